@@ -1,0 +1,153 @@
+//! The errors of a recovery: one closed list of names, and a message for the person who is awake at 3 a.m.
+//!
+//! The names are the only strings that a state's `ErrorEquals` may hold besides the platform's own. Each has a page in
+//! `docs/errors/`. This module never decides what to retry: the state machine does, by name.
+
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// Every name under which a step can fail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum ErrorName {
+    /// The request cannot be carried out as written. Nothing was changed.
+    InvalidRequest,
+    /// The moment asked for cannot be reached. Nothing was changed.
+    OutsideWindow,
+    /// Another recovery of the same cluster is under way. Nothing was changed.
+    LeaseHeld,
+    /// The cluster is in a state in which AWS refuses the call for now.
+    ClusterNotReady,
+    /// The service asked to be called less often.
+    Throttled,
+    /// The service or the database did not answer a read, or refused to for now.
+    Unavailable,
+    /// A change was sent and no answer came: it may or may not have been made.
+    OutcomeUnknown,
+    /// AWS says that the rewind failed.
+    RewindFailed,
+    /// The rewound data is not what the checks expect.
+    VerificationFailed,
+    /// A person said no, or nobody answered in time.
+    NotApproved,
+    /// A DNS record is not what was planned.
+    RecordChanged,
+    /// An invariant of this program broke.
+    Bug,
+}
+
+impl ErrorName {
+    /// All names, in the order of `docs/errors/`.
+    pub const ALL: [ErrorName; 12] = [
+        Self::InvalidRequest,
+        Self::OutsideWindow,
+        Self::LeaseHeld,
+        Self::ClusterNotReady,
+        Self::Throttled,
+        Self::Unavailable,
+        Self::OutcomeUnknown,
+        Self::RewindFailed,
+        Self::VerificationFailed,
+        Self::NotApproved,
+        Self::RecordChanged,
+        Self::Bug,
+    ];
+
+    /// The name as Step Functions sees it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::InvalidRequest => "InvalidRequest",
+            Self::OutsideWindow => "OutsideWindow",
+            Self::LeaseHeld => "LeaseHeld",
+            Self::ClusterNotReady => "ClusterNotReady",
+            Self::Throttled => "Throttled",
+            Self::Unavailable => "Unavailable",
+            Self::OutcomeUnknown => "OutcomeUnknown",
+            Self::RewindFailed => "RewindFailed",
+            Self::VerificationFailed => "VerificationFailed",
+            Self::NotApproved => "NotApproved",
+            Self::RecordChanged => "RecordChanged",
+            Self::Bug => "Bug",
+        }
+    }
+}
+
+impl fmt::Display for ErrorName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// The error of a step: a name for the state machine, sentences for a person, and a detail for the log alone.
+///
+/// ```
+/// use rewind_core::{ErrorName, StepError};
+///
+/// let error = StepError::new(ErrorName::OutsideWindow, "2020-01-01T00:00:00Z is before the earliest restorable time")
+///     .changed("nothing was changed")
+///     .advice("ask for a time after 2026-11-16T02:00:00Z");
+/// assert_eq!(
+///     error.to_string(),
+///     "2020-01-01T00:00:00Z is before the earliest restorable time; nothing was changed; \
+///      to go on: ask for a time after 2026-11-16T02:00:00Z"
+/// );
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub struct StepError {
+    /// The name that the state machine matches.
+    pub name: ErrorName,
+    happened: String,
+    changed: Option<String>,
+    advice: Option<String>,
+    detail: Option<String>,
+}
+
+impl StepError {
+    /// An error that says what happened, as a lowercase fragment without a full stop.
+    pub fn new(name: ErrorName, happened: impl Into<String>) -> Self {
+        Self { name, happened: happened.into(), changed: None, advice: None, detail: None }
+    }
+
+    /// An invariant of this program that broke.
+    pub fn bug(happened: impl Into<String>) -> Self {
+        Self::new(ErrorName::Bug, happened).advice("report it with the execution's history")
+    }
+
+    /// Says what was changed and what was not.
+    #[must_use]
+    pub fn changed(mut self, changed: impl Into<String>) -> Self {
+        self.changed = Some(changed.into());
+        self
+    }
+
+    /// Says what to do next.
+    #[must_use]
+    pub fn advice(mut self, advice: impl Into<String>) -> Self {
+        self.advice = Some(advice.into());
+        self
+    }
+
+    /// Keeps a detail for the log: it never reaches the execution history, for it may hold what only insiders may see.
+    #[must_use]
+    pub fn detail(mut self, detail: impl fmt::Display) -> Self {
+        self.detail = Some(detail.to_string());
+        self
+    }
+
+    /// The detail for the log.
+    pub fn for_log(&self) -> Option<&str> {
+        self.detail.as_deref()
+    }
+}
+
+impl fmt::Display for StepError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.happened)?;
+        if let Some(changed) = &self.changed {
+            write!(f, "; {changed}")?;
+        }
+        if let Some(advice) = &self.advice {
+            write!(f, "; to go on: {advice}")?;
+        }
+        Ok(())
+    }
+}

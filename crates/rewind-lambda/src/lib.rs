@@ -1,0 +1,12 @@
+//! What every function shares: the [`Step`] trait, start-up, logs, and errors as Step Functions sees them.
+//!
+//! A function's `main` builds its step once, with the clients in it, and hands it to [`start`]. The same step value runs
+//! in unit tests over fakes.
+
+mod clock;
+mod start;
+mod step;
+
+pub use clock::SystemClock;
+pub use start::start;
+pub use step::{Direction, Step, Undone};

@@ -1,0 +1,71 @@
+//! Start-up of a function: JSON logs, one step value for all invocations, typed errors to the Runtime API.
+
+use crate::step::{Direction, Step};
+use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
+use rewind_core::StepError;
+use serde_json::Value;
+
+/// Serves invocations of `step` until the environment ends.
+///
+/// # Errors
+///
+/// Whatever the Lambda Runtime API client could not recover from.
+pub async fn start<S: Step>(step: S) -> Result<(), lambda_runtime::Error> {
+    tracing_subscriber::fmt()
+        .json()
+        .with_target(false)
+        .with_current_span(false)
+        .without_time() // CloudWatch stamps every line
+        .with_env_filter(
+            tracing_subscriber::EnvFilter::try_from_default_env()
+                .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info")),
+        )
+        .init();
+    let step = &step;
+    lambda_runtime::run(service_fn(move |event: LambdaEvent<Value>| async move {
+        invoke(step, event.payload).await.map_err(Failure)
+    }))
+    .await
+}
+
+/// One invocation: reads the direction and the input, goes that way, and logs how it ended.
+async fn invoke<S: Step>(step: &S, payload: Value) -> Result<Value, StepError> {
+    let recovery = payload.pointer("/recovery/id").and_then(Value::as_str).unwrap_or("unknown").to_owned();
+    let direction = match payload.get("direction") {
+        None | Some(Value::Null) => Direction::Do,
+        Some(value) => serde_json::from_value(value.clone())
+            .map_err(|e| StepError::bug(format!("the state machine passed a direction that is none: {e}")))?,
+    };
+    let input: S::Input = serde_json::from_value(payload)
+        .map_err(|e| StepError::bug(format!("the state machine passed what the step cannot read: {e}")))?;
+    let answer = match direction {
+        Direction::Do => step.run(input).await.and_then(to_json),
+        Direction::Undo => step.undo(input).await.and_then(to_json),
+    };
+    match &answer {
+        Ok(_) => tracing::info!(recovery, ?direction, "done"),
+        Err(error) => {
+            tracing::error!(recovery, ?direction, name = %error.name, detail = error.for_log(), "{error}");
+        }
+    }
+    answer
+}
+
+fn to_json<T: serde::Serialize>(value: T) -> Result<Value, StepError> {
+    serde_json::to_value(value).map_err(|e| StepError::bug(format!("the answer is not JSON: {e}")))
+}
+
+/// A step's error on its way to the Runtime API, where `errorType` is what `ErrorEquals` matches.
+struct Failure(StepError);
+
+impl From<Failure> for Diagnostic {
+    fn from(Failure(error): Failure) -> Self {
+        Diagnostic { error_type: error.name.as_str().to_owned(), error_message: error.to_string() }
+    }
+}
+
+impl std::fmt::Debug for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        std::fmt::Debug::fmt(&self.0, f)
+    }
+}

@@ -1,0 +1,57 @@
+//! What a step is: one thing done, and its undo beside it.
+
+use rewind_core::StepError;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+/// One step of a recovery.
+///
+/// Both directions may run twice, and may find their work done, half done or not done at all.
+pub trait Step: Send + Sync {
+    /// What the state machine passes (`docs/steps.md`).
+    type Input: DeserializeOwned + Send;
+    /// What the step answers.
+    type Output: Serialize;
+
+    /// Does the step.
+    fn run(&self, input: Self::Input) -> impl Future<Output = Result<Self::Output, StepError>> + Send;
+
+    /// Takes back what [`Step::run`] did, whatever part of it was done.
+    ///
+    /// A step that changes nothing has nothing to take back.
+    fn undo(&self, _input: Self::Input) -> impl Future<Output = Result<Undone, StepError>> + Send {
+        async { Ok(Undone::nothing()) }
+    }
+}
+
+/// Which way a step is to go; `do` unless the payload says `"direction": "undo"`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Direction {
+    /// Forward.
+    #[default]
+    Do,
+    /// Back.
+    Undo,
+}
+
+/// What an undo changed, a sentence a change.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Undone {
+    /// Whether anything had to be taken back.
+    pub changed: bool,
+    /// What was taken back.
+    pub what: Vec<String>,
+}
+
+impl Undone {
+    /// There was nothing to take back.
+    pub fn nothing() -> Self {
+        Self { changed: false, what: Vec::new() }
+    }
+
+    /// These things were taken back.
+    pub fn of(what: Vec<String>) -> Self {
+        Self { changed: !what.is_empty(), what }
+    }
+}
