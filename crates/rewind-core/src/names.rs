@@ -1,0 +1,94 @@
+//! The names that a recovery gives to what it makes. Each derives from the request and the plan alone, so that a step
+//! run twice finds what it made the first time.
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+/// The most characters of an RDS cluster or instance identifier.
+pub const IDENTIFIER_MAX: usize = 63;
+
+/// The tag on everything a recovery makes: its value is the recovery's id, and only what bears it is ever deleted.
+pub const RECOVERY_TAG: &str = "aurora-rewind:recovery";
+
+/// The tag on the original after a switch: when its time as a way back ends (RFC 3339).
+pub const KEEP_UNTIL_TAG: &str = "aurora-rewind:keep-until";
+
+/// Says what is wrong with an RDS identifier, if anything is.
+///
+/// Rules of `DBClusterIdentifier`: 1 to 63 letters, digits or hyphens, first a letter, no hyphen at the end, no two in a row.
+pub fn identifier_problem(name: &str) -> Option<&'static str> {
+    if name.starts_with("arn:") {
+        return Some("write the cluster's identifier, the last part of the ARN");
+    }
+    if name.is_empty() || name.len() > IDENTIFIER_MAX {
+        return Some("an identifier has 1 to 63 characters");
+    }
+    if !name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-') {
+        return Some("an identifier has letters, digits and hyphens only");
+    }
+    if !name.starts_with(|c: char| c.is_ascii_alphabetic()) {
+        return Some("an identifier begins with a letter");
+    }
+    if name.ends_with('-') || name.contains("--") {
+        return Some("an identifier has no hyphen at its end and no two in a row");
+    }
+    None
+}
+
+/// The default name of the new cluster: `<cluster>-rewind-20261123-103000`, the cluster's part cut where it must be.
+pub fn default_new_cluster(cluster: &str, target: Timestamp) -> String {
+    let suffix = target.to_zoned(TimeZone::UTC).strftime("-rewind-%Y%m%d-%H%M%S").to_string();
+    // Room is left for the "-15" of an instance name: a cluster has 15 readers at most.
+    format!("{}{suffix}", cut(cluster, IDENTIFIER_MAX - suffix.len() - 3))
+}
+
+/// The name of a new instance: the source's, with the source cluster's name replaced where it begins with it, and
+/// otherwise numbered. `ordinal` counts from 1, the writer first.
+pub fn new_instance(source_instance: &str, source_cluster: &str, new_cluster: &str, ordinal: usize) -> String {
+    let kept = source_instance.strip_prefix(source_cluster).and_then(|rest| rest.strip_prefix('-'));
+    match kept {
+        Some(rest) if new_cluster.len() + 1 + rest.len() <= IDENTIFIER_MAX => format!("{new_cluster}-{rest}"),
+        _ => {
+            let suffix = format!("-{ordinal}");
+            format!("{}{suffix}", cut(new_cluster, IDENTIFIER_MAX - suffix.len()))
+        }
+    }
+}
+
+fn cut(name: &str, most: usize) -> &str {
+    name.get(..most).unwrap_or(name).trim_end_matches('-')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn the_default_name_says_what_it_is_and_of_when() {
+        let target = "2026-11-23T10:30:00Z".parse().unwrap();
+        assert_eq!(default_new_cluster("my-aurora-cluster", target), "my-aurora-cluster-rewind-20261123-103000");
+    }
+
+    #[test]
+    fn an_instance_keeps_the_part_that_tells_it_from_its_siblings() {
+        assert_eq!(new_instance("orders-blue", "orders", "orders-r", 1), "orders-r-blue");
+        assert_eq!(new_instance("writer", "orders", "orders-r", 2), "orders-r-2");
+    }
+
+    proptest! {
+        #[test]
+        fn every_derived_name_is_one_that_rds_accepts(
+            cluster in "[a-z]([a-z0-9]|-[a-z0-9]){0,30}",
+            instance in "[a-z]([a-z0-9]|-[a-z0-9]){0,30}",
+            second in 0i64..4_000_000_000,
+            ordinal in 1usize..16,
+        ) {
+            prop_assume!(cluster.len() <= IDENTIFIER_MAX && instance.len() <= IDENTIFIER_MAX);
+            let new = default_new_cluster(&cluster, Timestamp::from_second(second).unwrap());
+            prop_assert_eq!(identifier_problem(&new), None, "{}", new);
+            let name = new_instance(&instance, &cluster, &new, ordinal);
+            prop_assert_eq!(identifier_problem(&name), None, "{}", name);
+        }
+    }
+}

@@ -1,0 +1,545 @@
+//! The request: the execution's input, the same from every way in, read with care.
+//!
+//! Everything wrong is found at once and named: the field, the value, and what would be right.
+
+use crate::check::{Check, Expectation};
+use crate::error::{ErrorName, StepError};
+use crate::names::identifier_problem;
+use crate::time::{Target, parse_duration, say_duration};
+use jiff::SignedDuration;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+/// What somebody asks for.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Request {
+    /// The cluster to rewind, in lower case as RDS keeps it.
+    pub cluster: String,
+    /// The moment to go back to.
+    pub to: Target,
+    /// How.
+    pub strategy: Strategy,
+    /// Whether the original may be rewound in place, with its connections cut.
+    pub in_place: InPlace,
+    /// The name of the new cluster, if the request gives one.
+    pub new_cluster: Option<String>,
+    /// What must be true of the rewound data.
+    pub checks: Vec<Check>,
+    /// The records to move.
+    pub dns: Vec<RecordRequest>,
+    /// The secret with the login for checks and the fence; by default the cluster's managed master secret.
+    pub secret_arn: Option<String>,
+    /// Whether a person is asked before traffic moves.
+    pub approval: Approval,
+    /// How long the person has.
+    pub approval_timeout: SignedDuration,
+    /// How long the original is kept after the switch.
+    pub keep_source: SignedDuration,
+    /// Whether to answer the plan and change nothing.
+    pub dry_run: bool,
+}
+
+/// How to rewind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Strategy {
+    /// The tool chooses, and says why.
+    Auto,
+    /// Side by side, by point-in-time restore.
+    Restore,
+    /// In place, by Backtrack.
+    Backtrack,
+}
+
+/// Whether downtime of the original is acceptable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum InPlace {
+    /// It is not.
+    Forbidden,
+    /// It is.
+    Allowed,
+}
+
+/// Whether a person decides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Approval {
+    /// A person is asked.
+    Required,
+    /// Nobody is asked.
+    None,
+}
+
+/// Which endpoint of a cluster a record stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Endpoint {
+    /// The cluster endpoint, which follows the writer.
+    Writer,
+    /// The reader endpoint.
+    Reader,
+}
+
+/// A DNS record to move.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RecordRequest {
+    /// The hosted zone's id, without `/hostedzone/`.
+    pub hosted_zone_id: String,
+    /// The record's name, in lower case and without the dot at its end.
+    pub name: String,
+    /// What it points at.
+    pub endpoint: Endpoint,
+}
+
+const FIELDS: [&str; 12] = [
+    "cluster",
+    "to",
+    "strategy",
+    "inPlace",
+    "newCluster",
+    "checks",
+    "dns",
+    "secretArn",
+    "approval",
+    "approvalTimeout",
+    "keepSource",
+    "dryRun",
+];
+
+/// The longest that an approval may take: the state machine's own bounds are made for it.
+pub const APPROVAL_TIMEOUT_MAX: SignedDuration = SignedDuration::from_hours(24);
+
+impl Request {
+    /// Reads a request.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorName::InvalidRequest`] with every field that is wrong.
+    ///
+    /// ```
+    /// use rewind_core::Request;
+    /// use serde_json::json;
+    ///
+    /// let error = Request::parse(&json!({ "cluster": "orders", "to": "5m ago", "keepSource": "1440" })).unwrap_err();
+    /// assert!(error.to_string().contains("`keepSource` is \"1440\": the unit is missing"));
+    /// ```
+    pub fn parse(input: &Value) -> Result<Self, StepError> {
+        let Some(object) = input.as_object() else {
+            return Err(refused(&[format!(
+                "the request is {}: it is a JSON object with `cluster` and `to`",
+                say(input)
+            )]));
+        };
+        let mut fields = Fields { at: String::new(), object, problems: Vec::new() };
+        fields.refuse_unknown(&FIELDS);
+
+        let cluster = fields.required("cluster").map(|name| name.to_ascii_lowercase());
+        fields.check_identifier("cluster", cluster.as_deref());
+        let to = fields
+            .required("to")
+            .and_then(|text| Target::parse(&text).map_err(|wrong| fields.problem("to", &wrong)).ok());
+        let strategy = fields.word(
+            "strategy",
+            Strategy::Auto,
+            &[("auto", Strategy::Auto), ("restore", Strategy::Restore), ("backtrack", Strategy::Backtrack)],
+        );
+        let in_place = fields.word(
+            "inPlace",
+            InPlace::Forbidden,
+            &[("forbidden", InPlace::Forbidden), ("allowed", InPlace::Allowed)],
+        );
+        let new_cluster = fields.text("newCluster").map(|name| name.to_ascii_lowercase());
+        fields.check_identifier("newCluster", new_cluster.as_deref());
+        if new_cluster.is_some() && new_cluster == cluster {
+            fields.problem("newCluster", "it is the cluster itself: a restore makes a new one, choose another name");
+        }
+        let approval =
+            fields.word("approval", Approval::Required, &[("required", Approval::Required), ("none", Approval::None)]);
+        let hours = SignedDuration::from_hours;
+        let approval_timeout =
+            fields.duration("approvalTimeout", hours(1), SignedDuration::from_secs(1), APPROVAL_TIMEOUT_MAX);
+        let keep_source = fields.duration("keepSource", hours(7 * 24), hours(1), hours(35 * 24));
+        let dry_run = fields.flag("dryRun");
+        let secret_arn = fields.text("secretArn");
+        if secret_arn.as_deref().is_some_and(|arn| !is_secret_arn(arn)) {
+            fields.problem(
+                "secretArn",
+                "write the secret's ARN, arn:aws:secretsmanager:<region>:<account>:secret:<name>",
+            );
+        }
+        let checks = fields.list("checks", read_check);
+        let dns = fields.list("dns", read_record);
+        find_repeated(&mut fields, &checks, &dns);
+
+        match (cluster, to) {
+            (Some(cluster), Some(to)) if fields.problems.is_empty() => Ok(Self {
+                cluster,
+                to,
+                strategy,
+                in_place,
+                new_cluster,
+                checks,
+                dns,
+                secret_arn,
+                approval,
+                approval_timeout,
+                keep_source,
+                dry_run,
+            }),
+            _ => Err(refused(&fields.problems)),
+        }
+    }
+}
+
+fn is_secret_arn(arn: &str) -> bool {
+    let mut parts = arn.split(':');
+    parts.next() == Some("arn") && parts.nth(1) == Some("secretsmanager") && parts.nth(2) == Some("secret")
+}
+
+fn refused(problems: &[String]) -> StepError {
+    StepError::new(ErrorName::InvalidRequest, problems.join("; "))
+        .changed("nothing was changed")
+        .advice("correct the request and start another execution")
+}
+
+/// Two checks of one name cannot be told apart in the report, and records of several zones cannot move as one.
+fn find_repeated(fields: &mut Fields<'_>, checks: &[Check], dns: &[RecordRequest]) {
+    for (i, check) in checks.iter().enumerate() {
+        if checks.iter().take(i).any(|other| other.name == check.name) {
+            fields.problem("checks", &format!("two checks are named \"{}\": give each a name of its own", check.name));
+        }
+    }
+    for (i, record) in dns.iter().enumerate() {
+        if dns.iter().take(i).any(|other| other.name == record.name) {
+            fields.problem("dns", &format!("{} comes twice: name each record once", record.name));
+        }
+        if dns.first().is_some_and(|first| first.hosted_zone_id != record.hosted_zone_id) {
+            fields.problem(
+                "dns",
+                "the records are in several hosted zones: Route 53 moves records as one only within a zone, so a \
+                 recovery moves those of one",
+            );
+        }
+    }
+}
+
+fn read_check(fields: &mut Fields<'_>) -> Option<Check> {
+    fields.refuse_unknown(&["name", "database", "sql", "expect", "atLeast", "atMost"]);
+    let name = fields.required("name");
+    let database = fields.required("database");
+    let sql = fields.required("sql");
+    let expect = fields.scalar("expect").map(Expectation::Expect);
+    let at_least = fields.number("atLeast").map(Expectation::AtLeast);
+    let at_most = fields.number("atMost").map(Expectation::AtMost);
+    let given: Vec<Expectation> = [expect, at_least, at_most].into_iter().flatten().collect();
+    let written = ["expect", "atLeast", "atMost"].iter().filter(|f| fields.object.contains_key(**f)).count();
+    if written != 1 {
+        fields.here("give one of `expect` (text or number), `atLeast` or `atMost` (a number)");
+    }
+    let expectation = given.into_iter().next()?;
+    Some(Check { name: name?, database: database?, sql: sql?, expectation })
+}
+
+fn read_record(fields: &mut Fields<'_>) -> Option<RecordRequest> {
+    fields.refuse_unknown(&["hostedZoneId", "name", "endpoint"]);
+    let zone = fields.required("hostedZoneId").map(|id| id.trim_start_matches("/hostedzone/").to_owned());
+    if zone.as_deref().is_some_and(|id| id.is_empty() || !id.chars().all(|c| c.is_ascii_alphanumeric())) {
+        fields.problem("hostedZoneId", "write the zone's id, such as Z0123456789ABC");
+    }
+    let name = fields.required("name").map(|name| name.trim_end_matches('.').to_ascii_lowercase());
+    if name.as_deref().is_some_and(|name| !is_host_name(name)) {
+        fields.problem("name", "write a full DNS name, such as db.example.com");
+    }
+    let endpoint =
+        fields.word("endpoint", Endpoint::Writer, &[("writer", Endpoint::Writer), ("reader", Endpoint::Reader)]);
+    Some(RecordRequest { hosted_zone_id: zone?, name: name?, endpoint })
+}
+
+fn is_host_name(name: &str) -> bool {
+    name.len() <= 253
+        && name.contains('.')
+        && name.split('.').all(|label| {
+            (1..=63).contains(&label.len())
+                && label.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_')
+                && !label.starts_with('-')
+                && !label.ends_with('-')
+        })
+}
+
+/// A JSON object being read: every problem is collected with the path of its field.
+struct Fields<'a> {
+    at: String,
+    object: &'a Map<String, Value>,
+    problems: Vec<String>,
+}
+
+impl Fields<'_> {
+    fn problem(&mut self, field: &str, wrong: &str) {
+        let value = self.object.get(field).map_or_else(|| "missing".to_owned(), say);
+        self.problems.push(format!("`{}{field}` is {value}: {wrong}", self.at));
+    }
+
+    fn here(&mut self, wrong: &str) {
+        self.problems.push(format!("`{}`: {wrong}", self.at.trim_end_matches('.')));
+    }
+
+    fn refuse_unknown(&mut self, known: &[&str]) {
+        for field in self.object.keys().filter(|field| !known.contains(&field.as_str())) {
+            let near = known.iter().find(|name| is_near(name, field));
+            let hint = near.map_or_else(
+                || format!("the fields are {}", known.join(", ")),
+                |name| format!("`{name}` was meant, perhaps"),
+            );
+            self.problems.push(format!("`{}{field}` is no field of a request: {hint}", self.at));
+        }
+    }
+
+    /// A field that may be absent; JSON null counts as absent.
+    fn value(&self, field: &str) -> Option<Value> {
+        self.object.get(field).filter(|value| !value.is_null()).cloned()
+    }
+
+    fn text(&mut self, field: &str) -> Option<String> {
+        match self.value(field)? {
+            Value::String(text) if !text.trim().is_empty() => Some(text.trim().to_owned()),
+            Value::String(_) => {
+                self.problem(field, "it is empty");
+                None
+            }
+            Value::Number(number) if matches!(field, "to" | "approvalTimeout" | "keepSource") => {
+                let wrong = parse_duration(&number.to_string()).err();
+                self.problem(field, &wrong.unwrap_or_else(|| "write it as text".to_owned()));
+                None
+            }
+            _ => {
+                self.problem(field, "write it as text, in quotes");
+                None
+            }
+        }
+    }
+
+    fn required(&mut self, field: &str) -> Option<String> {
+        if self.value(field).is_none() {
+            self.problem(field, "it is needed");
+        }
+        self.text(field)
+    }
+
+    fn scalar(&mut self, field: &str) -> Option<String> {
+        match self.value(field)? {
+            Value::String(text) => Some(text),
+            value @ (Value::Number(_) | Value::Bool(_)) => Some(value.to_string()),
+            _ => {
+                self.problem(field, "write a text or a number");
+                None
+            }
+        }
+    }
+
+    fn number(&mut self, field: &str) -> Option<f64> {
+        let value = self.value(field)?;
+        let number = value.as_f64().or_else(|| value.as_str().and_then(|text| text.trim().parse().ok()));
+        let number = number.filter(|number| number.is_finite());
+        if number.is_none() {
+            self.problem(field, "write a number");
+        }
+        number
+    }
+
+    fn flag(&mut self, field: &str) -> bool {
+        match self.value(field) {
+            None => false,
+            Some(Value::Bool(flag)) => flag,
+            Some(_) => {
+                self.problem(field, "write true or false, without quotes");
+                false
+            }
+        }
+    }
+
+    fn word<T: Copy>(&mut self, field: &str, default: T, words: &[(&str, T)]) -> T {
+        let Some(text) = self.text(field) else { return default };
+        if let Some((_, value)) = words.iter().find(|(word, _)| *word == text) {
+            return *value;
+        }
+        let known: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
+        self.problem(field, &format!("write {}", known.join(" or ")));
+        default
+    }
+
+    fn duration(
+        &mut self,
+        field: &str,
+        default: SignedDuration,
+        least: SignedDuration,
+        most: SignedDuration,
+    ) -> SignedDuration {
+        let Some(text) = self.text(field) else { return default };
+        match parse_duration(&text) {
+            Ok(duration) if (least..=most).contains(&duration) => duration,
+            Ok(_) => {
+                self.problem(field, &format!("it goes from {} to {}", say_duration(least), say_duration(most)));
+                default
+            }
+            Err(wrong) => {
+                self.problem(field, &wrong);
+                default
+            }
+        }
+    }
+
+    fn check_identifier(&mut self, field: &str, name: Option<&str>) {
+        if let Some(wrong) = name.and_then(identifier_problem) {
+            self.problem(field, wrong);
+        }
+    }
+
+    fn list<T>(&mut self, field: &str, read: fn(&mut Fields<'_>) -> Option<T>) -> Vec<T> {
+        let items = match self.value(field) {
+            None => return Vec::new(),
+            Some(Value::Array(items)) => items,
+            Some(_) => {
+                self.problem(field, "write a list, in [ ]");
+                return Vec::new();
+            }
+        };
+        let mut list = Vec::new();
+        for (i, item) in items.iter().enumerate() {
+            let Some(object) = item.as_object() else {
+                self.problems.push(format!("`{}{field}[{i}]` is {}: write an object, in {{ }}", self.at, say(item)));
+                continue;
+            };
+            let mut fields = Fields { at: format!("{}{field}[{i}].", self.at), object, problems: Vec::new() };
+            let read = read(&mut fields);
+            self.problems.append(&mut fields.problems);
+            list.extend(read);
+        }
+        list
+    }
+}
+
+/// A value for a message: as JSON, cut where it is long.
+fn say(value: &Value) -> String {
+    let text = value.to_string();
+    match text.char_indices().nth(60) {
+        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
+        None => text,
+    }
+}
+
+/// Whether two field names differ only in case, `-` and `_`, or by one character's presence.
+fn is_near(known: &str, written: &str) -> bool {
+    let plain = |name: &str| name.chars().filter(|c| c.is_alphanumeric()).collect::<String>().to_ascii_lowercase();
+    let (known, written) = (plain(known), plain(written));
+    let (long, short) = if known.len() > written.len() { (&known, &written) } else { (&written, &known) };
+    known == written || (long.len() == short.len() + 1 && long.starts_with(short.as_str()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Strategy, *};
+    use proptest::prelude::{Strategy as Generate, *};
+    use serde_json::json;
+
+    fn with(field: &str, value: Value) -> Value {
+        let mut request = json!({ "cluster": "my-aurora-cluster", "to": "5m ago" });
+        request[field] = value;
+        request
+    }
+
+    #[test]
+    fn the_smallest_request_gets_the_safe_defaults() {
+        let request = Request::parse(&json!({ "cluster": "My-Aurora-Cluster", "to": "latest" })).unwrap();
+        assert_eq!(request.cluster, "my-aurora-cluster");
+        assert_eq!((request.strategy, request.in_place), (Strategy::Auto, InPlace::Forbidden));
+        assert_eq!((request.approval, request.dry_run), (Approval::Required, false));
+        assert_eq!(say_duration(request.keep_source), "7d");
+    }
+
+    #[test]
+    fn each_wrong_field_is_named_with_its_value_and_what_would_be_right() {
+        for (field, value, said) in [
+            ("cluster", json!("1st"), "`cluster` is \"1st\": an identifier begins with a letter"),
+            ("cluster", json!(7), "`cluster` is 7: write it as text"),
+            ("to", json!("2026-11-23T10:30:00"), "the offset is missing"),
+            ("to", json!(1440), "`to` is 1440: the unit is missing"),
+            ("strategy", json!("snapshot"), "`strategy` is \"snapshot\": write auto or restore or backtrack"),
+            ("inPlace", json!(true), "`inPlace` is true"),
+            ("newCluster", json!("my-aurora-cluster"), "it is the cluster itself"),
+            ("newCluster", json!("a--b"), "no two in a row"),
+            ("checks", json!({}), "`checks` is {}: write a list"),
+            ("checks", json!([{ "name": "a", "database": "d", "sql": "s" }]), "`checks[0]`: give one of `expect`"),
+            ("checks", json!([{ "name": "a", "database": "d", "sql": "s", "atLeast": "many" }]), "`checks[0].atLeast`"),
+            ("dns", json!([{ "name": "db.example.com" }]), "`dns[0].hostedZoneId` is missing"),
+            ("dns", json!([{ "hostedZoneId": "Z1", "name": "db" }]), "`dns[0].name` is \"db\""),
+            ("dns", json!([7]), "`dns[0]` is 7: write an object"),
+            ("secretArn", json!("my-secret"), "write the secret's ARN"),
+            ("approval", json!("maybe"), "write required or none"),
+            ("approvalTimeout", json!("1440"), "1440 seconds would be \"24m\", 1440 minutes \"1d\""),
+            ("approvalTimeout", json!("2d"), "it goes from 1s to 1d"),
+            ("keepSource", json!(7), "the unit is missing"),
+            ("dryRun", json!("yes"), "write true or false"),
+            ("dry_run", json!(true), "`dry_run` is no field of a request: `dryRun` was meant, perhaps"),
+            ("colour", json!("red"), "the fields are cluster, to,"),
+        ] {
+            let error = Request::parse(&with(field, value)).unwrap_err();
+            assert_eq!(error.name, ErrorName::InvalidRequest);
+            assert!(error.to_string().contains(said), "{error}\nlacks {said}");
+        }
+    }
+
+    #[test]
+    fn everything_wrong_is_told_at_once() {
+        let error = Request::parse(&json!({ "to": "soon", "dns": 1, "x": 2 })).unwrap_err().to_string();
+        for field in ["`cluster` is missing", "`to` is \"soon\"", "`dns` is 1", "`x` is no field"] {
+            assert!(error.contains(field), "{error}\nlacks {field}");
+        }
+    }
+
+    #[test]
+    fn records_of_two_zones_are_refused_because_they_cannot_move_as_one() {
+        let dns = json!([
+            { "hostedZoneId": "Z1", "name": "a.example.com" },
+            { "hostedZoneId": "Z2", "name": "b.example.com" },
+        ]);
+        assert!(Request::parse(&with("dns", dns)).unwrap_err().to_string().contains("several hosted zones"));
+    }
+
+    #[test]
+    fn a_check_keeps_its_expectation_under_the_name_it_was_written_with() {
+        let check = json!({ "name": "n", "database": "d", "sql": "SELECT 1", "atLeast": 1.0 });
+        let request = Request::parse(&with("checks", json!([check]))).unwrap();
+        assert_eq!(serde_json::to_value(&request.checks).unwrap(), json!([check]));
+    }
+
+    /// JSON with the request's own field names in it, and anything as their values.
+    fn anything() -> impl Generate<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            "\\PC{0,20}".prop_map(Value::from),
+            "[0-9]{1,3}[smhd]( ago)?".prop_map(Value::from),
+        ];
+        leaf.prop_recursive(3, 24, 6, |inner| {
+            let names: Vec<&str> = FIELDS.iter().chain(&["name", "sql", "database", "expect"]).copied().collect();
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+                prop::collection::btree_map(prop::sample::select(names), inner, 0..6)
+                    .prop_map(|map| Value::Object(map.into_iter().map(|(k, v)| (k.to_owned(), v)).collect())),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn no_input_makes_the_parser_panic_and_every_refusal_names_a_field(input in anything()) {
+            if let Err(error) = Request::parse(&input) {
+                prop_assert_eq!(error.name, ErrorName::InvalidRequest);
+                prop_assert!(error.to_string().contains('`'));
+            }
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! The window that one can go back to, and whether the moment asked for lies in it.
+
+use crate::error::{ErrorName, StepError};
+use crate::time::{Target, say_duration};
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+/// How far back and how near one can restore: `EarliestRestorableTime` and `LatestRestorableTime` of the cluster.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Window {
+    /// The earliest restorable time.
+    pub earliest: Timestamp,
+    /// The latest, usually within five minutes of now.
+    pub latest: Timestamp,
+}
+
+/// The moment to go back to, settled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Moment {
+    /// The time, in whole seconds.
+    pub at: Timestamp,
+    /// Whether it is "the latest restorable time, whatever that is when the restore starts".
+    pub use_latest: bool,
+    /// How far the window's end has still to move before the moment lies in it.
+    pub ahead_of_window: Option<SignedDuration>,
+}
+
+impl Window {
+    /// Settles the moment that `target` names, as seen at `now`.
+    ///
+    /// The result is cut to the second *downwards*: a moment a little earlier than asked for cannot contain a mistake
+    /// that the one asked for did not. A moment after `latest` but not after `now` is accepted: AWS will be able to
+    /// restore to it within minutes, and waiting beats refusing somebody who was quick.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorName::OutsideWindow`] with the window.
+    pub fn settle(&self, target: Target, now: Timestamp) -> Result<Moment, StepError> {
+        let asked = match target {
+            Target::Latest => {
+                return Ok(Moment { at: self.latest, use_latest: true, ahead_of_window: None });
+            }
+            Target::At(at) => at,
+            Target::Ago(ago) => {
+                now.checked_sub(ago).map_err(|_| self.outside(&format!("{} ago is no time", say_duration(ago))))?
+            }
+        };
+        let at = floor_to_second(asked);
+        if at > now {
+            return Err(self.outside(&format!("{at} is in the future: now is {}", floor_to_second(now))));
+        }
+        if at < self.earliest {
+            return Err(self.outside(&format!("{at} is before the earliest restorable time")));
+        }
+        let ahead = at.duration_since(self.latest);
+        Ok(Moment { at, use_latest: false, ahead_of_window: ahead.is_positive().then_some(ahead) })
+    }
+
+    fn outside(&self, wrong: &str) -> StepError {
+        StepError::new(ErrorName::OutsideWindow, format!("`to`: {wrong}"))
+            .changed("nothing was changed")
+            .advice(format!("ask for a time from {} to {}", self.earliest, self.latest))
+    }
+}
+
+fn floor_to_second(at: Timestamp) -> Timestamp {
+    Timestamp::from_second(at.as_second() - i64::from(at.subsec_nanosecond() < 0)).unwrap_or(at)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().unwrap()
+    }
+
+    fn window() -> Window {
+        Window { earliest: at("2026-11-16T02:00:00Z"), latest: at("2026-11-23T10:28:00Z") }
+    }
+
+    const NOW: &str = "2026-11-23T10:30:00.75Z";
+
+    #[test]
+    fn a_relative_time_is_cut_to_the_second_before_it() {
+        let moment = window().settle(Target::Ago(SignedDuration::from_mins(5)), at(NOW)).unwrap();
+        assert_eq!(moment.at, at("2026-11-23T10:25:00Z"));
+        assert_eq!(moment.ahead_of_window, None);
+    }
+
+    #[test]
+    fn a_moment_that_aws_cannot_restore_to_yet_is_waited_for() {
+        let moment = window().settle(Target::Ago(SignedDuration::from_mins(1)), at(NOW)).unwrap();
+        assert_eq!(moment.ahead_of_window, Some(SignedDuration::from_mins(1)));
+    }
+
+    #[test]
+    fn the_future_and_the_forgotten_past_are_refused_with_the_window() {
+        for wrong in ["2026-11-23T10:30:02Z", "2020-01-01T00:00:00Z"] {
+            let error = window().settle(Target::At(at(wrong)), at(NOW)).unwrap_err();
+            assert_eq!(error.name, ErrorName::OutsideWindow);
+            assert!(error.to_string().contains("from 2026-11-16T02:00:00Z to 2026-11-23T10:28:00Z"), "{error}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn the_moment_is_never_after_what_was_asked_for(seconds in 1i64..600_000, nanos in 0i32..1_000_000_000) {
+            let asked = at(NOW) - SignedDuration::new(seconds, nanos);
+            if let Ok(moment) = window().settle(Target::At(asked), at(NOW)) {
+                prop_assert!(moment.at <= asked);
+                prop_assert!(asked.duration_since(moment.at) < SignedDuration::from_secs(1));
+                prop_assert!(moment.at >= window().earliest);
+            }
+        }
+    }
+}
