@@ -1,0 +1,5 @@
+//! The RDS Query API over real databases.
+
+mod endpoints;
+
+pub use endpoints::Endpoints;
