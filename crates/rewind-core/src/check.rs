@@ -1,29 +1,451 @@
-//! Checks: what must be true of the rewound data, and what was found.
+//! Checks: what must be true of the rewound data, whether it is, and the report that a person decides on.
+//!
+//! This module compares what a database answered with what was expected; it never asks one.
 
+use crate::decimal::Decimal;
 use serde::{Deserialize, Serialize};
+use std::fmt;
 
-/// A question to the rewound database, and the answer that is expected.
+/// One thing that must be true of the rewound data: the first column of the only row that `sql` answers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "Written", into = "Written")]
 pub struct Check {
-    /// Its name in the report.
+    /// What a person calls it.
     pub name: String,
-    /// The database that it is asked in.
+    /// The database it is asked in.
     pub database: String,
-    /// One read-only statement; the first column of its only row is the answer.
+    /// One query.
     pub sql: String,
-    /// What the answer must be.
-    #[serde(flatten)]
+    /// What the answer has to be.
     pub expectation: Expectation,
 }
 
-/// What the answer to a check must be: one of `expect`, `atLeast`, `atMost`.
+/// What the answer of a check has to be.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Expectation {
+    /// The same text, or the same number.
+    Expect(String),
+    /// A number that is not smaller.
+    AtLeast(f64),
+    /// A number that is not greater.
+    AtMost(f64),
+}
+
+impl Expectation {
+    /// Whether `found` is what was expected; if not, why not, where the two values alone do not say it.
+    ///
+    /// ```
+    /// use rewind_core::Expectation;
+    ///
+    /// assert!(Expectation::Expect("2".to_owned()).met_by("2.00").is_ok());
+    /// assert!(Expectation::AtLeast(10.0).met_by("9").is_err());
+    /// assert_eq!(Expectation::AtMost(10.0).met_by("many").unwrap_err().as_deref(), Some("\"many\" is not a number"));
+    /// ```
+    pub fn met_by(&self, found: &str) -> Result<(), Option<String>> {
+        let number = Decimal::parse(found);
+        let not_a_number = || Some(format!("\"{found}\" is not a number"));
+        let met = match self {
+            Self::Expect(text) => {
+                text == found
+                    || Decimal::parse(text).zip(number).is_some_and(|(wanted, number)| wanted.cmp(&number).is_eq())
+            }
+            Self::AtLeast(least) => {
+                Decimal::of(*least).zip(number).ok_or_else(not_a_number).map(|(least, number)| number >= least)?
+            }
+            Self::AtMost(most) => {
+                Decimal::of(*most).zip(number).ok_or_else(not_a_number).map(|(most, number)| number <= most)?
+            }
+        };
+        if met { Ok(()) } else { Err(None) }
+    }
+}
+
+impl fmt::Display for Expectation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Expect(text) => f.write_str(text),
+            Self::AtLeast(least) => write!(f, "at least {least}"),
+            Self::AtMost(most) => write!(f, "at most {most}"),
+        }
+    }
+}
+
+/// A check as JSON has it.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Written {
+    name: String,
+    database: String,
+    sql: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    expect: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    at_least: Option<Bound>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    at_most: Option<Bound>,
+}
+
+/// A bound as JSON has it: whole numbers without a decimal point, for people read the plan.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum Bound {
+    Whole(i64),
+    Number(f64),
+}
+
+impl Bound {
+    /// Below this every whole `f64` is exactly one `i64`.
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+
+    fn of(number: f64) -> Self {
+        if number.fract() == 0.0 && number.abs() < Self::EXACT {
+            #[expect(clippy::cast_possible_truncation, reason = "whole, and small enough to be exact")]
+            return Self::Whole(number as i64);
+        }
+        Self::Number(number)
+    }
+
+    fn number(&self) -> f64 {
+        match self {
+            #[expect(clippy::cast_precision_loss, reason = "JSON's own numbers are no more precise")]
+            Self::Whole(number) => *number as f64,
+            Self::Number(number) => *number,
+        }
+    }
+}
+
+impl TryFrom<Written> for Check {
+    type Error = String;
+
+    fn try_from(written: Written) -> Result<Self, String> {
+        let expectation = match (written.expect, written.at_least, written.at_most) {
+            (Some(text), None, None) => Expectation::Expect(text),
+            (None, Some(least), None) => Expectation::AtLeast(least.number()),
+            (None, None, Some(most)) => Expectation::AtMost(most.number()),
+            _ => return Err(format!("check \"{}\" needs one of expect, atLeast and atMost", written.name)),
+        };
+        Ok(Self { name: written.name, database: written.database, sql: written.sql, expectation })
+    }
+}
+
+impl From<Check> for Written {
+    fn from(check: Check) -> Self {
+        let mut written = Self {
+            name: check.name,
+            database: check.database,
+            sql: check.sql,
+            expect: None,
+            at_least: None,
+            at_most: None,
+        };
+        match check.expectation {
+            Expectation::Expect(text) => written.expect = Some(text),
+            Expectation::AtLeast(least) => written.at_least = Some(Bound::of(least)),
+            Expectation::AtMost(most) => written.at_most = Some(Bound::of(most)),
+        }
+        written
+    }
+}
+
+/// What a database answered to a check.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Answer {
+    /// The value as text, or why there is none.
+    pub value: Result<String, String>,
+    /// How long the query took.
+    pub seconds: f64,
+}
+
+/// How a check came out.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub enum Expectation {
-    /// This, as text, or as a number where both are numbers.
-    Expect(String),
-    /// A number that is no smaller.
-    AtLeast(f64),
-    /// A number that is no greater.
-    AtMost(f64),
+pub struct CheckResult {
+    /// The check's name.
+    pub name: String,
+    /// The database it was asked in.
+    pub database: String,
+    /// What was expected, for a person.
+    pub expected: String,
+    /// What the rewound data answered; absent where it answered no value.
+    pub found: Option<String>,
+    /// Whether the two agree.
+    pub passed: bool,
+    /// What the original answered; absent where it answered no value or was not asked.
+    pub original: Option<String>,
+    /// How long the query took on the rewound data.
+    pub seconds: f64,
+    /// Why the check failed, where the values do not say it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+    /// Why the original answered no value.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub original_note: Option<String>,
+}
+
+impl CheckResult {
+    /// Compares what the rewound data answered with what was expected. The original's answer is shown, never judged.
+    pub fn judge(check: &Check, restored: Answer, original: Option<Answer>) -> Self {
+        let (found, passed, note) = match restored.value {
+            Ok(value) => match check.expectation.met_by(&value) {
+                Ok(()) => (Some(value), true, None),
+                Err(note) => (Some(value), false, note),
+            },
+            Err(reason) => (None, false, Some(reason)),
+        };
+        let (original, original_note) = match original.map(|answer| answer.value) {
+            None => (None, None),
+            Some(Ok(value)) => (Some(value), None),
+            Some(Err(reason)) => (None, Some(reason)),
+        };
+        Self {
+            name: check.name.clone(),
+            database: check.database.clone(),
+            expected: check.expectation.to_string(),
+            found,
+            passed,
+            original,
+            seconds: restored.seconds,
+            note,
+            original_note,
+        }
+    }
+}
+
+impl fmt::Display for CheckResult {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let verdict = if self.passed { "passed" } else { "failed" };
+        write!(f, "check \"{}\" in {} {verdict}: expected {}, ", self.name, self.database, self.expected)?;
+        match (&self.found, &self.note) {
+            (Some(found), None) => write!(f, "found {found}")?,
+            (Some(found), Some(note)) => write!(f, "found {found} ({note})")?,
+            (None, note) => write!(f, "found nothing: {}", note.as_deref().unwrap_or("no reason was given"))?,
+        }
+        match (&self.original, &self.original_note) {
+            (Some(value), _) => write!(f, "; the original has {value}"),
+            (None, Some(note)) => write!(f, "; on the original: {note}"),
+            (None, None) => Ok(()),
+        }
+    }
+}
+
+/// How many rows a table that a check reads has on both clusters.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TableCount {
+    /// The database.
+    pub database: String,
+    /// The table, with its schema.
+    pub table: String,
+    /// Rows in the rewound data; absent where they could not be counted.
+    pub restored: Option<u64>,
+    /// Rows in the original; absent where they could not be counted.
+    pub original: Option<u64>,
+    /// Why a count is absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+}
+
+impl fmt::Display for TableCount {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let say = |count: Option<u64>| count.map_or_else(|| "an unknown number of".to_owned(), |n| n.to_string());
+        let (restored, original) = (say(self.restored), say(self.original));
+        write!(f, "{} in {}: {restored} rows, {original} on the original", self.table, self.database)?;
+        self.note.as_ref().map_or(Ok(()), |note| write!(f, " ({note})"))
+    }
+}
+
+/// How far a connection to a database was protected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Tls {
+    /// Encrypted, and the server's certificate was verified for the endpoint's name.
+    Verified,
+    /// Encrypted, with whoever answered: no CA bundle was given to verify against.
+    Encrypted,
+    /// In clear: the server offers no TLS.
+    None,
+}
+
+/// The login that worked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Login {
+    /// The database user.
+    pub user: String,
+    /// The version of the secret that held the password that worked.
+    pub secret_version: String,
+    /// How the connection was protected.
+    pub tls: Tls,
+}
+
+/// What verification found: the ground for a person's decision.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Report {
+    /// Whether every check passed.
+    pub passed: bool,
+    /// How it logged in to the rewound data.
+    pub login: Login,
+    /// The checks, as the request has them.
+    pub checks: Vec<CheckResult>,
+    /// The tables that the checks read.
+    pub tables: Vec<TableCount>,
+    /// What a person should know beside that.
+    pub notes: Vec<String>,
+}
+
+impl Report {
+    /// A report on these findings: passed if every check did.
+    pub fn new(login: Login, checks: Vec<CheckResult>, tables: Vec<TableCount>, notes: Vec<String>) -> Self {
+        Self { passed: checks.iter().all(|check| check.passed), login, checks, tables, notes }
+    }
+}
+
+impl fmt::Display for Report {
+    /// The facts as text, the failed checks first.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut checks: Vec<&CheckResult> = self.checks.iter().collect();
+        checks.sort_by_key(|check| check.passed);
+        let lines = checks.iter().map(ToString::to_string);
+        let lines = lines.chain(self.tables.iter().map(ToString::to_string)).chain(self.notes.iter().cloned());
+        f.write_str(&lines.collect::<Vec<_>>().join("; "))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    fn check(expectation: Expectation) -> Check {
+        Check { name: "n".into(), database: "d".into(), sql: "SELECT 1".into(), expectation }
+    }
+
+    fn answer(value: Result<&str, &str>) -> Answer {
+        Answer { value: value.map(str::to_owned).map_err(str::to_owned), seconds: 0.5 }
+    }
+
+    #[test]
+    fn a_check_survives_json_as_the_plan_shows_it() {
+        let cases = [
+            (Expectation::Expect("2".into()), json!({ "expect": "2" })),
+            (Expectation::AtLeast(1000.0), json!({ "atLeast": 1000 })),
+            (Expectation::AtMost(-0.5), json!({ "atMost": -0.5 })),
+        ];
+        for (expectation, field) in cases {
+            let mut expected = json!({ "name": "n", "database": "d", "sql": "SELECT 1" });
+            expected.as_object_mut().unwrap().extend(field.as_object().unwrap().clone());
+            let written = serde_json::to_value(check(expectation.clone())).unwrap();
+            assert_eq!(written, expected);
+            assert_eq!(serde_json::from_value::<Check>(written).unwrap(), check(expectation));
+        }
+    }
+
+    #[test]
+    fn a_check_with_no_or_two_expectations_is_refused() {
+        let none = json!({ "name": "n", "database": "d", "sql": "s" });
+        let two = json!({ "name": "n", "database": "d", "sql": "s", "expect": "1", "atLeast": 1 });
+        for value in [none, two] {
+            let error = serde_json::from_value::<Check>(value).unwrap_err();
+            assert!(error.to_string().contains("needs one of expect, atLeast and atMost"), "{error}");
+        }
+    }
+
+    #[test]
+    fn text_is_compared_exactly() {
+        let expectation = Expectation::Expect("open".into());
+        assert_eq!(expectation.met_by("open"), Ok(()));
+        for other in ["Open", "open ", " open", "", "opened"] {
+            assert_eq!(expectation.met_by(other), Err(None), "{other:?}");
+        }
+    }
+
+    #[test]
+    fn what_no_number_is_meets_no_bound_and_says_so() {
+        for text in ["", "NaN", "Infinity", "t", "1,000", "0x10", "1 000", "$5"] {
+            assert!(Expectation::AtLeast(0.0).met_by(text).unwrap_err().is_some(), "{text:?}");
+            assert!(Expectation::AtMost(0.0).met_by(text).unwrap_err().is_some(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn only_the_rewound_data_decides() {
+        let wanted = check(Expectation::Expect("2".into()));
+        let passed = CheckResult::judge(&wanted, answer(Ok("2")), Some(answer(Ok("0"))));
+        assert!(passed.passed);
+        assert_eq!(passed.original.as_deref(), Some("0"));
+        let failed = CheckResult::judge(&wanted, answer(Ok("0")), Some(answer(Ok("2"))));
+        assert!(!failed.passed);
+        let missing = CheckResult::judge(&wanted, answer(Ok("2")), Some(answer(Err("the database is missing"))));
+        assert!(missing.passed);
+        assert_eq!(
+            missing.to_string(),
+            "check \"n\" in d passed: expected 2, found 2; on the original: the database is missing"
+        );
+    }
+
+    #[test]
+    fn no_value_is_a_failed_check_with_its_reason() {
+        let result = CheckResult::judge(&check(Expectation::AtMost(5.0)), answer(Err("it answered no row")), None);
+        assert!(!result.passed);
+        assert_eq!(
+            result.to_string(),
+            "check \"n\" in d failed: expected at most 5, found nothing: it answered no row"
+        );
+    }
+
+    #[test]
+    fn a_report_passes_only_if_every_check_does_and_tells_failures_first() {
+        let login = Login { user: "u".into(), secret_version: "AWSCURRENT".into(), tls: Tls::Verified };
+        let wanted = check(Expectation::Expect("2".into()));
+        let good = CheckResult::judge(&wanted, answer(Ok("2")), None);
+        let bad = CheckResult::judge(&wanted, answer(Ok("1")), None);
+        assert!(Report::new(login.clone(), vec![good.clone()], vec![], vec![]).passed);
+        let report = Report::new(login, vec![good, bad], vec![], vec!["a note".into()]);
+        assert!(!report.passed);
+        let text = report.to_string();
+        assert!(text.starts_with("check \"n\" in d failed"), "{text}");
+        assert!(text.ends_with("; a note"), "{text}");
+    }
+
+    proptest! {
+        #[test]
+        fn bounds_agree_with_integer_comparison(found in any::<i64>(), bound in -(1_i64 << 53)..(1_i64 << 53)) {
+            #[expect(clippy::cast_precision_loss, reason = "the range is exact")]
+            let number = bound as f64;
+            prop_assert_eq!(Expectation::AtLeast(number).met_by(&found.to_string()).is_ok(), found >= bound);
+            prop_assert_eq!(Expectation::AtMost(number).met_by(&found.to_string()).is_ok(), found <= bound);
+        }
+
+        #[test]
+        fn a_number_expected_is_met_however_it_is_written(number in any::<i64>(), zeros in 0_usize..20, plus in any::<bool>()) {
+            let plain = number.to_string();
+            let sign = if plus && number >= 0 { "+" } else { "" };
+            let padded = format!("{sign}{plain}.{}", "0".repeat(zeros + 1));
+            prop_assert_eq!(Expectation::Expect(plain.clone()).met_by(&padded), Ok(()));
+            prop_assert_eq!(Expectation::Expect(padded).met_by(&plain), Ok(()));
+        }
+
+        #[test]
+        fn different_numbers_never_pass_for_equal(a in any::<i128>(), b in any::<i128>()) {
+            prop_assert_eq!(Expectation::Expect(a.to_string()).met_by(&b.to_string()).is_ok(), a == b);
+        }
+
+        #[test]
+        fn judging_never_panics_and_text_always_equals_itself(text in ".*", other in ".*", bound in any::<f64>()) {
+            prop_assert_eq!(Expectation::Expect(text.clone()).met_by(&text), Ok(()));
+            let _ = Expectation::Expect(text.clone()).met_by(&other);
+            let _ = Expectation::AtLeast(bound).met_by(&text);
+            let _ = Expectation::AtMost(bound).met_by(&text);
+        }
+
+        #[test]
+        fn a_bound_survives_json(digits in -999_999_999_999_i64..999_999_999_999, places in 0_u32..9) {
+            let bound: f64 = format!("{digits}e-{places}").parse().unwrap();
+            for expectation in [Expectation::AtLeast(bound), Expectation::AtMost(bound)] {
+                let there = serde_json::to_string(&check(expectation.clone())).unwrap();
+                let back = serde_json::from_str::<Check>(&there).unwrap().expectation;
+                prop_assert_eq!(back, expectation);
+            }
+        }
+    }
 }

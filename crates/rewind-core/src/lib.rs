@@ -4,6 +4,7 @@
 
 mod check;
 mod clock;
+mod decimal;
 mod error;
 pub mod names;
 mod plan;
@@ -12,7 +13,7 @@ mod request;
 mod time;
 mod window;
 
-pub use check::{Check, Expectation};
+pub use check::{Answer, Check, CheckResult, Expectation, Login, Report, TableCount, Tls};
 pub use clock::Clock;
 pub use error::{ErrorName, StepError};
 pub use plan::{Difference, MovedRecord, Plan, PlannedInstance, PlannedRecord, Recovery, Restored, Swap, content_hash};

@@ -509,7 +509,7 @@ mod tests {
 
     #[test]
     fn a_check_keeps_its_expectation_under_the_name_it_was_written_with() {
-        let check = json!({ "name": "n", "database": "d", "sql": "SELECT 1", "atLeast": 1.0 });
+        let check = json!({ "name": "n", "database": "d", "sql": "SELECT 1", "atLeast": 1 });
         let request = Request::parse(&with("checks", json!([check]))).unwrap();
         assert_eq!(serde_json::to_value(&request.checks).unwrap(), json!([check]));
     }
