@@ -1,0 +1,128 @@
+//! The stack's name server: authoritative for Route 53's hosted zones and for the cluster endpoints, over UDP and TCP.
+//!
+//! It never forwards a question: what is not of this stack is refused.
+
+mod answer;
+mod route53;
+mod zone;
+
+pub use answer::Endpoints;
+use answer::{Answer, answer};
+use hickory_server::Server;
+use hickory_server::net::runtime::Time;
+use hickory_server::proto::op::{Edns, Header, HeaderCounts, MessageType, Metadata, OpCode, ResponseCode};
+use hickory_server::proto::rr::DNSClass;
+use hickory_server::server::{Request, RequestHandler, ResponseHandler, ResponseInfo};
+use hickory_server::zone_handler::MessageResponseBuilder;
+use route53::Route53Zones;
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+use tokio::net::{TcpListener, UdpSocket};
+
+/// A TCP client that asks nothing for so long is let go.
+const TCP_IDLE: Duration = Duration::from_secs(10);
+/// Bytes of answers that may wait for a slow TCP client.
+const TCP_BUFFER: usize = 64 * 1024;
+/// Larger UDP answers would be fragmented; a client asks again by TCP.
+const UDP_PAYLOAD: u16 = 1232;
+
+/// A name server that listens.
+pub struct DnsServer {
+    server: Server<Handler>,
+    local_addr: SocketAddr,
+}
+
+impl DnsServer {
+    /// Listens on `address` by UDP and TCP, and answers from then on.
+    ///
+    /// # Errors
+    ///
+    /// When the address is taken.
+    pub async fn start(
+        address: SocketAddr,
+        endpoints: impl Endpoints,
+        route53: aws_sdk_route53::Client,
+    ) -> io::Result<Self> {
+        let udp = UdpSocket::bind(address).await?;
+        let local_addr = udp.local_addr()?;
+        let tcp = TcpListener::bind(local_addr).await?;
+        let handler = Handler { endpoints: Box::new(endpoints), zones: Route53Zones::new(route53) };
+        let mut server = Server::new(handler);
+        server.register_socket(udp);
+        server.register_listener(tcp, TCP_IDLE, TCP_BUFFER);
+        Ok(Self { server, local_addr })
+    }
+
+    /// Where it listens: the port that was found, when 0 was asked for.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.local_addr
+    }
+
+    /// Answers until a socket fails.
+    ///
+    /// # Errors
+    ///
+    /// What ended it.
+    pub async fn run(mut self) -> io::Result<()> {
+        self.server.block_until_done().await.map_err(io::Error::other)
+    }
+}
+
+struct Handler {
+    endpoints: Box<dyn Endpoints>,
+    zones: Route53Zones,
+}
+
+impl Handler {
+    async fn answer(&self, request: &Request) -> Answer {
+        if request.metadata.message_type != MessageType::Query {
+            return Answer::bare(ResponseCode::FormErr);
+        }
+        if request.metadata.op_code != OpCode::Query {
+            return Answer::bare(ResponseCode::NotImp);
+        }
+        let Ok(info) = request.request_info() else { return Answer::bare(ResponseCode::FormErr) };
+        if info.query.query_class() != DNSClass::IN {
+            return Answer::bare(ResponseCode::Refused);
+        }
+        match self.zones.read().await {
+            // The asker's own spelling is kept: some clients check that it comes back.
+            Ok(zones) => answer(&zones, &*self.endpoints, &info.query.original().name, info.query.query_type()),
+            Err(error) => {
+                tracing::warn!(%error, name = %info.query.name(), "answering SERVFAIL");
+                Answer::bare(ResponseCode::ServFail)
+            }
+        }
+    }
+}
+
+#[async_trait::async_trait]
+impl RequestHandler for Handler {
+    async fn handle_request<R: ResponseHandler, T: Time>(&self, request: &Request, mut response: R) -> ResponseInfo {
+        let mut answer = self.answer(request).await;
+        let edns = request.edns.as_ref().map(|asked| {
+            let mut edns = Edns::new();
+            edns.set_max_payload(asked.max_payload().clamp(512, UDP_PAYLOAD)).set_version(0);
+            edns
+        });
+        if request.edns.as_ref().is_some_and(|asked| asked.version() > 0) {
+            answer = Answer::bare(ResponseCode::BADVERS);
+        }
+        let mut metadata = Metadata::response_from_request(&request.metadata);
+        metadata.response_code = answer.code;
+        metadata.authoritative = answer.authoritative;
+        // It follows aliases across zones, as a resolver does; without the flag dig warns and some clients ask on.
+        metadata.recursion_available = metadata.recursion_desired && answer.code != ResponseCode::Refused;
+        let builder = MessageResponseBuilder::new(&request.queries, edns.as_ref());
+        let message = builder.build(metadata, &answer.records, [], answer.soa.as_ref(), []);
+        match response.send_response(message).await {
+            Ok(info) => info,
+            Err(error) => {
+                tracing::warn!(%error, to = %request.src(), "an answer could not be sent");
+                metadata.response_code = ResponseCode::ServFail;
+                ResponseInfo::from(Header { metadata, counts: HeaderCounts::default() })
+            }
+        }
+    }
+}
