@@ -1,0 +1,111 @@
+//! What an error of AWS means to a recovery.
+//!
+//! Unmodelled codes are real (`InvalidParameterValue` is one), so codes are matched as strings. The one question that
+//! decides between `Unavailable` and `OutcomeUnknown` is whether the call may have changed something.
+
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use aws_smithy_runtime_api::client::result::SdkError;
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+use rewind_core::{ErrorName, StepError};
+
+/// Whether a call may have changed something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Call {
+    /// It only reads.
+    Read,
+    /// It changes something.
+    #[cfg_attr(
+        not(any(feature = "rds", feature = "route53", feature = "records", feature = "topic")),
+        expect(dead_code)
+    )]
+    Change,
+}
+
+/// The AWS error code of `error`, if the service answered one.
+pub(crate) fn code<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> Option<&str> {
+    error.as_service_error().and_then(ProvideErrorMetadata::code)
+}
+
+/// Translates an error of the call `what` (such as `rds:DescribeDBClusters of orders`).
+pub(crate) fn classify<E>(error: &SdkError<E, HttpResponse>, call: Call, what: &str) -> StepError
+where
+    E: ProvideErrorMetadata + std::error::Error + 'static,
+{
+    let detail = aws_smithy_types::error::display::DisplayErrorContext(error).to_string();
+    let unanswered = match call {
+        Call::Read => ErrorName::Unavailable,
+        Call::Change => ErrorName::OutcomeUnknown,
+    };
+    match error {
+        SdkError::ServiceError(context) => {
+            let status = context.raw().status().as_u16();
+            let code = context.err().code().unwrap_or("no code");
+            let message = context.err().message().unwrap_or("no message");
+            let (name, advice) = by_code(code, status, unanswered);
+            StepError::new(name, format!("{what}: AWS answered {code}: {message}")).advice(advice).detail(detail)
+        }
+        SdkError::ConstructionFailure(_) => {
+            StepError::bug(format!("{what}: the call could not be built")).detail(detail)
+        }
+        // Nothing was sent where no connection could be made.
+        SdkError::DispatchFailure(failure) if failure.is_io() && !failure.is_timeout() => {
+            StepError::new(ErrorName::Unavailable, format!("{what}: AWS could not be reached"))
+                .advice("it is tried again; if it stays so, look at the function's network")
+                .detail(detail)
+        }
+        _ => StepError::new(unanswered, format!("{what}: no answer came"))
+            .advice("it is tried again after reading what is there")
+            .detail(detail),
+    }
+}
+
+fn by_code(code: &str, status: u16, unanswered: ErrorName) -> (ErrorName, &'static str) {
+    let code = code.trim_end_matches("Fault").trim_end_matches("Exception");
+    match code {
+        "Throttling"
+        | "RequestLimitExceeded"
+        | "TooManyRequests"
+        | "PriorRequestNotComplete"
+        | "SlowDown"
+        | "ProvisionedThroughputExceeded"
+        | "RequestThrottled"
+        | "KMSThrottling" => (ErrorName::Throttled, "it is tried again, more slowly"),
+        "InvalidDBClusterState" | "InvalidDBInstanceState" | "InvalidDBCluster" => {
+            (ErrorName::ClusterNotReady, "it is tried again, for the state may pass")
+        }
+        "AccessDenied" | "AccessDeniedFault" | "UnauthorizedOperation" | "AuthorizationError" => {
+            (ErrorName::RewindFailed, "give the function's role the action that is named, and start again")
+        }
+        "InvalidClientTokenId" | "ExpiredToken" | "SignatureDoesNotMatch" | "UnrecognizedClient" => {
+            (ErrorName::RewindFailed, "look at the function's credentials, and start again")
+        }
+        _ if status >= 500 => (unanswered, "it is tried again after reading what is there"),
+        _ => (ErrorName::RewindFailed, "AWS's message says what to mend before another try"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failed_read_may_be_repeated_and_a_failed_change_may_not() {
+        assert_eq!(by_code("InternalFailure", 500, ErrorName::Unavailable).0, ErrorName::Unavailable);
+        assert_eq!(by_code("InternalFailure", 500, ErrorName::OutcomeUnknown).0, ErrorName::OutcomeUnknown);
+    }
+
+    #[test]
+    fn codes_are_known_with_and_without_their_suffix() {
+        for (code, name) in [
+            ("Throttling", ErrorName::Throttled),
+            ("ThrottlingException", ErrorName::Throttled),
+            ("PriorRequestNotComplete", ErrorName::Throttled),
+            ("InvalidDBClusterStateFault", ErrorName::ClusterNotReady),
+            ("InvalidDBInstanceState", ErrorName::ClusterNotReady),
+            ("AccessDenied", ErrorName::RewindFailed),
+            ("DBClusterQuotaExceededFault", ErrorName::RewindFailed),
+        ] {
+            assert_eq!(by_code(code, 400, ErrorName::OutcomeUnknown).0, name, "{code}");
+        }
+    }
+}

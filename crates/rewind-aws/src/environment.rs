@@ -1,0 +1,77 @@
+//! Where the clients come from: the few environment variables that Lambda gives, and nothing else.
+//!
+//! `aws-config` would read files, profiles and metadata services that a function does not have, at 0.7 MB each function.
+
+use aws_credential_types::Credentials;
+use aws_smithy_http_client::tls;
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
+use aws_smithy_types::retry::RetryConfig;
+use aws_smithy_types::timeout::TimeoutConfig;
+use aws_types::region::Region;
+use aws_types::sdk_config::{SdkConfig, SharedCredentialsProvider};
+use rewind_core::{ErrorName, StepError};
+use std::time::Duration;
+
+/// What all clients of a function share.
+#[derive(Debug, Clone)]
+pub struct Aws {
+    region: Region,
+    credentials: Credentials,
+    http: SharedHttpClient,
+}
+
+impl Aws {
+    /// Reads `AWS_REGION` and the credentials that Lambda sets.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorName::Bug`] where one is missing: Lambda always sets them.
+    pub fn from_env() -> Result<Self, StepError> {
+        let session = std::env::var("AWS_SESSION_TOKEN").ok().filter(|token| !token.is_empty());
+        let (key, secret) = (required("AWS_ACCESS_KEY_ID")?, required("AWS_SECRET_ACCESS_KEY")?);
+        Ok(Self {
+            region: Region::new(required("AWS_REGION")?),
+            credentials: Credentials::new(key, secret, session, None, "environment"),
+            http: aws_smithy_http_client::Builder::new()
+                .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring))
+                .build_https(),
+        })
+    }
+
+    /// The configuration of one service's client; `AWS_ENDPOINT_URL_<service>`, then `AWS_ENDPOINT_URL`, move its endpoint.
+    #[cfg_attr(
+        not(any(feature = "rds", feature = "route53", feature = "secrets", feature = "records", feature = "topic")),
+        expect(dead_code)
+    )]
+    pub(crate) fn config(&self, service: &str) -> SdkConfig {
+        let endpoint = [format!("AWS_ENDPOINT_URL_{service}"), "AWS_ENDPOINT_URL".to_owned()]
+            .iter()
+            .find_map(|name| std::env::var(name).ok().filter(|url| !url.is_empty()));
+        let timeouts = TimeoutConfig::builder()
+            .connect_timeout(Duration::from_secs(3))
+            .operation_attempt_timeout(Duration::from_secs(10))
+            .build();
+        let mut config = SdkConfig::builder()
+            .behavior_version(aws_smithy_runtime_api::client::behavior_version::BehaviorVersion::latest())
+            .region(self.region.clone())
+            .credentials_provider(SharedCredentialsProvider::new(self.credentials.clone()))
+            .http_client(self.http.clone())
+            .sleep_impl(aws_smithy_async::rt::sleep::SharedAsyncSleep::new(
+                aws_smithy_async::rt::sleep::TokioSleep::new(),
+            ))
+            .time_source(aws_smithy_async::time::SharedTimeSource::new(aws_smithy_async::time::SystemTimeSource::new()))
+            .timeout_config(timeouts)
+            // The state machine retries, by the error's name: a change that the SDK sent twice behind our back could not
+            // be told from one that was sent once.
+            .retry_config(RetryConfig::disabled());
+        config.set_endpoint_url(endpoint);
+        config.build()
+    }
+}
+
+pub(crate) fn required(name: &str) -> Result<String, StepError> {
+    std::env::var(name)
+        .ok()
+        .filter(|value| !value.is_empty())
+        .ok_or_else(|| StepError::new(ErrorName::Bug, format!("the environment variable {name} is not set")))
+}

@@ -1,0 +1,327 @@
+//! The ports of RDS over aws-sdk-rds. Beside each call stands the IAM action that it needs.
+
+use super::{
+    ChangeInstances, Cluster, ClusterChange, CompleteClusters, DeleteClusters, Instance, Member, ModifyClusters,
+    NewInstance, ReadClusters, RestoreCall, RestoreClusters, Role, ServerlessV2, TagClusters,
+};
+use crate::classify::{Call, classify, code};
+use crate::{Answer, Aws};
+use aws_sdk_rds::types::{DbCluster, DbInstance, Filter, ServerlessV2ScalingConfiguration, Tag};
+use aws_smithy_types::DateTime;
+use jiff::Timestamp;
+
+/// The client of RDS.
+#[derive(Debug, Clone)]
+pub struct Rds(aws_sdk_rds::Client);
+
+impl Rds {
+    /// The client at the environment's endpoint.
+    pub fn new(aws: &Aws) -> Self {
+        Self(aws_sdk_rds::Client::new(&aws.config("RDS")))
+    }
+}
+
+impl ReadClusters for Rds {
+    /// IAM: `rds:DescribeDBClusters`.
+    async fn cluster(&self, name: &str) -> Answer<Option<Cluster>> {
+        match self.0.describe_db_clusters().db_cluster_identifier(name).send().await {
+            Ok(page) => Ok(page.db_clusters.and_then(|clusters| clusters.into_iter().next()).map(read_cluster)),
+            Err(e) if is(code(&e), "DBClusterNotFound") => Ok(None),
+            Err(e) => Err(classify(&e, Call::Read, &format!("rds:DescribeDBClusters of {name}"))),
+        }
+    }
+
+    /// IAM: `rds:DescribeDBInstances`.
+    async fn instances(&self, cluster: &str) -> Answer<Vec<Instance>> {
+        let filter = Filter::builder().name("db-cluster-id").values(cluster).build();
+        // A cluster has 16 instances at most: one page holds them all.
+        match self.0.describe_db_instances().filters(filter).send().await {
+            Ok(page) => Ok(page.db_instances.unwrap_or_default().into_iter().map(read_instance).collect()),
+            Err(e) if is(code(&e), "DBClusterNotFound") => Ok(Vec::new()),
+            Err(e) => Err(classify(&e, Call::Read, &format!("rds:DescribeDBInstances of {cluster}"))),
+        }
+    }
+}
+
+impl RestoreClusters for Rds {
+    /// IAM: `rds:RestoreDBClusterToPointInTime`, `rds:AddTagsToResource`.
+    async fn restore(&self, call: &RestoreCall<'_>) -> Answer<bool> {
+        let source = call.source;
+        let mut request = self
+            .0
+            .restore_db_cluster_to_point_in_time()
+            .source_db_cluster_identifier(&source.name)
+            .db_cluster_identifier(call.new_cluster)
+            .restore_type("full-copy")
+            .set_port(source.port)
+            .set_db_subnet_group_name(source.subnet_group.clone())
+            .set_db_cluster_parameter_group_name(source.parameter_group.clone())
+            .set_kms_key_id(source.kms_key_id.clone())
+            .set_storage_type(source.storage_type.clone())
+            .set_engine_mode(source.engine_mode.clone())
+            .set_network_type(source.network_type.clone())
+            .set_backtrack_window(source.backtrack_window.filter(|window| *window > 0))
+            .enable_iam_database_authentication(source.iam_authentication)
+            .deletion_protection(source.deletion_protection)
+            .copy_tags_to_snapshot(source.copy_tags_to_snapshot)
+            .set_serverless_v2_scaling_configuration(source.serverless_v2.map(write_serverless));
+        request = match call.to {
+            Some(at) => request.restore_to_time(DateTime::from_secs(at.as_second())),
+            None => request.use_latest_restorable_time(true),
+        };
+        if !source.security_groups.is_empty() {
+            request = request.set_vpc_security_group_ids(Some(source.security_groups.clone()));
+        }
+        if !source.log_exports.is_empty() {
+            request = request.set_enable_cloudwatch_logs_exports(Some(source.log_exports.clone()));
+        }
+        match request.set_tags(Some(write_tags(call.tags))).send().await {
+            Ok(_) => Ok(true),
+            Err(e) if is(code(&e), "DBClusterAlreadyExists") => Ok(false),
+            Err(e) => Err(classify(
+                &e,
+                Call::Change,
+                &format!("rds:RestoreDBClusterToPointInTime of {} into {}", source.name, call.new_cluster),
+            )),
+        }
+    }
+}
+
+impl ModifyClusters for Rds {
+    /// IAM: `rds:ModifyDBCluster`.
+    async fn modify(&self, cluster: &str, change: &ClusterChange) -> Answer<()> {
+        self.0
+            .modify_db_cluster()
+            .db_cluster_identifier(cluster)
+            .apply_immediately(true)
+            .set_vpc_security_group_ids(change.security_groups.clone())
+            .set_deletion_protection(change.deletion_protection)
+            .set_preferred_maintenance_window(change.maintenance_window.clone())
+            .set_preferred_backup_window(change.backup_window.clone())
+            .set_backup_retention_period(change.backup_retention)
+            .send()
+            .await
+            .map_err(|e| classify(&e, Call::Change, &format!("rds:ModifyDBCluster of {cluster}")))?;
+        Ok(())
+    }
+}
+
+impl CompleteClusters for Rds {
+    /// IAM: `rds:AddRoleToDBCluster`, `iam:PassRole`.
+    async fn add_role(&self, cluster: &str, role: &Role) -> Answer<()> {
+        let call = self
+            .0
+            .add_role_to_db_cluster()
+            .db_cluster_identifier(cluster)
+            .role_arn(&role.arn)
+            .set_feature_name(role.feature.clone());
+        match call.send().await {
+            Ok(_) => Ok(()),
+            Err(e) if is(code(&e), "DBClusterRoleAlreadyExists") => Ok(()),
+            Err(e) => Err(classify(&e, Call::Change, &format!("rds:AddRoleToDBCluster of {} to {cluster}", role.arn))),
+        }
+    }
+
+    /// IAM: `rds:EnableHttpEndpoint`.
+    async fn enable_data_api(&self, cluster_arn: &str) -> Answer<()> {
+        self.0
+            .enable_http_endpoint()
+            .resource_arn(cluster_arn)
+            .send()
+            .await
+            .map_err(|e| classify(&e, Call::Change, &format!("rds:EnableHttpEndpoint of {cluster_arn}")))?;
+        Ok(())
+    }
+}
+
+impl DeleteClusters for Rds {
+    /// IAM: `rds:DeleteDBCluster`.
+    async fn delete_cluster(&self, cluster: &str) -> Answer<()> {
+        match self.0.delete_db_cluster().db_cluster_identifier(cluster).skip_final_snapshot(true).send().await {
+            Ok(_) => Ok(()),
+            Err(e) if is(code(&e), "DBClusterNotFound") => Ok(()),
+            Err(e) => Err(classify(&e, Call::Change, &format!("rds:DeleteDBCluster of {cluster}"))),
+        }
+    }
+}
+
+impl ChangeInstances for Rds {
+    /// IAM: `rds:CreateDBInstance`, `rds:AddTagsToResource`, `iam:PassRole`.
+    async fn create_instance(&self, new: &NewInstance<'_>) -> Answer<()> {
+        let like = new.like;
+        let monitored = like.monitoring_interval > 0;
+        let call = self
+            .0
+            .create_db_instance()
+            .db_instance_identifier(new.name)
+            .db_cluster_identifier(&new.cluster.name)
+            .engine(&new.cluster.engine)
+            .db_instance_class(&like.class)
+            .promotion_tier(like.promotion_tier)
+            .set_availability_zone(like.availability_zone.clone())
+            .set_db_parameter_group_name(like.parameter_group.clone())
+            .set_preferred_maintenance_window(like.maintenance_window.clone())
+            .set_auto_minor_version_upgrade(like.auto_minor_version_upgrade)
+            .set_publicly_accessible(like.publicly_accessible)
+            .set_ca_certificate_identifier(like.ca_certificate.clone())
+            .set_monitoring_interval(monitored.then_some(like.monitoring_interval))
+            .set_monitoring_role_arn(like.monitoring_role.clone().filter(|_| monitored))
+            .set_enable_performance_insights(like.performance_insights.then_some(true))
+            .set_performance_insights_kms_key_id(
+                like.performance_insights_key.clone().filter(|_| like.performance_insights),
+            )
+            .set_performance_insights_retention_period(
+                like.performance_insights_retention.filter(|_| like.performance_insights),
+            )
+            .set_tags(Some(write_tags(new.tags)));
+        match call.send().await {
+            Ok(_) => Ok(()),
+            Err(e) if is(code(&e), "DBInstanceAlreadyExists") => Ok(()),
+            Err(e) => Err(classify(&e, Call::Change, &format!("rds:CreateDBInstance of {}", new.name))),
+        }
+    }
+
+    /// IAM: `rds:DeleteDBInstance`.
+    async fn delete_instance(&self, name: &str) -> Answer<()> {
+        match self.0.delete_db_instance().db_instance_identifier(name).skip_final_snapshot(true).send().await {
+            Ok(_) => Ok(()),
+            Err(e) if is(code(&e), "DBInstanceNotFound") => Ok(()),
+            Err(e) => Err(classify(&e, Call::Change, &format!("rds:DeleteDBInstance of {name}"))),
+        }
+    }
+}
+
+impl TagClusters for Rds {
+    /// IAM: `rds:AddTagsToResource`.
+    async fn tag(&self, arn: &str, tags: &[(String, String)]) -> Answer<()> {
+        self.0
+            .add_tags_to_resource()
+            .resource_name(arn)
+            .set_tags(Some(write_tags(tags)))
+            .send()
+            .await
+            .map_err(|e| classify(&e, Call::Change, &format!("rds:AddTagsToResource of {arn}")))?;
+        Ok(())
+    }
+
+    /// IAM: `rds:RemoveTagsFromResource`.
+    async fn untag(&self, arn: &str, keys: &[String]) -> Answer<()> {
+        self.0
+            .remove_tags_from_resource()
+            .resource_name(arn)
+            .set_tag_keys(Some(keys.to_vec()))
+            .send()
+            .await
+            .map_err(|e| classify(&e, Call::Change, &format!("rds:RemoveTagsFromResource of {arn}")))?;
+        Ok(())
+    }
+}
+
+/// RDS writes its codes with and without `Fault` at the end, by operation.
+fn is(code: Option<&str>, wanted: &str) -> bool {
+    code.is_some_and(|code| code.trim_end_matches("Fault") == wanted)
+}
+
+fn write_tags(tags: &[(String, String)]) -> Vec<Tag> {
+    tags.iter().map(|(key, value)| Tag::builder().key(key).value(value).build()).collect()
+}
+
+fn write_serverless(range: ServerlessV2) -> ServerlessV2ScalingConfiguration {
+    ServerlessV2ScalingConfiguration::builder()
+        .set_min_capacity(range.min)
+        .set_max_capacity(range.max)
+        .set_seconds_until_auto_pause(range.seconds_until_auto_pause)
+        .build()
+}
+
+fn read_tags(tags: Option<Vec<Tag>>) -> Vec<(String, String)> {
+    let pair = |tag: Tag| Some((tag.key?, tag.value.unwrap_or_default()));
+    tags.unwrap_or_default().into_iter().filter_map(pair).collect()
+}
+
+fn read_time(at: DateTime) -> Option<Timestamp> {
+    Timestamp::new(at.secs(), i32::try_from(at.subsec_nanos()).ok()?).ok()
+}
+
+fn read_cluster(c: DbCluster) -> Cluster {
+    let member = |m: aws_sdk_rds::types::DbClusterMember| {
+        Some(Member { instance: m.db_instance_identifier?, writer: m.is_cluster_writer.unwrap_or(false) })
+    };
+    Cluster {
+        name: c.db_cluster_identifier.unwrap_or_default(),
+        arn: c.db_cluster_arn.unwrap_or_default(),
+        status: c.status.unwrap_or_default().to_ascii_lowercase(),
+        engine: c.engine.unwrap_or_default(),
+        engine_version: c.engine_version.unwrap_or_default(),
+        engine_mode: c.engine_mode,
+        endpoint: c.endpoint,
+        reader_endpoint: c.reader_endpoint,
+        port: c.port,
+        master_username: c.master_username,
+        earliest_restorable: c.earliest_restorable_time.and_then(read_time),
+        latest_restorable: c.latest_restorable_time.and_then(read_time),
+        members: c.db_cluster_members.unwrap_or_default().into_iter().filter_map(member).collect(),
+        parameter_group: c.db_cluster_parameter_group,
+        subnet_group: c.db_subnet_group,
+        security_groups: c
+            .vpc_security_groups
+            .unwrap_or_default()
+            .into_iter()
+            .filter_map(|group| group.vpc_security_group_id)
+            .collect(),
+        kms_key_id: c.kms_key_id,
+        storage_type: c.storage_type,
+        log_exports: c.enabled_cloudwatch_logs_exports.unwrap_or_default(),
+        iam_authentication: c.iam_database_authentication_enabled.unwrap_or(false),
+        deletion_protection: c.deletion_protection.unwrap_or(false),
+        copy_tags_to_snapshot: c.copy_tags_to_snapshot.unwrap_or(false),
+        backtrack_window: c.backtrack_window,
+        serverless_v2: c.serverless_v2_scaling_configuration.map(|range| ServerlessV2 {
+            min: range.min_capacity,
+            max: range.max_capacity,
+            seconds_until_auto_pause: range.seconds_until_auto_pause,
+        }),
+        network_type: c.network_type,
+        maintenance_window: c.preferred_maintenance_window,
+        backup_window: c.preferred_backup_window,
+        backup_retention: c.backup_retention_period,
+        data_api: c.http_endpoint_enabled.unwrap_or(false),
+        roles: c
+            .associated_roles
+            .unwrap_or_default()
+            .into_iter()
+            .filter_map(|role| Some(Role { arn: role.role_arn?, feature: role.feature_name.filter(|f| !f.is_empty()) }))
+            .collect(),
+        master_secret: c.master_user_secret.and_then(|secret| secret.secret_arn),
+        tags: read_tags(c.tag_list),
+        global_cluster: c.global_cluster_identifier.filter(|id| !id.is_empty()),
+        custom_endpoints: c.custom_endpoints.unwrap_or_default(),
+    }
+}
+
+fn read_instance(i: DbInstance) -> Instance {
+    Instance {
+        name: i.db_instance_identifier.unwrap_or_default(),
+        arn: i.db_instance_arn.unwrap_or_default(),
+        status: i.db_instance_status.unwrap_or_default().to_ascii_lowercase(),
+        class: i.db_instance_class.unwrap_or_default(),
+        endpoint: i.endpoint.and_then(|endpoint| endpoint.address),
+        promotion_tier: i.promotion_tier.unwrap_or(1),
+        availability_zone: i.availability_zone,
+        parameter_group: i
+            .db_parameter_groups
+            .unwrap_or_default()
+            .into_iter()
+            .find_map(|group| group.db_parameter_group_name),
+        maintenance_window: i.preferred_maintenance_window,
+        auto_minor_version_upgrade: i.auto_minor_version_upgrade,
+        publicly_accessible: i.publicly_accessible,
+        ca_certificate: i.ca_certificate_identifier,
+        monitoring_interval: i.monitoring_interval.unwrap_or(0),
+        monitoring_role: i.monitoring_role_arn,
+        performance_insights: i.performance_insights_enabled.unwrap_or(false),
+        performance_insights_key: i.performance_insights_kms_key_id,
+        performance_insights_retention: i.performance_insights_retention_period,
+        tags: read_tags(i.tag_list),
+    }
+}

@@ -1,0 +1,200 @@
+//! An RDS in memory for tests of steps. It inherits nothing on a restore, as RDS does, logs every change, and loses a
+//! chosen answer: before the change was made, or after.
+
+use super::{
+    ChangeInstances, Cluster, ClusterChange, CompleteClusters, DeleteClusters, Instance, Member, ModifyClusters,
+    NewInstance, ReadClusters, RestoreCall, RestoreClusters, Role, TagClusters,
+};
+use crate::Answer;
+use rewind_core::{ErrorName, StepError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// When the chosen change goes wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lose {
+    /// Nothing was changed, and nobody knows.
+    Call,
+    /// It was changed, and nobody knows.
+    Answer,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    clusters: Vec<Cluster>,
+    instances: Vec<(String, Instance)>,
+    changes: Vec<String>,
+    lose: Option<(usize, Lose)>,
+}
+
+/// The RDS in memory.
+#[derive(Debug, Default)]
+pub struct FakeRds(Mutex<State>);
+
+impl FakeRds {
+    /// An RDS with these clusters and their instances.
+    pub fn with(clusters: Vec<Cluster>, instances: Vec<(String, Instance)>) -> Self {
+        Self(Mutex::new(State { clusters, instances, ..State::default() }))
+    }
+
+    /// Makes the `nth` change from now (0 is the next) go wrong.
+    pub fn lose(&self, nth: usize, how: Lose) {
+        let mut state = self.state();
+        state.lose = Some((state.changes.len() + nth, how));
+    }
+
+    /// The changes so far, such as `delete_instance orders-r-1`.
+    pub fn changes(&self) -> Vec<String> {
+        self.state().changes.clone()
+    }
+
+    /// The cluster `name` as it is now.
+    pub fn look(&self, name: &str) -> Option<Cluster> {
+        self.state().clusters.iter().find(|cluster| cluster.name == name).cloned()
+    }
+
+    /// Changes a cluster behind everybody's back.
+    pub fn edit(&self, name: &str, edit: impl FnOnce(&mut Cluster)) {
+        if let Some(cluster) = self.state().clusters.iter_mut().find(|cluster| cluster.name == name) {
+            edit(cluster);
+        }
+    }
+
+    /// Changes all instances of a cluster behind everybody's back.
+    pub fn edit_instances(&self, cluster: &str, edit: impl Fn(&mut Instance)) {
+        self.state().instances.iter_mut().filter(|(of, _)| of == cluster).for_each(|(_, instance)| edit(instance));
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn change<T>(&self, what: String, make: impl FnOnce(&mut State) -> T) -> Answer<T> {
+        let mut state = self.state();
+        let lost = state.lose.filter(|(at, _)| *at == state.changes.len()).map(|(_, how)| how);
+        state.changes.push(what.clone());
+        let unknown = || StepError::new(ErrorName::OutcomeUnknown, format!("{what}: no answer came"));
+        match lost {
+            Some(Lose::Call) => Err(unknown()),
+            Some(Lose::Answer) => {
+                make(&mut state);
+                Err(unknown())
+            }
+            None => Ok(make(&mut state)),
+        }
+    }
+}
+
+impl ReadClusters for FakeRds {
+    async fn cluster(&self, name: &str) -> Answer<Option<Cluster>> {
+        Ok(self.look(name))
+    }
+
+    async fn instances(&self, cluster: &str) -> Answer<Vec<Instance>> {
+        Ok(self.state().instances.iter().filter(|(of, _)| of == cluster).map(|(_, i)| i.clone()).collect())
+    }
+}
+
+impl RestoreClusters for FakeRds {
+    async fn restore(&self, call: &RestoreCall<'_>) -> Answer<bool> {
+        self.change(format!("restore {}", call.new_cluster), |state| {
+            if state.clusters.iter().any(|cluster| cluster.name == call.new_cluster) {
+                return false;
+            }
+            let name = call.new_cluster;
+            state.clusters.push(Cluster {
+                name: name.to_owned(),
+                arn: format!("arn:aws:rds:us-east-1:000000000000:cluster:{name}"),
+                status: "creating".to_owned(),
+                engine: call.source.engine.clone(),
+                engine_version: call.source.engine_version.clone(),
+                endpoint: Some(format!("{name}.cluster-x.us-east-1.rds.amazonaws.com")),
+                reader_endpoint: Some(format!("{name}.cluster-ro-x.us-east-1.rds.amazonaws.com")),
+                tags: call.tags.to_vec(),
+                deletion_protection: call.source.deletion_protection,
+                ..Cluster::default()
+            });
+            true
+        })
+    }
+}
+
+impl ModifyClusters for FakeRds {
+    async fn modify(&self, cluster: &str, change: &ClusterChange) -> Answer<()> {
+        self.change(format!("modify {cluster}"), |state| {
+            let Some(found) = state.clusters.iter_mut().find(|c| c.name == cluster) else { return };
+            if let Some(groups) = &change.security_groups {
+                found.security_groups.clone_from(groups);
+            }
+            found.deletion_protection = change.deletion_protection.unwrap_or(found.deletion_protection);
+            found.maintenance_window = change.maintenance_window.clone().or(found.maintenance_window.take());
+            found.backup_window = change.backup_window.clone().or(found.backup_window.take());
+            found.backup_retention = change.backup_retention.or(found.backup_retention);
+        })
+    }
+}
+
+impl CompleteClusters for FakeRds {
+    async fn add_role(&self, cluster: &str, role: &Role) -> Answer<()> {
+        self.change(format!("add_role {} to {cluster}", role.arn), |state| {
+            if let Some(found) = state.clusters.iter_mut().find(|c| c.name == cluster)
+                && !found.roles.contains(role)
+            {
+                found.roles.push(role.clone());
+            }
+        })
+    }
+
+    async fn enable_data_api(&self, cluster_arn: &str) -> Answer<()> {
+        self.change(format!("enable_data_api {cluster_arn}"), |state| {
+            state.clusters.iter_mut().filter(|c| c.arn == cluster_arn).for_each(|c| c.data_api = true);
+        })
+    }
+}
+
+impl DeleteClusters for FakeRds {
+    async fn delete_cluster(&self, cluster: &str) -> Answer<()> {
+        self.change(format!("delete_cluster {cluster}"), |state| state.clusters.retain(|c| c.name != cluster))
+    }
+}
+
+impl ChangeInstances for FakeRds {
+    async fn create_instance(&self, new: &NewInstance<'_>) -> Answer<()> {
+        self.change(format!("create_instance {}", new.name), |state| {
+            if state.instances.iter().any(|(_, instance)| instance.name == new.name) {
+                return;
+            }
+            let instance = Instance { name: new.name.to_owned(), tags: new.tags.to_vec(), ..new.like.clone() };
+            state.instances.push((new.cluster.name.clone(), instance));
+            if let Some(cluster) = state.clusters.iter_mut().find(|c| c.name == new.cluster.name) {
+                let writer = cluster.members.is_empty();
+                cluster.members.push(Member { instance: new.name.to_owned(), writer });
+            }
+        })
+    }
+
+    async fn delete_instance(&self, name: &str) -> Answer<()> {
+        self.change(format!("delete_instance {name}"), |state| {
+            state.instances.retain(|(_, instance)| instance.name != name);
+            state.clusters.iter_mut().for_each(|cluster| cluster.members.retain(|member| member.instance != name));
+        })
+    }
+}
+
+impl TagClusters for FakeRds {
+    async fn tag(&self, arn: &str, tags: &[(String, String)]) -> Answer<()> {
+        self.change(format!("tag {arn}"), |state| {
+            for cluster in state.clusters.iter_mut().filter(|cluster| cluster.arn == arn) {
+                cluster.tags.retain(|(key, _)| !tags.iter().any(|(new, _)| new == key));
+                cluster.tags.extend_from_slice(tags);
+            }
+        })
+    }
+
+    async fn untag(&self, arn: &str, keys: &[String]) -> Answer<()> {
+        self.change(format!("untag {arn}"), |state| {
+            for cluster in state.clusters.iter_mut().filter(|cluster| cluster.arn == arn) {
+                cluster.tags.retain(|(key, _)| !keys.contains(key));
+            }
+        })
+    }
+}

@@ -1,0 +1,258 @@
+//! RDS as the steps see it: clusters and instances as plain values, and one trait for each thing that a step may do.
+
+mod adapter;
+#[cfg(any(test, feature = "fakes"))]
+pub mod fake;
+
+use crate::Answer;
+use jiff::Timestamp;
+
+pub use adapter::Rds;
+
+/// A cluster, with all that a restore has to carry over.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Cluster {
+    /// `DBClusterIdentifier`.
+    pub name: String,
+    /// `DBClusterArn`.
+    pub arn: String,
+    /// `Status`, in lower case.
+    pub status: String,
+    /// `Engine`.
+    pub engine: String,
+    /// `EngineVersion`.
+    pub engine_version: String,
+    /// `EngineMode`: `provisioned` for all that can be restored here.
+    pub engine_mode: Option<String>,
+    /// `Endpoint`.
+    pub endpoint: Option<String>,
+    /// `ReaderEndpoint`.
+    pub reader_endpoint: Option<String>,
+    /// `Port`.
+    pub port: Option<i32>,
+    /// `MasterUsername`.
+    pub master_username: Option<String>,
+    /// `EarliestRestorableTime`: absent until a restore has ended.
+    pub earliest_restorable: Option<Timestamp>,
+    /// `LatestRestorableTime`.
+    pub latest_restorable: Option<Timestamp>,
+    /// `DBClusterMembers`.
+    pub members: Vec<Member>,
+    /// `DBClusterParameterGroup`.
+    pub parameter_group: Option<String>,
+    /// `DBSubnetGroup`.
+    pub subnet_group: Option<String>,
+    /// `VpcSecurityGroups`, by id.
+    pub security_groups: Vec<String>,
+    /// `KmsKeyId`.
+    pub kms_key_id: Option<String>,
+    /// `StorageType`.
+    pub storage_type: Option<String>,
+    /// `EnabledCloudwatchLogsExports`.
+    pub log_exports: Vec<String>,
+    /// `IAMDatabaseAuthenticationEnabled`.
+    pub iam_authentication: bool,
+    /// `DeletionProtection`.
+    pub deletion_protection: bool,
+    /// `CopyTagsToSnapshot`.
+    pub copy_tags_to_snapshot: bool,
+    /// `BacktrackWindow`, in seconds.
+    pub backtrack_window: Option<i64>,
+    /// `ServerlessV2ScalingConfiguration`.
+    pub serverless_v2: Option<ServerlessV2>,
+    /// `NetworkType`.
+    pub network_type: Option<String>,
+    /// `PreferredMaintenanceWindow`.
+    pub maintenance_window: Option<String>,
+    /// `PreferredBackupWindow`.
+    pub backup_window: Option<String>,
+    /// `BackupRetentionPeriod`, in days.
+    pub backup_retention: Option<i32>,
+    /// `HttpEndpointEnabled`: the Data API.
+    pub data_api: bool,
+    /// `AssociatedRoles`.
+    pub roles: Vec<Role>,
+    /// `MasterUserSecret`: the managed master password.
+    pub master_secret: Option<String>,
+    /// `TagList`.
+    pub tags: Vec<(String, String)>,
+    /// `GlobalClusterIdentifier`.
+    pub global_cluster: Option<String>,
+    /// `CustomEndpoints`.
+    pub custom_endpoints: Vec<String>,
+}
+
+impl Cluster {
+    /// The value of the tag `key`.
+    pub fn tag(&self, key: &str) -> Option<&str> {
+        self.tags.iter().find(|(k, _)| k == key).map(|(_, value)| value.as_str())
+    }
+}
+
+/// An instance's place in its cluster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Member {
+    /// `DBInstanceIdentifier`.
+    pub instance: String,
+    /// `IsClusterWriter`.
+    pub writer: bool,
+}
+
+/// A role that the cluster may take on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Role {
+    /// `RoleArn`.
+    pub arn: String,
+    /// `FeatureName`.
+    pub feature: Option<String>,
+}
+
+/// The capacity range of Serverless v2 instances.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ServerlessV2 {
+    /// `MinCapacity`, in Aurora capacity units.
+    pub min: Option<f64>,
+    /// `MaxCapacity`.
+    pub max: Option<f64>,
+    /// `SecondsUntilAutoPause`.
+    pub seconds_until_auto_pause: Option<i32>,
+}
+
+/// An instance, with all that another one like it needs.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Instance {
+    /// `DBInstanceIdentifier`.
+    pub name: String,
+    /// `DBInstanceArn`.
+    pub arn: String,
+    /// `DBInstanceStatus`, in lower case.
+    pub status: String,
+    /// `DBInstanceClass`.
+    pub class: String,
+    /// `Endpoint.Address`: absent until the instance is up.
+    pub endpoint: Option<String>,
+    /// `PromotionTier`, 0 to 15.
+    pub promotion_tier: i32,
+    /// `AvailabilityZone`.
+    pub availability_zone: Option<String>,
+    /// `DBParameterGroups`, the first one's name.
+    pub parameter_group: Option<String>,
+    /// `PreferredMaintenanceWindow`.
+    pub maintenance_window: Option<String>,
+    /// `AutoMinorVersionUpgrade`.
+    pub auto_minor_version_upgrade: Option<bool>,
+    /// `PubliclyAccessible`.
+    pub publicly_accessible: Option<bool>,
+    /// `CACertificateIdentifier`.
+    pub ca_certificate: Option<String>,
+    /// `MonitoringInterval`, in seconds; 0 is off.
+    pub monitoring_interval: i32,
+    /// `MonitoringRoleArn`.
+    pub monitoring_role: Option<String>,
+    /// `PerformanceInsightsEnabled`.
+    pub performance_insights: bool,
+    /// `PerformanceInsightsKMSKeyId`.
+    pub performance_insights_key: Option<String>,
+    /// `PerformanceInsightsRetentionPeriod`, in days.
+    pub performance_insights_retention: Option<i32>,
+    /// `TagList`.
+    pub tags: Vec<(String, String)>,
+}
+
+/// Reads clusters and instances.
+pub trait ReadClusters: Send + Sync {
+    /// The cluster `name`, or none of that name.
+    fn cluster(&self, name: &str) -> impl Future<Output = Answer<Option<Cluster>>> + Send;
+    /// The instances of the cluster `name`.
+    fn instances(&self, cluster: &str) -> impl Future<Output = Answer<Vec<Instance>>> + Send;
+}
+
+/// A point-in-time restore that is to be made like its source.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RestoreCall<'a> {
+    /// The source, whose settings are passed wherever the API lets them pass.
+    pub source: &'a Cluster,
+    /// The new cluster's name.
+    pub new_cluster: &'a str,
+    /// The moment; none for the latest restorable time.
+    pub to: Option<Timestamp>,
+    /// The new cluster's tags: passing any replaces those it would have inherited.
+    pub tags: &'a [(String, String)],
+}
+
+/// Starts restores.
+pub trait RestoreClusters: Send + Sync {
+    /// `RestoreDBClusterToPointInTime`; answers whether the name was free.
+    fn restore(&self, call: &RestoreCall<'_>) -> impl Future<Output = Answer<bool>> + Send;
+}
+
+/// What is to change of a cluster; `None` leaves a setting as it is.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ClusterChange {
+    /// `VpcSecurityGroupIds`, all of them.
+    pub security_groups: Option<Vec<String>>,
+    /// `DeletionProtection`.
+    pub deletion_protection: Option<bool>,
+    /// `PreferredMaintenanceWindow`.
+    pub maintenance_window: Option<String>,
+    /// `PreferredBackupWindow`.
+    pub backup_window: Option<String>,
+    /// `BackupRetentionPeriod`, in days.
+    pub backup_retention: Option<i32>,
+}
+
+impl ClusterChange {
+    /// Whether it changes nothing.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// Changes clusters.
+pub trait ModifyClusters: Send + Sync {
+    /// `ModifyDBCluster`, applied immediately.
+    fn modify(&self, cluster: &str, change: &ClusterChange) -> impl Future<Output = Answer<()>> + Send;
+}
+
+/// Gives a cluster what a restore could not carry.
+pub trait CompleteClusters: Send + Sync {
+    /// `AddRoleToDBCluster`; a role that is there already counts as added.
+    fn add_role(&self, cluster: &str, role: &Role) -> impl Future<Output = Answer<()>> + Send;
+    /// `EnableHttpEndpoint`: the Data API.
+    fn enable_data_api(&self, cluster_arn: &str) -> impl Future<Output = Answer<()>> + Send;
+}
+
+/// Deletes clusters.
+pub trait DeleteClusters: Send + Sync {
+    /// `DeleteDBCluster` without a final snapshot; a cluster that is not there counts as deleted.
+    fn delete_cluster(&self, cluster: &str) -> impl Future<Output = Answer<()>> + Send;
+}
+
+/// An instance to be made like one of the source's.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NewInstance<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// Its cluster.
+    pub cluster: &'a Cluster,
+    /// The instance that it is made like.
+    pub like: &'a Instance,
+    /// Its tags.
+    pub tags: &'a [(String, String)],
+}
+
+/// Makes and deletes instances.
+pub trait ChangeInstances: Send + Sync {
+    /// `CreateDBInstance`; an instance of that name that is there already counts as made.
+    fn create_instance(&self, new: &NewInstance<'_>) -> impl Future<Output = Answer<()>> + Send;
+    /// `DeleteDBInstance`; an instance that is not there, or is being deleted, counts as deleted.
+    fn delete_instance(&self, name: &str) -> impl Future<Output = Answer<()>> + Send;
+}
+
+/// Tags clusters.
+pub trait TagClusters: Send + Sync {
+    /// `AddTagsToResource`.
+    fn tag(&self, arn: &str, tags: &[(String, String)]) -> impl Future<Output = Answer<()>> + Send;
+    /// `RemoveTagsFromResource`.
+    fn untag(&self, arn: &str, keys: &[String]) -> impl Future<Output = Answer<()>> + Send;
+}

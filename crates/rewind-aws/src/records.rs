@@ -1,0 +1,137 @@
+//! The table's item of a recovery, as far as functions write it: what a fence is about to change, and a pending approval.
+//!
+//! Leases and the item's state are native states' work.
+
+use crate::classify::{Call, classify, code};
+use crate::{Answer, Aws};
+use aws_sdk_dynamodb::types::AttributeValue;
+use jiff::Timestamp;
+use rewind_core::StepError;
+use serde_json::Value;
+use std::collections::HashMap;
+
+/// Keeps what a step must know again when it is run twice or taken back.
+pub trait Notes: Send + Sync {
+    /// What was noted of the recovery under `name`.
+    fn note(&self, recovery_id: &str, name: &str) -> impl Future<Output = Answer<Option<Value>>> + Send;
+    /// Notes `value` under `name`, unless something is noted there already: answers what is noted then.
+    fn note_once(&self, recovery_id: &str, name: &str, value: &Value) -> impl Future<Output = Answer<Value>> + Send;
+}
+
+/// An approval that is waited for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PendingApproval {
+    /// The task token that ends the wait.
+    pub task_token: String,
+    /// The hash of what was shown.
+    pub hash: String,
+    /// When people were first asked.
+    pub requested_at: Timestamp,
+    /// When the wait ends.
+    pub expires_at: Timestamp,
+}
+
+/// Keeps approvals.
+pub trait Approvals: Send + Sync {
+    /// Keeps the approval in place of the one before; answers the hash that was shown before, if any was.
+    fn keep(
+        &self,
+        recovery_id: &str,
+        approval: &PendingApproval,
+    ) -> impl Future<Output = Answer<Option<String>>> + Send;
+}
+
+/// The client of the table.
+#[derive(Debug, Clone)]
+pub struct Records {
+    client: aws_sdk_dynamodb::Client,
+    table: String,
+}
+
+impl Records {
+    /// The client at the environment's endpoint, for the table `REWIND_TABLE`.
+    ///
+    /// # Errors
+    ///
+    /// `Bug` where the variable is not set: the template sets it.
+    pub fn from_env(aws: &Aws) -> Answer<Self> {
+        let table = crate::environment::required("REWIND_TABLE")?;
+        Ok(Self { client: aws_sdk_dynamodb::Client::new(&aws.config("DYNAMODB")), table })
+    }
+
+    fn key(recovery_id: &str) -> AttributeValue {
+        AttributeValue::S(format!("recovery#{recovery_id}"))
+    }
+}
+
+impl Notes for Records {
+    /// IAM: `dynamodb:GetItem`.
+    async fn note(&self, recovery_id: &str, name: &str) -> Answer<Option<Value>> {
+        let answer = self
+            .client
+            .get_item()
+            .table_name(&self.table)
+            .key("id", Self::key(recovery_id))
+            .consistent_read(true)
+            .send()
+            .await
+            .map_err(|e| classify(&e, Call::Read, "dynamodb:GetItem of the recovery"))?;
+        answer.item.and_then(|item| item.get(name).cloned()).map(|value| read(&value)).transpose()
+    }
+
+    /// IAM: `dynamodb:UpdateItem`, `dynamodb:GetItem`.
+    async fn note_once(&self, recovery_id: &str, name: &str, value: &Value) -> Answer<Value> {
+        let written = self
+            .client
+            .update_item()
+            .table_name(&self.table)
+            .key("id", Self::key(recovery_id))
+            .update_expression("SET #name = :value")
+            .condition_expression("attribute_not_exists(#name)")
+            .expression_attribute_names("#name", name)
+            .expression_attribute_values(":value", AttributeValue::S(value.to_string()))
+            .send()
+            .await;
+        match written {
+            Ok(_) => Ok(value.clone()),
+            Err(e) if code(&e) == Some("ConditionalCheckFailedException") => self
+                .note(recovery_id, name)
+                .await?
+                .ok_or_else(|| StepError::bug(format!("the note {name} is there and is not there"))),
+            Err(e) => Err(classify(&e, Call::Change, "dynamodb:UpdateItem of the recovery")),
+        }
+    }
+}
+
+impl Approvals for Records {
+    /// IAM: `dynamodb:UpdateItem`.
+    async fn keep(&self, recovery_id: &str, approval: &PendingApproval) -> Answer<Option<String>> {
+        let text = |text: &str| AttributeValue::S(text.to_owned());
+        let map = HashMap::from([
+            ("taskToken".to_owned(), text(&approval.task_token)),
+            ("hash".to_owned(), text(&approval.hash)),
+            ("requestedAt".to_owned(), text(&approval.requested_at.to_string())),
+            ("expiresAt".to_owned(), text(&approval.expires_at.to_string())),
+        ]);
+        let answer = self
+            .client
+            .update_item()
+            .table_name(&self.table)
+            .key("id", Self::key(recovery_id))
+            .update_expression("SET approval = :approval, #state = :state")
+            .expression_attribute_names("#state", "state")
+            .expression_attribute_values(":approval", AttributeValue::M(map))
+            .expression_attribute_values(":state", text("AwaitingApproval"))
+            .return_values(aws_sdk_dynamodb::types::ReturnValue::UpdatedOld)
+            .send()
+            .await
+            .map_err(|e| classify(&e, Call::Change, "dynamodb:UpdateItem of the recovery"))?;
+        let before = answer.attributes.and_then(|mut old| old.remove("approval"));
+        Ok(before.and_then(|old| old.as_m().ok()?.get("hash")?.as_s().ok().cloned()))
+    }
+}
+
+fn read(value: &AttributeValue) -> Answer<Value> {
+    let text = value.as_s().map_err(|_| StepError::bug("a note of the recovery is no text"))?;
+    serde_json::from_str(text).map_err(|e| StepError::bug(format!("a note of the recovery is not JSON: {e}")))
+}

@@ -1,0 +1,156 @@
+//! Route 53 as the steps see it: the record sets of one name, and one batch that moves all or nothing.
+
+use crate::classify::{Call, classify, code};
+use crate::{Answer, Aws};
+use aws_sdk_route53::types::{
+    Change as SdkChange, ChangeAction, ChangeBatch, ChangeStatus, ResourceRecord, ResourceRecordSet, RrType,
+};
+use rewind_core::{ErrorName, StepError};
+
+/// A record set, as far as a recovery looks at it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecordSet {
+    /// Its name, in lower case and without the dot at its end.
+    pub name: String,
+    /// Its type, such as `CNAME`.
+    pub kind: String,
+    /// Its time to live in seconds; an alias has none.
+    pub ttl: Option<i64>,
+    /// Its values, exactly as Route 53 holds them.
+    pub values: Vec<String>,
+    /// Whether it is one of several of that name and type: weighted, by latency, failover and so on.
+    pub routed: bool,
+}
+
+/// One CNAME of a batch: taken away exactly as it is believed to be, and made anew with another value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Move {
+    /// The record's name.
+    pub name: String,
+    /// Its time to live in seconds, which stays.
+    pub ttl: i64,
+    /// The value it must have now.
+    pub from: String,
+    /// The value it gets.
+    pub to: String,
+}
+
+/// How a batch went.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Moved {
+    /// Accepted, under this change id.
+    Accepted(String),
+    /// Refused as a whole, for a record is not as it was believed to be. Route 53's words.
+    Mismatch(String),
+}
+
+/// Reads and moves records.
+pub trait Zones: Send + Sync {
+    /// The record sets of that name.
+    fn record_sets(&self, zone: &str, name: &str) -> impl Future<Output = Answer<Vec<RecordSet>>> + Send;
+}
+
+/// Moves records.
+pub trait MoveRecords: Send + Sync {
+    /// `ChangeResourceRecordSets`: DELETE of each old value and CREATE of each new one, in one batch.
+    fn move_records(&self, zone: &str, moves: &[Move], comment: &str) -> impl Future<Output = Answer<Moved>> + Send;
+}
+
+/// Follows a change.
+pub trait FollowChange: Send + Sync {
+    /// Whether all of Route 53's servers have the change.
+    fn in_sync(&self, change_id: &str) -> impl Future<Output = Answer<bool>> + Send;
+}
+
+/// The client of Route 53.
+#[derive(Debug, Clone)]
+pub struct Route53(aws_sdk_route53::Client);
+
+impl Route53 {
+    /// The client at the environment's endpoint.
+    pub fn new(aws: &Aws) -> Self {
+        Self(aws_sdk_route53::Client::new(&aws.config("ROUTE_53")))
+    }
+}
+
+impl Zones for Route53 {
+    /// IAM: `route53:ListResourceRecordSets`.
+    async fn record_sets(&self, zone: &str, name: &str) -> Answer<Vec<RecordSet>> {
+        let call = self.0.list_resource_record_sets().hosted_zone_id(zone).start_record_name(name);
+        match call.send().await {
+            // The listing begins at the name, so a page holds all of its sets (and then those of later names).
+            Ok(page) => {
+                Ok(page.resource_record_sets.into_iter().map(read_set).filter(|set| set.name == name).collect())
+            }
+            Err(e) if code(&e).is_some_and(|code| code.contains("NoSuchHostedZone")) => {
+                Err(StepError::new(ErrorName::InvalidRequest, format!("`dns`: there is no hosted zone {zone}"))
+                    .changed("nothing was changed")
+                    .advice("give the id of the zone that holds the record"))
+            }
+            Err(e) => Err(classify(&e, Call::Read, &format!("route53:ListResourceRecordSets of {zone}"))),
+        }
+    }
+}
+
+impl MoveRecords for Route53 {
+    /// IAM: `route53:ChangeResourceRecordSets`.
+    async fn move_records(&self, zone: &str, moves: &[Move], comment: &str) -> Answer<Moved> {
+        let mut changes = Vec::with_capacity(moves.len() * 2);
+        for change in moves {
+            changes.push(cname(ChangeAction::Delete, change, &change.from)?);
+            changes.push(cname(ChangeAction::Create, change, &change.to)?);
+        }
+        let batch = ChangeBatch::builder().comment(comment).set_changes(Some(changes)).build().map_err(unbuilt)?;
+        match self.0.change_resource_record_sets().hosted_zone_id(zone).change_batch(batch).send().await {
+            Ok(answer) => answer
+                .change_info
+                .map(|info| Moved::Accepted(info.id))
+                .ok_or_else(|| StepError::new(ErrorName::OutcomeUnknown, "Route 53 answered no change id")),
+            Err(e) if code(&e) == Some("InvalidChangeBatch") => {
+                let service = e.as_service_error();
+                let said = service.and_then(aws_smithy_types::error::metadata::ProvideErrorMetadata::message);
+                Ok(Moved::Mismatch(said.unwrap_or("InvalidChangeBatch").to_owned()))
+            }
+            Err(e) => Err(classify(&e, Call::Change, &format!("route53:ChangeResourceRecordSets of {zone}"))),
+        }
+    }
+}
+
+impl FollowChange for Route53 {
+    /// IAM: `route53:GetChange`.
+    async fn in_sync(&self, change_id: &str) -> Answer<bool> {
+        let answer = self
+            .0
+            .get_change()
+            .id(change_id)
+            .send()
+            .await
+            .map_err(|e| classify(&e, Call::Read, &format!("route53:GetChange of {change_id}")))?;
+        Ok(answer.change_info.is_some_and(|info| info.status == ChangeStatus::Insync))
+    }
+}
+
+fn unbuilt(error: aws_sdk_route53::error::BuildError) -> StepError {
+    StepError::bug(format!("a change of records could not be built: {error}"))
+}
+
+fn cname(action: ChangeAction, change: &Move, value: &str) -> Answer<SdkChange> {
+    let set = ResourceRecordSet::builder()
+        .name(&change.name)
+        .r#type(RrType::Cname)
+        .ttl(change.ttl)
+        .resource_records(ResourceRecord::builder().value(value).build().map_err(unbuilt)?)
+        .build()
+        .map_err(unbuilt)?;
+    SdkChange::builder().action(action).resource_record_set(set).build().map_err(unbuilt)
+}
+
+fn read_set(set: ResourceRecordSet) -> RecordSet {
+    RecordSet {
+        name: set.name.trim_end_matches('.').to_ascii_lowercase(),
+        kind: set.r#type.as_str().to_owned(),
+        ttl: set.ttl,
+        values: set.resource_records.unwrap_or_default().into_iter().map(|record| record.value).collect(),
+        routed: set.set_identifier.is_some(),
+    }
+}

@@ -1,0 +1,160 @@
+//! Logins from Secrets Manager, the version first that was current at a moment.
+//!
+//! A rewound database has the passwords of its moment: a secret rotated since then holds the login under an older version.
+
+use crate::classify::{Call, classify, code};
+use crate::{Answer, Aws};
+use jiff::Timestamp;
+use rewind_core::{ErrorName, StepError};
+use serde::Deserialize;
+use std::fmt;
+
+/// A login.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Login {
+    /// The user; none where the secret names none (the master user is meant then).
+    pub user: Option<String>,
+    /// The password.
+    pub password: String,
+    /// Which version of the secret it is: its staging labels, or its id where it has none.
+    pub version: String,
+}
+
+impl fmt::Debug for Login {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Login").field("user", &self.user).field("version", &self.version).finish_non_exhaustive()
+    }
+}
+
+/// How many versions are tried: `AWSCURRENT`, `AWSPREVIOUS` and two before them.
+const VERSIONS_TRIED: usize = 4;
+
+/// Reads logins.
+pub trait Logins: Send + Sync {
+    /// The logins of a secret, the one that was current at `moment` first, then the newer ones, then the older.
+    fn logins(&self, secret_arn: &str, moment: Timestamp) -> impl Future<Output = Answer<Vec<Login>>> + Send;
+}
+
+/// Finds secrets.
+pub trait FindSecrets: Send + Sync {
+    /// Whether there is a secret of that ARN.
+    fn exists(&self, secret_arn: &str) -> impl Future<Output = Answer<bool>> + Send;
+}
+
+/// The client of Secrets Manager.
+#[derive(Debug, Clone)]
+pub struct Secrets(aws_sdk_secretsmanager::Client);
+
+impl Secrets {
+    /// The client at the environment's endpoint.
+    pub fn new(aws: &Aws) -> Self {
+        Self(aws_sdk_secretsmanager::Client::new(&aws.config("SECRETS_MANAGER")))
+    }
+}
+
+#[derive(Deserialize)]
+struct Content {
+    #[serde(alias = "user")]
+    username: Option<String>,
+    password: String,
+}
+
+impl Logins for Secrets {
+    /// IAM: `secretsmanager:ListSecretVersionIds`, `secretsmanager:GetSecretValue`.
+    async fn logins(&self, secret_arn: &str, moment: Timestamp) -> Answer<Vec<Login>> {
+        let listed =
+            self.0.list_secret_version_ids().secret_id(secret_arn).include_deprecated(true).send().await.map_err(
+                |e| classify(&e, Call::Read, &format!("secretsmanager:ListSecretVersionIds of {secret_arn}")),
+            )?;
+        let mut versions: Vec<Version> = listed
+            .versions
+            .unwrap_or_default()
+            .into_iter()
+            .filter_map(|entry| {
+                let labels = entry.version_stages.unwrap_or_default();
+                let created = entry.created_date.and_then(|at| Timestamp::from_second(at.secs()).ok());
+                // A version still being rotated in was never a login.
+                (labels != ["AWSPENDING"]).then_some(Version { id: entry.version_id?, labels, created })
+            })
+            .collect();
+        order(&mut versions, moment);
+        let mut logins = Vec::new();
+        for version in versions.into_iter().take(VERSIONS_TRIED) {
+            let value = self.0.get_secret_value().secret_id(secret_arn).version_id(&version.id).send().await;
+            match value {
+                Ok(value) => {
+                    let text = value.secret_string.unwrap_or_default();
+                    let content: Content = serde_json::from_str(&text).map_err(|_| not_a_login(secret_arn))?;
+                    let version = if version.labels.is_empty() { version.id } else { version.labels.join("+") };
+                    logins.push(Login { user: content.username, password: content.password, version });
+                }
+                // A version without labels may be deleted between the two calls.
+                Err(e) if code(&e) == Some("ResourceNotFoundException") => {}
+                Err(e) => {
+                    return Err(classify(&e, Call::Read, &format!("secretsmanager:GetSecretValue of {secret_arn}")));
+                }
+            }
+        }
+        if logins.is_empty() { Err(not_a_login(secret_arn)) } else { Ok(logins) }
+    }
+}
+
+impl FindSecrets for Secrets {
+    /// IAM: `secretsmanager:DescribeSecret`.
+    async fn exists(&self, secret_arn: &str) -> Answer<bool> {
+        match self.0.describe_secret().secret_id(secret_arn).send().await {
+            Ok(_) => Ok(true),
+            Err(e) if code(&e) == Some("ResourceNotFoundException") => Ok(false),
+            Err(e) => Err(classify(&e, Call::Read, &format!("secretsmanager:DescribeSecret of {secret_arn}"))),
+        }
+    }
+}
+
+fn not_a_login(secret_arn: &str) -> StepError {
+    StepError::new(ErrorName::RewindFailed, format!("the secret {secret_arn} holds no login"))
+        .advice("give a secret whose text is JSON with `username` and `password`")
+}
+
+struct Version {
+    id: String,
+    labels: Vec<String>,
+    created: Option<Timestamp>,
+}
+
+/// The newest version not after `moment` was current then; after it come those made since, newest first, and then the
+/// older ones.
+fn order(versions: &mut [Version], moment: Timestamp) {
+    versions.sort_by_key(|version| std::cmp::Reverse(version.created));
+    let current = versions.iter().position(|version| version.created.is_some_and(|at| at <= moment));
+    if let Some(current) = current
+        && let Some(head) = versions.get_mut(..=current)
+    {
+        head.rotate_right(1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ordered(moment: i64) -> Vec<String> {
+        let version =
+            |id: &str, at| Version { id: id.to_owned(), labels: Vec::new(), created: Timestamp::from_second(at).ok() };
+        let mut versions = vec![version("b", 200), version("d", 400), version("a", 100), version("c", 300)];
+        order(&mut versions, Timestamp::from_second(moment).unwrap());
+        versions.into_iter().map(|version| version.id).collect()
+    }
+
+    #[test]
+    fn the_version_that_was_current_at_the_moment_comes_first() {
+        assert_eq!(ordered(1_000), ["d", "c", "b", "a"]);
+        assert_eq!(ordered(250), ["b", "d", "c", "a"]);
+        assert_eq!(ordered(50), ["d", "c", "b", "a"]);
+    }
+
+    #[test]
+    fn a_login_never_shows_its_password() {
+        let login = Login { user: Some("u".to_owned()), password: "hunter2".to_owned(), version: "v".to_owned() };
+        assert!(!format!("{login:?}").contains("hunter2"));
+    }
+}
