@@ -1,1 +1,16 @@
 //! Real PostgreSQL servers as processes: their files, accounts, backups and restores. It knows nothing of the RDS API.
+
+pub mod accounts;
+pub mod admin;
+mod backup;
+pub mod cluster;
+mod config;
+pub mod error;
+pub mod hba;
+pub mod host;
+mod server;
+pub mod sweep;
+pub mod window;
+
+pub use cluster::{Cluster, Context, Master};
+pub use error::Error;

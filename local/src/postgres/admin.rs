@@ -1,0 +1,103 @@
+//! The control plane's own connections: as `rdsadmin`, over TLS, from the one address the servers admit it from.
+
+use super::error::Error;
+use crate::tls::Authority;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+use tokio::net::TcpSocket;
+use tokio_postgres::tls::MakeTlsConnect;
+use tokio_postgres::{Client, Config};
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+/// The bootstrap superuser, and the database of the same name that nobody else may enter.
+pub const ADMIN: &str = "rdsadmin";
+/// The account of replication and base backups.
+pub const REPLICATION: &str = "rdsrepladmin";
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Where a server is, and the name its certificate has.
+#[derive(Debug, Clone)]
+pub struct Place {
+    /// Its endpoint's name.
+    pub name: String,
+    /// Its address.
+    pub address: Ipv4Addr,
+    /// Its port.
+    pub port: u16,
+}
+
+/// How the control plane logs in.
+#[derive(Debug)]
+pub struct Admin {
+    source: Ipv4Addr,
+    password: String,
+    tls: rustls::ClientConfig,
+    authority: String,
+}
+
+impl Admin {
+    /// One password for both of the control plane's accounts on all servers: a restored cluster brings the accounts of
+    /// its source along, and must still let the control plane in.
+    pub fn new(source: Ipv4Addr, password: String, authority: &Authority) -> Self {
+        Self {
+            source,
+            password,
+            tls: authority.client(),
+            authority: authority.pem().to_string_lossy().into_owned(),
+        }
+    }
+
+    /// The address that the control plane connects from.
+    #[must_use]
+    pub fn source(&self) -> Ipv4Addr {
+        self.source
+    }
+
+    /// The password of `rdsadmin` and `rdsrepladmin`.
+    #[must_use]
+    pub fn password(&self) -> &str {
+        &self.password
+    }
+
+    /// A new connection to `database`. It closes when the client is dropped.
+    pub async fn connect(&self, place: &Place, database: &str) -> Result<Client, Error> {
+        let connecting = async {
+            let socket = TcpSocket::new_v4()?;
+            socket.set_reuseaddr(true)?;
+            socket.bind(SocketAddr::from((self.source, 0)))?;
+            let stream = socket.connect(SocketAddr::from((place.address, place.port))).await?;
+            stream.set_nodelay(true)?;
+            let mut config = Config::new();
+            config.user(ADMIN).password(&self.password).dbname(database).application_name("rds control plane");
+            config.ssl_mode(tokio_postgres::config::SslMode::Require);
+            let mut tls = MakeRustlsConnect::new(self.tls.clone());
+            let tls = MakeTlsConnect::<tokio::net::TcpStream>::make_tls_connect(&mut tls, &place.name)
+                .map_err(std::io::Error::other)?;
+            let (client, connection) = config.connect_raw(stream, tls).await?;
+            tokio::spawn(async move {
+                if let Err(error) = connection.await {
+                    tracing::debug!(%error, "a control connection ended");
+                }
+            });
+            Ok(client)
+        };
+        match tokio::time::timeout(CONNECT_TIMEOUT, connecting).await {
+            Ok(result) => result,
+            Err(_) => Err(Error::Connect(std::io::ErrorKind::TimedOut.into())),
+        }
+    }
+
+    /// How libpq (a reader, `pg_basebackup`) reaches a server; the name is checked, the address is not looked up.
+    #[must_use]
+    pub fn conninfo(&self, place: &Place, application: &str) -> String {
+        let Place { name, address, port } = place;
+        let quote = |text: &str| format!("'{}'", text.replace('\\', r"\\").replace('\'', r"\'"));
+        format!(
+            "host={name} hostaddr={address} port={port} user={REPLICATION} password={} sslmode=verify-full \
+             sslrootcert={} application_name={application}",
+            quote(&self.password),
+            quote(&self.authority),
+        )
+    }
+}

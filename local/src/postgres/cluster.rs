@@ -1,0 +1,393 @@
+//! A cluster over real servers: one volume of data, a writer, and readers that follow it. What the RDS API means by a state or a
+//! parameter is not known here.
+
+use super::accounts;
+use super::admin::{ADMIN, Admin, Place};
+use super::backup::Backups;
+use super::config::Role;
+use super::error::{Error, file};
+use super::hba::Cidr;
+use super::host::Host;
+use super::server::{Means, Server};
+use super::window::Window;
+use crate::clock::SystemClock;
+use crate::tls::Authority;
+use jiff::{SignedDuration, Timestamp};
+use rewind_core::Clock;
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::task::JoinHandle;
+
+/// What all clusters of a stack share.
+#[derive(Debug)]
+pub struct Context {
+    /// PostgreSQL on this machine.
+    pub host: Host,
+    /// How the control plane logs in.
+    pub admin: Admin,
+    /// Who signs the servers' certificates.
+    pub authority: Authority,
+    /// The time.
+    pub clock: SystemClock,
+    /// How far the latest restorable time lags behind.
+    pub lag: SignedDuration,
+}
+
+impl Context {
+    fn means(&self) -> Means<'_> {
+        Means { host: &self.host, admin: &self.admin, authority: &self.authority }
+    }
+
+    pub(super) async fn base_backup(&self, place: &Place, to: &Path, log: &str) -> Result<(), Error> {
+        let from = self.admin.conninfo(place, "backup");
+        self.host
+            .run("pg_basebackup", |command| {
+                command.arg("-d").arg(from).arg("-D").arg(to).args([
+                    "-X",
+                    log,
+                    "--checkpoint=fast",
+                    "--no-sync",
+                    "--no-manifest",
+                    "--no-password",
+                ])
+            })
+            .await
+            .map(drop)
+    }
+}
+
+/// The master user of a new cluster, and its first database.
+#[derive(Debug, Clone)]
+pub struct Master {
+    /// Its name.
+    pub user: String,
+    /// Its password.
+    pub password: String,
+    /// The database made at the start, owned by it.
+    pub database: Option<String>,
+}
+
+/// Which moment to restore.
+#[derive(Debug, Clone, Copy)]
+pub enum Moment {
+    /// This one, inside the window.
+    At(Timestamp),
+    /// Everything acknowledged so far: what a clone holds.
+    Now,
+}
+
+/// One cluster.
+#[derive(Debug)]
+pub struct Cluster {
+    context: Arc<Context>,
+    dir: PathBuf,
+    port: u16,
+    /// Names that every server of the cluster answers to.
+    names: Vec<String>,
+    admitted: Mutex<Vec<Cidr>>,
+    backups: Arc<Backups>,
+    servers: tokio::sync::Mutex<Servers>,
+}
+
+#[derive(Debug, Default)]
+struct Servers {
+    all: BTreeMap<String, Arc<Server>>,
+    writer: Option<String>,
+    watch: Option<Watch>,
+    /// A password that waits for a writer to be set in.
+    password: Option<(String, String)>,
+}
+
+/// The heartbeat and base backups of the present writer; they end with this value.
+#[derive(Debug)]
+struct Watch(JoinHandle<()>);
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl Cluster {
+    /// A cluster without data, whose files are kept in `dir`.
+    pub fn new(
+        context: Arc<Context>,
+        dir: PathBuf,
+        names: Vec<String>,
+        port: u16,
+        admitted: Vec<Cidr>,
+    ) -> Result<Self, Error> {
+        context.host.make_dir(&dir)?;
+        context.host.make_dir(&dir.join("instances"))?;
+        let backups = Arc::new(Backups::new(Arc::clone(&context), &dir)?);
+        Ok(Self { context, dir, port, names, admitted: Mutex::new(admitted), backups, servers: Default::default() })
+    }
+
+    /// The moments it can be restored to, once there is a base backup.
+    #[must_use]
+    pub fn window(&self) -> Option<Window> {
+        self.backups.window()
+    }
+
+    /// Makes the volume of a new cluster; a server runs on `address` for it meanwhile.
+    pub async fn create(&self, address: Ipv4Addr, master: &Master) -> Result<(), Error> {
+        let Context { host, admin, .. } = &*self.context;
+        let server = self.volume_server(address);
+        host.make_dir(&self.volume())?;
+        let password = self.volume().join("password");
+        host.write(&password, admin.password())?;
+        let data = server.data();
+        host.run("initdb", |command| {
+            command
+                .args(["--username", ADMIN, "--auth=scram-sha-256", "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync"])
+                .arg(format!("--pwfile={}", password.display()))
+                .arg("-D")
+                .arg(&data)
+        })
+        .await?;
+        std::fs::remove_file(&password).map_err(file(&password))?;
+        let made = async {
+            server.start(&self.context.means(), self.names.clone(), &Role::Writer, &[]).await?;
+            let client = admin.connect(&server.place, "postgres").await?;
+            let Master { user, password, database } = master;
+            accounts::create(&client, host.major(), user, password, database.as_deref(), admin.password()).await
+        }
+        .await;
+        made.and(server.stop().await)
+    }
+
+    /// Makes the volume of a cluster restored from `source` as it was at a moment, and answers that moment.
+    pub async fn restore(&self, address: Ipv4Addr, source: &Cluster, moment: Moment) -> Result<Timestamp, Error> {
+        let Context { host, clock, .. } = &*self.context;
+        let _reading = source.backups.files.read().await;
+        let asked = match moment {
+            Moment::At(moment) => moment,
+            Moment::Now => clock.now(),
+        };
+        let to = if let Some(writer) = source.writer().await {
+            source.backups.flush(&writer.place).await?;
+            asked
+        } else {
+            // Nothing has been committed since: any later moment is the same data, but no commit would end the recovery.
+            source.backups.last_commit().map_or(asked, |last| last.min(asked))
+        };
+        let base = source.backups.base_for(to).ok_or(Error::State("there is no base backup from before that moment"))?;
+        let server = self.volume_server(address);
+        host.make_dir(&self.volume())?;
+        host.run("cp", |command| command.args(["-a", "--reflink=auto", "--"]).arg(&base.dir).arg(server.data())).await?;
+        let role = Role::Recovery { archive: source.backups.archive.clone(), to };
+        let recovered = server.start(&self.context.means(), self.names.clone(), &role, &[]).await;
+        recovered.and(server.stop().await)?;
+        Ok(to)
+    }
+
+    /// Starts an instance: the writer when there is none, a reader otherwise. Answers whether it is the writer.
+    pub async fn start(&self, instance: &str, place: Place) -> Result<bool, Error> {
+        let mut servers = self.servers.lock().await;
+        let dir = self.instance_dir(instance);
+        self.context.host.make_dir(&dir)?;
+        let server = Arc::new(Server::new(place, dir, self.backups.archive.clone()));
+        let writer = servers.writer.as_ref().and_then(|writer| servers.all.get(writer)).cloned();
+        let role = match &writer {
+            Some(writer) => {
+                self.context.base_backup(&writer.place, &server.data(), "stream").await?;
+                self.reader_of(writer)
+            }
+            None => {
+                let volume = self.volume().join("data");
+                std::fs::rename(&volume, server.data()).map_err(file(&volume))?;
+                Role::Writer
+            }
+        };
+        if let Err(error) = self.run(&server, &role).await {
+            if writer.is_none() {
+                // The volume is the cluster's: it outlives an instance that did not start.
+                let volume = self.volume().join("data");
+                std::fs::rename(server.data(), &volume).map_err(file(&volume))?;
+            }
+            return Err(error);
+        }
+        servers.all.insert(instance.to_owned(), Arc::clone(&server));
+        if writer.is_none() {
+            self.crown(&mut servers, instance, &server).await?;
+        }
+        Ok(writer.is_none())
+    }
+
+    /// Ends an instance and removes its files. A writer hands over to `successor`; without one, its data becomes the
+    /// cluster's volume again.
+    pub async fn remove(&self, instance: &str, successor: Option<&str>) -> Result<(), Error> {
+        let mut servers = self.servers.lock().await;
+        let Some(server) = servers.all.get(instance).cloned() else {
+            return remove_dir(&self.instance_dir(instance));
+        };
+        if servers.writer.as_deref() == Some(instance) {
+            match successor.and_then(|successor| servers.all.get_key_value(successor)) {
+                Some((name, successor)) => {
+                    let (name, successor) = (name.clone(), Arc::clone(successor));
+                    self.hand_over(&mut servers, &server, &name, &successor).await?;
+                }
+                None => {
+                    if let Err(error) = self.backups.flush(&server.place).await {
+                        tracing::warn!(%error, "the last changes are not in the archive");
+                    }
+                    servers.watch = None;
+                    server.stop().await?;
+                    servers.writer = None;
+                    self.context.host.make_dir(&self.volume())?;
+                    let volume = self.volume().join("data");
+                    std::fs::rename(server.data(), &volume).map_err(file(&volume))?;
+                }
+            }
+        }
+        server.stop().await?;
+        servers.all.remove(instance);
+        remove_dir(&self.instance_dir(instance))
+    }
+
+    /// Makes a reader the writer; the old writer follows it.
+    pub async fn fail_over(&self, successor: &str) -> Result<(), Error> {
+        let mut servers = self.servers.lock().await;
+        let (Some(old), Some(new)) =
+            (servers.writer.as_ref().and_then(|name| servers.all.get(name)).cloned(), servers.all.get(successor).cloned())
+        else {
+            return Err(Error::State("a failover needs a writer and a reader"));
+        };
+        if Arc::ptr_eq(&old, &new) {
+            return Ok(());
+        }
+        self.hand_over(&mut servers, &old, successor, &new).await?;
+        // It stopped cleanly and had sent everything, so it can follow without rewinding.
+        self.run(&old, &self.reader_of(&new)).await
+    }
+
+    /// Stops an instance and starts it again as what it is.
+    pub async fn restart(&self, instance: &str) -> Result<(), Error> {
+        let servers = self.servers.lock().await;
+        let server = servers.all.get(instance).ok_or(Error::State("the instance does not run"))?;
+        let role = match servers.writer.as_ref().and_then(|writer| servers.all.get(writer)) {
+            Some(writer) if !Arc::ptr_eq(writer, server) => self.reader_of(writer),
+            _ => Role::Writer,
+        };
+        server.stop().await?;
+        self.run(server, &role).await
+    }
+
+    /// Who may connect from now on.
+    pub async fn admit(&self, admitted: Vec<Cidr>) -> Result<(), Error> {
+        let servers = self.servers.lock().await;
+        self.admitted.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&admitted);
+        for server in servers.all.values() {
+            server.admit(&self.context.means(), &admitted).await?;
+        }
+        Ok(())
+    }
+
+    /// Gives the master user another password: at once, or as soon as there is a writer.
+    pub async fn set_password(&self, user: &str, password: &str) -> Result<(), Error> {
+        let mut servers = self.servers.lock().await;
+        match servers.writer.as_ref().and_then(|writer| servers.all.get(writer)) {
+            Some(writer) => {
+                let client = self.context.admin.connect(&writer.place, ADMIN).await?;
+                accounts::set_password(&client, user, password).await
+            }
+            None => {
+                servers.password = Some((user.to_owned(), password.to_owned()));
+                Ok(())
+            }
+        }
+    }
+
+    /// Ends all servers at once and leaves their files alone.
+    pub async fn kill(&self) {
+        let mut servers = self.servers.lock().await;
+        servers.watch = None;
+        servers.writer = None;
+        for (instance, server) in std::mem::take(&mut servers.all) {
+            if let Err(error) = server.kill().await {
+                tracing::warn!(%error, instance, "a server would not end");
+            }
+        }
+    }
+
+    /// Removes the volume; with `backups`, everything.
+    pub async fn destroy(&self, backups: bool) -> Result<(), Error> {
+        self.kill().await;
+        if backups {
+            let _writing = self.backups.files.write().await;
+            return remove_dir(&self.dir);
+        }
+        remove_dir(&self.volume())?;
+        remove_dir(&self.dir.join("instances"))
+    }
+
+    async fn writer(&self) -> Option<Arc<Server>> {
+        let servers = self.servers.lock().await;
+        servers.writer.as_ref().and_then(|writer| servers.all.get(writer)).cloned()
+    }
+
+    async fn run(&self, server: &Server, role: &Role) -> Result<(), Error> {
+        let mut names = vec![server.place.name.clone()];
+        names.extend(self.names.iter().cloned());
+        let admitted = self.admitted.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        server.start(&self.context.means(), names, role, &admitted).await
+    }
+
+    async fn crown(&self, servers: &mut Servers, instance: &str, server: &Server) -> Result<(), Error> {
+        servers.writer = Some(instance.to_owned());
+        servers.watch = Some(Watch(tokio::spawn(Arc::clone(&self.backups).watch(server.place.clone()))));
+        if let Some((user, password)) = servers.password.take() {
+            let client = self.context.admin.connect(&server.place, ADMIN).await?;
+            accounts::set_password(&client, &user, &password).await?;
+        }
+        Ok(())
+    }
+
+    async fn hand_over(
+        &self,
+        servers: &mut Servers,
+        old: &Arc<Server>,
+        name: &str,
+        new: &Arc<Server>,
+    ) -> Result<(), Error> {
+        servers.watch = None;
+        // A clean stop waits until every reader has everything.
+        old.stop().await?;
+        let client = self.context.admin.connect(&new.place, ADMIN).await?;
+        client.execute("SELECT pg_promote(true, 60)", &[]).await?;
+        new.follow(&self.context.means(), &Role::Writer).await?;
+        let role = self.reader_of(new);
+        for server in servers.all.values().filter(|server| !Arc::ptr_eq(server, old) && !Arc::ptr_eq(server, new)) {
+            server.follow(&self.context.means(), &role).await?;
+        }
+        self.crown(servers, name, new).await
+    }
+
+    fn reader_of(&self, writer: &Server) -> Role {
+        Role::Reader { upstream: self.context.admin.conninfo(&writer.place, "reader") }
+    }
+
+    fn volume(&self) -> PathBuf {
+        self.dir.join("volume")
+    }
+
+    fn instance_dir(&self, instance: &str) -> PathBuf {
+        self.dir.join("instances").join(instance)
+    }
+
+    fn volume_server(&self, address: Ipv4Addr) -> Server {
+        let name = self.names.first().cloned().unwrap_or_default();
+        Server::new(Place { name, address, port: self.port }, self.volume(), self.backups.archive.clone())
+    }
+}
+
+fn remove_dir(path: &Path) -> Result<(), Error> {
+    match std::fs::remove_dir_all(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(Error::File { path: path.to_owned(), source: error })
+        }
+        _ => Ok(()),
+    }
+}

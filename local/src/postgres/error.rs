@@ -1,0 +1,70 @@
+//! What can go wrong with a PostgreSQL server, said for the event log and for a person who reads it.
+
+use std::path::{Path, PathBuf};
+
+/// A server, a command or a file did not do what it was asked to.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A file could not be read, written or moved.
+    #[error("{path}: {source}")]
+    File {
+        /// The file or directory.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A program did not start.
+    #[error("{program} could not be started: {source}")]
+    Start {
+        /// The program.
+        program: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A program ended badly.
+    #[error("{program} failed: {output}")]
+    Command {
+        /// The program.
+        program: String,
+        /// The end of what it wrote to its error output.
+        output: String,
+    },
+    /// A server ended, or never came up; the end of its log says why.
+    #[error("the server on {address} {what}: {log}")]
+    Server {
+        /// Where it listens.
+        address: std::net::Ipv4Addr,
+        /// What it did.
+        what: &'static str,
+        /// The end of its log.
+        log: String,
+    },
+    /// The server refused a connection or a statement.
+    #[error("{}", sql(.0))]
+    Sql(#[from] tokio_postgres::Error),
+    /// A connection could not be made.
+    #[error("no connection to the server: {0}")]
+    Connect(#[from] std::io::Error),
+    /// Certificates.
+    #[error(transparent)]
+    Tls(#[from] crate::tls::TlsError),
+    /// The cluster is not in a state for this.
+    #[error("{0}")]
+    State(&'static str),
+    /// No usable PostgreSQL on this machine.
+    #[error("{0}")]
+    Missing(String),
+}
+
+// The driver's own text is only "db error": what the server said is one level down.
+fn sql(error: &tokio_postgres::Error) -> String {
+    match error.as_db_error() {
+        Some(said) => format!("{} ({})", said.message(), said.code().code()),
+        None => error.to_string(),
+    }
+}
+
+/// Names the file in an I/O error.
+pub(super) fn file(path: &Path) -> impl FnOnce(std::io::Error) -> Error + '_ {
+    move |source| Error::File { path: path.to_owned(), source }
+}
