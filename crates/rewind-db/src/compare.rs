@@ -1,0 +1,242 @@
+//! The rewound data and the original, asked the same questions side by side. The original is shown, never judged.
+
+use crate::checks::{Bounds, ask};
+use crate::error::ConnectError;
+use crate::network::Server;
+use crate::session::Session;
+use crate::tables::{Table, count, tables_of};
+use rewind_core::{Answer, Check, CheckResult, StepError, TableCount};
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+/// How long the questions may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Each check.
+    pub statement: Duration,
+    /// Waiting for a lock.
+    pub lock: Duration,
+    /// Counting one table.
+    pub count: Duration,
+    /// Counting all tables: what is left then is reported as not counted.
+    pub counting: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            statement: Duration::from_secs(60),
+            lock: Duration::from_secs(5),
+            count: Duration::from_secs(20),
+            counting: Duration::from_secs(60),
+        }
+    }
+}
+
+/// What was found.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Findings {
+    /// The checks, in the order they were given.
+    pub checks: Vec<CheckResult>,
+    /// The tables that the checks read.
+    pub tables: Vec<TableCount>,
+    /// What went wrong with the original as a whole.
+    pub notes: Vec<String>,
+}
+
+/// Asks the rewound data and, where there is one, the original.
+///
+/// Nothing about the original is an error: it may be what the recovery is for.
+///
+/// # Errors
+///
+/// [`rewind_core::ErrorName::Unavailable`] when the server with the rewound data does not answer.
+pub async fn examine(
+    restored: &Server,
+    original: Option<&Server>,
+    checks: &[Check],
+    limits: &Limits,
+) -> Result<Findings, StepError> {
+    let mut sides = Sides { restored, original, open: BTreeMap::new(), notes: Vec::new() };
+    let bounds = Bounds { statement: limits.statement, lock: limits.lock, filtered: true };
+    let mut results = Vec::new();
+    for check in checks {
+        let pair = sides.at(&check.database).await?;
+        let (restored, original) =
+            tokio::join!(pair.restored.ask(&check.sql, bounds), pair.original.ask(&check.sql, bounds));
+        let original = sides.shown(&check.database, original);
+        results.push(CheckResult::judge(check, restored?.unwrap_or_else(unasked), original));
+    }
+    let tables = sides.count(checks, limits).await?;
+    let notes = sides.close().await;
+    Ok(Findings { checks: results, tables, notes })
+}
+
+fn unasked() -> Answer {
+    Answer { value: Err("it was not asked".to_owned()), seconds: 0.0 }
+}
+
+/// Both servers, and the sessions that are open in them.
+struct Sides<'a> {
+    restored: &'a Server,
+    original: Option<&'a Server>,
+    open: BTreeMap<String, Pair>,
+    notes: Vec<String>,
+}
+
+/// One database on both servers.
+struct Pair {
+    restored: Side,
+    original: Side,
+}
+
+/// One database on one server.
+enum Side {
+    Open(Session),
+    /// Why it cannot be asked.
+    Closed(String),
+    /// There is no such server.
+    Absent,
+}
+
+impl Side {
+    /// A database that a server does not have is a finding; a server that does not answer is an error.
+    async fn open(server: &Server, database: &str) -> Result<Self, StepError> {
+        match server.open(database).await {
+            Ok(session) => Ok(Self::Open(session)),
+            Err(ConnectError::DatabaseMissing(_)) => Ok(Self::Closed(format!("the database {database} is missing"))),
+            Err(ConnectError::NotAllowed(why) | ConnectError::LoginRefused(why)) => Ok(Self::Closed(why)),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn ask(&self, sql: &str, bounds: Bounds) -> Result<Option<Answer>, StepError> {
+        match self {
+            Self::Open(session) => ask(session, sql, bounds).await.map(Some),
+            Self::Closed(reason) => Ok(Some(Answer { value: Err(reason.clone()), seconds: 0.0 })),
+            Self::Absent => Ok(None),
+        }
+    }
+
+    async fn tables(&self, sql: &str, bounds: Bounds) -> Result<Vec<Table>, StepError> {
+        match self {
+            Self::Open(session) => tables_of(session, sql, bounds).await,
+            Self::Closed(_) | Self::Absent => Ok(Vec::new()),
+        }
+    }
+
+    async fn count(&self, table: &Table, bounds: Bounds) -> Result<Option<Result<u64, String>>, StepError> {
+        match self {
+            Self::Open(session) => count(session, table, bounds).await.map(Some),
+            Self::Closed(reason) => Ok(Some(Err(reason.clone()))),
+            Self::Absent => Ok(None),
+        }
+    }
+
+    async fn close(self) {
+        if let Self::Open(session) = self {
+            session.close().await;
+        }
+    }
+}
+
+impl Sides<'_> {
+    /// The sessions in `database`, opened when it is first asked for.
+    async fn at(&mut self, database: &str) -> Result<&Pair, StepError> {
+        if !self.open.contains_key(database) {
+            let original = async {
+                match self.original {
+                    Some(server) => Side::open(server, database).await,
+                    None => Ok(Side::Absent),
+                }
+            };
+            let (restored, original) = tokio::join!(Side::open(self.restored, database), original);
+            let restored = restored?;
+            let original = original.unwrap_or_else(|error| {
+                self.notes.push(format!("the original could not be asked in {database}: {error}"));
+                Side::Closed("it does not answer".to_owned())
+            });
+            self.open.insert(database.to_owned(), Pair { restored, original });
+        }
+        self.open.get(database).ok_or_else(|| StepError::bug("a session that was just opened is not there"))
+    }
+
+    /// The original's answer; when its session broke, that is noted once and it is asked no more.
+    fn shown<T>(&mut self, database: &str, answer: Result<Option<T>, StepError>) -> Option<T> {
+        answer.unwrap_or_else(|error| {
+            self.notes.push(format!("the original stopped answering in {database}: {error}"));
+            if let Some(pair) = self.open.get_mut(database) {
+                pair.original = Side::Closed("it stopped answering".to_owned());
+            }
+            None
+        })
+    }
+
+    /// Counts the tables that the checks read: by the rewound data's word, or the original's where it alone can tell.
+    async fn count(&mut self, checks: &[Check], limits: &Limits) -> Result<Vec<TableCount>, StepError> {
+        let deadline = Instant::now() + limits.counting;
+        let plan = Bounds { statement: limits.count, lock: limits.lock, filtered: true };
+        let mut counts: Vec<TableCount> = Vec::new();
+        for check in checks {
+            let pair = self.at(&check.database).await?;
+            let mut tables = pair.restored.tables(&check.sql, plan).await?;
+            if tables.is_empty() {
+                // A broken session shows when the tables are counted.
+                tables = pair.original.tables(&check.sql, plan).await.unwrap_or_default();
+            }
+            for table in tables {
+                let name = table.display();
+                if counts.iter().any(|count| count.database == check.database && count.table == name) {
+                    continue;
+                }
+                counts.push(self.count_table(&check.database, &table, limits, deadline).await?);
+            }
+        }
+        Ok(counts)
+    }
+
+    async fn count_table(
+        &mut self,
+        database: &str,
+        table: &Table,
+        limits: &Limits,
+        deadline: Instant,
+    ) -> Result<TableCount, StepError> {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let mut counted = TableCount {
+            database: database.to_owned(),
+            table: table.display(),
+            restored: None,
+            original: None,
+            note: None,
+        };
+        if left.is_zero() {
+            counted.note = Some("not counted: the time for counting was used up".to_owned());
+            return Ok(counted);
+        }
+        let bounds = Bounds { statement: limits.count.min(left), lock: limits.lock, filtered: false };
+        let pair = self.at(database).await?;
+        let (restored, original) = tokio::join!(pair.restored.count(table, bounds), pair.original.count(table, bounds));
+        let original = self.shown(database, original);
+        let mut notes = Vec::new();
+        match restored? {
+            Some(Ok(rows)) => counted.restored = Some(rows),
+            Some(Err(why)) => notes.push(format!("restored: {why}")),
+            None => {}
+        }
+        match original {
+            Some(Ok(rows)) => counted.original = Some(rows),
+            Some(Err(why)) => notes.push(format!("original: {why}")),
+            None => notes.push("original: not asked".to_owned()),
+        }
+        counted.note = (!notes.is_empty()).then(|| notes.join("; "));
+        Ok(counted)
+    }
+
+    async fn close(self) -> Vec<String> {
+        for pair in self.open.into_values() {
+            tokio::join!(pair.restored.close(), pair.original.close());
+        }
+        self.notes
+    }
+}
