@@ -10,6 +10,12 @@ pub const IDENTIFIER_MAX: usize = 63;
 /// The tag on everything a recovery makes: its value is the recovery's id, and only what bears it is ever deleted.
 pub const RECOVERY_TAG: &str = "aurora-rewind:recovery";
 
+/// The tag on the new cluster: the moment that it was restored to (RFC 3339).
+pub const TARGET_TAG: &str = "aurora-rewind:target";
+
+/// The tag on the original after a switch: the id of the recovery that fenced it.
+pub const FENCED_BY_TAG: &str = "aurora-rewind:fenced-by";
+
 /// The tag on the original after a switch: when its time as a way back ends (RFC 3339).
 pub const KEEP_UNTIL_TAG: &str = "aurora-rewind:keep-until";
 

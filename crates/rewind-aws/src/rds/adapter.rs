@@ -147,7 +147,7 @@ impl DeleteClusters for Rds {
 
 impl ChangeInstances for Rds {
     /// IAM: `rds:CreateDBInstance`, `rds:AddTagsToResource`, `iam:PassRole`.
-    async fn create_instance(&self, new: &NewInstance<'_>) -> Answer<()> {
+    async fn create_instance(&self, new: &NewInstance<'_>) -> Answer<bool> {
         let like = new.like;
         let monitored = like.monitoring_interval > 0;
         let call = self
@@ -175,8 +175,8 @@ impl ChangeInstances for Rds {
             )
             .set_tags(Some(write_tags(new.tags)));
         match call.send().await {
-            Ok(_) => Ok(()),
-            Err(e) if is(code(&e), "DBInstanceAlreadyExists") => Ok(()),
+            Ok(_) => Ok(true),
+            Err(e) if is(code(&e), "DBInstanceAlreadyExists") => Ok(false),
             Err(e) => Err(classify(&e, Call::Change, &format!("rds:CreateDBInstance of {}", new.name))),
         }
     }

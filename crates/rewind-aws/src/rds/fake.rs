@@ -158,10 +158,10 @@ impl DeleteClusters for FakeRds {
 }
 
 impl ChangeInstances for FakeRds {
-    async fn create_instance(&self, new: &NewInstance<'_>) -> Answer<()> {
+    async fn create_instance(&self, new: &NewInstance<'_>) -> Answer<bool> {
         self.change(format!("create_instance {}", new.name), |state| {
             if state.instances.iter().any(|(_, instance)| instance.name == new.name) {
-                return;
+                return false;
             }
             let instance = Instance { name: new.name.to_owned(), tags: new.tags.to_vec(), ..new.like.clone() };
             state.instances.push((new.cluster.name.clone(), instance));
@@ -169,6 +169,7 @@ impl ChangeInstances for FakeRds {
                 let writer = cluster.members.is_empty();
                 cluster.members.push(Member { instance: new.name.to_owned(), writer });
             }
+            true
         })
     }
 

@@ -243,8 +243,8 @@ pub struct NewInstance<'a> {
 
 /// Makes and deletes instances.
 pub trait ChangeInstances: Send + Sync {
-    /// `CreateDBInstance`; an instance of that name that is there already counts as made.
-    fn create_instance(&self, new: &NewInstance<'_>) -> impl Future<Output = Answer<()>> + Send;
+    /// `CreateDBInstance`; answers whether the name was free.
+    fn create_instance(&self, new: &NewInstance<'_>) -> impl Future<Output = Answer<bool>> + Send;
     /// `DeleteDBInstance`; an instance that is not there, or is being deleted, counts as deleted.
     fn delete_instance(&self, name: &str) -> impl Future<Output = Answer<()>> + Send;
 }

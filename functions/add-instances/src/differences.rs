@@ -1,0 +1,80 @@
+//! What neither a restore nor this step carries over, told to a person with what to do about it.
+
+use rewind_aws::rds::Cluster;
+use rewind_core::Difference;
+
+pub(crate) fn find(source: &Cluster, restored: &Cluster) -> Vec<Difference> {
+    let mut found = Vec::new();
+    if let Some(secret) = &source.master_secret
+        && restored.master_secret.is_none()
+    {
+        found.push(Difference::new(
+            "managed master password",
+            secret.clone(),
+            "not managed: the master password is the one of the moment that was restored",
+            format!(
+                "turning it on changes the master password at once, under every client that logs in with it: when none \
+                 does, run `aws rds modify-db-cluster --db-cluster-identifier {} --manage-master-user-password`",
+                restored.name
+            ),
+        ));
+    }
+    if !source.custom_endpoints.is_empty() {
+        found.push(Difference::new(
+            "custom endpoints",
+            source.custom_endpoints.join(", "),
+            "none",
+            "make them with `aws rds create-db-cluster-endpoint`, and move what points at them",
+        ));
+    }
+    if let Some(global) = &source.global_cluster {
+        found.push(Difference::new(
+            "Global Database",
+            format!("a member of {global}"),
+            "not a member",
+            "the secondary Regions still follow the original: make a new Global Database from the new cluster",
+        ));
+    }
+    found.push(Difference::new(
+        "autoscaling, alarms, proxies, event subscriptions",
+        "not looked at: they are resources of their own that name the cluster",
+        "none",
+        format!("make those that name {} anew for {}", source.name, restored.name),
+    ));
+    for (what, of_source, of_restored) in [
+        ("parameter group", &source.parameter_group, &restored.parameter_group),
+        ("subnet group", &source.subnet_group, &restored.subnet_group),
+        ("KMS key", &source.kms_key_id, &restored.kms_key_id),
+        ("storage type", &source.storage_type, &restored.storage_type),
+        ("network type", &source.network_type, &restored.network_type),
+    ] {
+        if of_source != of_restored {
+            let say = |value: &Option<String>| value.clone().unwrap_or_else(|| "none".to_owned());
+            found.push(Difference::new(
+                what,
+                say(of_source),
+                say(of_restored),
+                "AWS did not take it over: compare the two",
+            ));
+        }
+    }
+    let sorted = |list: &[String]| {
+        let mut list = list.to_vec();
+        list.sort_unstable();
+        list
+    };
+    for (what, of_source, of_restored) in [
+        ("security groups", &source.security_groups, &restored.security_groups),
+        ("log exports", &source.log_exports, &restored.log_exports),
+    ] {
+        if sorted(of_source) != sorted(of_restored) {
+            found.push(Difference::new(
+                what,
+                of_source.join(", "),
+                of_restored.join(", "),
+                "AWS did not take it over: compare the two",
+            ));
+        }
+    }
+    found
+}

@@ -1,0 +1,171 @@
+//! Gives the new cluster its instances, the writer first, and what a restore cannot carry: roles, the Data API, windows.
+//! What it may not or cannot carry over either, it reports as a difference. Its undo deletes the instances.
+
+mod differences;
+
+use rewind_aws::rds::{
+    ChangeInstances, Cluster, ClusterChange, CompleteClusters, Instance, ModifyClusters, NewInstance, ReadClusters,
+};
+use rewind_core::names::RECOVERY_TAG;
+use rewind_core::{Difference, ErrorName, Plan, PlannedInstance, Recovery, StepError};
+use rewind_lambda::{Step, Undone};
+use serde::{Deserialize, Serialize};
+
+/// The IAM actions that the step calls.
+pub const ACTIONS: &[&str] = &[
+    "rds:DescribeDBClusters",
+    "rds:DescribeDBInstances",
+    "rds:CreateDBInstance",
+    "rds:AddTagsToResource",
+    "rds:ModifyDBCluster",
+    "rds:AddRoleToDBCluster",
+    "rds:EnableHttpEndpoint",
+    "rds:DeleteDBInstance",
+    "iam:PassRole",
+];
+
+/// The step.
+#[derive(Debug)]
+pub struct AddInstances<C> {
+    /// Clusters and instances.
+    pub clusters: C,
+}
+
+/// What the step is passed.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Input {
+    /// Which recovery.
+    pub recovery: Recovery,
+    /// What it does.
+    pub plan: Plan,
+}
+
+/// What the step answers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Output {
+    /// The new instances, the writer first.
+    pub instances: Vec<String>,
+    /// In what the new cluster is not like the source.
+    pub differences: Vec<Difference>,
+}
+
+impl<C> Step for AddInstances<C>
+where
+    C: ReadClusters + ChangeInstances + ModifyClusters + CompleteClusters,
+{
+    type Input = Input;
+    type Output = Output;
+
+    async fn run(&self, Input { recovery, plan }: Input) -> Result<Output, StepError> {
+        let source = self.read(&plan.cluster).await?;
+        let restored = self.read(&plan.new_cluster).await?;
+        if restored.tag(RECOVERY_TAG) != Some(recovery.id.as_str()) {
+            return Err(StepError::bug(format!("{} was not made by this recovery", restored.name)));
+        }
+        let like = self.clusters.instances(&source.name).await?;
+        let present = self.clusters.instances(&restored.name).await?;
+        for planned in &plan.instances {
+            if !present.iter().any(|instance| instance.name == planned.name) {
+                self.create(&recovery, planned, &restored, &like).await?;
+            }
+        }
+        let change = left_to_modify(&source, &restored);
+        if !change.is_empty() {
+            self.clusters.modify(&restored.name, &change).await?;
+        }
+        for role in source.roles.iter().filter(|role| !restored.roles.contains(role)) {
+            self.clusters.add_role(&restored.name, role).await?;
+        }
+        if source.data_api && !restored.data_api {
+            self.clusters.enable_data_api(&restored.arn).await?;
+        }
+        Ok(Output {
+            instances: plan.instances.iter().map(|instance| instance.name.clone()).collect(),
+            differences: differences::find(&source, &restored),
+        })
+    }
+
+    async fn undo(&self, Input { recovery, plan }: Input) -> Result<Undone, StepError> {
+        let Some(restored) = self.clusters.cluster(&plan.new_cluster).await? else { return Ok(Undone::nothing()) };
+        if restored.tag(RECOVERY_TAG) != Some(recovery.id.as_str()) {
+            return Ok(Undone::nothing());
+        }
+        let mut deleted = Vec::new();
+        // Readers first: deleting the writer before them would make RDS fail over to one.
+        let mut instances = self.clusters.instances(&restored.name).await?;
+        let is_writer = |name: &str| restored.members.iter().any(|member| member.writer && member.instance == name);
+        instances.sort_by_key(|instance| is_writer(&instance.name));
+        for instance in instances {
+            if instance.status != "deleting" {
+                self.clusters.delete_instance(&instance.name).await?;
+            }
+            deleted.push(format!("the new instance {} is being deleted", instance.name));
+        }
+        Ok(Undone::of(deleted))
+    }
+}
+
+impl<C: ReadClusters + ChangeInstances> AddInstances<C> {
+    async fn read(&self, name: &str) -> Result<Cluster, StepError> {
+        self.clusters
+            .cluster(name)
+            .await?
+            .ok_or_else(|| StepError::new(ErrorName::RewindFailed, format!("the cluster {name} is gone")))
+    }
+
+    async fn create(
+        &self,
+        recovery: &Recovery,
+        planned: &PlannedInstance,
+        restored: &Cluster,
+        like: &[Instance],
+    ) -> Result<(), StepError> {
+        let like = like.iter().find(|instance| instance.name == planned.source).ok_or_else(|| {
+            StepError::new(
+                ErrorName::RewindFailed,
+                format!("{}, which {} was to be made like, is gone", planned.source, planned.name),
+            )
+        })?;
+        let mut tags: Vec<(String, String)> =
+            like.tags.iter().filter(|(key, _)| !key.starts_with("aws:")).cloned().collect();
+        tags.push((RECOVERY_TAG.to_owned(), recovery.id.clone()));
+        let sent = self
+            .clusters
+            .create_instance(&NewInstance { name: &planned.name, cluster: restored, like, tags: &tags })
+            .await;
+        match sent {
+            Ok(true) => Ok(()),
+            // The name was taken, or no answer came: the instance counts if it is in our cluster.
+            Ok(false) => match self.is_there(planned, restored).await? {
+                true => Ok(()),
+                false => Err(StepError::new(
+                    ErrorName::RewindFailed,
+                    format!("there is an instance {} already, in another cluster", planned.name),
+                )
+                .advice("choose another `newCluster`, from which the names of its instances derive")),
+            },
+            Err(error) if error.name == ErrorName::OutcomeUnknown && self.is_there(planned, restored).await? => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn is_there(&self, planned: &PlannedInstance, restored: &Cluster) -> Result<bool, StepError> {
+        Ok(self.clusters.instances(&restored.name).await?.iter().any(|instance| instance.name == planned.name))
+    }
+}
+
+/// The settings that only `ModifyDBCluster` can carry over, where the new cluster has them otherwise.
+fn left_to_modify(source: &Cluster, restored: &Cluster) -> ClusterChange {
+    fn differing<T: Clone + PartialEq>(source: &Option<T>, restored: &Option<T>) -> Option<T> {
+        source.clone().filter(|_| source != restored)
+    }
+    ClusterChange {
+        maintenance_window: differing(&source.maintenance_window, &restored.maintenance_window),
+        backup_window: differing(&source.backup_window, &restored.backup_window),
+        backup_retention: differing(&source.backup_retention, &restored.backup_retention),
+        ..ClusterChange::default()
+    }
+}
+
+#[cfg(test)]
+mod tests;

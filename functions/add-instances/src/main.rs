@@ -1,0 +1,10 @@
+//! The function `add-instances`.
+
+use add_instances::AddInstances;
+use rewind_aws::{Aws, rds::Rds};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), lambda_runtime::Error> {
+    let aws = Aws::from_env()?;
+    rewind_lambda::start(AddInstances { clusters: Rds::new(&aws) }).await
+}

@@ -1,0 +1,13 @@
+//! The function `await-rewind`.
+
+use await_rewind::AwaitRewind;
+use rewind_aws::{Aws, rds::Rds};
+use rewind_core::Polling;
+use rewind_lambda::SystemClock;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), lambda_runtime::Error> {
+    let aws = Aws::from_env()?;
+    let step = AwaitRewind { clusters: Rds::new(&aws), clock: SystemClock, polling: Polling::default() };
+    rewind_lambda::start(step).await
+}

@@ -1,0 +1,186 @@
+//! Marks the original as fenced and until when it is kept, and writes the output of the execution. It runs when traffic is
+//! on the new cluster, so it undoes nothing.
+
+use jiff::Timestamp;
+use rewind_aws::rds::TagClusters;
+use rewind_core::names::{FENCED_BY_TAG, KEEP_UNTIL_TAG};
+use rewind_core::{
+    CheckResult, Clock, Difference, MovedRecord, Plan, Recovery, Report, Restored, StepError, Strategy, Swap,
+    TableCount,
+};
+use rewind_lambda::Step;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use std::collections::BTreeMap;
+
+/// The IAM actions that the step calls.
+pub const ACTIONS: &[&str] = &["rds:AddTagsToResource"];
+
+/// The step.
+#[derive(Debug)]
+pub struct Finish<C, K> {
+    /// Clusters.
+    pub clusters: C,
+    /// The time.
+    pub clock: K,
+}
+
+/// What the step is passed.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Input {
+    /// Which recovery.
+    pub recovery: Recovery,
+    /// What it did.
+    pub plan: Plan,
+    /// The new cluster.
+    pub restored: Restored,
+    /// What verification found.
+    pub report: Report,
+    /// In what the new cluster is not like the source.
+    #[serde(default)]
+    pub differences: Vec<Difference>,
+    /// The fence; absent where no traffic was to be moved.
+    pub fence: Option<Fence>,
+    /// The switch; absent where no traffic was to be moved.
+    pub swap: Option<Swap>,
+    /// When each state ended.
+    pub timings: BTreeMap<String, Timestamp>,
+}
+
+/// The fence, as far as the output tells of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Fence {
+    /// When no more writes were acknowledged.
+    pub fenced_at: Timestamp,
+    /// How many sessions were ended.
+    pub sessions_ended: u64,
+}
+
+/// The output of the execution.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Output {
+    /// `Recovered`.
+    pub outcome: &'static str,
+    /// The recovery's id.
+    pub recovery_id: String,
+    /// How it was done.
+    pub strategy: Strategy,
+    /// The moment that AWS accepted.
+    pub rewound_to: Timestamp,
+    /// The original.
+    pub cluster: String,
+    /// The new cluster.
+    pub new_cluster: String,
+    /// Its cluster endpoint.
+    pub writer_endpoint: String,
+    /// Its reader endpoint.
+    pub reader_endpoint: String,
+    /// The records that were moved.
+    pub dns: Vec<MovedRecord>,
+    /// The checks and what they found.
+    pub checks: Vec<CheckResult>,
+    /// The rows of the checked tables, on both clusters.
+    pub tables: Vec<TableCount>,
+    /// In what the new cluster is not like the original.
+    pub differences: Vec<Difference>,
+    /// The fence.
+    pub fence: Option<Fence>,
+    /// The writes that are not on the new cluster.
+    pub lost: Option<Lost>,
+    /// The original, kept.
+    pub original: Original,
+    /// Seconds spent in each state, and in `total`.
+    pub timings: Map<String, Value>,
+}
+
+/// The writes that are not on the new cluster: the price of a rewind.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Lost {
+    /// They were made after this moment,
+    pub from: Timestamp,
+    /// and before this one.
+    pub to: Timestamp,
+    /// Where they are.
+    #[serde(rename = "where")]
+    pub place: String,
+}
+
+/// What is left of the original.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Original {
+    /// Its name.
+    pub cluster: String,
+    /// Until when it is kept; absent where it keeps its traffic.
+    pub keep_until: Option<Timestamp>,
+}
+
+impl<C: TagClusters, K: Clock> Step for Finish<C, K> {
+    type Input = Input;
+    type Output = Output;
+
+    async fn run(&self, input: Input) -> Result<Output, StepError> {
+        let Input { recovery, plan, restored, report, fence, swap, .. } = input;
+        let keep_until = match &fence {
+            None => None,
+            Some(fence) => {
+                // From the fence, not from now: a second run must tag the same time.
+                let until =
+                    fence.fenced_at.checked_add(plan.keep_source()).map_err(|e| StepError::bug(e.to_string()))?;
+                let tags =
+                    [(FENCED_BY_TAG.to_owned(), recovery.id.clone()), (KEEP_UNTIL_TAG.to_owned(), until.to_string())];
+                self.clusters.tag(&plan.cluster_arn, &tags).await?;
+                Some(until)
+            }
+        };
+        let mut differences = restored.differences;
+        differences.extend(input.differences.into_iter().filter(|d| !differences.contains(d)).collect::<Vec<_>>());
+        Ok(Output {
+            outcome: "Recovered",
+            recovery_id: recovery.id,
+            strategy: plan.strategy,
+            rewound_to: restored.rewound_to,
+            cluster: plan.cluster.clone(),
+            new_cluster: restored.cluster,
+            writer_endpoint: restored.writer_endpoint,
+            reader_endpoint: restored.reader_endpoint,
+            dns: swap.map(|swap| swap.records).unwrap_or_default(),
+            checks: report.checks,
+            tables: report.tables,
+            differences,
+            lost: fence.as_ref().map(|fence| Lost {
+                from: restored.rewound_to,
+                to: fence.fenced_at,
+                place: format!("kept on {}, which is fenced", plan.cluster),
+            }),
+            fence,
+            original: Original { cluster: plan.cluster, keep_until },
+            timings: spent(recovery.started_at, &input.timings, self.clock.now()),
+        })
+    }
+}
+
+/// Turns the times at which states ended into the seconds spent in each: states run one after another, so a state took
+/// from the end of the one before it to its own.
+fn spent(started: Timestamp, ended: &BTreeMap<String, Timestamp>, now: Timestamp) -> Map<String, Value> {
+    let mut in_order: Vec<(&String, &Timestamp)> = ended.iter().collect();
+    in_order.sort_by_key(|(_, at)| **at);
+    let mut spent = Map::new();
+    let mut before = started;
+    for (state, at) in in_order {
+        spent.insert(state.clone(), seconds(before, *at));
+        before = *at;
+    }
+    spent.insert("total".to_owned(), seconds(started, now));
+    spent
+}
+
+fn seconds(from: Timestamp, to: Timestamp) -> Value {
+    let seconds = to.duration_since(from).as_secs_f64();
+    Value::from((seconds * 1_000.0).round() / 1_000.0)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,11 @@
+//! The function `request-approval`.
+
+use request_approval::RequestApproval;
+use rewind_aws::{Aws, records::Records, topic::Topic};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), lambda_runtime::Error> {
+    let aws = Aws::from_env()?;
+    let step = RequestApproval { approvals: Records::from_env(&aws)?, people: Topic::from_env(&aws)? };
+    rewind_lambda::start(step).await
+}

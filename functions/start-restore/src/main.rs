@@ -1,0 +1,10 @@
+//! The function `start-restore`.
+
+use rewind_aws::{Aws, rds::Rds};
+use start_restore::StartRestore;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), lambda_runtime::Error> {
+    let aws = Aws::from_env()?;
+    rewind_lambda::start(StartRestore { clusters: Rds::new(&aws) }).await
+}

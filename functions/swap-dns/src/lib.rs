@@ -1,0 +1,166 @@
+//! Moves all records to the new cluster in one compare-and-swap batch. It never overwrites a record that is not as it was
+//! planned. Its undo moves them back the same way.
+
+use rewind_aws::route53::{Move, MoveRecords, Moved, Zones};
+use rewind_core::{Clock, ErrorName, MovedRecord, Plan, Recovery, Restored, StepError, Swap};
+use rewind_lambda::{Step, Undone};
+use serde::Deserialize;
+
+/// The IAM actions that the step calls.
+pub const ACTIONS: &[&str] = &["route53:ListResourceRecordSets", "route53:ChangeResourceRecordSets"];
+
+/// The step.
+#[derive(Debug)]
+pub struct SwapDns<Z, K> {
+    /// Hosted zones.
+    pub zones: Z,
+    /// The time.
+    pub clock: K,
+}
+
+/// What the step is passed.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Input {
+    /// Which recovery.
+    pub recovery: Recovery,
+    /// What it does.
+    pub plan: Plan,
+    /// The new cluster.
+    pub restored: Restored,
+}
+
+impl<Z: Zones + MoveRecords, K: Clock> Step for SwapDns<Z, K> {
+    type Input = Input;
+    type Output = Swap;
+
+    async fn run(&self, input: Input) -> Result<Swap, StepError> {
+        let comment = format!("aurora-rewind {}: to {}", input.recovery.id, input.restored.cluster);
+        let moves = forward(&input);
+        let change_id = match zone(&input.plan) {
+            None => None,
+            Some(zone) => self.settle(zone, &moves, &comment).await?.change_id,
+        };
+        let records = moves.into_iter().map(|m| MovedRecord { name: m.name, from: m.from, to: m.to, ttl: m.ttl });
+        Ok(Swap {
+            change_id,
+            hosted_zone_id: zone(&input.plan).map(ToOwned::to_owned),
+            swapped_at: self.clock.now(),
+            records: records.collect(),
+        })
+    }
+
+    async fn undo(&self, input: Input) -> Result<Undone, StepError> {
+        let Some(zone) = zone(&input.plan) else { return Ok(Undone::nothing()) };
+        let comment = format!("aurora-rewind {}: back to {}", input.recovery.id, input.plan.cluster);
+        let back: Vec<Move> =
+            forward(&input).into_iter().map(|m| Move { name: m.name, ttl: m.ttl, from: m.to, to: m.from }).collect();
+        let settled = self.settle(zone, &back, &comment).await?;
+        if !settled.moved {
+            return Ok(Undone::nothing());
+        }
+        Ok(Undone::of(back.iter().map(|m| format!("{} points at {} again", m.name, m.to)).collect()))
+    }
+}
+
+/// What became of a batch.
+struct Settled {
+    /// Route 53's id of the change, where this invocation was the one that made it.
+    change_id: Option<String>,
+    /// Whether this invocation moved the records, or cannot rule it out.
+    moved: bool,
+}
+
+/// How the records stand.
+enum Standing {
+    /// All at `from`.
+    Before,
+    /// All at `to`.
+    After,
+    /// Something else, in words.
+    Other(String),
+}
+
+impl<Z: Zones + MoveRecords, K: Clock> SwapDns<Z, K> {
+    async fn settle(&self, zone: &str, moves: &[Move], comment: &str) -> Result<Settled, StepError> {
+        match self.standing(zone, moves).await? {
+            Standing::After => return Ok(Settled { change_id: None, moved: false }),
+            Standing::Other(found) => return Err(changed(&found)),
+            Standing::Before => {}
+        }
+        let unsettled = match self.zones.move_records(zone, moves, comment).await {
+            Ok(Moved::Accepted(change_id)) => return Ok(Settled { change_id: Some(change_id), moved: true }),
+            Ok(Moved::Mismatch(said)) => changed(&said),
+            Err(error) if error.name == ErrorName::OutcomeUnknown => error,
+            Err(error) => return Err(error),
+        };
+        // What the zone holds decides: somebody was faster, or our own batch went through and its answer was lost.
+        match self.standing(zone, moves).await? {
+            Standing::After => Ok(Settled { change_id: None, moved: true }),
+            Standing::Before => Err(unsettled),
+            Standing::Other(found) => Err(changed(&found)),
+        }
+    }
+
+    async fn standing(&self, zone: &str, moves: &[Move]) -> Result<Standing, StepError> {
+        let (mut before, mut after) = (0, 0);
+        let mut found = Vec::new();
+        for change in moves {
+            let sets = self.zones.record_sets(zone, &change.name).await?;
+            let value = match sets.as_slice() {
+                [set] if set.kind == "CNAME" && set.ttl == Some(change.ttl) && !set.routed && set.values.len() == 1 => {
+                    set.values.first()
+                }
+                _ => None,
+            };
+            match value {
+                Some(value) if *value == change.from => before += 1,
+                Some(value) if same_host(value, &change.to) => after += 1,
+                _ => found.push(format!("{} is {}", change.name, say(&sets))),
+            }
+        }
+        Ok(match (before, after) {
+            _ if before == moves.len() => Standing::Before,
+            _ if after == moves.len() => Standing::After,
+            _ if found.is_empty() => Standing::Other("some records were moved and some were not".to_owned()),
+            _ => Standing::Other(found.join(", ")),
+        })
+    }
+}
+
+fn zone(plan: &Plan) -> Option<&str> {
+    plan.dns.first().map(|record| record.hosted_zone_id.as_str())
+}
+
+fn forward(input: &Input) -> Vec<Move> {
+    let to = |record: &rewind_core::PlannedRecord| input.restored.endpoint(record.endpoint).to_owned();
+    input
+        .plan
+        .dns
+        .iter()
+        .map(|record| Move { name: record.name.clone(), ttl: record.ttl, from: record.from.clone(), to: to(record) })
+        .collect()
+}
+
+fn same_host(a: &str, b: &str) -> bool {
+    a.trim_end_matches('.').eq_ignore_ascii_case(b.trim_end_matches('.'))
+}
+
+fn say(sets: &[rewind_aws::route53::RecordSet]) -> String {
+    if sets.is_empty() {
+        return "gone".to_owned();
+    }
+    let one = |set: &rewind_aws::route53::RecordSet| {
+        let ttl = set.ttl.map_or_else(String::new, |ttl| format!(" (TTL {ttl})"));
+        format!("{} {}{ttl}", set.kind, set.values.join(" "))
+    };
+    sets.iter().map(one).collect::<Vec<_>>().join(" and ")
+}
+
+fn changed(found: &str) -> StepError {
+    StepError::new(ErrorName::RecordChanged, format!("a record is not what was planned: {found}"))
+        .changed("no record was moved")
+        .advice("find out who changed it; start again when it points at the cluster")
+}
+
+#[cfg(test)]
+mod tests;
