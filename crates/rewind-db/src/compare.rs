@@ -92,7 +92,7 @@ struct Pair {
 
 /// One database on one server.
 enum Side {
-    Open(Session),
+    Open(Box<Session>),
     /// Why it cannot be asked.
     Closed(String),
     /// There is no such server.
@@ -103,7 +103,7 @@ impl Side {
     /// A database that a server does not have is a finding; a server that does not answer is an error.
     async fn open(server: &Server, database: &str) -> Result<Self, StepError> {
         match server.open(database).await {
-            Ok(session) => Ok(Self::Open(session)),
+            Ok(session) => Ok(Self::Open(Box::new(session))),
             Err(ConnectError::DatabaseMissing(_)) => Ok(Self::Closed(format!("the database {database} is missing"))),
             Err(ConnectError::NotAllowed(why) | ConnectError::LoginRefused(why)) => Ok(Self::Closed(why)),
             Err(error) => Err(error.into()),

@@ -45,11 +45,9 @@ pub async fn identity(session: &Session) -> Result<Identity, StepError> {
         )
         .await?;
     match rows.into_iter().next().as_deref() {
-        Some([Some(server), Some(started_at), Some(in_recovery)]) => Ok(Identity {
-            server: server.clone(),
-            started_at: started_at.clone(),
-            in_recovery: in_recovery == "t",
-        }),
+        Some([Some(server), Some(started_at), Some(in_recovery)]) => {
+            Ok(Identity { server: server.clone(), started_at: started_at.clone(), in_recovery: in_recovery == "t" })
+        }
         _ => Err(StepError::bug("the database did not say who it is")),
     }
 }

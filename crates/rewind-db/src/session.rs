@@ -98,7 +98,9 @@ impl Session {
                 if let SimpleQueryMessage::Row(row) = message? {
                     answered.total += 1;
                     if answered.rows.len() < keep {
-                        answered.rows.push((0..row.len()).map(|i| row.try_get(i).ok().flatten().map(str::to_owned)).collect());
+                        answered
+                            .rows
+                            .push((0..row.len()).map(|i| row.try_get(i).ok().flatten().map(str::to_owned)).collect());
                     }
                 }
             }

@@ -32,10 +32,9 @@ impl Protection {
             .map_err(|error| StepError::bug("TLS could not be set up").detail(error))?;
         let config = match pem {
             Some(pem) => builder.with_root_certificates(authorities(pem)?).with_no_client_auth(),
-            None => builder
-                .dangerous()
-                .with_custom_certificate_verifier(Arc::new(Anyone(provider)))
-                .with_no_client_auth(),
+            None => {
+                builder.dangerous().with_custom_certificate_verifier(Arc::new(Anyone(provider))).with_no_client_auth()
+            }
         };
         Ok(Self { make: MakeRustlsConnect::new(config), verifies: pem.is_some() })
     }

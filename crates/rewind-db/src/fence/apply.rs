@@ -97,7 +97,9 @@ impl Run<'_> {
         for database in now.databases.iter().filter(|database| state.database(database.oid).is_some()) {
             let name = &database.name;
             if !database.can_be_limited {
-                fenced.not_changed.push(format!("database {name} belongs to a role that the master user is no member of"));
+                fenced
+                    .not_changed
+                    .push(format!("database {name} belongs to a role that the master user is no member of"));
                 continue;
             }
             if database.connection_limit != 0 {
@@ -167,8 +169,10 @@ impl Run<'_> {
                 return Ok(());
             }
             if Instant::now() >= self.deadline {
-                let who: BTreeSet<String> =
-                    there.iter().map(|other| format!("{} in {} (pid {})", other.user, other.database, other.pid)).collect();
+                let who: BTreeSet<String> = there
+                    .iter()
+                    .map(|other| format!("{} in {} (pid {})", other.user, other.database, other.pid))
+                    .collect();
                 let who = who.into_iter().take(10).collect::<Vec<_>>().join(", ");
                 return Err(unavailable(format!("sessions do not end: {who}; {} are still starting", early.len()))
                     .changed("the logins are closed; what was changed is in the record")
@@ -194,7 +198,10 @@ async fn verify(session: &Session, state: &LoginState) -> Result<(), StepError> 
     if open.is_empty() {
         return Ok(());
     }
-    Err(StepError::new(ErrorName::ClusterNotReady, format!("made or changed while the fence was raised: {}", open.join(", ")))
-        .changed("other logins are closed; what was changed is in the record")
-        .advice("survey, record and fence again"))
+    Err(StepError::new(
+        ErrorName::ClusterNotReady,
+        format!("made or changed while the fence was raised: {}", open.join(", ")),
+    )
+    .changed("other logins are closed; what was changed is in the record")
+    .advice("survey, record and fence again"))
 }

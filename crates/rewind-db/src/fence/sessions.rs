@@ -81,7 +81,9 @@ pub(super) async fn end(session: &Session, others: &[Other]) -> Result<Vec<Other
 /// The process has to be one of [`OTHERS`] still: its id may have gone to somebody else meanwhile.
 async fn end_all(session: &Session, pids: &[&str]) -> Result<(), Failure> {
     let list = literal(&format!("{{{}}}", pids.join(",")));
-    session.rows(&format!("SELECT pg_catalog.pg_terminate_backend(a.pid) {OTHERS} AND a.pid = ANY ({list}::int[])")).await?;
+    session
+        .rows(&format!("SELECT pg_catalog.pg_terminate_backend(a.pid) {OTHERS} AND a.pid = ANY ({list}::int[])"))
+        .await?;
     Ok(())
 }
 

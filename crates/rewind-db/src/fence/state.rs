@@ -134,7 +134,8 @@ mod tests {
     #[test]
     fn a_survey_of_a_fenced_cluster_does_not_overwrite_how_it_was_before() {
         let recorded = LoginState { databases: vec![database(1, -1), database(2, 50)], roles: vec![role(10)] };
-        let fresh = LoginState { databases: vec![database(1, 0), database(2, 0), database(3, 7)], roles: vec![role(11)] };
+        let fresh =
+            LoginState { databases: vec![database(1, 0), database(2, 0), database(3, 7)], roles: vec![role(11)] };
         let merged = LoginState::keeping(&recorded, &fresh);
         assert_eq!(merged.databases, [database(1, -1), database(2, 50), database(3, 7)]);
         assert_eq!(merged.roles, [role(10), role(11)]);

@@ -1,0 +1,338 @@
+//! The fence, against a real PostgreSQL whose master user has what RDS gives and no more.
+
+mod support;
+
+use rewind_core::ErrorName;
+use rewind_db::fence::{LoginState, Patience, apply, lift, prove, survey};
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+use support::{MASTER, Postgres};
+use tokio::task::JoinHandle;
+use tokio_postgres::NoTls;
+
+/// What a hammering application saw.
+#[derive(Default)]
+struct Seen {
+    /// Rows whose commit was acknowledged, with the moment at which the statement was sent.
+    acknowledged: Vec<(String, Instant)>,
+    /// The moments at which a connection that was then made was asked for.
+    connected: Vec<Instant>,
+    /// Refused connections.
+    refused: u64,
+}
+
+/// Writers that connect in a loop, write as fast as they can, and connect again at once when they are thrown out.
+struct Writers {
+    seen: Arc<Mutex<Seen>>,
+    stop: Arc<AtomicBool>,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+impl Writers {
+    fn start(server: &Postgres, user: &'static str, count: usize) -> Self {
+        let (seen, stop) = (Arc::new(Mutex::new(Seen::default())), Arc::new(AtomicBool::new(false)));
+        let tasks = (0..count)
+            .map(|writer| {
+                let (config, seen, stop) = (server.client(user, "shop"), seen.clone(), stop.clone());
+                tokio::spawn(async move {
+                    let mut number = 0_u64;
+                    while !stop.load(Ordering::Relaxed) {
+                        let asked = Instant::now();
+                        let Ok((client, connection)) = config.connect(NoTls).await else {
+                            seen.lock().unwrap().refused += 1;
+                            continue;
+                        };
+                        seen.lock().unwrap().connected.push(asked);
+                        let connection = tokio::spawn(connection);
+                        while !stop.load(Ordering::Relaxed) {
+                            number += 1;
+                            let word = format!("{user}-{writer}-{number}");
+                            let sent = Instant::now();
+                            let insert = format!("INSERT INTO orders (word) VALUES ('{word}')");
+                            // Every other writer uses transactions: a commit is what a fence may cut in two.
+                            let insert = if writer % 2 == 0 { insert } else { format!("BEGIN; {insert}; COMMIT") };
+                            if client.batch_execute(&insert).await.is_err() {
+                                break;
+                            }
+                            seen.lock().unwrap().acknowledged.push((word, sent));
+                        }
+                        drop(client);
+                        drop(connection.await);
+                    }
+                })
+            })
+            .collect();
+        Self { seen, stop, tasks }
+    }
+
+    async fn until_busy(&self) {
+        while self.seen.lock().unwrap().acknowledged.len() < 500 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    async fn stop(self) -> Seen {
+        self.stop.store(true, Ordering::Relaxed);
+        for task in self.tasks {
+            task.await.unwrap();
+        }
+        std::mem::take(&mut *self.seen.lock().unwrap())
+    }
+}
+
+/// Raises the fence under fire, and holds what was seen against what is in the table.
+async fn fence_under_fire(user: &'static str) {
+    let server = Postgres::start().with_application();
+    server.sql(
+        "shop",
+        "GRANT ALL ON ALL TABLES IN SCHEMA public TO postgres; GRANT ALL ON ALL SEQUENCES IN SCHEMA public TO postgres",
+    );
+    let before = server.accounts();
+    let writers = Writers::start(&server, user, 8);
+    writers.until_busy().await;
+
+    let master = server.master().await;
+    let session = server.maintenance().await;
+    let state = survey(&session).await.unwrap();
+    let fenced = apply(&session, &state, Patience::default()).await.unwrap();
+    let raised = Instant::now();
+    let rows = server.sql("shop", "SELECT count(*) FROM orders");
+    let proof = prove(&master, &session, &state).await.unwrap();
+
+    // Long enough for thousands of attempts to get in.
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let rows_later = server.sql("shop", "SELECT count(*) FROM orders");
+    let seen = writers.stop().await;
+
+    assert!(proof.is_complete(), "{proof:?}");
+    assert!(proof.refused.contains(&"shop".to_owned()) && proof.refused.contains(&"postgres".to_owned()), "{proof:?}");
+    assert_eq!(rows, rows_later, "the table grew behind the fence");
+    assert!(fenced.sessions_ended >= 8, "{fenced:?}");
+    let late: Vec<_> = seen.acknowledged.iter().filter(|(_, sent)| *sent > raised).collect();
+    assert!(late.is_empty(), "acknowledged behind the fence: {late:?}");
+    assert!(seen.connected.iter().all(|asked| *asked <= raised), "somebody got in behind the fence");
+    assert!(seen.refused > 20, "the writers hardly tried: {} refused", seen.refused);
+    let stored: BTreeSet<String> =
+        server.sql("shop", "SELECT word FROM orders WHERE id > 2").lines().map(str::to_owned).collect();
+    let acknowledged: BTreeSet<String> = seen.acknowledged.iter().map(|(word, _)| word.clone()).collect();
+    let lost: Vec<_> = acknowledged.difference(&stored).collect();
+    assert!(lost.is_empty(), "acknowledged and not in the table: {lost:?}");
+    // A commit whose acknowledgement the end of its session overtook: at most the one that each writer was at.
+    assert!(stored.len() - acknowledged.len() <= 8, "{} stored, {} acknowledged", stored.len(), acknowledged.len());
+
+    lift(&session, &state).await.unwrap();
+    assert_eq!(server.accounts(), before, "not everything is as it was");
+    assert!(server.client(user, "shop").connect(NoTls).await.is_ok(), "the application does not get in again");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_write_of_the_application_is_acknowledged_behind_the_fence() {
+    fence_under_fire("app").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_application_that_logs_in_as_the_master_user_is_fenced_too() {
+    fence_under_fire(MASTER).await;
+}
+
+#[tokio::test]
+async fn lifting_puts_back_limits_and_logins_exactly_and_only_those_recorded() {
+    let server = Postgres::start().with_application();
+    server.sql("postgres", "ALTER DATABASE shop CONNECTION LIMIT 17; CREATE ROLE retired NOLOGIN; CREATE ROLE batch LOGIN CONNECTION LIMIT 3 VALID UNTIL '2030-01-01'");
+    server.sql("postgres", "CREATE ROLE \"we\"\"ird; role\" LOGIN");
+    server.sql("postgres", "CREATE DATABASE \"we\"\"ird; db\" OWNER postgres");
+    let before = server.accounts();
+    let session = server.maintenance().await;
+    let state = survey(&session).await.unwrap();
+    let fenced = apply(&session, &state, Patience::default()).await.unwrap();
+    assert!(fenced.not_changed.iter().all(|what| what.contains("rdsadmin")), "{fenced:?}");
+    assert_eq!(fenced.roles.len(), 3, "{fenced:?}");
+    assert_ne!(server.accounts(), before);
+    let did = lift(&session, &state).await.unwrap();
+    assert_eq!(server.accounts(), before);
+    assert!(did.contains(&"connection limit of shop put back to 17".to_owned()), "{did:?}");
+    assert!(
+        did.contains(&"batch may log in again".to_owned()) && !did.iter().any(|what| what.contains("retired")),
+        "{did:?}"
+    );
+}
+
+#[tokio::test]
+async fn fencing_and_lifting_twice_is_fencing_and_lifting_once() {
+    let server = Postgres::start().with_application();
+    let before = server.accounts();
+    let session = server.maintenance().await;
+    let recorded = survey(&session).await.unwrap();
+    let first = apply(&session, &recorded, Patience::default()).await.unwrap();
+    let fenced = server.accounts();
+
+    // The second attempt surveys what the first one left, as a retried step does.
+    let again = LoginState::keeping(&recorded, &survey(&session).await.unwrap());
+    assert_eq!(again, recorded);
+    let second = apply(&session, &again, Patience::default()).await.unwrap();
+    assert_eq!(server.accounts(), fenced);
+    assert_eq!((second.databases, second.roles), (first.databases, first.roles));
+
+    assert!(!lift(&session, &again).await.unwrap().is_empty());
+    assert_eq!(server.accounts(), before);
+    assert_eq!(lift(&session, &again).await.unwrap(), Vec::<String>::new());
+    assert_eq!(server.accounts(), before);
+}
+
+#[tokio::test]
+async fn a_fence_that_broke_off_half_way_is_completed_and_lifted_from_its_record() {
+    let server = Postgres::start().with_application();
+    let before = server.accounts();
+    let session = server.maintenance().await;
+    let recorded = survey(&session).await.unwrap();
+    // As far as an attempt may have come: one database of two, no role.
+    server.sql("postgres", "ALTER DATABASE shop CONNECTION LIMIT 0");
+    let again = LoginState::keeping(&recorded, &survey(&session).await.unwrap());
+    apply(&session, &again, Patience::default()).await.unwrap();
+    lift(&session, &again).await.unwrap();
+    assert_eq!(server.accounts(), before);
+}
+
+#[tokio::test]
+async fn lifting_what_was_surveyed_and_never_applied_changes_nothing() {
+    let server = Postgres::start().with_application();
+    let before = server.accounts();
+    let session = server.maintenance().await;
+    let state = survey(&session).await.unwrap();
+    assert!(lift(&session, &state).await.unwrap().is_empty());
+    assert_eq!(server.accounts(), before);
+}
+
+#[tokio::test]
+async fn what_vanished_under_the_fence_is_no_obstacle_and_a_namesake_is_left_alone() {
+    let server = Postgres::start().with_application();
+    server.sql("postgres", "CREATE ROLE gone LOGIN; CREATE ROLE renamed LOGIN");
+    server.sql("postgres", "CREATE DATABASE scratch OWNER postgres");
+    let session = server.maintenance().await;
+    let state = survey(&session).await.unwrap();
+    apply(&session, &state, Patience::default()).await.unwrap();
+    server.sql("postgres", "DROP ROLE gone; CREATE ROLE gone NOLOGIN; ALTER ROLE renamed RENAME TO named_anew");
+    server.sql("postgres", "DROP DATABASE scratch");
+    session.close().await;
+    server.sql("postgres", "CREATE DATABASE scratch OWNER postgres CONNECTION LIMIT 4");
+    let session = server.maintenance().await;
+    let did = lift(&session, &state).await.unwrap();
+    assert!(!did.iter().any(|what| what.contains("gone") || what.contains("scratch")), "{did:?}");
+    assert!(did.contains(&"named_anew may log in again".to_owned()), "{did:?}");
+    assert_eq!(server.sql("postgres", "SELECT datconnlimit FROM pg_database WHERE datname = 'scratch'"), "4");
+    assert_eq!(server.sql("postgres", "SELECT rolcanlogin FROM pg_roles WHERE rolname = 'gone'"), "f");
+}
+
+#[tokio::test]
+async fn sessions_idle_in_a_transaction_and_those_that_hold_the_catalogue_are_ended_too() {
+    let server = Postgres::start().with_application();
+    let session = server.maintenance().await;
+    let state = survey(&session).await.unwrap();
+    let (idle, connection) = server.client("app", "shop").connect(NoTls).await.unwrap();
+    tokio::spawn(connection);
+    idle.batch_execute("BEGIN; INSERT INTO orders (word) VALUES ('never committed')").await.unwrap();
+    // In the way of the fence's own change: it holds the row of the catalogue that the fence has to write.
+    let (blocker, connection) = server.client(MASTER, "postgres").connect(NoTls).await.unwrap();
+    tokio::spawn(connection);
+    blocker.batch_execute("BEGIN; ALTER DATABASE shop CONNECTION LIMIT 99").await.unwrap();
+
+    let fenced = apply(&session, &state, Patience::default()).await.unwrap();
+    assert_eq!(fenced.sessions_ended, 2, "{fenced:?}");
+    assert!(idle.batch_execute("COMMIT").await.is_err());
+    assert!(blocker.batch_execute("COMMIT").await.is_err());
+    assert_eq!(server.sql("shop", "SELECT count(*) FROM orders"), "2");
+    assert_eq!(server.sql("postgres", "SELECT datconnlimit FROM pg_database WHERE datname = 'shop'"), "0");
+}
+
+#[tokio::test]
+async fn what_appears_after_the_survey_is_not_changed_without_a_record() {
+    let server = Postgres::start().with_application();
+    let session = server.maintenance().await;
+    let state = survey(&session).await.unwrap();
+    server.sql("postgres", "CREATE ROLE newcomer LOGIN");
+    let error = apply(&session, &state, Patience::default()).await.unwrap_err();
+    assert_eq!(error.name, ErrorName::ClusterNotReady);
+    assert!(error.to_string().contains("role newcomer"), "{error}");
+    assert_eq!(server.sql("postgres", "SELECT rolcanlogin FROM pg_roles WHERE rolname = 'newcomer'"), "t");
+    // Surveyed again, on top of the record, it is fenced.
+    let state = LoginState::keeping(&state, &survey(&session).await.unwrap());
+    apply(&session, &state, Patience::default()).await.unwrap();
+    assert_eq!(server.sql("postgres", "SELECT rolcanlogin FROM pg_roles WHERE rolname = 'newcomer'"), "f");
+}
+
+#[tokio::test]
+async fn a_database_that_the_master_user_may_not_limit_is_named_and_closed_to_roles() {
+    let server = Postgres::start().with_application();
+    server.sql("postgres", "CREATE ROLE owner LOGIN");
+    server.sql("postgres", "CREATE DATABASE theirs OWNER owner");
+    let master = server.master().await;
+    let session = server.maintenance().await;
+    let state = survey(&session).await.unwrap();
+    let fenced = apply(&session, &state, Patience::default()).await.unwrap();
+    assert!(fenced.not_changed.iter().any(|what| what.contains("theirs")), "{fenced:?}");
+    assert!(server.client("app", "theirs").connect(NoTls).await.is_err());
+    let proof = prove(&master, &session, &state).await.unwrap();
+    assert!(!proof.is_complete());
+    let open: Vec<_> = proof.open.iter().map(|door| (door.database.as_str(), door.why.as_str())).collect();
+    assert_eq!(open, [("theirs", "the master user gets in")]);
+}
+
+#[tokio::test]
+async fn without_a_fence_nothing_is_proven() {
+    let server = Postgres::start().with_application();
+    let master = server.master().await;
+    let session = server.maintenance().await;
+    let state = survey(&session).await.unwrap();
+    let proof = prove(&master, &session, &state).await.unwrap();
+    let open: Vec<_> = proof.open.iter().map(|door| door.database.as_str()).collect();
+    assert!(open.contains(&"shop") && open.contains(&"postgres"), "{open:?}");
+    assert!(proof.open.iter().any(|door| door.why.contains("app may log in")), "{proof:?}");
+}
+
+#[tokio::test]
+async fn roles_beyond_the_master_users_reach_are_reported_and_superusers_are_not_touched() {
+    let server = Postgres::start().with_application();
+    server.sql(
+        "postgres",
+        "CREATE ROLE above LOGIN SUPERUSER; CREATE ROLE copier LOGIN REPLICATION; CREATE ROLE bypass LOGIN BYPASSRLS",
+    );
+    let before = server.accounts();
+    let session = server.maintenance().await;
+    let state = survey(&session).await.unwrap();
+    let names: Vec<&str> = state.roles.iter().map(|role| role.name.as_str()).collect();
+    assert_eq!(names, ["app", "bypass"]);
+    let fenced = apply(&session, &state, Patience::default()).await.unwrap();
+    assert_eq!(fenced.roles.len() + fenced.not_changed.iter().filter(|what| what.starts_with("role ")).count(), 2);
+    lift(&session, &state).await.unwrap();
+    assert_eq!(server.accounts(), before);
+}
+
+#[tokio::test]
+async fn a_prepared_transaction_is_reported_because_no_fence_ends_it() {
+    let server = Postgres::start().with_application();
+    server.sql("shop", "BEGIN; INSERT INTO orders (word) VALUES ('prepared'); PREPARE TRANSACTION 'half way'");
+    let session = server.maintenance().await;
+    let state = survey(&session).await.unwrap();
+    let fenced = apply(&session, &state, Patience::default()).await.unwrap();
+    assert!(fenced.notes.iter().any(|note| note.contains("\"half way\"") && note.contains("shop")), "{fenced:?}");
+}
+
+#[tokio::test]
+async fn a_server_whose_connections_are_all_taken_proves_nothing() {
+    let server =
+        Postgres::start_with(&["max_connections=8", "superuser_reserved_connections=3"], None).with_application();
+    let master = server.master().await;
+    let session = server.maintenance().await;
+    let state = survey(&session).await.unwrap();
+    let mut taken = Vec::new();
+    while let Ok((client, connection)) = server.client("app", "shop").connect(NoTls).await {
+        tokio::spawn(connection);
+        taken.push(client);
+    }
+    // The same code as a closed database answers with, from a server that is merely full.
+    let error = prove(&master, &session, &state).await.unwrap_err();
+    assert_eq!(error.name, ErrorName::Unavailable);
+    assert!(error.to_string().contains("cannot be proven"), "{error}");
+}

@@ -1,0 +1,297 @@
+//! A real PostgreSQL 15 for a test, with the accounts that RDS makes: `rdsadmin` is the superuser, `postgres` the master
+//! user with the rights of `rds_superuser` and no more. Each server has an address, a port and a directory of its own,
+//! and is gone with the test.
+
+#![allow(dead_code, reason = "each test file uses a part of it")]
+
+use rewind_db::{Credential, Network, Server, Session, Settings, Target};
+use std::hash::{Hash, Hasher};
+use std::io::Write;
+use std::net::{IpAddr, TcpListener};
+use std::os::unix::fs::{MetadataExt, chown};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::{Duration, Instant};
+
+pub const MASTER: &str = "postgres";
+pub const MASTER_PASSWORD: &str = "master-password";
+pub const APP_PASSWORD: &str = "app-password";
+
+const BIN: &str = "/usr/lib/postgresql/15/bin";
+
+/// What RDS does when it makes a cluster. The rights are those of its documentation's `rds_superuser`.
+const ACCOUNTS: &str = "
+    CREATE ROLE rds_superuser NOLOGIN;
+    GRANT pg_monitor, pg_signal_backend, pg_checkpoint TO rds_superuser WITH ADMIN OPTION;
+    CREATE ROLE rds_replication NOLOGIN;
+    CREATE ROLE postgres LOGIN CREATEDB CREATEROLE PASSWORD 'master-password' IN ROLE rds_superuser;
+    ALTER DATABASE postgres OWNER TO postgres;
+    ALTER DATABASE template1 OWNER TO postgres;
+    CREATE DATABASE rdsadmin;
+    REVOKE CONNECT ON DATABASE rdsadmin FROM PUBLIC;
+";
+
+/// A running server.
+pub struct Postgres {
+    directory: Directory,
+    process: Option<Child>,
+    pub address: IpAddr,
+    pub port: u16,
+}
+
+impl Postgres {
+    /// A server without TLS.
+    pub fn start() -> Self {
+        Self::start_with(&[], None)
+    }
+
+    /// A server with further settings and, for TLS, a certificate and its key (PEM).
+    pub fn start_with(settings: &[&str], tls: Option<(&str, &str)>) -> Self {
+        let directory = Directory::new("server");
+        run(
+            Command::new("cp").arg("-a").arg(template().join("data")).arg(directory.0.join("data")),
+            "copy the template",
+        );
+        let address = own_address();
+        let port = TcpListener::bind((address, 0)).unwrap().local_addr().unwrap().port();
+        let mut settings: Vec<String> = settings.iter().map(|setting| (*setting).to_owned()).collect();
+        if let Some((certificate, key)) = tls {
+            for (name, pem, mode) in [("server.crt", certificate, "644"), ("server.key", key, "600")] {
+                let path = directory.0.join("data").join(name);
+                std::fs::write(&path, pem).unwrap();
+                run(Command::new("chmod").arg(mode).arg(&path), "protect the key");
+                own(&path);
+            }
+            settings.push("ssl=on".to_owned());
+        }
+        let mut command = as_postgres("postgres");
+        command.arg("-D").arg(directory.0.join("data")).arg("-k").arg(&directory.0);
+        command.arg("-h").arg(address.to_string()).arg("-p").arg(port.to_string());
+        for setting in ["fsync=off", "max_prepared_transactions=5", "max_connections=60", "log_min_messages=fatal"] {
+            command.arg("-c").arg(setting);
+        }
+        for setting in &settings {
+            command.arg("-c").arg(setting);
+        }
+        let log = std::fs::File::create(directory.0.join("log")).unwrap();
+        let process = command.stdout(Stdio::null()).stderr(log).spawn().unwrap();
+        let server = Self { directory, process: Some(process), address, port };
+        server.await_ready();
+        server
+    }
+
+    fn await_ready(&self) {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while !self.try_sql("postgres", "SELECT 1").status.success() {
+            let log = std::fs::read_to_string(self.directory.0.join("log")).unwrap_or_default();
+            assert!(Instant::now() < deadline, "PostgreSQL did not start within a minute: {log}");
+            std::thread::sleep(Duration::from_millis(30));
+        }
+    }
+
+    /// Runs SQL as the superuser, over the server's own socket; answers its rows, columns separated by `|`.
+    pub fn sql(&self, database: &str, sql: &str) -> String {
+        let output = self.try_sql(database, sql);
+        assert!(output.status.success(), "{sql}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap().trim_end().to_owned()
+    }
+
+    fn try_sql(&self, database: &str, sql: &str) -> Output {
+        let mut command = Command::new(format!("{BIN}/psql"));
+        command.args(["-XAtq", "-v", "ON_ERROR_STOP=1", "-U", "rdsadmin", "-d", database, "-c", sql]);
+        command.arg("-h").arg(&self.directory.0).arg("-p").arg(self.port.to_string());
+        command.output().unwrap()
+    }
+
+    /// The role `app`, a database `shop` of the master user's that it works in, and a table of its own there.
+    pub fn with_application(self) -> Self {
+        self.sql("postgres", "CREATE ROLE app LOGIN PASSWORD 'app-password'");
+        self.sql("postgres", "CREATE DATABASE shop OWNER postgres");
+        self.sql("postgres", "GRANT ALL ON DATABASE shop TO app");
+        self.sql(
+            "shop",
+            "CREATE TABLE orders (id bigserial PRIMARY KEY, word text NOT NULL); ALTER TABLE orders OWNER TO app",
+        );
+        self.sql("shop", "INSERT INTO orders (word) VALUES ('first'), ('second')");
+        self
+    }
+
+    /// Everything that a fence may change, and everything that it may not: as the catalogue has it.
+    pub fn accounts(&self) -> String {
+        let databases = self.sql("postgres", "SELECT d FROM (SELECT oid, datname, datdba, datistemplate, datallowconn, datconnlimit, datacl FROM pg_database ORDER BY oid) d");
+        let roles = self.sql("postgres", "SELECT a FROM pg_authid a ORDER BY oid");
+        let members = self.sql("postgres", "SELECT m FROM pg_auth_members m ORDER BY roleid, member, grantor");
+        let settings = self.sql("postgres", "SELECT s FROM pg_db_role_setting s ORDER BY setdatabase, setrole");
+        [databases, roles, members, settings].join("\n--\n")
+    }
+
+    /// Stops the server's processes where they are, without a word to anybody; `false` lets them go on.
+    pub fn freeze(&self, frozen: bool) {
+        let signal = if frozen { "-STOP" } else { "-CONT" };
+        let pids = self.process.as_ref().map(Child::id).into_iter().flat_map(|pid| {
+            let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+            std::iter::once(pid.to_string()).chain(children.split_whitespace().map(str::to_owned).collect::<Vec<_>>())
+        });
+        run(Command::new("kill").arg(signal).args(pids), "signal the server");
+    }
+
+    /// Ends the server without a farewell.
+    pub fn crash(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            let mut stop = as_postgres("pg_ctl");
+            stop.args(["stop", "-m", "immediate", "-w", "-D"]).arg(self.directory.0.join("data"));
+            drop(stop.output());
+            drop(process.kill());
+            drop(process.wait());
+        }
+    }
+
+    pub fn target(&self) -> Target {
+        Target::new(self.address.to_string(), self.port)
+    }
+
+    /// The master user's server, logged in to by the product's own way.
+    pub async fn master(&self) -> Server {
+        let (server, session) =
+            network().connect_with(&self.target(), &[master()], "template1").await.expect("the master user logs in");
+        session.close().await;
+        server
+    }
+
+    /// The master user's session that a fence works from.
+    pub async fn maintenance(&self) -> Session {
+        self.master().await.open(rewind_db::fence::MAINTENANCE_DATABASE).await.expect("the master user logs in")
+    }
+
+    /// The driver's settings for an application.
+    pub fn client(&self, user: &str, database: &str) -> tokio_postgres::Config {
+        let mut config = tokio_postgres::Config::new();
+        let password = if user == MASTER { MASTER_PASSWORD } else { APP_PASSWORD };
+        config.host(self.address.to_string()).port(self.port).user(user).password(password).dbname(database);
+        config
+    }
+}
+
+impl Drop for Postgres {
+    fn drop(&mut self) {
+        self.crash();
+    }
+}
+
+/// A network with every choice left to the system.
+pub fn network() -> Network {
+    Network::new(Settings::default()).unwrap()
+}
+
+pub fn credential(user: &str, password: &str, label: &str) -> Credential {
+    Credential { user: user.to_owned(), password: password.to_owned(), label: label.to_owned() }
+}
+
+pub fn master() -> Credential {
+    credential(MASTER, MASTER_PASSWORD, "AWSCURRENT")
+}
+
+/// A directory that ends with its owner.
+pub struct Directory(pub PathBuf);
+
+impl Directory {
+    pub fn new(what: &str) -> Self {
+        static NEXT: AtomicU8 = AtomicU8::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let path = std::env::temp_dir().join(format!("rewind-db-{}-{what}-{number}", std::process::id()));
+        std::fs::create_dir_all(&path).unwrap();
+        own(&path);
+        Self(path)
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        drop(std::fs::remove_dir_all(&self.0));
+    }
+}
+
+const ACCESS: &str = "local all rdsadmin trust\nhost rdsadmin all all reject\nhost all rdsadmin all reject\nhost all all all scram-sha-256\n";
+
+/// A data directory with RDS's accounts in it, made once and kept beside what the build keeps.
+fn template() -> &'static Path {
+    static TEMPLATE: OnceLock<PathBuf> = OnceLock::new();
+    TEMPLATE.get_or_init(|| {
+        assert!(
+            Path::new(BIN).join("initdb").exists() && Command::new("setpriv").arg("--version").output().is_ok(),
+            "PostgreSQL 15 is needed in {BIN}, and setpriv: `apt-get install postgresql-15 util-linux`"
+        );
+        let mut hasher = std::hash::DefaultHasher::new();
+        (ACCOUNTS, ACCESS, is_root()).hash(&mut hasher);
+        let kept = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("postgresql-15-{:016x}", hasher.finish()));
+        if !kept.exists() {
+            let directory = Directory::new("template");
+            make_template(&directory.0.join("data"));
+            // Another test may be at the same: whole or not at all, and whoever is first is good enough.
+            let staged = kept.with_extension(std::process::id().to_string());
+            run(Command::new("cp").arg("-a").arg(&directory.0).arg(&staged), "keep the template");
+            if std::fs::rename(&staged, &kept).is_err() {
+                drop(std::fs::remove_dir_all(&staged));
+            }
+        }
+        kept
+    })
+}
+
+fn make_template(data: &Path) {
+    let mut initdb = as_postgres("initdb");
+    initdb.args(["-U", "rdsadmin", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync", "-D"]).arg(data);
+    run(&mut initdb, "initdb");
+    std::fs::write(data.join("pg_hba.conf"), ACCESS).unwrap();
+    let mut single = as_postgres("postgres");
+    single.args(["--single", "-D"]).arg(data).args(["-c", "fsync=off", "postgres"]);
+    let script: String = ACCOUNTS.split(';').map(|statement| statement.trim().to_owned() + "\n").collect();
+    let mut process = single.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    process.stdin.take().unwrap().write_all(script.as_bytes()).unwrap();
+    let output = process.wait_with_output().unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success() && !errors.contains("ERROR"), "the accounts could not be made: {errors}");
+}
+
+/// A command of PostgreSQL's, which refuses to run as root; it ends with the thread that started it.
+fn as_postgres(command: &str) -> Command {
+    let mut setpriv = Command::new("setpriv");
+    if is_root() {
+        setpriv.args(["--reuid=postgres", "--regid=postgres", "--init-groups"]);
+    }
+    if command == "postgres" {
+        setpriv.args(["--pdeathsig", "QUIT"]);
+    }
+    setpriv.arg("--").arg(format!("{BIN}/{command}")).current_dir("/");
+    setpriv
+}
+
+fn is_root() -> bool {
+    std::fs::metadata("/proc/self").unwrap().uid() == 0
+}
+
+/// Gives a path to the user that PostgreSQL runs as.
+fn own(path: &Path) {
+    if is_root() {
+        let id = |flag: &str| {
+            let output = Command::new("id").args([flag, "postgres"]).output().unwrap();
+            String::from_utf8(output.stdout).unwrap().trim().parse::<u32>().expect("the user postgres exists")
+        };
+        chown(path, Some(id("-u")), Some(id("-g"))).unwrap();
+    }
+}
+
+/// An address that no other server of this machine's tests has, as long as there are not too many.
+fn own_address() -> IpAddr {
+    static NEXT: AtomicU8 = AtomicU8::new(1);
+    let process = std::process::id();
+    let byte = |shift: u32| u8::try_from((process >> shift) & 0xff).unwrap();
+    IpAddr::from([127, 64 | (byte(8) & 0x3f), byte(0), NEXT.fetch_add(1, Ordering::Relaxed)])
+}
+
+fn run(command: &mut Command, what: &str) {
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{what}: {}", String::from_utf8_lossy(&output.stderr));
+}
