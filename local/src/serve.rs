@@ -1,9 +1,21 @@
 //! `rewind-local serve`: the RDS control plane and the DNS server in one process, in the foreground until a signal.
 
+use crate::clock::SystemClock;
+use crate::dns::DnsServer;
+use crate::postgres::admin::Admin;
+use crate::postgres::host::Host;
+use crate::postgres::{self, sweep};
+use crate::rds::{self, secrets};
+use crate::tls::{Authority, TlsError};
 use clap::Args;
-use std::net::SocketAddrV4;
-use std::path::PathBuf;
+use jiff::SignedDuration;
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
 
 /// What `serve` is told.
 #[derive(Debug, Clone, Args)]
@@ -30,6 +42,145 @@ pub struct ServeArgs {
 
 /// Runs until SIGTERM or SIGINT; every process it started ends with it.
 #[must_use]
-pub fn main(_args: ServeArgs) -> ExitCode {
-    ExitCode::SUCCESS
+pub fn main(args: ServeArgs) -> ExitCode {
+    let filter = EnvFilter::try_from_env("REWIND_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).init();
+    // Children get their death signal when the thread that started them ends: on this runtime that is the process' end,
+    // as long as nothing is started from a blocking thread.
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let served = runtime.map_err(Failure::from).and_then(|runtime| runtime.block_on(serve(args)));
+    match served {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("rewind-local serve: {failure}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Why the stack does not run.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error("{0}")]
+    Io(#[from] std::io::Error),
+    #[error("{0} can't be listened on: {1}")]
+    Listen(SocketAddrV4, std::io::Error),
+    #[error("{0}: {1}")]
+    Dir(PathBuf, std::io::Error),
+    #[error("{0} is in use by another serve")]
+    InUse(PathBuf),
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    #[error(transparent)]
+    Postgres(#[from] postgres::Error),
+    #[error("--network {0:?} is no /24 in 127.0.0.0/8, such as 127.33.7.0/24")]
+    Network(String),
+    #[error("no randomness: {0}")]
+    Random(String),
+}
+
+async fn serve(args: ServeArgs) -> Result<(), Failure> {
+    let network = network(&args.network).ok_or_else(|| Failure::Network(args.network.clone()))?;
+    let in_dir = |error| Failure::Dir(args.dir.clone(), error);
+    std::fs::create_dir_all(&args.dir).map_err(in_dir)?;
+    let dir = args.dir.canonicalize().map_err(in_dir)?;
+    let _lock = lock(&dir)?;
+    let files = dir.join("rds");
+    // What a killed predecessor left is of no use: the secrets and records that went with it are gone too.
+    let left = sweep::sweep(&files).await;
+    if left > 0 {
+        tracing::warn!(left, "ended the servers of a control plane that was killed");
+    }
+    match std::fs::remove_dir_all(&files) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(Failure::Dir(files, error)),
+        _ => {}
+    }
+    let authority = Authority::open(&dir)?;
+    let host = Host::find(&dir).await?;
+    host.make_dir(&files)?;
+    let [a, b, c] = network;
+    let password = secrets::password().map_err(|error| Failure::Random(error.message))?;
+    let admin = Admin::new(Ipv4Addr::new(a, b, c, CONTROL), password, &authority);
+    let lag = SignedDuration::from_secs(args.restore_lag_seconds.into());
+    let context = postgres::Context { host, admin, authority, clock: SystemClock, lag };
+    let groups = dir.join("security-groups.json");
+    let secrets = rds::Secrets::new(args.aws_endpoint.as_deref(), rds::REGION);
+    let plane = Arc::new(rds::Plane::new(Arc::new(context), files, network, &groups, secrets));
+
+    let endpoints = plane.endpoints.clone();
+    let dns = SocketAddr::V4(args.dns);
+    let lookup = move |name: &str| endpoints.lookup(name);
+    let _dns = DnsServer::start(dns, lookup, route53(args.aws_endpoint.as_deref()))
+        .await
+        .map_err(|error| Failure::Listen(args.dns, error))?;
+    let listener = TcpListener::bind(args.listen).await.map_err(|error| Failure::Listen(args.listen, error))?;
+    tracing::info!(rds = %args.listen, dns = %args.dns, postgresql = plane.postgres.host.version(), "ready");
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    tokio::select! {
+        served = axum::serve(listener, rds::router(Arc::clone(&plane))) => served?,
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    tracing::info!("ending");
+    plane.shut_down().await;
+    sweep::sweep(&dir.join("rds")).await;
+    Ok(())
+}
+
+/// The control plane's own address in the network: the servers admit their superuser from there and nowhere else.
+const CONTROL: u8 = 2;
+
+fn network(text: &str) -> Option<[u8; 3]> {
+    let address: Ipv4Addr = text.strip_suffix("/24")?.parse().ok()?;
+    match address.octets() {
+        [127, b, c, 0] => Some([127, b, c]),
+        _ => None,
+    }
+}
+
+/// One control plane a directory: a second one would end the first one's servers.
+fn lock(dir: &Path) -> Result<std::fs::File, Failure> {
+    let path = dir.join("serve.lock");
+    let file = std::fs::File::create(&path).map_err(|error| Failure::Dir(path.clone(), error))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(std::fs::TryLockError::WouldBlock) => Err(Failure::InUse(dir.to_owned())),
+        Err(std::fs::TryLockError::Error(error)) => Err(Failure::Dir(path, error)),
+    }
+}
+
+/// Route 53 behind the local endpoint; without one the name server knows the database endpoints only.
+fn route53(endpoint: Option<&str>) -> aws_sdk_route53::Client {
+    let key = |name: &str| std::env::var(name).unwrap_or_else(|_| "test".to_owned());
+    let credentials = aws_sdk_route53::config::Credentials::new(
+        key("AWS_ACCESS_KEY_ID"),
+        key("AWS_SECRET_ACCESS_KEY"),
+        None,
+        None,
+        "local",
+    );
+    let config = aws_sdk_route53::Config::builder()
+        .behavior_version(aws_sdk_route53::config::BehaviorVersion::latest())
+        .region(aws_sdk_route53::config::Region::new(rds::REGION))
+        .endpoint_url(endpoint.unwrap_or(NOBODY))
+        .credentials_provider(credentials)
+        .http_client(aws_smithy_http_client::Builder::new().build_http())
+        .build();
+    aws_sdk_route53::Client::from_conf(config)
+}
+
+/// Where nobody listens.
+const NOBODY: &str = "http://127.0.0.1:1";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_slash_24_of_the_loopback_network_is_taken() {
+        assert_eq!(network("127.33.7.0/24"), Some([127, 33, 7]));
+        for wrong in ["127.33.7.0", "127.33.7.1/24", "10.0.0.0/24", "127.33.0.0/16", "", "/24"] {
+            assert_eq!(network(wrong), None, "{wrong:?}");
+        }
+    }
 }

@@ -40,12 +40,7 @@ impl Admin {
     /// One password for both of the control plane's accounts on all servers: a restored cluster brings the accounts of
     /// its source along, and must still let the control plane in.
     pub fn new(source: Ipv4Addr, password: String, authority: &Authority) -> Self {
-        Self {
-            source,
-            password,
-            tls: authority.client(),
-            authority: authority.pem().to_string_lossy().into_owned(),
-        }
+        Self { source, password, tls: authority.client(), authority: authority.pem().to_string_lossy().into_owned() }
     }
 
     /// The address that the control plane connects from.

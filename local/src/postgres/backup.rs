@@ -85,7 +85,8 @@ impl Backups {
     pub async fn flush(&self, place: &Place) -> Result<(), Error> {
         let client = self.context.admin.connect(place, ADMIN).await?;
         self.beat(&client).await?;
-        let segment: String = client.query_one("SELECT pg_walfile_name(pg_switch_wal() - 1::numeric)", &[]).await?.get(0);
+        let segment: String =
+            client.query_one("SELECT pg_walfile_name(pg_switch_wal() - 1::numeric)", &[]).await?.get(0);
         let archived = self.archive.join(segment);
         let deadline = Instant::now() + ARCHIVE_TIMEOUT;
         while !archived.exists() {

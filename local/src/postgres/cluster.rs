@@ -173,10 +173,12 @@ impl Cluster {
             // Nothing has been committed since: any later moment is the same data, but no commit would end the recovery.
             source.backups.last_commit().map_or(asked, |last| last.min(asked))
         };
-        let base = source.backups.base_for(to).ok_or(Error::State("there is no base backup from before that moment"))?;
+        let base =
+            source.backups.base_for(to).ok_or(Error::State("there is no base backup from before that moment"))?;
         let server = self.volume_server(address);
         host.make_dir(&self.volume())?;
-        host.run("cp", |command| command.args(["-a", "--reflink=auto", "--"]).arg(&base.dir).arg(server.data())).await?;
+        host.run("cp", |command| command.args(["-a", "--reflink=auto", "--"]).arg(&base.dir).arg(server.data()))
+            .await?;
         let role = Role::Recovery { archive: source.backups.archive.clone(), to };
         let recovered = server.start(&self.context.means(), self.names.clone(), &role, &[]).await;
         recovered.and(server.stop().await)?;
@@ -250,9 +252,10 @@ impl Cluster {
     /// Makes a reader the writer; the old writer follows it.
     pub async fn fail_over(&self, successor: &str) -> Result<(), Error> {
         let mut servers = self.servers.lock().await;
-        let (Some(old), Some(new)) =
-            (servers.writer.as_ref().and_then(|name| servers.all.get(name)).cloned(), servers.all.get(successor).cloned())
-        else {
+        let (Some(old), Some(new)) = (
+            servers.writer.as_ref().and_then(|name| servers.all.get(name)).cloned(),
+            servers.all.get(successor).cloned(),
+        ) else {
             return Err(Error::State("a failover needs a writer and a reader"));
         };
         if Arc::ptr_eq(&old, &new) {

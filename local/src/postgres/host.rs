@@ -98,8 +98,7 @@ impl Host {
     {
         let mut command = self.command(program, COMMAND_DEATH_SIGNAL);
         arguments(&mut command);
-        let output =
-            command.output().await.map_err(|source| Error::Start { program: program.to_owned(), source })?;
+        let output = command.output().await.map_err(|source| Error::Start { program: program.to_owned(), source })?;
         if output.status.success() {
             return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
         }
@@ -163,7 +162,7 @@ async fn postgres_user() -> Result<User, Error> {
 }
 
 fn traversable(path: &Path) -> bool {
-    path.ancestors().filter(|dir| dir.as_os_str() != OsStr::new("")).all(|dir| {
-        std::fs::metadata(dir).map(|metadata| metadata.mode() & 0o001 != 0).unwrap_or(true)
-    })
+    path.ancestors()
+        .filter(|dir| dir.as_os_str() != OsStr::new(""))
+        .all(|dir| std::fs::metadata(dir).map(|metadata| metadata.mode() & 0o001 != 0).unwrap_or(true))
 }

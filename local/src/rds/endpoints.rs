@@ -1,5 +1,7 @@
 //! Which address an endpoint's name has at this moment; the DNS server asks here.
 
+use super::model::{DbInstance, InstanceStatus, endpoint, instance_endpoint};
+use super::store::Store;
 use std::collections::HashMap;
 use std::net::Ipv4Addr;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -15,4 +17,36 @@ impl Endpoints {
     pub fn lookup(&self, name: &str) -> Option<Ipv4Addr> {
         self.0.read().unwrap_or_else(PoisonError::into_inner).get(&name.to_ascii_lowercase()).copied()
     }
+
+    /// Takes the names from the store.
+    pub(super) fn publish(&self, store: &Store, hash: &str) {
+        let mut names = HashMap::new();
+        for cluster in store.clusters.values() {
+            let serving: Vec<&DbInstance> = store.members(cluster).filter(|instance| is_serving(instance)).collect();
+            let is_writer = |instance: &DbInstance| cluster.writer.as_ref() == Some(&instance.id);
+            let writer = serving.iter().find(|instance| is_writer(instance));
+            let reader = serving.iter().find(|instance| !is_writer(instance)).or(writer);
+            let mut name = |name, instance: Option<&&DbInstance>| {
+                instance.and_then(|instance| names.insert(name, instance.address));
+            };
+            name(endpoint(&cluster.id, "cluster", hash), writer);
+            name(endpoint(&cluster.id, "cluster-ro", hash), reader);
+            for custom in store.endpoints.values().filter(|custom| custom.cluster == cluster.id) {
+                let meant = |instance: &&&DbInstance| {
+                    (custom.members.is_empty() || custom.members.contains(&instance.id))
+                        && !custom.excluded.contains(&instance.id)
+                        && (custom.kind != "READER" || !is_writer(instance))
+                };
+                name(endpoint(&custom.id, "cluster-custom", hash), serving.iter().find(meant));
+            }
+            for instance in &serving {
+                name(instance_endpoint(&instance.id, hash), Some(instance));
+            }
+        }
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = names;
+    }
+}
+
+fn is_serving(instance: &DbInstance) -> bool {
+    !matches!(instance.status, InstanceStatus::Creating | InstanceStatus::Deleting | InstanceStatus::Failed)
 }

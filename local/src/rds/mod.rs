@@ -1,5 +1,22 @@
-//! The RDS Query API over real databases.
+//! The RDS Query API over real databases, as the AWS CLI and the SDKs speak it. It checks no signatures.
 
+mod actions;
 mod endpoints;
+mod engine;
+mod error;
+mod model;
+mod plane;
+mod query;
+pub(crate) mod secrets;
+mod security_groups;
+mod server;
+mod settings;
+mod shapes;
+mod store;
+mod xml;
 
 pub use endpoints::Endpoints;
+pub(crate) use model::REGION;
+pub(crate) use plane::Plane;
+pub(crate) use secrets::Secrets;
+pub(crate) use server::router;

@@ -1,0 +1,513 @@
+//! Describing, creating, modifying, failing over and deleting clusters.
+
+use super::{Answer, filters, page, result, secret};
+use crate::postgres::{self, Master};
+use crate::rds::engine::{Engine, check_password};
+use crate::rds::error::ApiError;
+use crate::rds::model::{
+    ClusterStatus, Database, DbCluster, InstanceStatus, MasterSecret, Snapshot, cluster_arn, endpoint, id_of, tags,
+};
+use crate::rds::plane::{Plane, successor};
+use crate::rds::query::{Params, identifier};
+use crate::rds::secrets;
+use crate::rds::settings::Settings;
+use crate::rds::shapes;
+use crate::rds::store::Store;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+/// Parameters that would make something this stack does not have: refused rather than ignored.
+const NOT_HERE: [&str; 9] = [
+    "GlobalClusterIdentifier",
+    "ReplicationSourceIdentifier",
+    "Domain",
+    "ScalingConfiguration",
+    "RdsCustomClusterConfiguration",
+    "DBClusterInstanceClass",
+    "Iops",
+    "EnableLimitlessDatabase",
+    "MasterUserAuthenticationType",
+];
+
+/// `DescribeDBClusters`.
+pub fn describe(plane: &Plane, params: &Params) -> Answer {
+    let filters = filters(params, &["db-cluster-id", "db-cluster-resource-id", "engine", "clone-group-id", "domain"])?;
+    let store = plane.store();
+    let one = params.get("DBClusterIdentifier").filter(|id| !id.is_empty());
+    let chosen: Vec<&DbCluster> = match one {
+        Some(id) => vec![store.cluster(id)?],
+        None => store.clusters.values().collect(),
+    };
+    let matches = |cluster: &&DbCluster| {
+        filters.iter().all(|(name, values)| match *name {
+            "db-cluster-id" => values.iter().any(|value| id_of("cluster", value) == cluster.id),
+            "db-cluster-resource-id" => values.contains(&cluster.resource_id),
+            "clone-group-id" => values.contains(&cluster.clone_group),
+            "engine" => values.iter().any(|value| value == cluster.engine.name()),
+            _ => false,
+        })
+    };
+    let shown = chosen.into_iter().filter(matches);
+    page(
+        params,
+        "DBClusters",
+        shown.map(|cluster| (cluster.id.clone(), shapes::cluster(plane, &store, cluster))).collect(),
+    )
+}
+
+/// The answer that holds one cluster.
+pub fn show(plane: &Plane, id: &str) -> Answer {
+    let store = plane.store();
+    Ok(result().child(shapes::cluster(plane, &store, store.cluster(id)?)))
+}
+
+/// Refuses parameters that ask for what is not here.
+pub fn refuse_what_is_not_here(params: &Params) -> Result<(), ApiError> {
+    match params.first_given(&NOT_HERE) {
+        Some(name) => Err(ApiError::combination(format!("{name} is not supported by this local stack"))),
+        None => Ok(()),
+    }
+}
+
+/// Refuses an engine mode other than `provisioned`.
+pub fn engine_mode(params: &Params) -> Result<String, ApiError> {
+    match params.get("EngineMode") {
+        None | Some("provisioned" | "") => Ok("provisioned".to_owned()),
+        Some(mode) => {
+            Err(ApiError::combination(format!("The engine mode {mode} you requested is currently unavailable.")))
+        }
+    }
+}
+
+/// The databases of a new cluster, not made yet.
+pub fn database(
+    plane: &Plane,
+    id: &str,
+    resource_id: &str,
+    port: u16,
+    settings: &Settings,
+) -> Result<Database, ApiError> {
+    let names = vec![
+        endpoint(id, "cluster", &plane.hash),
+        endpoint(id, "cluster-ro", &plane.hash),
+        endpoint("*", "cluster-custom", &plane.hash),
+    ];
+    let admitted = plane.groups.admitted(&settings.security_groups)?;
+    let files = plane.files_of(resource_id);
+    let cluster = postgres::Cluster::new(Arc::clone(&plane.postgres), files, names, port, admitted);
+    cluster.map(|cluster| Database::Postgres(Arc::new(cluster))).map_err(|error| ApiError::internal(error.to_string()))
+}
+
+/// A new resource id.
+pub fn resource_id(kind: &str) -> String {
+    format!("{kind}-{}", uuid::Uuid::new_v4().simple().to_string().to_ascii_uppercase())
+}
+
+/// `CreateDBCluster`.
+pub async fn create(plane: &Arc<Plane>, params: &Params) -> Answer {
+    let id = identifier("DBClusterIdentifier", params.required("DBClusterIdentifier")?)?;
+    let engine = Engine::parse(params.required("Engine")?)?;
+    refuse_what_is_not_here(params)?;
+    let engine_mode = engine_mode(params)?;
+    let version = engine.version(params.get("EngineVersion"), plane.postgres.host.version())?;
+    let master_user = params.required("MasterUsername")?.to_owned();
+    engine.check_master(&master_user)?;
+    let managed = params.boolean("ManageMasterUserPassword")?.unwrap_or(false);
+    let password = match (params.text("MasterUserPassword"), managed) {
+        (Some(_), true) => {
+            return Err(ApiError::combination(
+                "You can't specify MasterUserPassword when ManageMasterUserPassword is true.",
+            ));
+        }
+        (Some(password), false) => password,
+        (None, true) => secrets::password()?,
+        (None, false) => return Err(ApiError::missing("MasterUserPassword")),
+    };
+    check_password(&password)?;
+    let database_name = params.text("DatabaseName").filter(|name| !name.is_empty());
+    if let Some(name) = &database_name {
+        check_database_name(name)?;
+    }
+    let port = params.number("Port", 1150..=65535_u16)?.unwrap_or(engine.port());
+    let mut settings = Settings::defaults(engine, &version);
+    settings.read_common(params)?;
+    settings.read_operations(params)?;
+    settings.read_log_exports(engine, params)?;
+    settings.http_endpoint = params.boolean("EnableHttpEndpoint")?.unwrap_or(false);
+    let subnet_group = params.get("DBSubnetGroupName").unwrap_or("default").to_ascii_lowercase();
+    let tags = tags(params)?.unwrap_or_default();
+    let encrypted = params.boolean("StorageEncrypted")?.unwrap_or(false);
+    let kms_key = encrypted.then(|| params.text("KmsKeyId").unwrap_or_else(|| plane.kms_key.clone()));
+    let zones = params.texts("AvailabilityZones", "AvailabilityZone").unwrap_or_else(zones);
+    {
+        let store = plane.store();
+        if store.clusters.contains_key(&id) {
+            return Err(already_exists());
+        }
+        store.check_cluster_parameter_group(&settings.parameter_group)?;
+        store.check_subnet_group(&subnet_group)?;
+    }
+    let secret = match managed {
+        true => Some(secret::make(plane, params, &id, &master_user, &password).await?),
+        false => None,
+    };
+    let resource_id = resource_id("cluster");
+    let work = plane.lease()?;
+    let database = database(plane, &id, &resource_id, port, &settings)?;
+    let cluster = DbCluster {
+        id: id.clone(),
+        resource_id: resource_id.clone(),
+        engine,
+        version,
+        status: ClusterStatus::Creating,
+        created: plane.now(),
+        settings,
+        port,
+        master_user: master_user.clone(),
+        database_name: database_name.clone(),
+        subnet_group,
+        zones,
+        engine_mode,
+        encrypted,
+        kms_key,
+        clone_group: uuid::Uuid::new_v4().to_string(),
+        roles: Vec::new(),
+        tags,
+        secret: secret.clone(),
+        groups_active: true,
+        members: Vec::new(),
+        writer: None,
+        database: database.clone(),
+    };
+    if let Err(error) = insert(plane, cluster) {
+        forget_secret(plane, secret).await;
+        return Err(error);
+    }
+    let master = Master { user: master_user, password, database: database_name };
+    let (plane_then, id_then) = (Arc::clone(plane), id.clone());
+    tokio::spawn(async move {
+        let made = Plane::unhurried(database.postgres().create(work.address, &master)).await;
+        if let Some(secret) = plane_then.store().clusters.get_mut(&id_then).and_then(|cluster| cluster.secret.as_mut())
+        {
+            secret.status = "active";
+        }
+        plane_then.settle_cluster(&id_then, "created", made);
+    });
+    show(plane, &id)
+}
+
+/// The zones of a cluster that names none.
+pub fn zones() -> Vec<String> {
+    ["a", "b", "c"].iter().map(|zone| format!("{}{zone}", crate::rds::model::REGION)).collect()
+}
+
+/// The refusal of a name that is taken.
+pub fn already_exists() -> ApiError {
+    ApiError::bad("DBClusterAlreadyExistsFault", "DB Cluster already exists")
+}
+
+/// Adds a cluster whose name is still free.
+pub fn insert(plane: &Plane, cluster: DbCluster) -> Result<(), ApiError> {
+    let mut store = plane.store();
+    if store.clusters.contains_key(&cluster.id) {
+        return Err(already_exists());
+    }
+    store.clusters.insert(cluster.id.clone(), cluster);
+    Ok(())
+}
+
+async fn forget_secret(plane: &Plane, secret: Option<MasterSecret>) {
+    if let Some(secret) = secret
+        && let Err(error) = plane.secrets.delete(&secret.arn).await
+    {
+        tracing::warn!(secret = secret.arn, error = error.message, "a secret without a cluster was left behind");
+    }
+}
+
+fn check_database_name(name: &str) -> Result<(), ApiError> {
+    let good = name.starts_with(|c: char| c.is_ascii_alphabetic())
+        && name.len() <= 63
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+    if !good {
+        return Err(ApiError::value("DatabaseName must begin with a letter and contain only alphanumeric characters."));
+    }
+    if ["rdsadmin", "postgres", "template0", "template1", "db"].contains(&name.to_ascii_lowercase().as_str()) {
+        return Err(ApiError::value(format!(
+            "DatabaseName {name} cannot be used. It is a reserved word for this engine"
+        )));
+    }
+    Ok(())
+}
+
+/// Refuses a cluster that is doing something.
+pub fn check_available(cluster: &DbCluster) -> Result<(), ApiError> {
+    match cluster.status {
+        ClusterStatus::Available => Ok(()),
+        _ => Err(ApiError::cluster_state(format!("Db cluster {} is not in available state.", cluster.id))),
+    }
+}
+
+/// `ModifyDBCluster`.
+pub async fn modify(plane: &Arc<Plane>, params: &Params) -> Answer {
+    let given = params.required("DBClusterIdentifier")?;
+    for name in ["NewDBClusterIdentifier", "Port", "AllowMajorVersionUpgrade"] {
+        if params.get(name).is_some_and(|value| value != "false") {
+            return Err(ApiError::combination(format!("{name} is not supported by this local stack")));
+        }
+    }
+    refuse_what_is_not_here(params)?;
+    let before = {
+        let store = plane.store();
+        let cluster = store.cluster(given)?;
+        check_available(cluster)?;
+        cluster.clone()
+    };
+    let id = before.id.clone();
+    let mut settings = before.settings.clone();
+    settings.read_common(params)?;
+    settings.read_operations(params)?;
+    settings.read_log_changes(before.engine, params)?;
+    if params.boolean("EnableHttpEndpoint")?.is_some_and(|wanted| wanted != settings.http_endpoint) {
+        return Err(ApiError::combination(
+            "EnableHttpEndpoint in ModifyDBCluster is for Aurora Serverless v1. Use the EnableHttpEndpoint action.",
+        ));
+    }
+    let version = before.engine.version(params.get("EngineVersion").or(Some(&before.version)), &before.version)?;
+    plane.store().check_cluster_parameter_group(&settings.parameter_group)?;
+    let admitted = plane.groups.admitted(&settings.security_groups)?;
+    let login = secret::read_change(plane, params, &before).await?;
+    // Asking again for the same groups puts their present rules in force: these may have changed in between.
+    let asked_for_groups = params.first_given(&["VpcSecurityGroupIds"]).is_some();
+    let accepted = {
+        let mut store = plane.store();
+        accept(&mut store, &id, settings, version, &login, asked_for_groups)
+    };
+    match accepted {
+        Ok(true) => {}
+        Ok(false) => return show(plane, &id),
+        Err(error) => {
+            login.abandon(plane).await;
+            return Err(error);
+        }
+    }
+    let (plane_then, id_then) = (Arc::clone(plane), id.clone());
+    tokio::spawn(async move {
+        let plane = plane_then;
+        let work = async {
+            before.database.postgres().admit(admitted).await?;
+            login.apply(&plane, &before).await
+        };
+        let done = Plane::unhurried(work).await;
+        if let Ok(cluster) = plane.store().cluster_mut(&id_then) {
+            cluster.groups_active = true;
+        }
+        plane.settle_cluster(&id_then, "modified", done);
+    });
+    show(plane, &id)
+}
+
+/// Takes a modification into the store, and answers whether there is anything to do.
+fn accept(
+    store: &mut Store,
+    id: &str,
+    settings: Settings,
+    version: String,
+    login: &secret::Change,
+    asked_for_groups: bool,
+) -> Result<bool, ApiError> {
+    let cluster = store.cluster_mut(id)?;
+    check_available(cluster)?;
+    if settings == cluster.settings && version == cluster.version && login.is_none() && !asked_for_groups {
+        return Ok(false);
+    }
+    cluster.status = ClusterStatus::Modifying;
+    cluster.groups_active = settings.security_groups == cluster.settings.security_groups;
+    cluster.version = version;
+    login.announce(cluster);
+    let regrouped = settings.parameter_group != cluster.settings.parameter_group;
+    cluster.settings = settings;
+    let members = cluster.members.clone();
+    for instance in store.instances.values_mut().filter(|instance| regrouped && members.contains(&instance.id)) {
+        instance.in_sync = false;
+    }
+    Ok(true)
+}
+
+/// `DeleteDBCluster`.
+pub fn delete(plane: &Arc<Plane>, params: &Params) -> Answer {
+    let given = params.required("DBClusterIdentifier")?;
+    let skip = params.boolean("SkipFinalSnapshot")?.unwrap_or(false);
+    let keep_backups = params.boolean("DeleteAutomatedBackups")? == Some(false);
+    let snapshot = params.get("FinalDBSnapshotIdentifier").filter(|name| !name.is_empty());
+    let snapshot = match (snapshot, skip) {
+        (Some(_), true) => {
+            return Err(ApiError::combination(
+                "FinalDBSnapshotIdentifier can not be specified when deleting with SkipFinalSnapshot.",
+            ));
+        }
+        (None, false) => {
+            return Err(ApiError::combination(
+                "FinalDBSnapshotIdentifier is required unless SkipFinalSnapshot is specified.",
+            ));
+        }
+        (name, _) => name.map(|name| identifier("FinalDBSnapshotIdentifier", name)).transpose()?,
+    };
+    let answer = {
+        let mut store = plane.store();
+        let cluster = store.cluster(given)?.clone();
+        match cluster.status {
+            ClusterStatus::Deleting => {
+                return Err(ApiError::cluster_state(format!("Cluster {} is already being deleted", cluster.id)));
+            }
+            ClusterStatus::Available | ClusterStatus::Failed => {}
+            _ if snapshot.is_some() => {
+                return Err(ApiError::cluster_state(format!(
+                    "Can't create a snapshot because the database cluster {} isn't currently in the available state.",
+                    cluster.id
+                )));
+            }
+            _ => {}
+        }
+        if cluster.settings.deletion_protection {
+            return Err(ApiError::combination(
+                "Cannot delete protected Cluster, please disable deletion protection and try again.",
+            ));
+        }
+        if store.members(&cluster).any(|instance| instance.status != InstanceStatus::Deleting) {
+            return Err(ApiError::cluster_state(
+                "Cluster cannot be deleted, it still contains DB instances in non-deleting state.",
+            ));
+        }
+        if let Some(name) = &snapshot {
+            if store.snapshots.contains_key(name) {
+                return Err(ApiError::bad(
+                    "DBClusterSnapshotAlreadyExistsFault",
+                    format!(
+                        "Cannot create the cluster snapshot because one with the identifier {name} already exists."
+                    ),
+                ));
+            }
+            let mut kept = cluster.clone();
+            if !kept.settings.copy_tags {
+                kept.tags.clear();
+            }
+            store.snapshots.insert(name.clone(), Snapshot { id: name.clone(), taken: plane.now(), cluster: kept });
+        }
+        let entry = store.cluster_mut(&cluster.id)?;
+        entry.status = ClusterStatus::Deleting;
+        let id = cluster.id.clone();
+        (id, cluster)
+    };
+    let (id, cluster) = answer;
+    let shown = show(plane, &id);
+    let plane = Arc::clone(plane);
+    tokio::spawn(async move {
+        plane.until(|store| store.cluster(&id).map_or(true, |cluster| cluster.members.is_empty()).then_some(())).await;
+        if let Err(error) = Plane::unhurried(cluster.database.postgres().destroy(!keep_backups)).await {
+            tracing::warn!(cluster = id, %error, "files of a deleted cluster were left behind");
+        }
+        let secret = {
+            let mut store = plane.store();
+            let gone = store.clusters.remove(&id);
+            store.endpoints.retain(|_, custom| custom.cluster != id);
+            let secret = gone.as_ref().and_then(|gone| gone.secret.clone());
+            if let Some(gone) = gone.filter(|_| keep_backups) {
+                store.retained.insert(gone.resource_id.clone(), gone);
+            }
+            secret
+        };
+        plane.publish();
+        forget_secret(&plane, secret).await;
+        plane.cluster_event(&id, "deletion", "DB cluster deleted");
+    });
+    shown
+}
+
+/// `FailoverDBCluster`.
+pub fn fail_over(plane: &Arc<Plane>, params: &Params) -> Answer {
+    let given = params.required("DBClusterIdentifier")?;
+    let target = params.get("TargetDBInstanceIdentifier").map(|target| id_of("db", target));
+    let (id, database, target, resource) = {
+        let mut store = plane.store();
+        let cluster = store.cluster(given)?.clone();
+        check_available(&cluster)?;
+        let writer = cluster.writer.clone().unwrap_or_default();
+        let chosen = match &target {
+            Some(target) => store.members(&cluster).find(|instance| instance.id == *target && instance.id != writer),
+            None => successor(store.members(&cluster), &writer),
+        };
+        let Some(chosen) = chosen.filter(|_| !writer.is_empty()).cloned() else {
+            return Err(ApiError::cluster_state(match target {
+                Some(target) => format!("Cannot failover cluster {} to {target}: it is no reader of it.", cluster.id),
+                None => format!("Cannot failover cluster {}: it has no reader.", cluster.id),
+            }));
+        };
+        store.cluster_mut(&cluster.id)?.status = ClusterStatus::FailingOver;
+        (cluster.id, cluster.database, chosen.id, chosen.resource_id)
+    };
+    let shown = show(plane, &id);
+    let plane = Arc::clone(plane);
+    tokio::spawn(async move {
+        let done = Plane::unhurried(database.postgres().fail_over(&resource)).await;
+        if done.is_ok()
+            && let Ok(cluster) = plane.store().cluster_mut(&id)
+        {
+            cluster.writer = Some(target);
+        }
+        plane.publish();
+        plane.settle_cluster(&id, "failed over", done);
+    });
+    shown
+}
+
+/// `EnableHttpEndpoint` and `DisableHttpEndpoint`.
+pub fn set_http_endpoint(plane: &Plane, params: &Params, enabled: bool) -> Answer {
+    let arn = params.required("ResourceArn")?;
+    if !arn.starts_with(&cluster_arn("")) {
+        return Err(ApiError::value(format!("{arn} is not the ARN of a cluster")));
+    }
+    let mut store = plane.store();
+    let missing = || ApiError::not_found("ResourceNotFoundFault", format!("{arn} not found."));
+    let cluster = store.cluster_mut(arn).map_err(|_| missing())?;
+    check_available(cluster)?;
+    cluster.settings.http_endpoint = enabled;
+    Ok(result().field("ResourceArn", arn).field("HttpEndpointEnabled", enabled))
+}
+
+/// `BacktrackDBCluster`, which no engine here has.
+pub fn backtrack(plane: &Plane, params: &Params) -> Answer {
+    let given = params.required("DBClusterIdentifier")?;
+    if params.time("BacktrackTo")?.is_none() {
+        return Err(ApiError::missing("BacktrackTo"));
+    }
+    let store = plane.store();
+    let engine = store.cluster(given)?.engine;
+    debug_assert!(!engine.has_backtrack());
+    Err(ApiError::combination(format!("Backtrack is not enabled for the {} engine.", engine.name())))
+}
+
+/// `DescribeDBClusterBacktracks`.
+pub fn backtracks(plane: &Plane, params: &Params) -> Answer {
+    plane.store().cluster(params.required("DBClusterIdentifier")?)?;
+    Ok(result().list("DBClusterBacktracks", []))
+}
+
+/// `DescribeDBClusterAutomatedBackups`.
+pub fn automated_backups(plane: &Plane, params: &Params) -> Answer {
+    let store = plane.store();
+    let (resource, id) = (params.get("DbClusterResourceId"), params.get("DBClusterIdentifier"));
+    let active = store.clusters.values().map(|cluster| (cluster, false));
+    let all = active.chain(store.retained.values().map(|cluster| (cluster, true)));
+    let matching = all.filter(|(cluster, _)| {
+        resource.is_none_or(|resource| cluster.resource_id == resource)
+            && id.is_none_or(|id| cluster.id == id_of("cluster", id))
+    });
+    let shown: Vec<_> = matching
+        .map(|(cluster, kept)| (cluster.resource_id.clone(), shapes::automated_backup(cluster, kept)))
+        .collect();
+    let names: BTreeSet<&String> = shown.iter().map(|(name, _)| name).collect();
+    if names.is_empty() && resource.is_some() {
+        return Err(ApiError::not_found("DBClusterAutomatedBackupNotFoundFault", "No automated backup found."));
+    }
+    page(params, "DBClusterAutomatedBackups", shown)
+}

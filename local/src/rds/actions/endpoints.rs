@@ -1,0 +1,105 @@
+//! Endpoints of clusters: the two that each has, and custom ones.
+
+use super::{Answer, filters, page};
+use crate::rds::error::ApiError;
+use crate::rds::model::{ClusterStatus, CustomEndpoint, id_of, tags};
+use crate::rds::plane::Plane;
+use crate::rds::query::{Params, identifier};
+use crate::rds::shapes;
+use crate::rds::xml::Element;
+
+/// `DescribeDBClusterEndpoints`.
+pub fn describe(plane: &Plane, params: &Params) -> Answer {
+    let filters = filters(
+        params,
+        &[
+            "db-cluster-endpoint-type",
+            "db-cluster-endpoint-id",
+            "db-cluster-endpoint-status",
+            "db-cluster-endpoint-custom-type",
+        ],
+    )?;
+    let store = plane.store();
+    let cluster = params.get("DBClusterIdentifier").filter(|id| !id.is_empty()).map(|id| id_of("cluster", id));
+    if let Some(cluster) = &cluster {
+        store.cluster(cluster)?;
+    }
+    let one = params.get("DBClusterEndpointIdentifier").filter(|id| !id.is_empty()).map(str::to_ascii_lowercase);
+    let matches = |kind: &str, custom: Option<&CustomEndpoint>| {
+        one.as_ref().is_none_or(|one| custom.is_some_and(|custom| custom.id == *one))
+            && filters.iter().all(|(name, values)| match *name {
+                "db-cluster-endpoint-type" => values.iter().any(|value| value.eq_ignore_ascii_case(kind)),
+                "db-cluster-endpoint-id" => custom.is_some_and(|custom| values.contains(&custom.id)),
+                "db-cluster-endpoint-status" => values.iter().any(|value| value == "available"),
+                _ => custom.is_some_and(|custom| values.iter().any(|value| value.eq_ignore_ascii_case(&custom.kind))),
+            })
+    };
+    let mut shown: Vec<(String, Element)> = Vec::new();
+    for found in store.clusters.values().filter(|found| cluster.as_ref().is_none_or(|cluster| found.id == *cluster)) {
+        for kind in ["WRITER", "READER"] {
+            if matches(kind, None) {
+                shown.push((format!("{}/{kind}", found.id), shapes::built_in_endpoint(plane, found, kind)));
+            }
+        }
+        for custom in store.endpoints.values().filter(|custom| custom.cluster == found.id) {
+            if matches("CUSTOM", Some(custom)) {
+                shown.push((format!("{}/{}", found.id, custom.id), shapes::custom_endpoint(plane, custom)));
+            }
+        }
+    }
+    page(params, "DBClusterEndpoints", shown)
+}
+
+/// `CreateDBClusterEndpoint`.
+pub fn create(plane: &Plane, params: &Params) -> Answer {
+    let id = identifier("DBClusterEndpointIdentifier", params.required("DBClusterEndpointIdentifier")?)?;
+    let kind = params.required("EndpointType")?.to_owned();
+    if !["READER", "ANY", "WRITER"].contains(&kind.as_str()) {
+        return Err(ApiError::value(format!("Invalid endpoint type: {kind}")));
+    }
+    let ids =
+        |name| params.texts(name, "member").unwrap_or_default().iter().map(|id| id.to_ascii_lowercase()).collect();
+    let (members, excluded): (Vec<String>, Vec<String>) = (ids("StaticMembers"), ids("ExcludedMembers"));
+    if !members.is_empty() && !excluded.is_empty() {
+        return Err(ApiError::combination("StaticMembers and ExcludedMembers cannot be specified together."));
+    }
+    let tags = tags(params)?.unwrap_or_default();
+    let mut store = plane.store();
+    let cluster = store.cluster(params.required("DBClusterIdentifier")?)?;
+    if cluster.status == ClusterStatus::Deleting {
+        return Err(ApiError::cluster_state(format!("Db cluster {} is not in available state.", cluster.id)));
+    }
+    if let Some(stranger) = members.iter().chain(&excluded).find(|member| !cluster.members.contains(member)) {
+        return Err(ApiError::no_instance(stranger));
+    }
+    if store.endpoints.contains_key(&id) {
+        return Err(ApiError::bad(
+            "DBClusterEndpointAlreadyExistsFault",
+            format!("DB cluster endpoint {id} already exists."),
+        ));
+    }
+    let custom = CustomEndpoint {
+        id: id.clone(),
+        resource_id: super::clusters::resource_id("cluster-endpoint"),
+        cluster: cluster.id.clone(),
+        kind,
+        members,
+        excluded,
+        tags,
+    };
+    let answer = shapes::custom_endpoint(plane, &custom);
+    store.endpoints.insert(id, custom);
+    drop(store);
+    plane.publish();
+    Ok(answer)
+}
+
+/// `DeleteDBClusterEndpoint`.
+pub fn delete(plane: &Plane, params: &Params) -> Answer {
+    let id = params.required("DBClusterEndpointIdentifier")?.to_ascii_lowercase();
+    let gone = plane.store().endpoints.remove(&id);
+    let gone = gone
+        .ok_or_else(|| ApiError::bad("DBClusterEndpointNotFoundFault", format!("DBClusterEndpoint not found: {id}")))?;
+    plane.publish();
+    Ok(shapes::custom_endpoint(plane, &gone))
+}

@@ -1,0 +1,328 @@
+//! Describing, creating, modifying, rebooting and deleting instances.
+
+use super::{Answer, filters, page, result};
+use crate::postgres::admin::Place;
+use crate::rds::engine::Engine;
+use crate::rds::error::ApiError;
+use crate::rds::model::{
+    ClusterStatus, DbInstance, Insights, InstanceStatus, Monitoring, id_of, instance_endpoint, tags,
+};
+use crate::rds::plane::{Plane, successor};
+use crate::rds::query::{Params, identifier};
+use crate::rds::settings::{self, default_group, default_maintenance, maintenance_window};
+use crate::rds::shapes;
+use std::sync::Arc;
+use std::time::Duration;
+
+const MONITORING_TIME: Duration = Duration::from_millis(300);
+/// What belongs to the cluster, and is refused on one of its instances.
+const OF_THE_CLUSTER: [&str; 10] = [
+    "MasterUsername",
+    "MasterUserPassword",
+    "DBName",
+    "VpcSecurityGroupIds",
+    "BackupRetentionPeriod",
+    "PreferredBackupWindow",
+    "Port",
+    "StorageEncrypted",
+    "DeletionProtection",
+    "ManageMasterUserPassword",
+];
+
+/// `DescribeDBInstances`.
+pub fn describe(plane: &Plane, params: &Params) -> Answer {
+    let filters = filters(params, &["db-cluster-id", "db-instance-id", "dbi-resource-id", "engine", "domain"])?;
+    let store = plane.store();
+    let one = params.get("DBInstanceIdentifier").filter(|id| !id.is_empty());
+    let chosen: Vec<&DbInstance> = match one {
+        Some(id) => vec![store.instance(id)?],
+        None => store.instances.values().collect(),
+    };
+    let matches = |instance: &&DbInstance| {
+        filters.iter().all(|(name, values)| match *name {
+            "db-cluster-id" => values.iter().any(|value| id_of("cluster", value) == instance.cluster),
+            "db-instance-id" => values.iter().any(|value| id_of("db", value) == instance.id),
+            "dbi-resource-id" => values.contains(&instance.resource_id),
+            "engine" => values.iter().any(|value| value == Engine::AuroraPostgresql.name()),
+            _ => false,
+        })
+    };
+    let shown = chosen.into_iter().filter(matches);
+    page(params, "DBInstances", shown.map(|found| (found.id.clone(), shapes::instance(plane, &store, found))).collect())
+}
+
+fn show(plane: &Plane, id: &str) -> Answer {
+    let store = plane.store();
+    Ok(result().child(shapes::instance(plane, &store, store.instance(id)?)))
+}
+
+/// `CreateDBInstance`.
+pub fn create(plane: &Arc<Plane>, params: &Params) -> Answer {
+    let id = identifier("DBInstanceIdentifier", params.required("DBInstanceIdentifier")?)?;
+    let class = class(params.required("DBInstanceClass")?)?;
+    let engine = Engine::parse(params.required("Engine")?)?;
+    let cluster_id = params.get("DBClusterIdentifier").filter(|id| !id.is_empty());
+    let cluster_id = cluster_id.ok_or_else(|| {
+        ApiError::combination(format!("The engine {} requires a DBClusterIdentifier.", engine.name()))
+    })?;
+    if let Some(name) = params.first_given(&OF_THE_CLUSTER) {
+        return Err(ApiError::combination(format!(
+            "The requested DB Instance will be a member of a DB Cluster. Set {name} for the DB Cluster."
+        )));
+    }
+    let mut monitoring = Monitoring::default();
+    settings::monitoring(&mut monitoring, params)?;
+    let mut insights = Insights::default();
+    settings::insights(&mut insights, params)?;
+    let window = params.get("PreferredMaintenanceWindow").map(maintenance_window).transpose()?;
+    let tags = tags(params)?.unwrap_or_default();
+    let tier = params.number("PromotionTier", 0..=15_u32)?.unwrap_or(1);
+    let minor_upgrade = params.boolean("AutoMinorVersionUpgrade")?.unwrap_or(true);
+    let public = params.boolean("PubliclyAccessible")?.unwrap_or(false);
+    let copy_tags = params.boolean("CopyTagsToSnapshot")?.unwrap_or(false);
+
+    let mut store = plane.store();
+    let cluster = store.cluster(cluster_id)?.clone();
+    if store.instances.contains_key(&id) {
+        return Err(ApiError::bad("DBInstanceAlreadyExists", "DB instance already exists"));
+    }
+    if !matches!(cluster.status, ClusterStatus::Available | ClusterStatus::Creating | ClusterStatus::Modifying) {
+        return Err(ApiError::cluster_state(format!("Db cluster {} is not in available state.", cluster.id)));
+    }
+    engine.version(params.get("EngineVersion"), &cluster.version)?;
+    let parameter_group = params
+        .get("DBParameterGroupName")
+        .map_or_else(|| default_group(engine, &cluster.version), str::to_ascii_lowercase);
+    store.check_parameter_group(&parameter_group)?;
+    if params.get("DBSubnetGroupName").is_some_and(|group| group.to_ascii_lowercase() != cluster.subnet_group) {
+        return Err(ApiError::combination("The DB subnet group of the instance must be the one of its DB cluster."));
+    }
+    // Zones go round, so that a reader is not beside its writer.
+    let zone =
+        params.text("AvailabilityZone").or_else(|| cluster.zones.iter().cycle().nth(cluster.members.len()).cloned());
+    let address = plane.take_address()?;
+    let instance = DbInstance {
+        id: id.clone(),
+        resource_id: super::clusters::resource_id("db"),
+        cluster: cluster.id.clone(),
+        class,
+        status: InstanceStatus::Creating,
+        created: plane.now(),
+        address,
+        tier,
+        parameter_group,
+        in_sync: true,
+        zone: zone.unwrap_or_default(),
+        maintenance_window: window.unwrap_or_else(default_maintenance),
+        minor_upgrade,
+        public,
+        copy_tags,
+        certificate: params.text("CACertificateIdentifier").unwrap_or_else(|| "rds-ca-rsa2048-g1".to_owned()),
+        monitoring,
+        insights,
+        tags,
+    };
+    store.instances.insert(id.clone(), instance.clone());
+    store.cluster_mut(&cluster.id)?.members.push(id.clone());
+    drop(store);
+    tokio::spawn(bring_up(Arc::clone(plane), instance));
+    show(plane, &id)
+}
+
+async fn bring_up(plane: Arc<Plane>, instance: DbInstance) {
+    // The volume must be there, and the first instance made becomes the writer, however fast the others are.
+    let ready = plane
+        .until(|store| match store.clusters.get(&instance.cluster) {
+            None => Some(None),
+            Some(cluster) if cluster.status == ClusterStatus::Failed => Some(None),
+            Some(cluster) if cluster.status == ClusterStatus::Creating => None,
+            Some(cluster) => {
+                let mut earlier = store.members(cluster).take_while(|other| other.id != instance.id);
+                let waits = cluster.writer.is_none() && earlier.any(|other| other.status == InstanceStatus::Creating);
+                (!waits).then(|| Some(cluster.clone()))
+            }
+        })
+        .await;
+    let Some(cluster) = ready else {
+        plane.set_instance(&instance.id, InstanceStatus::Failed);
+        plane.instance_event(&instance.id, "failure", "DB instance not created: its DB cluster failed");
+        return;
+    };
+    let place =
+        Place { name: instance_endpoint(&instance.id, &plane.hash), address: instance.address, port: cluster.port };
+    match Plane::unhurried(cluster.database.postgres().start(&instance.resource_id, place)).await {
+        Ok(is_writer) => {
+            if is_writer && let Ok(cluster) = plane.store().cluster_mut(&cluster.id) {
+                cluster.writer = Some(instance.id.clone());
+            }
+            if instance.monitoring.interval > 0 {
+                plane.set_instance(&instance.id, InstanceStatus::ConfiguringMonitoring);
+                tokio::time::sleep(MONITORING_TIME).await;
+            }
+            plane.set_instance(&instance.id, InstanceStatus::Available);
+            plane.instance_event(&instance.id, "creation", "DB instance created");
+        }
+        Err(error) => {
+            tracing::error!(instance = instance.id, %error, "an instance did not start");
+            plane.set_instance(&instance.id, InstanceStatus::Failed);
+            plane.instance_event(&instance.id, "failure", format!("DB instance not created: {error}"));
+        }
+    }
+}
+
+fn class(class: &str) -> Result<String, ApiError> {
+    if class.starts_with("db.") && class.split('.').count() >= 3 || class == "db.serverless" {
+        return Ok(class.to_owned());
+    }
+    Err(ApiError::value(format!("Invalid DB Instance class: {class}")))
+}
+
+/// `ModifyDBInstance`.
+pub fn modify(plane: &Arc<Plane>, params: &Params) -> Answer {
+    let given = params.required("DBInstanceIdentifier")?;
+    if let Some(name) = params.first_given(&OF_THE_CLUSTER) {
+        return Err(ApiError::combination(format!(
+            "The specified DB Instance is a member of a DB Cluster. Modify {name} for the DB Cluster."
+        )));
+    }
+    if params.first_given(&["NewDBInstanceIdentifier"]).is_some() {
+        return Err(ApiError::combination("NewDBInstanceIdentifier is not supported by this local stack"));
+    }
+    let mut store = plane.store();
+    let before = store.instance(given)?.clone();
+    if before.status != InstanceStatus::Available {
+        return Err(ApiError::instance_state("Database instance is not in available state."));
+    }
+    let mut after = before.clone();
+    if let Some(asked) = params.get("DBInstanceClass") {
+        after.class = class(asked)?;
+    }
+    if let Some(tier) = params.number("PromotionTier", 0..=15)? {
+        after.tier = tier;
+    }
+    if let Some(group) = params.get("DBParameterGroupName") {
+        after.parameter_group = group.to_ascii_lowercase();
+        store.check_parameter_group(&after.parameter_group)?;
+    }
+    if let Some(window) = params.get("PreferredMaintenanceWindow") {
+        after.maintenance_window = maintenance_window(window)?;
+    }
+    if let Some(certificate) = params.text("CACertificateIdentifier") {
+        after.certificate = certificate;
+    }
+    after.minor_upgrade = params.boolean("AutoMinorVersionUpgrade")?.unwrap_or(before.minor_upgrade);
+    after.public = params.boolean("PubliclyAccessible")?.unwrap_or(before.public);
+    after.copy_tags = params.boolean("CopyTagsToSnapshot")?.unwrap_or(before.copy_tags);
+    settings::monitoring(&mut after.monitoring, params)?;
+    settings::insights(&mut after.insights, params)?;
+    let id = before.id.clone();
+    if format!("{after:?}") != format!("{before:?}") {
+        after.status = InstanceStatus::Modifying;
+        store.instances.insert(id.clone(), after);
+        let (plane, id) = (Arc::clone(plane), id.clone());
+        tokio::spawn(async move {
+            Plane::unhurried(async {}).await;
+            plane.set_instance(&id, InstanceStatus::Available);
+            plane.instance_event(&id, "configuration change", "Finished applying modifications");
+        });
+    }
+    drop(store);
+    show(plane, &id)
+}
+
+/// `RebootDBInstance`.
+pub fn reboot(plane: &Arc<Plane>, params: &Params) -> Answer {
+    let given = params.required("DBInstanceIdentifier")?;
+    let (instance, database) = {
+        let mut store = plane.store();
+        let instance = store.instance_mut(given)?;
+        if instance.status != InstanceStatus::Available {
+            return Err(ApiError::instance_state(format!(
+                "Instance {} cannot currently reboot due to an in-progress management operation.",
+                instance.id
+            )));
+        }
+        instance.status = InstanceStatus::Rebooting;
+        let instance = instance.clone();
+        let database = store.cluster(&instance.cluster)?.database.clone();
+        (instance, database)
+    };
+    let shown = show(plane, &instance.id);
+    let plane = Arc::clone(plane);
+    tokio::spawn(async move {
+        match Plane::unhurried(database.postgres().restart(&instance.resource_id)).await {
+            Ok(()) => {
+                if let Ok(instance) = plane.store().instance_mut(&instance.id) {
+                    instance.in_sync = true;
+                }
+                plane.set_instance(&instance.id, InstanceStatus::Available);
+                plane.instance_event(&instance.id, "availability", "DB instance restarted");
+            }
+            Err(error) => {
+                tracing::error!(instance = instance.id, %error, "an instance did not restart");
+                plane.set_instance(&instance.id, InstanceStatus::Failed);
+                plane.instance_event(&instance.id, "failure", format!("DB instance not restarted: {error}"));
+            }
+        }
+    });
+    shown
+}
+
+/// `DeleteDBInstance`.
+pub fn delete(plane: &Arc<Plane>, params: &Params) -> Answer {
+    let given = params.required("DBInstanceIdentifier")?;
+    if params.get("FinalDBSnapshotIdentifier").is_some_and(|name| !name.is_empty()) {
+        return Err(ApiError::combination(
+            "FinalDBSnapshotIdentifier can not be specified when deleting a cluster instance",
+        ));
+    }
+    let (instance, was_creating) = {
+        let mut store = plane.store();
+        let instance = store.instance_mut(given)?;
+        if instance.status == InstanceStatus::Deleting {
+            return Err(ApiError::instance_state(format!("Instance {} is already being deleted.", instance.id)));
+        }
+        let was_creating = instance.status == InstanceStatus::Creating;
+        instance.status = InstanceStatus::Deleting;
+        (instance.clone(), was_creating)
+    };
+    plane.publish();
+    let shown = show(plane, &instance.id);
+    tokio::spawn(take_down(Arc::clone(plane), instance, was_creating));
+    shown
+}
+
+async fn take_down(plane: Arc<Plane>, instance: DbInstance, was_creating: bool) {
+    let (database, next) = {
+        let store = plane.store();
+        let Ok(cluster) = store.cluster(&instance.cluster) else { return };
+        let next = successor(store.members(cluster), &instance.id).cloned();
+        (cluster.database.clone(), next)
+    };
+    if was_creating {
+        // Its start can't be taken back half-way: it is let finish first.
+        plane
+            .until(|store| {
+                store.cluster(&instance.cluster).map_or(true, |c| c.status != ClusterStatus::Creating).then_some(())
+            })
+            .await;
+    }
+    let heir = next.as_ref().map(|next| next.resource_id.as_str());
+    let removed = Plane::unhurried(database.postgres().remove(&instance.resource_id, heir)).await;
+    if let Err(error) = &removed {
+        tracing::error!(instance = instance.id, %error, "an instance was not removed cleanly");
+    }
+    {
+        let mut store = plane.store();
+        store.instances.remove(&instance.id);
+        if let Ok(cluster) = store.cluster_mut(&instance.cluster) {
+            cluster.members.retain(|member| *member != instance.id);
+            if cluster.writer.as_ref() == Some(&instance.id) {
+                cluster.writer = next.map(|next| next.id);
+            }
+        }
+    }
+    plane.free(instance.address);
+    plane.publish();
+    plane.instance_event(&instance.id, "deletion", "DB instance deleted");
+}

@@ -1,0 +1,83 @@
+//! What a person types to look around: events, versions, snapshots, global clusters. Nothing here changes anything.
+
+use super::{Answer, filters, page, result};
+use crate::rds::engine::Engine;
+use crate::rds::error::ApiError;
+use crate::rds::model::{Event, Snapshot, id_of};
+use crate::rds::plane::Plane;
+use crate::rds::query::Params;
+use crate::rds::shapes;
+use jiff::SignedDuration;
+
+const HOUR: i64 = 60;
+const FORTNIGHT: i64 = 20_160;
+
+/// `DescribeEvents`.
+pub fn events(plane: &Plane, params: &Params) -> Answer {
+    let (source, kind) = (params.get("SourceIdentifier"), params.get("SourceType"));
+    if source.is_some() && kind.is_none() {
+        return Err(ApiError::combination("SourceType is required when SourceIdentifier is specified."));
+    }
+    let end = params.time("EndTime")?.unwrap_or_else(|| plane.now());
+    let minutes = params.number("Duration", 1..=FORTNIGHT)?.unwrap_or(HOUR);
+    let start = match params.time("StartTime")? {
+        Some(start) => start,
+        None => end.checked_sub(SignedDuration::from_mins(minutes)).unwrap_or(end),
+    };
+    let categories = params.texts("EventCategories", "EventCategory");
+    let store = plane.store();
+    let matches = |event: &&Event| {
+        source.is_none_or(|source| event.source == source.to_ascii_lowercase())
+            && kind.is_none_or(|kind| event.source_type == kind)
+            && categories.as_ref().is_none_or(|wanted| wanted.iter().any(|category| category == event.category))
+            && start <= event.at
+            && event.at <= end
+    };
+    let shown = store.events.iter().enumerate().filter(|(_, event)| matches(event));
+    page(params, "Events", shown.map(|(number, event)| (number.to_string(), shapes::event(event))).collect())
+}
+
+/// `DescribeDBEngineVersions`.
+pub fn engine_versions(plane: &Plane, params: &Params) -> Answer {
+    let (engine, version) = (Engine::AuroraPostgresql, plane.postgres.host.version());
+    let asked = params.get("Engine").is_none_or(|asked| asked == engine.name())
+        && params.get("EngineVersion").is_none_or(|asked| asked == version);
+    let shown = asked.then(|| (version.to_owned(), shapes::engine_version(engine, version)));
+    page(params, "DBEngineVersions", shown.into_iter().collect())
+}
+
+/// `DescribeDBClusterSnapshots`.
+pub fn snapshots(plane: &Plane, params: &Params) -> Answer {
+    let filters = filters(params, &["db-cluster-id", "db-cluster-snapshot-id", "snapshot-type", "engine"])?;
+    let store = plane.store();
+    let one =
+        params.get("DBClusterSnapshotIdentifier").filter(|id| !id.is_empty()).map(|id| id_of("cluster-snapshot", id));
+    if let Some(one) = one.as_ref().filter(|one| !store.snapshots.contains_key(*one)) {
+        return Err(ApiError::not_found(
+            "DBClusterSnapshotNotFoundFault",
+            format!("DBClusterSnapshot {one} not found."),
+        ));
+    }
+    let cluster = params.get("DBClusterIdentifier").filter(|id| !id.is_empty()).map(|id| id_of("cluster", id));
+    let matches = |snapshot: &&Snapshot| {
+        one.as_ref().is_none_or(|one| snapshot.id == *one)
+            && cluster.as_ref().is_none_or(|cluster| snapshot.cluster.id == *cluster)
+            && params.get("SnapshotType").is_none_or(|kind| kind == "manual")
+            && filters.iter().all(|(name, values)| match *name {
+                "db-cluster-id" => values.iter().any(|value| id_of("cluster", value) == snapshot.cluster.id),
+                "db-cluster-snapshot-id" => values.contains(&snapshot.id),
+                "snapshot-type" => values.iter().any(|value| value == "manual"),
+                _ => values.iter().any(|value| value == snapshot.cluster.engine.name()),
+            })
+    };
+    let shown = store.snapshots.values().filter(matches);
+    page(params, "DBClusterSnapshots", shown.map(|found| (found.id.clone(), shapes::snapshot(found))).collect())
+}
+
+/// `DescribeGlobalClusters`: there are none.
+pub fn global_clusters(params: &Params) -> Answer {
+    match params.get("GlobalClusterIdentifier").filter(|id| !id.is_empty()) {
+        Some(id) => Err(ApiError::not_found("GlobalClusterNotFoundFault", format!("Global cluster {id} not found."))),
+        None => Ok(result().list("GlobalClusters", [])),
+    }
+}

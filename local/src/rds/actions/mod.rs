@@ -1,0 +1,92 @@
+//! The actions of the API, a file a group of them, and what they share: filters and pages.
+
+pub mod clusters;
+pub mod endpoints;
+pub mod groups;
+pub mod instances;
+pub mod looking;
+pub mod restore;
+pub mod roles;
+pub mod secret;
+pub mod tags;
+
+use super::error::ApiError;
+use super::query::Params;
+use super::xml::Element;
+
+/// What an action answers: its result's children, or an error.
+pub type Answer = Result<Element, ApiError>;
+
+/// A result under construction.
+fn result() -> Element {
+    Element::new("Result")
+}
+
+/// One page of `items`, ordered by the names beside them: at most `MaxRecords`, from behind `Marker`.
+fn page(params: &Params, list: &'static str, items: Vec<(String, Element)>) -> Answer {
+    let most = params.number("MaxRecords", 20..=100_usize)?.unwrap_or(100);
+    let start = match params.get("Marker").filter(|marker| !marker.is_empty()) {
+        None => 0,
+        Some(marker) => {
+            let at = items.iter().position(|(name, _)| name == marker);
+            at.ok_or_else(|| ApiError::value("Invalid marker"))? + 1
+        }
+    };
+    let more = items.len() > start + most;
+    let shown: Vec<(String, Element)> = items.into_iter().skip(start).take(most).collect();
+    let marker = shown.last().filter(|_| more).map(|(name, _)| name.clone());
+    Ok(result().list(list, shown.into_iter().map(|(_, item)| item)).optional("Marker", marker))
+}
+
+/// The values asked for by each of `known` filters; others are refused.
+fn filters<'a>(params: &Params, known: &[&'a str]) -> Result<Vec<(&'a str, Vec<String>)>, ApiError> {
+    let read = |(name, values): (String, Vec<String>)| {
+        let name = known.iter().copied().find(|known| *known == name);
+        let name = name.ok_or_else(|| ApiError::value(format!("Unrecognized filter name: {name:?}")))?;
+        if values.is_empty() {
+            return Err(ApiError::value(format!("The filter {name} needs values")));
+        }
+        Ok((name, values))
+    };
+    params.filters().into_iter().map(read).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn items(count: usize) -> Vec<(String, Element)> {
+        (0..count).map(|n| (format!("n{n:03}"), Element::new("X").field("Name", format!("n{n:03}")))).collect()
+    }
+
+    #[test]
+    fn pages_follow_each_other_without_gap_or_overlap() {
+        let (mut marker, mut seen) = (String::new(), 0);
+        loop {
+            let params = Params::parse(format!("MaxRecords=20&Marker={marker}").as_bytes());
+            let text = format!("{:?}", page(&params, "Xs", items(45)).unwrap());
+            seen += text.matches("\"Name\"").count();
+            match text.split("name: \"Marker\", content: Text(\"").nth(1) {
+                Some(rest) => marker = rest.split('"').next().unwrap().to_owned(),
+                None => break,
+            }
+        }
+        assert_eq!(seen, 45);
+    }
+
+    #[test]
+    fn a_wrong_marker_or_size_is_refused() {
+        for form in ["MaxRecords=5", "MaxRecords=101", "Marker=elsewhere"] {
+            assert_eq!(
+                page(&Params::parse(form.as_bytes()), "Xs", items(3)).unwrap_err().code,
+                "InvalidParameterValue"
+            );
+        }
+    }
+
+    #[test]
+    fn an_unknown_filter_is_refused() {
+        let params = Params::parse(b"Filters.Filter.1.Name=colour&Filters.Filter.1.Values.Value.1=red");
+        assert_eq!(filters(&params, &["db-cluster-id"]).unwrap_err().code, "InvalidParameterValue");
+    }
+}

@@ -1,0 +1,168 @@
+//! `RestoreDBClusterToPointInTime`: a new cluster with the data of another as it was, and with nothing of its settings that AWS
+//! does not carry over.
+
+use super::Answer;
+use super::clusters::{self, already_exists, check_available, insert, resource_id, show};
+use crate::postgres::cluster::Moment;
+use crate::rds::error::ApiError;
+use crate::rds::model::{ClusterStatus, DbCluster, id_of, tags};
+use crate::rds::plane::Plane;
+use crate::rds::query::{Params, identifier};
+use crate::rds::settings::Settings;
+use std::sync::Arc;
+
+const MONITORING: [&str; 5] = [
+    "MonitoringInterval",
+    "MonitoringRoleArn",
+    "EnablePerformanceInsights",
+    "PerformanceInsightsKMSKeyId",
+    "PerformanceInsightsRetentionPeriod",
+];
+
+/// `RestoreDBClusterToPointInTime`.
+pub fn restore(plane: &Arc<Plane>, params: &Params) -> Answer {
+    let id = identifier("DBClusterIdentifier", params.required("DBClusterIdentifier")?)?;
+    let clone = match params.get("RestoreType") {
+        None | Some("full-copy") => false,
+        Some("copy-on-write") => true,
+        Some(other) => {
+            return Err(ApiError::value(format!(
+                "Invalid restore type: {other}. Valid values are full-copy, copy-on-write."
+            )));
+        }
+    };
+    let to = params.time("RestoreToTime")?;
+    let latest = params.boolean("UseLatestRestorableTime")?.unwrap_or(false);
+    match (clone, to, latest) {
+        (true, Some(_), _) => {
+            return Err(ApiError::combination(
+                "RestoreToTime cannot be specified when RestoreType is copy-on-write. Use UseLatestRestorableTime.",
+            ));
+        }
+        (_, Some(_), true) => {
+            return Err(ApiError::combination(
+                "RestoreToTime and UseLatestRestorableTime cannot be specified together.",
+            ));
+        }
+        (_, None, false) => {
+            return Err(ApiError::combination("Either RestoreToTime or UseLatestRestorableTime must be specified."));
+        }
+        _ => {}
+    }
+    if params.first_given(&MONITORING).is_some() {
+        return Err(ApiError::combination(
+            "You can enable Performance Insights or set the Enhanced Monitoring interval only when restoring from a source \
+             Aurora Limitless DB cluster",
+        ));
+    }
+    clusters::refuse_what_is_not_here(params)?;
+    let engine_mode = clusters::engine_mode(params)?;
+    let source = source(plane, params)?;
+    let moment = if clone {
+        Moment::Now
+    } else {
+        let window = source.database.postgres().window().ok_or_else(|| {
+            ApiError::bad("InvalidRestoreFault", format!("DB cluster {} has no restorable time yet.", source.id))
+        })?;
+        let to = to.unwrap_or(window.latest);
+        if !window.contains(to) {
+            return Err(ApiError::value(format!(
+                "The specified time {to} is not restorable: DB cluster {} can be restored to a time between {} and {}.",
+                source.id, window.earliest, window.latest
+            )));
+        }
+        Moment::At(to)
+    };
+    // What is not passed is the default, with two exceptions that AWS documents: the retention, and the tags below.
+    let mut settings = Settings::defaults(source.engine, &source.version);
+    settings.backup_retention = source.settings.backup_retention;
+    settings.read_common(params)?;
+    settings.read_log_exports(source.engine, params)?;
+    let subnet_group = params.get("DBSubnetGroupName").unwrap_or("default").to_ascii_lowercase();
+    let port = params.number("Port", 1150..=65535_u16)?.unwrap_or(source.engine.port());
+    let kms_key = match (params.text("KmsKeyId"), source.encrypted) {
+        (Some(_), false) => {
+            return Err(ApiError::combination("KmsKeyId can't be specified for a source that isn't encrypted."));
+        }
+        (given, _) => given.or_else(|| source.kms_key.clone()),
+    };
+    let tags = tags(params)?.unwrap_or_else(|| source.tags.clone());
+    {
+        let store = plane.store();
+        if store.clusters.contains_key(&id) {
+            return Err(already_exists());
+        }
+        store.check_cluster_parameter_group(&settings.parameter_group)?;
+        store.check_subnet_group(&subnet_group)?;
+    }
+    let resource_id = resource_id("cluster");
+    let work = plane.lease()?;
+    let database = clusters::database(plane, &id, &resource_id, port, &settings)?;
+    let cluster = DbCluster {
+        id: id.clone(),
+        resource_id,
+        engine: source.engine,
+        version: source.version.clone(),
+        status: ClusterStatus::Creating,
+        created: plane.now(),
+        settings,
+        port,
+        master_user: source.master_user.clone(),
+        database_name: source.database_name.clone(),
+        subnet_group,
+        zones: clusters::zones(),
+        engine_mode,
+        encrypted: source.encrypted,
+        kms_key,
+        clone_group: if clone { source.clone_group.clone() } else { uuid::Uuid::new_v4().to_string() },
+        roles: Vec::new(),
+        tags,
+        secret: None,
+        groups_active: true,
+        members: Vec::new(),
+        writer: None,
+        database: database.clone(),
+    };
+    insert(plane, cluster)?;
+    let (plane_then, id_then) = (Arc::clone(plane), id.clone());
+    tokio::spawn(async move {
+        let began = tokio::time::Instant::now();
+        let work_on = database.postgres().restore(work.address, source.database.postgres(), moment);
+        let restored = Plane::unhurried(work_on).await.map(|to| {
+            tracing::info!(cluster = id_then, source = source.id, %to, seconds = began.elapsed().as_secs_f32(), "restored a cluster");
+        });
+        plane_then.settle_cluster(&id_then, &format!("restored from {}", source.id), restored);
+    });
+    show(plane, &id)
+}
+
+// By name among the clusters that are, by resource id among those that are and those whose backups were kept.
+fn source(plane: &Plane, params: &Params) -> Result<DbCluster, ApiError> {
+    let store = plane.store();
+    let given = params.get("SourceDBClusterIdentifier").filter(|id| !id.is_empty());
+    let resource = params.get("SourceDbClusterResourceId").filter(|id| !id.is_empty());
+    let found = match (given, resource) {
+        (Some(_), Some(_)) => {
+            return Err(ApiError::combination(
+                "SourceDBClusterIdentifier and SourceDbClusterResourceId cannot be specified together.",
+            ));
+        }
+        (None, None) => return Err(ApiError::missing("SourceDBClusterIdentifier")),
+        (Some(id), None) => store.clusters.get(&id_of("cluster", id)).ok_or_else(|| ApiError::no_cluster(id))?,
+        (None, Some(resource)) => {
+            if let Some(kept) = store.retained.get(resource) {
+                return Ok(kept.clone());
+            }
+            store.clusters.values().find(|cluster| cluster.resource_id == resource).ok_or_else(|| {
+                ApiError::not_found(
+                    "DBClusterAutomatedBackupNotFoundFault",
+                    format!("No automated backup found for the cluster {resource}."),
+                )
+            })?
+        }
+    };
+    if !matches!(found.status, ClusterStatus::Modifying | ClusterStatus::FailingOver) {
+        check_available(found)?;
+    }
+    Ok(found.clone())
+}

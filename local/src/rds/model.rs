@@ -1,0 +1,279 @@
+//! What the control plane knows of clusters and instances: plain values, and the names that derive from them.
+
+use super::engine::Engine;
+use super::error::ApiError;
+use super::query::Params;
+use crate::postgres;
+use jiff::Timestamp;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+
+/// The account of the stack.
+pub const ACCOUNT: &str = "000000000000";
+/// The Region of the stack.
+pub const REGION: &str = "us-east-1";
+
+/// The databases behind a cluster. An engine with other databases gets a variant of its own.
+#[derive(Debug, Clone)]
+pub enum Database {
+    /// PostgreSQL servers.
+    Postgres(Arc<postgres::Cluster>),
+}
+
+impl Database {
+    /// The databases themselves.
+    pub fn postgres(&self) -> &Arc<postgres::Cluster> {
+        match self {
+            Self::Postgres(cluster) => cluster,
+        }
+    }
+}
+
+/// What a cluster is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ClusterStatus {
+    Creating,
+    Available,
+    Modifying,
+    FailingOver,
+    Deleting,
+    Failed,
+}
+
+impl fmt::Display for ClusterStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Creating => "creating",
+            Self::Available => "available",
+            Self::Modifying => "modifying",
+            Self::FailingOver => "failing-over",
+            Self::Deleting => "deleting",
+            Self::Failed => "failed",
+        })
+    }
+}
+
+/// What an instance is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum InstanceStatus {
+    Creating,
+    ConfiguringMonitoring,
+    Available,
+    Modifying,
+    Rebooting,
+    Deleting,
+    Failed,
+}
+
+impl fmt::Display for InstanceStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Creating => "creating",
+            Self::ConfiguringMonitoring => "configuring-enhanced-monitoring",
+            Self::Available => "available",
+            Self::Modifying => "modifying",
+            Self::Rebooting => "rebooting",
+            Self::Deleting => "deleting",
+            Self::Failed => "failed",
+        })
+    }
+}
+
+/// Tags of one resource, in the order of their keys.
+pub type Tags = BTreeMap<String, String>;
+
+/// Reads `Tags`; `None` when none are given.
+pub fn tags(params: &Params) -> Result<Option<Tags>, ApiError> {
+    let given = params.structures("Tags", "Tag");
+    if given.is_empty() {
+        return Ok(None);
+    }
+    let read = |tag: Params| {
+        let key = tag.required("Key")?.to_owned();
+        if key.to_ascii_lowercase().starts_with("aws:") {
+            return Err(ApiError::value(format!("The tag key {key} starts with aws:, which is reserved")));
+        }
+        Ok((key, tag.text("Value").unwrap_or_default()))
+    };
+    given.into_iter().map(read).collect::<Result<Tags, _>>().map(Some)
+}
+
+/// Performance Insights.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Insights {
+    pub enabled: bool,
+    pub kms_key: Option<String>,
+    pub retention: Option<u32>,
+}
+
+/// Enhanced monitoring.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Monitoring {
+    pub interval: u32,
+    pub role: Option<String>,
+}
+
+/// Serverless v2.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Serverless {
+    pub least: f64,
+    pub most: f64,
+    pub pause: Option<u32>,
+}
+
+/// An IAM role of a cluster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Role {
+    pub arn: String,
+    pub feature: Option<String>,
+}
+
+/// A managed master password.
+#[derive(Debug, Clone)]
+pub struct MasterSecret {
+    pub arn: String,
+    pub status: &'static str,
+    pub kms_key: String,
+}
+
+/// A cluster.
+#[derive(Debug, Clone)]
+pub struct DbCluster {
+    pub id: String,
+    pub resource_id: String,
+    pub engine: Engine,
+    pub version: String,
+    pub status: ClusterStatus,
+    pub created: Timestamp,
+    pub settings: super::settings::Settings,
+    pub port: u16,
+    pub master_user: String,
+    pub database_name: Option<String>,
+    pub subnet_group: String,
+    pub zones: Vec<String>,
+    pub engine_mode: String,
+    pub encrypted: bool,
+    pub kms_key: Option<String>,
+    pub clone_group: String,
+    pub roles: Vec<Role>,
+    pub tags: Tags,
+    pub secret: Option<MasterSecret>,
+    /// Whether the present security groups are in force.
+    pub groups_active: bool,
+    /// The instances, in the order in which they were made.
+    pub members: Vec<String>,
+    pub writer: Option<String>,
+    pub database: Database,
+}
+
+impl DbCluster {
+    pub fn arn(&self) -> String {
+        cluster_arn(&self.id)
+    }
+}
+
+/// An instance.
+#[derive(Debug, Clone)]
+pub struct DbInstance {
+    pub id: String,
+    pub resource_id: String,
+    pub cluster: String,
+    pub class: String,
+    pub status: InstanceStatus,
+    pub created: Timestamp,
+    pub address: Ipv4Addr,
+    pub tier: u32,
+    pub parameter_group: String,
+    /// Whether it runs with the cluster's present parameter group; a reboot makes it so.
+    pub in_sync: bool,
+    pub zone: String,
+    pub maintenance_window: String,
+    pub minor_upgrade: bool,
+    pub public: bool,
+    pub copy_tags: bool,
+    pub certificate: String,
+    pub monitoring: Monitoring,
+    pub insights: Insights,
+    pub tags: Tags,
+}
+
+impl DbInstance {
+    pub fn arn(&self) -> String {
+        arn("db", &self.id)
+    }
+}
+
+/// A custom endpoint.
+#[derive(Debug, Clone)]
+pub struct CustomEndpoint {
+    pub id: String,
+    pub resource_id: String,
+    pub cluster: String,
+    pub kind: String,
+    pub members: Vec<String>,
+    pub excluded: Vec<String>,
+    pub tags: Tags,
+}
+
+/// A parameter group, of a cluster or of instances.
+#[derive(Debug, Clone)]
+pub struct ParameterGroup {
+    pub family: String,
+    pub description: String,
+    pub tags: Tags,
+}
+
+/// A subnet group.
+#[derive(Debug, Clone)]
+pub struct SubnetGroup {
+    pub description: String,
+    pub subnets: Vec<String>,
+    pub tags: Tags,
+}
+
+/// A final snapshot.
+#[derive(Debug, Clone)]
+pub struct Snapshot {
+    pub id: String,
+    pub taken: Timestamp,
+    pub cluster: DbCluster,
+}
+
+/// Something that happened.
+#[derive(Debug, Clone)]
+pub struct Event {
+    pub at: Timestamp,
+    pub source_type: &'static str,
+    pub source: String,
+    pub arn: String,
+    pub category: &'static str,
+    pub message: String,
+}
+
+/// The ARN of a resource of the stack.
+pub fn arn(kind: &str, id: &str) -> String {
+    format!("arn:aws:rds:{REGION}:{ACCOUNT}:{kind}:{id}")
+}
+
+/// The ARN of a cluster.
+pub fn cluster_arn(id: &str) -> String {
+    arn("cluster", id)
+}
+
+/// The identifier in an identifier or an ARN of `kind`, in lower case.
+pub fn id_of(kind: &str, given: &str) -> String {
+    let prefix = arn(kind, "");
+    given.strip_prefix(&prefix).unwrap_or(given).to_ascii_lowercase()
+}
+
+/// The endpoint of a cluster; `kind` is `cluster`, `cluster-ro` or `cluster-custom`.
+pub fn endpoint(id: &str, kind: &str, hash: &str) -> String {
+    format!("{id}.{kind}-{hash}.{REGION}.rds.amazonaws.com")
+}
+
+/// The endpoint of an instance.
+pub fn instance_endpoint(id: &str, hash: &str) -> String {
+    format!("{id}.{hash}.{REGION}.rds.amazonaws.com")
+}

@@ -1,0 +1,324 @@
+//! What a person can set on a cluster, read from requests. Two equal values mean that a modification changes nothing.
+
+use super::engine::Engine;
+use super::error::ApiError;
+use super::model::{Insights, Monitoring, Serverless};
+use super::query::Params;
+use super::security_groups::DEFAULT_GROUP;
+
+/// The settings of a cluster.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Settings {
+    pub parameter_group: String,
+    pub security_groups: Vec<String>,
+    pub backup_retention: u32,
+    pub backup_window: String,
+    pub maintenance_window: String,
+    pub iam_auth: bool,
+    pub deletion_protection: bool,
+    pub copy_tags: bool,
+    pub http_endpoint: bool,
+    pub log_exports: Vec<String>,
+    pub serverless: Option<Serverless>,
+    pub storage_type: Option<String>,
+    pub network_type: String,
+    pub minor_upgrade: bool,
+    pub monitoring: Monitoring,
+    pub insights: Insights,
+    pub insights_mode: String,
+}
+
+impl Settings {
+    /// What a cluster has for which nothing was said.
+    pub fn defaults(engine: Engine, version: &str) -> Self {
+        Self {
+            parameter_group: default_group(engine, version),
+            security_groups: vec![DEFAULT_GROUP.to_owned()],
+            backup_retention: 1,
+            backup_window: "07:14-07:44".to_owned(),
+            maintenance_window: DEFAULT_MAINTENANCE.to_owned(),
+            iam_auth: false,
+            deletion_protection: false,
+            copy_tags: false,
+            http_endpoint: false,
+            log_exports: Vec::new(),
+            serverless: None,
+            storage_type: None,
+            network_type: "IPV4".to_owned(),
+            minor_upgrade: true,
+            monitoring: Monitoring::default(),
+            insights: Insights::default(),
+            insights_mode: "standard".to_owned(),
+        }
+    }
+
+    /// Reads what creating, restoring and modifying have in common.
+    pub fn read_common(&mut self, params: &Params) -> Result<(), ApiError> {
+        if let Some(group) = params.get("DBClusterParameterGroupName") {
+            self.parameter_group = group.to_ascii_lowercase();
+        }
+        if let Some(groups) =
+            params.texts("VpcSecurityGroupIds", "VpcSecurityGroupId").filter(|groups| !groups.is_empty())
+        {
+            if let Some(wrong) = groups.iter().find(|group| !group.starts_with("sg-")) {
+                return Err(ApiError::value(format!("Invalid security group , groupId= {wrong}, groupName=.")));
+            }
+            self.security_groups = groups;
+        }
+        if let Some(days) = params.number("BackupRetentionPeriod", 1..=35)? {
+            self.backup_retention = days;
+        }
+        if let Some(window) = params.get("PreferredBackupWindow") {
+            self.backup_window = backup_window(window)?;
+        }
+        set(&mut self.iam_auth, params.boolean("EnableIAMDatabaseAuthentication")?);
+        set(&mut self.deletion_protection, params.boolean("DeletionProtection")?);
+        set(&mut self.copy_tags, params.boolean("CopyTagsToSnapshot")?);
+        if params.first_given(&["ServerlessV2ScalingConfiguration"]).is_some() {
+            self.serverless =
+                Some(serverless(&params.structure("ServerlessV2ScalingConfiguration"), self.serverless.as_ref())?);
+        }
+        if let Some(storage) = params.get("StorageType") {
+            self.storage_type = match storage {
+                "aurora" | "" => None,
+                "aurora-iopt1" => Some(storage.to_owned()),
+                _ => return Err(ApiError::combination(format!("Invalid storage type: {storage}"))),
+            };
+        }
+        if let Some(network) = params.get("NetworkType") {
+            if !matches!(network, "IPV4" | "DUAL") {
+                return Err(ApiError::value(format!("Invalid network type: {network}")));
+            }
+            self.network_type = network.to_owned();
+        }
+        if params.number("BacktrackWindow", 0..=259_200_u64)?.is_some_and(|seconds| seconds > 0) {
+            return Err(ApiError::combination("Backtrack is not enabled for the aurora-postgresql engine."));
+        }
+        Ok(())
+    }
+
+    /// Reads what creating and modifying have in common, and restoring has not.
+    pub fn read_operations(&mut self, params: &Params) -> Result<(), ApiError> {
+        if let Some(window) = params.get("PreferredMaintenanceWindow") {
+            self.maintenance_window = maintenance_window(window)?;
+        }
+        set(&mut self.minor_upgrade, params.boolean("AutoMinorVersionUpgrade")?);
+        monitoring(&mut self.monitoring, params)?;
+        insights(&mut self.insights, params)?;
+        if let Some(mode) = params.get("DatabaseInsightsMode") {
+            if !matches!(mode, "standard" | "advanced") {
+                return Err(ApiError::value(format!("Invalid DatabaseInsightsMode: {mode}")));
+            }
+            self.insights_mode = mode.to_owned();
+        }
+        if self.insights_mode == "advanced" && !self.insights.enabled {
+            return Err(ApiError::combination(
+                "To enable the Advanced mode of Database Insights, Performance Insights must be enabled.",
+            ));
+        }
+        Ok(())
+    }
+
+    /// Reads the log exports of a new cluster.
+    pub fn read_log_exports(&mut self, engine: Engine, params: &Params) -> Result<(), ApiError> {
+        if let Some(logs) = params.texts("EnableCloudwatchLogsExports", "member") {
+            self.log_exports = log_types(engine, logs)?;
+        }
+        Ok(())
+    }
+
+    /// Reads a change of the log exports.
+    pub fn read_log_changes(&mut self, engine: Engine, params: &Params) -> Result<(), ApiError> {
+        let change = params.structure("CloudwatchLogsExportConfiguration");
+        let disable = log_types(engine, change.texts("DisableLogTypes", "member").unwrap_or_default())?;
+        let enable = log_types(engine, change.texts("EnableLogTypes", "member").unwrap_or_default())?;
+        self.log_exports.retain(|log| !disable.contains(log));
+        self.log_exports.extend(enable);
+        self.log_exports.sort();
+        self.log_exports.dedup();
+        Ok(())
+    }
+}
+
+/// The parameter group of a cluster or an instance that names none.
+pub fn default_group(engine: Engine, version: &str) -> String {
+    format!("default.{}", engine.family(version))
+}
+
+const DEFAULT_MAINTENANCE: &str = "sun:05:00-sun:05:30";
+
+/// The maintenance window of an instance for which none was given.
+pub fn default_maintenance() -> String {
+    DEFAULT_MAINTENANCE.to_owned()
+}
+
+/// Enhanced monitoring: an interval needs a role, and 0 turns it off.
+pub fn monitoring(present: &mut Monitoring, params: &Params) -> Result<(), ApiError> {
+    if let Some(interval) = params.number::<u32>("MonitoringInterval", 0..=60)? {
+        if ![0, 1, 5, 10, 15, 30, 60].contains(&interval) {
+            return Err(ApiError::value(format!(
+                "Invalid MonitoringInterval: {interval}. Valid values are 0, 1, 5, 10, 15, 30, 60"
+            )));
+        }
+        present.interval = interval;
+    }
+    if let Some(role) = params.text("MonitoringRoleArn").filter(|role| !role.is_empty()) {
+        present.role = Some(role);
+    }
+    if present.interval == 0 {
+        present.role = None;
+    } else if present.role.is_none() {
+        return Err(ApiError::combination(
+            "A MonitoringRoleARN value is required if you specify a MonitoringInterval value other than 0.",
+        ));
+    }
+    Ok(())
+}
+
+/// Performance Insights.
+pub fn insights(present: &mut Insights, params: &Params) -> Result<(), ApiError> {
+    set(&mut present.enabled, params.boolean("EnablePerformanceInsights")?);
+    let key = params.text("PerformanceInsightsKMSKeyId");
+    let retention = params.number("PerformanceInsightsRetentionPeriod", 7..=731_u32)?;
+    if !present.enabled {
+        if key.is_some() || retention.is_some() {
+            return Err(ApiError::combination(
+                "You can set Performance Insights options only when Performance Insights is enabled.",
+            ));
+        }
+        *present = Insights::default();
+        return Ok(());
+    }
+    present.kms_key = key
+        .or(present.kms_key.take())
+        .or_else(|| Some(super::model::arn("key", "insights").replace(":rds:", ":kms:").replace("key:", "key/")));
+    present.retention = retention.or(present.retention).or(Some(7));
+    Ok(())
+}
+
+fn set(present: &mut bool, given: Option<bool>) {
+    if let Some(given) = given {
+        *present = given;
+    }
+}
+
+fn serverless(given: &Params, present: Option<&Serverless>) -> Result<Serverless, ApiError> {
+    let least = given.number("MinCapacity", 0.0..=256.0)?.or(present.map(|present| present.least));
+    let most = given.number("MaxCapacity", 1.0..=256.0)?.or(present.map(|present| present.most));
+    let pause = given.number("SecondsUntilAutoPause", 300..=86_400)?.or(present.and_then(|present| present.pause));
+    let (Some(least), Some(most)) = (least, most) else {
+        return Err(ApiError::combination(
+            "Both MinCapacity and MaxCapacity are needed in ServerlessV2ScalingConfiguration.",
+        ));
+    };
+    if least > most {
+        return Err(ApiError::combination(
+            "MinCapacity must not be greater than MaxCapacity in ServerlessV2ScalingConfiguration.",
+        ));
+    }
+    Ok(Serverless { least, most, pause: if least == 0.0 { pause.or(Some(300)) } else { None } })
+}
+
+fn log_types(engine: Engine, mut logs: Vec<String>) -> Result<Vec<String>, ApiError> {
+    if let Some(wrong) = logs.iter().find(|log| !engine.log_types().contains(&log.as_str())) {
+        return Err(ApiError::combination(format!(
+            "You cannot use the log types '{wrong}' with engine version {}. For supported log types, see the documentation.",
+            engine.name()
+        )));
+    }
+    logs.sort();
+    logs.dedup();
+    Ok(logs)
+}
+
+fn backup_window(window: &str) -> Result<String, ApiError> {
+    let good = window.split_once('-').is_some_and(|(from, to)| minutes(from).is_some() && minutes(to).is_some());
+    if good {
+        Ok(window.to_owned())
+    } else {
+        Err(ApiError::value(format!("Invalid backup window: {window}. It must be hh24:mi-hh24:mi")))
+    }
+}
+
+/// A maintenance window, in lower case.
+pub fn maintenance_window(window: &str) -> Result<String, ApiError> {
+    let window = window.to_ascii_lowercase();
+    let moment = |text: &str| {
+        text.split_once(':').is_some_and(|(day, time)| {
+            ["mon", "tue", "wed", "thu", "fri", "sat", "sun"].contains(&day) && minutes(time).is_some()
+        })
+    };
+    let good = window.split_once('-').is_some_and(|(from, to)| moment(from) && moment(to));
+    if good {
+        Ok(window)
+    } else {
+        Err(ApiError::value(format!("Invalid maintenance window: {window}. It must be ddd:hh24:mi-ddd:hh24:mi")))
+    }
+}
+
+fn minutes(text: &str) -> Option<u32> {
+    let (hours, minutes) = text.split_once(':')?;
+    let (hours, minutes): (u32, u32) = (hours.parse().ok()?, minutes.parse().ok()?);
+    (text.len() == 5 && hours < 24 && minutes < 60).then_some(hours * 60 + minutes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings() -> Settings {
+        Settings::defaults(Engine::AuroraPostgresql, "15.20")
+    }
+
+    fn read(form: &str) -> Result<Settings, ApiError> {
+        let mut settings = settings();
+        let params = Params::parse(form.as_bytes());
+        settings.read_common(&params)?;
+        settings.read_operations(&params)?;
+        Ok(settings)
+    }
+
+    #[test]
+    fn repeating_what_is_set_changes_nothing() {
+        let form =
+            "VpcSecurityGroupIds.VpcSecurityGroupId.1=sg-default&DeletionProtection=false&BackupRetentionPeriod=1";
+        assert_eq!(read(form).unwrap(), settings());
+        assert_ne!(read("DeletionProtection=true").unwrap(), settings());
+    }
+
+    #[test]
+    fn a_monitoring_interval_needs_a_role() {
+        assert_eq!(read("MonitoringInterval=60").unwrap_err().code, "InvalidParameterCombination");
+        assert_eq!(read("MonitoringInterval=7").unwrap_err().code, "InvalidParameterValue");
+        assert_eq!(read("MonitoringInterval=60&MonitoringRoleArn=arn").unwrap().monitoring.interval, 60);
+    }
+
+    #[test]
+    fn windows_have_one_form() {
+        assert!(read("PreferredBackupWindow=01:00-02:00&PreferredMaintenanceWindow=Mon:03:00-mon:04:00").is_ok());
+        for wrong in
+            ["PreferredBackupWindow=1-2", "PreferredBackupWindow=25:00-26:00", "PreferredMaintenanceWindow=01:00-02:00"]
+        {
+            assert_eq!(read(wrong).unwrap_err().code, "InvalidParameterValue", "{wrong}");
+        }
+    }
+
+    #[test]
+    fn log_exports_change_by_difference() {
+        let mut settings = settings();
+        let change = |form: &str, settings: &mut Settings| {
+            settings.read_log_changes(Engine::AuroraPostgresql, &Params::parse(form.as_bytes()))
+        };
+        change("CloudwatchLogsExportConfiguration.EnableLogTypes.member.1=postgresql", &mut settings).unwrap();
+        assert_eq!(settings.log_exports, ["postgresql"]);
+        change("CloudwatchLogsExportConfiguration.DisableLogTypes.member.1=postgresql", &mut settings).unwrap();
+        assert!(settings.log_exports.is_empty());
+        assert!(change("CloudwatchLogsExportConfiguration.EnableLogTypes.member.1=audit", &mut settings).is_err());
+    }
+
+    #[test]
+    fn a_backtrack_window_is_refused_for_postgresql() {
+        assert_eq!(read("BacktrackWindow=3600").unwrap_err().code, "InvalidParameterCombination");
+        assert!(read("BacktrackWindow=0").is_ok());
+    }
+}
