@@ -16,6 +16,8 @@ pub trait Notes: Send + Sync {
     fn note(&self, recovery_id: &str, name: &str) -> impl Future<Output = Answer<Option<Value>>> + Send;
     /// Notes `value` under `name`, unless something is noted there already: answers what is noted then.
     fn note_once(&self, recovery_id: &str, name: &str, value: &Value) -> impl Future<Output = Answer<Value>> + Send;
+    /// Notes `value` under `name` in place of what is noted there.
+    fn note_again(&self, recovery_id: &str, name: &str, value: &Value) -> impl Future<Output = Answer<()>> + Send;
 }
 
 /// An approval that is waited for.
@@ -100,6 +102,21 @@ impl Notes for Records {
                 .ok_or_else(|| StepError::bug(format!("the note {name} is there and is not there"))),
             Err(e) => Err(classify(&e, Call::Change, "dynamodb:UpdateItem of the recovery")),
         }
+    }
+
+    /// IAM: `dynamodb:UpdateItem`.
+    async fn note_again(&self, recovery_id: &str, name: &str, value: &Value) -> Answer<()> {
+        self.client
+            .update_item()
+            .table_name(&self.table)
+            .key("id", Self::key(recovery_id))
+            .update_expression("SET #name = :value")
+            .expression_attribute_names("#name", name)
+            .expression_attribute_values(":value", AttributeValue::S(value.to_string()))
+            .send()
+            .await
+            .map_err(|e| classify(&e, Call::Change, "dynamodb:UpdateItem of the recovery"))?;
+        Ok(())
     }
 }
 

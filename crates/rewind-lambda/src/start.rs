@@ -39,8 +39,9 @@ async fn invoke<S: Step>(step: &S, payload: Value) -> Result<Value, StepError> {
     let input: S::Input = serde_json::from_value(payload)
         .map_err(|e| StepError::bug(format!("the state machine passed what the step cannot read: {e}")))?;
     let answer = match direction {
-        Direction::Do => step.run(input).await.and_then(to_json),
-        Direction::Undo => step.undo(input).await.and_then(to_json),
+        // Boxed: the SDK's futures nest so deep that the compiler gives up on laying out all of them as one.
+        Direction::Do => Box::pin(step.run(input)).await.and_then(to_json),
+        Direction::Undo => Box::pin(step.undo(input)).await.and_then(to_json),
     };
     match &answer {
         Ok(_) => tracing::info!(recovery, ?direction, "done"),

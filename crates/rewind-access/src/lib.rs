@@ -1,0 +1,90 @@
+//! Logging in to a cluster: its endpoint from RDS, the login from Secrets Manager, the session from rewind-db. It keeps
+//! no password longer than the session that it opened.
+
+use jiff::Timestamp;
+use rewind_aws::rds::{Cluster, ReadClusters};
+use rewind_aws::secrets::Logins;
+use rewind_core::{ErrorName, StepError};
+use rewind_db::{ConnectError, Credential, Network, Server, Session, Target};
+
+/// The port of an Aurora PostgreSQL cluster that says none.
+const DEFAULT_PORT: u16 = 5432;
+
+/// The way to a cluster's databases.
+#[derive(Debug, Clone)]
+pub struct Access<C, S> {
+    /// Clusters.
+    pub clusters: C,
+    /// Secrets.
+    pub secrets: S,
+    /// The network to the databases.
+    pub network: Network,
+}
+
+impl<C: ReadClusters, S: Logins> Access<C, S> {
+    /// The cluster `name`, which the recovery needs to be there.
+    ///
+    /// # Errors
+    ///
+    /// `RewindFailed` where it is gone, and what the read itself answers.
+    pub async fn cluster(&self, name: &str) -> Result<Cluster, StepError> {
+        self.clusters
+            .cluster(name)
+            .await?
+            .ok_or_else(|| StepError::new(ErrorName::RewindFailed, format!("the cluster {name} is gone")))
+    }
+
+    /// The logins that the secret holds for `cluster`, the one first that was current at `moment`.
+    ///
+    /// # Errors
+    ///
+    /// What reading the secret answers.
+    pub async fn credentials(
+        &self,
+        cluster: &Cluster,
+        secret_arn: &str,
+        moment: Timestamp,
+    ) -> Result<Vec<Credential>, StepError> {
+        let master = cluster.master_username.clone().unwrap_or_else(|| "postgres".to_owned());
+        let logins = self.secrets.logins(secret_arn, moment).await?;
+        Ok(logins
+            .into_iter()
+            .map(|login| Credential {
+                user: login.user.unwrap_or_else(|| master.clone()),
+                password: login.password,
+                label: login.version,
+            })
+            .collect())
+    }
+
+    /// A session in `database` on the writer of `cluster`.
+    ///
+    /// # Errors
+    ///
+    /// [`ConnectError`], with what the secret's read answers as its `Failed`.
+    pub async fn log_in(
+        &self,
+        recovery_id: &str,
+        cluster: &Cluster,
+        secret_arn: &str,
+        moment: Timestamp,
+        database: &str,
+    ) -> Result<(Server, Session), ConnectError> {
+        let credentials = self.credentials(cluster, secret_arn, moment).await.map_err(ConnectError::Failed)?;
+        let target = writer(cluster).map_err(ConnectError::Failed)?;
+        self.network.for_recovery(recovery_id).connect_with(&target, &credentials, database).await
+    }
+}
+
+/// The port of the cluster's databases.
+pub fn port(cluster: &Cluster) -> u16 {
+    cluster.port.and_then(|port| u16::try_from(port).ok()).unwrap_or(DEFAULT_PORT)
+}
+
+fn writer(cluster: &Cluster) -> Result<Target, StepError> {
+    let endpoint = cluster
+        .endpoint
+        .as_deref()
+        .ok_or_else(|| StepError::new(ErrorName::ClusterNotReady, format!("{} has no endpoint yet", cluster.name)))?;
+    Ok(Target::new(endpoint, port(cluster)))
+}

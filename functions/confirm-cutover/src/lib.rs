@@ -1,0 +1,157 @@
+//! Confirms that clients reach the new cluster by name: waits until Route 53's servers have the change, has the state
+//! machine wait for the old TTL, then resolves and connects as a client would. It changes nothing.
+
+mod reach;
+
+use jiff::{SignedDuration, Timestamp};
+use rewind_access::Access;
+use rewind_aws::rds::ReadClusters;
+use rewind_aws::route53::FollowChange;
+use rewind_aws::secrets::Logins;
+use rewind_core::{Clock, ErrorName, Plan, Polling, Recovery, Restored, StepError, Swap};
+use rewind_lambda::Step;
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// The IAM actions that the step calls.
+pub const ACTIONS: &[&str] = &[
+    "route53:GetChange",
+    "rds:DescribeDBClusters",
+    "rds:DescribeDBInstances",
+    "secretsmanager:ListSecretVersionIds",
+    "secretsmanager:GetSecretValue",
+];
+
+/// How long Route 53 usually takes at most, where the change's id was lost and it cannot be asked.
+const UNASKED: SignedDuration = SignedDuration::from_secs(60);
+/// How long a name may go on leading elsewhere after the old TTL: resolvers are not exact to the second.
+const LENIENCE: Duration = Duration::from_secs(20);
+
+/// The step.
+#[derive(Debug)]
+pub struct ConfirmCutover<C, S, F, K> {
+    /// The way to the databases.
+    pub access: Access<C, S>,
+    /// Changes of Route 53.
+    pub changes: F,
+    /// The time.
+    pub clock: K,
+    /// How often to look.
+    pub polling: Polling,
+}
+
+/// What the step is passed.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Input {
+    /// Which recovery.
+    pub recovery: Recovery,
+    /// What it does.
+    pub plan: Plan,
+    /// The new cluster.
+    pub restored: Restored,
+    /// The switch.
+    pub swap: Swap,
+    /// When all of Route 53's servers had the change, as an earlier invocation saw it.
+    pub in_sync_at: Option<Timestamp>,
+}
+
+/// What the step answers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Output {
+    /// Whether every name leads to the new cluster.
+    pub confirmed: bool,
+    /// When all of Route 53's servers had the change.
+    pub in_sync_at: Option<Timestamp>,
+    /// How long to wait before the next invocation.
+    pub wait_seconds: i64,
+    /// What each name led to.
+    pub records: Vec<Reached>,
+}
+
+/// What a name led to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Reached {
+    /// The name.
+    pub name: String,
+    /// The server that answered, or why none did.
+    pub server: String,
+    /// Whether it is one of the new cluster's.
+    pub matches: bool,
+}
+
+impl Output {
+    fn wait(in_sync_at: Option<Timestamp>, wait_seconds: i64) -> Self {
+        Self { confirmed: false, in_sync_at, wait_seconds, records: Vec::new() }
+    }
+}
+
+impl<C: ReadClusters, S: Logins, F: FollowChange, K: Clock> Step for ConfirmCutover<C, S, F, K> {
+    type Input = Input;
+    type Output = Output;
+
+    async fn run(&self, input: Input) -> Result<Output, StepError> {
+        let ttl = input.swap.records.iter().map(|record| record.ttl).max().unwrap_or(0);
+        let Some(in_sync_at) = input.in_sync_at else { return self.await_in_sync(&input.swap, ttl).await };
+        let old_answers_end = after(in_sync_at, SignedDuration::from_secs(ttl))?;
+        let left = old_answers_end.duration_since(self.clock.now());
+        if left.is_positive() {
+            return Ok(Output::wait(Some(in_sync_at), left.as_secs() + 1));
+        }
+        let mut waited = Duration::ZERO;
+        loop {
+            let records = self.reach(&input).await?;
+            if records.iter().all(|record| record.matches) {
+                return Ok(Output { confirmed: true, in_sync_at: Some(in_sync_at), wait_seconds: 0, records });
+            }
+            if waited >= LENIENCE {
+                return Err(elsewhere(&records));
+            }
+            let pause = self.polling.pause(waited);
+            self.clock.sleep(pause).await;
+            waited += pause;
+        }
+    }
+}
+
+impl<C: ReadClusters, S: Logins, F: FollowChange, K: Clock> ConfirmCutover<C, S, F, K> {
+    /// Waits until all of Route 53's servers have the change; the old TTL begins then.
+    async fn await_in_sync(&self, swap: &Swap, ttl: i64) -> Result<Output, StepError> {
+        if swap.records.is_empty() {
+            return Ok(Output { confirmed: true, in_sync_at: None, wait_seconds: 0, records: Vec::new() });
+        }
+        let Some(change_id) = &swap.change_id else {
+            let assumed = after(swap.swapped_at, UNASKED)?;
+            let left = assumed.duration_since(self.clock.now()).as_secs().max(0);
+            return Ok(Output::wait(Some(assumed), left + ttl));
+        };
+        let mut waited = Duration::ZERO;
+        loop {
+            if self.changes.in_sync(change_id).await? {
+                return Ok(Output::wait(Some(self.clock.now()), ttl));
+            }
+            let pause = self.polling.pause(waited);
+            if waited + pause > self.polling.budget {
+                return Ok(Output::wait(None, 1));
+            }
+            self.clock.sleep(pause).await;
+            waited += pause;
+        }
+    }
+}
+
+fn after(at: Timestamp, wait: SignedDuration) -> Result<Timestamp, StepError> {
+    at.checked_add(wait).map_err(|e| StepError::bug(format!("a wait that ends at no time: {e}")))
+}
+
+fn elsewhere(records: &[Reached]) -> StepError {
+    let wrong: Vec<String> = records
+        .iter()
+        .filter(|record| !record.matches)
+        .map(|record| format!("{} leads to {}", record.name, record.server))
+        .collect();
+    StepError::new(ErrorName::RecordChanged, format!("clients do not reach the new cluster: {}", wrong.join(", ")))
+        .changed("the records are moved back and the original is opened again")
+        .advice("find out what answers for these names (another zone, a resolver's override) and start again")
+}

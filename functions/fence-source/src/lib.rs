@@ -1,0 +1,246 @@
+//! Ends writes on a cluster's writer, in layers, and proves it: after it returns, that writer acknowledges no write. What
+//! it changes it notes in the table first; its undo puts back exactly what was noted.
+
+mod network;
+
+use jiff::Timestamp;
+use rewind_access::Access;
+use rewind_aws::rds::{Cluster, ModifyClusters, ReadClusters};
+use rewind_aws::records::Notes;
+use rewind_aws::secrets::Logins;
+use rewind_core::{Clock, ErrorName, Plan, Recovery, Restored, StepError};
+use rewind_db::Session;
+use rewind_db::fence::{Fenced, LoginState, Patience, Proof, apply, lift, prove, survey};
+use rewind_db::{ConnectError, Server};
+use rewind_lambda::{Step, Undone};
+use serde::{Deserialize, Serialize};
+
+/// The IAM actions that the step calls.
+pub const ACTIONS: &[&str] = &[
+    "rds:DescribeDBClusters",
+    "rds:ModifyDBCluster",
+    "secretsmanager:ListSecretVersionIds",
+    "secretsmanager:GetSecretValue",
+    "dynamodb:GetItem",
+    "dynamodb:UpdateItem",
+];
+
+/// Where the fence works from: the one database that no application's data is in, and that it leaves open.
+const MAINTENANCE_DATABASE: &str = "template1";
+
+/// The step.
+#[derive(Debug)]
+pub struct FenceSource<C, S, N, K> {
+    /// The way to the databases.
+    pub access: Access<C, S>,
+    /// Where what is about to be changed is noted.
+    pub notes: N,
+    /// The time.
+    pub clock: K,
+    /// The security groups that admit the recovery's functions alone; empty: no network layer.
+    pub fence_groups: Vec<String>,
+}
+
+/// What the step is passed.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Input {
+    /// Which recovery.
+    pub recovery: Recovery,
+    /// What it does.
+    pub plan: Plan,
+    /// Which cluster to fence.
+    #[serde(default)]
+    pub fence: Side,
+    /// The new cluster; needed to fence it.
+    pub restored: Option<Restored>,
+}
+
+/// Which cluster is fenced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Side {
+    /// The original, before traffic moves to the new cluster.
+    #[default]
+    Source,
+    /// The new cluster, before traffic moves back to the original.
+    Restored,
+}
+
+/// What the step answers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Output {
+    /// From this moment on no write is acknowledged.
+    pub fenced_at: Timestamp,
+    /// How many sessions were ended.
+    pub sessions_ended: u64,
+    /// What was done, a layer a line.
+    pub layers: Vec<Layer>,
+}
+
+/// One layer of the fence.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Layer {
+    /// `network`, `login`, `sessions` or `proof`.
+    pub layer: &'static str,
+    /// What was done.
+    pub did: String,
+}
+
+/// What is noted before it is changed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Record {
+    security_groups: Vec<String>,
+    logins: LoginState,
+}
+
+/// The cluster to fence, as it was said by the input.
+struct Fence {
+    cluster: String,
+    note: &'static str,
+    /// Whose passwords are valid there: those of this moment.
+    moment: Timestamp,
+}
+
+impl<C, S, N, K> Step for FenceSource<C, S, N, K>
+where
+    C: ReadClusters + ModifyClusters,
+    S: Logins,
+    N: Notes,
+    K: Clock,
+{
+    type Input = Input;
+    type Output = Output;
+
+    async fn run(&self, input: Input) -> Result<Output, StepError> {
+        let fence = self.which(&input)?;
+        let cluster = self.access.cluster(&fence.cluster).await?;
+        let (server, session) = self.log_in(&input, &fence, &cluster).await?;
+        let logins = self.note(&input.recovery.id, &fence, &cluster, &session).await?;
+        let network = self.close_network(&cluster).await?;
+        let fenced = apply(&session, &logins, Patience::default()).await?;
+        let proof = prove(&server, &session, &logins).await?;
+        session.close().await;
+        if !proof.is_complete() && network.is_none() {
+            return Err(incomplete(&fence.cluster, &proof));
+        }
+        Ok(Output {
+            fenced_at: self.clock.now(),
+            sessions_ended: fenced.sessions_ended,
+            layers: layers(network, &fenced, &proof),
+        })
+    }
+
+    async fn undo(&self, input: Input) -> Result<Undone, StepError> {
+        let fence = self.which(&input)?;
+        let Some(noted) = self.notes.note(&input.recovery.id, fence.note).await? else { return Ok(Undone::nothing()) };
+        let record: Record = serde_json::from_value(noted)
+            .map_err(|e| StepError::bug(format!("what the fence noted cannot be read: {e}")))?;
+        let cluster = self.access.cluster(&fence.cluster).await?;
+        // The network first: the functions get in through either set of groups, the clients only through the old one.
+        let mut undone = self.open_network(&cluster, &record.security_groups).await?;
+        let (_, session) = self.log_in(&input, &fence, &cluster).await?;
+        undone.extend(lift(&session, &record.logins).await?);
+        session.close().await;
+        Ok(Undone::of(undone))
+    }
+}
+
+impl<C, S, N, K> FenceSource<C, S, N, K>
+where
+    C: ReadClusters + ModifyClusters,
+    S: Logins,
+    N: Notes,
+    K: Clock,
+{
+    fn which(&self, input: &Input) -> Result<Fence, StepError> {
+        match (input.fence, &input.restored) {
+            (Side::Source, _) => {
+                Ok(Fence { cluster: input.plan.cluster.clone(), note: "fence", moment: self.clock.now() })
+            }
+            (Side::Restored, Some(restored)) => {
+                Ok(Fence { cluster: restored.cluster.clone(), note: "fenceRestored", moment: restored.rewound_to })
+            }
+            (Side::Restored, None) => Err(StepError::bug("the new cluster is to be fenced, and none was passed")),
+        }
+    }
+
+    async fn log_in(&self, input: &Input, fence: &Fence, cluster: &Cluster) -> Result<(Server, Session), StepError> {
+        let (id, secret) = (&input.recovery.id, &input.plan.secret_arn);
+        let opened = self.access.log_in(id, cluster, secret, fence.moment, MAINTENANCE_DATABASE).await;
+        opened.map_err(|error| match error {
+            ConnectError::LoginRefused(why) | ConnectError::NotAllowed(why) | ConnectError::DatabaseMissing(why) => {
+                StepError::new(ErrorName::RewindFailed, format!("no login to fence {}: {why}", fence.cluster))
+                    .advice(format!("give a secret whose user may connect to {MAINTENANCE_DATABASE} and end sessions"))
+            }
+            other => other.into(),
+        })
+    }
+
+    /// Notes what is about to be changed. What an earlier run noted stays; what is new since then is added.
+    async fn note(
+        &self,
+        recovery_id: &str,
+        fence: &Fence,
+        cluster: &Cluster,
+        session: &Session,
+    ) -> Result<LoginState, StepError> {
+        let fresh = Record { security_groups: cluster.security_groups.clone(), logins: survey(session).await? };
+        let noted = self.notes.note_once(recovery_id, fence.note, &to_json(&fresh)?).await?;
+        let noted: Record = serde_json::from_value(noted)
+            .map_err(|e| StepError::bug(format!("what the fence noted cannot be read: {e}")))?;
+        let logins = LoginState::keeping(&noted.logins, &fresh.logins);
+        if logins != noted.logins {
+            let merged = Record { security_groups: noted.security_groups, logins: logins.clone() };
+            self.notes.note_again(recovery_id, fence.note, &to_json(&merged)?).await?;
+        }
+        Ok(logins)
+    }
+}
+
+fn to_json(record: &Record) -> Result<serde_json::Value, StepError> {
+    serde_json::to_value(record).map_err(|e| StepError::bug(format!("the fence's note is not JSON: {e}")))
+}
+
+fn incomplete(cluster: &str, proof: &Proof) -> StepError {
+    let open: Vec<String> = proof.open.iter().map(|door| format!("{} ({})", door.database, door.why)).collect();
+    StepError::new(
+        ErrorName::RewindFailed,
+        format!("{cluster} could not be fenced: these databases still take connections: {}", open.join(", ")),
+    )
+    .changed("no record was moved; what the fence closed is opened again")
+    .advice(
+        "deploy with FenceSecurityGroupIds, or make the secret's user a member of the roles that own these databases, \
+         and start again",
+    )
+}
+
+fn layers(network: Option<String>, fenced: &Fenced, proof: &Proof) -> Vec<Layer> {
+    let mut layers = Vec::new();
+    layers.extend(network.map(|did| Layer { layer: "network", did }));
+    let mut login = format!(
+        "connection limit 0 on {}; NOLOGIN for {}",
+        list(&fenced.databases, "no database"),
+        list(&fenced.roles, "no role")
+    );
+    if !fenced.not_changed.is_empty() {
+        login.push_str(&format!("; not changed: {}", fenced.not_changed.join(", ")));
+    }
+    layers.push(Layer { layer: "login", did: login });
+    let mut sessions = format!("{} ended, none came back", fenced.sessions_ended);
+    if !fenced.notes.is_empty() {
+        sessions.push_str(&format!("; {}", fenced.notes.join("; ")));
+    }
+    layers.push(Layer { layer: "sessions", did: sessions });
+    let mut proved = format!("connections refused by {}", list(&proof.refused, "no database"));
+    for door in &proof.open {
+        proved.push_str(&format!("; {} closed by the network alone ({})", door.database, door.why));
+    }
+    layers.push(Layer { layer: "proof", did: proved });
+    layers
+}
+
+fn list(names: &[String], none: &str) -> String {
+    if names.is_empty() { none.to_owned() } else { names.join(", ") }
+}

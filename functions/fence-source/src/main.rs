@@ -1,0 +1,18 @@
+//! The function `fence-source`.
+
+use fence_source::FenceSource;
+use rewind_access::Access;
+use rewind_aws::{Aws, rds::Rds, records::Records, secrets::Secrets};
+use rewind_db::Network;
+use rewind_lambda::SystemClock;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), lambda_runtime::Error> {
+    let aws = Aws::from_env()?;
+    let access = Access { clusters: Rds::new(&aws), secrets: Secrets::new(&aws), network: Network::from_env()? };
+    let groups = std::env::var("REWIND_FENCE_SECURITY_GROUP_IDS").unwrap_or_default();
+    let fence_groups =
+        groups.split(',').map(str::trim).filter(|group| !group.is_empty()).map(ToOwned::to_owned).collect();
+    let step = FenceSource { access, notes: Records::from_env(&aws)?, clock: SystemClock, fence_groups };
+    rewind_lambda::start(step).await
+}

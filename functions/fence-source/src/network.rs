@@ -1,0 +1,74 @@
+//! The fence's outer layer: the cluster's security groups replaced by those that admit the recovery's functions alone.
+//! Established connections live on until they are ended: that is the other layers' work.
+
+use super::FenceSource;
+use rewind_aws::rds::{Cluster, ClusterChange, ModifyClusters, ReadClusters};
+use rewind_aws::records::Notes;
+use rewind_aws::secrets::Logins;
+use rewind_core::{Clock, ErrorName, Polling, StepError};
+use std::time::Duration;
+
+/// How long a change of groups may take to be seen.
+const BOUND: Duration = Duration::from_secs(60);
+
+impl<C, S, N, K> FenceSource<C, S, N, K>
+where
+    C: ReadClusters + ModifyClusters,
+    S: Logins,
+    N: Notes,
+    K: Clock,
+{
+    /// Answers what was done; none where the deployment has no groups for it.
+    pub(crate) async fn close_network(&self, cluster: &Cluster) -> Result<Option<String>, StepError> {
+        if self.fence_groups.is_empty() {
+            return Ok(None);
+        }
+        self.change_groups(cluster, &self.fence_groups).await?;
+        Ok(Some(format!("only {} admitted", self.fence_groups.join(", "))))
+    }
+
+    pub(crate) async fn open_network(&self, cluster: &Cluster, recorded: &[String]) -> Result<Vec<String>, StepError> {
+        if !self.change_groups(cluster, recorded).await? {
+            return Ok(Vec::new());
+        }
+        Ok(vec![format!("security groups of {} put back to {}", cluster.name, recorded.join(", "))])
+    }
+
+    /// Gives the cluster these groups and waits until it has them; answers whether it had others.
+    async fn change_groups(&self, cluster: &Cluster, groups: &[String]) -> Result<bool, StepError> {
+        let has = |cluster: &Cluster| {
+            let (mut is, mut should): (Vec<_>, Vec<_>) = (cluster.security_groups.clone(), groups.to_vec());
+            is.sort_unstable();
+            should.sort_unstable();
+            is == should
+        };
+        if groups.is_empty() || has(cluster) {
+            return Ok(false);
+        }
+        let change = ClusterChange { security_groups: Some(groups.to_vec()), ..ClusterChange::default() };
+        let sent = self.access.clusters.modify(&cluster.name, &change).await;
+        if let Err(error) = sent {
+            // A lost answer is settled below, by what the cluster has.
+            if error.name != ErrorName::OutcomeUnknown {
+                return Err(error);
+            }
+        }
+        let polling = Polling::default();
+        let mut waited = Duration::ZERO;
+        loop {
+            let now = self.access.cluster(&cluster.name).await?;
+            if has(&now) && now.status == "available" {
+                return Ok(true);
+            }
+            if waited > BOUND {
+                return Err(StepError::new(
+                    ErrorName::Unavailable,
+                    format!("{} does not have the security groups {} yet", cluster.name, groups.join(", ")),
+                ));
+            }
+            let pause = polling.pause(waited);
+            self.clock.sleep(pause).await;
+            waited += pause;
+        }
+    }
+}

@@ -1,0 +1,14 @@
+//! The function `verify`.
+
+use rewind_access::Access;
+use rewind_aws::{Aws, rds::Rds, secrets::Secrets};
+use rewind_db::Network;
+use rewind_lambda::SystemClock;
+use verify::Verify;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), lambda_runtime::Error> {
+    let aws = Aws::from_env()?;
+    let access = Access { clusters: Rds::new(&aws), secrets: Secrets::new(&aws), network: Network::from_env()? };
+    rewind_lambda::start(Verify { access, clock: SystemClock }).await
+}
