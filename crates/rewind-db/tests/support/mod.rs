@@ -127,19 +127,18 @@ impl Postgres {
         [databases, roles, members, settings].join("\n--\n")
     }
 
-    /// Stops the server's processes where they are, without a word to anybody; `false` lets them go on.
+    /// Stops the process that takes connections where it is, so that the kernel takes them and nobody answers; `false`
+    /// lets it go on.
     pub fn freeze(&self, frozen: bool) {
         let signal = if frozen { "-STOP" } else { "-CONT" };
-        let pids = self.process.as_ref().map(Child::id).into_iter().flat_map(|pid| {
-            let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
-            std::iter::once(pid.to_string()).chain(children.split_whitespace().map(str::to_owned).collect::<Vec<_>>())
-        });
-        run(Command::new("kill").arg(signal).args(pids), "signal the server");
+        let pid = self.process.as_ref().map(Child::id).expect("the server runs").to_string();
+        run(Command::new("kill").args([signal, &pid]), "signal the server");
     }
 
     /// Ends the server without a farewell.
     pub fn crash(&mut self) {
         if let Some(mut process) = self.process.take() {
+            drop(Command::new("kill").args(["-CONT", &process.id().to_string()]).output());
             let mut stop = as_postgres("pg_ctl");
             stop.args(["stop", "-m", "immediate", "-w", "-D"]).arg(self.directory.0.join("data"));
             drop(stop.output());

@@ -1,0 +1,306 @@
+//! Checks and counts, against a real PostgreSQL: what they answer, and that they cannot write.
+
+mod support;
+
+use rewind_core::{Check, CheckResult, Expectation};
+use rewind_db::{Findings, Limits, Server, examine};
+use std::time::{Duration, Instant};
+use support::Postgres;
+
+fn check(sql: &str, expect: &str) -> Check {
+    Check {
+        name: "a check".into(),
+        database: "shop".into(),
+        sql: sql.into(),
+        expectation: Expectation::Expect(expect.into()),
+    }
+}
+
+/// A server on which the master user may do everything in `shop`, so that nothing but the read-only transaction is in
+/// the way of a check that writes.
+fn shop() -> Postgres {
+    let server = Postgres::start().with_application();
+    server.sql("shop", "ALTER TABLE orders OWNER TO postgres; ALTER SCHEMA public OWNER TO postgres");
+    server
+}
+
+async fn ask(server: &Server, checks: &[Check]) -> Findings {
+    examine(server, None, checks, &Limits::default()).await.expect("the server answers")
+}
+
+async fn ask_one(server: &Server, sql: &str, expect: &str) -> CheckResult {
+    ask(server, &[check(sql, expect)]).await.checks.remove(0)
+}
+
+fn reason(result: &CheckResult) -> &str {
+    assert!(!result.passed, "{result}");
+    result.note.as_deref().unwrap_or_default()
+}
+
+#[tokio::test]
+async fn a_check_compares_the_first_column_of_the_only_row() {
+    let postgres = shop();
+    let server = postgres.master().await;
+    for (sql, expect) in [
+        ("SELECT count(*) FROM orders", "2"),
+        ("SELECT count(*), 'ignored' FROM orders;", "2.0"),
+        ("SELECT word FROM orders WHERE id = 1 -- the first", "first"),
+        ("SELECT true", "t"),
+        ("SELECT 12345678901234567890.10::numeric", "12345678901234567890.1"),
+        ("WITH o AS (SELECT * FROM orders) SELECT max(id) FROM o", "2"),
+        ("VALUES ('x')", "x"),
+        ("SHOW transaction_read_only", "on"),
+        ("SELECT '{\"a\": 1}'::jsonb", "{\"a\": 1}"),
+        ("SELECT ARRAY['p', 'q']", "{p,q}"),
+        ("SELECT ''", ""),
+    ] {
+        let result = ask_one(&server, sql, expect).await;
+        assert!(result.passed, "{sql}: {result}");
+        assert!(result.seconds > 0.0 && result.original.is_none());
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_single_value_is_a_failed_check_that_says_so() {
+    let postgres = shop();
+    let server = postgres.master().await;
+    for (sql, because) in [
+        ("SELECT id FROM orders WHERE false", "no row"),
+        ("SELECT id FROM orders", "2 rows"),
+        ("SELECT generate_series(1, 200000)", "200000 rows"),
+        ("SELECT max(id) FROM orders WHERE false", "NULL"),
+        ("SELECT count(*) FROM no_such_table", "relation \"no_such_table\" does not exist (42P01)"),
+        ("SELEC 1", "syntax error"),
+        ("", "no column"),
+        ("-- nothing", "no column"),
+        ("SELECT $1", "no parameter $1"),
+        ("SELECT $1::int", "no parameter $1"),
+        ("SELECT 1/0", "division by zero"),
+    ] {
+        let result = ask_one(&server, sql, "1").await;
+        assert!(reason(&result).contains(because), "{sql}: {result}");
+    }
+    // And the next check is none the worse for it.
+    assert!(ask_one(&server, "SELECT 1", "1").await.passed);
+}
+
+#[tokio::test]
+async fn no_check_can_write() {
+    let postgres = shop();
+    postgres.sql(
+        "shop",
+        "CREATE FUNCTION sneak() RETURNS int LANGUAGE plpgsql AS $$ BEGIN \
+           PERFORM set_config('transaction_read_only', 'off', false); DELETE FROM orders; RETURN 1; END $$; \
+         CREATE FUNCTION plain() RETURNS int LANGUAGE sql AS $$ DELETE FROM orders; SELECT 1 $$; \
+         CREATE FUNCTION set_and_delete() RETURNS int LANGUAGE plpgsql AS $$ BEGIN \
+           SET TRANSACTION READ WRITE; DELETE FROM orders; RETURN 1; END $$; \
+         CREATE FUNCTION fixed() RETURNS int LANGUAGE plpgsql SET transaction_read_only = off AS $$ BEGIN \
+           DELETE FROM orders; RETURN 1; END $$; \
+         CREATE PROCEDURE commit_first(INOUT x int) LANGUAGE plpgsql AS $$ BEGIN \
+           COMMIT; DELETE FROM orders; COMMIT; END $$; \
+         CREATE SEQUENCE counter",
+    );
+    let before = postgres.sql("shop", "SELECT o FROM orders o ORDER BY id");
+    let server = postgres.master().await;
+    let attempts = [
+        "DELETE FROM orders",
+        "DELETE FROM orders RETURNING id",
+        "WITH gone AS (DELETE FROM orders RETURNING id) SELECT count(*) FROM gone",
+        "INSERT INTO orders (word) VALUES ('x') RETURNING 1",
+        "UPDATE orders SET word = 'x' RETURNING 1",
+        "TRUNCATE orders",
+        "DROP TABLE orders",
+        "SELECT * INTO copy FROM orders",
+        "CREATE TABLE copy AS SELECT * FROM orders",
+        "COPY orders TO STDOUT",
+        "COPY (DELETE FROM orders RETURNING 1) TO STDOUT",
+        "COMMIT; DELETE FROM orders",
+        "SELECT 1; COMMIT; DELETE FROM orders",
+        "COMMIT; BEGIN READ WRITE; DELETE FROM orders; COMMIT",
+        "ROLLBACK; DELETE FROM orders RETURNING 1",
+        "ROLLBACK TO SAVEPOINT outside; DELETE FROM orders",
+        "COMMIT",
+        "COMMIT AND CHAIN",
+        "ROLLBACK",
+        "END",
+        "PREPARE TRANSACTION 'x'",
+        "SET TRANSACTION READ WRITE",
+        "SET transaction_read_only = off",
+        "SET SESSION CHARACTERISTICS AS TRANSACTION READ WRITE",
+        "SET default_transaction_read_only = off",
+        "SELECT set_config('transaction_read_only', 'off', false)",
+        "RESET transaction_read_only",
+        "DISCARD ALL",
+        "DO $$ BEGIN DELETE FROM orders; END $$",
+        "DO $$ BEGIN COMMIT; DELETE FROM orders; END $$",
+        "CALL commit_first(1)",
+        "SELECT sneak()",
+        "SELECT plain()",
+        "SELECT set_and_delete()",
+        "SELECT fixed()",
+        "EXPLAIN ANALYZE DELETE FROM orders",
+        "PREPARE p AS DELETE FROM orders",
+        "EXECUTE p",
+        "DECLARE c CURSOR WITH HOLD FOR SELECT 1",
+        "SELECT nextval('counter')",
+        "SELECT 1 FROM orders FOR UPDATE",
+        "LOCK TABLE orders IN ACCESS EXCLUSIVE MODE",
+        "GRANT ALL ON orders TO PUBLIC",
+        "ALTER ROLE app PASSWORD 'x'",
+        "VACUUM orders",
+        "NOTIFY somebody",
+    ];
+    for sql in attempts {
+        let result = ask_one(&server, sql, "no such answer").await;
+        assert!(!reason(&result).is_empty(), "{sql} was run, and answered {result}");
+        assert_eq!(postgres.sql("shop", "SELECT o FROM orders o ORDER BY id"), before, "after {sql}");
+    }
+    // A read-only transaction of PostgreSQL 15 lets large objects be made: what undoes that is that it is rolled back.
+    ask_one(&server, "SELECT lo_create(4711)", "4711").await;
+    // All of them in one session, where what one left behind could help the next.
+    let checks: Vec<Check> = attempts.iter().map(|sql| check(sql, "no such answer")).collect();
+    let findings = ask(&server, &checks).await;
+    assert!(findings.checks.iter().all(|result| !result.passed));
+    assert_eq!(postgres.sql("shop", "SELECT o FROM orders o ORDER BY id"), before);
+    assert_eq!(postgres.sql("shop", "SELECT last_value, is_called FROM counter"), "1|f");
+    assert_eq!(postgres.sql("shop", "SELECT count(*) FROM pg_prepared_xacts"), "0");
+    assert_eq!(postgres.sql("shop", "SELECT count(*) FROM pg_largeobject_metadata"), "0");
+    assert_eq!(postgres.sql("shop", "SELECT count(*) FROM pg_tables WHERE tablename = 'copy'"), "0");
+}
+
+#[tokio::test]
+async fn a_check_that_takes_too_long_or_waits_for_a_lock_is_stopped_and_the_others_go_on() {
+    let postgres = shop();
+    let server = postgres.master().await;
+    let (blocker, connection) = postgres.client("postgres", "shop").connect(tokio_postgres::NoTls).await.unwrap();
+    tokio::spawn(connection);
+    blocker.batch_execute("CREATE TABLE locked ()").await.unwrap();
+    blocker.batch_execute("BEGIN; LOCK TABLE locked").await.unwrap();
+    let limits = Limits {
+        statement: Duration::from_millis(400),
+        lock: Duration::from_millis(100),
+        count: Duration::from_millis(200),
+        ..Limits::default()
+    };
+    let checks = [
+        check("SELECT pg_sleep(30)", ""),
+        check("SELECT 1 FROM (SELECT set_config('statement_timeout', '0', false), pg_sleep(3)) s", "1"),
+        check("SELECT count(*) FROM locked", "0"),
+        check("SELECT count(*) FROM orders", "2"),
+    ];
+    let started = Instant::now();
+    let findings = examine(&server, None, &checks, &limits).await.unwrap();
+    assert!(started.elapsed() < Duration::from_secs(6), "{:?}", started.elapsed());
+    assert_eq!(reason(&findings.checks[0]), "it was stopped after 0.4 s");
+    assert_eq!(reason(&findings.checks[1]), "it was stopped after 0.4 s");
+    assert!(reason(&findings.checks[2]).contains("lock timeout"), "{}", findings.checks[2]);
+    assert!(findings.checks[3].passed, "{}", findings.checks[3]);
+    let orders = findings.tables.iter().find(|count| count.table == "public.orders").unwrap();
+    assert_eq!(orders.restored, Some(2));
+}
+
+#[tokio::test]
+async fn the_original_is_asked_the_same_and_what_it_lacks_is_a_finding() {
+    let (restored, original) = (shop(), shop());
+    original.sql("shop", "DELETE FROM orders");
+    restored.sql(
+        "shop",
+        "CREATE TABLE dropped (id int); ALTER TABLE dropped OWNER TO postgres; INSERT INTO dropped VALUES (1)",
+    );
+    restored.sql("postgres", "CREATE DATABASE vanished OWNER postgres");
+    restored.sql("vanished", "CREATE TABLE t AS SELECT generate_series(1, 3) AS n; ALTER TABLE t OWNER TO postgres");
+    let mut in_vanished = check("SELECT count(*) FROM t", "3");
+    in_vanished.database = "vanished".into();
+    let mut nowhere = check("SELECT 1", "1");
+    nowhere.database = "never_was".into();
+    let checks =
+        [check("SELECT count(*) FROM orders", "2"), check("SELECT count(*) FROM dropped", "1"), in_vanished, nowhere];
+    let (here, there) = (restored.master().await, original.master().await);
+    let findings = examine(&here, Some(&there), &checks, &Limits::default()).await.unwrap();
+
+    let [orders, dropped, vanished, nowhere] = findings.checks.as_slice() else { panic!("{findings:?}") };
+    assert!(orders.passed && orders.original.as_deref() == Some("0"), "{orders}");
+    assert!(dropped.passed && dropped.original_note.as_deref().unwrap().contains("does not exist"), "{dropped}");
+    assert!(vanished.passed, "{vanished}");
+    assert_eq!(vanished.original_note.as_deref(), Some("the database vanished is missing"));
+    assert_eq!(reason(nowhere), "the database never_was is missing");
+
+    let counts: Vec<_> = findings.tables.iter().map(|t| (t.table.as_str(), t.restored, t.original)).collect();
+    assert_eq!(
+        counts,
+        [("public.orders", Some(2), Some(0)), ("public.dropped", Some(1), None), ("public.t", Some(3), None)]
+    );
+    assert!(findings.tables[1].note.as_deref().unwrap().contains("original: relation"), "{:?}", findings.tables[1]);
+    assert!(findings.tables[2].note.as_deref().unwrap().contains("original: the database vanished is missing"));
+    assert!(findings.notes.is_empty(), "{findings:?}");
+}
+
+#[tokio::test]
+async fn an_original_that_dies_is_noted_and_stops_nothing_but_the_rewound_data_has_to_answer() {
+    let (restored, mut original) = (shop(), shop());
+    let (here, there) = (restored.master().await, original.master().await);
+    original.crash();
+    let checks = [check("SELECT count(*) FROM orders", "2")];
+    let findings = examine(&here, Some(&there), &checks, &Limits::default()).await.unwrap();
+    assert!(findings.checks[0].passed);
+    assert_eq!(findings.tables[0].restored, Some(2));
+    assert_eq!(findings.notes.len(), 1, "{findings:?}");
+
+    let error = examine(&there, Some(&here), &checks, &Limits::default()).await.unwrap_err();
+    assert_eq!(error.name, rewind_core::ErrorName::Unavailable);
+}
+
+#[tokio::test]
+async fn an_original_whose_session_is_ended_in_the_middle_is_asked_no_more() {
+    let (restored, original) = (shop(), shop());
+    let (here, there) = (restored.master().await, original.master().await);
+    let end_it =
+        "SELECT CASE WHEN (SELECT count(*) FROM orders) = 0 THEN pg_terminate_backend(pg_backend_pid()) END IS NULL";
+    original.sql("shop", "DELETE FROM orders");
+    let checks = [check(end_it, "t"), check("SELECT count(*) FROM orders", "2")];
+    let findings = examine(&here, Some(&there), &checks, &Limits::default()).await.unwrap();
+    assert!(findings.checks.iter().all(|result| result.passed), "{findings:?}");
+    assert_eq!(findings.checks[1].original_note.as_deref(), Some("it stopped answering"));
+    assert_eq!(findings.notes.len(), 1, "{findings:?}");
+}
+
+#[tokio::test]
+async fn the_tables_counted_are_those_the_database_says_it_reads() {
+    let postgres = shop();
+    postgres.sql(
+        "shop",
+        "CREATE SCHEMA \"Sales; DROP\"; GRANT ALL ON SCHEMA \"Sales; DROP\" TO postgres; \
+         CREATE TABLE \"Sales; DROP\".\"Li\"\"nes\" AS SELECT generate_series(1, 5) AS n; \
+         ALTER TABLE \"Sales; DROP\".\"Li\"\"nes\" OWNER TO postgres; \
+         CREATE VIEW seen AS SELECT * FROM orders; ALTER VIEW seen OWNER TO postgres; \
+         CREATE TABLE events (day date) PARTITION BY RANGE (day); ALTER TABLE events OWNER TO postgres; \
+         CREATE TABLE events_1 PARTITION OF events FOR VALUES FROM ('2026-01-01') TO ('2026-02-01'); \
+         CREATE TABLE events_2 PARTITION OF events FOR VALUES FROM ('2026-02-01') TO ('2026-03-01'); \
+         INSERT INTO events VALUES ('2026-01-05'), ('2026-02-05'), ('2026-02-06'); \
+         CREATE TABLE secret (owner text); ALTER TABLE secret ENABLE ROW LEVEL SECURITY; \
+         CREATE POLICY own ON secret USING (owner = current_user); \
+         INSERT INTO secret VALUES ('somebody'); GRANT SELECT ON secret TO postgres",
+    );
+    let server = postgres.master().await;
+    let checks = [
+        check("SELECT count(*) FROM seen JOIN \"Sales; DROP\".\"Li\"\"nes\" l ON l.n = seen.id", "2"),
+        check("SELECT count(*) FROM events WHERE day > '2026-01-01'", "3"),
+        check("SELECT count(*) FROM pg_tables WHERE tablename = 'orders'", "1"),
+        check("SELECT count(*) FROM secret", "0"),
+        check("SELECT 1; DELETE FROM orders", "1"),
+    ];
+    let findings = ask(&server, &checks).await;
+    let counts: Vec<_> = findings.tables.iter().map(|t| (t.table.as_str(), t.restored)).collect();
+    assert_eq!(
+        counts,
+        [
+            ("Sales; DROP.Li\"nes", Some(5)),
+            ("public.orders", Some(2)),
+            ("public.events", Some(3)),
+            ("public.secret", None)
+        ],
+        "{findings:?}"
+    );
+    // Rows that a policy hides would make a count that looks like a loss.
+    assert!(findings.tables[3].note.as_deref().unwrap().contains("row-level security"), "{:?}", findings.tables[3]);
+}
