@@ -4,6 +4,8 @@
 
 mod classify;
 mod environment;
+#[cfg(feature = "fakes")]
+pub mod fixtures;
 #[cfg(feature = "rds")]
 pub mod rds;
 #[cfg(feature = "records")]

@@ -1,1 +1,87 @@
-//! Tests of the step.
+//! Whatever call is lost, running the step again ends where an undisturbed run does.
+
+use super::*;
+use rewind_aws::fixtures::{plan, rds_with_restored, recovery};
+use rewind_aws::rds::fake::{FakeRds, Lose};
+
+fn step(clusters: &FakeRds) -> AddInstances<FakeRds> {
+    AddInstances { clusters: clusters.clone() }
+}
+
+fn input() -> Input {
+    Input { recovery: recovery(), plan: plan() }
+}
+
+#[tokio::test]
+async fn the_writer_is_made_first_and_readers_keep_class_and_tier() {
+    let rds = rds_with_restored();
+    let output = step(&rds).run(input()).await.unwrap();
+    assert_eq!(output.instances, ["orders-r-1", "orders-r-2"]);
+    assert_eq!(rds.changes()[..2], ["create_instance orders-r-1", "create_instance orders-r-2"]);
+    let made = rds.instances("orders-r").await.unwrap();
+    assert_eq!((made[0].class.as_str(), made[0].promotion_tier), ("db.r6g.xlarge", 1));
+    assert_eq!((made[1].class.as_str(), made[1].promotion_tier), ("db.r6g.large", 5));
+}
+
+#[tokio::test]
+async fn what_a_restore_cannot_carry_is_set_afterwards() {
+    let rds = rds_with_restored();
+    step(&rds).run(input()).await.unwrap();
+    let (source, restored) = (rds.look("orders").unwrap(), rds.look("orders-r").unwrap());
+    assert_eq!(restored.roles, source.roles);
+    assert!(restored.data_api);
+    assert_eq!(restored.maintenance_window, source.maintenance_window);
+}
+
+#[tokio::test]
+async fn what_is_not_carried_over_is_told() {
+    let rds = rds_with_restored();
+    let told: Vec<String> = step(&rds).run(input()).await.unwrap().differences.into_iter().map(|d| d.what).collect();
+    for what in ["managed master password", "custom endpoints", "autoscaling, alarms, proxies, event subscriptions"] {
+        assert!(told.iter().any(|told| told == what), "{what} is not among {told:?}");
+    }
+    assert!(!told.iter().any(|told| told == "parameter group"), "{told:?}");
+}
+
+#[tokio::test]
+async fn each_lost_call_is_made_good_by_running_the_step_again() {
+    let undisturbed = rds_with_restored();
+    step(&undisturbed).run(input()).await.unwrap();
+    let changes = undisturbed.changes().len();
+    assert_eq!(changes, 5);
+    for nth in 0..changes {
+        for how in [Lose::Call, Lose::Answer] {
+            let rds = rds_with_restored();
+            rds.lose(nth, how);
+            let _ = step(&rds).run(input()).await;
+            step(&rds).run(input()).await.unwrap();
+            assert_eq!(rds.everything(), undisturbed.everything(), "change {nth}, {how:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn undo_deletes_what_any_part_of_the_step_made_the_writer_last() {
+    let before = rds_with_restored().instances("orders-r").await.unwrap();
+    for nth in 0..5 {
+        let rds = rds_with_restored();
+        rds.lose(nth, Lose::Answer);
+        let _ = step(&rds).run(input()).await;
+        step(&rds).undo(input()).await.unwrap();
+        assert_eq!(rds.instances("orders-r").await.unwrap(), before);
+        let deleted: Vec<String> = rds.changes().into_iter().filter(|change| change.starts_with("delete")).collect();
+        assert_eq!(deleted.last().unwrap(), "delete_instance orders-r-1");
+        assert_eq!(step(&rds).undo(input()).await.unwrap(), Undone::nothing());
+    }
+    assert_eq!(rds_with_restored().instances("orders").await.unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn an_instance_of_that_name_in_another_cluster_is_left_alone() {
+    let mut others = rewind_aws::fixtures::instances();
+    others.push(("billing".to_owned(), Instance { name: "orders-r-1".to_owned(), ..Instance::default() }));
+    let rds = FakeRds::with(rds_with_restored().everything().0, others);
+    assert_eq!(step(&rds).run(input()).await.unwrap_err().name, ErrorName::RewindFailed);
+    step(&rds).undo(input()).await.unwrap();
+    assert_eq!(rds.instances("billing").await.unwrap().len(), 1);
+}

@@ -1,1 +1,90 @@
-//! Tests of the step.
+//! People are asked once for the same content, and always with the token that is valid.
+
+use super::*;
+use rewind_aws::Answer;
+use rewind_aws::fixtures::{plan, recovery, restored, time};
+use rewind_core::{Check, CheckResult, Expectation, Login, Tls};
+use std::sync::Mutex;
+
+#[derive(Default)]
+struct Table(Mutex<Option<PendingApproval>>);
+
+impl Approvals for &Table {
+    async fn keep(&self, _: &str, approval: &PendingApproval) -> Answer<Option<String>> {
+        Ok(self.0.lock().unwrap().replace(approval.clone()).map(|before| before.hash))
+    }
+}
+
+#[derive(Default)]
+struct People(Mutex<Vec<(String, String)>>);
+
+impl Tell for &People {
+    async fn tell(&self, subject: &str, message: &str) -> Answer<()> {
+        self.0.lock().unwrap().push((subject.to_owned(), message.to_owned()));
+        Ok(())
+    }
+}
+
+fn input(token: &str) -> Input {
+    let login = Login { user: "postgres".to_owned(), secret_version: "AWSCURRENT".to_owned(), tls: Tls::Verified };
+    let check = Check {
+        name: "rows are back".to_owned(),
+        database: "shop".to_owned(),
+        sql: "SELECT count(*) FROM orders".to_owned(),
+        expectation: Expectation::Expect("2".to_owned()),
+    };
+    let answer = |value: &str| rewind_core::Answer { value: Ok(value.to_owned()), seconds: 0.1 };
+    let result = CheckResult::judge(&check, answer("2"), Some(answer("0")));
+    Input {
+        recovery: recovery(),
+        plan: plan(),
+        restored: restored(),
+        report: Report::new(login, vec![result], Vec::new(), Vec::new()),
+        differences: Vec::new(),
+        task_token: token.to_owned(),
+        requested_at: time("2026-11-23T10:40:00Z"),
+    }
+}
+
+#[tokio::test]
+async fn a_fresh_token_is_kept_and_nobody_is_told_twice() {
+    let (table, people) = (Table::default(), People::default());
+    let step = RequestApproval { approvals: &table, people: &people };
+    assert!(step.run(input("first")).await.unwrap().told);
+    assert!(!step.run(input("second")).await.unwrap().told);
+    let kept = table.0.lock().unwrap().clone().unwrap();
+    assert_eq!((kept.task_token.as_str(), kept.expires_at), ("second", time("2026-11-23T11:40:00Z")));
+    assert_eq!(people.0.lock().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn people_are_told_again_when_what_they_decide_on_is_no_longer_the_same() {
+    let (table, people) = (Table::default(), People::default());
+    let step = RequestApproval { approvals: &table, people: &people };
+    let first = step.run(input("a")).await.unwrap();
+    let mut changed = input("b");
+    changed.report.notes.push("something new".to_owned());
+    let second = step.run(changed).await.unwrap();
+    assert_ne!(first.hash, second.hash);
+    assert_eq!(people.0.lock().unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn the_message_holds_what_one_needs_to_decide_and_never_the_token() {
+    let (table, people) = (Table::default(), People::default());
+    let step = RequestApproval { approvals: &table, people: &people };
+    let hash = step.run(input("secret-token")).await.unwrap().hash;
+    let told = people.0.lock().unwrap().clone();
+    let (subject, text) = &told[0];
+    assert!(subject.contains("operation-001") && subject.contains("orders"));
+    for part in [
+        hash.as_str(),
+        "ok   rows are back: expected 2, found 2, on the original 0",
+        "db.example.com moves from orders.cluster-x",
+        "what was written to orders after 2026-11-23T10:30:00Z is not on the new cluster",
+        "Decide until 2026-11-23T11:40:00Z",
+    ] {
+        assert!(text.contains(part), "{part} is not in\n{text}");
+    }
+    assert!(!text.contains("secret-token"));
+}

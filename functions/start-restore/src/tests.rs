@@ -1,1 +1,74 @@
-//! Tests of the step.
+//! The restore is started once, whatever is lost on the way, and taken back only if it is this recovery's.
+
+use super::*;
+use rewind_aws::fixtures::{TARGET, plan, rds, rds_with_restored, recovery, time};
+use rewind_aws::rds::fake::{FakeRds, Lose};
+
+fn step(clusters: &FakeRds) -> StartRestore<FakeRds> {
+    StartRestore { clusters: clusters.clone() }
+}
+
+fn input() -> Input {
+    Input { recovery: recovery(), plan: plan() }
+}
+
+#[tokio::test]
+async fn the_new_cluster_bears_the_source_s_tags_and_the_recovery_s() {
+    let rds = rds();
+    let restored = step(&rds).run(input()).await.unwrap();
+    assert_eq!(restored.rewound_to, time(TARGET));
+    let made = rds.look("orders-r").unwrap();
+    assert_eq!(made.tag("team"), Some("orders"));
+    assert_eq!(made.tag(RECOVERY_TAG), Some("operation-001"));
+    assert_eq!(made.tag("aws:cloudformation:stack-name"), None);
+}
+
+#[tokio::test]
+async fn a_second_run_and_a_lost_answer_start_no_second_restore() {
+    for lost in [None, Some(Lose::Answer), Some(Lose::Call)] {
+        let rds = rds();
+        if let Some(how) = lost {
+            rds.lose(0, how);
+        }
+        let first = step(&rds).run(input()).await;
+        // Only where nothing was made is the error passed on: the state machine runs the step again.
+        assert_eq!(first.is_err(), lost == Some(Lose::Call));
+        let second = step(&rds).run(input()).await.unwrap();
+        assert_eq!(second.cluster, "orders-r");
+        let sent = rds.changes().len();
+        assert_eq!(sent, if lost == Some(Lose::Call) { 2 } else { 1 });
+    }
+}
+
+#[tokio::test]
+async fn a_moment_that_aws_cannot_restore_to_yet_is_waited_for() {
+    let rds = rds();
+    rds.edit("orders", |source| source.latest_restorable = Some(time("2026-11-23T10:29:59Z")));
+    assert_eq!(step(&rds).run(input()).await.unwrap_err().name, ErrorName::ClusterNotReady);
+    assert!(rds.changes().is_empty());
+}
+
+#[tokio::test]
+async fn a_cluster_of_that_name_made_by_others_is_neither_used_nor_deleted() {
+    let rds = rds_with_restored();
+    rds.edit("orders-r", |cluster| cluster.tags = vec![(RECOVERY_TAG.to_owned(), "another".to_owned())]);
+    assert_eq!(step(&rds).run(input()).await.unwrap_err().name, ErrorName::InvalidRequest);
+    assert_eq!(step(&rds).undo(input()).await.unwrap(), Undone::nothing());
+    assert!(rds.changes().is_empty());
+}
+
+#[tokio::test]
+async fn undo_leaves_the_source_alone_as_it_was_wherever_it_is_interrupted() {
+    for interrupted_at in 0..2 {
+        for how in [Lose::Call, Lose::Answer] {
+            let rds = rds();
+            let before = rds.everything();
+            step(&rds).run(input()).await.unwrap();
+            rds.lose(interrupted_at, how);
+            assert!(step(&rds).undo(input()).await.is_err());
+            step(&rds).undo(input()).await.unwrap();
+            assert_eq!(rds.everything(), before, "interrupted at change {interrupted_at}, {how:?}");
+            assert_eq!(step(&rds).undo(input()).await.unwrap(), Undone::nothing());
+        }
+    }
+}

@@ -1,1 +1,154 @@
-//! Tests of the step.
+//! A zone in memory that refuses a batch as Route 53 does, under every loss and every meddling.
+
+use super::*;
+use rewind_aws::Answer;
+use rewind_aws::fixtures::{ManualClock, STARTED, plan, recovery, restored};
+use rewind_aws::route53::RecordSet;
+use std::sync::Mutex;
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Lose {
+    Nothing,
+    Call,
+    Answer,
+}
+
+struct Zone {
+    sets: Mutex<Vec<RecordSet>>,
+    batches: Mutex<u32>,
+    lose: Lose,
+    /// Somebody changes this record between the step's look and its batch.
+    meddled: Option<&'static str>,
+}
+
+impl Zone {
+    fn new(lose: Lose) -> Self {
+        let set = |record: &rewind_core::PlannedRecord| RecordSet {
+            name: record.name.clone(),
+            kind: "CNAME".to_owned(),
+            ttl: Some(record.ttl),
+            values: vec![record.from.clone()],
+            routed: false,
+        };
+        let sets = plan().dns.iter().map(set).collect();
+        Self { sets: Mutex::new(sets), batches: Mutex::new(0), lose, meddled: None }
+    }
+
+    fn values(&self) -> Vec<String> {
+        self.sets.lock().unwrap().iter().map(|set| set.values.join(",")).collect()
+    }
+
+    fn set(&self, name: &str, value: &str) {
+        let mut sets = self.sets.lock().unwrap();
+        sets.iter_mut().find(|set| set.name == name).unwrap().values = vec![value.to_owned()];
+    }
+}
+
+impl Zones for &Zone {
+    async fn record_sets(&self, _: &str, name: &str) -> Answer<Vec<RecordSet>> {
+        Ok(self.sets.lock().unwrap().iter().filter(|set| set.name == name).cloned().collect())
+    }
+}
+
+impl MoveRecords for &Zone {
+    async fn move_records(&self, _: &str, moves: &[Move], _: &str) -> Answer<Moved> {
+        *self.batches.lock().unwrap() += 1;
+        if let Some(name) = self.meddled {
+            self.set(name, "elsewhere.example.com");
+        }
+        let lost = || StepError::new(ErrorName::OutcomeUnknown, "no answer came");
+        if self.lose == Lose::Call {
+            return Err(lost());
+        }
+        let mut sets = self.sets.lock().unwrap();
+        let fits = |m: &Move, sets: &[RecordSet]| {
+            sets.iter().any(|set| set.name == m.name && set.values == [m.from.clone()] && set.ttl == Some(m.ttl))
+        };
+        if !moves.iter().all(|m| fits(m, &sets)) {
+            return Ok(Moved::Mismatch("values provided do not match the current values".to_owned()));
+        }
+        for m in moves {
+            sets.iter_mut().find(|set| set.name == m.name).unwrap().values = vec![m.to.clone()];
+        }
+        if self.lose == Lose::Answer { Err(lost()) } else { Ok(Moved::Accepted("C1".to_owned())) }
+    }
+}
+
+fn step(zone: &Zone) -> SwapDns<&Zone, ManualClock> {
+    SwapDns { zones: zone, clock: ManualClock::at(STARTED) }
+}
+
+fn input() -> Input {
+    Input { recovery: recovery(), plan: plan(), restored: restored() }
+}
+
+fn at_new() -> Vec<String> {
+    vec![restored().writer_endpoint, restored().reader_endpoint]
+}
+
+fn at_old() -> Vec<String> {
+    plan().dns.into_iter().map(|record| record.from).collect()
+}
+
+#[tokio::test]
+async fn all_records_move_in_one_batch_and_a_second_run_moves_nothing() {
+    let zone = Zone::new(Lose::Nothing);
+    let swap = step(&zone).run(input()).await.unwrap();
+    assert_eq!(swap.change_id.as_deref(), Some("C1"));
+    assert_eq!(zone.values(), at_new());
+    let again = step(&zone).run(input()).await.unwrap();
+    assert_eq!((again.change_id, again.records), (None, swap.records));
+    assert_eq!(*zone.batches.lock().unwrap(), 1);
+}
+
+#[tokio::test]
+async fn a_lost_answer_is_settled_by_reading_the_zone() {
+    let zone = Zone::new(Lose::Answer);
+    assert!(step(&zone).run(input()).await.is_ok());
+    assert_eq!(zone.values(), at_new());
+    let zone = Zone::new(Lose::Call);
+    assert_eq!(step(&zone).run(input()).await.unwrap_err().name, ErrorName::OutcomeUnknown);
+    assert_eq!(zone.values(), at_old());
+}
+
+#[tokio::test]
+async fn a_record_that_changed_stops_the_recovery_with_nothing_moved() {
+    let early = Zone::new(Lose::Nothing);
+    early.set("db-ro.example.com", "elsewhere.example.com");
+    let late = Zone { meddled: Some("db-ro.example.com"), ..Zone::new(Lose::Nothing) };
+    for zone in [early, late] {
+        let error = step(&zone).run(input()).await.unwrap_err();
+        assert_eq!(error.name, ErrorName::RecordChanged);
+        assert!(error.to_string().contains("db-ro.example.com is CNAME elsewhere.example.com"), "{error}");
+        assert_eq!(zone.values()[0], at_old()[0]);
+    }
+}
+
+#[tokio::test]
+async fn another_ttl_counts_as_a_change() {
+    let zone = Zone::new(Lose::Nothing);
+    zone.sets.lock().unwrap()[0].ttl = Some(300);
+    assert_eq!(step(&zone).run(input()).await.unwrap_err().name, ErrorName::RecordChanged);
+}
+
+#[tokio::test]
+async fn undo_moves_back_what_was_moved_and_nothing_else() {
+    let zone = Zone::new(Lose::Nothing);
+    assert_eq!(step(&zone).undo(input()).await.unwrap(), Undone::nothing());
+    step(&zone).run(input()).await.unwrap();
+    assert!(step(&zone).undo(input()).await.unwrap().changed);
+    assert_eq!(zone.values(), at_old());
+    zone.set("db.example.com", "elsewhere.example.com");
+    assert_eq!(step(&zone).undo(input()).await.unwrap_err().name, ErrorName::RecordChanged);
+}
+
+#[tokio::test]
+async fn without_records_there_is_nothing_to_move() {
+    let zone = Zone::new(Lose::Nothing);
+    let mut input = input();
+    input.plan.dns.clear();
+    let swap = step(&zone).run(input.clone()).await.unwrap();
+    assert_eq!((swap.change_id, swap.hosted_zone_id, swap.records.len()), (None, None, 0));
+    assert_eq!(step(&zone).undo(input).await.unwrap(), Undone::nothing());
+    assert_eq!(*zone.batches.lock().unwrap(), 0);
+}

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::Answer;
 use rewind_core::{ErrorName, StepError};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// When the chosen change goes wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,14 +26,14 @@ struct State {
     lose: Option<(usize, Lose)>,
 }
 
-/// The RDS in memory.
-#[derive(Debug, Default)]
-pub struct FakeRds(Mutex<State>);
+/// The RDS in memory. Clones share it.
+#[derive(Debug, Clone, Default)]
+pub struct FakeRds(Arc<Mutex<State>>);
 
 impl FakeRds {
     /// An RDS with these clusters and their instances.
     pub fn with(clusters: Vec<Cluster>, instances: Vec<(String, Instance)>) -> Self {
-        Self(Mutex::new(State { clusters, instances, ..State::default() }))
+        Self(Arc::new(Mutex::new(State { clusters, instances, ..State::default() })))
     }
 
     /// Makes the `nth` change from now (0 is the next) go wrong.
@@ -45,6 +45,12 @@ impl FakeRds {
     /// The changes so far, such as `delete_instance orders-r-1`.
     pub fn changes(&self) -> Vec<String> {
         self.state().changes.clone()
+    }
+
+    /// All that is there, to compare two ends with.
+    pub fn everything(&self) -> (Vec<Cluster>, Vec<(String, Instance)>) {
+        let state = self.state();
+        (state.clusters.clone(), state.instances.clone())
     }
 
     /// The cluster `name` as it is now.

@@ -1,0 +1,192 @@
+//! The recovery that tests of steps are about: a cluster `orders` with a writer and a reader, rewound to `orders-r`.
+
+use crate::rds::fake::FakeRds;
+use crate::rds::{Cluster, Instance, Member, Role};
+use jiff::Timestamp;
+use rewind_core::names::{RECOVERY_TAG, TARGET_TAG};
+use rewind_core::{
+    Approval, Clock, Endpoint, Plan, PlannedInstance, PlannedRecord, Recovery, Restored, Strategy, Window,
+};
+use std::sync::Mutex;
+use std::time::Duration;
+
+/// A clock that moves by what is slept, and by nothing else.
+#[derive(Debug)]
+pub struct ManualClock(Mutex<Timestamp>);
+
+impl ManualClock {
+    /// A clock that stands at `now`.
+    pub fn at(now: &str) -> Self {
+        Self(Mutex::new(time(now)))
+    }
+}
+
+impl Clock for ManualClock {
+    fn now(&self) -> Timestamp {
+        self.0.lock().map_or(Timestamp::UNIX_EPOCH, |now| *now)
+    }
+
+    async fn sleep(&self, duration: Duration) {
+        if let Ok(mut now) = self.0.lock() {
+            *now = now.checked_add(duration).unwrap_or(*now);
+        }
+    }
+}
+
+/// When the recovery was started.
+pub const STARTED: &str = "2026-11-23T10:35:00Z";
+/// What it goes back to.
+pub const TARGET: &str = "2026-11-23T10:30:00Z";
+
+/// Reads a time that a test wrote.
+pub fn time(text: &str) -> Timestamp {
+    text.parse().unwrap_or(Timestamp::UNIX_EPOCH)
+}
+
+/// The recovery.
+pub fn recovery() -> Recovery {
+    Recovery {
+        id: "operation-001".to_owned(),
+        execution_arn: "arn:aws:states:us-east-1:000000000000:execution:aurora-rewind:operation-001".to_owned(),
+        started_at: time(STARTED),
+    }
+}
+
+/// The source, with everything on that a restore does not inherit.
+pub fn source() -> Cluster {
+    let member = |instance: &str, writer| Member { instance: instance.to_owned(), writer };
+    let text = |text: &str| Some(text.to_owned());
+    Cluster {
+        name: "orders".to_owned(),
+        arn: "arn:aws:rds:us-east-1:000000000000:cluster:orders".to_owned(),
+        status: "available".to_owned(),
+        engine: "aurora-postgresql".to_owned(),
+        engine_version: "15.4".to_owned(),
+        engine_mode: text("provisioned"),
+        endpoint: text("orders.cluster-x.us-east-1.rds.amazonaws.com"),
+        reader_endpoint: text("orders.cluster-ro-x.us-east-1.rds.amazonaws.com"),
+        port: Some(5432),
+        master_username: text("postgres"),
+        earliest_restorable: Some(time("2026-11-16T02:00:00Z")),
+        latest_restorable: Some(time("2026-11-23T10:34:00Z")),
+        members: vec![member("orders-2", false), member("orders-1", true)],
+        parameter_group: text("orders-cluster-pg"),
+        subnet_group: text("orders-subnets"),
+        security_groups: vec!["sg-app".to_owned()],
+        deletion_protection: true,
+        iam_authentication: true,
+        maintenance_window: text("sun:03:00-sun:03:30"),
+        backup_retention: Some(7),
+        data_api: true,
+        roles: vec![Role { arn: "arn:aws:iam::000000000000:role/s3".to_owned(), feature: text("s3Import") }],
+        master_secret: text("arn:aws:secretsmanager:us-east-1:000000000000:secret:rds!cluster-orders"),
+        tags: vec![
+            ("team".to_owned(), "orders".to_owned()),
+            ("aws:cloudformation:stack-name".to_owned(), "s".to_owned()),
+        ],
+        custom_endpoints: vec!["orders-analytics.cluster-custom-x.us-east-1.rds.amazonaws.com".to_owned()],
+        ..Cluster::default()
+    }
+}
+
+/// The source's instances: the writer is the second one.
+pub fn instances() -> Vec<(String, Instance)> {
+    let instance = |name: &str, class: &str, tier| Instance {
+        name: name.to_owned(),
+        status: "available".to_owned(),
+        class: class.to_owned(),
+        endpoint: Some(format!("{name}.x.us-east-1.rds.amazonaws.com")),
+        promotion_tier: tier,
+        ..Instance::default()
+    };
+    vec![
+        ("orders".to_owned(), instance("orders-2", "db.r6g.large", 5)),
+        ("orders".to_owned(), instance("orders-1", "db.r6g.xlarge", 1)),
+    ]
+}
+
+/// An RDS with the source alone.
+pub fn rds() -> FakeRds {
+    FakeRds::with(vec![source()], instances())
+}
+
+/// An RDS with the source, and the new cluster as a restore of this recovery leaves it.
+pub fn rds_with_restored() -> FakeRds {
+    let source = source();
+    let restored = Cluster {
+        name: "orders-r".to_owned(),
+        arn: "arn:aws:rds:us-east-1:000000000000:cluster:orders-r".to_owned(),
+        members: Vec::new(),
+        roles: Vec::new(),
+        data_api: false,
+        master_secret: None,
+        maintenance_window: Some("mon:05:00-mon:05:30".to_owned()),
+        custom_endpoints: Vec::new(),
+        endpoint: Some(restored().writer_endpoint),
+        reader_endpoint: Some(restored().reader_endpoint),
+        tags: vec![(RECOVERY_TAG.to_owned(), recovery().id), (TARGET_TAG.to_owned(), TARGET.to_owned())],
+        ..source.clone()
+    };
+    FakeRds::with(vec![source, restored], instances())
+}
+
+/// The plan.
+pub fn plan() -> Plan {
+    let instance = |n: u8, class: &str, tier, writer| PlannedInstance {
+        source: format!("orders-{n}"),
+        name: format!("orders-r-{n}"),
+        class: class.to_owned(),
+        promotion_tier: tier,
+        writer,
+    };
+    Plan {
+        recovery_id: recovery().id,
+        cluster: "orders".to_owned(),
+        cluster_arn: source().arn,
+        engine: "aurora-postgresql".to_owned(),
+        engine_version: "15.4".to_owned(),
+        strategy: Strategy::Restore,
+        reasons: Vec::new(),
+        target: time(TARGET),
+        use_latest: false,
+        window: Window { earliest: time("2026-11-16T02:00:00Z"), latest: time("2026-11-23T10:34:00Z") },
+        new_cluster: "orders-r".to_owned(),
+        instances: vec![instance(1, "db.r6g.xlarge", 1, true), instance(2, "db.r6g.large", 5, false)],
+        dns: vec![record("db", Endpoint::Writer), record("db-ro", Endpoint::Reader)],
+        checks: Vec::new(),
+        secret_arn: "arn:aws:secretsmanager:us-east-1:000000000000:secret:rds!cluster-orders".to_owned(),
+        approval: Approval::Required,
+        approval_timeout_seconds: 3_600,
+        keep_source_seconds: 7 * 86_400,
+        dry_run: false,
+        will_do: Vec::new(),
+        warnings: Vec::new(),
+    }
+}
+
+fn record(name: &str, endpoint: Endpoint) -> PlannedRecord {
+    let source = source();
+    let from = match endpoint {
+        Endpoint::Writer => source.endpoint,
+        Endpoint::Reader => source.reader_endpoint,
+    };
+    PlannedRecord {
+        hosted_zone_id: "Z1".to_owned(),
+        name: format!("{name}.example.com"),
+        ttl: 5,
+        from: from.unwrap_or_default(),
+        endpoint,
+    }
+}
+
+/// The new cluster, as start-restore answers it.
+pub fn restored() -> Restored {
+    Restored {
+        cluster: "orders-r".to_owned(),
+        cluster_arn: "arn:aws:rds:us-east-1:000000000000:cluster:orders-r".to_owned(),
+        writer_endpoint: "orders-r.cluster-x.us-east-1.rds.amazonaws.com".to_owned(),
+        reader_endpoint: "orders-r.cluster-ro-x.us-east-1.rds.amazonaws.com".to_owned(),
+        rewound_to: time(TARGET),
+        differences: Vec::new(),
+    }
+}
