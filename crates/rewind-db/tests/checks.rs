@@ -1,5 +1,13 @@
 //! Checks and counts, against a real PostgreSQL: what they answer, and that they cannot write.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test stops where something is not as it should be"
+)]
+
 mod support;
 
 use rewind_core::{Check, CheckResult, Expectation};

@@ -1,5 +1,13 @@
 //! The fence, against a real PostgreSQL whose master user has what RDS gives and no more.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test stops where something is not as it should be"
+)]
+
 mod support;
 
 use rewind_core::ErrorName;
