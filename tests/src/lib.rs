@@ -1,1 +1,45 @@
-//! Shared by the tests beside it.
+//! Tests that no crate can hold alone: the state machine, the template, the functions, the error names and the pages
+//! about them agree with each other, in both directions. They read files and never run anything.
+//!
+//! The machine's paths are run by `paths/run.py` beside this crate.
+
+#[cfg(test)]
+mod contract;
+#[cfg(test)]
+mod functions;
+#[cfg(test)]
+mod iam;
+#[cfg(test)]
+mod machine;
+#[cfg(test)]
+mod picture;
+#[cfg(test)]
+mod template;
+
+#[cfg(test)]
+mod files {
+    //! Reads the project's files by their path from its root.
+
+    use std::path::{Path, PathBuf};
+
+    pub(crate) fn root() -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+    }
+
+    pub(crate) fn read(path: impl AsRef<Path>) -> String {
+        let path = root().join(path);
+        std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+    }
+
+    /// The names in a folder, sorted.
+    pub(crate) fn names_in(folder: &str) -> Vec<String> {
+        let path = root().join(folder);
+        let entries = std::fs::read_dir(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+        let mut names: Vec<String> = entries
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .filter(|n| !n.starts_with('.'))
+            .collect();
+        names.sort_unstable();
+        names
+    }
+}

@@ -1,0 +1,450 @@
+//! The state machine against the functions, the template, the error names and the documentation.
+
+use crate::files;
+use crate::functions::Function;
+use crate::machine::{Machine, Way};
+use crate::template::{Template, texts};
+use regex::Regex;
+use rewind_core::ErrorName;
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Error names of Step Functions, Lambda and DynamoDB that a state may match.
+const PLATFORM: [&str; 20] = [
+    "States.ALL",
+    "States.Timeout",
+    "States.QueryEvaluationError",
+    "States.DataLimitExceeded",
+    "Lambda.ServiceException",
+    "Lambda.AWSLambdaException",
+    "Lambda.SdkClientException",
+    "Lambda.TooManyRequestsException",
+    "Lambda.ClientExecutionTimeoutException",
+    "Lambda.Unknown",
+    "Sandbox.Timedout",
+    "Runtime.ExitError",
+    "DynamoDB.ConditionalCheckFailedException",
+    "DynamoDB.ProvisionedThroughputExceededException",
+    "DynamoDB.RequestLimitExceeded",
+    "DynamoDB.ThrottlingException",
+    "DynamoDB.InternalServerError",
+    "DynamoDB.AmazonDynamoDBException",
+    "DynamoDB.SdkClientException",
+    "DynamoDB.TransactionConflictException",
+];
+
+/// States that call a function under another name than its own, and why.
+const OTHER_NAMES: [(&str, &str); 3] = [
+    ("AwaitInstances", "AwaitRewind"), // waits for something else
+    ("AwaitDeletion", "AwaitRewind"),
+    ("FenceRestored", "FenceSource"), // the same fence around the other writer
+];
+
+const INVOKE: &str = "arn:aws:states:::lambda:invoke";
+const INVOKE_AND_WAIT: &str = "arn:aws:states:::lambda:invoke.waitForTaskToken";
+const NATIVE: [&str; 4] = [
+    "arn:aws:states:::dynamodb:putItem",
+    "arn:aws:states:::dynamodb:getItem",
+    "arn:aws:states:::dynamodb:updateItem",
+    "arn:aws:states:::dynamodb:deleteItem",
+];
+
+fn set<T: Into<String>>(items: impl IntoIterator<Item = T>) -> BTreeSet<String> {
+    items.into_iter().map(Into::into).collect()
+}
+
+// ---------------------------------------------------------------------------------------------- one stem everywhere
+
+#[test]
+fn every_function_has_a_state_a_resource_and_a_substitution_and_the_other_way_round() {
+    let machine = Machine::read();
+    let template = Template::read();
+    let functions = set(Function::all().into_iter().map(|function| function.name));
+    let invoked = set(machine.invocations().map(|(_, _, function)| function));
+    assert_eq!(functions, invoked, "functions/ (left) against the functions that states invoke (right)");
+    assert_eq!(functions, set(template.functions().map(|(name, _)| name)), "functions/ against the template");
+    for function in &functions {
+        assert!(machine.states().any(|(name, _)| name == function), "{function} has no state of its name");
+    }
+    let mut substitutions = template.resource("Rewind")["DefinitionSubstitutions"].as_object().unwrap().clone();
+    assert_eq!(substitutions.remove("TableName"), Some(Value::from("Table")));
+    let expected: BTreeMap<String, String> =
+        functions.iter().map(|name| (format!("{name}FunctionArn"), format!("{name}Function.Arn"))).collect();
+    let found: BTreeMap<String, String> =
+        substitutions.into_iter().map(|(name, value)| (name, value.as_str().unwrap().to_owned())).collect();
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn every_substitution_is_used_and_no_other_is() {
+    let text = files::read(crate::machine::PATH);
+    let used = Regex::new(r"\$\{(\w+)\}").unwrap();
+    let used = set(used.captures_iter(&text).map(|found| found[1].to_owned()));
+    let template = Template::read();
+    let given = set(template.resource("Rewind")["DefinitionSubstitutions"].as_object().unwrap().keys());
+    assert_eq!(used, given);
+}
+
+#[test]
+fn folder_crate_binary_and_zip_have_one_stem() {
+    let template = Template::read();
+    for function in Function::all() {
+        let stem = &function.stem;
+        assert!(
+            function.manifest.contains(&format!("name = \"{stem}\"")),
+            "the crate in functions/{stem} is named otherwise"
+        );
+        assert!(!function.manifest.contains("[[bin]]"), "functions/{stem}: the binary has the crate's name by default");
+        assert!(
+            files::root().join(format!("functions/{stem}/src/main.rs")).exists(),
+            "functions/{stem} has no main.rs"
+        );
+        let code = &template.resource(&format!("{}Function", function.name))["CodeUri"];
+        assert_eq!(code, &format!("../target/lambda/{stem}/bootstrap.zip"));
+    }
+}
+
+#[test]
+fn a_state_bears_the_name_of_its_function_or_is_listed() {
+    for (name, state, function) in Machine::read().invocations() {
+        let expected = match state["Arguments"]["Payload"].get("direction") {
+            None => OTHER_NAMES.iter().find(|(other, _)| *other == name).map_or(name, |(_, function)| function),
+            Some(direction) => {
+                assert_eq!(direction, "undo", "{name}");
+                name.strip_prefix("Undo").unwrap_or_else(|| panic!("{name} undoes and does not say so"))
+            }
+        };
+        assert_eq!(function, expected, "{name} invokes {function}");
+    }
+}
+
+#[test]
+fn a_step_that_can_be_undone_has_an_undo_state_and_no_other_has() {
+    let machine = Machine::read();
+    let undone = set(machine.states().filter_map(|(name, _)| name.strip_prefix("Undo")));
+    assert_eq!(undone, set(Function::all().into_iter().filter(Function::has_undo).map(|function| function.name)));
+}
+
+#[test]
+fn the_state_machine_may_invoke_its_functions_and_nothing_else() {
+    let template = Template::read();
+    let policies = &template.resource("RewindRole")["Policies"][0]["PolicyDocument"]["Statement"];
+    let statements: Vec<&Value> = policies.as_array().unwrap().iter().collect();
+    let invoke = statements.iter().find(|s| s["Action"] == "lambda:InvokeFunction").unwrap();
+    let functions = set(Function::all().into_iter().map(|function| format!("{}Function.Arn", function.name)));
+    assert_eq!(set(texts(&invoke["Resource"])), functions);
+    let machine = Machine::read();
+    let native =
+        machine.tasks().filter_map(|(_, state)| state["Resource"].as_str()?.strip_prefix("arn:aws:states:::dynamodb:"));
+    let needed = set(native.map(|call| format!("dynamodb:{}{}", call[..1].to_uppercase(), &call[1..])));
+    let allowed = Template::actions(statements).into_iter().filter(|action| action.starts_with("dynamodb:")).collect();
+    assert_eq!(needed, allowed);
+}
+
+// ------------------------------------------------------------------------------------------------------ error names
+
+#[test]
+fn a_state_matches_only_names_that_something_raises() {
+    let known: BTreeSet<&str> = ErrorName::ALL.iter().map(|name| name.as_str()).chain(PLATFORM).collect();
+    for (name, state) in Machine::read().states() {
+        for at in ["Retry", "Catch"] {
+            for matcher in state[at].as_array().into_iter().flatten() {
+                for error in texts(&matcher["ErrorEquals"]) {
+                    assert!(known.contains(error.as_str()), "{name} matches {error}, which nothing raises");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_failure_that_the_machine_finds_itself_has_a_name_of_ours_and_says_where() {
+    let machine = Machine::read();
+    for (name, state) in machine.states() {
+        for assign in Machine::assigns(state) {
+            for failure in ["failure", "undoFailure"].into_iter().filter_map(|at| assign.get(at)?.as_object()) {
+                if name == "Begin" {
+                    continue; // its first value
+                }
+                let error = failure["Error"].as_str().unwrap();
+                assert!(ErrorName::ALL.iter().any(|known| known.as_str() == error), "{name} fails with {error}");
+                let at = failure["state"].as_str().unwrap();
+                assert!(machine.states().any(|(state, _)| state == at), "{name} fails in {at}, which is no state");
+            }
+        }
+    }
+}
+
+#[test]
+fn every_error_name_has_a_page_with_the_same_three_sections_and_every_page_a_name() {
+    let pages = set(files::names_in("docs/errors").into_iter().filter(|page| page != "README.md"));
+    assert_eq!(pages, set(ErrorName::ALL.iter().map(|name| format!("{name}.md"))));
+    for page in pages {
+        let text = files::read(format!("docs/errors/{page}"));
+        let title = format!("# {}", page.trim_end_matches(".md"));
+        let headings: Vec<&str> = text.lines().filter(|line| line.starts_with('#')).collect();
+        assert_eq!(
+            headings,
+            [title.as_str(), "## What happened", "## What was and was not changed", "## What to do"],
+            "{page}"
+        );
+        for section in text.split("\n## ").skip(1) {
+            assert!(section.lines().skip(1).any(|line| !line.trim().is_empty()), "{page}: an empty section");
+        }
+    }
+    let index = files::read("docs/errors/README.md");
+    for name in ErrorName::ALL {
+        assert!(index.contains(&format!("]({name}.md)")), "docs/errors/README.md does not lead to {name}");
+    }
+}
+
+// -------------------------------------------------------------------------------------------------------- the states
+
+#[test]
+fn every_task_has_a_timeout_a_retry_and_a_catch_of_everything() {
+    for (name, state) in Machine::read().tasks() {
+        // An expression would fail on the local interpreter.
+        assert!(state["TimeoutSeconds"].is_u64(), "{name}: TimeoutSeconds is a number");
+        assert!(state["Retry"].as_array().is_some_and(|retry| !retry.is_empty()), "{name} has no Retry");
+        let catch = state["Catch"].as_array().unwrap_or_else(|| panic!("{name} has no Catch"));
+        assert_eq!(catch.last().unwrap()["ErrorEquals"][0], "States.ALL", "{name} lets an error through");
+        let resource = state["Resource"].as_str().unwrap();
+        assert!(NATIVE.contains(&resource) || [INVOKE, INVOKE_AND_WAIT].contains(&resource), "{name} calls {resource}");
+    }
+}
+
+#[test]
+fn a_function_times_out_before_its_state_does() {
+    // So that the state learns what the function was doing, and no function works on after its state was given up.
+    let template = Template::read();
+    for (name, state, function) in Machine::read().invocations() {
+        let function = template.resource(&format!("{function}Function"));
+        let (state, function) = (state["TimeoutSeconds"].as_u64(), template.of_function(function, "Timeout").as_u64());
+        assert!(
+            function.is_some() && function < state,
+            "{name}: {function:?} s of the function, {state:?} s of the state"
+        );
+    }
+}
+
+#[test]
+fn retries_are_the_same_wherever_the_same_is_called() {
+    let machine = Machine::read();
+    let mut kinds: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
+    for (_, state) in machine.tasks() {
+        let resource = state["Resource"].as_str().unwrap();
+        let kind = if NATIVE.contains(&resource) { "table" } else { resource };
+        kinds.entry(kind).or_default().insert(state["Retry"].to_string());
+    }
+    assert_eq!(kinds.keys().copied().collect::<Vec<_>>(), [INVOKE, INVOKE_AND_WAIT, "table"]);
+    for (kind, retries) in kinds {
+        assert_eq!(retries.len(), 1, "{kind} is retried in {} ways", retries.len());
+    }
+}
+
+#[test]
+fn retries_follow_the_error_table() {
+    let machine = Machine::read();
+    let (_, task, _) = machine.invocations().find(|(name, _, _)| *name == "StartRestore").unwrap();
+    let retry = |error: ErrorName| {
+        let retriers = task["Retry"].as_array().unwrap();
+        retriers.iter().find(|r| texts(&r["ErrorEquals"]).iter().any(|name| name == error.as_str()))
+    };
+    for error in ErrorName::ALL {
+        match error {
+            ErrorName::Throttled | ErrorName::Unavailable => {
+                let retry = retry(error).unwrap();
+                assert_eq!(retry["JitterStrategy"], "FULL");
+                assert!(retry["MaxDelaySeconds"].is_u64() && retry["MaxAttempts"].as_u64() >= Some(5));
+            }
+            ErrorName::ClusterNotReady => {
+                let retry = retry(error).unwrap();
+                let minutes = retry["IntervalSeconds"].as_u64().unwrap() * retry["MaxAttempts"].as_u64().unwrap() / 60;
+                assert_eq!((minutes, retry["BackoffRate"].as_u64()), (20, Some(1)));
+            }
+            // Once: a step begins by reading what is there, so its repetition is "read, then decide".
+            ErrorName::OutcomeUnknown => assert_eq!(retry(error).unwrap()["MaxAttempts"], 1),
+            _ => assert!(retry(error).is_none(), "{error} is retried"),
+        }
+    }
+    assert!(!task["Retry"].to_string().contains("States.ALL"), "what has no name here is not retried");
+}
+
+#[test]
+fn every_state_is_reached_and_every_way_leads_to_one() {
+    let machine = Machine::read();
+    let names = set(machine.states().map(|(name, _)| name));
+    let mut reached = set([machine.start()]);
+    loop {
+        let before = reached.len();
+        let from = reached.clone();
+        for (name, state) in machine.states().filter(|(name, _)| from.contains(*name)) {
+            for (to, _) in Machine::ways(state) {
+                assert!(names.contains(to), "{name} leads to {to}, which is no state");
+                reached.insert(to.to_owned());
+            }
+        }
+        if reached.len() == before {
+            break;
+        }
+    }
+    assert_eq!(reached, names);
+}
+
+#[test]
+fn the_machine_ends_in_one_of_four_states() {
+    let machine = Machine::read();
+    let ends = machine.states().filter(|(_, state)| Machine::ways(state).is_empty());
+    let ends: BTreeMap<&str, &str> = ends.map(|(name, state)| (name, state["Type"].as_str().unwrap())).collect();
+    let expected =
+        [("NeedsOperator", "Fail"), ("NothingChanged", "Fail"), ("Planned", "Pass"), ("Recovered", "Succeed")];
+    assert_eq!(ends, BTreeMap::from(expected));
+}
+
+#[test]
+fn nothing_is_undone_and_nothing_fails_unless_something_failed() {
+    let machine = Machine::read();
+    let mut reached = vec![machine.start()];
+    let mut next = 0;
+    while let Some(name) = reached.get(next).copied() {
+        let (_, state) = machine.states().find(|(state, _)| *state == name).unwrap();
+        let goes = Machine::ways(state).into_iter().filter(|(_, way)| *way == Way::Goes);
+        // Who holds a lease is read only after it was refused.
+        for (to, _) in goes.filter(|(to, _)| *to != "ReadLease") {
+            if !reached.contains(&to) {
+                reached.push(to);
+            }
+        }
+        next += 1;
+    }
+    for name in &reached {
+        let failing = ["Undo", "Conclude", "FenceRestored", "NothingChanged", "NeedsOperator"];
+        assert!(!failing.iter().any(|start| name.starts_with(start)), "{name} is reached without a failure");
+    }
+    assert!(reached.contains(&"Recovered") && reached.contains(&"Planned"));
+}
+
+#[test]
+fn a_bug_is_never_undone_automatically_and_a_failing_undo_calls_a_person() {
+    for (name, state, _) in Machine::read().invocations() {
+        let catches = state["Catch"].as_array().unwrap();
+        let undo = name.starts_with("Undo") || ["FenceRestored", "AwaitDeletion"].contains(&name);
+        let bug =
+            catches.iter().find(|c| texts(&c["ErrorEquals"]).iter().any(|e| e == "Bug" || (undo && e == "States.ALL")));
+        assert_eq!(bug.map(|c| &c["Next"]), Some(&Value::from("ConcludeNeedsOperator")), "{name}");
+        let kept = if undo { "undoFailure" } else { "failure" };
+        for catch in catches.iter().filter(|c| c["ErrorEquals"][0] != "States.Timeout") {
+            let assigned: Vec<&String> = catch["Assign"].as_object().unwrap().keys().collect();
+            assert_eq!(assigned, [kept], "{name}: the first failure is what is reported");
+        }
+    }
+}
+
+// --------------------------------------------------------------------------------------------------- the expressions
+
+#[test]
+fn every_variable_that_is_read_is_assigned_somewhere() {
+    let machine = Machine::read();
+    let mut assigned = set(["states"]);
+    for (_, state) in machine.states() {
+        assigned.extend(Machine::assigns(state).into_iter().flat_map(|assign| assign.keys().cloned()));
+    }
+    let used = Regex::new(r"\$([A-Za-z]\w*)\s*(\()?").unwrap();
+    let local = Regex::new(r"\$(\w+)\s*:=|function\(\$(\w+)\)").unwrap();
+    for (name, state) in machine.states() {
+        for expression in Machine::expressions(state) {
+            let locals = set(local.captures_iter(expression).map(|c| c.get(1).or(c.get(2)).unwrap().as_str()));
+            for found in used.captures_iter(expression).filter(|found| found.get(2).is_none()) {
+                let variable = &found[1];
+                assert!(
+                    assigned.contains(variable) || locals.contains(variable),
+                    "{name} reads ${variable}, which nothing sets"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn no_assignment_reads_a_variable_that_the_same_block_sets_before_it() {
+    // AWS evaluates a block with the values from before it, the local interpreter one line after another.
+    let blocks = Machine::assigns_as_written();
+    assert!(blocks.len() > 20);
+    for (name, lines) in blocks {
+        for (i, (variable, _)) in lines.iter().enumerate() {
+            let read = Regex::new(&format!(r"\${variable}\b")).unwrap();
+            for (later, value) in lines.iter().skip(i + 1) {
+                let stale = Machine::expressions(value).into_iter().any(|expression| read.is_match(expression));
+                assert!(!stale, "{name}: {later} reads ${variable}, which is set just before it");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_definition_keeps_to_what_both_interpreters_do() {
+    let machine = Machine::read();
+    assert_eq!(machine.definition()["QueryLanguage"], "JSONata");
+    // A machine that times out as a whole is stopped where it is, with nothing undone.
+    assert!(machine.definition().get("TimeoutSeconds").is_none());
+    for (name, state) in machine.states() {
+        let kind = state["Type"].as_str().unwrap();
+        assert!(!["Parallel", "Map"].contains(&kind), "{name}: Assign on {kind} is ignored locally");
+        assert!(kind != "Succeed" || state.get("Output").is_none(), "{name}: Output of a Succeed is ignored locally");
+        assert!(state.get("HeartbeatSeconds").is_none(), "{name}: HeartbeatSeconds is ignored locally");
+        assert!(kind != "Choice" || name.starts_with("Is") || name.starts_with("Are"), "{name} is no question");
+    }
+}
+
+// -------------------------------------------------------------------------------------------------- the documentation
+
+#[test]
+fn the_environment_in_the_documentation_is_the_templates() {
+    let steps = files::read("docs/steps.md");
+    let row = Regex::new(r"(?m)^\| `(REWIND_\w+)` \| .* \| ([a-z, -]+) \|$").unwrap();
+    let rows: BTreeMap<String, BTreeSet<String>> =
+        row.captures_iter(&steps).map(|row| (row[1].to_owned(), set(row[2].split(", ")))).collect();
+    let template = Template::read();
+    let mut given: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for function in Function::all() {
+        let resource = template.resource(&format!("{}Function", function.name));
+        for variable in resource["Environment"]["Variables"].as_object().into_iter().flat_map(|all| all.keys()) {
+            given.entry(variable.clone()).or_default().insert(function.stem.clone());
+        }
+    }
+    assert!(given.len() >= 3);
+    for (variable, functions) in given {
+        assert_eq!(
+            rows.get(&variable),
+            Some(&functions),
+            "{variable} in docs/steps.md (left) against the template (right)"
+        );
+    }
+}
+
+#[test]
+fn every_function_and_payload_is_in_the_contract() {
+    let steps = files::read("docs/steps.md");
+    for (name, state, function) in Machine::read().invocations() {
+        let stem = Function::all().into_iter().find(|f| f.name == function).unwrap().stem;
+        let row = steps
+            .lines()
+            .find(|line| line.starts_with(&format!("| {stem} |")))
+            .unwrap_or_else(|| panic!("no row of {stem}"));
+        let payload = state["Arguments"]["Payload"].as_object().unwrap();
+        for field in payload.keys().filter(|field| !["recovery", "plan", "direction"].contains(&field.as_str())) {
+            // What only an undo is passed stands in no column of its own.
+            assert!(row.contains(&format!("`{field}`")), "{name} passes {field}, which docs/steps.md does not tell of");
+        }
+    }
+}
+
+#[test]
+fn every_example_is_a_request() {
+    let names = files::names_in("statemachine/inputs");
+    assert!(names.len() >= 5);
+    for name in names {
+        let input: Value = serde_json::from_str(&files::read(format!("statemachine/inputs/{name}"))).unwrap();
+        rewind_core::Request::parse(&input).unwrap_or_else(|e| panic!("{name}: {e}"));
+    }
+}

@@ -1,0 +1,53 @@
+//! The functions as the tests see them: their folders, and what their sources say.
+
+use crate::files;
+use regex::Regex;
+use std::collections::BTreeSet;
+
+pub(crate) struct Function {
+    /// The folder: `start-restore`.
+    pub(crate) stem: String,
+    /// The state: `StartRestore`.
+    pub(crate) name: String,
+    /// Its sources without its tests, one after another.
+    pub(crate) source: String,
+    /// Its manifest.
+    pub(crate) manifest: String,
+}
+
+impl Function {
+    pub(crate) fn all() -> Vec<Self> {
+        files::names_in("functions").into_iter().map(Self::read).collect()
+    }
+
+    fn read(stem: String) -> Self {
+        let name = stem.split('-').map(|word| format!("{}{}", word[..1].to_uppercase(), &word[1..])).collect();
+        let folder = format!("functions/{stem}/src");
+        let source = files::names_in(&folder)
+            .into_iter()
+            .filter(|file| file.ends_with(".rs") && file != "tests.rs")
+            .map(|file| files::read(format!("{folder}/{file}")))
+            .collect();
+        let manifest = files::read(format!("functions/{stem}/Cargo.toml"));
+        Self { stem, name, source, manifest }
+    }
+
+    /// Whether the step has an undo of its own.
+    pub(crate) fn has_undo(&self) -> bool {
+        self.source.contains("async fn undo(")
+    }
+
+    /// The IAM actions that the step says it calls.
+    pub(crate) fn actions(&self) -> BTreeSet<String> {
+        let list = Regex::new(r"(?s)pub const ACTIONS: &\[&str\] =\s*&\[(.*?)\];").unwrap();
+        let list = list.captures(&self.source).unwrap_or_else(|| panic!("{} has no ACTIONS", self.stem));
+        Regex::new(r#""([^"]+)""#).unwrap().captures_iter(&list[1]).map(|found| found[1].to_owned()).collect()
+    }
+
+    /// Whether the step calls a method of that name, itself or by logging in with rewind-access.
+    pub(crate) fn calls(&self, method: &str) -> bool {
+        let call = Regex::new(&format!(r"[.:]\s*{method}\(")).unwrap();
+        let access = self.source.contains("rewind_access::Access");
+        call.is_match(&self.source) || (access && call.is_match(&files::read("crates/rewind-access/src/lib.rs")))
+    }
+}

@@ -1,0 +1,159 @@
+//! IAM actions, from the call of the SDK to the policy: each adapter names the actions of its calls in its documentation,
+//! each step names those of the adapters that it uses, and each function's role allows those and no others.
+
+use crate::files;
+use crate::functions::Function;
+use crate::template::{Template, texts};
+use regex::Regex;
+use std::collections::BTreeSet;
+
+/// A method of an adapter, with the actions that its documentation names.
+struct Adapter {
+    port: String,
+    method: String,
+    actions: BTreeSet<String>,
+    body: String,
+}
+
+/// Reads `impl Port for Adapter { /// IAM: `…`. async fn method(…) … }` from the sources of rewind-aws.
+fn adapters() -> Vec<Adapter> {
+    let mut sources: Vec<String> = Vec::new();
+    for folder in ["crates/rewind-aws/src", "crates/rewind-aws/src/rds"] {
+        let rust = files::names_in(folder).into_iter().filter(|name| name.ends_with(".rs") && name != "fake.rs");
+        // What names no SDK is no adapter.
+        sources.extend(rust.map(|name| {
+            let source = files::read(format!("{folder}/{name}"));
+            source.split("#[cfg(test)]\nmod tests").next().unwrap().to_owned()
+        }));
+        sources.retain(|source| source.contains("aws_sdk_"));
+    }
+    let implementation = Regex::new(r"(?s)\nimpl (\w+) for \w+ \{\n(.*?)\n\}\n").unwrap();
+    let method = Regex::new(r"(?m)^    async fn (\w+)\(").unwrap();
+    let named = Regex::new(r"`(\w+:\w+)`").unwrap();
+    let mut found = Vec::new();
+    for source in &sources {
+        for block in implementation.captures_iter(source) {
+            let body = &block[2];
+            let starts: Vec<_> = method.captures_iter(body).collect();
+            for (i, start) in starts.iter().enumerate() {
+                let at = start.get(0).unwrap().start();
+                let end = starts.get(i + 1).map_or(body.len(), |next| next.get(0).unwrap().start());
+                let documentation: Vec<&str> =
+                    body[..at].lines().rev().take_while(|line| line.trim_start().starts_with("///")).collect();
+                let iam =
+                    documentation.iter().filter(|line| line.contains("IAM:") || line.trim_start().starts_with("/// `"));
+                let actions = iam
+                    .flat_map(|line| named.captures_iter(line).map(|c| c[1].to_owned()).collect::<Vec<_>>())
+                    .collect();
+                found.push(Adapter {
+                    port: block[1].to_owned(),
+                    method: start[1].to_owned(),
+                    actions,
+                    body: body[at..end].to_owned(),
+                });
+            }
+        }
+    }
+    assert!(found.len() > 10, "the adapters are written otherwise than this test reads them");
+    found
+}
+
+/// `rds:RestoreDBClusterToPointInTime` as the SDK's method: `restore_db_cluster_to_point_in_time`.
+fn sdk_method(action: &str) -> String {
+    let name = action.split_once(':').unwrap().1.replace("DB", "Db");
+    let mut method = String::new();
+    for (i, letter) in name.chars().enumerate() {
+        if letter.is_uppercase() && i > 0 {
+            method.push('_');
+        }
+        method.extend(letter.to_lowercase());
+    }
+    method
+}
+
+/// Actions that AWS checks besides the call's own, and that no call is named after.
+const IMPLIED: [&str; 1] = ["iam:PassRole"];
+
+#[test]
+fn each_adapter_names_the_action_of_every_sdk_call_that_it_makes() {
+    for adapter in adapters() {
+        let at = format!("{}::{}", adapter.port, adapter.method);
+        assert!(
+            !adapter.actions.is_empty(),
+            "{at} does not say which IAM actions it needs: /// IAM: `service:Action`."
+        );
+        for action in adapter.actions.iter().filter(|action| !IMPLIED.contains(&action.as_str())) {
+            let method = sdk_method(action);
+            let tagging = action == "rds:AddTagsToResource" && adapter.body.contains("set_tags(");
+            let by_another = adapters().iter().any(|other| {
+                adapter.body.contains(&format!(".{}(", other.method)) && other.body.contains(&format!(".{method}()"))
+            });
+            assert!(
+                adapter.body.contains(&format!(".{method}()")) || tagging || by_another,
+                "{at} names {action} and does not call {method}"
+            );
+        }
+    }
+}
+
+#[test]
+fn each_step_names_the_actions_of_the_adapters_that_it_uses() {
+    let adapters = adapters();
+    for function in Function::all() {
+        let used = adapters.iter().filter(|adapter| {
+            let named = Regex::new(&format!(r"\b{}\b", adapter.port)).unwrap().is_match(&function.source);
+            named && function.calls(&adapter.method)
+        });
+        let needed: BTreeSet<String> = used.flat_map(|adapter| adapter.actions.clone()).collect();
+        assert_eq!(function.actions(), needed, "ACTIONS of {} (left) against its calls (right)", function.stem);
+    }
+}
+
+#[test]
+fn each_role_allows_what_its_function_calls_and_no_more() {
+    let template = Template::read();
+    for function in Function::all() {
+        let resource = template.resource(&format!("{}Function", function.name));
+        let statements = Template::statements(resource);
+        // Keys are used in the caller's name by the service that is called, so no call of ours shows them.
+        let (keys, calls): (Vec<_>, Vec<_>) =
+            statements.iter().partition(|s| texts(&s["Action"]).iter().all(|action| action.starts_with("kms:")));
+        assert_eq!(
+            Template::actions(calls),
+            function.actions(),
+            "policy (left) of {} against its calls (right)",
+            function.stem
+        );
+        for statement in keys {
+            let through = statement["Condition"]["StringEquals"]["kms:ViaService"].as_str();
+            assert!(through.is_some(), "{}: {} is not held to a service", function.stem, statement["Sid"]);
+            let service = through.unwrap().split('.').next().unwrap();
+            assert!(
+                function.actions().iter().any(|action| action.starts_with(&format!("{service}:"))),
+                "{}: {} is for {service}, which it does not call",
+                function.stem,
+                statement["Sid"]
+            );
+        }
+    }
+}
+
+#[test]
+fn no_role_allows_a_wildcard_or_deletes_what_no_recovery_made() {
+    let template = Template::read();
+    for (name, function) in template.functions() {
+        for statement in Template::statements(function) {
+            assert!(statement["Sid"].is_string(), "{name}: a statement says what it is for in its Sid");
+            for action in texts(&statement["Action"]) {
+                assert!(!action.contains('*'), "{name} allows {action}");
+                let tagged = statement["Condition"]["Null"]["aws:ResourceTag/aurora-rewind:recovery"] == "false";
+                assert!(!action.contains(":Delete") || tagged, "{name} allows {action} of what no recovery made");
+            }
+            assert!(
+                texts(&statement["Resource"]).iter().all(|on| on != "*"),
+                "{name}: {} is for everything",
+                statement["Sid"]
+            );
+        }
+    }
+}

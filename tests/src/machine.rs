@@ -1,0 +1,124 @@
+//! The state machine as the tests see it: its states, where they lead, and the expressions in them.
+
+use crate::files;
+use serde_json::Value;
+use serde_yaml_ng::Value as Yaml;
+use std::collections::BTreeSet;
+
+pub(crate) const PATH: &str = "statemachine/rewind.asl.json";
+
+pub(crate) struct Machine(Value);
+
+/// A way from one state to another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// The state did its work, or a question was answered.
+    Goes,
+    /// It failed, or the answer is a failure of the recovery.
+    Fails,
+}
+
+impl Machine {
+    pub(crate) fn read() -> Self {
+        Self(serde_json::from_str(&files::read(PATH)).expect("the definition is JSON before substitution"))
+    }
+
+    pub(crate) fn definition(&self) -> &Value {
+        &self.0
+    }
+
+    pub(crate) fn start(&self) -> &str {
+        self.0["StartAt"].as_str().unwrap()
+    }
+
+    pub(crate) fn states(&self) -> impl Iterator<Item = (&str, &Value)> {
+        self.0["States"].as_object().unwrap().iter().map(|(name, state)| (name.as_str(), state))
+    }
+
+    /// The states in the order in which a recovery that works passes them, the failing ones after them.
+    pub(crate) fn in_order(&self) -> Vec<(&str, &Value)> {
+        let mut order: Vec<&str> = Vec::new();
+        for follow in [Way::Goes, Way::Fails] {
+            let mut waiting: Vec<&str> = order.iter().rev().copied().chain([self.start()]).collect();
+            let mut seen = BTreeSet::new();
+            while let Some(name) = waiting.pop() {
+                if !seen.insert(name) {
+                    continue;
+                }
+                if !order.contains(&name) {
+                    order.push(name);
+                }
+                let ways = Self::ways(&self.0["States"][name]);
+                waiting.extend(
+                    ways.iter().rev().filter(|(_, way)| *way == Way::Goes || follow == Way::Fails).map(|(to, _)| to),
+                );
+            }
+        }
+        order.into_iter().map(|name| (name, &self.0["States"][name])).collect()
+    }
+
+    pub(crate) fn tasks(&self) -> impl Iterator<Item = (&str, &Value)> {
+        self.states().filter(|(_, state)| state["Type"] == "Task")
+    }
+
+    /// The tasks that invoke a function, with the stem of it: `StartRestore` for `${StartRestoreFunctionArn}`.
+    pub(crate) fn invocations(&self) -> impl Iterator<Item = (&str, &Value, &str)> {
+        self.tasks().filter_map(|(name, state)| {
+            let function = state["Arguments"]["FunctionName"].as_str()?;
+            let function = function.strip_prefix("${").and_then(|f| f.strip_suffix("FunctionArn}"));
+            Some((name, state, function.unwrap_or_else(|| panic!("{name} names its function otherwise"))))
+        })
+    }
+
+    /// Where a state leads.
+    pub(crate) fn ways(state: &Value) -> Vec<(&str, Way)> {
+        // The first value of the variables is no failure.
+        let given = |value: Option<&Value>| value.is_some_and(|value| value != &serde_json::json!({}));
+        let fails = |at: &Value| given(at["Assign"].get("failure")) || given(at["Assign"].get("undoFailure"));
+        let way = |at: &Value| if fails(at) { Way::Fails } else { Way::Goes };
+        let mut ways = Vec::new();
+        for choice in state["Choices"].as_array().into_iter().flatten() {
+            ways.push((choice["Next"].as_str().unwrap(), way(choice)));
+        }
+        for catch in state["Catch"].as_array().into_iter().flatten() {
+            ways.push((catch["Next"].as_str().unwrap(), way(catch)));
+        }
+        ways.extend(state["Default"].as_str().map(|to| (to, way(state))));
+        ways.extend(state["Next"].as_str().map(|to| (to, way(state))));
+        ways
+    }
+
+    /// All strings of a value that are expressions, without their brackets.
+    pub(crate) fn expressions(value: &Value) -> Vec<&str> {
+        match value {
+            Value::String(text) => text.strip_prefix("{%").and_then(|t| t.strip_suffix("%}")).into_iter().collect(),
+            Value::Array(items) => items.iter().flat_map(Self::expressions).collect(),
+            Value::Object(fields) => fields.values().flat_map(Self::expressions).collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// All `Assign` blocks with their state's name, the lines as they are written: JSON is YAML, whose reader keeps them so.
+    pub(crate) fn assigns_as_written() -> Vec<(String, Vec<(String, Value)>)> {
+        let definition: Yaml = serde_yaml_ng::from_str(&files::read(PATH)).expect("JSON is YAML");
+        let mut found = Vec::new();
+        for (name, state) in definition["States"].as_mapping().unwrap() {
+            let nested = ["Choices", "Catch"];
+            let nested =
+                nested.into_iter().flat_map(|at| state.get(at).and_then(Yaml::as_sequence).into_iter().flatten());
+            for assign in nested.chain([state]).filter_map(|at| at.get("Assign")?.as_mapping()) {
+                let lines = assign.iter().map(|(variable, value)| {
+                    (variable.as_str().unwrap().to_owned(), serde_json::to_value(value).unwrap())
+                });
+                found.push((name.as_str().unwrap().to_owned(), lines.collect()));
+            }
+        }
+        found
+    }
+
+    /// All `Assign` blocks of a state: its own, its choices' and its catchers'.
+    pub(crate) fn assigns(state: &Value) -> Vec<&serde_json::Map<String, Value>> {
+        let nested = ["Choices", "Catch"].into_iter().flat_map(|at| state[at].as_array().into_iter().flatten());
+        nested.chain([state]).filter_map(|at| at["Assign"].as_object()).collect()
+    }
+}

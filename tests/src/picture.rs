@@ -1,0 +1,93 @@
+//! The picture of the state machine in `docs/statemachine.md`, drawn from the definition.
+//!
+//! `REWIND_DRAW=1 cargo test -p rewind-tests picture` draws it again.
+
+use crate::files;
+use crate::machine::{Machine, Way};
+use std::collections::BTreeSet;
+use std::fmt::Write;
+
+const PAGE: &str = "docs/statemachine.md";
+
+/// The states from the first failure on: drawn apart, so that the way of a recovery that works can be seen.
+fn is_failing(name: &str) -> bool {
+    let ends =
+        ["NothingChanged", "NeedsOperator", "ReleaseLeaseAfterFailure", "RecordFailure", "ReadLease", "AwaitDeletion"];
+    let questions = ["IsLeaseKept", "IsOperatorNeeded", "IsNewClusterKept", "IsDeletionDone", "IsTrafficPossiblyMoved"];
+    name.starts_with("Undo")
+        || name.starts_with("Conclude")
+        || name == "FenceRestored"
+        || ends.contains(&name)
+        || questions.contains(&name)
+}
+
+fn shape(name: &str, kind: &str) -> String {
+    match kind {
+        "Choice" => format!("{name}{{{{{name}?}}}}"),
+        "Succeed" | "Fail" => format!("{name}([{name}])"),
+        _ if name == "Planned" => format!("{name}([{name}])"),
+        _ => format!("{name}[{name}]"),
+    }
+}
+
+fn graph(machine: &Machine, failing: bool) -> String {
+    let mut text = "```mermaid\nflowchart TD\n".to_owned();
+    let mut outside = BTreeSet::new();
+    for (name, state) in machine.in_order().into_iter().filter(|(name, _)| is_failing(name) == failing) {
+        writeln!(text, "    {}", shape(name, state["Type"].as_str().unwrap())).unwrap();
+        let mut drawn = BTreeSet::new();
+        for (to, way) in Machine::ways(state) {
+            if is_failing(to) != failing {
+                if !failing && drawn.insert(to) {
+                    outside.insert(to);
+                    writeln!(text, "    {name} -.-> {to}").unwrap();
+                }
+                continue;
+            }
+            if drawn.insert(to) {
+                let arrow = if way == Way::Fails { "-.->" } else { "-->" };
+                writeln!(text, "    {name} {arrow} {to}").unwrap();
+            }
+        }
+    }
+    for name in outside {
+        writeln!(text, "    {name}[/{name}/]").unwrap();
+    }
+    text.push_str("```\n");
+    text
+}
+
+fn page() -> String {
+    let machine = Machine::read();
+    let mut text = "# The state machine\n\nDrawn from `statemachine/rewind.asl.json` by `tests/src/picture.rs`: do not edit it here.\n\n\
+        ## The way of a recovery\n\nA dotted arrow is a failure: it leads to the state of the second picture at which undoing begins.\n\n"
+        .to_owned();
+    text.push_str(&graph(&machine, false));
+    text.push_str("\n## From a failure to the end\n\nA dotted arrow is an undo that failed.\n\n");
+    text.push_str(&graph(&machine, true));
+    text.push_str("\n## The states\n\n| state | what it is |\n|---|---|\n");
+    for (name, state) in machine.in_order() {
+        let kind = state["Type"].as_str().unwrap();
+        let what = state["Resource"].as_str().map_or_else(
+            || kind.to_lowercase(),
+            |resource| match state["Arguments"]["FunctionName"].as_str() {
+                Some(function) => {
+                    format!("function {}", function.trim_start_matches("${").trim_end_matches("FunctionArn}"))
+                }
+                None => resource.trim_start_matches("arn:aws:states:::").to_owned(),
+            },
+        );
+        let comment = state["Comment"].as_str().unwrap_or_default();
+        writeln!(text, "| {name} | {what}{}{comment} |", if comment.is_empty() { "" } else { ": " }).unwrap();
+    }
+    text
+}
+
+#[test]
+fn the_picture_is_of_the_present_definition() {
+    let page = page();
+    if std::env::var_os("REWIND_DRAW").is_some() {
+        std::fs::write(files::root().join(PAGE), &page).unwrap();
+    }
+    assert!(files::read(PAGE) == page, "{PAGE} is out of date: REWIND_DRAW=1 cargo test -p rewind-tests picture");
+}

@@ -1,0 +1,67 @@
+//! The template as the tests see it: `!Ref`, `!GetAtt` and `!Sub` are read as the text behind them.
+
+use crate::files;
+use serde_json::Value;
+use serde_yaml_ng::Value as Yaml;
+use std::collections::BTreeSet;
+
+pub(crate) struct Template(Value);
+
+impl Template {
+    pub(crate) fn read() -> Self {
+        Self(plain(serde_yaml_ng::from_str(&files::read("infra/template.yaml")).expect("the template is YAML")))
+    }
+
+    pub(crate) fn resource(&self, name: &str) -> &Value {
+        let resource = &self.0["Resources"][name];
+        assert!(resource.is_object(), "the template has no resource {name}");
+        &resource["Properties"]
+    }
+
+    /// The functions, by resource name without `Function`.
+    pub(crate) fn functions(&self) -> impl Iterator<Item = (&str, &Value)> {
+        let resources = self.0["Resources"].as_object().unwrap();
+        resources.iter().filter(|(_, resource)| resource["Type"] == "AWS::Serverless::Function").map(
+            |(name, resource)| {
+                let stem = name.strip_suffix("Function").unwrap_or_else(|| panic!("{name} does not end in Function"));
+                (stem, &resource["Properties"])
+            },
+        )
+    }
+
+    /// A property of a function, or what all functions have.
+    pub(crate) fn of_function<'a>(&'a self, function: &'a Value, property: &str) -> &'a Value {
+        function.get(property).unwrap_or(&self.0["Globals"]["Function"][property])
+    }
+
+    /// The statements of a function's policies.
+    pub(crate) fn statements(function: &Value) -> Vec<&Value> {
+        let policies = function["Policies"].as_array().into_iter().flatten();
+        policies.flat_map(|policy| policy["Statement"].as_array().unwrap()).collect()
+    }
+
+    /// The actions of statements.
+    pub(crate) fn actions<'a>(statements: impl IntoIterator<Item = &'a Value>) -> BTreeSet<String> {
+        statements.into_iter().flat_map(|statement| texts(&statement["Action"])).collect()
+    }
+}
+
+/// A text, or a list of texts.
+pub(crate) fn texts(value: &Value) -> Vec<String> {
+    match value {
+        Value::Array(items) => items.iter().flat_map(texts).collect(),
+        Value::String(text) => vec![text.clone()],
+        other => panic!("{other} is no text"),
+    }
+}
+
+fn plain(yaml: Yaml) -> Value {
+    match yaml {
+        Yaml::Tagged(tagged) => plain(tagged.value),
+        Yaml::Sequence(items) => items.into_iter().map(plain).collect(),
+        Yaml::Mapping(fields) => {
+            fields.into_iter().map(|(key, value)| (key.as_str().unwrap().to_owned(), plain(value))).collect()
+        }
+        other => serde_json::to_value(other).unwrap(),
+    }
+}
