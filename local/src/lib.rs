@@ -5,4 +5,5 @@ pub mod dns;
 pub mod postgres;
 pub mod rds;
 pub mod serve;
+pub mod stack;
 pub mod tls;

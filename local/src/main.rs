@@ -2,6 +2,7 @@
 
 use clap::{Parser, Subcommand};
 use rewind_local::serve::{self, ServeArgs};
+use rewind_local::stack::{self, DirArgs, UpArgs};
 use std::process::ExitCode;
 
 #[derive(Debug, Parser)]
@@ -15,10 +16,19 @@ struct Cli {
 enum Command {
     /// Run the RDS control plane and the DNS server in the foreground until a signal
     Serve(ServeArgs),
+    /// Start the whole stack, or see that it is up
+    Up(UpArgs),
+    /// End every process of the stack and remove its state
+    Down(DirArgs),
+    /// Say whether the stack is up, and list its processes
+    Status(DirArgs),
 }
 
 fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Serve(args) => serve::main(args),
+        Command::Up(args) => stack::up(&args),
+        Command::Down(args) => stack::down(&args),
+        Command::Status(args) => stack::status(&args),
     }
 }

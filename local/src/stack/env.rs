@@ -1,0 +1,267 @@
+//! What a client needs to use a running stack: `.local/stack.env`, written and read; SDK clients; names resolved.
+//!
+//! The demo and the end-to-end tests begin here. It starts nothing and holds no connection.
+
+use super::clients::sdk_config;
+use super::health;
+use super::layout::Layout;
+use aws_types::SdkConfig;
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::path::{Path, PathBuf};
+
+/// The outputs of the deployed template, by the names that it gives them.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Outputs {
+    /// The recovery's state machine.
+    pub state_machine_arn: String,
+    /// Leases, recoveries, pending approvals.
+    pub table_name: String,
+    /// Where approvals are asked for.
+    pub topic_arn: String,
+}
+
+/// A running stack.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StackEnv {
+    /// Everything but RDS.
+    pub aws_endpoint: String,
+    /// The RDS API.
+    pub rds_endpoint: String,
+    /// The name server.
+    pub dns: SocketAddrV4,
+    /// What the template put out.
+    pub outputs: Outputs,
+    /// The hosted zone with the record.
+    pub hosted_zone_id: String,
+    /// The record that names the cluster's writer.
+    pub db_record: String,
+    /// The master user of `my-aurora-cluster`.
+    pub user: String,
+    /// Its password as it was when the stack started.
+    pub password: String,
+    /// The database to connect to.
+    pub database: String,
+    /// The authority that signed the databases' certificates (PEM).
+    pub ca_bundle: PathBuf,
+}
+
+/// The stack can't be read.
+#[derive(Debug, thiserror::Error)]
+pub enum EnvError {
+    /// There is none, or it is not whole.
+    #[error("there is no running stack in {dir}: {source}; to go on: make up")]
+    NotUp {
+        /// Where it was looked for.
+        dir: PathBuf,
+        /// The missing file.
+        source: io::Error,
+    },
+    /// It was written by something else.
+    #[error("{file} does not say {what}; to go on: make down, make up")]
+    Unreadable {
+        /// The file.
+        file: PathBuf,
+        /// The missing variable, or what is wrong.
+        what: String,
+    },
+}
+
+impl StackEnv {
+    /// Reads the stack of a layout.
+    ///
+    /// # Errors
+    ///
+    /// When it is not up.
+    pub fn read(layout: &Layout) -> Result<Self, EnvError> {
+        let not_up = |source| EnvError::NotUp { dir: layout.dir.clone(), source };
+        let file = layout.env_file();
+        let variables = parse(&fs::read_to_string(&file).map_err(not_up)?);
+        let unreadable = |what: &str| EnvError::Unreadable { file: file.clone(), what: what.to_owned() };
+        let get = |name: &str| variables.get(name).cloned().ok_or_else(|| unreadable(name));
+        let outputs = fs::read(layout.outputs()).map_err(not_up)?;
+        let outputs = serde_json::from_slice(&outputs)
+            .map_err(|e| EnvError::Unreadable { file: layout.outputs(), what: e.to_string() })?;
+        let dns = format!("{}:{}", get("DNS_SERVER")?, get("DNS_PORT")?);
+        Ok(Self {
+            aws_endpoint: get("AWS_ENDPOINT_URL")?,
+            rds_endpoint: get("AWS_ENDPOINT_URL_RDS")?,
+            dns: dns.parse().map_err(|_| unreadable("where the name server is"))?,
+            outputs,
+            hosted_zone_id: get("HOSTED_ZONE_ID")?,
+            db_record: get("DB_RECORD")?,
+            user: get("PGUSER")?,
+            password: get("PGPASSWORD")?,
+            database: get("PGDATABASE")?,
+            ca_bundle: get("PGSSLROOTCERT")?.into(),
+        })
+    }
+
+    /// Writes what a shell reads, in one step: a reader sees all of it or none.
+    ///
+    /// # Errors
+    ///
+    /// When it can't be written.
+    pub fn write(&self, layout: &Layout) -> io::Result<()> {
+        let file = layout.env_file();
+        let unfinished = file.with_extension("env.new");
+        private(&unfinished, &self.to_shell())?;
+        fs::rename(unfinished, file)
+    }
+
+    fn to_shell(&self) -> String {
+        let (server, port) = (self.dns.ip().to_string(), self.dns.port().to_string());
+        let ca_bundle = self.ca_bundle.to_string_lossy();
+        let variables = [
+            ("AWS_ENDPOINT_URL", self.aws_endpoint.as_str()),
+            ("AWS_ENDPOINT_URL_RDS", &self.rds_endpoint),
+            ("AWS_REGION", super::clients::REGION),
+            ("AWS_DEFAULT_REGION", super::clients::REGION),
+            ("AWS_ACCESS_KEY_ID", super::clients::ACCESS_KEY_ID),
+            ("AWS_SECRET_ACCESS_KEY", super::clients::SECRET_ACCESS_KEY),
+            ("DNS_SERVER", &server),
+            ("DNS_PORT", &port),
+            ("STATE_MACHINE_ARN", &self.outputs.state_machine_arn),
+            ("HOSTED_ZONE_ID", &self.hosted_zone_id),
+            ("DB_RECORD", &self.db_record),
+            ("PGUSER", &self.user),
+            ("PGPASSWORD", &self.password),
+            ("PGDATABASE", &self.database),
+            ("PGSSLROOTCERT", &ca_bundle),
+        ];
+        let lines = variables.map(|(name, value)| format!("{name}={}\n", quote(value)));
+        format!("# Of the running stack; use it by: set -a; . .local/stack.env; set +a\n{}", lines.concat())
+    }
+
+    fn sdk(&self) -> SdkConfig {
+        sdk_config(&self.aws_endpoint)
+    }
+
+    /// A client of Step Functions.
+    #[must_use]
+    pub fn sfn(&self) -> aws_sdk_sfn::Client {
+        aws_sdk_sfn::Client::new(&self.sdk())
+    }
+
+    /// A client of DynamoDB.
+    #[must_use]
+    pub fn dynamodb(&self) -> aws_sdk_dynamodb::Client {
+        aws_sdk_dynamodb::Client::new(&self.sdk())
+    }
+
+    /// A client of Route 53.
+    #[must_use]
+    pub fn route53(&self) -> aws_sdk_route53::Client {
+        aws_sdk_route53::Client::new(&self.sdk())
+    }
+
+    /// A client of Secrets Manager.
+    #[must_use]
+    pub fn secrets(&self) -> aws_sdk_secretsmanager::Client {
+        aws_sdk_secretsmanager::Client::new(&self.sdk())
+    }
+
+    /// A client of RDS.
+    #[must_use]
+    pub fn rds(&self) -> aws_sdk_rds::Client {
+        aws_sdk_rds::Client::new(&sdk_config(&self.rds_endpoint))
+    }
+
+    /// The addresses behind a name, asked of the stack's name server now.
+    ///
+    /// # Errors
+    ///
+    /// What a resolver says: no such name, no answer.
+    pub async fn resolve(&self, name: &str) -> Result<Vec<Ipv4Addr>, String> {
+        health::resolve(self.dns, name).await
+    }
+}
+
+/// Writes a file that only its owner can read.
+fn private(path: &Path, text: &str) -> io::Result<()> {
+    use std::io::Write;
+    use std::os::unix::fs::OpenOptionsExt;
+    let mut file = fs::File::options().create(true).truncate(true).write(true).mode(0o600).open(path)?;
+    file.write_all(text.as_bytes())
+}
+
+/// A value as a shell reads it back, whatever is in it.
+fn quote(value: &str) -> String {
+    format!("'{}'", value.replace('\'', r"'\''"))
+}
+
+/// Reads back what [`StackEnv::to_shell`] writes.
+fn parse(text: &str) -> BTreeMap<String, String> {
+    text.lines()
+        .filter_map(|line| {
+            let (name, quoted) = line.split_once('=')?;
+            let value = quoted.strip_prefix('\'')?.strip_suffix('\'')?;
+            Some((name.to_owned(), value.replace(r"'\''", "'")))
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::process::Command;
+
+    fn stack() -> StackEnv {
+        StackEnv {
+            aws_endpoint: "http://127.77.1.1:4566".into(),
+            rds_endpoint: "http://127.77.1.1:4567".into(),
+            dns: "127.77.1.1:10053".parse().unwrap(),
+            outputs: Outputs {
+                state_machine_arn: "arn:aws:states:us-east-1:000000000000:stateMachine:x".into(),
+                table_name: "table".into(),
+                topic_arn: "topic".into(),
+            },
+            hosted_zone_id: "Z1".into(),
+            db_record: "db.example.com".into(),
+            user: "postgres".into(),
+            password: r#"it's "$HOME" `id` \n !"#.into(),
+            database: "postgres".into(),
+            ca_bundle: "/a b/ca.pem".into(),
+        }
+    }
+
+    fn scratch(name: &str) -> Layout {
+        let dir = std::env::temp_dir().join(format!("rewind-env-{name}-{}", std::process::id()));
+        let layout = Layout { root: dir.clone(), dir };
+        fs::create_dir_all(layout.run()).unwrap();
+        layout
+    }
+
+    #[test]
+    fn what_is_written_is_read_back() {
+        let layout = scratch("round");
+        let json = r#"{"StateMachineArn": "arn:aws:states:us-east-1:000000000000:stateMachine:x",
+                       "TableName": "table", "TopicArn": "topic", "Another": "is no harm"}"#;
+        fs::write(layout.outputs(), json).unwrap();
+        stack().write(&layout).unwrap();
+        assert_eq!(StackEnv::read(&layout).unwrap(), stack());
+        fs::remove_dir_all(&layout.dir).unwrap();
+    }
+
+    #[test]
+    fn a_shell_reads_any_password_as_it_is() {
+        let layout = scratch("shell");
+        stack().write(&layout).unwrap();
+        let script = format!("set -a; . {}; printenv PGPASSWORD PGSSLROOTCERT DNS_PORT", layout.env_file().display());
+        let output = Command::new("sh").args(["-c", &script]).output().unwrap();
+        let expected = format!("{}\n/a b/ca.pem\n10053\n", stack().password);
+        assert_eq!(String::from_utf8(output.stdout).unwrap(), expected);
+        fs::remove_dir_all(&layout.dir).unwrap();
+    }
+
+    #[test]
+    fn without_a_stack_it_says_what_to_do() {
+        let layout = scratch("none");
+        assert!(StackEnv::read(&layout).unwrap_err().to_string().ends_with("to go on: make up"));
+        fs::remove_dir_all(&layout.dir).unwrap();
+    }
+}

@@ -1,0 +1,108 @@
+//! Where everything of a stack lies. Only paths: it reads and writes nothing but the look for the checkout.
+
+use std::path::{Path, PathBuf};
+
+/// The paths of one stack.
+///
+/// `run` holds what lives as long as the stack does and goes with it; `logs` and `deploy` stay for a look, and so that
+/// the next start has less to do; `tools` is shared by all stacks of the checkout.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Layout {
+    /// The checkout.
+    pub root: PathBuf,
+    /// The stack's own directory: `.local`, unless told otherwise.
+    pub dir: PathBuf,
+}
+
+impl Layout {
+    /// The stack in `dir` of the checkout around `start`.
+    ///
+    /// # Errors
+    ///
+    /// When `start` is in no checkout.
+    pub fn find(start: &Path, dir: Option<&Path>) -> Result<Self, NoCheckout> {
+        let root = start
+            .ancestors()
+            .find(|folder| folder.join("local/tools/ministack.txt").is_file())
+            .ok_or_else(|| NoCheckout(start.to_owned()))?
+            .to_owned();
+        let dir = dir.map_or_else(|| root.join(".local"), |dir| start.join(dir));
+        Ok(Self { root, dir })
+    }
+
+    /// What lives as long as the stack.
+    pub fn run(&self) -> PathBuf {
+        self.dir.join("run")
+    }
+
+    /// What its processes said, of this start and the one before.
+    pub fn logs(&self) -> PathBuf {
+        self.dir.join("logs")
+    }
+
+    /// One log; the files are named after what writes them.
+    pub fn log(&self, name: &str) -> PathBuf {
+        self.logs().join(format!("{name}.log"))
+    }
+
+    /// The build as `cargo lambda` would lay it out, with the template beside it.
+    pub fn deploy(&self) -> PathBuf {
+        self.dir.join("deploy")
+    }
+
+    /// The Python tools, shared by all stacks of the checkout.
+    pub fn tools(&self) -> PathBuf {
+        self.root.join(".local/tools")
+    }
+
+    /// A program of one of the tools.
+    pub fn tool(&self, venv: &str, program: &str) -> PathBuf {
+        self.tools().join(venv).join("bin").join(program)
+    }
+
+    /// What a shell reads to use the stack. It is written last: where it is, the stack was up.
+    pub fn env_file(&self) -> PathBuf {
+        self.dir.join("stack.env")
+    }
+
+    /// The deployed template's outputs.
+    pub fn outputs(&self) -> PathBuf {
+        self.run().join("outputs.json")
+    }
+
+    /// Held by whoever starts or stops the stack.
+    pub fn lock(&self) -> PathBuf {
+        self.dir.join("lock")
+    }
+}
+
+/// There is no checkout here.
+#[derive(Debug, thiserror::Error)]
+#[error("{0} is in no checkout of aurora-rewind; nothing was started; to go on: run it from the checkout")]
+pub struct NoCheckout(PathBuf);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_checkout_is_found_from_any_folder_in_it() {
+        let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let layout = Layout::find(&here.join("src/stack"), None).unwrap();
+        assert_eq!(Some(layout.root.as_path()), here.parent());
+        assert_eq!(layout.dir, layout.root.join(".local"));
+    }
+
+    #[test]
+    fn outside_a_checkout_it_says_so() {
+        let error = Layout::find(Path::new("/"), None).unwrap_err();
+        assert!(error.to_string().contains("in no checkout"), "{error}");
+    }
+
+    #[test]
+    fn a_stack_of_ones_own_shares_the_tools() {
+        let layout = Layout::find(Path::new(env!("CARGO_MANIFEST_DIR")), Some(Path::new("/x/test"))).unwrap();
+        assert_eq!(layout.run(), Path::new("/x/test/run"));
+        assert_eq!(layout.tools(), layout.root.join(".local/tools"));
+    }
+}

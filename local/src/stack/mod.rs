@@ -1,0 +1,101 @@
+//! The start and stop of the whole local stack: ministack, the RDS control plane, DNS, the deployed template, a first cluster.
+//!
+//! A stack keeps no data: each start is a fresh one. Everything it writes lies in its directory (`.local`).
+
+mod clients;
+pub mod env;
+mod health;
+pub mod layout;
+mod network;
+mod process;
+mod progress;
+pub mod seed;
+mod tools;
+mod up;
+
+use clap::Args;
+pub use env::StackEnv;
+use layout::Layout;
+use progress::{Failure, Progress, doing, shown};
+use std::fs::{self, File, TryLockError};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+pub use up::UpArgs;
+
+/// What `down` and `status` are told.
+#[derive(Debug, Clone, Args)]
+pub struct DirArgs {
+    /// The stack's directory; `.local` of the checkout unless given
+    #[arg(long, env = "REWIND_STACK_DIR")]
+    pub dir: Option<PathBuf>,
+}
+
+/// `rewind-local up`.
+#[must_use]
+pub fn up(args: &UpArgs) -> ExitCode {
+    run(args.dir.as_deref(), async |layout| {
+        let _lock = lock(layout)?;
+        up::up(layout, args).await
+    })
+}
+
+/// `rewind-local down`: no process and no state of the stack is left; its logs, its build and the tools stay.
+#[must_use]
+pub fn down(args: &DirArgs) -> ExitCode {
+    run(args.dir.as_deref(), async |layout| {
+        let _lock = lock(layout)?;
+        let mut progress = Progress::begin();
+        up::clear(layout, &mut progress)?;
+        progress.end("the stack is down");
+        Ok(())
+    })
+}
+
+/// `rewind-local status`: whether the stack answers, and its processes.
+#[must_use]
+pub fn status(args: &DirArgs) -> ExitCode {
+    run(args.dir.as_deref(), async |layout| {
+        for process in process::alive(&layout.dir) {
+            println!("{:>8}  {}", process.pid, process.command);
+        }
+        match up::healthy(layout).await {
+            Some(_) => println!("the stack is up: {}", shown(&layout.env_file())),
+            None => return Err(Failure::new("the stack is not up; to go on: make up")),
+        }
+        Ok(())
+    })
+}
+
+fn run(dir: Option<&Path>, work: impl AsyncFnOnce(&Layout) -> Result<(), Failure>) -> ExitCode {
+    let result = open(dir).and_then(|layout| {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        runtime.map_err(doing("the runtime could not be started"))?.block_on(work(&layout))
+    });
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            failure.show();
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The layout around here, with the stack's directory made, under the one name that its processes are marked with.
+fn open(dir: Option<&Path>) -> Result<Layout, Failure> {
+    let here = std::env::current_dir().map_err(doing("there is no current directory"))?;
+    let mut layout = Layout::find(&here, dir)?;
+    let no_dir = |error| Failure::new(format!("{} can't be used: {error}", layout.dir.display()));
+    fs::create_dir_all(&layout.dir).map_err(no_dir)?;
+    layout.dir = fs::canonicalize(&layout.dir).map_err(no_dir)?;
+    Ok(layout)
+}
+
+/// One start or stop at a time.
+fn lock(layout: &Layout) -> Result<File, Failure> {
+    let file = File::create(layout.lock()).map_err(doing(layout.lock().display()))?;
+    if let Err(TryLockError::WouldBlock) = file.try_lock() {
+        println!("          waiting for another start or stop of this stack to end");
+        file.lock().map_err(doing(layout.lock().display()))?;
+    }
+    Ok(file)
+}

@@ -1,0 +1,150 @@
+"""Lays the build out as `cargo lambda build --output-format zip` would and deploys the template, unchanged, to the local AWS.
+
+Runs in the venv of aws.txt. Prints the stack's outputs as JSON; everything else goes to stderr. It reads its endpoint and
+credentials from the environment and never touches an account: it refuses to run without AWS_ENDPOINT_URL.
+"""
+
+import argparse
+import contextlib
+import hashlib
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import time
+import zipfile
+
+BUCKET = "aurora-rewind-deploy"
+POLL_SECONDS = 0.05
+DEADLINE_SECONDS = 120
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--root", type=pathlib.Path, required=True, help="the checkout")
+    parser.add_argument("--binaries", type=pathlib.Path, required=True, help="where cargo put the functions' binaries")
+    parser.add_argument("--out", type=pathlib.Path, required=True, help="where the layout goes")
+    parser.add_argument("--stack-name", required=True)
+    parser.add_argument("--parameter", action="append", default=[], metavar="NAME=VALUE")
+    arguments = parser.parse_args()
+    if not os.environ.get("AWS_ENDPOINT_URL"):
+        sys.exit("AWS_ENDPOINT_URL is not set; nothing was deployed: this deploys to a local AWS only")
+
+    lay_out(arguments.root, arguments.binaries, arguments.out)
+    template = package(arguments.out)
+    print(json.dumps(deploy(arguments.stack_name, template, arguments.parameter)))
+
+
+def lay_out(root: pathlib.Path, binaries: pathlib.Path, out: pathlib.Path) -> None:
+    """Puts each function's binary in a zip, and template and state machine beside them."""
+    functions = sorted(path.parent.name for path in root.glob("functions/*/Cargo.toml"))
+    for name in functions:
+        binary = binaries / name
+        if not binary.is_file():
+            sys.exit(f"the binary of {name} is not in {binaries}; nothing was deployed; to go on: cargo build -p {name}")
+        zip_binary(binary, out / "target" / "lambda" / name)
+    for folder in (out / "target" / "lambda").glob("*"):
+        if folder.name not in functions:
+            shutil.rmtree(folder)
+    for folder in ("infra", "statemachine"):
+        shutil.rmtree(out / folder, ignore_errors=True)
+        shutil.copytree(root / folder, out / folder)
+
+
+def zip_binary(binary: pathlib.Path, folder: pathlib.Path) -> None:
+    """Writes bootstrap.zip, unless the one there was made from this very binary."""
+    stat = binary.stat()
+    made_from = f"{stat.st_size} {stat.st_mtime_ns} {stat.st_ino}"
+    mark, archive = folder / "made-from", folder / "bootstrap.zip"
+    if archive.exists() and mark.exists() and mark.read_text() == made_from:
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    mark.unlink(missing_ok=True)
+    stripped = folder / "bootstrap"
+    # A development build is mostly symbols: without them it is a fifth of the size to zip, upload and unpack.
+    subprocess.run(["strip", "-o", stripped, binary], check=True)
+    entry = zipfile.ZipInfo("bootstrap", (1980, 1, 1, 0, 0, 0))  # the same binary gives the same zip
+    entry.create_system = 3
+    entry.external_attr = 0o100755 << 16
+    entry.compress_type = zipfile.ZIP_DEFLATED
+    temporary = archive.with_suffix(".new")
+    with zipfile.ZipFile(temporary, "w") as zipped:
+        zipped.writestr(entry, stripped.read_bytes(), compresslevel=1)
+    temporary.replace(archive)
+    stripped.unlink()
+    mark.write_text(made_from)
+
+
+def package(out: pathlib.Path) -> pathlib.Path:
+    """`aws cloudformation package`, by the AWS CLI itself, without starting Python a second time."""
+    import awscli.clidriver
+
+    packaged = out / "packaged.yaml"
+    cli(awscli.clidriver, "s3api", "create-bucket", "--bucket", BUCKET)
+    cli(
+        awscli.clidriver,
+        *("cloudformation", "package"),
+        *("--template-file", str(out / "infra" / "template.yaml")),
+        *("--s3-bucket", BUCKET),
+        *("--output-template-file", str(packaged)),
+    )
+    return packaged
+
+
+def cli(driver, *arguments: str) -> None:
+    with contextlib.redirect_stdout(sys.stderr):
+        code = driver.create_clidriver().main(list(arguments))
+    if code:
+        sys.exit(f"aws {' '.join(arguments[:2])} failed with {code}")
+
+
+def deploy(stack_name: str, template: pathlib.Path, parameters: list[str]) -> dict[str, str]:
+    """What `aws cloudformation deploy` does, but for its waiters: they sleep 30 s between looks."""
+    import boto3
+    import botocore.exceptions
+
+    client = boto3.client("cloudformation")
+    body = template.read_text()
+    try:
+        kind = "UPDATE" if client.describe_stacks(StackName=stack_name)["Stacks"] else "CREATE"
+    except botocore.exceptions.ClientError:
+        kind = "CREATE"
+    change_set = f"local-{hashlib.sha256(body.encode()).hexdigest()[:16]}-{time.time_ns()}"
+    client.create_change_set(
+        StackName=stack_name,
+        ChangeSetName=change_set,
+        ChangeSetType=kind,
+        TemplateBody=body,
+        Capabilities=["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"],
+        Parameters=[dict(zip(("ParameterKey", "ParameterValue"), pair.split("=", 1))) for pair in parameters],
+    )
+    made = wait(lambda: client.describe_change_set(StackName=stack_name, ChangeSetName=change_set))
+    if made["Status"] == "FAILED" and "didn't contain changes" not in made.get("StatusReason", ""):
+        sys.exit(f"the change set was refused: {made.get('StatusReason')}")
+    if made["Status"] != "FAILED":
+        client.execute_change_set(StackName=stack_name, ChangeSetName=change_set)
+    stack = wait(lambda: client.describe_stacks(StackName=stack_name)["Stacks"][0], "StackStatus")
+    if stack["StackStatus"] not in ("CREATE_COMPLETE", "UPDATE_COMPLETE"):
+        for event in client.describe_stack_events(StackName=stack_name)["StackEvents"]:
+            if event["ResourceStatus"].endswith("FAILED"):
+                print(event["LogicalResourceId"], event.get("ResourceStatusReason"), file=sys.stderr)
+        sys.exit(f"the stack ended in {stack['StackStatus']}: {stack.get('StackStatusReason')}")
+    return {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", [])}
+
+
+def wait(look, key: str = "Status") -> dict:
+    """Looks until the status is none of those that pass by themselves."""
+    deadline = time.monotonic() + DEADLINE_SECONDS
+    while True:
+        seen = look()
+        if not seen[key].endswith(("_PENDING", "_IN_PROGRESS")):
+            return seen
+        if time.monotonic() > deadline:
+            sys.exit(f"still {seen[key]} after {DEADLINE_SECONDS} s")
+        time.sleep(POLL_SECONDS)
+
+
+if __name__ == "__main__":
+    main()
