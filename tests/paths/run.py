@@ -66,7 +66,7 @@ UNDONE_AFTER = {
     "Verify": UNDO_INSTANCES,
     "FenceSource": UNDO_FENCE + UNDO_INSTANCES,
     "SwapDns": UNDO_SWITCH + UNDO_INSTANCES,
-    "ConfirmCutover": UNDO_SWITCH + UNDO_INSTANCES,
+    "ConfirmCutover": UNDO_SWITCH,
 }
 NOT_MOVED = {"UndoSwapDns": [{"answer": {"changed": False, "what": []}, "always": True}]}
 
@@ -270,6 +270,31 @@ def scenarios():
             script={"ConfirmCutover": always("VerificationFailed")},
         ),
         Scenario(
+            "the switch failed but traffic had moved: it goes back and the new cluster is kept",
+            up_to("SwapDns") + UNDO_SWITCH + NOTHING_CHANGED,
+            "OutcomeUnknown",
+            ["is KEPT and fenced"],
+            script={"SwapDns": always("OutcomeUnknown")},
+        ),
+        Scenario(
+            "moving back had to be repeated: the new cluster is kept",
+            up_to("SwapDns") + UNDO_SWITCH + NOTHING_CHANGED,
+            "OutcomeUnknown",
+            ["is KEPT and fenced"],
+            script={
+                "SwapDns": always("OutcomeUnknown"),
+                "UndoSwapDns": [{"error": ["OutcomeUnknown", "no answer"]}, *NOT_MOVED["UndoSwapDns"]],
+            },
+            calls={"UndoSwapDns": 2},
+        ),
+        Scenario(
+            "a record had changed when the switch was repeated: it may have moved something before",
+            up_to("SwapDns") + UNDO_SWITCH + UNDO_INSTANCES + NOTHING_CHANGED,
+            "RecordChanged",
+            script={"SwapDns": [{"error": ["OutcomeUnknown", "no answer"]}, *always("RecordChanged")]} | NOT_MOVED,
+            calls={"SwapDns": 2},
+        ),
+        Scenario(
             "no records: nobody is asked and nothing is fenced",
             START + REWIND + ["Finish", "RecordRecovered", "ReleaseLease", "Recovered"],
             request=WITH_APPROVAL | {"dns": []},
@@ -285,7 +310,7 @@ def scenarios():
         ),
         Scenario(
             "a read that fails nine times fails",
-            up_to("ConfirmCutover") + UNDO_SWITCH + UNDO_INSTANCES + NOTHING_CHANGED,
+            up_to("ConfirmCutover") + UNDO_SWITCH + NOTHING_CHANGED,
             "Unavailable",
             script={"ConfirmCutover": always("Unavailable")} | NOT_MOVED,
             calls={"ConfirmCutover": 9},
@@ -349,8 +374,8 @@ def scenarios():
             calls={"StartRestore": 2},
         )
     )
-    # A failed confirmation passes every undo: each is made to fail in turn.
-    whole = up_to("ConfirmCutover") + UNDO_SWITCH + UNDO_INSTANCES
+    # A failed switch that moved nothing passes every undo: each is made to fail in turn.
+    whole = up_to("SwapDns") + UNDO_SWITCH + UNDO_INSTANCES
     for undo in [
         "FenceRestored",
         "UndoSwapDns",
@@ -363,15 +388,15 @@ def scenarios():
             Scenario(
                 f"{undo} fails",
                 up_to(undo, whole) + NEEDS_OPERATOR,
-                "VerificationFailed",
+                "RewindFailed",
                 [
-                    "not there [VerificationFailed in ConfirmCutover]",
+                    "not there [RewindFailed in SwapDns]",
                     f"then undoing failed: no luck [RecordChanged in {undo}]",
                     "is kept until",
                 ],
                 script=NOT_MOVED
                 | {
-                    "ConfirmCutover": always("VerificationFailed", "not there"),
+                    "SwapDns": always("RewindFailed", "not there"),
                     undo: always("RecordChanged", "no luck"),
                 },
                 lease_stays=True,

@@ -1,0 +1,132 @@
+"""The mistakes that people make, and that everything is as it was before."""
+
+import datetime
+import time
+
+import recovery
+from cluster import UTC, Cluster, iso, remove
+from harness import contains, equal, holds, note, on_success, refused, test
+from psycopg import OperationalError
+from recovery import APPROVED, UNASKED, Recovery, moment
+from shop import difference, everything, fill
+
+CHECK = {"name": "orders are back", "database": "shop", "sql": "SELECT count(*) FROM orders", "expect": "4000"}
+
+
+def undoes(stack, name, statement, database="shop", approval="none"):
+    """Makes one mistake in a fresh cluster, goes back to one second before it, and looks at both sides completely."""
+    cluster = Cluster.create(stack, name)
+    fill(cluster)
+    password = cluster.password
+    look = lambda host, database="shop": everything(stack, host, cluster.user, password, database)
+    before = look(cluster.record)
+    cluster.settle()
+    target = cluster.mistake(statement, database)
+    dropped = statement.startswith("DROP DATABASE")
+    after = None if dropped else look(cluster.record)
+    holds(dropped or difference(after, before), "the mistake changed nothing")
+    old_endpoint, old_groups = cluster.endpoint, cluster.groups
+
+    run = Recovery.of(cluster, iso(target), dns=cluster.dns(), checks=[CHECK], approval=approval)
+    if approval == "required":
+        run.decide("approved", comment="looks right")
+    output = run.recovered(APPROVED if approval == "required" else UNASKED)
+
+    equal(moment(output["rewoundTo"]), target.replace(microsecond=0), "the moment gone back to")
+    equal((output["strategy"], output["cluster"], output["newCluster"]), ("restore", name, f"{name}-r"), "the output")
+    new = Cluster(stack, f"{name}-r")
+    equal((output["writerEndpoint"], output["readerEndpoint"]), (new.endpoint, new.describe()["ReaderEndpoint"]), "endpoints")
+    moved = [{"name": cluster.record, "from": old_endpoint, "to": new.endpoint, "ttl": 1}]
+    equal([{**d, "from": d["from"].rstrip("."), "to": d["to"].rstrip(".")} for d in output["dns"]], moved, "the move")
+    equal(stack.records()[cluster.record], (new.endpoint, 1), "the record")
+    (check,) = output["checks"]
+    equal((check["passed"], check["expected"], check["found"]), (True, "4000", "4000"), "the check")
+    equal(difference(look(cluster.record), before), "", "the rewound database, by name")
+    equal(output["original"]["cluster"], name, "the original in the output")
+    kept = moment(output["original"]["keepUntil"]) - moment(output["fence"]["fencedAt"])
+    equal(kept, datetime.timedelta(days=7), "how long the original is kept")
+    lost = output["lost"]
+    equal((lost["from"], lost["to"]), (output["rewoundTo"], output["fence"]["fencedAt"]), "the writes that are lost")
+    tags = {tag["Key"]: tag["Value"] for tag in cluster.describe()["TagList"]}
+    equal(tags["aurora-rewind:fenced-by"], run.id, "who fenced the original")
+    if approval == "required":
+        contains(run.item()["decision"], "approved", "e2e", "looks right")
+
+    # The original: fenced, and otherwise as the mistake left it.
+    equal(cluster.groups, sorted(stack.fence_groups), "the security groups of the fenced original")
+    holds(cluster.groups != old_groups, "the fence changed no security group")
+    with refused(OperationalError, "pg_hba.conf"):
+        stack.connect(old_endpoint, cluster.user, password, "postgres")
+    cluster.unfence_by_hand()
+    if dropped:
+        with refused(OperationalError, 'database "shop" does not exist'):
+            cluster.connect("shop")
+    else:
+        equal(difference(look(old_endpoint), after), "", "the original after the recovery")
+    note(f"{output['timings']['total']:.1f} s in all; fenced {output['fence']['sessionsEnded']} sessions")
+
+
+@test("DELETE without WHERE is undone, with a person's approval: all rows are back under the same name")
+def delete(stack):
+    undoes(stack, "e2e-delete", "DELETE FROM orders", approval="required")
+
+
+@test("UPDATE without WHERE is undone: all rows are back under the same name")
+def update(stack):
+    undoes(stack, "e2e-update", "UPDATE customers SET email = NULL, notes = '{}', name = 'x'")
+
+
+@test("TRUNCATE is undone: all rows and sequences are back under the same name")
+def truncate(stack):
+    undoes(stack, "e2e-truncate", "TRUNCATE customers, orders RESTART IDENTITY CASCADE")
+
+
+@test("DROP TABLE is undone: rows, indexes, triggers, views and rights are back under the same name")
+def drop_table(stack):
+    undoes(stack, "e2e-drop", "DROP TABLE orders CASCADE")
+
+
+@test("a dropped database is undone: it is back as it was under the same name")
+def drop_database(stack):
+    undoes(stack, "e2e-dropdb", "DROP DATABASE shop WITH (FORCE)", database="postgres")
+
+
+@test("a DELETE in a database of more than 1 GB is undone: every row is back", first=True)
+def delete_in_a_gigabyte(stack):
+    cluster = Cluster.create(stack, "e2e-gigabyte")
+    password = cluster.password
+    began = time.monotonic()
+    stack.program(
+        "pgbench", "-i", "-q", "-s", "80", host=cluster.record, user=cluster.user, password=password, database="shop"
+    )
+    filled = time.monotonic() - began
+    size = cluster.value("SELECT pg_database_size('shop')")
+    holds(size > 1 << 30, f"the database has {size} bytes only")
+
+    def rows(host):
+        """A checksum that does not depend on the order, for there are 8 million rows."""
+        tables = ["pgbench_accounts", "pgbench_branches", "pgbench_tellers", "pgbench_history"]
+        with stack.connect(host, cluster.user, password, "shop") as session:
+            return {
+                table: session.execute(
+                    f"SELECT count(*), sum(hashtextextended(t::text, 0)::numeric), bit_xor(hashtextextended(t::text, 1)) "
+                    f"FROM {table} t"
+                ).fetchone()
+                for table in tables
+            }
+
+    before = rows(cluster.record)
+    equal(before["pgbench_accounts"][0], 8_000_000, "rows at first")
+    cluster.settle()
+    began = time.monotonic()
+    target = cluster.mistake("DELETE FROM pgbench_accounts")
+    deleted = time.monotonic() - began
+    check = {"name": "accounts are back", "database": "shop", "sql": "SELECT count(*) FROM pgbench_accounts", "atLeast": 8e6}
+    run = Recovery.of(cluster, iso(target), dns=cluster.dns(), checks=[check], approval="none")
+    output = run.recovered(UNASKED, timeout=300)
+    equal(rows(cluster.record), before, "the rows under the same name")
+    cluster.unfence_by_hand()
+    equal(cluster.value("SELECT count(*) FROM pgbench_accounts"), 0, "rows of the original, untouched")
+    took = output["timings"]
+    note(f"{size / (1 << 30):.2f} GiB; filled in {filled:.1f} s, deleted in {deleted:.1f} s, recovered in {took['total']:.1f} s:")
+    note(", ".join(f"{state} {spent:.1f}" for state, spent in took.items()))

@@ -1,0 +1,197 @@
+"""A recovery: an execution of the deployed state machine, its path, its item in the table, and a person's answer."""
+
+import datetime
+import json
+import re
+import time
+import uuid
+
+from cluster import remove
+from harness import Failed, contains, equal, on_success, same_path, wait_until
+
+# ------------------------------------------------------------------------------------------------------------ the paths
+
+START = "Begin IsLeaseNeeded AcquireLease ValidateWindow IsDryRun RecordPlan ExtendLease".split()
+REWIND = (
+    "StartRestore AwaitRewind IsRewindDone AddInstances AwaitInstances AreInstancesReady Verify IsTrafficToMove".split()
+)
+ASK = "IsApprovalNeeded RequestApproval".split()
+APPROVE = [*ASK, "IsApproved", "RecordDecision"]
+FENCE = ["FenceSource"]
+SWITCH = "SwapDns ConfirmCutover IsCutoverConfirmed WaitForOldTtl ConfirmCutover IsCutoverConfirmed".split()
+END = "Finish RecordRecovered ReleaseLease Recovered".split()
+
+CONCLUDE = "ConcludeNothingChanged RecordFailure IsLeaseKept ReleaseLeaseAfterFailure IsOperatorNeeded NothingChanged".split()
+NEEDS_OPERATOR = "ConcludeNeedsOperator RecordFailure IsLeaseKept IsOperatorNeeded NeedsOperator".split()
+UNDO_RESTORE = "UndoStartRestore AwaitDeletion IsDeletionDone".split()
+UNDO_INSTANCES = ["UndoAddInstances", *UNDO_RESTORE]
+UNDO_FENCE = "UndoFenceSource IsNewClusterKept".split()
+UNDO_SWITCH = ["IsTrafficPossiblyMoved", "FenceRestored", "UndoSwapDns", *UNDO_FENCE]
+
+BESIDE = START + REWIND + END
+UNASKED = START + REWIND + ["IsApprovalNeeded"] + FENCE + SWITCH + END
+APPROVED = START + REWIND + APPROVE + FENCE + SWITCH + END
+
+# A wait that takes more than one look goes round: how often depends on the machine's mood alone.
+ROUNDS = ["AwaitRewind IsRewindDone", "AwaitInstances AreInstancesReady", "AwaitDeletion IsDeletionDone",
+          "IsCutoverConfirmed WaitForOldTtl ConfirmCutover", "RequestApproval IsApprovalExpired"]  # fmt: skip
+
+
+def straight(path):
+    """The path with every wait gone round once, and an approval's slices as one."""
+    text = " ".join(path)
+    for steps in ROUNDS:
+        text = re.sub(rf"\b({steps} )(?:{steps} )+", r"\1", text + " ").strip()
+    return re.sub(r"\bRequestApproval IsApprovalExpired RequestApproval\b", "RequestApproval", text).split()
+
+
+def up_to(state, path):
+    """The path until it has reached the last `state` in it."""
+    return path[: len(path) - path[::-1].index(state)]
+
+
+# ------------------------------------------------------------------------------------------------------------ execution
+
+
+class Recovery:
+    """An execution."""
+
+    def __init__(self, stack, request, name=None):
+        self.stack, self.request = stack, request
+        self.id = name or f"e2e-{uuid.uuid4().hex[:12]}"
+        self.called = time.time()
+        started = stack.states.start_execution(
+            stateMachineArn=stack.machine, name=self.id, input=json.dumps(self.request)
+        )
+        self.arn = started["executionArn"]
+        self._ended = None
+
+    @classmethod
+    def of(cls, cluster, to, name=None, **more):
+        """A recovery of a test's cluster; the new cluster goes when the test has passed."""
+        new = more.setdefault("newCluster", f"{cluster.name}-r")
+        on_success(lambda: remove(cluster.stack, new))
+        return cls(cluster.stack, {"cluster": cluster.name, "to": to} | more, name)
+
+    def describe(self):
+        return self.stack.states.describe_execution(executionArn=self.arn)
+
+    def events(self):
+        pages = self.stack.states.get_paginator("get_execution_history").paginate(
+            executionArn=self.arn, PaginationConfig={"PageSize": 500}
+        )
+        return [event for page in pages for event in page["events"]]
+
+    def whole_path(self):
+        return [e["stateEnteredEventDetails"]["name"] for e in self.events() if "stateEnteredEventDetails" in e]
+
+    def path(self):
+        return straight(self.whole_path())
+
+    def item(self):
+        return self.stack.item(f"recovery#{self.id}") or {}
+
+    def wait(self, timeout=150):
+        """Waits for the end; answers what DescribeExecution says."""
+        deadline = time.monotonic() + timeout
+        while (ended := self.describe())["status"] == "RUNNING":
+            if time.monotonic() > deadline:
+                raise Failed(f"{self.id} was in {self.whole_path()[-1]} after {timeout} s")
+            time.sleep(0.1)
+        self._ended = ended
+        return ended
+
+    def reaches(self, state, timeout=90):
+        """Waits until it has entered `state`; an end before that is a failure of the test."""
+
+        def look():
+            if state in self.whole_path():
+                return True
+            ended = self.describe()
+            if ended["status"] != "RUNNING" and state not in self.whole_path():
+                raise Failed(f"it ended before {state}: {ended.get('error')}: {ended.get('cause')}")
+
+        wait_until(look, f"{state} of {self.id}", timeout)
+
+    # ---------------------------------------------------------------------------------------------------------- answers
+
+    def approval(self, timeout=90):
+        """The pending request for approval."""
+
+        def look():
+            pending = self.item().get("approval")
+            if not pending and self.describe()["status"] != "RUNNING":
+                ended = self.describe()
+                raise Failed(f"it ended without asking: {ended.get('error')}: {ended.get('cause')}")
+            return pending
+
+        return wait_until(look, f"a request for approval by {self.id}", timeout)
+
+    def decide(self, decision, **more):
+        """Sends a decision with the token that is valid now: a token lives for a minute."""
+        while True:
+            pending = self.approval()
+            answer = {"decision": decision, "by": "e2e", "hash": pending["hash"]} | more
+            try:
+                self.stack.states.send_task_success(taskToken=pending["taskToken"], output=json.dumps(answer))
+                return
+            except (self.stack.states.exceptions.TaskTimedOut, self.stack.states.exceptions.InvalidToken):
+                time.sleep(0.3)
+
+    # ------------------------------------------------------------------------------------------------------------- ends
+
+    def recovered(self, path, timeout=150):
+        """It has recovered, by this path; answers its output."""
+        ended = self.wait(timeout)
+        if ended["status"] != "SUCCEEDED":
+            raise Failed(f"it {ended['status']}: {ended.get('error')}: {ended.get('cause')}\nby {' '.join(self.path())}")
+        same_path(self.path(), path)
+        output = json.loads(ended["output"])
+        equal(output["outcome"], "Recovered", "the outcome")
+        equal(output["recoveryId"], self.id, "the recovery's id")
+        equal(self.item().get("state"), "Recovered", "the state in the table")
+        equal("approval" in self.item(), False, "an approval left in the table")
+        equal(self.stack.item(f"lease#{self.request['cluster']}"), None, "the lease afterwards")
+        return output
+
+    def failed(self, path, error, *said, timeout=150, lease=None):
+        """It has failed, by this path, with this error and a cause that says all of `said`; answers the cause."""
+        ended = self.wait(timeout)
+        if ended["status"] != "FAILED":
+            raise Failed(f"it {ended['status']}: {ended.get('output')}")
+        if self.path() != path:
+            try:
+                same_path(self.path(), path)
+            except Failed as failure:
+                raise Failed(f"{failure}\nwith {ended['error']}: {ended['cause']}") from None
+        equal(ended["error"], error, "the error")
+        contains(ended["cause"], *said)
+        item = self.item()
+        equal(item.get("state"), path[-1], "the state in the table")
+        equal((item.get("error"), item.get("cause")), (ended["error"], ended["cause"]), "what the table tells")
+        equal("approval" in item, False, "an approval left in the table")
+        if isinstance(self.request, dict) and isinstance(self.request.get("cluster"), str):
+            held = self.stack.item(f"lease#{self.request['cluster'].lower()}")
+            equal(held and held["recoveryId"], lease, "who holds the lease afterwards")
+        return ended["cause"]
+
+    def result(self, state):
+        """What the function behind `state` answered, from the history."""
+        entered = None
+        for event in self.events():
+            if "stateEnteredEventDetails" in event:
+                entered = event["stateEnteredEventDetails"]["name"]
+            if entered == state and "taskSucceededEventDetails" in event:
+                output = json.loads(event["taskSucceededEventDetails"]["output"])
+                return output.get("Payload", output)
+        raise Failed(f"{state} has no answer in the history")
+
+
+def moment(text):
+    """A time of the output."""
+    return datetime.datetime.fromisoformat(text.replace("Z", "+00:00"))
+
+
+def seconds(text):
+    """A time of the output as seconds of the epoch."""
+    return moment(text).timestamp()

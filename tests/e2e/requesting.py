@@ -1,0 +1,204 @@
+"""What a request may say: bad input, dry runs, two recoveries of one cluster, an execution started twice."""
+
+import datetime
+import json
+import time
+
+from cluster import UTC, Cluster, iso
+from harness import Failed, contains, equal, holds, note, refused, test
+from recovery import (
+    APPROVED, ASK, BESIDE, CONCLUDE, REWIND, START, UNDO_INSTANCES, Recovery, up_to,
+)  # fmt: skip
+from shop import fill
+
+SEEDED = "my-aurora-cluster"
+REFUSED = up_to("ValidateWindow", START) + CONCLUDE
+WITHOUT_LEASE = ["Begin", "IsLeaseNeeded", "ValidateWindow"] + [s for s in CONCLUDE if s != "ReleaseLeaseAfterFailure"]
+CHECK = {"name": "a", "database": "postgres", "sql": "SELECT 1", "expect": "1"}
+
+
+def cases(stack):
+    """field, its value, what the cause must say: the field, the value, and what would be right."""
+    zone, record = stack.zone, stack.env["DB_RECORD"]
+    return [
+        ("cluster", "1st", ['`cluster` is "1st"', "an identifier begins with a letter"]),
+        ("cluster", "no-such-cluster", ['`cluster` is "no-such-cluster"', "there is no such cluster", "describe-db-clusters"]),
+        ("cluster", 7, ["`cluster` is 7", "write it as text"]),
+        ("cluster", None, ["`cluster` is null", "it is needed"]),
+        ("to", "2026-11-23T10:30:00", ['`to` is "2026-11-23T10:30:00"', "the offset is missing", "2026-11-23T10:30:00Z"]),
+        ("to", 1440, ["`to` is 1440", "the unit is missing", '1440 seconds would be "24m"']),
+        ("to", "yesterday", ['`to` is "yesterday"', '"5m ago"']),
+        ("to", "5m", ['`to` is "5m"', '"5m ago"']),
+        ("strategy", "snapshot", ['`strategy` is "snapshot"', "write auto or restore or backtrack"]),
+        ("strategy", "backtrack", ['`strategy` is "backtrack"', "Aurora MySQL only", 'write "restore"']),
+        ("inPlace", True, ["`inPlace` is true", "in quotes"]),
+        ("newCluster", SEEDED, [f'`newCluster` is "{SEEDED}"', "choose another name"]),
+        ("newCluster", "a--b", ['`newCluster` is "a--b"', "no two in a row"]),
+        ("checks", {}, ["`checks` is {}", "write a list"]),
+        ("checks", [{"name": "a", "database": "d", "sql": "s"}], ["`checks[0]`", "give one of `expect`"]),
+        ("checks", [{**CHECK, "atLeast": 1}], ["`checks[0]`", "give one of `expect`"]),
+        ("checks", [CHECK, CHECK], ["`checks`", 'two checks are named "a"']),
+        ("checks", [{"name": "a", "database": "d", "sql": "s", "atLeast": "many"}], ['`checks[0].atLeast` is "many"', "a number"]),
+        ("dns", [{"name": record}], ["`dns[0].hostedZoneId` is missing", "it is needed"]),
+        ("dns", [{"hostedZoneId": zone, "name": "db"}], ['`dns[0].name` is "db"', "db.example.com"]),
+        ("dns", [{"hostedZoneId": zone, "name": record, "endpoint": "both"}], ['`dns[0].endpoint` is "both"', "writer or reader"]),
+        ("dns", [{"hostedZoneId": zone, "name": "nobody.example.com"}], ["there is no record nobody.example.com", "name a record that is there"]),
+        ("dns", [{"hostedZoneId": zone, "name": "elsewhere.e2e-input.example.com"}], ["points at", f"not at {SEEDED}", "name records that point at"]),
+        ("dns", [7], ["`dns[0]` is 7", "write an object"]),
+        ("secretArn", "my-secret", ['`secretArn` is "my-secret"', "write the secret's ARN"]),
+        ("secretArn", "arn:aws:secretsmanager:us-east-1:000000000000:secret:gone", ["there is no secret arn:aws", "that is there"]),
+        ("approval", "maybe", ['`approval` is "maybe"', "write required or none"]),
+        ("approvalTimeout", "1440", ['`approvalTimeout` is "1440"', '1440 seconds would be "24m", 1440 minutes "1d"']),
+        ("approvalTimeout", "2d", ['`approvalTimeout` is "2d"', "it goes from 1s to 1d"]),
+        ("keepSource", 7, ["`keepSource` is 7", "the unit is missing"]),
+        ("dryRun", "yes", ['`dryRun` is "yes"', "write true or false"]),
+        ("dry_run", True, ["`dry_run` is no field", "`dryRun` was meant"]),
+        ("colour", "red", ["`colour` is no field", "the fields are cluster, to,"]),
+    ]  # fmt: skip
+
+
+@test("every wrong field is refused by name, with its value and what would be right, and nothing is made")
+def wrong_fields(stack):
+    stack.change_record("UPSERT", "elsewhere.e2e-input.example.com", "db.example.org")
+    records, wrong = stack.records(), []
+    table = cases(stack)
+    for field, value, said in table:
+        request = {"cluster": SEEDED, "to": "1s ago"} | {field: value}
+        run = Recovery(stack, request)
+        with_lease = isinstance(request["cluster"], str)
+        try:
+            run.failed(REFUSED if with_lease else WITHOUT_LEASE, "InvalidRequest", *said, "nothing was changed")
+        except Failed as failure:
+            wrong.append(f"{field}: {json.dumps(value)}: {failure}")
+        holds(not [name for name in stack.inventory() if name.startswith(f"{SEEDED}-rewind")], "a cluster was made")
+    equal(stack.records(), records, "the records")
+    stack.change_record("DELETE", "elsewhere.e2e-input.example.com", "db.example.org")
+    if wrong:
+        raise Failed("\n".join(wrong))
+    note(f"{len(table)} wrong requests")
+
+
+@test("everything that is wrong is told at once, whatever the request is")
+def all_at_once(stack):
+    run = Recovery(stack, {"to": "soon", "dns": 1, "x": 2})
+    run.failed(WITHOUT_LEASE, "InvalidRequest", "`cluster` is missing", '`to` is "soon"', "`dns` is 1", "`x` is no field")
+    for request, said in [([1], "[1]"), ("latest", '"latest"'), (7, "7"), ({}, "`cluster` is missing")]:
+        Recovery(stack, request).failed(WITHOUT_LEASE, "InvalidRequest", said, "cluster")
+
+
+@test("a moment outside the restorable window is refused with the window")
+def outside(stack):
+    window = stack.describe(SEEDED)
+    earliest = window["EarliestRestorableTime"].astimezone(UTC)
+    for to, said in [
+        ("2020-01-01T00:00:00Z", ["2020-01-01T00:00:00Z is before the earliest restorable time"]),
+        ("30d ago", ["is before the earliest restorable time"]),
+        (iso(datetime.datetime.now(UTC) + datetime.timedelta(hours=1)), ["is in the future"]),
+    ]:
+        run = Recovery(stack, {"cluster": SEEDED, "to": to})
+        run.failed(REFUSED, "OutsideWindow", "`to`", *said, "ask for a time from", f"{earliest:%Y-%m-%dT%H:%M:%S}")
+
+
+@test("a new cluster's name that is taken is refused, and the cluster that has it stays")
+def name_taken(stack):
+    cluster = Cluster.create(stack, "e2e-taken", record=False)
+    before = cluster.describe()
+    run = Recovery(stack, {"cluster": SEEDED, "to": "1s ago", "newCluster": cluster.name})
+    run.failed(REFUSED, "InvalidRequest", "`newCluster`", "there is a cluster e2e-taken already", "choose another")
+    equal(cluster.describe()["DbClusterResourceId"], before["DbClusterResourceId"], "the cluster that has the name")
+
+
+@test("a dry run answers the plan and touches nothing")
+def dry_run(stack):
+    cluster = Cluster.create(stack, "e2e-dry", instances=({}, {"PromotionTier": 5}))
+    fill(cluster)
+    cluster.settle()
+
+    def state():
+        described = cluster.describe()
+        for moving in ["LatestRestorableTime", "EarliestRestorableTime"]:
+            described.pop(moving)
+        items = stack.client("dynamodb").scan(TableName=stack.table, ConsistentRead=True)["Items"]
+        mine = [item for item in items if cluster.name in json.dumps(item)]
+        names = sorted(name for name in stack.inventory() if name.startswith("e2e-dry"))
+        return described, stack.instances(cluster.name), stack.records()[cluster.record], cluster.logins(), mine, names
+
+    before = state()
+    called = datetime.datetime.now(UTC)
+    run = Recovery(stack, {"cluster": cluster.name, "to": "2s ago", "dns": cluster.dns(), "checks": [CHECK], "dryRun": True})
+    ended = run.wait()
+    equal(ended["status"], "SUCCEEDED", "the status")
+    equal(run.path(), ["Begin", "IsLeaseNeeded", "ValidateWindow", "IsDryRun", "Planned"], "the path")
+    output = json.loads(ended["output"])
+    equal((output["outcome"], output["recoveryId"]), ("Planned", run.id), "the outcome")
+    plan = output["plan"]
+    equal((plan["cluster"], plan["strategy"], plan["dryRun"]), (cluster.name, "restore", True), "the plan")
+    ago = called - datetime.datetime.fromisoformat(plan["target"].replace("Z", "+00:00"))
+    holds(1 <= ago.total_seconds() <= 4, f"2s ago became {plan['target']}")
+    equal([(i["source"], i["writer"], i["promotionTier"]) for i in plan["instances"]],
+          [("e2e-dry-1", True, 1), ("e2e-dry-2", False, 5)], "the planned instances")  # fmt: skip
+    (record,) = plan["dns"]
+    equal((record["name"], record["from"].rstrip("."), record["ttl"]), (cluster.record, cluster.endpoint, 1), "the record")
+    equal(plan["secretArn"], cluster.secret, "the login")
+    for said in ["restore e2e-dry", "ask a person", "fence e2e-dry", f"move {cluster.record}", "keep e2e-dry"]:
+        contains("\n".join(plan["willDo"]), said)
+    equal(state(), before, "cluster, instances, record, roles, table and names")
+    equal(run.item(), {}, "an item of the dry run")
+
+
+@test("while one recovery waits for approval another is refused by its name; a no deletes the new cluster; then another may start")
+def lease(stack):
+    cluster = Cluster.create(stack, "e2e-lease")
+    fill(cluster)
+    cluster.settle()
+    logins = cluster.logins()
+    first = Recovery.of(cluster, "1s ago", dns=cluster.dns())
+    first.approval()
+    equal(first.item()["state"], "AwaitingApproval", "the state of the one that waits")
+    second = Recovery.of(cluster, "1s ago", newCluster="e2e-lease-second")
+    held = up_to("AcquireLease", START) + ["ReadLease"] + [s for s in CONCLUDE if s != "ReleaseLeaseAfterFailure"]
+    second.failed(held, "LeaseHeld", first.id, first.arn, "nothing was changed", lease=first.id)
+    equal(stack.describe("e2e-lease-second"), None, "the second one's cluster")
+    equal(first.describe()["status"], "RUNNING", "the first one meanwhile")
+
+    first.decide("rejected", comment="not on a Friday")
+    no = START + REWIND + ASK + ["IsApproved"] + UNDO_INSTANCES + CONCLUDE
+    first.failed(no, "NotApproved", "e2e said no: not on a Friday", "no traffic was moved", "undone:", "e2e-lease-r")
+    equal([name for name in stack.inventory() if name.startswith("e2e-lease-r")], [], "the new cluster and its instances")
+    equal(cluster.logins(), logins, "roles, databases and security groups of the original")
+    equal(stack.records()[cluster.record], (cluster.endpoint, 1), "the record")
+    cluster.sql("INSERT INTO audit.log (what) VALUES ('still writable')", host=cluster.record)
+
+    third = Recovery.of(cluster, "1s ago", newCluster="e2e-lease-third")
+    output = third.recovered(BESIDE)
+    equal((output["dns"], output["fence"], output["lost"]), ([], None, None), "what was moved and fenced without records")
+    equal(stack.records()[cluster.record], (cluster.endpoint, 1), "the record")
+    equal(cluster.logins(), logins, "roles, databases and security groups of the original")
+    cluster.sql("INSERT INTO audit.log (what) VALUES ('still writable')", host=cluster.record)
+    equal(Cluster(stack, "e2e-lease-third").value("SELECT count(*) FROM orders", password=cluster.password), 4000, "rows")
+
+
+@test("an execution started twice under one name recovers once")
+def twice(stack):
+    cluster = Cluster.create(stack, "e2e-twice", record=False)
+    cluster.settle()
+    run = Recovery.of(cluster, "1s ago", name=f"e2e-twice-{time.time_ns()}")
+    again = stack.states.exceptions.ExecutionAlreadyExists
+
+    def start(request):
+        return stack.states.start_execution(stateMachineArn=stack.machine, name=run.id, input=json.dumps(request))
+
+    try:
+        # AWS answers the running execution; ministack always refuses.
+        equal(start(run.request)["executionArn"], run.arn, "the execution that a second start answers")
+    except again as error:
+        contains(str(error), run.id)
+    with refused(again):
+        start(run.request | {"newCluster": "e2e-twice-other"})
+    run.recovered(BESIDE)
+    with refused(again):
+        start(run.request | {"newCluster": "e2e-twice-other"})
+    same = [e for e in stack.states.list_executions(stateMachineArn=stack.machine, maxResults=1000)["executions"] if e["name"] == run.id]
+    equal(len(same), 1, "executions of that name")
+    made = sorted(name for name in stack.inventory() if name.startswith("e2e-twice-"))
+    equal(made, ["e2e-twice-1", "e2e-twice-r", "e2e-twice-r-1"], "what there is")
