@@ -35,6 +35,9 @@ pub struct ServeArgs {
     /// The rest of the local AWS: Secrets Manager and Route 53 are found here
     #[arg(long, env = "AWS_ENDPOINT_URL")]
     pub aws_endpoint: Option<String>,
+    /// The Region in ARNs and endpoints
+    #[arg(long, env = "AWS_REGION", default_value = "us-east-1")]
+    pub region: String,
     /// How far `LatestRestorableTime` lags behind
     #[arg(long, default_value_t = 1)]
     pub restore_lag_seconds: u32,
@@ -43,7 +46,7 @@ pub struct ServeArgs {
 /// Runs until SIGTERM or SIGINT; every process it started ends with it.
 #[must_use]
 pub fn main(args: ServeArgs) -> ExitCode {
-    let filter = EnvFilter::try_from_env("REWIND_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,hickory_server=warn"));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).init();
     // Children get their death signal when the thread that started them ends: on this runtime that is the process' end,
     // as long as nothing is started from a blocking thread.
@@ -95,6 +98,7 @@ async fn serve(args: ServeArgs) -> Result<(), Failure> {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(Failure::Dir(files, error)),
         _ => {}
     }
+    rds::set_region(args.region);
     let authority = Authority::open(&dir)?;
     let host = Host::find(&dir).await?;
     host.make_dir(&files)?;
@@ -104,7 +108,7 @@ async fn serve(args: ServeArgs) -> Result<(), Failure> {
     let lag = SignedDuration::from_secs(args.restore_lag_seconds.into());
     let context = postgres::Context { host, admin, authority, clock: SystemClock, lag };
     let groups = dir.join("security-groups.json");
-    let secrets = rds::Secrets::new(args.aws_endpoint.as_deref(), rds::REGION);
+    let secrets = rds::Secrets::new(args.aws_endpoint.as_deref(), rds::region());
     let plane = Arc::new(rds::Plane::new(Arc::new(context), files, network, &groups, secrets));
 
     let endpoints = plane.endpoints.clone();
@@ -161,7 +165,7 @@ fn route53(endpoint: Option<&str>) -> aws_sdk_route53::Client {
     );
     let config = aws_sdk_route53::Config::builder()
         .behavior_version(aws_sdk_route53::config::BehaviorVersion::latest())
-        .region(aws_sdk_route53::config::Region::new(rds::REGION))
+        .region(aws_sdk_route53::config::Region::new(rds::region()))
         .endpoint_url(endpoint.unwrap_or(NOBODY))
         .credentials_provider(credentials)
         .http_client(aws_smithy_http_client::Builder::new().build_http())

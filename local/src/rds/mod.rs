@@ -16,7 +16,7 @@ mod store;
 mod xml;
 
 pub use endpoints::Endpoints;
-pub(crate) use model::REGION;
+pub(crate) use model::{region, set_region};
 pub(crate) use plane::Plane;
 pub(crate) use secrets::Secrets;
 pub(crate) use server::router;

@@ -8,12 +8,24 @@ use jiff::Timestamp;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::Ipv4Addr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// The account of the stack.
 pub const ACCOUNT: &str = "000000000000";
-/// The Region of the stack.
-pub const REGION: &str = "us-east-1";
+
+static REGION: OnceLock<String> = OnceLock::new();
+
+/// The Region of the stack, which is part of every ARN and endpoint.
+pub fn region() -> &'static str {
+    REGION.get().map_or("us-east-1", String::as_str)
+}
+
+/// Settles the Region, once a process.
+pub fn set_region(region: String) {
+    if REGION.set(region).is_err() {
+        tracing::warn!("the Region of a running stack can't be changed");
+    }
+}
 
 /// The databases behind a cluster. An engine with other databases gets a variant of its own.
 #[derive(Debug, Clone)]
@@ -254,7 +266,7 @@ pub struct Event {
 
 /// The ARN of a resource of the stack.
 pub fn arn(kind: &str, id: &str) -> String {
-    format!("arn:aws:rds:{REGION}:{ACCOUNT}:{kind}:{id}")
+    format!("arn:aws:rds:{}:{ACCOUNT}:{kind}:{id}", region())
 }
 
 /// The ARN of a cluster.
@@ -270,10 +282,10 @@ pub fn id_of(kind: &str, given: &str) -> String {
 
 /// The endpoint of a cluster; `kind` is `cluster`, `cluster-ro` or `cluster-custom`.
 pub fn endpoint(id: &str, kind: &str, hash: &str) -> String {
-    format!("{id}.{kind}-{hash}.{REGION}.rds.amazonaws.com")
+    format!("{id}.{kind}-{hash}.{}.rds.amazonaws.com", region())
 }
 
 /// The endpoint of an instance.
 pub fn instance_endpoint(id: &str, hash: &str) -> String {
-    format!("{id}.{hash}.{REGION}.rds.amazonaws.com")
+    format!("{id}.{hash}.{}.rds.amazonaws.com", region())
 }

@@ -2,7 +2,7 @@
 
 use super::endpoints::Endpoints;
 use super::error::ApiError;
-use super::model::{ClusterStatus, DbInstance, Event, InstanceStatus, cluster_arn};
+use super::model::{ACCOUNT, ClusterStatus, DbInstance, Event, InstanceStatus, cluster_arn, region};
 use super::secrets::Secrets;
 use super::security_groups::SecurityGroups;
 use super::store::Store;
@@ -66,7 +66,7 @@ impl Plane {
             groups: SecurityGroups::new(groups),
             secrets,
             hash: format!("c{}", unique.chars().take(11).collect::<String>()),
-            kms_key: format!("arn:aws:kms:us-east-1:000000000000:key/{}", uuid::Uuid::new_v4()),
+            kms_key: format!("arn:aws:kms:{}:{ACCOUNT}:key/{}", region(), uuid::Uuid::new_v4()),
             files,
             network,
             addresses: Mutex::default(),

@@ -41,7 +41,10 @@ async fn serve(State(plane): State<Arc<Plane>>, uri: Uri, body: Bytes) -> Respon
     let action = params.get("Action").unwrap_or_default();
     let (status, document) = match answer(&plane, action, &params).await {
         Ok(result) => {
-            tracing::info!(action, "done");
+            // Those who wait look every second: what changes something is worth a line, what looks is not.
+            if !action.starts_with("Describe") {
+                tracing::info!(action, "done");
+            }
             let has_result = !NO_RESULT.contains(&action);
             (StatusCode::OK, xml::response(action, has_result.then_some(&result), &id))
         }

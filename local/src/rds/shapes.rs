@@ -202,7 +202,7 @@ pub fn subnet_group(name: &str, group: Option<&SubnetGroup>) -> Element {
     let shown = subnets.iter().zip(["a", "b", "c", "d", "e", "f"].iter().cycle()).map(|(subnet, zone)| {
         Element::new("Subnet")
             .field("SubnetIdentifier", subnet)
-            .child(Element::new("SubnetAvailabilityZone").field("Name", format!("{}{zone}", super::model::REGION)))
+            .child(Element::new("SubnetAvailabilityZone").field("Name", format!("{}{zone}", super::model::region())))
             .list("SubnetOutpost", [])
             .field("SubnetStatus", "Active")
     });
@@ -301,7 +301,7 @@ pub fn automated_backup(cluster: &DbCluster, retained: bool) -> Element {
         .child(times)
         .field("MasterUsername", &cluster.master_user)
         .field("DbClusterResourceId", &cluster.resource_id)
-        .field("Region", super::model::REGION)
+        .field("Region", super::model::region())
         .field("Status", if retained { "retained" } else { "active" })
         .field("IAMDatabaseAuthenticationEnabled", cluster.settings.iam_auth)
         .field("ClusterCreateTime", time(cluster.created))

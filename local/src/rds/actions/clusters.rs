@@ -198,7 +198,7 @@ pub async fn create(plane: &Arc<Plane>, params: &Params) -> Answer {
 
 /// The zones of a cluster that names none.
 pub fn zones() -> Vec<String> {
-    ["a", "b", "c"].iter().map(|zone| format!("{}{zone}", crate::rds::model::REGION)).collect()
+    ["a", "b", "c"].iter().map(|zone| format!("{}{zone}", crate::rds::model::region())).collect()
 }
 
 /// The refusal of a name that is taken.
