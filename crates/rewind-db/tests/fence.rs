@@ -255,6 +255,50 @@ async fn sessions_idle_in_a_transaction_and_those_that_hold_the_catalogue_are_en
 }
 
 #[tokio::test]
+async fn a_connection_that_was_let_in_before_the_fence_and_shows_only_later_is_caught() {
+    let server = Postgres::start().with_application();
+    let session = server.maintenance().await;
+    let state = survey(&session).await.unwrap();
+    // PostgreSQL waits here after it has looked at the connection limit and before anybody can see the session.
+    let mut config = server.client("app", "shop");
+    config.options("-c post_auth_delay=2");
+    let slow = tokio::spawn(async move {
+        let (client, connection) = config.connect(NoTls).await?;
+        tokio::spawn(connection);
+        client.batch_execute("INSERT INTO orders (word) VALUES ('slipped through')").await
+    });
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert_eq!(server.sql("postgres", "SELECT count(*) FROM pg_stat_activity WHERE usename = 'app'"), "0");
+    apply(&session, &state, Patience::default()).await.unwrap();
+    let rows = server.sql("shop", "SELECT count(*) FROM orders");
+    let written = slow.await.unwrap();
+    assert_eq!(server.sql("shop", "SELECT count(*) FROM orders"), rows, "written behind the fence: {written:?}");
+}
+
+#[tokio::test]
+async fn a_session_that_does_not_end_is_named_and_no_fence_is_claimed() {
+    let server = Postgres::start().with_application();
+    let session = server.maintenance().await;
+    let state = survey(&session).await.unwrap();
+    let (client, connection) = server.client("app", "shop").connect(NoTls).await.unwrap();
+    tokio::spawn(connection);
+    let pid: i32 = client.query_one("SELECT pg_backend_pid()", &[]).await.unwrap().get(0);
+    // A backend that the kernel holds does not hear that it is to end: so it is on a disk that does not answer.
+    let signal = |signal: &str| {
+        assert!(std::process::Command::new("kill").args([signal, &pid.to_string()]).status().unwrap().success());
+    };
+    signal("-STOP");
+    let impatient = Patience { bound: Duration::from_millis(800), ..Patience::default() };
+    let error = apply(&session, &state, impatient).await.unwrap_err();
+    assert_eq!(error.name, ErrorName::Unavailable);
+    assert!(error.to_string().contains(&format!("app in shop (pid {pid})")), "{error}");
+    signal("-CONT");
+    let fenced = apply(&session, &state, Patience::default()).await.unwrap();
+    assert!(fenced.sessions_ended <= 1, "{fenced:?}");
+    assert!(client.batch_execute("SELECT 1").await.is_err());
+}
+
+#[tokio::test]
 async fn what_appears_after_the_survey_is_not_changed_without_a_record() {
     let server = Postgres::start().with_application();
     let session = server.maintenance().await;
