@@ -1,6 +1,7 @@
 //! A local AWS around real databases, for the parts of it that no emulator ships; it never runs in an account.
 
 pub mod clock;
+pub mod demo;
 pub mod dns;
 pub mod postgres;
 pub mod rds;

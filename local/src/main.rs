@@ -1,6 +1,7 @@
 //! The command line of the local stack: it parses and dispatches, and does nothing by itself.
 
 use clap::{Parser, Subcommand};
+use rewind_local::demo::{self, DemoArgs};
 use rewind_local::serve::{self, ServeArgs};
 use rewind_local::stack::{self, DirArgs, UpArgs};
 use std::process::ExitCode;
@@ -20,6 +21,8 @@ enum Command {
     Up(UpArgs),
     /// End every process of the stack and remove its state
     Down(DirArgs),
+    /// Tell the whole story on the running stack: a DELETE without WHERE, and the recovery from it
+    Demo(DemoArgs),
     /// Say whether the stack is up, and list its processes
     Status(DirArgs),
 }
@@ -29,6 +32,7 @@ fn main() -> ExitCode {
         Command::Serve(args) => serve::main(args),
         Command::Up(args) => stack::up(&args),
         Command::Down(args) => stack::down(&args),
+        Command::Demo(args) => demo::demo(&args),
         Command::Status(args) => stack::status(&args),
     }
 }

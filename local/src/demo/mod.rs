@@ -1,0 +1,80 @@
+//! `rewind-local demo`: the whole story on the running stack, told as it happens. It judges the product from outside, with
+//! its own connections and its own counts, and uses nothing but what a client of AWS could use.
+//!
+//! Pieces that other code may reuse: [`names`] and [`database`] reach a database by name as an application does,
+//! [`writer`] keeps writing, [`recovery`] starts and follows an execution, [`accounting`] says what became of each write.
+
+pub mod accounting;
+pub mod database;
+pub mod fenced;
+mod leftovers;
+pub mod names;
+pub mod recovery;
+pub mod scene;
+mod show;
+pub mod stop;
+pub mod story;
+mod tale;
+pub mod writer;
+
+use crate::stack::StackEnv;
+use crate::stack::layout::Layout;
+use clap::Args;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use stop::{Because, Stop};
+use story::Story;
+
+/// What `demo` is told.
+#[derive(Debug, Clone, Args)]
+pub struct DemoArgs {
+    /// The stack's directory; `.local` of the checkout unless given
+    #[arg(long, env = "REWIND_STACK_DIR")]
+    pub dir: Option<PathBuf>,
+}
+
+/// Tells the story; fails when a step of it fails or a number does not add up.
+#[must_use]
+pub fn demo(args: &DemoArgs) -> ExitCode {
+    let story = Story::begin();
+    let layout = match find(args) {
+        Ok(layout) => layout,
+        Err(stop) => return stopped(&story, &stop, None),
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let told = runtime.because("the runtime could not be started").and_then(|runtime| {
+        let told = runtime.block_on(until_interrupted(&layout, &story));
+        // Nothing that is still waiting for a database holds up the end.
+        runtime.shutdown_background();
+        told
+    });
+    match told {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(stop) => stopped(&story, &stop, Some(&layout)),
+    }
+}
+
+fn find(args: &DemoArgs) -> Result<Layout, Stop> {
+    let here = std::env::current_dir().because("there is no current directory")?;
+    Layout::find(&here, args.dir.as_deref()).map_err(Stop::new)
+}
+
+async fn until_interrupted(layout: &Layout, story: &Story) -> Result<(), Stop> {
+    let stack = StackEnv::read(layout).map_err(Stop::new)?;
+    tokio::select! {
+        told = tale::tell(layout, &stack, story) => told,
+        _ = tokio::signal::ctrl_c() => Err(Stop::new(
+            "interrupted; the stack stays up, and a recovery that was under way goes on by itself: \
+             the next make demo waits for its end or refuses it, make down ends everything",
+        )),
+    }
+}
+
+fn stopped(story: &Story, stop: &Stop, layout: Option<&Layout>) -> ExitCode {
+    story.end();
+    eprintln!("\nerror: {stop}");
+    if let Some(layout) = layout.filter(|layout| layout.logs().is_dir()) {
+        eprintln!("the logs of the stack are in {}", story::shown(&layout.logs()));
+    }
+    ExitCode::FAILURE
+}

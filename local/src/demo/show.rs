@@ -1,0 +1,152 @@
+//! What the recovery says, put into a person's words: plan, report, differences, output. It works nothing out.
+
+use super::accounting::{Account, Group};
+use super::recovery::Outcome;
+use super::story::{Story, clock, count};
+use rewind_core::{Difference, Plan, Report};
+use serde_json::Value;
+
+/// What a state does, while it does it.
+pub fn activity(state: &str) -> &str {
+    match state {
+        "AcquireLease" => "takes the lease: one recovery a cluster",
+        "ValidateWindow" => "checks the request against cluster, window, records and secret; nothing is changed",
+        "RecordPlan" => "writes the plan into the table",
+        "ExtendLease" => "makes the lease outlast the recovery",
+        "StartRestore" => "asks RDS for a new cluster as of the target",
+        "AwaitRewind" => "waits for the new cluster",
+        "AddInstances" => "gives it the original's instances and settings",
+        "AwaitInstances" => "waits for the instances",
+        "Verify" => "runs the checks on the rewound data, read-only",
+        "RequestApproval" => "asks a person",
+        "RecordDecision" => "writes down who decided",
+        "FenceSource" => "ends all writes on the original, and proves it",
+        "SwapDns" => "moves the record, if it is still as planned",
+        "ConfirmCutover" => "waits until Route 53 is in sync; then resolves and connects by name",
+        "WaitForOldTtl" => "waits as long as resolvers may remember the old value",
+        "Finish" => "tags the original and writes the output",
+        "RecordRecovered" => "writes the end into the table",
+        "ReleaseLease" | "ReleaseLeaseAfterFailure" => "gives the lease back",
+        "FenceRestored" => "ends writes on the new cluster, before traffic moves back",
+        "UndoSwapDns" => "moves the record back",
+        "UndoFenceSource" => "opens the original again",
+        "UndoAddInstances" => "deletes the new instances",
+        "UndoStartRestore" => "deletes the new cluster",
+        "AwaitDeletion" => "waits until it is gone",
+        "RecordFailure" => "writes the failure into the table",
+        _ => "",
+    }
+}
+
+/// JSON, indented.
+pub fn json(story: &Story, value: &Value) {
+    for line in serde_json::to_string_pretty(value).unwrap_or_default().lines() {
+        story.say(format_args!("  {line}"));
+    }
+}
+
+/// The plan.
+pub fn plan(story: &Story, plan: &Plan) {
+    story.say(format_args!("The plan, before anything is changed ({} to {}):", plan.cluster, plan.target));
+    for reason in &plan.reasons {
+        story.aside(format_args!("  because {reason}"));
+    }
+    for (index, sentence) in plan.will_do.iter().enumerate() {
+        story.say(format_args!("  {}. {sentence}", index + 1));
+    }
+    for warning in &plan.warnings {
+        story.warn(warning);
+    }
+}
+
+/// What verification found.
+pub fn report(story: &Story, report: &Report) {
+    for check in &report.checks {
+        let found = check.found.as_deref().unwrap_or("nothing");
+        let original = check.original.as_deref().unwrap_or("nothing");
+        let text = format!(
+            "check \"{}\" in {}: expected {}, found {found}; the original has {original}",
+            check.name, check.database, check.expected
+        );
+        if check.passed { story.good(text) } else { story.warn(text) }
+    }
+    for table in &report.tables {
+        story.say(format_args!("  {table}"));
+    }
+    for note in &report.notes {
+        story.warn(note);
+    }
+    let login = &report.login;
+    story.aside(format_args!("  logged in as {} with {}, TLS {:?}", login.user, login.secret_version, login.tls));
+}
+
+/// In what the new cluster is not like the original.
+pub fn differences(story: &Story, differences: &[Difference]) {
+    if differences.is_empty() {
+        return;
+    }
+    story.say("In what the new cluster will not be like the original:");
+    for difference in differences {
+        story.say(format_args!("  - {}: {}, now {}", difference.what, difference.source, difference.restored));
+        story.aside(format_args!("    to do: {}", difference.todo));
+    }
+}
+
+/// The output of the execution.
+pub fn outcome(story: &Story, outcome: &Outcome) {
+    story.field("rewound to", outcome.rewound_to);
+    story.field("new cluster", &outcome.new_cluster);
+    for record in &outcome.dns {
+        story.field("record", format_args!("{} -> {}", record.name, record.to));
+        story.field("before", &record.from);
+    }
+    let fence = &outcome.fence;
+    story.field("original", format_args!("{}, fenced at {}", outcome.cluster, fence.fenced_at));
+    story
+        .field("", format_args!("{} sessions ended; kept until {}", fence.sessions_ended, outcome.original.keep_until));
+    let mut slowest: Vec<(&String, f64)> = outcome
+        .timings
+        .iter()
+        .filter(|(state, _)| state.as_str() != "total")
+        .filter_map(|(state, seconds)| Some((state, seconds.as_f64()?)))
+        .collect();
+    slowest.sort_by(|(_, a), (_, b)| b.total_cmp(a));
+    let slowest: Vec<String> = slowest.iter().take(4).map(|(state, seconds)| format!("{state} {seconds:.1}")).collect();
+    let total = outcome.timings.get("total").and_then(Value::as_f64).unwrap_or_default();
+    story.field("seconds", format_args!("{total:.1} in all; the longest: {}", slowest.join(", ")));
+}
+
+/// What became of the writes.
+pub fn account(story: &Story, account: &Account, original: &str, new: &str) {
+    let both = account.before_target.len() + account.after_switch.len();
+    let line = |count_of: usize, what: &str| story.say(format_args!("{:>9}  {what}", count(count_of)));
+    line(account.acknowledged, "writes were acknowledged to the application:");
+    line(both, &format!("are on {new}:"));
+    line(account.before_target.len(), &format!("  from before the target{}", when(&account.before_target)));
+    line(account.after_switch.len(), &format!("  from after the switch{}", when(&account.after_switch)));
+    line(
+        account.only_original.len(),
+        &format!("are only on {original}, fenced and kept{}", when(&account.only_original)),
+    );
+    if let (Some(first), Some(last)) = (account.only_original.numbers.first(), account.only_original.numbers.last()) {
+        story.say(format_args!(
+            "           written between the target and the fence, numbers {first} to {last}: the price of a rewind"
+        ));
+    }
+    let elsewhere = account.acknowledged.abs_diff(both + account.only_original.len());
+    line(elsewhere, "are anywhere else, or lost");
+    let unanswered = account.unanswered;
+    line(unanswered.all(), "requests were in flight when their connection was cut, and never answered;");
+    story.say(format_args!(
+        "           of these {} were written nowhere, {} on {original} only, {} on {new} only, {} on both",
+        unanswered.nowhere, unanswered.original, unanswered.new, unanswered.both
+    ));
+    if let Some((from, gap)) = account.longest_gap {
+        let gap = gap.as_secs_f64();
+        story.say(format_args!("The longest time without an acknowledged write: {gap:.1} s, from {}.", clock(from)));
+    }
+}
+
+fn when(group: &Group) -> String {
+    group.times.map_or_else(String::new, |(first, last)| format!(" ({} to {})", clock(first), clock(last)))
+}
