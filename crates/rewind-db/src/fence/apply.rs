@@ -60,7 +60,7 @@ pub async fn apply(session: &Session, state: &LoginState, patience: Patience) ->
     settle(session).await?;
     run.close(state, &mut fenced).await?;
     run.empty(patience).await?;
-    verify(session, state).await?;
+    verify(session, state, &fenced).await?;
     fenced.sessions_ended = u64::try_from(run.ended.len()).unwrap_or(u64::MAX);
     fenced.notes = leftovers(session).await?;
     Ok(fenced)
@@ -184,11 +184,11 @@ impl Run<'_> {
 }
 
 /// With nobody left who could change it back, makes sure that what was to be closed is.
-async fn verify(session: &Session, state: &LoginState) -> Result<(), StepError> {
+async fn verify(session: &Session, state: &LoginState, fenced: &Fenced) -> Result<(), StepError> {
     let now = survey(session).await?;
     let databases = now.databases.iter().filter(|database| match state.database(database.oid) {
         None => true,
-        Some(known) => known.can_be_limited && database.can_be_limited && database.connection_limit != 0,
+        Some(_) => fenced.databases.contains(&database.name) && database.connection_limit != 0,
     });
     let new_roles = now.roles.iter().filter(|role| state.role(role.oid).is_none());
     let open: Vec<String> = databases
