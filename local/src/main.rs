@@ -3,7 +3,7 @@
 use clap::{Parser, Subcommand};
 use rewind_local::demo::{self, DemoArgs};
 use rewind_local::serve::{self, ServeArgs};
-use rewind_local::stack::{self, DirArgs, UpArgs};
+use rewind_local::stack::{self, DirArgs, ToolsArgs, UpArgs};
 use std::process::ExitCode;
 
 #[derive(Debug, Parser)]
@@ -25,6 +25,8 @@ enum Command {
     Demo(DemoArgs),
     /// Say whether the stack is up, and list its processes
     Status(DirArgs),
+    /// Install Python tools as pinned in local/tools, once
+    Tools(ToolsArgs),
 }
 
 fn main() -> ExitCode {
@@ -34,5 +36,6 @@ fn main() -> ExitCode {
         Command::Down(args) => stack::down(&args),
         Command::Demo(args) => demo::demo(&args),
         Command::Status(args) => stack::status(&args),
+        Command::Tools(args) => stack::tools(&args),
     }
 }

@@ -7,6 +7,7 @@ credentials from the environment and never touches an account: it refuses to run
 import argparse
 import contextlib
 import hashlib
+import io
 import json
 import os
 import pathlib
@@ -82,7 +83,8 @@ def package(out: pathlib.Path) -> pathlib.Path:
     import awscli.clidriver
 
     packaged = out / "packaged.yaml"
-    cli(awscli.clidriver, "s3api", "create-bucket", "--bucket", BUCKET)
+    location = f"LocationConstraint={os.environ['AWS_REGION']}"
+    cli(awscli.clidriver, "s3api", "create-bucket", "--bucket", BUCKET, "--create-bucket-configuration", location)
     cli(
         awscli.clidriver,
         *("cloudformation", "package"),
@@ -94,10 +96,12 @@ def package(out: pathlib.Path) -> pathlib.Path:
 
 
 def cli(driver, *arguments: str) -> None:
-    with contextlib.redirect_stdout(sys.stderr):
+    """Runs the AWS CLI; what it says is shown when it fails, for it says a line a chunk of each upload."""
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
         code = driver.create_clidriver().main(list(arguments))
     if code:
-        sys.exit(f"aws {' '.join(arguments[:2])} failed with {code}")
+        sys.exit(f"aws {' '.join(arguments[:2])} failed with {code}: {said.getvalue()[-2000:]}")
 
 
 def deploy(stack_name: str, template: pathlib.Path, parameters: list[str]) -> dict[str, str]:

@@ -66,6 +66,23 @@ pub fn status(args: &DirArgs) -> ExitCode {
     })
 }
 
+/// What `tools` is told.
+#[derive(Debug, Clone, Args)]
+pub struct ToolsArgs {
+    /// Names of the lists in `local/tools`, such as `lint` for `lint.txt`
+    #[arg(required = true)]
+    pub names: Vec<String>,
+}
+
+/// `rewind-local tools`: the Python tools of those names, each in its venv below `.local/tools`.
+#[must_use]
+pub fn tools(args: &ToolsArgs) -> ExitCode {
+    run(None, async |layout| {
+        let mut progress = Progress::begin();
+        args.names.iter().try_for_each(|name| tools::venv(layout, name, &mut progress))
+    })
+}
+
 fn run(dir: Option<&Path>, work: impl AsyncFnOnce(&Layout) -> Result<(), Failure>) -> ExitCode {
     let result = open(dir).and_then(|layout| {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
@@ -84,9 +101,11 @@ fn run(dir: Option<&Path>, work: impl AsyncFnOnce(&Layout) -> Result<(), Failure
 fn open(dir: Option<&Path>) -> Result<Layout, Failure> {
     let here = std::env::current_dir().map_err(doing("there is no current directory"))?;
     let mut layout = Layout::find(&here, dir)?;
-    let no_dir = |error| Failure::new(format!("{} can't be used: {error}", layout.dir.display()));
+    let asked = layout.dir.clone();
+    let no_dir = |error| Failure::new(format!("{} can't be used: {error}", asked.display()));
     fs::create_dir_all(&layout.dir).map_err(no_dir)?;
     layout.dir = fs::canonicalize(&layout.dir).map_err(no_dir)?;
+    fs::create_dir_all(layout.logs()).map_err(no_dir)?;
     Ok(layout)
 }
 

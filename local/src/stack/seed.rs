@@ -2,7 +2,7 @@
 //!
 //! It is made by the same calls that a person would make, and by no other way.
 
-use super::clients::{causes, sdk_config};
+use super::clients::{REGION, causes, sdk_config};
 use super::network::Network;
 use aws_sdk_rds::types::Tag;
 use aws_sdk_route53::types::{
@@ -196,7 +196,7 @@ async fn hosted_zone(route53: &aws_sdk_route53::Client, endpoint: &str) -> Resul
         .create_hosted_zone()
         .name("example.com")
         .caller_reference("local-stack")
-        .vpc(Vpc::builder().vpc_region(VpcRegion::UsEast1).vpc_id("vpc-00000001").build())
+        .vpc(Vpc::builder().vpc_region(VpcRegion::from(REGION)).vpc_id("vpc-0a99000000000a990").build())
         .hosted_zone_config(HostedZoneConfig::builder().private_zone(true).comment("of the local stack").build())
         .send()
         .await

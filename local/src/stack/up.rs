@@ -124,7 +124,6 @@ pub fn clear(layout: &Layout, progress: &mut Progress) -> Result<usize, Failure>
     let ended = process::sweep(&layout.dir)?;
     let had_state = layout.run().exists();
     remove(fs::remove_dir_all(layout.run()))?;
-    fs::create_dir_all(layout.logs()).map_err(doing("the log directory could not be made"))?;
     if ended > 0 || had_state {
         progress.done(format_args!("{ended} processes of an earlier start are ended, its state is removed"));
     }

@@ -1,0 +1,85 @@
+# The commands to learn. `make` alone lists them.
+#
+#   PROFILE=release     build as for AWS (slow to compile); dev otherwise
+#   REWIND_STACK_DIR    a stack of its own, elsewhere than in .local
+#   E2E=part-of-a-name  only those end-to-end tests
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+
+PROFILE ?= dev
+TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
+BIN := $(abspath $(TARGET_DIR))/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))
+LOCAL := $(BIN)/rewind-local
+TOOLS := $(CURDIR)/.local/tools
+# One set of packages for building and for testing: cargo then compiles what they share once.
+CARGO_SET := --workspace --profile $(PROFILE)
+# The tests have a stack of their own beside the one that a person may be using.
+TEST_STACK := $(CURDIR)/.local/test
+
+.PHONY: help
+help: ## This list
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: up ## The whole story on the local stack: a mistake, the recovery, the proof
+	@$(LOCAL) demo
+
+.PHONY: up
+up: build ## Start the local stack, or see that it is up (a fresh one each time; it keeps no data)
+	@$(LOCAL) up --built
+
+.PHONY: down
+down: ## End every process of the local stack and remove its state; tools, logs and build stay
+	@test -x $(LOCAL) || cargo build --quiet $(CARGO_SET) --bins
+	@$(LOCAL) down
+
+.PHONY: test
+test: unit lint paths e2e ## Every test: unit, contract, lints of template and state machine, paths, end to end
+
+.PHONY: check
+check: format clippy test ## The whole gate: format, lints, every test
+
+# ---- the parts ----
+
+.PHONY: needs build format clippy unit lint paths e2e
+needs:
+	@local/tools/needs
+
+build: needs
+	@cargo build --quiet $(CARGO_SET) --bins
+
+format:
+	cargo fmt --all --check
+
+clippy: needs
+	cargo clippy --quiet --workspace --all-targets -- -D warnings
+
+# The contract tests are among them.
+unit: needs
+	@if command -v cargo-nextest >/dev/null; then \
+	  cargo nextest run --workspace --cargo-profile $(PROFILE); cargo test --quiet $(CARGO_SET) --doc; \
+	else \
+	  cargo test --quiet $(CARGO_SET); \
+	fi
+
+lint: build
+	@$(LOCAL) tools lint
+	$(TOOLS)/lint/bin/cfn-lint infra/template.yaml
+	$(TOOLS)/lint/bin/python local/tools/lint_asl.py statemachine/rewind.asl.json
+
+# The state machine on ministack with stand-in functions: every step and every undo fails in turn.
+paths: build
+	@$(LOCAL) tools ministack aws
+	PATH=$(TOOLS)/aws/bin:$$PATH $(TOOLS)/aws/bin/python tests/paths/run.py --ministack $(TOOLS)/ministack/bin/ministack
+
+# Real clients, the real functions, real databases, on a stack that goes when the tests have ended, however they end.
+e2e: export REWIND_STACK_DIR := $(TEST_STACK)
+e2e: build
+	@$(LOCAL) tools e2e aws
+	@trap '$(LOCAL) down' EXIT; \
+	$(LOCAL) down; $(LOCAL) up --built; \
+	(set -a; . $(TEST_STACK)/stack.env; set +a; PATH=$(TOOLS)/aws/bin:$$PATH $(TOOLS)/aws/bin/python tests/rds_clients.py); \
+	$(TOOLS)/e2e/bin/python tests/e2e/run.py --stack $(TEST_STACK) $(E2E)
