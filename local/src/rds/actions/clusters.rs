@@ -187,6 +187,8 @@ pub async fn create(plane: &Arc<Plane>, params: &Params) -> Answer {
     let (plane_then, id_then) = (Arc::clone(plane), id.clone());
     tokio::spawn(async move {
         let made = Plane::unhurried(database.postgres().create(work.address, &master)).await;
+        // The whole lease moves in here by this: naming its address alone would move a copy of that, and free the lease.
+        drop(work);
         if let Some(secret) = plane_then.store().clusters.get_mut(&id_then).and_then(|cluster| cluster.secret.as_mut())
         {
             secret.status = "active";

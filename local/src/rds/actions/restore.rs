@@ -131,6 +131,8 @@ pub fn restore(plane: &Arc<Plane>, params: &Params) -> Answer {
         let restored = Plane::unhurried(work_on).await.map(|to| {
             tracing::info!(cluster = id_then, source = source.id, %to, seconds = began.elapsed().as_secs_f32(), "restored a cluster");
         });
+        // The whole lease moves in here by this: naming its address alone would move a copy of that, and free the lease.
+        drop(work);
         plane_then.settle_cluster(&id_then, &format!("restored from {}", source.id), restored);
     });
     show(plane, &id)
