@@ -94,10 +94,7 @@ async fn serve(args: ServeArgs) -> Result<(), Failure> {
     if left > 0 {
         tracing::warn!(left, "ended the servers of a control plane that was killed");
     }
-    match std::fs::remove_dir_all(&files) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(Failure::Dir(files, error)),
-        _ => {}
-    }
+    discard(&dir, &files)?;
     rds::set_region(args.region);
     let authority = Authority::open(&dir)?;
     let host = Host::find(&dir).await?;
@@ -130,6 +127,23 @@ async fn serve(args: ServeArgs) -> Result<(), Failure> {
     sweep::sweep(&dir.join("rds")).await;
     Ok(())
 }
+
+/// Moves what is left of an earlier run out of the way, and removes it while the new one starts: it may be gigabytes.
+fn discard(dir: &Path, files: &Path) -> Result<(), Failure> {
+    let failed = |error| Failure::Dir(files.to_owned(), error);
+    if files.exists() {
+        std::fs::rename(files, dir.join(format!("{DISCARDED}{}", uuid::Uuid::new_v4()))).map_err(failed)?;
+    }
+    for entry in std::fs::read_dir(dir).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        if entry.file_name().to_string_lossy().starts_with(DISCARDED) {
+            tokio::spawn(tokio::fs::remove_dir_all(entry.path()));
+        }
+    }
+    Ok(())
+}
+
+const DISCARDED: &str = "rds-discarded-";
 
 /// The control plane's own address in the network: the servers admit their superuser from there and nowhere else.
 const CONTROL: u8 = 2;

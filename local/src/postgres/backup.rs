@@ -188,7 +188,7 @@ impl Backups {
         };
         tracing::info!(name = place.name, seconds = began.elapsed().as_secs_f32(), "took a base backup");
         if let Some((surplus, _guard)) = surplus {
-            std::fs::remove_dir_all(&surplus.dir).map_err(file(&surplus.dir))?;
+            tokio::fs::remove_dir_all(&surplus.dir).await.map_err(file(&surplus.dir))?;
         }
         Ok(())
     }

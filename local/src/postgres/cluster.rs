@@ -134,6 +134,8 @@ impl Cluster {
     /// Makes the volume of a new cluster; a server runs on `address` for it meanwhile.
     pub async fn create(&self, address: Ipv4Addr, master: &Master) -> Result<(), Error> {
         let Context { host, admin, .. } = &*self.context;
+        // Whoever wants to start or destroy the cluster meanwhile waits.
+        let _making = self.servers.lock().await;
         let server = self.volume_server(address);
         host.make_dir(&self.volume())?;
         let password = self.volume().join("password");
@@ -161,6 +163,7 @@ impl Cluster {
     /// Makes the volume of a cluster restored from `source` as it was at a moment, and answers that moment.
     pub async fn restore(&self, address: Ipv4Addr, source: &Cluster, moment: Moment) -> Result<Timestamp, Error> {
         let Context { host, clock, .. } = &*self.context;
+        let _making = self.servers.lock().await;
         let _reading = source.backups.files.read().await;
         let asked = match moment {
             Moment::At(moment) => moment,
@@ -223,7 +226,7 @@ impl Cluster {
     pub async fn remove(&self, instance: &str, successor: Option<&str>) -> Result<(), Error> {
         let mut servers = self.servers.lock().await;
         let Some(server) = servers.all.get(instance).cloned() else {
-            return remove_dir(&self.instance_dir(instance));
+            return remove_dir(&self.instance_dir(instance)).await;
         };
         if servers.writer.as_deref() == Some(instance) {
             match successor.and_then(|successor| servers.all.get_key_value(successor)) {
@@ -246,7 +249,7 @@ impl Cluster {
         }
         server.stop().await?;
         servers.all.remove(instance);
-        remove_dir(&self.instance_dir(instance))
+        remove_dir(&self.instance_dir(instance)).await
     }
 
     /// Makes a reader the writer; the old writer follows it.
@@ -320,10 +323,10 @@ impl Cluster {
         self.kill().await;
         if backups {
             let _writing = self.backups.files.write().await;
-            return remove_dir(&self.dir);
+            return remove_dir(&self.dir).await;
         }
-        remove_dir(&self.volume())?;
-        remove_dir(&self.dir.join("instances"))
+        remove_dir(&self.volume()).await?;
+        remove_dir(&self.dir.join("instances")).await
     }
 
     async fn writer(&self) -> Option<Arc<Server>> {
@@ -386,8 +389,9 @@ impl Cluster {
     }
 }
 
-fn remove_dir(path: &Path) -> Result<(), Error> {
-    match std::fs::remove_dir_all(path) {
+// Gigabytes take seconds, in which this thread has heartbeats to send.
+async fn remove_dir(path: &Path) -> Result<(), Error> {
+    match tokio::fs::remove_dir_all(path).await {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
             Err(Error::File { path: path.to_owned(), source: error })
         }

@@ -11,6 +11,7 @@ use crate::rds::plane::{Plane, successor};
 use crate::rds::query::{Params, identifier};
 use crate::rds::settings::{self, default_group, default_maintenance, maintenance_window};
 use crate::rds::shapes;
+use crate::rds::store::Store;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -132,7 +133,7 @@ pub fn create(plane: &Arc<Plane>, params: &Params) -> Answer {
 async fn bring_up(plane: Arc<Plane>, instance: DbInstance) {
     // The volume must be there, and the first instance made becomes the writer, however fast the others are.
     let ready = plane
-        .until(|store| match store.clusters.get(&instance.cluster) {
+        .until(|store| match store.clusters.get(&instance.cluster).filter(|_| is_wanted(store, &instance.id)) {
             None => Some(None),
             Some(cluster) if cluster.status == ClusterStatus::Failed => Some(None),
             Some(cluster) if cluster.status == ClusterStatus::Creating => None,
@@ -144,6 +145,9 @@ async fn bring_up(plane: Arc<Plane>, instance: DbInstance) {
         })
         .await;
     let Some(cluster) = ready else {
+        if !is_wanted(&plane.store(), &instance.id) {
+            return;
+        }
         plane.set_instance(&instance.id, InstanceStatus::Failed);
         plane.instance_event(&instance.id, "failure", "DB instance not created: its DB cluster failed");
         return;
@@ -161,6 +165,12 @@ async fn bring_up(plane: Arc<Plane>, instance: DbInstance) {
             }
             plane.set_instance(&instance.id, InstanceStatus::Available);
             plane.instance_event(&instance.id, "creation", "DB instance created");
+            // Its deletion may have come by while it waited to start, and found nothing to end.
+            if !plane.store().instances.contains_key(&instance.id)
+                && let Err(error) = cluster.database.postgres().remove(&instance.resource_id, None).await
+            {
+                tracing::error!(instance = instance.id, %error, "an instance was not removed cleanly");
+            }
         }
         Err(error) => {
             tracing::error!(instance = instance.id, %error, "an instance did not start");
@@ -168,6 +178,11 @@ async fn bring_up(plane: Arc<Plane>, instance: DbInstance) {
             plane.instance_event(&instance.id, "failure", format!("DB instance not created: {error}"));
         }
     }
+}
+
+/// Whether an instance is still there, and not being deleted.
+fn is_wanted(store: &Store, id: &str) -> bool {
+    store.instances.get(id).is_some_and(|instance| instance.status != InstanceStatus::Deleting)
 }
 
 fn class(class: &str) -> Result<String, ApiError> {
