@@ -4,7 +4,7 @@ import datetime
 import json
 import time
 
-from harness import on_success, wait_until
+from harness import holds, on_success, wait_until
 
 UTC = datetime.timezone.utc
 TTL = 1
@@ -50,6 +50,7 @@ class Cluster:
     def wait_available(self):
         def available():
             states = [self.describe()["Status"]] + [i["DBInstanceStatus"] for i in self.stack.instances(self.name)]
+            holds("failed" not in states, f"{self.name} and its instances are {states}")
             return all(state == "available" for state in states)
 
         wait_until(available, f"{self.name} available")

@@ -130,8 +130,7 @@ def choose(words):
 
 def run(chosen, stack, jobs):
     """Runs tests; answers how many passed and how many failed."""
-    passed = [_run(one, stack) for one in chosen if one.alone]
-    together = sorted((one for one in chosen if not one.alone), key=lambda one: not one.first)
+    chosen = sorted(chosen, key=lambda one: not one.first)
     with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
-        passed += pool.map(lambda one: _run(one, stack), together)
+        passed = list(pool.map(lambda one: _run(one, stack), chosen))
     return sum(passed), len(passed) - sum(passed)

@@ -135,7 +135,7 @@ class Recovery:
             try:
                 self.stack.states.send_task_success(taskToken=pending["taskToken"], output=json.dumps(answer))
                 return
-            except (self.stack.states.exceptions.TaskTimedOut, self.stack.states.exceptions.InvalidToken):
+            except (self.stack.states.exceptions.TaskTimedOut, self.stack.states.exceptions.TaskDoesNotExist):
                 time.sleep(0.3)
 
     # ------------------------------------------------------------------------------------------------------------- ends

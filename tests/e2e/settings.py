@@ -1,0 +1,204 @@
+"""What a restore does not carry over by itself, and logins of another time: compared field by field as AWS describes them."""
+
+import json
+
+from cluster import Cluster, iso
+from harness import contains, equal, holds, note, on_success, test, wait_until
+from recovery import APPROVED, UNASKED, Recovery
+from shop import fill
+
+# What may differ on the new cluster. Everything else that describe-db-clusters shows has to be equal.
+CLUSTER_OF_ITS_OWN = {
+    "DBClusterIdentifier", "DBClusterArn", "DbClusterResourceId", "CloneGroupId", "ClusterCreateTime", "Endpoint",
+    "ReaderEndpoint", "EarliestRestorableTime", "LatestRestorableTime", "DBClusterMembers", "TagList", "VpcSecurityGroups",
+}  # fmt: skip
+# What differs and is told to a person: the field, and what the output calls it.
+TOLD = {"MasterUserSecret": "managed master password", "CustomEndpoints": "custom endpoints"}
+INSTANCE_OF_ITS_OWN = {
+    "DBInstanceIdentifier", "DBInstanceArn", "DbiResourceId", "InstanceCreateTime", "Endpoint", "DBClusterIdentifier",
+    "TagList", "VpcSecurityGroups", "LatestRestorableTime",
+}  # fmt: skip
+
+
+def tags(described):
+    """Tags that people made; the product's own mark what it made and fenced."""
+    return {tag["Key"]: tag["Value"] for tag in described["TagList"] if not tag["Key"].startswith("aurora-rewind:")}
+
+
+def rich(stack):
+    """A cluster on which everything is set that can be, and to something that is no default."""
+    rds, family = stack.rds, stack.describe("my-aurora-cluster")["EngineVersion"].split(".")[0]
+    ignore = lambda call, **arguments: _ignoring_existing(rds, call, **arguments)
+    ignore("create_db_cluster_parameter_group", DBClusterParameterGroupName="e2e-cluster-params",
+           DBParameterGroupFamily=f"aurora-postgresql{family}", Description="e2e")  # fmt: skip
+    ignore("create_db_parameter_group", DBParameterGroupName="e2e-instance-params",
+           DBParameterGroupFamily=f"aurora-postgresql{family}", Description="e2e")  # fmt: skip
+    ignore("create_db_subnet_group", DBSubnetGroupName="e2e-subnets", DBSubnetGroupDescription="e2e",
+           SubnetIds=["subnet-1", "subnet-2", "subnet-3"])  # fmt: skip
+    key = "arn:aws:kms:us-east-1:000000000000:key/e2e0e2e0-0000-0000-0000-000000000e2e"
+    role = "arn:aws:iam::000000000000:role/e2e-monitoring"
+    instance = {
+        "DBParameterGroupName": "e2e-instance-params", "AutoMinorVersionUpgrade": False, "MonitoringInterval": 15,
+        "MonitoringRoleArn": role, "EnablePerformanceInsights": True, "PerformanceInsightsRetentionPeriod": 31,
+        "PerformanceInsightsKMSKeyId": key, "CACertificateIdentifier": "rds-ca-ecc384-g1", "PubliclyAccessible": True,
+        "PreferredMaintenanceWindow": "wed:01:00-wed:01:30", "AvailabilityZone": "us-east-1c",
+        "Tags": [{"Key": "role", "Value": "writer"}],
+    }  # fmt: skip
+    reader = {"DBInstanceClass": "db.serverless", "PromotionTier": 3, "AvailabilityZone": "us-east-1a",
+              "Tags": [{"Key": "role", "Value": "reader"}]}  # fmt: skip
+    cluster = Cluster.create(
+        stack,
+        "e2e-rich",
+        instances=(instance | {"DBInstanceClass": "db.r6g.4xlarge", "PromotionTier": 2}, reader, {"PromotionTier": 15}),
+        DBClusterParameterGroupName="e2e-cluster-params",
+        DBSubnetGroupName="e2e-subnets",
+        VpcSecurityGroupIds=[*stack.app_groups, "sg-0e2e000000000e2e0"],
+        Port=6543,
+        StorageEncrypted=True,
+        KmsKeyId=key,
+        StorageType="aurora-iopt1",
+        NetworkType="DUAL",
+        BackupRetentionPeriod=13,
+        PreferredBackupWindow="02:10-02:40",
+        PreferredMaintenanceWindow="tue:03:00-tue:03:30",
+        EnableCloudwatchLogsExports=["postgresql"],
+        EnableIAMDatabaseAuthentication=True,
+        DeletionProtection=True,
+        CopyTagsToSnapshot=True,
+        AutoMinorVersionUpgrade=False,
+        EnableHttpEndpoint=True,
+        ServerlessV2ScalingConfiguration={"MinCapacity": 0.5, "MaxCapacity": 7.5},
+        MonitoringInterval=30,
+        MonitoringRoleArn=role,
+        EnablePerformanceInsights=True,
+        PerformanceInsightsRetentionPeriod=93,
+        PerformanceInsightsKMSKeyId=key,
+        Tags=[{"Key": "application", "Value": "orders"}, {"Key": "owner", "Value": "team Bär"}],
+    )
+    for name, feature in [("import", "s3Import"), ("export", "s3Export")]:
+        rds.add_role_to_db_cluster(
+            DBClusterIdentifier=cluster.name, RoleArn=f"arn:aws:iam::000000000000:role/e2e-{name}", FeatureName=feature
+        )
+    rds.create_db_cluster_endpoint(
+        DBClusterIdentifier=cluster.name, DBClusterEndpointIdentifier="e2e-rich-reports", EndpointType="READER"
+    )
+    cluster.wait_available()
+    return cluster
+
+
+def _ignoring_existing(rds, call, **arguments):
+    """Groups outlive the test that made them."""
+    try:
+        getattr(rds, call)(**arguments)
+    except rds.exceptions.ClientError as error:
+        if "AlreadyExists" not in error.response["Error"]["Code"]:
+            raise
+
+
+def shown(described, but):
+    plain = {field: value for field, value in described.items() if field not in but}
+    if "AssociatedRoles" in plain:
+        plain["AssociatedRoles"] = sorted(plain["AssociatedRoles"], key=str)
+    return plain
+
+
+@test("everything that a restore does not inherit is carried over or told: clusters and instances, field by field")
+def carried_over(stack):
+    cluster = rich(stack)
+    fill(cluster)
+    before, like = cluster.describe(), stack.instances(cluster.name)
+    groups = cluster.groups
+    cluster.settle()
+    check = {"name": "orders", "database": "shop", "sql": "SELECT count(*) FROM orders", "expect": "4000"}
+    dns = cluster.dns() + [{"hostedZoneId": stack.zone, "name": "e2e-rich-ro.example.com", "endpoint": "reader"}]
+    stack.change_record("UPSERT", "e2e-rich-ro.example.com", before["ReaderEndpoint"])
+    run = Recovery.of(cluster, "1s ago", dns=dns, checks=[check], approval="none")
+    output = run.recovered(UNASKED)
+    new = Cluster(stack, f"{cluster.name}-r")
+    after, made = new.describe(), {i["DBInstanceIdentifier"]: i for i in stack.instances(new.name)}
+
+    told = {difference["what"] for difference in output["differences"]}
+    wrong = []
+    a, b = shown(before, CLUSTER_OF_ITS_OWN), shown(after, CLUSTER_OF_ITS_OWN)
+    for field in sorted(set(a) | set(b)):
+        if a.get(field) != b.get(field) and TOLD.get(field) not in told:
+            wrong.append(f"{field} was {a.get(field)!r} and is {b.get(field)!r}, and nobody is told")
+    for field, what in TOLD.items():
+        if a.get(field) == b.get(field):
+            wrong.append(f"{field} does not differ: the list of this test is out of date")
+    if new.groups != groups:
+        wrong.append(f"the security groups were {groups} and are {new.groups}")
+    if tags(after) != tags(before):
+        wrong.append(f"the tags were {tags(before)} and are {tags(after)}")
+    writer = lambda described: [m["DBInstanceIdentifier"] for m in described["DBClusterMembers"] if m["IsClusterWriter"]]
+    equal((writer(before), writer(after)), (["e2e-rich-1"], ["e2e-rich-r-1"]), "the writers")
+    equal(sorted(made), ["e2e-rich-r-1", "e2e-rich-r-2", "e2e-rich-r-3"], "the new instances")
+    for source in like:
+        copy = made[source["DBInstanceIdentifier"].replace("e2e-rich-", "e2e-rich-r-")]
+        a, b = shown(source, INSTANCE_OF_ITS_OWN), shown(copy, INSTANCE_OF_ITS_OWN)
+        for field in sorted(set(a) | set(b)):
+            if a.get(field) != b.get(field):
+                wrong.append(f"{field} of {source['DBInstanceIdentifier']} was {a.get(field)!r} and is {b.get(field)!r}")
+        if tags(copy) != tags(source):
+            wrong.append(f"the tags of {source['DBInstanceIdentifier']} were {tags(source)} and are {tags(copy)}")
+    equal(wrong, [], "what was lost")
+    # The names' own port and both records: the application goes on as before.
+    for record in [cluster.record, "e2e-rich-ro.example.com"]:
+        count = stack.connect(record, cluster.user, cluster.password, "shop", 6543).execute("SELECT count(*) FROM orders")
+        equal(count.fetchone(), (4000,), f"orders by {record}")
+    equal(stack.records()["e2e-rich-ro.example.com"][0], after["ReaderEndpoint"], "the reader's record")
+    stack.change_record("DELETE", "e2e-rich-ro.example.com", after["ReaderEndpoint"])
+    for difference in output["differences"]:
+        holds(all(difference.values()), f"a difference without words: {difference}")
+    note(f"{len(shown(before, CLUSTER_OF_ITS_OWN))} fields of the cluster; told: {', '.join(sorted(told))}")
+
+
+@test("a master password that was rotated since: the recovery logs in with the one of that time, and says so")
+def rotated(stack):
+    cluster = Cluster.create(stack, "e2e-rotated")
+    fill(cluster)
+    cluster.settle()
+    password_then = cluster.password
+    target = cluster.mistake("SELECT 1")
+    stack.rds.modify_db_cluster(DBClusterIdentifier=cluster.name, RotateMasterUserPassword=True, ApplyImmediately=True)
+    cluster.wait_available()
+    wait_until(lambda: cluster.password != password_then, "another password")
+    cluster.sql("DELETE FROM orders")
+    check = {"name": "orders", "database": "shop", "sql": "SELECT count(*) FROM orders", "expect": "4000"}
+    run = Recovery.of(cluster, iso(target), dns=cluster.dns(), checks=[check])
+    run.approval()
+    run.decide("approved")
+    output = run.recovered(APPROVED)
+    report = run.result("Verify")
+    equal((report["login"]["user"], report["login"]["secretVersion"]), ("postgres", "AWSPREVIOUS"), "the login of verify")
+    equal(report["login"]["tls"], "verified", "its TLS")
+    equal(output["checks"][0]["original"], "0", "the original's answer, for which the present password is needed")
+    equal(cluster.value("SELECT count(*) FROM orders", host=cluster.record, password=password_then), 4000, "the rows by name")
+
+
+@test("a secret of somebody's own that was changed since: the recovery logs in with the version of that time")
+def own_secret(stack):
+    cluster = Cluster.create(stack, "e2e-own-secret")
+    fill(cluster)
+    passwords = ["one-of-that-time", "another-since-then", "and-a-third-one"]
+    cluster.sql(f"CREATE ROLE rescuer LOGIN CREATEDB CREATEROLE PASSWORD '{passwords[0]}' IN ROLE rds_superuser, postgres")
+    secret = stack.secrets.create_secret(
+        Name=f"e2e/{cluster.name}/{cluster.describe()['DbClusterResourceId']}",
+        SecretString=json.dumps({"username": "rescuer", "password": passwords[0]}),
+    )["ARN"]
+    on_success(lambda: stack.secrets.delete_secret(SecretId=secret, ForceDeleteWithoutRecovery=True))
+    cluster.settle()
+    target = cluster.mistake("SELECT 1")
+    for password in passwords[1:]:
+        cluster.settle(1.1)
+        cluster.sql(f"ALTER ROLE rescuer PASSWORD '{password}'")
+        stack.secrets.put_secret_value(
+            SecretId=secret, SecretString=json.dumps({"username": "rescuer", "password": password})
+        )
+    run = Recovery.of(cluster, iso(target), dns=cluster.dns(), secretArn=secret, approval="none")
+    run.recovered(UNASKED)
+    login = run.result("Verify")["login"]
+    equal(login["user"], "rescuer", "the user")
+    first = stack.secrets.list_secret_version_ids(SecretId=secret, IncludeDeprecated=True)["Versions"]
+    oldest = min(first, key=lambda version: version["CreatedDate"])
+    equal(login["secretVersion"], oldest["VersionId"], "the version, which has no label any more")

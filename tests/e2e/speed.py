@@ -1,0 +1,51 @@
+"""How long a recovery takes, and how much of it is the orchestration's own."""
+
+from cluster import Cluster, iso
+from harness import holds, note, test
+from recovery import UNASKED, Recovery
+from shop import fill
+
+# What is waited for: RDS restoring and starting databases, Route 53 and the old TTL, people.
+WAITING = ["AwaitRewind", "AwaitInstances", "WaitForOldTtl", "RequestApproval"]
+# What works inside databases; all other functions talk to AWS's APIs alone.
+IN_DATABASES = ["Verify", "FenceSource", "ConfirmCutover"]
+ELSEWHERE = ["ValidateWindow", "StartRestore", "AddInstances", "SwapDns", "Finish"]
+
+
+def spent(run):
+    """Every visit of a state: its name and the seconds between its first event and the next state's."""
+    entered = [
+        (e["stateEnteredEventDetails"]["name"], e["timestamp"].timestamp())
+        for e in run.events()
+        if "stateEnteredEventDetails" in e
+    ]
+    ends = [at for _, at in entered[1:]] + [run.events()[-1]["timestamp"].timestamp()]
+    return [(name, end - at) for (name, at), end in zip(entered, ends)]
+
+
+@test("a small database is recovered within 30 s, of which the orchestration's own part is under 3 s", alone=True)
+def small(stack):
+    cluster = Cluster.create(stack, "e2e-speed")
+    fill(cluster)
+    cluster.settle()
+    target = cluster.mistake("DELETE FROM orders")
+    check = {"name": "orders are back", "database": "shop", "sql": "SELECT count(*) FROM orders", "expect": "4000"}
+    run = Recovery.of(cluster, iso(target), dns=cluster.dns(), checks=[check], approval="none")
+    output = run.recovered(UNASKED)
+    visits = spent(run)
+    # From the call, so that what passes before the first state is in it as well.
+    total = run.events()[-1]["timestamp"].timestamp() - run.called
+    waiting = sum(seconds for name, seconds in visits if name in WAITING)
+    # ConfirmCutover's first invocation waits for INSYNC, its last resolves and connects.
+    invocations = [(name, seconds) for name, seconds in visits if name in IN_DATABASES]
+    # An invocation itself, without what it does, is ours in a function that works in databases too: as much as the
+    # quickest of the others took, with its calls of AWS's APIs.
+    invocation = min(seconds for name, seconds in visits if name in ELSEWHERE)
+    there = sum(seconds for _, seconds in invocations) - len(invocations) * invocation
+    own = total - waiting - there
+    note(f"{total:.2f} s from the call to Recovered: waiting {waiting:.2f}, databases and DNS {there:.2f}, our own {own:.2f}")
+    note(", ".join(f"{name} {seconds:.2f}" for name, seconds in visits if seconds >= 0.01))
+    note("timings of the output: " + ", ".join(f"{name} {seconds:.2f}" for name, seconds in output["timings"].items()))
+    holds(abs(output["timings"]["total"] - total) < 1, f"the output says {output['timings']['total']} s, it took {total:.2f} s")
+    holds(total < 30, f"it took {total:.2f} s")
+    holds(own < 3, f"the orchestration's own part was {own:.2f} s")

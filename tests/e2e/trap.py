@@ -1,0 +1,153 @@
+"""A proxy between the functions and AWS's APIs that kills a function at a chosen call: before AWS hears of it, or after AWS
+has done it and before the function hears of that. Everything else passes through unchanged."""
+
+import contextlib
+import http.client
+import http.server
+import os
+import re
+import signal
+import socket
+import socketserver
+import threading
+import urllib.parse
+
+from harness import Failed, wait_until
+
+# The functions that change something, and the services by which they do.
+CHANGING = {
+    "StartRestore": ["RDS"],
+    "AddInstances": ["RDS"],
+    "FenceSource": ["RDS", "DYNAMODB"],
+    "SwapDns": ["ROUTE_53"],
+}
+HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "te", "upgrade", "proxy-connection"}
+
+
+class Trap:
+    """Kills the function that makes a call for which all of `words` are in the request: `times` times."""
+
+    def __init__(self, *words, when, times=1):
+        self.words, self.when, self.left, self.killed = words, when, times, []
+        self._lock = threading.Lock()
+
+    def springs(self, request, when):
+        with self._lock:
+            if when != self.when or not self.left or not all(word in request for word in self.words):
+                return False
+            self.left -= 1
+            return True
+
+
+class Traps:
+    """The proxies, and the functions' configurations by which they go through them."""
+
+    def __init__(self, stack):
+        self.stack, self.set = stack, []
+        self.lambdas = stack.client("lambda")
+        self.servers = {}
+        for service in ["RDS", "AWS"]:
+            upstream = stack.env["AWS_ENDPOINT_URL_RDS" if service == "RDS" else "AWS_ENDPOINT_URL"]
+            self.servers[service] = _serve(self, urllib.parse.urlsplit(upstream).netloc)
+        self.before = {}
+
+    def install(self):
+        for stem, services in CHANGING.items():
+            found = self.stack.function(stem)
+            variables = found.get("Environment", {}).get("Variables", {})
+            self.before[found["FunctionName"]] = variables
+            through = {f"AWS_ENDPOINT_URL_{s}": self._url("RDS" if s == "RDS" else "AWS") for s in services}
+            self._configure(found["FunctionName"], variables | through)
+
+    def remove(self):
+        for name, variables in self.before.items():
+            own = {key: value for key, value in variables.items() if not key.startswith("AWS_ENDPOINT_URL_")}
+            self._configure(name, own)
+        for server in self.servers.values():
+            server.shutdown()
+
+    def _url(self, service):
+        host, port = self.servers[service].server_address
+        return f"http://{host}:{port}"
+
+    def _configure(self, name, variables):
+        self.lambdas.update_function_configuration(FunctionName=name, Environment={"Variables": variables})
+        look = lambda: self.lambdas.get_function_configuration(FunctionName=name)
+        wait_until(lambda: look().get("LastUpdateStatus") == "Successful", f"the new configuration of {name}")
+
+    @contextlib.contextmanager
+    def at(self, *words, when, times=1):
+        trap = Trap(*words, when=when, times=times)
+        self.set.append(trap)
+        try:
+            yield trap
+        finally:
+            self.set.remove(trap)
+
+    def pass_through(self, request, when, peer):
+        """Whether the function is still alive."""
+        for trap in list(self.set):
+            if trap.springs(request, when):
+                trap.killed.append(_kill(peer))
+                return False
+        return True
+
+
+def _serve(traps, upstream):
+    class Handler(http.server.BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def handle_one_call(self):
+            body = self.rfile.read(int(self.headers.get("content-length", 0)))
+            # What is sought is in the path, the target header or the body, whatever the API's protocol.
+            seen = " ".join(
+                [self.command, self.path, self.headers.get("x-amz-target", ""), urllib.parse.unquote_plus(body.decode())]
+            )
+            if not traps.pass_through(seen, "before", self.client_address):
+                self.close_connection = True
+                return
+            connection = http.client.HTTPConnection(upstream, timeout=60)
+            headers = {k: v for k, v in self.headers.items() if k.lower() not in HOP_BY_HOP}
+            connection.request(self.command, self.path, body, headers)
+            answer = connection.getresponse()
+            content = answer.read()
+            connection.close()
+            if not traps.pass_through(seen, "after", self.client_address):
+                self.close_connection = True
+                return
+            self.send_response_only(answer.status, answer.reason)
+            for name, value in answer.getheaders():
+                if name.lower() not in HOP_BY_HOP | {"content-length"}:
+                    self.send_header(name, value)
+            self.send_header("content-length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        do_GET = do_POST = do_PUT = do_DELETE = handle_one_call
+
+        def log_message(self, *_):
+            pass
+
+    class Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
+        daemon_threads = True
+
+    server = Server((upstream.split(":")[0], 0), Handler)
+    threading.Thread(target=server.serve_forever, args=(0.1,), daemon=True).start()
+    return server
+
+
+def _kill(peer):
+    """kill -9 of the process at the other end of a connection; answers its id."""
+    address = "".join(f"{byte:02X}" for byte in reversed(socket.inet_aton(peer[0])))
+    with open("/proc/net/tcp") as table:
+        rows = [line.split() for line in table.readlines()[1:]]
+    inode = next((row[9] for row in rows if row[1] == f"{address}:{peer[1]:04X}"), None)
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        with contextlib.suppress(OSError):
+            if any(os.readlink(f"/proc/{pid}/fd/{fd}") == f"socket:[{inode}]" for fd in os.listdir(f"/proc/{pid}/fd")):
+                program = os.path.basename(os.readlink(f"/proc/{pid}/exe"))
+                if not re.match(r"bootstrap", program):
+                    raise Failed(f"the call came from {program}, which is no function")
+                os.kill(int(pid), signal.SIGKILL)
+                return int(pid)
+    raise Failed(f"nobody is at {peer}")

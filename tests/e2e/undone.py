@@ -1,0 +1,167 @@
+"""What ends without a recovery: it leaves the original as it was, and nothing half-made beside it."""
+
+import datetime
+import time
+
+from cluster import Cluster, iso
+from harness import Failed, contains, equal, holds, note, on_success, test, wait_until
+from recovery import (
+    APPROVE, ASK, CONCLUDE, FENCE, NEEDS_OPERATOR, REWIND, START, UNDO_FENCE, UNDO_INSTANCES, UNDO_SWITCH, Recovery, up_to,
+)  # fmt: skip
+from shop import fill
+
+ASKED = START + REWIND + ASK
+SWITCHED = START + REWIND + APPROVE + FENCE
+
+
+class Before:
+    """How a cluster was; afterwards it must be so again, writable by name, with nothing beside it."""
+
+    def __init__(self, cluster):
+        self.cluster, self.stack = cluster, cluster.stack
+        self.logins, self.record = cluster.logins(), self.stack.records()[cluster.record]
+        self.orders = cluster.value("SELECT count(*) FROM orders")
+        self.tags = cluster.describe()["TagList"]
+
+    def is_restored(self, new_cluster_kept=False):
+        cluster = self.cluster
+        now = cluster.logins()
+        for what, was in self.logins.items():
+            equal(now[what], was, f"{what} of the original")
+        equal(self.stack.records()[cluster.record], self.record, "the record")
+        equal(cluster.describe()["TagList"], self.tags, "the original's tags")
+        equal(cluster.value("SELECT count(*) FROM orders", host=cluster.record), self.orders, "the original's rows")
+        cluster.sql("INSERT INTO audit.log (what) VALUES ('still writable')", host=cluster.record)
+        if not new_cluster_kept:
+            left = [name for name in self.stack.inventory() if name.startswith(f"{cluster.name}-r")]
+            equal(left, [], "the new cluster and its instances")
+
+
+def shop(stack, name, **more):
+    cluster = Cluster.create(stack, name, **more)
+    fill(cluster)
+    return cluster
+
+
+@test("an approval that nobody gives ends after its time: the new cluster goes, the original is as it was", first=True)
+def nobody_answers(stack):
+    cluster = shop(stack, "e2e-nobody")
+    before = Before(cluster)
+    cluster.settle()
+    run = Recovery.of(cluster, "1s ago", dns=cluster.dns(), approvalTimeout="1s")
+    path = ASKED + ["IsApprovalExpired"] + UNDO_INSTANCES + CONCLUDE
+    run.failed(path, "NotApproved", "nobody answered within 1 seconds", "no traffic was moved", "longer approvalTimeout")
+    before.is_restored()
+
+
+@test("a check that fails ends the recovery: what was found is told, the new cluster goes, the original is as it was")
+def verification_fails(stack):
+    cluster = shop(stack, "e2e-verify")
+    before = Before(cluster)
+    cluster.settle()
+    checks = [
+        {"name": "a good one", "database": "shop", "sql": "SELECT count(*) FROM customers", "atLeast": 300},
+        {"name": "too few", "database": "shop", "sql": "SELECT count(*) FROM orders", "expect": "4001"},
+        {"name": "tries to write", "database": "shop", "sql": "DELETE FROM orders RETURNING 1", "expect": "1"},
+        {"name": "no such table", "database": "shop", "sql": "SELECT count(*) FROM ordres", "atLeast": 0},
+    ]
+    run = Recovery.of(cluster, "1s ago", dns=cluster.dns(), checks=checks)
+    path = START + up_to("Verify", REWIND) + UNDO_INSTANCES + CONCLUDE
+    said = ["too few", "4001", "4000", "tries to write", "read-only transaction", "no such table", '"ordres" does not exist']
+    run.failed(path, "VerificationFailed", *said, "the original was not touched", "undone:")
+    before.is_restored()
+
+
+@test("a record that somebody changed meanwhile stays as it is: the fence is lifted exactly, the new cluster goes")
+def record_changed(stack):
+    cluster = shop(stack, "e2e-changed")
+    cluster.sql(
+        [
+            "CREATE ROLE app LOGIN PASSWORD 'apples-and-pears' CONNECTION LIMIT 7",
+            "CREATE ROLE batch LOGIN PASSWORD 'apples-and-pears' VALID UNTIL '2030-01-01'",
+            "CREATE ROLE retired NOLOGIN",
+            "CREATE DATABASE ledger CONNECTION LIMIT 17",
+            "CREATE DATABASE shut CONNECTION LIMIT 0",
+            "CREATE DATABASE \"it's \"\"odd\"\"\"",
+            "ALTER DATABASE ledger SET default_transaction_read_only = off",
+            "ALTER ROLE batch SET work_mem = '8MB'",
+            "REVOKE CONNECT ON DATABASE ledger FROM PUBLIC",
+            "GRANT CONNECT ON DATABASE ledger TO app",
+            "GRANT SELECT, INSERT ON ALL TABLES IN SCHEMA public TO app",
+        ]
+    )
+    two_groups = [*stack.app_groups, "sg-0e2e000000000e2e0"]
+    stack.rds.modify_db_cluster(DBClusterIdentifier=cluster.name, VpcSecurityGroupIds=two_groups, ApplyImmediately=True)
+    cluster.wait_available()
+    before = Before(cluster)
+    cluster.settle()
+    run = Recovery.of(cluster, "1s ago", dns=cluster.dns())
+    run.approval()
+    stack.change_record("UPSERT", cluster.record, "somebody.else.example.org", 1)
+    run.decide("approved")
+    path = SWITCHED + ["SwapDns", "IsTrafficPossiblyMoved"] + UNDO_FENCE + UNDO_INSTANCES + CONCLUDE
+    cause = run.failed(path, "RecordChanged", f"{cluster.record} is CNAME somebody.else.example.org", "no record was moved")
+    contains(cause, "undone:", "app may log in again", "connection limit of ledger put back to 17")
+    equal(stack.records()[cluster.record], ("somebody.else.example.org", 1), "the record that somebody changed")
+    fenced = run.result("FenceSource")
+    contains(str(fenced["layers"]), "ledger", "app, batch")
+    stack.change_record("UPSERT", cluster.record, cluster.endpoint, 1)
+    before.is_restored()
+    with cluster.connect("ledger", "app", "apples-and-pears") as session:
+        equal(session.execute("SELECT current_user").fetchone(), ("app",), "the application's login")
+
+
+@test("a name that leads elsewhere after the switch: records go back, the fence is lifted, the new cluster is kept, fenced")
+def leads_elsewhere(stack):
+    cluster = shop(stack, "e2e-elsewhere")
+    before = Before(cluster)
+    cluster.settle()
+    run = Recovery.of(cluster, "1s ago", dns=cluster.dns())
+    run.approval()
+    # A more specific private zone with the same name hides the record from everybody in its network.
+    zone = stack.route53.create_hosted_zone(
+        Name=cluster.record,
+        CallerReference=run.id,
+        VPC={"VPCRegion": "us-east-1", "VPCId": "vpc-00000001"},
+        HostedZoneConfig={"PrivateZone": True},
+    )["HostedZone"]["Id"].removeprefix("/hostedzone/")
+    address = stack.resolve(cluster.endpoint)
+    record = {"Name": cluster.record, "Type": "A", "TTL": 1, "ResourceRecords": [{"Value": address}]}
+    change = lambda action: stack.route53.change_resource_record_sets(
+        HostedZoneId=zone, ChangeBatch={"Changes": [{"Action": action, "ResourceRecordSet": record}]}
+    )
+    change("CREATE")
+    try:
+        run.decide("approved")
+        run.wait()
+    finally:
+        change("DELETE")
+        stack.route53.delete_hosted_zone(Id=zone)
+    path = SWITCHED + "SwapDns ConfirmCutover IsCutoverConfirmed WaitForOldTtl ConfirmCutover".split() + UNDO_SWITCH + CONCLUDE
+    cause = run.failed(path, "RecordChanged", "clients do not reach the new cluster", f"{cluster.record} leads to")
+    contains(cause, f"{cluster.record} points at {before.record[0]}", "is KEPT and fenced")
+    before.is_restored(new_cluster_kept=True)
+    new = Cluster(stack, f"{cluster.name}-r")
+    equal(new.describe()["Status"], "available", "the new cluster, which clients may have written to")
+    equal(new.groups, sorted(stack.fence_groups), "the new cluster's security groups")
+
+
+@test("a new writer that cannot be reached: what cannot be undone safely is left to a person, and nothing is written anywhere", first=True)
+def unreachable(stack):
+    cluster = shop(stack, "e2e-unreach")
+    cluster.settle()
+    run = Recovery.of(cluster, "1s ago", dns=cluster.dns())
+    run.approval()
+    new = f"{cluster.name}-r"
+    stack.rds.delete_db_instance(DBInstanceIdentifier=f"{new}-1", SkipFinalSnapshot=True)
+    wait_until(lambda: not stack.instances(new), "the end of the new writer")
+    run.decide("approved")
+    path = SWITCHED + "SwapDns ConfirmCutover IsCutoverConfirmed WaitForOldTtl ConfirmCutover".split()
+    path += ["IsTrafficPossiblyMoved", "FenceRestored"] + NEEDS_OPERATOR
+    cause = run.failed(path, "RewindFailed", "no instance that is up", "then undoing failed", timeout=400, lease=run.id)
+    contains(cause, f"the original {cluster.name} may be fenced", "the DNS records may point at either", f"lease#{cluster.name} is kept")
+    # No writer answers: neither the old one, which is fenced, nor the new one, which is gone.
+    equal(cluster.groups, sorted(stack.fence_groups), "the fenced original's security groups")
+    equal(stack.describe(new)["Status"], "available", "the new cluster, which may have had clients")
+    equal(stack.records()[cluster.record][0], stack.describe(new)["Endpoint"], "the record")
+    stack.client("dynamodb").delete_item(TableName=stack.table, Key={"id": {"S": f"lease#{cluster.name}"}})
