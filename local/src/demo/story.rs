@@ -72,7 +72,7 @@ impl Story {
 
     /// A name and a value, in columns.
     pub fn field(&self, name: &str, value: impl Display) {
-        self.line(format_args!("  {}{value}", style(format!("{name:<18}")).dim()));
+        self.line(format_args!("  {}{value}", style(format!("{name:<20}")).dim()));
     }
 
     /// A step that has ended, with the seconds that it took.
