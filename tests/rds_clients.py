@@ -537,6 +537,22 @@ def check_managed_password():
     expect("a password can be given again", "MasterUserSecret" not in wait_cluster(SOURCE) and psql(host, "SELECT 1", password=PASSWORD) == "1")
 
 
+def check_side_by_side():
+    """Clusters made at the same moment do not get in each other's way."""
+    targets = [name(f"twin-{n}") for n in range(3)]
+    for number, target in enumerate(targets):
+        rds.create_db_cluster(DBClusterIdentifier=target, Engine="aurora-postgresql", DatabaseName=f"own{number}", **MASTER)
+        make_instance(target, f"{target}-1")
+    for number, target in enumerate(targets):
+        wait_instance(f"{target}-1")
+        answer = psql(cluster(target)["Endpoint"], "SELECT current_database()", database=f"own{number}", password=PASSWORD)
+        expect(f"{target[-6:]} of three clusters made at once is itself", answer == f"own{number}", answer)
+    addresses = {resolve(instance(f"{target}-1")["Endpoint"]["Address"]) for target in targets}
+    expect("each has an address of its own", len(addresses) == len(targets), addresses)
+    for target in targets:
+        remove_cluster(target)
+
+
 def check_deletion():
     rds.modify_db_cluster(DBClusterIdentifier=SOURCE, DeletionProtection=False)
     resource = wait_cluster(SOURCE)["DbClusterResourceId"]
@@ -593,10 +609,11 @@ def main():
         check_clone()
         check_failover()
         check_managed_password()
+        check_side_by_side()
         check_deletion()
     except Exception as error:  # what it was doing is printed above; what is left is removed below
         expect(f"the run came to its end: {type(error).__name__}: {error}", False)
-    for suffix in ("source", "delete", "update", "truncate", "drop-table", "drop-database", "bare", "clone", "after-failover", "passwords", "undeleted", "hasty"):
+    for suffix in ("source", "delete", "update", "truncate", "drop-table", "drop-database", "bare", "clone", "after-failover", "passwords", "undeleted", "hasty", "twin-0", "twin-1", "twin-2"):
         try:
             remove_cluster(name(suffix))
         except (ClientError, TimeoutError, RuntimeError) as error:
