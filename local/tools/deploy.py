@@ -81,10 +81,12 @@ def zip_binary(binary: pathlib.Path, folder: pathlib.Path) -> None:
 def package(out: pathlib.Path) -> pathlib.Path:
     """`aws cloudformation package`, by the AWS CLI itself, without starting Python a second time."""
     import awscli.clidriver
+    import boto3
 
     packaged = out / "packaged.yaml"
-    location = f"LocationConstraint={os.environ['AWS_REGION']}"
-    cli(awscli.clidriver, "s3api", "create-bucket", "--bucket", BUCKET, "--create-bucket-configuration", location)
+    s3 = boto3.client("s3")
+    with contextlib.suppress(s3.exceptions.BucketAlreadyOwnedByYou):
+        s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": os.environ["AWS_REGION"]})
     cli(
         awscli.clidriver,
         *("cloudformation", "package"),

@@ -28,9 +28,9 @@ impl Progress {
         self.step = Instant::now();
     }
 
-    /// A step of several at once is done, `began` its own start.
-    pub fn done_since(&mut self, began: Instant, what: impl Display) {
-        println!("{:>6.1} s  {what}", began.elapsed().as_secs_f64());
+    /// A step of several at once was done at `ended`; `began` is its own start.
+    pub fn done_at(&mut self, began: Instant, ended: Instant, what: impl Display) {
+        println!("{:>6.1} s  {what}", (ended - began).as_secs_f64());
         self.step = Instant::now();
     }
 

@@ -28,7 +28,7 @@ const CLUSTER_PARAMETERS: &str = "my-aurora-cluster-params";
 const INSTANCE_PARAMETERS: &str = "my-aurora-instance-params";
 const RECORD_TTL: i64 = 5;
 /// A cluster of nothing is there in seconds; a machine that compiles meanwhile takes longer.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_secs(300);
 const POLL: Duration = Duration::from_millis(100);
 
 /// The seed as a client sees it.

@@ -72,7 +72,7 @@ pub async fn up(layout: &Layout, args: &UpArgs) -> Result<(), Failure> {
     until(layout, "control-plane", &mut plane, || health::rds(network)).await?;
     progress.done(format_args!("RDS answers on {}, DNS on {}", network.rds(), network.dns()));
     until(layout, "ministack", &mut ministack, || health::gateway(network)).await?;
-    progress.done_since(began, format_args!("the rest of AWS answers on {}", network.gateway()));
+    progress.done_at(began, Instant::now(), format_args!("the rest of AWS answers on {}", network.gateway()));
 
     // The template and the cluster do not need each other.
     let began = Instant::now();
@@ -84,10 +84,10 @@ pub async fn up(layout: &Layout, args: &UpArgs) -> Result<(), Failure> {
     });
     let (endpoint, secret) =
         seed::cluster(network).await.map_err(|e| Failure::from(e).see(layout.log("control-plane")))?;
-    progress.done_since(began, format_args!("{} is available", seed::CLUSTER));
+    progress.done_at(began, Instant::now(), format_args!("{} is available", seed::CLUSTER));
     let (outputs, deployed_at) = deployment.await.map_err(Failure::new)?;
     let outputs = outputs?;
-    println!("{:>6.1} s  {STACK_NAME} is deployed", (deployed_at - began).as_secs_f64());
+    progress.done_at(began, deployed_at, format_args!("{STACK_NAME} is deployed"));
     let seed = seed::record_and_login(network, &endpoint, &secret).await?;
     let found = health::resolve(network.dns(), seed::DB_RECORD).await;
     if !found.as_ref().is_ok_and(|addresses| addresses.len() == 1) {
