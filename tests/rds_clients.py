@@ -339,9 +339,12 @@ def check_modifications():
     rds.disable_http_endpoint(ResourceArn=arn)
     off = cluster(SOURCE)["HttpEndpointEnabled"]
     expect("the Data API is turned off and on", (off, rds.enable_http_endpoint(ResourceArn=arn)["HttpEndpointEnabled"]) == (False, True))
-    rds.modify_db_instance(DBInstanceIdentifier=name("source-2"), DBInstanceClass="db.r6g.xlarge", PromotionTier=2, ApplyImmediately=True)
+    rds.modify_db_instance(DBInstanceIdentifier=name("source-2"), DBInstanceClass="db.r6g.xlarge")
     found = wait_instance(name("source-2"))
-    expect("an instance is modified", (found["DBInstanceClass"], found["PromotionTier"]) == ("db.r6g.xlarge", 2))
+    expect("another class waits for the maintenance window", (found["DBInstanceClass"], found["PendingModifiedValues"]) == ("db.t4g.medium", {"DBInstanceClass": "db.r6g.xlarge"}))
+    rds.modify_db_instance(DBInstanceIdentifier=name("source-2"), PromotionTier=2, ApplyImmediately=True)
+    found = wait_instance(name("source-2"))
+    expect("an instance is modified", (found["DBInstanceClass"], found["PromotionTier"], found["PendingModifiedValues"]) == ("db.r6g.xlarge", 2, {}))
 
 
 def check_errors():

@@ -29,7 +29,7 @@ pub struct ServeArgs {
     /// The /24 in 127.0.0.0/8 from which databases take their addresses, such as 127.33.7.0/24
     #[arg(long)]
     pub network: String,
-    /// Where the DNS server listens, over UDP and TCP
+    /// Where the DNS server listens, over UDP and TCP; it needs --aws-endpoint
     #[arg(long)]
     pub dns: SocketAddrV4,
     /// The rest of the local AWS: Secrets Manager and Route 53 are found here
@@ -108,12 +108,18 @@ async fn serve(args: ServeArgs) -> Result<(), Failure> {
     let secrets = rds::Secrets::new(args.aws_endpoint.as_deref(), rds::region());
     let plane = Arc::new(rds::Plane::new(Arc::new(context), files, network, &groups, secrets));
 
-    let endpoints = plane.endpoints.clone();
-    let dns = SocketAddr::V4(args.dns);
-    let lookup = move |name: &str| endpoints.lookup(name);
-    let _dns = DnsServer::start(dns, lookup, route53(args.aws_endpoint.as_deref()))
-        .await
-        .map_err(|error| Failure::Listen(args.dns, error))?;
+    let _dns = match &args.aws_endpoint {
+        Some(endpoint) => {
+            let endpoints = plane.endpoints.clone();
+            let lookup = move |name: &str| endpoints.lookup(name);
+            let started = DnsServer::start(SocketAddr::V4(args.dns), lookup, route53(endpoint)).await;
+            Some(started.map_err(|error| Failure::Listen(args.dns, error))?)
+        }
+        None => {
+            tracing::warn!("no name server: without --aws-endpoint there is no Route 53 to answer from");
+            None
+        }
+    };
     let listener = TcpListener::bind(args.listen).await.map_err(|error| Failure::Listen(args.listen, error))?;
     tracing::info!(rds = %args.listen, dns = %args.dns, postgresql = plane.postgres.host.version(), "ready");
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
@@ -167,8 +173,8 @@ fn lock(dir: &Path) -> Result<std::fs::File, Failure> {
     }
 }
 
-/// Route 53 behind the local endpoint; without one the name server knows the database endpoints only.
-fn route53(endpoint: Option<&str>) -> aws_sdk_route53::Client {
+/// Route 53 behind the local endpoint.
+fn route53(endpoint: &str) -> aws_sdk_route53::Client {
     let key = |name: &str| std::env::var(name).unwrap_or_else(|_| "test".to_owned());
     let credentials = aws_sdk_route53::config::Credentials::new(
         key("AWS_ACCESS_KEY_ID"),
@@ -180,15 +186,12 @@ fn route53(endpoint: Option<&str>) -> aws_sdk_route53::Client {
     let config = aws_sdk_route53::Config::builder()
         .behavior_version(aws_sdk_route53::config::BehaviorVersion::latest())
         .region(aws_sdk_route53::config::Region::new(rds::region()))
-        .endpoint_url(endpoint.unwrap_or(NOBODY))
+        .endpoint_url(endpoint)
         .credentials_provider(credentials)
         .http_client(aws_smithy_http_client::Builder::new().build_http())
         .build();
     aws_sdk_route53::Client::from_conf(config)
 }
-
-/// Where nobody listens.
-const NOBODY: &str = "http://127.0.0.1:1";
 
 #[cfg(test)]
 mod tests {

@@ -14,7 +14,7 @@ pub const ADMIN: &str = "rdsadmin";
 /// The account of replication and base backups.
 pub const REPLICATION: &str = "rdsrepladmin";
 
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// Where a server is, and the name its certificate has.
 #[derive(Debug, Clone)]

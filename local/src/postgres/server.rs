@@ -18,7 +18,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(30);
 const START_TIMEOUT: Duration = Duration::from_secs(120);
 const RECOVERY_TIMEOUT: Duration = Duration::from_secs(3600);
 const STOP_TIMEOUT: Duration = Duration::from_secs(60);
-const RELOAD_TIMEOUT: Duration = Duration::from_secs(10);
+const RELOAD_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A server: `dir` holds its data, its certificate, its rules and its log.
 #[derive(Debug)]
@@ -142,8 +142,10 @@ impl Server {
         // The postmaster hands its rules to the connections it makes from then on: a new one tells when that began.
         let deadline = Instant::now() + RELOAD_TIMEOUT;
         while Instant::now() < deadline {
-            if loaded(&means.admin.connect(&self.place, "postgres").await?).await? > before {
-                return Ok(());
+            match means.admin.connect(&self.place, "postgres").await {
+                Ok(client) if loaded(&client).await? > before => return Ok(()),
+                Ok(_) => {}
+                Err(error) => tracing::debug!(%error, "a server that reloads was not reached"),
             }
             sleep(LOOK_AGAIN).await;
         }

@@ -193,6 +193,8 @@ pub struct DbInstance {
     pub resource_id: String,
     pub cluster: String,
     pub class: String,
+    /// The class it gets in its next maintenance window, as nobody asked for it at once.
+    pub next_class: Option<String>,
     pub status: InstanceStatus,
     pub created: Timestamp,
     pub address: Ipv4Addr,

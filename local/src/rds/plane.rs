@@ -131,13 +131,13 @@ impl Plane {
         }
     }
 
-    /// Ends a cluster's `creating` or `modifying`, well or badly.
-    pub fn settle_cluster(&self, id: &str, what: &str, result: Result<(), postgres::Error>) {
+    /// Ends what a cluster is doing, well or badly; badly done, it is in `otherwise` from then on.
+    pub fn settle_cluster(&self, id: &str, what: &str, otherwise: ClusterStatus, result: Result<(), postgres::Error>) {
         let (status, category, message) = match result {
             Ok(()) => (ClusterStatus::Available, "notification", format!("DB cluster {what}")),
             Err(error) => {
-                tracing::error!(cluster = id, %error, "a cluster failed");
-                (ClusterStatus::Failed, "failure", format!("DB cluster not {what}: {error}"))
+                tracing::error!(cluster = id, %error, what, "a cluster was not changed as asked");
+                (otherwise, "failure", format!("DB cluster not {what}: {error}"))
             }
         };
         let mut store = self.store();

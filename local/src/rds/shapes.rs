@@ -158,7 +158,7 @@ pub fn instance(plane: &Plane, store: &Store, instance: &DbInstance) -> Element 
         .field("AvailabilityZone", &instance.zone)
         .child(subnet_group(&cluster.subnet_group, subnets))
         .field("PreferredMaintenanceWindow", &instance.maintenance_window)
-        .list("PendingModifiedValues", [])
+        .child(Element::new("PendingModifiedValues").optional("DBInstanceClass", instance.next_class.as_ref()))
         .field("MultiAZ", false)
         .field("EngineVersion", &cluster.version)
         .field("AutoMinorVersionUpgrade", instance.minor_upgrade)

@@ -193,7 +193,7 @@ pub async fn create(plane: &Arc<Plane>, params: &Params) -> Answer {
         {
             secret.status = "active";
         }
-        plane_then.settle_cluster(&id_then, "created", made);
+        plane_then.settle_cluster(&id_then, "created", ClusterStatus::Failed, made);
     });
     show(plane, &id)
 }
@@ -301,9 +301,10 @@ pub async fn modify(plane: &Arc<Plane>, params: &Params) -> Answer {
         };
         let done = Plane::unhurried(work).await;
         if let Ok(cluster) = plane.store().cluster_mut(&id_then) {
-            cluster.groups_active = true;
+            // Groups that are not in force are not shown as active: somebody may be about to rely on them.
+            cluster.groups_active = done.is_ok();
         }
-        plane.settle_cluster(&id_then, "modified", done);
+        plane.settle_cluster(&id_then, "modified", ClusterStatus::Available, done);
     });
     show(plane, &id)
 }
@@ -457,7 +458,7 @@ pub fn fail_over(plane: &Arc<Plane>, params: &Params) -> Answer {
             cluster.writer = Some(target);
         }
         plane.publish();
-        plane.settle_cluster(&id, "failed over", done);
+        plane.settle_cluster(&id, "failed over", ClusterStatus::Failed, done);
     });
     shown
 }

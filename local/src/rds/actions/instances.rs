@@ -107,6 +107,7 @@ pub fn create(plane: &Arc<Plane>, params: &Params) -> Answer {
         resource_id: super::clusters::resource_id("db"),
         cluster: cluster.id.clone(),
         class,
+        next_class: None,
         status: InstanceStatus::Creating,
         created: plane.now(),
         address,
@@ -209,8 +210,11 @@ pub fn modify(plane: &Arc<Plane>, params: &Params) -> Answer {
         return Err(ApiError::instance_state("Database instance is not in available state."));
     }
     let mut after = before.clone();
-    if let Some(asked) = params.get("DBInstanceClass") {
-        after.class = class(asked)?;
+    let next = params.get("DBInstanceClass").map(class).transpose()?.or(after.next_class.take());
+    match next {
+        Some(next) if next == after.class => {}
+        Some(next) if params.boolean("ApplyImmediately")? == Some(true) => after.class = next,
+        next => after.next_class = next,
     }
     if let Some(tier) = params.number("PromotionTier", 0..=15)? {
         after.tier = tier;

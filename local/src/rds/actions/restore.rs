@@ -133,7 +133,7 @@ pub fn restore(plane: &Arc<Plane>, params: &Params) -> Answer {
         });
         // The whole lease moves in here by this: naming its address alone would move a copy of that, and free the lease.
         drop(work);
-        plane_then.settle_cluster(&id_then, &format!("restored from {}", source.id), restored);
+        plane_then.settle_cluster(&id_then, &format!("restored from {}", source.id), ClusterStatus::Failed, restored);
     });
     show(plane, &id)
 }
