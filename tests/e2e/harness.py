@@ -97,7 +97,7 @@ def _run(one, stack):
         one.run(stack)
     except Failed as failure:
         wrong = str(failure)
-        place = next((f for f in reversed(traceback.extract_tb(failure.__traceback__)) if f.name == one.run.__name__), None)
+        place = next((f for f in traceback.extract_tb(failure.__traceback__) if one.run.__module__ + ".py" in f.filename), None)
         wrong += f"\n(line {place.lineno} of {one.slug})" if place else ""
     except BaseException:  # a broken test is a failed one
         wrong = traceback.format_exc()

@@ -15,7 +15,7 @@ UNTIL_FENCE = START + REWIND + ["IsApprovalNeeded"] + FENCE
 
 def deleted(stack, name):
     """A cluster that lost its orders, how it was, and the moment before."""
-    cluster = shop(stack, name)
+    cluster = shop(stack, name, PreferredMaintenanceWindow="tue:03:00-tue:03:30")
     cluster.settle()
     target = cluster.mistake("DELETE FROM orders")
     return cluster, Before(cluster), iso(target)
@@ -73,7 +73,7 @@ def restore_always(stack):
         run = start(cluster, target)
         wait_until(lambda: restore.killed, "the end of the first start-restore", 60)
         look.when = "before"
-        cause = run.failed(START + ["StartRestore"] + UNDO_RESTORE + CONCLUDE, run.wait()["error"], "undone:", new)
+        cause = run.failed(START + ["StartRestore"] + UNDO_RESTORE + CONCLUDE, "Runtime.ExitError", "undone:", new)
     equal((len(restore.killed), len(look.killed)), (1, 1), "functions killed")
     before.is_restored()
     note(cause)
@@ -89,7 +89,7 @@ def instances_always(stack):
     ):
         run = start(cluster, target)
         path = START + up_to("AddInstances", REWIND) + UNDO_INSTANCES + CONCLUDE
-        cause = run.failed(path, run.wait()["error"], "undone:", f"{new}-1", new)
+        cause = run.failed(path, "Runtime.ExitError", "undone:", f"{new}-1", new)
     equal((len(create.killed), len(complete.killed)), (1, 1), "functions killed")
     before.is_restored()
     note(cause)
@@ -108,7 +108,7 @@ def fence_always(stack):
         wait_until(lambda: closed.killed, "the end of the first fence-source", 90)
         again.when = "before"
         path = UNTIL_FENCE + UNDO_FENCE + UNDO_INSTANCES + CONCLUDE
-        cause = run.failed(path, run.wait()["error"], "undone:", "security groups of e2e-kill-fence put back")
+        cause = run.failed(path, "Runtime.ExitError", "undone:", "security groups of e2e-kill-fence put back")
     equal((len(closed.killed), len(again.killed)), (1, 1), "functions killed")
     before.is_restored()
     note(cause)
@@ -126,7 +126,7 @@ def swap_always(stack):
         wait_until(lambda: moved.killed, "the end of the first swap-dns", 120)
         look.when = "before"
         path = UNTIL_FENCE + ["SwapDns"] + UNDO_SWITCH + CONCLUDE
-        cause = run.failed(path, run.wait()["error"], "undone:", f"{cluster.record} points at", "is KEPT and fenced")
+        cause = run.failed(path, "Runtime.ExitError", "undone:", f"{cluster.record} points at", "is KEPT and fenced")
     equal((len(moved.killed), len(look.killed)), (1, 1), "functions killed")
     before.is_restored(new_cluster_kept=True)
     equal(new.groups, sorted(stack.fence_groups), "the new cluster's security groups")

@@ -5,7 +5,6 @@ import contextlib
 import http.client
 import http.server
 import os
-import re
 import signal
 import socket
 import socketserver
@@ -143,11 +142,20 @@ def _kill(peer):
         rows = [line.split() for line in table.readlines()[1:]]
     inode = next((row[9] for row in rows if row[1] == f"{address}:{peer[1]:04X}"), None)
     for pid in filter(str.isdigit, os.listdir("/proc")):
-        with contextlib.suppress(OSError):
-            if any(os.readlink(f"/proc/{pid}/fd/{fd}") == f"socket:[{inode}]" for fd in os.listdir(f"/proc/{pid}/fd")):
-                program = os.path.basename(os.readlink(f"/proc/{pid}/exe"))
-                if not re.match(r"bootstrap", program):
-                    raise Failed(f"the call came from {program}, which is no function")
-                os.kill(int(pid), signal.SIGKILL)
-                return int(pid)
+        if f"socket:[{inode}]" in _open_files(pid):
+            program = os.path.basename(os.readlink(f"/proc/{pid}/exe"))
+            if program != "bootstrap":
+                raise Failed(f"the call came from {program}, which is no function")
+            os.kill(int(pid), signal.SIGKILL)
+            return int(pid)
     raise Failed(f"nobody is at {peer}")
+
+
+def _open_files(pid):
+    """What a process has open; processes and files may go while one looks."""
+    found = set()
+    with contextlib.suppress(OSError):
+        for file in os.listdir(f"/proc/{pid}/fd"):
+            with contextlib.suppress(OSError):
+                found.add(os.readlink(f"/proc/{pid}/fd/{file}"))
+    return found

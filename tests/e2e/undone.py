@@ -122,7 +122,7 @@ def leads_elsewhere(stack):
     zone = stack.route53.create_hosted_zone(
         Name=cluster.record,
         CallerReference=run.id,
-        VPC={"VPCRegion": "us-east-1", "VPCId": "vpc-00000001"},
+        VPC={"VPCRegion": stack.env["AWS_REGION"], "VPCId": "vpc-00000001"},
         HostedZoneConfig={"PrivateZone": True},
     )["HostedZone"]["Id"].removeprefix("/hostedzone/")
     address = stack.resolve(cluster.endpoint)
