@@ -6,10 +6,8 @@ use rewind_aws::rds::{Cluster, ReadClusters};
 use rewind_aws::route53::FollowChange;
 use rewind_aws::secrets::Logins;
 use rewind_core::{Clock, Endpoint, ErrorName, PlannedRecord, StepError};
+use rewind_db::fence::MAINTENANCE_DATABASE;
 use rewind_db::{ConnectError, Credential, Identity, Network, Target, identity};
-
-/// Any database does: who answers is asked, nothing else.
-const DATABASE: &str = "template1";
 
 impl<C: ReadClusters, S: Logins, F: FollowChange, K: Clock> ConfirmCutover<C, S, F, K> {
     pub(crate) async fn reach(&self, input: &Input) -> Result<Vec<Reached>, StepError> {
@@ -62,7 +60,8 @@ fn is_expected(record: &PlannedRecord, who: &Identity, servers: &[Identity]) -> 
 }
 
 async fn ask(network: &Network, target: &Target, credentials: &[Credential]) -> Result<Identity, ConnectError> {
-    let (_, session) = network.connect_with(target, credentials, DATABASE).await?;
+    // Any database does: who answers is asked, nothing else.
+    let (_, session) = network.connect_with(target, credentials, MAINTENANCE_DATABASE).await?;
     let who = identity(&session).await;
     session.close().await;
     who.map_err(ConnectError::Failed)

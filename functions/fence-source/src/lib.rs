@@ -10,7 +10,7 @@ use rewind_aws::records::Notes;
 use rewind_aws::secrets::Logins;
 use rewind_core::{Clock, ErrorName, Plan, Recovery, Restored, StepError};
 use rewind_db::Session;
-use rewind_db::fence::{Fenced, LoginState, Patience, Proof, apply, lift, prove, survey};
+use rewind_db::fence::{Fenced, LoginState, MAINTENANCE_DATABASE, Patience, Proof, apply, lift, prove, survey};
 use rewind_db::{ConnectError, Server};
 use rewind_lambda::{Step, Undone};
 use serde::{Deserialize, Serialize};
@@ -24,9 +24,6 @@ pub const ACTIONS: &[&str] = &[
     "dynamodb:GetItem",
     "dynamodb:UpdateItem",
 ];
-
-/// Where the fence works from: the one database that no application's data is in, and that it leaves open.
-const MAINTENANCE_DATABASE: &str = "template1";
 
 /// The step.
 #[derive(Debug)]

@@ -17,7 +17,7 @@ pub const ACTIONS: &[&str] =
 /// Where a login is tried first: the database that every cluster has unless somebody dropped it.
 const FIRST_DATABASE: &str = "postgres";
 /// Where it is tried then: nobody can drop this one.
-const SECOND_DATABASE: &str = "template1";
+const SECOND_DATABASE: &str = rewind_db::fence::MAINTENANCE_DATABASE;
 
 /// The step.
 #[derive(Debug)]
