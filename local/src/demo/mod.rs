@@ -71,7 +71,7 @@ async fn until_interrupted(layout: &Layout, story: &Story) -> Result<(), Stop> {
 }
 
 fn stopped(story: &Story, stop: &Stop, layout: Option<&Layout>) -> ExitCode {
-    story.end();
+    story.idle();
     eprintln!("\nerror: {stop}");
     if let Some(layout) = layout.filter(|layout| layout.logs().is_dir()) {
         eprintln!("the logs of the stack are in {}", story::shown(&layout.logs()));

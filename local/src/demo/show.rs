@@ -3,8 +3,10 @@
 use super::accounting::{Account, Group};
 use super::recovery::Outcome;
 use super::story::{Story, clock, count};
+use jiff::Timestamp;
 use rewind_core::{Difference, Plan, Report};
 use serde_json::Value;
+use std::collections::BTreeMap;
 
 /// What a state does, while it does it.
 pub fn activity(state: &str) -> &str {
@@ -38,11 +40,14 @@ pub fn activity(state: &str) -> &str {
     }
 }
 
-/// JSON, indented.
-pub fn json(story: &Story, value: &Value) {
-    for line in serde_json::to_string_pretty(value).unwrap_or_default().lines() {
-        story.say(format_args!("  {line}"));
+/// A request, a field a line, in the order in which a person would write it.
+pub fn request(story: &Story, fields: &[(&str, Value)]) {
+    story.say("  {");
+    for (index, (field, value)) in fields.iter().enumerate() {
+        let comma = if index + 1 < fields.len() { "," } else { "" };
+        story.say(format_args!("    \"{field}\": {value}{comma}"));
     }
+    story.say("  }");
 }
 
 /// The plan.
@@ -101,7 +106,7 @@ pub fn outcome(story: &Story, outcome: &Outcome) {
         story.field("before", &record.from);
     }
     let fence = &outcome.fence;
-    story.field("original", format_args!("{}, fenced at {}", outcome.cluster, fence.fenced_at));
+    story.field("original", format_args!("{}, fenced at {}", outcome.cluster, moment(fence.fenced_at)));
     story
         .field("", format_args!("{} sessions ended; kept until {}", fence.sessions_ended, outcome.original.keep_until));
     let mut slowest: Vec<(&String, f64)> = outcome
@@ -145,6 +150,22 @@ pub fn account(story: &Story, account: &Account, original: &str, new: &str) {
         let gap = gap.as_secs_f64();
         story.say(format_args!("The longest time without an acknowledged write: {gap:.1} s, from {}.", clock(from)));
     }
+}
+
+/// Why the application got no connection while the fence was up.
+pub fn refused(story: &Story, refused: &BTreeMap<String, usize>) {
+    let all: usize = refused.values().sum();
+    let Some((most, times)) = refused.iter().max_by_key(|(_, times)| **times) else { return };
+    story.say(format_args!(
+        "Meanwhile {} connections were refused; {} times the reason was:",
+        count(all),
+        count(*times)
+    ));
+    story.aside(format_args!("  {most}"));
+}
+
+fn moment(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()
 }
 
 fn when(group: &Group) -> String {

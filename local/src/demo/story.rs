@@ -15,28 +15,32 @@ const SILENCE: Duration = Duration::from_secs(15);
 /// The teller.
 #[derive(Debug)]
 pub struct Story {
-    bar: ProgressBar,
     now: Mutex<Now>,
+    live: bool,
     began: Instant,
 }
 
 /// What is going on.
 #[derive(Debug)]
 struct Now {
-    doing: Option<(String, Instant)>,
+    doing: Option<Doing>,
     spoke: Instant,
+}
+
+#[derive(Debug)]
+struct Doing {
+    what: String,
+    since: Instant,
+    bar: ProgressBar,
 }
 
 impl Story {
     /// Begins, with nothing said yet.
     #[must_use]
     pub fn begin() -> Self {
-        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stdout());
-        if let Ok(look) = ProgressStyle::with_template("  {spinner} {msg}") {
-            bar.set_style(look);
-        }
         let began = Instant::now();
-        Self { bar, now: Mutex::new(Now { doing: None, spoke: began }), began }
+        let now = Mutex::new(Now { doing: None, spoke: began });
+        Self { now, live: console::Term::stdout().is_term(), began }
     }
 
     /// How long it has been told.
@@ -82,42 +86,43 @@ impl Story {
 
     /// What is being done from now on.
     pub fn doing(&self, what: &str) {
-        self.now().doing = Some((what.to_owned(), Instant::now()));
-        self.bar.enable_steady_tick(Duration::from_millis(100));
+        self.idle();
+        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stdout());
+        if let Ok(look) = ProgressStyle::with_template("  {spinner} {wide_msg}") {
+            bar.set_style(look);
+        }
+        bar.enable_steady_tick(Duration::from_millis(100));
+        self.now().doing = Some(Doing { what: what.to_owned(), since: Instant::now(), bar });
         self.tick("");
     }
 
     /// Still doing it; `beside` is what else goes on.
     pub fn tick(&self, beside: &str) {
         let mut now = self.now();
-        let Some((what, since)) = &now.doing else { return };
+        let Some(Doing { what, since, bar }) = &now.doing else { return };
         let message = format!("{what} … {:.0} s{beside}", since.elapsed().as_secs_f64());
-        if !self.bar.is_hidden() {
-            self.bar.set_message(message);
+        if self.live {
+            bar.set_message(message);
         } else if now.spoke.elapsed() > SILENCE {
             now.spoke = Instant::now();
             say(format_args!("  … {message}"));
         }
     }
 
-    /// Nothing is going on any more.
+    /// Nothing is going on any more: the moving line goes, what was said stays.
     pub fn idle(&self) {
-        self.now().doing = None;
-        self.bar.disable_steady_tick();
-        self.bar.set_message("");
-        self.bar.suspend(|| {});
-        self.bar.reset();
-    }
-
-    /// The moving line goes; what was said stays.
-    pub fn end(&self) {
-        self.idle();
-        self.bar.finish_and_clear();
+        if let Some(doing) = self.now().doing.take() {
+            doing.bar.finish_and_clear();
+        }
     }
 
     fn line(&self, text: impl Display) {
-        self.now().spoke = Instant::now();
-        self.bar.suspend(|| say(text));
+        let mut now = self.now();
+        now.spoke = Instant::now();
+        match &now.doing {
+            Some(doing) => doing.bar.suspend(|| say(text)),
+            None => say(text),
+        }
     }
 
     fn now(&self) -> std::sync::MutexGuard<'_, Now> {

@@ -17,7 +17,7 @@ use rewind_core::{Clock, Difference, Plan, Report};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fmt::Write;
-use std::fs;
+use std::fs::{self, File, TryLockError};
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
@@ -36,6 +36,7 @@ const LONGEST: Duration = Duration::from_secs(600);
 
 /// Tells it.
 pub async fn tell(layout: &Layout, stack: &StackEnv, story: &Story) -> Result<(), Stop> {
+    let _alone = alone(layout)?;
     let databases = Databases::of(stack)?;
     leftovers::settle(stack, story).await?;
 
@@ -50,12 +51,23 @@ pub async fn tell(layout: &Layout, stack: &StackEnv, story: &Story) -> Result<()
     let written = writer.stop().await;
     let (execution, outcome) = told?;
 
-    story.chapter("7. Every write is accounted for");
+    story.chapter("8. Every write is accounted for");
     let rows = account(layout, stack, story, &databases, &scene, &job, &execution, &outcome, &written).await?;
 
     story.chapter("What to try next");
     next(story, layout, stack, &execution, &outcome, &rows);
     Ok(())
+}
+
+/// One demo a stack at a time: a second one would take the first one's recovery for one that was left behind.
+fn alone(layout: &Layout) -> Result<File, Stop> {
+    let path = layout.run().join("demo.lock");
+    let file = File::create(&path).because(path.display())?;
+    match file.try_lock() {
+        Err(TryLockError::WouldBlock) => Err(Stop::new("another demo runs on this stack; nothing was done")),
+        Err(TryLockError::Error(error)) => Err(error).because(path.display()),
+        Ok(()) => Ok(file),
+    }
 }
 
 async fn set_up(stack: &StackEnv, databases: &Databases, story: &Story, scene: &Scene) -> Result<Job, Stop> {
@@ -84,15 +96,13 @@ async fn begin_to_write(story: &Story, writer: &Writer) -> Result<(), Stop> {
     ));
     story.say("time: 3 workers, a connection pool, the name resolved anew for each connection.");
     let deadline = Instant::now() + PATIENCE;
-    story.doing("the application begins to write");
+    story.doing("some seconds pass");
     let since = Instant::now();
     while writer.acknowledged() < 20 || since.elapsed() < BEFORE {
-        story.tick(&format!("; {} writes acknowledged", count(writer.acknowledged())));
+        story.tick(&beside(writer));
         if Instant::now() > deadline {
-            return Err(Stop::new(format!(
-                "the application could not write: {} of its connections were refused",
-                writer.refusals()
-            )));
+            let why = writer.why_refused().unwrap_or_else(|| "its INSERTs are not answered".to_owned());
+            return Err(Stop::new(format!("the application could not write: {why}")));
         }
         sleep(POLL).await;
     }
@@ -118,31 +128,35 @@ async fn after_that(
 
     story.chapter("4. The recovery");
     let names = scene::free_names(stack).await?;
-    let mut request = json!({
-        "cluster": scene.cluster,
-        "to": target.to_string(),
-        "strategy": "restore",
-        "newCluster": names.new_cluster,
-        "checks": [{
-            "name": "rows are back",
-            "database": stack.database,
-            "sql": format!("SELECT count(*) FROM {TABLE}"),
-            "expect": "2",
-        }],
-        "dns": [{ "hostedZoneId": stack.hosted_zone_id, "name": stack.db_record, "endpoint": "writer" }],
-        "approval": "required",
-        "approvalTimeout": "10m",
-        "keepSource": "7d",
-    });
-    if let (false, Some(fields)) = (scene.managed, request.as_object_mut()) {
-        fields.insert("secretArn".to_owned(), scene.secret.clone().into());
+    let mut request = vec![
+        ("cluster", json!(scene.cluster)),
+        ("to", json!(target)),
+        ("strategy", json!("restore")),
+        ("newCluster", json!(names.new_cluster)),
+        (
+            "checks",
+            json!([{
+                "name": "rows are back",
+                "database": stack.database,
+                "sql": format!("SELECT count(*) FROM {TABLE}"),
+                "expect": "2",
+            }]),
+        ),
+        ("dns", json!([{ "hostedZoneId": stack.hosted_zone_id, "name": stack.db_record, "endpoint": "writer" }])),
+        ("approval", json!("required")),
+        ("approvalTimeout", json!("10m")),
+        ("keepSource", json!("7d")),
+    ];
+    if !scene.managed {
+        request.push(("secretArn", json!(scene.secret)));
     }
     story.say(format_args!("StartExecution {} with", names.recovery));
-    show::json(story, &request);
+    show::request(story, &request);
+    let request: Value = request.into_iter().map(|(field, value)| (field.to_owned(), value)).collect();
     let execution = start(stack, &names.recovery, &request).await?;
     let output = follow(stack, story, writer, &execution).await?;
 
-    story.chapter("6. What came of it");
+    story.chapter("7. What came of it");
     let outcome: Outcome = serde_json::from_value(output).because("the execution's output is not as documented")?;
     show::outcome(story, &outcome);
     look_back(stack, story, databases, scene, &outcome).await?;
@@ -198,6 +212,9 @@ async fn follow(stack: &StackEnv, story: &Story, writer: &Writer, execution: &Ex
                     let since = entered.remove(&state).unwrap_or(at);
                     story.done(at.duration_since(since).as_secs_f64(), &state, show::activity(&state));
                     tell_state(story, &state, &output, &mut approval)?;
+                    if state == "RequestApproval" && approval.given {
+                        story.chapter("6. The switch");
+                    }
                 }
                 News::Failed { error, cause } => story.warn(format_args!("{error}: {cause}")),
                 News::Succeeded(output) => {
@@ -216,9 +233,18 @@ async fn follow(stack: &StackEnv, story: &Story, writer: &Writer, execution: &Ex
         if Instant::now() > deadline {
             return Err(Stop::new(format!("the execution {} does not end; it was left running", execution.id)));
         }
-        story.tick(&format!("; {} writes acknowledged", count(writer.acknowledged())));
+        story.tick(&beside(writer));
         sleep(POLL).await;
     }
+}
+
+/// How the application fares.
+fn beside(writer: &Writer) -> String {
+    let refused = match writer.refusals() {
+        0 => String::new(),
+        refusals => format!(", {} connections refused", count(refusals)),
+    };
+    format!("; the application: {} writes acknowledged{refused}", count(writer.acknowledged()))
 }
 
 /// What a person sees before deciding.
@@ -359,6 +385,7 @@ async fn account(
     let ledger = layout.log(&execution.id).with_extension("csv");
     fs::write(&ledger, csv(&written.attempts, &on_original, &on_new)).because(ledger.display())?;
     show::account(story, &account, &scene.cluster, &outcome.new_cluster);
+    show::refused(story, &written.refused);
     story.aside(format_args!("Every number by itself: {}", shown(&ledger)));
     if !account.problems.is_empty() {
         for problem in &account.problems {

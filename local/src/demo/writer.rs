@@ -7,7 +7,7 @@
 use super::database::{Databases, Login, NotConnected, Session};
 use super::stop::causes;
 use crate::clock::SystemClock;
-use deadpool::managed::{Manager, Metrics, Pool, RecycleError, RecycleResult};
+use deadpool::managed::{Manager, Metrics, Pool, PoolError, RecycleError, RecycleResult};
 use jiff::Timestamp;
 use rewind_core::Clock;
 use std::collections::BTreeMap;
@@ -106,10 +106,17 @@ impl Writer {
         self.shared.acknowledged.load(Ordering::SeqCst)
     }
 
-    /// Why connections were refused lately, if they were.
+    /// How often no connection could be had so far.
     #[must_use]
     pub fn refusals(&self) -> usize {
         lock(&self.shared.refused).values().sum()
+    }
+
+    /// The reason that was given most often.
+    #[must_use]
+    pub fn why_refused(&self) -> Option<String> {
+        let refused = lock(&self.shared.refused);
+        refused.iter().max_by_key(|(_, times)| **times).map(|(why, _)| why.clone())
     }
 
     /// Lets every worker end what it is at, and says what was done.
@@ -134,7 +141,11 @@ async fn work(pool: Pool<Connections>, shared: Arc<Shared>) {
         let connection = match pool.get().await {
             Ok(connection) => connection,
             Err(error) => {
-                *lock(&shared.refused).entry(causes(&error)).or_default() += 1;
+                let why = match error {
+                    PoolError::Backend(error) => error.to_string(),
+                    other => causes(&other),
+                };
+                *lock(&shared.refused).entry(why).or_default() += 1;
                 tokio::time::sleep(REST).await;
                 continue;
             }
