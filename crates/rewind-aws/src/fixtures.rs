@@ -1,7 +1,7 @@
 //! The recovery that tests of steps are about: a cluster `orders` with a writer and a reader, rewound to `orders-r`.
 
 use crate::rds::fake::FakeRds;
-use crate::rds::{Cluster, Instance, Member, Role};
+use crate::rds::{Cluster, Instance, Member, Role, Watched};
 use jiff::Timestamp;
 use rewind_core::names::{RECOVERY_TAG, TARGET_TAG};
 use rewind_core::{
@@ -77,6 +77,14 @@ pub fn source() -> Cluster {
         iam_authentication: true,
         maintenance_window: text("sun:03:00-sun:03:30"),
         backup_retention: Some(7),
+        auto_minor_version_upgrade: Some(false),
+        watched: Watched {
+            monitoring_interval: 30,
+            monitoring_role: text("arn:aws:iam::000000000000:role/monitoring"),
+            performance_insights: true,
+            insights_mode: text("advanced"),
+            ..Watched::default()
+        },
         data_api: true,
         roles: vec![Role { arn: "arn:aws:iam::000000000000:role/s3".to_owned(), feature: text("s3Import") }],
         master_secret: text("arn:aws:secretsmanager:us-east-1:000000000000:secret:rds!cluster-orders"),
@@ -121,6 +129,8 @@ pub fn rds_with_restored() -> FakeRds {
         data_api: false,
         master_secret: None,
         maintenance_window: Some("mon:05:00-mon:05:30".to_owned()),
+        auto_minor_version_upgrade: Some(true),
+        watched: Watched::default(),
         custom_endpoints: Vec::new(),
         endpoint: Some(restored().writer_endpoint),
         reader_endpoint: Some(restored().reader_endpoint),

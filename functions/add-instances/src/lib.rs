@@ -163,10 +163,7 @@ fn left_to_modify(source: &Cluster, restored: &Cluster) -> ClusterChange {
         maintenance_window: differing(&source.maintenance_window, &restored.maintenance_window),
         backup_window: differing(&source.backup_window, &restored.backup_window),
         backup_retention: differing(&source.backup_retention, &restored.backup_retention),
-        auto_minor_version_upgrade: differing(
-            &source.auto_minor_version_upgrade,
-            &restored.auto_minor_version_upgrade,
-        ),
+        auto_minor_version_upgrade: differing(&source.auto_minor_version_upgrade, &restored.auto_minor_version_upgrade),
         watched: Some(&source.watched).filter(|watched| **watched != restored.watched).cloned(),
         ..ClusterChange::default()
     }

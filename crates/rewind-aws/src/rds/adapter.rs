@@ -2,7 +2,7 @@
 
 use super::{
     ChangeInstances, Cluster, ClusterChange, CompleteClusters, DeleteClusters, Instance, Member, ModifyClusters,
-    NewInstance, ReadClusters, RestoreCall, RestoreClusters, Role, ServerlessV2, TagClusters,
+    NewInstance, ReadClusters, RestoreCall, RestoreClusters, Role, ServerlessV2, TagClusters, Watched,
 };
 use crate::classify::{Call, classify, code};
 use crate::{Answer, Aws};
@@ -88,12 +88,20 @@ impl RestoreClusters for Rds {
 }
 
 impl ModifyClusters for Rds {
-    /// IAM: `rds:ModifyDBCluster`.
+    /// IAM: `rds:ModifyDBCluster`, `iam:PassRole`.
     async fn modify(&self, cluster: &str, change: &ClusterChange) -> Answer<()> {
-        self.0
-            .modify_db_cluster()
-            .db_cluster_identifier(cluster)
-            .apply_immediately(true)
+        let mut call = self.0.modify_db_cluster().db_cluster_identifier(cluster).apply_immediately(true);
+        if let Some(watched) = &change.watched {
+            let (monitored, insights) = (watched.monitoring_interval > 0, watched.performance_insights);
+            call = call
+                .set_monitoring_interval(monitored.then_some(watched.monitoring_interval))
+                .set_monitoring_role_arn(watched.monitoring_role.clone().filter(|_| monitored))
+                .set_enable_performance_insights(insights.then_some(true))
+                .set_performance_insights_kms_key_id(watched.performance_insights_key.clone().filter(|_| insights))
+                .set_performance_insights_retention_period(watched.performance_insights_retention.filter(|_| insights))
+                .set_database_insights_mode(watched.insights_mode.as_deref().map(Into::into));
+        }
+        call.set_auto_minor_version_upgrade(change.auto_minor_version_upgrade)
             .set_vpc_security_group_ids(change.security_groups.clone())
             .set_deletion_protection(change.deletion_protection)
             .set_preferred_maintenance_window(change.maintenance_window.clone())
@@ -285,6 +293,18 @@ fn read_cluster(c: DbCluster) -> Cluster {
         maintenance_window: c.preferred_maintenance_window,
         backup_window: c.preferred_backup_window,
         backup_retention: c.backup_retention_period,
+        auto_minor_version_upgrade: c.auto_minor_version_upgrade,
+        watched: Watched {
+            monitoring_interval: c.monitoring_interval.unwrap_or(0),
+            monitoring_role: c.monitoring_role_arn,
+            performance_insights: c.performance_insights_enabled.unwrap_or(false),
+            performance_insights_key: c.performance_insights_kms_key_id,
+            performance_insights_retention: c.performance_insights_retention_period,
+            insights_mode: c
+                .database_insights_mode
+                .map(|mode| mode.as_str().to_owned())
+                .filter(|mode| mode != "standard"),
+        },
         data_api: c.http_endpoint_enabled.unwrap_or(false),
         roles: c
             .associated_roles

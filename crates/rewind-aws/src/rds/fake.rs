@@ -135,6 +135,10 @@ impl ModifyClusters for FakeRds {
             found.maintenance_window = change.maintenance_window.clone().or(found.maintenance_window.take());
             found.backup_window = change.backup_window.clone().or(found.backup_window.take());
             found.backup_retention = change.backup_retention.or(found.backup_retention);
+            found.auto_minor_version_upgrade = change.auto_minor_version_upgrade.or(found.auto_minor_version_upgrade);
+            if let Some(watched) = &change.watched {
+                found.watched.clone_from(watched);
+            }
         })
     }
 }

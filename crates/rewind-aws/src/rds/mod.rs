@@ -68,6 +68,10 @@ pub struct Cluster {
     pub backup_window: Option<String>,
     /// `BackupRetentionPeriod`, in days.
     pub backup_retention: Option<i32>,
+    /// `AutoMinorVersionUpgrade`.
+    pub auto_minor_version_upgrade: Option<bool>,
+    /// What watches the cluster as a whole.
+    pub watched: Watched,
     /// `HttpEndpointEnabled`: the Data API.
     pub data_api: bool,
     /// `AssociatedRoles`.
@@ -87,6 +91,23 @@ impl Cluster {
     pub fn tag(&self, key: &str) -> Option<&str> {
         self.tags.iter().find(|(k, _)| k == key).map(|(_, value)| value.as_str())
     }
+}
+
+/// Enhanced monitoring, Performance Insights and Database Insights, where they are set on the cluster as a whole.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Watched {
+    /// `MonitoringInterval`, in seconds; 0 is off.
+    pub monitoring_interval: i32,
+    /// `MonitoringRoleArn`.
+    pub monitoring_role: Option<String>,
+    /// `PerformanceInsightsEnabled`.
+    pub performance_insights: bool,
+    /// `PerformanceInsightsKMSKeyId`.
+    pub performance_insights_key: Option<String>,
+    /// `PerformanceInsightsRetentionPeriod`, in days.
+    pub performance_insights_retention: Option<i32>,
+    /// `DatabaseInsightsMode`, where it is another than `standard`.
+    pub insights_mode: Option<String>,
 }
 
 /// An instance's place in its cluster.
@@ -199,6 +220,10 @@ pub struct ClusterChange {
     pub backup_window: Option<String>,
     /// `BackupRetentionPeriod`, in days.
     pub backup_retention: Option<i32>,
+    /// `AutoMinorVersionUpgrade`.
+    pub auto_minor_version_upgrade: Option<bool>,
+    /// What is to watch the cluster; what it holds as off is left as it is.
+    pub watched: Option<Watched>,
 }
 
 impl ClusterChange {
