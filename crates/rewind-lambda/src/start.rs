@@ -70,3 +70,52 @@ impl std::fmt::Debug for Failure {
         std::fmt::Debug::fmt(&self.0, f)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::step::Undone;
+    use rewind_core::ErrorName;
+    use serde_json::json;
+
+    struct Echo;
+
+    #[derive(serde::Deserialize)]
+    struct Input {
+        word: String,
+    }
+
+    impl Step for Echo {
+        type Input = Input;
+        type Output = String;
+
+        async fn run(&self, input: Input) -> Result<String, StepError> {
+            Ok(input.word)
+        }
+
+        async fn undo(&self, input: Input) -> Result<Undone, StepError> {
+            Ok(Undone::of(vec![input.word]))
+        }
+    }
+
+    #[tokio::test]
+    async fn the_payload_says_which_way_to_go() {
+        assert_eq!(invoke(&Echo, json!({ "word": "a" })).await, Ok(json!("a")));
+        let undone = invoke(&Echo, json!({ "word": "a", "direction": "undo" })).await;
+        assert_eq!(undone, Ok(json!({ "changed": true, "what": ["a"] })));
+    }
+
+    #[tokio::test]
+    async fn a_payload_that_the_step_cannot_read_is_a_bug_of_the_state_machine() {
+        for payload in [json!({}), json!({ "word": "a", "direction": "sideways" })] {
+            assert_eq!(invoke(&Echo, payload).await.unwrap_err().name, ErrorName::Bug);
+        }
+    }
+
+    #[test]
+    fn step_functions_sees_the_name_and_never_the_detail() {
+        let error = StepError::new(ErrorName::RecordChanged, "it changed").detail("a password");
+        let seen = Diagnostic::from(Failure(error));
+        assert_eq!((seen.error_type.as_str(), seen.error_message.as_str()), ("RecordChanged", "it changed"));
+    }
+}

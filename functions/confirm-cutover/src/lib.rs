@@ -155,3 +155,6 @@ fn elsewhere(records: &[Reached]) -> StepError {
         .changed("the records are moved back and the original is opened again")
         .advice("find out what answers for these names (another zone, a resolver's override) and start again")
 }
+
+#[cfg(test)]
+mod tests;

@@ -241,3 +241,6 @@ fn layers(network: Option<String>, fenced: &Fenced, proof: &Proof) -> Vec<Layer>
 fn list(names: &[String], none: &str) -> String {
     if names.is_empty() { none.to_owned() } else { names.join(", ") }
 }
+
+#[cfg(test)]
+mod tests;

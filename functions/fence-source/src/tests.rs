@@ -1,0 +1,98 @@
+//! The fence's network layer and its notes. What happens inside the database is held in rewind-db on real PostgreSQL, and
+//! the whole step end to end.
+
+use super::*;
+use rewind_aws::Answer;
+use rewind_aws::fixtures::{ManualClock, STARTED, plan, rds, recovery, source};
+use rewind_aws::rds::fake::{FakeRds, Lose};
+use rewind_aws::secrets::Login;
+use rewind_db::{Network, Settings};
+use serde_json::Value;
+
+struct NoSecrets;
+
+impl Logins for NoSecrets {
+    async fn logins(&self, _: &str, _: Timestamp) -> Answer<Vec<Login>> {
+        Err(StepError::bug("nobody was to log in"))
+    }
+}
+
+struct NothingNoted;
+
+impl Notes for NothingNoted {
+    async fn note(&self, _: &str, _: &str) -> Answer<Option<Value>> {
+        Ok(None)
+    }
+    async fn note_once(&self, _: &str, _: &str, value: &Value) -> Answer<Value> {
+        Ok(value.clone())
+    }
+    async fn note_again(&self, _: &str, _: &str, _: &Value) -> Answer<()> {
+        Ok(())
+    }
+}
+
+fn step(clusters: &FakeRds, groups: &[&str]) -> FenceSource<FakeRds, NoSecrets, NothingNoted, ManualClock> {
+    let network = Network::new(Settings::default()).unwrap();
+    FenceSource {
+        access: Access { clusters: clusters.clone(), secrets: NoSecrets, network },
+        notes: NothingNoted,
+        clock: ManualClock::at(STARTED),
+        fence_groups: groups.iter().map(|&group| group.to_owned()).collect(),
+    }
+}
+
+fn groups(rds: &FakeRds) -> Vec<String> {
+    rds.look("orders").unwrap().security_groups
+}
+
+#[tokio::test]
+async fn the_network_is_closed_once_and_opened_to_exactly_what_it_was() {
+    let rds = rds();
+    let step = step(&rds, &["sg-fence"]);
+    let recorded = source().security_groups;
+    assert!(step.close_network(&source()).await.unwrap().is_some());
+    assert_eq!(groups(&rds), ["sg-fence"]);
+    let now = rds.look("orders").unwrap();
+    step.close_network(&now).await.unwrap();
+    assert_eq!(rds.changes().len(), 1);
+    assert_eq!(step.open_network(&now, &recorded).await.unwrap().len(), 1);
+    assert_eq!(groups(&rds), recorded);
+    let now = rds.look("orders").unwrap();
+    assert!(step.open_network(&now, &recorded).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_lost_answer_is_settled_by_the_groups_that_the_cluster_has() {
+    let rds = rds();
+    rds.lose(0, Lose::Answer);
+    assert!(step(&rds, &["sg-fence"]).close_network(&source()).await.unwrap().is_some());
+    let lost = rewind_aws::fixtures::rds();
+    lost.lose(0, Lose::Call);
+    let error = step(&lost, &["sg-fence"]).close_network(&source()).await.unwrap_err();
+    assert_eq!(error.name, ErrorName::Unavailable);
+}
+
+#[tokio::test]
+async fn without_groups_of_its_own_the_network_is_left_alone() {
+    let rds = rds();
+    assert_eq!(step(&rds, &[]).close_network(&source()).await.unwrap(), None);
+    assert!(rds.changes().is_empty());
+}
+
+#[tokio::test]
+async fn an_undo_without_a_note_touches_nothing_and_logs_in_nowhere() {
+    let rds = rds();
+    let input = Input { recovery: recovery(), plan: plan(), fence: Side::Source, restored: None };
+    assert_eq!(step(&rds, &["sg-fence"]).undo(input).await.unwrap(), Undone::nothing());
+    assert!(rds.changes().is_empty());
+}
+
+#[test]
+fn an_incomplete_fence_says_which_door_is_open_and_how_to_close_it() {
+    let proof = Proof {
+        refused: vec!["shop".to_owned()],
+        open: vec![rewind_db::fence::OpenDoor { database: "legacy".to_owned(), why: "app may log in".to_owned() }],
+    };
+    let error = incomplete("orders", &proof).to_string();
+    assert!(error.contains("legacy (app may log in)") && error.contains("FenceSecurityGroupIds"), "{error}");
+}
