@@ -2,6 +2,7 @@
 #
 #   PROFILE=release     build as for AWS (slow to compile); dev otherwise
 #   REWIND_STACK_DIR    a stack of its own, elsewhere than in .local
+#   REWIND_STACK_IAM    true: the local AWS enforces the functions' IAM policies (for all but RDS)
 #   E2E=part-of-a-name  only those end-to-end tests
 
 SHELL := /bin/bash
@@ -76,7 +77,9 @@ paths: build
 	PATH=$(TOOLS)/aws/bin:$$PATH $(TOOLS)/aws/bin/python tests/paths/run.py --ministack $(TOOLS)/ministack/bin/ministack
 
 # Real clients, the real functions, real databases, on a stack that goes when the tests have ended, however they end.
+# There the functions have only what the template's policies allow them.
 e2e: export REWIND_STACK_DIR := $(TEST_STACK)
+e2e: export REWIND_STACK_IAM := true
 e2e: build
 	@$(LOCAL) tools e2e aws
 	@trap '$(LOCAL) down' EXIT; \

@@ -29,13 +29,17 @@ def main() -> None:
     parser.add_argument("--out", type=pathlib.Path, required=True, help="where the layout goes")
     parser.add_argument("--stack-name", required=True)
     parser.add_argument("--parameter", action="append", default=[], metavar="NAME=VALUE")
+    parser.add_argument("--iam", action="store_true", help="ministack enforces policies: grant what it gets wrong")
     arguments = parser.parse_args()
     if not os.environ.get("AWS_ENDPOINT_URL"):
         sys.exit("AWS_ENDPOINT_URL is not set; nothing was deployed: this deploys to a local AWS only")
 
     lay_out(arguments.root, arguments.binaries, arguments.out)
     template = package(arguments.out)
-    print(json.dumps(deploy(arguments.stack_name, template, arguments.parameter)))
+    outputs = deploy(arguments.stack_name, template, arguments.parameter)
+    if arguments.iam:
+        grant(arguments.stack_name)
+    print(json.dumps(outputs))
 
 
 def lay_out(root: pathlib.Path, binaries: pathlib.Path, out: pathlib.Path) -> None:
@@ -138,6 +142,21 @@ def deploy(stack_name: str, template: pathlib.Path, parameters: list[str]) -> di
                 print(event["LogicalResourceId"], event.get("ResourceStatusReason"), file=sys.stderr)
         sys.exit(f"the stack ended in {stack['StackStatus']}: {stack.get('StackStatusReason')}")
     return {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", [])}
+
+
+def grant(stack_name: str) -> None:
+    """Ministack asks whether GetChange is allowed on `*`; AWS asks for the change's ARN, as the template has it."""
+    import boto3
+
+    resources = boto3.client("cloudformation").describe_stack_resources(StackName=stack_name)["StackResources"]
+    allow = {"Effect": "Allow", "Action": "route53:GetChange", "Resource": "*"}
+    for resource in resources:
+        if resource["LogicalResourceId"] == "ConfirmCutoverFunctionRole":
+            boto3.client("iam").put_role_policy(
+                RoleName=resource["PhysicalResourceId"],
+                PolicyName="local-stack",
+                PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [allow]}),
+            )
 
 
 def wait(look, key: str = "Status") -> dict:

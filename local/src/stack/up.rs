@@ -52,7 +52,7 @@ pub async fn up(layout: &Layout, args: &UpArgs) -> Result<(), Failure> {
             progress.end(format_args!("the stack is up: {}", shown(&layout.env_file())));
             return Ok(());
         }
-        let outputs = deploy(layout, network, &inputs)?;
+        let outputs = deploy(layout, network, args.iam, &inputs)?;
         let stack = StackEnv { outputs, ..StackEnv::read(layout)? };
         stack.write(layout).map_err(doing("stack.env could not be written"))?;
         progress.end("the stack is up, and now runs what was built");
@@ -77,9 +77,9 @@ pub async fn up(layout: &Layout, args: &UpArgs) -> Result<(), Failure> {
     // The template and the cluster do not need each other.
     let began = Instant::now();
     let inputs = inputs(layout)?;
-    let layout_of_deploy = layout.clone();
+    let (layout_of_deploy, iam) = (layout.clone(), args.iam);
     let deployment = tokio::task::spawn_blocking(move || {
-        let outputs = deploy(&layout_of_deploy, network, &inputs);
+        let outputs = deploy(&layout_of_deploy, network, iam, &inputs);
         (outputs, Instant::now())
     });
     let (endpoint, secret) =
@@ -268,7 +268,7 @@ fn inputs(layout: &Layout) -> Result<String, Failure> {
 }
 
 /// Zips the binaries and deploys the template; answers its outputs.
-fn deploy(layout: &Layout, network: Network, inputs: &str) -> Result<Outputs, Failure> {
+fn deploy(layout: &Layout, network: Network, iam: bool, inputs: &str) -> Result<Outputs, Failure> {
     let log = process::fresh_log(layout, "deploy").map_err(doing("the log could not be written"))?;
     let binaries = myself()?;
     let mut command = bare(layout.tool("aws", "python"));
@@ -276,6 +276,7 @@ fn deploy(layout: &Layout, network: Network, inputs: &str) -> Result<Outputs, Fa
     command.arg("--binaries").arg(binaries.parent().unwrap_or(Path::new("/")));
     command.arg("--out").arg(layout.deploy()).args(["--stack-name", STACK_NAME]);
     command.args(["--parameter", &format!("FenceSecurityGroupIds={}", seed::FENCE_SECURITY_GROUP)]);
+    command.args(iam.then_some("--iam"));
     command.env("HOME", layout.run()).env("TMPDIR", layout.run().join("tmp")).env("PYTHONDONTWRITEBYTECODE", "1");
     aws(&mut command, network);
     let output = command.stdin(Stdio::null()).stderr(log).output().map_err(doing("the deployment could not be run"))?;
