@@ -74,6 +74,7 @@ def rich(stack):
         MonitoringRoleArn=role,
         EnablePerformanceInsights=True,
         PerformanceInsightsRetentionPeriod=93,
+        DatabaseInsightsMode="advanced",
         PerformanceInsightsKMSKeyId=key,
         Tags=[{"Key": "application", "Value": "orders"}, {"Key": "owner", "Value": "team Bär"}],
     )
