@@ -121,7 +121,7 @@ pub fn settle(ledger: &Ledger<'_>) -> Account {
         problems.add("numbers were sent twice", 0);
     }
     for number in ledger.on_new.union(ledger.on_original).filter(|number| !sent.contains(number)) {
-        problems.add("rows that the application never sent", *number);
+        problems.add("on the clusters, and never sent by the application", *number);
     }
     let sum = account.before_target.len() + account.only_original.len() + account.after_switch.len();
     if sum != account.acknowledged {
@@ -193,7 +193,7 @@ impl Problems {
         self.0.into_iter().map(|(what, numbers)| {
             let named: Vec<String> = numbers.iter().take(NAMED).map(ToString::to_string).collect();
             let more = if numbers.len() > NAMED { ", …" } else { "" };
-            format!("{} {what}: {}{more}", numbers.len(), named.join(", "))
+            format!("{what}: {}{more} ({} in all)", named.join(", "), numbers.len())
         })
     }
 }
@@ -274,11 +274,14 @@ mod tests {
 
     #[test]
     fn a_lost_write_is_a_problem_wherever_it_was_lost() {
-        assert_eq!(only_problem(&good(), &[2], &[3]), "1 acknowledged by the original, and not there: 1");
-        assert_eq!(only_problem(&good(), &[1, 2], &[1]), "1 acknowledged by the new cluster, and not there: 3");
+        assert_eq!(only_problem(&good(), &[2], &[3]), "acknowledged by the original, and not there: 1 (1 in all)");
+        assert_eq!(
+            only_problem(&good(), &[1, 2], &[1]),
+            "acknowledged by the new cluster, and not there: 3 (1 in all)"
+        );
         assert_eq!(
             only_problem(&good(), &[1, 2], &[3]),
-            "1 acknowledged before the target, and not on the new cluster: 1"
+            "acknowledged before the target, and not on the new cluster: 1 (1 in all)"
         );
         assert!(settled(&good(), &[2], &[3]).problems.iter().any(|p| p.contains("in none of the groups")));
     }
@@ -286,11 +289,11 @@ mod tests {
     #[test]
     fn a_fence_that_leaks_is_a_problem() {
         let late = acknowledged(4, OLD, 21);
-        assert_eq!(only_problem(&[late], &[4], &[]), "1 acknowledged by the original after the fence: 4");
+        assert_eq!(only_problem(&[late], &[4], &[]), "acknowledged by the original after the fence: 4 (1 in all)");
         let early = acknowledged(5, NEW, 19);
         assert_eq!(
             only_problem(&[early], &[], &[5]),
-            "1 acknowledged by the new cluster while the original still took writes: 5"
+            "acknowledged by the new cluster while the original still took writes: 5 (1 in all)"
         );
     }
 
@@ -298,13 +301,19 @@ mod tests {
     fn rows_that_should_not_be_there_are_a_problem() {
         assert_eq!(
             only_problem(&good(), &[1, 2], &[1, 2, 3]),
-            "1 sent after the target, and on the new cluster all the same: 2"
+            "sent after the target, and on the new cluster all the same: 2 (1 in all)"
         );
-        assert_eq!(only_problem(&good(), &[1, 2, 9], &[1, 3]), "1 rows that the application never sent: 9");
+        assert_eq!(
+            only_problem(&good(), &[1, 2, 9], &[1, 3]),
+            "on the clusters, and never sent by the application: 9 (1 in all)"
+        );
         let both = acknowledged(3, NEW, 25);
-        assert_eq!(only_problem(&[both], &[3], &[3]), "1 acknowledged by the new cluster, and on the original: 3");
+        assert_eq!(
+            only_problem(&[both], &[3], &[3]),
+            "acknowledged by the new cluster, and on the original: 3 (1 in all)"
+        );
         let third = acknowledged(3, "elsewhere", 25);
-        assert_eq!(only_problem(&[third], &[], &[3]), "1 acknowledged by another server than the two: 3");
+        assert_eq!(only_problem(&[third], &[], &[3]), "acknowledged by another server than the two: 3 (1 in all)");
     }
 
     #[test]
@@ -312,7 +321,7 @@ mod tests {
         let attempts: Vec<Attempt> = (1..=8).map(|number| acknowledged(number, OLD, 5)).collect();
         assert_eq!(
             only_problem(&attempts, &[], &[]),
-            "8 acknowledged by the original, and not there: 1, 2, 3, 4, 5, …"
+            "acknowledged by the original, and not there: 1, 2, 3, 4, 5, … (8 in all)"
         );
     }
 }

@@ -42,7 +42,7 @@ pub async fn settle(stack: &StackEnv, story: &Story) -> Result<(), Stop> {
 }
 
 async fn end(stack: &StackEnv, story: &Story, execution: &Execution) -> Result<String, Stop> {
-    story.doing(&format!("waiting for {} to end; if it asks for approval, it is refused", execution.id));
+    story.doing(&format!("waiting for {} to end", execution.id), "if it asks for approval, that is refused");
     let mut history = History::of(stack, execution);
     let deadline = Instant::now() + PATIENCE;
     let mut asked = false;

@@ -65,7 +65,7 @@ async fn until_interrupted(layout: &Layout, story: &Story) -> Result<(), Stop> {
         told = tale::tell(layout, &stack, story) => told,
         _ = tokio::signal::ctrl_c() => Err(Stop::new(
             "interrupted; the stack stays up, and a recovery that was under way goes on by itself: \
-             the next make demo waits for its end or refuses it, make down ends everything",
+             the next demo refuses its approval or waits for its end",
         )),
     }
 }
@@ -75,6 +75,7 @@ fn stopped(story: &Story, stop: &Stop, layout: Option<&Layout>) -> ExitCode {
     eprintln!("\nerror: {stop}");
     if let Some(layout) = layout.filter(|layout| layout.logs().is_dir()) {
         eprintln!("the logs of the stack are in {}", story::shown(&layout.logs()));
+        eprintln!("to go on: make demo once more, which repairs a broken stack; or make down first, for a fresh one");
     }
     ExitCode::FAILURE
 }

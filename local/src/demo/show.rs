@@ -106,9 +106,8 @@ pub fn outcome(story: &Story, outcome: &Outcome) {
         story.field("before", &record.from);
     }
     let fence = &outcome.fence;
-    story.field("original", format_args!("{}, fenced at {}", outcome.cluster, moment(fence.fenced_at)));
-    story
-        .field("", format_args!("{} sessions ended; kept until {}", fence.sessions_ended, outcome.original.keep_until));
+    let kept = moment(outcome.original.keep_until);
+    story.field("", format_args!("{} sessions ended; kept until {kept}", fence.sessions_ended));
     let mut slowest: Vec<(&String, f64)> = outcome
         .timings
         .iter()
@@ -141,11 +140,13 @@ pub fn account(story: &Story, account: &Account, original: &str, new: &str) {
     let elsewhere = account.acknowledged.abs_diff(both + account.only_original.len());
     line(elsewhere, "are anywhere else, or lost");
     let unanswered = account.unanswered;
-    line(unanswered.all(), "requests were in flight when their connection was cut, and never answered;");
-    story.say(format_args!(
-        "           of these {} were written nowhere, {} on {original} only, {} on {new} only, {} on both",
-        unanswered.nowhere, unanswered.original, unanswered.new, unanswered.both
-    ));
+    line(unanswered.all(), "more were in flight when their connection was cut: nobody told the application");
+    if unanswered.all() > 0 {
+        story.say(format_args!(
+            "           ({} written nowhere, {} on {original} only, {} on {new} only, {} on both)",
+            unanswered.nowhere, unanswered.original, unanswered.new, unanswered.both
+        ));
+    }
     if let Some((from, gap)) = account.longest_gap {
         let gap = gap.as_secs_f64();
         story.say(format_args!("The longest time without an acknowledged write: {gap:.1} s, from {}.", clock(from)));

@@ -30,6 +30,7 @@ struct Now {
 #[derive(Debug)]
 struct Doing {
     what: String,
+    note: String,
     since: Instant,
     bar: ProgressBar,
 }
@@ -84,23 +85,26 @@ impl Story {
         self.line(format_args!("  {} {what:<16} {}", style(format!("{seconds:>5.1} s")).cyan(), style(note).dim()));
     }
 
-    /// What is being done from now on.
-    pub fn doing(&self, what: &str) {
+    /// What is being done from now on, and what that means.
+    pub fn doing(&self, what: &str, note: &str) {
         self.idle();
         let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stdout());
         if let Ok(look) = ProgressStyle::with_template("  {spinner} {wide_msg}") {
             bar.set_style(look);
         }
         bar.enable_steady_tick(Duration::from_millis(100));
-        self.now().doing = Some(Doing { what: what.to_owned(), since: Instant::now(), bar });
+        self.now().doing = Some(Doing { what: what.to_owned(), note: note.to_owned(), since: Instant::now(), bar });
         self.tick("");
     }
 
     /// Still doing it; `beside` is what else goes on.
     pub fn tick(&self, beside: &str) {
         let mut now = self.now();
-        let Some(Doing { what, since, bar }) = &now.doing else { return };
-        let message = format!("{what} … {:.0} s{beside}", since.elapsed().as_secs_f64());
+        let Some(Doing { what, note, since, bar }) = &now.doing else { return };
+        // The longest part last: a narrow terminal cuts it off.
+        let parts = [beside, note.as_str()].into_iter().filter(|part| !part.is_empty());
+        let parts: String = parts.map(|part| format!(" · {part}")).collect();
+        let message = format!("{what} {:.0} s{parts}", since.elapsed().as_secs_f64());
         if self.live {
             bar.set_message(message);
         } else if now.spoke.elapsed() > SILENCE {

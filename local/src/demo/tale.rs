@@ -96,7 +96,7 @@ async fn begin_to_write(story: &Story, writer: &Writer) -> Result<(), Stop> {
     ));
     story.say("time: 3 workers, a connection pool, the name resolved anew for each connection.");
     let deadline = Instant::now() + PATIENCE;
-    story.doing("some seconds pass");
+    story.doing("some seconds pass", "");
     let since = Instant::now();
     while writer.acknowledged() < 20 || since.elapsed() < BEFORE {
         story.tick(&beside(writer));
@@ -198,12 +198,12 @@ async fn follow(stack: &StackEnv, story: &Story, writer: &Writer, execution: &Ex
     let mut entered: BTreeMap<String, Timestamp> = BTreeMap::new();
     let mut approval = Approval::default();
     let deadline = Instant::now() + LONGEST;
-    story.doing("the execution starts");
+    story.doing("the execution starts", "");
     loop {
         for news in history.news().await? {
             match news {
                 News::Entered { state, at } => {
-                    story.doing(&format!("{state}: {}", show::activity(&state)));
+                    story.doing(&state, show::activity(&state));
                     approval.wanted = state == "RequestApproval" && !approval.given;
                     entered.insert(state, at);
                 }
@@ -244,7 +244,7 @@ fn beside(writer: &Writer) -> String {
         0 => String::new(),
         refusals => format!(", {} connections refused", count(refusals)),
     };
-    format!("; the application: {} writes acknowledged{refused}", count(writer.acknowledged()))
+    format!("{} writes acknowledged{refused}", count(writer.acknowledged()))
 }
 
 /// What a person sees before deciding.
