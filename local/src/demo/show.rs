@@ -106,6 +106,7 @@ pub fn outcome(story: &Story, outcome: &Outcome) {
         story.field("before", &record.from);
     }
     let fence = &outcome.fence;
+    story.field("original", format_args!("{}, fenced at {}", outcome.cluster, moment(fence.fenced_at)));
     let kept = moment(outcome.original.keep_until);
     story.field("", format_args!("{} sessions ended; kept until {kept}", fence.sessions_ended));
     let mut slowest: Vec<(&String, f64)> = outcome
