@@ -7,8 +7,10 @@
 pub mod accounting;
 pub mod database;
 pub mod fenced;
+mod follow;
 mod leftovers;
 pub mod names;
+mod reckoning;
 pub mod recovery;
 pub mod scene;
 mod show;
