@@ -48,11 +48,12 @@ def equal(found, expected, what):
 def same_path(found, expected):
     if found == expected:
         return
-    same = next((i for i, (a, b) in enumerate(zip(found, expected)) if a != b), min(len(found), len(expected)))
-    before = found[same - 1] if same else "the start"
-    raise Failed(
-        f"after {before} it went to {' '.join(found[same:]) or 'nothing'}\nexpected: {' '.join(expected[same:]) or 'nothing'}"
+    same = next(
+        (i for i, (a, b) in enumerate(zip(found, expected, strict=False)) if a != b), min(len(found), len(expected))
     )
+    before = found[same - 1] if same else "the start"
+    went, due = " ".join(found[same:]) or "nothing", " ".join(expected[same:]) or "nothing"
+    raise Failed(f"after {before} it went to {went}\nexpected: {due}")
 
 
 def contains(text, *parts):
@@ -97,7 +98,9 @@ def _run(one, stack):
         one.run(stack)
     except Failed as failure:
         wrong = str(failure)
-        place = next((f for f in traceback.extract_tb(failure.__traceback__) if one.run.__module__ + ".py" in f.filename), None)
+        place = next(
+            (f for f in traceback.extract_tb(failure.__traceback__) if one.run.__module__ + ".py" in f.filename), None
+        )
         wrong += f"\n(line {place.lineno} of {one.slug})" if place else ""
     except BaseException:  # a broken test is a failed one
         wrong = traceback.format_exc()

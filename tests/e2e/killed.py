@@ -1,11 +1,21 @@
-"""Functions killed in the middle of their work, by kill -9: the recovery goes on, or all of it is undone; never half."""
+"""Functions killed by kill -9 in the middle of their work: the recovery goes on, or all is undone; never half."""
 
 import time
 
 from cluster import Cluster, iso
 from harness import equal, note, test, wait_until
 from recovery import (
-    CONCLUDE, FENCE, REWIND, START, SWITCH, UNASKED, UNDO_FENCE, UNDO_INSTANCES, UNDO_RESTORE, UNDO_SWITCH, Recovery, up_to,
+    CONCLUDE,
+    FENCE,
+    REWIND,
+    START,
+    UNASKED,
+    UNDO_FENCE,
+    UNDO_INSTANCES,
+    UNDO_RESTORE,
+    UNDO_SWITCH,
+    Recovery,
+    up_to,
 )  # fmt: skip
 from undone import Before, shop
 
@@ -34,7 +44,9 @@ def once_before(stack):
     with (
         traps.at("Action=RestoreDBClusterToPointInTime", new, when="before") as restore,
         traps.at("Action=CreateDBInstance", new, when="before") as create,
-        traps.at("Action=ModifyDBCluster", f"DBClusterIdentifier={cluster.name}&", "VpcSecurityGroupIds", when="before") as fence,
+        traps.at(
+            "Action=ModifyDBCluster", f"DBClusterIdentifier={cluster.name}&", "VpcSecurityGroupIds", when="before"
+        ) as fence,
         traps.at("POST", "/rrset", cluster.record, when="before") as swap,
     ):
         output = start(cluster, target).recovered(UNASKED)
@@ -43,7 +55,10 @@ def once_before(stack):
     note(f"recovered in {output['timings']['total']:.1f} s with four functions killed")
 
 
-@test("every function that changes something, killed once after its change is done: nothing is done twice, the recovery goes on", first=True)
+@test(
+    "every function that changes something, killed once after its change: nothing is done twice, the recovery goes on",
+    first=True,
+)
 def once_after(stack):
     cluster, _, target = deleted(stack, "e2e-kill-after")
     new, traps = f"{cluster.name}-r", stack.traps
@@ -79,7 +94,9 @@ def restore_always(stack):
     note(cause)
 
 
-@test("add-instances killed every time after an instance was made: instances and new cluster are deleted, nothing was changed")
+@test(
+    "add-instances killed every time with an instance made: instance and new cluster are deleted, nothing was changed"
+)
 def instances_always(stack):
     cluster, before, target = deleted(stack, "e2e-kill-add")
     new, traps = f"{cluster.name}-r", stack.traps
@@ -114,7 +131,7 @@ def fence_always(stack):
     note(cause)
 
 
-@test("swap-dns killed every time after the records moved: they go back, the fence is lifted, the new cluster is kept, fenced")
+@test("swap-dns killed every time with the records moved: they go back, the fence is lifted, the new cluster is kept")
 def swap_always(stack):
     cluster, before, target = deleted(stack, "e2e-kill-swap")
     new, traps = Cluster(stack, f"{cluster.name}-r"), stack.traps

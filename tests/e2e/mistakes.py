@@ -1,16 +1,52 @@
 """The mistakes that people make, and that everything is as it was before."""
 
 import datetime
+import json
+import re
 import time
 
-import recovery
-from cluster import UTC, Cluster, iso, remove
-from harness import contains, equal, holds, note, on_success, refused, test
 from psycopg import OperationalError
+
+from cluster import Cluster, iso, remove
+from harness import contains, equal, holds, note, on_success, refused, test, wait_until
 from recovery import APPROVED, UNASKED, Recovery, moment
 from shop import difference, everything, fill
 
 CHECK = {"name": "orders are back", "database": "shop", "sql": "SELECT count(*) FROM orders", "expect": "4000"}
+
+
+class People:
+    """Whoever has subscribed to the topic of approvals."""
+
+    def __init__(self, stack):
+        self.sqs = stack.client("sqs")
+        self.url = self.sqs.create_queue(QueueName=f"e2e-{time.time_ns()}")["QueueUrl"]
+        attributes = self.sqs.get_queue_attributes(QueueUrl=self.url, AttributeNames=["QueueArn"])["Attributes"]
+        may_send = {
+            "Effect": "Allow",
+            "Principal": {"Service": "sns.amazonaws.com"},
+            "Action": "sqs:SendMessage",
+            "Resource": "*",
+        }
+        policy = json.dumps({"Version": "2012-10-17", "Statement": [may_send]})
+        self.sqs.set_queue_attributes(QueueUrl=self.url, Attributes={"Policy": policy})
+        sns = stack.client("sns")
+        subscribed = sns.subscribe(
+            TopicArn=stack.outputs["TopicArn"],
+            Protocol="sqs",
+            Endpoint=attributes["QueueArn"],
+            ReturnSubscriptionArn=True,
+        )
+        on_success(lambda: sns.unsubscribe(SubscriptionArn=subscribed["SubscriptionArn"]))
+        self.seen = []
+
+    def messages(self, recovery):
+        """All texts so far about one recovery."""
+        while found := self.sqs.receive_message(QueueUrl=self.url, MaxNumberOfMessages=10).get("Messages"):
+            self.seen += [json.loads(message["Body"]) for message in found]
+            for message in found:
+                self.sqs.delete_message(QueueUrl=self.url, ReceiptHandle=message["ReceiptHandle"])
+        return [m["Subject"] + "\n" + m["Message"] for m in self.seen if recovery in m["Message"]]
 
 
 def undoes(stack, name, statement, database="shop", approval="none"):
@@ -27,15 +63,29 @@ def undoes(stack, name, statement, database="shop", approval="none"):
     holds(dropped or difference(after, before), "the mistake changed nothing")
     old_endpoint, old_groups = cluster.endpoint, cluster.groups
 
+    told = People(stack) if approval == "required" else None
     run = Recovery.of(cluster, iso(target), dns=cluster.dns(), checks=[CHECK], approval=approval)
     if approval == "required":
+        pending = run.approval()
+        said = wait_until(lambda: told.messages(run.id), "a message to people")
+        contains(
+            said[0],
+            "Traffic is still on the original",
+            "ok   orders are back: expected 4000, found 4000, on the original 0",
+        )
+        contains(said[0], f"{cluster.record} moves from", pending["hash"], pending["expiresAt"], run.arn)
+        equal(look(cluster.record), after, "the original while people are asked")
         run.decide("approved", comment="looks right")
     output = run.recovered(APPROVED if approval == "required" else UNASKED)
 
     equal(moment(output["rewoundTo"]), target.replace(microsecond=0), "the moment gone back to")
     equal((output["strategy"], output["cluster"], output["newCluster"]), ("restore", name, f"{name}-r"), "the output")
     new = Cluster(stack, f"{name}-r")
-    equal((output["writerEndpoint"], output["readerEndpoint"]), (new.endpoint, new.describe()["ReaderEndpoint"]), "endpoints")
+    equal(
+        (output["writerEndpoint"], output["readerEndpoint"]),
+        (new.endpoint, new.describe()["ReaderEndpoint"]),
+        "endpoints",
+    )
     moved = [{"name": cluster.record, "from": old_endpoint, "to": new.endpoint, "ttl": 1}]
     equal([{**d, "from": d["from"].rstrip("."), "to": d["to"].rstrip(".")} for d in output["dns"]], moved, "the move")
     equal(stack.records()[cluster.record], (new.endpoint, 1), "the record")
@@ -51,6 +101,7 @@ def undoes(stack, name, statement, database="shop", approval="none"):
     equal(tags["aurora-rewind:fenced-by"], run.id, "who fenced the original")
     if approval == "required":
         contains(run.item()["decision"], "approved", "e2e", "looks right")
+        equal(len(told.messages(run.id)), 1, "messages to people")
 
     # The original: fenced, and otherwise as the mistake left it.
     equal(cluster.groups, sorted(stack.fence_groups), "the security groups of the fenced original")
@@ -91,6 +142,46 @@ def drop_database(stack):
     undoes(stack, "e2e-dropdb", "DROP DATABASE shop WITH (FORCE)", database="postgres")
 
 
+@test("what was rewound can be rewound again, and the name of the new cluster tells of when it is")
+def again(stack):
+    cluster = Cluster.create(stack, "e2e-again")
+    fill(cluster)
+    password, secret = cluster.password, cluster.secret
+    rows = lambda: (
+        stack.connect(cluster.record, cluster.user, password, "shop").execute("SELECT count(*) FROM orders").fetchone()
+    )
+    cluster.settle()
+    target = cluster.mistake("DELETE FROM orders")
+    Recovery.of(cluster, iso(target), dns=cluster.dns(), checks=[CHECK], approval="none").recovered(UNASKED)
+    equal(rows(), (4000,), "rows after the first")
+
+    new = Cluster(stack, "e2e-again-r")
+    with stack.connect(cluster.record, cluster.user, password, "shop") as session:
+        session.execute("INSERT INTO orders (customer, placed, net) VALUES (1, now(), 5)")
+        wait_until(lambda: new.describe().get("EarliestRestorableTime"), "a restorable window")
+        new.settle()
+        (at,) = session.execute("SELECT clock_timestamp()").fetchone()
+        session.execute("TRUNCATE orders")
+    # The new cluster's password is that of the original, whose secret RDS keeps; it has none of its own.
+    request = {
+        "cluster": new.name, "to": iso(at - datetime.timedelta(seconds=1)), "dns": cluster.dns(), "approval": "none",
+        "secretArn": secret, "checks": [CHECK | {"expect": "4001"}],
+    }  # fmt: skip
+    refused = Recovery(stack, {k: v for k, v in request.items() if k != "secretArn"})
+    equal(refused.wait()["error"], "InvalidRequest", "the error without a secret")
+    contains(refused.wait()["cause"], f"`secretArn` is missing, and {new.name} has no managed master secret")
+    run = Recovery(stack, request)
+    output = run.recovered(UNASKED)
+    on_success(lambda: remove(stack, output["newCluster"]))
+    equal(rows(), (4001,), "rows after the second")
+    moment_of_name = re.fullmatch(r"e2e-again-r-rewind-(\d{8}-\d{6})", output["newCluster"])
+    holds(moment_of_name, f"the new cluster is named {output['newCluster']}")
+    equal(moment_of_name[1], f"{moment(output['rewoundTo']):%Y%m%d-%H%M%S}", "the moment in its name")
+    tags = {tag["Key"]: tag["Value"] for tag in stack.describe(output["newCluster"])["TagList"]}
+    equal(tags.get("aurora-rewind:recovery"), run.id, "the recovery in its tags")
+    equal("aurora-rewind:fenced-by" in tags, False, "a tag of the fenced original on what is new")
+
+
 @test("a DELETE in a database of more than 1 GB is undone: every row is back", first=True)
 def delete_in_a_gigabyte(stack):
     cluster = Cluster.create(stack, "e2e-gigabyte")
@@ -107,13 +198,8 @@ def delete_in_a_gigabyte(stack):
         """A checksum that does not depend on the order, for there are 8 million rows."""
         tables = ["pgbench_accounts", "pgbench_branches", "pgbench_tellers", "pgbench_history"]
         with stack.connect(host, cluster.user, password, "shop") as session:
-            return {
-                table: session.execute(
-                    f"SELECT count(*), sum(hashtextextended(t::text, 0)::numeric), bit_xor(hashtextextended(t::text, 1)) "
-                    f"FROM {table} t"
-                ).fetchone()
-                for table in tables
-            }
+            sums = "count(*), sum(hashtextextended(t::text, 0)::numeric), bit_xor(hashtextextended(t::text, 1))"
+            return {table: session.execute(f"SELECT {sums} FROM {table} t").fetchone() for table in tables}
 
     before = rows(cluster.record)
     equal(before["pgbench_accounts"][0], 8_000_000, "rows at first")
@@ -121,12 +207,17 @@ def delete_in_a_gigabyte(stack):
     began = time.monotonic()
     target = cluster.mistake("DELETE FROM pgbench_accounts")
     deleted = time.monotonic() - began
-    check = {"name": "accounts are back", "database": "shop", "sql": "SELECT count(*) FROM pgbench_accounts", "atLeast": 8e6}
+    check = {
+        "name": "accounts are back",
+        "database": "shop",
+        "sql": "SELECT count(*) FROM pgbench_accounts",
+        "atLeast": 8e6,
+    }
     run = Recovery.of(cluster, iso(target), dns=cluster.dns(), checks=[check], approval="none")
     output = run.recovered(UNASKED, timeout=300)
     equal(rows(cluster.record), before, "the rows under the same name")
     cluster.unfence_by_hand()
     equal(cluster.value("SELECT count(*) FROM pgbench_accounts"), 0, "rows of the original, untouched")
     took = output["timings"]
-    note(f"{size / (1 << 30):.2f} GiB; filled in {filled:.1f} s, deleted in {deleted:.1f} s, recovered in {took['total']:.1f} s:")
+    note(f"{size / (1 << 30):.2f} GiB; filled in {filled:.1f} s, deleted in {deleted:.1f} s; recovered in seconds:")
     note(", ".join(f"{state} {spent:.1f}" for state, spent in took.items()))

@@ -21,7 +21,9 @@ FENCE = ["FenceSource"]
 SWITCH = "SwapDns ConfirmCutover IsCutoverConfirmed WaitForOldTtl ConfirmCutover IsCutoverConfirmed".split()
 END = "Finish RecordRecovered ReleaseLease Recovered".split()
 
-CONCLUDE = "ConcludeNothingChanged RecordFailure IsLeaseKept ReleaseLeaseAfterFailure IsOperatorNeeded NothingChanged".split()
+CONCLUDE = (
+    "ConcludeNothingChanged RecordFailure IsLeaseKept ReleaseLeaseAfterFailure IsOperatorNeeded NothingChanged".split()
+)
 NEEDS_OPERATOR = "ConcludeNeedsOperator RecordFailure IsLeaseKept IsOperatorNeeded NeedsOperator".split()
 UNDO_RESTORE = "UndoStartRestore AwaitDeletion IsDeletionDone".split()
 UNDO_INSTANCES = ["UndoAddInstances", *UNDO_RESTORE]
@@ -144,7 +146,9 @@ class Recovery:
         """It has recovered, by this path; answers its output."""
         ended = self.wait(timeout)
         if ended["status"] != "SUCCEEDED":
-            raise Failed(f"it {ended['status']}: {ended.get('error')}: {ended.get('cause')}\nby {' '.join(self.path())}")
+            raise Failed(
+                f"it {ended['status']}: {ended.get('error')}: {ended.get('cause')}\nby {' '.join(self.path())}"
+            )
         same_path(self.path(), path)
         output = json.loads(ended["output"])
         equal(output["outcome"], "Recovered", "the outcome")

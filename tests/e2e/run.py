@@ -1,13 +1,15 @@
 #!/usr/bin/env python3
-"""The end-to-end tests: real clients against a running local stack (`make up`), the deployed state machine and functions,
-real databases. A line a test; exits non-zero when one fails.
+"""The end-to-end tests: real clients against a running local stack (`make up`), with the deployed state machine and
+functions and real databases. A line a test; exits non-zero when one fails.
 
     .local/tools/e2e/bin/python tests/e2e/run.py [part of a test's name ...]
 """
 
 import argparse
+import importlib
 import os
 import pathlib
+import signal
 import sys
 import time
 
@@ -19,7 +21,25 @@ from cluster import remove
 from stack import ROOT, Stack
 from trap import Traps
 
-import speed, mistakes, requesting, undone, fences, settings, killed  # noqa: E401, isort:skip (each registers its tests)
+# Each registers its tests, in the order in which they are told.
+for module in ["speed", "mistakes", "requesting", "undone", "fences", "settings", "killed"]:
+    importlib.import_module(module)
+
+
+def clear(stack):
+    """Ends what failed tests of an earlier run left to look at."""
+    running = stack.states.list_executions(stateMachineArn=stack.machine, statusFilter="RUNNING")["executions"]
+    for execution in running:
+        if execution["name"].startswith("e2e-"):
+            stack.states.stop_execution(executionArn=execution["executionArn"])
+    table = stack.client("dynamodb")
+    for item in table.scan(TableName=stack.table, ConsistentRead=True)["Items"]:
+        if item["id"]["S"].startswith("lease#e2e-"):
+            table.delete_item(TableName=stack.table, Key={"id": item["id"]})
+    left = lambda: [name for name in stack.inventory() if name.startswith("e2e-")]
+    for name in left():
+        remove(stack, name)
+    harness.wait_until(lambda: not left(), "the end of what an earlier run left")
 
 
 def main():
@@ -34,18 +54,16 @@ def main():
         for one in chosen:
             print(f"{one.slug:32} {one.name}")
         return 0
+    # Ended from outside it tidies up all the same.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     began = time.monotonic()
     stack = Stack(options.stack)
-    # What failed tests of an earlier run left to look at.
-    for name in [name for name in stack.inventory() if name.startswith("e2e-")]:
-        remove(stack, name)
-    harness.wait_until(
-        lambda: not [name for name in stack.inventory() if name.startswith("e2e-")], "the end of what an earlier run left"
-    )
+    clear(stack)
+    stack.traps = Traps(stack)
+    stack.traps.remove()
     # Those that measure run alone, and with the functions as they were deployed.
     alone, together = [[one for one in chosen if one.alone is wanted] for wanted in (True, False)]
     passed, failed = harness.run(alone, stack, 1)
-    stack.traps = Traps(stack)
     try:
         if any(one.run.__module__ == "killed" for one in together):
             stack.traps.install()

@@ -1,17 +1,18 @@
-"""What a restore does not carry over by itself, and logins of another time: compared field by field as AWS describes them."""
+"""What a restore does not carry over by itself, compared field by field, and logins of another time."""
 
 import json
 import time
 
 from cluster import Cluster, iso
-from harness import contains, equal, holds, note, on_success, test, wait_until
+from harness import equal, holds, note, on_success, test, wait_until
 from recovery import APPROVED, UNASKED, Recovery
 from shop import fill
 
 # What may differ on the new cluster. Everything else that describe-db-clusters shows has to be equal.
 CLUSTER_OF_ITS_OWN = {
     "DBClusterIdentifier", "DBClusterArn", "DbClusterResourceId", "CloneGroupId", "ClusterCreateTime", "Endpoint",
-    "ReaderEndpoint", "EarliestRestorableTime", "LatestRestorableTime", "DBClusterMembers", "TagList", "VpcSecurityGroups",
+    "ReaderEndpoint", "EarliestRestorableTime", "LatestRestorableTime", "DBClusterMembers", "TagList",
+    "VpcSecurityGroups",
 }  # fmt: skip
 # What differs and is told to a person: the field, and what the output calls it.
 TOLD = {"MasterUserSecret": "managed master password", "CustomEndpoints": "custom endpoints"}
@@ -126,14 +127,16 @@ def carried_over(stack):
     for field in sorted(set(a) | set(b)):
         if a.get(field) != b.get(field) and TOLD.get(field) not in told:
             wrong.append(f"{field} was {a.get(field)!r} and is {b.get(field)!r}, and nobody is told")
-    for field, what in TOLD.items():
+    for field in TOLD:
         if a.get(field) == b.get(field):
             wrong.append(f"{field} does not differ: the list of this test is out of date")
     if new.groups != groups:
         wrong.append(f"the security groups were {groups} and are {new.groups}")
     if tags(after) != tags(before):
         wrong.append(f"the tags were {tags(before)} and are {tags(after)}")
-    writer = lambda described: [m["DBInstanceIdentifier"] for m in described["DBClusterMembers"] if m["IsClusterWriter"]]
+    writer = lambda described: [
+        m["DBInstanceIdentifier"] for m in described["DBClusterMembers"] if m["IsClusterWriter"]
+    ]
     equal((writer(before), writer(after)), (["e2e-rich-1"], ["e2e-rich-r-1"]), "the writers")
     equal(sorted(made), ["e2e-rich-r-1", "e2e-rich-r-2", "e2e-rich-r-3"], "the new instances")
     for source in like:
@@ -141,13 +144,17 @@ def carried_over(stack):
         a, b = shown(source, INSTANCE_OF_ITS_OWN), shown(copy, INSTANCE_OF_ITS_OWN)
         for field in sorted(set(a) | set(b)):
             if a.get(field) != b.get(field):
-                wrong.append(f"{field} of {source['DBInstanceIdentifier']} was {a.get(field)!r} and is {b.get(field)!r}")
+                wrong.append(
+                    f"{field} of {source['DBInstanceIdentifier']} was {a.get(field)!r} and is {b.get(field)!r}"
+                )
         if tags(copy) != tags(source):
             wrong.append(f"the tags of {source['DBInstanceIdentifier']} were {tags(source)} and are {tags(copy)}")
     equal(wrong, [], "what was lost")
     # The names' own port and both records: the application goes on as before.
     for record in [cluster.record, "e2e-rich-ro.example.com"]:
-        count = stack.connect(record, cluster.user, cluster.password, "shop", 6543).execute("SELECT count(*) FROM orders")
+        count = stack.connect(record, cluster.user, cluster.password, "shop", 6543).execute(
+            "SELECT count(*) FROM orders"
+        )
         equal(count.fetchone(), (4000,), f"orders by {record}")
     equal(stack.records()["e2e-rich-ro.example.com"][0], after["ReaderEndpoint"], "the reader's record")
     stack.change_record("DELETE", "e2e-rich-ro.example.com", after["ReaderEndpoint"])
@@ -173,10 +180,16 @@ def rotated(stack):
     run.decide("approved")
     output = run.recovered(APPROVED)
     report = run.result("Verify")
-    equal((report["login"]["user"], report["login"]["secretVersion"]), ("postgres", "AWSPREVIOUS"), "the login of verify")
+    equal(
+        (report["login"]["user"], report["login"]["secretVersion"]), ("postgres", "AWSPREVIOUS"), "the login of verify"
+    )
     equal(report["login"]["tls"], "verified", "its TLS")
     equal(output["checks"][0]["original"], "0", "the original's answer, for which the present password is needed")
-    equal(cluster.value("SELECT count(*) FROM orders", host=cluster.record, password=password_then), 4000, "the rows by name")
+    equal(
+        cluster.value("SELECT count(*) FROM orders", host=cluster.record, password=password_then),
+        4000,
+        "the rows by name",
+    )
 
 
 @test("a secret of somebody's own that was changed since: the recovery logs in with the version of that time")
@@ -184,7 +197,9 @@ def own_secret(stack):
     cluster = Cluster.create(stack, "e2e-own-secret")
     fill(cluster)
     passwords = ["one-of-that-time", "another-since-then", "and-a-third-one"]
-    cluster.sql(f"CREATE ROLE rescuer LOGIN CREATEDB CREATEROLE PASSWORD '{passwords[0]}' IN ROLE rds_superuser, postgres")
+    cluster.sql(
+        f"CREATE ROLE rescuer LOGIN CREATEDB CREATEROLE PASSWORD '{passwords[0]}' IN ROLE rds_superuser, postgres"
+    )
     keep = lambda password: json.dumps({"username": "rescuer", "password": password})
     made = stack.secrets.create_secret(
         Name=f"e2e/{cluster.name}/{cluster.describe()['DbClusterResourceId']}", SecretString=keep(passwords[0])

@@ -1,4 +1,4 @@
-"""The data of the tests: a small shop with something of everything, and a complete comparison of what a database holds."""
+"""The data of the tests: a small shop with something of everything, and a complete comparison of databases."""
 
 SCHEMA = [
     "CREATE SCHEMA audit",
@@ -8,7 +8,8 @@ SCHEMA = [
          born date, notes jsonb, tags text[], photo bytea)""",
     """CREATE TABLE orders (
          id bigserial PRIMARY KEY, customer int NOT NULL REFERENCES customers ON DELETE CASCADE,
-         placed timestamptz NOT NULL, net numeric(12,2) NOT NULL, gross numeric(12,2) GENERATED ALWAYS AS (net * 1.19) STORED,
+         placed timestamptz NOT NULL, net numeric(12,2) NOT NULL,
+         gross numeric(12,2) GENERATED ALWAYS AS (net * 1.19) STORED,
          state public.state NOT NULL DEFAULT 'open', weight double precision)""",
     "CREATE INDEX orders_open ON orders (customer) WHERE state = 'open'",
     "CREATE TABLE audit.log (at timestamptz DEFAULT clock_timestamp(), what text) PARTITION BY RANGE (at)",
@@ -40,7 +41,8 @@ def content(session):
     """Every row of every table, as a count and a checksum over all of them in order; every sequence, as it stands."""
     tables = session.execute(
         """SELECT format('%I.%I', n.nspname, c.relname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-           WHERE c.relkind IN ('r', 'm') AND n.nspname NOT LIKE 'pg\\_%' AND n.nspname <> 'information_schema' ORDER BY 1"""
+           WHERE c.relkind IN ('r', 'm') AND n.nspname NOT LIKE 'pg\\_%'
+             AND n.nspname <> 'information_schema' ORDER BY 1"""
     ).fetchall()
     found = {}
     for (table,) in tables:

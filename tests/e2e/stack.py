@@ -12,7 +12,7 @@ import dns.resolver
 import psycopg
 from botocore.config import Config
 
-from harness import Failed, on_success, wait_until
+from harness import Failed
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 CONFIG = Config(max_pool_connections=64, retries={"max_attempts": 4, "mode": "standard"}, read_timeout=60)
@@ -115,8 +115,8 @@ class Stack:
     # ------------------------------------------------------------------------------------------------------ PostgreSQL
 
     def connect(self, host, user, password, database, port=5432, **more):
-        """A session over TLS, autocommit. By an RDS endpoint the server's name is verified; by another name its CA alone,
-        for certificates name the RDS hosts."""
+        """A session over TLS, autocommit. By an RDS endpoint the server's name is verified; by another name its CA
+        alone, for certificates name the RDS hosts."""
         verify = "verify-full" if host.endswith(".rds.amazonaws.com") else "verify-ca"
         return psycopg.connect(
             host=host,
@@ -148,7 +148,7 @@ class Stack:
 
 def plain(value):
     """A DynamoDB value as Python has it."""
-    (kind, content), = value.items()
+    ((kind, content),) = value.items()
     if kind == "M":
         return {name: plain(inner) for name, inner in content.items()}
     if kind == "L":

@@ -1,5 +1,5 @@
-"""A proxy between the functions and AWS's APIs that kills a function at a chosen call: before AWS hears of it, or after AWS
-has done it and before the function hears of that. Everything else passes through unchanged."""
+"""A proxy between the functions and AWS's APIs that kills a function at a chosen call: before AWS hears of it, or after
+AWS has done it and before the function hears of that. Everything else passes through unchanged."""
 
 import contextlib
 import http.client
@@ -48,29 +48,29 @@ class Traps:
         for service in ["RDS", "AWS"]:
             upstream = stack.env["AWS_ENDPOINT_URL_RDS" if service == "RDS" else "AWS_ENDPOINT_URL"]
             self.servers[service] = _serve(self, urllib.parse.urlsplit(upstream).netloc)
-        self.before = {}
 
     def install(self):
         for stem, services in CHANGING.items():
-            found = self.stack.function(stem)
-            variables = found.get("Environment", {}).get("Variables", {})
-            self.before[found["FunctionName"]] = variables
-            through = {f"AWS_ENDPOINT_URL_{s}": self._url("RDS" if s == "RDS" else "AWS") for s in services}
-            self._configure(found["FunctionName"], variables | through)
+            self._configure(
+                stem, {f"AWS_ENDPOINT_URL_{s}": self._url("RDS" if s == "RDS" else "AWS") for s in services}
+            )
 
     def remove(self):
-        for name, variables in self.before.items():
-            own = {key: value for key, value in variables.items() if not key.startswith("AWS_ENDPOINT_URL_")}
-            self._configure(name, own)
-        for server in self.servers.values():
-            server.shutdown()
+        """Lets the functions go straight again, also after a run that was killed."""
+        for stem in CHANGING:
+            self._configure(stem, {})
 
     def _url(self, service):
         host, port = self.servers[service].server_address
         return f"http://{host}:{port}"
 
-    def _configure(self, name, variables):
-        self.lambdas.update_function_configuration(FunctionName=name, Environment={"Variables": variables})
+    def _configure(self, stem, through):
+        found = self.stack.function(stem)
+        name, before = found["FunctionName"], found.get("Environment", {}).get("Variables", {})
+        after = {key: value for key, value in before.items() if not key.startswith("AWS_ENDPOINT_URL_")} | through
+        if after == before:
+            return
+        self.lambdas.update_function_configuration(FunctionName=name, Environment={"Variables": after})
         look = lambda: self.lambdas.get_function_configuration(FunctionName=name)
         wait_until(lambda: look().get("LastUpdateStatus") == "Successful", f"the new configuration of {name}")
 
@@ -100,7 +100,12 @@ def _serve(traps, upstream):
             body = self.rfile.read(int(self.headers.get("content-length", 0)))
             # What is sought is in the path, the target header or the body, whatever the API's protocol.
             seen = " ".join(
-                [self.command, self.path, self.headers.get("x-amz-target", ""), urllib.parse.unquote_plus(body.decode())]
+                [
+                    self.command,
+                    self.path,
+                    self.headers.get("x-amz-target", ""),
+                    urllib.parse.unquote_plus(body.decode()),
+                ]
             )
             if not traps.pass_through(seen, "before", self.client_address):
                 self.close_connection = True
