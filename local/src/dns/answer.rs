@@ -85,6 +85,12 @@ pub fn answer(zones: &Zones, endpoints: &dyn Endpoints, name: &Name, kind: Recor
     Answer::bare(ResponseCode::ServFail)
 }
 
+/// Answers for an endpoint, or says that the name is none: the hosted zones need not be read for it.
+pub fn endpoint_answer(endpoints: &dyn Endpoints, name: &Name, kind: RecordType) -> Option<Answer> {
+    endpoint(endpoints, name, kind)?;
+    Some(answer(&Zones::default(), endpoints, name, kind))
+}
+
 /// Looks a name up among the endpoints; nothing when it does not end as endpoints do.
 fn endpoint(endpoints: &dyn Endpoints, name: &Name, kind: RecordType) -> Option<Found> {
     let origin = Name::from_ascii("rds.amazonaws.com.").ok()?;

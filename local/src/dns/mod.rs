@@ -7,7 +7,7 @@ mod route53;
 mod zone;
 
 pub use answer::Endpoints;
-use answer::{Answer, answer};
+use answer::{Answer, answer, endpoint_answer};
 use hickory_server::Server;
 use hickory_server::net::runtime::Time;
 use hickory_server::proto::op::{Edns, Header, HeaderCounts, MessageType, Metadata, OpCode, ResponseCode};
@@ -86,11 +86,15 @@ impl Handler {
         if info.query.query_class() != DNSClass::IN {
             return Answer::bare(ResponseCode::Refused);
         }
+        // The asker's own spelling is kept: some clients check that it comes back.
+        let (name, kind) = (&info.query.original().name, info.query.query_type());
+        if let Some(answer) = endpoint_answer(&*self.endpoints, name, kind) {
+            return answer;
+        }
         match self.zones.read().await {
-            // The asker's own spelling is kept: some clients check that it comes back.
-            Ok(zones) => answer(&zones, &*self.endpoints, &info.query.original().name, info.query.query_type()),
+            Ok(zones) => answer(&zones, &*self.endpoints, name, kind),
             Err(error) => {
-                tracing::warn!(%error, name = %info.query.name(), "answering SERVFAIL");
+                tracing::warn!(%error, %name, "answering SERVFAIL");
                 Answer::bare(ResponseCode::ServFail)
             }
         }
@@ -124,5 +128,74 @@ impl RequestHandler for Handler {
                 ResponseInfo::from(Header { metadata, counts: HeaderCounts::default() })
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hickory_server::proto::op::{Message, Query};
+    use hickory_server::proto::rr::{Name, RecordType};
+    use std::net::Ipv4Addr;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpStream;
+
+    /// A server whose Route 53 does not answer.
+    async fn server() -> SocketAddr {
+        let nobody = aws_sdk_route53::Config::builder()
+            .behavior_version(aws_sdk_route53::config::BehaviorVersion::v2026_01_12())
+            .region(aws_sdk_route53::config::Region::from_static("eu-west-1"))
+            .endpoint_url("http://127.0.0.1:1")
+            .retry_config(aws_sdk_route53::config::retry::RetryConfig::disabled())
+            .http_client(aws_smithy_http_client::Builder::new().build_http())
+            .build();
+        let endpoints = |name: &str| (name == "c.x.rds.amazonaws.com").then_some(Ipv4Addr::new(127, 1, 2, 3));
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        let server = DnsServer::start(any, endpoints, aws_sdk_route53::Client::from_conf(nobody)).await.unwrap();
+        let address = server.local_addr();
+        tokio::spawn(server.run());
+        address
+    }
+
+    fn question(name: &str) -> Vec<u8> {
+        let mut message = Message::query();
+        message.add_query(Query::query(Name::from_ascii(name).unwrap(), RecordType::A));
+        message.to_vec().unwrap()
+    }
+
+    async fn udp(server: SocketAddr, name: &str) -> Message {
+        let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        socket.send_to(&question(name), server).await.unwrap();
+        let mut answer = [0; 1232];
+        let length = socket.recv(&mut answer).await.unwrap();
+        Message::from_vec(&answer[..length]).unwrap()
+    }
+
+    async fn tcp(server: SocketAddr, name: &str) -> Message {
+        let mut stream = TcpStream::connect(server).await.unwrap();
+        let question = question(name);
+        stream.write_u16(question.len().try_into().unwrap()).await.unwrap();
+        stream.write_all(&question).await.unwrap();
+        let mut answer = vec![0; stream.read_u16().await.unwrap().into()];
+        stream.read_exact(&mut answer).await.unwrap();
+        Message::from_vec(&answer).unwrap()
+    }
+
+    #[tokio::test]
+    async fn endpoints_are_answered_by_udp_and_tcp_even_while_route_53_is_away() {
+        let server = server().await;
+        for answer in [udp(server, "C.x.rds.amazonaws.com.").await, tcp(server, "C.x.rds.amazonaws.com.").await] {
+            assert_eq!(answer.metadata.response_code, ResponseCode::NoError);
+            assert!(answer.metadata.authoritative);
+            let lines: Vec<_> = answer.answers.iter().map(ToString::to_string).collect();
+            assert_eq!(lines, ["C.x.rds.amazonaws.com. 5 IN A 127.1.2.3"]);
+        }
+    }
+
+    #[tokio::test]
+    async fn hosted_zones_that_cannot_be_read_are_a_failure_and_never_a_missing_name() {
+        let server = server().await;
+        assert_eq!(udp(server, "db.example.com.").await.metadata.response_code, ResponseCode::ServFail);
+        assert_eq!(tcp(server, "db.example.com.").await.metadata.response_code, ResponseCode::ServFail);
     }
 }
