@@ -3,7 +3,7 @@
 import time
 
 from cluster import Cluster, iso
-from harness import equal, note, test, wait_until
+from harness import equal, holds, note, test, wait_until
 from recovery import (
     CONCLUDE,
     FENCE,
@@ -17,6 +17,7 @@ from recovery import (
     Recovery,
     up_to,
 )  # fmt: skip
+from trap import kill_client_of
 from undone import Before, shop
 
 CHECK = {"name": "orders are back", "database": "shop", "sql": "SELECT count(*) FROM orders", "expect": "4000"}
@@ -127,6 +128,36 @@ def fence_always(stack):
         path = UNTIL_FENCE + UNDO_FENCE + UNDO_INSTANCES + CONCLUDE
         cause = run.failed(path, "Runtime.ExitError", "undone:", "security groups of e2e-kill-fence put back")
     equal((len(closed.killed), len(again.killed)), (1, 1), "functions killed")
+    before.is_restored()
+    note(cause)
+
+
+@test("fence-source killed every time with logins closed: what is put back is how it was before the first attempt")
+def fence_midway(stack):
+    cluster, _, target = deleted(stack, "e2e-kill-midway")
+    cluster.sql(
+        [
+            "CREATE ROLE app LOGIN PASSWORD 'apples-and-pears' CONNECTION LIMIT 7",
+            "CREATE ROLE retired NOLOGIN",
+            "CREATE DATABASE ledger CONNECTION LIMIT 17",
+        ]
+    )
+    before = Before(cluster)
+    address, killed = stack.resolve(cluster.endpoint), []
+    # A session of before the fence sees it go up, until it is ended by it.
+    with cluster.connect("template1") as watcher:
+        run = start(cluster, target)
+        run.reaches("FenceSource")
+        limits = "SELECT count(*) FROM pg_database WHERE datname = 'ledger' AND datconnlimit = 0"
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline and not watcher.execute(limits).fetchone()[0]:
+            time.sleep(0.002)
+        killed.append(kill_client_of(address, cluster.port))
+    # The second attempt finds everything closed already: it must not take that for how it was.
+    killed.append(wait_until(lambda: kill_client_of(address, cluster.port), "a second fence-source", 30, 0.02))
+    path = UNTIL_FENCE + UNDO_FENCE + UNDO_INSTANCES + CONCLUDE
+    cause = run.failed(path, "Runtime.ExitError", "undone:", "connection limit of ledger put back to 17")
+    holds(all(killed), f"functions killed: {killed}")
     before.is_restored()
     note(cause)
 

@@ -4,7 +4,8 @@ import json
 import time
 
 from cluster import Cluster, iso
-from harness import equal, holds, note, on_success, test, wait_until
+from harness import equal, holds, note, on_success, refused, test, wait_until
+from psycopg import OperationalError
 from recovery import APPROVED, UNASKED, Recovery
 from shop import fill
 
@@ -197,9 +198,7 @@ def own_secret(stack):
     cluster = Cluster.create(stack, "e2e-own-secret")
     fill(cluster)
     passwords = ["one-of-that-time", "another-since-then", "and-a-third-one"]
-    cluster.sql(
-        f"CREATE ROLE rescuer LOGIN CREATEDB CREATEROLE PASSWORD '{passwords[0]}' IN ROLE rds_superuser, postgres"
-    )
+    cluster.sql(f"CREATE ROLE rescuer LOGIN CREATEDB CREATEROLE PASSWORD '{passwords[0]}' IN ROLE rds_superuser")
     keep = lambda password: json.dumps({"username": "rescuer", "password": password})
     made = stack.secrets.create_secret(
         Name=f"e2e/{cluster.name}/{cluster.describe()['DbClusterResourceId']}", SecretString=keep(passwords[0])
@@ -220,3 +219,9 @@ def own_secret(stack):
     run.recovered(UNASKED)
     login = run.result("Verify")["login"]
     equal((login["user"], login["secretVersion"]), ("rescuer", "at-first"), "the login of verify")
+    # Nobody's databases but its own may this user close: there the network alone does, and it is said so.
+    layers = {layer["layer"]: layer["did"] for layer in run.result("FenceSource")["layers"]}
+    contains(layers["network"], *stack.fence_groups)
+    contains(layers["proof"], "shop closed by the network alone")
+    with refused(OperationalError, "pg_hba.conf"):
+        cluster.connect()

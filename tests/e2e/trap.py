@@ -141,19 +141,45 @@ def _serve(traps, upstream):
 
 
 def _kill(peer):
-    """kill -9 of the process at the other end of a connection; answers its id."""
-    address = "".join(f"{byte:02X}" for byte in reversed(socket.inet_aton(peer[0])))
+    """Kills the function at the other end of a connection; answers its process id."""
+    for row in _connections():
+        if row["local"] == _written(*peer):
+            return _kill_owner(row["inode"])
+    raise Failed(f"nobody is at {peer}")
+
+
+def kill_client_of(address, port):
+    """Kills a function that has a session with a database; answers its process id, or None when none has."""
+    for row in _connections():
+        if row["remote"] == _written(address, port) and row["state"] == ESTABLISHED:
+            with contextlib.suppress(Failed):  # tests have sessions too
+                return _kill_owner(row["inode"])
+    return None
+
+
+ESTABLISHED = "01"
+
+
+def _written(address, port):
+    """An address as /proc/net/tcp writes it."""
+    return "".join(f"{byte:02X}" for byte in reversed(socket.inet_aton(address))) + f":{port:04X}"
+
+
+def _connections():
     with open("/proc/net/tcp") as table:
         rows = [line.split() for line in table.readlines()[1:]]
-    inode = next((row[9] for row in rows if row[1] == f"{address}:{peer[1]:04X}"), None)
+    return [{"local": row[1], "remote": row[2], "state": row[3], "inode": row[9]} for row in rows]
+
+
+def _kill_owner(inode):
     for pid in filter(str.isdigit, os.listdir("/proc")):
         if f"socket:[{inode}]" in _open_files(pid):
             program = os.path.basename(os.readlink(f"/proc/{pid}/exe"))
             if program != "bootstrap":
-                raise Failed(f"the call came from {program}, which is no function")
+                raise Failed(f"{program} is no function")
             os.kill(int(pid), signal.SIGKILL)
             return int(pid)
-    raise Failed(f"nobody is at {peer}")
+    raise Failed("a connection without a process")
 
 
 def _open_files(pid):
