@@ -4,7 +4,7 @@ import json
 import time
 
 from cluster import Cluster, iso
-from harness import equal, holds, note, on_success, refused, test, wait_until
+from harness import contains, equal, holds, note, on_success, refused, test, wait_until
 from psycopg import OperationalError
 from recovery import APPROVED, UNASKED, Recovery
 from shop import fill
