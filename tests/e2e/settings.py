@@ -3,9 +3,10 @@
 import json
 import time
 
+from psycopg import OperationalError
+
 from cluster import Cluster, iso
 from harness import contains, equal, holds, note, on_success, refused, test, wait_until
-from psycopg import OperationalError
 from recovery import APPROVED, UNASKED, Recovery
 from shop import fill
 
