@@ -47,8 +47,8 @@ where
         SdkError::ConstructionFailure(_) => {
             StepError::bug(format!("{what}: the call could not be built")).detail(detail)
         }
-        // Nothing was sent where no connection could be made.
-        SdkError::DispatchFailure(failure) if failure.is_io() && !failure.is_timeout() => {
+        // For a change this may also be a connection that broke after sending: then nobody knows.
+        SdkError::DispatchFailure(failure) if call == Call::Read && failure.is_io() => {
             StepError::new(ErrorName::Unavailable, format!("{what}: AWS could not be reached"))
                 .advice("it is tried again; if it stays so, look at the function's network")
                 .detail(detail)
@@ -70,7 +70,7 @@ fn by_code(code: &str, status: u16, unanswered: ErrorName) -> (ErrorName, &'stat
         | "ProvisionedThroughputExceeded"
         | "RequestThrottled"
         | "KMSThrottling" => (ErrorName::Throttled, "it is tried again, more slowly"),
-        "InvalidDBClusterState" | "InvalidDBInstanceState" | "InvalidDBCluster" => {
+        "InvalidDBClusterState" | "InvalidDBInstanceState" | "InvalidResourceState" => {
             (ErrorName::ClusterNotReady, "it is tried again, for the state may pass")
         }
         "AccessDenied" | "AccessDeniedFault" | "UnauthorizedOperation" | "AuthorizationError" => {

@@ -49,7 +49,8 @@ impl Aws {
             .find_map(|name| std::env::var(name).ok().filter(|url| !url.is_empty()));
         let timeouts = TimeoutConfig::builder()
             .connect_timeout(Duration::from_secs(3))
-            .operation_attempt_timeout(Duration::from_secs(10))
+            // A change that takes long is better waited for than left in doubt: every function has 30 s and more.
+            .operation_attempt_timeout(Duration::from_secs(20))
             .build();
         let mut config = SdkConfig::builder()
             .behavior_version(aws_smithy_runtime_api::client::behavior_version::BehaviorVersion::latest())

@@ -35,12 +35,14 @@ pub struct PendingApproval {
 
 /// Keeps approvals.
 pub trait Approvals: Send + Sync {
-    /// Keeps the approval in place of the one before; answers the hash that was shown before, if any was.
+    /// Keeps the approval in place of the one before; answers the hash of what people were told of, if they were.
     fn keep(
         &self,
         recovery_id: &str,
         approval: &PendingApproval,
     ) -> impl Future<Output = Answer<Option<String>>> + Send;
+    /// Notes that people were told of what has this hash.
+    fn told(&self, recovery_id: &str, hash: &str) -> impl Future<Output = Answer<()>> + Send;
 }
 
 /// The client of the table.
@@ -139,12 +141,25 @@ impl Approvals for Records {
             .expression_attribute_names("#state", "state")
             .expression_attribute_values(":approval", AttributeValue::M(map))
             .expression_attribute_values(":state", text("AwaitingApproval"))
-            .return_values(aws_sdk_dynamodb::types::ReturnValue::UpdatedOld)
+            .return_values(aws_sdk_dynamodb::types::ReturnValue::AllNew)
             .send()
             .await
             .map_err(|e| classify(&e, Call::Change, "dynamodb:UpdateItem of the recovery"))?;
-        let before = answer.attributes.and_then(|mut old| old.remove("approval"));
-        Ok(before.and_then(|old| old.as_m().ok()?.get("hash")?.as_s().ok().cloned()))
+        Ok(answer.attributes.and_then(|item| item.get("toldHash")?.as_s().ok().cloned()))
+    }
+
+    /// IAM: `dynamodb:UpdateItem`.
+    async fn told(&self, recovery_id: &str, hash: &str) -> Answer<()> {
+        self.client
+            .update_item()
+            .table_name(&self.table)
+            .key("id", Self::key(recovery_id))
+            .update_expression("SET toldHash = :hash")
+            .expression_attribute_values(":hash", AttributeValue::S(hash.to_owned()))
+            .send()
+            .await
+            .map_err(|e| classify(&e, Call::Change, "dynamodb:UpdateItem of the recovery"))?;
+        Ok(())
     }
 }
 

@@ -84,7 +84,7 @@ impl Zones for Route53 {
             }
             Err(e) if code(&e).is_some_and(|code| code.contains("NoSuchHostedZone")) => {
                 Err(StepError::new(ErrorName::InvalidRequest, format!("`dns`: there is no hosted zone {zone}"))
-                    .changed("nothing was changed")
+                    .changed("this step changed nothing")
                     .advice("give the id of the zone that holds the record"))
             }
             Err(e) => Err(classify(&e, Call::Read, &format!("route53:ListResourceRecordSets of {zone}"))),

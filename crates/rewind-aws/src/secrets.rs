@@ -84,7 +84,8 @@ impl Logins for Secrets {
             match value {
                 Ok(value) => {
                     let text = value.secret_string.unwrap_or_default();
-                    let content: Content = serde_json::from_str(&text).map_err(|_| not_a_login(secret_arn))?;
+                    // An old version may have been written before the secret was a login.
+                    let Ok(content) = serde_json::from_str::<Content>(&text) else { continue };
                     let version = if version.labels.is_empty() { version.id } else { version.labels.join("+") };
                     logins.push(Login { user: content.username, password: content.password, version });
                 }

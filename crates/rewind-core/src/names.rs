@@ -19,6 +19,11 @@ pub const FENCED_BY_TAG: &str = "aurora-rewind:fenced-by";
 /// The tag on the original after a switch: when its time as a way back ends (RFC 3339).
 pub const KEEP_UNTIL_TAG: &str = "aurora-rewind:keep-until";
 
+/// Whether a tag of the source must not be passed on: it belongs to AWS, or marks the source for this product.
+pub fn is_reserved_tag(key: &str) -> bool {
+    key.starts_with("aws:") || key.starts_with("aurora-rewind:")
+}
+
 /// Says what is wrong with an RDS identifier, if anything is.
 ///
 /// Rules of `DBClusterIdentifier`: 1 to 63 letters, digits or hyphens, first a letter, no hyphen at the end, no two in a row.

@@ -14,6 +14,10 @@ use std::time::{Duration, Instant};
 pub struct Limits {
     /// Each check.
     pub statement: Duration,
+    /// Each check on the original, which is only shown: it must not hold up what is judged.
+    pub shown: Duration,
+    /// All checks: what is left then has failed, with that as its reason.
+    pub checking: Duration,
     /// Waiting for a lock.
     pub lock: Duration,
     /// Counting one table.
@@ -26,6 +30,8 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             statement: Duration::from_secs(60),
+            shown: Duration::from_secs(15),
+            checking: Duration::from_secs(170),
             lock: Duration::from_secs(5),
             count: Duration::from_secs(20),
             counting: Duration::from_secs(60),
@@ -58,12 +64,22 @@ pub async fn examine(
     limits: &Limits,
 ) -> Result<Findings, StepError> {
     let mut sides = Sides { restored, original, open: BTreeMap::new(), notes: Vec::new() };
-    let bounds = Bounds { statement: limits.statement, lock: limits.lock, filtered: true };
+    let deadline = Instant::now() + limits.checking;
     let mut results = Vec::new();
     for check in checks {
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            let used_up =
+                Answer { value: Err("the time for all checks was used up before it".to_owned()), seconds: 0.0 };
+            results.push(CheckResult::judge(check, used_up, None));
+            continue;
+        }
+        let bounds = |most: Duration| Bounds { statement: most.min(left), lock: limits.lock, filtered: true };
         let pair = sides.at(&check.database).await?;
-        let (restored, original) =
-            tokio::join!(pair.restored.ask(&check.sql, bounds), pair.original.ask(&check.sql, bounds));
+        let (restored, original) = tokio::join!(
+            pair.restored.ask(&check.sql, bounds(limits.statement)),
+            pair.original.ask(&check.sql, bounds(limits.shown))
+        );
         let original = sides.shown(&check.database, original);
         results.push(CheckResult::judge(check, restored?.unwrap_or_else(unasked), original));
     }

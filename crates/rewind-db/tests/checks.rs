@@ -177,6 +177,19 @@ async fn no_check_can_write() {
 }
 
 #[tokio::test]
+async fn checks_for_which_no_time_is_left_have_failed_and_say_so() {
+    let postgres = shop();
+    let server = postgres.master().await;
+    let limits = Limits { checking: Duration::from_millis(300), ..Limits::default() };
+    let checks = [check("SELECT pg_sleep(30)", ""), check("SELECT count(*) FROM orders", "2")];
+    let started = Instant::now();
+    let findings = examine(&server, None, &checks, &limits).await.unwrap();
+    assert!(started.elapsed() < Duration::from_secs(20), "{:?}", started.elapsed());
+    assert!(findings.checks.iter().all(|result| !result.passed));
+    assert!(findings.checks[1].note.as_deref().unwrap().contains("the time for all checks was used up"));
+}
+
+#[tokio::test]
 async fn a_check_that_takes_too_long_or_waits_for_a_lock_is_stopped_and_the_others_go_on() {
     let postgres = shop();
     let server = postgres.master().await;

@@ -1,7 +1,32 @@
 //! What neither a restore nor this step carries over, told to a person with what to do about it.
 
 use rewind_aws::rds::Cluster;
-use rewind_core::Difference;
+use rewind_core::{Difference, ErrorName, PlannedInstance, StepError};
+
+/// A setting that AWS would not take over is told, and does not throw away a restore that took hours. What may pass is
+/// passed on.
+pub(crate) fn unless_done(what: &str, sent: Result<(), StepError>) -> Result<Option<Difference>, StepError> {
+    match sent {
+        Ok(()) => Ok(None),
+        Err(error) if error.name == ErrorName::RewindFailed => Ok(Some(Difference::new(
+            what,
+            "set",
+            format!("refused: {error}"),
+            "set it by hand once the reason is mended",
+        ))),
+        Err(error) => Err(error),
+    }
+}
+
+/// A reader of the source that went between the plan and now.
+pub(crate) fn reader_is_gone(planned: &PlannedInstance) -> Difference {
+    Difference::new(
+        format!("reader {}", planned.source),
+        format!("{}, gone since the plan was made", planned.class),
+        "not made",
+        "add a reader if the load needs it",
+    )
+}
 
 pub(crate) fn find(source: &Cluster, restored: &Cluster) -> Vec<Difference> {
     let mut found = Vec::new();
@@ -14,7 +39,8 @@ pub(crate) fn find(source: &Cluster, restored: &Cluster) -> Vec<Difference> {
             "not managed: the master password is the one of the moment that was restored",
             format!(
                 "turning it on changes the master password at once, under every client that logs in with it: when none \
-                 does, run `aws rds modify-db-cluster --db-cluster-identifier {} --manage-master-user-password`",
+                 does, run `aws rds modify-db-cluster --db-cluster-identifier {} --manage-master-user-password`; RDS goes on \
+                 rotating the original's secret, and deletes it with the original",
                 restored.name
             ),
         ));

@@ -3,10 +3,8 @@
 
 mod differences;
 
-use rewind_aws::rds::{
-    ChangeInstances, Cluster, ClusterChange, CompleteClusters, Instance, ModifyClusters, NewInstance, ReadClusters,
-};
-use rewind_core::names::RECOVERY_TAG;
+use rewind_aws::rds::{ChangeInstances, Cluster, ClusterChange, CompleteClusters, Instance, NewInstance, ReadClusters};
+use rewind_core::names::{RECOVERY_TAG, is_reserved_tag};
 use rewind_core::{Difference, ErrorName, Plan, PlannedInstance, Recovery, StepError};
 use rewind_lambda::{Step, Undone};
 use serde::{Deserialize, Serialize};
@@ -51,7 +49,7 @@ pub struct Output {
 
 impl<C> Step for AddInstances<C>
 where
-    C: ReadClusters + ChangeInstances + ModifyClusters + CompleteClusters,
+    C: ReadClusters + ChangeInstances + CompleteClusters,
 {
     type Input = Input;
     type Output = Output;
@@ -64,25 +62,35 @@ where
         }
         let like = self.clusters.instances(&source.name).await?;
         let present = self.clusters.instances(&restored.name).await?;
+        let mut differences = Vec::new();
+        let mut instances = Vec::new();
         for planned in &plan.instances {
-            if !present.iter().any(|instance| instance.name == planned.name) {
-                self.create(&recovery, planned, &restored, &like).await?;
+            let is_there = present.iter().any(|instance| instance.name == planned.name);
+            match model(planned, &like) {
+                _ if is_there => instances.push(planned.name.clone()),
+                Some(model) => {
+                    self.create(&recovery, planned, &restored, &model).await?;
+                    instances.push(planned.name.clone());
+                }
+                None => differences.push(differences::reader_is_gone(planned)),
             }
         }
         let change = left_to_modify(&source, &restored);
-        if !change.is_empty() {
-            self.clusters.modify(&restored.name, &change).await?;
+        let watched = Some(&source.watched).filter(|watched| **watched != restored.watched);
+        if !change.is_empty() || watched.is_some() {
+            let sent = self.clusters.complete(&restored.name, &change, watched).await;
+            differences.extend(differences::unless_done("windows, backups and monitoring", sent)?);
         }
         for role in source.roles.iter().filter(|role| !restored.roles.contains(role)) {
-            self.clusters.add_role(&restored.name, role).await?;
+            let sent = self.clusters.add_role(&restored.name, role).await;
+            differences.extend(differences::unless_done(&format!("role {}", role.arn), sent)?);
         }
         if source.data_api && !restored.data_api {
-            self.clusters.enable_data_api(&restored.arn).await?;
+            let sent = self.clusters.enable_data_api(&restored.arn).await;
+            differences.extend(differences::unless_done("Data API", sent)?);
         }
-        Ok(Output {
-            instances: plan.instances.iter().map(|instance| instance.name.clone()).collect(),
-            differences: differences::find(&source, &restored),
-        })
+        differences.extend(differences::find(&source, &restored));
+        Ok(Output { instances, differences })
     }
 
     async fn undo(&self, Input { recovery, plan }: Input) -> Result<Undone, StepError> {
@@ -95,6 +103,16 @@ where
         let mut instances = self.clusters.instances(&restored.name).await?;
         let is_writer = |name: &str| restored.members.iter().any(|member| member.writer && member.instance == name);
         instances.sort_by_key(|instance| is_writer(&instance.name));
+        let is_ours =
+            |instance: &Instance| instance.tags.iter().any(|(key, value)| key == RECOVERY_TAG && *value == recovery.id);
+        if let Some(stranger) = instances.iter().find(|instance| !is_ours(instance)) {
+            return Err(StepError::new(
+                ErrorName::RewindFailed,
+                format!("{} has an instance {} that this recovery did not make", restored.name, stranger.name),
+            )
+            .changed("no instance was deleted")
+            .advice("find out who uses it; delete the new cluster by hand when nobody does"));
+        }
         for instance in instances {
             if instance.status != "deleting" {
                 self.clusters.delete_instance(&instance.name).await?;
@@ -118,16 +136,10 @@ impl<C: ReadClusters + ChangeInstances> AddInstances<C> {
         recovery: &Recovery,
         planned: &PlannedInstance,
         restored: &Cluster,
-        like: &[Instance],
+        like: &Instance,
     ) -> Result<(), StepError> {
-        let like = like.iter().find(|instance| instance.name == planned.source).ok_or_else(|| {
-            StepError::new(
-                ErrorName::RewindFailed,
-                format!("{}, which {} was to be made like, is gone", planned.source, planned.name),
-            )
-        })?;
         let mut tags: Vec<(String, String)> =
-            like.tags.iter().filter(|(key, _)| !key.starts_with("aws:")).cloned().collect();
+            like.tags.iter().filter(|(key, _)| !is_reserved_tag(key)).cloned().collect();
         tags.push((RECOVERY_TAG.to_owned(), recovery.id.clone()));
         let sent = self
             .clusters
@@ -154,6 +166,16 @@ impl<C: ReadClusters + ChangeInstances> AddInstances<C> {
     }
 }
 
+/// What the planned instance is made like: its source, or for a writer whose source is gone any other of the source's,
+/// with the planned class. A reader may go at any time, by autoscaling: then there is none.
+fn model(planned: &PlannedInstance, source: &[Instance]) -> Option<Instance> {
+    if let Some(like) = source.iter().find(|instance| instance.name == planned.source) {
+        return Some(like.clone());
+    }
+    let another = source.first().filter(|_| planned.writer)?;
+    Some(Instance { class: planned.class.clone(), promotion_tier: planned.promotion_tier, ..another.clone() })
+}
+
 /// The settings that only `ModifyDBCluster` can carry over, where the new cluster has them otherwise.
 fn left_to_modify(source: &Cluster, restored: &Cluster) -> ClusterChange {
     fn differing<T: Clone + PartialEq>(source: &Option<T>, restored: &Option<T>) -> Option<T> {
@@ -164,7 +186,6 @@ fn left_to_modify(source: &Cluster, restored: &Cluster) -> ClusterChange {
         backup_window: differing(&source.backup_window, &restored.backup_window),
         backup_retention: differing(&source.backup_retention, &restored.backup_retention),
         auto_minor_version_upgrade: differing(&source.auto_minor_version_upgrade, &restored.auto_minor_version_upgrade),
-        watched: Some(&source.watched).filter(|watched| **watched != restored.watched).cloned(),
         ..ClusterChange::default()
     }
 }

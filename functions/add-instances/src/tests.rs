@@ -87,3 +87,54 @@ async fn an_instance_of_that_name_in_another_cluster_is_left_alone() {
     step(&rds).undo(input()).await.unwrap();
     assert_eq!(rds.instances("billing").await.unwrap().len(), 1);
 }
+
+#[tokio::test]
+async fn a_reader_that_went_is_told_and_a_writer_that_went_is_made_like_another() {
+    let mut source = rewind_aws::fixtures::instances();
+    source.retain(|(_, instance)| instance.name != "orders-2");
+    let rds = FakeRds::with(rds_with_restored().everything().0, source);
+    let output = step(&rds).run(input()).await.unwrap();
+    assert_eq!(output.instances, ["orders-r-1"]);
+    assert!(output.differences.iter().any(|difference| difference.what == "reader orders-2"));
+
+    let mut source = rewind_aws::fixtures::instances();
+    source.retain(|(_, instance)| instance.name != "orders-1");
+    let rds = FakeRds::with(rds_with_restored().everything().0, source);
+    step(&rds).run(input()).await.unwrap();
+    assert_eq!(rds.instances("orders-r").await.unwrap()[0].class, "db.r6g.xlarge");
+}
+
+#[tokio::test]
+async fn a_source_that_an_earlier_recovery_made_passes_none_of_its_marks_on() {
+    let rds = rds_with_restored();
+    rds.edit_instances("orders", |instance| {
+        instance.tags = vec![(RECOVERY_TAG.to_owned(), "earlier".to_owned()), ("team".to_owned(), "o".to_owned())];
+    });
+    step(&rds).run(input()).await.unwrap();
+    for made in rds.instances("orders-r").await.unwrap() {
+        let expected = [("team".to_owned(), "o".to_owned()), (RECOVERY_TAG.to_owned(), recovery().id)];
+        assert_eq!(made.tags, expected);
+    }
+}
+
+#[tokio::test]
+async fn an_undo_deletes_nothing_of_a_cluster_that_somebody_else_works_on() {
+    let rds = rds_with_restored();
+    step(&rds).run(input()).await.unwrap();
+    rds.edit_instances("orders-r", |instance| {
+        if instance.name == "orders-r-2" {
+            instance.tags.clear();
+        }
+    });
+    let error = step(&rds).undo(input()).await.unwrap_err();
+    assert!(error.to_string().contains("orders-r-2"), "{error}");
+    assert_eq!(rds.instances("orders-r").await.unwrap().len(), 2);
+}
+
+#[test]
+fn what_aws_refuses_is_a_difference_and_what_passes_is_an_error() {
+    let refused = StepError::new(ErrorName::RewindFailed, "AccessDenied");
+    assert!(differences::unless_done("role x", Err(refused)).unwrap().unwrap().restored.contains("AccessDenied"));
+    let passing = StepError::new(ErrorName::ClusterNotReady, "modifying");
+    assert!(differences::unless_done("role x", Err(passing)).is_err());
+}

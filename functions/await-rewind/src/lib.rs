@@ -3,6 +3,7 @@
 
 use jiff::Timestamp;
 use rewind_aws::rds::{Cluster, Instance, ReadClusters};
+use rewind_core::names::RECOVERY_TAG;
 use rewind_core::{Clock, ErrorName, Plan, Polling, Recovery, StepError};
 use rewind_lambda::Step;
 use serde::{Deserialize, Serialize};
@@ -69,10 +70,10 @@ impl<C: ReadClusters, K: Clock> Step for AwaitRewind<C, K> {
     type Input = Input;
     type Output = Output;
 
-    async fn run(&self, Input { plan, awaiting, .. }: Input) -> Result<Output, StepError> {
+    async fn run(&self, Input { recovery, plan, awaiting }: Input) -> Result<Output, StepError> {
         let began = self.clock.now();
         loop {
-            let seen = self.look(&plan, awaiting.what).await?;
+            let seen = self.look(&recovery, &plan, awaiting.what).await?;
             let now = self.clock.now();
             let waited = Duration::try_from(now.duration_since(awaiting.since)).unwrap_or_default();
             let here = Duration::try_from(now.duration_since(began)).unwrap_or_default();
@@ -91,7 +92,7 @@ struct Seen {
 }
 
 impl<C: ReadClusters, K: Clock> AwaitRewind<C, K> {
-    async fn look(&self, plan: &Plan, what: What) -> Result<Seen, StepError> {
+    async fn look(&self, recovery: &Recovery, plan: &Plan, what: What) -> Result<Seen, StepError> {
         let name = &plan.new_cluster;
         let Some(cluster) = self.clusters.cluster(name).await? else {
             return match what {
@@ -106,6 +107,10 @@ impl<C: ReadClusters, K: Clock> AwaitRewind<C, K> {
                 Ok(Seen { done: cluster.status == "available", status: format!("{name} is {}", cluster.status) })
             }
             What::Instances => self.look_at_instances(plan, &cluster).await,
+            // A cluster of that name which this recovery did not make was never to go.
+            What::ClusterGone if cluster.tag(RECOVERY_TAG) != Some(recovery.id.as_str()) => {
+                Ok(Seen { done: true, status: format!("{name} is not of this recovery") })
+            }
             What::ClusterGone => Ok(Seen { done: false, status: format!("{name} is {}", cluster.status) }),
         }
     }
@@ -116,7 +121,9 @@ impl<C: ReadClusters, K: Clock> AwaitRewind<C, K> {
         let mut waiting = Vec::new();
         for planned in &plan.instances {
             match instances.iter().find(|instance| instance.name == planned.name) {
-                None => waiting.push(format!("{} is not to be seen yet", planned.name)),
+                // add-instances reports a reader that could not be made; without a writer there is no cluster.
+                None if planned.writer => waiting.push(format!("{} is not to be seen yet", planned.name)),
+                None => {}
                 Some(instance) => {
                     refuse_failed(&instance.name, &instance.status)?;
                     if !is_up(instance) {
@@ -155,7 +162,7 @@ fn refuse_failed(name: &str, status: &str) -> Result<(), StepError> {
 
 fn failed(happened: String) -> StepError {
     StepError::new(ErrorName::RewindFailed, happened)
-        .changed("the original was not touched; what was made beside it is deleted")
+        .changed("the original was not touched")
         .advice("read the cluster's events (`aws rds describe-events`), mend the reason, and start again")
 }
 

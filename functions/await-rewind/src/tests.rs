@@ -60,4 +60,7 @@ async fn instances_are_waited_for_one_and_all() {
 async fn the_end_of_a_cluster_is_waited_for_until_it_is_gone() {
     assert!(wait(&rds(), What::ClusterGone).await.unwrap().done);
     assert!(!wait(&rds_with_restored(), What::ClusterGone).await.unwrap().done);
+    let foreign = rds_with_restored();
+    foreign.edit("orders-r", |cluster| cluster.tags.clear());
+    assert!(wait(&foreign, What::ClusterGone).await.unwrap().done);
 }

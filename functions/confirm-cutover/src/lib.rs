@@ -152,7 +152,7 @@ fn elsewhere(records: &[Reached]) -> StepError {
         .map(|record| format!("{} leads to {}", record.name, record.server))
         .collect();
     StepError::new(ErrorName::RecordChanged, format!("clients do not reach the new cluster: {}", wrong.join(", ")))
-        .changed("the records are moved back and the original is opened again")
+        .changed("this step changed nothing: the records point at the new cluster, the original is fenced")
         .advice("find out what answers for these names (another zone, a resolver's override) and start again")
 }
 

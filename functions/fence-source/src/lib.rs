@@ -2,6 +2,7 @@
 //! it changes it notes in the table first; its undo puts back exactly what was noted.
 
 mod network;
+mod readers;
 
 use jiff::Timestamp;
 use rewind_access::Access;
@@ -18,6 +19,7 @@ use serde::{Deserialize, Serialize};
 /// The IAM actions that the step calls.
 pub const ACTIONS: &[&str] = &[
     "rds:DescribeDBClusters",
+    "rds:DescribeDBInstances",
     "rds:ModifyDBCluster",
     "secretsmanager:ListSecretVersionIds",
     "secretsmanager:GetSecretValue",
@@ -122,11 +124,11 @@ where
         if !proof.is_complete() && network.is_none() {
             return Err(incomplete(&fence.cluster, &proof));
         }
-        Ok(Output {
-            fenced_at: self.clock.now(),
-            sessions_ended: fenced.sessions_ended,
-            layers: layers(network, &fenced, &proof),
-        })
+        let fenced_at = self.clock.now();
+        let readers = self.empty_readers(&input, &fence, &cluster).await;
+        let mut layers = layers(network, &fenced, &proof);
+        layers.extend(readers.did.map(|did| Layer { layer: "sessions", did }));
+        Ok(Output { fenced_at, sessions_ended: fenced.sessions_ended + readers.sessions_ended, layers })
     }
 
     async fn undo(&self, input: Input) -> Result<Undone, StepError> {
@@ -206,7 +208,7 @@ fn incomplete(cluster: &str, proof: &Proof) -> StepError {
         ErrorName::RewindFailed,
         format!("{cluster} could not be fenced: these databases still take connections: {}", open.join(", ")),
     )
-    .changed("no record was moved; what the fence closed is opened again")
+    .changed("no record was moved; what the fence closed is noted in the table")
     .advice(
         "deploy with FenceSecurityGroupIds, or make the secret's user a member of the roles that own these databases, \
          and start again",

@@ -42,23 +42,25 @@ where
             should.sort_unstable();
             is == should
         };
-        if groups.is_empty() || has(cluster) {
+        let had_others = !has(cluster);
+        if groups.is_empty() || (!had_others && !cluster.security_groups_changing) {
             return Ok(false);
         }
-        let change = ClusterChange { security_groups: Some(groups.to_vec()), ..ClusterChange::default() };
-        let sent = self.access.clusters.modify(&cluster.name, &change).await;
-        if let Err(error) = sent {
-            // A lost answer is settled below, by what the cluster has.
-            if error.name != ErrorName::OutcomeUnknown {
-                return Err(error);
+        if had_others {
+            let change = ClusterChange { security_groups: Some(groups.to_vec()), ..ClusterChange::default() };
+            match self.access.clusters.modify(&cluster.name, &change).await {
+                // A lost answer is settled below, by what the cluster has.
+                Err(error) if error.name != ErrorName::OutcomeUnknown => return Err(error),
+                _ => {}
             }
         }
         let polling = Polling::default();
         let mut waited = Duration::ZERO;
         loop {
             let now = self.access.cluster(&cluster.name).await?;
-            if has(&now) && now.status == "available" {
-                return Ok(true);
+            // Named is not in force: a group that is still `adding` stops nobody.
+            if has(&now) && !now.security_groups_changing && now.status == "available" {
+                return Ok(had_others);
             }
             if waited > BOUND {
                 return Err(StepError::new(

@@ -73,6 +73,19 @@ async fn a_lost_answer_is_settled_by_the_groups_that_the_cluster_has() {
 }
 
 #[tokio::test]
+async fn a_group_that_is_not_in_force_yet_is_waited_for_by_a_second_run_too() {
+    let rds = rds();
+    rds.edit("orders", |cluster| {
+        cluster.security_groups = vec!["sg-fence".to_owned()];
+        cluster.security_groups_changing = true;
+    });
+    let adding = rds.look("orders").unwrap();
+    let error = step(&rds, &["sg-fence"]).close_network(&adding).await.unwrap_err();
+    assert_eq!(error.name, ErrorName::Unavailable);
+    assert!(rds.changes().is_empty());
+}
+
+#[tokio::test]
 async fn without_groups_of_its_own_the_network_is_left_alone() {
     let rds = rds();
     assert_eq!(step(&rds, &[]).close_network(&source()).await.unwrap(), None);

@@ -83,6 +83,8 @@ pub struct Output {
     pub checks: Vec<CheckResult>,
     /// The rows of the checked tables, on both clusters.
     pub tables: Vec<TableCount>,
+    /// What verification found that a person should know.
+    pub notes: Vec<String>,
     /// In what the new cluster is not like the original.
     pub differences: Vec<Difference>,
     /// The fence.
@@ -149,6 +151,7 @@ impl<C: TagClusters, K: Clock> Step for Finish<C, K> {
             dns: swap.map(|swap| swap.records).unwrap_or_default(),
             checks: report.checks,
             tables: report.tables,
+            notes: report.notes,
             differences,
             lost: fence.as_ref().map(|fence| Lost {
                 from: restored.rewound_to,

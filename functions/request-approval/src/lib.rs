@@ -74,11 +74,13 @@ impl<A: Approvals, P: Tell> Step for RequestApproval<A, P> {
             requested_at: input.requested_at,
             expires_at,
         };
-        let shown_before = self.approvals.keep(&input.recovery.id, &approval).await?;
-        let told = shown_before.as_ref() != Some(&hash);
+        let told_before = self.approvals.keep(&input.recovery.id, &approval).await?;
+        let told = told_before.as_ref() != Some(&hash);
         if told {
             let (subject, text) = message::write(&input, &hash, expires_at);
             self.people.tell(&subject, &text).await?;
+            // Noted afterwards: a message that comes twice is better than one that never came.
+            self.approvals.told(&input.recovery.id, &hash).await?;
         }
         Ok(Output { hash, told })
     }

@@ -36,6 +36,9 @@ pub(crate) fn write(input: &Input, hash: &str, expires_at: Timestamp) -> (String
             count(table.original)
         ));
     }
+    for note in &input.report.notes {
+        line(format!("  note: {note}"));
+    }
     line("\nIf you approve:".to_owned());
     line(format!("  {} is fenced: its sessions end and it acknowledges no more writes", plan.cluster));
     for record in &plan.dns {

@@ -6,20 +6,31 @@ use rewind_aws::fixtures::{plan, recovery, restored, time};
 use rewind_core::{Check, CheckResult, Expectation, Login, Tls};
 use std::sync::Mutex;
 
+/// The approval that is kept, and the hash of what people were told of.
 #[derive(Default)]
-struct Table(Mutex<Option<PendingApproval>>);
+struct Table(Mutex<Option<PendingApproval>>, Mutex<Option<String>>);
 
 impl Approvals for &Table {
     async fn keep(&self, _: &str, approval: &PendingApproval) -> Answer<Option<String>> {
-        Ok(self.0.lock().unwrap().replace(approval.clone()).map(|before| before.hash))
+        *self.0.lock().unwrap() = Some(approval.clone());
+        Ok(self.1.lock().unwrap().clone())
+    }
+
+    async fn told(&self, _: &str, hash: &str) -> Answer<()> {
+        *self.1.lock().unwrap() = Some(hash.to_owned());
+        Ok(())
     }
 }
 
+/// What people were told, and whether the next message fails.
 #[derive(Default)]
-struct People(Mutex<Vec<(String, String)>>);
+struct People(Mutex<Vec<(String, String)>>, Mutex<bool>);
 
 impl Tell for &People {
     async fn tell(&self, subject: &str, message: &str) -> Answer<()> {
+        if std::mem::take(&mut *self.1.lock().unwrap()) {
+            return Err(StepError::new(rewind_core::ErrorName::Throttled, "not now"));
+        }
         self.0.lock().unwrap().push((subject.to_owned(), message.to_owned()));
         Ok(())
     }
@@ -54,6 +65,16 @@ async fn a_fresh_token_is_kept_and_nobody_is_told_twice() {
     assert!(!step.run(input("second")).await.unwrap().told);
     let kept = table.0.lock().unwrap().clone().unwrap();
     assert_eq!((kept.task_token.as_str(), kept.expires_at), ("second", time("2026-11-23T11:40:00Z")));
+    assert_eq!(people.0.lock().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_message_that_could_not_be_sent_is_sent_by_the_next_run() {
+    let (table, people) = (Table::default(), People::default());
+    *people.1.lock().unwrap() = true;
+    let step = RequestApproval { approvals: &table, people: &people };
+    assert!(step.run(input("a")).await.is_err());
+    assert!(step.run(input("b")).await.unwrap().told);
     assert_eq!(people.0.lock().unwrap().len(), 1);
 }
 

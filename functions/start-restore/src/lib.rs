@@ -4,10 +4,11 @@
 use rewind_aws::rds::{
     Cluster, ClusterChange, DeleteClusters, ModifyClusters, ReadClusters, RestoreCall, RestoreClusters,
 };
-use rewind_core::names::{RECOVERY_TAG, TARGET_TAG};
-use rewind_core::{Difference, ErrorName, Plan, Recovery, Restored, StepError};
+use rewind_core::names::{RECOVERY_TAG, TARGET_TAG, is_reserved_tag};
+use rewind_core::{Clock, Difference, ErrorName, Plan, Polling, Recovery, Restored, StepError};
 use rewind_lambda::{Step, Undone};
 use serde::Deserialize;
+use std::time::Duration;
 
 /// The IAM actions that the step calls.
 pub const ACTIONS: &[&str] = &[
@@ -18,11 +19,16 @@ pub const ACTIONS: &[&str] = &[
     "rds:DeleteDBCluster",
 ];
 
+/// How long a restore whose answer was lost may take to show.
+const APPEARS_WITHIN: Duration = Duration::from_secs(30);
+
 /// The step.
 #[derive(Debug)]
-pub struct StartRestore<C> {
+pub struct StartRestore<C, K> {
     /// Clusters.
     pub clusters: C,
+    /// The time.
+    pub clock: K,
 }
 
 /// What the step is passed.
@@ -34,7 +40,11 @@ pub struct Input {
     pub plan: Plan,
 }
 
-impl<C: ReadClusters + RestoreClusters + ModifyClusters + DeleteClusters> Step for StartRestore<C> {
+impl<C, K> Step for StartRestore<C, K>
+where
+    C: ReadClusters + RestoreClusters + ModifyClusters + DeleteClusters,
+    K: Clock,
+{
     type Input = Input;
     type Output = Restored;
 
@@ -48,7 +58,8 @@ impl<C: ReadClusters + RestoreClusters + ModifyClusters + DeleteClusters> Step f
                 .advice("restore it from its retained automated backups by hand")
         })?;
         let latest = source.latest_restorable.unwrap_or(plan.window.latest);
-        if !plan.use_latest && latest < plan.target {
+        // AWS wants a moment before the latest restorable time, not at it.
+        if !plan.use_latest && latest <= plan.target {
             return Err(StepError::new(
                 ErrorName::ClusterNotReady,
                 format!("AWS can restore {} up to {latest} yet, not up to {}", plan.cluster, plan.target),
@@ -58,7 +69,7 @@ impl<C: ReadClusters + RestoreClusters + ModifyClusters + DeleteClusters> Step f
         }
         let moment = if plan.use_latest { latest } else { plan.target };
         let mut tags: Vec<(String, String)> =
-            source.tags.iter().filter(|(key, _)| !is_reserved(key)).cloned().collect();
+            source.tags.iter().filter(|(key, _)| !is_reserved_tag(key)).cloned().collect();
         tags.push((RECOVERY_TAG.to_owned(), recovery.id.clone()));
         tags.push((TARGET_TAG.to_owned(), moment.to_string()));
         let call = RestoreCall {
@@ -69,7 +80,11 @@ impl<C: ReadClusters + RestoreClusters + ModifyClusters + DeleteClusters> Step f
         };
         let sent = self.clusters.restore(&call).await;
         // Whatever the answer was, or if none came: what is there decides.
-        match self.clusters.cluster(&plan.new_cluster).await? {
+        let patience = match &sent {
+            Err(error) if error.name == ErrorName::OutcomeUnknown => APPEARS_WITHIN,
+            _ => Duration::ZERO,
+        };
+        match self.appears(&plan.new_cluster, patience).await? {
             Some(found) => describe(&recovery, &plan, &found),
             None => match sent {
                 Err(error) => Err(error),
@@ -91,6 +106,10 @@ impl<C: ReadClusters + RestoreClusters + ModifyClusters + DeleteClusters> Step f
             if found.deletion_protection {
                 let unprotected = ClusterChange { deletion_protection: Some(false), ..ClusterChange::default() };
                 self.clusters.modify(name, &unprotected).await?;
+                if self.clusters.cluster(name).await?.is_some_and(|now| now.deletion_protection) {
+                    return Err(StepError::new(ErrorName::ClusterNotReady, format!("{name} is still protected"))
+                        .advice("it is deleted as soon as its deletion protection is off"));
+                }
             }
             self.clusters.delete_cluster(name).await?;
         }
@@ -98,9 +117,22 @@ impl<C: ReadClusters + RestoreClusters + ModifyClusters + DeleteClusters> Step f
     }
 }
 
-/// What a person, or AWS, put on the source is inherited; what marks it for this product, or belongs to AWS, is not.
-fn is_reserved(key: &str) -> bool {
-    key.starts_with("aws:") || key.starts_with("aurora-rewind:")
+impl<C: ReadClusters, K: Clock> StartRestore<C, K> {
+    /// Looks for a cluster until it is there or the patience is used up: a call whose answer was lost may still be under
+    /// way, and to take it for not made would leave a cluster that nobody knows of.
+    async fn appears(&self, name: &str, patience: Duration) -> Result<Option<Cluster>, StepError> {
+        let polling = Polling::default();
+        let mut waited = Duration::ZERO;
+        loop {
+            let found = self.clusters.cluster(name).await?;
+            if found.is_some() || waited >= patience {
+                return Ok(found);
+            }
+            let pause = polling.pause(waited);
+            self.clock.sleep(pause).await;
+            waited += pause;
+        }
+    }
 }
 
 fn describe(recovery: &Recovery, plan: &Plan, found: &Cluster) -> Result<Restored, StepError> {

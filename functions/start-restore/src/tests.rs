@@ -1,11 +1,11 @@
 //! The restore is started once, whatever is lost on the way, and taken back only if it is this recovery's.
 
 use super::*;
-use rewind_aws::fixtures::{TARGET, plan, rds, rds_with_restored, recovery, time};
+use rewind_aws::fixtures::{ManualClock, STARTED, TARGET, plan, rds, rds_with_restored, recovery, time};
 use rewind_aws::rds::fake::{FakeRds, Lose};
 
-fn step(clusters: &FakeRds) -> StartRestore<FakeRds> {
-    StartRestore { clusters: clusters.clone() }
+fn step(clusters: &FakeRds) -> StartRestore<FakeRds, ManualClock> {
+    StartRestore { clusters: clusters.clone(), clock: ManualClock::at(STARTED) }
 }
 
 fn input() -> Input {

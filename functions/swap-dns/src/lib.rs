@@ -97,7 +97,15 @@ impl<Z: Zones + MoveRecords, K: Clock> SwapDns<Z, K> {
         match self.standing(zone, moves).await? {
             Standing::After => Ok(Settled { change_id: None, moved: true }),
             Standing::Before => Err(unsettled),
-            Standing::Other(found) => Err(changed(&found)),
+            // Refused, nothing was moved. Unanswered, it may have been moved and changed since: nobody may conclude from
+            // this that the new cluster never had clients.
+            Standing::Other(found) if unsettled.name == ErrorName::RecordChanged => Err(changed(&found)),
+            Standing::Other(found) => Err(StepError::new(
+                ErrorName::OutcomeUnknown,
+                format!("the records were sent to be moved, no answer came, and now {found}"),
+            )
+            .changed("some records may have been moved")
+            .advice("look at the zone: who changed a record meanwhile?")),
         }
     }
 
@@ -158,7 +166,7 @@ fn say(sets: &[rewind_aws::route53::RecordSet]) -> String {
 
 fn changed(found: &str) -> StepError {
     StepError::new(ErrorName::RecordChanged, format!("a record is not what was planned: {found}"))
-        .changed("no record was moved")
+        .changed("this step moved no record")
         .advice("find out who changed it; start again when it points at the cluster")
 }
 

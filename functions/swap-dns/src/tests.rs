@@ -19,6 +19,8 @@ struct Zone {
     lose: Lose,
     /// Somebody changes this record between the step's look and its batch.
     meddled: Option<&'static str>,
+    /// Somebody changes this record right after the batch.
+    meddled_after: Option<&'static str>,
 }
 
 impl Zone {
@@ -31,7 +33,7 @@ impl Zone {
             routed: false,
         };
         let sets = plan().dns.iter().map(set).collect();
-        Self { sets: Mutex::new(sets), batches: Mutex::new(0), lose, meddled: None }
+        Self { sets: Mutex::new(sets), batches: Mutex::new(0), lose, meddled: None, meddled_after: None }
     }
 
     fn values(&self) -> Vec<String> {
@@ -69,6 +71,9 @@ impl MoveRecords for &Zone {
         }
         for m in moves {
             sets.iter_mut().find(|set| set.name == m.name).unwrap().values = vec![m.to.clone()];
+        }
+        if let Some(name) = self.meddled_after {
+            sets.iter_mut().find(|set| set.name == name).unwrap().values = vec!["elsewhere.example.com".to_owned()];
         }
         if self.lose == Lose::Answer { Err(lost()) } else { Ok(Moved::Accepted("C1".to_owned())) }
     }
@@ -122,6 +127,14 @@ async fn a_record_that_changed_stops_the_recovery_with_nothing_moved() {
         assert!(error.to_string().contains("db-ro.example.com is CNAME elsewhere.example.com"), "{error}");
         assert_eq!(zone.values()[0], at_old()[0]);
     }
+}
+
+#[tokio::test]
+async fn a_change_after_a_lost_answer_is_never_taken_for_a_refusal() {
+    let zone = Zone { meddled_after: Some("db-ro.example.com"), ..Zone::new(Lose::Answer) };
+    let error = step(&zone).run(input()).await.unwrap_err();
+    assert_eq!(error.name, ErrorName::OutcomeUnknown);
+    assert!(error.to_string().contains("some records may have been moved"), "{error}");
 }
 
 #[tokio::test]

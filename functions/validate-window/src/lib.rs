@@ -191,6 +191,8 @@ fn plan_instances(
         return Err(invalid(format!("`cluster`: {} has no writer instance", cluster.name))
             .advice("add an instance to it first: a recovery compares with the original, and fences it"));
     }
+    // Application Auto Scaling makes and removes these by load: a new cluster gets its own when it is registered there.
+    source.retain(|instance| !instance.name.starts_with("application-autoscaling-"));
     source.sort_by_key(|i| (Some(i.name.as_str()) != writer, i.promotion_tier, i.name.clone()));
     let names = |named: &dyn Fn(usize, &Instance) -> String| -> Vec<String> {
         source.iter().enumerate().map(|(i, instance)| named(i + 1, instance)).collect()

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use rewind_access::Access;
 use rewind_aws::rds::{Cluster, ReadClusters};
 use rewind_aws::secrets::Logins;
-use rewind_core::{Clock, ErrorName, Plan, Recovery, Report, Restored, StepError};
+use rewind_core::{Clock, ErrorName, Login, Plan, Recovery, Report, Restored, StepError};
 use rewind_db::{ConnectError, Limits, Server, Session, examine};
 use rewind_lambda::Step;
 use serde::Deserialize;
@@ -59,14 +59,27 @@ impl<C: ReadClusters, S: Logins, K: Clock> Step for Verify<C, S, K> {
         };
         let found = examine(&rewound, original.as_ref(), &plan.checks, &Limits::default()).await?;
         notes.extend(found.notes);
+        notes.extend(old_login(&rewound.login()));
         let report = Report::new(rewound.login(), found.checks, found.tables, notes);
         if report.passed {
             return Ok(report);
         }
         Err(StepError::new(ErrorName::VerificationFailed, report.to_string())
-            .changed("the original was not touched; the new cluster is deleted")
+            .changed("the original was not touched")
             .advice("correct the check, or choose another moment, and start again"))
     }
+}
+
+/// Passwords were rewound too: whoever holds today's is refused by the new cluster.
+fn old_login(login: &Login) -> Option<String> {
+    let current = login.secret_version.split('+').any(|label| label == "AWSCURRENT");
+    (!current).then(|| {
+        format!(
+            "{} logs in to the rewound data with the password of the target time ({}), not with today's: clients that \
+             hold today's are refused until it is set there",
+            login.user, login.secret_version
+        )
+    })
 }
 
 impl<C: ReadClusters, S: Logins, K: Clock> Verify<C, S, K> {
@@ -91,5 +104,22 @@ impl<C: ReadClusters, S: Logins, K: Clock> Verify<C, S, K> {
         let (server, session) = self.log_in(recovery, plan, &cluster, self.clock.now()).await?;
         session.close().await;
         Ok(server)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rewind_core::Tls;
+
+    #[test]
+    fn a_login_that_is_not_today_s_is_told() {
+        let login = |version: &str| Login {
+            user: "postgres".to_owned(),
+            secret_version: version.to_owned(),
+            tls: Tls::Verified,
+        };
+        assert_eq!(old_login(&login("AWSCURRENT")), None);
+        assert!(old_login(&login("AWSPREVIOUS")).unwrap().contains("clients that hold today's are refused"));
     }
 }

@@ -6,6 +6,7 @@ use super::{
 };
 use crate::classify::{Call, classify, code};
 use crate::{Answer, Aws};
+use aws_sdk_rds::operation::modify_db_cluster::builders::ModifyDBClusterFluentBuilder as ModifyCall;
 use aws_sdk_rds::types::{DbCluster, DbInstance, Filter, ServerlessV2ScalingConfiguration, Tag};
 use aws_smithy_types::DateTime;
 use jiff::Timestamp;
@@ -88,10 +89,17 @@ impl RestoreClusters for Rds {
 }
 
 impl ModifyClusters for Rds {
-    /// IAM: `rds:ModifyDBCluster`, `iam:PassRole`.
+    /// IAM: `rds:ModifyDBCluster`.
     async fn modify(&self, cluster: &str, change: &ClusterChange) -> Answer<()> {
-        let mut call = self.0.modify_db_cluster().db_cluster_identifier(cluster).apply_immediately(true);
-        if let Some(watched) = &change.watched {
+        send_change(with_change(self.0.modify_db_cluster(), cluster, change), cluster).await
+    }
+}
+
+impl CompleteClusters for Rds {
+    /// IAM: `rds:ModifyDBCluster`, `iam:PassRole`.
+    async fn complete(&self, cluster: &str, change: &ClusterChange, watched: Option<&Watched>) -> Answer<()> {
+        let mut call = with_change(self.0.modify_db_cluster(), cluster, change);
+        if let Some(watched) = watched {
             let (monitored, insights) = (watched.monitoring_interval > 0, watched.performance_insights);
             call = call
                 .set_monitoring_interval(monitored.then_some(watched.monitoring_interval))
@@ -101,20 +109,9 @@ impl ModifyClusters for Rds {
                 .set_performance_insights_retention_period(watched.performance_insights_retention.filter(|_| insights))
                 .set_database_insights_mode(watched.insights_mode.as_deref().map(Into::into));
         }
-        call.set_auto_minor_version_upgrade(change.auto_minor_version_upgrade)
-            .set_vpc_security_group_ids(change.security_groups.clone())
-            .set_deletion_protection(change.deletion_protection)
-            .set_preferred_maintenance_window(change.maintenance_window.clone())
-            .set_preferred_backup_window(change.backup_window.clone())
-            .set_backup_retention_period(change.backup_retention)
-            .send()
-            .await
-            .map_err(|e| classify(&e, Call::Change, &format!("rds:ModifyDBCluster of {cluster}")))?;
-        Ok(())
+        send_change(call, cluster).await
     }
-}
 
-impl CompleteClusters for Rds {
     /// IAM: `rds:AddRoleToDBCluster`, `iam:PassRole`.
     async fn add_role(&self, cluster: &str, role: &Role) -> Answer<()> {
         let call = self
@@ -182,7 +179,12 @@ impl ChangeInstances for Rds {
                 like.performance_insights_retention.filter(|_| like.performance_insights),
             )
             .set_tags(Some(write_tags(new.tags)));
-        match call.send().await {
+        let sent = match call.clone().send().await {
+            // Refused, so nothing was made: where there is no room in the source's zone, another one serves.
+            Err(e) if is(code(&e), "InsufficientDBInstanceCapacity") => call.set_availability_zone(None).send().await,
+            sent => sent,
+        };
+        match sent {
             Ok(_) => Ok(true),
             Err(e) if is(code(&e), "DBInstanceAlreadyExists") => Ok(false),
             Err(e) => Err(classify(&e, Call::Change, &format!("rds:CreateDBInstance of {}", new.name))),
@@ -223,6 +225,23 @@ impl TagClusters for Rds {
             .map_err(|e| classify(&e, Call::Change, &format!("rds:RemoveTagsFromResource of {arn}")))?;
         Ok(())
     }
+}
+
+fn with_change(call: ModifyCall, cluster: &str, change: &ClusterChange) -> ModifyCall {
+    call.db_cluster_identifier(cluster)
+        .apply_immediately(true)
+        .set_auto_minor_version_upgrade(change.auto_minor_version_upgrade)
+        .set_vpc_security_group_ids(change.security_groups.clone())
+        .set_deletion_protection(change.deletion_protection)
+        .set_preferred_maintenance_window(change.maintenance_window.clone())
+        .set_preferred_backup_window(change.backup_window.clone())
+        .set_backup_retention_period(change.backup_retention)
+}
+
+async fn send_change(call: ModifyCall, cluster: &str) -> Answer<()> {
+    let sent = call.send().await;
+    sent.map_err(|e| classify(&e, Call::Change, &format!("rds:ModifyDBCluster of {cluster}")))?;
+    Ok(())
 }
 
 /// RDS writes its codes with and without `Fault` at the end, by operation.
@@ -271,6 +290,11 @@ fn read_cluster(c: DbCluster) -> Cluster {
         members: c.db_cluster_members.unwrap_or_default().into_iter().filter_map(member).collect(),
         parameter_group: c.db_cluster_parameter_group,
         subnet_group: c.db_subnet_group,
+        security_groups_changing: c
+            .vpc_security_groups
+            .iter()
+            .flatten()
+            .any(|group| group.status.as_deref().is_some_and(|status| status != "active")),
         security_groups: c
             .vpc_security_groups
             .unwrap_or_default()

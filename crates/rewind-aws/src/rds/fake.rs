@@ -3,7 +3,7 @@
 
 use super::{
     ChangeInstances, Cluster, ClusterChange, CompleteClusters, DeleteClusters, Instance, Member, ModifyClusters,
-    NewInstance, ReadClusters, RestoreCall, RestoreClusters, Role, TagClusters,
+    NewInstance, ReadClusters, RestoreCall, RestoreClusters, Role, TagClusters, Watched,
 };
 use crate::Answer;
 use rewind_core::{ErrorName, StepError};
@@ -126,24 +126,20 @@ impl RestoreClusters for FakeRds {
 
 impl ModifyClusters for FakeRds {
     async fn modify(&self, cluster: &str, change: &ClusterChange) -> Answer<()> {
-        self.change(format!("modify {cluster}"), |state| {
-            let Some(found) = state.clusters.iter_mut().find(|c| c.name == cluster) else { return };
-            if let Some(groups) = &change.security_groups {
-                found.security_groups.clone_from(groups);
-            }
-            found.deletion_protection = change.deletion_protection.unwrap_or(found.deletion_protection);
-            found.maintenance_window = change.maintenance_window.clone().or(found.maintenance_window.take());
-            found.backup_window = change.backup_window.clone().or(found.backup_window.take());
-            found.backup_retention = change.backup_retention.or(found.backup_retention);
-            found.auto_minor_version_upgrade = change.auto_minor_version_upgrade.or(found.auto_minor_version_upgrade);
-            if let Some(watched) = &change.watched {
-                found.watched.clone_from(watched);
-            }
-        })
+        self.change(format!("modify {cluster}"), |state| apply(state, cluster, change))
     }
 }
 
 impl CompleteClusters for FakeRds {
+    async fn complete(&self, cluster: &str, change: &ClusterChange, watched: Option<&Watched>) -> Answer<()> {
+        self.change(format!("complete {cluster}"), |state| {
+            apply(state, cluster, change);
+            if let (Some(found), Some(watched)) = (state.clusters.iter_mut().find(|c| c.name == cluster), watched) {
+                found.watched.clone_from(watched);
+            }
+        })
+    }
+
     async fn add_role(&self, cluster: &str, role: &Role) -> Answer<()> {
         self.change(format!("add_role {} to {cluster}", role.arn), |state| {
             if let Some(found) = state.clusters.iter_mut().find(|c| c.name == cluster)
@@ -208,4 +204,16 @@ impl TagClusters for FakeRds {
             }
         })
     }
+}
+
+fn apply(state: &mut State, cluster: &str, change: &ClusterChange) {
+    let Some(found) = state.clusters.iter_mut().find(|c| c.name == cluster) else { return };
+    if let Some(groups) = &change.security_groups {
+        found.security_groups.clone_from(groups);
+    }
+    found.deletion_protection = change.deletion_protection.unwrap_or(found.deletion_protection);
+    found.maintenance_window = change.maintenance_window.clone().or(found.maintenance_window.take());
+    found.backup_window = change.backup_window.clone().or(found.backup_window.take());
+    found.backup_retention = change.backup_retention.or(found.backup_retention);
+    found.auto_minor_version_upgrade = change.auto_minor_version_upgrade.or(found.auto_minor_version_upgrade);
 }

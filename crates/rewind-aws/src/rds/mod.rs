@@ -44,6 +44,8 @@ pub struct Cluster {
     pub subnet_group: Option<String>,
     /// `VpcSecurityGroups`, by id.
     pub security_groups: Vec<String>,
+    /// Whether one of them is not `active` yet, or still there on its way out.
+    pub security_groups_changing: bool,
     /// `KmsKeyId`.
     pub kms_key_id: Option<String>,
     /// `StorageType`.
@@ -222,8 +224,6 @@ pub struct ClusterChange {
     pub backup_retention: Option<i32>,
     /// `AutoMinorVersionUpgrade`.
     pub auto_minor_version_upgrade: Option<bool>,
-    /// What is to watch the cluster; what it holds as off is left as it is.
-    pub watched: Option<Watched>,
 }
 
 impl ClusterChange {
@@ -241,6 +241,14 @@ pub trait ModifyClusters: Send + Sync {
 
 /// Gives a cluster what a restore could not carry.
 pub trait CompleteClusters: Send + Sync {
+    /// `ModifyDBCluster`, applied immediately, with what watches the cluster as a whole: all in one call, for a cluster
+    /// that is `modifying` refuses the next.
+    fn complete(
+        &self,
+        cluster: &str,
+        change: &ClusterChange,
+        watched: Option<&Watched>,
+    ) -> impl Future<Output = Answer<()>> + Send;
     /// `AddRoleToDBCluster`; a role that is there already counts as added.
     fn add_role(&self, cluster: &str, role: &Role) -> impl Future<Output = Answer<()>> + Send;
     /// `EnableHttpEndpoint`: the Data API.

@@ -66,6 +66,19 @@ pub async fn apply(session: &Session, state: &LoginState, patience: Patience) ->
     Ok(fenced)
 }
 
+/// Ends all sessions of others on a reader, and waits until none is left; answers how many it ended.
+///
+/// Nothing can be changed there: the logins that [`apply`] closed on the writer are closed on its readers too.
+///
+/// # Errors
+///
+/// [`ErrorName::Unavailable`]: sessions that do not end, or a database that does not answer.
+pub async fn empty_reader(session: &Session, patience: Patience) -> Result<u64, StepError> {
+    let mut run = Run { session, deadline: Instant::now() + patience.bound, ended: BTreeSet::new() };
+    run.empty(patience).await?;
+    Ok(u64::try_from(run.ended.len()).unwrap_or(u64::MAX))
+}
+
 /// Sets the session up for changes to the catalogue: durable, and never waiting long for somebody else's.
 pub(super) async fn settle(session: &Session) -> Result<(), Failure> {
     session.run("SET lock_timeout = '1s'; SET statement_timeout = '20s'; SET synchronous_commit = on").await

@@ -20,7 +20,7 @@ mod prove;
 mod sessions;
 mod state;
 
-pub use apply::{Fenced, Patience, apply};
+pub use apply::{Fenced, Patience, apply, empty_reader};
 pub use lift::lift;
 pub use prove::{OpenDoor, Proof, prove};
 pub use state::{DatabaseLimit, LoginRole, LoginState, survey};

@@ -39,6 +39,7 @@ pub(super) async fn starting(session: &Session) -> Result<Starting, Failure> {
 /// PostgreSQL 18) does not.
 const OTHERS: &str = "FROM pg_catalog.pg_stat_activity a LEFT JOIN pg_catalog.pg_roles r ON r.oid = a.usesysid \
      WHERE a.pid <> pg_catalog.pg_backend_pid() AND NOT coalesce(r.rolsuper, false) \
+     AND coalesce(r.rolname, '') NOT IN ('rdsadmin', 'rdsrepladmin', 'rdstopmgr', 'rdswriteforwarduser', 'rdsproxyadmin') \
      AND (coalesce(a.backend_type, 'client backend') = 'client backend' \
      OR a.backend_type = 'walsender' AND a.datid IS NOT NULL) AND a.state IS DISTINCT FROM 'starting'";
 
