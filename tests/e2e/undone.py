@@ -1,7 +1,10 @@
 """What ends without a recovery: it leaves the original as it was, and nothing half-made beside it."""
 
+import json
+
 from cluster import Cluster
-from harness import contains, equal, test, wait_until
+from harness import contains, equal, refused, test, wait_until
+from psycopg import OperationalError
 from recovery import (
     APPROVE,
     ASK,
@@ -10,6 +13,7 @@ from recovery import (
     NEEDS_OPERATOR,
     REWIND,
     START,
+    UNASKED,
     UNDO_FENCE,
     UNDO_INSTANCES,
     UNDO_SWITCH,
@@ -198,3 +202,37 @@ def unreachable(stack):
     equal(stack.describe(new)["Status"], "available", "the new cluster, which may have had clients")
     equal(stack.records()[cluster.record][0], stack.describe(new)["Endpoint"], "the record")
     stack.client("dynamodb").delete_item(TableName=stack.table, Key={"id": {"S": f"lease#{cluster.name}"}})
+
+
+@test("a recovery that a person takes back, by the runbook's calls, leaves the original as it was and the new cluster shut")
+def taken_back(stack):
+    cluster = shop(stack, "e2e-back")
+    before = Before(cluster)
+    cluster.settle()
+    run = Recovery.of(cluster, "1s ago", dns=cluster.dns(), approval="none")
+    output = run.recovered(UNASKED)
+    payload = {
+        "recovery": {"id": run.id, "executionArn": run.arn, "startedAt": output["rewoundTo"]},
+        "plan": json.loads(run.item()["plan"]),
+        "restored": {
+            "cluster": output["newCluster"], "clusterArn": "", "writerEndpoint": output["writerEndpoint"],
+            "readerEndpoint": output["readerEndpoint"], "rewoundTo": output["rewoundTo"], "differences": [],
+        },
+    }  # fmt: skip
+
+    def call(state, **more):
+        name = stack.function(state)["FunctionName"]
+        answer = stack.client("lambda").invoke(FunctionName=name, Payload=json.dumps(payload | more))
+        said = json.loads(answer["Payload"].read())
+        equal("FunctionError" in answer, False, f"{state} with {more}: {said}")
+        return said
+
+    for _ in range(2):
+        call("FenceSource", fence="restored")
+        call("SwapDns", direction="undo")
+        call("FenceSource", direction="undo")
+    tags = ["aurora-rewind:fenced-by", "aurora-rewind:keep-until"]
+    stack.rds.remove_tags_from_resource(ResourceName=cluster.describe()["DBClusterArn"], TagKeys=tags)
+    before.is_restored(new_cluster_kept=True)
+    with refused(OperationalError, "pg_hba.conf"):
+        cluster.connect(host=output["writerEndpoint"])

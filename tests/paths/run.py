@@ -515,7 +515,7 @@ class Stack:
         }  # fmt: skip
         inherited = self.environment | {
             "GATEWAY_PORT": str(port), "BIND_HOST": "127.0.0.1", "SFN_WAIT_SCALE": "0", "REWIND_PATHS": str(self.paths),
-            "SFN_MOCK_CONFIG": str(work / "mocks.json"), "TMPDIR": str(work),
+            "SFN_MOCK_CONFIG": str(work / "mocks.json"), "TMPDIR": str(work), "STATE_DIR": str(work / "state"),
         }  # fmt: skip
         self.log = open(work / "ministack.log", "w")
         self.process = subprocess.Popen([ministack], env=inherited, cwd=work, stdout=self.log, stderr=self.log)
