@@ -143,7 +143,8 @@ def _serve(traps, upstream):
 def _kill(peer):
     """Kills the function at the other end of a connection; answers its process id."""
     for row in _connections():
-        if row["local"] == _written(*peer):
+        # The port may be that of an older connection too, which waits to be forgotten and belongs to nobody.
+        if row["local"] == _written(*peer) and row["state"] == ESTABLISHED:
             return _kill_owner(row["inode"])
     raise Failed(f"nobody is at {peer}")
 
