@@ -3,8 +3,10 @@
 pub mod clock;
 pub mod demo;
 pub mod dns;
+pub mod mariadb;
 pub mod postgres;
 pub mod rds;
 pub mod serve;
+pub mod servers;
 pub mod stack;
 pub mod tls;

@@ -2,10 +2,10 @@
 
 use crate::clock::SystemClock;
 use crate::dns::DnsServer;
+use crate::postgres;
 use crate::postgres::admin::Admin;
-use crate::postgres::host::Host;
-use crate::postgres::{self, sweep};
 use crate::rds::{self, secrets};
+use crate::servers::sweep;
 use crate::tls::{Authority, TlsError};
 use clap::Args;
 use jiff::SignedDuration;
@@ -96,8 +96,8 @@ async fn serve(args: ServeArgs) -> Result<(), Failure> {
     }
     discard(&dir, &files)?;
     rds::set_region(args.region);
-    let authority = Authority::open(&dir)?;
-    let host = Host::find(&dir).await?;
+    let authority = Arc::new(Authority::open(&dir)?);
+    let host = postgres::host::find(&dir).await?;
     host.make_dir(&files)?;
     let [a, b, c] = network;
     let password = secrets::password().map_err(|error| Failure::Random(error.message))?;
@@ -106,7 +106,8 @@ async fn serve(args: ServeArgs) -> Result<(), Failure> {
     let context = postgres::Context { host, admin, authority, clock: SystemClock, lag };
     let groups = dir.join("security-groups.json");
     let secrets = rds::Secrets::new(args.aws_endpoint.as_deref(), rds::region());
-    let plane = Arc::new(rds::Plane::new(Arc::new(context), files, network, &groups, secrets));
+    let servers = rds::database::Servers { postgres: Arc::new(context) };
+    let plane = Arc::new(rds::Plane::new(servers, files, network, &groups, secrets));
 
     let _dns = match &args.aws_endpoint {
         Some(endpoint) => {
@@ -121,7 +122,7 @@ async fn serve(args: ServeArgs) -> Result<(), Failure> {
         }
     };
     let listener = TcpListener::bind(args.listen).await.map_err(|error| Failure::Listen(args.listen, error))?;
-    tracing::info!(rds = %args.listen, dns = %args.dns, postgresql = plane.postgres.host.version(), "ready");
+    tracing::info!(rds = %args.listen, dns = %args.dns, postgresql = plane.servers.postgres.host.version(), "ready");
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     tokio::select! {
         served = axum::serve(listener, rds::router(Arc::clone(&plane))) => served?,

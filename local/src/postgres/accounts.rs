@@ -1,7 +1,7 @@
 //! The accounts of a new database, as RDS makes them: a master user who is no superuser, and the roles it stands on.
 
-use super::Error;
 use super::admin::{ADMIN, REPLICATION};
+use crate::servers::Error;
 use tokio_postgres::Client;
 
 /// Quotes a name.

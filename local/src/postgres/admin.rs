@@ -1,6 +1,7 @@
 //! The control plane's own connections: as `rdsadmin`, over TLS, from the one address the servers admit it from.
 
-use super::error::Error;
+use crate::servers::Error;
+pub use crate::servers::Place;
 use crate::tls::Authority;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -15,17 +16,6 @@ pub const ADMIN: &str = "rdsadmin";
 pub const REPLICATION: &str = "rdsrepladmin";
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
-
-/// Where a server is, and the name its certificate has.
-#[derive(Debug, Clone)]
-pub struct Place {
-    /// Its endpoint's name.
-    pub name: String,
-    /// Its address.
-    pub address: Ipv4Addr,
-    /// Its port.
-    pub port: u16,
-}
 
 /// How the control plane logs in.
 #[derive(Debug)]

@@ -1,10 +1,11 @@
 //! Continuous backup of one cluster: the archive of its log, its base backups, and the heartbeat that makes recovery stop finely.
 //! It never changes a server's data.
 
-use super::admin::{ADMIN, Place};
+use super::admin::ADMIN;
 use super::cluster::Context;
-use super::error::{Error, file};
-use super::window::{self, Window};
+use crate::servers::error::file;
+use crate::servers::window::{self, Window};
+use crate::servers::{Error, Place};
 use jiff::Timestamp;
 use rewind_core::Clock;
 use std::path::{Path, PathBuf};

@@ -2,15 +2,15 @@
 //! parameter is not known here.
 
 use super::accounts;
-use super::admin::{ADMIN, Admin, Place};
+use super::admin::{ADMIN, Admin};
 use super::backup::Backups;
 use super::config::Role;
-use super::error::{Error, file};
-use super::hba::Cidr;
-use super::host::Host;
 use super::server::{Means, Server};
-use super::window::Window;
 use crate::clock::SystemClock;
+pub use crate::servers::Moment;
+use crate::servers::error::file;
+use crate::servers::host::Host;
+use crate::servers::{Cidr, Error, Master, Place, Window, remove_dir};
 use crate::tls::Authority;
 use jiff::{SignedDuration, Timestamp};
 use rewind_core::Clock;
@@ -28,7 +28,7 @@ pub struct Context {
     /// How the control plane logs in.
     pub admin: Admin,
     /// Who signs the servers' certificates.
-    pub authority: Authority,
+    pub authority: Arc<Authority>,
     /// The time.
     pub clock: SystemClock,
     /// How far the latest restorable time lags behind.
@@ -56,26 +56,6 @@ impl Context {
             .await
             .map(drop)
     }
-}
-
-/// The master user of a new cluster, and its first database.
-#[derive(Debug, Clone)]
-pub struct Master {
-    /// Its name.
-    pub user: String,
-    /// Its password.
-    pub password: String,
-    /// The database made at the start, owned by it.
-    pub database: Option<String>,
-}
-
-/// Which moment to restore.
-#[derive(Debug, Clone, Copy)]
-pub enum Moment {
-    /// This one, inside the window.
-    At(Timestamp),
-    /// Everything acknowledged so far: what a clone holds.
-    Now,
 }
 
 /// One cluster.
@@ -386,15 +366,5 @@ impl Cluster {
     fn volume_server(&self, address: Ipv4Addr) -> Server {
         let name = self.names.first().cloned().unwrap_or_default();
         Server::new(Place { name, address, port: self.port }, self.volume(), self.backups.archive.clone())
-    }
-}
-
-// Gigabytes take seconds, in which this thread has heartbeats to send.
-async fn remove_dir(path: &Path) -> Result<(), Error> {
-    match tokio::fs::remove_dir_all(path).await {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(Error::File { path: path.to_owned(), source: error })
-        }
-        _ => Ok(()),
     }
 }

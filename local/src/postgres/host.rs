@@ -1,139 +1,18 @@
-//! How PostgreSQL's programs are found and run on this machine: as which user, with what environment, dying with whom.
-//! It starts programs; it does not know what they are for.
+//! Where PostgreSQL is on this machine. It finds programs and runs none.
 
-use super::error::{Error, file};
-use std::ffi::OsStr;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+use crate::servers::Error;
+use crate::servers::host::{Host, on_path};
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
-use tokio::process::Command;
 
 /// What PostgreSQL does at once when this process is gone: postmasters end their children and themselves on SIGQUIT.
 pub const SERVER_DEATH_SIGNAL: &str = "QUIT";
-const COMMAND_DEATH_SIGNAL: &str = "KILL";
 
-/// PostgreSQL on this machine, and the user it runs as.
-#[derive(Debug, Clone)]
-pub struct Host {
-    bin: PathBuf,
-    version: String,
-    setpriv: bool,
-    user: Option<User>,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct User {
-    uid: u32,
-    gid: u32,
-    /// Somebody's home is on the way to the stack's directory: without this capability the user can't pass it.
-    pass_closed_directories: bool,
-}
-
-impl Host {
-    /// Looks for the newest PostgreSQL, and for the user to run it as when this process is root, whom it refuses.
-    pub async fn find(stack: &Path) -> Result<Self, Error> {
-        let bin = newest_bin()
-            .ok_or_else(|| Error::Missing("no PostgreSQL server found: install the package postgresql".to_owned()))?;
-        let setpriv = on_path("setpriv").is_some();
-        let user = if rustix::process::geteuid().is_root() {
-            if !setpriv {
-                return Err(Error::Missing("running as root needs setpriv (package util-linux)".to_owned()));
-            }
-            let mut user = postgres_user().await?;
-            user.pass_closed_directories = !traversable(stack);
-            Some(user)
-        } else {
-            None
-        };
-        let mut host = Self { bin, version: String::new(), setpriv, user };
-        let said = host.run("postgres", |command| command.arg("--version")).await?;
-        // "postgres (PostgreSQL) 15.20 (Debian 15.20-0+deb12u1)"
-        host.version = said.split_whitespace().nth(2).unwrap_or_default().to_owned();
-        Ok(host)
-    }
-
-    /// The server's version, such as `15.20`.
-    #[must_use]
-    pub fn version(&self) -> &str {
-        &self.version
-    }
-
-    /// The server's major version.
-    #[must_use]
-    pub fn major(&self) -> u32 {
-        self.version.split('.').next().and_then(|major| major.parse().ok()).unwrap_or_default()
-    }
-
-    /// A command that runs as PostgreSQL's user, in a clean environment, and gets `signal` when this process dies.
-    pub fn command(&self, program: &str, signal: &str) -> Command {
-        let inside = self.bin.join(program);
-        let program = if inside.exists() { inside } else { PathBuf::from(program) };
-        let mut command = if self.setpriv {
-            let mut command = Command::new("setpriv");
-            command.args(["--pdeathsig", signal]);
-            if let Some(user) = self.user {
-                command.arg(format!("--reuid={}", user.uid)).arg(format!("--regid={}", user.gid)).arg("--clear-groups");
-                if user.pass_closed_directories {
-                    command.args(["--inh-caps=+dac_read_search,+dac_override"]);
-                    command.args(["--ambient-caps=+dac_read_search,+dac_override"]);
-                }
-            }
-            command.arg("--").arg(program);
-            command
-        } else {
-            Command::new(program)
-        };
-        let path = std::env::var_os("PATH").unwrap_or_default();
-        // PGOPTIONS, PGHOST and the like of whoever started the stack must not reach the servers; a terminal's
-        // interrupt must not either, hence a process group of their own.
-        command.env_clear().env("PATH", path).env("LC_ALL", "C").current_dir("/").process_group(0);
-        command.stdin(Stdio::null()).kill_on_drop(true);
-        command
-    }
-
-    /// Runs a command to its end and answers what it wrote.
-    pub async fn run<F>(&self, program: &str, arguments: F) -> Result<String, Error>
-    where
-        F: FnOnce(&mut Command) -> &mut Command,
-    {
-        let mut command = self.command(program, COMMAND_DEATH_SIGNAL);
-        arguments(&mut command);
-        let output = command.output().await.map_err(|source| Error::Start { program: program.to_owned(), source })?;
-        if output.status.success() {
-            return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
-        }
-        let text = String::from_utf8_lossy(&output.stderr);
-        Err(Error::Command { program: program.to_owned(), output: last_lines(&text, 4) })
-    }
-
-    /// Makes a directory that belongs to PostgreSQL's user and to nobody else.
-    pub fn make_dir(&self, path: &Path) -> Result<(), Error> {
-        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(file(path))?;
-        self.own(path)
-    }
-
-    /// Writes a file that belongs to PostgreSQL's user, replacing it in one step.
-    pub fn write(&self, path: &Path, text: &str) -> Result<(), Error> {
-        let temporary = path.with_extension("new");
-        std::fs::write(&temporary, text).map_err(file(&temporary))?;
-        std::fs::set_permissions(&temporary, std::fs::Permissions::from_mode(0o600)).map_err(file(&temporary))?;
-        self.own(&temporary)?;
-        std::fs::rename(&temporary, path).map_err(file(path))
-    }
-
-    fn own(&self, path: &Path) -> Result<(), Error> {
-        match self.user {
-            Some(user) => std::os::unix::fs::chown(path, Some(user.uid), Some(user.gid)).map_err(file(path)),
-            None => Ok(()),
-        }
-    }
-}
-
-/// The last lines of a log that say something.
-pub(super) fn last_lines(text: &str, count: usize) -> String {
-    let mut lines: Vec<&str> = text.lines().rev().filter(|line| !line.trim().is_empty()).take(count).collect();
-    lines.reverse();
-    lines.join(" | ")
+/// The newest PostgreSQL here.
+pub async fn find(stack: &Path) -> Result<Host, Error> {
+    let bin = newest_bin()
+        .ok_or_else(|| Error::Missing("no PostgreSQL server found: install the package postgresql".to_owned()))?;
+    // "postgres (PostgreSQL) 15.20 (Debian 15.20-0+deb12u1)"
+    Host::new(stack, bin, "postgres", "postgres", |said| said.split_whitespace().nth(2)).await
 }
 
 fn newest_bin() -> Option<PathBuf> {
@@ -144,25 +23,4 @@ fn newest_bin() -> Option<PathBuf> {
     });
     let newest = debian.max_by_key(|(major, _)| *major).map(|(_, bin)| bin);
     newest.or_else(|| on_path("initdb")?.parent().map(Path::to_owned))
-}
-
-fn on_path(program: &str) -> Option<PathBuf> {
-    let path = std::env::var_os("PATH")?;
-    std::env::split_paths(&path).map(|dir| dir.join(program)).find(|candidate| candidate.is_file())
-}
-
-async fn postgres_user() -> Result<User, Error> {
-    let ids = Command::new("getent").args(["passwd", "postgres"]).output().await;
-    let line = ids.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
-    let mut fields = line.trim().split(':').skip(2).map(str::parse);
-    match (fields.next(), fields.next()) {
-        (Some(Ok(uid)), Some(Ok(gid))) => Ok(User { uid, gid, pass_closed_directories: false }),
-        _ => Err(Error::Missing("PostgreSQL refuses to run as root and there is no user postgres to run it as".into())),
-    }
-}
-
-fn traversable(path: &Path) -> bool {
-    path.ancestors()
-        .filter(|dir| dir.as_os_str() != OsStr::new(""))
-        .all(|dir| std::fs::metadata(dir).map(|metadata| metadata.mode() & 0o001 != 0).unwrap_or(true))
 }

@@ -5,12 +5,9 @@ pub mod admin;
 mod backup;
 pub mod cluster;
 mod config;
-pub mod error;
 pub mod hba;
 pub mod host;
 mod server;
-pub mod sweep;
-pub mod window;
 
-pub use cluster::{Cluster, Context, Master};
-pub use error::Error;
+pub use crate::servers::{Error, Master, window};
+pub use cluster::{Cluster, Context};

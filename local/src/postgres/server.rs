@@ -1,10 +1,12 @@
 //! One PostgreSQL server process: started, reloaded, stopped. It does not know of clusters or backups.
 
-use super::admin::{Admin, Place};
+use super::admin::Admin;
 use super::config::{self, Role, Settings};
-use super::error::{Error, file};
-use super::hba::{self, Cidr};
-use super::host::{Host, SERVER_DEATH_SIGNAL, last_lines};
+use super::hba;
+use super::host::SERVER_DEATH_SIGNAL;
+use crate::servers::error::file;
+use crate::servers::host::{Host, last_lines};
+use crate::servers::{Cidr, Error, Place};
 use crate::tls::Authority;
 use rustix::process::{Pid, Signal};
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! What can go wrong with a PostgreSQL server, said for the event log and for a person who reads it.
+//! What can go wrong with a database server, said for the event log and for a person who reads it.
 
 use std::path::{Path, PathBuf};
 
@@ -39,7 +39,7 @@ pub enum Error {
         /// The end of its log.
         log: String,
     },
-    /// The server refused a connection or a statement.
+    /// A PostgreSQL server refused a connection or a statement.
     #[error("{}", sql(.0))]
     Sql(#[from] tokio_postgres::Error),
     /// A connection could not be made.
@@ -51,7 +51,7 @@ pub enum Error {
     /// The cluster is not in a state for this.
     #[error("{0}")]
     State(&'static str),
-    /// No usable PostgreSQL on this machine.
+    /// No usable database on this machine.
     #[error("{0}")]
     Missing(String),
 }
@@ -65,6 +65,6 @@ fn sql(error: &tokio_postgres::Error) -> String {
 }
 
 /// Names the file in an I/O error.
-pub(super) fn file(path: &Path) -> impl FnOnce(std::io::Error) -> Error + '_ {
+pub(crate) fn file(path: &Path) -> impl FnOnce(std::io::Error) -> Error + '_ {
     move |source| Error::File { path: path.to_owned(), source }
 }
