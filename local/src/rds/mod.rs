@@ -1,10 +1,13 @@
 //! The RDS Query API over real databases, as the AWS CLI and the SDKs speak it. It checks no signatures.
 
 mod actions;
+pub(crate) mod database;
 mod endpoints;
 mod engine;
 mod error;
+mod faults;
 mod model;
+mod parameters;
 mod plane;
 mod query;
 pub(crate) mod secrets;

@@ -1,14 +1,14 @@
 //! What the control plane knows of clusters and instances: plain values, and the names that derive from them.
 
+use super::database::Database;
 use super::engine::Engine;
 use super::error::ApiError;
 use super::query::Params;
-use crate::postgres;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::Ipv4Addr;
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
 
 /// The account of the stack.
 pub const ACCOUNT: &str = "000000000000";
@@ -27,22 +27,6 @@ pub fn set_region(region: String) {
     }
 }
 
-/// The databases behind a cluster. An engine with other databases gets a variant of its own.
-#[derive(Debug, Clone)]
-pub enum Database {
-    /// PostgreSQL servers.
-    Postgres(Arc<postgres::Cluster>),
-}
-
-impl Database {
-    /// The databases themselves.
-    pub fn postgres(&self) -> &Arc<postgres::Cluster> {
-        match self {
-            Self::Postgres(cluster) => cluster,
-        }
-    }
-}
-
 /// What a cluster is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ClusterStatus {
@@ -50,6 +34,7 @@ pub enum ClusterStatus {
     Available,
     Modifying,
     FailingOver,
+    Backtracking,
     Deleting,
     Failed,
 }
@@ -61,6 +46,7 @@ impl fmt::Display for ClusterStatus {
             Self::Available => "available",
             Self::Modifying => "modifying",
             Self::FailingOver => "failing-over",
+            Self::Backtracking => "backtracking",
             Self::Deleting => "deleting",
             Self::Failed => "failed",
         })
@@ -75,6 +61,7 @@ pub enum InstanceStatus {
     Available,
     Modifying,
     Rebooting,
+    Backtracking,
     Deleting,
     Failed,
 }
@@ -87,6 +74,7 @@ impl fmt::Display for InstanceStatus {
             Self::Available => "available",
             Self::Modifying => "modifying",
             Self::Rebooting => "rebooting",
+            Self::Backtracking => "backtracking",
             Self::Deleting => "deleting",
             Self::Failed => "failed",
         })
@@ -177,6 +165,8 @@ pub struct DbCluster {
     /// The instances, in the order in which they were made.
     pub members: Vec<String>,
     pub writer: Option<String>,
+    /// Its backtracks, in the order in which they were asked for.
+    pub backtracks: Vec<Backtrack>,
     pub database: Database,
 }
 
@@ -184,6 +174,46 @@ impl DbCluster {
     pub fn arn(&self) -> String {
         cluster_arn(&self.id)
     }
+
+    /// The earliest moment that it can be rewound to in place: what its databases still know of its own life, and no
+    /// more than the window.
+    pub fn earliest_backtrack(&self, now: Timestamp) -> Option<Timestamp> {
+        let window = self.settings.backtrack_window.filter(|window| *window > 0)?;
+        let earliest = now.checked_sub(SignedDuration::from_secs(window.into())).ok()?;
+        Some(self.database.earliest_backtrack()?.max(earliest).max(self.created))
+    }
+}
+
+/// How far a backtrack is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BacktrackStatus {
+    Pending,
+    Applying,
+    Completed,
+    Failed,
+}
+
+impl fmt::Display for BacktrackStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The reference says lower case; what AWS answers is this.
+        f.write_str(match self {
+            Self::Pending => "PENDING",
+            Self::Applying => "APPLYING",
+            Self::Completed => "COMPLETED",
+            Self::Failed => "FAILED",
+        })
+    }
+}
+
+/// A rewind in place.
+#[derive(Debug, Clone)]
+pub struct Backtrack {
+    pub id: String,
+    /// What was asked for, and where it landed once it is completed.
+    pub to: Timestamp,
+    pub from: Timestamp,
+    pub requested: Timestamp,
+    pub status: BacktrackStatus,
 }
 
 /// An instance.
@@ -202,6 +232,8 @@ pub struct DbInstance {
     pub parameter_group: String,
     /// Whether it runs with the cluster's present parameter group; a reboot makes it so.
     pub in_sync: bool,
+    /// Whether it writes a binary log, by the cluster's parameter group as it was when it last started.
+    pub binlog: bool,
     pub zone: String,
     pub maintenance_window: String,
     pub minor_upgrade: bool,
@@ -234,9 +266,12 @@ pub struct CustomEndpoint {
 /// A parameter group, of a cluster or of instances.
 #[derive(Debug, Clone)]
 pub struct ParameterGroup {
+    pub engine: Engine,
     pub family: String,
     pub description: String,
     pub tags: Tags,
+    /// What was set by a person.
+    pub values: BTreeMap<String, String>,
 }
 
 /// A subnet group.

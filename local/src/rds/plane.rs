@@ -1,12 +1,15 @@
 //! The control plane: the store, the databases, and the work that goes on after a request was answered.
 
+use super::database::Servers;
 use super::endpoints::Endpoints;
 use super::error::ApiError;
+use super::faults::Faults;
 use super::model::{ACCOUNT, ClusterStatus, DbInstance, Event, InstanceStatus, cluster_arn, region};
 use super::secrets::Secrets;
 use super::security_groups::SecurityGroups;
 use super::store::Store;
-use crate::postgres;
+use crate::clock::SystemClock;
+use crate::servers::Error;
 use jiff::Timestamp;
 use rewind_core::Clock;
 use std::collections::BTreeSet;
@@ -23,7 +26,8 @@ const MOST_EVENTS: usize = 10_000;
 /// The control plane of one stack.
 #[derive(Debug)]
 pub struct Plane {
-    pub postgres: Arc<postgres::Context>,
+    pub servers: Servers,
+    pub faults: Faults,
     pub endpoints: Endpoints,
     pub groups: SecurityGroups,
     pub secrets: Secrets,
@@ -52,16 +56,11 @@ impl Drop for Lease {
 
 impl Plane {
     /// A control plane without clusters; `files` is where clusters keep theirs, `network` where they find addresses.
-    pub fn new(
-        postgres: Arc<postgres::Context>,
-        files: PathBuf,
-        network: [u8; 3],
-        groups: &Path,
-        secrets: Secrets,
-    ) -> Self {
+    pub fn new(servers: Servers, files: PathBuf, network: [u8; 3], groups: &Path, secrets: Secrets) -> Self {
         let unique = uuid::Uuid::new_v4().simple().to_string();
         Self {
-            postgres,
+            servers,
+            faults: Faults::default(),
             endpoints: Endpoints::default(),
             groups: SecurityGroups::new(groups),
             secrets,
@@ -81,7 +80,7 @@ impl Plane {
 
     /// The time.
     pub fn now(&self) -> Timestamp {
-        self.postgres.clock.now()
+        SystemClock.now()
     }
 
     /// Where a cluster keeps its files.
@@ -132,7 +131,7 @@ impl Plane {
     }
 
     /// Ends what a cluster is doing, well or badly; badly done, it is in `otherwise` from then on.
-    pub fn settle_cluster(&self, id: &str, what: &str, otherwise: ClusterStatus, result: Result<(), postgres::Error>) {
+    pub fn settle_cluster(&self, id: &str, what: &str, otherwise: ClusterStatus, result: Result<(), Error>) {
         let (status, category, message) = match result {
             Ok(()) => (ClusterStatus::Available, "notification", format!("DB cluster {what}")),
             Err(error) => {
@@ -191,7 +190,7 @@ impl Plane {
     pub async fn shut_down(&self) {
         let databases: Vec<_> = {
             let store = self.store();
-            store.clusters.values().map(|cluster| Arc::clone(cluster.database.postgres())).collect()
+            store.clusters.values().map(|cluster| cluster.database.clone()).collect()
         };
         let mut ends = tokio::task::JoinSet::new();
         for database in databases {

@@ -1,7 +1,7 @@
 //! Which addresses a security group admits: read from a file at every change, as the real rules may change at any time.
 
 use super::error::ApiError;
-use crate::postgres::hba::Cidr;
+use crate::servers::Cidr;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 

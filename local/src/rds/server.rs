@@ -1,6 +1,6 @@
 //! The HTTP side: a form comes in, an action answers, XML goes out. `GET /health` tells when the stack is ready.
 
-use super::actions::{Answer, clusters, endpoints, groups, instances, looking, restore, roles, tags};
+use super::actions::{Answer, backtrack, clusters, endpoints, groups, instances, looking, restore, roles, tags};
 use super::error::ApiError;
 use super::plane::Plane;
 use super::query::Params;
@@ -10,7 +10,7 @@ use axum::body::Bytes;
 use axum::extract::{Query, State};
 use axum::http::{StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{any, get};
+use axum::routing::{any, get, post};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -21,6 +21,7 @@ pub fn router(plane: Arc<Plane>) -> Router {
     Router::new()
         .route("/health", get(|| async { "ok\n" }))
         .route("/_local/resolve", get(resolve))
+        .route("/_local/faults", post(fault))
         .route("/", any(serve))
         .with_state(plane)
 }
@@ -31,6 +32,17 @@ async fn resolve(State(plane): State<Arc<Plane>>, Query(query): Query<HashMap<St
     match plane.endpoints.lookup(name) {
         Some(address) => format!("{address}\n").into_response(),
         None => (StatusCode::NOT_FOUND, "no such endpoint now\n").into_response(),
+    }
+}
+
+/// Makes the next backtrack of a cluster fail: `POST /_local/faults?backtrack=my-cluster`.
+async fn fault(State(plane): State<Arc<Plane>>, Query(query): Query<HashMap<String, String>>) -> Response {
+    match query.get("backtrack") {
+        Some(cluster) => {
+            plane.faults.plan(cluster);
+            StatusCode::NO_CONTENT.into_response()
+        }
+        None => (StatusCode::BAD_REQUEST, "which fault? backtrack=<cluster> is the one there is\n").into_response(),
     }
 }
 
@@ -83,7 +95,7 @@ async fn answer(plane: &Arc<Plane>, action: &str, params: &Params) -> Answer {
     match action {
         "AddRoleToDBCluster" => roles::add(plane, params),
         "AddTagsToResource" => tags::add(plane, params),
-        "BacktrackDBCluster" => clusters::backtrack(plane, params),
+        "BacktrackDBCluster" => backtrack::start(plane, params),
         "CreateDBCluster" => clusters::create(plane, params).await,
         "CreateDBClusterEndpoint" => endpoints::create(plane, params),
         "CreateDBClusterParameterGroup" => groups::create_cluster(plane, params),
@@ -96,9 +108,10 @@ async fn answer(plane: &Arc<Plane>, action: &str, params: &Params) -> Answer {
         "DeleteDBInstance" => instances::delete(plane, params),
         "DeleteDBParameterGroup" => groups::delete_instance(plane, params),
         "DescribeDBClusterAutomatedBackups" => clusters::automated_backups(plane, params),
-        "DescribeDBClusterBacktracks" => clusters::backtracks(plane, params),
+        "DescribeDBClusterBacktracks" => backtrack::describe(plane, params),
         "DescribeDBClusterEndpoints" => endpoints::describe(plane, params),
         "DescribeDBClusterParameterGroups" => groups::describe_cluster(plane, params),
+        "DescribeDBClusterParameters" => groups::describe_parameters(plane, params),
         "DescribeDBClusterSnapshots" => looking::snapshots(plane, params),
         "DescribeDBClusters" => clusters::describe(plane, params),
         "DescribeDBEngineVersions" => looking::engine_versions(plane, params),
@@ -112,10 +125,12 @@ async fn answer(plane: &Arc<Plane>, action: &str, params: &Params) -> Answer {
         "FailoverDBCluster" => clusters::fail_over(plane, params),
         "ListTagsForResource" => tags::list(plane, params),
         "ModifyDBCluster" => clusters::modify(plane, params).await,
+        "ModifyDBClusterParameterGroup" => groups::modify_cluster(plane, params),
         "ModifyDBInstance" => instances::modify(plane, params),
         "RebootDBInstance" => instances::reboot(plane, params),
         "RemoveRoleFromDBCluster" => roles::remove(plane, params),
         "RemoveTagsFromResource" => tags::remove(plane, params),
+        "ResetDBClusterParameterGroup" => groups::reset_cluster(plane, params),
         "RestoreDBClusterToPointInTime" => restore::restore(plane, params),
         "" => Err(ApiError::missing("Action")),
         _ => Err(unknown(action, VERSION)),

@@ -26,6 +26,8 @@ pub struct Settings {
     pub monitoring: Monitoring,
     pub insights: Insights,
     pub insights_mode: String,
+    /// In seconds; 0 once it was turned off, nothing if it never was on.
+    pub backtrack_window: Option<u32>,
 }
 
 impl Settings {
@@ -49,6 +51,7 @@ impl Settings {
             monitoring: Monitoring::default(),
             insights: Insights::default(),
             insights_mode: "standard".to_owned(),
+            backtrack_window: None,
         }
     }
 
@@ -91,8 +94,31 @@ impl Settings {
             }
             self.network_type = network.to_owned();
         }
-        if params.number("BacktrackWindow", 0..=259_200_u64)?.is_some_and(|seconds| seconds > 0) {
-            return Err(ApiError::combination("Backtrack is not enabled for the aurora-postgresql engine."));
+        Ok(())
+    }
+
+    /// Reads the window of Backtrack. Where it is off it can be turned on only as a cluster comes to be, `can_begin`, and
+    /// what a volume has no records of never comes back.
+    pub fn read_backtrack(&mut self, engine: Engine, can_begin: bool, params: &Params) -> Result<(), ApiError> {
+        let Some(given) = params.get("BacktrackWindow") else { return Ok(()) };
+        if !engine.has_backtrack() {
+            // AWS takes a window of nothing for any engine.
+            return match given {
+                "0" => Ok(()),
+                _ => Err(ApiError::value(format!("Backtrack is not enabled for the {} engine.", engine.name()))),
+            };
+        }
+        let window = given.parse().ok().filter(|window| (0..=LONGEST_BACKTRACK).contains(window)).ok_or_else(|| {
+            ApiError::value(format!(
+                "The specified value ({given}) is not a valid Backtrack Window. Allowed values are within the range of 0 to {LONGEST_BACKTRACK}"
+            ))
+        })?;
+        let is_on = self.backtrack_window.is_some_and(|present| present > 0);
+        if window > 0 && !is_on && !can_begin {
+            return Err(ApiError::combination("Backtrack cannot currently be enabled for this cluster"));
+        }
+        if window > 0 || is_on {
+            self.backtrack_window = Some(window);
         }
         Ok(())
     }
@@ -139,6 +165,9 @@ impl Settings {
         Ok(())
     }
 }
+
+/// 72 hours.
+const LONGEST_BACKTRACK: u32 = 259_200;
 
 /// The parameter group of a cluster or an instance that names none.
 pub fn default_group(engine: Engine, version: &str) -> String {
@@ -316,9 +345,39 @@ mod tests {
         assert!(change("CloudwatchLogsExportConfiguration.EnableLogTypes.member.1=audit", &mut settings).is_err());
     }
 
+    fn backtrack(engine: Engine, present: Option<u32>, can_begin: bool, given: &str) -> Result<Option<u32>, ApiError> {
+        let mut settings = Settings { backtrack_window: present, ..settings() };
+        let params = Params::parse(format!("BacktrackWindow={given}").as_bytes());
+        settings.read_backtrack(engine, can_begin, &params)?;
+        Ok(settings.backtrack_window)
+    }
+
     #[test]
     fn a_backtrack_window_is_refused_for_postgresql() {
-        assert_eq!(read("BacktrackWindow=3600").unwrap_err().code, "InvalidParameterCombination");
-        assert!(read("BacktrackWindow=0").is_ok());
+        let refused = backtrack(Engine::AuroraPostgresql, None, true, "3600").unwrap_err();
+        assert_eq!(refused.code, "InvalidParameterValue");
+        assert!(refused.message.contains("Backtrack is not enabled for the aurora-postgresql engine"), "{refused:?}");
+        assert_eq!(backtrack(Engine::AuroraPostgresql, None, true, "0").unwrap(), None);
+    }
+
+    #[test]
+    fn a_backtrack_window_is_at_most_72_hours() {
+        assert_eq!(backtrack(Engine::AuroraMysql, None, true, "259200").unwrap(), Some(259_200));
+        for wrong in ["259201", "-1", "1d", ""] {
+            let refused = backtrack(Engine::AuroraMysql, Some(60), true, wrong).unwrap_err();
+            assert_eq!(refused.code, "InvalidParameterValue", "{wrong}");
+        }
+    }
+
+    #[test]
+    fn backtrack_is_resized_and_turned_off_afterwards_and_never_turned_on() {
+        let modify = |present, given| backtrack(Engine::AuroraMysql, present, false, given);
+        assert_eq!(modify(Some(60), "120").unwrap(), Some(120));
+        assert_eq!(modify(Some(60), "0").unwrap(), Some(0));
+        assert_eq!(modify(Some(0), "0").unwrap(), Some(0));
+        assert_eq!(modify(None, "0").unwrap(), None);
+        for off in [None, Some(0)] {
+            assert_eq!(modify(off, "60").unwrap_err().code, "InvalidParameterCombination");
+        }
     }
 }

@@ -2,9 +2,10 @@
 
 use super::engine::Engine;
 use super::model::{
-    CustomEndpoint, DbCluster, DbInstance, Event, ParameterGroup, Snapshot, SubnetGroup, Tags, arn, endpoint,
-    instance_endpoint,
+    Backtrack, CustomEndpoint, DbCluster, DbInstance, Event, ParameterGroup, Snapshot, SubnetGroup, Tags, arn,
+    endpoint, instance_endpoint,
 };
+use super::parameters::Parameter;
 use super::plane::Plane;
 use super::store::Store;
 use super::xml::Element;
@@ -23,7 +24,7 @@ pub fn tags(element: Element, name: &'static str, tags: &Tags) -> Element {
 /// `DBCluster`.
 pub fn cluster(plane: &Plane, store: &Store, cluster: &DbCluster) -> Element {
     let settings = &cluster.settings;
-    let window = cluster.database.postgres().window();
+    let window = cluster.database.window();
     let group_status = if cluster.groups_active { "active" } else { "adding" };
     let members = store.members(cluster).map(|instance| {
         Element::new("DBClusterMember")
@@ -59,6 +60,8 @@ pub fn cluster(plane: &Plane, store: &Store, cluster: &DbCluster) -> Element {
         .field("Engine", cluster.engine.name())
         .field("EngineVersion", &cluster.version)
         .optional("LatestRestorableTime", window.map(|window| time(window.latest)))
+        .optional("EarliestBacktrackTime", cluster.earliest_backtrack(plane.now()).map(time))
+        .optional("BacktrackWindow", settings.backtrack_window)
         .field("Port", cluster.port)
         .field("MasterUsername", &cluster.master_user)
         .field("PreferredBackupWindow", &settings.backup_window)
@@ -163,7 +166,7 @@ pub fn instance(plane: &Plane, store: &Store, instance: &DbInstance) -> Element 
         .field("EngineVersion", &cluster.version)
         .field("AutoMinorVersionUpgrade", instance.minor_upgrade)
         .list("ReadReplicaDBInstanceIdentifiers", [])
-        .field("LicenseModel", "postgresql-license")
+        .field("LicenseModel", cluster.engine.license())
         .field("PubliclyAccessible", instance.public)
         .field("StorageType", cluster.settings.storage_type.as_deref().unwrap_or("aurora"))
         .field("DbInstancePort", 0)
@@ -225,6 +228,42 @@ pub fn cluster_parameter_group(name: &str, group: &ParameterGroup) -> Element {
         .field("DBClusterParameterGroupArn", arn("cluster-pg", name))
 }
 
+/// `Parameter`, with the value that a person set, if one did.
+pub fn parameter(known: &Parameter, set: Option<&String>) -> Element {
+    let value = set.map(String::as_str).or(known.default);
+    Element::new("Parameter")
+        .field("ParameterName", known.name)
+        .optional("ParameterValue", value)
+        .field("Description", known.description)
+        .field("Source", source(known, set))
+        .field("ApplyType", if known.is_dynamic { "dynamic" } else { "static" })
+        .field("DataType", known.data_type)
+        .optional("AllowedValues", known.allowed)
+        .field("IsModifiable", known.is_modifiable)
+        .field("ApplyMethod", if known.is_dynamic { "immediate" } else { "pending-reboot" })
+        .texts("SupportedEngineModes", "member", ["provisioned"])
+}
+
+/// Who settled the value of a parameter.
+pub fn source(known: &Parameter, set: Option<&String>) -> &'static str {
+    match (set, known.default) {
+        (Some(_), _) => "user",
+        (None, Some(_)) => "system",
+        (None, None) => "engine-default",
+    }
+}
+
+/// `DBClusterBacktrack`, under no name of its own.
+pub fn backtrack(element: Element, cluster: &str, backtrack: &Backtrack) -> Element {
+    element
+        .field("DBClusterIdentifier", cluster)
+        .field("BacktrackIdentifier", &backtrack.id)
+        .field("BacktrackTo", time(backtrack.to))
+        .field("BacktrackedFrom", time(backtrack.from))
+        .field("BacktrackRequestCreationTime", time(backtrack.requested))
+        .field("Status", backtrack.status)
+}
+
 /// `DBParameterGroup`.
 pub fn parameter_group(name: &str, group: &ParameterGroup) -> Element {
     Element::new("DBParameterGroup")
@@ -276,7 +315,7 @@ pub fn snapshot(snapshot: &Snapshot) -> Element {
         .field("ClusterCreateTime", time(cluster.created))
         .field("MasterUsername", &cluster.master_user)
         .field("EngineVersion", &cluster.version)
-        .field("LicenseModel", "postgresql-license")
+        .field("LicenseModel", cluster.engine.license())
         .field("SnapshotType", "manual")
         .field("PercentProgress", 100)
         .field("StorageEncrypted", cluster.encrypted)
@@ -289,7 +328,7 @@ pub fn snapshot(snapshot: &Snapshot) -> Element {
 
 /// `DBClusterAutomatedBackup`.
 pub fn automated_backup(cluster: &DbCluster, retained: bool) -> Element {
-    let window = cluster.database.postgres().window();
+    let window = cluster.database.window();
     let times = Element::new("RestoreWindow")
         .optional("EarliestTime", window.map(|window| time(window.earliest)))
         .optional("LatestTime", window.map(|window| time(window.latest)));
@@ -329,11 +368,11 @@ pub fn event(event: &Event) -> Element {
 pub fn engine_version(engine: Engine, version: &str) -> Element {
     Element::new("DBEngineVersion")
         .field("Engine", engine.name())
-        .field("MajorEngineVersion", version.split('.').next().unwrap_or_default())
+        .field("MajorEngineVersion", engine.major(version))
         .field("EngineVersion", version)
         .field("DBParameterGroupFamily", engine.family(version))
-        .field("DBEngineDescription", "Aurora (PostgreSQL)")
-        .field("DBEngineVersionDescription", format!("Aurora PostgreSQL (Compatible with PostgreSQL {version})"))
+        .field("DBEngineDescription", engine.label())
+        .field("DBEngineVersionDescription", engine.description(version))
         .list("ValidUpgradeTarget", [])
         .texts("ExportableLogTypes", "member", engine.log_types())
         .field("SupportsLogExportsToCloudwatchLogs", true)

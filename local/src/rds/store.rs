@@ -1,7 +1,9 @@
 //! Everything the control plane knows, in one place behind one lock that is never held while something is awaited.
 
+use super::engine::Engine;
 use super::error::ApiError;
 use super::model::{CustomEndpoint, DbCluster, DbInstance, Event, ParameterGroup, Snapshot, SubnetGroup, Tags, id_of};
+use super::parameters::BINLOG_FORMAT;
 use std::collections::BTreeMap;
 
 /// The whole state.
@@ -45,23 +47,34 @@ impl Store {
         cluster.members.iter().filter_map(|id| self.instances.get(id))
     }
 
-    /// Refuses a cluster parameter group that does not exist.
-    pub fn check_cluster_parameter_group(&self, name: &str) -> Result<(), ApiError> {
-        if name.starts_with("default.") || self.cluster_parameter_groups.contains_key(name) {
-            return Ok(());
-        }
-        Err(ApiError::not_found(
-            "DBClusterParameterGroupNotFound",
-            format!("DBClusterParameterGroup not found: {name}"),
-        ))
+    /// Refuses a cluster parameter group that does not exist, or is another engine's.
+    pub fn check_cluster_parameter_group(&self, engine: Engine, name: &str) -> Result<(), ApiError> {
+        let missing = || {
+            ApiError::not_found("DBClusterParameterGroupNotFound", format!("DBClusterParameterGroup not found: {name}"))
+        };
+        check_group(&self.cluster_parameter_groups, engine, name, missing)
     }
 
-    /// Refuses an instance parameter group that does not exist.
-    pub fn check_parameter_group(&self, name: &str) -> Result<(), ApiError> {
-        if name.starts_with("default.") || self.parameter_groups.contains_key(name) {
-            return Ok(());
+    /// Refuses an instance parameter group that does not exist, or is another engine's.
+    pub fn check_parameter_group(&self, engine: Engine, name: &str) -> Result<(), ApiError> {
+        let missing = || ApiError::not_found("DBParameterGroupNotFound", format!("DBParameterGroup not found: {name}"));
+        check_group(&self.parameter_groups, engine, name, missing)
+    }
+
+    /// What an instance does when it starts: from then on it runs with what its cluster's parameter group says.
+    pub fn take_parameters(&mut self, instance: &str) {
+        let Some(found) = self.instances.get(instance) else { return };
+        let binlog = self.clusters.get(&found.cluster).is_some_and(|cluster| self.has_binlog(cluster));
+        if let Some(found) = self.instances.get_mut(instance) {
+            found.in_sync = true;
+            found.binlog = binlog;
         }
-        Err(ApiError::not_found("DBParameterGroupNotFound", format!("DBParameterGroup not found: {name}")))
+    }
+
+    /// Whether the parameter group of a cluster turns binary logging on.
+    fn has_binlog(&self, cluster: &DbCluster) -> bool {
+        let group = self.cluster_parameter_groups.get(&cluster.settings.parameter_group);
+        group.and_then(|group| group.values.get(BINLOG_FORMAT)).is_some_and(|format| format != "OFF")
     }
 
     /// Refuses a subnet group that does not exist.
@@ -106,4 +119,20 @@ impl Store {
             _ => Err(ApiError::value(format!("Invalid resource name: {arn}"))),
         }
     }
+}
+
+fn check_group(
+    groups: &BTreeMap<String, ParameterGroup>,
+    engine: Engine,
+    name: &str,
+    missing: impl FnOnce() -> ApiError,
+) -> Result<(), ApiError> {
+    let found = match name.strip_prefix("default.") {
+        Some(family) => Engine::ALL.into_iter().find(|engine| family.starts_with(engine.name())),
+        None => groups.get(name).map(|group| group.engine),
+    };
+    if found.ok_or_else(missing)? == engine {
+        return Ok(());
+    }
+    Err(ApiError::combination(format!("The Parameter Group {name} can't be used for the engine {}.", engine.name())))
 }

@@ -1,11 +1,11 @@
 //! Describing, creating, modifying, failing over and deleting clusters.
 
 use super::{Answer, filters, page, result, secret};
-use crate::postgres::{self, Master};
+use crate::rds::database::Database;
 use crate::rds::engine::{Engine, check_password};
 use crate::rds::error::ApiError;
 use crate::rds::model::{
-    ClusterStatus, Database, DbCluster, InstanceStatus, MasterSecret, Snapshot, cluster_arn, endpoint, id_of, tags,
+    ClusterStatus, DbCluster, InstanceStatus, MasterSecret, Snapshot, cluster_arn, endpoint, id_of, tags,
 };
 use crate::rds::plane::{Plane, successor};
 use crate::rds::query::{Params, identifier};
@@ -13,6 +13,7 @@ use crate::rds::secrets;
 use crate::rds::settings::Settings;
 use crate::rds::shapes;
 use crate::rds::store::Store;
+use crate::servers::Master;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -82,6 +83,7 @@ pub fn engine_mode(params: &Params) -> Result<String, ApiError> {
 /// The databases of a new cluster, not made yet.
 pub fn database(
     plane: &Plane,
+    engine: Engine,
     id: &str,
     resource_id: &str,
     port: u16,
@@ -94,8 +96,8 @@ pub fn database(
     ];
     let admitted = plane.groups.admitted(&settings.security_groups)?;
     let files = plane.files_of(resource_id);
-    let cluster = postgres::Cluster::new(Arc::clone(&plane.postgres), files, names, port, admitted);
-    cluster.map(|cluster| Database::Postgres(Arc::new(cluster))).map_err(|error| ApiError::internal(error.to_string()))
+    let database = Database::new(&plane.servers, engine, files, names, port, admitted);
+    database.map_err(|error| ApiError::internal(error.to_string()))
 }
 
 /// A new resource id.
@@ -109,7 +111,7 @@ pub async fn create(plane: &Arc<Plane>, params: &Params) -> Answer {
     let engine = Engine::parse(params.required("Engine")?)?;
     refuse_what_is_not_here(params)?;
     let engine_mode = engine_mode(params)?;
-    let version = engine.version(params.get("EngineVersion"), plane.postgres.host.version())?;
+    let version = engine.version(params.get("EngineVersion"), plane.servers.version(engine))?;
     let master_user = params.required("MasterUsername")?.to_owned();
     engine.check_master(&master_user)?;
     let managed = params.boolean("ManageMasterUserPassword")?.unwrap_or(false);
@@ -126,12 +128,13 @@ pub async fn create(plane: &Arc<Plane>, params: &Params) -> Answer {
     check_password(&password)?;
     let database_name = params.text("DatabaseName").filter(|name| !name.is_empty());
     if let Some(name) = &database_name {
-        check_database_name(name)?;
+        engine.check_database(name)?;
     }
     let port = params.number("Port", 1150..=65535_u16)?.unwrap_or(engine.port());
     let mut settings = Settings::defaults(engine, &version);
     settings.read_common(params)?;
     settings.read_operations(params)?;
+    settings.read_backtrack(engine, true, params)?;
     settings.read_log_exports(engine, params)?;
     settings.http_endpoint = params.boolean("EnableHttpEndpoint")?.unwrap_or(false);
     let subnet_group = params.get("DBSubnetGroupName").unwrap_or("default").to_ascii_lowercase();
@@ -144,7 +147,7 @@ pub async fn create(plane: &Arc<Plane>, params: &Params) -> Answer {
         if store.clusters.contains_key(&id) {
             return Err(already_exists());
         }
-        store.check_cluster_parameter_group(&settings.parameter_group)?;
+        store.check_cluster_parameter_group(engine, &settings.parameter_group)?;
         store.check_subnet_group(&subnet_group)?;
     }
     let secret = match managed {
@@ -153,7 +156,7 @@ pub async fn create(plane: &Arc<Plane>, params: &Params) -> Answer {
     };
     let resource_id = resource_id("cluster");
     let work = plane.lease()?;
-    let database = database(plane, &id, &resource_id, port, &settings)?;
+    let database = database(plane, engine, &id, &resource_id, port, &settings)?;
     let cluster = DbCluster {
         id: id.clone(),
         resource_id: resource_id.clone(),
@@ -177,6 +180,7 @@ pub async fn create(plane: &Arc<Plane>, params: &Params) -> Answer {
         groups_active: true,
         members: Vec::new(),
         writer: None,
+        backtracks: Vec::new(),
         database: database.clone(),
     };
     if let Err(error) = insert(plane, cluster) {
@@ -186,7 +190,7 @@ pub async fn create(plane: &Arc<Plane>, params: &Params) -> Answer {
     let master = Master { user: master_user, password, database: database_name };
     let (plane_then, id_then) = (Arc::clone(plane), id.clone());
     tokio::spawn(async move {
-        let made = Plane::unhurried(database.postgres().create(work.address, &master)).await;
+        let made = Plane::unhurried(database.create(work.address, &master)).await;
         // The whole lease moves in here by this: naming its address alone would move a copy of that, and free the lease.
         drop(work);
         if let Some(secret) = plane_then.store().clusters.get_mut(&id_then).and_then(|cluster| cluster.secret.as_mut())
@@ -226,21 +230,6 @@ async fn forget_secret(plane: &Plane, secret: Option<MasterSecret>) {
     }
 }
 
-fn check_database_name(name: &str) -> Result<(), ApiError> {
-    let good = name.starts_with(|c: char| c.is_ascii_alphabetic())
-        && name.len() <= 63
-        && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
-    if !good {
-        return Err(ApiError::value("DatabaseName must begin with a letter and contain only alphanumeric characters."));
-    }
-    if ["rdsadmin", "postgres", "template0", "template1", "db"].contains(&name.to_ascii_lowercase().as_str()) {
-        return Err(ApiError::value(format!(
-            "DatabaseName {name} cannot be used. It is a reserved word for this engine"
-        )));
-    }
-    Ok(())
-}
-
 /// Refuses a cluster that is doing something.
 pub fn check_available(cluster: &DbCluster) -> Result<(), ApiError> {
     match cluster.status {
@@ -268,6 +257,7 @@ pub async fn modify(plane: &Arc<Plane>, params: &Params) -> Answer {
     let mut settings = before.settings.clone();
     settings.read_common(params)?;
     settings.read_operations(params)?;
+    settings.read_backtrack(before.engine, false, params)?;
     settings.read_log_changes(before.engine, params)?;
     if params.boolean("EnableHttpEndpoint")?.is_some_and(|wanted| wanted != settings.http_endpoint) {
         return Err(ApiError::combination(
@@ -275,7 +265,7 @@ pub async fn modify(plane: &Arc<Plane>, params: &Params) -> Answer {
         ));
     }
     let version = before.engine.version(params.get("EngineVersion").or(Some(&before.version)), &before.version)?;
-    plane.store().check_cluster_parameter_group(&settings.parameter_group)?;
+    plane.store().check_cluster_parameter_group(before.engine, &settings.parameter_group)?;
     let admitted = plane.groups.admitted(&settings.security_groups)?;
     let login = secret::read_change(plane, params, &before).await?;
     // Asking again for the same groups puts their present rules in force: these may have changed in between.
@@ -296,7 +286,7 @@ pub async fn modify(plane: &Arc<Plane>, params: &Params) -> Answer {
     tokio::spawn(async move {
         let plane = plane_then;
         let work = async {
-            before.database.postgres().admit(admitted).await?;
+            before.database.admit(admitted).await?;
             login.apply(&plane, &before).await
         };
         let done = Plane::unhurried(work).await;
@@ -406,7 +396,7 @@ pub fn delete(plane: &Arc<Plane>, params: &Params) -> Answer {
     let plane = Arc::clone(plane);
     tokio::spawn(async move {
         plane.until(|store| store.cluster(&id).map_or(true, |cluster| cluster.members.is_empty()).then_some(())).await;
-        if let Err(error) = Plane::unhurried(cluster.database.postgres().destroy(!keep_backups)).await {
+        if let Err(error) = Plane::unhurried(cluster.database.destroy(!keep_backups)).await {
             tracing::warn!(cluster = id, %error, "files of a deleted cluster were left behind");
         }
         let secret = {
@@ -451,7 +441,7 @@ pub fn fail_over(plane: &Arc<Plane>, params: &Params) -> Answer {
     let shown = show(plane, &id);
     let plane = Arc::clone(plane);
     tokio::spawn(async move {
-        let done = Plane::unhurried(database.postgres().fail_over(&resource)).await;
+        let done = Plane::unhurried(database.fail_over(&resource)).await;
         if done.is_ok()
             && let Ok(cluster) = plane.store().cluster_mut(&id)
         {
@@ -475,24 +465,6 @@ pub fn set_http_endpoint(plane: &Plane, params: &Params, enabled: bool) -> Answe
     check_available(cluster)?;
     cluster.settings.http_endpoint = enabled;
     Ok(result().field("ResourceArn", arn).field("HttpEndpointEnabled", enabled))
-}
-
-/// `BacktrackDBCluster`, which no engine here has.
-pub fn backtrack(plane: &Plane, params: &Params) -> Answer {
-    let given = params.required("DBClusterIdentifier")?;
-    if params.time("BacktrackTo")?.is_none() {
-        return Err(ApiError::missing("BacktrackTo"));
-    }
-    let store = plane.store();
-    let engine = store.cluster(given)?.engine;
-    debug_assert!(!engine.has_backtrack());
-    Err(ApiError::combination(format!("Backtrack is not enabled for the {} engine.", engine.name())))
-}
-
-/// `DescribeDBClusterBacktracks`.
-pub fn backtracks(plane: &Plane, params: &Params) -> Answer {
-    plane.store().cluster(params.required("DBClusterIdentifier")?)?;
-    Ok(result().list("DBClusterBacktracks", []))
 }
 
 /// `DescribeDBClusterAutomatedBackups`.

@@ -1,7 +1,6 @@
 //! Describing, creating, modifying, rebooting and deleting instances.
 
 use super::{Answer, filters, page, result};
-use crate::postgres::admin::Place;
 use crate::rds::engine::Engine;
 use crate::rds::error::ApiError;
 use crate::rds::model::{
@@ -12,6 +11,7 @@ use crate::rds::query::{Params, identifier};
 use crate::rds::settings::{self, default_group, default_maintenance, maintenance_window};
 use crate::rds::shapes;
 use crate::rds::store::Store;
+use crate::servers::Place;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -44,7 +44,10 @@ pub fn describe(plane: &Plane, params: &Params) -> Answer {
             "db-cluster-id" => values.iter().any(|value| id_of("cluster", value) == instance.cluster),
             "db-instance-id" => values.iter().any(|value| id_of("db", value) == instance.id),
             "dbi-resource-id" => values.contains(&instance.resource_id),
-            "engine" => values.iter().any(|value| value == Engine::AuroraPostgresql.name()),
+            "engine" => store
+                .clusters
+                .get(&instance.cluster)
+                .is_some_and(|cluster| values.iter().any(|value| value == cluster.engine.name())),
             _ => false,
         })
     };
@@ -90,11 +93,18 @@ pub fn create(plane: &Arc<Plane>, params: &Params) -> Answer {
     if !matches!(cluster.status, ClusterStatus::Available | ClusterStatus::Creating | ClusterStatus::Modifying) {
         return Err(ApiError::cluster_state(format!("Db cluster {} is not in available state.", cluster.id)));
     }
+    if engine != cluster.engine {
+        return Err(ApiError::combination(format!(
+            "The engine name requested for your DB instance ({}) doesn't match the engine name of your DB cluster ({}).",
+            engine.name(),
+            cluster.engine.name()
+        )));
+    }
     engine.version(params.get("EngineVersion"), &cluster.version)?;
     let parameter_group = params
         .get("DBParameterGroupName")
         .map_or_else(|| default_group(engine, &cluster.version), str::to_ascii_lowercase);
-    store.check_parameter_group(&parameter_group)?;
+    store.check_parameter_group(engine, &parameter_group)?;
     if params.get("DBSubnetGroupName").is_some_and(|group| group.to_ascii_lowercase() != cluster.subnet_group) {
         return Err(ApiError::combination("The DB subnet group of the instance must be the one of its DB cluster."));
     }
@@ -114,6 +124,7 @@ pub fn create(plane: &Arc<Plane>, params: &Params) -> Answer {
         tier,
         parameter_group,
         in_sync: true,
+        binlog: false,
         zone: zone.unwrap_or_default(),
         maintenance_window: window.unwrap_or_else(default_maintenance),
         minor_upgrade,
@@ -155,11 +166,12 @@ async fn bring_up(plane: Arc<Plane>, instance: DbInstance) {
     };
     let place =
         Place { name: instance_endpoint(&instance.id, &plane.hash), address: instance.address, port: cluster.port };
-    match Plane::unhurried(cluster.database.postgres().start(&instance.resource_id, place)).await {
+    match Plane::unhurried(cluster.database.start(&instance.resource_id, place)).await {
         Ok(is_writer) => {
             if is_writer && let Ok(cluster) = plane.store().cluster_mut(&cluster.id) {
                 cluster.writer = Some(instance.id.clone());
             }
+            plane.store().take_parameters(&instance.id);
             if instance.monitoring.interval > 0 {
                 plane.set_instance(&instance.id, InstanceStatus::ConfiguringMonitoring);
                 tokio::time::sleep(MONITORING_TIME).await;
@@ -168,7 +180,7 @@ async fn bring_up(plane: Arc<Plane>, instance: DbInstance) {
             plane.instance_event(&instance.id, "creation", "DB instance created");
             // Its deletion may have come by while it waited to start, and found nothing to end.
             if !plane.store().instances.contains_key(&instance.id)
-                && let Err(error) = cluster.database.postgres().remove(&instance.resource_id, None).await
+                && let Err(error) = cluster.database.remove(&instance.resource_id, None).await
             {
                 tracing::error!(instance = instance.id, %error, "an instance was not removed cleanly");
             }
@@ -221,7 +233,8 @@ pub fn modify(plane: &Arc<Plane>, params: &Params) -> Answer {
     }
     if let Some(group) = params.get("DBParameterGroupName") {
         after.parameter_group = group.to_ascii_lowercase();
-        store.check_parameter_group(&after.parameter_group)?;
+        let engine = store.cluster(&before.cluster)?.engine;
+        store.check_parameter_group(engine, &after.parameter_group)?;
     }
     if let Some(window) = params.get("PreferredMaintenanceWindow") {
         after.maintenance_window = maintenance_window(window)?;
@@ -269,11 +282,9 @@ pub fn reboot(plane: &Arc<Plane>, params: &Params) -> Answer {
     let shown = show(plane, &instance.id);
     let plane = Arc::clone(plane);
     tokio::spawn(async move {
-        match Plane::unhurried(database.postgres().restart(&instance.resource_id)).await {
+        match Plane::unhurried(database.restart(&instance.resource_id)).await {
             Ok(()) => {
-                if let Ok(instance) = plane.store().instance_mut(&instance.id) {
-                    instance.in_sync = true;
-                }
+                plane.store().take_parameters(&instance.id);
                 plane.set_instance(&instance.id, InstanceStatus::Available);
                 plane.instance_event(&instance.id, "availability", "DB instance restarted");
             }
@@ -327,7 +338,7 @@ async fn take_down(plane: Arc<Plane>, instance: DbInstance, was_creating: bool) 
             .await;
     }
     let heir = next.as_ref().map(|next| next.resource_id.as_str());
-    let removed = Plane::unhurried(database.postgres().remove(&instance.resource_id, heir)).await;
+    let removed = Plane::unhurried(database.remove(&instance.resource_id, heir)).await;
     if let Err(error) = &removed {
         tracing::error!(instance = instance.id, %error, "an instance was not removed cleanly");
     }

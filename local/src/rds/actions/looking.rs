@@ -39,11 +39,16 @@ pub fn events(plane: &Plane, params: &Params) -> Answer {
 
 /// `DescribeDBEngineVersions`.
 pub fn engine_versions(plane: &Plane, params: &Params) -> Answer {
-    let (engine, version) = (Engine::AuroraPostgresql, plane.postgres.host.version());
-    let asked = params.get("Engine").is_none_or(|asked| asked == engine.name())
-        && params.get("EngineVersion").is_none_or(|asked| asked == version);
-    let shown = asked.then(|| (version.to_owned(), shapes::engine_version(engine, version)));
-    page(params, "DBEngineVersions", shown.into_iter().collect())
+    let is_asked = |(engine, version): &(Engine, &str)| {
+        params.get("Engine").is_none_or(|asked| asked == engine.name())
+            && params.get("EngineVersion").is_none_or(|asked| asked == *version || asked == engine.major(version))
+            && params.get("DBParameterGroupFamily").is_none_or(|asked| asked == engine.family(version))
+    };
+    let all = Engine::ALL.into_iter().map(|engine| (engine, plane.servers.version(engine)));
+    let shown = all.filter(is_asked);
+    let shape =
+        |(engine, version)| (format!("{}/{version}", Engine::name(engine)), shapes::engine_version(engine, version));
+    page(params, "DBEngineVersions", shown.map(shape).collect())
 }
 
 /// `DescribeDBClusterSnapshots`.

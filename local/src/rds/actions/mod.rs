@@ -1,5 +1,6 @@
 //! The actions of the API, a file a group of them, and what they share: filters and pages.
 
+pub mod backtrack;
 pub mod clusters;
 pub mod endpoints;
 pub mod groups;

@@ -3,12 +3,12 @@
 
 use super::Answer;
 use super::clusters::{self, already_exists, check_available, insert, resource_id, show};
-use crate::postgres::cluster::Moment;
 use crate::rds::error::ApiError;
 use crate::rds::model::{ClusterStatus, DbCluster, id_of, tags};
 use crate::rds::plane::Plane;
 use crate::rds::query::{Params, identifier};
 use crate::rds::settings::Settings;
+use crate::servers::Moment;
 use std::sync::Arc;
 
 const MONITORING: [&str; 5] = [
@@ -61,7 +61,7 @@ pub fn restore(plane: &Arc<Plane>, params: &Params) -> Answer {
     let moment = if clone {
         Moment::Now
     } else {
-        let window = source.database.postgres().window().ok_or_else(|| {
+        let window = source.database.window().ok_or_else(|| {
             ApiError::bad("InvalidRestoreFault", format!("DB cluster {} has no restorable time yet.", source.id))
         })?;
         let to = to.unwrap_or(window.latest);
@@ -77,6 +77,9 @@ pub fn restore(plane: &Arc<Plane>, params: &Params) -> Answer {
     let mut settings = Settings::defaults(source.engine, &source.version);
     settings.backup_retention = source.settings.backup_retention;
     settings.read_common(params)?;
+    // The volume of a clone has the records of its source, or none.
+    settings.backtrack_window = source.settings.backtrack_window.filter(|window| clone && *window > 0);
+    settings.read_backtrack(source.engine, !clone, params)?;
     settings.read_log_exports(source.engine, params)?;
     let subnet_group = params.get("DBSubnetGroupName").unwrap_or("default").to_ascii_lowercase();
     let port = params.number("Port", 1150..=65535_u16)?.unwrap_or(source.engine.port());
@@ -92,12 +95,12 @@ pub fn restore(plane: &Arc<Plane>, params: &Params) -> Answer {
         if store.clusters.contains_key(&id) {
             return Err(already_exists());
         }
-        store.check_cluster_parameter_group(&settings.parameter_group)?;
+        store.check_cluster_parameter_group(source.engine, &settings.parameter_group)?;
         store.check_subnet_group(&subnet_group)?;
     }
     let resource_id = resource_id("cluster");
     let work = plane.lease()?;
-    let database = clusters::database(plane, &id, &resource_id, port, &settings)?;
+    let database = clusters::database(plane, source.engine, &id, &resource_id, port, &settings)?;
     let cluster = DbCluster {
         id: id.clone(),
         resource_id,
@@ -121,13 +124,14 @@ pub fn restore(plane: &Arc<Plane>, params: &Params) -> Answer {
         groups_active: true,
         members: Vec::new(),
         writer: None,
+        backtracks: Vec::new(),
         database: database.clone(),
     };
     insert(plane, cluster)?;
     let (plane_then, id_then) = (Arc::clone(plane), id.clone());
     tokio::spawn(async move {
         let began = tokio::time::Instant::now();
-        let work_on = database.postgres().restore(work.address, source.database.postgres(), moment);
+        let work_on = database.restore(work.address, &source.database, moment);
         let restored = Plane::unhurried(work_on).await.map(|to| {
             tracing::info!(cluster = id_then, source = source.id, %to, seconds = began.elapsed().as_secs_f32(), "restored a cluster");
         });

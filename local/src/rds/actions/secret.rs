@@ -1,12 +1,12 @@
 //! The master password: given by the caller, or managed in Secrets Manager, and how one becomes the other.
 
-use crate::postgres;
 use crate::rds::engine::check_password;
 use crate::rds::error::ApiError;
 use crate::rds::model::{DbCluster, MasterSecret, cluster_arn};
 use crate::rds::plane::Plane;
 use crate::rds::query::Params;
 use crate::rds::secrets;
+use crate::servers::Error;
 
 /// Makes the secret of a cluster.
 pub async fn make(
@@ -107,7 +107,7 @@ impl Change {
 
     /// Sets the password in the database, then in the secret: a reader of the secret may have to try again, but what it
     /// finds there works.
-    pub async fn apply(&self, plane: &Plane, cluster: &DbCluster) -> Result<(), postgres::Error> {
+    pub async fn apply(&self, plane: &Plane, cluster: &DbCluster) -> Result<(), Error> {
         let (password, kept) = match self {
             Self::None => return Ok(()),
             Self::Given(password) | Self::Managed { password, .. } => (password, None),
@@ -116,7 +116,7 @@ impl Change {
             }
             Self::Unmanaged { password, .. } => (password, None),
         };
-        cluster.database.postgres().set_password(&cluster.master_user, password).await?;
+        cluster.database.set_password(&cluster.master_user, password).await?;
         if let Some(kept) = kept
             && let Err(error) = kept.await
         {

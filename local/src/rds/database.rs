@@ -1,0 +1,133 @@
+//! The databases behind a cluster, whichever they are: the one place where engines of the API meet servers of this machine.
+
+use super::engine::{AURORA_MYSQL, Engine};
+use crate::postgres;
+use crate::servers::{Cidr, Error, Master, Moment, Place, Window};
+use jiff::Timestamp;
+use std::net::Ipv4Addr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// The kinds of servers that this machine has.
+#[derive(Debug)]
+pub struct Servers {
+    /// PostgreSQL.
+    pub postgres: Arc<postgres::Context>,
+}
+
+impl Servers {
+    /// The version of an engine for who names none.
+    #[must_use]
+    pub fn version(&self, engine: Engine) -> &str {
+        match engine {
+            Engine::AuroraMysql => AURORA_MYSQL,
+            Engine::AuroraPostgresql => self.postgres.host.version(),
+        }
+    }
+}
+
+/// The databases of one cluster.
+#[derive(Debug, Clone)]
+pub enum Database {
+    /// PostgreSQL servers.
+    Postgres(Arc<postgres::Cluster>),
+}
+
+/// What every kind of cluster does by itself, in the same words.
+macro_rules! each {
+    ($database:expr, $cluster:ident => $does:expr) => {
+        match $database {
+            Database::Postgres($cluster) => $does,
+        }
+    };
+}
+
+impl Database {
+    /// The databases of a new cluster, without data yet.
+    pub fn new(
+        servers: &Servers,
+        engine: Engine,
+        dir: PathBuf,
+        names: Vec<String>,
+        port: u16,
+        admitted: Vec<Cidr>,
+    ) -> Result<Self, Error> {
+        match engine {
+            Engine::AuroraPostgresql | Engine::AuroraMysql => {
+                let context = Arc::clone(&servers.postgres);
+                Ok(Self::Postgres(Arc::new(postgres::Cluster::new(context, dir, names, port, admitted)?)))
+            }
+        }
+    }
+
+    /// The moments it can be restored to, once there is a base backup.
+    pub fn window(&self) -> Option<Window> {
+        each!(self, cluster => cluster.window())
+    }
+
+    /// Makes the volume of a new cluster; a server runs on `address` for it meanwhile.
+    pub async fn create(&self, address: Ipv4Addr, master: &Master) -> Result<(), Error> {
+        each!(self, cluster => cluster.create(address, master).await)
+    }
+
+    /// Makes the volume of a cluster restored from `source` as it was at a moment, and answers that moment.
+    pub async fn restore(&self, address: Ipv4Addr, source: &Self, moment: Moment) -> Result<Timestamp, Error> {
+        match (self, source) {
+            (Self::Postgres(cluster), Self::Postgres(source)) => cluster.restore(address, source, moment).await,
+        }
+    }
+
+    /// Starts an instance: the writer when there is none, a reader otherwise. Answers whether it is the writer.
+    pub async fn start(&self, instance: &str, place: Place) -> Result<bool, Error> {
+        each!(self, cluster => cluster.start(instance, place).await)
+    }
+
+    /// Ends an instance; a writer hands over to `successor`.
+    pub async fn remove(&self, instance: &str, successor: Option<&str>) -> Result<(), Error> {
+        each!(self, cluster => cluster.remove(instance, successor).await)
+    }
+
+    /// Makes a reader the writer.
+    pub async fn fail_over(&self, successor: &str) -> Result<(), Error> {
+        each!(self, cluster => cluster.fail_over(successor).await)
+    }
+
+    /// Stops an instance and starts it again as what it is.
+    pub async fn restart(&self, instance: &str) -> Result<(), Error> {
+        each!(self, cluster => cluster.restart(instance).await)
+    }
+
+    /// Who may connect from now on.
+    pub async fn admit(&self, admitted: Vec<Cidr>) -> Result<(), Error> {
+        each!(self, cluster => cluster.admit(admitted).await)
+    }
+
+    /// Gives the master user another password.
+    pub async fn set_password(&self, user: &str, password: &str) -> Result<(), Error> {
+        each!(self, cluster => cluster.set_password(user, password).await)
+    }
+
+    /// The earliest moment that it can be rewound to in place, once it has records.
+    pub fn earliest_backtrack(&self) -> Option<Timestamp> {
+        match self {
+            Self::Postgres(_) => None,
+        }
+    }
+
+    /// Rewinds all of it in place and answers where it landed. When that fails, it is as it was.
+    pub async fn backtrack(&self, _to: Timestamp) -> Result<Timestamp, Error> {
+        match self {
+            Self::Postgres(_) => Err(Error::State("PostgreSQL can't be rewound in place")),
+        }
+    }
+
+    /// Ends all servers at once and leaves their files alone.
+    pub async fn kill(&self) {
+        each!(self, cluster => cluster.kill().await);
+    }
+
+    /// Removes the volume; with `backups`, everything.
+    pub async fn destroy(&self, backups: bool) -> Result<(), Error> {
+        each!(self, cluster => cluster.destroy(backups).await)
+    }
+}
