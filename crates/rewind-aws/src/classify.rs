@@ -15,13 +15,21 @@ pub(crate) enum Call {
     Read,
     /// It changes something.
     #[cfg_attr(
-        not(any(feature = "rds", feature = "route53", feature = "records", feature = "topic")),
+        not(any(
+            feature = "rds",
+            feature = "route53",
+            feature = "records",
+            feature = "topic",
+            feature = "executions",
+            feature = "invoke"
+        )),
         expect(dead_code)
     )]
     Change,
 }
 
 /// The AWS error code of `error`, if the service answered one.
+#[cfg_attr(not(any(feature = "rds", feature = "route53", feature = "secrets", feature = "records")), expect(dead_code))]
 pub(crate) fn code<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> Option<&str> {
     error.as_service_error().and_then(ProvideErrorMetadata::code)
 }
@@ -79,6 +87,10 @@ fn by_code(code: &str, status: u16, unanswered: ErrorName) -> (ErrorName, &'stat
         "InvalidClientTokenId" | "ExpiredToken" | "SignatureDoesNotMatch" | "UnrecognizedClient" => {
             (ErrorName::RewindFailed, "look at the function's credentials, and start again")
         }
+        // Refused before anything was done: no repetition makes a wrong value right.
+        "InvalidParameterValue" | "InvalidParameterCombination" => {
+            (ErrorName::RewindFailed, "AWS's message says which value it does not take; mend it, and start again")
+        }
         _ if status >= 500 => (unanswered, "it is tried again after reading what is there"),
         _ => (ErrorName::RewindFailed, "AWS's message says what to mend before another try"),
     }
@@ -103,6 +115,8 @@ mod tests {
             ("InvalidDBClusterStateFault", ErrorName::ClusterNotReady),
             ("InvalidDBInstanceState", ErrorName::ClusterNotReady),
             ("AccessDenied", ErrorName::RewindFailed),
+            ("InvalidParameterValue", ErrorName::RewindFailed),
+            ("InvalidParameterCombination", ErrorName::RewindFailed),
             ("DBClusterQuotaExceededFault", ErrorName::RewindFailed),
         ] {
             assert_eq!(by_code(code, 400, ErrorName::OutcomeUnknown).0, name, "{code}");

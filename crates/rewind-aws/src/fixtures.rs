@@ -5,7 +5,7 @@ use crate::rds::{Cluster, Instance, Member, Role, Watched};
 use jiff::Timestamp;
 use rewind_core::names::{RECOVERY_TAG, TARGET_TAG};
 use rewind_core::{
-    Approval, Clock, Endpoint, Plan, PlannedInstance, PlannedRecord, Recovery, Restored, Strategy, Window,
+    Approval, Clock, Endpoint, InPlacePlan, Plan, PlannedInstance, PlannedRecord, Recovery, Restored, Strategy, Window,
 };
 use std::sync::Mutex;
 use std::time::Duration;
@@ -169,8 +169,68 @@ pub fn plan() -> Plan {
         approval_timeout_seconds: 3_600,
         keep_source_seconds: 7 * 86_400,
         dry_run: false,
+        backtrack: None,
         will_do: Vec::new(),
         warnings: Vec::new(),
+    }
+}
+
+/// The source as an Aurora MySQL cluster with Backtrack on.
+pub fn mysql_source() -> Cluster {
+    Cluster {
+        engine: "aurora-mysql".to_owned(),
+        engine_version: "8.0.mysql_aurora.3.08.0".to_owned(),
+        port: Some(3306),
+        master_username: Some("admin".to_owned()),
+        backtrack_window: Some(86_400),
+        earliest_backtrack: Some(time("2026-11-22T10:36:00Z")),
+        created: Some(time("2026-01-05T08:00:00Z")),
+        ..source()
+    }
+}
+
+/// An RDS with that source alone, just as the recovery starts.
+pub fn mysql_rds() -> FakeRds {
+    let rds = FakeRds::with(vec![mysql_source()], instances());
+    rds.set_now(time(STARTED));
+    rds
+}
+
+/// The plan of an in-place recovery of that source, whose evidence is `orders-e`.
+pub fn in_place_plan() -> Plan {
+    let window = Window { earliest: time("2026-11-22T10:36:00Z"), latest: time(STARTED) };
+    Plan {
+        engine: "aurora-mysql".to_owned(),
+        engine_version: mysql_source().engine_version,
+        strategy: Strategy::Backtrack,
+        window,
+        new_cluster: "orders-e".to_owned(),
+        instances: vec![PlannedInstance {
+            source: "orders-1".to_owned(),
+            name: "orders-e-1".to_owned(),
+            class: "db.r6g.xlarge".to_owned(),
+            promotion_tier: 0,
+            writer: true,
+        }],
+        dns: Vec::new(),
+        backtrack: Some(InPlacePlan {
+            window_seconds: 86_400,
+            force: false,
+            security_groups: vec!["sg-app".to_owned()],
+        }),
+        ..plan()
+    }
+}
+
+/// The evidence, as keep-evidence answers it.
+pub fn evidence() -> Restored {
+    Restored {
+        cluster: "orders-e".to_owned(),
+        cluster_arn: "arn:aws:rds:us-east-1:000000000000:cluster:orders-e".to_owned(),
+        writer_endpoint: "orders-e.cluster-x.us-east-1.rds.amazonaws.com".to_owned(),
+        reader_endpoint: "orders-e.cluster-ro-x.us-east-1.rds.amazonaws.com".to_owned(),
+        rewound_to: time("2026-11-23T10:36:00Z"),
+        differences: Vec::new(),
     }
 }
 

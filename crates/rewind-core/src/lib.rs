@@ -6,18 +6,26 @@ mod check;
 mod clock;
 mod decimal;
 mod error;
+mod fields;
 pub mod names;
 mod plan;
 mod poll;
+mod reach;
 mod request;
+mod strategy;
 mod time;
 mod window;
 
 pub use check::{Answer, Check, CheckResult, Expectation, Login, Report, TableCount, Tls};
 pub use clock::Clock;
 pub use error::{ErrorName, StepError};
-pub use plan::{Difference, MovedRecord, Plan, PlannedInstance, PlannedRecord, Recovery, Restored, Swap, content_hash};
+pub use plan::{
+    Backtrack, Difference, InPlacePlan, MovedRecord, Plan, PlannedInstance, PlannedRecord, Recovery, Restored, Swap,
+    content_hash,
+};
 pub use poll::Polling;
+pub use reach::{Asked, BACKTRACK_WINDOW_MAX, RETENTION_MAX_DAYS, WindowRequest, say_reach};
 pub use request::{APPROVAL_TIMEOUT_MAX, Approval, Endpoint, InPlace, RecordRequest, Request, Strategy};
+pub use strategy::{Chosen, Facts, FenceGroups, choose};
 pub use time::{Target, parse_duration, say_duration};
 pub use window::{Moment, Window};

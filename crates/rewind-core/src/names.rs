@@ -19,6 +19,9 @@ pub const FENCED_BY_TAG: &str = "aurora-rewind:fenced-by";
 /// The tag on the original after a switch: when its time as a way back ends (RFC 3339).
 pub const KEEP_UNTIL_TAG: &str = "aurora-rewind:keep-until";
 
+/// The tag on the evidence of an in-place recovery: the id of the recovery that it is kept for.
+pub const EVIDENCE_OF_TAG: &str = "aurora-rewind:evidence-of";
+
 /// Whether a tag of the source must not be passed on: it belongs to AWS, or marks the source for this product.
 pub fn is_reserved_tag(key: &str) -> bool {
     key.starts_with("aws:") || key.starts_with("aurora-rewind:")
@@ -48,7 +51,17 @@ pub fn identifier_problem(name: &str) -> Option<&'static str> {
 
 /// The default name of the new cluster: `<cluster>-rewind-20261123-103000`, the cluster's part cut where it must be.
 pub fn default_new_cluster(cluster: &str, target: Timestamp) -> String {
-    let suffix = target.to_zoned(TimeZone::UTC).strftime("-rewind-%Y%m%d-%H%M%S").to_string();
+    dated(cluster, "rewind", target)
+}
+
+/// The default name of the evidence of an in-place recovery: `<cluster>-evidence-20261123-103500`, by the recovery's start,
+/// so that a step run again makes the same.
+pub fn default_evidence(cluster: &str, started: Timestamp) -> String {
+    dated(cluster, "evidence", started)
+}
+
+fn dated(cluster: &str, word: &str, at: Timestamp) -> String {
+    let suffix = format!("-{word}-{}", at.to_zoned(TimeZone::UTC).strftime("%Y%m%d-%H%M%S"));
     // Room is left for the "-15" of an instance name: a cluster has 15 readers at most.
     format!("{}{suffix}", cut(cluster, IDENTIFIER_MAX - suffix.len() - 3))
 }
@@ -59,11 +72,13 @@ pub fn new_instance(source_instance: &str, source_cluster: &str, new_cluster: &s
     let kept = source_instance.strip_prefix(source_cluster).and_then(|rest| rest.strip_prefix('-'));
     match kept {
         Some(rest) if new_cluster.len() + 1 + rest.len() <= IDENTIFIER_MAX => format!("{new_cluster}-{rest}"),
-        _ => {
-            let suffix = format!("-{ordinal}");
-            format!("{}{suffix}", cut(new_cluster, IDENTIFIER_MAX - suffix.len()))
-        }
+        _ => with_suffix(new_cluster, &format!("-{ordinal}")),
     }
+}
+
+/// A name with something at its end, the name cut where it must be.
+pub fn with_suffix(name: &str, suffix: &str) -> String {
+    format!("{}{suffix}", cut(name, IDENTIFIER_MAX.saturating_sub(suffix.len())))
 }
 
 fn cut(name: &str, most: usize) -> &str {
@@ -79,6 +94,7 @@ mod tests {
     fn the_default_name_says_what_it_is_and_of_when() {
         let target = "2026-11-23T10:30:00Z".parse().unwrap();
         assert_eq!(default_new_cluster("my-aurora-cluster", target), "my-aurora-cluster-rewind-20261123-103000");
+        assert_eq!(default_evidence("my-aurora-cluster", target), "my-aurora-cluster-evidence-20261123-103000");
     }
 
     #[test]
@@ -96,10 +112,12 @@ mod tests {
             ordinal in 1usize..16,
         ) {
             prop_assume!(cluster.len() <= IDENTIFIER_MAX && instance.len() <= IDENTIFIER_MAX);
-            let new = default_new_cluster(&cluster, Timestamp::from_second(second).unwrap());
-            prop_assert_eq!(identifier_problem(&new), None, "{}", new);
-            let name = new_instance(&instance, &cluster, &new, ordinal);
-            prop_assert_eq!(identifier_problem(&name), None, "{}", name);
+            let at = Timestamp::from_second(second).unwrap();
+            for new in [default_new_cluster(&cluster, at), default_evidence(&cluster, at)] {
+                prop_assert_eq!(identifier_problem(&new), None, "{}", new);
+                let name = new_instance(&instance, &cluster, &new, ordinal);
+                prop_assert_eq!(identifier_problem(&name), None, "{}", name);
+            }
         }
     }
 }

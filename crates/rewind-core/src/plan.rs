@@ -62,6 +62,9 @@ pub struct Plan {
     pub keep_source_seconds: i64,
     /// Whether this is all that happens.
     pub dry_run: bool,
+    /// What only an in-place recovery needs; absent side by side.
+    #[serde(default)]
+    pub backtrack: Option<InPlacePlan>,
     /// What will happen, a sentence a change, in order.
     pub will_do: Vec<String>,
     /// What a person should know before it does.
@@ -78,6 +81,18 @@ impl Plan {
     pub fn keep_source(&self) -> SignedDuration {
         SignedDuration::from_secs(self.keep_source_seconds)
     }
+}
+
+/// What only an in-place recovery needs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct InPlacePlan {
+    /// The cluster's target window, in seconds: how far back it reaches really, `Plan::window` says.
+    pub window_seconds: i64,
+    /// Whether the backtrack is forced: AWS refuses it otherwise where binary logging is on.
+    pub force: bool,
+    /// The cluster's security groups before the fence: the evidence gets them, so that people can look at it.
+    pub security_groups: Vec<String>,
 }
 
 /// An instance of the new cluster.
@@ -112,7 +127,7 @@ pub struct PlannedRecord {
     pub endpoint: Endpoint,
 }
 
-/// The new cluster.
+/// The rewound cluster, or the evidence: a cluster that a recovery answers for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Restored {
@@ -124,7 +139,7 @@ pub struct Restored {
     pub writer_endpoint: String,
     /// The reader endpoint.
     pub reader_endpoint: String,
-    /// The moment that AWS was told to restore to and accepted.
+    /// The moment of its data: the one that AWS accepted, in place the one that it landed on.
     pub rewound_to: Timestamp,
     /// What of the source a restore could not carry over.
     pub differences: Vec<Difference>,
@@ -138,6 +153,18 @@ impl Restored {
             Endpoint::Reader => &self.reader_endpoint,
         }
     }
+}
+
+/// A backtrack that was started.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Backtrack {
+    /// AWS's name for it: what is waited for.
+    pub identifier: String,
+    /// The moment that was asked for: where it landed, only AWS's answer says.
+    pub to: Timestamp,
+    /// When AWS took the request.
+    pub requested_at: Timestamp,
 }
 
 /// Something in which the new cluster is not like the source.

@@ -63,7 +63,7 @@ impl Window {
     }
 }
 
-fn floor_to_second(at: Timestamp) -> Timestamp {
+pub(crate) fn floor_to_second(at: Timestamp) -> Timestamp {
     Timestamp::from_second(at.as_second() - i64::from(at.subsec_nanosecond() < 0)).unwrap_or(at)
 }
 

@@ -1,6 +1,6 @@
 //! What a step is: one thing done, and its undo beside it.
 
-use rewind_core::StepError;
+use rewind_core::{Backtrack, StepError};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -42,16 +42,24 @@ pub struct Undone {
     pub changed: bool,
     /// What was taken back.
     pub what: Vec<String>,
+    /// The backtrack that takes it back, where that is how: it is still to be waited for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backtrack: Option<Backtrack>,
 }
 
 impl Undone {
     /// There was nothing to take back.
     pub fn nothing() -> Self {
-        Self { changed: false, what: Vec::new() }
+        Self { changed: false, what: Vec::new(), backtrack: None }
     }
 
     /// These things were taken back.
     pub fn of(what: Vec<String>) -> Self {
-        Self { changed: !what.is_empty(), what }
+        Self { changed: !what.is_empty(), what, backtrack: None }
+    }
+
+    /// A backtrack takes it back.
+    pub fn by(backtrack: Backtrack, what: String) -> Self {
+        Self { changed: true, what: vec![what], backtrack: Some(backtrack) }
     }
 }

@@ -166,14 +166,12 @@ impl<C: ReadClusters + ChangeInstances> AddInstances<C> {
     }
 }
 
-/// What the planned instance is made like: its source, or for a writer whose source is gone any other of the source's,
-/// with the planned class. A reader may go at any time, by autoscaling: then there is none.
+/// What the planned instance is made like: its source, or for a writer whose source is gone any other of the source's. A
+/// reader may go at any time, by autoscaling: then there is none. Its class and its tier are those that were planned.
 fn model(planned: &PlannedInstance, source: &[Instance]) -> Option<Instance> {
-    if let Some(like) = source.iter().find(|instance| instance.name == planned.source) {
-        return Some(like.clone());
-    }
-    let another = source.first().filter(|_| planned.writer)?;
-    Some(Instance { class: planned.class.clone(), promotion_tier: planned.promotion_tier, ..another.clone() })
+    let like = source.iter().find(|instance| instance.name == planned.source);
+    let like = like.or(source.first().filter(|_| planned.writer))?;
+    Some(Instance { class: planned.class.clone(), promotion_tier: planned.promotion_tier, ..like.clone() })
 }
 
 /// The settings that only `ModifyDBCluster` can carry over, where the new cluster has them otherwise.

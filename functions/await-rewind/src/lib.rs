@@ -1,16 +1,16 @@
-//! Waits for the new cluster, for its instances, or for its end: looks often, inside one bounded invocation, and hands
+//! Waits for the new cluster, for its instances, for its end, or for a backtrack: looks often, inside one bounded invocation, and hands
 //! back to the state machine when that is used up. It never changes anything, so there is nothing to undo.
 
 use jiff::Timestamp;
-use rewind_aws::rds::{Cluster, Instance, ReadClusters};
+use rewind_aws::rds::{Cluster, Instance, ReadBacktracks, ReadClusters};
 use rewind_core::names::RECOVERY_TAG;
-use rewind_core::{Clock, ErrorName, Plan, Polling, Recovery, StepError};
+use rewind_core::{Clock, ErrorName, Plan, Polling, Recovery, Restored, StepError};
 use rewind_lambda::Step;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// The IAM actions that the step calls.
-pub const ACTIONS: &[&str] = &["rds:DescribeDBClusters", "rds:DescribeDBInstances"];
+pub const ACTIONS: &[&str] = &["rds:DescribeDBClusters", "rds:DescribeDBInstances", "rds:DescribeDBClusterBacktracks"];
 
 /// The step.
 #[derive(Debug)]
@@ -35,12 +35,15 @@ pub struct Input {
 }
 
 /// What is waited for, and since when.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Awaiting {
     /// What.
     pub what: What,
     /// When the wait began: the first of its invocations.
     pub since: Timestamp,
+    /// Which backtrack.
+    #[serde(default)]
+    pub identifier: Option<String>,
 }
 
 /// What is waited for.
@@ -53,6 +56,8 @@ pub enum What {
     Instances,
     /// The new cluster is gone.
     ClusterGone,
+    /// The backtrack has ended well, and the cluster and its writer are available again.
+    Backtrack,
 }
 
 /// What the step answers.
@@ -64,22 +69,29 @@ pub struct Output {
     pub status: String,
     /// How long the wait has taken so far.
     pub seconds: f64,
+    /// The rewound cluster, once a backtrack has ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub restored: Option<Restored>,
 }
 
-impl<C: ReadClusters, K: Clock> Step for AwaitRewind<C, K> {
+impl<C: ReadClusters + ReadBacktracks, K: Clock> Step for AwaitRewind<C, K> {
     type Input = Input;
     type Output = Output;
 
     async fn run(&self, Input { recovery, plan, awaiting }: Input) -> Result<Output, StepError> {
         let began = self.clock.now();
         loop {
-            let seen = self.look(&recovery, &plan, awaiting.what).await?;
+            let seen = match awaiting.what {
+                What::Backtrack => self.look_at_backtrack(&plan, awaiting.identifier.as_deref()).await?,
+                what => self.look(&recovery, &plan, what).await?,
+            };
             let now = self.clock.now();
             let waited = Duration::try_from(now.duration_since(awaiting.since)).unwrap_or_default();
             let here = Duration::try_from(now.duration_since(began)).unwrap_or_default();
             let pause = self.polling.pause(waited);
             if seen.done || here + pause > self.polling.budget {
-                return Ok(Output { done: seen.done, status: seen.status, seconds: waited.as_secs_f64() });
+                let Seen { done, status, restored } = seen;
+                return Ok(Output { done, status, seconds: waited.as_secs_f64(), restored });
             }
             self.clock.sleep(pause).await;
         }
@@ -89,30 +101,82 @@ impl<C: ReadClusters, K: Clock> Step for AwaitRewind<C, K> {
 struct Seen {
     done: bool,
     status: String,
+    restored: Option<Restored>,
 }
 
-impl<C: ReadClusters, K: Clock> AwaitRewind<C, K> {
+impl Seen {
+    fn new(done: bool, status: String) -> Self {
+        Self { done, status, restored: None }
+    }
+}
+
+impl<C: ReadClusters + ReadBacktracks, K: Clock> AwaitRewind<C, K> {
     async fn look(&self, recovery: &Recovery, plan: &Plan, what: What) -> Result<Seen, StepError> {
         let name = &plan.new_cluster;
         let Some(cluster) = self.clusters.cluster(name).await? else {
             return match what {
-                What::ClusterGone => Ok(Seen { done: true, status: format!("{name} is gone") }),
-                What::Cluster | What::Instances => Err(failed(format!("the new cluster {name} is gone"))),
+                What::ClusterGone => Ok(Seen::new(true, format!("{name} is gone"))),
+                _ => Err(failed(format!("the new cluster {name} is gone"))),
             };
         };
         match what {
             What::Cluster => {
                 refuse_failed(name, &cluster.status)?;
                 // Its restorable times appear when the restore has ended; its status alone can be early.
-                Ok(Seen { done: cluster.status == "available", status: format!("{name} is {}", cluster.status) })
+                Ok(Seen::new(cluster.status == "available", format!("{name} is {}", cluster.status)))
             }
-            What::Instances => self.look_at_instances(plan, &cluster).await,
+            // In place the new cluster is the evidence: it is waited for like any other.
+            What::Instances | What::Backtrack => self.look_at_instances(plan, &cluster).await,
             // A cluster of that name which this recovery did not make was never to go.
             What::ClusterGone if cluster.tag(RECOVERY_TAG) != Some(recovery.id.as_str()) => {
-                Ok(Seen { done: true, status: format!("{name} is not of this recovery") })
+                Ok(Seen::new(true, format!("{name} is not of this recovery")))
             }
-            What::ClusterGone => Ok(Seen { done: false, status: format!("{name} is {}", cluster.status) }),
+            What::ClusterGone => Ok(Seen::new(false, format!("{name} is {}", cluster.status))),
         }
+    }
+
+    async fn look_at_backtrack(&self, plan: &Plan, identifier: Option<&str>) -> Result<Seen, StepError> {
+        let name = &plan.cluster;
+        let id = identifier.ok_or_else(|| StepError::bug("a backtrack is waited for without its identifier"))?;
+        let Some(seen) = self.clusters.backtrack(name, id).await? else {
+            return Ok(Seen::new(false, format!("the backtrack {id} of {name} is not to be seen yet")));
+        };
+        let said = |what: &str| {
+            StepError::new(ErrorName::RewindFailed, what.to_owned())
+                .changed(format!("{name} is fenced; its state before the backtrack is on {}", plan.new_cluster))
+                .advice("read the cluster's events (`aws rds describe-events`)")
+        };
+        match seen.status.as_str() {
+            "completed" => {}
+            "failed" => return Err(said(&format!("AWS says that the backtrack {id} of {name} failed"))),
+            under_way => return Ok(Seen::new(false, format!("the backtrack {id} of {name} is {under_way}"))),
+        }
+        let cluster = self.clusters.cluster(name).await?.ok_or_else(|| said(&format!("the cluster {name} is gone")))?;
+        refuse_failed(name, &cluster.status).map_err(|_| said(&format!("{name} is {}", cluster.status)))?;
+        if cluster.status != "available" {
+            return Ok(Seen::new(false, format!("{name} is backtracked, and {} yet", cluster.status)));
+        }
+        let writer = cluster.members.iter().find(|member| member.writer).map(|member| member.instance.as_str());
+        let instances = self.clusters.instances(name).await?;
+        match instances.iter().find(|instance| Some(instance.name.as_str()) == writer) {
+            Some(writer) if is_up(writer) => {}
+            Some(writer) => {
+                let (writer, status) = (&writer.name, &writer.status);
+                refuse_failed(writer, status).map_err(|_| said(&format!("{writer} is {status}")))?;
+                return Ok(Seen::new(false, format!("{name} is backtracked, and its writer {writer} {status} yet")));
+            }
+            None => return Ok(Seen::new(false, format!("{name} is backtracked, and has no writer yet"))),
+        }
+        let landed = seen.to.unwrap_or(plan.target);
+        let restored = Restored {
+            cluster: name.clone(),
+            cluster_arn: cluster.arn,
+            writer_endpoint: cluster.endpoint.unwrap_or_default(),
+            reader_endpoint: cluster.reader_endpoint.unwrap_or_default(),
+            rewound_to: landed,
+            differences: Vec::new(),
+        };
+        Ok(Seen { done: true, status: format!("{name} is backtracked to {landed}"), restored: Some(restored) })
     }
 
     async fn look_at_instances(&self, plan: &Plan, cluster: &Cluster) -> Result<Seen, StepError> {
@@ -136,9 +200,9 @@ impl<C: ReadClusters, K: Clock> AwaitRewind<C, K> {
             waiting.push(format!("{} is {}", cluster.name, cluster.status));
         }
         if waiting.is_empty() {
-            Ok(Seen { done: true, status: format!("{} and its instances are available", cluster.name) })
+            Ok(Seen::new(true, format!("{} and its instances are available", cluster.name)))
         } else {
-            Ok(Seen { done: false, status: waiting.join(", ") })
+            Ok(Seen::new(false, waiting.join(", ")))
         }
     }
 }

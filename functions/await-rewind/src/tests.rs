@@ -6,7 +6,7 @@ use rewind_aws::rds::fake::FakeRds;
 
 async fn wait(rds: &FakeRds, what: What) -> Result<Output, StepError> {
     let step = AwaitRewind { clusters: rds.clone(), clock: ManualClock::at(STARTED), polling: Polling::default() };
-    let awaiting = Awaiting { what, since: time(STARTED) };
+    let awaiting = Awaiting { what, since: time(STARTED), identifier: None };
     step.run(Input { recovery: recovery(), plan: plan(), awaiting }).await
 }
 

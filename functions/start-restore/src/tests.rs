@@ -3,6 +3,7 @@
 use super::*;
 use rewind_aws::fixtures::{ManualClock, STARTED, TARGET, plan, rds, rds_with_restored, recovery, time};
 use rewind_aws::rds::fake::{FakeRds, Lose};
+use rewind_core::names::RECOVERY_TAG;
 
 fn step(clusters: &FakeRds) -> StartRestore<FakeRds, ManualClock> {
     StartRestore { clusters: clusters.clone(), clock: ManualClock::at(STARTED) }

@@ -2,14 +2,15 @@
 //! secret, and answers the plan. It never changes anything, so there is nothing to undo.
 
 mod records;
+mod words;
 
-use rewind_aws::rds::{Cluster, Instance, ReadClusters};
+use rewind_aws::rds::{Cluster, Instance, ReadClusters, ReadParameters};
 use rewind_aws::route53::Zones;
 use rewind_aws::secrets::FindSecrets;
-use rewind_core::names::{default_new_cluster, new_instance};
+use rewind_core::names::{default_evidence, default_new_cluster, new_instance};
 use rewind_core::{
-    Approval, Clock, ErrorName, Moment, Plan, PlannedInstance, PlannedRecord, Recovery, Request, StepError, Strategy,
-    Window, say_duration,
+    Approval, Chosen, Clock, ErrorName, Facts, FenceGroups, InPlacePlan, Plan, PlannedInstance, Recovery, Request,
+    StepError, Strategy, Window, choose,
 };
 use rewind_lambda::Step;
 use serde::Deserialize;
@@ -19,6 +20,7 @@ use serde_json::Value;
 pub const ACTIONS: &[&str] = &[
     "rds:DescribeDBClusters",
     "rds:DescribeDBInstances",
+    "rds:DescribeDBClusterParameters",
     "route53:ListResourceRecordSets",
     "secretsmanager:DescribeSecret",
 ];
@@ -34,6 +36,8 @@ pub struct ValidateWindow<C, Z, S, K> {
     pub secrets: S,
     /// The time.
     pub clock: K,
+    /// The security groups of the fence; empty where the deployment has none.
+    pub fence_groups: Vec<String>,
 }
 
 /// What the step is passed.
@@ -45,40 +49,49 @@ pub struct Input {
     pub request: Value,
 }
 
-impl<C: ReadClusters, Z: Zones, S: FindSecrets, K: Clock> Step for ValidateWindow<C, Z, S, K> {
+impl<C: ReadClusters + ReadParameters, Z: Zones, S: FindSecrets, K: Clock> Step for ValidateWindow<C, Z, S, K> {
     type Input = Input;
     type Output = Plan;
 
     async fn run(&self, input: Input) -> Result<Plan, StepError> {
         let request = Request::parse(&input.request)?;
         let cluster = self.read_cluster(&request).await?;
-        let reasons = choose_restore(&request, &cluster)?;
-        let window = restorable_window(&cluster)?;
         // "5m ago" means before the recovery was started: a retry must not move the moment.
         let started = input.recovery.started_at.min(self.clock.now());
-        let moment = window.settle(request.to, started)?;
+        let facts = self.facts(&cluster, started).await?;
+        let chosen = choose(&facts, &request)?;
+        let in_place = chosen.strategy == Strategy::Backtrack;
 
         let new_cluster = match &request.new_cluster {
             Some(name) => name.clone(),
-            None => default_new_cluster(&cluster.name, moment.at),
+            None if in_place => default_evidence(&cluster.name, input.recovery.started_at),
+            None => default_new_cluster(&cluster.name, chosen.moment.at),
         };
         if self.clusters.cluster(&new_cluster).await?.is_some() {
             return Err(invalid(format!("`newCluster`: there is a cluster {new_cluster} already"))
                 .advice("choose another `newCluster`, or delete that one if it is left over"));
         }
         let source_instances = self.clusters.instances(&cluster.name).await?;
-        let instances = plan_instances(&cluster, source_instances.clone(), &new_cluster)?;
-        let dns = records::plan(&self.zones, &request.dns, &cluster, &source_instances).await?;
+        let mut instances = plan_instances(&cluster, source_instances.clone(), &new_cluster)?;
+        let dns = if in_place {
+            instances.retain(|instance| instance.writer);
+            // The evidence has this one alone: it is to become the writer at once.
+            instances.iter_mut().for_each(|instance| instance.promotion_tier = 0);
+            records::ignored(&request.dns)
+        } else {
+            records::plan(&self.zones, &request.dns, &cluster, &source_instances).await?
+        };
         let secret_arn = self.find_secret(&request, &cluster).await?;
 
-        let approval = if dns.records.is_empty() { Approval::None } else { request.approval };
+        let is_anything_to_approve = in_place || !dns.records.is_empty();
+        let Chosen { strategy, moment, window, reasons } = chosen;
         let mut plan = Plan {
             recovery_id: input.recovery.id,
             cluster: cluster.name,
             cluster_arn: cluster.arn,
             engine: cluster.engine,
             engine_version: cluster.engine_version,
-            strategy: Strategy::Restore,
+            strategy,
             reasons,
             target: moment.at,
             use_latest: moment.use_latest,
@@ -88,20 +101,25 @@ impl<C: ReadClusters, Z: Zones, S: FindSecrets, K: Clock> Step for ValidateWindo
             dns: dns.records,
             checks: request.checks,
             secret_arn,
-            approval,
+            approval: if is_anything_to_approve { request.approval } else { Approval::None },
             approval_timeout_seconds: request.approval_timeout.as_secs(),
             keep_source_seconds: request.keep_source.as_secs(),
             dry_run: request.dry_run,
+            backtrack: in_place.then(|| InPlacePlan {
+                window_seconds: facts.backtrack_window,
+                force: facts.binlog.is_some(),
+                security_groups: cluster.security_groups,
+            }),
             will_do: Vec::new(),
             warnings: dns.warnings,
         };
-        plan.will_do = will_do(&plan);
-        plan.warnings.extend(warnings(&plan, &moment));
+        plan.will_do = words::will_do(&plan, &self.fence_groups);
+        plan.warnings.extend(words::warnings(&plan, &moment, facts.binlog.as_deref()));
         Ok(plan)
     }
 }
 
-impl<C: ReadClusters, Z: Zones, S: FindSecrets, K: Clock> ValidateWindow<C, Z, S, K> {
+impl<C: ReadClusters + ReadParameters, Z: Zones, S: FindSecrets, K: Clock> ValidateWindow<C, Z, S, K> {
     async fn read_cluster(&self, request: &Request) -> Result<Cluster, StepError> {
         let name = &request.cluster;
         let cluster = self.clusters.cluster(name).await?.ok_or_else(|| {
@@ -127,6 +145,44 @@ impl<C: ReadClusters, Z: Zones, S: FindSecrets, K: Clock> ValidateWindow<C, Z, S
         }
     }
 
+    /// What the choice of the strategy rests on.
+    async fn facts(&self, cluster: &Cluster, started: jiff::Timestamp) -> Result<Facts, StepError> {
+        let backtrack_window = cluster.backtrack_window.unwrap_or(0);
+        let restorable = cluster.earliest_restorable.zip(cluster.latest_restorable);
+        Ok(Facts {
+            cluster: cluster.name.clone(),
+            engine: cluster.engine.clone(),
+            engine_mode: cluster.engine_mode.clone(),
+            restorable: restorable.map(|(earliest, latest)| Window { earliest, latest }),
+            backtrack_window,
+            earliest_backtrack: cluster.earliest_backtrack,
+            created: cluster.created,
+            in_clone_group: cluster.clone_group.is_some(),
+            global_cluster: cluster.global_cluster.clone(),
+            replicates: cluster.replication_source.clone(),
+            binlog: if backtrack_window > 0 { self.binlog(cluster).await? } else { None },
+            fence: self.fence_of(cluster),
+            started,
+        })
+    }
+
+    /// The format of the binary log, where it is on.
+    async fn binlog(&self, cluster: &Cluster) -> Result<Option<String>, StepError> {
+        let Some(group) = &cluster.parameter_group else { return Ok(None) };
+        let format = self.clusters.cluster_parameter(group, "binlog_format").await?;
+        Ok(format.filter(|format| !format.eq_ignore_ascii_case("off")))
+    }
+
+    fn fence_of(&self, cluster: &Cluster) -> FenceGroups {
+        if self.fence_groups.is_empty() {
+            FenceGroups::Missing
+        } else if cluster.has_groups(&self.fence_groups) {
+            FenceGroups::InForce
+        } else {
+            FenceGroups::Ready
+        }
+    }
+
     async fn find_secret(&self, request: &Request, cluster: &Cluster) -> Result<String, StepError> {
         let Some(arn) = request.secret_arn.clone().or_else(|| cluster.master_secret.clone()) else {
             return Err(invalid(format!("`secretArn` is missing, and {} has no managed master secret", cluster.name))
@@ -143,42 +199,6 @@ impl<C: ReadClusters, Z: Zones, S: FindSecrets, K: Clock> ValidateWindow<C, Z, S
 
 fn invalid(happened: String) -> StepError {
     StepError::new(ErrorName::InvalidRequest, happened).changed("nothing was changed")
-}
-
-/// Chooses the strategy, and says why.
-fn choose_restore(request: &Request, cluster: &Cluster) -> Result<Vec<String>, StepError> {
-    if cluster.engine != "aurora-postgresql" {
-        return Err(invalid(format!("`cluster`: {} is {}", cluster.name, cluster.engine))
-            .advice("this version rewinds Aurora PostgreSQL (aurora-postgresql) clusters"));
-    }
-    if let Some(mode) = cluster.engine_mode.as_deref().filter(|mode| *mode != "provisioned") {
-        return Err(invalid(format!("`cluster`: {} has the engine mode {mode}", cluster.name))
-            .advice("only provisioned clusters (Serverless v2 among them) can be rewound"));
-    }
-    match request.strategy {
-        Strategy::Restore => Ok(vec!["restore: asked for".to_owned()]),
-        Strategy::Auto => Ok(vec![
-            "restore: side by side, the original stays untouched until the switch".to_owned(),
-            format!(
-                "not backtrack: Backtrack exists for Aurora MySQL only, and {} is {}",
-                cluster.name, cluster.engine
-            ),
-        ]),
-        Strategy::Backtrack => Err(invalid(format!(
-            "`strategy` is \"backtrack\": Backtrack exists for Aurora MySQL only, and {} is {}",
-            cluster.name, cluster.engine
-        ))
-        .advice("write \"restore\", or leave `strategy` out")),
-    }
-}
-
-fn restorable_window(cluster: &Cluster) -> Result<Window, StepError> {
-    match (cluster.earliest_restorable, cluster.latest_restorable) {
-        (Some(earliest), Some(latest)) => Ok(Window { earliest, latest }),
-        _ => Err(StepError::new(ErrorName::OutsideWindow, format!("{} has no restorable time yet", cluster.name))
-            .changed("nothing was changed")
-            .advice("wait until its first backup is done: EarliestRestorableTime appears in describe-db-clusters")),
-    }
 }
 
 fn plan_instances(
@@ -216,67 +236,6 @@ fn plan_instances(
             promotion_tier: i.promotion_tier,
         })
         .collect())
-}
-
-fn will_do(plan: &Plan) -> Vec<String> {
-    let moment = if plan.use_latest { "the latest restorable time".to_owned() } else { plan.target.to_string() };
-    let mut steps = vec![
-        format!("restore {} as it was at {moment} into the new cluster {}", plan.cluster, plan.new_cluster),
-        format!(
-            "add {} instance(s): {}",
-            plan.instances.len(),
-            plan.instances.iter().map(|i| format!("{} ({})", i.name, i.class)).collect::<Vec<_>>().join(", ")
-        ),
-        format!("run {} check(s) on the new cluster, read-only, and compare with the original", plan.checks.len()),
-    ];
-    if plan.dns.is_empty() {
-        steps.push(format!("leave traffic on {}: no record was named", plan.cluster));
-        return steps;
-    }
-    if plan.approval == Approval::Required {
-        steps.push(format!(
-            "ask a person, for up to {}",
-            say_duration(jiff::SignedDuration::from_secs(plan.approval_timeout_seconds))
-        ));
-    }
-    steps.push(format!("fence {}: no write is acknowledged by it after that, and its sessions end", plan.cluster));
-    for record in &plan.dns {
-        steps.push(format!("move {} from {} to the new cluster", record.name, record.from));
-    }
-    steps.push(format!("keep {}, fenced, for {} as the way back", plan.cluster, say_duration(plan.keep_source())));
-    steps
-}
-
-fn warnings(plan: &Plan, moment: &Moment) -> Vec<String> {
-    let mut warnings = Vec::new();
-    if moment.use_latest {
-        warnings.push("`to` is latest: it contains the mistake, if that was committed".to_owned());
-    }
-    if let Some(ahead) = moment.ahead_of_window {
-        warnings.push(format!(
-            "AWS can restore up to {} yet: the restore begins when that has moved on by {}",
-            plan.window.latest,
-            say_duration(ahead)
-        ));
-    }
-    if plan.checks.is_empty() {
-        warnings.push("no check was given: nothing proves that the data is back".to_owned());
-    }
-    if !plan.dns.is_empty() {
-        warnings.push(format!(
-            "writes to {} after {} are not on the new cluster: they stay on the fenced original",
-            plan.cluster, plan.target
-        ));
-        if plan.approval == Approval::None {
-            warnings.push("nobody is asked before traffic moves".to_owned());
-        }
-    }
-    warnings.extend(plan.dns.iter().filter(|record| record.ttl > 60).map(slow_record));
-    warnings
-}
-
-fn slow_record(record: &PlannedRecord) -> String {
-    format!("{} has a TTL of {} s: clients may look for the fenced original that long", record.name, record.ttl)
 }
 
 #[cfg(test)]

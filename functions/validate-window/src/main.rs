@@ -1,6 +1,7 @@
 //! The function `validate-window`.
 
-use rewind_aws::{Aws, rds::Rds, route53::Route53, secrets::Secrets};
+use rewind_aws::rds::{Rds, fence_groups_from_env};
+use rewind_aws::{Aws, route53::Route53, secrets::Secrets};
 use rewind_lambda::SystemClock;
 use validate_window::ValidateWindow;
 
@@ -12,6 +13,7 @@ async fn main() -> Result<(), lambda_runtime::Error> {
         zones: Route53::new(&aws),
         secrets: Secrets::new(&aws),
         clock: SystemClock,
+        fence_groups: fence_groups_from_env(),
     };
     rewind_lambda::start(step).await
 }

@@ -50,6 +50,15 @@ pub(crate) async fn plan<Z: Zones>(
     Ok(planned)
 }
 
+/// In place traffic stays where it is, so no record moves.
+pub(crate) fn ignored(requests: &[RecordRequest]) -> Records {
+    let names: Vec<&str> = requests.iter().map(|request| request.name.as_str()).collect();
+    let warning = (!names.is_empty()).then(|| {
+        format!("`dns` is left alone: in place the endpoints stay the same, so {} need not move", names.join(", "))
+    });
+    Records { records: Vec::new(), warnings: warning.into_iter().collect() }
+}
+
 fn is_of_cluster(target: &str, cluster: &Cluster, instances: &[Instance]) -> bool {
     [&cluster.endpoint, &cluster.reader_endpoint].into_iter().flatten().any(|endpoint| endpoint == target)
         || cluster.custom_endpoints.iter().any(|endpoint| endpoint == target)

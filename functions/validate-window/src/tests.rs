@@ -39,7 +39,13 @@ fn zone() -> Zone {
 
 async fn validate(rds: &FakeRds, zone: Zone, request: Value) -> Result<Plan, StepError> {
     let clock = ManualClock::at("2026-11-23T10:35:10Z");
-    let step = ValidateWindow { clusters: rds.clone(), zones: zone, secrets: Vault(true), clock };
+    let step = ValidateWindow {
+        clusters: rds.clone(),
+        zones: zone,
+        secrets: Vault(true),
+        clock,
+        fence_groups: vec!["sg-fence".to_owned()],
+    };
     let plan = step.run(Input { recovery: recovery(), request }).await;
     assert!(rds.changes().is_empty());
     plan

@@ -1,15 +1,18 @@
 //! The ports of RDS over aws-sdk-rds. Beside each call stands the IAM action that it needs.
 
 use super::{
-    ChangeInstances, Cluster, ClusterChange, CompleteClusters, DeleteClusters, Instance, Member, ModifyClusters,
-    NewInstance, ReadClusters, RestoreCall, RestoreClusters, Role, ServerlessV2, TagClusters, Watched,
+    BacktrackClusters, BacktrackSeen, ChangeInstances, Cluster, ClusterChange, CompleteClusters, DeleteClusters,
+    Instance, Member, ModifyClusters, NewInstance, Origin, ReadBacktracks, ReadClusters, ReadParameters, RestoreCall,
+    RestoreClusters, Role, ServerlessV2, TagClusters, Watched,
 };
 use crate::classify::{Call, classify, code};
 use crate::{Answer, Aws};
 use aws_sdk_rds::operation::modify_db_cluster::builders::ModifyDBClusterFluentBuilder as ModifyCall;
-use aws_sdk_rds::types::{DbCluster, DbInstance, Filter, ServerlessV2ScalingConfiguration, Tag};
+use aws_sdk_rds::operation::restore_db_cluster_to_point_in_time::builders::RestoreDBClusterToPointInTimeFluentBuilder as RestoreBuilder;
+use aws_sdk_rds::types::{DbCluster, DbClusterBacktrack, DbInstance, Filter, ServerlessV2ScalingConfiguration, Tag};
 use aws_smithy_types::DateTime;
 use jiff::Timestamp;
+use rewind_core::{ErrorName, StepError};
 
 /// The client of RDS.
 #[derive(Debug, Clone)]
@@ -53,7 +56,6 @@ impl RestoreClusters for Rds {
             .restore_db_cluster_to_point_in_time()
             .source_db_cluster_identifier(&source.name)
             .db_cluster_identifier(call.new_cluster)
-            .restore_type("full-copy")
             .set_port(source.port)
             .set_db_subnet_group_name(source.subnet_group.clone())
             .set_db_cluster_parameter_group_name(source.parameter_group.clone())
@@ -61,14 +63,19 @@ impl RestoreClusters for Rds {
             .set_storage_type(source.storage_type.clone())
             .set_engine_mode(source.engine_mode.clone())
             .set_network_type(source.network_type.clone())
-            .set_backtrack_window(source.backtrack_window.filter(|window| *window > 0))
             .enable_iam_database_authentication(source.iam_authentication)
             .deletion_protection(source.deletion_protection)
             .copy_tags_to_snapshot(source.copy_tags_to_snapshot)
             .set_serverless_v2_scaling_configuration(source.serverless_v2.map(write_serverless));
-        request = match call.to {
-            Some(at) => request.restore_to_time(DateTime::from_secs(at.as_second())),
-            None => request.use_latest_restorable_time(true),
+        let full_copy = |request: RestoreBuilder| {
+            let window = source.backtrack_window.filter(|window| *window > 0);
+            request.restore_type("full-copy").set_backtrack_window(window)
+        };
+        request = match call.origin {
+            Origin::Moment(at) => full_copy(request).restore_to_time(write_time(at)),
+            Origin::Latest => full_copy(request).use_latest_restorable_time(true),
+            // It is looked at and thrown away: no change records are kept for it.
+            Origin::CloneOfNow => request.restore_type("copy-on-write").use_latest_restorable_time(true),
         };
         if !source.security_groups.is_empty() {
             request = request.set_vpc_security_group_ids(Some(source.security_groups.clone()));
@@ -227,6 +234,88 @@ impl TagClusters for Rds {
     }
 }
 
+impl ReadBacktracks for Rds {
+    /// IAM: `rds:DescribeDBClusterBacktracks`.
+    async fn backtrack(&self, cluster: &str, identifier: &str) -> Answer<Option<BacktrackSeen>> {
+        let call = self.0.describe_db_cluster_backtracks().db_cluster_identifier(cluster);
+        match call.backtrack_identifier(identifier).send().await {
+            // Whatever else the page may hold: only this one is meant.
+            Ok(page) => Ok(page
+                .db_cluster_backtracks
+                .unwrap_or_default()
+                .into_iter()
+                .filter_map(read_backtrack)
+                .find(|seen| seen.identifier.eq_ignore_ascii_case(identifier))),
+            Err(e) if is(code(&e), "DBClusterBacktrackNotFound") => Ok(None),
+            Err(e) => Err(classify(&e, Call::Read, &format!("rds:DescribeDBClusterBacktracks of {cluster}"))),
+        }
+    }
+
+    /// IAM: `rds:DescribeDBClusterBacktracks`.
+    async fn backtracks(&self, cluster: &str) -> Answer<Vec<BacktrackSeen>> {
+        let mut pages =
+            self.0.describe_db_cluster_backtracks().db_cluster_identifier(cluster).into_paginator().items().send();
+        let mut found = Vec::new();
+        while let Some(item) = pages.next().await {
+            match item {
+                Ok(backtrack) => found.extend(read_backtrack(backtrack)),
+                Err(e) if is(code(&e), "DBClusterBacktrackNotFound") => break,
+                Err(e) => {
+                    return Err(classify(&e, Call::Read, &format!("rds:DescribeDBClusterBacktracks of {cluster}")));
+                }
+            }
+        }
+        Ok(found)
+    }
+}
+
+impl BacktrackClusters for Rds {
+    /// IAM: `rds:BacktrackDBCluster`.
+    async fn start_backtrack(&self, cluster: &str, to: Timestamp, force: bool) -> Answer<BacktrackSeen> {
+        let call = self
+            .0
+            .backtrack_db_cluster()
+            .db_cluster_identifier(cluster)
+            .backtrack_to(write_time(to))
+            .force(force)
+            .use_earliest_time_on_point_in_time_unavailable(false);
+        let what = format!("rds:BacktrackDBCluster of {cluster} to {to}");
+        let answer = call.send().await.map_err(|e| classify(&e, Call::Change, &what))?;
+        let identifier = answer.backtrack_identifier.filter(|id| !id.is_empty()).ok_or_else(|| {
+            StepError::new(ErrorName::OutcomeUnknown, format!("{what}: AWS's answer names no backtrack"))
+        })?;
+        Ok(BacktrackSeen {
+            identifier,
+            status: answer.status.unwrap_or_default().to_ascii_lowercase(),
+            to: answer.backtrack_to.and_then(read_time),
+            from: answer.backtracked_from.and_then(read_time),
+            requested: answer.backtrack_request_creation_time.and_then(read_time),
+        })
+    }
+}
+
+impl ReadParameters for Rds {
+    /// IAM: `rds:DescribeDBClusterParameters`.
+    async fn cluster_parameter(&self, group: &str, name: &str) -> Answer<Option<String>> {
+        // There are hundreds, on several pages, and RDS filters by source alone.
+        let mut pages = self
+            .0
+            .describe_db_cluster_parameters()
+            .db_cluster_parameter_group_name(group)
+            .into_paginator()
+            .items()
+            .send();
+        while let Some(item) = pages.next().await {
+            let parameter =
+                item.map_err(|e| classify(&e, Call::Read, &format!("rds:DescribeDBClusterParameters of {group}")))?;
+            if parameter.parameter_name.as_deref() == Some(name) {
+                return Ok(parameter.parameter_value.filter(|value| !value.is_empty()));
+            }
+        }
+        Ok(None)
+    }
+}
+
 fn with_change(call: ModifyCall, cluster: &str, change: &ClusterChange) -> ModifyCall {
     call.db_cluster_identifier(cluster)
         .apply_immediately(true)
@@ -236,6 +325,7 @@ fn with_change(call: ModifyCall, cluster: &str, change: &ClusterChange) -> Modif
         .set_preferred_maintenance_window(change.maintenance_window.clone())
         .set_preferred_backup_window(change.backup_window.clone())
         .set_backup_retention_period(change.backup_retention)
+        .set_backtrack_window(change.backtrack_window)
 }
 
 async fn send_change(call: ModifyCall, cluster: &str) -> Answer<()> {
@@ -270,6 +360,21 @@ fn read_time(at: DateTime) -> Option<Timestamp> {
     Timestamp::new(at.secs(), i32::try_from(at.subsec_nanos()).ok()?).ok()
 }
 
+fn write_time(at: Timestamp) -> DateTime {
+    // Milliseconds: what RDS itself writes, and more than it needs.
+    DateTime::from_millis(at.as_millisecond())
+}
+
+fn read_backtrack(b: DbClusterBacktrack) -> Option<BacktrackSeen> {
+    Some(BacktrackSeen {
+        identifier: b.backtrack_identifier?,
+        status: b.status.unwrap_or_default().to_ascii_lowercase(),
+        to: b.backtrack_to.and_then(read_time),
+        from: b.backtracked_from.and_then(read_time),
+        requested: b.backtrack_request_creation_time.and_then(read_time),
+    })
+}
+
 fn read_cluster(c: DbCluster) -> Cluster {
     let member = |m: aws_sdk_rds::types::DbClusterMember| {
         Some(Member { instance: m.db_instance_identifier?, writer: m.is_cluster_writer.unwrap_or(false) })
@@ -287,6 +392,10 @@ fn read_cluster(c: DbCluster) -> Cluster {
         master_username: c.master_username,
         earliest_restorable: c.earliest_restorable_time.and_then(read_time),
         latest_restorable: c.latest_restorable_time.and_then(read_time),
+        earliest_backtrack: c.earliest_backtrack_time.and_then(read_time),
+        created: c.cluster_create_time.and_then(read_time),
+        clone_group: c.clone_group_id.filter(|id| !id.is_empty()),
+        replication_source: c.replication_source_identifier.filter(|id| !id.is_empty()),
         members: c.db_cluster_members.unwrap_or_default().into_iter().filter_map(member).collect(),
         parameter_group: c.db_cluster_parameter_group,
         subnet_group: c.db_subnet_group,

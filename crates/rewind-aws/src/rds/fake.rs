@@ -2,10 +2,12 @@
 //! chosen answer: before the change was made, or after.
 
 use super::{
-    ChangeInstances, Cluster, ClusterChange, CompleteClusters, DeleteClusters, Instance, Member, ModifyClusters,
-    NewInstance, ReadClusters, RestoreCall, RestoreClusters, Role, TagClusters, Watched,
+    BacktrackClusters, BacktrackSeen, ChangeInstances, Cluster, ClusterChange, CompleteClusters, DeleteClusters,
+    Instance, Member, ModifyClusters, NewInstance, Origin, ReadBacktracks, ReadClusters, ReadParameters, RestoreCall,
+    RestoreClusters, Role, TagClusters, Watched,
 };
 use crate::Answer;
+use jiff::{SignedDuration, Timestamp};
 use rewind_core::{ErrorName, StepError};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -24,6 +26,9 @@ struct State {
     instances: Vec<(String, Instance)>,
     changes: Vec<String>,
     lose: Option<(usize, Lose)>,
+    backtracks: Vec<(String, BacktrackSeen)>,
+    parameters: Vec<(String, String)>,
+    now: Option<Timestamp>,
 }
 
 /// The RDS in memory. Clones share it.
@@ -68,6 +73,38 @@ impl FakeRds {
     /// Changes all instances of a cluster behind everybody's back.
     pub fn edit_instances(&self, cluster: &str, edit: impl Fn(&mut Instance)) {
         self.state().instances.iter_mut().filter(|(of, _)| of == cluster).for_each(|(_, instance)| edit(instance));
+    }
+
+    /// The time that the next backtrack is requested at, and goes back from.
+    pub fn set_now(&self, now: Timestamp) {
+        self.state().now = Some(now);
+    }
+
+    /// Sets a parameter of every cluster parameter group.
+    pub fn set_parameter(&self, name: &str, value: &str) {
+        self.state().parameters.push((name.to_owned(), value.to_owned()));
+    }
+
+    /// The backtracks so far, of all clusters.
+    pub fn all_backtracks(&self) -> Vec<BacktrackSeen> {
+        self.state().backtracks.iter().map(|(_, seen)| seen.clone()).collect()
+    }
+
+    /// Changes the latest backtrack behind everybody's back.
+    pub fn edit_backtrack(&self, edit: impl FnOnce(&mut BacktrackSeen)) {
+        if let Some((_, seen)) = self.state().backtracks.last_mut() {
+            edit(seen);
+        }
+    }
+
+    /// Ends all backtracks that are under way, in the words of the real service, and makes their clusters available.
+    pub fn complete_backtracks(&self) {
+        let mut state = self.state();
+        let State { clusters, backtracks, .. } = &mut *state;
+        for (of, seen) in backtracks.iter_mut().filter(|(_, seen)| seen.status != "failed") {
+            "completed".clone_into(&mut seen.status);
+            clusters.iter_mut().filter(|c| c.name == *of).for_each(|c| "available".clone_into(&mut c.status));
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -117,10 +154,56 @@ impl RestoreClusters for FakeRds {
                 reader_endpoint: Some(format!("{name}.cluster-ro-x.us-east-1.rds.amazonaws.com")),
                 tags: call.tags.to_vec(),
                 deletion_protection: call.source.deletion_protection,
+                security_groups: call.source.security_groups.clone(),
+                clone_group: (call.origin == Origin::CloneOfNow).then(|| "clones".to_owned()),
                 ..Cluster::default()
             });
             true
         })
+    }
+}
+
+impl ReadBacktracks for FakeRds {
+    async fn backtrack(&self, cluster: &str, identifier: &str) -> Answer<Option<BacktrackSeen>> {
+        Ok(self.backtracks(cluster).await?.into_iter().find(|seen| seen.identifier == identifier))
+    }
+
+    async fn backtracks(&self, cluster: &str) -> Answer<Vec<BacktrackSeen>> {
+        Ok(self.state().backtracks.iter().filter(|(of, _)| of == cluster).map(|(_, seen)| seen.clone()).collect())
+    }
+}
+
+impl BacktrackClusters for FakeRds {
+    async fn start_backtrack(&self, cluster: &str, to: Timestamp, force: bool) -> Answer<BacktrackSeen> {
+        if !force && self.cluster_parameter("", "binlog_format").await?.is_some_and(|format| format != "OFF") {
+            return Err(StepError::new(
+                ErrorName::RewindFailed,
+                "AWS answered InvalidParameterCombination: binary logging",
+            ));
+        }
+        self.change(format!("backtrack {cluster} to {to}"), |state| {
+            let seen = BacktrackSeen {
+                identifier: format!("backtrack-{}", state.backtracks.len() + 1),
+                status: "pending".to_owned(),
+                // The nearest consistent time.
+                to: to.checked_sub(SignedDuration::from_millis(250)).ok(),
+                from: state.now,
+                requested: state.now,
+            };
+            state.backtracks.push((cluster.to_owned(), seen.clone()));
+            state
+                .clusters
+                .iter_mut()
+                .filter(|c| c.name == cluster)
+                .for_each(|c| "backtracking".clone_into(&mut c.status));
+            seen
+        })
+    }
+}
+
+impl ReadParameters for FakeRds {
+    async fn cluster_parameter(&self, _: &str, name: &str) -> Answer<Option<String>> {
+        Ok(self.state().parameters.iter().find(|(of, _)| of == name).map(|(_, value)| value.clone()))
     }
 }
 
@@ -216,4 +299,5 @@ fn apply(state: &mut State, cluster: &str, change: &ClusterChange) {
     found.backup_window = change.backup_window.clone().or(found.backup_window.take());
     found.backup_retention = change.backup_retention.or(found.backup_retention);
     found.auto_minor_version_upgrade = change.auto_minor_version_upgrade.or(found.auto_minor_version_upgrade);
+    found.backtrack_window = change.backtrack_window.or(found.backtrack_window);
 }

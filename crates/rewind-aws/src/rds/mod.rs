@@ -36,6 +36,14 @@ pub struct Cluster {
     pub earliest_restorable: Option<Timestamp>,
     /// `LatestRestorableTime`.
     pub latest_restorable: Option<Timestamp>,
+    /// `EarliestBacktrackTime`: how far back Backtrack reaches really; absent where it is off.
+    pub earliest_backtrack: Option<Timestamp>,
+    /// `ClusterCreateTime`.
+    pub created: Option<Timestamp>,
+    /// `CloneGroupId`: set on a cluster that is a clone, or has one.
+    pub clone_group: Option<String>,
+    /// `ReplicationSourceIdentifier`.
+    pub replication_source: Option<String>,
     /// `DBClusterMembers`.
     pub members: Vec<Member>,
     /// `DBClusterParameterGroup`.
@@ -93,6 +101,23 @@ impl Cluster {
     pub fn tag(&self, key: &str) -> Option<&str> {
         self.tags.iter().find(|(k, _)| k == key).map(|(_, value)| value.as_str())
     }
+
+    /// Whether its security groups are exactly these, in whatever order.
+    pub fn has_groups(&self, groups: &[String]) -> bool {
+        let sorted = |groups: &[String]| {
+            let mut groups = groups.to_vec();
+            groups.sort_unstable();
+            groups
+        };
+        sorted(&self.security_groups) == sorted(groups)
+    }
+}
+
+/// The security groups of the fence, which admit the recovery's functions alone: `REWIND_FENCE_SECURITY_GROUP_IDS`,
+/// separated by commas; empty where the deployment has none.
+pub fn fence_groups_from_env() -> Vec<String> {
+    let groups = std::env::var("REWIND_FENCE_SECURITY_GROUP_IDS").unwrap_or_default();
+    groups.split(',').map(str::trim).filter(|group| !group.is_empty()).map(ToOwned::to_owned).collect()
 }
 
 /// Enhanced monitoring, Performance Insights and Database Insights, where they are set on the cluster as a whole.
@@ -190,6 +215,17 @@ pub trait ReadClusters: Send + Sync {
     fn instances(&self, cluster: &str) -> impl Future<Output = Answer<Vec<Instance>>> + Send;
 }
 
+/// What a new cluster is made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// A full copy of the source as it was at that moment.
+    Moment(Timestamp),
+    /// A full copy of the source at its latest restorable time.
+    Latest,
+    /// A copy-on-write clone of the source as it is: AWS takes no other moment for one.
+    CloneOfNow,
+}
+
 /// A point-in-time restore that is to be made like its source.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RestoreCall<'a> {
@@ -197,8 +233,8 @@ pub struct RestoreCall<'a> {
     pub source: &'a Cluster,
     /// The new cluster's name.
     pub new_cluster: &'a str,
-    /// The moment; none for the latest restorable time.
-    pub to: Option<Timestamp>,
+    /// What it is made of.
+    pub origin: Origin,
     /// The new cluster's tags: passing any replaces those it would have inherited.
     pub tags: &'a [(String, String)],
 }
@@ -224,6 +260,8 @@ pub struct ClusterChange {
     pub backup_retention: Option<i32>,
     /// `AutoMinorVersionUpgrade`.
     pub auto_minor_version_upgrade: Option<bool>,
+    /// `BacktrackWindow`, in seconds; 0 switches Backtrack off for ever.
+    pub backtrack_window: Option<i64>,
 }
 
 impl ClusterChange {
@@ -288,4 +326,44 @@ pub trait TagClusters: Send + Sync {
     fn tag(&self, arn: &str, tags: &[(String, String)]) -> impl Future<Output = Answer<()>> + Send;
     /// `RemoveTagsFromResource`.
     fn untag(&self, arn: &str, keys: &[String]) -> impl Future<Output = Answer<()>> + Send;
+}
+
+/// A backtrack, as AWS tells of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BacktrackSeen {
+    /// `BacktrackIdentifier`.
+    pub identifier: String,
+    /// `Status`, in lower case: `pending`, `applying`, `completed` or `failed`.
+    pub status: String,
+    /// `BacktrackTo`: the nearest consistent time to the one that was asked for.
+    pub to: Option<Timestamp>,
+    /// `BacktrackedFrom`: where the cluster was.
+    pub from: Option<Timestamp>,
+    /// `BacktrackRequestCreationTime`.
+    pub requested: Option<Timestamp>,
+}
+
+/// Reads backtracks.
+pub trait ReadBacktracks: Send + Sync {
+    /// The backtrack `identifier` of `cluster`, or none of that name.
+    fn backtrack(&self, cluster: &str, identifier: &str) -> impl Future<Output = Answer<Option<BacktrackSeen>>> + Send;
+    /// All backtracks of `cluster`.
+    fn backtracks(&self, cluster: &str) -> impl Future<Output = Answer<Vec<BacktrackSeen>>> + Send;
+}
+
+/// Starts backtracks.
+pub trait BacktrackClusters: Send + Sync {
+    /// `BacktrackDBCluster`, never moved to the earliest time silently. There is no token: called twice, it does it twice.
+    fn start_backtrack(
+        &self,
+        cluster: &str,
+        to: Timestamp,
+        force: bool,
+    ) -> impl Future<Output = Answer<BacktrackSeen>> + Send;
+}
+
+/// Reads parameter groups of clusters.
+pub trait ReadParameters: Send + Sync {
+    /// The value of the parameter `name` in the cluster parameter group `group`; none where it has no value.
+    fn cluster_parameter(&self, group: &str, name: &str) -> impl Future<Output = Answer<Option<String>>> + Send;
 }

@@ -1,0 +1,189 @@
+//! A JSON object that a person wrote, being read: every problem is found at once, with the path of its field, the value, and
+//! what would be right.
+
+use crate::error::{ErrorName, StepError};
+use crate::names::identifier_problem;
+use crate::time::{parse_duration, say_duration};
+use jiff::SignedDuration;
+use serde_json::{Map, Value};
+
+/// Refuses a request for all that is wrong with it.
+pub(crate) fn refused(problems: &[String]) -> StepError {
+    StepError::new(ErrorName::InvalidRequest, problems.join("; ")).changed("nothing was changed")
+}
+
+/// A JSON object being read: every problem is collected with the path of its field.
+pub(crate) struct Fields<'a> {
+    pub(crate) at: String,
+    pub(crate) object: &'a Map<String, Value>,
+    pub(crate) problems: Vec<String>,
+}
+
+impl<'a> Fields<'a> {
+    /// The fields of a request, which is `what`.
+    pub(crate) fn of(input: &'a Value, what: &str) -> Result<Self, StepError> {
+        let wrong = || refused(&[format!("the request is {}: it is {what}", say(input))]);
+        let object = input.as_object().ok_or_else(wrong)?;
+        Ok(Self { at: String::new(), object, problems: Vec::new() })
+    }
+
+    pub(crate) fn problem(&mut self, field: &str, wrong: &str) {
+        let value = self.object.get(field).map_or_else(|| "missing".to_owned(), say);
+        self.problems.push(format!("`{}{field}` is {value}: {wrong}", self.at));
+    }
+
+    pub(crate) fn here(&mut self, wrong: &str) {
+        self.problems.push(format!("`{}`: {wrong}", self.at.trim_end_matches('.')));
+    }
+
+    pub(crate) fn refuse_unknown(&mut self, known: &[&str]) {
+        for field in self.object.keys().filter(|field| !known.contains(&field.as_str())) {
+            let near = known.iter().find(|name| is_near(name, field));
+            let hint = near.map_or_else(
+                || format!("the fields are {}", known.join(", ")),
+                |name| format!("`{name}` was meant, perhaps"),
+            );
+            self.problems.push(format!("`{}{field}` is no field of a request: {hint}", self.at));
+        }
+    }
+
+    /// A field that may be absent; JSON null counts as absent.
+    pub(crate) fn value(&self, field: &str) -> Option<Value> {
+        self.object.get(field).filter(|value| !value.is_null()).cloned()
+    }
+
+    pub(crate) fn text(&mut self, field: &str) -> Option<String> {
+        match self.value(field)? {
+            Value::String(text) if !text.trim().is_empty() => Some(text.trim().to_owned()),
+            Value::String(_) => {
+                self.problem(field, "it is empty");
+                None
+            }
+            Value::Number(number) if matches!(field, "to" | "approvalTimeout" | "keepSource") => {
+                let wrong = parse_duration(&number.to_string()).err();
+                self.problem(field, &wrong.unwrap_or_else(|| "write it as text".to_owned()));
+                None
+            }
+            _ => {
+                self.problem(field, "write it as text, in quotes");
+                None
+            }
+        }
+    }
+
+    pub(crate) fn required(&mut self, field: &str) -> Option<String> {
+        if self.value(field).is_none() {
+            self.problem(field, "it is needed");
+        }
+        self.text(field)
+    }
+
+    pub(crate) fn scalar(&mut self, field: &str) -> Option<String> {
+        match self.value(field)? {
+            Value::String(text) => Some(text),
+            value @ (Value::Number(_) | Value::Bool(_)) => Some(value.to_string()),
+            _ => {
+                self.problem(field, "write a text or a number");
+                None
+            }
+        }
+    }
+
+    pub(crate) fn number(&mut self, field: &str) -> Option<f64> {
+        let value = self.value(field)?;
+        let number = value.as_f64().or_else(|| value.as_str().and_then(|text| text.trim().parse().ok()));
+        let number = number.filter(|number| number.is_finite());
+        if number.is_none() {
+            self.problem(field, "write a number");
+        }
+        number
+    }
+
+    pub(crate) fn flag(&mut self, field: &str) -> bool {
+        match self.value(field) {
+            None => false,
+            Some(Value::Bool(flag)) => flag,
+            Some(_) => {
+                self.problem(field, "write true or false, without quotes");
+                false
+            }
+        }
+    }
+
+    pub(crate) fn word<T: Copy>(&mut self, field: &str, default: T, words: &[(&str, T)]) -> T {
+        let Some(text) = self.text(field) else { return default };
+        if let Some((_, value)) = words.iter().find(|(word, _)| *word == text) {
+            return *value;
+        }
+        let known: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
+        self.problem(field, &format!("write {}", known.join(" or ")));
+        default
+    }
+
+    pub(crate) fn duration(
+        &mut self,
+        field: &str,
+        default: SignedDuration,
+        least: SignedDuration,
+        most: SignedDuration,
+    ) -> SignedDuration {
+        let Some(text) = self.text(field) else { return default };
+        match parse_duration(&text) {
+            Ok(duration) if (least..=most).contains(&duration) => duration,
+            Ok(_) => {
+                self.problem(field, &format!("it goes from {} to {}", say_duration(least), say_duration(most)));
+                default
+            }
+            Err(wrong) => {
+                self.problem(field, &wrong);
+                default
+            }
+        }
+    }
+
+    pub(crate) fn check_identifier(&mut self, field: &str, name: Option<&str>) {
+        if let Some(wrong) = name.and_then(identifier_problem) {
+            self.problem(field, wrong);
+        }
+    }
+
+    pub(crate) fn list<T>(&mut self, field: &str, read: fn(&mut Fields<'_>) -> Option<T>) -> Vec<T> {
+        let items = match self.value(field) {
+            None => return Vec::new(),
+            Some(Value::Array(items)) => items,
+            Some(_) => {
+                self.problem(field, "write a list, in [ ]");
+                return Vec::new();
+            }
+        };
+        let mut list = Vec::new();
+        for (i, item) in items.iter().enumerate() {
+            let Some(object) = item.as_object() else {
+                self.problems.push(format!("`{}{field}[{i}]` is {}: write an object, in {{ }}", self.at, say(item)));
+                continue;
+            };
+            let mut fields = Fields { at: format!("{}{field}[{i}].", self.at), object, problems: Vec::new() };
+            let read = read(&mut fields);
+            self.problems.append(&mut fields.problems);
+            list.extend(read);
+        }
+        list
+    }
+}
+
+/// A value for a message: as JSON, cut where it is long.
+fn say(value: &Value) -> String {
+    let text = value.to_string();
+    match text.char_indices().nth(60) {
+        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
+        None => text,
+    }
+}
+
+/// Whether two field names differ only in case, `-` and `_`, or by one character's presence.
+fn is_near(known: &str, written: &str) -> bool {
+    let plain = |name: &str| name.chars().filter(|c| c.is_alphanumeric()).collect::<String>().to_ascii_lowercase();
+    let (known, written) = (plain(known), plain(written));
+    let (long, short) = if known.len() > written.len() { (&known, &written) } else { (&written, &known) };
+    known == written || (long.len() == short.len() + 1 && long.starts_with(short.as_str()))
+}

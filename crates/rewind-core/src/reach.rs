@@ -1,0 +1,275 @@
+//! How far back one wants to be able to go: what people ask for, in their words, and what the two engines can be told.
+//!
+//! Aurora MySQL has a backtrack window in seconds, 72 hours at most; Aurora PostgreSQL keeps backups for whole days.
+
+use crate::error::StepError;
+use crate::fields::{Fields, refused};
+use crate::time::{parse_duration, say_duration};
+use jiff::SignedDuration;
+use serde_json::Value;
+
+/// The longest backtrack window that AWS takes: 259,200 seconds.
+pub const BACKTRACK_WINDOW_MAX: SignedDuration = SignedDuration::from_hours(72);
+/// The longest time for which AWS keeps automated backups, in days.
+pub const RETENTION_MAX_DAYS: i32 = 35;
+
+const DAY: i64 = 86_400;
+
+/// What somebody asks of a cluster's window.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WindowRequest {
+    /// The cluster, in lower case as RDS keeps it.
+    pub cluster: String,
+    /// What its window is to be; none to ask what it is.
+    pub window: Option<Asked>,
+    /// What is written where a change cannot be undone.
+    pub confirm: Option<String>,
+}
+
+/// What a window is to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Asked {
+    /// None.
+    Off,
+    /// So long.
+    Length(SignedDuration),
+}
+
+impl WindowRequest {
+    /// Reads `{ "cluster": "…", "window": "24h", "confirm": "…" }`.
+    ///
+    /// # Errors
+    ///
+    /// [`crate::ErrorName::InvalidRequest`] with every field that is wrong.
+    pub fn parse(input: &Value) -> Result<Self, StepError> {
+        Self::read(input).map_err(|refused| refused.advice("correct the request and send it again"))
+    }
+
+    fn read(input: &Value) -> Result<Self, StepError> {
+        let mut fields = Fields::of(input, "a JSON object with `cluster`, and `window` to change it")?;
+        fields.refuse_unknown(&["cluster", "window", "confirm"]);
+        let cluster = fields.required("cluster").map(|name| name.to_ascii_lowercase());
+        fields.check_identifier("cluster", cluster.as_deref());
+        let window = fields
+            .scalar("window")
+            .and_then(|text| Asked::parse(&text).map_err(|wrong| fields.problem("window", &wrong)).ok());
+        let confirm = fields.text("confirm");
+        match cluster {
+            Some(cluster) if fields.problems.is_empty() => Ok(Self { cluster, window, confirm }),
+            _ => Err(refused(&fields.problems)),
+        }
+    }
+}
+
+impl Asked {
+    /// Reads `24h`, `3d` or `off`.
+    ///
+    /// # Errors
+    ///
+    /// A fragment that says what would be right; a bare number gets the readings that people had in mind.
+    ///
+    /// ```
+    /// use rewind_core::Asked;
+    ///
+    /// assert_eq!(
+    ///     Asked::parse("1440").unwrap_err(),
+    ///     "1440 seconds is 24 minutes; 24 hours is 86400 seconds: write 24h"
+    /// );
+    /// ```
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let text = text.trim();
+        if text.eq_ignore_ascii_case("off") {
+            return Ok(Self::Off);
+        }
+        if let Ok(number) = text.parse::<i64>() {
+            return Err(bare(number));
+        }
+        match parse_duration(text) {
+            Ok(length) if length.is_zero() => Err("write off for no window".to_owned()),
+            Ok(length) => Ok(Self::Length(length)),
+            Err(_) => Err("write a length such as 24h or 3d, or off".to_owned()),
+        }
+    }
+
+    /// What `ModifyDBCluster` takes as `BacktrackWindow`, in seconds.
+    ///
+    /// # Errors
+    ///
+    /// A fragment that says what would be right.
+    pub fn backtrack_seconds(self) -> Result<i64, String> {
+        match self {
+            Self::Off => Ok(0),
+            Self::Length(length) if length <= BACKTRACK_WINDOW_MAX => Ok(length.as_secs()),
+            Self::Length(length) => Err(format!(
+                "{} is more than Aurora keeps for Backtrack: 72h (259200 seconds) at most; for longer, keep backups \
+                 (BackupRetentionPeriod) and restore side by side",
+                short(length.as_secs())
+            )),
+        }
+    }
+
+    /// What `ModifyDBCluster` takes as `BackupRetentionPeriod`, in days.
+    ///
+    /// # Errors
+    ///
+    /// A fragment that says what would be right.
+    pub fn retention_days(self) -> Result<i32, String> {
+        let Self::Length(length) = self else {
+            return Err("Aurora always keeps backups, for a day at least: write 1d for the least".to_owned());
+        };
+        let seconds = length.as_secs();
+        let whole = seconds.div_euclid(DAY) + i64::from(seconds.rem_euclid(DAY) > 0);
+        match i32::try_from(whole) {
+            Ok(days) if days <= RETENTION_MAX_DAYS && seconds % DAY == 0 => Ok(days),
+            Ok(days) if days <= RETENTION_MAX_DAYS => Err(format!(
+                "{} is not whole days, and Aurora keeps backups for whole days: write {days}d",
+                short(seconds)
+            )),
+            _ => Err(format!(
+                "{} is more than Aurora keeps backups for: {RETENTION_MAX_DAYS}d at most",
+                say_duration(length)
+            )),
+        }
+    }
+}
+
+/// Says how far back something reaches, in its two largest units: nobody needs the seconds of a day.
+///
+/// ```
+/// use rewind_core::say_reach;
+/// use jiff::SignedDuration;
+///
+/// assert_eq!(say_reach(SignedDuration::from_secs(86_329)), "23h58m");
+/// ```
+pub fn say_reach(reach: SignedDuration) -> String {
+    let said = say_duration(reach);
+    match said.match_indices(|c: char| c.is_ascii_alphabetic()).nth(1) {
+        Some((end, _)) => said.get(..=end).unwrap_or(&said).to_owned(),
+        None => said,
+    }
+}
+
+/// What to tell somebody who wrote a number without a unit.
+fn bare(number: i64) -> String {
+    let most = BACKTRACK_WINDOW_MAX.as_secs();
+    match number {
+        ..0 => "write a length such as 24h or 3d, or off".to_owned(),
+        0 => "write off for no window".to_owned(),
+        1..=72 if number <= i64::from(RETENTION_MAX_DAYS) => {
+            format!("the unit is missing: write {number}h for hours, or {number}d for days")
+        }
+        1..=72 => format!("the unit is missing: write {number}h for hours"),
+        _ if number <= most / 60 => {
+            let meant = number * 60;
+            format!(
+                "{number} seconds is {}; {} is {meant} seconds: write {}",
+                words(number),
+                words(meant),
+                short(meant)
+            )
+        }
+        _ if number <= most => format!("{number} seconds is {}: write {}", words(number), short(number)),
+        _ => "the unit is missing: write a length such as 24h or 3d".to_owned(),
+    }
+}
+
+/// `24 hours`, `1 hour 30 minutes`: in hours up to 72, for that is how a backtrack window is thought of.
+fn words(seconds: i64) -> String {
+    let parts = [(seconds / 3_600, "hour"), (seconds / 60 % 60, "minute"), (seconds % 60, "second")];
+    let said =
+        parts.iter().filter(|(n, _)| *n > 0).map(|(n, unit)| format!("{n} {unit}{}", if *n == 1 { "" } else { "s" }));
+    said.collect::<Vec<_>>().join(" ")
+}
+
+/// The same as one would write it: `24h`, `1h30m`.
+fn short(seconds: i64) -> String {
+    let parts = [(seconds / 3_600, 'h'), (seconds / 60 % 60, 'm'), (seconds % 60, 's')];
+    parts.iter().filter(|(n, _)| *n > 0).map(|(n, unit)| format!("{n}{unit}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    fn length(text: &str) -> Asked {
+        Asked::parse(text).unwrap()
+    }
+
+    #[test]
+    fn a_number_without_a_unit_is_refused_with_what_was_meant() {
+        for (number, said) in [
+            ("1440", "1440 seconds is 24 minutes; 24 hours is 86400 seconds: write 24h"),
+            ("90", "90 seconds is 1 minute 30 seconds; 1 hour 30 minutes is 5400 seconds: write 1h30m"),
+            ("4320", "4320 seconds is 1 hour 12 minutes; 72 hours is 259200 seconds: write 72h"),
+            ("86400", "86400 seconds is 24 hours: write 24h"),
+            ("259200", "259200 seconds is 72 hours: write 72h"),
+            ("604800", "the unit is missing: write a length such as 24h or 3d"),
+            ("24", "write 24h for hours, or 24d for days"),
+            ("72", "write 72h for hours"),
+            ("0", "write off"),
+            ("-5", "write a length such as 24h"),
+        ] {
+            let told = Asked::parse(number).unwrap_err();
+            assert!(told.contains(said), "{number}: {told}");
+        }
+    }
+
+    #[test]
+    fn a_backtrack_window_is_72_hours_at_most() {
+        assert_eq!(length("24h").backtrack_seconds(), Ok(86_400));
+        assert_eq!(length("3d").backtrack_seconds(), Ok(259_200));
+        assert_eq!(Asked::Off.backtrack_seconds(), Ok(0));
+        let told = length("73h").backtrack_seconds().unwrap_err();
+        assert!(
+            told.starts_with("73h is more than Aurora keeps for Backtrack: 72h (259200 seconds) at most"),
+            "{told}"
+        );
+    }
+
+    #[test]
+    fn backups_are_kept_for_whole_days_up_to_35() {
+        assert_eq!(length("24h").retention_days(), Ok(1));
+        assert_eq!(length("35d").retention_days(), Ok(35));
+        for (asked, said) in [
+            (length("36h"), "36h is not whole days, and Aurora keeps backups for whole days: write 2d"),
+            (length("36d"), "36d is more than Aurora keeps backups for: 35d at most"),
+            (Asked::Off, "write 1d for the least"),
+        ] {
+            let told = asked.retention_days().unwrap_err();
+            assert!(told.contains(said), "{told}");
+        }
+    }
+
+    #[test]
+    fn a_request_is_read_with_every_problem_named() {
+        let request = WindowRequest::parse(&json!({ "cluster": "Orders", "window": "24h" })).unwrap();
+        assert_eq!((request.cluster.as_str(), request.window), ("orders", Some(length("24h"))));
+        assert_eq!(WindowRequest::parse(&json!({ "cluster": "orders" })).unwrap().window, None);
+        let wrong = json!({ "cluster": "1st", "window": 1440, "windows": "1d" });
+        let told = WindowRequest::parse(&wrong).unwrap_err().to_string();
+        for said in [
+            "`cluster` is \"1st\"",
+            "`window` is 1440: 1440 seconds is 24 minutes",
+            "`windows` is no field of a request: `window` was meant, perhaps",
+        ] {
+            assert!(told.contains(said), "{told}\nlacks {said}");
+        }
+        assert!(WindowRequest::parse(&json!("orders")).unwrap_err().to_string().contains("a JSON object with"));
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_makes_the_parser_panic(text in "\\PC*", number in any::<i64>()) {
+            let _ = Asked::parse(&text);
+            let _ = Asked::parse(&number.to_string());
+        }
+
+        #[test]
+        fn a_reach_is_said_in_two_units_at_most(seconds in 0i64..10_000_000) {
+            let said = say_reach(SignedDuration::from_secs(seconds));
+            prop_assert!(said.chars().filter(char::is_ascii_alphabetic).count() <= 2, "{}", said);
+        }
+    }
+}

@@ -1,0 +1,548 @@
+//! The choice between restoring side by side and backtracking in place, from facts alone, with its reasons in words.
+//!
+//! It never trades the original's safety for speed: `auto` goes in place only where the request allows it.
+
+use crate::error::{ErrorName, StepError};
+use crate::reach::say_reach;
+use crate::request::{InPlace, Request, Strategy};
+use crate::time::Target;
+use crate::window::{Moment, Window, floor_to_second as seconds};
+use jiff::{SignedDuration, Timestamp};
+
+/// What is known of a cluster when the strategy is chosen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Facts {
+    /// The cluster.
+    pub cluster: String,
+    /// Its engine, as RDS names it.
+    pub engine: String,
+    /// Its engine mode.
+    pub engine_mode: Option<String>,
+    /// What it can be restored to; absent until its first backup is done.
+    pub restorable: Option<Window>,
+    /// The backtrack window that was asked for, in seconds; 0 where Backtrack is off.
+    pub backtrack_window: i64,
+    /// How far back Backtrack reaches really: `EarliestBacktrackTime`.
+    pub earliest_backtrack: Option<Timestamp>,
+    /// When the cluster was made.
+    pub created: Option<Timestamp>,
+    /// Whether it is, or has, a clone.
+    pub in_clone_group: bool,
+    /// The Global Database that it belongs to.
+    pub global_cluster: Option<String>,
+    /// The cluster that it replicates from.
+    pub replicates: Option<String>,
+    /// The format of the binary log, where that is on.
+    pub binlog: Option<String>,
+    /// The fence's network layer.
+    pub fence: FenceGroups,
+    /// When the recovery was started: what "ago" counts from.
+    pub started: Timestamp,
+}
+
+/// The security groups of the fence, without which nothing in place is safe.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FenceGroups {
+    /// The deployment has none.
+    Missing,
+    /// It has some.
+    Ready,
+    /// The cluster has them already: a fence was not lifted.
+    InForce,
+}
+
+/// The strategy, settled.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Chosen {
+    /// Which: never `auto`.
+    pub strategy: Strategy,
+    /// The moment to go back to.
+    pub moment: Moment,
+    /// The window of that strategy.
+    pub window: Window,
+    /// Why, and why not the other, a sentence each.
+    pub reasons: Vec<String>,
+}
+
+const MYSQL: &str = "aurora-mysql";
+
+/// Chooses.
+///
+/// # Errors
+///
+/// [`ErrorName::InvalidRequest`] or [`ErrorName::OutsideWindow`], with every reason and what would work.
+pub fn choose(facts: &Facts, request: &Request) -> Result<Chosen, StepError> {
+    refuse_unknown_kinds(facts)?;
+    match request.strategy {
+        Strategy::Restore => restore(facts, request, vec!["restore: asked for".to_owned()]),
+        Strategy::Backtrack => match (request.in_place, obstacles(facts, request.to).as_slice()) {
+            (InPlace::Allowed, []) => {
+                let mut reasons = vec![format!("backtrack: asked for; {}", reach(facts))];
+                reasons.extend(forced(facts));
+                backtrack(facts, request, reasons)
+            }
+            (InPlace::Forbidden, []) => Err(invalid(format!(
+                "`strategy` is \"backtrack\" and `inPlace` is forbidden: a backtrack rewinds {} itself, and cuts every \
+                 connection to it",
+                facts.cluster
+            ))
+            .advice(
+                "write `\"inPlace\": \"allowed\"` beside it if that downtime is acceptable, or `\"strategy\": \"restore\"` \
+                 for a new cluster beside the original",
+            )),
+            (_, obstacles) => Err(refuse(facts, request, obstacles)),
+        },
+        Strategy::Auto => {
+            let found = obstacles(facts, request.to);
+            if found.is_empty() && request.in_place == InPlace::Allowed {
+                let because = "chosen because the request allows downtime of the original";
+                let mut reasons = vec![format!("backtrack: {}; {because}", reach(facts))];
+                reasons.extend(forced(facts));
+                reasons.push("not restore: it takes longer, and `\"strategy\": \"restore\"` asks for it".to_owned());
+                return backtrack(facts, request, reasons);
+            }
+            let mut reasons = vec!["restore: side by side, the original stays untouched until the switch".to_owned()];
+            if found.is_empty() {
+                reasons.push(format!(
+                    "not backtrack: the request does not allow downtime of the original (`inPlace` is forbidden), though {}",
+                    reach(facts)
+                ));
+            }
+            reasons.extend(found.iter().map(|obstacle| format!("not backtrack: {}", obstacle.why)));
+            restore(facts, request, reasons).map_err(|refused| match found.is_empty() {
+                // The one case in which a word more in the request is the answer.
+                true => refused.advice("write `\"inPlace\": \"allowed\"` if the original may be down: Backtrack reaches it"),
+                false => refused,
+            })
+        }
+    }
+}
+
+fn invalid(happened: String) -> StepError {
+    StepError::new(ErrorName::InvalidRequest, happened).changed("nothing was changed")
+}
+
+fn refuse_unknown_kinds(facts: &Facts) -> Result<(), StepError> {
+    if !["aurora-postgresql", MYSQL].contains(&facts.engine.as_str()) {
+        return Err(invalid(format!("`cluster`: {} is {}", facts.cluster, facts.engine))
+            .advice("only Aurora PostgreSQL (aurora-postgresql) and Aurora MySQL (aurora-mysql) can be rewound"));
+    }
+    match facts.engine_mode.as_deref().filter(|mode| *mode != "provisioned") {
+        None => Ok(()),
+        Some(mode) => Err(invalid(format!("`cluster`: {} has the engine mode {mode}", facts.cluster))
+            .advice("only provisioned clusters (Serverless v2 among them) can be rewound")),
+    }
+}
+
+/// Why a cluster cannot be backtracked to a moment.
+struct Obstacle {
+    why: String,
+    /// Whether another moment would do.
+    of_time: bool,
+}
+
+fn obstacles(facts: &Facts, to: Target) -> Vec<Obstacle> {
+    let name = &facts.cluster;
+    let mut found = Vec::new();
+    let mut kind = |why: String| found.push(Obstacle { why, of_time: false });
+    if facts.engine != MYSQL {
+        kind(format!("Backtrack exists for Aurora MySQL only, and {name} is {}", facts.engine));
+        return found;
+    }
+    if facts.backtrack_window == 0 {
+        kind(format!("Backtrack is off for {name}: it is switched on when a cluster is made, and never afterwards"));
+    }
+    if let Some(global) = &facts.global_cluster {
+        kind(format!("{name} belongs to the Global Database {global}, which cannot be backtracked"));
+    }
+    if let Some(source) = &facts.replicates {
+        kind(format!("{name} replicates from {source}, and a replica cannot be backtracked"));
+    }
+    match facts.fence {
+        FenceGroups::Ready => {}
+        FenceGroups::Missing => kind(
+            "this deployment has no security groups for the fence (FenceSecurityGroupIds), and a lock inside the database \
+             would be rewound with it"
+                .to_owned(),
+        ),
+        FenceGroups::InForce => kind(format!(
+            "{name} has the fence's security groups already: an earlier fence was not lifted, so no client reaches it"
+        )),
+    }
+    if facts.backtrack_window > 0 {
+        found.extend(obstacle_of_time(facts, to).map(|why| Obstacle { why, of_time: true }));
+    }
+    found
+}
+
+fn obstacle_of_time(facts: &Facts, to: Target) -> Option<String> {
+    let name = &facts.cluster;
+    let at = match to {
+        Target::Latest => {
+            return Some(
+                "`to` is latest: a backtrack needs a time, and the latest moment contains the mistake, if that was \
+                 committed"
+                    .to_owned(),
+            );
+        }
+        Target::At(at) => at,
+        Target::Ago(ago) => facts.started.checked_sub(ago).unwrap_or(Timestamp::MIN),
+    };
+    let Some(earliest) = facts.earliest_backtrack else {
+        return Some(format!("AWS names no earliest time that {name} can be backtracked to yet"));
+    };
+    let at_second = seconds(at);
+    if let Some(created) = facts.created.filter(|created| at_second < *created) {
+        let clone = if facts.in_clone_group { ", and a clone cannot go back past its own creation" } else { "" };
+        return Some(format!("{at_second} is before {name} was made ({}){clone}", seconds(created)));
+    }
+    (at_second < earliest).then(|| {
+        format!("{at_second} is before the earliest time that Backtrack reaches: {}", say_earliest(facts, earliest))
+    })
+}
+
+fn say_earliest(facts: &Facts, earliest: Timestamp) -> String {
+    let reach = say_reach(facts.started.duration_since(earliest));
+    format!("{} ({reach} of the {} asked for)", seconds(earliest), window_of(facts))
+}
+
+fn window_of(facts: &Facts) -> String {
+    say_reach(SignedDuration::from_secs(facts.backtrack_window))
+}
+
+fn reach(facts: &Facts) -> String {
+    facts.earliest_backtrack.map_or_else(
+        || "enabled".to_owned(),
+        |earliest| {
+            let reach = say_reach(facts.started.duration_since(earliest));
+            format!("enabled, reaches back to {} ({reach})", seconds(earliest))
+        },
+    )
+}
+
+fn forced(facts: &Facts) -> Option<String> {
+    facts.binlog.as_ref().map(|format| {
+        format!("backtrack is forced: binary logging is on ({format}), and AWS refuses a backtrack then unless forced")
+    })
+}
+
+fn refuse(facts: &Facts, request: &Request, obstacles: &[Obstacle]) -> StepError {
+    let why: Vec<&str> = obstacles.iter().map(|obstacle| obstacle.why.as_str()).collect();
+    let only_time = obstacles.iter().all(|obstacle| obstacle.of_time);
+    let name = if only_time { ErrorName::OutsideWindow } else { ErrorName::InvalidRequest };
+    let other_time = facts
+        .earliest_backtrack
+        .filter(|_| only_time)
+        .map(|earliest| format!("ask for a time from {} to {}, or ", seconds(earliest), seconds(facts.started)));
+    let restorable = facts.restorable.map_or_else(String::new, |window| {
+        let reaches = window.settle(request.to, facts.started).is_ok();
+        let to = if reaches { "reaches it" } else { "goes" };
+        format!(", which {to} (from {} to {})", seconds(window.earliest), seconds(window.latest))
+    });
+    StepError::new(name, format!("`strategy` is \"backtrack\": {}", why.join("; ")))
+        .changed("nothing was changed")
+        .advice(format!(
+            "{}write `\"strategy\": \"restore\"` for a new cluster beside the original{restorable}",
+            other_time.unwrap_or_default()
+        ))
+}
+
+fn restore(facts: &Facts, request: &Request, reasons: Vec<String>) -> Result<Chosen, StepError> {
+    let window = facts.restorable.ok_or_else(|| {
+        StepError::new(ErrorName::OutsideWindow, format!("{} has no restorable time yet", facts.cluster))
+            .changed("nothing was changed")
+            .advice("wait until its first backup is done: EarliestRestorableTime appears in describe-db-clusters")
+    })?;
+    let moment = window.settle(request.to, facts.started)?;
+    Ok(Chosen { strategy: Strategy::Restore, moment, window, reasons })
+}
+
+fn backtrack(facts: &Facts, request: &Request, reasons: Vec<String>) -> Result<Chosen, StepError> {
+    let earliest = facts.earliest_backtrack.unwrap_or(facts.started);
+    let window = Window { earliest, latest: facts.started };
+    let moment = window.settle(request.to, facts.started)?;
+    Ok(Chosen { strategy: Strategy::Backtrack, moment, window, reasons })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().unwrap()
+    }
+
+    fn mysql() -> Facts {
+        Facts {
+            cluster: "orders".to_owned(),
+            engine: MYSQL.to_owned(),
+            engine_mode: Some("provisioned".to_owned()),
+            restorable: Some(Window { earliest: at("2026-11-16T02:00:00Z"), latest: at("2026-11-23T10:34:00Z") }),
+            backtrack_window: 86_400,
+            earliest_backtrack: Some(at("2026-11-22T10:36:11.5Z")),
+            created: Some(at("2026-01-05T08:00:00Z")),
+            in_clone_group: false,
+            global_cluster: None,
+            replicates: None,
+            binlog: None,
+            fence: FenceGroups::Ready,
+            started: at("2026-11-23T10:35:00Z"),
+        }
+    }
+
+    fn postgresql() -> Facts {
+        Facts { engine: "aurora-postgresql".to_owned(), backtrack_window: 0, earliest_backtrack: None, ..mysql() }
+    }
+
+    fn ask(extra: Value) -> Request {
+        let mut request = json!({ "cluster": "orders", "to": "5m ago" });
+        for (field, value) in extra.as_object().unwrap() {
+            request[field] = value.clone();
+        }
+        Request::parse(&request).unwrap()
+    }
+
+    /// What is chosen, and why, as a person reads it.
+    #[test]
+    fn the_choice_and_its_reasons() {
+        let allowed = json!({ "inPlace": "allowed" });
+        let asked = json!({ "strategy": "backtrack", "inPlace": "allowed" });
+        let binlog = Facts { binlog: Some("ROW".to_owned()), ..mysql() };
+        let side_by_side = "restore: side by side, the original stays untouched until the switch";
+        let reach = "enabled, reaches back to 2026-11-22T10:36:11Z (23h58m)";
+        let forced = "backtrack is forced: binary logging is on (ROW), and AWS refuses a backtrack then unless forced";
+        let longer = "not restore: it takes longer, and `\"strategy\": \"restore\"` asks for it";
+        let because = format!("backtrack: {reach}; chosen because the request allows downtime of the original");
+        let (asked_for, off) = (
+            format!("backtrack: asked for; {reach}"),
+            "not backtrack: Backtrack is off for orders: it is switched on when a cluster is made, and never afterwards",
+        );
+        let unreached = "not backtrack: 2026-11-22T09:00:00Z is before the earliest time that Backtrack reaches: \
+                         2026-11-22T10:36:11Z (23h58m of the 1d asked for)";
+        let not_allowed = format!(
+            "not backtrack: the request does not allow downtime of the original (`inPlace` is forbidden), though {reach}"
+        );
+        let cases: Vec<(Facts, Value, Strategy, Vec<&str>)> = vec![
+            (mysql(), allowed.clone(), Strategy::Backtrack, vec![&because, longer]),
+            (binlog.clone(), allowed.clone(), Strategy::Backtrack, vec![&because, forced, longer]),
+            (mysql(), asked.clone(), Strategy::Backtrack, vec![&asked_for]),
+            (binlog, asked, Strategy::Backtrack, vec![&asked_for, forced]),
+            (mysql(), json!({}), Strategy::Restore, vec![side_by_side, &not_allowed]),
+            (
+                mysql(),
+                json!({ "strategy": "restore", "inPlace": "allowed" }),
+                Strategy::Restore,
+                vec!["restore: asked for"],
+            ),
+            (
+                postgresql(),
+                allowed.clone(),
+                Strategy::Restore,
+                vec![
+                    side_by_side,
+                    "not backtrack: Backtrack exists for Aurora MySQL only, and orders is aurora-postgresql",
+                ],
+            ),
+            (
+                Facts { backtrack_window: 0, earliest_backtrack: None, ..mysql() },
+                allowed.clone(),
+                Strategy::Restore,
+                vec![side_by_side, off],
+            ),
+            (
+                Facts { global_cluster: Some("world".to_owned()), ..mysql() },
+                allowed.clone(),
+                Strategy::Restore,
+                vec![
+                    side_by_side,
+                    "not backtrack: orders belongs to the Global Database world, which cannot be backtracked",
+                ],
+            ),
+            (
+                Facts { replicates: Some("orders-eu".to_owned()), ..mysql() },
+                allowed.clone(),
+                Strategy::Restore,
+                vec![
+                    side_by_side,
+                    "not backtrack: orders replicates from orders-eu, and a replica cannot be backtracked",
+                ],
+            ),
+            (
+                Facts { fence: FenceGroups::Missing, ..mysql() },
+                allowed.clone(),
+                Strategy::Restore,
+                vec![
+                    side_by_side,
+                    "not backtrack: this deployment has no security groups for the fence (FenceSecurityGroupIds), and a \
+                     lock inside the database would be rewound with it",
+                ],
+            ),
+            (
+                Facts { fence: FenceGroups::InForce, ..mysql() },
+                allowed.clone(),
+                Strategy::Restore,
+                vec![
+                    side_by_side,
+                    "not backtrack: orders has the fence's security groups already: an earlier fence was not lifted, so \
+                     no client reaches it",
+                ],
+            ),
+            (
+                mysql(),
+                json!({ "inPlace": "allowed", "to": "2026-11-22T09:00:00Z" }),
+                Strategy::Restore,
+                vec![side_by_side, unreached],
+            ),
+            (
+                mysql(),
+                json!({ "inPlace": "allowed", "to": "latest" }),
+                Strategy::Restore,
+                vec![
+                    side_by_side,
+                    "not backtrack: `to` is latest: a backtrack needs a time, and the latest moment contains the mistake, \
+                     if that was committed",
+                ],
+            ),
+            (
+                Facts { created: Some(at("2026-11-23T10:31:00Z")), in_clone_group: true, ..mysql() },
+                allowed.clone(),
+                Strategy::Restore,
+                vec![
+                    side_by_side,
+                    "not backtrack: 2026-11-23T10:30:00Z is before orders was made (2026-11-23T10:31:00Z), and a clone \
+                     cannot go back past its own creation",
+                ],
+            ),
+            (
+                Facts { earliest_backtrack: None, ..mysql() },
+                allowed,
+                Strategy::Restore,
+                vec![side_by_side, "not backtrack: AWS names no earliest time that orders can be backtracked to yet"],
+            ),
+        ];
+        for (facts, extra, strategy, reasons) in cases {
+            let chosen = choose(&facts, &ask(extra.clone())).unwrap();
+            assert_eq!(
+                (chosen.strategy, chosen.reasons),
+                (strategy, reasons.iter().map(|r| (*r).to_owned()).collect()),
+                "{extra}"
+            );
+        }
+    }
+
+    /// What is refused, and what it says would work.
+    #[test]
+    fn the_refusals() {
+        let restore = "write `\"strategy\": \"restore\"` for a new cluster beside the original";
+        let reaches = format!("{restore}, which reaches it (from 2026-11-16T02:00:00Z to 2026-11-23T10:34:00Z)");
+        let in_place = |extra: Value| {
+            let mut request = json!({ "strategy": "backtrack", "inPlace": "allowed" });
+            for (field, value) in extra.as_object().unwrap() {
+                request[field] = value.clone();
+            }
+            request
+        };
+        let cases: Vec<(Facts, Value, ErrorName, Vec<&str>)> = vec![
+            (
+                mysql(),
+                json!({ "strategy": "backtrack" }),
+                ErrorName::InvalidRequest,
+                vec![
+                    "a backtrack rewinds orders itself, and cuts every connection",
+                    "write `\"inPlace\": \"allowed\"` beside it",
+                    "or `\"strategy\": \"restore\"`",
+                ],
+            ),
+            (
+                postgresql(),
+                json!({ "strategy": "backtrack" }),
+                ErrorName::InvalidRequest,
+                vec!["Backtrack exists for Aurora MySQL only, and orders is aurora-postgresql", &reaches],
+            ),
+            (
+                Facts {
+                    backtrack_window: 0,
+                    earliest_backtrack: None,
+                    fence: FenceGroups::Missing,
+                    global_cluster: Some("world".to_owned()),
+                    ..mysql()
+                },
+                in_place(json!({})),
+                ErrorName::InvalidRequest,
+                vec![
+                    "Backtrack is off for orders",
+                    "no security groups for the fence",
+                    "the Global Database world",
+                    &reaches,
+                ],
+            ),
+            (
+                mysql(),
+                in_place(json!({ "to": "2026-11-22T09:00:00Z" })),
+                ErrorName::OutsideWindow,
+                vec![
+                    "before the earliest time that Backtrack reaches",
+                    "ask for a time from 2026-11-22T10:36:11Z to 2026-11-23T10:35:00Z, or write",
+                    &reaches,
+                ],
+            ),
+            (
+                mysql(),
+                in_place(json!({ "to": "2026-01-22T09:00:00Z" })),
+                ErrorName::OutsideWindow,
+                vec!["which goes (from 2026-11-16T02:00:00Z to"],
+            ),
+            (mysql(), in_place(json!({ "to": "latest" })), ErrorName::OutsideWindow, vec!["a backtrack needs a time"]),
+            (
+                mysql(),
+                in_place(json!({ "to": "2027-01-01T00:00:00Z" })),
+                ErrorName::OutsideWindow,
+                vec!["in the future"],
+            ),
+            (
+                Facts { engine: "mysql".to_owned(), ..mysql() },
+                json!({}),
+                ErrorName::InvalidRequest,
+                vec!["`cluster`: orders is mysql", "only Aurora PostgreSQL (aurora-postgresql) and Aurora MySQL"],
+            ),
+            (
+                Facts { engine_mode: Some("serverless".to_owned()), ..mysql() },
+                json!({}),
+                ErrorName::InvalidRequest,
+                vec!["orders has the engine mode serverless"],
+            ),
+            (
+                Facts { restorable: None, ..mysql() },
+                json!({}),
+                ErrorName::OutsideWindow,
+                vec![
+                    "orders has no restorable time yet",
+                    "write `\"inPlace\": \"allowed\"` if the original may be down",
+                ],
+            ),
+            (
+                Facts { restorable: None, ..postgresql() },
+                json!({}),
+                ErrorName::OutsideWindow,
+                vec!["wait until its first backup"],
+            ),
+        ];
+        for (facts, extra, name, said) in cases {
+            let error = choose(&facts, &ask(extra)).unwrap_err();
+            assert_eq!(error.name, name, "{error}");
+            assert!(error.to_string().contains("nothing was changed"), "{error}");
+            for said in said {
+                assert!(error.to_string().contains(said), "{error}\nlacks {said}");
+            }
+        }
+    }
+
+    #[test]
+    fn in_place_the_window_is_what_backtrack_reaches_really() {
+        let chosen = choose(&mysql(), &ask(json!({ "inPlace": "allowed" }))).unwrap();
+        assert_eq!(chosen.moment.at, at("2026-11-23T10:30:00Z"));
+        assert_eq!(chosen.window.earliest, at("2026-11-22T10:36:11.5Z"));
+        assert_eq!((chosen.moment.use_latest, chosen.moment.ahead_of_window), (false, None));
+    }
+}

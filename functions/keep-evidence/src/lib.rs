@@ -1,0 +1,79 @@
+//! Keeps the present state of a cluster that is about to be rewound in place: a copy-on-write clone, taken inside the fence,
+//! so that every acknowledged write is on it. It never touches the cluster itself. Its undo deletes the clone.
+
+use rewind_aws::rds::{Cluster, DeleteClusters, ModifyClusters, Origin, ReadClusters, RestoreClusters};
+use rewind_core::{Clock, ErrorName, Plan, Recovery, Restored, StepError};
+use rewind_lambda::{Step, Undone};
+use serde::Deserialize;
+use start_restore::{New, made_by, take_back};
+
+/// The IAM actions that the step calls.
+pub const ACTIONS: &[&str] = &[
+    "rds:DescribeDBClusters",
+    "rds:RestoreDBClusterToPointInTime",
+    "rds:AddTagsToResource",
+    "rds:ModifyDBCluster",
+    "rds:DeleteDBCluster",
+];
+
+/// The step.
+#[derive(Debug)]
+pub struct KeepEvidence<C, K> {
+    /// Clusters.
+    pub clusters: C,
+    /// The time.
+    pub clock: K,
+}
+
+/// What the step is passed.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Input {
+    /// Which recovery.
+    pub recovery: Recovery,
+    /// What it does.
+    pub plan: Plan,
+}
+
+impl<C, K> Step for KeepEvidence<C, K>
+where
+    C: ReadClusters + RestoreClusters + ModifyClusters + DeleteClusters,
+    K: Clock,
+{
+    type Input = Input;
+    type Output = Restored;
+
+    async fn run(&self, Input { recovery, plan }: Input) -> Result<Restored, StepError> {
+        let in_place = plan.backtrack.as_ref().ok_or_else(|| StepError::bug("evidence is kept in place only"))?;
+        let now = self.clock.now();
+        if let Some(found) = self.clusters.cluster(&plan.new_cluster).await? {
+            return made_by(&recovery, &found, now);
+        }
+        let cluster = self.clusters.cluster(&plan.cluster).await?.ok_or_else(|| {
+            StepError::new(ErrorName::RewindFailed, format!("{} is gone since the plan was made", plan.cluster))
+                .changed("this step changed nothing")
+                .advice("restore it from its retained automated backups by hand")
+        })?;
+        let source = Cluster {
+            // Its own are the fence's by now, through which nobody could look at the evidence.
+            security_groups: in_place.security_groups.clone(),
+            // It is the only copy of what the backtrack takes away: nobody deletes it by a slip.
+            deletion_protection: true,
+            ..cluster
+        };
+        let new = New {
+            recovery: &recovery,
+            source: &source,
+            name: &plan.new_cluster,
+            origin: Origin::CloneOfNow,
+            moment: now,
+        };
+        made_by(&recovery, &new.start(&self.clusters, &self.clock).await?, now)
+    }
+
+    fn undo(&self, Input { recovery, plan }: Input) -> impl Future<Output = Result<Undone, StepError>> + Send {
+        async move { take_back(&self.clusters, &recovery, &plan.new_cluster).await }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,11 @@
+//! The function `keep-evidence`.
+
+use keep_evidence::KeepEvidence;
+use rewind_aws::{Aws, rds::Rds};
+use rewind_lambda::SystemClock;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), lambda_runtime::Error> {
+    let aws = Aws::from_env()?;
+    rewind_lambda::start(KeepEvidence { clusters: Rds::new(&aws), clock: SystemClock }).await
+}

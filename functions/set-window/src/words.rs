@@ -1,0 +1,148 @@
+//! What people are told about a window: what cannot be, what would be lost for ever, and how far back it really reaches.
+
+use super::Setting;
+use jiff::{SignedDuration, Timestamp};
+use rewind_aws::rds::{Cluster, Instance};
+use rewind_core::{ErrorName, StepError, say_duration, say_reach};
+
+pub(crate) const MYSQL: &str = "aurora-mysql";
+pub(crate) const POSTGRESQL: &str = "aurora-postgresql";
+
+pub(crate) fn invalid(happened: String) -> StepError {
+    StepError::new(ErrorName::InvalidRequest, happened).changed("nothing was changed")
+}
+
+/// A change that takes away what nothing brings back.
+pub(crate) struct Loss {
+    /// What has to be written to have it done.
+    pub(crate) confirm: String,
+    /// What is lost, to be told once it is done.
+    pub(crate) note: String,
+    /// What would be lost, to be told before.
+    would: String,
+}
+
+impl Loss {
+    pub(crate) fn refusal(&self, confirmed: Option<&str>) -> StepError {
+        let happened = match confirmed {
+            None => self.would.clone(),
+            Some(other) => format!("`confirm` is \"{other}\", which is not what was to be written; {}", self.would),
+        };
+        invalid(happened).advice(format!("if that is meant, send it again with `\"confirm\": \"{}\"`", self.confirm))
+    }
+}
+
+/// What the change would take away for ever, if anything.
+pub(crate) fn loss(cluster: &Cluster, wanted: Setting, now: Timestamp) -> Option<Loss> {
+    let name = &cluster.name;
+    let reach = |earliest: Option<Timestamp>| earliest.map(|earliest| now.duration_since(earliest));
+    match wanted {
+        Setting::Backtrack(0) => Some(Loss {
+            confirm: format!("switch off {name} for ever"),
+            note: format!("Backtrack is off for {name}, for ever: only a restore makes a cluster that has it again"),
+            would: format!(
+                "`window` is off: Backtrack of {name} would be off for ever, with the {} that it reaches back now; it \
+                 cannot be switched on again for this cluster",
+                reach(cluster.earliest_backtrack).map_or_else(|| "time".to_owned(), say_reach)
+            ),
+        }),
+        Setting::Backtrack(_) | Setting::Retention(_) => {
+            let earliest = match wanted {
+                Setting::Backtrack(_) => cluster.earliest_backtrack,
+                Setting::Retention(_) => cluster.earliest_restorable,
+            };
+            let (reach, wanted) = (reach(earliest)?, wanted.length());
+            // A backup a day: the oldest may well be some hours older than the window.
+            let shrinks = wanted < Setting::of(cluster).length();
+            (shrinks && reach > wanted).then(|| Loss {
+                confirm: format!("shrink {name}"),
+                note: format!(
+                    "what was between {} and {} ago can no longer be reached",
+                    say_reach(wanted),
+                    say_reach(reach)
+                ),
+                would: format!(
+                    "`window` is {}: {name} reaches back {} now, and what is older than the new window would be out of \
+                     reach for ever",
+                    say_duration(wanted),
+                    say_reach(reach)
+                ),
+            })
+        }
+    }
+}
+
+/// What to know of a window that is as asked for, or is not yet.
+pub(crate) fn of_the_window(cluster: &Cluster, setting: Setting, reach: Option<SignedDuration>) -> Vec<String> {
+    let mut notes = Vec::new();
+    let target = setting.length();
+    match (setting, reach) {
+        (Setting::Backtrack(0), _) => {}
+        (Setting::Backtrack(_), Some(reach)) if reach < target => notes.push(format!(
+            "Aurora reaches back {} of the {} asked for: the rest comes as time passes, less where very much is changed",
+            say_reach(reach),
+            say_duration(target)
+        )),
+        (Setting::Backtrack(_), None) => notes.push(format!("AWS names no earliest time for {} yet", cluster.name)),
+        (Setting::Retention(_), None) => notes.push(format!("{} has no restorable time yet", cluster.name)),
+        (Setting::Retention(_), Some(reach)) if reach < target => notes.push(format!(
+            "there are backups of the last {} out of {}: the rest comes as time passes",
+            say_reach(reach),
+            say_duration(target)
+        )),
+        _ => {}
+    }
+    if cluster.engine == MYSQL && matches!(setting, Setting::Retention(_)) {
+        notes.push(format!(
+            "{} was made without Backtrack, which cannot be switched on afterwards: it goes back by a restore beside it",
+            cluster.name
+        ));
+    }
+    notes
+}
+
+/// Backtrack is for clusters that were made with it: tells how to make one.
+pub(crate) fn cannot_be_switched_on(cluster: &Cluster, instances: &[Instance], seconds: i64) -> StepError {
+    let name = &cluster.name;
+    invalid(format!(
+        "`window`: Backtrack is off for {name}, and AWS switches it on only when a cluster is made, never afterwards"
+    ))
+    .advice(format!("a restore can make one that has it, beside {name}: {}", commands(cluster, instances, seconds)))
+}
+
+/// The commands of the AWS CLI that restore the cluster into one with Backtrack, with what a restore does not inherit.
+fn commands(cluster: &Cluster, instances: &[Instance], seconds: i64) -> String {
+    let new = rewind_core::names::with_suffix(&cluster.name, "-backtrack");
+    let mut restore = format!(
+        "aws rds restore-db-cluster-to-point-in-time --source-db-cluster-identifier {} --db-cluster-identifier {new} \
+         --use-latest-restorable-time --backtrack-window {seconds}",
+        cluster.name
+    );
+    let mut option = |name: &str, value: Option<String>| {
+        if let Some(value) = value.filter(|value| !value.is_empty()) {
+            restore.push_str(&format!(" --{name} {value}"));
+        }
+    };
+    option("db-subnet-group-name", cluster.subnet_group.clone());
+    option("vpc-security-group-ids", Some(cluster.security_groups.join(" ")));
+    option("db-cluster-parameter-group-name", cluster.parameter_group.clone());
+    option("port", cluster.port.map(|port| port.to_string()));
+    if cluster.iam_authentication {
+        restore.push_str(" --enable-iam-database-authentication");
+    }
+    if cluster.deletion_protection {
+        restore.push_str(" --deletion-protection");
+    }
+    if cluster.copy_tags_to_snapshot {
+        restore.push_str(" --copy-tags-to-snapshot");
+    }
+    let writer = cluster.members.iter().find(|member| member.writer).map(|member| member.instance.as_str());
+    let like = instances.iter().find(|i| Some(i.name.as_str()) == writer).or(instances.first());
+    let class = like.map_or("db.r6g.large", |instance| instance.class.as_str());
+    let instance = rewind_core::names::with_suffix(&new, "-1");
+    format!(
+        "{restore} && aws rds wait db-cluster-available --db-cluster-identifier {new} && aws rds create-db-instance \
+         --db-instance-identifier {instance} --db-cluster-identifier {new} --engine {} --db-instance-class {class}",
+        cluster.engine
+    )
+}

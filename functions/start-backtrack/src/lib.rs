@@ -1,0 +1,215 @@
+//! Backtracks the cluster in place, once: AWS has no token for it, so a backtrack that this recovery started is found before
+//! one is started. It never starts one while clients can write. Its undo goes forward to where the cluster was.
+
+use jiff::{SignedDuration, Timestamp};
+use rewind_aws::rds::{BacktrackClusters, BacktrackSeen, Cluster, ReadBacktracks, ReadClusters};
+use rewind_core::{Backtrack, Clock, ErrorName, InPlacePlan, Plan, Polling, Recovery, StepError};
+use rewind_lambda::{Step, Undone};
+use serde::Deserialize;
+use std::time::Duration;
+
+/// The IAM actions that the step calls.
+pub const ACTIONS: &[&str] = &["rds:DescribeDBClusters", "rds:DescribeDBClusterBacktracks", "rds:BacktrackDBCluster"];
+
+/// How long a backtrack whose answer was lost may take to show.
+const APPEARS_WITHIN: Duration = Duration::from_secs(30);
+
+/// How far the nearest consistent time may be from the one that was asked for.
+const DRIFT: SignedDuration = SignedDuration::from_secs(60);
+
+/// The step.
+#[derive(Debug)]
+pub struct StartBacktrack<C, K> {
+    /// Clusters and their backtracks.
+    pub clusters: C,
+    /// The time.
+    pub clock: K,
+}
+
+/// What the step is passed.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Input {
+    /// Which recovery.
+    pub recovery: Recovery,
+    /// What it does.
+    pub plan: Plan,
+}
+
+impl<C, K> Step for StartBacktrack<C, K>
+where
+    C: ReadClusters + ReadBacktracks + BacktrackClusters,
+    K: Clock,
+{
+    type Input = Input;
+    type Output = Backtrack;
+
+    async fn run(&self, Input { recovery, plan }: Input) -> Result<Backtrack, StepError> {
+        let in_place = plan.backtrack.as_ref().ok_or_else(|| StepError::bug("only an in-place plan is backtracked"))?;
+        let wanted = Wanted { cluster: &plan.cluster, to: plan.target, since: recovery.started_at, not: None };
+        if let Some(found) = self.find(&wanted).await? {
+            return Ok(self.describe(&wanted, found));
+        }
+        self.refuse_unless_ready(&plan, in_place).await?;
+        self.start(&wanted, in_place.force).await
+    }
+
+    async fn undo(&self, Input { recovery, plan }: Input) -> Result<Undone, StepError> {
+        let Some(in_place) = &plan.backtrack else { return Ok(Undone::nothing()) };
+        let back = Wanted { cluster: &plan.cluster, to: plan.target, since: recovery.started_at, not: None };
+        let Some(back) = self.find(&back).await? else { return self.nothing_to_undo(&plan).await };
+        let was = match back.status.as_str() {
+            // AWS rolled it back, or never began: the cluster is where it was.
+            "failed" => return Ok(Undone::nothing()),
+            "completed" => back.from.or(back.requested).ok_or_else(|| {
+                StepError::new(
+                    ErrorName::RewindFailed,
+                    format!("AWS does not say where {} was before the backtrack {}", plan.cluster, back.identifier),
+                )
+                .changed(format!("{} is rewound and fenced", plan.cluster))
+                .advice(format!("what it held is on {}", plan.new_cluster))
+            })?,
+            passing => {
+                return Err(StepError::new(
+                    ErrorName::ClusterNotReady,
+                    format!("the backtrack {} of {} is still {passing}", back.identifier, plan.cluster),
+                )
+                .changed(format!("{} is fenced", plan.cluster))
+                .advice("it is taken back as soon as it has ended: AWS takes no other backtrack until then"));
+            }
+        };
+        let since = back.requested.unwrap_or(recovery.started_at);
+        let forward = Wanted { cluster: &plan.cluster, to: was, since, not: Some(&back.identifier) };
+        let forward = match self.find(&forward).await? {
+            Some(found) => self.describe(&forward, found),
+            None => self.start(&forward, in_place.force).await?,
+        };
+        let what = format!("{} is being backtracked forward to {was}, where it was", plan.cluster);
+        Ok(Undone::by(forward, what))
+    }
+}
+
+/// A backtrack that this recovery has started, or is to start.
+struct Wanted<'a> {
+    cluster: &'a str,
+    to: Timestamp,
+    since: Timestamp,
+    not: Option<&'a str>,
+}
+
+impl Wanted<'_> {
+    fn is(&self, seen: &BacktrackSeen) -> bool {
+        // AWS may tell of the request in whole seconds.
+        let since = Timestamp::from_second(self.since.as_second()).unwrap_or(self.since);
+        self.not != Some(seen.identifier.as_str())
+            && seen.requested.is_some_and(|at| at >= since)
+            && seen.to.is_none_or(|at| at.duration_since(self.to).abs() <= DRIFT)
+    }
+}
+
+impl<C, K> StartBacktrack<C, K>
+where
+    C: ReadClusters + ReadBacktracks + BacktrackClusters,
+    K: Clock,
+{
+    /// The first such backtrack: one that goes back to about where a later one goes forward to comes before it.
+    async fn find(&self, wanted: &Wanted<'_>) -> Result<Option<BacktrackSeen>, StepError> {
+        let all = self.clusters.backtracks(wanted.cluster).await?;
+        Ok(all.into_iter().filter(|seen| wanted.is(seen)).min_by_key(|seen| seen.requested))
+    }
+
+    fn describe(&self, wanted: &Wanted<'_>, seen: BacktrackSeen) -> Backtrack {
+        Backtrack {
+            identifier: seen.identifier,
+            to: wanted.to,
+            requested_at: seen.requested.unwrap_or_else(|| self.clock.now()),
+        }
+    }
+
+    async fn start(&self, wanted: &Wanted<'_>, force: bool) -> Result<Backtrack, StepError> {
+        match self.clusters.start_backtrack(wanted.cluster, wanted.to, force).await {
+            Ok(seen) => Ok(self.describe(wanted, seen)),
+            // Called again, it would be done again: only what AWS shows can settle this.
+            Err(error) if error.name == ErrorName::OutcomeUnknown => match self.appears(wanted).await? {
+                Some(seen) => Ok(self.describe(wanted, seen)),
+                None => Err(error.changed(format!(
+                    "no backtrack of {} has shown within {} s",
+                    wanted.cluster,
+                    APPEARS_WITHIN.as_secs()
+                ))),
+            },
+            Err(error) => Err(error.changed(format!("no backtrack of {} was started", wanted.cluster))),
+        }
+    }
+
+    async fn appears(&self, wanted: &Wanted<'_>) -> Result<Option<BacktrackSeen>, StepError> {
+        let polling = Polling::default();
+        let mut waited = Duration::ZERO;
+        loop {
+            let found = self.find(wanted).await?;
+            if found.is_some() || waited >= APPEARS_WITHIN {
+                return Ok(found);
+            }
+            let pause = polling.pause(waited);
+            self.clock.sleep(pause).await;
+            waited += pause;
+        }
+    }
+
+    /// A cluster that backtracks though no backtrack is to be seen yet is no reason to say that nothing was done.
+    async fn nothing_to_undo(&self, plan: &Plan) -> Result<Undone, StepError> {
+        match self.clusters.cluster(&plan.cluster).await? {
+            Some(cluster) if cluster.status == "backtracking" => Err(StepError::new(
+                ErrorName::ClusterNotReady,
+                format!("{} is backtracking, and AWS does not show the backtrack yet", plan.cluster),
+            )
+            .changed(format!("{} is fenced", plan.cluster))
+            .advice("it is looked for again")),
+            _ => Ok(Undone::nothing()),
+        }
+    }
+
+    async fn refuse_unless_ready(&self, plan: &Plan, in_place: &InPlacePlan) -> Result<(), StepError> {
+        let name = &plan.cluster;
+        let cluster = self.clusters.cluster(name).await?.ok_or_else(|| {
+            StepError::new(ErrorName::RewindFailed, format!("{name} is gone since the plan was made"))
+                .changed("no backtrack was started")
+                .advice(format!("its last state is on {}", plan.new_cluster))
+        })?;
+        let not_ready = |what: String| {
+            StepError::new(ErrorName::ClusterNotReady, what)
+                .changed("no backtrack was started")
+                .advice("it is tried again")
+        };
+        if cluster.status != "available" {
+            return Err(not_ready(format!("{name} is {}", cluster.status)));
+        }
+        if !is_fenced(&cluster, in_place) {
+            return Err(not_ready(format!(
+                "the fence of {name} is not in force: it has the security groups {}, and what clients write now would be \
+                 on neither cluster",
+                cluster.security_groups.join(", ")
+            )));
+        }
+        match cluster.earliest_backtrack {
+            Some(earliest) if plan.target < earliest => Err(StepError::new(
+                ErrorName::RewindFailed,
+                format!(
+                    "{} is out of reach since the plan was made: Backtrack reaches back to {earliest} now",
+                    plan.target
+                ),
+            )
+            .changed("no backtrack was started")
+            .advice("restore side by side: `\"strategy\": \"restore\"`")),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Whether the cluster's groups are others than before the fence, and in force. One of the fence's may well have been among
+/// them: the functions have to reach the cluster at all times.
+fn is_fenced(cluster: &Cluster, in_place: &InPlacePlan) -> bool {
+    !cluster.security_groups_changing && !cluster.has_groups(&in_place.security_groups)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,132 @@
+//! What a plan tells a person: what will happen, in order, and what to know before it does.
+
+use jiff::SignedDuration;
+use rewind_core::{Approval, Moment, Plan, PlannedRecord, Strategy, say_duration, say_reach};
+
+/// What will happen, a sentence a change, in order.
+pub(crate) fn will_do(plan: &Plan, fence_groups: &[String]) -> Vec<String> {
+    match plan.strategy {
+        Strategy::Backtrack => in_place(plan, fence_groups),
+        _ => side_by_side(plan),
+    }
+}
+
+fn in_place(plan: &Plan, fence_groups: &[String]) -> Vec<String> {
+    let (cluster, evidence) = (&plan.cluster, &plan.new_cluster);
+    let instances = plan.instances.iter().map(|i| format!("{} ({})", i.name, i.class)).collect::<Vec<_>>().join(", ");
+    let mut steps = Vec::new();
+    steps.extend(ask(plan));
+    steps.push(format!(
+        "fence {cluster}: only {} admitted, every connection is cut, and it takes none until the last of these steps",
+        fence_groups.join(", ")
+    ));
+    steps.push(format!(
+        "keep its present state, with every write up to the fence, as the clone {evidence}: the evidence"
+    ));
+    steps.push(format!("add the evidence's instance: {instances}"));
+    steps.push(format!("backtrack {cluster} itself to {}: all its databases, on the same endpoints", plan.target));
+    steps.push(format!("run {} check(s) on {cluster}, read-only, and compare with {evidence}", plan.checks.len()));
+    steps.push(format!("lift the fence: {cluster} takes connections again, as it was then"));
+    steps.push(format!("keep {evidence} for {}, with what was written since", say_duration(plan.keep_source())));
+    steps.push(format!(
+        "should a step or a check fail: backtrack {cluster} forward to where it was, prove that against {evidence}, and \
+         lift the fence"
+    ));
+    steps
+}
+
+/// The question to a person, where there is one.
+fn ask(plan: &Plan) -> Option<String> {
+    (plan.approval == Approval::Required).then(|| {
+        format!("ask a person, for up to {}", say_duration(SignedDuration::from_secs(plan.approval_timeout_seconds)))
+    })
+}
+
+fn side_by_side(plan: &Plan) -> Vec<String> {
+    let moment = if plan.use_latest { "the latest restorable time".to_owned() } else { plan.target.to_string() };
+    let mut steps = vec![
+        format!("restore {} as it was at {moment} into the new cluster {}", plan.cluster, plan.new_cluster),
+        format!(
+            "add {} instance(s): {}",
+            plan.instances.len(),
+            plan.instances.iter().map(|i| format!("{} ({})", i.name, i.class)).collect::<Vec<_>>().join(", ")
+        ),
+        format!("run {} check(s) on the new cluster, read-only, and compare with the original", plan.checks.len()),
+    ];
+    if plan.dns.is_empty() {
+        steps.push(format!("leave traffic on {}: no record was named", plan.cluster));
+        return steps;
+    }
+    steps.extend(ask(plan));
+    steps.push(format!("fence {}: no write is acknowledged by it after that, and its sessions end", plan.cluster));
+    for record in &plan.dns {
+        steps.push(format!("move {} from {} to the new cluster", record.name, record.from));
+    }
+    steps.push(format!("keep {}, fenced, for {} as the way back", plan.cluster, say_duration(plan.keep_source())));
+    steps
+}
+
+/// What a person should know before it does.
+pub(crate) fn warnings(plan: &Plan, moment: &Moment, binlog: Option<&str>) -> Vec<String> {
+    let mut warnings = Vec::new();
+    if plan.strategy == Strategy::Backtrack {
+        warnings.extend(in_place_warnings(plan, binlog));
+    }
+    if moment.use_latest {
+        warnings.push("`to` is latest: it contains the mistake, if that was committed".to_owned());
+    }
+    if let Some(ahead) = moment.ahead_of_window {
+        warnings.push(format!(
+            "AWS can restore up to {} yet: the restore begins when that has moved on by {}",
+            plan.window.latest,
+            say_duration(ahead)
+        ));
+    }
+    if plan.checks.is_empty() {
+        warnings.push("no check was given: nothing proves that the data is back".to_owned());
+    }
+    if !plan.dns.is_empty() {
+        warnings.push(format!(
+            "writes to {} after {} are not on the new cluster: they stay on the fenced original",
+            plan.cluster, plan.target
+        ));
+        if plan.approval == Approval::None {
+            warnings.push("nobody is asked before traffic moves".to_owned());
+        }
+    }
+    warnings.extend(plan.dns.iter().filter(|record| record.ttl > 60).map(slow_record));
+    warnings
+}
+
+fn in_place_warnings(plan: &Plan, binlog: Option<&str>) -> Vec<String> {
+    let (cluster, evidence) = (&plan.cluster, &plan.new_cluster);
+    let mut warnings = vec![
+        format!(
+            "every connection to {cluster} is cut, and it takes none from the fence to the end: as long as the clone, its \
+             instance and the backtrack take, which is minutes on AWS"
+        ),
+        format!("writes to {cluster} after {} are no longer on it: they stay on {evidence}", plan.target),
+        format!("users and passwords in {cluster} go back too: one that was changed since is again what it was"),
+    ];
+    if let Some(format) = binlog {
+        warnings.push(format!(
+            "binary logging is on ({format}): what reads it downstream (replicas, change data capture, zero-ETL) keeps \
+             what it has read since then, and has to be built anew"
+        ));
+    }
+    if plan.approval == Approval::None {
+        warnings.push(format!("nobody is asked before {cluster} is rewound"));
+    }
+    let left = plan.target.duration_since(plan.window.earliest);
+    if plan.approval == Approval::Required && left < SignedDuration::from_secs(plan.approval_timeout_seconds) {
+        warnings.push(format!(
+            "Backtrack reaches only {} further back than that, and its reach moves on: decide within that time",
+            say_reach(left)
+        ));
+    }
+    warnings
+}
+
+fn slow_record(record: &PlannedRecord) -> String {
+    format!("{} has a TTL of {} s: clients may look for the fenced original that long", record.name, record.ttl)
+}
