@@ -1,8 +1,8 @@
 //! The state machine against the functions, the template, the error names and the documentation.
 
 use crate::files;
-use crate::functions::Function;
-use crate::machine::{Machine, Way};
+use crate::functions::{CALLED_BY_PEOPLE, Function};
+use crate::machine::Machine;
 use crate::template::{Template, texts};
 use regex::Regex;
 use rewind_core::ErrorName;
@@ -34,11 +34,20 @@ const PLATFORM: [&str; 20] = [
 ];
 
 /// States that call a function under another name than its own, and why.
-const OTHER_NAMES: [(&str, &str); 3] = [
+const OTHER_NAMES: [(&str, &str); 6] = [
     ("AwaitInstances", "AwaitRewind"), // waits for something else
     ("AwaitDeletion", "AwaitRewind"),
+    ("AwaitForward", "AwaitRewind"),
+    ("VerifyForward", "Verify"),      // expects something else
     ("FenceRestored", "FenceSource"), // the same fence around the other writer
+    ("LiftFence", "FenceSource"),     // its undo, which in place is a step of a recovery that works
 ];
+
+/// Steps whose undo is another's: what they make is taken back by the same state.
+const UNDONE_BY_ANOTHER: [(&str, &str); 1] = [("KeepEvidence", "StartRestore")]; // the cluster that the recovery made
+
+/// States of an undo whose names do not say so.
+const UNDOING: [&str; 4] = ["FenceRestored", "AwaitForward", "VerifyForward", "AwaitDeletion"];
 
 const INVOKE: &str = "arn:aws:states:::lambda:invoke";
 const INVOKE_AND_WAIT: &str = "arn:aws:states:::lambda:invoke.waitForTaskToken";
@@ -59,10 +68,11 @@ fn set<T: Into<String>>(items: impl IntoIterator<Item = T>) -> BTreeSet<String> 
 fn every_function_has_a_state_a_resource_and_a_substitution_and_the_other_way_round() {
     let machine = Machine::read();
     let template = Template::read();
-    let functions = set(Function::all().into_iter().map(|function| function.name));
+    let all = set(Function::all().into_iter().map(|function| function.name));
+    assert_eq!(all, set(template.functions().map(|(name, _)| name)), "functions/ against the template");
+    let functions = set(Function::steps().into_iter().map(|function| function.name));
     let invoked = set(machine.invocations().map(|(_, _, function)| function));
     assert_eq!(functions, invoked, "functions/ (left) against the functions that states invoke (right)");
-    assert_eq!(functions, set(template.functions().map(|(name, _)| name)), "functions/ against the template");
     for function in &functions {
         assert!(machine.states().any(|(name, _)| name == function), "{function} has no state of its name");
     }
@@ -73,6 +83,18 @@ fn every_function_has_a_state_a_resource_and_a_substitution_and_the_other_way_ro
     let found: BTreeMap<String, String> =
         substitutions.into_iter().map(|(name, value)| (name, value.as_str().unwrap().to_owned())).collect();
     assert_eq!(found, expected);
+}
+
+#[test]
+fn what_people_call_is_in_the_contract_and_its_name_among_the_outputs() {
+    let template = Template::read();
+    let steps = files::read("docs/steps.md");
+    for name in CALLED_BY_PEOPLE {
+        let function = Function::all().into_iter().find(|function| function.name == name);
+        let stem = function.unwrap_or_else(|| panic!("there is no function {name}")).stem;
+        assert_eq!(template.output(&format!("{name}FunctionName")), &format!("{name}Function"));
+        assert!(steps.contains(&format!("\n## {stem}\n")), "docs/steps.md has no section of {stem}");
+    }
 }
 
 #[test]
@@ -107,12 +129,12 @@ fn folder_crate_binary_and_zip_have_one_stem() {
 #[test]
 fn a_state_bears_the_name_of_its_function_or_is_listed() {
     for (name, state, function) in Machine::read().invocations() {
-        let expected = match state["Arguments"]["Payload"].get("direction") {
-            None => OTHER_NAMES.iter().find(|(other, _)| *other == name).map_or(name, |(_, function)| function),
-            Some(direction) => {
-                assert_eq!(direction, "undo", "{name}");
-                name.strip_prefix("Undo").unwrap_or_else(|| panic!("{name} undoes and does not say so"))
-            }
+        let direction = state["Arguments"]["Payload"].get("direction");
+        assert!(direction.is_none_or(|direction| direction == "undo"), "{name}");
+        let expected = match (OTHER_NAMES.iter().find(|(other, _)| *other == name), direction) {
+            (Some((_, function)), _) => function,
+            (None, None) => name,
+            (None, Some(_)) => name.strip_prefix("Undo").unwrap_or_else(|| panic!("{name} undoes and does not say so")),
         };
         assert_eq!(function, expected, "{name} invokes {function}");
     }
@@ -121,8 +143,12 @@ fn a_state_bears_the_name_of_its_function_or_is_listed() {
 #[test]
 fn a_step_that_can_be_undone_has_an_undo_state_and_no_other_has() {
     let machine = Machine::read();
-    let undone = set(machine.states().filter_map(|(name, _)| name.strip_prefix("Undo")));
-    assert_eq!(undone, set(Function::all().into_iter().filter(Function::has_undo).map(|function| function.name)));
+    let mut undone = set(machine.states().filter_map(|(name, _)| name.strip_prefix("Undo")));
+    for (step, by) in UNDONE_BY_ANOTHER {
+        assert!(undone.contains(by), "{by} is not undone, and {step} with it");
+        undone.insert(step.to_owned());
+    }
+    assert_eq!(undone, set(Function::steps().into_iter().filter(Function::has_undo).map(|function| function.name)));
 }
 
 #[test]
@@ -131,7 +157,7 @@ fn the_state_machine_may_invoke_its_functions_and_nothing_else() {
     let policies = &template.resource("RewindRole")["Policies"][0]["PolicyDocument"]["Statement"];
     let statements: Vec<&Value> = policies.as_array().unwrap().iter().collect();
     let invoke = statements.iter().find(|s| s["Action"] == "lambda:InvokeFunction").unwrap();
-    let functions = set(Function::all().into_iter().map(|function| format!("{}Function.Arn", function.name)));
+    let functions = set(Function::steps().into_iter().map(|function| format!("{}Function.Arn", function.name)));
     assert_eq!(set(texts(&invoke["Resource"])), functions);
     let machine = Machine::read();
     let native =
@@ -304,34 +330,23 @@ fn the_machine_ends_in_one_of_four_states() {
 #[test]
 fn nothing_is_undone_and_nothing_fails_unless_something_failed() {
     let machine = Machine::read();
-    let mut reached = vec![machine.start()];
-    let mut next = 0;
-    while let Some(name) = reached.get(next).copied() {
-        let (_, state) = machine.states().find(|(state, _)| *state == name).unwrap();
-        let goes = Machine::ways(state).into_iter().filter(|(_, way)| *way == Way::Goes);
-        // Who holds a lease is read only after it was refused.
-        for (to, _) in goes.filter(|(to, _)| *to != "ReadLease") {
-            if !reached.contains(&to) {
-                reached.push(to);
-            }
-        }
-        next += 1;
-    }
+    let reached = machine.reached_without_a_failure();
     for name in &reached {
-        let failing = ["Undo", "Conclude", "FenceRestored", "NothingChanged", "NeedsOperator"];
-        assert!(!failing.iter().any(|start| name.starts_with(start)), "{name} is reached without a failure");
+        let failing = ["Undo", "Conclude", "IsAnythingLeft", "IsOriginalToPutBack", "NothingChanged", "NeedsOperator"];
+        let failing = failing.iter().any(|start| name.starts_with(start)) || UNDOING.contains(name);
+        assert!(!failing, "{name} is reached without a failure");
     }
-    assert!(reached.contains(&"Recovered") && reached.contains(&"Planned"));
+    assert!(reached.contains("Recovered") && reached.contains("Planned"));
 }
 
 #[test]
 fn a_bug_is_never_undone_automatically_and_a_failing_undo_calls_a_person() {
     for (name, state, _) in Machine::read().invocations() {
         let catches = state["Catch"].as_array().unwrap();
-        let undo = name.starts_with("Undo") || ["FenceRestored", "AwaitDeletion"].contains(&name);
+        let undo = name.starts_with("Undo") || UNDOING.contains(&name);
         let bug =
             catches.iter().find(|c| texts(&c["ErrorEquals"]).iter().any(|e| e == "Bug" || (undo && e == "States.ALL")));
-        assert_eq!(bug.map(|c| &c["Next"]), Some(&Value::from("ConcludeNeedsOperator")), "{name}");
+        assert_eq!(bug.map(|c| &c["Next"]), Some(&Value::from("IsAnythingLeft")), "{name}");
         let kept = if undo { "undoFailure" } else { "failure" };
         for catch in catches.iter().filter(|c| c["ErrorEquals"][0] != "States.Timeout") {
             let assigned: Vec<&String> = catch["Assign"].as_object().unwrap().keys().collect();
@@ -379,6 +394,25 @@ fn no_assignment_reads_a_variable_that_the_same_block_sets_before_it() {
             }
         }
     }
+}
+
+#[test]
+fn the_lease_outlasts_what_its_reasons_add_up_to() {
+    let machine = Machine::read();
+    let (_, state) = machine.states().find(|(name, _)| *name == "ExtendLease").unwrap();
+    let reckoned = Regex::new(r"\+ (\d+) \* 3600 \+").unwrap();
+    let hours = set(reckoned.captures_iter(&state.to_string()).map(|found| found[1].to_owned()));
+    assert_eq!(hours.len(), 1, "the item and leaseUntil say {hours:?}");
+    let hours = hours.first().unwrap();
+    assert!(state["Comment"].as_str().unwrap().contains(&format!("together {hours} h at most")));
+    // The table of the decision: a column a strategy, each with its sum in the last row; the lease takes the longer.
+    let decision = files::read("docs/adr/0002-lease.md");
+    let row = Regex::new(r"(?m)^\|[^|\n]+\| ([\d–]+)(?: h)? \| ([\d–]+)(?: h)? \|$").unwrap();
+    let rows: Vec<[u64; 2]> =
+        row.captures_iter(&decision).map(|row| [1, 2].map(|column| row[column].parse().unwrap_or(0))).collect();
+    let sum: [u64; 2] = [0, 1].map(|column| rows.iter().map(|row| row[column]).sum());
+    assert!(rows.len() >= 5, "docs/adr/0002-lease.md has no table as this test reads it");
+    assert_eq!(sum.iter().max().unwrap().to_string(), *hours, "{sum:?} hours in docs/adr/0002-lease.md");
 }
 
 #[test]

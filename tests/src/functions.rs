@@ -4,6 +4,9 @@ use crate::files;
 use regex::Regex;
 use std::collections::BTreeSet;
 
+/// Functions that are no step of a recovery: people call them, the state machine does not.
+pub(crate) const CALLED_BY_PEOPLE: [&str; 1] = ["SetWindow"];
+
 pub(crate) struct Function {
     /// The folder: `start-restore`.
     pub(crate) stem: String,
@@ -20,6 +23,11 @@ impl Function {
         files::names_in("functions").into_iter().map(Self::read).collect()
     }
 
+    /// Those that the state machine invokes.
+    pub(crate) fn steps() -> Vec<Self> {
+        Self::all().into_iter().filter(|function| !CALLED_BY_PEOPLE.contains(&function.name.as_str())).collect()
+    }
+
     fn read(stem: String) -> Self {
         let name = stem.split('-').map(|word| format!("{}{}", word[..1].to_uppercase(), &word[1..])).collect();
         let folder = format!("functions/{stem}/src");
@@ -34,7 +42,7 @@ impl Function {
 
     /// Whether the step has an undo of its own.
     pub(crate) fn has_undo(&self) -> bool {
-        self.source.contains("async fn undo(")
+        self.source.contains("fn undo(")
     }
 
     /// The IAM actions that the step says it calls.
@@ -44,10 +52,14 @@ impl Function {
         Regex::new(r#""([^"]+)""#).unwrap().captures_iter(&list[1]).map(|found| found[1].to_owned()).collect()
     }
 
-    /// Whether the step calls a method of that name, itself or by logging in with rewind-access.
+    /// Whether the step calls a method of that name, itself, by logging in with rewind-access or by what it shares with
+    /// another step.
     pub(crate) fn calls(&self, method: &str) -> bool {
         let call = Regex::new(&format!(r"[.:]\s*{method}\(")).unwrap();
         let access = self.source.contains("rewind_access::Access");
-        call.is_match(&self.source) || (access && call.is_match(&files::read("crates/rewind-access/src/lib.rs")))
+        let shares = |other: &&Self| self.source.contains(&format!("use {}::", other.stem.replace('-', "_")));
+        call.is_match(&self.source)
+            || (access && call.is_match(&files::read("crates/rewind-access/src/lib.rs")))
+            || Self::all().iter().filter(shares).any(|other| call.is_match(&other.source))
     }
 }

@@ -57,6 +57,20 @@ impl Machine {
         order.into_iter().map(|name| (name, &self.0["States"][name])).collect()
     }
 
+    /// The states that a recovery can come to without a failure.
+    pub(crate) fn reached_without_a_failure(&self) -> BTreeSet<&str> {
+        let mut reached = BTreeSet::new();
+        let mut waiting = vec![self.start()];
+        while let Some(name) = waiting.pop() {
+            if reached.insert(name) {
+                let goes = Self::ways(&self.0["States"][name]).into_iter().filter(|(_, way)| *way == Way::Goes);
+                // Who holds a lease is read only after it was refused.
+                waiting.extend(goes.map(|(to, _)| to).filter(|to| *to != "ReadLease"));
+            }
+        }
+        reached
+    }
+
     pub(crate) fn tasks(&self) -> impl Iterator<Item = (&str, &Value)> {
         self.states().filter(|(_, state)| state["Type"] == "Task")
     }

@@ -9,18 +9,6 @@ use std::fmt::Write;
 
 const PAGE: &str = "docs/statemachine.md";
 
-/// The states from the first failure on: drawn apart, so that the way of a recovery that works can be seen.
-fn is_failing(name: &str) -> bool {
-    let ends =
-        ["NothingChanged", "NeedsOperator", "ReleaseLeaseAfterFailure", "RecordFailure", "ReadLease", "AwaitDeletion"];
-    let questions = ["IsLeaseKept", "IsOperatorNeeded", "IsNewClusterKept", "IsDeletionDone", "IsTrafficPossiblyMoved"];
-    name.starts_with("Undo")
-        || name.starts_with("Conclude")
-        || name == "FenceRestored"
-        || ends.contains(&name)
-        || questions.contains(&name)
-}
-
 fn shape(name: &str, kind: &str) -> String {
     match kind {
         "Choice" => format!("{name}{{{{{name}?}}}}"),
@@ -33,14 +21,16 @@ fn shape(name: &str, kind: &str) -> String {
 fn graph(machine: &Machine, failing: bool) -> String {
     let mut text = "```mermaid\nflowchart TD\n".to_owned();
     let mut outside = BTreeSet::new();
+    // The states from the first failure on are drawn apart, so that the way of a recovery that works can be seen.
+    let without = machine.reached_without_a_failure();
+    let is_failing = |name: &str| !without.contains(name);
     for (name, state) in machine.in_order().into_iter().filter(|(name, _)| is_failing(name) == failing) {
         writeln!(text, "    {}", shape(name, state["Type"].as_str().unwrap())).unwrap();
         let mut drawn = BTreeSet::new();
         let ways = Machine::ways(state);
         // Every step's bugs lead there: the page says it in a sentence.
-        let bugs = |to: &str| {
-            to == "ConcludeNeedsOperator" && ways.iter().any(|(other, way)| *way == Way::Fails && *other != to)
-        };
+        let bugs =
+            |to: &str| to == "IsAnythingLeft" && ways.iter().any(|(other, way)| *way == Way::Fails && *other != to);
         for (to, way) in ways.iter().copied().filter(|(to, _)| failing || !bugs(to)) {
             if is_failing(to) != failing {
                 if !failing && drawn.insert(to) {
@@ -66,7 +56,7 @@ fn page() -> String {
     let machine = Machine::read();
     let mut text = "# The state machine\n\nDrawn from `statemachine/rewind.asl.json` by `tests/src/picture.rs`: do not edit it here.\n\n\
         ## The way of a recovery\n\nA dotted arrow is a failure: it leads to the state of the second picture \
-        at which undoing begins. A bug leads from every step to ConcludeNeedsOperator, and is not drawn.\n\n"
+        at which undoing begins. A bug leads from every step to IsAnythingLeft, and is not drawn.\n\n"
         .to_owned();
     text.push_str(&graph(&machine, false));
     text.push_str("\n## From a failure to the end\n\nA dotted arrow is an undo that failed.\n\n");

@@ -18,6 +18,11 @@ impl Template {
         &resource["Properties"]
     }
 
+    /// The value of an output.
+    pub(crate) fn output(&self, name: &str) -> &Value {
+        &self.0["Outputs"][name]["Value"]
+    }
+
     /// The functions, by resource name without `Function`.
     pub(crate) fn functions(&self) -> impl Iterator<Item = (&str, &Value)> {
         let resources = self.0["Resources"].as_object().unwrap();

@@ -1,0 +1,411 @@
+"""The paths of a recovery beside the original: with and without approval and records, and each step, each undo and each
+native state failing in turn.
+"""
+
+from scenario import (
+    APPROVE,
+    APPROVED,
+    BUG_BEFORE_CHANGE,
+    DONE,
+    IMPATIENT,
+    NEEDS_OPERATOR,
+    NOTHING_CHANGED,
+    PUT_BACK,
+    REQUEST,
+    REWIND,
+    START,
+    SUCCESS,
+    SWITCH,
+    UNDO_FENCE,
+    UNDO_INSTANCES,
+    UNDO_RESTORE,
+    UNDO_SWITCH,
+    WITH_APPROVAL,
+    Scenario,
+    always,
+    up_to,
+)
+
+# What is undone after a failure of each step, before the end.
+UNDONE_AFTER = {
+    "ValidateWindow": [],
+    "StartRestore": UNDO_RESTORE,
+    "AwaitRewind": PUT_BACK + UNDO_INSTANCES,
+    "AddInstances": PUT_BACK + UNDO_INSTANCES,
+    "AwaitInstances": PUT_BACK + UNDO_INSTANCES,
+    "Verify": PUT_BACK + UNDO_INSTANCES,
+    "FenceSource": UNDO_FENCE + UNDO_INSTANCES,
+    "SwapDns": UNDO_SWITCH + UNDO_INSTANCES,
+    "ConfirmCutover": UNDO_SWITCH,
+}
+NOT_MOVED = {"UndoSwapDns": [{"answer": {"changed": False, "what": []}, "always": True}]}
+
+
+def scenarios():
+    found = [
+        Scenario("success without approval", SUCCESS),
+        Scenario(
+            "approved", APPROVED, request=WITH_APPROVAL, decide=(1, {"decision": "approved", "by": "ana", "hash": "h"})
+        ),
+        Scenario(
+            "approved in the second slice",
+            START + REWIND + APPROVE[:2] + ["IsApprovalExpired"] + APPROVE[1:] + SWITCH,
+            request=WITH_APPROVAL,
+            decide=(2, {"decision": "approved", "by": "ana"}),
+            calls={"RequestApproval": 2},
+        ),
+        Scenario(
+            "rejected",
+            up_to("IsApproved", APPROVED) + PUT_BACK + UNDO_INSTANCES + NOTHING_CHANGED,
+            "NotApproved",
+            [
+                "ana said no: not on a Friday",
+                "NotApproved in RequestApproval",
+                "undone: undid AddInstances; undid StartRestore",
+            ],
+            request=WITH_APPROVAL,
+            decide=(1, {"decision": "rejected", "by": "ana", "comment": "not on a Friday"}),
+        ),
+        Scenario(
+            "a decision that is none is a no",
+            up_to("IsApproved", APPROVED) + PUT_BACK + UNDO_INSTANCES + NOTHING_CHANGED,
+            "NotApproved",
+            ["somebody who left no name said no"],
+            request=WITH_APPROVAL,
+            decide=(1, "yes"),
+        ),
+        Scenario(
+            "approval timed out",
+            up_to("RequestApproval", APPROVED) + ["IsApprovalExpired"] + PUT_BACK + UNDO_INSTANCES + NOTHING_CHANGED,
+            "NotApproved",
+            ["nobody answered within 5 seconds"],
+            request=WITH_APPROVAL | {"approvalTimeoutSeconds": 5},
+        ),
+        Scenario(
+            "dry run",
+            ["Begin", "IsLeaseNeeded", "ValidateWindow", "IsDryRun", "Planned"],
+            request=REQUEST | {"dryRun": True},
+            recorded=False,
+        ),
+        Scenario(
+            "lease held",
+            up_to("AcquireLease")
+            + [
+                "ReadLease",
+                "ConcludeNothingChanged",
+                "RecordFailure",
+                "IsLeaseKept",
+                "IsOperatorNeeded",
+                "NothingChanged",
+            ],
+            "LeaseHeld",
+            ["recovery the-other-one holds lease#", "2026-11-23T09:00:00Z", "arn:of:the-other-one", "delete the item"],
+            held=True,
+            lease_stays=True,
+        ),
+        Scenario("an expired lease is taken over", SUCCESS, held="expired"),
+        Scenario(
+            "the request has no cluster",
+            [
+                "Begin",
+                "IsLeaseNeeded",
+                "ValidateWindow",
+                "ConcludeNothingChanged",
+                "RecordFailure",
+                "IsLeaseKept",
+                "IsOperatorNeeded",
+                "NothingChanged",
+            ],
+            "InvalidRequest",
+            ["`cluster` is missing"],
+            script={"ValidateWindow": always("InvalidRequest", "`cluster` is missing")},
+            request={"to": "5m ago"},
+        ),
+        Scenario(
+            "the request is no object",
+            [
+                "Begin",
+                "IsLeaseNeeded",
+                "ValidateWindow",
+                "ConcludeNothingChanged",
+                "RecordFailure",
+                "IsLeaseKept",
+                "IsOperatorNeeded",
+                "NothingChanged",
+            ],
+            "InvalidRequest",
+            ["it is a JSON object"],
+            script={"ValidateWindow": always("InvalidRequest", "it is a JSON object")},
+            request=[1],
+        ),
+        Scenario(
+            "invalid request",
+            up_to("ValidateWindow") + NOTHING_CHANGED,
+            "InvalidRequest",
+            ['`to` is wrong; say "5m ago" [InvalidRequest in ValidateWindow]'],
+            script={"ValidateWindow": always("InvalidRequest", '`to` is wrong; say "5m ago"')},
+        ),
+        Scenario(
+            "waiting takes several calls",
+            START
+            + REWIND[:3]
+            + ["AwaitRewind", "IsRewindDone"]
+            + REWIND[3:]
+            + ["IsApprovalNeeded"]
+            + SWITCH,
+            script={"AwaitRewind": [{"answer": {"done": False, "status": "creating", "seconds": 50}}]},
+            calls={"AwaitRewind": 2},
+        ),
+        Scenario(
+            "the cutover is confirmed after the old TTL",
+            up_to("IsCutoverConfirmed") + ["WaitForOldTtl"] + SUCCESS[SUCCESS.index("ConfirmCutover") :],
+            script={
+                "ConfirmCutover": [
+                    {
+                        "answer": {
+                            "confirmed": False,
+                            "inSyncAt": "2026-11-23T10:40:02Z",
+                            "waitSeconds": 4.2,
+                            "records": [],
+                        }
+                    }
+                ]
+            },
+            calls={"ConfirmCutover": 2},
+        ),
+        Scenario(
+            "a record had changed: nothing moved, the new cluster goes",
+            up_to("SwapDns") + ["IsTrafficPossiblyMoved", *UNDO_FENCE, *UNDO_INSTANCES, *NOTHING_CHANGED],
+            "RecordChanged",
+            ["undone: undid FenceSource; undid AddInstances; undid StartRestore"],
+            script={"SwapDns": always("RecordChanged")} | {"UndoSwapDns": always("Bug")},
+        ),
+        Scenario(
+            "traffic had moved: it goes back and the new cluster is kept",
+            up_to("ConfirmCutover") + UNDO_SWITCH + NOTHING_CHANGED,
+            "VerificationFailed",
+            ["is KEPT and fenced", "undone: undid SwapDns; undid FenceSource"],
+            script={"ConfirmCutover": always("VerificationFailed")},
+        ),
+        Scenario(
+            "the switch failed but traffic had moved: it goes back and the new cluster is kept",
+            up_to("SwapDns") + UNDO_SWITCH + NOTHING_CHANGED,
+            "OutcomeUnknown",
+            ["is KEPT and fenced"],
+            script={"SwapDns": always("OutcomeUnknown")},
+        ),
+        Scenario(
+            "moving back had to be repeated: the new cluster is kept",
+            up_to("SwapDns") + UNDO_SWITCH + NOTHING_CHANGED,
+            "OutcomeUnknown",
+            ["is KEPT and fenced"],
+            script={
+                "SwapDns": always("OutcomeUnknown"),
+                "UndoSwapDns": [{"error": ["OutcomeUnknown", "no answer"]}, *NOT_MOVED["UndoSwapDns"]],
+            },
+            calls={"UndoSwapDns": 2},
+        ),
+        Scenario(
+            "a record had changed when the switch was repeated: it may have moved something before",
+            up_to("SwapDns") + UNDO_SWITCH + UNDO_INSTANCES + NOTHING_CHANGED,
+            "RecordChanged",
+            script={"SwapDns": [{"error": ["OutcomeUnknown", "no answer"]}, *always("RecordChanged")]} | NOT_MOVED,
+            calls={"SwapDns": 2},
+        ),
+        Scenario(
+            "no records: nobody is asked and nothing is fenced",
+            START + REWIND + DONE,
+            request=WITH_APPROVAL | {"dns": []},
+        ),
+        Scenario(
+            "finish fails without records",
+            START + REWIND + ["Finish"] + NEEDS_OPERATOR,
+            "Bug",
+            ["which keeps its traffic"],
+            script={"Finish": always("Bug")},
+            request=REQUEST | {"dns": []},
+            lease_stays=True,
+        ),
+        Scenario(
+            "a read that fails nine times fails",
+            up_to("ConfirmCutover") + UNDO_SWITCH + NOTHING_CHANGED,
+            "Unavailable",
+            script={"ConfirmCutover": always("Unavailable")} | NOT_MOVED,
+            calls={"ConfirmCutover": 9},
+        ),
+        Scenario(
+            "finish fails: nothing is undone",
+            up_to("Finish") + NEEDS_OPERATOR,
+            "Unavailable",
+            ["traffic is on the new cluster", "nothing was undone"],
+            script={"Finish": always("Unavailable")},
+            lease_stays=True,
+        ),
+    ]
+    for state, undone in UNDONE_AFTER.items():
+        found.append(
+            Scenario(
+                f"{state} fails",
+                up_to(state) + undone + NOTHING_CHANGED,
+                "RewindFailed",
+                [f"it is so [RewindFailed in {state}]"],
+                script={state: always("RewindFailed")} | NOT_MOVED,
+                calls={state: 1},
+            )
+        )
+        found.append(
+            Scenario(
+                f"{state} is throttled, then not ready, then of unknown outcome, then works",
+                SUCCESS,
+                script={
+                    state: [
+                        {"error": [name, "wait"]}
+                        for name in ["Throttled", "ClusterNotReady", "ClusterNotReady", "OutcomeUnknown"]
+                    ]
+                },
+                calls={state: 5},
+            )
+        )
+    for state in [*UNDONE_AFTER, "Finish"]:
+        before = state == "ValidateWindow"
+        found.append(
+            Scenario(
+                f"a bug in {state}",
+                up_to(state) + (BUG_BEFORE_CHANGE if before else NEEDS_OPERATOR),
+                "Bug",
+                [
+                    f"it is so [Bug in {state}]",
+                    "nothing was undone",
+                    "nothing was changed" if before else "the lease"[4:],
+                ],
+                script={state: always("Bug")},
+                calls={state: 1},
+                lease_stays=not before,
+            )
+        )
+    found.append(
+        Scenario(
+            "an outcome unknown twice is undone",
+            up_to("StartRestore") + UNDO_RESTORE + NOTHING_CHANGED,
+            "OutcomeUnknown",
+            script={"StartRestore": always("OutcomeUnknown")},
+            calls={"StartRestore": 2},
+        )
+    )
+    # A failed switch that moved nothing passes every undo: each is made to fail in turn.
+    whole = up_to("SwapDns") + UNDO_SWITCH + UNDO_INSTANCES
+    for undo in [
+        "FenceRestored",
+        "UndoSwapDns",
+        "UndoFenceSource",
+        "UndoAddInstances",
+        "UndoStartRestore",
+        "AwaitDeletion",
+    ]:
+        found.append(
+            Scenario(
+                f"{undo} fails",
+                up_to(undo, whole) + NEEDS_OPERATOR,
+                "RewindFailed",
+                [
+                    "not there [RewindFailed in SwapDns]",
+                    f"then undoing failed: no luck [RecordChanged in {undo}]",
+                    "is kept until",
+                ],
+                script=NOT_MOVED
+                | {
+                    "SwapDns": always("RewindFailed", "not there"),
+                    undo: always("RecordChanged", "no luck"),
+                },
+                lease_stays=True,
+            )
+        )
+    # The native states, made to throw.
+    broken = "DynamoDB.AmazonDynamoDBException"
+    for state, tail, extra in [
+        ("AcquireLease", NOTHING_CHANGED, {}),
+        ("RecordPlan", NOTHING_CHANGED, {}),
+        ("ExtendLease", NOTHING_CHANGED, {}),
+        ("ReadLease", None, {"held": True, "lease_stays": True}),
+        ("RecordDecision", None, {"request": WITH_APPROVAL, "decide": (1, {"decision": "approved"})}),
+        ("RecordRecovered", None, {"recorded": "Running"}),
+        ("ReleaseLease", None, {"lease_stays": True}),
+    ]:
+        if state == "ReadLease":
+            path = up_to("AcquireLease") + [
+                state,
+                "ConcludeNothingChanged",
+                "RecordFailure",
+                "IsLeaseKept",
+                "IsOperatorNeeded",
+                "NothingChanged",
+            ]
+            error = "LeaseHeld"
+        elif tail is None:
+            path, error = (APPROVED if state == "RecordDecision" else SUCCESS), None
+        else:
+            path, error = up_to(state) + tail, broken
+        found.append(Scenario(f"{state} throws", path, error, mocked={state: broken}, **extra))
+    found.append(
+        Scenario(
+            "the lease was taken away meanwhile",
+            up_to("ExtendLease")
+            + ["ConcludeNothingChanged", "RecordFailure", "IsLeaseKept", "IsOperatorNeeded", "NothingChanged"],
+            "LeaseHeld",
+            ["was taken away while the plan was made"],
+            mocked={"ExtendLease": "DynamoDB.ConditionalCheckFailedException"},
+            lease_stays=True,
+        )
+    )
+    found.append(
+        Scenario(
+            "a failure that cannot be recorded ends as it would have",
+            up_to("Verify") + PUT_BACK + UNDO_INSTANCES + NOTHING_CHANGED,
+            "VerificationFailed",
+            script={"Verify": always("VerificationFailed")},
+            mocked={"RecordFailure": broken},
+            recorded="Running",
+        )
+    )
+    # The same machine with its bounds at nothing.
+    not_done = {"answer": {"done": False, "status": "creating", "seconds": 50}, "always": True}
+    for state, question, tail, said in [
+        ("AwaitRewind", "IsRewindDone", PUT_BACK + UNDO_INSTANCES, "was not done 12 hours after it began"),
+        ("AwaitInstances", "AreInstancesReady", PUT_BACK + UNDO_INSTANCES, "were not available 2 hours after"),
+    ]:
+        found.append(
+            Scenario(
+                f"{state} is overdue",
+                up_to(question) + tail + NOTHING_CHANGED,
+                "RewindFailed",
+                [said, "creating"],
+                script={state: [not_done]},
+                machine=IMPATIENT,
+            )
+        )
+    found.append(
+        Scenario(
+            "the cutover is overdue",
+            up_to("IsCutoverConfirmed") + UNDO_SWITCH + NOTHING_CHANGED,
+            "VerificationFailed",
+            ["did not lead to"],
+            script={
+                "ConfirmCutover": [
+                    {"answer": {"confirmed": False, "inSyncAt": None, "waitSeconds": 1, "records": []}, "always": True}
+                ]
+            },
+            machine=IMPATIENT,
+        )
+    )
+    found.append(
+        Scenario(
+            "the deletion is overdue",
+            up_to("Verify") + PUT_BACK + UNDO_INSTANCES + NEEDS_OPERATOR,
+            "VerificationFailed",
+            ["then undoing failed:", "was still being deleted after 2 hours"],
+            script={"Verify": always("VerificationFailed"), "AwaitDeletion": [not_done]},
+            machine=IMPATIENT,
+            lease_stays=True,
+        )
+    )
+    return found

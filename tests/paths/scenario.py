@@ -1,0 +1,89 @@
+"""What one execution is told and what it must do, and the stretches of states that paths are made of. It runs nothing."""
+
+MACHINE, IMPATIENT = "rewind-paths", "rewind-paths-impatient"
+
+REQUEST = {"cluster": "my-aurora-cluster", "to": "5m ago", "dns": [{}], "approval": "none"}
+WITH_APPROVAL = REQUEST | {"approval": "required"}
+
+# ------------------------------------------------------------------------------------------------------------ the paths
+
+START = [
+    "Begin", "IsLeaseNeeded", "AcquireLease", "ValidateWindow", "IsDryRun", "RecordPlan", "ExtendLease", "IsInPlace",
+]  # fmt: skip
+REWIND = [
+    "StartRestore", "AwaitRewind", "IsRewindDone", "AddInstances", "AwaitInstances", "AreInstancesReady", "Verify",
+    "IsTrafficToMove",
+]  # fmt: skip
+APPROVE = ["IsApprovalNeeded", "RequestApproval", "IsApproved", "RecordDecision"]
+FENCE = ["FenceSource", "IsDataRewound"]
+DONE = ["Finish", "RecordRecovered", "ReleaseLease", "Recovered"]
+SWITCH = [*FENCE, "SwapDns", "ConfirmCutover", "IsCutoverConfirmed", *DONE]
+SUCCESS = START + REWIND + ["IsApprovalNeeded"] + SWITCH
+APPROVED = START + REWIND + APPROVE + SWITCH
+
+RELEASED = ["RecordFailure", "IsLeaseKept", "ReleaseLeaseAfterFailure", "IsOperatorNeeded"]
+NOTHING_CHANGED = ["ConcludeNothingChanged", *RELEASED, "NothingChanged"]
+CONCLUDE = ["IsAnythingLeft", "ConcludeNeedsOperator"]
+NEEDS_OPERATOR = [*CONCLUDE, "RecordFailure", "IsLeaseKept", "IsOperatorNeeded", "NeedsOperator"]
+BUG_BEFORE_CHANGE = [*CONCLUDE, *RELEASED, "NeedsOperator"]
+PUT_BACK = ["IsOriginalToPutBack"]
+UNDO_RESTORE = ["UndoStartRestore", "AwaitDeletion", "IsDeletionDone"]
+UNDO_INSTANCES = ["UndoAddInstances", *UNDO_RESTORE]
+UNDO_FENCE = ["UndoFenceSource", "IsNewClusterKept"]
+UNDO_SWITCH = ["IsTrafficPossiblyMoved", "FenceRestored", "UndoSwapDns", *UNDO_FENCE]
+
+# What each call is passed; the stand-in says which call it is.
+PAYLOADS = {
+    "ValidateWindow": "recovery request",
+    "StartRestore": "recovery plan",
+    "AwaitRewind": "recovery plan awaiting",
+    "AwaitInstances": "recovery plan awaiting",
+    "AwaitDeletion": "recovery plan awaiting",
+    "AwaitEvidence": "recovery plan awaiting",
+    "AwaitForward": "recovery plan awaiting",
+    "KeepEvidence": "recovery plan",
+    "StartBacktrack": "recovery plan",
+    "AddInstances": "recovery plan",
+    "Verify": "recovery plan restored",
+    "VerifyForward": "recovery plan restored expect",
+    "RequestApproval": "recovery plan restored report differences taskToken requestedAt",
+    "FenceSource": "recovery plan",
+    "FenceRestored": "recovery plan fence restored",
+    "SwapDns": "recovery plan restored",
+    "ConfirmCutover": "recovery plan restored swap inSyncAt",
+    "Finish": "recovery plan restored report differences fence swap evidence timings",
+    "LiftFence": "direction recovery plan",
+    "UndoStartBacktrack": "direction recovery plan",
+    "UndoStartRestore": "direction recovery plan",
+    "UndoAddInstances": "direction recovery plan",
+    "UndoFenceSource": "direction recovery plan",
+    "UndoSwapDns": "direction recovery plan restored",
+}
+
+
+def up_to(state, path=SUCCESS):
+    return path[: path.index(state) + 1]
+
+
+def always(name, message="it is so"):
+    return [{"error": [name, message], "always": True}]
+
+
+class Scenario:
+    """What one execution is told, and what it must do."""
+
+    def __init__(self, name, path, error=None, cause=(), script=None, request=None, **more):
+        self.name, self.path, self.error, self.cause = name, path, error, cause
+        self.script, self.request = script or {}, REQUEST if request is None else request
+        self.calls = more.pop("calls", {})  # call -> how many
+        self.decide = more.pop("decide", None)  # (slice, decision): answers the approval in that slice
+        self.held = more.pop("held", False)  # the lease is somebody else's
+        self.machine = more.pop("machine", MACHINE)
+        self.mocked = more.pop("mocked", None)  # a native state that throws: state -> error
+        self.lease_stays = more.pop("lease_stays", False)
+        self.recorded = more.pop("recorded", True)
+        assert not more, more
+
+    @property
+    def end(self):
+        return self.path[-1]
