@@ -2,6 +2,9 @@
 //!
 //! `aws-config` would read files, profiles and metadata services that a function does not have, at 0.7 MB each function.
 
+#[cfg(feature = "chain")]
+mod chain;
+
 use aws_credential_types::Credentials;
 use aws_smithy_http_client::tls;
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
@@ -16,8 +19,9 @@ use std::time::Duration;
 #[derive(Debug, Clone)]
 pub struct Aws {
     region: Region,
-    credentials: Credentials,
+    credentials: SharedCredentialsProvider,
     http: SharedHttpClient,
+    retries: RetryConfig,
 }
 
 impl Aws {
@@ -31,16 +35,26 @@ impl Aws {
         let (key, secret) = (required("AWS_ACCESS_KEY_ID")?, required("AWS_SECRET_ACCESS_KEY")?);
         Ok(Self {
             region: Region::new(required("AWS_REGION")?),
-            credentials: Credentials::new(key, secret, session, None, "environment"),
-            http: aws_smithy_http_client::Builder::new()
-                .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring))
-                .build_https(),
+            credentials: SharedCredentialsProvider::new(Credentials::new(key, secret, session, None, "environment")),
+            http: http(),
+            // The state machine retries, by the error's name: a change that the SDK sent twice behind our back could not
+            // be told from one that was sent once.
+            retries: RetryConfig::disabled(),
         })
     }
 
     /// The configuration of one service's client; `AWS_ENDPOINT_URL_<service>`, then `AWS_ENDPOINT_URL`, move its endpoint.
     #[cfg_attr(
-        not(any(feature = "rds", feature = "route53", feature = "secrets", feature = "records", feature = "topic")),
+        not(any(
+            feature = "rds",
+            feature = "route53",
+            feature = "secrets",
+            feature = "records",
+            feature = "topic",
+            feature = "executions",
+            feature = "recoveries",
+            feature = "invoke"
+        )),
         expect(dead_code)
     )]
     pub(crate) fn config(&self, service: &str) -> SdkConfig {
@@ -55,19 +69,24 @@ impl Aws {
         let mut config = SdkConfig::builder()
             .behavior_version(aws_smithy_runtime_api::client::behavior_version::BehaviorVersion::latest())
             .region(self.region.clone())
-            .credentials_provider(SharedCredentialsProvider::new(self.credentials.clone()))
+            .credentials_provider(self.credentials.clone())
             .http_client(self.http.clone())
             .sleep_impl(aws_smithy_async::rt::sleep::SharedAsyncSleep::new(
                 aws_smithy_async::rt::sleep::TokioSleep::new(),
             ))
             .time_source(aws_smithy_async::time::SharedTimeSource::new(aws_smithy_async::time::SystemTimeSource::new()))
             .timeout_config(timeouts)
-            // The state machine retries, by the error's name: a change that the SDK sent twice behind our back could not
-            // be told from one that was sent once.
-            .retry_config(RetryConfig::disabled());
+            .retry_config(self.retries.clone());
         config.set_endpoint_url(endpoint);
         config.build()
     }
+}
+
+/// One TLS stack, with ring.
+fn http() -> SharedHttpClient {
+    aws_smithy_http_client::Builder::new()
+        .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring))
+        .build_https()
 }
 
 pub(crate) fn required(name: &str) -> Result<String, StepError> {

@@ -4,12 +4,18 @@
 
 mod classify;
 mod environment;
+#[cfg(feature = "executions")]
+pub mod executions;
 #[cfg(feature = "fakes")]
 pub mod fixtures;
+#[cfg(feature = "invoke")]
+pub mod invoke;
 #[cfg(feature = "rds")]
 pub mod rds;
 #[cfg(feature = "records")]
 pub mod records;
+#[cfg(feature = "recoveries")]
+pub mod recoveries;
 #[cfg(feature = "route53")]
 pub mod route53;
 #[cfg(feature = "secrets")]

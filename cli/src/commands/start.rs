@@ -1,0 +1,30 @@
+//! `rewind start`: starts a recovery, and follows it.
+
+use super::file;
+use crate::args::StartArgs;
+use crate::clock::SystemClock;
+use crate::connect::Office;
+use crate::exit::{Done, Failure};
+use crate::follow::follow;
+use crate::show::Show;
+use rewind_core::Clock;
+use rewind_desk::Name;
+use rewind_words::say;
+use serde_json::json;
+
+/// Starts it.
+pub(crate) async fn run(desk: &Office, show: &Show, args: &StartArgs) -> Result<Done, Failure> {
+    let request = args.words.request.request(file(args.request.as_deref())?, false).map_err(Failure::Usage)?;
+    let name = args.words.name.clone().map_or_else(|| Name::Made(SystemClock.now()), Name::Given);
+    let begun = desk.start(name, &request).await?;
+    let said = say::begun(&begun.id, begun.before);
+    if args.detach {
+        show.answer(
+            &json!({ "recoveryId": begun.id, "executionArn": begun.arn, "startedBefore": begun.before }),
+            &said,
+        );
+        return Ok(Done::Answered);
+    }
+    show.aside(&said);
+    follow(desk, show, &begun.id, &begun.arn).await
+}

@@ -1,0 +1,57 @@
+//! Credentials and Region as a laptop has them: environment, profiles, single sign-on, credential processes, roles. For
+//! the command alone: a function has its credentials in its environment, and should not link all of this.
+
+use super::{Aws, http};
+use crate::classify::{Call, classify};
+use aws_config::BehaviorVersion;
+use aws_credential_types::provider::ProvideCredentials;
+use aws_smithy_types::error::display::DisplayErrorContext;
+use aws_smithy_types::retry::RetryConfig;
+use rewind_core::{ErrorName, StepError};
+
+impl Aws {
+    /// Finds Region and credentials as the AWS CLI does; `profile` goes before `AWS_PROFILE`, `region` before `AWS_REGION`.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorName::InvalidRequest`] where one of them is missing, with what to do.
+    pub async fn from_chain(profile: Option<&str>, region: Option<&str>) -> Result<Self, StepError> {
+        let http = http();
+        let mut loader = aws_config::defaults(BehaviorVersion::latest()).http_client(http.clone());
+        if let Some(profile) = profile {
+            loader = loader.profile_name(profile);
+        }
+        if let Some(region) = region {
+            loader = loader.region(aws_config::Region::new(region.to_owned()));
+        }
+        let found = loader.load().await;
+        let missing = |what: &str| StepError::new(ErrorName::InvalidRequest, what).changed("nothing was sent to AWS");
+        let region = found
+            .region()
+            .cloned()
+            .ok_or_else(|| missing("no AWS Region").advice("set AWS_REGION, or give --region"))?;
+        let advice = "sign in as for the AWS CLI (aws sso login, AWS_PROFILE or AWS_ACCESS_KEY_ID); \
+                      for the local stack: set -a; . .local/stack.env; set +a";
+        let credentials = found.credentials_provider().ok_or_else(|| missing("no AWS credentials").advice(advice))?;
+        // Asked for now: later each call would fail with less to say about it.
+        credentials.provide_credentials().await.map_err(|error| {
+            let why = DisplayErrorContext(&error).to_string();
+            missing(&format!("no AWS credentials: {error}")).advice(advice).detail(why)
+        })?;
+        // Whoever types a command may wait for a retry: all that it changes can be sent twice and is done once.
+        Ok(Self { region, credentials, http, retries: RetryConfig::standard() })
+    }
+
+    /// Whose credentials these are: the ARN of a user or of an assumed role.
+    ///
+    /// IAM: `sts:GetCallerIdentity`, which is always allowed.
+    ///
+    /// # Errors
+    ///
+    /// What AWS answers.
+    pub async fn caller(&self) -> Result<String, StepError> {
+        let answer = aws_sdk_sts::Client::new(&self.config("STS")).get_caller_identity().send().await;
+        let caller = answer.map_err(|e| classify(&e, Call::Read, "sts:GetCallerIdentity"))?;
+        caller.arn.ok_or_else(|| StepError::bug("sts:GetCallerIdentity named nobody"))
+    }
+}

@@ -1,0 +1,53 @@
+//! Functions that people call themselves, such as set-window. The steps of a recovery are the state machine's to call.
+
+use crate::classify::{Call, classify};
+use crate::{Answer, Aws};
+use aws_smithy_types::Blob;
+use serde_json::Value;
+
+/// What became of a call.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Called {
+    /// It answered.
+    Answered(Value),
+    /// It refused: the error's name, and the message for a person.
+    Refused(String, String),
+}
+
+/// Calls functions.
+pub trait CallFunctions: Send + Sync {
+    /// Calls a function, by name or ARN, and waits for its answer.
+    fn call(&self, function: &str, payload: &Value) -> impl Future<Output = Answer<Called>> + Send;
+}
+
+/// The client of Lambda.
+#[derive(Debug, Clone)]
+pub struct Lambda(aws_sdk_lambda::Client);
+
+impl Lambda {
+    /// The client at the environment's endpoint.
+    pub fn new(aws: &Aws) -> Self {
+        Self(aws_sdk_lambda::Client::new(&aws.config("LAMBDA")))
+    }
+}
+
+impl CallFunctions for Lambda {
+    /// IAM: `lambda:InvokeFunction`.
+    async fn call(&self, function: &str, payload: &Value) -> Answer<Called> {
+        let answer = self
+            .0
+            .invoke()
+            .function_name(function)
+            .payload(Blob::new(payload.to_string()))
+            .send()
+            .await
+            .map_err(|e| classify(&e, Call::Change, &format!("lambda:InvokeFunction of {function}")))?;
+        let payload = answer.payload.unwrap_or_default().into_inner();
+        let said: Value = serde_json::from_slice(&payload).unwrap_or_default();
+        if answer.function_error.is_none() {
+            return Ok(Called::Answered(said));
+        }
+        let text = |name: &str| said.get(name).and_then(Value::as_str).unwrap_or("no reason was given").to_owned();
+        Ok(Called::Refused(text("errorType"), text("errorMessage")))
+    }
+}

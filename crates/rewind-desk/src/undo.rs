@@ -1,0 +1,82 @@
+//! Takes a recovery back: traffic returns to the original, which was kept. A state machine does it; this starts that one.
+
+use crate::{Answer, Begun, Desk, DeskError, Places};
+use rewind_aws::executions::{Executions, Status};
+use rewind_aws::recoveries::Recoveries;
+use rewind_words::{Recovery, undo_id};
+use serde_json::{Value, json};
+
+/// How often one recovery can be taken back, failures included.
+const TRIES: usize = 20;
+
+impl<E: Executions, R: Recoveries, F> Desk<E, R, F> {
+    /// The recovery, if it can be taken back.
+    ///
+    /// # Errors
+    ///
+    /// Refused, where it has moved no traffic, or is not over; what AWS answers.
+    pub async fn undoable(&self, id: &str) -> Answer<Recovery> {
+        let recovery = self.recovery(id).await?;
+        let refused =
+            |why: &str| Err(DeskError::Refused(format!("{id} cannot be taken back: {why}; nothing was changed")));
+        match recovery.state.as_str() {
+            "Recovered" => {}
+            "Undone" => return refused("it was taken back already"),
+            "Running" | "AwaitingApproval" => {
+                return refused("it is not over; to go on: reject it when it asks, and it takes itself back");
+            }
+            "NeedsOperator" => {
+                return refused("it stopped half-way, and where is for a person to see: follow the runbook");
+            }
+            state => return refused(&format!("it ended in {state}, which left all as it was")),
+        }
+        let word = |name: &str| recovery.outcome.as_ref().and_then(|o| o.get(name)).and_then(Value::as_str);
+        if word("strategy") == Some("backtrack") {
+            return refused("it rewound the cluster in place, where newer writes would be lost: follow the runbook");
+        }
+        let dns = recovery.outcome.as_ref().and_then(|o| o.get("dns")).and_then(Value::as_array);
+        if dns.is_none_or(Vec::is_empty) {
+            return refused("it moved no traffic: the original has it all the time");
+        }
+        Ok(recovery)
+    }
+
+    /// Starts to take a recovery back, or finds the execution that does.
+    ///
+    /// # Errors
+    ///
+    /// Refused, where it cannot be, or `confirm` is not the original's name; what AWS answers.
+    pub async fn undo(&self, id: &str, confirm: Option<&str>, by: &str) -> Answer<Begun> {
+        let recovery = self.undoable(id).await?;
+        if confirm != Some(recovery.cluster.as_str()) {
+            return Err(DeskError::Refused(format!(
+                "traffic would return to {0} now, and what was written to {1} would stay there, fenced; nothing was changed; \
+                 to go on: say the original's name with --confirm {0}",
+                recovery.cluster,
+                recovery.new_cluster.as_deref().unwrap_or("the new cluster"),
+            )));
+        }
+        let Some(machine) = &self.places.undo_machine else {
+            return Err(DeskError::Refused(
+                "it is not known which state machine takes recoveries back; nothing was changed; to go on: set \
+                 UNDO_STATE_MACHINE_ARN, which the stack's outputs have"
+                    .to_owned(),
+            ));
+        };
+        let input = json!({ "recovery": id, "by": by });
+        for n in 0..TRIES {
+            let name = undo_id(id, n);
+            if let Some(begun) = self.begin(machine, &name, &input).await? {
+                return Ok(begun);
+            }
+            let arn = Places::execution(machine, &name);
+            // One that failed may be repeated, under the next name; somebody else's that runs is the one to follow.
+            match self.executions.execution(&arn).await?.map(|other| other.status) {
+                Some(Status::Running) => return Ok(Begun { id: name, arn, before: true }),
+                Some(Status::Failed | Status::Stopped) => {}
+                Some(Status::Succeeded) | None => break,
+            }
+        }
+        Err(DeskError::Refused(format!("{id} was taken back already, or too often; nothing was changed")))
+    }
+}
