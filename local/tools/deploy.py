@@ -6,20 +6,17 @@ credentials from the environment and never touches an account: it refuses to run
 
 import argparse
 import contextlib
-import hashlib
-import io
 import json
 import os
 import pathlib
 import shutil
 import subprocess
 import sys
-import time
 import zipfile
 
 BUCKET = "aurora-rewind-deploy"
 POLL_SECONDS = 0.05
-DEADLINE_SECONDS = 120
+PATIENCE_SECONDS = 120
 
 
 def main() -> None:
@@ -35,8 +32,8 @@ def main() -> None:
         sys.exit("AWS_ENDPOINT_URL is not set; nothing was deployed: this deploys to a local AWS only")
 
     lay_out(arguments.root, arguments.binaries, arguments.out)
-    template = package(arguments.out)
-    outputs = deploy(arguments.stack_name, template, arguments.parameter)
+    sys.path.insert(0, str(arguments.root / "infra"))
+    outputs = deploy(arguments.stack_name, arguments.out, arguments.parameter)
     if arguments.iam:
         grant(arguments.stack_name)
     print(json.dumps(outputs))
@@ -82,66 +79,20 @@ def zip_binary(binary: pathlib.Path, folder: pathlib.Path) -> None:
     mark.write_text(made_from)
 
 
-def package(out: pathlib.Path) -> pathlib.Path:
-    """`aws cloudformation package`, by the AWS CLI itself, without starting Python a second time."""
-    import awscli.clidriver
+def deploy(name: str, out: pathlib.Path, parameters: list[str]) -> dict[str, str]:
+    """Deploys the template as `make deploy` does, but asks nobody."""
     import boto3
 
-    packaged = out / "packaged.yaml"
+    import cloudformation
+
     s3 = boto3.client("s3")
     with contextlib.suppress(s3.exceptions.BucketAlreadyOwnedByYou):
         s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": os.environ["AWS_REGION"]})
-    cli(
-        awscli.clidriver,
-        *("cloudformation", "package"),
-        *("--template-file", str(out / "infra" / "template.yaml")),
-        *("--s3-bucket", BUCKET),
-        *("--output-template-file", str(packaged)),
-    )
-    return packaged
-
-
-def cli(driver, *arguments: str) -> None:
-    """Runs the AWS CLI; what it says is shown when it fails, for it says a line a chunk of each upload."""
-    said = io.StringIO()
-    with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
-        code = driver.create_clidriver().main(list(arguments))
-    if code:
-        sys.exit(f"aws {' '.join(arguments[:2])} failed with {code}: {said.getvalue()[-2000:]}")
-
-
-def deploy(stack_name: str, template: pathlib.Path, parameters: list[str]) -> dict[str, str]:
-    """What `aws cloudformation deploy` does, but for its waiters: they sleep 30 s between looks."""
-    import boto3
-    import botocore.exceptions
-
-    client = boto3.client("cloudformation")
-    body = template.read_text()
-    try:
-        kind = "UPDATE" if client.describe_stacks(StackName=stack_name)["Stacks"] else "CREATE"
-    except botocore.exceptions.ClientError:
-        kind = "CREATE"
-    change_set = f"local-{hashlib.sha256(body.encode()).hexdigest()[:16]}-{time.time_ns()}"
-    client.create_change_set(
-        StackName=stack_name,
-        ChangeSetName=change_set,
-        ChangeSetType=kind,
-        TemplateBody=body,
-        Capabilities=["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"],
-        Parameters=[dict(zip(("ParameterKey", "ParameterValue"), pair.split("=", 1))) for pair in parameters],
-    )
-    made = wait(lambda: client.describe_change_set(StackName=stack_name, ChangeSetName=change_set))
-    if made["Status"] == "FAILED" and "didn't contain changes" not in made.get("StatusReason", ""):
-        sys.exit(f"the change set was refused: {made.get('StatusReason')}")
-    if made["Status"] != "FAILED":
-        client.execute_change_set(StackName=stack_name, ChangeSetName=change_set)
-    stack = wait(lambda: client.describe_stacks(StackName=stack_name)["Stacks"][0], "StackStatus")
-    if stack["StackStatus"] not in ("CREATE_COMPLETE", "UPDATE_COMPLETE"):
-        for event in client.describe_stack_events(StackName=stack_name)["StackEvents"]:
-            if event["ResourceStatus"].endswith("FAILED"):
-                print(event["LogicalResourceId"], event.get("ResourceStatusReason"), file=sys.stderr)
-        sys.exit(f"the stack ended in {stack['StackStatus']}: {stack.get('StackStatusReason')}")
-    return {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", [])}
+    url = cloudformation.package(out / "infra" / "template.yaml", BUCKET, out / "packaged.yaml")
+    stack = cloudformation.Stack(name, POLL_SECONDS, PATIENCE_SECONDS)
+    if stack.propose(url, dict(pair.split("=", 1) for pair in parameters), {}) is not None:
+        stack.carry_out()
+    return stack.outputs()
 
 
 def grant(stack_name: str) -> None:
@@ -157,18 +108,6 @@ def grant(stack_name: str) -> None:
                 PolicyName="local-stack",
                 PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [allow]}),
             )
-
-
-def wait(look, key: str = "Status") -> dict:
-    """Looks until the status is none of those that pass by themselves."""
-    deadline = time.monotonic() + DEADLINE_SECONDS
-    while True:
-        seen = look()
-        if not seen[key].endswith(("_PENDING", "_IN_PROGRESS")):
-            return seen
-        if time.monotonic() > deadline:
-            sys.exit(f"still {seen[key]} after {DEADLINE_SECONDS} s")
-        time.sleep(POLL_SECONDS)
 
 
 if __name__ == "__main__":
