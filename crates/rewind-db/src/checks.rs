@@ -1,10 +1,12 @@
 //! One query of somebody's, asked so that it can only read: what a check and a row count are made of.
 //!
 //! The guard is the database's own read-only transaction. Somebody's SQL is put where it cannot leave it: the protocol
-//! takes one statement only, which has to answer a column (so no `COMMIT`, `SET` or `DO`), within a subtransaction whose
-//! parent is read-only (which no statement and no function can make writable again). What acts outside the database,
-//! such as `dblink` or `aws_lambda`, no transaction holds back.
+//! takes one statement only, which has to answer a column (so no `COMMIT`, `SET`, `CALL` or `DO`). On PostgreSQL it runs
+//! within a subtransaction whose parent is read-only, which no statement and no function can make writable again. On
+//! MySQL a transaction that began read-only stays so to its end, and DDL, which would end it, is refused within. What
+//! acts outside the database, such as `dblink` or `aws_lambda`, no transaction holds back.
 
+use crate::engine::Dialect;
 use crate::error::Failure;
 use crate::session::Session;
 use rewind_core::{Answer, StepError};
@@ -50,6 +52,24 @@ async fn ask_within(session: &Session, sql: &str, bounds: Bounds) -> Result<Resu
 
 /// Opens the transaction that nothing gets out of.
 pub(crate) async fn begin(session: &Session, bounds: Bounds) -> Result<(), Failure> {
+    let most = match session.dialect() {
+        Dialect::Postgres => return begin_postgres(session, bounds).await,
+        Dialect::MySql => format!("max_execution_time = {}", bounds.statement.as_millis().max(1)),
+        Dialect::MariaDb => format!("max_statement_time = {}", bounds.statement.as_secs_f64().max(0.001)),
+    };
+    // MySQL waits for locks by the second.
+    let lock = bounds.lock.as_millis().div_ceil(1000).max(1);
+    for sql in [
+        "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY",
+        &format!("SET SESSION {most}, innodb_lock_wait_timeout = {lock}, lock_wait_timeout = {lock}"),
+        "START TRANSACTION READ ONLY",
+    ] {
+        session.run(sql).await?;
+    }
+    Ok(())
+}
+
+async fn begin_postgres(session: &Session, bounds: Bounds) -> Result<(), Failure> {
     let milliseconds = |limit: Duration| limit.as_millis().max(1);
     let (statement, lock) = (milliseconds(bounds.statement), milliseconds(bounds.lock));
     let filtered = if bounds.filtered { "on" } else { "off" };
@@ -61,7 +81,7 @@ pub(crate) async fn begin(session: &Session, bounds: Bounds) -> Result<(), Failu
         .await
 }
 
-/// Ends it, with every setting back as it was.
+/// Ends it, with every setting back as it was; on MySQL the next [`begin`] sets them anew.
 pub(crate) async fn end(session: &Session) -> Result<(), Failure> {
     session.run("ROLLBACK").await
 }

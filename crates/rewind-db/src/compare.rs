@@ -26,6 +26,15 @@ pub struct Limits {
     pub counting: Duration,
 }
 
+impl Limits {
+    /// The original is judged by too: it gets the time that the rewound data gets.
+    #[must_use]
+    pub fn alike() -> Self {
+        let limits = Self::default();
+        Self { shown: limits.statement, ..limits }
+    }
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Self {

@@ -1,9 +1,11 @@
 //! The way to a database server: names, addresses, TLS and logins. What is said over it is not its business.
 
+use crate::engine::Engine;
 use crate::error::{ConnectError, chain, unavailable};
 use crate::resolve::{Resolution, resolve};
 use crate::session::Session;
 use crate::tls::Protection;
+use crate::wire::{self, Wire};
 use rewind_core::{ErrorName, Login, StepError, Tls};
 use socket2::{SockRef, TcpKeepalive};
 use std::fmt;
@@ -57,6 +59,8 @@ impl Settings {
 /// A database server as it is reached.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {
+    /// What it speaks.
+    pub engine: Engine,
     /// The name or address to connect to.
     pub host: String,
     /// The port.
@@ -68,9 +72,9 @@ pub struct Target {
 
 impl Target {
     /// A server that is reached by the name that its certificate holds.
-    pub fn new(host: impl Into<String>, port: u16) -> Self {
+    pub fn new(engine: Engine, host: impl Into<String>, port: u16) -> Self {
         let host = host.into();
-        Self { certificate_name: host.clone(), host, port }
+        Self { engine, certificate_name: host.clone(), host, port }
     }
 
     /// The same server by another of its names: `host` is resolved, the certificate still has to hold the first name.
@@ -146,7 +150,8 @@ impl Network {
         Ok(Self { settings: Arc::new(settings), protection, application_name: "aurora-rewind".to_owned() })
     }
 
-    /// The same way, with sessions that name the recovery they belong to: `aurora-rewind/<id>` in `pg_stat_activity`.
+    /// The same way, with sessions that name the recovery they belong to: `aurora-rewind/<id>` in
+    /// `pg_stat_activity` or `session_connect_attrs`.
     #[must_use]
     pub fn for_recovery(&self, id: &str) -> Self {
         Self { application_name: format!("aurora-rewind/{id}"), ..self.clone() }
@@ -175,7 +180,19 @@ impl Network {
     ) -> Result<Session, ConnectError> {
         let stream = self.dial(target).await.map_err(ConnectError::Failed)?;
         let server = stream.peer_addr().ok();
-        let at = format!("{database} at {target}");
+        let way = Way { target, credential, database, at: format!("{database} at {target}") };
+        match target.engine {
+            Engine::Postgres => self.log_in_to_postgres(stream, server, way).await,
+            Engine::MySql => self.log_in_to_mysql(stream, server, way).await,
+        }
+    }
+
+    async fn log_in_to_postgres(
+        &self,
+        stream: TcpStream,
+        server: Option<SocketAddr>,
+        Way { target, credential, database, at }: Way<'_>,
+    ) -> Result<Session, ConnectError> {
         let mut config = tokio_postgres::Config::new();
         config
             .user(&credential.user)
@@ -190,29 +207,48 @@ impl Network {
             Ok(Ok(pair)) => pair,
             Ok(Err(error)) => {
                 if let Some(db) = error.as_db_error() {
-                    return Err(ConnectError::of_server(&at, db));
+                    return Err(ConnectError::of_postgres(&at, db));
                 }
-                let happened = if progress.failed() {
-                    let name = &target.certificate_name;
-                    format!("the TLS handshake with {target} failed: its certificate has to be valid for {name}")
-                } else {
-                    format!("the login to {at} broke off")
-                };
-                return Err(ConnectError::Failed(unavailable(format!("{happened}: {}", chain(&error)))));
+                let why = chain(&error);
+                return Err(if progress.failed() { no_tls(target, &why) } else { broke_off(&at, &why) });
             }
-            Err(_) => {
-                return Err(ConnectError::Failed(unavailable(format!(
-                    "{at} did not finish the login within {} s",
-                    Self::LOGIN.as_secs()
-                ))));
-            }
+            Err(_) => return Err(too_slow(&at)),
         };
-        let tls = match (progress.done(), self.protection.verifies) {
+        let tls = self.tls(progress.done());
+        Ok(Session::postgres(client, connection, at, tls, server))
+    }
+
+    async fn log_in_to_mysql(
+        &self,
+        stream: TcpStream,
+        server: Option<SocketAddr>,
+        Way { target, credential, database, at }: Way<'_>,
+    ) -> Result<Session, ConnectError> {
+        let login = wire::Login {
+            user: &credential.user,
+            password: &credential.password,
+            database,
+            program: &self.application_name,
+        };
+        let opened = Wire::open(stream, &login, &self.protection, &target.certificate_name);
+        match tokio::time::timeout(Self::LOGIN, opened).await {
+            Ok(Ok(wire)) => {
+                let tls = self.tls(wire.encrypted);
+                Ok(Session::mysql(wire, at, tls, server))
+            }
+            Ok(Err(wire::Error::Refused(refusal))) => Err(ConnectError::of_mysql(&at, &refusal)),
+            Ok(Err(wire::Error::Tls(error))) => Err(no_tls(target, &error.to_string())),
+            Ok(Err(wire::Error::Broken(why))) => Err(broke_off(&at, &why)),
+            Err(_) => Err(too_slow(&at)),
+        }
+    }
+
+    fn tls(&self, encrypted: bool) -> Tls {
+        match (encrypted, self.protection.verifies) {
             (true, true) => Tls::Verified,
             (true, false) => Tls::Encrypted,
             (false, _) => Tls::None,
-        };
-        Ok(Session::new(client, connection, at, tls, server))
+        }
     }
 
     /// Opens a session with the first of `candidates` that the server accepts, and remembers it for further sessions.
@@ -291,6 +327,31 @@ impl fmt::Debug for Network {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Network").field("settings", &self.settings).finish_non_exhaustive()
     }
+}
+
+/// A login that is under way.
+struct Way<'a> {
+    target: &'a Target,
+    credential: &'a Credential,
+    database: &'a str,
+    /// Where, for a person.
+    at: String,
+}
+
+fn no_tls(target: &Target, why: &str) -> ConnectError {
+    let name = &target.certificate_name;
+    ConnectError::Failed(unavailable(format!(
+        "the TLS handshake with {target} failed: its certificate has to be valid for {name}: {why}"
+    )))
+}
+
+fn broke_off(at: &str, why: &str) -> ConnectError {
+    ConnectError::Failed(unavailable(format!("the login to {at} broke off: {why}")))
+}
+
+fn too_slow(at: &str) -> ConnectError {
+    let seconds = Network::LOGIN.as_secs();
+    ConnectError::Failed(unavailable(format!("{at} did not finish the login within {seconds} s")))
 }
 
 /// A server and the login that works there: opens sessions in any of its databases.

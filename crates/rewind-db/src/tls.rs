@@ -12,13 +12,14 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use tokio::net::TcpStream;
 use tokio_postgres::tls::{MakeTlsConnect, TlsConnect};
 use tokio_postgres_rustls::MakeRustlsConnect;
+use tokio_rustls::TlsConnector;
 
 type Inner = <MakeRustlsConnect as MakeTlsConnect<TcpStream>>::TlsConnect;
 
 /// How sessions are protected.
 #[derive(Clone)]
 pub(crate) struct Protection {
-    make: MakeRustlsConnect,
+    config: ClientConfig,
     /// Whether certificates are verified; then a server without TLS is refused too.
     pub(crate) verifies: bool,
 }
@@ -36,15 +37,25 @@ impl Protection {
                 builder.dangerous().with_custom_certificate_verifier(Arc::new(Anyone(provider))).with_no_client_auth()
             }
         };
-        Ok(Self { make: MakeRustlsConnect::new(config), verifies: pem.is_some() })
+        Ok(Self { config, verifies: pem.is_some() })
     }
 
     /// A connector for the server that presents itself as `name`, and a way to see how far it came.
     pub(crate) fn connector(&self, name: &str) -> (Connector, Arc<Progress>) {
         let progress = Arc::new(Progress::default());
-        let mut make = self.make.clone();
+        let mut make = MakeRustlsConnect::new(self.config.clone());
         let Ok(inner) = <MakeRustlsConnect as MakeTlsConnect<TcpStream>>::make_tls_connect(&mut make, name);
         (Connector { inner, progress: progress.clone() }, progress)
+    }
+
+    /// Puts TLS over a connection whose server, presenting itself as `name`, has agreed to it.
+    pub(crate) async fn encrypt(
+        &self,
+        stream: TcpStream,
+        name: &str,
+    ) -> std::io::Result<tokio_rustls::client::TlsStream<TcpStream>> {
+        let name = ServerName::try_from(name.to_owned()).map_err(std::io::Error::other)?;
+        TlsConnector::from(Arc::new(self.config.clone())).connect(name, stream).await
     }
 }
 

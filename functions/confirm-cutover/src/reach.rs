@@ -1,12 +1,11 @@
 //! Reaching a record's name as a client does, and telling who answered.
 
 use super::{ConfirmCutover, Input, Reached};
-use rewind_access::port;
+use rewind_access::target;
 use rewind_aws::rds::{Cluster, ReadClusters};
 use rewind_aws::route53::FollowChange;
 use rewind_aws::secrets::Logins;
 use rewind_core::{Clock, Endpoint, ErrorName, PlannedRecord, StepError};
-use rewind_db::fence::MAINTENANCE_DATABASE;
 use rewind_db::{ConnectError, Credential, Identity, Network, Target, identity};
 
 impl<C: ReadClusters, S: Logins, F: FollowChange, K: Clock> ConfirmCutover<C, S, F, K> {
@@ -19,7 +18,7 @@ impl<C: ReadClusters, S: Logins, F: FollowChange, K: Clock> ConfirmCutover<C, S,
         let mut reached = Vec::new();
         for record in &input.plan.dns {
             let endpoint = input.restored.endpoint(record.endpoint);
-            let target = Target::new(endpoint, port(&cluster)).by_name(&record.name);
+            let target = target(&cluster, endpoint).by_name(&record.name);
             reached.push(match ask(&network, &target, &credentials).await {
                 Ok(who) => Reached {
                     name: record.name.clone(),
@@ -42,7 +41,7 @@ impl<C: ReadClusters, S: Logins, F: FollowChange, K: Clock> ConfirmCutover<C, S,
         let mut servers = Vec::new();
         for instance in self.access.clusters.instances(&cluster.name).await? {
             let Some(endpoint) = instance.endpoint else { continue };
-            servers.push(ask(network, &Target::new(endpoint, port(cluster)), credentials).await?);
+            servers.push(ask(network, &target(cluster, endpoint), credentials).await?);
         }
         if servers.is_empty() {
             return Err(StepError::new(
@@ -61,7 +60,7 @@ fn is_expected(record: &PlannedRecord, who: &Identity, servers: &[Identity]) -> 
 
 async fn ask(network: &Network, target: &Target, credentials: &[Credential]) -> Result<Identity, ConnectError> {
     // Any database does: who answers is asked, nothing else.
-    let (_, session) = network.connect_with(target, credentials, MAINTENANCE_DATABASE).await?;
+    let (_, session) = network.connect_with(target, credentials, target.engine.maintenance_database()).await?;
     let who = identity(&session).await;
     session.close().await;
     who.map_err(ConnectError::Failed)

@@ -1,18 +1,18 @@
 //! Ends writes on a cluster's writer, in layers, and proves it: after it returns, that writer acknowledges no write. What
-//! it changes it notes in the table first; its undo puts back exactly what was noted.
+//! it changes it notes in the table first; its undo puts back exactly what was noted. Where the cluster itself is about
+//! to be rewound, the fence is the network and the sessions' end: what is locked in a database would be rewound too.
 
 mod network;
 mod readers;
 
 use jiff::Timestamp;
-use rewind_access::Access;
+use rewind_access::{Access, engine};
 use rewind_aws::rds::{Cluster, ModifyClusters, ReadClusters};
 use rewind_aws::records::Notes;
 use rewind_aws::secrets::Logins;
-use rewind_core::{Clock, ErrorName, Plan, Recovery, Restored, StepError};
-use rewind_db::Session;
-use rewind_db::fence::{Fenced, LoginState, MAINTENANCE_DATABASE, Patience, Proof, apply, lift, prove, survey};
-use rewind_db::{ConnectError, Server};
+use rewind_core::{Clock, ErrorName, Plan, Recovery, Restored, StepError, Strategy};
+use rewind_db::fence::{Fenced, LoginState, Patience, Proof, apply, empty, lift, prove, survey};
+use rewind_db::{ConnectError, Engine, Server, Session};
 use rewind_lambda::{Step, Undone};
 use serde::{Deserialize, Serialize};
 
@@ -94,6 +94,13 @@ struct Record {
     logins: LoginState,
 }
 
+/// What the inner layers did.
+struct Inside {
+    /// What is closed; none where the network alone is to close it.
+    logins: Option<Proof>,
+    fenced: Fenced,
+}
+
 /// The cluster to fence, as it was said by the input.
 struct Fence {
     cluster: String,
@@ -115,20 +122,36 @@ where
     async fn run(&self, input: Input) -> Result<Output, StepError> {
         let fence = self.which(&input)?;
         let cluster = self.access.cluster(&fence.cluster).await?;
+        let in_place = input.plan.strategy == Strategy::Backtrack;
+        if in_place && self.fence_groups.is_empty() {
+            return Err(no_network(&fence.cluster));
+        }
         let (server, session) = self.log_in(&input, &fence, &cluster).await?;
-        let logins = self.note(&input.recovery.id, &fence, &cluster, &session).await?;
+        let logins = if in_place { LoginState::default() } else { survey(&session).await? };
+        let logins = self.note(&input.recovery.id, &fence, &cluster, logins).await?;
         let network = self.close_network(&cluster).await?;
-        let fenced = apply(&session, &logins, Patience::default()).await?;
-        let proof = prove(&server, &session, &logins).await?;
+        let inside = if in_place {
+            Inside { fenced: empty(&session, Patience::default()).await?, logins: None }
+        } else {
+            let fenced = apply(&session, &logins, Patience::default()).await?;
+            Inside { logins: Some(prove(&server, &session, &logins, &fenced).await?), fenced }
+        };
         session.close().await;
-        if !proof.is_complete() && network.is_none() {
-            return Err(incomplete(&fence.cluster, &proof));
+        match &network {
+            None => {
+                if let Some(proof) = inside.logins.as_ref().filter(|proof| !proof.is_complete()) {
+                    return Err(incomplete(&fence.cluster, engine(&cluster), proof));
+                }
+            }
+            Some(network) if inside.fenced.master_returned => return Err(came_back(&fence.cluster, network)),
+            Some(_) => {}
         }
         let fenced_at = self.clock.now();
         let readers = self.empty_readers(&input, &fence, &cluster).await;
-        let mut layers = layers(network, &fenced, &proof);
+        let sessions_ended = inside.fenced.sessions_ended + readers.sessions_ended;
+        let mut layers = layers(engine(&cluster), network, &inside);
         layers.extend(readers.did.map(|did| Layer { layer: "sessions", did }));
-        Ok(Output { fenced_at, sessions_ended: fenced.sessions_ended + readers.sessions_ended, layers })
+        Ok(Output { fenced_at, sessions_ended, layers })
     }
 
     async fn undo(&self, input: Input) -> Result<Undone, StepError> {
@@ -139,9 +162,11 @@ where
         let cluster = self.access.cluster(&fence.cluster).await?;
         // The network first: the functions get in through either set of groups, the clients only through the old one.
         let mut undone = self.open_network(&cluster, &record.security_groups).await?;
-        let (_, session) = self.log_in(&input, &fence, &cluster).await?;
-        undone.extend(lift(&session, &record.logins).await?);
-        session.close().await;
+        if !record.logins.is_empty() {
+            let (_, session) = self.log_in(&input, &fence, &cluster).await?;
+            undone.extend(lift(&session, &record.logins).await?);
+            session.close().await;
+        }
         Ok(Undone::of(undone))
     }
 }
@@ -167,11 +192,12 @@ where
 
     async fn log_in(&self, input: &Input, fence: &Fence, cluster: &Cluster) -> Result<(Server, Session), StepError> {
         let (id, secret) = (&input.recovery.id, &input.plan.secret_arn);
-        let opened = self.access.log_in(id, cluster, secret, fence.moment, MAINTENANCE_DATABASE).await;
+        let database = engine(cluster).maintenance_database();
+        let opened = self.access.log_in(id, cluster, secret, fence.moment, database).await;
         opened.map_err(|error| match error {
             ConnectError::LoginRefused(why) | ConnectError::NotAllowed(why) | ConnectError::DatabaseMissing(why) => {
                 StepError::new(ErrorName::RewindFailed, format!("no login to fence {}: {why}", fence.cluster))
-                    .advice(format!("give a secret whose user may connect to {MAINTENANCE_DATABASE} and end sessions"))
+                    .advice(format!("give a secret whose user may connect to {database} and end sessions"))
             }
             other => other.into(),
         })
@@ -183,9 +209,9 @@ where
         recovery_id: &str,
         fence: &Fence,
         cluster: &Cluster,
-        session: &Session,
+        logins: LoginState,
     ) -> Result<LoginState, StepError> {
-        let fresh = Record { security_groups: cluster.security_groups.clone(), logins: survey(session).await? };
+        let fresh = Record { security_groups: cluster.security_groups.clone(), logins };
         let noted = self.notes.note_once(recovery_id, fence.note, &to_json(&fresh)?).await?;
         let noted: Record = serde_json::from_value(noted)
             .map_err(|e| StepError::bug(format!("what the fence noted cannot be read: {e}")))?;
@@ -202,42 +228,79 @@ fn to_json(record: &Record) -> Result<serde_json::Value, StepError> {
     serde_json::to_value(record).map_err(|e| StepError::bug(format!("the fence's note is not JSON: {e}")))
 }
 
-fn incomplete(cluster: &str, proof: &Proof) -> StepError {
-    let open: Vec<String> = proof.open.iter().map(|door| format!("{} ({})", door.database, door.why)).collect();
+fn no_network(cluster: &str) -> StepError {
     StepError::new(
         ErrorName::RewindFailed,
-        format!("{cluster} could not be fenced: these databases still take connections: {}", open.join(", ")),
+        format!("{cluster} cannot be fenced in place: there are no security groups to fence it with"),
     )
-    .changed("no record was moved; what the fence closed is noted in the table")
-    .advice(
-        "deploy with FenceSecurityGroupIds, or make the secret's user a member of the roles that own these databases, \
-         and start again",
-    )
+    .changed("nothing was changed")
+    .advice("deploy with FenceSecurityGroupIds, or ask for the strategy restore, and start again")
 }
 
-fn layers(network: Option<String>, fenced: &Fenced, proof: &Proof) -> Vec<Layer> {
+fn incomplete(cluster: &str, engine: Engine, proof: &Proof) -> StepError {
+    let open: Vec<String> = proof.open.iter().map(|door| format!("{} ({})", door.name, door.why)).collect();
+    let (who, or) = match engine {
+        Engine::Postgres => (
+            "these databases still take connections",
+            "make the secret's user a member of the roles that own these databases",
+        ),
+        Engine::MySql => (
+            "these accounts can still log in",
+            "give the applications accounts of their own, which the secret's user may lock",
+        ),
+    };
+    StepError::new(ErrorName::RewindFailed, format!("{cluster} could not be fenced: {who}: {}", open.join(", ")))
+        .changed("no record was moved; what the fence closed is noted in the table")
+        .advice(format!("deploy with FenceSecurityGroupIds, or {or}, and start again"))
+}
+
+fn came_back(cluster: &str, network: &str) -> StepError {
+    StepError::new(
+        ErrorName::RewindFailed,
+        format!("{cluster} could not be fenced: sessions of the master user come back, although {network}"),
+    )
+    .changed("no record was moved; what the fence closed is noted in the table")
+    .advice("find what logs in from within these security groups, stop it, and start again")
+}
+
+fn layers(engine: Engine, network: Option<String>, Inside { logins, fenced }: &Inside) -> Vec<Layer> {
     let mut layers = Vec::new();
     layers.extend(network.map(|did| Layer { layer: "network", did }));
-    let mut login = format!(
-        "connection limit 0 on {}; NOLOGIN for {}",
-        list(&fenced.databases, "no database"),
-        list(&fenced.roles, "no role")
-    );
-    if !fenced.not_changed.is_empty() {
-        login.push_str(&format!("; not changed: {}", fenced.not_changed.join(", ")));
+    if logins.is_some() {
+        layers.push(Layer { layer: "login", did: login(engine, fenced) });
     }
-    layers.push(Layer { layer: "login", did: login });
     let mut sessions = format!("{} ended, none came back", fenced.sessions_ended);
     if !fenced.notes.is_empty() {
         sessions.push_str(&format!("; {}", fenced.notes.join("; ")));
     }
     layers.push(Layer { layer: "sessions", did: sessions });
-    let mut proved = format!("connections refused by {}", list(&proof.refused, "no database"));
-    for door in &proof.open {
-        proved.push_str(&format!("; {} closed by the network alone ({})", door.database, door.why));
-    }
+    let proved = match (logins, engine) {
+        (None, _) => "the security groups are in force, and no session is left".to_owned(),
+        (Some(proof), Engine::Postgres) => {
+            format!("connections refused by {}", list(&proof.refused, "no database"))
+        }
+        (Some(proof), Engine::MySql) => format!("read again as locked: {}", list(&proof.refused, "no account")),
+    };
+    let doors = logins.iter().flat_map(|proof| &proof.open);
+    let proved = doors
+        .fold(proved, |proved, door| proved + &format!("; {} closed by the network alone ({})", door.name, door.why));
     layers.push(Layer { layer: "proof", did: proved });
     layers
+}
+
+fn login(engine: Engine, fenced: &Fenced) -> String {
+    let mut login = match engine {
+        Engine::Postgres => format!(
+            "connection limit 0 on {}; NOLOGIN for {}",
+            list(&fenced.databases, "no database"),
+            list(&fenced.roles, "no role")
+        ),
+        Engine::MySql => format!("ACCOUNT LOCK for {}", list(&fenced.accounts, "no account")),
+    };
+    if !fenced.not_changed.is_empty() {
+        login.push_str(&format!("; not changed: {}", fenced.not_changed.join(", ")));
+    }
+    login
 }
 
 fn list(names: &[String], none: &str) -> String {

@@ -2,12 +2,11 @@
 //! behind. A reader that cannot be emptied is told and stops nothing.
 
 use super::{Fence, FenceSource, Input};
-use rewind_access::port;
+use rewind_access::target;
 use rewind_aws::rds::{Cluster, Instance, ReadClusters};
 use rewind_aws::secrets::Logins;
 use rewind_core::StepError;
-use rewind_db::Target;
-use rewind_db::fence::{MAINTENANCE_DATABASE, Patience, empty_reader};
+use rewind_db::fence::{Patience, empty};
 use std::time::Duration;
 
 /// How long one reader may take: a cluster has fifteen at most, and the writer is fenced already.
@@ -56,10 +55,10 @@ impl<C: ReadClusters, S: Logins, N, K> FenceSource<C, S, N, K> {
         let Some(endpoint) = &reader.endpoint else { return Ok(0) };
         let credentials = self.access.credentials(cluster, &input.plan.secret_arn, fence.moment).await?;
         let network = self.access.network.for_recovery(&input.recovery.id);
-        let target = Target::new(endpoint, port(cluster));
-        let (_, session) = network.connect_with(&target, &credentials, MAINTENANCE_DATABASE).await?;
-        let ended = empty_reader(&session, Patience { bound: PATIENCE, ..Patience::default() }).await;
+        let target = target(cluster, endpoint);
+        let (_, session) = network.connect_with(&target, &credentials, target.engine.maintenance_database()).await?;
+        let emptied = empty(&session, Patience { bound: PATIENCE, ..Patience::default() }).await;
         session.close().await;
-        ended
+        Ok(emptied?.sessions_ended)
     }
 }

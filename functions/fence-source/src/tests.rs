@@ -104,8 +104,48 @@ async fn an_undo_without_a_note_touches_nothing_and_logs_in_nowhere() {
 fn an_incomplete_fence_says_which_door_is_open_and_how_to_close_it() {
     let proof = Proof {
         refused: vec!["shop".to_owned()],
-        open: vec![rewind_db::fence::OpenDoor { database: "legacy".to_owned(), why: "app may log in".to_owned() }],
+        open: vec![rewind_db::fence::OpenDoor { name: "legacy".to_owned(), why: "app may log in".to_owned() }],
     };
-    let error = incomplete("orders", &proof).to_string();
+    let error = incomplete("orders", Engine::Postgres, &proof).to_string();
     assert!(error.contains("legacy (app may log in)") && error.contains("FenceSecurityGroupIds"), "{error}");
+    let error = incomplete("orders", Engine::MySql, &proof).to_string();
+    assert!(error.contains("legacy (app may log in)") && !error.contains("database"), "{error}");
+}
+
+#[tokio::test]
+async fn in_place_without_a_network_layer_is_refused_before_anybody_logs_in() {
+    let rds = rds();
+    let mut plan = plan();
+    plan.strategy = Strategy::Backtrack;
+    let input = Input { recovery: recovery(), plan, fence: Side::Source, restored: None };
+    let error = step(&rds, &[]).run(input).await.unwrap_err();
+    assert_eq!(error.name, ErrorName::RewindFailed);
+    assert!(error.to_string().contains("nothing was changed"), "{error}");
+    assert!(rds.changes().is_empty());
+}
+
+/// The note that a fence in place leaves.
+struct NetworkNoted;
+
+impl Notes for NetworkNoted {
+    async fn note(&self, _: &str, _: &str) -> Answer<Option<Value>> {
+        Ok(Some(serde_json::json!({ "securityGroups": source().security_groups, "logins": {} })))
+    }
+    async fn note_once(&self, _: &str, _: &str, value: &Value) -> Answer<Value> {
+        Ok(value.clone())
+    }
+    async fn note_again(&self, _: &str, _: &str, _: &Value) -> Answer<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn an_undo_with_no_login_to_put_back_opens_the_network_and_logs_in_nowhere() {
+    let rds = rds();
+    step(&rds, &["sg-fence"]).close_network(&source()).await.unwrap();
+    let FenceSource { access, clock, fence_groups, .. } = step(&rds, &["sg-fence"]);
+    let step = FenceSource { access, notes: NetworkNoted, clock, fence_groups };
+    let input = Input { recovery: recovery(), plan: plan(), fence: Side::Source, restored: None };
+    assert!(step.undo(input).await.unwrap().changed);
+    assert_eq!(groups(&rds), source().security_groups);
 }

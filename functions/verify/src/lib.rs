@@ -1,11 +1,14 @@
 //! Runs the checks on the rewound data, read-only, and asks the original the same for comparison. It changes nothing, so
-//! there is nothing to undo; whatever the original answers is shown and never judged.
+//! there is nothing to undo. Whatever the original answers is shown and not judged, except where the rewound data has to
+//! be the original's again.
+
+mod same;
 
 use jiff::Timestamp;
-use rewind_access::Access;
+use rewind_access::{Access, engine};
 use rewind_aws::rds::{Cluster, ReadClusters};
 use rewind_aws::secrets::Logins;
-use rewind_core::{Clock, ErrorName, Login, Plan, Recovery, Report, Restored, StepError};
+use rewind_core::{Clock, ErrorName, Login, Plan, Recovery, Report, Restored, StepError, Strategy};
 use rewind_db::{ConnectError, Limits, Server, Session, examine};
 use rewind_lambda::Step;
 use serde::Deserialize;
@@ -13,11 +16,6 @@ use serde::Deserialize;
 /// The IAM actions that the step calls.
 pub const ACTIONS: &[&str] =
     &["rds:DescribeDBClusters", "secretsmanager:ListSecretVersionIds", "secretsmanager:GetSecretValue"];
-
-/// Where a login is tried first: the database that every cluster has unless somebody dropped it.
-const FIRST_DATABASE: &str = "postgres";
-/// Where it is tried then: nobody can drop this one.
-const SECOND_DATABASE: &str = rewind_db::fence::MAINTENANCE_DATABASE;
 
 /// The step.
 #[derive(Debug)]
@@ -35,42 +33,81 @@ pub struct Input {
     pub recovery: Recovery,
     /// What it does.
     pub plan: Plan,
-    /// The new cluster.
+    /// The cluster with the rewound data.
     pub restored: Restored,
+    /// What it is held against.
+    #[serde(default)]
+    pub expect: Expect,
+}
+
+/// What the rewound data is held against.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Expect {
+    /// What the checks expect.
+    #[default]
+    Checks,
+    /// The original: each check and each count has to be what it is there.
+    SameAsOriginal,
 }
 
 impl<C: ReadClusters, S: Logins, K: Clock> Step for Verify<C, S, K> {
     type Input = Input;
     type Output = Report;
 
-    async fn run(&self, Input { recovery, plan, restored }: Input) -> Result<Report, StepError> {
+    async fn run(&self, Input { recovery, plan, restored, expect }: Input) -> Result<Report, StepError> {
         let cluster = self.access.cluster(&restored.cluster).await?;
         // Passwords are part of what was rewound: the one that was current then logs in now.
         let (rewound, session) = self.log_in(&recovery, &plan, &cluster, restored.rewound_to).await?;
         session.close().await;
 
         let mut notes = Vec::new();
-        let original = match self.log_in_to_original(&recovery, &plan).await {
-            Ok(server) => Some(server),
-            Err(error) => {
+        let original = match (self.log_in_to_original(&recovery, &plan).await, expect) {
+            (Ok(server), _) => Some(server),
+            (Err(error), Expect::SameAsOriginal) => return Err(error),
+            (Err(error), Expect::Checks) => {
                 notes.push(format!("the original could not be compared with: {error}"));
                 None
             }
         };
-        let found = examine(&rewound, original.as_ref(), &plan.checks, &Limits::default()).await?;
-        notes.extend(found.notes);
+        let limits = match expect {
+            Expect::Checks => Limits::default(),
+            Expect::SameAsOriginal => Limits::alike(),
+        };
+        let found = examine(&rewound, original.as_ref(), &plan.checks, &limits).await?;
+        notes.extend(found.notes.iter().cloned());
         notes.extend(old_login(&rewound.login()));
-        let report = Report::new(rewound.login(), found.checks, found.tables, notes);
+        let report = match expect {
+            Expect::Checks => Report::new(rewound.login(), found.checks, found.tables, notes),
+            Expect::SameAsOriginal => same::report(rewound.login(), original_of(&plan), found, notes),
+        };
         if report.passed {
             return Ok(report);
         }
-        Err(StepError::new(ErrorName::VerificationFailed, report.to_string())
-            .changed("the original was not touched")
-            .advice("correct the check, or choose another moment, and start again"))
+        let failed = StepError::new(ErrorName::VerificationFailed, report.to_string());
+        Err(match (expect, plan.strategy) {
+            (Expect::SameAsOriginal, _) => failed
+                .changed(format!("this step changed nothing: {} holds the data as it was", original_of(&plan)))
+                .advice("compare the two before anybody writes to the cluster"),
+            (Expect::Checks, Strategy::Backtrack) => failed
+                .changed(format!("the data as it was before is on {}", original_of(&plan)))
+                .advice("correct the check, or choose another moment, and start again"),
+            (Expect::Checks, _) => failed
+                .changed("the original was not touched")
+                .advice("correct the check, or choose another moment, and start again"),
+        })
     }
 }
 
-/// Passwords were rewound too: whoever holds today's is refused by the new cluster.
+/// The cluster that holds the data as it was before the recovery.
+fn original_of(plan: &Plan) -> &str {
+    match plan.strategy {
+        Strategy::Backtrack => &plan.new_cluster,
+        Strategy::Restore | Strategy::Auto => &plan.cluster,
+    }
+}
+
+/// Passwords were rewound too: whoever holds today's is refused there.
 fn old_login(login: &Login) -> Option<String> {
     let current = login.secret_version.split('+').any(|label| label == "AWSCURRENT");
     (!current).then(|| {
@@ -90,17 +127,17 @@ impl<C: ReadClusters, S: Logins, K: Clock> Verify<C, S, K> {
         cluster: &Cluster,
         moment: Timestamp,
     ) -> Result<(Server, Session), ConnectError> {
-        let (id, secret) = (&recovery.id, &plan.secret_arn);
-        match self.access.log_in(id, cluster, secret, moment, FIRST_DATABASE).await {
+        let (id, secret, engine) = (&recovery.id, &plan.secret_arn, engine(cluster));
+        match self.access.log_in(id, cluster, secret, moment, engine.first_database()).await {
             Err(ConnectError::DatabaseMissing(_)) => {
-                self.access.log_in(id, cluster, secret, moment, SECOND_DATABASE).await
+                self.access.log_in(id, cluster, secret, moment, engine.maintenance_database()).await
             }
             other => other,
         }
     }
 
     async fn log_in_to_original(&self, recovery: &Recovery, plan: &Plan) -> Result<Server, StepError> {
-        let cluster = self.access.cluster(&plan.cluster).await?;
+        let cluster = self.access.cluster(original_of(plan)).await?;
         let (server, session) = self.log_in(recovery, plan, &cluster, self.clock.now()).await?;
         session.close().await;
         Ok(server)

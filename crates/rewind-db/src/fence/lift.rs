@@ -1,8 +1,10 @@
 //! Putting back what a fence changed: exactly what was recorded, and nothing else.
 
 use super::apply::{is_gone, is_in_the_way, settle};
+use super::mysql;
 use super::state::LoginState;
-use crate::error::{Failure, say, unavailable};
+use crate::engine::Dialect;
+use crate::error::{Failure, unavailable};
 use crate::quote::identifier;
 use crate::session::Session;
 use rewind_core::StepError;
@@ -10,7 +12,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio::time::sleep;
 
-/// Puts the connection limits and the `LOGIN` flags of `state` back; answers a sentence a change.
+/// Puts the connection limits and the `LOGIN` flags of `state` back, or unlocks its accounts; answers a sentence a change,
+/// and one for each account that is gone.
 ///
 /// What is as it was recorded stays untouched, and so does what is gone, or was dropped and made again under the same
 /// name. What the fence had no right to change it did not change, and is not tried here.
@@ -20,6 +23,39 @@ use tokio::time::sleep;
 /// [`rewind_core::ErrorName::Unavailable`] when something could not be put back; everything else has been.
 pub async fn lift(session: &Session, state: &LoginState) -> Result<Vec<String>, StepError> {
     settle(session).await?;
+    let (did, left) = match session.dialect() {
+        Dialect::Postgres => lift_postgres(session, state).await?,
+        Dialect::MySql | Dialect::MariaDb => lift_mysql(session, state).await?,
+    };
+    if left.is_empty() {
+        return Ok(did);
+    }
+    Err(unavailable(format!("not everything could be put back: {}", left.join("; ")))
+        .changed(if did.is_empty() { "nothing was changed".to_owned() } else { did.join("; ") })
+        .advice("put these back by hand as the master user"))
+}
+
+/// What was put back, and what could not be.
+type Lifted = (Vec<String>, Vec<String>);
+
+async fn lift_mysql(session: &Session, state: &LoginState) -> Result<Lifted, StepError> {
+    let mut did = Vec::new();
+    let mut left = Vec::new();
+    let now = mysql::accounts(session).await?;
+    for account in &state.accounts {
+        match now.iter().find(|(known, _)| known == account) {
+            None => did.push(format!("{account} was dropped meanwhile: nothing to put back")),
+            Some((_, false)) => {}
+            Some(_) => match change(session, &mysql::lock(account, false)).await? {
+                None => did.push(format!("{account} may log in again")),
+                Some(why) => left.push(format!("ACCOUNT UNLOCK of {account}: {why}")),
+            },
+        }
+    }
+    Ok((did, left))
+}
+
+async fn lift_postgres(session: &Session, state: &LoginState) -> Result<Lifted, StepError> {
     let mut did = Vec::new();
     let mut left = Vec::new();
     let limits = catalogue(session, "SELECT oid, datname, datconnlimit FROM pg_catalog.pg_database").await?;
@@ -45,12 +81,7 @@ pub async fn lift(session: &Session, state: &LoginState) -> Result<Vec<String>, 
             Some(why) => left.push(format!("LOGIN of {name}: {why}")),
         }
     }
-    if left.is_empty() {
-        return Ok(did);
-    }
-    Err(unavailable(format!("not everything could be put back: {}", left.join("; ")))
-        .changed(if did.is_empty() { "nothing was changed".to_owned() } else { did.join("; ") })
-        .advice("put these back by hand as the master user"))
+    Ok((did, left))
 }
 
 /// Names and present settings, by object id.
@@ -73,7 +104,7 @@ async fn change(session: &Session, sql: &str) -> Result<Option<String>, StepErro
                 attempts -= 1;
                 sleep(Duration::from_millis(200)).await;
             }
-            Err(Failure::Refused(error)) => return Ok(Some(say(&error))),
+            Err(Failure::Refused(refusal)) => return Ok(Some(refusal.to_string())),
             Err(failure) => return Err(failure.into()),
         }
     }

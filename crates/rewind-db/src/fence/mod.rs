@@ -4,26 +4,27 @@
 //!
 //! 1. [`survey`] reads what is about to be changed. The caller stores it, merged with what an earlier attempt stored
 //!    ([`LoginState::keeping`]), **before** anything is changed.
-//! 2. [`apply`] sets every database's connection limit to zero, takes `LOGIN` from the application's roles, and ends the
-//!    sessions that got in before, until none is left.
-//! 3. [`prove`] tries to get in.
+//! 2. [`apply`] closes the logins and ends the sessions that got in before, until none is left. On PostgreSQL every
+//!    database's connection limit becomes zero and the application's roles lose `LOGIN`; on MySQL the application's
+//!    accounts are locked.
+//! 3. [`prove`] looks whether somebody still gets in.
 //! 4. [`lift`] puts back exactly what was recorded.
 //!
-//! Each may be run again, whatever an earlier run got done. All of them speak from [`MAINTENANCE_DATABASE`], the one
-//! database that stays open, for the way back leads through it.
+//! Where the network alone is the fence, [`empty`] ends the sessions and nothing else.
 //!
-//! What the fence cannot stop it reports: background workers, subscriptions, prepared transactions.
+//! Each may be run again, whatever an earlier run got done. All of them speak from the engine's maintenance database
+//! ([`crate::Engine::maintenance_database`]), which stays open, for the way back leads through it.
+//!
+//! What the fence cannot stop it reports: background workers, subscriptions, events, prepared transactions.
 
 mod apply;
 mod lift;
+mod mysql;
 mod prove;
 mod sessions;
 mod state;
 
-pub use apply::{Fenced, Patience, apply, empty_reader};
+pub use apply::{Fenced, Patience, apply, empty};
 pub use lift::lift;
 pub use prove::{OpenDoor, Proof, prove};
-pub use state::{DatabaseLimit, LoginRole, LoginState, survey};
-
-/// The database that the fence works from and leaves open: every cluster has it, and no application lives in it.
-pub const MAINTENANCE_DATABASE: &str = "template1";
+pub use state::{Account, DatabaseLimit, LoginRole, LoginState, survey};

@@ -1,5 +1,7 @@
 //! The sessions of others: which there are, and their end. It never touches our own, or those of superusers.
 
+use super::mysql;
+use crate::engine::Dialect;
 use crate::error::Failure;
 use crate::quote::literal;
 use crate::session::Session;
@@ -10,7 +12,9 @@ use tokio_postgres::error::SqlState;
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Other {
     pub(super) pid: String,
-    started: String,
+    pub(super) started: String,
+    /// Whether it is of the user that the fence works as, which it cannot lock out on MySQL.
+    pub(super) master: bool,
     pub(super) user: String,
     pub(super) database: String,
 }
@@ -18,12 +22,17 @@ pub(super) struct Other {
 /// Backends that are being started, each by its process id.
 pub(super) type Starting = BTreeSet<String>;
 
+/// Connections that are being made, and may have been let in before the logins were closed. On PostgreSQL:
+///
 /// Backends between the moment at which they looked for their database and the one at which they show as sessions.
 ///
 /// A backend takes this lock on its database before it reads the connection limit, and holds it until it shows in
 /// `pg_stat_activity`. So one that read the limit before it was changed is either a session already, or here: no
 /// backend can slip through between the two. To be read before the sessions are.
 pub(super) async fn starting(session: &Session) -> Result<Starting, Failure> {
+    if session.dialect() != Dialect::Postgres {
+        return mysql::starting(session).await;
+    }
     let rows = session
         .rows(
             "SELECT pid FROM pg_catalog.pg_locks WHERE locktype = 'object' AND pid <> pg_catalog.pg_backend_pid() \
@@ -43,8 +52,11 @@ const OTHERS: &str = "FROM pg_catalog.pg_stat_activity a LEFT JOIN pg_catalog.pg
      AND (coalesce(a.backend_type, 'client backend') = 'client backend' \
      OR a.backend_type = 'walsender' AND a.datid IS NOT NULL) AND a.state IS DISTINCT FROM 'starting'";
 
-/// The sessions of others.
-pub(super) async fn others(session: &Session) -> Result<Vec<Other>, Failure> {
+/// The sessions of others; `own` is the user that the fence works as.
+pub(super) async fn others(session: &Session, own: &str) -> Result<Vec<Other>, Failure> {
+    if session.dialect() != Dialect::Postgres {
+        return mysql::others(session, own).await;
+    }
     let rows = session
         .rows(&format!("SELECT a.pid, a.backend_start, coalesce(a.usename, ''), coalesce(a.datname, '') {OTHERS}"))
         .await?;
@@ -52,6 +64,7 @@ pub(super) async fn others(session: &Session) -> Result<Vec<Other>, Failure> {
         Ok([Some(pid), started, user, database]) => Some(Other {
             pid,
             started: started.unwrap_or_default(),
+            master: false,
             user: user.unwrap_or_default(),
             database: database.unwrap_or_default(),
         }),
@@ -64,15 +77,18 @@ pub(super) async fn others(session: &Session) -> Result<Vec<Other>, Failure> {
 ///
 /// Answers those that may not be ended: the server would have ended them all at once, but for one of them.
 pub(super) async fn end(session: &Session, others: &[Other]) -> Result<Vec<Other>, Failure> {
+    if session.dialect() != Dialect::Postgres {
+        return mysql::end(session, others).await;
+    }
     let pids: Vec<&str> = others.iter().map(|other| other.pid.as_str()).collect();
     match end_all(session, &pids).await {
-        Err(failure) if failure.is(&SqlState::INSUFFICIENT_PRIVILEGE) => {}
+        Err(failure) if failure.is(SqlState::INSUFFICIENT_PRIVILEGE.code()) => {}
         done => return done.map(|()| Vec::new()),
     }
     let mut refused = Vec::new();
     for other in others {
         match end_all(session, &[&other.pid]).await {
-            Err(failure) if failure.is(&SqlState::INSUFFICIENT_PRIVILEGE) => refused.push(other.clone()),
+            Err(failure) if failure.is(SqlState::INSUFFICIENT_PRIVILEGE.code()) => refused.push(other.clone()),
             done => done?,
         }
     }
@@ -90,6 +106,9 @@ async fn end_all(session: &Session, pids: &[&str]) -> Result<(), Failure> {
 
 /// What may still write and is nobody's session.
 pub(super) async fn leftovers(session: &Session) -> Result<Vec<String>, Failure> {
+    if session.dialect() != Dialect::Postgres {
+        return mysql::leftovers(session).await;
+    }
     let mut notes = Vec::new();
     let prepared = session
         .rows("SELECT gid, owner, database FROM pg_catalog.pg_prepared_xacts ORDER BY prepared LIMIT 20")
