@@ -75,6 +75,10 @@ where
                 None => differences.push(differences::reader_is_gone(planned)),
             }
         }
+        if plan.backtrack.is_some() {
+            // The evidence is there to be looked at: it needs none of what makes a cluster fit for traffic.
+            return Ok(Output { instances, differences: Vec::new() });
+        }
         let change = left_to_modify(&source, &restored);
         let watched = Some(&source.watched).filter(|watched| **watched != restored.watched);
         if !change.is_empty() || watched.is_some() {

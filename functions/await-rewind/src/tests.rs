@@ -1,7 +1,10 @@
 //! A wait ends when it is over, when it is hopeless, or when its invocation is used up.
 
 use super::*;
-use rewind_aws::fixtures::{ManualClock, STARTED, plan, rds, rds_with_restored, recovery, time};
+use rewind_aws::fixtures::{
+    ManualClock, STARTED, TARGET, in_place_plan, mysql_rds, plan, rds, rds_with_restored, recovery, time,
+};
+use rewind_aws::rds::BacktrackClusters;
 use rewind_aws::rds::fake::FakeRds;
 
 async fn wait(rds: &FakeRds, what: What) -> Result<Output, StepError> {
@@ -63,4 +66,76 @@ async fn the_end_of_a_cluster_is_waited_for_until_it_is_gone() {
     let foreign = rds_with_restored();
     foreign.edit("orders-r", |cluster| cluster.tags.clear());
     assert!(wait(&foreign, What::ClusterGone).await.unwrap().done);
+}
+
+async fn wait_for(rds: &FakeRds, identifier: Option<&str>) -> Result<Output, StepError> {
+    let step = AwaitRewind { clusters: rds.clone(), clock: ManualClock::at(STARTED), polling: Polling::default() };
+    let identifier = identifier.map(ToOwned::to_owned);
+    let awaiting = Awaiting { what: What::Backtrack, since: time(STARTED), identifier };
+    step.run(Input { recovery: recovery(), plan: in_place_plan(), awaiting }).await
+}
+
+#[tokio::test]
+async fn a_backtrack_is_waited_for_by_its_name_until_the_cluster_and_its_writer_are_back() {
+    let rds = mysql_rds();
+    rds.start_backtrack("orders", time(TARGET), false).await.unwrap();
+    for status in ["pending", "applying"] {
+        rds.edit_backtrack(|backtrack| backtrack.status = status.to_owned());
+        let output = wait_for(&rds, Some("backtrack-1")).await.unwrap();
+        assert_eq!((output.done, output.restored), (false, None));
+        assert_eq!(output.status, format!("the backtrack backtrack-1 of orders is {status}"));
+    }
+    rds.complete_backtracks();
+    rds.edit("orders", |cluster| cluster.status = "backtracking".to_owned());
+    let output = wait_for(&rds, Some("backtrack-1")).await.unwrap();
+    assert_eq!((output.done, output.status.as_str()), (false, "orders is backtracked, and backtracking yet"));
+    rds.edit("orders", |cluster| cluster.status = "available".to_owned());
+    rds.edit_instances("orders", |instance| instance.status = "rebooting".to_owned());
+    let output = wait_for(&rds, Some("backtrack-1")).await.unwrap();
+    assert_eq!(
+        (output.done, output.status.as_str()),
+        (false, "orders is backtracked, and its writer orders-1 rebooting yet")
+    );
+    // The reader may take longer: nobody waits for it.
+    rds.edit_instances("orders", |instance| {
+        if instance.name == "orders-1" {
+            instance.status = "available".to_owned();
+        }
+    });
+    let output = wait_for(&rds, Some("backtrack-1")).await.unwrap();
+    assert!(output.done);
+    let restored = output.restored.unwrap();
+    assert_eq!((restored.cluster.as_str(), restored.rewound_to), ("orders", time("2026-11-23T10:29:59.75Z")));
+    assert_eq!(restored.writer_endpoint, "orders.cluster-x.us-east-1.rds.amazonaws.com");
+}
+
+#[tokio::test]
+async fn another_backtrack_is_never_taken_for_the_one_that_is_waited_for() {
+    let rds = mysql_rds();
+    rds.start_backtrack("orders", time(TARGET), false).await.unwrap();
+    rds.complete_backtracks();
+    let output = wait_for(&rds, Some("backtrack-2")).await.unwrap();
+    assert_eq!(
+        (output.done, output.status.as_str()),
+        (false, "the backtrack backtrack-2 of orders is not to be seen yet")
+    );
+    assert_eq!(wait_for(&rds, None).await.unwrap_err().name, ErrorName::Bug);
+}
+
+#[tokio::test]
+async fn a_failed_backtrack_and_a_lost_cluster_end_the_wait_with_where_the_data_is() {
+    let rds = mysql_rds();
+    rds.start_backtrack("orders", time(TARGET), false).await.unwrap();
+    rds.edit_backtrack(|backtrack| backtrack.status = "failed".to_owned());
+    let error = wait_for(&rds, Some("backtrack-1")).await.unwrap_err();
+    assert_eq!(error.name, ErrorName::RewindFailed);
+    assert_eq!(
+        error.to_string(),
+        "AWS says that the backtrack backtrack-1 of orders failed; orders is fenced; its state before the backtrack is on \
+         orders-e; to go on: read the cluster's events (`aws rds describe-events`)"
+    );
+    rds.edit_backtrack(|backtrack| backtrack.status = "completed".to_owned());
+    rds.edit("orders", |cluster| cluster.status = "failed".to_owned());
+    let error = wait_for(&rds, Some("backtrack-1")).await.unwrap_err();
+    assert!(error.to_string().starts_with("orders is failed; orders is fenced"), "{error}");
 }

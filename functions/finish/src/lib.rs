@@ -1,9 +1,9 @@
-//! Marks the original as fenced and until when it is kept, and writes the output of the execution. It runs when traffic is
-//! on the new cluster, so it undoes nothing.
+//! Marks what is kept as the way back, and until when: the fenced original, or in place the evidence. Writes the output of
+//! the execution. It runs when clients are on the rewound data, so it undoes nothing.
 
 use jiff::Timestamp;
 use rewind_aws::rds::TagClusters;
-use rewind_core::names::{FENCED_BY_TAG, KEEP_UNTIL_TAG};
+use rewind_core::names::{EVIDENCE_OF_TAG, FENCED_BY_TAG, KEEP_UNTIL_TAG};
 use rewind_core::{
     CheckResult, Clock, Difference, MovedRecord, Plan, Recovery, Report, Restored, StepError, Strategy, Swap,
     TableCount,
@@ -32,7 +32,7 @@ pub struct Input {
     pub recovery: Recovery,
     /// What it did.
     pub plan: Plan,
-    /// The new cluster.
+    /// The rewound cluster.
     pub restored: Restored,
     /// What verification found.
     pub report: Report,
@@ -43,6 +43,9 @@ pub struct Input {
     pub fence: Option<Fence>,
     /// The switch; absent where no traffic was to be moved.
     pub swap: Option<Swap>,
+    /// The evidence; absent side by side.
+    #[serde(default)]
+    pub evidence: Option<Restored>,
     /// When each state ended.
     pub timings: BTreeMap<String, Timestamp>,
 }
@@ -71,9 +74,9 @@ pub struct Output {
     pub rewound_to: Timestamp,
     /// The original.
     pub cluster: String,
-    /// The new cluster.
-    pub new_cluster: String,
-    /// Its cluster endpoint.
+    /// The new cluster; none in place.
+    pub new_cluster: Option<String>,
+    /// The rewound cluster's own endpoint.
     pub writer_endpoint: String,
     /// Its reader endpoint.
     pub reader_endpoint: String,
@@ -93,6 +96,8 @@ pub struct Output {
     pub lost: Option<Lost>,
     /// The original, kept.
     pub original: Original,
+    /// The evidence; none side by side.
+    pub evidence: Option<Evidence>,
     /// Seconds spent in each state, and in `total`.
     pub timings: Map<String, Value>,
 }
@@ -119,50 +124,96 @@ pub struct Original {
     pub keep_until: Option<Timestamp>,
 }
 
+/// The state before a backtrack, kept.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Evidence {
+    /// The clone that holds it.
+    pub cluster: String,
+    /// Where to look at it.
+    pub writer_endpoint: String,
+    /// When it was taken.
+    pub taken_at: Timestamp,
+    /// Until when it is kept.
+    pub keep_until: Option<Timestamp>,
+    /// The commands that delete it.
+    pub delete: String,
+}
+
 impl<C: TagClusters, K: Clock> Step for Finish<C, K> {
     type Input = Input;
     type Output = Output;
 
     async fn run(&self, input: Input) -> Result<Output, StepError> {
-        let Input { recovery, plan, restored, report, fence, swap, .. } = input;
+        let Input { recovery, plan, restored, report, fence, swap, evidence, .. } = input;
         let keep_until = match &fence {
             None => None,
             Some(fence) => {
                 // From the fence, not from now: a second run must tag the same time.
                 let until =
                     fence.fenced_at.checked_add(plan.keep_source()).map_err(|e| StepError::bug(e.to_string()))?;
-                let tags =
-                    [(FENCED_BY_TAG.to_owned(), recovery.id.clone()), (KEEP_UNTIL_TAG.to_owned(), until.to_string())];
-                self.clusters.tag(&plan.cluster_arn, &tags).await?;
+                let (kept, mark) = match &evidence {
+                    Some(evidence) => (&evidence.cluster_arn, EVIDENCE_OF_TAG),
+                    None => (&plan.cluster_arn, FENCED_BY_TAG),
+                };
+                let tags = [(mark.to_owned(), recovery.id.clone()), (KEEP_UNTIL_TAG.to_owned(), until.to_string())];
+                self.clusters.tag(kept, &tags).await?;
                 Some(until)
             }
         };
         let mut differences = restored.differences;
         differences.extend(input.differences.into_iter().filter(|d| !differences.contains(d)).collect::<Vec<_>>());
+        let mut notes = report.notes;
+        notes.extend(drifted(&plan, restored.rewound_to));
+        let place = match &evidence {
+            Some(evidence) => format!("kept on {}, the evidence", evidence.cluster),
+            None => format!("kept on {}, which is fenced", plan.cluster),
+        };
+        let is_in_place = evidence.is_some();
         Ok(Output {
             outcome: "Recovered",
             recovery_id: recovery.id,
             strategy: plan.strategy,
             rewound_to: restored.rewound_to,
             cluster: plan.cluster.clone(),
-            new_cluster: restored.cluster,
+            new_cluster: Some(restored.cluster).filter(|_| !is_in_place),
             writer_endpoint: restored.writer_endpoint,
             reader_endpoint: restored.reader_endpoint,
             dns: swap.map(|swap| swap.records).unwrap_or_default(),
             checks: report.checks,
             tables: report.tables,
-            notes: report.notes,
+            notes,
             differences,
-            lost: fence.as_ref().map(|fence| Lost {
-                from: restored.rewound_to,
-                to: fence.fenced_at,
-                place: format!("kept on {}, which is fenced", plan.cluster),
-            }),
+            lost: fence.as_ref().map(|fence| Lost { from: restored.rewound_to, to: fence.fenced_at, place }),
             fence,
-            original: Original { cluster: plan.cluster, keep_until },
+            evidence: evidence.map(|evidence| Evidence {
+                delete: how_to_delete(&evidence.cluster, &plan),
+                cluster: evidence.cluster,
+                writer_endpoint: evidence.writer_endpoint,
+                taken_at: evidence.rewound_to,
+                keep_until,
+            }),
+            original: Original { cluster: plan.cluster, keep_until: keep_until.filter(|_| !is_in_place) },
             timings: spent(recovery.started_at, &input.timings, self.clock.now()),
         })
     }
+}
+
+/// A backtrack lands on the nearest consistent time: whoever compares times has to know which.
+fn drifted(plan: &Plan, landed: Timestamp) -> Option<String> {
+    (plan.backtrack.is_some() && landed != plan.target)
+        .then(|| format!("{landed} is the nearest consistent time to {}, which was asked for", plan.target))
+}
+
+/// The commands of the AWS CLI that delete the evidence, which is protected.
+fn how_to_delete(evidence: &str, plan: &Plan) -> String {
+    let mut commands =
+        vec![format!("aws rds modify-db-cluster --db-cluster-identifier {evidence} --no-deletion-protection")];
+    for instance in &plan.instances {
+        commands.push(format!("aws rds delete-db-instance --db-instance-identifier {}", instance.name));
+    }
+    commands.push(format!("aws rds delete-db-cluster --db-cluster-identifier {evidence} --skip-final-snapshot"));
+    commands.join(" && ")
 }
 
 /// Turns the times at which states ended into the seconds spent in each: states run one after another, so a state took

@@ -1,7 +1,11 @@
 //! The output says where everything is, and a second run says the same.
 
 use super::*;
-use rewind_aws::fixtures::{ManualClock, STARTED, TARGET, plan, rds, recovery, restored, time};
+use rewind_aws::fixtures::{
+    ManualClock, STARTED, TARGET, evidence, in_place_plan, mysql_source, plan, rds, recovery, restored, time,
+};
+use rewind_aws::rds::Cluster;
+use rewind_aws::rds::fake::FakeRds;
 use rewind_core::{Login, Tls};
 
 fn input() -> Input {
@@ -15,6 +19,7 @@ fn input() -> Input {
         differences: vec![Difference::new("w", "s", "r", "t")],
         fence: Some(Fence { fenced_at: time("2026-11-23T10:40:00Z"), sessions_ended: 3 }),
         swap: None,
+        evidence: None,
         timings: timings.into_iter().map(|(state, at)| (state.to_owned(), time(at))).collect(),
     }
 }
@@ -51,5 +56,54 @@ async fn a_state_s_time_is_from_the_end_of_the_one_before_it() {
         serde_json::json!({
             "ValidateWindow": 0.5, "StartRestore": 1.5, "total": 3.0
         })
+    );
+}
+
+#[tokio::test]
+async fn in_place_the_evidence_is_what_is_kept_and_its_end_is_a_command() {
+    let kept = Cluster { name: "orders-e".to_owned(), arn: evidence().cluster_arn, ..Cluster::default() };
+    let rds = FakeRds::with(vec![mysql_source(), kept], Vec::new());
+    let step = Finish { clusters: rds.clone(), clock: ManualClock::at("2026-11-23T10:41:00Z") };
+    let landed = time("2026-11-23T10:29:59.75Z");
+    let source = mysql_source();
+    let rewound = Restored {
+        cluster: source.name.clone(),
+        cluster_arn: source.arn,
+        writer_endpoint: source.endpoint.unwrap(),
+        reader_endpoint: source.reader_endpoint.unwrap(),
+        rewound_to: landed,
+        differences: Vec::new(),
+    };
+    let input = Input {
+        plan: in_place_plan(),
+        restored: rewound,
+        evidence: Some(evidence()),
+        differences: Vec::new(),
+        ..input()
+    };
+    let output = step.run(input.clone()).await.unwrap();
+    assert_eq!(step.run(input).await.unwrap(), output);
+    let (original, clone) = (rds.look("orders").unwrap(), rds.look("orders-e").unwrap());
+    assert_eq!(original, mysql_source());
+    assert_eq!(clone.tag(EVIDENCE_OF_TAG), Some("operation-001"));
+    assert_eq!(clone.tag(KEEP_UNTIL_TAG), Some("2026-11-30T10:40:00Z"));
+    assert_eq!((&output.new_cluster, output.original.keep_until), (&None, None));
+    assert_eq!(output.writer_endpoint, "orders.cluster-x.us-east-1.rds.amazonaws.com");
+    let lost = output.lost.unwrap();
+    assert_eq!(
+        (lost.from, lost.to, lost.place.as_str()),
+        (landed, time("2026-11-23T10:40:00Z"), "kept on orders-e, the evidence")
+    );
+    let told = output.evidence.unwrap();
+    assert_eq!((told.taken_at, told.keep_until), (evidence().rewound_to, Some(time("2026-11-30T10:40:00Z"))));
+    assert_eq!(
+        told.delete,
+        "aws rds modify-db-cluster --db-cluster-identifier orders-e --no-deletion-protection && aws rds delete-db-instance \
+         --db-instance-identifier orders-e-1 && aws rds delete-db-cluster --db-cluster-identifier orders-e \
+         --skip-final-snapshot"
+    );
+    assert_eq!(
+        output.notes,
+        ["2026-11-23T10:29:59.75Z is the nearest consistent time to 2026-11-23T10:30:00Z, which was asked for"]
     );
 }

@@ -1,1 +1,90 @@
-//! Tests.
+//! The evidence is taken once, whatever is lost on the way, bears the groups from before the fence, and goes only by undo.
+
+use super::*;
+use rewind_aws::fixtures::{ManualClock, STARTED, in_place_plan, mysql_rds, plan, recovery, time};
+use rewind_aws::rds::fake::{FakeRds, Lose};
+use rewind_core::names::RECOVERY_TAG;
+
+fn step(clusters: &FakeRds, now: &str) -> KeepEvidence<FakeRds, ManualClock> {
+    KeepEvidence { clusters: clusters.clone(), clock: ManualClock::at(now) }
+}
+
+fn input() -> Input {
+    Input { recovery: recovery(), plan: in_place_plan() }
+}
+
+/// The source as the fence leaves it.
+fn fenced() -> FakeRds {
+    let rds = mysql_rds();
+    rds.edit("orders", |cluster| cluster.security_groups = vec!["sg-fence".to_owned()]);
+    rds
+}
+
+#[tokio::test]
+async fn the_clone_of_now_can_be_looked_at_and_is_not_deleted_by_a_slip() {
+    let rds = fenced();
+    let source = rds.look("orders");
+    let evidence = step(&rds, "2026-11-23T10:36:00Z").run(input()).await.unwrap();
+    assert_eq!((evidence.cluster.as_str(), evidence.rewound_to), ("orders-e", time("2026-11-23T10:36:00Z")));
+    assert_eq!(evidence.differences, []);
+    let made = rds.look("orders-e").unwrap();
+    assert!(made.clone_group.is_some() && made.deletion_protection);
+    assert_eq!(made.security_groups, ["sg-app"]);
+    assert_eq!((made.tag("team"), made.tag(RECOVERY_TAG)), (Some("orders"), Some("operation-001")));
+    assert_eq!(rds.look("orders"), source);
+}
+
+#[tokio::test]
+async fn a_second_run_and_a_lost_answer_take_no_second_clone_and_tell_the_first_one_s_time() {
+    for lost in [None, Some(Lose::Answer), Some(Lose::Call)] {
+        let rds = fenced();
+        if let Some(how) = lost {
+            rds.lose(0, how);
+        }
+        let first = step(&rds, STARTED).run(input()).await;
+        assert_eq!(first.is_err(), lost == Some(Lose::Call));
+        let later = "2026-11-23T11:00:00Z";
+        let second = step(&rds, later).run(input()).await.unwrap();
+        let taken = if lost == Some(Lose::Call) { later } else { STARTED };
+        assert_eq!(second.rewound_to, time(taken));
+        assert_eq!(rds.changes().len(), if lost == Some(Lose::Call) { 2 } else { 1 });
+    }
+}
+
+#[tokio::test]
+async fn a_cluster_of_that_name_made_by_others_is_no_evidence_and_stays() {
+    let rds = fenced();
+    step(&rds, STARTED).run(input()).await.unwrap();
+    rds.edit("orders-e", |cluster| cluster.tags.clear());
+    let error = step(&rds, STARTED).run(input()).await.unwrap_err();
+    assert_eq!(error.name, ErrorName::InvalidRequest);
+    assert!(error.to_string().contains("this step changed nothing"), "{error}");
+    assert_eq!(step(&rds, STARTED).undo(input()).await.unwrap(), Undone::nothing());
+    assert!(rds.look("orders-e").is_some());
+}
+
+#[tokio::test]
+async fn undo_deletes_the_protected_clone_and_leaves_the_cluster_alone() {
+    for interrupted_at in 0..2 {
+        for how in [Lose::Call, Lose::Answer] {
+            let rds = fenced();
+            let before = rds.everything();
+            step(&rds, STARTED).run(input()).await.unwrap();
+            rds.lose(interrupted_at, how);
+            assert!(step(&rds, STARTED).undo(input()).await.is_err());
+            step(&rds, STARTED).undo(input()).await.unwrap();
+            assert_eq!(rds.everything(), before, "interrupted at change {interrupted_at}, {how:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn side_by_side_there_is_no_evidence_to_keep() {
+    let rds = fenced();
+    let side_by_side = Input { recovery: recovery(), plan: plan() };
+    assert_eq!(step(&rds, STARTED).run(side_by_side).await.unwrap_err().name, ErrorName::Bug);
+    rds.edit("orders", |cluster| cluster.name = "renamed".to_owned());
+    let error = step(&rds, STARTED).run(input()).await.unwrap_err();
+    assert!(error.to_string().contains("orders is gone since the plan was made"), "{error}");
+    assert!(rds.changes().is_empty());
+}

@@ -31,10 +31,10 @@ pub struct Input {
     pub recovery: Recovery,
     /// What it does.
     pub plan: Plan,
-    /// The new cluster.
-    pub restored: Restored,
-    /// What verification found.
-    pub report: Report,
+    /// The new cluster; none in place, where people are asked before anything is rewound.
+    pub restored: Option<Restored>,
+    /// What verification found; none in place.
+    pub report: Option<Report>,
     /// In what the new cluster is not like the source.
     #[serde(default)]
     pub differences: Vec<Difference>,

@@ -2,7 +2,7 @@
 
 use super::*;
 use rewind_aws::Answer;
-use rewind_aws::fixtures::{plan, recovery, restored, time};
+use rewind_aws::fixtures::{in_place_plan, plan, recovery, restored, time};
 use rewind_core::{Check, CheckResult, Expectation, Login, Tls};
 use std::sync::Mutex;
 
@@ -49,8 +49,8 @@ fn input(token: &str) -> Input {
     Input {
         recovery: recovery(),
         plan: plan(),
-        restored: restored(),
-        report: Report::new(login, vec![result], Vec::new(), Vec::new()),
+        restored: Some(restored()),
+        report: Some(Report::new(login, vec![result], Vec::new(), Vec::new())),
         differences: Vec::new(),
         task_token: token.to_owned(),
         requested_at: time("2026-11-23T10:40:00Z"),
@@ -84,7 +84,7 @@ async fn people_are_told_again_when_what_they_decide_on_is_no_longer_the_same() 
     let step = RequestApproval { approvals: &table, people: &people };
     let first = step.run(input("a")).await.unwrap();
     let mut changed = input("b");
-    changed.report.notes.push("something new".to_owned());
+    changed.report.as_mut().unwrap().notes.push("something new".to_owned());
     let second = step.run(changed).await.unwrap();
     assert_ne!(first.hash, second.hash);
     assert_eq!(people.0.lock().unwrap().len(), 2);
@@ -103,6 +103,34 @@ async fn the_message_holds_what_one_needs_to_decide_and_never_the_token() {
         "ok   rows are back: expected 2, found 2, on the original 0",
         "db.example.com moves from orders.cluster-x",
         "what was written to orders after 2026-11-23T10:30:00Z is not on the new cluster",
+        "Decide until 2026-11-23T11:40:00Z",
+    ] {
+        assert!(text.contains(part), "{part} is not in\n{text}");
+    }
+    assert!(!text.contains("secret-token"));
+}
+
+#[tokio::test]
+async fn in_place_the_message_says_what_is_cut_and_what_is_lost_before_anything_is() {
+    let (table, people) = (Table::default(), People::default());
+    let step = RequestApproval { approvals: &table, people: &people };
+    let mut in_place = Input { plan: in_place_plan(), restored: None, report: None, ..input("secret-token") };
+    in_place.plan.reasons = vec!["backtrack: enabled".to_owned()];
+    in_place.plan.will_do = vec!["fence orders".to_owned(), "backtrack orders".to_owned()];
+    in_place.plan.warnings = vec!["binary logging is on".to_owned()];
+    let hash = step.run(in_place).await.unwrap().hash;
+    let told = people.0.lock().unwrap().clone();
+    let (subject, text) = &told[0];
+    assert_eq!(subject, "Approve operation-001? orders back to 2026-11-23T10:30:00Z, in place");
+    for part in [
+        hash.as_str(),
+        "orders is to be rewound itself, to 2026-11-23T10:30:00Z. Nothing has been changed yet.",
+        "backtrack: enabled",
+        "every connection to orders is cut",
+        "what was written to orders after 2026-11-23T10:30:00Z is no longer on it: it stays on orders-e",
+        "  1. fence orders\n  2. backtrack orders\n",
+        "warning: binary logging is on",
+        "If you do not, nothing is changed.",
         "Decide until 2026-11-23T11:40:00Z",
     ] {
         assert!(text.contains(part), "{part} is not in\n{text}");

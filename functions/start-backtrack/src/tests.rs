@@ -1,1 +1,186 @@
-//! Tests.
+//! One backtrack a recovery, whatever is lost and whatever else was backtracked; none while clients can write; and one
+//! forward to take it back.
+
+use super::*;
+use rewind_aws::fixtures::{ManualClock, STARTED, TARGET, in_place_plan, mysql_rds, plan, recovery, time};
+use rewind_aws::rds::fake::{FakeRds, Lose};
+
+/// When the backtrack is asked for: the state to go forward to.
+const FENCED: &str = "2026-11-23T10:37:00Z";
+
+fn step(clusters: &FakeRds) -> StartBacktrack<FakeRds, ManualClock> {
+    StartBacktrack { clusters: clusters.clone(), clock: ManualClock::at(FENCED) }
+}
+
+fn input() -> Input {
+    Input { recovery: recovery(), plan: in_place_plan() }
+}
+
+/// The source as the fence leaves it.
+fn fenced() -> FakeRds {
+    let rds = mysql_rds();
+    rds.edit("orders", |cluster| cluster.security_groups = vec!["sg-fence".to_owned()]);
+    rds.set_now(time(FENCED));
+    rds
+}
+
+#[tokio::test]
+async fn the_cluster_is_backtracked_once_and_a_second_run_finds_it_under_way_or_done() {
+    let rds = fenced();
+    let first = step(&rds).run(input()).await.unwrap();
+    assert_eq!(first.to, time(TARGET));
+    assert_eq!(first.requested_at, time(FENCED));
+    // While it is backtracking the cluster is not available: that is no reason to refuse what is under way.
+    assert_eq!(step(&rds).run(input()).await.unwrap(), first);
+    rds.complete_backtracks();
+    assert_eq!(step(&rds).run(input()).await.unwrap(), first);
+    assert_eq!(rds.changes(), ["backtrack orders to 2026-11-23T10:30:00Z"]);
+}
+
+#[tokio::test]
+async fn a_lost_answer_is_settled_by_looking_and_never_by_calling_again() {
+    let rds = fenced();
+    rds.lose(0, Lose::Answer);
+    assert_eq!(step(&rds).run(input()).await.unwrap().identifier, "backtrack-1");
+    assert_eq!(rds.changes().len(), 1);
+
+    let rds = fenced();
+    rds.lose(0, Lose::Call);
+    let error = step(&rds).run(input()).await.unwrap_err();
+    assert_eq!(error.name, ErrorName::OutcomeUnknown);
+    assert!(error.to_string().contains("no backtrack of orders has shown within 30 s"), "{error}");
+    assert_eq!(rds.changes().len(), 1);
+}
+
+#[tokio::test]
+async fn a_backtrack_from_before_this_recovery_is_not_taken_for_its_own() {
+    let rds = fenced();
+    rds.set_now(time("2026-11-23T10:33:00Z"));
+    rds.start_backtrack("orders", time(TARGET), false).await.unwrap();
+    rds.complete_backtracks();
+    rds.set_now(time(FENCED));
+    assert_eq!(step(&rds).undo(input()).await.unwrap(), Undone::nothing());
+    assert_eq!(step(&rds).run(input()).await.unwrap().identifier, "backtrack-2");
+}
+
+#[tokio::test]
+async fn nothing_is_backtracked_while_clients_can_write() {
+    type Edit = fn(&mut Cluster);
+    let edits: [(Edit, &str); 3] = [
+        (|cluster| cluster.security_groups = vec!["sg-app".to_owned()], "the fence of orders is not in force"),
+        (|cluster| cluster.security_groups_changing = true, "the fence of orders is not in force"),
+        (|cluster| cluster.status = "modifying".to_owned(), "orders is modifying"),
+    ];
+    for (edit, said) in edits {
+        let rds = fenced();
+        rds.edit("orders", edit);
+        let error = step(&rds).run(input()).await.unwrap_err();
+        assert_eq!(error.name, ErrorName::ClusterNotReady);
+        assert!(error.to_string().contains(said), "{error}\nlacks {said}");
+        assert!(rds.changes().is_empty());
+    }
+}
+
+#[tokio::test]
+async fn a_fence_group_that_the_cluster_always_had_does_not_hide_the_fence() {
+    let rds = fenced();
+    let mut always = input();
+    always.plan.backtrack.as_mut().unwrap().security_groups = vec!["sg-app".to_owned(), "sg-fence".to_owned()];
+    assert!(step(&rds).run(always).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_moment_that_went_out_of_reach_since_the_plan_is_refused_and_never_moved() {
+    let rds = fenced();
+    rds.edit("orders", |cluster| cluster.earliest_backtrack = Some(time("2026-11-23T10:31:00Z")));
+    let error = step(&rds).run(input()).await.unwrap_err();
+    assert_eq!(error.name, ErrorName::RewindFailed);
+    assert!(error.to_string().contains("is out of reach since the plan was made"), "{error}");
+    assert!(rds.changes().is_empty());
+}
+
+#[tokio::test]
+async fn binary_logging_is_forced_past_only_where_the_plan_says_so() {
+    let rds = fenced();
+    rds.set_parameter("binlog_format", "ROW");
+    let error = step(&rds).run(input()).await.unwrap_err();
+    assert_eq!(error.name, ErrorName::RewindFailed);
+    assert!(error.to_string().contains("no backtrack of orders was started"), "{error}");
+    let mut forced = input();
+    forced.plan.backtrack.as_mut().unwrap().force = true;
+    assert!(step(&rds).run(forced).await.is_ok());
+}
+
+#[tokio::test]
+async fn undo_goes_forward_to_where_the_cluster_was_once() {
+    let rds = fenced();
+    step(&rds).run(input()).await.unwrap();
+    let waiting = step(&rds).undo(input()).await.unwrap_err();
+    assert_eq!(waiting.name, ErrorName::ClusterNotReady);
+    assert!(waiting.to_string().contains("backtrack-1 of orders is still pending"), "{waiting}");
+    rds.complete_backtracks();
+    rds.set_now(time("2026-11-23T10:45:00Z"));
+    let undone = step(&rds).undo(input()).await.unwrap();
+    let forward = undone.backtrack.clone().unwrap();
+    assert_eq!((forward.identifier.as_str(), forward.to), ("backtrack-2", time(FENCED)));
+    assert!(undone.changed && undone.what[0].contains("forward to 2026-11-23T10:37:00Z"), "{undone:?}");
+    assert_eq!(step(&rds).undo(input()).await.unwrap(), undone);
+    rds.complete_backtracks();
+    assert_eq!(step(&rds).undo(input()).await.unwrap(), undone);
+    assert_eq!(rds.all_backtracks().len(), 2);
+}
+
+#[tokio::test]
+async fn a_lost_answer_on_the_way_forward_starts_no_second_one() {
+    for how in [Lose::Answer, Lose::Call] {
+        let rds = fenced();
+        step(&rds).run(input()).await.unwrap();
+        rds.complete_backtracks();
+        rds.lose(0, how);
+        let first = step(&rds).undo(input()).await;
+        assert_eq!(first.is_err(), how == Lose::Call);
+        assert_eq!(step(&rds).undo(input()).await.unwrap().backtrack.unwrap().identifier, "backtrack-2");
+        assert_eq!(rds.all_backtracks().len(), 2, "{how:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_short_way_back_is_not_taken_for_the_way_forward() {
+    // The target is 20 seconds before the backtrack is asked for: both lie within the drift of a consistent time.
+    let mut short = input();
+    short.plan.target = time("2026-11-23T10:36:40Z");
+    let rds = fenced();
+    let back = step(&rds).run(short.clone()).await.unwrap();
+    rds.complete_backtracks();
+    let forward = step(&rds).undo(short.clone()).await.unwrap().backtrack.unwrap();
+    assert_ne!(back.identifier, forward.identifier);
+    assert_eq!(step(&rds).run(short).await.unwrap(), back);
+}
+
+#[tokio::test]
+async fn there_is_nothing_to_take_back_of_what_never_began_or_failed() {
+    let rds = fenced();
+    assert_eq!(step(&rds).undo(input()).await.unwrap(), Undone::nothing());
+    assert_eq!(step(&rds).undo(Input { plan: plan(), ..input() }).await.unwrap(), Undone::nothing());
+    step(&rds).run(input()).await.unwrap();
+    rds.edit_backtrack(|backtrack| backtrack.status = "failed".to_owned());
+    assert_eq!(step(&rds).undo(input()).await.unwrap(), Undone::nothing());
+    assert_eq!(rds.all_backtracks().len(), 1);
+}
+
+#[tokio::test]
+async fn a_cluster_that_backtracks_unseen_is_not_called_untouched() {
+    let rds = fenced();
+    rds.edit("orders", |cluster| cluster.status = "backtracking".to_owned());
+    let error = step(&rds).undo(input()).await.unwrap_err();
+    assert_eq!(error.name, ErrorName::ClusterNotReady);
+    assert!(error.to_string().contains("AWS does not show the backtrack yet"), "{error}");
+}
+
+#[tokio::test]
+async fn side_by_side_nothing_is_backtracked() {
+    let rds = fenced();
+    let error = step(&rds).run(Input { plan: plan(), recovery: recovery() }).await.unwrap_err();
+    assert_eq!(error.name, ErrorName::Bug);
+    assert_eq!(time(STARTED), recovery().started_at);
+}
