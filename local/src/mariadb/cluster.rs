@@ -1,20 +1,43 @@
 //! A cluster over real servers: one volume of data, a writer on it, and readers that follow. What the RDS API means by a state or a
 //! parameter is not known here.
+//!
+//! The volume belongs to the cluster: the writer is whichever instance runs on it, and a failover moves it to another. Readers are
+//! replicas with a copy of their own, made anew whenever they are started or the volume is rewound.
 
+use super::accounts::{self, REPLICATION, literal};
+use super::admin::As;
+use super::config::{Identity, Role};
+use super::door::{Admitted, Door, For};
+use super::history::{Base, Goal, History, Position};
+use super::replay::{WORKSHOP, copy, rebuild};
+use super::server::Server;
 use crate::clock::SystemClock;
+use crate::servers::error::file;
 use crate::servers::host::Host;
-use crate::servers::{Cidr, Error, Master, Moment, Place, Window};
-use crate::tls::Authority;
+use crate::servers::window::floor_to_millis;
+use crate::servers::{Cidr, Error, Master, Moment, Place, Window, remove_dir};
+use crate::tls::{Authority, ServerCertificate};
 use jiff::{SignedDuration, Timestamp};
+use rewind_core::Clock;
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep};
+
+const BASE_CHECK: Duration = Duration::from_secs(3);
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
+const CATCH_UP_TIMEOUT: Duration = Duration::from_secs(600);
 
 /// What all clusters of a stack share.
 #[derive(Debug)]
 pub struct Context {
     /// MariaDB on this machine.
     pub host: Host,
-    /// The password of the control plane's accounts on all servers.
+    /// The password of the control plane's accounts on all servers: a restored cluster brings the accounts of its source along,
+    /// and must still let the control plane in.
     pub password: String,
     /// Who signs the servers' certificates.
     pub authority: Arc<Authority>,
@@ -24,92 +47,439 @@ pub struct Context {
     pub lag: SignedDuration,
 }
 
+impl Context {
+    fn admin(&self) -> As<'_> {
+        As::Admin(&self.password)
+    }
+
+    async fn rebuild(&self, goal: &Goal, dir: &std::path::Path) -> Result<Position, Error> {
+        remove_dir(dir).await?;
+        rebuild(&self.host, &self.password, goal, dir).await
+    }
+}
+
 /// One cluster.
 #[derive(Debug)]
 pub struct Cluster {
-    _context: Arc<Context>,
+    context: Arc<Context>,
+    dir: PathBuf,
+    /// Names that every server of the cluster answers to.
+    names: Vec<String>,
+    admitted: Admitted,
+    history: Arc<History>,
+    servers: tokio::sync::Mutex<Servers>,
 }
 
-const NOT_YET: Error = Error::State("not yet");
+#[derive(Debug)]
+struct Servers {
+    /// The server on the volume; it runs while there is a writer.
+    volume: Server,
+    writer: Option<String>,
+    instances: BTreeMap<String, Instance>,
+    /// Where readers get the log from, whichever instance writes it.
+    feed: Option<Door>,
+    watch: Option<Watch>,
+    /// A password that waits for a writer to be set in.
+    password: Option<(String, String)>,
+}
+
+#[derive(Debug)]
+struct Instance {
+    place: Place,
+    /// The way in for clients, while its server runs.
+    door: Option<Door>,
+    /// Its server, unless it is the writer.
+    reader: Option<Server>,
+}
+
+/// What goes on beside the servers, and ends with this value.
+#[derive(Debug)]
+struct Watch(#[expect(dead_code, reason = "held to be dropped")] JoinSet<()>);
 
 impl Cluster {
     /// A cluster without data, whose files are kept in `dir`.
-    pub fn new(
-        context: Arc<Context>,
-        _dir: PathBuf,
-        _names: Vec<String>,
-        _port: u16,
-        _admitted: Vec<Cidr>,
-    ) -> Result<Self, Error> {
-        Ok(Self { _context: context })
+    pub fn new(context: Arc<Context>, dir: PathBuf, names: Vec<String>, admitted: Vec<Cidr>) -> Result<Self, Error> {
+        context.host.make_dir(&dir)?;
+        context.host.make_dir(&dir.join("instances"))?;
+        let history = Arc::new(History::new(&context.host, context.clock, dir.join("history"))?);
+        let servers = Servers {
+            volume: Server::new(dir.join("volume"), dir.join("writer.sock")),
+            writer: None,
+            instances: BTreeMap::new(),
+            feed: None,
+            watch: None,
+            password: None,
+        };
+        let admitted = Arc::new(Mutex::new(admitted));
+        Ok(Self { context, dir, names, admitted, history, servers: servers.into() })
     }
 
     /// How far back its history must reach: for rewinds in place, and for restores. It is forgotten beyond both.
-    pub fn keep(&self, _backtrack: SignedDuration, _retention: SignedDuration) {}
+    pub fn keep(&self, backtrack: SignedDuration, retention: SignedDuration) {
+        self.history.keep(backtrack, retention);
+    }
 
     /// The moments it can be restored to, once it has data.
     #[must_use]
     pub fn window(&self) -> Option<Window> {
-        None
+        let (earliest, latest) = self.history.restorable()?;
+        let latest = latest.min(floor_to_millis(self.context.clock.now().checked_sub(self.context.lag).ok()?));
+        (earliest <= latest).then_some(Window { earliest, latest })
     }
 
     /// The earliest moment that it can be rewound to in place, once it has data; none without a backtrack window.
     #[must_use]
     pub fn earliest_backtrack(&self) -> Option<Timestamp> {
-        None
+        self.history.earliest_backtrack()
     }
 
     /// Makes the volume of a new cluster.
-    pub async fn create(&self, _master: &Master) -> Result<(), Error> {
-        Err(NOT_YET)
+    pub async fn create(&self, master: &Master) -> Result<(), Error> {
+        let host = &self.context.host;
+        // Whoever wants to start or destroy the cluster meanwhile waits.
+        let mut servers = self.servers.lock().await;
+        let volume = &servers.volume;
+        let (data, relay) = (volume.data(), volume.relay());
+        let role = Role::Workshop { relay: &relay };
+        let config = volume.configure(host, WORKSHOP, role, None)?;
+        host.run("mariadb-install-db", |command| {
+            command.arg(format!("--defaults-file={}", config.display())).arg(format!("--datadir={}", data.display()));
+            command.args(["--auth-root-authentication-method=normal", "--skip-test-db", "--skip-name-resolve"])
+        })
+        .await?;
+        let Master { user, password, database } = master;
+        let accounts = accounts::create(user, password, database.as_deref(), &self.context.password);
+        let made = async {
+            volume.start(host, WORKSHOP, role, None).await?;
+            volume.run(host, As::Installer, &accounts).await
+        }
+        .await;
+        made.and(volume.stop().await)?;
+        let epoch = self.history.prepare(host)?;
+        copy(host, &data, &epoch.join("base")).await?;
+        self.begin(&mut servers, epoch);
+        Ok(())
     }
 
     /// Makes the volume of a cluster restored from `source` as it was at a moment, and answers that moment.
-    pub async fn restore(&self, _source: &Cluster, _moment: Moment) -> Result<Timestamp, Error> {
-        Err(NOT_YET)
+    pub async fn restore(&self, source: &Cluster, moment: Moment) -> Result<Timestamp, Error> {
+        let host = &self.context.host;
+        let mut servers = self.servers.lock().await;
+        let _reading = source.history.files.read().await;
+        let goal = match moment {
+            Moment::At(moment) => source.history.at(moment),
+            Moment::Now => source.history.now(),
+        };
+        let goal = goal.ok_or(NO_HISTORY)?;
+        self.context.rebuild(&goal, servers.volume.dir()).await?;
+        let epoch = self.history.prepare(host)?;
+        copy(host, &servers.volume.data(), &epoch.join("base")).await?;
+        self.begin(&mut servers, epoch);
+        Ok(goal.landing)
     }
 
     /// Rewinds the whole cluster in place, back or forward, and answers where it landed. The addresses stay, every connection is
-    /// cut. An error before the cut leaves all as it was.
-    pub async fn backtrack(&self, _to: Timestamp) -> Result<Timestamp, Error> {
-        Err(NOT_YET)
+    /// cut. The state is made ready beside the running servers: an error before the cut leaves all as it was.
+    pub async fn backtrack(&self, to: Timestamp) -> Result<Timestamp, Error> {
+        let host = &self.context.host;
+        let mut servers = self.servers.lock().await;
+        let reading = self.history.files.read().await;
+        let goal = self.history.at(to).ok_or(NO_HISTORY)?;
+        let ready = self.dir.join("rewind");
+        self.context.rebuild(&goal, &ready).await?;
+        let epoch = self.history.prepare(host)?;
+        copy(host, &ready.join("data"), &epoch.join("base")).await?;
+        drop(reading);
+
+        let readers = self.close(&mut servers).await?;
+        let (data, past) = (servers.volume.data(), self.dir.join("past"));
+        std::fs::rename(&data, &past).map_err(file(&past))?;
+        std::fs::rename(ready.join("data"), &data).map_err(file(&data))?;
+        self.begin(&mut servers, epoch);
+        self.open(&mut servers, &readers).await?;
+        for dir in [past, ready] {
+            remove_dir(&dir).await?;
+        }
+        Ok(goal.landing)
     }
 
     /// Starts an instance: the writer when there is none, a reader otherwise. Answers whether it is the writer.
-    pub async fn start(&self, _instance: &str, _place: Place) -> Result<bool, Error> {
-        Err(NOT_YET)
+    pub async fn start(&self, instance: &str, place: Place) -> Result<bool, Error> {
+        let mut servers = self.servers.lock().await;
+        servers.instances.insert(instance.to_owned(), Instance { place, door: None, reader: None });
+        let writes = servers.writer.is_none();
+        let started = if writes {
+            self.start_writer(&mut servers, instance).await
+        } else {
+            self.start_reader(&mut servers, instance).await
+        };
+        if started.is_err() {
+            servers.instances.remove(instance);
+        }
+        started.map(|()| writes)
     }
 
     /// Ends an instance and removes its files. A writer hands over to `successor`; without one, the volume waits for the next.
-    pub async fn remove(&self, _instance: &str, _successor: Option<&str>) -> Result<(), Error> {
-        Err(NOT_YET)
+    pub async fn remove(&self, instance: &str, successor: Option<&str>) -> Result<(), Error> {
+        let mut servers = self.servers.lock().await;
+        if servers.writer.as_deref() == Some(instance) {
+            self.hand_over(&mut servers, successor).await?;
+        }
+        if let Some(mut gone) = servers.instances.remove(instance) {
+            gone.end().await?;
+        }
+        remove_dir(&self.instance_dir(instance)).await
     }
 
     /// Makes a reader the writer; the old writer becomes a reader.
-    pub async fn fail_over(&self, _successor: &str) -> Result<(), Error> {
-        Err(NOT_YET)
+    pub async fn fail_over(&self, successor: &str) -> Result<(), Error> {
+        let mut servers = self.servers.lock().await;
+        let Some(old) = servers.writer.clone().filter(|_| servers.instances.contains_key(successor)) else {
+            return Err(Error::State("a failover needs a writer and a reader"));
+        };
+        if old == successor {
+            return Ok(());
+        }
+        self.hand_over(&mut servers, Some(successor)).await?;
+        self.start_reader(&mut servers, &old).await
     }
 
     /// Stops an instance and starts it again as what it is.
-    pub async fn restart(&self, _instance: &str) -> Result<(), Error> {
-        Err(NOT_YET)
+    pub async fn restart(&self, instance: &str) -> Result<(), Error> {
+        let mut servers = self.servers.lock().await;
+        if servers.writer.as_deref() == Some(instance) {
+            self.stop_writer(&mut servers).await?;
+            return self.start_writer(&mut servers, instance).await;
+        }
+        if !servers.instances.contains_key(instance) {
+            return Err(Error::State("the instance does not run"));
+        }
+        self.start_reader(&mut servers, instance).await
     }
 
     /// Who may connect from now on; established connections live on.
-    pub async fn admit(&self, _admitted: Vec<Cidr>) -> Result<(), Error> {
-        Err(NOT_YET)
+    pub fn admit(&self, admitted: Vec<Cidr>) {
+        *self.admitted.lock().unwrap_or_else(PoisonError::into_inner) = admitted;
     }
 
     /// Gives the master user another password: at once, or as soon as there is a writer.
-    pub async fn set_password(&self, _user: &str, _password: &str) -> Result<(), Error> {
-        Err(NOT_YET)
+    pub async fn set_password(&self, user: &str, password: &str) -> Result<(), Error> {
+        let mut servers = self.servers.lock().await;
+        if servers.writer.is_none() {
+            servers.password = Some((user.to_owned(), password.to_owned()));
+            return Ok(());
+        }
+        let statement = accounts::set_password(user, password);
+        servers.volume.run(&self.context.host, self.context.admin(), &statement).await.map(drop)
     }
 
     /// Ends all servers at once and leaves their files alone.
-    pub async fn kill(&self) {}
+    pub async fn kill(&self) {
+        let mut servers = self.servers.lock().await;
+        (servers.watch, servers.feed, servers.writer) = (None, None, None);
+        for (instance, mut gone) in std::mem::take(&mut servers.instances) {
+            if let Err(error) = gone.end().await {
+                tracing::warn!(%error, instance, "a server would not end");
+            }
+        }
+        if let Err(error) = servers.volume.kill().await {
+            tracing::warn!(%error, "a writer would not end");
+        }
+    }
 
     /// Removes the volume; with `backups`, everything.
-    pub async fn destroy(&self, _backups: bool) -> Result<(), Error> {
-        Err(NOT_YET)
+    pub async fn destroy(&self, backups: bool) -> Result<(), Error> {
+        self.kill().await;
+        if backups {
+            self.history.destroy().await?;
+            return remove_dir(&self.dir).await;
+        }
+        remove_dir(&self.dir.join("volume")).await?;
+        remove_dir(&self.dir.join("instances")).await
+    }
+
+    /// Begins an epoch with what the volume holds.
+    fn begin(&self, servers: &mut Servers, epoch: PathBuf) {
+        self.history.begin(epoch);
+        if servers.watch.is_none() {
+            let mut watch = JoinSet::new();
+            watch.spawn(Arc::clone(&self.history).watch());
+            watch.spawn(keep_bases(Arc::clone(&self.context), Arc::clone(&self.history), self.dir.join("base")));
+            servers.watch = Some(Watch(watch));
+        }
+    }
+
+    /// Cuts every connection and ends every server; answers the readers there were.
+    async fn close(&self, servers: &mut Servers) -> Result<Vec<String>, Error> {
+        let mut readers = Vec::new();
+        for (name, instance) in &mut servers.instances {
+            if let Some(door) = instance.door.take() {
+                door.close().await;
+            }
+            if let Some(reader) = instance.reader.take() {
+                reader.kill().await?;
+                readers.push(name.clone());
+            }
+        }
+        servers.volume.stop().await?;
+        self.history.look();
+        Ok(readers)
+    }
+
+    async fn open(&self, servers: &mut Servers, readers: &[String]) -> Result<(), Error> {
+        if let Some(writer) = servers.writer.clone() {
+            self.start_writer(servers, &writer).await?;
+        }
+        for reader in readers {
+            self.start_reader(servers, reader).await?;
+        }
+        Ok(())
+    }
+
+    async fn start_writer(&self, servers: &mut Servers, name: &str) -> Result<(), Error> {
+        let Context { host, .. } = &*self.context;
+        let Servers { volume, instances, .. } = servers;
+        let instance = instances.get_mut(name).ok_or(NO_INSTANCE)?;
+        let log = self.history.log().ok_or(NO_HISTORY)?;
+        let certificate = self.certificate(&instance.place)?;
+        volume.start(host, identity(&instance.place), Role::Writer { log: &log }, Some(&certificate)).await?;
+        if let Some((user, password)) = &servers.password {
+            volume.run(host, self.context.admin(), &accounts::set_password(user, password)).await?;
+        }
+        servers.password = None;
+        let history = Arc::clone(&self.history);
+        let who =
+            For::Clients { admitted: Arc::clone(&self.admitted), witness: Some(Arc::new(move || history.look())) };
+        let at = SocketAddrV4::new(instance.place.address, instance.place.port);
+        instance.door = Some(Door::open(at, volume.socket().to_owned(), who).await?);
+        servers.writer = Some(name.to_owned());
+        Ok(())
+    }
+
+    async fn stop_writer(&self, servers: &mut Servers) -> Result<(), Error> {
+        let door = servers.writer.take().and_then(|name| servers.instances.get_mut(&name)?.door.take());
+        if let Some(door) = door {
+            door.close().await;
+        }
+        servers.volume.stop().await
+    }
+
+    async fn hand_over(&self, servers: &mut Servers, successor: Option<&str>) -> Result<(), Error> {
+        self.stop_writer(servers).await?;
+        let Some((name, successor)) = successor.and_then(|name| Some((name, servers.instances.get_mut(name)?))) else {
+            return Ok(());
+        };
+        successor.end().await?;
+        remove_dir(&self.instance_dir(name)).await?;
+        self.start_writer(servers, name).await
+    }
+
+    /// Makes a reader from the newest base copy; returns when it has what the writer had when it began.
+    async fn start_reader(&self, servers: &mut Servers, name: &str) -> Result<(), Error> {
+        let Context { host, .. } = &*self.context;
+        let feed = match servers.feed.take() {
+            Some(feed) => feed,
+            None => {
+                let anywhere = SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0);
+                Door::open(anywhere, servers.volume.socket().to_owned(), For::Readers).await?
+            }
+        };
+        let port = servers.feed.insert(feed).at.port();
+        let instance = servers.instances.get_mut(name).ok_or(NO_INSTANCE)?;
+        instance.end().await?;
+        let dir = self.instance_dir(name);
+        remove_dir(&dir).await?;
+        host.make_dir(&dir)?;
+        let _reading = self.history.files.read().await;
+        let goal = self.history.now().ok_or(NO_HISTORY)?;
+        // A socket's path must be short, and an instance's name is not.
+        let server = Server::new(dir, self.dir.join(format!("{}.sock", instance.place.address)));
+        copy(host, &goal.base.dir, &server.data()).await?;
+        let certificate = self.certificate(&instance.place)?;
+        let relay = server.relay();
+        let server = instance.reader.insert(server);
+        server.start(host, identity(&instance.place), Role::Reader { relay: &relay }, Some(&certificate)).await?;
+        let Position { file, offset } = goal.base.at;
+        let follow = format!(
+            "CHANGE MASTER TO MASTER_HOST = '127.0.0.1', MASTER_PORT = {port}, MASTER_USER = '{REPLICATION}',
+               MASTER_PASSWORD = {password}, MASTER_LOG_FILE = 'binlog.{file:06}', MASTER_LOG_POS = {offset},
+               MASTER_USE_GTID = no, MASTER_CONNECT_RETRY = 1, MASTER_HEARTBEAT_PERIOD = 2;
+             START SLAVE;",
+            file = file.max(1),
+            offset = offset.max(4),
+            password = literal(&self.context.password),
+        );
+        server.run(host, self.context.admin(), &follow).await?;
+        self.catch_up(server, goal.to).await?;
+        let who = For::Clients { admitted: Arc::clone(&self.admitted), witness: None };
+        let at = SocketAddrV4::new(instance.place.address, instance.place.port);
+        instance.door = Some(Door::open(at, server.socket().to_owned(), who).await?);
+        Ok(())
+    }
+
+    async fn catch_up(&self, reader: &Server, to: Position) -> Result<(), Error> {
+        let deadline = Instant::now() + CATCH_UP_TIMEOUT;
+        let wait = format!("SELECT MASTER_POS_WAIT('binlog.{:06}', {}, 1)", to.file, to.offset);
+        loop {
+            // Nothing when it does not follow, below zero when the time ran out.
+            let waited = reader.run(&self.context.host, self.context.admin(), &wait).await?;
+            match waited.trim().parse::<i64>() {
+                Ok(0..) => return Ok(()),
+                Ok(_) if Instant::now() < deadline => sleep(LOOK_AGAIN).await,
+                Ok(_) => return Err(Error::State("a reader did not catch up with the writer in time")),
+                Err(_) => return Err(Error::State("a reader does not follow the writer")),
+            }
+        }
+    }
+
+    fn certificate(&self, place: &Place) -> Result<ServerCertificate, Error> {
+        let mut names = vec![place.name.clone()];
+        names.extend(self.names.iter().cloned());
+        Ok(self.context.authority.server(names)?)
+    }
+
+    fn instance_dir(&self, instance: &str) -> PathBuf {
+        self.dir.join("instances").join(instance)
+    }
+}
+
+const NO_HISTORY: Error = Error::State("the cluster has no data yet");
+const NO_INSTANCE: Error = Error::State("there is no such instance");
+
+impl Instance {
+    /// Closes its door and ends its own server; the volume's lives on.
+    async fn end(&mut self) -> Result<(), Error> {
+        if let Some(door) = self.door.take() {
+            door.close().await;
+        }
+        match self.reader.take() {
+            Some(reader) => reader.kill().await,
+            None => Ok(()),
+        }
+    }
+}
+
+/// Different for every server of the network, and readable by every client.
+fn identity(place: &Place) -> Identity<'_> {
+    Identity { id: place.address.to_bits() & 0x00ff_ffff, name: &place.name, port: place.port }
+}
+
+/// Keeps rewinds short: makes another base copy, beside the writer, whenever the log since the last one has grown long.
+async fn keep_bases(context: Arc<Context>, history: Arc<History>, dir: PathBuf) {
+    loop {
+        sleep(BASE_CHECK).await;
+        let reading = history.files.read().await;
+        let Some(goal) = history.wants_base() else { continue };
+        let place = history.place_for_base(&goal);
+        let made = async {
+            let at = context.rebuild(&goal, &dir).await?;
+            std::fs::rename(dir.join("data"), &place).map_err(file(&place))?;
+            history.add_base(&goal.log, Base { dir: place, at });
+            Ok::<(), Error>(())
+        };
+        if let Err(error) = made.await {
+            tracing::warn!(%error, "a base copy failed, and is tried again");
+        }
+        drop(reading);
     }
 }

@@ -39,6 +39,27 @@ pub enum Error {
         /// The end of its log.
         log: String,
     },
+    /// A server without a network ended, or never came up; the end of its log says why.
+    #[error("the server on {socket} {what}: {log}")]
+    Local {
+        /// Where it listens.
+        socket: PathBuf,
+        /// What it did.
+        what: &'static str,
+        /// The end of its log.
+        log: String,
+    },
+    /// An address can't be listened on.
+    #[error("{at} can't be listened on: {source}")]
+    Listen {
+        /// The address and port.
+        at: std::net::SocketAddrV4,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A log could not be applied to a copy.
+    #[error("the log could not be replayed: {0}")]
+    Replay(String),
     /// A PostgreSQL server refused a connection or a statement.
     #[error("{}", sql(.0))]
     Sql(#[from] tokio_postgres::Error),

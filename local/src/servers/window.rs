@@ -62,11 +62,11 @@ pub fn dispensable(ends: &[Timestamp], most: usize) -> Option<usize> {
 }
 
 // The API speaks in milliseconds: rounding must never promise a moment outside.
-fn floor_to_millis(moment: Timestamp) -> Timestamp {
+pub(crate) fn floor_to_millis(moment: Timestamp) -> Timestamp {
     Timestamp::from_millisecond(moment.as_nanosecond().div_euclid(1_000_000) as i64).unwrap_or(moment)
 }
 
-fn ceil_to_millis(moment: Timestamp) -> Timestamp {
+pub(crate) fn ceil_to_millis(moment: Timestamp) -> Timestamp {
     let floor = floor_to_millis(moment);
     if floor == moment { floor } else { floor.checked_add(SignedDuration::from_millis(1)).unwrap_or(moment) }
 }

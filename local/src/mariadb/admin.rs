@@ -1,0 +1,63 @@
+//! The control plane's own statements: by the `mariadb` client, over a server's socket, which lies in a directory of nobody else's.
+
+use super::accounts::ADMIN;
+use crate::servers::Error;
+use crate::servers::host::{Host, last_lines};
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::UnixStream;
+use tokio::time::timeout;
+
+const PROGRAM: &str = "mariadb";
+const GREETING_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Who gives the statements.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum As<'a> {
+    /// The control plane, with its password.
+    Admin(&'a str),
+    /// The account that a fresh installation has, and that is gone after the first statements.
+    Installer,
+}
+
+/// Runs statements one after the other until one fails, and answers the rows: tabs between columns, a line each.
+pub(super) async fn run(host: &Host, socket: &Path, who: As<'_>, statements: &str) -> Result<String, Error> {
+    let mut command = host.command(PROGRAM, "KILL");
+    let (user, password) = match who {
+        As::Admin(password) => (ADMIN, password),
+        As::Installer => ("root", ""),
+    };
+    command
+        .args(["--no-defaults", "--batch", "--raw", "--skip-column-names", "--user", user])
+        .arg("--socket")
+        .arg(socket);
+    // On the command line everybody could read it.
+    command.env("MYSQL_PWD", password);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let start = |source| Error::Start { program: PROGRAM.to_owned(), source };
+    let mut child = command.spawn().map_err(start)?;
+    let input = child.stdin.take();
+    let feed = async {
+        if let Some(mut input) = input {
+            // A client that has given up says why on its error output.
+            let _ = input.write_all(statements.as_bytes()).await;
+        }
+    };
+    let ((), output) = tokio::join!(feed, child.wait_with_output());
+    let output = output.map_err(start)?;
+    if output.status.success() {
+        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+    }
+    Err(Error::Command { program: PROGRAM.to_owned(), output: last_lines(&String::from_utf8_lossy(&output.stderr), 2) })
+}
+
+/// Whether a server greets on its socket.
+pub(super) async fn greets(socket: &Path) -> bool {
+    let greeted = async {
+        let mut stream = UnixStream::connect(socket).await?;
+        stream.read_u8().await
+    };
+    matches!(timeout(GREETING_TIMEOUT, greeted).await, Ok(Ok(_)))
+}

@@ -1,0 +1,73 @@
+//! Where in a binary log a transaction ends: the one thing that must be known of the format. It reads headers and interprets no row.
+//!
+//! The format: <https://mariadb.com/kb/en/replication-protocol/>; every event begins with 19 bytes: time (4), type (1), server (4),
+//! length (4), end (4), flags (2).
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+
+/// The magic number before the first event.
+pub(super) const START: u64 = 4;
+const HEADER: u64 = 19;
+
+/// `ROLLBACK` and the checksum.
+const TAIL: u64 = 12;
+
+const QUERY: u8 = 2;
+const XID: u8 = 16;
+const XA_PREPARE: u8 = 38;
+const GTID: u8 = 162;
+/// After sequence number (8) and domain (4) in a GTID event: one event follows, with no commit after it.
+const FLAGS: u64 = HEADER + 12;
+const STANDALONE: u8 = 1;
+
+/// The end of the last whole transaction that ends by `limit`, read from the beginning of the file: a log is written
+/// while it is looked at, and a big transaction takes several writes.
+pub(super) fn boundary(path: &Path, limit: u64) -> io::Result<u64> {
+    let file = File::open(path)?;
+    let (mut at, mut whole) = (START, START);
+    // Inside a transaction: what ends it.
+    let mut until: Option<End> = None;
+    let mut header = [0; HEADER as usize];
+    while at + HEADER <= limit {
+        file.read_exact_at(&mut header, at)?;
+        let [_, _, _, _, kind, _, _, _, _, a, b, c, d, ..] = header;
+        let length = u64::from(u32::from_le_bytes([a, b, c, d]));
+        let next = at + length;
+        if length < HEADER || next > limit {
+            break;
+        }
+        until = match (until, kind) {
+            (_, GTID) => {
+                let mut flags = [0];
+                file.read_exact_at(&mut flags, at + FLAGS)?;
+                let [flags] = flags;
+                Some(if flags & STANDALONE == 0 { End::Commit } else { End::Statement })
+            }
+            (Some(End::Statement), QUERY) | (Some(End::Commit), XID | XA_PREPARE) => None,
+            (Some(End::Commit), QUERY) if ends_transaction(&file, at, length)? => None,
+            (until, _) => until,
+        };
+        at = next;
+        if until.is_none() {
+            whole = at;
+        }
+    }
+    Ok(whole)
+}
+
+#[derive(Debug, Clone, Copy)]
+enum End {
+    Statement,
+    Commit,
+}
+
+/// Tables that know no transactions are logged with a `COMMIT` in words; four bytes of checksum come after them.
+fn ends_transaction(file: &File, at: u64, length: u64) -> io::Result<bool> {
+    let mut tail = [0; TAIL as usize];
+    file.read_exact_at(&mut tail, at + length - TAIL)?;
+    let [text @ .., _, _, _, _] = tail;
+    Ok(text.ends_with(b"\0COMMIT") || text == *b"ROLLBACK")
+}

@@ -1,0 +1,353 @@
+//! What a cluster was, and when: epochs, each a base copy of the data with the log written since, and which length that log had at
+//! which time. It copies and replays nothing.
+//!
+//! A rewind ends an epoch and begins another from the state it reached; the old one is kept as long as a window needs it. So there is
+//! one line of time, and forward is just another moment on it.
+
+use crate::clock::SystemClock;
+use crate::servers::host::Host;
+use crate::servers::window::{ceil_to_millis, floor_to_millis};
+use crate::servers::{Error, remove_dir};
+use jiff::{SignedDuration, Timestamp};
+use rewind_core::Clock;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::RwLock;
+use tokio::time::MissedTickBehavior;
+
+/// Connections of clients are witnessed as they go; this finds what happens without one.
+const LOOK: Duration = Duration::from_millis(50);
+const LOOKS_BETWEEN_PRUNINGS: u32 = 40;
+/// So much log since the last base copy is worth another: a rewind need not replay more.
+const BASE_AFTER_BYTES: u64 = 64 * 1024 * 1024;
+/// With more sightings than this, every second one of the older half is forgotten.
+const MOST_SIGHTINGS: usize = 200_000;
+
+/// A place in an epoch's log: nothing logged yet is before the first file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub(super) struct Position {
+    pub file: u32,
+    pub offset: u64,
+}
+
+/// From the first to the last time at which the log was seen to end here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Sighting {
+    first: Timestamp,
+    last: Timestamp,
+    at: Position,
+}
+
+/// A copy of the data, taken while no server ran on it.
+#[derive(Debug, Clone)]
+pub(super) struct Base {
+    pub dir: PathBuf,
+    /// Up to where the log is in it.
+    pub at: Position,
+}
+
+#[derive(Debug)]
+struct Epoch {
+    dir: PathBuf,
+    bases: Vec<Base>,
+    sightings: Vec<Sighting>,
+}
+
+/// A state to go to: a base copy, and what to replay over it.
+#[derive(Debug, Clone)]
+pub(super) struct Goal {
+    pub base: Base,
+    pub log: PathBuf,
+    pub to: Position,
+    /// When the cluster was in this state.
+    pub landing: Timestamp,
+}
+
+#[derive(Debug)]
+struct State {
+    epochs: Vec<Epoch>,
+    begun: u32,
+    backtrack: SignedDuration,
+    retention: SignedDuration,
+}
+
+/// The history of one cluster.
+#[derive(Debug)]
+pub(super) struct History {
+    dir: PathBuf,
+    clock: SystemClock,
+    state: Mutex<State>,
+    /// Held for reading while files are read, for writing while they are removed.
+    pub files: Arc<RwLock<()>>,
+}
+
+impl History {
+    pub fn new(host: &Host, clock: SystemClock, dir: PathBuf) -> Result<Self, Error> {
+        host.make_dir(&dir)?;
+        let state = State {
+            epochs: Vec::new(),
+            begun: 0,
+            backtrack: SignedDuration::ZERO,
+            retention: SignedDuration::from_hours(24),
+        };
+        Ok(Self { dir, clock, state: Mutex::new(state), files: Arc::default() })
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How far back it must reach.
+    pub fn keep(&self, backtrack: SignedDuration, retention: SignedDuration) {
+        let mut state = self.state();
+        (state.backtrack, state.retention) = (backtrack, retention);
+    }
+
+    /// Where the next epoch's files are to be put: `base` for the copy, `log` for the log.
+    pub fn prepare(&self, host: &Host) -> Result<PathBuf, Error> {
+        let dir = {
+            let mut state = self.state();
+            state.begun += 1;
+            self.dir.join(state.begun.to_string())
+        };
+        host.make_dir(&dir)?;
+        host.make_dir(&log(&dir))?;
+        Ok(dir)
+    }
+
+    /// Begins the epoch prepared in `dir`, now.
+    pub fn begin(&self, dir: PathBuf) {
+        self.look();
+        let mut state = self.state();
+        let now = self.clock.now();
+        let at = Position::default();
+        let bases = vec![Base { dir: base(&dir), at }];
+        state.epochs.push(Epoch { dir, bases, sightings: vec![Sighting { first: now, last: now, at }] });
+    }
+
+    /// Where the present writer logs.
+    pub fn log(&self) -> Option<PathBuf> {
+        self.state().epochs.last().map(|epoch| log(&epoch.dir))
+    }
+
+    /// Sees how long the log is. Whatever was acknowledged before this was called is seen; the time noted is after all that was
+    /// seen: so a client that learns something after this call finds it at its own time, and nothing younger.
+    pub fn look(&self) {
+        let mut state = self.state();
+        let Some(epoch) = state.epochs.last_mut() else { return };
+        let Some(last) = epoch.sightings.last_mut() else { return };
+        let at = end_of(&log(&epoch.dir), last.at);
+        let now = self.clock.now();
+        if at <= last.at {
+            last.last = now.max(last.last);
+        } else if now > last.first {
+            epoch.sightings.push(Sighting { first: now, last: now, at });
+        } else {
+            last.at = at;
+        }
+        if epoch.sightings.len() > MOST_SIGHTINGS {
+            let half = MOST_SIGHTINGS / 2;
+            let mut index = 0;
+            epoch.sightings.retain(|_| {
+                index += 1;
+                index > half || index % 2 == 1
+            });
+        }
+    }
+
+    /// Everything acknowledged so far.
+    pub fn now(&self) -> Option<Goal> {
+        self.look();
+        let state = self.state();
+        let epoch = state.epochs.last()?;
+        goal(epoch, *epoch.sightings.last()?, Timestamp::MAX)
+    }
+
+    /// The state at a moment: with all that had been acknowledged by then, and nothing that came after. What lies before the
+    /// history is its beginning.
+    pub fn at(&self, moment: Timestamp) -> Option<Goal> {
+        self.look();
+        let state = self.state();
+        let begun = |epoch: &&Epoch| epoch.sightings.first().is_some_and(|first| first.first <= moment);
+        let epoch = state.epochs.iter().rev().find(begun).or(state.epochs.first())?;
+        let after = epoch.sightings.partition_point(|sighting| sighting.first <= moment);
+        goal(epoch, *epoch.sightings.get(after.saturating_sub(1))?, moment)
+    }
+
+    /// The first and last moments known, for who looks back as far as `reach`.
+    fn span(&self, reach: SignedDuration) -> Option<(Timestamp, Timestamp)> {
+        let state = self.state();
+        let first = state.epochs.first()?.sightings.first()?.first;
+        let last = state.epochs.last()?.sightings.last()?.last;
+        let horizon = self.clock.now().checked_sub(reach).unwrap_or(Timestamp::MIN);
+        Some((ceil_to_millis(first.max(horizon)), floor_to_millis(last)))
+    }
+
+    /// The earliest moment to rewind to, if there is a window for it.
+    pub fn earliest_backtrack(&self) -> Option<Timestamp> {
+        let reach = self.state().backtrack;
+        if reach.is_zero() { None } else { self.span(reach).map(|(first, _)| first) }
+    }
+
+    /// The moments that can be restored.
+    pub fn restorable(&self) -> Option<(Timestamp, Timestamp)> {
+        let reach = self.state().retention;
+        self.span(reach)
+    }
+
+    /// Whether the log has grown enough for another base copy, and up to where to make it.
+    pub fn wants_base(&self) -> Option<Goal> {
+        let goal = self.now()?;
+        (bytes_between(&goal.log, goal.base.at, goal.to) > BASE_AFTER_BYTES).then_some(goal)
+    }
+
+    /// Where to put another base copy of the present epoch, beside the others.
+    pub fn place_for_base(&self, goal: &Goal) -> PathBuf {
+        goal.base.dir.with_file_name(format!("base-{}-{}", goal.to.file, goal.to.offset))
+    }
+
+    /// Takes another base copy in, if its epoch is still the present one.
+    pub fn add_base(&self, log_of: &Path, base: Base) {
+        let mut state = self.state();
+        if let Some(epoch) = state.epochs.iter_mut().find(|epoch| log(&epoch.dir) == log_of) {
+            epoch.bases.push(base);
+        }
+    }
+
+    /// Looks until it is dropped, and forgets what no window needs any more.
+    pub async fn watch(self: Arc<Self>) {
+        let mut ticks = tokio::time::interval(LOOK);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut looks: u32 = 0;
+        loop {
+            ticks.tick().await;
+            self.look();
+            looks = looks.wrapping_add(1);
+            if looks.is_multiple_of(LOOKS_BETWEEN_PRUNINGS)
+                && let Err(error) = self.prune().await
+            {
+                tracing::warn!(%error, "old history was not removed");
+            }
+        }
+    }
+
+    /// Forgets everything and removes its files.
+    pub async fn destroy(&self) -> Result<(), Error> {
+        let _removing = self.files.write().await;
+        self.state().epochs.clear();
+        remove_dir(&self.dir).await
+    }
+
+    /// Forgets the epochs that every window has left behind.
+    async fn prune(&self) -> Result<(), Error> {
+        // While a restore reads, nothing is removed; the next pruning comes soon.
+        let Ok(_removing) = self.files.try_write() else { return Ok(()) };
+        let gone: Vec<PathBuf> = {
+            let mut state = self.state();
+            let reach = state.backtrack.max(state.retention);
+            let horizon = self.clock.now().checked_sub(reach).unwrap_or(Timestamp::MIN);
+            let starts = state.epochs.iter().map(|epoch| epoch.sightings.first().map(|sighting| sighting.first));
+            let passed = left_behind(starts, horizon);
+            state.epochs.drain(..passed).map(|epoch| epoch.dir).collect()
+        };
+        for dir in gone {
+            remove_dir(&dir).await?;
+        }
+        Ok(())
+    }
+}
+
+fn base(epoch: &Path) -> PathBuf {
+    epoch.join("base")
+}
+
+fn log(epoch: &Path) -> PathBuf {
+    epoch.join("log")
+}
+
+/// A file of a log.
+pub(super) fn log_file(log: &Path, number: u32) -> PathBuf {
+    log.join(format!("binlog.{number:06}"))
+}
+
+/// How many epochs have been left behind: those whose successor had begun by the horizon.
+fn left_behind(starts: impl Iterator<Item = Option<Timestamp>>, horizon: Timestamp) -> usize {
+    starts.skip(1).take_while(|start| start.is_some_and(|start| start <= horizon)).count()
+}
+
+fn goal(epoch: &Epoch, sighting: Sighting, moment: Timestamp) -> Option<Goal> {
+    let base = epoch.bases.iter().rev().find(|base| base.at <= sighting.at).or(epoch.bases.first())?.clone();
+    Some(Goal { base, log: log(&epoch.dir), to: sighting.at, landing: landing(sighting, moment) })
+}
+
+/// The last time at which the state of a sighting is known to have been, no later than `moment`: in the milliseconds of the API where
+/// that is the same state, so that whoever asks for it again gets it again.
+fn landing(sighting: Sighting, moment: Timestamp) -> Timestamp {
+    let known = floor_to_millis(sighting.last.min(moment));
+    if known >= sighting.first { known } else { moment.clamp(sighting.first, sighting.last) }
+}
+
+/// Where a log ends now that ended at `known` before.
+fn end_of(log: &Path, known: Position) -> Position {
+    let length = |number: u32| std::fs::metadata(log_file(log, number)).map(|data| data.len()).ok();
+    let mut at = known;
+    // A server that starts, and `FLUSH LOGS`, begin another file.
+    while let Some(offset) = length(at.file + 1) {
+        at = Position { file: at.file + 1, offset };
+    }
+    match length(at.file) {
+        Some(offset) if at.file > 0 => Position { file: at.file, offset },
+        _ => at,
+    }
+}
+
+fn bytes_between(log: &Path, from: Position, to: Position) -> u64 {
+    let whole: u64 = (from.file.max(1)..to.file)
+        .filter_map(|number| std::fs::metadata(log_file(log, number)).ok())
+        .map(|data| data.len())
+        .sum();
+    (whole + to.offset).saturating_sub(from.offset)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str) -> Timestamp {
+        format!("2026-11-23T10:{text}Z").parse().unwrap()
+    }
+
+    fn sighting(first: &str, last: &str) -> Sighting {
+        Sighting { first: at(first), last: at(last), at: Position::default() }
+    }
+
+    #[test]
+    fn it_lands_where_it_was_asked_to_while_the_state_is_known_to_have_lasted() {
+        assert_eq!(landing(sighting("01:00", "02:00"), at("01:30")), at("01:30"));
+        assert_eq!(landing(sighting("01:00", "02:00"), at("02:30")), at("02:00"));
+    }
+
+    #[test]
+    fn asking_for_the_landing_again_finds_the_same_state() {
+        for (first, last, moment) in [
+            ("01:00.0004", "01:00.0009", "01:00.5"),
+            ("01:00.0004", "01:00.0031", "01:00.5"),
+            ("01:00.0004", "01:00.0031", "01:00.001"),
+            ("01:00.0004", "01:00.0004", "01:00.0004"),
+        ] {
+            let seen = sighting(first, last);
+            let landed = landing(seen, at(moment));
+            assert!(seen.first <= landed && landed <= seen.last.min(at(moment)), "{first} {last} {moment}: {landed}");
+        }
+    }
+
+    #[test]
+    fn an_epoch_is_left_behind_when_the_next_one_covers_the_whole_window() {
+        let starts = || [Some(at("01:00")), Some(at("02:00")), Some(at("03:00"))].into_iter();
+        assert_eq!(left_behind(starts(), at("00:30")), 0);
+        assert_eq!(left_behind(starts(), at("01:59")), 0);
+        assert_eq!(left_behind(starts(), at("02:00")), 1);
+        assert_eq!(left_behind(starts(), at("59:00")), 2);
+    }
+}
