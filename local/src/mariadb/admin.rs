@@ -22,7 +22,7 @@ pub(super) enum As<'a> {
     Installer,
 }
 
-/// Runs statements one after the other until one fails, and answers the rows: tabs between columns, a line each.
+/// Runs statements one after the other until one fails, and answers what they say: names of columns, then rows, tabs between.
 pub(super) async fn run(host: &Host, socket: &Path, who: As<'_>, statements: &str) -> Result<String, Error> {
     let mut command = host.command(PROGRAM, "KILL");
     let (user, password) = match who {
@@ -30,7 +30,7 @@ pub(super) async fn run(host: &Host, socket: &Path, who: As<'_>, statements: &st
         As::Installer => ("root", ""),
     };
     command
-        .args(["--no-defaults", "--batch", "--raw", "--skip-column-names", "--user", user])
+        .args(["--no-defaults", "--batch", "--raw", "--user", user])
         .arg("--socket")
         .arg(socket);
     // On the command line everybody could read it.

@@ -423,7 +423,7 @@ impl Cluster {
         loop {
             // Nothing when it does not follow, below zero when the time ran out.
             let waited = reader.run(&self.context.host, self.context.admin(), &wait).await?;
-            match waited.trim().parse::<i64>() {
+            match waited.lines().last().unwrap_or_default().parse::<i64>() {
                 Ok(0..) => return Ok(()),
                 Ok(_) if Instant::now() < deadline => sleep(LOOK_AGAIN).await,
                 Ok(_) => return Err(Error::State("a reader did not catch up with the writer in time")),

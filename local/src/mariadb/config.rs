@@ -64,6 +64,7 @@ debug_no_sync = ON
 sync_binlog = 0
 binlog_format = ROW
 expire_logs_days = 0
+log_bin_trust_function_creators = ON
 skip_slave_start
 relay_log_recovery = ON
 slave_net_timeout = 10

@@ -92,7 +92,7 @@ async fn a_transaction_that_was_open_at_the_moment_is_not_in_it_and_a_big_one_is
     client.sql("CREATE TABLE shop.t (id INT PRIMARY KEY, filler VARCHAR(1000))").await;
     let mut open = client.session();
     assert_eq!(open.ask("BEGIN; INSERT INTO shop.t VALUES (1, 'open'); SELECT 'open';").await.unwrap(), "open");
-    let big = "INSERT INTO shop.t SELECT 10 + seq, repeat('x', 1000) FROM seq_1_to_20000; SELECT count(*) FROM shop.t";
+    let big = "INSERT INTO shop.t SELECT 10 + seq, repeat('x', 1000) FROM shop.seq_1_to_20000; SELECT count(*) FROM shop.t";
     assert_eq!(client.sql(big).await, "20000");
     let moment = stack.now();
     assert_eq!(open.ask("COMMIT; SELECT count(*) FROM shop.t;").await.unwrap(), "20001");
