@@ -2,14 +2,15 @@
 
 use crate::clock::SystemClock;
 use crate::dns::DnsServer;
-use crate::postgres;
 use crate::postgres::admin::Admin;
 use crate::rds::{self, secrets};
-use crate::servers::sweep;
+use crate::servers::{self, sweep};
 use crate::tls::{Authority, TlsError};
+use crate::{mariadb, postgres};
 use clap::Args;
 use jiff::SignedDuration;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -75,7 +76,7 @@ enum Failure {
     #[error(transparent)]
     Tls(#[from] TlsError),
     #[error(transparent)]
-    Postgres(#[from] postgres::Error),
+    Servers(#[from] servers::Error),
     #[error("--network {0:?} is no /24 in 127.0.0.0/8, such as 127.33.7.0/24")]
     Network(String),
     #[error("no randomness: {0}")]
@@ -98,15 +99,23 @@ async fn serve(args: ServeArgs) -> Result<(), Failure> {
     rds::set_region(args.region);
     let authority = Arc::new(Authority::open(&dir)?);
     let host = postgres::host::find(&dir).await?;
-    host.make_dir(&files)?;
+    // Servers of different users pass through here to what is their own.
+    std::fs::DirBuilder::new().mode(0o711).create(&files).map_err(in_dir)?;
     let [a, b, c] = network;
     let password = secrets::password().map_err(|error| Failure::Random(error.message))?;
     let admin = Admin::new(Ipv4Addr::new(a, b, c, CONTROL), password, &authority);
     let lag = SignedDuration::from_secs(args.restore_lag_seconds.into());
-    let context = postgres::Context { host, admin, authority, clock: SystemClock, lag };
+    let mariadb = mariadb::Context {
+        host: mariadb::host::find(&dir).await?,
+        password: admin.password().to_owned(),
+        authority: Arc::clone(&authority),
+        clock: SystemClock,
+        lag,
+    };
+    let postgres = postgres::Context { host, admin, authority, clock: SystemClock, lag };
     let groups = dir.join("security-groups.json");
     let secrets = rds::Secrets::new(args.aws_endpoint.as_deref(), rds::region());
-    let servers = rds::database::Servers { postgres: Arc::new(context) };
+    let servers = rds::database::Servers { postgres: Arc::new(postgres), mariadb: Arc::new(mariadb) };
     let plane = Arc::new(rds::Plane::new(servers, files, network, &groups, secrets));
 
     let _dns = match &args.aws_endpoint {
@@ -122,7 +131,8 @@ async fn serve(args: ServeArgs) -> Result<(), Failure> {
         }
     };
     let listener = TcpListener::bind(args.listen).await.map_err(|error| Failure::Listen(args.listen, error))?;
-    tracing::info!(rds = %args.listen, dns = %args.dns, postgresql = plane.servers.postgres.host.version(), "ready");
+    let (postgresql, mariadb) = (plane.servers.postgres.host.version(), plane.servers.mariadb.host.version());
+    tracing::info!(rds = %args.listen, dns = %args.dns, postgresql, mariadb, "ready");
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     tokio::select! {
         served = axum::serve(listener, rds::router(Arc::clone(&plane))) => served?,

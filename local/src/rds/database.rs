@@ -1,9 +1,10 @@
 //! The databases behind a cluster, whichever they are: the one place where engines of the API meet servers of this machine.
 
 use super::engine::{AURORA_MYSQL, Engine};
-use crate::postgres;
+use super::settings::Settings;
 use crate::servers::{Cidr, Error, Master, Moment, Place, Window};
-use jiff::Timestamp;
+use crate::{mariadb, postgres};
+use jiff::{SignedDuration, Timestamp};
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -13,6 +14,8 @@ use std::sync::Arc;
 pub struct Servers {
     /// PostgreSQL.
     pub postgres: Arc<postgres::Context>,
+    /// MariaDB, which stands in for MySQL.
+    pub mariadb: Arc<mariadb::Context>,
 }
 
 impl Servers {
@@ -31,13 +34,16 @@ impl Servers {
 pub enum Database {
     /// PostgreSQL servers.
     Postgres(Arc<postgres::Cluster>),
+    /// MariaDB servers.
+    MariaDb(Arc<mariadb::Cluster>),
 }
 
-/// What every kind of cluster does by itself, in the same words.
+/// What both kinds of clusters do in the same words.
 macro_rules! each {
     ($database:expr, $cluster:ident => $does:expr) => {
         match $database {
             Database::Postgres($cluster) => $does,
+            Database::MariaDb($cluster) => $does,
         }
     };
 }
@@ -53,10 +59,26 @@ impl Database {
         admitted: Vec<Cidr>,
     ) -> Result<Self, Error> {
         match engine {
-            Engine::AuroraPostgresql | Engine::AuroraMysql => {
-                let context = Arc::clone(&servers.postgres);
-                Ok(Self::Postgres(Arc::new(postgres::Cluster::new(context, dir, names, port, admitted)?)))
+            Engine::AuroraMysql => {
+                let cluster = mariadb::Cluster::new(Arc::clone(&servers.mariadb), dir, names, admitted)?;
+                Ok(Self::MariaDb(Arc::new(cluster)))
             }
+            Engine::AuroraPostgresql => {
+                let cluster = postgres::Cluster::new(Arc::clone(&servers.postgres), dir, names, port, admitted)?;
+                Ok(Self::Postgres(Arc::new(cluster)))
+            }
+        }
+    }
+
+    /// Makes its history reach as far back as the settings ask for.
+    pub fn keep(&self, settings: &Settings) {
+        match self {
+            // Its log is archived for as long as the stack lives.
+            Self::Postgres(_) => {}
+            Self::MariaDb(cluster) => cluster.keep(
+                SignedDuration::from_secs(settings.backtrack_window.unwrap_or_default().into()),
+                SignedDuration::from_hours(24 * i64::from(settings.backup_retention)),
+            ),
         }
     }
 
@@ -65,15 +87,21 @@ impl Database {
         each!(self, cluster => cluster.window())
     }
 
-    /// Makes the volume of a new cluster; a server runs on `address` for it meanwhile.
+    /// Makes the volume of a new cluster; a server may run on `address` for it meanwhile.
     pub async fn create(&self, address: Ipv4Addr, master: &Master) -> Result<(), Error> {
-        each!(self, cluster => cluster.create(address, master).await)
+        match self {
+            Self::Postgres(cluster) => cluster.create(address, master).await,
+            Self::MariaDb(cluster) => cluster.create(master).await,
+        }
     }
 
-    /// Makes the volume of a cluster restored from `source` as it was at a moment, and answers that moment.
+    /// Makes the volume of a cluster restored from `source` as it was at a moment, and answers that moment; a server may
+    /// run on `address` for it meanwhile.
     pub async fn restore(&self, address: Ipv4Addr, source: &Self, moment: Moment) -> Result<Timestamp, Error> {
         match (self, source) {
             (Self::Postgres(cluster), Self::Postgres(source)) => cluster.restore(address, source, moment).await,
+            (Self::MariaDb(cluster), Self::MariaDb(source)) => cluster.restore(source, moment).await,
+            _ => Err(Error::State("a cluster can't be restored from one of another engine")),
         }
     }
 
@@ -99,7 +127,13 @@ impl Database {
 
     /// Who may connect from now on.
     pub async fn admit(&self, admitted: Vec<Cidr>) -> Result<(), Error> {
-        each!(self, cluster => cluster.admit(admitted).await)
+        match self {
+            Self::Postgres(cluster) => cluster.admit(admitted).await,
+            Self::MariaDb(cluster) => {
+                cluster.admit(admitted);
+                Ok(())
+            }
+        }
     }
 
     /// Gives the master user another password.
@@ -107,17 +141,19 @@ impl Database {
         each!(self, cluster => cluster.set_password(user, password).await)
     }
 
-    /// The earliest moment that it can be rewound to in place, once it has records.
+    /// The earliest moment that it can be rewound to in place, if it can be and once it has records.
     pub fn earliest_backtrack(&self) -> Option<Timestamp> {
         match self {
             Self::Postgres(_) => None,
+            Self::MariaDb(cluster) => cluster.earliest_backtrack(),
         }
     }
 
     /// Rewinds all of it in place and answers where it landed. When that fails, it is as it was.
-    pub async fn backtrack(&self, _to: Timestamp) -> Result<Timestamp, Error> {
+    pub async fn backtrack(&self, to: Timestamp) -> Result<Timestamp, Error> {
         match self {
             Self::Postgres(_) => Err(Error::State("PostgreSQL can't be rewound in place")),
+            Self::MariaDb(cluster) => cluster.backtrack(to).await,
         }
     }
 

@@ -83,7 +83,6 @@ async fn rewind(plane: Arc<Plane>, cluster: DbCluster, backtrack: Backtrack) {
     update(&plane, &cluster.id, &backtrack.id, |backtrack| backtrack.status = BacktrackStatus::Applying);
     let rewound = Plane::unhurried(async {
         if plane.faults.take(&cluster.id) {
-            interrupt(&plane, &cluster).await?;
             return Err(Error::State("a failure that was asked for"));
         }
         cluster.database.backtrack(backtrack.to).await
@@ -106,15 +105,6 @@ async fn rewind(plane: Arc<Plane>, cluster: DbCluster, backtrack: Backtrack) {
     {
         cluster.status = ClusterStatus::Available;
     }
-}
-
-/// Cuts every connection, as a backtrack does before it comes to rewind anything.
-async fn interrupt(plane: &Plane, cluster: &DbCluster) -> Result<(), Error> {
-    let members: Vec<String> = plane.store().members(cluster).map(|instance| instance.resource_id.clone()).collect();
-    for member in members {
-        cluster.database.restart(&member).await?;
-    }
-    Ok(())
 }
 
 fn set_members(store: &mut Store, cluster: &DbCluster, from: InstanceStatus, to: InstanceStatus) {

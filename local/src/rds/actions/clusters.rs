@@ -97,7 +97,9 @@ pub fn database(
     let admitted = plane.groups.admitted(&settings.security_groups)?;
     let files = plane.files_of(resource_id);
     let database = Database::new(&plane.servers, engine, files, names, port, admitted);
-    database.map_err(|error| ApiError::internal(error.to_string()))
+    let database = database.map_err(|error| ApiError::internal(error.to_string()))?;
+    database.keep(settings);
+    Ok(database)
 }
 
 /// A new resource id.
@@ -270,6 +272,7 @@ pub async fn modify(plane: &Arc<Plane>, params: &Params) -> Answer {
     let login = secret::read_change(plane, params, &before).await?;
     // Asking again for the same groups puts their present rules in force: these may have changed in between.
     let asked_for_groups = params.first_given(&["VpcSecurityGroupIds"]).is_some();
+    let wanted = settings.clone();
     let accepted = {
         let mut store = plane.store();
         accept(&mut store, &id, settings, version, &login, asked_for_groups)
@@ -286,6 +289,7 @@ pub async fn modify(plane: &Arc<Plane>, params: &Params) -> Answer {
     tokio::spawn(async move {
         let plane = plane_then;
         let work = async {
+            before.database.keep(&wanted);
             before.database.admit(admitted).await?;
             login.apply(&plane, &before).await
         };
