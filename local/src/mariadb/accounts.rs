@@ -1,5 +1,6 @@
 //! The accounts of a new database, as RDS makes them: a master user without `SUPER`, and the control plane's own, which no client
-//! can use: they are of `localhost`, and clients come from elsewhere.
+//! can use: nobody else knows their password. (That they are of `localhost` is no wall: MariaDB takes whoever comes over the PROXY
+//! protocol by a socket for local, too.)
 
 /// The control plane's account.
 pub const ADMIN: &str = "rdsadmin";
@@ -7,9 +8,10 @@ pub const ADMIN: &str = "rdsadmin";
 pub const REPLICATION: &str = "rdsrepladmin";
 
 /// What the master user of Aurora MySQL may do. Not `SUPER`, `FILE`, `SHUTDOWN`, nor what MariaDB has split off from `SUPER`.
+/// `DELETE HISTORY` only because `GRANT ALL ON database.*` needs it in MariaDB, and works on Aurora.
 const MASTER_MAY: &str = "SELECT, INSERT, UPDATE, DELETE, CREATE, DROP, RELOAD, PROCESS, REFERENCES, INDEX, ALTER, \
     SHOW DATABASES, CREATE TEMPORARY TABLES, LOCK TABLES, EXECUTE, REPLICATION SLAVE, REPLICATION CLIENT, CREATE VIEW, SHOW VIEW, \
-    CREATE ROUTINE, ALTER ROUTINE, CREATE USER, EVENT, TRIGGER";
+    CREATE ROUTINE, ALTER ROUTINE, CREATE USER, EVENT, TRIGGER, DELETE HISTORY";
 
 /// Quotes a name.
 #[must_use]

@@ -97,6 +97,8 @@ pub(super) fn render(settings: &Settings<'_>) -> String {
         Role::Reader { relay } => {
             set("relay_log", &path(&relay.join("relay")));
             set("read_only", "ON");
+            // After a failover the log still holds what this server wrote itself, and its copy does not.
+            set("replicate_same_server_id", "ON");
             set("max_allowed_packet", "1G");
         }
         Role::Workshop { relay } => {
@@ -140,7 +142,7 @@ mod tests {
         let path = Path::new("/p");
         let (writer, reader) = (text(Role::Writer { log: path }), text(Role::Reader { relay: path }));
         assert!(writer.contains("log_bin = \"/p/binlog\"") && !writer.contains("read_only"));
-        assert!(reader.contains("read_only = \"ON\"") && !reader.contains("log_bin"));
-        assert!(!text(Role::Workshop { relay: path }).contains("log_bin"));
+        assert!(reader.contains("read_only = \"ON\"") && !reader.contains("\nlog_bin ="));
+        assert!(!text(Role::Workshop { relay: path }).contains("\nlog_bin ="));
     }
 }

@@ -4,7 +4,7 @@
 use super::accounts::REPLICATION;
 use crate::servers::{Cidr, Error};
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::net::{SocketAddr, SocketAddrV4};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -107,9 +107,7 @@ async fn session(mut client: TcpStream, peer: SocketAddr, socket: &Path, who: Fo
     let (mut answers, mut requests) = UnixStream::connect(socket).await?.into_split();
     let witness = match who {
         For::Clients { witness, .. } => {
-            // To a server 127.0.0.1 is itself, `localhost`; nobody who comes by a door is.
-            let from = if peer.ip() == Ipv4Addr::LOCALHOST { to.ip() } else { peer.ip() };
-            let header = format!("PROXY TCP4 {from} {} {} {}\r\n", to.ip(), peer.port(), to.port());
+            let header = format!("PROXY TCP4 {} {} {} {}\r\n", peer.ip(), to.ip(), peer.port(), to.port());
             requests.write_all(header.as_bytes()).await?;
             witness
         }

@@ -38,7 +38,7 @@ async fn the_server_sees_clients_with_their_own_address_over_tls() {
     let (cluster, client) = stack.started().await;
     assert_eq!(
         client.sql("SELECT user(), current_user()").await,
-        format!("{USER}@{}\t{USER}@%", client.address)
+        format!("{USER}@127.0.0.1\t{USER}@%")
     );
     let cipher = client.sql("SHOW STATUS LIKE 'Ssl_cipher'").await;
     assert!(cipher.contains("_AES_") || cipher.contains("_CHACHA20_"), "{cipher:?}");
@@ -90,7 +90,7 @@ async fn accounts_that_no_client_has_are_closed_to_every_client() {
     let stack = Stack::new().await;
     let (cluster, client) = stack.started().await;
     for (user, password) in
-        [("rdsadmin", "control"), ("rdsrepladmin", "control"), ("root", ""), ("", ""), ("mysql", "")]
+        [("rdsadmin", ""), ("rdsadmin", PASSWORD), ("rdsrepladmin", ""), ("root", ""), ("", ""), ("mysql", ""), ("mariadb.sys", "")]
     {
         let mut client = client.clone();
         (client.user, client.password) = (user.to_owned(), password.to_owned());
@@ -102,6 +102,5 @@ async fn accounts_that_no_client_has_are_closed_to_every_client() {
     let mut again = client.clone();
     again.password = "another-password".to_owned();
     again.sql("SELECT 1").await;
-    assert_ne!(again.password, PASSWORD);
     cluster.kill().await;
 }
