@@ -99,7 +99,7 @@ impl Screen {
     fn tell(&mut self, news: News) -> Option<Done> {
         match news {
             News::Entered { state, at } => self.entered(state, at),
-            News::Left { state, answer, .. } => self.answered(&state, &answer),
+            News::Left { state, at, answer, .. } => self.answered(&state, at, &answer),
             News::Failed { error, cause } => self.note(&format!("{error}: {cause}")),
             News::Ended { ending, execution } => {
                 self.finished(execution.ended_at.unwrap_or_else(|| SystemClock.now()));
@@ -133,17 +133,22 @@ impl Screen {
         }
     }
 
-    fn answered(&mut self, state: &str, answer: &Value) {
+    fn answered(&mut self, state: &str, at: Timestamp, answer: &Value) {
+        let status = answer.get("status").and_then(Value::as_str);
+        if let (Some(status), Some(false)) = (status, answer.get("done").and_then(Value::as_bool)) {
+            // It is asked again until it is done: one wait, however many states.
+            self.bar.set_message(format!("{state}: {}: {status}", say::activity(state)));
+            return;
+        }
+        if self.doing.as_ref().is_some_and(|doing| doing.state == state) {
+            self.finished(at);
+        }
         if let Ok(plan) = serde_json::from_value::<Plan>(answer.clone())
             && state == "ValidateWindow"
             && !plan.dry_run
         {
             let text = styled(&say::plan(&plan));
             self.line(text.trim_end());
-        }
-        let status = answer.get("status").and_then(Value::as_str);
-        if let (Some(status), Some(false)) = (status, answer.get("done").and_then(Value::as_bool)) {
-            self.bar.set_message(format!("{state}: {}, which is {status}", say::activity(state)));
         }
     }
 

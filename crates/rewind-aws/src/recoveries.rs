@@ -31,6 +31,8 @@ pub struct Record {
     pub approval: Option<Approval>,
     /// Who decided what; null before that.
     pub decision: Value,
+    /// Who took it back, and what that did; null where nobody did.
+    pub undo: Value,
     /// What it answered; null where it did not end well, and in a list.
     pub outcome: Value,
     /// The name of the error with which it ended.
@@ -109,11 +111,12 @@ impl Recoveries for Table {
                 // Plans and outcomes are large, and a list does not show them.
                 .projection_expression(
                     "recoveryId, executionArn, #state, #cluster, newCluster, startedAt, endedAt, approval, decision, \
-                     #error, cause",
+                     #undo, #error, cause",
                 )
                 .expression_attribute_names("#state", "state")
                 .expression_attribute_names("#cluster", "cluster")
                 .expression_attribute_names("#error", "error")
+                .expression_attribute_names("#undo", "undo")
                 .set_exclusive_start_key(from)
                 .send()
                 .await
@@ -154,6 +157,7 @@ fn record(item: &Item) -> Answer<Record> {
         plan: json(item, "plan")?,
         approval,
         decision: json(item, "decision")?,
+        undo: json(item, "undo")?,
         outcome: json(item, "outcome")?,
         error: text(item, "error"),
         cause: text(item, "cause"),

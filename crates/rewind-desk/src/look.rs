@@ -18,7 +18,10 @@ impl<E: Executions, R: Recoveries, F> Desk<E, R, F> {
         let arn =
             record.as_ref().map_or_else(|| Places::execution(&self.places.machine, id), |r| r.execution_arn.clone());
         // Whoever stops an execution by hand leaves the table as it was: only the execution knows.
-        let execution = if known { None } else { self.executions.execution(&arn).await? };
+        let mut execution = if known { None } else { self.executions.execution(&arn).await? };
+        if let (None, None, Some(machine)) = (&record, &execution, &self.places.undo_machine) {
+            execution = self.executions.execution(&Places::execution(machine, id)).await?;
+        }
         match (record, execution) {
             (Some(record), execution) => Ok(told(record, execution.as_ref())),
             (None, Some(execution)) => Ok(unrecorded(id, execution)),
@@ -65,6 +68,7 @@ fn told(record: Record, execution: Option<&Execution>) -> Recovery {
             expires_at: approval.expires_at,
         }),
         decision: present(record.decision),
+        undo: present(record.undo),
         error: record.error,
         cause: record.cause,
         outcome: present(record.outcome),
@@ -81,9 +85,10 @@ fn told(record: Record, execution: Option<&Execution>) -> Recovery {
     recovery
 }
 
-/// A dry run, or a recovery that has not written its plan yet.
+/// A dry run, a recovery that has not written its plan yet, or an execution that takes one back.
 fn unrecorded(id: &str, execution: Execution) -> Recovery {
-    let cluster = execution.input.get("cluster").and_then(Value::as_str).unwrap_or("unknown").to_owned();
+    let cluster = [&execution.input, &execution.output].iter().find_map(|told| told.get("cluster")?.as_str());
+    let cluster = cluster.unwrap_or("unknown").to_owned();
     let state = match execution.status {
         Status::Running => "Running",
         _ => ended(&execution).name(),
@@ -98,6 +103,7 @@ fn unrecorded(id: &str, execution: Execution) -> Recovery {
         ended_at: execution.ended_at,
         approval: None,
         decision: None,
+        undo: None,
         error: execution.error,
         cause: execution.cause,
         plan: execution.output.get("plan").cloned(),

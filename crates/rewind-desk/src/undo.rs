@@ -20,7 +20,9 @@ impl<E: Executions, R: Recoveries, F> Desk<E, R, F> {
         let refused =
             |why: &str| Err(DeskError::Refused(format!("{id} cannot be taken back: {why}; nothing was changed")));
         match recovery.state.as_str() {
+            // One that was half taken back has its outcome still, and may be taken back again.
             "Recovered" => {}
+            "NeedsOperator" if recovery.outcome.is_some() => {}
             "Undone" => return refused("it was taken back already"),
             "Running" | "AwaitingApproval" => {
                 return refused("it is not over; to go on: reject it when it asks, and it takes itself back");

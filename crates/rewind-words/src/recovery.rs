@@ -26,6 +26,8 @@ pub struct Recovery {
     pub approval: Option<Awaited>,
     /// Who decided what.
     pub decision: Option<Value>,
+    /// Who took it back, and what that did.
+    pub undo: Option<Value>,
     /// The name of the error with which it ended.
     pub error: Option<String>,
     /// Why it ended so.

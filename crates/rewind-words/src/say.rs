@@ -100,7 +100,10 @@ pub fn matter(matter: Matter<'_>) -> Text {
             planned.cluster, planned.new_cluster
         ),
     });
-    text.plain("If you reject, no traffic is moved, and what the recovery made is deleted.");
+    text.plain(match restored {
+        Some(restored) => format!("If you reject, no traffic is moved, and {} is deleted.", restored.cluster),
+        None => "If you reject, nothing is changed.".to_owned(),
+    });
     text
 }
 
@@ -130,13 +133,18 @@ pub fn recovery(recovery: &Recovery, now: Timestamp) -> Text {
     let mut text = Text::new();
     text.heading(format!("{}: {}", recovery.id, recovery.state));
     text.field("cluster", &recovery.cluster);
-    if let Some(new_cluster) = &recovery.new_cluster {
-        text.field("new cluster", new_cluster);
-    }
     text.field("started", ago(recovery.started_at, now));
     if let Some(ended) = recovery.ended_at {
         text.field("ended", ago(ended, now));
-        text.field("took", say_duration(ended.duration_since(recovery.started_at)));
+    }
+    // What it answered in the end tells more of this.
+    if recovery.outcome.is_none() {
+        if let Some(new_cluster) = &recovery.new_cluster {
+            text.field("new cluster", new_cluster);
+        }
+        if let Some(ended) = recovery.ended_at {
+            text.field("took", say_duration(ended.duration_since(recovery.started_at)));
+        }
     }
     if let Some(awaited) = &recovery.approval {
         text.field("asked", ago(awaited.requested_at, now));
@@ -148,6 +156,10 @@ pub fn recovery(recovery: &Recovery, now: Timestamp) -> Text {
     }
     if let Some(outcome) = &recovery.outcome {
         text.extend(outcome_lines(outcome));
+    }
+    if let Some(undo) = &recovery.undo {
+        let word = |name: &str| undo.get(name).and_then(Value::as_str).unwrap_or("unknown");
+        text.field("taken back", format!("at {} by {} ({})", word("at"), word("by"), word("id")));
     }
     if let Some(cause) = &recovery.cause {
         text.warning(cause);
@@ -198,6 +210,10 @@ fn outcome_lines(outcome: &Value) -> Text {
     }
     if let Some(until) = word("/original/keepUntil") {
         text.field("original", format!("{} is kept until {until}", word("/original/cluster").unwrap_or_default()));
+    }
+    if let Some(evidence) = word("/evidence/cluster") {
+        let until = word("/evidence/keepUntil").map_or_else(String::new, |until| format!(" until {until}"));
+        text.field("evidence", format!("{evidence} is kept{until}"));
     }
     for done in outcome.get("undone").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str) {
         text.item(done);
@@ -324,6 +340,7 @@ mod tests {
                 expires_at: time("2026-11-23T11:40:00Z"),
             }),
             decision: None,
+            undo: None,
             error: None,
             cause: None,
             outcome: None,
