@@ -8,5 +8,5 @@ mod start;
 mod step;
 
 pub use clock::SystemClock;
-pub use start::start;
+pub use start::{logs, start};
 pub use step::{Direction, Step, Undone};

@@ -5,12 +5,8 @@ use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
 use rewind_core::StepError;
 use serde_json::Value;
 
-/// Serves invocations of `step` until the environment ends.
-///
-/// # Errors
-///
-/// Whatever the Lambda Runtime API client could not recover from.
-pub async fn start<S: Step>(step: S) -> Result<(), lambda_runtime::Error> {
+/// Begins the logs, as every function writes them.
+pub fn logs() {
     tracing_subscriber::fmt()
         .json()
         .with_target(false)
@@ -21,6 +17,15 @@ pub async fn start<S: Step>(step: S) -> Result<(), lambda_runtime::Error> {
                 .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info")),
         )
         .init();
+}
+
+/// Serves invocations of `step` until the environment ends.
+///
+/// # Errors
+///
+/// Whatever the Lambda Runtime API client could not recover from.
+pub async fn start<S: Step>(step: S) -> Result<(), lambda_runtime::Error> {
+    logs();
     let step = &step;
     lambda_runtime::run(service_fn(move |event: LambdaEvent<Value>| async move {
         invoke(step, event.payload).await.map_err(Failure)

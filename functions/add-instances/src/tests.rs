@@ -1,7 +1,7 @@
 //! Whatever call is lost, running the step again ends where an undisturbed run does.
 
 use super::*;
-use rewind_aws::fixtures::{plan, rds_with_restored, recovery};
+use rewind_aws::fixtures::{in_place_plan, mysql_source, plan, rds_with_restored, recovery};
 use rewind_aws::rds::fake::{FakeRds, Lose};
 
 fn step(clusters: &FakeRds) -> AddInstances<FakeRds> {
@@ -137,4 +137,19 @@ fn what_aws_refuses_is_a_difference_and_what_passes_is_an_error() {
     assert!(differences::unless_done("role x", Err(refused)).unwrap().unwrap().restored.contains("AccessDenied"));
     let passing = StepError::new(ErrorName::ClusterNotReady, "modifying");
     assert!(differences::unless_done("role x", Err(passing)).is_err());
+}
+
+#[tokio::test]
+async fn the_evidence_gets_its_one_instance_and_nothing_that_is_for_traffic() {
+    let evidence = Cluster {
+        name: "orders-e".to_owned(),
+        tags: vec![(RECOVERY_TAG.to_owned(), recovery().id)],
+        ..Cluster::default()
+    };
+    let rds = FakeRds::with(vec![mysql_source(), evidence], rewind_aws::fixtures::instances());
+    let output = step(&rds).run(Input { recovery: recovery(), plan: in_place_plan() }).await.unwrap();
+    assert_eq!((output.instances, output.differences), (vec!["orders-e-1".to_owned()], Vec::new()));
+    assert_eq!(rds.changes(), ["create_instance orders-e-1"]);
+    let made = rds.instances("orders-e").await.unwrap();
+    assert_eq!((made[0].class.as_str(), made[0].promotion_tier), ("db.r6g.xlarge", 0));
 }

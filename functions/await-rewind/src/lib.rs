@@ -116,12 +116,12 @@ impl<C: ReadClusters + ReadBacktracks, K: Clock> AwaitRewind<C, K> {
         let Some(cluster) = self.clusters.cluster(name).await? else {
             return match what {
                 What::ClusterGone => Ok(Seen::new(true, format!("{name} is gone"))),
-                _ => Err(failed(format!("the new cluster {name} is gone"))),
+                _ => Err(failed(plan, format!("the new cluster {name} is gone"))),
             };
         };
         match what {
             What::Cluster => {
-                refuse_failed(name, &cluster.status)?;
+                refuse_hopeless(name, &cluster.status, |said| failed(plan, said))?;
                 // Its restorable times appear when the restore has ended; its status alone can be early.
                 Ok(Seen::new(cluster.status == "available", format!("{name} is {}", cluster.status)))
             }
@@ -141,18 +141,18 @@ impl<C: ReadClusters + ReadBacktracks, K: Clock> AwaitRewind<C, K> {
         let Some(seen) = self.clusters.backtrack(name, id).await? else {
             return Ok(Seen::new(false, format!("the backtrack {id} of {name} is not to be seen yet")));
         };
-        let said = |what: &str| {
-            StepError::new(ErrorName::RewindFailed, what.to_owned())
+        let said = |happened: String| {
+            StepError::new(ErrorName::RewindFailed, happened)
                 .changed(format!("{name} is fenced; its state before the backtrack is on {}", plan.new_cluster))
                 .advice("read the cluster's events (`aws rds describe-events`)")
         };
         match seen.status.as_str() {
             "completed" => {}
-            "failed" => return Err(said(&format!("AWS says that the backtrack {id} of {name} failed"))),
+            "failed" => return Err(said(format!("AWS says that the backtrack {id} of {name} failed"))),
             under_way => return Ok(Seen::new(false, format!("the backtrack {id} of {name} is {under_way}"))),
         }
-        let cluster = self.clusters.cluster(name).await?.ok_or_else(|| said(&format!("the cluster {name} is gone")))?;
-        refuse_failed(name, &cluster.status).map_err(|_| said(&format!("{name} is {}", cluster.status)))?;
+        let cluster = self.clusters.cluster(name).await?.ok_or_else(|| said(format!("the cluster {name} is gone")))?;
+        refuse_hopeless(name, &cluster.status, said)?;
         if cluster.status != "available" {
             return Ok(Seen::new(false, format!("{name} is backtracked, and {} yet", cluster.status)));
         }
@@ -162,7 +162,7 @@ impl<C: ReadClusters + ReadBacktracks, K: Clock> AwaitRewind<C, K> {
             Some(writer) if is_up(writer) => {}
             Some(writer) => {
                 let (writer, status) = (&writer.name, &writer.status);
-                refuse_failed(writer, status).map_err(|_| said(&format!("{writer} is {status}")))?;
+                refuse_hopeless(writer, status, said)?;
                 return Ok(Seen::new(false, format!("{name} is backtracked, and its writer {writer} {status} yet")));
             }
             None => return Ok(Seen::new(false, format!("{name} is backtracked, and has no writer yet"))),
@@ -180,7 +180,8 @@ impl<C: ReadClusters + ReadBacktracks, K: Clock> AwaitRewind<C, K> {
     }
 
     async fn look_at_instances(&self, plan: &Plan, cluster: &Cluster) -> Result<Seen, StepError> {
-        refuse_failed(&cluster.name, &cluster.status)?;
+        let failed = |said| failed(plan, said);
+        refuse_hopeless(&cluster.name, &cluster.status, failed)?;
         let instances = self.clusters.instances(&cluster.name).await?;
         let mut waiting = Vec::new();
         for planned in &plan.instances {
@@ -189,7 +190,7 @@ impl<C: ReadClusters + ReadBacktracks, K: Clock> AwaitRewind<C, K> {
                 None if planned.writer => waiting.push(format!("{} is not to be seen yet", planned.name)),
                 None => {}
                 Some(instance) => {
-                    refuse_failed(&instance.name, &instance.status)?;
+                    refuse_hopeless(&instance.name, &instance.status, failed)?;
                     if !is_up(instance) {
                         waiting.push(format!("{} is {}", instance.name, instance.status));
                     }
@@ -211,22 +212,24 @@ fn is_up(instance: &Instance) -> bool {
     instance.status == "available" && instance.endpoint.is_some()
 }
 
-/// States that never become `available` by themselves.
-fn refuse_failed(name: &str, status: &str) -> Result<(), StepError> {
+/// Refuses states that never become `available` by themselves.
+fn refuse_hopeless(name: &str, status: &str, failed: impl FnOnce(String) -> StepError) -> Result<(), StepError> {
     let hopeless = ["failed", "restore-error", "deleting", "deleted", "stopped", "storage-full", "creation-failed"];
-    if hopeless.contains(&status)
+    let is_hopeless = hopeless.contains(&status)
         || status.starts_with("incompatible-")
         || status.starts_with("inaccessible-")
-        || status.ends_with("-failed")
-    {
-        return Err(failed(format!("{name} is {status}")));
-    }
-    Ok(())
+        || status.ends_with("-failed");
+    if is_hopeless { Err(failed(format!("{name} is {status}"))) } else { Ok(()) }
 }
 
-fn failed(happened: String) -> StepError {
+/// The new cluster came to nothing: beside the original, or as the evidence before that is rewound.
+fn failed(plan: &Plan, happened: String) -> StepError {
+    let original = match plan.backtrack {
+        Some(_) => format!("{} is fenced, and was not rewound", plan.cluster),
+        None => "the original was not touched".to_owned(),
+    };
     StepError::new(ErrorName::RewindFailed, happened)
-        .changed("the original was not touched")
+        .changed(original)
         .advice("read the cluster's events (`aws rds describe-events`), mend the reason, and start again")
 }
 

@@ -139,3 +139,14 @@ async fn a_failed_backtrack_and_a_lost_cluster_end_the_wait_with_where_the_data_
     let error = wait_for(&rds, Some("backtrack-1")).await.unwrap_err();
     assert!(error.to_string().starts_with("orders is failed; orders is fenced"), "{error}");
 }
+
+#[tokio::test]
+async fn evidence_that_came_to_nothing_is_told_with_where_the_original_is() {
+    let step = AwaitRewind { clusters: mysql_rds(), clock: ManualClock::at(STARTED), polling: Polling::default() };
+    let awaiting = Awaiting { what: What::Cluster, since: time(STARTED), identifier: None };
+    let error = step.run(Input { recovery: recovery(), plan: in_place_plan(), awaiting }).await.unwrap_err();
+    assert!(
+        error.to_string().starts_with("the new cluster orders-e is gone; orders is fenced, and was not rewound"),
+        "{error}"
+    );
+}

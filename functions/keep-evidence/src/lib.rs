@@ -70,8 +70,8 @@ where
         made_by(&recovery, &new.start(&self.clusters, &self.clock).await?, now)
     }
 
-    fn undo(&self, Input { recovery, plan }: Input) -> impl Future<Output = Result<Undone, StepError>> + Send {
-        async move { take_back(&self.clusters, &recovery, &plan.new_cluster).await }
+    async fn undo(&self, Input { recovery, plan }: Input) -> Result<Undone, StepError> {
+        take_back(&self.clusters, &recovery, &plan.new_cluster).await
     }
 }
 

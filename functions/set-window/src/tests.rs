@@ -1,1 +1,183 @@
-//! Tests.
+//! What is shown, what is changed once, and what is not done until it is confirmed.
+
+use super::*;
+use rewind_aws::fixtures::{ManualClock, STARTED, mysql_rds, rds};
+use rewind_aws::rds::fake::{FakeRds, Lose};
+use serde_json::json;
+
+async fn call(rds: &FakeRds, input: Value) -> Result<Output, StepError> {
+    SetWindow { clusters: rds.clone(), clock: ManualClock::at(STARTED) }.run(input).await
+}
+
+async fn set(rds: &FakeRds, window: Value) -> Result<Output, StepError> {
+    call(rds, json!({ "cluster": "orders", "window": window })).await
+}
+
+fn without_backtrack() -> FakeRds {
+    let rds = mysql_rds();
+    rds.edit("orders", |cluster| {
+        cluster.backtrack_window = None;
+        cluster.earliest_backtrack = None;
+    });
+    rds
+}
+
+#[tokio::test]
+async fn one_can_ask_without_changing_anything() {
+    let mysql = mysql_rds();
+    let shown = call(&mysql, json!({ "cluster": "Orders" })).await.unwrap();
+    assert_eq!(
+        serde_json::to_value(shown).unwrap(),
+        json!({
+            "cluster": "orders", "engine": "aurora-mysql", "kind": "backtrack",
+            "targetWindow": "1d", "targetWindowSeconds": 86_400,
+            "earliest": "2026-11-22T10:36:00Z", "latest": "2026-11-23T10:35:00Z", "reach": "23h59m",
+            "changed": false,
+            "notes": ["Aurora reaches back 23h59m of the 1d asked for: the rest comes as time passes, less where very much is changed"],
+        })
+    );
+    let shown = call(&rds(), json!({ "cluster": "orders" })).await.unwrap();
+    assert_eq!(
+        (shown.kind, shown.target_window.as_str(), shown.reach.as_deref()),
+        (Kind::BackupRetention, "7d", Some("7d8h"))
+    );
+    assert!(mysql.changes().is_empty());
+}
+
+#[tokio::test]
+async fn a_mysql_cluster_without_backtrack_goes_back_by_its_backups() {
+    let shown = call(&without_backtrack(), json!({ "cluster": "orders" })).await.unwrap();
+    assert_eq!((shown.kind, shown.target_window_seconds), (Kind::BackupRetention, 7 * 86_400));
+    assert!(
+        shown.notes[0].contains("was made without Backtrack, which cannot be switched on afterwards"),
+        "{:?}",
+        shown.notes
+    );
+}
+
+#[tokio::test]
+async fn the_window_is_set_once_and_a_second_call_changes_nothing() {
+    let rds = mysql_rds();
+    let first = set(&rds, json!("72h")).await.unwrap();
+    assert!(first.changed);
+    assert_eq!((first.target_window.as_str(), first.target_window_seconds), ("3d", 259_200));
+    assert_eq!(rds.look("orders").unwrap().backtrack_window, Some(259_200));
+    let second = set(&rds, json!("3d")).await.unwrap();
+    assert_eq!(second, Output { changed: false, ..first });
+    assert_eq!(rds.changes(), ["modify orders"]);
+}
+
+#[tokio::test]
+async fn backups_are_kept_for_whole_days_on_postgresql() {
+    let rds = rds();
+    let set_to = set(&rds, json!("14d")).await.unwrap();
+    assert_eq!((set_to.kind, set_to.target_window.as_str(), set_to.changed), (Kind::BackupRetention, "14d", true));
+    assert_eq!(rds.look("orders").unwrap().backup_retention, Some(14));
+}
+
+#[tokio::test]
+async fn what_cannot_be_is_refused_with_what_can() {
+    let mysql = "1440 seconds is 24 minutes; 24 hours is 86400 seconds: write 24h";
+    for (rds, window, said) in [
+        (mysql_rds(), json!(1440), mysql),
+        (mysql_rds(), json!("1440"), mysql),
+        (mysql_rds(), json!("96h"), "96h is more than Aurora keeps for Backtrack: 72h (259200 seconds) at most"),
+        (mysql_rds(), json!("soon"), "write a length such as 24h or 3d, or off"),
+        (rds(), json!("36h"), "36h is not whole days, and Aurora keeps backups for whole days: write 2d"),
+        (rds(), json!("40d"), "35d at most"),
+        (rds(), json!("off"), "Aurora always keeps backups, for a day at least: write 1d for the least"),
+    ] {
+        let error = set(&rds, window.clone()).await.unwrap_err();
+        assert_eq!(error.name, ErrorName::InvalidRequest, "{window}");
+        assert!(error.to_string().contains(said), "{error}\nlacks {said}");
+        assert!(error.to_string().contains("nothing was changed"), "{error}");
+        assert!(rds.changes().is_empty());
+    }
+    let error = call(&rds(), json!({ "cluster": "nothing" })).await.unwrap_err();
+    assert!(error.to_string().contains("there is no such cluster"), "{error}");
+    let others = rds();
+    others.edit("orders", |cluster| cluster.engine = "mysql".to_owned());
+    let error = set(&others, json!("1d")).await.unwrap_err();
+    assert!(error.to_string().contains("only Aurora PostgreSQL and Aurora MySQL clusters have a window"), "{error}");
+}
+
+#[tokio::test]
+async fn backtrack_cannot_be_switched_on_and_the_commands_that_make_a_cluster_with_it_are_complete() {
+    let rds = without_backtrack();
+    let error = set(&rds, json!("24h")).await.unwrap_err();
+    assert_eq!(error.name, ErrorName::InvalidRequest);
+    assert_eq!(
+        error.to_string(),
+        "`window`: Backtrack is off for orders, and AWS switches it on only when a cluster is made, never afterwards; \
+         nothing was changed; to go on: a restore can make one that has it, beside orders: aws rds \
+         restore-db-cluster-to-point-in-time --source-db-cluster-identifier orders --db-cluster-identifier orders-backtrack \
+         --use-latest-restorable-time --backtrack-window 86400 --db-subnet-group-name orders-subnets \
+         --vpc-security-group-ids sg-app --db-cluster-parameter-group-name orders-cluster-pg --port 3306 \
+         --enable-iam-database-authentication --deletion-protection && aws rds wait db-cluster-available \
+         --db-cluster-identifier orders-backtrack && aws rds create-db-instance --db-instance-identifier \
+         orders-backtrack-1 --db-cluster-identifier orders-backtrack --engine aurora-mysql --db-instance-class \
+         db.r6g.xlarge"
+    );
+    assert!(rds.changes().is_empty());
+    // Switched off it is already.
+    assert!(!set(&rds, json!("off")).await.unwrap().changed);
+}
+
+#[tokio::test]
+async fn off_is_for_ever_and_asks_twice() {
+    let rds = mysql_rds();
+    let error = set(&rds, json!("off")).await.unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "`window` is off: Backtrack of orders would be off for ever, with the 23h59m that it reaches back now; it cannot be \
+         switched on again for this cluster; nothing was changed; to go on: if that is meant, send it again with \
+         `\"confirm\": \"switch off orders for ever\"`"
+    );
+    let other = json!({ "cluster": "orders", "window": "off", "confirm": "yes" });
+    let error = call(&rds, other).await.unwrap_err();
+    assert!(error.to_string().starts_with("`confirm` is \"yes\", which is not what was to be written"), "{error}");
+    assert!(rds.changes().is_empty());
+    let confirmed = json!({ "cluster": "orders", "window": "off", "confirm": "switch off orders for ever" });
+    let off = call(&rds, confirmed.clone()).await.unwrap();
+    assert_eq!((off.kind, off.target_window.as_str(), off.target_window_seconds), (Kind::Backtrack, "off", 0));
+    assert_eq!((off.reach, off.earliest, off.changed), (None, None, true));
+    assert!(off.notes[0].contains("Backtrack is off for orders, for ever"), "{:?}", off.notes);
+    assert!(!call(&rds, confirmed).await.unwrap().changed);
+    assert_eq!(rds.changes().len(), 1);
+}
+
+#[tokio::test]
+async fn a_window_shorter_than_what_is_reachable_loses_it_and_says_so_before() {
+    for (rds, window, would) in [
+        (mysql_rds(), "1h", "`window` is 1h: orders reaches back 23h59m now, and what is older"),
+        (rds(), "1d", "`window` is 1d: orders reaches back 7d8h now, and what is older"),
+    ] {
+        let error = set(&rds, json!(window)).await.unwrap_err();
+        assert!(error.to_string().contains(would), "{error}");
+        assert!(error.to_string().contains("`\"confirm\": \"shrink orders\"`"), "{error}");
+        assert!(rds.changes().is_empty());
+        let confirmed = json!({ "cluster": "orders", "window": window, "confirm": "shrink orders" });
+        let shrunk = call(&rds, confirmed).await.unwrap();
+        assert!(shrunk.changed && shrunk.notes[0].contains("can no longer be reached"), "{:?}", shrunk.notes);
+    }
+}
+
+#[tokio::test]
+async fn a_shorter_window_that_loses_nothing_asks_nobody() {
+    let rds = mysql_rds();
+    rds.edit("orders", |cluster| cluster.earliest_backtrack = Some("2026-11-23T10:00:00Z".parse().unwrap()));
+    assert!(set(&rds, json!("1h")).await.unwrap().changed);
+}
+
+#[tokio::test]
+async fn a_lost_answer_is_settled_by_what_the_cluster_shows() {
+    let rds = mysql_rds();
+    rds.lose(0, Lose::Answer);
+    assert!(set(&rds, json!("48h")).await.unwrap().changed);
+    let rds = mysql_rds();
+    rds.lose(0, Lose::Call);
+    let error = set(&rds, json!("48h")).await.unwrap_err();
+    assert_eq!(error.name, ErrorName::OutcomeUnknown);
+    assert!(error.to_string().contains("the window may or may not be changed"), "{error}");
+    assert!(error.to_string().contains("setting it twice does no harm"), "{error}");
+}

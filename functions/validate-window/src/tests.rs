@@ -2,7 +2,9 @@
 
 use super::*;
 use rewind_aws::Answer;
-use rewind_aws::fixtures::{ManualClock, STARTED, instances, rds, rds_with_restored, recovery, source, time};
+use rewind_aws::fixtures::{
+    ManualClock, STARTED, TARGET, instances, mysql_rds, rds, rds_with_restored, recovery, source, time,
+};
 use rewind_aws::rds::fake::FakeRds;
 use rewind_aws::route53::RecordSet;
 use serde_json::json;
@@ -38,14 +40,13 @@ fn zone() -> Zone {
 }
 
 async fn validate(rds: &FakeRds, zone: Zone, request: Value) -> Result<Plan, StepError> {
+    validate_with(rds, zone, request, &["sg-fence"]).await
+}
+
+async fn validate_with(rds: &FakeRds, zone: Zone, request: Value, fence: &[&str]) -> Result<Plan, StepError> {
+    let fence_groups: Vec<String> = fence.iter().map(|group| (*group).to_owned()).collect();
     let clock = ManualClock::at("2026-11-23T10:35:10Z");
-    let step = ValidateWindow {
-        clusters: rds.clone(),
-        zones: zone,
-        secrets: Vault(true),
-        clock,
-        fence_groups: vec!["sg-fence".to_owned()],
-    };
+    let step = ValidateWindow { clusters: rds.clone(), zones: zone, secrets: Vault(true), clock, fence_groups };
     let plan = step.run(Input { recovery: recovery(), request }).await;
     assert!(rds.changes().is_empty());
     plan
@@ -154,4 +155,121 @@ fn names_that_would_collide_are_numbered() {
     let names: Vec<&str> = planned.iter().map(|instance| instance.name.as_str()).collect();
     assert_eq!(names, ["orders-r-1", "orders-r-2"]);
     assert_eq!(instances().len(), 2);
+}
+
+fn in_place(extra: Value) -> Value {
+    let mut request = json!({ "cluster": "orders", "to": "5m ago", "inPlace": "allowed" });
+    for (field, value) in extra.as_object().unwrap() {
+        request[field] = value.clone();
+    }
+    request
+}
+
+#[tokio::test]
+async fn an_in_place_plan_names_the_evidence_and_what_a_backtrack_needs() {
+    let plan = validate(&mysql_rds(), zone(), in_place(json!({}))).await.unwrap();
+    assert_eq!((plan.strategy, plan.target, plan.use_latest), (Strategy::Backtrack, time(TARGET), false));
+    // Of the recovery's start, so that a retry makes the same.
+    assert_eq!(plan.new_cluster, "orders-evidence-20261123-103500");
+    let [instance] = plan.instances.as_slice() else { panic!("{:?}", plan.instances) };
+    assert_eq!((instance.name.as_str(), instance.source.as_str()), ("orders-evidence-20261123-103500-1", "orders-1"));
+    assert_eq!((instance.class.as_str(), instance.promotion_tier, instance.writer), ("db.r6g.xlarge", 0, true));
+    assert_eq!((plan.window.earliest, plan.window.latest), (time("2026-11-22T10:36:00Z"), time(STARTED)));
+    let expected = InPlacePlan { window_seconds: 86_400, force: false, security_groups: vec!["sg-app".to_owned()] };
+    assert_eq!(plan.backtrack, Some(expected));
+    assert_eq!(plan.approval, Approval::Required);
+    assert!(
+        plan.reasons[0].starts_with("backtrack: enabled, reaches back to 2026-11-22T10:36:00Z (23h59m)"),
+        "{:?}",
+        plan.reasons
+    );
+}
+
+#[tokio::test]
+async fn an_in_place_plan_tells_all_that_happens_in_order_and_the_way_back() {
+    let plan = validate(&mysql_rds(), zone(), in_place(json!({ "newCluster": "orders-e" }))).await.unwrap();
+    assert_eq!(
+        plan.will_do,
+        [
+            "ask a person, for up to 1h",
+            "fence orders: only sg-fence admitted, every connection is cut, and it takes none until the last of these steps",
+            "keep its present state, with every write up to the fence, as the clone orders-e: the evidence",
+            "add the evidence's instance: orders-e-1 (db.r6g.xlarge)",
+            "backtrack orders itself to 2026-11-23T10:30:00Z: all its databases, on the same endpoints",
+            "run 0 check(s) on orders, read-only, and compare with orders-e",
+            "lift the fence: orders takes connections again, as it was then",
+            "keep orders-e for 7d, with what was written since",
+            "should a step or a check fail: backtrack orders forward to where it was, prove that against orders-e, and lift \
+             the fence",
+        ]
+    );
+    for said in [
+        "it takes none from the fence to the end: as long as the clone, its instance and the backtrack take, which is \
+         minutes on AWS",
+        "writes to orders after 2026-11-23T10:30:00Z are no longer on it: they stay on orders-e",
+        "users and passwords in orders go back too",
+        "no check was given",
+    ] {
+        assert!(plan.warnings.iter().any(|warning| warning.contains(said)), "{:?}\nlacks {said}", plan.warnings);
+    }
+}
+
+#[tokio::test]
+async fn in_place_the_plan_warns_of_what_one_may_not_expect() {
+    let rds = mysql_rds();
+    rds.set_parameter("binlog_format", "ROW");
+    rds.edit("orders", |cluster| cluster.earliest_backtrack = Some(time("2026-11-23T10:10:00Z")));
+    let asked = in_place(json!({ "dns": [{ "hostedZoneId": "Z1", "name": "db.example.com" }] }));
+    // The zone holds no such record: in place nobody looks.
+    let plan = validate(&rds, Zone(Vec::new()), asked).await.unwrap();
+    assert!(plan.dns.is_empty() && plan.backtrack.as_ref().unwrap().force);
+    for said in [
+        "`dns` is left alone: in place the endpoints stay the same, so db.example.com need not move",
+        "binary logging is on (ROW): what reads it downstream",
+        "Backtrack reaches only 20m further back than that, and its reach moves on: decide within that time",
+    ] {
+        assert!(plan.warnings.iter().any(|warning| warning.contains(said)), "{:?}\nlacks {said}", plan.warnings);
+    }
+    assert!(plan.reasons.iter().any(|reason| reason.contains("forced")), "{:?}", plan.reasons);
+    let unasked = validate(&mysql_rds(), zone(), in_place(json!({ "approval": "none" }))).await.unwrap();
+    assert!(unasked.warnings.iter().any(|warning| warning == "nobody is asked before orders is rewound"));
+}
+
+#[tokio::test]
+async fn binary_logging_that_is_off_forces_nothing() {
+    for format in ["OFF", "off"] {
+        let rds = mysql_rds();
+        rds.set_parameter("binlog_format", format);
+        let plan = validate(&rds, zone(), in_place(json!({}))).await.unwrap();
+        assert!(!plan.backtrack.unwrap().force, "{format}");
+    }
+}
+
+#[tokio::test]
+async fn without_a_fence_that_no_backtrack_touches_mysql_is_restored_side_by_side() {
+    let plan = validate_with(&mysql_rds(), zone(), in_place(json!({})), &[]).await.unwrap();
+    assert_eq!((plan.strategy, plan.backtrack.clone()), (Strategy::Restore, None));
+    assert_eq!((plan.engine.as_str(), plan.new_cluster.as_str()), ("aurora-mysql", "orders-rewind-20261123-103000"));
+    assert_eq!(plan.instances.len(), 2);
+    assert!(plan.reasons.iter().any(|reason| reason.contains("FenceSecurityGroupIds")), "{:?}", plan.reasons);
+
+    let rds = mysql_rds();
+    rds.edit("orders", |cluster| cluster.security_groups = vec!["sg-2".to_owned(), "sg-1".to_owned()]);
+    let in_force = validate_with(&rds, zone(), in_place(json!({})), &["sg-1", "sg-2"]).await.unwrap();
+    assert!(
+        in_force.reasons.iter().any(|reason| reason.contains("earlier fence was not lifted")),
+        "{:?}",
+        in_force.reasons
+    );
+}
+
+#[tokio::test]
+async fn a_backtrack_that_is_not_allowed_or_cannot_be_is_refused_before_anything_is_made() {
+    let not_allowed = json!({ "cluster": "orders", "to": "5m ago", "strategy": "backtrack" });
+    let error = validate(&mysql_rds(), zone(), not_allowed).await.unwrap_err();
+    assert!(error.to_string().contains("write `\"inPlace\": \"allowed\"` beside it"), "{error}");
+    let latest = in_place(json!({ "strategy": "backtrack", "to": "latest" }));
+    let error = validate(&mysql_rds(), zone(), latest).await.unwrap_err();
+    assert_eq!(error.name, ErrorName::OutsideWindow);
+    assert!(error.to_string().contains("a backtrack needs a time"), "{error}");
 }
