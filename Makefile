@@ -90,9 +90,10 @@ unit: needs
 	fi
 
 lint: build
-	@$(LOCAL) tools lint
+	@$(LOCAL) tools lint audit
 	$(TOOLS)/lint/bin/cfn-lint infra/template.yaml
-	$(TOOLS)/lint/bin/python local/tools/lint_asl.py statemachine/rewind.asl.json
+	$(TOOLS)/audit/bin/python local/tools/lint_template.py infra/template.yaml infra/lint.yaml
+	$(TOOLS)/lint/bin/python local/tools/lint_asl.py statemachine/*.asl.json
 
 # The state machine on ministack with stand-in functions: every step and every undo fails in turn.
 paths: build

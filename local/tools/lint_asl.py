@@ -1,5 +1,6 @@
-"""Lints the state machine by itself: its structure by cfn-lint's own schema of the Amazon States Language (rule E3601),
-and that every state named exists and can be reached, which that schema does not say. Runs in the venv of lint.txt.
+"""Lints state machines by themselves: their structure by cfn-lint's own schema of the Amazon States Language (rule E3601), and
+what that schema does not say: that every state named exists and can be reached, that every expression is JSONata, that
+nothing follows a matcher of all errors. Runs in the venv of lint.txt.
 """
 
 import json
@@ -9,16 +10,24 @@ import subprocess
 import sys
 import tempfile
 
+from jsonata import Jsonata
+
 
 def main() -> None:
-    path = pathlib.Path(sys.argv[1])
-    text = path.read_text()
-    machine = json.loads(text, object_pairs_hook=no_duplicates)
-    problems = structure(machine, sorted(set(re.findall(r"\$\{(\w+)\}", text))))
-    problems += list(targets(machine, path.name))
+    problems = [problem for path in map(pathlib.Path, sys.argv[1:]) for problem in lint(path)]
     for problem in problems:
         print(problem, file=sys.stderr)
     sys.exit(1 if problems else 0)
+
+
+def lint(path: pathlib.Path):
+    text = path.read_text()
+    machine = json.loads(text, object_pairs_hook=no_duplicates)
+    yield from structure(machine, sorted(set(re.findall(r"\$\{(\w+)\}", text))))
+    yield from targets(machine, path.name)
+    for name, state in states(machine):
+        yield from expressions(name, state)
+        yield from matchers(name, state)
 
 
 def no_duplicates(pairs: list) -> dict:
@@ -70,6 +79,45 @@ def targets(machine: dict, where: str):
             yield from targets(state["ItemProcessor"], f"{where} > {name}")
     for name in sorted(set(states) - reached):
         yield f"{where}: nothing leads to {name!r}"
+
+
+def states(machine: dict):
+    for name, state in machine["States"].items():
+        yield name, state
+        for inner in (*state.get("Branches", []), *filter(None, [state.get("ItemProcessor")])):
+            yield from states(inner)
+
+
+def expressions(where: str, value):
+    """Texts in {% %} that are no JSONata, or are not the whole text: AWS takes those for plain text."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            # The schema knows these of most states, but not of Fail.
+            if where.count("/") == 0 and key.endswith("Path"):
+                yield f"{where}: {key} belongs to JSONPath"
+            # The states of branches are visited by themselves.
+            if key not in ("Branches", "ItemProcessor"):
+                yield from expressions(f"{where}/{key}", inner)
+    elif isinstance(value, list):
+        for index, inner in enumerate(value):
+            yield from expressions(f"{where}/{index}", inner)
+    elif isinstance(value, str) and ("{%" in value or "%}" in value):
+        if not (value.startswith("{%") and value.endswith("%}")):
+            yield f"{where}: {value!r} holds an expression and something beside it"
+            return
+        try:
+            Jsonata(value[2:-2])
+        except Exception as error:  # the library raises what its parser happens to run into
+            yield f"{where}: {value!r} is no JSONata: {error}"
+
+
+def matchers(where: str, state: dict):
+    """AWS wants States.ALL alone in its matcher, and in the last one."""
+    for kind in ("Retry", "Catch"):
+        for index, matcher in enumerate(state.get(kind, [])):
+            errors = matcher["ErrorEquals"]
+            if "States.ALL" in errors and (len(errors) > 1 or index + 1 < len(state[kind])):
+                yield f"{where}/{kind}/{index}: States.ALL stands alone and last"
 
 
 if __name__ == "__main__":
