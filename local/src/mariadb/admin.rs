@@ -29,10 +29,7 @@ pub(super) async fn run(host: &Host, socket: &Path, who: As<'_>, statements: &st
         As::Admin(password) => (ADMIN, password),
         As::Installer => ("root", ""),
     };
-    command
-        .args(["--no-defaults", "--batch", "--raw", "--user", user])
-        .arg("--socket")
-        .arg(socket);
+    command.args(["--no-defaults", "--batch", "--raw", "--user", user]).arg("--socket").arg(socket);
     // On the command line everybody could read it.
     command.env("MYSQL_PWD", password);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());

@@ -167,10 +167,9 @@ impl Cluster {
         let mut servers = self.servers.lock().await;
         let _reading = source.history.files.read().await;
         let goal = match moment {
-            Moment::At(moment) => source.history.at(moment),
-            Moment::Now => source.history.now(),
+            Moment::At(moment) => source.history.at(moment)?,
+            Moment::Now => source.history.now()?,
         };
-        let goal = goal.ok_or(NO_HISTORY)?;
         self.context.rebuild(&goal, servers.volume.dir()).await?;
         let epoch = self.history.prepare(host)?;
         copy(host, &servers.volume.data(), &epoch.join("base")).await?;
@@ -184,7 +183,7 @@ impl Cluster {
         let host = &self.context.host;
         let mut servers = self.servers.lock().await;
         let reading = self.history.files.read().await;
-        let goal = self.history.at(to).ok_or(NO_HISTORY)?;
+        let goal = self.history.at(to)?;
         let ready = self.dir.join("rewind");
         self.context.rebuild(&goal, &ready).await?;
         let epoch = self.history.prepare(host)?;
@@ -298,6 +297,16 @@ impl Cluster {
         remove_dir(&self.dir.join("instances")).await
     }
 
+    #[cfg(test)]
+    pub(super) fn log(&self) -> Result<PathBuf, Error> {
+        self.history.log()
+    }
+
+    #[cfg(test)]
+    pub(super) fn base_copies(&self) -> usize {
+        self.history.base_copies()
+    }
+
     /// Begins an epoch with what the volume holds.
     fn begin(&self, servers: &mut Servers, epoch: PathBuf) {
         self.history.begin(epoch);
@@ -321,7 +330,8 @@ impl Cluster {
                 readers.push(name.clone());
             }
         }
-        servers.volume.stop().await?;
+        // Its data is not needed any more, and what it acknowledged is in the log: nothing has to be put in order.
+        servers.volume.kill().await?;
         self.history.look();
         Ok(readers)
     }
@@ -340,7 +350,7 @@ impl Cluster {
         let Context { host, .. } = &*self.context;
         let Servers { volume, instances, .. } = servers;
         let instance = instances.get_mut(name).ok_or(NO_INSTANCE)?;
-        let log = self.history.log().ok_or(NO_HISTORY)?;
+        let log = self.history.log()?;
         let certificate = self.certificate(&instance.place)?;
         volume.start(host, identity(&instance.place), Role::Writer { log: &log }, Some(&certificate)).await?;
         if let Some((user, password)) = &servers.password {
@@ -391,7 +401,7 @@ impl Cluster {
         remove_dir(&dir).await?;
         host.make_dir(&dir)?;
         let _reading = self.history.files.read().await;
-        let goal = self.history.now().ok_or(NO_HISTORY)?;
+        let goal = self.history.now()?;
         // A socket's path must be short, and an instance's name is not.
         let server = Server::new(dir, self.dir.join(format!("{}.sock", instance.place.address)));
         copy(host, &goal.base.dir, &server.data()).await?;
@@ -443,7 +453,6 @@ impl Cluster {
     }
 }
 
-const NO_HISTORY: Error = Error::State("the cluster has no data yet");
 const NO_INSTANCE: Error = Error::State("there is no such instance");
 
 impl Instance {

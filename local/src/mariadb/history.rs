@@ -10,6 +10,7 @@ use crate::servers::window::{ceil_to_millis, floor_to_millis};
 use crate::servers::{Error, remove_dir};
 use jiff::{SignedDuration, Timestamp};
 use rewind_core::Clock;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -23,6 +24,8 @@ const LOOKS_BETWEEN_PRUNINGS: u32 = 40;
 const BASE_AFTER_BYTES: u64 = 64 * 1024 * 1024;
 /// With more sightings than this, every second one of the older half is forgotten.
 const MOST_SIGHTINGS: usize = 200_000;
+
+const NONE: Error = Error::State("the cluster has no data yet");
 
 /// A place in an epoch's log: nothing logged yet is before the first file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
@@ -52,6 +55,10 @@ struct Epoch {
     dir: PathBuf,
     bases: Vec<Base>,
     sightings: Vec<Sighting>,
+    /// The newest file of the log, by its number and its inode.
+    newest: Option<(u32, u64)>,
+    /// Somebody gave `RESET MASTER`: the log since the base copy is gone.
+    reset: bool,
 }
 
 /// A state to go to: a base copy, and what to replay over it.
@@ -123,12 +130,24 @@ impl History {
         let now = self.clock.now();
         let at = Position::default();
         let bases = vec![Base { dir: base(&dir), at }];
-        state.epochs.push(Epoch { dir, bases, sightings: vec![Sighting { first: now, last: now, at }] });
+        state.epochs.push(Epoch {
+            dir,
+            bases,
+            sightings: vec![Sighting { first: now, last: now, at }],
+            newest: None,
+            reset: false,
+        });
     }
 
     /// Where the present writer logs.
-    pub fn log(&self) -> Option<PathBuf> {
-        self.state().epochs.last().map(|epoch| log(&epoch.dir))
+    pub fn log(&self) -> Result<PathBuf, Error> {
+        self.state().epochs.last().map(|epoch| log(&epoch.dir)).ok_or(NONE)
+    }
+
+    /// How many base copies the present epoch has.
+    #[cfg(test)]
+    pub fn base_copies(&self) -> usize {
+        self.state().epochs.last().map_or(0, |epoch| epoch.bases.len())
     }
 
     /// Sees how long the log is. Whatever was acknowledged before this was called is seen; the time noted is after all that was
@@ -137,7 +156,18 @@ impl History {
         let mut state = self.state();
         let Some(epoch) = state.epochs.last_mut() else { return };
         let Some(last) = epoch.sightings.last_mut() else { return };
-        let at = end_of(&log(&epoch.dir), last.at);
+        let log = log(&epoch.dir);
+        if epoch.newest.is_some_and(|(number, inode)| inode_of(&log, number) != Some(inode)) && !epoch.reset {
+            tracing::warn!(log = %log.display(), "the log was reset: its moments can't be gone to any more");
+            epoch.reset = true;
+        }
+        if epoch.reset {
+            return;
+        }
+        let at = end_of(&log, last.at);
+        if epoch.newest.is_none_or(|(number, _)| number != at.file) {
+            epoch.newest = inode_of(&log, at.file).map(|inode| (at.file, inode));
+        }
         let now = self.clock.now();
         if at <= last.at {
             last.last = now.max(last.last);
@@ -157,22 +187,22 @@ impl History {
     }
 
     /// Everything acknowledged so far.
-    pub fn now(&self) -> Option<Goal> {
+    pub fn now(&self) -> Result<Goal, Error> {
         self.look();
         let state = self.state();
-        let epoch = state.epochs.last()?;
-        goal(epoch, *epoch.sightings.last()?, Timestamp::MAX)
+        let epoch = state.epochs.last().ok_or(NONE)?;
+        goal(epoch, *epoch.sightings.last().ok_or(NONE)?, Timestamp::MAX)
     }
 
     /// The state at a moment: with all that had been acknowledged by then, and nothing that came after. What lies before the
     /// history is its beginning.
-    pub fn at(&self, moment: Timestamp) -> Option<Goal> {
+    pub fn at(&self, moment: Timestamp) -> Result<Goal, Error> {
         self.look();
         let state = self.state();
         let begun = |epoch: &&Epoch| epoch.sightings.first().is_some_and(|first| first.first <= moment);
-        let epoch = state.epochs.iter().rev().find(begun).or(state.epochs.first())?;
+        let epoch = state.epochs.iter().rev().find(begun).or(state.epochs.first()).ok_or(NONE)?;
         let after = epoch.sightings.partition_point(|sighting| sighting.first <= moment);
-        goal(epoch, *epoch.sightings.get(after.saturating_sub(1))?, moment)
+        goal(epoch, *epoch.sightings.get(after.saturating_sub(1)).ok_or(NONE)?, moment)
     }
 
     /// The first and last moments known, for who looks back as far as `reach`.
@@ -198,7 +228,7 @@ impl History {
 
     /// Whether the log has grown enough for another base copy, and up to where to make it.
     pub fn wants_base(&self) -> Option<Goal> {
-        let goal = self.now()?;
+        let goal = self.now().ok()?;
         (bytes_between(&goal.log, goal.base.at, goal.to) > BASE_AFTER_BYTES).then_some(goal)
     }
 
@@ -276,9 +306,13 @@ fn left_behind(starts: impl Iterator<Item = Option<Timestamp>>, horizon: Timesta
     starts.skip(1).take_while(|start| start.is_some_and(|start| start <= horizon)).count()
 }
 
-fn goal(epoch: &Epoch, sighting: Sighting, moment: Timestamp) -> Option<Goal> {
-    let base = epoch.bases.iter().rev().find(|base| base.at <= sighting.at).or(epoch.bases.first())?.clone();
-    Some(Goal { base, log: log(&epoch.dir), to: sighting.at, landing: landing(sighting, moment) })
+fn goal(epoch: &Epoch, sighting: Sighting, moment: Timestamp) -> Result<Goal, Error> {
+    if epoch.reset {
+        return Err(Error::State("RESET MASTER removed the log that this moment would be rebuilt from"));
+    }
+    let base = epoch.bases.iter().rev().find(|base| base.at <= sighting.at).or(epoch.bases.first());
+    let base = base.ok_or(NONE)?.clone();
+    Ok(Goal { base, log: log(&epoch.dir), to: sighting.at, landing: landing(sighting, moment) })
 }
 
 /// The last time at which the state of a sighting is known to have been, no later than `moment`: in the milliseconds of the API where
@@ -300,6 +334,10 @@ fn end_of(log: &Path, known: Position) -> Position {
         Some(offset) if at.file > 0 => Position { file: at.file, offset },
         _ => at,
     }
+}
+
+fn inode_of(log: &Path, number: u32) -> Option<u64> {
+    std::fs::metadata(log_file(log, number)).ok().map(|data| data.ino())
 }
 
 fn bytes_between(log: &Path, from: Position, to: Position) -> u64 {

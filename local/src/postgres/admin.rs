@@ -1,7 +1,6 @@
 //! The control plane's own connections: as `rdsadmin`, over TLS, from the one address the servers admit it from.
 
-use crate::servers::Error;
-pub use crate::servers::Place;
+use crate::servers::{Error, Place};
 use crate::tls::Authority;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;

@@ -1,6 +1,6 @@
 //! Who may connect: security groups turned into the server's own rules. It decides nothing about what they may do.
 
-pub use crate::servers::cidr::Cidr;
+use crate::servers::Cidr;
 use std::fmt::Write;
 use std::net::Ipv4Addr;
 

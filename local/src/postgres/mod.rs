@@ -9,5 +9,4 @@ pub mod hba;
 pub mod host;
 mod server;
 
-pub use crate::servers::{Error, Master, window};
 pub use cluster::{Cluster, Context};

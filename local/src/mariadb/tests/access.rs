@@ -36,10 +36,7 @@ async fn security_groups_decide_who_connects_and_never_end_a_connection() {
 async fn the_server_sees_clients_with_their_own_address_over_tls() {
     let stack = Stack::new().await;
     let (cluster, client) = stack.started().await;
-    assert_eq!(
-        client.sql("SELECT user(), current_user()").await,
-        format!("{USER}@127.0.0.1\t{USER}@%")
-    );
+    assert_eq!(client.sql("SELECT user(), current_user()").await, format!("{USER}@127.0.0.1\t{USER}@%"));
     let cipher = client.sql("SHOW STATUS LIKE 'Ssl_cipher'").await;
     assert!(cipher.contains("_AES_") || cipher.contains("_CHACHA20_"), "{cipher:?}");
     cluster.kill().await;
@@ -89,9 +86,15 @@ async fn the_master_may_what_it_may_on_rds_and_no_more() {
 async fn accounts_that_no_client_has_are_closed_to_every_client() {
     let stack = Stack::new().await;
     let (cluster, client) = stack.started().await;
-    for (user, password) in
-        [("rdsadmin", ""), ("rdsadmin", PASSWORD), ("rdsrepladmin", ""), ("root", ""), ("", ""), ("mysql", ""), ("mariadb.sys", "")]
-    {
+    for (user, password) in [
+        ("rdsadmin", ""),
+        ("rdsadmin", PASSWORD),
+        ("rdsrepladmin", ""),
+        ("root", ""),
+        ("", ""),
+        ("mysql", ""),
+        ("mariadb.sys", ""),
+    ] {
         let mut client = client.clone();
         (client.user, client.password) = (user.to_owned(), password.to_owned());
         client.try_sql("SELECT 1").await.expect_err(user);

@@ -1,6 +1,7 @@
 //! Every moment can be gone to, back and forward, and holds exactly what it held.
 
 use super::stack::{Stack, everybody, master};
+use crate::mariadb::binlog;
 use crate::servers::Moment;
 use jiff::{SignedDuration, Timestamp};
 use std::time::{Duration, Instant};
@@ -92,13 +93,56 @@ async fn a_transaction_that_was_open_at_the_moment_is_not_in_it_and_a_big_one_is
     client.sql("CREATE TABLE shop.t (id INT PRIMARY KEY, filler VARCHAR(1000))").await;
     let mut open = client.session();
     assert_eq!(open.ask("BEGIN; INSERT INTO shop.t VALUES (1, 'open'); SELECT 'open';").await.unwrap(), "open");
-    let big = "INSERT INTO shop.t SELECT 10 + seq, repeat('x', 1000) FROM shop.seq_1_to_20000; SELECT count(*) FROM shop.t";
+    let big =
+        "INSERT INTO shop.t SELECT 10 + seq, repeat('x', 1000) FROM shop.seq_1_to_20000; SELECT count(*) FROM shop.t";
     assert_eq!(client.sql(big).await, "20000");
     let moment = stack.now();
     assert_eq!(open.ask("COMMIT; SELECT count(*) FROM shop.t;").await.unwrap(), "20001");
     cluster.backtrack(moment).await.unwrap();
     assert_eq!(client.sql("SELECT count(*), min(id), sum(length(filler)) FROM shop.t").await, "20000\t11\t20000000");
     cluster.kill().await;
+}
+
+#[tokio::test]
+async fn a_log_cut_anywhere_ends_with_a_whole_transaction() {
+    let stack = Stack::new().await;
+    let (cluster, client) = stack.started().await;
+    client
+        .sql(
+            "CREATE TABLE shop.t (id INT PRIMARY KEY); CREATE TABLE shop.flat (id INT) ENGINE = MyISAM;
+             BEGIN; INSERT INTO shop.t VALUES (1), (2); INSERT INTO shop.t VALUES (3); COMMIT;
+             INSERT INTO shop.flat VALUES (1), (2); BEGIN; INSERT INTO shop.t VALUES (4); SAVEPOINT `COMMIT`;
+             INSERT INTO shop.flat VALUES (3); ROLLBACK; CREATE TABLE shop.u AS SELECT * FROM shop.t; DROP TABLE shop.u",
+        )
+        .await;
+    let log = cluster.log().unwrap().join("binlog.000001");
+    // MariaDB's own reading of it: a transaction begins with its GTID.
+    let read = std::process::Command::new("mariadb-binlog").args(["--base64-output=never"]).arg(&log).output().unwrap();
+    let read = String::from_utf8(read.stdout).unwrap();
+    let lines: Vec<&str> = read.lines().collect();
+    let begins = lines.windows(2).filter(|pair| pair[1].contains("\tGTID "));
+    let mut ends: Vec<u64> = begins.map(|pair| pair[0].strip_prefix("# at ").unwrap().parse().unwrap()).collect();
+    let length = std::fs::metadata(&log).unwrap().len();
+    ends.push(length);
+    assert!(ends.len() > 7, "{ends:?}");
+    for limit in ends[0]..=length {
+        let whole = ends.iter().rev().find(|end| **end <= limit).unwrap();
+        assert_eq!(binlog::boundary(&log, limit).unwrap(), *whole, "cut at {limit} of {ends:?}");
+    }
+    cluster.destroy(true).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_moment_whose_log_was_thrown_away_is_refused_and_nothing_changes() {
+    let stack = Stack::new().await;
+    let (cluster, client) = stack.started().await;
+    client.sql("CREATE TABLE shop.t (id INT PRIMARY KEY); INSERT INTO shop.t VALUES (1)").await;
+    let moment = stack.now();
+    client.sql("RESET MASTER; INSERT INTO shop.t VALUES (2)").await;
+    let refused = cluster.backtrack(moment).await.unwrap_err();
+    assert!(refused.to_string().contains("RESET MASTER"), "{refused}");
+    assert_eq!(client.sql(ROWS).await, "1,2");
+    cluster.destroy(true).await.unwrap();
 }
 
 #[tokio::test]
