@@ -32,7 +32,7 @@ pub struct Facts {
     pub global_cluster: Option<String>,
     /// The cluster that it replicates from.
     pub replicates: Option<String>,
-    /// The format of the binary log, where that is on.
+    /// How binary logging is, where it is or may be on: `on (ROW)`.
     pub binlog: Option<String>,
     /// The fence's network layer.
     pub fence: FenceGroups,
@@ -221,8 +221,8 @@ fn reach(facts: &Facts) -> String {
 }
 
 fn forced(facts: &Facts) -> Option<String> {
-    facts.binlog.as_ref().map(|format| {
-        format!("backtrack is forced: binary logging is on ({format}), and AWS refuses a backtrack then unless forced")
+    facts.binlog.as_ref().map(|binlog| {
+        format!("backtrack is forced: binary logging is {binlog}, and AWS refuses a backtrack then unless forced")
     })
 }
 
@@ -308,7 +308,7 @@ mod tests {
     fn the_choice_and_its_reasons() {
         let allowed = json!({ "inPlace": "allowed" });
         let asked = json!({ "strategy": "backtrack", "inPlace": "allowed" });
-        let binlog = Facts { binlog: Some("ROW".to_owned()), ..mysql() };
+        let binlog = Facts { binlog: Some("on (ROW)".to_owned()), ..mysql() };
         let side_by_side = "restore: side by side, the original stays untouched until the switch";
         let reach = "enabled, reaches back to 2026-11-22T10:36:11Z (23h58m)";
         let forced = "backtrack is forced: binary logging is on (ROW), and AWS refuses a backtrack then unless forced";

@@ -166,11 +166,14 @@ impl<C: ReadClusters + ReadParameters, Z: Zones, S: FindSecrets, K: Clock> Valid
         })
     }
 
-    /// The format of the binary log, where it is on.
+    /// How binary logging is, where it is or may be on. Forced for nothing a backtrack is the same; not forced, it fails.
     async fn binlog(&self, cluster: &Cluster) -> Result<Option<String>, StepError> {
         let Some(group) = &cluster.parameter_group else { return Ok(None) };
         let format = self.clusters.cluster_parameter(group, "binlog_format").await?;
-        Ok(format.filter(|format| !format.eq_ignore_ascii_case("off")))
+        Ok(match format.filter(|format| !format.eq_ignore_ascii_case("off")) {
+            Some(format) => Some(format!("on ({format})")),
+            None => cluster.parameters_pending.then(|| format!("perhaps on: a change of {group} waits for a reboot")),
+        })
     }
 
     fn fence_of(&self, cluster: &Cluster) -> FenceGroups {

@@ -246,6 +246,17 @@ async fn binary_logging_that_is_off_forces_nothing() {
 }
 
 #[tokio::test]
+async fn binary_logging_that_is_off_only_after_a_reboot_is_forced_past() {
+    let rds = mysql_rds();
+    rds.set_parameter("binlog_format", "OFF");
+    rds.edit("orders", |cluster| cluster.parameters_pending = true);
+    let plan = validate(&rds, zone(), in_place(json!({}))).await.unwrap();
+    assert!(plan.backtrack.unwrap().force);
+    let said = "binary logging is perhaps on: a change of orders-cluster-pg waits for a reboot";
+    assert!(plan.warnings.iter().any(|warning| warning.contains(said)), "{:?}", plan.warnings);
+}
+
+#[tokio::test]
 async fn without_a_fence_that_no_backtrack_touches_mysql_is_restored_side_by_side() {
     let plan = validate_with(&mysql_rds(), zone(), in_place(json!({})), &[]).await.unwrap();
     assert_eq!((plan.strategy, plan.backtrack.clone()), (Strategy::Restore, None));

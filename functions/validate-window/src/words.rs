@@ -108,9 +108,9 @@ fn in_place_warnings(plan: &Plan, binlog: Option<&str>) -> Vec<String> {
         format!("writes to {cluster} after {} are no longer on it: they stay on {evidence}", plan.target),
         format!("users and passwords in {cluster} go back too: one that was changed since is again what it was"),
     ];
-    if let Some(format) = binlog {
+    if let Some(binlog) = binlog {
         warnings.push(format!(
-            "binary logging is on ({format}): what reads it downstream (replicas, change data capture, zero-ETL) keeps \
+            "binary logging is {binlog}: what reads it downstream (replicas, change data capture, zero-ETL) keeps \
              what it has read since then, and has to be built anew"
         ));
     }

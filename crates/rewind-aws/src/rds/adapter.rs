@@ -379,6 +379,11 @@ fn read_cluster(c: DbCluster) -> Cluster {
     let member = |m: aws_sdk_rds::types::DbClusterMember| {
         Some(Member { instance: m.db_instance_identifier?, writer: m.is_cluster_writer.unwrap_or(false) })
     };
+    let parameters_pending = c
+        .db_cluster_members
+        .iter()
+        .flatten()
+        .any(|m| m.db_cluster_parameter_group_status.as_deref() == Some("pending-reboot"));
     Cluster {
         name: c.db_cluster_identifier.unwrap_or_default(),
         arn: c.db_cluster_arn.unwrap_or_default(),
@@ -398,6 +403,7 @@ fn read_cluster(c: DbCluster) -> Cluster {
         replication_source: c.replication_source_identifier.filter(|id| !id.is_empty()),
         members: c.db_cluster_members.unwrap_or_default().into_iter().filter_map(member).collect(),
         parameter_group: c.db_cluster_parameter_group,
+        parameters_pending,
         subnet_group: c.db_subnet_group,
         security_groups_changing: c
             .vpc_security_groups

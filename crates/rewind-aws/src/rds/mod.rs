@@ -48,6 +48,8 @@ pub struct Cluster {
     pub members: Vec<Member>,
     /// `DBClusterParameterGroup`.
     pub parameter_group: Option<String>,
+    /// Whether an instance runs with other values than the group has, until it is rebooted.
+    pub parameters_pending: bool,
     /// `DBSubnetGroup`.
     pub subnet_group: Option<String>,
     /// `VpcSecurityGroups`, by id.
