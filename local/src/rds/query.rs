@@ -200,6 +200,12 @@ mod tests {
     }
 
     #[test]
+    fn a_time_is_good_to_the_minute_as_in_the_examples_of_aws() {
+        let params = Params::parse(b"A=2017-07-08T18:00Z&B=2017-07-08T18:00:00.000Z");
+        assert_eq!(params.time("A").unwrap(), params.time("B").unwrap());
+    }
+
+    #[test]
     fn identifiers_follow_the_rules_of_aws() {
         assert_eq!(identifier("X", "My-Cluster-1").unwrap(), "my-cluster-1");
         for wrong in ["", "1a", "a--b", "a-", "a_b", "ä", &"a".repeat(64)] {
