@@ -3,8 +3,9 @@
 //! The guard is the database's own read-only transaction. Somebody's SQL is put where it cannot leave it: the protocol
 //! takes one statement only, which has to answer a column (so no `COMMIT`, `SET`, `CALL` or `DO`). On PostgreSQL it runs
 //! within a subtransaction whose parent is read-only, which no statement and no function can make writable again. On
-//! MySQL a transaction that began read-only stays so to its end, and DDL, which would end it, is refused within. What
-//! acts outside the database, such as `dblink` or `aws_lambda`, no transaction holds back.
+//! MySQL a transaction that began read-only stays so to its end, and DDL, which would end it, is refused within; what is
+//! not refused there does not begin as a query. What acts outside the database, such as `dblink` or `aws_lambda`, no
+//! transaction holds back.
 
 use crate::engine::Dialect;
 use crate::error::Failure;
@@ -38,6 +39,9 @@ pub(crate) async fn ask(session: &Session, sql: &str, bounds: Bounds) -> Result<
 }
 
 async fn ask_within(session: &Session, sql: &str, bounds: Bounds) -> Result<Result<String, String>, Failure> {
+    if session.dialect() != Dialect::Postgres && !begins_as_a_query(sql) {
+        return Ok(Err("it is no query: it has to begin with SELECT, WITH, VALUES, TABLE, SHOW or EXPLAIN".to_owned()));
+    }
     if session.columns(sql, bounds.statement).await? == 0 {
         return Ok(Err("it is no query: it answers no column, and was not run".to_owned()));
     }
@@ -48,6 +52,26 @@ async fn ask_within(session: &Session, sql: &str, bounds: Bounds) -> Result<Resu
         (1, _) => Err("it answered NULL".to_owned()),
         (total, _) => Err(format!("it answered {total} rows, and a check has one")),
     })
+}
+
+/// Whether `sql` is of a kind that only reads. MySQL's maintenance of tables answers columns too, and what it does, a
+/// read-only transaction does not hold back: `OPTIMIZE TABLE` would rebuild a table.
+fn begins_as_a_query(sql: &str) -> bool {
+    let mut rest = sql.trim_start();
+    loop {
+        // What stands in `/*! */` is run.
+        let comment_ends = match rest {
+            _ if rest.starts_with("/*!") || rest.starts_with("/*M!") => return false,
+            _ if rest.starts_with("/*") => "*/",
+            _ if rest.starts_with('#') || rest.starts_with("--") => "\n",
+            _ if rest.starts_with('(') => "(",
+            _ => break,
+        };
+        let Some((_, after)) = rest.split_once(comment_ends) else { return false };
+        rest = after.trim_start();
+    }
+    let word = rest.split(|c: char| !c.is_ascii_alphabetic()).next().unwrap_or_default().to_ascii_uppercase();
+    ["SELECT", "WITH", "VALUES", "TABLE", "SHOW", "EXPLAIN", "DESCRIBE", "DESC"].contains(&word.as_str())
 }
 
 /// Opens the transaction that nothing gets out of.
@@ -84,4 +108,38 @@ async fn begin_postgres(session: &Session, bounds: Bounds) -> Result<(), Failure
 /// Ends it, with every setting back as it was; on MySQL the next [`begin`] sets them anew.
 pub(crate) async fn end(session: &Session) -> Result<(), Failure> {
     session.run("ROLLBACK").await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_reads_begins_as_a_query() {
+        for query in [
+            "SELECT 1",
+            " select/**/1",
+            "-- why\n# and how\n/* oh */ (SELECT 1)",
+            "with a as (select 1) select * from a",
+            "((SELECT 1))",
+            "SHOW TABLES",
+            "VALUES(1)",
+        ] {
+            assert!(begins_as_a_query(query), "{query}");
+        }
+        for other in [
+            "",
+            "-- SELECT 1",
+            "/* SELECT 1",
+            "/*! SELECT 1 */",
+            "/*M!100000 SELECT 1 */",
+            "OPTIMIZE TABLE t",
+            "/* SELECT */ ANALYZE TABLE t",
+            "SET STATEMENT max_statement_time = 0 FOR SELECT 1",
+            "SELECTED",
+            "CALL p()",
+        ] {
+            assert!(!begins_as_a_query(other), "{other}");
+        }
+    }
 }

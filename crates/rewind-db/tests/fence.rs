@@ -11,7 +11,7 @@
 mod support;
 
 use rewind_core::ErrorName;
-use rewind_db::fence::{LoginState, Patience, apply, lift, prove, survey};
+use rewind_db::fence::{Fenced, LoginState, Patience, apply, lift, prove, survey};
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -107,7 +107,7 @@ async fn fence_under_fire(user: &'static str) {
     let fenced = apply(&session, &state, Patience::default()).await.unwrap();
     let raised = Instant::now();
     let rows = server.sql("shop", "SELECT count(*) FROM orders");
-    let proof = prove(&master, &session, &state).await.unwrap();
+    let proof = prove(&master, &session, &state, &fenced).await.unwrap();
 
     // Long enough for thousands of attempts to get in.
     tokio::time::sleep(Duration::from_secs(2)).await;
@@ -325,9 +325,9 @@ async fn a_database_that_the_master_user_may_not_limit_is_named_and_closed_to_ro
     let fenced = apply(&session, &state, Patience::default()).await.unwrap();
     assert!(fenced.not_changed.iter().any(|what| what.contains("theirs")), "{fenced:?}");
     assert!(server.client("app", "theirs").connect(NoTls).await.is_err());
-    let proof = prove(&master, &session, &state).await.unwrap();
+    let proof = prove(&master, &session, &state, &fenced).await.unwrap();
     assert!(!proof.is_complete());
-    let open: Vec<_> = proof.open.iter().map(|door| (door.database.as_str(), door.why.as_str())).collect();
+    let open: Vec<_> = proof.open.iter().map(|door| (door.name.as_str(), door.why.as_str())).collect();
     assert_eq!(open, [("theirs", "the master user gets in")]);
 }
 
@@ -337,8 +337,8 @@ async fn without_a_fence_nothing_is_proven() {
     let master = server.master().await;
     let session = server.maintenance().await;
     let state = survey(&session).await.unwrap();
-    let proof = prove(&master, &session, &state).await.unwrap();
-    let open: Vec<_> = proof.open.iter().map(|door| door.database.as_str()).collect();
+    let proof = prove(&master, &session, &state, &Fenced::default()).await.unwrap();
+    let open: Vec<_> = proof.open.iter().map(|door| door.name.as_str()).collect();
     assert!(open.contains(&"shop") && open.contains(&"postgres"), "{open:?}");
     assert!(proof.open.iter().any(|door| door.why.contains("app may log in")), "{proof:?}");
 }
@@ -384,7 +384,7 @@ async fn a_server_whose_connections_are_all_taken_proves_nothing() {
         taken.push(client);
     }
     // The same code as a closed database answers with, from a server that is merely full.
-    let error = prove(&master, &session, &state).await.unwrap_err();
+    let error = prove(&master, &session, &state, &Fenced::default()).await.unwrap_err();
     assert_eq!(error.name, ErrorName::Unavailable);
     assert!(error.to_string().contains("cannot be proven"), "{error}");
 }

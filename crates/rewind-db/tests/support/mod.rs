@@ -4,7 +4,9 @@
 
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
-use rewind_db::{Credential, Network, Server, Session, Settings, Target};
+pub mod mariadb;
+
+use rewind_db::{Credential, Engine, Network, Server, Session, Settings, Target};
 use std::hash::{Hash, Hasher};
 use std::io::Write;
 use std::net::{IpAddr, TcpListener};
@@ -148,7 +150,7 @@ impl Postgres {
     }
 
     pub fn target(&self) -> Target {
-        Target::new(self.address.to_string(), self.port)
+        Target::new(Engine::Postgres, self.address.to_string(), self.port)
     }
 
     /// The master user's server, logged in to by the product's own way.
@@ -161,7 +163,7 @@ impl Postgres {
 
     /// The master user's session that a fence works from.
     pub async fn maintenance(&self) -> Session {
-        self.master().await.open(rewind_db::fence::MAINTENANCE_DATABASE).await.expect("the master user logs in")
+        self.master().await.open(Engine::Postgres.maintenance_database()).await.expect("the master user logs in")
     }
 
     /// The driver's settings for an application.
@@ -197,11 +199,16 @@ pub struct Directory(pub PathBuf);
 
 impl Directory {
     pub fn new(what: &str) -> Self {
+        Self::of(what, "postgres")
+    }
+
+    /// One that belongs to the user that a server runs as.
+    pub fn of(what: &str, user: &str) -> Self {
         static NEXT: AtomicU8 = AtomicU8::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let path = std::env::temp_dir().join(format!("rewind-db-{}-{what}-{number}", std::process::id()));
         std::fs::create_dir_all(&path).unwrap();
-        own(&path);
+        own_by(&path, user);
         Self(path)
     }
 }
@@ -228,15 +235,19 @@ fn template() -> &'static Path {
         if !kept.exists() {
             let directory = Directory::new("template");
             make_template(&directory.0.join("data"));
-            // Another test may be at the same: whole or not at all, and whoever is first is good enough.
-            let staged = kept.with_extension(std::process::id().to_string());
-            run(Command::new("cp").arg("-a").arg(&directory.0).arg(&staged), "keep the template");
-            if std::fs::rename(&staged, &kept).is_err() {
-                drop(std::fs::remove_dir_all(&staged));
-            }
+            keep(&directory, &kept);
         }
         kept
     })
+}
+
+/// Keeps a template. Another test may be at the same: whole or not at all, and whoever is first is good enough.
+fn keep(directory: &Directory, kept: &Path) {
+    let staged = kept.with_extension(std::process::id().to_string());
+    run(Command::new("cp").arg("-a").arg(&directory.0).arg(&staged), "keep the template");
+    if std::fs::rename(&staged, kept).is_err() {
+        drop(std::fs::remove_dir_all(&staged));
+    }
 }
 
 fn make_template(data: &Path) {
@@ -273,10 +284,14 @@ fn is_root() -> bool {
 
 /// Gives a path to the user that PostgreSQL runs as.
 fn own(path: &Path) {
+    own_by(path, "postgres");
+}
+
+fn own_by(path: &Path, user: &str) {
     if is_root() {
         let id = |flag: &str| {
-            let output = Command::new("id").args([flag, "postgres"]).output().unwrap();
-            String::from_utf8(output.stdout).unwrap().trim().parse::<u32>().expect("the user postgres exists")
+            let output = Command::new("id").args([flag, user]).output().unwrap();
+            String::from_utf8(output.stdout).unwrap().trim().parse::<u32>().expect("the user exists")
         };
         chown(path, Some(id("-u")), Some(id("-g"))).unwrap();
     }

@@ -1,0 +1,610 @@
+//! Aurora MySQL's side of everything, against a real MariaDB whose master user has what RDS gives and no more.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test stops where something is not as it should be"
+)]
+
+mod support;
+
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rewind_core::{Check, CheckResult, ErrorName, Expectation, StepError, Tls};
+use rewind_db::fence::{Account, LoginState, Patience, apply, empty, lift, prove, survey};
+use rewind_db::{ConnectError, Engine, Findings, Limits, Network, Server, Settings, Target, examine, identity};
+use std::collections::BTreeSet;
+use std::io::{BufRead, BufReader, Write};
+use std::process::Stdio;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+use support::mariadb::{APP_PASSWORD, MASTER, MASTER_PASSWORD, MariaDb, master};
+use support::{Directory, credential, network};
+
+const ENDPOINT: &str = "localhost";
+
+fn check(sql: &str, expect: &str) -> Check {
+    Check {
+        name: "a check".into(),
+        database: "shop".into(),
+        sql: sql.into(),
+        expectation: Expectation::Expect(expect.into()),
+    }
+}
+
+async fn ask(server: &Server, checks: &[Check]) -> Findings {
+    examine(server, None, checks, &Limits::default()).await.expect("the server answers")
+}
+
+async fn ask_one(server: &Server, sql: &str, expect: &str) -> CheckResult {
+    ask(server, &[check(sql, expect)]).await.checks.remove(0)
+}
+
+fn reason(result: &CheckResult) -> &str {
+    assert!(!result.passed, "{result}");
+    result.note.as_deref().unwrap_or_default()
+}
+
+#[tokio::test]
+async fn a_check_compares_the_first_column_of_the_only_row() {
+    let mariadb = MariaDb::start().with_application();
+    let server = mariadb.master().await;
+    for (sql, expect) in [
+        ("SELECT count(*) FROM orders", "2"),
+        ("SELECT count(*), 'ignored' FROM orders;", "2.0"),
+        ("SELECT word FROM orders WHERE id = 1 -- the first", "first"),
+        ("SELECT true", "1"),
+        ("SELECT cast('12345678901234567890.10' AS decimal(30, 2))", "12345678901234567890.1"),
+        ("WITH o AS (SELECT * FROM orders) SELECT max(id) FROM o", "2"),
+        ("VALUES ('x')", "x"),
+        ("SELECT date '2026-11-23'", "2026-11-23"),
+        ("SELECT timestamp '2026-11-23 10:30:00.25'", "2026-11-23 10:30:00.25"),
+        ("SELECT 'grüße'", "grüße"),
+        ("SELECT x'ff00'", "0xFF00"),
+        ("SELECT ''", ""),
+        ("SELECT count(*) FROM (SELECT 1 UNION ALL SELECT 2) q", "2"),
+    ] {
+        let result = ask_one(&server, sql, expect).await;
+        assert!(result.passed, "{sql}: {result}");
+        assert!(result.seconds > 0.0 && result.original.is_none());
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_single_value_is_a_failed_check_that_says_so() {
+    let mariadb = MariaDb::start().with_application();
+    let server = mariadb.master().await;
+    for (sql, because) in [
+        ("SELECT id FROM orders WHERE false", "no row"),
+        ("SELECT id FROM orders", "2 rows"),
+        ("SELECT seq FROM seq_1_to_20000", "20000 rows"),
+        ("SELECT max(id) FROM orders WHERE false", "NULL"),
+        ("SELECT count(*) FROM no_such_table", "Table 'shop.no_such_table' doesn't exist (1146)"),
+        ("SELECT FROM", "error in your SQL syntax"),
+        ("", "no query"),
+        ("-- nothing", "no query"),
+        ("CALL mysql.rds_kill(1)", "no query"),
+        ("SELECT ?", "(1064)"),
+        ("SELECT 1; DELETE FROM orders", "(1064)"),
+    ] {
+        let result = ask_one(&server, sql, "1").await;
+        assert!(reason(&result).contains(because), "{sql}: {result}");
+    }
+    assert!(ask_one(&server, "SELECT 1", "1").await.passed);
+}
+
+/// Everything that a check may not change, as the superuser sees it.
+fn contents(server: &MariaDb) -> String {
+    [
+        server.sql("shop", "SELECT * FROM orders ORDER BY id; SELECT * FROM plain; SELECT * FROM heap"),
+        server.sql("shop", "SHOW FULL TABLES; SHOW CREATE TABLE orders; SELECT next_not_cached_value FROM counter"),
+        server.accounts(),
+    ]
+    .join("\n--\n")
+}
+
+#[tokio::test]
+async fn no_check_can_write() {
+    let mariadb = MariaDb::start().with_application();
+    mariadb.sql(
+        "shop",
+        "CREATE TABLE plain (n INT) ENGINE = MyISAM; CREATE TABLE heap (n INT) ENGINE = MEMORY; \
+         INSERT INTO plain VALUES (1); INSERT INTO heap VALUES (1); CREATE SEQUENCE counter",
+    );
+    mariadb.sql(
+        "shop",
+        "DELIMITER //\nCREATE FUNCTION sneak() RETURNS INT DETERMINISTIC MODIFIES SQL DATA BEGIN DELETE FROM orders; RETURN 1; END //\n\
+         CREATE FUNCTION sneak_plain() RETURNS INT DETERMINISTIC MODIFIES SQL DATA BEGIN DELETE FROM plain; RETURN 1; END //\n\
+         CREATE FUNCTION sneak_writable() RETURNS INT DETERMINISTIC MODIFIES SQL DATA BEGIN SET SESSION tx_read_only = 0; \
+         DELETE FROM orders; RETURN 1; END //\n\
+         CREATE PROCEDURE commit_first() BEGIN COMMIT; DELETE FROM orders; COMMIT; SELECT 1; END //",
+    );
+    let before = contents(&mariadb);
+    let server = mariadb.master().await;
+    let attempts = [
+        "DELETE FROM orders",
+        "DELETE FROM orders RETURNING id",
+        "INSERT INTO orders (word) VALUES ('x') RETURNING id",
+        "REPLACE INTO orders VALUES (1, 'x') RETURNING id",
+        "DELETE FROM plain RETURNING n",
+        "INSERT INTO heap VALUES (2) RETURNING n",
+        "UPDATE orders SET word = 'x'",
+        "TRUNCATE orders",
+        "DROP TABLE orders",
+        "ALTER TABLE orders ADD COLUMN x INT",
+        "CREATE TABLE copy AS SELECT * FROM orders",
+        "CREATE TEMPORARY TABLE t (n INT)",
+        "RENAME TABLE orders TO gone",
+        "OPTIMIZE TABLE orders",
+        "OPTIMIZE TABLE plain",
+        "ANALYZE TABLE orders",
+        "CHECK TABLE orders",
+        "REPAIR TABLE plain",
+        "ANALYZE DELETE FROM orders",
+        "ANALYZE FORMAT=JSON DELETE FROM orders",
+        "SELECT * FROM orders INTO OUTFILE '/tmp/rewind-db-outfile'",
+        "SELECT word INTO DUMPFILE '/tmp/rewind-db-dumpfile' FROM orders LIMIT 1",
+        "SELECT 1 INTO @x",
+        "COMMIT",
+        "COMMIT AND CHAIN",
+        "ROLLBACK",
+        "COMMIT; DELETE FROM orders",
+        "SELECT 1; COMMIT; DELETE FROM orders",
+        "SELECT 1;; DELETE FROM orders",
+        "START TRANSACTION READ WRITE",
+        "SET TRANSACTION READ WRITE",
+        "SET SESSION TRANSACTION READ WRITE",
+        "SET tx_read_only = 0",
+        "SET STATEMENT tx_read_only = 0 FOR DELETE FROM orders RETURNING id",
+        "BEGIN NOT ATOMIC DELETE FROM orders; END",
+        "EXECUTE IMMEDIATE 'DELETE FROM orders RETURNING id'",
+        "PREPARE p FROM 'DELETE FROM orders'",
+        "CALL commit_first()",
+        "DO sneak()",
+        "SELECT sneak()",
+        "SELECT sneak_plain()",
+        "SELECT sneak_writable()",
+        "SELECT NEXTVAL(counter)",
+        "LOCK TABLES orders WRITE",
+        "FLUSH TABLES WITH READ LOCK",
+        "GRANT ALL ON shop.* TO app@'%'",
+        "ALTER USER app@'%' ACCOUNT LOCK",
+        "CREATE USER x@'%'",
+        "HANDLER orders OPEN",
+        "XA START 'x'",
+        "KILL 1",
+        "LOAD DATA LOCAL INFILE '/etc/hostname' INTO TABLE orders (word)",
+        "/*! DELETE FROM orders RETURNING id */",
+    ];
+    for sql in attempts {
+        let result = ask_one(&server, sql, "no such answer").await;
+        assert!(!reason(&result).is_empty(), "{sql} was run, and answered {result}");
+        assert_eq!(contents(&mariadb), before, "after {sql}");
+    }
+    // All of them in one session, where what one left behind could help the next.
+    let checks: Vec<Check> = attempts.iter().map(|sql| check(sql, "no such answer")).collect();
+    let findings = ask(&server, &checks).await;
+    assert!(findings.checks.iter().all(|result| !result.passed));
+    assert_eq!(contents(&mariadb), before);
+    // Locks are taken and given back.
+    assert!(ask_one(&server, "SELECT count(*) FROM orders FOR UPDATE", "2").await.passed);
+    mariadb.sql("shop", "SET innodb_lock_wait_timeout = 1; DELETE FROM orders");
+}
+
+#[tokio::test]
+async fn a_check_that_takes_too_long_or_waits_for_a_lock_is_stopped_and_the_others_go_on() {
+    let mariadb = MariaDb::start().with_application();
+    mariadb.sql("shop", "CREATE TABLE locked (n INT)");
+    let server = mariadb.master().await;
+    let mut blocker = support::mariadb::client(mariadb.address, mariadb.port, "app", APP_PASSWORD);
+    let mut process = blocker.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    process.stdin.as_mut().unwrap().write_all(b"LOCK TABLES locked WRITE; SELECT 'locked';\n").unwrap();
+    let mut line = String::new();
+    BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let limits = Limits {
+        statement: Duration::from_millis(400),
+        lock: Duration::from_millis(100),
+        count: Duration::from_millis(200),
+        ..Limits::default()
+    };
+    let checks = [
+        check("SELECT sleep(30)", ""),
+        check("SELECT count(*) FROM locked", "0"),
+        check("SELECT count(*) FROM orders", "2"),
+    ];
+    let started = Instant::now();
+    let findings = examine(&server, None, &checks, &limits).await.unwrap();
+    drop(process.kill());
+    drop(process.wait());
+    assert!(started.elapsed() < Duration::from_secs(8), "{:?}", started.elapsed());
+    assert_eq!(reason(&findings.checks[0]), "it was stopped after 0.4 s");
+    assert_eq!(reason(&findings.checks[1]), "it was stopped after 0.4 s");
+    assert!(findings.checks[2].passed, "{}", findings.checks[2]);
+}
+
+#[tokio::test]
+async fn the_original_is_asked_the_same_and_what_it_lacks_is_a_finding() {
+    let (restored, original) = (MariaDb::start().with_application(), MariaDb::start().with_application());
+    original.sql("shop", "DELETE FROM orders");
+    restored.sql(
+        "",
+        "CREATE TABLE shop.dropped AS SELECT 1 AS n; CREATE DATABASE vanished; CREATE TABLE vanished.t AS SELECT 1 n",
+    );
+    let mut in_vanished = check("SELECT count(*) FROM t", "1");
+    in_vanished.database = "vanished".into();
+    let mut nowhere = check("SELECT 1", "1");
+    nowhere.database = "never_was".into();
+    let checks =
+        [check("SELECT count(*) FROM orders", "2"), check("SELECT count(*) FROM dropped", "1"), in_vanished, nowhere];
+    let (here, there) = (restored.master().await, original.master().await);
+    let findings = examine(&here, Some(&there), &checks, &Limits::default()).await.unwrap();
+    let [orders, dropped, vanished, nowhere] = findings.checks.as_slice() else { panic!("{findings:?}") };
+    assert!(orders.passed && orders.original.as_deref() == Some("0"), "{orders}");
+    assert!(dropped.passed && dropped.original_note.as_deref().unwrap().contains("doesn't exist"), "{dropped}");
+    assert!(vanished.passed, "{vanished}");
+    assert_eq!(vanished.original_note.as_deref(), Some("the database vanished is missing"));
+    assert_eq!(reason(nowhere), "the database never_was is missing");
+    let counts: Vec<_> = findings.tables.iter().map(|t| (t.table.as_str(), t.restored, t.original)).collect();
+    assert_eq!(
+        counts,
+        [("shop.orders", Some(2), Some(0)), ("shop.dropped", Some(1), None), ("vanished.t", Some(1), None)]
+    );
+}
+
+#[tokio::test]
+async fn an_original_that_dies_is_noted_and_stops_nothing_but_the_rewound_data_has_to_answer() {
+    let (restored, mut original) = (MariaDb::start().with_application(), MariaDb::start().with_application());
+    let (here, there) = (restored.master().await, original.master().await);
+    original.crash();
+    let checks = [check("SELECT count(*) FROM orders", "2")];
+    let findings = examine(&here, Some(&there), &checks, &Limits::default()).await.unwrap();
+    assert!(findings.checks[0].passed);
+    assert_eq!(findings.notes.len(), 1, "{findings:?}");
+    let error = examine(&there, Some(&here), &checks, &Limits::default()).await.unwrap_err();
+    assert_eq!(error.name, ErrorName::Unavailable);
+}
+
+#[tokio::test]
+async fn the_tables_counted_are_those_the_database_says_it_reads() {
+    let mariadb = MariaDb::start().with_application();
+    mariadb.sql(
+        "shop",
+        "CREATE DATABASE `sa``les; DROP`; CREATE TABLE `sa``les; DROP`.`li.nes` AS SELECT 1 AS n; \
+         CREATE VIEW seen AS SELECT * FROM orders; \
+         CREATE ALGORITHM = TEMPTABLE VIEW kept AS SELECT DISTINCT s.id FROM seen s; \
+         CREATE TABLE events (day DATE) PARTITION BY RANGE (to_days(day)) \
+           (PARTITION a VALUES LESS THAN (to_days('2026-02-01')), PARTITION b VALUES LESS THAN MAXVALUE); \
+         INSERT INTO events VALUES ('2026-01-05'), ('2026-02-05'), ('2026-02-06')",
+    );
+    let server = mariadb.master().await;
+    let tables = async |sql: &str| -> Vec<(String, Option<u64>)> {
+        let findings = ask(&server, &[check(sql, "1")]).await;
+        findings.tables.into_iter().map(|table| (table.table, table.restored)).collect()
+    };
+    let named = |pairs: &[(&str, u64)]| -> Vec<(String, Option<u64>)> {
+        pairs.iter().map(|(name, rows)| ((*name).to_owned(), Some(*rows))).collect()
+    };
+    assert_eq!(tables("SELECT count(*) FROM orders o WHERE o.id > 0").await, named(&[("shop.orders", 2)]));
+    assert_eq!(
+        tables("SELECT count(*) FROM seen JOIN `sa``les; DROP`.`li.nes` l ON l.n = seen.id").await,
+        named(&[("sa`les; DROP.li.nes", 1), ("shop.orders", 2)])
+    );
+    assert_eq!(tables("SELECT count(*) FROM kept").await, named(&[("shop.orders", 2)]));
+    assert_eq!(
+        tables("SELECT (SELECT max(id) FROM orders) + count(*) FROM events e").await,
+        named(&[("shop.events", 3), ("shop.orders", 2)])
+    );
+    assert_eq!(tables("WITH c AS (SELECT * FROM orders) SELECT count(*) FROM c").await, named(&[("shop.orders", 2)]));
+    assert_eq!(tables("SELECT count(*) FROM mysql.user").await, []);
+    assert_eq!(tables("SELECT 1; DELETE FROM orders").await, []);
+    assert_eq!(tables("SHOW TABLES").await, []);
+}
+
+/// An authority, and a server certificate of its for `ENDPOINT`.
+fn authority() -> (String, String, String) {
+    let mut params = CertificateParams::new(Vec::new()).unwrap();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+    let key = KeyPair::generate().unwrap();
+    let certificate = CertificateParams::new(vec![ENDPOINT.to_owned()]).unwrap().signed_by(&key, &issuer).unwrap();
+    (issuer.pem(), certificate.pem(), key.serialize_pem())
+}
+
+fn failure(error: ConnectError) -> StepError {
+    match error {
+        ConnectError::Failed(error) => error,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn tls_is_verified_for_the_endpoint_or_not_at_all() {
+    let ((pem, certificate, key), directory) = (authority(), Directory::new("ca"));
+    let server = MariaDb::start_with(&[], Some((&certificate, &key)));
+    let bundle = directory.0.join("ca.pem");
+    std::fs::write(&bundle, pem).unwrap();
+    let verifying = Network::new(Settings { ca_bundle: Some(bundle), ..Settings::default() }).unwrap();
+    let target = Target::new(Engine::MySql, ENDPOINT, server.port).by_name(server.address.to_string());
+    assert_eq!(verifying.connect(&target, &master(), "mysql").await.unwrap().tls(), Tls::Verified);
+    assert_eq!(network().connect(&target, &master(), "mysql").await.unwrap().tls(), Tls::Encrypted);
+
+    let other = Target::new(Engine::MySql, "other.example", server.port).by_name(server.address.to_string());
+    let error = failure(verifying.connect(&other, &master(), "mysql").await.unwrap_err()).to_string();
+    assert!(error.contains("TLS handshake") && error.contains("other.example"), "{error}");
+
+    let plain = MariaDb::start();
+    assert_eq!(network().connect(&plain.target(), &master(), "mysql").await.unwrap().tls(), Tls::None);
+    let error = failure(verifying.connect(&plain.target(), &master(), "mysql").await.unwrap_err()).to_string();
+    assert!(error.contains("offers no TLS"), "{error}");
+}
+
+#[tokio::test]
+async fn a_login_goes_through_the_versions_of_a_secret_and_refusals_are_told_apart() {
+    let server = MariaDb::start_with(&["--max-connections=11", "--extra-max-connections=1"], None).with_application();
+    server.sql("", "CREATE USER locked@'%' IDENTIFIED BY 'app-password' ACCOUNT LOCK; CREATE USER bare@'%'");
+    let old = credential(MASTER, "yesterday", "AWSPREVIOUS");
+    let (found, session) = network().connect_with(&server.target(), &[old.clone(), master()], "mysql").await.unwrap();
+    assert_eq!(found.login().secret_version, "AWSCURRENT");
+    session.close().await;
+    let error = network().connect_with(&server.target(), &[old], "mysql").await.unwrap_err();
+    assert!(matches!(&error, ConnectError::LoginRefused(why) if why.contains("1045") && !why.contains("yesterday")));
+
+    let connect = async |user: &str, password: &str, database: &str| {
+        network().connect(&server.target(), &credential(user, password, ""), database).await.map(drop)
+    };
+    assert!(matches!(connect("locked", APP_PASSWORD, "shop").await, Err(ConnectError::LoginRefused(_))));
+    assert!(matches!(connect("app", APP_PASSWORD, "mysql").await, Err(ConnectError::NotAllowed(_))));
+    assert!(matches!(connect(MASTER, MASTER_PASSWORD, "nowhere").await, Err(ConnectError::DatabaseMissing(_))));
+    assert!(connect("bare", "", "information_schema").await.is_ok());
+    let mut taken = Vec::new();
+    let full = loop {
+        match network().connect(&server.target(), &credential("app", APP_PASSWORD, ""), "shop").await {
+            Ok(session) => taken.push(session),
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(full, ConnectError::ServerFull(_)), "{full:?}");
+}
+
+#[tokio::test]
+async fn a_session_comes_from_the_address_that_was_set_and_names_its_recovery() {
+    let server = MariaDb::start_with(&["--performance-schema=ON"], None);
+    let settings = Settings { source_address: Some("127.0.0.77".parse().unwrap()), ..Settings::default() };
+    let network = Network::new(settings).unwrap().for_recovery("r-1");
+    let _session = network.connect(&server.target(), &master(), "mysql").await.unwrap();
+    let hosts = server.sql("", "SELECT host FROM information_schema.processlist WHERE user = 'admin'");
+    assert!(hosts.starts_with("127.0.0.77:"), "{hosts}");
+    let names = server
+        .sql("", "SELECT attr_value FROM performance_schema.session_connect_attrs WHERE attr_name = 'program_name'");
+    assert!(names.contains("aurora-rewind/r-1"), "{names}");
+}
+
+#[tokio::test]
+async fn two_sessions_on_one_server_agree_on_who_it_is_and_two_servers_do_not() {
+    let (one, other) = (MariaDb::start(), MariaDb::start());
+    let (first, second) = (one.maintenance().await, one.master().await);
+    let who = identity(&first).await.unwrap();
+    assert!(!who.in_recovery && !who.started_at.is_empty(), "{who}");
+    for _ in 0..30 {
+        let session = second.open("mysql").await.unwrap();
+        assert!(identity(&session).await.unwrap().is_same_server(&who));
+        tokio::time::sleep(Duration::from_millis(73)).await;
+    }
+    let elsewhere = identity(&other.maintenance().await).await.unwrap();
+    assert!(!elsewhere.is_same_server(&who), "{elsewhere} and {who}");
+    one.sql("", "SET GLOBAL read_only = 1");
+    let reader = identity(&first).await.unwrap();
+    assert!(reader.in_recovery && reader.is_same_server(&who));
+}
+
+/// Writers that connect in a loop, write as fast as they can, and connect again at once when they are thrown out. They
+/// are MariaDB's own client, which prints each word once its row was acknowledged.
+struct Writers {
+    /// The words, with the moment at which their connection was asked for.
+    acknowledged: Arc<Mutex<Vec<(String, Instant)>>>,
+    attempts: Arc<Mutex<u64>>,
+    stop: Arc<AtomicBool>,
+    threads: Vec<std::thread::JoinHandle<()>>,
+}
+
+impl Writers {
+    fn start(server: &MariaDb, users: &[(&'static str, &'static str)], each: usize) -> Self {
+        let (acknowledged, attempts) = (Arc::<Mutex<Vec<_>>>::default(), Arc::<Mutex<u64>>::default());
+        let stop = Arc::new(AtomicBool::new(false));
+        let start = |&(user, password): &(&'static str, &'static str), writer: usize| {
+            let (address, port) = (server.address, server.port);
+            let (acknowledged, attempts, stop) = (acknowledged.clone(), attempts.clone(), stop.clone());
+            std::thread::spawn(move || {
+                let mut run = 0;
+                while !stop.load(Ordering::Relaxed) {
+                    run += 1;
+                    *attempts.lock().unwrap() += 1;
+                    let asked = Instant::now();
+                    let mut client = support::mariadb::client(address, port, user, password);
+                    let mut process =
+                        client.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+                    let script: String = (0..400)
+                        .map(|number| {
+                            let word = format!("{user}-{writer}-{run}-{number}");
+                            let insert = format!("INSERT INTO orders (word) VALUES ('{word}');");
+                            // Every other writer uses transactions: a commit is what a fence may cut in two.
+                            if writer % 2 == 0 {
+                                format!("{insert} SELECT '{word}';\n")
+                            } else {
+                                format!("BEGIN; {insert} COMMIT; SELECT '{word}';\n")
+                            }
+                        })
+                        .collect();
+                    let mut input = process.stdin.take().unwrap();
+                    let feeder = std::thread::spawn(move || drop(input.write_all(script.as_bytes())));
+                    for word in BufReader::new(process.stdout.take().unwrap()).lines().map_while(Result::ok) {
+                        acknowledged.lock().unwrap().push((word, asked));
+                    }
+                    drop(process.kill());
+                    drop(process.wait());
+                    feeder.join().unwrap();
+                }
+            })
+        };
+        let threads =
+            users.iter().flat_map(|user| (0..each).map(|writer| start(user, writer)).collect::<Vec<_>>()).collect();
+        Self { acknowledged, attempts, stop, threads }
+    }
+
+    async fn until_busy(&self) {
+        while self.acknowledged.lock().unwrap().len() < 500 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    fn attempts(&self) -> u64 {
+        *self.attempts.lock().unwrap()
+    }
+
+    fn stop(self) -> Vec<(String, Instant)> {
+        self.stop.store(true, Ordering::Relaxed);
+        self.threads.into_iter().for_each(|thread| thread.join().unwrap());
+        std::mem::take(&mut *self.acknowledged.lock().unwrap())
+    }
+}
+
+fn names(accounts: &[Account]) -> Vec<String> {
+    accounts.iter().map(ToString::to_string).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_write_of_any_account_is_acknowledged_behind_the_fence() {
+    let server = MariaDb::start().with_application();
+    server.sql(
+        "",
+        "CREATE USER other@'127.%' IDENTIFIED BY 'app-password'; GRANT ALL ON shop.* TO other@'127.%'; \
+         CREATE USER asleep@'%' IDENTIFIED BY 'app-password' ACCOUNT LOCK; CREATE ROLE clerk; GRANT clerk TO app@'%'",
+    );
+    let before = server.accounts();
+    let writers = Writers::start(&server, &[("app", APP_PASSWORD), ("other", APP_PASSWORD)], 3);
+    writers.until_busy().await;
+
+    let master = server.master().await;
+    let session = server.maintenance().await;
+    let state = survey(&session).await.unwrap();
+    assert_eq!(names(&state.accounts), ["app@%", "other@127.%"]);
+    let fenced = apply(&session, &state, Patience::default()).await.unwrap();
+    let raised = Instant::now();
+    let rows = server.sql("shop", "SELECT count(*) FROM orders");
+    let proof = prove(&master, &session, &state, &fenced).await.unwrap();
+    let attempts = writers.attempts();
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert!(writers.attempts() > attempts + 20, "the writers hardly tried");
+    let rows_later = server.sql("shop", "SELECT count(*) FROM orders");
+    let acknowledged = writers.stop();
+
+    assert!(proof.is_complete(), "{proof:?}");
+    assert_eq!(proof.refused, ["app@%", "other@127.%"]);
+    assert_eq!((fenced.master_sessions, fenced.master_returned), (0, false), "{fenced:?}");
+    assert!(fenced.sessions_ended >= 6, "{fenced:?}");
+    assert_eq!(rows, rows_later, "the table grew behind the fence");
+    assert!(acknowledged.iter().all(|(_, asked)| *asked <= raised), "somebody got in behind the fence");
+    let stored: BTreeSet<String> = server.sql("shop", "SELECT word FROM orders").lines().map(str::to_owned).collect();
+    let lost: Vec<_> = acknowledged.iter().filter(|(word, _)| !stored.contains(word)).collect();
+    assert!(lost.is_empty(), "acknowledged and not in the table: {lost:?}");
+
+    // A second run finds all of it done.
+    let again = apply(&session, &state, Patience::default()).await.unwrap();
+    assert_eq!((again.accounts, again.sessions_ended), (fenced.accounts, 0));
+    lift(&session, &state).await.unwrap();
+    assert_eq!(server.accounts(), before, "not everything is as it was");
+    assert!(lift(&session, &state).await.unwrap().is_empty());
+    network().connect(&server.target(), &credential("app", APP_PASSWORD, ""), "shop").await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_master_user_that_others_use_is_an_open_door_and_one_that_comes_back_is_told() {
+    let server = MariaDb::start().with_application();
+    let master = server.master().await;
+    let session = server.maintenance().await;
+    let state = survey(&session).await.unwrap();
+    let someone = network().connect(&server.target(), &support::mariadb::master(), "shop").await.unwrap();
+    let fenced = apply(&session, &state, Patience::default()).await.unwrap();
+    assert_eq!((fenced.master_sessions, fenced.master_returned), (1, false), "{fenced:?}");
+    assert!(identity(&someone).await.is_err());
+    let proof = prove(&master, &session, &state, &fenced).await.unwrap();
+    assert_eq!(proof.open.len(), 1, "{proof:?}");
+    assert!(proof.open[0].name == MASTER && proof.open[0].why.contains("cannot be locked"), "{proof:?}");
+
+    let writers = Writers::start(&server, &[(MASTER, MASTER_PASSWORD)], 4);
+    writers.until_busy().await;
+    let started = Instant::now();
+    let fenced = apply(&session, &state, Patience::default()).await.unwrap();
+    writers.stop();
+    assert!(fenced.master_returned && fenced.master_sessions >= 4, "{fenced:?}");
+    assert!(started.elapsed() < Duration::from_secs(15), "{:?}", started.elapsed());
+}
+
+#[tokio::test]
+async fn sessions_are_ended_without_touching_a_login_where_the_network_is_the_fence() {
+    let server = MariaDb::start().with_application();
+    let before = server.accounts();
+    let app = network().connect(&server.target(), &credential("app", APP_PASSWORD, ""), "shop").await.unwrap();
+    let fenced = empty(&server.maintenance().await, Patience::default()).await.unwrap();
+    assert_eq!(fenced.sessions_ended, 1, "{fenced:?}");
+    assert!(identity(&app).await.is_err());
+    assert_eq!(server.accounts(), before);
+}
+
+#[tokio::test]
+async fn an_account_that_was_made_meanwhile_is_not_overlooked_and_one_that_was_dropped_is_told() {
+    let server = MariaDb::start().with_application();
+    server.sql("", "CREATE USER `o'ne\\`@'%'; CREATE USER admin@'10.%' IDENTIFIED BY 'x'");
+    let (master, session) = (server.master().await, server.maintenance().await);
+    let state = survey(&session).await.unwrap();
+    assert_eq!(
+        names(&state.accounts),
+        ["app@%", "o'ne\\@%"],
+        "the master user's other accounts stay open: its logins may match them"
+    );
+    let fenced = apply(&session, &state, Patience::default()).await.unwrap();
+    server.sql("", "CREATE USER late@'%'; DROP USER app@'%'");
+    let proof = prove(&master, &session, &state, &fenced).await.unwrap();
+    assert_eq!(proof.open.len(), 1, "{proof:?}");
+    assert!(proof.open[0].name == "late@%" && proof.open[0].why.contains("after the survey"), "{proof:?}");
+    let error = apply(&session, &state, Patience::default()).await.unwrap_err();
+    assert_eq!(error.name, ErrorName::ClusterNotReady);
+    assert!(error.to_string().contains("account late@%"), "{error}");
+    let state = LoginState::keeping(&state, &survey(&session).await.unwrap());
+    apply(&session, &state, Patience::default()).await.unwrap();
+    let said = lift(&session, &state).await.unwrap();
+    assert_eq!(
+        said,
+        ["app@% was dropped meanwhile: nothing to put back", "o'ne\\@% may log in again", "late@% may log in again"]
+    );
+}
+
+#[tokio::test]
+async fn a_session_that_may_not_be_ended_is_named_and_what_no_fence_ends_is_reported() {
+    let server = MariaDb::start().with_application();
+    server.sql("", "SET GLOBAL event_scheduler = ON; CREATE EVENT shop.tick ON SCHEDULE EVERY 1 HOUR DO DO 1");
+    server.sql(
+        "shop",
+        "XA START 'half way'; INSERT INTO orders (word) VALUES ('x'); XA END 'half way'; XA PREPARE 'half way'",
+    );
+    let session = server.maintenance().await;
+    let fenced = empty(&session, Patience::default()).await.unwrap();
+    let notes = fenced.notes.join("\n");
+    assert!(notes.contains("shop.tick") && notes.contains("1 XA transactions"), "{notes}");
+
+    server.sql("", "DROP PROCEDURE mysql.rds_kill");
+    let _app = network().connect(&server.target(), &credential("app", APP_PASSWORD, ""), "shop").await.unwrap();
+    let patience = Patience { bound: Duration::from_millis(300), ..Patience::default() };
+    let error = empty(&session, patience).await.unwrap_err();
+    assert!(error.to_string().contains("app in shop"), "{error}");
+}
+
+#[tokio::test]
+async fn a_login_that_cannot_see_the_sessions_of_others_proves_nothing() {
+    let server = MariaDb::start().with_application();
+    let app = network().connect(&server.target(), &credential("app", APP_PASSWORD, ""), "shop").await.unwrap();
+    let error = empty(&app, Patience::default()).await.unwrap_err();
+    assert!(error.to_string().contains("PROCESS"), "{error}");
+}
