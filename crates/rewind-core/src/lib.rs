@@ -21,7 +21,7 @@ pub use clock::Clock;
 pub use error::{ErrorName, StepError};
 pub use plan::{
     Backtrack, Difference, InPlacePlan, MovedRecord, Plan, PlannedInstance, PlannedRecord, Recovery, Restored, Swap,
-    content_hash,
+    content_hash, shown_hash,
 };
 pub use poll::Polling;
 pub use reach::{Asked, BACKTRACK_WINDOW_MAX, RETENTION_MAX_DAYS, WindowRequest, say_reach};

@@ -6,10 +6,9 @@ mod message;
 use jiff::{SignedDuration, Timestamp};
 use rewind_aws::records::{Approvals, PendingApproval};
 use rewind_aws::topic::Tell;
-use rewind_core::{Difference, Plan, Recovery, Report, Restored, StepError, content_hash};
+use rewind_core::{Difference, Plan, Recovery, Report, Restored, StepError, shown_hash};
 use rewind_lambda::Step;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 
 /// The IAM actions that the step calls.
 pub const ACTIONS: &[&str] = &["dynamodb:UpdateItem", "sns:Publish"];
@@ -58,12 +57,7 @@ impl<A: Approvals, P: Tell> Step for RequestApproval<A, P> {
     type Output = Output;
 
     async fn run(&self, input: Input) -> Result<Output, StepError> {
-        let hash = content_hash(&json!({
-            "plan": input.plan,
-            "restored": input.restored,
-            "report": input.report,
-            "differences": input.differences,
-        }));
+        let hash = shown_hash(&input.plan, input.restored.as_ref(), input.report.as_ref(), &input.differences);
         let expires_at = input
             .requested_at
             .checked_add(SignedDuration::from_secs(input.plan.approval_timeout_seconds))

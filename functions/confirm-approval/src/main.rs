@@ -1,0 +1,17 @@
+//! The function `confirm-approval`.
+
+use confirm_approval::{ConfirmApproval, age_limit};
+use rewind_aws::{Aws, rds::Rds, route53::Route53};
+use rewind_lambda::SystemClock;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), lambda_runtime::Error> {
+    let aws = Aws::from_env()?;
+    let step = ConfirmApproval {
+        clusters: Rds::new(&aws),
+        zones: Route53::new(&aws),
+        clock: SystemClock,
+        oldest: age_limit(std::env::var("REWIND_REPORT_MAX_AGE_SECONDS").ok().as_deref())?,
+    };
+    rewind_lambda::start(step).await
+}
