@@ -49,7 +49,7 @@ def scenarios():
         ),
         Scenario(
             "approved in the second slice",
-            START + REWIND + APPROVE[:2] + ["IsApprovalExpired"] + APPROVE[1:] + SWITCH,
+            START + REWIND + APPROVE[:3] + ["IsApprovalExpired"] + APPROVE[2:] + SWITCH,
             request=WITH_APPROVAL,
             decide=(2, {"decision": "approved", "by": "ana"}),
             calls={"RequestApproval": 2},
@@ -83,7 +83,7 @@ def scenarios():
         ),
         Scenario(
             "dry run",
-            ["Begin", "IsLeaseNeeded", "ValidateWindow", "IsDryRun", "Planned"],
+            ["Begin", "IsLeaseNeeded", "ValidateWindow", "AnnouncePlan", "IsDryRun", "Planned"],
             request=REQUEST | {"dryRun": True},
             recorded=False,
         ),
@@ -94,6 +94,7 @@ def scenarios():
                 "ReadLease",
                 "ConcludeNothingChanged",
                 "RecordFailure",
+                "AnnounceFailure",
                 "IsLeaseKept",
                 "IsOperatorNeeded",
                 "NothingChanged",
@@ -112,6 +113,7 @@ def scenarios():
                 "ValidateWindow",
                 "ConcludeNothingChanged",
                 "RecordFailure",
+                "AnnounceFailure",
                 "IsLeaseKept",
                 "IsOperatorNeeded",
                 "NothingChanged",
@@ -129,6 +131,7 @@ def scenarios():
                 "ValidateWindow",
                 "ConcludeNothingChanged",
                 "RecordFailure",
+                "AnnounceFailure",
                 "IsLeaseKept",
                 "IsOperatorNeeded",
                 "NothingChanged",
@@ -336,6 +339,7 @@ def scenarios():
                 state,
                 "ConcludeNothingChanged",
                 "RecordFailure",
+                "AnnounceFailure",
                 "IsLeaseKept",
                 "IsOperatorNeeded",
                 "NothingChanged",
@@ -350,7 +354,7 @@ def scenarios():
         Scenario(
             "the lease was taken away meanwhile",
             up_to("ExtendLease")
-            + ["ConcludeNothingChanged", "RecordFailure", "IsLeaseKept", "IsOperatorNeeded", "NothingChanged"],
+            + ["ConcludeNothingChanged", "RecordFailure", "AnnounceFailure", "IsLeaseKept", "IsOperatorNeeded", "NothingChanged"],
             "LeaseHeld",
             ["was taken away while the plan was made"],
             mocked={"ExtendLease": "DynamoDB.ConditionalCheckFailedException"},

@@ -30,6 +30,8 @@ APPROVED = START + APPROVE + FENCE + EVIDENCE + BACK + DONE
 UNDO_CLONE = UNDO_FENCE + UNDO_INSTANCES
 FORWARD = ["UndoStartBacktrack", "IsForwardNeeded", "AwaitForward", "IsForwardDone", "VerifyForward"]
 UNDO_ALL = FORWARD + UNDO_CLONE
+NOT_BEGUN = ["UndoStartBacktrack", "IsForwardNeeded", "VerifyForward"]
+NONE = [{"answer": {"changed": False, "what": []}}]
 
 # What is undone after a failure of each call, before the end.
 UNDONE_AFTER = {
@@ -90,7 +92,7 @@ def ways():
     yield Scenario("in place: approved", APPROVED, request=ASKED, decide=(1, yes))
     yield Scenario(
         "in place: rejected",
-        START + APPROVE[:3] + PUT_BACK + NOTHING_CHANGED,
+        START + APPROVE[:4] + PUT_BACK + NOTHING_CHANGED,
         "NotApproved",
         ["ana said no: not on a Friday; nothing was changed; to go on", "[NotApproved in RequestApproval]"],
         request=ASKED,
@@ -98,21 +100,21 @@ def ways():
     )
     yield Scenario(
         "in place: approval timed out",
-        START + APPROVE[:2] + ["IsApprovalExpired"] + PUT_BACK + NOTHING_CHANGED,
+        START + APPROVE[:3] + ["IsApprovalExpired"] + PUT_BACK + NOTHING_CHANGED,
         "NotApproved",
         ["nobody answered within 5 seconds", "nothing was changed"],
         request=ASKED | {"approvalTimeoutSeconds": 5},
     )
     yield Scenario(
         "in place: whoever answers sends a failure",
-        START + APPROVE[:2] + PUT_BACK + NOTHING_CHANGED,
+        START + APPROVE[:3] + PUT_BACK + NOTHING_CHANGED,
         "DynamoDB.AmazonDynamoDBException",
         request=ASKED,
         mocked={"RequestApproval": "DynamoDB.AmazonDynamoDBException"},
     )
     yield Scenario(
         "in place: a bug in RequestApproval changed nothing and keeps no lease",
-        START + APPROVE[:2] + ["IsAnythingLeft", "ConcludeNeedsOperator", *RELEASED, "NeedsOperator"],
+        START + APPROVE[:3] + ["IsAnythingLeft", "ConcludeNeedsOperator", *RELEASED, "NeedsOperator"],
         "Bug",
         ["nothing was undone", "nothing was changed"],
         request=ASKED,
@@ -151,15 +153,43 @@ def ways():
     )
     yield Scenario(
         "in place: no backtrack was begun, so none is taken back",
-        up_to("StartBacktrack") + FORWARD[:2] + UNDO_CLONE + NOTHING_CHANGED,
+        up_to("StartBacktrack") + NOT_BEGUN + UNDO_CLONE + NOTHING_CHANGED,
         "OutcomeUnknown",
-        ["undone: undid FenceSource; undid AddInstances; undid StartRestore"],
+        [f"undone: {CLUSTER} was compared with the evidence", "undid FenceSource; undid AddInstances; undid StartRestore"],
         request=IN_PLACE,
         script={
             "StartBacktrack": always("OutcomeUnknown"),
-            "UndoStartBacktrack": [{"answer": {"changed": False, "what": []}}],
+            "UndoStartBacktrack": NONE,
         },
-        calls={"StartBacktrack": 2, "AwaitForward": 0, "VerifyForward": 0},
+        calls={"StartBacktrack": 2, "AwaitForward": 0, "VerifyForward": 1},
+    )
+    yield Scenario(
+        "in place: no backtrack was begun, and the data is not what is on the evidence",
+        up_to("StartBacktrack") + NOT_BEGUN + NEEDS_OPERATOR,
+        "RewindFailed",
+        [f"now: no backtrack of {CLUSTER} was begun, as far as RDS knows", "is not proven", KEPT, LIFT],
+        request=IN_PLACE,
+        script={
+            "StartBacktrack": always("RewindFailed"),
+            "UndoStartBacktrack": NONE,
+            "VerifyForward": always("VerificationFailed"),
+        },
+        calls={"UndoFenceSource": 0, "UndoStartRestore": 0},
+        lease_stays=True,
+    )
+    yield Scenario(
+        "in place: RDS has forgotten the backtrack, and the data is rewound",
+        up_to("Verify") + PUT_BACK + NOT_BEGUN + NEEDS_OPERATOR,
+        "VerificationFailed",
+        [f"now: {CLUSTER} was rewound to 2026-11-23T10:30:00.4Z, and RDS knows of no backtrack", "is not proven", KEPT, LIFT],
+        request=IN_PLACE,
+        script={
+            "Verify": always("VerificationFailed"),
+            "UndoStartBacktrack": NONE,
+            "VerifyForward": always("VerificationFailed"),
+        },
+        calls={"UndoFenceSource": 0, "UndoStartRestore": 0},
+        lease_stays=True,
     )
     yield Scenario(
         "in place: the backtrack is waited for before it is taken back",

@@ -95,14 +95,15 @@ class Stack:
         for command in [
             ["package", "--template-file", self.work / "infra" / "template.yaml", "--s3-bucket", "rewind-paths",
              "--output-template-file", packaged],
-            ["deploy", "--template-file", packaged, "--stack-name", "rewind-paths", "--capabilities", "CAPABILITY_IAM"],
+            ["deploy", "--template-file", packaged, "--stack-name", "rewind-paths", "--capabilities", "CAPABILITY_IAM",
+             "--s3-bucket", "rewind-paths"],
         ]:  # fmt: skip
             done = subprocess.run([*aws, *map(str, command)], env=self.environment, capture_output=True, text=True)
             if done.returncode:
                 sys.exit(f"{command[0]} failed:\n{done.stdout}{done.stderr}")
         stack = self.client("cloudformation").describe_stacks(StackName="rewind-paths")["Stacks"][0]
         outputs = {o["OutputKey"]: o["OutputValue"] for o in stack["Outputs"]}
-        self.table = outputs["TableName"]
+        self.table, self.undo = outputs["TableName"], outputs["UndoStateMachineArn"]
         deployed = self.client("stepfunctions").describe_state_machine(stateMachineArn=outputs["StateMachineArn"])
         definition = deployed["definition"]
         if "${" in definition:
@@ -163,7 +164,7 @@ def wrongly_passed(call, payload):
     if restored := payload.get("restored"):
         if restored["cluster"] != payload["plan"]["cluster" if in_place else "newCluster"]:
             yield f"{call} got {restored['cluster']} for the rewound cluster"
-    elif "restored" in payload and not (in_place and call == "RequestApproval"):
+    elif "restored" in payload and not (in_place and call in ("RequestApproval", "VerifyForward")):
         yield f"{call} got no rewound cluster"
     if "evidence" in payload and bool(payload["evidence"]) != in_place:
         yield f"{call} got the evidence {payload['evidence']}"

@@ -8,23 +8,23 @@ WITH_APPROVAL = REQUEST | {"approval": "required"}
 # ------------------------------------------------------------------------------------------------------------ the paths
 
 START = [
-    "Begin", "IsLeaseNeeded", "AcquireLease", "ValidateWindow", "IsDryRun", "RecordPlan", "ExtendLease", "IsInPlace",
+    "Begin", "IsLeaseNeeded", "AcquireLease", "ValidateWindow", "AnnouncePlan", "IsDryRun", "RecordPlan", "ExtendLease", "IsInPlace",
 ]  # fmt: skip
 REWIND = [
     "StartRestore", "AwaitRewind", "IsRewindDone", "AddInstances", "AwaitInstances", "AreInstancesReady", "Verify",
     "IsTrafficToMove",
 ]  # fmt: skip
-APPROVE = ["IsApprovalNeeded", "RequestApproval", "IsApproved", "RecordDecision"]
+APPROVE = ["IsApprovalNeeded", "AnnounceApproval", "RequestApproval", "IsApproved", "RecordDecision"]
 FENCE = ["FenceSource", "IsDataRewound"]
-DONE = ["Finish", "RecordRecovered", "ReleaseLease", "Recovered"]
+DONE = ["Finish", "RecordRecovered", "AnnounceRecovered", "ReleaseLease", "Recovered"]
 SWITCH = [*FENCE, "SwapDns", "ConfirmCutover", "IsCutoverConfirmed", *DONE]
 SUCCESS = START + REWIND + ["IsApprovalNeeded"] + SWITCH
 APPROVED = START + REWIND + APPROVE + SWITCH
 
-RELEASED = ["RecordFailure", "IsLeaseKept", "ReleaseLeaseAfterFailure", "IsOperatorNeeded"]
+RELEASED = ["RecordFailure", "AnnounceFailure", "IsLeaseKept", "ReleaseLeaseAfterFailure", "IsOperatorNeeded"]
 NOTHING_CHANGED = ["ConcludeNothingChanged", *RELEASED, "NothingChanged"]
 CONCLUDE = ["IsAnythingLeft", "ConcludeNeedsOperator"]
-NEEDS_OPERATOR = [*CONCLUDE, "RecordFailure", "IsLeaseKept", "IsOperatorNeeded", "NeedsOperator"]
+NEEDS_OPERATOR = [*CONCLUDE, "RecordFailure", "AnnounceFailure", "IsLeaseKept", "IsOperatorNeeded", "NeedsOperator"]
 BUG_BEFORE_CHANGE = [*CONCLUDE, *RELEASED, "NeedsOperator"]
 PUT_BACK = ["IsOriginalToPutBack"]
 UNDO_RESTORE = ["UndoStartRestore", "AwaitDeletion", "IsDeletionDone"]

@@ -1,4 +1,4 @@
-//! The state machine against the functions, the template, the error names and the documentation.
+//! The state machines against the functions, the template, the error names and the documentation.
 
 use crate::files;
 use crate::functions::{CALLED_BY_PEOPLE, Function};
@@ -34,13 +34,14 @@ const PLATFORM: [&str; 20] = [
 ];
 
 /// States that call a function under another name than its own, and why.
-const OTHER_NAMES: [(&str, &str); 6] = [
+const OTHER_NAMES: [(&str, &str); 7] = [
     ("AwaitInstances", "AwaitRewind"), // waits for something else
     ("AwaitDeletion", "AwaitRewind"),
     ("AwaitForward", "AwaitRewind"),
     ("VerifyForward", "Verify"),      // expects something else
     ("FenceRestored", "FenceSource"), // the same fence around the other writer
     ("LiftFence", "FenceSource"),     // its undo, which in place is a step of a recovery that works
+    ("UndoFenceRestored", "FenceSource"),
 ];
 
 /// Steps whose undo is another's: what they make is taken back by the same state.
@@ -51,7 +52,9 @@ const UNDOING: [&str; 4] = ["FenceRestored", "AwaitForward", "VerifyForward", "A
 
 const INVOKE: &str = "arn:aws:states:::lambda:invoke";
 const INVOKE_AND_WAIT: &str = "arn:aws:states:::lambda:invoke.waitForTaskToken";
-const NATIVE: [&str; 4] = [
+const PUT_EVENTS: &str = "arn:aws:states:::events:putEvents";
+const NATIVE: [&str; 5] = [
+    PUT_EVENTS,
     "arn:aws:states:::dynamodb:putItem",
     "arn:aws:states:::dynamodb:getItem",
     "arn:aws:states:::dynamodb:updateItem",
@@ -65,24 +68,45 @@ fn set<T: Into<String>>(items: impl IntoIterator<Item = T>) -> BTreeSet<String> 
 // ---------------------------------------------------------------------------------------------- one stem everywhere
 
 #[test]
-fn every_function_has_a_state_a_resource_and_a_substitution_and_the_other_way_round() {
-    let machine = Machine::read();
+fn every_function_has_a_resource_and_a_state_and_the_other_way_round() {
     let template = Template::read();
     let all = set(Function::all().into_iter().map(|function| function.name));
     assert_eq!(all, set(template.functions().map(|(name, _)| name)), "functions/ against the template");
     let functions = set(Function::steps().into_iter().map(|function| function.name));
-    let invoked = set(machine.invocations().map(|(_, _, function)| function));
+    let machines = Machine::all();
+    let invoked = set(machines.iter().flat_map(Machine::invocations).map(|(_, _, function)| function));
     assert_eq!(functions, invoked, "functions/ (left) against the functions that states invoke (right)");
     for function in &functions {
-        assert!(machine.states().any(|(name, _)| name == function), "{function} has no state of its name");
+        let named = machines.iter().flat_map(Machine::states).any(|(name, _)| name == function);
+        assert!(named, "{function} has no state of its name");
     }
-    let mut substitutions = template.resource("Rewind")["DefinitionSubstitutions"].as_object().unwrap().clone();
-    assert_eq!(substitutions.remove("TableName"), Some(Value::from("Table")));
-    let expected: BTreeMap<String, String> =
-        functions.iter().map(|name| (format!("{name}FunctionArn"), format!("{name}Function.Arn"))).collect();
-    let found: BTreeMap<String, String> =
-        substitutions.into_iter().map(|(name, value)| (name, value.as_str().unwrap().to_owned())).collect();
-    assert_eq!(found, expected);
+}
+
+#[test]
+fn each_machine_is_given_what_it_names_and_nothing_else() {
+    let template = Template::read();
+    for machine in Machine::all() {
+        let mut given = template.resource(machine.resource)["DefinitionSubstitutions"].as_object().unwrap().clone();
+        let text = files::read(machine.path);
+        let used = Regex::new(r"\$\{(\w+)\}").unwrap();
+        let used = set(used.captures_iter(&text).map(|found| found[1].to_owned()));
+        assert_eq!(used, set(given.keys()), "{} (left) against its substitutions (right)", machine.path);
+        assert_eq!(given.remove("TableName"), Some(Value::from("Table")));
+        for (name, value) in given {
+            let function = name.strip_suffix("FunctionArn").unwrap_or_else(|| panic!("{name} is no function"));
+            assert_eq!(value, format!("{function}Function.Arn"));
+        }
+        assert_eq!(
+            template.resource(machine.resource)["DefinitionUri"],
+            format!("../{}", machine.path),
+            "{}",
+            machine.resource
+        );
+        assert_eq!(template.resource(machine.resource)["Role"], format!("{}Role.Arn", machine.resource));
+    }
+    let definitions = files::names_in("statemachine").into_iter().filter(|name| name.ends_with(".asl.json"));
+    let known = Machine::all().map(|machine| machine.path.trim_start_matches("statemachine/").to_owned());
+    assert_eq!(set(definitions), set(known));
 }
 
 #[test]
@@ -95,16 +119,6 @@ fn what_people_call_is_in_the_contract_and_its_name_among_the_outputs() {
         assert_eq!(template.output(&format!("{name}FunctionName")), &format!("{name}Function"));
         assert!(steps.contains(&format!("\n## {stem}\n")), "docs/steps.md has no section of {stem}");
     }
-}
-
-#[test]
-fn every_substitution_is_used_and_no_other_is() {
-    let text = files::read(crate::machine::PATH);
-    let used = Regex::new(r"\$\{(\w+)\}").unwrap();
-    let used = set(used.captures_iter(&text).map(|found| found[1].to_owned()));
-    let template = Template::read();
-    let given = set(template.resource("Rewind")["DefinitionSubstitutions"].as_object().unwrap().keys());
-    assert_eq!(used, given);
 }
 
 #[test]
@@ -128,7 +142,8 @@ fn folder_crate_binary_and_zip_have_one_stem() {
 
 #[test]
 fn a_state_bears_the_name_of_its_function_or_is_listed() {
-    for (name, state, function) in Machine::read().invocations() {
+    let machines = Machine::all();
+    for (name, state, function) in machines.iter().flat_map(Machine::invocations) {
         let direction = state["Arguments"]["Payload"].get("direction");
         assert!(direction.is_none_or(|direction| direction == "undo"), "{name}");
         let expected = match (OTHER_NAMES.iter().find(|(other, _)| *other == name), direction) {
@@ -142,29 +157,35 @@ fn a_state_bears_the_name_of_its_function_or_is_listed() {
 
 #[test]
 fn a_step_that_can_be_undone_has_an_undo_state_and_no_other_has() {
-    let machine = Machine::read();
+    let machine = Machine::rewind();
     let mut undone = set(machine.states().filter_map(|(name, _)| name.strip_prefix("Undo")));
     for (step, by) in UNDONE_BY_ANOTHER {
         assert!(undone.contains(by), "{by} is not undone, and {step} with it");
         undone.insert(step.to_owned());
     }
-    assert_eq!(undone, set(Function::steps().into_iter().filter(Function::has_undo).map(|function| function.name)));
+    let steps = set(machine.invocations().map(|(_, _, function)| function));
+    let can = Function::all().into_iter().filter(|function| steps.contains(&function.name) && function.has_undo());
+    assert_eq!(undone, set(can.map(|function| function.name)));
 }
 
 #[test]
-fn the_state_machine_may_invoke_its_functions_and_nothing_else() {
+fn each_machine_may_do_what_its_states_do_and_nothing_else() {
     let template = Template::read();
-    let policies = &template.resource("RewindRole")["Policies"][0]["PolicyDocument"]["Statement"];
-    let statements: Vec<&Value> = policies.as_array().unwrap().iter().collect();
-    let invoke = statements.iter().find(|s| s["Action"] == "lambda:InvokeFunction").unwrap();
-    let functions = set(Function::steps().into_iter().map(|function| format!("{}Function.Arn", function.name)));
-    assert_eq!(set(texts(&invoke["Resource"])), functions);
-    let machine = Machine::read();
-    let native =
-        machine.tasks().filter_map(|(_, state)| state["Resource"].as_str()?.strip_prefix("arn:aws:states:::dynamodb:"));
-    let needed = set(native.map(|call| format!("dynamodb:{}{}", call[..1].to_uppercase(), &call[1..])));
-    let allowed = Template::actions(statements).into_iter().filter(|action| action.starts_with("dynamodb:")).collect();
-    assert_eq!(needed, allowed);
+    for machine in Machine::all() {
+        let role = format!("{}Role", machine.resource);
+        let policies = &template.resource(&role)["Policies"][0]["PolicyDocument"]["Statement"];
+        let statements: Vec<&Value> = policies.as_array().unwrap().iter().collect();
+        let invoke = statements.iter().find(|s| s["Action"] == "lambda:InvokeFunction").unwrap();
+        let functions = set(machine.invocations().map(|(_, _, function)| format!("{function}Function.Arn")));
+        assert_eq!(set(texts(&invoke["Resource"])), functions, "{role} (left) against the states (right)");
+        let calls =
+            machine.tasks().filter_map(|(_, state)| state["Resource"].as_str()?.strip_prefix("arn:aws:states:::"));
+        let needed = set(calls.map(|call| match call.split_once(':').unwrap() {
+            ("lambda", _) => "lambda:InvokeFunction".to_owned(),
+            (service, call) => format!("{service}:{}{}", call[..1].to_uppercase(), &call[1..]),
+        }));
+        assert_eq!(needed, Template::actions(statements), "states (left) against {role} (right)");
+    }
 }
 
 // ------------------------------------------------------------------------------------------------------ error names
@@ -172,7 +193,7 @@ fn the_state_machine_may_invoke_its_functions_and_nothing_else() {
 #[test]
 fn a_state_matches_only_names_that_something_raises() {
     let known: BTreeSet<&str> = ErrorName::ALL.iter().map(|name| name.as_str()).chain(PLATFORM).collect();
-    for (name, state) in Machine::read().states() {
+    for (name, state) in Machine::all().iter().flat_map(Machine::states) {
         for at in ["Retry", "Catch"] {
             for matcher in state[at].as_array().into_iter().flatten() {
                 for error in texts(&matcher["ErrorEquals"]) {
@@ -184,18 +205,19 @@ fn a_state_matches_only_names_that_something_raises() {
 }
 
 #[test]
-fn a_failure_that_the_machine_finds_itself_has_a_name_of_ours_and_says_where() {
-    let machine = Machine::read();
-    for (name, state) in machine.states() {
-        for assign in Machine::assigns(state) {
-            for failure in ["failure", "undoFailure"].into_iter().filter_map(|at| assign.get(at)?.as_object()) {
-                if name == "Begin" {
-                    continue; // its first value
+fn a_failure_that_a_machine_finds_itself_has_a_name_of_ours_and_says_where() {
+    for machine in Machine::all() {
+        for (name, state) in machine.states() {
+            for assign in Machine::assigns(state) {
+                for failure in ["failure", "undoFailure"].into_iter().filter_map(|at| assign.get(at)?.as_object()) {
+                    if name == "Begin" {
+                        continue; // its first value
+                    }
+                    let error = failure["Error"].as_str().unwrap();
+                    assert!(ErrorName::ALL.iter().any(|known| known.as_str() == error), "{name} fails with {error}");
+                    let at = failure["state"].as_str().unwrap();
+                    assert!(!machine.state(at).is_null(), "{name} fails in {at}, which is no state");
                 }
-                let error = failure["Error"].as_str().unwrap();
-                assert!(ErrorName::ALL.iter().any(|known| known.as_str() == error), "{name} fails with {error}");
-                let at = failure["state"].as_str().unwrap();
-                assert!(machine.states().any(|(state, _)| state == at), "{name} fails in {at}, which is no state");
             }
         }
     }
@@ -228,7 +250,7 @@ fn every_error_name_has_a_page_with_the_same_three_sections_and_every_page_a_nam
 
 #[test]
 fn every_task_has_a_timeout_a_retry_and_a_catch_of_everything() {
-    for (name, state) in Machine::read().tasks() {
+    for (name, state) in Machine::all().iter().flat_map(Machine::tasks) {
         // An expression would fail on the local interpreter.
         assert!(state["TimeoutSeconds"].is_u64(), "{name}: TimeoutSeconds is a number");
         assert!(state["Retry"].as_array().is_some_and(|retry| !retry.is_empty()), "{name} has no Retry");
@@ -243,7 +265,8 @@ fn every_task_has_a_timeout_a_retry_and_a_catch_of_everything() {
 fn a_function_times_out_before_its_state_does() {
     // So that the state learns what the function was doing, and no function works on after its state was given up.
     let template = Template::read();
-    for (name, state, function) in Machine::read().invocations() {
+    let machines = Machine::all();
+    for (name, state, function) in machines.iter().flat_map(Machine::invocations) {
         let function = template.resource(&format!("{function}Function"));
         let (state, function) = (state["TimeoutSeconds"].as_u64(), template.of_function(function, "Timeout").as_u64());
         assert!(
@@ -255,14 +278,14 @@ fn a_function_times_out_before_its_state_does() {
 
 #[test]
 fn retries_are_the_same_wherever_the_same_is_called() {
-    let machine = Machine::read();
+    let machines = Machine::all();
     let mut kinds: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
-    for (_, state) in machine.tasks() {
+    for (_, state) in machines.iter().flat_map(Machine::tasks) {
         let resource = state["Resource"].as_str().unwrap();
-        let kind = if NATIVE.contains(&resource) { "table" } else { resource };
+        let kind = if resource.contains(":dynamodb:") { "table" } else { resource };
         kinds.entry(kind).or_default().insert(state["Retry"].to_string());
     }
-    assert_eq!(kinds.keys().copied().collect::<Vec<_>>(), [INVOKE, INVOKE_AND_WAIT, "table"]);
+    assert_eq!(kinds.keys().copied().collect::<Vec<_>>(), [PUT_EVENTS, INVOKE, INVOKE_AND_WAIT, "table"]);
     for (kind, retries) in kinds {
         assert_eq!(retries.len(), 1, "{kind} is retried in {} ways", retries.len());
     }
@@ -270,7 +293,7 @@ fn retries_are_the_same_wherever_the_same_is_called() {
 
 #[test]
 fn retries_follow_the_error_table() {
-    let machine = Machine::read();
+    let machine = Machine::rewind();
     let (_, task, _) = machine.invocations().find(|(name, _, _)| *name == "StartRestore").unwrap();
     let retry = |error: ErrorName| {
         let retriers = task["Retry"].as_array().unwrap();
@@ -298,38 +321,42 @@ fn retries_follow_the_error_table() {
 
 #[test]
 fn every_state_is_reached_and_every_way_leads_to_one() {
-    let machine = Machine::read();
-    let names = set(machine.states().map(|(name, _)| name));
-    let mut reached = set([machine.start()]);
-    loop {
-        let before = reached.len();
-        let from = reached.clone();
-        for (name, state) in machine.states().filter(|(name, _)| from.contains(*name)) {
-            for (to, _) in Machine::ways(state) {
-                assert!(names.contains(to), "{name} leads to {to}, which is no state");
-                reached.insert(to.to_owned());
+    for machine in Machine::all() {
+        let names = set(machine.states().map(|(name, _)| name));
+        let mut reached = set([machine.start()]);
+        loop {
+            let before = reached.len();
+            let from = reached.clone();
+            for (name, state) in machine.states().filter(|(name, _)| from.contains(*name)) {
+                for (to, _) in Machine::ways(state) {
+                    assert!(names.contains(to), "{name} leads to {to}, which is no state");
+                    reached.insert(to.to_owned());
+                }
+            }
+            if reached.len() == before {
+                break;
             }
         }
-        if reached.len() == before {
-            break;
-        }
+        assert_eq!(reached, names, "{}", machine.path);
     }
-    assert_eq!(reached, names);
 }
 
 #[test]
-fn the_machine_ends_in_one_of_four_states() {
-    let machine = Machine::read();
-    let ends = machine.states().filter(|(_, state)| Machine::ways(state).is_empty());
-    let ends: BTreeMap<&str, &str> = ends.map(|(name, state)| (name, state["Type"].as_str().unwrap())).collect();
-    let expected =
-        [("NeedsOperator", "Fail"), ("NothingChanged", "Fail"), ("Planned", "Pass"), ("Recovered", "Succeed")];
-    assert_eq!(ends, BTreeMap::from(expected));
+fn a_machine_ends_in_few_states() {
+    let failures = [("NeedsOperator", "Fail"), ("NothingChanged", "Fail")];
+    for (machine, others) in [
+        (Machine::rewind(), &[("Planned", "Pass"), ("Recovered", "Succeed")][..]),
+        (Machine::undo(), &[("Undone", "Succeed")]),
+    ] {
+        let ends = machine.states().filter(|(_, state)| Machine::ways(state).is_empty());
+        let ends: BTreeMap<&str, &str> = ends.map(|(name, state)| (name, state["Type"].as_str().unwrap())).collect();
+        assert_eq!(ends, failures.iter().chain(others).copied().collect(), "{}", machine.path);
+    }
 }
 
 #[test]
 fn nothing_is_undone_and_nothing_fails_unless_something_failed() {
-    let machine = Machine::read();
+    let machine = Machine::rewind();
     let reached = machine.reached_without_a_failure();
     for name in &reached {
         let failing = ["Undo", "Conclude", "IsAnythingLeft", "IsOriginalToPutBack", "NothingChanged", "NeedsOperator"];
@@ -341,7 +368,7 @@ fn nothing_is_undone_and_nothing_fails_unless_something_failed() {
 
 #[test]
 fn a_bug_is_never_undone_automatically_and_a_failing_undo_calls_a_person() {
-    for (name, state, _) in Machine::read().invocations() {
+    for (name, state, _) in Machine::rewind().invocations() {
         let catches = state["Catch"].as_array().unwrap();
         let undo = name.starts_with("Undo") || UNDOING.contains(&name);
         let bug =
@@ -359,22 +386,23 @@ fn a_bug_is_never_undone_automatically_and_a_failing_undo_calls_a_person() {
 
 #[test]
 fn every_variable_that_is_read_is_assigned_somewhere() {
-    let machine = Machine::read();
-    let mut assigned = set(["states"]);
-    for (_, state) in machine.states() {
-        assigned.extend(Machine::assigns(state).into_iter().flat_map(|assign| assign.keys().cloned()));
-    }
     let used = Regex::new(r"\$([A-Za-z]\w*)\s*(\()?").unwrap();
     let local = Regex::new(r"\$(\w+)\s*:=|function\(\$(\w+)\)").unwrap();
-    for (name, state) in machine.states() {
-        for expression in Machine::expressions(state) {
-            let locals = set(local.captures_iter(expression).map(|c| c.get(1).or(c.get(2)).unwrap().as_str()));
-            for found in used.captures_iter(expression).filter(|found| found.get(2).is_none()) {
-                let variable = &found[1];
-                assert!(
-                    assigned.contains(variable) || locals.contains(variable),
-                    "{name} reads ${variable}, which nothing sets"
-                );
+    for machine in Machine::all() {
+        let mut assigned = set(["states"]);
+        for (_, state) in machine.states() {
+            assigned.extend(Machine::assigns(state).into_iter().flat_map(|assign| assign.keys().cloned()));
+        }
+        for (name, state) in machine.states() {
+            for expression in Machine::expressions(state) {
+                let locals = set(local.captures_iter(expression).map(|c| c.get(1).or(c.get(2)).unwrap().as_str()));
+                for found in used.captures_iter(expression).filter(|found| found.get(2).is_none()) {
+                    let variable = &found[1];
+                    assert!(
+                        assigned.contains(variable) || locals.contains(variable),
+                        "{name} reads ${variable}, which nothing sets"
+                    );
+                }
             }
         }
     }
@@ -383,14 +411,16 @@ fn every_variable_that_is_read_is_assigned_somewhere() {
 #[test]
 fn no_assignment_reads_a_variable_that_the_same_block_sets_before_it() {
     // AWS evaluates a block with the values from before it, the local interpreter one line after another.
-    let blocks = Machine::assigns_as_written();
-    assert!(blocks.len() > 20);
-    for (name, lines) in blocks {
-        for (i, (variable, _)) in lines.iter().enumerate() {
-            let read = Regex::new(&format!(r"\${variable}\b")).unwrap();
-            for (later, value) in lines.iter().skip(i + 1) {
-                let stale = Machine::expressions(value).into_iter().any(|expression| read.is_match(expression));
-                assert!(!stale, "{name}: {later} reads ${variable}, which is set just before it");
+    for machine in Machine::all() {
+        let blocks = machine.assigns_as_written();
+        assert!(blocks.len() > 10, "{}", machine.path);
+        for (name, lines) in blocks {
+            for (i, (variable, _)) in lines.iter().enumerate() {
+                let read = Regex::new(&format!(r"\${variable}\b")).unwrap();
+                for (later, value) in lines.iter().skip(i + 1) {
+                    let stale = Machine::expressions(value).into_iter().any(|expression| read.is_match(expression));
+                    assert!(!stale, "{name}: {later} reads ${variable}, which is set just before it");
+                }
             }
         }
     }
@@ -398,8 +428,8 @@ fn no_assignment_reads_a_variable_that_the_same_block_sets_before_it() {
 
 #[test]
 fn the_lease_outlasts_what_its_reasons_add_up_to() {
-    let machine = Machine::read();
-    let (_, state) = machine.states().find(|(name, _)| *name == "ExtendLease").unwrap();
+    let machine = Machine::rewind();
+    let state = machine.state("ExtendLease");
     let reckoned = Regex::new(r"\+ (\d+) \* 3600 \+").unwrap();
     let hours = set(reckoned.captures_iter(&state.to_string()).map(|found| found[1].to_owned()));
     assert_eq!(hours.len(), 1, "the item and leaseUntil say {hours:?}");
@@ -416,18 +446,48 @@ fn the_lease_outlasts_what_its_reasons_add_up_to() {
 }
 
 #[test]
-fn the_definition_keeps_to_what_both_interpreters_do() {
-    let machine = Machine::read();
-    assert_eq!(machine.definition()["QueryLanguage"], "JSONata");
-    // A machine that times out as a whole is stopped where it is, with nothing undone.
-    assert!(machine.definition().get("TimeoutSeconds").is_none());
-    for (name, state) in machine.states() {
-        let kind = state["Type"].as_str().unwrap();
-        assert!(!["Parallel", "Map"].contains(&kind), "{name}: Assign on {kind} is ignored locally");
-        assert!(kind != "Succeed" || state.get("Output").is_none(), "{name}: Output of a Succeed is ignored locally");
-        assert!(state.get("HeartbeatSeconds").is_none(), "{name}: HeartbeatSeconds is ignored locally");
-        assert!(kind != "Choice" || name.starts_with("Is") || name.starts_with("Are"), "{name} is no question");
+fn the_definitions_keep_to_what_both_interpreters_do() {
+    for machine in Machine::all() {
+        assert_eq!(machine.definition()["QueryLanguage"], "JSONata");
+        // A machine that times out as a whole is stopped where it is, with nothing undone.
+        assert!(machine.definition().get("TimeoutSeconds").is_none());
+        for (name, state) in machine.states() {
+            let kind = state["Type"].as_str().unwrap();
+            assert!(!["Parallel", "Map"].contains(&kind), "{name}: Assign on {kind} is ignored locally");
+            assert!(
+                kind != "Succeed" || state.get("Output").is_none(),
+                "{name}: Output of a Succeed is ignored locally"
+            );
+            assert!(state.get("HeartbeatSeconds").is_none(), "{name}: HeartbeatSeconds is ignored locally");
+            assert!(kind != "Choice" || name.starts_with("Is") || name.starts_with("Are"), "{name} is no question");
+        }
     }
+}
+
+// --------------------------------------------------------------------------------------------------------- the events
+
+#[test]
+fn an_event_stops_nothing_and_is_documented_with_all_that_it_says() {
+    let page = files::read("docs/events.md");
+    let machines = Machine::all();
+    let announcing = machines.iter().flat_map(Machine::tasks).filter(|(_, state)| state["Resource"] == PUT_EVENTS);
+    let field = Regex::new(r"'(\w+)': ").unwrap();
+    let quoted = Regex::new(r"Rewind [A-Z][A-Za-z ]+").unwrap();
+    let mut sent = BTreeSet::new();
+    for (name, state) in announcing {
+        let catch = state["Catch"].as_array().unwrap();
+        assert!(catch.len() == 1 && catch[0]["Next"] == state["Next"], "{name}: an event that fails changes the way");
+        for entry in state["Arguments"]["Entries"].as_array().unwrap() {
+            assert_eq!(entry["Source"], "aurora-rewind", "{name}");
+            sent.extend(quoted.find_iter(entry["DetailType"].as_str().unwrap()).map(|found| found.as_str().to_owned()));
+            for said in field.captures_iter(entry["Detail"].as_str().unwrap()) {
+                assert!(page.contains(&format!("`{}`", &said[1])), "{name} says {}, which no page tells of", &said[1]);
+            }
+        }
+    }
+    let heading = Regex::new(r"(?m)^\| `(Rewind [^`]+)` \|").unwrap();
+    let told = set(heading.captures_iter(&page).map(|found| found[1].to_owned()));
+    assert_eq!(sent, told, "events (left) against docs/events.md (right)");
 }
 
 // -------------------------------------------------------------------------------------------------- the documentation
@@ -459,7 +519,8 @@ fn the_environment_in_the_documentation_is_the_templates() {
 #[test]
 fn every_function_and_payload_is_in_the_contract() {
     let steps = files::read("docs/steps.md");
-    for (name, state, function) in Machine::read().invocations() {
+    let machines = Machine::all();
+    for (name, state, function) in machines.iter().flat_map(Machine::invocations) {
         let stem = Function::all().into_iter().find(|f| f.name == function).unwrap().stem;
         let row = steps
             .lines()

@@ -4,7 +4,7 @@ use crate::files;
 use regex::Regex;
 use std::collections::BTreeSet;
 
-/// Functions that are no step of a recovery: people call them, the state machine does not.
+/// Functions that no state machine invokes: people call them.
 pub(crate) const CALLED_BY_PEOPLE: [&str; 1] = ["SetWindow"];
 
 pub(crate) struct Function {
@@ -23,7 +23,7 @@ impl Function {
         files::names_in("functions").into_iter().map(Self::read).collect()
     }
 
-    /// Those that the state machine invokes.
+    /// Those that state machines invoke.
     pub(crate) fn steps() -> Vec<Self> {
         Self::all().into_iter().filter(|function| !CALLED_BY_PEOPLE.contains(&function.name.as_str())).collect()
     }
@@ -52,14 +52,19 @@ impl Function {
         Regex::new(r#""([^"]+)""#).unwrap().captures_iter(&list[1]).map(|found| found[1].to_owned()).collect()
     }
 
-    /// Whether the step calls a method of that name, itself, by logging in with rewind-access or by what it shares with
-    /// another step.
+    /// Whether the function calls a method of that name: itself, by logging in with rewind-access, at the desk of
+    /// rewind-desk, or by what it shares with another step.
     pub(crate) fn calls(&self, method: &str) -> bool {
         let call = Regex::new(&format!(r"[.:]\s*{method}\(")).unwrap();
         let access = self.source.contains("rewind_access::Access");
+        let desk = self.source.contains("rewind_desk::");
         let shares = |other: &&Self| self.source.contains(&format!("use {}::", other.stem.replace('-', "_")));
         call.is_match(&self.source)
             || (access && call.is_match(&files::read("crates/rewind-access/src/lib.rs")))
+            || (desk
+                && files::names_in("crates/rewind-desk/src")
+                    .iter()
+                    .any(|file| call.is_match(&files::read(format!("crates/rewind-desk/src/{file}")))))
             || Self::all().iter().filter(shares).any(|other| call.is_match(&other.source))
     }
 }

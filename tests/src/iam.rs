@@ -60,10 +60,10 @@ fn adapters() -> Vec<Adapter> {
 
 /// `rds:RestoreDBClusterToPointInTime` as the SDK's method: `restore_db_cluster_to_point_in_time`.
 fn sdk_method(action: &str) -> String {
-    let name = match action.split_once(':').unwrap() {
-        ("lambda", "InvokeFunction") => "Invoke".to_owned(), // the one that is named otherwise
-        (_, name) => name.replace("DB", "Db"),
-    };
+    if action == "lambda:InvokeFunction" {
+        return "invoke".to_owned(); // the one action that is not named after its call
+    }
+    let name = action.split_once(':').unwrap().1.replace("DB", "Db");
     let mut method = String::new();
     for (i, letter) in name.chars().enumerate() {
         if letter.is_uppercase() && i > 0 {

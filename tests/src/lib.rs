@@ -10,6 +10,8 @@ mod functions;
 #[cfg(test)]
 mod iam;
 #[cfg(test)]
+mod install;
+#[cfg(test)]
 mod machine;
 #[cfg(test)]
 mod picture;

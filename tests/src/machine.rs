@@ -1,13 +1,17 @@
-//! The state machine as the tests see it: its states, where they lead, and the expressions in them.
+//! The state machines as the tests see them: their states, where they lead, and the expressions in them.
 
 use crate::files;
 use serde_json::Value;
 use serde_yaml_ng::Value as Yaml;
 use std::collections::BTreeSet;
 
-pub(crate) const PATH: &str = "statemachine/rewind.asl.json";
-
-pub(crate) struct Machine(Value);
+pub(crate) struct Machine {
+    /// Its resource in the template; the resource of its role ends in `Role`.
+    pub(crate) resource: &'static str,
+    /// Where its definition is.
+    pub(crate) path: &'static str,
+    definition: Value,
+}
 
 /// A way from one state to another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,20 +23,40 @@ pub(crate) enum Way {
 }
 
 impl Machine {
-    pub(crate) fn read() -> Self {
-        Self(serde_json::from_str(&files::read(PATH)).expect("the definition is JSON before substitution"))
+    /// The machine of a recovery.
+    pub(crate) fn rewind() -> Self {
+        Self::read("Rewind", "statemachine/rewind.asl.json")
+    }
+
+    /// The machine that takes a recovery back.
+    pub(crate) fn undo() -> Self {
+        Self::read("Undo", "statemachine/undo.asl.json")
+    }
+
+    /// Every machine.
+    pub(crate) fn all() -> [Self; 2] {
+        [Self::rewind(), Self::undo()]
+    }
+
+    fn read(resource: &'static str, path: &'static str) -> Self {
+        let definition = serde_json::from_str(&files::read(path)).expect("a definition is JSON before substitution");
+        Self { resource, path, definition }
     }
 
     pub(crate) fn definition(&self) -> &Value {
-        &self.0
+        &self.definition
+    }
+
+    pub(crate) fn state(&self, name: &str) -> &Value {
+        &self.definition["States"][name]
     }
 
     pub(crate) fn start(&self) -> &str {
-        self.0["StartAt"].as_str().unwrap()
+        self.definition["StartAt"].as_str().unwrap()
     }
 
     pub(crate) fn states(&self) -> impl Iterator<Item = (&str, &Value)> {
-        self.0["States"].as_object().unwrap().iter().map(|(name, state)| (name.as_str(), state))
+        self.definition["States"].as_object().unwrap().iter().map(|(name, state)| (name.as_str(), state))
     }
 
     /// The states in the order in which a recovery that works passes them, the failing ones after them.
@@ -48,13 +72,13 @@ impl Machine {
                 if !order.contains(&name) {
                     order.push(name);
                 }
-                let ways = Self::ways(&self.0["States"][name]);
+                let ways = Self::ways(&self.definition["States"][name]);
                 waiting.extend(
                     ways.iter().rev().filter(|(_, way)| *way == Way::Goes || follow == Way::Fails).map(|(to, _)| to),
                 );
             }
         }
-        order.into_iter().map(|name| (name, &self.0["States"][name])).collect()
+        order.into_iter().map(|name| (name, &self.definition["States"][name])).collect()
     }
 
     /// The states that a recovery can come to without a failure.
@@ -63,7 +87,8 @@ impl Machine {
         let mut waiting = vec![self.start()];
         while let Some(name) = waiting.pop() {
             if reached.insert(name) {
-                let goes = Self::ways(&self.0["States"][name]).into_iter().filter(|(_, way)| *way == Way::Goes);
+                let goes =
+                    Self::ways(&self.definition["States"][name]).into_iter().filter(|(_, way)| *way == Way::Goes);
                 // Who holds a lease is read only after it was refused.
                 waiting.extend(goes.map(|(to, _)| to).filter(|to| *to != "ReadLease"));
             }
@@ -113,8 +138,8 @@ impl Machine {
     }
 
     /// All `Assign` blocks with their state's name, the lines as they are written: JSON is YAML, whose reader keeps them so.
-    pub(crate) fn assigns_as_written() -> Vec<(String, Vec<(String, Value)>)> {
-        let definition: Yaml = serde_yaml_ng::from_str(&files::read(PATH)).expect("JSON is YAML");
+    pub(crate) fn assigns_as_written(&self) -> Vec<(String, Vec<(String, Value)>)> {
+        let definition: Yaml = serde_yaml_ng::from_str(&files::read(self.path)).expect("JSON is YAML");
         let mut found = Vec::new();
         for (name, state) in definition["States"].as_mapping().unwrap() {
             let nested = ["Choices", "Catch"];

@@ -1,4 +1,4 @@
-//! The picture of the state machine in `docs/statemachine.md`, drawn from the definition.
+//! The pictures of the state machines in `docs/statemachine.md`, drawn from their definitions.
 //!
 //! `REWIND_DRAW=1 cargo test -p rewind-tests picture` draws it again.
 
@@ -53,15 +53,30 @@ fn graph(machine: &Machine, failing: bool) -> String {
 }
 
 fn page() -> String {
-    let machine = Machine::read();
-    let mut text = "# The state machine\n\nDrawn from `statemachine/rewind.asl.json` by `tests/src/picture.rs`: do not edit it here.\n\n\
-        ## The way of a recovery\n\nA dotted arrow is a failure: it leads to the state of the second picture \
-        at which undoing begins. A bug leads from every step to IsAnythingLeft, and is not drawn.\n\n"
+    let mut text = "# The state machines\n\nDrawn from `statemachine/` by `tests/src/picture.rs`: do not edit it here. A dotted arrow is \
+        a failure.\n\n"
         .to_owned();
-    text.push_str(&graph(&machine, false));
-    text.push_str("\n## From a failure to the end\n\nA dotted arrow is an undo that failed.\n\n");
-    text.push_str(&graph(&machine, true));
-    text.push_str("\n## The states\n\n| state | what it is |\n|---|---|\n");
+    let rewind = Machine::rewind();
+    text.push_str(
+        "## A recovery\n\nA failure leads to the state of the next picture at which undoing begins. A bug leads from every \
+        step to IsAnythingLeft, and is not drawn.\n\n",
+    );
+    text.push_str(&graph(&rewind, false));
+    text.push_str("\n## A recovery, from a failure to the end\n\nA dotted arrow is an undo that failed.\n\n");
+    text.push_str(&graph(&rewind, true));
+    states(&mut text, &rewind);
+    for (title, machine) in [("A recovery is taken back", Machine::undo())] {
+        write!(text, "\n## {title}\n\n").unwrap();
+        text.push_str(&graph(&machine, false));
+        text.push_str("\nFrom a failure to the end:\n\n");
+        text.push_str(&graph(&machine, true));
+        states(&mut text, &machine);
+    }
+    text
+}
+
+fn states(text: &mut String, machine: &Machine) {
+    text.push_str("\n| state | what it is |\n|---|---|\n");
     for (name, state) in machine.in_order() {
         let kind = state["Type"].as_str().unwrap();
         let what = state["Resource"].as_str().map_or_else(
@@ -76,11 +91,10 @@ fn page() -> String {
         let comment = state["Comment"].as_str().unwrap_or_default();
         writeln!(text, "| {name} | {what}{}{comment} |", if comment.is_empty() { "" } else { ": " }).unwrap();
     }
-    text
 }
 
 #[test]
-fn the_picture_is_of_the_present_definition() {
+fn the_pictures_are_of_the_present_definitions() {
     let page = page();
     if std::env::var_os("REWIND_DRAW").is_some() {
         std::fs::write(files::root().join(PAGE), &page).unwrap();

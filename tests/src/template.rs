@@ -34,6 +34,26 @@ impl Template {
         )
     }
 
+    /// The policies that belong to no function, by resource name, each with its statements: of roles, and of what is shared.
+    pub(crate) fn policies(&self) -> impl Iterator<Item = (&str, Vec<&Value>)> {
+        let resources = self.0["Resources"].as_object().unwrap();
+        resources.iter().filter_map(|(name, resource)| {
+            let properties = &resource["Properties"];
+            let documents: Vec<&Value> = match resource["Type"].as_str().unwrap() {
+                "AWS::IAM::Role" => properties["Policies"].as_array()?.iter().map(|p| &p["PolicyDocument"]).collect(),
+                "AWS::KMS::Key" => vec![&properties["KeyPolicy"]],
+                _ => vec![properties.get("PolicyDocument")?],
+            };
+            let statements = documents.into_iter().flat_map(|document| document["Statement"].as_array().unwrap());
+            Some((name.as_str(), statements.collect()))
+        })
+    }
+
+    /// A section of the template, such as its parameters, in alphabetical order.
+    pub(crate) fn section(&self, name: &str) -> impl Iterator<Item = (&str, &Value)> {
+        self.0[name].as_object().into_iter().flatten().map(|(name, value)| (name.as_str(), value))
+    }
+
     /// A property of a function, or what all functions have.
     pub(crate) fn of_function<'a>(&'a self, function: &'a Value, property: &str) -> &'a Value {
         function.get(property).unwrap_or(&self.0["Globals"]["Function"][property])

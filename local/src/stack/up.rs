@@ -204,7 +204,6 @@ fn ministack(layout: &Layout, network: Network, iam: bool) -> Command {
     command.env("PYTHONDONTWRITEBYTECODE", "1").env("PYTHONUNBUFFERED", "1");
     aws(&mut command, network);
     // What docs/steps.md lists for the functions of a local stack; on AWS none of it is set.
-    command.env("REWIND_DATABASE_CA_BUNDLE", ca_bundle(layout));
     command.env("REWIND_DNS_SERVER", network.dns().to_string());
     command.env("REWIND_DATABASE_SOURCE_ADDRESS", network.functions().to_string());
     command
@@ -276,6 +275,7 @@ fn deploy(layout: &Layout, network: Network, iam: bool, inputs: &str) -> Result<
     command.arg("--binaries").arg(binaries.parent().unwrap_or(Path::new("/")));
     command.arg("--out").arg(layout.deploy()).args(["--stack-name", STACK_NAME]);
     command.args(["--parameter", &format!("FenceSecurityGroupIds={}", seed::FENCE_SECURITY_GROUP)]);
+    command.args(["--parameter", &format!("DatabaseCaBundle={}", ca_bundle(layout).display())]);
     command.args(iam.then_some("--iam"));
     command.env("HOME", layout.run()).env("TMPDIR", layout.run().join("tmp")).env("PYTHONDONTWRITEBYTECODE", "1");
     aws(&mut command, network);

@@ -1,0 +1,175 @@
+//! What the template asks of an account, in `docs/template.md`, written from the template: parameters, permissions, outputs.
+//! Each permission is told by the `Sid` of its statement and the comment behind it.
+//!
+//! `REWIND_DRAW=1 cargo test -p rewind-tests install` writes it again.
+
+use crate::files;
+use crate::template::{Template, texts};
+use regex::Regex;
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write;
+
+const PAGE: &str = "docs/template.md";
+const TEMPLATE: &str = "infra/template.yaml";
+const EXAMPLE: &str = "infra/parameters.example.json";
+
+/// The comments behind `Sid:` lines, by resource and Sid. A resource has each Sid once.
+fn comments() -> BTreeMap<(String, String), String> {
+    let resource = Regex::new(r"^  (\w+):\s*(#.*)?$").unwrap();
+    let sid = Regex::new(r"^\s*- Sid: (\w+)(?: # (.*))?$").unwrap();
+    let text = files::read(TEMPLATE);
+    let mut current = String::new();
+    let mut found = BTreeMap::new();
+    for line in text.lines() {
+        if let Some(captured) = resource.captures(line) {
+            captured[1].clone_into(&mut current);
+        } else if let Some(captured) = sid.captures(line) {
+            let comment = captured.get(2).map_or("", |comment| comment.as_str()).to_owned();
+            let before = found.insert((current.clone(), captured[1].to_owned()), comment);
+            assert!(before.is_none(), "{current} has two statements with the Sid {}", &captured[1]);
+        }
+    }
+    assert!(found.len() > 10, "the statements are written otherwise than this test reads them");
+    found
+}
+
+/// `ReadTheLogin` as words: `read the login`.
+fn words(sid: &str) -> String {
+    let mut text = String::new();
+    for letter in sid.chars() {
+        if letter.is_uppercase() && !text.is_empty() {
+            text.push(' ');
+        }
+        text.extend(letter.to_lowercase());
+    }
+    text
+}
+
+/// `SwapDns` as the stem `swap-dns`.
+fn stem(name: &str) -> String {
+    words(name).replace(' ', "-")
+}
+
+/// The resources of a statement as people name them: this account's, in this Region, goes without saying.
+fn on(statement: &Value) -> String {
+    let pseudo = Regex::new(r"\$\{AWS::\w+\}").unwrap();
+    let short = Regex::new(r"^arn:[^:]*:([\w-]+):[^:]*:[^:]*:(.+)$").unwrap();
+    let shown: Vec<String> = texts(&statement["Resource"])
+        .iter()
+        .map(|resource| match short.captures(&pseudo.replace_all(resource, "")) {
+            Some(arn) => format!("{} `{}`", &arn[1], &arn[2]),
+            None if resource == "*" => "everything: it has no resources".to_owned(),
+            None => format!("`{}`", resource.trim_end_matches(".Arn")),
+        })
+        .collect();
+    shown.join(", ")
+}
+
+/// The conditions of a statement.
+fn only(statement: &Value) -> String {
+    let mut shown = Vec::new();
+    for (operator, keys) in statement["Condition"].as_object().into_iter().flatten() {
+        for (key, value) in keys.as_object().unwrap() {
+            shown.push(match (operator.as_str(), value.as_str()) {
+                ("Null", Some("false")) => format!("with `{key}`"),
+                _ => format!("`{key}` is `{}`", texts(value).join("` or `")),
+            });
+        }
+    }
+    shown.join("; ").replace("${AWS::Region}", "<Region>").replace("${AWS::URLSuffix}", "amazonaws.com")
+}
+
+fn rows(
+    text: &mut String,
+    who: &str,
+    resource: &str,
+    statements: &[&Value],
+    comments: &BTreeMap<(String, String), String>,
+) {
+    for statement in statements {
+        let sid = statement["Sid"].as_str().unwrap_or_else(|| panic!("{resource}: a statement without a Sid"));
+        let comment = comments.get(&(resource.to_owned(), sid.to_owned())).map_or("", String::as_str);
+        let what = format!("{}{}{comment}", words(sid), if comment.is_empty() { "" } else { ": " });
+        let actions: Vec<String> = texts(&statement["Action"]).iter().map(|action| format!("`{action}`")).collect();
+        writeln!(text, "| {who} | {what} | {} | {} | {} |", actions.join(", "), on(statement), only(statement))
+            .unwrap();
+    }
+}
+
+fn page() -> String {
+    let template = Template::read();
+    let comments = comments();
+    let mut text = "# What the stack asks of an account\n\nWritten from `infra/template.yaml` by `tests/src/install.rs`: do \
+        not edit it here. How to install it: [install.md](install.md).\n\n## Parameters\n\n| parameter | default | what it \
+        is |\n|---|---|---|\n"
+        .to_owned();
+    for (name, parameter) in template.section("Parameters") {
+        let what = parameter["Description"].as_str().unwrap_or_else(|| panic!("{name} has no description")).trim();
+        let default = match parameter.get("Default") {
+            None => "none: it must be given".to_owned(),
+            Some(Value::String(text)) if text.is_empty() => "empty".to_owned(),
+            Some(Value::String(text)) => format!("`{text}`"),
+            Some(other) => format!("`{other}`"),
+        };
+        writeln!(text, "| `{name}` | {default} | {what} |").unwrap();
+    }
+    text.push_str(
+        "\n## Permissions\n\nEach function has a role of its own; a name that is no function's is that of a resource in \
+        the template. The tests hold them to the calls that the code makes, in both directions.\n\n| who | what for | \
+        actions | on | only |\n|---|---|---|---|---|\n",
+    );
+    for (name, function) in template.functions() {
+        rows(&mut text, &stem(name), &format!("{name}Function"), &Template::statements(function), &comments);
+    }
+    for (name, statements) in template.policies() {
+        rows(&mut text, &format!("`{name}`"), name, &statements, &comments);
+    }
+    text.push_str("\n## Outputs\n\n| output | what it is |\n|---|---|\n");
+    for (name, output) in template.section("Outputs") {
+        writeln!(text, "| `{name}` | {} |", output["Description"].as_str().unwrap().trim()).unwrap();
+    }
+    text
+}
+
+#[test]
+fn the_page_about_the_template_is_of_the_present_template() {
+    let page = page();
+    if std::env::var_os("REWIND_DRAW").is_some() {
+        std::fs::write(files::root().join(PAGE), &page).unwrap();
+    }
+    assert!(files::read(PAGE) == page, "{PAGE} is out of date: REWIND_DRAW=1 cargo test -p rewind-tests install");
+}
+
+#[test]
+fn the_page_tells_of_every_action_that_the_template_allows() {
+    let page = files::read(PAGE);
+    let allowed = Regex::new(r"\b[a-z0-9-]+:[A-Z]\w+").unwrap();
+    // By another way than the page is written: as text, without knowing where policies stand.
+    let text = files::read(TEMPLATE);
+    let actions: BTreeSet<&str> = text
+        .lines()
+        .filter(|line| !line.trim_start().starts_with(['#', '"']))
+        .flat_map(|line| allowed.find_iter(line.split(" #").next().unwrap()))
+        .map(|found| found.as_str())
+        .filter(|action| {
+            !action.starts_with("sts:") && !action.starts_with("aws:") && !action.starts_with("iam:Passed")
+        })
+        .collect();
+    assert!(actions.len() > 20);
+    for action in actions {
+        assert!(page.contains(&format!("`{action}`")), "{PAGE} does not tell what {action} is for");
+    }
+}
+
+#[test]
+fn the_example_of_parameters_names_those_of_the_template_and_all_that_must_be_given() {
+    let example: Value = serde_json::from_str(&files::read(EXAMPLE)).unwrap();
+    let given: BTreeSet<&str> = example["Parameters"].as_object().unwrap().keys().map(String::as_str).collect();
+    let template = Template::read();
+    let known: BTreeSet<&str> = template.section("Parameters").map(|(name, _)| name).collect();
+    assert_eq!(given.difference(&known).collect::<Vec<_>>(), Vec::<&&str>::new(), "{EXAMPLE} has what is no parameter");
+    for (name, _) in template.section("Parameters").filter(|(_, parameter)| parameter.get("Default").is_none()) {
+        assert!(given.contains(name), "{EXAMPLE} lacks {name}, which must be given");
+    }
+}
