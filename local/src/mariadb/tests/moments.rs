@@ -1,6 +1,6 @@
 //! Every moment can be gone to, back and forward, and holds exactly what it held.
 
-use super::stack::{Stack, everybody, master};
+use super::stack::{Stack, master};
 use crate::mariadb::binlog;
 use crate::servers::Moment;
 use jiff::{SignedDuration, Timestamp};
@@ -254,6 +254,26 @@ async fn the_window_begins_with_the_cluster_moves_on_and_can_be_none() {
     client.try_sql("SELECT * FROM shop.t").await.unwrap_err();
     cluster.keep(SignedDuration::ZERO, SignedDuration::from_secs(2));
     assert_eq!(cluster.earliest_backtrack(), None);
-    cluster.admit(everybody());
-    cluster.kill().await;
+    cluster.destroy(true).await.unwrap();
+}
+
+#[tokio::test]
+async fn history_that_no_window_reaches_is_removed_from_the_disk() {
+    let stack = Stack::new().await;
+    let (cluster, _client) = stack.started().await;
+    cluster.backtrack(stack.now()).await.unwrap();
+    cluster.backtrack(stack.now()).await.unwrap();
+    let history = cluster.log().unwrap().ancestors().nth(2).unwrap().to_owned();
+    let epochs = || std::fs::read_dir(&history).unwrap().count();
+    sleep(Duration::from_secs(4)).await;
+    assert_eq!(epochs(), 3);
+    cluster.keep(SignedDuration::from_secs(2), SignedDuration::from_secs(1));
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while epochs() > 1 {
+        assert!(Instant::now() < deadline, "old epochs were kept");
+        sleep(Duration::from_millis(50)).await;
+    }
+    // What is left is enough for the window.
+    cluster.backtrack(cluster.earliest_backtrack().unwrap()).await.unwrap();
+    cluster.destroy(true).await.unwrap();
 }
