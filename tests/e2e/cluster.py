@@ -4,25 +4,28 @@ import datetime
 import json
 import time
 
+from engines import POSTGRES, UTC
 from harness import holds, on_success, wait_until
 
-UTC = datetime.timezone.utc
 TTL = 1
+# The window of a cluster that can be rewound in place.
+BACKTRACK = {"BacktrackWindow": 86_400}
 
 
 class Cluster:
     """A cluster: the API's view of it, and sessions in it."""
 
-    def __init__(self, stack, name):
+    def __init__(self, stack, name, engine=POSTGRES, password=None):
+        """One that was restored or cloned has no secret of its own: its password is its source's."""
         self.stack, self.name, self.record = stack, name, f"{name}.example.com"
-        self.user = "postgres"
+        self.engine, self.user, self._password = engine, engine.user, password
 
     @classmethod
-    def create(cls, stack, name, instances=({},), record=True, **settings):
-        """A cluster that is available and has a restorable window. It goes when the test has passed."""
-        self = cls(stack, name)
+    def create(cls, stack, name, instances=({},), record=True, engine=POSTGRES, **settings):
+        """A cluster that is available, and has a window for every way back that it has. It goes when the test has passed."""
+        self = cls(stack, name, engine)
         settings = {
-            "Engine": "aurora-postgresql",
+            "Engine": engine.api,
             "MasterUsername": self.user,
             "ManageMasterUserPassword": True,
             "DatabaseName": "shop",
@@ -35,7 +38,7 @@ class Cluster:
                     "DBInstanceIdentifier": f"{name}-{number}",
                     "DBClusterIdentifier": name,
                     "DBInstanceClass": "db.r6g.large",
-                    "Engine": "aurora-postgresql",
+                    "Engine": engine.api,
                 }
                 | more
             )
@@ -44,8 +47,14 @@ class Cluster:
         if record:
             stack.change_record("UPSERT", self.record, self.endpoint, TTL)
             on_success(lambda: self.drop_record())
-        wait_until(lambda: stack.describe(name).get("EarliestRestorableTime"), f"a restorable window of {name}")
+        windows = ["EarliestRestorableTime"] + ["EarliestBacktrackTime"] * bool(settings.get("BacktrackWindow"))
+        for window in windows:
+            wait_until(lambda window=window: stack.describe(name).get(window), f"the {window} of {name}")
         return self
+
+    def beside(self, name):
+        """A cluster that was restored or cloned from this one."""
+        return Cluster(self.stack, name, self.engine, self.password)
 
     def wait_available(self):
         def available():
@@ -78,6 +87,8 @@ class Cluster:
 
     @property
     def password(self):
+        if self._password:
+            return self._password
         return json.loads(self.stack.secrets.get_secret_value(SecretId=self.secret)["SecretString"])["password"]
 
     def dns(self):
@@ -86,36 +97,25 @@ class Cluster:
 
     # -------------------------------------------------------------------------------------------------------- sessions
 
-    def connect(self, database="shop", user=None, password=None, host=None, **more):
+    def connect(self, database="shop", user=None, password=None, host=None):
+        """A session, to the cluster's endpoint or by another name."""
         password = password or self.password
-        return self.stack.connect(host or self.endpoint, user or self.user, password, database, self.port, **more)
+        return self.engine.connect(self.stack, host or self.endpoint, user or self.user, password, database, self.port)
 
     def sql(self, text, database="shop", **more):
         """Runs statements, each a transaction; answers the last one's rows."""
         with self.connect(database, **more) as session:
-            cursor = session.cursor()
             for statement in [text] if isinstance(text, str) else text:
-                cursor.execute(statement)
-            return cursor.fetchall() if cursor.description else []
+                answer = session.execute(statement)
+            return answer.fetchall() if answer.description else []
 
     def value(self, text, database="shop", **more):
         return self.sql(text, database, **more)[0][0]
 
     def logins(self):
-        """Everything that a fence may change, read where it always may: in template1."""
-        with self.connect("template1") as session:
-            databases = "SELECT datname, datconnlimit, datallowconn, datacl::text FROM pg_database ORDER BY datname"
-            roles = (
-                "SELECT rolname, rolcanlogin, rolconnlimit, rolvaliduntil::text, rolconfig::text, rolcreaterole, "
-                "rolcreatedb, rolinherit FROM pg_roles ORDER BY rolname"
-            )
-            settings = "SELECT setdatabase::text, setrole::text, setconfig::text FROM pg_db_role_setting ORDER BY 1, 2"
-            return {
-                "databases": session.execute(databases).fetchall(),
-                "roles": session.execute(roles).fetchall(),
-                "settings": session.execute(settings).fetchall(),
-                "groups": self.groups,
-            }
+        """Everything that a fence may change, read where it always may be."""
+        with self.connect(self.engine.maintenance) as session:
+            return self.engine.logins(session) | {"groups": self.groups}
 
     def unfence_by_hand(self, roles=()):
         """Opens a fenced cluster as a person would, to look at what is in it."""
@@ -123,12 +123,8 @@ class Cluster:
             DBClusterIdentifier=self.name, VpcSecurityGroupIds=self.stack.app_groups, ApplyImmediately=True
         )
         self.wait_available()
-        with self.connect("template1") as session:
-            closed = session.execute("SELECT quote_ident(datname) FROM pg_database WHERE datconnlimit = 0").fetchall()
-            for (name,) in closed:
-                session.execute(f"ALTER DATABASE {name} CONNECTION LIMIT -1")
-            for role in roles:
-                session.execute(f"ALTER ROLE {role} LOGIN")
+        with self.connect(self.engine.maintenance) as session:
+            self.engine.reopen(session, roles)
 
     # ---------------------------------------------------------------------------------------------------------- moments
 
@@ -142,8 +138,9 @@ class Cluster:
     def mistake(self, statement, database="shop"):
         """Makes a mistake; answers the moment one second before it."""
         with self.connect(database) as session:
-            at = session.execute("SELECT clock_timestamp()").fetchone()[0]
-            session.execute(statement)
+            at = self.engine.now(session)
+            for part in [statement] if isinstance(statement, str) else statement:
+                session.execute(part)
         return at - datetime.timedelta(seconds=1)
 
     # ------------------------------------------------------------------------------------------------------------- end

@@ -6,7 +6,7 @@ from cluster import Cluster, iso
 from harness import equal, holds, note, test, wait_until
 from recovery import (
     CONCLUDE,
-    FENCE,
+    PUT_BACK,
     REWIND,
     START,
     UNASKED,
@@ -21,7 +21,7 @@ from trap import kill_client_of
 from undone import Before, shop
 
 CHECK = {"name": "orders are back", "database": "shop", "sql": "SELECT count(*) FROM orders", "expect": "4000"}
-UNTIL_FENCE = START + REWIND + ["IsApprovalNeeded"] + FENCE
+UNTIL_FENCE = START + REWIND + ["IsApprovalNeeded", "FenceSource"]
 
 
 def deleted(stack, name):
@@ -106,7 +106,7 @@ def instances_always(stack):
         traps.at("Action=ModifyDBCluster", f"DBClusterIdentifier={new}&", "Window", when="before", times=2) as complete,
     ):
         run = start(cluster, target)
-        path = START + up_to("AddInstances", REWIND) + UNDO_INSTANCES + CONCLUDE
+        path = START + up_to("AddInstances", REWIND) + PUT_BACK + UNDO_INSTANCES + CONCLUDE
         cause = run.failed(path, "Runtime.ExitError", "undone:", f"{new}-1", new)
     equal((len(create.killed), len(complete.killed)), (1, 1), "functions killed")
     before.is_restored()
@@ -173,7 +173,7 @@ def swap_always(stack):
         run = start(cluster, target)
         wait_until(lambda: moved.killed, "the end of the first swap-dns", 120)
         look.when = "before"
-        path = UNTIL_FENCE + ["SwapDns"] + UNDO_SWITCH + CONCLUDE
+        path = UNTIL_FENCE + ["IsDataRewound", "SwapDns"] + UNDO_SWITCH + CONCLUDE
         cause = run.failed(path, "Runtime.ExitError", "undone:", f"{cluster.record} points at", "is KEPT and fenced")
     equal((len(moved.killed), len(look.killed)), (1, 1), "functions killed")
     before.is_restored(new_cluster_kept=True)

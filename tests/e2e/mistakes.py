@@ -1,64 +1,29 @@
 """The mistakes that people make, and that everything is as it was before."""
 
 import datetime
-import json
 import re
 import time
 
-from psycopg import OperationalError
-
 from cluster import Cluster, iso, remove
+from engines import test_on_each
 from harness import contains, equal, holds, note, on_success, refused, test, wait_until
+from people import People
 from recovery import APPROVED, UNASKED, Recovery, moment
 from shop import difference, everything, fill
 
 CHECK = {"name": "orders are back", "database": "shop", "sql": "SELECT count(*) FROM orders", "expect": "4000"}
 
 
-class People:
-    """Whoever has subscribed to the topic of approvals."""
-
-    def __init__(self, stack):
-        self.sqs = stack.client("sqs")
-        self.url = self.sqs.create_queue(QueueName=f"e2e-{time.time_ns()}")["QueueUrl"]
-        attributes = self.sqs.get_queue_attributes(QueueUrl=self.url, AttributeNames=["QueueArn"])["Attributes"]
-        may_send = {
-            "Effect": "Allow",
-            "Principal": {"Service": "sns.amazonaws.com"},
-            "Action": "sqs:SendMessage",
-            "Resource": "*",
-        }
-        policy = json.dumps({"Version": "2012-10-17", "Statement": [may_send]})
-        self.sqs.set_queue_attributes(QueueUrl=self.url, Attributes={"Policy": policy})
-        sns = stack.client("sns")
-        subscribed = sns.subscribe(
-            TopicArn=stack.outputs["TopicArn"],
-            Protocol="sqs",
-            Endpoint=attributes["QueueArn"],
-            ReturnSubscriptionArn=True,
-        )
-        on_success(lambda: sns.unsubscribe(SubscriptionArn=subscribed["SubscriptionArn"]))
-        self.seen = []
-
-    def messages(self, recovery):
-        """All texts so far about one recovery."""
-        while found := self.sqs.receive_message(QueueUrl=self.url, MaxNumberOfMessages=10).get("Messages"):
-            self.seen += [json.loads(message["Body"]) for message in found]
-            for message in found:
-                self.sqs.delete_message(QueueUrl=self.url, ReceiptHandle=message["ReceiptHandle"])
-        return [m["Subject"] + "\n" + m["Message"] for m in self.seen if recovery in m["Message"]]
-
-
-def undoes(stack, name, statement, database="shop", approval="none"):
+def undoes(stack, engine, name, statement, database="shop", approval="none"):
     """Makes one mistake in a fresh cluster, goes back to one second before it, and looks at both sides completely."""
-    cluster = Cluster.create(stack, name)
+    name = f"{engine.prefix}-{name}"
+    cluster = Cluster.create(stack, name, engine=engine)
     fill(cluster)
-    password = cluster.password
-    look = lambda host, database="shop": everything(stack, host, cluster.user, password, database)
+    look = lambda host: everything(cluster, host)
     before = look(cluster.record)
     cluster.settle()
     target = cluster.mistake(statement, database)
-    dropped = statement.startswith("DROP DATABASE")
+    dropped = statement == engine.drop_database
     after = None if dropped else look(cluster.record)
     holds(dropped or difference(after, before), "the mistake changed nothing")
     old_endpoint, old_groups = cluster.endpoint, cluster.groups
@@ -80,7 +45,7 @@ def undoes(stack, name, statement, database="shop", approval="none"):
 
     equal(moment(output["rewoundTo"]), target.replace(microsecond=0), "the moment gone back to")
     equal((output["strategy"], output["cluster"], output["newCluster"]), ("restore", name, f"{name}-r"), "the output")
-    new = Cluster(stack, f"{name}-r")
+    new = cluster.beside(f"{name}-r")
     equal(
         (output["writerEndpoint"], output["readerEndpoint"]),
         (new.endpoint, new.describe()["ReaderEndpoint"]),
@@ -106,57 +71,55 @@ def undoes(stack, name, statement, database="shop", approval="none"):
     # The original: fenced, and otherwise as the mistake left it.
     equal(cluster.groups, sorted(stack.fence_groups), "the security groups of the fenced original")
     holds(cluster.groups != old_groups, "the fence changed no security group")
-    with refused(OperationalError, "pg_hba.conf"):
-        stack.connect(old_endpoint, cluster.user, password, "postgres")
+    with refused(engine.error, engine.closed):
+        cluster.connect(engine.neutral)
     cluster.unfence_by_hand()
     if dropped:
-        with refused(OperationalError, 'database "shop" does not exist'):
+        with refused(engine.error, engine.no_database):
             cluster.connect("shop")
     else:
         equal(difference(look(old_endpoint), after), "", "the original after the recovery")
     note(f"{output['timings']['total']:.1f} s in all; fenced {output['fence']['sessionsEnded']} sessions")
 
 
-@test("DELETE without WHERE is undone, with a person's approval: all rows are back under the same name")
-def delete(stack):
-    undoes(stack, "e2e-delete", "DELETE FROM orders", approval="required")
+@test_on_each("DELETE without WHERE is undone, with a person's approval: all rows are back under the same name")
+def delete(stack, engine):
+    undoes(stack, engine, "delete", "DELETE FROM orders", approval="required")
 
 
-@test("UPDATE without WHERE is undone: all rows are back under the same name")
-def update(stack):
-    undoes(stack, "e2e-update", "UPDATE customers SET email = NULL, notes = '{}', name = 'x'")
+@test_on_each("UPDATE without WHERE is undone: all rows are back under the same name")
+def update(stack, engine):
+    undoes(stack, engine, "update", "UPDATE customers SET email = NULL, notes = '{}', name = 'x'")
 
 
-@test("TRUNCATE is undone: all rows and sequences are back under the same name")
-def truncate(stack):
-    undoes(stack, "e2e-truncate", "TRUNCATE customers, orders RESTART IDENTITY CASCADE")
+@test_on_each("TRUNCATE is undone: all rows and sequences are back under the same name")
+def truncate(stack, engine):
+    undoes(stack, engine, "truncate", engine.truncate)
 
 
-@test("DROP TABLE is undone: rows, indexes, triggers, views and rights are back under the same name")
-def drop_table(stack):
-    undoes(stack, "e2e-drop", "DROP TABLE orders CASCADE")
+@test_on_each("DROP TABLE is undone: rows, indexes, triggers, views and rights are back under the same name")
+def drop_table(stack, engine):
+    undoes(stack, engine, "drop", engine.drop_table)
 
 
-@test("a dropped database is undone: it is back as it was under the same name")
-def drop_database(stack):
-    undoes(stack, "e2e-dropdb", "DROP DATABASE shop WITH (FORCE)", database="postgres")
+@test_on_each("a dropped database is undone: it is back as it was under the same name")
+def drop_database(stack, engine):
+    undoes(stack, engine, "dropdb", engine.drop_database, database=engine.neutral)
 
 
 @test("what was rewound can be rewound again, and the name of the new cluster tells of when it is")
 def again(stack):
     cluster = Cluster.create(stack, "e2e-again")
     fill(cluster)
-    password, secret = cluster.password, cluster.secret
-    rows = lambda: (
-        stack.connect(cluster.record, cluster.user, password, "shop").execute("SELECT count(*) FROM orders").fetchone()
-    )
+    secret = cluster.secret
+    rows = lambda: cluster.value("SELECT count(*) FROM orders", host=cluster.record)
     cluster.settle()
     target = cluster.mistake("DELETE FROM orders")
     Recovery.of(cluster, iso(target), dns=cluster.dns(), checks=[CHECK], approval="none").recovered(UNASKED)
-    equal(rows(), (4000,), "rows after the first")
+    equal(rows(), 4000, "rows after the first")
 
     new = Cluster(stack, "e2e-again-r")
-    with stack.connect(cluster.record, cluster.user, password, "shop") as session:
+    with cluster.connect(host=cluster.record) as session:
         session.execute("INSERT INTO orders (customer, placed, net) VALUES (1, now(), 5)")
         wait_until(lambda: new.describe().get("EarliestRestorableTime"), "a restorable window")
         new.settle()
@@ -173,7 +136,7 @@ def again(stack):
     run = Recovery(stack, request)
     output = run.recovered(UNASKED)
     on_success(lambda: remove(stack, output["newCluster"]))
-    equal(rows(), (4001,), "rows after the second")
+    equal(rows(), 4001, "rows after the second")
     moment_of_name = re.fullmatch(r"e2e-again-r-rewind-(\d{8}-\d{6})", output["newCluster"])
     holds(moment_of_name, f"the new cluster is named {output['newCluster']}")
     equal(moment_of_name[1], f"{moment(output['rewoundTo']):%Y%m%d-%H%M%S}", "the moment in its name")
@@ -185,23 +148,21 @@ def again(stack):
 @test("a DELETE in a database of more than 1 GB is undone: every row is back", first=True)
 def delete_in_a_gigabyte(stack):
     cluster = Cluster.create(stack, "e2e-gigabyte")
-    password = cluster.password
+    login = {"host": cluster.record, "user": cluster.user, "password": cluster.password}
     began = time.monotonic()
-    stack.program(
-        "pgbench", "-i", "-q", "-s", "80", host=cluster.record, user=cluster.user, password=password, database="shop"
-    )
+    cluster.engine.program("pgbench", "-i", "-q", "-s", "80", cluster=cluster, database="shop", **login)
     filled = time.monotonic() - began
     size = cluster.value("SELECT pg_database_size('shop')")
     holds(size > 1 << 30, f"the database has {size} bytes only")
 
-    def rows(host):
+    def rows():
         """A checksum that does not depend on the order, for there are 8 million rows."""
         tables = ["pgbench_accounts", "pgbench_branches", "pgbench_tellers", "pgbench_history"]
-        with stack.connect(host, cluster.user, password, "shop") as session:
+        with cluster.connect(host=cluster.record) as session:
             sums = "count(*), sum(hashtextextended(t::text, 0)::numeric), bit_xor(hashtextextended(t::text, 1))"
             return {table: session.execute(f"SELECT {sums} FROM {table} t").fetchone() for table in tables}
 
-    before = rows(cluster.record)
+    before = rows()
     equal(before["pgbench_accounts"][0], 8_000_000, "rows at first")
     cluster.settle()
     began = time.monotonic()
@@ -215,7 +176,7 @@ def delete_in_a_gigabyte(stack):
     }
     run = Recovery.of(cluster, iso(target), dns=cluster.dns(), checks=[check], approval="none")
     output = run.recovered(UNASKED, timeout=300)
-    equal(rows(cluster.record), before, "the rows under the same name")
+    equal(rows(), before, "the rows under the same name")
     cluster.unfence_by_hand()
     equal(cluster.value("SELECT count(*) FROM pgbench_accounts"), 0, "rows of the original, untouched")
     took = output["timings"]

@@ -11,20 +11,20 @@ from harness import Failed, contains, equal, on_success, same_path, wait_until
 
 # ------------------------------------------------------------------------------------------------------------ the paths
 
-START = "Begin IsLeaseNeeded AcquireLease ValidateWindow IsDryRun RecordPlan ExtendLease".split()
-REWIND = (
-    "StartRestore AwaitRewind IsRewindDone AddInstances AwaitInstances AreInstancesReady Verify IsTrafficToMove".split()
-)
+START = "Begin IsLeaseNeeded AcquireLease ValidateWindow IsDryRun RecordPlan ExtendLease IsInPlace".split()
+INSTANCES = "AddInstances AwaitInstances AreInstancesReady".split()
+REWIND = ["StartRestore", "AwaitRewind", "IsRewindDone", *INSTANCES, "Verify", "IsTrafficToMove"]
 ASK = "IsApprovalNeeded RequestApproval".split()
 APPROVE = [*ASK, "IsApproved", "RecordDecision"]
-FENCE = ["FenceSource"]
+FENCE = ["FenceSource", "IsDataRewound"]
 SWITCH = "SwapDns ConfirmCutover IsCutoverConfirmed WaitForOldTtl ConfirmCutover IsCutoverConfirmed".split()
 END = "Finish RecordRecovered ReleaseLease Recovered".split()
 
 CONCLUDE = (
     "ConcludeNothingChanged RecordFailure IsLeaseKept ReleaseLeaseAfterFailure IsOperatorNeeded NothingChanged".split()
 )
-NEEDS_OPERATOR = "ConcludeNeedsOperator RecordFailure IsLeaseKept IsOperatorNeeded NeedsOperator".split()
+NEEDS_OPERATOR = "IsAnythingLeft ConcludeNeedsOperator RecordFailure IsLeaseKept IsOperatorNeeded NeedsOperator".split()
+PUT_BACK = ["IsOriginalToPutBack"]
 UNDO_RESTORE = "UndoStartRestore AwaitDeletion IsDeletionDone".split()
 UNDO_INSTANCES = ["UndoAddInstances", *UNDO_RESTORE]
 UNDO_FENCE = "UndoFenceSource IsNewClusterKept".split()
@@ -34,9 +34,17 @@ BESIDE = START + REWIND + END
 UNASKED = START + REWIND + ["IsApprovalNeeded"] + FENCE + SWITCH + END
 APPROVED = START + REWIND + APPROVE + FENCE + SWITCH + END
 
+EVIDENCE = ["KeepEvidence", "AwaitRewind", "IsRewindDone", *INSTANCES]
+BACK = "StartBacktrack AwaitRewind IsRewindDone Verify IsTrafficToMove LiftFence".split()
+IN_PLACE = START + ["IsApprovalNeeded"] + FENCE + EVIDENCE + BACK + END
+IN_PLACE_APPROVED = START + APPROVE + FENCE + EVIDENCE + BACK + END
+FORWARD = "UndoStartBacktrack IsForwardNeeded AwaitForward IsForwardDone VerifyForward".split()
+UNDO_EVIDENCE = UNDO_FENCE + UNDO_INSTANCES
+
 # A wait that takes more than one look goes round: how often depends on the machine's mood alone.
 ROUNDS = ["AwaitRewind IsRewindDone", "AwaitInstances AreInstancesReady", "AwaitDeletion IsDeletionDone",
-          "IsCutoverConfirmed WaitForOldTtl ConfirmCutover", "RequestApproval IsApprovalExpired"]  # fmt: skip
+          "AwaitForward IsForwardDone", "IsCutoverConfirmed WaitForOldTtl ConfirmCutover",
+          "RequestApproval IsApprovalExpired"]  # fmt: skip
 
 
 def straight(path):

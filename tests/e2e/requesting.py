@@ -12,6 +12,7 @@ from recovery import (
     ASK,
     BESIDE,
     CONCLUDE,
+    PUT_BACK,
     REWIND,
     START,
     UNDO_INSTANCES,
@@ -194,7 +195,7 @@ def lease(stack):
     equal(first.describe()["status"], "RUNNING", "the first one meanwhile")
 
     first.decide("rejected", comment="not on a Friday")
-    no = START + REWIND + ASK + ["IsApproved"] + UNDO_INSTANCES + CONCLUDE
+    no = START + REWIND + ASK + ["IsApproved"] + PUT_BACK + UNDO_INSTANCES + CONCLUDE
     first.failed(no, "NotApproved", "e2e said no: not on a Friday", "no traffic was moved", "undone:", "e2e-lease-r")
     equal(
         [name for name in stack.inventory() if name.startswith("e2e-lease-r")], [], "the new cluster and its instances"

@@ -22,7 +22,10 @@ from stack import ROOT, Stack
 from trap import Traps
 
 # Each registers its tests, in the order in which they are told.
-for module in ["speed", "mistakes", "requesting", "undone", "fences", "settings", "killed"]:
+for module in [
+    "speed", "mistakes", "in_place", "choosing", "requesting", "undone", "fences", "settings", "window", "histories",
+    "killed", "killed_in_place",
+]:  # fmt: skip
     importlib.import_module(module)
 
 
@@ -65,7 +68,7 @@ def main():
     alone, together = [[one for one in chosen if one.alone is wanted] for wanted in (True, False)]
     passed, failed = harness.run(alone, stack, 1)
     try:
-        if any(one.run.__module__ == "killed" for one in together):
+        if any(one.run.__module__.startswith("killed") for one in together):
             stack.traps.install()
         more = harness.run(together, stack, options.jobs)
     finally:

@@ -1,6 +1,8 @@
 """The data of the tests: a small shop with something of everything, and a complete comparison of databases."""
 
-SCHEMA = [
+from engines import MYSQL, POSTGRES
+
+ON_POSTGRES = [
     "CREATE SCHEMA audit",
     "CREATE TYPE public.state AS ENUM ('open', 'paid', 'sent')",
     """CREATE TABLE customers (
@@ -32,25 +34,41 @@ SCHEMA = [
 ]
 
 
+# A schema is a database there; so many rows come of two small sequences, for recursion is bounded; and with their numbers given
+# no more are set aside than there are.
+ON_MYSQL = [
+    "CREATE DATABASE audit",
+    """CREATE TABLE customers (
+         id int AUTO_INCREMENT PRIMARY KEY, name varchar(100) NOT NULL, email varchar(100) UNIQUE,
+         born date, notes json, tags set('a', 'b', 'c'), photo varbinary(100))""",
+    """CREATE TABLE orders (
+         id bigint AUTO_INCREMENT PRIMARY KEY, customer int NOT NULL, placed datetime(6) NOT NULL, net decimal(12,2) NOT NULL,
+         gross decimal(12,2) GENERATED ALWAYS AS (net * 1.19) STORED,
+         state enum('open', 'paid', 'sent') NOT NULL DEFAULT 'open', weight double, KEY orders_open (customer, state),
+         CONSTRAINT of_customer FOREIGN KEY (customer) REFERENCES customers (id) ON DELETE CASCADE)
+         COMMENT 'what was ordered; Grüße, 漢字' DEFAULT CHARACTER SET utf8mb4""",
+    """CREATE TABLE audit.log (at timestamp(6) DEFAULT CURRENT_TIMESTAMP(6), what varchar(200))
+         PARTITION BY RANGE (UNIX_TIMESTAMP(at)) (PARTITION log_now VALUES LESS THAN MAXVALUE)""",
+    "CREATE VIEW spent AS SELECT customer, sum(gross) AS gross FROM orders GROUP BY customer",
+    "CREATE FUNCTION doubled(n int) RETURNS int DETERMINISTIC RETURN n * 2",
+    "CREATE PROCEDURE clear_log() DELETE FROM audit.log",
+    """CREATE TRIGGER note AFTER INSERT ON orders FOR EACH ROW
+         INSERT INTO audit.log (what) VALUES (CONCAT('INSERT ', NEW.id))""",
+    """INSERT INTO customers (id, name, email, born, notes, tags, photo)
+         WITH RECURSIVE s (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM s WHERE n < 300)
+         SELECT n, CONCAT('Zoë ', n), IF(n % 7 > 0, CONCAT(n, '@example.com'), NULL), '1950-01-01' + INTERVAL n DAY,
+           JSON_OBJECT('n', n, 'x', REPEAT('y', n % 50)), n % 8, UNHEX(MD5(n)) FROM s""",
+    """INSERT INTO orders (id, customer, placed, net, state, weight)
+         WITH RECURSIVE s (m) AS (SELECT 0 UNION ALL SELECT m + 1 FROM s WHERE m < 99)
+         SELECT n, 1 + n % 300, '2026-01-01' + INTERVAL n MINUTE, n * 1.07, 1 + n % 3, IF(n % 11 > 0, SQRT(n), NULL)
+         FROM (SELECT a.m * 100 + b.m + 1 AS n FROM s a, s b WHERE a.m < 40) numbered ORDER BY n""",
+]
+SCHEMAS = {POSTGRES: ON_POSTGRES, MYSQL: ON_MYSQL}
+
+
 def fill(cluster, database="shop"):
     """Makes the shop."""
-    cluster.sql(SCHEMA, database)
-
-
-def content(session):
-    """Every row of every table, as a count and a checksum over all of them in order; every sequence, as it stands."""
-    tables = session.execute(
-        """SELECT format('%I.%I', n.nspname, c.relname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-           WHERE c.relkind IN ('r', 'm') AND n.nspname NOT LIKE 'pg\\_%'
-             AND n.nspname <> 'information_schema' ORDER BY 1"""
-    ).fetchall()
-    found = {}
-    for (table,) in tables:
-        found[table] = session.execute(
-            f"SELECT count(*), coalesce(md5(string_agg(t::text, E'\\n' ORDER BY t::text)), 'none') FROM {table} t"
-        ).fetchone()
-    sequences = "SELECT schemaname || '.' || sequencename, last_value FROM pg_sequences ORDER BY 1"
-    return found | {name: ("next after", value) for name, value in session.execute(sequences).fetchall()}
+    cluster.sql(SCHEMAS[cluster.engine], database)
 
 
 # PostgreSQL logs a sequence's values ahead, by so many, and a recovery goes on from what was logged.
@@ -58,21 +76,18 @@ LOGGED_AHEAD = 32
 
 
 def same(found, expected):
-    if found and expected and found[0] == expected[0] == "next after":
+    if isinstance(found, tuple) and isinstance(expected, tuple) and found[0] == expected[0] == "next after":
         return 0 <= (found[1] or 0) - (expected[1] or 0) <= LOGGED_AHEAD
     return found == expected
 
 
-def everything(stack, host, user, password, database="shop", port=5432):
-    """What a database holds: its rows, and its whole schema as pg_dump writes it, owners and rights included."""
-    with stack.connect(host, user, password, database, port) as session:
-        rows = content(session)
-    dump = stack.program(
-        "pg_dump", "--schema-only", host=host, user=user, password=password, database=database, port=port
-    )
-    # A key against injection that is another one in every dump.
-    schema = [line for line in dump.splitlines() if not line.startswith(("\\restrict", "\\unrestrict"))]
-    return {"rows": rows, "schema": "\n".join(schema)}
+def everything(cluster, host=None, password=None, database="shop"):
+    """What a database holds: its rows, and its whole schema, owners and rights included."""
+    login = {"host": host or cluster.endpoint, "user": cluster.user, "password": password or cluster.password}
+    with cluster.connect(database, **login) as session:
+        rows = cluster.engine.rows(session)
+        schema = cluster.engine.schema(cluster, session, database, login)
+    return {"rows": rows, "schema": schema}
 
 
 def difference(found, expected):
@@ -83,7 +98,7 @@ def difference(found, expected):
         if not same(a, b):
             wrong.append(f"{table} has {a}, expected {b}")
     if found["schema"] != expected["schema"]:
-        a, b = found["schema"].splitlines(), expected["schema"].splitlines()
+        a, b = found["schema"], expected["schema"]
         extra, missing = [line for line in a if line not in b], [line for line in b if line not in a]
         wrong.append(f"the schema has {extra[:5]} too many and lacks {missing[:5]}")
     return "; ".join(wrong)

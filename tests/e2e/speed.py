@@ -1,15 +1,21 @@
 """How long a recovery takes, and how much of it is the orchestration's own."""
 
+import time
+
 from cluster import Cluster, iso
 from harness import holds, note, test
-from recovery import UNASKED, Recovery
+from in_place import place, rewind
+from recovery import IN_PLACE_APPROVED, UNASKED, Recovery
 from shop import fill
+from writers import Writers
 
 # What is waited for: RDS restoring and starting databases, Route 53 and the old TTL, people.
 WAITING = ["AwaitRewind", "AwaitInstances", "WaitForOldTtl", "RequestApproval"]
 # What works inside databases; all other functions talk to AWS's APIs alone.
 IN_DATABASES = ["Verify", "FenceSource", "ConfirmCutover"]
 ELSEWHERE = ["ValidateWindow", "StartRestore", "AddInstances", "SwapDns", "Finish"]
+
+FOR_EVIDENCE = "KeepEvidence AwaitRewind IsRewindDone AddInstances AwaitInstances AreInstancesReady".split()
 
 
 def spent(run):
@@ -52,3 +58,35 @@ def small(stack):
     )
     holds(total < 30, f"it took {total:.2f} s")
     holds(own < 3, f"the orchestration's own part was {own:.2f} s")
+
+
+@test("in place, a small database is recovered within 20 s of the approval", alone=True)
+def in_place(stack):
+    cluster = place(stack, "speed")
+    with Writers(cluster).at_work() as writers:
+        cluster.settle()
+        target = cluster.mistake("DELETE FROM orders")
+        run = rewind(cluster, iso(target), approval="required")
+        run.approval()
+        approved = time.time()
+        run.decide("approved")
+        run.recovered(IN_PLACE_APPROVED)
+        recovered = run.events()[-1]["timestamp"].timestamp()
+        time.sleep(1)
+    # The longest time without an acknowledged write, of four that write all the time.
+    at = sorted(at for _, _, at in writers.acknowledged)
+    away = max(after - before for before, after in zip(at, at[1:], strict=False))
+    visits = spent(run)
+    back = [name for name, _ in visits].index("StartBacktrack")
+    itself = sum(
+        seconds for name, seconds in visits[back:] if name in ["StartBacktrack", "AwaitRewind", "IsRewindDone"]
+    )
+    evidence = sum(seconds for name, seconds in visits[:back] if name in FOR_EVIDENCE)
+    note(f"{recovered - approved:.2f} s from the approval to Recovered")
+    note(
+        f"no write was acknowledged for {away:.2f} s: {itself:.2f} s for the backtrack itself, {evidence:.2f} s for the "
+        "evidence and its instance, the rest for the fence, the checks and the lifting of the fence"
+    )
+    note(", ".join(f"{name} {seconds:.2f}" for name, seconds in visits if seconds >= 0.01))
+    holds(recovered - approved < 20, f"it took {recovered - approved:.2f} s")
+    holds(away < recovered - approved, f"the database was away for {away:.2f} s")

@@ -1,15 +1,12 @@
-"""The running stack as a client on another machine would see it: boto3, DNS, PostgreSQL over TLS. It starts nothing."""
+"""The running stack as a client on another machine would see it: boto3 and DNS. It starts nothing."""
 
 import json
-import os
 import pathlib
 import shlex
-import subprocess
 import threading
 
 import boto3
 import dns.resolver
-import psycopg
 from botocore.config import Config
 
 from harness import Failed
@@ -111,39 +108,6 @@ class Stack:
             HostedZoneId=zone or self.zone,
             ChangeBatch={"Changes": [{"Action": action, "ResourceRecordSet": record}]},
         )
-
-    # ------------------------------------------------------------------------------------------------------ PostgreSQL
-
-    def connect(self, host, user, password, database, port=5432, **more):
-        """A session over TLS, autocommit. By an RDS endpoint the server's name is verified; by another name its CA
-        alone, for certificates name the RDS hosts."""
-        verify = "verify-full" if host.endswith(".rds.amazonaws.com") else "verify-ca"
-        return psycopg.connect(
-            host=host,
-            hostaddr=self.resolve(host),
-            port=port,
-            user=user,
-            password=password,
-            dbname=database,
-            sslmode=verify,
-            sslrootcert=self.ca,
-            connect_timeout=5,
-            autocommit=True,
-            **more,
-        )
-
-    def program(self, name, *arguments, host, user, password, database, port=5432):
-        """Runs one of PostgreSQL's own programs; answers what it printed."""
-        variables = {
-            "PGHOST": host, "PGHOSTADDR": self.resolve(host), "PGPORT": str(port), "PGUSER": user,
-            "PGPASSWORD": password, "PGDATABASE": database, "PGSSLMODE": "verify-ca", "PGSSLROOTCERT": self.ca,
-        }  # fmt: skip
-        done = subprocess.run(
-            [name, *arguments], env=os.environ | variables, capture_output=True, text=True, stdin=subprocess.DEVNULL
-        )
-        if done.returncode:
-            raise Failed(f"{name} failed: {done.stderr}")
-        return done.stdout
 
 
 def plain(value):

@@ -16,6 +16,8 @@ from harness import Failed, wait_until
 # The functions that change something, and the services by which they do.
 CHANGING = {
     "StartRestore": ["RDS"],
+    "KeepEvidence": ["RDS"],
+    "StartBacktrack": ["RDS"],
     "AddInstances": ["RDS"],
     "FenceSource": ["RDS", "DYNAMODB"],
     "SwapDns": ["ROUTE_53"],

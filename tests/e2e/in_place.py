@@ -1,0 +1,251 @@
+"""A cluster rewound in place, its evidence, and the ways in which that ends without a recovery: forward again, or not begun."""
+
+import datetime
+import time
+import urllib.request
+
+from cluster import BACKTRACK, Cluster, iso
+from engines import MYSQL
+from harness import contains, equal, holds, note, test, wait_until
+from people import People
+from recovery import (
+    ASK,
+    BACK,
+    CONCLUDE,
+    EVIDENCE,
+    FENCE,
+    FORWARD,
+    IN_PLACE,
+    IN_PLACE_APPROVED,
+    PUT_BACK,
+    START,
+    UNDO_EVIDENCE,
+    Recovery,
+    moment,
+    seconds,
+    up_to,
+)  # fmt: skip
+from shop import difference, everything
+from undone import Before, shop
+from writers import Writers
+
+CHECK = {"name": "orders are back", "database": "shop", "sql": "SELECT count(*) FROM orders", "expect": "4000"}
+WRONG = CHECK | {"name": "too many", "expect": "4001"}
+UNTIL_BACK = START + ["IsApprovalNeeded"] + FENCE + EVIDENCE
+
+
+def place(stack, name, **more):
+    """A shop that can be rewound in place."""
+    return shop(stack, f"e2e-my-{name}", engine=MYSQL, **(BACKTRACK | more))
+
+
+def rewind(cluster, target, **more):
+    request = {"strategy": "backtrack", "inPlace": "allowed", "approval": "none", "checks": [CHECK]}
+    return Recovery.of(cluster, target, **(request | more))
+
+
+def backtracks(cluster):
+    """All of a cluster, in the order in which they were asked for."""
+    found = cluster.stack.rds.describe_db_cluster_backtracks(DBClusterIdentifier=cluster.name)["DBClusterBacktracks"]
+    return sorted(found, key=lambda backtrack: backtrack["BacktrackRequestCreationTime"])
+
+
+def without_writes(content):
+    """What people wrote, without what the hammering applications did."""
+    return content | {"rows": {table: rows for table, rows in content["rows"].items() if table != "shop.writes"}}
+
+
+@test(
+    "DELETE without WHERE is undone in place under fire, with a person's approval: every acknowledged write is on the "
+    "rewound cluster or its evidence, the fence is lifted exactly"
+)
+def delete(stack):
+    cluster = place(stack, "place", instances=({}, {"PromotionTier": 15}))
+    password, name = cluster.password, cluster.name
+    applications = Writers(cluster)
+    before = without_writes(everything(cluster))
+    with applications.at_work() as writers:
+        cluster.settle()
+        target = cluster.mistake("DELETE FROM orders")
+        after, was = without_writes(everything(cluster)), Before(cluster)
+        told = People(stack)
+        run = rewind(cluster, iso(target), approval="required", dns=cluster.dns())
+        pending = run.approval()
+        said = wait_until(lambda: told.messages(run.id), "a message to people")
+        contains(said[0], f"{name} is to be rewound itself", f"the clone {name}-r: the evidence", pending["hash"])
+        contains(said[0], "every connection to", "nothing is changed", "in place the endpoints stay the same")
+        equal(
+            (cluster.groups, stack.describe(f"{name}-r")),
+            (was.logins["groups"], None),
+            "what is there while people are asked",
+        )
+        run.decide("approved", comment="go ahead")
+        output = run.recovered(IN_PLACE_APPROVED)
+        time.sleep(1)
+
+    equal(
+        (output["strategy"], output["cluster"], output["newCluster"], output["dns"]),
+        ("backtrack", name, None, []),
+        "the output",
+    )
+    equal(output["writerEndpoint"], cluster.endpoint, "the endpoint")
+    (check,) = output["checks"]
+    equal(
+        (check["passed"], check["found"], check["original"]),
+        (True, "4000", "0"),
+        "the check, and the evidence's answer",
+    )
+    # Where it landed is what AWS says, near what was asked for.
+    (backtrack,) = backtracks(cluster)
+    equal(moment(output["rewoundTo"]), backtrack["BacktrackTo"], "the moment that AWS says it landed on")
+    drift = moment(output["rewoundTo"]) - target
+    holds(abs(drift) < datetime.timedelta(seconds=2), f"it landed {drift} from the target")
+    fenced_at, rewound_to = seconds(output["fence"]["fencedAt"]), seconds(output["rewoundTo"])
+    lost, kept = output["lost"], output["evidence"]
+    equal((lost["from"], lost["to"]), (output["rewoundTo"], output["fence"]["fencedAt"]), "the writes that are lost")
+    contains(lost["where"], f"{name}-r", "the evidence")
+
+    evidence = cluster.beside(f"{name}-r")
+    equal((kept["cluster"], kept["writerEndpoint"]), (evidence.name, evidence.endpoint), "the evidence in the output")
+    holds(fenced_at <= seconds(kept["takenAt"]), f"the evidence was taken at {kept['takenAt']}, before the fence")
+    contains(kept["delete"], f"delete-db-cluster --db-cluster-identifier {evidence.name}", "--no-deletion-protection")
+    equal((evidence.groups, evidence.describe()["DeletionProtection"]), (was.logins["groups"], True), "the evidence")
+    equal(len(stack.instances(evidence.name)), 1, "its instances")
+    # The original: rewound, open as it was, with the same records.
+    equal(difference(without_writes(everything(cluster, cluster.record)), before), "", "the rewound data, by name")
+    equal(difference(without_writes(everything(evidence)), after), "", "the data on the evidence")
+    equal(cluster.logins(), was.logins, "logins and security groups of the rewound cluster")
+    equal(stack.records()[cluster.record], was.record, "the record")
+
+    lifted = min(
+        e["timestamp"].timestamp()
+        for e in run.events()
+        if e.get("stateEnteredEventDetails", {}).get("name") == "LiftFence"
+    )
+    inside = [write for write in writers.acknowledged if fenced_at < write[2] < lifted]
+    equal(inside, [], "writes acknowledged inside the fence")
+    on_evidence, on_rewound = writers.written(evidence), writers.written(cluster, password=password)
+    accounted = writers.account(on_evidence, on_rewound, rewound_to, lambda write: write[2] <= fenced_at)
+    last = max((write for write in writers.acknowledged if write[2] <= fenced_at), key=lambda write: write[2])
+    holds(last[0] in on_evidence, "the last write before the fence is not on the evidence")
+    note(f"{accounted}; landed {drift.total_seconds():+.3f} s from the target")
+
+
+@test("DROP TABLE and DROP DATABASE are undone in place: everything is back under the same endpoint")
+def dropped(stack):
+    cluster = place(stack, "place-drop")
+    password, before = cluster.password, everything(cluster)
+    cluster.settle()
+    target = cluster.mistake(
+        ["DROP TABLE shop.orders", "DROP DATABASE audit", "DROP DATABASE shop"], "information_schema"
+    )
+    run = rewind(cluster, iso(target))
+    output = run.recovered(IN_PLACE)
+    equal(difference(everything(cluster), before), "", "the rewound data")
+    # And a second time, to before the first: what was rewound can be rewound.
+    time.sleep(2.2)
+    cluster.sql("TRUNCATE orders")
+    again = rewind(cluster, iso(moment(output["rewoundTo"])), newCluster=f"{cluster.name}-r2")
+    again.recovered(IN_PLACE)
+    equal(difference(everything(cluster, password=password), before), "", "the data rewound once more")
+
+
+@test("checks that the rewound data does not pass: forward again, proven against the evidence, nothing was changed")
+def checks_fail(stack):
+    cluster = place(stack, "place-checks")
+    cluster.settle()
+    target = cluster.mistake("DELETE FROM orders WHERE id > 3000")
+    before = Before(cluster)
+    run = rewind(cluster, iso(target), checks=[CHECK, WRONG])
+    path = UNTIL_BACK + up_to("Verify", BACK) + PUT_BACK + FORWARD + UNDO_EVIDENCE + CONCLUDE
+    cause = run.failed(path, "VerificationFailed", "too many", "4001", "4000", "undone:", "backtracked forward to")
+    contains(cause, f"{cluster.name} was compared with the evidence: it holds what it held before", f"{cluster.name}-r")
+    before.is_restored()
+    back, forward = backtracks(cluster)
+    holds(forward["BacktrackTo"] > back["BacktrackTo"], "the second backtrack did not go forward")
+    # What was written since is still there to be gone back to.
+    again = rewind(cluster, iso(target), newCluster=f"{cluster.name}-r2")
+    again.recovered(IN_PLACE)
+    equal(cluster.value("SELECT count(*) FROM orders"), 4000, "the rows, rewound after all")
+
+
+@test("a backtrack that fails is an error at once: the fence is lifted, the evidence goes, nothing was changed")
+def backtrack_fails(stack):
+    cluster = place(stack, "place-fails")
+    cluster.settle()
+    target = cluster.mistake("DELETE FROM orders")
+    before = Before(cluster)
+    next_one_fails(cluster)
+    run = rewind(cluster, iso(target))
+    path = UNTIL_BACK + up_to("AwaitRewind", BACK) + PUT_BACK + ["UndoStartBacktrack", "IsForwardNeeded"]
+    run.failed(path + UNDO_EVIDENCE + CONCLUDE, "RewindFailed", "backtrack", "failed", "undone:")
+    before.is_restored()
+    equal([backtrack["Status"].lower() for backtrack in backtracks(cluster)], ["failed"], "the backtracks")
+
+
+def next_one_fails(cluster):
+    """The local AWS's own way to make the next backtrack fail: AWS offers none."""
+    url = f"{cluster.stack.env['AWS_ENDPOINT_URL_RDS']}/_local/faults?backtrack={cluster.name}"
+    with urllib.request.urlopen(urllib.request.Request(url, method="POST")) as answer:
+        equal(answer.status, 204, "the answer to a fault that was asked for")
+
+
+@test("in place: while one recovery waits another is refused; a no changes nothing; then another may start")
+def rejected(stack):
+    cluster = place(stack, "place-lease")
+    cluster.settle()
+    target = cluster.mistake("DELETE FROM orders")
+    before = Before(cluster)
+    first = rewind(cluster, iso(target), approval="required")
+    first.approval()
+    second = rewind(cluster, iso(target), newCluster=f"{cluster.name}-second")
+    held = up_to("AcquireLease", START) + ["ReadLease"] + [s for s in CONCLUDE if s != "ReleaseLeaseAfterFailure"]
+    second.failed(held, "LeaseHeld", first.id, first.arn, "nothing was changed", lease=first.id)
+    first.decide("rejected", comment="not on a Friday")
+    no = START + ASK + ["IsApproved"] + PUT_BACK + CONCLUDE
+    first.failed(no, "NotApproved", "e2e said no: not on a Friday", "nothing was changed")
+    before.is_restored()
+    equal(backtracks(cluster), [], "backtracks")
+    third = rewind(cluster, iso(target))
+    third.recovered(IN_PLACE)
+    equal(cluster.value("SELECT count(*) FROM orders"), 4000, "the rows")
+
+
+@test("in place: an approval that nobody gives ends after its time, and nothing was changed", first=True)
+def expired(stack):
+    cluster = place(stack, "place-nobody")
+    cluster.settle()
+    target = cluster.mistake("DELETE FROM orders")
+    before = Before(cluster)
+    run = rewind(cluster, iso(target), approval="required", approvalTimeout="1s")
+    path = START + ASK + ["IsApprovalExpired"] + PUT_BACK + CONCLUDE
+    run.failed(path, "NotApproved", "nobody answered within 1 seconds", "nothing was changed")
+    before.is_restored()
+    equal(backtracks(cluster), [], "backtracks")
+
+
+@test("a cluster with binary logging is backtracked by force, and people are warned of what reads it downstream")
+def binlog(stack):
+    group, rds = "e2e-my-binlog", stack.rds
+    try:
+        rds.create_db_cluster_parameter_group(
+            DBClusterParameterGroupName=group, DBParameterGroupFamily="aurora-mysql8.0", Description="e2e"
+        )
+    except rds.exceptions.DBParameterGroupAlreadyExistsFault:
+        pass  # groups outlive the test that made them
+    parameter = {"ParameterName": "binlog_format", "ParameterValue": "ROW", "ApplyMethod": "pending-reboot"}
+    rds.modify_db_cluster_parameter_group(DBClusterParameterGroupName=group, Parameters=[parameter])
+    cluster = place(stack, "place-binlog", DBClusterParameterGroupName=group)
+    cluster.settle()
+    target = cluster.mistake("DELETE FROM orders")
+    try:
+        rds.backtrack_db_cluster(DBClusterIdentifier=cluster.name, BacktrackTo=target)
+        raise AssertionError("AWS refuses that without Force, and the local one did not")
+    except rds.exceptions.ClientError as error:
+        contains(str(error), "Force")
+    run = rewind(cluster, iso(target))
+    run.recovered(IN_PLACE)
+    plan = run.result("ValidateWindow")
+    contains(" ".join(plan["reasons"]), "backtrack is forced: binary logging is on (ROW)")
+    contains(" ".join(plan["warnings"]), "what reads it downstream")
+    equal(cluster.value("SELECT count(*) FROM orders"), 4000, "the rows")

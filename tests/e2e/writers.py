@@ -1,0 +1,116 @@
+"""Applications that write as fast as they can through a name, and what became of each write: told by what they were told and
+by what the databases hold. It knows nothing of recoveries."""
+
+import contextlib
+import threading
+import time
+
+from harness import equal, holds
+
+APP_PASSWORD = "apples-and-pears"
+# AWS tells times in milliseconds.
+TOLD_IN = 0.001
+
+
+class Writer(threading.Thread):
+    """Inserts a row at a time through the name, as an application does: over a connection that it keeps, and when that
+    breaks over a new one, to wherever the name leads then. Every acknowledgement is kept, with who gave it and when."""
+
+    def __init__(self, cluster, number, user, password):
+        super().__init__(daemon=True)
+        self.cluster, self.user, self.password = cluster, user, password
+        self.ids, self.ended, self.acknowledged, self.unknown, self.refusals = number * 1_000_000, False, [], set(), 0
+
+    def run(self):
+        while not self.ended:
+            try:
+                session = self.cluster.connect("shop", self.user, self.password, self.cluster.record)
+            except Exception:  # a database that is not to be reached is what a fence is for
+                self.refusals += 1
+                time.sleep(0.02)
+                continue
+            try:
+                while not self.ended:
+                    self.ids += 1
+                    self.unknown.add(self.ids)
+                    session.execute("INSERT INTO writes (id, who) VALUES (%s, current_user)", [self.ids])
+                    # The time after the acknowledgement: what came back by then was acknowledged by then.
+                    self.acknowledged.append((self.ids, session.server, time.time()))
+                    self.unknown.discard(self.ids)
+                    time.sleep(0.002)
+            except self.cluster.engine.error:
+                pass
+            finally:
+                session.close()
+
+
+class Writers:
+    """Three of the application's own login, as a pool has them, and one that logs in as the master user."""
+
+    def __init__(self, cluster):
+        self.cluster, engine = cluster, cluster.engine
+        cluster.sql([engine.writes, *engine.grant_app("app", APP_PASSWORD, "writes")])
+        logins = [("app", APP_PASSWORD)] * 3 + [(cluster.user, cluster.password)]
+        self.all = [Writer(cluster, number, *login) for number, login in enumerate(logins, 1)]
+
+    @contextlib.contextmanager
+    def at_work(self):
+        """They write, and have ended when this has."""
+        for writer in self.all:
+            writer.start()
+        try:
+            yield self
+        finally:
+            for writer in self.all:
+                writer.ended = True
+            for writer in self.all:
+                writer.join(20)
+
+    @property
+    def acknowledged(self):
+        """Every acknowledged write: its id, the server, the time."""
+        return [write for writer in self.all for write in writer.acknowledged]
+
+    def written(self, cluster, **more):
+        """The writes that a cluster holds: id -> when it was made, by the server's clock."""
+        rows = cluster.sql(f"SELECT id, {cluster.engine.epoch} FROM writes", **more)
+        return {id: float(at) for id, at in rows}
+
+    def account(self, original, rewound, rewound_to, by_original):
+        """Places every write: `original` and `rewound` are what the two hold, `by_original` tells who acknowledged one.
+        Fails where one is lost, is on a side where it should not be, or was never made."""
+        acknowledged = self.acknowledged
+        known = {id for id, _, _ in acknowledged}
+        unknown = {id for writer in self.all for id in writer.unknown}
+        sides = {(True, True): [], (True, False): [], (False, True): [], (False, False): []}
+        for write in acknowledged:
+            sides[write[0] in original, write[0] in rewound].append(write)
+        both, only_original, only_rewound, nowhere = sides.values()
+        equal(nowhere, [], "acknowledged writes that are on no side")
+        equal(
+            [w for w in both + only_original if not by_original(w)],
+            [],
+            "writes that were acknowledged after the recovery and are on the original's side",
+        )
+        equal(
+            [w for w in only_rewound if by_original(w)],
+            [],
+            "writes that were acknowledged before the recovery and are on the rewound side alone",
+        )
+        # What is on both was there at the moment gone back to; what is on the original alone was written after it.
+        equal(
+            [w for w in both if original[w[0]] > rewound_to + TOLD_IN],
+            [],
+            "writes on both sides that were made after the moment gone back to",
+        )
+        equal([w for w in only_original if w[2] <= rewound_to], [], "writes before that moment that did not come back")
+        equal([i for i in {**original, **rewound} if i not in known | unknown], [], "rows that nobody wrote")
+        for writer in self.all:
+            after = [w for w in writer.acknowledged if not by_original(w)]
+            holds(after, f"{writer.user} did not get through after the recovery")
+        for what, found in [("before the target", both), ("after it", only_original), ("in the end", only_rewound)]:
+            holds(found, f"no write was acknowledged {what}: this test showed nothing")
+        return (
+            f"{len(acknowledged)} acknowledged: {len(both)} before the target, {len(only_original)} on the original's side "
+            f"alone, {len(only_rewound)} on the rewound one alone"
+        )
