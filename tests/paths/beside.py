@@ -5,12 +5,15 @@ native state failing in turn.
 from scenario import (
     APPROVE,
     APPROVED,
+    ASK,
+    CONFIRM,
     BUG_BEFORE_CHANGE,
     DONE,
     IMPATIENT,
     NEEDS_OPERATOR,
     NOTHING_CHANGED,
     PUT_BACK,
+    REFUSED,
     REQUEST,
     REWIND,
     START,
@@ -49,14 +52,14 @@ def scenarios():
         ),
         Scenario(
             "approved in the second slice",
-            START + REWIND + APPROVE[:3] + ["IsApprovalExpired"] + APPROVE[2:] + SWITCH,
+            START + REWIND + ASK + ["IsApprovalExpired"] + APPROVE[2:] + SWITCH,
             request=WITH_APPROVAL,
             decide=(2, {"decision": "approved", "by": "ana"}),
             calls={"RequestApproval": 2},
         ),
         Scenario(
             "rejected",
-            up_to("IsApproved", APPROVED) + PUT_BACK + UNDO_INSTANCES + NOTHING_CHANGED,
+            START + REWIND + REFUSED + PUT_BACK + UNDO_INSTANCES + NOTHING_CHANGED,
             "NotApproved",
             [
                 "ana said no: not on a Friday",
@@ -68,11 +71,50 @@ def scenarios():
         ),
         Scenario(
             "a decision that is none is a no",
-            up_to("IsApproved", APPROVED) + PUT_BACK + UNDO_INSTANCES + NOTHING_CHANGED,
+            START + REWIND + REFUSED + PUT_BACK + UNDO_INSTANCES + NOTHING_CHANGED,
             "NotApproved",
             ["somebody who left no name said no"],
             request=WITH_APPROVAL,
             decide=(1, "yes"),
+        ),
+        Scenario(
+            "approved when it was too late",
+            START + REWIND + ASK + CONFIRM[:2] + PUT_BACK + UNDO_INSTANCES + NOTHING_CHANGED,
+            "RecordChanged",
+            ["db.example.com leads elsewhere by now [RecordChanged in ConfirmApproval]", "undone: undid AddInstances"],
+            request=WITH_APPROVAL,
+            decide=(1, {"decision": "approved", "by": "ana", "hash": "h"}),
+            script={"ConfirmApproval": always("RecordChanged", "db.example.com leads elsewhere by now")},
+        ),
+        Scenario(
+            "approved by another hash, then by the right one",
+            START + REWIND + ASK + CONFIRM + ["IsApprovalExpired"] + APPROVE[2:] + SWITCH,
+            request=WITH_APPROVAL,
+            decide=[
+                (1, {"decision": "approved", "by": "ana", "hash": "of another report"}),
+                (2, {"decision": "approved", "by": "ana", "hash": "h"}),
+            ],
+            script={"ConfirmApproval": [{"answer": {"verdict": "wrongHash", "why": "it is another hash"}}]},
+            calls={"RequestApproval": 2, "ConfirmApproval": 2},
+        ),
+        Scenario(
+            "approved by another hash again and again",
+            START
+            + REWIND
+            + ASK
+            + (CONFIRM + ["IsApprovalExpired", "RequestApproval"]) * 19
+            + CONFIRM
+            + PUT_BACK
+            + UNDO_INSTANCES
+            + NOTHING_CHANGED,
+            "NotApproved",
+            ["twenty answers were not for what was shown, the last because it is another hash", "no traffic was moved"],
+            request=WITH_APPROVAL,
+            decide=[(n, {"decision": "approved", "hash": "of another report"}) for n in range(1, 21)],
+            script={
+                "ConfirmApproval": [{"answer": {"verdict": "wrongHash", "why": "it is another hash"}, "always": True}]
+            },
+            calls={"RequestApproval": 20, "ConfirmApproval": 20},
         ),
         Scenario(
             "approval timed out",

@@ -4,6 +4,8 @@ forward again, and each undo failing in turn, with what a person is told of how 
 
 from scenario import (
     APPROVE,
+    ASK,
+    CONFIRM,
     DONE,
     FENCE,
     IMPATIENT,
@@ -11,6 +13,7 @@ from scenario import (
     NOTHING_CHANGED,
     PUT_BACK,
     RELEASED,
+    REFUSED,
     REQUEST,
     START,
     UNDO_FENCE,
@@ -20,7 +23,7 @@ from scenario import (
 )
 
 IN_PLACE = REQUEST | {"strategy": "backtrack", "dns": []}
-ASKED = IN_PLACE | {"approval": "required"}
+ASKED_IN_PLACE = IN_PLACE | {"approval": "required"}
 
 EVIDENCE = ["KeepEvidence", "AwaitRewind", "IsRewindDone", "AddInstances", "AwaitInstances", "AreInstancesReady"]
 BACK = ["StartBacktrack", "AwaitRewind", "IsRewindDone", "Verify", "IsTrafficToMove", "LiftFence"]
@@ -89,35 +92,53 @@ def ways():
     """With and without approval; the answers that are no yes; the waits."""
     yes = {"decision": "approved", "by": "ana", "hash": "h"}
     yield Scenario("in place: success without approval", SUCCESS, request=IN_PLACE)
-    yield Scenario("in place: approved", APPROVED, request=ASKED, decide=(1, yes))
+    yield Scenario("in place: approved", APPROVED, request=ASKED_IN_PLACE, decide=(1, yes))
     yield Scenario(
         "in place: rejected",
-        START + APPROVE[:4] + PUT_BACK + NOTHING_CHANGED,
+        START + REFUSED + PUT_BACK + NOTHING_CHANGED,
         "NotApproved",
         ["ana said no: not on a Friday; nothing was changed; to go on", "[NotApproved in RequestApproval]"],
-        request=ASKED,
+        request=ASKED_IN_PLACE,
         decide=(1, {"decision": "rejected", "by": "ana", "comment": "not on a Friday"}),
     )
     yield Scenario(
+        "in place: approved when it was too late",
+        START + ASK + CONFIRM[:2] + PUT_BACK + NOTHING_CHANGED,
+        "NotApproved",
+        ["the writer is another now [NotApproved in ConfirmApproval]"],
+        request=ASKED_IN_PLACE,
+        decide=(1, yes),
+        script={"ConfirmApproval": always("NotApproved", "the writer is another now")},
+    )
+    yield Scenario(
+        "in place: a bug in ConfirmApproval changed nothing and keeps no lease",
+        START + ASK + CONFIRM[:2] + ["IsAnythingLeft", "ConcludeNeedsOperator", *RELEASED, "NeedsOperator"],
+        "Bug",
+        ["nothing was undone", "nothing was changed"],
+        request=ASKED_IN_PLACE,
+        decide=(1, yes),
+        script={"ConfirmApproval": always("Bug")},
+    )
+    yield Scenario(
         "in place: approval timed out",
-        START + APPROVE[:3] + ["IsApprovalExpired"] + PUT_BACK + NOTHING_CHANGED,
+        START + ASK + ["IsApprovalExpired"] + PUT_BACK + NOTHING_CHANGED,
         "NotApproved",
         ["nobody answered within 5 seconds", "nothing was changed"],
-        request=ASKED | {"approvalTimeoutSeconds": 5},
+        request=ASKED_IN_PLACE | {"approvalTimeoutSeconds": 5},
     )
     yield Scenario(
         "in place: whoever answers sends a failure",
-        START + APPROVE[:3] + PUT_BACK + NOTHING_CHANGED,
+        START + ASK + PUT_BACK + NOTHING_CHANGED,
         "DynamoDB.AmazonDynamoDBException",
-        request=ASKED,
+        request=ASKED_IN_PLACE,
         mocked={"RequestApproval": "DynamoDB.AmazonDynamoDBException"},
     )
     yield Scenario(
         "in place: a bug in RequestApproval changed nothing and keeps no lease",
-        START + APPROVE[:3] + ["IsAnythingLeft", "ConcludeNeedsOperator", *RELEASED, "NeedsOperator"],
+        START + ASK + ["IsAnythingLeft", "ConcludeNeedsOperator", *RELEASED, "NeedsOperator"],
         "Bug",
         ["nothing was undone", "nothing was changed"],
-        request=ASKED,
+        request=ASKED_IN_PLACE,
         mocked={"RequestApproval": "Bug"},
     )
     yield Scenario(

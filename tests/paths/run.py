@@ -164,7 +164,7 @@ def wrongly_passed(call, payload):
     if restored := payload.get("restored"):
         if restored["cluster"] != payload["plan"]["cluster" if in_place else "newCluster"]:
             yield f"{call} got {restored['cluster']} for the rewound cluster"
-    elif "restored" in payload and not (in_place and call in ("RequestApproval", "VerifyForward")):
+    elif "restored" in payload and not (in_place and call in ("RequestApproval", "ConfirmApproval", "VerifyForward")):
         yield f"{call} got no rewound cluster"
     if "evidence" in payload and bool(payload["evidence"]) != in_place:
         yield f"{call} got the evidence {payload['evidence']}"
@@ -190,16 +190,16 @@ def run(stack, scenario):
         "executionArn"
     ]
     deadline = time.monotonic() + 170
-    decided = False
+    waiting = list(scenario.decide)
     while (ended := states.describe_execution(executionArn=execution))["status"] == "RUNNING":
         if time.monotonic() > deadline:
             return ["it did not end within 170 seconds"]
-        if scenario.decide and not decided:
+        if waiting:
             asked = [c for c in calls_of(stack, recovery) if c["call"] == "RequestApproval"]
-            if len(asked) >= scenario.decide[0]:
-                token = asked[scenario.decide[0] - 1]["payload"]["taskToken"]
-                states.send_task_success(taskToken=token, output=json.dumps(scenario.decide[1]))
-                decided = True
+            slice_, decision = waiting[0]
+            if len(asked) >= slice_:
+                states.send_task_success(taskToken=asked[slice_ - 1]["payload"]["taskToken"], output=json.dumps(decision))
+                waiting.pop(0)
         time.sleep(0.2)
 
     wrong = []

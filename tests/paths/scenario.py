@@ -14,7 +14,11 @@ REWIND = [
     "StartRestore", "AwaitRewind", "IsRewindDone", "AddInstances", "AwaitInstances", "AreInstancesReady", "Verify",
     "IsTrafficToMove",
 ]  # fmt: skip
-APPROVE = ["IsApprovalNeeded", "AnnounceApproval", "RequestApproval", "IsApproved", "RecordDecision"]
+ASK = ["IsApprovalNeeded", "AnnounceApproval", "RequestApproval"]
+CONFIRM = ["IsApprovalToConfirm", "ConfirmApproval", "IsApprovalValid"]
+DECIDED = ["RecordDecision", "IsApproved"]
+APPROVE = ASK + CONFIRM + DECIDED
+REFUSED = [*ASK, "IsApprovalToConfirm", *DECIDED]
 FENCE = ["FenceSource", "IsDataRewound"]
 DONE = ["Finish", "RecordRecovered", "AnnounceRecovered", "ReleaseLease", "Recovered"]
 SWITCH = [*FENCE, "SwapDns", "ConfirmCutover", "IsCutoverConfirmed", *DONE]
@@ -47,6 +51,7 @@ PAYLOADS = {
     "Verify": "recovery plan restored",
     "VerifyForward": "recovery plan restored expect",
     "RequestApproval": "recovery plan restored report differences taskToken requestedAt",
+    "ConfirmApproval": "recovery plan restored report differences requestedAt decision",
     "FenceSource": "recovery plan",
     "FenceRestored": "recovery plan fence restored",
     "SwapDns": "recovery plan restored",
@@ -76,7 +81,9 @@ class Scenario:
         self.name, self.path, self.error, self.cause = name, path, error, cause
         self.script, self.request = script or {}, REQUEST if request is None else request
         self.calls = more.pop("calls", {})  # call -> how many
-        self.decide = more.pop("decide", None)  # (slice, decision): answers the approval in that slice
+        # (slice, decision): answers the approval in that slice; one, or several in order
+        decide = more.pop("decide", [])
+        self.decide = decide if isinstance(decide, list) else [decide]
         self.held = more.pop("held", False)  # the lease is somebody else's
         self.machine = more.pop("machine", MACHINE)
         self.mocked = more.pop("mocked", None)  # a native state that throws: state -> error

@@ -495,9 +495,15 @@ fn an_event_stops_nothing_and_is_documented_with_all_that_it_says() {
 #[test]
 fn the_environment_in_the_documentation_is_the_templates() {
     let steps = files::read("docs/steps.md");
-    let row = Regex::new(r"(?m)^\| `(REWIND_\w+)` \| .* \| ([a-z, -]+) \|$").unwrap();
-    let rows: BTreeMap<String, BTreeSet<String>> =
-        row.captures_iter(&steps).map(|row| (row[1].to_owned(), set(row[2].split(", ")))).collect();
+    let row = Regex::new(r"(?m)^\| ((?:`[A-Z_]+`(?:, )?)+) \| .* \| ([a-z, -]+) \|$").unwrap();
+    let rows: BTreeMap<String, BTreeSet<String>> = row
+        .captures_iter(&steps)
+        .flat_map(|row| {
+            let functions = set(row[2].split(", "));
+            let names: Vec<String> = row[1].split(", ").map(|name| name.trim_matches('`').to_owned()).collect();
+            names.into_iter().map(move |name| (name, functions.clone()))
+        })
+        .collect();
     let template = Template::read();
     let mut given: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for function in Function::all() {

@@ -7,6 +7,9 @@ use std::collections::BTreeSet;
 /// Functions that no state machine invokes: people call them.
 pub(crate) const CALLED_BY_PEOPLE: [&str; 1] = ["SetWindow"];
 
+/// Functions that no state machine invokes: events and chat do.
+pub(crate) const CALLED_BY_OTHERS: [&str; 2] = ["Chatops", "StartRecovery"];
+
 pub(crate) struct Function {
     /// The folder: `start-restore`.
     pub(crate) stem: String,
@@ -25,7 +28,8 @@ impl Function {
 
     /// Those that state machines invoke.
     pub(crate) fn steps() -> Vec<Self> {
-        Self::all().into_iter().filter(|function| !CALLED_BY_PEOPLE.contains(&function.name.as_str())).collect()
+        let called_otherwise = [&CALLED_BY_PEOPLE[..], &CALLED_BY_OTHERS].concat();
+        Self::all().into_iter().filter(|function| !called_otherwise.contains(&function.name.as_str())).collect()
     }
 
     fn read(stem: String) -> Self {
@@ -57,14 +61,33 @@ impl Function {
     pub(crate) fn calls(&self, method: &str) -> bool {
         let call = Regex::new(&format!(r"[.:]\s*{method}\(")).unwrap();
         let access = self.source.contains("rewind_access::Access");
-        let desk = self.source.contains("rewind_desk::");
         let shares = |other: &&Self| self.source.contains(&format!("use {}::", other.stem.replace('-', "_")));
         call.is_match(&self.source)
             || (access && call.is_match(&files::read("crates/rewind-access/src/lib.rs")))
-            || (desk
-                && files::names_in("crates/rewind-desk/src")
-                    .iter()
-                    .any(|file| call.is_match(&files::read(format!("crates/rewind-desk/src/{file}")))))
+            || self.desk().iter().any(|source| call.is_match(source))
             || Self::all().iter().filter(shares).any(|other| call.is_match(&other.source))
+    }
+
+    /// The sources of rewind-desk whose methods the function calls, itself or through one another.
+    fn desk(&self) -> Vec<String> {
+        if !self.source.contains("rewind_desk::") {
+            return Vec::new();
+        }
+        let files = files::names_in("crates/rewind-desk/src").into_iter();
+        let mut rest: Vec<String> = files
+            .filter(|file| !["fake.rs", "tests.rs", "lib.rs"].contains(&file.as_str()))
+            .map(|file| files::read(format!("crates/rewind-desk/src/{file}")))
+            .collect();
+        let method = Regex::new(r"pub async fn (\w+)").unwrap();
+        let (mut callers, mut used) = (vec![self.source.clone()], Vec::new());
+        while let Some(caller) = callers.pop() {
+            let is_called =
+                |source: &String| method.captures_iter(source).any(|name| caller.contains(&format!(".{}(", &name[1])));
+            let (called, others): (Vec<String>, Vec<String>) = rest.into_iter().partition(is_called);
+            rest = others;
+            callers.extend(called);
+            used.push(caller);
+        }
+        used
     }
 }
