@@ -49,7 +49,7 @@ REFERRED_BY_ARN = {"AWS::SecretsManager::Secret", "AWS::SNS::Topic", "AWS::StepF
 
 
 def main() -> None:
-    template, reasons = pathlib.Path(sys.argv[1]), yaml.safe_load(pathlib.Path(sys.argv[2]).read_text())
+    template, reasons = pathlib.Path(sys.argv[1]), exceptions(pathlib.Path(sys.argv[2]))
     checkov = pathlib.Path(sys.executable).with_name("checkov")
     translated = translate(template)
     failed = False
@@ -65,6 +65,15 @@ def main() -> None:
             print(f"{linter}: nothing needs the exception of {rule} in {sys.argv[2]}", file=sys.stderr)
             failed = True
     sys.exit(1 if failed else 0)
+
+
+def exceptions(path: pathlib.Path) -> dict[str, dict[str, str]]:
+    text = path.read_text()
+    for _, rules in yaml.compose(text).value:
+        names = [name.value for name, _ in rules.value]
+        for name in {name for name in names if names.count(name) > 1}:
+            sys.exit(f"{path}: {name} is there twice: all but the last would be ignored")
+    return yaml.safe_load(text)
 
 
 def translate(path: pathlib.Path) -> dict:
