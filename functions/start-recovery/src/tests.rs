@@ -1,0 +1,63 @@
+//! An event starts one recovery, however often it comes, and an event that asks for nothing starts none.
+
+use super::*;
+use rewind_desk::fake::FakeAws;
+use serde_json::json;
+
+fn function(aws: &FakeAws) -> StartRecovery<FakeAws> {
+    let Desk { executions, places, .. } = aws.desk();
+    StartRecovery { desk: Desk { executions, recoveries: (), functions: (), places } }
+}
+
+fn event(detail: Value) -> Event {
+    serde_json::from_value(json!({
+        "version": "0", "id": "6a7e8feb-b491-4cf7-a9f1-bf3703467718", "detail-type": "Rewind Requested",
+        "source": "aurora-rewind", "account": "1", "time": "2026-11-23T10:35:00Z", "region": "eu-west-1",
+        "resources": [], "detail": detail,
+    }))
+    .unwrap()
+}
+
+#[tokio::test]
+async fn an_event_that_comes_twice_starts_one_recovery_with_the_moment_of_the_event() {
+    let aws = FakeAws::default();
+    let asked = event(json!({ "cluster": "orders", "to": "5m ago" }));
+    let first = function(&aws).run(asked.clone()).await.unwrap();
+    let second = function(&aws).run(asked).await.unwrap();
+    assert_eq!(first.recovery_id, "event-6a7e8feb-b491-4cf7-a9f1-bf3703467718");
+    assert_eq!((first.started_before, second.started_before), (false, true));
+    let input = json!({ "cluster": "orders", "to": "2026-11-23T10:30:00Z" });
+    assert_eq!(aws.held().started, [(first.recovery_id, input)]);
+}
+
+#[tokio::test]
+async fn what_cannot_be_a_recovery_is_an_error_and_starts_nothing() {
+    let aws = FakeAws::default();
+    let wrong = event(json!({ "cluster": "orders", "to": "5m ago", "keepSource": "1440" }));
+    let other = Event { detail_type: "Rewind Recovered".to_owned(), ..event(json!({})) };
+    for (event, said) in [(wrong, "`keepSource` is \"1440\""), (other, "no recovery follows from that")] {
+        let error = function(&aws).run(event).await.unwrap_err();
+        assert_eq!(error.name, ErrorName::InvalidRequest);
+        assert!(error.to_string().contains(said), "{error}\nlacks {said}");
+    }
+    assert!(aws.held().started.is_empty());
+}
+
+#[tokio::test]
+async fn an_alarm_starts_the_recovery_that_its_description_names() {
+    let aws = FakeAws::default();
+    let data = json!({ "threshold": 1.0, "evaluatedDatapoints": [
+        { "timestamp": "2026-11-23T10:33:00.000+0000", "value": 0.0 },
+    ] });
+    let alarm = Event {
+        source: "aws.cloudwatch".to_owned(),
+        detail_type: "CloudWatch Alarm State Change".to_owned(),
+        ..event(json!({
+            "alarmName": "rows-gone", "configuration": { "description": "aurora-rewind: orders 3m" },
+            "state": { "value": "ALARM", "reason": "was less than the threshold (1.0)", "reasonData": data.to_string() },
+        }))
+    };
+    let begun = function(&aws).run(alarm).await.unwrap();
+    let input = json!({ "cluster": "orders", "to": "2026-11-23T10:30:00Z", "approval": "required" });
+    assert_eq!(aws.held().started, [(begun.recovery_id, input)]);
+}
