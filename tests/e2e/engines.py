@@ -38,7 +38,7 @@ class Postgres:
     no_database = 'database "shop" does not exist'
     no_table = '"ordres" does not exist'
     read_only = "read-only transaction"
-    delete_returning = "DELETE FROM orders RETURNING 1"
+    writing_check = "DELETE FROM orders RETURNING 1"
 
     class Session(psycopg.Connection):
         """A session, autocommit."""
@@ -74,6 +74,35 @@ class Postgres:
 
     def grant_app(self, user, password, table):
         return [f"CREATE ROLE {user} LOGIN PASSWORD '{password}'", f"GRANT SELECT, INSERT ON {table} TO {user}"]
+
+    # Logins and limits of every kind, each to be put back exactly; what a lifted fence tells of them; and what it closed.
+    landscape = (
+        "CREATE ROLE app LOGIN PASSWORD 'apples-and-pears' CONNECTION LIMIT 7",
+        "CREATE ROLE batch LOGIN PASSWORD 'apples-and-pears' VALID UNTIL '2030-01-01'",
+        "CREATE ROLE retired NOLOGIN",
+        "CREATE DATABASE ledger CONNECTION LIMIT 17",
+        "CREATE DATABASE shut CONNECTION LIMIT 0",
+        'CREATE DATABASE "it\'s ""odd"""',
+        "ALTER DATABASE ledger SET default_transaction_read_only = off",
+        "ALTER ROLE batch SET work_mem = '8MB'",
+        "REVOKE CONNECT ON DATABASE ledger FROM PUBLIC",
+        "GRANT CONNECT ON DATABASE ledger TO app",
+        "GRANT SELECT, INSERT ON ALL TABLES IN SCHEMA public TO app",
+    )
+    lifted = ("app may log in again", "connection limit of ledger put back to 17")
+    fenced_in = ("ledger", "app, batch")
+    # Whom a fence keeps out without its network layer, and with what words.
+    kept_out = (
+        ("shop", "app", "is not permitted to log in"),
+        ("postgres", "app", "is not permitted to log in"),
+        ("shop", "postgres", "too many connections for database"),
+        ("postgres", "postgres", "too many connections for database"),
+    )
+
+    def is_closing(self, session):
+        """Whether a fence has begun to close what is inside."""
+        closed = "SELECT count(*) FROM pg_database WHERE datname = 'ledger' AND datconnlimit = 0"
+        return session.execute(closed).fetchone()[0]
 
     def logins(self, session):
         """Everything that a fence may change inside the database."""
@@ -146,7 +175,7 @@ class MySql:
     no_database = "Unknown database 'shop'"
     no_table = "ordres' doesn't exist"
     read_only = "READ ONLY transaction"
-    delete_returning = "DELETE FROM orders"
+    writing_check = "SELECT noted('by a check')"
 
     class Session(pymysql.connections.Connection):
         """A session, autocommit, that speaks as psycopg's does."""
@@ -182,12 +211,35 @@ class MySql:
     def grant_app(self, user, password, table):
         return [f"CREATE USER {user} IDENTIFIED BY '{password}'", f"GRANT SELECT, INSERT ON {table} TO {user}"]
 
+    landscape = (
+        "CREATE USER app IDENTIFIED BY 'apples-and-pears' WITH MAX_USER_CONNECTIONS 7",
+        "CREATE USER batch@'127.%' IDENTIFIED BY 'apples-and-pears' PASSWORD EXPIRE INTERVAL 90 DAY",
+        "CREATE USER retired IDENTIFIED BY 'apples-and-pears' ACCOUNT LOCK",
+        "CREATE USER `it's \"odd`@localhost IDENTIFIED BY 'apples-and-pears'",
+        "CREATE ROLE readers",
+        "CREATE DATABASE ledger",
+        "GRANT SELECT, INSERT ON *.* TO app",
+        "GRANT SELECT ON shop.* TO readers",
+        "GRANT readers TO batch@'127.%'",
+    )
+    lifted = ("app@% may log in again", "batch@127.% may log in again")
+    fenced_in = ("app@%", "batch@127.%")
+    # The master user undoes the fence, and cannot be locked out by anything but the network.
+    kept_out = (("shop", "app", "this account is locked"), ("information_schema", "app", "this account is locked"))
+
+    def is_closing(self, session):
+        return "ACCOUNT LOCK" in session.execute("SHOW CREATE USER app").fetchone()[0]
+
     def logins(self, session):
         accounts = session.execute("SELECT user, host FROM mysql.user ORDER BY 1, 2").fetchall()
         show = lambda what, account: [row[0] for row in session.execute(f"SHOW {what} {named(*account)}").fetchall()]
         # What the control plane keeps for itself is not for the master user to see.
         known = [account for account in accounts if not re.match(r"rds|mysql\.|mariadb\.|PUBLIC$|$", account[0])]
-        return {"accounts": [(account, show("CREATE USER", account), show("GRANTS FOR", account)) for account in known]}
+        # A role has no host, and nobody logs in as one.
+        return {
+            "accounts": [(account, show("CREATE USER", account)) for account in known if account[1]],
+            "grants": [(account, show("GRANTS FOR", account)) for account in known],
+        }
 
     def reopen(self, session, roles):
         for role in roles:
@@ -227,7 +279,7 @@ class MySql:
             for schema, name in ask(f"SELECT {source} WHERE {of_people(which)} ORDER BY 1, 2"):
                 made = ask(f"SHOW CREATE {kind} `{schema}`.`{name}`")[0][column]
                 told += [f"{kind} {schema}.{name}", *re.sub(r" AUTO_INCREMENT=\d+", "", made).splitlines()]
-        return told + [str(login) for login in self.logins(session)["accounts"]]
+        return told + [str(login) for logins in self.logins(session).values() for login in logins]
 
 
 def of_people(column):
@@ -235,7 +287,8 @@ def of_people(column):
 
 
 def named(user, host):
-    return f"'{user}'@'{host}'"
+    quoted = lambda text: "'" + text.replace("'", "''") + "'"
+    return f"{quoted(user)}@{quoted(host)}" if host else quoted(user)
 
 
 def checksum(rows):

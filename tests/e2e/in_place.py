@@ -4,7 +4,7 @@ import datetime
 import time
 import urllib.request
 
-from cluster import BACKTRACK, Cluster, iso
+from cluster import BACKTRACK, iso
 from engines import MYSQL
 from harness import contains, equal, holds, note, test, wait_until
 from people import People
@@ -12,12 +12,14 @@ from recovery import (
     ASK,
     BACK,
     CONCLUDE,
+    CONCLUDE_WITHOUT_LEASE,
     EVIDENCE,
     FENCE,
     FORWARD,
     IN_PLACE,
     IN_PLACE_APPROVED,
     PUT_BACK,
+    REFUSE,
     START,
     UNDO_EVIDENCE,
     Recovery,
@@ -199,10 +201,10 @@ def rejected(stack):
     first = rewind(cluster, iso(target), approval="required")
     first.approval()
     second = rewind(cluster, iso(target), newCluster=f"{cluster.name}-second")
-    held = up_to("AcquireLease", START) + ["ReadLease"] + [s for s in CONCLUDE if s != "ReleaseLeaseAfterFailure"]
+    held = up_to("AcquireLease", START) + ["ReadLease"] + CONCLUDE_WITHOUT_LEASE
     second.failed(held, "LeaseHeld", first.id, first.arn, "nothing was changed", lease=first.id)
     first.decide("rejected", comment="not on a Friday")
-    no = START + ASK + ["IsApproved"] + PUT_BACK + CONCLUDE
+    no = START + REFUSE + PUT_BACK + CONCLUDE
     first.failed(no, "NotApproved", "e2e said no: not on a Friday", "nothing was changed")
     before.is_restored()
     equal(backtracks(cluster), [], "backtracks")

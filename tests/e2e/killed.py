@@ -3,6 +3,7 @@
 import time
 
 from cluster import Cluster, iso
+from engines import test_on_each
 from harness import equal, holds, note, test, wait_until
 from recovery import (
     CONCLUDE,
@@ -24,9 +25,9 @@ CHECK = {"name": "orders are back", "database": "shop", "sql": "SELECT count(*) 
 UNTIL_FENCE = START + REWIND + ["IsApprovalNeeded", "FenceSource"]
 
 
-def deleted(stack, name):
+def deleted(stack, name, **more):
     """A cluster that lost its orders, how it was, and the moment before."""
-    cluster = shop(stack, name, PreferredMaintenanceWindow="tue:03:00-tue:03:30")
+    cluster = shop(stack, name, PreferredMaintenanceWindow="tue:03:00-tue:03:30", **more)
     cluster.settle()
     target = cluster.mistake("DELETE FROM orders")
     return cluster, Before(cluster), iso(target)
@@ -132,31 +133,26 @@ def fence_always(stack):
     note(cause)
 
 
-@test("fence-source killed every time with logins closed: what is put back is how it was before the first attempt")
-def fence_midway(stack):
-    cluster, _, target = deleted(stack, "e2e-kill-midway")
-    cluster.sql(
-        [
-            "CREATE ROLE app LOGIN PASSWORD 'apples-and-pears' CONNECTION LIMIT 7",
-            "CREATE ROLE retired NOLOGIN",
-            "CREATE DATABASE ledger CONNECTION LIMIT 17",
-        ]
-    )
+@test_on_each(
+    "fence-source killed every time with logins closed: what is put back is how it was before the first attempt"
+)
+def fence_midway(stack, engine):
+    cluster, _, target = deleted(stack, f"{engine.prefix}-kill-midway", engine=engine)
+    cluster.sql(engine.landscape)
     before = Before(cluster)
     address, killed = stack.resolve(cluster.endpoint), []
     # A session of before the fence sees it go up, until it is ended by it.
-    with cluster.connect("template1") as watcher:
+    with cluster.connect(engine.maintenance) as watcher:
         run = start(cluster, target)
         run.reaches("FenceSource")
-        limits = "SELECT count(*) FROM pg_database WHERE datname = 'ledger' AND datconnlimit = 0"
         deadline = time.monotonic() + 60
-        while time.monotonic() < deadline and not watcher.execute(limits).fetchone()[0]:
+        while time.monotonic() < deadline and not engine.is_closing(watcher):
             time.sleep(0.002)
         killed.append(kill_client_of(address, cluster.port))
     # The second attempt finds everything closed already: it must not take that for how it was.
     killed.append(wait_until(lambda: kill_client_of(address, cluster.port), "a second fence-source", 30, 0.02))
     path = UNTIL_FENCE + UNDO_FENCE + UNDO_INSTANCES + CONCLUDE
-    cause = run.failed(path, "Runtime.ExitError", "undone:", "connection limit of ledger put back to 17")
+    cause = run.failed(path, "Runtime.ExitError", "undone:", engine.lifted[-1])
     holds(all(killed), f"functions killed: {killed}")
     before.is_restored()
     note(cause)

@@ -11,19 +11,23 @@ from harness import Failed, contains, equal, on_success, same_path, wait_until
 
 # ------------------------------------------------------------------------------------------------------------ the paths
 
-START = "Begin IsLeaseNeeded AcquireLease ValidateWindow IsDryRun RecordPlan ExtendLease IsInPlace".split()
+START = "Begin IsLeaseNeeded AcquireLease ValidateWindow AnnouncePlan IsDryRun RecordPlan ExtendLease IsInPlace".split()
+DRY_RUN = "Begin IsLeaseNeeded ValidateWindow AnnouncePlan IsDryRun Planned".split()
 INSTANCES = "AddInstances AwaitInstances AreInstancesReady".split()
 REWIND = ["StartRestore", "AwaitRewind", "IsRewindDone", *INSTANCES, "Verify", "IsTrafficToMove"]
-ASK = "IsApprovalNeeded RequestApproval".split()
-APPROVE = [*ASK, "IsApproved", "RecordDecision"]
+ASK = "IsApprovalNeeded AnnounceApproval RequestApproval".split()
+DECIDED = "RecordDecision IsApproved".split()
+APPROVE = [*ASK, "IsApprovalToConfirm", "ConfirmApproval", "IsApprovalValid", *DECIDED]
+REFUSE = [*ASK, "IsApprovalToConfirm", *DECIDED]
 FENCE = ["FenceSource", "IsDataRewound"]
 SWITCH = "SwapDns ConfirmCutover IsCutoverConfirmed WaitForOldTtl ConfirmCutover IsCutoverConfirmed".split()
-END = "Finish RecordRecovered ReleaseLease Recovered".split()
+END = "Finish RecordRecovered AnnounceRecovered ReleaseLease Recovered".split()
 
-CONCLUDE = (
-    "ConcludeNothingChanged RecordFailure IsLeaseKept ReleaseLeaseAfterFailure IsOperatorNeeded NothingChanged".split()
-)
-NEEDS_OPERATOR = "IsAnythingLeft ConcludeNeedsOperator RecordFailure IsLeaseKept IsOperatorNeeded NeedsOperator".split()
+RELEASE = "RecordFailure AnnounceFailure IsLeaseKept ReleaseLeaseAfterFailure IsOperatorNeeded".split()
+CONCLUDE = ["ConcludeNothingChanged", *RELEASE, "NothingChanged"]
+# Whoever had no lease, or keeps it, gives none back.
+CONCLUDE_WITHOUT_LEASE = [state for state in CONCLUDE if state != "ReleaseLeaseAfterFailure"]
+NEEDS_OPERATOR = "IsAnythingLeft ConcludeNeedsOperator RecordFailure AnnounceFailure IsLeaseKept IsOperatorNeeded NeedsOperator".split()
 PUT_BACK = ["IsOriginalToPutBack"]
 UNDO_RESTORE = "UndoStartRestore AwaitDeletion IsDeletionDone".split()
 UNDO_INSTANCES = ["UndoAddInstances", *UNDO_RESTORE]

@@ -9,10 +9,12 @@ import time
 from cluster import UTC, Cluster, iso
 from harness import Failed, contains, equal, holds, note, refused, test
 from recovery import (
-    ASK,
     BESIDE,
     CONCLUDE,
+    CONCLUDE_WITHOUT_LEASE,
+    DRY_RUN,
     PUT_BACK,
+    REFUSE,
     REWIND,
     START,
     UNDO_INSTANCES,
@@ -23,7 +25,7 @@ from shop import fill
 
 SEEDED = "my-aurora-cluster"
 REFUSED = up_to("ValidateWindow", START) + CONCLUDE
-WITHOUT_LEASE = ["Begin", "IsLeaseNeeded", "ValidateWindow"] + [s for s in CONCLUDE if s != "ReleaseLeaseAfterFailure"]
+WITHOUT_LEASE = ["Begin", "IsLeaseNeeded", "ValidateWindow"] + CONCLUDE_WITHOUT_LEASE
 # A recovery that is refused holds the lease for a moment: tests of the seeded cluster take turns.
 SEEDED_TURN = threading.Lock()
 BARE = {"name": "a", "database": "postgres", "sql": "SELECT 1"}
@@ -53,7 +55,7 @@ def cases(stack):
         ("to", "yesterday", ['`to` is "yesterday"', '"5m ago"']),
         ("to", "5m", ['`to` is "5m"', '"5m ago"']),
         ("strategy", "snapshot", ['`strategy` is "snapshot"', "write auto or restore or backtrack"]),
-        ("strategy", "backtrack", ['`strategy` is "backtrack"', "Aurora MySQL only", 'write "restore"']),
+        ("strategy", "backtrack", ['`strategy` is "backtrack"', "Aurora MySQL only", 'write `"strategy": "restore"`']),
         ("inPlace", True, ["`inPlace` is true", "in quotes"]),
         ("newCluster", SEEDED, [f'`newCluster` is "{SEEDED}"', "choose another name"]),
         ("newCluster", "a--b", ['`newCluster` is "a--b"', "no two in a row"]),
@@ -159,7 +161,7 @@ def dry_run(stack):
     )
     ended = run.wait()
     equal(ended["status"], "SUCCEEDED", "the status")
-    equal(run.path(), ["Begin", "IsLeaseNeeded", "ValidateWindow", "IsDryRun", "Planned"], "the path")
+    equal(run.path(), DRY_RUN, "the path")
     output = json.loads(ended["output"])
     equal((output["outcome"], output["recoveryId"]), ("Planned", run.id), "the outcome")
     plan = output["plan"]
@@ -189,13 +191,13 @@ def lease(stack):
     first.approval()
     equal(first.item()["state"], "AwaitingApproval", "the state of the one that waits")
     second = Recovery.of(cluster, "1s ago", newCluster="e2e-lease-second")
-    held = up_to("AcquireLease", START) + ["ReadLease"] + [s for s in CONCLUDE if s != "ReleaseLeaseAfterFailure"]
+    held = up_to("AcquireLease", START) + ["ReadLease"] + CONCLUDE_WITHOUT_LEASE
     second.failed(held, "LeaseHeld", first.id, first.arn, "nothing was changed", lease=first.id)
     equal(stack.describe("e2e-lease-second"), None, "the second one's cluster")
     equal(first.describe()["status"], "RUNNING", "the first one meanwhile")
 
     first.decide("rejected", comment="not on a Friday")
-    no = START + REWIND + ASK + ["IsApproved"] + PUT_BACK + UNDO_INSTANCES + CONCLUDE
+    no = START + REWIND + REFUSE + PUT_BACK + UNDO_INSTANCES + CONCLUDE
     first.failed(no, "NotApproved", "e2e said no: not on a Friday", "no traffic was moved", "undone:", "e2e-lease-r")
     equal(
         [name for name in stack.inventory() if name.startswith("e2e-lease-r")], [], "the new cluster and its instances"

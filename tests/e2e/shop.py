@@ -52,6 +52,8 @@ ON_MYSQL = [
     "CREATE VIEW spent AS SELECT customer, sum(gross) AS gross FROM orders GROUP BY customer",
     "CREATE FUNCTION doubled(n int) RETURNS int DETERMINISTIC RETURN n * 2",
     "CREATE PROCEDURE clear_log() DELETE FROM audit.log",
+    """CREATE FUNCTION noted(n text) RETURNS int MODIFIES SQL DATA
+         BEGIN INSERT INTO audit.log (what) VALUES (n); RETURN 1; END""",
     """CREATE TRIGGER note AFTER INSERT ON orders FOR EACH ROW
          INSERT INTO audit.log (what) VALUES (CONCAT('INSERT ', NEW.id))""",
     """INSERT INTO customers (id, name, email, born, notes, tags, photo)
