@@ -33,8 +33,8 @@ pub struct Input {
     pub recovery: Recovery,
     /// What it does.
     pub plan: Plan,
-    /// The cluster with the rewound data.
-    pub restored: Restored,
+    /// The cluster with the rewound data; none where it is not known whether it was rewound: then the cluster as it is.
+    pub restored: Option<Restored>,
     /// What it is held against.
     #[serde(default)]
     pub expect: Expect,
@@ -56,9 +56,13 @@ impl<C: ReadClusters, S: Logins, K: Clock> Step for Verify<C, S, K> {
     type Output = Report;
 
     async fn run(&self, Input { recovery, plan, restored, expect }: Input) -> Result<Report, StepError> {
-        let cluster = self.access.cluster(&restored.cluster).await?;
         // Passwords are part of what was rewound: the one that was current then logs in now.
-        let (rewound, session) = self.log_in(&recovery, &plan, &cluster, restored.rewound_to).await?;
+        let (name, moment) = match &restored {
+            Some(restored) => (restored.cluster.as_str(), restored.rewound_to),
+            None => (plan.cluster.as_str(), self.clock.now()),
+        };
+        let cluster = self.access.cluster(name).await?;
+        let (rewound, session) = self.log_in(&recovery, &plan, &cluster, moment).await?;
         session.close().await;
 
         let mut notes = Vec::new();
