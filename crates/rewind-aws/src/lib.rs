@@ -2,6 +2,8 @@
 //!
 //! A step depends on the traits here; `main` gives it the adapters, a test gives it fakes (feature `fakes`).
 
+#[cfg(feature = "chat")]
+pub mod chat;
 mod classify;
 mod environment;
 #[cfg(feature = "executions")]

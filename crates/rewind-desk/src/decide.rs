@@ -4,7 +4,7 @@ use crate::{Answer, Desk, DeskError};
 use jiff::Timestamp;
 use rewind_aws::executions::Executions;
 use rewind_aws::recoveries::{Approval, Recoveries};
-use rewind_core::{Clock, Difference, Plan, Report, Restored, StepError, content_hash};
+use rewind_core::{Clock, Difference, Plan, Report, Restored, StepError, shown_hash};
 use rewind_words::say;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -78,13 +78,15 @@ impl<E: Executions, R: Recoveries, F> Desk<E, R, F> {
             let found = answer(state).get("differences").cloned().unwrap_or_default();
             differences.extend(read::<Option<Vec<Difference>>>(found)?.unwrap_or_default());
         }
-        let shown = json!({ "plan": plan, "restored": restored, "report": report, "differences": differences });
+        let (plan, restored, report) =
+            (read(plan)?, read::<Option<Restored>>(restored)?, read::<Option<Report>>(report)?);
+        let shown = shown_hash(&plan, restored.as_ref(), report.as_ref(), &differences);
         Ok(Matter {
             id: id.to_owned(),
-            confirmed: content_hash(&shown) == approval.hash,
-            plan: read(plan)?,
-            restored: read(restored)?,
-            report: read(report)?,
+            confirmed: shown == approval.hash,
+            plan,
+            restored,
+            report,
             differences,
             hash: approval.hash,
             expires_at: approval.expires_at,
@@ -114,7 +116,6 @@ impl<E: Executions, R: Recoveries, F> Desk<E, R, F> {
                 "by": decision.by,
                 "comment": decision.comment,
                 "hash": approval.hash,
-                "at": clock.now(),
             });
             if self.executions.answer(&approval.task_token, &answer).await? {
                 return Ok(approval.hash);

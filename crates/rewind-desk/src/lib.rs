@@ -3,6 +3,8 @@
 
 mod decide;
 mod error;
+#[cfg(any(test, feature = "fakes"))]
+pub mod fake;
 mod follow;
 mod look;
 mod start;
@@ -42,8 +44,16 @@ pub struct Places {
 }
 
 impl Places {
+    /// The ARN of a recovery's execution.
+    pub fn recovery(&self, id: &str) -> String {
+        Self::execution(&self.machine, id)
+    }
+
     /// The ARN of an execution of a state machine.
     fn execution(machine: &str, name: &str) -> String {
         format!("{}:{name}", machine.replacen(":stateMachine:", ":execution:", 1))
     }
 }
+
+#[cfg(test)]
+mod tests;

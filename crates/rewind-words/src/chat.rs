@@ -33,6 +33,9 @@ pub enum Command {
     Window(WindowWords),
 }
 
+/// Bring an Amazon Aurora cluster back to a moment before, prove it, and move the traffic
+///
+/// A cluster and a time alone are a plan: /rewind my-aurora-cluster 5m ago
 #[derive(Debug, Parser)]
 #[command(name = "/rewind", no_binary_name = true, disable_version_flag = true)]
 struct Chat {

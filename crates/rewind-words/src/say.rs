@@ -6,34 +6,41 @@ use jiff::Timestamp;
 use rewind_core::{Difference, Plan, Report, Restored, say_duration};
 use serde_json::Value;
 
-/// What a state does, while it does it; empty for a state that takes no time or is not known here.
+/// What a state does, while it does it; empty for a state that takes no time.
 pub fn activity(state: &str) -> &'static str {
     match state {
         "AcquireLease" => "takes the lease: one recovery a cluster",
+        "ReadLease" => "looks who holds the lease",
         "ValidateWindow" => "checks the request against cluster, window, records and secret; nothing is changed",
         "RecordPlan" => "writes the plan into the table",
         "ExtendLease" => "makes the lease outlast the recovery",
+        "AnnouncePlan" | "AnnounceApproval" | "AnnounceRecovered" | "AnnounceFailure" => "tells whoever listens",
         "StartRestore" => "asks RDS for a new cluster as of the target",
-        "AwaitRewind" => "waits for the new cluster",
-        "AddInstances" => "gives it the original's instances and settings",
+        "AwaitRewind" => "waits for the cluster",
+        "AddInstances" => "gives the new cluster its instances and settings",
         "AwaitInstances" => "waits for the instances",
         "KeepEvidence" => "asks RDS for a clone of the present state",
         "StartBacktrack" => "asks RDS to rewind the cluster in place",
         "Verify" => "runs the checks on the rewound data, read-only",
         "RequestApproval" => "waits for a person",
         "RecordDecision" => "writes down who decided",
+        "ConfirmApproval" => "checks that nothing has moved since people were asked",
         "FenceSource" => "ends all writes on the original, and proves it",
+        "LiftFence" => "lets clients in again",
         "SwapDns" => "moves the records, if they are still as planned",
         "ConfirmCutover" => "waits until Route 53 is in sync, then resolves and connects by name",
         "WaitForOldTtl" => "waits as long as resolvers may remember the old value",
-        "Finish" => "tags the original and writes the output",
+        "Finish" => "tags what is kept, and writes the output",
         "RecordRecovered" | "RecordUndone" => "writes the end into the table",
         "ReleaseLease" | "ReleaseLeaseAfterFailure" => "gives the lease back",
         "ReadRecovery" => "reads what the recovery did",
         "FenceRestored" => "ends writes on the new cluster, before traffic moves back",
         "UndoSwapDns" => "moves the records back",
         "UndoFenceSource" => "opens the original again",
-        "UndoFinish" => "takes the marks off the original",
+        "UndoFenceRestored" => "opens the new cluster again",
+        "UndoStartBacktrack" => "takes the cluster forward to where it was",
+        "AwaitForward" => "waits until it is there",
+        "VerifyForward" => "compares it with the evidence, row counts and checks",
         "UndoAddInstances" => "deletes the new instances",
         "UndoStartRestore" => "deletes the new cluster",
         "AwaitDeletion" => "waits until it is gone",
@@ -245,6 +252,9 @@ pub fn decided(id: &str, approved: bool, by: &str, hash: &str) -> Text {
     let word = if approved { "approved" } else { "rejected" };
     text.heading(format!("{id}: {word} by {by}"));
     text.field("hash", hash);
+    if approved {
+        text.plain("It goes on if nothing has moved since that was shown.");
+    }
     text
 }
 
@@ -345,6 +355,21 @@ mod tests {
             cause: None,
             outcome: None,
             plan: None,
+        }
+    }
+
+    #[test]
+    fn every_state_that_takes_time_says_what_it_does() {
+        let machines = [
+            include_str!("../../../statemachine/rewind.asl.json"),
+            include_str!("../../../statemachine/undo.asl.json"),
+        ];
+        for machine in machines {
+            let machine: Value = serde_json::from_str(machine).unwrap();
+            for (name, state) in machine["States"].as_object().unwrap() {
+                let takes_time = state["Type"] == "Task" || state["Type"] == "Wait";
+                assert_eq!(!activity(name).is_empty(), takes_time, "{name}");
+            }
         }
     }
 
