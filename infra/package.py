@@ -51,7 +51,7 @@ def build(root: pathlib.Path, rust: pathlib.Path, target: pathlib.Path, out: pat
     # cargo-lambda finds zig by the first python of the path. Which Rust builds for arm64 is settled above.
     path = f"{tools}{os.pathsep}{os.environ['PATH']}"
     environment = os.environ | {"PATH": path, "RUSTC": rustc.stdout.strip(), "CARGO_TARGET_DIR": str(target)}
-    command = [tools / "cargo-lambda", "lambda", "build", "--release", "--arm64", "--skip-target-check", "--locked", "--quiet"]
+    command = [tools / "cargo-lambda", "lambda", "build", "--release", "--arm64", "--skip-target-check", "--locked"]
     command += ["--output-format", "zip", "--lambda-dir", out]
     command += [argument for name in functions for argument in ("--package", name)]
     print(f"building {len(functions)} functions for arm64; the first time this takes a while", flush=True)

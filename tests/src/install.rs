@@ -4,6 +4,7 @@
 //! `REWIND_DRAW=1 cargo test -p rewind-tests install` writes it again.
 
 use crate::files;
+use crate::functions::Function;
 use crate::template::{Template, texts};
 use regex::Regex;
 use serde_json::Value;
@@ -172,4 +173,26 @@ fn the_example_of_parameters_names_those_of_the_template_and_all_that_must_be_gi
     for (name, _) in template.section("Parameters").filter(|(_, parameter)| parameter.get("Default").is_none()) {
         assert!(given.contains(name), "{EXAMPLE} lacks {name}, which must be given");
     }
+}
+
+#[test]
+fn the_functions_that_connect_to_databases_get_the_certificates_where_packaging_puts_them() {
+    let script = files::read("infra/package.py");
+    let packaged = Regex::new(r#"(?m)^AUTHORITIES = "(.+)"$"#).unwrap().captures(&script).unwrap()[1].to_owned();
+    let connects = Regex::new(r#"(?m)^DATABASE_CRATES = re.compile\(r"(.+)", re.MULTILINE\)$"#).unwrap();
+    let connects = Regex::new(&format!("(?m){}", &connects.captures(&script).unwrap()[1])).unwrap();
+
+    let template = Template::read();
+    let (_, bundle) = template.section("Parameters").find(|(name, _)| *name == "DatabaseCaBundle").unwrap();
+    assert_eq!(bundle["Default"], format!("/var/task/{packaged}"), "Lambda unpacks the zip in /var/task");
+    let mut found = 0;
+    for function in Function::all() {
+        let resource = template.resource(&format!("{}Function", function.name));
+        let given = &resource["Environment"]["Variables"]["REWIND_DATABASE_CA_BUNDLE"];
+        let expected =
+            if connects.is_match(&function.manifest) { Value::from("DatabaseCaBundle") } else { Value::Null };
+        assert_eq!(*given, expected, "{}: REWIND_DATABASE_CA_BUNDLE in the template", function.stem);
+        found += usize::from(!given.is_null());
+    }
+    assert!(found >= 3);
 }
