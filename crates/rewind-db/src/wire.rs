@@ -366,6 +366,7 @@ impl Context for &Secret<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use mysql_common::constants::StatusFlags;
 
     #[tokio::test]
     async fn a_message_of_any_length_arrives_as_it_was_sent() {
@@ -404,9 +405,132 @@ mod tests {
         assert_eq!(row(b"\x02\xff\x01", 1), Some(vec![Some("0xFF01".to_owned())]));
     }
 
-    #[test]
-    fn a_server_that_asks_for_the_password_itself_is_refused() {
-        let error = begin(&AuthPlugin::MysqlClearPassword).unwrap_err();
-        assert!(matches!(error, Error::Broken(why) if why.contains("mysql_clear_password")));
+    const NONCE: &[u8; 20] = b"twenty bytes of salt";
+
+    /// One end of a login: what a test's server does is written out, for no MariaDB speaks `caching_sha2_password`.
+    struct Server<S> {
+        stream: S,
+        sequence: u8,
+    }
+
+    impl<S: AsyncRead + AsyncWrite + Unpin> Server<S> {
+        async fn say(&mut self, message: &[u8]) {
+            let framed = framed(message, &mut self.sequence);
+            self.stream.write_all(&framed).await.unwrap();
+        }
+
+        async fn hear(&mut self) -> Vec<u8> {
+            receive(&mut self.stream, &mut self.sequence).await.unwrap()
+        }
+
+        async fn greet(&mut self, plugin: &str, encrypted: bool) {
+            let mut capabilities = CAPABILITIES;
+            capabilities.set(CapabilityFlags::CLIENT_SSL, encrypted);
+            let greeting = HandshakePacket::new(
+                10,
+                &b"8.0.28"[..],
+                7,
+                [b't', b'w', b'e', b'n', b't', b'y', b' ', b'b'],
+                Some([&NONCE[8..], &[0]].concat()),
+                capabilities,
+                UTF8MB4,
+                StatusFlags::SERVER_STATUS_AUTOCOMMIT,
+                Some(plugin.as_bytes()),
+            );
+            let mut message = Vec::new();
+            greeting.serialize(&mut message);
+            self.say(&message).await;
+        }
+    }
+
+    const OK: &[u8] = &[0, 0, 0, 2, 0, 0, 0];
+    const SHA2: &str = "caching_sha2_password";
+
+    async fn pair() -> (tokio::task::JoinHandle<Result<Wire, Error>>, Server<TcpStream>) {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let client = tokio::spawn(async move {
+            let login = Login { user: "admin", password: "secret", database: "mysql", program: "p" };
+            Wire::open(stream, &login, &Protection::new(None).unwrap(), "db.example").await
+        });
+        (client, Server { stream: listener.accept().await.unwrap().0, sequence: 0 })
+    }
+
+    fn scrambled() -> [u8; 32] {
+        mysql_common::auth::plugins::caching_sha2_password::scramble_sha256(NONCE, b"secret").unwrap()
+    }
+
+    fn holds(message: &[u8], part: &[u8]) -> bool {
+        message.windows(part.len()).any(|window| window == part)
+    }
+
+    #[tokio::test]
+    async fn a_password_that_the_server_remembers_is_proven_and_not_shown() {
+        let (client, mut server) = pair().await;
+        server.greet(SHA2, false).await;
+        let response = server.hear().await;
+        assert!(holds(&response, &scrambled()) && holds(&response, b"admin") && !holds(&response, b"secret"));
+        server.say(&[1, 3]).await;
+        server.say(OK).await;
+        let wire = client.await.unwrap().unwrap();
+        assert_eq!((wire.dialect, wire.encrypted), (Dialect::MySql, false));
+    }
+
+    #[tokio::test]
+    async fn an_account_may_log_in_by_another_way_than_the_server_s_own() {
+        let (client, mut server) = pair().await;
+        server.greet("mysql_native_password", false).await;
+        server.hear().await;
+        server.say(&[b"\xfecaching_sha2_password\0", &NONCE[..], b"\0"].concat()).await;
+        assert_eq!(server.hear().await, scrambled());
+        server.say(&[1, 3]).await;
+        server.say(OK).await;
+        client.await.unwrap().unwrap();
+    }
+
+    #[tokio::test]
+    async fn without_tls_a_password_that_the_server_forgot_waits_for_its_key() {
+        let (client, mut server) = pair().await;
+        server.greet(SHA2, false).await;
+        server.hear().await;
+        server.say(&[1, 4]).await;
+        assert_eq!(server.hear().await, [2]);
+        server.say(b"\x01this is no key").await;
+        assert!(matches!(client.await.unwrap(), Err(Error::Broken(_))));
+    }
+
+    #[tokio::test]
+    async fn a_password_that_the_server_forgot_goes_through_tls() {
+        let issued = rcgen::generate_simple_self_signed(vec!["db.example".to_owned()]).unwrap();
+        let key = rustls::pki_types::PrivateKeyDer::try_from(issued.signing_key.serialize_der()).unwrap();
+        let config =
+            rustls::ServerConfig::builder_with_provider(std::sync::Arc::new(rustls::crypto::ring::default_provider()))
+                .with_safe_default_protocol_versions()
+                .unwrap()
+                .with_no_client_auth()
+                .with_single_cert(vec![issued.cert.der().clone()], key)
+                .unwrap();
+        let (client, mut server) = pair().await;
+        server.greet(SHA2, true).await;
+        let request = server.hear().await;
+        assert_eq!(request.len(), 32, "nothing but the wish for TLS goes in clear");
+        let Server { stream, sequence } = server;
+        let stream = tokio_rustls::TlsAcceptor::from(std::sync::Arc::new(config)).accept(stream).await.unwrap();
+        let mut server = Server { stream, sequence };
+        assert!(holds(&server.hear().await, &scrambled()));
+        server.say(&[1, 4]).await;
+        assert_eq!(server.hear().await, b"secret\0");
+        server.say(OK).await;
+        assert!(client.await.unwrap().unwrap().encrypted);
+    }
+
+    #[tokio::test]
+    async fn a_server_that_asks_for_the_password_itself_does_not_get_it() {
+        let (client, mut server) = pair().await;
+        server.greet("mysql_native_password", false).await;
+        server.hear().await;
+        server.say(b"\xfemysql_clear_password\0").await;
+        let Err(Error::Broken(why)) = client.await.unwrap() else { panic!("it went on") };
+        assert!(why.contains("mysql_clear_password"), "{why}");
     }
 }

@@ -167,6 +167,7 @@ async fn no_check_can_write() {
         "SELECT sneak_plain()",
         "SELECT sneak_writable()",
         "SELECT NEXTVAL(counter)",
+        "SELECT count(*) FROM orders FOR UPDATE",
         "LOCK TABLES orders WRITE",
         "FLUSH TABLES WITH READ LOCK",
         "GRANT ALL ON shop.* TO app@'%'",
@@ -188,9 +189,6 @@ async fn no_check_can_write() {
     let findings = ask(&server, &checks).await;
     assert!(findings.checks.iter().all(|result| !result.passed));
     assert_eq!(contents(&mariadb), before);
-    // Locks are taken and given back.
-    assert!(ask_one(&server, "SELECT count(*) FROM orders FOR UPDATE", "2").await.passed);
-    mariadb.sql("shop", "SET innodb_lock_wait_timeout = 1; DELETE FROM orders");
 }
 
 #[tokio::test]

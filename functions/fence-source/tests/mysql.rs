@@ -1,0 +1,155 @@
+//! The fence around an Aurora MySQL writer as a whole step, on real MariaDB: in place, and beside a new cluster.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test stops where something is wrong")]
+
+#[path = "../../../crates/rewind-db/tests/support/mod.rs"]
+mod support;
+
+use fence_source::{FenceSource, Input, Output, Side};
+use jiff::Timestamp;
+use rewind_access::Access;
+use rewind_aws::Answer;
+use rewind_aws::fixtures::{ManualClock, STARTED, in_place_plan, mysql_source, recovery};
+use rewind_aws::rds::Cluster;
+use rewind_aws::rds::fake::FakeRds;
+use rewind_aws::records::Notes;
+use rewind_aws::secrets::{Login, Logins};
+use rewind_core::{ErrorName, Plan, StepError, Strategy};
+use rewind_db::{Network, Session, Settings};
+use rewind_lambda::Step;
+use serde_json::Value;
+use std::sync::{Arc, Mutex};
+use support::mariadb::{APP_PASSWORD, MASTER_PASSWORD, MariaDb, master};
+use support::{credential, network};
+
+/// The secret, which counts how often it is read.
+#[derive(Clone, Default)]
+struct Secret(Arc<Mutex<u32>>);
+
+impl Logins for Secret {
+    async fn logins(&self, _: &str, _: Timestamp) -> Answer<Vec<Login>> {
+        *self.0.lock().unwrap() += 1;
+        Ok(vec![Login { user: None, password: MASTER_PASSWORD.to_owned(), version: "AWSCURRENT".to_owned() }])
+    }
+}
+
+#[derive(Clone, Default)]
+struct Table(Arc<Mutex<Option<Value>>>);
+
+impl Notes for Table {
+    async fn note(&self, _: &str, _: &str) -> Answer<Option<Value>> {
+        Ok(self.0.lock().unwrap().clone())
+    }
+    async fn note_once(&self, _: &str, _: &str, value: &Value) -> Answer<Value> {
+        Ok(self.0.lock().unwrap().get_or_insert_with(|| value.clone()).clone())
+    }
+    async fn note_again(&self, _: &str, _: &str, value: &Value) -> Answer<()> {
+        *self.0.lock().unwrap() = Some(value.clone());
+        Ok(())
+    }
+}
+
+/// A cluster `orders` on a server of its own, and the step with what it keeps.
+struct World {
+    server: MariaDb,
+    rds: FakeRds,
+    secret: Secret,
+    table: Table,
+}
+
+impl World {
+    fn new() -> Self {
+        let server = MariaDb::start().with_application();
+        let cluster = Cluster {
+            endpoint: Some(server.address.to_string()),
+            port: Some(i32::from(server.port)),
+            ..mysql_source()
+        };
+        let rds = FakeRds::with(vec![cluster], Vec::new());
+        Self { server, rds, secret: Secret::default(), table: Table::default() }
+    }
+
+    fn step(&self, groups: &[&str]) -> FenceSource<FakeRds, Secret, Table, ManualClock> {
+        let network = Network::new(Settings::default()).unwrap();
+        FenceSource {
+            access: Access { clusters: self.rds.clone(), secrets: self.secret.clone(), network },
+            notes: self.table.clone(),
+            clock: ManualClock::at(STARTED),
+            fence_groups: groups.iter().map(|&group| group.to_owned()).collect(),
+        }
+    }
+
+    async fn fence(&self, strategy: Strategy, groups: &[&str]) -> Result<Output, StepError> {
+        self.step(groups).run(input(strategy)).await
+    }
+
+    fn groups(&self) -> Vec<String> {
+        self.rds.look("orders").unwrap().security_groups
+    }
+
+    async fn app(&self) -> Option<Session> {
+        network().connect(&self.server.target(), &credential("app", APP_PASSWORD, ""), "shop").await.ok()
+    }
+}
+
+fn input(strategy: Strategy) -> Input {
+    let plan = Plan { strategy, ..in_place_plan() };
+    Input { recovery: recovery(), plan, fence: Side::Source, restored: None }
+}
+
+fn said(output: &Output) -> Vec<String> {
+    output.layers.iter().map(|layer| format!("{}: {}", layer.layer, layer.did)).collect()
+}
+
+#[tokio::test]
+async fn in_place_the_network_is_closed_and_sessions_end_and_no_login_is_touched() {
+    let world = World::new();
+    let before = world.server.accounts();
+    let app = world.app().await.unwrap();
+    let output = world.fence(Strategy::Backtrack, &["sg-fence"]).await.unwrap();
+    assert_eq!(output.sessions_ended, 1);
+    assert!(rewind_db::identity(&app).await.is_err());
+    assert_eq!(world.groups(), ["sg-fence"]);
+    assert_eq!(world.server.accounts(), before);
+    let said = said(&output);
+    assert!(said.iter().all(|layer| !layer.starts_with("login")), "{said:?}");
+    assert!(said.iter().any(|layer| layer.starts_with("proof") && layer.contains("in force")), "{said:?}");
+
+    // A repetition notes nothing new: what the cluster has now is the fence.
+    world.fence(Strategy::Backtrack, &["sg-fence"]).await.unwrap();
+    let logins = *world.secret.0.lock().unwrap();
+    assert!(world.step(&["sg-fence"]).undo(input(Strategy::Backtrack)).await.unwrap().changed);
+    assert_eq!(world.groups(), mysql_source().security_groups);
+    assert_eq!(*world.secret.0.lock().unwrap(), logins, "the undo logged in with nothing to lift");
+}
+
+#[tokio::test]
+async fn beside_a_new_cluster_accounts_are_locked_and_the_undo_unlocks_them() {
+    let world = World::new();
+    let before = world.server.accounts();
+    let app = world.app().await.unwrap();
+    let output = world.fence(Strategy::Restore, &[]).await.unwrap();
+    assert!(rewind_db::identity(&app).await.is_err() && world.app().await.is_none());
+    let said = said(&output).join("\n");
+    assert!(said.contains("login: ACCOUNT LOCK for app@%") && said.contains("read again as locked: app@%"), "{said}");
+    assert!(!said.contains("connection limit") && !said.contains("network"), "{said}");
+    world.fence(Strategy::Restore, &[]).await.unwrap();
+    let undone = world.step(&[]).undo(input(Strategy::Restore)).await.unwrap();
+    assert_eq!(undone.what, ["app@% may log in again"]);
+    assert_eq!(world.server.accounts(), before);
+    assert!(world.app().await.is_some());
+}
+
+#[tokio::test]
+async fn a_master_user_that_others_use_needs_the_network_layer() {
+    let world = World::new();
+    let _other = network().connect(&world.server.target(), &master(), "shop").await.unwrap();
+    let error = world.fence(Strategy::Restore, &[]).await.unwrap_err();
+    assert_eq!(error.name, ErrorName::RewindFailed);
+    assert!(error.to_string().contains("these accounts can still log in: admin (the master user"), "{error}");
+
+    let _other = network().connect(&world.server.target(), &master(), "shop").await.unwrap();
+    let output = world.fence(Strategy::Restore, &["sg-fence"]).await.unwrap();
+    let said = said(&output).join("\n");
+    assert!(said.contains("admin closed by the network alone"), "{said}");
+}

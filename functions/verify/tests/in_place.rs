@@ -1,0 +1,113 @@
+//! Verification of a cluster that was rewound in place, on real MariaDB: what it is held against, and what it says.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test stops where something is wrong")]
+
+#[path = "../../../crates/rewind-db/tests/support/mod.rs"]
+mod support;
+
+use jiff::Timestamp;
+use rewind_access::Access;
+use rewind_aws::Answer;
+use rewind_aws::fixtures::{ManualClock, STARTED, TARGET, in_place_plan, mysql_source, recovery, time};
+use rewind_aws::rds::Cluster;
+use rewind_aws::rds::fake::FakeRds;
+use rewind_aws::secrets::{Login, Logins};
+use rewind_core::{Check, ErrorName, Expectation, Report, Restored, StepError};
+use rewind_db::{Network, Settings};
+use rewind_lambda::Step;
+use support::mariadb::{MASTER_PASSWORD, MariaDb};
+use verify::{Expect, Input, Verify};
+
+struct Secret;
+
+impl Logins for Secret {
+    async fn logins(&self, _: &str, _: Timestamp) -> Answer<Vec<Login>> {
+        let login = |password: &str, version: &str| Login {
+            user: None,
+            password: password.to_owned(),
+            version: version.to_owned(),
+        };
+        Ok(vec![login("of another time", "AWSPREVIOUS"), login(MASTER_PASSWORD, "AWSCURRENT")])
+    }
+}
+
+fn cluster(name: &str, server: &MariaDb) -> Cluster {
+    Cluster {
+        name: name.to_owned(),
+        endpoint: Some(server.address.to_string()),
+        port: Some(i32::from(server.port)),
+        ..mysql_source()
+    }
+}
+
+/// The rewound cluster `orders`, its evidence `orders-e`, and what verification says of them.
+async fn verify(rewound: &MariaDb, evidence: &MariaDb, expect: Expect, sql: &str) -> Result<Report, StepError> {
+    let clusters = FakeRds::with(vec![cluster("orders", rewound), cluster("orders-e", evidence)], Vec::new());
+    let mut plan = in_place_plan();
+    plan.checks = vec![Check {
+        name: "rows are back".to_owned(),
+        database: "shop".to_owned(),
+        sql: sql.to_owned(),
+        expectation: Expectation::Expect("2".to_owned()),
+    }];
+    let restored = Restored {
+        cluster: "orders".to_owned(),
+        cluster_arn: mysql_source().arn,
+        writer_endpoint: rewound.address.to_string(),
+        reader_endpoint: rewound.address.to_string(),
+        rewound_to: time(TARGET),
+        differences: Vec::new(),
+    };
+    let network = Network::new(Settings::default()).unwrap();
+    let access = Access { clusters, secrets: Secret, network };
+    let step = Verify { access, clock: ManualClock::at(STARTED) };
+    step.run(Input { recovery: recovery(), plan, restored, expect }).await
+}
+
+const COUNT: &str = "SELECT count(*) FROM orders";
+
+#[tokio::test]
+async fn the_checks_decide_and_the_evidence_is_shown() {
+    let (rewound, evidence) = (MariaDb::start().with_application(), MariaDb::start().with_application());
+    evidence.sql("shop", "DELETE FROM orders");
+    let report = verify(&rewound, &evidence, Expect::Checks, COUNT).await.unwrap();
+    assert!(report.passed);
+    assert_eq!(report.login.secret_version, "AWSCURRENT");
+    assert_eq!(report.checks.first().unwrap().original.as_deref(), Some("0"));
+    let table = report.tables.first().unwrap();
+    assert_eq!((table.table.as_str(), table.restored, table.original), ("shop.orders", Some(2), Some(0)));
+
+    let error = verify(&evidence, &rewound, Expect::Checks, COUNT).await.unwrap_err();
+    assert_eq!(error.name, ErrorName::VerificationFailed);
+    assert!(error.to_string().contains("found 0") && error.to_string().contains("is on orders-e"), "{error}");
+}
+
+#[tokio::test]
+async fn gone_forward_it_has_to_be_what_the_evidence_is_whatever_the_checks_expect() {
+    let (rewound, evidence) = (MariaDb::start().with_application(), MariaDb::start().with_application());
+    for server in [&rewound, &evidence] {
+        server.sql("shop", "DELETE FROM orders");
+    }
+    let report = verify(&rewound, &evidence, Expect::SameAsOriginal, COUNT).await.unwrap();
+    assert!(report.passed && report.to_string().contains("compared with orders-e: 1 checks and 1 tables"), "{report}");
+    assert!(verify(&rewound, &evidence, Expect::SameAsOriginal, "SELECT * FROM nowhere").await.unwrap().passed);
+
+    rewound.sql("shop", "INSERT INTO orders (word) VALUES ('late')");
+    let error = verify(&rewound, &evidence, Expect::SameAsOriginal, COUNT).await.unwrap_err();
+    assert_eq!(error.name, ErrorName::VerificationFailed);
+    assert!(error.to_string().contains("expected what orders-e answers, found 1"), "{error}");
+    // A check that answers the same on both does not hide that its table differs.
+    let blind = "SELECT count(*) >= 0 FROM orders";
+    let error = verify(&rewound, &evidence, Expect::SameAsOriginal, blind).await.unwrap_err();
+    assert!(error.to_string().contains("shop.orders in shop differs from orders-e"), "{error}");
+}
+
+#[tokio::test]
+async fn what_cannot_be_compared_is_never_the_same() {
+    let (rewound, mut evidence) = (MariaDb::start().with_application(), MariaDb::start().with_application());
+    evidence.crash();
+    let error = verify(&rewound, &evidence, Expect::SameAsOriginal, COUNT).await.unwrap_err();
+    assert_eq!(error.name, ErrorName::Unavailable);
+    let report = verify(&rewound, &evidence, Expect::Checks, COUNT).await.unwrap();
+    assert!(report.notes.iter().any(|note| note.contains("could not be compared")), "{report}");
+}
