@@ -1,20 +1,14 @@
 //! Keeps the present state of a cluster that is about to be rewound in place: a copy-on-write clone, taken inside the fence,
-//! so that every acknowledged write is on it. It never touches the cluster itself. Its undo deletes the clone.
+//! so that every acknowledged write is on it. It never touches the cluster itself. What undoes a restore deletes the clone too.
 
-use rewind_aws::rds::{Cluster, DeleteClusters, ModifyClusters, Origin, ReadClusters, RestoreClusters};
+use rewind_aws::rds::{Cluster, Origin, ReadClusters, RestoreClusters};
 use rewind_core::{Clock, ErrorName, Plan, Recovery, Restored, StepError};
-use rewind_lambda::{Step, Undone};
+use rewind_lambda::Step;
 use serde::Deserialize;
-use start_restore::{New, made_by, take_back};
+use start_restore::{New, made_by};
 
 /// The IAM actions that the step calls.
-pub const ACTIONS: &[&str] = &[
-    "rds:DescribeDBClusters",
-    "rds:RestoreDBClusterToPointInTime",
-    "rds:AddTagsToResource",
-    "rds:ModifyDBCluster",
-    "rds:DeleteDBCluster",
-];
+pub const ACTIONS: &[&str] = &["rds:DescribeDBClusters", "rds:RestoreDBClusterToPointInTime", "rds:AddTagsToResource"];
 
 /// The step.
 #[derive(Debug)]
@@ -36,7 +30,7 @@ pub struct Input {
 
 impl<C, K> Step for KeepEvidence<C, K>
 where
-    C: ReadClusters + RestoreClusters + ModifyClusters + DeleteClusters,
+    C: ReadClusters + RestoreClusters,
     K: Clock,
 {
     type Input = Input;
