@@ -18,6 +18,7 @@ from recovery import (
     FORWARD,
     IN_PLACE,
     IN_PLACE_APPROVED,
+    NEEDS_OPERATOR,
     PUT_BACK,
     REFUSE,
     START,
@@ -169,6 +170,25 @@ def checks_fail(stack):
     again = rewind(cluster, iso(target), newCluster=f"{cluster.name}-r2")
     again.recovered(IN_PLACE)
     equal(cluster.value("SELECT count(*) FROM orders"), 4000, "the rows, rewound after all")
+
+
+@test("a way forward that cannot be proven against the evidence: it stays fenced, and a person is told to compare them")
+def forward_unproven(stack):
+    cluster = place(stack, "place-unproven")
+    cluster.settle()
+    target = cluster.mistake("DELETE FROM orders WHERE id > 3000")
+    evidence = cluster.beside(f"{cluster.name}-r")
+    run = rewind(cluster, iso(target), checks=[WRONG])
+    run.reaches("StartBacktrack")
+    # The evidence takes clients, and one of them is careless.
+    evidence.sql("DELETE FROM orders WHERE id = 1")
+    path = UNTIL_BACK + up_to("Verify", BACK) + PUT_BACK + FORWARD + NEEDS_OPERATOR
+    said = ["then undoing failed", "2999", "that it holds what it held before is not proven", "it is still fenced"]
+    run.failed(path, "VerificationFailed", *said, f"the evidence {evidence.name} is kept: compare them", lease=run.id)
+    equal(cluster.groups, sorted(stack.fence_groups), "the security groups: nobody gets in")
+    cluster.unfence_by_hand()
+    equal(cluster.value("SELECT count(*) FROM orders"), 3000, "the rows, which are as they were")
+    run.release_lease()
 
 
 @test("a backtrack that fails is an error at once: the fence is lifted, the evidence goes, nothing was changed")

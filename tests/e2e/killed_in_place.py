@@ -206,7 +206,7 @@ def forward_always(stack):
     it.has_evidence()
     it.cluster.unfence_by_hand()
     it.is_rewound()
-    release(stack, it.name)
+    run.release_lease()
     note(cause)
 
 
@@ -227,10 +227,5 @@ def lift_always(stack):
     it.has_evidence()
     it.cluster.unfence_by_hand()
     it.is_rewound()
-    release(stack, it.name)
+    run.release_lease()
     note(cause)
-
-
-def release(stack, cluster):
-    """What a person does when it is put in order."""
-    stack.client("dynamodb").delete_item(TableName=stack.table, Key={"id": {"S": f"lease#{cluster}"}})

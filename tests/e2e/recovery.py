@@ -191,6 +191,11 @@ class Recovery:
             equal(held and held["recoveryId"], lease, "who holds the lease afterwards")
         return ended["cause"]
 
+    def release_lease(self):
+        """What a person does when all is put in order."""
+        key = {"id": {"S": f"lease#{self.request['cluster']}"}}
+        self.stack.client("dynamodb").delete_item(TableName=self.stack.table, Key=key)
+
     def result(self, state):
         """What the function behind `state` answered, from the history."""
         entered = None
