@@ -63,10 +63,6 @@ where
         };
         made_by(&recovery, &new.start(&self.clusters, &self.clock).await?, now)
     }
-
-    async fn undo(&self, Input { recovery, plan }: Input) -> Result<Undone, StepError> {
-        take_back(&self.clusters, &recovery, &plan.new_cluster).await
-    }
 }
 
 #[cfg(test)]
