@@ -64,8 +64,8 @@ impl Notes for World {
         Ok(value.clone())
     }
 
-    async fn note_again(&self, _: &str, _: &str, _: &Value) -> Answer<()> {
-        unreachable!("what is noted stays")
+    async fn note_again(&self, _: &str, name: &str, _: &Value) -> Answer<()> {
+        panic!("{name} was noted, and stays as it is")
     }
 }
 
@@ -343,7 +343,8 @@ async fn evidence_is_looked_at_by_people_and_kept_while_they_do() {
     let open = vec!["the account app is not locked".to_owned()];
     let world = World { inside: Ok(Inside { sessions: Vec::new(), open }), ..World::evidence() };
     assert_eq!(world.why(&clone_of_it()).await, [""; 0]);
-    let cases: [(&str, fn(&mut Cluster)); 3] = [
+    type Edit = fn(&mut Cluster);
+    let cases: [(&str, Edit); 3] = [
         ("has the security groups sg-mine", |c| c.security_groups = vec!["sg-mine".to_owned()]),
         ("no longer tagged aurora-rewind:recovery", |c| c.tags.retain(|(key, _)| key != RECOVERY_TAG)),
         ("is tagged aurora-rewind:fenced-by", |c| tag(c, FENCED_BY_TAG, "operation-002")),
