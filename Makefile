@@ -30,11 +30,15 @@ TEST_STACK := $(CURDIR)/.local/test
 
 .PHONY: help
 help: ## This list
-	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: demo
 demo: up ## The whole story on the local stack: a mistake, the recovery, the proof
 	@$(LOCAL) demo
+
+.PHONY: demo-backtrack
+demo-backtrack: up ## The same in place, with Backtrack; then a rewind that its checks reject, undone forward
+	@$(LOCAL) demo --in-place
 
 .PHONY: up
 up: build ## Start the local stack, or see that it is up (a fresh one each time; it keeps no data)

@@ -1,7 +1,7 @@
 //! What became of every write: pure sums over what the application was told and what the databases hold. It asks nobody.
 
 use super::writer::Attempt;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeSet;
 
 /// All that is known when the application has stopped.
@@ -9,18 +9,49 @@ use std::collections::BTreeSet;
 pub struct Ledger<'a> {
     /// Every number that the application sent.
     pub attempts: &'a [Attempt],
-    /// The numbers on the new cluster.
-    pub on_new: &'a BTreeSet<i64>,
-    /// The numbers on the fenced original.
+    /// The numbers in the rewound data.
+    pub on_rewound: &'a BTreeSet<i64>,
+    /// The numbers in the original data, where it is now.
     pub on_original: &'a BTreeSet<i64>,
-    /// The new cluster's endpoint.
-    pub new_endpoint: &'a str,
-    /// The original's.
-    pub original_endpoint: &'a str,
-    /// The moment that the new cluster was rewound to.
+    /// How one tells which of the two a write was sent to.
+    pub sides: Sides<'a>,
+    /// The moment that was gone back to.
     pub rewound_to: Timestamp,
-    /// From when on the original acknowledged nothing.
+    /// From when on the original data took no write.
     pub fenced_at: Timestamp,
+}
+
+/// The two that writes were sent to.
+#[derive(Debug, Clone, Copy)]
+pub enum Sides<'a> {
+    /// Two clusters, by their endpoints.
+    Beside {
+        /// The rewound one's.
+        rewound: &'a str,
+        /// The original's.
+        original: &'a str,
+    },
+    /// One endpoint: before the fence it was the original data, afterwards the rewound.
+    InPlace,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Side {
+    Original,
+    Rewound,
+    Neither,
+}
+
+impl Ledger<'_> {
+    fn side(&self, attempt: &Attempt) -> Side {
+        match self.sides {
+            Sides::Beside { rewound, .. } if attempt.endpoint == rewound => Side::Rewound,
+            Sides::Beside { original, .. } if attempt.endpoint == original => Side::Original,
+            Sides::Beside { .. } => Side::Neither,
+            Sides::InPlace if attempt.sent < self.fenced_at => Side::Original,
+            Sides::InPlace => Side::Rewound,
+        }
+    }
 }
 
 /// Some acknowledged writes: how many, which, and when the application was told.
@@ -56,16 +87,16 @@ impl Group {
 pub struct Account {
     /// Acknowledged, in all.
     pub acknowledged: usize,
-    /// Acknowledged by the original, and on the new cluster too.
+    /// Acknowledged by the original, and in the rewound data too.
     pub before_target: Group,
     /// Acknowledged by the original, and only there: the price of the rewind.
     pub only_original: Group,
-    /// Acknowledged by the new cluster.
-    pub after_switch: Group,
-    /// Sent and never answered: on neither, on the original only, on the new cluster only, on both.
+    /// Acknowledged by the rewound data's server.
+    pub afterwards: Group,
+    /// Sent and never answered: on neither, on the original only, in the rewound data only, on both.
     pub unanswered: Unanswered,
     /// The longest time between two acknowledgements, with its beginning.
-    pub longest_gap: Option<(Timestamp, jiff::SignedDuration)>,
+    pub longest_gap: Option<(Timestamp, SignedDuration)>,
     /// What does not add up.
     pub problems: Vec<String>,
 }
@@ -77,8 +108,8 @@ pub struct Unanswered {
     pub nowhere: usize,
     /// On the original only.
     pub original: usize,
-    /// On the new cluster only.
-    pub new: usize,
+    /// In the rewound data only.
+    pub rewound: usize,
     /// On both: committed before the target.
     pub both: usize,
 }
@@ -87,7 +118,7 @@ impl Unanswered {
     /// How many there are.
     #[must_use]
     pub fn all(self) -> usize {
-        self.nowhere + self.original + self.new + self.both
+        self.nowhere + self.original + self.rewound + self.both
     }
 }
 
@@ -107,10 +138,10 @@ pub fn settle(ledger: &Ledger<'_>) -> Account {
             }
             Err(_) => {
                 let unanswered = &mut account.unanswered;
-                *match (ledger.on_original.contains(&attempt.number), ledger.on_new.contains(&attempt.number)) {
+                *match (ledger.on_original.contains(&attempt.number), ledger.on_rewound.contains(&attempt.number)) {
                     (false, false) => &mut unanswered.nowhere,
                     (true, false) => &mut unanswered.original,
-                    (false, true) => &mut unanswered.new,
+                    (false, true) => &mut unanswered.rewound,
                     (true, true) => &mut unanswered.both,
                 } += 1;
             }
@@ -120,10 +151,10 @@ pub fn settle(ledger: &Ledger<'_>) -> Account {
     if sent.len() != ledger.attempts.len() {
         problems.add("numbers were sent twice", 0);
     }
-    for number in ledger.on_new.union(ledger.on_original).filter(|number| !sent.contains(number)) {
-        problems.add("on the clusters, and never sent by the application", *number);
+    for number in ledger.on_rewound.union(ledger.on_original).filter(|number| !sent.contains(number)) {
+        problems.add("in the data, and never sent by the application", *number);
     }
-    let sum = account.before_target.len() + account.only_original.len() + account.after_switch.len();
+    let sum = account.before_target.len() + account.only_original.len() + account.afterwards.len();
     if sum != account.acknowledged {
         let missing = account.acknowledged.abs_diff(sum);
         account.problems.push(format!("{missing} acknowledged writes are in none of the groups"));
@@ -135,21 +166,22 @@ pub fn settle(ledger: &Ledger<'_>) -> Account {
 
 fn place(ledger: &Ledger<'_>, attempt: &Attempt, at: Timestamp, account: &mut Account, problems: &mut Problems) {
     let number = attempt.number;
-    let (on_new, on_original) = (ledger.on_new.contains(&number), ledger.on_original.contains(&number));
-    if attempt.endpoint == ledger.new_endpoint {
-        if !on_new {
-            problems.add("acknowledged by the new cluster, and not there", number);
+    let (on_rewound, on_original) = (ledger.on_rewound.contains(&number), ledger.on_original.contains(&number));
+    let side = ledger.side(attempt);
+    if side == Side::Rewound {
+        if !on_rewound {
+            problems.add("acknowledged after the rewind, and not in the rewound data", number);
         }
         if on_original {
-            problems.add("acknowledged by the new cluster, and on the original", number);
+            problems.add("acknowledged after the rewind, and on the original", number);
         }
         if at < ledger.fenced_at {
-            problems.add("acknowledged by the new cluster while the original still took writes", number);
+            problems.add("acknowledged after the rewind while the original still took writes", number);
         }
-        if on_new && !on_original {
-            account.after_switch.add(number, at);
+        if on_rewound && !on_original {
+            account.afterwards.add(number, at);
         }
-    } else if attempt.endpoint == ledger.original_endpoint {
+    } else if side == Side::Original {
         if at > ledger.fenced_at {
             problems.add("acknowledged by the original after the fence", number);
         }
@@ -158,23 +190,28 @@ fn place(ledger: &Ledger<'_>, attempt: &Attempt, at: Timestamp, account: &mut Ac
             return;
         }
         // Between the two a commit may lie on either side of the target.
-        if on_new && attempt.sent > ledger.rewound_to {
-            problems.add("sent after the target, and on the new cluster all the same", number);
+        if on_rewound && attempt.sent > ledger.rewound_to {
+            problems.add("sent after the target, and in the rewound data all the same", number);
         }
-        if !on_new && at <= ledger.rewound_to {
-            problems.add("acknowledged before the target, and not on the new cluster", number);
+        if !on_rewound && at <= ledger.rewound_to {
+            problems.add("acknowledged before the target, and not in the rewound data", number);
         }
-        if on_new { &mut account.before_target } else { &mut account.only_original }.add(number, at);
+        if on_rewound { &mut account.before_target } else { &mut account.only_original }.add(number, at);
     } else {
         problems.add("acknowledged by another server than the two", number);
     }
 }
 
-fn longest_gap(attempts: &[Attempt]) -> Option<(Timestamp, jiff::SignedDuration)> {
+fn longest_gap(attempts: &[Attempt]) -> Option<(Timestamp, SignedDuration)> {
+    gaps(attempts).max_by_key(|(_, gap)| *gap)
+}
+
+/// The times between acknowledgements, each with its beginning.
+pub fn gaps(attempts: &[Attempt]) -> impl Iterator<Item = (Timestamp, SignedDuration)> {
     let mut times: Vec<Timestamp> = attempts.iter().filter_map(|attempt| attempt.acknowledged.clone().ok()).collect();
     times.sort_unstable();
-    let pairs = times.iter().zip(times.iter().skip(1));
-    pairs.map(|(before, after)| (*before, after.duration_since(*before))).max_by_key(|(_, gap)| *gap)
+    let afterwards = times.clone().into_iter().skip(1);
+    times.into_iter().zip(afterwards).map(|(before, after)| (before, after.duration_since(before)))
 }
 
 /// Problems of the same kind are told once, with the first few numbers.
@@ -211,7 +248,7 @@ mod tests {
 
     /// Sent half a second before it was acknowledged.
     fn acknowledged(number: i64, endpoint: &str, seconds: i64) -> Attempt {
-        let sent = at(seconds) - jiff::SignedDuration::from_millis(500);
+        let sent = at(seconds) - SignedDuration::from_millis(500);
         Attempt { number, endpoint: endpoint.into(), sent, acknowledged: Ok(at(seconds)) }
     }
 
@@ -220,16 +257,51 @@ mod tests {
     }
 
     /// Rewound to second 10, fenced at second 20.
-    fn settled(attempts: &[Attempt], on_original: &[i64], on_new: &[i64]) -> Account {
+    fn settled(attempts: &[Attempt], on_original: &[i64], on_rewound: &[i64]) -> Account {
         settle(&Ledger {
             attempts,
-            on_new: &on_new.iter().copied().collect(),
+            on_rewound: &on_rewound.iter().copied().collect(),
             on_original: &on_original.iter().copied().collect(),
-            new_endpoint: NEW,
-            original_endpoint: OLD,
+            sides: Sides::Beside { rewound: NEW, original: OLD },
             rewound_to: at(10),
             fenced_at: at(20),
         })
+    }
+
+    /// As [`settled`], in place: the fence tells which data a write was sent to.
+    fn settled_in_place(attempts: &[Attempt], on_original: &[i64], on_rewound: &[i64]) -> Account {
+        settle(&Ledger {
+            attempts,
+            on_rewound: &on_rewound.iter().copied().collect(),
+            on_original: &on_original.iter().copied().collect(),
+            sides: Sides::InPlace,
+            rewound_to: at(10),
+            fenced_at: at(20),
+        })
+    }
+
+    #[test]
+    fn in_place_the_fence_divides_what_one_endpoint_acknowledged() {
+        let attempts = [acknowledged(1, OLD, 5), acknowledged(2, OLD, 15), acknowledged(3, OLD, 25)];
+        let account = settled_in_place(&attempts, &[1, 2], &[1, 3]);
+        assert_eq!(account.problems, [""; 0]);
+        let groups = [&account.before_target, &account.only_original, &account.afterwards];
+        assert_eq!(groups.map(|group| group.numbers.clone()), [[1], [2], [3]]);
+        let lost = settled_in_place(&attempts, &[1], &[1, 3]).problems;
+        assert!(lost.iter().any(|p| p == "acknowledged by the original, and not there: 2 (1 in all)"), "{lost:?}");
+        let undone = settled_in_place(&attempts, &[1, 2], &[1]).problems;
+        assert!(undone.iter().any(|p| p.starts_with("acknowledged after the rewind, and not in the")), "{undone:?}");
+        let inside = Attempt { sent: at(19), ..acknowledged(4, OLD, 21) };
+        let leak = settled_in_place(&[inside], &[4], &[]).problems;
+        assert_eq!(leak, ["acknowledged by the original after the fence: 4 (1 in all)"]);
+    }
+
+    #[test]
+    fn the_times_between_acknowledgements_are_told_with_their_beginnings() {
+        let attempts =
+            [acknowledged(2, OLD, 15), unanswered(4, OLD, 17), acknowledged(1, OLD, 5), acknowledged(3, NEW, 25)];
+        let told: Vec<(Timestamp, i64)> = gaps(&attempts).map(|(from, gap)| (from, gap.as_secs())).collect();
+        assert_eq!(told, [(at(5), 10), (at(15), 10)]);
     }
 
     fn good() -> Vec<Attempt> {
@@ -243,7 +315,7 @@ mod tests {
         assert_eq!(account.acknowledged, 3);
         assert_eq!(account.before_target.numbers, [1]);
         assert_eq!(account.only_original, Group { numbers: vec![2], times: Some((at(15), at(15))) });
-        assert_eq!(account.after_switch.numbers, [3]);
+        assert_eq!(account.afterwards.numbers, [3]);
         assert_eq!(account.longest_gap.unwrap().1.as_secs(), 10);
     }
 
@@ -256,7 +328,7 @@ mod tests {
         .concat();
         let account = settled(&attempts, &[1, 2, 5, 7], &[1, 3, 6, 7]);
         assert_eq!(account.problems, [""; 0]);
-        assert_eq!(account.unanswered, Unanswered { nowhere: 1, original: 1, new: 1, both: 1 });
+        assert_eq!(account.unanswered, Unanswered { nowhere: 1, original: 1, rewound: 1, both: 1 });
         assert_eq!(account.acknowledged, 3);
     }
 
@@ -267,8 +339,8 @@ mod tests {
         assert_eq!(settled(&[around], &[1], &[]).problems, [""; 0]);
     }
 
-    fn only_problem(attempts: &[Attempt], on_original: &[i64], on_new: &[i64]) -> String {
-        let problems = settled(attempts, on_original, on_new).problems;
+    fn only_problem(attempts: &[Attempt], on_original: &[i64], on_rewound: &[i64]) -> String {
+        let problems = settled(attempts, on_original, on_rewound).problems;
         problems.iter().find(|problem| !problem.contains("in none of the groups")).cloned().unwrap_or_default()
     }
 
@@ -277,11 +349,11 @@ mod tests {
         assert_eq!(only_problem(&good(), &[2], &[3]), "acknowledged by the original, and not there: 1 (1 in all)");
         assert_eq!(
             only_problem(&good(), &[1, 2], &[1]),
-            "acknowledged by the new cluster, and not there: 3 (1 in all)"
+            "acknowledged after the rewind, and not in the rewound data: 3 (1 in all)"
         );
         assert_eq!(
             only_problem(&good(), &[1, 2], &[3]),
-            "acknowledged before the target, and not on the new cluster: 1 (1 in all)"
+            "acknowledged before the target, and not in the rewound data: 1 (1 in all)"
         );
         assert!(settled(&good(), &[2], &[3]).problems.iter().any(|p| p.contains("in none of the groups")));
     }
@@ -293,7 +365,7 @@ mod tests {
         let early = acknowledged(5, NEW, 19);
         assert_eq!(
             only_problem(&[early], &[], &[5]),
-            "acknowledged by the new cluster while the original still took writes: 5 (1 in all)"
+            "acknowledged after the rewind while the original still took writes: 5 (1 in all)"
         );
     }
 
@@ -301,16 +373,16 @@ mod tests {
     fn rows_that_should_not_be_there_are_a_problem() {
         assert_eq!(
             only_problem(&good(), &[1, 2], &[1, 2, 3]),
-            "sent after the target, and on the new cluster all the same: 2 (1 in all)"
+            "sent after the target, and in the rewound data all the same: 2 (1 in all)"
         );
         assert_eq!(
             only_problem(&good(), &[1, 2, 9], &[1, 3]),
-            "on the clusters, and never sent by the application: 9 (1 in all)"
+            "in the data, and never sent by the application: 9 (1 in all)"
         );
         let both = acknowledged(3, NEW, 25);
         assert_eq!(
             only_problem(&[both], &[3], &[3]),
-            "acknowledged by the new cluster, and on the original: 3 (1 in all)"
+            "acknowledged after the rewind, and on the original: 3 (1 in all)"
         );
         let third = acknowledged(3, "elsewhere", 25);
         assert_eq!(only_problem(&[third], &[], &[3]), "acknowledged by another server than the two: 3 (1 in all)");

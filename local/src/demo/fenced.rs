@@ -51,15 +51,12 @@ pub async fn numbers(
     table: &str,
 ) -> Result<BTreeSet<i64>, Stop> {
     let doing = "the fenced original could not be read";
-    let gate = databases.connect_from(from, endpoint, master, OPEN, "").await.because(doing)?;
-    let limit = async |connections: u8| {
-        let sql = format!("ALTER DATABASE {database} CONNECTION LIMIT {connections}");
-        gate.client.batch_execute(&sql).await.because(doing)
-    };
-    limit(1).await?;
+    let mut gate = databases.connect_from(from, endpoint, master, OPEN, "").await.because(doing)?;
+    let limit = |connections: u8| format!("ALTER DATABASE {database} CONNECTION LIMIT {connections}");
+    gate.run(&limit(1)).await.because(doing)?;
     let inside = databases.connect_from(from, endpoint, master, database, READ_ONLY).await;
-    limit(0).await?;
-    read(&inside.because(doing)?, table).await
+    gate.run(&limit(0)).await.because(doing)?;
+    read(&mut inside.because(doing)?, table).await
 }
 
 /// The numbers in a table.
@@ -67,10 +64,10 @@ pub async fn numbers(
 /// # Errors
 ///
 /// What the server says.
-pub async fn read(session: &Session, table: &str) -> Result<BTreeSet<i64>, Stop> {
+pub async fn read(session: &mut Session, table: &str) -> Result<BTreeSet<i64>, Stop> {
     let doing = format!("{table} could not be read");
-    let rows = session.client.query(&format!("SELECT number FROM {table}"), &[]).await.because(&doing)?;
-    rows.iter().map(|row| row.try_get(0).because(&doing)).collect()
+    let rows = session.rows(&format!("SELECT number FROM {table}")).await.because(&doing)?;
+    rows.iter().flatten().map(|number| number.parse().because(&doing)).collect()
 }
 
 #[cfg(test)]

@@ -197,7 +197,7 @@ pub async fn pending(stack: &StackEnv, id: &str) -> Result<Option<Pending>, Stop
 ///
 /// What Step Functions answers.
 pub async fn decide(stack: &StackEnv, pending: &Pending, decision: &str, comment: &str) -> Result<bool, Stop> {
-    let decision = json!({ "decision": decision, "by": "make demo", "comment": comment, "hash": pending.hash });
+    let decision = json!({ "decision": decision, "by": "the demo", "comment": comment, "hash": pending.hash });
     let sent = stack.sfn().send_task_success().task_token(&pending.token).output(decision.to_string()).send().await;
     match sent {
         Ok(_) => Ok(true),
@@ -214,20 +214,22 @@ pub async fn decide(stack: &StackEnv, pending: &Pending, decision: &str, comment
 pub struct Outcome {
     /// `Recovered`.
     pub outcome: String,
-    /// The moment that was restored.
+    /// The moment that was gone back to.
     pub rewound_to: Timestamp,
-    /// The original.
+    /// The original; in place, what was rewound.
     pub cluster: String,
-    /// The new cluster.
-    pub new_cluster: String,
-    /// Its writer endpoint.
+    /// The new cluster; none in place.
+    pub new_cluster: Option<String>,
+    /// Where the rewound data takes writes.
     pub writer_endpoint: String,
     /// The records that were moved.
     pub dns: Vec<rewind_core::MovedRecord>,
     /// The fence around the original.
     pub fence: Fence,
-    /// Until when the original is kept.
+    /// The original, kept beside its successor.
     pub original: Original,
+    /// In place, what holds the original data.
+    pub evidence: Option<Evidence>,
     /// Seconds in each state, and `total`.
     pub timings: Map<String, Value>,
 }
@@ -246,6 +248,22 @@ pub struct Fence {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Original {
+    /// Until when it is kept; in place it simply stays.
+    pub keep_until: Option<Timestamp>,
+}
+
+/// The clone of the cluster as it was before it was rewound.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Evidence {
+    /// It.
+    pub cluster: String,
+    /// Its endpoint.
+    pub writer_endpoint: String,
+    /// When it was taken.
+    pub taken_at: Timestamp,
     /// Until when it is kept.
     pub keep_until: Timestamp,
+    /// The commands that delete it.
+    pub delete: String,
 }

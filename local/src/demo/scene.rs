@@ -1,7 +1,7 @@
-//! Where the story plays: the cluster behind the record, who may log in there, and the tables it is about. It touches
-//! only what is the demo's own: the table of the article, and the application's role and database.
+//! Where a story plays: the cluster, who may log in there, and the tables it is about. It touches only what is the demo's own:
+//! the table of the article, and the application's user and database.
 
-use super::database::{Databases, Login, Session};
+use super::database::{Databases, Engine, Login, Session};
 use super::names::Led;
 use super::stop::{Because, Stop};
 use super::writer::Job;
@@ -17,20 +17,24 @@ pub const TABLE: &str = "test_backtrack";
 pub const APP_DATABASE: &str = "orders";
 /// The application's table.
 pub const APP_TABLE: &str = "entries";
-/// The application's role.
-pub const APP_ROLE: &str = "app";
+/// The application's user.
+pub const APP_USER: &str = "app";
 /// How the article calls a new cluster, without its number.
 const NEW_CLUSTER: &str = "my-aurora-cluster-backtrack-";
 /// How it calls a recovery.
 pub const OPERATION: &str = "my-backtrack-operation-";
-/// A cluster that has just become the one behind the record may still lack its first base backup.
+/// A cluster that has just become what it is may still lack its first base backup.
 const PATIENCE: Duration = Duration::from_secs(60);
 const POLL: Duration = Duration::from_millis(200);
 
 /// The place.
 #[derive(Debug)]
 pub struct Scene {
-    /// The cluster behind the record.
+    /// The name that clients connect to.
+    pub name: String,
+    /// The database with the article's table.
+    pub database: String,
+    /// The cluster behind the name.
     pub cluster: String,
     /// Its writer endpoint.
     pub endpoint: String,
@@ -38,7 +42,7 @@ pub struct Scene {
     pub engine: String,
     /// Its instances.
     pub instances: Vec<String>,
-    /// Where the record leads.
+    /// Where the name leads.
     pub led: Led,
     /// The master user.
     pub master: Login,
@@ -57,34 +61,35 @@ pub struct Names {
     pub new_cluster: String,
 }
 
-/// Finds the cluster behind the record and its login, and waits until it can be restored.
+/// Finds the cluster that a name leads to and its login, and waits until it can be rewound.
 ///
 /// # Errors
 ///
-/// When the record leads to no cluster, or nobody can log in.
-pub async fn find(stack: &StackEnv, databases: &Databases) -> Result<Scene, Stop> {
-    let led = databases.names.lead(&stack.db_record).await.map_err(Stop::new)?;
+/// When the name leads to no cluster, or nobody can log in.
+pub async fn find(stack: &StackEnv, databases: &Databases, name: &str, database: &str) -> Result<Scene, Stop> {
+    let led = databases.names.lead(name).await.map_err(Stop::new)?;
     let deadline = Instant::now() + PATIENCE;
     let (cluster, all) = loop {
         let all = clusters(stack).await?;
         let behind = all.iter().find(|cluster| cluster.endpoint() == Some(led.endpoint.as_str())).cloned();
-        let cluster = behind.ok_or_else(|| {
-            Stop::new(format!("{} leads to {}, which is no cluster's endpoint", stack.db_record, led.endpoint))
-        })?;
-        let ready = cluster.status() == Some("available") && cluster.earliest_restorable_time().is_some();
-        if ready {
+        let cluster = behind
+            .ok_or_else(|| Stop::new(format!("{name} leads to {}, which is no cluster's endpoint", led.endpoint)))?;
+        if is_ready(&cluster, databases.engine) {
             break (cluster, all);
         }
         if Instant::now() > deadline {
             let name = cluster.db_cluster_identifier().unwrap_or_default();
             let status = cluster.status().unwrap_or("unknown");
-            let message = format!("{name} can't be restored yet (it is {status}); to go on: make down, make demo");
+            let message = format!("{name} can't be rewound yet (it is {status}); to go on: make down, and once more");
             return Err(Stop::new(message));
         }
         sleep(POLL).await;
     };
-    let (secret, master) = login(stack, databases, &cluster, &all).await?;
+    let login = Finding { stack, databases, name, database };
+    let (secret, master) = login.login(&cluster, &all).await?;
     Ok(Scene {
+        name: name.to_owned(),
+        database: database.to_owned(),
         cluster: cluster.db_cluster_identifier().unwrap_or_default().to_owned(),
         endpoint: led.endpoint.clone(),
         engine: format!("{} {}", cluster.engine().unwrap_or_default(), cluster.engine_version().unwrap_or_default()),
@@ -94,6 +99,14 @@ pub async fn find(stack: &StackEnv, databases: &Databases) -> Result<Scene, Stop
         master,
         secret,
     })
+}
+
+fn is_ready(cluster: &DbCluster, engine: Engine) -> bool {
+    let reaches_back = match engine {
+        Engine::Postgres => cluster.earliest_restorable_time(),
+        Engine::MySql => cluster.earliest_backtrack_time(),
+    };
+    cluster.status() == Some("available") && reaches_back.is_some()
 }
 
 /// All clusters.
@@ -118,31 +131,35 @@ fn managed_secret(cluster: &DbCluster) -> Option<&str> {
     cluster.master_user_secret().and_then(|secret| secret.secret_arn())
 }
 
-/// The master user's login: from the cluster's own managed secret, or, where it was restored and has none, from whichever
-/// cluster's secret holds the password that was rewound with it.
-async fn login(
-    stack: &StackEnv,
-    databases: &Databases,
-    cluster: &DbCluster,
-    all: &[DbCluster],
-) -> Result<(String, Login), Stop> {
-    let own = managed_secret(cluster);
-    let others = all.iter().filter_map(managed_secret).filter(|secret| Some(*secret) != own);
-    let mut why = "there is no managed secret".to_owned();
-    for secret in own.into_iter().chain(others) {
-        let value = stack.secrets().get_secret_value().secret_id(secret).send().await;
-        let value = value.because("the master password could not be read")?;
-        let login: Value = serde_json::from_str(value.secret_string().unwrap_or_default())
-            .because("the secret with the master password is no JSON")?;
-        let field = |name: &str| login.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
-        let login = Login { user: field("username"), password: field("password") };
-        match databases.connect(&stack.db_record, &login, &stack.database).await {
-            Ok(_) => return Ok((secret.to_owned(), login)),
-            Err(error) => why = error.to_string(),
+struct Finding<'a> {
+    stack: &'a StackEnv,
+    databases: &'a Databases,
+    name: &'a str,
+    database: &'a str,
+}
+
+impl Finding<'_> {
+    /// The master user's login: from the cluster's own managed secret, or, where it was restored and has none, from
+    /// whichever cluster's secret holds the password that was rewound with it.
+    async fn login(&self, cluster: &DbCluster, all: &[DbCluster]) -> Result<(String, Login), Stop> {
+        let own = managed_secret(cluster);
+        let others = all.iter().filter_map(managed_secret).filter(|secret| Some(*secret) != own);
+        let mut why = "there is no managed secret".to_owned();
+        for secret in own.into_iter().chain(others) {
+            let value = self.stack.secrets().get_secret_value().secret_id(secret).send().await;
+            let value = value.because("the master password could not be read")?;
+            let login: Value = serde_json::from_str(value.secret_string().unwrap_or_default())
+                .because("the secret with the master password is no JSON")?;
+            let field = |name: &str| login.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+            let login = Login { user: field("username"), password: field("password") };
+            match self.databases.connect(self.name, &login, self.database).await {
+                Ok(_) => return Ok((secret.to_owned(), login)),
+                Err(error) => why = error.to_string(),
+            }
         }
+        let name = cluster.db_cluster_identifier().unwrap_or_default();
+        Err(Stop::new(format!("no secret opens {name}: {why}; to go on: make down, and once more")))
     }
-    let name = cluster.db_cluster_identifier().unwrap_or_default();
-    Err(Stop::new(format!("no secret opens {name}: {why}; to go on: make down, make demo")))
 }
 
 /// The first names that neither a cluster nor an execution had before.
@@ -175,59 +192,77 @@ fn first_free(taken: &[String]) -> Names {
     }
 }
 
-/// Makes the article's table anew, through the record.
+/// Makes the article's table anew.
 ///
 /// # Errors
 ///
 /// What the database says.
-pub async fn make_table(session: &Session) -> Result<(), Stop> {
-    let sql = format!(
-        "DROP TABLE IF EXISTS {TABLE};
-         CREATE TABLE {TABLE} (id serial PRIMARY KEY, data text NOT NULL, created_at timestamptz NOT NULL DEFAULT now());
-         INSERT INTO {TABLE} (data) VALUES ('Test data 1'), ('Test data 2');"
-    );
-    session.client.batch_execute(&sql).await.because(format!("{TABLE} could not be made"))
+pub async fn make_table(session: &mut Session, engine: Engine) -> Result<(), Stop> {
+    let columns = match engine {
+        Engine::Postgres => "id serial PRIMARY KEY, data text NOT NULL, created_at timestamptz NOT NULL DEFAULT now()",
+        Engine::MySql => {
+            "id int AUTO_INCREMENT PRIMARY KEY, data text NOT NULL, created_at timestamp(6) NOT NULL DEFAULT now(6)"
+        }
+    };
+    for sql in [
+        format!("DROP TABLE IF EXISTS {TABLE}"),
+        format!("CREATE TABLE {TABLE} ({columns})"),
+        format!("INSERT INTO {TABLE} (data) VALUES ('Test data 1'), ('Test data 2')"),
+    ] {
+        session.run(&sql).await.because(format!("{TABLE} could not be made"))?;
+    }
+    Ok(())
 }
 
-/// Makes the application's role, database and table, and says what it is to do.
+/// Makes the application's user, database and table, and says what it is to do.
 ///
 /// # Errors
 ///
 /// What the database says.
-pub async fn make_application(
-    stack: &StackEnv,
-    databases: &Databases,
-    scene: &Scene,
-    session: &Session,
-) -> Result<Job, Stop> {
+pub async fn make_application(databases: &Databases, scene: &Scene, session: &mut Session) -> Result<Job, Stop> {
     let doing = "the application's database could not be made";
     let password = uuid::Uuid::new_v4().simple().to_string();
-    let role =
-        session.client.query_opt("SELECT FROM pg_roles WHERE rolname = $1", &[&APP_ROLE]).await.because(doing)?;
-    let make = if role.is_some() { "ALTER" } else { "CREATE" };
-    let sql = format!("{make} ROLE {APP_ROLE} LOGIN PASSWORD '{password}'");
-    session.client.batch_execute(&sql).await.because(doing)?;
-    let database = session
-        .client
-        .query_opt("SELECT FROM pg_database WHERE datname = $1", &[&APP_DATABASE])
-        .await
-        .because(doing)?;
-    if database.is_none() {
-        session.client.batch_execute(&format!("CREATE DATABASE {APP_DATABASE}")).await.because(doing)?;
+    match databases.engine {
+        Engine::Postgres => {
+            let exists = async |session: &mut Session, query: &str| {
+                session.rows(query).await.because(doing).map(|rows| !rows.is_empty())
+            };
+            let role = exists(session, &format!("SELECT 1 FROM pg_roles WHERE rolname = '{APP_USER}'")).await?;
+            let make = if role { "ALTER" } else { "CREATE" };
+            let sql = format!("{make} ROLE {APP_USER} LOGIN PASSWORD '{password}'");
+            session.run(&sql).await.because(doing)?;
+            if !exists(session, &format!("SELECT 1 FROM pg_database WHERE datname = '{APP_DATABASE}'")).await? {
+                session.run(&format!("CREATE DATABASE {APP_DATABASE}")).await.because(doing)?;
+            }
+        }
+        Engine::MySql => {
+            for sql in [
+                format!("CREATE USER IF NOT EXISTS {APP_USER} IDENTIFIED BY '{password}'"),
+                format!("ALTER USER {APP_USER} IDENTIFIED BY '{password}'"),
+                format!("CREATE DATABASE IF NOT EXISTS {APP_DATABASE}"),
+            ] {
+                session.run(&sql).await.because(doing)?;
+            }
+        }
     }
-    let inside = databases.connect(&stack.db_record, &scene.master, APP_DATABASE).await.because(doing)?;
+    let mut inside = databases.connect(&scene.name, &scene.master, APP_DATABASE).await.because(doing)?;
+    let written_at = match databases.engine {
+        Engine::Postgres => "timestamptz NOT NULL DEFAULT clock_timestamp()",
+        Engine::MySql => "timestamp(6) NOT NULL DEFAULT now(6)",
+    };
     // The application may add and read, and nothing else.
-    let sql = format!(
-        "DROP TABLE IF EXISTS {APP_TABLE};
-         CREATE TABLE {APP_TABLE} (number bigint PRIMARY KEY, written_at timestamptz NOT NULL DEFAULT clock_timestamp());
-         GRANT SELECT, INSERT ON {APP_TABLE} TO {APP_ROLE};"
-    );
-    inside.client.batch_execute(&sql).await.because(doing)?;
+    for sql in [
+        format!("DROP TABLE IF EXISTS {APP_TABLE}"),
+        format!("CREATE TABLE {APP_TABLE} (number bigint PRIMARY KEY, written_at {written_at})"),
+        format!("GRANT SELECT, INSERT ON {APP_TABLE} TO {APP_USER}"),
+    ] {
+        inside.run(&sql).await.because(doing)?;
+    }
     Ok(Job {
-        record: stack.db_record.clone(),
-        login: Login { user: APP_ROLE.to_owned(), password },
+        name: scene.name.clone(),
+        login: Login { user: APP_USER.to_owned(), password },
         database: APP_DATABASE.to_owned(),
-        insert: format!("INSERT INTO {APP_TABLE} (number) VALUES ($1)"),
+        insert: format!("INSERT INTO {APP_TABLE} (number) VALUES"),
     })
 }
 
@@ -236,10 +271,10 @@ pub async fn make_application(
 /// # Errors
 ///
 /// What the database says.
-pub async fn rows(session: &Session) -> Result<Vec<String>, Stop> {
-    let sql = format!("SELECT id::text || ' | ' || data || ' | ' || created_at::text FROM {TABLE} ORDER BY id");
-    let rows = session.client.query(&sql, &[]).await.because(format!("{TABLE} could not be read"))?;
-    rows.iter().map(|row| row.try_get(0).because("a row could not be read")).collect()
+pub async fn rows(session: &mut Session) -> Result<Vec<String>, Stop> {
+    let sql = format!("SELECT id, data, created_at FROM {TABLE} ORDER BY id");
+    let rows = session.rows(&sql).await.because(format!("{TABLE} could not be read"))?;
+    Ok(rows.into_iter().map(|row| row.join(" | ")).collect())
 }
 
 #[cfg(test)]

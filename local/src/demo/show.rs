@@ -11,18 +11,25 @@ use std::collections::BTreeMap;
 /// What a state does, while it does it.
 pub fn activity(state: &str) -> &str {
     match state {
+        "AnnouncePlan" | "AnnounceApproval" | "AnnounceRecovered" | "AnnounceFailure" => {
+            "tells EventBridge how it stands"
+        }
+        "ConfirmApproval" => "looks once more whether the yes is for what is there now",
         "AcquireLease" => "takes the lease: one recovery a cluster",
         "ValidateWindow" => "checks the request against cluster, window, records and secret; nothing is changed",
         "RecordPlan" => "writes the plan into the table",
         "ExtendLease" => "makes the lease outlast the recovery",
         "StartRestore" => "asks RDS for a new cluster as of the target",
-        "AwaitRewind" => "waits for the new cluster",
-        "AddInstances" => "gives it the original's instances and settings",
+        "KeepEvidence" => "asks RDS for a copy-on-write clone of now: the evidence",
+        "StartBacktrack" => "asks RDS to rewind the cluster in place",
+        "AwaitRewind" => "waits for RDS",
+        "AddInstances" => "gives the new cluster instances and settings",
         "AwaitInstances" => "waits for the instances",
         "Verify" => "runs the checks on the rewound data, read-only",
         "RequestApproval" => "asks a person",
         "RecordDecision" => "writes down who decided",
         "FenceSource" => "ends all writes on the original, and proves it",
+        "LiftFence" => "lets clients in again",
         "SwapDns" => "moves the record, if it is still as planned",
         "ConfirmCutover" => "waits until Route 53 is in sync; then resolves and connects by name",
         "WaitForOldTtl" => "waits as long as resolvers may remember the old value",
@@ -31,6 +38,9 @@ pub fn activity(state: &str) -> &str {
         "ReleaseLease" | "ReleaseLeaseAfterFailure" => "gives the lease back",
         "FenceRestored" => "ends writes on the new cluster, before traffic moves back",
         "UndoSwapDns" => "moves the record back",
+        "UndoStartBacktrack" => "asks RDS to take the cluster forward to where it was",
+        "AwaitForward" => "waits for RDS",
+        "VerifyForward" => "compares every check and count with the evidence",
         "UndoFenceSource" => "opens the original again",
         "UndoAddInstances" => "deletes the new instances",
         "UndoStartRestore" => "deletes the new cluster",
@@ -100,15 +110,31 @@ pub fn differences(story: &Story, differences: &[Difference]) {
 /// The output of the execution.
 pub fn outcome(story: &Story, outcome: &Outcome) {
     story.field("rewound to", outcome.rewound_to);
-    story.field("new cluster", &outcome.new_cluster);
+    if let Some(new) = &outcome.new_cluster {
+        story.field("new cluster", new);
+    }
     for record in &outcome.dns {
         story.field("record", format_args!("{} -> {}", record.name, record.to));
         story.field("before", &record.from);
     }
     let fence = &outcome.fence;
-    story.field("original", format_args!("{}, fenced at {}", outcome.cluster, moment(fence.fenced_at)));
-    let kept = moment(outcome.original.keep_until);
-    story.field("", format_args!("{} sessions ended; kept until {kept}", fence.sessions_ended));
+    let fenced = format!("fenced at {}; {} sessions ended", moment(fence.fenced_at), fence.sessions_ended);
+    match &outcome.evidence {
+        Some(evidence) => {
+            story.field("cluster", format_args!("{}, {fenced}", outcome.cluster));
+            story.field("evidence", format_args!("{}, taken at {}", evidence.cluster, moment(evidence.taken_at)));
+            story.field("", format_args!("kept until {}; to delete it:", moment(evidence.keep_until)));
+            for command in evidence.delete.split(" && ") {
+                story.aside(format_args!("                    {command}"));
+            }
+        }
+        None => {
+            story.field("original", format_args!("{}, {fenced}", outcome.cluster));
+            let kept =
+                outcome.original.keep_until.map_or_else(|| "for good".to_owned(), |at| format!("until {}", moment(at)));
+            story.field("", format_args!("kept {kept}"));
+        }
+    }
     let mut slowest: Vec<(&String, f64)> = outcome
         .timings
         .iter()
@@ -121,17 +147,31 @@ pub fn outcome(story: &Story, outcome: &Outcome) {
     story.field("seconds", format_args!("{total:.1} in all; the longest: {}", slowest.join(", ")));
 }
 
+/// The two places that a write can be in, and the words between which it was made.
+#[derive(Debug, Clone, Copy)]
+pub struct Places<'a> {
+    /// Where the rewound data is.
+    pub rewound: &'a str,
+    /// Where the original data is.
+    pub original: &'a str,
+    /// What that is to a person.
+    pub original_is: &'a str,
+    /// From when on clients write to the rewound data.
+    pub afterwards: &'a str,
+}
+
 /// What became of the writes.
-pub fn account(story: &Story, account: &Account, original: &str, new: &str) {
-    let both = account.before_target.len() + account.after_switch.len();
+pub fn account(story: &Story, account: &Account, places: Places<'_>) {
+    let Places { rewound, original, original_is, afterwards } = places;
+    let both = account.before_target.len() + account.afterwards.len();
     let line = |count_of: usize, what: &str| story.say(format_args!("{:>9}  {what}", count(count_of)));
     line(account.acknowledged, "writes were acknowledged to the application:");
-    line(both, &format!("are on {new}:"));
+    line(both, &format!("are on {rewound}:"));
     line(account.before_target.len(), &format!("  from before the target{}", when(&account.before_target)));
-    line(account.after_switch.len(), &format!("  from after the switch{}", when(&account.after_switch)));
+    line(account.afterwards.len(), &format!("  from after {afterwards}{}", when(&account.afterwards)));
     line(
         account.only_original.len(),
-        &format!("are only on {original}, fenced and kept{}", when(&account.only_original)),
+        &format!("are only on {original}, {original_is}{}", when(&account.only_original)),
     );
     if let (Some(first), Some(last)) = (account.only_original.numbers.first(), account.only_original.numbers.last()) {
         story.say(format_args!(
@@ -144,8 +184,8 @@ pub fn account(story: &Story, account: &Account, original: &str, new: &str) {
     line(unanswered.all(), "more were in flight when their connection was cut: nobody told the application");
     if unanswered.all() > 0 {
         story.say(format_args!(
-            "           ({} written nowhere, {} on {original} only, {} on {new} only, {} on both)",
-            unanswered.nowhere, unanswered.original, unanswered.new, unanswered.both
+            "           ({} written nowhere, {} on {original} only, {} on {rewound} only, {} on both)",
+            unanswered.nowhere, unanswered.original, unanswered.rewound, unanswered.both
         ));
     }
     if let Some((from, gap)) = account.longest_gap {

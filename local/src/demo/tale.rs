@@ -1,14 +1,14 @@
-//! The story from beginning to end: what happens, in order, and what is said about it. Each chapter does its part by the
-//! other modules; a number that does not add up is an error here.
+//! What every story has in common: an application that writes, a mistake, a request, and what came of it. The chapters
+//! themselves, and their order, are in `beside` and `in_place`.
 
-use super::database::Databases;
-use super::follow::{beside, follow};
+use super::database::{Databases, Engine, Session};
+use super::follow::{Chapters, Followed, beside, follow};
 use super::recovery::{Execution, Outcome, start};
-use super::scene::{self, APP_DATABASE, APP_ROLE, APP_TABLE, Scene, TABLE};
+use super::scene::{self, APP_DATABASE, APP_TABLE, APP_USER, Scene, TABLE};
+use super::show;
 use super::stop::{Because, Stop};
 use super::story::{Story, clock, count, shown};
 use super::writer::{Job, Writer};
-use super::{leftovers, show};
 use crate::clock::SystemClock;
 use crate::stack::StackEnv;
 use crate::stack::layout::Layout;
@@ -46,34 +46,11 @@ pub struct Recovered {
     pub outcome: Outcome,
 }
 
-/// Tells it.
-pub async fn tell(layout: &Layout, stack: &StackEnv, story: &Story) -> Result<(), Stop> {
-    let _alone = alone(layout)?;
-    let databases = &Databases::of(stack)?;
-    leftovers::settle(stack, story).await?;
-
-    story.chapter("1. A cluster and its data");
-    let scene = &scene::find(stack, databases).await?;
-    let tale = Tale { layout, stack, story, databases, scene };
-    let job = tale.set_up().await?;
-
-    story.chapter("2. An application writes");
-    let writer = Writer::start(databases, &job);
-    begin_to_write(story, &writer).await?;
-    let told = tale.while_it_writes(&writer).await;
-    let written = writer.stop().await;
-    let recovered = told?;
-
-    story.chapter("8. Every write is accounted for");
-    let ledger = tale.account(&job, &recovered, &written).await?;
-
-    story.chapter("What to try next");
-    tale.next(&recovered, &ledger);
-    Ok(())
-}
+/// A request, a field a line, in the order in which a person would write it.
+pub type Request = Vec<(&'static str, Value)>;
 
 /// One demo a stack at a time: a second one would take the first one's recovery for one that was left behind.
-fn alone(layout: &Layout) -> Result<File, Stop> {
+pub fn alone(layout: &Layout) -> Result<File, Stop> {
     let path = layout.run().join("demo.lock");
     let file = File::create(&path).because(path.display())?;
     match file.try_lock() {
@@ -83,175 +60,162 @@ fn alone(layout: &Layout) -> Result<File, Stop> {
     }
 }
 
-async fn begin_to_write(story: &Story, writer: &Writer) -> Result<(), Stop> {
-    story.say(format_args!(
-        "It logs in as its own user {APP_ROLE}, over TLS, and inserts numbered rows into {APP_DATABASE}.{APP_TABLE} the whole"
-    ));
-    story.say("time: 3 workers, a connection pool, the name resolved anew for each connection.");
-    let deadline = Instant::now() + PATIENCE;
-    story.doing("some seconds pass", "");
-    let since = Instant::now();
-    while writer.acknowledged() < 20 || since.elapsed() < BEFORE {
-        story.tick(&beside(writer));
-        if Instant::now() > deadline {
-            let why = writer.why_refused().unwrap_or_else(|| "its INSERTs are not answered".to_owned());
-            return Err(Stop::new(format!("the application could not write: {why}")));
-        }
-        sleep(POLL).await;
-    }
-    story.idle();
-    story.good(format_args!("{} writes acknowledged so far", count(writer.acknowledged())));
-    Ok(())
-}
-
 impl Tale<'_> {
-    async fn set_up(&self) -> Result<Job, Stop> {
-        let Self { stack, story, databases, scene, .. } = self;
+    /// A session of the master user in the database with the article's table, by the name that clients use.
+    pub async fn session(&self) -> Result<Session, Stop> {
+        let Scene { name, master, database, .. } = self.scene;
+        self.databases.connect(name, master, database).await.map_err(Stop::new)
+    }
+
+    /// Makes the tables and the application's user.
+    pub async fn set_up(&self) -> Result<Job, Stop> {
+        let Self { story, databases, scene, .. } = self;
         story.field("cluster", format_args!("{} ({})", scene.cluster, scene.engine));
         story.field("instances", scene.instances.join(", "));
-        story.field(
-            "clients connect to",
-            format_args!("{} -> {} ({})", stack.db_record, scene.led.endpoint, scene.led.address),
-        );
-        if !scene.managed {
-            story.aside(
-                "an earlier recovery made this cluster; its master password is the one that was rewound with it",
-            );
+        let led = &scene.led;
+        if scene.name == led.endpoint {
+            story.field("clients connect to", format_args!("{} ({})", scene.name, led.address));
+        } else {
+            story.field("clients connect to", format_args!("{} -> {} ({})", scene.name, led.endpoint, led.address));
         }
-        let session = databases.connect(&stack.db_record, &scene.master, &stack.database).await.map_err(Stop::new)?;
-        scene::make_table(&session).await?;
-        let job = scene::make_application(stack, databases, scene, &session).await?;
-        story.say(format_args!("The table {TABLE}, made through {}:", stack.db_record));
-        for row in scene::rows(&session).await? {
+        let mut session = self.session().await?;
+        scene::make_table(&mut session, databases.engine).await?;
+        let job = scene::make_application(databases, scene, &mut session).await?;
+        story.say(format_args!("The table {TABLE}:"));
+        for row in scene::rows(&mut session).await? {
             story.say(format_args!("  {row}"));
         }
         Ok(job)
     }
 
-    /// Everything that happens while the application writes.
-    async fn while_it_writes(&self, writer: &Writer) -> Result<Recovered, Stop> {
-        let Self { stack, story, scene, .. } = self;
-        story.chapter("3. The mistake");
-        let mistake = self.delete().await?;
-        let target = second_before(mistake)?;
-        story.say(format_args!("The moment to go back to: {target}."));
-        sleep(UNNOTICED).await;
-
-        story.chapter("4. The recovery");
-        let names = scene::free_names(stack).await?;
-        let mut request = vec![
-            ("cluster", json!(scene.cluster)),
-            ("to", json!(target)),
-            ("strategy", json!("restore")),
-            ("newCluster", json!(names.new_cluster)),
-            (
-                "checks",
-                json!([{
-                    "name": "rows are back",
-                    "database": stack.database,
-                    "sql": format!("SELECT count(*) FROM {TABLE}"),
-                    "expect": "2",
-                }]),
-            ),
-            ("dns", json!([{ "hostedZoneId": stack.hosted_zone_id, "name": stack.db_record, "endpoint": "writer" }])),
-            ("approval", json!("required")),
-            ("approvalTimeout", json!("10m")),
-            ("keepSource", json!("7d")),
-        ];
-        if !scene.managed {
-            request.push(("secretArn", json!(scene.secret)));
+    /// Waits until the application has written for some seconds.
+    pub async fn begin_to_write(&self, writer: &Writer) -> Result<(), Stop> {
+        let story = self.story;
+        story.say(format_args!(
+            "It logs in as its own user {APP_USER}, over TLS, and inserts numbered rows into {APP_DATABASE}.{APP_TABLE} the whole"
+        ));
+        story.say("time: 3 workers, a connection pool, the name resolved anew for each connection.");
+        let deadline = Instant::now() + PATIENCE;
+        story.doing("some seconds pass", "");
+        let since = Instant::now();
+        while writer.acknowledged() < 20 || since.elapsed() < BEFORE {
+            story.tick(&beside(writer));
+            if Instant::now() > deadline {
+                let why = writer.why_refused().unwrap_or_else(|| "its INSERTs are not answered".to_owned());
+                return Err(Stop::new(format!("the application could not write: {why}")));
+            }
+            sleep(POLL).await;
         }
-        story.say(format_args!("StartExecution {} with", names.recovery));
-        show::request(story, &request);
-        let request: Value = request.into_iter().map(|(field, value)| (field.to_owned(), value)).collect();
-        let execution = start(stack, &names.recovery, &request).await?;
-        let output = follow(stack, story, writer, &execution).await?;
-
-        story.chapter("7. What came of it");
-        let outcome: Outcome = serde_json::from_value(output).because("the execution's output is not as documented")?;
-        show::outcome(story, &outcome);
-        self.look_back(&outcome).await?;
-        let settled = writer.acknowledged();
-        sleep(AFTER).await;
-        if writer.acknowledged() == settled {
-            return Err(Stop::new(format!("the application writes no more; see {}", shown(&self.layout.logs()))));
-        }
-        Ok(Recovered { execution, outcome })
+        story.idle();
+        story.good(format_args!("{} writes acknowledged so far", count(writer.acknowledged())));
+        Ok(())
     }
 
-    /// The mistake; answers the moment just before it.
-    async fn delete(&self) -> Result<Timestamp, Stop> {
-        let Self { stack, story, databases, scene, .. } = self;
-        let session = databases.connect(&stack.db_record, &scene.master, &stack.database).await.map_err(Stop::new)?;
+    /// The mistake; answers the moment to go back to.
+    pub async fn mistake(&self) -> Result<Timestamp, Stop> {
+        let story = self.story;
+        let mut session = self.session().await?;
         let before = SystemClock.now();
         let sql = format!("DELETE FROM {TABLE}");
-        let deleted = session.client.execute(&sql, &[]).await.because("the DELETE could not be run")?;
+        let deleted = session.run(&sql).await.because("the DELETE could not be run")?;
         story.say(format_args!("{}  {sql};   -- somebody forgot the WHERE", clock(before)));
-        story.say(format_args!("{}  DELETE {deleted}", clock(SystemClock.now())));
-        let left = scene::rows(&session).await?.len();
+        story.say(format_args!("{}  {deleted} rows deleted", clock(SystemClock.now())));
+        let left = scene::rows(&mut session).await?.len();
         if (deleted, left) != (2, 0) {
             return Err(Stop::new(format!(
                 "the DELETE was to remove 2 rows and leave none: it removed {deleted}, left {left}"
             )));
         }
-        Ok(before)
+        let target = second_before(before)?;
+        story.say(format_args!("The moment to go back to: {target}."));
+        sleep(UNNOTICED).await;
+        Ok(target)
     }
 
-    /// Looks at the data as any client does: through the record.
-    async fn look_back(&self, outcome: &Outcome) -> Result<(), Stop> {
-        let Self { stack, story, databases, scene, .. } = self;
-        let session = databases.connect(&stack.db_record, &scene.master, &stack.database).await.map_err(Stop::new)?;
-        if session.server.endpoint != outcome.writer_endpoint {
-            let (to, should) = (&session.server.endpoint, &outcome.writer_endpoint);
-            return Err(Stop::new(format!("{} leads to {to}; it should lead to {should}", stack.db_record)));
+    /// The check of a request: so many rows in the article's table.
+    pub fn check(&self, name: &str, rows: usize) -> Value {
+        let sql = format!("SELECT count(*) FROM {TABLE}");
+        json!([{ "name": name, "database": self.scene.database, "sql": sql, "expect": rows.to_string() }])
+    }
+
+    /// Starts an execution and follows it to its end.
+    pub async fn recover(
+        &self,
+        writer: &Writer,
+        id: &str,
+        request: Request,
+        chapters: Chapters,
+    ) -> Result<(Execution, Followed), Stop> {
+        let Self { stack, story, .. } = self;
+        story.say(format_args!("StartExecution {id} with"));
+        show::request(story, &request);
+        let request: Value = request.into_iter().map(|(field, value)| (field.to_owned(), value)).collect();
+        let execution = start(stack, id, &request).await?;
+        let followed = follow(stack, story, writer, &execution, chapters).await?;
+        Ok((execution, followed))
+    }
+
+    /// Looks at the rows of the article's table as any client does, by the name that it uses, and counts them.
+    pub async fn look(&self, endpoint: &str, rows: usize) -> Result<Vec<String>, Stop> {
+        let Self { story, databases, scene, .. } = self;
+        let mut session = self.session().await?;
+        if session.server.endpoint != endpoint {
+            let to = &session.server.endpoint;
+            return Err(Stop::new(format!("{} leads to {to}; it should lead to {endpoint}", scene.name)));
         }
-        let sql = "SELECT host(inet_server_addr())";
-        let who = session.client.query_one(sql, &[]).await.because("the server could not be asked who it is")?;
-        let who: String = who.try_get(0).because("the server's address could not be read")?;
-        if who != session.server.address.to_string() {
-            return Err(Stop::new(format!("{who} answered in the place of {}", session.server.address)));
+        let address = session.server.address.to_string();
+        // MySQL does not know by which address it was reached.
+        if databases.engine == Engine::Postgres {
+            let sql = "SELECT host(inet_server_addr())";
+            let who = session.value(sql).await.because("the server could not be asked who it is")?;
+            if who != address {
+                return Err(Stop::new(format!("{who} answered in the place of {address}")));
+            }
         }
-        let name = &stack.db_record;
-        story.say(format_args!("Through {name}, {} ({who}) answers:", outcome.new_cluster));
-        let rows = scene::rows(&session).await?;
-        for row in &rows {
+        story.say(format_args!("Through {}, the writer at {address} answers:", scene.name));
+        let found = scene::rows(&mut session).await?;
+        for row in &found {
             story.say(format_args!("  {row}"));
         }
-        if rows.len() != 2 {
-            return Err(Stop::new(format!("{TABLE} was to have 2 rows again, and has {}", rows.len())));
+        if found.len() != rows {
+            return Err(Stop::new(format!("{TABLE} was to have {rows} rows, and has {}", found.len())));
         }
-        story.good("the rows are back");
+        Ok(found)
+    }
+
+    /// The application goes on writing: it has to.
+    pub async fn still_writes(&self, writer: &Writer) -> Result<(), Stop> {
+        let settled = writer.acknowledged();
+        sleep(AFTER).await;
+        if writer.acknowledged() == settled {
+            return Err(Stop::new(format!("the application writes no more; see {}", shown(&self.layout.logs()))));
+        }
         Ok(())
     }
 
-    /// What a curious person may do now.
-    fn next(&self, Recovered { execution, outcome }: &Recovered, ledger: &Path) {
+    /// What a curious person may do now, with the lines that are of one story alone.
+    pub fn next(&self, execution: &Execution, ledger: &Path, cluster: &str, more: &[String]) {
         let Self { layout, stack, story, .. } = self;
-        let env = shown(&layout.env_file());
-        let (record, id, new) = (&stack.db_record, &execution.id, &outcome.new_cluster);
         let aws = shown(&layout.tool("aws", "aws"));
-        story.say(format_args!("The stack stays up. set -a; . {env}; set +a, then:"));
-        story.say(format_args!("  dig @$DNS_SERVER -p $DNS_PORT {record}"));
-        story.say(format_args!(
-        "  psql \"host={record} hostaddr=$(dig @$DNS_SERVER -p $DNS_PORT +short {record} | tail -1)\" -c 'TABLE {TABLE}'"
-    ));
-        story.say(format_args!("  {aws} rds describe-db-clusters --db-cluster-identifier {new}"));
+        story.say(format_args!("The stack stays up. set -a; . {}; set +a, then:", shown(&layout.env_file())));
+        for line in more {
+            story.say(format_args!("  {line}"));
+        }
+        story.say(format_args!("  {aws} rds describe-db-clusters --db-cluster-identifier {cluster}"));
         story.say(format_args!(
             "  {aws} stepfunctions get-execution-history --execution-arn {} --query 'events[].type'",
             execution.arn
         ));
         story.say(format_args!(
-            "  {aws} dynamodb get-item --table-name {} --key '{{\"id\": {{\"S\": \"recovery#{id}\"}}}}'",
-            stack.outputs.table_name
+            "  {aws} dynamodb get-item --table-name {} --key '{{\"id\": {{\"S\": \"recovery#{}\"}}}}'",
+            stack.outputs.table_name, execution.id
         ));
         story.say(format_args!("  column -s, -t {}", shown(ledger)));
-        story.say("make demo once more rewinds the cluster that the record leads to now; make down ends everything.");
-        story.aside(format_args!("The demo took {:.0} s.", story.lasted().as_secs_f64()));
     }
 }
 
 /// A whole second, at least one before the mistake: what a person would write down.
-fn second_before(mistake: Timestamp) -> Result<Timestamp, Stop> {
+pub fn second_before(mistake: Timestamp) -> Result<Timestamp, Stop> {
     let before = mistake.checked_sub(SignedDuration::from_secs(1)).because("there is no such moment")?;
     let floor = jiff::TimestampRound::new().smallest(Unit::Second).mode(jiff::RoundMode::Floor);
     before.round(floor).because("there is no such moment")

@@ -1,14 +1,15 @@
-//! The application of the story: a few workers over a connection pool that insert numbers through the DNS name, for the
+//! The application of the story: a few workers over a connection pool that insert numbers through one name, for the
 //! whole time. It knows nothing of the recovery; after an error it connects again, as an application does.
 //!
 //! A number is used once. It counts as acknowledged only when the server said so; when no answer came, its fate is unknown
 //! and stays so: a real application would have to look, or to try again with something that makes that harmless.
 
+use super::accounting;
 use super::database::{Databases, Login, NotConnected, Session};
 use super::stop::causes;
 use crate::clock::SystemClock;
 use deadpool::managed::{Manager, Metrics, Pool, PoolError, RecycleError, RecycleResult};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use rewind_core::Clock;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
@@ -16,7 +17,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, timeout};
-use tokio_postgres::Statement;
 
 const WORKERS: usize = 3;
 /// Three workers at this pace write about 50 rows a second.
@@ -30,12 +30,12 @@ const PATIENCE: Duration = Duration::from_secs(5);
 #[derive(Debug, Clone)]
 pub struct Job {
     /// The name that the application connects to.
-    pub record: String,
+    pub name: String,
     /// Its own login.
     pub login: Login,
     /// Its database.
     pub database: String,
-    /// An INSERT of `$1`, the number.
+    /// An INSERT that lacks only the row.
     pub insert: String,
 }
 
@@ -94,7 +94,7 @@ impl Writer {
         let mut workers = JoinSet::new();
         if let Ok(pool) = pool {
             for _ in 0..WORKERS {
-                workers.spawn(work(pool.clone(), Arc::clone(&shared)));
+                workers.spawn(work(pool.clone(), job.insert.clone(), Arc::clone(&shared)));
             }
         }
         Self { shared, workers }
@@ -119,6 +119,13 @@ impl Writer {
         refused.iter().max_by_key(|(_, times)| **times).map(|(why, _)| why.clone())
     }
 
+    /// How long nothing was acknowledged around a moment, and since when; none while that lasts.
+    #[must_use]
+    pub fn silence(&self, around: Timestamp) -> Option<(Timestamp, SignedDuration)> {
+        let attempts = lock(&self.shared.attempts);
+        accounting::gaps(&attempts).find(|(before, gap)| *before <= around && around <= *before + *gap)
+    }
+
     /// Lets every worker end what it is at, and says what was done.
     pub async fn stop(mut self) -> Written {
         self.shared.stop.store(true, Ordering::SeqCst);
@@ -133,12 +140,12 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-async fn work(pool: Pool<Connections>, shared: Arc<Shared>) {
+async fn work(pool: Pool<Connections>, insert: String, shared: Arc<Shared>) {
     let mut pace = interval(PACE);
     pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
     while !shared.stop.load(Ordering::SeqCst) {
         pace.tick().await;
-        let connection = match pool.get().await {
+        let mut connection = match pool.get().await {
             Ok(connection) => connection,
             Err(error) => {
                 let why = match error {
@@ -151,9 +158,10 @@ async fn work(pool: Pool<Connections>, shared: Arc<Shared>) {
             }
         };
         let number = shared.next.fetch_add(1, Ordering::SeqCst);
-        let endpoint = connection.session.server.endpoint.clone();
+        let endpoint = connection.server.endpoint.clone();
+        let insert = format!("{insert} ({number})");
         let sent = SystemClock.now();
-        let answer = timeout(PATIENCE, connection.session.client.execute(&connection.insert, &[&number])).await;
+        let answer = timeout(PATIENCE, connection.run(&insert)).await;
         let acknowledged = match answer {
             Ok(Ok(1)) => Ok(SystemClock.now()),
             Ok(Ok(rows)) => Err(format!("the server says that {rows} rows were inserted")),
@@ -180,27 +188,16 @@ struct Connections {
     job: Job,
 }
 
-#[derive(Debug)]
-struct Connection {
-    session: Session,
-    insert: Statement,
-}
-
 impl Manager for Connections {
-    type Type = Connection;
+    type Type = Session;
     type Error = NotConnected;
 
-    async fn create(&self) -> Result<Connection, NotConnected> {
-        let Job { record, login, database, insert } = &self.job;
-        let session = self.databases.connect(record, login, database).await?;
-        let insert = session.client.prepare(insert).await.map_err(|e| NotConnected(causes(&e)))?;
-        Ok(Connection { session, insert })
+    async fn create(&self) -> Result<Session, NotConnected> {
+        let Job { name, login, database, .. } = &self.job;
+        self.databases.connect(name, login, database).await
     }
 
-    async fn recycle(&self, connection: &mut Connection, _: &Metrics) -> RecycleResult<NotConnected> {
-        if connection.session.client.is_closed() {
-            return Err(RecycleError::message("the server closed it"));
-        }
-        Ok(())
+    async fn recycle(&self, session: &mut Session, _: &Metrics) -> RecycleResult<NotConnected> {
+        if session.is_open().await { Ok(()) } else { Err(RecycleError::message("the server closed it")) }
     }
 }
