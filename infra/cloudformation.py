@@ -65,13 +65,13 @@ class Stack:
                 f"{self.name} is in ROLLBACK_COMPLETE: its first deployment failed, and it can only be deleted; nothing was "
                 f"changed; to go on: aws cloudformation delete-stack --stack-name {self.name}, then deploy again"
             )
-        # REVIEW_IN_PROGRESS: a stack that has never been more than a change set.
-        self.is_new = before in (None, "REVIEW_IN_PROGRESS")
+        self.was_there = before is not None
         self.change_set = f"deploy-{time.time_ns()}"
         self.client.create_change_set(
             StackName=self.name,
             ChangeSetName=self.change_set,
-            ChangeSetType="CREATE" if self.is_new else "UPDATE",
+            # REVIEW_IN_PROGRESS: a stack that has never been more than a change set.
+            ChangeSetType="CREATE" if before in (None, "REVIEW_IN_PROGRESS") else "UPDATE",
             TemplateURL=template_url,
             Capabilities=CAPABILITIES,
             Parameters=[{"ParameterKey": name, "ParameterValue": value} for name, value in parameters.items()],
@@ -89,17 +89,19 @@ class Stack:
     def withdraw(self) -> None:
         """Takes a change set back that is not carried out, and with it a stack that was nothing else."""
         self.client.delete_change_set(StackName=self.name, ChangeSetName=self.change_set)
-        if self.is_new:
+        if not self.was_there:
             self.client.delete_stack(StackName=self.name)
 
     def carry_out(self) -> None:
         """Carries the change set out. CloudFormation undoes what it did when a part of it fails."""
-        self.client.execute_change_set(StackName=self.name, ChangeSetName=self.change_set)
+        token = self.change_set
+        self.client.execute_change_set(StackName=self.name, ChangeSetName=self.change_set, ClientRequestToken=token)
         stack = self._wait(lambda: self.client.describe_stacks(StackName=self.name)["Stacks"][0], "StackStatus")
         if stack["StackStatus"] in ("CREATE_COMPLETE", "UPDATE_COMPLETE"):
             return
         for event in self.client.describe_stack_events(StackName=self.name)["StackEvents"]:
-            if event["ResourceStatus"].endswith("FAILED"):
+            # Not those of earlier deployments.
+            if event["ResourceStatus"].endswith("FAILED") and event.get("ClientRequestToken", token) == token:
                 print(event["LogicalResourceId"], event.get("ResourceStatusReason"), file=sys.stderr)
         sys.exit(f"the stack ended in {stack['StackStatus']}: {stack.get('StackStatusReason')}")
 
