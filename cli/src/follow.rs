@@ -7,8 +7,8 @@ use crate::exit::{Done, Failure};
 use crate::show::{Show, styled};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use jiff::{SignedDuration, Timestamp};
-use rewind_core::{Clock, Plan, say_duration};
-use rewind_desk::{Follow, News};
+use rewind_core::{Clock, ErrorName, Plan, say_duration};
+use rewind_desk::{DeskError, Follow, News};
 use rewind_words::{Ending, Text, say};
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -18,14 +18,14 @@ const POLL: Duration = Duration::from_millis(500);
 const POLL_LATER: Duration = Duration::from_secs(2);
 const LATER: SignedDuration = SignedDuration::from_mins(2);
 
-/// How often a failing look is repeated before following ends.
-const PATIENCE: usize = 5;
+/// How long looks may fail before following ends: a recovery takes longer than a laptop's network holds.
+const PATIENCE: SignedDuration = SignedDuration::from_mins(15);
 
 /// Follows an execution to its end, or until Ctrl-C.
 pub(crate) async fn follow(desk: &Office, show: &Show, id: &str, arn: &str) -> Result<Done, Failure> {
     let mut screen = Screen::new(*show, id);
     let mut history = Follow::new(arn);
-    let mut troubles = 0;
+    let mut troubled_since: Option<Timestamp> = None;
     loop {
         let news = tokio::select! {
             biased;
@@ -37,30 +37,40 @@ pub(crate) async fn follow(desk: &Office, show: &Show, id: &str, arn: &str) -> R
         };
         match news {
             Ok(news) => {
-                troubles = 0;
+                troubled_since = None;
                 for news in news {
                     if let Some(done) = screen.tell(news) {
                         return Ok(done);
                     }
                 }
             }
-            // A recovery takes longer than a laptop's network holds.
-            Err(failure @ Failure::Trouble(_)) if troubles < PATIENCE => {
-                troubles += 1;
-                screen.note(&format!("could not look: {}", failure.message()));
+            Err(DeskError::Aws(error)) if passes(error.name) && bearable(troubled_since) => {
+                if troubled_since.is_none() {
+                    screen.note(&format!("cannot look just now: {error}"));
+                    troubled_since = Some(SystemClock.now());
+                }
             }
-            Err(failure) => {
+            Err(error) => {
                 screen.left();
-                return Err(failure);
+                return Err(error.into());
             }
         }
     }
 }
 
 /// Waits a moment, then looks.
-async fn look(history: &mut Follow, desk: &Office, screen: &Screen) -> Result<Vec<News>, Failure> {
+async fn look(history: &mut Follow, desk: &Office, screen: &Screen) -> Result<Vec<News>, DeskError> {
     SystemClock.sleep(screen.poll()).await;
-    Ok(history.news(desk).await?)
+    history.news(desk).await
+}
+
+/// Whether an error may be gone at the next look.
+fn passes(error: ErrorName) -> bool {
+    matches!(error, ErrorName::Unavailable | ErrorName::Throttled)
+}
+
+fn bearable(troubled_since: Option<Timestamp>) -> bool {
+    troubled_since.is_none_or(|since| SystemClock.now().duration_since(since) < PATIENCE)
 }
 
 /// What a recovery is doing.

@@ -58,11 +58,11 @@ where
         // For a change this may also be a connection that broke after sending: then nobody knows.
         SdkError::DispatchFailure(failure) if call == Call::Read && failure.is_io() => {
             StepError::new(ErrorName::Unavailable, format!("{what}: AWS could not be reached"))
-                .advice("it is tried again; if it stays so, look at the function's network")
+                .advice("try again; if it stays so, look at the network between")
                 .detail(detail)
         }
         _ => StepError::new(unanswered, format!("{what}: no answer came"))
-            .advice("it is tried again after reading what is there")
+            .advice("see what is there, then try again")
             .detail(detail),
     }
 }
@@ -77,21 +77,21 @@ fn by_code(code: &str, status: u16, unanswered: ErrorName) -> (ErrorName, &'stat
         | "SlowDown"
         | "ProvisionedThroughputExceeded"
         | "RequestThrottled"
-        | "KMSThrottling" => (ErrorName::Throttled, "it is tried again, more slowly"),
+        | "KMSThrottling" => (ErrorName::Throttled, "try again, more slowly"),
         "InvalidDBClusterState" | "InvalidDBInstanceState" | "InvalidResourceState" => {
-            (ErrorName::ClusterNotReady, "it is tried again, for the state may pass")
+            (ErrorName::ClusterNotReady, "try again, for the state may pass")
         }
         "AccessDenied" | "AccessDeniedFault" | "UnauthorizedOperation" | "AuthorizationError" => {
-            (ErrorName::RewindFailed, "give the function's role the action that is named, and start again")
+            (ErrorName::RewindFailed, "allow the caller the action that is named, and start again")
         }
         "InvalidClientTokenId" | "ExpiredToken" | "SignatureDoesNotMatch" | "UnrecognizedClient" => {
-            (ErrorName::RewindFailed, "look at the function's credentials, and start again")
+            (ErrorName::RewindFailed, "look at the caller's credentials, and start again")
         }
         // Refused before anything was done: no repetition makes a wrong value right.
         "InvalidParameterValue" | "InvalidParameterCombination" => {
             (ErrorName::RewindFailed, "AWS's message says which value it does not take; mend it, and start again")
         }
-        _ if status >= 500 => (unanswered, "it is tried again after reading what is there"),
+        _ if status >= 500 => (unanswered, "see what is there, then try again"),
         _ => (ErrorName::RewindFailed, "AWS's message says what to mend before another try"),
     }
 }

@@ -7,7 +7,7 @@ use rewind_aws::executions::{Event, Execution, Executions, Started, Status, What
 use rewind_aws::fixtures::{plan, restored, time};
 use rewind_aws::invoke::{CallFunctions, Called};
 use rewind_aws::recoveries::{Approval, Record, Recoveries};
-use rewind_core::{Login, Report, StepError, Tls, shown_hash};
+use rewind_core::{ErrorName, Login, Report, StepError, Tls, shown_hash};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -36,6 +36,8 @@ pub struct Held {
     pub started: Vec<(String, Value)>,
     /// The decisions that arrived, with their tokens.
     pub decided: Vec<(String, Value)>,
+    /// Whether the next start is done and its answer lost (`Some(true)`), or neither (`Some(false)`).
+    pub lost: Option<bool>,
     /// Tokens that nobody waits with any more: each is replaced by the next one when it is used.
     pub gone: Vec<String>,
     /// What functions were called with.
@@ -173,9 +175,15 @@ impl Executions for FakeAws {
         if held.executions.contains_key(&arn) {
             return Ok(Started::NameTaken);
         }
-        held.started.push((name.to_owned(), input.clone()));
-        held.executions.insert(arn.clone(), execution(&arn, Status::Running, input.clone()));
-        Ok(Started::Runs(arn))
+        let lost = held.lost.take();
+        if lost != Some(false) {
+            held.started.push((name.to_owned(), input.clone()));
+            held.executions.insert(arn.clone(), execution(&arn, Status::Running, input.clone()));
+        }
+        match lost {
+            Some(_) => Err(StepError::new(ErrorName::OutcomeUnknown, "no answer came")),
+            None => Ok(Started::Runs(arn)),
+        }
     }
 
     async fn execution(&self, arn: &str) -> Answer<Option<Execution>> {

@@ -3,7 +3,7 @@
 use crate::{Answer, Desk, DeskError, Places};
 use jiff::Timestamp;
 use rewind_aws::executions::{Executions, Started};
-use rewind_core::Request;
+use rewind_core::{ErrorName, Request};
 use rewind_words::derived_id;
 use serde_json::Value;
 
@@ -58,14 +58,20 @@ impl<E: Executions, R, F> Desk<E, R, F> {
 
     /// Starts an execution; none where another one has that name.
     pub(crate) async fn begin(&self, machine: &str, id: &str, input: &Value) -> Answer<Option<Begun>> {
-        match self.executions.start(machine, id, input).await? {
-            Started::Runs(arn) => Ok(Some(Begun { id: id.to_owned(), arn, before: false })),
-            Started::NameTaken => {
-                let arn = Places::execution(machine, id);
+        let arn = Places::execution(machine, id);
+        let begun = |before| Begun { id: id.to_owned(), arn: arn.clone(), before };
+        match self.executions.start(machine, id, input).await {
+            Ok(Started::Runs(arn)) => Ok(Some(Begun { arn, ..begun(false) })),
+            Ok(Started::NameTaken) => {
                 let other = self.executions.execution(&arn).await?;
-                let same = other.is_some_and(|other| other.input == *input);
-                Ok(same.then(|| Begun { id: id.to_owned(), arn, before: true }))
+                Ok(other.filter(|other| other.input == *input).map(|_| begun(true)))
             }
+            // The answer was lost: whether it runs, it says itself.
+            Err(error) if error.name == ErrorName::OutcomeUnknown => match self.executions.execution(&arn).await? {
+                Some(execution) => Ok((execution.input == *input).then(|| begun(false))),
+                None => Err(error.into()),
+            },
+            Err(error) => Err(error.into()),
         }
     }
 }

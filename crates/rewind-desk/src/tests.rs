@@ -44,6 +44,19 @@ async fn what_is_asked_for_twice_is_started_once() {
 }
 
 #[tokio::test]
+async fn when_the_answer_is_lost_what_is_there_says_whether_it_was_started() {
+    let request = json!({ "cluster": "orders", "to": "5m ago" });
+    for was_started in [true, false] {
+        let aws = FakeAws::default();
+        aws.held().lost = Some(was_started);
+        let begun = aws.desk().start(given("r-1"), &request).await;
+        assert_eq!(begun.is_ok_and(|begun| !begun.before), was_started);
+        assert!(aws.desk().start(given("r-1"), &request).await.is_ok());
+        assert_eq!(aws.held().started.len(), 1);
+    }
+}
+
+#[tokio::test]
 async fn a_name_that_another_request_has_is_refused() {
     let aws = FakeAws::default();
     aws.desk().start(given("r-1"), &json!({ "cluster": "orders", "to": "5m ago" })).await.unwrap();

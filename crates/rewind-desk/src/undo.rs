@@ -34,7 +34,13 @@ impl<E: Executions, R: Recoveries, F> Desk<E, R, F> {
         }
         let word = |name: &str| recovery.outcome.as_ref().and_then(|o| o.get(name)).and_then(Value::as_str);
         if word("strategy") == Some("backtrack") {
-            return refused("it rewound the cluster in place, where newer writes would be lost: follow the runbook");
+            let evidence = recovery.outcome.as_ref().and_then(|o| o.pointer("/evidence/cluster")?.as_str());
+            return refused(&format!(
+                "it rewound {} in place, and going forward again would throw away what was written to it since; what it \
+                 was before is kept on {}: copy from there what is missed",
+                recovery.cluster,
+                evidence.unwrap_or("its evidence")
+            ));
         }
         let dns = recovery.outcome.as_ref().and_then(|o| o.get("dns")).and_then(Value::as_array);
         if dns.is_none_or(Vec::is_empty) {
