@@ -285,7 +285,7 @@ fn framed(message: &[u8], sequence: &mut u8) -> Vec<u8> {
         *sequence = sequence.wrapping_add(1);
     };
     message.chunks(FULL).for_each(&mut part);
-    if message.len() % FULL == 0 {
+    if message.len().is_multiple_of(FULL) {
         part(&[]);
     }
     framed

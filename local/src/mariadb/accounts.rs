@@ -38,7 +38,7 @@ pub fn create(master: &str, password: &str, database: Option<&str>, control_pass
          CREATE USER {user}@'%' IDENTIFIED BY {password};
          GRANT {MASTER_MAY} ON *.* TO {user}@'%' WITH GRANT OPTION;
          DELETE FROM mysql.proxies_priv;
-         DELETE FROM mysql.global_priv WHERE User IN ('root', '');
+         DELETE FROM mysql.global_priv WHERE User IN ('root', '') AND Host <> '%';
          FLUSH PRIVILEGES;\n",
         control = literal(control_password),
         password = literal(password),

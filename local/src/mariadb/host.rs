@@ -13,7 +13,7 @@ pub async fn find(stack: &Path) -> Result<Host, Error> {
     let server = if debian.is_file() { Some(debian) } else { on_path("mariadbd") };
     let bin = server
         .and_then(|server| server.parent().map(Path::to_owned))
-        .ok_or_else(|| Error::Missing("no MariaDB server found: install the package mariadb-server".to_owned()))?;
+        .ok_or_else(|| Error::Missing("no MariaDB server found: install the package mariadb-server-core".to_owned()))?;
     // "mariadbd  Ver 10.11.14-MariaDB-0+deb12u2 for debian-linux-gnu on x86_64 (Debian 12)"
     Host::new(stack, bin, "mysql", "mariadbd", |said| said.split_whitespace().nth(2)?.split('-').next()).await
 }
