@@ -428,7 +428,7 @@ impl Writers {
                             let word = format!("{user}-{writer}-{run}-{number}");
                             let insert = format!("INSERT INTO orders (word) VALUES ('{word}');");
                             // Every other writer uses transactions: a commit is what a fence may cut in two.
-                            if writer % 2 == 0 {
+                            if writer.is_multiple_of(2) {
                                 format!("{insert} SELECT '{word}';\n")
                             } else {
                                 format!("BEGIN; {insert} COMMIT; SELECT '{word}';\n")

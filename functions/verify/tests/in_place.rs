@@ -61,7 +61,7 @@ async fn verify(rewound: &MariaDb, evidence: &MariaDb, expect: Expect, sql: &str
     let network = Network::new(Settings::default()).unwrap();
     let access = Access { clusters, secrets: Secret, network };
     let step = Verify { access, clock: ManualClock::at(STARTED) };
-    step.run(Input { recovery: recovery(), plan, restored, expect }).await
+    step.run(Input { recovery: recovery(), plan, restored: Some(restored), expect }).await
 }
 
 const COUNT: &str = "SELECT count(*) FROM orders";
