@@ -21,11 +21,11 @@ pub(crate) fn request(detail: &Map<String, Value>) -> Result<Map<String, Value>,
         return Err(refused(format!("the alarm {alarm} is not in ALARM")).advice("match ALARM alone in the rule"));
     }
     let description = detail.get("configuration").and_then(|c| c.get("description")).and_then(Value::as_str);
-    let (mut request, before) = description
-        .and_then(said)
-        .transpose()
-        .map_err(|wrong| refused(format!("the description of the alarm {alarm}: {wrong}")).advice(HELP))?
-        .ok_or_else(|| refused(format!("the description of the alarm {alarm} names no cluster")).advice(HELP))?;
+    let Asked { mut request, before } = description
+        .and_then(|text| Some(text.split_once(MARK)?.1))
+        .ok_or_else(|| "it names no cluster".to_owned())
+        .and_then(Asked::read)
+        .map_err(|wrong| refused(format!("the description of the alarm {alarm}: {wrong}")).advice(HELP))?;
     let bad = first_bad_datapoint(&state).ok_or_else(|| {
         refused(format!("the alarm {alarm} does not tell its datapoints, so nobody knows when it went wrong"))
             .advice("start the recovery by hand, or let an alarm on one metric start it")
@@ -39,34 +39,44 @@ pub(crate) fn request(detail: &Map<String, Value>) -> Result<Map<String, Value>,
 
 const HELP: &str = "write \"aurora-rewind: <cluster> <how long before, such as 2m>\" into it, or a JSON object after \"aurora-rewind:\"";
 
-/// What a description says: the request's fields, and how far back.
-fn said(description: &str) -> Option<Result<(Map<String, Value>, SignedDuration), String>> {
-    let (_, text) = description.split_once(MARK)?;
-    Some(if text.trim_start().starts_with('{') { object(text) } else { words(text) })
+/// What a description asks for.
+struct Asked {
+    /// The request's fields.
+    request: Map<String, Value>,
+    /// How long before the first bad datapoint.
+    before: SignedDuration,
 }
 
-fn words(text: &str) -> Result<(Map<String, Value>, SignedDuration), String> {
-    let mut words = text.split_whitespace();
-    let cluster = words.next().ok_or("no cluster follows")?;
-    let before = words.next().map_or(Ok(BEFORE), parse_duration)?;
-    Ok((Map::from_iter([("cluster".to_owned(), Value::from(cluster))]), before))
-}
-
-fn object(text: &str) -> Result<(Map<String, Value>, SignedDuration), String> {
-    // What follows the object is for people.
-    let mut values = serde_json::Deserializer::from_str(text).into_iter::<Map<String, Value>>();
-    let mut request = values.next().ok_or("no object follows")?.map_err(|e| format!("it is no JSON object: {e}"))?;
-    let before = match request.remove("before") {
-        None => BEFORE,
-        Some(Value::String(text)) => {
-            parse_duration(&text).map_err(|wrong| format!("`before` is \"{text}\": {wrong}"))?
-        }
-        Some(other) => return Err(format!("`before` is {other}: write text, such as \"2m\"")),
-    };
-    if request.contains_key("to") {
-        return Err("`to` cannot be given: it follows from the first bad datapoint and `before`".to_owned());
+impl Asked {
+    /// Reads what follows the mark.
+    fn read(text: &str) -> Result<Self, String> {
+        if text.trim_start().starts_with('{') { Self::object(text) } else { Self::words(text) }
     }
-    Ok((request, before))
+
+    fn words(text: &str) -> Result<Self, String> {
+        let mut words = text.split_whitespace();
+        let cluster = words.next().ok_or("no cluster follows")?;
+        let before = words.next().map_or(Ok(BEFORE), parse_duration)?;
+        Ok(Self { request: Map::from_iter([("cluster".to_owned(), Value::from(cluster))]), before })
+    }
+
+    fn object(text: &str) -> Result<Self, String> {
+        // What follows the object is for people.
+        let mut values = serde_json::Deserializer::from_str(text).into_iter::<Map<String, Value>>();
+        let mut request =
+            values.next().ok_or("no object follows")?.map_err(|e| format!("it is no JSON object: {e}"))?;
+        let before = match request.remove("before") {
+            None => BEFORE,
+            Some(Value::String(text)) => {
+                parse_duration(&text).map_err(|wrong| format!("`before` is \"{text}\": {wrong}"))?
+            }
+            Some(other) => return Err(format!("`before` is {other}: write text, such as \"2m\"")),
+        };
+        if request.contains_key("to") {
+            return Err("`to` cannot be given: it follows from the first bad datapoint and `before`".to_owned());
+        }
+        Ok(Self { request, before })
+    }
 }
 
 /// The first datapoint of those evaluated that crossed the threshold; where the alarm does not tell which way is bad, the first
@@ -187,7 +197,7 @@ mod tests {
     #[test]
     fn what_asks_for_nothing_is_refused_with_what_would_be_right() {
         for (description, said) in [
-            ("Rows vanish.", "names no cluster"),
+            ("Rows vanish.", "it names no cluster"),
             ("aurora-rewind:", "no cluster follows"),
             ("aurora-rewind: orders 1440", "the unit is missing"),
             (r#"aurora-rewind: {"cluster": "#, "no JSON object"),
