@@ -82,11 +82,11 @@ fn every_function_has_a_resource_and_a_state_and_the_other_way_round() {
 #[test]
 fn each_machine_is_given_what_it_names_and_nothing_else() {
     let template = Template::read();
+    let placeholder = Regex::new(r"\$\{(\w+)\}").unwrap();
     for machine in Machine::all() {
         let mut given = template.resource(machine.resource)["DefinitionSubstitutions"].as_object().unwrap().clone();
         let text = files::read(machine.path);
-        let used = Regex::new(r"\$\{(\w+)\}").unwrap();
-        let used = set(used.captures_iter(&text).map(|found| found[1].to_owned()));
+        let used = set(placeholder.captures_iter(&text).map(|found| found[1].to_owned()));
         assert_eq!(used, set(given.keys()), "{} (left) against its substitutions (right)", machine.path);
         assert_eq!(given.remove("TableName"), Some(Value::from("Table")));
         for (name, value) in given {
