@@ -19,6 +19,7 @@ from recovery import (
     IN_PLACE,
     IN_PLACE_APPROVED,
     NEEDS_OPERATOR,
+    NOT_FORWARD,
     PUT_BACK,
     REFUSE,
     START,
@@ -199,8 +200,8 @@ def backtrack_fails(stack):
     before = Before(cluster)
     next_one_fails(cluster)
     run = rewind(cluster, iso(target))
-    path = UNTIL_BACK + up_to("AwaitRewind", BACK) + PUT_BACK + ["UndoStartBacktrack", "IsForwardNeeded"]
-    run.failed(path + UNDO_EVIDENCE + CONCLUDE, "RewindFailed", "backtrack", "failed", "undone:")
+    path = UNTIL_BACK + up_to("AwaitRewind", BACK) + PUT_BACK + NOT_FORWARD + UNDO_EVIDENCE + CONCLUDE
+    run.failed(path, "RewindFailed", "failed", "undone:", f"{cluster.name} was compared with the evidence")
     before.is_restored()
     equal([backtrack["Status"].lower() for backtrack in backtracks(cluster)], ["failed"], "the backtracks")
 

@@ -13,6 +13,7 @@ from recovery import (
     FORWARD,
     IN_PLACE,
     NEEDS_OPERATOR,
+    NOT_FORWARD,
     PUT_BACK,
     START,
     UNDO_EVIDENCE,
@@ -150,7 +151,7 @@ def backtrack_never_sent(stack):
     it = Mistaken(stack, "kill-unsent")
     with it.backtracking("before", times=2) as back:
         run = it.start()
-        path = UNTIL_BACK + ["StartBacktrack", "UndoStartBacktrack", "IsForwardNeeded"] + UNDO_EVIDENCE + CONCLUDE
+        path = UNTIL_BACK + ["StartBacktrack"] + NOT_FORWARD + UNDO_EVIDENCE + CONCLUDE
         cause = run.failed(path, "Runtime.ExitError", "undone:", f"security groups of {it.name} put back", it.evidence)
     equal((len(back.killed), backtracks(it.cluster)), (2, []), "functions killed, and backtracks")
     it.before.is_restored()

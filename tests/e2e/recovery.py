@@ -43,6 +43,8 @@ BACK = "StartBacktrack AwaitRewind IsRewindDone Verify IsTrafficToMove LiftFence
 IN_PLACE = START + ["IsApprovalNeeded"] + FENCE + EVIDENCE + BACK + END
 IN_PLACE_APPROVED = START + APPROVE + FENCE + EVIDENCE + BACK + END
 FORWARD = "UndoStartBacktrack IsForwardNeeded AwaitForward IsForwardDone VerifyForward".split()
+# Where no backtrack was begun, or it failed: compared all the same.
+NOT_FORWARD = "UndoStartBacktrack IsForwardNeeded VerifyForward".split()
 UNDO_EVIDENCE = UNDO_FENCE + UNDO_INSTANCES
 
 # A wait that takes more than one look goes round: how often depends on the machine's mood alone.

@@ -33,6 +33,10 @@ class Stack:
         self.app_groups = [group["VpcSecurityGroupId"] for group in seeded["VpcSecurityGroups"]]
         fence = self.function("FenceSource")["Environment"]["Variables"]["REWIND_FENCE_SECURITY_GROUP_IDS"]
         self.fence_groups = [group for group in fence.split(",") if group]
+        if self.app_groups == self.fence_groups:
+            raise SystemExit(
+                "my-aurora-cluster is fenced, by a demo perhaps; to go on, with a fresh one: make down, make up"
+            )
 
     # ------------------------------------------------------------------------------------------------------------- AWS
 
