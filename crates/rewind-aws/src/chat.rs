@@ -13,10 +13,10 @@ use serde_json::Value;
 pub trait Memory: Send + Sync {
     /// Whether this is new; from now on, and at least until `until` (epoch seconds), it is not.
     fn is_new(&self, what: &str, until: i64) -> impl Future<Output = Answer<bool>> + Send;
-    /// Remembers who started a recovery.
+    /// Remembers that somebody asked for a recovery to be started. Several may have.
     fn started(&self, recovery_id: &str, who: &str, until: i64) -> impl Future<Output = Answer<()>> + Send;
-    /// Who started a recovery, if it was started in chat.
-    fn starter(&self, recovery_id: &str) -> impl Future<Output = Answer<Option<String>>> + Send;
+    /// Whether they did.
+    fn has_started(&self, recovery_id: &str, who: &str) -> impl Future<Output = Answer<bool>> + Send;
 }
 
 /// Reads a secret that is no login.
@@ -69,33 +69,31 @@ impl Memory for ChatTable {
         self.client
             .put_item()
             .table_name(&self.name)
-            .item("id", AttributeValue::S(format!("starter#{recovery_id}")))
-            .item("startedBy", AttributeValue::S(who.to_owned()))
+            .item("id", starter(recovery_id, who))
             .item("expiresAt", AttributeValue::N(until.to_string()))
-            // Whoever comes second did not start it.
-            .condition_expression("attribute_not_exists(id)")
             .send()
             .await
-            .map(drop)
-            .or_else(|error| match code(&error) {
-                Some("ConditionalCheckFailedException") => Ok(()),
-                _ => Err(classify(&error, Call::Change, "dynamodb:PutItem of who started a recovery")),
-            })
+            .map_err(|e| classify(&e, Call::Change, "dynamodb:PutItem of who started a recovery"))?;
+        Ok(())
     }
 
     /// IAM: `dynamodb:GetItem`.
-    async fn starter(&self, recovery_id: &str) -> Answer<Option<String>> {
+    async fn has_started(&self, recovery_id: &str, who: &str) -> Answer<bool> {
         let read = self
             .client
             .get_item()
             .table_name(&self.name)
-            .key("id", AttributeValue::S(format!("starter#{recovery_id}")))
+            .key("id", starter(recovery_id, who))
             .consistent_read(true)
             .send()
             .await
             .map_err(|e| classify(&e, Call::Read, "dynamodb:GetItem of who started a recovery"))?;
-        Ok(read.item.and_then(|item| item.get("startedBy")?.as_s().ok().cloned()))
+        Ok(read.item.is_some())
     }
+}
+
+fn starter(recovery_id: &str, who: &str) -> AttributeValue {
+    AttributeValue::S(format!("starter#{recovery_id}#{who}"))
 }
 
 /// The client of Secrets Manager.

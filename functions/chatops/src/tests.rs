@@ -14,7 +14,7 @@ use rewind_core::{Clock, ErrorName, StepError};
 use rewind_desk::Desk;
 use rewind_desk::fake::{FakeAws, NOW};
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
@@ -26,7 +26,7 @@ struct Fake {
     desk: Desk<FakeAws, FakeAws, FakeAws>,
     clock: ManualClock,
     seen: Mutex<BTreeMap<String, i64>>,
-    starters: Mutex<BTreeMap<String, String>>,
+    starters: Mutex<BTreeSet<(String, String)>>,
     secret: Mutex<String>,
     secret_reads: Mutex<usize>,
     broken: Mutex<bool>,
@@ -75,12 +75,12 @@ impl Memory for Fake {
     }
     async fn started(&self, recovery_id: &str, who: &str, _: i64) -> Answer<()> {
         broken(self)?;
-        self.starters.lock().unwrap().entry(recovery_id.to_owned()).or_insert_with(|| who.to_owned());
+        self.starters.lock().unwrap().insert((recovery_id.to_owned(), who.to_owned()));
         Ok(())
     }
-    async fn starter(&self, recovery_id: &str) -> Answer<Option<String>> {
+    async fn has_started(&self, recovery_id: &str, who: &str) -> Answer<bool> {
         broken(self)?;
-        Ok(self.starters.lock().unwrap().get(recovery_id).cloned())
+        Ok(self.starters.lock().unwrap().contains(&(recovery_id.to_owned(), who.to_owned())))
     }
 }
 
@@ -339,17 +339,15 @@ async fn a_button_is_pressed_by_a_person_too() {
 #[tokio::test]
 async fn who_started_a_recovery_is_not_the_one_who_approves_it() {
     let chat = chat();
+    // That somebody else asked for that name before changes nothing.
+    says(&chat, "U1", "start orders soon --name r-1").await;
     says(&chat, "U3", "start orders latest --name r-1").await;
     let hash = chat.world.aws.awaits("r-1");
-    let approve = |person| {
-        signed(&pressed(person, &Task::Decide { id: "r-1".into(), approved: true, comment: None, hash: hash.clone() }))
-    };
-    chat.called(approve("U3")).await;
+    let yes = Task::Decide { id: "r-1".into(), approved: true, comment: None, hash };
+    chat.called(signed(&pressed("U3", &yes))).await;
     assert_eq!(later(&chat).await["text"], crate::people::TWO_PEOPLE);
     assert!(chat.world.aws.held().decided.is_empty());
-    // Somebody who asks for the same after that did not start it.
-    says(&chat, "U1", "start orders latest --name r-1").await;
-    chat.called(approve("U2")).await;
+    chat.called(signed(&pressed("U2", &yes))).await;
     assert_eq!(later(&chat).await["response_type"], "in_channel");
     let by = chat.world.aws.held().decided[0].1["by"].clone();
     assert_eq!(by, "ann (U2 in Slack workspace T1)");

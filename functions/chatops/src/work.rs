@@ -17,8 +17,8 @@ use rewind_words::{
 use serde_json::{Value, json};
 use std::time::Duration;
 
-/// How long a plan is waited for before it is promised for later: Slack waits three seconds.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// How long a plan is waited for before it is promised for later: Slack waits three seconds, a cold start included.
+const PATIENCE: Duration = Duration::from_millis(1_700);
 /// How long the later invocation waits for it: it has a minute.
 const PATIENCE_LATER: Duration = Duration::from_secs(45);
 /// How long an approval that was announced is waited for.
@@ -187,8 +187,8 @@ impl<W: World> Chat<W> {
         hash: String,
     ) -> Result<Reply, DeskError> {
         if approved && self.settings.people.two_people {
-            let starter = self.world.memory().starter(id).await?;
-            if starter.is_some_and(|starter| starter == identity(person)) {
+            // All who asked for it count: one's own recovery is not approved by letting another ask for its name first.
+            if self.world.memory().has_started(id, &identity(person)).await? {
                 return Ok(Reply::sentence(TWO_PEOPLE));
             }
         }
