@@ -34,7 +34,7 @@ pub async fn tell(layout: &Layout, stack: &StackEnv, story: &Story) -> Result<()
 
     story.chapter("1. A cluster that can be rewound in place, and its data");
     made::delete_earlier_evidence(stack, story).await?;
-    let endpoint = made::cluster(stack, story).await?;
+    let endpoint = made::cluster(stack, databases, story).await?;
     let scene = &scene::find(stack, databases, &endpoint, made::DATABASE).await?;
     let tale = Tale { layout, stack, story, databases, scene };
     let job = tale.set_up().await?;

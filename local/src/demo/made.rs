@@ -1,6 +1,7 @@
 //! The cluster of the story in place, made by the RDS API as a person would, once a stack; and the evidence that earlier runs left,
 //! deleted as their output told. It touches no cluster but these.
 
+use super::database::Databases;
 use super::scene::{OPERATION, clusters};
 use super::stop::{Because, Stop};
 use super::story::Story;
@@ -27,7 +28,7 @@ const POLL: Duration = Duration::from_millis(200);
 /// # Errors
 ///
 /// What the RDS API answers, or that the cluster does not become available.
-pub async fn cluster(stack: &StackEnv, story: &Story) -> Result<String, Stop> {
+pub async fn cluster(stack: &StackEnv, databases: &Databases, story: &Story) -> Result<String, Stop> {
     let rds = stack.rds();
     let doing = format!("{CLUSTER} could not be made");
     if named(stack, CLUSTER).await?.is_none() {
@@ -35,8 +36,11 @@ pub async fn cluster(stack: &StackEnv, story: &Story) -> Result<String, Stop> {
             "CreateDBCluster {CLUSTER}, {ENGINE}, with BacktrackWindow={WINDOW}: seconds, so 24 hours;"
         ));
         story.say("Backtrack is switched on when a cluster is made, and never afterwards.");
-        let like = named(stack, "my-aurora-cluster").await?;
-        let groups = like.iter().flat_map(|cluster| cluster.vpc_security_groups());
+        // Clients reach what the record leads to: another cluster may be fenced by now.
+        let open = databases.names.lead(&stack.db_record).await.map_err(Stop::new)?.endpoint;
+        let all = clusters(stack).await?;
+        let open = all.iter().find(|cluster| cluster.endpoint() == Some(open.as_str()));
+        let groups = open.into_iter().flat_map(|cluster| cluster.vpc_security_groups());
         let groups: Vec<String> = groups.filter_map(|group| group.vpc_security_group_id().map(str::to_owned)).collect();
         rds.create_db_cluster()
             .db_cluster_identifier(CLUSTER)
