@@ -67,7 +67,9 @@ class Postgres:
         return session.execute("SELECT clock_timestamp()").fetchone()[0]
 
     def databases(self, session):
-        return [name for (name,) in session.execute("SELECT datname FROM pg_database WHERE datallowconn").fetchall()]
+        # A DROP DATABASE marks the database as invalid (-2) before it commits: restored to just then, it is as good as gone.
+        query = "SELECT datname FROM pg_database WHERE datallowconn AND datconnlimit <> -2"
+        return [name for (name,) in session.execute(query).fetchall()]
 
     def has_table(self, session, name):
         return session.execute("SELECT to_regclass(%s) IS NOT NULL", [name]).fetchone()[0]
