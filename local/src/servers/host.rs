@@ -76,7 +76,8 @@ impl Host {
             if let Some(user) = self.user {
                 command.arg(format!("--reuid={}", user.uid)).arg(format!("--regid={}", user.gid)).arg("--clear-groups");
                 if user.pass_closed_directories {
-                    command.args(["--inh-caps=+dac_read_search,+dac_override"]);
+                    // access(2) asks without the capabilities of anybody but root, unless this bit is set; MariaDB asks it.
+                    command.args(["--securebits=+no_setuid_fixup", "--inh-caps=+dac_read_search,+dac_override"]);
                     command.args(["--ambient-caps=+dac_read_search,+dac_override"]);
                 }
             }
