@@ -45,6 +45,27 @@ pub trait Approvals: Send + Sync {
     fn told(&self, recovery_id: &str, hash: &str) -> impl Future<Output = Answer<()>> + Send;
 }
 
+/// Who works on a cluster, and until when nobody else may.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lease {
+    /// Who holds it: a recovery's id, or another name that no recovery has.
+    pub holder: String,
+    /// The execution that works for the holder.
+    pub execution_arn: String,
+    /// When it was taken.
+    pub taken_at: Timestamp,
+    /// When it ends by itself.
+    pub expires_at: Timestamp,
+}
+
+/// Takes leases as the state machines do, for functions that are called by something else.
+pub trait Leases: Send + Sync {
+    /// Takes the lease of `cluster`, or takes it anew; answers whether nobody else holds it.
+    fn take_lease(&self, cluster: &str, lease: &Lease) -> impl Future<Output = Answer<bool>> + Send;
+    /// Gives the lease back, if it is still this holder's.
+    fn release_lease(&self, cluster: &str, holder: &str) -> impl Future<Output = Answer<()>> + Send;
+}
+
 /// The client of the table.
 #[derive(Debug, Clone)]
 pub struct Records {
@@ -161,6 +182,58 @@ impl Approvals for Records {
             .map_err(|e| classify(&e, Call::Change, "dynamodb:UpdateItem of the recovery"))?;
         Ok(())
     }
+}
+
+impl Leases for Records {
+    /// IAM: `dynamodb:PutItem`.
+    async fn take_lease(&self, cluster: &str, lease: &Lease) -> Answer<bool> {
+        let text = |text: &str| AttributeValue::S(text.to_owned());
+        let number = |at: Timestamp| AttributeValue::N(at.as_second().to_string());
+        let taken = self
+            .client
+            .put_item()
+            .table_name(&self.table)
+            .item("id", lease_key(cluster))
+            .item("recoveryId", text(&lease.holder))
+            .item("executionArn", text(&lease.execution_arn))
+            .item("takenAt", text(&lease.taken_at.to_string()))
+            .item("expiresAt", number(lease.expires_at))
+            .condition_expression("attribute_not_exists(id) OR expiresAt < :now OR recoveryId = :me")
+            .expression_attribute_values(":now", number(lease.taken_at))
+            .expression_attribute_values(":me", text(&lease.holder))
+            .send()
+            .await;
+        match taken {
+            Ok(_) => Ok(true),
+            Err(e) if code(&e) == Some("ConditionalCheckFailedException") => Ok(false),
+            Err(e) => Err(classify(&e, Call::Change, &format!("dynamodb:PutItem of the lease of {cluster}"))),
+        }
+    }
+
+    /// IAM: `dynamodb:UpdateItem`.
+    async fn release_lease(&self, cluster: &str, holder: &str) -> Answer<()> {
+        let released = self
+            .client
+            .update_item()
+            .table_name(&self.table)
+            .key("id", lease_key(cluster))
+            // One that is over counts as none: so no function needs a right to delete items.
+            .update_expression("SET expiresAt = :over")
+            .condition_expression("recoveryId = :me")
+            .expression_attribute_values(":over", AttributeValue::N("0".to_owned()))
+            .expression_attribute_values(":me", AttributeValue::S(holder.to_owned()))
+            .send()
+            .await;
+        match released {
+            Ok(_) => Ok(()),
+            Err(e) if code(&e) == Some("ConditionalCheckFailedException") => Ok(()),
+            Err(e) => Err(classify(&e, Call::Change, &format!("dynamodb:UpdateItem of the lease of {cluster}"))),
+        }
+    }
+}
+
+fn lease_key(cluster: &str) -> AttributeValue {
+    AttributeValue::S(format!("lease#{}", cluster.to_ascii_lowercase()))
 }
 
 fn read(value: &AttributeValue) -> Answer<Value> {

@@ -76,6 +76,15 @@ pub struct Table {
 }
 
 impl Table {
+    /// The client at the environment's endpoint, for the table `REWIND_TABLE`.
+    ///
+    /// # Errors
+    ///
+    /// `Bug` where the variable is not set: the template sets it.
+    pub fn from_env(aws: &Aws) -> Answer<Self> {
+        Ok(Self::new(aws, crate::environment::required("REWIND_TABLE")?))
+    }
+
     /// The client at the environment's endpoint, for the table of that name.
     pub fn new(aws: &Aws, name: impl Into<String>) -> Self {
         Self { client: aws_sdk_dynamodb::Client::new(&aws.config("DYNAMODB")), name: name.into() }

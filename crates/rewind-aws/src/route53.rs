@@ -50,6 +50,12 @@ pub trait Zones: Send + Sync {
     fn record_sets(&self, zone: &str, name: &str) -> impl Future<Output = Answer<Vec<RecordSet>>> + Send;
 }
 
+/// Reads all of a zone.
+pub trait ListRecords: Send + Sync {
+    /// Every record set of the zone; none where there is no such zone.
+    fn all_records(&self, zone: &str) -> impl Future<Output = Answer<Option<Vec<RecordSet>>>> + Send;
+}
+
 /// Moves records.
 pub trait MoveRecords: Send + Sync {
     /// `ChangeResourceRecordSets`: DELETE of each old value and CREATE of each new one, in one batch.
@@ -82,12 +88,38 @@ impl Zones for Route53 {
             Ok(page) => {
                 Ok(page.resource_record_sets.into_iter().map(read_set).filter(|set| set.name == name).collect())
             }
-            Err(e) if code(&e).is_some_and(|code| code.contains("NoSuchHostedZone")) => {
+            Err(e) if is_gone(code(&e)) => {
                 Err(StepError::new(ErrorName::InvalidRequest, format!("`dns`: there is no hosted zone {zone}"))
                     .changed("this step changed nothing")
                     .advice("give the id of the zone that holds the record"))
             }
             Err(e) => Err(classify(&e, Call::Read, &format!("route53:ListResourceRecordSets of {zone}"))),
+        }
+    }
+}
+
+impl ListRecords for Route53 {
+    /// IAM: `route53:ListResourceRecordSets`.
+    async fn all_records(&self, zone: &str) -> Answer<Option<Vec<RecordSet>>> {
+        let mut found = Vec::new();
+        let mut call = self.0.list_resource_record_sets().hosted_zone_id(zone);
+        loop {
+            let page = match call.send().await {
+                Ok(page) => page,
+                Err(e) if is_gone(code(&e)) => return Ok(None),
+                Err(e) => return Err(classify(&e, Call::Read, &format!("route53:ListResourceRecordSets of {zone}"))),
+            };
+            found.extend(page.resource_record_sets.into_iter().map(read_set));
+            if !page.is_truncated {
+                return Ok(Some(found));
+            }
+            call = self
+                .0
+                .list_resource_record_sets()
+                .hosted_zone_id(zone)
+                .set_start_record_name(page.next_record_name)
+                .set_start_record_type(page.next_record_type)
+                .set_start_record_identifier(page.next_record_identifier);
         }
     }
 }
@@ -128,6 +160,10 @@ impl FollowChange for Route53 {
             .map_err(|e| classify(&e, Call::Read, &format!("route53:GetChange of {change_id}")))?;
         Ok(answer.change_info.is_some_and(|info| info.status == ChangeStatus::Insync))
     }
+}
+
+fn is_gone(code: Option<&str>) -> bool {
+    code.is_some_and(|code| code.contains("NoSuchHostedZone"))
 }
 
 fn unbuilt(error: aws_sdk_route53::error::BuildError) -> StepError {

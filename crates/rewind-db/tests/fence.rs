@@ -11,7 +11,7 @@
 mod support;
 
 use rewind_core::ErrorName;
-use rewind_db::fence::{Fenced, LoginState, Patience, apply, lift, prove, survey};
+use rewind_db::fence::{Fenced, Inside, LoginState, Patience, apply, lift, look, prove, survey};
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -329,6 +329,24 @@ async fn a_database_that_the_master_user_may_not_limit_is_named_and_closed_to_ro
     assert!(!proof.is_complete());
     let open: Vec<_> = proof.open.iter().map(|door| (door.name.as_str(), door.why.as_str())).collect();
     assert_eq!(open, [("theirs", "the master user gets in")]);
+}
+
+#[tokio::test]
+async fn a_look_sees_who_is_on_it_and_which_database_was_opened_again() {
+    let server = Postgres::start().with_application();
+    let session = server.maintenance().await;
+    let (client, connection) = server.client("app", "shop").connect(NoTls).await.unwrap();
+    let connection = tokio::spawn(connection);
+    let seen = look(&session).await.unwrap();
+    assert!(matches!(seen.sessions.as_slice(), [who] if who.starts_with("app in shop (process ")), "{seen:?}");
+    assert!(seen.open.contains(&"the database shop takes connections".to_owned()), "{seen:?}");
+
+    let state = survey(&session).await.unwrap();
+    apply(&session, &state, Patience::default()).await.unwrap();
+    assert!(connection.await.unwrap().is_err() && client.is_closed());
+    assert_eq!(look(&session).await.unwrap(), Inside::default());
+    server.sql("template1", "ALTER DATABASE shop CONNECTION LIMIT 5");
+    assert_eq!(look(&session).await.unwrap().open, ["the database shop takes connections"]);
 }
 
 #[tokio::test]

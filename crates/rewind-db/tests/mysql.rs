@@ -12,7 +12,7 @@ mod support;
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rewind_core::{Check, CheckResult, ErrorName, Expectation, StepError, Tls};
-use rewind_db::fence::{Account, LoginState, Patience, apply, empty, lift, prove, survey};
+use rewind_db::fence::{Account, Inside, LoginState, Patience, apply, empty, lift, look, prove, survey};
 use rewind_db::{ConnectError, Engine, Findings, Limits, Network, Server, Settings, Target, examine, identity};
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Write};
@@ -549,6 +549,26 @@ async fn sessions_are_ended_without_touching_a_login_where_the_network_is_the_fe
     assert_eq!(fenced.sessions_ended, 1, "{fenced:?}");
     assert!(identity(&app).await.is_err());
     assert_eq!(server.accounts(), before);
+}
+
+#[tokio::test]
+async fn a_look_sees_who_is_on_it_and_which_account_was_opened_again() {
+    let server = MariaDb::start().with_application();
+    let session = server.maintenance().await;
+    let app = network().connect(&server.target(), &credential("app", APP_PASSWORD, ""), "shop").await.unwrap();
+    let another = network().connect(&server.target(), &master(), "shop").await.unwrap();
+    let seen = look(&session).await.unwrap();
+    let whose: Vec<&str> =
+        seen.sessions.iter().filter_map(|who| who.split_once(" in shop (process ")).map(|(user, _)| user).collect();
+    assert_eq!(whose, ["app", MASTER], "{seen:?}");
+    assert_eq!(seen.open, ["the account app@% is not locked"]);
+
+    let state = survey(&session).await.unwrap();
+    apply(&session, &state, Patience::default()).await.unwrap();
+    drop((app, another));
+    assert_eq!(look(&session).await.unwrap(), Inside::default());
+    server.sql("", "ALTER USER app@'%' ACCOUNT UNLOCK");
+    assert_eq!(look(&session).await.unwrap().open, ["the account app@% is not locked"]);
 }
 
 #[tokio::test]

@@ -2,8 +2,8 @@
 
 use super::{
     BacktrackClusters, BacktrackSeen, ChangeInstances, Cluster, ClusterChange, CompleteClusters, DeleteClusters,
-    Instance, Member, ModifyClusters, NewInstance, Origin, ReadBacktracks, ReadClusters, ReadParameters, RestoreCall,
-    RestoreClusters, Role, ServerlessV2, TagClusters, Watched,
+    FindClusters, Instance, Member, ModifyClusters, NewInstance, Origin, ReadBacktracks, ReadClusters, ReadParameters,
+    ReadSnapshots, RestoreCall, RestoreClusters, RetireClusters, Role, ServerlessV2, Snapshot, TagClusters, Watched,
 };
 use crate::classify::{Call, classify, code};
 use crate::{Answer, Aws};
@@ -153,6 +153,56 @@ impl DeleteClusters for Rds {
             Ok(_) => Ok(()),
             Err(e) if is(code(&e), "DBClusterNotFound") => Ok(()),
             Err(e) => Err(classify(&e, Call::Change, &format!("rds:DeleteDBCluster of {cluster}"))),
+        }
+    }
+}
+
+impl FindClusters for Rds {
+    /// IAM: `rds:DescribeDBClusters`.
+    async fn tagged(&self, key: &str) -> Answer<Vec<Cluster>> {
+        // RDS filters clusters by much, but not by tags.
+        let mut pages = self.0.describe_db_clusters().into_paginator().items().send();
+        let mut found = Vec::new();
+        while let Some(item) = pages.next().await {
+            let cluster = item.map_err(|e| classify(&e, Call::Read, "rds:DescribeDBClusters"))?;
+            found.extend(Some(read_cluster(cluster)).filter(|cluster| cluster.tag(key).is_some()));
+        }
+        Ok(found)
+    }
+}
+
+impl RetireClusters for Rds {
+    /// IAM: `rds:DeleteDBCluster`, `rds:CreateDBClusterSnapshot`, `rds:AddTagsToResource`.
+    async fn retire_cluster(&self, cluster: &str, snapshot: &str) -> Answer<()> {
+        let call = self
+            .0
+            .delete_db_cluster()
+            .db_cluster_identifier(cluster)
+            .skip_final_snapshot(false)
+            .final_db_snapshot_identifier(snapshot)
+            .delete_automated_backups(false);
+        match call.send().await {
+            Ok(_) => Ok(()),
+            Err(e) if is(code(&e), "DBClusterNotFound") => Ok(()),
+            Err(e) => Err(classify(&e, Call::Change, &format!("rds:DeleteDBCluster of {cluster} into {snapshot}"))),
+        }
+    }
+}
+
+impl ReadSnapshots for Rds {
+    /// IAM: `rds:DescribeDBClusterSnapshots`.
+    async fn snapshot(&self, name: &str) -> Answer<Option<Snapshot>> {
+        match self.0.describe_db_cluster_snapshots().db_cluster_snapshot_identifier(name).send().await {
+            Ok(page) => {
+                let found = page.db_cluster_snapshots.and_then(|snapshots| snapshots.into_iter().next());
+                Ok(found.map(|snapshot| Snapshot {
+                    name: snapshot.db_cluster_snapshot_identifier.unwrap_or_default(),
+                    cluster: snapshot.db_cluster_identifier.unwrap_or_default(),
+                    status: snapshot.status.unwrap_or_default().to_ascii_lowercase(),
+                }))
+            }
+            Err(e) if is(code(&e), "DBClusterSnapshotNotFound") => Ok(None),
+            Err(e) => Err(classify(&e, Call::Read, &format!("rds:DescribeDBClusterSnapshots of {name}"))),
         }
     }
 }

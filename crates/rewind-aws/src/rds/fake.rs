@@ -3,8 +3,8 @@
 
 use super::{
     BacktrackClusters, BacktrackSeen, ChangeInstances, Cluster, ClusterChange, CompleteClusters, DeleteClusters,
-    Instance, Member, ModifyClusters, NewInstance, Origin, ReadBacktracks, ReadClusters, ReadParameters, RestoreCall,
-    RestoreClusters, Role, TagClusters, Watched,
+    FindClusters, Instance, Member, ModifyClusters, NewInstance, Origin, ReadBacktracks, ReadClusters, ReadParameters,
+    ReadSnapshots, RestoreCall, RestoreClusters, RetireClusters, Role, Snapshot, TagClusters, Watched,
 };
 use crate::Answer;
 use jiff::{SignedDuration, Timestamp};
@@ -28,6 +28,7 @@ struct State {
     lose: Option<(usize, Lose)>,
     backtracks: Vec<(String, BacktrackSeen)>,
     parameters: Vec<(String, String)>,
+    snapshots: Vec<Snapshot>,
     now: Option<Timestamp>,
 }
 
@@ -104,6 +105,18 @@ impl FakeRds {
         for (of, seen) in backtracks.iter_mut().filter(|(_, seen)| seen.status != "failed") {
             "completed".clone_into(&mut seen.status);
             clusters.iter_mut().filter(|c| c.name == *of).for_each(|c| "available".clone_into(&mut c.status));
+        }
+    }
+
+    /// The snapshots that are there.
+    pub fn all_snapshots(&self) -> Vec<Snapshot> {
+        self.state().snapshots.clone()
+    }
+
+    /// Changes a snapshot behind everybody's back.
+    pub fn edit_snapshot(&self, name: &str, edit: impl FnOnce(&mut Snapshot)) {
+        if let Some(snapshot) = self.state().snapshots.iter_mut().find(|snapshot| snapshot.name == name) {
+            edit(snapshot);
         }
     }
 
@@ -243,6 +256,41 @@ impl CompleteClusters for FakeRds {
 impl DeleteClusters for FakeRds {
     async fn delete_cluster(&self, cluster: &str) -> Answer<()> {
         self.change(format!("delete_cluster {cluster}"), |state| state.clusters.retain(|c| c.name != cluster))
+    }
+}
+
+impl FindClusters for FakeRds {
+    async fn tagged(&self, key: &str) -> Answer<Vec<Cluster>> {
+        Ok(self.state().clusters.iter().filter(|cluster| cluster.tag(key).is_some()).cloned().collect())
+    }
+}
+
+impl RetireClusters for FakeRds {
+    async fn retire_cluster(&self, cluster: &str, snapshot: &str) -> Answer<()> {
+        let refused = |why: &str| Err(StepError::new(ErrorName::RewindFailed, format!("AWS answered {why}")));
+        if self.look(cluster).is_some_and(|found| found.deletion_protection) {
+            return refused("InvalidParameterCombination: the cluster is protected");
+        }
+        if !self.instances(cluster).await?.is_empty() {
+            return refused("InvalidDBClusterStateFault: the cluster has instances");
+        }
+        if self.state().snapshots.iter().any(|there| there.name == snapshot) {
+            return refused("DBClusterSnapshotAlreadyExistsFault");
+        }
+        self.change(format!("retire_cluster {cluster} into {snapshot}"), |state| {
+            state.clusters.retain(|c| c.name != cluster);
+            state.snapshots.push(Snapshot {
+                name: snapshot.to_owned(),
+                cluster: cluster.to_owned(),
+                status: "available".to_owned(),
+            });
+        })
+    }
+}
+
+impl ReadSnapshots for FakeRds {
+    async fn snapshot(&self, name: &str) -> Answer<Option<Snapshot>> {
+        Ok(self.state().snapshots.iter().find(|snapshot| snapshot.name == name).cloned())
     }
 }
 

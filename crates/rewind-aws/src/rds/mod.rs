@@ -301,6 +301,36 @@ pub trait DeleteClusters: Send + Sync {
     fn delete_cluster(&self, cluster: &str) -> impl Future<Output = Answer<()>> + Send;
 }
 
+/// Finds clusters by what they are tagged with.
+pub trait FindClusters: Send + Sync {
+    /// All clusters that bear the tag `key`, whatever its value.
+    fn tagged(&self, key: &str) -> impl Future<Output = Answer<Vec<Cluster>>> + Send;
+}
+
+/// Deletes clusters that people had data in.
+pub trait RetireClusters: Send + Sync {
+    /// `DeleteDBCluster` with a final snapshot of that name; the automated backups are kept for as long as they would
+    /// have been. A cluster that is not there counts as deleted.
+    fn retire_cluster(&self, cluster: &str, snapshot: &str) -> impl Future<Output = Answer<()>> + Send;
+}
+
+/// A snapshot of a cluster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Snapshot {
+    /// `DBClusterSnapshotIdentifier`.
+    pub name: String,
+    /// `DBClusterIdentifier`: whose it is.
+    pub cluster: String,
+    /// `Status`, in lower case.
+    pub status: String,
+}
+
+/// Reads snapshots.
+pub trait ReadSnapshots: Send + Sync {
+    /// The snapshot `name` that somebody took, or none of that name.
+    fn snapshot(&self, name: &str) -> impl Future<Output = Answer<Option<Snapshot>>> + Send;
+}
+
 /// An instance to be made like one of the source's.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NewInstance<'a> {

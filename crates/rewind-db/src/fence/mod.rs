@@ -10,7 +10,8 @@
 //! 3. [`prove`] looks whether somebody still gets in.
 //! 4. [`lift`] puts back exactly what was recorded.
 //!
-//! Where the network alone is the fence, [`empty`] ends the sessions and nothing else.
+//! Where the network alone is the fence, [`empty`] ends the sessions and nothing else. [`look`] sees, days later, whether
+//! the fence still stands.
 //!
 //! Each may be run again, whatever an earlier run got done. All of them speak from the engine's maintenance database
 //! ([`crate::Engine::maintenance_database`]), which stays open, for the way back leads through it.
@@ -19,6 +20,7 @@
 
 mod apply;
 mod lift;
+mod look;
 mod mysql;
 mod prove;
 mod sessions;
@@ -26,5 +28,6 @@ mod state;
 
 pub use apply::{Fenced, Patience, apply, empty};
 pub use lift::lift;
+pub use look::{Inside, look};
 pub use prove::{OpenDoor, Proof, prove};
 pub use state::{Account, DatabaseLimit, LoginRole, LoginState, survey};

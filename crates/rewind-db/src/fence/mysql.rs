@@ -138,8 +138,8 @@ pub(super) async fn end(session: &Session, others: &[Other]) -> Result<Vec<Other
     Ok(refused)
 }
 
-/// What may still write and is nobody's session.
-pub(super) async fn leftovers(session: &Session) -> Result<Vec<String>, Failure> {
+/// What replicates from the server, or to it.
+pub(super) async fn replication(session: &Session) -> Result<Vec<String>, Failure> {
     let mut notes = Vec::new();
     let (mut dumps, mut appliers) = (0, 0);
     for thread in threads(session).await? {
@@ -152,6 +152,12 @@ pub(super) async fn leftovers(session: &Session) -> Result<Vec<String>, Failure>
     if appliers > 0 {
         notes.push(format!("{appliers} x replication applier: what its source sends is still written"));
     }
+    Ok(notes)
+}
+
+/// What may still write and is nobody's session.
+pub(super) async fn leftovers(session: &Session) -> Result<Vec<String>, Failure> {
+    let mut notes = replication(session).await?;
     let events = session
         .rows(
             "SELECT concat(event_schema, '.', event_name) FROM information_schema.events \

@@ -1,0 +1,266 @@
+//! Whether a kept cluster is still exactly as the finished recovery left it. Every reason against it is told; it changes
+//! nothing.
+
+use crate::{CleanUp, Kept, Kind, Visitors};
+use jiff::Timestamp;
+use rewind_aws::rds::{Cluster, Instance, ReadClusters};
+use rewind_aws::records::Notes;
+use rewind_aws::recoveries::{Record, Recoveries};
+use rewind_aws::route53::ListRecords;
+use rewind_core::names::{EVIDENCE_OF_TAG, FENCED_BY_TAG, KEEP_UNTIL_TAG, RECOVERY_TAG};
+use rewind_core::{Clock, Plan, StepError, Strategy};
+use std::collections::BTreeSet;
+
+/// The note, in the table's item of the recovery, that what it kept is being deleted: from then on it cannot be taken back.
+pub const CLEAN_UP_NOTE: &str = "cleanUp";
+
+/// What the marks say: read again before every single change.
+pub(crate) enum Marks {
+    /// The cluster is gone.
+    Gone,
+    /// It is not, or no longer, as the recovery left it.
+    Changed(Vec<String>),
+    /// It is this recovery's, and its time is over.
+    Ours(Box<Ours>),
+}
+
+/// A cluster whose time is over.
+pub(crate) struct Ours {
+    pub(crate) cluster: Cluster,
+    pub(crate) plan: Plan,
+    /// Whether its deletion has begun: then instances may be missing.
+    pub(crate) begun: bool,
+}
+
+impl<C, Z, R, N, V, K> CleanUp<C, Z, R, N, V, K>
+where
+    C: ReadClusters,
+    Z: ListRecords,
+    R: Recoveries,
+    N: Notes,
+    V: Visitors,
+    K: Clock,
+{
+    /// Why the cluster must stay; empty where nobody needs it any more.
+    pub(crate) async fn check(&self, kept: &Kept) -> Result<Vec<String>, StepError> {
+        match self.marks(kept).await? {
+            Marks::Gone => Ok(vec![format!("{} is gone", kept.cluster)]),
+            Marks::Changed(why) => Ok(why),
+            Marks::Ours(ours) => self.look_around(kept, &ours).await,
+        }
+    }
+
+    /// What cluster and table say: two cheap reads.
+    pub(crate) async fn marks(&self, kept: &Kept) -> Result<Marks, StepError> {
+        let Some(cluster) = self.clusters.cluster(&kept.cluster).await? else { return Ok(Marks::Gone) };
+        let mut why = tags(kept, &cluster, self.clock.now());
+        let plan = match self.recoveries.recovery(&kept.recovery_id).await? {
+            Some(record) => planned(kept, &record),
+            None => Err(format!("the table has no recovery {}", kept.recovery_id)),
+        };
+        let plan = match plan {
+            Ok(plan) => plan,
+            Err(reason) => {
+                why.push(reason);
+                return Ok(Marks::Changed(why));
+            }
+        };
+        why.extend(self.settings(kept, &cluster, &plan));
+        if !why.is_empty() {
+            return Ok(Marks::Changed(why));
+        }
+        let begun = self.notes.note(&kept.recovery_id, CLEAN_UP_NOTE).await?.is_some();
+        Ok(Marks::Ours(Box::new(Ours { cluster, plan, begun })))
+    }
+
+    /// What only people change.
+    fn settings(&self, kept: &Kept, cluster: &Cluster, plan: &Plan) -> Vec<String> {
+        let name = &cluster.name;
+        let mut why = Vec::new();
+        if kept.kind == Kind::Source && cluster.deletion_protection {
+            why.push(format!("{name} has deletion protection, which only a person takes off"));
+        }
+        let groups = match (kept.kind, &plan.backtrack) {
+            (Kind::Source, _) => &self.fence_groups,
+            (Kind::Evidence, Some(in_place)) => &in_place.security_groups,
+            (Kind::Evidence, None) => {
+                why.push("the plan says nothing of evidence".to_owned());
+                return why;
+            }
+        };
+        if !groups.is_empty() && (!cluster.has_groups(groups) || cluster.security_groups_changing) {
+            why.push(format!(
+                "{name} has the security groups {} and not {}, with which the recovery left it",
+                list(&cluster.security_groups),
+                list(groups)
+            ));
+        }
+        why.extend(
+            cluster.global_cluster.as_ref().map(|global| format!("{name} is part of the global cluster {global}")),
+        );
+        why
+    }
+
+    /// Who may still need it: all that costs more than a read.
+    pub(crate) async fn look_around(&self, kept: &Kept, ours: &Ours) -> Result<Vec<String>, StepError> {
+        let Ours { cluster, plan, begun } = ours;
+        if cluster.status != "available" {
+            return Ok(vec![format!("{} is {}", cluster.name, cluster.status)]);
+        }
+        let mut instances = self.clusters.instances(&cluster.name).await?;
+        let mut why = strangers(kept, plan, &instances);
+        why.extend(self.without_successor(kept, plan).await?);
+        why.extend(self.records(cluster, plan, &instances).await?);
+        if *begun {
+            instances.retain(|instance| instance.status != "deleting");
+        } else if instances.is_empty() {
+            why.push(format!("{} has no instance: who uses its data cannot be seen", cluster.name));
+        }
+        for instance in instances.iter().filter(|instance| instance.status != "available") {
+            why.push(format!("{} is {}: who is on it cannot be seen", instance.name, instance.status));
+        }
+        if why.is_empty() {
+            why.extend(self.inside(kept, ours, &instances).await);
+        }
+        Ok(why)
+    }
+
+    /// Whoever is on it needs it, and whoever opened it again will.
+    async fn inside(&self, kept: &Kept, ours: &Ours, instances: &[Instance]) -> Vec<String> {
+        let name = &ours.cluster.name;
+        match self.visitors.visitors(kept, &ours.plan, &ours.cluster, instances).await {
+            Ok(inside) => {
+                let mut why: Vec<String> = inside.sessions.iter().map(|who| format!("in use: {who}")).collect();
+                if kept.kind == Kind::Source {
+                    why.extend(inside.open.iter().map(|door| format!("{name} is no longer fenced: {door}")));
+                }
+                why
+            }
+            Err(error) => vec![format!("who is on {name} could not be seen: {error}")],
+        }
+    }
+
+    /// What took its place must be there: else this may be the last copy.
+    async fn without_successor(&self, kept: &Kept, plan: &Plan) -> Result<Option<String>, StepError> {
+        let name = match kept.kind {
+            Kind::Source => &plan.new_cluster,
+            Kind::Evidence => &plan.cluster,
+        };
+        let Some(successor) = self.clusters.cluster(name).await? else {
+            return Ok(Some(format!("{name}, which has its clients now, is gone: this may be the last copy")));
+        };
+        let same = match kept.kind {
+            Kind::Source => successor.tag(RECOVERY_TAG) == Some(kept.recovery_id.as_str()),
+            Kind::Evidence => successor.arn == plan.cluster_arn,
+        };
+        if !same {
+            return Ok(Some(format!("{name} is another cluster than the one that {} left", kept.recovery_id)));
+        }
+        let works = ["available", "backing-up"].contains(&successor.status.as_str());
+        Ok((!works).then(|| format!("{name}, which has its clients now, is {}", successor.status)))
+    }
+
+    /// Records of the plan's zones that point at it, those of the plan or others.
+    async fn records(&self, cluster: &Cluster, plan: &Plan, instances: &[Instance]) -> Result<Vec<String>, StepError> {
+        let endpoints = endpoints(cluster, instances);
+        let zones: BTreeSet<&String> = plan.dns.iter().map(|record| &record.hosted_zone_id).collect();
+        let mut why = Vec::new();
+        for zone in zones {
+            let Some(sets) = self.zones.all_records(zone).await? else {
+                why.push(format!("the hosted zone {zone} is gone: where its records pointed cannot be seen"));
+                continue;
+            };
+            for set in sets {
+                // Some types say more than a host: a priority, a port.
+                let mut words = set.values.iter().flat_map(|value| value.split_whitespace()).map(plain);
+                if let Some(endpoint) = words.find(|word| endpoints.contains(word)) {
+                    why.push(format!("the {} record {} points at {endpoint}", set.kind, set.name));
+                }
+            }
+        }
+        Ok(why)
+    }
+}
+
+/// What the tags say against a deletion.
+fn tags(kept: &Kept, cluster: &Cluster, now: Timestamp) -> Vec<String> {
+    let (name, id) = (&cluster.name, kept.recovery_id.as_str());
+    let mut why = Vec::new();
+    if cluster.arn != kept.cluster_arn {
+        why.push(format!("{name} is {} and not {}", cluster.arn, kept.cluster_arn));
+    }
+    let (mark, other) = match kept.kind {
+        Kind::Source => (FENCED_BY_TAG, EVIDENCE_OF_TAG),
+        Kind::Evidence => (EVIDENCE_OF_TAG, FENCED_BY_TAG),
+    };
+    let mut marks = vec![mark];
+    if kept.kind == Kind::Evidence {
+        marks.push(RECOVERY_TAG);
+    }
+    for mark in marks {
+        match cluster.tag(mark) {
+            Some(of) if of == id => {}
+            Some(of) => why.push(format!("{name} is tagged {mark} by {of} and not by {id}")),
+            None => why.push(format!("{name} is no longer tagged {mark}")),
+        }
+    }
+    why.extend(cluster.tag(other).map(|of| format!("{name} is tagged {other} by {of}")));
+    match cluster.tag(KEEP_UNTIL_TAG).map(str::parse::<Timestamp>) {
+        Some(Ok(until)) if until >= now => why.push(format!("{name} is kept until {until}")),
+        Some(Ok(until)) if until != kept.keep_until => {
+            why.push(format!("{name} was kept until {until} and not until {}", kept.keep_until));
+        }
+        Some(Ok(_)) => {}
+        Some(Err(_)) => why.push(format!("the tag {KEEP_UNTIL_TAG} of {name} is no time")),
+        None => why.push(format!("{name} is no longer tagged {KEEP_UNTIL_TAG}")),
+    }
+    why
+}
+
+/// The plan of a recovery that ended well, was not taken back, and kept this cluster.
+fn planned(kept: &Kept, record: &Record) -> Result<Plan, String> {
+    let id = &kept.recovery_id;
+    if record.state != "Recovered" {
+        return Err(format!("the recovery {id} is {}, not Recovered", record.state));
+    }
+    if !record.undo.is_null() {
+        return Err(format!("the recovery {id} was taken back"));
+    }
+    let plan: Plan = serde_json::from_value(record.plan.clone())
+        .map_err(|e| format!("the plan of the recovery {id} cannot be read: {e}"))?;
+    let (strategy, cluster) = match kept.kind {
+        Kind::Source => (Strategy::Restore, &plan.cluster),
+        Kind::Evidence => (Strategy::Backtrack, &plan.new_cluster),
+    };
+    let same_arn = kept.kind == Kind::Evidence || plan.cluster_arn == kept.cluster_arn;
+    if plan.recovery_id != *id || plan.strategy != strategy || *cluster != kept.cluster || !same_arn {
+        return Err(format!("the recovery {id} did not keep {}", kept.cluster));
+    }
+    Ok(plan)
+}
+
+/// Instances that were not there when the recovery ended: somebody needs them.
+fn strangers(kept: &Kept, plan: &Plan, instances: &[Instance]) -> Vec<String> {
+    let known = |name: &str| {
+        plan.instances.iter().any(|planned| match kept.kind {
+            Kind::Source => planned.source == name,
+            Kind::Evidence => planned.name == name,
+        })
+    };
+    let added = instances.iter().filter(|instance| !known(&instance.name));
+    added.map(|instance| format!("the instance {} was added since", instance.name)).collect()
+}
+
+fn endpoints(cluster: &Cluster, instances: &[Instance]) -> BTreeSet<String> {
+    let own = cluster.endpoint.iter().chain(&cluster.reader_endpoint).chain(&cluster.custom_endpoints);
+    own.chain(instances.iter().filter_map(|instance| instance.endpoint.as_ref())).map(|name| plain(name)).collect()
+}
+
+/// A name as names are compared.
+fn plain(name: &str) -> String {
+    name.trim_end_matches('.').to_ascii_lowercase()
+}
+
+fn list(groups: &[String]) -> String {
+    if groups.is_empty() { "none".to_owned() } else { groups.join(", ") }
+}

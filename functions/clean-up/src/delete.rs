@@ -1,0 +1,216 @@
+//! The deletion, one change a look: the evidence's protection, the readers, the writer, the cluster into its final snapshot.
+//! What the marks say is read again before each, so that who changes a tag stops it.
+
+use crate::check::{CLEAN_UP_NOTE, Marks, Ours};
+use crate::{CleanUp, Kept, Kind, Output, Visitors};
+use jiff::SignedDuration;
+use rewind_aws::rds::{ChangeInstances, ClusterChange, ModifyClusters, ReadClusters, ReadSnapshots, RetireClusters};
+use rewind_aws::records::{Lease, Leases, Notes};
+use rewind_aws::recoveries::Recoveries;
+use rewind_aws::route53::ListRecords;
+use rewind_core::names::{IDENTIFIER_MAX, with_suffix};
+use rewind_core::{Clock, ErrorName, StepError, content_hash};
+use serde_json::json;
+use std::time::Duration;
+
+/// Longer than one invocation takes, and short where nobody calls again.
+const LEASE: SignedDuration = SignedDuration::from_mins(15);
+
+/// What one look led to.
+enum Next {
+    /// Nothing more to do.
+    Over(Output),
+    /// To be looked at again.
+    Wait(String),
+}
+
+impl<C, Z, R, N, V, K> CleanUp<C, Z, R, N, V, K>
+where
+    C: ReadClusters + ModifyClusters + ChangeInstances + RetireClusters + ReadSnapshots,
+    Z: ListRecords,
+    R: Recoveries,
+    N: Notes + Leases,
+    V: Visitors,
+    K: Clock,
+{
+    pub(crate) async fn delete(&self, kept: &Kept) -> Result<Output, StepError> {
+        let holder = self.lease(kept).await?;
+        let began = self.clock.now();
+        let mut looked = false;
+        loop {
+            let status = match self.go_on(kept, &mut looked).await {
+                Ok(Next::Over(output)) => {
+                    self.notes.release_lease(&kept.cluster, &holder).await?;
+                    return Ok(output);
+                }
+                Ok(Next::Wait(status)) => status,
+                // Whether it was done, or can be done by now, the next look shows.
+                Err(error) if [ErrorName::OutcomeUnknown, ErrorName::ClusterNotReady].contains(&error.name) => {
+                    error.to_string()
+                }
+                Err(error) => {
+                    // The next call takes it anew; left where it is, it ends by itself.
+                    drop(self.notes.release_lease(&kept.cluster, &holder).await);
+                    return Err(error);
+                }
+            };
+            let here = Duration::try_from(self.clock.now().duration_since(began)).unwrap_or_default();
+            let pause = self.polling.pause(here);
+            if here + pause > self.polling.budget {
+                return Ok(Output::Deleted { done: false, status, snapshot: Some(snapshot_name(kept)) });
+            }
+            self.clock.sleep(pause).await;
+        }
+    }
+
+    /// Keeps recoveries, and their undoing, away from the cluster while it is deleted.
+    async fn lease(&self, kept: &Kept) -> Result<String, StepError> {
+        let now = self.clock.now();
+        let lease = Lease {
+            holder: format!("clean-up-{}", kept.recovery_id),
+            execution_arn: kept.execution_arn.clone(),
+            taken_at: now,
+            expires_at: now.checked_add(LEASE).map_err(|e| StepError::bug(e.to_string()))?,
+        };
+        if self.notes.take_lease(&kept.cluster, &lease).await? {
+            return Ok(lease.holder);
+        }
+        Err(StepError::new(ErrorName::LeaseHeld, format!("{} is being worked on by a recovery", kept.cluster))
+            .changed("this call deleted nothing")
+            .advice("nothing: it is looked at again when that recovery is over"))
+    }
+
+    /// One look, and one change at most.
+    async fn go_on(&self, kept: &Kept, looked: &mut bool) -> Result<Next, StepError> {
+        let ours = match self.marks(kept).await? {
+            Marks::Gone => return self.is_over(kept).await,
+            Marks::Changed(why) => return Err(refused(kept, &why)),
+            Marks::Ours(ours) => ours,
+        };
+        let status = &ours.cluster.status;
+        if status == "deleting" || (ours.begun && status != "available") {
+            return Ok(Next::Wait(format!("{} is {status}", kept.cluster)));
+        }
+        if !*looked {
+            let why = self.look_around(kept, &ours).await?;
+            if !why.is_empty() {
+                return Err(refused(kept, &why));
+            }
+            *looked = true;
+            if !ours.begun {
+                // From here on traffic can no longer be moved back: whoever would must see it before anything is gone.
+                let note = json!({
+                    "cluster": kept.cluster, "snapshot": snapshot_name(kept), "begunAt": self.clock.now(),
+                });
+                self.notes.note_once(&kept.recovery_id, CLEAN_UP_NOTE, &note).await?;
+            }
+            return Ok(Next::Wait(format!("{} is unused", kept.cluster)));
+        }
+        self.change(kept, &ours).await
+    }
+
+    async fn change(&self, kept: &Kept, ours: &Ours) -> Result<Next, StepError> {
+        let cluster = &ours.cluster;
+        let name = &cluster.name;
+        if kept.kind == Kind::Evidence && cluster.deletion_protection {
+            let change = ClusterChange { deletion_protection: Some(false), ..ClusterChange::default() };
+            self.clusters.modify(name, &change).await?;
+            return Ok(Next::Wait(format!("the protection of {name} is taken off")));
+        }
+        let is_writer = |name: &str| cluster.members.iter().any(|member| member.writer && member.instance == name);
+        let mut instances = self.clusters.instances(name).await?;
+        if instances.iter().any(|instance| !is_writer(&instance.name)) {
+            // Without its readers no writer is replaced by one of them.
+            instances.retain(|instance| !is_writer(&instance.name));
+        }
+        if let Some(next) = instances.iter().find(|instance| instance.status != "deleting") {
+            self.clusters.delete_instance(&next.name).await?;
+            return Ok(Next::Wait(format!("{} is deleted", next.name)));
+        }
+        if let Some(last) = instances.first() {
+            return Ok(Next::Wait(format!("{} is deleting", last.name)));
+        }
+        let snapshot = snapshot_name(kept);
+        self.clusters.retire_cluster(name, &snapshot).await?;
+        Ok(Next::Wait(format!("{name} is deleted into {snapshot}")))
+    }
+
+    /// The cluster is gone: is its snapshot whole?
+    async fn is_over(&self, kept: &Kept) -> Result<Next, StepError> {
+        let name = snapshot_name(kept);
+        let over = |status, snapshot| Ok(Next::Over(Output::Deleted { done: true, status, snapshot }));
+        match self.clusters.snapshot(&name).await? {
+            Some(snapshot) if snapshot.status == "available" => {
+                over(format!("{} is gone, its data is in the snapshot {name}", kept.cluster), Some(name))
+            }
+            Some(snapshot) if snapshot.status == "failed" => Err(StepError::new(
+                ErrorName::RewindFailed,
+                format!("{} is gone, and its final snapshot {name} has failed", kept.cluster),
+            )
+            .advice("restore the cluster from its automated backups, which are kept, if its data is needed")),
+            Some(snapshot) => Ok(Next::Wait(format!("the snapshot {name} is {}", snapshot.status))),
+            None => over(format!("{} is gone without a snapshot {name}: somebody else deleted it", kept.cluster), None),
+        }
+    }
+}
+
+fn refused(kept: &Kept, why: &[String]) -> StepError {
+    StepError::new(ErrorName::RewindFailed, format!("{} is not deleted: {}", kept.cluster, why.join("; ")))
+        .changed(
+            "the cluster and all of its data are still there, though instances may be gone if its deletion had begun",
+        )
+        .advice("see who needs it, and delete it by hand when nobody does")
+}
+
+/// The final snapshot's name: `<cluster>-final-<recovery id>`, cut where it must be, but never the same for two ids.
+fn snapshot_name(kept: &Kept) -> String {
+    const WORD: &str = "-final-";
+    let id = &kept.recovery_id;
+    let words: Vec<&str> = id.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty()).collect();
+    let plain = words.join("-").to_ascii_lowercase();
+    let room = IDENTIFIER_MAX.saturating_sub(kept.cluster.len() + WORD.len());
+    if plain == *id && plain.len() <= room {
+        return format!("{}{WORD}{plain}", kept.cluster);
+    }
+    let hash: String = content_hash(&json!(id)).chars().take(8).collect();
+    let most = room.saturating_sub(hash.len() + 1);
+    let cut = plain.get(..most).unwrap_or(&plain).trim_end_matches('-');
+    let suffix = if cut.is_empty() { format!("{WORD}{hash}") } else { format!("{WORD}{cut}-{hash}") };
+    with_suffix(&kept.cluster, &suffix)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use rewind_core::names::identifier_problem;
+
+    fn named(cluster: &str, id: &str) -> String {
+        snapshot_name(&Kept {
+            cluster: cluster.to_owned(),
+            cluster_arn: String::new(),
+            recovery_id: id.to_owned(),
+            keep_until: jiff::Timestamp::UNIX_EPOCH,
+            kind: Kind::Source,
+            execution_arn: String::new(),
+        })
+    }
+
+    #[test]
+    fn a_snapshot_says_of_what_it_is_and_by_which_recovery() {
+        assert_eq!(named("orders", "operation-001"), "orders-final-operation-001");
+    }
+
+    proptest! {
+        #[test]
+        fn every_name_is_one_that_rds_accepts_and_no_two_recoveries_share_one(
+            cluster in "[a-z]([a-z0-9]|-[a-z0-9]){0,31}",
+            one in "[A-Za-z0-9_.-]{1,80}",
+            other in "[A-Za-z0-9_.-]{1,80}",
+        ) {
+            prop_assume!(cluster.len() <= IDENTIFIER_MAX && one != other);
+            prop_assert_eq!(identifier_problem(&named(&cluster, &one)), None, "{}", named(&cluster, &one));
+            prop_assert_ne!(named(&cluster, &one), named(&cluster, &other));
+        }
+    }
+}

@@ -1,0 +1,494 @@
+//! Only what is exactly as a finished recovery left it is deleted, once, and into a snapshot.
+
+use super::*;
+use rewind_aws::Answer;
+use rewind_aws::fixtures::{
+    ManualClock, evidence, in_place_plan, instances, mysql_source, plan, rds_with_restored, time,
+};
+use rewind_aws::rds::fake::{FakeRds, Lose};
+use rewind_aws::rds::{Instance, Member};
+use rewind_aws::records::Lease;
+use rewind_aws::recoveries::Record;
+use rewind_aws::route53::RecordSet;
+use rewind_core::names::RECOVERY_TAG;
+use rewind_core::{ErrorName, Plan};
+use rewind_db::fence::Inside;
+use serde_json::{Value, json};
+use std::sync::{Arc, Mutex};
+
+const UNTIL: &str = "2026-11-30T10:40:00Z";
+const AFTER: &str = "2026-11-30T10:41:00Z";
+const ID: &str = "operation-001";
+
+/// All that the step sees but RDS, as a finished recovery left it. Clones share what changes.
+#[derive(Clone)]
+struct World {
+    rds: FakeRds,
+    record: Option<Record>,
+    records: Option<Vec<RecordSet>>,
+    inside: Result<Inside, StepError>,
+    notes: Arc<Mutex<Vec<(String, Value)>>>,
+    lease: Arc<Mutex<Option<Lease>>>,
+    now: &'static str,
+}
+
+impl ListRecords for World {
+    async fn all_records(&self, zone: &str) -> Answer<Option<Vec<RecordSet>>> {
+        assert_eq!(zone, "Z1");
+        Ok(self.records.clone())
+    }
+}
+
+impl Recoveries for World {
+    async fn recovery(&self, id: &str) -> Answer<Option<Record>> {
+        Ok(self.record.clone().filter(|record| record.id == id))
+    }
+
+    async fn recoveries(&self) -> Answer<Vec<Record>> {
+        Ok(self.record.clone().into_iter().collect())
+    }
+}
+
+impl Notes for World {
+    async fn note(&self, _: &str, name: &str) -> Answer<Option<Value>> {
+        Ok(self.notes.lock().unwrap().iter().find(|(of, _)| of == name).map(|(_, value)| value.clone()))
+    }
+
+    async fn note_once(&self, id: &str, name: &str, value: &Value) -> Answer<Value> {
+        if let Some(there) = self.note(id, name).await? {
+            return Ok(there);
+        }
+        // What is noted after something is gone is noted too late.
+        assert!(self.rds.changes().is_empty());
+        self.notes.lock().unwrap().push((name.to_owned(), value.clone()));
+        Ok(value.clone())
+    }
+
+    async fn note_again(&self, _: &str, name: &str, _: &Value) -> Answer<()> {
+        panic!("{name} was noted, and stays as it is")
+    }
+}
+
+impl Leases for World {
+    async fn take_lease(&self, _: &str, lease: &Lease) -> Answer<bool> {
+        let mut held = self.lease.lock().unwrap();
+        let free = held.as_ref().is_none_or(|held| held.holder == lease.holder || held.expires_at < lease.taken_at);
+        if free {
+            *held = Some(lease.clone());
+        }
+        Ok(free)
+    }
+
+    async fn release_lease(&self, _: &str, holder: &str) -> Answer<()> {
+        self.lease.lock().unwrap().take_if(|held| held.holder == holder);
+        Ok(())
+    }
+}
+
+impl Visitors for World {
+    async fn visitors(&self, _: &Kept, _: &Plan, _: &Cluster, _: &[Instance]) -> Result<Inside, StepError> {
+        self.inside.clone()
+    }
+}
+
+fn record(plan: &Plan) -> Record {
+    Record {
+        id: ID.to_owned(),
+        execution_arn: "arn".to_owned(),
+        state: "Recovered".to_owned(),
+        cluster: plan.cluster.clone(),
+        new_cluster: Some(plan.new_cluster.clone()),
+        started_at: time("2026-11-23T10:35:00Z"),
+        ended_at: None,
+        plan: serde_json::to_value(plan).unwrap(),
+        approval: None,
+        decision: Value::Null,
+        undo: Value::Null,
+        outcome: Value::Null,
+        error: None,
+        cause: None,
+    }
+}
+
+fn cname(name: &str, value: &str) -> RecordSet {
+    RecordSet {
+        name: name.to_owned(),
+        kind: "CNAME".to_owned(),
+        ttl: Some(5),
+        values: vec![value.to_owned()],
+        routed: false,
+    }
+}
+
+fn tag(cluster: &mut Cluster, key: &str, value: &str) {
+    cluster.tags.retain(|(of, _)| of != key);
+    cluster.tags.push((key.to_owned(), value.to_owned()));
+}
+
+impl World {
+    fn of(rds: FakeRds, plan: &Plan) -> Self {
+        Self {
+            rds,
+            record: Some(record(plan)),
+            records: Some(vec![cname("db.example.com", "orders-r.cluster-x.us-east-1.rds.amazonaws.com")]),
+            inside: Ok(Inside::default()),
+            notes: Arc::default(),
+            lease: Arc::default(),
+            now: AFTER,
+        }
+    }
+
+    /// Side by side: the original is kept, behind the fence.
+    fn source() -> Self {
+        let rds = rds_with_restored();
+        rds.edit("orders", |cluster| {
+            tag(cluster, FENCED_BY_TAG, ID);
+            tag(cluster, KEEP_UNTIL_TAG, UNTIL);
+            cluster.deletion_protection = false;
+            cluster.security_groups = vec!["sg-fence".to_owned()];
+        });
+        Self::of(rds, &plan())
+    }
+
+    /// In place: the evidence is kept, protected.
+    fn evidence() -> Self {
+        let clone = Cluster {
+            name: "orders-e".to_owned(),
+            arn: evidence().cluster_arn,
+            endpoint: Some(evidence().writer_endpoint),
+            members: vec![Member { instance: "orders-e-1".to_owned(), writer: true }],
+            tags: [(RECOVERY_TAG, ID), (EVIDENCE_OF_TAG, ID), (KEEP_UNTIL_TAG, UNTIL)]
+                .map(|(key, value)| (key.to_owned(), value.to_owned()))
+                .to_vec(),
+            ..mysql_source()
+        };
+        let instance =
+            Instance { name: "orders-e-1".to_owned(), status: "available".to_owned(), ..Instance::default() };
+        let mut all = instances();
+        all.push(("orders-e".to_owned(), instance));
+        Self::of(FakeRds::with(vec![mysql_source(), clone], all), &in_place_plan())
+    }
+
+    fn step(&self) -> CleanUp<FakeRds, World, World, World, World, ManualClock> {
+        CleanUp {
+            clusters: self.rds.clone(),
+            zones: self.clone(),
+            recoveries: self.clone(),
+            notes: self.clone(),
+            visitors: self.clone(),
+            clock: ManualClock::at(self.now),
+            polling: Polling::default(),
+            fence_groups: vec!["sg-fence".to_owned()],
+        }
+    }
+
+    async fn due(&self) -> Vec<Kept> {
+        match self.step().run(Input::Find).await.unwrap() {
+            Output::Found { due } => due,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    async fn why(&self, kept: &Kept) -> Vec<String> {
+        match self.step().run(Input::Check(kept.clone())).await.unwrap() {
+            Output::Checked { unused, why } => {
+                assert_eq!(unused, why.is_empty());
+                why
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    async fn delete(&self, kept: &Kept) -> Result<Output, StepError> {
+        self.step().run(Input::Delete(kept.clone())).await
+    }
+}
+
+fn source() -> Kept {
+    Kept {
+        cluster: "orders".to_owned(),
+        cluster_arn: plan().cluster_arn,
+        recovery_id: ID.to_owned(),
+        keep_until: time(UNTIL),
+        kind: Kind::Source,
+        execution_arn: String::new(),
+    }
+}
+
+fn clone_of_it() -> Kept {
+    Kept { cluster: "orders-e".to_owned(), cluster_arn: evidence().cluster_arn, kind: Kind::Evidence, ..source() }
+}
+
+const SNAPSHOT: &str = "orders-final-operation-001";
+
+fn done(snapshot: &str) -> impl Fn(&Output) -> bool {
+    move |output| matches!(output, Output::Deleted { done: true, snapshot: Some(name), .. } if name == snapshot)
+}
+
+#[tokio::test]
+async fn what_is_due_is_what_the_tags_say_is_over() {
+    assert_eq!(World::source().due().await, [source()]);
+    assert_eq!(World::evidence().due().await, [clone_of_it()]);
+    let early = World { now: UNTIL, ..World::source() };
+    assert_eq!(early.due().await, []);
+    let cases: [(&str, &str); 3] = [(KEEP_UNTIL_TAG, "for ever"), (EVIDENCE_OF_TAG, "another"), (FENCED_BY_TAG, "")];
+    for (key, value) in cases {
+        let world = World::source();
+        world.rds.edit("orders", |cluster| match value {
+            "" => cluster.tags.retain(|(of, _)| of != key),
+            value => tag(cluster, key, value),
+        });
+        assert_eq!(world.due().await, [], "{key}={value}");
+    }
+}
+
+#[tokio::test]
+async fn what_the_recovery_left_is_unused() {
+    assert_eq!(World::source().why(&source()).await, [""; 0]);
+    assert_eq!(World::evidence().why(&clone_of_it()).await, [""; 0]);
+}
+
+/// Everything that may have become of what a recovery left: none of it is checked as unused, and none is deleted.
+#[tokio::test]
+async fn whatever_is_not_as_the_recovery_left_it_stays() {
+    type Edit = fn(&mut World);
+    fn original(world: &mut World, edit: impl FnOnce(&mut Cluster)) {
+        world.rds.edit("orders", edit);
+    }
+    let cases: [(&str, Edit); 26] = [
+        ("orders is kept until 2026-12-24T00:00:00Z", |w| {
+            original(w, |c| tag(c, KEEP_UNTIL_TAG, "2026-12-24T00:00:00Z"));
+        }),
+        ("is kept until", |w| w.now = UNTIL),
+        ("was kept until 2026-11-29T00:00:00Z", |w| original(w, |c| tag(c, KEEP_UNTIL_TAG, "2026-11-29T00:00:00Z"))),
+        ("is no time", |w| original(w, |c| tag(c, KEEP_UNTIL_TAG, "for ever"))),
+        ("no longer tagged aurora-rewind:keep-until", |w| {
+            original(w, |c| c.tags.retain(|(key, _)| key != KEEP_UNTIL_TAG));
+        }),
+        ("no longer tagged aurora-rewind:fenced-by", |w| {
+            original(w, |c| c.tags.retain(|(key, _)| key != FENCED_BY_TAG));
+        }),
+        ("by operation-002 and not by operation-001", |w| original(w, |c| tag(c, FENCED_BY_TAG, "operation-002"))),
+        ("is tagged aurora-rewind:evidence-of", |w| original(w, |c| tag(c, EVIDENCE_OF_TAG, ID))),
+        ("and not arn:aws:rds:us-east-1:000000000000:cluster:orders", |w| original(w, |c| c.arn.push_str("-2"))),
+        ("orders has deletion protection", |w| original(w, |c| c.deletion_protection = true)),
+        ("has the security groups sg-app and not sg-fence", |w| {
+            original(w, |c| c.security_groups = vec!["sg-app".to_owned()]);
+        }),
+        ("has the security groups sg-fence, sg-app", |w| original(w, |c| c.security_groups.push("sg-app".to_owned()))),
+        ("has the security groups", |w| original(w, |c| c.security_groups_changing = true)),
+        ("is part of the global cluster world", |w| original(w, |c| c.global_cluster = Some("world".to_owned()))),
+        ("orders is stopped", |w| original(w, |c| c.status = "stopped".to_owned())),
+        ("operation-001 is Undone", |w| w.record.as_mut().unwrap().state = "Undone".to_owned()),
+        ("operation-001 is NeedsOperator", |w| w.record.as_mut().unwrap().state = "NeedsOperator".to_owned()),
+        ("operation-001 was taken back", |w| w.record.as_mut().unwrap().undo = json!({ "by": "ada" })),
+        ("the table has no recovery", |w| w.record = None),
+        ("operation-001 did not keep orders", |w| w.record = Some(record(&in_place_plan()))),
+        ("this may be the last copy", |w| w.rds = FakeRds::with(vec![w.rds.look("orders").unwrap()], instances())),
+        ("another cluster than the one that operation-001 left", |w| w.rds.edit("orders-r", |c| c.tags.clear())),
+        ("the CNAME record old.example.com points at orders.cluster-x", |w| {
+            w.records.as_mut().unwrap().push(cname("old.example.com", "ORDERS.cluster-x.us-east-1.rds.amazonaws.com."));
+        }),
+        ("the CNAME record ro.example.com points at orders-2.x", |w| {
+            w.records.as_mut().unwrap().push(cname("ro.example.com", "orders-2.x.us-east-1.rds.amazonaws.com"));
+        }),
+        ("the hosted zone Z1 is gone", |w| w.records = None),
+        ("orders-2 is rebooting", |w| w.rds.edit_instances("orders", |i| i.status = "rebooting".to_owned())),
+    ];
+    for (said, edit) in cases {
+        let mut world = World::source();
+        edit(&mut world);
+        stays(&world, said).await;
+    }
+}
+
+async fn stays(world: &World, said: &str) {
+    let why = world.why(&source()).await.join("; ");
+    assert!(why.contains(said), "{why}\nlacks {said}");
+    let error = world.delete(&source()).await.unwrap_err();
+    assert_eq!(error.name, ErrorName::RewindFailed);
+    assert!(error.to_string().contains(said), "{error}\nlacks {said}");
+    assert_eq!(world.rds.changes(), [""; 0]);
+    assert_eq!((world.notes.lock().unwrap().len(), world.lease.lock().unwrap().clone()), (0, None));
+}
+
+#[tokio::test]
+async fn whoever_is_on_it_or_opened_it_again_keeps_it() {
+    let one = |text: &str| vec![text.to_owned()];
+    let cases = [
+        (Ok(Inside { sessions: one("app in shop (process 7)"), open: Vec::new() }), "in use: app in shop"),
+        (Ok(Inside { sessions: Vec::new(), open: one("the database shop takes connections") }), "no longer fenced"),
+        (Err(StepError::new(ErrorName::Unavailable, "no connection")), "could not be seen: no connection"),
+    ];
+    for (inside, said) in cases {
+        stays(&World { inside, ..World::source() }, said).await;
+    }
+}
+
+#[tokio::test]
+async fn an_instance_that_was_added_since_keeps_it() {
+    let world = World::source();
+    let mut all = instances();
+    let added = Instance { name: "orders-3".to_owned(), status: "available".to_owned(), ..Instance::default() };
+    all.push(("orders".to_owned(), added));
+    let rds = FakeRds::with(vec![world.rds.look("orders").unwrap(), world.rds.look("orders-r").unwrap()], all);
+    stays(&World { rds, ..world }, "orders-3 was added since").await;
+    let world = World::source();
+    let rds = FakeRds::with(world.rds.everything().0, Vec::new());
+    stays(&World { rds, ..world }, "orders has no instance").await;
+}
+
+#[tokio::test]
+async fn evidence_is_looked_at_by_people_and_kept_while_they_do() {
+    let open = vec!["the account app is not locked".to_owned()];
+    let world = World { inside: Ok(Inside { sessions: Vec::new(), open }), ..World::evidence() };
+    assert_eq!(world.why(&clone_of_it()).await, [""; 0]);
+    type Edit = fn(&mut Cluster);
+    let cases: [(&str, Edit); 3] = [
+        ("has the security groups sg-mine", |c| c.security_groups = vec!["sg-mine".to_owned()]),
+        ("no longer tagged aurora-rewind:recovery", |c| c.tags.retain(|(key, _)| key != RECOVERY_TAG)),
+        ("is tagged aurora-rewind:fenced-by", |c| tag(c, FENCED_BY_TAG, "operation-002")),
+    ];
+    for (said, edit) in cases {
+        let world = World::evidence();
+        world.rds.edit("orders-e", edit);
+        let why = world.why(&clone_of_it()).await.join("; ");
+        assert!(why.contains(said), "{why}\nlacks {said}");
+        assert_eq!(world.delete(&clone_of_it()).await.unwrap_err().name, ErrorName::RewindFailed);
+        assert_eq!(world.rds.changes(), [""; 0]);
+    }
+}
+
+#[tokio::test]
+async fn the_original_goes_readers_first_and_into_its_snapshot() {
+    let world = World::source();
+    let answer = world.delete(&source()).await.unwrap();
+    assert!(done(SNAPSHOT)(&answer), "{answer:?}");
+    let deletion = [
+        "delete_instance orders-2",
+        "delete_instance orders-1",
+        "retire_cluster orders into orders-final-operation-001",
+    ];
+    assert_eq!(world.rds.changes(), deletion);
+    assert_eq!(world.rds.all_snapshots().len(), 1);
+    assert!(world.rds.look("orders").is_none() && world.rds.look("orders-r").is_some());
+    let notes = world.notes.lock().unwrap().clone();
+    assert!(matches!(notes.as_slice(), [(name, note)] if name == CLEAN_UP_NOTE && note["snapshot"] == SNAPSHOT));
+    assert_eq!(world.lease.lock().unwrap().clone(), None);
+    // Once more: all of it is done.
+    assert!(done(SNAPSHOT)(&world.delete(&source()).await.unwrap()));
+    assert_eq!(world.rds.changes(), deletion);
+    assert_eq!(world.why(&source()).await, ["orders is gone"]);
+}
+
+#[tokio::test]
+async fn the_evidence_is_unprotected_by_whoever_protected_it() {
+    let world = World::evidence();
+    assert!(done("orders-e-final-operation-001")(&world.delete(&clone_of_it()).await.unwrap()));
+    assert_eq!(
+        world.rds.changes(),
+        ["modify orders-e", "delete_instance orders-e-1", "retire_cluster orders-e into orders-e-final-operation-001"]
+    );
+    assert_eq!(world.rds.look("orders"), Some(mysql_source()));
+}
+
+#[tokio::test]
+async fn every_lost_call_and_answer_ends_in_one_snapshot_and_no_cluster() {
+    for nth in 0..3 {
+        for how in [Lose::Call, Lose::Answer] {
+            let world = World::source();
+            world.rds.lose(nth, how);
+            assert!(done(SNAPSHOT)(&world.delete(&source()).await.unwrap()), "{nth} {how:?}");
+            assert!(world.rds.look("orders").is_none());
+            assert_eq!(world.rds.all_snapshots().len(), 1, "{nth} {how:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_deletion_that_stopped_half_way_goes_on() {
+    let world = World::source();
+    world.rds.edit_instances("orders", |instance| {
+        if instance.name == "orders-2" {
+            instance.status = "deleting".to_owned();
+        }
+    });
+    let begun = (CLEAN_UP_NOTE.to_owned(), json!({ "cluster": "orders" }));
+    world.notes.lock().unwrap().push(begun);
+    assert_eq!(world.why(&source()).await, [""; 0]);
+    let waiting = world.delete(&source()).await.unwrap();
+    let expected =
+        Output::Deleted { done: false, status: "orders-2 is deleting".to_owned(), snapshot: Some(SNAPSHOT.to_owned()) };
+    assert_eq!((waiting, world.rds.changes()), (expected, Vec::new()));
+    // Held for the next call: nobody recovers or takes back meanwhile.
+    assert!(world.lease.lock().unwrap().is_some());
+}
+
+#[tokio::test]
+async fn who_extends_the_time_half_way_stops_it() {
+    let world = World::source();
+    world.notes.lock().unwrap().push((CLEAN_UP_NOTE.to_owned(), json!({})));
+    world.rds.edit("orders", |cluster| {
+        cluster.members.clear();
+        tag(cluster, KEEP_UNTIL_TAG, "2026-12-24T00:00:00Z");
+    });
+    let error = world.delete(&source()).await.unwrap_err();
+    assert!(error.to_string().contains("is kept until 2026-12-24T00:00:00Z"), "{error}");
+    assert_eq!(world.rds.changes(), [""; 0]);
+}
+
+#[tokio::test]
+async fn nothing_is_deleted_under_a_recovery_that_works_on_it() {
+    let world = World::source();
+    let undo = Lease {
+        holder: "operation-001-undo".to_owned(),
+        execution_arn: String::new(),
+        taken_at: time(UNTIL),
+        expires_at: time("2026-11-30T16:40:00Z"),
+    };
+    *world.lease.lock().unwrap() = Some(undo.clone());
+    assert_eq!(world.delete(&source()).await.unwrap_err().name, ErrorName::LeaseHeld);
+    assert_eq!(world.rds.changes(), [""; 0]);
+    assert_eq!(world.lease.lock().unwrap().clone(), Some(undo));
+}
+
+#[tokio::test]
+async fn a_snapshot_is_waited_for_and_a_failed_one_told() {
+    let world = World::source();
+    world.delete(&source()).await.unwrap();
+    world.rds.edit_snapshot(SNAPSHOT, |snapshot| snapshot.status = "creating".to_owned());
+    let answer = world.delete(&source()).await.unwrap();
+    assert!(
+        matches!(&answer, Output::Deleted { done: false, status, .. } if status.contains("is creating")),
+        "{answer:?}"
+    );
+    world.rds.edit_snapshot(SNAPSHOT, |snapshot| snapshot.status = "failed".to_owned());
+    let error = world.delete(&source()).await.unwrap_err();
+    assert!(error.to_string().contains("has failed; to go on: restore"), "{error}");
+}
+
+#[tokio::test]
+async fn a_cluster_that_somebody_else_deleted_is_told_as_that() {
+    let gone = World { rds: FakeRds::with(Vec::new(), Vec::new()), ..World::source() };
+    let answer = gone.delete(&source()).await.unwrap();
+    let told = |status: &str| status.contains("somebody else deleted it");
+    assert!(matches!(&answer, Output::Deleted { done: true, status, snapshot: None } if told(status)), "{answer:?}");
+}
+
+#[test]
+fn what_find_answers_is_what_check_and_delete_read() {
+    let due = serde_json::to_value(Output::Found { due: vec![source()] }).unwrap();
+    assert_eq!(
+        due,
+        json!({ "due": [{
+            "cluster": "orders", "clusterArn": plan().cluster_arn, "recoveryId": ID,
+            "keepUntil": UNTIL, "kind": "source",
+        }] })
+    );
+    for (what, expected) in [("check", Input::Check(source())), ("delete", Input::Delete(source()))] {
+        let mut payload = due["due"][0].clone();
+        payload["what"] = json!(what);
+        assert_eq!(serde_json::from_value::<Input>(payload).unwrap(), expected);
+    }
+    assert_eq!(serde_json::from_value::<Input>(json!({ "what": "find" })).unwrap(), Input::Find);
+}
