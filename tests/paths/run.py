@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Runs the state machine on ministack with stand-in functions and asserts its path: every step made to fail in turn, every
+"""Runs the state machines on ministack with stand-in functions and asserts their paths: every step made to fail in turn, every
 undo made to fail in turn, and the ways that end without a failure. The template is deployed as it is; only what is in the
 functions' zips differs. Needs boto3 and the AWS CLI in this interpreter's environment, and ministack.
 
@@ -27,7 +27,8 @@ from botocore.config import Config
 
 import beside
 import in_place
-from scenario import IMPATIENT, MACHINE, PAYLOADS
+import undo
+from scenario import IMPATIENT, MACHINE, PAYLOADS, UNDO
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
@@ -103,11 +104,14 @@ class Stack:
                 sys.exit(f"{command[0]} failed:\n{done.stdout}{done.stderr}")
         stack = self.client("cloudformation").describe_stacks(StackName="rewind-paths")["Stacks"][0]
         outputs = {o["OutputKey"]: o["OutputValue"] for o in stack["Outputs"]}
-        self.table, self.undo = outputs["TableName"], outputs["UndoStateMachineArn"]
-        deployed = self.client("stepfunctions").describe_state_machine(stateMachineArn=outputs["StateMachineArn"])
+        self.table, states = outputs["TableName"], self.client("stepfunctions")
+        deployed, taking_back = [
+            states.describe_state_machine(stateMachineArn=outputs[name])
+            for name in ("StateMachineArn", "UndoStateMachineArn")
+        ]
         definition = deployed["definition"]
-        if "${" in definition:
-            sys.exit("the deployed definition still holds a ${…}: a substitution is missing from the template")
+        if any("${" in machine["definition"] for machine in (deployed, taking_back)):
+            sys.exit("a deployed definition still holds a ${…}: a substitution is missing from the template")
         # Copies under known names: the mock configuration names the machine, and one has its bounds at nothing.
         impatient = definition
         for bound in ["($awaiting.what = 'backtrack' ? 2 : 12) * 3600 * 1000", "2 * 3600 * 1000", "(3600 + 2 * $max($append([0], $plan.dns.ttl))) * 1000"]:
@@ -115,10 +119,12 @@ class Stack:
                 sys.exit(f"the definition has no bound {bound}")
             impatient = impatient.replace(bound, "0 - 1")
         self.arns = {
-            name: self.client("stepfunctions").create_state_machine(
-                name=name, definition=text, roleArn=deployed["roleArn"]
-            )["stateMachineArn"]
-            for name, text in [(MACHINE, definition), (IMPATIENT, impatient)]
+            name: states.create_state_machine(name=name, definition=text, roleArn=role)["stateMachineArn"]
+            for name, text, role in [
+                (MACHINE, definition, deployed["roleArn"]),
+                (IMPATIENT, impatient, deployed["roleArn"]),
+                (UNDO, taking_back["definition"], taking_back["roleArn"]),
+            ]
         }
 
     def stop(self):
@@ -139,9 +145,11 @@ def mocks(found):
     cases, throws = {}, {}
     for scenario in found:
         for state, error in (scenario.mocked or {}).items():
-            cases[slug(scenario.name)] = {state: slug(scenario.name)}
-            throws[slug(scenario.name)] = {"0": {"Throw": {"Error": error, "Cause": "told to"}}}
-    return {"StateMachines": {MACHINE: {"TestCases": cases}}, "MockedResponses": throws}
+            case = slug(f"{scenario.name} {state}")
+            cases.setdefault(scenario.machine, {}).setdefault(slug(scenario.name), {})[state] = case
+            throws[case] = {"0": {"Throw": {"Error": error, "Cause": "told to"}}}
+    machines = {machine: {"TestCases": of_it} for machine, of_it in cases.items()}
+    return {"StateMachines": machines, "MockedResponses": throws}
 
 
 # ---------------------------------------------------------------------------------------------------------- one scenario
@@ -170,60 +178,100 @@ def wrongly_passed(call, payload):
         yield f"{call} got the evidence {payload['evidence']}"
 
 
-def run(stack, scenario):
-    """Runs one scenario; answers what is wrong, in sentences."""
-    recovery = slug(scenario.name)
-    states, table = stack.client("stepfunctions"), stack.client("dynamodb")
-    request = scenario.request
-    if isinstance(request, dict) and "cluster" in request:
-        request = request | {"cluster": f"Cluster-of-{recovery}"}  # a lease of its own, and in mixed case
-    lease = f"lease#cluster-of-{recovery}"
-    (stack.paths / f"{recovery}.json").write_text(json.dumps(scenario.script))
+def hold(stack, scenario, lease):
+    """Gives the lease to somebody else, where the scenario says so."""
     if scenario.held:
         until = int(time.time()) + (-5 if scenario.held == "expired" else 3600)
-        table.put_item(TableName=stack.table, Item={
+        stack.client("dynamodb").put_item(TableName=stack.table, Item={
             "id": {"S": lease}, "recoveryId": {"S": "the-other-one"}, "executionArn": {"S": "arn:of:the-other-one"},
             "takenAt": {"S": "2026-11-23T09:00:00Z"}, "expiresAt": {"N": str(until)},
         })  # fmt: skip
-    machine = stack.arns[scenario.machine] + (f"#{recovery}" if scenario.mocked else "")
-    execution = states.start_execution(stateMachineArn=machine, name=recovery, input=json.dumps(request))[
-        "executionArn"
-    ]
+
+
+def item(stack, key):
+    found = stack.client("dynamodb").get_item(TableName=stack.table, Key={"id": {"S": key}}, ConsistentRead=True)
+    return found.get("Item")
+
+
+def execute(stack, scenario, name, given):
+    """Runs one execution to its end, answering approvals as the scenario does; None where it does not end."""
+    states = stack.client("stepfunctions")
+    machine = stack.arns[scenario.machine] + (f"#{slug(scenario.name)}" if scenario.mocked else "")
+    execution = states.start_execution(stateMachineArn=machine, name=name, input=json.dumps(given))["executionArn"]
     deadline = time.monotonic() + 170
     waiting = list(scenario.decide)
     while (ended := states.describe_execution(executionArn=execution))["status"] == "RUNNING":
         if time.monotonic() > deadline:
-            return ["it did not end within 170 seconds"]
+            return None
         if waiting:
-            asked = [c for c in calls_of(stack, recovery) if c["call"] == "RequestApproval"]
+            asked = [c for c in calls_of(stack, name) if c["call"] == "RequestApproval"]
             slice_, decision = waiting[0]
             if len(asked) >= slice_:
                 states.send_task_success(taskToken=asked[slice_ - 1]["payload"]["taskToken"], output=json.dumps(decision))
                 waiting.pop(0)
         time.sleep(0.2)
+    return ended
 
-    wrong = []
-    pages = states.get_paginator("get_execution_history").paginate(
-        executionArn=execution, PaginationConfig={"PageSize": 500}
+
+def wrong_end(stack, scenario, ended):
+    """What is wrong with the path and with how it ended."""
+    pages = stack.client("stepfunctions").get_paginator("get_execution_history").paginate(
+        executionArn=ended["executionArn"], PaginationConfig={"PageSize": 500}
     )
     events = [event for page in pages for event in page["events"]]
     path = [e["stateEnteredEventDetails"]["name"] for e in events if "stateEnteredEventDetails" in e]
     if path != scenario.path:
         same = len(os.path.commonprefix([path, scenario.path]))
         took, due = " ".join(path[same:]) or "nothing", " ".join(scenario.path[same:]) or "nothing"
-        wrong.append(f"after {' '.join(path[:same][-1:])} it went to {took}\n      expected: {due}")
+        yield f"after {' '.join(path[:same][-1:])} it went to {took}\n      expected: {due}"
     failed = scenario.error is not None
     if ended["status"] != ("FAILED" if failed else "SUCCEEDED"):
-        wrong.append(f"it {ended['status']}: {ended.get('error')}: {ended.get('cause')}")
+        yield f"it {ended['status']}: {ended.get('error')}: {ended.get('cause')}"
     elif failed:
         if ended["error"] != scenario.error:
-            wrong.append(f"the error was {ended['error']}, expected {scenario.error}")
-        wrong += [
-            f"the cause lacks {said!r}: {ended['cause']}" for said in scenario.cause if said not in ended["cause"]
-        ]
+            yield f"the error was {ended['error']}, expected {scenario.error}"
+        for said in scenario.cause:
+            if said not in ended["cause"]:
+                yield f"the cause lacks {said!r}: {ended['cause']}"
         if '"errorMessage"' in ended["cause"]:
-            wrong.append(f"the cause is raw: {ended['cause']}")
-    else:
+            yield f"the cause is raw: {ended['cause']}"
+
+
+def wrong_calls(stack, scenario, recovery):
+    """What is wrong with the calls that were made for a recovery, and with what they were passed."""
+    calls = calls_of(stack, recovery)
+    for call in calls:
+        if set(call["payload"]) != set(PAYLOADS[call["call"]].split()):
+            yield f"{call['call']} got {sorted(call['payload'])}"
+        if call["payload"]["recovery"].keys() != {"id", "executionArn", "startedAt"}:
+            yield f"{call['call']} got the recovery {call['payload']['recovery']}"
+        yield from wrongly_passed(call["call"], call["payload"])
+    for call, times in scenario.calls.items():
+        made = sum(c["call"] == call for c in calls)
+        if made != times:
+            yield f"{call} was called {made} times, expected {times}"
+
+
+def run(stack, scenario):
+    """Runs one scenario; answers what is wrong, in sentences."""
+    return taken_back(stack, scenario) if scenario.machine == UNDO else recovered(stack, scenario)
+
+
+def recovered(stack, scenario):
+    recovery = slug(scenario.name)
+    request = scenario.request
+    if isinstance(request, dict) and "cluster" in request:
+        request = request | {"cluster": f"Cluster-of-{recovery}"}  # a lease of its own, and in mixed case
+    lease = f"lease#cluster-of-{recovery}"
+    (stack.paths / f"{recovery}.json").write_text(json.dumps(scenario.script))
+    hold(stack, scenario, lease)
+    ended = execute(stack, scenario, recovery, request)
+    if ended is None:
+        return ["it did not end within 170 seconds"]
+
+    wrong = [*wrong_end(stack, scenario, ended), *wrong_calls(stack, scenario, recovery)]
+    failed = scenario.error is not None
+    if ended["status"] == "SUCCEEDED" and not failed:
         output = json.loads(ended["output"])
         outcome = {"Recovered": "Recovered", "Planned": "Planned"}[scenario.end]
         if output.get("outcome") != outcome or output.get("recoveryId") != recovery:
@@ -234,35 +282,40 @@ def run(stack, scenario):
                 marks.append("AwaitEvidence")  # the same state as AwaitRewind, told apart
             if set(output["timings"]) != set(marks):
                 wrong.append(f"the timings are of {list(output['timings'])}, expected {marks}")
-
-    calls = calls_of(stack, recovery)
-    for call in calls:
-        if set(call["payload"]) != set(PAYLOADS[call["call"]].split()):
-            wrong.append(f"{call['call']} got {sorted(call['payload'])}")
-        if call["payload"]["recovery"].keys() != {"id", "executionArn", "startedAt"}:
-            wrong.append(f"{call['call']} got the recovery {call['payload']['recovery']}")
-        wrong += wrongly_passed(call["call"], call["payload"])
-    for call, times in scenario.calls.items():
-        made = sum(c["call"] == call for c in calls)
-        if made != times:
-            wrong.append(f"{call} was called {made} times, expected {times}")
-    asked = [c["payload"] for c in calls if c["call"] == "RequestApproval"]
+    asked = [c["payload"] for c in calls_of(stack, recovery) if c["call"] == "RequestApproval"]
     if len({a["requestedAt"] for a in asked}) > 1 or len({a["taskToken"] for a in asked}) != len(asked):
         wrong.append("the slices of an approval differ in requestedAt, or share a token")
 
-    item = table.get_item(TableName=stack.table, Key={"id": {"S": lease}}, ConsistentRead=True).get("Item")
-    if bool(item) != scenario.lease_stays:
-        wrong.append(f"the lease {'stayed' if item else 'is gone'}")
-    item = table.get_item(TableName=stack.table, Key={"id": {"S": f"recovery#{recovery}"}}, ConsistentRead=True).get(
-        "Item"
-    )
+    left = item(stack, lease)
+    if bool(left) != scenario.lease_stays:
+        wrong.append(f"the lease {'stayed' if left else 'is gone'}")
+    kept = item(stack, f"recovery#{recovery}")
     expected = {True: scenario.end, False: None}.get(scenario.recorded, scenario.recorded)
-    if (item or {}).get("state", {}).get("S") != expected:
-        wrong.append(f"the table says {item}, expected the state {expected}")
-    if item and failed and scenario.recorded is True:
-        if item["error"]["S"] != ended.get("error") or item["cause"]["S"] != ended.get("cause") or "approval" in item:
-            wrong.append(f"the table tells it otherwise: {item}")
+    if (kept or {}).get("state", {}).get("S") != expected:
+        wrong.append(f"the table says {kept}, expected the state {expected}")
+    if kept and failed and scenario.recorded is True:
+        if kept["error"]["S"] != ended.get("error") or kept["cause"]["S"] != ended.get("cause") or "approval" in kept:
+            wrong.append(f"the table tells it otherwise: {kept}")
     return wrong
+
+
+def taken_back(stack, scenario):
+    """The same for a recovery that is over by now, and that somebody takes back."""
+    recovery = slug(scenario.name)
+    lease, name = f"lease#{undo.cluster(recovery)}", f"{recovery}-undo"
+    (stack.paths / f"{recovery}.json").write_text(json.dumps(scenario.script))
+    before = undo.item(recovery, **scenario.request["item"])
+    if before:
+        stack.client("dynamodb").put_item(TableName=stack.table, Item=before)
+    hold(stack, scenario, lease)
+    ended = execute(stack, scenario, name, undo.given(recovery, scenario.request["given"]))
+    if ended is None:
+        return ["it did not end within 170 seconds"]
+    return [
+        *wrong_end(stack, scenario, ended),
+        *wrong_calls(stack, scenario, recovery),
+        *undo.wrong(scenario, recovery, ended, before, item(stack, f"recovery#{recovery}"), item(stack, lease)),
+    ]
 
 
 def main():
@@ -273,7 +326,7 @@ def main():
     )
     parser.add_argument("names", nargs="*", help="run only the scenarios whose name contains one of these")
     options = parser.parse_args()
-    found = beside.scenarios() + in_place.scenarios()
+    found = beside.scenarios() + in_place.scenarios() + undo.scenarios()
     names = [slug(s.name) for s in found]
     assert len(set(names)) == len(names), "two scenarios have one name"
     if options.names:

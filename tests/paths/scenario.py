@@ -1,6 +1,6 @@
 """What one execution is told and what it must do, and the stretches of states that paths are made of. It runs nothing."""
 
-MACHINE, IMPATIENT = "rewind-paths", "rewind-paths-impatient"
+MACHINE, IMPATIENT, UNDO = "rewind-paths", "rewind-paths-impatient", "rewind-paths-undo"
 
 REQUEST = {"cluster": "my-aurora-cluster", "to": "5m ago", "dns": [{}], "approval": "none"}
 WITH_APPROVAL = REQUEST | {"approval": "required"}
@@ -62,6 +62,7 @@ PAYLOADS = {
     "UndoStartRestore": "direction recovery plan",
     "UndoAddInstances": "direction recovery plan",
     "UndoFenceSource": "direction recovery plan",
+    "UndoFenceRestored": "direction recovery plan fence restored",
     "UndoSwapDns": "direction recovery plan restored",
 }
 

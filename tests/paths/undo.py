@@ -1,0 +1,268 @@
+"""The paths of taking a recovery back: what is refused without a call, each step and each native state failing in turn, and
+what the table, the lease and the output then say.
+"""
+
+import json
+
+from scenario import UNDO, Scenario, always, up_to
+
+READ = ["Begin", "ReadRecovery", "IsUndoable"]
+STEPS = ["FenceRestored", "UndoSwapDns", "UndoFenceSource"]
+SUCCESS = [*READ, "AcquireLease", *STEPS, "RecordUndone", "ReleaseLease", "Undone"]
+REFUSED = ["ConcludeNothingChanged", "IsLeaseTaken", "NothingChanged"]
+RELEASED = ["ConcludeNothingChanged", "IsLeaseTaken", "ReleaseLeaseAfterFailure", "NothingChanged"]
+OPENED = ["UndoFenceRestored", "IsTrafficWhereItWas"]
+NEEDS_OPERATOR = ["ConcludeNeedsOperator", "RecordFailure", "AnnounceFailure", "NeedsOperator"]
+NO_CALLS = {call: 0 for call in [*STEPS, "UndoFenceRestored"]}
+
+# Where traffic may be when a person has to look, by the step that failed.
+STANDING = {
+    "FenceRestored": "the records point at {new}, which may be fenced",
+    "UndoSwapDns": "the records may point at {new} or at {old}, which is fenced",
+    "UndoFenceSource": "the records point at {old}, which may still be fenced, and {new} is fenced",
+}
+
+
+def cluster(recovery):
+    return f"cluster-of-{recovery}"
+
+
+def given(recovery, more):
+    """The input: which recovery, and who takes it back; or what the scenario has in its place."""
+    return {"recovery": recovery, "by": "ana"} if more is None else more
+
+
+def item(recovery, **but):
+    """What a recovery that moved traffic left in the table; `but` is what is otherwise, and `gone=True` nothing at all."""
+    if but.pop("gone", False):
+        return None
+    old, strategy = cluster(recovery), but.pop("strategy", "restore")
+    new = f"{old}-rewind"
+    moved = [{"name": f"{old}.example.com", "from": f"{old}.rds", "to": f"{new}.rds", "ttl": 5}]
+    fields = {
+        "id": f"recovery#{recovery}",
+        "recoveryId": recovery,
+        "executionArn": f"arn:of:{recovery}",
+        "startedAt": "2026-11-23T10:35:00Z",
+        "state": "Recovered",
+        "cluster": old,
+        "newCluster": new,
+        "plan": json.dumps({"recoveryId": recovery, "cluster": old, "newCluster": new, "strategy": strategy}),
+        "outcome": json.dumps({
+            "strategy": strategy, "newCluster": new, "writerEndpoint": f"{new}.rds", "readerEndpoint": f"{new}-ro.rds",
+            "rewoundTo": "2026-11-23T10:30:00Z", "dns": but.pop("dns", moved),
+        }),
+    }  # fmt: skip
+    return {name: {"S": value} for name, value in (fields | but).items() if value is not None}
+
+
+def wrong(scenario, recovery, ended, before, after, lease):
+    """What is wrong with the table and with what the execution answered."""
+    if bool(lease) != scenario.lease_stays:
+        yield f"the lease {'stayed' if lease else 'is gone'}"
+    if scenario.end == "NothingChanged" or scenario.recorded is False:
+        if after != before:
+            yield f"the table says {after}, expected {before}"
+    else:
+        kept = json.loads(after["undo"]["S"])
+        if after["state"]["S"] != scenario.end:
+            yield f"the table says {after['state']}, expected {scenario.end}"
+        if (kept["id"], kept["by"]) != (f"{recovery}-undo", scenario.request["by"]) or not kept["at"]:
+            yield f"who took it back, and when, is {kept}"
+        told = [(after.get(name) or {"S": None})["S"] for name in ("error", "cause")]
+        if told != [ended.get("error"), ended.get("cause")]:
+            yield f"the table tells another error than the execution: {told}"
+        if {name: after.get(name) for name in ("plan", "outcome")} != {name: before[name] for name in ("plan", "outcome")}:
+            yield "what the recovery had recorded of itself is gone"
+    old = cluster(recovery)
+    if scenario.end == "NeedsOperator":
+        failed = next(state for state in reversed(scenario.path) if state in STEPS)
+        standing = STANDING[failed].format(old=old, new=f"{old}-rewind")
+        for said in [standing, f"lease#{old} is kept until", "then take it back again"]:
+            if said not in (ended.get("cause") or ""):
+                yield f"the cause lacks {said!r}: {ended.get('cause')}"
+    if scenario.end == "Undone" and ended["status"] == "SUCCEEDED":
+        answer = json.loads(ended["output"])
+        undone = ["undid SwapDns", "undid FenceSource"]
+        expected = {
+            "outcome": "Undone", "recoveryId": recovery, "undoId": f"{recovery}-undo", "by": scenario.request["by"],
+            "cluster": old, "newCluster": f"{old}-rewind",
+        }  # fmt: skip
+        if scenario.recorded:
+            expected["dns"] = [
+                {"name": f"{old}.example.com", "from": f"{old}-rewind.rds", "to": f"{old}.rds", "ttl": 5}
+            ]
+            expected["undone"] = undone
+            marks = {*STEPS, "RecordUndone"}
+        else:
+            expected["undone"] = [*undone, f"not recorded in the table: {scenario.mocked['RecordUndone']}"]
+            marks = {*STEPS}
+        timings = answer.pop("timings", {})
+        if answer != expected or set(timings) != marks:
+            yield f"the output was {answer} with the timings {timings}, expected {expected} with {marks}"
+
+
+def scenario(name, path, *rest, item=None, given=None, by="ana", **more):
+    request = {"item": item or {}, "given": given, "by": by}
+    return Scenario(f"undo: {name}", path, *rest, request=request, machine=UNDO, **more)
+
+
+def scenarios():
+    return [*ways(), *refused(), *failing(), *native()]
+
+
+def ways():
+    once = {call: 1 for call in STEPS} | {"UndoFenceRestored": 0}
+    yield scenario("traffic goes back and the new cluster stays fenced", SUCCESS, calls=once)
+    yield scenario("an expired lease is taken over", SUCCESS, held="expired", calls=once)
+    yield scenario(
+        "whoever left no name is told so",
+        SUCCESS,
+        given={"recovery": "undo--whoever-left-no-name-is-told-so"},
+        by="somebody who left no name",
+    )
+    yield scenario(
+        "one that was half taken back is taken back whole, and its error goes",
+        SUCCESS,
+        item={"state": "NeedsOperator", "error": "Unavailable", "cause": "half-way", "undo": "{}"},
+        calls=once,
+    )
+
+
+def refused():
+    """Nothing is called, the table is as it was, and the sentence says so."""
+    invalid = {"error": "InvalidRequest", "calls": NO_CALLS}
+    for name, item, said in [
+        ("a recovery that nobody knows", {"gone": True}, "is no recovery that moved traffic: it is unknown; nothing was changed"),
+        ("one that was taken back already", {"state": "Undone"}, "was taken back already; nothing was changed"),
+        ("one that runs", {"state": "Running", "outcome": None}, "is not over; nothing was changed"),
+        ("one that waits for people", {"state": "AwaitingApproval", "outcome": None}, "reject it when it asks"),
+        ("one that changed nothing", {"state": "NothingChanged", "outcome": None}, "it is NothingChanged; nothing was changed"),
+        ("one in place", {"strategy": "backtrack"}, "in place, and going forward again would throw away"),
+        ("one without records", {"dns": []}, "moved no traffic"),
+    ]:  # fmt: skip
+        yield scenario(f"{name} is refused", [*READ, *REFUSED], cause=[said], item=item, **invalid)
+    for name, given in [("no object", [1]), ("without a recovery", {"by": "ana"}), ("with a number", {"recovery": 7})]:
+        yield scenario(
+            f"an input that is {name} is refused",
+            [*READ, *REFUSED],
+            cause=["none is no recovery that moved traffic"],
+            given=given,
+            **invalid,
+        )
+    yield scenario(
+        "the lease is held",
+        up_to("AcquireLease", SUCCESS) + REFUSED,
+        "LeaseHeld",
+        ["another execution holds lease#cluster-of-undo--the-lease-is-held; nothing was changed"],
+        held=True,
+        lease_stays=True,
+        calls=NO_CALLS,
+    )
+
+
+def failing():
+    """Each step: it fails, it has a bug, it has to be repeated; and so does opening the new cluster again."""
+    for state in STEPS:
+        last = state == "UndoFenceSource"
+        path = up_to(state, SUCCESS)
+        later = {call: 0 for call in STEPS[STEPS.index(state) + 1 :]}
+        said = [f"it is so [RewindFailed in {state}]"]
+        script = {state: always("RewindFailed")}
+        if state == "FenceRestored":
+            yield scenario(
+                f"{state} fails: the new cluster is opened again, and traffic is where it was",
+                path + OPENED + RELEASED,
+                "RewindFailed",
+                [*said, "undone: undid FenceRestored"],
+                script=script,
+                calls=later | {"UndoFenceRestored": 1},
+            )
+        else:
+            yield scenario(
+                f"{state} fails: a person is called",
+                path + ([] if last else OPENED) + NEEDS_OPERATOR,
+                "RewindFailed",
+                said,
+                script=script,
+                calls=later | {"UndoFenceRestored": 0 if last else 1},
+                lease_stays=True,
+            )
+        yield scenario(
+            f"a bug in {state}: nothing is opened by guessing",
+            path + NEEDS_OPERATOR,
+            "Bug",
+            [f"it is so [Bug in {state}]"],
+            script={state: always("Bug")},
+            calls=later | {state: 1, "UndoFenceRestored": 0},
+            lease_stays=True,
+        )
+        errors = ["Throttled", "ClusterNotReady", "ClusterNotReady", "OutcomeUnknown"]
+        yield scenario(
+            f"{state} is throttled, then not ready, then of unknown outcome, then works",
+            SUCCESS,
+            script={state: [{"error": [name, "wait"]} for name in errors]},
+            calls={state: 5, "UndoFenceRestored": 0},
+        )
+        if not last:
+            yield scenario(
+                f"{state} fails, and so does opening the new cluster again",
+                path + ["UndoFenceRestored", *NEEDS_OPERATOR],
+                "RewindFailed",
+                [*said, "then opening cluster-of-undo--", "again failed: no luck [Unavailable in UndoFenceRestored]"],
+                script=script | {"UndoFenceRestored": always("Unavailable", "no luck")},
+                calls=later | {"UndoFenceRestored": 9},
+                lease_stays=True,
+            )
+    moved = up_to("UndoSwapDns", SUCCESS) + OPENED
+    yield scenario(
+        "records that somebody changed stay: the new cluster is opened again",
+        moved + RELEASED,
+        "RecordChanged",
+        ["undone: undid FenceRestored"],
+        script={"UndoSwapDns": always("RecordChanged")},
+        calls={"UndoSwapDns": 1, "UndoFenceSource": 0},
+    )
+    yield scenario(
+        "records had changed when moving back was repeated: they may have moved before",
+        moved + NEEDS_OPERATOR,
+        "RecordChanged",
+        script={"UndoSwapDns": [{"error": ["OutcomeUnknown", "no answer"]}, *always("RecordChanged")]},
+        calls={"UndoSwapDns": 2, "UndoFenceSource": 0, "UndoFenceRestored": 1},
+        lease_stays=True,
+    )
+
+
+def native():
+    """The native states, made to throw."""
+    broken = "DynamoDB.AmazonDynamoDBException"
+    for state in ["ReadRecovery", "AcquireLease"]:
+        yield scenario(
+            f"{state} throws",
+            up_to(state, SUCCESS) + REFUSED,
+            broken,
+            [f"told to [{broken} in {state}]"],
+            mocked={state: broken},
+            calls=NO_CALLS,
+        )
+    yield scenario("RecordUndone throws", SUCCESS, mocked={"RecordUndone": broken}, recorded=False)
+    yield scenario("ReleaseLease throws", SUCCESS, mocked={"ReleaseLease": broken}, lease_stays=True)
+    yield scenario(
+        "ReleaseLeaseAfterFailure throws",
+        up_to("FenceRestored", SUCCESS) + OPENED + RELEASED,
+        "RewindFailed",
+        script={"FenceRestored": always("RewindFailed")},
+        mocked={"ReleaseLeaseAfterFailure": broken},
+        lease_stays=True,
+    )
+    for state, recorded in [("RecordFailure", False), ("AnnounceFailure", True)]:
+        yield scenario(
+            f"{state} throws",
+            up_to("UndoFenceSource", SUCCESS) + NEEDS_OPERATOR,
+            "RewindFailed",
+            ["it is so [RewindFailed in UndoFenceSource]", "done before that: undid SwapDns"],
+            script={"UndoFenceSource": always("RewindFailed")},
+            mocked={state: broken},
+            recorded=recorded,
+            lease_stays=True,
+        )
