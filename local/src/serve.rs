@@ -1,5 +1,6 @@
 //! `rewind-local serve`: the RDS control plane and the DNS server in one process, in the foreground until a signal.
 
+use crate::chat;
 use crate::clock::SystemClock;
 use crate::dns::DnsServer;
 use crate::postgres::admin::Admin;
@@ -33,9 +34,18 @@ pub struct ServeArgs {
     /// Where the DNS server listens, over UDP and TCP; it needs --aws-endpoint
     #[arg(long)]
     pub dns: SocketAddrV4,
+    /// Where chat's answers are taken in Slack's place; they are written to --chat-log
+    #[arg(long, requires = "chat_log")]
+    pub chat: Option<SocketAddrV4>,
+    /// What chat answered, a line of JSON each
+    #[arg(long)]
+    pub chat_log: Option<PathBuf>,
     /// The rest of the local AWS: Secrets Manager and Route 53 are found here
     #[arg(long, env = "AWS_ENDPOINT_URL")]
     pub aws_endpoint: Option<String>,
+    /// Ask the rest of the local AWS whether the caller may; without it everybody may
+    #[arg(long, requires = "aws_endpoint")]
+    pub iam: bool,
     /// The Region in ARNs and endpoints
     #[arg(long, env = "AWS_REGION", default_value = "us-east-1")]
     pub region: String,
@@ -130,12 +140,19 @@ async fn serve(args: ServeArgs) -> Result<(), Failure> {
             None
         }
     };
+    if let (Some(at), Some(log)) = (args.chat, &args.chat_log) {
+        let router = chat::router(log).map_err(|error| Failure::Dir(log.clone(), error))?;
+        let listener = TcpListener::bind(at).await.map_err(|error| Failure::Listen(at, error))?;
+        tokio::spawn(axum::serve(listener, router).into_future());
+    }
+    let owner = std::env::var("AWS_ACCESS_KEY_ID").unwrap_or_else(|_| "test".to_owned());
+    let gate = args.aws_endpoint.as_deref().filter(|_| args.iam).map(|at| rds::Gate::new(at, owner));
     let listener = TcpListener::bind(args.listen).await.map_err(|error| Failure::Listen(args.listen, error))?;
     let (postgresql, mariadb) = (plane.servers.postgres.host.version(), plane.servers.mariadb.host.version());
     tracing::info!(rds = %args.listen, dns = %args.dns, postgresql, mariadb, "ready");
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     tokio::select! {
-        served = axum::serve(listener, rds::router(Arc::clone(&plane))) => served?,
+        served = axum::serve(listener, rds::router(Arc::clone(&plane), gate)) => served?,
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }

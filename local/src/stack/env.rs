@@ -23,6 +23,20 @@ pub struct Outputs {
     pub table_name: String,
     /// Where approvals are asked for.
     pub topic_arn: String,
+    /// What takes recoveries back.
+    pub undo_state_machine_arn: String,
+    /// What tells and sets windows.
+    pub set_window_function_name: String,
+    /// Where chat asks, as AWS would call it.
+    pub chat_url: String,
+}
+
+impl Outputs {
+    /// Where chat asks on this stack, whose function URLs have no DNS: `https://<id>.lambda-url.…` by its path.
+    fn local_chat_url(&self, aws_endpoint: &str) -> String {
+        let id = self.chat_url.trim_start_matches("https://").split('.').next().unwrap_or_default();
+        format!("{aws_endpoint}/_aws/lambda-url/{id}/")
+    }
 }
 
 /// A running stack.
@@ -48,6 +62,10 @@ pub struct StackEnv {
     pub database: String,
     /// The authority that signed the databases' certificates (PEM).
     pub ca_bundle: PathBuf,
+    /// What requests of chat are signed with.
+    pub chat_signing_secret: String,
+    /// What every address begins with that chat answers to.
+    pub chat_response_prefix: String,
 }
 
 /// The stack can't be read.
@@ -98,6 +116,8 @@ impl StackEnv {
             password: get("PGPASSWORD")?,
             database: get("PGDATABASE")?,
             ca_bundle: get("PGSSLROOTCERT")?.into(),
+            chat_signing_secret: get("CHAT_SIGNING_SECRET")?,
+            chat_response_prefix: get("CHAT_RESPONSE_PREFIX")?,
         })
     }
 
@@ -116,6 +136,7 @@ impl StackEnv {
     fn to_shell(&self) -> String {
         let (server, port) = (self.dns.ip().to_string(), self.dns.port().to_string());
         let ca_bundle = self.ca_bundle.to_string_lossy();
+        let chat_url = self.outputs.local_chat_url(&self.aws_endpoint);
         let variables = [
             ("AWS_ENDPOINT_URL", self.aws_endpoint.as_str()),
             ("AWS_ENDPOINT_URL_RDS", &self.rds_endpoint),
@@ -126,12 +147,17 @@ impl StackEnv {
             ("DNS_SERVER", &server),
             ("DNS_PORT", &port),
             ("STATE_MACHINE_ARN", &self.outputs.state_machine_arn),
+            ("UNDO_STATE_MACHINE_ARN", &self.outputs.undo_state_machine_arn),
+            ("SET_WINDOW_FUNCTION", &self.outputs.set_window_function_name),
             ("HOSTED_ZONE_ID", &self.hosted_zone_id),
             ("DB_RECORD", &self.db_record),
             ("PGUSER", &self.user),
             ("PGPASSWORD", &self.password),
             ("PGDATABASE", &self.database),
             ("PGSSLROOTCERT", &ca_bundle),
+            ("CHAT_URL", &chat_url),
+            ("CHAT_SIGNING_SECRET", &self.chat_signing_secret),
+            ("CHAT_RESPONSE_PREFIX", &self.chat_response_prefix),
         ];
         let lines = variables.map(|(name, value)| format!("{name}={}\n", quote(value)));
         format!("# Of the running stack; use it by: set -a; . .local/stack.env; set +a\n{}", lines.concat())
@@ -219,6 +245,9 @@ mod tests {
                 state_machine_arn: "arn:aws:states:us-east-1:000000000000:stateMachine:x".into(),
                 table_name: "table".into(),
                 topic_arn: "topic".into(),
+                undo_state_machine_arn: "arn:aws:states:us-east-1:000000000000:stateMachine:u".into(),
+                set_window_function_name: "set-window".into(),
+                chat_url: "https://abc.lambda-url.us-east-1.on.aws/".into(),
             },
             hosted_zone_id: "Z1".into(),
             db_record: "db.example.com".into(),
@@ -226,6 +255,8 @@ mod tests {
             password: r#"it's "$HOME" `id` \n !"#.into(),
             database: "postgres".into(),
             ca_bundle: "/a b/ca.pem".into(),
+            chat_signing_secret: "0123".into(),
+            chat_response_prefix: "http://127.77.1.1:4568/".into(),
         }
     }
 
@@ -240,7 +271,9 @@ mod tests {
     fn what_is_written_is_read_back() {
         let layout = scratch("round");
         let json = r#"{"StateMachineArn": "arn:aws:states:us-east-1:000000000000:stateMachine:x",
-                       "TableName": "table", "TopicArn": "topic", "Another": "is no harm"}"#;
+                       "TableName": "table", "TopicArn": "topic", "Another": "is no harm",
+                       "UndoStateMachineArn": "arn:aws:states:us-east-1:000000000000:stateMachine:u",
+                       "SetWindowFunctionName": "set-window", "ChatUrl": "https://abc.lambda-url.us-east-1.on.aws/"}"#;
         fs::write(layout.outputs(), json).unwrap();
         stack().write(&layout).unwrap();
         assert_eq!(StackEnv::read(&layout).unwrap(), stack());
@@ -251,9 +284,11 @@ mod tests {
     fn a_shell_reads_any_password_as_it_is() {
         let layout = scratch("shell");
         stack().write(&layout).unwrap();
-        let script = format!("set -a; . {}; printenv PGPASSWORD PGSSLROOTCERT DNS_PORT", layout.env_file().display());
+        let names = "PGPASSWORD PGSSLROOTCERT DNS_PORT CHAT_URL";
+        let script = format!("set -a; . {}; printenv {names}", layout.env_file().display());
         let output = Command::new("sh").args(["-c", &script]).output().unwrap();
-        let expected = format!("{}\n/a b/ca.pem\n10053\n", stack().password);
+        let chat = "http://127.77.1.1:4566/_aws/lambda-url/abc/";
+        let expected = format!("{}\n/a b/ca.pem\n10053\n{chat}\n", stack().password);
         assert_eq!(String::from_utf8(output.stdout).unwrap(), expected);
         fs::remove_dir_all(&layout.dir).unwrap();
     }

@@ -10,6 +10,8 @@ use std::path::Path;
 const GATEWAY_PORT: u16 = 4566;
 /// The RDS API.
 const RDS_PORT: u16 = 4567;
+/// What takes chat's answers in Slack's place.
+const CHAT_PORT: u16 = 4568;
 /// An ordinary user may not listen on 53, and 5353 belongs to mDNS.
 const DNS_PORT: u16 = 10053;
 /// The databases' port, on an address each.
@@ -47,6 +49,11 @@ impl Network {
         SocketAddrV4::new(self.address(1), RDS_PORT)
     }
 
+    /// Where chat's answers are taken.
+    pub fn chat(self) -> SocketAddrV4 {
+        SocketAddrV4::new(self.address(1), CHAT_PORT)
+    }
+
     /// Where the name server listens.
     pub fn dns(self) -> SocketAddrV4 {
         SocketAddrV4::new(self.address(1), DNS_PORT)
@@ -60,7 +67,9 @@ impl Network {
     /// Whether everything a stack listens on is free, TCP and UDP.
     fn is_free(self) -> bool {
         let database = SocketAddrV4::new(self.address(10), POSTGRES_PORT);
-        [self.gateway(), self.rds(), self.dns(), database].into_iter().all(|at| TcpListener::bind(at).is_ok())
+        [self.gateway(), self.rds(), self.chat(), self.dns(), database]
+            .into_iter()
+            .all(|at| TcpListener::bind(at).is_ok())
             && UdpSocket::bind(self.dns()).is_ok()
     }
 
@@ -94,7 +103,7 @@ impl Network {
 pub enum NetworkError {
     /// All candidates are taken.
     #[error(
-        "something listens on every address at one of the ports {GATEWAY_PORT}, {RDS_PORT}, {DNS_PORT} and \
+        "something listens on every address at one of the ports {GATEWAY_PORT}, {RDS_PORT}, {CHAT_PORT}, {DNS_PORT} and \
          {POSTGRES_PORT}; nothing was started; to go on: see who with `ss -lntup` and bind it to one address, or stop it"
     )]
     NoneFree,

@@ -27,6 +27,7 @@ const ENGINE: &str = "aurora-postgresql";
 const CLUSTER_PARAMETERS: &str = "my-aurora-cluster-params";
 const INSTANCE_PARAMETERS: &str = "my-aurora-instance-params";
 const RECORD_TTL: i64 = 5;
+const CHAT_SECRET: &str = "aurora-rewind/chat";
 /// A cluster of nothing is there in seconds; a machine that compiles meanwhile takes longer.
 const PATIENCE: Duration = Duration::from_secs(300);
 const POLL: Duration = Duration::from_millis(100);
@@ -126,6 +127,43 @@ pub async fn cluster(network: Network) -> Result<(String, String), SeedError> {
     }
     available(&rds).await
 }
+
+/// The Slack app of the stack, as the function reads it: made once a stack; answers the secret's ARN and its signing secret.
+///
+/// # Errors
+///
+/// What Secrets Manager answers.
+pub async fn chat_app(network: Network) -> Result<ChatApp, SeedError> {
+    let secrets = aws_sdk_secretsmanager::Client::new(&sdk_config(&format!("http://{}", network.gateway())));
+    let what = "the secret of the Slack app could not be made";
+    // The stack may have been deployed to before.
+    if let Ok(known) = secrets.get_secret_value().secret_id(CHAT_SECRET).send().await {
+        let app: Value = serde_json::from_str(known.secret_string().unwrap_or_default()).map_err(failed(what))?;
+        let signing_secret = app.get("signingSecret").and_then(Value::as_str).map(str::to_owned);
+        return Ok(ChatApp {
+            secret_arn: known.arn.ok_or_else(|| missing(what, "it has no ARN"))?,
+            signing_secret: signing_secret.ok_or_else(|| missing(what, "it has no signing secret"))?,
+        });
+    }
+    let signing_secret = uuid::Uuid::new_v4().simple().to_string();
+    let app = json!({ "signingSecret": signing_secret, "webhookUrl": format!("http://{}/channel", network.chat()) });
+    let made = secrets.create_secret().name(CHAT_SECRET).secret_string(app.to_string()).send().await;
+    let secret_arn = made.map_err(failed(what))?.arn.ok_or_else(|| missing(what, "it has no ARN"))?;
+    Ok(ChatApp { secret_arn, signing_secret })
+}
+
+/// The Slack app of the stack.
+#[derive(Debug, Clone)]
+pub struct ChatApp {
+    /// Where the function reads it.
+    pub secret_arn: String,
+    /// What requests are signed with.
+    pub signing_secret: String,
+}
+
+/// Who may do what in chat, as parameters of the template. Ann starts, Ben approves, and Cleo does both.
+pub const CHAT_PEOPLE: [(&str, &str); 3] =
+    [("ChatStarters", "UANN,UCLEO"), ("ChatApprovers", "UBEN,UCLEO"), ("ChatTeam", "TLOCAL")];
 
 fn tag(key: &str, value: &str) -> Tag {
     Tag::builder().key(key).value(value).build()

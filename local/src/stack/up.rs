@@ -52,7 +52,8 @@ pub async fn up(layout: &Layout, args: &UpArgs) -> Result<(), Failure> {
             progress.end(format_args!("the stack is up: {}", shown(&layout.env_file())));
             return Ok(());
         }
-        let outputs = deploy(layout, network, args.iam, &inputs)?;
+        let app = seed::chat_app(network).await?;
+        let outputs = deploy(layout, network, args.iam, &app, &inputs)?;
         let stack = StackEnv { outputs, ..StackEnv::read(layout)? };
         stack.write(layout).map_err(doing("stack.env could not be written"))?;
         progress.end("the stack is up, and now runs what was built");
@@ -68,7 +69,7 @@ pub async fn up(layout: &Layout, args: &UpArgs) -> Result<(), Failure> {
 
     let began = Instant::now();
     let mut ministack = start(layout, "ministack", &mut ministack(layout, network, args.iam))?;
-    let mut plane = start(layout, "control-plane", &mut control_plane(layout, network)?)?;
+    let mut plane = start(layout, "control-plane", &mut control_plane(layout, network, args.iam)?)?;
     until(layout, "control-plane", &mut plane, || health::rds(network)).await?;
     progress.done(format_args!("RDS answers on {}, DNS on {}", network.rds(), network.dns()));
     until(layout, "ministack", &mut ministack, || health::gateway(network)).await?;
@@ -77,9 +78,10 @@ pub async fn up(layout: &Layout, args: &UpArgs) -> Result<(), Failure> {
     // The template and the cluster do not need each other.
     let began = Instant::now();
     let inputs = inputs(layout)?;
-    let (layout_of_deploy, iam) = (layout.clone(), args.iam);
+    let app = seed::chat_app(network).await?;
+    let (layout_of_deploy, iam, app_of_deploy) = (layout.clone(), args.iam, app.clone());
     let deployment = tokio::task::spawn_blocking(move || {
-        let outputs = deploy(&layout_of_deploy, network, iam, &inputs);
+        let outputs = deploy(&layout_of_deploy, network, iam, &app_of_deploy, &inputs);
         (outputs, Instant::now())
     });
     let (endpoint, secret) =
@@ -107,6 +109,8 @@ pub async fn up(layout: &Layout, args: &UpArgs) -> Result<(), Failure> {
         password: seed.password,
         database: seed::DATABASE.to_owned(),
         ca_bundle: ca_bundle(layout),
+        chat_signing_secret: app.signing_secret,
+        chat_response_prefix: chat_prefix(network),
     };
     stack.write(layout).map_err(doing("stack.env could not be written"))?;
     progress.end(format_args!("the stack is up; use it by: set -a; . {}; set +a", shown(&layout.env_file())));
@@ -183,6 +187,11 @@ fn url(address: SocketAddrV4) -> String {
     format!("http://{address}")
 }
 
+/// What every address begins with that chat answers to.
+fn chat_prefix(network: Network) -> String {
+    format!("{}/", url(network.chat()))
+}
+
 fn ca_bundle(layout: &Layout) -> PathBuf {
     layout.run().join("ca.pem")
 }
@@ -191,7 +200,13 @@ fn ca_bundle(layout: &Layout) -> PathBuf {
 fn ministack(layout: &Layout, network: Network, iam: bool) -> Command {
     let run = layout.run();
     let mut command = bare(layout.tool("ministack", "python"));
-    command.args(["-m", "ministack"]).current_dir(&run);
+    if iam {
+        command.arg(layout.root.join("local/tools/ministack_iam.py"));
+        command.env("REWIND_IAM_DECISIONS", run.join("iam-decisions.jsonl"));
+    } else {
+        command.args(["-m", "ministack"]);
+    }
+    command.current_dir(&run);
     command.env("TMPDIR", run.join("tmp")).env("HOME", &run);
     command.env("S3_DATA_DIR", run.join("s3")).env("STATE_DIR", run.join("state"));
     command
@@ -206,15 +221,19 @@ fn ministack(layout: &Layout, network: Network, iam: bool) -> Command {
     // What docs/steps.md lists for the functions of a local stack; on AWS none of it is set.
     command.env("REWIND_DNS_SERVER", network.dns().to_string());
     command.env("REWIND_DATABASE_SOURCE_ADDRESS", network.functions().to_string());
+    command.env("REWIND_CHAT_RESPONSE_PREFIX", chat_prefix(network));
     command
 }
 
 /// The RDS control plane and the name server: this very program.
-fn control_plane(layout: &Layout, network: Network) -> Result<Command, Failure> {
+fn control_plane(layout: &Layout, network: Network, iam: bool) -> Result<Command, Failure> {
     let mut command = bare(myself()?);
     command.arg("serve").arg("--dir").arg(layout.run()).current_dir(layout.run());
     command.args(["--listen", &network.rds().to_string(), "--network", &network.cidr()]);
     command.args(["--dns", &network.dns().to_string(), "--aws-endpoint", &url(network.gateway())]);
+    process::fresh_log(layout, "chat").map_err(doing("the log could not be written"))?;
+    command.args(["--chat", &network.chat().to_string(), "--chat-log"]).arg(layout.log("chat"));
+    command.args(iam.then_some("--iam"));
     aws(&mut command, network);
     Ok(command)
 }
@@ -267,7 +286,7 @@ fn inputs(layout: &Layout) -> Result<String, Failure> {
 }
 
 /// Zips the binaries and deploys the template; answers its outputs.
-fn deploy(layout: &Layout, network: Network, iam: bool, inputs: &str) -> Result<Outputs, Failure> {
+fn deploy(layout: &Layout, network: Network, iam: bool, app: &seed::ChatApp, inputs: &str) -> Result<Outputs, Failure> {
     let log = process::fresh_log(layout, "deploy").map_err(doing("the log could not be written"))?;
     let binaries = myself()?;
     let mut command = bare(layout.tool("aws", "python"));
@@ -276,6 +295,10 @@ fn deploy(layout: &Layout, network: Network, iam: bool, inputs: &str) -> Result<
     command.arg("--out").arg(layout.deploy()).args(["--stack-name", STACK_NAME]);
     command.args(["--parameter", &format!("FenceSecurityGroupIds={}", seed::FENCE_SECURITY_GROUP)]);
     command.args(["--parameter", &format!("DatabaseCaBundle={}", ca_bundle(layout).display())]);
+    command.args(["--parameter", &format!("ChatSecretArn={}", app.secret_arn)]);
+    for (name, people) in seed::CHAT_PEOPLE {
+        command.args(["--parameter", &format!("{name}={people}")]);
+    }
     command.args(iam.then_some("--iam"));
     command.env("HOME", layout.run()).env("TMPDIR", layout.run().join("tmp")).env("PYTHONDONTWRITEBYTECODE", "1");
     aws(&mut command, network);
