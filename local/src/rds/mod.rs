@@ -1,4 +1,5 @@
-//! The RDS Query API over real databases, as the AWS CLI and the SDKs speak it. It checks no signatures.
+//! The RDS Query API over real databases, as the AWS CLI and the SDKs speak it. Who may do what, it asks the rest of
+//! the local AWS, if it is told to.
 
 mod actions;
 pub(crate) mod database;
@@ -6,6 +7,7 @@ mod endpoints;
 mod engine;
 mod error;
 mod faults;
+mod iam;
 mod model;
 mod parameters;
 mod plane;
@@ -19,6 +21,7 @@ mod store;
 mod xml;
 
 pub use endpoints::Endpoints;
+pub(crate) use iam::Gate;
 pub(crate) use model::{region, set_region};
 pub(crate) use plane::Plane;
 pub(crate) use secrets::Secrets;

@@ -2,13 +2,15 @@
 
 use super::actions::{Answer, backtrack, clusters, endpoints, groups, instances, looking, restore, roles, tags};
 use super::error::ApiError;
+use super::iam::{self, Gate};
 use super::plane::Plane;
 use super::query::Params;
 use super::xml;
+use axum::Extension;
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{Query, State};
-use axum::http::{StatusCode, Uri, header};
+use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post};
 use std::collections::HashMap;
@@ -16,13 +18,14 @@ use std::sync::Arc;
 
 const VERSION: &str = "2014-10-31";
 
-/// The routes of the API.
-pub fn router(plane: Arc<Plane>) -> Router {
+/// The routes of the API; without a gate everybody may do everything.
+pub fn router(plane: Arc<Plane>, gate: Option<Gate>) -> Router {
     Router::new()
         .route("/health", get(|| async { "ok\n" }))
         .route("/_local/resolve", get(resolve))
         .route("/_local/faults", post(fault))
         .route("/", any(serve))
+        .layer(Extension(gate))
         .with_state(plane)
 }
 
@@ -46,12 +49,30 @@ async fn fault(State(plane): State<Arc<Plane>>, Query(query): Query<HashMap<Stri
     }
 }
 
-async fn serve(State(plane): State<Arc<Plane>>, uri: Uri, body: Bytes) -> Response {
+async fn serve(
+    State(plane): State<Arc<Plane>>,
+    Extension(gate): Extension<Option<Gate>>,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
     let form = if body.is_empty() { uri.query().unwrap_or_default().as_bytes() } else { body.as_ref() };
     let params = Params::parse(form);
     let id = uuid::Uuid::new_v4().to_string();
     let action = params.get("Action").unwrap_or_default();
-    let (status, document) = match answer(&plane, action, &params).await {
+    let admitted = match &gate {
+        Some(gate) => {
+            let checks = || iam::checks(&mut plane.store(), &plane.kms_key, action, &params);
+            gate.admit((&method, &uri, &headers, &body), checks).await
+        }
+        None => Ok(()),
+    };
+    let answered = match admitted {
+        Ok(()) => answer(&plane, action, &params).await,
+        Err(error) => Err(error),
+    };
+    let (status, document) = match answered {
         Ok(result) => {
             // Those who wait look every second: what changes something is worth a line, what looks is not.
             if !action.starts_with("Describe") {

@@ -1,0 +1,92 @@
+"""ministack with IAM enforced, and two things more that the stack needs of it: every decision is written down, a line of
+JSON each, and the RDS control plane, which is not ministack's, can ask for one before it answers a function.
+
+Runs in the venv of ministack.txt in place of `python -m ministack`. The decisions of the account's root user are not among the
+lines: it may do everything. It changes no decision.
+"""
+
+import functools
+import json
+import os
+import time
+from urllib.parse import parse_qs
+
+from ministack import app as gateway
+from ministack.core import iam_evaluator
+from ministack.core.iam_actions import identity_denial_message
+from ministack.core.responses import set_request_account_id, set_request_region
+from ministack.core.router import extract_access_key_id, extract_region
+
+DECISIONS = open(os.environ["REWIND_IAM_DECISIONS"], "a", buffering=1)  # for as long as the process lives
+QUESTION = "/_rewind/authorize"
+
+
+def principal(access_key: str) -> str:
+    """Whose key it is."""
+    found = iam_evaluator.resolve_credential(access_key)
+    return getattr(found, "principal_arn", "") or f"unknown key {access_key}"
+
+
+def written_down(enforce):
+    """ministack's decision, with a line about it."""
+
+    @functools.wraps(enforce)
+    def decide(access_key_id, iam_action, service, region, resource_arn="*", service_context=None):
+        denied = enforce(access_key_id, iam_action, service, region, resource_arn, service_context)
+        if not iam_evaluator.is_root_access_key(access_key_id):
+            line = {
+                "at": time.time(),
+                "principal": principal(access_key_id),
+                "action": iam_action,
+                "resource": resource_arn,
+                "allowed": denied is None,
+            }
+            DECISIONS.write(json.dumps(line) + "\n")
+        return denied
+
+    return decide
+
+
+def authorize(question: dict) -> dict | None:
+    """Whether the sender of a request to another service may do all that it takes: why not, or None."""
+    raw = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in question["headers"]]
+    headers = {name.lower(): value for name, value in question["headers"]}
+    query = parse_qs(question["query"], keep_blank_values=True)
+    key, region = extract_access_key_id(headers, query), extract_region(headers, query)
+    set_request_account_id(gateway._request_account_scope(key))
+    set_request_region(region)
+    iam_evaluator.pin_signed_request(question["method"], question["path"], query, raw)
+    iam_evaluator.pin_signed_body(question["body"].encode())
+    for check in question["checks"]:
+        action, resource = check["action"], check["resource"]
+        denied = iam_evaluator.enforce(key, action, action.split(":")[0], region, resource, check["context"])
+        if isinstance(denied, iam_evaluator.AuthError):
+            return {"code": "InvalidClientTokenId", "message": denied.message}
+        if denied is not None:
+            explicit = denied.decision == "Deny"
+            message = identity_denial_message(action, denied.principal_arn, resource, explicit)
+            return {"code": "AccessDenied", "message": message}
+    return None
+
+
+def answering(app):
+    """The gateway, which answers that one question too."""
+
+    async def answer(scope, receive, send):
+        if scope["type"] != "http" or scope["path"] != QUESTION:
+            return await app(scope, receive, send)
+        body, more = b"", True
+        while more:
+            message = await receive()
+            body, more = body + message.get("body", b""), message.get("more_body", False)
+        answer = json.dumps(authorize(json.loads(body))).encode()
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"application/json")]})
+        await send({"type": "http.response.body", "body": answer})
+
+    return answer
+
+
+if __name__ == "__main__":
+    iam_evaluator.enforce = written_down(iam_evaluator.enforce)
+    gateway.app = answering(gateway.app)
+    gateway.main()
