@@ -25,6 +25,7 @@ from trap import Traps
 for module in [
     "speed", "mistakes", "in_place", "choosing", "requesting", "undone", "fences", "settings", "window", "histories",
     "killed", "killed_in_place",
+    "door", "chat",
 ]:  # fmt: skip
     importlib.import_module(module)
 

@@ -177,6 +177,7 @@ impl<W: World> Chat<W> {
             Err(wrong) => return Reply::verbatim(&wrong),
         };
         if let Some(objection) = self.settings.people.objection(&person, Right::to(&command)) {
+            tracing::warn!(person = person.id, team = person.team, "asked for what they may not do");
             return Reply::sentence(objection);
         }
         // Never the line itself: a comment may hold anything.

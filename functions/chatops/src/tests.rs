@@ -512,6 +512,20 @@ async fn the_channel_is_asked_when_a_recovery_waits_and_told_when_it_has_ended()
 }
 
 #[tokio::test]
+async fn the_channel_is_not_told_of_a_plan_that_was_refused_to_the_one_who_asked_for_it() {
+    let chat = chat();
+    for (text, told) in [("orders 5m ago", 0), ("start orders 5m ago --name r-1", 1)] {
+        says(&chat, "U3", text).await;
+        let id = chat.world.aws.held().started.last().unwrap().0.clone();
+        let arn = chat.world.desk.places.recovery(&id);
+        let detail = json!({ "recoveryId": id, "executionArn": arn });
+        chat.called(json!({ "source": "aurora-rewind", "detail-type": "Rewind Nothing Changed", "detail": detail }))
+            .await;
+        assert_eq!(chat.world.posted.lock().unwrap().len(), told, "{text}");
+    }
+}
+
+#[tokio::test]
 async fn an_approval_that_is_announced_before_it_can_be_given_is_waited_for() {
     let chat = chat();
     chat.world.aws.runs("r-1");

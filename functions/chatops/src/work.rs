@@ -51,8 +51,10 @@ impl<W: World> Chat<W> {
         let Handed { task, person, response_url } = handed;
         let people = &self.settings.people;
         let reply = if !people.knows(&person) {
+            tracing::warn!(person = person.id, team = person.team, "a stranger pressed a button");
             Reply::sentence(STRANGER)
         } else if let Some(objection) = people.objection(&person, Right::to_do(&task)) {
+            tracing::warn!(person = person.id, team = person.team, "asked for what they may not do");
             Reply::sentence(objection)
         } else {
             self.done(&person, task).await.unwrap_or_else(|error| told(&error))
@@ -76,6 +78,9 @@ impl<W: World> Chat<W> {
         let Some(webhook) = webhook else {
             return tracing::info!(recovery = id, "no webhook: the channel is not told");
         };
+        if self.is_dry_run(event).await {
+            return tracing::info!(recovery = id, "a dry run: whoever asked for it is told, and the channel is not");
+        }
         // People are announced to be asked a moment before they can answer.
         let asked = event.get("detail-type").and_then(Value::as_str) == Some("Rewind Approval Wanted");
         match self.standing(id, if asked { PATIENCE_ASKED } else { Duration::ZERO }).await {
@@ -85,6 +90,21 @@ impl<W: World> Chat<W> {
                 self.send(&webhook, &json!({ "text": reply.get("text"), "blocks": reply.get("blocks") })).await;
             }
             Err(error) => tracing::error!(recovery = id, "the channel could not be told: {error}"),
+        }
+    }
+
+    /// Whether an event is of a dry run, which only says so in its request.
+    async fn is_dry_run(&self, event: &Value) -> bool {
+        let Some(arn) = event.pointer("/detail/executionArn").and_then(Value::as_str) else { return false };
+        match self.world.desk().executions.execution(arn).await {
+            Ok(execution) => {
+                execution.is_some_and(|execution| execution.input.get("dryRun") == Some(&Value::Bool(true)))
+            }
+            // Rather told once too often than not at all.
+            Err(error) => {
+                tracing::error!(detail = error.for_log(), "an execution could not be looked at: {error}");
+                false
+            }
         }
     }
 
