@@ -142,16 +142,27 @@ fn each_role_allows_what_its_function_calls_and_no_more() {
     }
 }
 
+/// What a recovery tags what it made with, and what it kept: the clone, the original's instances, the original.
+const MARKS: [&str; 3] = ["recovery", "fenced-by", "keep-until"];
+
 #[test]
-fn no_role_allows_a_wildcard_or_deletes_what_no_recovery_made() {
+fn no_role_allows_a_wildcard_or_deletes_what_no_recovery_made_or_kept() {
     let template = Template::read();
     for (name, function) in template.functions() {
         for statement in Template::statements(function) {
             assert!(statement["Sid"].is_string(), "{name}: a statement says what it is for in its Sid");
             for action in texts(&statement["Action"]) {
                 assert!(!action.contains('*'), "{name} allows {action}");
-                let tagged = statement["Condition"]["Null"]["aws:ResourceTag/aurora-rewind:recovery"] == "false";
-                assert!(!action.contains(":Delete") || tagged, "{name} allows {action} of what no recovery made");
+                let tagged = MARKS.iter().any(|mark| {
+                    statement["Condition"]["Null"][format!("aws:ResourceTag/aurora-rewind:{mark}")] == "false"
+                });
+                // A cluster's deletion is authorised on its final snapshot too, which is not there yet to bear a tag.
+                let snapshot = action == "rds:DeleteDBCluster"
+                    && texts(&statement["Resource"]).iter().all(|on| on.contains(":cluster-snapshot:"));
+                assert!(
+                    !action.contains(":Delete") || tagged || snapshot,
+                    "{name} allows {action} of what no recovery made or kept"
+                );
             }
             // A task token says itself on what: the action has no resources.
             let boundless = texts(&statement["Action"]) == ["states:SendTaskSuccess"];

@@ -33,9 +33,14 @@ impl Machine {
         Self::read("Undo", "statemachine/undo.asl.json")
     }
 
+    /// The machine that deletes what recoveries kept.
+    pub(crate) fn clean_up() -> Self {
+        Self::read("CleanUpMachine", "statemachine/cleanup.asl.json")
+    }
+
     /// Every machine.
-    pub(crate) fn all() -> [Self; 2] {
-        [Self::rewind(), Self::undo()]
+    pub(crate) fn all() -> [Self; 3] {
+        [Self::rewind(), Self::undo(), Self::clean_up()]
     }
 
     fn read(resource: &'static str, path: &'static str) -> Self {

@@ -18,11 +18,19 @@ fn shape(name: &str, kind: &str) -> String {
     }
 }
 
+/// The states from the first failure on are drawn apart, so that the way of a recovery that works can be seen.
 fn graph(machine: &Machine, failing: bool) -> String {
+    draw(machine, failing, &machine.reached_without_a_failure())
+}
+
+/// All states in one picture.
+fn whole(machine: &Machine) -> String {
+    draw(machine, false, &machine.states().map(|(name, _)| name).collect())
+}
+
+fn draw(machine: &Machine, failing: bool, without: &BTreeSet<&str>) -> String {
     let mut text = "```mermaid\nflowchart TD\n".to_owned();
     let mut outside = BTreeSet::new();
-    // The states from the first failure on are drawn apart, so that the way of a recovery that works can be seen.
-    let without = machine.reached_without_a_failure();
     let is_failing = |name: &str| !without.contains(name);
     for (name, state) in machine.in_order().into_iter().filter(|(name, _)| is_failing(name) == failing) {
         writeln!(text, "    {}", shape(name, state["Type"].as_str().unwrap())).unwrap();
@@ -71,6 +79,10 @@ fn page() -> String {
     text.push_str("\nFrom a failure to the end:\n\n");
     text.push_str(&graph(&undo, true));
     states(&mut text, &undo);
+    let clean_up = Machine::clean_up();
+    text.push_str("\n## What a recovery kept is deleted\n\n");
+    text.push_str(&whole(&clean_up));
+    states(&mut text, &clean_up);
     text
 }
 

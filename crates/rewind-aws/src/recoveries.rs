@@ -33,6 +33,8 @@ pub struct Record {
     pub decision: Value,
     /// Who took it back, and what that did; null where nobody did.
     pub undo: Value,
+    /// That what it kept is being deleted, since when, and into which snapshot; null where it is not.
+    pub clean_up: Value,
     /// What it answered; null where it did not end well, and in a list.
     pub outcome: Value,
     /// The name of the error with which it ended.
@@ -120,7 +122,7 @@ impl Recoveries for Table {
                 // Plans and outcomes are large, and a list does not show them.
                 .projection_expression(
                     "recoveryId, executionArn, #state, #cluster, newCluster, startedAt, endedAt, approval, decision, \
-                     #undo, #error, cause",
+                     #undo, cleanUp, #error, cause",
                 )
                 .expression_attribute_names("#state", "state")
                 .expression_attribute_names("#cluster", "cluster")
@@ -167,6 +169,7 @@ fn record(item: &Item) -> Answer<Record> {
         approval,
         decision: json(item, "decision")?,
         undo: json(item, "undo")?,
+        clean_up: json(item, "cleanUp")?,
         outcome: json(item, "outcome")?,
         error: text(item, "error"),
         cause: text(item, "cause"),

@@ -162,6 +162,7 @@ fn record(id: &str, arn: &str, state: &str) -> Record {
         approval: None,
         decision: Value::Null,
         undo: Value::Null,
+        clean_up: Value::Null,
         outcome: Value::Null,
         error: None,
         cause: None,

@@ -335,6 +335,19 @@ async fn what_moved_no_traffic_or_is_not_over_cannot_be_taken_back() {
 }
 
 #[tokio::test]
+async fn what_is_being_deleted_cannot_be_gone_back_to_and_its_snapshot_is_named() {
+    let aws = FakeAws::default();
+    aws.recovered("r-1");
+    let note = json!({ "cluster": "orders", "snapshot": "orders-final-r-1", "begunAt": "2026-11-30T10:41:00Z" });
+    aws.held().records.get_mut("r-1").unwrap().clean_up = note;
+    let why = refused(aws.desk().undo("r-1", Some("orders"), "ann").await);
+    for said in ["since 2026-11-30T10:41:00Z", "--snapshot-identifier orders-final-r-1", "nothing was changed"] {
+        assert!(why.contains(said), "{why}\nlacks {said}");
+    }
+    assert!(aws.held().started.is_empty());
+}
+
+#[tokio::test]
 async fn without_a_machine_that_takes_back_it_says_what_to_set() {
     let aws = FakeAws::default();
     aws.recovered("r-1");

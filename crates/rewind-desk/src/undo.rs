@@ -32,6 +32,17 @@ impl<E: Executions, R: Recoveries, F> Desk<E, R, F> {
             }
             state => return refused(&format!("it ended in {state}, which left all as it was")),
         }
+        if let Some(clean_up) = &recovery.clean_up {
+            let word = |name: &str| clean_up.get(name).and_then(Value::as_str).unwrap_or("unknown");
+            return refused(&format!(
+                "the time until which {0} was kept is over, and since {1} it is being deleted, into the snapshot {2}; \
+                 to go on: restore that beside what is there (aws rds restore-db-cluster-from-snapshot \
+                 --snapshot-identifier {2} …), and copy over what is missed",
+                word("cluster"),
+                word("begunAt"),
+                word("snapshot")
+            ));
+        }
         let word = |name: &str| recovery.outcome.as_ref().and_then(|o| o.get(name)).and_then(Value::as_str);
         if word("strategy") == Some("backtrack") {
             let evidence = recovery.outcome.as_ref().and_then(|o| o.pointer("/evidence/cluster")?.as_str());

@@ -28,6 +28,8 @@ pub struct Recovery {
     pub decision: Option<Value>,
     /// Who took it back, and what that did.
     pub undo: Option<Value>,
+    /// That what it kept is being deleted, since when, and into which snapshot.
+    pub clean_up: Option<Value>,
     /// The name of the error with which it ended.
     pub error: Option<String>,
     /// Why it ended so.

@@ -168,6 +168,13 @@ pub fn recovery(recovery: &Recovery, now: Timestamp) -> Text {
         let word = |name: &str| undo.get(name).and_then(Value::as_str).unwrap_or("unknown");
         text.field("taken back", format!("at {} by {} ({})", word("at"), word("by"), word("id")));
     }
+    if let Some(clean_up) = &recovery.clean_up {
+        let word = |name: &str| clean_up.get(name).and_then(Value::as_str).unwrap_or("unknown");
+        text.field(
+            "deleted",
+            format!("{} since {}, into the snapshot {}", word("cluster"), word("begunAt"), word("snapshot")),
+        );
+    }
     if let Some(cause) = &recovery.cause {
         text.warning(cause);
     }
@@ -215,12 +222,19 @@ fn outcome_lines(outcome: &Value) -> Text {
     if let (Some(from), Some(to), Some(place)) = (word("/lost/from"), word("/lost/to"), word("/lost/where")) {
         text.field("lost", format!("writes from {from} to {to}: {place}"));
     }
-    if let Some(until) = word("/original/keepUntil") {
-        text.field("original", format!("{} is kept until {until}", word("/original/cluster").unwrap_or_default()));
-    }
-    if let Some(evidence) = word("/evidence/cluster") {
-        let until = word("/evidence/keepUntil").map_or_else(String::new, |until| format!(" until {until}"));
-        text.field("evidence", format!("{evidence} is kept{until}"));
+    for kept in ["original", "evidence"] {
+        let word = |name: &str| word(&format!("/{kept}/{name}"));
+        if let (Some(cluster), Some(until)) = (word("cluster"), word("keepUntil")) {
+            text.field(
+                kept,
+                format!("{cluster} is kept until {until}, then deleted into a snapshot if nobody uses it"),
+            );
+            for (name, field) in [("to keep it longer", "keepLonger"), ("never to delete it", "keepForever")] {
+                if let Some(command) = word(field) {
+                    text.field(name, command);
+                }
+            }
+        }
     }
     for done in outcome.get("undone").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str) {
         text.item(done);
@@ -351,6 +365,7 @@ mod tests {
             }),
             decision: None,
             undo: None,
+            clean_up: None,
             error: None,
             cause: None,
             outcome: None,

@@ -66,8 +66,10 @@ where
     /// Keeps recoveries, and their undoing, away from the cluster while it is deleted.
     async fn lease(&self, kept: &Kept) -> Result<String, StepError> {
         let now = self.clock.now();
+        // An execution is no other's: where two run at once, one works.
+        let who = kept.execution_arn.rsplit(':').next().filter(|name| !name.is_empty()).unwrap_or(&kept.recovery_id);
         let lease = Lease {
-            holder: format!("clean-up-{}", kept.recovery_id),
+            holder: format!("clean-up-{who}"),
             execution_arn: kept.execution_arn.clone(),
             taken_at: now,
             expires_at: now.checked_add(LEASE).map_err(|e| StepError::bug(e.to_string()))?,

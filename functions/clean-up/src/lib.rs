@@ -146,7 +146,19 @@ where
             Input::Find => {
                 let now = self.clock.now();
                 let tagged = self.clusters.tagged(KEEP_UNTIL_TAG).await?;
-                let mut due: Vec<Kept> = tagged.iter().filter_map(read).filter(|kept| kept.keep_until < now).collect();
+                let mut due = Vec::new();
+                for kept in tagged.iter().filter_map(read).filter(|kept| kept.keep_until < now) {
+                    // What has its traffic back is kept for no recovery any more, whatever its tags still say.
+                    let record = self.recoveries.recovery(&kept.recovery_id).await?;
+                    if record.is_some_and(|record| record.state == "Undone") {
+                        tracing::info!(
+                            cluster = kept.cluster,
+                            "its recovery was taken back: the tags mean nothing now"
+                        );
+                    } else {
+                        due.push(kept);
+                    }
+                }
                 due.sort_by_key(|kept| kept.keep_until);
                 Ok(Output::Found { due })
             }

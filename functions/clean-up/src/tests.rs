@@ -104,6 +104,7 @@ fn record(plan: &Plan) -> Record {
         approval: None,
         decision: Value::Null,
         undo: Value::Null,
+        clean_up: Value::Null,
         outcome: Value::Null,
         error: None,
         cause: None,
@@ -231,6 +232,9 @@ async fn what_is_due_is_what_the_tags_say_is_over() {
     assert_eq!(World::evidence().due().await, [clone_of_it()]);
     let early = World { now: UNTIL, ..World::source() };
     assert_eq!(early.due().await, []);
+    let mut undone = World::source();
+    undone.record.as_mut().unwrap().state = "Undone".to_owned();
+    assert_eq!(undone.due().await, []);
     let cases: [(&str, &str); 3] = [(KEEP_UNTIL_TAG, "for ever"), (EVIDENCE_OF_TAG, "another"), (FENCED_BY_TAG, "")];
     for (key, value) in cases {
         let world = World::source();
@@ -450,6 +454,20 @@ async fn nothing_is_deleted_under_a_recovery_that_works_on_it() {
     assert_eq!(world.delete(&source()).await.unwrap_err().name, ErrorName::LeaseHeld);
     assert_eq!(world.rds.changes(), [""; 0]);
     assert_eq!(world.lease.lock().unwrap().clone(), Some(undo));
+}
+
+#[tokio::test]
+async fn of_two_executions_at_once_one_works() {
+    let world = World::source();
+    world.rds.edit_instances("orders", |instance| instance.status = "deleting".to_owned());
+    world.notes.lock().unwrap().push((CLEAN_UP_NOTE.to_owned(), json!({})));
+    let by = |name: &str| Kept { execution_arn: format!("arn:aws:states:e:1:execution:m:{name}"), ..source() };
+    for _ in 0..2 {
+        assert!(matches!(world.delete(&by("one")).await.unwrap(), Output::Deleted { done: false, .. }));
+    }
+    assert_eq!(world.lease.lock().unwrap().clone().unwrap().holder, "clean-up-one");
+    assert_eq!(world.delete(&by("two")).await.unwrap_err().name, ErrorName::LeaseHeld);
+    assert_eq!(world.rds.changes(), [""; 0]);
 }
 
 #[tokio::test]

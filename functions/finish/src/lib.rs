@@ -5,8 +5,8 @@ use jiff::Timestamp;
 use rewind_aws::rds::TagClusters;
 use rewind_core::names::{EVIDENCE_OF_TAG, FENCED_BY_TAG, KEEP_UNTIL_TAG};
 use rewind_core::{
-    CheckResult, Clock, Difference, MovedRecord, Plan, Recovery, Report, Restored, StepError, Strategy, Swap,
-    TableCount,
+    CheckResult, Clock, Difference, ErrorName, MovedRecord, Plan, Recovery, Report, Restored, StepError, Strategy,
+    Swap, TableCount,
 };
 use rewind_lambda::Step;
 use serde::{Deserialize, Serialize};
@@ -122,6 +122,19 @@ pub struct Original {
     pub cluster: String,
     /// Until when it is kept; absent where it keeps its traffic.
     pub keep_until: Option<Timestamp>,
+    /// How to keep it for longer, or for good.
+    #[serde(flatten)]
+    pub keep: Option<Keep>,
+}
+
+/// The commands with which people have something kept.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Keep {
+    /// The command that moves the time after which it is deleted.
+    pub keep_longer: String,
+    /// The command after which it is never deleted but by people.
+    pub keep_forever: String,
 }
 
 /// The state before a backtrack, kept.
@@ -136,6 +149,9 @@ pub struct Evidence {
     pub taken_at: Timestamp,
     /// Until when it is kept.
     pub keep_until: Option<Timestamp>,
+    /// How to keep it for longer, or for good.
+    #[serde(flatten)]
+    pub keep: Option<Keep>,
     /// The commands that delete it.
     pub delete: String,
 }
@@ -146,8 +162,8 @@ impl<C: TagClusters, K: Clock> Step for Finish<C, K> {
 
     async fn run(&self, input: Input) -> Result<Output, StepError> {
         let Input { recovery, plan, restored, report, fence, swap, evidence, .. } = input;
-        let keep_until = match &fence {
-            None => None,
+        let (keep_until, keep) = match &fence {
+            None => (None, None),
             Some(fence) => {
                 // From the fence, not from now: a second run must tag the same time.
                 let until =
@@ -158,7 +174,10 @@ impl<C: TagClusters, K: Clock> Step for Finish<C, K> {
                 };
                 let tags = [(mark.to_owned(), recovery.id.clone()), (KEEP_UNTIL_TAG.to_owned(), until.to_string())];
                 self.clusters.tag(kept, &tags).await?;
-                Some(until)
+                if evidence.is_none() {
+                    self.mark_instances(&plan, &recovery.id).await?;
+                }
+                (Some(until), Some(how_to_keep(kept)))
             }
         };
         let mut differences = restored.differences;
@@ -192,10 +211,36 @@ impl<C: TagClusters, K: Clock> Step for Finish<C, K> {
                 writer_endpoint: evidence.writer_endpoint,
                 taken_at: evidence.rewound_to,
                 keep_until,
+                keep: keep.clone(),
             }),
-            original: Original { cluster: plan.cluster, keep_until: keep_until.filter(|_| !is_in_place) },
+            original: Original {
+                cluster: plan.cluster,
+                keep_until: keep_until.filter(|_| !is_in_place),
+                keep: keep.filter(|_| !is_in_place),
+            },
             timings: spent(recovery.started_at, &input.timings, self.clock.now()),
         })
+    }
+}
+
+/// Errors after which the step is called again.
+const AGAIN: [ErrorName; 3] = [ErrorName::Throttled, ErrorName::Unavailable, ErrorName::OutcomeUnknown];
+
+impl<C: TagClusters, K: Clock> Finish<C, K> {
+    /// Marks the original's instances, for the right to delete them is held to the mark: the evidence's have one since they
+    /// were made. One that bears none is left to people, so what cannot be marked stops nothing.
+    async fn mark_instances(&self, plan: &Plan, id: &str) -> Result<(), StepError> {
+        let Some(account) = plan.cluster_arn.split(":cluster:").next() else { return Ok(()) };
+        let mark = [(FENCED_BY_TAG.to_owned(), id.to_owned())];
+        for instance in &plan.instances {
+            let arn = format!("{account}:db:{}", instance.source);
+            match self.clusters.tag(&arn, &mark).await {
+                Err(error) if AGAIN.contains(&error.name) => return Err(error),
+                Err(error) => tracing::warn!(instance = instance.source, %error, "it is not marked as the recovery's"),
+                Ok(()) => {}
+            }
+        }
+        Ok(())
     }
 }
 
@@ -203,6 +248,17 @@ impl<C: TagClusters, K: Clock> Step for Finish<C, K> {
 fn drifted(plan: &Plan, landed: Timestamp) -> Option<String> {
     (plan.backtrack.is_some() && landed != plan.target)
         .then(|| format!("{landed} is the nearest consistent time to {}, which was asked for", plan.target))
+}
+
+/// The commands of the AWS CLI that say otherwise than the tag that was just set. Without the tag nothing finds the cluster.
+fn how_to_keep(arn: &str) -> Keep {
+    Keep {
+        keep_longer: format!(
+            "aws rds add-tags-to-resource --resource-name {arn} --tags Key={KEEP_UNTIL_TAG},Value=<a later time, like \
+             2027-01-31T00:00:00Z>"
+        ),
+        keep_forever: format!("aws rds remove-tags-from-resource --resource-name {arn} --tag-keys {KEEP_UNTIL_TAG}"),
+    }
 }
 
 /// The commands of the AWS CLI that delete the evidence, which is protected.

@@ -5,7 +5,7 @@ use rewind_aws::fixtures::{
     ManualClock, STARTED, TARGET, evidence, in_place_plan, mysql_source, plan, rds, recovery, restored, time,
 };
 use rewind_aws::rds::Cluster;
-use rewind_aws::rds::fake::FakeRds;
+use rewind_aws::rds::fake::{FakeRds, Lose};
 use rewind_core::{Login, Tls};
 
 fn input() -> Input {
@@ -36,6 +36,31 @@ async fn the_original_is_tagged_with_who_fenced_it_and_until_when_it_is_kept() {
     assert_eq!(step.run(input()).await.unwrap(), first);
     let lost = first.lost.unwrap();
     assert_eq!((lost.from, lost.to), (time(TARGET), time("2026-11-23T10:40:00Z")));
+    let keep = first.original.keep.unwrap();
+    let named = |command: &str| command.contains("--resource-name arn:aws:rds:us-east-1:000000000000:cluster:orders ");
+    assert!(named(&keep.keep_longer) && keep.keep_longer.contains("Key=aurora-rewind:keep-until,Value="), "{keep:?}");
+    assert!(
+        named(&keep.keep_forever) && keep.keep_forever.ends_with("--tag-keys aurora-rewind:keep-until"),
+        "{keep:?}"
+    );
+    let marked: Vec<String> = rds.changes().into_iter().filter(|change| change.contains(":db:")).collect();
+    let marks =
+        ["tag arn:aws:rds:us-east-1:000000000000:db:orders-1", "tag arn:aws:rds:us-east-1:000000000000:db:orders-2"];
+    assert_eq!(marked, [marks, marks].concat());
+}
+
+#[tokio::test]
+async fn an_instance_that_is_gone_by_then_stops_nothing() {
+    let (clusters, mut instances) = rds().everything();
+    instances.retain(|(_, instance)| instance.name != "orders-1");
+    let rds = FakeRds::with(clusters, instances);
+    let step = Finish { clusters: rds.clone(), clock: ManualClock::at("2026-11-23T10:41:00Z") };
+    let kept = rds.look("orders").unwrap().arn;
+    assert!(step.run(input()).await.unwrap().original.keep.is_some());
+    assert_eq!(rds.changes(), [format!("tag {kept}"), format!("tag {}-2", kept.replace(":cluster:", ":db:"))]);
+    // What has no answer is asked for again.
+    rds.lose(1, Lose::Answer);
+    assert_eq!(step.run(input()).await.unwrap_err().name, ErrorName::OutcomeUnknown);
 }
 
 #[tokio::test]

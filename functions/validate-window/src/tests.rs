@@ -198,7 +198,7 @@ async fn an_in_place_plan_tells_all_that_happens_in_order_and_the_way_back() {
             "backtrack orders itself to 2026-11-23T10:30:00Z: all its databases, on the same endpoints",
             "run 0 check(s) on orders, read-only, and compare with orders-e",
             "lift the fence: orders takes connections again, as it was then",
-            "keep orders-e for 7d, with what was written since",
+            "keep orders-e for 7d, with what was written since; then delete it, if nobody uses it, into a final snapshot",
             "should a step or a check fail: backtrack orders forward to where it was, prove that against orders-e, and lift \
              the fence",
         ]

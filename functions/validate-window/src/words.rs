@@ -27,7 +27,10 @@ fn in_place(plan: &Plan, fence_groups: &[String]) -> Vec<String> {
     steps.push(format!("backtrack {cluster} itself to {}: all its databases, on the same endpoints", plan.target));
     steps.push(format!("run {} check(s) on {cluster}, read-only, and compare with {evidence}", plan.checks.len()));
     steps.push(format!("lift the fence: {cluster} takes connections again, as it was then"));
-    steps.push(format!("keep {evidence} for {}, with what was written since", say_duration(plan.keep_source())));
+    steps.push(format!(
+        "keep {evidence} for {}, with what was written since; then delete it, if nobody uses it, into a final snapshot",
+        say_duration(plan.keep_source())
+    ));
     steps.push(format!(
         "should a step or a check fail: backtrack {cluster} forward to where it was, prove that against {evidence}, and \
          lift the fence"
@@ -62,7 +65,11 @@ fn side_by_side(plan: &Plan) -> Vec<String> {
     for record in &plan.dns {
         steps.push(format!("move {} from {} to the new cluster", record.name, record.from));
     }
-    steps.push(format!("keep {}, fenced, for {} as the way back", plan.cluster, say_duration(plan.keep_source())));
+    steps.push(format!(
+        "keep {}, fenced, for {} as the way back; then delete it, if nobody uses it, into a final snapshot",
+        plan.cluster,
+        say_duration(plan.keep_source())
+    ));
     steps
 }
 

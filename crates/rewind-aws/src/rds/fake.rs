@@ -320,6 +320,11 @@ impl ChangeInstances for FakeRds {
 
 impl TagClusters for FakeRds {
     async fn tag(&self, arn: &str, tags: &[(String, String)]) -> Answer<()> {
+        if let Some((_, name)) = arn.split_once(":db:")
+            && !self.state().instances.iter().any(|(_, instance)| instance.name == name)
+        {
+            return Err(StepError::new(ErrorName::RewindFailed, format!("AWS answered DBInstanceNotFound: {name}")));
+        }
         self.change(format!("tag {arn}"), |state| {
             for cluster in state.clusters.iter_mut().filter(|cluster| cluster.arn == arn) {
                 cluster.tags.retain(|(key, _)| !tags.iter().any(|(new, _)| new == key));

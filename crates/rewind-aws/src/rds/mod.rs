@@ -354,7 +354,7 @@ pub trait ChangeInstances: Send + Sync {
 
 /// Tags clusters.
 pub trait TagClusters: Send + Sync {
-    /// `AddTagsToResource`.
+    /// `AddTagsToResource`, to a cluster or an instance.
     fn tag(&self, arn: &str, tags: &[(String, String)]) -> impl Future<Output = Answer<()>> + Send;
     /// `RemoveTagsFromResource`.
     fn untag(&self, arn: &str, keys: &[String]) -> impl Future<Output = Answer<()>> + Send;
