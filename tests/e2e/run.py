@@ -24,8 +24,8 @@ from trap import Traps
 # Each registers its tests, in the order in which they are told.
 for module in [
     "speed", "mistakes", "in_place", "choosing", "requesting", "undone", "fences", "settings", "window", "histories",
-    "killed", "killed_in_place",
-    "door", "chat",
+    "killed", "killed_in_place", "permissions",
+    "door", "chat", "events",
 ]:  # fmt: skip
     importlib.import_module(module)
 
@@ -66,7 +66,8 @@ def main():
     stack.traps = Traps(stack)
     stack.traps.remove()
     # Those that measure run alone, and with the functions as they were deployed.
-    alone, together = [[one for one in chosen if one.alone is wanted] for wanted in (True, False)]
+    last = [one for one in chosen if one.last]
+    alone, together = [[one for one in chosen if one.alone is wanted and not one.last] for wanted in (True, False)]
     passed, failed = harness.run(alone, stack, 1)
     try:
         if any(one.run.__module__.startswith("killed") for one in together):
@@ -74,7 +75,8 @@ def main():
         more = harness.run(together, stack, options.jobs)
     finally:
         stack.traps.remove()
-    passed, failed = passed + more[0], failed + more[1]
+    end = harness.run(last, stack, 1)
+    passed, failed = passed + more[0] + end[0], failed + more[1] + end[1]
     print(f"{passed} passed, {failed} failed, in {time.monotonic() - began:.0f} s")
     return 1 if failed or not chosen else 0
 
