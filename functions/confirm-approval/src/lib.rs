@@ -11,6 +11,7 @@ use rewind_core::{
 };
 use rewind_lambda::Step;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 /// The IAM actions that the step calls.
 pub const ACTIONS: &[&str] = &["rds:DescribeDBClusters", "route53:ListResourceRecordSets"];
@@ -52,13 +53,20 @@ pub struct Input {
     pub decision: Decision,
 }
 
-/// A yes.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+/// A yes, as whoever completed the task wrote it: by hand it may hold anything, and what is no text is no answer.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
 pub struct Decision {
     /// Who said it.
-    pub by: Option<String>,
+    pub by: Value,
     /// The hash of what they had seen.
-    pub hash: Option<String>,
+    pub hash: Value,
+}
+
+impl Decision {
+    fn by(&self) -> &str {
+        self.by.as_str().unwrap_or("somebody who left no name")
+    }
 }
 
 /// What the step answers.
@@ -90,40 +98,48 @@ impl<C: ReadClusters, Z: Zones, K: Clock> Step for ConfirmApproval<C, Z, K> {
         if let Some(why) = wrong(&decision, &shown) {
             return Ok(Output { verdict: Verdict::WrongHash, why });
         }
+        // The failure is all that is kept of such a yes: it says whose it was.
+        let by = decision.by();
         let age = self.clock.now().duration_since(requested_at);
         if age > self.oldest {
-            return Err(not_approved(format!(
-                "what was approved is {} old, and older than {} it does not count",
-                say_duration(SignedDuration::from_secs(age.as_secs())),
-                say_duration(self.oldest)
-            )));
+            let age = SignedDuration::from_secs(age.as_secs());
+            let (age, oldest) = (say_duration(age), say_duration(self.oldest));
+            return Err(too_late(
+                by,
+                format!("what was approved is {age} old, and older than {oldest} it does not count"),
+            ));
         }
-        self.refuse_changed_cluster(&plan).await?;
-        self.refuse_changed_new_cluster(&recovery, &plan, restored.as_ref()).await?;
+        self.refuse_changed_cluster(by, &plan).await?;
+        self.refuse_changed_new_cluster(by, &recovery, &plan, restored.as_ref()).await?;
         for record in &plan.dns {
-            self.refuse_changed_record(record).await?;
+            self.refuse_changed_record(by, record).await?;
         }
         Ok(Output { verdict: Verdict::Valid, why: String::new() })
     }
 }
 
 impl<C: ReadClusters, Z: Zones, K: Clock> ConfirmApproval<C, Z, K> {
-    async fn refuse_changed_cluster(&self, plan: &Plan) -> Result<(), StepError> {
+    async fn refuse_changed_cluster(&self, by: &str, plan: &Plan) -> Result<(), StepError> {
         let name = &plan.cluster;
         let Some(now) = self.clusters.cluster(name).await? else {
-            return Err(not_approved(format!("{name} is gone since the plan was made")));
+            return Err(too_late(by, format!("{name} is gone since the plan was made")));
         };
         if now.arn != plan.cluster_arn || now.engine_version != plan.engine_version {
-            return Err(not_approved(format!(
-                "{name} is another since the plan was made: {} {} then, {} {} now",
-                plan.cluster_arn, plan.engine_version, now.arn, now.engine_version
-            )));
+            return Err(too_late(
+                by,
+                format!(
+                    "{name} is another since the plan was made: {} {} then, {} {} now",
+                    plan.cluster_arn, plan.engine_version, now.arn, now.engine_version
+                ),
+            ));
         }
-        refuse_unavailable(&now)
+        refuse_unavailable(by, &now)?;
+        refuse_out_of_reach(by, &now, plan)
     }
 
     async fn refuse_changed_new_cluster(
         &self,
+        by: &str,
         recovery: &Recovery,
         plan: &Plan,
         restored: Option<&Restored>,
@@ -135,21 +151,21 @@ impl<C: ReadClusters, Z: Zones, K: Clock> ConfirmApproval<C, Z, K> {
             (Strategy::Backtrack, None) => Ok(()),
             (Strategy::Backtrack, Some(other)) if other.tag(RECOVERY_TAG) == Some(recovery.id.as_str()) => Ok(()),
             (Strategy::Backtrack, Some(_)) => {
-                Err(not_approved(format!("there is a cluster {name} by now, where the evidence was to be kept")))
+                Err(too_late(by, format!("there is a cluster {name} by now, where the evidence was to be kept")))
             }
-            (_, None) => Err(not_approved(format!("the new cluster {name} is gone since it was verified"))),
+            (_, None) => Err(too_late(by, format!("the new cluster {name} is gone since it was verified"))),
             (_, Some(now)) => {
                 let same = now.tag(RECOVERY_TAG) == Some(recovery.id.as_str())
                     && restored.is_some_and(|verified| now.endpoint.as_ref() == Some(&verified.writer_endpoint));
                 if !same {
-                    return Err(not_approved(format!("the cluster {name} is another than the one that was verified")));
+                    return Err(too_late(by, format!("the cluster {name} is another than the one that was verified")));
                 }
-                refuse_unavailable(&now)
+                refuse_unavailable(by, &now)
             }
         }
     }
 
-    async fn refuse_changed_record(&self, record: &PlannedRecord) -> Result<(), StepError> {
+    async fn refuse_changed_record(&self, by: &str, record: &PlannedRecord) -> Result<(), StepError> {
         let name = &record.name;
         let sets = self.zones.record_sets(&record.hosted_zone_id, name).await?;
         let as_planned = matches!(sets.as_slice(), [set]
@@ -161,7 +177,10 @@ impl<C: ReadClusters, Z: Zones, K: Clock> ConfirmApproval<C, Z, K> {
         let now = if now.is_empty() { "not there".to_owned() } else { now.join(", ") };
         Err(StepError::new(
             ErrorName::RecordChanged,
-            format!("{name} was {} (TTL {} s) when people were asked, and is {now} now", record.from, record.ttl),
+            format!(
+                "the yes of {by} came too late: {name} was {} (TTL {} s) when people were asked, and is {now} now",
+                record.from, record.ttl
+            ),
         )
         .changed("nothing was fenced and no record was moved")
         .advice("find out who changed it, and start again"))
@@ -170,23 +189,38 @@ impl<C: ReadClusters, Z: Zones, K: Clock> ConfirmApproval<C, Z, K> {
 
 /// Why a yes is none to what was shown.
 fn wrong(decision: &Decision, shown: &str) -> Option<String> {
-    let by = decision.by.as_deref().unwrap_or("somebody who left no name");
-    match decision.hash.as_deref() {
+    let by = decision.by();
+    match decision.hash.as_str() {
         Some(hash) if hash == shown => None,
         Some(hash) => Some(format!("{by} approved {hash}, and what people are asked to approve is {shown}")),
         None => Some(format!("{by} approved without saying what: send the hash {shown} with the decision")),
     }
 }
 
-fn refuse_unavailable(cluster: &Cluster) -> Result<(), StepError> {
+fn refuse_unavailable(by: &str, cluster: &Cluster) -> Result<(), StepError> {
     match cluster.status.as_str() {
         "available" | "backing-up" => Ok(()),
-        status => Err(not_approved(format!("{} is {status} by now", cluster.name))),
+        status => Err(too_late(by, format!("{} is {status} by now", cluster.name))),
     }
 }
 
-fn not_approved(happened: String) -> StepError {
-    StepError::new(ErrorName::NotApproved, format!("the yes came too late: {happened}"))
+/// In place: what Backtrack reaches back to moves on while people decide, and after the fence it would be an outage for nothing.
+fn refuse_out_of_reach(by: &str, cluster: &Cluster, plan: &Plan) -> Result<(), StepError> {
+    if plan.strategy != Strategy::Backtrack {
+        return Ok(());
+    }
+    let (name, target) = (&cluster.name, plan.target);
+    match cluster.earliest_backtrack {
+        Some(earliest) if target >= earliest => Ok(()),
+        Some(earliest) => {
+            Err(too_late(by, format!("Backtrack of {name} reaches back to {earliest} only, and not to {target}")))
+        }
+        None => Err(too_late(by, format!("Backtrack of {name} reaches back to no moment any more"))),
+    }
+}
+
+fn too_late(by: &str, happened: String) -> StepError {
+    StepError::new(ErrorName::NotApproved, format!("the yes of {by} came too late: {happened}"))
         .changed("nothing was fenced and no traffic was moved")
         .advice("start again, and decide on what is shown then")
 }

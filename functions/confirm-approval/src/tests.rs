@@ -5,6 +5,7 @@ use rewind_aws::Answer;
 use rewind_aws::fixtures::{ManualClock, in_place_plan, mysql_rds, plan, rds_with_restored, recovery, restored, time};
 use rewind_aws::rds::fake::FakeRds;
 use rewind_aws::route53::RecordSet;
+use serde_json::json;
 
 const ASKED: &str = "2026-11-23T10:40:00Z";
 
@@ -35,8 +36,8 @@ fn input(hash: Option<&str>) -> Input {
         differences: Vec::new(),
         requested_at: time(ASKED),
         decision: Decision {
-            by: Some("ada".to_owned()),
-            hash: hash.map(|hash| if hash == "shown" { shown } else { hash.to_owned() }),
+            by: "ada".into(),
+            hash: hash.map(|hash| if hash == "shown" { shown.as_str() } else { hash }).into(),
         },
     }
 }
@@ -111,7 +112,7 @@ async fn a_world_that_has_moved_is_not_what_was_approved() {
         edit(&rds);
         let error = confirm(rds, zone, now, input(Some("shown"))).await.unwrap_err();
         assert_eq!(error.name, name, "{error}");
-        for said in [said, "nothing was fenced"] {
+        for said in [said, "the yes of ada came too late", "nothing was fenced"] {
             assert!(error.to_string().contains(said), "{error}\nlacks {said}");
         }
     }
@@ -121,18 +122,48 @@ async fn a_world_that_has_moved_is_not_what_was_approved() {
 async fn in_place_the_evidence_may_not_be_there_yet_unless_this_recovery_made_it() {
     let plan = in_place_plan();
     let hash = shown_hash(&plan, None, None, &[]);
-    let decision = Decision { by: None, hash: Some(hash) };
+    let decision = Decision { hash: hash.into(), ..Decision::default() };
     let asked = Input { plan, restored: None, decision, ..input(None) };
     let answer = confirm(mysql_rds(), Zone(None), SOON, asked.clone()).await.unwrap();
     assert_eq!(answer.verdict, Verdict::Valid);
 
     let taken = rds_with_restored();
-    taken.edit("orders", |cluster| cluster.engine_version = in_place_plan().engine_version);
+    taken.edit("orders", |cluster| {
+        cluster.engine_version = in_place_plan().engine_version;
+        cluster.earliest_backtrack = Some(in_place_plan().target);
+    });
     let plan = Plan { new_cluster: "orders-r".to_owned(), ..in_place_plan() };
-    let decision = Decision { by: None, hash: Some(shown_hash(&plan, None, None, &[])) };
+    let decision = Decision { hash: shown_hash(&plan, None, None, &[]).into(), ..Decision::default() };
     taken.edit("orders-r", |cluster| cluster.tags.clear());
     let error = confirm(taken, Zone(None), SOON, Input { plan, decision, ..asked }).await.unwrap_err();
     assert!(error.to_string().contains("there is a cluster orders-r by now"), "{error}");
+}
+
+#[tokio::test]
+async fn in_place_a_yes_does_not_count_once_backtrack_no_longer_reaches_the_moment() {
+    let plan = in_place_plan();
+    let decision = Decision { hash: shown_hash(&plan, None, None, &[]).into(), ..Decision::default() };
+    let asked = Input { plan, restored: None, decision, ..input(None) };
+    for (earliest, said) in [
+        (Some("2026-11-23T10:31:00Z"), "reaches back to 2026-11-23T10:31:00Z only, and not to 2026-11-23T10:30:00Z"),
+        (None, "reaches back to no moment any more"),
+    ] {
+        let rds = mysql_rds();
+        rds.edit("orders", |cluster| cluster.earliest_backtrack = earliest.map(time));
+        let error = confirm(rds, Zone(None), SOON, asked.clone()).await.unwrap_err();
+        assert_eq!(error.name, ErrorName::NotApproved);
+        assert!(error.to_string().contains(said), "{error}\nlacks {said}");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_by_hand_that_is_no_text_is_no_yes_and_breaks_nothing() {
+    for decision in [json!({"hash": 123_456}), json!({"hash": null, "by": {"name": "ada"}}), json!({})] {
+        let decision = serde_json::from_value(decision).unwrap();
+        let answer = confirm(rds_with_restored(), Zone(None), SOON, Input { decision, ..input(None) }).await.unwrap();
+        assert_eq!(answer.verdict, Verdict::WrongHash);
+        assert!(answer.why.contains("somebody who left no name approved without saying what"), "{}", answer.why);
+    }
 }
 
 #[test]

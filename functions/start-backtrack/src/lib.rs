@@ -33,6 +33,9 @@ pub struct Input {
     pub recovery: Recovery,
     /// What it does.
     pub plan: Plan,
+    /// To be undone: the backtrack that was started, where its answer is known.
+    #[serde(default)]
+    pub backtrack: Option<Backtrack>,
 }
 
 impl<C, K> Step for StartBacktrack<C, K>
@@ -43,7 +46,7 @@ where
     type Input = Input;
     type Output = Backtrack;
 
-    async fn run(&self, Input { recovery, plan }: Input) -> Result<Backtrack, StepError> {
+    async fn run(&self, Input { recovery, plan, .. }: Input) -> Result<Backtrack, StepError> {
         let in_place = plan.backtrack.as_ref().ok_or_else(|| StepError::bug("only an in-place plan is backtracked"))?;
         let wanted = Wanted { cluster: &plan.cluster, to: plan.target, since: recovery.started_at, not: None };
         if let Some(found) = self.find(&wanted).await? {
@@ -53,10 +56,16 @@ where
         self.start(&wanted, in_place.force).await
     }
 
-    async fn undo(&self, Input { recovery, plan }: Input) -> Result<Undone, StepError> {
+    async fn undo(&self, Input { recovery, plan, backtrack }: Input) -> Result<Undone, StepError> {
         let Some(in_place) = &plan.backtrack else { return Ok(Undone::nothing()) };
-        let back = Wanted { cluster: &plan.cluster, to: plan.target, since: recovery.started_at, not: None };
-        let Some(back) = self.find(&back).await? else { return self.nothing_to_undo(&plan).await };
+        let back = match backtrack {
+            Some(started) => self.started(&plan, &started).await?,
+            None => {
+                let back = Wanted { cluster: &plan.cluster, to: plan.target, since: recovery.started_at, not: None };
+                let Some(back) = self.find(&back).await? else { return self.nothing_to_undo(&plan).await };
+                back
+            }
+        };
         let was = match back.status.as_str() {
             // AWS rolled it back, or never began: the cluster is where it was.
             "failed" => return Ok(Undone::nothing()),
@@ -100,7 +109,9 @@ impl Wanted<'_> {
     fn is(&self, seen: &BacktrackSeen) -> bool {
         // AWS may tell of the request in whole seconds.
         let since = Timestamp::from_second(self.since.as_second()).unwrap_or(self.since);
-        self.not != Some(seen.identifier.as_str())
+        // One that takes the cluster forward and failed left it where it was: it is asked for again.
+        let is_other = self.not.is_none_or(|not| not != seen.identifier && seen.status != "failed");
+        is_other
             && seen.requested.is_some_and(|at| at >= since)
             && seen.to.is_none_or(|at| at.duration_since(self.to).abs() <= DRIFT)
     }
@@ -115,6 +126,21 @@ where
     async fn find(&self, wanted: &Wanted<'_>) -> Result<Option<BacktrackSeen>, StepError> {
         let all = self.clusters.backtracks(wanted.cluster).await?;
         Ok(all.into_iter().filter(|seen| wanted.is(seen)).min_by_key(|seen| seen.requested))
+    }
+
+    /// The backtrack whose identifier is known, wherever it landed.
+    async fn started(&self, plan: &Plan, backtrack: &Backtrack) -> Result<BacktrackSeen, StepError> {
+        self.clusters.backtrack(&plan.cluster, &backtrack.identifier).await?.ok_or_else(|| {
+            StepError::new(
+                ErrorName::RewindFailed,
+                format!(
+                    "AWS shows the backtrack {} of {} no more, and so nobody can tell where the cluster was before",
+                    backtrack.identifier, plan.cluster
+                ),
+            )
+            .changed(format!("{} may be rewound, and is fenced", plan.cluster))
+            .advice(format!("what it held is on {}", plan.new_cluster))
+        })
     }
 
     fn describe(&self, wanted: &Wanted<'_>, seen: BacktrackSeen) -> Backtrack {

@@ -13,7 +13,7 @@ fn step(clusters: &FakeRds) -> StartBacktrack<FakeRds, ManualClock> {
 }
 
 fn input() -> Input {
-    Input { recovery: recovery(), plan: in_place_plan() }
+    Input { recovery: recovery(), plan: in_place_plan(), backtrack: None }
 }
 
 /// The source as the fence leaves it.
@@ -131,6 +131,31 @@ async fn undo_goes_forward_to_where_the_cluster_was_once() {
 }
 
 #[tokio::test]
+async fn undo_finds_by_its_identifier_what_landed_far_from_where_it_was_asked_to() {
+    let rds = fenced();
+    let started = step(&rds).run(input()).await.unwrap();
+    rds.complete_backtracks();
+    rds.edit_backtrack(|backtrack| backtrack.to = Some(time("2026-11-23T10:20:00Z")));
+    let known = Input { backtrack: Some(started.clone()), ..input() };
+    assert_eq!(step(&rds).undo(known).await.unwrap().backtrack.unwrap().to, time(FENCED));
+
+    let unknown = Backtrack { identifier: "backtrack-9".to_owned(), ..started };
+    let error = step(&rds).undo(Input { backtrack: Some(unknown), ..input() }).await.unwrap_err();
+    assert_eq!(error.name, ErrorName::RewindFailed);
+    assert!(error.to_string().contains("AWS shows the backtrack backtrack-9 of orders no more"), "{error}");
+}
+
+#[tokio::test]
+async fn a_way_forward_that_failed_is_asked_for_again() {
+    let rds = fenced();
+    step(&rds).run(input()).await.unwrap();
+    rds.complete_backtracks();
+    step(&rds).undo(input()).await.unwrap();
+    rds.edit_backtrack(|forward| forward.status = "failed".to_owned());
+    assert_eq!(step(&rds).undo(input()).await.unwrap().backtrack.unwrap().identifier, "backtrack-3");
+}
+
+#[tokio::test]
 async fn a_lost_answer_on_the_way_forward_starts_no_second_one() {
     for how in [Lose::Answer, Lose::Call] {
         let rds = fenced();
@@ -180,7 +205,7 @@ async fn a_cluster_that_backtracks_unseen_is_not_called_untouched() {
 #[tokio::test]
 async fn side_by_side_nothing_is_backtracked() {
     let rds = fenced();
-    let error = step(&rds).run(Input { plan: plan(), recovery: recovery() }).await.unwrap_err();
+    let error = step(&rds).run(Input { plan: plan(), ..input() }).await.unwrap_err();
     assert_eq!(error.name, ErrorName::Bug);
     assert_eq!(time(STARTED), recovery().started_at);
 }
