@@ -173,16 +173,14 @@ impl Executions for FakeAws {
     async fn start(&self, machine_arn: &str, name: &str, input: &Value) -> Answer<Started> {
         let arn = Places::execution(machine_arn, name);
         let mut held = self.held();
-        if held.executions.contains_key(&arn) {
-            return Ok(Started::NameTaken);
-        }
-        let lost = held.lost.take();
-        if lost != Some(false) {
+        let (lost, taken) = (held.lost.take(), held.executions.contains_key(&arn));
+        if !taken && lost != Some(false) {
             held.started.push((name.to_owned(), input.clone()));
             held.executions.insert(arn.clone(), execution(&arn, Status::Running, input.clone()));
         }
         match lost {
             Some(_) => Err(StepError::new(ErrorName::OutcomeUnknown, "no answer came")),
+            None if taken => Ok(Started::NameTaken),
             None => Ok(Started::Runs(arn)),
         }
     }

@@ -2,7 +2,7 @@
 
 use crate::{Answer, Desk, DeskError, Places};
 use jiff::Timestamp;
-use rewind_aws::executions::{Executions, Started};
+use rewind_aws::executions::{Executions, Started, Status};
 use rewind_core::{ErrorName, Request};
 use rewind_words::derived_id;
 use serde_json::Value;
@@ -68,7 +68,8 @@ impl<E: Executions, R, F> Desk<E, R, F> {
             }
             // The answer was lost: whether it runs, it says itself.
             Err(error) if error.name == ErrorName::OutcomeUnknown => match self.executions.execution(&arn).await? {
-                Some(execution) => Ok((execution.input == *input).then(|| begun(false))),
+                // One that is over may well be an older one.
+                Some(execution) => Ok((execution.input == *input).then(|| begun(execution.status != Status::Running))),
                 None => Err(error.into()),
             },
             Err(error) => Err(error.into()),

@@ -302,10 +302,37 @@ async fn taking_back_that_failed_is_begun_again_under_the_next_name() {
     let first = aws.desk().undo("r-1", Some("orders"), "ann").await.unwrap();
     assert!(first.arn.starts_with(&UNDO_MACHINE.replace("stateMachine", "execution")));
     aws.ends(&first.arn, Status::Failed, Value::Null);
-    // Half taken back, the recovery needs an operator, who may take it back again.
+    // Half taken back, the recovery needs an operator, who may take it back again: the same person or another.
     aws.held().records.get_mut("r-1").unwrap().state = "NeedsOperator".into();
-    let next = aws.desk().undo("r-1", Some("orders"), "bob").await.unwrap();
+    for (by, id) in [("ann", "r-1-undo-2"), ("bob", "r-1-undo-3")] {
+        let next = aws.desk().undo("r-1", Some("orders"), by).await.unwrap();
+        assert_eq!((next.id.as_str(), next.before), (id, false), "{by}");
+        aws.ends(&next.arn, Status::Failed, Value::Null);
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_was_lost_does_not_bring_an_old_failure_back() {
+    let aws = FakeAws::default();
+    aws.recovered("r-1");
+    let first = aws.desk().undo("r-1", Some("orders"), "ann").await.unwrap();
+    aws.ends(&first.arn, Status::Failed, Value::Null);
+    aws.held().lost = Some(false);
+    let next = aws.desk().undo("r-1", Some("orders"), "ann").await.unwrap();
     assert_eq!((next.id.as_str(), next.before), ("r-1-undo-2", false));
+}
+
+#[tokio::test]
+async fn taking_back_that_was_done_is_followed_and_not_repeated() {
+    let aws = FakeAws::default();
+    aws.recovered("r-1");
+    let first = aws.desk().undo("r-1", Some("orders"), "ann").await.unwrap();
+    aws.ends(&first.arn, Status::Succeeded, json!({ "outcome": "Undone" }));
+    // The table could not be written to at its end.
+    for by in ["ann", "bob"] {
+        assert_eq!(aws.desk().undo("r-1", Some("orders"), by).await.unwrap(), Begun { before: true, ..first.clone() });
+    }
+    assert_eq!(aws.held().started.len(), 1);
 }
 
 #[tokio::test]

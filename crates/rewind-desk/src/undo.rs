@@ -85,17 +85,21 @@ impl<E: Executions, R: Recoveries, F> Desk<E, R, F> {
         let input = json!({ "recovery": id, "by": by });
         for n in 0..TRIES {
             let name = undo_id(id, n);
-            if let Some(begun) = self.begin(machine, &name, &input).await? {
+            if let Some(begun) = self.begin(machine, &name, &input).await?.filter(|begun| !begun.before) {
                 return Ok(begun);
             }
             let arn = Places::execution(machine, &name);
-            // One that failed may be repeated, under the next name; somebody else's that runs is the one to follow.
-            match self.executions.execution(&arn).await?.map(|other| other.status) {
-                Some(Status::Running) => return Ok(Begun { id: name, arn, before: true }),
-                Some(Status::Failed | Status::Stopped) => {}
-                Some(Status::Succeeded) | None => break,
+            let Some(other) = self.executions.execution(&arn).await? else { break };
+            match other.status {
+                // Somebody's that does it, or has done it, is the one to follow.
+                Status::Running | Status::Succeeded => return Ok(Begun { id: name, arn, before: true }),
+                // One that failed may be repeated, by whoever it was: under the next name.
+                Status::Failed | Status::Stopped => {}
             }
         }
-        Err(DeskError::Refused(format!("{id} was taken back already, or too often; nothing was changed")))
+        Err(DeskError::Refused(format!(
+            "what became of taking {id} back before cannot be seen, or it failed {TRIES} times; nothing was changed; to go \
+             on: look at the executions of {machine}"
+        )))
     }
 }
