@@ -508,5 +508,5 @@ fn what_find_answers_is_what_check_and_delete_read() {
         payload["what"] = json!(what);
         assert_eq!(serde_json::from_value::<Input>(payload).unwrap(), expected);
     }
-    assert_eq!(serde_json::from_value::<Input>(json!({ "what": "find" })).unwrap(), Input::Find);
+    assert_eq!(serde_json::from_value::<Input>(json!({ "what": "find", "executionArn": "arn" })).unwrap(), Input::Find);
 }

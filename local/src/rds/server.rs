@@ -152,6 +152,7 @@ async fn answer(plane: &Arc<Plane>, action: &str, params: &Params) -> Answer {
         "RemoveRoleFromDBCluster" => roles::remove(plane, params),
         "RemoveTagsFromResource" => tags::remove(plane, params),
         "ResetDBClusterParameterGroup" => groups::reset_cluster(plane, params),
+        "RestoreDBClusterFromSnapshot" => restore::from_snapshot(plane, params),
         "RestoreDBClusterToPointInTime" => restore::restore(plane, params),
         "" => Err(ApiError::missing("Action")),
         _ => Err(unknown(action, VERSION)),

@@ -400,7 +400,9 @@ pub fn delete(plane: &Arc<Plane>, params: &Params) -> Answer {
     let plane = Arc::clone(plane);
     tokio::spawn(async move {
         plane.until(|store| store.cluster(&id).map_or(true, |cluster| cluster.members.is_empty()).then_some(())).await;
-        if let Err(error) = Plane::unhurried(cluster.database.destroy(!keep_backups)).await {
+        // A snapshot is what the backups hold.
+        let needed = keep_backups || snapshot.is_some();
+        if let Err(error) = Plane::unhurried(cluster.database.destroy(!needed)).await {
             tracing::warn!(cluster = id, %error, "files of a deleted cluster were left behind");
         }
         let secret = {

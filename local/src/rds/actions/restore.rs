@@ -1,8 +1,9 @@
-//! `RestoreDBClusterToPointInTime`: a new cluster with the data of another as it was, and with nothing of its settings that AWS
-//! does not carry over.
+//! `RestoreDBClusterToPointInTime` and `RestoreDBClusterFromSnapshot`: a new cluster with the data of another as it was, and
+//! with nothing of its settings that AWS does not carry over.
 
 use super::Answer;
 use super::clusters::{self, already_exists, check_available, insert, resource_id, show};
+use crate::rds::engine::Engine;
 use crate::rds::error::ApiError;
 use crate::rds::model::{ClusterStatus, DbCluster, id_of, tags};
 use crate::rds::plane::Plane;
@@ -21,7 +22,6 @@ const MONITORING: [&str; 5] = [
 
 /// `RestoreDBClusterToPointInTime`.
 pub fn restore(plane: &Arc<Plane>, params: &Params) -> Answer {
-    let id = identifier("DBClusterIdentifier", params.required("DBClusterIdentifier")?)?;
     let clone = match params.get("RestoreType") {
         None | Some("full-copy") => false,
         Some("copy-on-write") => true,
@@ -55,8 +55,6 @@ pub fn restore(plane: &Arc<Plane>, params: &Params) -> Answer {
              Aurora Limitless DB cluster",
         ));
     }
-    clusters::refuse_what_is_not_here(params)?;
-    let engine_mode = clusters::engine_mode(params)?;
     let source = source(plane, params)?;
     let moment = if clone {
         Moment::Now
@@ -73,6 +71,32 @@ pub fn restore(plane: &Arc<Plane>, params: &Params) -> Answer {
         }
         Moment::At(to)
     };
+    make(plane, params, &source, moment, clone)
+}
+
+/// `RestoreDBClusterFromSnapshot`.
+pub fn from_snapshot(plane: &Arc<Plane>, params: &Params) -> Answer {
+    let snapshot = id_of("cluster-snapshot", params.required("SnapshotIdentifier")?);
+    let engine = Engine::parse(params.required("Engine")?)?;
+    let source = plane.store().snapshots.get(&snapshot).map(|found| found.cluster.clone()).ok_or_else(|| {
+        ApiError::not_found("DBClusterSnapshotNotFoundFault", format!("DBClusterSnapshot {snapshot} not found."))
+    })?;
+    if engine != source.engine {
+        return Err(ApiError::combination(format!(
+            "The snapshot {snapshot} is of {}, and can't be restored as {}.",
+            source.engine.name(),
+            engine.name()
+        )));
+    }
+    // The cluster is gone since, and took no write after it.
+    make(plane, params, &source, Moment::Now, false)
+}
+
+/// Makes the new cluster, and begins to fill it.
+fn make(plane: &Arc<Plane>, params: &Params, source: &DbCluster, moment: Moment, clone: bool) -> Answer {
+    let id = identifier("DBClusterIdentifier", params.required("DBClusterIdentifier")?)?;
+    clusters::refuse_what_is_not_here(params)?;
+    let engine_mode = clusters::engine_mode(params)?;
     // What is not passed is the default, with two exceptions that AWS documents: the retention, and the tags below.
     let mut settings = Settings::defaults(source.engine, &source.version);
     settings.backup_retention = source.settings.backup_retention;
@@ -128,7 +152,7 @@ pub fn restore(plane: &Arc<Plane>, params: &Params) -> Answer {
         database: database.clone(),
     };
     insert(plane, cluster)?;
-    let (plane_then, id_then) = (Arc::clone(plane), id.clone());
+    let (plane_then, id_then, source) = (Arc::clone(plane), id.clone(), source.clone());
     tokio::spawn(async move {
         let began = tokio::time::Instant::now();
         let work_on = database.restore(work.address, &source.database, moment);
