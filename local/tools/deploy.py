@@ -100,14 +100,21 @@ def deploy(name: str, out: pathlib.Path, parameters: list[str]) -> dict[str, str
     return stack.outputs()
 
 
+# What ministack asks about on `*`, where AWS asks about the change and the state machine, as the template has it.
+ASKED_ON_EVERYTHING = {
+    "ConfirmCutoverFunctionRole": "route53:GetChange",
+    "ChatopsFunctionRole": "states:SendTaskSuccess",
+}
+
+
 def grant(stack_name: str) -> None:
-    """Ministack asks whether GetChange is allowed on `*`; AWS asks for the change's ARN, as the template has it."""
+    """Allows what ministack asks about on another resource than AWS does."""
     import boto3
 
     resources = boto3.client("cloudformation").describe_stack_resources(StackName=stack_name)["StackResources"]
-    allow = {"Effect": "Allow", "Action": "route53:GetChange", "Resource": "*"}
     for resource in resources:
-        if resource["LogicalResourceId"] == "ConfirmCutoverFunctionRole":
+        if action := ASKED_ON_EVERYTHING.get(resource["LogicalResourceId"]):
+            allow = {"Effect": "Allow", "Action": action, "Resource": "*"}
             boto3.client("iam").put_role_policy(
                 RoleName=resource["PhysicalResourceId"],
                 PolicyName="local-stack",

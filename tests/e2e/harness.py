@@ -8,19 +8,20 @@ import threading
 import time
 import traceback
 
-Test = collections.namedtuple("Test", "name slug run alone first")
+Test = collections.namedtuple("Test", "name slug run alone first last")
 TESTS = []
 _here = threading.local()
 _print = threading.Lock()
 
 
-def test(name, alone=False, first=False):
-    """Registers a test under the behaviour it holds. `alone`: nothing runs beside it. `first`: it takes long."""
+def test(name, alone=False, first=False, last=False):
+    """Registers a test under the behaviour it holds. `alone`: nothing runs beside it. `first`: it takes long. `last`: it
+    looks at what all the others did."""
 
     def register(function):
         slug = f"{function.__module__}.{function.__name__}"
         assert all(known.slug != slug and known.name != name for known in TESTS), f"{slug} is there twice"
-        TESTS.append(Test(name, slug, function, alone, first))
+        TESTS.append(Test(name, slug, function, alone, first, last))
         return function
 
     return register

@@ -72,22 +72,22 @@ def up_to(state, path):
 class Recovery:
     """An execution."""
 
-    def __init__(self, stack, request, name=None):
+    def __init__(self, stack, request, name=None, machine=None):
         self.stack, self.request = stack, request
         self.id = name or f"e2e-{uuid.uuid4().hex[:12]}"
         self.called = time.time()
         started = stack.states.start_execution(
-            stateMachineArn=stack.machine, name=self.id, input=json.dumps(self.request)
+            stateMachineArn=machine or stack.machine, name=self.id, input=json.dumps(self.request)
         )
         self.arn = started["executionArn"]
         self._ended = None
 
     @classmethod
-    def of(cls, cluster, to, name=None, **more):
+    def of(cls, cluster, to, name=None, machine=None, **more):
         """A recovery of a test's cluster; the new cluster goes when the test has passed."""
         new = more.setdefault("newCluster", f"{cluster.name}-r")
         on_success(lambda: remove(cluster.stack, new))
-        return cls(cluster.stack, {"cluster": cluster.name, "to": to} | more, name)
+        return cls(cluster.stack, {"cluster": cluster.name, "to": to} | more, name, machine)
 
     def describe(self):
         return self.stack.states.describe_execution(executionArn=self.arn)

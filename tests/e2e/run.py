@@ -20,12 +20,13 @@ import harness
 from cluster import remove
 from stack import ROOT, Stack
 from trap import Traps
+from watch import Watch
 
 # Each registers its tests, in the order in which they are told.
 for module in [
     "speed", "mistakes", "in_place", "choosing", "requesting", "undone", "fences", "settings", "window", "histories",
-    "killed", "killed_in_place", "permissions",
-    "door", "chat", "events",
+    "killed", "killed_in_place", "permissions", "leaks",
+    "door", "chat", "events", "terminal",
 ]:  # fmt: skip
     importlib.import_module(module)
 
@@ -63,6 +64,7 @@ def main():
     began = time.monotonic()
     stack = Stack(options.stack)
     clear(stack)
+    stack.watch = Watch(stack)
     stack.traps = Traps(stack)
     stack.traps.remove()
     # Those that measure run alone, and with the functions as they were deployed.
@@ -75,7 +77,10 @@ def main():
         more = harness.run(together, stack, options.jobs)
     finally:
         stack.traps.remove()
-    end = harness.run(last, stack, 1)
+    try:
+        end = harness.run(last, stack, 1)
+    finally:
+        stack.watch.stop()
     passed, failed = passed + more[0] + end[0], failed + more[1] + end[1]
     print(f"{passed} passed, {failed} failed, in {time.monotonic() - began:.0f} s")
     return 1 if failed or not chosen else 0
