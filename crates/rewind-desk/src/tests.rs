@@ -2,7 +2,7 @@
 
 use crate::fake::{FakeAws, MACHINE, NOW, UNDO_MACHINE};
 use crate::{Begun, Decision, DeskError, Follow, Name, News};
-use rewind_aws::executions::{Status, What};
+use rewind_aws::executions::{Executions, Status, What};
 use rewind_aws::fixtures::{ManualClock, in_place_plan, time};
 use rewind_aws::invoke::Called;
 use rewind_core::shown_hash;
@@ -320,6 +320,17 @@ async fn an_answer_that_was_lost_does_not_bring_an_old_failure_back() {
     aws.held().lost = Some(false);
     let next = aws.desk().undo("r-1", Some("orders"), "ann").await.unwrap();
     assert_eq!((next.id.as_str(), next.before), ("r-1-undo-2", false));
+}
+
+#[tokio::test]
+async fn an_execution_that_takes_another_recovery_back_is_not_taken_for_this_ones() {
+    let aws = FakeAws::default();
+    aws.recovered("r-1");
+    let desk = aws.desk();
+    // Somebody started it by hand.
+    desk.executions.start(UNDO_MACHINE, "r-1-undo", &json!({ "recovery": "r-0", "by": "bob" })).await.unwrap();
+    let begun = desk.undo("r-1", Some("orders"), "ann").await.unwrap();
+    assert_eq!((begun.id.as_str(), begun.before), ("r-1-undo-2", false));
 }
 
 #[tokio::test]

@@ -90,6 +90,9 @@ impl<E: Executions, R: Recoveries, F> Desk<E, R, F> {
             }
             let arn = Places::execution(machine, &name);
             let Some(other) = self.executions.execution(&arn).await? else { break };
+            if other.input.get("recovery").and_then(Value::as_str) != Some(id) {
+                continue;
+            }
             match other.status {
                 // Somebody's that does it, or has done it, is the one to follow.
                 Status::Running | Status::Succeeded => return Ok(Begun { id: name, arn, before: true }),

@@ -2,6 +2,8 @@
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use rewind_core::content_hash;
+use serde_json::json;
 
 /// The most characters of an execution's name.
 const MAX: usize = 80;
@@ -25,9 +27,13 @@ pub fn derived_id(does: &str, cluster: &str, now: Timestamp, again: usize) -> St
     format!("{kept}{end}")
 }
 
-/// The name of the `n`th execution that takes back a recovery, from 0: one recovery is taken back once at a time.
+/// The name of the `n`th execution that takes back a recovery, from 0: one recovery is taken back once at a time. Where a
+/// long name has to be cut, a hash tells it from those that begin alike: a name's end is its time.
 pub fn undo_id(id: &str, n: usize) -> String {
-    let end = if n == 0 { "-undo".to_owned() } else { format!("-undo-{}", n + 1) };
+    let mut end = if n == 0 { "-undo".to_owned() } else { format!("-undo-{}", n + 1) };
+    if id.len() + end.len() > MAX {
+        end = format!("-{}{end}", content_hash(&json!(id)));
+    }
     let kept: String = id.chars().take(MAX - end.len()).collect();
     format!("{kept}{end}")
 }
@@ -45,6 +51,22 @@ mod tests {
         assert_eq!(derived_id("rewind", &long, now, 2).len(), MAX);
         assert_eq!(undo_id(&"a".repeat(80), 0).len(), MAX);
         assert_eq!(undo_id("r-1", 1), "r-1-undo-2");
+        assert_eq!(undo_id(&"a".repeat(75), 0), format!("{}-undo", "a".repeat(75)));
+    }
+
+    #[test]
+    fn recoveries_whose_long_names_differ_at_the_end_alone_are_taken_back_under_names_of_their_own() {
+        let cluster = "a".repeat(63);
+        let ids = ["2026-11-23T10:30:00Z", "2026-11-23T10:31:00Z"].map(|at| {
+            let id = derived_id("rewind", &cluster, at.parse().unwrap(), 0);
+            assert_eq!(id.len(), MAX);
+            id
+        });
+        for n in [0, 1, 19] {
+            let [one, other] = ids.each_ref().map(|id| undo_id(id, n));
+            assert_ne!(one, other);
+            assert_eq!((one.len(), other.len()), (MAX, MAX));
+        }
     }
 
     #[test]
