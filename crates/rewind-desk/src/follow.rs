@@ -88,19 +88,10 @@ impl Follow {
             let execution = execution.ok_or_else(|| DeskError::Unknown(self.arn.clone()))?;
             // The history may be ahead of the description by a moment.
             if execution.status != Status::Running {
-                let ending = self.ending(&execution);
+                let ending = ended(&execution, self.last.as_ref().map(|(state, _)| state.as_str()));
                 news.push(News::Ended { ending, execution: Box::new(execution) });
             }
         }
         Ok(news)
-    }
-
-    /// A failed execution ended in the state whose name says what that means.
-    fn ending(&self, execution: &Execution) -> Ending {
-        let last = self.last.as_ref().and_then(|(state, _)| Ending::of(state));
-        match execution.status {
-            Status::Failed => last.unwrap_or_else(|| ended(execution)),
-            _ => ended(execution),
-        }
     }
 }

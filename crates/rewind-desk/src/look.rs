@@ -1,7 +1,7 @@
 //! How recoveries stand, from the table, and from the execution where the table does not know.
 
 use crate::{Answer, Desk, DeskError, Places};
-use rewind_aws::executions::{Execution, Executions, Status};
+use rewind_aws::executions::{Execution, Executions, Status, What};
 use rewind_aws::recoveries::{Record, Recoveries};
 use rewind_words::{Awaited, Ending, Recovery};
 use serde_json::Value;
@@ -22,11 +22,43 @@ impl<E: Executions, R: Recoveries, F> Desk<E, R, F> {
         if let (None, None, Some(machine)) = (&record, &execution, &self.places.undo_machine) {
             execution = self.executions.execution(&Places::execution(machine, id)).await?;
         }
+        let execution = match execution {
+            Some(execution) => Some((self.state(&execution).await?, execution)),
+            None => None,
+        };
         match (record, execution) {
-            (Some(record), execution) => Ok(told(record, execution.as_ref())),
-            (None, Some(execution)) => Ok(unrecorded(id, execution)),
+            (Some(record), execution) => Ok(told(record, execution)),
+            (None, Some((state, execution))) => {
+                let cluster = self.cluster(&execution).await?;
+                Ok(unrecorded(id, cluster, state, execution))
+            }
             (None, None) => Err(DeskError::Unknown(id.to_owned())),
         }
+    }
+
+    /// The state of an execution; what a failed one means, the last state in its history says.
+    async fn state(&self, execution: &Execution) -> Answer<&'static str> {
+        let history = match execution.status {
+            Status::Running => return Ok("Running"),
+            Status::Failed => self.executions.events(&execution.arn, 0).await?,
+            Status::Succeeded | Status::Stopped => Vec::new(),
+        };
+        let last = history.iter().rev().find_map(|event| match &event.what {
+            What::Entered(state) => Some(state.as_str()),
+            _ => None,
+        });
+        Ok(ended(execution, last).name())
+    }
+
+    /// The cluster that an execution is about: one that takes a recovery back says only which recovery.
+    async fn cluster(&self, execution: &Execution) -> Answer<String> {
+        let named = [&execution.input, &execution.output].iter().find_map(|told| told.get("cluster")?.as_str());
+        let cluster = match (named, execution.input.get("recovery").and_then(Value::as_str)) {
+            (Some(cluster), _) => Some(cluster.to_owned()),
+            (None, Some(recovery)) => self.recoveries.recovery(recovery).await?.map(|record| record.cluster),
+            (None, None) => None,
+        };
+        Ok(cluster.unwrap_or_else(|| "unknown".to_owned()))
     }
 
     /// The recoveries, the latest first. A state that is not an end is as the table has it.
@@ -53,7 +85,7 @@ impl<E: Executions, R: Recoveries, F> Desk<E, R, F> {
     }
 }
 
-fn told(record: Record, execution: Option<&Execution>) -> Recovery {
+fn told(record: Record, execution: Option<(&'static str, Execution)>) -> Recovery {
     let mut recovery = Recovery {
         id: record.id,
         execution_arn: record.execution_arn,
@@ -75,25 +107,19 @@ fn told(record: Record, execution: Option<&Execution>) -> Recovery {
         outcome: present(record.outcome),
         plan: present(record.plan),
     };
-    if let Some(execution) = execution.filter(|execution| execution.status != Status::Running) {
-        recovery.state = ended(execution).name().to_owned();
+    if let Some((state, execution)) = execution.filter(|(_, execution)| execution.status != Status::Running) {
+        recovery.state = state.to_owned();
         recovery.approval = None;
         recovery.ended_at = execution.ended_at;
-        recovery.outcome = recovery.outcome.or_else(|| present(execution.output.clone()));
-        recovery.error = recovery.error.or_else(|| execution.error.clone());
-        recovery.cause = recovery.cause.or_else(|| execution.cause.clone());
+        recovery.outcome = recovery.outcome.or_else(|| present(execution.output));
+        recovery.error = recovery.error.or(execution.error);
+        recovery.cause = recovery.cause.or(execution.cause);
     }
     recovery
 }
 
 /// A dry run, a recovery that has not written its plan yet, or an execution that takes one back.
-fn unrecorded(id: &str, execution: Execution) -> Recovery {
-    let cluster = [&execution.input, &execution.output].iter().find_map(|told| told.get("cluster")?.as_str());
-    let cluster = cluster.unwrap_or("unknown").to_owned();
-    let state = match execution.status {
-        Status::Running => "Running",
-        _ => ended(&execution).name(),
-    };
+fn unrecorded(id: &str, cluster: String, state: &str, execution: Execution) -> Recovery {
     Recovery {
         id: id.to_owned(),
         execution_arn: execution.arn,
@@ -113,15 +139,15 @@ fn unrecorded(id: &str, execution: Execution) -> Recovery {
     }
 }
 
-/// How an execution ended, as far as its description says. A failed one says in its history whether a person must look:
-/// where only this is known, one should.
-pub(crate) fn ended(execution: &Execution) -> Ending {
+/// How an execution ended. A failed one ended in the state whose name says what that means; where that is not known, a
+/// person should look.
+pub(crate) fn ended(execution: &Execution, last_state: Option<&str>) -> Ending {
     match execution.status {
         Status::Succeeded => {
             let outcome = execution.output.get("outcome").and_then(Value::as_str);
             outcome.and_then(Ending::of).unwrap_or(Ending::Recovered)
         }
-        Status::Failed => Ending::NeedsOperator,
+        Status::Failed => last_state.and_then(Ending::of).unwrap_or(Ending::NeedsOperator),
         Status::Stopped | Status::Running => Ending::Stopped,
     }
 }

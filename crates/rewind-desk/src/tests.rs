@@ -113,6 +113,31 @@ async fn what_the_table_does_not_have_is_looked_for_among_the_executions() {
 }
 
 #[tokio::test]
+async fn taking_back_is_told_by_the_state_it_ended_in_and_by_the_recoverys_cluster() {
+    let aws = FakeAws::default();
+    aws.recovered("r-1");
+    let begun = aws.desk().undo("r-1", Some("orders"), "ann").await.unwrap();
+    let told = aws.desk().recovery("r-1-undo").await.unwrap();
+    assert_eq!((told.state.as_str(), told.cluster.as_str()), ("Running", "orders"));
+    // Another execution held the lease.
+    aws.happens(&begun.arn, What::Entered("NothingChanged".into()));
+    aws.ends(&begun.arn, Status::Failed, Value::Null);
+    let told = aws.desk().recovery("r-1-undo").await.unwrap();
+    assert_eq!((told.state.as_str(), told.cluster.as_str()), ("NothingChanged", "orders"));
+}
+
+#[tokio::test]
+async fn a_recovery_whose_end_could_not_be_recorded_is_told_by_the_state_it_ended_in() {
+    for (last, state) in [("NothingChanged", "NothingChanged"), ("Verify", "NeedsOperator")] {
+        let aws = FakeAws::default();
+        let arn = aws.runs("r-1");
+        aws.happens(&arn, What::Entered(last.into()));
+        aws.ends(&arn, Status::Failed, Value::Null);
+        assert_eq!(aws.desk().recovery("r-1").await.unwrap().state, state);
+    }
+}
+
+#[tokio::test]
 async fn a_list_is_of_one_cluster_or_of_all_and_no_longer_than_asked_for() {
     let aws = FakeAws::default();
     assert!(refused(aws.desk().latest().await).contains("no recovery yet"));
