@@ -58,7 +58,7 @@ PAYLOADS = {
     "ConfirmCutover": "recovery plan restored swap inSyncAt",
     "Finish": "recovery plan restored report differences fence swap evidence timings",
     "LiftFence": "direction recovery plan",
-    "UndoStartBacktrack": "direction recovery plan",
+    "UndoStartBacktrack": "direction recovery plan backtrack",
     "UndoStartRestore": "direction recovery plan",
     "UndoAddInstances": "direction recovery plan",
     "UndoFenceSource": "direction recovery plan",
