@@ -26,7 +26,7 @@ from watch import Watch
 for module in [
     "speed", "mistakes", "in_place", "choosing", "requesting", "undone", "fences", "settings", "window", "histories",
     "killed", "killed_in_place", "permissions", "leaks",
-    "door", "chat", "events", "terminal",
+    "door", "chat", "events", "terminal", "console",
 ]:  # fmt: skip
     importlib.import_module(module)
 

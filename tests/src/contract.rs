@@ -541,7 +541,8 @@ fn every_function_and_payload_is_in_the_contract() {
 
 #[test]
 fn every_example_is_a_request() {
-    let names = files::names_in("statemachine/inputs");
+    let mut names = files::names_in("statemachine/inputs");
+    names.retain(|name| name != "README.md");
     assert!(names.len() >= 5);
     for name in names {
         let input: Value = serde_json::from_str(&files::read(format!("statemachine/inputs/{name}"))).unwrap();
