@@ -109,6 +109,7 @@ paths: build
 # There the functions have only what the template's policies allow them.
 e2e: export REWIND_STACK_DIR := $(TEST_STACK)
 e2e: export REWIND_STACK_IAM := true
+e2e: export REWIND_BINARIES := $(BIN)
 e2e: build
 	@$(LOCAL) tools e2e aws
 	@trap '$(LOCAL) down' EXIT; \

@@ -1,9 +1,10 @@
 """How long a recovery takes, and how much of it is the orchestration's own."""
 
+import re
 import time
 
 from cluster import Cluster, iso
-from harness import holds, note, test
+from harness import equal, holds, note, test
 from in_place import place, rewind
 from recovery import IN_PLACE_APPROVED, UNASKED, Recovery
 from shop import fill
@@ -27,6 +28,20 @@ def spent(run):
     ]
     ends = [at for _, at in entered[1:]] + [run.events()[-1]["timestamp"].timestamp()]
     return [(name, end - at) for (name, at), end in zip(entered, ends, strict=True)]
+
+
+@test("the whole template is deployed within 10 s after packaging", alone=True)
+def deployment(stack):
+    # By the deployment of this very stack, uploads included, while its first cluster was being made.
+    said = (stack.folder / "logs" / "deploy.log").read_text()
+    packaged, deployed = map(float, re.search(r"^packaged in ([\d.]+) s, deployed in ([\d.]+) s$", said, re.M).groups())
+    client = stack.client("cloudformation")
+    (name,) = [s["StackName"] for s in client.describe_stacks()["Stacks"]]
+    resources = client.describe_stack_resources(StackName=name)["StackResources"]
+    note(f"{len(resources)} resources in {deployed:.2f} s; the zips before that in {packaged:.2f} s")
+    complete = ("CREATE_COMPLETE", "UPDATE_COMPLETE")
+    equal([r["LogicalResourceId"] for r in resources if r["ResourceStatus"] not in complete], [], "what is not complete")
+    holds(deployed < 10, f"it took {deployed:.2f} s")
 
 
 @test("a small database is recovered within 30 s, of which the orchestration's own part is under 3 s", alone=True)
