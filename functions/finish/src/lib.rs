@@ -180,6 +180,11 @@ impl<C: TagClusters, K: Clock> Step for Finish<C, K> {
                 (Some(until), Some(how_to_keep(kept)))
             }
         };
+        let timings = spent(recovery.started_at, &input.timings, self.clock.now());
+        for (step, seconds) in &timings {
+            // The template makes a metric of these lines.
+            tracing::info!(recovery = recovery.id, step, seconds = seconds.as_f64(), "time of a step");
+        }
         let mut differences = restored.differences;
         differences.extend(input.differences.into_iter().filter(|d| !differences.contains(d)).collect::<Vec<_>>());
         let mut notes = report.notes;
@@ -218,7 +223,7 @@ impl<C: TagClusters, K: Clock> Step for Finish<C, K> {
                 keep_until: keep_until.filter(|_| !is_in_place),
                 keep: keep.filter(|_| !is_in_place),
             },
-            timings: spent(recovery.started_at, &input.timings, self.clock.now()),
+            timings,
         })
     }
 }
