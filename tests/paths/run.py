@@ -17,6 +17,7 @@ import stat
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import urllib.request
 import zipfile
@@ -26,9 +27,10 @@ import boto3
 from botocore.config import Config
 
 import beside
+import cleaning
 import in_place
 import undo
-from scenario import IMPATIENT, MACHINE, PAYLOADS, UNDO
+from scenario import CLEANING, CLEANING_IMPATIENT, IMPATIENT, MACHINE, PAYLOADS, UNDO
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
@@ -105,12 +107,12 @@ class Stack:
         stack = self.client("cloudformation").describe_stacks(StackName="rewind-paths")["Stacks"][0]
         outputs = {o["OutputKey"]: o["OutputValue"] for o in stack["Outputs"]}
         self.table, states = outputs["TableName"], self.client("stepfunctions")
-        deployed, taking_back = [
+        deployed, taking_back, cleaning_up = [
             states.describe_state_machine(stateMachineArn=outputs[name])
-            for name in ("StateMachineArn", "UndoStateMachineArn")
+            for name in ("StateMachineArn", "UndoStateMachineArn", "CleanUpStateMachineArn")
         ]
         definition = deployed["definition"]
-        if any("${" in machine["definition"] for machine in (deployed, taking_back)):
+        if any("${" in machine["definition"] for machine in (deployed, taking_back, cleaning_up)):
             sys.exit("a deployed definition still holds a ${…}: a substitution is missing from the template")
         # Copies under known names: the mock configuration names the machine, and one has its bounds at nothing.
         impatient = definition
@@ -124,8 +126,25 @@ class Stack:
                 (MACHINE, definition, deployed["roleArn"]),
                 (IMPATIENT, impatient, deployed["roleArn"]),
                 (UNDO, taking_back["definition"], taking_back["roleArn"]),
+                (CLEANING, cleaning_up["definition"], cleaning_up["roleArn"]),
+                (CLEANING_IMPATIENT, cleaning_up["definition"].replace("2 * 3600 * 1000", "0 - 1"), cleaning_up["roleArn"]),
             ]
         }
+        # What people are told lands in a queue.
+        queues = self.client("sqs")
+        self.told_queue, self.messages, self.listening = queues.create_queue(QueueName="told")["QueueUrl"], [], threading.Lock()
+        of_queue = queues.get_queue_attributes(QueueUrl=self.told_queue, AttributeNames=["QueueArn"])["Attributes"]
+        self.client("sns").subscribe(TopicArn=outputs["TopicArn"], Protocol="sqs", Endpoint=of_queue["QueueArn"])
+
+    def told(self, about):
+        """Subject and text of what people were told so far about something that the text or the subject names."""
+        with self.listening:
+            while found := self.client("sqs").receive_message(QueueUrl=self.told_queue, MaxNumberOfMessages=10).get("Messages"):
+                for message in found:
+                    self.client("sqs").delete_message(QueueUrl=self.told_queue, ReceiptHandle=message["ReceiptHandle"])
+                    body = json.loads(message["Body"])
+                    self.messages.append((body.get("Subject"), body["Message"]))
+            return [message for message in self.messages if about in f"{message}"]
 
     def stop(self):
         self.process.terminate()
@@ -254,7 +273,8 @@ def wrong_calls(stack, scenario, recovery):
 
 def run(stack, scenario):
     """Runs one scenario; answers what is wrong, in sentences."""
-    return taken_back(stack, scenario) if scenario.machine == UNDO else recovered(stack, scenario)
+    kinds = {UNDO: taken_back, CLEANING: cleaned_up, CLEANING_IMPATIENT: cleaned_up}
+    return kinds.get(scenario.machine, recovered)(stack, scenario)
 
 
 def recovered(stack, scenario):
@@ -318,6 +338,25 @@ def taken_back(stack, scenario):
     ]
 
 
+def cleaned_up(stack, scenario):
+    """The same for what recoveries kept: one run, or two."""
+    recovery, runs = slug(scenario.name), []
+    for again in [False, True][: 1 if scenario.request["again"] is None else 2]:
+        name = f"{recovery}-again"[-80:] if again else recovery
+        (stack.paths / f"{name}.json").write_text(cleaning.script(scenario, recovery, again))
+        ended = execute(stack, scenario, name, {})
+        if ended is None:
+            return ["it did not end within 170 seconds"]
+        runs.append((ended["executionArn"], calls_of(stack, name)))
+    calls = [call["call"] for _, of_run in runs for call in of_run]
+    found = [*wrong_end(stack, scenario, ended)]
+    for call, times in scenario.calls.items():
+        if calls.count(call) != times:
+            found.append(f"{call} was called {calls.count(call)} times, expected {times}")
+    about = f"of-{recovery}" if scenario.request["due"] else "nothing was cleaned up"
+    return [*found, *cleaning.wrong(scenario, recovery, runs, stack.told(about))]
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--ministack", default=os.environ.get("MINISTACK", "ministack"))
@@ -326,7 +365,7 @@ def main():
     )
     parser.add_argument("names", nargs="*", help="run only the scenarios whose name contains one of these")
     options = parser.parse_args()
-    found = beside.scenarios() + in_place.scenarios() + undo.scenarios()
+    found = beside.scenarios() + in_place.scenarios() + undo.scenarios() + cleaning.scenarios()
     names = [slug(s.name) for s in found]
     assert len(set(names)) == len(names), "two scenarios have one name"
     if options.names:

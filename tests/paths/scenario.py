@@ -1,6 +1,7 @@
 """What one execution is told and what it must do, and the stretches of states that paths are made of. It runs nothing."""
 
 MACHINE, IMPATIENT, UNDO = "rewind-paths", "rewind-paths-impatient", "rewind-paths-undo"
+CLEANING, CLEANING_IMPATIENT = "rewind-paths-cleaning", "rewind-paths-cleaning-impatient"
 
 REQUEST = {"cluster": "my-aurora-cluster", "to": "5m ago", "dns": [{}], "approval": "none"}
 WITH_APPROVAL = REQUEST | {"approval": "required"}
@@ -64,6 +65,9 @@ PAYLOADS = {
     "UndoFenceSource": "direction recovery plan",
     "UndoFenceRestored": "direction recovery plan fence restored",
     "UndoSwapDns": "direction recovery plan restored",
+    "FindDue": "what executionArn",
+    "CheckUnused": "what executionArn cluster clusterArn recoveryId keepUntil kind",
+    "CleanUp": "what executionArn cluster clusterArn recoveryId keepUntil kind",
 }
 
 

@@ -8,11 +8,13 @@ from scenario import UNDO, Scenario, always, up_to
 
 READ = ["Begin", "ReadRecovery", "IsUndoable"]
 STEPS = ["FenceRestored", "UndoSwapDns", "UndoFenceSource"]
-SUCCESS = [*READ, "AcquireLease", *STEPS, "RecordUndone", "ReleaseLease", "Undone"]
+# Read once more under the lease.
+SUCCESS = [*READ, "AcquireLease", *READ[1:], *STEPS, "RecordUndone", "ReleaseLease", "Undone"]
 REFUSED = ["ConcludeNothingChanged", "IsLeaseTaken", "NothingChanged"]
 RELEASED = ["ConcludeNothingChanged", "IsLeaseTaken", "ReleaseLeaseAfterFailure", "NothingChanged"]
 OPENED = ["UndoFenceRestored", "IsTrafficWhereItWas"]
 NEEDS_OPERATOR = ["ConcludeNeedsOperator", "RecordFailure", "AnnounceFailure", "NeedsOperator"]
+DELETED = json.dumps({"cluster": "kept", "snapshot": "kept-final", "begunAt": "2026-11-30T10:41:00Z"})
 NO_CALLS = {call: 0 for call in [*STEPS, "UndoFenceRestored"]}
 
 # Where traffic may be when a person has to look, by the step that failed.
@@ -140,6 +142,8 @@ def refused():
         ("one that changed nothing", {"state": "NothingChanged", "outcome": None}, "it is NothingChanged; nothing was changed"),
         ("one in place", {"strategy": "backtrack"}, "in place, and going forward again would throw away"),
         ("one without records", {"dns": []}, "moved no traffic"),
+        ("one whose original is deleted", {"cleanUp": DELETED}, "is being deleted; nothing was changed; to go on: its data is in the snapshot kept-final"),
+        ("one whose evidence is deleted", {"strategy": "backtrack", "cleanUp": DELETED}, "--snapshot-identifier kept-final"),
     ]:  # fmt: skip
         yield scenario(f"{name} is refused", [*READ, *REFUSED], cause=[said], item=item, **invalid)
     for name, given in [("no object", [1]), ("without a recovery", {"by": "ana"}), ("with a number", {"recovery": 7})]:

@@ -1,0 +1,215 @@
+"""The paths of deleting what recoveries kept: what is deleted, what stays and is told of once a day, each step and each native
+state failing in turn. Nothing is ever deleted behind a check that did not say yes.
+"""
+
+import json
+
+from scenario import CLEANING, CLEANING_IMPATIENT, PAYLOADS, Scenario, always
+
+FIND = ["Begin", "FindDue", "IsAnyDue"]
+CHECK = ["CheckUnused", "IsUnused"]
+DELETE = ["CleanUp", "IsDeleted"]
+TELL = ["TellPeople", "IsAnyDue"]
+KEPT = [*CHECK, "RememberKept", *TELL]
+DELETED = [*CHECK, *DELETE, *TELL]
+FAILED = ["ConcludeFailed", "RememberKept", *TELL]
+GONE = {"done": True, "status": "it is gone, its data is in the snapshot final", "snapshot": "final"}
+USED = {"unused": False, "why": ["in use: app in shop (process 7) on orders-1", "the CNAME record db.example.com points at it"]}
+
+
+def due(recovery, count):
+    """What is due: originals and evidence in turn."""
+    return [
+        {
+            "cluster": f"kept-{n}-of-{recovery}",
+            "clusterArn": f"arn:aws:rds:us-east-1:000000000000:cluster:kept-{n}-of-{recovery}",
+            "recoveryId": f"{recovery}-{n}",
+            "keepUntil": "2026-11-30T10:40:00Z",
+            "kind": "evidence" if n % 2 == 0 else "source",
+        }
+        for n in range(1, count + 1)
+    ]
+
+
+def wrong(scenario, recovery, runs, told):
+    """What is wrong with the calls of each run, and with what people were told: `told` holds subject and text."""
+    found = due(recovery, scenario.request["due"])
+    for execution, calls in runs:
+        for call in calls:
+            payload = dict(call["payload"])
+            if set(payload) != set(PAYLOADS[call["call"]].split()) or payload.pop("executionArn") != execution:
+                yield f"{call['call']} got {call['payload']}"
+            asked = payload.pop("what")
+            if asked != "find" and payload not in found:
+                yield f"{asked} was of {payload}, which was not found"
+    subjects = [subject for subject, _ in told]
+    expected = [f"aurora-rewind: {subject.format(*[item['cluster'] for item in found])}"[:95] for subject in scenario.request["told"]]
+    if subjects != expected:
+        yield f"people were told {subjects}, expected {expected}"
+    text = "\n".join(text for _, text in told)
+    for said in scenario.request["said"]:
+        if said not in text:
+            yield f"people were not told {said!r}: {text}"
+    if '"errorMessage"' in text:
+        yield f"people were told something raw: {text}"
+
+
+def scenario(name, path, *rest, due=1, told=(), said=(), script=None, again=None, machine=CLEANING, **more):
+    """`again`: what is different in a second run; the path is the last run's."""
+    request = {"due": due, "told": list(told), "said": list(said), "again": again}
+    return Scenario(f"clean-up: {name}", path, *rest, script=script, request=request, machine=machine, **more)
+
+
+def scenarios():
+    return [*ways(), *failing(), *native()]
+
+
+def ways():
+    yield scenario("nothing is due", [*FIND, "CleanedUp"], due=0, calls={"CheckUnused": 0, "CleanUp": 0})
+    yield scenario(
+        "what nobody uses is deleted, and people are told where it is",
+        [*FIND, *DELETED, "CleanedUp"],
+        told=["deleted: {0}"],
+        said=["(the original of recovery clean-up--what-nobody-uses", "--snapshot-identifier final", "kept until 2026-11-30T10:40:00Z"],
+        calls={"CleanUp": 1},
+    )
+    yield scenario(
+        "what somebody uses stays, and people are told why and what to do",
+        [*FIND, *KEPT, "CleanedUp"],
+        told=["kept: {0}"],
+        said=[*USED["why"], "--tags Key=aurora-rewind:keep-until,Value=", "--tag-keys aurora-rewind:keep-until", "nothing was changed"],
+        script={"CheckUnused": [{"answer": USED}]},
+        calls={"CleanUp": 0},
+    )
+    yield scenario(
+        "people are told once a day",
+        [*FIND, *CHECK, "RememberKept", "IsAnyDue", "CleanedUp"],
+        told=["kept: {0}"],
+        script={"CheckUnused": [{"answer": USED}]},
+        again={},
+        calls={"CleanUp": 0},
+    )
+    yield scenario(
+        "a failure is told on a day on which something else was told",
+        [*FIND, *CHECK, "CleanUp", *FAILED, "NotCleanedUp"],
+        "Bug",
+        told=["kept: {0}", "not cleaned up: {0}"],
+        script={"CheckUnused": [{"answer": USED}]},
+        again={"CheckUnused": [], "CleanUp": always("Bug")},
+    )
+    for n, answer in enumerate([{"unused": "true"}, {"unused": None, "why": []}, {"why": ["odd"]}]):
+        yield scenario(
+            f"anything but yes is a no, {n}",
+            [*FIND, *KEPT, "CleanedUp"],
+            told=["kept: {0}"],
+            said=["odd" if n == 2 else "it is not certain that nobody uses it"],
+            script={"CheckUnused": [{"answer": answer}]},
+            calls={"CleanUp": 0},
+        )
+    yield scenario(
+        "several are looked at one after another, each by itself",
+        [*FIND, *KEPT, *DELETED, *CHECK, "CleanUp", "IsAnyDue", *DELETED, "CleanedUp"],
+        due=4,
+        told=["kept: {0}", "deleted: {1}", "deleted: {3}"],
+        said=["(the evidence of recovery"],
+        script={
+            "CheckUnused": [{"answer": USED}],
+            "CleanUp": [{"answer": GONE}, {"error": ["LeaseHeld", "a recovery works on it"]}],
+        },
+        calls={"CheckUnused": 4, "CleanUp": 3},
+    )
+    yield scenario(
+        "a deletion takes several calls",
+        [*FIND, *CHECK, *DELETE, *DELETE, *DELETE, *TELL, "CleanedUp"],
+        told=["deleted: {0}"],
+        script={"CleanUp": [{"answer": {"done": False, "status": "orders-1 is deleting", "snapshot": "final"}}] * 2},
+        calls={"CheckUnused": 1, "CleanUp": 3},
+    )
+    yield scenario(
+        "a deletion that takes too long is told, and found again",
+        [*FIND, *CHECK, *DELETE, *FAILED, "NotCleanedUp"],
+        "Unavailable",
+        told=["not cleaned up: {0}"],
+        said=["was still being deleted after 2 hours: orders-1 is deleting [Unavailable in CleanUp]"],
+        script={"CleanUp": [{"answer": {"done": False, "status": "orders-1 is deleting"}}]},
+        machine=CLEANING_IMPATIENT,
+    )
+    yield scenario(
+        "what somebody else deleted has no snapshot to name",
+        [*FIND, *DELETED, "CleanedUp"],
+        told=["deleted: {0}"],
+        said=["somebody else deleted it"],
+        script={"CleanUp": [{"answer": {"done": True, "status": "it is gone: somebody else deleted it", "snapshot": None}}]},
+    )
+
+
+def failing():
+    """Each step: it fails, it has a bug, it has to be repeated."""
+    yield scenario(
+        "nothing can be looked for",
+        [*FIND[:2], "ConcludeNotFound", "RememberKept", *TELL, "NotCleanedUp"],
+        "RewindFailed",
+        ["could not be looked for"],
+        due=0,
+        told=["nothing was cleaned up"],
+        said=["it is so [RewindFailed in FindDue]; nothing was changed"],
+        script={"FindDue": always("RewindFailed")},
+        calls={"CheckUnused": 0, "CleanUp": 0},
+    )
+    for error in ["RewindFailed", "Bug", "Unavailable"]:
+        yield scenario(
+            f"a check that ends in {error} deletes nothing, and the next one is looked at",
+            [*FIND, "CheckUnused", *FAILED, *DELETED, "NotCleanedUp"],
+            error,
+            ["could not be cleaned up, in CheckUnused"],
+            due=2,
+            told=["not cleaned up: {0}", "deleted: {1}"],
+            said=[f"it is so [{error} in CheckUnused]"],
+            script={"CheckUnused": [{"error": [error, "it is so"]}] * (9 if error == "Unavailable" else 1)},
+            calls={"CheckUnused": 10 if error == "Unavailable" else 2, "CleanUp": 1},
+        )
+        yield scenario(
+            f"a deletion that ends in {error} is told",
+            [*FIND, *CHECK, "CleanUp", *FAILED, "NotCleanedUp"],
+            error,
+            told=["not cleaned up: {0}"],
+            said=[f"it is so [{error} in CleanUp]"],
+            script={"CleanUp": always(error)},
+        )
+    for state in ["FindDue", "CheckUnused", "CleanUp"]:
+        errors = ["Throttled", "ClusterNotReady", "ClusterNotReady", "OutcomeUnknown"]
+        yield scenario(
+            f"{state} is throttled, then not ready, then of unknown outcome, then works",
+            [*FIND, *DELETED, "CleanedUp"],
+            told=["deleted: {0}"],
+            script={state: [{"error": [name, "wait"]} for name in errors]},
+            calls={state: 5},
+        )
+
+
+def native():
+    """The native states, made to throw."""
+    yield scenario(
+        "what cannot be remembered is told all the same",
+        [*FIND, *KEPT, "CleanedUp"],
+        told=["kept: {0}"],
+        script={"CheckUnused": [{"answer": USED}]},
+        mocked={"RememberKept": "DynamoDB.AmazonDynamoDBException"},
+    )
+    yield scenario(
+        "what cannot be told makes it fail in the end",
+        [*FIND, *DELETED, "NotCleanedUp"],
+        "Unavailable",
+        ["nobody could be told this: kept-1-of-"],
+        mocked={"TellPeople": "SNS.KmsDisabled"},
+    )
+
+
+def script(scenario, recovery, again=False):
+    """What the stand-in is told for one run."""
+    found = {"FindDue": [{"answer": {"due": due(recovery, scenario.request["due"])}}]} | scenario.script
+    found |= scenario.request["again"] or {} if again else {}
+    # A step that is to be repeated answers what is due behind its errors.
+    if "FindDue" in scenario.script and not scenario.script["FindDue"][-1].get("always"):
+        found["FindDue"] = [*scenario.script["FindDue"], {"answer": {"due": due(recovery, scenario.request["due"])}}]
+    return json.dumps(found)
