@@ -11,10 +11,11 @@ pub(crate) fn write(input: &Input, hash: &str, expires_at: Timestamp) -> (String
         (Some(restored), Some(report)) => side_by_side(input, restored, report),
         _ => in_place(input),
     };
+    let (id, arn) = (&input.recovery.id, &input.recovery.execution_arn);
     let _ = write!(
         text,
-        "\nDecide until {expires_at}. What you decide on has the hash {hash}.\n\nRecovery: {}\nExecution: {}\n",
-        input.recovery.id, input.recovery.execution_arn
+        "\nDecide until {expires_at}:\n  rewind approve {id} --hash {hash}\n  rewind reject {id}\nThe hash stands for what is \
+         said here: a yes to anything else is none.\n\nRecovery: {id}\nExecution: {arn}\n",
     );
     (subject, text)
 }

@@ -104,6 +104,7 @@ async fn the_message_holds_what_one_needs_to_decide_and_never_the_token() {
         "db.example.com moves from orders.cluster-x",
         "what was written to orders after 2026-11-23T10:30:00Z is not on the new cluster",
         "Decide until 2026-11-23T11:40:00Z",
+        &format!("\n  rewind approve operation-001 --hash {hash}\n  rewind reject operation-001\n"),
     ] {
         assert!(text.contains(part), "{part} is not in\n{text}");
     }
@@ -132,6 +133,7 @@ async fn in_place_the_message_says_what_is_cut_and_what_is_lost_before_anything_
         "warning: binary logging is on",
         "If you do not, nothing is changed.",
         "Decide until 2026-11-23T11:40:00Z",
+        &format!("\n  rewind approve operation-001 --hash {hash}\n  rewind reject operation-001\n"),
     ] {
         assert!(text.contains(part), "{part} is not in\n{text}");
     }
