@@ -4,7 +4,7 @@
 use crate::{Desk, Places};
 use rewind_aws::Answer;
 use rewind_aws::executions::{Event, Execution, Executions, Started, Status, What};
-use rewind_aws::fixtures::{plan, restored, time};
+use rewind_aws::fixtures::{in_place_plan, plan, restored, time};
 use rewind_aws::invoke::{CallFunctions, Called};
 use rewind_aws::recoveries::{Approval, Record, Recoveries};
 use rewind_core::{ErrorName, Login, Report, StepError, Tls, shown_hash};
@@ -85,20 +85,30 @@ impl FakeAws {
 
     /// A recovery that waits for a decision on what its history shows; answers its hash.
     pub fn awaits(&self, id: &str) -> String {
-        let arn = self.runs(id);
         let login = Login { user: "u".to_owned(), secret_version: "AWSCURRENT".to_owned(), tls: Tls::Verified };
         let report = Report::new(login, Vec::new(), Vec::new(), Vec::new());
-        for (state, answer) in [
+        let answers = [
             ("ValidateWindow", json!(plan())),
             ("StartRestore", json!(restored())),
             ("AddInstances", json!({ "instances": [], "differences": [] })),
             ("Verify", json!(report)),
-        ] {
-            self.happens(&arn, What::Entered(state.to_owned()));
-            self.happens(&arn, What::Left(state.to_owned(), answer));
+        ];
+        self.asks(id, &answers, shown_hash(&plan(), Some(&restored()), Some(&report), &restored().differences))
+    }
+
+    /// A recovery in place that waits for a decision on its plan alone; answers its hash.
+    pub fn awaits_in_place(&self, id: &str) -> String {
+        let plan = in_place_plan();
+        self.asks(id, &[("ValidateWindow", json!(plan))], shown_hash(&plan, None, None, &[]))
+    }
+
+    fn asks(&self, id: &str, answers: &[(&str, Value)], hash: String) -> String {
+        let arn = self.runs(id);
+        for (state, answer) in answers {
+            self.happens(&arn, What::Entered((*state).to_owned()));
+            self.happens(&arn, What::Left((*state).to_owned(), answer.clone()));
         }
         self.happens(&arn, What::Entered("RequestApproval".to_owned()));
-        let hash = shown_hash(&plan(), Some(&restored()), Some(&report), &restored().differences);
         let mut awaiting = record(id, &arn, "AwaitingApproval");
         awaiting.approval = Some(Approval {
             task_token: "token".to_owned(),

@@ -3,9 +3,8 @@
 use crate::fake::{FakeAws, MACHINE, NOW, UNDO_MACHINE};
 use crate::{Begun, Decision, DeskError, Follow, Name, News};
 use rewind_aws::executions::{Executions, Status, What};
-use rewind_aws::fixtures::{ManualClock, in_place_plan, time};
+use rewind_aws::fixtures::{ManualClock, time};
 use rewind_aws::invoke::Called;
-use rewind_core::shown_hash;
 use rewind_words::{Ending, WindowWords};
 use serde_json::{Value, json};
 
@@ -242,20 +241,9 @@ async fn what_differs_from_what_the_hash_was_made_of_is_not_taken_for_it() {
 #[tokio::test]
 async fn in_place_one_decides_on_the_plan_alone() {
     let aws = FakeAws::default();
-    aws.awaits("r-1");
-    let plan = in_place_plan();
-    let hash = shown_hash(&plan, None, None, &[]);
-    {
-        let mut held = aws.held();
-        let arn = held.records["r-1"].execution_arn.clone();
-        held.events.insert(arn, Vec::new());
-        held.records.get_mut("r-1").unwrap().approval.as_mut().unwrap().hash = hash;
-    }
-    let arn = aws.held().records["r-1"].execution_arn.clone();
-    aws.happens(&arn, What::Left("ValidateWindow".into(), json!(plan)));
-    aws.happens(&arn, What::Entered("RequestApproval".into()));
+    let hash = aws.awaits_in_place("r-1");
     let matter = aws.desk().matter("r-1").await.unwrap();
-    assert!(matter.confirmed && matter.report.is_none() && matter.restored.is_none());
+    assert!(matter.confirmed && matter.hash == hash && matter.report.is_none() && matter.restored.is_none());
 }
 
 #[tokio::test]

@@ -436,6 +436,24 @@ async fn approving_without_a_hash_shows_what_there_is_to_decide_on() {
 }
 
 #[tokio::test]
+async fn each_button_says_what_it_does_where_the_cluster_itself_is_rewound_too() {
+    let beside = ("orders is fenced and its traffic moves to orders-r.", "orders-r is deleted.");
+    let in_place = (
+        "orders itself goes back to 2026-11-23T10:30:00Z: every connection to it is cut.",
+        "Nothing is changed: orders stays as it is.",
+    );
+    let chat = chat();
+    chat.world.aws.awaits("r-1");
+    chat.world.aws.awaits_in_place("r-2");
+    for (id, (approve, reject)) in [("r-1", beside), ("r-2", in_place)] {
+        let said = says(&chat, "U2", &format!("approve {id}")).await;
+        let buttons = said["blocks"].as_array().unwrap().last().unwrap()["elements"].as_array().unwrap().clone();
+        let asks: Vec<_> = buttons.iter().map(|button| button["confirm"]["text"]["text"].as_str().unwrap()).collect();
+        assert_eq!(asks, [approve, reject], "{id}");
+    }
+}
+
+#[tokio::test]
 async fn what_cannot_be_shown_cannot_be_approved_by_a_button() {
     let chat = chat();
     chat.world.aws.awaits("r-1");

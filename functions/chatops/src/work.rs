@@ -8,7 +8,7 @@ use crate::task::{Handed, Task};
 use crate::world::{Chat, World};
 use rewind_aws::chat::Memory;
 use rewind_aws::executions::{Execution, Executions, Status};
-use rewind_core::{Clock, Plan, StepError};
+use rewind_core::{Clock, Plan, StepError, Strategy};
 use rewind_desk::{Decision, DeskError, Matter, Name};
 use rewind_words::chat::Command;
 use rewind_words::{
@@ -312,20 +312,21 @@ fn asks(matter: &Matter, comment: Option<String>) -> Reply {
     text.extend(say::matter(matter.say()));
     text.0.push(Line::Field("hash", hash.clone()));
     let decide = |approved| Task::Decide { id: id.clone(), approved, comment: comment.clone(), hash: hash.clone() };
-    let cluster = &plan.cluster;
-    let mut reply = if matter.confirmed {
-        Reply::public(text).button(
-            "Approve",
-            false,
-            format!("{cluster} is fenced and its traffic moves."),
-            &decide(true),
-        )
+    let (cluster, new) = (&plan.cluster, &plan.new_cluster);
+    let (approved, rejected) = match plan.strategy {
+        Strategy::Backtrack => (
+            format!("{cluster} itself goes back to {}: every connection to it is cut.", plan.target),
+            format!("Nothing is changed: {cluster} stays as it is."),
+        ),
+        _ => (format!("{cluster} is fenced and its traffic moves to {new}."), format!("{new} is deleted.")),
+    };
+    let reply = if matter.confirmed {
+        Reply::public(text).button("Approve", false, approved, &decide(true))
     } else {
         text.0.push(Line::Warning(
             "what was asked could not be shown here: approve by the message that came by mail".to_owned(),
         ));
         Reply::public(text)
     };
-    reply = reply.button("Reject", true, format!("What was made for {id} is deleted."), &decide(false));
-    reply
+    reply.button("Reject", true, rejected, &decide(false))
 }
