@@ -1,12 +1,12 @@
 //! Follows a recovery on the terminal: which state it is in, for how long, and what is waited for. It shows no share of a
 //! whole, for nobody knows how long a restore takes; and whoever stops looking stops nothing.
 
-use crate::clock::SystemClock;
 use crate::connect::Office;
 use crate::exit::{Done, Failure};
 use crate::show::{Show, styled};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use jiff::{SignedDuration, Timestamp};
+use rewind_clock::SystemClock;
 use rewind_core::{Clock, ErrorName, Plan, say_duration};
 use rewind_desk::{DeskError, Follow, News};
 use rewind_words::{Ending, Text, say};

@@ -3,7 +3,6 @@
 
 mod args;
 mod ask;
-mod clock;
 mod commands;
 mod connect;
 mod exit;

@@ -1,7 +1,6 @@
 //! `rewind-local serve`: the RDS control plane and the DNS server in one process, in the foreground until a signal.
 
 use crate::chat;
-use crate::clock::SystemClock;
 use crate::dns::DnsServer;
 use crate::postgres::admin::Admin;
 use crate::rds::{self, secrets};
@@ -10,6 +9,7 @@ use crate::tls::{Authority, TlsError};
 use crate::{mariadb, postgres};
 use clap::Args;
 use jiff::SignedDuration;
+use rewind_clock::SystemClock;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};

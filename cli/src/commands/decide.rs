@@ -2,12 +2,12 @@
 
 use crate::args::DecideArgs;
 use crate::ask::ask;
-use crate::clock::SystemClock;
 use crate::connect::{Office, who};
 use crate::exit::{Done, Failure};
 use crate::follow::follow;
 use crate::show::Show;
 use rewind_aws::Aws;
+use rewind_clock::SystemClock;
 use rewind_desk::Decision;
 use rewind_words::{id_of, say};
 use serde_json::json;

@@ -1,9 +1,9 @@
 //! `rewind list`: the recoveries, the latest first.
 
-use crate::clock::SystemClock;
 use crate::connect::Office;
 use crate::exit::{Done, Failure};
 use crate::show::Show;
+use rewind_clock::SystemClock;
 use rewind_core::Clock;
 use rewind_words::{ListWords, say};
 use serde_json::json;

@@ -2,11 +2,11 @@
 
 use super::file;
 use crate::args::StartArgs;
-use crate::clock::SystemClock;
 use crate::connect::Office;
 use crate::exit::{Done, Failure};
 use crate::follow::follow;
 use crate::show::Show;
+use rewind_clock::SystemClock;
 use rewind_core::Clock;
 use rewind_desk::Name;
 use rewind_words::say;

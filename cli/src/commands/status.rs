@@ -1,11 +1,11 @@
 //! `rewind status`: how a recovery stands, and what there is to decide on, if it waits.
 
 use crate::args::StatusArgs;
-use crate::clock::SystemClock;
 use crate::connect::Office;
 use crate::exit::{Done, Failure};
 use crate::follow::follow;
 use crate::show::Show;
+use rewind_clock::SystemClock;
 use rewind_core::Clock;
 use rewind_words::{id_of, say};
 use serde_json::json;

@@ -3,10 +3,9 @@
 //! A function's `main` builds its step once, with the clients in it, and hands it to [`start`]. The same step value runs
 //! in unit tests over fakes.
 
-mod clock;
 mod start;
 mod step;
 
-pub use clock::SystemClock;
+pub use rewind_clock::SystemClock;
 pub use start::{logs, start};
 pub use step::{Direction, Step, Undone};

@@ -7,9 +7,9 @@
 use super::accounting;
 use super::database::{Databases, Login, NotConnected, Session};
 use super::stop::causes;
-use crate::clock::SystemClock;
 use deadpool::managed::{Manager, Metrics, Pool, PoolError, RecycleError, RecycleResult};
 use jiff::{SignedDuration, Timestamp};
+use rewind_clock::SystemClock;
 use rewind_core::Clock;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};

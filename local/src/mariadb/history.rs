@@ -4,11 +4,11 @@
 //! A rewind ends an epoch and begins another from the state it reached; the old one is kept as long as a window needs it. So there is
 //! one line of time, and forward is just another moment on it.
 
-use crate::clock::SystemClock;
 use crate::servers::host::Host;
 use crate::servers::window::{ceil_to_millis, floor_to_millis};
 use crate::servers::{Error, remove_dir};
 use jiff::{SignedDuration, Timestamp};
+use rewind_clock::SystemClock;
 use rewind_core::Clock;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};

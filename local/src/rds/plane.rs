@@ -8,9 +8,9 @@ use super::model::{ACCOUNT, ClusterStatus, DbInstance, Event, InstanceStatus, cl
 use super::secrets::Secrets;
 use super::security_groups::SecurityGroups;
 use super::store::Store;
-use crate::clock::SystemClock;
 use crate::servers::Error;
 use jiff::Timestamp;
+use rewind_clock::SystemClock;
 use rewind_core::Clock;
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;

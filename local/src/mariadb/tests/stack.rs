@@ -1,10 +1,10 @@
 //! A directory with clusters in it, and a client as people have it: the `mariadb` command line.
 
-use crate::clock::SystemClock;
 use crate::mariadb::{Cluster, Context, host};
 use crate::servers::{Cidr, Master, Place};
 use crate::tls::Authority;
 use jiff::{SignedDuration, Timestamp};
+use rewind_clock::SystemClock;
 use rewind_core::Clock;
 use std::net::Ipv4Addr;
 use std::path::PathBuf;

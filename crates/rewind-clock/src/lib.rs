@@ -1,10 +1,11 @@
-//! The system's clock for the local stack: the one place here that asks the operating system for the time.
+//! The system's clock: the one place that asks the operating system for the time. A crate of its own, for the domain knows
+//! no runtime, and the command line and the local stack know no Lambda.
 
 use jiff::Timestamp;
 use rewind_core::Clock;
 use std::time::Duration;
 
-/// The clock of a running stack.
+/// The clock of a running program.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SystemClock;
 
