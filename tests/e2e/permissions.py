@@ -33,6 +33,7 @@ from undone import Before
 STACK = "aurora-rewind"
 # What local/tools/deploy.py grants where ministack asks on another resource than AWS does.
 GRANTED_LOCALLY = "local-stack"
+WITHOUT = "e2e-without-"
 
 
 # ------------------------------------------------------------------------------------------------- what the template allows
@@ -140,7 +141,7 @@ class Without:
     def __init__(self, stack, stem, action):
         self.stack = stack
         self.function = stack.function(stem)
-        self.name = f"e2e-without-{stem}-{uuid.uuid4().hex[:8]}"
+        self.name = f"{WITHOUT}{stem}-{uuid.uuid4().hex[:8]}"
         self.role = self._role(action)
         deployed = stack.states.describe_state_machine(stateMachineArn=stack.machine)
         definition = deployed["definition"].replace(self.function["FunctionArn"], self._function(stem))
@@ -257,8 +258,10 @@ UNSEEN = {
 @test("every call of this run was allowed to whoever made it, and every action that a policy allows was called", last=True)
 def agree(stack):
     by_name = {name: logical for logical, name in roles(stack).items()}
-    denied = [d for d in decisions(stack) if not d["allowed"] and d["principal"].split("/")[1] in by_name]
-    equal(denied, [], "calls that were refused")
+    refused = [d for d in decisions(stack) if not d["allowed"] and d["principal"].split("/")[1] in by_name]
+    # The deployed chat hears of the executions of other machines too, and may not look into them.
+    refused = [d for d in refused if f":execution:{WITHOUT}" not in d["resource"]]
+    equal(refused, [], "calls that were refused")
     calls, wrong, needed = called(stack), [], set()
     for role, logical in sorted(by_name.items(), key=lambda pair: pair[1]):
         may, did = set(allowed(stack, role)), calls[role]
