@@ -11,7 +11,9 @@ use rewind_aws::rds::{Cluster, ModifyClusters, ReadClusters};
 use rewind_aws::records::Notes;
 use rewind_aws::secrets::Logins;
 use rewind_core::{Clock, ErrorName, Plan, Recovery, Restored, StepError, Strategy};
-use rewind_db::fence::{Fenced, LoginState, Patience, Proof, apply, empty, lift, prove, survey};
+use rewind_db::fence::{
+    Fenced, LoginState, Patience, Proof, apply, empty, lift, prove, survey, writers_without_session,
+};
 use rewind_db::{ConnectError, Engine, Server, Session};
 use rewind_lambda::{Step, Undone};
 use serde::{Deserialize, Serialize};
@@ -127,7 +129,12 @@ where
             return Err(no_network(&fence.cluster));
         }
         let (server, session) = self.log_in(&input, &fence, &cluster).await?;
-        let logins = if in_place { LoginState::default() } else { survey(&session).await? };
+        let logins = if in_place {
+            refuse_writers(&fence.cluster, &session).await?;
+            LoginState::default()
+        } else {
+            survey(&session).await?
+        };
         let logins = self.note(&input.recovery.id, &fence, &cluster, logins).await?;
         let network = self.close_network(&cluster).await?;
         let inside = if in_place {
@@ -235,6 +242,19 @@ fn no_network(cluster: &str) -> StepError {
     )
     .changed("nothing was changed")
     .advice("deploy with FenceSecurityGroupIds, or ask for the strategy restore, and start again")
+}
+
+/// Side by side such writes stay on the original, which is kept. In place they would be on no cluster at all.
+async fn refuse_writers(cluster: &str, session: &Session) -> Result<(), StepError> {
+    let writers = writers_without_session(session).await?;
+    if writers.is_empty() {
+        return Ok(());
+    }
+    Err(StepError::new(ErrorName::RewindFailed, format!("{cluster} cannot be fenced in place: {}", writers.join("; ")))
+        .changed("nothing was fenced; what they wrote between clone and backtrack would be on neither cluster")
+        .advice(
+            "stop them (ALTER EVENT … DISABLE, or stop replication), or ask for the strategy restore, and start again",
+        ))
 }
 
 fn incomplete(cluster: &str, engine: Engine, proof: &Proof) -> StepError {

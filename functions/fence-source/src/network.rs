@@ -54,23 +54,16 @@ where
                 _ => {}
             }
         }
-        let polling = Polling::default();
-        let mut waited = Duration::ZERO;
-        loop {
-            let now = self.access.cluster(&cluster.name).await?;
-            // Named is not in force: a group that is still `adding` stops nobody.
-            if has(&now) && !now.security_groups_changing && now.status == "available" {
-                return Ok(had_others);
-            }
-            if waited > BOUND {
-                return Err(StepError::new(
-                    ErrorName::Unavailable,
-                    format!("{} does not have the security groups {} yet", cluster.name, groups.join(", ")),
-                ));
-            }
-            let pause = polling.pause(waited);
-            self.clock.sleep(pause).await;
-            waited += pause;
+        // Named is not in force: a group that is still `adding` stops nobody.
+        let in_force = |now: &Cluster| has(now) && !now.security_groups_changing && now.status == "available";
+        let look = || self.access.cluster(&cluster.name);
+        let now = Polling::default().until(&self.clock, BOUND, look, in_force).await?;
+        if in_force(&now) {
+            return Ok(had_others);
         }
+        Err(StepError::new(
+            ErrorName::Unavailable,
+            format!("{} does not have the security groups {} yet", cluster.name, groups.join(", ")),
+        ))
     }
 }

@@ -124,6 +124,22 @@ async fn in_place_the_network_is_closed_and_sessions_end_and_no_login_is_touched
 }
 
 #[tokio::test]
+async fn in_place_nothing_is_fenced_while_something_writes_without_a_session() {
+    let world = World::new();
+    let event = "CREATE EVENT shop.tick ON SCHEDULE EVERY 1 HOUR DO INSERT INTO orders (word) VALUES ('tick')";
+    world.server.sql("", &format!("SET GLOBAL event_scheduler = ON; {event}"));
+    let before = world.groups();
+    let error = world.fence(Strategy::Backtrack, &["sg-fence"]).await.unwrap_err();
+    assert_eq!(error.name, ErrorName::RewindFailed);
+    for said in ["what these events write: shop.tick", "nothing was fenced", "ALTER EVENT"] {
+        assert!(error.to_string().contains(said), "{error}\nlacks {said}");
+    }
+    assert_eq!(world.groups(), before);
+    world.server.sql("", "ALTER EVENT shop.tick DISABLE");
+    world.fence(Strategy::Backtrack, &["sg-fence"]).await.unwrap();
+}
+
+#[tokio::test]
 async fn beside_a_new_cluster_accounts_are_locked_and_the_undo_unlocks_them() {
     let world = World::new();
     let before = world.server.accounts();

@@ -58,6 +58,18 @@ pub struct Fence {
     pub fenced_at: Timestamp,
     /// How many sessions were ended.
     pub sessions_ended: u64,
+    /// What it is made of, with what it could not end.
+    #[serde(default)]
+    pub layers: Vec<Layer>,
+}
+
+/// One layer of the fence.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Layer {
+    /// `network`, `login`, `sessions` or `proof`.
+    pub layer: String,
+    /// What was done.
+    pub did: String,
 }
 
 /// The output of the execution.

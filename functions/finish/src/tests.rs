@@ -17,7 +17,11 @@ fn input() -> Input {
         restored: restored(),
         report: Report::new(login, Vec::new(), Vec::new(), Vec::new()),
         differences: vec![Difference::new("w", "s", "r", "t")],
-        fence: Some(Fence { fenced_at: time("2026-11-23T10:40:00Z"), sessions_ended: 3 }),
+        fence: Some(Fence {
+            fenced_at: time("2026-11-23T10:40:00Z"),
+            sessions_ended: 3,
+            layers: vec![Layer { layer: "sessions".to_owned(), did: "3 ended, none came back".to_owned() }],
+        }),
         swap: None,
         evidence: None,
         timings: timings.into_iter().map(|(state, at)| (state.to_owned(), time(at))).collect(),

@@ -10,7 +10,8 @@
 //! 3. [`prove`] looks whether somebody still gets in.
 //! 4. [`lift`] puts back exactly what was recorded.
 //!
-//! Where the network alone is the fence, [`empty`] ends the sessions and nothing else. [`look`] sees, days later, whether
+//! Where the network alone is the fence, [`empty`] ends the sessions and nothing else, and [`writers_without_session`] says
+//! what would go on writing. [`look`] sees, days later, whether
 //! the fence still stands.
 //!
 //! Each may be run again, whatever an earlier run got done. All of them speak from the engine's maintenance database
@@ -30,4 +31,5 @@ pub use apply::{Fenced, Patience, apply, empty};
 pub use lift::lift;
 pub use look::{Inside, look};
 pub use prove::{OpenDoor, Proof, prove};
+pub use sessions::writers_without_session;
 pub use state::{Account, DatabaseLimit, LoginRole, LoginState, survey};

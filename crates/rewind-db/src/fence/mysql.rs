@@ -140,37 +140,51 @@ pub(super) async fn end(session: &Session, others: &[Other]) -> Result<Vec<Other
 
 /// What replicates from the server, or to it.
 pub(super) async fn replication(session: &Session) -> Result<Vec<String>, Failure> {
-    let mut notes = Vec::new();
-    let (mut dumps, mut appliers) = (0, 0);
-    for thread in threads(session).await? {
-        dumps += u64::from(is_dump(&thread));
-        appliers += u64::from(thread.user == "system user" && thread.command != "Daemon");
-    }
+    let dumps = threads(session).await?.iter().filter(|thread| is_dump(thread)).count();
+    let mut notes = appliers(session).await?;
     if dumps > 0 {
         notes.push(format!("{dumps} x binlog dump: replicas go on reading, and write nothing here"));
     }
-    if appliers > 0 {
-        notes.push(format!("{appliers} x replication applier: what its source sends is still written"));
-    }
+    Ok(notes)
+}
+
+async fn appliers(session: &Session) -> Result<Vec<String>, Failure> {
+    let is_applier = |thread: &&Thread| thread.user == "system user" && thread.command != "Daemon";
+    let count = threads(session).await?.iter().filter(is_applier).count();
+    Ok((count > 0)
+        .then(|| format!("{count} x replication applier: what its source sends is still written"))
+        .into_iter()
+        .collect())
+}
+
+/// But for those in `mysql`, which are RDS's own and keep its statistics.
+async fn events(session: &Session) -> Result<Vec<String>, Failure> {
+    let events = session
+        .rows(
+            "SELECT concat(event_schema, '.', event_name) FROM information_schema.events \
+             WHERE status = 'ENABLED' AND event_schema <> 'mysql' AND @@global.event_scheduler = 'ON' ORDER BY 1 LIMIT 20",
+        )
+        .await?;
+    let events: Vec<String> = events.into_iter().flatten().flatten().collect();
+    Ok((!events.is_empty())
+        .then(|| {
+            format!("the event scheduler is on: a fence has no hold on what these events write: {}", events.join(", "))
+        })
+        .into_iter()
+        .collect())
+}
+
+/// What writes without a session, which no fence ends.
+pub(super) async fn writers(session: &Session) -> Result<Vec<String>, Failure> {
+    let mut notes = appliers(session).await?;
+    notes.extend(events(session).await?);
     Ok(notes)
 }
 
 /// What may still write and is nobody's session.
 pub(super) async fn leftovers(session: &Session) -> Result<Vec<String>, Failure> {
     let mut notes = replication(session).await?;
-    let events = session
-        .rows(
-            "SELECT concat(event_schema, '.', event_name) FROM information_schema.events \
-             WHERE status = 'ENABLED' AND @@global.event_scheduler = 'ON' ORDER BY 1 LIMIT 20",
-        )
-        .await?;
-    let events: Vec<String> = events.into_iter().flatten().flatten().collect();
-    if !events.is_empty() {
-        notes.push(format!(
-            "the event scheduler is on: a fence has no hold on what these events write: {}",
-            events.join(", ")
-        ));
-    }
+    notes.extend(events(session).await?);
     match session.rows("XA RECOVER").await {
         Ok(rows) => notes.extend((!rows.is_empty()).then(|| {
             format!(

@@ -5,6 +5,7 @@ use crate::engine::Dialect;
 use crate::error::Failure;
 use crate::quote::literal;
 use crate::session::Session;
+use rewind_core::StepError;
 use std::collections::BTreeSet;
 use tokio_postgres::error::SqlState;
 
@@ -102,6 +103,16 @@ async fn end_all(session: &Session, pids: &[&str]) -> Result<(), Failure> {
         .rows(&format!("SELECT pg_catalog.pg_terminate_backend(a.pid) {OTHERS} AND a.pid = ANY ({list}::int[])"))
         .await?;
     Ok(())
+}
+
+/// What writes to a MySQL without a session: replication from elsewhere, and events. No fence ends it, and what it writes
+/// between the clone of a cluster and its backtrack would be on neither.
+///
+/// # Errors
+///
+/// [`rewind_core::ErrorName::Unavailable`]: a database that does not answer.
+pub async fn writers_without_session(session: &Session) -> Result<Vec<String>, StepError> {
+    Ok(mysql::writers(session).await?)
 }
 
 /// What may still write and is nobody's session.
