@@ -1,4 +1,4 @@
-"""Recoveries from chat, as Slack would bring them: signed requests over HTTP to the function's URL, buttons that are pressed."""
+"""Recoveries from chat, as Slack would bring them: signed requests over HTTP to the function's URL, pressed buttons."""
 
 import json
 import time
@@ -8,7 +8,6 @@ from harness import contains, equal, holds, on_success, test, wait_until
 from recovery import APPROVED, ASK, CONCLUDE, DECIDED, PUT_BACK, REWIND, START, UNDO_INSTANCES, Recovery
 from shop import fill
 from slack import ANN, BEN, CLEO, DAN, STRANGER, Slack, buttons, words
-
 
 
 def shop(stack, name):
@@ -42,7 +41,8 @@ def whole_story(stack):
     cluster = shop(stack, "e2e-chat")
     target = cluster.mistake("DELETE FROM orders")
     check = "[orders are back] shop: SELECT count(*) FROM orders => 4000"
-    asked = f'{cluster.name} {target.isoformat()} --dns {stack.zone}:{cluster.record} --check "{check}" --new-cluster {cluster.name}-r'
+    asked = f"{cluster.name} {target.isoformat()} --dns {stack.zone}:{cluster.record}"
+    asked += f' --check "{check}" --new-cluster {cluster.name}-r'
     plan = slack.says(CLEO, asked)
     if "planning" in plan.text:
         plan = plan.later()
@@ -146,4 +146,11 @@ def words_of_chat(stack):
     holds(not told.private, "a window was set, and not all were told")
     equal(cluster.describe()["BackupRetentionPeriod"], 2, "the retention")
     contains(slack.says(BEN, f"window {cluster.name} 1440").later().text, "1440 seconds is 24 minutes", "nothing was")
-    holds(not [m for m in slack.received("/channel") if cluster.name in words(m)], "the channel was told of a refused plan")
+    later = stack.client("lambda").get_function_event_invoke_config(
+        FunctionName="aurora-rewind-chatops", Qualifier="$LATEST"
+    )
+    equal(later["MaximumRetryAttempts"], 0, "how often Lambda repeats work that was handed over")
+    holds(
+        not [m for m in slack.received("/channel") if cluster.name in words(m)],
+        "the channel was told of a refused plan",
+    )

@@ -58,7 +58,9 @@ def planned(stack):
         equal(ended["status"], "SUCCEEDED", f"{name}, which said {ended.get('cause')}")
         output = json.loads(ended["output"])
         equal(output["outcome"], "Planned", f"the outcome of {name} as a dry run")
-        equal(output["plan"]["strategy"], "backtrack" if name == "in-place.json" else "restore", f"the strategy of {name}")
+        equal(
+            output["plan"]["strategy"], "backtrack" if name == "in-place.json" else "restore", f"the strategy of {name}"
+        )
         equal(len(output["plan"]["dns"]), len(run.request.get("dns", [])), f"the records of {name}")
     equal(promised()["dry-run.json"], "Planned", "what the page says of dry-run.json")
     for wrong, said in [

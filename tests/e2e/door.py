@@ -1,5 +1,5 @@
-"""The door of chat: what is not let in, and who may not. Over HTTP to the function's URL, and by the function's own binary behind
-a Lambda runtime of the test's own, which measures the handler without what the local Lambda adds to it."""
+"""The door of chat: what is not let in, and who may not. Over HTTP to the function's URL, and by the function's own
+binary behind a Lambda runtime of the test's own, which measures the handler without what the local Lambda adds to it."""
 
 import base64
 import contextlib
@@ -78,7 +78,7 @@ def started(stack):
 
 
 def knock(slack, send):
-    """Sends all that is refused, several times, by `send`; answers the median seconds of each. Each must be refused rightly."""
+    """Sends all that is refused, several times, by `send`; answers the median seconds of each, which must be refused rightly."""
     took = {}
 
     def timed(name, requests, status, told=None):
@@ -108,7 +108,10 @@ def knock(slack, send):
     return took
 
 
-@test("what is unsigned, old, replayed, too large, broken or of one who may not is refused within 100 ms, and starts nothing", alone=True)
+@test(
+    "what is unsigned, old, replayed, too large, broken or not permitted is refused within 100 ms, and starts nothing",
+    alone=True,
+)
 def refused(stack):
     slack = Slack(stack)
     before = started(stack)
@@ -117,16 +120,18 @@ def refused(stack):
         handler(b"", {})
         inside = knock(slack, handler)
     over_http = knock(slack, slack.send)
+    equal(slack.send(b"", {}, method="GET")[0], 405, "the status of a GET")
     equal(started(stack), before, "executions and items of the table, but for what was seen")
     for where, took in [("in the handler", inside), ("over HTTP", over_http)]:
         slowest = max(took, key=took.get)
-        note(f"{where}: {len(took)} kinds, each {TIMES} times; the slowest median is {took[slowest] * 1000:.0f} ms, of {slowest}")
-        holds(took[slowest] < LIMIT, f"{slowest} was refused after {took[slowest] * 1000:.0f} ms {where}")
+        ms = f"{took[slowest] * 1000:.0f} ms"
+        note(f"{where}: {len(took)} kinds, each {TIMES} times; the slowest median is {ms}, of {slowest}")
+        holds(took[slowest] < LIMIT, f"{slowest} was refused after {ms} {where}")
 
 
 @contextlib.contextmanager
 def runtime(stack):
-    """The function's binary behind a runtime of our own: gives a way to send it a request, which answers status, body and the
+    """The function's binary behind a runtime of our own: gives a way to send it a request, which answers status, body and
     seconds between the request going in and the answer coming out."""
     function = stack.client("lambda").get_function_configuration(FunctionName="aurora-rewind-chatops")
     events, answers = queue.Queue(), queue.Queue()

@@ -1,10 +1,10 @@
-"""Recoveries that events ask for, and the events that recoveries send: on the account's bus, as others put and take them."""
+"""Recoveries that events ask for, and the events that recoveries send: on the account's bus, as others use it."""
 
 import datetime
 import json
 import time
 
-from cluster import UTC, Cluster, iso
+from cluster import UTC, Cluster
 from harness import contains, equal, holds, on_success, test, wait_until
 from queues import Queue
 from recovery import ASK, CONCLUDE, DECIDED, PUT_BACK, REWIND, START, UNDO_INSTANCES, Recovery, moment
@@ -42,8 +42,8 @@ SAMPLE = {
             }],
         },
         "previousState": {
-            "reason": "Threshold Crossed: 1 out of the last 1 datapoints [0.0666851903306472 (01/10/19 13:46:00)] was not "
-            "greater than the threshold (50.0) (minimum 1 datapoint for ALARM -> OK transition).",
+            "reason": "Threshold Crossed: 1 out of the last 1 datapoints [0.0666851903306472 (01/10/19 13:46:00)] was "
+            "not greater than the threshold (50.0) (minimum 1 datapoint for ALARM -> OK transition).",
             "reasonData": '{"version":"1.0","queryDate":"2019-10-01T13:56:40.985+0000",'
             '"startDate":"2019-10-01T13:46:00.000+0000","statistic":"Average","period":300,'
             '"recentDatapoints":[0.0666851903306472],"threshold":50.0}',
@@ -111,7 +111,7 @@ class Bus:
         return said
 
     def deliver(self, event):
-        """Delivers an event to the function as the bus does: without waiting, with Lambda's retries and its dead letters."""
+        """Delivers an event to the function as the bus does: without waiting, with retries and dead letters."""
         self.lambda_.invoke(FunctionName=self.starter, Payload=json.dumps(event), InvocationType="Event")
 
     def rule_matches(self, rule, event):
@@ -168,7 +168,9 @@ def requested(stack):
 
     for _ in range(2):
         again = bus.call(event)
-        equal((again["executionArn"], again["startedBefore"]), (run.arn, True), "the answer to the event that came again")
+        equal(
+            (again["executionArn"], again["startedBefore"]), (run.arn, True), "the answer to the event that came again"
+        )
     bus.deliver(event)
     other = Begun(stack, bus.ask(request)["id"])
     holds(other.id != run.id, "another event is another recovery")
@@ -185,7 +187,7 @@ def kept(stack):
     pages = lambda: stack.client("logs").get_paginator("filter_log_events").paginate(logGroupName=group)
     refused = lambda: [e for page in pages() for e in page["events"] if mark in e["message"]]
     wait_until(refused, "a refusal in the log", 30)
-    # The local bus hands an event to a function once. On AWS the bus invokes it asynchronously, as is done here: twice more
+    # The local bus calls a function once. On AWS the bus invokes it asynchronously, as is done here: twice more
     # where it fails, and then what came and why it failed goes to the queue.
     bus.deliver(event)
     dead = Queue(stack, stack.outputs["DeadLettersUrl"])
@@ -211,11 +213,11 @@ def kept(stack):
 
 
 def alarm_event(stack, name, description, moments, threshold=10.0):
-    """An alarm of that description goes to ALARM, by its metric: the event that CloudWatch sends, whose shape is SAMPLE's."""
+    """An alarm of that description goes to ALARM, by its metric: the event that CloudWatch sends, shaped like SAMPLE."""
     watch = stack.client("cloudwatch")
     watch.put_metric_alarm(
         AlarmName=name, AlarmDescription=description, Namespace="e2e", MetricName=name, Statistic="Minimum", Period=60,
-        EvaluationPeriods=2, Threshold=threshold, ComparisonOperator="LessThanThreshold", TreatMissingData="notBreaching",
+        EvaluationPeriods=2, Threshold=threshold, ComparisonOperator="LessThanThreshold",
     )  # fmt: skip
     on_success(lambda: watch.delete_alarms(AlarmNames=[name]))
     values = [400.0] + [0.0] * (len(moments) - 1)
@@ -225,7 +227,8 @@ def alarm_event(stack, name, description, moments, threshold=10.0):
     alarm = wait_until(lambda: look() if look()["StateValue"] == "ALARM" else None, f"{name} in ALARM", 30)
     stamp = lambda at: at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.000+0000")
     points = [{"timestamp": stamp(at), "value": v} for at, v in zip(moments, values, strict=True)]
-    reason = f"Threshold Crossed: {len(moments) - 1} out of the last {len(moments)} datapoints were less than the threshold ({threshold})"
+    crossed = f"{len(moments) - 1} out of the last {len(moments)} datapoints"
+    reason = f"Threshold Crossed: {crossed} were less than the threshold ({threshold})"
     state = {
         "value": alarm["StateValue"], "reason": reason, "timestamp": stamp(alarm["StateUpdatedTimestamp"]),
         "reasonData": json.dumps({
@@ -249,7 +252,7 @@ def described(event, description):
     return event | {"detail": detail | {"configuration": detail["configuration"] | {"description": description}}}
 
 
-@test("an alarm whose description names a cluster proposes a recovery to before its first bad datapoint, and a person decides")
+@test("an alarm that names a cluster proposes a recovery to before its first bad datapoint, and a person decides")
 def alarmed(stack):
     bus = Bus(stack)
     cluster = Cluster.create(stack, "e2e-alarm")
@@ -257,7 +260,13 @@ def alarmed(stack):
     cluster.settle(6)
     good = datetime.datetime.now(UTC).replace(microsecond=0) - datetime.timedelta(seconds=3)
     bad = good + datetime.timedelta(seconds=2)
-    wish = {"cluster": cluster.name, "before": "1s", "dns": cluster.dns(), "newCluster": f"{cluster.name}-r", "approval": "none"}
+    wish = {
+        "cluster": cluster.name,
+        "before": "1s",
+        "dns": cluster.dns(),
+        "newCluster": f"{cluster.name}-r",
+        "approval": "none",
+    }
     event = alarm_event(stack, "e2e-alarm", f"Orders vanish. aurora-rewind: {json.dumps(wish)} Call Ann.", [good, bad])
     # Nobody but CloudWatch can put it on the bus, here as on AWS: the rule is asked, then what it calls is called.
     forged = {"Source": "aws.cloudwatch", "DetailType": event["detail-type"], "Detail": json.dumps(event["detail"])}

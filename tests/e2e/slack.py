@@ -1,4 +1,4 @@
-"""Slack, as the function knows it: it signs what people type and press, and takes what the function answers. It checks nothing."""
+"""Slack, as the function knows it: it signs what people type and press, and takes the answers. It judges nothing."""
 
 import hashlib
 import hmac
@@ -33,7 +33,7 @@ class Slack:
         self.secret = stack.env["CHAT_SIGNING_SECRET"]
         self.prefix = stack.env["CHAT_RESPONSE_PREFIX"]
 
-    # ---------------------------------------------------------------------------------------------------------- requests
+    # -------------------------------------------------------------------------------------------------------- requests
 
     def signed(self, body, at=None, secret=None):
         """The headers of a request as Slack sends it."""
@@ -74,7 +74,7 @@ class Slack:
         }  # fmt: skip
         return urllib.parse.urlencode({"payload": json.dumps(payload)}).encode()
 
-    # ------------------------------------------------------------------------------------------------------------ people
+    # ---------------------------------------------------------------------------------------------------------- people
 
     def says(self, person, text, team=TEAM):
         """Somebody types `/rewind …`: answers what comes at once, and where the rest will come."""

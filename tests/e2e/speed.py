@@ -40,7 +40,9 @@ def deployment(stack):
     resources = client.describe_stack_resources(StackName=name)["StackResources"]
     note(f"{len(resources)} resources in {deployed:.2f} s; the zips before that in {packaged:.2f} s")
     complete = ("CREATE_COMPLETE", "UPDATE_COMPLETE")
-    equal([r["LogicalResourceId"] for r in resources if r["ResourceStatus"] not in complete], [], "what is not complete")
+    equal(
+        [r["LogicalResourceId"] for r in resources if r["ResourceStatus"] not in complete], [], "what is not complete"
+    )
     holds(deployed < 10, f"it took {deployed:.2f} s")
 
 

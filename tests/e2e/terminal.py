@@ -1,4 +1,4 @@
-"""The command line, as a person and as a script use it: the real `rewind` with what `.local/stack.env` says, and nothing else."""
+"""The command line, as a person and as a script use it: the real `rewind`, with what stack.env says, nothing else."""
 
 import contextlib
 import json
@@ -11,11 +11,13 @@ import time
 
 from chat import Started, shop
 from cluster import Cluster, iso
-from harness import Failed, contains, equal, holds, test, wait_until
+from harness import Failed, contains, equal, holds, test
 from recovery import APPROVED, ASK, CONCLUDE, DECIDED, PUT_BACK, REWIND, START, UNASKED, UNDO_INSTANCES
 from stack import ROOT
 
-BUILT = pathlib.Path(os.environ.get("REWIND_BINARIES") or f"{os.environ.get('CARGO_TARGET_DIR') or ROOT / 'target'}/debug")
+BUILT = pathlib.Path(
+    os.environ.get("REWIND_BINARIES") or f"{os.environ.get('CARGO_TARGET_DIR') or ROOT / 'target'}/debug"
+)
 
 
 class Terminal:
@@ -23,7 +25,9 @@ class Terminal:
 
     def __init__(self, stack):
         if not (BUILT / "rewind").exists():
-            raise Failed(f"there is no rewind in {BUILT}; to go on: cargo build -p rewind-cli, or say where by REWIND_BINARIES")
+            raise Failed(
+                f"there is no rewind in {BUILT}; to go on: cargo build -p rewind-cli, or say where by REWIND_BINARIES"
+            )
         # Nothing of whoever runs the tests: neither credentials nor where else a state machine may be.
         self.env = stack.env | {"PATH": f"{BUILT}:/usr/bin:/bin", "HOME": "/nonexistent", "USER": "ann"}
 
@@ -79,7 +83,7 @@ class Screen:
         os.close(self.ours)
 
 
-@test("at a terminal: a plan, a recovery that is followed and left and followed again, a yes to what is shown, and the way back")
+@test("at a terminal: a plan, a recovery that is followed, left and followed again, a yes, and the way back")
 def whole_story(stack):
     terminal = Terminal(stack)
     cluster = shop(stack, "e2e-cli")
@@ -101,14 +105,20 @@ def whole_story(stack):
     run = Started(stack, name)
     equal(run.describe()["status"], "RUNNING", "the recovery whose follower has left")
     # Started again by the same name with the same request, it is the same one.
-    equal(terminal.json("start", *words, "--name", name, "--detach")["startedBefore"], True, "whether it was started before")
+    equal(
+        terminal.json("start", *words, "--name", name, "--detach")["startedBefore"],
+        True,
+        "whether it was started before",
+    )
     follower = terminal.begin("--json", "status", name, "--follow")
 
     asked = run.approval()
     out, _ = terminal.run("status", name)
     contains(out, f"{name}: AwaitingApproval", "decide until", asked["hash"])
     stands = terminal.json("status", name)
-    equal((stands["id"], stands["state"], stands["approval"]["hash"]), (name, "AwaitingApproval", asked["hash"]), "status")
+    equal(
+        (stands["id"], stands["state"], stands["approval"]["hash"]), (name, "AwaitingApproval", asked["hash"]), "status"
+    )
     holds(asked["taskToken"] not in json.dumps(stands), "a task token is shown")
     refusal = terminal.json("approve", name, code=5)
     contains(refusal["message"], "there is nobody to ask", "--hash")
@@ -124,7 +134,11 @@ def whole_story(stack):
     out, err = follower.communicate(timeout=30)
     equal(follower.returncode, 0, f"the follower's exit code: {err}")
     output = json.loads(out)
-    equal((output["outcome"], output["newCluster"], output["recoveryId"]), ("Recovered", new, name), "what the follower tells")
+    equal(
+        (output["outcome"], output["newCluster"], output["recoveryId"]),
+        ("Recovered", new, name),
+        "what the follower tells",
+    )
     decision = json.loads(run.item()["decision"])
     equal(decision["comment"], "the count is right", "the comment")
     contains(decision["by"], "ann (arn:aws:")
@@ -153,7 +167,9 @@ def scripted(stack):
     words = ["start", cluster.name, "--request", "-", "--name", name]
     begun = terminal.json(*words, "--detach", text=json.dumps(request))
     run = Started(stack, name)
-    equal((begun["executionArn"], run.request["cluster"]), (run.arn, cluster.name), "what was started, of words and file")
+    equal(
+        (begun["executionArn"], run.request["cluster"]), (run.arn, cluster.name), "what was started, of words and file"
+    )
     follower = terminal.begin("status", name, "--follow")
     said = terminal.json("start", cluster.name, "latest", "--name", name, code=5)
     contains(said["message"], f"there is an execution {name} with another request", "nothing was started")
@@ -189,13 +205,20 @@ def told(stack):
         (["start", "--request", "/nonexistent"], 2, "/nonexistent could not be read"),
         (["start", cluster.name, "latest", "--colour", "red"], 2, "--colour"),
         (["approve"], 2, "<ID>"),
-        (["--region", "nowhere", "--state-machine-arn", "arn:aws:states:x:0:stateMachine:none", "list"], 1, "AWS answered StateMachineDoesNotExist"),
+        (
+            ["--region", "nowhere", "--state-machine-arn", "arn:aws:states:x:0:stateMachine:none", "list"],
+            1,
+            "AWS answered StateMachineDoesNotExist",
+        ),
     ]:
         out, err = terminal.run(*words, code=code)
         contains(out + err, said)
     for shell, mark in [("bash", "_rewind()"), ("zsh", "#compdef rewind"), ("fish", "complete -c rewind")]:
         contains(terminal.run("completions", shell)[0], mark)
-    script = 'source <(rewind completions bash); COMP_WORDS=(rewind appr); COMP_CWORD=1; _rewind rewind appr rewind; echo "${COMPREPLY[@]}"'
+    script = """source <(rewind completions bash)
+        COMP_WORDS=(rewind appr) COMP_CWORD=1
+        _rewind rewind appr rewind
+        echo "${COMPREPLY[@]}" """
     done = subprocess.run(["bash", "-c", script], env=terminal.env, capture_output=True, text=True)
     equal(done.stdout.strip(), "approve", f"what bash completes appr to: {done.stderr}")
     bare = {name: value for name, value in terminal.env.items() if "STATE_MACHINE" not in name}

@@ -117,7 +117,11 @@ pub fn matter(matter: Matter<'_>) -> Text {
 /// What verification found.
 pub fn report(report: &Report) -> Text {
     let mut text = Text::new();
-    let verdict = if report.passed { "all checks passed" } else { "NOT all checks passed" };
+    let verdict = match report.checks.len() {
+        0 => "no check was given",
+        _ if report.passed => "all checks passed",
+        _ => "NOT all checks passed",
+    };
     text.heading(format!("The rewound data ({verdict}):"));
     for check in &report.checks {
         if check.passed {
@@ -413,6 +417,16 @@ mod tests {
         {
             assert!(said.contains(part), "{said}\nlacks {part}");
         }
+    }
+
+    #[test]
+    fn where_no_check_was_given_it_is_not_said_that_all_have_passed() {
+        let login = json!({ "user": "postgres", "secretVersion": "AWSCURRENT", "tls": "verified" });
+        let found: Report =
+            serde_json::from_value(json!({ "passed": true, "login": login, "checks": [], "tables": [], "notes": [] }))
+                .unwrap();
+        let said = report(&found).to_string();
+        assert!(said.contains("no check was given") && !said.contains("passed"), "{said}");
     }
 
     #[test]
