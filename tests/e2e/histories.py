@@ -172,13 +172,14 @@ class History:
             return
         self.fail(f"{what}: found {said(found)}, expected {' or '.join(map(said, possible))}")
 
-    def backtrack(self, direction):
-        """Rewinds in place, back or forward from where it was rewound to last, and compares. Answers whether it did."""
+    def backtrack(self, direction, leave=0):
+        """Rewinds in place, back or forward from where it was rewound to last, and compares. Answers whether it did. Back
+        it leaves the earliest moments to those that go back after it."""
         reachable = self.cluster.describe()["EarliestBacktrackTime"]
         position = self.position or self.moments[-1]
         targets = [
             at for at in self.moments if at > reachable and (at < position if direction == "back" else at > position)
-        ]
+        ][leave:]
         if not targets:
             return False
         target, rds, name = self.random.choice(targets), self.cluster.stack.rds, self.cluster.name
@@ -264,14 +265,17 @@ def on_mysql(stack):
     deadline, rewinds = time.monotonic() + SECONDS, 0
     for _ in range(30):
         history.step()
-    # As it must hold: three times back and twice forward in a row, with writes between; then whatever comes.
-    directions = ["forward", "forward", "back", "back", "back"]
-    while directions or time.monotonic() < deadline:
-        direction = directions.pop() if directions else history.random.choice(["back", "back", "forward"])
-        rewinds += history.backtrack(direction)
+    # As it must hold: three times back and twice forward in a row, with writes between.
+    for direction, leave in [("back", 2), ("back", 1), ("back", 0), ("forward", 0), ("forward", 0)]:
+        holds(history.backtrack(direction, leave), f"there was no moment to go {direction} to")
+        rewinds += 1
         for _ in range(history.random.randint(1, 12)):
             history.step()
-    holds(rewinds >= 5, f"only {rewinds} backtracks")
+    # Then whatever comes.
+    while time.monotonic() < deadline:
+        rewinds += history.backtrack(history.random.choice(["back", "back", "forward"]))
+        for _ in range(history.random.randint(1, 12)):
+            history.step()
     history.restores(3)
     end(history, rewinds)
 
