@@ -99,19 +99,12 @@ impl<C: ReadClusters, S: Logins, F: FollowChange, K: Clock> Step for ConfirmCuto
         if left.is_positive() {
             return Ok(Output::wait(Some(in_sync_at), left.as_secs() + 1));
         }
-        let mut waited = Duration::ZERO;
-        loop {
-            let records = self.reach(&input).await?;
-            if records.iter().all(|record| record.matches) {
-                return Ok(Output { confirmed: true, in_sync_at: Some(in_sync_at), wait_seconds: 0, records });
-            }
-            if waited >= LENIENCE {
-                return Err(elsewhere(&records));
-            }
-            let pause = self.polling.pause(waited);
-            self.clock.sleep(pause).await;
-            waited += pause;
+        let matches = |records: &Vec<Reached>| records.iter().all(|record| record.matches);
+        let records = self.polling.until(&self.clock, LENIENCE, || self.reach(&input), matches).await?;
+        if !matches(&records) {
+            return Err(elsewhere(&records));
         }
+        Ok(Output { confirmed: true, in_sync_at: Some(in_sync_at), wait_seconds: 0, records })
     }
 }
 

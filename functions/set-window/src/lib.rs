@@ -162,22 +162,14 @@ impl<C: ReadClusters + ModifyClusters, K: Clock> SetWindow<C, K> {
             }
             Err(error) => return Err(error.changed("nothing was changed")),
         };
-        let polling = Polling::default();
-        let mut waited = Duration::ZERO;
-        loop {
-            let cluster = self.read(name).await?;
-            let shown = Setting::of(&cluster) == wanted;
-            if shown || waited >= SHOWS_WITHIN {
-                return match lost {
-                    Some(error) if !shown => Err(error
-                        .changed("the window may or may not be changed")
-                        .advice("ask for it without `window`, then set it again: setting it twice does no harm")),
-                    _ => Ok((cluster, shown)),
-                };
-            }
-            let pause = polling.pause(waited);
-            self.clock.sleep(pause).await;
-            waited += pause;
+        let shows = |cluster: &Cluster| Setting::of(cluster) == wanted;
+        let cluster = Polling::default().until(&self.clock, SHOWS_WITHIN, || self.read(name), shows).await?;
+        let shown = shows(&cluster);
+        match lost {
+            Some(error) if !shown => Err(error
+                .changed("the window may or may not be changed")
+                .advice("ask for it without `window`, then set it again: setting it twice does no harm")),
+            _ => Ok((cluster, shown)),
         }
     }
 

@@ -155,29 +155,18 @@ where
         match self.clusters.start_backtrack(wanted.cluster, wanted.to, force).await {
             Ok(seen) => Ok(self.describe(wanted, seen)),
             // Called again, it would be done again: only what AWS shows can settle this.
-            Err(error) if error.name == ErrorName::OutcomeUnknown => match self.appears(wanted).await? {
-                Some(seen) => Ok(self.describe(wanted, seen)),
-                None => Err(error.changed(format!(
-                    "no backtrack of {} has shown within {} s",
-                    wanted.cluster,
-                    APPEARS_WITHIN.as_secs()
-                ))),
-            },
-            Err(error) => Err(error.changed(format!("no backtrack of {} was started", wanted.cluster))),
-        }
-    }
-
-    async fn appears(&self, wanted: &Wanted<'_>) -> Result<Option<BacktrackSeen>, StepError> {
-        let polling = Polling::default();
-        let mut waited = Duration::ZERO;
-        loop {
-            let found = self.find(wanted).await?;
-            if found.is_some() || waited >= APPEARS_WITHIN {
-                return Ok(found);
+            Err(error) if error.name == ErrorName::OutcomeUnknown => {
+                let find = || self.find(wanted);
+                match Polling::default().until(&self.clock, APPEARS_WITHIN, find, Option::is_some).await? {
+                    Some(seen) => Ok(self.describe(wanted, seen)),
+                    None => Err(error.changed(format!(
+                        "no backtrack of {} has shown within {} s",
+                        wanted.cluster,
+                        APPEARS_WITHIN.as_secs()
+                    ))),
+                }
             }
-            let pause = polling.pause(waited);
-            self.clock.sleep(pause).await;
-            waited += pause;
+            Err(error) => Err(error.changed(format!("no backtrack of {} was started", wanted.cluster))),
         }
     }
 

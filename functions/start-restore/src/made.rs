@@ -45,38 +45,19 @@ impl New<'_> {
         tags.push((TARGET_TAG.to_owned(), self.moment.to_string()));
         let call = RestoreCall { source: self.source, new_cluster: self.name, origin: self.origin, tags: &tags };
         let sent = clusters.restore(&call).await;
-        // Whatever the answer was, or if none came: what is there decides.
+        // Whatever the answer was, or if none came: what is there decides. A call whose answer was lost may still be under
+        // way, and to take it for not made would leave a cluster that nobody knows of.
         let patience = match &sent {
             Err(error) if error.name == ErrorName::OutcomeUnknown => APPEARS_WITHIN,
             _ => Duration::ZERO,
         };
-        match appears(clusters, clock, self.name, patience).await? {
+        let look = || clusters.cluster(self.name);
+        match Polling::default().until(clock, patience, look, Option::is_some).await? {
             Some(found) => Ok(found),
             None => Err(sent.err().unwrap_or_else(|| {
                 StepError::new(ErrorName::Unavailable, format!("{} was accepted and cannot be seen yet", self.name))
             })),
         }
-    }
-}
-
-/// Looks for a cluster until it is there or the patience is used up: a call whose answer was lost may still be under way,
-/// and to take it for not made would leave a cluster that nobody knows of.
-async fn appears<C: ReadClusters, K: Clock>(
-    clusters: &C,
-    clock: &K,
-    name: &str,
-    patience: Duration,
-) -> Result<Option<Cluster>, StepError> {
-    let polling = Polling::default();
-    let mut waited = Duration::ZERO;
-    loop {
-        let found = clusters.cluster(name).await?;
-        if found.is_some() || waited >= patience {
-            return Ok(found);
-        }
-        let pause = polling.pause(waited);
-        clock.sleep(pause).await;
-        waited += pause;
     }
 }
 
