@@ -109,7 +109,7 @@ where
         }
         let mut instances = self.clusters.instances(&cluster.name).await?;
         let mut why = strangers(kept, plan, &instances);
-        why.extend(self.without_successor(kept, plan).await?);
+        why.extend(self.without_successor(kept, cluster, plan).await?);
         why.extend(self.records(cluster, plan, &instances).await?);
         if *begun {
             instances.retain(|instance| instance.status != "deleting");
@@ -141,7 +141,12 @@ where
     }
 
     /// What took its place must be there: else this may be the last copy.
-    async fn without_successor(&self, kept: &Kept, plan: &Plan) -> Result<Option<String>, StepError> {
+    async fn without_successor(
+        &self,
+        kept: &Kept,
+        cluster: &Cluster,
+        plan: &Plan,
+    ) -> Result<Option<String>, StepError> {
         let name = match kept.kind {
             Kind::Source => &plan.new_cluster,
             Kind::Evidence => &plan.cluster,
@@ -157,7 +162,19 @@ where
             return Ok(Some(format!("{name} is another cluster than the one that {} left", kept.recovery_id)));
         }
         let works = ["available", "backing-up"].contains(&successor.status.as_str());
-        Ok((!works).then(|| format!("{name}, which has its clients now, is {}", successor.status)))
+        if !works {
+            return Ok(Some(format!("{name}, which has its clients now, is {}", successor.status)));
+        }
+        // A managed secret goes with its cluster, and until the other has one of its own its clients log in by this one.
+        Ok(match (kept.kind, &cluster.master_secret, &successor.master_secret) {
+            (Kind::Source, Some(secret), None) => Some(format!(
+                "the secret {secret} goes with {0}, and {name} has no managed master password of its own: when no client \
+                 needs the old one, aws rds modify-db-cluster --db-cluster-identifier {name} --manage-master-user-password \
+                 --apply-immediately gives it another",
+                cluster.name
+            )),
+            _ => None,
+        })
     }
 
     /// Records of the plan's zones that point at it, those of the plan or others.

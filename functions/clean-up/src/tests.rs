@@ -148,6 +148,7 @@ impl World {
             cluster.deletion_protection = false;
             cluster.security_groups = vec!["sg-fence".to_owned()];
         });
+        rds.edit("orders-r", |cluster| cluster.master_secret = Some("arn:of:its-own".to_owned()));
         Self::of(rds, &plan())
     }
 
@@ -259,7 +260,10 @@ async fn whatever_is_not_as_the_recovery_left_it_stays() {
     fn original(world: &mut World, edit: impl FnOnce(&mut Cluster)) {
         world.rds.edit("orders", edit);
     }
-    let cases: [(&str, Edit); 26] = [
+    let cases: [(&str, Edit); 27] = [
+        ("secret:rds!cluster-orders goes with orders, and orders-r has no managed master password", |w| {
+            w.rds.edit("orders-r", |c| c.master_secret = None);
+        }),
         ("orders is kept until 2026-12-24T00:00:00Z", |w| {
             original(w, |c| tag(c, KEEP_UNTIL_TAG, "2026-12-24T00:00:00Z"));
         }),

@@ -126,6 +126,7 @@ async fn answer(plane: &Arc<Plane>, action: &str, params: &Params) -> Answer {
         "DeleteDBCluster" => clusters::delete(plane, params),
         "DeleteDBClusterEndpoint" => endpoints::delete(plane, params),
         "DeleteDBClusterParameterGroup" => groups::delete_cluster(plane, params),
+        "DeleteDBClusterSnapshot" => restore::delete_snapshot(plane, params),
         "DeleteDBInstance" => instances::delete(plane, params),
         "DeleteDBParameterGroup" => groups::delete_instance(plane, params),
         "DescribeDBClusterAutomatedBackups" => clusters::automated_backups(plane, params),

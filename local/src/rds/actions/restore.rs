@@ -1,14 +1,15 @@
 //! `RestoreDBClusterToPointInTime` and `RestoreDBClusterFromSnapshot`: a new cluster with the data of another as it was, and
-//! with nothing of its settings that AWS does not carry over.
+//! with nothing of its settings that AWS does not carry over; and the end of a snapshot.
 
-use super::Answer;
 use super::clusters::{self, already_exists, check_available, insert, resource_id, show};
+use super::{Answer, result};
 use crate::rds::engine::Engine;
 use crate::rds::error::ApiError;
 use crate::rds::model::{ClusterStatus, DbCluster, id_of, tags};
 use crate::rds::plane::Plane;
 use crate::rds::query::{Params, identifier};
 use crate::rds::settings::Settings;
+use crate::rds::shapes;
 use crate::servers::Moment;
 use std::sync::Arc;
 
@@ -90,6 +91,29 @@ pub fn from_snapshot(plane: &Arc<Plane>, params: &Params) -> Answer {
     }
     // The cluster is gone since, and took no write after it.
     make(plane, params, &source, Moment::Now, false)
+}
+
+/// `DeleteDBClusterSnapshot`.
+pub fn delete_snapshot(plane: &Arc<Plane>, params: &Params) -> Answer {
+    let id = id_of("cluster-snapshot", params.required("DBClusterSnapshotIdentifier")?);
+    let (gone, backups) = {
+        let mut store = plane.store();
+        let gone = store.snapshots.remove(&id).ok_or_else(|| {
+            ApiError::not_found("DBClusterSnapshotNotFoundFault", format!("DBClusterSnapshot {id} not found."))
+        })?;
+        let still = store.clusters.values().chain(store.retained.values());
+        let backups = still.map(|cluster| &cluster.resource_id).any(|resource| *resource == gone.cluster.resource_id);
+        (gone, backups)
+    };
+    let shown = Ok(result().child(shapes::snapshot(&gone)));
+    if !backups {
+        tokio::spawn(async move {
+            if let Err(error) = Plane::unhurried(gone.cluster.database.destroy(true)).await {
+                tracing::warn!(snapshot = id, %error, "files of a deleted snapshot were left behind");
+            }
+        });
+    }
+    shown
 }
 
 /// Makes the new cluster, and begins to fill it.
