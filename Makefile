@@ -2,7 +2,7 @@
 #
 #   PROFILE=release     build as for AWS (slow to compile); dev otherwise
 #   REWIND_STACK_DIR    a stack of its own, elsewhere than in .local
-#   REWIND_STACK_IAM    true: the local AWS enforces the functions' IAM policies (for all but RDS)
+#   REWIND_STACK_IAM    true: the local AWS enforces the functions' IAM policies
 #   E2E=part-of-a-name  only those end-to-end tests
 #   RDS_CA_BUNDLE       make package: AWS's certificates for RDS from this file, in place of npm's
 #   STACK, BUCKET, PARAMETERS, YES=1, WITH=aws

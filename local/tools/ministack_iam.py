@@ -60,7 +60,8 @@ def authorize(question: dict) -> dict | None:
         action, resource = check["action"], check["resource"]
         denied = iam_evaluator.enforce(key, action, action.split(":")[0], region, resource, check["context"])
         if isinstance(denied, iam_evaluator.AuthError):
-            return {"code": "InvalidClientTokenId", "message": denied.message}
+            code, _, message = iam_actions._auth_failure("rds", denied.code, denied.message, headers)
+            return {"code": code, "message": message}
         if denied is not None:
             explicit = denied.decision == "Deny"
             message = iam_actions.identity_denial_message(action, denied.principal_arn, resource, explicit)

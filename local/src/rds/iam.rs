@@ -69,8 +69,11 @@ impl Gate {
         let answer = answer.map_err(|error| ApiError::internal(format!("nobody says who may: {error}")))?;
         match serde_json::from_str::<Option<Denied>>(&answer) {
             Ok(None) => Ok(()),
-            Ok(Some(denied)) if denied.code == "AccessDenied" => Err(ApiError::denied("AccessDenied", denied.message)),
-            Ok(Some(denied)) => Err(ApiError::denied("InvalidClientTokenId", denied.message)),
+            Ok(Some(denied)) => {
+                let codes = ["AccessDenied", "SignatureDoesNotMatch", "ExpiredToken"];
+                let code = codes.into_iter().find(|code| *code == denied.code).unwrap_or("InvalidClientTokenId");
+                Err(ApiError::denied(code, denied.message))
+            }
             Err(error) => Err(ApiError::internal(format!("who may is not said: {error}: {answer}"))),
         }
     }
@@ -120,9 +123,14 @@ pub fn checks(store: &mut Store, own_key: &str, action: &str, params: &Params) -
         "DeleteDBCluster" => {
             taken.rds(&call, cluster());
             if params.get("FinalDBSnapshotIdentifier").is_some() {
-                taken.groups(&call, &[("cluster-snapshot", "FinalDBSnapshotIdentifier")]);
+                let snapshot = [("cluster-snapshot", "FinalDBSnapshotIdentifier")];
+                taken.groups(&call, &snapshot);
                 taken.rds("rds:CreateDBClusterSnapshot", cluster());
-                taken.groups("rds:CreateDBClusterSnapshot", &[("cluster-snapshot", "FinalDBSnapshotIdentifier")]);
+                taken.groups("rds:CreateDBClusterSnapshot", &snapshot);
+                let id = id_of("cluster", params.get("DBClusterIdentifier").unwrap_or_default());
+                if taken.store.clusters.get(&id).is_some_and(|gone| gone.settings.copy_tags) {
+                    taken.groups("rds:AddTagsToResource", &snapshot);
+                }
             }
         }
         "AddTagsToResource" | "ListTagsForResource" | "RemoveTagsFromResource" => {
