@@ -1,5 +1,5 @@
-"""The door of chat: what is not let in, and who may not. Over HTTP to the function's URL, and by the function's own
-binary behind a Lambda runtime of the test's own, which measures the handler without what the local Lambda adds to it."""
+"""The door of chat: what is not let in, and who may not. Over HTTP to the function's URL, and to its binary behind a
+Lambda runtime of the test's own, which measures the handler without what the local Lambda adds to it."""
 
 import base64
 import contextlib
@@ -78,7 +78,7 @@ def started(stack):
 
 
 def knock(slack, send):
-    """Sends all that is refused, several times, by `send`; answers the median seconds of each, which must be refused rightly."""
+    """Sends all that is refused, several times, by `send`, and sees it refused; answers the median seconds of each."""
     took = {}
 
     def timed(name, requests, status, told=None):
@@ -131,8 +131,8 @@ def refused(stack):
 
 @contextlib.contextmanager
 def runtime(stack):
-    """The function's binary behind a runtime of our own: gives a way to send it a request, which answers status, body and
-    seconds between the request going in and the answer coming out."""
+    """The function's binary behind a runtime of our own: gives a way to send it a request, which answers status, body
+    and the seconds from the request going in to the answer coming out."""
     function = stack.client("lambda").get_function_configuration(FunctionName="aurora-rewind-chatops")
     events, answers = queue.Queue(), queue.Queue()
 

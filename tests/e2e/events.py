@@ -213,7 +213,7 @@ def kept(stack):
 
 
 def alarm_event(stack, name, description, moments, threshold=10.0):
-    """An alarm of that description goes to ALARM, by its metric: the event that CloudWatch sends, shaped like SAMPLE."""
+    """An alarm of that description goes to ALARM by its metric: the event that CloudWatch sends, shaped like SAMPLE."""
     watch = stack.client("cloudwatch")
     watch.put_metric_alarm(
         AlarmName=name, AlarmDescription=description, Namespace="e2e", MetricName=name, Statistic="Minimum", Period=60,
