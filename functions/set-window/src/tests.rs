@@ -2,6 +2,7 @@
 
 use super::*;
 use rewind_aws::fixtures::{ManualClock, STARTED, mysql_rds, rds};
+use rewind_aws::rds::ServerlessV2;
 use rewind_aws::rds::fake::{FakeRds, Lose};
 use serde_json::json;
 
@@ -121,6 +122,25 @@ async fn backtrack_cannot_be_switched_on_and_the_commands_that_make_a_cluster_wi
     assert!(rds.changes().is_empty());
     // Switched off it is already.
     assert!(!set(&rds, json!("off")).await.unwrap().changed);
+}
+
+#[tokio::test]
+async fn a_serverless_cluster_is_offered_with_its_capacity_which_its_instances_need() {
+    for (range, said) in [
+        (
+            ServerlessV2 { min: Some(0.5), max: Some(16.0), seconds_until_auto_pause: None },
+            "MinCapacity=0.5,MaxCapacity=16 ",
+        ),
+        (
+            ServerlessV2 { min: Some(0.0), max: Some(8.0), seconds_until_auto_pause: Some(300) },
+            "MinCapacity=0,MaxCapacity=8,SecondsUntilAutoPause=300 ",
+        ),
+    ] {
+        let rds = without_backtrack();
+        rds.edit("orders", |cluster| cluster.serverless_v2 = Some(range));
+        let error = set(&rds, json!("24h")).await.unwrap_err().to_string();
+        assert!(error.contains(&format!(" --serverless-v2-scaling-configuration {said}")), "{error}");
+    }
 }
 
 #[tokio::test]

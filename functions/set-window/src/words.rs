@@ -2,7 +2,7 @@
 
 use super::Setting;
 use jiff::{SignedDuration, Timestamp};
-use rewind_aws::rds::{Cluster, Instance};
+use rewind_aws::rds::{Cluster, Instance, ServerlessV2};
 use rewind_core::{ErrorName, StepError, say_duration, say_reach};
 
 pub(crate) const MYSQL: &str = "aurora-mysql";
@@ -127,6 +127,8 @@ fn commands(cluster: &Cluster, instances: &[Instance], seconds: i64) -> String {
     option("vpc-security-group-ids", Some(cluster.security_groups.join(" ")));
     option("db-cluster-parameter-group-name", cluster.parameter_group.clone());
     option("port", cluster.port.map(|port| port.to_string()));
+    // Without its range no instance of the class db.serverless can be made.
+    option("serverless-v2-scaling-configuration", cluster.serverless_v2.map(capacity));
     if cluster.iam_authentication {
         restore.push_str(" --enable-iam-database-authentication");
     }
@@ -145,4 +147,15 @@ fn commands(cluster: &Cluster, instances: &[Instance], seconds: i64) -> String {
          --db-instance-identifier {instance} --db-cluster-identifier {new} --engine {} --db-instance-class {class}",
         cluster.engine
     )
+}
+
+/// The capacity range of Serverless v2, as the AWS CLI takes it.
+fn capacity(range: ServerlessV2) -> String {
+    let said = |name: &str, value: Option<String>| value.map(|value| format!("{name}={value}"));
+    let parts = [
+        said("MinCapacity", range.min.map(|capacity| capacity.to_string())),
+        said("MaxCapacity", range.max.map(|capacity| capacity.to_string())),
+        said("SecondsUntilAutoPause", range.seconds_until_auto_pause.map(|seconds| seconds.to_string())),
+    ];
+    parts.into_iter().flatten().collect::<Vec<_>>().join(",")
 }
