@@ -35,7 +35,7 @@ def clear(stack):
     """Ends what failed tests of an earlier run left to look at."""
     running = stack.states.list_executions(stateMachineArn=stack.machine, statusFilter="RUNNING")["executions"]
     for execution in running:
-        if execution["name"].startswith("e2e-"):
+        if execution["name"].startswith(("e2e-", "event-", "rewind-e2e-")):
             stack.states.stop_execution(executionArn=execution["executionArn"])
     table = stack.client("dynamodb")
     for item in table.scan(TableName=stack.table, ConsistentRead=True)["Items"]:
