@@ -1,6 +1,7 @@
 """What recoveries kept, when its time is over: it stays while anybody needs it, and people are told why; then it goes, into a
 snapshot that holds all of it. Until then the recovery can be taken back, and after that it says why it cannot."""
 
+import contextlib
 import datetime
 import json
 import re
@@ -25,8 +26,19 @@ CHECK = [*FIND, "CheckUnused", "IsUnused"]
 KEPT = [*CHECK, "RememberKept", "TellPeople", *END]
 KEPT_AND_TOLD_BEFORE = [*CHECK, "RememberKept", *END]
 DELETED = [*CHECK, "CleanUp", "IsDeleted", "TellPeople", *END]
-# Each run looks at everything that is due: one test at a time has something that is.
 TURN = threading.Lock()
+
+
+@contextlib.contextmanager
+def turn(stack, name):
+    """Each run looks at everything that is due: one test at a time has something that is, and leaves nothing that is."""
+    with TURN:
+        try:
+            yield
+        finally:
+            if found := stack.describe(name):
+                tags = ["aurora-rewind:keep-until"]
+                stack.rds.remove_tags_from_resource(ResourceName=found["DBClusterArn"], TagKeys=tags)
 
 
 class CleanUp(Recovery):
@@ -91,7 +103,7 @@ def original(stack):
     for command in [kept["keepLonger"], kept["keepForever"]]:
         contains(command, f"--resource-name {arn} ", "aurora-rewind:keep-until")
     told, new = People(stack), Cluster(stack, "e2e-kept-r", POSTGRES)
-    with TURN:
+    with turn(stack, cluster.name):
         CleanUp(stack, NOTHING_DUE)
         is_over(stack, cluster.name)
         stack.change_record("UPSERT", "old.e2e-kept.example.com", endpoint)
@@ -161,7 +173,7 @@ def evidence(stack):
     arn = kept.describe()["DBClusterArn"]
     contains(output["evidence"]["keepForever"], f"remove-tags-from-resource --resource-name {arn} ")
     told = People(stack)
-    with TURN:
+    with turn(stack, kept.name):
         is_over(stack, kept.name)
         with kept.connect():
             contains(CleanUp(stack, KEPT).why(), f"in use: {MYSQL.user} in shop (process", f"on {kept.name}-1")
@@ -183,7 +195,7 @@ def taken_back(stack):
     cluster.settle()
     run = Recovery.of(cluster, "1s ago", dns=cluster.dns(), approval="none", keepSource="1h")
     run.recovered(UNASKED)
-    with TURN:
+    with turn(stack, cluster.name):
         is_over(stack, cluster.name)
         with by_the_functions_address(cluster):
             contains(CleanUp(stack, KEPT).why(), f"in use: {MYSQL.user} in information_schema (process")

@@ -116,12 +116,16 @@ where
         } else if instances.is_empty() {
             why.push(format!("{} has no instance: who uses its data cannot be seen", cluster.name));
         }
-        for instance in instances.iter().filter(|instance| instance.status != "available") {
-            why.push(format!("{} is {}: who is on it cannot be seen", instance.name, instance.status));
-        }
-        if why.is_empty() {
+        let unseen: Vec<String> = instances
+            .iter()
+            .filter(|instance| instance.status != "available")
+            .map(|instance| format!("{} is {}: who is on it cannot be seen", instance.name, instance.status))
+            .collect();
+        if unseen.is_empty() {
+            // Whatever else was found: people are told once a day, and want to know all of it.
             why.extend(self.inside(kept, ours, &instances).await);
         }
+        why.extend(unseen);
         Ok(why)
     }
 
