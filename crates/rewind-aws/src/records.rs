@@ -66,6 +66,12 @@ pub trait Leases: Send + Sync {
     fn release_lease(&self, cluster: &str, holder: &str) -> impl Future<Output = Answer<()>> + Send;
 }
 
+/// Sees who works on a cluster.
+pub trait ReadLeases: Send + Sync {
+    /// The lease of `cluster`; it may be over.
+    fn lease_of(&self, cluster: &str) -> impl Future<Output = Answer<Option<Lease>>> + Send;
+}
+
 /// The client of the table.
 #[derive(Debug, Clone)]
 pub struct Records {
@@ -232,6 +238,22 @@ impl Leases for Records {
     }
 }
 
+impl ReadLeases for Records {
+    /// IAM: `dynamodb:GetItem`.
+    async fn lease_of(&self, cluster: &str) -> Answer<Option<Lease>> {
+        let answer = self
+            .client
+            .get_item()
+            .table_name(&self.table)
+            .key("id", lease_key(cluster))
+            .consistent_read(true)
+            .send()
+            .await
+            .map_err(|e| classify(&e, Call::Read, &format!("dynamodb:GetItem of the lease of {cluster}")))?;
+        answer.item.map(|item| read_lease(&item)).transpose()
+    }
+}
+
 fn lease_key(cluster: &str) -> AttributeValue {
     AttributeValue::S(format!("lease#{}", cluster.to_ascii_lowercase()))
 }
@@ -239,4 +261,38 @@ fn lease_key(cluster: &str) -> AttributeValue {
 fn read(value: &AttributeValue) -> Answer<Value> {
     let text = value.as_s().map_err(|_| StepError::bug("a note of the recovery is no text"))?;
     serde_json::from_str(text).map_err(|e| StepError::bug(format!("a note of the recovery is not JSON: {e}")))
+}
+
+fn read_lease(item: &HashMap<String, AttributeValue>) -> Answer<Lease> {
+    let text = |name: &str| item.get(name).and_then(|value| value.as_s().ok());
+    let lease = || {
+        Some(Lease {
+            holder: text("recoveryId")?.clone(),
+            execution_arn: text("executionArn")?.clone(),
+            taken_at: text("takenAt")?.parse().ok()?,
+            expires_at: Timestamp::from_second(item.get("expiresAt")?.as_n().ok()?.parse().ok()?).ok()?,
+        })
+    };
+    lease().ok_or_else(|| StepError::bug("a lease in the table is none: it lacks who, since when, or until when"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lease_is_read_as_the_state_machines_write_it_and_what_is_none_is_not_taken_for_no_lease() {
+        let text = |text: &str| AttributeValue::S(text.to_owned());
+        let mut item = HashMap::from([
+            ("id".to_owned(), text("lease#orders")),
+            ("recoveryId".to_owned(), text("operation-001")),
+            ("executionArn".to_owned(), text("arn:aws:states:eu-west-1:1:execution:rewind:operation-001")),
+            ("takenAt".to_owned(), text("2026-11-23T10:35:00.123Z")),
+            ("expiresAt".to_owned(), AttributeValue::N("1795433700".to_owned())),
+        ]);
+        let lease = read_lease(&item).unwrap();
+        assert_eq!((lease.holder.as_str(), lease.expires_at.as_second()), ("operation-001", 1_795_433_700));
+        item.remove("expiresAt");
+        assert!(read_lease(&item).is_err());
+    }
 }

@@ -1,10 +1,12 @@
 //! Shows how far back one can go, and sets how far one will be able to: the backtrack window of Aurora MySQL, the days of
-//! backups of Aurora PostgreSQL. People call it, in their own words; what cannot be undone it does only when it is confirmed.
+//! backups of Aurora PostgreSQL. People call it, in their own words; what cannot be undone it does only when it is confirmed,
+//! and never while a recovery works on the cluster.
 
 mod words;
 
 use jiff::{SignedDuration, Timestamp};
 use rewind_aws::rds::{Cluster, ClusterChange, ModifyClusters, ReadClusters};
+use rewind_aws::records::ReadLeases;
 use rewind_core::{Asked, Clock, ErrorName, Polling, StepError, WindowRequest, say_duration, say_reach};
 use rewind_lambda::Step;
 use serde::Serialize;
@@ -12,16 +14,19 @@ use serde_json::Value;
 use std::time::Duration;
 
 /// The IAM actions that the step calls.
-pub const ACTIONS: &[&str] = &["rds:DescribeDBClusters", "rds:DescribeDBInstances", "rds:ModifyDBCluster"];
+pub const ACTIONS: &[&str] =
+    &["rds:DescribeDBClusters", "rds:DescribeDBInstances", "rds:ModifyDBCluster", "dynamodb:GetItem"];
 
 /// How long a change may take to show before the answer says that it does not yet.
 const SHOWS_WITHIN: Duration = Duration::from_secs(20);
 
 /// The step.
 #[derive(Debug)]
-pub struct SetWindow<C, K> {
+pub struct SetWindow<C, L, K> {
     /// Clusters.
     pub clusters: C,
+    /// Who works on them.
+    pub leases: L,
     /// The time.
     pub clock: K,
 }
@@ -71,7 +76,7 @@ enum Setting {
     Retention(i32),
 }
 
-impl<C: ReadClusters + ModifyClusters, K: Clock> Step for SetWindow<C, K> {
+impl<C: ReadClusters + ModifyClusters, L: ReadLeases, K: Clock> Step for SetWindow<C, L, K> {
     type Input = Value;
     type Output = Output;
 
@@ -82,6 +87,9 @@ impl<C: ReadClusters + ModifyClusters, K: Clock> Step for SetWindow<C, K> {
         let wanted = self.settle(asked, &cluster).await?;
         if Setting::of(&cluster) == wanted {
             return Ok(self.describe(&cluster, false, Vec::new()));
+        }
+        if wanted.length() < Setting::of(&cluster).length() {
+            self.refuse_while_leased(&cluster.name).await?;
         }
         let mut notes = Vec::new();
         if let Some(loss) = words::loss(&cluster, wanted, self.clock.now()) {
@@ -123,7 +131,7 @@ impl Setting {
     }
 }
 
-impl<C: ReadClusters + ModifyClusters, K: Clock> SetWindow<C, K> {
+impl<C: ReadClusters + ModifyClusters, L: ReadLeases, K: Clock> SetWindow<C, L, K> {
     async fn read(&self, name: &str) -> Result<Cluster, StepError> {
         let cluster = self.clusters.cluster(name).await?.ok_or_else(|| {
             words::invalid(format!("`cluster` is \"{name}\": there is no such cluster in this account and Region"))
@@ -134,6 +142,15 @@ impl<C: ReadClusters + ModifyClusters, K: Clock> SetWindow<C, K> {
         }
         Err(words::invalid(format!("`cluster`: {name} is {}", cluster.engine))
             .advice("only Aurora PostgreSQL and Aurora MySQL clusters have a window that can be set here"))
+    }
+
+    /// A recovery goes back by what the window holds, and one in place forward again: nothing of it is taken away meanwhile.
+    async fn refuse_while_leased(&self, cluster: &str) -> Result<(), StepError> {
+        let lease = self.leases.lease_of(cluster).await?;
+        match lease.filter(|lease| lease.expires_at >= self.clock.now()) {
+            Some(lease) => Err(words::in_use(cluster, &lease)),
+            None => Ok(()),
+        }
     }
 
     /// What is to be set, as this cluster can have it.

@@ -1,11 +1,12 @@
 //! The function `set-window`.
 
-use rewind_aws::{Aws, rds::Rds};
+use rewind_aws::{Aws, rds::Rds, records::Records};
 use rewind_lambda::SystemClock;
 use set_window::SetWindow;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_runtime::Error> {
     let aws = Aws::from_env()?;
-    rewind_lambda::start(SetWindow { clusters: Rds::new(&aws), clock: SystemClock }).await
+    let step = SetWindow { clusters: Rds::new(&aws), leases: Records::from_env(&aws)?, clock: SystemClock };
+    rewind_lambda::start(step).await
 }

@@ -1,13 +1,38 @@
 //! What is shown, what is changed once, and what is not done until it is confirmed.
 
 use super::*;
-use rewind_aws::fixtures::{ManualClock, STARTED, mysql_rds, rds};
+use rewind_aws::Answer;
+use rewind_aws::fixtures::{ManualClock, STARTED, mysql_rds, rds, time};
 use rewind_aws::rds::ServerlessV2;
 use rewind_aws::rds::fake::{FakeRds, Lose};
+use rewind_aws::records::Lease;
 use serde_json::json;
 
+/// Who works on `orders`, if anybody.
+struct Leases(Option<Lease>);
+
+impl ReadLeases for Leases {
+    async fn lease_of(&self, cluster: &str) -> Answer<Option<Lease>> {
+        assert_eq!(cluster, "orders");
+        Ok(self.0.clone())
+    }
+}
+
+fn lease(expires_at: &str) -> Lease {
+    Lease {
+        holder: "operation-001".to_owned(),
+        execution_arn: "arn:aws:states:us-east-1:1:execution:rewind:operation-001".to_owned(),
+        taken_at: time("2026-11-23T10:30:00Z"),
+        expires_at: time(expires_at),
+    }
+}
+
 async fn call(rds: &FakeRds, input: Value) -> Result<Output, StepError> {
-    SetWindow { clusters: rds.clone(), clock: ManualClock::at(STARTED) }.run(input).await
+    call_leased(rds, None, input).await
+}
+
+async fn call_leased(rds: &FakeRds, lease: Option<Lease>, input: Value) -> Result<Output, StepError> {
+    SetWindow { clusters: rds.clone(), leases: Leases(lease), clock: ManualClock::at(STARTED) }.run(input).await
 }
 
 async fn set(rds: &FakeRds, window: Value) -> Result<Output, StepError> {
@@ -179,6 +204,41 @@ async fn a_window_shorter_than_what_is_reachable_loses_it_and_says_so_before() {
         let confirmed = json!({ "cluster": "orders", "window": window, "confirm": "shrink orders" });
         let shrunk = call(&rds, confirmed).await.unwrap();
         assert!(shrunk.changed && shrunk.notes[0].contains("can no longer be reached"), "{:?}", shrunk.notes);
+    }
+}
+
+#[tokio::test]
+async fn while_a_recovery_works_on_the_cluster_its_window_is_not_made_shorter() {
+    let held = lease("2026-11-23T12:30:00Z");
+    for (rds, window, confirm) in [
+        (mysql_rds(), "off", "switch off orders for ever"),
+        (mysql_rds(), "1h", "shrink orders"),
+        (mysql_rds(), "23h", "shrink orders"),
+        (rds(), "1d", "shrink orders"),
+    ] {
+        let confirmed = json!({ "cluster": "orders", "window": window, "confirm": confirm });
+        let error = call_leased(&rds, Some(held.clone()), confirmed.clone()).await.unwrap_err();
+        assert_eq!(
+            (error.name, error.to_string().as_str()),
+            (
+                ErrorName::LeaseHeld,
+                "operation-001 works on orders since 2026-11-23T10:30:00Z, until 2026-11-23T12:30:00Z at the latest, and may \
+                 need what a shorter window would take away; nothing was changed; to go on: ask again when it has ended: \
+                 arn:aws:states:us-east-1:1:execution:rewind:operation-001"
+            )
+        );
+        assert!(rds.changes().is_empty());
+        // One that is over holds nothing up.
+        assert!(call_leased(&rds, Some(lease("2026-11-23T10:34:59Z")), confirmed).await.unwrap().changed);
+    }
+}
+
+#[tokio::test]
+async fn while_a_recovery_works_on_the_cluster_one_can_ask_and_have_more() {
+    let held = lease("2026-11-23T12:30:00Z");
+    for (window, changed) in [(None, false), (Some("48h"), true)] {
+        let said = json!({ "cluster": "orders", "window": window });
+        assert_eq!(call_leased(&mysql_rds(), Some(held.clone()), said).await.unwrap().changed, changed);
     }
 }
 

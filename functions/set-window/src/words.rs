@@ -3,6 +3,7 @@
 use super::Setting;
 use jiff::{SignedDuration, Timestamp};
 use rewind_aws::rds::{Cluster, Instance, ServerlessV2};
+use rewind_aws::records::Lease;
 use rewind_core::{ErrorName, StepError, say_duration, say_reach};
 
 pub(crate) const MYSQL: &str = "aurora-mysql";
@@ -10,6 +11,19 @@ pub(crate) const POSTGRESQL: &str = "aurora-postgresql";
 
 pub(crate) fn invalid(happened: String) -> StepError {
     StepError::new(ErrorName::InvalidRequest, happened).changed("nothing was changed")
+}
+
+/// Somebody works on the cluster by what a shorter window would take away.
+pub(crate) fn in_use(cluster: &str, lease: &Lease) -> StepError {
+    StepError::new(
+        ErrorName::LeaseHeld,
+        format!(
+            "{} works on {cluster} since {}, until {} at the latest, and may need what a shorter window would take away",
+            lease.holder, lease.taken_at, lease.expires_at
+        ),
+    )
+    .changed("nothing was changed")
+    .advice(format!("ask again when it has ended: {}", lease.execution_arn))
 }
 
 /// A change that takes away what nothing brings back.
