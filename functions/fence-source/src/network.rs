@@ -36,13 +36,7 @@ where
 
     /// Gives the cluster these groups and waits until it has them; answers whether it had others.
     async fn change_groups(&self, cluster: &Cluster, groups: &[String]) -> Result<bool, StepError> {
-        let has = |cluster: &Cluster| {
-            let (mut is, mut should): (Vec<_>, Vec<_>) = (cluster.security_groups.clone(), groups.to_vec());
-            is.sort_unstable();
-            should.sort_unstable();
-            is == should
-        };
-        let had_others = !has(cluster);
+        let had_others = !cluster.has_groups(groups);
         if groups.is_empty() || (!had_others && !cluster.security_groups_changing) {
             return Ok(false);
         }
@@ -55,7 +49,8 @@ where
             }
         }
         // Named is not in force: a group that is still `adding` stops nobody.
-        let in_force = |now: &Cluster| has(now) && !now.security_groups_changing && now.status == "available";
+        let in_force =
+            |now: &Cluster| now.has_groups(groups) && !now.security_groups_changing && now.status == "available";
         let look = || self.access.cluster(&cluster.name);
         let now = Polling::default().until(&self.clock, BOUND, look, in_force).await?;
         if in_force(&now) {
