@@ -34,16 +34,20 @@ def spent(run):
 def deployment(stack):
     # By the deployment of this very stack, uploads included, while its first cluster was being made.
     said = (stack.folder / "logs" / "deploy.log").read_text()
-    packaged, deployed = map(float, re.search(r"^packaged in ([\d.]+) s, deployed in ([\d.]+) s$", said, re.M).groups())
+    number = r"([\d.]+)"
+    form = rf"^packaged in {number} s, deployed in {number} s, at a load of {number} on {number} cores$"
+    packaged, deployed, load, cores = map(float, re.search(form, said, re.M).groups())
+    # Up to twice its cores are the stack's own doing; what more there is to do, others have to do.
+    slower = max(1, load / (2 * cores))
     client = stack.client("cloudformation")
     (name,) = [s["StackName"] for s in client.describe_stacks()["Stacks"]]
     resources = client.describe_stack_resources(StackName=name)["StackResources"]
-    note(f"{len(resources)} resources in {deployed:.2f} s; the zips before that in {packaged:.2f} s")
+    note(f"{len(resources)} resources in {deployed:.2f} s, the zips before that in {packaged:.2f} s; a load of {load}")
     complete = ("CREATE_COMPLETE", "UPDATE_COMPLETE")
     equal(
         [r["LogicalResourceId"] for r in resources if r["ResourceStatus"] not in complete], [], "what is not complete"
     )
-    holds(deployed < 10, f"it took {deployed:.2f} s")
+    holds(deployed < 10 * slower, f"it took {deployed:.2f} s at a load of {load}")
 
 
 @test("a small database is recovered within 30 s, of which the orchestration's own part is under 3 s", alone=True)
