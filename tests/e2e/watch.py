@@ -24,7 +24,8 @@ class Watch:
         self.stack, self.secrets, self.said = stack, {}, []
         self._versions, self._logs, self._end = set(), {}, threading.Event()
         self._lock = threading.Lock()
-        for kind, value in in_sources() | credentials(stack):
+        key = {("the authority's key", line) for line in (stack.folder / "run" / "ca-key.pem").read_text().split("\n")[1:-2]}
+        for kind, value in in_sources() | credentials(stack) | key:
             self.remember(kind, value)
         self._listen()
         self._thread = threading.Thread(target=self._watch, daemon=True)
