@@ -8,6 +8,7 @@ import pty
 import select
 import subprocess
 import time
+from datetime import UTC, datetime
 
 from chat import Started, shop
 from cluster import Cluster, iso
@@ -190,6 +191,17 @@ def scripted(stack):
     Started(stack, unattended["recoveryId"]).recovered(UNASKED)
 
 
+@contextlib.contextmanager
+def leased(stack, cluster):
+    """Somebody works on the cluster meanwhile."""
+    now = datetime.now(UTC)
+    until = {"takenAt": {"S": iso(now)}, "expiresAt": {"N": str(int(now.timestamp()) + 60)}}
+    lease = {"id": {"S": f"lease#{cluster}"}, "recoveryId": {"S": "somebody"}, "executionArn": {"S": "arn:of:it"}} | until
+    stack.client("dynamodb").put_item(TableName=stack.table, Item=lease)
+    yield
+    stack.client("dynamodb").delete_item(TableName=stack.table, Key={"id": lease["id"]})
+
+
 @test("at a terminal: windows, completions, and what cannot be, each said with what to do and an exit code of its own")
 def told(stack):
     terminal = Terminal(stack)
@@ -198,6 +210,9 @@ def told(stack):
     equal((window["kind"], window["targetWindow"], window["changed"]), ("backupRetention", "1d", False), "the window")
     contains(terminal.run("window", cluster.name, "2d")[0], "now has a window of 2d")
     contains(terminal.json("window", cluster.name, "1440", code=5)["message"], "1440 seconds is 24 minutes")
+    with leased(stack, cluster.name):
+        contains(terminal.json("window", cluster.name, "1d", code=5)["message"], "somebody works on", "LeaseHeld")
+    contains(terminal.run("window", cluster.name, "1d")[0], "now has a window of 1d")
     contains(terminal.json("plan", cluster.name, "30d ago", code=3)["cause"], "is before the earliest restorable time")
     for words, code, said in [
         (["plan", cluster.name, "soon"], 5, '`to` is "soon"'),
