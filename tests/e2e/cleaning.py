@@ -138,6 +138,9 @@ def original(stack):
 
     again = restored(stack, "e2e-kept-again", snapshot, password)
     equal(difference(everything(again), content), "", "the data in the snapshot")
+    contains(str(again.describe()["TagList"]), "aurora-rewind:fenced-by", "aurora-rewind:keep-until")
+    with TURN:
+        CleanUp(stack, NOTHING_DUE)  # a copy has the tags, and is nobody's
 
 
 def own_password(new):

@@ -15,12 +15,13 @@ use rewind_aws::rds::{
     ChangeInstances, Cluster, FindClusters, ModifyClusters, ReadClusters, ReadSnapshots, RetireClusters,
 };
 use rewind_aws::records::{Leases, Notes};
-use rewind_aws::recoveries::Recoveries;
+use rewind_aws::recoveries::{Record, Recoveries};
 use rewind_aws::route53::ListRecords;
 use rewind_core::names::{EVIDENCE_OF_TAG, FENCED_BY_TAG, KEEP_UNTIL_TAG};
 use rewind_core::{Clock, Polling, StepError};
 use rewind_lambda::Step;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 /// The IAM actions that the function calls.
 pub const ACTIONS: &[&str] = &[
@@ -92,6 +93,17 @@ pub struct Kept {
     pub execution_arn: String,
 }
 
+impl Kept {
+    /// Whether the recovery kept another cluster, from which this one has its tags.
+    fn is_a_copy(&self, record: &Record) -> bool {
+        let (field, own) = match self.kind {
+            Kind::Source => ("clusterArn", &self.cluster_arn),
+            Kind::Evidence => ("newCluster", &self.cluster),
+        };
+        record.plan.get(field).and_then(Value::as_str).is_some_and(|kept| kept != own)
+    }
+}
+
 /// As what a cluster was kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -148,15 +160,15 @@ where
                 let tagged = self.clusters.tagged(KEEP_UNTIL_TAG).await?;
                 let mut due = Vec::new();
                 for kept in tagged.iter().filter_map(read).filter(|kept| kept.keep_until < now) {
-                    // What has its traffic back is kept for no recovery any more, whatever its tags still say.
-                    let record = self.recoveries.recovery(&kept.recovery_id).await?;
-                    if record.is_some_and(|record| record.state == "Undone") {
-                        tracing::info!(
-                            cluster = kept.cluster,
-                            "its recovery was taken back: the tags mean nothing now"
-                        );
-                    } else {
-                        due.push(kept);
+                    // Whatever its tags still say.
+                    match self.recoveries.recovery(&kept.recovery_id).await? {
+                        Some(record) if record.state == "Undone" => {
+                            tracing::info!(cluster = kept.cluster, "its recovery was taken back: it has its traffic");
+                        }
+                        Some(record) if kept.is_a_copy(&record) => {
+                            tracing::info!(cluster = kept.cluster, "it was restored from what was kept, tags and all");
+                        }
+                        _ => due.push(kept),
                     }
                 }
                 due.sort_by_key(|kept| kept.keep_until);

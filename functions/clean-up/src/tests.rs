@@ -8,12 +8,11 @@ use rewind_aws::fixtures::{
 use rewind_aws::rds::fake::{FakeRds, Lose};
 use rewind_aws::rds::{Instance, Member};
 use rewind_aws::records::Lease;
-use rewind_aws::recoveries::Record;
 use rewind_aws::route53::RecordSet;
 use rewind_core::names::RECOVERY_TAG;
 use rewind_core::{ErrorName, Plan};
 use rewind_db::fence::Inside;
-use serde_json::{Value, json};
+use serde_json::json;
 use std::sync::{Arc, Mutex};
 
 const UNTIL: &str = "2026-11-30T10:40:00Z";
@@ -236,6 +235,13 @@ async fn what_is_due_is_what_the_tags_say_is_over() {
     let mut undone = World::source();
     undone.record.as_mut().unwrap().state = "Undone".to_owned();
     assert_eq!(undone.due().await, []);
+    for (world, kept) in [(World::source(), "orders"), (World::evidence(), "orders-e")] {
+        world.rds.edit(kept, |cluster| {
+            cluster.name.push_str("-copy");
+            cluster.arn.push_str("-copy");
+        });
+        assert_eq!(world.due().await, [], "a copy of {kept}");
+    }
     let cases: [(&str, &str); 3] = [(KEEP_UNTIL_TAG, "for ever"), (EVIDENCE_OF_TAG, "another"), (FENCED_BY_TAG, "")];
     for (key, value) in cases {
         let world = World::source();
