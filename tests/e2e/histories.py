@@ -96,6 +96,7 @@ class History:
         time.sleep(APART)
         self.moments.append(self.engine.now(self.session()))
         time.sleep(APART * self.random.choice([1, 1, 1, 4]))
+        self.engine.commit(self.session())
 
     def choose(self, state):
         """Changes the model's state, and answers in which database which statements do the same."""
