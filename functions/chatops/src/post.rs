@@ -4,6 +4,9 @@ use rewind_core::{ErrorName, StepError};
 use serde_json::Value;
 use std::time::Duration;
 
+/// How long to wait before it is sent again, where Slack is busy or broken.
+const PAUSES: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(3)];
+
 /// Brings messages to Slack.
 pub trait Post: Send + Sync {
     /// Sends a message to a URL that Slack gave. The URL is a secret: it is not in the error.
@@ -12,7 +15,10 @@ pub trait Post: Send + Sync {
 
 /// By HTTPS.
 #[derive(Debug, Clone)]
-pub struct Web(ureq::Agent);
+pub struct Web {
+    agent: ureq::Agent,
+    pauses: [Duration; 2],
+}
 
 impl Web {
     /// A client that follows nobody elsewhere.
@@ -20,7 +26,7 @@ impl Web {
     pub fn new() -> Self {
         let config =
             ureq::Agent::config_builder().timeout_global(Some(Duration::from_secs(10))).max_redirects(0).build();
-        Self(config.into())
+        Self { agent: config.into(), pauses: PAUSES }
     }
 }
 
@@ -32,18 +38,64 @@ impl Default for Web {
 
 impl Post for Web {
     async fn post(&self, url: &str, message: &Value) -> Result<(), StepError> {
-        let (agent, url, message) = (self.0.clone(), url.to_owned(), message.to_string());
-        let sent = tokio::task::spawn_blocking(move || {
-            agent.post(&url).header("content-type", "application/json").send(message.as_str()).map(drop)
-        });
+        let message = message.to_string();
         let unsent =
             |why: String| StepError::new(ErrorName::Unavailable, format!("Slack did not take the message: {why}"));
-        match sent.await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(ureq::Error::StatusCode(status))) => Err(unsent(format!("it answered {status}"))),
-            // Its words may hold the URL.
-            Ok(Err(_)) => Err(unsent("no answer came".to_owned())),
-            Err(_) => Err(unsent("the sender broke".to_owned())),
+        let mut pauses = self.pauses.into_iter();
+        loop {
+            let (agent, url, message) = (self.agent.clone(), url.to_owned(), message.clone());
+            let sent = tokio::task::spawn_blocking(move || {
+                agent.post(&url).header("content-type", "application/json").send(message.as_str()).map(drop)
+            });
+            let refused = match sent.await {
+                Ok(Ok(())) => return Ok(()),
+                Ok(Err(ureq::Error::StatusCode(status))) => status,
+                // Its words may hold the URL. It may have arrived: told twice is worse than told by the mail alone.
+                Ok(Err(_)) => return Err(unsent("no answer came".to_owned())),
+                Err(_) => return Err(unsent("the sender broke".to_owned())),
+            };
+            match pauses.next().filter(|_| refused == 429 || refused >= 500) {
+                Some(pause) => tokio::time::sleep(pause).await,
+                None => return Err(unsent(format!("it answered {refused}"))),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+    use std::io::{Read, Write};
+    use std::net::TcpListener;
+
+    /// Answers each connection with the next status; the number of connections when it has no more.
+    fn slack(statuses: &'static [&'static str]) -> (String, std::thread::JoinHandle<usize>) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/hook", listener.local_addr().unwrap());
+        let answering = std::thread::spawn(move || {
+            for status in statuses {
+                let (mut stream, _) = listener.accept().unwrap();
+                let _ = stream.read(&mut [0; 4096]).unwrap();
+                write!(stream, "HTTP/1.1 {status}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n").unwrap();
+            }
+            statuses.len()
+        });
+        (url, answering)
+    }
+
+    #[tokio::test]
+    async fn what_slack_cannot_take_now_is_sent_again_and_what_it_refuses_is_not() {
+        for (statuses, taken) in [
+            (&["503 Unavailable", "429 Too Many Requests", "200 OK"][..], true),
+            (&["500 Error", "500 Error", "500 Error"], false),
+            (&["404 Not Found"], false),
+        ] {
+            let (url, answering) = slack(statuses);
+            let web = Web { pauses: [Duration::from_millis(1); 2], ..Web::new() };
+            let sent = web.post(&url, &json!({"text": "x"})).await;
+            assert_eq!(sent.is_ok(), taken, "{statuses:?}: {sent:?}");
+            assert_eq!(answering.join().unwrap(), statuses.len());
         }
     }
 }
