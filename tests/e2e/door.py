@@ -119,18 +119,25 @@ def refused(stack):
     with runtime(stack) as handler:
         handler(b"", {})
         inside = knock(slack, handler)
-    over_http = knock(slack, slack.send)
-    equal(slack.send(b"", {}, method="GET")[0], 405, "the status of a GET")
+    lambdas = []
+
+    def over_http(body, headers):
+        # What the local Lambda takes for it at this very moment is not the function's: a GET is refused unread.
+        status, _, empty = slack.send(body, headers, method="GET")
+        equal(status, 405, "the status of a GET")
+        lambdas.append(empty)
+        status, answer, spent = slack.send(body, headers)
+        return status, answer, spent - empty
+
+    from_outside = knock(slack, over_http)
     equal(started(stack), before, "executions and items of the table, but for what was seen")
-    for where, took in [("in the handler", inside), ("over HTTP", over_http)]:
+    note(f"the local Lambda itself takes {statistics.median(lambdas) * 1000:.0f} ms a request, which are not counted")
+    for where, took in [("in the handler", inside), ("over HTTP", from_outside)]:
         usual = {name: statistics.median(seconds) for name, seconds in took.items()}
         slowest = max(usual, key=usual.get)
         ms = usual[slowest] * 1000
         note(f"{where}: {len(took)} kinds, each {TIMES} times; the slowest is {slowest}, {ms:.0f} ms")
-        # Over HTTP some 50 ms are the local Lambda's, and more where the machine has other things to do.
-        held = usual if took is inside else {name: min(seconds) for name, seconds in took.items()}
-        for name, seconds in held.items():
-            holds(seconds < LIMIT, f"{name} was refused after {seconds * 1000:.0f} ms {where}")
+        holds(usual[slowest] < LIMIT, f"{slowest} was refused after {ms:.0f} ms {where}")
 
 
 @contextlib.contextmanager
