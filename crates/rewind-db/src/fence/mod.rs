@@ -11,8 +11,7 @@
 //! 4. [`lift`] puts back exactly what was recorded.
 //!
 //! Where the network alone is the fence, [`empty`] ends the sessions and nothing else, and [`writers_without_session`] says
-//! what would go on writing. [`look`] sees, days later, whether
-//! the fence still stands.
+//! what would go on writing. [`look`] sees, days later, whether the fence still stands.
 //!
 //! Each may be run again, whatever an earlier run got done. All of them speak from the engine's maintenance database
 //! ([`crate::Engine::maintenance_database`]), which stays open, for the way back leads through it.

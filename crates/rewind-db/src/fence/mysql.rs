@@ -140,25 +140,19 @@ pub(super) async fn end(session: &Session, others: &[Other]) -> Result<Vec<Other
 
 /// What replicates from the server, or to it.
 pub(super) async fn replication(session: &Session) -> Result<Vec<String>, Failure> {
-    let dumps = threads(session).await?.iter().filter(|thread| is_dump(thread)).count();
-    let mut notes = appliers(session).await?;
-    if dumps > 0 {
-        notes.push(format!("{dumps} x binlog dump: replicas go on reading, and write nothing here"));
-    }
-    Ok(notes)
+    let threads = threads(session).await?;
+    let dumps = threads.iter().filter(|thread| is_dump(thread)).count();
+    let dumps = (dumps > 0).then(|| format!("{dumps} x binlog dump: replicas go on reading, and write nothing here"));
+    Ok(appliers(&threads).into_iter().chain(dumps).collect())
 }
 
-async fn appliers(session: &Session) -> Result<Vec<String>, Failure> {
-    let is_applier = |thread: &&Thread| thread.user == "system user" && thread.command != "Daemon";
-    let count = threads(session).await?.iter().filter(is_applier).count();
-    Ok((count > 0)
-        .then(|| format!("{count} x replication applier: what its source sends is still written"))
-        .into_iter()
-        .collect())
+fn appliers(threads: &[Thread]) -> Option<String> {
+    let count = threads.iter().filter(|thread| thread.user == "system user" && thread.command != "Daemon").count();
+    (count > 0).then(|| format!("{count} x replication applier: what its source sends is still written"))
 }
 
 /// But for those in `mysql`, which are RDS's own and keep its statistics.
-async fn events(session: &Session) -> Result<Vec<String>, Failure> {
+async fn events(session: &Session) -> Result<Option<String>, Failure> {
     let events = session
         .rows(
             "SELECT concat(event_schema, '.', event_name) FROM information_schema.events \
@@ -166,19 +160,15 @@ async fn events(session: &Session) -> Result<Vec<String>, Failure> {
         )
         .await?;
     let events: Vec<String> = events.into_iter().flatten().flatten().collect();
-    Ok((!events.is_empty())
-        .then(|| {
-            format!("the event scheduler is on: a fence has no hold on what these events write: {}", events.join(", "))
-        })
-        .into_iter()
-        .collect())
+    Ok((!events.is_empty()).then(|| {
+        format!("the event scheduler is on: a fence has no hold on what these events write: {}", events.join(", "))
+    }))
 }
 
 /// What writes without a session, which no fence ends.
 pub(super) async fn writers(session: &Session) -> Result<Vec<String>, Failure> {
-    let mut notes = appliers(session).await?;
-    notes.extend(events(session).await?);
-    Ok(notes)
+    let applies = appliers(&threads(session).await?);
+    Ok(applies.into_iter().chain(events(session).await?).collect())
 }
 
 /// What may still write and is nobody's session.
