@@ -1,6 +1,6 @@
 //! Messages to Slack, by HTTPS.
 
-use rewind_core::{ErrorName, StepError};
+use rewind_core::{Clock, ErrorName, StepError};
 use serde_json::Value;
 use std::time::Duration;
 
@@ -15,33 +15,27 @@ pub trait Post: Send + Sync {
 
 /// By HTTPS.
 #[derive(Debug, Clone)]
-pub struct Web {
+pub struct Web<K> {
     agent: ureq::Agent,
-    pauses: [Duration; 2],
+    clock: K,
 }
 
-impl Web {
+impl<K> Web<K> {
     /// A client that follows nobody elsewhere.
     #[must_use]
-    pub fn new() -> Self {
+    pub fn new(clock: K) -> Self {
         let config =
             ureq::Agent::config_builder().timeout_global(Some(Duration::from_secs(10))).max_redirects(0).build();
-        Self { agent: config.into(), pauses: PAUSES }
+        Self { agent: config.into(), clock }
     }
 }
 
-impl Default for Web {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-impl Post for Web {
+impl<K: Clock> Post for Web<K> {
     async fn post(&self, url: &str, message: &Value) -> Result<(), StepError> {
         let message = message.to_string();
         let unsent =
             |why: String| StepError::new(ErrorName::Unavailable, format!("Slack did not take the message: {why}"));
-        let mut pauses = self.pauses.into_iter();
+        let mut pauses = PAUSES.into_iter();
         loop {
             let (agent, url, message) = (self.agent.clone(), url.to_owned(), message.clone());
             let sent = tokio::task::spawn_blocking(move || {
@@ -55,7 +49,7 @@ impl Post for Web {
                 Err(_) => return Err(unsent("the sender broke".to_owned())),
             };
             match pauses.next().filter(|_| refused == 429 || refused >= 500) {
-                Some(pause) => tokio::time::sleep(pause).await,
+                Some(pause) => self.clock.sleep(pause).await,
                 None => return Err(unsent(format!("it answered {refused}"))),
             }
         }
@@ -65,6 +59,7 @@ impl Post for Web {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rewind_aws::fixtures::ManualClock;
     use serde_json::json;
     use std::io::{Read, Write};
     use std::net::TcpListener;
@@ -92,7 +87,7 @@ mod tests {
             (&["404 Not Found"], false),
         ] {
             let (url, answering) = slack(statuses);
-            let web = Web { pauses: [Duration::from_millis(1); 2], ..Web::new() };
+            let web = Web::new(ManualClock::at("2026-11-23T10:40:00Z"));
             let sent = web.post(&url, &json!({"text": "x"})).await;
             assert_eq!(sent.is_ok(), taken, "{statuses:?}: {sent:?}");
             assert_eq!(answering.join().unwrap(), statuses.len());

@@ -99,7 +99,7 @@ pub struct Real {
     memory: ChatTable,
     secrets: AppSecrets,
     later: Handover,
-    post: Web,
+    post: Web<SystemClock>,
 }
 
 impl Real {
@@ -125,7 +125,7 @@ impl Real {
             memory: ChatTable::new(aws, table),
             secrets: AppSecrets::new(aws),
             later: Handover::new(aws),
-            post: Web::new(),
+            post: Web::new(SystemClock),
         })
     }
 }
@@ -137,7 +137,7 @@ impl World for Real {
     type Memory = ChatTable;
     type Secrets = AppSecrets;
     type Later = Handover;
-    type Post = Web;
+    type Post = Web<SystemClock>;
     type Clock = SystemClock;
 
     fn desk(&self) -> &Desk<StepFunctions, Table, Lambda> {
@@ -152,7 +152,7 @@ impl World for Real {
     fn later(&self) -> &Handover {
         &self.later
     }
-    fn post(&self) -> &Web {
+    fn post(&self) -> &Web<SystemClock> {
         &self.post
     }
     fn clock(&self) -> &SystemClock {
