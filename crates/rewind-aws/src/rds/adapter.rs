@@ -270,18 +270,6 @@ impl TagClusters for Rds {
             .map_err(|e| classify(&e, Call::Change, &format!("rds:AddTagsToResource of {arn}")))?;
         Ok(())
     }
-
-    /// IAM: `rds:RemoveTagsFromResource`.
-    async fn untag(&self, arn: &str, keys: &[String]) -> Answer<()> {
-        self.0
-            .remove_tags_from_resource()
-            .resource_name(arn)
-            .set_tag_keys(Some(keys.to_vec()))
-            .send()
-            .await
-            .map_err(|e| classify(&e, Call::Change, &format!("rds:RemoveTagsFromResource of {arn}")))?;
-        Ok(())
-    }
 }
 
 impl ReadBacktracks for Rds {

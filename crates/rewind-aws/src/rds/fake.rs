@@ -332,14 +332,6 @@ impl TagClusters for FakeRds {
             }
         })
     }
-
-    async fn untag(&self, arn: &str, keys: &[String]) -> Answer<()> {
-        self.change(format!("untag {arn}"), |state| {
-            for cluster in state.clusters.iter_mut().filter(|cluster| cluster.arn == arn) {
-                cluster.tags.retain(|(key, _)| !keys.contains(key));
-            }
-        })
-    }
 }
 
 fn apply(state: &mut State, cluster: &str, change: &ClusterChange) {

@@ -356,8 +356,6 @@ pub trait ChangeInstances: Send + Sync {
 pub trait TagClusters: Send + Sync {
     /// `AddTagsToResource`, to a cluster or an instance.
     fn tag(&self, arn: &str, tags: &[(String, String)]) -> impl Future<Output = Answer<()>> + Send;
-    /// `RemoveTagsFromResource`.
-    fn untag(&self, arn: &str, keys: &[String]) -> impl Future<Output = Answer<()>> + Send;
 }
 
 /// A backtrack, as AWS tells of it.
