@@ -147,7 +147,7 @@ def words_of_chat(stack):
     equal(cluster.describe()["BackupRetentionPeriod"], 2, "the retention")
     contains(slack.says(BEN, f"window {cluster.name} 1440").later().text, "1440 seconds is 24 minutes", "nothing was")
     later = stack.client("lambda").get_function_event_invoke_config(
-        FunctionName="aurora-rewind-chatops", Qualifier="$LATEST"
+        FunctionName=stack.outputs["ChatopsFunctionName"], Qualifier="$LATEST"
     )
     equal(later["MaximumRetryAttempts"], 0, "how often Lambda repeats work that was handed over")
     holds(

@@ -144,7 +144,7 @@ def refused(stack):
 def runtime(stack):
     """The function's binary behind a runtime of our own: gives a way to send it a request, which answers status, body
     and the seconds from the request going in to the answer coming out."""
-    function = stack.client("lambda").get_function_configuration(FunctionName="aurora-rewind-chatops")
+    function = stack.client("lambda").get_function_configuration(FunctionName=stack.outputs["ChatopsFunctionName"])
     events, answers = queue.Queue(), queue.Queue()
 
     class Runtime(http.server.BaseHTTPRequestHandler):

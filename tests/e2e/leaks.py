@@ -99,7 +99,7 @@ def found(stack, secrets):
 
 def plant(stack, canary):
     """Puts the canary into each place, the way that a leak would get there."""
-    logs, group = stack.client("logs"), f"/aws/lambda/{stack.outputs['SetWindowFunctionName'].split('-SetWindow')[0]}"
+    logs, group = stack.client("logs"), stack.outputs["FunctionsLogGroup"]
     logs.create_log_stream(logGroupName=group, logStreamName=canary)
     logs.put_log_events(
         logGroupName=group,

@@ -12,6 +12,8 @@ from scenario import (
     IMPATIENT,
     NEEDS_OPERATOR,
     NOTHING_CHANGED,
+    NOT_READY,
+    PASSING,
     PUT_BACK,
     REFUSED,
     REQUEST,
@@ -26,6 +28,7 @@ from scenario import (
     WITH_APPROVAL,
     Scenario,
     always,
+    passing,
     up_to,
 )
 
@@ -302,13 +305,8 @@ def scenarios():
             Scenario(
                 f"{state} is throttled, then not ready, then of unknown outcome, then works",
                 SUCCESS,
-                script={
-                    state: [
-                        {"error": [name, "wait"]}
-                        for name in ["Throttled", "ClusterNotReady", "ClusterNotReady", "OutcomeUnknown"]
-                    ]
-                },
-                calls={state: 5},
+                script={state: passing()},
+                calls={state: len(PASSING) + 1},
             )
         )
     for state in [*UNDONE_AFTER, "Finish"]:
@@ -390,7 +388,7 @@ def scenarios():
         elif tail is None:
             path, error = (APPROVED if state == "RecordDecision" else SUCCESS), None
         else:
-            path, error = up_to(state) + tail, broken
+            path, error = up_to(state) + tail, "Unavailable"
         found.append(Scenario(f"{state} throws", path, error, mocked={state: broken}, **extra))
     found.append(
         Scenario(
@@ -413,6 +411,37 @@ def scenarios():
             recorded="Running",
         )
     )
+    found.append(
+        Scenario(
+            "a function that does not become ready within ten minutes is given up",
+            up_to("Verify") + PUT_BACK + UNDO_INSTANCES + NOTHING_CHANGED,
+            "Unavailable",
+            [f"wait [{NOT_READY[0]} in Verify]"],
+            script={"Verify": always(NOT_READY[0], "wait")},
+            calls={"Verify": len(NOT_READY) + 1},
+        )
+    )
+    # What a function says arrives whole, and what only looks like its words is told as it is.
+    said = 'no "orders": \\ and \n, nor "Aufträge" 注文, in {"a": 1}\u0001 ' + "und so weiter " * 300
+    found.append(
+        Scenario(
+            "a cause with quotes, newlines, 4,000 characters and no ASCII",
+            up_to("Verify") + PUT_BACK + UNDO_INSTANCES + NOTHING_CHANGED,
+            "VerificationFailed",
+            [f"{said} [VerificationFailed in Verify]; undone:"],
+            script={"Verify": always("VerificationFailed", said)},
+        )
+    )
+    for n, cause in enumerate(['{"errorMessage"}', '{"errorMessage":"no \\q"}', '{"errorMessage":', "{}"]):
+        found.append(
+            Scenario(
+                f"a cause that only looks like an answer {n}",
+                up_to("RecordPlan") + NOTHING_CHANGED,
+                "Unavailable",
+                [cause],
+                mocked={"RecordPlan": (broken, cause)},
+            )
+        )
     # The same machine with its bounds at nothing.
     not_done = {"answer": {"done": False, "status": "creating", "seconds": 50}, "always": True}
     for state, question, tail, said in [

@@ -4,7 +4,7 @@ what the table, the lease and the output then say.
 
 import json
 
-from scenario import UNDO, Scenario, always, up_to
+from scenario import PASSING, UNDO, Scenario, always, passing, up_to
 
 READ = ["Begin", "ReadRecovery", "IsUndoable"]
 STEPS = ["FenceRestored", "UndoSwapDns", "UndoFenceSource"]
@@ -201,12 +201,11 @@ def failing():
             calls=later | {state: 1, "UndoFenceRestored": 0},
             lease_stays=True,
         )
-        errors = ["Throttled", "ClusterNotReady", "ClusterNotReady", "OutcomeUnknown"]
         yield scenario(
             f"{state} is throttled, then not ready, then of unknown outcome, then works",
             SUCCESS,
-            script={state: [{"error": [name, "wait"]} for name in errors]},
-            calls={state: 5, "UndoFenceRestored": 0},
+            script={state: passing()},
+            calls={state: len(PASSING) + 1, "UndoFenceRestored": 0},
         )
         if not last:
             yield scenario(
@@ -244,7 +243,7 @@ def native():
         yield scenario(
             f"{state} throws",
             up_to(state, SUCCESS) + REFUSED,
-            broken,
+            "Unavailable",
             [f"told to [{broken} in {state}]"],
             mocked={state: broken},
             calls=NO_CALLS,

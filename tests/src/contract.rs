@@ -10,7 +10,7 @@ use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Error names of Step Functions, Lambda and DynamoDB that a state may match.
-const PLATFORM: [&str; 20] = [
+const PLATFORM: [&str; 28] = [
     "States.ALL",
     "States.Timeout",
     "States.QueryEvaluationError",
@@ -21,6 +21,14 @@ const PLATFORM: [&str; 20] = [
     "Lambda.TooManyRequestsException",
     "Lambda.ClientExecutionTimeoutException",
     "Lambda.Unknown",
+    "Lambda.ResourceNotReadyException",
+    "Lambda.ENINotReadyException",
+    "Lambda.CodeArtifactUserPendingException",
+    "Lambda.ResourceConflictException",
+    "Lambda.EC2ThrottledException",
+    "Lambda.EC2UnexpectedException",
+    "Lambda.ENILimitReachedException",
+    "Lambda.SubnetIPAddressLimitReachedException",
     "Sandbox.Timedout",
     "Runtime.ExitError",
     "DynamoDB.ConditionalCheckFailedException",
@@ -49,17 +57,17 @@ const OTHER_NAMES: [(&str, &str); 9] = [
 /// States of an undo whose names do not say so.
 const UNDOING: [&str; 4] = ["FenceRestored", "AwaitForward", "VerifyForward", "AwaitDeletion"];
 
-const INVOKE: &str = "arn:aws:states:::lambda:invoke";
-const INVOKE_AND_WAIT: &str = "arn:aws:states:::lambda:invoke.waitForTaskToken";
-const PUT_EVENTS: &str = "arn:aws:states:::events:putEvents";
-const PUBLISH: &str = "arn:aws:states:::sns:publish";
+const INVOKE: &str = "arn:${Partition}:states:::lambda:invoke";
+const INVOKE_AND_WAIT: &str = "arn:${Partition}:states:::lambda:invoke.waitForTaskToken";
+const PUT_EVENTS: &str = "arn:${Partition}:states:::events:putEvents";
+const PUBLISH: &str = "arn:${Partition}:states:::sns:publish";
 const NATIVE: [&str; 6] = [
     PUT_EVENTS,
     PUBLISH,
-    "arn:aws:states:::dynamodb:putItem",
-    "arn:aws:states:::dynamodb:getItem",
-    "arn:aws:states:::dynamodb:updateItem",
-    "arn:aws:states:::dynamodb:deleteItem",
+    "arn:${Partition}:states:::dynamodb:putItem",
+    "arn:${Partition}:states:::dynamodb:getItem",
+    "arn:${Partition}:states:::dynamodb:updateItem",
+    "arn:${Partition}:states:::dynamodb:deleteItem",
 ];
 
 fn set<T: Into<String>>(items: impl IntoIterator<Item = T>) -> BTreeSet<String> {
@@ -93,6 +101,7 @@ fn each_machine_is_given_what_it_names_and_nothing_else() {
         let used = set(placeholder.captures_iter(&text).map(|found| found[1].to_owned()));
         assert_eq!(used, set(given.keys()), "{} (left) against its substitutions (right)", machine.path);
         assert_eq!(given.remove("TableName"), Some(Value::from("Table")));
+        assert_eq!(given.remove("Partition"), Some(Value::from("AWS::Partition")));
         assert!(given.remove("TopicArn").is_none_or(|topic| topic == "Approvals"));
         for (name, value) in given {
             let function = name.strip_suffix("FunctionArn").unwrap_or_else(|| panic!("{name} is no function"));
@@ -177,7 +186,7 @@ fn each_machine_may_do_what_its_states_do_and_nothing_else() {
         let functions = set(machine.invocations().map(|(_, _, function)| format!("{function}Function.Arn")));
         assert_eq!(set(texts(&invoke["Resource"])), functions, "{role} (left) against the states (right)");
         let calls =
-            machine.tasks().filter_map(|(_, state)| state["Resource"].as_str()?.strip_prefix("arn:aws:states:::"));
+            machine.tasks().filter_map(|(_, state)| state["Resource"].as_str()?.strip_prefix("arn:${Partition}:states:::"));
         let needed = set(calls.map(|call| match call.split_once(':').unwrap() {
             ("lambda", _) => "lambda:InvokeFunction".to_owned(),
             (service, call) => format!("{service}:{}{}", call[..1].to_uppercase(), &call[1..]),
@@ -315,6 +324,49 @@ fn retries_follow_the_error_table() {
         }
     }
     assert!(!task["Retry"].to_string().contains("States.ALL"), "what has no name here is not retried");
+}
+
+/// A function in a VPC that was idle for weeks is made anew at its first call, which takes minutes.
+/// <https://docs.aws.amazon.com/lambda/latest/dg/functions-states.html>
+#[test]
+fn a_function_that_is_not_ready_is_waited_for_for_ten_minutes() {
+    for (name, state) in Machine::all().iter().flat_map(Machine::invocations).map(|(name, state, _)| (name, state)) {
+        let retriers = state["Retry"].as_array().unwrap();
+        let retry = retriers
+            .iter()
+            .find(|retry| texts(&retry["ErrorEquals"]).iter().any(|error| error == "Lambda.ResourceNotReadyException"));
+        let retry = retry.unwrap_or_else(|| panic!("{name} gives up on a function that is not ready"));
+        let number = |field: &str| retry[field].as_u64().unwrap_or_else(|| panic!("{name}: {field}"));
+        let (first, rate, longest) = (number("IntervalSeconds"), number("BackoffRate"), number("MaxDelaySeconds"));
+        let waits = std::iter::successors(Some(first), |wait| Some((wait * rate).min(longest)));
+        let seconds: u64 = waits.take(usize::try_from(number("MaxAttempts")).unwrap()).sum();
+        assert!((600..660).contains(&seconds), "{name} waits for {seconds} s");
+        assert!(retry.get("JitterStrategy").is_none(), "{name}: full jitter halves the time that is waited");
+    }
+}
+
+#[test]
+fn a_failed_execution_has_an_error_of_ours_and_any_other_pages() {
+    let ours: Vec<&str> = ErrorName::ALL.iter().map(|name| name.as_str()).collect();
+    let list = Regex::new(r"\$failure\.Error in \[([^\]]*)\] \? \$failure\.Error").unwrap();
+    let mut concluded = 0;
+    for (name, state) in Machine::all().iter().flat_map(Machine::states) {
+        for expression in Machine::expressions(state) {
+            for found in list.captures_iter(expression) {
+                let names: Vec<&str> = found[1].split(", ").map(|name| name.trim_matches('\'')).collect();
+                assert_eq!(names, ours, "{name}");
+                concluded += 1;
+            }
+        }
+    }
+    assert_eq!(concluded, 6, "two ends of each machine");
+    let template = Template::read();
+    let detail = &template.resource("UnexpectedEndRule")["EventPattern"]["detail"];
+    let machines = set(Machine::all().map(|machine| machine.resource));
+    assert_eq!(set(texts(&detail["stateMachineArn"])), machines);
+    assert_eq!(texts(&detail["$or"][0]["status"]), ["TIMED_OUT", "ABORTED"]);
+    assert_eq!(texts(&detail["$or"][1]["status"]), ["FAILED"]);
+    assert_eq!(texts(&detail["$or"][1]["error"][1]["anything-but"]), ours);
 }
 
 #[test]

@@ -56,7 +56,12 @@ fn stem(name: &str) -> String {
 fn on(statement: &Value) -> String {
     let pseudo = Regex::new(r"\$\{AWS::\w+\}").unwrap();
     let short = Regex::new(r"^arn:[^:]*:([\w-]+):[^:]*:[^:]*:(.+)$").unwrap();
-    let shown: Vec<String> = texts(&statement["Resource"])
+    // `!If [Condition, everything, !Ref Parameter]`: the parameter's own description says what an empty one means.
+    let resources = match statement["Resource"].as_array().map(Vec::as_slice) {
+        Some([Value::String(_), Value::Array(_), parameter]) => texts(parameter),
+        _ => texts(&statement["Resource"]),
+    };
+    let shown: Vec<String> = resources
         .iter()
         .map(|resource| match short.captures(&pseudo.replace_all(resource, "")) {
             Some(arn) => format!("{} `{}`", &arn[1], &arn[2]),

@@ -96,7 +96,7 @@ fn states(text: &mut String, machine: &Machine) {
                 Some(function) => {
                     format!("function {}", function.trim_start_matches("${").trim_end_matches("FunctionArn}"))
                 }
-                None => resource.trim_start_matches("arn:aws:states:::").to_owned(),
+                None => resource.trim_start_matches("arn:${Partition}:states:::").to_owned(),
             },
         );
         let comment = state["Comment"].as_str().unwrap_or_default();

@@ -586,3 +586,16 @@ async fn what_is_no_event_of_ours_does_nothing() {
     }
     nothing_happened(&chat);
 }
+
+#[test]
+fn an_execution_is_shown_in_the_console_of_its_partition() {
+    for (partition, region, host) in [
+        ("aws", "eu-west-1", "eu-west-1.console.aws.amazon.com"),
+        ("aws-us-gov", "us-gov-west-1", "console.amazonaws-us-gov.com"),
+        ("aws-cn", "cn-north-1", "console.amazonaws.cn"),
+    ] {
+        let arn = format!("arn:{partition}:states:{region}:1:execution:Rewind:my-recovery");
+        let url = format!("https://{host}/states/home?region={region}#/v2/executions/details/{arn}");
+        assert_eq!(crate::work::console(&arn), Some(url));
+    }
+}

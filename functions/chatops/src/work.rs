@@ -278,10 +278,16 @@ fn begun_by(person: &Person, id: &str, arn: &str, before: bool) -> Text {
     text
 }
 
-/// The execution's page.
-fn console(arn: &str) -> Option<String> {
-    let region = arn.strip_prefix("arn:aws:states:")?.split(':').next()?;
-    Some(format!("https://{region}.console.aws.amazon.com/states/home?region={region}#/v2/executions/details/{arn}"))
+/// The execution's page in the console of its partition.
+pub(crate) fn console(arn: &str) -> Option<String> {
+    let mut parts = arn.split(':').skip(1);
+    let (partition, region) = (parts.next()?, parts.nth(1)?);
+    let host = match partition {
+        "aws-us-gov" => "console.amazonaws-us-gov.com".to_owned(),
+        "aws-cn" => "console.amazonaws.cn".to_owned(),
+        _ => format!("{region}.console.aws.amazon.com"),
+    };
+    Some(format!("https://{host}/states/home?region={region}#/v2/executions/details/{arn}"))
 }
 
 /// A dry run that has ended: its plan, with a button for the recovery to that very moment.

@@ -293,6 +293,8 @@ fn deploy(layout: &Layout, network: Network, iam: bool, app: &seed::ChatApp, inp
     command.arg(layout.root.join("local/tools/deploy.py")).arg("--root").arg(&layout.root);
     command.arg("--binaries").arg(binaries.parent().unwrap_or(Path::new("/")));
     command.arg("--out").arg(layout.deploy()).args(["--stack-name", STACK_NAME]);
+    // Everything here is of this stack.
+    command.args(["--parameter", "ClusterPattern=*"]);
     command.args(["--parameter", &format!("FenceSecurityGroupIds={}", seed::FENCE_SECURITY_GROUP)]);
     command.args(["--parameter", &format!("DatabaseCaBundle={}", ca_bundle(layout).display())]);
     command.args(["--parameter", &format!("ChatSecretArn={}", app.secret_arn)]);
