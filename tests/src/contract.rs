@@ -185,8 +185,9 @@ fn each_machine_may_do_what_its_states_do_and_nothing_else() {
         let invoke = statements.iter().find(|s| s["Action"] == "lambda:InvokeFunction").unwrap();
         let functions = set(machine.invocations().map(|(_, _, function)| format!("{function}Function.Arn")));
         assert_eq!(set(texts(&invoke["Resource"])), functions, "{role} (left) against the states (right)");
-        let calls =
-            machine.tasks().filter_map(|(_, state)| state["Resource"].as_str()?.strip_prefix("arn:${Partition}:states:::"));
+        let calls = machine
+            .tasks()
+            .filter_map(|(_, state)| state["Resource"].as_str()?.strip_prefix("arn:${Partition}:states:::"));
         let needed = set(calls.map(|call| match call.split_once(':').unwrap() {
             ("lambda", _) => "lambda:InvokeFunction".to_owned(),
             (service, call) => format!("{service}:{}{}", call[..1].to_uppercase(), &call[1..]),
