@@ -1,8 +1,8 @@
-"""ministack with IAM enforced, and two things more that the stack needs of it: every decision is written down, a line of
+"""IAM of ministack enforced, and two things more that the stack needs of it: every decision is written down, a line of
 JSON each, and the RDS control plane, which is not ministack's, can ask for one before it answers a function.
 
-Runs in the venv of ministack.txt in place of `python -m ministack`. The decisions of the account's root user are not among the
-lines: it may do everything. It changes no decision.
+ministack_strict.py turns it on where AUTH=true. The decisions of the account's root user are not among the lines: it may do
+everything. It changes no decision.
 """
 
 import functools
@@ -86,11 +86,9 @@ def answering(app):
     return answer
 
 
-# ministack refuses in the XML of S3, which clients of Route 53 find no code in: Route 53's is that of the Query services.
-iam_actions._SERVICE_PROTOCOL["route53"] = "query-xml"
-iam_actions._QUERY_XML_NS["route53"] = "https://route53.amazonaws.com/doc/2013-04-01/"
-
-if __name__ == "__main__":
+def enforce() -> None:
+    # ministack refuses in the XML of S3, which clients of Route 53 find no code in: Route 53's is that of the Query services.
+    iam_actions._SERVICE_PROTOCOL["route53"] = "query-xml"
+    iam_actions._QUERY_XML_NS["route53"] = "https://route53.amazonaws.com/doc/2013-04-01/"
     iam_evaluator.enforce = written_down(iam_evaluator.enforce)
     gateway.app = answering(gateway.app)
-    gateway.main()

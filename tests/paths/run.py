@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Runs the state machines on ministack with stand-in functions and asserts their paths: every step made to fail in turn, every
 undo made to fail in turn, and the ways that end without a failure. The template is deployed as it is; only what is in the
-functions' zips differs. Needs boto3 and the AWS CLI in this interpreter's environment, and ministack.
+functions' zips differs. Needs boto3 and the AWS CLI in this interpreter's environment, and ministack in another.
 
-    python tests/paths/run.py --ministack <path of the ministack executable> [name of a scenario ...]
+    python tests/paths/run.py --ministack <the Python of ministack's environment> [--evaluations <file>] [name of a scenario ...]
 """
 
 import argparse
@@ -41,7 +41,7 @@ ROOT = HERE.parent.parent
 class Stack:
     """A ministack of its own with the template deployed to it."""
 
-    def __init__(self, ministack, work, found):
+    def __init__(self, ministack, work, found, evaluations):
         self.work, self.paths = work, work / "paths"
         self.paths.mkdir()
         with socket.socket() as free:
@@ -58,9 +58,10 @@ class Stack:
         inherited = self.environment | {
             "GATEWAY_PORT": str(port), "BIND_HOST": "127.0.0.1", "SFN_WAIT_SCALE": "0", "REWIND_PATHS": str(self.paths),
             "SFN_MOCK_CONFIG": str(work / "mocks.json"), "TMPDIR": str(work), "STATE_DIR": str(work / "state"),
+            "REWIND_EVALUATIONS": str(evaluations),
         }  # fmt: skip
         self.log = open(work / "ministack.log", "w")
-        self.process = subprocess.Popen([ministack], env=inherited, cwd=work, stdout=self.log, stderr=self.log)
+        self.process = subprocess.Popen([ministack, HERE / "recorder.py"], env=inherited, cwd=work, stdout=self.log, stderr=self.log)
         self.clients = {}
 
     def client(self, service):
@@ -360,7 +361,8 @@ def cleaned_up(stack, scenario):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--ministack", default=os.environ.get("MINISTACK", "ministack"))
+    parser.add_argument("--ministack", required=True, help="the Python of ministack's environment")
+    parser.add_argument("--evaluations", type=Path, default=Path(os.devnull), help="write what was evaluated to this file, anew")
     parser.add_argument(
         "--keep", action="store_true", help="leave the working folder, with ministack's log, when it ends"
     )
@@ -373,7 +375,9 @@ def main():
         found = [s for s in found if any(name in s.name for name in options.names)]
     work = Path(tempfile.mkdtemp(prefix="rewind-paths-"))
     began, failed = time.monotonic(), 0
-    stack = Stack(options.ministack, work, found)
+    evaluations = options.evaluations.absolute()
+    evaluations.write_bytes(b"")
+    stack = Stack(options.ministack, work, found, evaluations)
     try:
         stack.deploy()
         print(f"deployed in {time.monotonic() - began:.1f} s")

@@ -200,11 +200,9 @@ fn ca_bundle(layout: &Layout) -> PathBuf {
 fn ministack(layout: &Layout, network: Network, iam: bool) -> Command {
     let run = layout.run();
     let mut command = bare(layout.tool("ministack", "python"));
+    command.arg(layout.root.join("local/tools/ministack_strict.py"));
     if iam {
-        command.arg(layout.root.join("local/tools/ministack_iam.py"));
         command.env("REWIND_IAM_DECISIONS", run.join("iam-decisions.jsonl"));
-    } else {
-        command.args(["-m", "ministack"]);
     }
     command.current_dir(&run);
     command.env("TMPDIR", run.join("tmp")).env("HOME", &run);
