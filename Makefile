@@ -97,8 +97,10 @@ lint: build
 	@$(LOCAL) tools lint audit
 	$(TOOLS)/lint/bin/cfn-lint infra/template.yaml
 	$(TOOLS)/audit/bin/python local/tools/lint_template.py infra/template.yaml infra/lint.yaml
+	$(TOOLS)/lint/bin/python local/tools/lint_models.py infra/template.yaml
 	$(TOOLS)/lint/bin/python local/tools/lint_asl.py statemachine/*.asl.json
 	$(TOOLS)/lint/bin/python tests/linters.py && $(TOOLS)/audit/bin/python tests/linters.py template
+	$(TOOLS)/lint/bin/python tests/model_check.py
 
 # The state machine on ministack with stand-in functions: every step and every undo fails in turn.
 paths: build

@@ -39,17 +39,15 @@ def main() -> None:
 
 
 def lint(template: dict, folder: pathlib.Path) -> Iterator[Problem]:
-    """Each problem once, with the first variant that has it; what only one parameter's value brings about, once a parameter."""
+    """Each problem once, with the first variant that has it; what changed parameters bring about, once a parameter."""
     logging.getLogger("samtranslator").setLevel(logging.ERROR)
     found = [*everywhere(template), *(each for place in PLACES for each in in_place(template, place, folder))]
-    seen, blamed = set(), set()
-    for problem, variant in sorted(found, key=lambda each: each[1].parameter is not None):
-        where, blame = (problem.where, problem.rule), (variant.parameter, problem.rule)
-        if where in seen or (variant.parameter and blame in blamed):
-            continue
-        seen.add(where)
-        blamed.add(blame)
-        yield Problem(problem.where, problem.rule, f"{problem.message}{variant}")
+    seen = set()
+    for problem, variant in sorted(found, key=lambda each: len(each[1].changed)):
+        where, blame = (problem.where, problem.rule), {(name, problem.rule) for name in variant.changed}
+        if where not in seen and seen.isdisjoint(blame):
+            yield Problem(problem.where, problem.rule, f"{problem.message}{variant}")
+            seen |= {where} | (blame if len(blame) == 1 else set())
 
 
 def everywhere(template: dict) -> Iterator[tuple[Problem, "Variant"]]:
@@ -137,11 +135,11 @@ def output(template: Template, name: str, variants: "Variants") -> Iterator[tupl
 
 @dataclasses.dataclass(frozen=True)
 class Variant:
-    """Where a rendering is for, and the values that matter to it and are no defaults; the one parameter that was changed alone."""
+    """Where a rendering is for, the values that matter to it and are no defaults, and the parameters at an extreme."""
 
     partition: str = ""
     values: tuple[str, ...] = ()
-    parameter: str | None = None
+    changed: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         return f" [{', '.join([self.partition, *self.values])}]" if self.partition else ""
@@ -154,7 +152,7 @@ class Variants:
         self.template = template
         self.plain = {name: values[0] for name, values in template.candidates.items()}
         self.attained: dict[str, set[bool]] = {name: set() for name in template.conditions}
-        self.known: dict[tuple, list[dict[str, str]]] = {}
+        self.known: dict[tuple, dict[tuple, dict[str, str]]] = {}
 
     def of(self, declared: dict) -> Iterator[tuple[Rendering, Variant]]:
         """Every combination of the conditions that matter, each with every parameter at its extremes in turn, and with all of
@@ -162,20 +160,22 @@ class Variants:
         template = self.template
         names = template.closure(references(declared))
         matter = sorted(names & template.parameters.keys())
-        for chosen in self.combinations(tuple(sorted(names & template.conditions.keys()))):
-            alone = [(name, {name: value}) for name in matter for value in template.candidates[name]]
+        conditions = tuple(sorted(names & template.conditions.keys()))
+        for truths, chosen in self.combinations(conditions).items():
+            alone = [{name: value} for name in matter for value in template.candidates[name]]
             longest = {name: max(template.candidates[name], key=len) for name in matter}
-            for parameter, change in ((None, {}), *alone, (None, longest)):
+            for change in ({}, *alone, longest):
                 rendering = template.rendering(chosen | change)
-                if rendering.refused() is None:
-                    changed = [
+                # What is another combination comes as that.
+                if rendering.refused() is None and rendering.truths(conditions) == truths:
+                    values = [
                         f"{name}={shapes.shown(rendering.values[name])}"
                         for name in matter
                         if rendering.values[name] != str(template.parameters[name].get("Default"))
                     ]
-                    yield rendering, Variant(template.place.partition, tuple(changed), parameter)
+                    yield rendering, Variant(template.place.partition, tuple(values), tuple(change))
 
-    def combinations(self, conditions: tuple[str, ...]) -> list[dict[str, str]]:
+    def combinations(self, conditions: tuple[str, ...]) -> dict[tuple, dict[str, str]]:
         """Values for each combination of these conditions that any values bring about."""
         if conditions in self.known:
             return self.known[conditions]
@@ -192,11 +192,11 @@ class Variants:
         for values in itertools.product(*(template.telling[name] for name in deciding)):
             rendering = template.rendering(self.plain | dict(zip(deciding, values, strict=True)))
             if rendering.refused() is None:
-                truths = tuple(rendering.condition(name) for name in conditions)
+                truths = rendering.truths(conditions)
                 for name, truth in zip(conditions, truths, strict=True):
                     self.attained[name].add(truth)
                 found.setdefault(truths, rendering.values)
-        self.known[conditions] = list(found.values())
+        self.known[conditions] = found
         return self.known[conditions]
 
 

@@ -12,6 +12,12 @@ from collections.abc import Callable, Iterator
 import regex
 
 GROUP_CHARACTERS = r"[a-zA-Z0-9 ._\-:/()#,@\[\]+=&;{}!$*]*"
+RESERVED = {
+    "_HANDLER", "_X_AMZN_TRACE_ID", "AWS_DEFAULT_REGION", "AWS_REGION", "AWS_EXECUTION_ENV", "AWS_LAMBDA_FUNCTION_NAME",
+    "AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "AWS_LAMBDA_FUNCTION_VERSION", "AWS_LAMBDA_INITIALIZATION_TYPE", "AWS_LAMBDA_LOG_GROUP_NAME",
+    "AWS_LAMBDA_LOG_STREAM_NAME", "AWS_ACCESS_KEY", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN",
+    "AWS_LAMBDA_RUNTIME_API", "LAMBDA_TASK_ROOT", "LAMBDA_RUNTIME_DIR",
+}  # fmt: skip
 RETENTIONS = "1 3 5 7 14 30 60 90 120 150 180 365 400 545 731 1096 1827 2192 2557 2922 3288 3653"
 
 
@@ -49,6 +55,9 @@ def group_text(says: str) -> Limit:
 
 
 def environment(variables: dict) -> Iterator[tuple[str, str]]:
+    """https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html"""
+    for name in sorted(variables.keys() & RESERVED):
+        yield "documented values", f"{name} is Lambda's own"
     if (size := len(json.dumps(variables, separators=(",", ":"), ensure_ascii=False).encode())) > 4096:
         yield "documented length", f"the variables take {size} bytes, and at most 4096 (Lambda quotas: environment variables)"
 
@@ -204,7 +213,7 @@ PROSE = {
     "lambda.CreateFunctionRequest.FunctionName": Limit(64, says="it is limited to 64 characters in length"),
     "lambda.CreateFunctionRequest.Timeout": Limit(most=900, says="the maximum allowed value is 900 seconds"),
     "lambda.CreateFunctionRequest.MemorySize": Limit(most=10_240, source="Lambda quotas: memory, 128 MB to 10,240 MB"),
-    "lambda.Environment.Variables": Limit(check=environment, source="Lambda quotas: environment variables, 4 KB"),
+    "lambda.Environment.Variables": Limit(check=environment, source=environment.__doc__),
     "iam.CreateRoleRequest.PermissionsBoundary": Limit(
         pattern=r"arn:aws[a-z-]*:iam::(\d{12}|aws):policy/[\w+=,.@/-]+", source="IAM identifiers: the ARN of a managed policy"
     ),

@@ -4,6 +4,7 @@ awkward text that the allowed pattern lets through.
 They are derived from the template alone, so that a parameter added later is covered. Nothing here asks AWS.
 """
 
+import functools
 import re
 from re import _constants as sre
 from re import _parser as sre_parser
@@ -55,7 +56,7 @@ def admits(parameter: dict, text: str) -> bool:
     return pattern is None or all(regex.fullmatch(pattern, each) for each in (values if is_list(parameter) else [values]))
 
 
-def candidates(parameter: dict, compared: set[str], partition: str, region: str) -> list[str]:
+def candidates(parameter: dict, compared: set[str], partition: str, region: str, account: str) -> list[str]:
     """Values to render with: the default first, then what conditions tell apart, then the extremes."""
     kind, found = parameter["Type"], []
     if "Default" in parameter:
@@ -68,9 +69,9 @@ def candidates(parameter: dict, compared: set[str], partition: str, region: str)
     elif kind in ("String", "CommaDelimitedList"):
         longest = ITEM_CHARACTERS if is_list(parameter) else int(parameter.get("MaxLength", VALUE_BYTES))
         texts = generate(parameter["AllowedPattern"], longest) if "AllowedPattern" in parameter else unconstrained(longest)
-        texts = [of_partition(text, partition, region) for text in texts]
-        # A comma would end the item.
-        found += [",".join(text.replace(",", "") for text in texts), *texts] if is_list(parameter) else texts
+        texts = [of_place(text, partition, region, account) for text in texts]
+        # A comma would end the item; an empty one is only there so that the list may be empty.
+        found += [*texts, ",".join(text.replace(",", "") for text in texts if text)] if is_list(parameter) else texts
     elif (typed := kind.removeprefix("List<").removesuffix(">")) in TYPED:
         found.append(TYPED[typed])
     return list(dict.fromkeys(text for text in found if admits(parameter, text)))
@@ -87,36 +88,66 @@ def unconstrained(longest: int) -> list[str]:
     return ["a", UNCONSTRAINED[:longest], "a" * longest]
 
 
+@functools.cache
 def generate(pattern: str, longest: int) -> list[str]:
-    """The shortest text that the pattern matches, and the longest, of plain and of awkward characters."""
+    """The shortest text that the pattern matches, one with each part once, and the longest, of plain and of awkward characters."""
     try:
         parsed = sre_parser.parse(pattern)
     except re.error:
-        return []  # Java's alone: `unknown` tells if no value is left
-    texts = [Generator(0, PLAIN).text(parsed), Generator(1, PLAIN).text(parsed)]
-    for preferred in (PLAIN, AWKWARD):
-        # Each unbounded repetition as often as there is room for all of them.
-        for many in (longest, longest // 2, longest // 4, longest // 8, longest // 16, 8, 1):
-            text = Generator(many, preferred).text(parsed)
-            if len(text.encode()) <= longest:
-                texts.append(text)
-                break
+        return []  # of Java's alone: the gate says that it found no value
+    texts = [Generator(PLAIN, 0).text(parsed), Generator(PLAIN, 1).text(parsed)]
+    texts += [stretched(parsed, longest, preferred) for preferred in (PLAIN, AWKWARD)]
     return [text for text in texts if regex.fullmatch(pattern, text)]
 
 
-def of_partition(text: str, partition: str, region: str) -> str:
-    """An ARN as it would be there. A parameter that does not admit it shows in `candidates`, for then nothing else is left."""
+def stretched(parsed, longest: int, preferred: str) -> str:
+    """Each repetition as often as there is room for, the first ones first, or the last ones first."""
+    found = ""
+    repetitions = list(repeated(parsed))
+    for order in (repetitions, repetitions[::-1]):
+        generator = Generator(preferred, 1)
+        for argument in order:
+            fits, too_many = 1, min(int(argument[1]), longest) + 1
+            while too_many - fits > 1:
+                generator.counts[id(argument)] = middle = (fits + too_many) // 2
+                if len(generator.text(parsed).encode()) <= longest:
+                    fits = middle
+                else:
+                    too_many = middle
+            generator.counts[id(argument)] = fits
+        found = max(found, generator.text(parsed), key=len)
+    return found
+
+
+def repeated(parsed):
+    """The repetitions of a parsed pattern, an outer one before those within."""
+    for operator, argument in parsed:
+        if operator in REPEATS:
+            yield argument
+            yield from repeated(argument[2])
+        elif operator is sre.SUBPATTERN:
+            yield from repeated(argument[-1])
+        elif operator is sre.BRANCH:
+            for branch in argument[1]:
+                yield from repeated(branch)
+
+
+def of_place(text: str, partition: str, region: str, account: str) -> str:
+    """An ARN as it would be there. Where the pattern does not admit it, the gate says that it found no value."""
     parts = text.split(":")
     if len(parts) < 6 or parts[0] != "arn":
         return text
-    return ":".join(["arn", partition, parts[2], region if parts[3] else "", *parts[4:]])
+    return ":".join(["arn", partition, parts[2], parts[3] and region, parts[4] and account, *parts[5:]])
+
+
+REPEATS = (sre.MAX_REPEAT, sre.MIN_REPEAT, sre.POSSESSIVE_REPEAT)
 
 
 class Generator:
-    """A text for a parsed pattern, with each repetition as often as it goes, but at most so many times."""
+    """A text for a parsed pattern, with repetitions as often as counts say, and otherwise so many times."""
 
-    def __init__(self, many: int, preferred: str) -> None:
-        self.many, self.preferred = many, preferred
+    def __init__(self, preferred: str, otherwise: int) -> None:
+        self.preferred, self.otherwise, self.counts = preferred, otherwise, {}
 
     def text(self, parsed) -> str:
         return "".join(self.part(*each) for each in parsed)
@@ -125,19 +156,16 @@ class Generator:
         if operator is sre.LITERAL:
             return chr(argument)
         if operator in (sre.IN, sre.NOT_LITERAL, sre.ANY):
-            return self.character(operator, argument)
-        if operator in (sre.MAX_REPEAT, sre.MIN_REPEAT, sre.POSSESSIVE_REPEAT):
+            return next((each for each in self.preferred if single(operator, argument, each)), "")
+        if operator in REPEATS:
             least, most, inner = argument
-            return self.text(inner) * max(least, min(most, self.many) if most == sre.MAXREPEAT else most * bool(self.many))
+            return self.text(inner) * max(least, min(most, self.counts.get(id(argument), self.otherwise)))
         if operator is sre.SUBPATTERN:
             return self.text(argument[-1])
         if operator is sre.BRANCH:
             branches = [self.text(each) for each in argument[1]]
-            return max(branches, key=len) if self.many else min(branches, key=len)
+            return max(branches, key=len) if self.otherwise else min(branches, key=len)
         return ""  # anchors; what looks around is held by the match at the end
-
-    def character(self, operator, argument) -> str:
-        return next((each for each in self.preferred if single(operator, argument, each)), "")
 
 
 def single(operator, argument, character: str) -> bool:

@@ -77,7 +77,7 @@ class Template:
         self.candidates, self.telling = {}, {}
         for name, parameter in self.parameters.items():
             apart = compared.get(name, set())
-            values = models.parameters.candidates(parameter, apart, place.partition, place.region)
+            values = models.parameters.candidates(parameter, apart, place.partition, place.region, ACCOUNT)
             self.candidates[name] = values
             self.telling[name] = models.parameters.telling(parameter, values, apart)
 
@@ -167,6 +167,9 @@ class Rendering:
         if name not in self.of.conditions:
             raise Unrenderable(f"there is no condition {name}")
         return self.truth(self.of.conditions[name])
+
+    def truths(self, names: tuple[str, ...]) -> tuple[bool, ...]:
+        return tuple(map(self.condition, names))
 
     def truth(self, expression) -> bool:
         ((function, argument),) = expression.items()

@@ -23,9 +23,12 @@ class Problem:
     message: str
 
 
+LOADER = botocore.loaders.Loader()
+
+
 @functools.cache
 def model(service: str) -> botocore.model.ServiceModel:
-    return botocore.model.ServiceModel(botocore.loaders.Loader().load_service_model(service, "service-2"), service)
+    return botocore.model.ServiceModel(LOADER.load_service_model(service, "service-2"), service)
 
 
 def call(service: str, operation: str, parameters: dict, where: str):
@@ -40,8 +43,8 @@ class Check:
 
     def value(self, shape, value, where: str, name: str):
         yield from getattr(self, shape.type_name, self.scalar)(shape, value, where)
-        if limit := models.limits.PROSE.get(f"{self.service}.{name}"):
-            for rule, message in limit.broken(value):
+        for known in {f"{self.service}.{name}", f"{self.service}.{shape.name}"} & models.limits.PROSE.keys():
+            for rule, message in models.limits.PROSE[known].broken(value):
                 yield Problem(where, rule, message)
 
     def structure(self, shape, value, where: str):
@@ -134,9 +137,10 @@ def shown(value) -> str:
     return repr(text if len(text) <= 100 else f"{text[:60]}…{text[-30:]}")
 
 
+@functools.cache
 def documentation(service: str, name: str) -> str:
     """The documentation of a shape, or of a member of a structure, as plain text."""
     shape, _, member = name.partition(".")
-    raw = botocore.loaders.Loader().load_service_model(service, "service-2")["shapes"][shape]
+    raw = LOADER.load_service_model(service, "service-2")["shapes"][shape]
     found = (raw["members"][member] if member else raw).get("documentation", "")
     return re.sub(r"\s+", " ", html.unescape(re.sub(r"<[^>]+>", " ", found)))
