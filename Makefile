@@ -5,9 +5,9 @@
 #   REWIND_STACK_IAM    true: the local AWS enforces the functions' IAM policies
 #   E2E=part-of-a-name  only those end-to-end tests
 #   RDS_CA_BUNDLE       make package: AWS's certificates for RDS from this file, in place of npm's
-#   STACK, BUCKET, PARAMETERS, YES=1, WITH=aws
+#   STACK, BUCKET, PARAMETERS, YES=1, WITH=aws, WHILE_RUNNING=1
 #                       make deploy: the stack's name, an S3 bucket for zips, the file with the parameters, without
-#                       asking, without the SAM CLI (docs/install.md)
+#                       asking, without the SAM CLI, although recoveries run (docs/install.md)
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -63,7 +63,8 @@ package: build ## The functions for AWS: arm64 zips in target/lambda, as the tem
 
 .PHONY: deploy
 deploy: DEPLOY = $(TOOLS)/aws/bin/python infra/deploy.py --root $(CURDIR) --stack-name $(STACK) --parameters $(PARAMETERS) \
-  --bucket "$(BUCKET)" $(if $(WITH),--with $(WITH)) $(if $(filter 1,$(YES)),--yes)
+  --bucket "$(BUCKET)" $(if $(WITH),--with $(WITH)) $(if $(filter 1,$(YES)),--yes) \
+  $(if $(filter 1,$(WHILE_RUNNING)),--while-running)
 deploy: build ## To an AWS account: shows what would change, and asks (docs/install.md)
 	@$(LOCAL) tools aws
 	@$(DEPLOY) --check # before the minutes that packaging takes
@@ -97,8 +98,10 @@ lint: build
 	@$(LOCAL) tools lint audit
 	$(TOOLS)/lint/bin/cfn-lint infra/template.yaml
 	$(TOOLS)/audit/bin/python local/tools/lint_template.py infra/template.yaml infra/lint.yaml
+	$(TOOLS)/lint/bin/python local/tools/lint_models.py infra/template.yaml
 	$(TOOLS)/lint/bin/python local/tools/lint_asl.py statemachine/*.asl.json
 	$(TOOLS)/lint/bin/python tests/linters.py && $(TOOLS)/audit/bin/python tests/linters.py template
+	$(TOOLS)/lint/bin/python tests/model_check.py
 
 # The state machine on ministack with stand-in functions: every step and every undo fails in turn.
 paths: build

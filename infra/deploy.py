@@ -1,10 +1,12 @@
 """Deploys what `make package` built to an AWS account, or to whatever AWS_ENDPOINT_URL says, after showing what would change.
 
-It asks before it changes anything, unless told not to, and builds nothing. With the AWS SAM CLI where that is there, with
+It asks before it changes anything, unless told not to, says beforehand what runs in the stack, and builds nothing. Every
+parameter is passed: the given ones, and the template's defaults for the rest. With the AWS SAM CLI where that is there, with
 the AWS CLI's own way otherwise. Runs in the venv of local/tools/aws.txt.
 """
 
 import argparse
+import difflib
 import json
 import os
 import pathlib
@@ -17,9 +19,12 @@ import zipfile
 import boto3
 import botocore.exceptions
 import cloudformation
+import executions
+from awscli.customizations.cloudformation.yamlhelper import yaml_parse
 
 NOTHING = "nothing was deployed"
 TARGET = pathlib.Path("target/lambda")
+TEMPLATE = pathlib.Path("infra/template.yaml")
 
 
 def main() -> None:
@@ -31,9 +36,11 @@ def main() -> None:
     parser.add_argument("--with", dest="tool", choices=["sam", "aws"], help="sam where it is there unless given")
     parser.add_argument("--check", action="store_true", help="only see whether all is there that a deployment needs, but the zips")
     parser.add_argument("--yes", action="store_true", help="carry the changes out without asking")
+    parser.add_argument("--while-running", action="store_true", help="update although executions run, without asking about them")
     arguments = parser.parse_args()
 
     parameters, tags = configuration(arguments.parameters)
+    parameters = complete(parameters, arguments.root / TEMPLATE, arguments.parameters)
     tool = arguments.tool or ("sam" if shutil.which("sam") else "aws")
     if not arguments.bucket and tool == "aws":
         sys.exit(f"no bucket for the zips is named; {NOTHING}; to go on: make deploy BUCKET=<an S3 bucket of this Region>")
@@ -46,9 +53,11 @@ def main() -> None:
     if arguments.bucket:
         reachable(arguments.bucket)
     if arguments.check:
+        while_running(arguments)
         return
     packaged(arguments.root, region)
     print(f"{arguments.stack_name} in {region} of account {account}, with {tool}", flush=True)
+    while_running(arguments)
     if tool == "sam":
         with_sam(arguments, parameters, tags)
     else:
@@ -70,6 +79,51 @@ def configuration(path: pathlib.Path) -> tuple[dict[str, str], dict[str, str]]:
         if not isinstance(value, str):
             sys.exit(f"{path}: {name} is {value!r}: write it as text, in quotes; a list with commas; {NOTHING}")
     return parameters, tags
+
+
+def complete(given: dict[str, str], template: pathlib.Path, path: pathlib.Path) -> dict[str, str]:
+    """Every parameter of the template: as given, or else its default. One that is left out of an update would keep its old value
+    with SAM, whatever the template says."""
+    declared = yaml_parse(template.read_text())["Parameters"]
+    for name in given:
+        if name not in declared:
+            meant = difflib.get_close_matches(name, declared, 1)
+            hint = f"{meant[0]}?" if meant else f"it has {', '.join(declared)}"
+            sys.exit(f"{path} has the parameter {name}, and the template has not; {NOTHING}; next step: correct its name: {hint}")
+    missing = [name for name, parameter in declared.items() if name not in given and "Default" not in parameter]
+    if missing:
+        sys.exit(f"{path} lacks {', '.join(missing)}, which have no default; {NOTHING}; next step: give them there")
+    return {name: given[name] if name in given else text(parameter["Default"]) for name, parameter in declared.items()}
+
+
+def text(default: str | float | bool) -> str:
+    return str(default).lower() if isinstance(default, bool) else str(default)
+
+
+def while_running(arguments: argparse.Namespace) -> None:
+    """Says which executions an update would meet, and does not go on unless somebody wants that."""
+    try:
+        running = executions.unfinished(arguments.stack_name)
+    except botocore.exceptions.ClientError as error:
+        if arguments.while_running:
+            print(f"what runs in {arguments.stack_name} can't be seen: {error}", file=sys.stderr)
+            return
+        sys.exit(
+            f"whether recoveries run in {arguments.stack_name} can't be seen: {error}; {NOTHING}; next step: be allowed "
+            "cloudformation:ListStackResources and states:ListExecutions, or deploy all the same with WHILE_RUNNING=1"
+        )
+    if not running:
+        return
+    print(f"running in {arguments.stack_name}:")
+    for execution in running:
+        print(f"  {execution}")
+    print("an execution keeps the definition that it began with, but calls the functions of the update from then on", flush=True)
+    if arguments.while_running or (arguments.check and not arguments.yes):  # after the check comes the deployment, which asks
+        return
+    if arguments.yes:
+        sys.exit(f"{NOTHING}; next step: deploy when they have ended, or with WHILE_RUNNING=1")
+    if not agreed("update while they run? [y/N] "):
+        sys.exit(NOTHING)
 
 
 def packaged(root: pathlib.Path, region: str) -> None:
@@ -95,21 +149,26 @@ def reachable(bucket: str) -> None:
         sys.exit(f"the bucket {bucket} can't be used: {error}; {NOTHING}; to go on: aws s3 mb s3://<a name>, and BUCKET=<it>")
 
 
+def escaped(value: str) -> str:
+    """As SAM takes it within quotation marks."""
+    return value.replace('"', '\\"')
+
+
 def with_sam(arguments: argparse.Namespace, parameters: dict[str, str], tags: dict[str, str]) -> None:
-    command = ["sam", "deploy", "--template-file", "infra/template.yaml", "--stack-name", arguments.stack_name]
+    command = ["sam", "deploy", "--template-file", str(TEMPLATE), "--stack-name", arguments.stack_name]
     command += ["--s3-bucket", arguments.bucket] if arguments.bucket else ["--resolve-s3"]
     command += ["--s3-prefix", arguments.stack_name, "--capabilities", *cloudformation.CAPABILITIES]
     command += ["--no-confirm-changeset" if arguments.yes else "--confirm-changeset", "--no-fail-on-empty-changeset"]
     command += ["--no-progressbar"]
     for option, pairs in (("--parameter-overrides", parameters), ("--tags", tags)):
         if pairs:
-            command += [option, *(f'{name}="{value}"' for name, value in pairs.items())]
+            command += [option, *(f'{name}="{escaped(value)}"' for name, value in pairs.items())]
     sys.exit(subprocess.run(command, cwd=arguments.root, check=False).returncode)
 
 
 def with_aws(arguments: argparse.Namespace, parameters: dict[str, str], tags: dict[str, str]) -> None:
     root = arguments.root
-    template, out = root / "infra/template.yaml", root / "target/packaged.yaml"
+    template, out = root / TEMPLATE, root / "target/packaged.yaml"
     url = cloudformation.package(template, arguments.bucket, out, arguments.stack_name)
     stack = cloudformation.Stack(arguments.stack_name, poll=2, patience=3600)
     changes = stack.propose(url, parameters, tags)
@@ -117,7 +176,7 @@ def with_aws(arguments: argparse.Namespace, parameters: dict[str, str], tags: di
         print("nothing to change: what is deployed is this")
     else:
         show(changes)
-        if not arguments.yes and not agreed():
+        if not arguments.yes and not agreed("carry these changes out? [y/N] "):
             stack.withdraw()
             sys.exit(NOTHING)
         print("deploying; CloudFormation undoes it all when a part of it fails", flush=True)
@@ -132,9 +191,9 @@ def show(changes: list[dict]) -> None:
         print(f"  {change['Action'].lower():8} {change['LogicalResourceId']:44} {change['ResourceType']}{replaced}")
 
 
-def agreed() -> bool:
+def agreed(question: str) -> bool:
     try:
-        return input("carry these changes out? [y/N] ").strip().lower() in ("y", "yes")
+        return input(question).strip().lower() in ("y", "yes")
     except (EOFError, KeyboardInterrupt):
         print()
         return False
