@@ -14,7 +14,7 @@ async fn main() -> Result<(), lambda_runtime::Error> {
     let access = Access { clusters: Rds::new(&aws), secrets: Secrets::new(&aws), network: Network::from_env()? };
     let step = CleanUp {
         clusters: Rds::new(&aws),
-        zones: Route53::new(&aws),
+        zones: Route53::from_env(&aws),
         recoveries: Table::from_env(&aws)?,
         notes: Records::from_env(&aws)?,
         visitors: Databases { access, clock: SystemClock },
