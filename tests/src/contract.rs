@@ -34,10 +34,11 @@ const PLATFORM: [&str; 20] = [
 ];
 
 /// States that call a function under another name than its own, and why.
-const OTHER_NAMES: [(&str, &str); 9] = [
+const OTHER_NAMES: [(&str, &str); 10] = [
     ("AwaitInstances", "AwaitRewind"), // waits for something else
     ("AwaitDeletion", "AwaitRewind"),
     ("AwaitForward", "AwaitRewind"),
+    ("AwaitInSync", "AwaitRewind"),
     ("VerifyForward", "Verify"),      // expects something else
     ("FenceRestored", "FenceSource"), // the same fence around the other writer
     ("LiftFence", "FenceSource"),     // its undo, which in place is a step of a recovery that works
