@@ -68,8 +68,9 @@ PAYLOADS = {
     "UndoFenceRestored": "direction recovery plan fence restored",
     "UndoSwapDns": "direction recovery plan restored",
     "FindDue": "what executionArn",
-    "CheckUnused": "what executionArn cluster clusterArn recoveryId keepUntil kind",
-    "CleanUp": "what executionArn cluster clusterArn recoveryId keepUntil kind",
+    "FindRecords": "executionArn cluster recoveryId",
+    "CheckUnused": "what executionArn cluster clusterArn recoveryId keepUntil kind records",
+    "CleanUp": "what executionArn cluster clusterArn recoveryId keepUntil kind records",
 }
 
 

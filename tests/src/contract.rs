@@ -34,7 +34,7 @@ const PLATFORM: [&str; 20] = [
 ];
 
 /// States that call a function under another name than its own, and why.
-const OTHER_NAMES: [(&str, &str); 10] = [
+const OTHER_NAMES: [(&str, &str); 11] = [
     ("AwaitInstances", "AwaitRewind"), // waits for something else
     ("AwaitDeletion", "AwaitRewind"),
     ("AwaitForward", "AwaitRewind"),
@@ -45,6 +45,7 @@ const OTHER_NAMES: [(&str, &str); 10] = [
     ("UndoFenceRestored", "FenceSource"),
     ("FindDue", "CleanUp"), // what comes before the deletion changes nothing
     ("CheckUnused", "CleanUp"),
+    ("FindRecordsAgain", "FindRecords"),
 ];
 
 /// States of an undo whose names do not say so.
