@@ -22,10 +22,10 @@ from undone import shop
 FIND = ["Begin", "FindDue", "IsAnyDue"]
 END = ["IsAnyDue", "CleanedUp"]
 NOTHING_DUE = [*FIND, "CleanedUp"]
-CHECK = [*FIND, "CheckUnused", "IsUnused"]
+CHECK = [*FIND, "FindRecords", "CheckUnused", "IsUnused"]
 KEPT = [*CHECK, "RememberKept", "TellPeople", *END]
 KEPT_AND_TOLD_BEFORE = [*CHECK, "RememberKept", *END]
-DELETED = [*CHECK, "CleanUp", "IsDeleted", "TellPeople", *END]
+DELETED = [*CHECK, "FindRecordsAgain", "CleanUp", "IsDeleted", "TellPeople", *END]
 TURN = threading.Lock()
 
 
@@ -49,7 +49,8 @@ class CleanUp(Recovery):
         machine = stack.outputs["CleanUpStateMachineArn"]
         self.arn = stack.states.start_execution(stateMachineArn=machine, name=self.id)["executionArn"]
         ended = self.wait()
-        same_path(re.sub("(CleanUp IsDeleted )+", "CleanUp IsDeleted ", " ".join(self.whole_path())).split(), path)
+        calls = "FindRecordsAgain CleanUp IsDeleted "
+        same_path(re.sub(f"({calls})+", calls, " ".join(self.whole_path())).split(), path)
         equal(ended["status"], "SUCCEEDED", f"the end: {ended.get('cause')}")
 
     def why(self):

@@ -21,7 +21,7 @@ DECIDED = "RecordDecision IsApproved".split()
 APPROVE = [*ASK, "IsApprovalToConfirm", "ConfirmApproval", "IsApprovalValid", *DECIDED]
 REFUSE = [*ASK, "IsApprovalToConfirm", *DECIDED]
 FENCE = ["FenceSource", "IsDataRewound"]
-SWITCH = "SwapDns ConfirmCutover IsCutoverConfirmed WaitForOldTtl ConfirmCutover IsCutoverConfirmed".split()
+SWITCH = "SwapDns AwaitInSync IsInSync ConfirmCutover IsCutoverConfirmed WaitForOldTtl ConfirmCutover IsCutoverConfirmed".split()
 END = "Finish RecordRecovered AnnounceRecovered ReleaseLease Recovered".split()
 
 RELEASE = "RecordFailure AnnounceFailure IsLeaseKept ReleaseLeaseAfterFailure IsOperatorNeeded".split()
@@ -50,7 +50,7 @@ UNDO_EVIDENCE = UNDO_FENCE + UNDO_INSTANCES
 
 # A wait that takes more than one look goes round: how often depends on the machine's mood alone.
 ROUNDS = ["AwaitRewind IsRewindDone", "AwaitInstances AreInstancesReady", "AwaitDeletion IsDeletionDone",
-          "AwaitForward IsForwardDone", "IsCutoverConfirmed WaitForOldTtl ConfirmCutover",
+          "AwaitForward IsForwardDone", "AwaitInSync IsInSync", "IsCutoverConfirmed WaitForOldTtl ConfirmCutover",
           "RequestApproval IsApprovalExpired"]  # fmt: skip
 
 

@@ -11,7 +11,7 @@ from shop import fill
 from writers import Writers
 
 # What is waited for: RDS restoring and starting databases, Route 53 and the old TTL, people.
-WAITING = ["AwaitRewind", "AwaitInstances", "WaitForOldTtl", "RequestApproval"]
+WAITING = ["AwaitRewind", "AwaitInstances", "AwaitInSync", "WaitForOldTtl", "RequestApproval"]
 # What works inside databases; all other functions talk to AWS's APIs alone.
 IN_DATABASES = ["Verify", "FenceSource", "ConfirmCutover"]
 ELSEWHERE = ["ValidateWindow", "StartRestore", "AddInstances", "SwapDns", "Finish"]
@@ -63,7 +63,7 @@ def timed(stack, name):
     # From the call, so that what passes before the first state is in it as well.
     total = run.events()[-1]["timestamp"].timestamp() - run.called
     waiting = sum(seconds for name, seconds in visits if name in WAITING)
-    # ConfirmCutover's first invocation waits for INSYNC, its last resolves and connects.
+    # ConfirmCutover's first invocation sends it into the wait, its last resolves and connects.
     invocations = [(name, seconds) for name, seconds in visits if name in IN_DATABASES]
     # An invocation itself, without what it does, is ours in a function that works in databases too: as much as the
     # quickest of the others took, with its calls of AWS's APIs.

@@ -163,7 +163,7 @@ def leads_elsewhere(stack):
         stack.route53.delete_hosted_zone(Id=zone)
     path = (
         SWITCHED
-        + "SwapDns ConfirmCutover IsCutoverConfirmed WaitForOldTtl ConfirmCutover".split()
+        + "SwapDns AwaitInSync IsInSync ConfirmCutover IsCutoverConfirmed WaitForOldTtl ConfirmCutover".split()
         + UNDO_SWITCH
         + CONCLUDE
     )
@@ -188,7 +188,7 @@ def unreachable(stack):
     stack.rds.delete_db_instance(DBInstanceIdentifier=f"{new}-1", SkipFinalSnapshot=True)
     wait_until(lambda: not stack.instances(new), "the end of the new writer")
     run.decide("approved")
-    path = SWITCHED + "SwapDns ConfirmCutover IsCutoverConfirmed WaitForOldTtl ConfirmCutover".split()
+    path = SWITCHED + "SwapDns AwaitInSync IsInSync ConfirmCutover IsCutoverConfirmed WaitForOldTtl ConfirmCutover".split()
     path += ["IsTrafficPossiblyMoved", "FenceRestored"] + NEEDS_OPERATOR
     cause = run.failed(path, "RewindFailed", "no instance that is up", "then undoing failed", timeout=400, lease=run.id)
     contains(

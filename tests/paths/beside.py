@@ -10,6 +10,7 @@ from scenario import (
     BUG_BEFORE_CHANGE,
     DONE,
     IMPATIENT,
+    IN_SYNC,
     NEEDS_OPERATOR,
     NOTHING_CHANGED,
     NOT_READY,
@@ -42,6 +43,7 @@ UNDONE_AFTER = {
     "Verify": PUT_BACK + UNDO_INSTANCES,
     "FenceSource": UNDO_FENCE + UNDO_INSTANCES,
     "SwapDns": UNDO_SWITCH + UNDO_INSTANCES,
+    "AwaitInSync": UNDO_SWITCH,
     "ConfirmCutover": UNDO_SWITCH,
 }
 NOT_MOVED = {"UndoSwapDns": [{"answer": {"changed": False, "what": []}, "always": True}]}
@@ -203,6 +205,21 @@ def scenarios():
             + SWITCH,
             script={"AwaitRewind": [{"answer": {"done": False, "status": "creating", "seconds": 50}}]},
             calls={"AwaitRewind": 2},
+        ),
+        Scenario(
+            "waiting for Route 53 takes several calls",
+            up_to("IsInSync") + IN_SYNC * 2 + SUCCESS[SUCCESS.index("ConfirmCutover") :],
+            script={"AwaitInSync": [{"answer": {"done": False, "status": "pending", "seconds": 50}}] * 2},
+            calls={"AwaitInSync": 3, "ConfirmCutover": 1},
+        ),
+        Scenario(
+            "the id of the change was lost: the cutover is confirmed without a time of INSYNC",
+            SUCCESS,
+            script={
+                "SwapDns": [
+                    {"answer": {"changeId": None, "hostedZoneId": "Z1", "swappedAt": "2026-11-23T10:40:01Z", "records": []}}
+                ]
+            },
         ),
         Scenario(
             "the cutover is confirmed after the old TTL",
@@ -458,6 +475,17 @@ def scenarios():
                 machine=IMPATIENT,
             )
         )
+    found.append(
+        Scenario(
+            "the change of the records is overdue",
+            up_to("IsInSync") + UNDO_SWITCH + NOTHING_CHANGED,
+            "VerificationFailed",
+            ["one hour after they were moved: pending", "[VerificationFailed in AwaitInSync]", "is KEPT and fenced"],
+            script={"AwaitInSync": [{"answer": {"done": False, "status": "pending", "seconds": 50}, "always": True}]},
+            calls={"AwaitInSync": 1, "ConfirmCutover": 0},
+            machine=IMPATIENT,
+        )
+    )
     found.append(
         Scenario(
             "the cutover is overdue",

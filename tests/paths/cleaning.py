@@ -7,8 +7,9 @@ import json
 from scenario import CLEANING, CLEANING_IMPATIENT, PASSING, PAYLOADS, Scenario, always, passing
 
 FIND = ["Begin", "FindDue", "IsAnyDue"]
-CHECK = ["CheckUnused", "IsUnused"]
-DELETE = ["CleanUp", "IsDeleted"]
+CHECK = ["FindRecords", "CheckUnused", "IsUnused"]
+CALL = ["FindRecordsAgain", "CleanUp"]
+DELETE = [*CALL, "IsDeleted"]
 TELL = ["TellPeople", "IsAnyDue"]
 KEPT = [*CHECK, "RememberKept", *TELL]
 DELETED = [*CHECK, *DELETE, *TELL]
@@ -35,13 +36,22 @@ def wrong(scenario, recovery, runs, told):
     """What is wrong with the calls of each run, and with what people were told: `told` holds subject and text."""
     found = due(recovery, scenario.request["due"])
     for execution, calls in runs:
+        looks = 0
         for call in calls:
-            payload = dict(call["payload"])
-            if set(payload) != set(PAYLOADS[call["call"]].split()) or payload.pop("executionArn") != execution:
-                yield f"{call['call']} got {call['payload']}"
-            asked = payload.pop("what")
-            if asked != "find" and payload not in found:
-                yield f"{asked} was of {payload}, which was not found"
+            payload, asked = dict(call["payload"]), call["call"]
+            if set(payload) != set(PAYLOADS[asked].split()) or payload.pop("executionArn") != execution:
+                yield f"{asked} got {call['payload']}"
+            payload.pop("what", None)
+            if asked == "FindRecords":
+                looks += 1
+                if payload not in [{name: item[name] for name in ["cluster", "recoveryId"]} for item in found]:
+                    yield f"{asked} was of {payload}, which was not found"
+            elif asked != "FindDue":
+                seen = payload.pop("records")
+                if seen != {"lookedAt": f"2026-11-30T10:41:{looks - 1:02}Z", "why": []}:
+                    yield f"{asked} was passed {seen} after {looks} looks at records"
+                if payload not in found:
+                    yield f"{asked} was of {payload}, which was not found"
     subjects = [subject for subject, _ in told]
     expected = [f"aurora-rewind: {subject.format(*[item['cluster'] for item in found])}"[:95] for subject in scenario.request["told"]]
     if subjects != expected:
@@ -91,7 +101,7 @@ def ways():
     )
     yield scenario(
         "a failure is told on a day on which something else was told",
-        [*FIND, *CHECK, "CleanUp", *FAILED, "NotCleanedUp"],
+        [*FIND, *CHECK, *CALL, *FAILED, "NotCleanedUp"],
         "Bug",
         told=["kept: {0}", "not cleaned up: {0}"],
         script={"CheckUnused": [{"answer": USED}]},
@@ -108,7 +118,7 @@ def ways():
         )
     yield scenario(
         "several are looked at one after another, each by itself",
-        [*FIND, *KEPT, *DELETED, *CHECK, "CleanUp", "IsAnyDue", *DELETED, "CleanedUp"],
+        [*FIND, *KEPT, *DELETED, *CHECK, *CALL, "IsAnyDue", *DELETED, "CleanedUp"],
         due=4,
         told=["kept: {0}", "deleted: {1}", "deleted: {3}"],
         said=["(the evidence of recovery"],
@@ -123,7 +133,7 @@ def ways():
         [*FIND, *CHECK, *DELETE, *DELETE, *DELETE, *TELL, "CleanedUp"],
         told=["deleted: {0}"],
         script={"CleanUp": [{"answer": {"done": False, "status": "orders-1 is deleting", "snapshot": "final"}}] * 2},
-        calls={"CheckUnused": 1, "CleanUp": 3},
+        calls={"FindRecords": 4, "CheckUnused": 1, "CleanUp": 3},
     )
     yield scenario(
         "a deletion that takes too long is told, and found again",
@@ -159,7 +169,7 @@ def failing():
     for error in ["RewindFailed", "Bug", "Unavailable"]:
         yield scenario(
             f"a check that ends in {error} deletes nothing, and the next one is looked at",
-            [*FIND, "CheckUnused", *FAILED, *DELETED, "NotCleanedUp"],
+            [*FIND, *CHECK[:2], *FAILED, *DELETED, "NotCleanedUp"],
             error,
             ["could not be cleaned up, in CheckUnused"],
             due=2,
@@ -168,21 +178,39 @@ def failing():
             script={"CheckUnused": [{"error": [error, "it is so"]}] * (9 if error == "Unavailable" else 1)},
             calls={"CheckUnused": 10 if error == "Unavailable" else 2, "CleanUp": 1},
         )
+        for looks, path, said in [
+            (0, [*FIND, "FindRecords"], "FindRecords"),
+            (1, [*FIND, *CHECK, "FindRecordsAgain"], "FindRecordsAgain"),
+            (2, [*FIND, *CHECK, *DELETE, "FindRecordsAgain"], "FindRecordsAgain"),
+        ]:
+            yield scenario(
+                f"records that cannot be looked at, by {error} after {looks} looks, end it for this cluster, and are told",
+                [*path, *FAILED, "NotCleanedUp"],
+                error,
+                [f"could not be cleaned up, in {said}"],
+                told=["not cleaned up: {0}"],
+                said=[f"it is so [{error} in {said}]"],
+                script={
+                    "FindRecords": [{}] * looks + always(error),
+                    "CleanUp": [{"answer": {"done": False, "status": "orders-1 is deleting", "snapshot": "final"}}],
+                },
+                calls={"CheckUnused": min(looks, 1), "CleanUp": max(looks - 1, 0)},
+            )
         yield scenario(
             f"a deletion that ends in {error} is told",
-            [*FIND, *CHECK, "CleanUp", *FAILED, "NotCleanedUp"],
+            [*FIND, *CHECK, *CALL, *FAILED, "NotCleanedUp"],
             error,
             told=["not cleaned up: {0}"],
             said=[f"it is so [{error} in CleanUp]"],
             script={"CleanUp": always(error)},
         )
-    for state in ["FindDue", "CheckUnused", "CleanUp"]:
+    for state in ["FindDue", "FindRecords", "CheckUnused", "CleanUp"]:
         yield scenario(
             f"{state} is throttled, then not ready, then of unknown outcome, then works",
             [*FIND, *DELETED, "CleanedUp"],
             told=["deleted: {0}"],
             script={state: passing()},
-            calls={state: len(PASSING) + 1},
+            calls={state: len(PASSING) + (2 if state == "FindRecords" else 1)},
         )
 
 

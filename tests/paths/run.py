@@ -117,7 +117,7 @@ class Stack:
             sys.exit("a deployed definition still holds a ${…}: a substitution is missing from the template")
         # Copies under known names: the mock configuration names the machine, and one has its bounds at nothing.
         impatient = definition
-        for bound in ["($awaiting.what = 'backtrack' ? 2 : 12) * 3600 * 1000", "2 * 3600 * 1000", "(3600 + 2 * $max($append([0], $plan.dns.ttl))) * 1000"]:
+        for bound in ["($awaiting.what = 'backtrack' ? 2 : 12) * 3600 * 1000", "2 * 3600 * 1000", "> 3600 * 1000", "(3600 + 2 * $max($append([0], $plan.dns.ttl))) * 1000"]:
             if bound not in impatient:
                 sys.exit(f"the definition has no bound {bound}")
             impatient = impatient.replace(bound, "0 - 1")
@@ -195,6 +195,10 @@ def wrongly_passed(call, payload):
             yield f"{call} got {restored['cluster']} for the rewound cluster"
     elif "restored" in payload and not (in_place and call in ("RequestApproval", "ConfirmApproval", "VerifyForward")):
         yield f"{call} got no rewound cluster"
+    if call == "AwaitInSync" and payload["awaiting"]["what"] != "change":
+        yield f"{call} waited for {payload['awaiting']}"
+    if call == "ConfirmCutover" and bool(payload["inSyncAt"]) != bool(payload["swap"]["changeId"]):
+        yield f"{call} got {payload['inSyncAt']} for the time of INSYNC"
     if "evidence" in payload and bool(payload["evidence"]) != in_place:
         yield f"{call} got the evidence {payload['evidence']}"
 

@@ -22,7 +22,8 @@ APPROVE = ASK + CONFIRM + DECIDED
 REFUSED = [*ASK, "IsApprovalToConfirm", *DECIDED]
 FENCE = ["FenceSource", "IsDataRewound"]
 DONE = ["Finish", "RecordRecovered", "AnnounceRecovered", "ReleaseLease", "Recovered"]
-SWITCH = [*FENCE, "SwapDns", "ConfirmCutover", "IsCutoverConfirmed", *DONE]
+IN_SYNC = ["AwaitInSync", "IsInSync"]
+SWITCH = [*FENCE, "SwapDns", *IN_SYNC, "ConfirmCutover", "IsCutoverConfirmed", *DONE]
 SUCCESS = START + REWIND + ["IsApprovalNeeded"] + SWITCH
 APPROVED = START + REWIND + APPROVE + SWITCH
 
@@ -46,6 +47,7 @@ PAYLOADS = {
     "AwaitDeletion": "recovery plan awaiting",
     "AwaitEvidence": "recovery plan awaiting",
     "AwaitForward": "recovery plan awaiting",
+    "AwaitInSync": "recovery plan awaiting",
     "KeepEvidence": "recovery plan",
     "StartBacktrack": "recovery plan",
     "AddInstances": "recovery plan",
@@ -66,8 +68,9 @@ PAYLOADS = {
     "UndoFenceRestored": "direction recovery plan fence restored",
     "UndoSwapDns": "direction recovery plan restored",
     "FindDue": "what executionArn",
-    "CheckUnused": "what executionArn cluster clusterArn recoveryId keepUntil kind",
-    "CleanUp": "what executionArn cluster clusterArn recoveryId keepUntil kind",
+    "FindRecords": "executionArn cluster recoveryId",
+    "CheckUnused": "what executionArn cluster clusterArn recoveryId keepUntil kind records",
+    "CleanUp": "what executionArn cluster clusterArn recoveryId keepUntil kind records",
 }
 
 

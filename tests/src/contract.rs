@@ -42,16 +42,18 @@ const PLATFORM: [&str; 28] = [
 ];
 
 /// States that call a function under another name than its own, and why.
-const OTHER_NAMES: [(&str, &str); 9] = [
+const OTHER_NAMES: [(&str, &str); 11] = [
     ("AwaitInstances", "AwaitRewind"), // waits for something else
     ("AwaitDeletion", "AwaitRewind"),
     ("AwaitForward", "AwaitRewind"),
+    ("AwaitInSync", "AwaitRewind"),
     ("VerifyForward", "Verify"),      // expects something else
     ("FenceRestored", "FenceSource"), // the same fence around the other writer
     ("LiftFence", "FenceSource"),     // its undo, which in place is a step of a recovery that works
     ("UndoFenceRestored", "FenceSource"),
     ("FindDue", "CleanUp"), // what comes before the deletion changes nothing
     ("CheckUnused", "CleanUp"),
+    ("FindRecordsAgain", "FindRecords"),
 ];
 
 /// States of an undo whose names do not say so.

@@ -43,6 +43,17 @@ impl Aws {
         })
     }
 
+    /// An environment whose requests go through `http`.
+    #[cfg(all(test, feature = "route53"))]
+    pub(crate) fn for_test(http: SharedHttpClient) -> Self {
+        Self {
+            region: Region::new("eu-west-1"),
+            credentials: SharedCredentialsProvider::new(Credentials::new("AKIAHERE", "secret", None, None, "test")),
+            http,
+            retries: RetryConfig::disabled(),
+        }
+    }
+
     /// The configuration of one service's client; `AWS_ENDPOINT_URL_<service>`, then `AWS_ENDPOINT_URL`, move its endpoint.
     #[cfg_attr(
         not(any(

@@ -20,6 +20,8 @@ pub mod records;
 pub mod recoveries;
 #[cfg(feature = "route53")]
 pub mod route53;
+#[cfg(feature = "route53")]
+mod route53_role;
 #[cfg(feature = "secrets")]
 pub mod secrets;
 #[cfg(feature = "topic")]

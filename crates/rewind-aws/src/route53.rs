@@ -1,7 +1,10 @@
 //! Route 53 as the steps see it: the record sets of one name, and one batch that moves all or nothing.
 
+pub use crate::route53_role::Route53;
+
+use crate::Answer;
 use crate::classify::{Call, classify, code};
-use crate::{Answer, Aws};
+use crate::route53_role::ReachZones;
 use aws_sdk_route53::types::{
     Change as SdkChange, ChangeAction, ChangeBatch, ChangeStatus, ResourceRecord, ResourceRecordSet, RrType,
 };
@@ -68,21 +71,11 @@ pub trait FollowChange: Send + Sync {
     fn in_sync(&self, change_id: &str) -> impl Future<Output = Answer<bool>> + Send;
 }
 
-/// The client of Route 53.
-#[derive(Debug, Clone)]
-pub struct Route53(aws_sdk_route53::Client);
-
-impl Route53 {
-    /// The client at the environment's endpoint.
-    pub fn new(aws: &Aws) -> Self {
-        Self(aws_sdk_route53::Client::new(&aws.config("ROUTE_53")))
-    }
-}
-
 impl Zones for Route53 {
-    /// IAM: `route53:ListResourceRecordSets`.
+    /// IAM: `route53:ListResourceRecordSets`, `sts:AssumeRole`.
     async fn record_sets(&self, zone: &str, name: &str) -> Answer<Vec<RecordSet>> {
-        let call = self.0.list_resource_record_sets().hosted_zone_id(zone).start_record_name(name);
+        let client = self.client().await?;
+        let call = client.list_resource_record_sets().hosted_zone_id(zone).start_record_name(name);
         match call.send().await {
             // The listing begins at the name, so a page holds all of its sets (and then those of later names).
             Ok(page) => {
@@ -99,10 +92,11 @@ impl Zones for Route53 {
 }
 
 impl ListRecords for Route53 {
-    /// IAM: `route53:ListResourceRecordSets`.
+    /// IAM: `route53:ListResourceRecordSets`, `sts:AssumeRole`.
     async fn all_records(&self, zone: &str) -> Answer<Option<Vec<RecordSet>>> {
+        let client = self.client().await?;
         let mut found = Vec::new();
-        let mut call = self.0.list_resource_record_sets().hosted_zone_id(zone);
+        let mut call = client.list_resource_record_sets().hosted_zone_id(zone);
         loop {
             let page = match call.send().await {
                 Ok(page) => page,
@@ -113,8 +107,7 @@ impl ListRecords for Route53 {
             if !page.is_truncated {
                 return Ok(Some(found));
             }
-            call = self
-                .0
+            call = client
                 .list_resource_record_sets()
                 .hosted_zone_id(zone)
                 .set_start_record_name(page.next_record_name)
@@ -125,15 +118,16 @@ impl ListRecords for Route53 {
 }
 
 impl MoveRecords for Route53 {
-    /// IAM: `route53:ChangeResourceRecordSets`.
+    /// IAM: `route53:ChangeResourceRecordSets`, `sts:AssumeRole`.
     async fn move_records(&self, zone: &str, moves: &[Move], comment: &str) -> Answer<Moved> {
+        let client = self.client().await?;
         let mut changes = Vec::with_capacity(moves.len() * 2);
         for change in moves {
             changes.push(cname(ChangeAction::Delete, change, &change.from)?);
             changes.push(cname(ChangeAction::Create, change, &change.to)?);
         }
         let batch = ChangeBatch::builder().comment(comment).set_changes(Some(changes)).build().map_err(unbuilt)?;
-        match self.0.change_resource_record_sets().hosted_zone_id(zone).change_batch(batch).send().await {
+        match client.change_resource_record_sets().hosted_zone_id(zone).change_batch(batch).send().await {
             Ok(answer) => answer
                 .change_info
                 .map(|info| Moved::Accepted(info.id))
@@ -149,10 +143,10 @@ impl MoveRecords for Route53 {
 }
 
 impl FollowChange for Route53 {
-    /// IAM: `route53:GetChange`.
+    /// IAM: `route53:GetChange`, `sts:AssumeRole`.
     async fn in_sync(&self, change_id: &str) -> Answer<bool> {
-        let answer = self
-            .0
+        let client = self.client().await?;
+        let answer = client
             .get_change()
             .id(change_id)
             .send()

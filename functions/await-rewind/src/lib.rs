@@ -1,8 +1,10 @@
-//! Waits for the new cluster, for its instances, for its end, or for a backtrack: looks often, inside one bounded invocation, and hands
-//! back to the state machine when that is used up. It never changes anything, so there is nothing to undo.
+//! Waits for the new cluster, for its instances, for its end, for a backtrack, or for moved records to reach all servers of
+//! Route 53: looks often, inside one bounded invocation, and hands back to the state machine when that is used up. It never
+//! changes anything, so there is nothing to undo.
 
 use jiff::Timestamp;
 use rewind_aws::rds::{Cluster, Instance, ReadBacktracks, ReadClusters};
+use rewind_aws::route53::FollowChange;
 use rewind_core::names::RECOVERY_TAG;
 use rewind_core::{Clock, ErrorName, Plan, Polling, Recovery, Restored, StepError};
 use rewind_lambda::Step;
@@ -10,13 +12,21 @@ use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// The IAM actions that the step calls.
-pub const ACTIONS: &[&str] = &["rds:DescribeDBClusters", "rds:DescribeDBInstances", "rds:DescribeDBClusterBacktracks"];
+pub const ACTIONS: &[&str] = &[
+    "rds:DescribeDBClusters",
+    "rds:DescribeDBInstances",
+    "rds:DescribeDBClusterBacktracks",
+    "route53:GetChange",
+    "sts:AssumeRole",
+];
 
 /// The step.
 #[derive(Debug)]
-pub struct AwaitRewind<C, K> {
+pub struct AwaitRewind<C, F, K> {
     /// Clusters and instances.
     pub clusters: C,
+    /// Changes of Route 53.
+    pub changes: F,
     /// The time.
     pub clock: K,
     /// How often to look.
@@ -41,7 +51,7 @@ pub struct Awaiting {
     pub what: What,
     /// When the wait began: the first of its invocations.
     pub since: Timestamp,
-    /// Which backtrack.
+    /// Which backtrack, or which change of Route 53; null where the change's id was lost.
     #[serde(default)]
     pub identifier: Option<String>,
 }
@@ -58,10 +68,13 @@ pub enum What {
     ClusterGone,
     /// The backtrack has ended well, and the cluster and its writer are available again.
     Backtrack,
+    /// All servers of Route 53 have the records as they were moved.
+    Change,
 }
 
 /// What the step answers.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Output {
     /// Whether the wait is over.
     pub done: bool,
@@ -72,9 +85,12 @@ pub struct Output {
     /// The rewound cluster, once a backtrack has ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub restored: Option<Restored>,
+    /// When all servers of Route 53 were first seen to have the change; absent where Route 53 could not be asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub in_sync_at: Option<Timestamp>,
 }
 
-impl<C: ReadClusters + ReadBacktracks, K: Clock> Step for AwaitRewind<C, K> {
+impl<C: ReadClusters + ReadBacktracks, F: FollowChange, K: Clock> Step for AwaitRewind<C, F, K> {
     type Input = Input;
     type Output = Output;
 
@@ -83,6 +99,7 @@ impl<C: ReadClusters + ReadBacktracks, K: Clock> Step for AwaitRewind<C, K> {
         loop {
             let seen = match awaiting.what {
                 What::Backtrack => self.look_at_backtrack(&plan, awaiting.identifier.as_deref()).await?,
+                What::Change => self.look_at_change(awaiting.identifier.as_deref()).await?,
                 what => self.look(&recovery, &plan, what).await?,
             };
             let now = self.clock.now();
@@ -90,8 +107,9 @@ impl<C: ReadClusters + ReadBacktracks, K: Clock> Step for AwaitRewind<C, K> {
             let here = Duration::try_from(now.duration_since(began)).unwrap_or_default();
             let pause = self.polling.pause(waited);
             if seen.done || here + pause > self.polling.budget {
-                let Seen { done, status, restored } = seen;
-                return Ok(Output { done, status, seconds: waited.as_secs_f64(), restored });
+                let Seen { done, status, restored, in_sync } = seen;
+                let in_sync_at = in_sync.then_some(now);
+                return Ok(Output { done, status, seconds: waited.as_secs_f64(), restored, in_sync_at });
             }
             self.clock.sleep(pause).await;
         }
@@ -102,15 +120,16 @@ struct Seen {
     done: bool,
     status: String,
     restored: Option<Restored>,
+    in_sync: bool,
 }
 
 impl Seen {
     fn new(done: bool, status: String) -> Self {
-        Self { done, status, restored: None }
+        Self { done, status, restored: None, in_sync: false }
     }
 }
 
-impl<C: ReadClusters + ReadBacktracks, K: Clock> AwaitRewind<C, K> {
+impl<C: ReadClusters + ReadBacktracks, F: FollowChange, K: Clock> AwaitRewind<C, F, K> {
     async fn look(&self, recovery: &Recovery, plan: &Plan, what: What) -> Result<Seen, StepError> {
         let name = &plan.new_cluster;
         let Some(cluster) = self.clusters.cluster(name).await? else {
@@ -126,7 +145,7 @@ impl<C: ReadClusters + ReadBacktracks, K: Clock> AwaitRewind<C, K> {
                 Ok(Seen::new(cluster.status == "available", format!("{name} is {}", cluster.status)))
             }
             // In place the new cluster is the evidence: it is waited for like any other.
-            What::Instances | What::Backtrack => self.look_at_instances(plan, &cluster).await,
+            What::Instances | What::Backtrack | What::Change => self.look_at_instances(plan, &cluster).await,
             // A cluster of that name which this recovery did not make was never to go.
             What::ClusterGone if cluster.tag(RECOVERY_TAG) != Some(recovery.id.as_str()) => {
                 Ok(Seen::new(true, format!("{name} is not of this recovery")))
@@ -176,7 +195,19 @@ impl<C: ReadClusters + ReadBacktracks, K: Clock> AwaitRewind<C, K> {
             rewound_to: landed,
             differences: Vec::new(),
         };
-        Ok(Seen { done: true, status: format!("{name} is backtracked to {landed}"), restored: Some(restored) })
+        let status = format!("{name} is backtracked to {landed}");
+        Ok(Seen { restored: Some(restored), ..Seen::new(true, status) })
+    }
+
+    async fn look_at_change(&self, id: Option<&str>) -> Result<Seen, StepError> {
+        // Confirming the cutover then waits for as long as Route 53 takes at most.
+        let Some(id) = id else {
+            return Ok(Seen::new(true, "the id of the change was lost: Route 53 cannot be asked about it".to_owned()));
+        };
+        if self.changes.in_sync(id).await? {
+            return Ok(Seen { in_sync: true, ..Seen::new(true, format!("the change {id} is in sync")) });
+        }
+        Ok(Seen::new(false, format!("the change {id} is pending")))
     }
 
     async fn look_at_instances(&self, plan: &Plan, cluster: &Cluster) -> Result<Seen, StepError> {

@@ -1,16 +1,33 @@
 //! A wait ends when it is over, when it is hopeless, or when its invocation is used up.
 
 use super::*;
+use rewind_aws::Answer;
 use rewind_aws::fixtures::{
     ManualClock, STARTED, TARGET, in_place_plan, mysql_rds, plan, rds, rds_with_restored, recovery, time,
 };
 use rewind_aws::rds::BacktrackClusters;
 use rewind_aws::rds::fake::FakeRds;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// Answers PENDING so many times.
+#[derive(Debug, Default)]
+struct Pending(AtomicU32);
+
+impl FollowChange for Pending {
+    async fn in_sync(&self, id: &str) -> Answer<bool> {
+        assert_eq!(id, "C1");
+        Ok(self.0.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_err())
+    }
+}
+
+fn step(clusters: FakeRds, pending: u32) -> AwaitRewind<FakeRds, Pending, ManualClock> {
+    let (clock, polling) = (ManualClock::at(STARTED), Polling::default());
+    AwaitRewind { clusters, changes: Pending(AtomicU32::new(pending)), clock, polling }
+}
 
 async fn wait(rds: &FakeRds, what: What) -> Result<Output, StepError> {
-    let step = AwaitRewind { clusters: rds.clone(), clock: ManualClock::at(STARTED), polling: Polling::default() };
     let awaiting = Awaiting { what, since: time(STARTED), identifier: None };
-    step.run(Input { recovery: recovery(), plan: plan(), awaiting }).await
+    step(rds.clone(), 0).run(Input { recovery: recovery(), plan: plan(), awaiting }).await
 }
 
 #[tokio::test]
@@ -69,10 +86,9 @@ async fn the_end_of_a_cluster_is_waited_for_until_it_is_gone() {
 }
 
 async fn wait_for(rds: &FakeRds, identifier: Option<&str>) -> Result<Output, StepError> {
-    let step = AwaitRewind { clusters: rds.clone(), clock: ManualClock::at(STARTED), polling: Polling::default() };
     let identifier = identifier.map(ToOwned::to_owned);
     let awaiting = Awaiting { what: What::Backtrack, since: time(STARTED), identifier };
-    step.run(Input { recovery: recovery(), plan: in_place_plan(), awaiting }).await
+    step(rds.clone(), 0).run(Input { recovery: recovery(), plan: in_place_plan(), awaiting }).await
 }
 
 #[tokio::test]
@@ -142,11 +158,40 @@ async fn a_failed_backtrack_and_a_lost_cluster_end_the_wait_with_where_the_data_
 
 #[tokio::test]
 async fn evidence_that_came_to_nothing_is_told_with_where_the_original_is() {
-    let step = AwaitRewind { clusters: mysql_rds(), clock: ManualClock::at(STARTED), polling: Polling::default() };
     let awaiting = Awaiting { what: What::Cluster, since: time(STARTED), identifier: None };
-    let error = step.run(Input { recovery: recovery(), plan: in_place_plan(), awaiting }).await.unwrap_err();
+    let input = Input { recovery: recovery(), plan: in_place_plan(), awaiting };
+    let error = step(mysql_rds(), 0).run(input).await.unwrap_err();
     assert!(
         error.to_string().starts_with("the new cluster orders-e is gone; orders is fenced, and was not rewound"),
         "{error}"
     );
+}
+
+/// The original is not looked at: its cluster may be gone by then.
+async fn wait_for_change(pending: u32, id: Option<&str>) -> Output {
+    let identifier = id.map(ToOwned::to_owned);
+    let awaiting = Awaiting { what: What::Change, since: time(STARTED), identifier };
+    let step = step(FakeRds::with(Vec::new(), Vec::new()), pending);
+    step.run(Input { recovery: recovery(), plan: plan(), awaiting }).await.unwrap()
+}
+
+#[tokio::test]
+async fn moved_records_are_waited_for_until_all_servers_have_them_and_the_old_ttl_is_counted_from_then() {
+    let output = wait_for_change(3, Some("C1")).await;
+    assert_eq!((output.done, output.status.as_str()), (true, "the change C1 is in sync"));
+    assert_eq!(output.in_sync_at, Some(time("2026-11-23T10:35:00.75Z")));
+}
+
+#[tokio::test]
+async fn a_change_that_stays_pending_is_handed_back_without_a_time() {
+    let output = wait_for_change(u32::MAX, Some("C1")).await;
+    assert_eq!((output.done, output.status.as_str()), (false, "the change C1 is pending"));
+    assert_eq!(output.in_sync_at, None);
+    assert!((45.0..=50.0).contains(&output.seconds), "{}", output.seconds);
+}
+
+#[tokio::test]
+async fn a_change_whose_id_was_lost_is_not_asked_for_and_has_no_time() {
+    let output = wait_for_change(0, None).await;
+    assert_eq!((output.done, output.in_sync_at), (true, None));
 }

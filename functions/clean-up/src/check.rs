@@ -1,15 +1,13 @@
 //! Whether a kept cluster is still exactly as the finished recovery left it. Every reason against it is told; it changes
 //! nothing.
 
-use crate::{CleanUp, Kept, Kind, Visitors};
+use crate::{Asked, CleanUp, Kept, Kind, Records, Visitors};
 use jiff::Timestamp;
 use rewind_aws::rds::{Cluster, Instance, ReadClusters};
 use rewind_aws::records::Notes;
 use rewind_aws::recoveries::{Record, Recoveries};
-use rewind_aws::route53::ListRecords;
 use rewind_core::names::{EVIDENCE_OF_TAG, FENCED_BY_TAG, KEEP_UNTIL_TAG, RECOVERY_TAG};
 use rewind_core::{Clock, Plan, StepError, Strategy};
-use std::collections::BTreeSet;
 
 /// The note, in the table's item of the recovery, that what it kept is being deleted: from then on it cannot be taken back.
 pub const CLEAN_UP_NOTE: &str = "cleanUp";
@@ -32,21 +30,20 @@ pub(crate) struct Ours {
     pub(crate) begun: bool,
 }
 
-impl<C, Z, R, N, V, K> CleanUp<C, Z, R, N, V, K>
+impl<C, R, N, V, K> CleanUp<C, R, N, V, K>
 where
     C: ReadClusters,
-    Z: ListRecords,
     R: Recoveries,
     N: Notes,
     V: Visitors,
     K: Clock,
 {
     /// Why the cluster must stay; empty where nobody needs it any more.
-    pub(crate) async fn check(&self, kept: &Kept) -> Result<Vec<String>, StepError> {
+    pub(crate) async fn check(&self, Asked { kept, records }: &Asked) -> Result<Vec<String>, StepError> {
         match self.marks(kept).await? {
             Marks::Gone => Ok(vec![format!("{} is gone", kept.cluster)]),
             Marks::Changed(why) => Ok(why),
-            Marks::Ours(ours) => self.look_around(kept, &ours).await,
+            Marks::Ours(ours) => self.look_around(kept, &ours, records.as_ref()).await,
         }
     }
 
@@ -102,7 +99,12 @@ where
     }
 
     /// Who may still need it: all that costs more than a read.
-    pub(crate) async fn look_around(&self, kept: &Kept, ours: &Ours) -> Result<Vec<String>, StepError> {
+    pub(crate) async fn look_around(
+        &self,
+        kept: &Kept,
+        ours: &Ours,
+        records: Option<&Records>,
+    ) -> Result<Vec<String>, StepError> {
         let Ours { cluster, plan, begun } = ours;
         if cluster.status != "available" {
             return Ok(vec![format!("{} is {}", cluster.name, cluster.status)]);
@@ -110,7 +112,10 @@ where
         let mut instances = self.clusters.instances(&cluster.name).await?;
         let mut why = strangers(kept, plan, &instances);
         why.extend(self.without_successor(kept, cluster, plan).await?);
-        why.extend(self.records(cluster, plan, &instances).await?);
+        match records {
+            Some(records) => why.extend(records.why.iter().cloned()),
+            None => why.push(format!("which records point at {} was not looked at", cluster.name)),
+        }
         if *begun {
             instances.retain(|instance| instance.status != "deleting");
         } else if instances.is_empty() {
@@ -179,27 +184,6 @@ where
             )),
             _ => None,
         })
-    }
-
-    /// Records of the plan's zones that point at it, those of the plan or others.
-    async fn records(&self, cluster: &Cluster, plan: &Plan, instances: &[Instance]) -> Result<Vec<String>, StepError> {
-        let endpoints = endpoints(cluster, instances);
-        let zones: BTreeSet<&String> = plan.dns.iter().map(|record| &record.hosted_zone_id).collect();
-        let mut why = Vec::new();
-        for zone in zones {
-            let Some(sets) = self.zones.all_records(zone).await? else {
-                why.push(format!("the hosted zone {zone} is gone: where its records pointed cannot be seen"));
-                continue;
-            };
-            for set in sets {
-                // Some types say more than a host: a priority, a port.
-                let mut words = set.values.iter().flat_map(|value| value.split_whitespace()).map(plain);
-                if let Some(endpoint) = words.find(|word| endpoints.contains(word)) {
-                    why.push(format!("the {} record {} points at {endpoint}", set.kind, set.name));
-                }
-            }
-        }
-        Ok(why)
     }
 }
 
@@ -270,16 +254,6 @@ fn strangers(kept: &Kept, plan: &Plan, instances: &[Instance]) -> Vec<String> {
     };
     let added = instances.iter().filter(|instance| !known(&instance.name));
     added.map(|instance| format!("the instance {} was added since", instance.name)).collect()
-}
-
-fn endpoints(cluster: &Cluster, instances: &[Instance]) -> BTreeSet<String> {
-    let own = cluster.endpoint.iter().chain(&cluster.reader_endpoint).chain(&cluster.custom_endpoints);
-    own.chain(instances.iter().filter_map(|instance| instance.endpoint.as_ref())).map(|name| plain(name)).collect()
-}
-
-/// A name as names are compared.
-fn plain(name: &str) -> String {
-    name.trim_end_matches('.').to_ascii_lowercase()
 }
 
 fn list(groups: &[String]) -> String {

@@ -2,12 +2,11 @@
 //! What the marks say is read again before each, so that who changes a tag stops it.
 
 use crate::check::{CLEAN_UP_NOTE, Marks, Ours};
-use crate::{CleanUp, Kept, Kind, Output, Visitors};
+use crate::{Asked, CleanUp, Kept, Kind, Output, Records, Visitors};
 use jiff::SignedDuration;
 use rewind_aws::rds::{ChangeInstances, ClusterChange, ModifyClusters, ReadClusters, ReadSnapshots, RetireClusters};
 use rewind_aws::records::{Lease, Leases, Notes};
 use rewind_aws::recoveries::Recoveries;
-use rewind_aws::route53::ListRecords;
 use rewind_core::names::{IDENTIFIER_MAX, with_suffix};
 use rewind_core::{Clock, ErrorName, StepError, content_hash};
 use serde_json::json;
@@ -15,6 +14,10 @@ use std::time::Duration;
 
 /// Longer than one invocation takes, and short where nobody calls again.
 const LEASE: SignedDuration = SignedDuration::from_mins(15);
+
+/// How old what find-records saw may be before the first change of a call. It is asked just before this function is, so this is
+/// passed only where the call had to be repeated for minutes.
+const RECORDS_HOLD: SignedDuration = SignedDuration::from_mins(5);
 
 /// What one look led to.
 enum Next {
@@ -24,21 +27,20 @@ enum Next {
     Wait(String),
 }
 
-impl<C, Z, R, N, V, K> CleanUp<C, Z, R, N, V, K>
+impl<C, R, N, V, K> CleanUp<C, R, N, V, K>
 where
     C: ReadClusters + ModifyClusters + ChangeInstances + RetireClusters + ReadSnapshots,
-    Z: ListRecords,
     R: Recoveries,
     N: Notes + Leases,
     V: Visitors,
     K: Clock,
 {
-    pub(crate) async fn delete(&self, kept: &Kept) -> Result<Output, StepError> {
+    pub(crate) async fn delete(&self, Asked { kept, records }: &Asked) -> Result<Output, StepError> {
         let holder = self.lease(kept).await?;
         let began = self.clock.now();
         let mut looked = false;
         loop {
-            let status = match self.go_on(kept, &mut looked).await {
+            let status = match self.go_on(kept, records.as_ref(), &mut looked).await {
                 Ok(Next::Over(output)) => {
                     self.notes.release_lease(&kept.cluster, &holder).await?;
                     return Ok(output);
@@ -83,7 +85,7 @@ where
     }
 
     /// One look, and one change at most.
-    async fn go_on(&self, kept: &Kept, looked: &mut bool) -> Result<Next, StepError> {
+    async fn go_on(&self, kept: &Kept, records: Option<&Records>, looked: &mut bool) -> Result<Next, StepError> {
         let ours = match self.marks(kept).await? {
             Marks::Gone => return self.is_over(kept).await,
             Marks::Changed(why) => return Err(refused(kept, &why)),
@@ -94,7 +96,12 @@ where
             return Ok(Next::Wait(format!("{} is {status}", kept.cluster)));
         }
         if !*looked {
-            let why = self.look_around(kept, &ours).await?;
+            if records.is_some_and(|records| self.clock.now().duration_since(records.looked_at) > RECORDS_HOLD) {
+                let status = format!("which records point at {} is to be looked at again", kept.cluster);
+                let snapshot = Some(snapshot_name(kept));
+                return Ok(Next::Over(Output::Deleted { done: false, status, snapshot }));
+            }
+            let why = self.look_around(kept, &ours, records).await?;
             if !why.is_empty() {
                 return Err(refused(kept, &why));
             }

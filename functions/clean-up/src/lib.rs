@@ -16,7 +16,6 @@ use rewind_aws::rds::{
 };
 use rewind_aws::records::{Leases, Notes};
 use rewind_aws::recoveries::{Record, Recoveries};
-use rewind_aws::route53::ListRecords;
 use rewind_core::names::{EVIDENCE_OF_TAG, FENCED_BY_TAG, KEEP_UNTIL_TAG};
 use rewind_core::{Clock, Polling, StepError};
 use rewind_lambda::Step;
@@ -33,7 +32,6 @@ pub const ACTIONS: &[&str] = &[
     "rds:DeleteDBCluster",
     "rds:CreateDBClusterSnapshot",
     "rds:AddTagsToResource",
-    "route53:ListResourceRecordSets",
     "secretsmanager:ListSecretVersionIds",
     "secretsmanager:GetSecretValue",
     "dynamodb:GetItem",
@@ -43,11 +41,9 @@ pub const ACTIONS: &[&str] = &[
 
 /// The step.
 #[derive(Debug)]
-pub struct CleanUp<C, Z, R, N, V, K> {
+pub struct CleanUp<C, R, N, V, K> {
     /// Clusters, instances and snapshots.
     pub clusters: C,
-    /// Hosted zones.
-    pub zones: Z,
     /// The table's items of recoveries.
     pub recoveries: R,
     /// Where it is noted that a deletion has begun, and the leases of clusters.
@@ -69,9 +65,30 @@ pub enum Input {
     /// Which clusters are kept longer than they had to be?
     Find,
     /// Is this one unused?
-    Check(Kept),
+    Check(Asked),
     /// Delete this one: to be called again until it is done.
-    Delete(Kept),
+    Delete(Asked),
+}
+
+/// A cluster that a recovery kept, and what find-records saw of the records that point at it.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Asked {
+    /// The cluster.
+    #[serde(flatten)]
+    pub kept: Kept,
+    /// Its records; without them it stays.
+    #[serde(default)]
+    pub records: Option<Records>,
+}
+
+/// The answer of find-records, which can ask Route 53: from the subnets of this function there may be no way.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Records {
+    /// When they were looked at.
+    pub looked_at: Timestamp,
+    /// Those that point at the cluster, and what could not be seen.
+    pub why: Vec<String>,
 }
 
 /// A cluster that a recovery kept.
@@ -141,10 +158,9 @@ pub enum Output {
     },
 }
 
-impl<C, Z, R, N, V, K> Step for CleanUp<C, Z, R, N, V, K>
+impl<C, R, N, V, K> Step for CleanUp<C, R, N, V, K>
 where
     C: ReadClusters + FindClusters + ModifyClusters + ChangeInstances + RetireClusters + ReadSnapshots,
-    Z: ListRecords,
     R: Recoveries,
     N: Notes + Leases,
     V: Visitors,
@@ -174,11 +190,11 @@ where
                 due.sort_by_key(|kept| kept.keep_until);
                 Ok(Output::Found { due })
             }
-            Input::Check(kept) => {
-                let why = self.check(&kept).await?;
+            Input::Check(asked) => {
+                let why = self.check(&asked).await?;
                 Ok(Output::Checked { unused: why.is_empty(), why })
             }
-            Input::Delete(kept) => self.delete(&kept).await,
+            Input::Delete(asked) => self.delete(&asked).await,
         }
     }
 }

@@ -8,7 +8,6 @@ use rewind_aws::fixtures::{
 use rewind_aws::rds::fake::{FakeRds, Lose};
 use rewind_aws::rds::{Instance, Member};
 use rewind_aws::records::Lease;
-use rewind_aws::route53::RecordSet;
 use rewind_core::names::RECOVERY_TAG;
 use rewind_core::{ErrorName, Plan};
 use rewind_db::fence::Inside;
@@ -24,18 +23,11 @@ const ID: &str = "operation-001";
 struct World {
     rds: FakeRds,
     record: Option<Record>,
-    records: Option<Vec<RecordSet>>,
+    records: Option<Records>,
     inside: Result<Inside, StepError>,
     notes: Arc<Mutex<Vec<(String, Value)>>>,
     lease: Arc<Mutex<Option<Lease>>>,
     now: &'static str,
-}
-
-impl ListRecords for World {
-    async fn all_records(&self, zone: &str) -> Answer<Option<Vec<RecordSet>>> {
-        assert_eq!(zone, "Z1");
-        Ok(self.records.clone())
-    }
 }
 
 impl Recoveries for World {
@@ -110,16 +102,6 @@ fn record(plan: &Plan) -> Record {
     }
 }
 
-fn cname(name: &str, value: &str) -> RecordSet {
-    RecordSet {
-        name: name.to_owned(),
-        kind: "CNAME".to_owned(),
-        ttl: Some(5),
-        values: vec![value.to_owned()],
-        routed: false,
-    }
-}
-
 fn tag(cluster: &mut Cluster, key: &str, value: &str) {
     cluster.tags.retain(|(of, _)| of != key);
     cluster.tags.push((key.to_owned(), value.to_owned()));
@@ -130,7 +112,7 @@ impl World {
         Self {
             rds,
             record: Some(record(plan)),
-            records: Some(vec![cname("db.example.com", "orders-r.cluster-x.us-east-1.rds.amazonaws.com")]),
+            records: Some(Records { looked_at: time(AFTER), why: Vec::new() }),
             inside: Ok(Inside::default()),
             notes: Arc::default(),
             lease: Arc::default(),
@@ -170,10 +152,9 @@ impl World {
         Self::of(FakeRds::with(vec![mysql_source(), clone], all), &in_place_plan())
     }
 
-    fn step(&self) -> CleanUp<FakeRds, World, World, World, World, ManualClock> {
+    fn step(&self) -> CleanUp<FakeRds, World, World, World, ManualClock> {
         CleanUp {
             clusters: self.rds.clone(),
-            zones: self.clone(),
             recoveries: self.clone(),
             notes: self.clone(),
             visitors: self.clone(),
@@ -191,7 +172,7 @@ impl World {
     }
 
     async fn why(&self, kept: &Kept) -> Vec<String> {
-        match self.step().run(Input::Check(kept.clone())).await.unwrap() {
+        match self.step().run(Input::Check(self.asked(kept))).await.unwrap() {
             Output::Checked { unused, why } => {
                 assert_eq!(unused, why.is_empty());
                 why
@@ -201,7 +182,11 @@ impl World {
     }
 
     async fn delete(&self, kept: &Kept) -> Result<Output, StepError> {
-        self.step().run(Input::Delete(kept.clone())).await
+        self.step().run(Input::Delete(self.asked(kept))).await
+    }
+
+    fn asked(&self, kept: &Kept) -> Asked {
+        Asked { kept: kept.clone(), records: self.records.clone() }
     }
 }
 
@@ -259,6 +244,22 @@ async fn what_the_recovery_left_is_unused() {
     assert_eq!(World::evidence().why(&clone_of_it()).await, [""; 0]);
 }
 
+#[tokio::test]
+async fn records_that_were_looked_at_too_long_ago_are_asked_for_again_before_anything_is_changed() {
+    for (looked_at, deleted) in [("2026-11-30T10:36:00Z", true), ("2026-11-30T10:35:59Z", false)] {
+        let records = Some(Records { looked_at: time(looked_at), why: Vec::new() });
+        let world = World { records, ..World::source() };
+        let answer = world.delete(&source()).await.unwrap();
+        assert_eq!(done(SNAPSHOT)(&answer), deleted, "{answer:?}");
+        if !deleted {
+            let again = "which records point at orders is to be looked at again";
+            assert!(matches!(&answer, Output::Deleted { done: false, status, .. } if status == again), "{answer:?}");
+            assert_eq!((world.rds.changes(), world.lease.lock().unwrap().clone()), (Vec::new(), None));
+            assert_eq!(world.notes.lock().unwrap().len(), 0);
+        }
+    }
+}
+
 /// Everything that may have become of what a recovery left: none of it is checked as unused, and none is deleted.
 #[tokio::test]
 async fn whatever_is_not_as_the_recovery_left_it_stays() {
@@ -266,7 +267,7 @@ async fn whatever_is_not_as_the_recovery_left_it_stays() {
     fn original(world: &mut World, edit: impl FnOnce(&mut Cluster)) {
         world.rds.edit("orders", edit);
     }
-    let cases: [(&str, Edit); 27] = [
+    let cases: [(&str, Edit); 26] = [
         ("secret:rds!cluster-orders goes with orders, and orders-r has no managed master password", |w| {
             w.rds.edit("orders-r", |c| c.master_secret = None);
         }),
@@ -300,13 +301,10 @@ async fn whatever_is_not_as_the_recovery_left_it_stays() {
         ("operation-001 did not keep orders", |w| w.record = Some(record(&in_place_plan()))),
         ("this may be the last copy", |w| w.rds = FakeRds::with(vec![w.rds.look("orders").unwrap()], instances())),
         ("another cluster than the one that operation-001 left", |w| w.rds.edit("orders-r", |c| c.tags.clear())),
-        ("the CNAME record old.example.com points at orders.cluster-x", |w| {
-            w.records.as_mut().unwrap().push(cname("old.example.com", "ORDERS.cluster-x.us-east-1.rds.amazonaws.com."));
+        ("the CNAME record old.example.com points at it", |w| {
+            w.records.as_mut().unwrap().why.push("the CNAME record old.example.com points at it".to_owned());
         }),
-        ("the CNAME record ro.example.com points at orders-2.x", |w| {
-            w.records.as_mut().unwrap().push(cname("ro.example.com", "orders-2.x.us-east-1.rds.amazonaws.com"));
-        }),
-        ("the hosted zone Z1 is gone", |w| w.records = None),
+        ("which records point at orders was not looked at", |w| w.records = None),
         ("orders-2 is rebooting", |w| w.rds.edit_instances("orders", |i| i.status = "rebooting".to_owned())),
     ];
     for (said, edit) in cases {
@@ -513,10 +511,19 @@ fn what_find_answers_is_what_check_and_delete_read() {
             "keepUntil": UNTIL, "kind": "source",
         }] })
     );
-    for (what, expected) in [("check", Input::Check(source())), ("delete", Input::Delete(source()))] {
+    let with = |records: Option<Records>| Asked { kept: source(), records };
+    let seen = Records { looked_at: time(AFTER), why: vec!["the zone is gone".to_owned()] };
+    for (records, expected) in [
+        (json!({ "lookedAt": AFTER, "why": ["the zone is gone"] }), with(Some(seen))),
+        // As an execution of the definition before find-records passes it.
+        (Value::Null, with(None)),
+    ] {
         let mut payload = due["due"][0].clone();
-        payload["what"] = json!(what);
-        assert_eq!(serde_json::from_value::<Input>(payload).unwrap(), expected);
+        payload["records"] = records;
+        for (what, expected) in [("check", Input::Check(expected.clone())), ("delete", Input::Delete(expected))] {
+            payload["what"] = json!(what);
+            assert_eq!(serde_json::from_value::<Input>(payload.clone()).unwrap(), expected);
+        }
     }
     assert_eq!(serde_json::from_value::<Input>(json!({ "what": "find", "executionArn": "arn" })).unwrap(), Input::Find);
 }

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 /// The IAM actions that the step calls.
-pub const ACTIONS: &[&str] = &["rds:DescribeDBClusters", "route53:ListResourceRecordSets"];
+pub const ACTIONS: &[&str] = &["rds:DescribeDBClusters", "route53:ListResourceRecordSets", "sts:AssumeRole"];
 
 /// What people were shown may be this old when they say yes, unless the deployment says otherwise.
 const OLDEST: SignedDuration = SignedDuration::from_hours(24);

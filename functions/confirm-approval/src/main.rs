@@ -9,7 +9,7 @@ async fn main() -> Result<(), lambda_runtime::Error> {
     let aws = Aws::from_env()?;
     let step = ConfirmApproval {
         clusters: Rds::new(&aws),
-        zones: Route53::new(&aws),
+        zones: Route53::from_env(&aws),
         clock: SystemClock,
         oldest: age_limit(std::env::var("REWIND_REPORT_MAX_AGE_SECONDS").ok().as_deref())?,
     };

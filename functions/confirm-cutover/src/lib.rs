@@ -1,12 +1,11 @@
-//! Confirms that clients reach the new cluster by name: waits until Route 53's servers have the change, has the state
-//! machine wait for the old TTL, then resolves and connects as a client would. It changes nothing.
+//! Confirms that clients reach the new cluster by name: has the state machine wait for the old TTL, then resolves and
+//! connects as a client would. It changes nothing, and never asks Route 53: its subnets may have no way there.
 
 mod reach;
 
 use jiff::{SignedDuration, Timestamp};
 use rewind_access::Access;
 use rewind_aws::rds::ReadClusters;
-use rewind_aws::route53::FollowChange;
 use rewind_aws::secrets::Logins;
 use rewind_core::{Clock, ErrorName, Plan, Polling, Recovery, Restored, StepError, Swap};
 use rewind_lambda::Step;
@@ -15,25 +14,22 @@ use std::time::Duration;
 
 /// The IAM actions that the step calls.
 pub const ACTIONS: &[&str] = &[
-    "route53:GetChange",
     "rds:DescribeDBClusters",
     "rds:DescribeDBInstances",
     "secretsmanager:ListSecretVersionIds",
     "secretsmanager:GetSecretValue",
 ];
 
-/// How long Route 53 usually takes at most, where the change's id was lost and it cannot be asked.
+/// How long Route 53 usually takes at most, where nobody could ask it whether its servers have the change.
 const UNASKED: SignedDuration = SignedDuration::from_secs(60);
 /// How long a name may go on leading elsewhere after the old TTL: resolvers are not exact to the second.
 const LENIENCE: Duration = Duration::from_secs(20);
 
 /// The step.
 #[derive(Debug)]
-pub struct ConfirmCutover<C, S, F, K> {
+pub struct ConfirmCutover<C, S, K> {
     /// The way to the databases.
     pub access: Access<C, S>,
-    /// Changes of Route 53.
-    pub changes: F,
     /// The time.
     pub clock: K,
     /// How often to look.
@@ -52,7 +48,7 @@ pub struct Input {
     pub restored: Restored,
     /// The switch.
     pub swap: Swap,
-    /// When all of Route 53's servers had the change, as an earlier invocation saw it.
+    /// When all of Route 53's servers had the change; none where that could not be asked.
     pub in_sync_at: Option<Timestamp>,
 }
 
@@ -62,7 +58,7 @@ pub struct Input {
 pub struct Output {
     /// Whether every name leads to the new cluster.
     pub confirmed: bool,
-    /// When all of Route 53's servers had the change.
+    /// When all of Route 53's servers had the change, or are taken to have had it.
     pub in_sync_at: Option<Timestamp>,
     /// How long to wait before the next invocation.
     pub wait_seconds: i64,
@@ -81,23 +77,25 @@ pub struct Reached {
     pub matches: bool,
 }
 
-impl Output {
-    fn wait(in_sync_at: Option<Timestamp>, wait_seconds: i64) -> Self {
-        Self { confirmed: false, in_sync_at, wait_seconds, records: Vec::new() }
-    }
-}
-
-impl<C: ReadClusters, S: Logins, F: FollowChange, K: Clock> Step for ConfirmCutover<C, S, F, K> {
+impl<C: ReadClusters, S: Logins, K: Clock> Step for ConfirmCutover<C, S, K> {
     type Input = Input;
     type Output = Output;
 
     async fn run(&self, input: Input) -> Result<Output, StepError> {
-        let ttl = input.swap.records.iter().map(|record| record.ttl).max().unwrap_or(0);
-        let Some(in_sync_at) = input.in_sync_at else { return self.await_in_sync(&input.swap, ttl).await };
+        let swap = &input.swap;
+        if swap.records.is_empty() {
+            return Ok(Output { confirmed: true, in_sync_at: None, wait_seconds: 0, records: Vec::new() });
+        }
+        let in_sync_at = match input.in_sync_at {
+            Some(at) => at,
+            None => after(swap.swapped_at, UNASKED)?,
+        };
+        let ttl = swap.records.iter().map(|record| record.ttl).max().unwrap_or(0);
         let old_answers_end = after(in_sync_at, SignedDuration::from_secs(ttl))?;
         let left = old_answers_end.duration_since(self.clock.now());
         if left.is_positive() {
-            return Ok(Output::wait(Some(in_sync_at), left.as_secs() + 1));
+            let (in_sync_at, wait_seconds) = (Some(in_sync_at), left.as_secs() + 1);
+            return Ok(Output { confirmed: false, in_sync_at, wait_seconds, records: Vec::new() });
         }
         let matches = |records: &Vec<Reached>| records.iter().all(|record| record.matches);
         let records = self.polling.until(&self.clock, LENIENCE, || self.reach(&input), matches).await?;
@@ -105,32 +103,6 @@ impl<C: ReadClusters, S: Logins, F: FollowChange, K: Clock> Step for ConfirmCuto
             return Err(elsewhere(&records));
         }
         Ok(Output { confirmed: true, in_sync_at: Some(in_sync_at), wait_seconds: 0, records })
-    }
-}
-
-impl<C: ReadClusters, S: Logins, F: FollowChange, K: Clock> ConfirmCutover<C, S, F, K> {
-    /// Waits until all of Route 53's servers have the change; the old TTL begins then.
-    async fn await_in_sync(&self, swap: &Swap, ttl: i64) -> Result<Output, StepError> {
-        if swap.records.is_empty() {
-            return Ok(Output { confirmed: true, in_sync_at: None, wait_seconds: 0, records: Vec::new() });
-        }
-        let Some(change_id) = &swap.change_id else {
-            let assumed = after(swap.swapped_at, UNASKED)?;
-            let left = assumed.duration_since(self.clock.now()).as_secs().max(0);
-            return Ok(Output::wait(Some(assumed), left + ttl));
-        };
-        let mut waited = Duration::ZERO;
-        loop {
-            if self.changes.in_sync(change_id).await? {
-                return Ok(Output::wait(Some(self.clock.now()), ttl));
-            }
-            let pause = self.polling.pause(waited);
-            if waited + pause > self.polling.budget {
-                return Ok(Output::wait(None, 1));
-            }
-            self.clock.sleep(pause).await;
-            waited += pause;
-        }
     }
 }
 

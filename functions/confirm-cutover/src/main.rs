@@ -2,7 +2,7 @@
 
 use confirm_cutover::ConfirmCutover;
 use rewind_access::Access;
-use rewind_aws::{Aws, rds::Rds, route53::Route53, secrets::Secrets};
+use rewind_aws::{Aws, rds::Rds, secrets::Secrets};
 use rewind_core::Polling;
 use rewind_db::Network;
 use rewind_lambda::SystemClock;
@@ -11,6 +11,5 @@ use rewind_lambda::SystemClock;
 async fn main() -> Result<(), lambda_runtime::Error> {
     let aws = Aws::from_env()?;
     let access = Access { clusters: Rds::new(&aws), secrets: Secrets::new(&aws), network: Network::from_env()? };
-    let step = ConfirmCutover { access, changes: Route53::new(&aws), clock: SystemClock, polling: Polling::default() };
-    rewind_lambda::start(step).await
+    rewind_lambda::start(ConfirmCutover { access, clock: SystemClock, polling: Polling::default() }).await
 }

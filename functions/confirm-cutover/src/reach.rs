@@ -3,12 +3,11 @@
 use super::{ConfirmCutover, Input, Reached};
 use rewind_access::target;
 use rewind_aws::rds::{Cluster, ReadClusters};
-use rewind_aws::route53::FollowChange;
 use rewind_aws::secrets::Logins;
 use rewind_core::{Clock, Endpoint, ErrorName, PlannedRecord, StepError};
 use rewind_db::{ConnectError, Credential, Identity, Network, Target, identity};
 
-impl<C: ReadClusters, S: Logins, F: FollowChange, K: Clock> ConfirmCutover<C, S, F, K> {
+impl<C: ReadClusters, S: Logins, K: Clock> ConfirmCutover<C, S, K> {
     pub(crate) async fn reach(&self, input: &Input) -> Result<Vec<Reached>, StepError> {
         let cluster = self.access.cluster(&input.restored.cluster).await?;
         let moment = input.restored.rewound_to;

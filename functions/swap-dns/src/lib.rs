@@ -7,7 +7,7 @@ use rewind_lambda::{Step, Undone};
 use serde::Deserialize;
 
 /// The IAM actions that the step calls.
-pub const ACTIONS: &[&str] = &["route53:ListResourceRecordSets", "route53:ChangeResourceRecordSets"];
+pub const ACTIONS: &[&str] = &["route53:ListResourceRecordSets", "route53:ChangeResourceRecordSets", "sts:AssumeRole"];
 
 /// The step.
 #[derive(Debug)]

@@ -7,5 +7,5 @@ use swap_dns::SwapDns;
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_runtime::Error> {
     let aws = Aws::from_env()?;
-    rewind_lambda::start(SwapDns { zones: Route53::new(&aws), clock: SystemClock }).await
+    rewind_lambda::start(SwapDns { zones: Route53::from_env(&aws), clock: SystemClock }).await
 }

@@ -23,6 +23,7 @@ pub const ACTIONS: &[&str] = &[
     "rds:DescribeDBClusterParameters",
     "route53:ListResourceRecordSets",
     "secretsmanager:DescribeSecret",
+    "sts:AssumeRole",
 ];
 
 /// The step.

@@ -10,7 +10,7 @@ async fn main() -> Result<(), lambda_runtime::Error> {
     let aws = Aws::from_env()?;
     let step = ValidateWindow {
         clusters: Rds::new(&aws),
-        zones: Route53::new(&aws),
+        zones: Route53::from_env(&aws),
         secrets: Secrets::new(&aws),
         clock: SystemClock,
         fence_groups: fence_groups_from_env(),

@@ -1,0 +1,109 @@
+//! Finds the records that point at what a recovery kept, in the hosted zones of its plan. It runs outside the VPC, for the
+//! subnets of clean-up may have no way to Route 53. It changes nothing, and decides nothing: clean-up does.
+
+use jiff::Timestamp;
+use rewind_aws::rds::{Cluster, Instance, ReadClusters};
+use rewind_aws::recoveries::Recoveries;
+use rewind_aws::route53::ListRecords;
+use rewind_core::{Clock, Plan, StepError};
+use rewind_lambda::Step;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+
+/// The IAM actions that the function calls.
+pub const ACTIONS: &[&str] = &[
+    "rds:DescribeDBClusters",
+    "rds:DescribeDBInstances",
+    "route53:ListResourceRecordSets",
+    "dynamodb:GetItem",
+    "sts:AssumeRole",
+];
+
+/// The step.
+#[derive(Debug)]
+pub struct FindRecords<C, Z, R, K> {
+    /// Clusters and instances.
+    pub clusters: C,
+    /// Hosted zones.
+    pub zones: Z,
+    /// The table's items of recoveries.
+    pub recoveries: R,
+    /// The time.
+    pub clock: K,
+}
+
+/// What the step is passed.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Input {
+    /// The cluster that was kept.
+    pub cluster: String,
+    /// The recovery that kept it.
+    pub recovery_id: String,
+}
+
+/// What the step answers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Output {
+    /// When it began to look: what was changed since is not in it.
+    pub looked_at: Timestamp,
+    /// The records that point at the cluster, and what could not be seen; empty where none does.
+    pub why: Vec<String>,
+}
+
+impl<C: ReadClusters, Z: ListRecords, R: Recoveries, K: Clock> Step for FindRecords<C, Z, R, K> {
+    type Input = Input;
+    type Output = Output;
+
+    async fn run(&self, input: Input) -> Result<Output, StepError> {
+        let looked_at = self.clock.now();
+        Ok(Output { looked_at, why: self.records(&input).await? })
+    }
+}
+
+impl<C: ReadClusters, Z: ListRecords, R: Recoveries, K: Clock> FindRecords<C, Z, R, K> {
+    async fn records(&self, Input { cluster, recovery_id }: &Input) -> Result<Vec<String>, StepError> {
+        let unknown = |reason: String| Ok(vec![format!("{reason}: in which zones to look is not known")]);
+        let Some(record) = self.recoveries.recovery(recovery_id).await? else {
+            return unknown(format!("the table has no recovery {recovery_id}"));
+        };
+        let plan: Plan = match serde_json::from_value(record.plan) {
+            Ok(plan) => plan,
+            Err(error) => return unknown(format!("the plan of the recovery {recovery_id} cannot be read: {error}")),
+        };
+        let Some(found) = self.clusters.cluster(cluster).await? else {
+            return Ok(vec![format!("{cluster} is gone")]);
+        };
+        let endpoints = endpoints(&found, &self.clusters.instances(cluster).await?);
+        let zones: BTreeSet<&String> = plan.dns.iter().map(|record| &record.hosted_zone_id).collect();
+        let mut why = Vec::new();
+        for zone in zones {
+            let Some(sets) = self.zones.all_records(zone).await? else {
+                why.push(format!("the hosted zone {zone} is gone: where its records pointed cannot be seen"));
+                continue;
+            };
+            for set in sets {
+                // Some types say more than a host: a priority, a port.
+                let mut words = set.values.iter().flat_map(|value| value.split_whitespace()).map(plain);
+                if let Some(endpoint) = words.find(|word| endpoints.contains(word)) {
+                    why.push(format!("the {} record {} points at {endpoint}", set.kind, set.name));
+                }
+            }
+        }
+        Ok(why)
+    }
+}
+
+fn endpoints(cluster: &Cluster, instances: &[Instance]) -> BTreeSet<String> {
+    let own = cluster.endpoint.iter().chain(&cluster.reader_endpoint).chain(&cluster.custom_endpoints);
+    own.chain(instances.iter().filter_map(|instance| instance.endpoint.as_ref())).map(|name| plain(name)).collect()
+}
+
+/// A name as names are compared.
+fn plain(name: &str) -> String {
+    name.trim_end_matches('.').to_ascii_lowercase()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,127 @@
+//! Every record of the plan's zones that points at what was kept is found, and what cannot be seen is told as a reason.
+
+use super::*;
+use rewind_aws::Answer;
+use rewind_aws::fixtures::{ManualClock, STARTED, plan, rds_with_restored, time};
+use rewind_aws::recoveries::Record;
+use rewind_aws::route53::RecordSet;
+use serde_json::{Value, json};
+
+const ID: &str = "operation-001";
+
+/// The table and the zone.
+#[derive(Clone)]
+struct World {
+    plan: Option<Value>,
+    records: Option<Vec<RecordSet>>,
+}
+
+impl ListRecords for World {
+    async fn all_records(&self, zone: &str) -> Answer<Option<Vec<RecordSet>>> {
+        assert_eq!(zone, "Z1");
+        Ok(self.records.clone())
+    }
+}
+
+impl Recoveries for World {
+    async fn recovery(&self, id: &str) -> Answer<Option<Record>> {
+        assert_eq!(id, ID);
+        Ok(self.plan.clone().map(|plan| Record {
+            id: ID.to_owned(),
+            execution_arn: "arn".to_owned(),
+            state: "Recovered".to_owned(),
+            cluster: "orders".to_owned(),
+            new_cluster: None,
+            started_at: time(STARTED),
+            ended_at: None,
+            plan,
+            approval: None,
+            decision: Value::Null,
+            undo: Value::Null,
+            clean_up: Value::Null,
+            outcome: Value::Null,
+            error: None,
+            cause: None,
+        }))
+    }
+
+    async fn recoveries(&self) -> Answer<Vec<Record>> {
+        panic!("only one is asked for")
+    }
+}
+
+fn set(kind: &str, name: &str, value: &str) -> RecordSet {
+    RecordSet {
+        name: name.to_owned(),
+        kind: kind.to_owned(),
+        ttl: Some(5),
+        values: vec![value.to_owned()],
+        routed: false,
+    }
+}
+
+/// A zone whose records are these and the one that was moved to the new cluster.
+fn world(records: &[RecordSet]) -> World {
+    let moved = set("CNAME", "db.example.com", "orders-r.cluster-x.us-east-1.rds.amazonaws.com");
+    let records = [&[moved], records].concat();
+    World { plan: Some(serde_json::to_value(plan()).unwrap()), records: Some(records) }
+}
+
+async fn found(world: &World, cluster: &str) -> Output {
+    let step = FindRecords {
+        clusters: rds_with_restored(),
+        zones: world.clone(),
+        recoveries: world.clone(),
+        clock: ManualClock::at(STARTED),
+    };
+    step.run(Input { cluster: cluster.to_owned(), recovery_id: ID.to_owned() }).await.unwrap()
+}
+
+#[tokio::test]
+async fn records_that_lead_elsewhere_are_no_reason() {
+    assert_eq!(found(&world(&[]), "orders").await, Output { looked_at: time(STARTED), why: Vec::new() });
+}
+
+#[tokio::test]
+async fn every_record_that_points_at_an_endpoint_of_the_cluster_or_of_an_instance_is_found() {
+    let records = [
+        set("CNAME", "old.example.com", "ORDERS.cluster-x.us-east-1.rds.amazonaws.com."),
+        set("CNAME", "ro.example.com", "orders-2.x.us-east-1.rds.amazonaws.com"),
+        set("SRV", "srv.example.com", "1 10 5432 orders.cluster-x.us-east-1.rds.amazonaws.com"),
+        set("TXT", "elsewhere.example.com", "not-orders.cluster-x.us-east-1.rds.amazonaws.com"),
+    ];
+    let why = found(&world(&records), "orders").await.why;
+    assert_eq!(
+        why,
+        [
+            "the CNAME record old.example.com points at orders.cluster-x.us-east-1.rds.amazonaws.com",
+            "the CNAME record ro.example.com points at orders-2.x.us-east-1.rds.amazonaws.com",
+            "the SRV record srv.example.com points at orders.cluster-x.us-east-1.rds.amazonaws.com",
+        ]
+    );
+}
+
+#[tokio::test]
+async fn what_cannot_be_seen_is_a_reason() {
+    for (world, cluster, said) in [
+        (World { plan: None, ..world(&[]) }, "orders", "the table has no recovery operation-001"),
+        (
+            World { plan: Some(json!({})), ..world(&[]) },
+            "orders",
+            "the plan of the recovery operation-001 cannot be read",
+        ),
+        (World { records: None, ..world(&[]) }, "orders", "the hosted zone Z1 is gone"),
+        (world(&[]), "another", "another is gone"),
+    ] {
+        let why = found(&world, cluster).await.why;
+        assert!(matches!(why.as_slice(), [one] if one.starts_with(said)), "{why:?}");
+    }
+}
+
+#[test]
+fn what_clean_up_found_is_what_it_reads() {
+    let due =
+        json!({ "cluster": "orders", "clusterArn": "arn", "recoveryId": ID, "keepUntil": STARTED, "kind": "source" });
+    let read: Input = serde_json::from_value(due).unwrap();
+    assert_eq!((read.cluster.as_str(), read.recovery_id.as_str()), ("orders", ID));
+}
