@@ -3,10 +3,12 @@
 //! Unmodelled codes are real (`InvalidParameterValue` is one), so codes are matched as strings. The one question that
 //! decides between `Unavailable` and `OutcomeUnknown` is whether the call may have changed something.
 
+use crate::environment::NotSent;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
-use aws_smithy_runtime_api::client::result::SdkError;
+use aws_smithy_runtime_api::client::result::{DispatchFailure, SdkError};
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use rewind_core::{ErrorName, StepError};
+use std::error::Error;
 
 /// Whether a call may have changed something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,7 +39,7 @@ pub(crate) fn code<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -
 /// Translates an error of the call `what` (such as `rds:DescribeDBClusters of orders`).
 pub(crate) fn classify<E>(error: &SdkError<E, HttpResponse>, call: Call, what: &str) -> StepError
 where
-    E: ProvideErrorMetadata + std::error::Error + 'static,
+    E: ProvideErrorMetadata + Error + 'static,
 {
     let detail = aws_smithy_types::error::display::DisplayErrorContext(error).to_string();
     let unanswered = match call {
@@ -55,6 +57,12 @@ where
         SdkError::ConstructionFailure(_) => {
             StepError::bug(format!("{what}: the call could not be built")).detail(detail)
         }
+        SdkError::DispatchFailure(failure) if was_not_sent(failure) => {
+            StepError::new(ErrorName::Unavailable, format!("{what}: it was not sent, for the function's time was up"))
+                .changed("what this function did before that is done")
+                .advice("try again")
+                .detail(detail)
+        }
         // For a change this may also be a connection that broke after sending: then nobody knows.
         SdkError::DispatchFailure(failure) if call == Call::Read && failure.is_io() => {
             StepError::new(ErrorName::Unavailable, format!("{what}: AWS could not be reached"))
@@ -65,6 +73,11 @@ where
             .advice("see what is there, then try again")
             .detail(detail),
     }
+}
+
+/// Whether the environment held a call back: then it was surely not made, even a change.
+fn was_not_sent(failure: &DispatchFailure) -> bool {
+    failure.as_connector_error().and_then(Error::source).is_some_and(|source| source.is::<NotSent>())
 }
 
 fn by_code(code: &str, status: u16, unanswered: ErrorName) -> (ErrorName, &'static str) {

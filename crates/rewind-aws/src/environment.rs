@@ -4,15 +4,17 @@
 
 #[cfg(feature = "chain")]
 mod chain;
+mod http;
+
+pub(crate) use http::NotSent;
 
 use aws_credential_types::Credentials;
-use aws_smithy_http_client::tls;
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use aws_smithy_types::retry::RetryConfig;
 use aws_smithy_types::timeout::TimeoutConfig;
 use aws_types::region::Region;
 use aws_types::sdk_config::{SdkConfig, SharedCredentialsProvider};
-use rewind_core::{ErrorName, StepError};
+use rewind_core::{ErrorName, StepError, timeouts};
 use std::time::Duration;
 
 /// What all clients of a function share.
@@ -36,7 +38,7 @@ impl Aws {
         Ok(Self {
             region: Region::new(required("AWS_REGION")?),
             credentials: SharedCredentialsProvider::new(Credentials::new(key, secret, session, None, "environment")),
-            http: http(),
+            http: http::client(),
             // The state machine retries, by the error's name: a change that the SDK sent twice behind our back could not
             // be told from one that was sent once.
             retries: RetryConfig::disabled(),
@@ -69,14 +71,16 @@ impl Aws {
         expect(dead_code)
     )]
     pub(crate) fn config(&self, service: &str) -> SdkConfig {
+        self.config_within(service, timeouts::CALL)
+    }
+
+    /// The same, where one call may take `call`.
+    pub(crate) fn config_within(&self, service: &str, call: Duration) -> SdkConfig {
         let endpoint = [format!("AWS_ENDPOINT_URL_{service}"), "AWS_ENDPOINT_URL".to_owned()]
             .iter()
             .find_map(|name| std::env::var(name).ok().filter(|url| !url.is_empty()));
-        let timeouts = TimeoutConfig::builder()
-            .connect_timeout(Duration::from_secs(3))
-            // A change that takes long is better waited for than left in doubt: every function has 30 s and more.
-            .operation_attempt_timeout(Duration::from_secs(20))
-            .build();
+        let timeouts =
+            TimeoutConfig::builder().connect_timeout(timeouts::CONNECT).operation_attempt_timeout(call).build();
         let mut config = SdkConfig::builder()
             .behavior_version(aws_smithy_runtime_api::client::behavior_version::BehaviorVersion::latest())
             .region(self.region.clone())
@@ -91,13 +95,6 @@ impl Aws {
         config.set_endpoint_url(endpoint);
         config.build()
     }
-}
-
-/// One TLS stack, with ring.
-fn http() -> SharedHttpClient {
-    aws_smithy_http_client::Builder::new()
-        .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring))
-        .build_https()
 }
 
 pub(crate) fn required(name: &str) -> Result<String, StepError> {

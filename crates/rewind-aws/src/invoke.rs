@@ -3,6 +3,7 @@
 use crate::classify::{Call, classify};
 use crate::{Answer, Aws};
 use aws_smithy_types::Blob;
+use rewind_core::timeouts;
 use serde_json::Value;
 
 /// What became of a call.
@@ -25,9 +26,9 @@ pub trait CallFunctions: Send + Sync {
 pub struct Lambda(aws_sdk_lambda::Client);
 
 impl Lambda {
-    /// The client at the environment's endpoint.
+    /// The client at the environment's endpoint. It waits longer than the functions that people call may run.
     pub fn new(aws: &Aws) -> Self {
-        Self(aws_sdk_lambda::Client::new(&aws.config("LAMBDA")))
+        Self(aws_sdk_lambda::Client::new(&aws.config_within("LAMBDA", timeouts::CALL_SET_WINDOW)))
     }
 }
 

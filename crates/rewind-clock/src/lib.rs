@@ -1,5 +1,9 @@
-//! The system's clock: the one place that asks the operating system for the time. A crate of its own, for the domain knows
-//! no runtime, and the command line and the local stack know no Lambda.
+//! The system's clock: the one place that asks the operating system for the time, and the time that an invocation has left.
+//! A crate of its own, for the domain knows no runtime, and the command line and the local stack know no Lambda.
+
+mod invocation;
+
+pub use invocation::{OutOfTime, bounded, invocation, keep_back, number, time_left, within};
 
 use jiff::Timestamp;
 use rewind_core::Clock;
@@ -17,5 +21,9 @@ impl Clock for SystemClock {
 
     async fn sleep(&self, duration: Duration) {
         tokio::time::sleep(duration).await;
+    }
+
+    fn left(&self) -> Option<Duration> {
+        time_left()
     }
 }

@@ -9,4 +9,8 @@ pub trait Clock: Send + Sync {
     fn now(&self) -> Timestamp;
     /// Waits for `duration`.
     fn sleep(&self, duration: Duration) -> impl Future<Output = ()> + Send;
+    /// How long the work may still go on; none where nobody ends it.
+    fn left(&self) -> Option<Duration> {
+        None
+    }
 }

@@ -14,6 +14,7 @@ mod reach;
 mod request;
 mod strategy;
 mod time;
+pub mod timeouts;
 mod window;
 
 pub use check::{Answer, Check, CheckResult, Expectation, Login, Report, TableCount, Tls};

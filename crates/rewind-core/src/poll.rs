@@ -1,6 +1,6 @@
 //! How often to look while AWS works: often at first, more seldom as the wait grows. It waits by the clock it is given.
 
-use crate::Clock;
+use crate::{Clock, timeouts};
 use std::time::Duration;
 
 /// A polling plan for waits of seconds to hours.
@@ -19,7 +19,7 @@ pub struct Polling {
 
 impl Default for Polling {
     fn default() -> Self {
-        Self { shortest: Duration::from_millis(250), longest: Duration::from_secs(5), budget: Duration::from_secs(50) }
+        Self { shortest: timeouts::POLL_SHORTEST, longest: timeouts::POLL_LONGEST, budget: timeouts::POLL_BUDGET }
     }
 }
 
@@ -29,7 +29,13 @@ impl Polling {
         (waited / 20).clamp(self.shortest, self.longest)
     }
 
-    /// Looks until what is found `shows` it or `patience` is used up, and answers what was found last.
+    /// Whether there is no time for a pause of `pause` and another look: `here` is how long this invocation has looked.
+    pub fn is_used_up(&self, clock: &impl Clock, here: Duration, pause: Duration) -> bool {
+        here + pause > self.budget || ends_before(clock, pause)
+    }
+
+    /// Looks until what is found `shows` it or `patience` is used up, and answers what was found last. The looks count: they
+    /// may take longer than the pauses.
     ///
     /// # Errors
     ///
@@ -41,17 +47,22 @@ impl Polling {
         mut look: impl FnMut() -> L,
         shows: impl Fn(&T) -> bool,
     ) -> Result<T, E> {
-        let mut waited = Duration::ZERO;
+        let began = clock.now();
         loop {
             let found = look().await?;
-            if shows(&found) || waited >= patience {
+            let waited = Duration::try_from(clock.now().duration_since(began)).unwrap_or_default();
+            let pause = self.pause(waited);
+            if shows(&found) || waited >= patience || ends_before(clock, pause) {
                 return Ok(found);
             }
-            let pause = self.pause(waited);
             clock.sleep(pause).await;
-            waited += pause;
         }
     }
+}
+
+/// Whether the work ends before a pause and the look after it.
+fn ends_before(clock: &impl Clock, pause: Duration) -> bool {
+    clock.left().is_some_and(|left| left < pause + timeouts::CALL_AT_LEAST)
 }
 
 #[cfg(test)]
@@ -63,22 +74,41 @@ mod tests {
     use std::task::{Context, Poll, Waker};
 
     /// Counts what is waited, and takes no time.
-    struct Waits(Mutex<Duration>);
+    struct Waits {
+        waited: Mutex<Duration>,
+        /// When the work ends.
+        ends: Option<Duration>,
+    }
 
     impl Clock for Waits {
         fn now(&self) -> Timestamp {
-            Timestamp::UNIX_EPOCH
+            Timestamp::UNIX_EPOCH + *self.waited.lock().unwrap()
         }
 
         async fn sleep(&self, duration: Duration) {
-            *self.0.lock().unwrap() += duration;
+            *self.waited.lock().unwrap() += duration;
+        }
+
+        fn left(&self) -> Option<Duration> {
+            self.ends.map(|ends| ends.saturating_sub(*self.waited.lock().unwrap()))
         }
     }
 
     /// Looks for `patience` at what shows at the look number `at`; answers the number of looks, and how long was waited.
     fn look_for(patience: Duration, at: u32) -> (Result<u32, &'static str>, Duration) {
-        let (clock, looks) = (Waits(Mutex::default()), Cell::new(0));
+        look_with(Duration::ZERO, None, patience, at)
+    }
+
+    /// The same, where a look takes `a_look` and the work ends after `ends`.
+    fn look_with(
+        a_look: Duration,
+        ends: Option<Duration>,
+        patience: Duration,
+        at: u32,
+    ) -> (Result<u32, &'static str>, Duration) {
+        let (clock, looks) = (Waits { waited: Mutex::default(), ends }, Cell::new(0));
         let look = || {
+            *clock.waited.lock().unwrap() += a_look;
             looks.set(looks.get() + 1);
             std::future::ready(if looks.get() == 50 { Err("broken") } else { Ok(looks.get()) })
         };
@@ -87,7 +117,7 @@ mod tests {
         let Poll::Ready(found) = wait.as_mut().poll(&mut Context::from_waker(Waker::noop())) else {
             panic!("it waits")
         };
-        let waited = *clock.0.lock().unwrap();
+        let waited = *clock.waited.lock().unwrap();
         (found, waited)
     }
 
@@ -98,6 +128,26 @@ mod tests {
         assert_eq!(look_for(second, 99), (Ok(5), second));
         assert_eq!(look_for(Duration::ZERO, 99), (Ok(1), Duration::ZERO));
         assert_eq!(look_for(second * 60, 99).0, Err("broken"));
+    }
+
+    #[test]
+    fn a_look_that_takes_long_is_part_of_the_wait() {
+        let second = Duration::from_secs(1);
+        let (found, waited) = look_with(20 * second, None, 30 * second, 99);
+        assert_eq!((found, waited), (Ok(2), 41 * second));
+    }
+
+    #[test]
+    fn no_look_begins_that_the_work_would_not_outlast() {
+        let second = Duration::from_secs(1);
+        let (found, waited) = look_with(Duration::ZERO, Some(10 * second), 60 * second, 999);
+        assert!(found.is_ok() && waited <= 10 * second - timeouts::CALL_AT_LEAST, "{found:?} after {waited:?}");
+        assert!(waited >= 7 * second, "{waited:?}");
+        let polling = Polling::default();
+        let clock = |ends| Waits { waited: Mutex::default(), ends };
+        assert!(!polling.is_used_up(&clock(None), second, second));
+        assert!(polling.is_used_up(&clock(None), polling.budget, second));
+        assert!(polling.is_used_up(&clock(Some(2 * second)), second, second));
     }
 
     /// Looks until `ready` and answers how late that was seen, and after how many looks.

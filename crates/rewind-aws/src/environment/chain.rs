@@ -16,7 +16,7 @@ impl Aws {
     ///
     /// [`ErrorName::InvalidRequest`] where one of them is missing, with what to do.
     pub async fn from_chain(profile: Option<&str>, region: Option<&str>) -> Result<Self, StepError> {
-        let http = http();
+        let http = http::client();
         let mut loader = aws_config::defaults(BehaviorVersion::latest()).http_client(http.clone());
         if let Some(profile) = profile {
             loader = loader.profile_name(profile);

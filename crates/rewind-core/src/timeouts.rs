@@ -1,0 +1,139 @@
+//! Every time limit of the functions, in one place: what may take how long inside what. Limits that the platform sets are in
+//! the template (`Timeout`) and in the definitions (`TimeoutSeconds`); a test adds these up and holds them against those.
+//!
+//! Two rules keep an inner limit below the outer one. Waits that a function plans have a length of their own here, and
+//! together they fit. Everything else, however often it is called, gets no more than the invocation has left.
+
+use std::time::Duration;
+
+const fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+const fn milliseconds(milliseconds: u64) -> Duration {
+    Duration::from_millis(milliseconds)
+}
+
+// ------------------------------------------------------------------------------------------------------ an invocation
+
+/// Work is stopped this long before Lambda would kill it, so that the error is still reported under its own name.
+pub const STOPPED_BEFORE: Duration = seconds(1);
+/// Calls are given up this long before the work is stopped, so that the step can say which call it was.
+pub const CALLS_END_BEFORE: Duration = seconds(1);
+/// What Lambda may take to start a function before its `Timeout` begins: the longest initialisation that it allows.
+pub const COLD_START: Duration = seconds(10);
+
+// ---------------------------------------------------------------------------------------------------------------- AWS
+
+/// Connecting to an AWS service: a part of [`CALL`].
+pub const CONNECT: Duration = seconds(3);
+/// One call of an AWS service. A change that takes long is better waited for than left in doubt.
+pub const CALL: Duration = seconds(20);
+/// With less than this left, no call is sent: nobody would be there to read its answer.
+pub const CALL_AT_LEAST: Duration = seconds(2);
+/// A call of set-window, which has to outlast the function's own `Timeout` and its start.
+pub const CALL_SET_WINDOW: Duration = seconds(46);
+
+// ------------------------------------------------------------------------------------------------------------ polling
+
+/// The shortest pause between two looks.
+pub const POLL_SHORTEST: Duration = milliseconds(250);
+/// The longest pause between two looks.
+pub const POLL_LONGEST: Duration = seconds(5);
+/// How long one invocation looks before it hands back to the state machine.
+pub const POLL_BUDGET: Duration = seconds(50);
+/// How long a cluster or a backtrack may take to show, after a call that was not answered.
+pub const APPEARS_WITHIN: Duration = seconds(30);
+/// How long a change of a window may take to show before set-window answers that it does not yet.
+pub const WINDOW_SHOWS_WITHIN: Duration = seconds(10);
+/// How long a name may go on leading elsewhere after the old TTL: resolvers are not exact to the second.
+pub const NAME_LENIENCE: Duration = seconds(20);
+
+// ---------------------------------------------------------------------------------------------------------- databases
+
+/// One question to a DNS server, and how often it is asked.
+pub const DNS_QUESTION: Duration = seconds(2);
+/// How often a DNS server is asked.
+pub const DNS_ATTEMPTS: usize = 3;
+/// One address of a database server has this long to take a connection.
+pub const DATABASE_CONNECT: Duration = seconds(5);
+/// The TLS handshake and the login: a server that is starting is slow.
+pub const DATABASE_LOGIN: Duration = seconds(15);
+/// Sent data may go unacknowledged this long before the connection counts as dead.
+pub const DATABASE_SILENCE: Duration = seconds(15);
+/// A silent connection is tested after this long.
+pub const DATABASE_KEEPALIVE: Duration = seconds(10);
+/// And then each time after this long.
+pub const DATABASE_KEEPALIVE_INTERVAL: Duration = seconds(5);
+/// A statement of our own, which takes milliseconds.
+pub const STATEMENT: Duration = seconds(40);
+/// What a statement gets beyond the limit that the database enforces, for the answer to travel.
+pub const STATEMENT_GRACE: Duration = seconds(10);
+/// Ending a session.
+pub const SESSION_CLOSE: Duration = seconds(2);
+
+// ------------------------------------------------------------------------------------------------------------- checks
+
+/// One check on the rewound data.
+pub const CHECK: Duration = seconds(60);
+/// One check on the source, which is only shown: it must not hold up what is judged.
+pub const CHECK_SHOWN: Duration = seconds(15);
+/// All checks: what is left then has failed, with that as its reason.
+pub const CHECKING: Duration = seconds(170);
+/// A check's wait for a lock.
+pub const CHECK_LOCK: Duration = seconds(5);
+/// Counting one table.
+pub const COUNT: Duration = seconds(20);
+/// Counting all tables: what is left then is reported as not counted.
+pub const COUNTING: Duration = seconds(60);
+
+// -------------------------------------------------------------------------------------------------------------- fence
+
+/// A change of security groups, until it is in force.
+pub const FENCE_GROUPS: Duration = seconds(60);
+/// Closing the writer's logins and ending its sessions.
+pub const FENCE_SESSIONS: Duration = seconds(30);
+/// Probing every login path.
+pub const FENCE_PROOF: Duration = seconds(25);
+/// Ending the sessions on all readers, which are asked at the same time: up to fifteen, and the writer is fenced already.
+pub const FENCE_READERS: Duration = seconds(20);
+/// The fence's pause between two looks at the sessions.
+pub const FENCE_POLL: Duration = milliseconds(50);
+/// A change's pause while another session is in its way.
+pub const FENCE_IN_THE_WAY: Duration = milliseconds(200);
+/// The pause before a login path is probed again.
+pub const FENCE_PROBE_AGAIN: Duration = milliseconds(100);
+
+// ----------------------------------------------------------------------------------------------------------- clean-up
+
+/// Seeing who is on a kept cluster; its instances are asked at the same time.
+pub const VISITORS: Duration = seconds(60);
+/// The lease of a cluster that is being deleted: longer than an invocation, and short where nobody calls again.
+pub const CLEAN_UP_LEASE: Duration = seconds(15 * 60);
+
+// --------------------------------------------------------------------------------------------------------------- chat
+
+/// How long Slack waits for an answer before it shows an error.
+pub const SLACK_WAITS: Duration = seconds(3);
+/// Everything that a request over HTTP may take; the rest of [`SLACK_WAITS`] is the network's.
+pub const CHAT_REQUEST: Duration = milliseconds(2_800);
+/// What is done within the request; the rest of it is left for handing over what takes longer.
+pub const CHAT_AT_ONCE: Duration = milliseconds(2_300);
+/// How long a plan is waited for within the request.
+pub const CHAT_PLAN: Duration = milliseconds(1_700);
+/// How long the later invocation waits for a plan.
+pub const CHAT_PLAN_LATER: Duration = seconds(25);
+/// How long an approval that was announced is waited for.
+pub const CHAT_APPROVAL: Duration = seconds(25);
+/// The pause between two looks at a plan.
+pub const CHAT_POLL: Duration = milliseconds(150);
+/// The pause between two looks for an approval.
+pub const CHAT_POLL_APPROVAL: Duration = seconds(1);
+/// One attempt to bring a message to Slack.
+pub const POST_ATTEMPT: Duration = seconds(5);
+/// The pauses between the attempts, where Slack is busy or broken.
+pub const POST_PAUSES: [Duration; 2] = [seconds(1), seconds(3)];
+/// All attempts together: kept back from the work whose answer is to be sent.
+pub const POST: Duration = seconds(10);
+/// The pause before a decision is sent again: between two task tokens none is valid.
+pub const DECIDE_AGAIN: Duration = milliseconds(500);
