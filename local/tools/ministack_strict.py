@@ -172,6 +172,10 @@ def call_lambda(call, func_ref, event):
 # -------------------------------------------------------------------------------------------------------- the expressions
 
 
+class Nothing(refused):
+    """JSON has no undefined: AWS fails where an expression yields it."""
+
+
 def no_eval(*_):
     raise ValueError("$eval is not available in Step Functions; $parse reads JSON")
 
@@ -204,7 +208,7 @@ def evaluate_with(expression: str, bindings: dict):
         code = getattr(error, "error", None)
         raise refused("States.QueryEvaluationError", f"{code}: {error}" if isinstance(code, str) and code else str(error)) from error
     if value is None:
-        raise refused("States.QueryEvaluationError", f"the expression yields nothing: {expression}")
+        raise Nothing("States.QueryEvaluationError", f"the expression yields nothing: {expression}")
     value = stepfunctions.jsonata.utils.Utils.convert_nulls(value)
     try:
         json.dumps(value, allow_nan=False)

@@ -32,6 +32,13 @@ def place(node, text, path=""):
     return next(filter(None, (place(value, text, f"{path}/{key}") for key, value in inner)), None)
 
 
+def conditions_before(state: dict, where: str) -> list[str]:
+    """The conditions that are asked before something of a Choice state is evaluated; its own is the last of them."""
+    choices = [rule["Condition"].removeprefix("{%").removesuffix("%}").strip() for rule in state.get("Choices", [])]
+    rule = re.match(r"Choices/(\d+)/(\w+)", where)
+    return choices[: int(rule[1]) + (rule[2] != "Condition")] if rule else choices
+
+
 def shape(value):
     """A value without names, times and counts; short words stay, for conditions ask for them."""
     if isinstance(value, dict):
@@ -56,9 +63,11 @@ def recording(file):
     def evaluate(inner, expression, raw_input, ctx=None, result=None, error_output=None):
         state, text = here.state, here.text
         where = place(state, text)
+        guards = conditions_before(state, where)
         bindings = {**(ctx or {}).get("variables", {}), "states": ministack_strict.states_of(raw_input, ctx, result, error_output)}
         of = (ctx["StateMachine"]["Name"], ctx["State"]["Name"], where)
-        line = {"machine": of[0], "state": of[1], "where": where, "expression": expression, "bindings": visible(expression, bindings)}
+        line = {"machine": of[0], "state": of[1], "where": where, "expression": expression, "guards": guards}
+        line["bindings"] = visible(" ".join([expression, *guards]), bindings)
         key = repr(shape(line["bindings"]))
         with lock:
             already = seen.setdefault(of, set())

@@ -158,7 +158,7 @@ class Stack:
 
 
 def slug(name):
-    return "".join(c if c.isalnum() else "-" for c in name.lower())[:80]
+    return "".join(c if c.isalnum() else "-" for c in name.lower())[:75]  # leaves room for "-undo": AWS takes 80 characters
 
 
 def mocks(found):
