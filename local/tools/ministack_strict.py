@@ -1,8 +1,8 @@
 """ministack, which refuses here what AWS refuses: a limit that is only met on AWS is met during a recovery.
 
 Runs in the venv of ministack.txt in place of `python -m ministack`, for every local stack and for the path tests. With
-AUTH=true it enforces IAM as well (ministack_iam.py). It never allows what ministack refuses, and never changes what is
-within AWS's limits. The numbers are those of the services' quota pages and API models.
+AUTH=true it enforces IAM as well (ministack_iam.py). It allows nothing that ministack refuses, but alarms on expressions, and
+never changes what is within AWS's limits. The numbers are those of the services' quota pages and API models.
 """
 
 import contextvars
@@ -15,6 +15,7 @@ from jsonata import Jsonata
 from ministack import app as gateway
 from ministack.core.responses import error_response_json
 from ministack.services import eventbridge, sns, stepfunctions
+from ministack.services.cloudformation import provisioners
 
 PAYLOAD = 256 * 1024  # a state's input, result or output; a variable, and all that one Assign sets; an event or a message
 VARIABLES = 10 * 1024 * 1024  # of one execution
@@ -360,6 +361,20 @@ def entry_size(entry: dict) -> int:
     return (14 if entry.get("Time") else 0) + sum(map(size, [*fields, *entry.get("Resources", [])]))
 
 
+def metric_alarm(record, name, props):
+    """An alarm on an expression: ministack refuses it. Here it is there, with its first metric, and acts on nothing."""
+    metrics = props.get("Metrics")
+    if not metrics:
+        return record(name, props)
+    ids = [metric.get("Id", "") for metric in metrics]
+    returned = [metric["Id"] for metric in metrics if str(metric.get("ReturnData", True)).lower() == "true"]
+    if len(set(ids)) < len(ids) or not all(re.fullmatch("[a-z][a-zA-Z0-9_]{0,254}", name) for name in ids) or len(returned) != 1:
+        raise ValueError(f"Metrics has the ids {ids}, and returns {returned}: each id once, and one metric returned")
+    first = next(metric["MetricStat"] for metric in metrics if "MetricStat" in metric)
+    plain = {"Statistic": first["Stat"], "Period": first["Period"], "ActionsEnabled": False}
+    return record(name, {key: value for key, value in props.items() if key != "Metrics"} | first["Metric"] | plain)
+
+
 def tighten() -> None:
     """Puts the checks before ministack's functions."""
     for name, function in {
@@ -382,6 +397,7 @@ def tighten() -> None:
     }.items():
         before(stepfunctions, name)(function)
     before(sns, "publish_internal")(publish)
+    before(provisioners, "_cw_metric_alarm_record")(metric_alarm)
     before(eventbridge, "_put_events")(put_events)
 
 
