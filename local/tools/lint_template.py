@@ -46,6 +46,15 @@ ARNS = {
 }
 # What !Ref of these gives is the ARN; of the others a name.
 REFERRED_BY_ARN = {"AWS::SecretsManager::Secret", "AWS::SNS::Topic", "AWS::StepFunctions::StateMachine"}
+# Parameters that are empty or missing by default, as somebody would give them.
+GIVEN = {
+    "ChatSecretArn": ARNS["AWS::SecretsManager::Secret"],
+    "ClusterPattern": "shop-*",
+    "HostedZoneArns": "arn:aws:route53:::hostedzone/Z0123456789ABCDEFGHIJ",
+    "HostedZoneRoleArn": ARNS["AWS::IAM::Role"],
+    "KmsKeyArn": ARNS["AWS::KMS::Key"],
+    "SecretArns": ARNS["AWS::SecretsManager::Secret"],
+}
 
 
 def main() -> None:
@@ -87,7 +96,7 @@ def translate(path: pathlib.Path) -> dict:
 
 
 def policies(template: dict):
-    """What parliament says of each policy of each role."""
+    """What parliament says of each policy of each role: where all conditions hold, and where none does."""
     for name, resource in template["Resources"].items():
         properties = resource.get("Properties", {})
         documents = [policy["PolicyDocument"] for policy in properties.get("Policies", [])]
@@ -95,19 +104,20 @@ def policies(template: dict):
             documents = [properties["PolicyDocument"]]
         if not resource["Type"].startswith("AWS::IAM::"):
             continue
-        for document in documents:
-            for finding in parliament.analyze_policy_string(json.dumps(resolve(document, template))).findings:
+        resolved = {json.dumps(resolve(document, template, holds)) for document in documents for holds in (True, False)}
+        for text in sorted(resolved):
+            for finding in parliament.analyze_policy_string(text).findings:
                 detail = finding.detail[0] if isinstance(finding.detail, list) and finding.detail else finding.detail
                 action = detail.get("action") if isinstance(detail, dict) else None
                 yield " ".join(filter(None, (finding.issue, action))), name, finding.detail
 
 
-def resolve(value, template: dict):
-    """Intrinsic functions as something of the form that they will give."""
+def resolve(value, template: dict, holds: bool = True):
+    """Intrinsic functions as something of the form that they will give, where every condition holds, or none."""
     if isinstance(value, list):
-        resolved = [resolve(item, template) for item in value]
-        # A list parameter among other items.
-        return [inner for item in resolved for inner in (item if isinstance(item, list) else [item])]
+        resolved = [resolve(item, template, holds) for item in value]
+        # A list parameter among other items; what a condition leaves out.
+        return [inner for item in resolved for inner in (item if isinstance(item, list) else [item]) if inner is not None]
     if not isinstance(value, dict):
         return value
     if len(value) == 1:
@@ -121,10 +131,10 @@ def resolve(value, template: dict):
             text, given = argument if isinstance(argument, list) else (argument, {})
             return re.sub(r"\$\{([^}!]+)\}", lambda found: substitute(found[1], given, template), text)
         if function == "Fn::Join":
-            return argument[0].join(resolve(argument[1], template))
+            return argument[0].join(resolve(argument[1], template, holds))
         if function == "Fn::If":
-            return resolve(argument[1], template)
-    given = {key: resolve(inner, template) for key, inner in value.items()}
+            return resolve(argument[1 if holds else 2], template, holds)
+    given = {key: resolve(inner, template, holds) for key, inner in value.items()}
     return {key: inner for key, inner in given.items() if inner is not None}
 
 
@@ -144,7 +154,7 @@ def reference(name: str, template: dict):
         return PSEUDO[name]
     if name in template.get("Parameters", {}):
         parameter = template["Parameters"][name]
-        text = str(parameter.get("Default", ""))
+        text = str(parameter.get("Default") or GIVEN.get(name, ""))
         return text.split(",") if parameter["Type"].startswith(("CommaDelimitedList", "List<")) else text
     return arn(name, template) if template["Resources"][name]["Type"] in REFERRED_BY_ARN else "name"
 

@@ -26,7 +26,7 @@ from watch import Watch
 for module in [
     "speed", "mistakes", "in_place", "choosing", "requesting", "undone", "fences", "settings", "window", "histories", "cleaning",
     "killed", "killed_in_place", "permissions", "zones", "leaks",
-    "door", "chat", "events", "terminal", "console",
+    "door", "chat", "events", "pages", "terminal", "console",
 ]:  # fmt: skip
     importlib.import_module(module)
 

@@ -109,6 +109,16 @@ def managed_policy(given: dict, name: str, where: str):
     yield from call("iam", "CreatePolicy", given | {"PolicyName": name, "PolicyDocument": text(document)}, where)
 
 
+@of("AWS::IAM::Policy")
+def inline_policy(given: dict, name: str, where: str):
+    """Of roles that other policies of theirs are counted without: the quota is all inline policies of a role together."""
+    document, roles = given.pop("PolicyDocument"), given.pop("Roles", [])
+    yield from policy(document, "identity", where)
+    yield from within(size(document), INLINE, "an inline policy", where)
+    for each in roles:
+        yield from call("iam", "PutRolePolicy", {**given, "PolicyDocument": text(document), "RoleName": each}, where)
+
+
 # ---- Step Functions and EventBridge ----
 
 

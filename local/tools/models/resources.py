@@ -34,6 +34,7 @@ KINDS = {
     "AWS::EC2::SecurityGroupIngress": Kind(),
     "AWS::Events::Rule": Kind("Name", 64, attributes={"Arn": arn("events", "rule/{name}")}),
     "AWS::IAM::ManagedPolicy": Kind("ManagedPolicyName", 128, IDENTITY + "policy{path}{name}"),
+    "AWS::IAM::Policy": Kind(),
     "AWS::IAM::Role": Kind("RoleName", 64, attributes={"Arn": IDENTITY + "role{path}{name}", "RoleId": "AROA123456789EXAMPLE1"}),
     "AWS::KMS::Alias": Kind("AliasName", 256),
     "AWS::KMS::Key": Kind(

@@ -1,0 +1,118 @@
+"""What calls people: pages that arrive whole, notifications in the form of Amazon Q Developer, and ends that nobody asked for."""
+
+import json
+import time
+
+from events import Bus
+from harness import contains, equal, holds, on_success, test, wait_until
+from queues import Queue
+
+# A cause may hold whatever a database, a person or AWS said; 4,000 characters of it are announced.
+CAUSE = ('the check "orders are back" found \'0\', \\ and {"a": 1}\nnext line\tAufträge 注文 🙂; ' + "and so weiter " * 300)[:4000]
+# As AWS sends it, of "EventBridge for Step Functions execution status changes" in the Step Functions guide.
+STATUS = {"startDate": 1551225271984, "stopDate": 1551225272000, "input": "{}", "output": None, "inputDetails": {"included": True}}
+
+
+def subscribed(stack, output):
+    """A queue that gets what is published to the topic of an output."""
+    queue, sns = Queue.made(stack, "sns.amazonaws.com"), stack.client("sns")
+    arn = sns.subscribe(TopicArn=stack.outputs[output], Protocol="sqs", Endpoint=queue.arn)["SubscriptionArn"]
+    on_success(lambda: sns.unsubscribe(SubscriptionArn=arn))
+    return queue
+
+
+def message(queue, mark):
+    """The one message that names `mark`, read as JSON."""
+    seen = []
+
+    def look():
+        seen.extend(json.loads(body)["Message"] for body in queue.take())
+        return next((text for text in seen if mark in text), None)
+
+    return json.loads(wait_until(look, f"a message about {mark}", 30))
+
+
+def announce(stack, kind, **detail):
+    put = stack.client("events").put_events(
+        Entries=[{"Source": "aurora-rewind", "DetailType": kind, "Detail": json.dumps(detail)}]
+    )
+    equal(put["FailedEntryCount"], 0, f"whether the bus refused the event: {put}")
+
+
+@test("a page has the cause whole, whatever is in it")
+def whole(stack):
+    pages, mark = subscribed(stack, "PagesTopicArn"), f"page-{time.time_ns()}"
+    said = {"recoveryId": mark, "cluster": 'or"ders', "error": "Bug", "cause": CAUSE}
+    announce(stack, "Rewind Needs Operator", state="NeedsOperator", **said)
+    page = message(pages, mark)
+    equal(
+        {name: page[name] for name in ("recovery", "cluster", "error", "cause")},
+        {"recovery": mark, "cluster": said["cluster"], "error": "Bug", "cause": CAUSE},
+        "the page",
+    )
+
+
+@test("Amazon Q Developer gets notifications in its own form, on a topic of its own")
+def notified(stack):
+    told, mark = subscribed(stack, "NotificationsTopicArn"), f"notice-{time.time_ns()}"
+    always = {"cluster": 'or"ders', "state": "Running"}
+    failed = {"error": "NotApproved", "cause": CAUSE}
+    for n, (kind, detail) in enumerate([
+        ("Rewind Approval Wanted", {}), ("Rewind Recovered", {}), ("Rewind Nothing Changed", failed), ("Rewind Needs Operator", failed),
+    ]):  # fmt: skip
+        announce(stack, kind, recoveryId=f"{mark}-{n}", **always, **detail)
+        notice = message(told, f"{mark}-{n}")
+        equal((notice["version"], notice["source"]), ("1.0", "custom"), "what Amazon Q reads at all")
+        equal((notice["content"]["title"], notice["content"]["textType"]), (kind, "client-markdown"), "the title")
+        about = notice["metadata"]["additionalContext"]
+        equal((about["recovery"], about["cluster"]), (f"{mark}-{n}", always["cluster"]), "the recovery")
+        if detail:
+            equal(notice["content"]["description"], CAUSE, "the cause")
+        else:
+            contains(notice["content"]["description"], f"rewind status {mark}-{n}", f"rewind approve {mark}-{n}")
+
+
+def ended(machine, status, **more):
+    arn = machine.replace(":stateMachine:", ":execution:") + ":my-recovery"
+    detail = STATUS | {"executionArn": arn, "stateMachineArn": machine, "name": "my-recovery", "status": status} | more
+    account, region = machine.split(":")[4], machine.split(":")[3]
+    return {
+        "version": "0", "id": "315c1398-40ff-a850-213b-158f73e60175", "detail-type": "Step Functions Execution Status Change",
+        "source": "aws.states", "account": account, "time": "2019-02-26T19:42:21Z", "region": region, "resources": [arn],
+        "detail": detail,
+    }  # fmt: skip
+
+
+@test("an execution that ends otherwise than in an end of its definition pages, and no other does")
+def unexpected(stack):
+    bus = Bus(stack)
+    machines = [stack.outputs[name] for name in ("StateMachineArn", "UndoStateMachineArn", "CleanUpStateMachineArn")]
+    for machine in machines:
+        for expected, status, more in [
+            (True, "FAILED", {"error": "States.Runtime", "cause": "the history has 25,000 events"}),
+            (True, "FAILED", {"error": "States.DataLimitExceeded", "cause": ""}),
+            (True, "FAILED", {"error": "States.QueryEvaluationError", "cause": ""}),
+            (True, "FAILED", {}),
+            (True, "TIMED_OUT", {}),
+            (True, "ABORTED", {}),
+            (False, "FAILED", {"error": "NotApproved", "cause": "a false alarm"}),
+            (False, "FAILED", {"error": "Unavailable", "cause": "[States.Timeout in Verify]"}),
+            (False, "SUCCEEDED", {}),
+            (False, "RUNNING", {}),
+        ]:
+            matches = bus.rule_matches("UnexpectedEndRule", ended(machine, status, **more))
+            equal(matches, expected, f"whether {status} with {more or 'no error'} pages")
+    elsewhere = ended(machines[0] + "-of-somebody-else", "ABORTED")
+    equal(bus.rule_matches("UnexpectedEndRule", elsewhere), False, "whether another machine pages")
+    # And for real: somebody stops one.
+    pages, states = subscribed(stack, "PagesTopicArn"), stack.client("stepfunctions")
+    name = f"stopped-{time.time_ns()}"
+    run = states.start_execution(
+        stateMachineArn=machines[0], name=name, input=json.dumps({"cluster": "nobody", "to": "1m ago", "dryRun": True})
+    )["executionArn"]
+    states.stop_execution(executionArn=run)
+    equal(states.describe_execution(executionArn=run)["status"], "ABORTED", "how the execution ended")
+    page = message(pages, name)
+    equal((page["recovery"], page["execution"]), (name, run), "which execution the page names")
+    contains(page["error"], "ABORTED")
+    holds("Nothing was undone" in page["cause"], f"the page does not say how things stand: {page}")
