@@ -172,19 +172,20 @@ def variants(name: str, line: dict, missing: dict, types):
     for root in [("states", "result")] if line["state"] == "RequestApproval" else []:
         yield from replaced(bindings, root, ANY)
     for path, value in walk(bindings):
-        read = path[-1] in words
+        of_error = path[:2] == ("states", "errorOutput") and len(path) == 3  # read as a whole, mostly
+        read = path[-1] in words or of_error
         if any(path[: len(root)] == root for root in PEOPLE):
             if read or path in PEOPLE:
                 yield from replaced(bindings, path, ANY)
                 if len(path) > 1 and path not in PEOPLE:
                     yield f"${dotted(path)} absent", without(bindings, path)
             continue
+        if not read:
+            continue
         if path[-1] == "Cause" and isinstance(value, str):
             yield from replaced(bindings, path, CAUSES)
-        elif path[-1] != "Error" and path[-2:-1] == ("errorOutput",) or not read:
-            continue
         how = set(missing.get((name, line["state"], general(path)), ()))
-        if path[:2] == ("states", "errorOutput"):
+        if of_error:
             how.add("absent")
         how |= types.optional(name, line["state"], path)
         if "absent" in how:
