@@ -108,10 +108,16 @@ lint: build
 	$(TOOLS)/lint/bin/python tests/linters.py && $(TOOLS)/audit/bin/python tests/linters.py template
 	$(TOOLS)/lint/bin/python tests/model_check.py
 
-# The state machine on ministack with stand-in functions: every step and every undo fails in turn.
+# The state machine on ministack with stand-in functions: every step and every undo fails in turn. What was evaluated on the
+# way is evaluated again by the reference JSONata.
+paths: EVALUATIONS = $(CURDIR)/.local/evaluations.jsonl
 paths: build
-	@$(LOCAL) tools ministack aws
-	PATH=$(TOOLS)/aws/bin:$$PATH $(TOOLS)/aws/bin/python tests/paths/run.py --ministack $(TOOLS)/ministack/bin/ministack
+	@$(LOCAL) tools ministack aws jsonata
+	$(TOOLS)/ministack/bin/python tests/strict.py
+	$(TOOLS)/ministack/bin/python tests/paths/reference_faults.py --node $(TOOLS)/jsonata
+	PATH=$(TOOLS)/aws/bin:$$PATH $(TOOLS)/aws/bin/python tests/paths/run.py --ministack $(TOOLS)/ministack/bin/python \
+	  --evaluations $(EVALUATIONS)
+	$(TOOLS)/ministack/bin/python tests/paths/reference.py --node $(TOOLS)/jsonata $(EVALUATIONS)
 
 # Real clients, the real functions, real databases, on a stack that goes when the tests have ended, however they end.
 # There the functions have only what the template's policies allow them.

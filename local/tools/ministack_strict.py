@@ -14,7 +14,7 @@ import re
 from jsonata import Jsonata
 from ministack import app as gateway
 from ministack.core.responses import error_response_json
-from ministack.services import eventbridge, sns, stepfunctions
+from ministack.services import dynamodb, eventbridge, lambda_svc, sns, stepfunctions
 from ministack.services.cloudformation import provisioners
 
 PAYLOAD = 256 * 1024  # a state's input, result or output; a variable, and all that one Assign sets; an event or a message
@@ -33,10 +33,14 @@ TAGS = 50
 refused = stepfunctions._ExecutionError
 
 
-def size(value) -> int:
-    """Bytes of a value as JSON in UTF-8."""
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+def length(text: str) -> int:
+    """Bytes of a text in UTF-8."""
     return len(text.encode("utf-8", "surrogatepass"))
+
+
+def size(value) -> int:
+    """Bytes of a value as JSON."""
+    return length(json.dumps(value, ensure_ascii=False, separators=(",", ":")))
 
 
 def within(value, limit: int, what: str):
@@ -223,7 +227,7 @@ def evaluate_with(expression: str, bindings: dict):
 
 def definition_problem(text) -> str | None:
     """Why AWS would not take a definition, or None."""
-    if not isinstance(text, str) or len(text.encode()) > DEFINITION:
+    if not isinstance(text, str) or length(text) > DEFINITION:
         return f"the definition is larger than {DEFINITION} bytes"
     try:
         machine = json.loads(text)
@@ -309,7 +313,7 @@ def start_execution(start, data):
         json.loads(given)
     except ValueError as error:
         return error_response_json("InvalidExecutionInput", f"Invalid State Machine Execution Input: '{error}'", 400)
-    if size(given) > EXECUTION_INPUT:
+    if length(given) > EXECUTION_INPUT:
         return error_response_json("InvalidExecutionInput", f"the input is larger than {EXECUTION_INPUT} bytes", 400)
     return start(data)
 
@@ -319,7 +323,7 @@ def task_answer(limits: dict, errors: dict):
 
     def answer(send, data):
         for field, limit in limits.items():
-            if size(str(data.get(field) or "")) > limit:
+            if length(str(data.get(field) or "")) > limit:
                 return error_response_json(errors.get(field, "ValidationException"), f"{field} is longer than {limit}", 400)
         try:
             json.loads(data.get("output", "{}"))
@@ -351,14 +355,55 @@ def put_events(put, data, allow_aws_source=False):
             return error_response_json("ValidationException", "Detail is malformed.", 400)
         if len(entry.get("DetailType", "")) > 128:
             return error_response_json("ValidationException", "DetailType is longer than 128 characters", 400)
-    if sum(map(entry_size, entries)) > PAYLOAD:
+    if sum(map(entry_size, entries)) >= PAYLOAD:
         return error_response_json("ValidationException", f"Total size of the entries in the request is over the limit of {PAYLOAD} bytes.", 400)
     return put(data, allow_aws_source=allow_aws_source)
 
 
 def entry_size(entry: dict) -> int:
-    fields = [entry.get(field) or "" for field in ("Source", "DetailType", "Detail")]
-    return (14 if entry.get("Time") else 0) + sum(map(size, [*fields, *entry.get("Resources", [])]))
+    detail = entry.get("Detail") or ""
+    fields = [entry.get("Source") or "", entry.get("DetailType") or "", *entry.get("Resources", [])]
+    return (14 if entry.get("Time") else 0) + sum(map(length, fields)) + (length(detail) if isinstance(detail, str) else size(detail))
+
+
+def tagging(list_tags, added, refuse):
+    """A resource has 50 tags at most, those included that it has already."""
+
+    def tag(inner, *given):
+        status, _, body = list_tags(*given)
+        if status == 200 and len(tag_keys(body) | set(added(*given))) > TAGS:
+            return refuse(f"a resource has {TAGS} tags at most")
+        return inner(*given)
+
+    return tag
+
+
+def tag_keys(listing) -> set[str]:
+    text = listing if isinstance(listing, str) else listing.decode()
+    if text.startswith("<"):
+        return set(re.findall(r"<Key>(.*?)</Key>", text))
+    answer = json.loads(text)
+    tags = answer.get("Tags", answer.get("tags"))
+    return set(tags) if isinstance(tags, dict) else {tag.get("Key", tag.get("key")) for tag in tags}
+
+
+def limit_tags() -> None:
+    for module, listing, field, key, code in [
+        (dynamodb, dynamodb._list_tags, "Tags", "Key", "ValidationException"),
+        (eventbridge, eventbridge._list_tags_for_resource, "Tags", "Key", "LimitExceededException"),
+        (stepfunctions, stepfunctions._list_tags_for_resource, "tags", "key", "TooManyTags"),
+    ]:
+        added = functools.partial(lambda field, key, data: [tag[key] for tag in data.get(field, [])], field, key)
+        refuse = functools.partial(lambda code, message: error_response_json(code, message, 400), code)
+        before(module, "_tag_resource")(tagging(listing, added, refuse))
+    of_function = tagging(
+        lambda arn, _: lambda_svc._list_tags(arn),
+        lambda _, data: data.get("Tags", {}),
+        lambda message: error_response_json("InvalidParameterValueException", message, 400),
+    )
+    before(lambda_svc, "_tag_resource")(of_function)
+    of_topic = tagging(sns._list_tags_for_resource, sns._param_tags, lambda message: sns._error("TagLimitExceeded", message, 400))
+    before(sns, "_tag_resource")(of_topic)
 
 
 def metric_alarm(record, name, props):
@@ -399,6 +444,7 @@ def tighten() -> None:
     before(sns, "publish_internal")(publish)
     before(provisioners, "_cw_metric_alarm_record")(metric_alarm)
     before(eventbridge, "_put_events")(put_events)
+    limit_tags()
 
 
 def main() -> None:

@@ -407,6 +407,16 @@ def scenarios():
         else:
             path, error = up_to(state) + tail, "Unavailable"
         found.append(Scenario(f"{state} throws", path, error, mocked={state: broken}, **extra))
+    for state in ["AcquireLease", "RecordPlan", "ExtendLease"]:
+        found.append(
+            Scenario(
+                f"an expression of {state} fails",
+                up_to(state) + BUG_BEFORE_CHANGE,
+                "States.QueryEvaluationError",
+                [f"[States.QueryEvaluationError in {state}]", "nothing was undone", "nothing was changed"],
+                mocked={state: "States.QueryEvaluationError"},
+            )
+        )
     found.append(
         Scenario(
             "the lease was taken away meanwhile",

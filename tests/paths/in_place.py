@@ -226,6 +226,15 @@ def ways():
         },
         calls={"AwaitRewind": 9, "UndoStartBacktrack": 4},
     )
+    yield Scenario(
+        "in place: a bug in LiftFence",
+        up_to("LiftFence") + NEEDS_OPERATOR,
+        "Bug",
+        ["[Bug in LiftFence]", "nothing was undone", "only its fence may still be up", KEPT, LIFT],
+        request=IN_PLACE,
+        script={"UndoFenceSource": always("Bug")},
+        lease_stays=True,
+    )
     for state, more in [("LiftFence", {"script": {"UndoFenceSource": always("RewindFailed")}}), ("Finish", {})]:
         clients = f"now: {CLUSTER} is rewound to 2026-11-23T10:30:00.4Z and verified"
         said = "only its fence may still be up" if state == "LiftFence" else "and clients reach it: the recovery is done"

@@ -152,20 +152,18 @@ def general(path: tuple) -> tuple:
 
 
 def missing_somewhere(recorded: list) -> dict:
-    """The values that some evaluation has not, or has as null, though another one of the same machine has them."""
+    """The values that some evaluation of a state has not, or has as null, though another one of it has them."""
     known, missing = defaultdict(set), defaultdict(set)
-    for line in recorded:
-        for path, value in walk(line["bindings"]):
-            if isinstance(value, dict):
-                known[DEFINITIONS[line["machine"]], general(path)].update(value)
-    for line in recorded:
-        name = DEFINITIONS[line["machine"]]
-        for path, value in walk(line["bindings"]):
-            if value is None:
-                missing[name, general(path)].add("null")
-            if isinstance(value, dict) and path != ("states",):
-                for key in known[name, general(path)] - value.keys():
-                    missing[name, (*general(path), key)].add("absent")
+    everything = [(DEFINITIONS[line["machine"]], line["state"], path, value) for line in recorded for path, value in walk(line["bindings"])]
+    for name, state, path, value in everything:
+        if isinstance(value, dict):
+            known[name, state, general(path)].update(value)
+    for name, state, path, value in everything:
+        if value is None:
+            missing[name, state, general(path)].add("null")
+        if isinstance(value, dict) and path not in (("states",), ("states", "result"), ("states", "context")):  # each expression has its own
+            for key in known[name, state, general(path)] - value.keys():
+                missing[name, state, (*general(path), key)].add("absent")
     return missing
 
 
@@ -174,19 +172,20 @@ def variants(name: str, line: dict, missing: dict, types):
     for root in [("states", "result")] if line["state"] == "RequestApproval" else []:
         yield from replaced(bindings, root, ANY)
     for path, value in walk(bindings):
-        read = path[-1] in words
+        of_error = path[:2] == ("states", "errorOutput") and len(path) == 3  # read as a whole, mostly
+        read = path[-1] in words or of_error
         if any(path[: len(root)] == root for root in PEOPLE):
             if read or path in PEOPLE:
                 yield from replaced(bindings, path, ANY)
                 if len(path) > 1 and path not in PEOPLE:
                     yield f"${dotted(path)} absent", without(bindings, path)
             continue
+        if not read:
+            continue
         if path[-1] == "Cause" and isinstance(value, str):
             yield from replaced(bindings, path, CAUSES)
-        elif path[-1] != "Error" and path[-2:-1] == ("errorOutput",) or not read:
-            continue
-        how = set(missing.get((name, general(path)), ()))
-        if path[:2] == ("states", "errorOutput"):
+        how = set(missing.get((name, line["state"], general(path)), ()))
+        if of_error:
             how.add("absent")
         how |= types.optional(name, line["state"], path)
         if "absent" in how:
