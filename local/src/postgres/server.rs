@@ -1,6 +1,6 @@
 //! One PostgreSQL server process: started, reloaded, stopped. It does not know of clusters or backups.
 
-use super::admin::Admin;
+use super::admin::{ADMIN, Admin};
 use super::config::{self, Role, Settings};
 use super::hba;
 use super::host::SERVER_DEATH_SIGNAL;
@@ -14,6 +14,7 @@ use std::process::Stdio;
 use std::time::Duration;
 use tokio::process::Child;
 use tokio::time::{Instant, sleep, timeout};
+use tokio_postgres::error::SqlState;
 
 const LOOK_AGAIN: Duration = Duration::from_millis(30);
 /// A start replays what the last stop left; on a machine that builds something meanwhile that is not quick.
@@ -84,7 +85,7 @@ impl Server {
                 *process = None;
                 return Err(self.failed("ended while starting"));
             }
-            match means.admin.connect(&self.place, "postgres").await {
+            match self.connect(means).await {
                 Ok(_) => return Ok(()),
                 Err(error) if Instant::now() > deadline => {
                     tracing::warn!(%error, address = %self.place.address, "a server did not come up in time");
@@ -132,19 +133,30 @@ impl Server {
         Err(self.failed("does not end"))
     }
 
+    /// The database of the control plane's own, for people may drop every other, or be interrupted while they do. A
+    /// server that was just initialised has not got it yet.
+    async fn connect(&self, means: &Means<'_>) -> Result<tokio_postgres::Client, Error> {
+        match means.admin.connect(&self.place, ADMIN).await {
+            Err(Error::Sql(error)) if error.code() == Some(&SqlState::INVALID_CATALOG_NAME) => {
+                means.admin.connect(&self.place, "postgres").await
+            }
+            other => other,
+        }
+    }
+
     async fn reload(&self, means: &Means<'_>) -> Result<(), Error> {
         let loaded = async |client: &tokio_postgres::Client| {
             let row = client.query_one("SELECT extract(epoch FROM pg_conf_load_time())::float8", &[]).await?;
             Ok::<f64, Error>(row.get(0))
         };
-        let before = loaded(&means.admin.connect(&self.place, "postgres").await?).await?;
+        let before = loaded(&self.connect(means).await?).await?;
         if let Some(child) = self.process.lock().await.as_ref() {
             send(child, Signal::HUP);
         }
         // The postmaster hands its rules to the connections it makes from then on: a new one tells when that began.
         let deadline = Instant::now() + RELOAD_TIMEOUT;
         while Instant::now() < deadline {
-            match means.admin.connect(&self.place, "postgres").await {
+            match self.connect(means).await {
                 Ok(client) if loaded(&client).await? > before => return Ok(()),
                 Ok(_) => {}
                 Err(error) => tracing::debug!(%error, "a server that reloads was not reached"),
