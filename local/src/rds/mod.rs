@@ -2,6 +2,7 @@
 //! the local AWS, if it is told to.
 
 mod actions;
+mod certificates;
 pub(crate) mod database;
 mod endpoints;
 mod engine;
@@ -18,6 +19,7 @@ mod server;
 mod settings;
 mod shapes;
 mod store;
+mod windows;
 mod xml;
 
 pub use endpoints::Endpoints;

@@ -38,15 +38,21 @@ async fn resolve(State(plane): State<Arc<Plane>>, Query(query): Query<HashMap<St
     }
 }
 
-/// Makes the next backtrack of a cluster fail: `POST /_local/faults?backtrack=my-cluster`.
+/// Makes the next backtrack of a cluster fail, `POST /_local/faults?backtrack=my-cluster`, or gives an instance the
+/// certificate authority that it would have had for years, `?instance=my-instance&certificate=rds-ca-2019`.
 async fn fault(State(plane): State<Arc<Plane>>, Query(query): Query<HashMap<String, String>>) -> Response {
-    match query.get("backtrack") {
-        Some(cluster) => {
-            plane.faults.plan(cluster);
-            StatusCode::NO_CONTENT.into_response()
+    match (query.get("backtrack"), query.get("instance"), query.get("certificate")) {
+        (Some(cluster), None, None) => plane.faults.plan(cluster),
+        (None, Some(instance), Some(certificate)) => match plane.store().instance_mut(instance) {
+            Ok(found) => found.certificate.clone_from(certificate),
+            Err(error) => return (error.status, error.message).into_response(),
+        },
+        _ => {
+            let known = "which fault? backtrack=<cluster>, or instance=<instance>&certificate=<identifier>\n";
+            return (StatusCode::BAD_REQUEST, known).into_response();
         }
-        None => (StatusCode::BAD_REQUEST, "which fault? backtrack=<cluster> is the one there is\n").into_response(),
     }
+    StatusCode::NO_CONTENT.into_response()
 }
 
 async fn serve(
@@ -129,6 +135,7 @@ async fn answer(plane: &Arc<Plane>, action: &str, params: &Params) -> Answer {
         "DeleteDBClusterSnapshot" => restore::delete_snapshot(plane, params),
         "DeleteDBInstance" => instances::delete(plane, params),
         "DeleteDBParameterGroup" => groups::delete_instance(plane, params),
+        "DescribeCertificates" => looking::certificates(params),
         "DescribeDBClusterAutomatedBackups" => clusters::automated_backups(plane, params),
         "DescribeDBClusterBacktracks" => backtrack::describe(plane, params),
         "DescribeDBClusterEndpoints" => endpoints::describe(plane, params),

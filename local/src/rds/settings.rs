@@ -5,6 +5,7 @@ use super::error::ApiError;
 use super::model::{Insights, Monitoring, Serverless};
 use super::query::Params;
 use super::security_groups::DEFAULT_GROUP;
+use super::windows;
 
 /// The settings of a cluster.
 #[derive(Debug, Clone, PartialEq)]
@@ -26,6 +27,8 @@ pub struct Settings {
     pub monitoring: Monitoring,
     pub insights: Insights,
     pub insights_mode: String,
+    /// Whether the cluster is enrolled in Extended Support: chosen as it comes to be.
+    pub lifecycle: String,
     /// In seconds; 0 once it was turned off, nothing if it never was on.
     pub backtrack_window: Option<u32>,
 }
@@ -37,8 +40,8 @@ impl Settings {
             parameter_group: default_group(engine, version),
             security_groups: vec![DEFAULT_GROUP.to_owned()],
             backup_retention: 1,
-            backup_window: "07:14-07:44".to_owned(),
-            maintenance_window: DEFAULT_MAINTENANCE.to_owned(),
+            backup_window: windows::DEFAULT_BACKUP.to_owned(),
+            maintenance_window: windows::DEFAULT_MAINTENANCE.to_owned(),
             iam_auth: false,
             deletion_protection: false,
             copy_tags: false,
@@ -51,6 +54,7 @@ impl Settings {
             monitoring: Monitoring::default(),
             insights: Insights::default(),
             insights_mode: "standard".to_owned(),
+            lifecycle: LIFECYCLES[0].to_owned(),
             backtrack_window: None,
         }
     }
@@ -72,7 +76,7 @@ impl Settings {
             self.backup_retention = days;
         }
         if let Some(window) = params.get("PreferredBackupWindow") {
-            self.backup_window = backup_window(window)?;
+            self.backup_window = windows::backup(window)?;
         }
         set(&mut self.iam_auth, params.boolean("EnableIAMDatabaseAuthentication")?);
         set(&mut self.deletion_protection, params.boolean("DeletionProtection")?);
@@ -93,6 +97,12 @@ impl Settings {
                 return Err(ApiError::value(format!("Invalid network type: {network}")));
             }
             self.network_type = network.to_owned();
+        }
+        if let Some(lifecycle) = params.get("EngineLifecycleSupport") {
+            if !LIFECYCLES.contains(&lifecycle) {
+                return Err(ApiError::value(format!("Invalid EngineLifecycleSupport: {lifecycle}")));
+            }
+            self.lifecycle = lifecycle.to_owned();
         }
         Ok(())
     }
@@ -126,7 +136,7 @@ impl Settings {
     /// Reads what creating and modifying have in common, and restoring has not.
     pub fn read_operations(&mut self, params: &Params) -> Result<(), ApiError> {
         if let Some(window) = params.get("PreferredMaintenanceWindow") {
-            self.maintenance_window = maintenance_window(window)?;
+            self.maintenance_window = windows::maintenance(window)?;
         }
         set(&mut self.minor_upgrade, params.boolean("AutoMinorVersionUpgrade")?);
         monitoring(&mut self.monitoring, params)?;
@@ -143,6 +153,17 @@ impl Settings {
             ));
         }
         Ok(())
+    }
+
+    /// Keeps the two windows apart: of a new cluster, the one that was not named gives way, as AWS's random choice does.
+    pub fn settle_windows(&mut self, params: &Params) -> Result<(), ApiError> {
+        let named = |name: &str| params.get(name).is_some();
+        match (named("PreferredBackupWindow"), named("PreferredMaintenanceWindow")) {
+            (false, true) => self.backup_window = windows::backup_beside(&self.maintenance_window)?,
+            (_, false) => self.maintenance_window = windows::maintenance_beside(&self.backup_window)?,
+            (true, true) => {}
+        }
+        windows::refuse_overlap(&self.backup_window, &self.maintenance_window)
     }
 
     /// Reads the log exports of a new cluster.
@@ -174,12 +195,8 @@ pub fn default_group(engine: Engine, version: &str) -> String {
     format!("default.{}", engine.family(version))
 }
 
-const DEFAULT_MAINTENANCE: &str = "sun:05:00-sun:05:30";
-
-/// The maintenance window of an instance for which none was given.
-pub fn default_maintenance() -> String {
-    DEFAULT_MAINTENANCE.to_owned()
-}
+/// What `EngineLifecycleSupport` may be; the first is what a cluster gets that names none.
+const LIFECYCLES: [&str; 2] = ["open-source-rds-extended-support", "open-source-rds-extended-support-disabled"];
 
 /// Enhanced monitoring: an interval needs a role, and 0 turns it off.
 pub fn monitoring(present: &mut Monitoring, params: &Params) -> Result<(), ApiError> {
@@ -260,37 +277,6 @@ fn log_types(engine: Engine, mut logs: Vec<String>) -> Result<Vec<String>, ApiEr
     Ok(logs)
 }
 
-fn backup_window(window: &str) -> Result<String, ApiError> {
-    let good = window.split_once('-').is_some_and(|(from, to)| minutes(from).is_some() && minutes(to).is_some());
-    if good {
-        Ok(window.to_owned())
-    } else {
-        Err(ApiError::value(format!("Invalid backup window: {window}. It must be hh24:mi-hh24:mi")))
-    }
-}
-
-/// A maintenance window, in lower case.
-pub fn maintenance_window(window: &str) -> Result<String, ApiError> {
-    let window = window.to_ascii_lowercase();
-    let moment = |text: &str| {
-        text.split_once(':').is_some_and(|(day, time)| {
-            ["mon", "tue", "wed", "thu", "fri", "sat", "sun"].contains(&day) && minutes(time).is_some()
-        })
-    };
-    let good = window.split_once('-').is_some_and(|(from, to)| moment(from) && moment(to));
-    if good {
-        Ok(window)
-    } else {
-        Err(ApiError::value(format!("Invalid maintenance window: {window}. It must be ddd:hh24:mi-ddd:hh24:mi")))
-    }
-}
-
-fn minutes(text: &str) -> Option<u32> {
-    let (hours, minutes) = text.split_once(':')?;
-    let (hours, minutes): (u32, u32) = (hours.parse().ok()?, minutes.parse().ok()?);
-    (text.len() == 5 && hours < 24 && minutes < 60).then_some(hours * 60 + minutes)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -323,13 +309,27 @@ mod tests {
     }
 
     #[test]
-    fn windows_have_one_form() {
-        assert!(read("PreferredBackupWindow=01:00-02:00&PreferredMaintenanceWindow=Mon:03:00-mon:04:00").is_ok());
-        for wrong in
-            ["PreferredBackupWindow=1-2", "PreferredBackupWindow=25:00-26:00", "PreferredMaintenanceWindow=01:00-02:00"]
-        {
-            assert_eq!(read(wrong).unwrap_err().code, "InvalidParameterValue", "{wrong}");
-        }
+    fn of_a_new_cluster_the_window_that_was_not_named_gives_way() {
+        let settle = |form: &str| {
+            let mut settings = read(form).unwrap();
+            settings.settle_windows(&Params::parse(form.as_bytes())).map(|()| settings)
+        };
+        assert_eq!(settle("").unwrap(), settings());
+        let backup = settle("PreferredBackupWindow=05:00-05:30").unwrap();
+        assert_eq!(backup.backup_window, "05:00-05:30");
+        assert_ne!(backup.maintenance_window, settings().maintenance_window);
+        let maintenance = settle("PreferredMaintenanceWindow=Mon:07:00-Mon:08:00").unwrap();
+        assert_eq!(maintenance.maintenance_window, "mon:07:00-mon:08:00");
+        assert_ne!(maintenance.backup_window, settings().backup_window);
+        let both = "PreferredBackupWindow=05:00-05:30&PreferredMaintenanceWindow=sun:05:00-sun:05:30";
+        assert_eq!(settle(both).unwrap_err().code, "InvalidParameterValue");
+    }
+
+    #[test]
+    fn extended_support_has_two_values() {
+        let form = "EngineLifecycleSupport=open-source-rds-extended-support-disabled";
+        assert_eq!(read(form).unwrap().lifecycle, "open-source-rds-extended-support-disabled");
+        assert_eq!(read("EngineLifecycleSupport=off").unwrap_err().code, "InvalidParameterValue");
     }
 
     #[test]

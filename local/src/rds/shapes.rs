@@ -89,7 +89,7 @@ pub fn cluster(plane: &Plane, store: &Store, cluster: &DbCluster) -> Element {
         .list("DomainMemberships", [])
         .field("NetworkType", &settings.network_type)
         .field("DatabaseInsightsMode", &settings.insights_mode)
-        .field("EngineLifecycleSupport", "open-source-rds-extended-support");
+        .field("EngineLifecycleSupport", &settings.lifecycle);
     if !settings.log_exports.is_empty() {
         shape = shape.texts("EnabledCloudwatchLogsExports", "member", &settings.log_exports);
     }
@@ -191,7 +191,7 @@ pub fn instance(plane: &Plane, store: &Store, instance: &DbInstance) -> Element 
         .field("NetworkType", &cluster.settings.network_type)
         .field("BackupTarget", "region")
         .field("DedicatedLogVolume", false)
-        .field("EngineLifecycleSupport", "open-source-rds-extended-support");
+        .field("EngineLifecycleSupport", &cluster.settings.lifecycle);
     if !cluster.settings.log_exports.is_empty() {
         shape = shape.texts("EnabledCloudwatchLogsExports", "member", &cluster.settings.log_exports);
     }
@@ -380,4 +380,13 @@ pub fn engine_version(engine: Engine, version: &str) -> Element {
         .texts("SupportedEngineModes", "member", ["provisioned"])
         .field("Status", "available")
         .field("SupportsGlobalDatabases", false)
+}
+
+/// `Certificate`.
+pub fn certificate(identifier: &str) -> Element {
+    Element::new("Certificate")
+        .field("CertificateIdentifier", identifier)
+        .field("CertificateType", "CA")
+        .field("CertificateArn", format!("arn:aws:rds:{}::cert:{identifier}", super::model::region()))
+        .field("CustomerOverride", false)
 }

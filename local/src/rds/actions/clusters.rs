@@ -13,6 +13,7 @@ use crate::rds::secrets;
 use crate::rds::settings::Settings;
 use crate::rds::shapes;
 use crate::rds::store::Store;
+use crate::rds::windows;
 use crate::servers::Master;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -136,6 +137,7 @@ pub async fn create(plane: &Arc<Plane>, params: &Params) -> Answer {
     let mut settings = Settings::defaults(engine, &version);
     settings.read_common(params)?;
     settings.read_operations(params)?;
+    settings.settle_windows(params)?;
     settings.read_backtrack(engine, true, params)?;
     settings.read_log_exports(engine, params)?;
     settings.http_endpoint = params.boolean("EnableHttpEndpoint")?.unwrap_or(false);
@@ -259,6 +261,7 @@ pub async fn modify(plane: &Arc<Plane>, params: &Params) -> Answer {
     let mut settings = before.settings.clone();
     settings.read_common(params)?;
     settings.read_operations(params)?;
+    refuse_overlap(plane, &before, &settings)?;
     settings.read_backtrack(before.engine, false, params)?;
     settings.read_log_changes(before.engine, params)?;
     if params.boolean("EnableHttpEndpoint")?.is_some_and(|wanted| wanted != settings.http_endpoint) {
@@ -301,6 +304,17 @@ pub async fn modify(plane: &Arc<Plane>, params: &Params) -> Answer {
         plane.settle_cluster(&id_then, "modified", ClusterStatus::Available, done);
     });
     show(plane, &id)
+}
+
+/// Refuses a change after which a backup would run into maintenance, the cluster's own or an instance's.
+fn refuse_overlap(plane: &Plane, before: &DbCluster, after: &Settings) -> Result<(), ApiError> {
+    windows::refuse_overlap(&after.backup_window, &after.maintenance_window)?;
+    if after.backup_window == before.settings.backup_window {
+        return Ok(());
+    }
+    let store = plane.store();
+    let of_instances = store.members(before).map(|instance| &instance.maintenance_window);
+    of_instances.map(|window| windows::refuse_overlap(&after.backup_window, window)).collect()
 }
 
 /// Takes a modification into the store, and answers whether there is anything to do.

@@ -1,6 +1,7 @@
 //! Describing, creating, modifying, rebooting and deleting instances.
 
 use super::{Answer, filters, page, result};
+use crate::rds::certificates;
 use crate::rds::engine::Engine;
 use crate::rds::error::ApiError;
 use crate::rds::model::{
@@ -8,9 +9,10 @@ use crate::rds::model::{
 };
 use crate::rds::plane::{Plane, successor};
 use crate::rds::query::{Params, identifier};
-use crate::rds::settings::{self, default_group, default_maintenance, maintenance_window};
+use crate::rds::settings::{self, default_group};
 use crate::rds::shapes;
 use crate::rds::store::Store;
+use crate::rds::windows;
 use crate::servers::Place;
 use std::sync::Arc;
 use std::time::Duration;
@@ -78,7 +80,8 @@ pub fn create(plane: &Arc<Plane>, params: &Params) -> Answer {
     settings::monitoring(&mut monitoring, params)?;
     let mut insights = Insights::default();
     settings::insights(&mut insights, params)?;
-    let window = params.get("PreferredMaintenanceWindow").map(maintenance_window).transpose()?;
+    let window = params.get("PreferredMaintenanceWindow").map(windows::maintenance).transpose()?;
+    let certificate = certificates::offered(params.get("CACertificateIdentifier").unwrap_or(certificates::DEFAULT))?;
     let tags = tags(params)?.unwrap_or_default();
     let tier = params.number("PromotionTier", 0..=15_u32)?.unwrap_or(1);
     let minor_upgrade = params.boolean("AutoMinorVersionUpgrade")?.unwrap_or(true);
@@ -108,6 +111,11 @@ pub fn create(plane: &Arc<Plane>, params: &Params) -> Answer {
     if params.get("DBSubnetGroupName").is_some_and(|group| group.to_ascii_lowercase() != cluster.subnet_group) {
         return Err(ApiError::combination("The DB subnet group of the instance must be the one of its DB cluster."));
     }
+    let window = match window {
+        Some(window) => window,
+        None => windows::maintenance_beside(&cluster.settings.backup_window)?,
+    };
+    windows::refuse_overlap(&cluster.settings.backup_window, &window)?;
     // Zones go round, so that a reader is not beside its writer.
     let zone =
         params.text("AvailabilityZone").or_else(|| cluster.zones.iter().cycle().nth(cluster.members.len()).cloned());
@@ -126,11 +134,11 @@ pub fn create(plane: &Arc<Plane>, params: &Params) -> Answer {
         in_sync: true,
         binlog: false,
         zone: zone.unwrap_or_default(),
-        maintenance_window: window.unwrap_or_else(default_maintenance),
+        maintenance_window: window,
         minor_upgrade,
         public,
         copy_tags,
-        certificate: params.text("CACertificateIdentifier").unwrap_or_else(|| "rds-ca-rsa2048-g1".to_owned()),
+        certificate,
         monitoring,
         insights,
         tags,
@@ -237,10 +245,12 @@ pub fn modify(plane: &Arc<Plane>, params: &Params) -> Answer {
         store.check_parameter_group(engine, &after.parameter_group)?;
     }
     if let Some(window) = params.get("PreferredMaintenanceWindow") {
-        after.maintenance_window = maintenance_window(window)?;
+        after.maintenance_window = windows::maintenance(window)?;
+        let backup = &store.cluster(&before.cluster)?.settings.backup_window;
+        windows::refuse_overlap(backup, &after.maintenance_window)?;
     }
-    if let Some(certificate) = params.text("CACertificateIdentifier") {
-        after.certificate = certificate;
+    if let Some(certificate) = params.get("CACertificateIdentifier") {
+        after.certificate = certificates::offered(certificate)?;
     }
     after.minor_upgrade = params.boolean("AutoMinorVersionUpgrade")?.unwrap_or(before.minor_upgrade);
     after.public = params.boolean("PubliclyAccessible")?.unwrap_or(before.public);

@@ -1,6 +1,7 @@
 //! What a person types to look around: events, versions, snapshots, global clusters. Nothing here changes anything.
 
 use super::{Answer, filters, page, result};
+use crate::rds::certificates;
 use crate::rds::engine::Engine;
 use crate::rds::error::ApiError;
 use crate::rds::model::{Event, Snapshot, id_of};
@@ -49,6 +50,17 @@ pub fn engine_versions(plane: &Plane, params: &Params) -> Answer {
     let shape =
         |(engine, version)| (format!("{}/{version}", Engine::name(engine)), shapes::engine_version(engine, version));
     page(params, "DBEngineVersions", shown.map(shape).collect())
+}
+
+/// `DescribeCertificates`.
+pub fn certificates(params: &Params) -> Answer {
+    let shown = match params.get("CertificateIdentifier").filter(|id| !id.is_empty()) {
+        Some(one) => vec![certificates::offered(one)?],
+        None => certificates::OFFERED.map(str::to_owned).to_vec(),
+    };
+    let items = shown.into_iter().map(|id| (id.clone(), shapes::certificate(&id))).collect();
+    let shown = page(params, "Certificates", items)?;
+    Ok(shown.field("DefaultCertificateForNewLaunches", certificates::DEFAULT))
 }
 
 /// `DescribeDBClusterSnapshots`.

@@ -10,6 +10,7 @@ use crate::rds::plane::Plane;
 use crate::rds::query::{Params, identifier};
 use crate::rds::settings::Settings;
 use crate::rds::shapes;
+use crate::rds::windows;
 use crate::servers::Moment;
 use std::sync::Arc;
 
@@ -124,7 +125,9 @@ fn make(plane: &Arc<Plane>, params: &Params, source: &DbCluster, moment: Moment,
     // What is not passed is the default, with two exceptions that AWS documents: the retention, and the tags below.
     let mut settings = Settings::defaults(source.engine, &source.version);
     settings.backup_retention = source.settings.backup_retention;
+    settings.backup_window = worst_backup_window(plane, source);
     settings.read_common(params)?;
+    settings.settle_windows(params)?;
     // The volume of a clone has the records of its source, or none.
     settings.backtrack_window = source.settings.backtrack_window.filter(|window| clone && *window > 0);
     settings.read_backtrack(source.engine, !clone, params)?;
@@ -188,6 +191,13 @@ fn make(plane: &Arc<Plane>, params: &Params, source: &DbCluster, moment: Moment,
         plane_then.settle_cluster(&id_then, &format!("restored from {}", source.id), ClusterStatus::Failed, restored);
     });
     show(plane, &id)
+}
+
+/// The backup window that a restore gets which names none: inside the maintenance window of one of the source's instances.
+fn worst_backup_window(plane: &Plane, source: &DbCluster) -> String {
+    let store = plane.store();
+    let of_instance = store.members(source).next().map(|instance| instance.maintenance_window.as_str());
+    windows::backup_inside(of_instance.unwrap_or(&source.settings.maintenance_window))
 }
 
 // By name among the clusters that are, by resource id among those that are and those whose backups were kept.

@@ -7,8 +7,6 @@ use crate::rds::plane::Plane;
 use crate::rds::query::Params;
 use crate::rds::shapes;
 
-const MOST: usize = 50;
-
 /// `AddTagsToResource`.
 pub fn add(plane: &Plane, params: &Params) -> Answer {
     let arn = params.required("ResourceName")?;
@@ -17,9 +15,7 @@ pub fn add(plane: &Plane, params: &Params) -> Answer {
     let tags = store.tags_mut(arn)?;
     let mut merged = tags.clone();
     merged.extend(given);
-    if merged.len() > MOST {
-        return Err(ApiError::value(format!("A resource can't have more than {MOST} tags")));
-    }
+    model::check_tags(&merged)?;
     *tags = merged;
     Ok(result())
 }
