@@ -1,6 +1,7 @@
 //! What neither a restore nor this step carries over, told to a person with what to do about it.
 
-use rewind_aws::rds::Cluster;
+use rewind_aws::rds::tags::{MOST_TAGS, left_out, of_aws};
+use rewind_aws::rds::{Cluster, Instance};
 use rewind_core::{Difference, ErrorName, PlannedInstance, StepError};
 
 /// A setting that AWS would not take over is told, and does not throw away a restore that took hours. What may pass is
@@ -26,6 +27,71 @@ pub(crate) fn reader_is_gone(planned: &PlannedInstance) -> Difference {
         "not made",
         "add a reader if the load needs it",
     )
+}
+
+/// The tags that the new cluster has not got.
+pub(crate) fn tags(source: &Cluster, restored: &Cluster) -> Vec<Difference> {
+    let mut found = Vec::new();
+    found.extend(did_not_fit(&left_out(&source.tags, &restored.tags), &restored.name, &restored.arn));
+    let of_aws = of_aws(&source.tags);
+    if !of_aws.is_empty() {
+        found.push(Difference::new(
+            format!("tags of AWS's own on {}", restored.name),
+            of_aws.join(", "),
+            "not passed on: nobody but AWS sets them",
+            format!(
+                "what manages {} by them, such as a CloudFormation stack, does not know {}: import it there if it stays",
+                source.name, restored.name
+            ),
+        ));
+    }
+    found
+}
+
+fn did_not_fit(keys: &[String], name: &str, arn: &str) -> Option<Difference> {
+    (!keys.is_empty()).then(|| {
+        Difference::new(
+            format!("tags of {name}"),
+            keys.join(", "),
+            format!("not set: RDS takes {MOST_TAGS} tags a resource, and some of these are the recovery's own"),
+            format!(
+                "see whether access, billing or backups go by one of them; set it in place of another with \
+                 `aws rds remove-tags-from-resource` and `aws rds add-tags-to-resource --resource-name {arn}`"
+            ),
+        )
+    })
+}
+
+/// What a new instance has not got of the one that it is made like. What it does not show yet is not known.
+pub(crate) fn of_instance(like: &Instance, new: &Instance) -> Vec<Difference> {
+    let mut found = Vec::new();
+    let differs =
+        |like: &Option<String>, new: &Option<String>| Some((like.clone()?, new.clone()?)).filter(|(a, b)| a != b);
+    if let Some((old, given)) = differs(&like.ca_certificate, &new.ca_certificate) {
+        found.push(Difference::new(
+            format!("certificate authority of {}", new.name),
+            old.clone(),
+            given.clone(),
+            format!(
+                "AWS gives {old} to no new instance: clients that verify certificates have to trust {given}, or they are \
+                 refused when traffic moves: give them the bundle of all authorities before that"
+            ),
+        ));
+    }
+    if let Some((old, given)) = differs(&like.maintenance_window, &new.maintenance_window) {
+        found.push(Difference::new(
+            format!("maintenance window of {}", new.name),
+            old.clone(),
+            given,
+            format!(
+                "AWS refused {old} beside the backup window: move one of them, then run `aws rds modify-db-instance \
+                 --db-instance-identifier {} --preferred-maintenance-window`",
+                new.name
+            ),
+        ));
+    }
+    found.extend(did_not_fit(&left_out(&like.tags, &new.tags), &new.name, &new.arn));
+    found
 }
 
 pub(crate) fn find(source: &Cluster, restored: &Cluster) -> Vec<Difference> {
@@ -73,6 +139,7 @@ pub(crate) fn find(source: &Cluster, restored: &Cluster) -> Vec<Difference> {
         ("KMS key", &source.kms_key_id, &restored.kms_key_id),
         ("storage type", &source.storage_type, &restored.storage_type),
         ("network type", &source.network_type, &restored.network_type),
+        ("Extended Support", &source.lifecycle, &restored.lifecycle),
     ] {
         if of_source != of_restored {
             let say = |value: &Option<String>| value.clone().unwrap_or_else(|| "none".to_owned());
@@ -84,6 +151,7 @@ pub(crate) fn find(source: &Cluster, restored: &Cluster) -> Vec<Difference> {
             ));
         }
     }
+    found.extend(tags(source, restored));
     let sorted = |list: &[String]| {
         let mut list = list.to_vec();
         list.sort_unstable();

@@ -3,8 +3,9 @@
 
 mod differences;
 
+use rewind_aws::rds::tags::{MARKS_OF_INSTANCE, inherit};
 use rewind_aws::rds::{ChangeInstances, Cluster, ClusterChange, CompleteClusters, Instance, NewInstance, ReadClusters};
-use rewind_core::names::{RECOVERY_TAG, is_reserved_tag};
+use rewind_core::names::RECOVERY_TAG;
 use rewind_core::{Difference, ErrorName, Plan, PlannedInstance, Recovery, StepError};
 use rewind_lambda::{Step, Undone};
 use serde::{Deserialize, Serialize};
@@ -76,8 +77,16 @@ where
             }
         }
         if plan.backtrack.is_some() {
-            // The evidence is there to be looked at: it needs none of what makes a cluster fit for traffic.
-            return Ok(Output { instances, differences: Vec::new() });
+            // The evidence is there to be looked at: it needs none of what makes a cluster fit for traffic. Who may look
+            // goes by its tags.
+            return Ok(Output { instances, differences: differences::tags(&source, &restored) });
+        }
+        let made = self.clusters.instances(&restored.name).await?;
+        for planned in &plan.instances {
+            let new = made.iter().find(|instance| instance.name == planned.name);
+            if let (Some(like), Some(new)) = (model(planned, &like), new) {
+                differences.extend(differences::of_instance(&like, new));
+            }
         }
         let change = left_to_modify(&source, &restored);
         let watched = Some(&source.watched).filter(|watched| **watched != restored.watched);
@@ -142,9 +151,7 @@ impl<C: ReadClusters + ChangeInstances> AddInstances<C> {
         restored: &Cluster,
         like: &Instance,
     ) -> Result<(), StepError> {
-        let mut tags: Vec<(String, String)> =
-            like.tags.iter().filter(|(key, _)| !is_reserved_tag(key)).cloned().collect();
-        tags.push((RECOVERY_TAG.to_owned(), recovery.id.clone()));
+        let tags = inherit(&like.tags, MARKS_OF_INSTANCE, vec![(RECOVERY_TAG.to_owned(), recovery.id.clone())]);
         let sent = self
             .clusters
             .create_instance(&NewInstance { name: &planned.name, cluster: restored, like, tags: &tags })
@@ -178,7 +185,8 @@ fn model(planned: &PlannedInstance, source: &[Instance]) -> Option<Instance> {
     Some(Instance { class: planned.class.clone(), promotion_tier: planned.promotion_tier, ..like.clone() })
 }
 
-/// The settings that only `ModifyDBCluster` can carry over, where the new cluster has them otherwise.
+/// The settings that the restore did not carry over. The windows go in one call: set one after the other, the first could
+/// overlap with what the other was.
 fn left_to_modify(source: &Cluster, restored: &Cluster) -> ClusterChange {
     fn differing<T: Clone + PartialEq>(source: &Option<T>, restored: &Option<T>) -> Option<T> {
         source.clone().filter(|_| source != restored)

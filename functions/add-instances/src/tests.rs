@@ -140,13 +140,47 @@ fn what_aws_refuses_is_a_difference_and_what_passes_is_an_error() {
 }
 
 #[tokio::test]
+async fn an_authority_that_is_offered_no_more_is_replaced_and_told_on_every_run() {
+    let rds = rds_with_restored();
+    rds.edit_instances("orders", |instance| instance.ca_certificate = Some("rds-ca-2019".to_owned()));
+    rds.withdraw_certificate("rds-ca-2019");
+    let first = step(&rds).run(input()).await.unwrap();
+    let told = first.differences.iter().find(|told| told.what == "certificate authority of orders-r-1").unwrap();
+    assert_eq!((told.source.as_str(), told.restored.as_str()), ("rds-ca-2019", "rds-ca-rsa2048-g1"));
+    assert!(first.differences.iter().any(|told| told.what == "certificate authority of orders-r-2"));
+    assert_eq!(step(&rds).run(input()).await.unwrap(), first);
+    let kept = rds_with_restored();
+    kept.edit_instances("orders", |instance| instance.ca_certificate = Some("rds-ca-rsa4096-g1".to_owned()));
+    let differences = step(&kept).run(input()).await.unwrap().differences;
+    assert!(!differences.iter().any(|told| told.what.starts_with("certificate")), "{differences:?}");
+}
+
+#[tokio::test]
+async fn tags_that_do_not_fit_are_named_and_the_recovery_s_own_are_set() {
+    let many: Vec<(String, String)> = (0..50).map(|n| (format!("k{n}"), String::new())).collect();
+    let rds = rds_with_restored();
+    rds.edit("orders", |source| source.tags = [many.clone(), vec![("aws:x".to_owned(), String::new())]].concat());
+    rds.edit("orders-r", |made| made.tags.extend_from_slice(&many[..46]));
+    rds.edit_instances("orders", |instance| instance.tags.clone_from(&many));
+    let told = step(&rds).run(input()).await.unwrap().differences;
+    let of = |what: &str| told.iter().find(|told| told.what == what).map(|told| told.source.as_str());
+    assert_eq!(of("tags of orders-r"), Some("k46, k47, k48, k49"));
+    assert_eq!(of("tags of orders-r-1"), Some("k48, k49"));
+    assert_eq!(of("tags of AWS's own on orders-r"), Some("aws:x"));
+    for made in rds.instances("orders-r").await.unwrap() {
+        assert!(made.tags.contains(&(RECOVERY_TAG.to_owned(), recovery().id)));
+    }
+}
+
+#[tokio::test]
 async fn the_evidence_gets_its_one_instance_and_nothing_that_is_for_traffic() {
     let evidence = Cluster {
         name: "orders-e".to_owned(),
-        tags: vec![(RECOVERY_TAG.to_owned(), recovery().id)],
+        tags: vec![(RECOVERY_TAG.to_owned(), recovery().id), ("team".to_owned(), "orders".to_owned())],
         ..Cluster::default()
     };
-    let rds = FakeRds::with(vec![mysql_source(), evidence], rewind_aws::fixtures::instances());
+    let source = Cluster { tags: vec![("team".to_owned(), "orders".to_owned())], ..mysql_source() };
+    let rds = FakeRds::with(vec![source, evidence], rewind_aws::fixtures::instances());
     let output = step(&rds).run(Input { recovery: recovery(), plan: in_place_plan() }).await.unwrap();
     assert_eq!((output.instances, output.differences), (vec!["orders-e-1".to_owned()], Vec::new()));
     assert_eq!(rds.changes(), ["create_instance orders-e-1"]);

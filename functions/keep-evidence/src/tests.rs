@@ -3,7 +3,8 @@
 use super::*;
 use rewind_aws::fixtures::{ManualClock, STARTED, in_place_plan, mysql_rds, plan, recovery, time};
 use rewind_aws::rds::fake::{FakeRds, Lose};
-use rewind_core::names::RECOVERY_TAG;
+use rewind_aws::rds::tags::too_many;
+use rewind_core::names::{EVIDENCE_OF_TAG, KEEP_UNTIL_TAG, RECOVERY_TAG};
 use rewind_lambda::Undone;
 use start_restore::take_back;
 
@@ -39,6 +40,16 @@ async fn the_clone_of_now_can_be_looked_at_and_is_not_deleted_by_a_slip() {
     assert_eq!(made.security_groups, ["sg-app"]);
     assert_eq!((made.tag("team"), made.tag(RECOVERY_TAG)), (Some("orders"), Some("operation-001")));
     assert_eq!(rds.look("orders"), source);
+}
+
+#[tokio::test]
+async fn the_clone_of_a_source_with_fifty_tags_has_room_for_the_marks_of_the_evidence() {
+    let rds = fenced();
+    rds.edit("orders", |source| source.tags = (0..50).map(|n| (format!("k{n}"), String::new())).collect());
+    step(&rds, STARTED).run(input()).await.unwrap();
+    let made = rds.look("orders-e").unwrap();
+    assert_eq!(too_many(&made.tags, &[EVIDENCE_OF_TAG, KEEP_UNTIL_TAG]), 0);
+    assert_eq!((made.tag("k45"), made.tag(RECOVERY_TAG)), (Some(""), Some("operation-001")));
 }
 
 #[tokio::test]

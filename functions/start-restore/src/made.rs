@@ -2,10 +2,11 @@
 //! from those of others by its tag, and deleted only if it bears that.
 
 use jiff::Timestamp;
+use rewind_aws::rds::tags::{MARKS_OF_CLUSTER, inherit};
 use rewind_aws::rds::{
     Cluster, ClusterChange, DeleteClusters, ModifyClusters, Origin, ReadClusters, RestoreCall, RestoreClusters,
 };
-use rewind_core::names::{RECOVERY_TAG, TARGET_TAG, is_reserved_tag};
+use rewind_core::names::{RECOVERY_TAG, TARGET_TAG};
 use rewind_core::{Clock, ErrorName, Polling, Recovery, Restored, StepError};
 use rewind_lambda::Undone;
 use std::time::Duration;
@@ -39,10 +40,9 @@ impl New<'_> {
         clusters: &C,
         clock: &K,
     ) -> Result<Cluster, StepError> {
-        let mut tags: Vec<(String, String)> =
-            self.source.tags.iter().filter(|(key, _)| !is_reserved_tag(key)).cloned().collect();
-        tags.push((RECOVERY_TAG.to_owned(), self.recovery.id.clone()));
-        tags.push((TARGET_TAG.to_owned(), self.moment.to_string()));
+        let own =
+            vec![(RECOVERY_TAG.to_owned(), self.recovery.id.clone()), (TARGET_TAG.to_owned(), self.moment.to_string())];
+        let tags = inherit(&self.source.tags, MARKS_OF_CLUSTER, own);
         let call = RestoreCall { source: self.source, new_cluster: self.name, origin: self.origin, tags: &tags };
         let sent = clusters.restore(&call).await;
         // Whatever the answer was, or if none came: what is there decides. A call whose answer was lost may still be under

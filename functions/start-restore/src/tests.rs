@@ -25,6 +25,31 @@ async fn the_new_cluster_bears_the_source_s_tags_and_the_recovery_s() {
 }
 
 #[tokio::test]
+async fn a_source_with_as_many_tags_as_there_may_be_is_restored_with_those_that_fit() {
+    let rds = rds();
+    rds.edit("orders", |source| source.tags = (0..50).map(|n| (format!("k{n}"), "v".to_owned())).collect());
+    step(&rds).run(input()).await.unwrap();
+    let made = rds.look("orders-r").unwrap();
+    assert_eq!(made.tag(RECOVERY_TAG), Some("operation-001"));
+    assert_eq!((made.tag("k45"), made.tag("k46")), (Some("v"), None));
+    // There is room for who fences or keeps it later.
+    assert_eq!(made.tags.len(), 48);
+}
+
+#[tokio::test]
+async fn backups_and_extended_support_are_the_source_s_from_the_start() {
+    let rds = rds();
+    rds.edit("orders", |source| {
+        source.backup_window = Some("05:00-05:30".to_owned());
+        source.lifecycle = Some("open-source-rds-extended-support-disabled".to_owned());
+    });
+    step(&rds).run(input()).await.unwrap();
+    let (source, made) = (rds.look("orders").unwrap(), rds.look("orders-r").unwrap());
+    assert_eq!((made.backup_window, made.backup_retention), (source.backup_window, Some(7)));
+    assert_eq!(made.lifecycle, source.lifecycle);
+}
+
+#[tokio::test]
 async fn a_second_run_and_a_lost_answer_start_no_second_restore() {
     for lost in [None, Some(Lose::Answer), Some(Lose::Call)] {
         let rds = rds();

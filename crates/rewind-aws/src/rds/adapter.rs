@@ -3,14 +3,17 @@
 use super::{
     BacktrackClusters, BacktrackSeen, ChangeInstances, Cluster, ClusterChange, CompleteClusters, DeleteClusters,
     FindClusters, Instance, Member, ModifyClusters, NewInstance, Origin, ReadBacktracks, ReadClusters, ReadParameters,
-    ReadSnapshots, RestoreCall, RestoreClusters, RetireClusters, Role, ServerlessV2, Snapshot, TagClusters, Watched,
+    ReadSnapshots, RestoreCall, RestoreClusters, RetireClusters, Role, ServerlessV2, Snapshot, TagClusters, Tagged,
+    Watched,
 };
 use crate::classify::{Call, classify, code};
 use crate::{Answer, Aws};
+use aws_sdk_rds::operation::create_db_instance::builders::CreateDBInstanceFluentBuilder as CreateCall;
 use aws_sdk_rds::operation::modify_db_cluster::builders::ModifyDBClusterFluentBuilder as ModifyCall;
 use aws_sdk_rds::operation::restore_db_cluster_to_point_in_time::builders::RestoreDBClusterToPointInTimeFluentBuilder as RestoreBuilder;
 use aws_sdk_rds::types::{DbCluster, DbClusterBacktrack, DbInstance, Filter, ServerlessV2ScalingConfiguration, Tag};
 use aws_smithy_types::DateTime;
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use jiff::Timestamp;
 use rewind_core::{ErrorName, StepError};
 
@@ -66,6 +69,10 @@ impl RestoreClusters for Rds {
             .enable_iam_database_authentication(source.iam_authentication)
             .deletion_protection(source.deletion_protection)
             .copy_tags_to_snapshot(source.copy_tags_to_snapshot)
+            // Without it the window is chosen at random, and may lie in the maintenance window of an instance to come.
+            .set_preferred_backup_window(source.backup_window.clone())
+            .set_backup_retention_period(source.backup_retention)
+            .set_engine_lifecycle_support(source.lifecycle.clone())
             .set_serverless_v2_scaling_configuration(source.serverless_v2.map(write_serverless));
         let full_copy = |request: RestoreBuilder| {
             let window = source.backtrack_window.filter(|window| *window > 0);
@@ -212,7 +219,7 @@ impl ChangeInstances for Rds {
     async fn create_instance(&self, new: &NewInstance<'_>) -> Answer<bool> {
         let like = new.like;
         let monitored = like.monitoring_interval > 0;
-        let call = self
+        let mut call = self
             .0
             .create_db_instance()
             .db_instance_identifier(new.name)
@@ -236,15 +243,20 @@ impl ChangeInstances for Rds {
                 like.performance_insights_retention.filter(|_| like.performance_insights),
             )
             .set_tags(Some(write_tags(new.tags)));
-        let sent = match call.clone().send().await {
-            // Refused, so nothing was made: where there is no room in the source's zone, another one serves.
-            Err(e) if is(code(&e), "InsufficientDBInstanceCapacity") => call.set_availability_zone(None).send().await,
-            sent => sent,
-        };
-        match sent {
-            Ok(_) => Ok(true),
-            Err(e) if is(code(&e), "DBInstanceAlreadyExists") => Ok(false),
-            Err(e) => Err(classify(&e, Call::Change, &format!("rds:CreateDBInstance of {}", new.name))),
+        loop {
+            let refused = match call.clone().send().await {
+                Ok(_) => return Ok(true),
+                Err(e) if is(code(&e), "DBInstanceAlreadyExists") => return Ok(false),
+                Err(e) => e,
+            };
+            // Refused, so nothing was made. Each time round one setting less is sent.
+            let message = refused.as_service_error().and_then(ProvideErrorMetadata::message).unwrap_or_default();
+            match without_refused(call, code(&refused).unwrap_or_default(), message) {
+                Some(less) => call = less,
+                None => {
+                    return Err(classify(&refused, Call::Change, &format!("rds:CreateDBInstance of {}", new.name)));
+                }
+            }
         }
     }
 
@@ -260,15 +272,13 @@ impl ChangeInstances for Rds {
 
 impl TagClusters for Rds {
     /// IAM: `rds:AddTagsToResource`.
-    async fn tag(&self, arn: &str, tags: &[(String, String)]) -> Answer<()> {
-        self.0
-            .add_tags_to_resource()
-            .resource_name(arn)
-            .set_tags(Some(write_tags(tags)))
-            .send()
-            .await
-            .map_err(|e| classify(&e, Call::Change, &format!("rds:AddTagsToResource of {arn}")))?;
-        Ok(())
+    async fn tag(&self, arn: &str, tags: &[(String, String)]) -> Answer<Tagged> {
+        match self.0.add_tags_to_resource().resource_name(arn).set_tags(Some(write_tags(tags))).send().await {
+            Ok(_) => Ok(Tagged::Yes),
+            // The model names no error for it. These keys and values are ones that RDS takes: it can only be their number.
+            Err(e) if code(&e).is_some_and(is_too_many) => Ok(Tagged::Full),
+            Err(e) => Err(classify(&e, Call::Change, &format!("rds:AddTagsToResource of {arn}"))),
+        }
     }
 }
 
@@ -372,6 +382,28 @@ async fn send_change(call: ModifyCall, cluster: &str) -> Answer<()> {
     Ok(())
 }
 
+/// The same call without the setting that AWS refused it for, if it can do without.
+fn without_refused(call: CreateCall, code: &str, message: &str) -> Option<CreateCall> {
+    let wrong = ["InvalidParameterValue", "InvalidParameterCombination"].contains(&code);
+    if is(Some(code), "InsufficientDBInstanceCapacity") && call.get_availability_zone().is_some() {
+        // Where there is no room in the source's zone, another one serves.
+        return Some(call.set_availability_zone(None));
+    }
+    if let Some(certificate) = call.get_ca_certificate_identifier()
+        && (is(Some(code), "CertificateNotFound") || wrong && message.contains(certificate.as_str()))
+    {
+        return Some(call.set_ca_certificate_identifier(None));
+    }
+    if wrong && message.contains("overlap") && call.get_preferred_maintenance_window().is_some() {
+        return Some(call.set_preferred_maintenance_window(None));
+    }
+    None
+}
+
+fn is_too_many(code: &str) -> bool {
+    code == "InvalidParameterValue" || code == "InvalidParameterCombination" || code.starts_with("Tag")
+}
+
 /// RDS writes its codes with and without `Fault` at the end, by operation.
 fn is(code: Option<&str>, wanted: &str) -> bool {
     code.is_some_and(|code| code.trim_end_matches("Fault") == wanted)
@@ -471,6 +503,7 @@ fn read_cluster(c: DbCluster) -> Cluster {
         backup_window: c.preferred_backup_window,
         backup_retention: c.backup_retention_period,
         auto_minor_version_upgrade: c.auto_minor_version_upgrade,
+        lifecycle: c.engine_lifecycle_support,
         watched: Watched {
             monitoring_interval: c.monitoring_interval.unwrap_or(0),
             monitoring_role: c.monitoring_role_arn,
@@ -520,5 +553,71 @@ fn read_instance(i: DbInstance) -> Instance {
         performance_insights_key: i.performance_insights_kms_key_id,
         performance_insights_retention: i.performance_insights_retention_period,
         tags: read_tags(i.tag_list),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn call() -> CreateCall {
+        let config = aws_sdk_rds::Config::builder().behavior_version_latest().build();
+        aws_sdk_rds::Client::from_conf(config)
+            .create_db_instance()
+            .availability_zone("eu-west-1a")
+            .ca_certificate_identifier("rds-ca-2019")
+            .preferred_maintenance_window("sun:05:00-sun:05:30")
+    }
+
+    fn left(call: &CreateCall) -> (bool, bool, bool) {
+        let zone = call.get_availability_zone().is_some();
+        (zone, call.get_ca_certificate_identifier().is_some(), call.get_preferred_maintenance_window().is_some())
+    }
+
+    #[test]
+    fn an_instance_does_without_what_aws_gives_no_more_and_with_all_the_rest() {
+        for (code, message, kept) in [
+            ("InsufficientDBInstanceCapacity", "", (false, true, true)),
+            ("CertificateNotFound", "Certificate not found: rds-ca-2019", (true, false, true)),
+            ("CertificateNotFoundFault", "", (true, false, true)),
+            (
+                "InvalidParameterCombination",
+                "Version 17.9 doesn't support certificate rds-ca-2019.",
+                (true, false, true),
+            ),
+            (
+                "InvalidParameterValue",
+                "The backup window and maintenance window must not overlap.",
+                (true, true, false),
+            ),
+        ] {
+            let less = without_refused(call(), code, message).unwrap();
+            assert_eq!(left(&less), kept, "{code}: {message}");
+            // It is not sent a third time for the same reason.
+            assert!(without_refused(less, code, message).is_none(), "{code}: {message}");
+        }
+    }
+
+    #[test]
+    fn whatever_else_is_refused_is_an_error() {
+        for (code, message) in [
+            ("InvalidParameterValue", "Invalid DB Instance class: db.x"),
+            ("InvalidParameterCombination", "a MonitoringRoleARN value is required"),
+            ("DBClusterNotFoundFault", "rds-ca-2019"),
+            ("AccessDenied", "overlap rds-ca-2019"),
+            ("", ""),
+        ] {
+            assert!(without_refused(call(), code, message).is_none(), "{code}: {message}");
+        }
+    }
+
+    #[test]
+    fn a_full_resource_is_told_from_one_that_may_not_be_tagged() {
+        for code in ["InvalidParameterValue", "TagQuotaPerResourceExceeded", "TagLimitExceededFault"] {
+            assert!(is_too_many(code), "{code}");
+        }
+        for code in ["AccessDenied", "DBClusterNotFoundFault", "InvalidDBClusterStateFault", "Throttling"] {
+            assert!(!is_too_many(code), "{code}");
+        }
     }
 }

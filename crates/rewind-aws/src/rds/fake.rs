@@ -4,7 +4,8 @@
 use super::{
     BacktrackClusters, BacktrackSeen, ChangeInstances, Cluster, ClusterChange, CompleteClusters, DeleteClusters,
     FindClusters, Instance, Member, ModifyClusters, NewInstance, Origin, ReadBacktracks, ReadClusters, ReadParameters,
-    ReadSnapshots, RestoreCall, RestoreClusters, RetireClusters, Role, Snapshot, TagClusters, Watched,
+    ReadSnapshots, RestoreCall, RestoreClusters, RetireClusters, Role, Snapshot, TagClusters, Tagged, Watched,
+    tags::{MOST_TAGS, Tag, too_many},
 };
 use crate::Answer;
 use jiff::{SignedDuration, Timestamp};
@@ -29,6 +30,7 @@ struct State {
     backtracks: Vec<(String, BacktrackSeen)>,
     parameters: Vec<(String, String)>,
     snapshots: Vec<Snapshot>,
+    withdrawn: Vec<String>,
     now: Option<Timestamp>,
 }
 
@@ -74,6 +76,11 @@ impl FakeRds {
     /// Changes all instances of a cluster behind everybody's back.
     pub fn edit_instances(&self, cluster: &str, edit: impl Fn(&mut Instance)) {
         self.state().instances.iter_mut().filter(|(of, _)| of == cluster).for_each(|(_, instance)| edit(instance));
+    }
+
+    /// A certificate authority is offered no more.
+    pub fn withdraw_certificate(&self, authority: &str) {
+        self.state().withdrawn.push(authority.to_owned());
     }
 
     /// The time that the next backtrack is requested at, and goes back from.
@@ -152,6 +159,7 @@ impl ReadClusters for FakeRds {
 
 impl RestoreClusters for FakeRds {
     async fn restore(&self, call: &RestoreCall<'_>) -> Answer<bool> {
+        refuse_too_many(call.tags)?;
         self.change(format!("restore {}", call.new_cluster), |state| {
             if state.clusters.iter().any(|cluster| cluster.name == call.new_cluster) {
                 return false;
@@ -168,6 +176,9 @@ impl RestoreClusters for FakeRds {
                 tags: call.tags.to_vec(),
                 deletion_protection: call.source.deletion_protection,
                 security_groups: call.source.security_groups.clone(),
+                backup_window: call.source.backup_window.clone(),
+                backup_retention: call.source.backup_retention,
+                lifecycle: call.source.lifecycle.clone(),
                 clone_group: (call.origin == Origin::CloneOfNow).then(|| "clones".to_owned()),
                 ..Cluster::default()
             });
@@ -296,11 +307,15 @@ impl ReadSnapshots for FakeRds {
 
 impl ChangeInstances for FakeRds {
     async fn create_instance(&self, new: &NewInstance<'_>) -> Answer<bool> {
+        refuse_too_many(new.tags)?;
         self.change(format!("create_instance {}", new.name), |state| {
             if state.instances.iter().any(|(_, instance)| instance.name == new.name) {
                 return false;
             }
-            let instance = Instance { name: new.name.to_owned(), tags: new.tags.to_vec(), ..new.like.clone() };
+            let mut instance = Instance { name: new.name.to_owned(), tags: new.tags.to_vec(), ..new.like.clone() };
+            if instance.ca_certificate.as_ref().is_some_and(|authority| state.withdrawn.contains(authority)) {
+                instance.ca_certificate = Some("rds-ca-rsa2048-g1".to_owned());
+            }
             state.instances.push((new.cluster.name.clone(), instance));
             if let Some(cluster) = state.clusters.iter_mut().find(|c| c.name == new.cluster.name) {
                 let writer = cluster.members.is_empty();
@@ -319,19 +334,30 @@ impl ChangeInstances for FakeRds {
 }
 
 impl TagClusters for FakeRds {
-    async fn tag(&self, arn: &str, tags: &[(String, String)]) -> Answer<()> {
+    async fn tag(&self, arn: &str, tags: &[(String, String)]) -> Answer<Tagged> {
         if let Some((_, name)) = arn.split_once(":db:")
             && !self.state().instances.iter().any(|(_, instance)| instance.name == name)
         {
             return Err(StepError::new(ErrorName::RewindFailed, format!("AWS answered DBInstanceNotFound: {name}")));
+        }
+        let keys: Vec<&str> = tags.iter().map(|(key, _)| key.as_str()).collect();
+        if self.state().clusters.iter().any(|cluster| cluster.arn == arn && too_many(&cluster.tags, &keys) > 0) {
+            return Ok(Tagged::Full);
         }
         self.change(format!("tag {arn}"), |state| {
             for cluster in state.clusters.iter_mut().filter(|cluster| cluster.arn == arn) {
                 cluster.tags.retain(|(key, _)| !tags.iter().any(|(new, _)| new == key));
                 cluster.tags.extend_from_slice(tags);
             }
+            Tagged::Yes
         })
     }
+}
+
+fn refuse_too_many(tags: &[Tag]) -> Answer<()> {
+    let refused =
+        || StepError::new(ErrorName::RewindFailed, format!("AWS answered InvalidParameterValue: {} tags", tags.len()));
+    if tags.len() > MOST_TAGS { Err(refused()) } else { Ok(()) }
 }
 
 fn apply(state: &mut State, cluster: &str, change: &ClusterChange) {

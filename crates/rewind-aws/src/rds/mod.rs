@@ -3,6 +3,7 @@
 mod adapter;
 #[cfg(any(test, feature = "fakes"))]
 pub mod fake;
+pub mod tags;
 
 use crate::Answer;
 use jiff::Timestamp;
@@ -82,6 +83,8 @@ pub struct Cluster {
     pub backup_retention: Option<i32>,
     /// `AutoMinorVersionUpgrade`.
     pub auto_minor_version_upgrade: Option<bool>,
+    /// `EngineLifecycleSupport`: whether it is enrolled in Extended Support.
+    pub lifecycle: Option<String>,
     /// What watches the cluster as a whole.
     pub watched: Watched,
     /// `HttpEndpointEnabled`: the Data API.
@@ -346,16 +349,26 @@ pub struct NewInstance<'a> {
 
 /// Makes and deletes instances.
 pub trait ChangeInstances: Send + Sync {
-    /// `CreateDBInstance`; answers whether the name was free.
+    /// `CreateDBInstance`; answers whether the name was free. What AWS does not give an instance any more, the zone, the
+    /// certificate authority or the maintenance window of the one that it is made like, it is made without.
     fn create_instance(&self, new: &NewInstance<'_>) -> impl Future<Output = Answer<bool>> + Send;
     /// `DeleteDBInstance`; an instance that is not there, or is being deleted, counts as deleted.
     fn delete_instance(&self, name: &str) -> impl Future<Output = Answer<()>> + Send;
 }
 
+/// Whether a tag could be added.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tagged {
+    /// All of them were.
+    Yes,
+    /// None was: the resource has as many as it may have.
+    Full,
+}
+
 /// Tags clusters.
 pub trait TagClusters: Send + Sync {
-    /// `AddTagsToResource`, to a cluster or an instance.
-    fn tag(&self, arn: &str, tags: &[(String, String)]) -> impl Future<Output = Answer<()>> + Send;
+    /// `AddTagsToResource`, to a cluster or an instance: all of `tags` or none.
+    fn tag(&self, arn: &str, tags: &[(String, String)]) -> impl Future<Output = Answer<Tagged>> + Send;
 }
 
 /// A backtrack, as AWS tells of it.

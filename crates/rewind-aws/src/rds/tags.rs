@@ -1,0 +1,83 @@
+//! Tags that a recovery passes on: RDS takes 50 a resource, the recovery's own come first, and AWS sets its own itself. It
+//! calls nobody.
+
+use rewind_core::names::is_reserved_tag;
+
+/// The most tags of a resource, AWS's own not counted.
+pub const MOST_TAGS: usize = 50;
+/// The marks of a recovery on a cluster: whose it is and of when; then for whom and until when it is kept.
+pub const MARKS_OF_CLUSTER: usize = 4;
+/// The marks of a recovery on an instance: whose it is; then who fenced it.
+pub const MARKS_OF_INSTANCE: usize = 2;
+
+/// A key and a value.
+pub type Tag = (String, String);
+
+/// The tags of something that is made like a source: as many of the source's as fit beside `marks` of the recovery's, in
+/// their order, and then `own`. What does not fit now, because of a mark that is set later, would make that one fail.
+pub fn inherit(source: &[Tag], marks: usize, own: Vec<Tag>) -> Vec<Tag> {
+    let passed = source.iter().filter(|(key, _)| is_passed_on(key)).take(MOST_TAGS.saturating_sub(marks));
+    passed.cloned().chain(own).collect()
+}
+
+/// The keys that could have been passed on to what bears `made`, and were not.
+pub fn left_out(source: &[Tag], made: &[Tag]) -> Vec<String> {
+    let is_missing = |key: &String| is_passed_on(key) && !made.iter().any(|(known, _)| known == key);
+    source.iter().map(|(key, _)| key).filter(|key| is_missing(key)).cloned().collect()
+}
+
+/// The keys that nobody but AWS may set.
+pub fn of_aws(source: &[Tag]) -> Vec<String> {
+    source.iter().map(|(key, _)| key).filter(|key| is_of_aws(key)).cloned().collect()
+}
+
+/// How many tags have to be taken off before `marks` more fit.
+pub fn too_many(present: &[Tag], marks: &[&str]) -> usize {
+    let counted = present.iter().filter(|(key, _)| !is_of_aws(key) && !marks.contains(&key.as_str())).count();
+    (counted + marks.len()).saturating_sub(MOST_TAGS)
+}
+
+fn is_passed_on(key: &str) -> bool {
+    !is_reserved_tag(key) && !is_of_aws(key)
+}
+
+fn is_of_aws(key: &str) -> bool {
+    key.starts_with("aws:") || key.starts_with("rds:")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tags(count: usize) -> Vec<Tag> {
+        (0..count).map(|n| (format!("k{n}"), String::new())).collect()
+    }
+
+    fn tag(key: &str) -> Tag {
+        (key.to_owned(), String::new())
+    }
+
+    #[test]
+    fn the_recovery_s_own_are_always_set_and_the_source_s_as_far_as_they_fit() {
+        for count in [0, 1, 45, 46, 47, 49, 50] {
+            let source = [vec![tag("aws:x"), tag("rds:x"), tag("aurora-rewind:x")], tags(count)].concat();
+            let made = inherit(&source, MARKS_OF_CLUSTER, vec![tag("aurora-rewind:recovery")]);
+            assert_eq!(made.last(), Some(&tag("aurora-rewind:recovery")));
+            assert_eq!(made.len(), count.min(46) + 1);
+            assert!(made.len() + MARKS_OF_CLUSTER - 1 <= MOST_TAGS);
+            let left = left_out(&source, &made);
+            assert_eq!(left, (count.min(46)..count).map(|n| format!("k{n}")).collect::<Vec<_>>());
+            assert_eq!(of_aws(&source), ["aws:x", "rds:x"]);
+        }
+    }
+
+    #[test]
+    fn marks_that_are_there_take_no_more_room_and_those_of_aws_take_none() {
+        let marks = ["aurora-rewind:fenced-by", "aurora-rewind:keep-until"];
+        assert_eq!(too_many(&tags(48), &marks), 0);
+        assert_eq!(too_many(&tags(49), &marks), 1);
+        assert_eq!(too_many(&tags(50), &marks), 2);
+        let marked = [tags(48), vec![tag(marks[0]), tag(marks[1]), tag("aws:cloudformation:stack-name")]].concat();
+        assert_eq!(too_many(&marked, &marks), 0);
+    }
+}
