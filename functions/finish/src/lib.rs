@@ -2,7 +2,7 @@
 //! the execution. It runs when clients are on the rewound data, so it undoes nothing.
 
 use jiff::Timestamp;
-use rewind_aws::rds::TagClusters;
+use rewind_aws::rds::{TagClusters, Tagged};
 use rewind_core::names::{EVIDENCE_OF_TAG, FENCED_BY_TAG, KEEP_UNTIL_TAG};
 use rewind_core::{
     CheckResult, Clock, Difference, ErrorName, MovedRecord, Plan, Recovery, Report, Restored, StepError, Strategy,
@@ -132,7 +132,7 @@ pub struct Lost {
 pub struct Original {
     /// Its name.
     pub cluster: String,
-    /// Until when it is kept; absent where it keeps its traffic.
+    /// Until when it is kept; absent where it keeps its traffic, and where it could not be marked.
     pub keep_until: Option<Timestamp>,
     /// How to keep it for longer, or for good.
     #[serde(flatten)]
@@ -174,6 +174,7 @@ impl<C: TagClusters, K: Clock> Step for Finish<C, K> {
 
     async fn run(&self, input: Input) -> Result<Output, StepError> {
         let Input { recovery, plan, restored, report, fence, swap, evidence, .. } = input;
+        let mut notes = report.notes;
         let (keep_until, keep) = match &fence {
             None => (None, None),
             Some(fence) => {
@@ -185,11 +186,18 @@ impl<C: TagClusters, K: Clock> Step for Finish<C, K> {
                     None => (&plan.cluster_arn, FENCED_BY_TAG),
                 };
                 let tags = [(mark.to_owned(), recovery.id.clone()), (KEEP_UNTIL_TAG.to_owned(), until.to_string())];
-                self.clusters.tag(kept, &tags).await?;
+                let marked = self.clusters.tag(kept, &tags).await?;
                 if evidence.is_none() {
                     self.mark_instances(&plan, &recovery.id).await?;
                 }
-                (Some(until), Some(how_to_keep(kept)))
+                match marked {
+                    Tagged::Yes => (Some(until), Some(how_to_keep(kept))),
+                    // The work is done: for want of a mark nobody is called, and nothing is deleted.
+                    Tagged::Full => {
+                        notes.push(unmarked(kept, &tags));
+                        (None, None)
+                    }
+                }
             }
         };
         let timings = spent(recovery.started_at, &input.timings, self.clock.now());
@@ -199,7 +207,6 @@ impl<C: TagClusters, K: Clock> Step for Finish<C, K> {
         }
         let mut differences = restored.differences;
         differences.extend(input.differences.into_iter().filter(|d| !differences.contains(d)).collect::<Vec<_>>());
-        let mut notes = report.notes;
         notes.extend(drifted(&plan, restored.rewound_to));
         let place = match &evidence {
             Some(evidence) => format!("kept on {}, the evidence", evidence.cluster),
@@ -254,7 +261,10 @@ impl<C: TagClusters, K: Clock> Finish<C, K> {
             match self.clusters.tag(&arn, &mark).await {
                 Err(error) if AGAIN.contains(&error.name) => return Err(error),
                 Err(error) => tracing::warn!(instance = instance.source, %error, "it is not marked as the recovery's"),
-                Ok(()) => {}
+                Ok(Tagged::Full) => {
+                    tracing::warn!(instance = instance.source, "it has no room for the recovery's mark");
+                }
+                Ok(Tagged::Yes) => {}
             }
         }
         Ok(())
@@ -265,6 +275,17 @@ impl<C: TagClusters, K: Clock> Finish<C, K> {
 fn drifted(plan: &Plan, landed: Timestamp) -> Option<String> {
     (plan.backtrack.is_some() && landed != plan.target)
         .then(|| format!("{landed} is the nearest consistent time to {}, which was asked for", plan.target))
+}
+
+/// What is left to people where a resource has no room for the marks.
+fn unmarked(arn: &str, tags: &[(String, String)]) -> String {
+    let marks: Vec<String> = tags.iter().map(|(key, value)| format!("Key={key},Value={value}")).collect();
+    format!(
+        "{arn} has as many tags as RDS takes, and could not be marked as kept: nothing deletes it by itself. Delete it when \
+         nobody needs it, or take {} of its tags off and run: aws rds add-tags-to-resource --resource-name {arn} --tags {}",
+        marks.len(),
+        marks.join(" ")
+    )
 }
 
 /// The commands of the AWS CLI that say otherwise than the tag that was just set. Without the tag nothing finds the cluster.

@@ -68,6 +68,24 @@ async fn an_instance_that_is_gone_by_then_stops_nothing() {
 }
 
 #[tokio::test]
+async fn an_original_without_room_for_the_marks_fails_nothing_and_is_left_to_people() {
+    let rds = rds();
+    let step = Finish { clusters: rds.clone(), clock: ManualClock::at("2026-11-23T10:41:00Z") };
+    let tagged = |count| (0..count).map(|n| (format!("k{n}"), String::new())).collect::<Vec<_>>();
+    rds.edit("orders", |source| source.tags = tagged(49));
+    let output = step.run(input()).await.unwrap();
+    assert_eq!(output.outcome, "Recovered");
+    assert_eq!((output.original.keep_until, output.original.keep), (None, None));
+    let note = output.notes.iter().find(|note| note.contains("could not be marked")).unwrap();
+    assert!(note.contains("take 2 of its tags off") && note.contains("Key=aurora-rewind:keep-until,Value=2026-11-30T"));
+    assert_eq!(rds.look("orders").unwrap().tags, tagged(49));
+    rds.edit("orders", |source| source.tags = tagged(48));
+    let output = step.run(input()).await.unwrap();
+    assert_eq!(output.original.keep_until, Some(time("2026-11-30T10:40:00Z")));
+    assert!(!output.notes.iter().any(|note| note.contains("marked")), "{:?}", output.notes);
+}
+
+#[tokio::test]
 async fn an_original_that_keeps_its_traffic_is_not_tagged() {
     let rds = rds();
     let step = Finish { clusters: rds.clone(), clock: ManualClock::at(STARTED) };

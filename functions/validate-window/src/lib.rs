@@ -82,6 +82,8 @@ impl<C: ReadClusters + ReadParameters, Z: Zones, S: FindSecrets, K: Clock> Step 
             records::plan(&self.zones, &request.dns, &cluster, &source_instances).await?
         };
         let secret_arn = self.find_secret(&request, &cluster).await?;
+        let is_fenced = !in_place && !dns.records.is_empty();
+        let crowded = words::crowded(&cluster.name, &cluster.tags, is_fenced);
 
         let is_anything_to_approve = in_place || !dns.records.is_empty();
         let Chosen { strategy, moment, window, reasons } = chosen;
@@ -115,6 +117,7 @@ impl<C: ReadClusters + ReadParameters, Z: Zones, S: FindSecrets, K: Clock> Step 
         };
         plan.will_do = words::will_do(&plan, &self.fence_groups);
         plan.warnings.extend(words::warnings(&plan, &moment, facts.binlog.as_deref()));
+        plan.warnings.extend(crowded);
         Ok(plan)
     }
 }

@@ -284,3 +284,22 @@ async fn a_backtrack_that_is_not_allowed_or_cannot_be_is_refused_before_anything
     assert_eq!(error.name, ErrorName::OutsideWindow);
     assert!(error.to_string().contains("a backtrack needs a time"), "{error}");
 }
+
+#[tokio::test]
+async fn a_source_with_nearly_as_many_tags_as_there_may_be_is_warned_of() {
+    let plan = async |count: usize, extra| {
+        let rds = rds();
+        rds.edit("orders", |source| source.tags = (0..count).map(|n| (format!("k{n}"), String::new())).collect());
+        validate(&rds, zone(), request(extra)).await.unwrap().warnings
+    };
+    let told = |warnings: &[String], what: &str| warnings.iter().any(|warning| warning.contains(what));
+    let warnings = plan(49, json!({})).await;
+    assert!(told(&warnings, "does not get k46, k47, k48") && told(&warnings, "unless 1 of its tags"), "{warnings:?}");
+    let warnings = plan(48, json!({})).await;
+    assert!(told(&warnings, "does not get k46, k47") && !told(&warnings, "no room"), "{warnings:?}");
+    let warnings = plan(46, json!({})).await;
+    assert!(!told(&warnings, "tags"), "{warnings:?}");
+    // Without a record nothing is fenced, and nothing marked.
+    let warnings = plan(50, json!({ "dns": [] })).await;
+    assert!(told(&warnings, "does not get") && !told(&warnings, "no room"), "{warnings:?}");
+}

@@ -1,6 +1,8 @@
 //! What a plan tells a person: what will happen, in order, and what to know before it does.
 
 use jiff::SignedDuration;
+use rewind_aws::rds::tags::{MARKS_OF_CLUSTER, MOST_TAGS, Tag, inherit, left_out, too_many};
+use rewind_core::names::{FENCED_BY_TAG, KEEP_UNTIL_TAG};
 use rewind_core::{Approval, Moment, Plan, PlannedRecord, Strategy, say_duration, say_reach};
 
 /// What will happen, a sentence a change, in order.
@@ -102,6 +104,27 @@ pub(crate) fn warnings(plan: &Plan, moment: &Moment, binlog: Option<&str>) -> Ve
         }
     }
     warnings.extend(plan.dns.iter().filter(|record| record.ttl > 60).map(slow_record));
+    warnings
+}
+
+/// What a source with about as many tags as there may be leads to.
+pub(crate) fn crowded(cluster: &str, tags: &[Tag], is_fenced: bool) -> Vec<String> {
+    let mut warnings = Vec::new();
+    let left = left_out(tags, &inherit(tags, MARKS_OF_CLUSTER, Vec::new()));
+    if !left.is_empty() {
+        warnings.push(format!(
+            "RDS takes {MOST_TAGS} tags a resource, and the recovery sets some of its own: of those of {cluster}, the new \
+             cluster does not get {}",
+            left.join(", ")
+        ));
+    }
+    let surplus = too_many(tags, &[FENCED_BY_TAG, KEEP_UNTIL_TAG]);
+    if is_fenced && surplus > 0 {
+        warnings.push(format!(
+            "{cluster} has no room for the tags that mark it as kept: nothing deletes it by itself afterwards, unless \
+             {surplus} of its tags are taken off before"
+        ));
+    }
     warnings
 }
 
