@@ -1,6 +1,7 @@
 //! The rewound data and the original, asked the same questions side by side. The original is shown, never judged.
 
 use crate::checks::{Bounds, ask};
+use crate::engine::{Dialect, INVALID};
 use crate::error::ConnectError;
 use crate::network::Server;
 use crate::session::Session;
@@ -97,6 +98,27 @@ pub async fn examine(
     Ok(Findings { checks: results, tables, notes })
 }
 
+/// The databases that somebody began to drop, and was interrupted: a moment in the middle of a drop has such a one. A
+/// MySQL has none: there a database whose drop was interrupted is there, with the tables that are left.
+///
+/// # Errors
+///
+/// [`rewind_core::ErrorName::Unavailable`] when the database does not answer.
+pub async fn invalid_databases(session: &Session) -> Result<Vec<String>, StepError> {
+    if session.dialect() != Dialect::Postgres {
+        return Ok(Vec::new());
+    }
+    let marked = format!("SELECT datname FROM pg_catalog.pg_database WHERE datconnlimit = {INVALID} ORDER BY 1");
+    Ok(session.rows(&marked).await?.into_iter().flatten().flatten().collect())
+}
+
+/// What there is to say of such a database.
+pub fn half_dropped(database: &str) -> String {
+    format!(
+        "the database {database} was being dropped at that moment: nobody can connect to it, and it can only be dropped"
+    )
+}
+
 fn unasked() -> Answer {
     Answer { value: Err("it was not asked".to_owned()), seconds: 0.0 }
 }
@@ -130,6 +152,9 @@ impl Side {
         match server.open(database).await {
             Ok(session) => Ok(Self::Open(Box::new(session))),
             Err(ConnectError::DatabaseMissing(_)) => Ok(Self::Closed(format!("the database {database} is missing"))),
+            Err(ConnectError::DatabaseInvalid(_)) => {
+                Ok(Self::Closed(format!("it is not to be had: {}", half_dropped(database))))
+            }
             Err(ConnectError::NotAllowed(why) | ConnectError::LoginRefused(why)) => Ok(Self::Closed(why)),
             Err(error) => Err(error.into()),
         }

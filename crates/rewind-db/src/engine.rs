@@ -55,6 +55,9 @@ impl Engine {
     }
 }
 
+/// The connection limit with which PostgreSQL marks a database whose drop was interrupted.
+pub(crate) const INVALID: i32 = -2;
+
 /// How a server speaks: MariaDB stands in for Aurora MySQL on a laptop, and knows some things by other names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Dialect {

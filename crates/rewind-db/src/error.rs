@@ -12,6 +12,8 @@ pub enum ConnectError {
     LoginRefused(String),
     /// The server has no database of that name.
     DatabaseMissing(String),
+    /// Somebody began to drop the database and was interrupted: nobody can connect to it, and it can only be dropped.
+    DatabaseInvalid(String),
     /// The login is good, but not for this database, or the database takes no connections.
     NotAllowed(String),
     /// The database's own connection limit is used up: what a fence sets to zero.
@@ -31,6 +33,9 @@ impl From<ConnectError> for StepError {
             ConnectError::DatabaseMissing(why) => StepError::new(ErrorName::VerificationFailed, why)
                 .changed("nothing was changed in a database")
                 .advice("name a database that existed at the target time"),
+            ConnectError::DatabaseInvalid(why) => StepError::new(ErrorName::VerificationFailed, why)
+                .changed("nothing was changed in a database")
+                .advice("its drop was interrupted, and it can only be dropped: name another database"),
             ConnectError::NotAllowed(why) => StepError::new(ErrorName::VerificationFailed, why)
                 .changed("nothing was changed in a database")
                 .advice("let the secret's user connect to the database, or name another secret"),
@@ -49,6 +54,7 @@ impl std::fmt::Display for ConnectError {
         match self {
             Self::LoginRefused(why)
             | Self::DatabaseMissing(why)
+            | Self::DatabaseInvalid(why)
             | Self::NotAllowed(why)
             | Self::DatabaseFull(why)
             | Self::ServerFull(why) => f.write_str(why),
@@ -66,6 +72,10 @@ impl ConnectError {
         match error.code() {
             &SqlState::INVALID_PASSWORD | &SqlState::INVALID_AUTHORIZATION_SPECIFICATION => Self::LoginRefused(why),
             &SqlState::INVALID_CATALOG_NAME => Self::DatabaseMissing(why),
+            // One code stands for this and for a database that takes no connections; see below.
+            &SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE if error.routine() == Some("InitPostgres") => {
+                Self::DatabaseInvalid(why)
+            }
             &SqlState::INSUFFICIENT_PRIVILEGE | &SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE => Self::NotAllowed(why),
             // One code stands for two limits. The routine's name is the only part of the answer that tells them apart
             // in every language the server may speak.

@@ -20,7 +20,7 @@ mod tables;
 mod tls;
 mod wire;
 
-pub use compare::{Findings, Limits, examine};
+pub use compare::{Findings, Limits, examine, half_dropped, invalid_databases};
 pub use engine::Engine;
 pub use error::ConnectError;
 pub use identity::{Identity, identity};

@@ -11,7 +11,7 @@
 mod support;
 
 use rewind_core::{Check, CheckResult, Expectation};
-use rewind_db::{Findings, Limits, Server, examine};
+use rewind_db::{Findings, Limits, Server, examine, invalid_databases};
 use std::time::{Duration, Instant};
 use support::Postgres;
 
@@ -254,6 +254,24 @@ async fn the_original_is_asked_the_same_and_what_it_lacks_is_a_finding() {
     assert!(findings.tables[1].note.as_deref().unwrap().contains("original: relation"), "{:?}", findings.tables[1]);
     assert!(findings.tables[2].note.as_deref().unwrap().contains("original: the database vanished is missing"));
     assert!(findings.notes.is_empty(), "{findings:?}");
+}
+
+#[tokio::test]
+async fn a_database_whose_drop_was_interrupted_fails_its_own_check_alone() {
+    let (rewound, original) = (shop(), shop());
+    for server in [&rewound, &original] {
+        server.sql("postgres", "CREATE DATABASE legacy OWNER postgres");
+    }
+    rewound.half_drop("legacy");
+    let (server, compared) = (rewound.master().await, original.master().await);
+    assert_eq!(invalid_databases(&rewound.maintenance().await).await.unwrap(), ["legacy"]);
+    assert_eq!(invalid_databases(&original.maintenance().await).await.unwrap(), Vec::<String>::new());
+    let of_legacy = Check { database: "legacy".into(), ..check("SELECT 1", "1") };
+    let checks = [of_legacy, check("SELECT count(*) FROM orders", "2")];
+    let found = examine(&server, Some(&compared), &checks, &Limits::default()).await.unwrap();
+    assert!(reason(&found.checks[0]).contains("legacy was being dropped at that moment"), "{}", found.checks[0]);
+    assert_eq!(found.checks[0].original.as_deref(), Some("1"));
+    assert!(found.checks[1].passed && found.notes.is_empty(), "{found:?}");
 }
 
 #[tokio::test]

@@ -214,6 +214,8 @@ async fn other_refusals_do_not_try_the_next_login_and_are_told_apart() {
     server.sql("postgres", "REVOKE CONNECT ON DATABASE postgres FROM PUBLIC");
     server.sql("postgres", "CREATE DATABASE full_up CONNECTION LIMIT 0");
     server.sql("postgres", "CREATE DATABASE shut ALLOW_CONNECTIONS false");
+    server.sql("postgres", "CREATE DATABASE legacy OWNER postgres");
+    server.half_drop("legacy");
     let network = network();
     let app = credential("app", support::APP_PASSWORD, "AWSCURRENT");
     let connect = async |database: &str| {
@@ -223,6 +225,7 @@ async fn other_refusals_do_not_try_the_next_login_and_are_told_apart() {
     assert!(matches!(connect("full_up").await, ConnectError::DatabaseFull(_)));
     assert!(matches!(connect("postgres").await, ConnectError::NotAllowed(_)));
     assert!(matches!(connect("shut").await, ConnectError::NotAllowed(_)));
+    assert!(matches!(connect("legacy").await, ConnectError::DatabaseInvalid(_)));
 }
 
 #[tokio::test]

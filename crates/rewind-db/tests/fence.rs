@@ -406,3 +406,36 @@ async fn a_server_whose_connections_are_all_taken_proves_nothing() {
     assert_eq!(error.name, ErrorName::Unavailable);
     assert!(error.to_string().contains("cannot be proven"), "{error}");
 }
+
+#[tokio::test]
+async fn a_database_whose_drop_was_interrupted_is_closed_already_and_left_alone() {
+    let server = Postgres::start().with_application();
+    // A role that keeps its login would count against every door that is not closed for everybody.
+    server.sql("postgres", "CREATE ROLE above LOGIN; GRANT rds_superuser TO above; ALTER ROLE above CREATEROLE");
+    server.sql("postgres", "CREATE DATABASE legacy OWNER postgres");
+    server.half_drop("legacy");
+    let before = server.accounts();
+    let (master, session) = (server.master().await, server.maintenance().await);
+    let state = survey(&session).await.unwrap();
+    assert!(!state.databases.iter().any(|database| database.name == "legacy"), "{state:?}");
+    let fenced = apply(&session, &state, Patience::default()).await.unwrap();
+    assert!(!fenced.not_changed.iter().any(|what| what.contains("legacy")), "{fenced:?}");
+    let proof = prove(&master, &session, &state, &fenced).await.unwrap();
+    assert!(proof.is_complete(), "{proof:?}");
+    lift(&session, &state).await.unwrap();
+    assert_eq!(server.accounts(), before);
+}
+
+#[tokio::test]
+async fn a_drop_that_is_interrupted_behind_the_fence_stops_no_lifting() {
+    let server = Postgres::start().with_application();
+    server.sql("postgres", "CREATE DATABASE legacy OWNER postgres");
+    let session = server.maintenance().await;
+    let state = survey(&session).await.unwrap();
+    apply(&session, &state, Patience::default()).await.unwrap();
+    server.half_drop("legacy");
+    let did = lift(&session, &state).await.unwrap();
+    assert!(did.iter().any(|what| what.contains("drop of legacy was interrupted")), "{did:?}");
+    let limits = "SELECT datname || datconnlimit FROM pg_database WHERE datname IN ('legacy', 'shop') ORDER BY 1";
+    assert_eq!(server.sql("postgres", limits), "legacy-2\nshop-1");
+}

@@ -202,7 +202,10 @@ where
         let database = engine(cluster).maintenance_database();
         let opened = self.access.log_in(id, cluster, secret, fence.moment, database).await;
         opened.map_err(|error| match error {
-            ConnectError::LoginRefused(why) | ConnectError::NotAllowed(why) | ConnectError::DatabaseMissing(why) => {
+            ConnectError::LoginRefused(why)
+            | ConnectError::NotAllowed(why)
+            | ConnectError::DatabaseMissing(why)
+            | ConnectError::DatabaseInvalid(why) => {
                 StepError::new(ErrorName::RewindFailed, format!("no login to fence {}: {why}", fence.cluster))
                     .advice(format!("give a secret whose user may connect to {database} and end sessions"))
             }

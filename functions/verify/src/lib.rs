@@ -9,7 +9,7 @@ use rewind_access::{Access, engine};
 use rewind_aws::rds::{Cluster, ReadClusters};
 use rewind_aws::secrets::Logins;
 use rewind_core::{Clock, ErrorName, Login, Plan, Recovery, Report, Restored, StepError, Strategy};
-use rewind_db::{ConnectError, Limits, Server, Session, examine};
+use rewind_db::{ConnectError, Limits, Server, Session, examine, half_dropped, invalid_databases};
 use rewind_lambda::Step;
 use serde::Deserialize;
 
@@ -63,9 +63,10 @@ impl<C: ReadClusters, S: Logins, K: Clock> Step for Verify<C, S, K> {
         };
         let cluster = self.access.cluster(name).await?;
         let (rewound, session) = self.log_in(&recovery, &plan, &cluster, moment).await?;
+        let invalid = invalid_databases(&session).await;
         session.close().await;
 
-        let mut notes = Vec::new();
+        let mut notes: Vec<String> = invalid?.iter().map(|database| half_dropped(database)).collect();
         let original = match (self.log_in_to_original(&recovery, &plan).await, expect) {
             (Ok(server), _) => Some(server),
             (Err(error), Expect::SameAsOriginal) => return Err(error),
@@ -133,7 +134,7 @@ impl<C: ReadClusters, S: Logins, K: Clock> Verify<C, S, K> {
     ) -> Result<(Server, Session), ConnectError> {
         let (id, secret, engine) = (&recovery.id, &plan.secret_arn, engine(cluster));
         match self.access.log_in(id, cluster, secret, moment, engine.first_database()).await {
-            Err(ConnectError::DatabaseMissing(_)) => {
+            Err(ConnectError::DatabaseMissing(_) | ConnectError::DatabaseInvalid(_)) => {
                 self.access.log_in(id, cluster, secret, moment, engine.maintenance_database()).await
             }
             other => other,

@@ -3,7 +3,7 @@
 use super::apply::{is_gone, is_in_the_way, settle};
 use super::mysql;
 use super::state::LoginState;
-use crate::engine::Dialect;
+use crate::engine::{Dialect, INVALID};
 use crate::error::{Failure, unavailable};
 use crate::quote::identifier;
 use crate::session::Session;
@@ -63,6 +63,10 @@ async fn lift_postgres(session: &Session, state: &LoginState) -> Result<Lifted, 
         let Some((name, limit)) = limits.get(&database.oid) else { continue };
         let recorded = database.connection_limit;
         if *limit == recorded.to_string() {
+            continue;
+        }
+        if *limit == INVALID.to_string() {
+            did.push(format!("the drop of {name} was interrupted meanwhile: nothing to put back"));
             continue;
         }
         match change(session, &format!("ALTER DATABASE {} CONNECTION LIMIT {recorded}", identifier(name))).await? {

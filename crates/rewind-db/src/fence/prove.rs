@@ -119,7 +119,9 @@ async fn knock(server: &Server, database: &str) -> Result<Knock, StepError> {
                 session.close().await;
                 return Ok(Knock::Open);
             }
-            Err(ConnectError::DatabaseFull(_) | ConnectError::DatabaseMissing(_)) => return Ok(Knock::Full),
+            Err(
+                ConnectError::DatabaseFull(_) | ConnectError::DatabaseMissing(_) | ConnectError::DatabaseInvalid(_),
+            ) => return Ok(Knock::Full),
             Err(ConnectError::NotAllowed(_) | ConnectError::LoginRefused(_)) => return Ok(Knock::NotForThisUser),
             // Others who keep knocking can take the last connection of the server for a moment: no proof of anything.
             Err(ConnectError::ServerFull(why)) => last = Some(why),

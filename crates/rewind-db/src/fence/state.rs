@@ -1,7 +1,7 @@
 //! Who may log in where: what the fence changes, as it was before. It changes nothing itself.
 
 use super::mysql;
-use crate::engine::Dialect;
+use crate::engine::{Dialect, INVALID};
 use crate::session::{Row, Session};
 use rewind_core::StepError;
 use serde::{Deserialize, Serialize};
@@ -117,11 +117,12 @@ pub async fn survey(session: &Session) -> Result<LoginState, StepError> {
         let accounts = mysql::open(session).await?.into_iter().collect();
         return Ok(LoginState { accounts, ..LoginState::default() });
     }
+    // One whose drop was interrupted is closed to everybody, superusers too, and its limit cannot be changed.
     let databases = session
-        .rows(
+        .rows(&format!(
             "SELECT oid, datname, datconnlimit, pg_catalog.pg_has_role(datdba, 'USAGE') FROM pg_catalog.pg_database \
-             WHERE datallowconn AND datname <> pg_catalog.current_database() ORDER BY oid",
-        )
+             WHERE datallowconn AND datconnlimit <> {INVALID} AND datname <> pg_catalog.current_database() ORDER BY oid"
+        ))
         .await?;
     // RDS keeps names that begin with rds_ to itself, and has a few of its own beside them.
     let roles = session

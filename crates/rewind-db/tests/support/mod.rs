@@ -120,6 +120,21 @@ impl Postgres {
         self
     }
 
+    /// Begins to drop a database and is interrupted, as by a crash or a cancelled statement: it is marked by then.
+    pub fn half_drop(&self, database: &str) {
+        // What holds this, holds the drop between its mark and the removal of the files.
+        self.sql("postgres", "BEGIN; LOCK TABLE pg_tablespace; PREPARE TRANSACTION 'in the way'");
+        let mut command = Command::new(format!("{BIN}/psql"));
+        command.args(["-XAtq", "-U", "rdsadmin", "-d", "postgres", "-c", "SET statement_timeout = '2s'"]);
+        command.args(["-c", &format!("DROP DATABASE {database}")]);
+        command.arg("-h").arg(&self.directory.0).arg("-p").arg(self.port.to_string());
+        let said = command.output().unwrap();
+        self.sql("postgres", "ROLLBACK PREPARED 'in the way'");
+        let marked =
+            self.sql("postgres", &format!("SELECT datconnlimit FROM pg_database WHERE datname = '{database}'"));
+        assert_eq!(marked, "-2", "{}", String::from_utf8_lossy(&said.stderr));
+    }
+
     /// Everything that a fence may change, and everything that it may not: as the catalogue has it.
     pub fn accounts(&self) -> String {
         let databases = self.sql("postgres", "SELECT d FROM (SELECT oid, datname, datdba, datistemplate, datallowconn, datconnlimit, datacl FROM pg_database ORDER BY oid) d");
