@@ -14,21 +14,21 @@ from botocore.exceptions import ClientError
 
 import rds_mysql
 import rds_postgresql
-from rds_tools import (aws, cluster, expect, failed, gone, instance, mark_before_mistake, now, passed, rds, refused, remove_cluster, resolve, restore_to,
+from rds_tools import (age, aws, cluster, expect, failed, gone, instance, mark_before_mistake, now, passed, rds, refused, remove_cluster, resolve, restore_to,
                        secrets, wait, wait_cluster, wait_instance)
 
 
 def check_creation(on):
     made = rds.create_db_cluster(
         DBClusterIdentifier=on.source.upper(), Engine=on.engine, DatabaseName="shop", **on.master,
-        VpcSecurityGroupIds=["sg-app", "sg-more"], Tags=[{"Key": "team", "Value": "a & <b>"}, {"Key": "empty", "Value": ""}],
+        VpcSecurityGroupIds=["sg-app", "sg-more"], Tags=[{"Key": "team", "Value": "Bär @ a/b=c"}, {"Key": "empty", "Value": ""}],
         EnableIAMDatabaseAuthentication=True, DeletionProtection=True, CopyTagsToSnapshot=True, BackupRetentionPeriod=7,
         EnableCloudwatchLogsExports=[on.log], EnableHttpEndpoint=True,
         ServerlessV2ScalingConfiguration={"MinCapacity": 0.5, "MaxCapacity": 4},
     )["DBCluster"]
     expect("a new cluster is creating, under its name in lower case", (made["Status"], made["DBClusterIdentifier"]) == ("creating", on.source), made)
     expect("it has no instances, and no restorable times yet", made["DBClusterMembers"] == [] and "EarliestRestorableTime" not in made)
-    expect("tags come back as they were sent", {t["Key"]: t["Value"] for t in made["TagList"]} == {"team": "a & <b>", "empty": ""}, made["TagList"])
+    expect("tags come back as they were sent", {t["Key"]: t["Value"] for t in made["TagList"]} == {"team": "Bär @ a/b=c", "empty": ""}, made["TagList"])
     expect("ARN and resource id", made["DBClusterArn"].endswith(f":cluster:{on.source}") and made["DbClusterResourceId"].startswith("cluster-"))
     refused("a taken name is refused", "DBClusterAlreadyExistsFault", rds.create_db_cluster, status=400,
             DBClusterIdentifier=on.source, Engine=on.engine, **on.master)
@@ -83,7 +83,57 @@ def check_tags(on, source):
     tags = {t["Key"]: t["Value"] for t in rds.list_tags_for_resource(ResourceName=arn)["TagList"]}
     expect("tags are added, replaced and removed", tags == {"team": "b", "more": "1"}, tags)
     refused("tags of nothing", "DBClusterNotFoundFault", rds.list_tags_for_resource, ResourceName=arn + "x", status=404)
-    refused("reserved tags", "InvalidParameterValue", rds.add_tags_to_resource, "aws:", ResourceName=arn, Tags=[{"Key": "aws:x", "Value": ""}])
+    for prefix in ("aws:", "rds:"):
+        refused(f"tags reserved by {prefix}", "InvalidParameterValue", rds.add_tags_to_resource, prefix, ResourceName=arn, Tags=[{"Key": f"{prefix}x", "Value": ""}])
+    for what, key, value in (("a comma", "a,b", ""), ("brackets", "a", "x(y)"), ("a long key", "k" * 129, ""), ("a long value", "a", "v" * 257)):
+        refused(f"a tag with {what}", "InvalidParameterValue", rds.add_tags_to_resource, ResourceName=arn, Tags=[{"Key": key, "Value": value}])
+    many = [{"Key": f"k{n}", "Value": ""} for n in range(51)]
+    never = {"DBClusterIdentifier": on.name("never")}
+    refused("a cluster with 51 tags", "InvalidParameterValue", rds.create_db_cluster, "50 tags", Engine=on.engine, Tags=many, **never, **on.master)
+    refused("an instance with 51 tags", "InvalidParameterValue", on.make_instance, "50 tags", cluster_id=on.source, instance_id=on.name("never"), Tags=many)
+    refused("a restored cluster with 51 tags", "InvalidParameterValue", rds.restore_db_cluster_to_point_in_time, "50 tags", SourceDBClusterIdentifier=on.source,
+            UseLatestRestorableTime=True, Tags=many, **never)
+    rds.add_tags_to_resource(ResourceName=arn, Tags=many[:48])
+    refused("a 51st tag", "InvalidParameterValue", rds.add_tags_to_resource, "50 tags", ResourceName=arn, Tags=[{"Key": "one", "Value": ""}])
+    rds.add_tags_to_resource(ResourceName=arn, Tags=[{"Key": "k0", "Value": "another value of the 50th"}])
+    expect("50 tags are kept", len(rds.list_tags_for_resource(ResourceName=arn)["TagList"]) == 50)
+    rds.remove_tags_from_resource(ResourceName=arn, TagKeys=[tag["Key"] for tag in many])
+
+
+def check_certificates(on):
+    """Authorities that are offered no more: an instance keeps its own, and no other gets it."""
+    found = rds.describe_certificates()
+    offered = [c["CertificateIdentifier"] for c in found["Certificates"]]
+    expect("three authorities are offered, one of them by default", len(offered) == 3 and found["DefaultCertificateForNewLaunches"] in offered, found)
+    expect("an instance that names none gets the default", instance(on.name("source-1"))["CACertificateIdentifier"] == found["DefaultCertificateForNewLaunches"])
+    of_old = {"status": 404, "CACertificateIdentifier": "rds-ca-2019"}
+    refused("a new instance of an authority that is offered no more", "CertificateNotFound", on.make_instance, "rds-ca-2019", cluster_id=on.source, instance_id=on.name("never"), **of_old)
+    refused("a change to one", "CertificateNotFound", rds.modify_db_instance, "rds-ca-2019", DBInstanceIdentifier=on.name("source-1"), **of_old)
+    refused("nothing of it was made", "DBInstanceNotFound", rds.describe_db_instances, DBInstanceIdentifier=on.name("never"))
+    age(on.name("source-2"), "rds-ca-2019")
+    rds.modify_db_instance(DBInstanceIdentifier=on.name("source-2"), PromotionTier=4, ApplyImmediately=True)
+    kept = wait_instance(on.name("source-2"))["CACertificateIdentifier"]
+    expect("an instance that has it keeps it", kept == "rds-ca-2019", kept)
+
+
+def check_windows(on):
+    """A backup never runs into maintenance."""
+    overlap = "The backup window and maintenance window must not overlap."
+    never = {"DBClusterIdentifier": on.name("never"), "Engine": on.engine, **on.master}
+    both = {"PreferredBackupWindow": "23:45-00:15", "PreferredMaintenanceWindow": "mon:00:00-mon:00:30"}
+    refused("a cluster whose windows overlap", "InvalidParameterValue", rds.create_db_cluster, overlap, **both, **never)
+    refused("a window of 29 minutes", "InvalidParameterValue", rds.create_db_cluster, "30 minutes", PreferredBackupWindow="01:00-01:29", **never)
+    # By now they are 01:00-02:00 and mon:03:00-mon:04:00; an instance's own is where the default was.
+    source = {"DBClusterIdentifier": on.source}
+    refused("a maintenance window over the backup's", "InvalidParameterValue", rds.modify_db_cluster, overlap, PreferredMaintenanceWindow="fri:01:30-fri:02:30", **source)
+    refused("a backup window over the maintenance's", "InvalidParameterValue", rds.modify_db_cluster, overlap, PreferredBackupWindow="03:30-04:00", **source)
+    refused("a backup window over an instance's", "InvalidParameterValue", rds.modify_db_cluster, overlap, PreferredBackupWindow="05:00-05:30", **source)
+    refused("an instance's window over the backup's", "InvalidParameterValue", rds.modify_db_instance, overlap, DBInstanceIdentifier=on.name("source-1"),
+            PreferredMaintenanceWindow="sat:01:00-sat:01:30")
+    refused("a new instance's window over the backup's", "InvalidParameterValue", on.make_instance, overlap, cluster_id=on.source, instance_id=on.name("never"),
+            PreferredMaintenanceWindow="sat:01:59-sat:02:29")
+    kept = cluster(on.source)
+    expect("nothing of it was changed", (kept["Status"], kept["PreferredBackupWindow"]) == ("available", "01:00-02:00"), kept)
 
 
 def check_groups(on):
@@ -218,16 +268,22 @@ def check_inheritance(on):
     expect("exports, managed secret, scaling, monitoring are not inherited", absent == [] and bare["AssociatedRoles"] == [], absent)
     expect("the maintenance window is not inherited", bare["PreferredMaintenanceWindow"] != source["PreferredMaintenanceWindow"])
     expect("tags are inherited", bare["TagList"] == source["TagList"])
+    clash = instance(source["DBClusterMembers"][0]["DBInstanceIdentifier"])["PreferredMaintenanceWindow"]
+    expect("a backup window that chance chose is where it hurts", bare["PreferredBackupWindow"] == "-".join(part[4:] for part in clash.split("-")), bare["PreferredBackupWindow"])
+    refused("so an instance like the source's is refused", "InvalidParameterValue", on.make_instance, "overlap", cluster_id=target, instance_id=on.name("bare-1"),
+            PreferredMaintenanceWindow=clash)
     remove_cluster(target)
     made = rds.restore_db_cluster_to_point_in_time(
         DBClusterIdentifier=target, SourceDbClusterResourceId=source["DbClusterResourceId"], UseLatestRestorableTime=True, Tags=[{"Key": "only", "Value": "this"}],
         VpcSecurityGroupIds=["sg-app"], DBClusterParameterGroupName=on.name("params"), DBSubnetGroupName=on.name("subnets"), EnableIAMDatabaseAuthentication=True,
         DeletionProtection=True, CopyTagsToSnapshot=True, EnableCloudwatchLogsExports=[on.log], Port=5544, BackupRetentionPeriod=3,
+        PreferredBackupWindow="09:00-10:00", EngineLifecycleSupport="open-source-rds-extended-support-disabled",
         ServerlessV2ScalingConfiguration={"MinCapacity": 1, "MaxCapacity": 2})["DBCluster"]
     passed_on = (made["TagList"], [g["VpcSecurityGroupId"] for g in made["VpcSecurityGroups"]], made["DBClusterParameterGroup"], made["DBSubnetGroup"],
                  made["IAMDatabaseAuthenticationEnabled"], made["DeletionProtection"], made["CopyTagsToSnapshot"], made["EnabledCloudwatchLogsExports"], made["Port"],
-                 made["BackupRetentionPeriod"], made["ServerlessV2ScalingConfiguration"])
-    wanted = ([{"Key": "only", "Value": "this"}], ["sg-app"], on.name("params"), on.name("subnets"), True, True, True, [on.log], 5544, 3, {"MinCapacity": 1.0, "MaxCapacity": 2.0})
+                 made["BackupRetentionPeriod"], made["PreferredBackupWindow"], made["EngineLifecycleSupport"], made["ServerlessV2ScalingConfiguration"])
+    wanted = ([{"Key": "only", "Value": "this"}], ["sg-app"], on.name("params"), on.name("subnets"), True, True, True, [on.log], 5544, 3,
+              "09:00-10:00", "open-source-rds-extended-support-disabled", {"MinCapacity": 1.0, "MaxCapacity": 2.0})
     expect("what is passed to a restore is taken", passed_on == wanted, passed_on)
     wait_cluster(target)
     on.make_instance(target, on.name("bare-1"))
@@ -383,6 +439,8 @@ def hold(on, own_checks, own_names):
         check_tags(on, source)
         check_groups(on)
         check_modifications(on)
+        check_certificates(on)
+        check_windows(on)
         check_errors(on)
         check_mistakes(on)
         check_inheritance(on)

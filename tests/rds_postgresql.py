@@ -1,14 +1,15 @@
 """What is Aurora PostgreSQL's own, as its clients see it: the servers behind the endpoints, the master user, and no Backtrack."""
 
-from rds_tools import Subject, cluster, expect, instance, now, psql, rds, refused, wait
+from rds_tools import Subject, cluster, expect, instance, mark_before_mistake, now, psql, rds, refused, remove_cluster, restore_to, wait, wait_instance
 
 ON = Subject("pg", "aurora-postgresql", "postgres", 5432, "postgres", "current_database()", "postgresql", psql)
-NAMES = ()
+NAMES = ("half-dropped",)
 
 
 def check(on, source):
     check_databases(on, source)
     check_no_backtrack(on)
+    check_interrupted_drop(on, source)
 
 
 def check_databases(on, source):
@@ -63,3 +64,39 @@ def check_no_backtrack(on):
             DBClusterIdentifier=on.name("never"), SourceDBClusterIdentifier=on.source, UseLatestRestorableTime=True, BacktrackWindow=3600)
     shown = [key for key in cluster(on.source) if "Backtrack" in key]
     expect("a cluster of PostgreSQL shows nothing of Backtrack", shown == [], shown)
+
+
+def half_drop(on, writer, database):
+    """Interrupts a DROP DATABASE after it has marked the database, and before it is done."""
+    patience = 1
+    for _ in range(100):
+        on.query(writer, f"CREATE DATABASE {database}", password=on.password)
+        on.query(writer, [f"SET statement_timeout = {patience}", f"DROP DATABASE {database}"], password=on.password)
+        left = on.query(writer, f"SELECT datconnlimit FROM pg_database WHERE datname = '{database}'", password=on.password)
+        if left == "-2":
+            return True
+        patience = patience + 1 if left else max(1, patience // 2)
+    return False
+
+
+def check_interrupted_drop(on, source):
+    """A database whose drop was interrupted stays as PostgreSQL leaves it, and nothing of the stack trips over it."""
+    writer, password = source["Endpoint"], {"password": on.password}
+    expect("a drop is interrupted", half_drop(on, writer, "halfway"))
+    closed = 'cannot connect to invalid database "halfway"'
+    expect("nobody connects to what is left", closed in on.query(writer, "SELECT 1", database="halfway", **password))
+    moment = mark_before_mistake()
+    rds.reboot_db_instance(DBInstanceIdentifier=on.name("source-1"))
+    wait_instance(on.name("source-1"))
+    limit = "SELECT datconnlimit FROM pg_database WHERE datname = 'halfway'"
+    expect("a restart leaves it as it is", on.query(writer, limit, **password) == "-2")
+    restored = restore_to(on, moment, "half-dropped")["Endpoint"]
+    expect("a restore brings it along", on.query(restored, limit, **password) == "-2" and closed in on.query(restored, "SELECT 1", database="halfway", **password))
+    expect("it can be dropped", on.query(restored, ["DROP DATABASE halfway", "SELECT count(*) FROM pg_database WHERE datname = 'halfway'"], **password) == "0")
+    # The databases that people use can go as well: the control plane has one of its own.
+    expect("the first database can be dropped", not on.query(restored, "DROP DATABASE postgres", database="template1", **password).startswith("ERROR"))
+    rds.reboot_db_instance(DBInstanceIdentifier=on.name("half-dropped-1"))
+    wait_instance(on.name("half-dropped-1"))
+    expect("a restart does without it", on.query(restored, "SELECT 1", database="template1", **password) == "1")
+    remove_cluster(on.name("half-dropped"))
+    expect("it can be dropped on the source", not on.query(writer, "DROP DATABASE halfway", **password).startswith("ERROR"))
