@@ -89,7 +89,7 @@ impl<C: ReadClusters + ReadBacktracks, K: Clock> Step for AwaitRewind<C, K> {
             let waited = Duration::try_from(now.duration_since(awaiting.since)).unwrap_or_default();
             let here = Duration::try_from(now.duration_since(began)).unwrap_or_default();
             let pause = self.polling.pause(waited);
-            if seen.done || here + pause > self.polling.budget {
+            if seen.done || self.polling.is_used_up(&self.clock, here, pause) {
                 let Seen { done, status, restored } = seen;
                 return Ok(Output { done, status, seconds: waited.as_secs_f64(), restored });
             }

@@ -8,7 +8,7 @@ use rewind_access::Access;
 use rewind_aws::rds::ReadClusters;
 use rewind_aws::route53::FollowChange;
 use rewind_aws::secrets::Logins;
-use rewind_core::{Clock, ErrorName, Plan, Polling, Recovery, Restored, StepError, Swap};
+use rewind_core::{Clock, ErrorName, Plan, Polling, Recovery, Restored, StepError, Swap, timeouts};
 use rewind_lambda::Step;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -24,8 +24,6 @@ pub const ACTIONS: &[&str] = &[
 
 /// How long Route 53 usually takes at most, where the change's id was lost and it cannot be asked.
 const UNASKED: SignedDuration = SignedDuration::from_secs(60);
-/// How long a name may go on leading elsewhere after the old TTL: resolvers are not exact to the second.
-const LENIENCE: Duration = Duration::from_secs(20);
 
 /// The step.
 #[derive(Debug)]
@@ -100,7 +98,7 @@ impl<C: ReadClusters, S: Logins, F: FollowChange, K: Clock> Step for ConfirmCuto
             return Ok(Output::wait(Some(in_sync_at), left.as_secs() + 1));
         }
         let matches = |records: &Vec<Reached>| records.iter().all(|record| record.matches);
-        let records = self.polling.until(&self.clock, LENIENCE, || self.reach(&input), matches).await?;
+        let records = self.polling.until(&self.clock, timeouts::NAME_LENIENCE, || self.reach(&input), matches).await?;
         if !matches(&records) {
             return Err(elsewhere(&records));
         }
@@ -119,17 +117,17 @@ impl<C: ReadClusters, S: Logins, F: FollowChange, K: Clock> ConfirmCutover<C, S,
             let left = assumed.duration_since(self.clock.now()).as_secs().max(0);
             return Ok(Output::wait(Some(assumed), left + ttl));
         };
-        let mut waited = Duration::ZERO;
+        let began = self.clock.now();
         loop {
             if self.changes.in_sync(change_id).await? {
                 return Ok(Output::wait(Some(self.clock.now()), ttl));
             }
+            let waited = Duration::try_from(self.clock.now().duration_since(began)).unwrap_or_default();
             let pause = self.polling.pause(waited);
-            if waited + pause > self.polling.budget {
+            if self.polling.is_used_up(&self.clock, waited, pause) {
                 return Ok(Output::wait(None, 1));
             }
             self.clock.sleep(pause).await;
-            waited += pause;
         }
     }
 }
