@@ -272,21 +272,6 @@ fn every_task_has_a_timeout_a_retry_and_a_catch_of_everything() {
 }
 
 #[test]
-fn a_function_times_out_before_its_state_does() {
-    // So that the state learns what the function was doing, and no function works on after its state was given up.
-    let template = Template::read();
-    let machines = Machine::all();
-    for (name, state, function) in machines.iter().flat_map(Machine::invocations) {
-        let function = template.resource(&format!("{function}Function"));
-        let (state, function) = (state["TimeoutSeconds"].as_u64(), template.of_function(function, "Timeout").as_u64());
-        assert!(
-            function.is_some() && function < state,
-            "{name}: {function:?} s of the function, {state:?} s of the state"
-        );
-    }
-}
-
-#[test]
 fn retries_are_the_same_wherever_the_same_is_called() {
     let machines = Machine::all();
     let mut kinds: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();

@@ -17,6 +17,8 @@ mod machine;
 mod picture;
 #[cfg(test)]
 mod template;
+#[cfg(test)]
+mod timeouts;
 
 #[cfg(test)]
 mod files {

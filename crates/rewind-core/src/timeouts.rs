@@ -95,8 +95,12 @@ pub const FENCE_GROUPS: Duration = seconds(60);
 pub const FENCE_SESSIONS: Duration = seconds(30);
 /// Probing every login path.
 pub const FENCE_PROOF: Duration = seconds(25);
-/// Ending the sessions on all readers, which are asked at the same time: up to fifteen, and the writer is fenced already.
+/// The sessions on all readers, which are asked at the same time: up to fifteen, and the writer is fenced already.
 pub const FENCE_READERS: Duration = seconds(20);
+/// Logging in to one reader and ending its sessions: a part of [`FENCE_READERS`].
+pub const FENCE_READER: Duration = seconds(12);
+/// Ending the sessions there: a part of [`FENCE_READER`].
+pub const FENCE_READER_SESSIONS: Duration = seconds(4);
 /// The fence's pause between two looks at the sessions.
 pub const FENCE_POLL: Duration = milliseconds(50);
 /// A change's pause while another session is in its way.
@@ -119,6 +123,8 @@ pub const SLACK_WAITS: Duration = seconds(3);
 pub const CHAT_REQUEST: Duration = milliseconds(2_800);
 /// What is done within the request; the rest of it is left for handing over what takes longer.
 pub const CHAT_AT_ONCE: Duration = milliseconds(2_300);
+/// Starting a recovery within the request, before that is handed over too.
+pub const CHAT_START: Duration = milliseconds(2_000);
 /// How long a plan is waited for within the request.
 pub const CHAT_PLAN: Duration = milliseconds(1_700);
 /// How long the later invocation waits for a plan.

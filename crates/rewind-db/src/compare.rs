@@ -6,7 +6,7 @@ use crate::error::ConnectError;
 use crate::network::Server;
 use crate::session::Session;
 use crate::tables::{Table, count, tables_of};
-use rewind_core::{Answer, Check, CheckResult, StepError, TableCount};
+use rewind_core::{Answer, Check, CheckResult, StepError, TableCount, timeouts};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
@@ -39,12 +39,12 @@ impl Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            statement: Duration::from_secs(60),
-            shown: Duration::from_secs(15),
-            checking: Duration::from_secs(170),
-            lock: Duration::from_secs(5),
-            count: Duration::from_secs(20),
-            counting: Duration::from_secs(60),
+            statement: timeouts::CHECK,
+            shown: timeouts::CHECK_SHOWN,
+            checking: timeouts::CHECKING,
+            lock: timeouts::CHECK_LOCK,
+            count: timeouts::COUNT,
+            counting: timeouts::COUNTING,
         }
     }
 }
@@ -225,9 +225,16 @@ impl Sides<'_> {
     /// Counts the tables that the checks read: by the rewound data's word, or the original's where it alone can tell.
     async fn count(&mut self, checks: &[Check], limits: &Limits) -> Result<Vec<TableCount>, StepError> {
         let deadline = Instant::now() + limits.counting;
-        let plan = Bounds { statement: limits.count, lock: limits.lock, filtered: true };
         let mut counts: Vec<TableCount> = Vec::new();
         for check in checks {
+            // Finding the tables is a part of counting them: a plan can take long too.
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                self.notes
+                    .push(format!("the tables of \"{}\" were not counted: the time for it was used up", check.name));
+                continue;
+            }
+            let plan = Bounds { statement: limits.count.min(left), lock: limits.lock, filtered: true };
             let pair = self.at(&check.database).await?;
             let mut tables = pair.restored.tables(&check.sql, plan).await?;
             if tables.is_empty() {

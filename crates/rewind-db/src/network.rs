@@ -6,13 +6,13 @@ use crate::resolve::{Resolution, resolve};
 use crate::session::Session;
 use crate::tls::Protection;
 use crate::wire::{self, Wire};
-use rewind_core::{ErrorName, Login, StepError, Tls};
+use rewind_clock::{OutOfTime, bounded, within};
+use rewind_core::{ErrorName, Login, StepError, Tls, timeouts};
 use socket2::{SockRef, TcpKeepalive};
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::net::{TcpSocket, TcpStream};
 use tokio_postgres::config::SslMode;
 
@@ -117,13 +117,6 @@ pub struct Network {
 }
 
 impl Network {
-    /// How long one address has to take a connection.
-    const CONNECT: Duration = Duration::from_secs(5);
-    /// How long the TLS handshake and the login may take: a server that is starting is slow.
-    const LOGIN: Duration = Duration::from_secs(15);
-    /// How long sent data may go unacknowledged before the connection counts as dead.
-    const SILENCE: Duration = Duration::from_secs(15);
-
     /// The way that the environment's variables describe. Read once, when the function starts.
     ///
     /// # Errors
@@ -202,7 +195,7 @@ impl Network {
             // Verified or not at all: a password must not go to a server that merely claims to have no TLS.
             .ssl_mode(if self.protection.verifies { SslMode::Require } else { SslMode::Prefer });
         let (connector, progress) = self.protection.connector(&target.certificate_name);
-        let login = tokio::time::timeout(Self::LOGIN, config.connect_raw(stream, connector)).await;
+        let login = within(timeouts::DATABASE_LOGIN, config.connect_raw(stream, connector)).await;
         let (client, connection) = match login {
             Ok(Ok(pair)) => pair,
             Ok(Err(error)) => {
@@ -212,7 +205,7 @@ impl Network {
                 let why = chain(&error);
                 return Err(if progress.failed() { no_tls(target, &why) } else { broke_off(&at, &why) });
             }
-            Err(_) => return Err(too_slow(&at)),
+            Err(OutOfTime) => return Err(too_slow(&at)),
         };
         let tls = self.tls(progress.done());
         Ok(Session::postgres(client, connection, at, tls, server))
@@ -231,7 +224,7 @@ impl Network {
             program: &self.application_name,
         };
         let opened = Wire::open(stream, &login, &self.protection, &target.certificate_name);
-        match tokio::time::timeout(Self::LOGIN, opened).await {
+        match within(timeouts::DATABASE_LOGIN, opened).await {
             Ok(Ok(wire)) => {
                 let tls = self.tls(wire.encrypted);
                 Ok(Session::mysql(wire, at, tls, server))
@@ -239,7 +232,7 @@ impl Network {
             Ok(Err(wire::Error::Refused(refusal))) => Err(ConnectError::of_mysql(&at, &refusal)),
             Ok(Err(wire::Error::Tls(error))) => Err(no_tls(target, &error.to_string())),
             Ok(Err(wire::Error::Broken(why))) => Err(broke_off(&at, &why)),
-            Err(_) => Err(too_slow(&at)),
+            Err(OutOfTime) => Err(too_slow(&at)),
         }
     }
 
@@ -291,10 +284,11 @@ impl Network {
         let mut tried = Vec::new();
         for address in &resolution.addresses {
             let at = SocketAddr::new(*address, target.port);
-            match tokio::time::timeout(Self::CONNECT, self.dial_address(at)).await {
+            let bound = bounded(timeouts::DATABASE_CONNECT);
+            match within(bound, self.dial_address(at)).await {
                 Ok(Ok(stream)) => return Ok(stream),
                 Ok(Err(error)) => tried.push(format!("{at}: {error}")),
-                Err(_) => tried.push(format!("{at}: no answer within {} s", Self::CONNECT.as_secs())),
+                Err(_) => tried.push(format!("{at}: no answer within {} s", bound.as_secs())),
             }
         }
         Err(if tried.is_empty() {
@@ -312,13 +306,13 @@ impl Network {
         let stream = socket.connect(address).await?;
         stream.set_nodelay(true)?;
         let keepalive = TcpKeepalive::new()
-            .with_time(Duration::from_secs(10))
-            .with_interval(Duration::from_secs(5))
+            .with_time(timeouts::DATABASE_KEEPALIVE)
+            .with_interval(timeouts::DATABASE_KEEPALIVE_INTERVAL)
             .with_retries(3);
         let options = SockRef::from(&stream);
         options.set_tcp_keepalive(&keepalive)?;
         #[cfg(target_os = "linux")]
-        options.set_tcp_user_timeout(Some(Self::SILENCE))?;
+        options.set_tcp_user_timeout(Some(timeouts::DATABASE_SILENCE))?;
         Ok(stream)
     }
 }
@@ -350,8 +344,8 @@ fn broke_off(at: &str, why: &str) -> ConnectError {
 }
 
 fn too_slow(at: &str) -> ConnectError {
-    let seconds = Network::LOGIN.as_secs();
-    ConnectError::Failed(unavailable(format!("{at} did not finish the login within {seconds} s")))
+    let seconds = timeouts::DATABASE_LOGIN.as_secs();
+    ConnectError::Failed(unavailable(format!("{at} did not finish the login within {seconds} s, or in the time left")))
 }
 
 /// A server and the login that works there: opens sessions in any of its databases.

@@ -6,9 +6,8 @@ use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ResolveHosts,
 use hickory_resolver::net::NetError;
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::proto::rr::{Name, RData, Record, RecordType};
-use rewind_core::StepError;
+use rewind_core::{StepError, timeouts};
 use std::net::{IpAddr, SocketAddr};
-use std::time::Duration;
 
 /// What a name stands for now.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,8 +73,8 @@ fn resolver(server: Option<SocketAddr>) -> Result<TokioResolver, NetError> {
     let options = builder.options_mut();
     options.cache_size = 0;
     options.preserve_intermediates = true;
-    options.timeout = Duration::from_secs(2);
-    options.attempts = 3;
+    options.timeout = timeouts::DNS_QUESTION;
+    options.attempts = timeouts::DNS_ATTEMPTS;
     builder.build()
 }
 

@@ -4,7 +4,8 @@ use crate::engine::Dialect;
 use crate::error::{Failure, unavailable};
 use crate::wire::{self, Wire};
 use futures_util::StreamExt;
-use rewind_core::Tls;
+use rewind_clock::bounded;
+use rewind_core::{Tls, timeouts};
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::time::Duration;
@@ -43,11 +44,6 @@ pub(crate) struct Answered {
 }
 
 impl Session {
-    /// For statements of our own, which take milliseconds.
-    const PATIENCE: Duration = Duration::from_secs(40);
-    /// What a statement gets beyond the limit that the database enforces, for the answer to travel.
-    const GRACE: Duration = Duration::from_secs(10);
-
     pub(crate) fn postgres<T>(
         client: Client,
         connection: Connection<TcpStream, T>,
@@ -85,7 +81,7 @@ impl Session {
 
     /// Ends the session and waits, not for long, until it has ended.
     pub async fn close(self) {
-        let patience = Duration::from_secs(2);
+        let patience = timeouts::SESSION_CLOSE;
         match self.link {
             Link::Postgres { client, mut connection } => {
                 drop(client);
@@ -103,16 +99,16 @@ impl Session {
 
     /// All rows that a statement of our own answers.
     pub(crate) async fn rows(&self, sql: &str) -> Result<Vec<Row>, Failure> {
-        Ok(self.answer(sql, usize::MAX, Self::PATIENCE).await?.rows)
+        Ok(self.answer(sql, usize::MAX, timeouts::STATEMENT).await?.rows)
     }
 
     /// Runs a statement of our own; on PostgreSQL several, one after the other.
     pub(crate) async fn run(&self, sql: &str) -> Result<(), Failure> {
         match &self.link {
             Link::Postgres { client, connection } => {
-                self.within(Self::PATIENCE, connection, client.batch_execute(sql)).await
+                self.within(bounded(timeouts::STATEMENT), connection, client.batch_execute(sql)).await
             }
-            Link::MySql(_) => self.answer(sql, 0, Self::PATIENCE).await.map(drop),
+            Link::MySql(_) => self.answer(sql, 0, timeouts::STATEMENT).await.map(drop),
         }
     }
 
@@ -120,7 +116,7 @@ impl Session {
     ///
     /// Both protocols take exactly one statement here: two are refused, and nothing of either is run.
     pub(crate) async fn columns(&self, sql: &str, limit: Duration) -> Result<usize, Failure> {
-        let patience = limit.saturating_add(Self::GRACE);
+        let patience = bounded(limit.saturating_add(timeouts::STATEMENT_GRACE));
         match &self.link {
             Link::Postgres { client, connection } => {
                 let statement = self.within(patience, connection, client.prepare(sql)).await?;
@@ -136,7 +132,7 @@ impl Session {
 
     /// Runs `sql`, for which the database was given `limit`, and keeps the first `keep` rows.
     pub(crate) async fn answer(&self, sql: &str, keep: usize, limit: Duration) -> Result<Answered, Failure> {
-        let patience = limit.saturating_add(Self::GRACE);
+        let patience = bounded(limit.saturating_add(timeouts::STATEMENT_GRACE));
         let (client, connection) = match &self.link {
             Link::Postgres { client, connection } => (client, connection),
             Link::MySql(held) => {

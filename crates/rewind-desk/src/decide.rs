@@ -4,17 +4,15 @@ use crate::{Answer, Desk, DeskError};
 use jiff::Timestamp;
 use rewind_aws::executions::Executions;
 use rewind_aws::recoveries::{Approval, Recoveries};
-use rewind_core::{Clock, Difference, Plan, Report, Restored, StepError, shown_hash};
+use rewind_core::{Clock, Difference, Plan, Report, Restored, StepError, shown_hash, timeouts};
 use rewind_words::say;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
-use std::time::Duration;
 
 /// The fewest characters of a hash that stand for it.
 pub const HASH_LEAST: usize = 6;
 /// A token is replaced each minute, and for some moments none is valid.
 const TRIES: usize = 20;
-const PAUSE: Duration = Duration::from_millis(500);
 
 /// What somebody decides on.
 #[derive(Debug, Clone, PartialEq)]
@@ -121,7 +119,7 @@ impl<E: Executions, R: Recoveries, F> Desk<E, R, F> {
                 return Ok(approval.hash);
             }
             // Between two slices of the wait: a fresh token is in the table soon, or the wait is over.
-            clock.sleep(PAUSE).await;
+            clock.sleep(timeouts::DECIDE_AGAIN).await;
         }
         Err(DeskError::Refused(format!(
             "{id} did not take the decision, though it says that it waits for one; nothing was decided; to go on: look \

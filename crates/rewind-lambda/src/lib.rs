@@ -7,5 +7,5 @@ mod start;
 mod step;
 
 pub use rewind_clock::SystemClock;
-pub use start::{logs, start};
+pub use start::{in_time, logs, start};
 pub use step::{Direction, Step, Undone};

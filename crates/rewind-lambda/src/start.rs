@@ -1,9 +1,12 @@
 //! Start-up of a function: JSON logs, one step value for all invocations, typed errors to the Runtime API.
 
 use crate::step::{Direction, Step};
-use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
-use rewind_core::StepError;
+use jiff::Timestamp;
+use lambda_runtime::{Context, Diagnostic, LambdaEvent, service_fn};
+use rewind_clock::{OutOfTime, SystemClock, invocation};
+use rewind_core::{Clock, ErrorName, StepError, timeouts};
 use serde_json::Value;
+use std::time::Duration;
 
 /// Begins the logs, as every function writes them.
 pub fn logs() {
@@ -28,9 +31,45 @@ pub async fn start<S: Step>(step: S) -> Result<(), lambda_runtime::Error> {
     logs();
     let step = &step;
     lambda_runtime::run(service_fn(move |event: LambdaEvent<Value>| async move {
-        invoke(step, event.payload).await.map_err(Failure)
+        let LambdaEvent { payload, context } = event;
+        serve(step, payload, time_until(context.deadline, SystemClock.now())).await.map_err(Failure)
     }))
     .await
+}
+
+/// Runs `work` as the invocation of that context: it has connections of its own, and is stopped before Lambda would kill it.
+///
+/// # Errors
+///
+/// [`OutOfTime`] where it was stopped.
+pub async fn in_time<T>(context: &Context, work: impl Future<Output = T>) -> Result<T, OutOfTime> {
+    invocation(time_until(context.deadline, SystemClock.now()), Box::pin(work)).await
+}
+
+/// One invocation, which has `time`.
+async fn serve<S: Step>(step: &S, payload: Value, time: Duration) -> Result<Value, StepError> {
+    match invocation(time, Box::pin(invoke(step, payload))).await {
+        Ok(answer) => answer,
+        Err(OutOfTime) => Err(stopped(time)),
+    }
+}
+
+/// The time from `now` until work that Lambda ends at `deadline`, in milliseconds since 1970, has to be stopped.
+fn time_until(deadline: u64, now: Timestamp) -> Duration {
+    let now = u64::try_from(now.as_millisecond()).unwrap_or_default();
+    Duration::from_millis(deadline.saturating_sub(now)).saturating_sub(timeouts::STOPPED_BEFORE)
+}
+
+/// The work was stopped: cut off between two lines, it cannot say what it had done.
+fn stopped(time: Duration) -> StepError {
+    let error = StepError::new(
+        ErrorName::OutcomeUnknown,
+        format!("the step was stopped after {} s, for Lambda gives it no longer", time.as_secs()),
+    )
+    .changed("what it had begun may or may not be done")
+    .advice("see what is there, then try again");
+    tracing::error!(name = %error.name, "{error}");
+    error
 }
 
 /// One invocation: reads the direction and the input, goes that way, and logs how it ended.
@@ -115,6 +154,33 @@ mod tests {
         for payload in [json!({}), json!({ "word": "a", "direction": "sideways" })] {
             assert_eq!(invoke(&Echo, payload).await.unwrap_err().name, ErrorName::Bug);
         }
+    }
+
+    /// Never ends.
+    struct Hangs;
+
+    impl Step for Hangs {
+        type Input = Value;
+        type Output = ();
+
+        async fn run(&self, _: Value) -> Result<(), StepError> {
+            std::future::pending().await
+        }
+    }
+
+    #[tokio::test]
+    async fn a_step_that_hangs_is_stopped_and_says_that_nobody_knows_what_it_did() {
+        let error = serve(&Hangs, json!({}), Duration::from_millis(20)).await.unwrap_err();
+        assert_eq!(error.name, ErrorName::OutcomeUnknown);
+        assert!(error.to_string().contains("may or may not be done"), "{error}");
+    }
+
+    #[test]
+    fn the_work_ends_before_lambda_ends_it() {
+        let now = Timestamp::from_second(1_000).unwrap();
+        assert_eq!(time_until(1_030_500, now), Duration::from_millis(30_500) - timeouts::STOPPED_BEFORE);
+        assert_eq!(time_until(1_000_001, now), Duration::ZERO);
+        assert_eq!(time_until(0, now), Duration::ZERO);
     }
 
     #[test]

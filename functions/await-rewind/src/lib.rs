@@ -106,7 +106,7 @@ impl<C: ReadClusters + ReadBacktracks, F: FollowChange, K: Clock> Step for Await
             let waited = Duration::try_from(now.duration_since(awaiting.since)).unwrap_or_default();
             let here = Duration::try_from(now.duration_since(began)).unwrap_or_default();
             let pause = self.polling.pause(waited);
-            if seen.done || here + pause > self.polling.budget {
+            if seen.done || self.polling.is_used_up(&self.clock, here, pause) {
                 let Seen { done, status, restored, in_sync } = seen;
                 let in_sync_at = in_sync.then_some(now);
                 return Ok(Output { done, status, seconds: waited.as_secs_f64(), restored, in_sync_at });

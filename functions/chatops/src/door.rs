@@ -10,7 +10,8 @@ use crate::world::{Chat, World};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use rewind_aws::chat::{Later, Memory};
-use rewind_core::{Clock, StepError};
+use rewind_clock::within;
+use rewind_core::{Clock, StepError, timeouts};
 use rewind_words::chat::Said;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -86,11 +87,14 @@ impl<W: World> Chat<W> {
     }
 
     async fn http(&self, event: Value) -> Value {
-        match self.let_in(event).await {
-            Ok(asked) => match self.answer(asked).await {
-                Some(reply) => http(200, Some(&reply.to_json())),
-                None => http(200, None),
-            },
+        let asked = async {
+            let asked = self.let_in(event).await?;
+            Ok(self.answer(asked).await)
+        };
+        // After that nobody hears the answer: Slack has shown an error.
+        match within(timeouts::CHAT_REQUEST, Box::pin(asked)).await.unwrap_or(Err(Shut::Unavailable)) {
+            Ok(Some(reply)) => http(200, Some(&reply.to_json())),
+            Ok(None) => http(200, None),
             Err(shut) => {
                 tracing::warn!(?shut, "a request was not let in");
                 http(shut.status(), None)

@@ -13,7 +13,9 @@ async fn main() -> Result<(), lambda_runtime::Error> {
     let chat = Chat { world: Real::new(&aws, get)?, settings: Settings::read(get)?, secret: Secret::default() };
     let chat = &chat;
     lambda_runtime::run(service_fn(move |event: LambdaEvent<Value>| async move {
-        Ok::<Value, lambda_runtime::Error>(Box::pin(chat.called(event.payload)).await)
+        let LambdaEvent { payload, context } = event;
+        let answer = rewind_lambda::in_time(&context, chat.called(payload)).await;
+        answer.map_err(|_| lambda_runtime::Error::from("it was stopped, for Lambda gives it no longer"))
     }))
     .await
 }

@@ -1,11 +1,8 @@
 //! Messages to Slack, by HTTPS.
 
-use rewind_core::{Clock, ErrorName, StepError};
+use rewind_clock::{OutOfTime, within};
+use rewind_core::{Clock, ErrorName, StepError, timeouts};
 use serde_json::Value;
-use std::time::Duration;
-
-/// How long to wait before it is sent again, where Slack is busy or broken.
-const PAUSES: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(3)];
 
 /// Brings messages to Slack.
 pub trait Post: Send + Sync {
@@ -21,21 +18,28 @@ pub struct Web<K> {
 }
 
 impl<K> Web<K> {
-    /// A client that follows nobody elsewhere.
+    /// A client that follows nobody elsewhere. It keeps no connection: one may die while the function is frozen.
     #[must_use]
     pub fn new(clock: K) -> Self {
-        let config =
-            ureq::Agent::config_builder().timeout_global(Some(Duration::from_secs(10))).max_redirects(0).build();
+        let config = ureq::Agent::config_builder()
+            .timeout_global(Some(timeouts::POST_ATTEMPT))
+            .max_redirects(0)
+            .max_idle_connections(0)
+            .build();
         Self { agent: config.into(), clock }
     }
 }
 
 impl<K: Clock> Post for Web<K> {
     async fn post(&self, url: &str, message: &Value) -> Result<(), StepError> {
-        let message = message.to_string();
-        let unsent =
-            |why: String| StepError::new(ErrorName::Unavailable, format!("Slack did not take the message: {why}"));
-        let mut pauses = PAUSES.into_iter();
+        let sent = within(timeouts::POST, self.send(url, message.to_string())).await;
+        sent.unwrap_or_else(|OutOfTime| Err(unsent("it was busy all the time".to_owned())))
+    }
+}
+
+impl<K: Clock> Web<K> {
+    async fn send(&self, url: &str, message: String) -> Result<(), StepError> {
+        let mut pauses = timeouts::POST_PAUSES.into_iter();
         loop {
             let (agent, url, message) = (self.agent.clone(), url.to_owned(), message.clone());
             let sent = tokio::task::spawn_blocking(move || {
@@ -54,6 +58,10 @@ impl<K: Clock> Post for Web<K> {
             }
         }
     }
+}
+
+fn unsent(why: String) -> StepError {
+    StepError::new(ErrorName::Unavailable, format!("Slack did not take the message: {why}"))
 }
 
 #[cfg(test)]

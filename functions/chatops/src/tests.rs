@@ -10,7 +10,7 @@ use rewind_aws::Answer;
 use rewind_aws::chat::{Later, Memory, SecretText};
 use rewind_aws::executions::Status;
 use rewind_aws::fixtures::{ManualClock, plan, time};
-use rewind_core::{Clock, ErrorName, StepError};
+use rewind_core::{Clock, ErrorName, StepError, timeouts};
 use rewind_desk::Desk;
 use rewind_desk::fake::{FakeAws, NOW};
 use serde_json::{Value, json};
@@ -30,6 +30,8 @@ struct Fake {
     secret: Mutex<String>,
     secret_reads: Mutex<usize>,
     broken: Mutex<bool>,
+    /// Whether the table answers not at all.
+    hangs: Mutex<bool>,
     handed: Mutex<Vec<Value>>,
     posted: Mutex<Vec<(String, Value)>>,
 }
@@ -74,6 +76,9 @@ impl Memory for Fake {
         Ok(self.seen.lock().unwrap().insert(what.to_owned(), until).is_none())
     }
     async fn started(&self, recovery_id: &str, who: &str, _: i64) -> Answer<()> {
+        if *self.hangs.lock().unwrap() {
+            std::future::pending::<()>().await;
+        }
         broken(self)?;
         self.starters.lock().unwrap().insert((recovery_id.to_owned(), who.to_owned()));
         Ok(())
@@ -86,6 +91,9 @@ impl Memory for Fake {
 
 impl SecretText for Fake {
     async fn text(&self, _: &str) -> Answer<String> {
+        if *self.hangs.lock().unwrap() {
+            std::future::pending::<()>().await;
+        }
         *self.secret_reads.lock().unwrap() += 1;
         Ok(self.secret.lock().unwrap().clone())
     }
@@ -121,6 +129,7 @@ fn chat() -> Chat<Fake> {
         ),
         secret_reads: Mutex::default(),
         broken: Mutex::default(),
+        hangs: Mutex::default(),
         handed: Mutex::default(),
         posted: Mutex::default(),
     };
@@ -278,6 +287,42 @@ async fn a_replaced_secret_is_read_again_and_wrong_signatures_do_not_make_it_rea
     now += 61;
     assert_eq!(chat.called(by_new(now, "list")).await["statusCode"], 200);
     assert_eq!(reads(), 2);
+}
+
+#[tokio::test]
+async fn slack_is_answered_in_time_even_where_aws_does_not_answer() {
+    let chat = chat();
+    let began = Instant::now();
+    // With the secret unread nobody can be let in.
+    *chat.world.hangs.lock().unwrap() = true;
+    assert_eq!(chat.called(signed(&line("U3", "list"))).await["statusCode"], 503);
+    assert!(began.elapsed() < timeouts::SLACK_WAITS, "{:?}", began.elapsed());
+    *chat.world.hangs.lock().unwrap() = false;
+    says(&chat, "U3", "list").await;
+    // With the table silent a start is handed over, and started once, under the name that was said.
+    *chat.world.hangs.lock().unwrap() = true;
+    let began = Instant::now();
+    let answer = says(&chat, "U3", "start orders latest --name r-1").await;
+    assert!(began.elapsed() < timeouts::SLACK_WAITS, "{:?}", began.elapsed());
+    assert!(answer["text"].as_str().unwrap().contains("starting r-1"), "{answer}");
+    assert!(chat.world.aws.held().started.is_empty());
+    *chat.world.hangs.lock().unwrap() = false;
+    later(&chat).await;
+    assert_eq!(chat.world.aws.held().started.len(), 1);
+}
+
+#[tokio::test]
+async fn who_waits_for_later_work_hears_of_it_even_where_it_takes_too_long() {
+    let chat = chat();
+    *chat.world.hangs.lock().unwrap() = true;
+    let person = json!({ "team": "T1", "id": "U3", "name": "ann" });
+    let task = json!({ "do": "start", "id": "r-1", "request": { "cluster": "orders", "to": "latest" } });
+    let handed = json!({ "later": { "task": task, "person": person, "responseUrl": URL } });
+    let time = timeouts::POST + timeouts::CALLS_END_BEFORE + Duration::from_millis(500);
+    let done = rewind_clock::invocation(time, Box::pin(chat.called(handed))).await;
+    assert_eq!(done, Ok(Value::Null));
+    let (_, message) = chat.world.posted.lock().unwrap().pop().expect("nothing was posted");
+    assert!(message["text"].as_str().unwrap().contains("may or may not be done"), "{message}");
 }
 
 #[tokio::test]
@@ -553,7 +598,7 @@ async fn an_approval_that_is_announced_before_it_can_be_given_is_waited_for() {
     let before = chat.world.clock.now();
     chat.called(announced).await;
     let waited = chat.world.clock.now().duration_since(before);
-    assert!(waited.as_secs() >= 30, "{waited}");
+    assert!(waited.unsigned_abs() >= timeouts::CHAT_APPROVAL, "{waited}");
     let (_, said) = chat.world.posted.lock().unwrap().pop().unwrap();
     assert!(said["text"].as_str().unwrap().contains("r-1: Running"));
 }

@@ -8,7 +8,8 @@ use crate::task::{Handed, Task};
 use crate::world::{Chat, World};
 use rewind_aws::chat::Memory;
 use rewind_aws::executions::{Execution, Executions, Status};
-use rewind_core::{Clock, Plan, StepError, Strategy};
+use rewind_clock::{OutOfTime, keep_back, within};
+use rewind_core::{Clock, Plan, Polling, StepError, Strategy, timeouts};
 use rewind_desk::{Decision, DeskError, Matter, Name};
 use rewind_words::chat::Command;
 use rewind_words::{
@@ -17,23 +18,26 @@ use rewind_words::{
 use serde_json::{Value, json};
 use std::time::Duration;
 
-/// How long a plan is waited for before it is promised for later: Slack waits three seconds, a cold start included.
-const PATIENCE: Duration = Duration::from_millis(1_700);
-/// How long the later invocation waits for it: it has a minute.
-const PATIENCE_LATER: Duration = Duration::from_secs(45);
-/// How long an approval that was announced is waited for.
-const PATIENCE_ASKED: Duration = Duration::from_secs(30);
-const POLL_ASKED: Duration = Duration::from_secs(1);
-const POLL: Duration = Duration::from_millis(150);
 /// How long it is known who started a recovery: longer than any of them takes.
 const STARTER_KNOWN: i64 = 40 * 86_400;
 
 impl<W: World> Chat<W> {
     /// What comes of a line within the time that Slack waits.
     pub(crate) async fn at_once(&self, person: &Person, command: Command) -> Now {
-        let now = match command {
+        let now = within(timeouts::CHAT_AT_ONCE, Box::pin(self.now(person, command))).await;
+        match now {
+            Ok(now) => now.unwrap_or_else(|error| Now::reply(told(&error))),
+            // What changes something hands itself over before that.
+            Err(OutOfTime) => Now::reply(Reply::sentence(
+                "AWS did not answer in the time that Slack waits; nothing was changed; to go on: say it again",
+            )),
+        }
+    }
+
+    async fn now(&self, person: &Person, command: Command) -> Result<Now, DeskError> {
+        match command {
             Command::Plan(words) => self.plan(&words).await,
-            Command::Start(words) => self.start_said(person, words).await.map(Now::reply),
+            Command::Start(words) => self.start_said(person, words).await,
             Command::Status(words) => self.status(words.id.as_deref()).await.map(Now::reply),
             Command::List(words) => self.list(words.cluster.as_deref(), words.limit).await.map(Now::reply),
             Command::Approve(words) => self.decision(words, true).await,
@@ -42,8 +46,7 @@ impl<W: World> Chat<W> {
             Command::Window(WindowWords { cluster, window, confirm }) => {
                 Ok(Now::Later(Task::Window { cluster, window, confirm }, "looking at the window …".to_owned()))
             }
-        };
-        now.unwrap_or_else(|error| Now::reply(told(&error)))
+        }
     }
 
     /// Does what was handed over, and answers where Slack said.
@@ -57,7 +60,12 @@ impl<W: World> Chat<W> {
             tracing::warn!(person = person.id, team = person.team, "asked for what they may not do");
             Reply::sentence(objection)
         } else {
-            self.done(&person, task).await.unwrap_or_else(|error| told(&error))
+            match keep_back(timeouts::POST, Box::pin(self.done(&person, task))).await {
+                Ok(done) => done.unwrap_or_else(|error| told(&error)),
+                Err(OutOfTime) => Reply::sentence(
+                    "that took longer than there is time for, and may or may not be done; to go on: look at its status",
+                ),
+            }
         };
         self.send(&response_url, &reply.to_json()).await;
     }
@@ -83,13 +91,17 @@ impl<W: World> Chat<W> {
         }
         // People are announced to be asked a moment before they can answer.
         let asked = event.get("detail-type").and_then(Value::as_str) == Some("Rewind Approval Wanted");
-        match self.standing(id, if asked { PATIENCE_ASKED } else { Duration::ZERO }).await {
-            Ok(reply) => {
+        let patience = if asked { timeouts::CHAT_APPROVAL } else { Duration::ZERO };
+        match keep_back(timeouts::POST, Box::pin(self.standing(id, patience))).await {
+            Err(OutOfTime) => {
+                tracing::error!(recovery = id, "the channel could not be told: AWS did not answer in time")
+            }
+            Ok(Ok(reply)) => {
                 let reply = reply.to_json();
                 // A webhook belongs to its channel: it takes text and blocks alone.
                 self.send(&webhook, &json!({ "text": reply.get("text"), "blocks": reply.get("blocks") })).await;
             }
-            Err(error) => tracing::error!(recovery = id, "the channel could not be told: {error}"),
+            Ok(Err(error)) => tracing::error!(recovery = id, "the channel could not be told: {error}"),
         }
     }
 
@@ -110,7 +122,7 @@ impl<W: World> Chat<W> {
 
     async fn done(&self, person: &Person, task: Task) -> Result<Reply, DeskError> {
         match task {
-            Task::Show { id } => match self.ended(&id, PATIENCE_LATER).await? {
+            Task::Show { id } => match self.ended(&id, timeouts::CHAT_PLAN_LATER).await? {
                 Some(execution) => Ok(planned(&id, &execution)),
                 None => Ok(Reply::sentence(format!("{id} is still planning: /rewind status {id} tells more"))),
             },
@@ -132,7 +144,7 @@ impl<W: World> Chat<W> {
     async fn plan(&self, words: &RequestWords) -> Result<Now, DeskError> {
         let request = words.request(json!({}), true).map_err(DeskError::Refused)?;
         let begun = self.world.desk().start(Name::Made(self.world.clock().now()), &request).await?;
-        Ok(match self.ended(&begun.id, PATIENCE).await? {
+        Ok(match self.ended(&begun.id, timeouts::CHAT_PLAN).await? {
             Some(execution) => Now::reply(planned(&begun.id, &execution)),
             None => Now::Later(Task::Show { id: begun.id }, "planning: the plan comes here in a moment …".to_owned()),
         })
@@ -142,25 +154,25 @@ impl<W: World> Chat<W> {
     async fn ended(&self, id: &str, patience: Duration) -> Result<Option<Execution>, DeskError> {
         let desk = self.world.desk();
         let arn = desk.places.recovery(id);
-        let mut waited = Duration::ZERO;
-        loop {
+        let look = async || {
             let execution = desk.executions.execution(&arn).await?;
-            if let Some(execution) = execution.filter(|execution| execution.status != Status::Running) {
-                return Ok(Some(execution));
-            }
-            if waited >= patience {
-                return Ok(None);
-            }
-            self.world.clock().sleep(POLL).await;
-            waited += POLL;
-        }
+            Ok(execution.filter(|execution| execution.status != Status::Running))
+        };
+        each(timeouts::CHAT_POLL).until(self.world.clock(), patience, look, Option::is_some).await
     }
 
-    async fn start_said(&self, person: &Person, words: StartWords) -> Result<Reply, DeskError> {
+    /// Starts a recovery, or hands that over where it takes too long: under the name that it has now it is started once.
+    async fn start_said(&self, person: &Person, words: StartWords) -> Result<Now, DeskError> {
         let request = words.request.request(json!({}), false).map_err(DeskError::Refused)?;
         let cluster = words.request.cluster.unwrap_or_default();
         let id = words.name.unwrap_or_else(|| derived_id("rewind", &cluster, self.world.clock().now(), 0));
-        self.start(person, id, &request).await
+        match within(timeouts::CHAT_START, Box::pin(self.start(person, id.clone(), &request))).await {
+            Ok(started) => started.map(Now::reply),
+            Err(OutOfTime) => {
+                let meanwhile = format!("starting {id}: you hear of it in a moment …");
+                Ok(Now::Later(Task::Start { id, request }, meanwhile))
+            }
+        }
     }
 
     async fn start(&self, person: &Person, id: String, request: &Value) -> Result<Reply, DeskError> {
@@ -230,18 +242,15 @@ impl<W: World> Chat<W> {
 
     /// How a recovery stands, with what there is to decide on if it waits, or begins to within that time.
     async fn standing(&self, id: &str, patience: Duration) -> Result<Reply, DeskError> {
-        let mut waited = Duration::ZERO;
-        loop {
-            let recovery = self.world.desk().recovery(id).await?;
-            if recovery.approval.is_some() {
-                return Ok(asks(&self.world.desk().matter(id).await?, None));
-            }
-            if waited >= patience {
-                return Ok(Reply::public(say::recovery(&recovery, self.world.clock().now())));
-            }
-            self.world.clock().sleep(POLL_ASKED).await;
-            waited += POLL_ASKED;
+        let desk = self.world.desk();
+        let polling = each(timeouts::CHAT_POLL_APPROVAL);
+        let look = || desk.recovery(id);
+        let recovery =
+            polling.until(self.world.clock(), patience, look, |recovery| recovery.approval.is_some()).await?;
+        if recovery.approval.is_some() {
+            return Ok(asks(&desk.matter(id).await?, None));
         }
+        Ok(Reply::public(say::recovery(&recovery, self.world.clock().now())))
     }
 
     async fn send(&self, url: &str, message: &Value) {
@@ -253,6 +262,11 @@ impl<W: World> Chat<W> {
             tracing::error!("{error}");
         }
     }
+}
+
+/// A look each `pause`.
+fn each(pause: Duration) -> Polling {
+    Polling { shortest: pause, longest: pause, ..Polling::default() }
 }
 
 /// Somebody, as they are told from others.

@@ -8,12 +8,9 @@ use rewind_aws::rds::{ChangeInstances, ClusterChange, ModifyClusters, ReadCluste
 use rewind_aws::records::{Lease, Leases, Notes};
 use rewind_aws::recoveries::Recoveries;
 use rewind_core::names::{IDENTIFIER_MAX, with_suffix};
-use rewind_core::{Clock, ErrorName, StepError, content_hash};
+use rewind_core::{Clock, ErrorName, StepError, content_hash, timeouts};
 use serde_json::json;
 use std::time::Duration;
-
-/// Longer than one invocation takes, and short where nobody calls again.
-const LEASE: SignedDuration = SignedDuration::from_mins(15);
 
 /// How old what find-records saw may be before the first change of a call. It is asked just before this function is, so this is
 /// passed only where the call had to be repeated for minutes.
@@ -58,7 +55,7 @@ where
             };
             let here = Duration::try_from(self.clock.now().duration_since(began)).unwrap_or_default();
             let pause = self.polling.pause(here);
-            if here + pause > self.polling.budget {
+            if self.polling.is_used_up(&self.clock, here, pause) {
                 return Ok(Output::Deleted { done: false, status, snapshot: Some(snapshot_name(kept)) });
             }
             self.clock.sleep(pause).await;
@@ -74,7 +71,7 @@ where
             holder: format!("clean-up-{who}"),
             execution_arn: kept.execution_arn.clone(),
             taken_at: now,
-            expires_at: now.checked_add(LEASE).map_err(|e| StepError::bug(e.to_string()))?,
+            expires_at: now.checked_add(timeouts::CLEAN_UP_LEASE).map_err(|e| StepError::bug(e.to_string()))?,
         };
         if self.notes.take_lease(&kept.cluster, &lease).await? {
             return Ok(lease.holder);

@@ -1,10 +1,13 @@
-//! Who is on a cluster, on its writer and on each reader: seen by logging in as the recovery did. Nobody is sent away.
+//! Who is on a cluster, on its writer and on each reader: seen by logging in as the recovery did, to all of them at the same
+//! time, for a cluster has up to sixteen. Nobody is sent away.
 
 use crate::{Kept, Kind};
+use futures_util::future::try_join_all;
 use rewind_access::{Access, target};
 use rewind_aws::rds::{Cluster, Instance, ReadClusters};
 use rewind_aws::secrets::Logins;
-use rewind_core::{Clock, Plan, StepError};
+use rewind_clock::{OutOfTime, within};
+use rewind_core::{Clock, ErrorName, Plan, StepError, timeouts};
 use rewind_db::fence::{Inside, look};
 
 /// Sees who is on a cluster.
@@ -36,6 +39,23 @@ impl<C: ReadClusters, S: Logins, K: Clock> Visitors for Databases<C, S, K> {
         cluster: &Cluster,
         instances: &[Instance],
     ) -> Result<Inside, StepError> {
+        let seen = within(timeouts::VISITORS, Box::pin(self.look_at_all(kept, plan, cluster, instances))).await;
+        seen.unwrap_or_else(|OutOfTime| {
+            let seconds = timeouts::VISITORS.as_secs();
+            let what = format!("{} did not say within {seconds} s who is on it", cluster.name);
+            Err(StepError::new(ErrorName::Unavailable, what))
+        })
+    }
+}
+
+impl<C: ReadClusters, S: Logins, K: Clock> Databases<C, S, K> {
+    async fn look_at_all(
+        &self,
+        kept: &Kept,
+        plan: &Plan,
+        cluster: &Cluster,
+        instances: &[Instance],
+    ) -> Result<Inside, StepError> {
         let now = self.clock.now();
         let moment = match kept.kind {
             Kind::Source => now,
@@ -44,16 +64,19 @@ impl<C: ReadClusters, S: Logins, K: Clock> Visitors for Databases<C, S, K> {
         };
         let credentials = self.access.credentials(cluster, &plan.secret_arn, moment).await?;
         let network = self.access.network.for_recovery(&kept.recovery_id);
+        let looks = instances.iter().filter_map(|instance| Some((instance, instance.endpoint.as_ref()?))).map(
+            async |(instance, endpoint)| {
+                let target = target(cluster, endpoint);
+                let database = target.engine.maintenance_database();
+                let (_, session) = network.connect_with(&target, &credentials, database).await?;
+                let inside = look(&session).await;
+                session.close().await;
+                Ok::<_, StepError>((&instance.name, inside?))
+            },
+        );
         let mut seen = Inside::default();
-        for instance in instances {
-            let Some(endpoint) = &instance.endpoint else { continue };
-            let target = target(cluster, endpoint);
-            let database = target.engine.maintenance_database();
-            let (_, session) = network.connect_with(&target, &credentials, database).await?;
-            let inside = look(&session).await;
-            session.close().await;
-            let Inside { sessions, open } = inside?;
-            seen.sessions.extend(sessions.into_iter().map(|who| format!("{who} on {}", instance.name)));
+        for (name, Inside { sessions, open }) in try_join_all(looks).await? {
+            seen.sessions.extend(sessions.into_iter().map(|who| format!("{who} on {name}")));
             seen.open.extend(open.into_iter().filter(|door| !seen.open.contains(door)).collect::<Vec<_>>());
         }
         Ok(seen)

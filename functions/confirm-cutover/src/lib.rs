@@ -7,10 +7,9 @@ use jiff::{SignedDuration, Timestamp};
 use rewind_access::Access;
 use rewind_aws::rds::ReadClusters;
 use rewind_aws::secrets::Logins;
-use rewind_core::{Clock, ErrorName, Plan, Polling, Recovery, Restored, StepError, Swap};
+use rewind_core::{Clock, ErrorName, Plan, Polling, Recovery, Restored, StepError, Swap, timeouts};
 use rewind_lambda::Step;
 use serde::{Deserialize, Serialize};
-use std::time::Duration;
 
 /// The IAM actions that the step calls.
 pub const ACTIONS: &[&str] = &[
@@ -22,8 +21,6 @@ pub const ACTIONS: &[&str] = &[
 
 /// How long Route 53 usually takes at most, where nobody could ask it whether its servers have the change.
 const UNASKED: SignedDuration = SignedDuration::from_secs(60);
-/// How long a name may go on leading elsewhere after the old TTL: resolvers are not exact to the second.
-const LENIENCE: Duration = Duration::from_secs(20);
 
 /// The step.
 #[derive(Debug)]
@@ -98,7 +95,7 @@ impl<C: ReadClusters, S: Logins, K: Clock> Step for ConfirmCutover<C, S, K> {
             return Ok(Output { confirmed: false, in_sync_at, wait_seconds, records: Vec::new() });
         }
         let matches = |records: &Vec<Reached>| records.iter().all(|record| record.matches);
-        let records = self.polling.until(&self.clock, LENIENCE, || self.reach(&input), matches).await?;
+        let records = self.polling.until(&self.clock, timeouts::NAME_LENIENCE, || self.reach(&input), matches).await?;
         if !matches(&records) {
             return Err(elsewhere(&records));
         }

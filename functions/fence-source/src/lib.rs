@@ -10,7 +10,8 @@ use rewind_access::{Access, engine};
 use rewind_aws::rds::{Cluster, ModifyClusters, ReadClusters};
 use rewind_aws::records::Notes;
 use rewind_aws::secrets::Logins;
-use rewind_core::{Clock, ErrorName, Plan, Recovery, Restored, StepError, Strategy};
+use rewind_clock::{OutOfTime, within};
+use rewind_core::{Clock, ErrorName, Plan, Recovery, Restored, StepError, Strategy, timeouts};
 use rewind_db::fence::{
     Fenced, LoginState, Patience, Proof, apply, empty, lift, prove, survey, writers_without_session,
 };
@@ -141,7 +142,9 @@ where
             Inside { fenced: empty(&session, Patience::default()).await?, logins: None }
         } else {
             let fenced = apply(&session, &logins, Patience::default()).await?;
-            Inside { logins: Some(prove(&server, &session, &logins, &fenced).await?), fenced }
+            let proof = within(timeouts::FENCE_PROOF, Box::pin(prove(&server, &session, &logins, &fenced))).await;
+            let proof = proof.unwrap_or_else(|OutOfTime| Err(unproven(&fence.cluster)))?;
+            Inside { logins: Some(proof), fenced }
         };
         session.close().await;
         match &network {
@@ -275,6 +278,16 @@ fn incomplete(cluster: &str, engine: Engine, proof: &Proof) -> StepError {
     StepError::new(ErrorName::RewindFailed, format!("{cluster} could not be fenced: {who}: {}", open.join(", ")))
         .changed("no record was moved; what the fence closed is noted in the table")
         .advice(format!("deploy with FenceSecurityGroupIds, or {or}, and start again"))
+}
+
+/// Nothing is left open by that: the step is repeated, and finds what it closed.
+fn unproven(cluster: &str) -> StepError {
+    let seconds = timeouts::FENCE_PROOF.as_secs();
+    StepError::new(
+        ErrorName::Unavailable,
+        format!("{cluster}: not every database could be tried within {seconds} s, and so the fence is not proven"),
+    )
+    .changed("the logins are closed and the sessions ended; what was changed is noted in the table")
 }
 
 fn came_back(cluster: &str, network: &str) -> StepError {

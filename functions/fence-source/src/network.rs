@@ -5,11 +5,7 @@ use super::FenceSource;
 use rewind_aws::rds::{Cluster, ClusterChange, ModifyClusters, ReadClusters};
 use rewind_aws::records::Notes;
 use rewind_aws::secrets::Logins;
-use rewind_core::{Clock, ErrorName, Polling, StepError};
-use std::time::Duration;
-
-/// How long a change of groups may take to be seen.
-const BOUND: Duration = Duration::from_secs(60);
+use rewind_core::{Clock, ErrorName, Polling, StepError, timeouts};
 
 impl<C, S, N, K> FenceSource<C, S, N, K>
 where
@@ -52,7 +48,7 @@ where
         let in_force =
             |now: &Cluster| now.has_groups(groups) && !now.security_groups_changing && now.status == "available";
         let look = || self.access.cluster(&cluster.name);
-        let now = Polling::default().until(&self.clock, BOUND, look, in_force).await?;
+        let now = Polling::default().until(&self.clock, timeouts::FENCE_GROUPS, look, in_force).await?;
         if in_force(&now) {
             return Ok(had_others);
         }

@@ -5,6 +5,7 @@ use super::*;
 use rewind_aws::Answer;
 use rewind_aws::fixtures::{ManualClock, STARTED, plan, rds, recovery, source};
 use rewind_aws::rds::fake::{FakeRds, Lose};
+use rewind_aws::rds::{Instance, Member};
 use rewind_aws::secrets::Login;
 use rewind_db::{Network, Settings};
 use serde_json::Value;
@@ -148,4 +149,54 @@ async fn an_undo_with_no_login_to_put_back_opens_the_network_and_logs_in_nowhere
     let input = Input { recovery: recovery(), plan: plan(), fence: Side::Source, restored: None };
     assert!(step.undo(input).await.unwrap().changed);
     assert_eq!(groups(&rds), source().security_groups);
+}
+
+/// One login for every cluster.
+struct OneLogin;
+
+impl Logins for OneLogin {
+    async fn logins(&self, _: &str, _: Timestamp) -> Answer<Vec<Login>> {
+        Ok(vec![Login { user: Some("u".to_owned()), password: "p".to_owned(), version: "v".to_owned() }])
+    }
+}
+
+#[test]
+fn all_readers_are_asked_at_the_same_time_and_those_that_hang_hold_nobody_up() {
+    use std::io::Read;
+    use std::net::TcpListener;
+    // Servers that take a connection, and never say a word.
+    let first = TcpListener::bind("127.0.0.31:0").unwrap();
+    let port = first.local_addr().unwrap().port();
+    let others = (32..46).map(|n| TcpListener::bind(format!("127.0.0.{n}:{port}")).unwrap());
+    let listeners: Vec<TcpListener> = [first].into_iter().chain(others).collect();
+    let (_, mut instances) = rds().everything();
+    instances.retain(|(cluster, _)| cluster == "orders");
+    let like = instances[0].1.clone();
+    instances.extend(listeners.iter().enumerate().map(|(n, listener)| {
+        let endpoint = Some(listener.local_addr().unwrap().ip().to_string());
+        ("orders".to_owned(), Instance { name: format!("hangs-{n}"), endpoint, ..like.clone() })
+    }));
+    let mut cluster = source();
+    cluster.port = Some(i32::from(port));
+    let readers = instances.iter().map(|(_, instance)| Member { instance: instance.name.clone(), writer: false });
+    cluster.members = readers.collect();
+    instances.retain(|(_, instance)| instance.name.starts_with("hangs-"));
+    let rds = FakeRds::with(vec![cluster.clone()], instances);
+    let network = Network::new(Settings::default()).unwrap();
+    let access = Access { clusters: rds, secrets: OneLogin, network };
+    let step = FenceSource { access, notes: NothingNoted, clock: ManualClock::at(STARTED), fence_groups: Vec::new() };
+    let input = Input { recovery: recovery(), plan: plan(), fence: Side::Source, restored: None };
+    let fence = step.which(&input).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let time = std::time::Duration::from_secs(4);
+    let readers = runtime.block_on(rewind_clock::invocation(time, step.empty_readers(&input, &fence, &cluster)));
+    let did = readers.expect("it ends within the invocation").did.unwrap();
+    for (n, listener) in listeners.iter().enumerate() {
+        listener.set_nonblocking(true).unwrap();
+        let (mut connection, _) = listener.accept().unwrap_or_else(|error| panic!("reader {n} was not asked: {error}"));
+        connection.set_nonblocking(true).unwrap();
+        let mut word = [0; 8];
+        connection.read_exact(&mut word).unwrap_or_else(|error| panic!("nobody logged in to reader {n}: {error}"));
+        assert!(did.contains(&format!("hangs-{n} may still have some")), "{did}");
+    }
 }

@@ -7,18 +7,14 @@ mod words;
 use jiff::{SignedDuration, Timestamp};
 use rewind_aws::rds::{Cluster, ClusterChange, ModifyClusters, ReadClusters};
 use rewind_aws::records::ReadLeases;
-use rewind_core::{Asked, Clock, ErrorName, Polling, StepError, WindowRequest, say_duration, say_reach};
+use rewind_core::{Asked, Clock, ErrorName, Polling, StepError, WindowRequest, say_duration, say_reach, timeouts};
 use rewind_lambda::Step;
 use serde::Serialize;
 use serde_json::Value;
-use std::time::Duration;
 
 /// The IAM actions that the step calls.
 pub const ACTIONS: &[&str] =
     &["rds:DescribeDBClusters", "rds:DescribeDBInstances", "rds:ModifyDBCluster", "dynamodb:GetItem"];
-
-/// How long a change may take to show before the answer says that it does not yet.
-const SHOWS_WITHIN: Duration = Duration::from_secs(20);
 
 /// The step.
 #[derive(Debug)]
@@ -180,7 +176,8 @@ impl<C: ReadClusters + ModifyClusters, L: ReadLeases, K: Clock> SetWindow<C, L, 
             Err(error) => return Err(error.changed("nothing was changed")),
         };
         let shows = |cluster: &Cluster| Setting::of(cluster) == wanted;
-        let cluster = Polling::default().until(&self.clock, SHOWS_WITHIN, || self.read(name), shows).await?;
+        let cluster =
+            Polling::default().until(&self.clock, timeouts::WINDOW_SHOWS_WITHIN, || self.read(name), shows).await?;
         let shown = shows(&cluster);
         match lost {
             Some(error) if !shown => Err(error

@@ -3,16 +3,12 @@
 
 use jiff::{SignedDuration, Timestamp};
 use rewind_aws::rds::{BacktrackClusters, BacktrackSeen, Cluster, ReadBacktracks, ReadClusters};
-use rewind_core::{Backtrack, Clock, ErrorName, InPlacePlan, Plan, Polling, Recovery, StepError};
+use rewind_core::{Backtrack, Clock, ErrorName, InPlacePlan, Plan, Polling, Recovery, StepError, timeouts};
 use rewind_lambda::{Step, Undone};
 use serde::Deserialize;
-use std::time::Duration;
 
 /// The IAM actions that the step calls.
 pub const ACTIONS: &[&str] = &["rds:DescribeDBClusters", "rds:DescribeDBClusterBacktracks", "rds:BacktrackDBCluster"];
-
-/// How long a backtrack whose answer was lost may take to show.
-const APPEARS_WITHIN: Duration = Duration::from_secs(30);
 
 /// How far the nearest consistent time may be from the one that was asked for.
 const DRIFT: SignedDuration = SignedDuration::from_secs(60);
@@ -157,12 +153,12 @@ where
             // Called again, it would be done again: only what AWS shows can settle this.
             Err(error) if error.name == ErrorName::OutcomeUnknown => {
                 let find = || self.find(wanted);
-                match Polling::default().until(&self.clock, APPEARS_WITHIN, find, Option::is_some).await? {
+                match Polling::default().until(&self.clock, timeouts::APPEARS_WITHIN, find, Option::is_some).await? {
                     Some(seen) => Ok(self.describe(wanted, seen)),
                     None => Err(error.changed(format!(
                         "no backtrack of {} has shown within {} s",
                         wanted.cluster,
-                        APPEARS_WITHIN.as_secs()
+                        timeouts::APPEARS_WITHIN.as_secs()
                     ))),
                 }
             }

@@ -7,12 +7,9 @@ use rewind_aws::rds::{
     Cluster, ClusterChange, DeleteClusters, ModifyClusters, Origin, ReadClusters, RestoreCall, RestoreClusters,
 };
 use rewind_core::names::{RECOVERY_TAG, TARGET_TAG};
-use rewind_core::{Clock, ErrorName, Polling, Recovery, Restored, StepError};
+use rewind_core::{Clock, ErrorName, Polling, Recovery, Restored, StepError, timeouts};
 use rewind_lambda::Undone;
 use std::time::Duration;
-
-/// How long a cluster whose call was not answered may take to show.
-const APPEARS_WITHIN: Duration = Duration::from_secs(30);
 
 /// A cluster to be made.
 #[derive(Debug, Clone, Copy)]
@@ -48,7 +45,7 @@ impl New<'_> {
         // Whatever the answer was, or if none came: what is there decides. A call whose answer was lost may still be under
         // way, and to take it for not made would leave a cluster that nobody knows of.
         let patience = match &sent {
-            Err(error) if error.name == ErrorName::OutcomeUnknown => APPEARS_WITHIN,
+            Err(error) if error.name == ErrorName::OutcomeUnknown => timeouts::APPEARS_WITHIN,
             _ => Duration::ZERO,
         };
         let look = || clusters.cluster(self.name);

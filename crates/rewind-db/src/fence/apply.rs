@@ -7,7 +7,8 @@ use crate::engine::Dialect;
 use crate::error::{Failure, unavailable};
 use crate::quote::identifier;
 use crate::session::Session;
-use rewind_core::{ErrorName, StepError};
+use rewind_clock::bounded;
+use rewind_core::{ErrorName, StepError, timeouts};
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 use tokio::time::sleep;
@@ -26,7 +27,7 @@ pub struct Patience {
 
 impl Default for Patience {
     fn default() -> Self {
-        Self { bound: Duration::from_secs(30), poll: Duration::from_millis(50), quiet_polls: 5 }
+        Self { bound: timeouts::FENCE_SESSIONS, poll: timeouts::FENCE_POLL, quiet_polls: 5 }
     }
 }
 
@@ -127,7 +128,7 @@ impl<'a> Run<'a> {
             Dialect::Postgres => String::new(),
             Dialect::MySql | Dialect::MariaDb => mysql::own_user(session).await?,
         };
-        Ok(Self { session, own, deadline: Instant::now() + patience.bound, ended: BTreeSet::new() })
+        Ok(Self { session, own, deadline: Instant::now() + bounded(patience.bound), ended: BTreeSet::new() })
     }
 
     async fn close_mysql(&mut self, state: &LoginState, fenced: &mut Fenced) -> Result<(), StepError> {
@@ -187,7 +188,7 @@ impl<'a> Run<'a> {
                             .changed("some logins may be closed; what was changed is in the record"));
                     }
                     self.end_others().await?;
-                    sleep(Duration::from_millis(50)).await;
+                    sleep(timeouts::FENCE_POLL).await;
                 }
                 Err(Failure::Refused(refusal)) => return Ok(Some(refusal.to_string())),
                 Err(failure) => return Err(failure.into()),

@@ -7,9 +7,8 @@ use crate::engine::{Dialect, INVALID};
 use crate::error::{Failure, unavailable};
 use crate::quote::identifier;
 use crate::session::Session;
-use rewind_core::StepError;
+use rewind_core::{StepError, timeouts};
 use std::collections::BTreeMap;
-use std::time::Duration;
 use tokio::time::sleep;
 
 /// Puts the connection limits and the `LOGIN` flags of `state` back, or unlocks its accounts; answers a sentence a change,
@@ -106,7 +105,7 @@ async fn change(session: &Session, sql: &str) -> Result<Option<String>, StepErro
             Err(failure) if is_gone(&failure) => return Ok(None),
             Err(failure) if is_in_the_way(&failure) && attempts > 0 => {
                 attempts -= 1;
-                sleep(Duration::from_millis(200)).await;
+                sleep(timeouts::FENCE_IN_THE_WAY).await;
             }
             Err(Failure::Refused(refusal)) => return Ok(Some(refusal.to_string())),
             Err(failure) => return Err(failure.into()),

@@ -7,8 +7,7 @@ use crate::engine::Dialect;
 use crate::error::{ConnectError, unavailable};
 use crate::network::Server;
 use crate::session::Session;
-use rewind_core::StepError;
-use std::time::Duration;
+use rewind_core::{StepError, timeouts};
 use tokio::time::sleep;
 
 /// What knocking found.
@@ -127,7 +126,7 @@ async fn knock(server: &Server, database: &str) -> Result<Knock, StepError> {
             Err(ConnectError::ServerFull(why)) => last = Some(why),
             Err(ConnectError::Failed(error)) => return Err(error),
         }
-        sleep(Duration::from_millis(100)).await;
+        sleep(timeouts::FENCE_PROBE_AGAIN).await;
     }
     Err(unavailable(format!("it cannot be proven that {database} is closed: {}", last.unwrap_or_default()))
         .changed("the logins are closed and the sessions ended; what was changed is in the record"))

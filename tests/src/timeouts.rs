@@ -1,0 +1,148 @@
+//! Time limits hold within one another: what a function waits for, its `Timeout` in the template, the `TimeoutSeconds` of the
+//! states that invoke it, and whoever else calls it. The inner is always the smaller.
+
+use crate::files;
+use crate::functions::Function;
+use crate::machine::Machine;
+use crate::template::Template;
+use regex::Regex;
+use rewind_core::timeouts::*;
+use std::time::Duration;
+
+/// Logging in to a database, from the first packet on.
+const LOG_IN: Duration = DATABASE_CONNECT.saturating_add(DATABASE_LOGIN);
+
+/// What each function waits for one after the other, on the way that takes longest, besides the one AWS call in full that
+/// every function must have time for. What is not listed here gets no more than the invocation has left.
+const WAITS: [(&str, &[&[Duration]]); 17] = [
+    ("AddInstances", &[]),
+    ("AwaitRewind", &[&[POLL_BUDGET]]),
+    // A call of set-window has its own limit, and what is done for a person is told to them after it.
+    ("Chatops", &[&[CHAT_PLAN_LATER, CALLS_END_BEFORE, POST], &[CHAT_APPROVAL, CALLS_END_BEFORE, POST]]),
+    ("CleanUp", &[&[VISITORS, POLL_BUDGET]]),
+    ("ConfirmApproval", &[]),
+    ("ConfirmCutover", &[&[POLL_BUDGET], &[LOG_IN, NAME_LENIENCE]]),
+    ("FenceSource", &[&[LOG_IN, FENCE_GROUPS, FENCE_SESSIONS, FENCE_PROOF, FENCE_READERS]]),
+    ("Finish", &[]),
+    ("KeepEvidence", &[&[APPEARS_WITHIN]]),
+    ("RequestApproval", &[]),
+    ("SetWindow", &[&[WINDOW_SHOWS_WITHIN]]),
+    ("StartBacktrack", &[&[APPEARS_WITHIN]]),
+    ("StartRecovery", &[]),
+    ("StartRestore", &[&[APPEARS_WITHIN]]),
+    ("SwapDns", &[]),
+    ("ValidateWindow", &[]),
+    ("Verify", &[&[LOG_IN, LOG_IN, CHECKING, COUNTING]]),
+];
+
+/// What an invocation needs at its end: its calls are over, its work is over, its error is reported.
+const END: Duration = CALLS_END_BEFORE.saturating_add(STOPPED_BEFORE);
+
+fn timeout(template: &Template, function: &str) -> Duration {
+    let (_, properties) =
+        template.functions().find(|(name, _)| *name == function).unwrap_or_else(|| panic!("there is no {function}"));
+    let seconds = template.of_function(properties, "Timeout").as_u64();
+    Duration::from_secs(seconds.unwrap_or_else(|| panic!("{function} has no Timeout in seconds")))
+}
+
+#[test]
+fn a_function_has_time_for_all_that_it_waits_for() {
+    let template = Template::read();
+    let mut listed: Vec<&str> = WAITS.iter().map(|(function, _)| *function).collect();
+    let mut there: Vec<&str> = template.functions().map(|(function, _)| function).collect();
+    listed.sort_unstable();
+    there.sort_unstable();
+    assert_eq!(listed, there, "the functions whose waits are added up here (left) against the template's");
+    for (function, ways) in WAITS {
+        let timeout = timeout(&template, function);
+        for waits in ways.iter().copied().chain([&[][..]]) {
+            let sum = CALL + waits.iter().sum::<Duration>() + END;
+            assert!(sum < timeout, "{function} may take {sum:?} ({CALL:?} + {waits:?} + {END:?}) of {timeout:?}");
+        }
+    }
+}
+
+#[test]
+fn what_a_function_polls_for_is_listed() {
+    let waits = Regex::new(r"timeouts::(\w+)").unwrap();
+    for function in Function::all() {
+        let (_, ways) = WAITS.iter().find(|(name, _)| *name == function.name).unwrap();
+        let polls = function.source.contains(".until(") || function.source.contains("is_used_up(");
+        let bounds = waits.captures_iter(&function.source).next().is_some();
+        assert!(!ways.is_empty() || !(polls || bounds), "{} waits for something that is not added up", function.name);
+    }
+}
+
+#[test]
+fn a_state_waits_longer_than_its_function_may_run() {
+    // So that the state learns what the function was doing, and no function works on after its state was given up.
+    let template = Template::read();
+    for machine in Machine::all() {
+        for (name, state, function) in machine.invocations() {
+            let seconds = state["TimeoutSeconds"].as_u64().unwrap_or_else(|| panic!("{name} has no TimeoutSeconds"));
+            let (state, function) = (Duration::from_secs(seconds), timeout(&template, function));
+            let reached = function + COLD_START;
+            assert!(reached <= state, "{name} waits for {state:?}, and its function may take {reached:?} to answer");
+        }
+    }
+}
+
+#[test]
+fn who_calls_a_function_waits_longer_than_it_may_run() {
+    let template = Template::read();
+    let set_window = timeout(&template, "SetWindow") + COLD_START;
+    assert!(set_window < CALL_SET_WINDOW, "set-window may take {set_window:?} of its caller's {CALL_SET_WINDOW:?}");
+    // Chat calls it, and tells the person what it answered after that.
+    let chat = timeout(&template, "Chatops");
+    let told = CALL_SET_WINDOW + CALLS_END_BEFORE + POST + END;
+    assert!(told < chat, "chat may take {told:?} of {chat:?} for a window");
+}
+
+#[test]
+fn the_parts_of_a_wait_are_smaller_than_the_whole() {
+    let clean_up = timeout(&Template::read(), "CleanUp");
+    for (part, whole, what) in [
+        (CONNECT, CALL, "connecting, of an AWS call"),
+        (CALL_AT_LEAST, CALL, "the least time for an AWS call"),
+        (CHECK, CHECKING, "a check"),
+        (CHECK_SHOWN, CHECK, "a check on the source"),
+        (CHECK_LOCK, CHECK_SHOWN, "a check's lock"),
+        (COUNT, COUNTING, "counting a table"),
+        (FENCE_READER, FENCE_READERS, "one reader"),
+        (FENCE_READER_SESSIONS, FENCE_READER, "a reader's sessions"),
+        (LOG_IN + STATEMENT_GRACE, VISITORS, "logging in to see who is there"),
+        (DNS_QUESTION * u32::try_from(DNS_ATTEMPTS).unwrap(), CALL, "a name"),
+        (CHAT_PLAN, CHAT_START, "a plan within a request"),
+        (CHAT_START, CHAT_AT_ONCE, "a start within a request"),
+        (CHAT_AT_ONCE, CHAT_REQUEST, "what is done within a request"),
+        (CHAT_REQUEST, SLACK_WAITS, "a request"),
+        (POST_ATTEMPT + POST_PAUSES[0], POST, "an attempt to reach Slack, and the pause after it"),
+        (clean_up, CLEAN_UP_LEASE, "an invocation of clean-up, of its lease"),
+    ] {
+        assert!(part < whole, "{what}: {part:?} of {whole:?}");
+    }
+}
+
+#[test]
+fn no_time_limit_is_written_anywhere_else() {
+    let limit = Regex::new(r"(?:^|[^d])Duration::from_(?:secs|millis|mins)\(\s*[0-9]").unwrap();
+    let mut files: Vec<String> = Vec::new();
+    for folder in ["crates", "functions"] {
+        for name in files::names_in(folder) {
+            walk(&format!("{folder}/{name}/src"), &mut files);
+        }
+    }
+    for path in files.into_iter().filter(|path| path.ends_with(".rs") && !path.ends_with("/tests.rs")) {
+        let text = files::read(&path);
+        let text = text.split("\nmod tests {").next().unwrap_or_default();
+        let found = text.lines().find(|line| limit.is_match(line));
+        assert_eq!(found, None, "{path}: put it into rewind_core::timeouts, where it is added up");
+    }
+}
+
+fn walk(folder: &str, files: &mut Vec<String>) {
+    for name in files::names_in(folder) {
+        let path = format!("{folder}/{name}");
+        if files::root().join(&path).is_dir() { walk(&path, files) } else { files.push(path) }
+    }
+}
