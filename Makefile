@@ -107,6 +107,7 @@ lint: build
 paths: build
 	@$(LOCAL) tools ministack aws
 	PATH=$(TOOLS)/aws/bin:$$PATH $(TOOLS)/aws/bin/python tests/paths/run.py --ministack $(TOOLS)/ministack/bin/ministack
+	$(TOOLS)/aws/bin/python tests/deploying.py --ministack $(TOOLS)/ministack/bin/ministack
 
 # Real clients, the real functions, real databases, on a stack that goes when the tests have ended, however they end.
 # There the functions have only what the template's policies allow them.
