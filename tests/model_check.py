@@ -224,7 +224,7 @@ FAULTS: list[tuple[Callable[[dict], object], str]] = [
     (parameter("RolePath", MaxLength=300), "roleArn: "),
     (parameter("People", MaxLength=4096), "the variables take"),
     (parameter("Mail", AllowedPattern="^[^ ]*$"), "is no endpoint of email"),
-    (parameter("Days", AllowedValues=[1, 90, 100]), "'100' is none of"),
+    (parameter("Days", AllowedValues=[1, 90, 2]), "'2' is none of"),
     (parameter("VpcId", Default="subnet-1"), "does not admit its default"),
     (parameter("Mail", AllowedPattern=r"^\p{Lower}+$"), "the gate finds no value that it admits"),
     (lambda t: t["Conditions"].update(Never={"Fn::Equals": [ref("VpcId"), "never"]}) or t["Resources"]["Alarm"].update(Condition="Never"), "no values of the parameters make it True"),
