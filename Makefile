@@ -118,6 +118,7 @@ paths: build
 	PATH=$(TOOLS)/aws/bin:$$PATH $(TOOLS)/aws/bin/python tests/paths/run.py --ministack $(TOOLS)/ministack/bin/python \
 	  --evaluations $(EVALUATIONS)
 	$(TOOLS)/ministack/bin/python tests/paths/reference.py --node $(TOOLS)/jsonata $(EVALUATIONS)
+	$(TOOLS)/aws/bin/python tests/deploying.py --ministack $(TOOLS)/ministack/bin/ministack
 
 # Real clients, the real functions, real databases, on a stack that goes when the tests have ended, however they end.
 # There the functions have only what the template's policies allow them.

@@ -57,11 +57,11 @@ def main() -> None:
         return
     packaged(arguments.root, region)
     print(f"{arguments.stack_name} in {region} of account {account}, with {tool}", flush=True)
-    while_running(arguments)
+    told = while_running(arguments)
     if tool == "sam":
         with_sam(arguments, parameters, tags)
     else:
-        with_aws(arguments, parameters, tags)
+        with_aws(arguments, parameters, tags, told)
 
 
 def configuration(path: pathlib.Path) -> tuple[dict[str, str], dict[str, str]]:
@@ -100,30 +100,33 @@ def text(default: str | float | bool) -> str:
     return str(default).lower() if isinstance(default, bool) else str(default)
 
 
-def while_running(arguments: argparse.Namespace) -> None:
-    """Says which executions an update would meet, and does not go on unless somebody wants that."""
+def while_running(arguments: argparse.Namespace, told: frozenset[str] = frozenset()) -> frozenset[str]:
+    """Says which executions an update would meet, and does not go on unless somebody wants that. Answers which it has told of, now
+    or before."""
     try:
-        running = executions.unfinished(arguments.stack_name)
+        running = [each for each in executions.unfinished(arguments.stack_name) if each.arn not in told]
     except botocore.exceptions.ClientError as error:
         if arguments.while_running:
             print(f"what runs in {arguments.stack_name} can't be seen: {error}", file=sys.stderr)
-            return
+            return told
         sys.exit(
             f"whether recoveries run in {arguments.stack_name} can't be seen: {error}; {NOTHING}; next step: be allowed "
             "cloudformation:ListStackResources and states:ListExecutions, or deploy all the same with WHILE_RUNNING=1"
         )
     if not running:
-        return
+        return told
+    told |= {each.arn for each in running}
     print(f"running in {arguments.stack_name}:")
     for execution in running:
         print(f"  {execution}")
     print("an execution keeps the definition that it began with, but calls the functions of the update from then on", flush=True)
     if arguments.while_running or (arguments.check and not arguments.yes):  # after the check comes the deployment, which asks
-        return
+        return told
     if arguments.yes:
         sys.exit(f"{NOTHING}; next step: deploy when they have ended, or with WHILE_RUNNING=1")
     if not agreed("update while they run? [y/N] "):
         sys.exit(NOTHING)
+    return told
 
 
 def packaged(root: pathlib.Path, region: str) -> None:
@@ -166,7 +169,9 @@ def with_sam(arguments: argparse.Namespace, parameters: dict[str, str], tags: di
     sys.exit(subprocess.run(command, cwd=arguments.root, check=False).returncode)
 
 
-def with_aws(arguments: argparse.Namespace, parameters: dict[str, str], tags: dict[str, str]) -> None:
+def with_aws(
+    arguments: argparse.Namespace, parameters: dict[str, str], tags: dict[str, str], told: frozenset[str]
+) -> None:
     root = arguments.root
     template, out = root / TEMPLATE, root / "target/packaged.yaml"
     url = cloudformation.package(template, arguments.bucket, out, arguments.stack_name)
@@ -179,6 +184,11 @@ def with_aws(arguments: argparse.Namespace, parameters: dict[str, str], tags: di
         if not arguments.yes and not agreed("carry these changes out? [y/N] "):
             stack.withdraw()
             sys.exit(NOTHING)
+        try:
+            while_running(arguments, told)  # what began since
+        except SystemExit:
+            stack.withdraw()
+            raise
         print("deploying; CloudFormation undoes it all when a part of it fails", flush=True)
         stack.carry_out()
     for name, value in stack.outputs().items():

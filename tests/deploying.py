@@ -13,6 +13,7 @@ import os
 import pathlib
 import pty
 import re
+import select
 import socket
 import subprocess
 import sys
@@ -85,8 +86,8 @@ class Deployment:
         )  # fmt: skip
         return done.returncode, done.stdout
 
-    def talk(self, *answers: str) -> tuple[int, str]:
-        """At a terminal, with an answer to each question."""
+    def talk(self, *answers: str, before_second=lambda: None) -> tuple[int, str]:
+        """At a terminal, with an answer to each question; something may happen before the second one is answered."""
         ours, theirs = pty.openpty()
         process = subprocess.Popen(
             self.command("--with", "aws"), env=self.environment, cwd=self.root, stdin=theirs, stdout=theirs, stderr=theirs
@@ -94,10 +95,15 @@ class Deployment:
         os.close(theirs)
         said, waiting = "", list(answers)
         with contextlib.suppress(OSError), os.fdopen(ours, "r+b", buffering=0) as terminal:
-            while piece := terminal.read(4096):
+            while select.select([terminal], [], [], 120)[0] and (piece := terminal.read(4096)):
                 said += piece.decode()
                 if said.count("[y/N] ") > len(answers) - len(waiting) and waiting:
+                    if len(answers) - len(waiting) == 1:
+                        before_second()
                     terminal.write(f"{waiting.pop(0)}\n".encode())
+        if process.poll() is None and said.endswith("[y/N] "):
+            process.terminate()
+            sys.exit(f"a question too many:\n{said}")
         return process.wait(timeout=120), said
 
 
@@ -141,8 +147,13 @@ def passes_all_with_aws(deployment: Deployment) -> None:
 def tells_what_runs(deployment: Deployment) -> None:
     states, machine = boto3.client("stepfunctions"), output("Rewind")
     given = json.dumps({"cluster": "shop-main"})
-    execution = states.start_execution(stateMachineArn=machine, name="look-at-me", input=given)["executionArn"]
-    wait_for(lambda: states.get_execution_history(executionArn=execution, reverseOrder=True)["events"], "the execution to begin")
+
+    def begin(name: str) -> str:
+        execution = states.start_execution(stateMachineArn=machine, name=name, input=given)["executionArn"]
+        wait_for(lambda: states.get_execution_history(executionArn=execution, reverseOrder=True)["events"], "the execution to begin")
+        return execution
+
+    execution = begin("look-at-me")
     listed = (f"running in {STACK}:", "Rewind ", "look-at-me ", "in AwaitApproval", "of shop-main", "keeps the definition")
     deployment.given(Shown="while it runs")
 
@@ -156,7 +167,17 @@ def tells_what_runs(deployment: Deployment) -> None:
     expect(deployment.run("--yes", "--with", "aws", "--while-running"), 0, *listed)
     same("what is deployed", parameters()["Shown"], "all the same")
 
-    states.stop_execution(executionArn=execution)
+    deployment.given(Shown="too late")
+    meanwhile = []
+    outcome = deployment.talk("y", "y", "n", before_second=lambda: meanwhile.append(begin("another")))
+    expect(outcome, 1, *listed, "carry these changes out? [y/N]", "another ")
+    same("questions", outcome[1].count("update while they run?"), 2)
+    same("what is deployed", parameters()["Shown"], "all the same")
+    sets = boto3.client("cloudformation").list_change_sets(StackName=STACK)["Summaries"]
+    same("change sets that are left", [each for each in sets if each["ExecutionStatus"] == "AVAILABLE"], [])
+
+    for each in [execution, *meanwhile]:
+        states.stop_execution(executionArn=each)
     deployment.given()
     code, said = deployment.run("--yes", "--with", "aws")
     expect((code, said), 0)

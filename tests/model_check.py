@@ -199,6 +199,8 @@ FAULTS: list[tuple[Callable[[dict], object], str]] = [
     (lambda t: of("Permission")(t).pop("Principal"), "AddPermission.Principal: is required and missing"),
     (lambda t: of("Rule")(t).pop("EventPattern"), "has neither a pattern nor a schedule"),
     (also("Bucket", "AWS::S3::Bucket"), "does not know AWS::S3::Bucket"),
+    (change("Queue", KmsMasterKeyId="alias/a"), "has a key of KMS and SQS's own"),
+    (change("Log", KmsKeyId="alias/a"), "kmsKeyId: 'alias/a' is not what AWS takes"),
     # policies
     (statement("MachineRole", Resource="Function"), "'Function' is neither * nor an ARN"),
     (statement("MachineRole", Action="lambda"), "'lambda' is no action"),
@@ -222,7 +224,7 @@ FAULTS: list[tuple[Callable[[dict], object], str]] = [
     (parameter("RolePath", MaxLength=300), "roleArn: "),
     (parameter("People", MaxLength=4096), "the variables take"),
     (parameter("Mail", AllowedPattern="^[^ ]*$"), "is no endpoint of email"),
-    (parameter("Days", AllowedValues=[1, 90, 100]), "'100' is none of"),
+    (parameter("Days", AllowedValues=[1, 90, 2]), "'2' is none of"),
     (parameter("VpcId", Default="subnet-1"), "does not admit its default"),
     (parameter("Mail", AllowedPattern=r"^\p{Lower}+$"), "the gate finds no value that it admits"),
     (lambda t: t["Conditions"].update(Never={"Fn::Equals": [ref("VpcId"), "never"]}) or t["Resources"]["Alarm"].update(Condition="Never"), "no values of the parameters make it True"),
@@ -236,6 +238,7 @@ FAULTS: list[tuple[Callable[[dict], object], str]] = [
     (lambda t: of("Machine")(t)["DefinitionSubstitutions"].update(FunctionArn='"'), "is no JSON once substituted"),
     (lambda t: of("Machine")(t)["DefinitionSubstitutions"].update(FunctionArn=STATES), "Machine.definition.Call.Arguments.FunctionName: names the partition aws"),
     (lambda t: of("Machine")(t)["DefinitionSubstitutions"].update(Partition="aws"), "Machine.definition.Call.Resource: names the partition aws"),
+    (lambda t: of("Machine")(t)["DefinitionSubstitutions"].update(FunctionArn="{% 'arn:aws:rds:' & $states.input.name %}"), "FunctionName: names the partition aws in aws-cn"),
     (change("Machine", Logging={"Level": "ALL", "Destinations": [{"CloudWatchLogsLogGroup": {"LogGroupArn": "arn:a"}}]}), "logGroupArn: 'arn:a' is not what AWS takes"),
     # sizes of the template
     (lambda t: t.update(Description="ü" * 513), "Description: is longer than 1024 bytes"),

@@ -24,7 +24,9 @@ SECTIONS = {"Resources": 500, "Parameters": 200, "Outputs": 200, "Mappings": 200
 TEMPLATE_BYTES = 1024 * 1024
 # Beyond, the combinations have to be made another way: a gate that leaves some out would hide what it is for.
 MOST_COMBINATIONS = 50_000
-ARN = re.compile(r"\barn:([^:\s\"'$]*):([a-z0-9-]*):([^:\s\"']*):([^:\s\"']*):")
+# Also where an expression puts the rest of it together.
+PARTITION = re.compile(r"\barn:([a-z0-9-]*):")
+ARN = re.compile(r"\barn:[^:\s\"'$]*:[a-z0-9-]*:([^:\s\"']*):([^:\s\"']*):")
 HOST = re.compile(r"\b((?:[a-z0-9-]+\.)+)amazonaws\.com(\.cn)?(?![\w-])")
 # Called so in every partition: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_principal.html
 PRINCIPALS = {"cloudwatch", "events", "lambda", "monitoring.rds", "rds", "scheduler", "sns", "states"}
@@ -210,9 +212,9 @@ def placed(value, place: Place, where: str) -> Iterator[Problem]:
         for index, inner in enumerate(value):
             yield from placed(inner, place, f"{where}[{index}]")
     elif isinstance(value, str):
-        for partition, service, region, account in ARN.findall(value):
-            if partition not in (place.partition, "*"):
-                yield Problem(where, "partition", f"names the partition {partition} in {place.partition}: {shapes.shown(value)}")
+        for partition in set(PARTITION.findall(value)) - {place.partition}:
+            yield Problem(where, "partition", f"names the partition {partition} in {place.partition}: {shapes.shown(value)}")
+        for region, account in ARN.findall(value):
             if region not in (place.region, "", "*"):
                 yield Problem(where, "region", f"names the Region {region} in {place.region}: {shapes.shown(value)}")
             if account not in (ACCOUNT, "", "*", "aws"):

@@ -176,6 +176,8 @@ def queue(given: dict, name: str, where: str):
     tags = pairs(given.pop("Tags", []))
     given.pop("QueueName", None)
     attributes = {key: text(value) if isinstance(value, dict) else value for key, value in given.items()}
+    if given.get("KmsMasterKeyId") and str(given.get("SqsManagedSseEnabled", False)).lower() == "true":
+        yield Problem(where, "encryption", "has a key of KMS and SQS's own at the same time")
     yield from call("sqs", "CreateQueue", {"QueueName": name, "tags": tags, "Attributes": attributes}, where)
 
 

@@ -243,6 +243,9 @@ PROSE = {
     "kms.CreateAliasRequest.AliasName": Limit(
         pattern="alias/(?!aws/)[a-zA-Z0-9/_-]+", says="The alias name cannot begin with alias/aws/"
     ),
+    "logs.CreateLogGroupRequest.kmsKeyId": Limit(
+        pattern=r"arn:[^:]+:kms:[^:]+:\d{12}:key/.+", says="The Amazon Resource Name (ARN) of the KMS key"
+    ),
     "logs.Days": Limit(values=tuple(RETENTIONS.split()), says="2922, 3288, and 3653"),
     "logs.MetricTransformation.dimensions": Limit(
         check=lambda given: [("documented length", "more than three dimensions")] if len(given) > 3 else [],
