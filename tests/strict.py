@@ -151,6 +151,7 @@ KNOWN = {"Type": "Pass", "End": True}
 REFUSED = {
     "a state's output": (DATA, lambda: run(passing(Output=text(LIMIT + 1)))),
     "what a state passes on": (DATA, lambda: run(task(**large_task()))),
+    "a result": (DATA, lambda: put_item(300 * KIB) and run(task(arguments={"TableName": "strict", "Key": {"id": {"S": "k"}}}, Output={}))),
     "a variable": (DATA, lambda: run(passing(Assign={"a": text(LIMIT + 1)}, Output={}))),
     "one Assign": (DATA, lambda: run(passing(Assign={"a": text(130 * KIB), "b": text(130 * KIB)}, Output={}))),
     "all variables": (DATA, lambda: run(assigns(42))),
@@ -164,6 +165,7 @@ REFUSED = {
     "a result where there is none": (QUERY, lambda: run(passing(Output="{% $states.result %}"))),
     "$eval": ("InvalidDefinition", lambda: taken(create(machine(passing(Output="{% $eval('1') %}"))))),
     "a function for a value": (QUERY, lambda: run(passing(Output="{% function($x) { $x } %}"))),
+    "a token where nothing waits for it": (QUERY, lambda: run(after_token())),
     "a Wait": (QUERY, lambda: run({"W": {"Type": "Wait", "Seconds": "{% 100000000 %}", "End": True}})),
     "a Wait's number": ("InvalidDefinition", lambda: taken(create(machine({"W": {"Type": "Wait", "Seconds": 100_000_000, "End": True}})))),
     "a timeout": ("InvalidDefinition", lambda: taken(create(machine(task(TimeoutSeconds=100_000_000))))),
@@ -176,6 +178,7 @@ REFUSED = {
     "a state that leads nowhere": ("InvalidDefinition", lambda: taken(create(machine({"One": {"Type": "Pass", "Next": "Two"}})))),
     "a state without an end": ("InvalidDefinition", lambda: taken(create(machine({"One": {"Type": "Pass"}})))),
     "a definition that is no JSON": ("InvalidDefinition", lambda: taken(create("{"))),
+    "a definition by which another is replaced": ("InvalidDefinition", lambda: update(machine({"One": {"Type": "Pass"}}))),
     "a definition": ("InvalidDefinition", lambda: taken(create(machine(passing(Comment="x" * 1024 * KIB))))),
     "a variable's name": ("InvalidDefinition", lambda: taken(create(machine(passing(Assign={"x" * 81: 1}))))),
     "the events of an execution": (RUNTIME, lambda: run(loop(12_497))),
@@ -228,6 +231,17 @@ ALLOWED = {
 
 def token_task() -> dict:
     return task("arn:aws:states:::lambda:invoke.waitForTaskToken", {"FunctionName": "nobody", "Payload": "{% $states.context.Task.Token %}"}, TimeoutSeconds=1)
+
+
+def after_token() -> dict:
+    states = token_task() | {"Next": {"Type": "Pass", "Output": "{% $states.context.Task.Token %}", "End": True}}
+    states["Call"]["Catch"] = [{"ErrorEquals": ["States.ALL"], "Next": "Next"}]
+    return states
+
+
+def update(definition: dict) -> str:
+    status, _, body = stepfunctions._update_state_machine({"stateMachineArn": create(machine(passing())), "definition": json.dumps(definition)})
+    return "taken" if status == 200 else json.loads(body)["__type"].rsplit("#")[-1]
 
 
 def prepare() -> None:
