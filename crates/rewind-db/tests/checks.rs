@@ -190,6 +190,29 @@ async fn checks_for_which_no_time_is_left_have_failed_and_say_so() {
 }
 
 #[tokio::test]
+async fn tables_that_cannot_be_found_in_time_are_told_of_and_hold_up_nothing() {
+    let postgres = shop();
+    // What never changes is computed while the query is planned.
+    postgres.sql(
+        "shop",
+        "CREATE FUNCTION slow(int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(30); RETURN 1; END'",
+    );
+    let server = postgres.master().await;
+    let limits = Limits {
+        statement: Duration::from_millis(100),
+        count: Duration::from_secs(3),
+        counting: Duration::from_millis(500),
+        ..Limits::default()
+    };
+    let checks: Vec<Check> = (0..4).map(|_| check("SELECT slow(1)", "1")).collect();
+    let started = Instant::now();
+    let findings = examine(&server, None, &checks, &limits).await.unwrap();
+    assert!(started.elapsed() < Duration::from_secs(6), "{:?}", started.elapsed());
+    assert_eq!(findings.notes.len(), 3, "{:?}", findings.notes);
+    assert!(findings.notes[0].contains("were not counted"), "{:?}", findings.notes);
+}
+
+#[tokio::test]
 async fn a_check_that_takes_too_long_or_waits_for_a_lock_is_stopped_and_the_others_go_on() {
     let postgres = shop();
     let server = postgres.master().await;

@@ -24,7 +24,8 @@ impl<C: ReadClusters, S: Logins, N, K> FenceSource<C, S, N, K> {
     pub(crate) async fn empty_readers(&self, input: &Input, fence: &Fence, cluster: &Cluster) -> Readers {
         let mut readers = Readers::default();
         let mut said = Vec::new();
-        match within(timeouts::FENCE_READERS, self.empty_all(input, fence, cluster)).await {
+        // Within, all ends with the invocation: then it is told reader by reader.
+        match tokio::time::timeout(timeouts::FENCE_READERS, self.empty_all(input, fence, cluster)).await {
             Ok(Ok(emptied)) => {
                 for (reader, ended) in emptied {
                     match ended {
@@ -37,7 +38,7 @@ impl<C: ReadClusters, S: Logins, N, K> FenceSource<C, S, N, K> {
                 }
             }
             Ok(Err(error)) => said.push(format!("the readers may still have some: {error}")),
-            Err(OutOfTime) => said.push("the readers may still have some: they could not be asked in time".to_owned()),
+            Err(_) => said.push("the readers may still have some: they could not be asked in time".to_owned()),
         }
         readers.did = (!said.is_empty()).then(|| said.join("; "));
         readers
