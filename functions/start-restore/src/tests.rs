@@ -37,19 +37,6 @@ async fn a_source_with_as_many_tags_as_there_may_be_is_restored_with_those_that_
 }
 
 #[tokio::test]
-async fn backups_and_extended_support_are_the_source_s_from_the_start() {
-    let rds = rds();
-    rds.edit("orders", |source| {
-        source.backup_window = Some("05:00-05:30".to_owned());
-        source.lifecycle = Some("open-source-rds-extended-support-disabled".to_owned());
-    });
-    step(&rds).run(input()).await.unwrap();
-    let (source, made) = (rds.look("orders").unwrap(), rds.look("orders-r").unwrap());
-    assert_eq!((made.backup_window, made.backup_retention), (source.backup_window, Some(7)));
-    assert_eq!(made.lifecycle, source.lifecycle);
-}
-
-#[tokio::test]
 async fn a_second_run_and_a_lost_answer_start_no_second_restore() {
     for lost in [None, Some(Lose::Answer), Some(Lose::Call)] {
         let rds = rds();

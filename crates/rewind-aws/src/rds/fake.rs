@@ -176,9 +176,6 @@ impl RestoreClusters for FakeRds {
                 tags: call.tags.to_vec(),
                 deletion_protection: call.source.deletion_protection,
                 security_groups: call.source.security_groups.clone(),
-                backup_window: call.source.backup_window.clone(),
-                backup_retention: call.source.backup_retention,
-                lifecycle: call.source.lifecycle.clone(),
                 clone_group: (call.origin == Origin::CloneOfNow).then(|| "clones".to_owned()),
                 ..Cluster::default()
             });
