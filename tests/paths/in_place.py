@@ -226,6 +226,25 @@ def ways():
         },
         calls={"AwaitRewind": 9, "UndoStartBacktrack": 4},
     )
+    nowhere = [{"answer": {"done": True, "status": "available", "seconds": 1}}]
+    yield Scenario(
+        "in place: where the backtrack landed is not answered",
+        up_to("AwaitRewind") + ["IsRewindDone"] + NEEDS_OPERATOR,
+        "Bug",
+        ["where it landed was not answered [Bug in AwaitRewind]", KEPT],
+        request=IN_PLACE,
+        script={"AwaitRewind": nowhere},
+        lease_stays=True,
+    )
+    yield Scenario(
+        "in place: where the backtrack forward landed is not answered",
+        up_to("Verify") + PUT_BACK + FORWARD[:4] + NEEDS_OPERATOR,
+        "VerificationFailed",
+        ["where it landed was not answered [Bug in AwaitForward]", KEPT],
+        request=IN_PLACE,
+        script={"Verify": always("VerificationFailed"), "AwaitForward": nowhere},
+        lease_stays=True,
+    )
     yield Scenario(
         "in place: a bug in LiftFence",
         up_to("LiftFence") + NEEDS_OPERATOR,
