@@ -14,7 +14,7 @@ const LOG_IN: Duration = DATABASE_CONNECT.saturating_add(DATABASE_LOGIN);
 
 /// What each function waits for one after the other, on the way that takes longest, besides the one AWS call in full that
 /// every function must have time for. What is not listed here gets no more than the invocation has left.
-const WAITS: [(&str, &[&[Duration]]); 17] = [
+const WAITS: [(&str, &[&[Duration]]); 18] = [
     ("AddInstances", &[]),
     ("AwaitRewind", &[&[POLL_BUDGET]]),
     // A call of set-window has its own limit, and what is done for a person is told to them after it.
@@ -23,6 +23,7 @@ const WAITS: [(&str, &[&[Duration]]); 17] = [
     ("ConfirmApproval", &[]),
     ("ConfirmCutover", &[&[POLL_BUDGET], &[LOG_IN, NAME_LENIENCE]]),
     ("FenceSource", &[&[LOG_IN, FENCE_GROUPS, FENCE_SESSIONS, FENCE_PROOF, FENCE_READERS]]),
+    ("FindRecords", &[]),
     ("Finish", &[]),
     ("KeepEvidence", &[&[APPEARS_WITHIN]]),
     ("RequestApproval", &[]),
@@ -104,6 +105,8 @@ fn the_parts_of_a_wait_are_smaller_than_the_whole() {
     for (part, whole, what) in [
         (CONNECT, CALL, "connecting, of an AWS call"),
         (CALL_AT_LEAST, CALL, "the least time for an AWS call"),
+        (ASSUME_ROLE, CALL, "assuming the role for Route 53, before a call"),
+        (CALL, CREDENTIALS_RENEWED_BEFORE, "an AWS call, of the credentials that it is begun with"),
         (CHECK, CHECKING, "a check"),
         (CHECK_SHOWN, CHECK, "a check on the source"),
         (CHECK_LOCK, CHECK_SHOWN, "a check's lock"),

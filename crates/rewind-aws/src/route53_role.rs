@@ -8,18 +8,14 @@ use aws_sdk_route53::Client;
 use aws_smithy_async::time::{SharedTimeSource, SystemTimeSource};
 use aws_smithy_types::timeout::TimeoutConfig;
 use aws_types::sdk_config::SharedCredentialsProvider;
-use rewind_core::StepError;
+use rewind_core::{StepError, timeouts};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 /// The ARN of the role in the zones' account; unset or empty: the zones are in the function's own.
 const ROLE: &str = "REWIND_HOSTED_ZONE_ROLE_ARN";
 /// The shortest session that STS gives: longer than any invocation.
 const SESSION_SECONDS: i32 = 900;
-/// STS comes on top of the call that it is for, within the time of one invocation.
-const ANSWERED_WITHIN: Duration = Duration::from_secs(5);
-/// No call is begun with credentials that end sooner.
-const RENEWED_BEFORE: Duration = Duration::from_secs(120);
 
 /// Gives the client that calls Route 53.
 pub(crate) trait ReachZones {
@@ -56,8 +52,9 @@ impl Route53 {
 
     fn through(aws: &Aws, role: Option<String>, session: String, time: SharedTimeSource) -> Self {
         let role = role.map(|arn| {
-            let timeouts =
-                TimeoutConfig::builder().connect_timeout(ANSWERED_WITHIN).operation_attempt_timeout(ANSWERED_WITHIN);
+            let timeouts = TimeoutConfig::builder()
+                .connect_timeout(timeouts::ASSUME_ROLE)
+                .operation_attempt_timeout(timeouts::ASSUME_ROLE);
             let config = aws.config("STS").into_builder().timeout_config(timeouts.build()).build();
             let sts = aws_sdk_sts::Client::new(&config);
             Arc::new(Role { arn, session, aws: aws.clone(), sts, time, assumed: Mutex::default() })
@@ -109,7 +106,7 @@ impl Role {
     fn kept(&self) -> Option<Client> {
         let kept = self.assumed.lock().unwrap_or_else(PoisonError::into_inner);
         let (client, until) = kept.as_ref()?;
-        (self.time.now() + RENEWED_BEFORE < *until).then(|| client.clone())
+        (self.time.now() + timeouts::CREDENTIALS_RENEWED_BEFORE < *until).then(|| client.clone())
     }
 
     fn keep(&self, client: &Client, until: SystemTime) {

@@ -31,6 +31,10 @@ pub const CONNECT: Duration = seconds(3);
 pub const CALL: Duration = seconds(20);
 /// With less than this left, no call is sent: nobody would be there to read its answer.
 pub const CALL_AT_LEAST: Duration = seconds(2);
+/// Assuming the role for Route 53, before the call that it is for.
+pub const ASSUME_ROLE: Duration = seconds(5);
+/// No call is begun with credentials that end sooner.
+pub const CREDENTIALS_RENEWED_BEFORE: Duration = seconds(120);
 /// A call of set-window, which has to outlast the function's own `Timeout` and its start.
 pub const CALL_SET_WINDOW: Duration = seconds(46);
 

@@ -92,7 +92,8 @@ impl HttpConnector for InTime {
     }
 }
 
-#[cfg(all(test, feature = "topic"))]
+#[cfg(test)]
+#[cfg(feature = "topic")]
 mod tests {
     use crate::classify::{Call, classify};
     use crate::environment::{Aws, http};

@@ -7,6 +7,7 @@ use aws_smithy_runtime_api::client::http::{HttpConnector, HttpConnectorFuture, S
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_types::body::SdkBody;
 use rewind_core::ErrorName;
+use std::time::Duration;
 
 const ROLE_ARN: &str = "arn:aws:iam::210987654321:role/zones-for-rewind";
 /// What STS answers here ends at 2026-11-23T10:50:00Z.
