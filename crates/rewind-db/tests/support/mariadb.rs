@@ -3,7 +3,7 @@
 
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
-use super::{Directory, credential, is_root, keep, network, own_address, run};
+use super::{Directory, credential, is_root, keep, network, own_address, owner, run};
 use rewind_db::{Credential, Engine, Server, Session, Target};
 use std::net::{IpAddr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -164,12 +164,12 @@ pub fn master() -> Credential {
     credential(MASTER, MASTER_PASSWORD, "AWSCURRENT")
 }
 
-/// A data directory as MariaDB makes it, made once and kept beside what the build keeps.
+/// A data directory as MariaDB makes it, made once and kept as PostgreSQL's is.
 fn template() -> &'static Path {
     static TEMPLATE: OnceLock<PathBuf> = OnceLock::new();
     TEMPLATE.get_or_init(|| {
-        let owner = if is_root() { "mysql" } else { "own" };
-        let kept = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("mariadb-{owner}"));
+        let (uid, gid) = owner("mysql");
+        let kept = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("mariadb-{uid}-{gid}"));
         if !kept.exists() {
             let directory = Directory::of("mariadb-template", "mysql");
             let mut install = as_mysql("mariadb-install-db");

@@ -221,7 +221,8 @@ impl Drop for Directory {
 
 const ACCESS: &str = "local all rdsadmin trust\nhost rdsadmin all all reject\nhost all rdsadmin all reject\nhost all all all scram-sha-256\n";
 
-/// A data directory with RDS's accounts in it, made once and kept beside what the build keeps.
+/// A data directory with RDS's accounts in it, made once and kept beside what the build keeps: under the number of its
+/// owner, because a build directory may be used from several systems, and each numbers its users as it likes.
 fn template() -> &'static Path {
     static TEMPLATE: OnceLock<PathBuf> = OnceLock::new();
     TEMPLATE.get_or_init(|| {
@@ -230,7 +231,7 @@ fn template() -> &'static Path {
             "PostgreSQL 15 is needed in {BIN}, and setpriv: `apt-get install postgresql-15 util-linux`"
         );
         let mut hasher = std::hash::DefaultHasher::new();
-        (ACCOUNTS, ACCESS, is_root()).hash(&mut hasher);
+        (ACCOUNTS, ACCESS, owner("postgres")).hash(&mut hasher);
         let kept = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("postgresql-15-{:016x}", hasher.finish()));
         if !kept.exists() {
             let directory = Directory::new("template");
@@ -289,12 +290,19 @@ fn own(path: &Path) {
 
 fn own_by(path: &Path, user: &str) {
     if is_root() {
-        let id = |flag: &str| {
-            let output = Command::new("id").args([flag, user]).output().unwrap();
-            String::from_utf8(output.stdout).unwrap().trim().parse::<u32>().expect("the user exists")
-        };
-        chown(path, Some(id("-u")), Some(id("-g"))).unwrap();
+        let (uid, gid) = owner(user);
+        chown(path, Some(uid), Some(gid)).unwrap();
     }
+}
+
+/// The numbers of the user and the group that a server's files belong to: `user`, or whoever runs the test where that is
+/// not root.
+fn owner(user: &str) -> (u32, u32) {
+    let id = |flag: &str| {
+        let output = Command::new("id").arg(flag).args(is_root().then_some(user)).output().unwrap();
+        String::from_utf8(output.stdout).unwrap().trim().parse::<u32>().expect("the user exists")
+    };
+    (id("-u"), id("-g"))
 }
 
 /// An address that no other server of this machine's tests has, as long as there are not too many.
