@@ -423,7 +423,7 @@ impl Writers {
                     let mut client = support::mariadb::client(address, port, user, password);
                     let mut process =
                         client.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
-                    let script: String = (0..400)
+                    let script: String = (0..5_000)
                         .map(|number| {
                             let word = format!("{user}-{writer}-{run}-{number}");
                             let insert = format!("INSERT INTO orders (word) VALUES ('{word}');");
@@ -451,8 +451,14 @@ impl Writers {
         Self { acknowledged, attempts, stop, threads }
     }
 
+    /// Waits until all of them have written, and much. Each is still on its first connection then, which is long enough.
     async fn until_busy(&self) {
-        while self.acknowledged.lock().unwrap().len() < 500 {
+        loop {
+            let words: Vec<String> = self.acknowledged.lock().unwrap().iter().map(|(word, _)| word.clone()).collect();
+            let writers: BTreeSet<_> = words.iter().filter_map(|word| word.rsplitn(3, '-').nth(2)).collect();
+            if words.len() >= 500 && writers.len() == self.threads.len() {
+                return;
+            }
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
