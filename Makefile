@@ -55,6 +55,10 @@ test: unit lint paths e2e ## Every test: unit, contract, lints of template and s
 .PHONY: check
 check: format clippy test ## The whole gate: format, lints, every test
 
+.PHONY: fresh
+fresh: ## The commands of the README in a clean Debian root, as root and as an ordinary user (made and entered by root)
+	@local/tools/fresh
+
 .PHONY: package
 package: build ## The functions for AWS: arm64 zips in target/lambda, as the template expects them
 	@$(LOCAL) tools package
