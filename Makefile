@@ -98,6 +98,7 @@ unit: needs
 	fi
 
 lint: build
+	python3 tests/programs.py
 	@$(LOCAL) tools lint audit
 	$(TOOLS)/lint/bin/cfn-lint infra/template.yaml
 	$(TOOLS)/audit/bin/python local/tools/lint_template.py infra/template.yaml infra/lint.yaml
