@@ -6,6 +6,7 @@ credentials from the environment and never touches an account: it refuses to run
 
 import argparse
 import contextlib
+import fcntl
 import json
 import os
 import pathlib
@@ -48,12 +49,19 @@ def main() -> None:
 def lay_out(root: pathlib.Path, binaries: pathlib.Path, out: pathlib.Path) -> None:
     """Puts each function's binary in a zip, and template and state machine beside them."""
     functions = sorted(path.parent.name for path in root.glob("functions/*/Cargo.toml"))
-    for name in functions:
-        binary = binaries / name
-        if not binary.is_file():
-            sys.exit(f"the binary of {name} is not in {binaries}; nothing was deployed; to go on: cargo build -p {name}")
-        zip_binary(binary, out / "target" / "lambda" / name)
-    for folder in (out / "target" / "lambda").glob("*"):
+    zips = root / ".local" / "zips"
+    zips.mkdir(parents=True, exist_ok=True)
+    # Stacks of one checkout share the zips, and may start at the same time.
+    with open(zips / "lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        for name in functions:
+            binary = binaries / name
+            if not binary.is_file():
+                sys.exit(
+                    f"the binary of {name} is not in {binaries}; nothing was deployed; next step: cargo build -p {name}"
+                )
+            place(zip_binary(binary, zips / name), out / "target" / "lambda" / name / "bootstrap.zip")
+    for folder in [*(out / "target" / "lambda").glob("*"), *zips.glob("*/")]:
         if folder.name not in functions:
             shutil.rmtree(folder)
     for folder in ("infra", "statemachine"):
@@ -61,13 +69,23 @@ def lay_out(root: pathlib.Path, binaries: pathlib.Path, out: pathlib.Path) -> No
         shutil.copytree(root / folder, out / folder)
 
 
-def zip_binary(binary: pathlib.Path, folder: pathlib.Path) -> None:
+def place(archive: pathlib.Path, to: pathlib.Path) -> None:
+    """Links a zip to where the template expects it; copies it where the stack's directory is on another disk."""
+    to.parent.mkdir(parents=True, exist_ok=True)
+    to.unlink(missing_ok=True)
+    try:
+        to.hardlink_to(archive)
+    except OSError:
+        shutil.copyfile(archive, to)
+
+
+def zip_binary(binary: pathlib.Path, folder: pathlib.Path) -> pathlib.Path:
     """Writes bootstrap.zip, unless the one there was made from this very binary."""
     stat = binary.stat()
     made_from = f"{stat.st_size} {stat.st_mtime_ns} {stat.st_ino}"
     mark, archive = folder / "made-from", folder / "bootstrap.zip"
     if archive.exists() and mark.exists() and mark.read_text() == made_from:
-        return
+        return archive
     folder.mkdir(parents=True, exist_ok=True)
     mark.unlink(missing_ok=True)
     stripped = folder / "bootstrap"
@@ -83,6 +101,7 @@ def zip_binary(binary: pathlib.Path, folder: pathlib.Path) -> None:
     temporary.replace(archive)
     stripped.unlink()
     mark.write_text(made_from)
+    return archive
 
 
 def deploy(name: str, out: pathlib.Path, parameters: list[str]) -> dict[str, str]:
