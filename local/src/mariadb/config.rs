@@ -54,6 +54,7 @@ aria_pagecache_buffer_size = 8M
 innodb_buffer_pool_size = 32M
 innodb_log_file_size = 16M
 innodb_data_file_path = ibdata1:4M:autoextend
+innodb_autoextend_increment = 1
 innodb_flush_log_at_trx_commit = 0
 innodb_flush_method = nosync
 innodb_doublewrite = OFF
