@@ -412,7 +412,7 @@ def scenarios():
             Scenario(
                 f"an expression of {state} fails",
                 up_to(state) + BUG_BEFORE_CHANGE,
-                "States.QueryEvaluationError",
+                "Bug",
                 [f"[States.QueryEvaluationError in {state}]", "nothing was undone", "nothing was changed"],
                 mocked={state: "States.QueryEvaluationError"},
             )

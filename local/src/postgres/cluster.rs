@@ -125,7 +125,7 @@ impl Cluster {
                 .args(["--username", ADMIN, "--auth=scram-sha-256", "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync"])
                 .arg(format!("--pwfile={}", password.display()))
                 // Every base backup and every look at the archive ends a segment: of the usual 16 MB they fill the disk.
-                .arg("--wal-segsize=1")
+                .arg("--wal-segsize=4")
                 .arg("-D")
                 .arg(&data)
         })
