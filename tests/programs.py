@@ -24,8 +24,10 @@ COMPUTED = {
     "local/tools/lint_asl.py": {"pathlib.Path(sys.executable).with_name('cfn-lint')"},
     "local/tools/lint_template.py": {"checkov"},
     "infra/package.py": {"root / 'local/tools/arm64-rust'", "tools / 'cargo-lambda'"},
+    "tests/deploying.py": {"program.absolute()", "self.command('--with', 'aws')", "self.command(*more)"},
     "tests/e2e/door.py": {"folder / 'bootstrap'"},
     "tests/e2e/terminal.py": {"_rewind", "before"},
+    "tests/paths/reference.py": {"self.node"},
     "tests/paths/run.py": {"ministack", "map(str, command)"},
 }
 # What the programs on the left start by themselves, on Debian's side of the line and not ours.
