@@ -62,6 +62,7 @@ def main() -> None:
         with_sam(arguments, parameters, tags)
     else:
         with_aws(arguments, parameters, tags, told)
+    tell_unheard(arguments.stack_name)
 
 
 def configuration(path: pathlib.Path) -> tuple[dict[str, str], dict[str, str]]:
@@ -166,7 +167,8 @@ def with_sam(arguments: argparse.Namespace, parameters: dict[str, str], tags: di
     for option, pairs in (("--parameter-overrides", parameters), ("--tags", tags)):
         if pairs:
             command += [option, *(f'{name}="{escaped(value)}"' for name, value in pairs.items())]
-    sys.exit(subprocess.run(command, cwd=arguments.root, check=False).returncode)
+    if code := subprocess.run(command, cwd=arguments.root, check=False).returncode:
+        sys.exit(code)
 
 
 def with_aws(
@@ -193,6 +195,22 @@ def with_aws(
         stack.carry_out()
     for name, value in stack.outputs().items():
         print(f"  {name:24} {value}")
+
+
+def tell_unheard(stack: str) -> None:
+    """Says which topic reaches nobody yet: an approval would be asked of nobody, and a page would wake nobody."""
+    deployed = cloudformation.Stack(stack, poll=2, patience=60)
+    outputs = deployed.outputs() if deployed.status() else {}
+    for output, lost in (("TopicArn", "asked for approvals"), ("PagesTopicArn", "paged when a recovery needs a person")):
+        topic = outputs.get(output)
+        if not topic:
+            continue
+        pages = boto3.client("sns").get_paginator("list_subscriptions_by_topic").paginate(TopicArn=topic)
+        if not any(each["SubscriptionArn"].startswith("arn:") for page in pages for each in page["Subscriptions"]):
+            print(
+                f"nobody is {lost} yet: the topic {topic} has no subscription that somebody confirmed; next step: follow the "
+                f"link that AWS has sent, or aws sns subscribe --topic-arn {topic} --protocol email --notification-endpoint <address>"
+            )
 
 
 def show(changes: list[dict]) -> None:

@@ -45,7 +45,7 @@ TEMPLATE = {
             "Properties": {"DefinitionUri": "machine.asl.json", "Role": {"Fn::GetAtt": ["Role", "Arn"]}},
         },
     },
-    "Outputs": {"Rewind": {"Value": {"Ref": "Rewind"}}},
+    "Outputs": {name: {"Value": {"Ref": resource}} for name, resource in (("Rewind", "Rewind"), ("PagesTopicArn", "Topic"))},
 }  # fmt: skip
 MACHINE = {
     "StartAt": "AwaitApproval",
@@ -117,6 +117,7 @@ def main() -> None:
         refuses_names(deployment)
         passes_all_with_sam(deployment)
         passes_all_with_aws(deployment)
+        tells_whom_nobody_hears(deployment)
         tells_what_runs(deployment)
 
 
@@ -142,6 +143,14 @@ def passes_all_with_aws(deployment: Deployment) -> None:
     deployment.given()
     expect(deployment.run("--yes", "--with", "aws"), 0)
     same("parameters that are given no more", parameters(), DEFAULTS)
+
+
+def tells_whom_nobody_hears(deployment: Deployment) -> None:
+    unheard = "nobody is paged when a recovery needs a person yet"
+    expect(deployment.run("--yes", "--with", "aws"), 0, unheard, "aws sns subscribe --topic-arn")
+    boto3.client("sns").subscribe(TopicArn=output("PagesTopicArn"), Protocol="sqs", Endpoint="arn:aws:sqs:us-east-1:000000000000:q")
+    code, said = deployment.run("--yes", "--with", "aws")
+    same("what is said of a topic that somebody hears", (code, unheard in said), (0, False))
 
 
 def tells_what_runs(deployment: Deployment) -> None:

@@ -4,6 +4,8 @@
 //! The machine's paths are run by `paths/run.py` beside this crate.
 
 #[cfg(test)]
+mod account;
+#[cfg(test)]
 mod contract;
 #[cfg(test)]
 mod functions;

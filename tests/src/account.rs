@@ -1,0 +1,141 @@
+//! What the template owes an account that nobody prepared: it can be deployed there, holds itself to limits, and calls people.
+
+use crate::template::{Template, texts};
+use regex::Regex;
+use serde_json::Value;
+use std::collections::BTreeSet;
+
+fn resources<'a>(template: &'a Template, kind: &'a str) -> impl Iterator<Item = (&'a str, &'a Value)> {
+    template.section("Resources").filter(move |(_, resource)| resource["Type"] == kind)
+}
+
+#[test]
+fn every_alarm_pages() {
+    let template = Template::read();
+    let alarms: BTreeSet<&str> = resources(&template, "AWS::CloudWatch::Alarm").map(|(name, _)| name).collect();
+    let expected = [
+        "CleanUpNotStartedAlarm",
+        "DeadLettersAlarm",
+        "FailedEvaluationAlarm",
+        "NeedsOperatorAlarm",
+        "NotCleanedUpAlarm",
+        "StoppedAlarm",
+        "UndoStoppedAlarm",
+        "UnheardAlarm",
+    ];
+    assert_eq!(alarms, BTreeSet::from(expected));
+    for name in alarms {
+        let alarm = template.resource(name);
+        assert_eq!(texts(&alarm["AlarmActions"]), ["Pages"], "{name}");
+        // A new stack has no data yet, and nothing to page about.
+        assert_eq!(alarm["TreatMissingData"], "notBreaching", "{name}");
+    }
+    let pattern = template.resource("FailedEvaluationMetric")["FilterPattern"].as_str().unwrap();
+    assert_eq!(pattern, r#"{ $.type = "EvaluationFailed" }"#);
+    let started = &template.resource("CleanUpNotStartedAlarm")["Metrics"][0]["MetricStat"]["Metric"];
+    assert_eq!(
+        (&started["MetricName"], &started["Dimensions"][0]["Value"]),
+        (&"ExecutionsStarted".into(), &"CleanUpMachine".into())
+    );
+}
+
+#[test]
+fn what_anybody_can_call_has_a_limit() {
+    let template = Template::read();
+    let mut public = 0;
+    for (name, function) in
+        template.functions().filter(|(_, function)| function["FunctionUrlConfig"]["AuthType"] == "NONE")
+    {
+        let limit = &function["ReservedConcurrentExecutions"];
+        assert_eq!(texts(limit)[1], "ChatConcurrency", "{name} could use up the concurrency of the account");
+        public += 1;
+    }
+    assert_eq!(public, 1);
+    let parameter = template.section("Parameters").find(|(name, _)| *name == "ChatConcurrency").unwrap().1;
+    assert!(parameter["Default"].as_str().unwrap().parse::<u16>().unwrap() > 0, "there is a limit by default");
+}
+
+#[test]
+fn a_first_deployment_that_fails_leaves_nothing_behind() {
+    let template = Template::read();
+    for (name, resource) in template.section("Resources") {
+        assert_ne!(resource["DeletionPolicy"], "Retain", "{name} would be in the way of the next attempt");
+    }
+    let (_, table) = template.section("Resources").find(|(name, _)| *name == "Table").unwrap();
+    assert_eq!(
+        (&table["DeletionPolicy"], &table["UpdateReplacePolicy"]),
+        (&"RetainExceptOnCreate".into(), &"Retain".into())
+    );
+}
+
+/// CloudFormation cuts the names that it makes to the length that a resource may have; names made by hand fail.
+#[test]
+fn no_name_is_made_by_hand() {
+    let template = Template::read();
+    let names = Regex::new(
+        r"^(Alarm|Dashboard|Function|Group|LogGroup|ManagedPolicy|Queue|Role|StateMachine|Table|Topic)?Name$",
+    )
+    .unwrap();
+    for (name, resource) in template.section("Resources") {
+        let kind = resource["Type"].as_str().unwrap();
+        for (property, value) in resource["Properties"].as_object().into_iter().flatten() {
+            let of_another = ["AWS::Lambda::Permission", "AWS::Logs::MetricFilter"].contains(&kind);
+            let of_metric = kind == "AWS::CloudWatch::Alarm" && property != "AlarmName";
+            if names.is_match(property) && !of_another && !of_metric {
+                // AWS asks for its beginning, and it may be long.
+                assert_eq!(
+                    (name, property.as_str()),
+                    ("RewindLog", "LogGroupName"),
+                    "{name} has the {property} {value}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn functions_in_a_vpc_are_given_all_that_they_need_there_or_the_deployment_is_refused() {
+    let template = Template::read();
+    let rules: Vec<(&str, String, String)> = template
+        .section("Rules")
+        .map(|(name, rule)| (name, rule["RuleCondition"].to_string(), rule["Assertions"][0]["Assert"].to_string()))
+        .collect();
+    let asks = |condition: &str, needs: &[&str]| {
+        rules.iter().any(|(_, when, assert)| when.contains(condition) && needs.iter().all(|need| assert.contains(need)))
+    };
+    assert!(asks("VpcId", &["SubnetIds"]), "{rules:?}");
+    assert!(asks("SubnetIds", &["VpcId", "SecurityGroupIds"]), "{rules:?}");
+}
+
+/// EventBridge puts a value between quotes as it is, and quotes it itself where it stands alone.
+#[test]
+fn messages_arrive_whole_whatever_is_in_them() {
+    let template = Template::read();
+    let variable = Regex::new(r#"("[^"<>]*)?<(\w+)>"#).unwrap();
+    let alone = Regex::new(r": <\w+>").unwrap();
+    let mut messages = 0;
+    for (name, rule) in resources(&template, "AWS::Events::Rule") {
+        for target in rule["Properties"]["Targets"].as_array().unwrap() {
+            let transformer = &target["InputTransformer"];
+            let Some(text) = transformer["InputTemplate"].as_str() else { continue };
+            let message: Value = serde_json::from_str(&alone.replace_all(text, r#": "x""#))
+                .unwrap_or_else(|e| panic!("{name} sends no JSON: {e}"));
+            let given: BTreeSet<&str> =
+                transformer["InputPathsMap"].as_object().unwrap().keys().map(String::as_str).collect();
+            let used: BTreeSet<&str> =
+                variable.captures_iter(text).map(|found| found.get(2).unwrap().as_str()).collect();
+            assert_eq!(used, given, "{name}");
+            let inside = Regex::new(r"<(\w+)>").unwrap();
+            for found in inside.captures_iter(&message.to_string()) {
+                assert!(["id", "status"].contains(&&found[1]), "{name} has {} between quotes", &found[1]);
+            }
+            if target["Arn"] == "Notifications" {
+                // https://docs.aws.amazon.com/chatbot/latest/adminguide/custom-notifs.html
+                assert_eq!((&message["version"], &message["source"]), (&"1.0".into(), &"custom".into()), "{name}");
+                assert!(message["content"]["description"].is_string(), "{name} has no description");
+            }
+            messages += 1;
+        }
+    }
+    assert_eq!(messages, 4);
+}
