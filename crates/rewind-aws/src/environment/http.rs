@@ -92,7 +92,8 @@ impl HttpConnector for InTime {
     }
 }
 
-#[cfg(all(test, feature = "topic"))]
+#[cfg(feature = "topic")]
+#[cfg(test)]
 mod tests {
     use crate::classify::{Call, classify};
     use crate::environment::{Aws, http};
