@@ -162,8 +162,10 @@ impl Logins for OneLogin {
 
 #[test]
 fn all_readers_are_asked_at_the_same_time_and_those_that_hang_hold_nobody_up() {
+    use rewind_clock::invocation;
     use std::io::Read;
     use std::net::TcpListener;
+    use std::time::{Duration, Instant};
     // Servers that take a connection, and never say a word.
     let first = TcpListener::bind("127.0.0.31:0").unwrap();
     let port = first.local_addr().unwrap().port();
@@ -187,16 +189,25 @@ fn all_readers_are_asked_at_the_same_time_and_those_that_hang_hold_nobody_up() {
     let step = FenceSource { access, notes: NothingNoted, clock: ManualClock::at(STARTED), fence_groups: Vec::new() };
     let input = Input { recovery: recovery(), plan: plan(), fence: Side::Source, restored: None };
     let fence = step.which(&input).unwrap();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let time = std::time::Duration::from_secs(4);
-    let readers = runtime.block_on(rewind_clock::invocation(time, step.empty_readers(&input, &fence, &cluster)));
-    let did = readers.expect("it ends within the invocation").did.unwrap();
-    for (n, listener) in listeners.iter().enumerate() {
-        listener.set_nonblocking(true).unwrap();
-        let (mut connection, _) = listener.accept().unwrap_or_else(|error| panic!("reader {n} was not asked: {error}"));
-        connection.set_nonblocking(true).unwrap();
-        let mut word = [0; 8];
-        connection.read_exact(&mut word).unwrap_or_else(|error| panic!("nobody logged in to reader {n}: {error}"));
-        assert!(did.contains(&format!("hangs-{n} may still have some")), "{did}");
+    let (tell, asked) = std::sync::mpsc::channel();
+    for (n, listener) in listeners.into_iter().enumerate() {
+        let tell = tell.clone();
+        std::thread::spawn(move || {
+            let (mut connection, _) = listener.accept().unwrap();
+            connection.read_exact(&mut [0; 8]).unwrap();
+            tell.send((Instant::now(), n)).unwrap();
+            // Held open until the other side is tired of it.
+            drop(connection.read(&mut [0; 1]));
+        });
     }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let readers = invocation(Duration::from_secs(6), step.empty_readers(&input, &fence, &cluster));
+    let did = runtime.block_on(readers).expect("it ends within the invocation").did.unwrap();
+    let mut asked: Vec<(Instant, usize)> = asked.try_iter().collect();
+    asked.sort_unstable();
+    assert_eq!(asked.len(), 15, "{did}");
+    // One after another, each would have begun when the one before it was given up.
+    let apart = asked[14].0.duration_since(asked[0].0);
+    assert!(apart < Duration::from_secs(3), "they were asked within {apart:?}");
+    assert_eq!(did.matches("may still have some").count(), 15, "{did}");
 }
