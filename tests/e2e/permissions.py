@@ -135,54 +135,60 @@ def called(stack):
 # ---------------------------------------------------------------------------------------------------------- an action less
 
 
+def copied(stack, stem, name, keeps, adds=(), **variables):
+    """The function of the state `stem` under another name, with those actions of its role that `keeps` says yes to, the
+    statements of `adds` besides, and these variables; its ARN.
+    """
+    iam, lambdas, like = stack.client("iam"), stack.client("lambda"), stack.function(stem)
+    role = iam.get_role(RoleName=like["Role"].split("/")[-1])["Role"]
+    made = iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(role["AssumeRolePolicyDocument"]))
+    taken = 0
+    for policy, document in policies(stack, role["RoleName"]):
+        for statement in listed(document["Statement"]):
+            actions = listed(statement["Action"])
+            statement["Action"] = [one for one in actions if keeps(one)]
+            taken += len(actions) - len(statement["Action"])
+        document["Statement"] = [one for one in listed(document["Statement"]) if one["Action"]]
+        if document["Statement"]:
+            iam.put_role_policy(RoleName=name, PolicyName=policy, PolicyDocument=json.dumps(document))
+    holds(taken, f"the role of {like['FunctionName']} has no action that could be taken away")
+    if adds:
+        document = {"Version": "2012-10-17", "Statement": list(adds)}
+        iam.put_role_policy(RoleName=name, PolicyName="added", PolicyDocument=json.dumps(document))
+    folder = re.sub(r"(?<!^)([A-Z])", r"-\1", stem).lower()
+    deployed = like.get("Environment", {}).get("Variables", {})
+    straight = {name: value for name, value in deployed.items() if not name.startswith("AWS_ENDPOINT_URL_")}
+    function = lambdas.create_function(
+        FunctionName=name,
+        Role=made["Role"]["Arn"],
+        Code={"ZipFile": (stack.folder / "deploy/target/lambda" / folder / "bootstrap.zip").read_bytes()},
+        Environment={"Variables": straight | variables},
+        **{name: like[name] for name in ["Runtime", "Handler", "Timeout", "MemorySize", "LoggingConfig"]},
+    )
+    on_success(lambda: lambdas.delete_function(FunctionName=name))
+    state = lambda: lambdas.get_function_configuration(FunctionName=name)["State"]
+    wait_until(lambda: state() == "Active", f"{name} active")
+    return function["FunctionArn"]
+
+
+def machine_with(stack, name, functions):
+    """The deployed state machine under another name, with other functions for these states; its ARN."""
+    deployed = stack.states.describe_state_machine(stateMachineArn=stack.machine)
+    definition = deployed["definition"]
+    for stem, arn in functions.items():
+        before, definition = definition, definition.replace(stack.function(stem)["FunctionArn"], arn)
+        holds(definition != before, f"{stem} is no function of the state machine")
+    made = stack.states.create_state_machine(name=name, definition=definition, roleArn=deployed["roleArn"])
+    return made["stateMachineArn"]
+
+
 class Without:
     """The deployed state machine, but for one function; and that one as deployed, but for an action that it may not."""
 
     def __init__(self, stack, stem, action):
-        self.stack = stack
-        self.function = stack.function(stem)
         self.name = f"{WITHOUT}{stem}-{uuid.uuid4().hex[:8]}"
-        self.role = self._role(action)
-        deployed = stack.states.describe_state_machine(stateMachineArn=stack.machine)
-        definition = deployed["definition"].replace(self.function["FunctionArn"], self._function(stem))
-        holds(definition != deployed["definition"], f"{stem} is no function of the state machine")
-        self.machine = stack.states.create_state_machine(
-            name=self.name, definition=definition, roleArn=deployed["roleArn"]
-        )["stateMachineArn"]
-        on_success(lambda: stack.client("lambda").delete_function(FunctionName=self.name))
-
-    def _role(self, action):
-        """A role that has what the function's has, without `action`."""
-        iam = self.stack.client("iam")
-        like = iam.get_role(RoleName=self.function["Role"].split("/")[-1])["Role"]
-        made = iam.create_role(RoleName=self.name, AssumeRolePolicyDocument=json.dumps(like["AssumeRolePolicyDocument"]))
-        taken = 0
-        for name, document in policies(self.stack, like["RoleName"]):
-            for statement in listed(document["Statement"]):
-                actions = listed(statement["Action"])
-                taken += actions.count(action)
-                statement["Action"] = [one for one in actions if one != action]
-            document["Statement"] = [one for one in listed(document["Statement"]) if one["Action"]]
-            iam.put_role_policy(RoleName=self.name, PolicyName=name, PolicyDocument=json.dumps(document))
-        holds(taken, f"the role of {self.function['FunctionName']} has no {action} that could be taken away")
-        return made["Role"]["Arn"]
-
-    def _function(self, stem):
-        """The function with that role."""
-        lambdas, like = self.stack.client("lambda"), self.function
-        folder = re.sub(r"(?<!^)([A-Z])", r"-\1", stem).lower()
-        variables = like.get("Environment", {}).get("Variables", {})
-        straight = {name: value for name, value in variables.items() if not name.startswith("AWS_ENDPOINT_URL_")}
-        made = lambdas.create_function(
-            FunctionName=self.name,
-            Role=self.role,
-            Code={"ZipFile": (self.stack.folder / "deploy/target/lambda" / folder / "bootstrap.zip").read_bytes()},
-            Environment={"Variables": straight},
-            **{name: like[name] for name in ["Runtime", "Handler", "Timeout", "MemorySize", "LoggingConfig"]},
-        )
-        state = lambda: lambdas.get_function_configuration(FunctionName=self.name)["State"]
-        wait_until(lambda: state() == "Active", f"{self.name} active")
-        return made["FunctionArn"]
+        function = copied(stack, stem, self.name, lambda one: one != action)
+        self.machine = machine_with(stack, self.name, {stem: function})
 
 
 def is_missed(stack, stem, action, path):

@@ -25,7 +25,7 @@ from watch import Watch
 # Each registers its tests, in the order in which they are told.
 for module in [
     "speed", "mistakes", "in_place", "choosing", "requesting", "undone", "fences", "settings", "window", "histories", "cleaning",
-    "killed", "killed_in_place", "permissions", "leaks",
+    "killed", "killed_in_place", "permissions", "zones", "leaks",
     "door", "chat", "events", "terminal", "console",
 ]:  # fmt: skip
     importlib.import_module(module)
