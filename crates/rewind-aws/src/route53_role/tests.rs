@@ -12,10 +12,10 @@ const ROLE_ARN: &str = "arn:aws:iam::210987654321:role/zones-for-rewind";
 /// What STS answers here ends at 2026-11-23T10:50:00Z.
 const BEGAN: u64 = 1_795_430_100;
 
-/// The other end of the wire: STS, which admits or does not, and Route 53. Keeps what came: host, key and body.
+/// The other end of the wire: STS with one answer, and Route 53. Keeps what came: host, key and body.
 #[derive(Debug, Clone)]
 struct Wire {
-    admits: bool,
+    sts: (u16, &'static str),
     seen: Arc<Mutex<Vec<(String, String, String)>>>,
 }
 
@@ -25,19 +25,10 @@ impl HttpConnector for Wire {
         let signed = request.headers().get("authorization").unwrap_or_default();
         let key = signed.split(['=', '/']).nth(1).unwrap_or_default().to_owned();
         let body = String::from_utf8_lossy(request.body().bytes().unwrap_or_default()).into_owned();
-        let (status, answer) = if !host.starts_with("sts.") {
-            (
-                200,
-                if request.method() == "GET" {
-                    CHANGE.to_owned()
-                } else {
-                    CHANGE.replace("GetChange", "ChangeResourceRecordSets")
-                },
-            )
-        } else if self.admits {
-            (200, ASSUMED.to_owned())
-        } else {
-            (403, DENIED.to_owned())
+        let (status, answer) = match (host.split('.').next(), request.method()) {
+            (Some("sts"), _) => (self.sts.0, self.sts.1.to_owned()),
+            (_, "GET") => (200, CHANGE.to_owned()),
+            _ => (200, CHANGE.replace("GetChange", "ChangeResourceRecordSets")),
         };
         self.seen.lock().unwrap().push((host, key, body));
         HttpConnectorFuture::ready(Ok(HttpResponse::new(status.try_into().unwrap(), SdkBody::from(answer))))
@@ -50,12 +41,16 @@ const ASSUMED: &str = "<AssumeRoleResponse xmlns=\"https://sts.amazonaws.com/doc
 const DENIED: &str = "<ErrorResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><Error><Type>Sender</Type>\
     <Code>AccessDenied</Code><Message>User: arn:aws:sts::123456789012:assumed-role/swap-dns is not authorized to perform: \
     sts:AssumeRole on resource: arn:aws:iam::210987654321:role/zones-for-rewind</Message></Error></ErrorResponse>";
+const UNAVAILABLE: &str = "<ErrorResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><Error><Type>Receiver</Type>\
+    <Code>ServiceUnavailable</Code><Message>later</Message></Error></ErrorResponse>";
+const THROTTLED: &str = "<ErrorResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><Error><Type>Sender</Type>\
+    <Code>Throttling</Code><Message>Rate exceeded</Message></Error></ErrorResponse>";
 const CHANGE: &str = "<GetChangeResponse xmlns=\"https://route53.amazonaws.com/doc/2013-04-01/\"><ChangeInfo>\
     <Id>/change/C1</Id><Status>INSYNC</Status><SubmittedAt>2026-11-23T10:35:00Z</SubmittedAt></ChangeInfo></GetChangeResponse>";
 
 impl Wire {
-    fn new(admits: bool) -> Self {
-        Self { admits, seen: Arc::default() }
+    fn new(status: u16, sts: &'static str) -> Self {
+        Self { sts: (status, sts), seen: Arc::default() }
     }
 
     /// A client of an environment at `seconds` after it began.
@@ -96,7 +91,7 @@ async fn move_a_record(client: &Route53) -> Answer<Moved> {
 
 #[tokio::test]
 async fn without_a_role_route_53_is_called_with_the_functions_own_credentials_and_sts_is_not() {
-    let wire = Wire::new(true);
+    let wire = Wire::new(200, ASSUMED);
     assert!(wire.client(None, at(0)).in_sync("C1").await.unwrap());
     let seen = wire.seen.lock().unwrap();
     assert_eq!(seen.len(), 1);
@@ -105,7 +100,7 @@ async fn without_a_role_route_53_is_called_with_the_functions_own_credentials_an
 
 #[tokio::test]
 async fn a_role_is_assumed_in_the_functions_region_and_its_credentials_sign_what_route_53_gets() {
-    let wire = Wire::new(true);
+    let wire = Wire::new(200, ASSUMED);
     assert!(wire.client(Some(ROLE_ARN), at(0)).in_sync("C1").await.unwrap());
     let seen = wire.seen.lock().unwrap();
     let who: Vec<_> = seen.iter().map(|(host, key, _)| (host.as_str(), key.as_str())).collect();
@@ -122,7 +117,7 @@ async fn a_role_is_assumed_in_the_functions_region_and_its_credentials_sign_what
 
 #[tokio::test]
 async fn a_role_is_assumed_once_and_again_before_its_session_ends() {
-    let (wire, watch) = (Wire::new(true), Watch(Arc::default()));
+    let (wire, watch) = (Wire::new(200, ASSUMED), Watch(Arc::default()));
     let client = wire.client(Some(ROLE_ARN), watch.clone());
     for seconds in [0, 300, 779] {
         *watch.0.lock().unwrap() = seconds;
@@ -137,7 +132,7 @@ async fn a_role_is_assumed_once_and_again_before_its_session_ends() {
 
 #[tokio::test]
 async fn a_role_that_does_not_admit_the_function_ends_the_step_with_what_its_trust_policy_must_say() {
-    let wire = Wire::new(false);
+    let wire = Wire::new(403, DENIED);
     let client = wire.client(Some(ROLE_ARN), at(0));
     let error = move_a_record(&client).await.unwrap_err();
     // No OutcomeUnknown: nothing was sent that could have changed a record.
@@ -155,9 +150,19 @@ async fn a_role_that_does_not_admit_the_function_ends_the_step_with_what_its_tru
 
 #[tokio::test]
 async fn a_change_is_signed_by_the_role_too() {
-    let wire = Wire::new(true);
+    let wire = Wire::new(200, ASSUMED);
     let client = wire.client(Some(ROLE_ARN), at(0));
     assert_eq!(move_a_record(&client).await.unwrap(), Moved::Accepted("/change/C1".to_owned()));
     let seen = wire.seen.lock().unwrap();
     assert_eq!((seen[1].1.as_str(), seen[1].2.contains("<Action>CREATE</Action>")), ("ASIATHERE", true));
+}
+
+#[tokio::test]
+async fn sts_that_does_not_work_for_now_leaves_no_doubt_about_the_records_and_may_be_asked_again() {
+    for (status, answer, name) in [(503, UNAVAILABLE, ErrorName::Unavailable), (400, THROTTLED, ErrorName::Throttled)] {
+        let wire = Wire::new(status, answer);
+        let error = move_a_record(&wire.client(Some(ROLE_ARN), at(0))).await.unwrap_err();
+        assert_eq!(error.name, name, "{error}");
+        assert!(error.to_string().contains("no record was read or changed"), "{error}");
+    }
 }
