@@ -116,7 +116,7 @@ class Stack:
             sys.exit("a deployed definition still holds a ${…}: a substitution is missing from the template")
         # Copies under known names: the mock configuration names the machine, and one has its bounds at nothing.
         impatient = definition
-        for bound in ["($awaiting.what = 'backtrack' ? 2 : 12) * 3600 * 1000", "2 * 3600 * 1000", "> 3600 * 1000", "(3600 + 2 * $max($append([0], $plan.dns.ttl))) * 1000"]:
+        for bound in ["($awaiting.what = 'backtrack' ? 2 : 12) * 3600 * 1000", "2 * 3600 * 1000", "3600 * 1000", "(3600 + 2 * $max($append([0], $plan.dns.ttl))) * 1000"]:
             if bound not in impatient:
                 sys.exit(f"the definition has no bound {bound}")
             impatient = impatient.replace(bound, "0 - 1")
