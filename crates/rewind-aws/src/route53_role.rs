@@ -6,6 +6,7 @@ use crate::{Answer, Aws};
 use aws_credential_types::Credentials;
 use aws_sdk_route53::Client;
 use aws_smithy_async::time::{SharedTimeSource, SystemTimeSource};
+use aws_smithy_types::timeout::TimeoutConfig;
 use aws_types::sdk_config::SharedCredentialsProvider;
 use rewind_core::StepError;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,6 +16,8 @@ use std::time::{Duration, SystemTime};
 const ROLE: &str = "REWIND_HOSTED_ZONE_ROLE_ARN";
 /// The shortest session that STS gives: longer than any invocation.
 const SESSION_SECONDS: i32 = 900;
+/// STS comes on top of the call that it is for, within the time of one invocation.
+const ANSWERED_WITHIN: Duration = Duration::from_secs(5);
 /// No call is begun with credentials that end sooner.
 const RENEWED_BEFORE: Duration = Duration::from_secs(120);
 
@@ -53,7 +56,10 @@ impl Route53 {
 
     fn through(aws: &Aws, role: Option<String>, session: String, time: SharedTimeSource) -> Self {
         let role = role.map(|arn| {
-            let sts = aws_sdk_sts::Client::new(&aws.config("STS"));
+            let timeouts =
+                TimeoutConfig::builder().connect_timeout(ANSWERED_WITHIN).operation_attempt_timeout(ANSWERED_WITHIN);
+            let config = aws.config("STS").into_builder().timeout_config(timeouts.build()).build();
+            let sts = aws_sdk_sts::Client::new(&config);
             Arc::new(Role { arn, session, aws: aws.clone(), sts, time, assumed: Mutex::default() })
         });
         Self { own: Client::new(&aws.config("ROUTE_53")), role }
