@@ -103,7 +103,7 @@ def deploy(name: str, out: pathlib.Path, parameters: list[str]) -> dict[str, str
 
 # What ministack asks about on `*`, where AWS asks about the change and the state machine, as the template has it.
 ASKED_ON_EVERYTHING = {
-    "ConfirmCutoverFunctionRole": "route53:GetChange",
+    "AwaitRewindFunctionRole": "route53:GetChange",
     "ChatopsFunctionRole": "states:SendTaskSuccess",
 }
 

@@ -5,6 +5,7 @@ use crate::files;
 use crate::functions::Function;
 use crate::template::{Template, texts};
 use regex::Regex;
+use serde_json::Value;
 use std::collections::BTreeSet;
 
 /// A method of an adapter, with the actions that its documentation names.
@@ -140,6 +141,33 @@ fn each_role_allows_what_its_function_calls_and_no_more() {
             );
         }
     }
+}
+
+#[test]
+fn with_zones_elsewhere_functions_assume_their_role_and_may_nothing_of_route_53_themselves() {
+    let template = Template::read();
+    let mut found = 0;
+    for function in Function::all() {
+        let resource = template.resource(&format!("{}Function", function.name));
+        let actions = |holds| Template::actions(Template::statements_where(resource, "ZonesElsewhere", holds));
+        let calls = function.actions().iter().any(|action| action.starts_with("route53:"));
+        let expected: &[&str] = if calls { &["sts:AssumeRole"] } else { &[] };
+        let zones = |actions: BTreeSet<String>| -> Vec<String> {
+            actions.into_iter().filter(|a| a.starts_with("route53:") || a.starts_with("sts:")).collect()
+        };
+        assert_eq!(zones(actions(true)), expected, "{}", function.stem);
+        let own: Vec<String> = function.actions().into_iter().filter(|a| a.starts_with("route53:")).collect();
+        assert_eq!(zones(actions(false)), own, "{}", function.stem);
+        let role = &resource["Environment"]["Variables"]["REWIND_HOSTED_ZONE_ROLE_ARN"];
+        assert_eq!(role, &if calls { Value::from("HostedZoneRoleArn") } else { Value::Null }, "{}", function.stem);
+        assert!(
+            !calls || resource["VpcConfig"].is_null(),
+            "{}: in the VPC Route 53 need not be reachable",
+            function.stem
+        );
+        found += usize::from(calls);
+    }
+    assert!(found >= 4);
 }
 
 /// What a recovery tags what it made with, and what it kept: the clone, the original's instances, the original.

@@ -18,7 +18,7 @@ const EXAMPLE: &str = "infra/parameters.example.json";
 /// The comments behind `Sid:` lines, by resource and Sid. A resource has each Sid once.
 fn comments() -> BTreeMap<(String, String), String> {
     let resource = Regex::new(r"^  (\w+):\s*(#.*)?$").unwrap();
-    let sid = Regex::new(r"^\s*- Sid: (\w+)(?: # (.*))?$").unwrap();
+    let sid = Regex::new(r"^\s*(?:- )?Sid: (\w+)(?: # (.*))?$").unwrap();
     let text = files::read(TEMPLATE);
     let mut current = String::new();
     let mut found = BTreeMap::new();
@@ -90,7 +90,10 @@ fn rows(
 ) {
     for statement in statements {
         let sid = statement["Sid"].as_str().unwrap_or_else(|| panic!("{resource}: a statement without a Sid"));
-        let comment = comments.get(&(resource.to_owned(), sid.to_owned())).map_or("", String::as_str);
+        // Of a statement that stands elsewhere (`*alias`), the comment does too.
+        let elsewhere = || comments.iter().find(|((_, other), _)| other == sid).map(|(_, comment)| comment);
+        let comment =
+            comments.get(&(resource.to_owned(), sid.to_owned())).or_else(elsewhere).map_or("", String::as_str);
         let what = format!("{}{}{comment}", words(sid), if comment.is_empty() { "" } else { ": " });
         let actions: Vec<String> = texts(&statement["Action"]).iter().map(|action| format!("`{action}`")).collect();
         writeln!(text, "| {who} | {what} | {} | {} | {} |", actions.join(", "), on(statement), only(statement))

@@ -59,10 +59,30 @@ impl Template {
         function.get(property).unwrap_or(&self.0["Globals"]["Function"][property])
     }
 
-    /// The statements of a function's policies.
+    /// The statements of a function's policies, of each `!If` both sides.
     pub(crate) fn statements(function: &Value) -> Vec<&Value> {
         let policies = function["Policies"].as_array().into_iter().flatten();
-        policies.flat_map(|policy| policy["Statement"].as_array().unwrap()).collect()
+        let listed = policies.flat_map(|policy| policy["Statement"].as_array().unwrap());
+        listed
+            .flat_map(|item| item.as_array().map_or(vec![item], |sides| sides[1..].iter().collect()))
+            .filter(|statement| *statement != "AWS::NoValue")
+            .collect()
+    }
+
+    /// The statements of a function's policies where `condition` holds, or where it does not.
+    pub(crate) fn statements_where<'a>(function: &'a Value, condition: &str, holds: bool) -> Vec<&'a Value> {
+        let policies = function["Policies"].as_array().into_iter().flatten();
+        let listed = policies.flat_map(|policy| policy["Statement"].as_array().unwrap());
+        listed
+            .map(|item| match item.as_array() {
+                None => item,
+                Some(sides) => {
+                    assert_eq!(sides[0], condition, "a statement depends on another condition");
+                    &sides[if holds { 1 } else { 2 }]
+                }
+            })
+            .filter(|statement| *statement != "AWS::NoValue")
+            .collect()
     }
 
     /// The actions of statements.
