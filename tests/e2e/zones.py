@@ -26,11 +26,13 @@ class Elsewhere:
         self.role = f"e2e-zones-{uuid.uuid4().hex[:8]}"
         iam, zone = stack.client("iam"), f"arn:aws:route53:::hostedzone/{stack.zone}"
         account = stack.machine.split(":")[4]
+        # Of a function's session AWS compares the role, ministack the session.
+        callers = [f"arn:aws:iam::{account}:role/{admits}*", f"arn:aws:sts::{account}:assumed-role/{admits}*"]
         trusted = {
             "Effect": "Allow",
             "Principal": {"AWS": f"arn:aws:iam::{account}:root"},
             "Action": "sts:AssumeRole",
-            "Condition": {"ArnLike": {"aws:PrincipalArn": f"arn:aws:iam::{account}:role/{admits}*"}},
+            "Condition": {"ArnLike": {"aws:PrincipalArn": callers}},
         }
         allowed = [
             {"Effect": "Allow", "Action": "route53:ListResourceRecordSets", "Resource": zone},
