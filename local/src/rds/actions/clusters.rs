@@ -313,8 +313,8 @@ fn refuse_overlap(plane: &Plane, before: &DbCluster, after: &Settings) -> Result
         return Ok(());
     }
     let store = plane.store();
-    let of_instances = store.members(before).map(|instance| &instance.maintenance_window);
-    of_instances.map(|window| windows::refuse_overlap(&after.backup_window, window)).collect()
+    let mut of_instances = store.members(before).map(|instance| &instance.maintenance_window);
+    of_instances.try_for_each(|window| windows::refuse_overlap(&after.backup_window, window))
 }
 
 /// Takes a modification into the store, and answers whether there is anything to do.
