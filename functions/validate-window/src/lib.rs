@@ -4,6 +4,7 @@
 mod records;
 mod words;
 
+use rewind_aws::rds::tags::is_value;
 use rewind_aws::rds::{Cluster, Instance, ReadClusters, ReadParameters};
 use rewind_aws::route53::Zones;
 use rewind_aws::secrets::FindSecrets;
@@ -56,6 +57,13 @@ impl<C: ReadClusters + ReadParameters, Z: Zones, S: FindSecrets, K: Clock> Step 
 
     async fn run(&self, input: Input) -> Result<Plan, StepError> {
         let request = Request::parse(&input.request)?;
+        let id = &input.recovery.id;
+        if !is_value(id) {
+            return Err(invalid(format!(
+                "the execution's name \"{id}\" marks what is made, and RDS does not take it as a tag"
+            ))
+            .advice("give it a name of letters, digits and - _ . alone"));
+        }
         let cluster = self.read_cluster(&request).await?;
         // "5m ago" means before the recovery was started: a retry must not move the moment.
         let started = input.recovery.started_at.min(self.clock.now());

@@ -303,3 +303,15 @@ async fn a_source_with_nearly_as_many_tags_as_there_may_be_is_warned_of() {
     let warnings = plan(50, json!({ "dns": [] })).await;
     assert!(told(&warnings, "does not get") && !told(&warnings, "no room"), "{warnings:?}");
 }
+
+#[tokio::test]
+async fn a_name_that_no_tag_can_hold_is_refused_before_anything_is_made() {
+    let clock = ManualClock::at("2026-11-23T10:35:10Z");
+    let rds = rds();
+    let step =
+        ValidateWindow { clusters: rds.clone(), zones: zone(), secrets: Vault(true), clock, fence_groups: Vec::new() };
+    let recovery = Recovery { id: "fix(1)".to_owned(), ..recovery() };
+    let error = step.run(Input { recovery, request: request(json!({})) }).await.unwrap_err();
+    assert_eq!(error.name, ErrorName::InvalidRequest);
+    assert!(error.to_string().contains("fix(1)") && rds.changes().is_empty(), "{error}");
+}

@@ -37,6 +37,11 @@ pub fn too_many(present: &[Tag], marks: &[&str]) -> usize {
     (counted + marks.len()).saturating_sub(MOST_TAGS)
 }
 
+/// Whether RDS takes this as the value of a tag.
+pub fn is_value(text: &str) -> bool {
+    text.chars().count() <= 256 && text.chars().all(|c| c.is_alphanumeric() || c == ' ' || "_.:/=+-@".contains(c))
+}
+
 fn is_passed_on(key: &str) -> bool {
     !is_reserved_tag(key) && !is_of_aws(key)
 }
@@ -68,6 +73,14 @@ mod tests {
             let left = left_out(&source, &made);
             assert_eq!(left, (count.min(46)..count).map(|n| format!("k{n}")).collect::<Vec<_>>());
             assert_eq!(of_aws(&source), ["aws:x", "rds:x"]);
+        }
+    }
+
+    #[test]
+    fn a_value_is_of_the_characters_that_rds_takes() {
+        assert!(is_value("operation-001") && is_value("Rettung_é.1") && is_value(""));
+        for wrong in ["fix(1)", "it's", "a!", "a,b", &"x".repeat(257)] {
+            assert!(!is_value(wrong), "{wrong}");
         }
     }
 
