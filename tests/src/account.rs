@@ -113,6 +113,7 @@ fn messages_arrive_whole_whatever_is_in_them() {
     let template = Template::read();
     let variable = Regex::new(r#"("[^"<>]*)?<(\w+)>"#).unwrap();
     let alone = Regex::new(r": <\w+>").unwrap();
+    let inside = Regex::new(r"<(\w+)>").unwrap();
     let mut messages = 0;
     for (name, rule) in resources(&template, "AWS::Events::Rule") {
         for target in rule["Properties"]["Targets"].as_array().unwrap() {
@@ -125,7 +126,6 @@ fn messages_arrive_whole_whatever_is_in_them() {
             let used: BTreeSet<&str> =
                 variable.captures_iter(text).map(|found| found.get(2).unwrap().as_str()).collect();
             assert_eq!(used, given, "{name}");
-            let inside = Regex::new(r"<(\w+)>").unwrap();
             for found in inside.captures_iter(&message.to_string()) {
                 assert!(["id", "status"].contains(&&found[1]), "{name} has {} between quotes", &found[1]);
             }

@@ -21,7 +21,7 @@ const WAITS: [(&str, &[&[Duration]]); 18] = [
     ("Chatops", &[&[CHAT_PLAN_LATER, CALLS_END_BEFORE, POST], &[CHAT_APPROVAL, CALLS_END_BEFORE, POST]]),
     ("CleanUp", &[&[VISITORS, POLL_BUDGET]]),
     ("ConfirmApproval", &[]),
-    ("ConfirmCutover", &[&[POLL_BUDGET], &[LOG_IN, NAME_LENIENCE]]),
+    ("ConfirmCutover", &[&[LOG_IN, NAME_LENIENCE]]),
     ("FenceSource", &[&[LOG_IN, FENCE_GROUPS, FENCE_SESSIONS, FENCE_PROOF, FENCE_READERS]]),
     ("FindRecords", &[]),
     ("Finish", &[]),
