@@ -90,7 +90,7 @@ def restore_always(stack):
         run = start(cluster, target)
         wait_until(lambda: restore.killed, "the end of the first start-restore", 60)
         look.when = "before"
-        cause = run.failed(START + ["StartRestore"] + UNDO_RESTORE + CONCLUDE, "Runtime.ExitError", "undone:", new)
+        cause = run.failed(START + ["StartRestore"] + UNDO_RESTORE + CONCLUDE, "Unavailable", "[Runtime.ExitError in ", "undone:", new)
     equal((len(restore.killed), len(look.killed)), (1, 1), "functions killed")
     before.is_restored()
     note(cause)
@@ -108,7 +108,7 @@ def instances_always(stack):
     ):
         run = start(cluster, target)
         path = START + up_to("AddInstances", REWIND) + PUT_BACK + UNDO_INSTANCES + CONCLUDE
-        cause = run.failed(path, "Runtime.ExitError", "undone:", f"{new}-1", new)
+        cause = run.failed(path, "Unavailable", "[Runtime.ExitError in ", "undone:", f"{new}-1", new)
     equal((len(create.killed), len(complete.killed)), (1, 1), "functions killed")
     before.is_restored()
     note(cause)
@@ -127,7 +127,7 @@ def fence_always(stack):
         wait_until(lambda: closed.killed, "the end of the first fence-source", 90)
         again.when = "before"
         path = UNTIL_FENCE + UNDO_FENCE + UNDO_INSTANCES + CONCLUDE
-        cause = run.failed(path, "Runtime.ExitError", "undone:", "security groups of e2e-kill-fence put back")
+        cause = run.failed(path, "Unavailable", "[Runtime.ExitError in ", "undone:", "security groups of e2e-kill-fence put back")
     equal((len(closed.killed), len(again.killed)), (1, 1), "functions killed")
     before.is_restored()
     note(cause)
@@ -152,7 +152,7 @@ def fence_midway(stack, engine):
     # The second attempt finds everything closed already: it must not take that for how it was.
     killed.append(wait_until(lambda: kill_client_of(address, cluster.port), "a second fence-source", 30, 0.02))
     path = UNTIL_FENCE + UNDO_FENCE + UNDO_INSTANCES + CONCLUDE
-    cause = run.failed(path, "Runtime.ExitError", "undone:", engine.lifted[-1])
+    cause = run.failed(path, "Unavailable", "[Runtime.ExitError in ", "undone:", engine.lifted[-1])
     holds(all(killed), f"functions killed: {killed}")
     before.is_restored()
     note(cause)
@@ -170,7 +170,7 @@ def swap_always(stack):
         wait_until(lambda: moved.killed, "the end of the first swap-dns", 120)
         look.when = "before"
         path = UNTIL_FENCE + ["IsDataRewound", "SwapDns"] + UNDO_SWITCH + CONCLUDE
-        cause = run.failed(path, "Runtime.ExitError", "undone:", f"{cluster.record} points at", "is KEPT and fenced")
+        cause = run.failed(path, "Unavailable", "[Runtime.ExitError in ", "undone:", f"{cluster.record} points at", "is KEPT and fenced")
     equal((len(moved.killed), len(look.killed)), (1, 1), "functions killed")
     before.is_restored(new_cluster_kept=True)
     equal(new.groups, sorted(stack.fence_groups), "the new cluster's security groups")

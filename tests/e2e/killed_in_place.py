@@ -126,7 +126,7 @@ def fence_always(stack):
         wait_until(lambda: closed.killed, "the end of the first fence-source", 90)
         again.when = "before"
         path = FENCED + ["FenceSource"] + UNDO_EVIDENCE + CONCLUDE
-        cause = run.failed(path, "Runtime.ExitError", "undone:", f"security groups of {it.name} put back")
+        cause = run.failed(path, "Unavailable", "[Runtime.ExitError in ", "undone:", f"security groups of {it.name} put back")
     killed(closed, again)
     it.before.is_restored()
     note(cause)
@@ -140,7 +140,7 @@ def evidence_always(stack):
         wait_until(lambda: keep.killed, "the end of the first keep-evidence", 90)
         look.when = "before"
         path = FENCED + FENCE + ["KeepEvidence"] + UNDO_EVIDENCE + CONCLUDE
-        cause = run.failed(path, "Runtime.ExitError", "undone:", f"security groups of {it.name} put back", it.evidence)
+        cause = run.failed(path, "Unavailable", "[Runtime.ExitError in ", "undone:", f"security groups of {it.name} put back", it.evidence)
     killed(keep, look)
     it.before.is_restored()
     note(cause)
@@ -152,7 +152,7 @@ def backtrack_never_sent(stack):
     with it.backtracking("before", times=2) as back:
         run = it.start()
         path = UNTIL_BACK + ["StartBacktrack"] + NOT_FORWARD + UNDO_EVIDENCE + CONCLUDE
-        cause = run.failed(path, "Runtime.ExitError", "undone:", f"security groups of {it.name} put back", it.evidence)
+        cause = run.failed(path, "Unavailable", "[Runtime.ExitError in ", "undone:", f"security groups of {it.name} put back", it.evidence)
     equal((len(back.killed), backtracks(it.cluster)), (2, []), "functions killed, and backtracks")
     it.before.is_restored()
     note(cause)
@@ -167,7 +167,7 @@ def backtrack_always(stack):
         look.when = "before"
         path = UNTIL_BACK + ["StartBacktrack"] + FORWARD + UNDO_EVIDENCE + CONCLUDE
         cause = run.failed(
-            path, "Runtime.ExitError", "undone:", "backtracked forward to", "it holds what it held before"
+            path, "Unavailable", "[Runtime.ExitError in ", "undone:", "backtracked forward to", "it holds what it held before"
         )
     killed(back, look)
     equal(len(backtracks(it.cluster)), 2, "backtracks, there and forward again")
@@ -222,7 +222,7 @@ def lift_always(stack):
             "and verified: only its fence may still be up",
             f"{it.evidence} is kept",
         ]
-        cause = run.failed(path, "Runtime.ExitError", *said, "nothing was undone", lease=run.id)
+        cause = run.failed(path, "Unavailable", "[Runtime.ExitError in ", *said, "nothing was undone", lease=run.id)
     equal(len(lift.killed), 2, "functions killed")
     holds(it.cluster.groups == sorted(stack.fence_groups), f"the security groups are {it.cluster.groups}")
     it.has_evidence()
