@@ -114,12 +114,12 @@ class Bus:
         """Delivers an event to the function as the bus does: without waiting, with retries and dead letters."""
         self.lambda_.invoke(FunctionName=self.starter, Payload=json.dumps(event), InvocationType="Event")
 
-    def rule_matches(self, rule, event):
-        """Whether the deployed rule of that name lets an event through to the function."""
+    def rule_matches(self, rule, event, target=None):
+        """Whether the deployed rule of that name lets an event through to its target: the function, unless another is given."""
         found = [r for r in self.events.list_rules()["Rules"] if f"-{rule}-" in r["Name"]]
         equal([r["State"] for r in found], ["ENABLED"], f"the rules that are called {rule}")
         targets = self.events.list_targets_by_rule(Rule=found[0]["Name"])["Targets"]
-        equal([t["Arn"].split(":")[-1] for t in targets], [self.starter], f"the targets of {rule}")
+        equal([t["Arn"].split(":")[-1] for t in targets], [target or self.starter], f"the targets of {rule}")
         pattern = found[0]["EventPattern"]
         return self.events.test_event_pattern(EventPattern=pattern, Event=json.dumps(event))["Result"]
 

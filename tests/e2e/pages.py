@@ -86,6 +86,7 @@ def ended(machine, status, **more):
 @test("an execution that ends otherwise than in an end of its definition pages, and no other does")
 def unexpected(stack):
     bus = Bus(stack)
+    topic = stack.outputs["PagesTopicArn"].split(":")[-1]
     machines = [stack.outputs[name] for name in ("StateMachineArn", "UndoStateMachineArn", "CleanUpStateMachineArn")]
     for machine in machines:
         for expected, status, more in [
@@ -100,10 +101,10 @@ def unexpected(stack):
             (False, "SUCCEEDED", {}),
             (False, "RUNNING", {}),
         ]:
-            matches = bus.rule_matches("UnexpectedEndRule", ended(machine, status, **more))
+            matches = bus.rule_matches("UnexpectedEndRule", ended(machine, status, **more), topic)
             equal(matches, expected, f"whether {status} with {more or 'no error'} pages")
     elsewhere = ended(machines[0] + "-of-somebody-else", "ABORTED")
-    equal(bus.rule_matches("UnexpectedEndRule", elsewhere), False, "whether another machine pages")
+    equal(bus.rule_matches("UnexpectedEndRule", elsewhere, topic), False, "whether another machine pages")
     # And for real: somebody stops one.
     pages, states = subscribed(stack, "PagesTopicArn"), stack.client("stepfunctions")
     name = f"stopped-{time.time_ns()}"

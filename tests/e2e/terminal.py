@@ -212,6 +212,7 @@ def told(stack):
     contains(terminal.json("window", cluster.name, "1440", code=5)["message"], "1440 seconds is 24 minutes")
     with leased(stack, cluster.name):
         contains(terminal.json("window", cluster.name, "1d", code=5)["message"], "somebody works on", "LeaseHeld")
+    cluster.wait_available()  # from the change before
     contains(terminal.run("window", cluster.name, "1d")[0], "now has a window of 1d")
     contains(terminal.json("plan", cluster.name, "30d ago", code=3)["cause"], "is before the earliest restorable time")
     for words, code, said in [
