@@ -1,4 +1,4 @@
-//! What the template owes an account that nobody prepared: it can be deployed there, holds itself to limits, and calls people.
+//! The template in an account that nobody prepared: it can be deployed there, holds itself to limits, and calls people.
 
 use crate::template::{Template, texts};
 use regex::Regex;

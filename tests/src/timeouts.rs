@@ -12,7 +12,7 @@ use std::time::Duration;
 /// Logging in to a database, from the first packet on.
 const LOG_IN: Duration = DATABASE_CONNECT.saturating_add(DATABASE_LOGIN);
 
-/// What each function waits for one after the other, on the way that takes longest, besides the one AWS call in full that
+/// Waits of each function, one after the other, on the way that takes longest, besides the one AWS call in full that
 /// every function must have time for. What is not listed here gets no more than the invocation has left.
 const WAITS: [(&str, &[&[Duration]]); 18] = [
     ("AddInstances", &[]),
@@ -36,7 +36,7 @@ const WAITS: [(&str, &[&[Duration]]); 18] = [
     ("Verify", &[&[LOG_IN, LOG_IN, CHECKING, COUNTING]]),
 ];
 
-/// What an invocation needs at its end: its calls are over, its work is over, its error is reported.
+/// Time that an invocation needs at its end: its calls are over, its work is over, its error is reported.
 const END: Duration = CALLS_END_BEFORE.saturating_add(STOPPED_BEFORE);
 
 fn timeout(template: &Template, function: &str) -> Duration {

@@ -75,7 +75,7 @@ where
     }
 }
 
-/// Whether the environment held a call back: then it was surely not made, even a change.
+/// True where the environment held a call back: then it was surely not made, even a change.
 fn was_not_sent(failure: &DispatchFailure) -> bool {
     failure.as_connector_error().and_then(Error::source).is_some_and(|source| source.is::<NotSent>())
 }

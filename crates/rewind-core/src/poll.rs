@@ -29,7 +29,7 @@ impl Polling {
         (waited / 20).clamp(self.shortest, self.longest)
     }
 
-    /// Whether there is no time for a pause of `pause` and another look: `here` is how long this invocation has looked.
+    /// True where there is no time for a pause of `pause` and another look: `here` is how long this invocation has looked.
     pub fn is_used_up(&self, clock: &impl Clock, here: Duration, pause: Duration) -> bool {
         here + pause > self.budget || ends_before(clock, pause)
     }
@@ -60,7 +60,7 @@ impl Polling {
     }
 }
 
-/// Whether the work ends before a pause and the look after it.
+/// True where the work ends before a pause and the look after it.
 fn ends_before(clock: &impl Clock, pause: Duration) -> bool {
     clock.left().is_some_and(|left| left < pause + timeouts::CALL_AT_LEAST)
 }

@@ -20,7 +20,7 @@ const fn milliseconds(milliseconds: u64) -> Duration {
 pub const STOPPED_BEFORE: Duration = seconds(1);
 /// Calls are given up this long before the work is stopped, so that the step can say which call it was.
 pub const CALLS_END_BEFORE: Duration = seconds(1);
-/// What Lambda may take to start a function before its `Timeout` begins: the longest initialisation that it allows.
+/// Starting a function, before its `Timeout` begins: the longest initialisation that Lambda allows.
 pub const COLD_START: Duration = seconds(10);
 
 // ---------------------------------------------------------------------------------------------------------------- AWS
@@ -71,7 +71,7 @@ pub const DATABASE_KEEPALIVE: Duration = seconds(10);
 pub const DATABASE_KEEPALIVE_INTERVAL: Duration = seconds(5);
 /// A statement of our own, which takes milliseconds.
 pub const STATEMENT: Duration = seconds(40);
-/// What a statement gets beyond the limit that the database enforces, for the answer to travel.
+/// Time beyond the limit that the database enforces on a statement, for the answer to travel.
 pub const STATEMENT_GRACE: Duration = seconds(10);
 /// Ending a session.
 pub const SESSION_CLOSE: Duration = seconds(2);
@@ -125,7 +125,7 @@ pub const CLEAN_UP_LEASE: Duration = seconds(15 * 60);
 pub const SLACK_WAITS: Duration = seconds(3);
 /// Everything that a request over HTTP may take; the rest of [`SLACK_WAITS`] is the network's.
 pub const CHAT_REQUEST: Duration = milliseconds(2_800);
-/// What is done within the request; the rest of it is left for handing over what takes longer.
+/// Work within the request; the rest of it is left for handing over what takes longer.
 pub const CHAT_AT_ONCE: Duration = milliseconds(2_300);
 /// Starting a recovery within the request, before that is handed over too.
 pub const CHAT_START: Duration = milliseconds(2_000);

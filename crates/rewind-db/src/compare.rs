@@ -112,7 +112,7 @@ pub async fn invalid_databases(session: &Session) -> Result<Vec<String>, StepErr
     Ok(session.rows(&marked).await?.into_iter().flatten().flatten().collect())
 }
 
-/// What there is to say of such a database.
+/// The note about such a database.
 pub fn half_dropped(database: &str) -> String {
     format!(
         "the database {database} was being dropped at that moment: nobody can connect to it, and it can only be dropped"

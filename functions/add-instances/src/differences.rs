@@ -62,7 +62,7 @@ fn did_not_fit(keys: &[String], name: &str, arn: &str) -> Option<Difference> {
     })
 }
 
-/// What a new instance has not got of the one that it is made like. What it does not show yet is not known.
+/// Settings that a new instance has not got of the one that it is made like. One that it does not show yet is not known.
 pub(crate) fn of_instance(like: &Instance, new: &Instance) -> Vec<Difference> {
     let mut found = Vec::new();
     let differs =

@@ -51,7 +51,7 @@ pub struct Awaiting {
     pub what: What,
     /// When the wait began: the first of its invocations.
     pub since: Timestamp,
-    /// Which backtrack, or which change of Route 53; null where the change's id was lost.
+    /// The backtrack's identifier, or that of a change of Route 53; null where the change's id was lost.
     #[serde(default)]
     pub identifier: Option<String>,
 }

@@ -30,7 +30,7 @@ struct Fake {
     secret: Mutex<String>,
     secret_reads: Mutex<usize>,
     broken: Mutex<bool>,
-    /// Whether the table answers not at all.
+    /// True where the table does not answer at all.
     hangs: Mutex<bool>,
     handed: Mutex<Vec<Value>>,
     posted: Mutex<Vec<(String, Value)>>,

@@ -76,7 +76,7 @@ pub struct Asked {
     /// The cluster.
     #[serde(flatten)]
     pub kept: Kept,
-    /// Its records; without them it stays.
+    /// The records that point at it; without them it stays.
     #[serde(default)]
     pub records: Option<Records>,
 }

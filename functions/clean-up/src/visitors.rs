@@ -1,4 +1,4 @@
-//! Who is on a cluster, on its writer and on each reader: seen by logging in as the recovery did, to all of them at the same
+//! Sessions on a cluster, on its writer and on each reader: seen by logging in as the recovery did, to all of them at the same
 //! time, for a cluster has up to sixteen. Nobody is sent away.
 
 use crate::{Kept, Kind};

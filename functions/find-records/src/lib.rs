@@ -32,7 +32,7 @@ pub struct FindRecords<C, Z, R, K> {
     pub clock: K,
 }
 
-/// What the step is passed.
+/// The step's payload.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Input {
@@ -42,7 +42,7 @@ pub struct Input {
     pub recovery_id: String,
 }
 
-/// What the step answers.
+/// The step's result.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Output {

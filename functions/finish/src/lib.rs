@@ -277,7 +277,7 @@ fn drifted(plan: &Plan, landed: Timestamp) -> Option<String> {
         .then(|| format!("{landed} is the nearest consistent time to {}, which was asked for", plan.target))
 }
 
-/// What is left to people where a resource has no room for the marks.
+/// The note to people where a resource has no room for the marks.
 fn unmarked(arn: &str, tags: &[(String, String)]) -> String {
     let marks: Vec<String> = tags.iter().map(|(key, value)| format!("Key={key},Value={value}")).collect();
     format!(

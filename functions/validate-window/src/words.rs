@@ -107,7 +107,7 @@ pub(crate) fn warnings(plan: &Plan, moment: &Moment, binlog: Option<&str>) -> Ve
     warnings
 }
 
-/// What a source with about as many tags as there may be leads to.
+/// Warnings about a source with about as many tags as there may be.
 pub(crate) fn crowded(cluster: &str, tags: &[Tag], is_fenced: bool) -> Vec<String> {
     let mut warnings = Vec::new();
     let left = left_out(tags, &inherit(tags, MARKS_OF_CLUSTER, Vec::new()));

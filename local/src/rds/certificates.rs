@@ -3,7 +3,7 @@
 
 use super::error::ApiError;
 
-/// What is offered: RDS offers the same three in all Regions.
+/// The authorities that are offered: RDS offers the same three in all Regions.
 pub const OFFERED: [&str; 3] = ["rds-ca-ecc384-g1", DEFAULT, "rds-ca-rsa4096-g1"];
 /// The one that an instance gets which names none.
 pub const DEFAULT: &str = "rds-ca-rsa2048-g1";

@@ -27,7 +27,7 @@ pub struct Settings {
     pub monitoring: Monitoring,
     pub insights: Insights,
     pub insights_mode: String,
-    /// Whether the cluster is enrolled in Extended Support: chosen as it comes to be.
+    /// Enrolment in Extended Support: chosen when the cluster is made.
     pub lifecycle: String,
     /// In seconds; 0 once it was turned off, nothing if it never was on.
     pub backtrack_window: Option<u32>,
@@ -195,7 +195,7 @@ pub fn default_group(engine: Engine, version: &str) -> String {
     format!("default.{}", engine.family(version))
 }
 
-/// What `EngineLifecycleSupport` may be; the first is what a cluster gets that names none.
+/// Values of `EngineLifecycleSupport`; the first is what a cluster gets that names none.
 const LIFECYCLES: [&str; 2] = ["open-source-rds-extended-support", "open-source-rds-extended-support-disabled"];
 
 /// Enhanced monitoring: an interval needs a role, and 0 turns it off.

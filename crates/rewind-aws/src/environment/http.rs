@@ -138,7 +138,7 @@ mod tests {
         tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
     }
 
-    /// What a server does with a connection after its first answer.
+    /// A server's way with a connection after its first answer.
     #[derive(Clone, Copy, PartialEq)]
     enum Then {
         /// It is closed while the client is frozen.
@@ -170,7 +170,7 @@ mod tests {
             Self { endpoint, closed, events }
         }
 
-        /// What has happened so far.
+        /// Everything that has happened so far.
         fn seen(&self) -> Vec<&'static str> {
             self.events.try_iter().collect()
         }

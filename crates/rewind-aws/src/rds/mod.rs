@@ -356,7 +356,7 @@ pub trait ChangeInstances: Send + Sync {
     fn delete_instance(&self, name: &str) -> impl Future<Output = Answer<()>> + Send;
 }
 
-/// Whether a tag could be added.
+/// The outcome of adding a tag.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tagged {
     /// All of them were.

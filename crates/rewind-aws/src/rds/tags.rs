@@ -37,7 +37,7 @@ pub fn too_many(present: &[Tag], marks: &[&str]) -> usize {
     (counted + marks.len()).saturating_sub(MOST_TAGS)
 }
 
-/// Whether RDS takes this as the value of a tag.
+/// True where RDS takes this as the value of a tag.
 pub fn is_value(text: &str) -> bool {
     text.chars().count() <= 256 && text.chars().all(|c| c.is_alphanumeric() || c == ' ' || "_.:/=+-@".contains(c))
 }

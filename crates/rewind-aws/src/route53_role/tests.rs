@@ -1,4 +1,4 @@
-//! What is sent to STS and to Route 53, and with whose credentials, by the requests themselves.
+//! The requests that are sent to STS and to Route 53, and the credentials that they bear.
 
 use super::*;
 use crate::route53::{FollowChange, Move, MoveRecords, Moved};
@@ -10,7 +10,7 @@ use rewind_core::ErrorName;
 use std::time::Duration;
 
 const ROLE_ARN: &str = "arn:aws:iam::210987654321:role/zones-for-rewind";
-/// What STS answers here ends at 2026-11-23T10:50:00Z.
+/// The sessions that STS gives here end at 2026-11-23T10:50:00Z.
 const BEGAN: u64 = 1_795_430_100;
 
 /// The other end of the wire: STS with one answer, and Route 53. Keeps what came: host, key and body.
