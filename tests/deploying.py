@@ -32,6 +32,8 @@ TEMPLATE = {
         "Twice": {"Type": "String", "Default": True},
         "People": {"Type": "CommaDelimitedList", "Default": ""},
         "Needed": {"Type": "String"},
+        "ChatConcurrency": {"Type": "String", "Default": "none"},
+        "ChatSecretArn": {"Type": "String", "Default": ""},
     },
     "Resources": {
         "Topic": {"Type": "AWS::SNS::Topic", "Properties": {"DisplayName": {"Ref": "Shown"}}},
@@ -52,7 +54,7 @@ MACHINE = {
     "States": {"AwaitApproval": {"Type": "Wait", "Seconds": 3600, "Next": "Done"}, "Done": {"Type": "Succeed"}},
 }
 SAM = "#!/bin/sh\nfor each in \"$@\"; do printf '%s\\n' \"$each\"; done > sam-was-called\n"
-DEFAULTS = {"Shown": "by default", "Twice": "true", "People": "", "Needed": "n"}
+DEFAULTS = {"Shown": "by default", "Twice": "true", "People": "", "Needed": "n", "ChatConcurrency": "none", "ChatSecretArn": ""}
 
 
 class Deployment:
@@ -115,6 +117,7 @@ def main() -> None:
         boto3.client("s3").create_bucket(Bucket=BUCKET)
         deployment = Deployment(pathlib.Path(folder), environment)
         refuses_names(deployment)
+        refuses_what_cannot_be_reserved(deployment)
         passes_all_with_sam(deployment)
         passes_all_with_aws(deployment)
         tells_whom_nobody_hears(deployment)
@@ -126,6 +129,12 @@ def refuses_names(deployment: Deployment) -> None:
     expect(deployment.run("--yes"), 1, "has the parameter Show, and the template has not; nothing was deployed", "Shown?")
     deployment.file.write_text(json.dumps({"Parameters": {"Shown": "a"}}))
     expect(deployment.run("--yes"), 1, "lacks Needed, which have no default; nothing was deployed")
+
+
+def refuses_what_cannot_be_reserved(deployment: Deployment) -> None:
+    limit = boto3.client("lambda").get_account_settings()["AccountLimit"]["ConcurrentExecutions"]
+    deployment.given(ChatConcurrency=str(limit - 99), ChatSecretArn="arn:of:a-secret")
+    expect(deployment.run("--yes"), 1, f"of the account's {limit} concurrent executions", "nothing was deployed", "ChatConcurrency as none")
 
 
 def passes_all_with_sam(deployment: Deployment) -> None:

@@ -5,6 +5,7 @@ A program whose name is computed can't be read: it is listed below, so that a ne
 """
 
 import ast
+import os
 import pathlib
 import re
 import sys
@@ -80,11 +81,14 @@ def compare(table: dict[str, str], uses: dict[str, set[str]]) -> list[str]:
 
 def started() -> dict[str, set[str]]:
     """Every program that is started: program -> the files that start it. Our own are left out."""
-    files = [str(path.relative_to(ROOT)) for path in sorted(ROOT.rglob("*")) if path.is_file()]
-    files = [name for name in files if not {"target", ".local", ".git"} & set(name.split("/"))]
+    files = []
+    for folder, folders, names in os.walk(ROOT):
+        # Not the project's: what is built, installed, or somebody's own.
+        folders[:] = sorted(name for name in folders if name == ".ci" or not (name.startswith(".") or name in ("target", "node_modules")))
+        files += [str((pathlib.Path(folder) / name).relative_to(ROOT)) for name in sorted(names)]
     texts = {name: text for name in files if (text := readable(ROOT / name))}
     found: list[tuple[str, str]] = []
-    python = {name: ast.parse(text) for name, text in texts.items() if name.endswith(".py") or "python" in text[:30]}
+    python = {name: ast.parse(text) for name, text in texts.items() if name.endswith(".py") or (text.startswith("#!") and "python" in text.splitlines()[0])}
     for name, text in texts.items():
         if text.startswith("#!"):
             found += [(name, word.rsplit("/", 1)[-1]) for word in text[2:].splitlines()[0].split() if word != "/usr/bin/env"]

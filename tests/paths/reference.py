@@ -331,11 +331,11 @@ class Reference:
         if everybodys.exists() and not {name.lower() for name in settings} & {"npm_config_globalconfig"}:
             settings["npm_config_globalconfig"] = str(everybodys)
         with tempfile.TemporaryDirectory() as folder:
-            command = [self.node, self.npm, "pack", "--silent", "--cache", f"{folder}/cache", "--pack-destination", folder, PACKAGE]
+            command = [self.node, self.npm, "pack", "--loglevel=error", "--cache", f"{folder}/cache", "--pack-destination", folder, PACKAGE]
             packed = subprocess.run(command, capture_output=True, text=True, check=False, env=settings)
             archives = list(pathlib.Path(folder).glob("*.tgz"))
             if packed.returncode or len(archives) != 1:
-                sys.exit(f"npm has no {PACKAGE}: {(packed.stderr or packed.stdout).strip()[-500:]}; nothing was checked")
+                sys.exit(f"{PACKAGE} could not be fetched from the npm registry: {(packed.stderr or packed.stdout).strip()[-500:]}; nothing was checked")
             if base64.b64encode(hashlib.sha512(archives[0].read_bytes()).digest()).decode() != INTEGRITY:
                 sys.exit(f"{PACKAGE} is not what it was; nothing was checked")
             with tarfile.open(archives[0]) as archive:
