@@ -218,6 +218,14 @@ def tell_unheard(stack: str) -> None:
     """Says which topic reaches nobody yet: an approval would be asked of nobody, and a page would wake nobody."""
     deployed = cloudformation.Stack(stack, poll=2, patience=60)
     outputs = deployed.outputs() if deployed.status() else {}
+    try:
+        unheard(outputs)
+    except botocore.exceptions.ClientError as error:
+        # The deployment is done: what cannot be seen after it does not make it fail.
+        print(f"who is subscribed to the topics could not be seen: {error}")
+
+
+def unheard(outputs: dict[str, str]) -> None:
     for output, lost in (("TopicArn", "asked for approvals"), ("PagesTopicArn", "paged when a recovery needs a person")):
         topic = outputs.get(output)
         if not topic:

@@ -1,5 +1,6 @@
 //! The template in an account that nobody prepared: it can be deployed there, holds itself to limits, and calls people.
 
+use crate::files;
 use crate::template::{Template, texts};
 use regex::Regex;
 use serde_json::Value;
@@ -14,6 +15,7 @@ fn every_alarm_pages() {
     let template = Template::read();
     let alarms: BTreeSet<&str> = resources(&template, "AWS::CloudWatch::Alarm").map(|(name, _)| name).collect();
     let expected = [
+        "ChatDroppedAlarm",
         "CleanUpNotStartedAlarm",
         "DeadLettersAlarm",
         "FailedEvaluationAlarm",
@@ -32,6 +34,10 @@ fn every_alarm_pages() {
     }
     let pattern = template.resource("FailedEvaluationMetric")["FilterPattern"].as_str().unwrap();
     assert_eq!(pattern, r#"{ $.type = "EvaluationFailed" }"#);
+    // The line that the filter looks for is the function's.
+    let unheard = template.resource("UnheardMetric")["FilterPattern"].as_str().unwrap();
+    let line = unheard.split('"').nth(1).unwrap();
+    assert!(files::read("functions/request-approval/src/lib.rs").contains(&format!("\"{line}\"")), "{line}");
     let started = &template.resource("CleanUpNotStartedAlarm")["Metrics"][0]["MetricStat"]["Metric"];
     assert_eq!(
         (&started["MetricName"], &started["Dimensions"][0]["Value"]),
@@ -105,6 +111,7 @@ fn functions_in_a_vpc_are_given_all_that_they_need_there_or_the_deployment_is_re
     };
     assert!(asks("VpcId", &["SubnetIds"]), "{rules:?}");
     assert!(asks("SubnetIds", &["VpcId", "SecurityGroupIds"]), "{rules:?}");
+    assert!(asks("SecurityGroupIds", &["SubnetIds"]), "{rules:?}");
 }
 
 /// EventBridge puts a value between quotes as it is, and quotes it itself where it stands alone.

@@ -7,6 +7,9 @@ use crate::{Answer, Aws};
 pub trait Tell: Send + Sync {
     /// Publishes a message. A subject of SNS has 100 characters of ASCII at most: it is cut here.
     fn tell(&self, subject: &str, message: &str) -> impl Future<Output = Answer<()>> + Send;
+
+    /// True where somebody has confirmed a subscription.
+    fn is_heard(&self) -> impl Future<Output = Answer<bool>> + Send;
 }
 
 /// The client of the topic.
@@ -41,5 +44,19 @@ impl Tell for Topic {
             .await
             .map_err(|e| classify(&e, Call::Change, "sns:Publish"))?;
         Ok(())
+    }
+
+    /// IAM: `sns:GetTopicAttributes`.
+    async fn is_heard(&self) -> Answer<bool> {
+        let topic = self
+            .client
+            .get_topic_attributes()
+            .topic_arn(&self.arn)
+            .send()
+            .await
+            .map_err(|e| classify(&e, Call::Read, "sns:GetTopicAttributes"))?;
+        // <https://docs.aws.amazon.com/sns/latest/api/API_GetTopicAttributes.html>
+        let confirmed = topic.attributes().and_then(|all| all.get("SubscriptionsConfirmed"));
+        Ok(confirmed.is_none_or(|confirmed| confirmed != "0"))
     }
 }

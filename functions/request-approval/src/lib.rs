@@ -11,7 +11,7 @@ use rewind_lambda::Step;
 use serde::{Deserialize, Serialize};
 
 /// The IAM actions that the step calls.
-pub const ACTIONS: &[&str] = &["dynamodb:UpdateItem", "sns:Publish"];
+pub const ACTIONS: &[&str] = &["dynamodb:UpdateItem", "sns:Publish", "sns:GetTopicAttributes"];
 
 /// The step.
 #[derive(Debug)]
@@ -50,6 +50,8 @@ pub struct Output {
     pub hash: String,
     /// Whether people were told by this invocation.
     pub told: bool,
+    /// True where somebody is subscribed to what they were told by; absent where that could not be seen.
+    pub heard: Option<bool>,
 }
 
 impl<A: Approvals, P: Tell> Step for RequestApproval<A, P> {
@@ -70,13 +72,20 @@ impl<A: Approvals, P: Tell> Step for RequestApproval<A, P> {
         };
         let told_before = self.approvals.keep(&input.recovery.id, &approval).await?;
         let told = told_before.as_ref() != Some(&hash);
+        let mut heard = None;
         if told {
             let (subject, text) = message::write(&input, &hash, expires_at);
             self.people.tell(&subject, &text).await?;
             // Noted afterwards: a message that comes twice is better than one that never came.
             self.approvals.told(&input.recovery.id, &hash).await?;
+            // They were asked: whether it could be seen who listens stops nothing.
+            heard = self.people.is_heard().await.ok();
+            if heard == Some(false) {
+                // The stack's UnheardAlarm looks for this line: the approval would wait until its timeout.
+                tracing::warn!(recovery = input.recovery.id, "an approval was asked of nobody");
+            }
         }
-        Ok(Output { hash, told })
+        Ok(Output { hash, told, heard })
     }
 }
 

@@ -24,7 +24,16 @@ impl Approvals for &Table {
 
 /// What people were told, and whether the next message fails.
 #[derive(Default)]
-struct People(Mutex<Vec<(String, String)>>, Mutex<bool>);
+struct People(Mutex<Vec<(String, String)>>, Mutex<bool>, Subscribed);
+
+/// True where somebody is subscribed.
+struct Subscribed(Answer<bool>);
+
+impl Default for Subscribed {
+    fn default() -> Self {
+        Self(Ok(true))
+    }
+}
 
 impl Tell for &People {
     async fn tell(&self, subject: &str, message: &str) -> Answer<()> {
@@ -33,6 +42,10 @@ impl Tell for &People {
         }
         self.0.lock().unwrap().push((subject.to_owned(), message.to_owned()));
         Ok(())
+    }
+
+    async fn is_heard(&self) -> Answer<bool> {
+        self.2.0.clone()
     }
 }
 
@@ -138,4 +151,17 @@ async fn in_place_the_message_says_what_is_cut_and_what_is_lost_before_anything_
         assert!(text.contains(part), "{part} is not in\n{text}");
     }
     assert!(!text.contains("secret-token"));
+}
+
+#[tokio::test]
+async fn an_approval_that_nobody_hears_of_is_told_apart_and_not_seeing_it_stops_nothing() {
+    let blind = StepError::new(rewind_core::ErrorName::Unavailable, "no answer");
+    for (subscribed, heard) in [(Ok(true), Some(true)), (Ok(false), Some(false)), (Err(blind), None)] {
+        let (table, people) = (Table::default(), People(Mutex::default(), Mutex::default(), Subscribed(subscribed)));
+        let step = RequestApproval { approvals: &table, people: &people };
+        let output = step.run(input("one")).await.unwrap();
+        assert_eq!((output.told, output.heard), (true, heard));
+        // The next slice tells nobody again, and asks nobody.
+        assert_eq!(step.run(input("two")).await.unwrap().heard, None);
+    }
 }
