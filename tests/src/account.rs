@@ -1,6 +1,7 @@
 //! The template in an account that nobody prepared: it can be deployed there, holds itself to limits, and calls people.
 
 use crate::files;
+use crate::machine::Machine;
 use crate::template::{Template, texts};
 use regex::Regex;
 use serde_json::Value;
@@ -145,4 +146,15 @@ fn messages_arrive_whole_whatever_is_in_them() {
         }
     }
     assert_eq!(messages, 4);
+}
+
+/// A role that is forgotten there fails at the table or at its environment, and only where somebody gives a key.
+#[test]
+fn a_key_of_your_own_serves_every_function_and_every_machine() {
+    let template = Template::read();
+    let listed = texts(&template.resource("KeyPolicy")["Roles"]);
+    let roles = listed.into_iter().filter(|role| role.ends_with("Role"));
+    let functions = template.functions().map(|(name, _)| format!("{name}FunctionRole"));
+    let machines = Machine::all().map(|machine| format!("{}Role", machine.resource));
+    assert_eq!(roles.collect::<BTreeSet<_>>(), functions.chain(machines).collect::<BTreeSet<_>>());
 }
