@@ -63,7 +63,7 @@ class Stack:
         if before == "ROLLBACK_COMPLETE":
             sys.exit(
                 f"{self.name} is in ROLLBACK_COMPLETE: its first deployment failed, and it can only be deleted; nothing was "
-                f"changed; to go on: aws cloudformation delete-stack --stack-name {self.name}, then deploy again"
+                f"changed; next step: aws cloudformation delete-stack --stack-name {self.name}, then deploy again"
             )
         self.was_there = before is not None
         self.change_set = f"deploy-{time.time_ns()}"

@@ -43,12 +43,12 @@ def main() -> None:
     parameters = complete(parameters, arguments.root / TEMPLATE, arguments.parameters)
     tool = arguments.tool or ("sam" if shutil.which("sam") else "aws")
     if not arguments.bucket and tool == "aws":
-        sys.exit(f"no bucket for the zips is named; {NOTHING}; to go on: make deploy BUCKET=<an S3 bucket of this Region>")
+        sys.exit(f"no bucket for the zips is named; {NOTHING}; next step: make deploy BUCKET=<an S3 bucket of this Region>")
     if not arguments.yes and not sys.stdin.isatty():
-        sys.exit(f"nobody can be asked here; {NOTHING}; to go on: YES=1 deploys without asking")
+        sys.exit(f"nobody can be asked here; {NOTHING}; next step: YES=1 deploys without asking")
     region = boto3.session.Session().region_name
     if not region:
-        sys.exit(f"no Region is set; {NOTHING}; to go on: export AWS_REGION=<Region>")
+        sys.exit(f"no Region is set; {NOTHING}; next step: export AWS_REGION=<Region>")
     account = boto3.client("sts").get_caller_identity()["Account"]
     if arguments.bucket:
         reachable(arguments.bucket)
@@ -72,7 +72,7 @@ def configuration(path: pathlib.Path) -> tuple[dict[str, str], dict[str, str]]:
         read = json.loads(path.read_text())
         parameters, tags = read.pop("Parameters"), read.pop("Tags", {})
     except FileNotFoundError:
-        sys.exit(f"{path} is not there; {NOTHING}; to go on: cp infra/parameters.example.json {path}, and edit it")
+        sys.exit(f"{path} is not there; {NOTHING}; next step: cp infra/parameters.example.json {path}, and edit it")
     except (ValueError, KeyError, AttributeError) as error:
         sys.exit(f'{path} is not {{"Parameters": {{…}}, "Tags": {{…}}}}: {error!r}; {NOTHING}')
     if read:
@@ -136,14 +136,14 @@ def packaged(root: pathlib.Path, region: str) -> None:
     for name in sorted(path.parent.name for path in root.glob("functions/*/Cargo.toml")):
         zipped = root / TARGET / name / "bootstrap.zip"
         if not zipped.is_file():
-            sys.exit(f"{zipped.relative_to(root)} is not there; {NOTHING}; to go on: make package")
+            sys.exit(f"{zipped.relative_to(root)} is not there; {NOTHING}; next step: make package")
         with zipfile.ZipFile(zipped) as archive:
             if "rds-ca.pem" not in archive.namelist():
                 continue
             if not re.search(rf"^# .* {re.escape(region)} ", archive.read("rds-ca.pem").decode(), re.MULTILINE):
                 sys.exit(
                     f"the certificates in the zip of {name} know no authority of RDS in {region}: it could connect to no "
-                    f"database there; {NOTHING}; to go on: make package RDS_CA_BUNDLE=<AWS's own global-bundle.pem>"
+                    f"database there; {NOTHING}; next step: make package RDS_CA_BUNDLE=<AWS's own global-bundle.pem>"
                 )
 
 
@@ -151,7 +151,7 @@ def reachable(bucket: str) -> None:
     try:
         boto3.client("s3").head_bucket(Bucket=bucket)
     except botocore.exceptions.ClientError as error:
-        sys.exit(f"the bucket {bucket} can't be used: {error}; {NOTHING}; to go on: aws s3 mb s3://<a name>, and BUCKET=<it>")
+        sys.exit(f"the bucket {bucket} can't be used: {error}; {NOTHING}; next step: aws s3 mb s3://<a name>, and BUCKET=<it>")
 
 
 def escaped(value: str) -> str:

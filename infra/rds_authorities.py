@@ -26,7 +26,7 @@ MEMBER = "package/lib/profiles/ca/defaults.js"
 NAME = re.compile(r"Amazon RDS (\S+) Root CA (RSA2048|RSA4096|ECC384) G\d+")
 BLOCK = re.compile(r"-----BEGIN CERTIFICATE-----\n[A-Za-z0-9+/=\n]+-----END CERTIFICATE-----")
 ELSEWHERE = (
-    "to go on: download the bundle that AWS documents (https://truststore.pki.rds.amazonaws.com/global/global-bundle.pem) "
+    "next step: download the bundle that AWS documents (https://truststore.pki.rds.amazonaws.com/global/global-bundle.pem) "
     "and give it as RDS_CA_BUNDLE=<file>"
 )
 

@@ -3,7 +3,7 @@
 use crate::exit::CODES;
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
-use rewind_words::{DecisionWords, ListWords, RequestWords, StartWords, StatusWords, UndoWords, WindowWords};
+use rewind_ui::{DecisionWords, ListWords, RequestWords, StartWords, StatusWords, UndoWords, WindowWords};
 use std::path::PathBuf;
 
 /// Bring an Amazon Aurora cluster back to a moment before, prove it, and move the traffic
@@ -59,7 +59,7 @@ pub(crate) enum Command {
     Approve(DecideArgs),
     /// Say no: no traffic is moved, and what the recovery made is deleted
     Reject(DecideArgs),
-    /// Move traffic back to the original after a recovery
+    /// Move traffic back to the source after a recovery
     Undo(UndoArgs),
     /// Say how far back a cluster can go, or set it
     Window(WindowWords),
@@ -127,7 +127,7 @@ pub(crate) struct UndoArgs {
 mod tests {
     use super::*;
     use clap::CommandFactory;
-    use rewind_words::chat;
+    use rewind_ui::chat;
 
     #[test]
     fn the_command_line_is_sound() {

@@ -6,13 +6,13 @@ use rewind_aws::Aws;
 use rewind_aws::executions::{Executions, StepFunctions};
 use rewind_aws::invoke::Lambda;
 use rewind_aws::recoveries::Table;
-use rewind_desk::{Desk, Places};
+use rewind_client::{Places, RecoveryClient};
 
-/// The desk with the real ways to AWS.
-pub(crate) type Office = Desk<StepFunctions, Table, Lambda>;
+/// The client with the real ways to AWS.
+pub(crate) type AwsClient = RecoveryClient<StepFunctions, Table, Lambda>;
 
 /// Finds the way.
-pub(crate) async fn connect(options: &Options) -> Result<(Aws, Office), Failure> {
+pub(crate) async fn connect(options: &Options) -> Result<(Aws, AwsClient), Failure> {
     let missing = "it is not known which state machine: set STATE_MACHINE_ARN, or give --state-machine-arn, as the stack's \
                    outputs have it; for the local stack: set -a; . .local/stack.env; set +a";
     let machine = options.state_machine_arn.clone().ok_or_else(|| Failure::Usage(missing.to_owned()))?;
@@ -22,7 +22,7 @@ pub(crate) async fn connect(options: &Options) -> Result<(Aws, Office), Failure>
         Some(table) => table.clone(),
         None => table_of(&executions, &machine).await?,
     };
-    let desk = Desk {
+    let client = RecoveryClient {
         executions,
         recoveries: Table::new(&aws, table),
         functions: Lambda::new(&aws),
@@ -32,7 +32,7 @@ pub(crate) async fn connect(options: &Options) -> Result<(Aws, Office), Failure>
             set_window: options.set_window_function.clone(),
         },
     };
-    Ok((aws, desk))
+    Ok((aws, client))
 }
 
 /// The table that a state machine records its recoveries in: nobody has to configure what it knows.

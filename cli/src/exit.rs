@@ -1,8 +1,8 @@
 //! How the command ends: the codes that scripts can tell apart.
 
+use rewind_client::ClientError;
 use rewind_core::StepError;
-use rewind_desk::DeskError;
-use rewind_words::Ending;
+use rewind_ui::Ending;
 use std::process::ExitCode;
 
 /// The codes, for `--help`.
@@ -77,11 +77,11 @@ impl Failure {
     }
 }
 
-impl From<DeskError> for Failure {
-    fn from(error: DeskError) -> Self {
+impl From<ClientError> for Failure {
+    fn from(error: ClientError) -> Self {
         match error {
-            DeskError::Aws(_) => Self::Trouble(error.to_string()),
-            DeskError::Refused(_) | DeskError::Unknown(_) => Self::Refused(error.to_string()),
+            ClientError::Aws(_) => Self::Trouble(error.to_string()),
+            ClientError::Refused(_) | ClientError::Unknown(_) => Self::Refused(error.to_string()),
         }
     }
 }

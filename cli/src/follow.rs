@@ -1,15 +1,15 @@
 //! Follows a recovery on the terminal: which state it is in, for how long, and what is waited for. It shows no share of a
 //! whole, for nobody knows how long a restore takes; and whoever stops looking stops nothing.
 
-use crate::connect::Office;
+use crate::connect::AwsClient;
 use crate::exit::{Done, Failure};
 use crate::show::{Show, styled};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use jiff::{SignedDuration, Timestamp};
+use rewind_client::{ClientError, Follow, News};
 use rewind_clock::SystemClock;
 use rewind_core::{Clock, ErrorName, Plan, say_duration};
-use rewind_desk::{DeskError, Follow, News};
-use rewind_words::{Ending, Text, say};
+use rewind_ui::{Ending, Text, say};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ const LATER: SignedDuration = SignedDuration::from_mins(2);
 const PATIENCE: SignedDuration = SignedDuration::from_mins(15);
 
 /// Follows an execution to its end, or until Ctrl-C.
-pub(crate) async fn follow(desk: &Office, show: &Show, id: &str, arn: &str) -> Result<Done, Failure> {
+pub(crate) async fn follow(client: &AwsClient, show: &Show, id: &str, arn: &str) -> Result<Done, Failure> {
     let mut screen = Screen::new(*show, id);
     let mut history = Follow::new(arn);
     let mut troubled_since: Option<Timestamp> = None;
@@ -33,7 +33,7 @@ pub(crate) async fn follow(desk: &Office, show: &Show, id: &str, arn: &str) -> R
                 screen.left();
                 return Ok(Done::Interrupted);
             }
-            news = look(&mut history, desk, &screen) => news,
+            news = look(&mut history, client, &screen) => news,
         };
         match news {
             Ok(news) => {
@@ -44,7 +44,7 @@ pub(crate) async fn follow(desk: &Office, show: &Show, id: &str, arn: &str) -> R
                     }
                 }
             }
-            Err(DeskError::Aws(error)) if passes(error.name) && bearable(troubled_since) => {
+            Err(ClientError::Aws(error)) if passes(error.name) && bearable(troubled_since) => {
                 if troubled_since.is_none() {
                     screen.note(&format!("cannot look just now: {error}"));
                     troubled_since = Some(SystemClock.now());
@@ -59,9 +59,9 @@ pub(crate) async fn follow(desk: &Office, show: &Show, id: &str, arn: &str) -> R
 }
 
 /// Waits a moment, then looks.
-async fn look(history: &mut Follow, desk: &Office, screen: &Screen) -> Result<Vec<News>, DeskError> {
+async fn look(history: &mut Follow, client: &AwsClient, screen: &Screen) -> Result<Vec<News>, ClientError> {
     SystemClock.sleep(screen.poll()).await;
-    history.news(desk).await
+    history.news(client).await
 }
 
 /// Whether an error may be gone at the next look.

@@ -1,4 +1,4 @@
-//! `rewind`, the command for people at a terminal: it reads what was typed, does it at the desk, and ends with a code that
+//! `rewind`, the command for people at a terminal: it reads what was typed, does it at the client, and ends with a code that
 //! scripts can tell apart.
 
 mod args;

@@ -2,7 +2,7 @@
 
 use crate::exit::Failure;
 use console::Style;
-use rewind_words::{Line, Text};
+use rewind_ui::{Line, Text};
 use serde_json::{Value, json};
 use std::io::IsTerminal;
 use std::process::ExitCode;

@@ -99,7 +99,7 @@ def aged(stack):
     for field in ["PreferredBackupWindow", "PreferredMaintenanceWindow", "BackupRetentionPeriod", "EngineLifecycleSupport"]:
         equal(after[field], before[field], field)
     contains(" ".join(output["notes"]), "the database legacy was being dropped", "could not be marked as kept")
-    equal(output["original"].get("keepUntil"), None, "until when it is kept")
+    equal(output["source"].get("keepUntil"), None, "until when it is kept")
     equal(keys(before), [tag["Key"] for tag in many], "the source's tags")
     equal(cluster.value("SELECT count(*) FROM orders", host=cluster.record), 4000, "orders by the record")
     with refused(OperationalError, "invalid database"):

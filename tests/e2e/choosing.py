@@ -9,7 +9,7 @@ from recovery import Recovery
 from requesting import REFUSED
 
 OFF = "Backtrack is off for e2e-my-plain: it is switched on when a cluster is made"
-NOT_ALLOWED = "not backtrack: the request does not allow downtime of the original (`inPlace` is forbidden)"
+NOT_ALLOWED = "not backtrack: the request does not allow downtime of the source (`inPlace` is forbidden)"
 
 
 def planned(cluster, **request):
@@ -45,17 +45,17 @@ def auto(stack):
         contains("\n".join(plan["reasons"]), *said)
         equal(bool(plan["backtrack"]), strategy == "backtrack", "what the plan has of a backtrack")
     plan = planned(able, inPlace="allowed", dns=able.dns(), approval="required")
-    equal((plan["dns"], len(plan["instances"])), ([], 1), "records to move, and instances of the evidence")
+    equal((plan["dns"], len(plan["instances"])), ([], 1), "records to move, and instances of the safety clone")
     equal(
         plan["backtrack"],
         {"windowSeconds": 86_400, "force": False, "securityGroups": able.groups},
         "the plan's backtrack",
     )
     contains(
-        "\n".join(plan["willDo"]), "ask a person", "fence e2e-my-able", "the evidence", "backtrack e2e-my-able itself"
+        "\n".join(plan["willDo"]), "ask a person", "fence e2e-my-able", "the safety clone", "backtrack e2e-my-able itself"
     )
     contains("\n".join(plan["warnings"]), "every connection to e2e-my-able is cut", "`dns` is left alone")
-    equal(stack.describe(plan["newCluster"]), None, "the evidence of a dry run")
+    equal(stack.describe(plan["newCluster"]), None, "the safety clone of a dry run")
 
 
 @test("a backtrack that is asked for and cannot be is refused, with what to write instead")

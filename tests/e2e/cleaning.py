@@ -91,14 +91,14 @@ def into_a_snapshot(stack, run, name):
     return snapshot
 
 
-@test("an original whose time is over stays while a record or a person needs it; then it is a snapshot that holds it all")
-def original(stack):
+@test("a source whose time is over stays while a record or a person needs it; then it is a snapshot that holds it all")
+def source(stack):
     cluster = shop(stack, "e2e-kept", instances=({}, {"PromotionTier": 15}), CopyTagsToSnapshot=True)
     content, password, endpoint = everything(cluster), cluster.password, cluster.endpoint
     cluster.settle()
     run = Recovery.of(cluster, "1s ago", dns=cluster.dns(), approval="none", keepSource="1h")
     output = run.recovered(UNASKED)
-    kept = output["original"]
+    kept = output["source"]
     equal(seconds(kept["keepUntil"]), seconds(output["fence"]["fencedAt"]) + 3600, "the time until which it is kept")
     arn = cluster.describe()["DBClusterArn"]
     for command in [kept["keepLonger"], kept["keepForever"]]:
@@ -123,7 +123,7 @@ def original(stack):
         equal(len(told.messages(run.id)), 1, "messages of one day")
         protect(False)
         cluster.wait_available()
-        # Its managed secret would go with it, by which clients of the new cluster log in.
+        # Its managed secret would go with it, by which clients of the restored cluster log in.
         contains(CleanUp(stack, KEPT_AND_TOLD_BEFORE).why(), f"the secret {cluster.secret} goes with e2e-kept")
         own_password(new)
         CleanUp(stack, DELETED)
@@ -131,7 +131,7 @@ def original(stack):
     snapshot = into_a_snapshot(stack, run, cluster.name)
     said = wait_until(lambda: told.messages(run.id)[1:], "a message to people")
     contains(said[0], "aurora-rewind: deleted: e2e-kept", f"--snapshot-identifier {snapshot}")
-    equal(difference(everything(new), content), "", "the new cluster's data")
+    equal(difference(everything(new), content), "", "the restored cluster's data")
 
     refused = take_back(stack, run.id)
     equal((refused["status"], refused["error"]), ("FAILED", "InvalidRequest"), "taking it back after that")
@@ -145,7 +145,7 @@ def original(stack):
 
 
 def own_password(new):
-    """Does what the difference told: a managed master password of the new cluster's own."""
+    """Does what the difference told: a managed master password of the restored cluster's own."""
     new.stack.rds.modify_db_cluster(DBClusterIdentifier=new.name, ManageMasterUserPassword=True, ApplyImmediately=True)
     new.wait_available()
 
@@ -166,33 +166,33 @@ def restored(stack, name, snapshot, password):
     return again
 
 
-@test("evidence whose time is over stays while somebody looks at it, or without its tag; then it goes, though protected")
-def evidence(stack):
+@test("safety clone whose time is over stays while somebody looks at it, or without its tag; then it goes, though protected")
+def safety_clone(stack):
     cluster = place(stack, "proof")
     cluster.settle()
     target = cluster.mistake("DELETE FROM orders")
     run = rewind(cluster, iso(target), keepSource="1h")
     output = run.recovered(IN_PLACE)
-    kept = cluster.beside(output["evidence"]["cluster"])
+    kept = cluster.beside(output["safetyClone"]["cluster"])
     arn = kept.describe()["DBClusterArn"]
-    contains(output["evidence"]["keepForever"], f"remove-tags-from-resource --resource-name {arn} ")
+    contains(output["safetyClone"]["keepForever"], f"remove-tags-from-resource --resource-name {arn} ")
     told = People(stack)
     with turn(stack, kept.name):
         is_over(stack, kept.name)
         with kept.connect():
             contains(CleanUp(stack, KEPT).why(), f"in use: {MYSQL.user} in shop (process", f"on {kept.name}-1")
         said = wait_until(lambda: told.messages(run.id), "a message to people")
-        contains(said[0], f"kept: {kept.name}", "the evidence of recovery", "in use: ", f"--resource-name {arn} --tag-keys")
+        contains(said[0], f"kept: {kept.name}", "the safety clone of recovery", "in use: ", f"--resource-name {arn} --tag-keys")
         stack.rds.remove_tags_from_resource(ResourceName=arn, TagKeys=["aurora-rewind:keep-until"])
         CleanUp(stack, NOTHING_DUE)
-        holds(kept.describe()["DeletionProtection"], "the evidence is not protected")
+        holds(kept.describe()["DeletionProtection"], "the safety clone is not protected")
         is_over(stack, kept.name)
         CleanUp(stack, DELETED)
     into_a_snapshot(stack, run, kept.name)
     equal(cluster.value("SELECT count(*) FROM orders", host=cluster.record), 4000, "rows of the cluster itself")
 
 
-@test("an original whose time is over stays while somebody is on it; taken back it has its traffic, and its tags mean nothing")
+@test("a source whose time is over stays while somebody is on it; taken back it has its traffic, and its tags mean nothing")
 def taken_back(stack):
     cluster = shop(stack, "e2e-my-back", engine=MYSQL)
     content = everything(cluster)
@@ -207,7 +207,7 @@ def taken_back(stack):
         equal(ended["status"], "SUCCEEDED", f"taking it back: {ended.get('cause')}")
         CleanUp(stack, NOTHING_DUE)
     equal(stack.records()[cluster.record], (cluster.endpoint, 1), "the record")
-    equal(difference(everything(cluster, cluster.record), content), "", "the original's data, by name")
+    equal(difference(everything(cluster, cluster.record), content), "", "the source's data, by name")
 
 
 def by_the_functions_address(cluster):

@@ -70,7 +70,7 @@ def planned(stack):
     ]:
         ended = Recovery(stack, adapted("minimal.json", cluster, "2s ago") | {"dryRun": True} | wrong).wait()
         equal(ended["error"], "InvalidRequest", "the error")
-        contains(ended["cause"], said, "nothing was changed; to go on: correct the request")
+        contains(ended["cause"], said, "nothing was changed; next step: correct the request")
         holds("\n" not in ended["cause"] and len(ended["cause"]) < 300, f"it is no readable line: {ended['cause']!r}")
 
 

@@ -281,10 +281,10 @@ def alarmed(stack):
     run.decide("rejected", comment="a false alarm")
     path = START + REWIND + ASK + ["IsApprovalToConfirm", *DECIDED] + PUT_BACK + UNDO_INSTANCES + CONCLUDE
     run.failed(path, "NotApproved", "a false alarm")
-    told = bus.of(run.id, "Started", "Plan Ready", "Approval Wanted", "Nothing Changed")
+    told = bus.of(run.id, "Started", "Plan Ready", "Approval Requested", "Nothing Changed")
     equal(told["Nothing Changed"]["error"], "NotApproved", "the error that is told")
     contains(told["Nothing Changed"]["cause"], "a false alarm")
-    wanted = told["Approval Wanted"]
+    wanted = told["Approval Requested"]
     equal((wanted["passed"], wanted["newCluster"]), (True, f"{cluster.name}-r"), "what is told of the approval")
     holds(token not in json.dumps(told), "a task token is in an event")
 

@@ -1,4 +1,4 @@
-"""A cluster rewound in place, its evidence, and the ways in which that ends without a recovery: forward again, or not begun."""
+"""A cluster rewound in place, its safety clone, and the ways in which that ends without a recovery: forward again, or not begun."""
 
 import datetime
 import time
@@ -13,7 +13,7 @@ from recovery import (
     BACK,
     CONCLUDE,
     CONCLUDE_WITHOUT_LEASE,
-    EVIDENCE,
+    SAFETY_CLONE,
     FENCE,
     FORWARD,
     IN_PLACE,
@@ -23,7 +23,7 @@ from recovery import (
     PUT_BACK,
     REFUSE,
     START,
-    UNDO_EVIDENCE,
+    UNDO_SAFETY_CLONE,
     Recovery,
     moment,
     seconds,
@@ -35,7 +35,7 @@ from writers import Writers
 
 CHECK = {"name": "orders are back", "database": "shop", "sql": "SELECT count(*) FROM orders", "expect": "4000"}
 WRONG = CHECK | {"name": "too many", "expect": "4001"}
-UNTIL_BACK = START + ["IsApprovalNeeded"] + FENCE + EVIDENCE
+UNTIL_BACK = START + ["IsApprovalNeeded"] + FENCE + SAFETY_CLONE
 
 
 def place(stack, name, **more):
@@ -61,7 +61,7 @@ def without_writes(content):
 
 @test(
     "DELETE without WHERE is undone in place under fire, with a person's approval: every acknowledged write is on the "
-    "rewound cluster or its evidence, the fence is lifted exactly"
+    "rewound cluster or its safety clone, the fence is lifted exactly"
 )
 def delete(stack):
     cluster = place(stack, "place", instances=({}, {"PromotionTier": 15}))
@@ -76,7 +76,7 @@ def delete(stack):
         run = rewind(cluster, iso(target), approval="required", dns=cluster.dns())
         pending = run.approval()
         said = wait_until(lambda: told.messages(run.id), "a message to people")
-        contains(said[0], f"{name} is to be rewound itself", f"the clone {name}-r: the evidence", pending["hash"])
+        contains(said[0], f"{name} is to be rewound itself", f"the clone {name}-r: the safety clone", pending["hash"])
         contains(said[0], "every connection to", "nothing is changed", "in place the endpoints stay the same")
         equal(
             (cluster.groups, stack.describe(f"{name}-r")),
@@ -95,9 +95,9 @@ def delete(stack):
     equal(output["writerEndpoint"], cluster.endpoint, "the endpoint")
     (check,) = output["checks"]
     equal(
-        (check["passed"], check["found"], check["original"]),
+        (check["passed"], check["found"], check["source"]),
         (True, "4000", "0"),
-        "the check, and the evidence's answer",
+        "the check, and the safety clone's answer",
     )
     # Where it landed is what AWS says, near what was asked for.
     (backtrack,) = backtracks(cluster)
@@ -105,19 +105,19 @@ def delete(stack):
     drift = moment(output["rewoundTo"]) - target
     holds(abs(drift) < datetime.timedelta(seconds=2), f"it landed {drift} from the target")
     fenced_at, rewound_to = seconds(output["fence"]["fencedAt"]), seconds(output["rewoundTo"])
-    lost, kept = output["lost"], output["evidence"]
+    lost, kept = output["lost"], output["safetyClone"]
     equal((lost["from"], lost["to"]), (output["rewoundTo"], output["fence"]["fencedAt"]), "the writes that are lost")
-    contains(lost["where"], f"{name}-r", "the evidence")
+    contains(lost["where"], f"{name}-r", "the safety clone")
 
-    evidence = cluster.beside(f"{name}-r")
-    equal((kept["cluster"], kept["writerEndpoint"]), (evidence.name, evidence.endpoint), "the evidence in the output")
-    holds(fenced_at <= seconds(kept["takenAt"]), f"the evidence was taken at {kept['takenAt']}, before the fence")
-    contains(kept["delete"], f"delete-db-cluster --db-cluster-identifier {evidence.name}", "--no-deletion-protection")
-    equal((evidence.groups, evidence.describe()["DeletionProtection"]), (was.logins["groups"], True), "the evidence")
-    equal(len(stack.instances(evidence.name)), 1, "its instances")
-    # The original: rewound, open as it was, with the same records.
+    safety_clone = cluster.beside(f"{name}-r")
+    equal((kept["cluster"], kept["writerEndpoint"]), (safety_clone.name, safety_clone.endpoint), "the safety clone in the output")
+    holds(fenced_at <= seconds(kept["takenAt"]), f"the safety clone was taken at {kept['takenAt']}, before the fence")
+    contains(kept["delete"], f"delete-db-cluster --db-cluster-identifier {safety_clone.name}", "--no-deletion-protection")
+    equal((safety_clone.groups, safety_clone.describe()["DeletionProtection"]), (was.logins["groups"], True), "the safety clone")
+    equal(len(stack.instances(safety_clone.name)), 1, "its instances")
+    # The source: rewound, open as it was, with the same records.
     equal(difference(without_writes(everything(cluster, cluster.record)), before), "", "the rewound data, by name")
-    equal(difference(without_writes(everything(evidence)), after), "", "the data on the evidence")
+    equal(difference(without_writes(everything(safety_clone)), after), "", "the data on the safety clone")
     equal(cluster.logins(), was.logins, "logins and security groups of the rewound cluster")
     equal(stack.records()[cluster.record], was.record, "the record")
 
@@ -128,10 +128,10 @@ def delete(stack):
     )
     inside = [write for write in writers.acknowledged if fenced_at < write[2] < lifted]
     equal(inside, [], "writes acknowledged inside the fence")
-    on_evidence, on_rewound = writers.written(evidence), writers.written(cluster, password=password)
-    accounted = writers.account(on_evidence, on_rewound, rewound_to, lambda write: write[2] <= fenced_at)
+    on_safety_clone, on_rewound = writers.written(safety_clone), writers.written(cluster, password=password)
+    accounted = writers.account(on_safety_clone, on_rewound, rewound_to, lambda write: write[2] <= fenced_at)
     last = max((write for write in writers.acknowledged if write[2] <= fenced_at), key=lambda write: write[2])
-    holds(last[0] in on_evidence, "the last write before the fence is not on the evidence")
+    holds(last[0] in on_safety_clone, "the last write before the fence is not on the safety clone")
     note(f"{accounted}; landed {drift.total_seconds():+.3f} s from the target")
 
 
@@ -154,16 +154,16 @@ def dropped(stack):
     equal(difference(everything(cluster, password=password), before), "", "the data rewound once more")
 
 
-@test("checks that the rewound data does not pass: forward again, proven against the evidence, nothing was changed")
+@test("checks that the rewound data does not pass: forward again, proven against the safety clone, nothing was changed")
 def checks_fail(stack):
     cluster = place(stack, "place-checks")
     cluster.settle()
     target = cluster.mistake("DELETE FROM orders WHERE id > 3000")
     before = Before(cluster)
     run = rewind(cluster, iso(target), checks=[CHECK, WRONG])
-    path = UNTIL_BACK + up_to("Verify", BACK) + PUT_BACK + FORWARD + UNDO_EVIDENCE + CONCLUDE
+    path = UNTIL_BACK + up_to("Verify", BACK) + PUT_BACK + FORWARD + UNDO_SAFETY_CLONE + CONCLUDE
     cause = run.failed(path, "VerificationFailed", "too many", "4001", "4000", "undone:", "backtracked forward to")
-    contains(cause, f"{cluster.name} was compared with the evidence: it holds what it held before", f"{cluster.name}-r")
+    contains(cause, f"{cluster.name} was compared with the safety clone: it holds what it held before", f"{cluster.name}-r")
     before.is_restored()
     back, forward = backtracks(cluster)
     holds(forward["BacktrackTo"] > back["BacktrackTo"], "the second backtrack did not go forward")
@@ -173,26 +173,26 @@ def checks_fail(stack):
     equal(cluster.value("SELECT count(*) FROM orders"), 4000, "the rows, rewound after all")
 
 
-@test("a way forward that cannot be proven against the evidence: it stays fenced, and a person is told to compare them")
+@test("a way forward that cannot be proven against the safety clone: it stays fenced, and a person is told to compare them")
 def forward_unproven(stack):
     cluster = place(stack, "place-unproven")
     cluster.settle()
     target = cluster.mistake("DELETE FROM orders WHERE id > 3000")
-    evidence = cluster.beside(f"{cluster.name}-r")
+    safety_clone = cluster.beside(f"{cluster.name}-r")
     run = rewind(cluster, iso(target), checks=[WRONG])
     run.reaches("StartBacktrack")
-    # The evidence takes clients, and one of them is careless.
-    evidence.sql("DELETE FROM orders WHERE id = 1")
+    # The safety clone takes clients, and one of them is careless.
+    safety_clone.sql("DELETE FROM orders WHERE id = 1")
     path = UNTIL_BACK + up_to("Verify", BACK) + PUT_BACK + FORWARD + NEEDS_OPERATOR
     said = ["then undoing failed", "2999", "that it holds what it held before is not proven", "it is still fenced"]
-    run.failed(path, "VerificationFailed", *said, f"the evidence {evidence.name} is kept: compare them", lease=run.id)
+    run.failed(path, "VerificationFailed", *said, f"the safety clone {safety_clone.name} is kept: compare them", lease=run.id)
     equal(cluster.groups, sorted(stack.fence_groups), "the security groups: nobody gets in")
     cluster.unfence_by_hand()
     equal(cluster.value("SELECT count(*) FROM orders"), 3000, "the rows, which are as they were")
     run.release_lease()
 
 
-@test("a backtrack that fails is an error at once: the fence is lifted, the evidence goes, nothing was changed")
+@test("a backtrack that fails is an error at once: the fence is lifted, the safety clone goes, nothing was changed")
 def backtrack_fails(stack):
     cluster = place(stack, "place-fails")
     cluster.settle()
@@ -200,8 +200,8 @@ def backtrack_fails(stack):
     before = Before(cluster)
     next_one_fails(cluster)
     run = rewind(cluster, iso(target))
-    path = UNTIL_BACK + up_to("AwaitRewind", BACK) + PUT_BACK + NOT_FORWARD + UNDO_EVIDENCE + CONCLUDE
-    run.failed(path, "RewindFailed", "failed", "undone:", f"{cluster.name} was compared with the evidence")
+    path = UNTIL_BACK + up_to("AwaitRewind", BACK) + PUT_BACK + NOT_FORWARD + UNDO_SAFETY_CLONE + CONCLUDE
+    run.failed(path, "RewindFailed", "failed", "undone:", f"{cluster.name} was compared with the safety clone")
     before.is_restored()
     equal([backtrack["Status"].lower() for backtrack in backtracks(cluster)], ["failed"], "the backtracks")
 

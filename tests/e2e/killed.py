@@ -78,7 +78,7 @@ def once_after(stack):
     note(f"recovered in {output['timings']['total']:.1f} s with four functions killed")
 
 
-@test("start-restore killed every time after the restore began: the new cluster is deleted, nothing was changed")
+@test("start-restore killed every time after the restore began: the restored cluster is deleted, nothing was changed")
 def restore_always(stack):
     cluster, before, target = deleted(stack, "e2e-kill-restore")
     new, traps = f"{cluster.name}-r", stack.traps
@@ -158,7 +158,7 @@ def fence_midway(stack, engine):
     note(cause)
 
 
-@test("swap-dns killed every time with the records moved: they go back, the fence is lifted, the new cluster is kept")
+@test("swap-dns killed every time with the records moved: they go back, the fence is lifted, the restored cluster is kept")
 def swap_always(stack):
     cluster, before, target = deleted(stack, "e2e-kill-swap")
     new, traps = Cluster(stack, f"{cluster.name}-r"), stack.traps
@@ -173,5 +173,5 @@ def swap_always(stack):
         cause = run.failed(path, "Unavailable", "[Runtime.ExitError in ", "undone:", f"{cluster.record} points at", "is KEPT and fenced")
     equal((len(moved.killed), len(look.killed)), (1, 1), "functions killed")
     before.is_restored(new_cluster_kept=True)
-    equal(new.groups, sorted(stack.fence_groups), "the new cluster's security groups")
+    equal(new.groups, sorted(stack.fence_groups), "the restored cluster's security groups")
     note(cause)

@@ -1,5 +1,5 @@
-"""Functions killed by kill -9 in the middle of a recovery in place. Afterwards the original is as it was, or rewound with its
-evidence beside it, and the cause says which."""
+"""Functions killed by kill -9 in the middle of a recovery in place. Afterwards the source is as it was, or rewound with its
+safety clone beside it, and the cause says which."""
 
 import time
 
@@ -16,7 +16,7 @@ from recovery import (
     NOT_FORWARD,
     PUT_BACK,
     START,
-    UNDO_EVIDENCE,
+    UNDO_SAFETY_CLONE,
     up_to,
 )  # fmt: skip
 from shop import difference, everything
@@ -30,7 +30,7 @@ class Mistaken:
 
     def __init__(self, stack, name):
         self.cluster = place(stack, name)
-        self.name, self.evidence, self.traps = self.cluster.name, f"{self.cluster.name}-r", stack.traps
+        self.name, self.safety_clone, self.traps = self.cluster.name, f"{self.cluster.name}-r", stack.traps
         self.fence, self.open = stack.fence_groups[0], stack.app_groups[0]
         self.good = everything(self.cluster)
         self.cluster.settle()
@@ -51,10 +51,10 @@ class Mistaken:
         return self.at("ModifyDBCluster", f"{self.name}&", self.open, when=when, times=times)
 
     def keeping(self, when):
-        return self.at("RestoreDBClusterToPointInTime", self.evidence, when=when)
+        return self.at("RestoreDBClusterToPointInTime", self.safety_clone, when=when)
 
     def adding(self, when):
-        return self.at("CreateDBInstance", self.evidence, when=when)
+        return self.at("CreateDBInstance", self.safety_clone, when=when)
 
     def backtracking(self, when, times=1):
         return self.at("BacktrackDBCluster", f"{self.name}&", when=when, times=times)
@@ -65,9 +65,9 @@ class Mistaken:
     def is_rewound(self):
         equal(difference(everything(self.cluster), self.good), "", "the rewound data")
 
-    def has_evidence(self):
-        evidence = self.cluster.beside(self.evidence)
-        equal(difference(everything(evidence), self.before.content), "", "the data on the evidence")
+    def has_safety_clone(self):
+        safety_clone = self.cluster.beside(self.safety_clone)
+        equal(difference(everything(safety_clone), self.before.content), "", "the data on the safety clone")
 
 
 def killed(*traps):
@@ -87,7 +87,7 @@ def once_before(stack):
         output = it.start().recovered(IN_PLACE, timeout=240)
     killed(fence, keep, add, back, lift)
     it.is_rewound()
-    it.has_evidence()
+    it.has_safety_clone()
     equal(it.cluster.groups, it.before.logins["groups"], "the security groups")
     note(f"recovered in {output['timings']['total']:.1f} s with five functions killed")
 
@@ -107,11 +107,11 @@ def once_after(stack):
         output = it.start().recovered(IN_PLACE, timeout=240)
     killed(fence, keep, add, back, lift)
     it.is_rewound()
-    it.has_evidence()
+    it.has_safety_clone()
     equal(it.cluster.groups, it.before.logins["groups"], "the security groups")
     equal(len(backtracks(it.cluster)), 1, "backtracks")
     made = sorted(name for name in stack.inventory() if name.startswith(it.name))
-    equal(made, [it.name, f"{it.name}-1", it.evidence, f"{it.evidence}-1"], "what there is")
+    equal(made, [it.name, f"{it.name}-1", it.safety_clone, f"{it.safety_clone}-1"], "what there is")
     note(f"recovered in {output['timings']['total']:.1f} s with five functions killed")
 
 
@@ -125,22 +125,22 @@ def fence_always(stack):
         run = it.start()
         wait_until(lambda: closed.killed, "the end of the first fence-source", 90)
         again.when = "before"
-        path = FENCED + ["FenceSource"] + UNDO_EVIDENCE + CONCLUDE
+        path = FENCED + ["FenceSource"] + UNDO_SAFETY_CLONE + CONCLUDE
         cause = run.failed(path, "Unavailable", "[Runtime.ExitError in ", "undone:", f"security groups of {it.name} put back")
     killed(closed, again)
     it.before.is_restored()
     note(cause)
 
 
-@test("in place: keep-evidence killed every time with the clone begun: clone and fence go, nothing was changed")
-def evidence_always(stack):
+@test("in place: clone-source killed every time with the clone begun: clone and fence go, nothing was changed")
+def safety_clone_always(stack):
     it = Mistaken(stack, "kill-keep")
-    with it.keeping("after") as keep, it.at("DescribeDBClusters", it.evidence, when="never") as look:
+    with it.keeping("after") as keep, it.at("DescribeDBClusters", it.safety_clone, when="never") as look:
         run = it.start()
-        wait_until(lambda: keep.killed, "the end of the first keep-evidence", 90)
+        wait_until(lambda: keep.killed, "the end of the first clone-source", 90)
         look.when = "before"
-        path = FENCED + FENCE + ["KeepEvidence"] + UNDO_EVIDENCE + CONCLUDE
-        cause = run.failed(path, "Unavailable", "[Runtime.ExitError in ", "undone:", f"security groups of {it.name} put back", it.evidence)
+        path = FENCED + FENCE + ["CloneSource"] + UNDO_SAFETY_CLONE + CONCLUDE
+        cause = run.failed(path, "Unavailable", "[Runtime.ExitError in ", "undone:", f"security groups of {it.name} put back", it.safety_clone)
     killed(keep, look)
     it.before.is_restored()
     note(cause)
@@ -151,8 +151,8 @@ def backtrack_never_sent(stack):
     it = Mistaken(stack, "kill-unsent")
     with it.backtracking("before", times=2) as back:
         run = it.start()
-        path = UNTIL_BACK + ["StartBacktrack"] + NOT_FORWARD + UNDO_EVIDENCE + CONCLUDE
-        cause = run.failed(path, "Unavailable", "[Runtime.ExitError in ", "undone:", f"security groups of {it.name} put back", it.evidence)
+        path = UNTIL_BACK + ["StartBacktrack"] + NOT_FORWARD + UNDO_SAFETY_CLONE + CONCLUDE
+        cause = run.failed(path, "Unavailable", "[Runtime.ExitError in ", "undone:", f"security groups of {it.name} put back", it.safety_clone)
     equal((len(back.killed), backtracks(it.cluster)), (2, []), "functions killed, and backtracks")
     it.before.is_restored()
     note(cause)
@@ -165,7 +165,7 @@ def backtrack_always(stack):
         run = it.start()
         wait_until(lambda: back.killed, "the end of the first start-backtrack", 90)
         look.when = "before"
-        path = UNTIL_BACK + ["StartBacktrack"] + FORWARD + UNDO_EVIDENCE + CONCLUDE
+        path = UNTIL_BACK + ["StartBacktrack"] + FORWARD + UNDO_SAFETY_CLONE + CONCLUDE
         cause = run.failed(
             path, "Unavailable", "[Runtime.ExitError in ", "undone:", "backtracked forward to", "it holds what it held before"
         )
@@ -184,14 +184,14 @@ def forward_once(stack):
             run.reaches("AwaitRewind")
             wait_until(lambda: backtracks(it.cluster), "the backtrack", 90)
             forward.when = when
-            path = UNTIL_BACK + up_to("Verify", BACK) + PUT_BACK + FORWARD + UNDO_EVIDENCE + CONCLUDE
+            path = UNTIL_BACK + up_to("Verify", BACK) + PUT_BACK + FORWARD + UNDO_SAFETY_CLONE + CONCLUDE
             run.failed(path, "VerificationFailed", "undone:", "it holds what it held before")
         killed(forward)
         equal(len(backtracks(it.cluster)), 2, "backtracks, there and forward again")
         it.before.is_restored()
 
 
-@test("in place: start-backtrack killed every time on the way forward: rewound, fenced, its evidence kept, and told so")
+@test("in place: start-backtrack killed every time on the way forward: rewound, fenced, its safety clone kept, and told so")
 def forward_always(stack):
     it = Mistaken(stack, "kill-forward")
     with it.backtracking("never", times=2) as forward:
@@ -199,19 +199,19 @@ def forward_always(stack):
         wait_until(lambda: backtracks(it.cluster), "the backtrack", 90)
         forward.when = "before"
         path = UNTIL_BACK + up_to("Verify", BACK) + PUT_BACK + ["UndoStartBacktrack"] + NEEDS_OPERATOR
-        said = [f"now: {it.name} was rewound to", "it is still fenced", f"the evidence {it.evidence} is kept"]
+        said = [f"now: {it.name} was rewound to", "it is still fenced", f"the safety clone {it.safety_clone} is kept"]
         lift = f"aws rds modify-db-cluster --db-cluster-identifier {it.name}"
         cause = run.failed(path, "VerificationFailed", "then undoing failed", *said, lift, lease=run.id)
     equal(len(forward.killed), 2, "functions killed")
     equal(it.cluster.groups, sorted(stack.fence_groups), "the security groups: nobody gets in")
-    it.has_evidence()
+    it.has_safety_clone()
     it.cluster.unfence_by_hand()
     it.is_rewound()
     run.release_lease()
     note(cause)
 
 
-@test("in place: the fence killed every time it is lifted: rewound, verified, its evidence kept, and told so")
+@test("in place: the fence killed every time it is lifted: rewound, verified, its safety clone kept, and told so")
 def lift_always(stack):
     it = Mistaken(stack, "kill-lift")
     with it.lifting("before", times=2) as lift:
@@ -220,12 +220,12 @@ def lift_always(stack):
         said = [
             f"now: {it.name} is rewound to",
             "and verified: only its fence may still be up",
-            f"{it.evidence} is kept",
+            f"{it.safety_clone} is kept",
         ]
         cause = run.failed(path, "Unavailable", "[Runtime.ExitError in ", *said, "nothing was undone", lease=run.id)
     equal(len(lift.killed), 2, "functions killed")
     holds(it.cluster.groups == sorted(stack.fence_groups), f"the security groups are {it.cluster.groups}")
-    it.has_evidence()
+    it.has_safety_clone()
     it.cluster.unfence_by_hand()
     it.is_rewound()
     run.release_lease()

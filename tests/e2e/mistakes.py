@@ -35,11 +35,11 @@ def undoes(stack, engine, name, statement, database="shop", approval="none"):
         said = wait_until(lambda: told.messages(run.id), "a message to people")
         contains(
             said[0],
-            "Traffic is still on the original",
-            "ok   orders are back: expected 4000, found 4000, on the original 0",
+            "Traffic is still on the source",
+            "ok   orders are back: expected 4000, found 4000, on the source 0",
         )
         contains(said[0], f"{cluster.record} moves from", pending["hash"], pending["expiresAt"], run.arn)
-        equal(look(cluster.record), after, "the original while people are asked")
+        equal(look(cluster.record), after, "the source while people are asked")
         run.decide("approved", comment="looks right")
     output = run.recovered(APPROVED if approval == "required" else UNASKED)
 
@@ -57,19 +57,19 @@ def undoes(stack, engine, name, statement, database="shop", approval="none"):
     (check,) = output["checks"]
     equal((check["passed"], check["expected"], check["found"]), (True, "4000", "4000"), "the check")
     equal(difference(look(cluster.record), before), "", "the rewound database, by name")
-    equal(output["original"]["cluster"], name, "the original in the output")
-    kept = moment(output["original"]["keepUntil"]) - moment(output["fence"]["fencedAt"])
-    equal(kept, datetime.timedelta(days=7), "how long the original is kept")
+    equal(output["source"]["cluster"], name, "the source in the output")
+    kept = moment(output["source"]["keepUntil"]) - moment(output["fence"]["fencedAt"])
+    equal(kept, datetime.timedelta(days=7), "how long the source is kept")
     lost = output["lost"]
     equal((lost["from"], lost["to"]), (output["rewoundTo"], output["fence"]["fencedAt"]), "the writes that are lost")
     tags = {tag["Key"]: tag["Value"] for tag in cluster.describe()["TagList"]}
-    equal(tags["aurora-rewind:fenced-by"], run.id, "who fenced the original")
+    equal(tags["aurora-rewind:fenced-by"], run.id, "who fenced the source")
     if approval == "required":
         contains(run.item()["decision"], "approved", "e2e", "looks right")
         equal(len(told.messages(run.id)), 1, "messages to people")
 
-    # The original: fenced, and otherwise as the mistake left it.
-    equal(cluster.groups, sorted(stack.fence_groups), "the security groups of the fenced original")
+    # The source: fenced, and otherwise as the mistake left it.
+    equal(cluster.groups, sorted(stack.fence_groups), "the security groups of the fenced source")
     holds(cluster.groups != old_groups, "the fence changed no security group")
     with refused(engine.error, engine.closed):
         cluster.connect(engine.neutral)
@@ -78,7 +78,7 @@ def undoes(stack, engine, name, statement, database="shop", approval="none"):
         with refused(engine.error, engine.no_database):
             cluster.connect("shop")
     else:
-        equal(difference(look(old_endpoint), after), "", "the original after the recovery")
+        equal(difference(look(old_endpoint), after), "", "the source after the recovery")
     note(f"{output['timings']['total']:.1f} s in all; fenced {output['fence']['sessionsEnded']} sessions")
 
 
@@ -107,7 +107,7 @@ def drop_database(stack, engine):
     undoes(stack, engine, "dropdb", engine.drop_database, database=engine.neutral)
 
 
-@test("what was rewound can be rewound again, and the name of the new cluster tells of when it is")
+@test("what was rewound can be rewound again, and the name of the restored cluster tells of when it is")
 def again(stack):
     cluster = Cluster.create(stack, "e2e-again")
     fill(cluster)
@@ -125,7 +125,7 @@ def again(stack):
         new.settle()
         (at,) = session.execute("SELECT clock_timestamp()").fetchone()
         session.execute("TRUNCATE orders")
-    # The new cluster's password is that of the original, whose secret RDS keeps; it has none of its own.
+    # The restored cluster's password is that of the source, whose secret RDS keeps; it has none of its own.
     request = {
         "cluster": new.name, "to": iso(at - datetime.timedelta(seconds=1)), "dns": cluster.dns(), "approval": "none",
         "secretArn": secret, "checks": [CHECK | {"expect": "4001"}],
@@ -138,11 +138,11 @@ def again(stack):
     on_success(lambda: remove(stack, output["newCluster"]))
     equal(rows(), 4001, "rows after the second")
     moment_of_name = re.fullmatch(r"e2e-again-r-rewind-(\d{8}-\d{6})", output["newCluster"])
-    holds(moment_of_name, f"the new cluster is named {output['newCluster']}")
+    holds(moment_of_name, f"the restored cluster is named {output['newCluster']}")
     equal(moment_of_name[1], f"{moment(output['rewoundTo']):%Y%m%d-%H%M%S}", "the moment in its name")
     tags = {tag["Key"]: tag["Value"] for tag in stack.describe(output["newCluster"])["TagList"]}
     equal(tags.get("aurora-rewind:recovery"), run.id, "the recovery in its tags")
-    equal("aurora-rewind:fenced-by" in tags, False, "a tag of the fenced original on what is new")
+    equal("aurora-rewind:fenced-by" in tags, False, "a tag of the fenced source on what is new")
 
 
 @test("a DELETE in a database of more than 1 GB is undone: every row is back", first=True)
@@ -178,7 +178,7 @@ def delete_in_a_gigabyte(stack):
     output = run.recovered(UNASKED, timeout=300)
     equal(rows(), before, "the rows under the same name")
     cluster.unfence_by_hand()
-    equal(cluster.value("SELECT count(*) FROM pgbench_accounts"), 0, "rows of the original, untouched")
+    equal(cluster.value("SELECT count(*) FROM pgbench_accounts"), 0, "rows of the source, untouched")
     took = output["timings"]
     note(f"{size / (1 << 30):.2f} GiB; filled in {filled:.1f} s, deleted in {deleted:.1f} s; recovered in seconds:")
     note(", ".join(f"{state} {spent:.1f}" for state, spent in took.items()))

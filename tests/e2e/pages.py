@@ -58,7 +58,7 @@ def notified(stack):
     always = {"cluster": 'or"ders', "state": "Running"}
     failed = {"error": "NotApproved", "cause": CAUSE}
     for n, (kind, detail) in enumerate([
-        ("Rewind Approval Wanted", {}), ("Rewind Recovered", {}), ("Rewind Nothing Changed", failed), ("Rewind Needs Operator", failed),
+        ("Rewind Approval Requested", {}), ("Rewind Recovered", {}), ("Rewind Nothing Changed", failed), ("Rewind Needs Operator", failed),
     ]):  # fmt: skip
         announce(stack, kind, recoveryId=f"{mark}-{n}", **always, **detail)
         notice = message(told, f"{mark}-{n}")

@@ -80,7 +80,7 @@ def allowed(stack, role):
 def decisions(stack):
     file = stack.folder / "run" / "iam-decisions.jsonl"
     if not file.exists():
-        raise Failed("this stack does not enforce IAM; to go on: make down, then REWIND_STACK_IAM=true make up")
+        raise Failed("this stack does not enforce IAM; next step: make down, then REWIND_STACK_IAM=true make up")
     return [json.loads(line) for line in file.read_text().splitlines()]
 
 
@@ -215,25 +215,25 @@ def restoring(stack):
     is_missed(stack, "StartRestore", "rds:RestoreDBClusterToPointInTime", path)
 
 
-@test("add-instances without the right to tag, which creating with tags takes: told so, and the new cluster goes")
+@test("add-instances without the right to tag, which creating with tags takes: told so, and the restored cluster goes")
 def tagging(stack):
     path = up_to("AddInstances", START + REWIND) + PUT_BACK + UNDO_INSTANCES + CONCLUDE
     is_missed(stack, "AddInstances", "rds:AddTagsToResource", path)
 
 
-@test("verify without the right to read the login: told so, and the new cluster goes")
+@test("verify without the right to read the login: told so, and the restored cluster goes")
 def reading_the_login(stack):
     path = up_to("Verify", START + REWIND) + PUT_BACK + UNDO_INSTANCES + CONCLUDE
     is_missed(stack, "Verify", "secretsmanager:GetSecretValue", path)
 
 
-@test("fence-source without the right to record what it changes: told so, nothing is fenced, and the new cluster goes")
+@test("fence-source without the right to record what it changes: told so, nothing is fenced, and the restored cluster goes")
 def recording_the_fence(stack):
     path = up_to("FenceSource", MOVING + FENCE) + UNDO_FENCE + UNDO_INSTANCES + CONCLUDE
     is_missed(stack, "FenceSource", "dynamodb:UpdateItem", path)
 
 
-@test("swap-dns without the right to move records: told so, the fence is lifted, and the new cluster goes")
+@test("swap-dns without the right to move records: told so, the fence is lifted, and the restored cluster goes")
 def moving_records(stack):
     path = up_to("SwapDns", MOVING + FENCE + SWITCH) + UNDO_SWITCH + UNDO_INSTANCES + CONCLUDE
     is_missed(stack, "SwapDns", "route53:ChangeResourceRecordSets", path)

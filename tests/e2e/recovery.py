@@ -29,7 +29,7 @@ CONCLUDE = ["ConcludeNothingChanged", *RELEASE, "NothingChanged"]
 # Whoever had no lease, or keeps it, gives none back.
 CONCLUDE_WITHOUT_LEASE = [state for state in CONCLUDE if state != "ReleaseLeaseAfterFailure"]
 NEEDS_OPERATOR = "IsAnythingLeft ConcludeNeedsOperator RecordFailure AnnounceFailure IsLeaseKept IsOperatorNeeded NeedsOperator".split()
-PUT_BACK = ["IsOriginalToPutBack"]
+PUT_BACK = ["IsSourceToRestore"]
 UNDO_RESTORE = "UndoStartRestore AwaitDeletion IsDeletionDone".split()
 UNDO_INSTANCES = ["UndoAddInstances", *UNDO_RESTORE]
 UNDO_FENCE = "UndoFenceSource IsNewClusterKept".split()
@@ -39,14 +39,14 @@ BESIDE = START + REWIND + END
 UNASKED = START + REWIND + ["IsApprovalNeeded"] + FENCE + SWITCH + END
 APPROVED = START + REWIND + APPROVE + FENCE + SWITCH + END
 
-EVIDENCE = ["KeepEvidence", "AwaitRewind", "IsRewindDone", *INSTANCES]
+SAFETY_CLONE = ["CloneSource", "AwaitRewind", "IsRewindDone", *INSTANCES]
 BACK = "StartBacktrack AwaitRewind IsRewindDone Verify IsTrafficToMove LiftFence".split()
-IN_PLACE = START + ["IsApprovalNeeded"] + FENCE + EVIDENCE + BACK + END
-IN_PLACE_APPROVED = START + APPROVE + FENCE + EVIDENCE + BACK + END
+IN_PLACE = START + ["IsApprovalNeeded"] + FENCE + SAFETY_CLONE + BACK + END
+IN_PLACE_APPROVED = START + APPROVE + FENCE + SAFETY_CLONE + BACK + END
 FORWARD = "UndoStartBacktrack IsForwardNeeded AwaitForward IsForwardDone VerifyForward".split()
 # Where no backtrack was begun, or it failed: compared all the same.
 NOT_FORWARD = "UndoStartBacktrack IsForwardNeeded VerifyForward".split()
-UNDO_EVIDENCE = UNDO_FENCE + UNDO_INSTANCES
+UNDO_SAFETY_CLONE = UNDO_FENCE + UNDO_INSTANCES
 
 # A wait that takes more than one look goes round: how often depends on the machine's mood alone.
 ROUNDS = ["AwaitRewind IsRewindDone", "AwaitInstances AreInstancesReady", "AwaitDeletion IsDeletionDone",
@@ -85,7 +85,7 @@ class Recovery:
 
     @classmethod
     def of(cls, cluster, to, name=None, machine=None, **more):
-        """A recovery of a test's cluster; the new cluster goes when the test has passed."""
+        """A recovery of a test's cluster; the restored cluster goes when the test has passed."""
         new = more.setdefault("newCluster", f"{cluster.name}-r")
         on_success(lambda: remove(cluster.stack, new))
         return cls(cluster.stack, {"cluster": cluster.name, "to": to} | more, name, machine)

@@ -181,7 +181,7 @@ def dry_run(stack):
     equal(run.item(), {}, "an item of the dry run")
 
 
-@test("while one recovery waits another is refused by its name; a no deletes the new cluster; then another may start")
+@test("while one recovery waits another is refused by its name; a no deletes the restored cluster; then another may start")
 def lease(stack):
     cluster = Cluster.create(stack, "e2e-lease")
     fill(cluster)
@@ -200,9 +200,9 @@ def lease(stack):
     no = START + REWIND + REFUSE + PUT_BACK + UNDO_INSTANCES + CONCLUDE
     first.failed(no, "NotApproved", "e2e said no: not on a Friday", "no traffic was moved", "undone:", "e2e-lease-r")
     equal(
-        [name for name in stack.inventory() if name.startswith("e2e-lease-r")], [], "the new cluster and its instances"
+        [name for name in stack.inventory() if name.startswith("e2e-lease-r")], [], "the restored cluster and its instances"
     )
-    equal(cluster.logins(), logins, "roles, databases and security groups of the original")
+    equal(cluster.logins(), logins, "roles, databases and security groups of the source")
     equal(stack.records()[cluster.record], (cluster.endpoint, 1), "the record")
     cluster.sql("INSERT INTO audit.log (what) VALUES ('still writable')", host=cluster.record)
 
@@ -212,7 +212,7 @@ def lease(stack):
         (output["dns"], output["fence"], output["lost"]), ([], None, None), "what was moved and fenced without records"
     )
     equal(stack.records()[cluster.record], (cluster.endpoint, 1), "the record")
-    equal(cluster.logins(), logins, "roles, databases and security groups of the original")
+    equal(cluster.logins(), logins, "roles, databases and security groups of the source")
     cluster.sql("INSERT INTO audit.log (what) VALUES ('still writable')", host=cluster.record)
     equal(
         Cluster(stack, "e2e-lease-third").value("SELECT count(*) FROM orders", password=cluster.password), 4000, "rows"

@@ -10,7 +10,7 @@ from harness import contains, equal, holds, note, on_success, refused, test, wai
 from recovery import APPROVED, UNASKED, Recovery
 from shop import fill
 
-# What may differ on the new cluster. Everything else that describe-db-clusters shows has to be equal.
+# What may differ on the restored cluster. Everything else that describe-db-clusters shows has to be equal.
 CLUSTER_OF_ITS_OWN = {
     "DBClusterIdentifier", "DBClusterArn", "DbClusterResourceId", "CloneGroupId", "ClusterCreateTime", "Endpoint",
     "ReaderEndpoint", "EarliestRestorableTime", "LatestRestorableTime", "DBClusterMembers", "TagList",
@@ -183,7 +183,7 @@ def rotated(stack):
         (report["login"]["user"], report["login"]["secretVersion"]), ("postgres", "AWSPREVIOUS"), "the login of verify"
     )
     equal(report["login"]["tls"], "verified", "its TLS")
-    equal(output["checks"][0]["original"], "0", "the original's answer, for which the present password is needed")
+    equal(output["checks"][0]["source"], "0", "the source's answer, for which the present password is needed")
     equal(
         cluster.value("SELECT count(*) FROM orders", host=cluster.record, password=password_then),
         4000,

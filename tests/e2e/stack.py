@@ -22,7 +22,7 @@ class Stack:
         self.folder = pathlib.Path(folder)
         file = self.folder / "stack.env"
         if not file.exists():
-            raise SystemExit(f"there is no running stack in {self.folder}; to go on: make up")
+            raise SystemExit(f"there is no running stack in {self.folder}; next step: make up")
         pairs = (line.split("=", 1) for line in file.read_text().splitlines() if "=" in line and line[0] != "#")
         self.env = {name: shlex.split(value)[0] for name, value in pairs}
         self.outputs = json.loads((self.folder / "run" / "outputs.json").read_text())

@@ -27,7 +27,7 @@ class Terminal:
     def __init__(self, stack):
         if not (BUILT / "rewind").exists():
             raise Failed(
-                f"there is no rewind in {BUILT}; to go on: cargo build -p rewind-cli, or say where by REWIND_BINARIES"
+                f"there is no rewind in {BUILT}; next step: cargo build -p rewind-cli, or say where by REWIND_BINARIES"
             )
         # Nothing of whoever runs the tests: neither credentials nor where else a state machine may be.
         self.env = stack.env | {"PATH": f"{BUILT}:/usr/bin:/bin", "HOME": "/nonexistent", "USER": "ann"}
@@ -152,7 +152,7 @@ def whole_story(stack):
     refusal = terminal.json("undo", name, code=5)
     contains(refusal["message"], "nothing was changed", f"--confirm {cluster.name}")
     out, err = terminal.run("undo", name, "--confirm", cluster.name)
-    contains(err, f"{name}-undo is started", "ends writes on the new cluster", "moves the records back")
+    contains(err, f"{name}-undo is started", "ends writes on the restored cluster", "moves the records back")
     contains(out, "Undone", f"{cluster.record} points at {cluster.endpoint}")
     equal(stack.records()[cluster.record][0], cluster.endpoint, "the record")
     equal(terminal.json("status", name)["state"], "Undone", "the state")

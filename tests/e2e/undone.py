@@ -1,4 +1,4 @@
-"""What ends without a recovery: it leaves the original as it was, and nothing half-made beside it."""
+"""What ends without a recovery: it leaves the source as it was, and nothing half-made beside it."""
 
 import json
 
@@ -40,14 +40,14 @@ class Before:
         cluster = self.cluster
         now = cluster.logins()
         for what, was in self.logins.items():
-            equal(now[what], was, f"{what} of the original")
+            equal(now[what], was, f"{what} of the source")
         equal(self.stack.records()[cluster.record], self.record, "the record")
-        equal(cluster.describe()["TagList"], self.tags, "the original's tags")
-        equal(difference(everything(cluster, cluster.record), self.content), "", "the original's data, by name")
+        equal(cluster.describe()["TagList"], self.tags, "the source's tags")
+        equal(difference(everything(cluster, cluster.record), self.content), "", "the source's data, by name")
         cluster.sql("INSERT INTO audit.log (what) VALUES ('still writable')", host=cluster.record)
         if not new_cluster_kept:
             left = [name for name in self.stack.inventory() if name.startswith(f"{cluster.name}-r")]
-            equal(left, [], "the new cluster and its instances")
+            equal(left, [], "the restored cluster and its instances")
 
 
 def shop(stack, name, **more):
@@ -56,7 +56,7 @@ def shop(stack, name, **more):
     return cluster
 
 
-@test("an approval that nobody gives ends after its time: the new cluster goes, the original is as it was", first=True)
+@test("an approval that nobody gives ends after its time: the restored cluster goes, the source is as it was", first=True)
 def nobody_answers(stack):
     cluster = shop(stack, "e2e-nobody")
     before = Before(cluster)
@@ -70,7 +70,7 @@ def nobody_answers(stack):
 
 
 @test_on_each(
-    "a check that fails ends the recovery: what was found is told, the new cluster goes, the original is as it was"
+    "a check that fails ends the recovery: what was found is told, the restored cluster goes, the source is as it was"
 )
 def verification_fails(stack, engine):
     cluster = shop(stack, f"{engine.prefix}-verify", engine=engine)
@@ -85,11 +85,11 @@ def verification_fails(stack, engine):
     run = Recovery.of(cluster, "1s ago", dns=cluster.dns(), checks=checks)
     path = START + up_to("Verify", REWIND) + PUT_BACK + UNDO_INSTANCES + CONCLUDE
     said = ["too few", "4001", "4000", "tries to write", engine.read_only, "no such table", engine.no_table]
-    run.failed(path, "VerificationFailed", *said, "the original was not touched", "undone:")
+    run.failed(path, "VerificationFailed", *said, "the source was not touched", "undone:")
     before.is_restored()
 
 
-@test_on_each("a record that somebody changed stays as it is: the fence is lifted exactly, the new cluster goes")
+@test_on_each("a record that somebody changed stays as it is: the fence is lifted exactly, the restored cluster goes")
 def record_changed(stack, engine):
     cluster = shop(stack, f"{engine.prefix}-changed", engine=engine)
     cluster.sql(engine.landscape)
@@ -119,7 +119,7 @@ def record_changed(stack, engine):
         equal(session.execute("SELECT 1").fetchone(), (1,), "the application's login")
 
 
-@test("a record that is changed while people are asked: a yes is not enough, nothing is fenced, the new cluster goes")
+@test("a record that is changed while people are asked: a yes is not enough, nothing is fenced, the restored cluster goes")
 def changed_meanwhile(stack):
     cluster = shop(stack, "e2e-meanwhile")
     before = Before(cluster)
@@ -135,7 +135,7 @@ def changed_meanwhile(stack):
     before.is_restored()
 
 
-@test("a name that leads elsewhere after the switch: records go back, the fence is lifted, the new cluster is kept")
+@test("a name that leads elsewhere after the switch: records go back, the fence is lifted, the restored cluster is kept")
 def leads_elsewhere(stack):
     cluster = shop(stack, "e2e-elsewhere")
     before = Before(cluster)
@@ -167,12 +167,12 @@ def leads_elsewhere(stack):
         + UNDO_SWITCH
         + CONCLUDE
     )
-    cause = run.failed(path, "RecordChanged", "clients do not reach the new cluster", f"{cluster.record} leads to")
+    cause = run.failed(path, "RecordChanged", "clients do not reach the restored cluster", f"{cluster.record} leads to")
     contains(cause, f"{cluster.record} points at {before.record[0]}", "is KEPT and fenced")
     before.is_restored(new_cluster_kept=True)
     new = Cluster(stack, f"{cluster.name}-r")
-    equal(new.describe()["Status"], "available", "the new cluster, which clients may have written to")
-    equal(new.groups, sorted(stack.fence_groups), "the new cluster's security groups")
+    equal(new.describe()["Status"], "available", "the restored cluster, which clients may have written to")
+    equal(new.groups, sorted(stack.fence_groups), "the restored cluster's security groups")
 
 
 @test(
@@ -193,19 +193,19 @@ def unreachable(stack):
     cause = run.failed(path, "RewindFailed", "no instance that is up", "then undoing failed", timeout=400, lease=run.id)
     contains(
         cause,
-        f"the original {cluster.name} may be fenced",
+        f"the source {cluster.name} may be fenced",
         "the DNS records may point at either",
         f"lease#{cluster.name} is kept",
     )
     # No writer answers: neither the old one, which is fenced, nor the new one, which is gone.
-    equal(cluster.groups, sorted(stack.fence_groups), "the fenced original's security groups")
-    equal(stack.describe(new)["Status"], "available", "the new cluster, which may have had clients")
+    equal(cluster.groups, sorted(stack.fence_groups), "the fenced source's security groups")
+    equal(stack.describe(new)["Status"], "available", "the restored cluster, which may have had clients")
     equal(stack.records()[cluster.record][0], stack.describe(new)["Endpoint"], "the record")
     run.release_lease()
 
 
 @test(
-    "a recovery that a person takes back, by the runbook's calls, leaves the original as it was and the new cluster shut"
+    "a recovery that a person takes back, by the runbook's calls, leaves the source as it was and the restored cluster shut"
 )
 def taken_back(stack):
     cluster = shop(stack, "e2e-back")

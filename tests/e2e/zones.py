@@ -84,7 +84,7 @@ def by_a_role(stack):
     output = run.recovered(APPROVED)
     contains(stack.records()[cluster.record][0], output["newCluster"])
 
-    # The record is where it was meant to go, and nothing points at the original.
+    # The record is where it was meant to go, and nothing points at the source.
     elsewhere.functions["FindRecords"] = elsewhere.copy("FindRecords")
     payload = {"cluster": cluster.name, "recoveryId": run.id}
     invoke = lambda: json.loads(
@@ -92,7 +92,7 @@ def by_a_role(stack):
         .invoke(FunctionName=elsewhere.functions["FindRecords"], Payload=json.dumps(payload))["Payload"]
         .read()
     )
-    equal(invoke()["why"], [], "the records that point at the original")
+    equal(invoke()["why"], [], "the records that point at the source")
     stack.change_record("CREATE", f"old.{cluster.record}", cluster.describe()["Endpoint"])
     try:
         contains("\n".join(invoke()["why"]), f"the CNAME record old.{cluster.record} points at {cluster.describe()['Endpoint']}")

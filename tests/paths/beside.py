@@ -1,4 +1,4 @@
-"""The paths of a recovery beside the original: with and without approval and records, and each step, each undo and each
+"""The paths of a recovery beside the source: with and without approval and records, and each step, each undo and each
 native state failing in turn.
 """
 
@@ -239,28 +239,28 @@ def scenarios():
             calls={"ConfirmCutover": 2},
         ),
         Scenario(
-            "a record had changed: nothing moved, the new cluster goes",
+            "a record had changed: nothing moved, the restored cluster goes",
             up_to("SwapDns") + ["IsTrafficPossiblyMoved", *UNDO_FENCE, *UNDO_INSTANCES, *NOTHING_CHANGED],
             "RecordChanged",
             ["undone: undid FenceSource; undid AddInstances; undid StartRestore"],
             script={"SwapDns": always("RecordChanged")} | {"UndoSwapDns": always("Bug")},
         ),
         Scenario(
-            "traffic had moved: it goes back and the new cluster is kept",
+            "traffic had moved: it goes back and the restored cluster is kept",
             up_to("ConfirmCutover") + UNDO_SWITCH + NOTHING_CHANGED,
             "VerificationFailed",
             ["is KEPT and fenced", "undone: undid SwapDns; undid FenceSource"],
             script={"ConfirmCutover": always("VerificationFailed")},
         ),
         Scenario(
-            "the switch failed but traffic had moved: it goes back and the new cluster is kept",
+            "the switch failed but traffic had moved: it goes back and the restored cluster is kept",
             up_to("SwapDns") + UNDO_SWITCH + NOTHING_CHANGED,
             "OutcomeUnknown",
             ["is KEPT and fenced"],
             script={"SwapDns": always("OutcomeUnknown")},
         ),
         Scenario(
-            "moving back had to be repeated: the new cluster is kept",
+            "moving back had to be repeated: the restored cluster is kept",
             up_to("SwapDns") + UNDO_SWITCH + NOTHING_CHANGED,
             "OutcomeUnknown",
             ["is KEPT and fenced"],
@@ -302,7 +302,7 @@ def scenarios():
             "finish fails: nothing is undone",
             up_to("Finish") + NEEDS_OPERATOR,
             "Unavailable",
-            ["traffic is on the new cluster", "nothing was undone"],
+            ["traffic is on the restored cluster", "nothing was undone"],
             script={"Finish": always("Unavailable")},
             lease_stays=True,
         ),

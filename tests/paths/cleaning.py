@@ -19,14 +19,14 @@ USED = {"unused": False, "why": ["in use: app in shop (process 7) on orders-1", 
 
 
 def due(recovery, count):
-    """What is due: originals and evidence in turn."""
+    """What is due: sources and safety clone in turn."""
     return [
         {
             "cluster": f"kept-{n}-of-{recovery}",
             "clusterArn": f"arn:aws:rds:us-east-1:000000000000:cluster:kept-{n}-of-{recovery}",
             "recoveryId": f"{recovery}-{n}",
             "keepUntil": "2026-11-30T10:40:00Z",
-            "kind": "evidence" if n % 2 == 0 else "source",
+            "kind": "safetyClone" if n % 2 == 0 else "source",
         }
         for n in range(1, count + 1)
     ]
@@ -80,7 +80,7 @@ def ways():
         "what nobody uses is deleted, and people are told where it is",
         [*FIND, *DELETED, "CleanedUp"],
         told=["deleted: {0}"],
-        said=["(the original of recovery clean-up--what-nobody-uses", "--snapshot-identifier final", "kept until 2026-11-30T10:40:00Z"],
+        said=["(the source of recovery clean-up--what-nobody-uses", "--snapshot-identifier final", "kept until 2026-11-30T10:40:00Z"],
         calls={"CleanUp": 1},
     )
     yield scenario(
@@ -121,7 +121,7 @@ def ways():
         [*FIND, *KEPT, *DELETED, *CHECK, *CALL, "IsAnyDue", *DELETED, "CleanedUp"],
         due=4,
         told=["kept: {0}", "deleted: {1}", "deleted: {3}"],
-        said=["(the evidence of recovery"],
+        said=["(the safety clone of recovery"],
         script={
             "CheckUnused": [{"answer": USED}],
             "CleanUp": [{"answer": GONE}, {"error": ["LeaseHeld", "a recovery works on it"]}],

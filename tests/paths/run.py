@@ -199,8 +199,8 @@ def wrongly_passed(call, payload):
         yield f"{call} waited for {payload['awaiting']}"
     if call == "ConfirmCutover" and bool(payload["inSyncAt"]) != bool(payload["swap"]["changeId"]):
         yield f"{call} got {payload['inSyncAt']} for the time of INSYNC"
-    if "evidence" in payload and bool(payload["evidence"]) != in_place:
-        yield f"{call} got the evidence {payload['evidence']}"
+    if "safetyClone" in payload and bool(payload["safetyClone"]) != in_place:
+        yield f"{call} got the safety clone {payload['safetyClone']}"
 
 
 def hold(stack, scenario, lease):
@@ -304,8 +304,8 @@ def recovered(stack, scenario):
             wrong.append(f"the output was {output}")
         if scenario.end == "Recovered":
             marks = [state for state in scenario.path if state in PAYLOADS and state not in ("Finish",)]
-            if "KeepEvidence" in marks:
-                marks.append("AwaitEvidence")  # the same state as AwaitRewind, told apart
+            if "CloneSource" in marks:
+                marks.append("AwaitSafetyClone")  # the same state as AwaitRewind, told apart
             if set(output["timings"]) != set(marks):
                 wrong.append(f"the timings are of {list(output['timings'])}, expected {marks}")
     asked = [c["payload"] for c in calls_of(stack, recovery) if c["call"] == "RequestApproval"]

@@ -115,7 +115,7 @@ def scenarios():
 
 def ways():
     once = {call: 1 for call in STEPS} | {"UndoFenceRestored": 0}
-    yield scenario("traffic goes back and the new cluster stays fenced", SUCCESS, calls=once)
+    yield scenario("traffic goes back and the restored cluster stays fenced", SUCCESS, calls=once)
     yield scenario("an expired lease is taken over", SUCCESS, held="expired", calls=once)
     yield scenario(
         "whoever left no name is told so",
@@ -142,8 +142,8 @@ def refused():
         ("one that changed nothing", {"state": "NothingChanged", "outcome": None}, "it is NothingChanged; nothing was changed"),
         ("one in place", {"strategy": "backtrack"}, "in place, and going forward again would throw away"),
         ("one without records", {"dns": []}, "moved no traffic"),
-        ("one whose original is deleted", {"cleanUp": DELETED}, "is being deleted; nothing was changed; to go on: its data is in the snapshot kept-final"),
-        ("one whose evidence is deleted", {"strategy": "backtrack", "cleanUp": DELETED}, "--snapshot-identifier kept-final"),
+        ("one whose source is deleted", {"cleanUp": DELETED}, "is being deleted; nothing was changed; next step: its data is in the snapshot kept-final"),
+        ("one whose safety clone is deleted", {"strategy": "backtrack", "cleanUp": DELETED}, "--snapshot-identifier kept-final"),
     ]:  # fmt: skip
         yield scenario(f"{name} is refused", [*READ, *REFUSED], cause=[said], item=item, **invalid)
     for name, given in [("no object", [1]), ("without a recovery", {"by": "ana"}), ("with a number", {"recovery": 7})]:
@@ -166,7 +166,7 @@ def refused():
 
 
 def failing():
-    """Each step: it fails, it has a bug, it has to be repeated; and so does opening the new cluster again."""
+    """Each step: it fails, it has a bug, it has to be repeated; and so does opening the restored cluster again."""
     for state in STEPS:
         last = state == "UndoFenceSource"
         path = up_to(state, SUCCESS)
@@ -175,7 +175,7 @@ def failing():
         script = {state: always("RewindFailed")}
         if state == "FenceRestored":
             yield scenario(
-                f"{state} fails: the new cluster is opened again, and traffic is where it was",
+                f"{state} fails: the restored cluster is opened again, and traffic is where it was",
                 path + OPENED + RELEASED,
                 "RewindFailed",
                 [*said, "undone: undid FenceRestored"],
@@ -209,7 +209,7 @@ def failing():
         )
         if not last:
             yield scenario(
-                f"{state} fails, and so does opening the new cluster again",
+                f"{state} fails, and so does opening the restored cluster again",
                 path + ["UndoFenceRestored", *NEEDS_OPERATOR],
                 "RewindFailed",
                 [*said, "then opening cluster-of-undo--", "again failed: no luck [Unavailable in UndoFenceRestored]"],
@@ -219,7 +219,7 @@ def failing():
             )
     moved = up_to("UndoSwapDns", SUCCESS) + OPENED
     yield scenario(
-        "records that somebody changed stay: the new cluster is opened again",
+        "records that somebody changed stay: the restored cluster is opened again",
         moved + RELEASED,
         "RecordChanged",
         ["undone: undid FenceRestored"],

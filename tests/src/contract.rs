@@ -398,7 +398,7 @@ fn nothing_is_undone_and_nothing_fails_unless_something_failed() {
     let machine = Machine::rewind();
     let reached = machine.reached_without_a_failure();
     for name in &reached {
-        let failing = ["Undo", "Conclude", "IsAnythingLeft", "IsOriginalToPutBack", "NothingChanged", "NeedsOperator"];
+        let failing = ["Undo", "Conclude", "IsAnythingLeft", "IsSourceToRestore", "NothingChanged", "NeedsOperator"];
         let failing = failing.iter().any(|start| name.starts_with(start)) || UNDOING.contains(name);
         assert!(!failing, "{name} is reached without a failure");
     }

@@ -56,27 +56,27 @@ impl Function {
         Regex::new(r#""([^"]+)""#).unwrap().captures_iter(&list[1]).map(|found| found[1].to_owned()).collect()
     }
 
-    /// Whether the function calls a method of that name: itself, by logging in with rewind-access, at the desk of
-    /// rewind-desk, or by what it shares with another step.
+    /// Whether the function calls a method of that name: itself, by logging in with rewind-access, at the client of
+    /// rewind-client, or by what it shares with another step.
     pub(crate) fn calls(&self, method: &str) -> bool {
         let call = Regex::new(&format!(r"[.:]\s*{method}\(")).unwrap();
         let access = self.source.contains("rewind_access::Access");
         let shares = |other: &&Self| self.source.contains(&format!("use {}::", other.stem.replace('-', "_")));
         call.is_match(&self.source)
             || (access && call.is_match(&files::read("crates/rewind-access/src/lib.rs")))
-            || self.desk().iter().any(|source| call.is_match(source))
+            || self.client().iter().any(|source| call.is_match(source))
             || Self::all().iter().filter(shares).any(|other| call.is_match(&other.source))
     }
 
-    /// The sources of rewind-desk whose methods the function calls, itself or through one another.
-    fn desk(&self) -> Vec<String> {
-        if !self.source.contains("rewind_desk::") {
+    /// The sources of rewind-client whose methods the function calls, itself or through one another.
+    fn client(&self) -> Vec<String> {
+        if !self.source.contains("rewind_client::") {
             return Vec::new();
         }
-        let files = files::names_in("crates/rewind-desk/src").into_iter();
+        let files = files::names_in("crates/rewind-client/src").into_iter();
         let mut rest: Vec<String> = files
             .filter(|file| !["fake.rs", "tests.rs", "lib.rs"].contains(&file.as_str()))
-            .map(|file| files::read(format!("crates/rewind-desk/src/{file}")))
+            .map(|file| files::read(format!("crates/rewind-client/src/{file}")))
             .collect();
         let method = Regex::new(r"pub async fn (\w+)").unwrap();
         let (mut callers, mut used) = (vec![self.source.clone()], Vec::new());

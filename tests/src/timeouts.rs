@@ -25,7 +25,7 @@ const WAITS: [(&str, &[&[Duration]]); 18] = [
     ("FenceSource", &[&[LOG_IN, FENCE_GROUPS, FENCE_SESSIONS, FENCE_PROOF, FENCE_READERS]]),
     ("FindRecords", &[]),
     ("Finish", &[]),
-    ("KeepEvidence", &[&[APPEARS_WITHIN]]),
+    ("CloneSource", &[&[APPEARS_WITHIN]]),
     ("RequestApproval", &[]),
     ("SetWindow", &[&[WINDOW_SHOWS_WITHIN]]),
     ("StartBacktrack", &[&[APPEARS_WITHIN]]),

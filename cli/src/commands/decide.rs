@@ -2,49 +2,49 @@
 
 use crate::args::DecideArgs;
 use crate::ask::ask;
-use crate::connect::{Office, who};
+use crate::connect::{AwsClient, who};
 use crate::exit::{Done, Failure};
 use crate::follow::follow;
 use crate::show::Show;
 use rewind_aws::Aws;
+use rewind_client::Decision;
 use rewind_clock::SystemClock;
-use rewind_desk::Decision;
-use rewind_words::{id_of, say};
+use rewind_ui::{id_of, say};
 use serde_json::json;
 
 /// Shows what there is to decide on, asks for its hash, and says yes.
-pub(crate) async fn approve(aws: &Aws, desk: &Office, show: &Show, args: &DecideArgs) -> Result<Done, Failure> {
+pub(crate) async fn approve(aws: &Aws, client: &AwsClient, show: &Show, args: &DecideArgs) -> Result<Done, Failure> {
     let id = id_of(&args.words.id);
     let hash = match &args.words.hash {
         Some(hash) => hash.clone(),
         None => {
-            let matter = desk.matter(id).await?;
+            let matter = client.matter(id).await?;
             if !matter.confirmed || !show.can_ask() {
                 let why =
                     if matter.confirmed { "there is nobody to ask" } else { "what was asked could not be shown here" };
                 return Err(Failure::Refused(format!(
-                    "{why}; nothing was decided; to go on: give --hash with the hash that came with the question"
+                    "{why}; nothing was decided; next step: give --hash with the hash that came with the question"
                 )));
             }
             show.aside(&say::matter(matter.say()));
             ask(&format!("This is {}. To approve it, type the first 6 characters of that hash:", matter.hash))?
         }
     };
-    decide(aws, desk, show, args, true, hash).await
+    decide(aws, client, show, args, true, hash).await
 }
 
 /// Says no: whatever was shown, nothing of it happens.
-pub(crate) async fn reject(aws: &Aws, desk: &Office, show: &Show, args: &DecideArgs) -> Result<Done, Failure> {
+pub(crate) async fn reject(aws: &Aws, client: &AwsClient, show: &Show, args: &DecideArgs) -> Result<Done, Failure> {
     let hash = match &args.words.hash {
         Some(hash) => hash.clone(),
-        None => desk.asked(id_of(&args.words.id)).await?,
+        None => client.asked(id_of(&args.words.id)).await?,
     };
-    decide(aws, desk, show, args, false, hash).await
+    decide(aws, client, show, args, false, hash).await
 }
 
 async fn decide(
     aws: &Aws,
-    desk: &Office,
+    client: &AwsClient,
     show: &Show,
     args: &DecideArgs,
     approved: bool,
@@ -52,7 +52,7 @@ async fn decide(
 ) -> Result<Done, Failure> {
     let id = id_of(&args.words.id);
     let decision = Decision { approved, by: who(aws).await?, comment: args.words.comment(), hash };
-    let bound_to = desk.decide(id, &decision, &SystemClock).await?;
+    let bound_to = client.decide(id, &decision, &SystemClock).await?;
     let said = say::decided(id, approved, &decision.by, &bound_to);
     if !args.follow {
         let word = if approved { "approved" } else { "rejected" };
@@ -60,6 +60,6 @@ async fn decide(
         return Ok(Done::Answered);
     }
     show.aside(&said);
-    let arn = desk.recovery(id).await?.execution_arn;
-    follow(desk, show, id, &arn).await
+    let arn = client.recovery(id).await?.execution_arn;
+    follow(client, show, id, &arn).await
 }

@@ -1,4 +1,4 @@
-//! The commands, one a file: each asks the desk, and shows what it says.
+//! The commands, one a file: each asks the client, and shows what it says.
 
 mod completions;
 mod decide;
@@ -21,16 +21,16 @@ pub(crate) async fn run(cli: Cli, show: &Show) -> Result<Done, Failure> {
     if let Command::Completions { shell } = cli.command {
         return completions::run(shell);
     }
-    let (aws, desk) = connect(&cli.options).await?;
+    let (aws, client) = connect(&cli.options).await?;
     match cli.command {
-        Command::Plan(args) => plan::run(&desk, show, &args).await,
-        Command::Start(args) => start::run(&desk, show, &args).await,
-        Command::Status(args) => status::run(&desk, show, &args).await,
-        Command::List(words) => list::run(&desk, show, &words).await,
-        Command::Approve(args) => decide::approve(&aws, &desk, show, &args).await,
-        Command::Reject(args) => decide::reject(&aws, &desk, show, &args).await,
-        Command::Undo(args) => undo::run(&aws, &desk, show, &args).await,
-        Command::Window(words) => window::run(&desk, show, &words).await,
+        Command::Plan(args) => plan::run(&client, show, &args).await,
+        Command::Start(args) => start::run(&client, show, &args).await,
+        Command::Status(args) => status::run(&client, show, &args).await,
+        Command::List(words) => list::run(&client, show, &words).await,
+        Command::Approve(args) => decide::approve(&aws, &client, show, &args).await,
+        Command::Reject(args) => decide::reject(&aws, &client, show, &args).await,
+        Command::Undo(args) => undo::run(&aws, &client, show, &args).await,
+        Command::Window(words) => window::run(&client, show, &words).await,
         Command::Completions { shell } => completions::run(shell),
     }
 }

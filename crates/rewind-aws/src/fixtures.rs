@@ -118,7 +118,7 @@ pub fn rds() -> FakeRds {
     FakeRds::with(vec![source()], instances())
 }
 
-/// An RDS with the source, and the new cluster as a restore of this recovery leaves it.
+/// An RDS with the source, and the restored cluster as a restore of this recovery leaves it.
 pub fn rds_with_restored() -> FakeRds {
     let source = source();
     let restored = Cluster {
@@ -196,7 +196,7 @@ pub fn mysql_rds() -> FakeRds {
     rds
 }
 
-/// The plan of an in-place recovery of that source, whose evidence is `orders-e`.
+/// The plan of an in-place recovery of that source, whose safety clone is `orders-e`.
 pub fn in_place_plan() -> Plan {
     let window = Window { earliest: time("2026-11-22T10:36:00Z"), latest: time(STARTED) };
     Plan {
@@ -222,8 +222,8 @@ pub fn in_place_plan() -> Plan {
     }
 }
 
-/// The evidence, as keep-evidence answers it.
-pub fn evidence() -> Restored {
+/// The safety clone, as clone-source answers it.
+pub fn safety_clone() -> Restored {
     Restored {
         cluster: "orders-e".to_owned(),
         cluster_arn: "arn:aws:rds:us-east-1:000000000000:cluster:orders-e".to_owned(),
@@ -249,7 +249,7 @@ fn record(name: &str, endpoint: Endpoint) -> PlannedRecord {
     }
 }
 
-/// The new cluster, as start-restore answers it.
+/// The restored cluster, as start-restore answers it.
 pub fn restored() -> Restored {
     Restored {
         cluster: "orders-r".to_owned(),

@@ -19,7 +19,7 @@ pub struct Record {
     pub state: String,
     /// The cluster.
     pub cluster: String,
-    /// The new cluster; none where it failed before there was a plan.
+    /// The restored cluster; none where it failed before there was a plan.
     pub new_cluster: Option<String>,
     /// When it was started.
     pub started_at: Timestamp,

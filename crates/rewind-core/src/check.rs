@@ -170,21 +170,21 @@ pub struct CheckResult {
     pub found: Option<String>,
     /// Whether the two agree.
     pub passed: bool,
-    /// What the original answered; absent where it answered no value or was not asked.
-    pub original: Option<String>,
+    /// What the source answered; absent where it answered no value or was not asked.
+    pub source: Option<String>,
     /// How long the query took on the rewound data.
     pub seconds: f64,
     /// Why the check failed, where the values do not say it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
-    /// Why the original answered no value.
+    /// Why the source answered no value.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub original_note: Option<String>,
+    pub source_note: Option<String>,
 }
 
 impl CheckResult {
-    /// Compares what the rewound data answered with what was expected. The original's answer is shown, never judged.
-    pub fn judge(check: &Check, restored: Answer, original: Option<Answer>) -> Self {
+    /// Compares what the rewound data answered with what was expected. The source's answer is shown, never judged.
+    pub fn judge(check: &Check, restored: Answer, source: Option<Answer>) -> Self {
         let (found, passed, note) = match restored.value {
             Ok(value) => match check.expectation.met_by(&value) {
                 Ok(()) => (Some(value), true, None),
@@ -192,7 +192,7 @@ impl CheckResult {
             },
             Err(reason) => (None, false, Some(reason)),
         };
-        let (original, original_note) = match original.map(|answer| answer.value) {
+        let (source, source_note) = match source.map(|answer| answer.value) {
             None => (None, None),
             Some(Ok(value)) => (Some(value), None),
             Some(Err(reason)) => (None, Some(reason)),
@@ -203,10 +203,10 @@ impl CheckResult {
             expected: check.expectation.to_string(),
             found,
             passed,
-            original,
+            source,
             seconds: restored.seconds,
             note,
-            original_note,
+            source_note,
         }
     }
 }
@@ -220,9 +220,9 @@ impl fmt::Display for CheckResult {
             (Some(found), Some(note)) => write!(f, "found {found} ({note})")?,
             (None, note) => write!(f, "found nothing: {}", note.as_deref().unwrap_or("no reason was given"))?,
         }
-        match (&self.original, &self.original_note) {
-            (Some(value), _) => write!(f, "; the original has {value}"),
-            (None, Some(note)) => write!(f, "; on the original: {note}"),
+        match (&self.source, &self.source_note) {
+            (Some(value), _) => write!(f, "; the source has {value}"),
+            (None, Some(note)) => write!(f, "; on the source: {note}"),
             (None, None) => Ok(()),
         }
     }
@@ -237,8 +237,8 @@ pub struct TableCount {
     pub table: String,
     /// Rows in the rewound data; absent where they could not be counted.
     pub restored: Option<u64>,
-    /// Rows in the original; absent where they could not be counted.
-    pub original: Option<u64>,
+    /// Rows in the source; absent where they could not be counted.
+    pub source: Option<u64>,
     /// Why a count is absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
@@ -247,8 +247,8 @@ pub struct TableCount {
 impl fmt::Display for TableCount {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let say = |count: Option<u64>| count.map_or_else(|| "an unknown number of".to_owned(), |n| n.to_string());
-        let (restored, original) = (say(self.restored), say(self.original));
-        write!(f, "{} in {}: {restored} rows, {original} on the original", self.table, self.database)?;
+        let (restored, source) = (say(self.restored), say(self.source));
+        write!(f, "{} in {}: {restored} rows, {source} on the source", self.table, self.database)?;
         self.note.as_ref().map_or(Ok(()), |note| write!(f, " ({note})"))
     }
 }
@@ -372,14 +372,14 @@ mod tests {
         let wanted = check(Expectation::Expect("2".into()));
         let passed = CheckResult::judge(&wanted, answer(Ok("2")), Some(answer(Ok("0"))));
         assert!(passed.passed);
-        assert_eq!(passed.original.as_deref(), Some("0"));
+        assert_eq!(passed.source.as_deref(), Some("0"));
         let failed = CheckResult::judge(&wanted, answer(Ok("0")), Some(answer(Ok("2"))));
         assert!(!failed.passed);
         let missing = CheckResult::judge(&wanted, answer(Ok("2")), Some(answer(Err("the database is missing"))));
         assert!(missing.passed);
         assert_eq!(
             missing.to_string(),
-            "check \"n\" in d passed: expected 2, found 2; on the original: the database is missing"
+            "check \"n\" in d passed: expected 2, found 2; on the source: the database is missing"
         );
     }
 

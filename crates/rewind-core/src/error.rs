@@ -88,7 +88,7 @@ impl fmt::Display for ErrorName {
 /// assert_eq!(
 ///     error.to_string(),
 ///     "2020-01-01T00:00:00Z is before the earliest restorable time; nothing was changed; \
-///      to go on: ask for a time after 2026-11-16T02:00:00Z"
+///      next step: ask for a time after 2026-11-16T02:00:00Z"
 /// );
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -146,7 +146,7 @@ impl fmt::Display for StepError {
             write!(f, "; {changed}")?;
         }
         if let Some(advice) = &self.advice {
-            write!(f, "; to go on: {advice}")?;
+            write!(f, "; next step: {advice}")?;
         }
         Ok(())
     }

@@ -10,17 +10,17 @@ pub const IDENTIFIER_MAX: usize = 63;
 /// The tag on everything a recovery makes: its value is the recovery's id, and only what bears it is ever deleted.
 pub const RECOVERY_TAG: &str = "aurora-rewind:recovery";
 
-/// The tag on the new cluster: the moment that it was restored to (RFC 3339).
+/// The tag on the restored cluster: the moment that it was restored to (RFC 3339).
 pub const TARGET_TAG: &str = "aurora-rewind:target";
 
-/// The tag on the original after a switch: the id of the recovery that fenced it.
+/// The tag on the source after a switch: the id of the recovery that fenced it.
 pub const FENCED_BY_TAG: &str = "aurora-rewind:fenced-by";
 
-/// The tag on the original after a switch: when its time as a way back ends (RFC 3339).
+/// The tag on the source after a switch: when its time as a way back ends (RFC 3339).
 pub const KEEP_UNTIL_TAG: &str = "aurora-rewind:keep-until";
 
-/// The tag on the evidence of an in-place recovery: the id of the recovery that it is kept for.
-pub const EVIDENCE_OF_TAG: &str = "aurora-rewind:evidence-of";
+/// The tag on the safety clone of an in-place recovery: the id of the recovery that it is kept for.
+pub const SAFETY_CLONE_OF_TAG: &str = "aurora-rewind:safety-clone-of";
 
 /// Whether a tag of the source must not be passed on: it belongs to AWS, or marks the source for this product.
 pub fn is_reserved_tag(key: &str) -> bool {
@@ -49,15 +49,15 @@ pub fn identifier_problem(name: &str) -> Option<&'static str> {
     None
 }
 
-/// The default name of the new cluster: `<cluster>-rewind-20261123-103000`, the cluster's part cut where it must be.
+/// The default name of the restored cluster: `<cluster>-rewind-20261123-103000`, the cluster's part cut where it must be.
 pub fn default_new_cluster(cluster: &str, target: Timestamp) -> String {
     dated(cluster, "rewind", target)
 }
 
-/// The default name of the evidence of an in-place recovery: `<cluster>-evidence-20261123-103500`, by the recovery's start,
+/// The default name of the safety clone of an in-place recovery: `<cluster>-safety-clone-20261123-103500`, by the recovery's start,
 /// so that a step run again makes the same.
-pub fn default_evidence(cluster: &str, started: Timestamp) -> String {
-    dated(cluster, "evidence", started)
+pub fn default_safety_clone(cluster: &str, started: Timestamp) -> String {
+    dated(cluster, "safetyClone", started)
 }
 
 fn dated(cluster: &str, word: &str, at: Timestamp) -> String {
@@ -94,7 +94,7 @@ mod tests {
     fn the_default_name_says_what_it_is_and_of_when() {
         let target = "2026-11-23T10:30:00Z".parse().unwrap();
         assert_eq!(default_new_cluster("my-aurora-cluster", target), "my-aurora-cluster-rewind-20261123-103000");
-        assert_eq!(default_evidence("my-aurora-cluster", target), "my-aurora-cluster-evidence-20261123-103000");
+        assert_eq!(default_safety_clone("my-aurora-cluster", target), "my-aurora-cluster-safety-clone-20261123-103000");
     }
 
     #[test]
@@ -113,7 +113,7 @@ mod tests {
         ) {
             prop_assume!(cluster.len() <= IDENTIFIER_MAX && instance.len() <= IDENTIFIER_MAX);
             let at = Timestamp::from_second(second).unwrap();
-            for new in [default_new_cluster(&cluster, at), default_evidence(&cluster, at)] {
+            for new in [default_new_cluster(&cluster, at), default_safety_clone(&cluster, at)] {
                 prop_assert_eq!(identifier_problem(&new), None, "{}", new);
                 let name = new_instance(&instance, &cluster, &new, ordinal);
                 prop_assert_eq!(identifier_problem(&name), None, "{}", name);

@@ -44,7 +44,7 @@ pub struct Plan {
     pub use_latest: bool,
     /// The window as it was when the plan was made.
     pub window: Window,
-    /// The name of the new cluster.
+    /// The name of the restored cluster.
     pub new_cluster: String,
     /// Its instances, the writer first.
     pub instances: Vec<PlannedInstance>,
@@ -58,7 +58,7 @@ pub struct Plan {
     pub approval: Approval,
     /// How long the person has.
     pub approval_timeout_seconds: i64,
-    /// How long the original is kept after the switch.
+    /// How long the source is kept after the switch.
     pub keep_source_seconds: i64,
     /// Whether this is all that happens.
     pub dry_run: bool,
@@ -77,7 +77,7 @@ impl Plan {
         self.instances.iter().find(|instance| instance.writer)
     }
 
-    /// How long the original is kept after the switch.
+    /// How long the source is kept after the switch.
     pub fn keep_source(&self) -> SignedDuration {
         SignedDuration::from_secs(self.keep_source_seconds)
     }
@@ -91,11 +91,11 @@ pub struct InPlacePlan {
     pub window_seconds: i64,
     /// Whether the backtrack is forced: AWS refuses it otherwise where binary logging is on.
     pub force: bool,
-    /// The cluster's security groups before the fence: the evidence gets them, so that people can look at it.
+    /// The cluster's security groups before the fence: the safety clone gets them, so that people can look at it.
     pub security_groups: Vec<String>,
 }
 
-/// An instance of the new cluster.
+/// An instance of the restored cluster.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PlannedInstance {
@@ -123,11 +123,11 @@ pub struct PlannedRecord {
     pub ttl: i64,
     /// The CNAME's value, exactly as Route 53 holds it.
     pub from: String,
-    /// Which endpoint of the new cluster it will point at.
+    /// Which endpoint of the restored cluster it will point at.
     pub endpoint: Endpoint,
 }
 
-/// The rewound cluster, or the evidence: a cluster that a recovery answers for.
+/// The rewound cluster, or the safety clone: a cluster that a recovery answers for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Restored {
@@ -167,14 +167,14 @@ pub struct Backtrack {
     pub requested_at: Timestamp,
 }
 
-/// Something in which the new cluster is not like the source.
+/// Something in which the restored cluster is not like the source.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Difference {
     /// What it is.
     pub what: String,
     /// How the source has it.
     pub source: String,
-    /// How the new cluster has it.
+    /// How the restored cluster has it.
     pub restored: String,
     /// What a person can do about it.
     pub todo: String,

@@ -19,9 +19,9 @@ pub struct Request {
     pub to: Target,
     /// How.
     pub strategy: Strategy,
-    /// Whether the original may be rewound in place, with its connections cut.
+    /// Whether the source may be rewound in place, with its connections cut.
     pub in_place: InPlace,
-    /// The name of the new cluster, if the request gives one.
+    /// The name of the restored cluster, if the request gives one.
     pub new_cluster: Option<String>,
     /// What must be true of the rewound data.
     pub checks: Vec<Check>,
@@ -33,7 +33,7 @@ pub struct Request {
     pub approval: Approval,
     /// How long the person has.
     pub approval_timeout: SignedDuration,
-    /// How long the original is kept after the switch.
+    /// How long the source is kept after the switch.
     pub keep_source: SignedDuration,
     /// Whether to answer the plan and change nothing.
     pub dry_run: bool,
@@ -51,7 +51,7 @@ pub enum Strategy {
     Backtrack,
 }
 
-/// Whether downtime of the original is acceptable.
+/// Whether downtime of the source is acceptable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum InPlace {

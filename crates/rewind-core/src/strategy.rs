@@ -1,6 +1,6 @@
 //! The choice between restoring side by side and backtracking in place, from facts alone, with its reasons in words.
 //!
-//! It never trades the original's safety for speed: `auto` goes in place only where the request allows it.
+//! It never trades the source's safety for speed: `auto` goes in place only where the request allows it.
 
 use crate::error::{ErrorName, StepError};
 use crate::reach::say_reach;
@@ -88,30 +88,30 @@ pub fn choose(facts: &Facts, request: &Request) -> Result<Chosen, StepError> {
             ))
             .advice(
                 "write `\"inPlace\": \"allowed\"` beside it if that downtime is acceptable, or `\"strategy\": \"restore\"` \
-                 for a new cluster beside the original",
+                 for a new cluster beside the source",
             )),
             (_, obstacles) => Err(refuse(facts, request, obstacles)),
         },
         Strategy::Auto => {
             let found = obstacles(facts, request.to);
             if found.is_empty() && request.in_place == InPlace::Allowed {
-                let because = "chosen because the request allows downtime of the original";
+                let because = "chosen because the request allows downtime of the source";
                 let mut reasons = vec![format!("backtrack: {}; {because}", reach(facts))];
                 reasons.extend(forced(facts));
                 reasons.push("not restore: it takes longer, and `\"strategy\": \"restore\"` asks for it".to_owned());
                 return backtrack(facts, request, reasons);
             }
-            let mut reasons = vec!["restore: side by side, the original stays untouched until the switch".to_owned()];
+            let mut reasons = vec!["restore: side by side, the source stays untouched until the switch".to_owned()];
             if found.is_empty() {
                 reasons.push(format!(
-                    "not backtrack: the request does not allow downtime of the original (`inPlace` is forbidden), though {}",
+                    "not backtrack: the request does not allow downtime of the source (`inPlace` is forbidden), though {}",
                     reach(facts)
                 ));
             }
             reasons.extend(found.iter().map(|obstacle| format!("not backtrack: {}", obstacle.why)));
             restore(facts, request, reasons).map_err(|refused| match found.is_empty() {
                 // The one case in which a word more in the request is the answer.
-                true => refused.advice("write `\"inPlace\": \"allowed\"` if the original may be down: Backtrack reaches it"),
+                true => refused.advice("write `\"inPlace\": \"allowed\"` if the source may be down: Backtrack reaches it"),
                 false => refused,
             })
         }
@@ -242,7 +242,7 @@ fn refuse(facts: &Facts, request: &Request, obstacles: &[Obstacle]) -> StepError
     StepError::new(name, format!("`strategy` is \"backtrack\": {}", why.join("; ")))
         .changed("nothing was changed")
         .advice(format!(
-            "{}write `\"strategy\": \"restore\"` for a new cluster beside the original{restorable}",
+            "{}write `\"strategy\": \"restore\"` for a new cluster beside the source{restorable}",
             other_time.unwrap_or_default()
         ))
 }
@@ -309,11 +309,11 @@ mod tests {
         let allowed = json!({ "inPlace": "allowed" });
         let asked = json!({ "strategy": "backtrack", "inPlace": "allowed" });
         let binlog = Facts { binlog: Some("on (ROW)".to_owned()), ..mysql() };
-        let side_by_side = "restore: side by side, the original stays untouched until the switch";
+        let side_by_side = "restore: side by side, the source stays untouched until the switch";
         let reach = "enabled, reaches back to 2026-11-22T10:36:11Z (23h58m)";
         let forced = "backtrack is forced: binary logging is on (ROW), and AWS refuses a backtrack then unless forced";
         let longer = "not restore: it takes longer, and `\"strategy\": \"restore\"` asks for it";
-        let because = format!("backtrack: {reach}; chosen because the request allows downtime of the original");
+        let because = format!("backtrack: {reach}; chosen because the request allows downtime of the source");
         let (asked_for, off) = (
             format!("backtrack: asked for; {reach}"),
             "not backtrack: Backtrack is off for orders: it is switched on when a cluster is made, and never afterwards",
@@ -321,7 +321,7 @@ mod tests {
         let unreached = "not backtrack: 2026-11-22T09:00:00Z is before the earliest time that Backtrack reaches: \
                          2026-11-22T10:36:11Z (23h58m of the 1d asked for)";
         let not_allowed = format!(
-            "not backtrack: the request does not allow downtime of the original (`inPlace` is forbidden), though {reach}"
+            "not backtrack: the request does not allow downtime of the source (`inPlace` is forbidden), though {reach}"
         );
         let cases: Vec<(Facts, Value, Strategy, Vec<&str>)> = vec![
             (mysql(), allowed.clone(), Strategy::Backtrack, vec![&because, longer]),
@@ -434,7 +434,7 @@ mod tests {
     /// What is refused, and what it says would work.
     #[test]
     fn the_refusals() {
-        let restore = "write `\"strategy\": \"restore\"` for a new cluster beside the original";
+        let restore = "write `\"strategy\": \"restore\"` for a new cluster beside the source";
         let reaches = format!("{restore}, which reaches it (from 2026-11-16T02:00:00Z to 2026-11-23T10:34:00Z)");
         let in_place = |extra: Value| {
             let mut request = json!({ "strategy": "backtrack", "inPlace": "allowed" });
@@ -516,10 +516,7 @@ mod tests {
                 Facts { restorable: None, ..mysql() },
                 json!({}),
                 ErrorName::OutsideWindow,
-                vec![
-                    "orders has no restorable time yet",
-                    "write `\"inPlace\": \"allowed\"` if the original may be down",
-                ],
+                vec!["orders has no restorable time yet", "write `\"inPlace\": \"allowed\"` if the source may be down"],
             ),
             (
                 Facts { restorable: None, ..postgresql() },

@@ -1,4 +1,4 @@
-//! The rewound data and the original, asked the same questions side by side. The original is shown, never judged.
+//! The rewound data and the source, asked the same questions side by side. The source is shown, never judged.
 
 use crate::checks::{Bounds, ask};
 use crate::engine::{Dialect, INVALID};
@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 pub struct Limits {
     /// Each check.
     pub statement: Duration,
-    /// Each check on the original, which is only shown: it must not hold up what is judged.
+    /// Each check on the source, which is only shown: it must not hold up what is judged.
     pub shown: Duration,
     /// All checks: what is left then has failed, with that as its reason.
     pub checking: Duration,
@@ -28,7 +28,7 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// The original is judged by too: it gets the time that the rewound data gets.
+    /// The source is judged by too: it gets the time that the rewound data gets.
     #[must_use]
     pub fn alike() -> Self {
         let limits = Self::default();
@@ -56,24 +56,24 @@ pub struct Findings {
     pub checks: Vec<CheckResult>,
     /// The tables that the checks read.
     pub tables: Vec<TableCount>,
-    /// What went wrong with the original as a whole.
+    /// What went wrong with the source as a whole.
     pub notes: Vec<String>,
 }
 
-/// Asks the rewound data and, where there is one, the original.
+/// Asks the rewound data and, where there is one, the source.
 ///
-/// Nothing about the original is an error: it may be what the recovery is for.
+/// Nothing about the source is an error: it may be what the recovery is for.
 ///
 /// # Errors
 ///
 /// [`rewind_core::ErrorName::Unavailable`] when the server with the rewound data does not answer.
 pub async fn examine(
     restored: &Server,
-    original: Option<&Server>,
+    source: Option<&Server>,
     checks: &[Check],
     limits: &Limits,
 ) -> Result<Findings, StepError> {
-    let mut sides = Sides { restored, original, open: BTreeMap::new(), notes: Vec::new() };
+    let mut sides = Sides { restored, source, open: BTreeMap::new(), notes: Vec::new() };
     let deadline = Instant::now() + limits.checking;
     let mut results = Vec::new();
     for check in checks {
@@ -86,12 +86,12 @@ pub async fn examine(
         }
         let bounds = |most: Duration| Bounds { statement: most.min(left), lock: limits.lock, filtered: true };
         let pair = sides.at(&check.database).await?;
-        let (restored, original) = tokio::join!(
+        let (restored, source) = tokio::join!(
             pair.restored.ask(&check.sql, bounds(limits.statement)),
-            pair.original.ask(&check.sql, bounds(limits.shown))
+            pair.source.ask(&check.sql, bounds(limits.shown))
         );
-        let original = sides.shown(&check.database, original);
-        results.push(CheckResult::judge(check, restored?.unwrap_or_else(unasked), original));
+        let source = sides.shown(&check.database, source);
+        results.push(CheckResult::judge(check, restored?.unwrap_or_else(unasked), source));
     }
     let tables = sides.count(checks, limits).await?;
     let notes = sides.close().await;
@@ -126,7 +126,7 @@ fn unasked() -> Answer {
 /// Both servers, and the sessions that are open in them.
 struct Sides<'a> {
     restored: &'a Server,
-    original: Option<&'a Server>,
+    source: Option<&'a Server>,
     open: BTreeMap<String, Pair>,
     notes: Vec<String>,
 }
@@ -134,7 +134,7 @@ struct Sides<'a> {
 /// One database on both servers.
 struct Pair {
     restored: Side,
-    original: Side,
+    source: Side,
 }
 
 /// One database on one server.
@@ -194,35 +194,35 @@ impl Sides<'_> {
     /// The sessions in `database`, opened when it is first asked for.
     async fn at(&mut self, database: &str) -> Result<&Pair, StepError> {
         if !self.open.contains_key(database) {
-            let original = async {
-                match self.original {
+            let source = async {
+                match self.source {
                     Some(server) => Side::open(server, database).await,
                     None => Ok(Side::Absent),
                 }
             };
-            let (restored, original) = tokio::join!(Side::open(self.restored, database), original);
+            let (restored, source) = tokio::join!(Side::open(self.restored, database), source);
             let restored = restored?;
-            let original = original.unwrap_or_else(|error| {
-                self.notes.push(format!("the original could not be asked in {database}: {error}"));
+            let source = source.unwrap_or_else(|error| {
+                self.notes.push(format!("the source could not be asked in {database}: {error}"));
                 Side::Closed("it does not answer".to_owned())
             });
-            self.open.insert(database.to_owned(), Pair { restored, original });
+            self.open.insert(database.to_owned(), Pair { restored, source });
         }
         self.open.get(database).ok_or_else(|| StepError::bug("a session that was just opened is not there"))
     }
 
-    /// The original's answer; when its session broke, that is noted once and it is asked no more.
+    /// The source's answer; when its session broke, that is noted once and it is asked no more.
     fn shown<T>(&mut self, database: &str, answer: Result<Option<T>, StepError>) -> Option<T> {
         answer.unwrap_or_else(|error| {
-            self.notes.push(format!("the original stopped answering in {database}: {error}"));
+            self.notes.push(format!("the source stopped answering in {database}: {error}"));
             if let Some(pair) = self.open.get_mut(database) {
-                pair.original = Side::Closed("it stopped answering".to_owned());
+                pair.source = Side::Closed("it stopped answering".to_owned());
             }
             None
         })
     }
 
-    /// Counts the tables that the checks read: by the rewound data's word, or the original's where it alone can tell.
+    /// Counts the tables that the checks read: by the rewound data's word, or the source's where it alone can tell.
     async fn count(&mut self, checks: &[Check], limits: &Limits) -> Result<Vec<TableCount>, StepError> {
         let deadline = Instant::now() + limits.counting;
         let mut counts: Vec<TableCount> = Vec::new();
@@ -240,7 +240,7 @@ impl Sides<'_> {
             let mut tables = pair.restored.tables(&check.sql, plan).await?;
             if tables.is_empty() {
                 // A broken session shows when the tables are counted.
-                tables = pair.original.tables(&check.sql, plan).await.unwrap_or_default();
+                tables = pair.source.tables(&check.sql, plan).await.unwrap_or_default();
             }
             for table in tables {
                 let name = table.display();
@@ -265,7 +265,7 @@ impl Sides<'_> {
             database: database.to_owned(),
             table: table.display(),
             restored: None,
-            original: None,
+            source: None,
             note: None,
         };
         if left.as_millis() == 0 {
@@ -274,18 +274,18 @@ impl Sides<'_> {
         }
         let bounds = Bounds { statement: limits.count.min(left), lock: limits.lock, filtered: false };
         let pair = self.at(database).await?;
-        let (restored, original) = tokio::join!(pair.restored.count(table, bounds), pair.original.count(table, bounds));
-        let original = self.shown(database, original);
+        let (restored, source) = tokio::join!(pair.restored.count(table, bounds), pair.source.count(table, bounds));
+        let source = self.shown(database, source);
         let mut notes = Vec::new();
         match restored? {
             Some(Ok(rows)) => counted.restored = Some(rows),
             Some(Err(why)) => notes.push(format!("restored: {why}")),
             None => {}
         }
-        match original {
-            Some(Ok(rows)) => counted.original = Some(rows),
-            Some(Err(why)) => notes.push(format!("original: {why}")),
-            None => notes.push("original: not asked".to_owned()),
+        match source {
+            Some(Ok(rows)) => counted.source = Some(rows),
+            Some(Err(why)) => notes.push(format!("source: {why}")),
+            None => notes.push("source: not asked".to_owned()),
         }
         counted.note = (!notes.is_empty()).then(|| notes.join("; "));
         Ok(counted)
@@ -293,7 +293,7 @@ impl Sides<'_> {
 
     async fn close(self) -> Vec<String> {
         for pair in self.open.into_values() {
-            tokio::join!(pair.restored.close(), pair.original.close());
+            tokio::join!(pair.restored.close(), pair.source.close());
         }
         self.notes
     }

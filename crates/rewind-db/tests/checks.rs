@@ -64,7 +64,7 @@ async fn a_check_compares_the_first_column_of_the_only_row() {
     ] {
         let result = ask_one(&server, sql, expect).await;
         assert!(result.passed, "{sql}: {result}");
-        assert!(result.seconds > 0.0 && result.original.is_none());
+        assert!(result.seconds > 0.0 && result.source.is_none());
     }
 }
 
@@ -244,9 +244,9 @@ async fn a_check_that_takes_too_long_or_waits_for_a_lock_is_stopped_and_the_othe
 }
 
 #[tokio::test]
-async fn the_original_is_asked_the_same_and_what_it_lacks_is_a_finding() {
-    let (restored, original) = (shop(), shop());
-    original.sql("shop", "DELETE FROM orders");
+async fn the_source_is_asked_the_same_and_what_it_lacks_is_a_finding() {
+    let (restored, source) = (shop(), shop());
+    source.sql("shop", "DELETE FROM orders");
     restored.sql(
         "shop",
         "CREATE TABLE dropped (id int); ALTER TABLE dropped OWNER TO postgres; INSERT INTO dropped VALUES (1)",
@@ -259,49 +259,49 @@ async fn the_original_is_asked_the_same_and_what_it_lacks_is_a_finding() {
     nowhere.database = "never_was".into();
     let checks =
         [check("SELECT count(*) FROM orders", "2"), check("SELECT count(*) FROM dropped", "1"), in_vanished, nowhere];
-    let (here, there) = (restored.master().await, original.master().await);
+    let (here, there) = (restored.master().await, source.master().await);
     let findings = examine(&here, Some(&there), &checks, &Limits::default()).await.unwrap();
 
     let [orders, dropped, vanished, nowhere] = findings.checks.as_slice() else { panic!("{findings:?}") };
-    assert!(orders.passed && orders.original.as_deref() == Some("0"), "{orders}");
-    assert!(dropped.passed && dropped.original_note.as_deref().unwrap().contains("does not exist"), "{dropped}");
+    assert!(orders.passed && orders.source.as_deref() == Some("0"), "{orders}");
+    assert!(dropped.passed && dropped.source_note.as_deref().unwrap().contains("does not exist"), "{dropped}");
     assert!(vanished.passed, "{vanished}");
-    assert_eq!(vanished.original_note.as_deref(), Some("the database vanished is missing"));
+    assert_eq!(vanished.source_note.as_deref(), Some("the database vanished is missing"));
     assert_eq!(reason(nowhere), "the database never_was is missing");
 
-    let counts: Vec<_> = findings.tables.iter().map(|t| (t.table.as_str(), t.restored, t.original)).collect();
+    let counts: Vec<_> = findings.tables.iter().map(|t| (t.table.as_str(), t.restored, t.source)).collect();
     assert_eq!(
         counts,
         [("public.orders", Some(2), Some(0)), ("public.dropped", Some(1), None), ("public.t", Some(3), None)]
     );
-    assert!(findings.tables[1].note.as_deref().unwrap().contains("original: relation"), "{:?}", findings.tables[1]);
-    assert!(findings.tables[2].note.as_deref().unwrap().contains("original: the database vanished is missing"));
+    assert!(findings.tables[1].note.as_deref().unwrap().contains("source: relation"), "{:?}", findings.tables[1]);
+    assert!(findings.tables[2].note.as_deref().unwrap().contains("source: the database vanished is missing"));
     assert!(findings.notes.is_empty(), "{findings:?}");
 }
 
 #[tokio::test]
 async fn a_database_whose_drop_was_interrupted_fails_its_own_check_alone() {
-    let (rewound, original) = (shop(), shop());
-    for server in [&rewound, &original] {
+    let (rewound, source) = (shop(), shop());
+    for server in [&rewound, &source] {
         server.sql("postgres", "CREATE DATABASE legacy OWNER postgres");
     }
     rewound.half_drop("legacy");
-    let (server, compared) = (rewound.master().await, original.master().await);
+    let (server, compared) = (rewound.master().await, source.master().await);
     assert_eq!(invalid_databases(&rewound.maintenance().await).await.unwrap(), ["legacy"]);
-    assert_eq!(invalid_databases(&original.maintenance().await).await.unwrap(), Vec::<String>::new());
+    assert_eq!(invalid_databases(&source.maintenance().await).await.unwrap(), Vec::<String>::new());
     let of_legacy = Check { database: "legacy".into(), ..check("SELECT 1", "1") };
     let checks = [of_legacy, check("SELECT count(*) FROM orders", "2")];
     let found = examine(&server, Some(&compared), &checks, &Limits::default()).await.unwrap();
     assert!(reason(&found.checks[0]).contains("legacy was being dropped at that moment"), "{}", found.checks[0]);
-    assert_eq!(found.checks[0].original.as_deref(), Some("1"));
+    assert_eq!(found.checks[0].source.as_deref(), Some("1"));
     assert!(found.checks[1].passed && found.notes.is_empty(), "{found:?}");
 }
 
 #[tokio::test]
-async fn an_original_that_dies_is_noted_and_stops_nothing_but_the_rewound_data_has_to_answer() {
-    let (restored, mut original) = (shop(), shop());
-    let (here, there) = (restored.master().await, original.master().await);
-    original.crash();
+async fn an_source_that_dies_is_noted_and_stops_nothing_but_the_rewound_data_has_to_answer() {
+    let (restored, mut source) = (shop(), shop());
+    let (here, there) = (restored.master().await, source.master().await);
+    source.crash();
     let checks = [check("SELECT count(*) FROM orders", "2")];
     let findings = examine(&here, Some(&there), &checks, &Limits::default()).await.unwrap();
     assert!(findings.checks[0].passed);
@@ -313,16 +313,16 @@ async fn an_original_that_dies_is_noted_and_stops_nothing_but_the_rewound_data_h
 }
 
 #[tokio::test]
-async fn an_original_whose_session_is_ended_in_the_middle_is_asked_no_more() {
-    let (restored, original) = (shop(), shop());
-    let (here, there) = (restored.master().await, original.master().await);
+async fn an_source_whose_session_is_ended_in_the_middle_is_asked_no_more() {
+    let (restored, source) = (shop(), shop());
+    let (here, there) = (restored.master().await, source.master().await);
     let end_it =
         "SELECT CASE WHEN (SELECT count(*) FROM orders) = 0 THEN pg_terminate_backend(pg_backend_pid()) END IS NULL";
-    original.sql("shop", "DELETE FROM orders");
+    source.sql("shop", "DELETE FROM orders");
     let checks = [check(end_it, "t"), check("SELECT count(*) FROM orders", "2")];
     let findings = examine(&here, Some(&there), &checks, &Limits::default()).await.unwrap();
     assert!(findings.checks.iter().all(|result| result.passed), "{findings:?}");
-    assert_eq!(findings.checks[1].original_note.as_deref(), Some("it stopped answering"));
+    assert_eq!(findings.checks[1].source_note.as_deref(), Some("it stopped answering"));
     assert_eq!(findings.notes.len(), 1, "{findings:?}");
 }
 

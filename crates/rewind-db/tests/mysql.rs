@@ -68,7 +68,7 @@ async fn a_check_compares_the_first_column_of_the_only_row() {
     ] {
         let result = ask_one(&server, sql, expect).await;
         assert!(result.passed, "{sql}: {result}");
-        assert!(result.seconds > 0.0 && result.original.is_none());
+        assert!(result.seconds > 0.0 && result.source.is_none());
     }
 }
 
@@ -223,9 +223,9 @@ async fn a_check_that_takes_too_long_or_waits_for_a_lock_is_stopped_and_the_othe
 }
 
 #[tokio::test]
-async fn the_original_is_asked_the_same_and_what_it_lacks_is_a_finding() {
-    let (restored, original) = (MariaDb::start().with_application(), MariaDb::start().with_application());
-    original.sql("shop", "DELETE FROM orders");
+async fn the_source_is_asked_the_same_and_what_it_lacks_is_a_finding() {
+    let (restored, source) = (MariaDb::start().with_application(), MariaDb::start().with_application());
+    source.sql("shop", "DELETE FROM orders");
     restored.sql(
         "",
         "CREATE TABLE shop.dropped AS SELECT 1 AS n; CREATE DATABASE vanished; CREATE TABLE vanished.t AS SELECT 1 n",
@@ -236,15 +236,15 @@ async fn the_original_is_asked_the_same_and_what_it_lacks_is_a_finding() {
     nowhere.database = "never_was".into();
     let checks =
         [check("SELECT count(*) FROM orders", "2"), check("SELECT count(*) FROM dropped", "1"), in_vanished, nowhere];
-    let (here, there) = (restored.master().await, original.master().await);
+    let (here, there) = (restored.master().await, source.master().await);
     let findings = examine(&here, Some(&there), &checks, &Limits::default()).await.unwrap();
     let [orders, dropped, vanished, nowhere] = findings.checks.as_slice() else { panic!("{findings:?}") };
-    assert!(orders.passed && orders.original.as_deref() == Some("0"), "{orders}");
-    assert!(dropped.passed && dropped.original_note.as_deref().unwrap().contains("doesn't exist"), "{dropped}");
+    assert!(orders.passed && orders.source.as_deref() == Some("0"), "{orders}");
+    assert!(dropped.passed && dropped.source_note.as_deref().unwrap().contains("doesn't exist"), "{dropped}");
     assert!(vanished.passed, "{vanished}");
-    assert_eq!(vanished.original_note.as_deref(), Some("the database vanished is missing"));
+    assert_eq!(vanished.source_note.as_deref(), Some("the database vanished is missing"));
     assert_eq!(reason(nowhere), "the database never_was is missing");
-    let counts: Vec<_> = findings.tables.iter().map(|t| (t.table.as_str(), t.restored, t.original)).collect();
+    let counts: Vec<_> = findings.tables.iter().map(|t| (t.table.as_str(), t.restored, t.source)).collect();
     assert_eq!(
         counts,
         [("shop.orders", Some(2), Some(0)), ("shop.dropped", Some(1), None), ("vanished.t", Some(1), None)]
@@ -252,10 +252,10 @@ async fn the_original_is_asked_the_same_and_what_it_lacks_is_a_finding() {
 }
 
 #[tokio::test]
-async fn an_original_that_dies_is_noted_and_stops_nothing_but_the_rewound_data_has_to_answer() {
-    let (restored, mut original) = (MariaDb::start().with_application(), MariaDb::start().with_application());
-    let (here, there) = (restored.master().await, original.master().await);
-    original.crash();
+async fn an_source_that_dies_is_noted_and_stops_nothing_but_the_rewound_data_has_to_answer() {
+    let (restored, mut source) = (MariaDb::start().with_application(), MariaDb::start().with_application());
+    let (here, there) = (restored.master().await, source.master().await);
+    source.crash();
     let checks = [check("SELECT count(*) FROM orders", "2")];
     let findings = examine(&here, Some(&there), &checks, &Limits::default()).await.unwrap();
     assert!(findings.checks[0].passed);

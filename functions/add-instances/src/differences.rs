@@ -29,7 +29,7 @@ pub(crate) fn reader_is_gone(planned: &PlannedInstance) -> Difference {
     )
 }
 
-/// The tags that the new cluster has not got.
+/// The tags that the restored cluster has not got.
 pub(crate) fn tags(source: &Cluster, restored: &Cluster) -> Vec<Difference> {
     let mut found = Vec::new();
     found.extend(did_not_fit(&left_out(&source.tags, &restored.tags), &restored.name, &restored.arn));
@@ -106,7 +106,7 @@ pub(crate) fn find(source: &Cluster, restored: &Cluster) -> Vec<Difference> {
             format!(
                 "turning it on changes the master password at once, under every client that logs in with it: when none \
                  does, run `aws rds modify-db-cluster --db-cluster-identifier {} --manage-master-user-password`; RDS goes on \
-                 rotating the original's secret, and deletes it with the original",
+                 rotating the source's secret, and deletes it with the source",
                 restored.name
             ),
         ));
@@ -124,7 +124,7 @@ pub(crate) fn find(source: &Cluster, restored: &Cluster) -> Vec<Difference> {
             "Global Database",
             format!("a member of {global}"),
             "not a member",
-            "the secondary Regions still follow the original: make a new Global Database from the new cluster",
+            "the secondary Regions still follow the source: make a new Global Database from the restored cluster",
         ));
     }
     found.push(Difference::new(

@@ -1,4 +1,4 @@
-//! Gives the new cluster its instances, the writer first, and what a restore cannot carry: roles, the Data API, windows.
+//! Gives the restored cluster its instances, the writer first, and what a restore cannot carry: roles, the Data API, windows.
 //! What it may not or cannot carry over either, it reports as a difference. Its undo deletes the instances.
 
 mod differences;
@@ -44,7 +44,7 @@ pub struct Input {
 pub struct Output {
     /// The new instances, the writer first.
     pub instances: Vec<String>,
-    /// In what the new cluster is not like the source.
+    /// In what the restored cluster is not like the source.
     pub differences: Vec<Difference>,
 }
 
@@ -77,7 +77,7 @@ where
             }
         }
         if plan.backtrack.is_some() {
-            // The evidence is there to be looked at: it needs none of what makes a cluster fit for traffic. Who may look
+            // The safety clone is there to be looked at: it needs none of what makes a cluster fit for traffic. Who may look
             // goes by its tags.
             return Ok(Output { instances, differences: differences::tags(&source, &restored) });
         }
@@ -124,7 +124,7 @@ where
                 format!("{} has an instance {} that this recovery did not make", restored.name, stranger.name),
             )
             .changed("no instance was deleted")
-            .advice("find out who uses it; delete the new cluster by hand when nobody does"));
+            .advice("find out who uses it; delete the restored cluster by hand when nobody does"));
         }
         for instance in instances {
             if instance.status != "deleting" {

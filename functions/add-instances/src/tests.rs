@@ -173,14 +173,14 @@ async fn tags_that_do_not_fit_are_named_and_the_recovery_s_own_are_set() {
 }
 
 #[tokio::test]
-async fn the_evidence_gets_its_one_instance_and_nothing_that_is_for_traffic() {
-    let evidence = Cluster {
+async fn the_safety_clone_gets_its_one_instance_and_nothing_that_is_for_traffic() {
+    let safety_clone = Cluster {
         name: "orders-e".to_owned(),
         tags: vec![(RECOVERY_TAG.to_owned(), recovery().id), ("team".to_owned(), "orders".to_owned())],
         ..Cluster::default()
     };
     let source = Cluster { tags: vec![("team".to_owned(), "orders".to_owned())], ..mysql_source() };
-    let rds = FakeRds::with(vec![source, evidence], rewind_aws::fixtures::instances());
+    let rds = FakeRds::with(vec![source, safety_clone], rewind_aws::fixtures::instances());
     let output = step(&rds).run(Input { recovery: recovery(), plan: in_place_plan() }).await.unwrap();
     assert_eq!((output.instances, output.differences), (vec!["orders-e-1".to_owned()], Vec::new()));
     assert_eq!(rds.changes(), ["create_instance orders-e-1"]);

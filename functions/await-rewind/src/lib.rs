@@ -1,4 +1,4 @@
-//! Waits for the new cluster, for its instances, for its end, for a backtrack, or for moved records to reach all servers of
+//! Waits for the restored cluster, for its instances, for its end, for a backtrack, or for moved records to reach all servers of
 //! Route 53: looks often, inside one bounded invocation, and hands back to the state machine when that is used up. It never
 //! changes anything, so there is nothing to undo.
 
@@ -60,11 +60,11 @@ pub struct Awaiting {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum What {
-    /// The new cluster is available.
+    /// The restored cluster is available.
     Cluster,
     /// All planned instances, and the cluster, are available.
     Instances,
-    /// The new cluster is gone.
+    /// The restored cluster is gone.
     ClusterGone,
     /// The backtrack has ended well, and the cluster and its writer are available again.
     Backtrack,
@@ -135,7 +135,7 @@ impl<C: ReadClusters + ReadBacktracks, F: FollowChange, K: Clock> AwaitRewind<C,
         let Some(cluster) = self.clusters.cluster(name).await? else {
             return match what {
                 What::ClusterGone => Ok(Seen::new(true, format!("{name} is gone"))),
-                _ => Err(failed(plan, format!("the new cluster {name} is gone"))),
+                _ => Err(failed(plan, format!("the restored cluster {name} is gone"))),
             };
         };
         match what {
@@ -144,7 +144,7 @@ impl<C: ReadClusters + ReadBacktracks, F: FollowChange, K: Clock> AwaitRewind<C,
                 // Its restorable times appear when the restore has ended; its status alone can be early.
                 Ok(Seen::new(cluster.status == "available", format!("{name} is {}", cluster.status)))
             }
-            // In place the new cluster is the evidence: it is waited for like any other.
+            // In place the restored cluster is the safety clone: it is waited for like any other.
             What::Instances | What::Backtrack | What::Change => self.look_at_instances(plan, &cluster).await,
             // A cluster of that name which this recovery did not make was never to go.
             What::ClusterGone if cluster.tag(RECOVERY_TAG) != Some(recovery.id.as_str()) => {
@@ -253,14 +253,14 @@ fn refuse_hopeless(name: &str, status: &str, failed: impl FnOnce(String) -> Step
     if is_hopeless { Err(failed(format!("{name} is {status}"))) } else { Ok(()) }
 }
 
-/// The new cluster came to nothing: beside the original, or as the evidence before that is rewound.
+/// The restored cluster came to nothing: beside the source, or as the safety clone before that is rewound.
 fn failed(plan: &Plan, happened: String) -> StepError {
-    let original = match plan.backtrack {
+    let source = match plan.backtrack {
         Some(_) => format!("{} is fenced, and was not rewound", plan.cluster),
-        None => "the original was not touched".to_owned(),
+        None => "the source was not touched".to_owned(),
     };
     StepError::new(ErrorName::RewindFailed, happened)
-        .changed(original)
+        .changed(source)
         .advice("read the cluster's events (`aws rds describe-events`), mend the reason, and start again")
 }
 

@@ -148,7 +148,7 @@ async fn a_failed_backtrack_and_a_lost_cluster_end_the_wait_with_where_the_data_
     assert_eq!(
         error.to_string(),
         "AWS says that the backtrack backtrack-1 of orders failed; orders is fenced; its state before the backtrack is on \
-         orders-e; to go on: read the cluster's events (`aws rds describe-events`)"
+         orders-e; next step: read the cluster's events (`aws rds describe-events`)"
     );
     rds.edit_backtrack(|backtrack| backtrack.status = "completed".to_owned());
     rds.edit("orders", |cluster| cluster.status = "failed".to_owned());
@@ -157,17 +157,17 @@ async fn a_failed_backtrack_and_a_lost_cluster_end_the_wait_with_where_the_data_
 }
 
 #[tokio::test]
-async fn evidence_that_came_to_nothing_is_told_with_where_the_original_is() {
+async fn safety_clone_that_came_to_nothing_is_told_with_where_the_source_is() {
     let awaiting = Awaiting { what: What::Cluster, since: time(STARTED), identifier: None };
     let input = Input { recovery: recovery(), plan: in_place_plan(), awaiting };
     let error = step(mysql_rds(), 0).run(input).await.unwrap_err();
     assert!(
-        error.to_string().starts_with("the new cluster orders-e is gone; orders is fenced, and was not rewound"),
+        error.to_string().starts_with("the restored cluster orders-e is gone; orders is fenced, and was not rewound"),
         "{error}"
     );
 }
 
-/// The original is not looked at: its cluster may be gone by then.
+/// The source is not looked at: its cluster may be gone by then.
 async fn wait_for_change(pending: u32, id: Option<&str>) -> Output {
     let identifier = id.map(ToOwned::to_owned);
     let awaiting = Awaiting { what: What::Change, since: time(STARTED), identifier };

@@ -12,7 +12,7 @@ use base64::engine::general_purpose::STANDARD;
 use rewind_aws::chat::{Later, Memory};
 use rewind_clock::within;
 use rewind_core::{Clock, StepError, timeouts};
-use rewind_words::chat::Said;
+use rewind_ui::chat::Said;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::collections::HashMap;
@@ -175,7 +175,7 @@ impl<W: World> Chat<W> {
             tracing::warn!(person = person.id, team = person.team, "a stranger asked");
             return Reply::sentence(STRANGER);
         }
-        let command = match rewind_words::chat::read(line) {
+        let command = match rewind_ui::chat::read(line) {
             Ok(Said::Do(command)) => *command,
             Ok(Said::Help(help)) => return Reply::verbatim(&help),
             Err(wrong) => return Reply::verbatim(&wrong),
@@ -195,7 +195,7 @@ impl<W: World> Chat<W> {
             Ok(()) => Reply::sentence(meanwhile),
             Err(error) => {
                 tracing::error!(detail = error.for_log(), "the later work could not be handed over: {error}");
-                Reply::sentence("that could not be begun; nothing was done; to go on: say it again")
+                Reply::sentence("that could not be begun; nothing was done; next step: say it again")
             }
         }
     }

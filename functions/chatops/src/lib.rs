@@ -1,5 +1,5 @@
 //! Slack's slash command and buttons, behind a function URL: verified before anything is read, answered within Slack's
-//! three seconds, and done at the same desk as the command line. It decides nothing by itself, and tells strangers nothing.
+//! three seconds, and done at the same client as the command line. It decides nothing by itself, and tells strangers nothing.
 
 mod door;
 mod people;
@@ -17,7 +17,7 @@ pub use post::{Post, Web};
 pub use secret::Secret;
 pub use world::{Chat, Real, Settings, World};
 
-/// The IAM actions that the function calls, at the desk and beside it.
+/// The IAM actions that the function calls, at the client and beside it.
 pub const ACTIONS: &[&str] = &[
     "dynamodb:GetItem",
     "dynamodb:PutItem",

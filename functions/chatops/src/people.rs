@@ -1,7 +1,7 @@
 //! Who may do what. Whoever is in no list is a stranger, and is told nothing but that.
 
 use crate::task::Task;
-use rewind_words::chat::Command;
+use rewind_ui::chat::Command;
 use serde::{Deserialize, Serialize};
 
 /// Somebody in chat.
@@ -108,19 +108,19 @@ impl Right {
 }
 
 /// What one who may not start is told.
-pub(crate) const STARTERS: &str = "you may look, and not start a recovery; nothing was done; to go on: ask one of those who may (REWIND_CHAT_STARTERS)";
+pub(crate) const STARTERS: &str = "you may look, and not start a recovery; nothing was done; next step: ask one of those who may (REWIND_CHAT_STARTERS)";
 /// What one who may not decide is told.
 pub(crate) const APPROVERS: &str =
-    "you may look, and not decide; nothing was done; to go on: ask one of those who may (REWIND_CHAT_APPROVERS)";
+    "you may look, and not decide; nothing was done; next step: ask one of those who may (REWIND_CHAT_APPROVERS)";
 /// What a stranger is told.
 pub(crate) const STRANGER: &str = "you are not among the people who may use this; nothing was done";
 /// What one who started a recovery is told.
-pub(crate) const TWO_PEOPLE: &str = "you started this recovery, so somebody else has to approve it; nothing was decided; to go on: ask another approver";
+pub(crate) const TWO_PEOPLE: &str = "you started this recovery, so somebody else has to approve it; nothing was decided; next step: ask another approver";
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rewind_words::chat::{Said, read};
+    use rewind_ui::chat::{Said, read};
 
     fn person(id: &str) -> Person {
         Person { id: id.into(), name: "ann".into(), team: "T1".into() }

@@ -1,7 +1,7 @@
 //! What is said, as Slack shows it: blocks of text, and buttons.
 
 use crate::task::Task;
-use rewind_words::{Line, Text};
+use rewind_ui::{Line, Text};
 use serde_json::{Value, json};
 
 /// The most characters of a section.

@@ -35,7 +35,7 @@ pub(crate) enum Task {
     Undo {
         /// The recovery.
         id: String,
-        /// The original's name.
+        /// The source's name.
         confirm: String,
     },
     /// Ask for a window, or set it.

@@ -10,9 +10,9 @@ use rewind_aws::Answer;
 use rewind_aws::chat::{Later, Memory, SecretText};
 use rewind_aws::executions::Status;
 use rewind_aws::fixtures::{ManualClock, plan, time};
+use rewind_client::RecoveryClient;
+use rewind_client::fake::{FakeAws, NOW};
 use rewind_core::{Clock, ErrorName, StepError, timeouts};
-use rewind_desk::Desk;
-use rewind_desk::fake::{FakeAws, NOW};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
@@ -23,7 +23,7 @@ const URL: &str = "https://hooks.slack.com/commands/T1/1/x";
 
 struct Fake {
     aws: FakeAws,
-    desk: Desk<FakeAws, FakeAws, FakeAws>,
+    client: RecoveryClient<FakeAws, FakeAws, FakeAws>,
     clock: ManualClock,
     seen: Mutex<BTreeMap<String, i64>>,
     starters: Mutex<BTreeSet<(String, String)>>,
@@ -48,8 +48,8 @@ impl World for Fake {
     type Post = Self;
     type Clock = ManualClock;
 
-    fn desk(&self) -> &Desk<FakeAws, FakeAws, FakeAws> {
-        &self.desk
+    fn client(&self) -> &RecoveryClient<FakeAws, FakeAws, FakeAws> {
+        &self.client
     }
     fn memory(&self) -> &Self {
         self
@@ -122,7 +122,7 @@ impl Post for Fake {
 fn chat() -> Chat<Fake> {
     let aws = FakeAws::default();
     let world = Fake {
-        desk: aws.desk(),
+        client: aws.client(),
         aws,
         clock: ManualClock::at(NOW),
         seen: Mutex::default(),
@@ -437,7 +437,7 @@ async fn a_plan_comes_at_once_with_a_button_that_starts_the_recovery_to_that_ver
     let begun = says(&chat, "U1", "orders 5m ago").await;
     assert!(begun["text"].as_str().unwrap().contains("planning"), "{begun}");
     let id = chat.world.aws.held().started[0].0.clone();
-    let arn = chat.world.desk.places.recovery(&id);
+    let arn = chat.world.client.places.recovery(&id);
     chat.world.aws.ends(&arn, Status::Succeeded, json!({ "outcome": "Planned", "plan": plan() }));
     let said = later(&chat).await;
     let button = &said["blocks"].as_array().unwrap().last().unwrap()["elements"][0];
@@ -461,7 +461,7 @@ async fn a_plan_that_was_refused_says_why() {
     let chat = chat();
     says(&chat, "U1", "orders 5m ago").await;
     let id = chat.world.aws.held().started[0].0.clone();
-    let arn = chat.world.desk.places.recovery(&id);
+    let arn = chat.world.client.places.recovery(&id);
     chat.world.aws.held().executions.get_mut(&arn).unwrap().cause = Some("outside the window".into());
     chat.world.aws.ends(&arn, Status::Failed, Value::Null);
     assert_eq!(later(&chat).await["text"], "outside the window");
@@ -586,7 +586,7 @@ async fn the_channel_is_not_told_of_a_plan_that_was_refused_to_the_one_who_asked
     for (text, told) in [("orders 5m ago", 0), ("start orders 5m ago --name r-1", 1)] {
         says(&chat, "U3", text).await;
         let id = chat.world.aws.held().started.last().unwrap().0.clone();
-        let arn = chat.world.desk.places.recovery(&id);
+        let arn = chat.world.client.places.recovery(&id);
         let detail = json!({ "recoveryId": id, "executionArn": arn });
         chat.called(json!({ "source": "aurora-rewind", "detail-type": "Rewind Nothing Changed", "detail": detail }))
             .await;
@@ -599,7 +599,7 @@ async fn an_approval_that_is_announced_before_it_can_be_given_is_waited_for() {
     let chat = chat();
     chat.world.aws.runs("r-1");
     let announced = json!({
-        "source": "aurora-rewind", "detail-type": "Rewind Approval Wanted", "detail": { "recoveryId": "r-1" },
+        "source": "aurora-rewind", "detail-type": "Rewind Approval Requested", "detail": { "recoveryId": "r-1" },
     });
     let before = chat.world.clock.now();
     chat.called(announced).await;

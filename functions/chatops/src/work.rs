@@ -1,4 +1,4 @@
-//! What each word does, at the desk that the command line has too.
+//! What each word does, at the client that the command line has too.
 
 use crate::door::Now;
 use crate::people::{Person, Right, STRANGER, TWO_PEOPLE};
@@ -8,13 +8,11 @@ use crate::task::{Handed, Task};
 use crate::world::{Chat, World};
 use rewind_aws::chat::Memory;
 use rewind_aws::executions::{Execution, Executions, Status};
+use rewind_client::{ClientError, Decision, Matter, Name};
 use rewind_clock::{OutOfTime, keep_back, within};
 use rewind_core::{Clock, Plan, Polling, StepError, Strategy, timeouts};
-use rewind_desk::{Decision, DeskError, Matter, Name};
-use rewind_words::chat::Command;
-use rewind_words::{
-    DecisionWords, Line, RequestWords, StartWords, Text, UndoWords, WindowWords, derived_id, id_of, say,
-};
+use rewind_ui::chat::Command;
+use rewind_ui::{DecisionWords, Line, RequestWords, StartWords, Text, UndoWords, WindowWords, derived_id, id_of, say};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -29,12 +27,12 @@ impl<W: World> Chat<W> {
             Ok(now) => now.unwrap_or_else(|error| Now::reply(told(&error))),
             // What changes something hands itself over before that.
             Err(OutOfTime) => Now::reply(Reply::sentence(
-                "AWS did not answer in the time that Slack waits; nothing was changed; to go on: say it again",
+                "AWS did not answer in the time that Slack waits; nothing was changed; next step: say it again",
             )),
         }
     }
 
-    async fn now(&self, person: &Person, command: Command) -> Result<Now, DeskError> {
+    async fn now(&self, person: &Person, command: Command) -> Result<Now, ClientError> {
         match command {
             Command::Plan(words) => self.plan(&words).await,
             Command::Start(words) => self.start_said(person, words).await,
@@ -63,7 +61,7 @@ impl<W: World> Chat<W> {
             match keep_back(timeouts::POST, Box::pin(self.done(&person, task))).await {
                 Ok(done) => done.unwrap_or_else(|error| told(&error)),
                 Err(OutOfTime) => Reply::sentence(
-                    "that took longer than there is time for, and may or may not be done; to go on: look at its status",
+                    "that took longer than there is time for, and may or may not be done; next step: look at its status",
                 ),
             }
         };
@@ -90,7 +88,7 @@ impl<W: World> Chat<W> {
             return tracing::info!(recovery = id, "a dry run: whoever asked for it is told, and the channel is not");
         }
         // People are announced to be asked a moment before they can answer.
-        let asked = event.get("detail-type").and_then(Value::as_str) == Some("Rewind Approval Wanted");
+        let asked = event.get("detail-type").and_then(Value::as_str) == Some("Rewind Approval Requested");
         let patience = if asked { timeouts::CHAT_APPROVAL } else { Duration::ZERO };
         match keep_back(timeouts::POST, Box::pin(self.standing(id, patience))).await {
             Err(OutOfTime) => {
@@ -108,7 +106,7 @@ impl<W: World> Chat<W> {
     /// Whether an event is of a dry run, which only says so in its request.
     async fn is_dry_run(&self, event: &Value) -> bool {
         let Some(arn) = event.pointer("/detail/executionArn").and_then(Value::as_str) else { return false };
-        match self.world.desk().executions.execution(arn).await {
+        match self.world.client().executions.execution(arn).await {
             Ok(execution) => {
                 execution.is_some_and(|execution| execution.input.get("dryRun") == Some(&Value::Bool(true)))
             }
@@ -120,7 +118,7 @@ impl<W: World> Chat<W> {
         }
     }
 
-    async fn done(&self, person: &Person, task: Task) -> Result<Reply, DeskError> {
+    async fn done(&self, person: &Person, task: Task) -> Result<Reply, ClientError> {
         match task {
             Task::Show { id } => match self.ended(&id, timeouts::CHAT_PLAN_LATER).await? {
                 Some(execution) => Ok(planned(&id, &execution)),
@@ -129,21 +127,21 @@ impl<W: World> Chat<W> {
             Task::Start { id, request } => self.start(person, id, &request).await,
             Task::Decide { id, approved, comment, hash } => self.decide(person, &id, approved, comment, hash).await,
             Task::Undo { id, confirm } => {
-                let begun = self.world.desk().undo(&id, Some(&confirm), &person.says()).await?;
+                let begun = self.world.client().undo(&id, Some(&confirm), &person.says()).await?;
                 Ok(Reply::public(begun_by(person, &begun.id, &begun.arn, begun.before)))
             }
             Task::Window { cluster, window, confirm } => {
                 let changes = window.is_some();
-                let answer = self.world.desk().window(&WindowWords { cluster, window, confirm }).await?;
+                let answer = self.world.client().window(&WindowWords { cluster, window, confirm }).await?;
                 let text = say::window(&answer);
                 Ok(if changes { Reply::public(text) } else { Reply::private(text) })
             }
         }
     }
 
-    async fn plan(&self, words: &RequestWords) -> Result<Now, DeskError> {
-        let request = words.request(json!({}), true).map_err(DeskError::Refused)?;
-        let begun = self.world.desk().start(Name::Made(self.world.clock().now()), &request).await?;
+    async fn plan(&self, words: &RequestWords) -> Result<Now, ClientError> {
+        let request = words.request(json!({}), true).map_err(ClientError::Refused)?;
+        let begun = self.world.client().start(Name::Made(self.world.clock().now()), &request).await?;
         Ok(match self.ended(&begun.id, timeouts::CHAT_PLAN).await? {
             Some(execution) => Now::reply(planned(&begun.id, &execution)),
             None => Now::Later(Task::Show { id: begun.id }, "planning: the plan comes here in a moment …".to_owned()),
@@ -151,19 +149,19 @@ impl<W: World> Chat<W> {
     }
 
     /// The execution of that name when it has ended; none if that takes longer.
-    async fn ended(&self, id: &str, patience: Duration) -> Result<Option<Execution>, DeskError> {
-        let desk = self.world.desk();
-        let arn = desk.places.recovery(id);
+    async fn ended(&self, id: &str, patience: Duration) -> Result<Option<Execution>, ClientError> {
+        let client = self.world.client();
+        let arn = client.places.recovery(id);
         let look = async || {
-            let execution = desk.executions.execution(&arn).await?;
+            let execution = client.executions.execution(&arn).await?;
             Ok(execution.filter(|execution| execution.status != Status::Running))
         };
         each(timeouts::CHAT_POLL).until(self.world.clock(), patience, look, Option::is_some).await
     }
 
     /// Starts a recovery, or hands that over where it takes too long: under the name that it has now it is started once.
-    async fn start_said(&self, person: &Person, words: StartWords) -> Result<Now, DeskError> {
-        let request = words.request.request(json!({}), false).map_err(DeskError::Refused)?;
+    async fn start_said(&self, person: &Person, words: StartWords) -> Result<Now, ClientError> {
+        let request = words.request.request(json!({}), false).map_err(ClientError::Refused)?;
         let cluster = words.request.cluster.unwrap_or_default();
         let id = words.name.unwrap_or_else(|| derived_id("rewind", &cluster, self.world.clock().now(), 0));
         match within(timeouts::CHAT_START, Box::pin(self.start(person, id.clone(), &request))).await {
@@ -175,20 +173,20 @@ impl<W: World> Chat<W> {
         }
     }
 
-    async fn start(&self, person: &Person, id: String, request: &Value) -> Result<Reply, DeskError> {
+    async fn start(&self, person: &Person, id: String, request: &Value) -> Result<Reply, ClientError> {
         // First who, then what: a recovery whose starter is not known could be approved by that very person.
         let until = self.world.clock().now().as_second() + STARTER_KNOWN;
         self.world.memory().started(&id, &identity(person), until).await?;
-        let begun = self.world.desk().start(Name::Given(id), request).await?;
+        let begun = self.world.client().start(Name::Given(id), request).await?;
         Ok(Reply::public(begun_by(person, &begun.id, &begun.arn, begun.before)))
     }
 
-    async fn status(&self, id: Option<&str>) -> Result<Reply, DeskError> {
+    async fn status(&self, id: Option<&str>) -> Result<Reply, ClientError> {
         let id = match id {
             Some(id) => id_of(id).to_owned(),
-            None => self.world.desk().latest().await?,
+            None => self.world.client().latest().await?,
         };
-        let recovery = self.world.desk().recovery(&id).await?;
+        let recovery = self.world.client().recovery(&id).await?;
         let mut text = say::recovery(&recovery, self.world.clock().now());
         if recovery.approval.is_some() {
             text.0.push(Line::Plain(format!("/rewind approve {id} shows what there is to decide on")));
@@ -196,17 +194,17 @@ impl<W: World> Chat<W> {
         Ok(Reply::private(text))
     }
 
-    async fn list(&self, cluster: Option<&str>, limit: usize) -> Result<Reply, DeskError> {
-        let recoveries = self.world.desk().list(cluster, limit).await?;
+    async fn list(&self, cluster: Option<&str>, limit: usize) -> Result<Reply, ClientError> {
+        let recoveries = self.world.client().list(cluster, limit).await?;
         Ok(Reply::verbatim(&say::list(&recoveries, self.world.clock().now()).to_string()))
     }
 
     /// A decision with its hash is sent; without one, what there is to decide on is shown.
-    async fn decision(&self, words: DecisionWords, approved: bool) -> Result<Now, DeskError> {
+    async fn decision(&self, words: DecisionWords, approved: bool) -> Result<Now, ClientError> {
         let (id, comment) = (id_of(&words.id).to_owned(), words.comment());
         match words.hash {
             Some(hash) => Ok(Now::Later(Task::Decide { id, approved, comment, hash }, "sending that …".to_owned())),
-            None => Ok(Now::reply(asks(&self.world.desk().matter(&id).await?, comment))),
+            None => Ok(Now::reply(asks(&self.world.client().matter(&id).await?, comment))),
         }
     }
 
@@ -217,7 +215,7 @@ impl<W: World> Chat<W> {
         approved: bool,
         comment: Option<String>,
         hash: String,
-    ) -> Result<Reply, DeskError> {
+    ) -> Result<Reply, ClientError> {
         if approved && self.settings.people.two_people {
             // All who asked for it count: one's own recovery is not approved by letting another ask for its name first.
             if self.world.memory().has_started(id, &identity(person)).await? {
@@ -225,30 +223,30 @@ impl<W: World> Chat<W> {
             }
         }
         let decision = Decision { approved, by: person.says(), comment, hash };
-        let bound_to = self.world.desk().decide(id, &decision, self.world.clock()).await?;
+        let bound_to = self.world.client().decide(id, &decision, self.world.clock()).await?;
         Ok(Reply::public(say::decided(id, approved, &decision.by, &bound_to)))
     }
 
-    async fn undo(&self, words: UndoWords) -> Result<Now, DeskError> {
+    async fn undo(&self, words: UndoWords) -> Result<Now, ClientError> {
         let id = id_of(&words.id).to_owned();
         if let Some(confirm) = words.confirm {
             return Ok(Now::Later(Task::Undo { id, confirm }, "beginning to take it back …".to_owned()));
         }
-        let recovery = self.world.desk().undoable(&id).await?;
+        let recovery = self.world.client().undoable(&id).await?;
         let task = Task::Undo { id, confirm: recovery.cluster.clone() };
         let asks = format!("Traffic returns to {} now.", recovery.cluster);
         Ok(Now::reply(Reply::private(say::undo(&recovery)).button("Take it back", true, asks, &task)))
     }
 
     /// How a recovery stands, with what there is to decide on if it waits, or begins to within that time.
-    async fn standing(&self, id: &str, patience: Duration) -> Result<Reply, DeskError> {
-        let desk = self.world.desk();
+    async fn standing(&self, id: &str, patience: Duration) -> Result<Reply, ClientError> {
+        let client = self.world.client();
         let polling = each(timeouts::CHAT_POLL_APPROVAL);
-        let look = || desk.recovery(id);
+        let look = || client.recovery(id);
         let recovery =
             polling.until(self.world.clock(), patience, look, |recovery| recovery.approval.is_some()).await?;
         if recovery.approval.is_some() {
-            return Ok(asks(&desk.matter(id).await?, None));
+            return Ok(asks(&client.matter(id).await?, None));
         }
         Ok(Reply::public(say::recovery(&recovery, self.world.clock().now())))
     }
@@ -275,8 +273,8 @@ fn identity(person: &Person) -> String {
 }
 
 /// An error, for somebody who is known.
-fn told(error: &DeskError) -> Reply {
-    if let DeskError::Aws(error) = error {
+fn told(error: &ClientError) -> Reply {
+    if let ClientError::Aws(error) = error {
         let detail = StepError::for_log(error);
         tracing::error!(detail, "{error}");
     }

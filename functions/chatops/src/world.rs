@@ -8,8 +8,8 @@ use rewind_aws::chat::{AppSecrets, ChatTable, Handover, Later, Memory, SecretTex
 use rewind_aws::executions::{Executions, StepFunctions};
 use rewind_aws::invoke::{CallFunctions, Lambda};
 use rewind_aws::recoveries::{Recoveries, Table};
+use rewind_client::{Places, RecoveryClient};
 use rewind_core::{Clock, ErrorName, StepError};
-use rewind_desk::{Desk, Places};
 use rewind_lambda::SystemClock;
 
 /// The ways to AWS and to Slack.
@@ -31,8 +31,8 @@ pub trait World: Send + Sync {
     /// The time.
     type Clock: Clock;
 
-    /// The desk.
-    fn desk(&self) -> &Desk<Self::Executions, Self::Recoveries, Self::Functions>;
+    /// The client.
+    fn client(&self) -> &RecoveryClient<Self::Executions, Self::Recoveries, Self::Functions>;
     /// What chat remembers.
     fn memory(&self) -> &Self::Memory;
     /// Where the app's secret is read.
@@ -95,7 +95,7 @@ fn required(get: impl Fn(&str) -> Option<String>, name: &str) -> Result<String, 
 /// The real ways.
 #[derive(Debug)]
 pub struct Real {
-    desk: Desk<StepFunctions, Table, Lambda>,
+    client: RecoveryClient<StepFunctions, Table, Lambda>,
     memory: ChatTable,
     secrets: AppSecrets,
     later: Handover,
@@ -110,7 +110,7 @@ impl Real {
     /// `Bug` where a variable is missing: the template sets it.
     pub fn new(aws: &Aws, get: impl Fn(&str) -> Option<String> + Copy) -> Result<Self, StepError> {
         let table = required(get, "REWIND_TABLE")?;
-        let desk = Desk {
+        let client = RecoveryClient {
             executions: StepFunctions::new(aws),
             recoveries: Table::new(aws, table.clone()),
             functions: Lambda::new(aws),
@@ -121,7 +121,7 @@ impl Real {
             },
         };
         Ok(Self {
-            desk,
+            client,
             memory: ChatTable::new(aws, table),
             secrets: AppSecrets::new(aws),
             later: Handover::new(aws),
@@ -140,8 +140,8 @@ impl World for Real {
     type Post = Web<SystemClock>;
     type Clock = SystemClock;
 
-    fn desk(&self) -> &Desk<StepFunctions, Table, Lambda> {
-        &self.desk
+    fn client(&self) -> &RecoveryClient<StepFunctions, Table, Lambda> {
+        &self.client
     }
     fn memory(&self) -> &ChatTable {
         &self.memory

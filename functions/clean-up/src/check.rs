@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use rewind_aws::rds::{Cluster, Instance, ReadClusters};
 use rewind_aws::records::Notes;
 use rewind_aws::recoveries::{Record, Recoveries};
-use rewind_core::names::{EVIDENCE_OF_TAG, FENCED_BY_TAG, KEEP_UNTIL_TAG, RECOVERY_TAG};
+use rewind_core::names::{FENCED_BY_TAG, KEEP_UNTIL_TAG, RECOVERY_TAG, SAFETY_CLONE_OF_TAG};
 use rewind_core::{Clock, Plan, StepError, Strategy};
 
 /// The note, in the table's item of the recovery, that what it kept is being deleted: from then on it cannot be taken back.
@@ -79,9 +79,9 @@ where
         }
         let groups = match (kept.kind, &plan.backtrack) {
             (Kind::Source, _) => &self.fence_groups,
-            (Kind::Evidence, Some(in_place)) => &in_place.security_groups,
-            (Kind::Evidence, None) => {
-                why.push("the plan says nothing of evidence".to_owned());
+            (Kind::SafetyClone, Some(in_place)) => &in_place.security_groups,
+            (Kind::SafetyClone, None) => {
+                why.push("the plan says nothing of a safety clone".to_owned());
                 return why;
             }
         };
@@ -158,14 +158,14 @@ where
     ) -> Result<Option<String>, StepError> {
         let name = match kept.kind {
             Kind::Source => &plan.new_cluster,
-            Kind::Evidence => &plan.cluster,
+            Kind::SafetyClone => &plan.cluster,
         };
         let Some(successor) = self.clusters.cluster(name).await? else {
             return Ok(Some(format!("{name}, which has its clients now, is gone: this may be the last copy")));
         };
         let same = match kept.kind {
             Kind::Source => successor.tag(RECOVERY_TAG) == Some(kept.recovery_id.as_str()),
-            Kind::Evidence => successor.arn == plan.cluster_arn,
+            Kind::SafetyClone => successor.arn == plan.cluster_arn,
         };
         if !same {
             return Ok(Some(format!("{name} is another cluster than the one that {} left", kept.recovery_id)));
@@ -195,11 +195,11 @@ fn tags(kept: &Kept, cluster: &Cluster, now: Timestamp) -> Vec<String> {
         why.push(format!("{name} is {} and not {}", cluster.arn, kept.cluster_arn));
     }
     let (mark, other) = match kept.kind {
-        Kind::Source => (FENCED_BY_TAG, EVIDENCE_OF_TAG),
-        Kind::Evidence => (EVIDENCE_OF_TAG, FENCED_BY_TAG),
+        Kind::Source => (FENCED_BY_TAG, SAFETY_CLONE_OF_TAG),
+        Kind::SafetyClone => (SAFETY_CLONE_OF_TAG, FENCED_BY_TAG),
     };
     let mut marks = vec![mark];
-    if kept.kind == Kind::Evidence {
+    if kept.kind == Kind::SafetyClone {
         marks.push(RECOVERY_TAG);
     }
     for mark in marks {
@@ -235,9 +235,9 @@ fn planned(kept: &Kept, record: &Record) -> Result<Plan, String> {
         .map_err(|e| format!("the plan of the recovery {id} cannot be read: {e}"))?;
     let (strategy, cluster) = match kept.kind {
         Kind::Source => (Strategy::Restore, &plan.cluster),
-        Kind::Evidence => (Strategy::Backtrack, &plan.new_cluster),
+        Kind::SafetyClone => (Strategy::Backtrack, &plan.new_cluster),
     };
-    let same_arn = kept.kind == Kind::Evidence || plan.cluster_arn == kept.cluster_arn;
+    let same_arn = kept.kind == Kind::SafetyClone || plan.cluster_arn == kept.cluster_arn;
     if plan.recovery_id != *id || plan.strategy != strategy || *cluster != kept.cluster || !same_arn {
         return Err(format!("the recovery {id} did not keep {}", kept.cluster));
     }
@@ -249,7 +249,7 @@ fn strangers(kept: &Kept, plan: &Plan, instances: &[Instance]) -> Vec<String> {
     let known = |name: &str| {
         plan.instances.iter().any(|planned| match kept.kind {
             Kind::Source => planned.source == name,
-            Kind::Evidence => planned.name == name,
+            Kind::SafetyClone => planned.name == name,
         })
     };
     let added = instances.iter().filter(|instance| !known(&instance.name));

@@ -1,4 +1,4 @@
-//! The deletion, one change a look: the evidence's protection, the readers, the writer, the cluster into its final snapshot.
+//! The deletion, one change a look: the safety clone's protection, the readers, the writer, the cluster into its final snapshot.
 //! What the marks say is read again before each, so that who changes a tag stops it.
 
 use crate::check::{CLEAN_UP_NOTE, Marks, Ours};
@@ -118,7 +118,7 @@ where
     async fn change(&self, kept: &Kept, ours: &Ours) -> Result<Next, StepError> {
         let cluster = &ours.cluster;
         let name = &cluster.name;
-        if kept.kind == Kind::Evidence && cluster.deletion_protection {
+        if kept.kind == Kind::SafetyClone && cluster.deletion_protection {
             let change = ClusterChange { deletion_protection: Some(false), ..ClusterChange::default() };
             self.clusters.modify(name, &change).await?;
             return Ok(Next::Wait(format!("the protection of {name} is taken off")));

@@ -1,7 +1,7 @@
-//! Deletes what a recovery kept, the fenced original or the evidence, when its time is over and nobody needs it any more.
+//! Deletes what a recovery kept, the fenced source or the safety clone, when its time is over and nobody needs it any more.
 //! It is the one part that deletes what people had data in. So it refuses, and says why, wherever anything is not as the
 //! finished recovery left it; it takes a final snapshot and keeps the automated backups; it never takes protection off
-//! an original. What it deleted it cannot give back: there is no undo.
+//! a source. What it deleted it cannot give back: there is no undo.
 
 mod check;
 mod delete;
@@ -16,7 +16,7 @@ use rewind_aws::rds::{
 };
 use rewind_aws::records::{Leases, Notes};
 use rewind_aws::recoveries::{Record, Recoveries};
-use rewind_core::names::{EVIDENCE_OF_TAG, FENCED_BY_TAG, KEEP_UNTIL_TAG};
+use rewind_core::names::{FENCED_BY_TAG, KEEP_UNTIL_TAG, SAFETY_CLONE_OF_TAG};
 use rewind_core::{Clock, Polling, StepError};
 use rewind_lambda::Step;
 use serde::{Deserialize, Serialize};
@@ -115,7 +115,7 @@ impl Kept {
     fn is_a_copy(&self, record: &Record) -> bool {
         let (field, own) = match self.kind {
             Kind::Source => ("clusterArn", &self.cluster_arn),
-            Kind::Evidence => ("newCluster", &self.cluster),
+            Kind::SafetyClone => ("newCluster", &self.cluster),
         };
         record.plan.get(field).and_then(Value::as_str).is_some_and(|kept| kept != own)
     }
@@ -125,10 +125,10 @@ impl Kept {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Kind {
-    /// The original, fenced when its traffic was moved.
+    /// The source, fenced when its traffic was moved.
     Source,
     /// The clone of what an in-place recovery took away.
-    Evidence,
+    SafetyClone,
 }
 
 /// What the step answers.
@@ -201,9 +201,9 @@ where
 
 /// What the cluster's tags say of how it is kept. Tags that say nothing sure keep it: somebody wrote them by hand.
 fn read(cluster: &Cluster) -> Option<Kept> {
-    let kept = match (cluster.tag(FENCED_BY_TAG), cluster.tag(EVIDENCE_OF_TAG)) {
+    let kept = match (cluster.tag(FENCED_BY_TAG), cluster.tag(SAFETY_CLONE_OF_TAG)) {
         (Some(id), None) => Some((id, Kind::Source)),
-        (None, Some(id)) => Some((id, Kind::Evidence)),
+        (None, Some(id)) => Some((id, Kind::SafetyClone)),
         _ => None,
     };
     let until = cluster.tag(KEEP_UNTIL_TAG).and_then(|until| until.parse().ok());

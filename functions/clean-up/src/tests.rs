@@ -3,7 +3,7 @@
 use super::*;
 use rewind_aws::Answer;
 use rewind_aws::fixtures::{
-    ManualClock, evidence, in_place_plan, instances, mysql_source, plan, rds_with_restored, time,
+    ManualClock, in_place_plan, instances, mysql_source, plan, rds_with_restored, safety_clone, time,
 };
 use rewind_aws::rds::fake::{FakeRds, Lose};
 use rewind_aws::rds::{Instance, Member};
@@ -120,7 +120,7 @@ impl World {
         }
     }
 
-    /// Side by side: the original is kept, behind the fence.
+    /// Side by side: the source is kept, behind the fence.
     fn source() -> Self {
         let rds = rds_with_restored();
         rds.edit("orders", |cluster| {
@@ -133,14 +133,14 @@ impl World {
         Self::of(rds, &plan())
     }
 
-    /// In place: the evidence is kept, protected.
-    fn evidence() -> Self {
+    /// In place: the safety clone is kept, protected.
+    fn safety_clone() -> Self {
         let clone = Cluster {
             name: "orders-e".to_owned(),
-            arn: evidence().cluster_arn,
-            endpoint: Some(evidence().writer_endpoint),
+            arn: safety_clone().cluster_arn,
+            endpoint: Some(safety_clone().writer_endpoint),
             members: vec![Member { instance: "orders-e-1".to_owned(), writer: true }],
-            tags: [(RECOVERY_TAG, ID), (EVIDENCE_OF_TAG, ID), (KEEP_UNTIL_TAG, UNTIL)]
+            tags: [(RECOVERY_TAG, ID), (SAFETY_CLONE_OF_TAG, ID), (KEEP_UNTIL_TAG, UNTIL)]
                 .map(|(key, value)| (key.to_owned(), value.to_owned()))
                 .to_vec(),
             ..mysql_source()
@@ -202,7 +202,12 @@ fn source() -> Kept {
 }
 
 fn clone_of_it() -> Kept {
-    Kept { cluster: "orders-e".to_owned(), cluster_arn: evidence().cluster_arn, kind: Kind::Evidence, ..source() }
+    Kept {
+        cluster: "orders-e".to_owned(),
+        cluster_arn: safety_clone().cluster_arn,
+        kind: Kind::SafetyClone,
+        ..source()
+    }
 }
 
 const SNAPSHOT: &str = "orders-final-operation-001";
@@ -214,20 +219,21 @@ fn done(snapshot: &str) -> impl Fn(&Output) -> bool {
 #[tokio::test]
 async fn what_is_due_is_what_the_tags_say_is_over() {
     assert_eq!(World::source().due().await, [source()]);
-    assert_eq!(World::evidence().due().await, [clone_of_it()]);
+    assert_eq!(World::safety_clone().due().await, [clone_of_it()]);
     let early = World { now: UNTIL, ..World::source() };
     assert_eq!(early.due().await, []);
     let mut undone = World::source();
     undone.record.as_mut().unwrap().state = "Undone".to_owned();
     assert_eq!(undone.due().await, []);
-    for (world, kept) in [(World::source(), "orders"), (World::evidence(), "orders-e")] {
+    for (world, kept) in [(World::source(), "orders"), (World::safety_clone(), "orders-e")] {
         world.rds.edit(kept, |cluster| {
             cluster.name.push_str("-copy");
             cluster.arn.push_str("-copy");
         });
         assert_eq!(world.due().await, [], "a copy of {kept}");
     }
-    let cases: [(&str, &str); 3] = [(KEEP_UNTIL_TAG, "for ever"), (EVIDENCE_OF_TAG, "another"), (FENCED_BY_TAG, "")];
+    let cases: [(&str, &str); 3] =
+        [(KEEP_UNTIL_TAG, "for ever"), (SAFETY_CLONE_OF_TAG, "another"), (FENCED_BY_TAG, "")];
     for (key, value) in cases {
         let world = World::source();
         world.rds.edit("orders", |cluster| match value {
@@ -241,7 +247,7 @@ async fn what_is_due_is_what_the_tags_say_is_over() {
 #[tokio::test]
 async fn what_the_recovery_left_is_unused() {
     assert_eq!(World::source().why(&source()).await, [""; 0]);
-    assert_eq!(World::evidence().why(&clone_of_it()).await, [""; 0]);
+    assert_eq!(World::safety_clone().why(&clone_of_it()).await, [""; 0]);
 }
 
 #[tokio::test]
@@ -264,7 +270,7 @@ async fn records_that_were_looked_at_too_long_ago_are_asked_for_again_before_any
 #[tokio::test]
 async fn whatever_is_not_as_the_recovery_left_it_stays() {
     type Edit = fn(&mut World);
-    fn original(world: &mut World, edit: impl FnOnce(&mut Cluster)) {
+    fn source(world: &mut World, edit: impl FnOnce(&mut Cluster)) {
         world.rds.edit("orders", edit);
     }
     let cases: [(&str, Edit); 26] = [
@@ -272,28 +278,28 @@ async fn whatever_is_not_as_the_recovery_left_it_stays() {
             w.rds.edit("orders-r", |c| c.master_secret = None);
         }),
         ("orders is kept until 2026-12-24T00:00:00Z", |w| {
-            original(w, |c| tag(c, KEEP_UNTIL_TAG, "2026-12-24T00:00:00Z"));
+            source(w, |c| tag(c, KEEP_UNTIL_TAG, "2026-12-24T00:00:00Z"));
         }),
         ("is kept until", |w| w.now = UNTIL),
-        ("was kept until 2026-11-29T00:00:00Z", |w| original(w, |c| tag(c, KEEP_UNTIL_TAG, "2026-11-29T00:00:00Z"))),
-        ("is no time", |w| original(w, |c| tag(c, KEEP_UNTIL_TAG, "for ever"))),
+        ("was kept until 2026-11-29T00:00:00Z", |w| source(w, |c| tag(c, KEEP_UNTIL_TAG, "2026-11-29T00:00:00Z"))),
+        ("is no time", |w| source(w, |c| tag(c, KEEP_UNTIL_TAG, "for ever"))),
         ("no longer tagged aurora-rewind:keep-until", |w| {
-            original(w, |c| c.tags.retain(|(key, _)| key != KEEP_UNTIL_TAG));
+            source(w, |c| c.tags.retain(|(key, _)| key != KEEP_UNTIL_TAG));
         }),
         ("no longer tagged aurora-rewind:fenced-by", |w| {
-            original(w, |c| c.tags.retain(|(key, _)| key != FENCED_BY_TAG));
+            source(w, |c| c.tags.retain(|(key, _)| key != FENCED_BY_TAG));
         }),
-        ("by operation-002 and not by operation-001", |w| original(w, |c| tag(c, FENCED_BY_TAG, "operation-002"))),
-        ("is tagged aurora-rewind:evidence-of", |w| original(w, |c| tag(c, EVIDENCE_OF_TAG, ID))),
-        ("and not arn:aws:rds:us-east-1:000000000000:cluster:orders", |w| original(w, |c| c.arn.push_str("-2"))),
-        ("orders has deletion protection", |w| original(w, |c| c.deletion_protection = true)),
+        ("by operation-002 and not by operation-001", |w| source(w, |c| tag(c, FENCED_BY_TAG, "operation-002"))),
+        ("is tagged aurora-rewind:safety-clone-of", |w| source(w, |c| tag(c, SAFETY_CLONE_OF_TAG, ID))),
+        ("and not arn:aws:rds:us-east-1:000000000000:cluster:orders", |w| source(w, |c| c.arn.push_str("-2"))),
+        ("orders has deletion protection", |w| source(w, |c| c.deletion_protection = true)),
         ("has the security groups sg-app and not sg-fence", |w| {
-            original(w, |c| c.security_groups = vec!["sg-app".to_owned()]);
+            source(w, |c| c.security_groups = vec!["sg-app".to_owned()]);
         }),
-        ("has the security groups sg-fence, sg-app", |w| original(w, |c| c.security_groups.push("sg-app".to_owned()))),
-        ("has the security groups", |w| original(w, |c| c.security_groups_changing = true)),
-        ("is part of the global cluster world", |w| original(w, |c| c.global_cluster = Some("world".to_owned()))),
-        ("orders is stopped", |w| original(w, |c| c.status = "stopped".to_owned())),
+        ("has the security groups sg-fence, sg-app", |w| source(w, |c| c.security_groups.push("sg-app".to_owned()))),
+        ("has the security groups", |w| source(w, |c| c.security_groups_changing = true)),
+        ("is part of the global cluster world", |w| source(w, |c| c.global_cluster = Some("world".to_owned()))),
+        ("orders is stopped", |w| source(w, |c| c.status = "stopped".to_owned())),
         ("operation-001 is Undone", |w| w.record.as_mut().unwrap().state = "Undone".to_owned()),
         ("operation-001 is NeedsOperator", |w| w.record.as_mut().unwrap().state = "NeedsOperator".to_owned()),
         ("operation-001 was taken back", |w| w.record.as_mut().unwrap().undo = json!({ "by": "ada" })),
@@ -351,9 +357,9 @@ async fn an_instance_that_was_added_since_keeps_it() {
 }
 
 #[tokio::test]
-async fn evidence_is_looked_at_by_people_and_kept_while_they_do() {
+async fn safety_clone_is_looked_at_by_people_and_kept_while_they_do() {
     let open = vec!["the account app is not locked".to_owned()];
-    let world = World { inside: Ok(Inside { sessions: Vec::new(), open }), ..World::evidence() };
+    let world = World { inside: Ok(Inside { sessions: Vec::new(), open }), ..World::safety_clone() };
     assert_eq!(world.why(&clone_of_it()).await, [""; 0]);
     type Edit = fn(&mut Cluster);
     let cases: [(&str, Edit); 3] = [
@@ -362,7 +368,7 @@ async fn evidence_is_looked_at_by_people_and_kept_while_they_do() {
         ("is tagged aurora-rewind:fenced-by", |c| tag(c, FENCED_BY_TAG, "operation-002")),
     ];
     for (said, edit) in cases {
-        let world = World::evidence();
+        let world = World::safety_clone();
         world.rds.edit("orders-e", edit);
         let why = world.why(&clone_of_it()).await.join("; ");
         assert!(why.contains(said), "{why}\nlacks {said}");
@@ -372,7 +378,7 @@ async fn evidence_is_looked_at_by_people_and_kept_while_they_do() {
 }
 
 #[tokio::test]
-async fn the_original_goes_readers_first_and_into_its_snapshot() {
+async fn the_source_goes_readers_first_and_into_its_snapshot() {
     let world = World::source();
     let answer = world.delete(&source()).await.unwrap();
     assert!(done(SNAPSHOT)(&answer), "{answer:?}");
@@ -394,8 +400,8 @@ async fn the_original_goes_readers_first_and_into_its_snapshot() {
 }
 
 #[tokio::test]
-async fn the_evidence_is_unprotected_by_whoever_protected_it() {
-    let world = World::evidence();
+async fn the_safety_clone_is_unprotected_by_whoever_protected_it() {
+    let world = World::safety_clone();
     assert!(done("orders-e-final-operation-001")(&world.delete(&clone_of_it()).await.unwrap()));
     assert_eq!(
         world.rds.changes(),
@@ -490,7 +496,7 @@ async fn a_snapshot_is_waited_for_and_a_failed_one_told() {
     );
     world.rds.edit_snapshot(SNAPSHOT, |snapshot| snapshot.status = "failed".to_owned());
     let error = world.delete(&source()).await.unwrap_err();
-    assert!(error.to_string().contains("has failed; to go on: restore"), "{error}");
+    assert!(error.to_string().contains("has failed; next step: restore"), "{error}");
 }
 
 #[tokio::test]

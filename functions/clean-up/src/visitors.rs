@@ -60,7 +60,7 @@ impl<C: ReadClusters, S: Logins, K: Clock> Databases<C, S, K> {
         let moment = match kept.kind {
             Kind::Source => now,
             // A clone has the passwords of the moment at which it was made.
-            Kind::Evidence => cluster.created.unwrap_or(now),
+            Kind::SafetyClone => cluster.created.unwrap_or(now),
         };
         let credentials = self.access.credentials(cluster, &plan.secret_arn, moment).await?;
         let network = self.access.network.for_recovery(&kept.recovery_id);

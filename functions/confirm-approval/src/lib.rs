@@ -40,11 +40,11 @@ pub struct Input {
     pub recovery: Recovery,
     /// What it does.
     pub plan: Plan,
-    /// The new cluster; none in place.
+    /// The restored cluster; none in place.
     pub restored: Option<Restored>,
     /// What verification found; none in place.
     pub report: Option<Report>,
-    /// In what the new cluster is not like the source.
+    /// In what the restored cluster is not like the source.
     #[serde(default)]
     pub differences: Vec<Difference>,
     /// When people were first asked: what they were shown is as old as that.
@@ -147,13 +147,13 @@ impl<C: ReadClusters, Z: Zones, K: Clock> ConfirmApproval<C, Z, K> {
         let name = &plan.new_cluster;
         let found = self.clusters.cluster(name).await?;
         match (plan.strategy, found) {
-            // In place the evidence is made after the yes, under a name that nobody else may have taken.
+            // In place the safety clone is made after the yes, under a name that nobody else may have taken.
             (Strategy::Backtrack, None) => Ok(()),
             (Strategy::Backtrack, Some(other)) if other.tag(RECOVERY_TAG) == Some(recovery.id.as_str()) => Ok(()),
             (Strategy::Backtrack, Some(_)) => {
-                Err(too_late(by, format!("there is a cluster {name} by now, where the evidence was to be kept")))
+                Err(too_late(by, format!("there is a cluster {name} by now, where the safety clone was to be kept")))
             }
-            (_, None) => Err(too_late(by, format!("the new cluster {name} is gone since it was verified"))),
+            (_, None) => Err(too_late(by, format!("the restored cluster {name} is gone since it was verified"))),
             (_, Some(now)) => {
                 let same = now.tag(RECOVERY_TAG) == Some(recovery.id.as_str())
                     && restored.is_some_and(|verified| now.endpoint.as_ref() == Some(&verified.writer_endpoint));

@@ -119,7 +119,7 @@ async fn a_world_that_has_moved_is_not_what_was_approved() {
 }
 
 #[tokio::test]
-async fn in_place_the_evidence_may_not_be_there_yet_unless_this_recovery_made_it() {
+async fn in_place_the_safety_clone_may_not_be_there_yet_unless_this_recovery_made_it() {
     let plan = in_place_plan();
     let hash = shown_hash(&plan, None, None, &[]);
     let decision = Decision { hash: hash.into(), ..Decision::default() };

@@ -1,4 +1,4 @@
-//! Confirms that clients reach the new cluster by name: has the state machine wait for the old TTL, then resolves and
+//! Confirms that clients reach the restored cluster by name: has the state machine wait for the old TTL, then resolves and
 //! connects as a client would. It changes nothing, and never asks Route 53: its subnets may have no way there.
 
 mod reach;
@@ -41,7 +41,7 @@ pub struct Input {
     pub recovery: Recovery,
     /// What it does.
     pub plan: Plan,
-    /// The new cluster.
+    /// The restored cluster.
     pub restored: Restored,
     /// The switch.
     pub swap: Swap,
@@ -53,7 +53,7 @@ pub struct Input {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Output {
-    /// Whether every name leads to the new cluster.
+    /// Whether every name leads to the restored cluster.
     pub confirmed: bool,
     /// When all of Route 53's servers had the change, or are taken to have had it.
     pub in_sync_at: Option<Timestamp>,
@@ -70,7 +70,7 @@ pub struct Reached {
     pub name: String,
     /// The server that answered, or why none did.
     pub server: String,
-    /// Whether it is one of the new cluster's.
+    /// Whether it is one of the restored cluster's.
     pub matches: bool,
 }
 
@@ -113,8 +113,8 @@ fn elsewhere(records: &[Reached]) -> StepError {
         .filter(|record| !record.matches)
         .map(|record| format!("{} leads to {}", record.name, record.server))
         .collect();
-    StepError::new(ErrorName::RecordChanged, format!("clients do not reach the new cluster: {}", wrong.join(", ")))
-        .changed("this step changed nothing: the records point at the new cluster, the original is fenced")
+    StepError::new(ErrorName::RecordChanged, format!("clients do not reach the restored cluster: {}", wrong.join(", ")))
+        .changed("this step changed nothing: the records point at the restored cluster, the source is fenced")
         .advice("find out what answers for these names (another zone, a resolver's override) and start again")
 }
 

@@ -30,7 +30,7 @@ impl<C: ReadClusters, S: Logins, K: Clock> ConfirmCutover<C, S, K> {
         Ok(reached)
     }
 
-    /// Who the new cluster's instances are, each asked at its own endpoint.
+    /// Who the restored cluster's instances are, each asked at its own endpoint.
     async fn servers(
         &self,
         network: &Network,

@@ -53,7 +53,7 @@ pub struct Input {
     /// Which cluster to fence.
     #[serde(default)]
     pub fence: Side,
-    /// The new cluster; needed to fence it.
+    /// The restored cluster; needed to fence it.
     pub restored: Option<Restored>,
 }
 
@@ -61,10 +61,10 @@ pub struct Input {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Side {
-    /// The original, before traffic moves to the new cluster.
+    /// The source, before traffic moves to the restored cluster.
     #[default]
     Source,
-    /// The new cluster, before traffic moves back to the original.
+    /// The restored cluster, before traffic moves back to the source.
     Restored,
 }
 
@@ -196,7 +196,7 @@ where
             (Side::Restored, Some(restored)) => {
                 Ok(Fence { cluster: restored.cluster.clone(), note: "fenceRestored", moment: restored.rewound_to })
             }
-            (Side::Restored, None) => Err(StepError::bug("the new cluster is to be fenced, and none was passed")),
+            (Side::Restored, None) => Err(StepError::bug("the restored cluster is to be fenced, and none was passed")),
         }
     }
 
@@ -250,7 +250,7 @@ fn no_network(cluster: &str) -> StepError {
     .advice("deploy with FenceSecurityGroupIds, or ask for the strategy restore, and start again")
 }
 
-/// Side by side such writes stay on the original, which is kept. In place they would be on no cluster at all.
+/// Side by side such writes stay on the source, which is kept. In place they would be on no cluster at all.
 async fn refuse_writers(cluster: &str, session: &Session) -> Result<(), StepError> {
     let writers = writers_without_session(session).await?;
     if writers.is_empty() {

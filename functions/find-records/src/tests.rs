@@ -60,7 +60,7 @@ fn set(kind: &str, name: &str, value: &str) -> RecordSet {
     }
 }
 
-/// A zone whose records are these and the one that was moved to the new cluster.
+/// A zone whose records are these and the one that was moved to the restored cluster.
 fn world(records: &[RecordSet]) -> World {
     let moved = set("CNAME", "db.example.com", "orders-r.cluster-x.us-east-1.rds.amazonaws.com");
     let records = [&[moved], records].concat();

@@ -1,9 +1,9 @@
-//! Marks what is kept as the way back, and until when: the fenced original, or in place the evidence. Writes the output of
+//! Marks what is kept as the way back, and until when: the fenced source, or in place the safety clone. Writes the output of
 //! the execution. It runs when clients are on the rewound data, so it undoes nothing.
 
 use jiff::Timestamp;
 use rewind_aws::rds::{TagClusters, Tagged};
-use rewind_core::names::{EVIDENCE_OF_TAG, FENCED_BY_TAG, KEEP_UNTIL_TAG};
+use rewind_core::names::{FENCED_BY_TAG, KEEP_UNTIL_TAG, SAFETY_CLONE_OF_TAG};
 use rewind_core::{
     CheckResult, Clock, Difference, ErrorName, MovedRecord, Plan, Recovery, Report, Restored, StepError, Strategy,
     Swap, TableCount,
@@ -36,16 +36,16 @@ pub struct Input {
     pub restored: Restored,
     /// What verification found.
     pub report: Report,
-    /// In what the new cluster is not like the source.
+    /// In what the restored cluster is not like the source.
     #[serde(default)]
     pub differences: Vec<Difference>,
     /// The fence; absent where no traffic was to be moved.
     pub fence: Option<Fence>,
     /// The switch; absent where no traffic was to be moved.
     pub swap: Option<Swap>,
-    /// The evidence; absent side by side.
+    /// The safety clone; absent side by side.
     #[serde(default)]
-    pub evidence: Option<Restored>,
+    pub safety_clone: Option<Restored>,
     /// When each state ended.
     pub timings: BTreeMap<String, Timestamp>,
 }
@@ -84,9 +84,9 @@ pub struct Output {
     pub strategy: Strategy,
     /// The moment that AWS accepted.
     pub rewound_to: Timestamp,
-    /// The original.
+    /// The source.
     pub cluster: String,
-    /// The new cluster; none in place.
+    /// The restored cluster; none in place.
     pub new_cluster: Option<String>,
     /// The rewound cluster's own endpoint.
     pub writer_endpoint: String,
@@ -100,21 +100,21 @@ pub struct Output {
     pub tables: Vec<TableCount>,
     /// What verification found that a person should know.
     pub notes: Vec<String>,
-    /// In what the new cluster is not like the original.
+    /// In what the restored cluster is not like the source.
     pub differences: Vec<Difference>,
     /// The fence.
     pub fence: Option<Fence>,
-    /// The writes that are not on the new cluster.
+    /// The writes that are not on the restored cluster.
     pub lost: Option<Lost>,
-    /// The original, kept.
-    pub original: Original,
-    /// The evidence; none side by side.
-    pub evidence: Option<Evidence>,
+    /// The source, kept.
+    pub source: Source,
+    /// The safety clone; none side by side.
+    pub safety_clone: Option<SafetyClone>,
     /// Seconds spent in each state, and in `total`.
     pub timings: Map<String, Value>,
 }
 
-/// The writes that are not on the new cluster: the price of a rewind.
+/// The writes that are not on the restored cluster: the price of a rewind.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Lost {
     /// They were made after this moment,
@@ -126,10 +126,10 @@ pub struct Lost {
     pub place: String,
 }
 
-/// What is left of the original.
+/// What is left of the source.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Original {
+pub struct Source {
     /// Its name.
     pub cluster: String,
     /// Until when it is kept; absent where it keeps its traffic, and where it could not be marked.
@@ -152,7 +152,7 @@ pub struct Keep {
 /// The state before a backtrack, kept.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Evidence {
+pub struct SafetyClone {
     /// The clone that holds it.
     pub cluster: String,
     /// Where to look at it.
@@ -173,7 +173,7 @@ impl<C: TagClusters, K: Clock> Step for Finish<C, K> {
     type Output = Output;
 
     async fn run(&self, input: Input) -> Result<Output, StepError> {
-        let Input { recovery, plan, restored, report, fence, swap, evidence, .. } = input;
+        let Input { recovery, plan, restored, report, fence, swap, safety_clone, .. } = input;
         let mut notes = report.notes;
         let (keep_until, keep) = match &fence {
             None => (None, None),
@@ -181,13 +181,13 @@ impl<C: TagClusters, K: Clock> Step for Finish<C, K> {
                 // From the fence, not from now: a second run must tag the same time.
                 let until =
                     fence.fenced_at.checked_add(plan.keep_source()).map_err(|e| StepError::bug(e.to_string()))?;
-                let (kept, mark) = match &evidence {
-                    Some(evidence) => (&evidence.cluster_arn, EVIDENCE_OF_TAG),
+                let (kept, mark) = match &safety_clone {
+                    Some(safety_clone) => (&safety_clone.cluster_arn, SAFETY_CLONE_OF_TAG),
                     None => (&plan.cluster_arn, FENCED_BY_TAG),
                 };
                 let tags = [(mark.to_owned(), recovery.id.clone()), (KEEP_UNTIL_TAG.to_owned(), until.to_string())];
                 let marked = self.clusters.tag(kept, &tags).await?;
-                if evidence.is_none() {
+                if safety_clone.is_none() {
                     self.mark_instances(&plan, &recovery.id).await?;
                 }
                 match marked {
@@ -208,11 +208,11 @@ impl<C: TagClusters, K: Clock> Step for Finish<C, K> {
         let mut differences = restored.differences;
         differences.extend(input.differences.into_iter().filter(|d| !differences.contains(d)).collect::<Vec<_>>());
         notes.extend(drifted(&plan, restored.rewound_to));
-        let place = match &evidence {
-            Some(evidence) => format!("kept on {}, the evidence", evidence.cluster),
+        let place = match &safety_clone {
+            Some(safety_clone) => format!("kept on {}, the safety clone", safety_clone.cluster),
             None => format!("kept on {}, which is fenced", plan.cluster),
         };
-        let is_in_place = evidence.is_some();
+        let is_in_place = safety_clone.is_some();
         Ok(Output {
             outcome: "Recovered",
             recovery_id: recovery.id,
@@ -229,15 +229,15 @@ impl<C: TagClusters, K: Clock> Step for Finish<C, K> {
             differences,
             lost: fence.as_ref().map(|fence| Lost { from: restored.rewound_to, to: fence.fenced_at, place }),
             fence,
-            evidence: evidence.map(|evidence| Evidence {
-                delete: how_to_delete(&evidence.cluster, &plan),
-                cluster: evidence.cluster,
-                writer_endpoint: evidence.writer_endpoint,
-                taken_at: evidence.rewound_to,
+            safety_clone: safety_clone.map(|safety_clone| SafetyClone {
+                delete: how_to_delete(&safety_clone.cluster, &plan),
+                cluster: safety_clone.cluster,
+                writer_endpoint: safety_clone.writer_endpoint,
+                taken_at: safety_clone.rewound_to,
                 keep_until,
                 keep: keep.clone(),
             }),
-            original: Original {
+            source: Source {
                 cluster: plan.cluster,
                 keep_until: keep_until.filter(|_| !is_in_place),
                 keep: keep.filter(|_| !is_in_place),
@@ -251,7 +251,7 @@ impl<C: TagClusters, K: Clock> Step for Finish<C, K> {
 const AGAIN: [ErrorName; 3] = [ErrorName::Throttled, ErrorName::Unavailable, ErrorName::OutcomeUnknown];
 
 impl<C: TagClusters, K: Clock> Finish<C, K> {
-    /// Marks the original's instances, for the right to delete them is held to the mark: the evidence's have one since they
+    /// Marks the source's instances, for the right to delete them is held to the mark: the safety clone's have one since they
     /// were made. One that bears none is left to people, so what cannot be marked stops nothing.
     async fn mark_instances(&self, plan: &Plan, id: &str) -> Result<(), StepError> {
         let Some(account) = plan.cluster_arn.split(":cluster:").next() else { return Ok(()) };
@@ -299,14 +299,14 @@ fn how_to_keep(arn: &str) -> Keep {
     }
 }
 
-/// The commands of the AWS CLI that delete the evidence, which is protected.
-fn how_to_delete(evidence: &str, plan: &Plan) -> String {
+/// The commands of the AWS CLI that delete the safety clone, which is protected.
+fn how_to_delete(safety_clone: &str, plan: &Plan) -> String {
     let mut commands =
-        vec![format!("aws rds modify-db-cluster --db-cluster-identifier {evidence} --no-deletion-protection")];
+        vec![format!("aws rds modify-db-cluster --db-cluster-identifier {safety_clone} --no-deletion-protection")];
     for instance in &plan.instances {
         commands.push(format!("aws rds delete-db-instance --db-instance-identifier {}", instance.name));
     }
-    commands.push(format!("aws rds delete-db-cluster --db-cluster-identifier {evidence} --skip-final-snapshot"));
+    commands.push(format!("aws rds delete-db-cluster --db-cluster-identifier {safety_clone} --skip-final-snapshot"));
     commands.join(" && ")
 }
 

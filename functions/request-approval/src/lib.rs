@@ -30,11 +30,11 @@ pub struct Input {
     pub recovery: Recovery,
     /// What it does.
     pub plan: Plan,
-    /// The new cluster; none in place, where people are asked before anything is rewound.
+    /// The restored cluster; none in place, where people are asked before anything is rewound.
     pub restored: Option<Restored>,
     /// What verification found; none in place.
     pub report: Option<Report>,
-    /// In what the new cluster is not like the source.
+    /// In what the restored cluster is not like the source.
     #[serde(default)]
     pub differences: Vec<Difference>,
     /// The token that ends the wait.

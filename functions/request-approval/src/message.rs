@@ -36,7 +36,7 @@ fn in_place(input: &Input) -> (String, String) {
     line("\nIf you approve:".to_owned());
     line(format!("  every connection to {cluster} is cut, and it takes none until all of this is done"));
     line(format!(
-        "  what was written to {cluster} after {target} is no longer on it: it stays on {}, the evidence",
+        "  what was written to {cluster} after {target} is no longer on it: it stays on {}, the safety clone",
         plan.new_cluster
     ));
     line("\nStep by step:".to_owned());
@@ -57,7 +57,7 @@ fn side_by_side(input: &Input, restored: &Restored, report: &Report) -> (String,
     let plan = &input.plan;
     let subject = format!("Approve {}? {} back to {}", input.recovery.id, plan.cluster, restored.rewound_to);
     let mut text = format!(
-        "{} has been restored as it was at {} into {}. Traffic is still on the original.\n\n",
+        "{} has been restored as it was at {} into {}. Traffic is still on the source.\n\n",
         plan.cluster, restored.rewound_to, restored.cluster
     );
     let mut line = |said: String| {
@@ -66,22 +66,22 @@ fn side_by_side(input: &Input, restored: &Restored, report: &Report) -> (String,
     line(format!("Checks ({}):", if report.passed { "all passed" } else { "NOT all passed" }));
     for check in &report.checks {
         line(format!(
-            "  {} {}: expected {}, found {}, on the original {}",
+            "  {} {}: expected {}, found {}, on the source {}",
             if check.passed { "ok  " } else { "FAIL" },
             check.name,
             check.expected,
             check.found.as_deref().unwrap_or("nothing"),
-            check.original.as_deref().unwrap_or("nothing"),
+            check.source.as_deref().unwrap_or("nothing"),
         ));
     }
     for table in &report.tables {
         let count = |rows: Option<u64>| rows.map_or_else(|| "not counted".to_owned(), |rows| rows.to_string());
         line(format!(
-            "  {} in {}: {} rows restored, {} on the original",
+            "  {} in {}: {} rows restored, {} on the source",
             table.table,
             table.database,
             count(table.restored),
-            count(table.original)
+            count(table.source)
         ));
     }
     for note in &report.notes {
@@ -94,16 +94,16 @@ fn side_by_side(input: &Input, restored: &Restored, report: &Report) -> (String,
         line(format!("  {} moves from {} to {to}", record.name, record.from));
     }
     line(format!(
-        "  what was written to {} after {} is not on the new cluster: it stays on the original, which is kept",
+        "  what was written to {} after {} is not on the restored cluster: it stays on the source, which is kept",
         plan.cluster, restored.rewound_to
     ));
     for warning in &plan.warnings {
         line(format!("  warning: {warning}"));
     }
-    line("\nIn what the new cluster differs:".to_owned());
+    line("\nIn what the restored cluster differs:".to_owned());
     for difference in restored.differences.iter().chain(&input.differences) {
         line(format!("  {}: {} -> {}; {}", difference.what, difference.source, difference.restored, difference.todo));
     }
-    line(format!("\nIf you do not, nothing of the original is changed and {} is deleted.", restored.cluster));
+    line(format!("\nIf you do not, nothing of the source is changed and {} is deleted.", restored.cluster));
     (subject, text)
 }

@@ -113,9 +113,9 @@ async fn the_message_holds_what_one_needs_to_decide_and_never_the_token() {
     assert!(subject.contains("operation-001") && subject.contains("orders"));
     for part in [
         hash.as_str(),
-        "ok   rows are back: expected 2, found 2, on the original 0",
+        "ok   rows are back: expected 2, found 2, on the source 0",
         "db.example.com moves from orders.cluster-x",
-        "what was written to orders after 2026-11-23T10:30:00Z is not on the new cluster",
+        "what was written to orders after 2026-11-23T10:30:00Z is not on the restored cluster",
         "Decide until 2026-11-23T11:40:00Z",
         &format!("\n  rewind approve operation-001 --hash {hash}\n  rewind reject operation-001\n"),
     ] {

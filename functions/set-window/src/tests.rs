@@ -135,7 +135,7 @@ async fn backtrack_cannot_be_switched_on_and_the_commands_that_make_a_cluster_wi
     assert_eq!(
         error.to_string(),
         "`window`: Backtrack is off for orders, and AWS switches it on only when a cluster is made, never afterwards; \
-         nothing was changed; to go on: a restore can make one that has it, beside orders: aws rds \
+         nothing was changed; next step: a restore can make one that has it, beside orders: aws rds \
          restore-db-cluster-to-point-in-time --source-db-cluster-identifier orders --db-cluster-identifier orders-backtrack \
          --use-latest-restorable-time --backtrack-window 86400 --db-subnet-group-name orders-subnets \
          --vpc-security-group-ids sg-app --db-cluster-parameter-group-name orders-cluster-pg --port 3306 \
@@ -175,7 +175,7 @@ async fn off_is_for_ever_and_asks_twice() {
     assert_eq!(
         error.to_string(),
         "`window` is off: Backtrack of orders would be off for ever, with the 23h59m that it reaches back now; it cannot be \
-         switched on again for this cluster; nothing was changed; to go on: if that is meant, send it again with \
+         switched on again for this cluster; nothing was changed; next step: if that is meant, send it again with \
          `\"confirm\": \"switch off orders for ever\"`"
     );
     let other = json!({ "cluster": "orders", "window": "off", "confirm": "yes" });
@@ -223,7 +223,7 @@ async fn while_a_recovery_works_on_the_cluster_its_window_is_not_made_shorter() 
             (
                 ErrorName::LeaseHeld,
                 "operation-001 works on orders since 2026-11-23T10:30:00Z, until 2026-11-23T12:30:00Z at the latest, and may \
-                 need what a shorter window would take away; nothing was changed; to go on: ask again when it has ended: \
+                 need what a shorter window would take away; nothing was changed; next step: ask again when it has ended: \
                  arn:aws:states:us-east-1:1:execution:rewind:operation-001"
             )
         );

@@ -6,8 +6,8 @@ mod alarm;
 
 use jiff::Timestamp;
 use rewind_aws::executions::Executions;
+use rewind_client::{ClientError, Name, RecoveryClient};
 use rewind_core::{ErrorName, Request, StepError, Target};
-use rewind_desk::{Desk, DeskError, Name};
 use rewind_lambda::Step;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -19,7 +19,7 @@ pub const ACTIONS: &[&str] = &["states:StartExecution", "states:DescribeExecutio
 #[derive(Debug)]
 pub struct StartRecovery<E> {
     /// The way to executions.
-    pub desk: Desk<E, (), ()>,
+    pub client: RecoveryClient<E, (), ()>,
 }
 
 /// An event, as EventBridge delivers it.
@@ -67,7 +67,7 @@ impl<E: Executions> Step for StartRecovery<E> {
         let request = Value::Object(request);
         // An execution that can only refuse its request would tell nobody: as an error the event is kept and paged for.
         Request::parse(&request)?;
-        let begun = self.desk.start(Name::Given(format!("event-{}", event.id)), &request).await.map_err(failed)?;
+        let begun = self.client.start(Name::Given(format!("event-{}", event.id)), &request).await.map_err(failed)?;
         Ok(Output { recovery_id: begun.id, execution_arn: begun.arn, started_before: begun.before })
     }
 }
@@ -86,9 +86,9 @@ fn refused(happened: String) -> StepError {
     StepError::new(ErrorName::InvalidRequest, happened).changed("nothing was started")
 }
 
-fn failed(error: DeskError) -> StepError {
+fn failed(error: ClientError) -> StepError {
     match error {
-        DeskError::Aws(error) => error,
+        ClientError::Aws(error) => error,
         refused => StepError::new(ErrorName::InvalidRequest, refused.to_string()),
     }
 }

@@ -1,12 +1,12 @@
 //! An event starts one recovery, however often it comes, and an event that asks for nothing starts none.
 
 use super::*;
-use rewind_desk::fake::FakeAws;
+use rewind_client::fake::FakeAws;
 use serde_json::json;
 
 fn function(aws: &FakeAws) -> StartRecovery<FakeAws> {
-    let Desk { executions, places, .. } = aws.desk();
-    StartRecovery { desk: Desk { executions, recoveries: (), functions: (), places } }
+    let RecoveryClient { executions, places, .. } = aws.client();
+    StartRecovery { client: RecoveryClient { executions, recoveries: (), functions: (), places } }
 }
 
 fn event(detail: Value) -> Event {

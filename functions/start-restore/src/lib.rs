@@ -1,5 +1,5 @@
 //! Starts the point-in-time restore with everything of the source that the API lets it pass. It never touches the source.
-//! Its undo deletes the new cluster, if this recovery made it.
+//! Its undo deletes the restored cluster, if this recovery made it.
 
 mod made;
 

@@ -1,4 +1,4 @@
-//! A cluster that a recovery makes of another, the rewound one or the evidence: started once whatever answer is lost, told
+//! A cluster that a recovery makes of another, the rewound one or the safety clone: started once whatever answer is lost, told
 //! from those of others by its tag, and deleted only if it bears that.
 
 use jiff::Timestamp;
@@ -110,5 +110,5 @@ where
         }
         clusters.delete_cluster(name).await?;
     }
-    Ok(Undone::of(vec![format!("the new cluster {name} is being deleted")]))
+    Ok(Undone::of(vec![format!("the restored cluster {name} is being deleted")]))
 }

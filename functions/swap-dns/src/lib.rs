@@ -1,4 +1,4 @@
-//! Moves all records to the new cluster in one compare-and-swap batch. It never overwrites a record that is not as it was
+//! Moves all records to the restored cluster in one compare-and-swap batch. It never overwrites a record that is not as it was
 //! planned. Its undo moves them back the same way.
 
 use rewind_aws::route53::{Move, MoveRecords, Moved, Zones};
@@ -25,7 +25,7 @@ pub struct Input {
     pub recovery: Recovery,
     /// What it does.
     pub plan: Plan,
-    /// The new cluster.
+    /// The restored cluster.
     pub restored: Restored,
 }
 
@@ -98,7 +98,7 @@ impl<Z: Zones + MoveRecords, K: Clock> SwapDns<Z, K> {
             Standing::After => Ok(Settled { change_id: None, moved: true }),
             Standing::Before => Err(unsettled),
             // Refused, nothing was moved. Unanswered, it may have been moved and changed since: nobody may conclude from
-            // this that the new cluster never had clients.
+            // this that the restored cluster never had clients.
             Standing::Other(found) if unsettled.name == ErrorName::RecordChanged => Err(changed(&found)),
             Standing::Other(found) => Err(StepError::new(
                 ErrorName::OutcomeUnknown,

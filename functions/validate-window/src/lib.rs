@@ -8,7 +8,7 @@ use rewind_aws::rds::tags::is_value;
 use rewind_aws::rds::{Cluster, Instance, ReadClusters, ReadParameters};
 use rewind_aws::route53::Zones;
 use rewind_aws::secrets::FindSecrets;
-use rewind_core::names::{default_evidence, default_new_cluster, new_instance};
+use rewind_core::names::{default_new_cluster, default_safety_clone, new_instance};
 use rewind_core::{
     Approval, Chosen, Clock, ErrorName, Facts, FenceGroups, InPlacePlan, Plan, PlannedInstance, Recovery, Request,
     StepError, Strategy, Window, choose,
@@ -73,7 +73,7 @@ impl<C: ReadClusters + ReadParameters, Z: Zones, S: FindSecrets, K: Clock> Step 
 
         let new_cluster = match &request.new_cluster {
             Some(name) => name.clone(),
-            None if in_place => default_evidence(&cluster.name, input.recovery.started_at),
+            None if in_place => default_safety_clone(&cluster.name, input.recovery.started_at),
             None => default_new_cluster(&cluster.name, chosen.moment.at),
         };
         if self.clusters.cluster(&new_cluster).await?.is_some() {
@@ -84,7 +84,7 @@ impl<C: ReadClusters + ReadParameters, Z: Zones, S: FindSecrets, K: Clock> Step 
         let mut instances = plan_instances(&cluster, source_instances.clone(), &new_cluster)?;
         let dns = if in_place {
             instances.retain(|instance| instance.writer);
-            // The evidence has this one alone: it is to become the writer at once.
+            // The safety clone has this one alone: it is to become the writer at once.
             instances.iter_mut().for_each(|instance| instance.promotion_tier = 0);
             records::ignored(&request.dns)
         } else {
@@ -224,7 +224,7 @@ fn plan_instances(
     let writer = cluster.members.iter().find(|member| member.writer).map(|member| member.instance.as_str());
     if !source.iter().any(|instance| Some(instance.name.as_str()) == writer) {
         return Err(invalid(format!("`cluster`: {} has no writer instance", cluster.name))
-            .advice("add an instance to it first: a recovery compares with the original, and fences it"));
+            .advice("add an instance to it first: a recovery compares with the source, and fences it"));
     }
     // Application Auto Scaling makes and removes these by load: a new cluster gets its own when it is registered there.
     source.retain(|instance| !instance.name.starts_with("application-autoscaling-"));

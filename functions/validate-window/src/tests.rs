@@ -166,13 +166,16 @@ fn in_place(extra: Value) -> Value {
 }
 
 #[tokio::test]
-async fn an_in_place_plan_names_the_evidence_and_what_a_backtrack_needs() {
+async fn an_in_place_plan_names_the_safety_clone_and_what_a_backtrack_needs() {
     let plan = validate(&mysql_rds(), zone(), in_place(json!({}))).await.unwrap();
     assert_eq!((plan.strategy, plan.target, plan.use_latest), (Strategy::Backtrack, time(TARGET), false));
     // Of the recovery's start, so that a retry makes the same.
-    assert_eq!(plan.new_cluster, "orders-evidence-20261123-103500");
+    assert_eq!(plan.new_cluster, "orders-safety-clone-20261123-103500");
     let [instance] = plan.instances.as_slice() else { panic!("{:?}", plan.instances) };
-    assert_eq!((instance.name.as_str(), instance.source.as_str()), ("orders-evidence-20261123-103500-1", "orders-1"));
+    assert_eq!(
+        (instance.name.as_str(), instance.source.as_str()),
+        ("orders-safety-clone-20261123-103500-1", "orders-1")
+    );
     assert_eq!((instance.class.as_str(), instance.promotion_tier, instance.writer), ("db.r6g.xlarge", 0, true));
     assert_eq!((plan.window.earliest, plan.window.latest), (time("2026-11-22T10:36:00Z"), time(STARTED)));
     let expected = InPlacePlan { window_seconds: 86_400, force: false, security_groups: vec!["sg-app".to_owned()] };
@@ -193,8 +196,8 @@ async fn an_in_place_plan_tells_all_that_happens_in_order_and_the_way_back() {
         [
             "ask a person, for up to 1h",
             "fence orders: only sg-fence admitted, every connection is cut, and it takes none until the last of these steps",
-            "keep its present state, with every write up to the fence, as the clone orders-e: the evidence",
-            "add the evidence's instance: orders-e-1 (db.r6g.xlarge)",
+            "keep its present state, with every write up to the fence, as the clone orders-e: the safety clone",
+            "add the safety clone's instance: orders-e-1 (db.r6g.xlarge)",
             "backtrack orders itself to 2026-11-23T10:30:00Z: all its databases, on the same endpoints",
             "run 0 check(s) on orders, read-only, and compare with orders-e",
             "lift the fence: orders takes connections again, as it was then",

@@ -14,7 +14,7 @@ pub(crate) fn will_do(plan: &Plan, fence_groups: &[String]) -> Vec<String> {
 }
 
 fn in_place(plan: &Plan, fence_groups: &[String]) -> Vec<String> {
-    let (cluster, evidence) = (&plan.cluster, &plan.new_cluster);
+    let (cluster, safety_clone) = (&plan.cluster, &plan.new_cluster);
     let instances = plan.instances.iter().map(|i| format!("{} ({})", i.name, i.class)).collect::<Vec<_>>().join(", ");
     let mut steps = Vec::new();
     steps.extend(ask(plan));
@@ -23,18 +23,18 @@ fn in_place(plan: &Plan, fence_groups: &[String]) -> Vec<String> {
         fence_groups.join(", ")
     ));
     steps.push(format!(
-        "keep its present state, with every write up to the fence, as the clone {evidence}: the evidence"
+        "keep its present state, with every write up to the fence, as the clone {safety_clone}: the safety clone"
     ));
-    steps.push(format!("add the evidence's instance: {instances}"));
+    steps.push(format!("add the safety clone's instance: {instances}"));
     steps.push(format!("backtrack {cluster} itself to {}: all its databases, on the same endpoints", plan.target));
-    steps.push(format!("run {} check(s) on {cluster}, read-only, and compare with {evidence}", plan.checks.len()));
+    steps.push(format!("run {} check(s) on {cluster}, read-only, and compare with {safety_clone}", plan.checks.len()));
     steps.push(format!("lift the fence: {cluster} takes connections again, as it was then"));
     steps.push(format!(
-        "keep {evidence} for {}, with what was written since; then delete it, if nobody uses it, into a final snapshot",
+        "keep {safety_clone} for {}, with what was written since; then delete it, if nobody uses it, into a final snapshot",
         say_duration(plan.keep_source())
     ));
     steps.push(format!(
-        "should a step or a check fail: backtrack {cluster} forward to where it was, prove that against {evidence}, and \
+        "should a step or a check fail: backtrack {cluster} forward to where it was, prove that against {safety_clone}, and \
          lift the fence"
     ));
     steps
@@ -50,13 +50,13 @@ fn ask(plan: &Plan) -> Option<String> {
 fn side_by_side(plan: &Plan) -> Vec<String> {
     let moment = if plan.use_latest { "the latest restorable time".to_owned() } else { plan.target.to_string() };
     let mut steps = vec![
-        format!("restore {} as it was at {moment} into the new cluster {}", plan.cluster, plan.new_cluster),
+        format!("restore {} as it was at {moment} into the restored cluster {}", plan.cluster, plan.new_cluster),
         format!(
             "add {} instance(s): {}",
             plan.instances.len(),
             plan.instances.iter().map(|i| format!("{} ({})", i.name, i.class)).collect::<Vec<_>>().join(", ")
         ),
-        format!("run {} check(s) on the new cluster, read-only, and compare with the original", plan.checks.len()),
+        format!("run {} check(s) on the restored cluster, read-only, and compare with the source", plan.checks.len()),
     ];
     if plan.dns.is_empty() {
         steps.push(format!("leave traffic on {}: no record was named", plan.cluster));
@@ -65,7 +65,7 @@ fn side_by_side(plan: &Plan) -> Vec<String> {
     steps.extend(ask(plan));
     steps.push(format!("fence {}: no write is acknowledged by it after that, and its sessions end", plan.cluster));
     for record in &plan.dns {
-        steps.push(format!("move {} from {} to the new cluster", record.name, record.from));
+        steps.push(format!("move {} from {} to the restored cluster", record.name, record.from));
     }
     steps.push(format!(
         "keep {}, fenced, for {} as the way back; then delete it, if nobody uses it, into a final snapshot",
@@ -96,7 +96,7 @@ pub(crate) fn warnings(plan: &Plan, moment: &Moment, binlog: Option<&str>) -> Ve
     }
     if !plan.dns.is_empty() {
         warnings.push(format!(
-            "writes to {} after {} are not on the new cluster: they stay on the fenced original",
+            "writes to {} after {} are not on the restored cluster: they stay on the fenced source",
             plan.cluster, plan.target
         ));
         if plan.approval == Approval::None {
@@ -129,13 +129,13 @@ pub(crate) fn crowded(cluster: &str, tags: &[Tag], is_fenced: bool) -> Vec<Strin
 }
 
 fn in_place_warnings(plan: &Plan, binlog: Option<&str>) -> Vec<String> {
-    let (cluster, evidence) = (&plan.cluster, &plan.new_cluster);
+    let (cluster, safety_clone) = (&plan.cluster, &plan.new_cluster);
     let mut warnings = vec![
         format!(
             "every connection to {cluster} is cut, and it takes none from the fence to the end: as long as the clone, its \
              instance and the backtrack take, which is minutes on AWS"
         ),
-        format!("writes to {cluster} after {} are no longer on it: they stay on {evidence}", plan.target),
+        format!("writes to {cluster} after {} are no longer on it: they stay on {safety_clone}", plan.target),
         format!("users and passwords in {cluster} go back too: one that was changed since is again what it was"),
     ];
     if let Some(binlog) = binlog {
@@ -158,5 +158,5 @@ fn in_place_warnings(plan: &Plan, binlog: Option<&str>) -> Vec<String> {
 }
 
 fn slow_record(record: &PlannedRecord) -> String {
-    format!("{} has a TTL of {} s: clients may look for the fenced original that long", record.name, record.ttl)
+    format!("{} has a TTL of {} s: clients may look for the fenced source that long", record.name, record.ttl)
 }

@@ -1,6 +1,6 @@
-//! Runs the checks on the rewound data, read-only, and asks the original the same for comparison. It changes nothing, so
-//! there is nothing to undo. Whatever the original answers is shown and not judged, except where the rewound data has to
-//! be the original's again.
+//! Runs the checks on the rewound data, read-only, and asks the source the same for comparison. It changes nothing, so
+//! there is nothing to undo. Whatever the source answers is shown and not judged, except where the rewound data has to
+//! be the source's again.
 
 mod same;
 
@@ -47,8 +47,8 @@ pub enum Expect {
     /// What the checks expect.
     #[default]
     Checks,
-    /// The original: each check and each count has to be what it is there.
-    SameAsOriginal,
+    /// The source: each check and each count has to be what it is there.
+    SameAsSource,
 }
 
 impl<C: ReadClusters, S: Logins, K: Clock> Step for Verify<C, S, K> {
@@ -67,45 +67,45 @@ impl<C: ReadClusters, S: Logins, K: Clock> Step for Verify<C, S, K> {
         session.close().await;
 
         let mut notes: Vec<String> = invalid?.iter().map(|database| half_dropped(database)).collect();
-        let original = match (self.log_in_to_original(&recovery, &plan).await, expect) {
+        let source = match (self.log_in_to_source(&recovery, &plan).await, expect) {
             (Ok(server), _) => Some(server),
-            (Err(error), Expect::SameAsOriginal) => return Err(error),
+            (Err(error), Expect::SameAsSource) => return Err(error),
             (Err(error), Expect::Checks) => {
-                notes.push(format!("the original could not be compared with: {error}"));
+                notes.push(format!("the source could not be compared with: {error}"));
                 None
             }
         };
         let limits = match expect {
             Expect::Checks => Limits::default(),
-            Expect::SameAsOriginal => Limits::alike(),
+            Expect::SameAsSource => Limits::alike(),
         };
-        let found = examine(&rewound, original.as_ref(), &plan.checks, &limits).await?;
+        let found = examine(&rewound, source.as_ref(), &plan.checks, &limits).await?;
         notes.extend(found.notes.iter().cloned());
         notes.extend(old_login(&rewound.login()));
         let report = match expect {
             Expect::Checks => Report::new(rewound.login(), found.checks, found.tables, notes),
-            Expect::SameAsOriginal => same::report(rewound.login(), original_of(&plan), found, notes),
+            Expect::SameAsSource => same::report(rewound.login(), source_of(&plan), found, notes),
         };
         if report.passed {
             return Ok(report);
         }
         let failed = StepError::new(ErrorName::VerificationFailed, report.to_string());
         Err(match (expect, plan.strategy) {
-            (Expect::SameAsOriginal, _) => failed
-                .changed(format!("this step changed nothing: {} holds the data as it was", original_of(&plan)))
+            (Expect::SameAsSource, _) => failed
+                .changed(format!("this step changed nothing: {} holds the data as it was", source_of(&plan)))
                 .advice("compare the two before anybody writes to the cluster"),
             (Expect::Checks, Strategy::Backtrack) => failed
-                .changed(format!("the data as it was before is on {}", original_of(&plan)))
+                .changed(format!("the data as it was before is on {}", source_of(&plan)))
                 .advice("correct the check, or choose another moment, and start again"),
             (Expect::Checks, _) => failed
-                .changed("the original was not touched")
+                .changed("the source was not touched")
                 .advice("correct the check, or choose another moment, and start again"),
         })
     }
 }
 
 /// The cluster that holds the data as it was before the recovery.
-fn original_of(plan: &Plan) -> &str {
+fn source_of(plan: &Plan) -> &str {
     match plan.strategy {
         Strategy::Backtrack => &plan.new_cluster,
         Strategy::Restore | Strategy::Auto => &plan.cluster,
@@ -141,8 +141,8 @@ impl<C: ReadClusters, S: Logins, K: Clock> Verify<C, S, K> {
         }
     }
 
-    async fn log_in_to_original(&self, recovery: &Recovery, plan: &Plan) -> Result<Server, StepError> {
-        let cluster = self.access.cluster(original_of(plan)).await?;
+    async fn log_in_to_source(&self, recovery: &Recovery, plan: &Plan) -> Result<Server, StepError> {
+        let cluster = self.access.cluster(source_of(plan)).await?;
         let (server, session) = self.log_in(recovery, plan, &cluster, self.clock.now()).await?;
         session.close().await;
         Ok(server)

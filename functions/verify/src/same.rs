@@ -1,37 +1,37 @@
-//! Whether the rewound data is the original's: each check's answer and each table's count on both. It judges what was
+//! Whether the rewound data is the source's: each check's answer and each table's count on both. It judges what was
 //! found, and asks nobody.
 
 use rewind_core::{CheckResult, Login, Report, TableCount};
 use rewind_db::Findings;
 
-/// The report on `found`: passed if nothing differs from what `original` holds.
-pub(crate) fn report(login: Login, original: &str, found: Findings, mut notes: Vec<String>) -> Report {
-    let checks: Vec<CheckResult> = found.checks.into_iter().map(|check| judge(check, original)).collect();
+/// The report on `found`: passed if nothing differs from what `source` holds.
+pub(crate) fn report(login: Login, source: &str, found: Findings, mut notes: Vec<String>) -> Report {
+    let checks: Vec<CheckResult> = found.checks.into_iter().map(|check| judge(check, source)).collect();
     let mut alike = true;
     for table in &found.tables {
-        match (table.restored, table.original) {
+        match (table.restored, table.source) {
             (Some(restored), Some(kept)) if restored == kept => {}
             (None, None) => notes.push(format!("{} in {} could be counted on neither", table.table, table.database)),
             _ => {
                 alike = false;
-                notes.push(difference(table, original));
+                notes.push(difference(table, source));
             }
         }
     }
-    notes.push(format!("compared with {original}: {} checks and {} tables", checks.len(), found.tables.len()));
+    notes.push(format!("compared with {source}: {} checks and {} tables", checks.len(), found.tables.len()));
     let mut report = Report::new(login, checks, found.tables, notes);
     report.passed &= alike;
     report
 }
 
-/// The check as it is when the original's answer is what is expected. The same reason for no answer is the same answer.
-fn judge(mut check: CheckResult, original: &str) -> CheckResult {
-    check.passed = match (&check.found, &check.original) {
+/// The check as it is when the source's answer is what is expected. The same reason for no answer is the same answer.
+fn judge(mut check: CheckResult, source: &str) -> CheckResult {
+    check.passed = match (&check.found, &check.source) {
         (Some(found), Some(kept)) => found == kept,
-        (None, None) => check.note.is_some() && check.note == check.original_note,
+        (None, None) => check.note.is_some() && check.note == check.source_note,
         _ => false,
     };
-    check.expected = format!("what {original} answers");
+    check.expected = format!("what {source} answers");
     if check.found.is_some() {
         // Why the value is not what the request expects, which is not asked here.
         check.note = None;
@@ -39,8 +39,8 @@ fn judge(mut check: CheckResult, original: &str) -> CheckResult {
     check
 }
 
-fn difference(table: &TableCount, original: &str) -> String {
-    format!("{} in {} differs from {original}", table.table, table.database)
+fn difference(table: &TableCount, source: &str) -> String {
+    format!("{} in {} differs from {source}", table.table, table.database)
 }
 
 #[cfg(test)]
@@ -48,31 +48,31 @@ mod tests {
     use super::*;
     use rewind_core::Tls;
 
-    fn check(found: Result<&str, &str>, original: Result<&str, &str>) -> CheckResult {
+    fn check(found: Result<&str, &str>, source: Result<&str, &str>) -> CheckResult {
         CheckResult {
             name: "n".to_owned(),
             database: "shop".to_owned(),
             expected: "2".to_owned(),
             found: found.ok().map(ToOwned::to_owned),
             passed: found == Ok("2"),
-            original: original.ok().map(ToOwned::to_owned),
+            source: source.ok().map(ToOwned::to_owned),
             seconds: 0.1,
             note: found.err().map(ToOwned::to_owned),
-            original_note: original.err().map(ToOwned::to_owned),
+            source_note: source.err().map(ToOwned::to_owned),
         }
     }
 
-    fn table(restored: Option<u64>, original: Option<u64>) -> TableCount {
-        TableCount { database: "shop".to_owned(), table: "shop.t".to_owned(), restored, original, note: None }
+    fn table(restored: Option<u64>, source: Option<u64>) -> TableCount {
+        TableCount { database: "shop".to_owned(), table: "shop.t".to_owned(), restored, source, note: None }
     }
 
     fn judged(checks: Vec<CheckResult>, tables: Vec<TableCount>) -> Report {
         let login = Login { user: "admin".to_owned(), secret_version: "AWSCURRENT".to_owned(), tls: Tls::Verified };
-        report(login, "evidence", Findings { checks, tables, notes: Vec::new() }, Vec::new())
+        report(login, "safetyClone", Findings { checks, tables, notes: Vec::new() }, Vec::new())
     }
 
     #[test]
-    fn what_the_original_answers_is_expected_and_not_what_the_request_says() {
+    fn what_the_source_answers_is_expected_and_not_what_the_request_says() {
         assert!(judged(vec![check(Ok("0"), Ok("0"))], vec![table(Some(0), Some(0))]).passed);
         assert!(!judged(vec![check(Ok("2"), Ok("0"))], vec![]).passed);
     }
@@ -83,23 +83,25 @@ mod tests {
         assert!(!judged(vec![check(Err("no such table"), Err("stopped"))], vec![]).passed);
         assert!(!judged(vec![check(Err("no such table"), Ok("0"))], vec![]).passed);
         let mut unasked = check(Err("no such table"), Err("x"));
-        unasked.original_note = None;
+        unasked.source_note = None;
         assert!(!judged(vec![unasked], vec![]).passed);
     }
 
     #[test]
     fn a_count_that_differs_is_named_and_fails() {
-        for (restored, original) in [(Some(1), Some(2)), (Some(1), None), (None, Some(1))] {
-            let report = judged(vec![check(Ok("2"), Ok("2"))], vec![table(restored, original)]);
+        for (restored, source) in [(Some(1), Some(2)), (Some(1), None), (None, Some(1))] {
+            let report = judged(vec![check(Ok("2"), Ok("2"))], vec![table(restored, source)]);
             assert!(!report.passed);
-            assert!(report.to_string().contains("shop.t in shop differs from evidence"), "{report}");
+            assert!(report.to_string().contains("shop.t in shop differs from the safety clone"), "{report}");
         }
     }
 
     #[test]
     fn the_report_says_what_was_compared() {
         let report = judged(vec![check(Ok("2"), Ok("2"))], vec![table(None, None)]);
-        assert!(report.passed && report.notes.contains(&"compared with evidence: 1 checks and 1 tables".to_owned()));
+        assert!(
+            report.passed && report.notes.contains(&"compared with the safety clone: 1 checks and 1 tables".to_owned())
+        );
         assert!(report.notes.iter().any(|note| note.contains("counted on neither")), "{report}");
     }
 }

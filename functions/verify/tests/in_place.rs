@@ -40,9 +40,9 @@ fn cluster(name: &str, server: &MariaDb) -> Cluster {
     }
 }
 
-/// The rewound cluster `orders`, its evidence `orders-e`, and what verification says of them.
-async fn verify(rewound: &MariaDb, evidence: &MariaDb, expect: Expect, sql: &str) -> Result<Report, StepError> {
-    let clusters = FakeRds::with(vec![cluster("orders", rewound), cluster("orders-e", evidence)], Vec::new());
+/// The rewound cluster `orders`, its safety clone `orders-e`, and what verification says of them.
+async fn verify(rewound: &MariaDb, safety_clone: &MariaDb, expect: Expect, sql: &str) -> Result<Report, StepError> {
+    let clusters = FakeRds::with(vec![cluster("orders", rewound), cluster("orders-e", safety_clone)], Vec::new());
     let mut plan = in_place_plan();
     plan.checks = vec![Check {
         name: "rows are back".to_owned(),
@@ -67,47 +67,47 @@ async fn verify(rewound: &MariaDb, evidence: &MariaDb, expect: Expect, sql: &str
 const COUNT: &str = "SELECT count(*) FROM orders";
 
 #[tokio::test]
-async fn the_checks_decide_and_the_evidence_is_shown() {
-    let (rewound, evidence) = (MariaDb::start().with_application(), MariaDb::start().with_application());
-    evidence.sql("shop", "DELETE FROM orders");
-    let report = verify(&rewound, &evidence, Expect::Checks, COUNT).await.unwrap();
+async fn the_checks_decide_and_the_safety_clone_is_shown() {
+    let (rewound, safety_clone) = (MariaDb::start().with_application(), MariaDb::start().with_application());
+    safety_clone.sql("shop", "DELETE FROM orders");
+    let report = verify(&rewound, &safety_clone, Expect::Checks, COUNT).await.unwrap();
     assert!(report.passed);
     assert_eq!(report.login.secret_version, "AWSCURRENT");
-    assert_eq!(report.checks.first().unwrap().original.as_deref(), Some("0"));
+    assert_eq!(report.checks.first().unwrap().source.as_deref(), Some("0"));
     let table = report.tables.first().unwrap();
-    assert_eq!((table.table.as_str(), table.restored, table.original), ("shop.orders", Some(2), Some(0)));
+    assert_eq!((table.table.as_str(), table.restored, table.source), ("shop.orders", Some(2), Some(0)));
 
-    let error = verify(&evidence, &rewound, Expect::Checks, COUNT).await.unwrap_err();
+    let error = verify(&safety_clone, &rewound, Expect::Checks, COUNT).await.unwrap_err();
     assert_eq!(error.name, ErrorName::VerificationFailed);
     assert!(error.to_string().contains("found 0") && error.to_string().contains("is on orders-e"), "{error}");
 }
 
 #[tokio::test]
-async fn gone_forward_it_has_to_be_what_the_evidence_is_whatever_the_checks_expect() {
-    let (rewound, evidence) = (MariaDb::start().with_application(), MariaDb::start().with_application());
-    for server in [&rewound, &evidence] {
+async fn gone_forward_it_has_to_be_what_the_safety_clone_is_whatever_the_checks_expect() {
+    let (rewound, safety_clone) = (MariaDb::start().with_application(), MariaDb::start().with_application());
+    for server in [&rewound, &safety_clone] {
         server.sql("shop", "DELETE FROM orders");
     }
-    let report = verify(&rewound, &evidence, Expect::SameAsOriginal, COUNT).await.unwrap();
+    let report = verify(&rewound, &safety_clone, Expect::SameAsSource, COUNT).await.unwrap();
     assert!(report.passed && report.to_string().contains("compared with orders-e: 1 checks and 1 tables"), "{report}");
-    assert!(verify(&rewound, &evidence, Expect::SameAsOriginal, "SELECT * FROM nowhere").await.unwrap().passed);
+    assert!(verify(&rewound, &safety_clone, Expect::SameAsSource, "SELECT * FROM nowhere").await.unwrap().passed);
 
     rewound.sql("shop", "INSERT INTO orders (word) VALUES ('late')");
-    let error = verify(&rewound, &evidence, Expect::SameAsOriginal, COUNT).await.unwrap_err();
+    let error = verify(&rewound, &safety_clone, Expect::SameAsSource, COUNT).await.unwrap_err();
     assert_eq!(error.name, ErrorName::VerificationFailed);
     assert!(error.to_string().contains("expected what orders-e answers, found 1"), "{error}");
     // A check that answers the same on both does not hide that its table differs.
     let blind = "SELECT count(*) >= 0 FROM orders";
-    let error = verify(&rewound, &evidence, Expect::SameAsOriginal, blind).await.unwrap_err();
+    let error = verify(&rewound, &safety_clone, Expect::SameAsSource, blind).await.unwrap_err();
     assert!(error.to_string().contains("shop.orders in shop differs from orders-e"), "{error}");
 }
 
 #[tokio::test]
 async fn what_cannot_be_compared_is_never_the_same() {
-    let (rewound, mut evidence) = (MariaDb::start().with_application(), MariaDb::start().with_application());
-    evidence.crash();
-    let error = verify(&rewound, &evidence, Expect::SameAsOriginal, COUNT).await.unwrap_err();
+    let (rewound, mut safety_clone) = (MariaDb::start().with_application(), MariaDb::start().with_application());
+    safety_clone.crash();
+    let error = verify(&rewound, &safety_clone, Expect::SameAsSource, COUNT).await.unwrap_err();
     assert_eq!(error.name, ErrorName::Unavailable);
-    let report = verify(&rewound, &evidence, Expect::Checks, COUNT).await.unwrap();
+    let report = verify(&rewound, &safety_clone, Expect::Checks, COUNT).await.unwrap();
     assert!(report.notes.iter().any(|note| note.contains("could not be compared")), "{report}");
 }

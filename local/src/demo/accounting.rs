@@ -11,13 +11,13 @@ pub struct Ledger<'a> {
     pub attempts: &'a [Attempt],
     /// The numbers in the rewound data.
     pub on_rewound: &'a BTreeSet<i64>,
-    /// The numbers in the original data, where it is now.
-    pub on_original: &'a BTreeSet<i64>,
+    /// The numbers in the source data, where it is now.
+    pub on_source: &'a BTreeSet<i64>,
     /// How one tells which of the two a write was sent to.
     pub sides: Sides<'a>,
     /// The moment that was gone back to.
     pub rewound_to: Timestamp,
-    /// From when on the original data took no write.
+    /// From when on the source data took no write.
     pub fenced_at: Timestamp,
 }
 
@@ -28,16 +28,16 @@ pub enum Sides<'a> {
     Beside {
         /// The rewound one's.
         rewound: &'a str,
-        /// The original's.
-        original: &'a str,
+        /// The source's.
+        source: &'a str,
     },
-    /// One endpoint: before the fence it was the original data, afterwards the rewound.
+    /// One endpoint: before the fence it was the source data, afterwards the rewound.
     InPlace,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Side {
-    Original,
+    Source,
     Rewound,
     Neither,
 }
@@ -46,9 +46,9 @@ impl Ledger<'_> {
     fn side(&self, attempt: &Attempt) -> Side {
         match self.sides {
             Sides::Beside { rewound, .. } if attempt.endpoint == rewound => Side::Rewound,
-            Sides::Beside { original, .. } if attempt.endpoint == original => Side::Original,
+            Sides::Beside { source, .. } if attempt.endpoint == source => Side::Source,
             Sides::Beside { .. } => Side::Neither,
-            Sides::InPlace if attempt.sent < self.fenced_at => Side::Original,
+            Sides::InPlace if attempt.sent < self.fenced_at => Side::Source,
             Sides::InPlace => Side::Rewound,
         }
     }
@@ -87,13 +87,13 @@ impl Group {
 pub struct Account {
     /// Acknowledged, in all.
     pub acknowledged: usize,
-    /// Acknowledged by the original, and in the rewound data too.
+    /// Acknowledged by the source, and in the rewound data too.
     pub before_target: Group,
-    /// Acknowledged by the original, and only there: the price of the rewind.
-    pub only_original: Group,
+    /// Acknowledged by the source, and only there: the price of the rewind.
+    pub only_source: Group,
     /// Acknowledged by the rewound data's server.
     pub afterwards: Group,
-    /// Sent and never answered: on neither, on the original only, in the rewound data only, on both.
+    /// Sent and never answered: on neither, on the source only, in the rewound data only, on both.
     pub unanswered: Unanswered,
     /// The longest time between two acknowledgements, with its beginning.
     pub longest_gap: Option<(Timestamp, SignedDuration)>,
@@ -106,8 +106,8 @@ pub struct Account {
 pub struct Unanswered {
     /// Written nowhere.
     pub nowhere: usize,
-    /// On the original only.
-    pub original: usize,
+    /// On the source only.
+    pub source: usize,
     /// In the rewound data only.
     pub rewound: usize,
     /// On both: committed before the target.
@@ -118,7 +118,7 @@ impl Unanswered {
     /// How many there are.
     #[must_use]
     pub fn all(self) -> usize {
-        self.nowhere + self.original + self.rewound + self.both
+        self.nowhere + self.source + self.rewound + self.both
     }
 }
 
@@ -138,9 +138,9 @@ pub fn settle(ledger: &Ledger<'_>) -> Account {
             }
             Err(_) => {
                 let unanswered = &mut account.unanswered;
-                *match (ledger.on_original.contains(&attempt.number), ledger.on_rewound.contains(&attempt.number)) {
+                *match (ledger.on_source.contains(&attempt.number), ledger.on_rewound.contains(&attempt.number)) {
                     (false, false) => &mut unanswered.nowhere,
-                    (true, false) => &mut unanswered.original,
+                    (true, false) => &mut unanswered.source,
                     (false, true) => &mut unanswered.rewound,
                     (true, true) => &mut unanswered.both,
                 } += 1;
@@ -151,10 +151,10 @@ pub fn settle(ledger: &Ledger<'_>) -> Account {
     if sent.len() != ledger.attempts.len() {
         problems.add("numbers were sent twice", 0);
     }
-    for number in ledger.on_rewound.union(ledger.on_original).filter(|number| !sent.contains(number)) {
+    for number in ledger.on_rewound.union(ledger.on_source).filter(|number| !sent.contains(number)) {
         problems.add("in the data, and never sent by the application", *number);
     }
-    let sum = account.before_target.len() + account.only_original.len() + account.afterwards.len();
+    let sum = account.before_target.len() + account.only_source.len() + account.afterwards.len();
     if sum != account.acknowledged {
         let missing = account.acknowledged.abs_diff(sum);
         account.problems.push(format!("{missing} acknowledged writes are in none of the groups"));
@@ -166,27 +166,27 @@ pub fn settle(ledger: &Ledger<'_>) -> Account {
 
 fn place(ledger: &Ledger<'_>, attempt: &Attempt, at: Timestamp, account: &mut Account, problems: &mut Problems) {
     let number = attempt.number;
-    let (on_rewound, on_original) = (ledger.on_rewound.contains(&number), ledger.on_original.contains(&number));
+    let (on_rewound, on_source) = (ledger.on_rewound.contains(&number), ledger.on_source.contains(&number));
     let side = ledger.side(attempt);
     if side == Side::Rewound {
         if !on_rewound {
             problems.add("acknowledged after the rewind, and not in the rewound data", number);
         }
-        if on_original {
-            problems.add("acknowledged after the rewind, and on the original", number);
+        if on_source {
+            problems.add("acknowledged after the rewind, and on the source", number);
         }
         if at < ledger.fenced_at {
-            problems.add("acknowledged after the rewind while the original still took writes", number);
+            problems.add("acknowledged after the rewind while the source still took writes", number);
         }
-        if on_rewound && !on_original {
+        if on_rewound && !on_source {
             account.afterwards.add(number, at);
         }
-    } else if side == Side::Original {
+    } else if side == Side::Source {
         if at > ledger.fenced_at {
-            problems.add("acknowledged by the original after the fence", number);
+            problems.add("acknowledged by the source after the fence", number);
         }
-        if !on_original {
-            problems.add("acknowledged by the original, and not there", number);
+        if !on_source {
+            problems.add("acknowledged by the source, and not there", number);
             return;
         }
         // Between the two a commit may lie on either side of the target.
@@ -196,7 +196,7 @@ fn place(ledger: &Ledger<'_>, attempt: &Attempt, at: Timestamp, account: &mut Ac
         if !on_rewound && at <= ledger.rewound_to {
             problems.add("acknowledged before the target, and not in the rewound data", number);
         }
-        if on_rewound { &mut account.before_target } else { &mut account.only_original }.add(number, at);
+        if on_rewound { &mut account.before_target } else { &mut account.only_source }.add(number, at);
     } else {
         problems.add("acknowledged by another server than the two", number);
     }
@@ -257,23 +257,23 @@ mod tests {
     }
 
     /// Rewound to second 10, fenced at second 20.
-    fn settled(attempts: &[Attempt], on_original: &[i64], on_rewound: &[i64]) -> Account {
+    fn settled(attempts: &[Attempt], on_source: &[i64], on_rewound: &[i64]) -> Account {
         settle(&Ledger {
             attempts,
             on_rewound: &on_rewound.iter().copied().collect(),
-            on_original: &on_original.iter().copied().collect(),
-            sides: Sides::Beside { rewound: NEW, original: OLD },
+            on_source: &on_source.iter().copied().collect(),
+            sides: Sides::Beside { rewound: NEW, source: OLD },
             rewound_to: at(10),
             fenced_at: at(20),
         })
     }
 
     /// As [`settled`], in place: the fence tells which data a write was sent to.
-    fn settled_in_place(attempts: &[Attempt], on_original: &[i64], on_rewound: &[i64]) -> Account {
+    fn settled_in_place(attempts: &[Attempt], on_source: &[i64], on_rewound: &[i64]) -> Account {
         settle(&Ledger {
             attempts,
             on_rewound: &on_rewound.iter().copied().collect(),
-            on_original: &on_original.iter().copied().collect(),
+            on_source: &on_source.iter().copied().collect(),
             sides: Sides::InPlace,
             rewound_to: at(10),
             fenced_at: at(20),
@@ -285,15 +285,15 @@ mod tests {
         let attempts = [acknowledged(1, OLD, 5), acknowledged(2, OLD, 15), acknowledged(3, OLD, 25)];
         let account = settled_in_place(&attempts, &[1, 2], &[1, 3]);
         assert_eq!(account.problems, [""; 0]);
-        let groups = [&account.before_target, &account.only_original, &account.afterwards];
+        let groups = [&account.before_target, &account.only_source, &account.afterwards];
         assert_eq!(groups.map(|group| group.numbers.clone()), [[1], [2], [3]]);
         let lost = settled_in_place(&attempts, &[1], &[1, 3]).problems;
-        assert!(lost.iter().any(|p| p == "acknowledged by the original, and not there: 2 (1 in all)"), "{lost:?}");
+        assert!(lost.iter().any(|p| p == "acknowledged by the source, and not there: 2 (1 in all)"), "{lost:?}");
         let undone = settled_in_place(&attempts, &[1, 2], &[1]).problems;
         assert!(undone.iter().any(|p| p.starts_with("acknowledged after the rewind, and not in the")), "{undone:?}");
         let inside = Attempt { sent: at(19), ..acknowledged(4, OLD, 21) };
         let leak = settled_in_place(&[inside], &[4], &[]).problems;
-        assert_eq!(leak, ["acknowledged by the original after the fence: 4 (1 in all)"]);
+        assert_eq!(leak, ["acknowledged by the source after the fence: 4 (1 in all)"]);
     }
 
     #[test]
@@ -314,7 +314,7 @@ mod tests {
         assert_eq!(account.problems, [""; 0]);
         assert_eq!(account.acknowledged, 3);
         assert_eq!(account.before_target.numbers, [1]);
-        assert_eq!(account.only_original, Group { numbers: vec![2], times: Some((at(15), at(15))) });
+        assert_eq!(account.only_source, Group { numbers: vec![2], times: Some((at(15), at(15))) });
         assert_eq!(account.afterwards.numbers, [3]);
         assert_eq!(account.longest_gap.unwrap().1.as_secs(), 10);
     }
@@ -328,7 +328,7 @@ mod tests {
         .concat();
         let account = settled(&attempts, &[1, 2, 5, 7], &[1, 3, 6, 7]);
         assert_eq!(account.problems, [""; 0]);
-        assert_eq!(account.unanswered, Unanswered { nowhere: 1, original: 1, rewound: 1, both: 1 });
+        assert_eq!(account.unanswered, Unanswered { nowhere: 1, source: 1, rewound: 1, both: 1 });
         assert_eq!(account.acknowledged, 3);
     }
 
@@ -339,14 +339,14 @@ mod tests {
         assert_eq!(settled(&[around], &[1], &[]).problems, [""; 0]);
     }
 
-    fn only_problem(attempts: &[Attempt], on_original: &[i64], on_rewound: &[i64]) -> String {
-        let problems = settled(attempts, on_original, on_rewound).problems;
+    fn only_problem(attempts: &[Attempt], on_source: &[i64], on_rewound: &[i64]) -> String {
+        let problems = settled(attempts, on_source, on_rewound).problems;
         problems.iter().find(|problem| !problem.contains("in none of the groups")).cloned().unwrap_or_default()
     }
 
     #[test]
     fn a_lost_write_is_a_problem_wherever_it_was_lost() {
-        assert_eq!(only_problem(&good(), &[2], &[3]), "acknowledged by the original, and not there: 1 (1 in all)");
+        assert_eq!(only_problem(&good(), &[2], &[3]), "acknowledged by the source, and not there: 1 (1 in all)");
         assert_eq!(
             only_problem(&good(), &[1, 2], &[1]),
             "acknowledged after the rewind, and not in the rewound data: 3 (1 in all)"
@@ -361,11 +361,11 @@ mod tests {
     #[test]
     fn a_fence_that_leaks_is_a_problem() {
         let late = acknowledged(4, OLD, 21);
-        assert_eq!(only_problem(&[late], &[4], &[]), "acknowledged by the original after the fence: 4 (1 in all)");
+        assert_eq!(only_problem(&[late], &[4], &[]), "acknowledged by the source after the fence: 4 (1 in all)");
         let early = acknowledged(5, NEW, 19);
         assert_eq!(
             only_problem(&[early], &[], &[5]),
-            "acknowledged after the rewind while the original still took writes: 5 (1 in all)"
+            "acknowledged after the rewind while the source still took writes: 5 (1 in all)"
         );
     }
 
@@ -380,10 +380,7 @@ mod tests {
             "in the data, and never sent by the application: 9 (1 in all)"
         );
         let both = acknowledged(3, NEW, 25);
-        assert_eq!(
-            only_problem(&[both], &[3], &[3]),
-            "acknowledged after the rewind, and on the original: 3 (1 in all)"
-        );
+        assert_eq!(only_problem(&[both], &[3], &[3]), "acknowledged after the rewind, and on the source: 3 (1 in all)");
         let third = acknowledged(3, "elsewhere", 25);
         assert_eq!(only_problem(&[third], &[], &[3]), "acknowledged by another server than the two: 3 (1 in all)");
     }
@@ -393,7 +390,7 @@ mod tests {
         let attempts: Vec<Attempt> = (1..=8).map(|number| acknowledged(number, OLD, 5)).collect();
         assert_eq!(
             only_problem(&attempts, &[], &[]),
-            "acknowledged by the original, and not there: 1, 2, 3, 4, 5, … (8 in all)"
+            "acknowledged by the source, and not there: 1, 2, 3, 4, 5, … (8 in all)"
         );
     }
 }

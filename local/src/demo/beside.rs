@@ -1,4 +1,4 @@
-//! The story beside the original: a new cluster as of the target, the record moved to it, the original fenced and kept.
+//! The story beside the source: a new cluster as of the target, the record moved to it, the source fenced and kept.
 
 use super::accounting::Sides;
 use super::database::{Databases, Engine};
@@ -40,18 +40,13 @@ pub async fn tell(layout: &Layout, stack: &StackEnv, story: &Story) -> Result<()
 
     story.chapter("8. Every write is accounted for");
     let new = outcome.new_cluster.as_deref().unwrap_or_default();
-    let (on_rewound, on_original) = tale.read_both(&job).await?;
+    let (on_rewound, on_source) = tale.read_both(&job).await?;
     let ended = Ended {
         written: &written,
         on_rewound: &on_rewound,
-        on_original: &on_original,
-        sides: Sides::Beside { rewound: &outcome.writer_endpoint, original: &scene.endpoint },
-        places: Places {
-            rewound: new,
-            original: &scene.cluster,
-            original_is: "fenced and kept",
-            afterwards: "the switch",
-        },
+        on_source: &on_source,
+        sides: Sides::Beside { rewound: &outcome.writer_endpoint, source: &scene.endpoint },
+        places: Places { rewound: new, source: &scene.cluster, source_is: "fenced and kept", afterwards: "the switch" },
         rewound_to: outcome.rewound_to,
         fenced_at: outcome.fence.fenced_at,
     };
@@ -120,13 +115,13 @@ impl Tale<'_> {
         Ok(Recovered { execution, outcome })
     }
 
-    /// What the two clusters hold: the new one through the record, the original as an operator.
+    /// What the two clusters hold: the new one through the record, the source as an operator.
     async fn read_both(&self, job: &Job) -> Result<(Numbers, Numbers), Stop> {
         let Self { layout, stack, story, databases, scene } = self;
         let mut new = databases.connect(&scene.name, &scene.master, APP_DATABASE).await.map_err(Stop::new)?;
         let on_new = fenced::read(&mut new, APP_TABLE).await?;
         match databases.connect(&scene.endpoint, &job.login, APP_DATABASE).await {
-            Ok(_) => return Err(Stop::new(format!("the application gets into the fenced original {}", scene.cluster))),
+            Ok(_) => return Err(Stop::new(format!("the application gets into the fenced source {}", scene.cluster))),
             Err(refused) => story.aside(format_args!("The application knocks at {}: {refused}.", scene.cluster)),
         }
         let from = fenced::admitted(stack, layout, &scene.cluster).await?;
@@ -137,8 +132,8 @@ impl Tale<'_> {
         story.aside(format_args!(
             "it lets one connection into {APP_DATABASE}, closes the door behind it, and reads read-only."
         ));
-        let on_original =
+        let on_source =
             fenced::numbers(databases, from, &scene.endpoint, &scene.master, APP_DATABASE, APP_TABLE).await?;
-        Ok((on_new, on_original))
+        Ok((on_new, on_source))
     }
 }

@@ -1,4 +1,4 @@
-//! A look into the fenced original, as an operator would take it: with the master user's rights and from the one address
+//! A look into the fenced source, as an operator would take it: with the master user's rights and from the one address
 //! that the fence admits. One connection is let in, the door is closed behind it, and it reads read-only.
 
 use super::database::{Databases, Login, Session};
@@ -50,7 +50,7 @@ pub async fn numbers(
     database: &str,
     table: &str,
 ) -> Result<BTreeSet<i64>, Stop> {
-    let doing = "the fenced original could not be read";
+    let doing = "the fenced source could not be read";
     let mut gate = databases.connect_from(from, endpoint, master, OPEN, "").await.because(doing)?;
     let limit = |connections: u8| format!("ALTER DATABASE {database} CONNECTION LIMIT {connections}");
     gate.run(&limit(1)).await.because(doing)?;

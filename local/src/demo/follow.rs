@@ -154,7 +154,7 @@ fn tell_state(story: &Story, state: &str, payload: Value, approval: &mut Approva
                 false => approval.report = Some(report),
             }
         }
-        "KeepEvidence" => {
+        "CloneSource" => {
             let name = payload.get("cluster").and_then(Value::as_str).unwrap_or_default();
             story.say(format_args!("          {name}: all that was written until now stays there"));
         }
@@ -206,7 +206,7 @@ async fn approve(
         match approval.report.take() {
             Some(report) => {
                 story.say(
-                    "Nothing has been moved: the application still writes to the original. The new cluster was looked at:",
+                    "Nothing has been moved: the application still writes to the source. The restored cluster was looked at:",
                 );
                 show::report(story, &report);
                 show::differences(story, &std::mem::take(&mut approval.differences));

@@ -1,11 +1,11 @@
-//! The story in place: a cluster that can be rewound itself, its evidence kept, and a second rewind that its own checks reject
+//! The story in place: a cluster that can be rewound itself, its safety clone kept, and a second rewind that its own checks reject
 //! and that is undone forward.
 
 use super::accounting::Sides;
 use super::database::{Databases, Engine};
 use super::follow::{Chapters, End, Followed};
 use super::reckoning::Ended;
-use super::recovery::{Evidence, Outcome};
+use super::recovery::{Outcome, SafetyClone};
 use super::scene::{self, APP_DATABASE, APP_TABLE, Scene, TABLE};
 use super::show::{self, Places};
 use super::stop::{Because, Stop};
@@ -33,7 +33,7 @@ pub async fn tell(layout: &Layout, stack: &StackEnv, story: &Story) -> Result<()
     leftovers::settle(stack, story).await?;
 
     story.chapter("1. A cluster that can be rewound in place, and its data");
-    made::delete_earlier_evidence(stack, story).await?;
+    made::delete_earlier_safety_clone(stack, story).await?;
     let endpoint = made::cluster(stack, databases, story).await?;
     let scene = &scene::find(stack, databases, &endpoint, made::DATABASE).await?;
     let tale = Tale { layout, stack, story, databases, scene };
@@ -44,23 +44,23 @@ pub async fn tell(layout: &Layout, stack: &StackEnv, story: &Story) -> Result<()
     let told = tale.while_it_writes_in_place(&writer).await;
     let written = writer.stop().await;
     let Recovered { execution, outcome } = told?;
-    let evidence = evidence_of(&outcome)?;
+    let safety_clone = safety_clone_of(&outcome)?;
 
     story.chapter("9. Every write is accounted for");
     let mut rewound = databases.connect(&scene.name, &scene.master, APP_DATABASE).await.map_err(Stop::new)?;
     let mut kept =
-        databases.connect(&evidence.writer_endpoint, &scene.master, APP_DATABASE).await.map_err(Stop::new)?;
+        databases.connect(&safety_clone.writer_endpoint, &scene.master, APP_DATABASE).await.map_err(Stop::new)?;
     let on_rewound = fenced::read(&mut rewound, APP_TABLE).await?;
-    let on_original = fenced::read(&mut kept, APP_TABLE).await?;
+    let on_source = fenced::read(&mut kept, APP_TABLE).await?;
     let ended = Ended {
         written: &written,
         on_rewound: &on_rewound,
-        on_original: &on_original,
+        on_source: &on_source,
         sides: Sides::InPlace,
         places: Places {
             rewound: &scene.cluster,
-            original: &evidence.cluster,
-            original_is: "the evidence",
+            source: &safety_clone.cluster,
+            source_is: "the safety clone",
             afterwards: "the first rewind",
         },
         rewound_to: outcome.rewound_to,
@@ -82,9 +82,9 @@ pub async fn tell(layout: &Layout, stack: &StackEnv, story: &Story) -> Result<()
         ),
         format!("{aws} rds describe-db-cluster-backtracks --db-cluster-identifier {}", scene.cluster),
     ];
-    tale.next(&execution, &ledger, &evidence.cluster, &more);
+    tale.next(&execution, &ledger, &safety_clone.cluster, &more);
     story.say(
-        "make demo-backtrack once more rewinds the same cluster; make demo tells of a recovery beside the original.",
+        "make demo-backtrack once more rewinds the same cluster; make demo tells of a recovery beside the source.",
     );
     story.aside(format_args!("The demo took {:.0} s.", story.lasted().as_secs_f64()));
     Ok(())
@@ -113,7 +113,7 @@ impl Tale<'_> {
         story.chapter("7. What came of it");
         let outcome: Outcome = serde_json::from_value(output).because("the execution's output is not as documented")?;
         show::outcome(story, &outcome);
-        evidence_of(&outcome)?;
+        safety_clone_of(&outcome)?;
         self.look(&self.scene.endpoint, 2).await?;
         story.good("the rows are back, through the same endpoint");
         self.still_writes(writer).await?;
@@ -186,7 +186,7 @@ impl Tale<'_> {
         let Some((from, silence)) = silence else {
             return Err(Stop::new("it is not known how long the application was without its database"));
         };
-        // The first wait is for the evidence.
+        // The first wait is for the safety clone.
         let back = spent.iter().skip_while(|(state, _)| state != "StartBacktrack");
         let of = ["StartBacktrack", "AwaitRewind", "UndoStartBacktrack", "AwaitForward"];
         let itself: f64 = back.filter(|(state, _)| of.contains(&state.as_str())).map(|(_, seconds)| seconds).sum();
@@ -200,8 +200,8 @@ impl Tale<'_> {
     }
 }
 
-fn evidence_of(outcome: &Outcome) -> Result<&Evidence, Stop> {
-    outcome.evidence.as_ref().ok_or_else(|| Stop::new("the execution's output names no evidence"))
+fn safety_clone_of(outcome: &Outcome) -> Result<&SafetyClone, Stop> {
+    outcome.safety_clone.as_ref().ok_or_else(|| Stop::new("the execution's output names no safety clone"))
 }
 
 async fn security_groups(stack: &StackEnv, scene: &Scene) -> Result<Vec<String>, Stop> {

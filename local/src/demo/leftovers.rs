@@ -64,5 +64,5 @@ async fn end(stack: &StackEnv, story: &Story, execution: &Execution) -> Result<S
         story.tick("");
         sleep(POLL).await;
     }
-    Err(Stop::new(format!("{} does not end; to go on: make down, and once more", execution.id)))
+    Err(Stop::new(format!("{} does not end; next step: make down, and once more", execution.id)))
 }

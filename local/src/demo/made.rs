@@ -1,4 +1,4 @@
-//! The cluster of the story in place, made by the RDS API as a person would, once a stack; and the evidence that earlier runs left,
+//! The cluster of the story in place, made by the RDS API as a person would, once a stack; and the safety clone that earlier runs left,
 //! deleted as their output told. It touches no cluster but these.
 
 use super::database::Databases;
@@ -77,7 +77,7 @@ pub async fn cluster(stack: &StackEnv, databases: &Databases, story: &Story) -> 
             }
         }
         if Instant::now() > deadline {
-            return Err(Stop::new(format!("{CLUSTER} does not become available; to go on: make down, and once more")));
+            return Err(Stop::new(format!("{CLUSTER} does not become available; next step: make down, and once more")));
         }
         story.tick("");
         sleep(POLL).await;
@@ -104,17 +104,17 @@ async fn instances(stack: &StackEnv, cluster: &str) -> Result<Vec<(String, Strin
     Ok(of_it.map(|instance| (text(instance.db_instance_identifier()), text(instance.db_instance_status()))).collect())
 }
 
-/// Deletes the evidence of earlier runs: here nobody needs it any more.
+/// Deletes the safety clone of earlier runs: here nobody needs it any more.
 ///
 /// # Errors
 ///
 /// What the RDS API answers.
-pub async fn delete_earlier_evidence(stack: &StackEnv, story: &Story) -> Result<(), Stop> {
+pub async fn delete_earlier_safety_clone(stack: &StackEnv, story: &Story) -> Result<(), Stop> {
     let rds = stack.rds();
-    for evidence in clusters(stack).await?.iter().filter(|cluster| is_evidence(cluster)) {
-        let name = evidence.db_cluster_identifier().unwrap_or_default();
+    for safety_clone in clusters(stack).await?.iter().filter(|cluster| is_safety_clone(cluster)) {
+        let name = safety_clone.db_cluster_identifier().unwrap_or_default();
         let doing = format!("{name} could not be deleted");
-        story.aside(format_args!("{name}, the evidence of an earlier run, is deleted as that run's output told"));
+        story.aside(format_args!("{name}, the safety clone of an earlier run, is deleted as that run's output told"));
         let unprotect = rds.modify_db_cluster().db_cluster_identifier(name).deletion_protection(false);
         unprotect.apply_immediately(true).send().await.because(&doing)?;
         let deadline = Instant::now() + PATIENCE;
@@ -134,7 +134,7 @@ pub async fn delete_earlier_evidence(stack: &StackEnv, story: &Story) -> Result<
 }
 
 /// What a recovery of this story made beside its cluster.
-fn is_evidence(cluster: &DbCluster) -> bool {
+fn is_safety_clone(cluster: &DbCluster) -> bool {
     let name = cluster.db_cluster_identifier().unwrap_or_default();
     let by_a_demo = |tag: &aws_sdk_rds::types::Tag| {
         tag.key() == Some(MADE_BY) && tag.value().is_some_and(|by| by.starts_with(OPERATION))
@@ -158,15 +158,15 @@ mod tests {
     #[test]
     fn only_what_a_demo_made_beside_its_own_cluster_is_deleted() {
         let by = "my-backtrack-operation-001";
-        assert!(is_evidence(&cluster("my-aurora-mysql-evidence-1", "available", Some(by))));
+        assert!(is_safety_clone(&cluster("my-aurora-mysql-safety-clone-1", "available", Some(by))));
         for kept in [
             cluster("my-aurora-mysql", "available", Some(by)),
-            cluster("my-aurora-mysql-evidence-1", "deleting", Some(by)),
-            cluster("my-aurora-mysql-evidence-1", "available", Some("somebody-elses-recovery")),
-            cluster("my-aurora-mysql-evidence-1", "available", None),
+            cluster("my-aurora-mysql-safety-clone-1", "deleting", Some(by)),
+            cluster("my-aurora-mysql-safety-clone-1", "available", Some("somebody-elses-recovery")),
+            cluster("my-aurora-mysql-safety-clone-1", "available", None),
             cluster("my-aurora-cluster-backtrack-001", "available", Some(by)),
         ] {
-            assert!(!is_evidence(&kept), "{kept:?}");
+            assert!(!is_safety_clone(&kept), "{kept:?}");
         }
     }
 }

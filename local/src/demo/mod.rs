@@ -1,4 +1,4 @@
-//! `rewind-local demo`: the whole story on the running stack, told as it happens: beside the original, or in place. It judges
+//! `rewind-local demo`: the whole story on the running stack, told as it happens: beside the source, or in place. It judges
 //! the product from outside, with its own connections and its own counts, and uses nothing but what a client of AWS could use.
 //!
 //! Pieces that other code may reuse: [`names`] and [`database`] reach a database by name as an application does,
@@ -89,7 +89,7 @@ fn stopped(story: &Story, stop: &Stop, layout: Option<&Layout>) -> ExitCode {
     eprintln!("\nerror: {stop}");
     if let Some(layout) = layout.filter(|layout| layout.logs().is_dir()) {
         eprintln!("the logs of the stack are in {}", story::shown(&layout.logs()));
-        eprintln!("to go on: the same once more, which repairs a broken stack; or make down first, for a fresh one");
+        eprintln!("next step: the same once more, which repairs a broken stack; or make down first, for a fresh one");
     }
     ExitCode::FAILURE
 }

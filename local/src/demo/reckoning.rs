@@ -22,15 +22,15 @@ pub struct Ended<'a> {
     pub written: &'a Written,
     /// What the rewound data holds.
     pub on_rewound: &'a Numbers,
-    /// What the original data holds, where it is now.
-    pub on_original: &'a Numbers,
+    /// What the source data holds, where it is now.
+    pub on_source: &'a Numbers,
     /// How one tells which of the two a write was sent to.
     pub sides: Sides<'a>,
     /// What the two are to a person.
     pub places: Places<'a>,
     /// The moment that was gone back to.
     pub rewound_to: Timestamp,
-    /// From when on the original data took no write.
+    /// From when on the source data took no write.
     pub fenced_at: Timestamp,
 }
 
@@ -38,12 +38,12 @@ impl Tale<'_> {
     /// Compares, counts, and tells; answers where every number is written down.
     pub fn account(&self, execution: &Execution, ended: &Ended<'_>) -> Result<PathBuf, Stop> {
         let Self { layout, story, .. } = self;
-        let Ended { written, on_rewound, on_original, sides, places, rewound_to, fenced_at } = *ended;
+        let Ended { written, on_rewound, on_source, sides, places, rewound_to, fenced_at } = *ended;
         story.say("The application has stopped. What it was told is now compared with what the databases hold.");
         let attempts = &written.attempts;
-        let account = settle(&Ledger { attempts, on_rewound, on_original, sides, rewound_to, fenced_at });
+        let account = settle(&Ledger { attempts, on_rewound, on_source, sides, rewound_to, fenced_at });
         let ledger = layout.log(&execution.id).with_extension("csv");
-        fs::write(&ledger, csv(attempts, on_original, on_rewound)).because(ledger.display())?;
+        fs::write(&ledger, csv(attempts, on_source, on_rewound)).because(ledger.display())?;
         show::account(story, &account, places);
         show::refused(story, &written.refused);
         story.aside(format_args!("Every number by itself: {}", shown(&ledger)));
@@ -55,7 +55,7 @@ impl Tale<'_> {
         }
         for (group, what) in [
             (&account.before_target, "before the target".to_owned()),
-            (&account.only_original, "between the target and the fence".to_owned()),
+            (&account.only_source, "between the target and the fence".to_owned()),
             (&account.afterwards, format!("after {}", places.afterwards)),
         ] {
             if group.is_empty() {
@@ -71,14 +71,14 @@ impl Tale<'_> {
 }
 
 /// One line a number.
-fn csv(attempts: &[Attempt], on_original: &Numbers, on_rewound: &Numbers) -> String {
+fn csv(attempts: &[Attempt], on_source: &Numbers, on_rewound: &Numbers) -> String {
     let mut text = "number,endpoint,sent,acknowledged,on_original,on_rewound,error\n".to_owned();
     for Attempt { number, endpoint, sent, acknowledged } in attempts {
         let at = acknowledged.as_ref().map(ToString::to_string).unwrap_or_default();
         let error = acknowledged.as_ref().err().map(|error| error.replace('"', "'")).unwrap_or_default();
-        let (original, rewound) = (on_original.contains(number), on_rewound.contains(number));
+        let (source, rewound) = (on_source.contains(number), on_rewound.contains(number));
         // Writing to a string can't fail.
-        let _ = writeln!(text, "{number},{endpoint},{sent},{at},{original},{rewound},\"{error}\"");
+        let _ = writeln!(text, "{number},{endpoint},{sent},{at},{source},{rewound},\"{error}\"");
     }
     text
 }

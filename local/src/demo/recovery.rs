@@ -216,25 +216,25 @@ pub struct Outcome {
     pub outcome: String,
     /// The moment that was gone back to.
     pub rewound_to: Timestamp,
-    /// The original; in place, what was rewound.
+    /// The source; in place, what was rewound.
     pub cluster: String,
-    /// The new cluster; none in place.
+    /// The restored cluster; none in place.
     pub new_cluster: Option<String>,
     /// Where the rewound data takes writes.
     pub writer_endpoint: String,
     /// The records that were moved.
     pub dns: Vec<rewind_core::MovedRecord>,
-    /// The fence around the original.
+    /// The fence around the source.
     pub fence: Fence,
-    /// The original, kept beside its successor.
-    pub original: Original,
-    /// In place, what holds the original data.
-    pub evidence: Option<Evidence>,
+    /// The source, kept beside its successor.
+    pub source: Source,
+    /// In place, what holds the source data.
+    pub safety_clone: Option<SafetyClone>,
     /// Seconds in each state, and `total`.
     pub timings: Map<String, Value>,
 }
 
-/// The fence around the original.
+/// The fence around the source.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Fence {
@@ -244,10 +244,10 @@ pub struct Fence {
     pub sessions_ended: u64,
 }
 
-/// What is left of the original.
+/// What is left of the source.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Original {
+pub struct Source {
     /// Until when it is kept; in place it simply stays.
     pub keep_until: Option<Timestamp>,
 }
@@ -255,7 +255,7 @@ pub struct Original {
 /// The clone of the cluster as it was before it was rewound.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Evidence {
+pub struct SafetyClone {
     /// It.
     pub cluster: String,
     /// Its endpoint.

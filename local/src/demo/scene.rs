@@ -57,7 +57,7 @@ pub struct Scene {
 pub struct Names {
     /// Of the recovery.
     pub recovery: String,
-    /// Of the new cluster.
+    /// Of the restored cluster.
     pub new_cluster: String,
 }
 
@@ -80,7 +80,7 @@ pub async fn find(stack: &StackEnv, databases: &Databases, name: &str, database:
         if Instant::now() > deadline {
             let name = cluster.db_cluster_identifier().unwrap_or_default();
             let status = cluster.status().unwrap_or("unknown");
-            let message = format!("{name} can't be rewound yet (it is {status}); to go on: make down, and once more");
+            let message = format!("{name} can't be rewound yet (it is {status}); next step: make down, and once more");
             return Err(Stop::new(message));
         }
         sleep(POLL).await;
@@ -158,7 +158,7 @@ impl Finding<'_> {
             }
         }
         let name = cluster.db_cluster_identifier().unwrap_or_default();
-        Err(Stop::new(format!("no secret opens {name}: {why}; to go on: make down, and once more")))
+        Err(Stop::new(format!("no secret opens {name}: {why}; next step: make down, and once more")))
     }
 }
 

@@ -20,31 +20,31 @@ pub fn activity(state: &str) -> &str {
         "RecordPlan" => "writes the plan into the table",
         "ExtendLease" => "makes the lease outlast the recovery",
         "StartRestore" => "asks RDS for a new cluster as of the target",
-        "KeepEvidence" => "asks RDS for a copy-on-write clone of now: the evidence",
+        "CloneSource" => "asks RDS for a copy-on-write clone of now: the safety clone",
         "StartBacktrack" => "asks RDS to rewind the cluster in place",
         "AwaitRewind" => "waits for RDS",
-        "AddInstances" => "gives the new cluster instances and settings",
+        "AddInstances" => "gives the restored cluster instances and settings",
         "AwaitInstances" => "waits for the instances",
         "Verify" => "runs the checks on the rewound data, read-only",
         "RequestApproval" => "asks a person",
         "RecordDecision" => "writes down who decided",
-        "FenceSource" => "ends all writes on the original, and proves it",
+        "FenceSource" => "ends all writes on the source, and proves it",
         "LiftFence" => "lets clients in again",
         "SwapDns" => "moves the record, if it is still as planned",
         "AwaitInSync" => "waits until Route 53 is in sync",
         "ConfirmCutover" => "resolves and connects by name",
         "WaitForOldTtl" => "waits as long as resolvers may remember the old value",
-        "Finish" => "tags the original and writes the output",
+        "Finish" => "tags the source and writes the output",
         "RecordRecovered" => "writes the end into the table",
         "ReleaseLease" | "ReleaseLeaseAfterFailure" => "gives the lease back",
-        "FenceRestored" => "ends writes on the new cluster, before traffic moves back",
+        "FenceRestored" => "ends writes on the restored cluster, before traffic moves back",
         "UndoSwapDns" => "moves the record back",
         "UndoStartBacktrack" => "asks RDS to take the cluster forward to where it was",
         "AwaitForward" => "waits for RDS",
-        "VerifyForward" => "compares every check and count with the evidence",
-        "UndoFenceSource" => "opens the original again",
+        "VerifyForward" => "compares every check and count with the safety clone",
+        "UndoFenceSource" => "opens the source again",
         "UndoAddInstances" => "deletes the new instances",
-        "UndoStartRestore" => "deletes the new cluster",
+        "UndoStartRestore" => "deletes the restored cluster",
         "AwaitDeletion" => "waits until it is gone",
         "RecordFailure" => "writes the failure into the table",
         _ => "",
@@ -79,9 +79,9 @@ pub fn plan(story: &Story, plan: &Plan) {
 pub fn report(story: &Story, report: &Report) {
     for check in &report.checks {
         let found = check.found.as_deref().unwrap_or("nothing");
-        let original = check.original.as_deref().unwrap_or("nothing");
+        let source = check.source.as_deref().unwrap_or("nothing");
         let text = format!(
-            "check \"{}\" in {}: expected {}, found {found}; the original has {original}",
+            "check \"{}\" in {}: expected {}, found {found}; the source has {source}",
             check.name, check.database, check.expected
         );
         if check.passed { story.good(text) } else { story.warn(text) }
@@ -96,12 +96,12 @@ pub fn report(story: &Story, report: &Report) {
     story.aside(format_args!("  logged in as {} with {}, TLS {:?}", login.user, login.secret_version, login.tls));
 }
 
-/// In what the new cluster is not like the original.
+/// In what the restored cluster is not like the source.
 pub fn differences(story: &Story, differences: &[Difference]) {
     if differences.is_empty() {
         return;
     }
-    story.say("In what the new cluster will not be like the original:");
+    story.say("In what the restored cluster will not be like the source:");
     for difference in differences {
         story.say(format_args!("  - {}: {}, now {}", difference.what, difference.source, difference.restored));
         story.aside(format_args!("    to do: {}", difference.todo));
@@ -120,19 +120,22 @@ pub fn outcome(story: &Story, outcome: &Outcome) {
     }
     let fence = &outcome.fence;
     let fenced = format!("fenced at {}; {} sessions ended", moment(fence.fenced_at), fence.sessions_ended);
-    match &outcome.evidence {
-        Some(evidence) => {
+    match &outcome.safety_clone {
+        Some(safety_clone) => {
             story.field("cluster", format_args!("{}, {fenced}", outcome.cluster));
-            story.field("evidence", format_args!("{}, taken at {}", evidence.cluster, moment(evidence.taken_at)));
-            story.field("", format_args!("kept until {}; to delete it:", moment(evidence.keep_until)));
-            for command in evidence.delete.split(" && ") {
+            story.field(
+                "safetyClone",
+                format_args!("{}, taken at {}", safety_clone.cluster, moment(safety_clone.taken_at)),
+            );
+            story.field("", format_args!("kept until {}; to delete it:", moment(safety_clone.keep_until)));
+            for command in safety_clone.delete.split(" && ") {
                 story.aside(format_args!("                    {command}"));
             }
         }
         None => {
-            story.field("original", format_args!("{}, {fenced}", outcome.cluster));
+            story.field("source", format_args!("{}, {fenced}", outcome.cluster));
             let kept =
-                outcome.original.keep_until.map_or_else(|| "for good".to_owned(), |at| format!("until {}", moment(at)));
+                outcome.source.keep_until.map_or_else(|| "for good".to_owned(), |at| format!("until {}", moment(at)));
             story.field("", format_args!("kept {kept}"));
         }
     }
@@ -153,40 +156,37 @@ pub fn outcome(story: &Story, outcome: &Outcome) {
 pub struct Places<'a> {
     /// Where the rewound data is.
     pub rewound: &'a str,
-    /// Where the original data is.
-    pub original: &'a str,
+    /// Where the source data is.
+    pub source: &'a str,
     /// What that is to a person.
-    pub original_is: &'a str,
+    pub source_is: &'a str,
     /// From when on clients write to the rewound data.
     pub afterwards: &'a str,
 }
 
 /// What became of the writes.
 pub fn account(story: &Story, account: &Account, places: Places<'_>) {
-    let Places { rewound, original, original_is, afterwards } = places;
+    let Places { rewound, source, source_is, afterwards } = places;
     let both = account.before_target.len() + account.afterwards.len();
     let line = |count_of: usize, what: &str| story.say(format_args!("{:>9}  {what}", count(count_of)));
     line(account.acknowledged, "writes were acknowledged to the application:");
     line(both, &format!("are on {rewound}:"));
     line(account.before_target.len(), &format!("  from before the target{}", when(&account.before_target)));
     line(account.afterwards.len(), &format!("  from after {afterwards}{}", when(&account.afterwards)));
-    line(
-        account.only_original.len(),
-        &format!("are only on {original}, {original_is}{}", when(&account.only_original)),
-    );
-    if let (Some(first), Some(last)) = (account.only_original.numbers.first(), account.only_original.numbers.last()) {
+    line(account.only_source.len(), &format!("are only on {source}, {source_is}{}", when(&account.only_source)));
+    if let (Some(first), Some(last)) = (account.only_source.numbers.first(), account.only_source.numbers.last()) {
         story.say(format_args!(
             "           written between the target and the fence, numbers {first} to {last}: the price of a rewind"
         ));
     }
-    let elsewhere = account.acknowledged.abs_diff(both + account.only_original.len());
+    let elsewhere = account.acknowledged.abs_diff(both + account.only_source.len());
     line(elsewhere, "are anywhere else, or lost");
     let unanswered = account.unanswered;
     line(unanswered.all(), "more were in flight when their connection was cut: nobody told the application");
     if unanswered.all() > 0 {
         story.say(format_args!(
-            "           ({} written nowhere, {} on {original} only, {} on {rewound} only, {} on both)",
-            unanswered.nowhere, unanswered.original, unanswered.rewound, unanswered.both
+            "           ({} written nowhere, {} on {source} only, {} on {rewound} only, {} on both)",
+            unanswered.nowhere, unanswered.source, unanswered.rewound, unanswered.both
         ));
     }
     if let Some((from, gap)) = account.longest_gap {

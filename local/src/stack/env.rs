@@ -72,7 +72,7 @@ pub struct StackEnv {
 #[derive(Debug, thiserror::Error)]
 pub enum EnvError {
     /// There is none, or it is not whole.
-    #[error("there is no running stack in {dir}: {source}; to go on: make up")]
+    #[error("there is no running stack in {dir}: {source}; next step: make up")]
     NotUp {
         /// Where it was looked for.
         dir: PathBuf,
@@ -80,7 +80,7 @@ pub enum EnvError {
         source: io::Error,
     },
     /// It was written by something else.
-    #[error("{file} does not say {what}; to go on: make down, make up")]
+    #[error("{file} does not say {what}; next step: make down, make up")]
     Unreadable {
         /// The file.
         file: PathBuf,
@@ -296,7 +296,7 @@ mod tests {
     #[test]
     fn without_a_stack_it_says_what_to_do() {
         let layout = scratch("none");
-        assert!(StackEnv::read(&layout).unwrap_err().to_string().ends_with("to go on: make up"));
+        assert!(StackEnv::read(&layout).unwrap_err().to_string().ends_with("next step: make up"));
         fs::remove_dir_all(&layout.dir).unwrap();
     }
 }

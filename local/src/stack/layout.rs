@@ -78,7 +78,7 @@ impl Layout {
 
 /// There is no checkout here.
 #[derive(Debug, thiserror::Error)]
-#[error("{0} is in no checkout of aurora-rewind; nothing was started; to go on: run it from the checkout")]
+#[error("{0} is in no checkout of aurora-rewind; nothing was started; next step: run it from the checkout")]
 pub struct NoCheckout(PathBuf);
 
 #[cfg(test)]

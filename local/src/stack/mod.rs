@@ -60,7 +60,7 @@ pub fn status(args: &DirArgs) -> ExitCode {
         }
         match up::healthy(layout).await {
             Some(_) => println!("the stack is up: {}", shown(&layout.env_file())),
-            None => return Err(Failure::new("the stack is not up; to go on: make up")),
+            None => return Err(Failure::new("the stack is not up; next step: make up")),
         }
         Ok(())
     })

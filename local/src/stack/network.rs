@@ -104,7 +104,7 @@ pub enum NetworkError {
     /// All candidates are taken.
     #[error(
         "something listens on every address at one of the ports {GATEWAY_PORT}, {RDS_PORT}, {CHAT_PORT}, {DNS_PORT} and \
-         {POSTGRES_PORT}; nothing was started; to go on: see who with `ss -lntup` and bind it to one address, or stop it"
+         {POSTGRES_PORT}; nothing was started; next step: see who with `ss -lntup` and bind it to one address, or stop it"
     )]
     NoneFree,
     /// The choice could not be written down.

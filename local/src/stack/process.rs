@@ -161,7 +161,7 @@ impl std::fmt::Display for Unstoppable {
         for Process { pid, command, .. } in &self.0 {
             write!(f, " {pid} ({command})")?;
         }
-        f.write_str("; nothing else was changed; to go on: end them as the user who started them, and try again")
+        f.write_str("; nothing else was changed; next step: end them as the user who started them, and try again")
     }
 }
 

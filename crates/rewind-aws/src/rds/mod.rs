@@ -236,11 +236,11 @@ pub enum Origin {
 pub struct RestoreCall<'a> {
     /// The source, whose settings are passed wherever the API lets them pass.
     pub source: &'a Cluster,
-    /// The new cluster's name.
+    /// The restored cluster's name.
     pub new_cluster: &'a str,
     /// What it is made of.
     pub origin: Origin,
-    /// The new cluster's tags: passing any replaces those it would have inherited.
+    /// The restored cluster's tags: passing any replaces those it would have inherited.
     pub tags: &'a [(String, String)],
 }
 

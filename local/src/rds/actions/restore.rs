@@ -117,7 +117,7 @@ pub fn delete_snapshot(plane: &Arc<Plane>, params: &Params) -> Answer {
     shown
 }
 
-/// Makes the new cluster, and begins to fill it.
+/// Makes the restored cluster, and begins to fill it.
 fn make(plane: &Arc<Plane>, params: &Params, source: &DbCluster, moment: Moment, clone: bool) -> Answer {
     let id = identifier("DBClusterIdentifier", params.required("DBClusterIdentifier")?)?;
     clusters::refuse_what_is_not_here(params)?;

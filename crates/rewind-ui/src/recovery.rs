@@ -16,7 +16,7 @@ pub struct Recovery {
     pub state: String,
     /// The cluster.
     pub cluster: String,
-    /// The new cluster, where one was planned.
+    /// The restored cluster, where one was planned.
     pub new_cluster: Option<String>,
     /// When it was started.
     pub started_at: Timestamp,
@@ -59,7 +59,7 @@ pub enum Ending {
     Planned,
     /// The data is back.
     Recovered,
-    /// Traffic is back on the original.
+    /// Traffic is back on the source.
     Undone,
     /// It failed, and all is as it was.
     NothingChanged,

@@ -1,15 +1,15 @@
-//! The evidence is taken once, whatever is lost on the way, bears the groups from before the fence, and goes only by undo.
+//! The safety clone is taken once, whatever is lost on the way, bears the groups from before the fence, and goes only by undo.
 
 use super::*;
 use rewind_aws::fixtures::{ManualClock, STARTED, in_place_plan, mysql_rds, plan, recovery, time};
 use rewind_aws::rds::fake::{FakeRds, Lose};
 use rewind_aws::rds::tags::too_many;
-use rewind_core::names::{EVIDENCE_OF_TAG, KEEP_UNTIL_TAG, RECOVERY_TAG};
+use rewind_core::names::{KEEP_UNTIL_TAG, RECOVERY_TAG, SAFETY_CLONE_OF_TAG};
 use rewind_lambda::Undone;
 use start_restore::take_back;
 
-fn step(clusters: &FakeRds, now: &str) -> KeepEvidence<FakeRds, ManualClock> {
-    KeepEvidence { clusters: clusters.clone(), clock: ManualClock::at(now) }
+fn step(clusters: &FakeRds, now: &str) -> CloneSource<FakeRds, ManualClock> {
+    CloneSource { clusters: clusters.clone(), clock: ManualClock::at(now) }
 }
 
 fn input() -> Input {
@@ -32,9 +32,9 @@ fn fenced() -> FakeRds {
 async fn the_clone_of_now_can_be_looked_at_and_is_not_deleted_by_a_slip() {
     let rds = fenced();
     let source = rds.look("orders");
-    let evidence = step(&rds, "2026-11-23T10:36:00Z").run(input()).await.unwrap();
-    assert_eq!((evidence.cluster.as_str(), evidence.rewound_to), ("orders-e", time("2026-11-23T10:36:00Z")));
-    assert_eq!(evidence.differences, []);
+    let safety_clone = step(&rds, "2026-11-23T10:36:00Z").run(input()).await.unwrap();
+    assert_eq!((safety_clone.cluster.as_str(), safety_clone.rewound_to), ("orders-e", time("2026-11-23T10:36:00Z")));
+    assert_eq!(safety_clone.differences, []);
     let made = rds.look("orders-e").unwrap();
     assert!(made.clone_group.is_some() && made.deletion_protection);
     assert_eq!(made.security_groups, ["sg-app"]);
@@ -43,12 +43,12 @@ async fn the_clone_of_now_can_be_looked_at_and_is_not_deleted_by_a_slip() {
 }
 
 #[tokio::test]
-async fn the_clone_of_a_source_with_fifty_tags_has_room_for_the_marks_of_the_evidence() {
+async fn the_clone_of_a_source_with_fifty_tags_has_room_for_the_marks_of_the_safety_clone() {
     let rds = fenced();
     rds.edit("orders", |source| source.tags = (0..50).map(|n| (format!("k{n}"), String::new())).collect());
     step(&rds, STARTED).run(input()).await.unwrap();
     let made = rds.look("orders-e").unwrap();
-    assert_eq!(too_many(&made.tags, &[EVIDENCE_OF_TAG, KEEP_UNTIL_TAG]), 0);
+    assert_eq!(too_many(&made.tags, &[SAFETY_CLONE_OF_TAG, KEEP_UNTIL_TAG]), 0);
     assert_eq!((made.tag("k45"), made.tag(RECOVERY_TAG)), (Some(""), Some("operation-001")));
 }
 
@@ -70,7 +70,7 @@ async fn a_second_run_and_a_lost_answer_take_no_second_clone_and_tell_the_first_
 }
 
 #[tokio::test]
-async fn a_cluster_of_that_name_made_by_others_is_no_evidence_and_stays() {
+async fn a_cluster_of_that_name_made_by_others_is_no_safety_clone_and_stays() {
     let rds = fenced();
     step(&rds, STARTED).run(input()).await.unwrap();
     rds.edit("orders-e", |cluster| cluster.tags.clear());
@@ -97,7 +97,7 @@ async fn undo_deletes_the_protected_clone_and_leaves_the_cluster_alone() {
 }
 
 #[tokio::test]
-async fn side_by_side_there_is_no_evidence_to_keep() {
+async fn side_by_side_there_is_no_safety_clone_to_keep() {
     let rds = fenced();
     let side_by_side = Input { recovery: recovery(), plan: plan() };
     assert_eq!(step(&rds, STARTED).run(side_by_side).await.unwrap_err().name, ErrorName::Bug);

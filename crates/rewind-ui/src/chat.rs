@@ -27,7 +27,7 @@ pub enum Command {
     Approve(DecisionWords),
     /// Say no: no traffic is moved, and what the recovery made is deleted
     Reject(DecisionWords),
-    /// Move traffic back to the original after a recovery
+    /// Move traffic back to the source after a recovery
     Undo(UndoWords),
     /// Say how far back a cluster can go, or set it
     Window(WindowWords),

@@ -1,12 +1,12 @@
 //! How recoveries stand, from the table, and from the execution where the table does not know.
 
-use crate::{Answer, Desk, DeskError, Places};
+use crate::{Answer, ClientError, Places, RecoveryClient};
 use rewind_aws::executions::{Execution, Executions, Status, What};
 use rewind_aws::recoveries::{Record, Recoveries};
-use rewind_words::{Awaited, Ending, Recovery};
+use rewind_ui::{Awaited, Ending, Recovery};
 use serde_json::Value;
 
-impl<E: Executions, R: Recoveries, F> Desk<E, R, F> {
+impl<E: Executions, R: Recoveries, F> RecoveryClient<E, R, F> {
     /// How a recovery stands.
     ///
     /// # Errors
@@ -32,7 +32,7 @@ impl<E: Executions, R: Recoveries, F> Desk<E, R, F> {
                 let cluster = self.cluster(&execution).await?;
                 Ok(unrecorded(id, cluster, state, execution))
             }
-            (None, None) => Err(DeskError::Unknown(id.to_owned())),
+            (None, None) => Err(ClientError::Unknown(id.to_owned())),
         }
     }
 
@@ -80,7 +80,9 @@ impl<E: Executions, R: Recoveries, F> Desk<E, R, F> {
     pub async fn latest(&self) -> Answer<String> {
         let latest = self.list(None, 1).await?.into_iter().next();
         latest.map(|recovery| recovery.id).ok_or_else(|| {
-            DeskError::Refused("there is no recovery yet; to go on: start one, or mind Region and account".to_owned())
+            ClientError::Refused(
+                "there is no recovery yet; next step: start one, or mind Region and account".to_owned(),
+            )
         })
     }
 }

@@ -12,16 +12,16 @@ mod undo;
 mod window;
 
 pub use decide::{Decision, Matter};
-pub use error::DeskError;
+pub use error::ClientError;
 pub use follow::{Follow, News};
 pub use start::{Begun, Name};
 
 /// What every errand answers.
-pub type Answer<T> = Result<T, DeskError>;
+pub type Answer<T> = Result<T, ClientError>;
 
-/// The desk, with its ways to AWS.
+/// The client, with its ways to AWS.
 #[derive(Debug, Clone)]
-pub struct Desk<E, R, F> {
+pub struct RecoveryClient<E, R, F> {
     /// Executions.
     pub executions: E,
     /// The table.

@@ -12,7 +12,7 @@ pub const ACTIONS: &[&str] = &["rds:DescribeDBClusters", "rds:RestoreDBClusterTo
 
 /// The step.
 #[derive(Debug)]
-pub struct KeepEvidence<C, K> {
+pub struct CloneSource<C, K> {
     /// Clusters.
     pub clusters: C,
     /// The time.
@@ -28,7 +28,7 @@ pub struct Input {
     pub plan: Plan,
 }
 
-impl<C, K> Step for KeepEvidence<C, K>
+impl<C, K> Step for CloneSource<C, K>
 where
     C: ReadClusters + RestoreClusters,
     K: Clock,
@@ -37,7 +37,7 @@ where
     type Output = Restored;
 
     async fn run(&self, Input { recovery, plan }: Input) -> Result<Restored, StepError> {
-        let in_place = plan.backtrack.as_ref().ok_or_else(|| StepError::bug("evidence is kept in place only"))?;
+        let in_place = plan.backtrack.as_ref().ok_or_else(|| StepError::bug("a safety clone is kept in place only"))?;
         let now = self.clock.now();
         if let Some(found) = self.clusters.cluster(&plan.new_cluster).await? {
             return made_by(&recovery, &found, now);
@@ -48,7 +48,7 @@ where
                 .advice("restore it from its retained automated backups by hand")
         })?;
         let source = Cluster {
-            // Its own are the fence's by now, through which nobody could look at the evidence.
+            // Its own are the fence's by now, through which nobody could look at the safety clone.
             security_groups: in_place.security_groups.clone(),
             // It is the only copy of what the backtrack takes away: nobody deletes it by a slip.
             deletion_protection: true,

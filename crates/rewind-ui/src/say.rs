@@ -17,15 +17,15 @@ pub fn activity(state: &str) -> &'static str {
         "AnnouncePlan" | "AnnounceApproval" | "AnnounceRecovered" | "AnnounceFailure" => "tells whoever listens",
         "StartRestore" => "asks RDS for a new cluster as of the target",
         "AwaitRewind" => "waits for the cluster",
-        "AddInstances" => "gives the new cluster its instances and settings",
+        "AddInstances" => "gives the restored cluster its instances and settings",
         "AwaitInstances" => "waits for the instances",
-        "KeepEvidence" => "asks RDS for a clone of the present state",
+        "CloneSource" => "asks RDS for a clone of the present state",
         "StartBacktrack" => "asks RDS to rewind the cluster in place",
         "Verify" => "runs the checks on the rewound data, read-only",
         "RequestApproval" => "waits for a person",
         "RecordDecision" => "writes down who decided",
         "ConfirmApproval" => "checks that nothing has moved since people were asked",
-        "FenceSource" => "ends all writes on the original, and proves it",
+        "FenceSource" => "ends all writes on the source, and proves it",
         "LiftFence" => "lets clients in again",
         "SwapDns" => "moves the records, if they are still as planned",
         "AwaitInSync" => "waits until Route 53 is in sync",
@@ -35,15 +35,15 @@ pub fn activity(state: &str) -> &'static str {
         "RecordRecovered" | "RecordUndone" => "writes the end into the table",
         "ReleaseLease" | "ReleaseLeaseAfterFailure" => "gives the lease back",
         "ReadRecovery" => "reads what the recovery did",
-        "FenceRestored" => "ends writes on the new cluster, before traffic moves back",
+        "FenceRestored" => "ends writes on the restored cluster, before traffic moves back",
         "UndoSwapDns" => "moves the records back",
-        "UndoFenceSource" => "opens the original again",
-        "UndoFenceRestored" => "opens the new cluster again",
+        "UndoFenceSource" => "opens the source again",
+        "UndoFenceRestored" => "opens the restored cluster again",
         "UndoStartBacktrack" => "takes the cluster forward to where it was",
         "AwaitForward" => "waits until it is there",
-        "VerifyForward" => "compares it with the evidence, row counts and checks",
+        "VerifyForward" => "compares it with the safety clone, row counts and checks",
         "UndoAddInstances" => "deletes the new instances",
-        "UndoStartRestore" => "deletes the new cluster",
+        "UndoStartRestore" => "deletes the restored cluster",
         "AwaitDeletion" => "waits until it is gone",
         "RecordFailure" => "writes the failure into the table",
         _ => "",
@@ -76,7 +76,7 @@ pub struct Matter<'a> {
     pub restored: Option<&'a Restored>,
     /// What verification found; none where the approval comes before it.
     pub report: Option<&'a Report>,
-    /// In what the new cluster is not like the original.
+    /// In what the restored cluster is not like the source.
     pub differences: &'a [Difference],
 }
 
@@ -88,7 +88,7 @@ pub fn matter(matter: Matter<'_>) -> Text {
         text.extend(self::report(report));
     }
     if !differences.is_empty() {
-        text.heading("In what the new cluster is not like the original:");
+        text.heading("In what the restored cluster is not like the source:");
         for difference in differences {
             let Difference { what, source, restored, todo } = difference;
             text.item(format!("{what}: {source}, now {restored}; to do: {todo}"));
@@ -98,7 +98,7 @@ pub fn matter(matter: Matter<'_>) -> Text {
     let to = restored.map_or(planned.target, |restored| restored.rewound_to);
     text.warning(match restored {
         Some(restored) => format!(
-            "what was written to {} after {to} is not on {}: it stays on the original, fenced, for {}",
+            "what was written to {} after {to} is not on {}: it stays on the source, fenced, for {}",
             planned.cluster,
             restored.cluster,
             say_duration(planned.keep_source())
@@ -227,7 +227,7 @@ fn outcome_lines(outcome: &Value) -> Text {
     if let (Some(from), Some(to), Some(place)) = (word("/lost/from"), word("/lost/to"), word("/lost/where")) {
         text.field("lost", format!("writes from {from} to {to}: {place}"));
     }
-    for kept in ["original", "evidence"] {
+    for kept in ["source", "safetyClone"] {
         let word = |name: &str| word(&format!("/{kept}/{name}"));
         if let (Some(cluster), Some(until)) = (word("cluster"), word("keepUntil")) {
             text.field(
@@ -279,7 +279,7 @@ pub fn decided(id: &str, approved: bool, by: &str, hash: &str) -> Text {
 
 /// What taking a recovery back would do.
 pub fn undo(recovery: &Recovery) -> Text {
-    let new_cluster = recovery.new_cluster.as_deref().unwrap_or("the new cluster");
+    let new_cluster = recovery.new_cluster.as_deref().unwrap_or("the restored cluster");
     let cluster = &recovery.cluster;
     let mut text = Text::new();
     text.heading(format!("Taking back {}:", recovery.id));
@@ -323,7 +323,7 @@ pub fn ending(ending: Ending) -> &'static str {
     match ending {
         Ending::Planned => "nothing was changed: this is the plan",
         Ending::Recovered => "the data is back",
-        Ending::Undone => "traffic is back on the original",
+        Ending::Undone => "traffic is back on the source",
         Ending::NothingChanged => "it failed, and everything is as it was before",
         Ending::NeedsOperator => "it failed half-way, and a person must look",
         Ending::Stopped => "it was stopped from outside, and nothing was undone: see the runbook",

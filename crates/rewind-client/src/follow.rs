@@ -2,10 +2,10 @@
 //! execution as it is.
 
 use crate::look::ended;
-use crate::{Answer, Desk, DeskError};
+use crate::{Answer, ClientError, RecoveryClient};
 use jiff::Timestamp;
 use rewind_aws::executions::{Execution, Executions, Status, What};
-use rewind_words::Ending;
+use rewind_ui::Ending;
 use serde_json::Value;
 
 /// Something new.
@@ -66,9 +66,9 @@ impl Follow {
     /// # Errors
     ///
     /// What AWS answers.
-    pub async fn news<E: Executions, R, F>(&mut self, desk: &Desk<E, R, F>) -> Answer<Vec<News>> {
+    pub async fn news<E: Executions, R, F>(&mut self, client: &RecoveryClient<E, R, F>) -> Answer<Vec<News>> {
         let mut news = Vec::new();
-        for event in desk.executions.events(&self.arn, self.seen).await? {
+        for event in client.executions.events(&self.arn, self.seen).await? {
             self.seen = event.id;
             match event.what {
                 What::Entered(state) => {
@@ -84,8 +84,8 @@ impl Follow {
             }
         }
         if self.over {
-            let execution = desk.executions.execution(&self.arn).await?;
-            let execution = execution.ok_or_else(|| DeskError::Unknown(self.arn.clone()))?;
+            let execution = client.executions.execution(&self.arn).await?;
+            let execution = execution.ok_or_else(|| ClientError::Unknown(self.arn.clone()))?;
             // The history may be ahead of the description by a moment.
             if execution.status != Status::Running {
                 let ending = ended(&execution, self.last.as_ref().map(|(state, _)| state.as_str()));

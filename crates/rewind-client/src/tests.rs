@@ -1,16 +1,16 @@
-//! What the desk promises, over AWS in memory.
+//! What the client promises, over AWS in memory.
 
 use crate::fake::{FakeAws, MACHINE, NOW, UNDO_MACHINE};
-use crate::{Begun, Decision, DeskError, Follow, Name, News};
+use crate::{Begun, ClientError, Decision, Follow, Name, News};
 use rewind_aws::executions::{Executions, Status, What};
 use rewind_aws::fixtures::{ManualClock, time};
 use rewind_aws::invoke::Called;
-use rewind_words::{Ending, WindowWords};
+use rewind_ui::{Ending, WindowWords};
 use serde_json::{Value, json};
 
-fn refused<T: std::fmt::Debug>(answer: Result<T, DeskError>) -> String {
+fn refused<T: std::fmt::Debug>(answer: Result<T, ClientError>) -> String {
     match answer {
-        Err(DeskError::Refused(why)) => why,
+        Err(ClientError::Refused(why)) => why,
         other => panic!("not refused: {other:?}"),
     }
 }
@@ -33,12 +33,12 @@ fn clock() -> ManualClock {
 async fn what_is_asked_for_twice_is_started_once() {
     let aws = FakeAws::default();
     let request = json!({ "cluster": "orders", "to": "5m ago" });
-    let first = aws.desk().start(given("r-1"), &request).await.unwrap();
+    let first = aws.client().start(given("r-1"), &request).await.unwrap();
     assert_eq!(
         first,
         Begun { id: "r-1".into(), arn: format!("{}:r-1", MACHINE.replace("stateMachine", "execution")), before: false }
     );
-    assert_eq!(aws.desk().start(given("r-1"), &request).await.unwrap(), Begun { before: true, ..first });
+    assert_eq!(aws.client().start(given("r-1"), &request).await.unwrap(), Begun { before: true, ..first });
     assert_eq!(aws.held().started, [("r-1".to_owned(), request)]);
 }
 
@@ -48,9 +48,9 @@ async fn when_the_answer_is_lost_what_is_there_says_whether_it_was_started() {
     for was_started in [true, false] {
         let aws = FakeAws::default();
         aws.held().lost = Some(was_started);
-        let begun = aws.desk().start(given("r-1"), &request).await;
+        let begun = aws.client().start(given("r-1"), &request).await;
         assert_eq!(begun.is_ok_and(|begun| !begun.before), was_started);
-        assert!(aws.desk().start(given("r-1"), &request).await.is_ok());
+        assert!(aws.client().start(given("r-1"), &request).await.is_ok());
         assert_eq!(aws.held().started.len(), 1);
     }
 }
@@ -58,9 +58,9 @@ async fn when_the_answer_is_lost_what_is_there_says_whether_it_was_started() {
 #[tokio::test]
 async fn a_name_that_another_request_has_is_refused() {
     let aws = FakeAws::default();
-    aws.desk().start(given("r-1"), &json!({ "cluster": "orders", "to": "5m ago" })).await.unwrap();
+    aws.client().start(given("r-1"), &json!({ "cluster": "orders", "to": "5m ago" })).await.unwrap();
     let other = json!({ "cluster": "payments", "to": "5m ago" });
-    assert!(refused(aws.desk().start(given("r-1"), &other).await).contains("choose another name"));
+    assert!(refused(aws.client().start(given("r-1"), &other).await).contains("choose another name"));
     assert_eq!(aws.held().started.len(), 1);
 }
 
@@ -69,20 +69,20 @@ async fn two_recoveries_of_one_second_get_two_names() {
     let aws = FakeAws::default();
     for (to, id) in [("5m ago", "rewind-orders-20261123-105000"), ("6m ago", "rewind-orders-20261123-105000-2")] {
         let request = json!({ "cluster": "orders", "to": to });
-        assert_eq!(aws.desk().start(Name::Made(time(NOW)), &request).await.unwrap().id, id);
+        assert_eq!(aws.client().start(Name::Made(time(NOW)), &request).await.unwrap().id, id);
     }
     let dry = json!({ "cluster": "orders", "to": "5m ago", "dryRun": true });
-    assert_eq!(aws.desk().start(Name::Made(time(NOW)), &dry).await.unwrap().id, "plan-orders-20261123-105000");
+    assert_eq!(aws.client().start(Name::Made(time(NOW)), &dry).await.unwrap().id, "plan-orders-20261123-105000");
 }
 
 #[tokio::test]
 async fn what_cannot_be_carried_out_is_refused_before_anything_is_started() {
     let aws = FakeAws::default();
-    let said = refused(aws.desk().start(given("r-1"), &json!({ "cluster": "orders", "to": "soon" })).await);
+    let said = refused(aws.client().start(given("r-1"), &json!({ "cluster": "orders", "to": "soon" })).await);
     assert!(said.contains("`to` is \"soon\""), "{said}");
     for name in ["", "a b", "a/b", "ä", &"x".repeat(81)] {
         let request = json!({ "cluster": "orders", "to": "latest" });
-        assert!(refused(aws.desk().start(given(name), &request).await).contains("cannot be the name"), "{name:?}");
+        assert!(refused(aws.client().start(given(name), &request).await).contains("cannot be the name"), "{name:?}");
     }
     assert!(aws.held().started.is_empty());
 }
@@ -93,35 +93,38 @@ async fn what_cannot_be_carried_out_is_refused_before_anything_is_started() {
 async fn a_recovery_that_somebody_stopped_is_not_told_as_running() {
     let aws = FakeAws::default();
     let arn = aws.runs("r-1");
-    assert_eq!(aws.desk().recovery("r-1").await.unwrap().state, "Running");
+    assert_eq!(aws.client().recovery("r-1").await.unwrap().state, "Running");
     aws.ends(&arn, Status::Stopped, Value::Null);
-    let stopped = aws.desk().recovery("r-1").await.unwrap();
+    let stopped = aws.client().recovery("r-1").await.unwrap();
     assert_eq!((stopped.state.as_str(), stopped.ended_at), ("Stopped", Some(time(NOW))));
 }
 
 #[tokio::test]
 async fn what_the_table_does_not_have_is_looked_for_among_the_executions() {
     let aws = FakeAws::default();
-    let begun =
-        aws.desk().start(given("p-1"), &json!({ "cluster": "orders", "to": "latest", "dryRun": true })).await.unwrap();
-    assert_eq!(aws.desk().recovery("p-1").await.unwrap().state, "Running");
+    let begun = aws
+        .client()
+        .start(given("p-1"), &json!({ "cluster": "orders", "to": "latest", "dryRun": true }))
+        .await
+        .unwrap();
+    assert_eq!(aws.client().recovery("p-1").await.unwrap().state, "Running");
     aws.ends(&begun.arn, Status::Succeeded, json!({ "outcome": "Planned", "plan": { "cluster": "orders" } }));
-    let planned = aws.desk().recovery("p-1").await.unwrap();
+    let planned = aws.client().recovery("p-1").await.unwrap();
     assert_eq!((planned.state.as_str(), planned.cluster.as_str(), planned.outcome), ("Planned", "orders", None));
-    assert_eq!(aws.desk().recovery("nope").await, Err(DeskError::Unknown("nope".into())));
+    assert_eq!(aws.client().recovery("nope").await, Err(ClientError::Unknown("nope".into())));
 }
 
 #[tokio::test]
 async fn taking_back_is_told_by_the_state_it_ended_in_and_by_the_recoverys_cluster() {
     let aws = FakeAws::default();
     aws.recovered("r-1");
-    let begun = aws.desk().undo("r-1", Some("orders"), "ann").await.unwrap();
-    let told = aws.desk().recovery("r-1-undo").await.unwrap();
+    let begun = aws.client().undo("r-1", Some("orders"), "ann").await.unwrap();
+    let told = aws.client().recovery("r-1-undo").await.unwrap();
     assert_eq!((told.state.as_str(), told.cluster.as_str()), ("Running", "orders"));
     // Another execution held the lease.
     aws.happens(&begun.arn, What::Entered("NothingChanged".into()));
     aws.ends(&begun.arn, Status::Failed, Value::Null);
-    let told = aws.desk().recovery("r-1-undo").await.unwrap();
+    let told = aws.client().recovery("r-1-undo").await.unwrap();
     assert_eq!((told.state.as_str(), told.cluster.as_str()), ("NothingChanged", "orders"));
 }
 
@@ -132,28 +135,28 @@ async fn a_recovery_whose_end_could_not_be_recorded_is_told_by_the_state_it_ende
         let arn = aws.runs("r-1");
         aws.happens(&arn, What::Entered(last.into()));
         aws.ends(&arn, Status::Failed, Value::Null);
-        assert_eq!(aws.desk().recovery("r-1").await.unwrap().state, state);
+        assert_eq!(aws.client().recovery("r-1").await.unwrap().state, state);
     }
 }
 
 #[tokio::test]
 async fn a_list_is_of_one_cluster_or_of_all_and_no_longer_than_asked_for() {
     let aws = FakeAws::default();
-    assert!(refused(aws.desk().latest().await).contains("no recovery yet"));
+    assert!(refused(aws.client().latest().await).contains("no recovery yet"));
     aws.runs("r-1");
     aws.runs("r-2");
-    assert_eq!(aws.desk().list(None, 10).await.unwrap().len(), 2);
-    assert_eq!(aws.desk().list(None, 1).await.unwrap().len(), 1);
-    assert_eq!(aws.desk().list(Some("Orders"), 10).await.unwrap().len(), 2);
-    assert!(aws.desk().list(Some("payments"), 10).await.unwrap().is_empty());
+    assert_eq!(aws.client().list(None, 10).await.unwrap().len(), 2);
+    assert_eq!(aws.client().list(None, 1).await.unwrap().len(), 1);
+    assert_eq!(aws.client().list(Some("Orders"), 10).await.unwrap().len(), 2);
+    assert!(aws.client().list(Some("payments"), 10).await.unwrap().is_empty());
 }
 
 #[tokio::test]
 async fn what_is_told_of_a_recovery_never_holds_its_token() {
     let aws = FakeAws::default();
     aws.awaits("r-1");
-    let recovery = aws.desk().recovery("r-1").await.unwrap();
-    let (json, text) = (json!(recovery).to_string(), rewind_words::say::recovery(&recovery, time(NOW)).to_string());
+    let recovery = aws.client().recovery("r-1").await.unwrap();
+    let (json, text) = (json!(recovery).to_string(), rewind_ui::say::recovery(&recovery, time(NOW)).to_string());
     assert!(json.contains("hash") && !json.contains("token") && !text.contains("token"), "{json}\n{text}");
 }
 
@@ -163,9 +166,9 @@ async fn what_is_told_of_a_recovery_never_holds_its_token() {
 async fn news_come_once_and_in_order_until_the_end() {
     let aws = FakeAws::default();
     let arn = aws.runs("r-1");
-    let desk = aws.desk();
+    let client = aws.client();
     let mut follow = Follow::new(arn.clone());
-    assert_eq!(follow.news(&desk).await.unwrap(), []);
+    assert_eq!(follow.news(&client).await.unwrap(), []);
     aws.happens(&arn, What::Entered("Verify".into()));
     aws.happens(&arn, What::Failed("Unavailable".into(), "not now".into()));
     aws.happens(&arn, What::Left("Verify".into(), json!({ "passed": true })));
@@ -175,10 +178,10 @@ async fn news_come_once_and_in_order_until_the_end() {
         News::Failed { error: "Unavailable".into(), cause: "not now".into() },
         News::Left { state: "Verify".into(), at, since: at, answer: json!({ "passed": true }) },
     ];
-    assert_eq!(follow.news(&desk).await.unwrap(), expected);
-    assert_eq!(follow.news(&desk).await.unwrap(), []);
+    assert_eq!(follow.news(&client).await.unwrap(), expected);
+    assert_eq!(follow.news(&client).await.unwrap(), []);
     aws.ends(&arn, Status::Succeeded, json!({ "outcome": "Recovered" }));
-    let last = follow.news(&desk).await.unwrap();
+    let last = follow.news(&client).await.unwrap();
     assert!(matches!(last.as_slice(), [News::Ended { ending: Ending::Recovered, .. }]), "{last:?}");
 }
 
@@ -196,7 +199,7 @@ async fn a_failed_execution_ended_as_its_last_state_says() {
             aws.happens(&arn, What::Entered(last.into()));
         }
         aws.ends(&arn, Status::Failed, Value::Null);
-        let news = Follow::new(arn).news(&aws.desk()).await.unwrap();
+        let news = Follow::new(arn).news(&aws.client()).await.unwrap();
         assert!(
             matches!(news.last(), Some(News::Ended { ending: found, .. }) if *found == ending),
             "{last:?}: {news:?}"
@@ -210,10 +213,10 @@ async fn an_end_that_is_not_described_yet_is_waited_for() {
     let arn = aws.runs("r-1");
     aws.happens(&arn, What::Ended);
     let mut follow = Follow::new(arn.clone());
-    assert_eq!(follow.news(&aws.desk()).await.unwrap(), []);
+    assert_eq!(follow.news(&aws.client()).await.unwrap(), []);
     aws.ends(&arn, Status::Stopped, Value::Null);
     assert!(matches!(
-        follow.news(&aws.desk()).await.unwrap().as_slice(),
+        follow.news(&aws.client()).await.unwrap().as_slice(),
         [News::Ended { ending: Ending::Stopped, .. }]
     ));
 }
@@ -224,7 +227,7 @@ async fn an_end_that_is_not_described_yet_is_waited_for() {
 async fn what_is_shown_is_what_the_hash_was_made_of() {
     let aws = FakeAws::default();
     let hash = aws.awaits("r-1");
-    let matter = aws.desk().matter("r-1").await.unwrap();
+    let matter = aws.client().matter("r-1").await.unwrap();
     assert!(matter.confirmed && matter.hash == hash && matter.report.is_some() && matter.restored.is_some());
 }
 
@@ -235,14 +238,14 @@ async fn what_differs_from_what_the_hash_was_made_of_is_not_taken_for_it() {
     if let Some(approval) = aws.held().records.get_mut("r-1").and_then(|record| record.approval.as_mut()) {
         approval.hash = "0123456789ab".into();
     }
-    assert!(!aws.desk().matter("r-1").await.unwrap().confirmed);
+    assert!(!aws.client().matter("r-1").await.unwrap().confirmed);
 }
 
 #[tokio::test]
 async fn in_place_one_decides_on_the_plan_alone() {
     let aws = FakeAws::default();
     let hash = aws.awaits_in_place("r-1");
-    let matter = aws.desk().matter("r-1").await.unwrap();
+    let matter = aws.client().matter("r-1").await.unwrap();
     assert!(matter.confirmed && matter.hash == hash && matter.report.is_none() && matter.restored.is_none());
 }
 
@@ -250,12 +253,12 @@ async fn in_place_one_decides_on_the_plan_alone() {
 async fn a_decision_says_who_why_and_on_what() {
     let aws = FakeAws::default();
     let hash = aws.awaits("r-1");
-    let bound_to = aws.desk().decide("r-1", &yes(&hash[..6].to_uppercase()), &clock()).await.unwrap();
+    let bound_to = aws.client().decide("r-1", &yes(&hash[..6].to_uppercase()), &clock()).await.unwrap();
     assert_eq!(bound_to, hash);
     let expected = json!({ "decision": "approved", "by": "ann", "comment": "go", "hash": hash });
     assert_eq!(aws.held().decided, [("token".to_owned(), expected)]);
     let no = Decision { approved: false, comment: None, ..yes(&hash) };
-    aws.desk().decide("r-1", &no, &clock()).await.unwrap();
+    aws.client().decide("r-1", &no, &clock()).await.unwrap();
     assert_eq!(aws.held().decided[1].1["decision"], "rejected");
 }
 
@@ -264,7 +267,7 @@ async fn a_token_that_was_replaced_is_read_again() {
     let aws = FakeAws::default();
     let hash = aws.awaits("r-1");
     aws.held().gone = vec!["token".into(), "second".into()];
-    aws.desk().decide("r-1", &yes(&hash), &clock()).await.unwrap();
+    aws.client().decide("r-1", &yes(&hash), &clock()).await.unwrap();
     assert_eq!(aws.held().decided[0].0, "fresh");
 }
 
@@ -275,7 +278,7 @@ async fn who_saw_something_else_decides_nothing() {
     for (said, why) in
         [("", "too short"), (&hash[..5], "too short"), ("000000", "is not the hash"), (&hash[1..], "is not the hash")]
     {
-        assert!(refused(aws.desk().decide("r-1", &yes(said), &clock()).await).contains(why), "{said:?}");
+        assert!(refused(aws.client().decide("r-1", &yes(said), &clock()).await).contains(why), "{said:?}");
     }
     assert!(aws.held().decided.is_empty());
 }
@@ -286,10 +289,10 @@ async fn a_recovery_that_asks_nothing_takes_no_decision() {
     aws.runs("r-1");
     aws.recovered("r-2");
     for (id, why) in [("r-1", "has not asked yet"), ("r-2", "Recovered")] {
-        assert!(refused(aws.desk().decide(id, &yes("abcdef"), &clock()).await).contains(why), "{id}");
-        assert!(refused(aws.desk().matter(id).await).contains("nothing was decided"), "{id}");
+        assert!(refused(aws.client().decide(id, &yes("abcdef"), &clock()).await).contains(why), "{id}");
+        assert!(refused(aws.client().matter(id).await).contains("nothing was decided"), "{id}");
     }
-    assert_eq!(aws.desk().decide("nope", &yes("abcdef"), &clock()).await, Err(DeskError::Unknown("nope".into())));
+    assert_eq!(aws.client().decide("nope", &yes("abcdef"), &clock()).await, Err(ClientError::Unknown("nope".into())));
 }
 
 // --------------------------------------------------------------------------------------------------------------- undo
@@ -299,11 +302,11 @@ async fn a_recovery_is_taken_back_once_and_only_with_the_originals_name() {
     let aws = FakeAws::default();
     aws.recovered("r-1");
     for confirm in [None, Some("orders-r"), Some("Orders")] {
-        assert!(refused(aws.desk().undo("r-1", confirm, "ann").await).contains("--confirm orders"), "{confirm:?}");
+        assert!(refused(aws.client().undo("r-1", confirm, "ann").await).contains("--confirm orders"), "{confirm:?}");
     }
-    let begun = aws.desk().undo("r-1", Some("orders"), "ann").await.unwrap();
+    let begun = aws.client().undo("r-1", Some("orders"), "ann").await.unwrap();
     assert_eq!((begun.id.as_str(), begun.before), ("r-1-undo", false));
-    let again = aws.desk().undo("r-1", Some("orders"), "bob").await.unwrap();
+    let again = aws.client().undo("r-1", Some("orders"), "bob").await.unwrap();
     assert_eq!((again.id.as_str(), again.before), ("r-1-undo", true));
     assert_eq!(aws.held().started, [("r-1-undo".to_owned(), json!({ "recovery": "r-1", "by": "ann" }))]);
 }
@@ -312,13 +315,13 @@ async fn a_recovery_is_taken_back_once_and_only_with_the_originals_name() {
 async fn taking_back_that_failed_is_begun_again_under_the_next_name() {
     let aws = FakeAws::default();
     aws.recovered("r-1");
-    let first = aws.desk().undo("r-1", Some("orders"), "ann").await.unwrap();
+    let first = aws.client().undo("r-1", Some("orders"), "ann").await.unwrap();
     assert!(first.arn.starts_with(&UNDO_MACHINE.replace("stateMachine", "execution")));
     aws.ends(&first.arn, Status::Failed, Value::Null);
     // Half taken back, the recovery needs an operator, who may take it back again: the same person or another.
     aws.held().records.get_mut("r-1").unwrap().state = "NeedsOperator".into();
     for (by, id) in [("ann", "r-1-undo-2"), ("bob", "r-1-undo-3")] {
-        let next = aws.desk().undo("r-1", Some("orders"), by).await.unwrap();
+        let next = aws.client().undo("r-1", Some("orders"), by).await.unwrap();
         assert_eq!((next.id.as_str(), next.before), (id, false), "{by}");
         aws.ends(&next.arn, Status::Failed, Value::Null);
     }
@@ -328,10 +331,10 @@ async fn taking_back_that_failed_is_begun_again_under_the_next_name() {
 async fn an_answer_that_was_lost_does_not_bring_an_old_failure_back() {
     let aws = FakeAws::default();
     aws.recovered("r-1");
-    let first = aws.desk().undo("r-1", Some("orders"), "ann").await.unwrap();
+    let first = aws.client().undo("r-1", Some("orders"), "ann").await.unwrap();
     aws.ends(&first.arn, Status::Failed, Value::Null);
     aws.held().lost = Some(false);
-    let next = aws.desk().undo("r-1", Some("orders"), "ann").await.unwrap();
+    let next = aws.client().undo("r-1", Some("orders"), "ann").await.unwrap();
     assert_eq!((next.id.as_str(), next.before), ("r-1-undo-2", false));
 }
 
@@ -339,10 +342,10 @@ async fn an_answer_that_was_lost_does_not_bring_an_old_failure_back() {
 async fn an_execution_that_takes_another_recovery_back_is_not_taken_for_this_ones() {
     let aws = FakeAws::default();
     aws.recovered("r-1");
-    let desk = aws.desk();
+    let client = aws.client();
     // Somebody started it by hand.
-    desk.executions.start(UNDO_MACHINE, "r-1-undo", &json!({ "recovery": "r-0", "by": "bob" })).await.unwrap();
-    let begun = desk.undo("r-1", Some("orders"), "ann").await.unwrap();
+    client.executions.start(UNDO_MACHINE, "r-1-undo", &json!({ "recovery": "r-0", "by": "bob" })).await.unwrap();
+    let begun = client.undo("r-1", Some("orders"), "ann").await.unwrap();
     assert_eq!((begun.id.as_str(), begun.before), ("r-1-undo-2", false));
 }
 
@@ -350,11 +353,14 @@ async fn an_execution_that_takes_another_recovery_back_is_not_taken_for_this_one
 async fn taking_back_that_was_done_is_followed_and_not_repeated() {
     let aws = FakeAws::default();
     aws.recovered("r-1");
-    let first = aws.desk().undo("r-1", Some("orders"), "ann").await.unwrap();
+    let first = aws.client().undo("r-1", Some("orders"), "ann").await.unwrap();
     aws.ends(&first.arn, Status::Succeeded, json!({ "outcome": "Undone" }));
     // The table could not be written to at its end.
     for by in ["ann", "bob"] {
-        assert_eq!(aws.desk().undo("r-1", Some("orders"), by).await.unwrap(), Begun { before: true, ..first.clone() });
+        assert_eq!(
+            aws.client().undo("r-1", Some("orders"), by).await.unwrap(),
+            Begun { before: true, ..first.clone() }
+        );
     }
     assert_eq!(aws.held().started.len(), 1);
 }
@@ -380,7 +386,7 @@ async fn what_moved_no_traffic_or_is_not_over_cannot_be_taken_back() {
         ("Recovered", json!({ "strategy": "backtrack", "dns": dns }), "in place"),
     ] {
         with(state, outcome);
-        assert!(refused(aws.desk().undo("r-1", Some("orders"), "ann").await).contains(why), "{state}");
+        assert!(refused(aws.client().undo("r-1", Some("orders"), "ann").await).contains(why), "{state}");
     }
     assert!(aws.held().started.is_empty());
 }
@@ -391,7 +397,7 @@ async fn what_is_being_deleted_cannot_be_gone_back_to_and_its_snapshot_is_named(
     aws.recovered("r-1");
     let note = json!({ "cluster": "orders", "snapshot": "orders-final-r-1", "begunAt": "2026-11-30T10:41:00Z" });
     aws.held().records.get_mut("r-1").unwrap().clean_up = note;
-    let why = refused(aws.desk().undo("r-1", Some("orders"), "ann").await);
+    let why = refused(aws.client().undo("r-1", Some("orders"), "ann").await);
     for said in ["since 2026-11-30T10:41:00Z", "--snapshot-identifier orders-final-r-1", "nothing was changed"] {
         assert!(why.contains(said), "{why}\nlacks {said}");
     }
@@ -402,11 +408,11 @@ async fn what_is_being_deleted_cannot_be_gone_back_to_and_its_snapshot_is_named(
 async fn without_a_machine_that_takes_back_it_says_what_to_set() {
     let aws = FakeAws::default();
     aws.recovered("r-1");
-    let mut desk = aws.desk();
-    desk.places.undo_machine = None;
-    assert!(refused(desk.undo("r-1", Some("orders"), "ann").await).contains("UNDO_STATE_MACHINE_ARN"));
-    desk.places.set_window = None;
-    assert!(refused(desk.window(&WindowWords::default()).await).contains("SET_WINDOW_FUNCTION"));
+    let mut client = aws.client();
+    client.places.undo_machine = None;
+    assert!(refused(client.undo("r-1", Some("orders"), "ann").await).contains("UNDO_STATE_MACHINE_ARN"));
+    client.places.set_window = None;
+    assert!(refused(client.window(&WindowWords::default()).await).contains("SET_WINDOW_FUNCTION"));
 }
 
 // ------------------------------------------------------------------------------------------------------------- window
@@ -415,10 +421,10 @@ async fn without_a_machine_that_takes_back_it_says_what_to_set() {
 async fn a_window_is_asked_for_with_what_was_said_and_no_more() {
     let aws = FakeAws::default();
     let words = WindowWords { cluster: "orders".into(), ..WindowWords::default() };
-    aws.desk().window(&words).await.unwrap();
+    aws.client().window(&words).await.unwrap();
     let set = WindowWords { window: Some("24h".into()), confirm: Some("yes".into()), ..words };
     aws.held().answer = Some(Called::Refused("InvalidRequest".into(), "say the cluster".into()));
-    assert_eq!(refused(aws.desk().window(&set).await), "say the cluster [InvalidRequest]");
+    assert_eq!(refused(aws.client().window(&set).await), "say the cluster [InvalidRequest]");
     let called: Vec<Value> = aws.held().called.iter().map(|(_, payload)| payload.clone()).collect();
     assert_eq!(
         called,

@@ -1,15 +1,15 @@
-//! Takes a recovery back: traffic returns to the original, which was kept. A state machine does it; this starts that one.
+//! Takes a recovery back: traffic returns to the source, which was kept. A state machine does it; this starts that one.
 
-use crate::{Answer, Begun, Desk, DeskError, Places};
+use crate::{Answer, Begun, ClientError, Places, RecoveryClient};
 use rewind_aws::executions::{Executions, Status};
 use rewind_aws::recoveries::Recoveries;
-use rewind_words::{Recovery, undo_id};
+use rewind_ui::{Recovery, undo_id};
 use serde_json::{Value, json};
 
 /// How often one recovery can be taken back, failures included.
 const TRIES: usize = 20;
 
-impl<E: Executions, R: Recoveries, F> Desk<E, R, F> {
+impl<E: Executions, R: Recoveries, F> RecoveryClient<E, R, F> {
     /// The recovery, if it can be taken back.
     ///
     /// # Errors
@@ -18,14 +18,14 @@ impl<E: Executions, R: Recoveries, F> Desk<E, R, F> {
     pub async fn undoable(&self, id: &str) -> Answer<Recovery> {
         let recovery = self.recovery(id).await?;
         let refused =
-            |why: &str| Err(DeskError::Refused(format!("{id} cannot be taken back: {why}; nothing was changed")));
+            |why: &str| Err(ClientError::Refused(format!("{id} cannot be taken back: {why}; nothing was changed")));
         match recovery.state.as_str() {
             // One that was half taken back has its outcome still, and may be taken back again.
             "Recovered" => {}
             "NeedsOperator" if recovery.outcome.is_some() => {}
             "Undone" => return refused("it was taken back already"),
             "Running" | "AwaitingApproval" => {
-                return refused("it is not over; to go on: reject it when it asks, and it takes itself back");
+                return refused("it is not over; next step: reject it when it asks, and it takes itself back");
             }
             "NeedsOperator" => {
                 return refused("it stopped half-way, and where is for a person to see: follow the runbook");
@@ -36,7 +36,7 @@ impl<E: Executions, R: Recoveries, F> Desk<E, R, F> {
             let word = |name: &str| clean_up.get(name).and_then(Value::as_str).unwrap_or("unknown");
             return refused(&format!(
                 "the time until which {0} was kept is over, and since {1} it is being deleted, into the snapshot {2}; \
-                 to go on: restore that beside what is there (aws rds restore-db-cluster-from-snapshot \
+                 next step: restore that beside what is there (aws rds restore-db-cluster-from-snapshot \
                  --snapshot-identifier {2} …), and copy over what is missed",
                 word("cluster"),
                 word("begunAt"),
@@ -45,17 +45,17 @@ impl<E: Executions, R: Recoveries, F> Desk<E, R, F> {
         }
         let word = |name: &str| recovery.outcome.as_ref().and_then(|o| o.get(name)).and_then(Value::as_str);
         if word("strategy") == Some("backtrack") {
-            let evidence = recovery.outcome.as_ref().and_then(|o| o.pointer("/evidence/cluster")?.as_str());
+            let safety_clone = recovery.outcome.as_ref().and_then(|o| o.pointer("/safetyClone/cluster")?.as_str());
             return refused(&format!(
                 "it rewound {} in place, and going forward again would throw away what was written to it since; what it \
                  was before is kept on {}: copy from there what is missed",
                 recovery.cluster,
-                evidence.unwrap_or("its evidence")
+                safety_clone.unwrap_or("its safety clone")
             ));
         }
         let dns = recovery.outcome.as_ref().and_then(|o| o.get("dns")).and_then(Value::as_array);
         if dns.is_none_or(Vec::is_empty) {
-            return refused("it moved no traffic: the original has it all the time");
+            return refused("it moved no traffic: the source has it all the time");
         }
         Ok(recovery)
     }
@@ -64,20 +64,20 @@ impl<E: Executions, R: Recoveries, F> Desk<E, R, F> {
     ///
     /// # Errors
     ///
-    /// Refused, where it cannot be, or `confirm` is not the original's name; what AWS answers.
+    /// Refused, where it cannot be, or `confirm` is not the source's name; what AWS answers.
     pub async fn undo(&self, id: &str, confirm: Option<&str>, by: &str) -> Answer<Begun> {
         let recovery = self.undoable(id).await?;
         if confirm != Some(recovery.cluster.as_str()) {
-            return Err(DeskError::Refused(format!(
+            return Err(ClientError::Refused(format!(
                 "traffic would return to {0} now, and what was written to {1} would stay there, fenced; nothing was changed; \
-                 to go on: say the original's name with --confirm {0}",
+                 next step: say the source's name with --confirm {0}",
                 recovery.cluster,
-                recovery.new_cluster.as_deref().unwrap_or("the new cluster"),
+                recovery.new_cluster.as_deref().unwrap_or("the restored cluster"),
             )));
         }
         let Some(machine) = &self.places.undo_machine else {
-            return Err(DeskError::Refused(
-                "it is not known which state machine takes recoveries back; nothing was changed; to go on: set \
+            return Err(ClientError::Refused(
+                "it is not known which state machine takes recoveries back; nothing was changed; next step: set \
                  UNDO_STATE_MACHINE_ARN, which the stack's outputs have"
                     .to_owned(),
             ));
@@ -100,7 +100,7 @@ impl<E: Executions, R: Recoveries, F> Desk<E, R, F> {
                 Status::Failed | Status::Stopped => {}
             }
         }
-        Err(DeskError::Refused(format!(
+        Err(ClientError::Refused(format!(
             "what became of taking {id} back before cannot be seen, or it failed {TRIES} times; nothing was changed; to go \
              on: look at the executions of {machine}"
         )))

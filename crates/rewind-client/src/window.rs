@@ -1,11 +1,11 @@
 //! Asks how far back a cluster can go, or sets it.
 
-use crate::{Answer, Desk, DeskError};
+use crate::{Answer, ClientError, RecoveryClient};
 use rewind_aws::invoke::{CallFunctions, Called};
-use rewind_words::WindowWords;
+use rewind_ui::WindowWords;
 use serde_json::{Map, Value};
 
-impl<E, R, F: CallFunctions> Desk<E, R, F> {
+impl<E, R, F: CallFunctions> RecoveryClient<E, R, F> {
     /// What set-window answers.
     ///
     /// # Errors
@@ -13,8 +13,8 @@ impl<E, R, F: CallFunctions> Desk<E, R, F> {
     /// Refused, with its own words; what AWS answers.
     pub async fn window(&self, words: &WindowWords) -> Answer<Value> {
         let Some(function) = &self.places.set_window else {
-            return Err(DeskError::Refused(
-                "it is not known which function reads and sets windows; nothing was changed; to go on: set \
+            return Err(ClientError::Refused(
+                "it is not known which function reads and sets windows; nothing was changed; next step: set \
                  SET_WINDOW_FUNCTION, which the stack's outputs have"
                     .to_owned(),
             ));
@@ -25,7 +25,7 @@ impl<E, R, F: CallFunctions> Desk<E, R, F> {
         }
         match self.functions.call(function, &Value::Object(payload)).await? {
             Called::Answered(answer) => Ok(answer),
-            Called::Refused(name, message) => Err(DeskError::Refused(format!("{message} [{name}]"))),
+            Called::Refused(name, message) => Err(ClientError::Refused(format!("{message} [{name}]"))),
         }
     }
 }

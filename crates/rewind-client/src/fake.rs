@@ -1,7 +1,7 @@
-//! Step Functions, the table and functions in memory, for tests of what stands at the desk. It runs no state machine: a
+//! Step Functions, the table and functions in memory, for tests of what stands at the client. It runs no state machine: a
 //! test says what has happened.
 
-use crate::{Desk, Places};
+use crate::{Places, RecoveryClient};
 use rewind_aws::Answer;
 use rewind_aws::executions::{Event, Execution, Executions, Started, Status, What};
 use rewind_aws::fixtures::{in_place_plan, plan, restored, time};
@@ -52,9 +52,9 @@ impl FakeAws {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A desk in front of it.
-    pub fn desk(&self) -> Desk<Self, Self, Self> {
-        Desk {
+    /// A client in front of it.
+    pub fn client(&self) -> RecoveryClient<Self, Self, Self> {
+        RecoveryClient {
             executions: self.clone(),
             recoveries: self.clone(),
             functions: self.clone(),

@@ -1,11 +1,11 @@
 //! Decides on a recovery that waits for a person, bound to what that person was shown.
 
-use crate::{Answer, Desk, DeskError};
+use crate::{Answer, ClientError, RecoveryClient};
 use jiff::Timestamp;
 use rewind_aws::executions::Executions;
 use rewind_aws::recoveries::{Approval, Recoveries};
 use rewind_core::{Clock, Difference, Plan, Report, Restored, StepError, shown_hash, timeouts};
-use rewind_words::say;
+use rewind_ui::say;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
@@ -25,7 +25,7 @@ pub struct Matter {
     pub restored: Option<Restored>,
     /// What verification found; none where the approval comes before it.
     pub report: Option<Report>,
-    /// In what the new cluster is not like the original.
+    /// In what the restored cluster is not like the source.
     pub differences: Vec<Difference>,
     /// The hash that people are asked for.
     pub hash: String,
@@ -60,7 +60,7 @@ pub struct Decision {
     pub hash: String,
 }
 
-impl<E: Executions, R: Recoveries, F> Desk<E, R, F> {
+impl<E: Executions, R: Recoveries, F> RecoveryClient<E, R, F> {
     /// What there is to decide on in a recovery.
     ///
     /// # Errors
@@ -121,8 +121,8 @@ impl<E: Executions, R: Recoveries, F> Desk<E, R, F> {
             // Between two slices of the wait: a fresh token is in the table soon, or the wait is over.
             clock.sleep(timeouts::DECIDE_AGAIN).await;
         }
-        Err(DeskError::Refused(format!(
-            "{id} did not take the decision, though it says that it waits for one; nothing was decided; to go on: look \
+        Err(ClientError::Refused(format!(
+            "{id} did not take the decision, though it says that it waits for one; nothing was decided; next step: look \
              at its status, and decide again"
         )))
     }
@@ -141,23 +141,23 @@ impl<E: Executions, R: Recoveries, F> Desk<E, R, F> {
     }
 }
 
-fn waits_not(id: &str, state: &str) -> DeskError {
+fn waits_not(id: &str, state: &str) -> ClientError {
     let state = if state == "Running" { "running, and has not asked yet or has its answer" } else { state };
-    DeskError::Refused(format!("{id} waits for no decision: it is {state}; nothing was decided"))
+    ClientError::Refused(format!("{id} waits for no decision: it is {state}; nothing was decided"))
 }
 
 fn check_hash(id: &str, decision: &Decision, approval: &Approval) -> Answer<()> {
     let hash = decision.hash.trim().to_ascii_lowercase();
     if hash.len() < HASH_LEAST {
-        return Err(DeskError::Refused(format!(
-            "\"{hash}\" is too short for a hash; nothing was decided; to go on: give at least {HASH_LEAST} characters of \
+        return Err(ClientError::Refused(format!(
+            "\"{hash}\" is too short for a hash; nothing was decided; next step: give at least {HASH_LEAST} characters of \
              the one that you were shown"
         )));
     }
     if !approval.hash.starts_with(&hash) {
-        return Err(DeskError::Refused(format!(
+        return Err(ClientError::Refused(format!(
             "{hash} is not the hash of what {id} asks now, which is {}: what is decided on is not what you were shown; \
-             nothing was decided; to go on: look at it again, and decide on that",
+             nothing was decided; next step: look at it again, and decide on that",
             approval.hash
         )));
     }
@@ -166,7 +166,7 @@ fn check_hash(id: &str, decision: &Decision, approval: &Approval) -> Answer<()> 
 
 fn read<T: DeserializeOwned>(value: Value) -> Answer<T> {
     serde_json::from_value(value).map_err(|e| {
-        DeskError::Aws(
+        ClientError::Aws(
             StepError::bug(format!("what is to be decided on cannot be read: {e}"))
                 .changed("nothing was decided")
                 .advice("use the version of this program that belongs to the deployed one"),

@@ -15,10 +15,10 @@ pub struct RequestWords {
     /// How: auto, restore (side by side) or backtrack (in place)
     #[arg(long, value_name = "HOW")]
     pub strategy: Option<String>,
-    /// The original may be rewound in place, with all its connections cut
+    /// The source may be rewound in place, with all its connections cut
     #[arg(long)]
     pub in_place: bool,
-    /// The name of the new cluster
+    /// The name of the restored cluster
     #[arg(long, value_name = "NAME")]
     pub new_cluster: Option<String>,
     /// What must be true of the rewound data: "[name] database: SQL => 2" (or: => at least 2, => at most 2)
@@ -36,7 +36,7 @@ pub struct RequestWords {
     /// How long people have to decide, such as 1h
     #[arg(long, value_name = "TIME")]
     pub approval_timeout: Option<String>,
-    /// How long the original is kept after the switch, such as 7d
+    /// How long the source is kept after the switch, such as 7d
     #[arg(long, value_name = "TIME")]
     pub keep_source: Option<String>,
 }
@@ -133,7 +133,7 @@ impl DecisionWords {
 pub struct UndoWords {
     /// The recovery to take back
     pub id: String,
-    /// The original's name, to say that its traffic shall return to it now
+    /// The source's name, to say that its traffic shall return to it now
     #[arg(long, value_name = "CLUSTER")]
     pub confirm: Option<String>,
 }

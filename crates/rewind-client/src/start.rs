@@ -1,10 +1,10 @@
 //! Starts a recovery, once, however often it is asked for.
 
-use crate::{Answer, Desk, DeskError, Places};
+use crate::{Answer, ClientError, Places, RecoveryClient};
 use jiff::Timestamp;
 use rewind_aws::executions::{Executions, Started, Status};
 use rewind_core::{ErrorName, Request};
-use rewind_words::derived_id;
+use rewind_ui::derived_id;
 use serde_json::Value;
 
 /// How many names are tried where they are ours to choose.
@@ -30,7 +30,7 @@ pub struct Begun {
     pub before: bool,
 }
 
-impl<E: Executions, R, F> Desk<E, R, F> {
+impl<E: Executions, R, F> RecoveryClient<E, R, F> {
     /// Starts a recovery, or finds the one that was started by that name with the same request.
     ///
     /// # Errors
@@ -77,9 +77,9 @@ impl<E: Executions, R, F> Desk<E, R, F> {
     }
 }
 
-fn taken(id: &str) -> DeskError {
-    DeskError::Refused(format!(
-        "there is an execution {id} with another request; nothing was started; to go on: choose another name"
+fn taken(id: &str) -> ClientError {
+    ClientError::Refused(format!(
+        "there is an execution {id} with another request; nothing was started; next step: choose another name"
     ))
 }
 
@@ -89,7 +89,7 @@ fn check_name(id: &str) -> Answer<()> {
     if fits {
         return Ok(());
     }
-    Err(DeskError::Refused(format!(
-        "\"{id}\" cannot be the name of a recovery; nothing was started; to go on: use 1 to 80 letters, digits, - and _"
+    Err(ClientError::Refused(format!(
+        "\"{id}\" cannot be the name of a recovery; nothing was started; next step: use 1 to 80 letters, digits, - and _"
     )))
 }
