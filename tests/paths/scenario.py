@@ -59,7 +59,7 @@ PAYLOADS = {
     "FenceRestored": "recovery plan fence restored",
     "SwapDns": "recovery plan restored",
     "ConfirmCutover": "recovery plan restored swap inSyncAt",
-    "Finish": "recovery plan restored report differences fence swap safety clone timings",
+    "Finish": "recovery plan restored report differences fence swap safetyClone timings",
     "LiftFence": "direction recovery plan",
     "UndoStartBacktrack": "direction recovery plan backtrack",
     "UndoStartRestore": "direction recovery plan",

@@ -57,7 +57,7 @@ pub fn default_new_cluster(cluster: &str, target: Timestamp) -> String {
 /// The default name of the safety clone of an in-place recovery: `<cluster>-safety-clone-20261123-103500`, by the recovery's start,
 /// so that a step run again makes the same.
 pub fn default_safety_clone(cluster: &str, started: Timestamp) -> String {
-    dated(cluster, "safetyClone", started)
+    dated(cluster, "safety-clone", started)
 }
 
 fn dated(cluster: &str, word: &str, at: Timestamp) -> String {

@@ -68,7 +68,7 @@ mod tests {
 
     fn judged(checks: Vec<CheckResult>, tables: Vec<TableCount>) -> Report {
         let login = Login { user: "admin".to_owned(), secret_version: "AWSCURRENT".to_owned(), tls: Tls::Verified };
-        report(login, "safetyClone", Findings { checks, tables, notes: Vec::new() }, Vec::new())
+        report(login, "the safety clone", Findings { checks, tables, notes: Vec::new() }, Vec::new())
     }
 
     #[test]

@@ -124,7 +124,7 @@ pub fn outcome(story: &Story, outcome: &Outcome) {
         Some(safety_clone) => {
             story.field("cluster", format_args!("{}, {fenced}", outcome.cluster));
             story.field(
-                "safetyClone",
+                "safety clone",
                 format_args!("{}, taken at {}", safety_clone.cluster, moment(safety_clone.taken_at)),
             );
             story.field("", format_args!("kept until {}; to delete it:", moment(safety_clone.keep_until)));
