@@ -16,8 +16,6 @@ mod install;
 #[cfg(test)]
 mod machine;
 #[cfg(test)]
-mod picture;
-#[cfg(test)]
 mod template;
 #[cfg(test)]
 mod timeouts;
