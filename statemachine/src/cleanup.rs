@@ -35,7 +35,7 @@ fn states() -> Vec<State> {
             .assign("deletion", object([]))
             .assign("failure", object([]))
             .assign("failed", object([]))
-            .assign("told", "none".into())
+            .assign("noticeKey", "none".into())
             .assign("subject", "none".into())
             .assign("message", "none".into())
             .next("FindDue"),
@@ -96,7 +96,7 @@ fn states() -> Vec<State> {
             .fails_to("ConcludeFailed"),
         State::choice("IsUnused")
             .comment("Anything but true is a no, and people are told why.")
-            .keep_as("told", "'kept#' & $item.recoveryId")
+            .keep_as("noticeKey", "'kept#' & $item.recoveryId")
             .keep_as("subject", "$substring('kept: ' & $item.cluster, 0, 80)")
             .keep_as(
                 "message",
@@ -111,20 +111,20 @@ fn states() -> Vec<State> {
                  30000))",
             )
             .when_with("$check.unused = true", vec![set("since", "$millis()")], "FindRecordsAgain")
-            .next("RememberKept"),
-        State::table("RememberKept", "putItem")
+            .next("RecordNotice"),
+        State::table("RecordNotice", "putItem")
             .comment("So that people are told once a day of one thing: a second put within 23 hours is refused.")
             .argument(
                 "Item",
                 object([
-                    ("id", text("$told")),
+                    ("id", text("$noticeKey")),
                     ("cluster", text("$item.cluster")),
                     ("expiresAt", number("$string($floor($millis() / 1000) + 23 * 3600)")),
                 ]),
             )
             .argument("ConditionExpression", "attribute_not_exists(id) OR expiresAt < :now".into())
             .argument("ExpressionAttributeValues", object([(":now", number("$string($floor($millis() / 1000))"))]))
-            .next("TellPeople")
+            .next("SendNotice")
             .catch(&CONDITION_FAILED, Vec::new(), "IsAnyDue")
             .tolerated(),
         State::invoke("FindRecordsAgain")
@@ -176,7 +176,7 @@ fn states() -> Vec<State> {
                          delete-db-cluster-snapshot --db-cluster-snapshot-identifier ' & $deletion.snapshot : '')",
                     ),
                 ],
-                "TellPeople",
+                "SendNotice",
             )
             .when_with(
                 "$millis() - $since > 2 * 3600 * 1000",
@@ -207,7 +207,7 @@ fn states() -> Vec<State> {
                     ),
                 ]),
             )
-            .keep_as("told", "'failed#' & $item.recoveryId")
+            .keep_as("noticeKey", "'failed#' & $item.recoveryId")
             .keep_as("subject", "$substring('not cleaned up: ' & $item.cluster, 0, 80)")
             .keep_as(
                 "message",
@@ -223,7 +223,7 @@ fn states() -> Vec<State> {
                  ' & $read($failure) & '; next step: mend what that names; it is tried again every hour, and told of \
                  once a day', 0, 30000))",
             )
-            .next("RememberKept"),
+            .next("RecordNotice"),
         State::pass("ConcludeNotFound")
             .comment("Nothing is known of what is due.")
             .assign(
@@ -234,7 +234,7 @@ fn states() -> Vec<State> {
                 ]),
             )
             .assign("item", object([("cluster", "*".into())]))
-            .assign("told", "failed#".into())
+            .assign("noticeKey", "failed#".into())
             .assign("subject", "nothing was cleaned up".into())
             .keep_as(
                 "message",
@@ -248,8 +248,8 @@ fn states() -> Vec<State> {
                  recoveries kept could not be looked for: ' & $read($failure) & '; nothing was changed; next step: \
                  mend what that names; it is tried again every hour, and told of once a day', 0, 30000))",
             )
-            .next("RememberKept"),
-        State::publish("TellPeople")
+            .next("RecordNotice"),
+        State::publish("SendNotice")
             .comment(
                 "A message that cannot be sent stops nothing, and makes the execution fail in the end, which pages.",
             )

@@ -35,7 +35,7 @@ fn write_page(text: &mut String) -> Result {
     writeln!(
         text,
         "\n## {}\n\nA failure leads to the state of the next picture at which undoing begins. A bug leads from every step to \
-         IsAnythingLeft, and is not drawn.\n",
+         IsAnythingChanged, and is not drawn.\n",
         recovery.title
     )?;
     draw(text, &recovery, Some(false))?;
@@ -68,7 +68,7 @@ fn draw(text: &mut String, machine: &Machine, failing: Option<bool>) -> Result {
         // Every step's bugs lead there: the page says it in a sentence.
         let is_bug = |to: &str| {
             failing == Some(false)
-                && to == "IsAnythingLeft"
+                && to == "IsAnythingChanged"
                 && ways.iter().any(|(other, way)| *way == Way::Failure && *other != to)
         };
         let mut drawn = BTreeSet::new();

@@ -372,7 +372,7 @@ impl State {
 
     /// What this step may have done is undone from `next` on. A bug undoes nothing: nobody knows what it did.
     pub(crate) fn undone_from(self, next: &'static str) -> Self {
-        self.bugs_to("IsAnythingLeft").fails_to(next)
+        self.bugs_to("IsAnythingChanged").fails_to(next)
     }
 
     /// The same for bugs alone, of which nobody knows what they did.

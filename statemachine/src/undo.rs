@@ -2,10 +2,11 @@
 
 use crate::conclude::{error_name, explained};
 use crate::json::{Json, jsonata, object};
-use crate::lease::release;
+use crate::lease::{acquire, release};
 use crate::machine::Machine;
 use crate::retry::{ANY, CONDITION_FAILED};
-use crate::state::{State, number, set, set_to, text};
+use crate::state::{Assign, State, set, set_to, text};
+use rewind_core::ErrorName;
 
 /// The machine.
 pub(crate) fn machine() -> Machine {
@@ -23,7 +24,7 @@ pub(crate) fn machine() -> Machine {
 fn states() -> Vec<State> {
     vec![
         State::pass("Begin")
-            .comment("Gives every variable its first value. The input says which recovery, and who takes it back.")
+            .comment("Gives every variable its first value. The input says which recovery, and who undoes it.")
             .assign(
                 "undo",
                 object([
@@ -55,7 +56,7 @@ fn states() -> Vec<State> {
             .assign("failure", object([]))
             .assign("undoFailure", object([]))
             .assign("undone", Json::List(Vec::new()))
-            .assign("answer", object([]))
+            .assign("outcome", object([]))
             .next("ReadRecovery"),
         State::table("ReadRecovery", "getItem")
             .progress("reads what the recovery did")
@@ -99,166 +100,85 @@ fn states() -> Vec<State> {
             .fails_to("ConcludeNothingChanged"),
         State::choice("IsUndoable")
             .comment(
-                "Only a recovery that moved traffic has any to move back. One that was half taken back may be taken \
-                 back again: every step below finds what is done already. Asked once before the lease is taken, and \
-                 once more with it.",
+                "Only a recovery that moved traffic has any to move back. One that was half undone may be taken back \
+                 again: every step below finds what is done already. Asked once before the lease is taken, and once \
+                 more with it.",
             )
             .when_with(
                 "$state = 'Undone'",
-                vec![set_to(
-                    "failure",
-                    object([
-                        ("Error", "InvalidRequest".into()),
-                        ("state", "ReadRecovery".into()),
-                        ("retries", 0.into()),
-                        ("Cause", jsonata("$id & ' was taken back already; nothing was changed'")),
-                    ]),
-                )],
+                refused(ErrorName::InvalidRequest, "ReadRecovery", "$id & ' is undone already; nothing was changed'"),
                 "ConcludeNothingChanged",
             )
             .when_with(
                 "$state in ['Running', 'AwaitingApproval']",
-                vec![set_to(
-                    "failure",
-                    object([
-                        ("Error", "InvalidRequest".into()),
-                        ("state", "ReadRecovery".into()),
-                        ("retries", 0.into()),
-                        (
-                            "Cause",
-                            jsonata(
-                                "$id & ' is not over; nothing was changed; next step: reject it when it asks, and it \
-                                 takes itself back'",
-                            ),
-                        ),
-                    ]),
-                )],
+                refused(
+                    ErrorName::InvalidRequest,
+                    "ReadRecovery",
+                    "$id & ' is not over; nothing was changed; next step: reject it when it asks, and it undoes \
+                     itself'",
+                ),
                 "ConcludeNothingChanged",
             )
             .when_with(
                 "$not($exists($plan.cluster))",
-                vec![set_to(
-                    "failure",
-                    object([
-                        ("Error", "InvalidRequest".into()),
-                        ("state", "ReadRecovery".into()),
-                        ("retries", 0.into()),
-                        (
-                            "Cause",
-                            jsonata(
-                                "$id & ' is no recovery that moved traffic: it is ' & $state & '; nothing was \
-                                 changed; next step: see which recoveries are there'",
-                            ),
-                        ),
-                    ]),
-                )],
+                refused(
+                    ErrorName::InvalidRequest,
+                    "ReadRecovery",
+                    "$id & ' is no recovery that moved traffic: it is ' & $state & '; nothing was changed; next step: \
+                     see which recoveries are there'",
+                ),
                 "ConcludeNothingChanged",
             )
             .when_with(
                 "$exists($cleanUp.snapshot)",
-                vec![set_to(
-                    "failure",
-                    object([
-                        ("Error", "InvalidRequest".into()),
-                        ("state", "ReadRecovery".into()),
-                        ("retries", 0.into()),
-                        (
-                            "Cause",
-                            jsonata(
-                                "$id & ' cannot be taken back any more: the time until which ' & $cleanUp.cluster & ' \
-                                 was kept is over, and since ' & $cleanUp.begunAt & ' it is being deleted; nothing \
-                                 was changed; next step: its data is in the snapshot ' & $cleanUp.snapshot & ': \
-                                 restore that beside what is there (aws rds restore-db-cluster-from-snapshot \
-                                 --snapshot-identifier ' & $cleanUp.snapshot & ' --engine ' & $plan.engine & ' \
-                                 --db-cluster-identifier <a new name>), and copy over what is missed'",
-                            ),
-                        ),
-                    ]),
-                )],
+                refused(
+                    ErrorName::InvalidRequest,
+                    "ReadRecovery",
+                    "$id & ' cannot be undone any more: the time until which ' & $cleanUp.cluster & ' was kept is \
+                     over, and since ' & $cleanUp.begunAt & ' it is being deleted; nothing was changed; next step: \
+                     its data is in the snapshot ' & $cleanUp.snapshot & ': restore that beside what is there (aws \
+                     rds restore-db-cluster-from-snapshot --snapshot-identifier ' & $cleanUp.snapshot & ' --engine ' \
+                     & $plan.engine & ' --db-cluster-identifier <a new name>), and copy over what is missed'",
+                ),
                 "ConcludeNothingChanged",
             )
             .when_with(
                 "$strategy = 'backtrack'",
-                vec![set_to(
-                    "failure",
-                    object([
-                        ("Error", "InvalidRequest".into()),
-                        ("state", "ReadRecovery".into()),
-                        ("retries", 0.into()),
-                        (
-                            "Cause",
-                            jsonata(
-                                "$id & ' rewound ' & $plan.cluster & ' in place, and going forward again would throw \
-                                 away what was written to it since; nothing was changed; next step: copy what is \
-                                 missed from ' & $plan.newCluster & ', which holds what it was before'",
-                            ),
-                        ),
-                    ]),
-                )],
+                refused(
+                    ErrorName::InvalidRequest,
+                    "ReadRecovery",
+                    "$id & ' rewound ' & $plan.cluster & ' in place, and going forward again would throw away what \
+                     was written to it since; nothing was changed; next step: copy what is missed from ' & \
+                     $plan.newCluster & ', which holds what it was before'",
+                ),
                 "ConcludeNothingChanged",
             )
             .when_with(
                 "$count($dns) = 0",
-                vec![set_to(
-                    "failure",
-                    object([
-                        ("Error", "InvalidRequest".into()),
-                        ("state", "ReadRecovery".into()),
-                        ("retries", 0.into()),
-                        (
-                            "Cause",
-                            jsonata(
-                                "$id & ' moved no traffic: ' & $plan.cluster & ' has it all the time; nothing was \
-                                 changed'",
-                            ),
-                        ),
-                    ]),
-                )],
+                refused(
+                    ErrorName::InvalidRequest,
+                    "ReadRecovery",
+                    "$id & ' moved no traffic: ' & $plan.cluster & ' has it all the time; nothing was changed'",
+                ),
                 "ConcludeNothingChanged",
             )
             .when("$leaseKey = 'none'", "AcquireLease")
             .next("FenceRestored"),
-        State::table("AcquireLease", "putItem")
-            .progress("takes the lease: one recovery a cluster")
+        acquire("undo", "'lease#' & $plan.cluster", "6 * 3600")
             .comment(
                 "The same lease as for a recovery: never both at once. Six hours are more than the four steps can \
                  take with all their retries.",
             )
-            .argument(
-                "Item",
-                object([
-                    ("id", text("'lease#' & $plan.cluster")),
-                    ("recoveryId", text("$undo.id")),
-                    ("executionArn", text("$undo.executionArn")),
-                    ("takenAt", text("$now()")),
-                    ("expiresAt", number("$string($floor($millis() / 1000) + 6 * 3600)")),
-                ]),
-            )
-            .argument("ConditionExpression", "attribute_not_exists(id) OR expiresAt < :now OR recoveryId = :me".into())
-            .argument(
-                "ExpressionAttributeValues",
-                object([(":now", number("$string($floor($millis() / 1000))")), (":me", text("$undo.id"))]),
-            )
             .keep_as("leaseKey", "'lease#' & $plan.cluster")
-            .keep_as("leaseUntil", "$fromMillis(($floor($millis() / 1000) + 6 * 3600) * 1000)")
             .next("ReadRecovery")
             .catch(
                 &CONDITION_FAILED,
-                vec![set_to(
-                    "failure",
-                    object([
-                        ("Error", "LeaseHeld".into()),
-                        ("state", "AcquireLease".into()),
-                        ("retries", 0.into()),
-                        (
-                            "Cause",
-                            jsonata(
-                                "'another execution holds lease#' & $plan.cluster & '; nothing was changed; next \
-                                 step: wait for it to end; which it is says that item of table ${TableName}'",
-                            ),
-                        ),
-                    ]),
-                )],
+                refused(
+                    ErrorName::LeaseHeld,
+                    "AcquireLease",
+                    "'another execution holds lease#' & $plan.cluster & '; nothing was changed; next step: wait for \
+                     it to end; which it is says that item of table ${TableName}'",
+                ),
                 "ConcludeNothingChanged",
             )
             .fails_to("ConcludeNothingChanged"),
@@ -306,9 +226,9 @@ fn states() -> Vec<State> {
             .inputs(["restored"])
             .timeout(195)
             .keeps_what_was_undone()
-            .next("IsTrafficWhereItWas")
+            .next("IsTrafficUnmoved")
             .undo_fails_to("ConcludeNeedsOperator"),
-        State::choice("IsTrafficWhereItWas")
+        State::choice("IsTrafficUnmoved")
             .comment(
                 "A batch that was refused at once because a record had changed moved nothing; after any other failure \
                  of UndoSwapDns the records may point at either cluster.",
@@ -338,7 +258,7 @@ fn states() -> Vec<State> {
                 ]),
             )
             .keep_as(
-                "answer",
+                "outcome",
                 "{'outcome': 'Undone', 'recoveryId': $id, 'undoId': $undo.id, 'by': $by, 'cluster': $plan.cluster, \
                  'newCluster': $restored.cluster, 'dns': $append([], $map($dns, function($r) { {'name': $r.name, \
                  'from': $r.to, 'to': $r.from, 'ttl': $r.ttl} })), 'undone': $undone, 'timings': $merge([$timings, \
@@ -348,7 +268,7 @@ fn states() -> Vec<State> {
             .catch(
                 &ANY,
                 vec![set(
-                    "answer",
+                    "outcome",
                     "{'outcome': 'Undone', 'recoveryId': $id, 'undoId': $undo.id, 'by': $by, 'cluster': \
                      $plan.cluster, 'newCluster': $restored.cluster, 'undone': $append($undone, ['not recorded in the \
                      table: ' & $string($states.errorOutput.Error)]), 'timings': $timings}",
@@ -357,7 +277,7 @@ fn states() -> Vec<State> {
             ),
         release("ReleaseLease", "undo")
             .comment("A lease that cannot be released expires by itself.")
-            .output(jsonata("$answer"))
+            .output(jsonata("$outcome"))
             .next("Undone")
             .tolerated_with_output(),
         State::succeed("Undone").comment("Traffic is back on the source; the restored cluster is fenced and kept."),
@@ -395,9 +315,9 @@ fn states() -> Vec<State> {
                              ' & $new & ' is fenced'; $text := $read($failure) & ($exists($undoFailure.Error) ? '; \
                              then opening ' & $new & ' again failed: ' & $read($undoFailure) : '') & ($count($undone) \
                              > 0 ? '; done before that: ' & $join($undone, '; ') : '') & '; ' & $where & '; next \
-                             step: mend what the first sentence names, then take it back again: every step finds what \
-                             is done already; ' & $leaseKey & ' is kept until ' & $leaseUntil & ': delete that item \
-                             of table ${TableName} first'; $substring($text, 0, 30000)",
+                             step: mend what the first sentence names, then undo it again: every step finds what is \
+                             done already; ' & $leaseKey & ' is kept until ' & $leaseUntil & ': delete that item of \
+                             table ${TableName} first'; $substring($text, 0, 30000)",
                         ),
                     ),
                 ]),
@@ -454,4 +374,16 @@ fn states() -> Vec<State> {
         State::fail("NeedsOperator", "$ending.error", "$ending.cause")
             .comment("A person must look: the only end that pages."),
     ]
+}
+
+/// The undo is not begun. `cause` is an expression.
+fn refused(error: ErrorName, state: &str, cause: &str) -> Assign {
+    let fields = [
+        ("Error", error.as_str().into()),
+        ("state", state.into()),
+        // IsTrafficUnmoved reads it of every failure.
+        ("retries", 0.into()),
+        ("Cause", jsonata(cause)),
+    ];
+    vec![set_to("failure", object(fields))]
 }

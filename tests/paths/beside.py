@@ -67,7 +67,7 @@ def scenarios():
             START + REWIND + REFUSED + PUT_BACK + UNDO_INSTANCES + NOTHING_CHANGED,
             "NotApproved",
             [
-                "ana said no: not on a Friday",
+                "ana rejected it: not on a Friday",
                 "NotApproved in RequestApproval",
                 "undone: undid AddInstances; undid StartRestore",
             ],

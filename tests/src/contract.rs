@@ -398,7 +398,7 @@ fn nothing_is_undone_and_nothing_fails_unless_something_failed() {
     let machine = Machine::rewind();
     let reached = machine.reached_without_a_failure();
     for name in &reached {
-        let failing = ["Undo", "Conclude", "IsAnythingLeft", "IsSourceToRestore", "NothingChanged", "NeedsOperator"];
+        let failing = ["Undo", "Conclude", "IsAnythingChanged", "IsSourceChanged", "NothingChanged", "NeedsOperator"];
         let failing = failing.iter().any(|start| name.starts_with(start)) || UNDOING.contains(name);
         assert!(!failing, "{name} is reached without a failure");
     }
@@ -412,7 +412,7 @@ fn a_bug_is_never_undone_automatically_and_a_failing_undo_calls_a_person() {
         let undo = name.starts_with("Undo") || UNDOING.contains(&name);
         let bug =
             catches.iter().find(|c| texts(&c["ErrorEquals"]).iter().any(|e| e == "Bug" || (undo && e == "States.ALL")));
-        assert_eq!(bug.map(|c| &c["Next"]), Some(&Value::from("IsAnythingLeft")), "{name}");
+        assert_eq!(bug.map(|c| &c["Next"]), Some(&Value::from("IsAnythingChanged")), "{name}");
         let kept = if undo { "undoFailure" } else { "failure" };
         for catch in catches.iter().filter(|c| c["ErrorEquals"][0] != "States.Timeout") {
             let assigned: Vec<&String> = catch["Assign"].as_object().unwrap().keys().collect();

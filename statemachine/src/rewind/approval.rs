@@ -47,7 +47,7 @@ pub(super) fn states() -> Vec<State> {
             .keep_as("decision", "$states.result")
             .next("IsApprovalToConfirm")
             .catch(&["States.Timeout"], Vec::new(), "IsApprovalExpired")
-            .undone_from("IsSourceToRestore"),
+            .undone_from("IsSourceChanged"),
         State::choice("IsApprovalExpired")
             .comment("Nobody answered within this slice, or to something else: is there time for another?")
             .when_with(
@@ -61,7 +61,7 @@ pub(super) fn states() -> Vec<State> {
                      moved') & '; next step: start again, with a longer approvalTimeout or with people who watch for \
                      the request'",
                 ),
-                "IsSourceToRestore",
+                "IsSourceChanged",
             )
             .next("RequestApproval"),
         State::choice("IsApprovalToConfirm")
@@ -77,9 +77,12 @@ pub(super) fn states() -> Vec<State> {
             .inputs(["recovery", "plan", "restored", "report", "differences", "requestedAt", "decision"])
             .timeout(45)
             .keep("confirmed")
-            .keep_as("wrongAnswers", "$states.result.Payload.verdict = 'valid' ? $wrongAnswers : $wrongAnswers + 1")
+            .keep_as(
+                "invalidApprovals",
+                "$states.result.Payload.verdict = 'valid' ? $invalidApprovals : $invalidApprovals + 1",
+            )
             .next("IsApprovalValid")
-            .undone_from("IsSourceToRestore"),
+            .undone_from("IsSourceChanged"),
         State::choice("IsApprovalValid")
             .comment(
                 "A yes to something else refuses the answer, not the recovery, which goes on waiting. Twenty of them \
@@ -87,7 +90,7 @@ pub(super) fn states() -> Vec<State> {
             )
             .when("$confirmed.verdict = 'valid'", "RecordDecision")
             .when_with(
-                "$wrongAnswers >= 20",
+                "$invalidApprovals >= 20",
                 found(
                     "failure",
                     ErrorName::NotApproved,
@@ -96,7 +99,7 @@ pub(super) fn states() -> Vec<State> {
                      & ($plan.strategy = 'backtrack' ? 'nothing was changed' : 'no traffic was moved') & '; next \
                      step: correct whatever answers, and start again'",
                 ),
-                "IsSourceToRestore",
+                "IsSourceChanged",
             )
             .next("IsApprovalExpired"),
         State::table("RecordDecision", "updateItem")
@@ -135,14 +138,14 @@ pub(super) fn states() -> Vec<State> {
                         jsonata(
                             "( $by := $type($decision) = 'object' and $exists($decision.by) ? $string($decision.by) : \
                              'somebody who left no name'; $comment := $type($decision) = 'object' and \
-                             $exists($decision.comment) ? ': ' & $string($decision.comment) : ''; $by & ' said no' & \
-                             $comment & '; ' & ($plan.strategy = 'backtrack' ? 'nothing was changed' : 'no traffic \
-                             was moved') & '; next step: talk to them, and start again')",
+                             $exists($decision.comment) ? ': ' & $string($decision.comment) : ''; $by & ' rejected \
+                             it' & $comment & '; ' & ($plan.strategy = 'backtrack' ? 'nothing was changed' : 'no \
+                             traffic was moved') & '; next step: talk to them, and start again')",
                         ),
                     ),
                 ]),
             )
             .when("$type($decision) = 'object' and $decision.decision = 'approved'", "FenceSource")
-            .next("IsSourceToRestore"),
+            .next("IsSourceChanged"),
     ]
 }

@@ -36,7 +36,7 @@ pub(super) fn states() -> Vec<State> {
             )
             .timeout(195)
             .next("Finish")
-            .undone_from("IsAnythingLeft"),
+            .undone_from("IsAnythingChanged"),
     ]
 }
 
@@ -59,12 +59,12 @@ pub(super) fn undo() -> Vec<State> {
             )
             .keeps_what_was_undone()
             .next("IsForwardNeeded")
-            .undo_fails_to("IsAnythingLeft"),
+            .undo_fails_to("IsAnythingChanged"),
         State::choice("IsForwardNeeded")
             .only(Recoveries::Backtrack)
             .comment(
-                "Where no backtrack was begun, none has to be taken back. That is what RDS says, and not yet a proof: \
-                 the data is compared all the same.",
+                "Where no backtrack was begun, none has to be undone. That is what RDS says, and not yet a proof: the \
+                 data is compared all the same.",
             )
             .when("$type($awaiting.identifier) = 'string'", "AwaitForward")
             .next("VerifyForward"),
@@ -72,7 +72,7 @@ pub(super) fn undo() -> Vec<State> {
             .progress("waits until it is there")
             .only(Recoveries::Backtrack)
             .next("IsForwardDone")
-            .undo_fails_to("IsAnythingLeft"),
+            .undo_fails_to("IsAnythingChanged"),
         State::choice("IsForwardDone")
             .only(Recoveries::Backtrack)
             .comment("Two hours are the bound.")
@@ -88,7 +88,7 @@ pub(super) fn undo() -> Vec<State> {
                     "AwaitForward",
                     "the backtrack forward is done, and where it landed was not answered",
                 ),
-                "IsAnythingLeft",
+                "IsAnythingChanged",
             )
             .gives_up_after(
                 hours(2),
@@ -99,7 +99,7 @@ pub(super) fn undo() -> Vec<State> {
                     "'the backtrack of ' & $plan.cluster & ' forward to where it was is not done 2 hours after it \
                      began: its status is ' & $string($rewind.status)",
                 ),
-                "IsAnythingLeft",
+                "IsAnythingChanged",
             )
             .next("AwaitForward"),
         State::step("VerifyForward")
@@ -120,6 +120,6 @@ pub(super) fn undo() -> Vec<State> {
                  before'])",
             )
             .next("UndoFenceSource")
-            .undo_fails_to("IsAnythingLeft"),
+            .undo_fails_to("IsAnythingChanged"),
     ]
 }

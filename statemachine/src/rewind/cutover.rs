@@ -113,7 +113,7 @@ pub(super) fn undo() -> Vec<State> {
             .inputs(["restored"])
             .timeout(195)
             .next("UndoSwapDns")
-            .undo_fails_to("IsAnythingLeft"),
+            .undo_fails_to("IsAnythingChanged"),
         State::undo("UndoSwapDns", "SwapDns")
             .progress("moves the records back")
             .only(Recoveries::Restore)
@@ -126,6 +126,6 @@ pub(super) fn undo() -> Vec<State> {
             .keep_as("movedBack", "$states.result.Payload.changed = true or $states.context.State.RetryCount > 0")
             .keeps_what_was_undone()
             .next("UndoFenceSource")
-            .undo_fails_to("IsAnythingLeft"),
+            .undo_fails_to("IsAnythingChanged"),
     ]
 }

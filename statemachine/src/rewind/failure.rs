@@ -8,7 +8,7 @@ use crate::state::{Assign, State, of_recovery, set, set_to, text};
 /// The states, in the order in which a recovery that works passes them.
 pub(super) fn states() -> Vec<State> {
     vec![
-        State::choice("IsSourceToRestore")
+        State::choice("IsSourceChanged")
             .comment(
                 "What has been answered by now tells what has been done. In place and not yet fenced, that is \
                  nothing.",
@@ -43,7 +43,7 @@ pub(super) fn ends() -> Vec<State> {
                 ]),
             )
             .next("RecordFailure"),
-        State::choice("IsAnythingLeft")
+        State::choice("IsAnythingChanged")
             .comment(
                 "Which way things stand when a person has to look: by the undo that failed, or else by the step. \
                  Without a match nothing was changed.",
@@ -51,7 +51,7 @@ pub(super) fn ends() -> Vec<State> {
             .when_with(
                 "$plan.strategy = 'backtrack' and $undoFailure.state in ['UndoAddInstances', 'UndoStartRestore', \
                  'AwaitDeletion']",
-                stands(
+                situation(
                     "'now: ' & $plan.cluster & ' is as it was, and clients reach it; the safety clone ' & \
                      $plan.newCluster & ' or part of it may be left: delete it'",
                 ),
@@ -61,7 +61,7 @@ pub(super) fn ends() -> Vec<State> {
                 "$plan.strategy = 'backtrack' and ($undoFailure.state = 'UndoFenceSource' or $failure.state in \
                  ['FenceSource', 'CloneSource', 'AddInstances', 'AwaitInstances'] or $failure.state = 'AwaitRewind' \
                  and $type($backtrack) != 'object')",
-                stands_fenced(
+                situation_fenced(
                     "'now: ' & $plan.cluster & ' holds what it held before, and may be fenced; the safety clone ' & \
                      $plan.newCluster & ' may exist'",
                 ),
@@ -69,7 +69,7 @@ pub(super) fn ends() -> Vec<State> {
             )
             .when_with(
                 "$undoFailure.state = 'VerifyForward'",
-                stands_fenced(
+                situation_fenced(
                     "'now: ' & ($type($awaiting.identifier) = 'string' ? $plan.cluster & ' was taken forward to ' & \
                      $restored.rewoundTo : $type($restored) = 'object' ? $plan.cluster & ' was rewound to ' & \
                      $restored.rewoundTo & ', and RDS knows of no backtrack to take it forward from' : 'no backtrack \
@@ -81,7 +81,7 @@ pub(super) fn ends() -> Vec<State> {
             )
             .when_with(
                 "$undoFailure.state in ['UndoStartBacktrack', 'AwaitForward'] and $type($restored) = 'object'",
-                stands_fenced(
+                situation_fenced(
                     "'now: ' & $plan.cluster & ' was rewound to ' & $restored.rewoundTo & ', and whether it was taken \
                      forward from there is not known: ask aws rds describe-db-cluster-backtracks \
                      --db-cluster-identifier ' & $plan.cluster & '; it is still fenced, and the safety clone ' & \
@@ -92,7 +92,7 @@ pub(super) fn ends() -> Vec<State> {
             .when_with(
                 "$undoFailure.state in ['UndoStartBacktrack', 'AwaitForward'] or $failure.state = 'StartBacktrack' or \
                  $failure.state = 'AwaitRewind' and $type($backtrack) = 'object'",
-                stands_fenced(
+                situation_fenced(
                     "'now: whether ' & $plan.cluster & ' is as it was or rewound to ' & $plan.target & ' is not \
                      known: ask aws rds describe-db-cluster-backtracks --db-cluster-identifier ' & $plan.cluster & '; \
                      it is still fenced, and the safety clone ' & $plan.newCluster & ' is kept'",
@@ -101,7 +101,7 @@ pub(super) fn ends() -> Vec<State> {
             )
             .when_with(
                 "$plan.strategy = 'backtrack' and $failure.state = 'Verify'",
-                stands_fenced(
+                situation_fenced(
                     "'now: ' & $plan.cluster & ' is rewound to ' & $restored.rewoundTo & ' and not verified; it is \
                      still fenced, and the safety clone ' & $plan.newCluster & ' is kept'",
                 ),
@@ -109,7 +109,7 @@ pub(super) fn ends() -> Vec<State> {
             )
             .when_with(
                 "$failure.state = 'LiftFence'",
-                stands_fenced(
+                situation_fenced(
                     "'now: ' & $plan.cluster & ' is rewound to ' & $restored.rewoundTo & ' and verified: only its \
                      fence may still be up; the safety clone ' & $plan.newCluster & ' is kept'",
                 ),
@@ -117,7 +117,7 @@ pub(super) fn ends() -> Vec<State> {
             )
             .when_with(
                 "$plan.strategy = 'backtrack' and $failure.state = 'Finish'",
-                stands(
+                situation(
                     "'now: ' & $plan.cluster & ' is rewound to ' & $restored.rewoundTo & ' and verified, and clients \
                      reach it: the recovery is done but for its tags and its report; the safety clone ' & \
                      $plan.newCluster & ' is kept'",
@@ -126,7 +126,7 @@ pub(super) fn ends() -> Vec<State> {
             )
             .when_with(
                 "$failure.state in ['StartRestore', 'AwaitRewind']",
-                stands(
+                situation(
                     "'before any undoing: the restored cluster ' & $plan.newCluster & ' may exist, the source is \
                      untouched'",
                 ),
@@ -135,7 +135,7 @@ pub(super) fn ends() -> Vec<State> {
             .when_with(
                 "$failure.state in ['AddInstances', 'AwaitInstances', 'Verify'] or $failure.state in \
                  ['RequestApproval', 'ConfirmApproval'] and $plan.strategy != 'backtrack'",
-                stands(
+                situation(
                     "'before any undoing: the restored cluster ' & $plan.newCluster & ' and its instances may exist, \
                      traffic is on the source ' & $plan.cluster & ', which is untouched'",
                 ),
@@ -143,7 +143,7 @@ pub(super) fn ends() -> Vec<State> {
             )
             .when_with(
                 "$failure.state = 'FenceSource'",
-                stands(
+                situation(
                     "'before any undoing: the restored cluster ' & $plan.newCluster & ' and its instances may exist, \
                      the source ' & $plan.cluster & ' may be fenced, the DNS records are as they were'",
                 ),
@@ -151,7 +151,7 @@ pub(super) fn ends() -> Vec<State> {
             )
             .when_with(
                 "$failure.state in ['SwapDns', 'AwaitInSync', 'ConfirmCutover']",
-                stands(
+                situation(
                     "'before any undoing: the restored cluster ' & $plan.newCluster & ' and its instances may exist, \
                      the source ' & $plan.cluster & ' may be fenced, the DNS records may point at either'",
                 ),
@@ -159,7 +159,7 @@ pub(super) fn ends() -> Vec<State> {
             )
             .when_with(
                 "$failure.state = 'Finish' and $count($plan.dns) = 0",
-                stands(
+                situation(
                     "'now: the restored cluster ' & $plan.newCluster & ' is verified and beside the source ' & \
                      $plan.cluster & ', which keeps its traffic: the recovery is done but for its report'",
                 ),
@@ -167,7 +167,7 @@ pub(super) fn ends() -> Vec<State> {
             )
             .when_with(
                 "$failure.state = 'Finish'",
-                stands(
+                situation(
                     "'now: traffic is on the restored cluster ' & $plan.newCluster & ', the source ' & $plan.cluster \
                      & ' is fenced and kept: the recovery is done but for its tags and its report'",
                 ),
@@ -189,13 +189,13 @@ pub(super) fn ends() -> Vec<State> {
                         explained(
                             "$undo := $exists($undoFailure.Error) ? '; then undoing failed: ' & $read($undoFailure) : \
                              '; nothing was undone'; $done := $count($undone) > 0 ? '; undone before that: ' & \
-                             $join($undone, '; ') : ''; $lift := $fenceIsLeft ? '; to let clients in when it is \
-                             right: aws rds modify-db-cluster --db-cluster-identifier ' & $plan.cluster & ' \
+                             $join($undone, '; ') : ''; $lift := $fenceIsUp ? '; to let clients in when it is right: \
+                             aws rds modify-db-cluster --db-cluster-identifier ' & $plan.cluster & ' \
                              --apply-immediately --vpc-security-group-ids ' & $join($plan.backtrack.securityGroups, ' \
-                             ') : ''; $lease := $type($standing) != 'string' or $leaseKey = 'none' ? '' : '; ' & \
+                             ') : ''; $lease := $type($situation) != 'string' or $leaseKey = 'none' ? '' : '; ' & \
                              $leaseKey & ' is kept until ' & $leaseUntil & ' so that nobody starts another recovery \
                              of it meanwhile: delete that item of table ${TableName} when it is put in order'; $text \
-                             := $read($failure) & $undo & $done & '; ' & ($type($standing) = 'string' ? $standing : \
+                             := $read($failure) & $undo & $done & '; ' & ($type($situation) = 'string' ? $situation : \
                              'nothing was changed') & $lift & $lease; $substring($text, 0, 30000)",
                         ),
                     ),
@@ -259,7 +259,7 @@ pub(super) fn ends() -> Vec<State> {
                  expires or a person deletes it. Without a lease there is none to release.",
             )
             .when("$leaseKey = 'none'", "IsOperatorNeeded")
-            .when("$ending.state = 'NeedsOperator' and $type($standing) = 'string'", "IsOperatorNeeded")
+            .when("$ending.state = 'NeedsOperator' and $type($situation) = 'string'", "IsOperatorNeeded")
             .next("ReleaseLeaseAfterFailure"),
         release("ReleaseLeaseAfterFailure", "recovery")
             .comment("A lease that cannot be released expires by itself.")
@@ -277,11 +277,11 @@ pub(super) fn ends() -> Vec<State> {
 }
 
 /// How things stand for whoever has to look.
-fn stands(expression: &str) -> Assign {
-    vec![set("standing", expression)]
+fn situation(expression: &str) -> Assign {
+    vec![set("situation", expression)]
 }
 
 /// The same where the fence is still up: people are told how to lift it.
-fn stands_fenced(expression: &str) -> Assign {
-    vec![set("standing", expression), set_to("fenceIsLeft", true.into())]
+fn situation_fenced(expression: &str) -> Assign {
+    vec![set("situation", expression), set_to("fenceIsUp", true.into())]
 }

@@ -34,9 +34,9 @@ pub(super) fn undo() -> Vec<State> {
             .comment("Puts back exactly what the fence recorded before it changed it.")
             .timeout(195)
             .keeps_what_was_undone()
-            .next("IsNewClusterKept")
-            .undo_fails_to("IsAnythingLeft"),
-        State::choice("IsNewClusterKept")
+            .next("IsRestoredClusterKept")
+            .undo_fails_to("IsAnythingChanged"),
+        State::choice("IsRestoredClusterKept")
             .only(Recoveries::Restore)
             .comment(
                 "Once the records have moved, the restored cluster may hold writes that exist nowhere else: it is \

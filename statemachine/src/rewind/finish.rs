@@ -22,9 +22,9 @@ pub(super) fn states() -> Vec<State> {
                 "timings",
             ])
             .timeout(45)
-            .keep("answer")
+            .keep("outcome")
             .next("RecordRecovered")
-            .undone_from("IsAnythingLeft"),
+            .undone_from("IsAnythingChanged"),
         State::table("RecordRecovered", "updateItem")
             .progress("writes the end into the table")
             .comment("A failure here does not unmake the recovery.")
@@ -38,7 +38,7 @@ pub(super) fn states() -> Vec<State> {
                 "ExpressionAttributeValues",
                 object([
                     (":state", object([("S", "Recovered".into())])),
-                    (":outcome", text("$string($answer)")),
+                    (":outcome", text("$string($outcome)")),
                     (":timings", text("$string($timings)")),
                     (":now", text("$now()")),
                 ]),
@@ -51,10 +51,10 @@ pub(super) fn states() -> Vec<State> {
                 "Rewind Recovered".into(),
                 &of_recovery(
                     "'cluster': $plan.cluster, 'state': 'Recovered', 'at': $now(), 'outcome': {'strategy': \
-                     $answer.strategy, 'rewoundTo': $answer.rewoundTo, 'newCluster': $answer.newCluster, \
-                     'writerEndpoint': $answer.writerEndpoint, 'readerEndpoint': $answer.readerEndpoint, 'dns': \
-                     $append([], $answer.dns.name), 'lost': $answer.lost, 'source': $answer.source, 'timings': \
-                     $answer.timings}",
+                     $outcome.strategy, 'rewoundTo': $outcome.rewoundTo, 'newCluster': $outcome.newCluster, \
+                     'writerEndpoint': $outcome.writerEndpoint, 'readerEndpoint': $outcome.readerEndpoint, 'dns': \
+                     $append([], $outcome.dns.name), 'lost': $outcome.lost, 'source': $outcome.source, 'timings': \
+                     $outcome.timings}",
                 ),
             )],
         )
@@ -66,7 +66,7 @@ pub(super) fn states() -> Vec<State> {
             .comment(
                 "A lease that cannot be released expires by itself. The output of the execution is put together here.",
             )
-            .output(jsonata("$answer"))
+            .output(jsonata("$outcome"))
             .next("Recovered")
             .tolerated_with_output(),
         State::succeed("Recovered").comment("The data is back, approved, and clients reach it."),

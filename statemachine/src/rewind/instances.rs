@@ -22,11 +22,11 @@ pub(super) fn states() -> Vec<State> {
             )
             .starts_waiting_for("instances")
             .next("AwaitInstances")
-            .undone_from("IsSourceToRestore"),
+            .undone_from("IsSourceChanged"),
         State::waiting("AwaitInstances")
             .progress("waits for the instances")
             .next("AreInstancesReady")
-            .undone_from("IsSourceToRestore"),
+            .undone_from("IsSourceChanged"),
         State::choice("AreInstancesReady")
             .comment("Two hours are the bound.")
             .when("$rewind.done = true and $plan.strategy = 'backtrack'", "StartBacktrack")
@@ -41,7 +41,7 @@ pub(super) fn states() -> Vec<State> {
                      ' & $string($rewind.status) & '; next step: look whether the Region has capacity for their \
                      classes, and start again'",
                 ),
-                "IsSourceToRestore",
+                "IsSourceChanged",
             )
             .next("AwaitInstances"),
     ]
@@ -55,6 +55,6 @@ pub(super) fn undo() -> Vec<State> {
             .timeout(150)
             .keeps_what_was_undone()
             .next("UndoStartRestore")
-            .undo_fails_to("IsAnythingLeft"),
+            .undo_fails_to("IsAnythingChanged"),
     ]
 }

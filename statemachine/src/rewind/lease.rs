@@ -63,11 +63,11 @@ fn variables() -> State {
         .assign("inSyncAt", Json::Null)
         .assign("fence", Json::Null)
         .assign("swap", Json::Null)
-        .assign("answer", object([]))
+        .assign("outcome", object([]))
         .assign("movedBack", false.into())
-        .assign("standing", Json::Null)
-        .assign("fenceIsLeft", false.into())
-        .assign("wrongAnswers", 0.into())
+        .assign("situation", Json::Null)
+        .assign("fenceIsUp", false.into())
+        .assign("invalidApprovals", 0.into())
         .next("IsLeaseNeeded")
 }
 

@@ -28,7 +28,7 @@ pub(crate) fn machine() -> Machine {
         cutover::states(),
         finish::states(),
     ];
-    // What was done last is undone first. IsSourceToRestore finds out where to begin.
+    // What was done last is undone first. IsSourceChanged finds out where to begin.
     let undo = [
         failure::states(),
         backtrack::undo(),

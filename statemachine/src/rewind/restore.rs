@@ -16,8 +16,8 @@ pub(super) fn states() -> Vec<State> {
             .progress("asks RDS for a new cluster as of the target")
             .only(Recoveries::Restore)
             .comment(
-                "From here on something may exist that has to be taken back. ClusterNotReady is retried for 20 \
-                 minutes: the latest restorable time may still have to reach the target.",
+                "From here on something may exist that has to be undone. ClusterNotReady is retried for 20 minutes: \
+                 the latest restorable time may still have to reach the target.",
             )
             .inputs(["recovery", "plan"])
             .timeout(75)
@@ -36,7 +36,7 @@ pub(super) fn states() -> Vec<State> {
                  $states.context.State.Name",
             )
             .next("IsRewindDone")
-            .undone_from("IsSourceToRestore"),
+            .undone_from("IsSourceChanged"),
         State::choice("IsRewindDone")
             .comment(format!(
                 "{RESTORE} hours for a cluster and {BACKTRACK} for a backtrack are the bounds: the lease and the \
@@ -50,7 +50,7 @@ pub(super) fn states() -> Vec<State> {
             .when_with(
                 "$rewind.done = true and $awaiting.what = 'backtrack'",
                 bug("failure", "AwaitRewind", "the backtrack is done, and where it landed was not answered"),
-                "IsAnythingLeft",
+                "IsAnythingChanged",
             )
             .when("$rewind.done = true", "AddInstances")
             .bounded(hours(RESTORE), Recoveries::Any)
@@ -61,7 +61,7 @@ pub(super) fn states() -> Vec<State> {
                      {RESTORE}) * 3600 * 1000"
                 ),
                 not_done(),
-                "IsSourceToRestore",
+                "IsSourceChanged",
             )
             .next("AwaitRewind"),
     ]
@@ -89,11 +89,11 @@ pub(super) fn undo() -> Vec<State> {
             .keeps_what_was_undone()
             .starts_waiting_for("clusterGone")
             .next("AwaitDeletion")
-            .undo_fails_to("IsAnythingLeft"),
+            .undo_fails_to("IsAnythingChanged"),
         State::waiting("AwaitDeletion")
             .progress("waits until it is gone")
             .next("IsDeletionDone")
-            .undo_fails_to("IsAnythingLeft"),
+            .undo_fails_to("IsAnythingChanged"),
         State::choice("IsDeletionDone")
             .comment("Two hours are the bound.")
             .when("$rewind.done = true", "ConcludeNothingChanged")
@@ -105,7 +105,7 @@ pub(super) fn undo() -> Vec<State> {
                     "AwaitDeletion",
                     "$plan.newCluster & ' was still being deleted after 2 hours: ' & $string($rewind.status)",
                 ),
-                "IsAnythingLeft",
+                "IsAnythingChanged",
             )
             .next("AwaitDeletion"),
     ]

@@ -15,7 +15,7 @@ pub(super) fn states() -> Vec<State> {
             .timeout(315)
             .keep("report")
             .next("IsTrafficToMove")
-            .undone_from("IsSourceToRestore"),
+            .undone_from("IsSourceChanged"),
         State::choice("IsTrafficToMove")
             .comment(
                 "In place the traffic stays, and gets in again. Beside the source and without records to move, the \
