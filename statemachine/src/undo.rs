@@ -100,7 +100,7 @@ fn states() -> Vec<State> {
             .fails_to("ConcludeNothingChanged"),
         State::choice("IsUndoable")
             .comment(
-                "Only a recovery that moved traffic has any to move back. One that was half undone may be taken back \
+                "Only a recovery that moved traffic has any to move back. One that was half undone may be undone \
                  again: every step below finds what is done already. Asked once before the lease is taken, and once \
                  more with it.",
             )

@@ -78,7 +78,7 @@ def scenarios():
             "a decision that is none is a no",
             START + REWIND + REFUSED + PUT_BACK + UNDO_INSTANCES + NOTHING_CHANGED,
             "NotApproved",
-            ["somebody who left no name said no"],
+            ["somebody who left no name rejected it"],
             request=WITH_APPROVAL,
             decide=(1, "yes"),
         ),
