@@ -12,6 +12,8 @@ mod functions;
 #[cfg(test)]
 mod iam;
 #[cfg(test)]
+mod imports;
+#[cfg(test)]
 mod install;
 #[cfg(test)]
 mod machine;
