@@ -1,101 +1,17 @@
-//! A state as it is declared, and as it is written into a definition.
+//! The words of the declaration: a state is made by one of the first functions and completed by the others, in the order in
+//! which a reader asks: what it is for, what it is called with, how long it may take, what is kept, and where it leads.
 
+use super::{Assign, Bound, Catcher, Choice, Kind, Recoveries, State};
 use crate::json::{Json, jsonata, object};
 use crate::retry::{ANY, BUGS, Retries};
+use rewind_core::ErrorName;
 
 /// The answer of the function that a state invokes.
 pub(crate) const ANSWER: &str = "$states.result.Payload";
-
 /// What went wrong, where, and after how many retries. An error without a cause gets an empty one: later expressions
 /// read both.
 const FAILURE: &str = "$merge([{'Error': 'Unknown', 'Cause': ''}, $states.errorOutput, \
     {'state': $states.context.State.Name, 'retries': $states.context.State.RetryCount}])";
-
-/// The recoveries that can come to a state.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Recoveries {
-    /// Both strategies.
-    Any,
-    /// Those that restore into a new cluster.
-    Restore,
-    /// Those in place.
-    Backtrack,
-}
-
-impl Recoveries {
-    /// Whether these recoveries are among `others`, or the other way round.
-    pub(crate) fn meet(self, others: Self) -> bool {
-        self == others || self == Self::Any || others == Self::Any
-    }
-}
-
-/// The kind of a state, by the name that Amazon States Language has for it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// Gives variables a value.
-    Pass,
-    /// Calls a function or a service.
-    Task,
-    /// Asks a question.
-    Choice,
-    /// Lets time pass.
-    Wait,
-    /// An end that is a success.
-    Succeed,
-    /// An end that is a failure.
-    Fail,
-}
-
-/// One state of a machine.
-#[derive(Debug, Clone)]
-pub struct State {
-    pub(crate) name: &'static str,
-    pub(crate) kind: Kind,
-    pub(crate) recoveries: Recoveries,
-    pub(crate) progress: Option<&'static str>,
-    pub(crate) bounds: Vec<Bound>,
-    pub(crate) retries: Retries,
-    pub(crate) choices: Vec<Choice>,
-    pub(crate) catchers: Vec<Catcher>,
-    pub(crate) assign: Assign,
-    comment: Option<String>,
-    resource: Option<&'static str>,
-    pub(crate) function: Option<&'static str>,
-    payload: Vec<(String, Json)>,
-    arguments: Vec<(String, Json)>,
-    timeout: Option<u64>,
-    seconds: Option<Json>,
-    output: Option<Json>,
-    error: Option<(Json, Json)>,
-    pub(crate) next: Option<&'static str>,
-}
-
-/// How long a loop goes on at most, in seconds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Bound {
-    pub(crate) seconds: u64,
-    pub(crate) recoveries: Recoveries,
-}
-
-/// What a state assigns, in order: a later line does not see an earlier one.
-pub(crate) type Assign = Vec<(String, Json)>;
-
-/// One answer to a question.
-#[derive(Debug, Clone)]
-pub struct Choice {
-    condition: String,
-    pub(crate) assign: Assign,
-    pub(crate) next: &'static str,
-}
-
-/// Where errors lead.
-#[derive(Debug, Clone)]
-pub struct Catcher {
-    errors: Vec<&'static str>,
-    pub(crate) assign: Assign,
-    output: Option<Json>,
-    pub(crate) next: &'static str,
-}
 
 impl State {
     fn new(name: &'static str, kind: Kind) -> Self {
@@ -131,7 +47,7 @@ impl State {
     pub(crate) fn invoke(name: &'static str) -> Self {
         let mut state = Self::new(name, Kind::Task);
         state.function = Some(name);
-        state.resource = Some("lambda:invoke");
+        state.resource = Some("lambda:invoke".to_owned());
         state.retries = Retries::Function;
         state
     }
@@ -151,7 +67,7 @@ impl State {
     /// `deleteItem`.
     pub(crate) fn table(name: &'static str, action: &'static str) -> Self {
         let mut state = Self::new(name, Kind::Task).argument("TableName", "${TableName}".into()).timeout(15);
-        state.resource = Some(action);
+        state.resource = Some(format!("dynamodb:{action}"));
         state.retries = Retries::Table;
         state
     }
@@ -166,7 +82,7 @@ impl State {
             ])
         });
         let mut state = Self::new(name, Kind::Task).argument("Entries", Json::List(entries.collect())).timeout(10);
-        state.resource = Some("events:putEvents");
+        state.resource = Some("events:putEvents".to_owned());
         state.retries = Retries::Notice;
         state
     }
@@ -174,7 +90,7 @@ impl State {
     /// A state that sends a message to the topic.
     pub(crate) fn publish(name: &'static str) -> Self {
         let mut state = Self::new(name, Kind::Task).argument("TopicArn", "${TopicArn}".into()).timeout(10);
-        state.resource = Some("sns:publish");
+        state.resource = Some("sns:publish".to_owned());
         state.retries = Retries::Notice;
         state
     }
@@ -265,7 +181,7 @@ impl State {
 
     /// Waits for a person who answers with the task token.
     pub(crate) fn wait_for_task_token(mut self) -> Self {
-        self.resource = Some("lambda:invoke.waitForTaskToken");
+        self.resource = Some("lambda:invoke.waitForTaskToken".to_owned());
         self.retries = Retries::Slice;
         self
     }
@@ -384,97 +300,15 @@ impl State {
     pub(crate) fn undo_fails_to(self, next: &'static str) -> Self {
         self.catch(&ANY, failure("undoFailure"), next)
     }
-
-    /// The state as the definition has it.
-    pub(crate) fn to_json(&self) -> Json {
-        let mut fields: Vec<(String, Json)> = Vec::new();
-        let mut put = |name: &str, value: Option<Json>| fields.extend(value.map(|value| (name.to_owned(), value)));
-        put("Type", Some(format!("{:?}", self.kind).into()));
-        put("Comment", self.comment.clone().map(Json::Text));
-        put("Resource", self.resource().map(Json::Text));
-        put("Arguments", self.arguments());
-        put("TimeoutSeconds", self.timeout.map(Json::Number));
-        put("Seconds", self.seconds.clone());
-        if let Some((error, cause)) = &self.error {
-            put("Error", Some(error.clone()));
-            put("Cause", Some(cause.clone()));
-        }
-        put("Assign", assigned(&self.assign));
-        put("Output", self.output.clone());
-        put(
-            "Choices",
-            (!self.choices.is_empty()).then(|| Json::List(self.choices.iter().map(Choice::to_json).collect())),
-        );
-        put("Retry", self.retries.to_json());
-        put(
-            "Catch",
-            (!self.catchers.is_empty()).then(|| Json::List(self.catchers.iter().map(Catcher::to_json).collect())),
-        );
-        let after = if self.kind == Kind::Choice { "Default" } else { "Next" };
-        put(after, self.next.map(Json::from));
-        put("End", (self.next.is_none() && matches!(self.kind, Kind::Pass | Kind::Task)).then_some(Json::Bool(true)));
-        Json::Object(fields)
-    }
-
-    /// The service integration, without what all of them begin with.
-    pub(crate) fn integration(&self) -> Option<String> {
-        self.resource.map(
-            |resource| {
-                if resource.contains(':') { resource.to_owned() } else { format!("dynamodb:{resource}") }
-            },
-        )
-    }
-
-    fn resource(&self) -> Option<String> {
-        self.integration().map(|integration| format!("arn:${{Partition}}:states:::{integration}"))
-    }
-
-    fn arguments(&self) -> Option<Json> {
-        let mut arguments = self.arguments.clone();
-        if let Some(function) = self.function {
-            arguments.push(("FunctionName".to_owned(), format!("${{{function}FunctionArn}}").into()));
-            arguments.push(("Payload".to_owned(), Json::Object(self.payload.clone())));
-        }
-        (!arguments.is_empty()).then_some(Json::Object(arguments))
-    }
-
-    /// The comment, empty where there is none.
-    pub(crate) fn commented(&self) -> &str {
-        self.comment.as_deref().unwrap_or_default()
-    }
-}
-
-impl Choice {
-    fn to_json(&self) -> Json {
-        let mut fields = vec![("Condition".to_owned(), jsonata(&self.condition))];
-        fields.extend(assigned(&self.assign).map(|assign| ("Assign".to_owned(), assign)));
-        fields.push(("Next".to_owned(), self.next.into()));
-        Json::Object(fields)
-    }
-}
-
-impl Catcher {
-    fn to_json(&self) -> Json {
-        let errors = self.errors.iter().map(|name| Json::from(*name)).collect();
-        let mut fields = vec![("ErrorEquals".to_owned(), Json::List(errors))];
-        fields.extend(assigned(&self.assign).map(|assign| ("Assign".to_owned(), assign)));
-        fields.extend(self.output.clone().map(|output| ("Output".to_owned(), output)));
-        fields.push(("Next".to_owned(), self.next.into()));
-        Json::Object(fields)
-    }
-}
-
-fn assigned(assign: &Assign) -> Option<Json> {
-    (!assign.is_empty()).then(|| Json::Object(assign.clone()))
 }
 
 /// The failure of this state, kept in `variable`.
-pub(crate) fn failure(variable: &str) -> Assign {
+fn failure(variable: &str) -> Assign {
     vec![(variable.to_owned(), jsonata(FAILURE))]
 }
 
 /// A failure that the machine itself finds, kept in `variable`. `cause` is an expression.
-pub(crate) fn found(variable: &str, error: rewind_core::ErrorName, state: &str, cause: &str) -> Assign {
+pub(crate) fn found(variable: &str, error: ErrorName, state: &str, cause: &str) -> Assign {
     let fields = [("Error", error.as_str().into()), ("state", state.into()), ("Cause", jsonata(cause))];
     vec![(variable.to_owned(), object(fields))]
 }
@@ -511,7 +345,6 @@ pub(crate) fn of_recovery(fields: &str) -> String {
 
 /// A bug that the machine itself finds. `cause` is a sentence.
 pub(crate) fn bug(variable: &str, state: &str, cause: &str) -> Assign {
-    let fields =
-        [("Error", rewind_core::ErrorName::Bug.as_str().into()), ("state", state.into()), ("Cause", cause.into())];
+    let fields = [("Error", ErrorName::Bug.as_str().into()), ("state", state.into()), ("Cause", cause.into())];
     vec![(variable.to_owned(), object(fields))]
 }
