@@ -340,7 +340,7 @@ async fn take_down(plane: Arc<Plane>, instance: DbInstance, was_creating: bool) 
         (cluster.database.clone(), next)
     };
     if was_creating {
-        // Its start can't be taken back half-way: it is let finish first.
+        // Its start can't be undone half-way: it is let finish first.
         plane
             .until(|store| {
                 store.cluster(&instance.cluster).map_or(true, |c| c.status != ClusterStatus::Creating).then_some(())

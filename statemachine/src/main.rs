@@ -1,0 +1,11 @@
+//! Writes the definitions and their pictures: `cargo run -p rewind-statemachine`.
+
+use std::path::Path;
+
+fn main() -> std::io::Result<()> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for machine in rewind_statemachine::machines() {
+        std::fs::write(folder.join(machine.file), machine.definition())?;
+    }
+    std::fs::write(folder.join("../docs/statemachine.md"), rewind_statemachine::page())
+}
