@@ -75,6 +75,23 @@ mod tests {
     }
 
     #[test]
+    fn every_state_can_be_reached() {
+        for machine in machines() {
+            let mut reached = BTreeSet::from([machine.start()]);
+            for _ in 0..machine.states.len() {
+                let from = machine.states.iter().filter(|state| reached.contains(state.name));
+                let nexts = from.flat_map(|state| {
+                    let choices = state.choices.iter().map(|choice| choice.next);
+                    choices.chain(state.catchers.iter().map(|catcher| catcher.next)).chain(state.next)
+                });
+                reached = nexts.chain([machine.start()]).chain(reached.iter().copied()).collect();
+            }
+            let unreached: Vec<&str> = machine.states().filter(|name| !reached.contains(name)).collect();
+            assert_eq!(unreached, [""; 0], "{}", machine.file);
+        }
+    }
+
+    #[test]
     fn people_read_a_sentence_for_every_state_that_takes_time() {
         for machine in machines().iter().filter(|machine| machine.file != "cleanup.asl.json") {
             for state in &machine.states {
