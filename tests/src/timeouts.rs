@@ -128,23 +128,11 @@ fn the_parts_of_a_wait_are_smaller_than_the_whole() {
 #[test]
 fn no_time_limit_is_written_anywhere_else() {
     let limit = Regex::new(r"(?:^|[^d])Duration::from_(?:secs|millis|mins)\(\s*[0-9]").unwrap();
-    let mut files: Vec<String> = Vec::new();
-    for folder in ["crates", "functions"] {
-        for name in files::names_in(folder) {
-            walk(&format!("{folder}/{name}/src"), &mut files);
-        }
-    }
-    for path in files.into_iter().filter(|path| path.ends_with(".rs") && !path.ends_with("/tests.rs")) {
+    let files = ["crates", "functions"].into_iter().flat_map(|folder| files::all(folder, ".rs"));
+    for path in files.filter(|path| path.contains("/src/") && !path.ends_with("/tests.rs")) {
         let text = files::read(&path);
         let text = text.split("\nmod tests {").next().unwrap_or_default();
         let found = text.lines().find(|line| limit.is_match(line));
         assert_eq!(found, None, "{path}: put it into rewind_core::timeouts, where it is added up");
-    }
-}
-
-fn walk(folder: &str, files: &mut Vec<String>) {
-    for name in files::names_in(folder) {
-        let path = format!("{folder}/{name}");
-        if files::root().join(&path).is_dir() { walk(&path, files) } else { files.push(path) }
     }
 }

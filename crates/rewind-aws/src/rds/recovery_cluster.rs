@@ -1,38 +1,37 @@
-//! A cluster that a recovery makes of another, the rewound one or the safety clone: started once whatever answer is lost, told
-//! from those of others by its tag, and deleted only if it bears that.
+//! A cluster that a recovery creates from another one: the restored cluster, or the safety clone. It is created once, even if
+//! AWS's answer is lost, recognised by its tag, and deleted only if it has that tag.
 
-use jiff::Timestamp;
-use rewind_aws::rds::tags::{MARKS_OF_CLUSTER, inherit};
-use rewind_aws::rds::{
+use super::tags::{MARKS_OF_CLUSTER, inherit};
+use super::{
     Cluster, ClusterChange, DeleteClusters, ModifyClusters, Origin, ReadClusters, RestoreCall, RestoreClusters,
 };
+use jiff::Timestamp;
 use rewind_core::names::{RECOVERY_TAG, TARGET_TAG};
 use rewind_core::{Clock, ErrorName, Polling, Recovery, Restored, StepError, timeouts};
-use rewind_lambda::Undone;
 use std::time::Duration;
 
-/// A cluster to be made.
+/// A cluster to be created.
 #[derive(Debug, Clone, Copy)]
-pub struct New<'a> {
-    /// The recovery that makes it.
+pub struct NewCluster<'a> {
+    /// The recovery that creates it.
     pub recovery: &'a Recovery,
-    /// What it is made like.
+    /// The cluster whose settings and tags it gets.
     pub source: &'a Cluster,
-    /// Its name.
+    /// `DBClusterIdentifier` of the new cluster.
     pub name: &'a str,
-    /// What it is made of.
+    /// The data that it gets.
     pub origin: Origin,
-    /// The moment of its data, which it is tagged with: a second run reads it there.
+    /// The moment of its data. It is kept in a tag, where a second run of the step reads it.
     pub moment: Timestamp,
 }
 
-impl New<'_> {
-    /// Starts it, or finds it started.
+impl NewCluster<'_> {
+    /// Starts the creation, or finds the cluster that an earlier call started.
     ///
     /// # Errors
     ///
-    /// What AWS says. After [`ErrorName::OutcomeUnknown`] it was looked for and is not there.
-    pub async fn start<C: ReadClusters + RestoreClusters, K: Clock>(
+    /// The error of AWS. With [`ErrorName::OutcomeUnknown`] the cluster has been looked for and is not there.
+    pub async fn create<C: ReadClusters + RestoreClusters, K: Clock>(
         &self,
         clusters: &C,
         clock: &K,
@@ -42,14 +41,14 @@ impl New<'_> {
         let tags = inherit(&self.source.tags, MARKS_OF_CLUSTER, own);
         let call = RestoreCall { source: self.source, new_cluster: self.name, origin: self.origin, tags: &tags };
         let sent = clusters.restore(&call).await;
-        // Whatever the answer was, or if none came: what is there decides. A call whose answer was lost may still be under
-        // way, and to take it for not made would leave a cluster that nobody knows of.
-        let patience = match &sent {
+        // Even an error does not mean that no cluster was created, so the cluster is read in every case. After a lost answer the
+        // call may still be running in AWS: giving up at once would leave a cluster that no recovery knows of.
+        let wait = match &sent {
             Err(error) if error.name == ErrorName::OutcomeUnknown => timeouts::APPEARS_WITHIN,
             _ => Duration::ZERO,
         };
-        let look = || clusters.cluster(self.name);
-        match Polling::default().until(clock, patience, look, Option::is_some).await? {
+        let read = || clusters.cluster(self.name);
+        match Polling::default().until(clock, wait, read, Option::is_some).await? {
             Some(found) => Ok(found),
             None => Err(sent.err().unwrap_or_else(|| {
                 StepError::new(ErrorName::Unavailable, format!("{} was accepted and cannot be seen yet", self.name))
@@ -58,12 +57,12 @@ impl New<'_> {
     }
 }
 
-/// Tells of a cluster, if the recovery made it; `otherwise` is the moment of its data where it bears none.
+/// Describes `found` if this recovery created it. `otherwise` is the moment of its data where it has no tag for that.
 ///
 /// # Errors
 ///
-/// [`ErrorName::InvalidRequest`] if others made it, [`ErrorName::ClusterNotReady`] as long as it has no endpoints.
-pub fn made_by(recovery: &Recovery, found: &Cluster, otherwise: Timestamp) -> Result<Restored, StepError> {
+/// [`ErrorName::InvalidRequest`] if others created it, [`ErrorName::ClusterNotReady`] as long as it has no endpoints.
+pub fn describe_created(recovery: &Recovery, found: &Cluster, otherwise: Timestamp) -> Result<Restored, StepError> {
     if found.tag(RECOVERY_TAG) != Some(recovery.id.as_str()) {
         return Err(StepError::new(
             ErrorName::InvalidRequest,
@@ -86,23 +85,24 @@ pub fn made_by(recovery: &Recovery, found: &Cluster, otherwise: Timestamp) -> Re
     })
 }
 
-/// Deletes the cluster `name`, if this recovery made it.
+/// Deletes the cluster `name` if this recovery created it; true if it did, and the deletion has begun.
 ///
 /// # Errors
 ///
-/// What AWS says; [`ErrorName::ClusterNotReady`] as long as it is protected.
-pub async fn take_back<C>(clusters: &C, recovery: &Recovery, name: &str) -> Result<Undone, StepError>
+/// The error of AWS; [`ErrorName::ClusterNotReady`] as long as the cluster's deletion protection is on.
+pub async fn delete_created<C>(clusters: &C, recovery: &Recovery, name: &str) -> Result<bool, StepError>
 where
     C: ReadClusters + ModifyClusters + DeleteClusters,
 {
-    let Some(found) = clusters.cluster(name).await? else { return Ok(Undone::nothing()) };
+    let Some(found) = clusters.cluster(name).await? else { return Ok(false) };
     if found.tag(RECOVERY_TAG) != Some(recovery.id.as_str()) {
-        return Ok(Undone::nothing());
+        return Ok(false);
     }
     if found.status != "deleting" {
         if found.deletion_protection {
             let unprotected = ClusterChange { deletion_protection: Some(false), ..ClusterChange::default() };
             clusters.modify(name, &unprotected).await?;
+            // RDS may accept the change and apply it later; until then it refuses the deletion.
             if clusters.cluster(name).await?.is_some_and(|now| now.deletion_protection) {
                 return Err(StepError::new(ErrorName::ClusterNotReady, format!("{name} is still protected"))
                     .advice("it is deleted as soon as its deletion protection is off"));
@@ -110,5 +110,5 @@ where
         }
         clusters.delete_cluster(name).await?;
     }
-    Ok(Undone::of(vec![format!("the restored cluster {name} is being deleted")]))
+    Ok(true)
 }
