@@ -4,14 +4,14 @@ use jiff::{SignedDuration, Timestamp};
 
 /// The first and the last restorable moment, both included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Window {
+pub struct RestoreWindow {
     /// The end of the oldest base backup.
     pub earliest: Timestamp,
     /// The latest moment known to be followed by a commit.
     pub latest: Timestamp,
 }
 
-impl Window {
+impl RestoreWindow {
     /// Whether `moment` can be restored.
     #[must_use]
     pub fn contains(&self, moment: Timestamp) -> bool {
@@ -22,15 +22,15 @@ impl Window {
 /// The window at `now`: `backup_ends` are the ends of the base backups, `last_commit` the moment before the latest commit that
 /// the control plane saw acknowledged (recovery stops only at a commit), `lag` what AWS keeps back.
 #[must_use]
-pub fn window(
+pub fn restore_window(
     backup_ends: impl IntoIterator<Item = Timestamp>,
     last_commit: Option<Timestamp>,
     now: Timestamp,
     lag: SignedDuration,
-) -> Option<Window> {
+) -> Option<RestoreWindow> {
     let earliest = ceil_to_millis(backup_ends.into_iter().min()?);
     let latest = floor_to_millis(last_commit?.min(now.checked_sub(lag).ok()?));
-    (earliest <= latest).then_some(Window { earliest, latest })
+    (earliest <= latest).then_some(RestoreWindow { earliest, latest })
 }
 
 /// The index of the newest base backup that had ended by `moment`: the one with the least left to replay.
@@ -83,27 +83,27 @@ mod tests {
 
     #[test]
     fn there_is_no_window_before_the_first_base_backup_has_ended() {
-        assert_eq!(window([], Some(at("05:00")), at("05:01"), LAG), None);
-        assert_eq!(window([at("00:00")], None, at("05:00"), LAG), None);
-        assert_eq!(window([at("05:00.5")], Some(at("05:00.9")), at("05:01"), LAG), None);
+        assert_eq!(restore_window([], Some(at("05:00")), at("05:01"), LAG), None);
+        assert_eq!(restore_window([at("00:00")], None, at("05:00"), LAG), None);
+        assert_eq!(restore_window([at("05:00.5")], Some(at("05:00.9")), at("05:01"), LAG), None);
     }
 
     #[test]
     fn the_window_ends_a_lag_before_now_while_commits_go_on() {
-        let found = window([at("02:00"), at("01:00")], Some(at("04:59.9")), at("05:00"), LAG).unwrap();
-        assert_eq!(found, Window { earliest: at("01:00"), latest: at("04:59") });
+        let found = restore_window([at("02:00"), at("01:00")], Some(at("04:59.9")), at("05:00"), LAG).unwrap();
+        assert_eq!(found, RestoreWindow { earliest: at("01:00"), latest: at("04:59") });
     }
 
     #[test]
     fn the_window_stands_still_when_nothing_is_committed_any_more() {
-        let found = window([at("01:00")], Some(at("02:00")), at("05:00"), LAG).unwrap();
+        let found = restore_window([at("01:00")], Some(at("02:00")), at("05:00"), LAG).unwrap();
         assert_eq!(found.latest, at("02:00"));
     }
 
     #[test]
     fn rounding_to_milliseconds_never_leaves_the_true_window() {
-        let found = window([at("01:00.0000001")], Some(at("02:00.0009999")), at("05:00"), LAG).unwrap();
-        assert_eq!(found, Window { earliest: at("01:00.001"), latest: at("02:00") });
+        let found = restore_window([at("01:00.0000001")], Some(at("02:00.0009999")), at("05:00"), LAG).unwrap();
+        assert_eq!(found, RestoreWindow { earliest: at("01:00.001"), latest: at("02:00") });
         assert!(found.contains(at("01:00.001")) && found.contains(at("02:00")));
         assert!(!found.contains(at("01:00")) && !found.contains(at("02:00.001")));
     }

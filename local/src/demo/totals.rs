@@ -1,34 +1,34 @@
-//! What became of every write: pure sums over what the application was told and what the databases hold. It asks nobody.
+//! Totals of what became of every write: pure sums over what the application was told and what the databases hold. It asks nobody.
 
-use super::writer::Attempt;
+use super::attempt::{Attempt, gaps};
 use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeSet;
 
 /// All that is known when the application has stopped.
 #[derive(Debug)]
-pub struct Ledger<'a> {
+pub struct Observed<'a> {
     /// Every number that the application sent.
     pub attempts: &'a [Attempt],
     /// The numbers in the rewound data.
     pub on_rewound: &'a BTreeSet<i64>,
-    /// The numbers in the source data, where it is now.
+    /// The numbers in the source data, wherever that is now.
     pub on_source: &'a BTreeSet<i64>,
-    /// How one tells which of the two a write was sent to.
+    /// The rule that tells which of the two a write was sent to.
     pub sides: Sides<'a>,
     /// The moment that was gone back to.
     pub rewound_to: Timestamp,
-    /// From when on the source data took no write.
+    /// The time from which on the source data took no write.
     pub fenced_at: Timestamp,
 }
 
-/// The two that writes were sent to.
+/// The rule that tells which data a write was sent to.
 #[derive(Debug, Clone, Copy)]
 pub enum Sides<'a> {
-    /// Two clusters, by their endpoints.
+    /// Two clusters, told apart by their endpoints.
     Beside {
-        /// The rewound one's.
+        /// The endpoint of the rewound data.
         rewound: &'a str,
-        /// The source's.
+        /// The endpoint of the source data.
         source: &'a str,
     },
     /// One endpoint: before the fence it was the source data, afterwards the rewound.
@@ -42,7 +42,8 @@ enum Side {
     Neither,
 }
 
-impl Ledger<'_> {
+impl Observed<'_> {
+    // In place both data are behind the same endpoint: the time of sending decides, for the fence cut every connection.
     fn side(&self, attempt: &Attempt) -> Side {
         match self.sides {
             Sides::Beside { rewound, .. } if attempt.endpoint == rewound => Side::Rewound,
@@ -54,10 +55,10 @@ impl Ledger<'_> {
     }
 }
 
-/// Some acknowledged writes: how many, which, and when the application was told.
+/// Acknowledged writes of one kind, with the times of their acknowledgements.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Group {
-    /// Their numbers, ascending.
+    /// The numbers, ascending.
     pub numbers: Vec<i64>,
     /// The first and the last acknowledgement.
     pub times: Option<(Timestamp, Timestamp)>,
@@ -69,22 +70,22 @@ impl Group {
         self.times = Some(self.times.map_or((at, at), |(first, last)| (first.min(at), last.max(at))));
     }
 
-    /// How many.
+    /// The number of writes.
     #[must_use]
     pub fn len(&self) -> usize {
         self.numbers.len()
     }
 
-    /// Whether there is none.
+    /// True when there is none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.numbers.is_empty()
     }
 }
 
-/// The sums.
+/// The totals, and what does not add up.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Account {
+pub struct Totals {
     /// Acknowledged, in all.
     pub acknowledged: usize,
     /// Acknowledged by the source, and in the rewound data too.
@@ -93,18 +94,18 @@ pub struct Account {
     pub only_source: Group,
     /// Acknowledged by the rewound data's server.
     pub afterwards: Group,
-    /// Sent and never answered: on neither, on the source only, in the rewound data only, on both.
+    /// Sent, and neither acknowledged nor refused.
     pub unanswered: Unanswered,
     /// The longest time between two acknowledgements, with its beginning.
     pub longest_gap: Option<(Timestamp, SignedDuration)>,
-    /// What does not add up.
+    /// Sentences about what does not add up.
     pub problems: Vec<String>,
 }
 
-/// What became of the writes that nobody answered.
+/// Writes whose fate the application does not know, by where they were found.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct Unanswered {
-    /// Written nowhere.
+    /// WriteLog nowhere.
     pub nowhere: usize,
     /// On the source only.
     pub source: usize,
@@ -115,30 +116,32 @@ pub struct Unanswered {
 }
 
 impl Unanswered {
-    /// How many there are.
+    /// The number of all of them.
     #[must_use]
     pub fn all(self) -> usize {
         self.nowhere + self.source + self.rewound + self.both
     }
 }
 
-/// How many of the same problem are named.
-const NAMED: usize = 5;
+/// Most numbers that are named with a problem.
+const MOST_NAMED: usize = 5;
 
-/// Does the sums.
+/// Counts every write, and looks for those that are lost, doubled or in the wrong place.
 #[must_use]
-pub fn settle(ledger: &Ledger<'_>) -> Account {
-    let mut account = Account::default();
+pub fn totals(observed: &Observed<'_>) -> Totals {
+    let mut totals = Totals::default();
     let mut problems = Problems::default();
-    for attempt in ledger.attempts {
+    for attempt in observed.attempts {
         match &attempt.acknowledged {
             Ok(at) => {
-                account.acknowledged += 1;
-                place(ledger, attempt, *at, &mut account, &mut problems);
+                totals.acknowledged += 1;
+                place(observed, attempt, *at, &mut totals, &mut problems);
             }
+            // Its connection was cut between the statement and the reply: the server may have committed it or not. An
+            // application can't know, so any place is right; only the sum is printed.
             Err(_) => {
-                let unanswered = &mut account.unanswered;
-                *match (ledger.on_source.contains(&attempt.number), ledger.on_rewound.contains(&attempt.number)) {
+                let unanswered = &mut totals.unanswered;
+                *match (observed.on_source.contains(&attempt.number), observed.on_rewound.contains(&attempt.number)) {
                     (false, false) => &mut unanswered.nowhere,
                     (true, false) => &mut unanswered.source,
                     (false, true) => &mut unanswered.rewound,
@@ -147,27 +150,28 @@ pub fn settle(ledger: &Ledger<'_>) -> Account {
             }
         }
     }
-    let sent: BTreeSet<i64> = ledger.attempts.iter().map(|attempt| attempt.number).collect();
-    if sent.len() != ledger.attempts.len() {
+    // The totals prove something only while each number was sent once and nothing else writes the table.
+    let sent: BTreeSet<i64> = observed.attempts.iter().map(|attempt| attempt.number).collect();
+    if sent.len() != observed.attempts.len() {
         problems.add("numbers were sent twice", 0);
     }
-    for number in ledger.on_rewound.union(ledger.on_source).filter(|number| !sent.contains(number)) {
+    for number in observed.on_rewound.union(observed.on_source).filter(|number| !sent.contains(number)) {
         problems.add("in the data, and never sent by the application", *number);
     }
-    let sum = account.before_target.len() + account.only_source.len() + account.afterwards.len();
-    if sum != account.acknowledged {
-        let missing = account.acknowledged.abs_diff(sum);
-        account.problems.push(format!("{missing} acknowledged writes are in none of the groups"));
+    let sum = totals.before_target.len() + totals.only_source.len() + totals.afterwards.len();
+    if sum != totals.acknowledged {
+        let missing = totals.acknowledged.abs_diff(sum);
+        totals.problems.push(format!("{missing} acknowledged writes are in none of the groups"));
     }
-    account.longest_gap = longest_gap(ledger.attempts);
-    account.problems.extend(problems.told());
-    account
+    totals.longest_gap = longest_gap(observed.attempts);
+    totals.problems.extend(problems.sentences());
+    totals
 }
 
-fn place(ledger: &Ledger<'_>, attempt: &Attempt, at: Timestamp, account: &mut Account, problems: &mut Problems) {
+fn place(observed: &Observed<'_>, attempt: &Attempt, at: Timestamp, totals: &mut Totals, problems: &mut Problems) {
     let number = attempt.number;
-    let (on_rewound, on_source) = (ledger.on_rewound.contains(&number), ledger.on_source.contains(&number));
-    let side = ledger.side(attempt);
+    let (on_rewound, on_source) = (observed.on_rewound.contains(&number), observed.on_source.contains(&number));
+    let side = observed.side(attempt);
     if side == Side::Rewound {
         if !on_rewound {
             problems.add("acknowledged after the rewind, and not in the rewound data", number);
@@ -175,28 +179,28 @@ fn place(ledger: &Ledger<'_>, attempt: &Attempt, at: Timestamp, account: &mut Ac
         if on_source {
             problems.add("acknowledged after the rewind, and on the source", number);
         }
-        if at < ledger.fenced_at {
+        if at < observed.fenced_at {
             problems.add("acknowledged after the rewind while the source still took writes", number);
         }
         if on_rewound && !on_source {
-            account.afterwards.add(number, at);
+            totals.afterwards.add(number, at);
         }
     } else if side == Side::Source {
-        if at > ledger.fenced_at {
+        if at > observed.fenced_at {
             problems.add("acknowledged by the source after the fence", number);
         }
         if !on_source {
             problems.add("acknowledged by the source, and not there", number);
             return;
         }
-        // Between the two a commit may lie on either side of the target.
-        if on_rewound && attempt.sent > ledger.rewound_to {
+        // The commit lies somewhere between sending and acknowledgement: a write around the target may be on either side of it.
+        if on_rewound && attempt.sent > observed.rewound_to {
             problems.add("sent after the target, and in the rewound data all the same", number);
         }
-        if !on_rewound && at <= ledger.rewound_to {
+        if !on_rewound && at <= observed.rewound_to {
             problems.add("acknowledged before the target, and not in the rewound data", number);
         }
-        if on_rewound { &mut account.before_target } else { &mut account.only_source }.add(number, at);
+        if on_rewound { &mut totals.before_target } else { &mut totals.only_source }.add(number, at);
     } else {
         problems.add("acknowledged by another server than the two", number);
     }
@@ -206,15 +210,7 @@ fn longest_gap(attempts: &[Attempt]) -> Option<(Timestamp, SignedDuration)> {
     gaps(attempts).max_by_key(|(_, gap)| *gap)
 }
 
-/// The times between acknowledgements, each with its beginning.
-pub fn gaps(attempts: &[Attempt]) -> impl Iterator<Item = (Timestamp, SignedDuration)> {
-    let mut times: Vec<Timestamp> = attempts.iter().filter_map(|attempt| attempt.acknowledged.clone().ok()).collect();
-    times.sort_unstable();
-    let afterwards = times.clone().into_iter().skip(1);
-    times.into_iter().zip(afterwards).map(|(before, after)| (before, after.duration_since(before)))
-}
-
-/// Problems of the same kind are told once, with the first few numbers.
+/// Problems by kind, each with the numbers that have it.
 #[derive(Default)]
 struct Problems(Vec<(&'static str, Vec<i64>)>);
 
@@ -226,10 +222,11 @@ impl Problems {
         }
     }
 
-    fn told(self) -> impl Iterator<Item = String> {
+    fn sentences(self) -> impl Iterator<Item = String> {
+        // A lost minute is thousands of numbers: a person needs the kind, the count and a few to look for.
         self.0.into_iter().map(|(what, numbers)| {
-            let named: Vec<String> = numbers.iter().take(NAMED).map(ToString::to_string).collect();
-            let more = if numbers.len() > NAMED { ", …" } else { "" };
+            let named: Vec<String> = numbers.iter().take(MOST_NAMED).map(ToString::to_string).collect();
+            let more = if numbers.len() > MOST_NAMED { ", …" } else { "" };
             format!("{what}: {}{more} ({} in all)", named.join(", "), numbers.len())
         })
     }
@@ -257,8 +254,8 @@ mod tests {
     }
 
     /// Rewound to second 10, fenced at second 20.
-    fn settled(attempts: &[Attempt], on_source: &[i64], on_rewound: &[i64]) -> Account {
-        settle(&Ledger {
+    fn restored(attempts: &[Attempt], on_source: &[i64], on_rewound: &[i64]) -> Totals {
+        totals(&Observed {
             attempts,
             on_rewound: &on_rewound.iter().copied().collect(),
             on_source: &on_source.iter().copied().collect(),
@@ -268,9 +265,9 @@ mod tests {
         })
     }
 
-    /// As [`settled`], in place: the fence tells which data a write was sent to.
-    fn settled_in_place(attempts: &[Attempt], on_source: &[i64], on_rewound: &[i64]) -> Account {
-        settle(&Ledger {
+    /// As [`restored`], in place: the fence tells which data a write was sent to.
+    fn totals_in_place(attempts: &[Attempt], on_source: &[i64], on_rewound: &[i64]) -> Totals {
+        totals(&Observed {
             attempts,
             on_rewound: &on_rewound.iter().copied().collect(),
             on_source: &on_source.iter().copied().collect(),
@@ -283,21 +280,21 @@ mod tests {
     #[test]
     fn in_place_the_fence_divides_what_one_endpoint_acknowledged() {
         let attempts = [acknowledged(1, OLD, 5), acknowledged(2, OLD, 15), acknowledged(3, OLD, 25)];
-        let account = settled_in_place(&attempts, &[1, 2], &[1, 3]);
-        assert_eq!(account.problems, [""; 0]);
-        let groups = [&account.before_target, &account.only_source, &account.afterwards];
+        let totals = totals_in_place(&attempts, &[1, 2], &[1, 3]);
+        assert_eq!(totals.problems, [""; 0]);
+        let groups = [&totals.before_target, &totals.only_source, &totals.afterwards];
         assert_eq!(groups.map(|group| group.numbers.clone()), [[1], [2], [3]]);
-        let lost = settled_in_place(&attempts, &[1], &[1, 3]).problems;
+        let lost = totals_in_place(&attempts, &[1], &[1, 3]).problems;
         assert!(lost.iter().any(|p| p == "acknowledged by the source, and not there: 2 (1 in all)"), "{lost:?}");
-        let undone = settled_in_place(&attempts, &[1, 2], &[1]).problems;
+        let undone = totals_in_place(&attempts, &[1, 2], &[1]).problems;
         assert!(undone.iter().any(|p| p.starts_with("acknowledged after the rewind, and not in the")), "{undone:?}");
         let inside = Attempt { sent: at(19), ..acknowledged(4, OLD, 21) };
-        let leak = settled_in_place(&[inside], &[4], &[]).problems;
+        let leak = totals_in_place(&[inside], &[4], &[]).problems;
         assert_eq!(leak, ["acknowledged by the source after the fence: 4 (1 in all)"]);
     }
 
     #[test]
-    fn the_times_between_acknowledgements_are_told_with_their_beginnings() {
+    fn the_times_between_acknowledgements_are_counted_from_their_beginnings() {
         let attempts =
             [acknowledged(2, OLD, 15), unanswered(4, OLD, 17), acknowledged(1, OLD, 5), acknowledged(3, NEW, 25)];
         let told: Vec<(Timestamp, i64)> = gaps(&attempts).map(|(from, gap)| (from, gap.as_secs())).collect();
@@ -310,13 +307,13 @@ mod tests {
 
     #[test]
     fn each_acknowledged_write_is_in_one_group() {
-        let account = settled(&good(), &[1, 2], &[1, 3]);
-        assert_eq!(account.problems, [""; 0]);
-        assert_eq!(account.acknowledged, 3);
-        assert_eq!(account.before_target.numbers, [1]);
-        assert_eq!(account.only_source, Group { numbers: vec![2], times: Some((at(15), at(15))) });
-        assert_eq!(account.afterwards.numbers, [3]);
-        assert_eq!(account.longest_gap.unwrap().1.as_secs(), 10);
+        let totals = restored(&good(), &[1, 2], &[1, 3]);
+        assert_eq!(totals.problems, [""; 0]);
+        assert_eq!(totals.acknowledged, 3);
+        assert_eq!(totals.before_target.numbers, [1]);
+        assert_eq!(totals.only_source, Group { numbers: vec![2], times: Some((at(15), at(15))) });
+        assert_eq!(totals.afterwards.numbers, [3]);
+        assert_eq!(totals.longest_gap.unwrap().1.as_secs(), 10);
     }
 
     #[test]
@@ -326,21 +323,21 @@ mod tests {
             good(),
         ]
         .concat();
-        let account = settled(&attempts, &[1, 2, 5, 7], &[1, 3, 6, 7]);
-        assert_eq!(account.problems, [""; 0]);
-        assert_eq!(account.unanswered, Unanswered { nowhere: 1, source: 1, rewound: 1, both: 1 });
-        assert_eq!(account.acknowledged, 3);
+        let totals = restored(&attempts, &[1, 2, 5, 7], &[1, 3, 6, 7]);
+        assert_eq!(totals.problems, [""; 0]);
+        assert_eq!(totals.unanswered, Unanswered { nowhere: 1, source: 1, rewound: 1, both: 1 });
+        assert_eq!(totals.acknowledged, 3);
     }
 
     #[test]
     fn a_commit_around_the_target_may_be_on_either_side() {
         let around = Attempt { sent: at(9), ..acknowledged(1, OLD, 11) };
-        assert_eq!(settled(std::slice::from_ref(&around), &[1], &[1]).problems, [""; 0]);
-        assert_eq!(settled(&[around], &[1], &[]).problems, [""; 0]);
+        assert_eq!(restored(std::slice::from_ref(&around), &[1], &[1]).problems, [""; 0]);
+        assert_eq!(restored(&[around], &[1], &[]).problems, [""; 0]);
     }
 
     fn only_problem(attempts: &[Attempt], on_source: &[i64], on_rewound: &[i64]) -> String {
-        let problems = settled(attempts, on_source, on_rewound).problems;
+        let problems = restored(attempts, on_source, on_rewound).problems;
         problems.iter().find(|problem| !problem.contains("in none of the groups")).cloned().unwrap_or_default()
     }
 
@@ -355,7 +352,7 @@ mod tests {
             only_problem(&good(), &[1, 2], &[3]),
             "acknowledged before the target, and not in the rewound data: 1 (1 in all)"
         );
-        assert!(settled(&good(), &[2], &[3]).problems.iter().any(|p| p.contains("in none of the groups")));
+        assert!(restored(&good(), &[2], &[3]).problems.iter().any(|p| p.contains("in none of the groups")));
     }
 
     #[test]
@@ -386,7 +383,7 @@ mod tests {
     }
 
     #[test]
-    fn many_of_the_same_problem_are_told_once() {
+    fn many_of_the_same_problem_are_one_sentence() {
         let attempts: Vec<Attempt> = (1..=8).map(|number| acknowledged(number, OLD, 5)).collect();
         assert_eq!(
             only_problem(&attempts, &[], &[]),

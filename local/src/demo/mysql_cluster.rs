@@ -1,43 +1,43 @@
-//! The cluster of the story in place, made by the RDS API as a person would, once a stack; and the safety clone that earlier runs left,
-//! deleted as their output told. It touches no cluster but these.
+//! The Aurora MySQL cluster of the backtrack scenario: created by the RDS API as a person would, once a stack; and the safety clones
+//! of earlier runs, deleted by the commands in those runs' output. It touches no other cluster.
 
+use super::console::Console;
 use super::database::Databases;
-use super::scene::{OPERATION, clusters};
-use super::stop::{Because, Stop};
-use super::story::Story;
+use super::demo_cluster::clusters;
+use super::names::RECOVERY_PREFIX;
 use crate::stack::StackEnv;
+use anyhow::{Context, Result, bail};
 use aws_sdk_rds::types::DbCluster;
+use rewind_core::names::RECOVERY_TAG;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
-/// The cluster.
+/// The cluster's identifier.
 pub const CLUSTER: &str = "my-aurora-mysql";
-/// Its first database.
+/// The cluster's first database.
 pub const DATABASE: &str = "shop";
 const ENGINE: &str = "aurora-mysql";
 const CLASS: &str = "db.r6g.large";
 /// 24 hours, in the unit that the API takes.
 const WINDOW: i64 = 86_400;
-/// The mark of what a recovery made.
-const MADE_BY: &str = "aurora-rewind:recovery";
-const PATIENCE: Duration = Duration::from_secs(120);
-const POLL: Duration = Duration::from_millis(200);
+const AVAILABLE_TIMEOUT: Duration = Duration::from_secs(120);
+const POLL_INTERVAL: Duration = Duration::from_millis(200);
 
-/// Makes the cluster, or what an interrupted run left out of it, and answers its writer endpoint.
+/// Creates the cluster, or what an interrupted run left out of it; returns the writer endpoint.
 ///
 /// # Errors
 ///
-/// What the RDS API answers, or that the cluster does not become available.
-pub async fn cluster(stack: &StackEnv, databases: &Databases, story: &Story) -> Result<String, Stop> {
+/// When the RDS API refuses, or the cluster does not become available.
+pub async fn ensure(stack: &StackEnv, databases: &Databases, console: &Console) -> Result<String> {
     let rds = stack.rds();
-    let doing = format!("{CLUSTER} could not be made");
+    let failed = format!("{CLUSTER} could not be created");
     if named(stack, CLUSTER).await?.is_none() {
-        story.say(format_args!(
+        console.print(format_args!(
             "CreateDBCluster {CLUSTER}, {ENGINE}, with BacktrackWindow={WINDOW}: seconds, so 24 hours;"
         ));
-        story.say("Backtrack is switched on when a cluster is made, and never afterwards.");
-        // Clients reach what the record leads to: another cluster may be fenced by now.
-        let open = databases.names.lead(&stack.db_record).await.map_err(Stop::new)?.endpoint;
+        console.print("Backtrack is switched on when a cluster is made, and never afterwards.");
+        // The security groups of the cluster behind the record admit clients; any other cluster may be fenced by now.
+        let open = databases.dns.resolve(&stack.db_record).await?.endpoint;
         let all = clusters(stack).await?;
         let open = all.iter().find(|cluster| cluster.endpoint() == Some(open.as_str()));
         let groups = open.into_iter().flat_map(|cluster| cluster.vpc_security_groups());
@@ -52,10 +52,10 @@ pub async fn cluster(stack: &StackEnv, databases: &Databases, story: &Story) -> 
             .set_vpc_security_group_ids(Some(groups))
             .send()
             .await
-            .because(&doing)?;
+            .with_context(|| failed.clone())?;
     }
-    story.doing("a cluster comes up", "");
-    let deadline = Instant::now() + PATIENCE;
+    console.start_activity("a cluster comes up", "");
+    let deadline = Instant::now() + AVAILABLE_TIMEOUT;
     let endpoint = loop {
         if let Some(cluster) = named(stack, CLUSTER).await? {
             let available = cluster.status() == Some("available");
@@ -67,7 +67,7 @@ pub async fn cluster(stack: &StackEnv, databases: &Databases, story: &Story) -> 
                     .db_instance_class(CLASS)
                     .send()
                     .await
-                    .because(&doing)?;
+                    .with_context(|| failed.clone())?;
             }
             let endpoint = cluster.endpoint().filter(|_| available && cluster.earliest_backtrack_time().is_some());
             if let Some(endpoint) = endpoint.filter(|_| !cluster.db_cluster_members().is_empty())
@@ -77,67 +77,73 @@ pub async fn cluster(stack: &StackEnv, databases: &Databases, story: &Story) -> 
             }
         }
         if Instant::now() > deadline {
-            return Err(Stop::new(format!("{CLUSTER} does not become available; next step: make down, and once more")));
+            bail!("{CLUSTER} does not become available; next step: make down, and once more");
         }
-        story.tick("");
-        sleep(POLL).await;
+        console.tick("");
+        sleep(POLL_INTERVAL).await;
     };
-    story.idle();
+    console.end_activity();
     Ok(endpoint)
 }
 
-async fn named(stack: &StackEnv, name: &str) -> Result<Option<DbCluster>, Stop> {
+async fn named(stack: &StackEnv, name: &str) -> Result<Option<DbCluster>> {
     Ok(clusters(stack).await?.into_iter().find(|cluster| cluster.db_cluster_identifier() == Some(name)))
 }
 
-async fn writer_is_up(stack: &StackEnv) -> Result<bool, Stop> {
+async fn writer_is_up(stack: &StackEnv) -> Result<bool> {
     let instances = instances(stack, CLUSTER).await?;
     Ok(!instances.is_empty() && instances.iter().all(|(_, status)| status == "available"))
 }
 
-/// The instances of a cluster, with their status.
-async fn instances(stack: &StackEnv, cluster: &str) -> Result<Vec<(String, String)>, Stop> {
+/// Lists the instances of a cluster, with their status.
+async fn instances(stack: &StackEnv, cluster: &str) -> Result<Vec<(String, String)>> {
     let all = stack.rds().describe_db_instances().into_paginator().items().send();
-    let all = all.collect::<Result<Vec<_>, _>>().await.because("the instances could not be read")?;
+    let all = all.collect::<Result<Vec<_>, _>>().await.context("the instances could not be read")?;
     let text = |text: Option<&str>| text.unwrap_or_default().to_owned();
     let of_it = all.into_iter().filter(|instance| instance.db_cluster_identifier() == Some(cluster));
     Ok(of_it.map(|instance| (text(instance.db_instance_identifier()), text(instance.db_instance_status()))).collect())
 }
 
-/// Deletes the safety clone of earlier runs: here nobody needs it any more.
+/// Deletes the safety clones of earlier runs: on a local stack nobody needs them any more, and each holds an address.
 ///
 /// # Errors
 ///
-/// What the RDS API answers.
-pub async fn delete_earlier_safety_clone(stack: &StackEnv, story: &Story) -> Result<(), Stop> {
+/// When the RDS API refuses.
+pub async fn delete_earlier_safety_clones(stack: &StackEnv, console: &Console) -> Result<()> {
     let rds = stack.rds();
     for safety_clone in clusters(stack).await?.iter().filter(|cluster| is_safety_clone(cluster)) {
         let name = safety_clone.db_cluster_identifier().unwrap_or_default();
-        let doing = format!("{name} could not be deleted");
-        story.aside(format_args!("{name}, the safety clone of an earlier run, is deleted as that run's output told"));
+        let failed = format!("{name} could not be deleted");
+        console.note(format_args!("{name}, the safety clone of an earlier run, is deleted, as that run's output says"));
+        // The recovery protects a safety clone from deletion, and the change has to be in force before DeleteDBCluster is sent.
         let unprotect = rds.modify_db_cluster().db_cluster_identifier(name).deletion_protection(false);
-        unprotect.apply_immediately(true).send().await.because(&doing)?;
-        let deadline = Instant::now() + PATIENCE;
+        unprotect.apply_immediately(true).send().await.with_context(|| failed.clone())?;
+        let deadline = Instant::now() + AVAILABLE_TIMEOUT;
         while named(stack, name).await?.is_some_and(|cluster| cluster.status() != Some("available")) {
             if Instant::now() > deadline {
-                return Err(Stop::new(doing));
+                bail!(failed);
             }
-            sleep(POLL).await;
+            sleep(POLL_INTERVAL).await;
         }
         for (instance, _) in instances(stack, name).await? {
             let delete = rds.delete_db_instance().db_instance_identifier(instance);
-            delete.skip_final_snapshot(true).send().await.because(&doing)?;
+            delete.skip_final_snapshot(true).send().await.with_context(|| failed.clone())?;
         }
-        rds.delete_db_cluster().db_cluster_identifier(name).skip_final_snapshot(true).send().await.because(&doing)?;
+        rds.delete_db_cluster()
+            .db_cluster_identifier(name)
+            .skip_final_snapshot(true)
+            .send()
+            .await
+            .with_context(|| failed.clone())?;
     }
     Ok(())
 }
 
-/// What a recovery of this story made beside its cluster.
+/// True for what a recovery of this scenario created beside its cluster: the name alone could be somebody else's.
 fn is_safety_clone(cluster: &DbCluster) -> bool {
     let name = cluster.db_cluster_identifier().unwrap_or_default();
     let by_a_demo = |tag: &aws_sdk_rds::types::Tag| {
-        tag.key() == Some(MADE_BY) && tag.value().is_some_and(|by| by.starts_with(OPERATION))
+        tag.key() == Some(RECOVERY_TAG) && tag.value().is_some_and(|by| by.starts_with(RECOVERY_PREFIX))
     };
     name != CLUSTER
         && name.starts_with(CLUSTER)
@@ -151,7 +157,7 @@ mod tests {
     use aws_sdk_rds::types::Tag;
 
     fn cluster(name: &str, status: &str, made_by: Option<&str>) -> DbCluster {
-        let tag = made_by.map(|by| Tag::builder().key(MADE_BY).value(by).build());
+        let tag = made_by.map(|by| Tag::builder().key(RECOVERY_TAG).value(by).build());
         DbCluster::builder().db_cluster_identifier(name).status(status).set_tag_list(tag.map(|tag| vec![tag])).build()
     }
 

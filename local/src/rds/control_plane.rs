@@ -4,7 +4,8 @@ use super::database::Servers;
 use super::endpoints::Endpoints;
 use super::error::ApiError;
 use super::faults::Faults;
-use super::model::{ACCOUNT, ClusterStatus, DbInstance, Event, InstanceStatus, cluster_arn, region};
+use super::model::{ClusterStatus, DbInstance, Event, InstanceStatus};
+use super::resource_names::{ACCOUNT, cluster_arn, region};
 use super::secrets::Secrets;
 use super::security_groups::SecurityGroups;
 use super::store::Store;
@@ -20,12 +21,12 @@ use std::time::Duration;
 
 /// Nothing on AWS is done the moment it is asked for: a client that does not wait must notice here too.
 const SHORTEST_CHANGE: Duration = Duration::from_millis(400);
-const LOOK_AGAIN: Duration = Duration::from_millis(50);
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
 const MOST_EVENTS: usize = 10_000;
 
 /// The control plane of one stack.
 #[derive(Debug)]
-pub struct Plane {
+pub struct ControlPlane {
     pub servers: Servers,
     pub faults: Faults,
     pub endpoints: Endpoints,
@@ -43,18 +44,18 @@ pub struct Plane {
 
 /// An address that is free again when this value goes.
 #[derive(Debug)]
-pub struct Lease {
-    plane: Arc<Plane>,
+pub struct AddressLease {
+    control_plane: Arc<ControlPlane>,
     pub address: Ipv4Addr,
 }
 
-impl Drop for Lease {
+impl Drop for AddressLease {
     fn drop(&mut self) {
-        self.plane.free(self.address);
+        self.control_plane.free(self.address);
     }
 }
 
-impl Plane {
+impl ControlPlane {
     /// A control plane without clusters; `files` is where clusters keep theirs, `network` where they find addresses.
     pub fn new(servers: Servers, files: PathBuf, network: [u8; 3], groups: &Path, secrets: Secrets) -> Self {
         let unique = uuid::Uuid::new_v4().simple().to_string();
@@ -106,32 +107,32 @@ impl Plane {
     }
 
     /// An address for a while.
-    pub fn lease(self: &Arc<Self>) -> Result<Lease, ApiError> {
-        Ok(Lease { address: self.take_address()?, plane: Arc::clone(self) })
+    pub fn lease_address(self: &Arc<Self>) -> Result<AddressLease, ApiError> {
+        Ok(AddressLease { address: self.take_address()?, control_plane: Arc::clone(self) })
     }
 
     /// Makes the endpoints follow the store.
-    pub fn publish(&self) {
-        self.endpoints.publish(&self.store(), &self.hash);
+    pub fn publish_endpoints(&self) {
+        self.endpoints.publish_endpoints(&self.store(), &self.hash);
     }
 
     /// Does `work`, but not faster than AWS could be imagined to.
-    pub async fn unhurried<T>(work: impl Future<Output = T>) -> T {
+    pub async fn with_minimum_duration<T>(work: impl Future<Output = T>) -> T {
         tokio::join!(work, tokio::time::sleep(SHORTEST_CHANGE)).0
     }
 
     /// Waits until `done` finds what it looks for in the store.
-    pub async fn until<T>(&self, mut done: impl FnMut(&Store) -> Option<T>) -> T {
+    pub async fn wait_for<T>(&self, mut done: impl FnMut(&Store) -> Option<T>) -> T {
         loop {
             if let Some(found) = done(&self.store()) {
                 return found;
             }
-            tokio::time::sleep(LOOK_AGAIN).await;
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
     }
 
     /// Ends what a cluster is doing, well or badly; badly done, it is in `otherwise` from then on.
-    pub fn settle_cluster(&self, id: &str, what: &str, otherwise: ClusterStatus, result: Result<(), Error>) {
+    pub fn finish_cluster_change(&self, id: &str, what: &str, otherwise: ClusterStatus, result: Result<(), Error>) {
         let (status, category, message) = match result {
             Ok(()) => (ClusterStatus::Available, "notification", format!("DB cluster {what}")),
             Err(error) => {
@@ -156,7 +157,7 @@ impl Plane {
         {
             instance.status = status;
         }
-        self.endpoints.publish(&store, &self.hash);
+        self.endpoints.publish_endpoints(&store, &self.hash);
     }
 
     /// Remembers what happened to a cluster.
@@ -166,7 +167,7 @@ impl Plane {
 
     /// Remembers what happened to an instance.
     pub fn instance_event(&self, id: &str, category: &'static str, message: impl Into<String>) {
-        let arn = super::model::arn("db", id);
+        let arn = super::resource_names::arn("db", id);
         self.record(&mut self.store(), "db-instance", id, arn, category, message.into());
     }
 

@@ -1,48 +1,41 @@
-//! Parameter groups and subnet groups. What parameters are set to is kept and shown, and reaches no server.
+//! Parameter groups of clusters and instances. Values are kept and shown, and reach no server.
 
-use super::{Answer, filters, page, result};
+use super::{ActionResult, filters, group_name, page, result};
+use crate::rds::control_plane::ControlPlane;
 use crate::rds::engine::Engine;
 use crate::rds::error::ApiError;
-use crate::rds::model::{ParameterGroup, SubnetGroup, tags};
+use crate::rds::model::ParameterGroup;
 use crate::rds::parameters::{self, Parameter};
-use crate::rds::plane::Plane;
-use crate::rds::query::{Params, identifier};
+use crate::rds::query::Params;
+use crate::rds::render;
 use crate::rds::settings::default_group;
-use crate::rds::shapes;
 use crate::rds::store::Store;
+use crate::rds::tags::read_tags;
 use crate::rds::xml::Element;
 use std::collections::BTreeMap;
 
-/// So many parameters can be changed in one request.
+/// Most parameters that one request can change, by the API reference.
 const MOST_CHANGES: usize = 20;
 
 type Groups = BTreeMap<String, ParameterGroup>;
 type Shape = fn(&str, &ParameterGroup) -> Element;
 
-fn name(parameter: &str, params: &Params) -> Result<String, ApiError> {
-    let given = params.required(parameter)?;
-    if given.to_ascii_lowercase().starts_with("default") {
-        return Err(ApiError::value(format!("{parameter} {given} is reserved")));
-    }
-    identifier(parameter, given)
-}
-
-fn new_parameter_group(plane: &Plane, params: &Params) -> Result<ParameterGroup, ApiError> {
+fn new_parameter_group(control_plane: &ControlPlane, params: &Params) -> Result<ParameterGroup, ApiError> {
     let family = params.required("DBParameterGroupFamily")?.to_owned();
-    let engine = Engine::ALL.into_iter().find(|engine| family == engine.family(plane.servers.version(*engine)));
+    let engine = Engine::ALL.into_iter().find(|engine| family == engine.family(control_plane.servers.version(*engine)));
     let engine = engine.ok_or_else(|| {
         ApiError::value(format!("ParameterGroupFamily {family} is not a valid parameter group family"))
     })?;
     let description = params.required("Description")?.to_owned();
-    let tags = tags(params)?.unwrap_or_default();
+    let tags = read_tags(params)?.unwrap_or_default();
     Ok(ParameterGroup { engine, family, description, tags, values: BTreeMap::new() })
 }
 
 /// The groups that a person made, and those that are there by themselves.
-fn with_defaults(plane: &Plane, groups: &Groups) -> Groups {
+fn with_defaults(control_plane: &ControlPlane, groups: &Groups) -> Groups {
     let mut all = groups.clone();
     for engine in Engine::ALL {
-        let version = plane.servers.version(engine);
+        let version = control_plane.servers.version(engine);
         let family = engine.family(version);
         let description = format!("Default parameter group for {family}");
         let group = ParameterGroup { engine, family, description, tags: BTreeMap::new(), values: BTreeMap::new() };
@@ -52,13 +45,13 @@ fn with_defaults(plane: &Plane, groups: &Groups) -> Groups {
 }
 
 fn describe(
-    plane: &Plane,
+    control_plane: &ControlPlane,
     params: &Params,
     (parameter, list, missing): (&str, &'static str, &'static str),
     groups: &Groups,
     shape: Shape,
-) -> Answer {
-    let all = with_defaults(plane, groups);
+) -> ActionResult {
+    let all = with_defaults(control_plane, groups);
     if let Some(one) = params.get(parameter).filter(|name| !name.is_empty()) {
         let one = one.to_ascii_lowercase();
         let found =
@@ -69,26 +62,26 @@ fn describe(
 }
 
 /// `DescribeDBClusterParameters`.
-pub fn describe_parameters(plane: &Plane, params: &Params) -> Answer {
+pub fn describe_parameters(control_plane: &ControlPlane, params: &Params) -> ActionResult {
     let filters = filters(params, &["parameter-name"])?;
     let source = params.get("Source").filter(|source| !source.is_empty());
     if let Some(wrong) = source.filter(|source| !["user", "system", "engine-default"].contains(source)) {
         return Err(ApiError::value(format!("Invalid Source: {wrong}. Valid values: engine-default | system | user")));
     }
     let name = params.required("DBClusterParameterGroupName")?.to_ascii_lowercase();
-    let all = with_defaults(plane, &plane.store().cluster_parameter_groups);
+    let all = with_defaults(control_plane, &control_plane.store().cluster_parameter_groups);
     let group = all.get(&name).ok_or_else(|| no_group(&name))?;
     let matches = |known: &&Parameter| {
-        source.is_none_or(|source| source == shapes::source(known, group.values.get(known.name)))
+        source.is_none_or(|source| source == render::source(known, group.values.get(known.name)))
             && filters.iter().all(|(_, names)| names.iter().any(|name| name == known.name))
     };
     let shown = parameters::of(group.engine).iter().filter(matches);
-    let shape = |known: &Parameter| (known.name.to_owned(), shapes::parameter(known, group.values.get(known.name)));
+    let shape = |known: &Parameter| (known.name.to_owned(), render::parameter(known, group.values.get(known.name)));
     page(params, "Parameters", shown.map(shape).collect())
 }
 
 /// `ModifyDBClusterParameterGroup`.
-pub fn modify_cluster(plane: &Plane, params: &Params) -> Answer {
+pub fn modify_cluster(control_plane: &ControlPlane, params: &Params) -> ActionResult {
     let changes = params.structures("Parameters", "Parameter");
     if changes.is_empty() {
         return Err(ApiError::missing("Parameters"));
@@ -96,7 +89,7 @@ pub fn modify_cluster(plane: &Plane, params: &Params) -> Answer {
     if changes.len() > MOST_CHANGES {
         return Err(ApiError::value(format!("At most {MOST_CHANGES} parameters can be modified in a request")));
     }
-    change_cluster(plane, params, |group| {
+    change_cluster(control_plane, params, |group| {
         let mut changed = Vec::new();
         for change in &changes {
             let known = parameters::find(group.engine, change.required("ParameterName")?)?;
@@ -111,13 +104,13 @@ pub fn modify_cluster(plane: &Plane, params: &Params) -> Answer {
 }
 
 /// `ResetDBClusterParameterGroup`.
-pub fn reset_cluster(plane: &Plane, params: &Params) -> Answer {
+pub fn reset_cluster(control_plane: &ControlPlane, params: &Params) -> ActionResult {
     let all = params.boolean("ResetAllParameters")?.unwrap_or(false);
     let some = params.structures("Parameters", "Parameter");
     if all != some.is_empty() {
         return Err(ApiError::combination("Either ResetAllParameters or Parameters must be specified, and not both."));
     }
-    change_cluster(plane, params, |group| {
+    change_cluster(control_plane, params, |group| {
         let mut changed = Vec::new();
         for reset in &some {
             let known = parameters::find(group.engine, reset.required("ParameterName")?)?;
@@ -144,12 +137,12 @@ fn check_method(known: &Parameter, change: &Params) -> Result<(), ApiError> {
 
 /// Changes a group, or nothing of it; instances that run with it wait for a reboot when one of the changes needs that.
 fn change_cluster(
-    plane: &Plane,
+    control_plane: &ControlPlane,
     params: &Params,
     change: impl FnOnce(&mut ParameterGroup) -> Result<Vec<&'static Parameter>, ApiError>,
-) -> Answer {
-    let name = name("DBClusterParameterGroupName", params)?;
-    let mut store = plane.store();
+) -> ActionResult {
+    let name = group_name("DBClusterParameterGroupName", params)?;
+    let mut store = control_plane.store();
     let present = store.cluster_parameter_groups.get_mut(&name).ok_or_else(|| no_group(&name))?;
     let mut group = present.clone();
     let changed = change(&mut group)?;
@@ -171,47 +164,53 @@ fn taken(name: &str) -> ApiError {
 }
 
 /// `DescribeDBClusterParameterGroups`.
-pub fn describe_cluster(plane: &Plane, params: &Params) -> Answer {
+pub fn describe_cluster(control_plane: &ControlPlane, params: &Params) -> ActionResult {
     let names = ("DBClusterParameterGroupName", "DBClusterParameterGroups", "DBClusterParameterGroupNotFound");
-    describe(plane, params, names, &plane.store().cluster_parameter_groups, shapes::cluster_parameter_group)
+    describe(
+        control_plane,
+        params,
+        names,
+        &control_plane.store().cluster_parameter_groups,
+        render::cluster_parameter_group,
+    )
 }
 
 /// `DescribeDBParameterGroups`.
-pub fn describe_instance(plane: &Plane, params: &Params) -> Answer {
+pub fn describe_instance(control_plane: &ControlPlane, params: &Params) -> ActionResult {
     let names = ("DBParameterGroupName", "DBParameterGroups", "DBParameterGroupNotFound");
-    describe(plane, params, names, &plane.store().parameter_groups, shapes::parameter_group)
+    describe(control_plane, params, names, &control_plane.store().parameter_groups, render::parameter_group)
 }
 
 /// `CreateDBClusterParameterGroup`.
-pub fn create_cluster(plane: &Plane, params: &Params) -> Answer {
-    let name = name("DBClusterParameterGroupName", params)?;
-    let group = new_parameter_group(plane, params)?;
-    let groups = &mut plane.store().cluster_parameter_groups;
+pub fn create_cluster(control_plane: &ControlPlane, params: &Params) -> ActionResult {
+    let name = group_name("DBClusterParameterGroupName", params)?;
+    let group = new_parameter_group(control_plane, params)?;
+    let groups = &mut control_plane.store().cluster_parameter_groups;
     if groups.contains_key(&name) {
         return Err(taken(&name));
     }
-    let shape = shapes::cluster_parameter_group(&name, &group);
+    let shape = render::cluster_parameter_group(&name, &group);
     groups.insert(name, group);
     Ok(result().child(shape))
 }
 
 /// `CreateDBParameterGroup`.
-pub fn create_instance(plane: &Plane, params: &Params) -> Answer {
-    let name = name("DBParameterGroupName", params)?;
-    let group = new_parameter_group(plane, params)?;
-    let groups = &mut plane.store().parameter_groups;
+pub fn create_instance(control_plane: &ControlPlane, params: &Params) -> ActionResult {
+    let name = group_name("DBParameterGroupName", params)?;
+    let group = new_parameter_group(control_plane, params)?;
+    let groups = &mut control_plane.store().parameter_groups;
     if groups.contains_key(&name) {
         return Err(taken(&name));
     }
-    let shape = shapes::parameter_group(&name, &group);
+    let shape = render::parameter_group(&name, &group);
     groups.insert(name, group);
     Ok(result().child(shape))
 }
 
 /// `DeleteDBClusterParameterGroup`.
-pub fn delete_cluster(plane: &Plane, params: &Params) -> Answer {
-    let name = name("DBClusterParameterGroupName", params)?;
-    let mut store = plane.store();
+pub fn delete_cluster(control_plane: &ControlPlane, params: &Params) -> ActionResult {
+    let name = group_name("DBClusterParameterGroupName", params)?;
+    let mut store = control_plane.store();
     if !store.cluster_parameter_groups.contains_key(&name) {
         return Err(no_group(&name));
     }
@@ -223,9 +222,9 @@ pub fn delete_cluster(plane: &Plane, params: &Params) -> Answer {
 }
 
 /// `DeleteDBParameterGroup`.
-pub fn delete_instance(plane: &Plane, params: &Params) -> Answer {
-    let name = name("DBParameterGroupName", params)?;
-    let mut store = plane.store();
+pub fn delete_instance(control_plane: &ControlPlane, params: &Params) -> ActionResult {
+    let name = group_name("DBParameterGroupName", params)?;
+    let mut store = control_plane.store();
     if !store.parameter_groups.contains_key(&name) {
         return Err(ApiError::not_found("DBParameterGroupNotFound", format!("DBParameterGroup not found: {name}")));
     }
@@ -241,41 +240,4 @@ fn in_use() -> ApiError {
         "InvalidDBParameterGroupState",
         "One or more database instances are still members of this parameter group, so the group cannot be deleted",
     )
-}
-
-/// `DescribeDBSubnetGroups`.
-pub fn describe_subnets(plane: &Plane, params: &Params) -> Answer {
-    let store = plane.store();
-    if let Some(one) = params.get("DBSubnetGroupName").filter(|name| !name.is_empty()) {
-        let one = one.to_ascii_lowercase();
-        store.check_subnet_group(&one)?;
-        return Ok(result().list("DBSubnetGroups", [shapes::subnet_group(&one, store.subnet_groups.get(&one))]));
-    }
-    let default = ("default".to_owned(), shapes::subnet_group("default", None));
-    let own = store.subnet_groups.iter().map(|(name, group)| (name.clone(), shapes::subnet_group(name, Some(group))));
-    page(params, "DBSubnetGroups", std::iter::once(default).chain(own).collect())
-}
-
-/// `CreateDBSubnetGroup`.
-pub fn create_subnets(plane: &Plane, params: &Params) -> Answer {
-    let name = name("DBSubnetGroupName", params)?;
-    let description = params.required("DBSubnetGroupDescription")?.to_owned();
-    let subnets = params.texts("SubnetIds", "SubnetIdentifier").ok_or_else(|| ApiError::missing("SubnetIds"))?;
-    if subnets.len() < 2 {
-        return Err(ApiError::bad(
-            "DBSubnetGroupDoesNotCoverEnoughAZs",
-            "The DB subnet group doesn't meet Availability Zone (AZ) coverage requirement. Add subnets to cover at least 2 AZs.",
-        ));
-    }
-    let group = SubnetGroup { description, subnets, tags: tags(params)?.unwrap_or_default() };
-    let groups = &mut plane.store().subnet_groups;
-    if groups.contains_key(&name) {
-        return Err(ApiError::bad(
-            "DBSubnetGroupAlreadyExists",
-            format!("The DB subnet group '{name}' already exists."),
-        ));
-    }
-    let shape = shapes::subnet_group(&name, Some(&group));
-    groups.insert(name, group);
-    Ok(result().child(shape))
 }

@@ -1,13 +1,12 @@
 //! Clusters, instances and the rest as the API shows them: one function a shape, with AWS's names of members.
 
+use super::control_plane::ControlPlane;
 use super::engine::Engine;
-use super::model::{
-    Backtrack, CustomEndpoint, DbCluster, DbInstance, Event, ParameterGroup, Snapshot, SubnetGroup, Tags, arn,
-    endpoint, instance_endpoint,
-};
+use super::model::{Backtrack, CustomEndpoint, DbCluster, DbInstance, Event, ParameterGroup, Snapshot, SubnetGroup};
 use super::parameters::Parameter;
-use super::plane::Plane;
+use super::resource_names::{arn, endpoint, instance_endpoint};
 use super::store::Store;
+use super::tags::Tags;
 use super::xml::Element;
 use jiff::Timestamp;
 
@@ -22,7 +21,7 @@ pub fn tags(element: Element, name: &'static str, tags: &Tags) -> Element {
 }
 
 /// `DBCluster`.
-pub fn cluster(plane: &Plane, store: &Store, cluster: &DbCluster) -> Element {
+pub fn cluster(control_plane: &ControlPlane, store: &Store, cluster: &DbCluster) -> Element {
     let settings = &cluster.settings;
     let window = cluster.database.window();
     let group_status = if cluster.groups_active { "active" } else { "adding" };
@@ -53,14 +52,18 @@ pub fn cluster(plane: &Plane, store: &Store, cluster: &DbCluster) -> Element {
         .field("DBSubnetGroup", &cluster.subnet_group)
         .field("Status", cluster.status)
         .optional("EarliestRestorableTime", window.map(|window| time(window.earliest)))
-        .field("Endpoint", endpoint(&cluster.id, "cluster", &plane.hash))
-        .field("ReaderEndpoint", endpoint(&cluster.id, "cluster-ro", &plane.hash))
-        .texts("CustomEndpoints", "member", custom.map(|custom| endpoint(&custom.id, "cluster-custom", &plane.hash)))
+        .field("Endpoint", endpoint(&cluster.id, "cluster", &control_plane.hash))
+        .field("ReaderEndpoint", endpoint(&cluster.id, "cluster-ro", &control_plane.hash))
+        .texts(
+            "CustomEndpoints",
+            "member",
+            custom.map(|custom| endpoint(&custom.id, "cluster-custom", &control_plane.hash)),
+        )
         .field("MultiAZ", cluster.members.len() > 1)
         .field("Engine", cluster.engine.name())
         .field("EngineVersion", &cluster.version)
         .optional("LatestRestorableTime", window.map(|window| time(window.latest)))
-        .optional("EarliestBacktrackTime", cluster.earliest_backtrack(plane.now()).map(time))
+        .optional("EarliestBacktrackTime", cluster.earliest_backtrack(control_plane.now()).map(time))
         .optional("BacktrackWindow", settings.backtrack_window)
         .field("Port", cluster.port)
         .field("MasterUsername", &cluster.master_user)
@@ -124,15 +127,15 @@ pub fn cluster(plane: &Plane, store: &Store, cluster: &DbCluster) -> Element {
 }
 
 /// `DBInstance`.
-pub fn instance(plane: &Plane, store: &Store, instance: &DbInstance) -> Element {
+pub fn instance(control_plane: &ControlPlane, store: &Store, instance: &DbInstance) -> Element {
     let shape = Element::new("DBInstance")
         .field("DBInstanceIdentifier", &instance.id)
         .field("DBInstanceClass", &instance.class)
         .field("DBInstanceStatus", instance.status);
     let Some(cluster) = store.clusters.get(&instance.cluster) else { return shape };
-    let is_up = plane.endpoints.lookup(&instance_endpoint(&instance.id, &plane.hash)).is_some();
+    let is_up = control_plane.endpoints.lookup(&instance_endpoint(&instance.id, &control_plane.hash)).is_some();
     let address = Element::new("Endpoint")
-        .field("Address", instance_endpoint(&instance.id, &plane.hash))
+        .field("Address", instance_endpoint(&instance.id, &control_plane.hash))
         .field("Port", cluster.port)
         .field("HostedZoneId", "Z2R2ITUGPM61AM");
     let groups = cluster.settings.security_groups.iter().map(|group| {
@@ -205,7 +208,10 @@ pub fn subnet_group(name: &str, group: Option<&SubnetGroup>) -> Element {
     let shown = subnets.iter().zip(["a", "b", "c", "d", "e", "f"].iter().cycle()).map(|(subnet, zone)| {
         Element::new("Subnet")
             .field("SubnetIdentifier", subnet)
-            .child(Element::new("SubnetAvailabilityZone").field("Name", format!("{}{zone}", super::model::region())))
+            .child(
+                Element::new("SubnetAvailabilityZone")
+                    .field("Name", format!("{}{zone}", super::resource_names::region())),
+            )
             .list("SubnetOutpost", [])
             .field("SubnetStatus", "Active")
     });
@@ -274,12 +280,12 @@ pub fn parameter_group(name: &str, group: &ParameterGroup) -> Element {
 }
 
 /// A custom endpoint.
-pub fn custom_endpoint(plane: &Plane, custom: &CustomEndpoint) -> Element {
+pub fn custom_endpoint(control_plane: &ControlPlane, custom: &CustomEndpoint) -> Element {
     Element::new("DBClusterEndpointList")
         .field("DBClusterEndpointIdentifier", &custom.id)
         .field("DBClusterIdentifier", &custom.cluster)
         .field("DBClusterEndpointResourceIdentifier", &custom.resource_id)
-        .field("Endpoint", endpoint(&custom.id, "cluster-custom", &plane.hash))
+        .field("Endpoint", endpoint(&custom.id, "cluster-custom", &control_plane.hash))
         .field("Status", "available")
         .field("EndpointType", "CUSTOM")
         .field("CustomEndpointType", &custom.kind)
@@ -289,11 +295,11 @@ pub fn custom_endpoint(plane: &Plane, custom: &CustomEndpoint) -> Element {
 }
 
 /// One of the two endpoints that every cluster has.
-pub fn built_in_endpoint(plane: &Plane, cluster: &DbCluster, kind: &str) -> Element {
+pub fn built_in_endpoint(control_plane: &ControlPlane, cluster: &DbCluster, kind: &str) -> Element {
     let suffix = if kind == "WRITER" { "cluster" } else { "cluster-ro" };
     Element::new("DBClusterEndpointList")
         .field("DBClusterIdentifier", &cluster.id)
-        .field("Endpoint", endpoint(&cluster.id, suffix, &plane.hash))
+        .field("Endpoint", endpoint(&cluster.id, suffix, &control_plane.hash))
         .field("Status", "available")
         .field("EndpointType", kind)
 }
@@ -340,7 +346,7 @@ pub fn automated_backup(cluster: &DbCluster, retained: bool) -> Element {
         .child(times)
         .field("MasterUsername", &cluster.master_user)
         .field("DbClusterResourceId", &cluster.resource_id)
-        .field("Region", super::model::region())
+        .field("Region", super::resource_names::region())
         .field("Status", if retained { "retained" } else { "active" })
         .field("IAMDatabaseAuthenticationEnabled", cluster.settings.iam_auth)
         .field("ClusterCreateTime", time(cluster.created))
@@ -387,6 +393,6 @@ pub fn certificate(identifier: &str) -> Element {
     Element::new("Certificate")
         .field("CertificateIdentifier", identifier)
         .field("CertificateType", "CA")
-        .field("CertificateArn", format!("arn:aws:rds:{}::cert:{identifier}", super::model::region()))
+        .field("CertificateArn", format!("arn:aws:rds:{}::cert:{identifier}", super::resource_names::region()))
         .field("CustomerOverride", false)
 }

@@ -2,7 +2,8 @@
 //! It reads nothing of what they say, and never ends a connection that it let in, until it is closed itself.
 
 use super::accounts::REPLICATION;
-use crate::servers::{Cidr, Error};
+use crate::servers::Error;
+use ipnet::IpNet;
 use std::io;
 use std::net::{SocketAddr, SocketAddrV4};
 use std::path::{Path, PathBuf};
@@ -16,39 +17,39 @@ use tokio::time::sleep;
 
 const CHUNK: usize = 64 * 1024;
 const ACCEPT_AGAIN: Duration = Duration::from_millis(50);
-/// A door may be opened again before the system has forgotten the last one.
+/// A proxy may be opened again before the system has forgotten the last one.
 const BIND_TRIES: u32 = 100;
 
 /// Who may connect; shared by the doors of a cluster, looked at for each new connection.
-pub(super) type Admitted = Arc<Mutex<Vec<Cidr>>>;
+pub(super) type AdmittedBlocks = Arc<Mutex<Vec<IpNet>>>;
 /// Called with each answer of the server, before the client gets it.
-pub(super) type Witness = Arc<dyn Fn() + Send + Sync>;
+pub(super) type OnReply = Arc<dyn Fn() + Send + Sync>;
 
-/// Whom a door is for.
+/// Whom a proxy is for.
 #[derive(Clone)]
-pub(super) enum For {
+pub(super) enum Accept {
     /// Clients. What they see done is witnessed.
-    Clients { admitted: Admitted, witness: Option<Witness> },
+    Clients { admitted: AdmittedBlocks, on_reply: Option<OnReply> },
     /// Readers, which log in as the one account that may replicate and are of this machine to the server.
     Readers,
 }
 
-/// An open door; it closes, with all that came through it, when this value goes.
+/// An open proxy; it closes, with all that came through it, when this value goes.
 #[derive(Debug)]
-pub(super) struct Door {
+pub(super) struct Proxy {
     pub at: SocketAddr,
     listening: JoinHandle<()>,
 }
 
-impl Drop for Door {
+impl Drop for Proxy {
     fn drop(&mut self) {
         self.listening.abort();
     }
 }
 
-impl Door {
+impl Proxy {
     /// Opens it at `at`, to the server on `socket`.
-    pub async fn open(at: SocketAddrV4, socket: PathBuf, who: For) -> Result<Self, Error> {
+    pub async fn open(at: SocketAddrV4, socket: PathBuf, who: Accept) -> Result<Self, Error> {
         let listener = bind(at).await.map_err(|source| Error::Listen { at, source })?;
         let at = listener.local_addr()?;
         Ok(Self { at, listening: tokio::spawn(listen(listener, socket, who)) })
@@ -71,7 +72,7 @@ async fn bind(at: SocketAddrV4) -> io::Result<TcpListener> {
     TcpListener::bind(at).await
 }
 
-async fn listen(listener: TcpListener, socket: PathBuf, who: For) {
+async fn listen(listener: TcpListener, socket: PathBuf, who: Accept) {
     // They end with this task.
     let mut sessions = JoinSet::new();
     loop {
@@ -95,9 +96,9 @@ async fn listen(listener: TcpListener, socket: PathBuf, who: For) {
     }
 }
 
-async fn session(mut client: TcpStream, peer: SocketAddr, socket: &Path, who: For) -> io::Result<()> {
-    if let For::Clients { admitted, .. } = &who
-        && !admitted.lock().unwrap_or_else(PoisonError::into_inner).iter().any(|block| block.contains(peer.ip()))
+async fn session(mut client: TcpStream, peer: SocketAddr, socket: &Path, who: Accept) -> io::Result<()> {
+    if let Accept::Clients { admitted, .. } = &who
+        && !admitted.lock().unwrap_or_else(PoisonError::into_inner).iter().any(|block| block.contains(&peer.ip()))
     {
         // On AWS nothing would answer; hanging up at once says the same sooner.
         return Ok(());
@@ -105,13 +106,13 @@ async fn session(mut client: TcpStream, peer: SocketAddr, socket: &Path, who: Fo
     client.set_nodelay(true)?;
     let to = client.local_addr()?;
     let (mut answers, mut requests) = UnixStream::connect(socket).await?.into_split();
-    let witness = match who {
-        For::Clients { witness, .. } => {
+    let on_reply = match who {
+        Accept::Clients { on_reply, .. } => {
             let header = format!("PROXY TCP4 {} {} {} {}\r\n", peer.ip(), to.ip(), peer.port(), to.port());
             requests.write_all(header.as_bytes()).await?;
-            witness
+            on_reply
         }
-        For::Readers => {
+        Accept::Readers => {
             let login = replication_login(&mut client, &mut answers).await?;
             requests.write_all(&login).await?;
             None
@@ -122,8 +123,8 @@ async fn session(mut client: TcpStream, peer: SocketAddr, socket: &Path, who: Fo
         let mut chunk = vec![0; CHUNK];
         loop {
             let length = answers.read(&mut chunk).await?;
-            if let Some(witness) = &witness {
-                witness();
+            if let Some(on_reply) = &on_reply {
+                on_reply();
             }
             match chunk.get(..length) {
                 Some([]) | None => return Ok(()),
@@ -147,7 +148,7 @@ async fn replication_login(client: &mut TcpStream, server: &mut OwnedReadHalf) -
     if name.strip_prefix(REPLICATION.as_bytes()).is_some_and(|rest| rest.first() == Some(&0)) {
         return Ok(login);
     }
-    Err(io::Error::new(io::ErrorKind::PermissionDenied, "only readers come in by this door"))
+    Err(io::Error::new(io::ErrorKind::PermissionDenied, "only readers come in by this proxy"))
 }
 
 async fn packet(from: &mut (impl AsyncReadExt + Unpin)) -> io::Result<Vec<u8>> {

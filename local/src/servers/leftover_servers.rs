@@ -4,11 +4,11 @@ use rustix::process::{Pid, Signal};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-const LOOK_AGAIN: Duration = Duration::from_millis(50);
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
 const PATIENCE: u32 = 100;
 
 /// Ends every server whose data directory is below `dir`, and waits until they are gone. Answers how many there were.
-pub async fn sweep(dir: &Path) -> usize {
+pub async fn stop(dir: &Path) -> usize {
     let mut left: Vec<Pid> = servers(dir);
     let found = left.len();
     for round in 0..PATIENCE {
@@ -23,7 +23,7 @@ pub async fn sweep(dir: &Path) -> usize {
                 tracing::debug!(%error, ?pid, "a left-over server was gone before its signal");
             }
         }
-        tokio::time::sleep(LOOK_AGAIN).await;
+        tokio::time::sleep(POLL_INTERVAL).await;
     }
     found
 }
