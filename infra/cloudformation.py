@@ -35,11 +35,11 @@ def package(template: pathlib.Path, bucket: str, out: pathlib.Path, prefix: str 
 
 def cli(*arguments: str) -> None:
     """Runs the AWS CLI. Shows its output only when it fails, because it prints a line for each chunk of each upload."""
-    said = io.StringIO()
-    with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+    output = io.StringIO()
+    with contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
         code = awscli.clidriver.create_clidriver().main(list(arguments))
     if code:
-        sys.exit(f"aws {' '.join(arguments[:2])} failed with {code}: {said.getvalue()[-2000:]}")
+        sys.exit(f"aws {' '.join(arguments[:2])} failed with {code}: {output.getvalue()[-2000:]}")
 
 
 class Stack:
