@@ -20,6 +20,8 @@ mod install;
 #[cfg(test)]
 mod machine;
 #[cfg(test)]
+mod pages;
+#[cfg(test)]
 mod template;
 #[cfg(test)]
 mod timeouts;
