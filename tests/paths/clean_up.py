@@ -4,7 +4,8 @@ state failing in turn. Nothing is ever deleted behind a check that did not say y
 
 import json
 
-from scenario import CLEANING, CLEANING_IMPATIENT, PASSING, PAYLOADS, Scenario, always, passing
+from execution import execute, problems_of_counts, problems_of_end
+from scenario import CLEAN_UP, CLEAN_UP_WITHOUT_TIMEOUTS, PASSING, PAYLOADS, Scenario, always, passing, slug
 
 FIND = ["Begin", "FindDue", "IsAnyDue"]
 CHECK = ["FindRecords", "CheckUnused", "IsUnused"]
@@ -32,8 +33,24 @@ def due(recovery, count):
     ]
 
 
-def wrong(scenario, recovery, runs, told):
-    """What is wrong with the calls of each run, and with what people were told: `told` holds subject and text."""
+def run(deployment, notifications, scenario):
+    """Runs the clean-up of what recoveries kept, once or twice; answers what is wrong."""
+    recovery, runs = slug(scenario.name), []
+    for again in [False, True][: 1 if scenario.request["again"] is None else 2]:
+        name = f"{recovery}-again"[-80:] if again else recovery
+        (deployment.scripts / f"{name}.json").write_text(script(scenario, recovery, again))
+        ended = execute(deployment, scenario, name, {})
+        runs.append((ended["executionArn"], deployment.calls_of(name)))
+    about = f"of-{recovery}" if scenario.request["due"] else "nothing was cleaned up"
+    return [
+        *problems_of_end(deployment, scenario, ended),
+        *problems_of_counts(scenario, [call["call"] for _, calls in runs for call in calls]),
+        *problems_of_runs(scenario, recovery, runs, notifications.about(about)),
+    ]
+
+
+def problems_of_runs(scenario, recovery, runs, told):
+    """Compares the calls of each run, and what people were told: `told` holds subject and text."""
     found = due(recovery, scenario.request["due"])
     for execution, calls in runs:
         looks = 0
@@ -64,7 +81,7 @@ def wrong(scenario, recovery, runs, told):
         yield f"people were told something raw: {text}"
 
 
-def scenario(name, path, *rest, due=1, told=(), said=(), script=None, again=None, machine=CLEANING, **more):
+def scenario(name, path, *rest, due=1, told=(), said=(), script=None, again=None, machine=CLEAN_UP, **more):
     """`again`: what is different in a second run; the path is the last run's."""
     request = {"due": due, "told": list(told), "said": list(said), "again": again}
     return Scenario(f"clean-up: {name}", path, *rest, script=script, request=request, machine=machine, **more)
@@ -142,7 +159,7 @@ def ways():
         told=["not cleaned up: {0}"],
         said=["was still being deleted after 2 hours: orders-1 is deleting [Unavailable in CleanUp]"],
         script={"CleanUp": [{"answer": {"done": False, "status": "orders-1 is deleting"}}]},
-        machine=CLEANING_IMPATIENT,
+        machine=CLEAN_UP_WITHOUT_TIMEOUTS,
     )
     yield scenario(
         "what somebody else deleted has no snapshot to name",

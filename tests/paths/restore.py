@@ -1,4 +1,4 @@
-"""The paths of a recovery beside the original: with and without approval and records, and each step, each undo and each
+"""The paths of a recovery by restore: with and without approval and records, and each step, each undo and each
 native state failing in turn.
 """
 
@@ -9,7 +9,7 @@ from scenario import (
     CONFIRM,
     BUG_BEFORE_CHANGE,
     DONE,
-    IMPATIENT,
+    WITHOUT_TIMEOUTS,
     IN_SYNC,
     NEEDS_OPERATOR,
     NOTHING_CHANGED,
@@ -469,7 +469,7 @@ def scenarios():
                 mocked={"RecordPlan": (broken, cause)},
             )
         )
-    # The same machine with its bounds at nothing.
+    # The same machine with timeouts that are over at once.
     not_done = {"answer": {"done": False, "status": "creating", "seconds": 50}, "always": True}
     for state, question, tail, said in [
         ("AwaitRewind", "IsRewindDone", PUT_BACK + UNDO_INSTANCES, "was not done 12 hours after it began"),
@@ -482,7 +482,7 @@ def scenarios():
                 "RewindFailed",
                 [said, "creating"],
                 script={state: [not_done]},
-                machine=IMPATIENT,
+                machine=WITHOUT_TIMEOUTS,
             )
         )
     found.append(
@@ -493,7 +493,7 @@ def scenarios():
             ["one hour after they were moved: pending", "[VerificationFailed in AwaitInSync]", "is KEPT and fenced"],
             script={"AwaitInSync": [{"answer": {"done": False, "status": "pending", "seconds": 50}, "always": True}]},
             calls={"AwaitInSync": 1, "ConfirmCutover": 0},
-            machine=IMPATIENT,
+            machine=WITHOUT_TIMEOUTS,
         )
     )
     found.append(
@@ -507,7 +507,7 @@ def scenarios():
                     {"answer": {"confirmed": False, "inSyncAt": None, "waitSeconds": 1, "records": []}, "always": True}
                 ]
             },
-            machine=IMPATIENT,
+            machine=WITHOUT_TIMEOUTS,
         )
     )
     found.append(
@@ -517,7 +517,7 @@ def scenarios():
             "VerificationFailed",
             ["then undoing failed:", "was still being deleted after 2 hours"],
             script={"Verify": always("VerificationFailed"), "AwaitDeletion": [not_done]},
-            machine=IMPATIENT,
+            machine=WITHOUT_TIMEOUTS,
             lease_stays=True,
         )
     )
