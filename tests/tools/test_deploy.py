@@ -1,12 +1,10 @@
 """Deploys a small template by infra/deploy.py, as `make deploy` does, to a ministack of its own, and looks at what it passes on,
 what it refuses, and what it says of executions that run.
 
-    python tests/deploying.py --ministack <path of the ministack executable>
-
-Runs in the venv of local/tools/aws.txt. SAM is a program that writes down how it was called.
+Runs in the environment of local/tools/tests.txt; deploy.py runs in that of aws.txt. SAM is a program that writes down how it was
+called.
 """
 
-import argparse
 import contextlib
 import json
 import os
@@ -16,14 +14,14 @@ import re
 import select
 import socket
 import subprocess
-import sys
-import tempfile
 import time
 import urllib.request
 
 import boto3
+import pytest
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+TOOLS = ROOT / ".local" / "tools"
 STACK, BUCKET = "rewind-deploying", "rewind-deploying"
 TEMPLATE = {
     "Transform": "AWS::Serverless-2016-10-31",
@@ -70,15 +68,15 @@ class Deployment:
         sam.parent.mkdir()
         sam.write_text(SAM)
         sam.chmod(0o755)
-        tools = pathlib.Path(sys.executable).parent
-        self.environment = environment | {"PATH": f"{sam.parent}:{tools}:{os.environ['PATH']}", "PYTHONDONTWRITEBYTECODE": "1"}
+        path = f"{sam.parent}:{TOOLS / 'aws/bin'}:{os.environ['PATH']}"
+        self.environment = environment | {"PATH": path, "PYTHONDONTWRITEBYTECODE": "1"}
         self.given()
 
     def given(self, **parameters: str) -> None:
         self.file.write_text(json.dumps({"Parameters": {"Needed": "n"} | parameters}))
 
     def command(self, *more: str) -> list[str]:
-        command = [sys.executable, ROOT / "infra" / "deploy.py", "--root", self.root, "--stack-name", STACK, "--bucket", BUCKET]
+        command = [TOOLS / "aws/bin/python", ROOT / "infra" / "deploy.py", "--root", self.root, "--stack-name", STACK, "--bucket", BUCKET]
         return [*map(str, command), "--parameters", str(self.file), *more]
 
     def run(self, *more: str) -> tuple[int, str]:
@@ -105,113 +103,148 @@ class Deployment:
                     terminal.write(f"{waiting.pop(0)}\n".encode())
         if process.poll() is None and said.endswith("[y/N] "):
             process.terminate()
-            sys.exit(f"a question too many:\n{said}")
+            pytest.fail(f"a question too many:\n{said}")
         return process.wait(timeout=120), said
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--ministack", type=pathlib.Path, required=True)
-    with tempfile.TemporaryDirectory() as folder, ministack(parser.parse_args().ministack, pathlib.Path(folder)) as environment:
-        os.environ.update(environment)
+@pytest.fixture(scope="module")
+def work(tmp_path_factory) -> pathlib.Path:
+    return tmp_path_factory.mktemp("deploy")
+
+
+@pytest.fixture(scope="module")
+def local_aws(work):
+    """A local AWS of its own, and the environment that leads there, which is everybody's meanwhile."""
+    with ministack(work) as environment, pytest.MonkeyPatch.context() as patch:
+        for name, value in environment.items():
+            patch.setenv(name, value)
+        patch.setattr(boto3, "DEFAULT_SESSION", None)
         boto3.client("s3").create_bucket(Bucket=BUCKET)
-        deployment = Deployment(pathlib.Path(folder), environment)
-        refuses_names(deployment)
-        refuses_what_cannot_be_reserved(deployment)
-        passes_all_with_sam(deployment)
-        passes_all_with_aws(deployment)
-        tells_whom_nobody_hears(deployment)
-        tells_what_runs(deployment)
+        yield environment
 
 
-def refuses_names(deployment: Deployment) -> None:
+@pytest.fixture(scope="module")
+def checkout(local_aws, work) -> Deployment:
+    return Deployment(work, local_aws)
+
+
+@pytest.fixture
+def deployment(checkout) -> Deployment:
+    """With the parameters of a checkout at first, deployed or not."""
+    checkout.given()
+    return checkout
+
+
+@pytest.fixture(scope="module")
+def first_deployment(checkout) -> tuple[tuple[int, str], dict[str, str]]:
+    """The outcome of the first one, with two parameters, and the parameters that the stack then had."""
+    checkout.given(Shown="given", People="ann,ben")
+    return checkout.run("--yes", "--with", "aws"), parameters()
+
+
+@pytest.fixture
+def deployed(first_deployment, deployment) -> Deployment:
+    """The template is deployed, with its defaults."""
+    expect(deployment.run("--yes", "--with", "aws"), 0)
+    return deployment
+
+
+def test_unknown_parameter_is_refused_with_the_one_that_was_meant(deployment):
     deployment.given(Show="a")
     expect(deployment.run("--yes"), 1, "has the parameter Show, and the template has not; nothing was deployed", "Shown?")
+
+
+def test_missing_parameter_is_refused(deployment):
     deployment.file.write_text(json.dumps({"Parameters": {"Shown": "a"}}))
     expect(deployment.run("--yes"), 1, "lacks Needed, which have no default; nothing was deployed")
 
 
-def refuses_what_cannot_be_reserved(deployment: Deployment) -> None:
+def test_concurrency_that_the_account_cannot_reserve_is_refused(deployment):
     limit = boto3.client("lambda").get_account_settings()["AccountLimit"]["ConcurrentExecutions"]
     deployment.given(ChatConcurrency=str(limit - 99), ChatSecretArn="arn:of:a-secret")
     expect(deployment.run("--yes"), 1, f"of the account's {limit} concurrent executions", "nothing was deployed", "ChatConcurrency as none")
 
 
-def passes_all_with_sam(deployment: Deployment) -> None:
+def test_sam_gets_every_parameter(deployment):
     deployment.given(Shown='a "b"')
     expect(deployment.run("--yes", "--with", "sam"), 0)
     called = (deployment.root / "sam-was-called").read_text().splitlines()
     begin = called.index("--parameter-overrides") + 1
-    same("SAM's parameters", called[begin : begin + 4], ['Shown="a \\"b\\""', 'Twice="true"', 'People=""', 'Needed="n"'])
+    assert called[begin : begin + 4] == ['Shown="a \\"b\\""', 'Twice="true"', 'People=""', 'Needed="n"']
 
 
-def passes_all_with_aws(deployment: Deployment) -> None:
-    deployment.given(Shown="given", People="ann,ben")
-    expect(deployment.run("--yes", "--with", "aws"), 0, "Topic", "deploying")
-    same("the first parameters", parameters(), DEFAULTS | {"Shown": "given", "People": "ann,ben"})
-    deployment.given()
+def test_aws_cli_deploys_every_parameter_and_forgets_those_that_are_given_no_more(first_deployment, deployment):
+    outcome, first_parameters = first_deployment
+    expect(outcome, 0, "Topic", "deploying")
+    assert first_parameters == DEFAULTS | {"Shown": "given", "People": "ann,ben"}
     expect(deployment.run("--yes", "--with", "aws"), 0)
-    same("parameters that are given no more", parameters(), DEFAULTS)
+    assert parameters() == DEFAULTS
 
 
-def tells_whom_nobody_hears(deployment: Deployment) -> None:
+def test_topic_of_pages_without_subscribers_is_told(deployed):
     unheard = "nobody is paged when a recovery needs a person yet"
-    expect(deployment.run("--yes", "--with", "aws"), 0, unheard, "aws sns subscribe --topic-arn")
+    expect(deployed.run("--yes", "--with", "aws"), 0, unheard, "aws sns subscribe --topic-arn")
     boto3.client("sns").subscribe(TopicArn=output("PagesTopicArn"), Protocol="sqs", Endpoint="arn:aws:sqs:us-east-1:000000000000:q")
-    code, said = deployment.run("--yes", "--with", "aws")
-    same("what is said of a topic that somebody hears", (code, unheard in said), (0, False))
+    code, said = deployed.run("--yes", "--with", "aws")
+    assert (code, unheard in said) == (0, False), said
 
 
-def tells_what_runs(deployment: Deployment) -> None:
-    states, machine = boto3.client("stepfunctions"), output("Rewind")
-    given = json.dumps({"cluster": "shop-main"})
+@pytest.fixture
+def begin(deployed):
+    """Begins an execution of a given name; what it began has ended afterwards."""
+    states, begun = boto3.client("stepfunctions"), []
 
     def begin(name: str) -> str:
-        execution = states.start_execution(stateMachineArn=machine, name=name, input=given)["executionArn"]
+        given = json.dumps({"cluster": "shop-main"})
+        execution = states.start_execution(stateMachineArn=output("Rewind"), name=name, input=given)["executionArn"]
+        begun.append(execution)
         wait_for(lambda: states.get_execution_history(executionArn=execution, reverseOrder=True)["events"], "the execution to begin")
         return execution
 
-    execution = begin("look-at-me")
-    listed = (f"running in {STACK}:", "Rewind ", "look-at-me ", "in AwaitApproval", "of shop-main", "keeps the definition")
-    deployment.given(Shown="while it runs")
+    yield begin
+    for execution in begun:
+        states.stop_execution(executionArn=execution)
 
-    expect(deployment.run("--yes", "--with", "aws"), 1, *listed, "nothing was deployed; next step: deploy when they have ended")
-    expect(deployment.run("--yes", "--check"), 1, *listed, "nothing was deployed")
-    expect(deployment.talk("n"), 1, *listed, "update while they run? [y/N]", "nothing was deployed")
-    same("what is deployed", parameters()["Shown"], "by default")
-    expect(deployment.talk("y", "y"), 0, *listed, "carry these changes out? [y/N]")
-    same("what is deployed", parameters()["Shown"], "while it runs")
-    deployment.given(Shown="all the same")
-    expect(deployment.run("--yes", "--with", "aws", "--while-running"), 0, *listed)
-    same("what is deployed", parameters()["Shown"], "all the same")
 
-    deployment.given(Shown="too late")
-    meanwhile = []
-    outcome = deployment.talk("y", "y", "n", before_second=lambda: meanwhile.append(begin("another")))
-    expect(outcome, 1, *listed, "carry these changes out? [y/N]", "another ")
-    same("questions", outcome[1].count("update while they run?"), 2)
-    same("what is deployed", parameters()["Shown"], "all the same")
+LISTED = (f"running in {STACK}:", "Rewind ", "in AwaitApproval", "of shop-main", "keeps the definition")
+
+
+def test_running_execution_is_listed_and_nothing_deployed_unless_allowed(deployed, begin):
+    begin("look-at-me")
+    deployed.given(Shown="while it runs")
+    refused = "nothing was deployed; next step: deploy when they have ended"
+    expect(deployed.run("--yes", "--with", "aws"), 1, *LISTED, "look-at-me ", refused)
+    expect(deployed.run("--yes", "--check"), 1, *LISTED, "look-at-me ", "nothing was deployed")
+    expect(deployed.talk("n"), 1, *LISTED, "look-at-me ", "update while they run? [y/N]", "nothing was deployed")
+    assert parameters()["Shown"] == "by default"
+    expect(deployed.talk("y", "y"), 0, *LISTED, "look-at-me ", "carry these changes out? [y/N]")
+    assert parameters()["Shown"] == "while it runs"
+    deployed.given(Shown="all the same")
+    expect(deployed.run("--yes", "--with", "aws", "--while-running"), 0, *LISTED, "look-at-me ")
+    assert parameters()["Shown"] == "all the same"
+
+
+def test_execution_that_begins_before_the_changes_are_carried_out_is_asked_about_again(deployed, begin):
+    begin("was-there-before")
+    deployed.given(Shown="too late")
+    outcome = deployed.talk("y", "y", "n", before_second=lambda: begin("another"))
+    expect(outcome, 1, *LISTED, "was-there-before ", "carry these changes out? [y/N]", "another ")
+    assert outcome[1].count("update while they run?") == 2, outcome[1]
+    assert parameters()["Shown"] == "by default"
     sets = boto3.client("cloudformation").list_change_sets(StackName=STACK)["Summaries"]
-    same("change sets that are left", [each for each in sets if each["ExecutionStatus"] == "AVAILABLE"], [])
+    assert [each for each in sets if each["ExecutionStatus"] == "AVAILABLE"] == []
 
-    for each in [execution, *meanwhile]:
-        states.stop_execution(executionArn=each)
-    deployment.given()
-    code, said = deployment.run("--yes", "--with", "aws")
+
+def test_execution_that_has_ended_is_not_listed(deployed, begin):
+    boto3.client("stepfunctions").stop_execution(executionArn=begin("has-ended"))
+    code, said = deployed.run("--yes", "--with", "aws")
     expect((code, said), 0)
-    if "look-at-me" in said:
-        sys.exit(f"an execution that has ended was listed:\n{said}")
+    assert "has-ended" not in said
 
 
 def expect(outcome: tuple[int, str], code: int, *texts: str) -> None:
     missing = [text for text in texts if text not in re.sub(r"\s+", " ", outcome[1]) and text not in outcome[1]]
-    if outcome[0] != code or missing:
-        sys.exit(f"expected {code} and {missing or 'no more'}, and it ended with {outcome[0]}:\n{outcome[1]}")
-
-
-def same(what: str, found, expected) -> None:
-    if found != expected:
-        sys.exit(f"{what}: expected {expected}, and found {found}")
+    assert (outcome[0], missing) == (code, []), outcome[1]
 
 
 def described() -> dict:
@@ -227,8 +260,7 @@ def output(name: str) -> str:
 
 
 @contextlib.contextmanager
-def ministack(program: pathlib.Path, work: pathlib.Path):
-    """A local AWS of its own, and the environment that leads there."""
+def ministack(work: pathlib.Path):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -239,7 +271,9 @@ def ministack(program: pathlib.Path, work: pathlib.Path):
     }  # fmt: skip
     of_its_own = {"GATEWAY_PORT": str(port), "BIND_HOST": "127.0.0.1", "TMPDIR": str(work), "STATE_DIR": str(work / "state")}
     with open(work / "ministack.log", "w") as log:
-        process = subprocess.Popen([program.absolute()], env=environment | of_its_own, cwd=work, stdout=log, stderr=log)
+        program = [TOOLS / "ministack/bin/ministack"]
+        # In a session of its own: Ctrl-C is for the tests, which end it then.
+        process = subprocess.Popen(program, env=environment | of_its_own, cwd=work, stdout=log, stderr=log, start_new_session=True)
     try:
         health = f"http://127.0.0.1:{port}/_ministack/health"
         wait_for(lambda: process.poll() is None and urllib.request.urlopen(health, timeout=1).read(), "ministack")
@@ -256,8 +290,4 @@ def wait_for(look, what: str) -> None:
             if look():
                 return
         time.sleep(0.1)
-    sys.exit(f"{what} took more than 60 s")
-
-
-if __name__ == "__main__":
-    main()
+    pytest.fail(f"{what} took more than 60 s")

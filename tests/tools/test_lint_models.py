@@ -1,20 +1,19 @@
-"""Holds the model check of `make lint` to what it is for: a sound template passes, and each fault that AWS would refuse is found.
+"""Holds local/tools/lint_models.py, the model check of `make lint`, to what it is for: a sound template passes, and each fault that
+AWS would refuse is found.
 
-Runs in the venv of local/tools/lint.txt, and never leaves the machine.
+Runs in the environment of local/tools/lint.txt, and never leaves the machine.
 """
 
 import copy
 import json
 import pathlib
-import sys
-import tempfile
 from collections.abc import Callable
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / "local" / "tools"))
-
 import lint_models
+import pytest
 from models.render import read
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 DEFINITION = {
     "StartAt": "Call",
@@ -249,23 +248,28 @@ FAULTS: list[tuple[Callable[[dict], object], str]] = [
 ]  # fmt: skip
 
 
-def main() -> None:
-    with tempfile.TemporaryDirectory() as name:
-        folder = pathlib.Path(name)
-        (folder / "machine.asl.json").write_text(json.dumps(DEFINITION))
-        if found := problems(sound(), folder):
-            sys.exit(f"the sound template: {found}")
-        for number, (damage, expected) in enumerate(FAULTS):
-            damaged = sound()
-            damage(damaged)
-            found = problems(damaged, folder)
-            if not any(expected in problem for problem in found) if expected else found:
-                sys.exit(f"fault {number}: expected {expected or 'nothing'}, and the model check found {found or 'nothing'}")
-    in_the_template()
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> pathlib.Path:
+    """Where the template's definition is."""
+    folder = tmp_path_factory.mktemp("template")
+    (folder / "machine.asl.json").write_text(json.dumps(DEFINITION))
+    return folder
 
 
-def in_the_template() -> None:
-    """The faults that this gate was made for, in the project's own template, where the same may be found already."""
+def test_sound_template_passes(folder):
+    assert problems(sound(), folder) == []
+
+
+@pytest.mark.parametrize(("damage", "expected"), FAULTS, ids=[f"{n:02}-{expected or 'nothing'}" for n, (_, expected) in enumerate(FAULTS)])
+def test_fault_is_found(folder, damage, expected):
+    damaged = sound()
+    damage(damaged)
+    found = problems(damaged, folder)
+    assert any(expected in problem for problem in found) if expected else found == [], found
+
+
+def test_faults_are_found_in_the_projects_own_template():
+    """The faults that this check was made for, where the same may be found already."""
     template, folder = read(ROOT / "infra" / "template.yaml"), ROOT / "infra"
     resources = template["Resources"]
     resources["FenceSecurityGroup"]["Properties"]["SecurityGroupIngress"][0]["Description"] = "AWS's"
@@ -277,13 +281,8 @@ def in_the_template() -> None:
         "SetWindowFunction: CreateFunction.FunctionName: 139 characters",
         "UndoRole.Policies[0].PolicyDocument.Statement[0].Resource[0]: names the partition aws in aws-cn",
     ):
-        if not any(expected in problem for problem in found):
-            sys.exit(f"the template: expected {expected}, and the model check found {found}")
+        assert any(expected in problem for problem in found), f"{expected} is not among {found}"
 
 
 def problems(template: dict, folder: pathlib.Path) -> list[str]:
     return [f"{problem.where}: {problem.message}" for problem in lint_models.lint(template, folder)]
-
-
-if __name__ == "__main__":
-    main()

@@ -1,22 +1,20 @@
 """Holds local/tools/ministack_strict.py to what it is for: each thing that AWS refuses is refused, ministack alone takes it, and
 what is just within the limit passes.
 
-Runs in the venv of local/tools/ministack.txt, and never leaves the machine. A check that ministack has come to make itself is
-named: it can be taken out of the strict one.
+Runs in the environment of local/tools/ministack.txt, and never leaves the machine. A check that ministack has come to make itself
+fails a test: it can be taken out of the strict one.
 """
 
 import functools
 import json
 import logging
 import os
-import pathlib
-import sys
 import threading
 import time
 
-os.environ["SFN_WAIT_SCALE"] = "0"
-ROOT = pathlib.Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / "local" / "tools"))
+import pytest
+
+os.environ["SFN_WAIT_SCALE"] = "0"  # read when ministack is imported
 import ministack_strict  # noqa: E402
 from ministack.services import dynamodb, eventbridge, lambda_svc, sns, stepfunctions  # noqa: E402
 
@@ -24,6 +22,7 @@ ROLE = "arn:aws:iam::000000000000:role/strict"
 BUS = "arn:aws:events:us-east-1:000000000000:event-bus/default"
 KIB = 1024
 names = iter(range(10_000))
+resources = {}  # the ARN of each that `prepare` makes
 
 
 def machine(states: dict, **more) -> dict:
@@ -97,7 +96,7 @@ def put_item(size: int) -> str:
 
 
 def publish(subject, message="m") -> str:
-    status, _, body = sns._publish({"TopicArn": TOPIC, "Subject": subject, "Message": message})
+    status, _, body = sns._publish({"TopicArn": resources["topic"], "Subject": subject, "Message": message})
     return "taken" if status == 200 else "InvalidParameter" if b"InvalidParameter" in body else str(body)
 
 
@@ -118,7 +117,7 @@ def tag(kind: str, count: int) -> str:
     """Tags a resource as often as is said, one call after the other."""
     for n in range(count):
         if kind == "topic":
-            status, _, body = sns._tag_resource({"ResourceArn": TOPIC, "Tags.member.1.Key": f"k{n}", "Tags.member.1.Value": "v"})
+            status, _, body = sns._tag_resource({"ResourceArn": resources["topic"], "Tags.member.1.Key": f"k{n}", "Tags.member.1.Value": "v"})
         elif kind == "table":
             arn = "arn:aws:dynamodb:us-east-1:000000000000:table/strict"
             status, _, body = dynamodb._tag_resource({"ResourceArn": arn, "Tags": [{"Key": f"k{n}", "Value": "v"}]})
@@ -128,7 +127,7 @@ def tag(kind: str, count: int) -> str:
         elif kind == "bus":
             status, _, body = eventbridge._tag_resource({"ResourceARN": BUS, "Tags": [{"Key": f"k{n}", "Value": "v"}]})
         else:
-            status, _, body = stepfunctions._tag_resource({"resourceArn": TAGGED, "tags": [{"key": f"k{n}", "value": "v"}]})
+            status, _, body = stepfunctions._tag_resource({"resourceArn": resources["machine"], "tags": [{"key": f"k{n}", "value": "v"}]})
         if status >= 400:
             return f"refused at {n}" if n == 50 else str(body)
     return "taken"
@@ -147,7 +146,7 @@ DATA, QUERY, RUNTIME = "States.DataLimitExceeded", "States.QueryEvaluationError"
 LIMIT = 256 * KIB
 KNOWN = {"Type": "Pass", "End": True}
 
-# What it is about: what AWS says, what is tried; then what is just allowed, where there is a limit.
+# What AWS refuses: what it is about, what AWS says, what is tried.
 REFUSED = {
     "a state's output": (DATA, lambda: run(passing(Output=text(LIMIT + 1)))),
     "what a state passes on": (DATA, lambda: run(task(**large_task()))),
@@ -202,12 +201,13 @@ REFUSED = {
     "an event's detail that is no JSON": ("ValidationException", lambda: put_events({"Detail": "{"})),
 }
 # What ministack refuses by itself, as of the version in ministack.txt.
-ITS_OWN = {
+REFUSED_BY_MINISTACK = {
     "an expression that yields nothing": (QUERY, lambda: run(passing(Output="{% $states.input.a %}"))),
     "an Error that is no text": (QUERY, lambda: run({"F": {"Type": "Fail", "Error": "{% 5 %}"}})),
     "an item of 400 KB": ("ValidationException", lambda: put_item(400 * KIB + 1)),
     "a message": ("InvalidParameter", lambda: publish("s", "x" * (LIMIT + 1))),
 }
+# What is just within a limit.
 ALLOWED = {
     "a state's output": (OK, lambda: run(passing(Output=text(LIMIT)))),
     "a variable": (OK, lambda: run(passing(Assign={"a": text(LIMIT)}, Output={}))),
@@ -246,36 +246,44 @@ def update(definition: dict) -> str:
 
 def prepare() -> None:
     """Makes a resource of each kind, without tags."""
-    global TOPIC, TAGGED
     dynamodb._create_table({
         "TableName": "strict", "KeySchema": [{"AttributeName": "id", "KeyType": "HASH"}], "BillingMode": "PAY_PER_REQUEST",
         "AttributeDefinitions": [{"AttributeName": "id", "AttributeType": "S"}],
     })  # fmt: skip
     body = sns._create_topic({"Name": f"strict{next(names)}"})[2]
-    TOPIC = (body if isinstance(body, str) else body.decode()).split("<TopicArn>")[1].split("<")[0]
-    TAGGED = create(machine(passing()))
+    resources["topic"] = (body if isinstance(body, str) else body.decode()).split("<TopicArn>")[1].split("<")[0]
+    resources["machine"] = create(machine(passing()))
     lambda_svc._functions["strict"] = {"config": {}}
     dynamodb._tags.pop("arn:aws:dynamodb:us-east-1:000000000000:table/strict", None)
     eventbridge._tags.pop(BUS, None)
 
 
-def main() -> None:
+@pytest.fixture(scope="module", autouse=True)
+def answers_of_ministack_alone():
+    """What ministack says of each attempt by itself, all of which are made before it is made strict: there is no way back."""
     logging.getLogger("states").setLevel(logging.CRITICAL)  # it logs each execution that fails
     prepare()
-    loose = {name: attempt() for name, (_, attempt) in REFUSED.items()}
+    answers = {name: attempt() for name, (_, attempt) in REFUSED.items()}
     prepare()
     ministack_strict.tighten()
-    problems = [f"{name}: ministack refuses it by itself" for name, (said, _) in REFUSED.items() if loose[name] == said]
-    for kind, checks in [("", REFUSED), ("", ITS_OWN), ("just within the limit, ", ALLOWED)]:
-        for name, (said, attempt) in checks.items():
-            answer = attempt()
-            if answer != said:
-                problems.append(f"{kind}{name}: expected {said}, and the answer was {answer[:300]}")
-    for problem in problems:
-        print(problem, file=sys.stderr)
-    print(f"{len(REFUSED)} refused that ministack takes, {len(ITS_OWN)} that it refuses too, {len(ALLOWED)} allowed: {len(problems)} problems")
-    sys.exit(1 if problems else 0)
+    return answers
 
 
-if __name__ == "__main__":
-    main()
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_aws_refuses_is_taken_by_ministack_alone(answers_of_ministack_alone, name):
+    assert answers_of_ministack_alone[name] != REFUSED[name][0], "ministack refuses it by itself"
+
+
+@pytest.mark.parametrize(("said", "attempt"), REFUSED.values(), ids=REFUSED)
+def test_what_aws_refuses_is_refused(said, attempt):
+    assert attempt()[:300] == said
+
+
+@pytest.mark.parametrize(("said", "attempt"), REFUSED_BY_MINISTACK.values(), ids=REFUSED_BY_MINISTACK)
+def test_what_ministack_refuses_by_itself_is_refused(said, attempt):
+    assert attempt()[:300] == said
+
+
+@pytest.mark.parametrize(("said", "attempt"), ALLOWED.values(), ids=ALLOWED)
+def test_what_is_just_within_the_limit_is_allowed(said, attempt):
+    assert attempt()[:300] == said
