@@ -98,10 +98,9 @@ unit: needs
 	  cargo test --quiet $(CARGO_SET); \
 	fi
 
-# Each suite of Python in the environment of its own: what it asserted and how long it took, in JUnit's format, for whoever shows that.
-REPORTS := $(CURDIR)/.local/reports
-pytest = $(TOOLS)/$(1)/bin/python -m pytest --quiet --junitxml=$(REPORTS)/$(2).xml
-unit lint paths e2e: export PYTHONDONTWRITEBYTECODE := 1
+# Each suite of Python runs in an environment of its own, and leaves a report in JUnit's format.
+PYTEST := -m pytest --quiet --junitxml=$(CURDIR)/.local/reports
+lint paths e2e: export PYTHONDONTWRITEBYTECODE := 1
 
 lint: build
 	@$(LOCAL) tools lint audit
@@ -109,18 +108,18 @@ lint: build
 	$(TOOLS)/audit/bin/python local/tools/lint_template.py infra/template.yaml infra/lint.yaml
 	$(TOOLS)/lint/bin/python local/tools/lint_models.py infra/template.yaml
 	$(TOOLS)/lint/bin/python local/tools/lint_asl.py statemachine/*.asl.json
-	$(call pytest,lint,lint) tests/tools/test_programs.py tests/tools/test_lint_asl.py tests/tools/test_lint_models.py
-	$(call pytest,audit,audit) tests/tools/test_lint_template.py
+	$(TOOLS)/lint/bin/python $(PYTEST)/lint.xml tests/tools/test_programs.py tests/tools/test_lint_asl.py tests/tools/test_lint_models.py
+	$(TOOLS)/audit/bin/python $(PYTEST)/audit.xml tests/tools/test_lint_template.py
 
 # The state machine on ministack with stand-in functions: every step and every undo fails in turn. What was evaluated on the
 # way is evaluated again by the reference JSONata. Most of the time the tests wait: more of them than cores run side by side.
 paths: EVALUATIONS = $(CURDIR)/.local/evaluations.jsonl
 paths: build
 	@$(LOCAL) tools tests ministack aws jsonata
-	$(call pytest,ministack,ministack) tests/tools/test_ministack_strict.py
-	$(call pytest,tests,paths) tests/paths --numprocesses=8 --maxschedchunk=1 --evaluations=$(EVALUATIONS)
-	$(call pytest,ministack,expressions) tests/expressions --evaluations=$(EVALUATIONS)
-	$(call pytest,tests,deploy) tests/tools/test_deploy.py
+	$(TOOLS)/ministack/bin/python $(PYTEST)/ministack.xml tests/tools/test_ministack_strict.py
+	$(TOOLS)/tests/bin/python $(PYTEST)/paths.xml tests/paths --numprocesses=8 --maxschedchunk=1 --evaluations=$(EVALUATIONS)
+	$(TOOLS)/ministack/bin/python $(PYTEST)/expressions.xml tests/expressions --evaluations=$(EVALUATIONS)
+	$(TOOLS)/tests/bin/python $(PYTEST)/deploy.xml tests/tools/test_deploy.py
 
 # Real clients, the real functions, real databases, on a stack that goes when the tests have ended, however they end.
 # There the functions have only what the template's policies allow them.
@@ -131,5 +130,5 @@ e2e: build
 	@$(LOCAL) tools tests aws
 	@trap '$(LOCAL) down' EXIT; \
 	$(LOCAL) down; $(LOCAL) up --built; \
-	$(if $(E2E),,$(call pytest,tests,rds) tests/rds;) \
-	$(call pytest,tests,e2e) tests/e2e --numprocesses=4 $(if $(E2E),-k "$(E2E)")
+	$(TOOLS)/tests/bin/python $(PYTEST)/rds.xml tests/rds; \
+	$(TOOLS)/tests/bin/python $(PYTEST)/e2e.xml tests/e2e --numprocesses=4 $(if $(E2E),-k "$(E2E)")
