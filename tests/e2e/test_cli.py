@@ -10,10 +10,10 @@ import subprocess
 import time
 from datetime import UTC, datetime
 
-from chat import Started, shop
+from checks import contains
 from cluster import Cluster, iso
-from harness import Failed, contains, equal, holds, test
-from recovery import APPROVED, ASK, CONCLUDE, DECIDED, PUT_BACK, REWIND, START, UNASKED, UNDO_INSTANCES
+from recovery import APPROVED, ASK, CONCLUDE, DECIDED, PUT_BACK, REWIND, START, UNASKED, UNDO_INSTANCES, Started
+from shop import settled_shop
 from stack import ROOT
 
 BUILT = pathlib.Path(
@@ -26,7 +26,7 @@ class Terminal:
 
     def __init__(self, stack):
         if not (BUILT / "rewind").exists():
-            raise Failed(
+            raise AssertionError(
                 f"there is no rewind in {BUILT}; to go on: cargo build -p rewind-cli, or say where by REWIND_BINARIES"
             )
         # Nothing of whoever runs the tests: neither credentials nor where else a state machine may be.
@@ -40,13 +40,13 @@ class Terminal:
         """Runs a command to its end; answers what it wrote to standard output and to standard error."""
         command = self.begin(*words, stdin=subprocess.PIPE if text else subprocess.DEVNULL)
         out, err = command.communicate(text, timeout)
-        equal(command.returncode, code, f"the exit code of rewind {' '.join(words)}\n{out}{err}")
+        assert command.returncode == code, f"the exit code of rewind {' '.join(words)}\n{out}{err}"
         return out, err
 
     def json(self, *words, code=0, **more):
         """The one document that a script reads. Nothing else is on standard output."""
         out, _ = self.run("--json", *words, code=code, **more)
-        equal(len(out.splitlines()), 1, f"the lines of {out!r}")
+        assert len(out.splitlines()) == 1, f"the lines of {out!r}"
         return json.loads(out)
 
 
@@ -65,12 +65,12 @@ class Screen:
         deadline = time.monotonic() + timeout
         while not all(part in self.seen for part in said):
             if time.monotonic() > deadline:
-                raise Failed(f"it shows {self.seen!r}\nwithout {said} for {timeout} s")
+                raise AssertionError(f"it shows {self.seen!r}\nwithout {said} for {timeout} s")
             if select.select([self.ours], [], [], 0.2)[0]:
                 try:
                     self.seen += os.read(self.ours, 65536).decode(errors="replace")
                 except OSError:  # the command has ended
-                    raise Failed(f"it ended after {self.seen!r}\nwithout {said}") from None
+                    raise AssertionError(f"it ended after {self.seen!r}\nwithout {said}") from None
 
     def types(self, text):
         os.write(self.ours, text.encode())
@@ -80,14 +80,13 @@ class Screen:
             while self.command.poll() is None or select.select([self.ours], [], [], 0)[0]:
                 if select.select([self.ours], [], [], 0.2)[0]:
                     self.seen += os.read(self.ours, 65536).decode(errors="replace")
-        equal(self.command.wait(timeout), code, f"the exit code after {self.seen!r}")
+        assert self.command.wait(timeout) == code, f"the exit code after {self.seen!r}"
         os.close(self.ours)
 
 
-@test("at a terminal: a plan, a recovery that is followed, left and followed again, a yes, and the way back")
-def whole_story(stack):
+def test_recovery_and_its_undo_at_a_terminal(stack):
     terminal = Terminal(stack)
-    cluster = shop(stack, "e2e-cli")
+    cluster = settled_shop(stack, "e2e-cli")
     target = cluster.mistake("DELETE FROM orders")
     name, new = f"e2e-cli-{time.time_ns()}", f"{cluster.name}-r"
     words = [cluster.name, iso(target), "--dns", f"{stack.zone}:{cluster.record}", "--new-cluster", new]
@@ -95,8 +94,8 @@ def whole_story(stack):
     out, _ = terminal.run("plan", *words)
     contains(out, f"The plan: {cluster.name} back to", f"fence {cluster.name}", f"move {cluster.record} from")
     plan = terminal.json("plan", *words)
-    equal((plan["outcome"], plan["plan"]["newCluster"], plan["plan"]["dryRun"]), ("Planned", new, True), "the plan")
-    equal(stack.describe(new), None, "what a plan made")
+    assert (plan["outcome"], plan["plan"]["newCluster"], plan["plan"]["dryRun"]) == ("Planned", new, True), "the plan"
+    assert stack.describe(new) is None, "what a plan made"
 
     screen = Screen(terminal, "start", *words, "--name", name)
     screen.sees(f"{name} is started", "waits for the cluster")
@@ -104,12 +103,10 @@ def whole_story(stack):
     screen.sees("goes on", "nothing was stopped", f"rewind status {name} --follow")
     screen.ends(130)
     run = Started(stack, name)
-    equal(run.describe()["status"], "RUNNING", "the recovery whose follower has left")
+    assert run.describe()["status"] == "RUNNING", "the recovery whose follower has left"
     # Started again by the same name with the same request, it is the same one.
-    equal(
-        terminal.json("start", *words, "--name", name, "--detach")["startedBefore"],
-        True,
-        "whether it was started before",
+    assert terminal.json("start", *words, "--name", name, "--detach")["startedBefore"] is True, (
+        "whether it was started before"
     )
     follower = terminal.begin("--json", "status", name, "--follow")
 
@@ -117,10 +114,10 @@ def whole_story(stack):
     out, _ = terminal.run("status", name)
     contains(out, f"{name}: AwaitingApproval", "decide until", asked["hash"])
     stands = terminal.json("status", name)
-    equal(
-        (stands["id"], stands["state"], stands["approval"]["hash"]), (name, "AwaitingApproval", asked["hash"]), "status"
+    assert (stands["id"], stands["state"], stands["approval"]["hash"]) == (name, "AwaitingApproval", asked["hash"]), (
+        "status"
     )
-    holds(asked["taskToken"] not in json.dumps(stands), "a task token is shown")
+    assert asked["taskToken"] not in json.dumps(stands), "a task token is shown"
     refusal = terminal.json("approve", name, code=5)
     contains(refusal["message"], "there is nobody to ask", "--hash")
     refusal = terminal.json("approve", name, "--hash", "0123456789", code=5)
@@ -133,61 +130,56 @@ def whole_story(stack):
 
     run.recovered(APPROVED)
     out, err = follower.communicate(timeout=30)
-    equal(follower.returncode, 0, f"the follower's exit code: {err}")
+    assert follower.returncode == 0, f"the follower's exit code: {err}"
     output = json.loads(out)
-    equal(
-        (output["outcome"], output["newCluster"], output["recoveryId"]),
-        ("Recovered", new, name),
-        "what the follower tells",
+    assert (output["outcome"], output["newCluster"], output["recoveryId"]) == ("Recovered", new, name), (
+        "what the follower tells"
     )
     decision = json.loads(run.item()["decision"])
-    equal(decision["comment"], "the count is right", "the comment")
+    assert decision["comment"] == "the count is right", "the comment"
     contains(decision["by"], "ann (arn:aws:")
-    equal(cluster.value("SELECT count(*) FROM orders", host=cluster.record), 4000, "the rows by name")
+    assert cluster.value("SELECT count(*) FROM orders", host=cluster.record) == 4000, "the rows by name"
     out, _ = terminal.run("list", cluster.name)
     contains(out, name, "Recovered")
     latest = terminal.json("list", cluster.name)[0]
-    equal((latest["id"], latest["state"]), (name, "Recovered"), "the latest of the list")
+    assert (latest["id"], latest["state"]) == (name, "Recovered"), "the latest of the list"
 
     refusal = terminal.json("undo", name, code=5)
     contains(refusal["message"], "nothing was changed", f"--confirm {cluster.name}")
     out, err = terminal.run("undo", name, "--confirm", cluster.name)
     contains(err, f"{name}-undo is started", "ends writes on the new cluster", "moves the records back")
     contains(out, "Undone", f"{cluster.record} points at {cluster.endpoint}")
-    equal(stack.records()[cluster.record][0], cluster.endpoint, "the record")
-    equal(terminal.json("status", name)["state"], "Undone", "the state")
+    assert stack.records()[cluster.record][0] == cluster.endpoint, "the record"
+    assert terminal.json("status", name)["state"] == "Undone", "the state"
     contains(terminal.json("undo", name, "--confirm", cluster.name, code=5)["message"], "it was taken back already")
 
 
-@test("for a script: a request from a file, a no, and exit codes that tell what came of it")
-def scripted(stack):
+def test_recovery_by_a_script(stack):
     terminal = Terminal(stack)
-    cluster = shop(stack, "e2e-script")
+    cluster = settled_shop(stack, "e2e-script")
     name, new = f"e2e-script-{time.time_ns()}", f"{cluster.name}-r"
     request = {"cluster": "another", "to": "1s ago", "dns": cluster.dns(), "newCluster": new, "approvalTimeout": "5m"}
     words = ["start", cluster.name, "--request", "-", "--name", name]
     begun = terminal.json(*words, "--detach", text=json.dumps(request))
     run = Started(stack, name)
-    equal(
-        (begun["executionArn"], run.request["cluster"]), (run.arn, cluster.name), "what was started, of words and file"
-    )
+    assert (begun["executionArn"], run.request["cluster"]) == (run.arn, cluster.name), "what was started, of words and file"
     follower = terminal.begin("status", name, "--follow")
     said = terminal.json("start", cluster.name, "latest", "--name", name, code=5)
     contains(said["message"], f"there is an execution {name} with another request", "nothing was started")
     hash = run.approval()["hash"]
     said = terminal.json("reject", name, "not", "today")
-    equal((said["decision"], said["hash"]), ("rejected", hash), "what reject answers")
+    assert (said["decision"], said["hash"]) == ("rejected", hash), "what reject answers"
     path = START + REWIND + ASK + ["IsApprovalToConfirm", *DECIDED] + PUT_BACK + UNDO_INSTANCES + CONCLUDE
     run.failed(path, "NotApproved", "said no: not today")
     out, err = follower.communicate(timeout=30)
-    equal(follower.returncode, 3, f"the follower's exit code: {out}{err}")
+    assert follower.returncode == 3, f"the follower's exit code: {out}{err}"
     contains(out + err, "ended in NothingChanged", "everything is as it was before", "not today", "AwaitRewind")
     refusal = terminal.json("undo", name, "--confirm", cluster.name, code=5)
     contains(refusal["message"], "it ended in NothingChanged, which left all as it was")
 
     unattended = terminal.json("start", cluster.name, "1s ago", "--new-cluster", new, "--approval", "none",
                                "--dns", f"{stack.zone}:{cluster.record}")  # fmt: skip
-    equal(unattended["outcome"], "Recovered", "how the one that was followed to its end has ended")
+    assert unattended["outcome"] == "Recovered", "how the one that was followed to its end has ended"
     Started(stack, unattended["recoveryId"]).recovered(UNASKED)
 
 
@@ -202,12 +194,11 @@ def leased(stack, cluster):
     stack.client("dynamodb").delete_item(TableName=stack.table, Key={"id": lease["id"]})
 
 
-@test("at a terminal: windows, completions, and what cannot be, each said with what to do and an exit code of its own")
-def told(stack):
+def test_windows_completions_and_errors(stack):
     terminal = Terminal(stack)
     cluster = Cluster.create(stack, "e2e-cli-told", record=False)
     window = terminal.json("window", cluster.name)
-    equal((window["kind"], window["targetWindow"], window["changed"]), ("backupRetention", "1d", False), "the window")
+    assert (window["kind"], window["targetWindow"], window["changed"]) == ("backupRetention", "1d", False), "the window"
     contains(terminal.run("window", cluster.name, "2d")[0], "now has a window of 2d")
     contains(terminal.json("window", cluster.name, "1440", code=5)["message"], "1440 seconds is 24 minutes")
     with leased(stack, cluster.name):
@@ -236,8 +227,8 @@ def told(stack):
         _rewind rewind appr rewind
         echo "${COMPREPLY[@]}" """
     done = subprocess.run(["bash", "-c", script], env=terminal.env, capture_output=True, text=True)
-    equal(done.stdout.strip(), "approve", f"what bash completes appr to: {done.stderr}")
+    assert done.stdout.strip() == "approve", f"what bash completes appr to: {done.stderr}"
     bare = {name: value for name, value in terminal.env.items() if "STATE_MACHINE" not in name}
     done = subprocess.run(["rewind", "list"], env=bare, capture_output=True, text=True)
-    equal(done.returncode, 2, "the exit code without stack.env")
+    assert done.returncode == 2, "the exit code without stack.env"
     contains(done.stderr, "set STATE_MACHINE_ARN", "stack.env")

@@ -14,9 +14,11 @@ import os
 import random
 import time
 
+import pytest
+
+from checks import refused, wait_until
 from cluster import BACKTRACK, Cluster
 from engines import MYSQL, POSTGRES
-from harness import Failed, holds, note, refused, test, wait_until
 
 SECONDS = float(os.environ.get("REWIND_HISTORY_SECONDS", 20))
 DATABASES, TABLES, IDS = ["blue", "green", "red"], ["ants", "bees", "cats"], range(1, 40)
@@ -73,7 +75,7 @@ class History:
 
     def fail(self, what):
         self.told.append(what)
-        raise Failed(
+        raise AssertionError(
             f"REWIND_HISTORY_SEED={self.seed}, {len(self.told)} steps, the last of which:\n"
             + "\n".join(self.told[-25:])
         )
@@ -195,14 +197,14 @@ class History:
             "the end of a backtrack",
             pause=0.05,
         )
-        holds(ended["Status"].lower() == "completed", f"the backtrack to {target} is {ended['Status']}")
+        assert ended["Status"].lower() == "completed", f"the backtrack to {target} is {ended['Status']}"
         self.cluster.wait_available()
         with refused(self.engine.error):
             witness.execute("SELECT 1")
         self.hang_up()
         found, landed = self.held(self.cluster), ended["BacktrackTo"]
         what = f"{direction} to {target:%H:%M:%S.%f}, landed on {landed:%H:%M:%S.%f}"
-        holds(abs(landed - target) < datetime.timedelta(seconds=1), what)
+        assert abs(landed - target) < datetime.timedelta(seconds=1), what
         self.compare(found, landed, what)
         self.model.becomes(requested, self.engine.now(self.session()), found)
         self.position = landed
@@ -247,28 +249,25 @@ def said(state):
 def begin(stack, engine, name, **more):
     seed = int(os.environ.get("REWIND_HISTORY_SEED") or random.randrange(1 << 32))
     cluster = Cluster.create(stack, name, engine=engine, record=False, **more)
-    note(f"REWIND_HISTORY_SEED={seed}")
+    print(f"REWIND_HISTORY_SEED={seed}")
     return History(cluster, seed)
 
 
 def end(history, rewinds):
     history.hang_up()
     steps = len(history.moments)
-    note(f"{steps} steps, {rewinds} backtracks, {history.restored} restores: each as the model has it")
+    print(f"{steps} steps, {rewinds} backtracks, {history.restored} restores: each as the model has it")
 
 
-@test(
-    "Aurora MySQL: whatever was done, a backtrack, back or forward, and a restore bring back what that time had",
-    first=True,
-)
-def on_mysql(stack):
+@pytest.mark.slow
+def test_mysql_holds_what_each_moment_had_after_backtracks_and_restores(stack):
     history = begin(stack, MYSQL, "e2e-my-history", **BACKTRACK)
     deadline, rewinds = time.monotonic() + SECONDS, 0
     for _ in range(30):
         history.step()
     # As it must hold: three times back and twice forward in a row, with writes between.
     for direction, leave in [("back", 2), ("back", 1), ("back", 0), ("forward", 0), ("forward", 0)]:
-        holds(history.backtrack(direction, leave), f"there was no moment to go {direction} to")
+        assert history.backtrack(direction, leave), f"there was no moment to go {direction} to"
         rewinds += 1
         for _ in range(history.random.randint(1, 12)):
             history.step()
@@ -281,8 +280,8 @@ def on_mysql(stack):
     end(history, rewinds)
 
 
-@test("Aurora PostgreSQL: whatever was done, a restore brings back what that time had", first=True)
-def on_postgres(stack):
+@pytest.mark.slow
+def test_postgresql_holds_what_each_moment_had_after_restores(stack):
     history = begin(stack, POSTGRES, "e2e-history")
     deadline = time.monotonic() + SECONDS
     while not history.restored or time.monotonic() < deadline:

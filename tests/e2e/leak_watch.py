@@ -1,5 +1,7 @@
-"""What a run has to keep to itself, and what it says and is then gone, collected from its start to its end. It judges
-nothing."""
+"""What a run has to keep to itself, and what it says and is then gone, collected from its start to its end. It judges nothing.
+
+It lives in the controller of the tests, which the workers ask: what it answers can be sent.
+"""
 
 import contextlib
 import hashlib
@@ -8,8 +10,6 @@ import pathlib
 import re
 import threading
 
-from harness import holds
-
 EVERYTHING = "e2e-everything"
 PAUSE = 1.0
 # What a secret holds beside the secret itself.
@@ -17,11 +17,11 @@ NOT_SECRET = {"username", "engine", "host", "port", "dbname", "dbClusterIdentifi
 TOKEN = "task token"
 
 
-class Watch:
+class LeakWatch:
     """Collects, from the start of the run to its end, what is secret, and what is said and then gone."""
 
     def __init__(self, stack):
-        self.stack, self.secrets, self.said = stack, {}, []
+        self.stack, self._secrets, self._messages = stack, {}, []
         self._versions, self._logs, self._end = set(), {}, threading.Event()
         self._lock = threading.Lock()
         key = {("the authority's key", line) for line in (stack.folder / "run" / "ca-key.pem").read_text().split("\n")[1:-2]}
@@ -33,7 +33,7 @@ class Watch:
 
     def remember(self, kind, value):
         if len(value) >= 8:
-            self.secrets[value] = kind
+            self._secrets[value] = kind
 
     def look(self):
         """One look at all that may be gone by the next."""
@@ -47,10 +47,26 @@ class Watch:
                         # Held open: a database that is deleted takes its log with it.
                         self._logs[file] = file.open(errors="replace")
 
+    def secrets(self):
+        """Every secret, and what it is."""
+        with self._lock:
+            return dict(self._secrets)
+
+    def messages(self):
+        """Every event of the bus and every message of the topics."""
+        with self._lock:
+            return list(self._messages)
+
     def logs_of_databases(self):
-        for file, opened in self._logs.items():
+        """The names of the logs."""
+        with self._lock:
+            return [str(file) for file in self._logs]
+
+    def log_of_database(self, name):
+        with self._lock:
+            opened = self._logs[pathlib.Path(name)]
             opened.seek(0)
-            yield str(file.relative_to(self.stack.folder)), opened.read()
+            return opened.read()
 
     def stop(self):
         self._end.set()
@@ -104,7 +120,7 @@ class Watch:
         sqs = self.stack.client("sqs")
         while messages := sqs.receive_message(QueueUrl=self.queue, MaxNumberOfMessages=10).get("Messages"):
             for message in messages:
-                self.said.append(message["Body"])
+                self._messages.append(message["Body"])
                 sqs.delete_message(QueueUrl=self.queue, ReceiptHandle=message["ReceiptHandle"])
 
 
@@ -123,7 +139,7 @@ def in_sources():
     """The passwords that tests give to the users that they make, as their sources have them."""
     sources = [file.read_text() for file in pathlib.Path(__file__).parent.glob("*.py")]
     written = {word for text in sources for word in re.findall(r"(?:PASSWORD|IDENTIFIED BY) '([^'{}]+)'", text)}
-    holds(written, "the tests' sources hold no password, or are read wrongly")
+    assert written, "the tests' sources hold no password, or are read wrongly"
     return {("a password in the tests' sources", word) for word in written}
 
 

@@ -2,11 +2,10 @@
 
 import json
 
-from harness import on_success
 from queues import Queue
 
 
-class People:
+class Subscriber:
     """Whoever has subscribed to the topic of approvals."""
 
     def __init__(self, stack):
@@ -18,7 +17,7 @@ class People:
             Endpoint=self.queue.arn,
             ReturnSubscriptionArn=True,
         )
-        on_success(lambda: sns.unsubscribe(SubscriptionArn=subscribed["SubscriptionArn"]))
+        stack.on_success(lambda: sns.unsubscribe(SubscriptionArn=subscribed["SubscriptionArn"]))
         self.seen = []
 
     def messages(self, recovery):

@@ -4,54 +4,33 @@ import datetime
 import time
 import urllib.request
 
-from cluster import BACKTRACK, iso
-from engines import MYSQL
-from harness import contains, equal, holds, note, test, wait_until
-from people import People
+import pytest
+
+from backtracks import CHECK, UNTIL_BACK, WRONG, backtracks, create_shop_with_backtrack, rewind_in_place
+from baseline import Baseline
+from checks import contains, wait_until
+from cluster import iso
 from recovery import (
     ASK,
     BACK,
     CONCLUDE,
     CONCLUDE_WITHOUT_LEASE,
-    EVIDENCE,
-    FENCE,
     FORWARD,
     IN_PLACE,
     IN_PLACE_APPROVED,
     NEEDS_OPERATOR,
-    NOT_FORWARD,
+    NO_FORWARD,
     PUT_BACK,
     REFUSE,
     START,
-    UNDO_EVIDENCE,
-    Recovery,
+    UNDO_CLONE,
     moment,
     seconds,
     up_to,
 )  # fmt: skip
 from shop import difference, everything
-from undone import Before, shop
+from subscriber import Subscriber
 from writers import Writers
-
-CHECK = {"name": "orders are back", "database": "shop", "sql": "SELECT count(*) FROM orders", "expect": "4000"}
-WRONG = CHECK | {"name": "too many", "expect": "4001"}
-UNTIL_BACK = START + ["IsApprovalNeeded"] + FENCE + EVIDENCE
-
-
-def place(stack, name, **more):
-    """A shop that can be rewound in place."""
-    return shop(stack, f"e2e-my-{name}", engine=MYSQL, **(BACKTRACK | more))
-
-
-def rewind(cluster, target, **more):
-    request = {"strategy": "backtrack", "inPlace": "allowed", "approval": "none", "checks": [CHECK]}
-    return Recovery.of(cluster, target, **(request | more))
-
-
-def backtracks(cluster):
-    """All of a cluster, in the order in which they were asked for."""
-    found = cluster.stack.rds.describe_db_cluster_backtracks(DBClusterIdentifier=cluster.name)["DBClusterBacktracks"]
-    return sorted(found, key=lambda backtrack: backtrack["BacktrackRequestCreationTime"])
 
 
 def without_writes(content):
@@ -59,67 +38,57 @@ def without_writes(content):
     return content | {"rows": {table: rows for table, rows in content["rows"].items() if table != "shop.writes"}}
 
 
-@test(
-    "DELETE without WHERE is undone in place under fire, with a person's approval: every acknowledged write is on the "
-    "rewound cluster or its evidence, the fence is lifted exactly"
-)
-def delete(stack):
-    cluster = place(stack, "place", instances=({}, {"PromotionTier": 15}))
+def test_delete_under_fire_is_undone_in_place_and_every_acknowledged_write_is_kept(stack):
+    cluster = create_shop_with_backtrack(stack, "place", instances=({}, {"PromotionTier": 15}))
     password, name = cluster.password, cluster.name
     applications = Writers(cluster)
     before = without_writes(everything(cluster))
     with applications.at_work() as writers:
         cluster.settle()
         target = cluster.mistake("DELETE FROM orders")
-        after, was = without_writes(everything(cluster)), Before(cluster)
-        told = People(stack)
-        run = rewind(cluster, iso(target), approval="required", dns=cluster.dns())
+        after, was = without_writes(everything(cluster)), Baseline(cluster)
+        told = Subscriber(stack)
+        run = rewind_in_place(cluster, iso(target), approval="required", dns=cluster.dns())
         pending = run.approval()
         said = wait_until(lambda: told.messages(run.id), "a message to people")
         contains(said[0], f"{name} is to be rewound itself", f"the clone {name}-r: the evidence", pending["hash"])
         contains(said[0], "every connection to", "nothing is changed", "in place the endpoints stay the same")
-        equal(
-            (cluster.groups, stack.describe(f"{name}-r")),
-            (was.logins["groups"], None),
-            "what is there while people are asked",
+        assert (cluster.groups, stack.describe(f"{name}-r")) == (was.logins["groups"], None), (
+            "what is there while people are asked"
         )
         run.decide("approved", comment="go ahead")
         output = run.recovered(IN_PLACE_APPROVED)
         time.sleep(1)
 
-    equal(
-        (output["strategy"], output["cluster"], output["newCluster"], output["dns"]),
-        ("backtrack", name, None, []),
-        "the output",
+    assert (output["strategy"], output["cluster"], output["newCluster"], output["dns"]) == ("backtrack", name, None, []), (
+        "the output"
     )
-    equal(output["writerEndpoint"], cluster.endpoint, "the endpoint")
+    assert output["writerEndpoint"] == cluster.endpoint, "the endpoint"
     (check,) = output["checks"]
-    equal(
-        (check["passed"], check["found"], check["original"]),
-        (True, "4000", "0"),
-        "the check, and the evidence's answer",
+    assert (check["passed"], check["found"], check["original"]) == (True, "4000", "0"), (
+        "the check, and the evidence's answer"
     )
     # Where it landed is what AWS says, near what was asked for.
     (backtrack,) = backtracks(cluster)
-    equal(moment(output["rewoundTo"]), backtrack["BacktrackTo"], "the moment that AWS says it landed on")
+    assert moment(output["rewoundTo"]) == backtrack["BacktrackTo"], "the moment that AWS says it landed on"
     drift = moment(output["rewoundTo"]) - target
-    holds(abs(drift) < datetime.timedelta(seconds=2), f"it landed {drift} from the target")
+    assert abs(drift) < datetime.timedelta(seconds=2), f"it landed {drift} from the target"
     fenced_at, rewound_to = seconds(output["fence"]["fencedAt"]), seconds(output["rewoundTo"])
     lost, kept = output["lost"], output["evidence"]
-    equal((lost["from"], lost["to"]), (output["rewoundTo"], output["fence"]["fencedAt"]), "the writes that are lost")
+    assert (lost["from"], lost["to"]) == (output["rewoundTo"], output["fence"]["fencedAt"]), "the writes that are lost"
     contains(lost["where"], f"{name}-r", "the evidence")
 
     evidence = cluster.beside(f"{name}-r")
-    equal((kept["cluster"], kept["writerEndpoint"]), (evidence.name, evidence.endpoint), "the evidence in the output")
-    holds(fenced_at <= seconds(kept["takenAt"]), f"the evidence was taken at {kept['takenAt']}, before the fence")
+    assert (kept["cluster"], kept["writerEndpoint"]) == (evidence.name, evidence.endpoint), "the evidence in the output"
+    assert fenced_at <= seconds(kept["takenAt"]), f"the evidence was taken at {kept['takenAt']}, before the fence"
     contains(kept["delete"], f"delete-db-cluster --db-cluster-identifier {evidence.name}", "--no-deletion-protection")
-    equal((evidence.groups, evidence.describe()["DeletionProtection"]), (was.logins["groups"], True), "the evidence")
-    equal(len(stack.instances(evidence.name)), 1, "its instances")
+    assert (evidence.groups, evidence.describe()["DeletionProtection"]) == (was.logins["groups"], True), "the evidence"
+    assert len(stack.instances(evidence.name)) == 1, "its instances"
     # The original: rewound, open as it was, with the same records.
-    equal(difference(without_writes(everything(cluster, cluster.record)), before), "", "the rewound data, by name")
-    equal(difference(without_writes(everything(evidence)), after), "", "the data on the evidence")
-    equal(cluster.logins(), was.logins, "logins and security groups of the rewound cluster")
-    equal(stack.records()[cluster.record], was.record, "the record")
+    assert difference(without_writes(everything(cluster, cluster.record)), before) == "", "the rewound data, by name"
+    assert difference(without_writes(everything(evidence)), after) == "", "the data on the evidence"
+    assert cluster.logins() == was.logins, "logins and security groups of the rewound cluster"
+    assert stack.records()[cluster.record] == was.record, "the record"
 
     lifted = min(
         e["timestamp"].timestamp()
@@ -127,128 +96,122 @@ def delete(stack):
         if e.get("stateEnteredEventDetails", {}).get("name") == "LiftFence"
     )
     inside = [write for write in writers.acknowledged if fenced_at < write[2] < lifted]
-    equal(inside, [], "writes acknowledged inside the fence")
+    assert inside == [], "writes acknowledged inside the fence"
     on_evidence, on_rewound = writers.written(evidence), writers.written(cluster, password=password)
     accounted = writers.account(on_evidence, on_rewound, rewound_to, lambda write: write[2] <= fenced_at)
     last = max((write for write in writers.acknowledged if write[2] <= fenced_at), key=lambda write: write[2])
-    holds(last[0] in on_evidence, "the last write before the fence is not on the evidence")
-    note(f"{accounted}; landed {drift.total_seconds():+.3f} s from the target")
+    assert last[0] in on_evidence, "the last write before the fence is not on the evidence"
+    print(f"{accounted}; landed {drift.total_seconds():+.3f} s from the target")
 
 
-@test("DROP TABLE and DROP DATABASE are undone in place: everything is back under the same endpoint")
-def dropped(stack):
-    cluster = place(stack, "place-drop")
+def test_dropped_tables_and_databases_are_back_in_place(stack):
+    cluster = create_shop_with_backtrack(stack, "place-drop")
     password, before = cluster.password, everything(cluster)
     cluster.settle()
     target = cluster.mistake(
         ["DROP TABLE shop.orders", "DROP DATABASE audit", "DROP DATABASE shop"], "information_schema"
     )
-    run = rewind(cluster, iso(target))
+    run = rewind_in_place(cluster, iso(target))
     output = run.recovered(IN_PLACE)
-    equal(difference(everything(cluster), before), "", "the rewound data")
+    assert difference(everything(cluster), before) == "", "the rewound data"
     # And a second time, to before the first: what was rewound can be rewound.
     time.sleep(2.2)
     cluster.sql("TRUNCATE orders")
-    again = rewind(cluster, iso(moment(output["rewoundTo"])), newCluster=f"{cluster.name}-r2")
+    again = rewind_in_place(cluster, iso(moment(output["rewoundTo"])), newCluster=f"{cluster.name}-r2")
     again.recovered(IN_PLACE)
-    equal(difference(everything(cluster, password=password), before), "", "the data rewound once more")
+    assert difference(everything(cluster, password=password), before) == "", "the data rewound once more"
 
 
-@test("checks that the rewound data does not pass: forward again, proven against the evidence, nothing was changed")
-def checks_fail(stack):
-    cluster = place(stack, "place-checks")
+def test_failed_checks_go_forward_again_and_change_nothing(stack):
+    cluster = create_shop_with_backtrack(stack, "place-checks")
     cluster.settle()
     target = cluster.mistake("DELETE FROM orders WHERE id > 3000")
-    before = Before(cluster)
-    run = rewind(cluster, iso(target), checks=[CHECK, WRONG])
-    path = UNTIL_BACK + up_to("Verify", BACK) + PUT_BACK + FORWARD + UNDO_EVIDENCE + CONCLUDE
+    before = Baseline(cluster)
+    run = rewind_in_place(cluster, iso(target), checks=[CHECK, WRONG])
+    path = UNTIL_BACK + up_to("Verify", BACK) + PUT_BACK + FORWARD + UNDO_CLONE + CONCLUDE
     cause = run.failed(path, "VerificationFailed", "too many", "4001", "4000", "undone:", "backtracked forward to")
     contains(cause, f"{cluster.name} was compared with the evidence: it holds what it held before", f"{cluster.name}-r")
     before.is_restored()
     back, forward = backtracks(cluster)
-    holds(forward["BacktrackTo"] > back["BacktrackTo"], "the second backtrack did not go forward")
+    assert forward["BacktrackTo"] > back["BacktrackTo"], "the second backtrack did not go forward"
     # What was written since is still there to be gone back to.
-    again = rewind(cluster, iso(target), newCluster=f"{cluster.name}-r2")
+    again = rewind_in_place(cluster, iso(target), newCluster=f"{cluster.name}-r2")
     again.recovered(IN_PLACE)
-    equal(cluster.value("SELECT count(*) FROM orders"), 4000, "the rows, rewound after all")
+    assert cluster.value("SELECT count(*) FROM orders") == 4000, "the rows, rewound after all"
 
 
-@test("a way forward that cannot be proven against the evidence: it stays fenced, and a person is told to compare them")
-def forward_unproven(stack):
-    cluster = place(stack, "place-unproven")
+def test_forward_backtrack_that_cannot_be_verified_stays_fenced(stack):
+    cluster = create_shop_with_backtrack(stack, "place-unproven")
     cluster.settle()
     target = cluster.mistake("DELETE FROM orders WHERE id > 3000")
     evidence = cluster.beside(f"{cluster.name}-r")
-    run = rewind(cluster, iso(target), checks=[WRONG])
+    run = rewind_in_place(cluster, iso(target), checks=[WRONG])
     run.reaches("StartBacktrack")
     # The evidence takes clients, and one of them is careless.
     evidence.sql("DELETE FROM orders WHERE id = 1")
     path = UNTIL_BACK + up_to("Verify", BACK) + PUT_BACK + FORWARD + NEEDS_OPERATOR
     said = ["then undoing failed", "2999", "that it holds what it held before is not proven", "it is still fenced"]
     run.failed(path, "VerificationFailed", *said, f"the evidence {evidence.name} is kept: compare them", lease=run.id)
-    equal(cluster.groups, sorted(stack.fence_groups), "the security groups: nobody gets in")
+    assert cluster.groups == sorted(stack.fence_groups), "the security groups: nobody gets in"
     cluster.unfence_by_hand()
-    equal(cluster.value("SELECT count(*) FROM orders"), 3000, "the rows, which are as they were")
+    assert cluster.value("SELECT count(*) FROM orders") == 3000, "the rows, which are as they were"
     run.release_lease()
 
 
-@test("a backtrack that fails is an error at once: the fence is lifted, the evidence goes, nothing was changed")
-def backtrack_fails(stack):
-    cluster = place(stack, "place-fails")
+def test_failed_backtrack_lifts_the_fence_and_changes_nothing(stack):
+    cluster = create_shop_with_backtrack(stack, "place-fails")
     cluster.settle()
     target = cluster.mistake("DELETE FROM orders")
-    before = Before(cluster)
+    before = Baseline(cluster)
     next_one_fails(cluster)
-    run = rewind(cluster, iso(target))
-    path = UNTIL_BACK + up_to("AwaitRewind", BACK) + PUT_BACK + NOT_FORWARD + UNDO_EVIDENCE + CONCLUDE
+    run = rewind_in_place(cluster, iso(target))
+    path = UNTIL_BACK + up_to("AwaitRewind", BACK) + PUT_BACK + NO_FORWARD + UNDO_CLONE + CONCLUDE
     run.failed(path, "RewindFailed", "failed", "undone:", f"{cluster.name} was compared with the evidence")
     before.is_restored()
-    equal([backtrack["Status"].lower() for backtrack in backtracks(cluster)], ["failed"], "the backtracks")
+    assert [backtrack["Status"].lower() for backtrack in backtracks(cluster)] == ["failed"], "the backtracks"
 
 
 def next_one_fails(cluster):
     """The local AWS's own way to make the next backtrack fail: AWS offers none."""
     url = f"{cluster.stack.env['AWS_ENDPOINT_URL_RDS']}/_local/faults?backtrack={cluster.name}"
     with urllib.request.urlopen(urllib.request.Request(url, method="POST")) as answer:
-        equal(answer.status, 204, "the answer to a fault that was asked for")
+        assert answer.status == 204, "the answer to a fault that was asked for"
 
 
-@test("in place: while one recovery waits another is refused; a no changes nothing; then another may start")
-def rejected(stack):
-    cluster = place(stack, "place-lease")
+def test_rejection_in_place_changes_nothing_and_releases_the_lease(stack):
+    cluster = create_shop_with_backtrack(stack, "place-lease")
     cluster.settle()
     target = cluster.mistake("DELETE FROM orders")
-    before = Before(cluster)
-    first = rewind(cluster, iso(target), approval="required")
+    before = Baseline(cluster)
+    first = rewind_in_place(cluster, iso(target), approval="required")
     first.approval()
-    second = rewind(cluster, iso(target), newCluster=f"{cluster.name}-second")
+    second = rewind_in_place(cluster, iso(target), newCluster=f"{cluster.name}-second")
     held = up_to("AcquireLease", START) + ["ReadLease"] + CONCLUDE_WITHOUT_LEASE
     second.failed(held, "LeaseHeld", first.id, first.arn, "nothing was changed", lease=first.id)
     first.decide("rejected", comment="not on a Friday")
     no = START + REFUSE + PUT_BACK + CONCLUDE
     first.failed(no, "NotApproved", "e2e said no: not on a Friday", "nothing was changed")
     before.is_restored()
-    equal(backtracks(cluster), [], "backtracks")
-    third = rewind(cluster, iso(target))
+    assert backtracks(cluster) == [], "backtracks"
+    third = rewind_in_place(cluster, iso(target))
     third.recovered(IN_PLACE)
-    equal(cluster.value("SELECT count(*) FROM orders"), 4000, "the rows")
+    assert cluster.value("SELECT count(*) FROM orders") == 4000, "the rows"
 
 
-@test("in place: an approval that nobody gives ends after its time, and nothing was changed", first=True)
-def expired(stack):
-    cluster = place(stack, "place-nobody")
+@pytest.mark.slow
+def test_expired_approval_in_place_changes_nothing(stack):
+    cluster = create_shop_with_backtrack(stack, "place-nobody")
     cluster.settle()
     target = cluster.mistake("DELETE FROM orders")
-    before = Before(cluster)
-    run = rewind(cluster, iso(target), approval="required", approvalTimeout="1s")
+    before = Baseline(cluster)
+    run = rewind_in_place(cluster, iso(target), approval="required", approvalTimeout="1s")
     path = START + ASK + ["IsApprovalExpired"] + PUT_BACK + CONCLUDE
     run.failed(path, "NotApproved", "nobody answered within 1 seconds", "nothing was changed")
     before.is_restored()
-    equal(backtracks(cluster), [], "backtracks")
+    assert backtracks(cluster) == [], "backtracks"
 
 
-@test("a cluster with binary logging is backtracked by force, and people are warned of what reads it downstream")
-def binlog(stack):
+def test_cluster_with_binary_logging_is_backtracked_by_force_with_a_warning(stack):
     group, rds = "e2e-my-binlog", stack.rds
     try:
         rds.create_db_cluster_parameter_group(
@@ -261,7 +224,7 @@ def binlog(stack):
     # Its clone takes a grant on the key.
     key = f"arn:aws:kms:{stack.env['AWS_REGION']}:000000000000:key/e2e0e2e0-0000-0000-0000-000000000e2e"
     encrypted = {"StorageEncrypted": True, "KmsKeyId": key}
-    cluster = place(stack, "place-binlog", DBClusterParameterGroupName=group, **encrypted)
+    cluster = create_shop_with_backtrack(stack, "place-binlog", DBClusterParameterGroupName=group, **encrypted)
     cluster.settle()
     target = cluster.mistake("DELETE FROM orders")
     try:
@@ -269,9 +232,9 @@ def binlog(stack):
         raise AssertionError("AWS refuses that without Force, and the local one did not")
     except rds.exceptions.ClientError as error:
         contains(str(error), "Force")
-    run = rewind(cluster, iso(target))
+    run = rewind_in_place(cluster, iso(target))
     run.recovered(IN_PLACE)
     plan = run.result("ValidateWindow")
     contains(" ".join(plan["reasons"]), "backtrack is forced: binary logging is on (ROW)")
     contains(" ".join(plan["warnings"]), "what reads it downstream")
-    equal(cluster.value("SELECT count(*) FROM orders"), 4000, "the rows")
+    assert cluster.value("SELECT count(*) FROM orders") == 4000, "the rows"

@@ -3,10 +3,11 @@ whose drop was interrupted. What AWS refuses of it must cost no recovery, and is
 
 import urllib.request
 
+import pytest
 from psycopg import Error, OperationalError
 
+from checks import contains, refused
 from cluster import Cluster, iso
-from harness import contains, equal, holds, note, refused, test
 from recovery import APPROVED, Recovery
 from shop import fill
 
@@ -32,15 +33,14 @@ def half_drop(cluster, database):
         if left == (-2,):
             return
         patience = patience + 1 if left else max(1, patience // 2)
-    holds(False, f"{database} was never left between its mark and its end")
+    pytest.fail(f"{database} was never left between its mark and its end")
 
 
 def keys(described):
     return sorted(tag["Key"] for tag in described["TagList"])
 
 
-@test("a source with fifty tags, an authority of years ago and a database half dropped recovers, and all of it is told")
-def aged(stack):
+def test_source_with_fifty_tags_an_old_authority_and_a_half_dropped_database_recovers(stack):
     many = [{"Key": f"e2e-{n:02}", "Value": "kept"} for n in range(50)]
     window = "sat:04:00-sat:04:30"
     cluster = Cluster.create(
@@ -69,9 +69,9 @@ def aged(stack):
     of_legacy = {"name": "legacy", "database": "legacy", "sql": "SELECT 1", "expect": "1"}
     run = Recovery.of(cluster, iso(target), dns=cluster.dns(), checks=[of_legacy], newCluster=f"{cluster.name}-x")
     ended = run.wait()
-    equal((ended["status"], ended["error"]), ("FAILED", "VerificationFailed"), "the end")
+    assert (ended["status"], ended["error"]) == ("FAILED", "VerificationFailed"), "the end"
     contains(ended["cause"], "legacy was being dropped at that moment", "can only be dropped")
-    equal(cluster.sql("SELECT datconnlimit FROM pg_database WHERE datname = 'shop'"), [(-1,)], "the source's limit")
+    assert cluster.sql("SELECT datconnlimit FROM pg_database WHERE datname = 'shop'") == [(-1,)], "the source's limit"
 
     check = {"name": "orders", "database": "shop", "sql": "SELECT count(*) FROM orders", "expect": "4000"}
     run = Recovery.of(cluster, iso(target), dns=cluster.dns(), checks=[check])
@@ -88,21 +88,21 @@ def aged(stack):
     told = {difference["what"]: difference for difference in output["differences"]}
     for described, fit, name in [(after, FIT[0], new.name), (writer, FIT[1], writer["DBInstanceIdentifier"])]:
         own = [key for key in keys(described) if key.startswith("aurora-rewind:")]
-        holds("aurora-rewind:recovery" in own, f"{name} bears no mark: {own}")
-        equal(keys(described)[len(own) :], [tag["Key"] for tag in many[:fit]], f"the source's tags on {name}")
-        equal(told[f"tags of {name}"]["source"], ", ".join(tag["Key"] for tag in many[fit:]), f"what is told of {name}")
-    equal(writer["CACertificateIdentifier"], NEW, "the writer's authority")
+        assert "aurora-rewind:recovery" in own, f"{name} bears no mark: {own}"
+        assert keys(described)[len(own) :] == [tag["Key"] for tag in many[:fit]], f"the source's tags on {name}"
+        assert told[f"tags of {name}"]["source"] == ", ".join(tag["Key"] for tag in many[fit:]), f"what is told of {name}"
+    assert writer["CACertificateIdentifier"] == NEW, "the writer's authority"
     authority = told[f"certificate authority of {writer['DBInstanceIdentifier']}"]
-    equal((authority["source"], authority["restored"]), (OLD, NEW), "what is told of it")
-    holds(f"certificate authority of {new.name}-2" not in told, "the reader's authority is the source's")
-    equal(writer["PreferredMaintenanceWindow"], window, "the writer's maintenance window")
+    assert (authority["source"], authority["restored"]) == (OLD, NEW), "what is told of it"
+    assert f"certificate authority of {new.name}-2" not in told, "the reader's authority is the source's"
+    assert writer["PreferredMaintenanceWindow"] == window, "the writer's maintenance window"
     for field in ["PreferredBackupWindow", "PreferredMaintenanceWindow", "BackupRetentionPeriod", "EngineLifecycleSupport"]:
-        equal(after[field], before[field], field)
+        assert after[field] == before[field], field
     contains(" ".join(output["notes"]), "the database legacy was being dropped", "could not be marked as kept")
-    equal(output["original"].get("keepUntil"), None, "until when it is kept")
-    equal(keys(before), [tag["Key"] for tag in many], "the source's tags")
-    equal(cluster.value("SELECT count(*) FROM orders", host=cluster.record), 4000, "orders by the record")
+    assert output["original"].get("keepUntil") is None, "until when it is kept"
+    assert keys(before) == [tag["Key"] for tag in many], "the source's tags"
+    assert cluster.value("SELECT count(*) FROM orders", host=cluster.record) == 4000, "orders by the record"
     with refused(OperationalError, "invalid database"):
         cluster.connect("legacy", host=cluster.record)
     cluster.sql("DROP DATABASE legacy", database="postgres", host=cluster.record)
-    note(f"told: {', '.join(sorted(told))}")
+    print(f"told: {', '.join(sorted(told))}")

@@ -2,9 +2,11 @@
 
 import json
 
+import pytest
+
+from baseline import Baseline
+from checks import contains, refused, wait_until
 from cluster import Cluster
-from engines import test_on_each
-from harness import contains, equal, refused, test, wait_until
 from recovery import (
     APPROVE,
     ASK,
@@ -21,45 +23,16 @@ from recovery import (
     Recovery,
     up_to,
 )  # fmt: skip
-from shop import difference, everything, fill
+from shop import create_shop
 
 ASKED = START + REWIND + ASK
 SWITCHED = START + REWIND + APPROVE + FENCE
 
 
-class Before:
-    """How a cluster was; afterwards it must be so again, writable by name, with nothing beside it."""
-
-    def __init__(self, cluster):
-        self.cluster, self.stack = cluster, cluster.stack
-        self.logins, self.record = cluster.logins(), self.stack.records()[cluster.record]
-        self.content = everything(cluster)
-        self.tags = cluster.describe()["TagList"]
-
-    def is_restored(self, new_cluster_kept=False):
-        cluster = self.cluster
-        now = cluster.logins()
-        for what, was in self.logins.items():
-            equal(now[what], was, f"{what} of the original")
-        equal(self.stack.records()[cluster.record], self.record, "the record")
-        equal(cluster.describe()["TagList"], self.tags, "the original's tags")
-        equal(difference(everything(cluster, cluster.record), self.content), "", "the original's data, by name")
-        cluster.sql("INSERT INTO audit.log (what) VALUES ('still writable')", host=cluster.record)
-        if not new_cluster_kept:
-            left = [name for name in self.stack.inventory() if name.startswith(f"{cluster.name}-r")]
-            equal(left, [], "the new cluster and its instances")
-
-
-def shop(stack, name, **more):
-    cluster = Cluster.create(stack, name, **more)
-    fill(cluster)
-    return cluster
-
-
-@test("an approval that nobody gives ends after its time: the new cluster goes, the original is as it was", first=True)
-def nobody_answers(stack):
-    cluster = shop(stack, "e2e-nobody")
-    before = Before(cluster)
+@pytest.mark.slow
+def test_expired_approval_leaves_the_source_as_it_was(stack):
+    cluster = create_shop(stack, "e2e-nobody")
+    before = Baseline(cluster)
     cluster.settle()
     run = Recovery.of(cluster, "1s ago", dns=cluster.dns(), approvalTimeout="1s")
     path = ASKED + ["IsApprovalExpired"] + PUT_BACK + UNDO_INSTANCES + CONCLUDE
@@ -69,12 +42,9 @@ def nobody_answers(stack):
     before.is_restored()
 
 
-@test_on_each(
-    "a check that fails ends the recovery: what was found is told, the new cluster goes, the original is as it was"
-)
-def verification_fails(stack, engine):
-    cluster = shop(stack, f"{engine.prefix}-verify", engine=engine)
-    before = Before(cluster)
+def test_failed_check_leaves_the_source_as_it_was(stack, engine):
+    cluster = create_shop(stack, f"{engine.prefix}-verify", engine=engine)
+    before = Baseline(cluster)
     cluster.settle()
     checks = [
         {"name": "a good one", "database": "shop", "sql": "SELECT count(*) FROM customers", "atLeast": 300},
@@ -89,14 +59,13 @@ def verification_fails(stack, engine):
     before.is_restored()
 
 
-@test_on_each("a record that somebody changed stays as it is: the fence is lifted exactly, the new cluster goes")
-def record_changed(stack, engine):
-    cluster = shop(stack, f"{engine.prefix}-changed", engine=engine)
+def test_record_that_somebody_changed_stays_and_the_fence_is_lifted(stack, engine):
+    cluster = create_shop(stack, f"{engine.prefix}-changed", engine=engine)
     cluster.sql(engine.landscape)
     two_groups = [*stack.app_groups, "sg-0e2e000000000e2e0"]
     stack.rds.modify_db_cluster(DBClusterIdentifier=cluster.name, VpcSecurityGroupIds=two_groups, ApplyImmediately=True)
     cluster.wait_available()
-    before = Before(cluster)
+    before = Baseline(cluster)
     cluster.settle()
     run = Recovery.of(cluster, "1s ago", dns=cluster.dns(), approval="none")
     run.reaches("StartRestore")
@@ -110,19 +79,18 @@ def record_changed(stack, engine):
     )
     cause = run.failed(path, "RecordChanged", f"{cluster.record} is CNAME somebody.else.example.org", "moved no record")
     contains(cause, "undone:", *engine.lifted)
-    equal(stack.records()[cluster.record], ("somebody.else.example.org", 1), "the record that somebody changed")
+    assert stack.records()[cluster.record] == ("somebody.else.example.org", 1), "the record that somebody changed"
     fenced = run.result("FenceSource")
     contains(str(fenced["layers"]), *engine.fenced_in)
     stack.change_record("UPSERT", cluster.record, cluster.endpoint, 1)
     before.is_restored()
     with cluster.connect("ledger", "app", "apples-and-pears") as session:
-        equal(session.execute("SELECT 1").fetchone(), (1,), "the application's login")
+        assert session.execute("SELECT 1").fetchone() == (1,), "the application's login"
 
 
-@test("a record that is changed while people are asked: a yes is not enough, nothing is fenced, the new cluster goes")
-def changed_meanwhile(stack):
-    cluster = shop(stack, "e2e-meanwhile")
-    before = Before(cluster)
+def test_approval_is_not_valid_after_a_record_has_changed(stack):
+    cluster = create_shop(stack, "e2e-meanwhile")
+    before = Baseline(cluster)
     cluster.settle()
     run = Recovery.of(cluster, "1s ago", dns=cluster.dns())
     run.approval()
@@ -135,10 +103,9 @@ def changed_meanwhile(stack):
     before.is_restored()
 
 
-@test("a name that leads elsewhere after the switch: records go back, the fence is lifted, the new cluster is kept")
-def leads_elsewhere(stack):
-    cluster = shop(stack, "e2e-elsewhere")
-    before = Before(cluster)
+def test_name_that_leads_elsewhere_after_the_switch_moves_the_records_back(stack):
+    cluster = create_shop(stack, "e2e-elsewhere")
+    before = Baseline(cluster)
     cluster.settle()
     run = Recovery.of(cluster, "1s ago", dns=cluster.dns())
     run.approval()
@@ -171,16 +138,13 @@ def leads_elsewhere(stack):
     contains(cause, f"{cluster.record} points at {before.record[0]}", "is KEPT and fenced")
     before.is_restored(new_cluster_kept=True)
     new = Cluster(stack, f"{cluster.name}-r")
-    equal(new.describe()["Status"], "available", "the new cluster, which clients may have written to")
-    equal(new.groups, sorted(stack.fence_groups), "the new cluster's security groups")
+    assert new.describe()["Status"] == "available", "the new cluster, which clients may have written to"
+    assert new.groups == sorted(stack.fence_groups), "the new cluster's security groups"
 
 
-@test(
-    "a new writer that cannot be reached: what cannot be undone safely is left to a person, and no writer is open",
-    first=True,
-)
-def unreachable(stack):
-    cluster = shop(stack, "e2e-unreach")
+@pytest.mark.slow
+def test_unreachable_new_writer_is_left_to_a_person_with_no_writer_open(stack):
+    cluster = create_shop(stack, "e2e-unreach")
     cluster.settle()
     run = Recovery.of(cluster, "1s ago", dns=cluster.dns())
     run.approval()
@@ -198,18 +162,15 @@ def unreachable(stack):
         f"lease#{cluster.name} is kept",
     )
     # No writer answers: neither the old one, which is fenced, nor the new one, which is gone.
-    equal(cluster.groups, sorted(stack.fence_groups), "the fenced original's security groups")
-    equal(stack.describe(new)["Status"], "available", "the new cluster, which may have had clients")
-    equal(stack.records()[cluster.record][0], stack.describe(new)["Endpoint"], "the record")
+    assert cluster.groups == sorted(stack.fence_groups), "the fenced original's security groups"
+    assert stack.describe(new)["Status"] == "available", "the new cluster, which may have had clients"
+    assert stack.records()[cluster.record][0] == stack.describe(new)["Endpoint"], "the record"
     run.release_lease()
 
 
-@test(
-    "a recovery that a person takes back, by the runbook's calls, leaves the original as it was and the new cluster shut"
-)
-def taken_back(stack):
-    cluster = shop(stack, "e2e-back")
-    before = Before(cluster)
+def test_undo_by_the_calls_of_the_runbook_leaves_the_source_as_it_was(stack):
+    cluster = create_shop(stack, "e2e-back")
+    before = Baseline(cluster)
     cluster.settle()
     run = Recovery.of(cluster, "1s ago", dns=cluster.dns(), approval="none")
     output = run.recovered(UNASKED)
@@ -226,7 +187,7 @@ def taken_back(stack):
         name = stack.function(state)["FunctionName"]
         answer = stack.client("lambda").invoke(FunctionName=name, Payload=json.dumps(payload | more))
         said = json.loads(answer["Payload"].read())
-        equal("FunctionError" in answer, False, f"{state} with {more}: {said}")
+        assert "FunctionError" not in answer, f"{state} with {more}: {said}"
         return said
 
     for _ in range(2):

@@ -4,12 +4,13 @@ import datetime
 import re
 import time
 
+import pytest
+
+from checks import contains, refused, wait_until
 from cluster import Cluster, iso, remove
-from engines import test_on_each
-from harness import contains, equal, holds, note, on_success, refused, test, wait_until
-from people import People
 from recovery import APPROVED, UNASKED, Recovery, moment
 from shop import difference, everything, fill
+from subscriber import Subscriber
 
 CHECK = {"name": "orders are back", "database": "shop", "sql": "SELECT count(*) FROM orders", "expect": "4000"}
 
@@ -25,10 +26,10 @@ def undoes(stack, engine, name, statement, database="shop", approval="none"):
     target = cluster.mistake(statement, database)
     dropped = statement == engine.drop_database
     after = None if dropped else look(cluster.record)
-    holds(dropped or difference(after, before), "the mistake changed nothing")
+    assert dropped or difference(after, before), "the mistake changed nothing"
     old_endpoint, old_groups = cluster.endpoint, cluster.groups
 
-    told = People(stack) if approval == "required" else None
+    told = Subscriber(stack) if approval == "required" else None
     run = Recovery.of(cluster, iso(target), dns=cluster.dns(), checks=[CHECK], approval=approval)
     if approval == "required":
         pending = run.approval()
@@ -39,38 +40,36 @@ def undoes(stack, engine, name, statement, database="shop", approval="none"):
             "ok   orders are back: expected 4000, found 4000, on the original 0",
         )
         contains(said[0], f"{cluster.record} moves from", pending["hash"], pending["expiresAt"], run.arn)
-        equal(look(cluster.record), after, "the original while people are asked")
+        assert look(cluster.record) == after, "the original while people are asked"
         run.decide("approved", comment="looks right")
     output = run.recovered(APPROVED if approval == "required" else UNASKED)
 
-    equal(moment(output["rewoundTo"]), target.replace(microsecond=0), "the moment gone back to")
-    equal((output["strategy"], output["cluster"], output["newCluster"]), ("restore", name, f"{name}-r"), "the output")
+    assert moment(output["rewoundTo"]) == target.replace(microsecond=0), "the moment gone back to"
+    assert (output["strategy"], output["cluster"], output["newCluster"]) == ("restore", name, f"{name}-r"), "the output"
     new = cluster.beside(f"{name}-r")
-    equal(
-        (output["writerEndpoint"], output["readerEndpoint"]),
-        (new.endpoint, new.describe()["ReaderEndpoint"]),
-        "endpoints",
+    assert (output["writerEndpoint"], output["readerEndpoint"]) == (new.endpoint, new.describe()["ReaderEndpoint"]), (
+        "endpoints"
     )
     moved = [{"name": cluster.record, "from": old_endpoint, "to": new.endpoint, "ttl": 1}]
-    equal([{**d, "from": d["from"].rstrip("."), "to": d["to"].rstrip(".")} for d in output["dns"]], moved, "the move")
-    equal(stack.records()[cluster.record], (new.endpoint, 1), "the record")
+    assert [{**d, "from": d["from"].rstrip("."), "to": d["to"].rstrip(".")} for d in output["dns"]] == moved, "the move"
+    assert stack.records()[cluster.record] == (new.endpoint, 1), "the record"
     (check,) = output["checks"]
-    equal((check["passed"], check["expected"], check["found"]), (True, "4000", "4000"), "the check")
-    equal(difference(look(cluster.record), before), "", "the rewound database, by name")
-    equal(output["original"]["cluster"], name, "the original in the output")
+    assert (check["passed"], check["expected"], check["found"]) == (True, "4000", "4000"), "the check"
+    assert difference(look(cluster.record), before) == "", "the rewound database, by name"
+    assert output["original"]["cluster"] == name, "the original in the output"
     kept = moment(output["original"]["keepUntil"]) - moment(output["fence"]["fencedAt"])
-    equal(kept, datetime.timedelta(days=7), "how long the original is kept")
+    assert kept == datetime.timedelta(days=7), "how long the original is kept"
     lost = output["lost"]
-    equal((lost["from"], lost["to"]), (output["rewoundTo"], output["fence"]["fencedAt"]), "the writes that are lost")
+    assert (lost["from"], lost["to"]) == (output["rewoundTo"], output["fence"]["fencedAt"]), "the writes that are lost"
     tags = {tag["Key"]: tag["Value"] for tag in cluster.describe()["TagList"]}
-    equal(tags["aurora-rewind:fenced-by"], run.id, "who fenced the original")
+    assert tags["aurora-rewind:fenced-by"] == run.id, "who fenced the original"
     if approval == "required":
         contains(run.item()["decision"], "approved", "e2e", "looks right")
-        equal(len(told.messages(run.id)), 1, "messages to people")
+        assert len(told.messages(run.id)) == 1, "messages to people"
 
     # The original: fenced, and otherwise as the mistake left it.
-    equal(cluster.groups, sorted(stack.fence_groups), "the security groups of the fenced original")
-    holds(cluster.groups != old_groups, "the fence changed no security group")
+    assert cluster.groups == sorted(stack.fence_groups), "the security groups of the fenced original"
+    assert cluster.groups != old_groups, "the fence changed no security group"
     with refused(engine.error, engine.closed):
         cluster.connect(engine.neutral)
     cluster.unfence_by_hand()
@@ -78,37 +77,31 @@ def undoes(stack, engine, name, statement, database="shop", approval="none"):
         with refused(engine.error, engine.no_database):
             cluster.connect("shop")
     else:
-        equal(difference(look(old_endpoint), after), "", "the original after the recovery")
-    note(f"{output['timings']['total']:.1f} s in all; fenced {output['fence']['sessionsEnded']} sessions")
+        assert difference(look(old_endpoint), after) == "", "the original after the recovery"
+    print(f"{output['timings']['total']:.1f} s in all; fenced {output['fence']['sessionsEnded']} sessions")
 
 
-@test_on_each("DELETE without WHERE is undone, with a person's approval: all rows are back under the same name")
-def delete(stack, engine):
+def test_delete_without_where_is_undone_with_an_approval(stack, engine):
     undoes(stack, engine, "delete", "DELETE FROM orders", approval="required")
 
 
-@test_on_each("UPDATE without WHERE is undone: all rows are back under the same name")
-def update(stack, engine):
+def test_update_without_where_is_undone(stack, engine):
     undoes(stack, engine, "update", "UPDATE customers SET email = NULL, notes = '{}', name = 'x'")
 
 
-@test_on_each("TRUNCATE is undone: all rows and sequences are back under the same name")
-def truncate(stack, engine):
+def test_truncate_is_undone(stack, engine):
     undoes(stack, engine, "truncate", engine.truncate)
 
 
-@test_on_each("DROP TABLE is undone: rows, indexes, triggers, views and rights are back under the same name")
-def drop_table(stack, engine):
+def test_drop_table_is_undone(stack, engine):
     undoes(stack, engine, "drop", engine.drop_table)
 
 
-@test_on_each("a dropped database is undone: it is back as it was under the same name")
-def drop_database(stack, engine):
+def test_drop_database_is_undone(stack, engine):
     undoes(stack, engine, "dropdb", engine.drop_database, database=engine.neutral)
 
 
-@test("what was rewound can be rewound again, and the name of the new cluster tells of when it is")
-def again(stack):
+def test_restored_cluster_can_be_rewound_again(stack):
     cluster = Cluster.create(stack, "e2e-again")
     fill(cluster)
     secret = cluster.secret
@@ -116,7 +109,7 @@ def again(stack):
     cluster.settle()
     target = cluster.mistake("DELETE FROM orders")
     Recovery.of(cluster, iso(target), dns=cluster.dns(), checks=[CHECK], approval="none").recovered(UNASKED)
-    equal(rows(), 4000, "rows after the first")
+    assert rows() == 4000, "rows after the first"
 
     new = Cluster(stack, "e2e-again-r")
     with cluster.connect(host=cluster.record) as session:
@@ -131,29 +124,29 @@ def again(stack):
         "secretArn": secret, "checks": [CHECK | {"expect": "4001"}],
     }  # fmt: skip
     refused = Recovery(stack, {k: v for k, v in request.items() if k != "secretArn"})
-    equal(refused.wait()["error"], "InvalidRequest", "the error without a secret")
+    assert refused.wait()["error"] == "InvalidRequest", "the error without a secret"
     contains(refused.wait()["cause"], f"`secretArn` is missing, and {new.name} has no managed master secret")
     run = Recovery(stack, request)
     output = run.recovered(UNASKED)
-    on_success(lambda: remove(stack, output["newCluster"]))
-    equal(rows(), 4001, "rows after the second")
+    stack.on_success(lambda: remove(stack, output["newCluster"]))
+    assert rows() == 4001, "rows after the second"
     moment_of_name = re.fullmatch(r"e2e-again-r-rewind-(\d{8}-\d{6})", output["newCluster"])
-    holds(moment_of_name, f"the new cluster is named {output['newCluster']}")
-    equal(moment_of_name[1], f"{moment(output['rewoundTo']):%Y%m%d-%H%M%S}", "the moment in its name")
+    assert moment_of_name, f"the new cluster is named {output['newCluster']}"
+    assert moment_of_name[1] == f"{moment(output['rewoundTo']):%Y%m%d-%H%M%S}", "the moment in its name"
     tags = {tag["Key"]: tag["Value"] for tag in stack.describe(output["newCluster"])["TagList"]}
-    equal(tags.get("aurora-rewind:recovery"), run.id, "the recovery in its tags")
-    equal("aurora-rewind:fenced-by" in tags, False, "a tag of the fenced original on what is new")
+    assert tags.get("aurora-rewind:recovery") == run.id, "the recovery in its tags"
+    assert "aurora-rewind:fenced-by" not in tags, "a tag of the fenced original on what is new"
 
 
-@test("a DELETE in a database of more than 1 GB is undone: every row is back", first=True)
-def delete_in_a_gigabyte(stack):
+@pytest.mark.slow
+def test_delete_in_more_than_a_gigabyte_is_undone(stack):
     cluster = Cluster.create(stack, "e2e-gigabyte")
     login = {"host": cluster.record, "user": cluster.user, "password": cluster.password}
     began = time.monotonic()
     cluster.engine.program("pgbench", "-i", "-q", "-s", "80", cluster=cluster, database="shop", **login)
     filled = time.monotonic() - began
     size = cluster.value("SELECT pg_database_size('shop')")
-    holds(size > 1 << 30, f"the database has {size} bytes only")
+    assert size > 1 << 30, f"the database has {size} bytes only"
 
     def rows():
         """A checksum that does not depend on the order, for there are 8 million rows."""
@@ -163,7 +156,7 @@ def delete_in_a_gigabyte(stack):
             return {table: session.execute(f"SELECT {sums} FROM {table} t").fetchone() for table in tables}
 
     before = rows()
-    equal(before["pgbench_accounts"][0], 8_000_000, "rows at first")
+    assert before["pgbench_accounts"][0] == 8_000_000, "rows at first"
     cluster.settle()
     began = time.monotonic()
     target = cluster.mistake("DELETE FROM pgbench_accounts")
@@ -176,9 +169,9 @@ def delete_in_a_gigabyte(stack):
     }
     run = Recovery.of(cluster, iso(target), dns=cluster.dns(), checks=[check], approval="none")
     output = run.recovered(UNASKED, timeout=300)
-    equal(rows(), before, "the rows under the same name")
+    assert rows() == before, "the rows under the same name"
     cluster.unfence_by_hand()
-    equal(cluster.value("SELECT count(*) FROM pgbench_accounts"), 0, "rows of the original, untouched")
+    assert cluster.value("SELECT count(*) FROM pgbench_accounts") == 0, "rows of the original, untouched"
     took = output["timings"]
-    note(f"{size / (1 << 30):.2f} GiB; filled in {filled:.1f} s, deleted in {deleted:.1f} s; recovered in seconds:")
-    note(", ".join(f"{state} {spent:.1f}" for state, spent in took.items()))
+    print(f"{size / (1 << 30):.2f} GiB; filled in {filled:.1f} s, deleted in {deleted:.1f} s; recovered in seconds:")
+    print(", ".join(f"{state} {spent:.1f}" for state, spent in took.items()))

@@ -2,11 +2,10 @@
 
 import json
 
+from checks import contains
 from cluster import BACKTRACK, Cluster
 from engines import MYSQL
-from harness import contains, equal, test
-from recovery import Recovery
-from requesting import REFUSED
+from recovery import REFUSED, Recovery
 
 OFF = "Backtrack is off for e2e-my-plain: it is switched on when a cluster is made"
 NOT_ALLOWED = "not backtrack: the request does not allow downtime of the original (`inPlace` is forbidden)"
@@ -15,7 +14,7 @@ NOT_ALLOWED = "not backtrack: the request does not allow downtime of the origina
 def planned(cluster, **request):
     run = Recovery(cluster.stack, {"cluster": cluster.name, "to": "1s ago", "dryRun": True} | request)
     ended = run.wait()
-    equal(ended["status"], "SUCCEEDED", f"the dry run of {request}, which said {ended.get('cause')}")
+    assert ended["status"] == "SUCCEEDED", f"the dry run of {request}, which said {ended.get('cause')}"
     return json.loads(ended["output"])["plan"]
 
 
@@ -24,8 +23,7 @@ def refused(cluster, error, *said, **request):
     run.failed(REFUSED, error, *said, "nothing was changed")
 
 
-@test("auto goes in place only where the request allows it and the cluster can, and says why in the plan")
-def auto(stack):
+def test_auto_goes_in_place_only_where_allowed_and_possible(stack):
     able = Cluster.create(stack, "e2e-my-able", engine=MYSQL, **BACKTRACK)
     plain = Cluster.create(stack, "e2e-my-plain", engine=MYSQL)
     for cluster in [able, plain]:
@@ -41,25 +39,22 @@ def auto(stack):
         (postgres, {"inPlace": "allowed"}, "restore", ["not backtrack: Backtrack exists for Aurora MySQL only"]),
     ]:
         plan = planned(cluster, **request)
-        equal(plan["strategy"], strategy, f"the strategy for {request} of {cluster.name}")
+        assert plan["strategy"] == strategy, f"the strategy for {request} of {cluster.name}"
         contains("\n".join(plan["reasons"]), *said)
-        equal(bool(plan["backtrack"]), strategy == "backtrack", "what the plan has of a backtrack")
+        assert bool(plan["backtrack"]) == (strategy == "backtrack"), "what the plan has of a backtrack"
     plan = planned(able, inPlace="allowed", dns=able.dns(), approval="required")
-    equal((plan["dns"], len(plan["instances"])), ([], 1), "records to move, and instances of the evidence")
-    equal(
-        plan["backtrack"],
-        {"windowSeconds": 86_400, "force": False, "securityGroups": able.groups},
-        "the plan's backtrack",
+    assert (plan["dns"], len(plan["instances"])) == ([], 1), "records to move, and instances of the evidence"
+    assert plan["backtrack"] == {"windowSeconds": 86_400, "force": False, "securityGroups": able.groups}, (
+        "the plan's backtrack"
     )
     contains(
         "\n".join(plan["willDo"]), "ask a person", "fence e2e-my-able", "the evidence", "backtrack e2e-my-able itself"
     )
     contains("\n".join(plan["warnings"]), "every connection to e2e-my-able is cut", "`dns` is left alone")
-    equal(stack.describe(plan["newCluster"]), None, "the evidence of a dry run")
+    assert stack.describe(plan["newCluster"]) is None, "the evidence of a dry run"
 
 
-@test("a backtrack that is asked for and cannot be is refused, with what to write instead")
-def impossible(stack):
+def test_impossible_backtrack_is_refused_with_what_to_write_instead(stack):
     able = Cluster.create(stack, "e2e-my-refused", engine=MYSQL, **BACKTRACK)
     able.settle()
     instead = 'write `"strategy": "restore"`'

@@ -3,9 +3,9 @@
 import json
 import re
 
+from checks import contains
 from cluster import BACKTRACK, Cluster, remove
 from engines import MYSQL
-from harness import contains, equal, holds, on_success, test
 from recovery import APPROVED, BESIDE, UNASKED, Recovery
 from shop import fill
 from stack import ROOT
@@ -39,61 +39,58 @@ def own(stack, name):
     cluster.sql(["CREATE TABLE test_backtrack (n int)", "INSERT INTO test_backtrack VALUES (1), (2)"], "postgres")
     reader = f"ro.{cluster.record}", cluster.describe()["ReaderEndpoint"], 1
     stack.change_record("UPSERT", *reader)
-    on_success(lambda: stack.change_record("DELETE", reader[0], *stack.records()[reader[0]]))
+    stack.on_success(lambda: stack.change_record("DELETE", reader[0], *stack.records()[reader[0]]))
     cluster.settle(4)
     return cluster
 
 
-@test("each example input is planned, with nothing to correct but what is one's own")
-def planned(stack):
+def test_each_example_input_is_planned(stack):
     cluster, mysql = own(stack, "e2e-console"), Cluster.create(stack, "e2e-my-console", engine=MYSQL, **BACKTRACK)
     fill(mysql)
     mysql.settle(4)
     names = sorted(file.name for file in INPUTS.glob("*.json"))
-    equal(sorted(promised()), names, "the files that the page tells of")
+    assert sorted(promised()) == names, "the files that the page tells of"
     of = lambda name: mysql if name == "in-place.json" else cluster
     runs = {name: Recovery(stack, adapted(name, of(name), "2s ago") | {"dryRun": True}) for name in names}
     for name, run in runs.items():
         ended = run.wait()
-        equal(ended["status"], "SUCCEEDED", f"{name}, which said {ended.get('cause')}")
+        assert ended["status"] == "SUCCEEDED", f"{name}, which said {ended.get('cause')}"
         output = json.loads(ended["output"])
-        equal(output["outcome"], "Planned", f"the outcome of {name} as a dry run")
-        equal(
-            output["plan"]["strategy"], "backtrack" if name == "in-place.json" else "restore", f"the strategy of {name}"
+        assert output["outcome"] == "Planned", f"the outcome of {name} as a dry run"
+        assert output["plan"]["strategy"] == ("backtrack" if name == "in-place.json" else "restore"), (
+            f"the strategy of {name}"
         )
-        equal(len(output["plan"]["dns"]), len(run.request.get("dns", [])), f"the records of {name}")
-    equal(promised()["dry-run.json"], "Planned", "what the page says of dry-run.json")
+        assert len(output["plan"]["dns"]) == len(run.request.get("dns", [])), f"the records of {name}"
+    assert promised()["dry-run.json"] == "Planned", "what the page says of dry-run.json"
     for wrong, said in [
         ({"to": "2026-11-23T10:30:00"}, "the offset is missing"),
         ({"keepSource": "1440"}, "the unit is missing"),
         ({"keep_source": "1d"}, "`keepSource` was meant"),
     ]:
         ended = Recovery(stack, adapted("minimal.json", cluster, "2s ago") | {"dryRun": True} | wrong).wait()
-        equal(ended["error"], "InvalidRequest", "the error")
+        assert ended["error"] == "InvalidRequest", "the error"
         contains(ended["cause"], said, "nothing was changed; to go on: correct the request")
-        holds("\n" not in ended["cause"] and len(ended["cause"]) < 300, f"it is no readable line: {ended['cause']!r}")
+        assert "\n" not in ended["cause"] and len(ended["cause"]) < 300, f"it is no readable line: {ended['cause']!r}"
 
 
-@test("the example inputs that are run end as the page beside them says")
-def run(stack):
+def test_example_inputs_end_as_the_page_beside_them_says(stack):
     cluster = own(stack, "e2e-examples")
     for name, path in [("minimal.json", BESIDE), ("writer-and-reader.json", APPROVED)]:
         request = adapted(name, cluster, "2s ago")
-        on_success(lambda new=request["newCluster"]: remove(stack, new))
+        stack.on_success(lambda new=request["newCluster"]: remove(stack, new))
         recovery = Recovery(stack, request)
         if path is APPROVED:
             recovery.approval()
             recovery.decide("approved")
-        equal(recovery.recovered(path)["outcome"], promised()[name], f"the outcome of {name}")
+        assert recovery.recovered(path)["outcome"] == promised()[name], f"the outcome of {name}"
     new = stack.describe(f"{cluster.name}-writer-and-reader")
     moved = {record: stack.records()[record][0] for record in (cluster.record, f"ro.{cluster.record}")}
-    equal(moved, {cluster.record: new["Endpoint"], f"ro.{cluster.record}": new["ReaderEndpoint"]}, "the records")
+    assert moved == {cluster.record: new["Endpoint"], f"ro.{cluster.record}": new["ReaderEndpoint"]}, "the records"
 
 
-@test("the example that asks nobody moves traffic when its check has passed")
-def unasked(stack):
+def test_example_input_without_approval_moves_traffic(stack):
     cluster = own(stack, "e2e-unasked")
     request = adapted("no-approval.json", cluster, "2s ago")
-    on_success(lambda: remove(stack, request["newCluster"]))
+    stack.on_success(lambda: remove(stack, request["newCluster"]))
     output = Recovery(stack, request).recovered(UNASKED)
-    equal((output["outcome"], output["checks"][0]["found"]), (promised()["no-approval.json"], "2"), "the outcome")
+    assert (output["outcome"], output["checks"][0]["found"]) == (promised()["no-approval.json"], "2"), "the outcome"

@@ -5,8 +5,8 @@ import time
 
 from psycopg import OperationalError
 
+from checks import contains, refused, wait_until
 from cluster import Cluster, iso
-from harness import contains, equal, holds, note, on_success, refused, test, wait_until
 from recovery import APPROVED, UNASKED, Recovery
 from shop import fill
 
@@ -108,8 +108,7 @@ def shown(described, but):
     return plain
 
 
-@test("everything that a restore does not inherit is carried over or told: clusters and instances, field by field")
-def carried_over(stack):
+def test_what_a_restore_does_not_inherit_is_carried_over_or_told(stack):
     cluster = rich(stack)
     fill(cluster)
     before, like = cluster.describe(), stack.instances(cluster.name)
@@ -139,8 +138,8 @@ def carried_over(stack):
     writer = lambda described: [
         m["DBInstanceIdentifier"] for m in described["DBClusterMembers"] if m["IsClusterWriter"]
     ]
-    equal((writer(before), writer(after)), (["e2e-rich-1"], ["e2e-rich-r-1"]), "the writers")
-    equal(sorted(made), ["e2e-rich-r-1", "e2e-rich-r-2", "e2e-rich-r-3"], "the new instances")
+    assert (writer(before), writer(after)) == (["e2e-rich-1"], ["e2e-rich-r-1"]), "the writers"
+    assert sorted(made) == ["e2e-rich-r-1", "e2e-rich-r-2", "e2e-rich-r-3"], "the new instances"
     for source in like:
         copy = made[source["DBInstanceIdentifier"].replace("e2e-rich-", "e2e-rich-r-")]
         a, b = shown(source, INSTANCE_OF_ITS_OWN), shown(copy, INSTANCE_OF_ITS_OWN)
@@ -151,19 +150,18 @@ def carried_over(stack):
                 )
         if tags(copy) != tags(source):
             wrong.append(f"the tags of {source['DBInstanceIdentifier']} were {tags(source)} and are {tags(copy)}")
-    equal(wrong, [], "what was lost")
+    assert wrong == [], "what was lost"
     # The names' own port and both records: the application goes on as before.
     for record in [cluster.record, "e2e-rich-ro.example.com"]:
-        equal(cluster.value("SELECT count(*) FROM orders", host=record), 4000, f"orders by {record}")
-    equal(stack.records()["e2e-rich-ro.example.com"][0], after["ReaderEndpoint"], "the reader's record")
+        assert cluster.value("SELECT count(*) FROM orders", host=record) == 4000, f"orders by {record}"
+    assert stack.records()["e2e-rich-ro.example.com"][0] == after["ReaderEndpoint"], "the reader's record"
     stack.change_record("DELETE", "e2e-rich-ro.example.com", after["ReaderEndpoint"])
     for difference in output["differences"]:
-        holds(all(difference.values()), f"a difference without words: {difference}")
-    note(f"{len(shown(before, CLUSTER_OF_ITS_OWN))} fields of the cluster; told: {', '.join(sorted(told))}")
+        assert all(difference.values()), f"a difference without words: {difference}"
+    print(f"{len(shown(before, CLUSTER_OF_ITS_OWN))} fields of the cluster; told: {', '.join(sorted(told))}")
 
 
-@test("a master password that was rotated since: the recovery logs in with the one of that time, and says so")
-def rotated(stack):
+def test_verify_logs_in_with_a_master_password_that_was_rotated_since(stack):
     cluster = Cluster.create(stack, "e2e-rotated")
     fill(cluster)
     cluster.settle()
@@ -179,20 +177,15 @@ def rotated(stack):
     run.decide("approved")
     output = run.recovered(APPROVED)
     report = run.result("Verify")
-    equal(
-        (report["login"]["user"], report["login"]["secretVersion"]), ("postgres", "AWSPREVIOUS"), "the login of verify"
-    )
-    equal(report["login"]["tls"], "verified", "its TLS")
-    equal(output["checks"][0]["original"], "0", "the original's answer, for which the present password is needed")
-    equal(
-        cluster.value("SELECT count(*) FROM orders", host=cluster.record, password=password_then),
-        4000,
-        "the rows by name",
+    assert (report["login"]["user"], report["login"]["secretVersion"]) == ("postgres", "AWSPREVIOUS"), "the login of verify"
+    assert report["login"]["tls"] == "verified", "its TLS"
+    assert output["checks"][0]["original"] == "0", "the original's answer, for which the present password is needed"
+    assert cluster.value("SELECT count(*) FROM orders", host=cluster.record, password=password_then) == 4000, (
+        "the rows by name"
     )
 
 
-@test("a secret of somebody's own that was changed since: the recovery logs in with the version of that time")
-def own_secret(stack):
+def test_verify_logs_in_with_an_older_version_of_a_secret_of_ones_own(stack):
     cluster = Cluster.create(stack, "e2e-own-secret")
     fill(cluster)
     passwords = ["one-of-that-time", "another-since-then", "and-a-third-one"]
@@ -202,7 +195,7 @@ def own_secret(stack):
         Name=f"e2e/{cluster.name}/{cluster.describe()['DbClusterResourceId']}", SecretString=keep(passwords[0])
     )
     secret = made["ARN"]
-    on_success(lambda: stack.secrets.delete_secret(SecretId=secret, ForceDeleteWithoutRecovery=True))
+    stack.on_success(lambda: stack.secrets.delete_secret(SecretId=secret, ForceDeleteWithoutRecovery=True))
     # With a label of its own it is not forgotten when two others have followed.
     stack.secrets.update_secret_version_stage(
         SecretId=secret, VersionStage="at-first", MoveToVersionId=made["VersionId"]
@@ -216,7 +209,7 @@ def own_secret(stack):
     run = Recovery.of(cluster, iso(target), dns=cluster.dns(), secretArn=secret, approval="none")
     run.recovered(UNASKED)
     login = run.result("Verify")["login"]
-    equal((login["user"], login["secretVersion"]), ("rescuer", "at-first"), "the login of verify")
+    assert (login["user"], login["secretVersion"]) == ("rescuer", "at-first"), "the login of verify"
     # Nobody's databases but its own may this user close: there the network alone does, and it is said so.
     layers = {layer["layer"]: layer["did"] for layer in run.result("FenceSource")["layers"]}
     contains(layers["network"], *stack.fence_groups)

@@ -1,13 +1,13 @@
 """What a request may say: bad input, dry runs, two recoveries of one cluster, an execution started twice."""
 
 import datetime
-import functools
 import json
-import threading
 import time
 
+import pytest
+
+from checks import contains, refused
 from cluster import UTC, Cluster, iso
-from harness import Failed, contains, equal, holds, note, refused, test
 from recovery import (
     BESIDE,
     CONCLUDE,
@@ -15,6 +15,7 @@ from recovery import (
     DRY_RUN,
     PUT_BACK,
     REFUSE,
+    REFUSED,
     REWIND,
     START,
     UNDO_INSTANCES,
@@ -22,23 +23,11 @@ from recovery import (
     up_to,
 )  # fmt: skip
 from shop import fill
+from stack import SEEDED
 
-SEEDED = "my-aurora-cluster"
-REFUSED = up_to("ValidateWindow", START) + CONCLUDE
 WITHOUT_LEASE = ["Begin", "IsLeaseNeeded", "ValidateWindow"] + CONCLUDE_WITHOUT_LEASE
-# A recovery that is refused holds the lease for a moment: tests of the seeded cluster take turns.
-SEEDED_TURN = threading.Lock()
 BARE = {"name": "a", "database": "postgres", "sql": "SELECT 1"}
 CHECK = {**BARE, "expect": "1"}
-
-
-def in_turn(run):
-    @functools.wraps(run)
-    def turn(stack):
-        with SEEDED_TURN:
-            run(stack)
-
-    return turn
 
 
 def cases(stack):
@@ -82,9 +71,8 @@ def cases(stack):
     ]  # fmt: skip
 
 
-@test("every wrong field is refused by name, with its value and what would be right, and nothing is made")
-@in_turn
-def wrong_fields(stack):
+@pytest.mark.usefixtures("seeded_cluster_to_itself")
+def test_every_wrong_field_is_refused_by_name(stack):
     stack.change_record("UPSERT", "elsewhere.e2e-input.example.com", "db.example.org")
     mine = lambda: {name: value for name, value in stack.records().items() if not name.startswith("e2e-")}
     records, wrong = mine(), []
@@ -95,18 +83,18 @@ def wrong_fields(stack):
         with_lease = isinstance(request["cluster"], str)
         try:
             run.failed(REFUSED if with_lease else WITHOUT_LEASE, "InvalidRequest", *said, "nothing was changed")
-        except Failed as failure:
+        except AssertionError as failure:
             wrong.append(f"{field}: {json.dumps(value)}: {failure}")
-        holds(not [name for name in stack.inventory() if name.startswith(f"{SEEDED}-rewind")], "a cluster was made")
-    equal(mine(), records, "the records")
+        assert not [name for name in stack.inventory() if name.startswith(f"{SEEDED}-rewind")], "a cluster was made"
+    assert mine() == records, "the records"
     stack.change_record("DELETE", "elsewhere.e2e-input.example.com", "db.example.org")
     if wrong:
-        raise Failed("\n".join(wrong))
-    note(f"{len(table)} wrong requests")
+        raise AssertionError("\n".join(wrong))
+    print(f"{len(table)} wrong requests")
 
 
-@test("everything that is wrong is told at once, whatever the request is")
-def all_at_once(stack):
+@pytest.mark.quick
+def test_everything_that_is_wrong_is_told_at_once(stack):
     run = Recovery(stack, {"to": "soon", "dns": 1, "x": 2})
     run.failed(
         WITHOUT_LEASE, "InvalidRequest", "`cluster` is missing", '`to` is "soon"', "`dns` is 1", "`x` is no field"
@@ -115,9 +103,8 @@ def all_at_once(stack):
         Recovery(stack, request).failed(WITHOUT_LEASE, "InvalidRequest", said, "cluster")
 
 
-@test("a moment outside the restorable window is refused with the window")
-@in_turn
-def outside(stack):
+@pytest.mark.usefixtures("seeded_cluster_to_itself")
+def test_moment_outside_the_window_is_refused_with_the_window(stack):
     window = stack.describe(SEEDED)
     earliest = window["EarliestRestorableTime"].astimezone(UTC)
     for to, said in [
@@ -129,18 +116,16 @@ def outside(stack):
         run.failed(REFUSED, "OutsideWindow", "`to`", *said, "ask for a time from", f"{earliest:%Y-%m-%dT%H:%M:%S}")
 
 
-@test("a new cluster's name that is taken is refused, and the cluster that has it stays")
-@in_turn
-def name_taken(stack):
+@pytest.mark.usefixtures("seeded_cluster_to_itself")
+def test_taken_name_is_refused_and_its_cluster_stays(stack):
     cluster = Cluster.create(stack, "e2e-taken", record=False)
     before = cluster.describe()
     run = Recovery(stack, {"cluster": SEEDED, "to": "1s ago", "newCluster": cluster.name})
     run.failed(REFUSED, "InvalidRequest", "`newCluster`", "there is a cluster e2e-taken already", "choose another")
-    equal(cluster.describe()["DbClusterResourceId"], before["DbClusterResourceId"], "the cluster that has the name")
+    assert cluster.describe()["DbClusterResourceId"] == before["DbClusterResourceId"], "the cluster that has the name"
 
 
-@test("a dry run answers the plan and touches nothing")
-def dry_run(stack):
+def test_dry_run_answers_the_plan_and_changes_nothing(stack):
     cluster = Cluster.create(stack, "e2e-dry", instances=({}, {"PromotionTier": 5}))
     fill(cluster)
     cluster.settle()
@@ -160,67 +145,60 @@ def dry_run(stack):
         stack, {"cluster": cluster.name, "to": "2s ago", "dns": cluster.dns(), "checks": [CHECK], "dryRun": True}
     )
     ended = run.wait()
-    equal(ended["status"], "SUCCEEDED", "the status")
-    equal(run.path(), DRY_RUN, "the path")
+    assert ended["status"] == "SUCCEEDED", "the status"
+    assert run.path() == DRY_RUN, "the path"
     output = json.loads(ended["output"])
-    equal((output["outcome"], output["recoveryId"]), ("Planned", run.id), "the outcome")
+    assert (output["outcome"], output["recoveryId"]) == ("Planned", run.id), "the outcome"
     plan = output["plan"]
-    equal((plan["cluster"], plan["strategy"], plan["dryRun"]), (cluster.name, "restore", True), "the plan")
+    assert (plan["cluster"], plan["strategy"], plan["dryRun"]) == (cluster.name, "restore", True), "the plan"
     ago = called - datetime.datetime.fromisoformat(plan["target"].replace("Z", "+00:00"))
-    holds(1 <= ago.total_seconds() <= 4, f"2s ago became {plan['target']}")
-    equal([(i["source"], i["writer"], i["promotionTier"]) for i in plan["instances"]],
-          [("e2e-dry-1", True, 1), ("e2e-dry-2", False, 5)], "the planned instances")  # fmt: skip
+    assert 1 <= ago.total_seconds() <= 4, f"2s ago became {plan['target']}"
+    assert [(i["source"], i["writer"], i["promotionTier"]) for i in plan["instances"]] == [("e2e-dry-1", True, 1), ("e2e-dry-2", False, 5)], (
+        "the planned instances"
+    )  # fmt: skip
     (record,) = plan["dns"]
-    equal(
-        (record["name"], record["from"].rstrip("."), record["ttl"]), (cluster.record, cluster.endpoint, 1), "the record"
+    assert (record["name"], record["from"].rstrip("."), record["ttl"]) == (cluster.record, cluster.endpoint, 1), (
+        "the record"
     )
-    equal(plan["secretArn"], cluster.secret, "the login")
+    assert plan["secretArn"] == cluster.secret, "the login"
     for said in ["restore e2e-dry", "ask a person", "fence e2e-dry", f"move {cluster.record}", "keep e2e-dry"]:
         contains("\n".join(plan["willDo"]), said)
-    equal(state(), before, "cluster, instances, record, roles, table and names")
-    equal(run.item(), {}, "an item of the dry run")
+    assert state() == before, "cluster, instances, record, roles, table and names"
+    assert run.item() == {}, "an item of the dry run"
 
 
-@test("while one recovery waits another is refused by its name; a no deletes the new cluster; then another may start")
-def lease(stack):
+def test_second_recovery_is_refused_while_the_first_waits(stack):
     cluster = Cluster.create(stack, "e2e-lease")
     fill(cluster)
     cluster.settle()
     logins = cluster.logins()
     first = Recovery.of(cluster, "1s ago", dns=cluster.dns())
     first.approval()
-    equal(first.item()["state"], "AwaitingApproval", "the state of the one that waits")
+    assert first.item()["state"] == "AwaitingApproval", "the state of the one that waits"
     second = Recovery.of(cluster, "1s ago", newCluster="e2e-lease-second")
     held = up_to("AcquireLease", START) + ["ReadLease"] + CONCLUDE_WITHOUT_LEASE
     second.failed(held, "LeaseHeld", first.id, first.arn, "nothing was changed", lease=first.id)
-    equal(stack.describe("e2e-lease-second"), None, "the second one's cluster")
-    equal(first.describe()["status"], "RUNNING", "the first one meanwhile")
+    assert stack.describe("e2e-lease-second") is None, "the second one's cluster"
+    assert first.describe()["status"] == "RUNNING", "the first one meanwhile"
 
     first.decide("rejected", comment="not on a Friday")
     no = START + REWIND + REFUSE + PUT_BACK + UNDO_INSTANCES + CONCLUDE
     first.failed(no, "NotApproved", "e2e said no: not on a Friday", "no traffic was moved", "undone:", "e2e-lease-r")
-    equal(
-        [name for name in stack.inventory() if name.startswith("e2e-lease-r")], [], "the new cluster and its instances"
-    )
-    equal(cluster.logins(), logins, "roles, databases and security groups of the original")
-    equal(stack.records()[cluster.record], (cluster.endpoint, 1), "the record")
+    assert [name for name in stack.inventory() if name.startswith("e2e-lease-r")] == [], "the new cluster and its instances"
+    assert cluster.logins() == logins, "roles, databases and security groups of the original"
+    assert stack.records()[cluster.record] == (cluster.endpoint, 1), "the record"
     cluster.sql("INSERT INTO audit.log (what) VALUES ('still writable')", host=cluster.record)
 
     third = Recovery.of(cluster, "1s ago", newCluster="e2e-lease-third")
     output = third.recovered(BESIDE)
-    equal(
-        (output["dns"], output["fence"], output["lost"]), ([], None, None), "what was moved and fenced without records"
-    )
-    equal(stack.records()[cluster.record], (cluster.endpoint, 1), "the record")
-    equal(cluster.logins(), logins, "roles, databases and security groups of the original")
+    assert (output["dns"], output["fence"], output["lost"]) == ([], None, None), "what was moved and fenced without records"
+    assert stack.records()[cluster.record] == (cluster.endpoint, 1), "the record"
+    assert cluster.logins() == logins, "roles, databases and security groups of the original"
     cluster.sql("INSERT INTO audit.log (what) VALUES ('still writable')", host=cluster.record)
-    equal(
-        Cluster(stack, "e2e-lease-third").value("SELECT count(*) FROM orders", password=cluster.password), 4000, "rows"
-    )
+    assert Cluster(stack, "e2e-lease-third").value("SELECT count(*) FROM orders", password=cluster.password) == 4000, "rows"
 
 
-@test("an execution started twice under one name recovers once")
-def twice(stack):
+def test_execution_started_twice_recovers_once(stack):
     cluster = Cluster.create(stack, "e2e-twice", record=False)
     cluster.settle()
     run = Recovery.of(cluster, "1s ago", name=f"e2e-twice-{time.time_ns()}")
@@ -231,7 +209,7 @@ def twice(stack):
 
     try:
         # AWS answers the running execution; ministack always refuses.
-        equal(start(run.request)["executionArn"], run.arn, "the execution that a second start answers")
+        assert start(run.request)["executionArn"] == run.arn, "the execution that a second start answers"
     except again as error:
         contains(str(error), run.id)
     with refused(again):
@@ -244,6 +222,6 @@ def twice(stack):
         for e in stack.states.list_executions(stateMachineArn=stack.machine, maxResults=1000)["executions"]
         if e["name"] == run.id
     ]
-    equal(len(same), 1, "executions of that name")
+    assert len(same) == 1, "executions of that name"
     made = sorted(name for name in stack.inventory() if name.startswith("e2e-twice-"))
-    equal(made, ["e2e-twice-1", "e2e-twice-r", "e2e-twice-r-1"], "what there is")
+    assert made == ["e2e-twice-1", "e2e-twice-r", "e2e-twice-r-1"], "what there is"

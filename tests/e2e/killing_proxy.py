@@ -1,5 +1,8 @@
 """A proxy between the functions and AWS's APIs that kills a function at a chosen call: before AWS hears of it, or after
-AWS has done it and before the function hears of that. Everything else passes through unchanged."""
+AWS has done it and before the function hears of that. Everything else passes through unchanged.
+
+The proxies run in the controller of the tests, for all workers: `KillingProxies` is there, `Kills` is what a test uses.
+"""
 
 import contextlib
 import http.client
@@ -11,7 +14,7 @@ import socketserver
 import threading
 import urllib.parse
 
-from harness import Failed, wait_until
+from checks import wait_until
 
 # The functions that change something, and the services by which they do.
 CHANGING = {
@@ -25,26 +28,43 @@ CHANGING = {
 HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "te", "upgrade", "proxy-connection"}
 
 
-class Trap:
-    """Kills the function that makes a call for which all of `words` are in the request: `times` times."""
+class Kills:
+    """The kills of one test. `proxies` are the controller's, here or by a connection."""
 
-    def __init__(self, *words, when, times=1):
-        self.words, self.when, self.left, self.killed = words, when, times, []
-        self._lock = threading.Lock()
+    def __init__(self, proxies):
+        self.proxies = proxies
 
-    def springs(self, request, when):
-        with self._lock:
-            if when != self.when or not self.left or not all(word in request for word in self.words):
-                return False
-            self.left -= 1
-            return True
+    @contextlib.contextmanager
+    def at(self, *words, when, times=1):
+        """Kills the function that makes a call for which all of `words` are in the request: `times` times, `before` or `after`
+        AWS has done it; `never`, until the test sets another `when`."""
+        kill = Kill(self.proxies, self.proxies.add(words, when, times))
+        try:
+            yield kill
+        finally:
+            self.proxies.end(kill.number)
 
 
-class Traps:
+class Kill:
+    """One place where a function is killed."""
+
+    def __init__(self, proxies, number):
+        self.proxies, self.number = proxies, number
+
+    @property
+    def killed(self):
+        """The process ids so far."""
+        return self.proxies.killed(self.number)
+
+    def begin(self, when):
+        self.proxies.set_when(self.number, when)
+
+
+class KillingProxies:
     """The proxies, and the functions' configurations by which they go through them."""
 
     def __init__(self, stack):
-        self.stack, self.set = stack, []
+        self.stack, self.kills, self.is_installed, self._lock = stack, [], False, threading.Lock()
         self.lambdas = stack.client("lambda")
         self.servers = {}
         for service in ["RDS", "AWS"]:
@@ -52,15 +72,36 @@ class Traps:
             self.servers[service] = _serve(self, urllib.parse.urlsplit(upstream).netloc)
 
     def install(self):
-        for stem, services in CHANGING.items():
-            self._configure(
-                stem, {f"AWS_ENDPOINT_URL_{s}": self._url("RDS" if s == "RDS" else "AWS") for s in services}
-            )
+        with self._lock:
+            if not self.is_installed:
+                for stem, services in CHANGING.items():
+                    urls = {f"AWS_ENDPOINT_URL_{s}": self._url("RDS" if s == "RDS" else "AWS") for s in services}
+                    self._configure(stem, urls)
+                self.is_installed = True
 
     def remove(self):
         """Lets the functions go straight again, also after a run that was killed."""
-        for stem in CHANGING:
-            self._configure(stem, {})
+        with self._lock:
+            for stem in CHANGING:
+                self._configure(stem, {})
+            self.is_installed = False
+
+    def add(self, words, when, times):
+        """Adds a kill; answers its number."""
+        with self._lock:
+            self.kills.append({"words": words, "when": when, "left": times, "killed": []})
+            return len(self.kills) - 1
+
+    def set_when(self, number, when):
+        with self._lock:
+            self.kills[number]["when"] = when
+
+    def killed(self, number):
+        return self.kills[number]["killed"]
+
+    def end(self, number):
+        with self._lock:
+            self.kills[number]["left"] = 0
 
     def _url(self, service):
         host, port = self.servers[service].server_address
@@ -76,25 +117,24 @@ class Traps:
         look = lambda: self.lambdas.get_function_configuration(FunctionName=name)
         wait_until(lambda: look().get("LastUpdateStatus") == "Successful", f"the new configuration of {name}")
 
-    @contextlib.contextmanager
-    def at(self, *words, when, times=1):
-        trap = Trap(*words, when=when, times=times)
-        self.set.append(trap)
-        try:
-            yield trap
-        finally:
-            self.set.remove(trap)
-
     def pass_through(self, request, when, peer):
         """Whether the function is still alive."""
-        for trap in list(self.set):
-            if trap.springs(request, when):
-                trap.killed.append(_kill(peer))
-                return False
-        return True
+        kill = self._kill_for(request, when)
+        if kill is None:
+            return True
+        kill["killed"].append(_kill(peer))
+        return False
+
+    def _kill_for(self, request, when):
+        with self._lock:
+            for kill in self.kills:
+                if kill["when"] == when and kill["left"] and all(word in request for word in kill["words"]):
+                    kill["left"] -= 1
+                    return kill
+        return None
 
 
-def _serve(traps, upstream):
+def _serve(proxies, upstream):
     class Handler(http.server.BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
@@ -109,7 +149,7 @@ def _serve(traps, upstream):
                     urllib.parse.unquote_plus(body.decode()),
                 ]
             )
-            if not traps.pass_through(seen, "before", self.client_address):
+            if not proxies.pass_through(seen, "before", self.client_address):
                 self.close_connection = True
                 return
             connection = http.client.HTTPConnection(upstream, timeout=60)
@@ -118,7 +158,7 @@ def _serve(traps, upstream):
             answer = connection.getresponse()
             content = answer.read()
             connection.close()
-            if not traps.pass_through(seen, "after", self.client_address):
+            if not proxies.pass_through(seen, "after", self.client_address):
                 self.close_connection = True
                 return
             self.send_response_only(answer.status, answer.reason)
@@ -152,7 +192,7 @@ def _kill_at(peer):
     for row in _connections():
         # The port may be that of an older connection too, which waits to be forgotten and belongs to nobody.
         if row["local"] == _written(*peer) and row["state"] == ESTABLISHED:
-            with contextlib.suppress(Failed):
+            with contextlib.suppress(AssertionError):
                 return _kill_owner(row["inode"])
     return None
 
@@ -161,7 +201,7 @@ def kill_client_of(address, port):
     """Kills a function that has a session with a database; answers its process id, or None when none has."""
     for row in _connections():
         if row["remote"] == _written(address, port) and row["state"] == ESTABLISHED:
-            with contextlib.suppress(Failed):  # tests have sessions too
+            with contextlib.suppress(AssertionError):  # tests have sessions too
                 return _kill_owner(row["inode"])
     return None
 
@@ -185,10 +225,10 @@ def _kill_owner(inode):
         if f"socket:[{inode}]" in _open_files(pid):
             program = os.path.basename(os.readlink(f"/proc/{pid}/exe"))
             if program != "bootstrap":
-                raise Failed(f"{program} is no function")
+                raise AssertionError(f"{program} is no function")
             os.kill(int(pid), signal.SIGKILL)
             return int(pid)
-    raise Failed("a connection without a process")
+    raise AssertionError("a connection without a process")
 
 
 def _open_files(pid):

@@ -3,31 +3,11 @@
 import json
 import time
 
-from cluster import Cluster, remove
-from harness import contains, equal, holds, on_success, test, wait_until
-from recovery import APPROVED, ASK, CONCLUDE, DECIDED, PUT_BACK, REWIND, START, UNDO_INSTANCES, Recovery
-from shop import fill
+from checks import contains, wait_until
+from cluster import Cluster
+from recovery import APPROVED, ASK, CONCLUDE, DECIDED, PUT_BACK, REWIND, START, UNDO_INSTANCES, Started
+from shop import settled_shop
 from slack import ANN, BEN, CLEO, DAN, STRANGER, Slack, buttons, words
-
-
-def shop(stack, name):
-    cluster = Cluster.create(stack, name)
-    fill(cluster)
-    cluster.settle()
-    return cluster
-
-
-class Started(Recovery):
-    """A recovery that somebody else started."""
-
-    def __init__(self, stack, name):
-        self.stack, self.id = stack, name
-        self.arn = stack.machine.replace(":stateMachine:", ":execution:") + ":" + name
-        described = self.describe()
-        self.request = json.loads(described["input"])
-        self.called, self._ended = described["startDate"].timestamp(), None
-        if "newCluster" in self.request:
-            on_success(lambda: remove(stack, self.request["newCluster"]))
 
 
 def named(text):
@@ -35,10 +15,9 @@ def named(text):
     return text.split(" is started")[0].splitlines()[-1].strip("* ")
 
 
-@test("from chat: a plan, its button, a yes by a second person, and the way back, told to whom it concerns")
-def whole_story(stack):
+def test_recovery_and_its_undo_from_chat(stack):
     slack = Slack(stack)
-    cluster = shop(stack, "e2e-chat")
+    cluster = settled_shop(stack, "e2e-chat")
     target = cluster.mistake("DELETE FROM orders")
     check = "[orders are back] shop: SELECT count(*) FROM orders => 4000"
     asked = f"{cluster.name} {target.isoformat()} --dns {stack.zone}:{cluster.record}"
@@ -46,26 +25,26 @@ def whole_story(stack):
     plan = slack.says(CLEO, asked)
     if "planning" in plan.text:
         plan = plan.later()
-    holds(plan.private, "a plan is for the one who asked")
+    assert plan.private, "a plan is for the one who asked"
     contains(plan.text, f"The plan: {cluster.name} back to", f"fence {cluster.name}", f"move {cluster.record}")
-    equal(stack.describe(f"{cluster.name}-r"), None, "what a plan made")
+    assert stack.describe(f"{cluster.name}-r") is None, "what a plan made"
 
     begun = slack.presses(CLEO, plan.button("Start it"))
-    holds(not begun.private, "what was begun is for all")
+    assert not begun.private, "what was begun is for all"
     contains(begun.text, "is started", f"by: cleo ({CLEO} in Slack workspace")
     run = Started(stack, named(begun.text))
-    equal(run.request["dryRun"], False, "a dry run that was started")
+    assert run.request["dryRun"] is False, "a dry run that was started"
     # Pressed again, by somebody in a hurry, it is the same one.
     contains(slack.presses(CLEO, plan.button("Start it")).text, f"{run.id} had been started before")
 
     question = slack.channel(f"{run.id} waits for a decision")
     contains(words(question), "orders are back", "If you approve, this is lost", "hash: ")
-    holds(run.approval()["taskToken"] not in json.dumps(question), "a task token was shown in the channel")
+    assert run.approval()["taskToken"] not in json.dumps(question), "a task token was shown in the channel"
     yes = next(b for b in buttons(question) if b["text"]["text"] == "Approve")
     contains(slack.presses(CLEO, yes).text, "you started this recovery, so somebody else has to approve it")
     contains(slack.presses(ANN, yes).text, "you may look, and not decide")
-    equal(slack.presses(DAN, yes).text, STRANGER, "what a stranger is told")
-    equal(run.item()["state"], "AwaitingApproval", "the state after those who may not")
+    assert slack.presses(DAN, yes).text == STRANGER, "what a stranger is told"
+    assert run.item()["state"] == "AwaitingApproval", "the state after those who may not"
     contains(slack.says(ANN, f"status {run.id}").text, f"{run.id}: AwaitingApproval", "decide until", "/rewind approve")
     shown = slack.says(BEN, f"approve {run.id} the count is right")
     said = slack.presses(BEN, shown.button("Approve"))
@@ -73,9 +52,9 @@ def whole_story(stack):
 
     run.recovered(APPROVED)
     decision = json.loads(run.item()["decision"])
-    equal((decision["comment"], decision["decision"]), ("the count is right", "approved"), "the decision in the table")
+    assert (decision["comment"], decision["decision"]) == ("the count is right", "approved"), "the decision in the table"
     contains(decision["by"], "ben", BEN)
-    equal(cluster.value("SELECT count(*) FROM orders", host=cluster.record), 4000, "the rows by name")
+    assert cluster.value("SELECT count(*) FROM orders", host=cluster.record) == 4000, "the rows by name"
     contains(words(slack.channel(f"{run.id}: Recovered")), f"record: {cluster.record} -> ", "lost: ")
     contains(slack.says(ANN, f"list {cluster.name}").text, run.id, "Recovered")
 
@@ -85,15 +64,14 @@ def whole_story(stack):
     contains(slack.presses(BEN, way_back.button("Take it back")).text, f"{run.id}-undo is started")
     undone = lambda: run.item().get("state") == "Undone"
     wait_until(undone, f"the end of taking {run.id} back")
-    equal(stack.records()[cluster.record][0], cluster.endpoint, "the record")
+    assert stack.records()[cluster.record][0] == cluster.endpoint, "the record"
     contains(slack.says(ANN, f"status {run.id}").text, f"{run.id}: Undone", "taken back: at", "ben")
     contains(slack.says(BEN, f"undo {run.id}").text, "it was taken back already")
 
 
-@test("from chat: a recovery that is typed, and a no of the one who started it")
-def rejected(stack):
+def test_typed_recovery_is_rejected_by_who_started_it(stack):
     slack = Slack(stack)
-    cluster = shop(stack, "e2e-chat-no")
+    cluster = settled_shop(stack, "e2e-chat-no")
     name, record = f"e2e-chat-no-{time.time_ns()}", f"{stack.zone}:{cluster.record}"
     begun = slack.says(CLEO, f"start {cluster.name} 1s ago --dns {record} --name {name} --new-cluster {cluster.name}-r")
     contains(begun.text, f"{name} is started")
@@ -114,8 +92,7 @@ def rejected(stack):
     contains(words(slack.channel(f"{name}: NothingChanged")), "said no: it's not a good time")
 
 
-@test("from chat: help, lists, windows and refused plans, each told to the one who asked alone")
-def words_of_chat(stack):
+def test_answers_are_private_unless_something_changed(stack):
     slack = Slack(stack)
     cluster = Cluster.create(stack, "e2e-chat-words", record=False)
     for text, *said in [
@@ -132,25 +109,22 @@ def words_of_chat(stack):
     ]:
         answer = slack.says(CLEO, text)
         contains(answer.text, *said)
-        holds(answer.private, f"{text} was told to all")
+        assert answer.private, f"{text} was told to all"
     refusal = slack.says(ANN, f"{cluster.name} 30d ago")
     refusal = refusal.later() if "planning" in refusal.text else refusal
     contains(refusal.text, "is before the earliest restorable time")
-    equal(buttons(refusal.message), [], "buttons under a plan that was refused")
+    assert buttons(refusal.message) == [], "buttons under a plan that was refused"
     told = slack.says(ANN, f"window {cluster.name}").later()
     contains(told.text, f"{cluster.name} (aurora-postgresql) has a window of 1d", "reach")
-    holds(told.private, "a look at a window was told to all")
+    assert told.private, "a look at a window was told to all"
     contains(slack.says(ANN, f"window {cluster.name} 7d").text, "you may look, and not decide")
     told = slack.says(BEN, f"window {cluster.name} 2d").later()
     contains(told.text, "now has a window of 2d")
-    holds(not told.private, "a window was set, and not all were told")
-    equal(cluster.describe()["BackupRetentionPeriod"], 2, "the retention")
+    assert not told.private, "a window was set, and not all were told"
+    assert cluster.describe()["BackupRetentionPeriod"] == 2, "the retention"
     contains(slack.says(BEN, f"window {cluster.name} 1440").later().text, "1440 seconds is 24 minutes", "nothing was")
     later = stack.client("lambda").get_function_event_invoke_config(
         FunctionName=stack.outputs["ChatopsFunctionName"], Qualifier="$LATEST"
     )
-    equal(later["MaximumRetryAttempts"], 0, "how often Lambda repeats work that was handed over")
-    holds(
-        not [m for m in slack.received("/channel") if cluster.name in words(m)],
-        "the channel was told of a refused plan",
-    )
+    assert later["MaximumRetryAttempts"] == 0, "how often Lambda repeats work that was handed over"
+    assert not [m for m in slack.received("/channel") if cluster.name in words(m)], "the channel was told of a refused plan"

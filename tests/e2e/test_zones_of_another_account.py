@@ -6,12 +6,12 @@ docs/install.md says.
 import json
 import uuid
 
+from baseline import Baseline
+from checks import contains
 from cluster import Cluster
-from harness import contains, equal, holds, note, on_success, test
-from permissions import WITHOUT, copied, decisions, machine_with
+from policies import WITHOUT, copied, decisions, machine_with
 from recovery import APPROVED, CONCLUDE, START, Recovery, up_to
 from shop import fill
-from undone import Before
 
 ASKING = ["ValidateWindow", "ConfirmApproval", "SwapDns", "AwaitRewind"]
 
@@ -53,7 +53,7 @@ class Elsewhere:
         document = lambda *statements: json.dumps({"Version": "2012-10-17", "Statement": statements})
         self.arn = iam.create_role(RoleName=self.role, AssumeRolePolicyDocument=document(trusted))["Role"]["Arn"]
         iam.put_role_policy(RoleName=self.role, PolicyName="zones", PolicyDocument=document(*allowed))
-        on_success(lambda: iam.delete_role_policy(RoleName=self.role, PolicyName="zones"))
+        stack.on_success(lambda: iam.delete_role_policy(RoleName=self.role, PolicyName="zones"))
         self.functions = {stem: self.copy(stem) for stem in ASKING}
         self.machine = machine_with(stack, f"{WITHOUT}zones-{self.role}", self.functions)
 
@@ -71,8 +71,7 @@ class Elsewhere:
         return [d for d in found if d["action"].startswith(("route53:", "sts:"))]
 
 
-@test("with zones in another account, a recovery moves the records by the role there, and what was kept is looked for by it too")
-def by_a_role(stack):
+def test_records_are_moved_and_looked_for_by_the_role_of_the_other_account(stack):
     decisions(stack)
     elsewhere = Elsewhere(stack)
     cluster = Cluster.create(stack, "e2e-zones")
@@ -92,7 +91,7 @@ def by_a_role(stack):
         .invoke(FunctionName=elsewhere.functions["FindRecords"], Payload=json.dumps(payload))["Payload"]
         .read()
     )
-    equal(invoke()["why"], [], "the records that point at the original")
+    assert invoke()["why"] == [], "the records that point at the original"
     stack.change_record("CREATE", f"old.{cluster.record}", cluster.describe()["Endpoint"])
     try:
         contains("\n".join(invoke()["why"]), f"the CNAME record old.{cluster.record} points at {cluster.describe()['Endpoint']}")
@@ -100,35 +99,26 @@ def by_a_role(stack):
         stack.change_record("DELETE", f"old.{cluster.record}", cluster.describe()["Endpoint"])
 
     calls = elsewhere.calls()
-    equal([d for d in calls if not d["allowed"]], [], "calls that were refused")
+    assert [d for d in calls if not d["allowed"]] == [], "calls that were refused"
     of_route53 = [d for d in calls if d["action"].startswith("route53:")]
     others = [d for d in of_route53 if f":assumed-role/{elsewhere.role}/" not in d["principal"]]
-    equal(others, [], "calls of Route 53 by other roles")
+    assert others == [], "calls of Route 53 by other roles"
     # The session bears the function's name.
     by = {stem: {d["action"] for d in of_route53 if d["principal"].endswith(arn.split(":")[-1])} for stem, arn in elsewhere.functions.items()}
     listing = {"route53:ListResourceRecordSets"}
-    equal(
-        by,
-        {
-            "ValidateWindow": listing,
-            "ConfirmApproval": listing,
-            "SwapDns": listing | {"route53:ChangeResourceRecordSets"},
-            "AwaitRewind": {"route53:GetChange"},
-            "FindRecords": listing,
-        },
-        "what each function called by the role",
+    assert by == { "ValidateWindow": listing, "ConfirmApproval": listing, "SwapDns": listing | {"route53:ChangeResourceRecordSets"}, "AwaitRewind": {"route53:GetChange"}, "FindRecords": listing, }, (
+        "what each function called by the role"
     )
     assumed = [d for d in calls if d["action"] == "sts:AssumeRole"]
-    holds(len(elsewhere.functions) <= len(assumed) <= len(of_route53), f"the role was assumed {len(assumed)} times")
-    note(f"{len(of_route53)} calls of Route 53 in {len(assumed)} sessions")
+    assert len(elsewhere.functions) <= len(assumed) <= len(of_route53), f"the role was assumed {len(assumed)} times"
+    print(f"{len(of_route53)} calls of Route 53 in {len(assumed)} sessions")
 
 
-@test("a role of the zones that does not admit the functions: told so before anything is changed")
-def not_admitted(stack):
+def test_role_that_does_not_admit_the_functions_is_told_before_any_change(stack):
     elsewhere = Elsewhere(stack, admits="somebody-else-")
     cluster = Cluster.create(stack, "e2e-zones-shut")
     fill(cluster)
-    before = Before(cluster)
+    before = Baseline(cluster)
     cluster.settle()
     run = Recovery.of(cluster, "1s ago", machine=elsewhere.machine, dns=cluster.dns(), approval="none")
     cause = run.failed(up_to("ValidateWindow", START) + CONCLUDE, "RewindFailed", f"sts:AssumeRole of {elsewhere.arn}: AWS answered AccessDenied")

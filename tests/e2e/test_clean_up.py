@@ -7,17 +7,15 @@ import json
 import re
 import socket
 import ssl
-import threading
 import uuid
 
+from backtracks import create_shop_with_backtrack, rewind_in_place
+from checks import contains, same_path, wait_until
 from cluster import UTC, Cluster, iso
 from engines import MYSQL, POSTGRES
-from harness import contains, equal, holds, on_success, same_path, test, wait_until
-from in_place import place, rewind
-from people import People
 from recovery import IN_PLACE, UNASKED, Recovery, seconds
-from shop import difference, everything
-from undone import shop
+from shop import create_shop, difference, everything
+from subscriber import Subscriber
 
 FIND = ["Begin", "FindDue", "IsAnyDue"]
 END = ["IsAnyDue", "CleanedUp"]
@@ -26,13 +24,12 @@ CHECK = [*FIND, "FindRecords", "CheckUnused", "IsUnused"]
 KEPT = [*CHECK, "RememberKept", "TellPeople", *END]
 KEPT_AND_TOLD_BEFORE = [*CHECK, "RememberKept", *END]
 DELETED = [*CHECK, "FindRecordsAgain", "CleanUp", "IsDeleted", "TellPeople", *END]
-TURN = threading.Lock()
 
 
 @contextlib.contextmanager
-def turn(stack, name):
+def only_kept_cluster(stack, name):
     """Each run looks at everything that is due: one test at a time has something that is, and leaves nothing that is."""
-    with TURN:
+    with stack.exclusive("clean-up"):
         try:
             yield
         finally:
@@ -51,7 +48,7 @@ class CleanUp(Recovery):
         ended = self.wait()
         calls = "FindRecordsAgain CleanUp IsDeleted "
         same_path(re.sub(f"({calls})+", calls, " ".join(self.whole_path())).split(), path)
-        equal(ended["status"], "SUCCEEDED", f"the end: {ended.get('cause')}")
+        assert ended["status"] == "SUCCEEDED", f"the end: {ended.get('cause')}"
 
     def why(self):
         """Why the one that was due stayed."""
@@ -64,11 +61,11 @@ def keep_until(stack, name, at):
     stack.rds.add_tags_to_resource(ResourceName=stack.describe(name)["DBClusterArn"], Tags=tags)
 
 
-def is_over(stack, name):
+def expire(stack, name):
     keep_until(stack, name, datetime.datetime.now(UTC) - datetime.timedelta(seconds=1))
 
 
-def take_back(stack, recovery):
+def undo(stack, recovery):
     """Starts the machine that takes a recovery back; answers how that ended."""
     started = stack.states.start_execution(
         stateMachineArn=stack.outputs["UndoStateMachineArn"],
@@ -82,31 +79,30 @@ def take_back(stack, recovery):
 def into_a_snapshot(stack, run, name):
     """The cluster is gone, and its final snapshot is there; answers its name."""
     snapshot = f"{name}-final-{run.id}"[:63]
-    equal((stack.describe(name), stack.instances(name)), (None, []), "the cluster and its instances")
+    assert (stack.describe(name), stack.instances(name)) == (None, []), "the cluster and its instances"
     (found,) = stack.rds.describe_db_cluster_snapshots(DBClusterIdentifier=name)["DBClusterSnapshots"]
-    equal((found["DBClusterSnapshotIdentifier"], found["Status"]), (snapshot, "available"), "the final snapshot")
-    on_success(lambda: stack.rds.delete_db_cluster_snapshot(DBClusterSnapshotIdentifier=snapshot))
+    assert (found["DBClusterSnapshotIdentifier"], found["Status"]) == (snapshot, "available"), "the final snapshot"
+    stack.on_success(lambda: stack.rds.delete_db_cluster_snapshot(DBClusterSnapshotIdentifier=snapshot))
     note = json.loads(run.item()["cleanUp"])
-    equal((note["cluster"], note["snapshot"]), (name, snapshot), "what the recovery's item says")
+    assert (note["cluster"], note["snapshot"]) == (name, snapshot), "what the recovery's item says"
     return snapshot
 
 
-@test("an original whose time is over stays while a record or a person needs it; then it is a snapshot that holds it all")
-def original(stack):
-    cluster = shop(stack, "e2e-kept", instances=({}, {"PromotionTier": 15}), CopyTagsToSnapshot=True)
+def test_source_stays_while_it_is_needed_then_goes_into_a_snapshot(stack):
+    cluster = create_shop(stack, "e2e-kept", instances=({}, {"PromotionTier": 15}), CopyTagsToSnapshot=True)
     content, password, endpoint = everything(cluster), cluster.password, cluster.endpoint
     cluster.settle()
     run = Recovery.of(cluster, "1s ago", dns=cluster.dns(), approval="none", keepSource="1h")
     output = run.recovered(UNASKED)
     kept = output["original"]
-    equal(seconds(kept["keepUntil"]), seconds(output["fence"]["fencedAt"]) + 3600, "the time until which it is kept")
+    assert seconds(kept["keepUntil"]) == seconds(output["fence"]["fencedAt"]) + 3600, "the time until which it is kept"
     arn = cluster.describe()["DBClusterArn"]
     for command in [kept["keepLonger"], kept["keepForever"]]:
         contains(command, f"--resource-name {arn} ", "aurora-rewind:keep-until")
-    told, new = People(stack), Cluster(stack, "e2e-kept-r", POSTGRES)
-    with turn(stack, cluster.name):
+    told, new = Subscriber(stack), Cluster(stack, "e2e-kept-r", POSTGRES)
+    with only_kept_cluster(stack, cluster.name):
         CleanUp(stack, NOTHING_DUE)
-        is_over(stack, cluster.name)
+        expire(stack, cluster.name)
         stack.change_record("UPSERT", "old.e2e-kept.example.com", endpoint)
         contains(CleanUp(stack, KEPT).why(), f"the CNAME record old.e2e-kept.example.com points at {endpoint}")
         said = wait_until(lambda: told.messages(run.id), "a message to people")
@@ -119,8 +115,8 @@ def original(stack):
         protect(True)
         cluster.wait_available()
         contains(CleanUp(stack, KEPT_AND_TOLD_BEFORE).why(), "deletion protection, which only a person takes off")
-        holds(cluster.describe()["DeletionProtection"], "its protection was taken off")
-        equal(len(told.messages(run.id)), 1, "messages of one day")
+        assert cluster.describe()["DeletionProtection"], "its protection was taken off"
+        assert len(told.messages(run.id)) == 1, "messages of one day"
         protect(False)
         cluster.wait_available()
         # Its managed secret would go with it, by which clients of the new cluster log in.
@@ -131,16 +127,16 @@ def original(stack):
     snapshot = into_a_snapshot(stack, run, cluster.name)
     said = wait_until(lambda: told.messages(run.id)[1:], "a message to people")
     contains(said[0], "aurora-rewind: deleted: e2e-kept", f"--snapshot-identifier {snapshot}")
-    equal(difference(everything(new), content), "", "the new cluster's data")
+    assert difference(everything(new), content) == "", "the new cluster's data"
 
-    refused = take_back(stack, run.id)
-    equal((refused["status"], refused["error"]), ("FAILED", "InvalidRequest"), "taking it back after that")
+    refused = undo(stack, run.id)
+    assert (refused["status"], refused["error"]) == ("FAILED", "InvalidRequest"), "taking it back after that"
     contains(refused["cause"], "cannot be taken back any more", f"--snapshot-identifier {snapshot}", "nothing was changed")
 
     again = restored(stack, "e2e-kept-again", snapshot, password)
-    equal(difference(everything(again), content), "", "the data in the snapshot")
+    assert difference(everything(again), content) == "", "the data in the snapshot"
     contains(str(again.describe()["TagList"]), "aurora-rewind:fenced-by", "aurora-rewind:keep-until")
-    with TURN:
+    with stack.exclusive("clean-up"):
         CleanUp(stack, NOTHING_DUE)  # a copy has the tags, and is nobody's
 
 
@@ -159,55 +155,53 @@ def restored(stack, name, snapshot, password):
         DBInstanceIdentifier=f"{name}-1", DBClusterIdentifier=name, DBInstanceClass="db.r6g.large", Engine=POSTGRES.api
     )
     again = Cluster(stack, name, POSTGRES, password)
-    on_success(again.delete)
+    stack.on_success(again.delete)
     again.wait_available()
     with again.connect(POSTGRES.maintenance) as session:
         POSTGRES.reopen(session, [])
     return again
 
 
-@test("evidence whose time is over stays while somebody looks at it, or without its tag; then it goes, though protected")
-def evidence(stack):
-    cluster = place(stack, "proof")
+def test_safety_clone_stays_while_it_is_used_then_goes_though_protected(stack):
+    cluster = create_shop_with_backtrack(stack, "proof")
     cluster.settle()
     target = cluster.mistake("DELETE FROM orders")
-    run = rewind(cluster, iso(target), keepSource="1h")
+    run = rewind_in_place(cluster, iso(target), keepSource="1h")
     output = run.recovered(IN_PLACE)
     kept = cluster.beside(output["evidence"]["cluster"])
     arn = kept.describe()["DBClusterArn"]
     contains(output["evidence"]["keepForever"], f"remove-tags-from-resource --resource-name {arn} ")
-    told = People(stack)
-    with turn(stack, kept.name):
-        is_over(stack, kept.name)
+    told = Subscriber(stack)
+    with only_kept_cluster(stack, kept.name):
+        expire(stack, kept.name)
         with kept.connect():
             contains(CleanUp(stack, KEPT).why(), f"in use: {MYSQL.user} in shop (process", f"on {kept.name}-1")
         said = wait_until(lambda: told.messages(run.id), "a message to people")
         contains(said[0], f"kept: {kept.name}", "the evidence of recovery", "in use: ", f"--resource-name {arn} --tag-keys")
         stack.rds.remove_tags_from_resource(ResourceName=arn, TagKeys=["aurora-rewind:keep-until"])
         CleanUp(stack, NOTHING_DUE)
-        holds(kept.describe()["DeletionProtection"], "the evidence is not protected")
-        is_over(stack, kept.name)
+        assert kept.describe()["DeletionProtection"], "the evidence is not protected"
+        expire(stack, kept.name)
         CleanUp(stack, DELETED)
     into_a_snapshot(stack, run, kept.name)
-    equal(cluster.value("SELECT count(*) FROM orders", host=cluster.record), 4000, "rows of the cluster itself")
+    assert cluster.value("SELECT count(*) FROM orders", host=cluster.record) == 4000, "rows of the cluster itself"
 
 
-@test("an original whose time is over stays while somebody is on it; taken back it has its traffic, and its tags mean nothing")
-def taken_back(stack):
-    cluster = shop(stack, "e2e-my-back", engine=MYSQL)
+def test_source_stays_while_somebody_is_on_it_and_after_an_undo(stack):
+    cluster = create_shop(stack, "e2e-my-back", engine=MYSQL)
     content = everything(cluster)
     cluster.settle()
     run = Recovery.of(cluster, "1s ago", dns=cluster.dns(), approval="none", keepSource="1h")
     run.recovered(UNASKED)
-    with turn(stack, cluster.name):
-        is_over(stack, cluster.name)
+    with only_kept_cluster(stack, cluster.name):
+        expire(stack, cluster.name)
         with by_the_functions_address(cluster):
             contains(CleanUp(stack, KEPT).why(), f"in use: {MYSQL.user} in information_schema (process")
-        ended = take_back(stack, run.id)
-        equal(ended["status"], "SUCCEEDED", f"taking it back: {ended.get('cause')}")
+        ended = undo(stack, run.id)
+        assert ended["status"] == "SUCCEEDED", f"taking it back: {ended.get('cause')}"
         CleanUp(stack, NOTHING_DUE)
-    equal(stack.records()[cluster.record], (cluster.endpoint, 1), "the record")
-    equal(difference(everything(cluster, cluster.record), content), "", "the original's data, by name")
+    assert stack.records()[cluster.record] == (cluster.endpoint, 1), "the record"
+    assert difference(everything(cluster, cluster.record), content) == "", "the original's data, by name"
 
 
 def by_the_functions_address(cluster):

@@ -3,8 +3,10 @@
 import json
 import time
 
-from events import Bus
-from harness import contains, equal, holds, on_success, test, wait_until
+import pytest
+
+from bus import Bus
+from checks import contains, wait_until
 from queues import Queue
 
 # A cause may hold whatever a database, a person or AWS said; 4,000 characters of it are announced.
@@ -17,7 +19,7 @@ def subscribed(stack, output):
     """A queue that gets what is published to the topic of an output."""
     queue, sns = Queue.made(stack, "sns.amazonaws.com"), stack.client("sns")
     arn = sns.subscribe(TopicArn=stack.outputs[output], Protocol="sqs", Endpoint=queue.arn)["SubscriptionArn"]
-    on_success(lambda: sns.unsubscribe(SubscriptionArn=arn))
+    stack.on_success(lambda: sns.unsubscribe(SubscriptionArn=arn))
     return queue
 
 
@@ -36,24 +38,22 @@ def announce(stack, kind, **detail):
     put = stack.client("events").put_events(
         Entries=[{"Source": "aurora-rewind", "DetailType": kind, "Detail": json.dumps(detail)}]
     )
-    equal(put["FailedEntryCount"], 0, f"whether the bus refused the event: {put}")
+    assert put["FailedEntryCount"] == 0, f"whether the bus refused the event: {put}"
 
 
-@test("a page has the cause whole, whatever is in it")
-def whole(stack):
+@pytest.mark.quick
+def test_page_has_the_whole_cause(stack):
     pages, mark = subscribed(stack, "PagesTopicArn"), f"page-{time.time_ns()}"
     said = {"recoveryId": mark, "cluster": 'or"ders', "error": "Bug", "cause": CAUSE}
     announce(stack, "Rewind Needs Operator", state="NeedsOperator", **said)
     page = message(pages, mark)
-    equal(
-        {name: page[name] for name in ("recovery", "cluster", "error", "cause")},
-        {"recovery": mark, "cluster": said["cluster"], "error": "Bug", "cause": CAUSE},
-        "the page",
+    assert {name: page[name] for name in ("recovery", "cluster", "error", "cause")} == {"recovery": mark, "cluster": said["cluster"], "error": "Bug", "cause": CAUSE}, (
+        "the page"
     )
 
 
-@test("Amazon Q Developer gets notifications in its own form, on a topic of its own")
-def notified(stack):
+@pytest.mark.quick
+def test_amazon_q_developer_gets_notifications_in_its_own_form(stack):
     told, mark = subscribed(stack, "NotificationsTopicArn"), f"notice-{time.time_ns()}"
     always = {"cluster": 'or"ders', "state": "Running"}
     failed = {"error": "NotApproved", "cause": CAUSE}
@@ -62,12 +62,12 @@ def notified(stack):
     ]):  # fmt: skip
         announce(stack, kind, recoveryId=f"{mark}-{n}", **always, **detail)
         notice = message(told, f"{mark}-{n}")
-        equal((notice["version"], notice["source"]), ("1.0", "custom"), "what Amazon Q reads at all")
-        equal((notice["content"]["title"], notice["content"]["textType"]), (kind, "client-markdown"), "the title")
+        assert (notice["version"], notice["source"]) == ("1.0", "custom"), "what Amazon Q reads at all"
+        assert (notice["content"]["title"], notice["content"]["textType"]) == (kind, "client-markdown"), "the title"
         about = notice["metadata"]["additionalContext"]
-        equal((about["recovery"], about["cluster"]), (f"{mark}-{n}", always["cluster"]), "the recovery")
+        assert (about["recovery"], about["cluster"]) == (f"{mark}-{n}", always["cluster"]), "the recovery"
         if detail:
-            equal(notice["content"]["description"], CAUSE, "the cause")
+            assert notice["content"]["description"] == CAUSE, "the cause"
         else:
             contains(notice["content"]["description"], f"rewind status {mark}-{n}", f"rewind approve {mark}-{n}")
 
@@ -83,8 +83,7 @@ def ended(machine, status, **more):
     }  # fmt: skip
 
 
-@test("an execution that ends otherwise than in an end of its definition pages, and no other does")
-def unexpected(stack):
+def test_unexpected_end_of_an_execution_pages(stack):
     bus = Bus(stack)
     topic = stack.outputs["PagesTopicArn"].split(":")[-1]
     machines = [stack.outputs[name] for name in ("StateMachineArn", "UndoStateMachineArn", "CleanUpStateMachineArn")]
@@ -102,9 +101,9 @@ def unexpected(stack):
             (False, "RUNNING", {}),
         ]:
             matches = bus.rule_matches("UnexpectedEndRule", ended(machine, status, **more), topic)
-            equal(matches, expected, f"whether {status} with {more or 'no error'} pages")
+            assert matches == expected, f"whether {status} with {more or 'no error'} pages"
     elsewhere = ended(machines[0] + "-of-somebody-else", "ABORTED")
-    equal(bus.rule_matches("UnexpectedEndRule", elsewhere, topic), False, "whether another machine pages")
+    assert bus.rule_matches("UnexpectedEndRule", elsewhere, topic) is False, "whether another machine pages"
     # And for real: somebody stops one.
     pages, states = subscribed(stack, "PagesTopicArn"), stack.client("stepfunctions")
     name = f"stopped-{time.time_ns()}"
@@ -112,8 +111,8 @@ def unexpected(stack):
         stateMachineArn=machines[0], name=name, input=json.dumps({"cluster": "nobody", "to": "1m ago", "dryRun": True})
     )["executionArn"]
     states.stop_execution(executionArn=run)
-    equal(states.describe_execution(executionArn=run)["status"], "ABORTED", "how the execution ended")
+    assert states.describe_execution(executionArn=run)["status"] == "ABORTED", "how the execution ended"
     page = message(pages, name)
-    equal((page["recovery"], page["execution"]), (name, run), "which execution the page names")
+    assert (page["recovery"], page["execution"]) == (name, run), "which execution the page names"
     contains(page["error"], "ABORTED")
-    holds("Nothing was undone" in page["cause"], f"the page does not say how things stand: {page}")
+    assert "Nothing was undone" in page["cause"], f"the page does not say how things stand: {page}"
