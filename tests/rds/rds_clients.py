@@ -1,5 +1,4 @@
-"""What the checks of the local RDS share: clients, waiting, and the counting of what is as on AWS."""
-
+"""The clients of RDS, waiting for what takes time, and an engine under test. Endpoints and keys come from the environment."""
 
 import datetime
 import os
@@ -10,6 +9,7 @@ import urllib.request
 import uuid
 
 import boto3
+import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
@@ -17,25 +17,6 @@ RUN = uuid.uuid4().hex[:6]
 UTC = datetime.timezone.utc
 rds = boto3.client("rds", config=Config(retries={"max_attempts": 0}))
 secrets = boto3.client("secretsmanager") if os.environ.get("AWS_ENDPOINT_URL") else None
-passed, failed = [], []
-
-
-def expect(what, condition, detail=""):
-    (passed if condition else failed).append(what)
-    print(f"{'ok  ' if condition else 'FAIL'} {what}{'' if condition or detail == '' else f': {detail}'}", flush=True)
-
-
-def refused(what, code, call, *words, status=None, **parameters):
-    """The call must fail with `code`, and its message must hold `words`."""
-    try:
-        call(**parameters)
-    except ClientError as error:
-        said = error.response["Error"]
-        right = said["Code"] == code and all(word in said["Message"] for word in words)
-        right = right and status in (None, error.response["ResponseMetadata"]["HTTPStatusCode"])
-        expect(what, right, f"{said} {error.response['ResponseMetadata']['HTTPStatusCode']}")
-    else:
-        expect(what, False, "was accepted")
 
 
 def resolve(host):
@@ -174,12 +155,38 @@ class Subject:
     def __init__(self, short, engine, user, port, database, which_database, log, query):
         self.short, self.engine, self.user, self.port = short, engine, user, port
         self.database, self.which_database, self.log, self._query = database, which_database, log, query
+        self.subtests = None  # the running test's
         self.password = f"{short}-pass:?#%-{RUN}"
         self.source = self.name("source")
         self.master = {"MasterUsername": user, "MasterUserPassword": self.password}
 
     def name(self, suffix):
         return f"rc-{RUN}-{self.short}-{suffix}"
+
+    def expect(self, what, condition, detail=""):
+        """A check of the running test. Whatever comes of it, the test goes on."""
+        with self.subtests.test(what):
+            assert condition, detail
+
+    def refused(self, what, code, call, *words, status=None, **parameters):
+        """The call must fail with `code`, and its message must hold `words`."""
+        with self.subtests.test(what):
+            with pytest.raises(ClientError) as caught:
+                call(**parameters)
+            said, found = caught.value.response["Error"], caught.value.response["ResponseMetadata"]["HTTPStatusCode"]
+            assert said["Code"] == code, said
+            assert [word for word in words if word not in said["Message"]] == [], said
+            assert status in (None, found), said
+
+    def remove(self):
+        """Removes every cluster that this run made."""
+        for page in rds.get_paginator("describe_db_clusters").paginate():
+            for found in page["DBClusters"]:
+                if found["DBClusterIdentifier"].startswith(self.name("")):
+                    try:
+                        remove_cluster(found["DBClusterIdentifier"])
+                    except (ClientError, TimeoutError, RuntimeError) as error:
+                        print(f"{found['DBClusterIdentifier']} was left behind: {error}")
 
     def query(self, host, sql, **more):
         more = {"user": self.user, "database": self.database, "port": self.port, **more}
@@ -197,7 +204,7 @@ def restore_to(on, moment, suffix, **more):
     began = time.monotonic()
     made = rds.restore_db_cluster_to_point_in_time(DBClusterIdentifier=target, SourceDBClusterIdentifier=on.source, RestoreToTime=moment, **more)["DBCluster"]
     if made["Status"] != "creating" or made["DBClusterMembers"] or "EarliestRestorableTime" in made:
-        expect(f"{target} starts without instances and times", False, made)
+        on.expect(f"{target} starts without instances and times", False, made)
     wait_cluster(target)
     on.make_instance(target, f"{target}-1")
     wait_instance(f"{target}-1")
