@@ -16,11 +16,11 @@ class Baseline:
         cluster = self.cluster
         now = cluster.logins()
         for what, was in self.logins.items():
-            assert now[what] == was, f"{what} of the original"
+            assert now[what] == was, f"{what} of the source"
         assert self.stack.records()[cluster.record] == self.record, "the record"
-        assert cluster.describe()["TagList"] == self.tags, "the original's tags"
-        assert difference(everything(cluster, cluster.record), self.content) == "", "the original's data, by name"
+        assert cluster.describe()["TagList"] == self.tags, "the source's tags"
+        assert difference(everything(cluster, cluster.record), self.content) == "", "the source's data, by name"
         cluster.sql("INSERT INTO audit.log (what) VALUES ('still writable')", host=cluster.record)
         if not new_cluster_kept:
             left = [name for name in self.stack.inventory() if name.startswith(f"{cluster.name}-r")]
-            assert left == [], "the new cluster and its instances"
+            assert left == [], "the restored cluster and its instances"

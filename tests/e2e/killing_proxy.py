@@ -19,7 +19,7 @@ from checks import wait_until
 # The functions that change something, and the services by which they do.
 CHANGING = {
     "StartRestore": ["RDS"],
-    "KeepEvidence": ["RDS"],
+    "CloneSource": ["RDS"],
     "StartBacktrack": ["RDS"],
     "AddInstances": ["RDS"],
     "FenceSource": ["RDS", "DYNAMODB"],

@@ -30,18 +30,18 @@ CONCLUDE = ["ConcludeNothingChanged", *RELEASE, "NothingChanged"]
 CONCLUDE_WITHOUT_LEASE = [state for state in CONCLUDE if state != "ReleaseLeaseAfterFailure"]
 # Refused before anything was changed.
 REFUSED = [*START[: START.index("ValidateWindow") + 1], *CONCLUDE]
-NEEDS_OPERATOR = "IsAnythingLeft ConcludeNeedsOperator RecordFailure AnnounceFailure IsLeaseKept IsOperatorNeeded NeedsOperator".split()
-PUT_BACK = ["IsOriginalToPutBack"]
+NEEDS_OPERATOR = "IsAnythingChanged ConcludeNeedsOperator RecordFailure AnnounceFailure IsLeaseKept IsOperatorNeeded NeedsOperator".split()
+PUT_BACK = ["IsSourceChanged"]
 UNDO_RESTORE = "UndoStartRestore AwaitDeletion IsDeletionDone".split()
 UNDO_INSTANCES = ["UndoAddInstances", *UNDO_RESTORE]
-UNDO_FENCE = "UndoFenceSource IsNewClusterKept".split()
+UNDO_FENCE = "UndoFenceSource IsRestoredClusterKept".split()
 UNDO_SWITCH = ["IsTrafficPossiblyMoved", "FenceRestored", "UndoSwapDns", *UNDO_FENCE]
 
 BESIDE = START + REWIND + END
 UNASKED = START + REWIND + ["IsApprovalNeeded"] + FENCE + SWITCH + END
 APPROVED = START + REWIND + APPROVE + FENCE + SWITCH + END
 
-CLONE = ["KeepEvidence", "AwaitRewind", "IsRewindDone", *INSTANCES]
+CLONE = ["CloneSource", "AwaitRewind", "IsRewindDone", *INSTANCES]
 BACK = "StartBacktrack AwaitRewind IsRewindDone Verify IsTrafficToMove LiftFence".split()
 IN_PLACE = START + ["IsApprovalNeeded"] + FENCE + CLONE + BACK + END
 IN_PLACE_APPROVED = START + APPROVE + FENCE + CLONE + BACK + END
@@ -87,7 +87,7 @@ class Recovery:
 
     @classmethod
     def of(cls, cluster, to, name=None, machine=None, **more):
-        """A recovery of a test's cluster; the new cluster goes when the test has passed."""
+        """A recovery of a test's cluster; the restored cluster goes when the test has passed."""
         new = more.setdefault("newCluster", f"{cluster.name}-r")
         cluster.stack.on_success(lambda: remove(cluster.stack, new))
         return cls(cluster.stack, {"cluster": cluster.name, "to": to} | more, name, machine)

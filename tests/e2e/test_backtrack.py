@@ -1,4 +1,4 @@
-"""A cluster rewound in place, its evidence, and the ways in which that ends without a recovery: forward again, or not begun."""
+"""A cluster rewound in place, its safety clone, and the ways in which that ends without a recovery: forward again, or not begun."""
 
 import datetime
 import time
@@ -51,7 +51,7 @@ def test_delete_under_fire_is_undone_in_place_and_every_acknowledged_write_is_ke
         run = rewind_in_place(cluster, iso(target), approval="required", dns=cluster.dns())
         pending = run.approval()
         said = wait_until(lambda: told.messages(run.id), "a message to people")
-        contains(said[0], f"{name} is to be rewound itself", f"the clone {name}-r: the evidence", pending["hash"])
+        contains(said[0], f"{name} is to be rewound itself", f"the clone {name}-r: the safety clone", pending["hash"])
         contains(said[0], "every connection to", "nothing is changed", "in place the endpoints stay the same")
         assert (cluster.groups, stack.describe(f"{name}-r")) == (was.logins["groups"], None), (
             "what is there while people are asked"
@@ -65,8 +65,8 @@ def test_delete_under_fire_is_undone_in_place_and_every_acknowledged_write_is_ke
     )
     assert output["writerEndpoint"] == cluster.endpoint, "the endpoint"
     (check,) = output["checks"]
-    assert (check["passed"], check["found"], check["original"]) == (True, "4000", "0"), (
-        "the check, and the evidence's answer"
+    assert (check["passed"], check["found"], check["source"]) == (True, "4000", "0"), (
+        "the check, and the safety clone's answer"
     )
     # Where it landed is what AWS says, near what was asked for.
     (backtrack,) = backtracks(cluster)
@@ -74,19 +74,19 @@ def test_delete_under_fire_is_undone_in_place_and_every_acknowledged_write_is_ke
     drift = moment(output["rewoundTo"]) - target
     assert abs(drift) < datetime.timedelta(seconds=2), f"it landed {drift} from the target"
     fenced_at, rewound_to = seconds(output["fence"]["fencedAt"]), seconds(output["rewoundTo"])
-    lost, kept = output["lost"], output["evidence"]
+    lost, kept = output["lost"], output["safetyClone"]
     assert (lost["from"], lost["to"]) == (output["rewoundTo"], output["fence"]["fencedAt"]), "the writes that are lost"
-    contains(lost["where"], f"{name}-r", "the evidence")
+    contains(lost["where"], f"{name}-r", "the safety clone")
 
-    evidence = cluster.beside(f"{name}-r")
-    assert (kept["cluster"], kept["writerEndpoint"]) == (evidence.name, evidence.endpoint), "the evidence in the output"
-    assert fenced_at <= seconds(kept["takenAt"]), f"the evidence was taken at {kept['takenAt']}, before the fence"
-    contains(kept["delete"], f"delete-db-cluster --db-cluster-identifier {evidence.name}", "--no-deletion-protection")
-    assert (evidence.groups, evidence.describe()["DeletionProtection"]) == (was.logins["groups"], True), "the evidence"
-    assert len(stack.instances(evidence.name)) == 1, "its instances"
-    # The original: rewound, open as it was, with the same records.
+    safety_clone = cluster.beside(f"{name}-r")
+    assert (kept["cluster"], kept["writerEndpoint"]) == (safety_clone.name, safety_clone.endpoint), "the safety clone in the output"
+    assert fenced_at <= seconds(kept["takenAt"]), f"the safety clone was taken at {kept['takenAt']}, before the fence"
+    contains(kept["delete"], f"delete-db-cluster --db-cluster-identifier {safety_clone.name}", "--no-deletion-protection")
+    assert (safety_clone.groups, safety_clone.describe()["DeletionProtection"]) == (was.logins["groups"], True), "the safety clone"
+    assert len(stack.instances(safety_clone.name)) == 1, "its instances"
+    # The source: rewound, open as it was, with the same records.
     assert difference(without_writes(everything(cluster, cluster.record)), before) == "", "the rewound data, by name"
-    assert difference(without_writes(everything(evidence)), after) == "", "the data on the evidence"
+    assert difference(without_writes(everything(safety_clone)), after) == "", "the data on the safety clone"
     assert cluster.logins() == was.logins, "logins and security groups of the rewound cluster"
     assert stack.records()[cluster.record] == was.record, "the record"
 
@@ -97,10 +97,10 @@ def test_delete_under_fire_is_undone_in_place_and_every_acknowledged_write_is_ke
     )
     inside = [write for write in writers.acknowledged if fenced_at < write[2] < lifted]
     assert inside == [], "writes acknowledged inside the fence"
-    on_evidence, on_rewound = writers.written(evidence), writers.written(cluster, password=password)
-    accounted = writers.account(on_evidence, on_rewound, rewound_to, lambda write: write[2] <= fenced_at)
+    on_safety_clone, on_rewound = writers.written(safety_clone), writers.written(cluster, password=password)
+    accounted = writers.account(on_safety_clone, on_rewound, rewound_to, lambda write: write[2] <= fenced_at)
     last = max((write for write in writers.acknowledged if write[2] <= fenced_at), key=lambda write: write[2])
-    assert last[0] in on_evidence, "the last write before the fence is not on the evidence"
+    assert last[0] in on_safety_clone, "the last write before the fence is not on the safety clone"
     print(f"{accounted}; landed {drift.total_seconds():+.3f} s from the target")
 
 
@@ -130,7 +130,7 @@ def test_failed_checks_go_forward_again_and_change_nothing(stack):
     run = rewind_in_place(cluster, iso(target), checks=[CHECK, WRONG])
     path = UNTIL_BACK + up_to("Verify", BACK) + PUT_BACK + FORWARD + UNDO_CLONE + CONCLUDE
     cause = run.failed(path, "VerificationFailed", "too many", "4001", "4000", "undone:", "backtracked forward to")
-    contains(cause, f"{cluster.name} was compared with the evidence: it holds what it held before", f"{cluster.name}-r")
+    contains(cause, f"{cluster.name} was compared with the safety clone: it holds what it held before", f"{cluster.name}-r")
     before.is_restored()
     back, forward = backtracks(cluster)
     assert forward["BacktrackTo"] > back["BacktrackTo"], "the second backtrack did not go forward"
@@ -144,14 +144,14 @@ def test_forward_backtrack_that_cannot_be_verified_stays_fenced(stack):
     cluster = create_shop_with_backtrack(stack, "place-unproven")
     cluster.settle()
     target = cluster.mistake("DELETE FROM orders WHERE id > 3000")
-    evidence = cluster.beside(f"{cluster.name}-r")
+    safety_clone = cluster.beside(f"{cluster.name}-r")
     run = rewind_in_place(cluster, iso(target), checks=[WRONG])
     run.reaches("StartBacktrack")
-    # The evidence takes clients, and one of them is careless.
-    evidence.sql("DELETE FROM orders WHERE id = 1")
+    # The safety clone takes clients, and one of them is careless.
+    safety_clone.sql("DELETE FROM orders WHERE id = 1")
     path = UNTIL_BACK + up_to("Verify", BACK) + PUT_BACK + FORWARD + NEEDS_OPERATOR
     said = ["then undoing failed", "2999", "that it holds what it held before is not proven", "it is still fenced"]
-    run.failed(path, "VerificationFailed", *said, f"the evidence {evidence.name} is kept: compare them", lease=run.id)
+    run.failed(path, "VerificationFailed", *said, f"the safety clone {safety_clone.name} is kept: compare them", lease=run.id)
     assert cluster.groups == sorted(stack.fence_groups), "the security groups: nobody gets in"
     cluster.unfence_by_hand()
     assert cluster.value("SELECT count(*) FROM orders") == 3000, "the rows, which are as they were"
@@ -166,7 +166,7 @@ def test_failed_backtrack_lifts_the_fence_and_changes_nothing(stack):
     next_one_fails(cluster)
     run = rewind_in_place(cluster, iso(target))
     path = UNTIL_BACK + up_to("AwaitRewind", BACK) + PUT_BACK + NO_FORWARD + UNDO_CLONE + CONCLUDE
-    run.failed(path, "RewindFailed", "failed", "undone:", f"{cluster.name} was compared with the evidence")
+    run.failed(path, "RewindFailed", "failed", "undone:", f"{cluster.name} was compared with the safety clone")
     before.is_restored()
     assert [backtrack["Status"].lower() for backtrack in backtracks(cluster)] == ["failed"], "the backtracks"
 
@@ -190,7 +190,7 @@ def test_rejection_in_place_changes_nothing_and_releases_the_lease(stack):
     second.failed(held, "LeaseHeld", first.id, first.arn, "nothing was changed", lease=first.id)
     first.decide("rejected", comment="not on a Friday")
     no = START + REFUSE + PUT_BACK + CONCLUDE
-    first.failed(no, "NotApproved", "e2e said no: not on a Friday", "nothing was changed")
+    first.failed(no, "NotApproved", "e2e rejected it: not on a Friday", "nothing was changed")
     before.is_restored()
     assert backtracks(cluster) == [], "backtracks"
     third = rewind_in_place(cluster, iso(target))

@@ -1,5 +1,5 @@
 """What recoveries kept, when its time is over: it stays while anybody needs it, and people are told why; then it goes, into a
-snapshot that holds all of it. Until then the recovery can be taken back, and after that it says why it cannot."""
+snapshot that holds all of it. Until then the recovery can be undone, and after that it says why it cannot."""
 
 import contextlib
 import datetime
@@ -21,9 +21,9 @@ FIND = ["Begin", "FindDue", "IsAnyDue"]
 END = ["IsAnyDue", "CleanedUp"]
 NOTHING_DUE = [*FIND, "CleanedUp"]
 CHECK = [*FIND, "FindRecords", "CheckUnused", "IsUnused"]
-KEPT = [*CHECK, "RememberKept", "TellPeople", *END]
-KEPT_AND_TOLD_BEFORE = [*CHECK, "RememberKept", *END]
-DELETED = [*CHECK, "FindRecordsAgain", "CleanUp", "IsDeleted", "TellPeople", *END]
+KEPT = [*CHECK, "RecordNotice", "SendNotice", *END]
+KEPT_AND_TOLD_BEFORE = [*CHECK, "RecordNotice", *END]
+DELETED = [*CHECK, "FindRecordsAgain", "CleanUp", "IsDeleted", "SendNotice", *END]
 
 
 @contextlib.contextmanager
@@ -94,7 +94,7 @@ def test_source_stays_while_it_is_needed_then_goes_into_a_snapshot(stack):
     cluster.settle()
     run = Recovery.of(cluster, "1s ago", dns=cluster.dns(), approval="none", keepSource="1h")
     output = run.recovered(UNASKED)
-    kept = output["original"]
+    kept = output["source"]
     assert seconds(kept["keepUntil"]) == seconds(output["fence"]["fencedAt"]) + 3600, "the time until which it is kept"
     arn = cluster.describe()["DBClusterArn"]
     for command in [kept["keepLonger"], kept["keepForever"]]:
@@ -119,7 +119,7 @@ def test_source_stays_while_it_is_needed_then_goes_into_a_snapshot(stack):
         assert len(told.messages(run.id)) == 1, "messages of one day"
         protect(False)
         cluster.wait_available()
-        # Its managed secret would go with it, by which clients of the new cluster log in.
+        # Its managed secret would go with it, by which clients of the restored cluster log in.
         contains(CleanUp(stack, KEPT_AND_TOLD_BEFORE).why(), f"the secret {cluster.secret} goes with e2e-kept")
         own_password(new)
         CleanUp(stack, DELETED)
@@ -127,11 +127,11 @@ def test_source_stays_while_it_is_needed_then_goes_into_a_snapshot(stack):
     snapshot = into_a_snapshot(stack, run, cluster.name)
     said = wait_until(lambda: told.messages(run.id)[1:], "a message to people")
     contains(said[0], "aurora-rewind: deleted: e2e-kept", f"--snapshot-identifier {snapshot}")
-    assert difference(everything(new), content) == "", "the new cluster's data"
+    assert difference(everything(new), content) == "", "the restored cluster's data"
 
     refused = undo(stack, run.id)
     assert (refused["status"], refused["error"]) == ("FAILED", "InvalidRequest"), "taking it back after that"
-    contains(refused["cause"], "cannot be taken back any more", f"--snapshot-identifier {snapshot}", "nothing was changed")
+    contains(refused["cause"], "cannot be undone any more", f"--snapshot-identifier {snapshot}", "nothing was changed")
 
     again = restored(stack, "e2e-kept-again", snapshot, password)
     assert difference(everything(again), content) == "", "the data in the snapshot"
@@ -141,7 +141,7 @@ def test_source_stays_while_it_is_needed_then_goes_into_a_snapshot(stack):
 
 
 def own_password(new):
-    """Does what the difference told: a managed master password of the new cluster's own."""
+    """Does what the difference told: a managed master password of the restored cluster's own."""
     new.stack.rds.modify_db_cluster(DBClusterIdentifier=new.name, ManageMasterUserPassword=True, ApplyImmediately=True)
     new.wait_available()
 
@@ -168,19 +168,19 @@ def test_safety_clone_stays_while_it_is_used_then_goes_though_protected(stack):
     target = cluster.mistake("DELETE FROM orders")
     run = rewind_in_place(cluster, iso(target), keepSource="1h")
     output = run.recovered(IN_PLACE)
-    kept = cluster.beside(output["evidence"]["cluster"])
+    kept = cluster.beside(output["safetyClone"]["cluster"])
     arn = kept.describe()["DBClusterArn"]
-    contains(output["evidence"]["keepForever"], f"remove-tags-from-resource --resource-name {arn} ")
+    contains(output["safetyClone"]["keepForever"], f"remove-tags-from-resource --resource-name {arn} ")
     told = Subscriber(stack)
     with only_kept_cluster(stack, kept.name):
         expire(stack, kept.name)
         with kept.connect():
             contains(CleanUp(stack, KEPT).why(), f"in use: {MYSQL.user} in shop (process", f"on {kept.name}-1")
         said = wait_until(lambda: told.messages(run.id), "a message to people")
-        contains(said[0], f"kept: {kept.name}", "the evidence of recovery", "in use: ", f"--resource-name {arn} --tag-keys")
+        contains(said[0], f"kept: {kept.name}", "the safety clone of recovery", "in use: ", f"--resource-name {arn} --tag-keys")
         stack.rds.remove_tags_from_resource(ResourceName=arn, TagKeys=["aurora-rewind:keep-until"])
         CleanUp(stack, NOTHING_DUE)
-        assert kept.describe()["DeletionProtection"], "the evidence is not protected"
+        assert kept.describe()["DeletionProtection"], "the safety clone is not protected"
         expire(stack, kept.name)
         CleanUp(stack, DELETED)
     into_a_snapshot(stack, run, kept.name)
@@ -201,7 +201,7 @@ def test_source_stays_while_somebody_is_on_it_and_after_an_undo(stack):
         assert ended["status"] == "SUCCEEDED", f"taking it back: {ended.get('cause')}"
         CleanUp(stack, NOTHING_DUE)
     assert stack.records()[cluster.record] == (cluster.endpoint, 1), "the record"
-    assert difference(everything(cluster, cluster.record), content) == "", "the original's data, by name"
+    assert difference(everything(cluster, cluster.record), content) == "", "the source's data, by name"
 
 
 def by_the_functions_address(cluster):

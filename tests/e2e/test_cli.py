@@ -27,7 +27,7 @@ class Terminal:
     def __init__(self, stack):
         if not (BUILT / "rewind").exists():
             raise AssertionError(
-                f"there is no rewind in {BUILT}; to go on: cargo build -p rewind-cli, or say where by REWIND_BINARIES"
+                f"there is no rewind in {BUILT}; next step: cargo build -p rewind-cli, or say where by REWIND_BINARIES"
             )
         # Nothing of whoever runs the tests: neither credentials nor where else a state machine may be.
         self.env = stack.env | {"PATH": f"{BUILT}:/usr/bin:/bin", "HOME": "/nonexistent", "USER": "ann"}
@@ -147,11 +147,11 @@ def test_recovery_and_its_undo_at_a_terminal(stack):
     refusal = terminal.json("undo", name, code=5)
     contains(refusal["message"], "nothing was changed", f"--confirm {cluster.name}")
     out, err = terminal.run("undo", name, "--confirm", cluster.name)
-    contains(err, f"{name}-undo is started", "ends writes on the new cluster", "moves the records back")
+    contains(err, f"{name}-undo is started", "ends writes on the restored cluster", "moves the records back")
     contains(out, "Undone", f"{cluster.record} points at {cluster.endpoint}")
     assert stack.records()[cluster.record][0] == cluster.endpoint, "the record"
     assert terminal.json("status", name)["state"] == "Undone", "the state"
-    contains(terminal.json("undo", name, "--confirm", cluster.name, code=5)["message"], "it was taken back already")
+    contains(terminal.json("undo", name, "--confirm", cluster.name, code=5)["message"], "it is undone already")
 
 
 def test_recovery_by_a_script(stack):
@@ -170,7 +170,7 @@ def test_recovery_by_a_script(stack):
     said = terminal.json("reject", name, "not", "today")
     assert (said["decision"], said["hash"]) == ("rejected", hash), "what reject answers"
     path = START + REWIND + ASK + ["IsApprovalToConfirm", *DECIDED] + PUT_BACK + UNDO_INSTANCES + CONCLUDE
-    run.failed(path, "NotApproved", "said no: not today")
+    run.failed(path, "NotApproved", "rejected it: not today")
     out, err = follower.communicate(timeout=30)
     assert follower.returncode == 3, f"the follower's exit code: {out}{err}"
     contains(out + err, "ended in NothingChanged", "everything is as it was before", "not today", "AwaitRewind")

@@ -190,10 +190,10 @@ def test_alarm_proposes_a_recovery_and_a_person_decides(stack):
     run.decide("rejected", comment="a false alarm")
     path = START + REWIND + ASK + ["IsApprovalToConfirm", *DECIDED] + PUT_BACK + UNDO_INSTANCES + CONCLUDE
     run.failed(path, "NotApproved", "a false alarm")
-    told = bus.of(run.id, "Started", "Plan Ready", "Approval Wanted", "Nothing Changed")
+    told = bus.of(run.id, "Started", "Plan Ready", "Approval Requested", "Nothing Changed")
     assert told["Nothing Changed"]["error"] == "NotApproved", "the error that is told"
     contains(told["Nothing Changed"]["cause"], "a false alarm")
-    wanted = told["Approval Wanted"]
+    wanted = told["Approval Requested"]
     assert (wanted["passed"], wanted["newCluster"]) == (True, f"{cluster.name}-r"), "what is told of the approval"
     assert token not in json.dumps(told), "a task token is in an event"
 

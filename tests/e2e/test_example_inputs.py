@@ -69,7 +69,7 @@ def test_each_example_input_is_planned(stack):
     ]:
         ended = Recovery(stack, adapted("minimal.json", cluster, "2s ago") | {"dryRun": True} | wrong).wait()
         assert ended["error"] == "InvalidRequest", "the error"
-        contains(ended["cause"], said, "nothing was changed; to go on: correct the request")
+        contains(ended["cause"], said, "nothing was changed; next step: correct the request")
         assert "\n" not in ended["cause"] and len(ended["cause"]) < 300, f"it is no readable line: {ended['cause']!r}"
 
 

@@ -161,5 +161,5 @@ def test_swap_dns_killed_every_time_moves_the_records_back(stack, kills):
         cause = run.failed(path, "Unavailable", "[Runtime.ExitError in ", "undone:", f"{cluster.record} points at", "is KEPT and fenced")
     assert (len(moved.killed), len(look.killed)) == (1, 1), "functions killed"
     before.is_restored(new_cluster_kept=True)
-    assert new.groups == sorted(stack.fence_groups), "the new cluster's security groups"
+    assert new.groups == sorted(stack.fence_groups), "the restored cluster's security groups"
     print(cause)

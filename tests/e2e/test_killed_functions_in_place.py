@@ -1,5 +1,5 @@
-"""Functions killed by kill -9 in the middle of a recovery in place. Afterwards the original is as it was, or rewound with its
-evidence beside it, and the cause says which."""
+"""Functions killed by kill -9 in the middle of a recovery in place. Afterwards the source is as it was, or rewound with its
+safety clone beside it, and the cause says which."""
 
 import time
 
@@ -69,7 +69,7 @@ class Mistaken:
 
     def has_clone(self):
         clone = self.cluster.beside(self.clone)
-        assert difference(everything(clone), self.before.content) == "", "the data on the evidence"
+        assert difference(everything(clone), self.before.content) == "", "the data on the safety clone"
 
 
 def killed(*kills):
@@ -134,9 +134,9 @@ def test_cloning_killed_every_time_with_the_clone_begun_changes_nothing(stack, k
     it = Mistaken(stack, kills, "kill-keep")
     with it.keeping("after") as keep, it.at("DescribeDBClusters", it.clone, when="never") as look:
         run = it.start()
-        wait_until(lambda: keep.killed, "the end of the first keep-evidence", 90)
+        wait_until(lambda: keep.killed, "the end of the first clone-source", 90)
         look.begin("before")
-        path = FENCED + FENCE + ["KeepEvidence"] + UNDO_CLONE + CONCLUDE
+        path = FENCED + FENCE + ["CloneSource"] + UNDO_CLONE + CONCLUDE
         cause = run.failed(path, "Unavailable", "[Runtime.ExitError in ", "undone:", f"security groups of {it.name} put back", it.clone)
     killed(keep, look)
     it.before.is_restored()
@@ -192,7 +192,7 @@ def test_start_backtrack_killed_every_time_on_the_way_forward_stays_fenced(stack
         wait_until(lambda: backtracks(it.cluster), "the backtrack", 90)
         forward.begin("before")
         path = UNTIL_BACK + up_to("Verify", BACK) + PUT_BACK + ["UndoStartBacktrack"] + NEEDS_OPERATOR
-        said = [f"now: {it.name} was rewound to", "it is still fenced", f"the evidence {it.clone} is kept"]
+        said = [f"now: {it.name} was rewound to", "it is still fenced", f"the safety clone {it.clone} is kept"]
         lift = f"aws rds modify-db-cluster --db-cluster-identifier {it.name}"
         cause = run.failed(path, "VerificationFailed", "then undoing failed", *said, lift, lease=run.id)
     assert len(forward.killed) == 2, "functions killed"

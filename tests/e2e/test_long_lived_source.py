@@ -99,7 +99,7 @@ def test_source_with_fifty_tags_an_old_authority_and_a_half_dropped_database_rec
     for field in ["PreferredBackupWindow", "PreferredMaintenanceWindow", "BackupRetentionPeriod", "EngineLifecycleSupport"]:
         assert after[field] == before[field], field
     contains(" ".join(output["notes"]), "the database legacy was being dropped", "could not be marked as kept")
-    assert output["original"].get("keepUntil") is None, "until when it is kept"
+    assert output["source"].get("keepUntil") is None, "until when it is kept"
     assert keys(before) == [tag["Key"] for tag in many], "the source's tags"
     assert cluster.value("SELECT count(*) FROM orders", host=cluster.record) == 4000, "orders by the record"
     with refused(OperationalError, "invalid database"):

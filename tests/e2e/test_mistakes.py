@@ -36,11 +36,11 @@ def undoes(stack, engine, name, statement, database="shop", approval="none"):
         said = wait_until(lambda: told.messages(run.id), "a message to people")
         contains(
             said[0],
-            "Traffic is still on the original",
-            "ok   orders are back: expected 4000, found 4000, on the original 0",
+            "Traffic is still on the source",
+            "ok   orders are back: expected 4000, found 4000, on the source 0",
         )
         contains(said[0], f"{cluster.record} moves from", pending["hash"], pending["expiresAt"], run.arn)
-        assert look(cluster.record) == after, "the original while people are asked"
+        assert look(cluster.record) == after, "the source while people are asked"
         run.decide("approved", comment="looks right")
     output = run.recovered(APPROVED if approval == "required" else UNASKED)
 
@@ -56,19 +56,19 @@ def undoes(stack, engine, name, statement, database="shop", approval="none"):
     (check,) = output["checks"]
     assert (check["passed"], check["expected"], check["found"]) == (True, "4000", "4000"), "the check"
     assert difference(look(cluster.record), before) == "", "the rewound database, by name"
-    assert output["original"]["cluster"] == name, "the original in the output"
-    kept = moment(output["original"]["keepUntil"]) - moment(output["fence"]["fencedAt"])
-    assert kept == datetime.timedelta(days=7), "how long the original is kept"
+    assert output["source"]["cluster"] == name, "the source in the output"
+    kept = moment(output["source"]["keepUntil"]) - moment(output["fence"]["fencedAt"])
+    assert kept == datetime.timedelta(days=7), "how long the source is kept"
     lost = output["lost"]
     assert (lost["from"], lost["to"]) == (output["rewoundTo"], output["fence"]["fencedAt"]), "the writes that are lost"
     tags = {tag["Key"]: tag["Value"] for tag in cluster.describe()["TagList"]}
-    assert tags["aurora-rewind:fenced-by"] == run.id, "who fenced the original"
+    assert tags["aurora-rewind:fenced-by"] == run.id, "who fenced the source"
     if approval == "required":
         contains(run.item()["decision"], "approved", "e2e", "looks right")
         assert len(told.messages(run.id)) == 1, "messages to people"
 
-    # The original: fenced, and otherwise as the mistake left it.
-    assert cluster.groups == sorted(stack.fence_groups), "the security groups of the fenced original"
+    # The source: fenced, and otherwise as the mistake left it.
+    assert cluster.groups == sorted(stack.fence_groups), "the security groups of the fenced source"
     assert cluster.groups != old_groups, "the fence changed no security group"
     with refused(engine.error, engine.closed):
         cluster.connect(engine.neutral)
@@ -77,7 +77,7 @@ def undoes(stack, engine, name, statement, database="shop", approval="none"):
         with refused(engine.error, engine.no_database):
             cluster.connect("shop")
     else:
-        assert difference(look(old_endpoint), after) == "", "the original after the recovery"
+        assert difference(look(old_endpoint), after) == "", "the source after the recovery"
     print(f"{output['timings']['total']:.1f} s in all; fenced {output['fence']['sessionsEnded']} sessions")
 
 
@@ -118,7 +118,7 @@ def test_restored_cluster_can_be_rewound_again(stack):
         new.settle()
         (at,) = session.execute("SELECT clock_timestamp()").fetchone()
         session.execute("TRUNCATE orders")
-    # The new cluster's password is that of the original, whose secret RDS keeps; it has none of its own.
+    # The restored cluster's password is that of the source, whose secret RDS keeps; it has none of its own.
     request = {
         "cluster": new.name, "to": iso(at - datetime.timedelta(seconds=1)), "dns": cluster.dns(), "approval": "none",
         "secretArn": secret, "checks": [CHECK | {"expect": "4001"}],
@@ -131,11 +131,11 @@ def test_restored_cluster_can_be_rewound_again(stack):
     stack.on_success(lambda: remove(stack, output["newCluster"]))
     assert rows() == 4001, "rows after the second"
     moment_of_name = re.fullmatch(r"e2e-again-r-rewind-(\d{8}-\d{6})", output["newCluster"])
-    assert moment_of_name, f"the new cluster is named {output['newCluster']}"
+    assert moment_of_name, f"the restored cluster is named {output['newCluster']}"
     assert moment_of_name[1] == f"{moment(output['rewoundTo']):%Y%m%d-%H%M%S}", "the moment in its name"
     tags = {tag["Key"]: tag["Value"] for tag in stack.describe(output["newCluster"])["TagList"]}
     assert tags.get("aurora-rewind:recovery") == run.id, "the recovery in its tags"
-    assert "aurora-rewind:fenced-by" not in tags, "a tag of the fenced original on what is new"
+    assert "aurora-rewind:fenced-by" not in tags, "a tag of the fenced source on what is new"
 
 
 @pytest.mark.slow
@@ -171,7 +171,7 @@ def test_delete_in_more_than_a_gigabyte_is_undone(stack):
     output = run.recovered(UNASKED, timeout=300)
     assert rows() == before, "the rows under the same name"
     cluster.unfence_by_hand()
-    assert cluster.value("SELECT count(*) FROM pgbench_accounts") == 0, "rows of the original, untouched"
+    assert cluster.value("SELECT count(*) FROM pgbench_accounts") == 0, "rows of the source, untouched"
     took = output["timings"]
     print(f"{size / (1 << 30):.2f} GiB; filled in {filled:.1f} s, deleted in {deleted:.1f} s; recovered in seconds:")
     print(", ".join(f"{state} {spent:.1f}" for state, spent in took.items()))

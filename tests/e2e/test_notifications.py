@@ -58,7 +58,7 @@ def test_amazon_q_developer_gets_notifications_in_its_own_form(stack):
     always = {"cluster": 'or"ders', "state": "Running"}
     failed = {"error": "NotApproved", "cause": CAUSE}
     for n, (kind, detail) in enumerate([
-        ("Rewind Approval Wanted", {}), ("Rewind Recovered", {}), ("Rewind Nothing Changed", failed), ("Rewind Needs Operator", failed),
+        ("Rewind Approval Requested", {}), ("Rewind Recovered", {}), ("Rewind Nothing Changed", failed), ("Rewind Needs Operator", failed),
     ]):  # fmt: skip
         announce(stack, kind, recoveryId=f"{mark}-{n}", **always, **detail)
         notice = message(told, f"{mark}-{n}")

@@ -183,9 +183,9 @@ def test_second_recovery_is_refused_while_the_first_waits(stack):
 
     first.decide("rejected", comment="not on a Friday")
     no = START + REWIND + REFUSE + PUT_BACK + UNDO_INSTANCES + CONCLUDE
-    first.failed(no, "NotApproved", "e2e said no: not on a Friday", "no traffic was moved", "undone:", "e2e-lease-r")
-    assert [name for name in stack.inventory() if name.startswith("e2e-lease-r")] == [], "the new cluster and its instances"
-    assert cluster.logins() == logins, "roles, databases and security groups of the original"
+    first.failed(no, "NotApproved", "e2e rejected it: not on a Friday", "no traffic was moved", "undone:", "e2e-lease-r")
+    assert [name for name in stack.inventory() if name.startswith("e2e-lease-r")] == [], "the restored cluster and its instances"
+    assert cluster.logins() == logins, "roles, databases and security groups of the source"
     assert stack.records()[cluster.record] == (cluster.endpoint, 1), "the record"
     cluster.sql("INSERT INTO audit.log (what) VALUES ('still writable')", host=cluster.record)
 
@@ -193,7 +193,7 @@ def test_second_recovery_is_refused_while_the_first_waits(stack):
     output = third.recovered(BESIDE)
     assert (output["dns"], output["fence"], output["lost"]) == ([], None, None), "what was moved and fenced without records"
     assert stack.records()[cluster.record] == (cluster.endpoint, 1), "the record"
-    assert cluster.logins() == logins, "roles, databases and security groups of the original"
+    assert cluster.logins() == logins, "roles, databases and security groups of the source"
     cluster.sql("INSERT INTO audit.log (what) VALUES ('still writable')", host=cluster.record)
     assert Cluster(stack, "e2e-lease-third").value("SELECT count(*) FROM orders", password=cluster.password) == 4000, "rows"
 

@@ -10,7 +10,7 @@ from cluster import Cluster, iso
 from recovery import APPROVED, UNASKED, Recovery
 from shop import fill
 
-# What may differ on the new cluster. Everything else that describe-db-clusters shows has to be equal.
+# What may differ on the restored cluster. Everything else that describe-db-clusters shows has to be equal.
 CLUSTER_OF_ITS_OWN = {
     "DBClusterIdentifier", "DBClusterArn", "DbClusterResourceId", "CloneGroupId", "ClusterCreateTime", "Endpoint",
     "ReaderEndpoint", "EarliestRestorableTime", "LatestRestorableTime", "DBClusterMembers", "TagList",
@@ -179,7 +179,7 @@ def test_verify_logs_in_with_a_master_password_that_was_rotated_since(stack):
     report = run.result("Verify")
     assert (report["login"]["user"], report["login"]["secretVersion"]) == ("postgres", "AWSPREVIOUS"), "the login of verify"
     assert report["login"]["tls"] == "verified", "its TLS"
-    assert output["checks"][0]["original"] == "0", "the original's answer, for which the present password is needed"
+    assert output["checks"][0]["source"] == "0", "the source's answer, for which the present password is needed"
     assert cluster.value("SELECT count(*) FROM orders", host=cluster.record, password=password_then) == 4000, (
         "the rows by name"
     )

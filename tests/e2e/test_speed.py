@@ -17,7 +17,7 @@ WAITING = ["AwaitRewind", "AwaitInstances", "AwaitInSync", "WaitForOldTtl", "Req
 IN_DATABASES = ["Verify", "FenceSource", "ConfirmCutover"]
 ELSEWHERE = ["ValidateWindow", "StartRestore", "AddInstances", "SwapDns", "Finish"]
 
-FOR_EVIDENCE = "KeepEvidence AwaitRewind IsRewindDone AddInstances AwaitInstances AreInstancesReady".split()
+FOR_SAFETY_CLONE = "CloneSource AwaitRewind IsRewindDone AddInstances AwaitInstances AreInstancesReady".split()
 
 
 def spent(run):
@@ -110,13 +110,13 @@ def test_small_database_is_rewound_in_place_within_20_seconds_of_the_approval(st
     itself = sum(
         seconds for name, seconds in visits[back:] if name in ["StartBacktrack", "AwaitRewind", "IsRewindDone"]
     )
-    evidence = sum(seconds for name, seconds in visits[:back] if name in FOR_EVIDENCE)
+    safety_clone = sum(seconds for name, seconds in visits[:back] if name in FOR_SAFETY_CLONE)
     print(f"{recovered - approved:.2f} s from the approval to Recovered")
     print(
-        f"no write was acknowledged for {away:.2f} s: {itself:.2f} s for the backtrack itself, {evidence:.2f} s for the "
-        "evidence and its instance, the rest for the fence, the checks and the lifting of the fence"
+        f"no write was acknowledged for {away:.2f} s: {itself:.2f} s for the backtrack itself, {safety_clone:.2f} s for the "
+        "safety clone and its instance, the rest for the fence, the checks and the lifting of the fence"
     )
     print(", ".join(f"{name} {seconds:.2f}" for name, seconds in visits if seconds >= 0.01))
     assert recovered - approved < 20, f"it took {recovered - approved:.2f} s"
     # The fence, the checks and the lifting of the fence besides.
-    assert away < itself + evidence + 5, f"the database was away for {away:.2f} s"
+    assert away < itself + safety_clone + 5, f"the database was away for {away:.2f} s"

@@ -8,7 +8,7 @@ from engines import MYSQL
 from recovery import REFUSED, Recovery
 
 OFF = "Backtrack is off for e2e-my-plain: it is switched on when a cluster is made"
-NOT_ALLOWED = "not backtrack: the request does not allow downtime of the original (`inPlace` is forbidden)"
+NOT_ALLOWED = "not backtrack: the request does not allow downtime of the source (`inPlace` is forbidden)"
 
 
 def planned(cluster, **request):
@@ -43,15 +43,15 @@ def test_auto_goes_in_place_only_where_allowed_and_possible(stack):
         contains("\n".join(plan["reasons"]), *said)
         assert bool(plan["backtrack"]) == (strategy == "backtrack"), "what the plan has of a backtrack"
     plan = planned(able, inPlace="allowed", dns=able.dns(), approval="required")
-    assert (plan["dns"], len(plan["instances"])) == ([], 1), "records to move, and instances of the evidence"
+    assert (plan["dns"], len(plan["instances"])) == ([], 1), "records to move, and instances of the safety clone"
     assert plan["backtrack"] == {"windowSeconds": 86_400, "force": False, "securityGroups": able.groups}, (
         "the plan's backtrack"
     )
     contains(
-        "\n".join(plan["willDo"]), "ask a person", "fence e2e-my-able", "the evidence", "backtrack e2e-my-able itself"
+        "\n".join(plan["willDo"]), "ask a person", "fence e2e-my-able", "the safety clone", "backtrack e2e-my-able itself"
     )
     contains("\n".join(plan["warnings"]), "every connection to e2e-my-able is cut", "`dns` is left alone")
-    assert stack.describe(plan["newCluster"]) is None, "the evidence of a dry run"
+    assert stack.describe(plan["newCluster"]) is None, "the safety clone of a dry run"
 
 
 def test_impossible_backtrack_is_refused_with_what_to_write_instead(stack):

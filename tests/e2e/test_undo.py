@@ -1,4 +1,4 @@
-"""What ends without a recovery: it leaves the original as it was, and nothing half-made beside it."""
+"""What ends without a recovery: it leaves the source as it was, and nothing half-made beside it."""
 
 import json
 
@@ -55,7 +55,7 @@ def test_failed_check_leaves_the_source_as_it_was(stack, engine):
     run = Recovery.of(cluster, "1s ago", dns=cluster.dns(), checks=checks)
     path = START + up_to("Verify", REWIND) + PUT_BACK + UNDO_INSTANCES + CONCLUDE
     said = ["too few", "4001", "4000", "tries to write", engine.read_only, "no such table", engine.no_table]
-    run.failed(path, "VerificationFailed", *said, "the original was not touched", "undone:")
+    run.failed(path, "VerificationFailed", *said, "the source was not touched", "undone:")
     before.is_restored()
 
 
@@ -134,12 +134,12 @@ def test_name_that_leads_elsewhere_after_the_switch_moves_the_records_back(stack
         + UNDO_SWITCH
         + CONCLUDE
     )
-    cause = run.failed(path, "RecordChanged", "clients do not reach the new cluster", f"{cluster.record} leads to")
+    cause = run.failed(path, "RecordChanged", "clients do not reach the restored cluster", f"{cluster.record} leads to")
     contains(cause, f"{cluster.record} points at {before.record[0]}", "is KEPT and fenced")
     before.is_restored(new_cluster_kept=True)
     new = Cluster(stack, f"{cluster.name}-r")
-    assert new.describe()["Status"] == "available", "the new cluster, which clients may have written to"
-    assert new.groups == sorted(stack.fence_groups), "the new cluster's security groups"
+    assert new.describe()["Status"] == "available", "the restored cluster, which clients may have written to"
+    assert new.groups == sorted(stack.fence_groups), "the restored cluster's security groups"
 
 
 @pytest.mark.slow
@@ -157,13 +157,13 @@ def test_unreachable_new_writer_is_left_to_a_person_with_no_writer_open(stack):
     cause = run.failed(path, "RewindFailed", "no instance that is up", "then undoing failed", timeout=400, lease=run.id)
     contains(
         cause,
-        f"the original {cluster.name} may be fenced",
+        f"the source {cluster.name} may be fenced",
         "the DNS records may point at either",
         f"lease#{cluster.name} is kept",
     )
     # No writer answers: neither the old one, which is fenced, nor the new one, which is gone.
-    assert cluster.groups == sorted(stack.fence_groups), "the fenced original's security groups"
-    assert stack.describe(new)["Status"] == "available", "the new cluster, which may have had clients"
+    assert cluster.groups == sorted(stack.fence_groups), "the fenced source's security groups"
+    assert stack.describe(new)["Status"] == "available", "the restored cluster, which may have had clients"
     assert stack.records()[cluster.record][0] == stack.describe(new)["Endpoint"], "the record"
     run.release_lease()
 

@@ -83,7 +83,7 @@ def test_records_are_moved_and_looked_for_by_the_role_of_the_other_account(stack
     output = run.recovered(APPROVED)
     contains(stack.records()[cluster.record][0], output["newCluster"])
 
-    # The record is where it was meant to go, and nothing points at the original.
+    # The record is where it was meant to go, and nothing points at the source.
     elsewhere.functions["FindRecords"] = elsewhere.copy("FindRecords")
     payload = {"cluster": cluster.name, "recoveryId": run.id}
     invoke = lambda: json.loads(
@@ -91,7 +91,7 @@ def test_records_are_moved_and_looked_for_by_the_role_of_the_other_account(stack
         .invoke(FunctionName=elsewhere.functions["FindRecords"], Payload=json.dumps(payload))["Payload"]
         .read()
     )
-    assert invoke()["why"] == [], "the records that point at the original"
+    assert invoke()["why"] == [], "the records that point at the source"
     stack.change_record("CREATE", f"old.{cluster.record}", cluster.describe()["Endpoint"])
     try:
         contains("\n".join(invoke()["why"]), f"the CNAME record old.{cluster.record} points at {cluster.describe()['Endpoint']}")

@@ -74,35 +74,35 @@ class Writers:
         rows = cluster.sql(f"SELECT id, {cluster.engine.epoch} FROM writes", **more)
         return {id: float(at) for id, at in rows}
 
-    def account(self, original, rewound, rewound_to, by_original):
-        """Places every write: `original` and `rewound` are what the two hold, `by_original` tells who acknowledged one.
+    def account(self, source, rewound, rewound_to, by_source):
+        """Places every write: `source` and `rewound` are what the two hold, `by_source` tells who acknowledged one.
         Fails where one is lost, is on a side where it should not be, or was never made."""
         acknowledged = self.acknowledged
         known = {id for id, _, _ in acknowledged}
         unknown = {id for writer in self.all for id in writer.unknown}
         sides = {(True, True): [], (True, False): [], (False, True): [], (False, False): []}
         for write in acknowledged:
-            sides[write[0] in original, write[0] in rewound].append(write)
-        both, only_original, only_rewound, nowhere = sides.values()
+            sides[write[0] in source, write[0] in rewound].append(write)
+        both, only_source, only_rewound, nowhere = sides.values()
         assert nowhere == [], "acknowledged writes that are on no side"
-        assert [w for w in both + only_original if not by_original(w)] == [], (
-            "writes that were acknowledged after the recovery and are on the original's side"
+        assert [w for w in both + only_source if not by_source(w)] == [], (
+            "writes that were acknowledged after the recovery and are on the source's side"
         )
-        assert [w for w in only_rewound if by_original(w)] == [], (
+        assert [w for w in only_rewound if by_source(w)] == [], (
             "writes that were acknowledged before the recovery and are on the rewound side alone"
         )
-        # What is on both was there at the moment gone back to; what is on the original alone was written after it.
-        assert [w for w in both if original[w[0]] > rewound_to + TOLD_IN] == [], (
+        # What is on both was there at the moment gone back to; what is on the source alone was written after it.
+        assert [w for w in both if source[w[0]] > rewound_to + TOLD_IN] == [], (
             "writes on both sides that were made after the moment gone back to"
         )
-        assert [w for w in only_original if w[2] <= rewound_to] == [], "writes before that moment that did not come back"
-        assert [i for i in {**original, **rewound} if i not in known | unknown] == [], "rows that nobody wrote"
+        assert [w for w in only_source if w[2] <= rewound_to] == [], "writes before that moment that did not come back"
+        assert [i for i in {**source, **rewound} if i not in known | unknown] == [], "rows that nobody wrote"
         for writer in self.all:
-            after = [w for w in writer.acknowledged if not by_original(w)]
+            after = [w for w in writer.acknowledged if not by_source(w)]
             assert after, f"{writer.user} did not get through after the recovery"
-        for what, found in [("before the target", both), ("after it", only_original), ("in the end", only_rewound)]:
+        for what, found in [("before the target", both), ("after it", only_source), ("in the end", only_rewound)]:
             assert found, f"no write was acknowledged {what}: this test showed nothing"
         return (
-            f"{len(acknowledged)} acknowledged: {len(both)} before the target, {len(only_original)} on the original's side "
+            f"{len(acknowledged)} acknowledged: {len(both)} before the target, {len(only_original)} on the source's side "
             f"alone, {len(only_rewound)} on the rewound one alone"
         )

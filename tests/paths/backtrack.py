@@ -27,10 +27,10 @@ from scenario import (
 IN_PLACE = REQUEST | {"strategy": "backtrack", "dns": []}
 ASKED_IN_PLACE = IN_PLACE | {"approval": "required"}
 
-EVIDENCE = ["KeepEvidence", "AwaitRewind", "IsRewindDone", "AddInstances", "AwaitInstances", "AreInstancesReady"]
+SAFETY_CLONE = ["CloneSource", "AwaitRewind", "IsRewindDone", "AddInstances", "AwaitInstances", "AreInstancesReady"]
 BACK = ["StartBacktrack", "AwaitRewind", "IsRewindDone", "Verify", "IsTrafficToMove", "LiftFence"]
-SUCCESS = START + ["IsApprovalNeeded"] + FENCE + EVIDENCE + BACK + DONE
-APPROVED = START + APPROVE + FENCE + EVIDENCE + BACK + DONE
+SUCCESS = START + ["IsApprovalNeeded"] + FENCE + SAFETY_CLONE + BACK + DONE
+APPROVED = START + APPROVE + FENCE + SAFETY_CLONE + BACK + DONE
 
 UNDO_CLONE = UNDO_FENCE + UNDO_INSTANCES
 FORWARD = ["UndoStartBacktrack", "IsForwardNeeded", "AwaitForward", "IsForwardDone", "VerifyForward"]
@@ -41,8 +41,8 @@ NONE = [{"answer": {"changed": False, "what": []}}]
 # What is undone after a failure of each call, before the end.
 UNDONE_AFTER = {
     "FenceSource": UNDO_CLONE,
-    "KeepEvidence": UNDO_CLONE,
-    "AwaitEvidence": PUT_BACK + UNDO_CLONE,
+    "CloneSource": UNDO_CLONE,
+    "AwaitSafetyClone": PUT_BACK + UNDO_CLONE,
     "AddInstances": PUT_BACK + UNDO_CLONE,
     "AwaitInstances": PUT_BACK + UNDO_CLONE,
     "StartBacktrack": UNDO_ALL,
@@ -53,13 +53,13 @@ UNDONE_AFTER = {
 # How things stand after a failure of each call, or else of the undo, when a person has to look.
 CLUSTER, NEW = "my-aurora-cluster", "my-aurora-cluster-rewind-20261123-103000"
 LIFT = f"aws rds modify-db-cluster --db-cluster-identifier {CLUSTER} --apply-immediately --vpc-security-group-ids sg-one sg-two"
-AS_IT_WAS = [f"now: {CLUSTER} holds what it held before, and may be fenced", f"the evidence {NEW} may exist", LIFT]
-KEPT = f"the evidence {NEW} is kept"
+AS_IT_WAS = [f"now: {CLUSTER} holds what it held before, and may be fenced", f"the safety clone {NEW} may exist", LIFT]
+KEPT = f"the safety clone {NEW} is kept"
 UNKNOWN = [f"now: whether {CLUSTER} is as it was or rewound to 2026-11-23T10:30:00Z is not known", KEPT, LIFT]
 STANDING = {
     "FenceSource": AS_IT_WAS,
-    "KeepEvidence": AS_IT_WAS,
-    "AwaitEvidence": AS_IT_WAS,
+    "CloneSource": AS_IT_WAS,
+    "AwaitSafetyClone": AS_IT_WAS,
     "AddInstances": AS_IT_WAS,
     "AwaitInstances": AS_IT_WAS,
     "StartBacktrack": UNKNOWN,
@@ -76,8 +76,8 @@ for same in ["UndoStartRestore", "AwaitDeletion"]:
 
 
 def place(call):
-    """The state that makes a call: waiting for the evidence and for the backtrack is one state."""
-    return "AwaitRewind" if call == "AwaitEvidence" else call
+    """The state that makes a call: waiting for the safety clone and for the backtrack is one state."""
+    return "AwaitRewind" if call == "AwaitSafetyClone" else call
 
 
 def up_to(call, path=SUCCESS):
@@ -99,7 +99,7 @@ def ways():
         "in place: rejected",
         START + REFUSED + PUT_BACK + NOTHING_CHANGED,
         "NotApproved",
-        ["ana said no: not on a Friday; nothing was changed; to go on", "[NotApproved in RequestApproval]"],
+        ["ana rejected it: not on a Friday; nothing was changed; next step", "[NotApproved in RequestApproval]"],
         request=ASKED_IN_PLACE,
         decide=(1, {"decision": "rejected", "by": "ana", "comment": "not on a Friday"}),
     )
@@ -114,7 +114,7 @@ def ways():
     )
     yield Scenario(
         "in place: a bug in ConfirmApproval changed nothing and keeps no lease",
-        START + ASK + CONFIRM[:2] + ["IsAnythingLeft", "ConcludeNeedsOperator", *RELEASED, "NeedsOperator"],
+        START + ASK + CONFIRM[:2] + ["IsAnythingChanged", "ConcludeNeedsOperator", *RELEASED, "NeedsOperator"],
         "Bug",
         ["nothing was undone", "nothing was changed"],
         request=ASKED_IN_PLACE,
@@ -138,7 +138,7 @@ def ways():
     )
     yield Scenario(
         "in place: a bug in RequestApproval changed nothing and keeps no lease",
-        START + ASK + ["IsAnythingLeft", "ConcludeNeedsOperator", *RELEASED, "NeedsOperator"],
+        START + ASK + ["IsAnythingChanged", "ConcludeNeedsOperator", *RELEASED, "NeedsOperator"],
         "Bug",
         ["nothing was undone", "nothing was changed"],
         request=ASKED_IN_PLACE,
@@ -149,25 +149,25 @@ def ways():
         START
         + ["IsApprovalNeeded"]
         + FENCE
-        + EVIDENCE[:3]
+        + SAFETY_CLONE[:3]
         + ["AwaitRewind", "IsRewindDone"]
-        + EVIDENCE[3:]
+        + SAFETY_CLONE[3:]
         + BACK[:3]
         + ["AwaitRewind", "IsRewindDone"]
         + BACK[3:]
         + DONE,
         request=IN_PLACE,
         script={
-            "AwaitEvidence": [{"answer": {"done": False, "status": "cloning", "seconds": 50}}],
+            "AwaitSafetyClone": [{"answer": {"done": False, "status": "cloning", "seconds": 50}}],
             "AwaitRewind": [{"answer": {"done": False, "status": "applying", "seconds": 50}}],
         },
-        calls={"AwaitEvidence": 2, "AwaitRewind": 2},
+        calls={"AwaitSafetyClone": 2, "AwaitRewind": 2},
     )
     yield Scenario(
         "in place: the way forward takes several calls",
         up_to("Verify") + PUT_BACK + FORWARD[:4] + FORWARD[2:] + UNDO_CLONE + NOTHING_CHANGED,
         "VerificationFailed",
-        ["undone: undid StartBacktrack; my-aurora-cluster was compared with the evidence", "undid FenceSource"],
+        ["undone: undid StartBacktrack; my-aurora-cluster was compared with the safety clone", "undid FenceSource"],
         request=IN_PLACE,
         script={
             "Verify": always("VerificationFailed"),
@@ -176,10 +176,10 @@ def ways():
         calls={"AwaitForward": 2},
     )
     yield Scenario(
-        "in place: no backtrack was begun, so none is taken back",
+        "in place: no backtrack was begun, so none is undone",
         up_to("StartBacktrack") + NOT_BEGUN + UNDO_CLONE + NOTHING_CHANGED,
         "OutcomeUnknown",
-        [f"undone: {CLUSTER} was compared with the evidence", "undid FenceSource; undid AddInstances; undid StartRestore"],
+        [f"undone: {CLUSTER} was compared with the safety clone", "undid FenceSource; undid AddInstances; undid StartRestore"],
         request=IN_PLACE,
         script={
             "StartBacktrack": always("OutcomeUnknown"),
@@ -188,7 +188,7 @@ def ways():
         calls={"StartBacktrack": 2, "AwaitForward": 0, "VerifyForward": 1},
     )
     yield Scenario(
-        "in place: no backtrack was begun, and the data is not what is on the evidence",
+        "in place: no backtrack was begun, and the data is not what is on the safety clone",
         up_to("StartBacktrack") + NOT_BEGUN + NEEDS_OPERATOR,
         "RewindFailed",
         [f"now: no backtrack of {CLUSTER} was begun, as far as RDS knows", "is not proven", KEPT, LIFT],
@@ -216,7 +216,7 @@ def ways():
         lease_stays=True,
     )
     yield Scenario(
-        "in place: the backtrack is waited for before it is taken back",
+        "in place: the backtrack is waited for before it is undone",
         up_to("AwaitRewind") + PUT_BACK + UNDO_ALL + NOTHING_CHANGED,
         "Unavailable",
         request=IN_PLACE,
@@ -350,11 +350,11 @@ def failing_undos():
         "in place: the way forward is not what it was",
         up_to("VerifyForward", whole) + NEEDS_OPERATOR,
         "VerificationFailed",
-        ["then undoing failed: 3 rows, 5 on the evidence [VerificationFailed in VerifyForward]", "it is still fenced"],
+        ["then undoing failed: 3 rows, 5 on the safety clone [VerificationFailed in VerifyForward]", "it is still fenced"],
         request=IN_PLACE,
         script={
             "Verify": always("VerificationFailed"),
-            "VerifyForward": always("VerificationFailed", "3 rows, 5 on the evidence"),
+            "VerifyForward": always("VerificationFailed", "3 rows, 5 on the safety clone"),
         },
         calls={"UndoFenceSource": 0},
         lease_stays=True,
@@ -369,7 +369,7 @@ def failing_undos():
         calls={"StartBacktrack": 2, "UndoStartBacktrack": 2},
         lease_stays=True,
     )
-    for call in ["FenceSource", "KeepEvidence", "AddInstances"]:
+    for call in ["FenceSource", "CloneSource", "AddInstances"]:
         yield Scenario(
             f"in place: {call} fails and the fence stays",
             up_to(call) + [step for step in UNDONE_AFTER[call] if step in PUT_BACK] + ["UndoFenceSource"] + NEEDS_OPERATOR,
@@ -388,12 +388,12 @@ def overdue():
         return [{"answer": {"done": False, "status": status, "seconds": 50}, "always": True}]
 
     yield Scenario(
-        "in place: the evidence is overdue",
-        up_to("AwaitEvidence") + ["IsRewindDone"] + PUT_BACK + UNDO_CLONE + NOTHING_CHANGED,
+        "in place: the safety clone is overdue",
+        up_to("AwaitSafetyClone") + ["IsRewindDone"] + PUT_BACK + UNDO_CLONE + NOTHING_CHANGED,
         "RewindFailed",
-        [f"the evidence {NEW} was not there 12 hours after it was asked for: its status is cloning"],
+        [f"the safety clone {NEW} was not there 12 hours after it was asked for: its status is cloning"],
         request=IN_PLACE,
-        script={"AwaitEvidence": not_done("cloning")},
+        script={"AwaitSafetyClone": not_done("cloning")},
         machine=WITHOUT_TIMEOUTS,
     )
     yield Scenario(

@@ -11,23 +11,23 @@ FIND = ["Begin", "FindDue", "IsAnyDue"]
 CHECK = ["FindRecords", "CheckUnused", "IsUnused"]
 CALL = ["FindRecordsAgain", "CleanUp"]
 DELETE = [*CALL, "IsDeleted"]
-TELL = ["TellPeople", "IsAnyDue"]
-KEPT = [*CHECK, "RememberKept", *TELL]
+TELL = ["SendNotice", "IsAnyDue"]
+KEPT = [*CHECK, "RecordNotice", *TELL]
 DELETED = [*CHECK, *DELETE, *TELL]
-FAILED = ["ConcludeFailed", "RememberKept", *TELL]
+FAILED = ["ConcludeFailed", "RecordNotice", *TELL]
 GONE = {"done": True, "status": "it is gone, its data is in the snapshot final", "snapshot": "final"}
 USED = {"unused": False, "why": ["in use: app in shop (process 7) on orders-1", "the CNAME record db.example.com points at it"]}
 
 
 def due(recovery, count):
-    """What is due: originals and evidence in turn."""
+    """What is due: sources and safety clone in turn."""
     return [
         {
             "cluster": f"kept-{n}-of-{recovery}",
             "clusterArn": f"arn:aws:rds:us-east-1:000000000000:cluster:kept-{n}-of-{recovery}",
             "recoveryId": f"{recovery}-{n}",
             "keepUntil": "2026-11-30T10:40:00Z",
-            "kind": "evidence" if n % 2 == 0 else "source",
+            "kind": "safetyClone" if n % 2 == 0 else "source",
         }
         for n in range(1, count + 1)
     ]
@@ -97,7 +97,7 @@ def ways():
         "what nobody uses is deleted, and people are told where it is",
         [*FIND, *DELETED, "CleanedUp"],
         told=["deleted: {0}"],
-        said=["(the original of recovery clean-up--what-nobody-uses", "--snapshot-identifier final", "kept until 2026-11-30T10:40:00Z"],
+        said=["(the source of recovery clean-up--what-nobody-uses", "--snapshot-identifier final", "kept until 2026-11-30T10:40:00Z"],
         calls={"CleanUp": 1},
     )
     yield scenario(
@@ -110,7 +110,7 @@ def ways():
     )
     yield scenario(
         "people are told once a day",
-        [*FIND, *CHECK, "RememberKept", "IsAnyDue", "CleanedUp"],
+        [*FIND, *CHECK, "RecordNotice", "IsAnyDue", "CleanedUp"],
         told=["kept: {0}"],
         script={"CheckUnused": [{"answer": USED}]},
         again={},
@@ -138,7 +138,7 @@ def ways():
         [*FIND, *KEPT, *DELETED, *CHECK, *CALL, "IsAnyDue", *DELETED, "CleanedUp"],
         due=4,
         told=["kept: {0}", "deleted: {1}", "deleted: {3}"],
-        said=["(the evidence of recovery"],
+        said=["(the safety clone of recovery"],
         script={
             "CheckUnused": [{"answer": USED}],
             "CleanUp": [{"answer": GONE}, {"error": ["LeaseHeld", "a recovery works on it"]}],
@@ -174,7 +174,7 @@ def failing():
     """Each step: it fails, it has a bug, it has to be repeated."""
     yield scenario(
         "nothing can be looked for",
-        [*FIND[:2], "ConcludeNotFound", "RememberKept", *TELL, "NotCleanedUp"],
+        [*FIND[:2], "ConcludeNotFound", "RecordNotice", *TELL, "NotCleanedUp"],
         "RewindFailed",
         ["could not be looked for"],
         due=0,
@@ -238,14 +238,14 @@ def native():
         [*FIND, *KEPT, "CleanedUp"],
         told=["kept: {0}"],
         script={"CheckUnused": [{"answer": USED}]},
-        mocked={"RememberKept": "DynamoDB.AmazonDynamoDBException"},
+        mocked={"RecordNotice": "DynamoDB.AmazonDynamoDBException"},
     )
     yield scenario(
         "what cannot be told makes it fail in the end",
         [*FIND, *DELETED, "NotCleanedUp"],
         "Unavailable",
         ["nobody could be told this: kept-1-of-"],
-        mocked={"TellPeople": "SNS.KmsDisabled"},
+        mocked={"SendNotice": "SNS.KmsDisabled"},
     )
 
 

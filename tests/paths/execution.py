@@ -100,8 +100,8 @@ def problems_of_payload(call, payload):
         yield f"{call} waited for {payload['awaiting']}"
     if call == "ConfirmCutover" and bool(payload["inSyncAt"]) != bool(payload["swap"]["changeId"]):
         yield f"{call} got {payload['inSyncAt']} for the time of INSYNC"
-    if "evidence" in payload and bool(payload["evidence"]) != in_place:
-        yield f"{call} got the evidence {payload['evidence']}"
+    if "safetyClone" in payload and bool(payload["safetyClone"]) != in_place:
+        yield f"{call} got the safety clone {payload['safetyClone']}"
 
 
 def run_recovery(deployment, scenario):
@@ -131,8 +131,8 @@ def problems_of_output(scenario, recovery, ended):
         yield f"the output was {output}"
     if scenario.end == "Recovered":
         marks = [state for state in scenario.path if state in PAYLOADS and state not in ("Finish",)]
-        if "KeepEvidence" in marks:
-            marks.append("AwaitEvidence")  # the same state as AwaitRewind, told apart
+        if "CloneSource" in marks:
+            marks.append("AwaitSafetyClone")  # the same state as AwaitRewind, told apart
         if set(output["timings"]) != set(marks):
             yield f"the timings are of {list(output['timings'])}, expected {marks}"
 

@@ -32,13 +32,13 @@ APPROVED = START + REWIND + APPROVE + SWITCH
 
 RELEASED = ["RecordFailure", "AnnounceFailure", "IsLeaseKept", "ReleaseLeaseAfterFailure", "IsOperatorNeeded"]
 NOTHING_CHANGED = ["ConcludeNothingChanged", *RELEASED, "NothingChanged"]
-CONCLUDE = ["IsAnythingLeft", "ConcludeNeedsOperator"]
+CONCLUDE = ["IsAnythingChanged", "ConcludeNeedsOperator"]
 NEEDS_OPERATOR = [*CONCLUDE, "RecordFailure", "AnnounceFailure", "IsLeaseKept", "IsOperatorNeeded", "NeedsOperator"]
 BUG_BEFORE_CHANGE = [*CONCLUDE, *RELEASED, "NeedsOperator"]
-PUT_BACK = ["IsOriginalToPutBack"]
+PUT_BACK = ["IsSourceChanged"]
 UNDO_RESTORE = ["UndoStartRestore", "AwaitDeletion", "IsDeletionDone"]
 UNDO_INSTANCES = ["UndoAddInstances", *UNDO_RESTORE]
-UNDO_FENCE = ["UndoFenceSource", "IsNewClusterKept"]
+UNDO_FENCE = ["UndoFenceSource", "IsRestoredClusterKept"]
 UNDO_SWITCH = ["IsTrafficPossiblyMoved", "FenceRestored", "UndoSwapDns", *UNDO_FENCE]
 
 # What each call is passed; the stand-in says which call it is.
@@ -48,10 +48,10 @@ PAYLOADS = {
     "AwaitRewind": "recovery plan awaiting",
     "AwaitInstances": "recovery plan awaiting",
     "AwaitDeletion": "recovery plan awaiting",
-    "AwaitEvidence": "recovery plan awaiting",
+    "AwaitSafetyClone": "recovery plan awaiting",
     "AwaitForward": "recovery plan awaiting",
     "AwaitInSync": "recovery plan awaiting",
-    "KeepEvidence": "recovery plan",
+    "CloneSource": "recovery plan",
     "StartBacktrack": "recovery plan",
     "AddInstances": "recovery plan",
     "Verify": "recovery plan restored",
@@ -62,7 +62,7 @@ PAYLOADS = {
     "FenceRestored": "recovery plan fence restored",
     "SwapDns": "recovery plan restored",
     "ConfirmCutover": "recovery plan restored swap inSyncAt",
-    "Finish": "recovery plan restored report differences fence swap evidence timings",
+    "Finish": "recovery plan restored report differences fence swap safetyClone timings",
     "LiftFence": "direction recovery plan",
     "UndoStartBacktrack": "direction recovery plan backtrack",
     "UndoStartRestore": "direction recovery plan",

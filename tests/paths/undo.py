@@ -13,7 +13,7 @@ STEPS = ["FenceRestored", "UndoSwapDns", "UndoFenceSource"]
 SUCCESS = [*READ, "AcquireLease", *READ[1:], *STEPS, "RecordUndone", "ReleaseLease", "Undone"]
 REFUSED = ["ConcludeNothingChanged", "IsLeaseTaken", "NothingChanged"]
 RELEASED = ["ConcludeNothingChanged", "IsLeaseTaken", "ReleaseLeaseAfterFailure", "NothingChanged"]
-OPENED = ["UndoFenceRestored", "IsTrafficWhereItWas"]
+OPENED = ["UndoFenceRestored", "IsTrafficUnmoved"]
 NEEDS_OPERATOR = ["ConcludeNeedsOperator", "RecordFailure", "AnnounceFailure", "NeedsOperator"]
 DELETED = json.dumps({"cluster": "kept", "snapshot": "kept-final", "begunAt": "2026-11-30T10:41:00Z"})
 NO_CALLS = {call: 0 for call in [*STEPS, "UndoFenceRestored"]}
@@ -31,7 +31,7 @@ def cluster(recovery):
 
 
 def given(recovery, more):
-    """The input: which recovery, and who takes it back; or what the scenario has in its place."""
+    """The input: which recovery, and who undoes it; or what the scenario has in its place."""
     return {"recovery": recovery, "by": "ana"} if more is None else more
 
 
@@ -99,7 +99,7 @@ def problems_of_table(scenario, recovery, ended, before, after, lease):
     if scenario.end == "NeedsOperator":
         failed = next(state for state in reversed(scenario.path) if state in STEPS)
         standing = STANDING[failed].format(old=old, new=f"{old}-rewind")
-        for said in [standing, f"lease#{old} is kept until", "then take it back again"]:
+        for said in [standing, f"lease#{old} is kept until", "then undo it again"]:
             if said not in (ended.get("cause") or ""):
                 yield f"the cause lacks {said!r}: {ended.get('cause')}"
     if scenario.end == "Undone" and ended["status"] == "SUCCEEDED":
@@ -134,7 +134,7 @@ def scenarios():
 
 def ways():
     once = {call: 1 for call in STEPS} | {"UndoFenceRestored": 0}
-    yield scenario("traffic goes back and the new cluster stays fenced", SUCCESS, calls=once)
+    yield scenario("traffic goes back and the restored cluster stays fenced", SUCCESS, calls=once)
     yield scenario("an expired lease is taken over", SUCCESS, held="expired", calls=once)
     yield scenario(
         "whoever left no name is told so",
@@ -143,7 +143,7 @@ def ways():
         by="somebody who left no name",
     )
     yield scenario(
-        "one that was half taken back is taken back whole, and its error goes",
+        "one that was half undone is undone whole, and its error goes",
         SUCCESS,
         item={"state": "NeedsOperator", "error": "Unavailable", "cause": "half-way", "undo": "{}"},
         calls=once,
@@ -155,14 +155,14 @@ def refused():
     invalid = {"error": "InvalidRequest", "calls": NO_CALLS}
     for name, item, said in [
         ("a recovery that nobody knows", {"gone": True}, "is no recovery that moved traffic: it is unknown; nothing was changed"),
-        ("one that was taken back already", {"state": "Undone"}, "was taken back already; nothing was changed"),
+        ("one that is undone already", {"state": "Undone"}, "is undone already; nothing was changed"),
         ("one that runs", {"state": "Running", "outcome": None}, "is not over; nothing was changed"),
         ("one that waits for people", {"state": "AwaitingApproval", "outcome": None}, "reject it when it asks"),
         ("one that changed nothing", {"state": "NothingChanged", "outcome": None}, "it is NothingChanged; nothing was changed"),
         ("one in place", {"strategy": "backtrack"}, "in place, and going forward again would throw away"),
         ("one without records", {"dns": []}, "moved no traffic"),
-        ("one whose original is deleted", {"cleanUp": DELETED}, "is being deleted; nothing was changed; to go on: its data is in the snapshot kept-final"),
-        ("one whose evidence is deleted", {"strategy": "backtrack", "cleanUp": DELETED}, "--snapshot-identifier kept-final"),
+        ("one whose source is deleted", {"cleanUp": DELETED}, "is being deleted; nothing was changed; next step: its data is in the snapshot kept-final"),
+        ("one whose safety clone is deleted", {"strategy": "backtrack", "cleanUp": DELETED}, "--snapshot-identifier kept-final"),
     ]:  # fmt: skip
         yield scenario(f"{name} is refused", [*READ, *REFUSED], cause=[said], item=item, **invalid)
     for name, given in [("no object", [1]), ("without a recovery", {"by": "ana"}), ("with a number", {"recovery": 7})]:
@@ -185,7 +185,7 @@ def refused():
 
 
 def failing():
-    """Each step: it fails, it has a bug, it has to be repeated; and so does opening the new cluster again."""
+    """Each step: it fails, it has a bug, it has to be repeated; and so does opening the restored cluster again."""
     for state in STEPS:
         last = state == "UndoFenceSource"
         path = up_to(state, SUCCESS)
@@ -194,7 +194,7 @@ def failing():
         script = {state: always("RewindFailed")}
         if state == "FenceRestored":
             yield scenario(
-                f"{state} fails: the new cluster is opened again, and traffic is where it was",
+                f"{state} fails: the restored cluster is opened again, and traffic is where it was",
                 path + OPENED + RELEASED,
                 "RewindFailed",
                 [*said, "undone: undid FenceRestored"],
@@ -228,7 +228,7 @@ def failing():
         )
         if not last:
             yield scenario(
-                f"{state} fails, and so does opening the new cluster again",
+                f"{state} fails, and so does opening the restored cluster again",
                 path + ["UndoFenceRestored", *NEEDS_OPERATOR],
                 "RewindFailed",
                 [*said, "then opening cluster-of-undo--", "again failed: no luck [Unavailable in UndoFenceRestored]"],
@@ -238,7 +238,7 @@ def failing():
             )
     moved = up_to("UndoSwapDns", SUCCESS) + OPENED
     yield scenario(
-        "records that somebody changed stay: the new cluster is opened again",
+        "records that somebody changed stay: the restored cluster is opened again",
         moved + RELEASED,
         "RecordChanged",
         ["undone: undid FenceRestored"],

@@ -217,7 +217,7 @@ def test_restore_undoes_each_mistake(on):
             continue
         restored = restore_to(on, moment, what)
         on.expect(f"{mistake} is undone one second before", (back := on.query(restored["Endpoint"], rows, **password)) == before, f"{back} instead of {before}")
-        on.expect(f"{mistake} is still done on the original", on.query(writer, rows, **password) != before)
+        on.expect(f"{mistake} is still done on the source", on.query(writer, rows, **password) != before)
         remove_cluster(on.name(what))
         on.query(writer, ["DROP TABLE IF EXISTS t", "CREATE TABLE t (n int, s text)", THOUSAND], **password)
     moment = mark_before_mistake()
@@ -271,7 +271,7 @@ def test_restore_inherits_what_aws_inherits(on):
 
 def test_clone_is_a_copy_of_its_own(on):
     writer, password = cluster(on.source)["Endpoint"], {"password": on.password}
-    on.query(writer, ["CREATE TABLE evidence (n int)", "INSERT INTO evidence VALUES (1)"], **password)
+    on.query(writer, ["CREATE TABLE proof (n int)", "INSERT INTO proof VALUES (1)"], **password)
     target = on.name("clone")
     made = rds.restore_db_cluster_to_point_in_time(DBClusterIdentifier=target, SourceDBClusterIdentifier=on.source, RestoreType="copy-on-write", UseLatestRestorableTime=True)["DBCluster"]
     on.expect("a clone belongs to its source's group", made["CloneGroupId"] == cluster(on.source)["CloneGroupId"])
@@ -279,9 +279,9 @@ def test_clone_is_a_copy_of_its_own(on):
     on.make_instance(target, on.name("clone-1"))
     wait_instance(on.name("clone-1"))
     host = cluster(target)["Endpoint"]
-    on.expect("a clone holds what was committed just before", on.query(host, "SELECT n FROM evidence", **password) == "1")
-    on.query(host, "DELETE FROM evidence", **password)
-    on.expect("a clone's changes are its own", on.query(writer, "SELECT n FROM evidence", **password) == "1")
+    on.expect("a clone holds what was committed just before", on.query(host, "SELECT n FROM proof", **password) == "1")
+    on.query(host, "DELETE FROM proof", **password)
+    on.expect("a clone's changes are its own", on.query(writer, "SELECT n FROM proof", **password) == "1")
     remove_cluster(target)
 
 
@@ -292,19 +292,19 @@ def test_failover_and_restores_across_it(on):
     wait_cluster(on.source)
     after = {m["DBInstanceIdentifier"]: m["IsClusterWriter"] for m in cluster(on.source)["DBClusterMembers"]}
     on.expect("a failover swaps writer and reader", after == {on.name("source-1"): False, on.name("source-2"): True}, after)
-    on.query(before["Endpoint"], "INSERT INTO evidence VALUES (2)", **password)
-    on.expect("the old writer follows the new one", wait("replication", lambda: on.query(before["ReaderEndpoint"], "SELECT count(*) FROM evidence", **password) == "2"))
+    on.query(before["Endpoint"], "INSERT INTO proof VALUES (2)", **password)
+    on.expect("the old writer follows the new one", wait("replication", lambda: on.query(before["ReaderEndpoint"], "SELECT count(*) FROM proof", **password) == "2"))
     moment = mark_before_mistake()
-    on.query(before["Endpoint"], "DELETE FROM evidence", **password)
+    on.query(before["Endpoint"], "DELETE FROM proof", **password)
     restored = restore_to(on, moment, "after-failover")
-    on.expect("a restore works across a failover", on.query(restored["Endpoint"], "SELECT count(*) FROM evidence", **password) == "2")
+    on.expect("a restore works across a failover", on.query(restored["Endpoint"], "SELECT count(*) FROM proof", **password) == "2")
     # A restore of a restored cluster goes back to its own history only.
     remove_cluster(on.name("after-failover"))
     rds.delete_db_instance(DBInstanceIdentifier=on.name("source-2"))
     gone(rds.describe_db_instances, "DBInstanceNotFound", DBInstanceIdentifier=on.name("source-2"))
     found = cluster(on.source)
     on.expect("a deleted writer is followed by a reader", [(m["DBInstanceIdentifier"], m["IsClusterWriter"]) for m in found["DBClusterMembers"]] == [(on.name("source-1"), True)])
-    on.expect("the writer endpoint follows", on.query(found["Endpoint"], ["INSERT INTO evidence VALUES (3)", "SELECT count(*) FROM evidence"], **password) == "1")
+    on.expect("the writer endpoint follows", on.query(found["Endpoint"], ["INSERT INTO proof VALUES (3)", "SELECT count(*) FROM proof"], **password) == "1")
 
 
 def test_managed_password_and_its_rotation(on):
