@@ -4,12 +4,11 @@ use super::accounting::Sides;
 use super::database::{Databases, Engine};
 use super::follow::{Chapters, End};
 use super::reckoning::{Ended, Numbers};
-use super::recovery::Outcome;
 use super::scene::{self, APP_DATABASE, APP_TABLE, TABLE};
 use super::show::{self, Places};
-use super::stop::{Because, Stop};
+use super::stop::Stop;
 use super::story::{Story, shown};
-use super::tale::{Recovered, Request, Tale, alone};
+use super::tale::{Recovered, Request, Tale, alone, fenced_at};
 use super::writer::{Job, Writer};
 use super::{fenced, leftovers};
 use crate::stack::StackEnv;
@@ -48,7 +47,7 @@ pub async fn tell(layout: &Layout, stack: &StackEnv, story: &Story) -> Result<()
         sides: Sides::Beside { rewound: &outcome.writer_endpoint, source: &scene.endpoint },
         places: Places { rewound: new, source: &scene.cluster, source_is: "fenced and kept", afterwards: "the switch" },
         rewound_to: outcome.rewound_to,
-        fenced_at: outcome.fence.fenced_at,
+        fenced_at: fenced_at(&outcome)?,
     };
     let ledger = tale.account(&execution, &ended)?;
 
@@ -107,8 +106,7 @@ impl Tale<'_> {
         };
 
         story.chapter("7. What came of it");
-        let outcome: Outcome = serde_json::from_value(output).because("the execution's output is not as documented")?;
-        show::outcome(story, &outcome);
+        let outcome = show::outcome(story, &output)?;
         self.look(&outcome.writer_endpoint, 2).await?;
         story.good("the rows are back");
         self.still_writes(writer).await?;

@@ -1,55 +1,57 @@
-//! Following an execution to its end: each state is told when it has ended, and where a person is asked, the demo shows what
-//! there is to decide on and approves. It changes nothing else.
+//! Follows an execution to its end: each state is shown when it has ended, and where a person is asked, the demo shows the
+//! proposal and approves it. It changes nothing else.
 
-use super::recovery::{Execution, History, News, decide, pending};
+use super::recovery::{Execution, ExecutionEvent, History, decide, pending};
 use super::show;
 use super::stop::{Because, Stop};
 use super::story::{Story, count};
 use super::writer::Writer;
 use crate::stack::StackEnv;
 use jiff::Timestamp;
-use rewind_core::{Difference, Plan, Report};
+use rewind_core::{Difference, FenceLayer, MovedRecord, Plan, Proposal, Report, Restored};
+use rewind_ui::{format, progress};
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
-/// How often the history is looked at.
+/// The pause between two looks at the history.
 const POLL: Duration = Duration::from_millis(150);
-/// Far longer than a recovery of a small database takes.
-const LONGEST: Duration = Duration::from_secs(600);
+/// The time after which following gives up: far longer than a recovery of a small database takes.
+const TIMEOUT: Duration = Duration::from_secs(600);
 
 /// How an execution ended, and what was seen on the way.
 #[derive(Debug)]
 pub struct Followed {
-    /// Its end.
+    /// The ending.
     pub end: End,
-    /// From when on the cluster took no write.
+    /// The moment from which the cluster took no write.
     pub fenced_at: Option<Timestamp>,
     /// Every visit of a state that takes time, in order, with its seconds.
     pub spent: Vec<(String, f64)>,
 }
 
-/// The two ends.
+/// The two endings.
 #[derive(Debug)]
 pub enum End {
-    /// It recovered; what it put out.
+    /// It recovered, with this output.
     Recovered(Value),
-    /// It did not.
+    /// It failed.
     Failed {
         /// The error's name.
         error: String,
-        /// What a person is told.
+        /// The cause, for a person.
         cause: String,
     },
 }
 
-/// The chapters that begin where a person is asked, and where the answer was given.
+/// The titles of the chapters before and after the decision.
 #[derive(Debug, Clone, Copy)]
 pub struct Chapters {
-    /// A person decides.
+    /// The title where a person decides.
     pub decision: &'static str,
-    /// What follows.
+    /// The title of what follows.
     pub after: &'static str,
 }
 
@@ -65,46 +67,46 @@ pub async fn follow(
     let mut entered: BTreeMap<String, Timestamp> = BTreeMap::new();
     let mut approval = Approval::default();
     let (mut fenced_at, mut spent) = (None, Vec::new());
-    let deadline = Instant::now() + LONGEST;
+    let deadline = Instant::now() + TIMEOUT;
     story.doing("the execution starts", "");
     loop {
-        for news in history.news().await? {
-            match news {
-                News::Entered { state, at } => {
-                    story.doing(&state, show::activity(&state));
-                    approval.wanted = state == "RequestApproval" && !approval.given;
+        for event in history.events().await? {
+            match event {
+                ExecutionEvent::Entered { state, at } => {
+                    story.doing(&state, progress(&state).unwrap_or_default());
+                    approval.requested = state == "RequestApproval" && !approval.given;
                     entered.insert(state, at);
                 }
-                News::Left { state, at, output } => {
+                ExecutionEvent::Left { state, at, output } => {
                     story.idle();
                     let since = entered.remove(&state).unwrap_or(at);
                     let seconds = at.duration_since(since).as_secs_f64();
-                    story.done(seconds, &state, show::activity(&state));
+                    story.done(seconds, &state, progress(&state).unwrap_or_default());
                     let payload = output.get("Payload").cloned().unwrap_or_default();
                     if state == "FenceSource" {
                         fenced_at = payload.get("fencedAt").and_then(Value::as_str).and_then(|at| at.parse().ok());
                     }
-                    // A state that is left by its failure answered nothing.
+                    // A state that is left by a Catch has no output of its function.
                     if !payload.is_null() {
-                        tell_state(story, &state, payload, &mut approval)?;
+                        show_output(story, &state, payload, &mut approval)?;
                     }
                     if state == "RequestApproval" && approval.given {
                         story.chapter(chapters.after);
                     }
                     spent.push((state, seconds));
                 }
-                News::Failed { error, cause } => story.warn(format_args!("{error}: {}", message(&cause))),
-                News::Succeeded(output) => {
+                ExecutionEvent::Failed { error, cause } => story.warn(format_args!("{error}: {}", message(&cause))),
+                ExecutionEvent::Succeeded(output) => {
                     story.idle();
                     return Ok(Followed { end: End::Recovered(output), fenced_at, spent });
                 }
-                News::Ended { error, cause } => {
+                ExecutionEvent::Ended { error, cause } => {
                     story.idle();
                     return Ok(Followed { end: End::Failed { error, cause }, fenced_at, spent });
                 }
             }
         }
-        if approval.wanted {
+        if approval.requested {
             approve(stack, story, execution, &mut approval, chapters).await?;
         }
         if Instant::now() > deadline {
@@ -115,14 +117,14 @@ pub async fn follow(
     }
 }
 
-/// What a function said in an error, out of the envelope that Lambda puts it in.
+/// Takes a function's message out of the JSON that Lambda wraps it in.
 fn message(cause: &str) -> String {
     let envelope: Option<Value> = serde_json::from_str(cause).ok();
     let inner = envelope.as_ref().and_then(|envelope| envelope.get("errorMessage")).and_then(Value::as_str);
     inner.unwrap_or(cause).to_owned()
 }
 
-/// How the application fares.
+/// Sums up the writes of the application so far.
 pub fn beside(writer: &Writer) -> String {
     let refused = match writer.refusals() {
         0 => String::new(),
@@ -131,26 +133,31 @@ pub fn beside(writer: &Writer) -> String {
     format!("{} writes acknowledged{refused}", count(writer.acknowledged()))
 }
 
-/// What a person sees before deciding.
+/// The parts of the proposal as the states put them out, and how far its approval is.
 #[derive(Debug, Default)]
 struct Approval {
-    wanted: bool,
+    requested: bool,
     given: bool,
     shown: bool,
+    plan: Option<Plan>,
+    restored: Option<Restored>,
     report: Option<Report>,
     differences: Vec<Difference>,
 }
 
-/// Tells what a state answered, where that is of interest.
-fn tell_state(story: &Story, state: &str, payload: Value, approval: &mut Approval) -> Result<(), Stop> {
-    let odd = format!("what {state} answered is not as documented");
+/// Shows the output of a state, where that is of interest.
+fn show_output(story: &Story, state: &str, payload: Value, approval: &mut Approval) -> Result<(), Stop> {
     match state {
-        "ValidateWindow" => show::plan(story, &serde_json::from_value::<Plan>(payload).because(odd)?),
+        "ValidateWindow" => {
+            let plan: Plan = read(state, payload)?;
+            show::document(story, &format::plan(&plan));
+            approval.plan = Some(plan);
+        }
         "Verify" => {
-            let report: Report = serde_json::from_value(payload).because(odd)?;
-            // Already approved, there is nothing left to decide on it.
+            let report: Report = read(state, payload)?;
+            // In place it is approved already, so the report belongs to no proposal.
             match approval.given {
-                true => show::report(story, &report),
+                true => show::document(story, &format::report(&report)),
                 false => approval.report = Some(report),
             }
         }
@@ -171,19 +178,21 @@ fn tell_state(story: &Story, state: &str, payload: Value, approval: &mut Approva
         }
         "StartRestore" | "AddInstances" => {
             let found = payload.get("differences").cloned().unwrap_or_default();
-            let found: Vec<Difference> = serde_json::from_value(found).because(odd)?;
-            approval.differences.extend(found);
+            approval.differences.extend(read::<Vec<Difference>>(state, found)?);
+            if state == "StartRestore" {
+                approval.restored = Some(read(state, payload)?);
+            }
         }
         "FenceSource" => {
-            for layer in payload.get("layers").and_then(Value::as_array).into_iter().flatten() {
-                let text = |name: &str| layer.get(name).and_then(Value::as_str).unwrap_or_default();
-                story.say(format_args!("          {:<9} {}", text("layer"), text("did")));
+            let layers = payload.get("layers").cloned().unwrap_or_default();
+            for FenceLayer { layer, did } in read::<Vec<FenceLayer>>(state, layers)? {
+                story.say(format_args!("          {layer:<9} {did}"));
             }
         }
         "SwapDns" => {
-            for record in payload.get("records").and_then(Value::as_array).into_iter().flatten() {
-                let text = |name: &str| record.get(name).and_then(Value::as_str).unwrap_or_default();
-                story.say(format_args!("          {} -> {}", text("name"), text("to")));
+            let records = payload.get("records").cloned().unwrap_or_default();
+            for MovedRecord { name, to, .. } in read::<Vec<MovedRecord>>(state, records)? {
+                story.say(format_args!("          {name} -> {to}"));
             }
         }
         _ => {}
@@ -191,7 +200,7 @@ fn tell_state(story: &Story, state: &str, payload: Value, approval: &mut Approva
     Ok(())
 }
 
-/// Shows what there is to decide on, and approves it.
+/// Shows the proposal, and approves it.
 async fn approve(
     stack: &StackEnv,
     story: &Story,
@@ -203,28 +212,34 @@ async fn approve(
     if !approval.shown {
         story.idle();
         story.chapter(chapters.decision);
-        match approval.report.take() {
-            Some(report) => {
-                story.say(
-                    "Nothing has been moved: the application still writes to the source. The restored cluster was looked at:",
-                );
-                show::report(story, &report);
-                show::differences(story, &std::mem::take(&mut approval.differences));
-            }
-            None => story.say("Nothing has been changed yet. What is decided on is the plan, with its warnings."),
+        let proposal = Proposal {
+            plan: approval.plan.clone().ok_or_else(|| Stop::new("there is a request for approval, and no plan"))?,
+            restored: approval.restored.clone(),
+            report: approval.report.clone(),
+            differences: approval.differences.clone(),
+        };
+        if proposal.hash() != pending.hash {
+            return Err(Stop::new(format!(
+                "the proposal has the hash {}, and {} is asked",
+                proposal.hash(),
+                pending.hash
+            )));
         }
-        story.say(format_args!(
-            "Decide until {}; what is decided on has the hash {}.",
-            pending.expires_at, pending.hash
-        ));
+        // The plan was shown when it was made.
+        show::document(story, &format::decision_basis(&proposal));
+        story.say(format_args!("Decide until {}; the proposal has the hash {}.", pending.expires_at, pending.hash));
         approval.shown = true;
     }
     if decide(stack, &pending, "approved", "as planned").await? {
         story.say("The demo approves, in the place of a person: SendTaskSuccess with that hash.");
         approval.given = true;
-        approval.wanted = false;
+        approval.requested = false;
     }
     Ok(())
+}
+
+fn read<T: DeserializeOwned>(state: &str, output: Value) -> Result<T, Stop> {
+    serde_json::from_value(output).because(format!("the output of {state} is not as documented"))
 }
 
 #[cfg(test)]
@@ -232,7 +247,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_error_is_told_without_its_envelope() {
+    fn an_error_is_shown_without_the_json_around_it() {
         let cause = r#"{"errorType":"VerificationFailed","errorMessage":"too few rows"}"#;
         assert_eq!(message(cause), "too few rows");
         assert_eq!(message("no JSON"), "no JSON");

@@ -5,19 +5,18 @@ use super::accounting::Sides;
 use super::database::{Databases, Engine};
 use super::follow::{Chapters, End, Followed};
 use super::reckoning::Ended;
-use super::recovery::{Outcome, SafetyClone};
 use super::scene::{self, APP_DATABASE, APP_TABLE, Scene, TABLE};
 use super::show::{self, Places};
 use super::stop::{Because, Stop};
 use super::story::{Story, clock, count, shown};
-use super::tale::{Recovered, Request, Tale, alone, second_before};
+use super::tale::{Recovered, Request, Tale, alone, fenced_at, second_before};
 use super::writer::Writer;
 use super::{fenced, leftovers, made};
 use crate::stack::StackEnv;
 use crate::stack::layout::Layout;
 use jiff::Timestamp;
 use rewind_clock::SystemClock;
-use rewind_core::Clock;
+use rewind_core::{Clock, KeptSafetyClone};
 use serde_json::json;
 use std::time::Duration;
 use tokio::time::sleep;
@@ -64,7 +63,7 @@ pub async fn tell(layout: &Layout, stack: &StackEnv, story: &Story) -> Result<()
             afterwards: "the first rewind",
         },
         rewound_to: outcome.rewound_to,
-        fenced_at: outcome.fence.fenced_at,
+        fenced_at: fenced_at(&outcome)?,
     };
     let ledger = tale.account(&execution, &ended)?;
 
@@ -111,8 +110,7 @@ impl Tale<'_> {
         };
 
         story.chapter("7. What came of it");
-        let outcome: Outcome = serde_json::from_value(output).because("the execution's output is not as documented")?;
-        show::outcome(story, &outcome);
+        let outcome = show::outcome(story, &output)?;
         safety_clone_of(&outcome)?;
         self.look(&self.scene.endpoint, 2).await?;
         story.good("the rows are back, through the same endpoint");
@@ -200,7 +198,7 @@ impl Tale<'_> {
     }
 }
 
-fn safety_clone_of(outcome: &Outcome) -> Result<&SafetyClone, Stop> {
+fn safety_clone_of(outcome: &rewind_core::Recovered) -> Result<&KeptSafetyClone, Stop> {
     outcome.safety_clone.as_ref().ok_or_else(|| Stop::new("the execution's output names no safety clone"))
 }
 

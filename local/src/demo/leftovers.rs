@@ -1,7 +1,7 @@
 //! What an interrupted demo left behind: a recovery that still runs. It is brought to its end by what any client may do,
 //! and never killed: a recovery that is killed half-way is not undone.
 
-use super::recovery::{Execution, History, News, decide, pending};
+use super::recovery::{Execution, ExecutionEvent, History, decide, pending};
 use super::scene::OPERATION;
 use super::stop::{Because, Stop};
 use super::story::Story;
@@ -47,11 +47,11 @@ async fn end(stack: &StackEnv, story: &Story, execution: &Execution) -> Result<S
     let deadline = Instant::now() + PATIENCE;
     let mut asked = false;
     while Instant::now() < deadline {
-        for news in history.news().await? {
+        for news in history.events().await? {
             match news {
-                News::Succeeded(_) => return Ok(format!("{} ended in Recovered", execution.id)),
-                News::Ended { error, .. } => return Ok(format!("{} ended: {error}", execution.id)),
-                News::Entered { state, .. } => asked = state == "RequestApproval",
+                ExecutionEvent::Succeeded(_) => return Ok(format!("{} ended in Recovered", execution.id)),
+                ExecutionEvent::Ended { error, .. } => return Ok(format!("{} ended: {error}", execution.id)),
+                ExecutionEvent::Entered { state, .. } => asked = state == "RequestApproval",
                 _ => {}
             }
         }

@@ -3,7 +3,7 @@
 
 use super::database::{Databases, Engine, Session};
 use super::follow::{Chapters, Followed, beside, follow};
-use super::recovery::{Execution, Outcome, start};
+use super::recovery::{Execution, start};
 use super::scene::{self, APP_DATABASE, APP_TABLE, APP_USER, Scene, TABLE};
 use super::show;
 use super::stop::{Because, Stop};
@@ -43,7 +43,7 @@ pub struct Tale<'a> {
 /// A recovery that ended well.
 pub struct Recovered {
     pub execution: Execution,
-    pub outcome: Outcome,
+    pub outcome: rewind_core::Recovered,
 }
 
 /// A request, a field a line, in the order in which a person would write it.
@@ -212,6 +212,12 @@ impl Tale<'_> {
         ));
         story.say(format_args!("  column -s, -t {}", shown(ledger)));
     }
+}
+
+/// The moment of the fence, which every recovery of the demo has.
+pub fn fenced_at(outcome: &rewind_core::Recovered) -> Result<Timestamp, Stop> {
+    let fence = outcome.fence.as_ref().ok_or_else(|| Stop::new("the execution's output names no fence"))?;
+    Ok(fence.fenced_at)
 }
 
 /// A whole second, at least one before the mistake: what a person would write down.
