@@ -1,4 +1,4 @@
-//! Errors as the RDS API answers them: a code, an HTTP status and a message. Where AWS has a wording, it is AWS's.
+//! Errors of the RDS API: a code, an HTTP status and a message. Where a wording of AWS is known, it is used.
 
 use axum::http::StatusCode;
 

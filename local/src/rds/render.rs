@@ -1,4 +1,4 @@
-//! Clusters, instances and the rest as the API shows them: one function a shape, with AWS's names of members.
+//! Renders clusters, instances and the rest as the API shows them: one function a shape, with AWS's names of members.
 
 use super::control_plane::ControlPlane;
 use super::engine::Engine;
@@ -10,12 +10,12 @@ use super::tags::Tags;
 use super::xml::Element;
 use jiff::Timestamp;
 
-/// A time as RDS writes it.
+/// Formats a time as RDS does.
 pub fn time(at: Timestamp) -> String {
     at.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()
 }
 
-/// Tags under `name`.
+/// Renders tags under `name`.
 pub fn tags(element: Element, name: &'static str, tags: &Tags) -> Element {
     element.list(name, tags.iter().map(|(key, value)| Element::new("Tag").field("Key", key).field("Value", value)))
 }
@@ -24,6 +24,7 @@ pub fn tags(element: Element, name: &'static str, tags: &Tags) -> Element {
 pub fn cluster(control_plane: &ControlPlane, store: &Store, cluster: &DbCluster) -> Element {
     let settings = &cluster.settings;
     let window = cluster.database.window();
+    // While a change of groups is under way the new ones are `adding`: a fence that trusts them too early must fail here.
     let group_status = if cluster.groups_active { "active" } else { "adding" };
     let members = store.members(cluster).map(|instance| {
         Element::new("DBClusterMember")
@@ -51,8 +52,10 @@ pub fn cluster(control_plane: &ControlPlane, store: &Store, cluster: &DbCluster)
         .field("DBClusterParameterGroup", &settings.parameter_group)
         .field("DBSubnetGroup", &cluster.subnet_group)
         .field("Status", cluster.status)
+        // Absent until the first base backup has ended, as on AWS until a restore has ended.
         .optional("EarliestRestorableTime", window.map(|window| time(window.earliest)))
         .field("Endpoint", endpoint(&cluster.id, "cluster", &control_plane.hash))
+        // There from the beginning on, though no name resolves before an instance serves.
         .field("ReaderEndpoint", endpoint(&cluster.id, "cluster-ro", &control_plane.hash))
         .texts(
             "CustomEndpoints",
@@ -93,6 +96,7 @@ pub fn cluster(control_plane: &ControlPlane, store: &Store, cluster: &DbCluster)
         .field("NetworkType", &settings.network_type)
         .field("DatabaseInsightsMode", &settings.insights_mode)
         .field("EngineLifecycleSupport", &settings.lifecycle);
+    // These members are absent, not empty, where the feature is off: the product must not read an absent list as a difference.
     if !settings.log_exports.is_empty() {
         shape = shape.texts("EnabledCloudwatchLogsExports", "member", &settings.log_exports);
     }
@@ -250,7 +254,7 @@ pub fn parameter(known: &Parameter, set: Option<&String>) -> Element {
         .texts("SupportedEngineModes", "member", ["provisioned"])
 }
 
-/// Who settled the value of a parameter.
+/// Returns the source of a parameter's value, as `Source` in `Parameter`.
 pub fn source(known: &Parameter, set: Option<&String>) -> &'static str {
     match (set, known.default) {
         (Some(_), _) => "user",

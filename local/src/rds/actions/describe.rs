@@ -1,4 +1,4 @@
-//! What a person types to look around: events, versions, snapshots, global clusters. Nothing here changes anything.
+//! Actions that only describe: events, engine versions, certificates, snapshots, global clusters. They change nothing.
 
 use super::{ActionResult, filters, page, result};
 use crate::rds::certificates;
@@ -11,7 +11,9 @@ use crate::rds::render;
 use crate::rds::resource_names::id_of;
 use jiff::SignedDuration;
 
+/// The default of `Duration`, in minutes.
 const HOUR: i64 = 60;
+/// The longest `Duration`, in minutes: AWS keeps events for 14 days.
 const FORTNIGHT: i64 = 20_160;
 
 /// `DescribeEvents`.
@@ -94,6 +96,7 @@ pub fn snapshots(control_plane: &ControlPlane, params: &Params) -> ActionResult 
 
 /// `DescribeGlobalClusters`: there are none.
 pub fn global_clusters(params: &Params) -> ActionResult {
+    // The product asks whether its source is a member of one: the call has to be there.
     match params.get("GlobalClusterIdentifier").filter(|id| !id.is_empty()) {
         Some(id) => Err(ApiError::not_found("GlobalClusterNotFoundFault", format!("Global cluster {id} not found."))),
         None => Ok(result().list("GlobalClusters", [])),
