@@ -170,8 +170,8 @@ fn states() -> Vec<State> {
                         "$item.cluster & ' (' & ($item.kind = 'safetyClone' ? 'the safety clone' : 'the source') & ' \
                          of recovery ' & $item.recoveryId & ') was kept until ' & $item.keepUntil & ', and nobody \
                          used it: ' & $string($deletion.status) & ($type($deletion.snapshot) = 'string' ? '; its \
-                         automated backups are kept as long as they would have been; the recovery cannot be taken \
-                         back any more; to have the data again: aws rds restore-db-cluster-from-snapshot \
+                         automated backups are kept as long as they would have been; the recovery cannot be \
+                         undone any more; to have the data again: aws rds restore-db-cluster-from-snapshot \
                          --snapshot-identifier ' & $deletion.snapshot & ' …; to be rid of it: aws rds \
                          delete-db-cluster-snapshot --db-cluster-snapshot-identifier ' & $deletion.snapshot : '')",
                     ),

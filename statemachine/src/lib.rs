@@ -26,6 +26,12 @@ pub fn machines() -> [Machine; 3] {
     [rewind::machine(), undo::machine(), cleanup::machine()]
 }
 
+/// The stages of all machines with their states, by the machine's file (`stages.json`).
+pub fn stages() -> String {
+    let machines = machines().into_iter().map(|machine| (machine.file.to_owned(), machine.stages()));
+    Json::Object(machines.collect()).pretty()
+}
+
 /// The sentence that people read while an execution is in `state`; `None` for a state that takes no time.
 pub fn progress(state: &str) -> Option<&'static str> {
     let of = |machine: &Machine| machine.states.iter().find(|declared| declared.name == state)?.progress;
@@ -48,6 +54,7 @@ mod tests {
         for machine in machines() {
             assert!(committed(machine.file) == machine.definition(), "{} {AGAIN}", machine.file);
         }
+        assert!(committed("stages.json") == stages(), "stages.json {AGAIN}");
         assert!(committed("../docs/statemachine.md") == page(), "docs/statemachine.md {AGAIN}");
     }
 
@@ -64,6 +71,23 @@ mod tests {
                     assert!(names.contains(next), "{} leads to {next}, which is not declared", state.name);
                 }
             }
+        }
+    }
+
+    #[test]
+    fn every_state_can_be_reached() {
+        for machine in machines() {
+            let mut reached = BTreeSet::from([machine.start()]);
+            for _ in 0..machine.states.len() {
+                let from = machine.states.iter().filter(|state| reached.contains(state.name));
+                let nexts = from.flat_map(|state| {
+                    let choices = state.choices.iter().map(|choice| choice.next);
+                    choices.chain(state.catchers.iter().map(|catcher| catcher.next)).chain(state.next)
+                });
+                reached = nexts.chain([machine.start()]).chain(reached.iter().copied()).collect();
+            }
+            let unreached: Vec<&str> = machine.states().filter(|name| !reached.contains(name)).collect();
+            assert_eq!(unreached, [""; 0], "{}", machine.file);
         }
     }
 

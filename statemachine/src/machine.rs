@@ -28,6 +28,23 @@ impl Machine {
         .pretty()
     }
 
+    /// The stages and their states in order, and what each state passes to its function: what the tests of paths are
+    /// made of.
+    pub fn stages(&self) -> Json {
+        let mut stages: Vec<(String, Json)> = Vec::new();
+        for state in &self.states {
+            match stages.last_mut() {
+                Some((stage, Json::List(states))) if stage == state.stage => states.push(state.name.into()),
+                _ => stages.push((state.stage.to_owned(), [state.name].into())),
+            }
+        }
+        let passed = self.states.iter().filter(|state| state.function.is_some()).map(|state| {
+            let names = state.payload.iter().map(|(name, _)| Json::from(name.as_str()));
+            (state.name.to_owned(), Json::List(names.collect()))
+        });
+        object([("stages", Json::Object(stages)), ("payloads", Json::Object(passed.collect()))])
+    }
+
     /// The names of the states, in order.
     pub fn states(&self) -> impl Iterator<Item = &'static str> {
         self.states.iter().map(|state| state.name)

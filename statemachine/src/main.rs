@@ -1,4 +1,5 @@
-//! Writes the definitions and their pictures: `cargo run -p rewind-statemachine`.
+//! Writes what is made from the declaration: the definitions, the stages for the tests, and the pictures: `cargo run
+//! -p rewind-statemachine`.
 
 use std::path::Path;
 
@@ -7,5 +8,6 @@ fn main() -> std::io::Result<()> {
     for machine in rewind_statemachine::machines() {
         std::fs::write(folder.join(machine.file), machine.definition())?;
     }
+    std::fs::write(folder.join("stages.json"), rewind_statemachine::stages())?;
     std::fs::write(folder.join("../docs/statemachine.md"), rewind_statemachine::page())
 }

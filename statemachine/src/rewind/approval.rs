@@ -1,7 +1,7 @@
 //! People are asked, in slices of a minute, and their approval is confirmed against what was shown.
 
 use crate::json::{jsonata, object};
-use crate::state::{State, found, of_recovery, set, text};
+use crate::state::{Situation, State, found, of_recovery, set, text};
 use rewind_core::ErrorName;
 
 /// The states, in the order in which a recovery that works passes them.
@@ -30,6 +30,7 @@ pub(super) fn states() -> Vec<State> {
         .tolerated(),
         State::step("RequestApproval")
             .progress("waits for a person")
+            .situation(Situation::InstancesMayExist)
             .comment(
                 "Waits for a person in slices of 60 seconds, each with a fresh task token that the function keeps in \
                  the table; people are told once. In place nothing is there yet to be shown but the plan. \
@@ -70,6 +71,7 @@ pub(super) fn states() -> Vec<State> {
             .next("RecordDecision"),
         State::step("ConfirmApproval")
             .progress("checks that nothing has changed since people were asked")
+            .situation(Situation::InstancesMayExist)
             .comment(
                 "A yes is for what was shown, and for the world in which it was shown: where that has moved, nothing \
                  is done.",

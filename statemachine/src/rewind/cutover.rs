@@ -1,6 +1,6 @@
 //! Records move to the restored cluster, and every name is followed there; the undo moves them back.
 
-use crate::state::{Recoveries, State, found, hours};
+use crate::state::{Recoveries, Situation, State, found, hours};
 use rewind_core::ErrorName;
 
 /// Hours in which every name has to lead to the restored cluster, beside the TTL of the old records.
@@ -11,6 +11,7 @@ pub(super) fn states() -> Vec<State> {
     vec![
         State::step("SwapDns")
             .progress("moves the records, if they are still as planned")
+            .situation(Situation::RecordsMayHaveMoved)
             .only(Recoveries::Restore)
             .comment("All records in one compare-and-swap batch.")
             .inputs(["recovery", "plan", "restored"])
@@ -25,6 +26,7 @@ pub(super) fn states() -> Vec<State> {
             .undone_from("IsTrafficPossiblyMoved"),
         State::waiting("AwaitInSync")
             .progress("waits until Route 53 is in sync")
+            .situation(Situation::RecordsMayHaveMoved)
             .only(Recoveries::Restore)
             .comment("Asks Route 53 outside the VPC: from the subnets of ConfirmCutover it need not be reachable.")
             .keep_as("inSyncAt", "$exists($states.result.Payload.inSyncAt) ? $states.result.Payload.inSyncAt : null")
@@ -50,6 +52,7 @@ pub(super) fn states() -> Vec<State> {
             .next("AwaitInSync"),
         State::step("ConfirmCutover")
             .progress("resolves and connects by name")
+            .situation(Situation::RecordsMayHaveMoved)
             .only(Recoveries::Restore)
             .inputs(["recovery", "plan", "restored", "swap", "inSyncAt"])
             .timeout(105)

@@ -1,9 +1,10 @@
 //! From a failure to the end: where undoing begins, how things stand, and which of the two ends it is.
 
+use super::situation;
 use crate::conclude::{error_name, explained};
 use crate::json::{jsonata, object};
 use crate::lease::release;
-use crate::state::{Assign, State, of_recovery, set, set_to, text};
+use crate::state::{State, of_recovery, text};
 
 /// The states, in the order in which a recovery that works passes them.
 pub(super) fn states() -> Vec<State> {
@@ -20,8 +21,8 @@ pub(super) fn states() -> Vec<State> {
     ]
 }
 
-/// From the end of undoing to the ends of the execution.
-pub(super) fn ends() -> Vec<State> {
+/// From the end of undoing to the ends of the execution. `steps` are all before them.
+pub(super) fn ends(steps: &[State]) -> Vec<State> {
     vec![
         State::pass("ConcludeNothingChanged")
             .comment(
@@ -43,137 +44,7 @@ pub(super) fn ends() -> Vec<State> {
                 ]),
             )
             .next("RecordFailure"),
-        State::choice("IsAnythingChanged")
-            .comment(
-                "Which way things stand when a person has to look: by the undo that failed, or else by the step. \
-                 Without a match nothing was changed.",
-            )
-            .when_with(
-                "$plan.strategy = 'backtrack' and $undoFailure.state in ['UndoAddInstances', 'UndoStartRestore', \
-                 'AwaitDeletion']",
-                situation(
-                    "'now: ' & $plan.cluster & ' is as it was, and clients reach it; the safety clone ' & \
-                     $plan.newCluster & ' or part of it may be left: delete it'",
-                ),
-                "ConcludeNeedsOperator",
-            )
-            .when_with(
-                "$plan.strategy = 'backtrack' and ($undoFailure.state = 'UndoFenceSource' or $failure.state in \
-                 ['FenceSource', 'CloneSource', 'AddInstances', 'AwaitInstances'] or $failure.state = 'AwaitRewind' \
-                 and $type($backtrack) != 'object')",
-                situation_fenced(
-                    "'now: ' & $plan.cluster & ' holds what it held before, and may be fenced; the safety clone ' & \
-                     $plan.newCluster & ' may exist'",
-                ),
-                "ConcludeNeedsOperator",
-            )
-            .when_with(
-                "$undoFailure.state = 'VerifyForward'",
-                situation_fenced(
-                    "'now: ' & ($type($awaiting.identifier) = 'string' ? $plan.cluster & ' was taken forward to ' & \
-                     $restored.rewoundTo : $type($restored) = 'object' ? $plan.cluster & ' was rewound to ' & \
-                     $restored.rewoundTo & ', and RDS knows of no backtrack to take it forward from' : 'no backtrack \
-                     of ' & $plan.cluster & ' was begun, as far as RDS knows') & ', and that it holds what it held \
-                     before is not proven; it is still fenced, and the safety clone ' & $plan.newCluster & ' is kept: \
-                     compare them'",
-                ),
-                "ConcludeNeedsOperator",
-            )
-            .when_with(
-                "$undoFailure.state in ['UndoStartBacktrack', 'AwaitForward'] and $type($restored) = 'object'",
-                situation_fenced(
-                    "'now: ' & $plan.cluster & ' was rewound to ' & $restored.rewoundTo & ', and whether it was taken \
-                     forward from there is not known: ask aws rds describe-db-cluster-backtracks \
-                     --db-cluster-identifier ' & $plan.cluster & '; it is still fenced, and the safety clone ' & \
-                     $plan.newCluster & ' is kept'",
-                ),
-                "ConcludeNeedsOperator",
-            )
-            .when_with(
-                "$undoFailure.state in ['UndoStartBacktrack', 'AwaitForward'] or $failure.state = 'StartBacktrack' or \
-                 $failure.state = 'AwaitRewind' and $type($backtrack) = 'object'",
-                situation_fenced(
-                    "'now: whether ' & $plan.cluster & ' is as it was or rewound to ' & $plan.target & ' is not \
-                     known: ask aws rds describe-db-cluster-backtracks --db-cluster-identifier ' & $plan.cluster & '; \
-                     it is still fenced, and the safety clone ' & $plan.newCluster & ' is kept'",
-                ),
-                "ConcludeNeedsOperator",
-            )
-            .when_with(
-                "$plan.strategy = 'backtrack' and $failure.state = 'Verify'",
-                situation_fenced(
-                    "'now: ' & $plan.cluster & ' is rewound to ' & $restored.rewoundTo & ' and not verified; it is \
-                     still fenced, and the safety clone ' & $plan.newCluster & ' is kept'",
-                ),
-                "ConcludeNeedsOperator",
-            )
-            .when_with(
-                "$failure.state = 'LiftFence'",
-                situation_fenced(
-                    "'now: ' & $plan.cluster & ' is rewound to ' & $restored.rewoundTo & ' and verified: only its \
-                     fence may still be up; the safety clone ' & $plan.newCluster & ' is kept'",
-                ),
-                "ConcludeNeedsOperator",
-            )
-            .when_with(
-                "$plan.strategy = 'backtrack' and $failure.state = 'Finish'",
-                situation(
-                    "'now: ' & $plan.cluster & ' is rewound to ' & $restored.rewoundTo & ' and verified, and clients \
-                     reach it: the recovery is done but for its tags and its report; the safety clone ' & \
-                     $plan.newCluster & ' is kept'",
-                ),
-                "ConcludeNeedsOperator",
-            )
-            .when_with(
-                "$failure.state in ['StartRestore', 'AwaitRewind']",
-                situation(
-                    "'before any undoing: the restored cluster ' & $plan.newCluster & ' may exist, the source is \
-                     untouched'",
-                ),
-                "ConcludeNeedsOperator",
-            )
-            .when_with(
-                "$failure.state in ['AddInstances', 'AwaitInstances', 'Verify'] or $failure.state in \
-                 ['RequestApproval', 'ConfirmApproval'] and $plan.strategy != 'backtrack'",
-                situation(
-                    "'before any undoing: the restored cluster ' & $plan.newCluster & ' and its instances may exist, \
-                     traffic is on the source ' & $plan.cluster & ', which is untouched'",
-                ),
-                "ConcludeNeedsOperator",
-            )
-            .when_with(
-                "$failure.state = 'FenceSource'",
-                situation(
-                    "'before any undoing: the restored cluster ' & $plan.newCluster & ' and its instances may exist, \
-                     the source ' & $plan.cluster & ' may be fenced, the DNS records are as they were'",
-                ),
-                "ConcludeNeedsOperator",
-            )
-            .when_with(
-                "$failure.state in ['SwapDns', 'AwaitInSync', 'ConfirmCutover']",
-                situation(
-                    "'before any undoing: the restored cluster ' & $plan.newCluster & ' and its instances may exist, \
-                     the source ' & $plan.cluster & ' may be fenced, the DNS records may point at either'",
-                ),
-                "ConcludeNeedsOperator",
-            )
-            .when_with(
-                "$failure.state = 'Finish' and $count($plan.dns) = 0",
-                situation(
-                    "'now: the restored cluster ' & $plan.newCluster & ' is verified and beside the source ' & \
-                     $plan.cluster & ', which keeps its traffic: the recovery is done but for its report'",
-                ),
-                "ConcludeNeedsOperator",
-            )
-            .when_with(
-                "$failure.state = 'Finish'",
-                situation(
-                    "'now: traffic is on the restored cluster ' & $plan.newCluster & ', the source ' & $plan.cluster \
-                     & ' is fenced and kept: the recovery is done but for its tags and its report'",
-                ),
-                "ConcludeNeedsOperator",
-            )
-            .next("ConcludeNeedsOperator"),
+        situation::choice(steps),
         State::pass("ConcludeNeedsOperator")
             .comment(
                 "A bug, an undo that failed, or a failure after the work was done: says what happened, what was \
@@ -274,14 +145,4 @@ pub(super) fn ends() -> Vec<State> {
         State::fail("NeedsOperator", "$ending.error", "$ending.cause")
             .comment("A person must look: the only end that pages."),
     ]
-}
-
-/// How things stand for whoever has to look.
-fn situation(expression: &str) -> Assign {
-    vec![set("situation", expression)]
-}
-
-/// The same where the fence is still up: people are told how to lift it.
-fn situation_fenced(expression: &str) -> Assign {
-    vec![set("situation", expression), set_to("fenceIsUp", true.into())]
 }

@@ -1,12 +1,13 @@
 //! No write is acknowledged by the source from here on; the undo lifts the fence.
 
-use crate::state::{Recoveries, State, set};
+use crate::state::{Recoveries, Situation, State, set};
 
 /// The states, in the order in which a recovery that works passes them.
 pub(super) fn states() -> Vec<State> {
     vec![
         State::step("FenceSource")
             .progress("ends all writes on the source, and verifies that none gets in")
+            .situation(Situation::SourceMayBeFenced)
             .comment(
                 "After it no write is acknowledged by the old writer: clients are without a database from here until \
                  SwapDns, in place until LiftFence.",

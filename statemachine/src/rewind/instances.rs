@@ -1,6 +1,6 @@
 //! The restored cluster, or the safety clone, gets its instances; the undo deletes them.
 
-use crate::state::{State, found, hours};
+use crate::state::{Situation, State, found, hours};
 use rewind_core::ErrorName;
 
 /// The states, in the order in which a recovery that works passes them.
@@ -8,6 +8,7 @@ pub(super) fn states() -> Vec<State> {
     vec![
         State::step("AddInstances")
             .progress("gives the restored cluster its instances and settings")
+            .situation(Situation::InstancesMayExist)
             .comment(
                 "The writer, then the readers, and all that a restore does not carry over. What differs on the safety \
                  clone is no difference of what was rewound.",
@@ -25,6 +26,7 @@ pub(super) fn states() -> Vec<State> {
             .undone_from("IsSourceChanged"),
         State::waiting("AwaitInstances")
             .progress("waits for the instances")
+            .situation(Situation::InstancesMayExist)
             .next("AreInstancesReady")
             .undone_from("IsSourceChanged"),
         State::choice("AreInstancesReady")

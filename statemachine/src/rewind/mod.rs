@@ -10,6 +10,7 @@ mod instances;
 mod lease;
 mod plan;
 mod restore;
+mod situation;
 mod verify;
 
 use crate::budget;
@@ -19,27 +20,29 @@ use crate::state::State;
 /// The machine of a recovery.
 pub(crate) fn machine() -> Machine {
     let steps = [
-        restore::states(),
-        instances::states(),
-        verify::states(),
-        approval::states(),
-        fence::states(),
-        backtrack::states(),
-        cutover::states(),
-        finish::states(),
+        ("restore", restore::states()),
+        ("instances", instances::states()),
+        ("verify", verify::states()),
+        ("approval", approval::states()),
+        ("fence", fence::states()),
+        ("backtrack", backtrack::states()),
+        ("cutover", cutover::states()),
+        ("finish", finish::states()),
     ];
     // What was done last is undone first. IsSourceChanged finds out where to begin.
     let undo = [
-        failure::states(),
-        backtrack::undo(),
-        cutover::undo(),
-        fence::undo(),
-        instances::undo(),
-        restore::undo(),
-        failure::ends(),
+        ("failure", failure::states()),
+        ("backtrack undo", backtrack::undo()),
+        ("cutover undo", cutover::undo()),
+        ("fence undo", fence::undo()),
+        ("instances undo", instances::undo()),
+        ("restore undo", restore::undo()),
     ];
-    let after_the_plan: Vec<State> = steps.into_iter().chain(undo).flatten().collect();
-    let before = [lease::states(), plan::states(budget::lease_hours(&after_the_plan))];
+    let mut after: Vec<State> = steps.into_iter().chain(undo).flat_map(stage).collect();
+    let ends = failure::ends(&after);
+    after.extend(stage(("end", ends)));
+    let lease_hours = budget::lease_hours(&after);
+    let before = [("lease", lease::states()), ("plan", plan::states(lease_hours))];
     Machine {
         file: "rewind.asl.json",
         title: "A recovery",
@@ -48,6 +51,10 @@ pub(crate) fn machine() -> Machine {
                   input is a request; examples: statemachine/inputs. Payloads: docs/steps.md. Errors: docs/errors. \
                   Picture: docs/statemachine.md. Item recovery#<execution name> of the table tells how a recovery \
                   stands.",
-        states: before.into_iter().flatten().chain(after_the_plan).collect(),
+        states: before.into_iter().flat_map(stage).chain(after).collect(),
     }
+}
+
+fn stage((name, states): (&'static str, Vec<State>)) -> impl Iterator<Item = State> {
+    states.into_iter().map(move |state| state.of_stage(name))
 }

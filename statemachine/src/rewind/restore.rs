@@ -1,6 +1,6 @@
 //! RDS restores into a new cluster, and is waited for; the undo deletes that cluster.
 
-use crate::state::{Assign, Recoveries, State, bug, found, hours, set};
+use crate::state::{Assign, Recoveries, Situation, State, bug, found, hours, set};
 use rewind_core::ErrorName;
 
 /// Hours that RDS gets for a cluster, by a restore or as a clone.
@@ -14,6 +14,7 @@ pub(super) fn states() -> Vec<State> {
     vec![
         State::step("StartRestore")
             .progress("asks RDS for a new cluster as of the target")
+            .situation(Situation::ClusterMayExist)
             .only(Recoveries::Restore)
             .comment(
                 "From here on something may exist that has to be undone. ClusterNotReady is retried for 20 minutes: \
@@ -27,6 +28,7 @@ pub(super) fn states() -> Vec<State> {
             .undone_from("UndoStartRestore"),
         State::waiting("AwaitRewind")
             .progress("waits for RDS")
+            .situation(Situation::ClusterMayExist)
             .comment(
                 "For the restored cluster or, in place, for the safety clone and then for the backtrack. Polls inside \
                  the invocation and answers after about 50 seconds at the latest.",

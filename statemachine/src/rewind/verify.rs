@@ -1,12 +1,13 @@
 //! The checks run on the rewound data, and decide whether there is anything to go on with.
 
-use crate::state::State;
+use crate::state::{Situation, State};
 
 /// The states, in the order in which a recovery that works passes them.
 pub(super) fn states() -> Vec<State> {
     vec![
         State::step("Verify")
             .progress("runs the checks on the rewound data, read-only")
+            .situation(Situation::InstancesMayExist)
             .comment(
                 "Reads the rewound data; a check that fails ends the recovery with nothing moved, and in place with \
                  all of it taken forward again.",

@@ -1,7 +1,8 @@
-//! The words of the declaration: a state is made by one of the first functions and completed by the others, in the order in
-//! which a reader asks: what it is for, what it is called with, how long it may take, what is kept, and where it leads.
+//! The words of the declaration: a state is made by one of the first functions and completed by the others, in the
+//! order in which a reader asks: what it is for, what it is called with, how long it may take, what is kept, and
+//! where it leads.
 
-use super::{Assign, Bound, Catcher, Choice, Kind, Recoveries, State};
+use super::{Assign, Bound, Catcher, Choice, Kind, Recoveries, Situation, State};
 use crate::json::{Json, jsonata, object};
 use crate::retry::{ANY, BUGS, Retries};
 use rewind_core::ErrorName;
@@ -17,9 +18,11 @@ impl State {
     fn new(name: &'static str, kind: Kind) -> Self {
         Self {
             name,
+            stage: "",
             kind,
             recoveries: Recoveries::Any,
             progress: None,
+            situation: None,
             bounds: Vec::new(),
             retries: Retries::None,
             choices: Vec::new(),
@@ -139,6 +142,18 @@ impl State {
     /// The recoveries that can come here, where not all can.
     pub(crate) fn only(mut self, recoveries: Recoveries) -> Self {
         self.recoveries = recoveries;
+        self
+    }
+
+    /// How things stand when this step ends in a bug, of a recovery beside the source.
+    pub(crate) fn situation(mut self, situation: Situation) -> Self {
+        self.situation = Some(situation);
+        self
+    }
+
+    /// The stage of the machine to which the state belongs.
+    pub(crate) fn of_stage(mut self, stage: &'static str) -> Self {
+        self.stage = stage;
         self
     }
 

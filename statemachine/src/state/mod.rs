@@ -25,6 +25,19 @@ impl Recoveries {
     }
 }
 
+/// How far a recovery beside the source has come when a step of it ends in a bug: whoever has to look is told so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Situation {
+    /// The restored cluster may exist.
+    ClusterMayExist,
+    /// The restored cluster exists, and its instances may.
+    InstancesMayExist,
+    /// Both exist, and the source may be fenced.
+    SourceMayBeFenced,
+    /// Both exist, the source is fenced, and records may have moved.
+    RecordsMayHaveMoved,
+}
+
 /// The kind of a state, by the name that Amazon States Language has for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -46,9 +59,11 @@ pub enum Kind {
 #[derive(Debug, Clone)]
 pub struct State {
     pub(crate) name: &'static str,
+    pub(crate) stage: &'static str,
     pub(crate) kind: Kind,
     pub(crate) recoveries: Recoveries,
     pub(crate) progress: Option<&'static str>,
+    pub(crate) situation: Option<Situation>,
     pub(crate) bounds: Vec<Bound>,
     pub(crate) retries: Retries,
     pub(crate) choices: Vec<Choice>,
@@ -57,7 +72,7 @@ pub struct State {
     comment: Option<String>,
     resource: Option<String>,
     pub(crate) function: Option<&'static str>,
-    payload: Vec<(String, Json)>,
+    pub(crate) payload: Vec<(String, Json)>,
     arguments: Vec<(String, Json)>,
     timeout: Option<u64>,
     seconds: Option<Json>,
@@ -114,7 +129,8 @@ impl State {
         put("Retry", self.retries.to_json());
         // AWS takes the first catcher that matches: the one for everything has to be the last.
         put("Catch", list(&self.catchers, Catcher::to_json));
-        // A Choice has no Next, and ends in a failure of the machine where no condition holds and no Default is given.
+        // A Choice has no Next, and ends in a failure of the machine where no condition holds and no Default is
+        // given.
         let after = if self.kind == Kind::Choice { "Default" } else { "Next" };
         put(after, self.next.map(Json::from));
         put("End", (self.next.is_none() && matches!(self.kind, Kind::Pass | Kind::Task)).then_some(Json::Bool(true)));
