@@ -47,7 +47,11 @@ pub async fn up(layout: &Layout, args: &UpArgs) -> Result<()> {
         tools::packages(layout, &mut progress)?;
         tools::binaries(layout, &mut progress)?;
     }
-    if let Some(network) = healthy(layout).await {
+    let services = services(layout, &myself()?)?;
+    // A control plane or ministack of another build has the tags, tables and rules of that build: what was created there must not meet
+    // functions of this one. Data is no reason to keep it, as a stack promises none.
+    let runs_this_build = fs::read_to_string(started_with(layout)).is_ok_and(|started| started == services);
+    if let Some(network) = healthy(layout).await.filter(|_| runs_this_build) {
         let inputs = inputs(layout)?;
         if fs::read_to_string(deployed(layout)).is_ok_and(|deployed| deployed == inputs) {
             progress.end(format_args!("the stack is up: {}", shown(&layout.env_file())));
@@ -65,6 +69,7 @@ pub async fn up(layout: &Layout, args: &UpArgs) -> Result<()> {
     clear(layout, &mut progress)?;
     let network = Network::choose(&layout.dir, &layout.dir.join("network.json"))?;
     fs::create_dir_all(layout.run().join("tmp")).context("the run directory could not be made")?;
+    fs::write(started_with(layout), services).context("the stack's build could not be written down")?;
     let groups = layout.run().join("security-groups.json");
     fs::write(&groups, seed::security_groups(network).to_string()).with_context(|| groups.display().to_string())?;
 
@@ -265,6 +270,25 @@ fn deployed(layout: &Layout) -> PathBuf {
     layout.run().join("deployed")
 }
 
+/// The file that says from which build the running services were started.
+fn started_with(layout: &Layout) -> PathBuf {
+    layout.run().join("started-with")
+}
+
+/// Lists what the services are made from: this program and the Python programs around ministack, by name, size and time.
+fn services(layout: &Layout, program: &Path) -> Result<String> {
+    let tools = layout.root.join("local/tools");
+    let failed = || tools.display().to_string();
+    let mut files = vec![program.to_owned()];
+    for entry in fs::read_dir(&tools).with_context(failed)? {
+        let entry = entry.with_context(failed)?;
+        if entry.file_name().to_string_lossy().starts_with("ministack") {
+            files.push(entry.path());
+        }
+    }
+    Ok(list(files))
+}
+
 /// Lists what a deployment is made from: the functions' binaries, the template and the state machine, by name, size and time.
 fn inputs(layout: &Layout) -> Result<String> {
     let binaries = myself()?.parent().unwrap_or(Path::new("/")).to_owned();
@@ -276,13 +300,18 @@ fn inputs(layout: &Layout) -> Result<String> {
             files.push(if folder == "functions" { binaries.join(path.file_name().unwrap_or_default()) } else { path });
         }
     }
+    Ok(list(files))
+}
+
+/// Lists files by name, size and time of their last change: a new build changes the time even where the size stays.
+fn list(mut files: Vec<PathBuf>) -> String {
     files.sort();
     let lines = files.iter().filter_map(|file| {
         let metadata = fs::metadata(file).ok().filter(fs::Metadata::is_file)?;
         let changed = metadata.modified().ok()?.duration_since(std::time::UNIX_EPOCH).ok()?;
         Some(format!("{} {} {}\n", file.display(), metadata.len(), changed.as_nanos()))
     });
-    Ok(lines.collect())
+    lines.collect()
 }
 
 /// Zips the binaries and deploys the template; returns its outputs.
@@ -314,4 +343,30 @@ fn deploy(layout: &Layout, network: Network, iam: bool, app: &seed::ChatApp, inp
     fs::write(layout.outputs(), &output.stdout).context("the outputs could not be kept")?;
     fs::write(deployed(layout), inputs).context("the deployment could not be remembered")?;
     Ok(outputs)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_build_of_a_service_is_another_stack() {
+        let dir = tempfile::tempdir().unwrap();
+        let layout = Layout { root: dir.path().to_owned(), dir: dir.path().join(".local") };
+        let tools = dir.path().join("local/tools");
+        fs::create_dir_all(&tools).unwrap();
+        let program = dir.path().join("rewind-local");
+        let services = || services(&layout, &program).unwrap();
+        let mut seen = vec![services()];
+        for file in [program.clone(), tools.join("ministack.txt"), tools.join("ministack_strict.py")] {
+            fs::write(&file, "one").unwrap();
+            seen.push(services());
+            fs::write(&file, "three").unwrap();
+            seen.push(services());
+        }
+        let distinct: std::collections::BTreeSet<&String> = seen.iter().collect();
+        assert_eq!(distinct.len(), seen.len(), "{seen:?}");
+        fs::write(tools.join("lint.txt"), "no service").unwrap();
+        assert_eq!(services(), *seen.last().unwrap());
+    }
 }
