@@ -104,6 +104,7 @@ fn endpoint(endpoints: &dyn Endpoints, name: &Name, kind: RecordType) -> Option<
     // A negative answer needs an SOA (RFC 2308): without one clients choose themselves how long they keep it.
     let soa = SOA::new(server.clone(), hostmaster, 1, 7200, 900, 1_209_600, ENDPOINT_NEGATIVE_TTL);
     let soa = Record::from_rdata(origin.clone(), ENDPOINT_NEGATIVE_TTL, RData::SOA(soa));
+    // The zone's own name: resolvers that check a delegation ask for its SOA and NS.
     if *name == origin {
         return Some(match kind {
             RecordType::SOA => Found::Records(vec![soa]),
@@ -113,6 +114,7 @@ fn endpoint(endpoints: &dyn Endpoints, name: &Name, kind: RecordType) -> Option<
             _ => Found::NoSuchType(soa),
         });
     }
+    // Names compare without case (RFC 4343); the answer keeps the asker's spelling.
     let host = name.to_lowercase().to_ascii();
     Some(match endpoints.address(host.trim_end_matches('.')) {
         Some(address) if matches!(kind, RecordType::A | RecordType::ANY) => {

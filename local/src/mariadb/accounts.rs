@@ -28,6 +28,7 @@ pub fn literal(text: &str) -> String {
 /// Renders the statements that turn a freshly installed server, with its all-powerful `root`, into one of RDS.
 #[must_use]
 pub fn create(master: &str, password: &str, database: Option<&str>, control_password: &str) -> String {
+    // `root` goes last: it is what runs these statements.
     let user = literal(master);
     let mut text = format!(
         "CREATE USER {ADMIN}@localhost IDENTIFIED BY {control};

@@ -30,6 +30,7 @@ pub(super) async fn run(host: &Host, socket: &Path, who: LoginAs<'_>, statements
         LoginAs::Admin(password) => (ADMIN, password),
         LoginAs::Installer => ("root", ""),
     };
+    // --raw: with escapes, names and values would have to be unescaped again.
     command.args(["--no-defaults", "--batch", "--raw", "--user", user]).arg("--socket").arg(socket);
     // On the command line every user of the machine could read it.
     command.env("MYSQL_PWD", password);

@@ -7,18 +7,17 @@
 use super::accounts::{self, REPLICATION, literal};
 use super::admin::LoginAs;
 use super::config::{Identity, Role};
-use super::history::{BaseCopy, History, Position, RestorePoint};
+use super::context::Context;
+use super::history::{BaseCopy, History, Position};
 use super::proxy::{Accept, AdmittedBlocks, Proxy};
-use super::replay::{SCRATCH, copy, rebuild};
+use super::replay::{SCRATCH, copy};
 use super::server::Server;
 use crate::servers::error::file;
-use crate::servers::host::Host;
 use crate::servers::restore_window::floor_to_millis;
 use crate::servers::{Error, MasterUser, RestoreTo, RestoreWindow, ServerEndpoint, remove_dir};
-use crate::tls::{Authority, ServerCertificate};
+use crate::tls::ServerCertificate;
 use ipnet::IpNet;
 use jiff::{SignedDuration, Timestamp};
-use rewind_clock::SystemClock;
 use rewind_core::Clock;
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddrV4};
@@ -31,33 +30,6 @@ use tokio::time::{Instant, sleep};
 const BASE_CHECK: Duration = Duration::from_secs(3);
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
 const CATCH_UP_TIMEOUT: Duration = Duration::from_secs(600);
-
-/// Shared by all clusters of a stack.
-#[derive(Debug)]
-pub struct Context {
-    /// MariaDB on this machine.
-    pub host: Host,
-    /// The password of the control plane's accounts on all servers: a restored cluster brings the accounts of its source along,
-    /// and must still let the control plane in.
-    pub password: String,
-    /// The signer of the servers' certificates.
-    pub authority: Arc<Authority>,
-    /// The clock.
-    pub clock: SystemClock,
-    /// The time by which `LatestRestorableTime` lags behind.
-    pub lag: SignedDuration,
-}
-
-impl Context {
-    fn admin(&self) -> LoginAs<'_> {
-        LoginAs::Admin(&self.password)
-    }
-
-    async fn rebuild(&self, point: &RestorePoint, dir: &std::path::Path) -> Result<Position, Error> {
-        remove_dir(dir).await?;
-        rebuild(&self.host, &self.password, point, dir).await
-    }
-}
 
 /// One cluster.
 #[derive(Debug)]

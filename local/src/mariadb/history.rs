@@ -204,6 +204,7 @@ impl History {
         let state = self.state();
         let begun = |epoch: &&Epoch| epoch.observations.first().is_some_and(|first| first.first <= moment);
         let epoch = state.epochs.iter().rev().find(begun).or(state.epochs.first()).ok_or(NONE)?;
+        // The last state at or before the moment: what was acknowledged in the same instant is in, nothing later is.
         let after = epoch.observations.partition_point(|observation| observation.first <= moment);
         point(epoch, *epoch.observations.get(after.saturating_sub(1)).ok_or(NONE)?, moment)
     }
@@ -333,6 +334,7 @@ fn end_of(log: &Path, known: Position) -> Position {
     let length = |number: u32| std::fs::metadata(log_file(log, number)).map(|data| data.len()).ok();
     let mut at = known;
     // A server that starts, and `FLUSH LOGS`, begin another file.
+    // No directory listing: this runs with every reply of the server, and two lookups are what it can cost.
     while let Some(offset) = length(at.file + 1) {
         at = Position { file: at.file + 1, offset };
     }

@@ -63,6 +63,7 @@ impl Server {
             host.make_dir(dir)?;
         }
         let files = (self.dir.join("server.crt"), self.dir.join("server.key"));
+        // Without one there is no TLS: only the control plane connects, over the socket.
         if let Some(certificate) = certificate {
             host.write(&files.0, &certificate.certificate)?;
             host.write(&files.1, &certificate.key)?;

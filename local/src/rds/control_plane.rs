@@ -65,6 +65,7 @@ impl ControlPlane {
             endpoints: Endpoints::default(),
             groups: SecurityGroups::new(groups),
             secrets,
+            // Another one each start: endpoints of an earlier stack, in somebody's shell or cache, lead nowhere rather than to new data.
             hash: format!("c{}", unique.chars().take(11).collect::<String>()),
             kms_key: format!("arn:aws:kms:{}:{ACCOUNT}:key/{}", region(), uuid::Uuid::new_v4()),
             files,

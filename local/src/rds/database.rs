@@ -152,6 +152,7 @@ impl Database {
     }
 
     /// Rewinds all of it in place; returns the time at which it landed. When that fails, it is as it was.
+    // PostgreSQL never gets here: the action refuses it with AWS's wording first.
     pub async fn backtrack(&self, to: Timestamp) -> Result<Timestamp, Error> {
         match self {
             Self::Postgres(_) => Err(Error::State("PostgreSQL can't be rewound in endpoint")),

@@ -35,6 +35,7 @@ impl Endpoints {
             name(endpoint(&cluster.id, "cluster", hash), writer);
             name(endpoint(&cluster.id, "cluster-ro", hash), reader);
             for custom in store.endpoints.values().filter(|custom| custom.cluster == cluster.id) {
+                // New instances join an endpoint without a static list; one with exclusions takes all others.
                 let meant = |instance: &&&DbInstance| {
                     (custom.members.is_empty() || custom.members.contains(&instance.id))
                         && !custom.excluded.contains(&instance.id)

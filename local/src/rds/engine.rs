@@ -117,6 +117,7 @@ impl Engine {
             Self::AuroraMysql => asked.strip_prefix(AURORA_MYSQL_3).is_some_and(|rest| {
                 rest.split('.').count() == 2 && rest.split('.').all(|part| part.parse::<u32>().is_ok())
             }),
+            // One PostgreSQL is installed: data of another major version would need its programs.
             Self::AuroraPostgresql => !asked.is_empty() && self.major(asked) == self.major(default),
         };
         if good {
@@ -127,6 +128,7 @@ impl Engine {
 
     /// Refuses names that the engine keeps for itself.
     pub fn check_master(self, user: &str) -> Result<(), ApiError> {
+        // The limits of the API reference; MySQL itself takes 32 characters since 5.7, RDS 16.
         let longest = match self {
             Self::AuroraMysql => 16,
             Self::AuroraPostgresql => 63,
@@ -154,6 +156,7 @@ impl Engine {
     pub fn check_database(self, name: &str) -> Result<(), ApiError> {
         let (longest, reserved): (usize, &[&str]) = match self {
             Self::AuroraMysql => (64, &["information_schema", "innodb", "mysql", "performance_schema", "sys", "tmp"]),
+            // `postgres` is there already, and the others are the server's and the control plane's own.
             Self::AuroraPostgresql => (63, &["rdsadmin", "postgres", "template0", "template1", "db"]),
         };
         if !is_word(name, longest) {

@@ -89,6 +89,7 @@ pub struct DbCluster {
     pub version: String,
     pub status: ClusterStatus,
     pub created: Timestamp,
+    // Apart from the rest: a modification that leaves it equal changes nothing.
     pub settings: Settings,
     pub port: u16,
     pub master_user: String,
@@ -98,13 +99,14 @@ pub struct DbCluster {
     pub engine_mode: String,
     pub encrypted: bool,
     pub kms_key: Option<String>,
+    // A clone shares it with its source: AWS's only sign that two clusters share storage.
     pub clone_group: String,
     pub roles: Vec<Role>,
     pub tags: Tags,
     pub secret: Option<MasterSecret>,
     /// True when the present security groups are in force.
     pub groups_active: bool,
-    /// The instances, in the order in which they were made.
+    /// The instances, in the order of their creation.
     pub members: Vec<String>,
     pub writer: Option<String>,
     /// The backtracks, in the order of their requests.
@@ -166,7 +168,7 @@ pub struct DbInstance {
     pub resource_id: String,
     pub cluster: String,
     pub class: String,
-    /// The class it gets in its next maintenance window, as nobody asked for it at once.
+    /// The class that waits for the next maintenance window.
     pub next_class: Option<String>,
     pub status: InstanceStatus,
     pub created: Timestamp,

@@ -59,6 +59,7 @@ impl Params {
         T: FromStr + PartialOrd + std::fmt::Display,
     {
         let Some(value) = self.get(name) else { return Ok(None) };
+        // Two errors: AWS tells a text that is no number from a number out of range.
         let number: T = value.parse().map_err(|_| malformed(name, value, "a number"))?;
         if range.contains(&number) {
             return Ok(Some(number));

@@ -47,6 +47,7 @@ pub fn cluster(control_plane: &ControlPlane, store: &Store, cluster: &DbCluster)
         .field("AllocatedStorage", 1)
         .texts("AvailabilityZones", "AvailabilityZone", &cluster.zones)
         .field("BackupRetentionPeriod", settings.backup_retention)
+        // Absent where none was named: PostgreSQL has `postgres` anyway, and AWS does not show that.
         .optional("DatabaseName", cluster.database_name.as_ref())
         .field("DBClusterIdentifier", &cluster.id)
         .field("DBClusterParameterGroup", &settings.parameter_group)
@@ -62,11 +63,13 @@ pub fn cluster(control_plane: &ControlPlane, store: &Store, cluster: &DbCluster)
             "member",
             custom.map(|custom| endpoint(&custom.id, "cluster-custom", &control_plane.hash)),
         )
+        // Aurora is Multi-AZ as soon as there is a second instance; it can't be asked for.
         .field("MultiAZ", cluster.members.len() > 1)
         .field("Engine", cluster.engine.name())
         .field("EngineVersion", &cluster.version)
         .optional("LatestRestorableTime", window.map(|window| time(window.latest)))
         .optional("EarliestBacktrackTime", cluster.earliest_backtrack(control_plane.now()).map(time))
+        // Absent where Backtrack never was on, 0 where it was turned off: clients have to take both for off.
         .optional("BacktrackWindow", settings.backtrack_window)
         .field("Port", cluster.port)
         .field("MasterUsername", &cluster.master_user)
@@ -136,6 +139,7 @@ pub fn instance(control_plane: &ControlPlane, store: &Store, instance: &DbInstan
         .field("DBInstanceIdentifier", &instance.id)
         .field("DBInstanceClass", &instance.class)
         .field("DBInstanceStatus", instance.status);
+    // A cluster can't be removed before its instances, so this is only for a request that reads in between.
     let Some(cluster) = store.clusters.get(&instance.cluster) else { return shape };
     let is_up = control_plane.endpoints.lookup(&instance_endpoint(&instance.id, &control_plane.hash)).is_some();
     let address = Element::new("Endpoint")
@@ -176,6 +180,7 @@ pub fn instance(control_plane: &ControlPlane, store: &Store, instance: &DbInstan
         .field("LicenseModel", cluster.engine.license())
         .field("PubliclyAccessible", instance.public)
         .field("StorageType", cluster.settings.storage_type.as_deref().unwrap_or("aurora"))
+        // 0 on every instance of Aurora; the port in use is the endpoint's.
         .field("DbInstancePort", 0)
         .field("DBClusterIdentifier", &cluster.id)
         .field("StorageEncrypted", cluster.encrypted)
@@ -207,6 +212,7 @@ pub fn instance(control_plane: &ControlPlane, store: &Store, instance: &DbInstan
 
 /// `DBSubnetGroup`; `None` is the default one.
 pub fn subnet_group(name: &str, group: Option<&SubnetGroup>) -> Element {
+    // AWS's default group covers the default VPC: two subnets are the least that a group may have.
     let default = ["subnet-local-a".to_owned(), "subnet-local-b".to_owned()];
     let subnets = group.map_or(default.as_slice(), |group| group.subnets.as_slice());
     let shown = subnets.iter().zip(["a", "b", "c", "d", "e", "f"].iter().cycle()).map(|(subnet, zone)| {
@@ -320,6 +326,7 @@ pub fn snapshot(snapshot: &Snapshot) -> Element {
         .field("EngineMode", &cluster.engine_mode)
         .field("AllocatedStorage", 1)
         .field("Status", "available")
+        // A snapshot of Aurora has port 0: a restore takes the port from its request.
         .field("Port", 0)
         .field("VpcId", "vpc-local")
         .field("ClusterCreateTime", time(cluster.created))

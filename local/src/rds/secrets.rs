@@ -29,6 +29,7 @@ impl Secrets {
                 .region(Region::new(region.to_owned()))
                 .endpoint_url(endpoint)
                 .credentials_provider(credentials)
+                // A request of RDS waits for this: ministack that hangs must become an error, not a client's timeout.
                 .timeout_config(TimeoutConfig::builder().operation_timeout(TIMEOUT).build())
                 .http_client(aws_smithy_http_client::Builder::new().build_http())
                 .build();

@@ -39,6 +39,7 @@ impl Settings {
         Self {
             parameter_group: default_group(engine, version),
             security_groups: vec![DEFAULT_GROUP.to_owned()],
+            // AWS's own defaults, which a restore has as well where nothing is passed: the product has to pass everything on.
             backup_retention: 1,
             backup_window: preferred_windows::DEFAULT_BACKUP.to_owned(),
             maintenance_window: preferred_windows::DEFAULT_MAINTENANCE.to_owned(),
@@ -73,6 +74,7 @@ impl Settings {
             }
             self.security_groups = groups;
         }
+        // Aurora has no retention of 0: backups can't be turned off.
         if let Some(days) = params.number("BackupRetentionPeriod", 1..=35)? {
             self.backup_retention = days;
         }
@@ -82,6 +84,7 @@ impl Settings {
         set(&mut self.iam_auth, params.boolean("EnableIAMDatabaseAuthentication")?);
         set(&mut self.deletion_protection, params.boolean("DeletionProtection")?);
         set(&mut self.copy_tags, params.boolean("CopyTagsToSnapshot")?);
+        // A structure arrives as several parameters: it is given when any of them is.
         if params.first_given(&["ServerlessV2ScalingConfiguration"]).is_some() {
             self.serverless =
                 Some(serverless(&params.structure("ServerlessV2ScalingConfiguration"), self.serverless.as_ref())?);
@@ -150,6 +153,7 @@ impl Settings {
             }
             self.insights_mode = mode.to_owned();
         }
+        // AWS checks the combination, whichever of the two the request names.
         if self.insights_mode == "advanced" && !self.insights.enabled {
             return Err(ApiError::combination(
                 "To enable the Advanced mode of Database Insights, Performance Insights must be enabled.",
@@ -231,6 +235,7 @@ fn serverless(given: &Params, present: Option<&Serverless>) -> Result<Serverless
             "MinCapacity must not be greater than MaxCapacity in ServerlessV2ScalingConfiguration.",
         ));
     }
+    // Only a cluster that may go down to 0 can pause, and then does after 5 minutes unless told otherwise.
     Ok(Serverless { least, most, pause: if least == 0.0 { pause.or(Some(300)) } else { None } })
 }
 

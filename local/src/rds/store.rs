@@ -136,6 +136,7 @@ fn check_group(
         Some(family) => Engine::ALL.into_iter().find(|engine| family.starts_with(engine.name())),
         None => groups.get(name).map(|group| group.engine),
     };
+    // The family has to be the engine's; its major version always is, as there is one a stack.
     if found.ok_or_else(missing)? == engine {
         return Ok(());
     }

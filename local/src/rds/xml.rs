@@ -37,6 +37,7 @@ impl Element {
     pub fn child(mut self, child: Element) -> Self {
         match &mut self.content {
             Content::Children(children) => children.push(child),
+            // An element has either; the last one wins, as no caller mixes them.
             Content::Text(_) => self.content = Content::Children(vec![child]),
         }
         self
@@ -90,6 +91,7 @@ impl Element {
 pub fn response(action: &str, result: Option<&Element>, request_id: &str) -> io::Result<Vec<u8>> {
     document(&format!("{action}Response"), |writer| {
         if let Some(result) = result {
+            // The wrapper is named after the action, so its element can't have a static name.
             let name = format!("{action}Result");
             writer.write_event(Event::Start(BytesStart::new(&name)))?;
             if let Content::Children(children) = &result.content {

@@ -49,6 +49,7 @@ pub fn base_for(backup_ends: impl IntoIterator<Item = Timestamp>, moment: Timest
 /// newest, the one whose loss leaves the shortest gap. `ends` are in order.
 #[must_use]
 pub fn dispensable(ends: &[Timestamp], most: usize) -> Option<usize> {
+    // Two at the least: the oldest holds the window open, the newest keeps restores short.
     if ends.len() <= most.max(2) {
         return None;
     }

@@ -98,6 +98,7 @@ pub async fn up(layout: &Layout, args: &UpArgs) -> Result<()> {
     let outputs = outputs?;
     progress.done_at(began, deployed_at, format_args!("{STACK_NAME} is deployed"));
     let seed = seed::record_and_login(network, &endpoint, &secret).await?;
+    // Once as a client will: everything above may be well and the record still lead nowhere.
     let found = health::resolve(network.dns(), seed::DB_RECORD).await;
     if !found.as_ref().is_ok_and(|addresses| addresses.len() == 1) {
         let message = format!("{} does not resolve: {found:?}", seed::DB_RECORD);
@@ -176,6 +177,7 @@ async fn until<F: Future<Output = bool>>(
 ) -> Result<()> {
     let deadline = Instant::now() + ANSWER_TIMEOUT;
     loop {
+        // First: a process that has ended never answers, and its log says why long before the time is over.
         if let Ok(Some(status)) = child.try_wait() {
             bail!(Logged::new(format_args!("{name} ended: {status}"), layout.log(name)));
         }
@@ -212,6 +214,7 @@ fn ministack(layout: &Layout, network: Network, iam: bool) -> Command {
         command.env("REWIND_IAM_DECISIONS", run.join("iam-decisions.jsonl"));
     }
     command.current_dir(&run);
+    // Everything that it writes goes with the stack: zips of functions, their layers, its state.
     command.env("TMPDIR", run.join("tmp")).env("HOME", &run);
     command.env("S3_DATA_DIR", run.join("s3")).env("STATE_DIR", run.join("state"));
     command
@@ -251,6 +254,7 @@ fn myself() -> Result<PathBuf> {
 fn bare(program: impl AsRef<std::ffi::OsStr>) -> Command {
     let mut command = Command::new(program);
     command.env_clear().env("LC_ALL", "C.UTF-8");
+    // An AWS_PROFILE that got through would make functions of the stack call a real account.
     for inherited in ["PATH", "RUST_LOG", "RUST_BACKTRACE"] {
         if let Some(value) = std::env::var_os(inherited) {
             command.env(inherited, value);
@@ -322,7 +326,7 @@ fn deploy(layout: &Layout, network: Network, iam: bool, app: &seed::ChatApp, inp
     command.arg(layout.root.join("local/tools/deploy.py")).arg("--root").arg(&layout.root);
     command.arg("--binaries").arg(binaries.parent().unwrap_or(Path::new("/")));
     command.arg("--out").arg(layout.deploy()).args(["--stack-name", STACK_NAME]);
-    // Everything here is of this stack.
+    // On AWS the pattern limits what functions may touch; every cluster of a local stack is the stack's own.
     command.args(["--parameter", "ClusterPattern=*"]);
     command.args(["--parameter", &format!("FenceSecurityGroupIds={}", seed::FENCE_SECURITY_GROUP)]);
     command.args(["--parameter", &format!("DatabaseCaBundle={}", ca_bundle(layout).display())]);

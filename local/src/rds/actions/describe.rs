@@ -19,6 +19,7 @@ const FORTNIGHT: i64 = 20_160;
 /// `DescribeEvents`.
 pub fn events(control_plane: &ControlPlane, params: &Params) -> ActionResult {
     let (source, kind) = (params.get("SourceIdentifier"), params.get("SourceType"));
+    // The identifier of a cluster and of an instance may be the same.
     if source.is_some() && kind.is_none() {
         return Err(ApiError::combination("SourceType is required when SourceIdentifier is specified."));
     }
@@ -37,6 +38,7 @@ pub fn events(control_plane: &ControlPlane, params: &Params) -> ActionResult {
             && start <= event.at
             && event.at <= end
     };
+    // Numbered for the pages: an event has no name that a marker could hold.
     let shown = store.events.iter().enumerate().filter(|(_, event)| matches(event));
     page(params, "Events", shown.map(|(number, event)| (number.to_string(), render::event(event))).collect())
 }
@@ -82,6 +84,7 @@ pub fn snapshots(control_plane: &ControlPlane, params: &Params) -> ActionResult 
     let matches = |snapshot: &&Snapshot| {
         one.as_ref().is_none_or(|one| snapshot.id == *one)
             && cluster.as_ref().is_none_or(|cluster| snapshot.cluster.id == *cluster)
+            // Every snapshot here is a final one, which AWS lists as manual.
             && params.get("SnapshotType").is_none_or(|kind| kind == "manual")
             && filters.iter().all(|(name, values)| match *name {
                 "db-cluster-id" => values.iter().any(|value| id_of("cluster", value) == snapshot.cluster.id),

@@ -22,6 +22,7 @@ type Shape = fn(&str, &ParameterGroup) -> Element;
 
 fn new_parameter_group(control_plane: &ControlPlane, params: &Params) -> Result<ParameterGroup, ApiError> {
     let family = params.required("DBParameterGroupFamily")?.to_owned();
+    // A family of another major version exists on AWS; here no cluster could ever use the group.
     let engine = Engine::ALL.into_iter().find(|engine| family == engine.family(control_plane.servers.version(*engine)));
     let engine = engine.ok_or_else(|| {
         ApiError::value(format!("ParameterGroupFamily {family} is not a valid parameter group family"))
@@ -126,6 +127,7 @@ pub fn reset_cluster(control_plane: &ControlPlane, params: &Params) -> ActionRes
     })
 }
 
+// AWS demands a method with each change, though it could tell a static parameter itself: code that leaves it out fails there.
 fn check_method(known: &Parameter, change: &Params) -> Result<(), ApiError> {
     match change.required("ApplyMethod")? {
         "immediate" if !known.is_dynamic => {

@@ -17,6 +17,7 @@ pub async fn create(
     user: &str,
     password: &str,
 ) -> Result<MasterSecret, ApiError> {
+    // The status is `creating` until the database has the password, though the secret can be read before.
     let arn = control_plane.secrets.create(&cluster_arn(id), user, password).await?;
     let kms_key = params.text("MasterUserSecretKmsKeyId").unwrap_or_else(|| control_plane.kms_key.clone());
     Ok(MasterSecret { arn, status: "creating", kms_key })
@@ -126,6 +127,7 @@ impl Change {
         if let Some(kept) = kept
             && let Err(error) = kept.await
         {
+            // The database has it already: rolling back could fail as well, and a second rotation mends it.
             tracing::error!(error = error.message, "the secret does not hold the new password");
         }
         if let Self::Unmanaged { secret, .. } = self
