@@ -127,6 +127,7 @@ impl Scenario<'_> {
         vec![
             ("cluster", json!(self.demo_cluster.id)),
             ("to", json!(target)),
+            // Not "backtrack": the choice is the product's, and the plan says why.
             ("strategy", json!("auto")),
             ("inPlace", json!("allowed")),
             ("checks", self.check("rows are back", rows)),
@@ -146,6 +147,7 @@ impl Scenario<'_> {
         session.run(&sql).await.context("the row could not be inserted")?;
         console.print(format_args!("{}  {sql};   -- a good row", clock(before)));
         let rows = tables::rows(&mut session).await?;
+        // The fence of the second rewind changes them, and rolling back has to restore them.
         let groups = security_groups(stack, demo_cluster).await?;
         let target = second_before(before)?;
         console.print(format_args!("Somebody rewinds to {target}, too far: the check knows that there are 3 rows."));

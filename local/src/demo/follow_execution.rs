@@ -83,6 +83,7 @@ pub async fn follow(
                     let seconds = at.duration_since(since).as_secs_f64();
                     console.step_done(seconds, &state, progress(&state).unwrap_or_default());
                     let payload = output.get("Payload").cloned().unwrap_or_default();
+                    // From the state's result and not from the output: a recovery that fails later has no output.
                     if state == "FenceSource" {
                         fenced_at = payload.get("fencedAt").and_then(Value::as_str).and_then(|at| at.parse().ok());
                     }
@@ -106,6 +107,7 @@ pub async fn follow(
                 }
             }
         }
+        // After all events of this look: the report of Verify may be among them, and is printed with the question.
         if approval.requested {
             approve(stack, console, execution, &mut approval, headings).await?;
         }
