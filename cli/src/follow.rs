@@ -8,7 +8,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use jiff::{SignedDuration, Timestamp};
 use rewind_client::{ClientError, Follow, News};
 use rewind_clock::SystemClock;
-use rewind_core::{Clock, ErrorName, Plan, say_duration};
+use rewind_core::{Clock, ErrorName, Plan, format_duration};
 use rewind_ui::{Ending, Text, say};
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -188,7 +188,7 @@ impl Screen {
     /// The recovery goes on without its follower.
     fn left(&self) {
         self.bar.finish_and_clear();
-        let since = say_duration(SystemClock.now().duration_since(self.began));
+        let since = format_duration(SystemClock.now().duration_since(self.began));
         let said = format!(
             "{} goes on: it was followed for {since}, and nothing was stopped.\nTo follow it again: rewind status {} --follow",
             self.id, self.id

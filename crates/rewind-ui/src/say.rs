@@ -3,7 +3,7 @@
 use crate::recovery::{Ending, Recovery};
 use crate::text::Text;
 use jiff::Timestamp;
-use rewind_core::{Difference, Plan, Report, Restored, say_duration};
+use rewind_core::{Difference, Plan, Report, Restored, format_duration};
 use serde_json::Value;
 
 /// What a state does, while it does it; empty for a state that takes no time.
@@ -101,7 +101,7 @@ pub fn matter(matter: Matter<'_>) -> Text {
             "what was written to {} after {to} is not on {}: it stays on the source, fenced, for {}",
             planned.cluster,
             restored.cluster,
-            say_duration(planned.keep_source())
+            format_duration(planned.keep_source())
         ),
         None => format!(
             "what was written to {} after {to} is taken off it: it stays on the clone {}",
@@ -155,7 +155,7 @@ pub fn recovery(recovery: &Recovery, now: Timestamp) -> Text {
             text.field("new cluster", new_cluster);
         }
         if let Some(ended) = recovery.ended_at {
-            text.field("took", say_duration(ended.duration_since(recovery.started_at)));
+            text.field("took", format_duration(ended.duration_since(recovery.started_at)));
         }
     }
     if let Some(awaited) = &recovery.approval {
@@ -341,7 +341,7 @@ fn said_by(decision: &Value) -> String {
 /// A moment, and how long ago it was.
 fn ago(at: Timestamp, now: Timestamp) -> String {
     let second = at.round(jiff::Unit::Second).unwrap_or(at);
-    format!("{second} ({} ago)", say_duration(now.duration_since(at)))
+    format!("{second} ({} ago)", format_duration(now.duration_since(at)))
 }
 
 #[cfg(test)]

@@ -6,8 +6,8 @@ use rewind_aws::rds::{Cluster, ReadClusters};
 use rewind_aws::route53::Zones;
 use rewind_core::names::RECOVERY_TAG;
 use rewind_core::{
-    Clock, Difference, ErrorName, Plan, PlannedRecord, Recovery, Report, Restored, StepError, Strategy, say_duration,
-    shown_hash,
+    Clock, Difference, ErrorName, Plan, PlannedRecord, Recovery, Report, Restored, StepError, Strategy,
+    format_duration, shown_hash,
 };
 use rewind_lambda::Step;
 use serde::{Deserialize, Serialize};
@@ -103,7 +103,7 @@ impl<C: ReadClusters, Z: Zones, K: Clock> Step for ConfirmApproval<C, Z, K> {
         let age = self.clock.now().duration_since(requested_at);
         if age > self.oldest {
             let age = SignedDuration::from_secs(age.as_secs());
-            let (age, oldest) = (say_duration(age), say_duration(self.oldest));
+            let (age, oldest) = (format_duration(age), format_duration(self.oldest));
             return Err(too_late(
                 by,
                 format!("what was approved is {age} old, and older than {oldest} it does not count"),
