@@ -113,7 +113,7 @@ pub(crate) struct DecideArgs {
     pub(crate) follow: bool,
 }
 
-/// What is taken back, and whether to stay.
+/// What is undone, and whether to stay.
 #[derive(Debug, Args)]
 pub(crate) struct UndoArgs {
     #[command(flatten)]

@@ -86,8 +86,8 @@ def whole_story(stack):
     undone = lambda: run.item().get("state") == "Undone"
     wait_until(undone, f"the end of taking {run.id} back")
     equal(stack.records()[cluster.record][0], cluster.endpoint, "the record")
-    contains(slack.says(ANN, f"status {run.id}").text, f"{run.id}: Undone", "taken back: at", "ben")
-    contains(slack.says(BEN, f"undo {run.id}").text, "it was taken back already")
+    contains(slack.says(ANN, f"status {run.id}").text, f"{run.id}: Undone", "undone: at", "ben")
+    contains(slack.says(BEN, f"undo {run.id}").text, "it is undone already")
 
 
 @test("from chat: a recovery that is typed, and a no of the one who started it")
@@ -110,8 +110,8 @@ def rejected(stack):
     answer = slack.says(CLEO, f"reject {name} it's not a good time --hash {hash[:8]}").later()
     contains(answer.text, f"{name}: rejected by cleo")
     path = START + REWIND + ASK + ["IsApprovalToConfirm", *DECIDED] + PUT_BACK + UNDO_INSTANCES + CONCLUDE
-    run.failed(path, "NotApproved", "cleo", "said no: it's not a good time", "no traffic was moved")
-    contains(words(slack.channel(f"{name}: NothingChanged")), "said no: it's not a good time")
+    run.failed(path, "NotApproved", "cleo", "rejected it: it's not a good time", "no traffic was moved")
+    contains(words(slack.channel(f"{name}: NothingChanged")), "rejected it: it's not a good time")
 
 
 @test("from chat: help, lists, windows and refused plans, each told to the one who asked alone")

@@ -1,5 +1,5 @@
 """What recoveries kept, when its time is over: it stays while anybody needs it, and people are told why; then it goes, into a
-snapshot that holds all of it. Until then the recovery can be taken back, and after that it says why it cannot."""
+snapshot that holds all of it. Until then the recovery can be undone, and after that it says why it cannot."""
 
 import contextlib
 import datetime
@@ -23,9 +23,9 @@ FIND = ["Begin", "FindDue", "IsAnyDue"]
 END = ["IsAnyDue", "CleanedUp"]
 NOTHING_DUE = [*FIND, "CleanedUp"]
 CHECK = [*FIND, "FindRecords", "CheckUnused", "IsUnused"]
-KEPT = [*CHECK, "RememberKept", "TellPeople", *END]
-KEPT_AND_TOLD_BEFORE = [*CHECK, "RememberKept", *END]
-DELETED = [*CHECK, "FindRecordsAgain", "CleanUp", "IsDeleted", "TellPeople", *END]
+KEPT = [*CHECK, "RecordNotice", "SendNotice", *END]
+KEPT_AND_TOLD_BEFORE = [*CHECK, "RecordNotice", *END]
+DELETED = [*CHECK, "FindRecordsAgain", "CleanUp", "IsDeleted", "SendNotice", *END]
 TURN = threading.Lock()
 
 
@@ -135,7 +135,7 @@ def source(stack):
 
     refused = take_back(stack, run.id)
     equal((refused["status"], refused["error"]), ("FAILED", "InvalidRequest"), "taking it back after that")
-    contains(refused["cause"], "cannot be taken back any more", f"--snapshot-identifier {snapshot}", "nothing was changed")
+    contains(refused["cause"], "cannot be undone any more", f"--snapshot-identifier {snapshot}", "nothing was changed")
 
     again = restored(stack, "e2e-kept-again", snapshot, password)
     equal(difference(everything(again), content), "", "the data in the snapshot")
@@ -192,7 +192,7 @@ def safety_clone(stack):
     equal(cluster.value("SELECT count(*) FROM orders", host=cluster.record), 4000, "rows of the cluster itself")
 
 
-@test("a source whose time is over stays while somebody is on it; taken back it has its traffic, and its tags mean nothing")
+@test("a source whose time is over stays while somebody is on it; undone it has its traffic, and its tags mean nothing")
 def taken_back(stack):
     cluster = shop(stack, "e2e-my-back", engine=MYSQL)
     content = everything(cluster)

@@ -226,7 +226,7 @@ def rejected(stack):
     second.failed(held, "LeaseHeld", first.id, first.arn, "nothing was changed", lease=first.id)
     first.decide("rejected", comment="not on a Friday")
     no = START + REFUSE + PUT_BACK + CONCLUDE
-    first.failed(no, "NotApproved", "e2e said no: not on a Friday", "nothing was changed")
+    first.failed(no, "NotApproved", "e2e rejected it: not on a Friday", "nothing was changed")
     before.is_restored()
     equal(backtracks(cluster), [], "backtracks")
     third = rewind(cluster, iso(target))

@@ -146,7 +146,7 @@ def safety_clone_always(stack):
     note(cause)
 
 
-@test("in place: start-backtrack killed every time before its call: no backtrack is begun, none is taken back")
+@test("in place: start-backtrack killed every time before its call: no backtrack is begun, none is undone")
 def backtrack_never_sent(stack):
     it = Mistaken(stack, "kill-unsent")
     with it.backtracking("before", times=2) as back:

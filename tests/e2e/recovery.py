@@ -28,11 +28,11 @@ RELEASE = "RecordFailure AnnounceFailure IsLeaseKept ReleaseLeaseAfterFailure Is
 CONCLUDE = ["ConcludeNothingChanged", *RELEASE, "NothingChanged"]
 # Whoever had no lease, or keeps it, gives none back.
 CONCLUDE_WITHOUT_LEASE = [state for state in CONCLUDE if state != "ReleaseLeaseAfterFailure"]
-NEEDS_OPERATOR = "IsAnythingLeft ConcludeNeedsOperator RecordFailure AnnounceFailure IsLeaseKept IsOperatorNeeded NeedsOperator".split()
-PUT_BACK = ["IsSourceToRestore"]
+NEEDS_OPERATOR = "IsAnythingChanged ConcludeNeedsOperator RecordFailure AnnounceFailure IsLeaseKept IsOperatorNeeded NeedsOperator".split()
+PUT_BACK = ["IsSourceChanged"]
 UNDO_RESTORE = "UndoStartRestore AwaitDeletion IsDeletionDone".split()
 UNDO_INSTANCES = ["UndoAddInstances", *UNDO_RESTORE]
-UNDO_FENCE = "UndoFenceSource IsNewClusterKept".split()
+UNDO_FENCE = "UndoFenceSource IsRestoredClusterKept".split()
 UNDO_SWITCH = ["IsTrafficPossiblyMoved", "FenceRestored", "UndoSwapDns", *UNDO_FENCE]
 
 BESIDE = START + REWIND + END

@@ -198,7 +198,7 @@ def lease(stack):
 
     first.decide("rejected", comment="not on a Friday")
     no = START + REWIND + REFUSE + PUT_BACK + UNDO_INSTANCES + CONCLUDE
-    first.failed(no, "NotApproved", "e2e said no: not on a Friday", "no traffic was moved", "undone:", "e2e-lease-r")
+    first.failed(no, "NotApproved", "e2e rejected it: not on a Friday", "no traffic was moved", "undone:", "e2e-lease-r")
     equal(
         [name for name in stack.inventory() if name.startswith("e2e-lease-r")], [], "the restored cluster and its instances"
     )

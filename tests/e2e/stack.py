@@ -35,7 +35,7 @@ class Stack:
         self.fence_groups = [group for group in fence.split(",") if group]
         if self.app_groups == self.fence_groups:
             raise SystemExit(
-                "my-aurora-cluster is fenced, by a demo perhaps; to go on, with a fresh one: make down, make up"
+                "my-aurora-cluster is fenced, by a demo perhaps; next step, with a fresh one: make down, make up"
             )
 
     # ------------------------------------------------------------------------------------------------------------- AWS

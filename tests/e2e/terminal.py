@@ -156,7 +156,7 @@ def whole_story(stack):
     contains(out, "Undone", f"{cluster.record} points at {cluster.endpoint}")
     equal(stack.records()[cluster.record][0], cluster.endpoint, "the record")
     equal(terminal.json("status", name)["state"], "Undone", "the state")
-    contains(terminal.json("undo", name, "--confirm", cluster.name, code=5)["message"], "it was taken back already")
+    contains(terminal.json("undo", name, "--confirm", cluster.name, code=5)["message"], "it is undone already")
 
 
 @test("for a script: a request from a file, a no, and exit codes that tell what came of it")
@@ -178,7 +178,7 @@ def scripted(stack):
     said = terminal.json("reject", name, "not", "today")
     equal((said["decision"], said["hash"]), ("rejected", hash), "what reject answers")
     path = START + REWIND + ASK + ["IsApprovalToConfirm", *DECIDED] + PUT_BACK + UNDO_INSTANCES + CONCLUDE
-    run.failed(path, "NotApproved", "said no: not today")
+    run.failed(path, "NotApproved", "rejected it: not today")
     out, err = follower.communicate(timeout=30)
     equal(follower.returncode, 3, f"the follower's exit code: {out}{err}")
     contains(out + err, "ended in NothingChanged", "everything is as it was before", "not today", "AwaitRewind")

@@ -67,7 +67,7 @@ def scenarios():
             START + REWIND + REFUSED + PUT_BACK + UNDO_INSTANCES + NOTHING_CHANGED,
             "NotApproved",
             [
-                "ana said no: not on a Friday",
+                "ana rejected it: not on a Friday",
                 "NotApproved in RequestApproval",
                 "undone: undid AddInstances; undid StartRestore",
             ],
@@ -78,7 +78,7 @@ def scenarios():
             "a decision that is none is a no",
             START + REWIND + REFUSED + PUT_BACK + UNDO_INSTANCES + NOTHING_CHANGED,
             "NotApproved",
-            ["somebody who left no name said no"],
+            ["somebody who left no name rejected it"],
             request=WITH_APPROVAL,
             decide=(1, "yes"),
         ),

@@ -10,10 +10,10 @@ FIND = ["Begin", "FindDue", "IsAnyDue"]
 CHECK = ["FindRecords", "CheckUnused", "IsUnused"]
 CALL = ["FindRecordsAgain", "CleanUp"]
 DELETE = [*CALL, "IsDeleted"]
-TELL = ["TellPeople", "IsAnyDue"]
-KEPT = [*CHECK, "RememberKept", *TELL]
+TELL = ["SendNotice", "IsAnyDue"]
+KEPT = [*CHECK, "RecordNotice", *TELL]
 DELETED = [*CHECK, *DELETE, *TELL]
-FAILED = ["ConcludeFailed", "RememberKept", *TELL]
+FAILED = ["ConcludeFailed", "RecordNotice", *TELL]
 GONE = {"done": True, "status": "it is gone, its data is in the snapshot final", "snapshot": "final"}
 USED = {"unused": False, "why": ["in use: app in shop (process 7) on orders-1", "the CNAME record db.example.com points at it"]}
 
@@ -93,7 +93,7 @@ def ways():
     )
     yield scenario(
         "people are told once a day",
-        [*FIND, *CHECK, "RememberKept", "IsAnyDue", "CleanedUp"],
+        [*FIND, *CHECK, "RecordNotice", "IsAnyDue", "CleanedUp"],
         told=["kept: {0}"],
         script={"CheckUnused": [{"answer": USED}]},
         again={},
@@ -157,7 +157,7 @@ def failing():
     """Each step: it fails, it has a bug, it has to be repeated."""
     yield scenario(
         "nothing can be looked for",
-        [*FIND[:2], "ConcludeNotFound", "RememberKept", *TELL, "NotCleanedUp"],
+        [*FIND[:2], "ConcludeNotFound", "RecordNotice", *TELL, "NotCleanedUp"],
         "RewindFailed",
         ["could not be looked for"],
         due=0,
@@ -221,14 +221,14 @@ def native():
         [*FIND, *KEPT, "CleanedUp"],
         told=["kept: {0}"],
         script={"CheckUnused": [{"answer": USED}]},
-        mocked={"RememberKept": "DynamoDB.AmazonDynamoDBException"},
+        mocked={"RecordNotice": "DynamoDB.AmazonDynamoDBException"},
     )
     yield scenario(
         "what cannot be told makes it fail in the end",
         [*FIND, *DELETED, "NotCleanedUp"],
         "Unavailable",
         ["nobody could be told this: kept-1-of-"],
-        mocked={"TellPeople": "SNS.KmsDisabled"},
+        mocked={"SendNotice": "SNS.KmsDisabled"},
     )
 
 

@@ -99,7 +99,7 @@ def ways():
         "in place: rejected",
         START + REFUSED + PUT_BACK + NOTHING_CHANGED,
         "NotApproved",
-        ["ana said no: not on a Friday; nothing was changed; to go on", "[NotApproved in RequestApproval]"],
+        ["ana rejected it: not on a Friday; nothing was changed; next step", "[NotApproved in RequestApproval]"],
         request=ASKED_IN_PLACE,
         decide=(1, {"decision": "rejected", "by": "ana", "comment": "not on a Friday"}),
     )
@@ -114,7 +114,7 @@ def ways():
     )
     yield Scenario(
         "in place: a bug in ConfirmApproval changed nothing and keeps no lease",
-        START + ASK + CONFIRM[:2] + ["IsAnythingLeft", "ConcludeNeedsOperator", *RELEASED, "NeedsOperator"],
+        START + ASK + CONFIRM[:2] + ["IsAnythingChanged", "ConcludeNeedsOperator", *RELEASED, "NeedsOperator"],
         "Bug",
         ["nothing was undone", "nothing was changed"],
         request=ASKED_IN_PLACE,
@@ -138,7 +138,7 @@ def ways():
     )
     yield Scenario(
         "in place: a bug in RequestApproval changed nothing and keeps no lease",
-        START + ASK + ["IsAnythingLeft", "ConcludeNeedsOperator", *RELEASED, "NeedsOperator"],
+        START + ASK + ["IsAnythingChanged", "ConcludeNeedsOperator", *RELEASED, "NeedsOperator"],
         "Bug",
         ["nothing was undone", "nothing was changed"],
         request=ASKED_IN_PLACE,
@@ -176,7 +176,7 @@ def ways():
         calls={"AwaitForward": 2},
     )
     yield Scenario(
-        "in place: no backtrack was begun, so none is taken back",
+        "in place: no backtrack was begun, so none is undone",
         up_to("StartBacktrack") + NOT_BEGUN + UNDO_CLONE + NOTHING_CHANGED,
         "OutcomeUnknown",
         [f"undone: {CLUSTER} was compared with the safety clone", "undid FenceSource; undid AddInstances; undid StartRestore"],
@@ -216,7 +216,7 @@ def ways():
         lease_stays=True,
     )
     yield Scenario(
-        "in place: the backtrack is waited for before it is taken back",
+        "in place: the backtrack is waited for before it is undone",
         up_to("AwaitRewind") + PUT_BACK + UNDO_ALL + NOTHING_CHANGED,
         "Unavailable",
         request=IN_PLACE,

@@ -29,13 +29,13 @@ APPROVED = START + REWIND + APPROVE + SWITCH
 
 RELEASED = ["RecordFailure", "AnnounceFailure", "IsLeaseKept", "ReleaseLeaseAfterFailure", "IsOperatorNeeded"]
 NOTHING_CHANGED = ["ConcludeNothingChanged", *RELEASED, "NothingChanged"]
-CONCLUDE = ["IsAnythingLeft", "ConcludeNeedsOperator"]
+CONCLUDE = ["IsAnythingChanged", "ConcludeNeedsOperator"]
 NEEDS_OPERATOR = [*CONCLUDE, "RecordFailure", "AnnounceFailure", "IsLeaseKept", "IsOperatorNeeded", "NeedsOperator"]
 BUG_BEFORE_CHANGE = [*CONCLUDE, *RELEASED, "NeedsOperator"]
-PUT_BACK = ["IsSourceToRestore"]
+PUT_BACK = ["IsSourceChanged"]
 UNDO_RESTORE = ["UndoStartRestore", "AwaitDeletion", "IsDeletionDone"]
 UNDO_INSTANCES = ["UndoAddInstances", *UNDO_RESTORE]
-UNDO_FENCE = ["UndoFenceSource", "IsNewClusterKept"]
+UNDO_FENCE = ["UndoFenceSource", "IsRestoredClusterKept"]
 UNDO_SWITCH = ["IsTrafficPossiblyMoved", "FenceRestored", "UndoSwapDns", *UNDO_FENCE]
 
 # What each call is passed; the stand-in says which call it is.

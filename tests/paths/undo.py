@@ -12,7 +12,7 @@ STEPS = ["FenceRestored", "UndoSwapDns", "UndoFenceSource"]
 SUCCESS = [*READ, "AcquireLease", *READ[1:], *STEPS, "RecordUndone", "ReleaseLease", "Undone"]
 REFUSED = ["ConcludeNothingChanged", "IsLeaseTaken", "NothingChanged"]
 RELEASED = ["ConcludeNothingChanged", "IsLeaseTaken", "ReleaseLeaseAfterFailure", "NothingChanged"]
-OPENED = ["UndoFenceRestored", "IsTrafficWhereItWas"]
+OPENED = ["UndoFenceRestored", "IsTrafficUnmoved"]
 NEEDS_OPERATOR = ["ConcludeNeedsOperator", "RecordFailure", "AnnounceFailure", "NeedsOperator"]
 DELETED = json.dumps({"cluster": "kept", "snapshot": "kept-final", "begunAt": "2026-11-30T10:41:00Z"})
 NO_CALLS = {call: 0 for call in [*STEPS, "UndoFenceRestored"]}
@@ -30,7 +30,7 @@ def cluster(recovery):
 
 
 def given(recovery, more):
-    """The input: which recovery, and who takes it back; or what the scenario has in its place."""
+    """The input: which recovery, and who undoes it; or what the scenario has in its place."""
     return {"recovery": recovery, "by": "ana"} if more is None else more
 
 
@@ -80,7 +80,7 @@ def wrong(scenario, recovery, ended, before, after, lease):
     if scenario.end == "NeedsOperator":
         failed = next(state for state in reversed(scenario.path) if state in STEPS)
         standing = STANDING[failed].format(old=old, new=f"{old}-rewind")
-        for said in [standing, f"lease#{old} is kept until", "then take it back again"]:
+        for said in [standing, f"lease#{old} is kept until", "then undo it again"]:
             if said not in (ended.get("cause") or ""):
                 yield f"the cause lacks {said!r}: {ended.get('cause')}"
     if scenario.end == "Undone" and ended["status"] == "SUCCEEDED":
@@ -124,7 +124,7 @@ def ways():
         by="somebody who left no name",
     )
     yield scenario(
-        "one that was half taken back is taken back whole, and its error goes",
+        "one that was half undone is undone whole, and its error goes",
         SUCCESS,
         item={"state": "NeedsOperator", "error": "Unavailable", "cause": "half-way", "undo": "{}"},
         calls=once,
@@ -136,7 +136,7 @@ def refused():
     invalid = {"error": "InvalidRequest", "calls": NO_CALLS}
     for name, item, said in [
         ("a recovery that nobody knows", {"gone": True}, "is no recovery that moved traffic: it is unknown; nothing was changed"),
-        ("one that was taken back already", {"state": "Undone"}, "was taken back already; nothing was changed"),
+        ("one that is undone already", {"state": "Undone"}, "is undone already; nothing was changed"),
         ("one that runs", {"state": "Running", "outcome": None}, "is not over; nothing was changed"),
         ("one that waits for people", {"state": "AwaitingApproval", "outcome": None}, "reject it when it asks"),
         ("one that changed nothing", {"state": "NothingChanged", "outcome": None}, "it is NothingChanged; nothing was changed"),

@@ -14,11 +14,11 @@ mod functions;
 #[cfg(test)]
 mod iam;
 #[cfg(test)]
+mod imports;
+#[cfg(test)]
 mod install;
 #[cfg(test)]
 mod machine;
-#[cfg(test)]
-mod picture;
 #[cfg(test)]
 mod template;
 #[cfg(test)]

@@ -1,5 +1,5 @@
 //! What a person's front door does, whether it is a terminal or a chat: start a recovery, follow it, look at it, decide on
-//! it, take it back. It never decides by itself, and never does what the state machine does.
+//! it, undo it. It never decides by itself, and never does what the state machine does.
 
 mod decide;
 mod error;

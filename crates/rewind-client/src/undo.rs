@@ -6,11 +6,11 @@ use rewind_aws::recoveries::Recoveries;
 use rewind_ui::{Recovery, undo_id};
 use serde_json::{Value, json};
 
-/// How often one recovery can be taken back, failures included.
+/// How often one recovery can be undone, failures included.
 const TRIES: usize = 20;
 
 impl<E: Executions, R: Recoveries, F> RecoveryClient<E, R, F> {
-    /// The recovery, if it can be taken back.
+    /// The recovery, if it can be undone.
     ///
     /// # Errors
     ///
@@ -18,14 +18,14 @@ impl<E: Executions, R: Recoveries, F> RecoveryClient<E, R, F> {
     pub async fn undoable(&self, id: &str) -> Answer<Recovery> {
         let recovery = self.recovery(id).await?;
         let refused =
-            |why: &str| Err(ClientError::Refused(format!("{id} cannot be taken back: {why}; nothing was changed")));
+            |why: &str| Err(ClientError::Refused(format!("{id} cannot be undone: {why}; nothing was changed")));
         match recovery.state.as_str() {
-            // One that was half taken back has its outcome still, and may be taken back again.
+            // One that was half undone has its outcome still, and may be undone again.
             "Recovered" => {}
             "NeedsOperator" if recovery.outcome.is_some() => {}
-            "Undone" => return refused("it was taken back already"),
+            "Undone" => return refused("it is undone already"),
             "Running" | "AwaitingApproval" => {
-                return refused("it is not over; next step: reject it when it asks, and it takes itself back");
+                return refused("it is not over; next step: reject it when it asks, and it undoes itself");
             }
             "NeedsOperator" => {
                 return refused("it stopped half-way, and where is for a person to see: follow the runbook");

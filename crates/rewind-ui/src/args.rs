@@ -128,7 +128,7 @@ impl DecisionWords {
     }
 }
 
-/// What is taken back.
+/// What is undone.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
 pub struct UndoWords {
     /// The recovery to take back

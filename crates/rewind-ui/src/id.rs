@@ -27,7 +27,7 @@ pub fn derived_id(does: &str, cluster: &str, now: Timestamp, again: usize) -> St
     format!("{kept}{end}")
 }
 
-/// The name of the `n`th execution that takes back a recovery, from 0: one recovery is taken back once at a time. Where a
+/// The name of the `n`th execution that undoes a recovery, from 0: one recovery is undone once at a time. Where a
 /// long name has to be cut, a hash tells it from those that begin alike: a name's end is its time.
 pub fn undo_id(id: &str, n: usize) -> String {
     let mut end = if n == 0 { "-undo".to_owned() } else { format!("-undo-{}", n + 1) };

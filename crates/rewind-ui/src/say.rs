@@ -171,7 +171,7 @@ pub fn recovery(recovery: &Recovery, now: Timestamp) -> Text {
     }
     if let Some(undo) = &recovery.undo {
         let word = |name: &str| undo.get(name).and_then(Value::as_str).unwrap_or("unknown");
-        text.field("taken back", format!("at {} by {} ({})", word("at"), word("by"), word("id")));
+        text.field("undone", format!("at {} by {} ({})", word("at"), word("by"), word("id")));
     }
     if let Some(clean_up) = &recovery.clean_up {
         let word = |name: &str| clean_up.get(name).and_then(Value::as_str).unwrap_or("unknown");

@@ -230,7 +230,7 @@ impl<W: World> Chat<W> {
     async fn undo(&self, words: UndoWords) -> Result<Now, ClientError> {
         let id = id_of(&words.id).to_owned();
         if let Some(confirm) = words.confirm {
-            return Ok(Now::Later(Task::Undo { id, confirm }, "beginning to take it back …".to_owned()));
+            return Ok(Now::Later(Task::Undo { id, confirm }, "beginning to undo it …".to_owned()));
         }
         let recovery = self.world.client().undoable(&id).await?;
         let task = Task::Undo { id, confirm: recovery.cluster.clone() };

@@ -9,7 +9,7 @@ use rewind_aws::recoveries::{Record, Recoveries};
 use rewind_core::names::{FENCED_BY_TAG, KEEP_UNTIL_TAG, RECOVERY_TAG, SAFETY_CLONE_OF_TAG};
 use rewind_core::{Clock, Plan, StepError, Strategy};
 
-/// The note, in the table's item of the recovery, that what it kept is being deleted: from then on it cannot be taken back.
+/// The note, in the table's item of the recovery, that what it kept is being deleted: from then on it cannot be undone.
 pub const CLEAN_UP_NOTE: &str = "cleanUp";
 
 /// What the marks say: read again before every single change.
@@ -222,14 +222,14 @@ fn tags(kept: &Kept, cluster: &Cluster, now: Timestamp) -> Vec<String> {
     why
 }
 
-/// The plan of a recovery that ended well, was not taken back, and kept this cluster.
+/// The plan of a recovery that ended well, was not undone, and kept this cluster.
 fn planned(kept: &Kept, record: &Record) -> Result<Plan, String> {
     let id = &kept.recovery_id;
     if record.state != "Recovered" {
         return Err(format!("the recovery {id} is {}, not Recovered", record.state));
     }
     if !record.undo.is_null() {
-        return Err(format!("the recovery {id} was taken back"));
+        return Err(format!("the recovery {id} was undone"));
     }
     let plan: Plan = serde_json::from_value(record.plan.clone())
         .map_err(|e| format!("the plan of the recovery {id} cannot be read: {e}"))?;

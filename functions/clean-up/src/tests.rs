@@ -302,7 +302,7 @@ async fn whatever_is_not_as_the_recovery_left_it_stays() {
         ("orders is stopped", |w| source(w, |c| c.status = "stopped".to_owned())),
         ("operation-001 is Undone", |w| w.record.as_mut().unwrap().state = "Undone".to_owned()),
         ("operation-001 is NeedsOperator", |w| w.record.as_mut().unwrap().state = "NeedsOperator".to_owned()),
-        ("operation-001 was taken back", |w| w.record.as_mut().unwrap().undo = json!({ "by": "ada" })),
+        ("operation-001 was undone", |w| w.record.as_mut().unwrap().undo = json!({ "by": "ada" })),
         ("the table has no recovery", |w| w.record = None),
         ("operation-001 did not keep orders", |w| w.record = Some(record(&in_place_plan()))),
         ("this may be the last copy", |w| w.rds = FakeRds::with(vec![w.rds.look("orders").unwrap()], instances())),

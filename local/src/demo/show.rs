@@ -1,8 +1,8 @@
 //! What the recovery says, put into a person's words: plan, report, differences, output. It works nothing out.
 
-use super::accounting::{Account, Group};
+use super::console::{Console, clock, count};
 use super::recovery::Outcome;
-use super::story::{Story, clock, count};
+use super::totals::{Group, Totals};
 use jiff::Timestamp;
 use rewind_core::{Difference, Plan, Report};
 use serde_json::Value;
@@ -52,31 +52,31 @@ pub fn activity(state: &str) -> &str {
 }
 
 /// A request, a field a line, in the order in which a person would write it.
-pub fn request(story: &Story, fields: &[(&str, Value)]) {
-    story.say("  {");
+pub fn request(console: &Console, fields: &[(&str, Value)]) {
+    console.print("  {");
     for (index, (field, value)) in fields.iter().enumerate() {
         let comma = if index + 1 < fields.len() { "," } else { "" };
-        story.say(format_args!("    \"{field}\": {value}{comma}"));
+        console.print(format_args!("    \"{field}\": {value}{comma}"));
     }
-    story.say("  }");
+    console.print("  }");
 }
 
 /// The plan.
-pub fn plan(story: &Story, plan: &Plan) {
-    story.say(format_args!("The plan, before anything is changed ({} to {}):", plan.cluster, plan.target));
+pub fn plan(console: &Console, plan: &Plan) {
+    console.print(format_args!("The plan, before anything is changed ({} to {}):", plan.cluster, plan.target));
     for reason in &plan.reasons {
-        story.aside(format_args!("  because {reason}"));
+        console.note(format_args!("  because {reason}"));
     }
     for (index, sentence) in plan.will_do.iter().enumerate() {
-        story.say(format_args!("  {}. {sentence}", index + 1));
+        console.print(format_args!("  {}. {sentence}", index + 1));
     }
     for warning in &plan.warnings {
-        story.warn(warning);
+        console.warn(warning);
     }
 }
 
 /// What verification found.
-pub fn report(story: &Story, report: &Report) {
+pub fn report(console: &Console, report: &Report) {
     for check in &report.checks {
         let found = check.found.as_deref().unwrap_or("nothing");
         let source = check.source.as_deref().unwrap_or("nothing");
@@ -84,59 +84,59 @@ pub fn report(story: &Story, report: &Report) {
             "check \"{}\" in {}: expected {}, found {found}; the source has {source}",
             check.name, check.database, check.expected
         );
-        if check.passed { story.good(text) } else { story.warn(text) }
+        if check.passed { console.success(text) } else { console.warn(text) }
     }
     for table in &report.tables {
-        story.say(format_args!("  {table}"));
+        console.print(format_args!("  {table}"));
     }
     for note in &report.notes {
-        story.warn(note);
+        console.warn(note);
     }
     let login = &report.login;
-    story.aside(format_args!("  logged in as {} with {}, TLS {:?}", login.user, login.secret_version, login.tls));
+    console.note(format_args!("  logged in as {} with {}, TLS {:?}", login.user, login.secret_version, login.tls));
 }
 
 /// In what the restored cluster is not like the source.
-pub fn differences(story: &Story, differences: &[Difference]) {
+pub fn differences(console: &Console, differences: &[Difference]) {
     if differences.is_empty() {
         return;
     }
-    story.say("In what the restored cluster will not be like the source:");
+    console.print("In what the restored cluster will not be like the source:");
     for difference in differences {
-        story.say(format_args!("  - {}: {}, now {}", difference.what, difference.source, difference.restored));
-        story.aside(format_args!("    to do: {}", difference.todo));
+        console.print(format_args!("  - {}: {}, now {}", difference.what, difference.source, difference.restored));
+        console.note(format_args!("    to do: {}", difference.todo));
     }
 }
 
 /// The output of the execution.
-pub fn outcome(story: &Story, outcome: &Outcome) {
-    story.field("rewound to", outcome.rewound_to);
+pub fn outcome(console: &Console, outcome: &Outcome) {
+    console.field("rewound to", outcome.rewound_to);
     if let Some(new) = &outcome.new_cluster {
-        story.field("new cluster", new);
+        console.field("new cluster", new);
     }
     for record in &outcome.dns {
-        story.field("record", format_args!("{} -> {}", record.name, record.to));
-        story.field("before", &record.from);
+        console.field("record", format_args!("{} -> {}", record.name, record.to));
+        console.field("before", &record.from);
     }
     let fence = &outcome.fence;
     let fenced = format!("fenced at {}; {} sessions ended", moment(fence.fenced_at), fence.sessions_ended);
     match &outcome.safety_clone {
         Some(safety_clone) => {
-            story.field("cluster", format_args!("{}, {fenced}", outcome.cluster));
-            story.field(
+            console.field("cluster", format_args!("{}, {fenced}", outcome.cluster));
+            console.field(
                 "safety clone",
                 format_args!("{}, taken at {}", safety_clone.cluster, moment(safety_clone.taken_at)),
             );
-            story.field("", format_args!("kept until {}; to delete it:", moment(safety_clone.keep_until)));
+            console.field("", format_args!("kept until {}; to delete it:", moment(safety_clone.keep_until)));
             for command in safety_clone.delete.split(" && ") {
-                story.aside(format_args!("                    {command}"));
+                console.note(format_args!("                    {command}"));
             }
         }
         None => {
-            story.field("source", format_args!("{}, {fenced}", outcome.cluster));
+            console.field("source", format_args!("{}, {fenced}", outcome.cluster));
             let kept =
                 outcome.source.keep_until.map_or_else(|| "for good".to_owned(), |at| format!("until {}", moment(at)));
-            story.field("", format_args!("kept {kept}"));
+            console.field("", format_args!("kept {kept}"));
         }
     }
     let mut slowest: Vec<(&String, f64)> = outcome
@@ -148,7 +148,7 @@ pub fn outcome(story: &Story, outcome: &Outcome) {
     slowest.sort_by(|(_, a), (_, b)| b.total_cmp(a));
     let slowest: Vec<String> = slowest.iter().take(4).map(|(state, seconds)| format!("{state} {seconds:.1}")).collect();
     let total = outcome.timings.get("total").and_then(Value::as_f64).unwrap_or_default();
-    story.field("seconds", format_args!("{total:.1} in all; the longest: {}", slowest.join(", ")));
+    console.field("seconds", format_args!("{total:.1} in all; the longest: {}", slowest.join(", ")));
 }
 
 /// The two places that a write can be in, and the words between which it was made.
@@ -165,17 +165,17 @@ pub struct Places<'a> {
 }
 
 /// What became of the writes.
-pub fn account(story: &Story, account: &Account, places: Places<'_>) {
+pub fn account(console: &Console, account: &Totals, places: Places<'_>) {
     let Places { rewound, source, source_is, afterwards } = places;
     let both = account.before_target.len() + account.afterwards.len();
-    let line = |count_of: usize, what: &str| story.say(format_args!("{:>9}  {what}", count(count_of)));
+    let line = |count_of: usize, what: &str| console.print(format_args!("{:>9}  {what}", count(count_of)));
     line(account.acknowledged, "writes were acknowledged to the application:");
     line(both, &format!("are on {rewound}:"));
     line(account.before_target.len(), &format!("  from before the target{}", when(&account.before_target)));
     line(account.afterwards.len(), &format!("  from after {afterwards}{}", when(&account.afterwards)));
     line(account.only_source.len(), &format!("are only on {source}, {source_is}{}", when(&account.only_source)));
     if let (Some(first), Some(last)) = (account.only_source.numbers.first(), account.only_source.numbers.last()) {
-        story.say(format_args!(
+        console.print(format_args!(
             "           written between the target and the fence, numbers {first} to {last}: the price of a rewind"
         ));
     }
@@ -184,27 +184,28 @@ pub fn account(story: &Story, account: &Account, places: Places<'_>) {
     let unanswered = account.unanswered;
     line(unanswered.all(), "more were in flight when their connection was cut: nobody told the application");
     if unanswered.all() > 0 {
-        story.say(format_args!(
+        console.print(format_args!(
             "           ({} written nowhere, {} on {source} only, {} on {rewound} only, {} on both)",
             unanswered.nowhere, unanswered.source, unanswered.rewound, unanswered.both
         ));
     }
     if let Some((from, gap)) = account.longest_gap {
         let gap = gap.as_secs_f64();
-        story.say(format_args!("The longest time without an acknowledged write: {gap:.1} s, from {}.", clock(from)));
+        console
+            .print(format_args!("The longest time without an acknowledged write: {gap:.1} s, from {}.", clock(from)));
     }
 }
 
 /// Why the application got no connection while the fence was up.
-pub fn refused(story: &Story, refused: &BTreeMap<String, usize>) {
+pub fn refused(console: &Console, refused: &BTreeMap<String, usize>) {
     let all: usize = refused.values().sum();
     let Some((most, times)) = refused.iter().max_by_key(|(_, times)| **times) else { return };
-    story.say(format_args!(
+    console.print(format_args!(
         "Meanwhile {} connections were refused; {} times the reason was:",
         count(all),
         count(*times)
     ));
-    story.aside(format_args!("  {most}"));
+    console.note(format_args!("  {most}"));
 }
 
 fn moment(at: Timestamp) -> String {
