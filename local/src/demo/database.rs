@@ -71,7 +71,7 @@ pub struct Databases {
 #[derive(Debug)]
 pub struct Session {
     link: Link,
-    /// Where the name resolved when it was made.
+    /// The endpoint and address that the name resolved to when the connection was made.
     pub server: ResolvedEndpoint,
 }
 
@@ -118,6 +118,7 @@ impl Session {
             Link::MySql(conn) => {
                 let rows: Vec<mysql_async::Row> = conn.query(sql).await?;
                 let text = |value: mysql_async::Value| match value {
+                    // The text protocol has every value but NULL as bytes.
                     mysql_async::Value::Bytes(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
                     _ => String::new(),
                 };
