@@ -5,6 +5,7 @@
 mod check;
 mod clock;
 mod decimal;
+mod engine;
 mod error;
 mod fields;
 pub mod names;
@@ -19,6 +20,7 @@ mod window;
 
 pub use check::{Answer, Check, CheckResult, Expectation, Login, Report, TableCount, Tls};
 pub use clock::Clock;
+pub use engine::{Engine, UnknownEngine};
 pub use error::{ErrorName, StepError};
 pub use plan::{
     Backtrack, Difference, InPlacePlan, MovedRecord, Plan, PlannedInstance, PlannedRecord, Recovery, Restored, Swap,

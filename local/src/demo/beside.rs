@@ -21,7 +21,7 @@ const CHAPTERS: Chapters = Chapters { decision: "5. A person decides", after: "6
 /// Tells it.
 pub async fn tell(layout: &Layout, stack: &StackEnv, story: &Story) -> Result<(), Stop> {
     let _alone = alone(layout)?;
-    let databases = &Databases::of(stack, Engine::Postgres)?;
+    let databases = &Databases::of(stack, Engine::AuroraPostgresql)?;
     leftovers::settle(stack, story).await?;
 
     story.chapter("1. A cluster and its data");

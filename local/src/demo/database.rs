@@ -6,6 +6,7 @@ use super::stop::{Because, Stop, causes};
 use crate::stack::StackEnv;
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, OptsBuilder, SslOpts};
+pub use rewind_core::Engine;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -20,22 +21,11 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Which kind of databases a story is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Engine {
-    /// Aurora PostgreSQL.
-    Postgres,
-    /// Aurora MySQL.
-    MySql,
-}
-
-impl Engine {
-    /// Its standard port.
-    fn port(self) -> u16 {
-        match self {
-            Self::Postgres => 5432,
-            Self::MySql => 3306,
-        }
+/// The port on which the demo's clusters of `engine` listen.
+fn port(engine: Engine) -> u16 {
+    match engine {
+        Engine::AuroraPostgresql => 5432,
+        Engine::AuroraMysql => 3306,
     }
 }
 
@@ -183,8 +173,8 @@ impl Databases {
         let connecting = async {
             let server = self.names.lead(name).await.map_err(NotConnected)?;
             let link = match self.engine {
-                Engine::Postgres => Link::Postgres(self.postgres(None, &server, login, database, "").await?),
-                Engine::MySql => Link::MySql(Box::new(self.mysql(&server, login, database).await?)),
+                Engine::AuroraPostgresql => Link::Postgres(self.postgres(None, &server, login, database, "").await?),
+                Engine::AuroraMysql => Link::MySql(Box::new(self.mysql(&server, login, database).await?)),
             };
             Ok(Session { link, server })
         };
@@ -243,7 +233,7 @@ impl Databases {
         let options = OptsBuilder::default()
             .ip_or_hostname(&server.endpoint)
             .resolved_ips(Some(vec![IpAddr::V4(server.address)]))
-            .tcp_port(self.engine.port())
+            .tcp_port(port(self.engine))
             .user(Some(&login.user))
             .pass(Some(&login.password))
             .db_name(Some(database))
@@ -270,7 +260,7 @@ async fn dial(from: Option<Ipv4Addr>, to: Ipv4Addr) -> std::io::Result<TcpStream
         socket.set_reuseaddr(true)?;
         socket.bind(SocketAddr::from((from, 0)))?;
     }
-    let stream = socket.connect(SocketAddr::from((to, Engine::Postgres.port()))).await?;
+    let stream = socket.connect(SocketAddr::from((to, port(Engine::AuroraPostgresql)))).await?;
     stream.set_nodelay(true)?;
     Ok(stream)
 }

@@ -29,7 +29,7 @@ const MEANWHILE: Duration = Duration::from_millis(2_500);
 /// Tells it.
 pub async fn tell(layout: &Layout, stack: &StackEnv, story: &Story) -> Result<(), Stop> {
     let _alone = alone(layout)?;
-    let databases = &Databases::of(stack, Engine::MySql)?;
+    let databases = &Databases::of(stack, Engine::AuroraMysql)?;
     leftovers::settle(stack, story).await?;
 
     story.chapter("1. A cluster that can be rewound in place, and its data");

@@ -103,8 +103,8 @@ pub async fn find(stack: &StackEnv, databases: &Databases, name: &str, database:
 
 fn is_ready(cluster: &DbCluster, engine: Engine) -> bool {
     let reaches_back = match engine {
-        Engine::Postgres => cluster.earliest_restorable_time(),
-        Engine::MySql => cluster.earliest_backtrack_time(),
+        Engine::AuroraPostgresql => cluster.earliest_restorable_time(),
+        Engine::AuroraMysql => cluster.earliest_backtrack_time(),
     };
     cluster.status() == Some("available") && reaches_back.is_some()
 }
@@ -199,8 +199,10 @@ fn first_free(taken: &[String]) -> Names {
 /// What the database says.
 pub async fn make_table(session: &mut Session, engine: Engine) -> Result<(), Stop> {
     let columns = match engine {
-        Engine::Postgres => "id serial PRIMARY KEY, data text NOT NULL, created_at timestamptz NOT NULL DEFAULT now()",
-        Engine::MySql => {
+        Engine::AuroraPostgresql => {
+            "id serial PRIMARY KEY, data text NOT NULL, created_at timestamptz NOT NULL DEFAULT now()"
+        }
+        Engine::AuroraMysql => {
             "id int AUTO_INCREMENT PRIMARY KEY, data text NOT NULL, created_at timestamp(6) NOT NULL DEFAULT now(6)"
         }
     };
@@ -223,7 +225,7 @@ pub async fn make_application(databases: &Databases, scene: &Scene, session: &mu
     let doing = "the application's database could not be made";
     let password = uuid::Uuid::new_v4().simple().to_string();
     match databases.engine {
-        Engine::Postgres => {
+        Engine::AuroraPostgresql => {
             let exists = async |session: &mut Session, query: &str| {
                 session.rows(query).await.because(doing).map(|rows| !rows.is_empty())
             };
@@ -235,7 +237,7 @@ pub async fn make_application(databases: &Databases, scene: &Scene, session: &mu
                 session.run(&format!("CREATE DATABASE {APP_DATABASE}")).await.because(doing)?;
             }
         }
-        Engine::MySql => {
+        Engine::AuroraMysql => {
             for sql in [
                 format!("CREATE USER IF NOT EXISTS {APP_USER} IDENTIFIED BY '{password}'"),
                 format!("ALTER USER {APP_USER} IDENTIFIED BY '{password}'"),
@@ -247,8 +249,8 @@ pub async fn make_application(databases: &Databases, scene: &Scene, session: &mu
     }
     let mut inside = databases.connect(&scene.name, &scene.master, APP_DATABASE).await.because(doing)?;
     let written_at = match databases.engine {
-        Engine::Postgres => "timestamptz NOT NULL DEFAULT clock_timestamp()",
-        Engine::MySql => "timestamp(6) NOT NULL DEFAULT now(6)",
+        Engine::AuroraPostgresql => "timestamptz NOT NULL DEFAULT clock_timestamp()",
+        Engine::AuroraMysql => "timestamp(6) NOT NULL DEFAULT now(6)",
     };
     // The application may add and read, and nothing else.
     for sql in [

@@ -165,7 +165,7 @@ impl Tale<'_> {
         }
         let address = session.server.address.to_string();
         // MySQL does not know by which address it was reached.
-        if databases.engine == Engine::Postgres {
+        if databases.engine == Engine::AuroraPostgresql {
             let sql = "SELECT host(inet_server_addr())";
             let who = session.value(sql).await.because("the server could not be asked who it is")?;
             if who != address {

@@ -1,17 +1,20 @@
 //! RDS as the steps see it: clusters and instances as plain values, and one trait for each thing that a step may do.
 
 mod adapter;
+#[cfg(test)]
+mod adapter_tests;
 #[cfg(any(test, feature = "fakes"))]
 pub mod fake;
 pub mod tags;
 
 use crate::Answer;
 use jiff::Timestamp;
+use rewind_core::Engine;
 
 pub use adapter::Rds;
 
 /// A cluster, with all that a restore has to carry over.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Cluster {
     /// `DBClusterIdentifier`.
     pub name: String,
@@ -20,7 +23,7 @@ pub struct Cluster {
     /// `Status`, in lower case.
     pub status: String,
     /// `Engine`.
-    pub engine: String,
+    pub engine: Engine,
     /// `EngineVersion`.
     pub engine_version: String,
     /// `EngineMode`: `provisioned` for all that can be restored here.
