@@ -5,6 +5,7 @@
 mod check;
 mod clock;
 mod decimal;
+mod engine;
 mod error;
 mod fields;
 pub mod names;
@@ -22,6 +23,7 @@ mod window;
 
 pub use check::{Answer, Check, CheckResult, Expectation, Login, Report, TableCount, Tls};
 pub use clock::Clock;
+pub use engine::{Engine, UnknownEngine};
 pub use error::{ErrorName, StepError};
 pub use outcome::{
     Ending, Fence, FenceLayer, KeepCommands, KeptSafetyClone, KeptSource, Outcome, Planned, Recovered, Undone,
