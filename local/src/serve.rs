@@ -4,10 +4,11 @@ use crate::chat;
 use crate::dns::DnsServer;
 use crate::postgres::admin::Admin;
 use crate::rds::{self, secrets};
-use crate::servers::{self, sweep};
+use crate::servers::{self, leftover_servers};
 use crate::tls::{Authority, TlsError};
 use crate::{mariadb, postgres};
 use clap::Args;
+use ipnet::Ipv4Net;
 use jiff::SignedDuration;
 use rewind_clock::SystemClock;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
@@ -30,7 +31,7 @@ pub struct ServeArgs {
     pub listen: SocketAddrV4,
     /// The /24 in 127.0.0.0/8 from which databases take their addresses, such as 127.33.7.0/24
     #[arg(long)]
-    pub network: String,
+    pub network: Ipv4Net,
     /// Where the DNS server listens, over UDP and TCP; it needs --aws-endpoint
     #[arg(long)]
     pub dns: SocketAddrV4,
@@ -87,23 +88,23 @@ enum Failure {
     Tls(#[from] TlsError),
     #[error(transparent)]
     Servers(#[from] servers::Error),
-    #[error("--network {0:?} is no /24 in 127.0.0.0/8, such as 127.33.7.0/24")]
-    Network(String),
+    #[error("--network {0} is no /24 in 127.0.0.0/8, such as 127.33.7.0/24")]
+    Network(Ipv4Net),
     #[error("no randomness: {0}")]
     Random(String),
 }
 
 async fn serve(args: ServeArgs) -> Result<(), Failure> {
-    let network = network(&args.network).ok_or_else(|| Failure::Network(args.network.clone()))?;
+    let network = network(args.network).ok_or(Failure::Network(args.network))?;
     let in_dir = |error| Failure::Dir(args.dir.clone(), error);
     std::fs::create_dir_all(&args.dir).map_err(in_dir)?;
     let dir = args.dir.canonicalize().map_err(in_dir)?;
     let _lock = lock(&dir)?;
     let files = dir.join("rds");
     // What a killed predecessor left is of no use: the secrets and records that went with it are gone too.
-    let left = sweep::sweep(&files).await;
+    let left = leftover_servers::stop(&files).await;
     if left > 0 {
-        tracing::warn!(left, "ended the servers of a control plane that was killed");
+        tracing::warn!(left, "ended the servers of a control control_plane that was killed");
     }
     discard(&dir, &files)?;
     rds::set_region(args.region);
@@ -126,11 +127,11 @@ async fn serve(args: ServeArgs) -> Result<(), Failure> {
     let groups = dir.join("security-groups.json");
     let secrets = rds::Secrets::new(args.aws_endpoint.as_deref(), rds::region());
     let servers = rds::database::Servers { postgres: Arc::new(postgres), mariadb: Arc::new(mariadb) };
-    let plane = Arc::new(rds::Plane::new(servers, files, network, &groups, secrets));
+    let control_plane = Arc::new(rds::ControlPlane::new(servers, files, network, &groups, secrets));
 
     let _dns = match &args.aws_endpoint {
         Some(endpoint) => {
-            let endpoints = plane.endpoints.clone();
+            let endpoints = control_plane.endpoints.clone();
             let lookup = move |name: &str| endpoints.lookup(name);
             let started = DnsServer::start(SocketAddr::V4(args.dns), lookup, route53(endpoint)).await;
             Some(started.map_err(|error| Failure::Listen(args.dns, error))?)
@@ -146,19 +147,20 @@ async fn serve(args: ServeArgs) -> Result<(), Failure> {
         tokio::spawn(axum::serve(listener, router).into_future());
     }
     let owner = std::env::var("AWS_ACCESS_KEY_ID").unwrap_or_else(|_| "test".to_owned());
-    let gate = args.aws_endpoint.as_deref().filter(|_| args.iam).map(|at| rds::Gate::new(at, owner));
+    let authorizer = args.aws_endpoint.as_deref().filter(|_| args.iam).map(|at| rds::Authorizer::new(at, owner));
     let listener = TcpListener::bind(args.listen).await.map_err(|error| Failure::Listen(args.listen, error))?;
-    let (postgresql, mariadb) = (plane.servers.postgres.host.version(), plane.servers.mariadb.host.version());
+    let (postgresql, mariadb) =
+        (control_plane.servers.postgres.host.version(), control_plane.servers.mariadb.host.version());
     tracing::info!(rds = %args.listen, dns = %args.dns, postgresql, mariadb, "ready");
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     tokio::select! {
-        served = axum::serve(listener, rds::router(Arc::clone(&plane), gate)) => served?,
+        served = axum::serve(listener, rds::router(Arc::clone(&control_plane), authorizer)) => served?,
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }
     tracing::info!("ending");
-    plane.shut_down().await;
-    sweep::sweep(&dir.join("rds")).await;
+    control_plane.shut_down().await;
+    leftover_servers::stop(&dir.join("rds")).await;
     Ok(())
 }
 
@@ -182,10 +184,10 @@ const DISCARDED: &str = "rds-discarded-";
 /// The control plane's own address in the network: the servers admit their superuser from there and nowhere else.
 const CONTROL: u8 = 2;
 
-fn network(text: &str) -> Option<[u8; 3]> {
-    let address: Ipv4Addr = text.strip_suffix("/24")?.parse().ok()?;
-    match address.octets() {
-        [127, b, c, 0] => Some([127, b, c]),
+/// The first three bytes of a /24 of the loopback network.
+fn network(block: Ipv4Net) -> Option<[u8; 3]> {
+    match (block.addr().octets(), block.prefix_len()) {
+        ([127, b, c, 0], 24) => Some([127, b, c]),
         _ => None,
     }
 }
@@ -227,6 +229,7 @@ mod tests {
 
     #[test]
     fn only_a_slash_24_of_the_loopback_network_is_taken() {
+        let network = |text: &str| network(text.parse().ok()?);
         assert_eq!(network("127.33.7.0/24"), Some([127, 33, 7]));
         for wrong in ["127.33.7.0", "127.33.7.1/24", "10.0.0.0/24", "127.33.0.0/16", "", "/24"] {
             assert_eq!(network(wrong), None, "{wrong:?}");

@@ -10,7 +10,7 @@ use rewind_core::{PendingApproval, StepError};
 use serde_json::Value;
 use std::collections::HashMap;
 
-/// Keeps what a step must know again when it is run twice or taken back.
+/// Keeps what a step must know again when it is run twice or undone.
 pub trait Notes: Send + Sync {
     /// What was noted of the recovery under `name`.
     fn note(&self, recovery_id: &str, name: &str) -> impl Future<Output = Answer<Option<Value>>> + Send;

@@ -9,7 +9,7 @@ use rewind_aws::recoveries::Recoveries;
 use rewind_core::names::{FENCED_BY_TAG, KEEP_UNTIL_TAG, RECOVERY_TAG, SAFETY_CLONE_OF_TAG};
 use rewind_core::{Clock, Plan, RecoveryRecord, StepError, Strategy};
 
-/// The note, in the table's item of the recovery, that what it kept is being deleted: from then on it cannot be taken back.
+/// The note, in the table's item of the recovery, that what it kept is being deleted: from then on it cannot be undone.
 pub const CLEAN_UP_NOTE: &str = "cleanUp";
 
 /// What the marks say: read again before every single change.
@@ -229,7 +229,7 @@ fn planned(kept: &Kept, record: RecoveryRecord) -> Result<Plan, String> {
         return Err(format!("the recovery {id} is {}, not Recovered", record.state));
     }
     if record.undo.is_some() {
-        return Err(format!("the recovery {id} was taken back"));
+        return Err(format!("the recovery {id} was undone"));
     }
     // What cannot be read may be an undo: then the cluster has its traffic.
     let (Some(plan), []) = (record.plan, record.unreadable.as_slice()) else {

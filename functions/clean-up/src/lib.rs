@@ -177,7 +177,7 @@ where
                     // Whatever its tags still say.
                     match self.recoveries.recovery(&kept.recovery_id).await? {
                         Some(record) if record.state == "Undone" => {
-                            tracing::info!(cluster = kept.cluster, "its recovery was taken back: it has its traffic");
+                            tracing::info!(cluster = kept.cluster, "its recovery was undone: it has its traffic");
                         }
                         Some(record) if kept.is_a_copy(&record) => {
                             tracing::info!(cluster = kept.cluster, "it was restored from what was kept, tags and all");

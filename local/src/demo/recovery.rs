@@ -1,7 +1,7 @@
-//! A recovery as a client of AWS sees it: started, followed by its history, decided on. It shows nothing.
+//! A recovery as a client of AWS sees it: started, read from its history, decided on. It prints nothing and judges nothing.
 
-use super::stop::{Because, Stop};
 use crate::stack::StackEnv;
+use anyhow::{Context, Result};
 use aws_sdk_dynamodb::types::AttributeValue;
 use aws_sdk_sfn::types::{HistoryEvent, HistoryEventType};
 use jiff::Timestamp;
@@ -11,9 +11,9 @@ use serde_json::{Value, json};
 /// A started execution.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Execution {
-    /// The execution's name, which is the recovery's id.
+    /// The name, which is the recovery's id.
     pub id: String,
-    /// The execution's ARN.
+    /// The ARN.
     pub arn: String,
 }
 
@@ -21,8 +21,8 @@ pub struct Execution {
 ///
 /// # Errors
 ///
-/// Errors of Step Functions.
-pub async fn start(stack: &StackEnv, id: &str, request: &Value) -> Result<Execution, Stop> {
+/// When Step Functions refuses it.
+pub async fn start(stack: &StackEnv, id: &str, request: &Value) -> Result<Execution> {
     let started = stack
         .sfn()
         .start_execution()
@@ -31,48 +31,48 @@ pub async fn start(stack: &StackEnv, id: &str, request: &Value) -> Result<Execut
         .input(request.to_string())
         .send()
         .await
-        .because(format!("the execution {id} could not be started"))?;
+        .with_context(|| format!("the execution {id} could not be started"))?;
     Ok(Execution { id: id.to_owned(), arn: started.execution_arn })
 }
 
-/// An event of an execution.
+/// Something that happened in an execution.
 #[derive(Debug, Clone, PartialEq)]
 pub enum ExecutionEvent {
-    /// A state that takes time was entered.
+    /// A state that takes time began.
     Entered {
         /// The state's name.
         state: String,
         /// The time of the event.
         at: Timestamp,
     },
-    /// Such a state was left.
+    /// That state ended.
     Left {
         /// The state's name.
         state: String,
         /// The time of the event.
         at: Timestamp,
-        /// The state's output.
+        /// The state's output; null where it was left by an error.
         output: Value,
     },
     /// An attempt at a task failed; the state machine decides what follows.
     Failed {
         /// The error's name.
         error: String,
-        /// Its cause.
+        /// The cause in the history.
         cause: String,
     },
-    /// The execution succeeded, with its output.
+    /// The execution ended well.
     Succeeded(Value),
-    /// The execution failed or was stopped.
+    /// The execution ended otherwise.
     Ended {
         /// The error's name.
         error: String,
-        /// Its cause.
+        /// The cause in the history.
         cause: String,
     },
 }
 
-/// A reader of an execution's history that remembers how far it has read.
+/// A reader of an execution's history that returns each event once.
 #[derive(Debug)]
 pub struct History {
     client: aws_sdk_sfn::Client,
@@ -81,19 +81,19 @@ pub struct History {
 }
 
 impl History {
-    /// Starts at the beginning.
+    /// Reads from the beginning.
     #[must_use]
     pub fn of(stack: &StackEnv, execution: &Execution) -> Self {
         Self { client: stack.sfn(), arn: execution.arn.clone(), seen: 0 }
     }
 
-    /// Reads the events since the last call, in order.
+    /// Reads what has happened since the last call, oldest first.
     ///
     /// # Errors
     ///
-    /// Errors of Step Functions.
-    pub async fn events(&mut self) -> Result<Vec<ExecutionEvent>, Stop> {
-        // In reverse order, so that only the new events are read: a history may have 25,000.
+    /// When Step Functions refuses.
+    pub async fn new_events(&mut self) -> Result<Vec<ExecutionEvent>> {
+        // Newest first: each call reads only what is new, however long the history is. From the oldest on, each would read it all.
         let mut fresh: Vec<HistoryEvent> = Vec::new();
         let mut token = None;
         loop {
@@ -106,7 +106,7 @@ impl History {
                 .set_next_token(token)
                 .send()
                 .await
-                .because("the execution's history could not be read")?;
+                .context("the execution's history could not be read")?;
             let reached = page.events.iter().any(|event| event.id <= self.seen);
             fresh.extend(page.events.into_iter().filter(|event| event.id > self.seen));
             token = page.next_token;
@@ -122,6 +122,7 @@ impl History {
     }
 }
 
+// States that take no time (Choice, Pass, Succeed) are left out: nobody watches them.
 fn read(event: &HistoryEvent) -> Option<ExecutionEvent> {
     let at = Timestamp::from_nanosecond(event.timestamp.as_nanos()).unwrap_or_default();
     let text = |text: Option<&str>| text.unwrap_or_default().to_owned();
@@ -159,21 +160,22 @@ fn read(event: &HistoryEvent) -> Option<ExecutionEvent> {
     }
 }
 
-/// Reads the approval that a recovery waits for; none where it waits for none.
+/// Reads the approval that a recovery waits for now, if it does.
 ///
 /// # Errors
 ///
-/// Errors of DynamoDB.
-pub async fn pending(stack: &StackEnv, id: &str) -> Result<Option<PendingApproval>, Stop> {
+/// When DynamoDB refuses.
+pub async fn pending_approval(stack: &StackEnv, id: &str) -> Result<Option<PendingApproval>> {
     let item = stack
         .dynamodb()
         .get_item()
         .table_name(&stack.outputs.table_name)
         .key("id", AttributeValue::S(format!("recovery#{id}")))
+        // The item gets a fresh token with each slice of the wait: an old one is refused.
         .consistent_read(true)
         .send()
         .await
-        .because("the recovery's item could not be read")?
+        .context("the recovery's item could not be read")?
         .item;
     let Some(AttributeValue::M(approval)) = item.and_then(|mut item| item.remove("approval")) else { return Ok(None) };
     let text = |name: &str| approval.get(name).and_then(|value| value.as_s().ok()).cloned();
@@ -187,12 +189,12 @@ pub async fn pending(stack: &StackEnv, id: &str) -> Result<Option<PendingApprova
     Ok(Some(PendingApproval { task_token, hash, requested_at, expires_at }))
 }
 
-/// Sends a decision. Returns false where the token has timed out: a fresh one is in the record soon.
+/// Sends a decision. Returns false when no task waits with that token any more: a fresh one is in the item soon.
 ///
 /// # Errors
 ///
-/// Errors of Step Functions.
-pub async fn decide(stack: &StackEnv, pending: &PendingApproval, decision: &str, comment: &str) -> Result<bool, Stop> {
+/// When Step Functions refuses for another reason.
+pub async fn decide(stack: &StackEnv, pending: &PendingApproval, decision: &str, comment: &str) -> Result<bool> {
     let decision = RecordedDecision {
         decision: Some(decision.to_owned()),
         by: Some("the demo".to_owned()),
@@ -207,6 +209,6 @@ pub async fn decide(stack: &StackEnv, pending: &PendingApproval, decision: &str,
         Err(error) if error.as_service_error().is_some_and(|e| e.is_task_timed_out() || e.is_task_does_not_exist()) => {
             Ok(false)
         }
-        Err(error) => Err(error).because("the decision could not be sent"),
+        Err(error) => Err(error).context("the decision could not be sent"),
     }
 }

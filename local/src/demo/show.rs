@@ -1,48 +1,48 @@
-//! Shows documents, a request, and what became of the writes. It works nothing out.
+//! Prints documents, a request, and where the writes are. It works nothing out.
 
-use super::accounting::{Account, Group};
-use super::stop::Stop;
-use super::story::{Story, clock, count};
+use super::console::{Console, clock, count};
+use super::totals::{Group, Totals};
+use anyhow::{Error, Result, bail};
 use rewind_core::{Outcome, Recovered};
 use rewind_ui::{Document, Line, format};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
-/// Shows a request, a field a line, in the order in which a person would write it.
-pub fn request(story: &Story, fields: &[(&str, Value)]) {
-    story.say("  {");
+/// Prints a request, a field a line, in the order in which a person would write it.
+pub fn request(console: &Console, fields: &[(&str, Value)]) {
+    console.print("  {");
     for (index, (field, value)) in fields.iter().enumerate() {
         let comma = if index + 1 < fields.len() { "," } else { "" };
-        story.say(format_args!("    \"{field}\": {value}{comma}"));
+        console.print(format_args!("    \"{field}\": {value}{comma}"));
     }
-    story.say("  }");
+    console.print("  }");
 }
 
-/// Shows a document: the same lines as on a terminal and in chat.
-pub fn document(story: &Story, document: &Document) {
+/// Prints a document: the same lines as on a terminal and in chat.
+pub fn document(console: &Console, document: &Document) {
     for line in &document.0 {
         match line {
-            Line::Heading(text) | Line::Plain(text) => story.say(text),
-            Line::Step(number, text) => story.say(format_args!("  {number}. {text}")),
-            Line::Item(text) => story.say(format_args!("  - {text}")),
-            Line::Field(name, value) => story.field(name, value),
-            Line::Warning(text) => story.warn(text),
-            Line::Good(text) => story.good(text),
+            Line::Heading(text) | Line::Plain(text) => console.print(text),
+            Line::Step(number, text) => console.print(format_args!("  {number}. {text}")),
+            Line::Item(text) => console.print(format_args!("  - {text}")),
+            Line::Field(name, value) => console.field(name, value),
+            Line::Warning(text) => console.warn(text),
+            Line::Good(text) => console.success(text),
         }
     }
 }
 
-/// Shows the output of an execution that recovered; returns it typed.
+/// Prints the output of an execution that recovered; returns it typed.
 ///
 /// # Errors
 ///
-/// Where it is not of the documented shape, or of no recovery.
-pub fn outcome(story: &Story, output: &Value) -> Result<Recovered, Stop> {
-    let outcome = Outcome::read(output).map_err(Stop::new)?;
-    document(story, &format::outcome(&outcome));
+/// Where it is not of the documented shape, or not of a recovery.
+pub fn outcome(console: &Console, output: &Value) -> Result<Recovered> {
+    let outcome = Outcome::read(output).map_err(Error::msg)?;
+    document(console, &format::outcome(&outcome));
     match outcome {
         Outcome::Recovered(recovered) => Ok(*recovered),
-        Outcome::Planned(_) | Outcome::Undone(_) => Err(Stop::new("the execution's output is of no recovery")),
+        Outcome::Planned(_) | Outcome::Undone(_) => bail!("the execution's output is not of a recovery"),
     }
 }
 
@@ -59,18 +59,18 @@ pub struct Places<'a> {
     pub afterwards: &'a str,
 }
 
-/// Shows where the writes are.
-pub fn account(story: &Story, account: &Account, places: Places<'_>) {
+/// Prints where the writes are.
+pub fn account(console: &Console, account: &Totals, places: Places<'_>) {
     let Places { rewound, source, source_is, afterwards } = places;
     let both = account.before_target.len() + account.afterwards.len();
-    let line = |count_of: usize, what: &str| story.say(format_args!("{:>9}  {what}", count(count_of)));
+    let line = |count_of: usize, what: &str| console.print(format_args!("{:>9}  {what}", count(count_of)));
     line(account.acknowledged, "writes were acknowledged to the application:");
     line(both, &format!("are on {rewound}:"));
     line(account.before_target.len(), &format!("  from before the target{}", when(&account.before_target)));
     line(account.afterwards.len(), &format!("  from after {afterwards}{}", when(&account.afterwards)));
     line(account.only_source.len(), &format!("are only on {source}, {source_is}{}", when(&account.only_source)));
     if let (Some(first), Some(last)) = (account.only_source.numbers.first(), account.only_source.numbers.last()) {
-        story.say(format_args!(
+        console.print(format_args!(
             "           written between the target and the fence, numbers {first} to {last}: the price of a rewind"
         ));
     }
@@ -79,27 +79,28 @@ pub fn account(story: &Story, account: &Account, places: Places<'_>) {
     let unanswered = account.unanswered;
     line(unanswered.all(), "more were in flight when their connection was cut: nobody told the application");
     if unanswered.all() > 0 {
-        story.say(format_args!(
+        console.print(format_args!(
             "           ({} written nowhere, {} on {source} only, {} on {rewound} only, {} on both)",
             unanswered.nowhere, unanswered.source, unanswered.rewound, unanswered.both
         ));
     }
     if let Some((from, gap)) = account.longest_gap {
         let gap = gap.as_secs_f64();
-        story.say(format_args!("The longest time without an acknowledged write: {gap:.1} s, from {}.", clock(from)));
+        console
+            .print(format_args!("The longest time without an acknowledged write: {gap:.1} s, from {}.", clock(from)));
     }
 }
 
-/// Shows why the application got no connection while the fence was up.
-pub fn refused(story: &Story, refused: &BTreeMap<String, usize>) {
+/// Prints why the application got no connection while the fence was up.
+pub fn refused(console: &Console, refused: &BTreeMap<String, usize>) {
     let all: usize = refused.values().sum();
     let Some((most, times)) = refused.iter().max_by_key(|(_, times)| **times) else { return };
-    story.say(format_args!(
+    console.print(format_args!(
         "Meanwhile {} connections were refused; {} times the reason was:",
         count(all),
         count(*times)
     ));
-    story.aside(format_args!("  {most}"));
+    console.note(format_args!("  {most}"));
 }
 
 fn when(group: &Group) -> String {

@@ -15,7 +15,7 @@ const GREETING_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Who gives the statements.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum As<'a> {
+pub(super) enum LoginAs<'a> {
     /// The control plane, with its password.
     Admin(&'a str),
     /// The account that a fresh installation has, and that is gone after the first statements.
@@ -23,11 +23,11 @@ pub(super) enum As<'a> {
 }
 
 /// Runs statements one after the other until one fails, and answers what they say: names of columns, then rows, tabs between.
-pub(super) async fn run(host: &Host, socket: &Path, who: As<'_>, statements: &str) -> Result<String, Error> {
+pub(super) async fn run(host: &Host, socket: &Path, who: LoginAs<'_>, statements: &str) -> Result<String, Error> {
     let mut command = host.command(PROGRAM, "KILL");
     let (user, password) = match who {
-        As::Admin(password) => (ADMIN, password),
-        As::Installer => ("root", ""),
+        LoginAs::Admin(password) => (ADMIN, password),
+        LoginAs::Installer => ("root", ""),
     };
     command.args(["--no-defaults", "--batch", "--raw", "--user", user]).arg("--socket").arg(socket);
     // On the command line everybody could read it.

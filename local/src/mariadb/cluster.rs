@@ -5,17 +5,18 @@
 //! replicas with a copy of their own, made anew whenever they are started or the volume is rewound.
 
 use super::accounts::{self, REPLICATION, literal};
-use super::admin::As;
+use super::admin::LoginAs;
 use super::config::{Identity, Role};
-use super::door::{Admitted, Door, For};
-use super::history::{Base, Goal, History, Position};
-use super::replay::{WORKSHOP, copy, rebuild};
+use super::history::{BaseCopy, History, Position, RestorePoint};
+use super::proxy::{Accept, AdmittedBlocks, Proxy};
+use super::replay::{SCRATCH, copy, rebuild};
 use super::server::Server;
 use crate::servers::error::file;
 use crate::servers::host::Host;
-use crate::servers::window::floor_to_millis;
-use crate::servers::{Cidr, Error, Master, Moment, Place, Window, remove_dir};
+use crate::servers::restore_window::floor_to_millis;
+use crate::servers::{Error, MasterUser, RestoreTo, RestoreWindow, ServerEndpoint, remove_dir};
 use crate::tls::{Authority, ServerCertificate};
+use ipnet::IpNet;
 use jiff::{SignedDuration, Timestamp};
 use rewind_clock::SystemClock;
 use rewind_core::Clock;
@@ -28,7 +29,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
 const BASE_CHECK: Duration = Duration::from_secs(3);
-const LOOK_AGAIN: Duration = Duration::from_millis(20);
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
 const CATCH_UP_TIMEOUT: Duration = Duration::from_secs(600);
 
 /// What all clusters of a stack share.
@@ -48,13 +49,13 @@ pub struct Context {
 }
 
 impl Context {
-    fn admin(&self) -> As<'_> {
-        As::Admin(&self.password)
+    fn admin(&self) -> LoginAs<'_> {
+        LoginAs::Admin(&self.password)
     }
 
-    async fn rebuild(&self, goal: &Goal, dir: &std::path::Path) -> Result<Position, Error> {
+    async fn rebuild(&self, point: &RestorePoint, dir: &std::path::Path) -> Result<Position, Error> {
         remove_dir(dir).await?;
-        rebuild(&self.host, &self.password, goal, dir).await
+        rebuild(&self.host, &self.password, point, dir).await
     }
 }
 
@@ -65,7 +66,7 @@ pub struct Cluster {
     dir: PathBuf,
     /// Names that every server of the cluster answers to.
     names: Vec<String>,
-    admitted: Admitted,
+    admitted: AdmittedBlocks,
     history: Arc<History>,
     servers: tokio::sync::Mutex<Servers>,
 }
@@ -77,7 +78,7 @@ struct Servers {
     writer: Option<String>,
     instances: BTreeMap<String, Instance>,
     /// Where readers get the log from, whichever instance writes it.
-    feed: Option<Door>,
+    feed: Option<Proxy>,
     watch: Option<Watch>,
     /// A password that waits for a writer to be set in.
     password: Option<(String, String)>,
@@ -85,9 +86,9 @@ struct Servers {
 
 #[derive(Debug)]
 struct Instance {
-    place: Place,
+    endpoint: ServerEndpoint,
     /// The way in for clients, while its server runs.
-    door: Option<Door>,
+    proxy: Option<Proxy>,
     /// Its server, unless it is the writer.
     reader: Option<Server>,
 }
@@ -98,7 +99,7 @@ struct Watch(#[expect(dead_code, reason = "held to be dropped")] JoinSet<()>);
 
 impl Cluster {
     /// A cluster without data, whose files are kept in `dir`.
-    pub fn new(context: Arc<Context>, dir: PathBuf, names: Vec<String>, admitted: Vec<Cidr>) -> Result<Self, Error> {
+    pub fn new(context: Arc<Context>, dir: PathBuf, names: Vec<String>, admitted: Vec<IpNet>) -> Result<Self, Error> {
         context.host.make_dir(&dir)?;
         context.host.make_dir(&dir.join("instances"))?;
         let history = Arc::new(History::new(&context.host, context.clock, dir.join("history"))?);
@@ -115,16 +116,16 @@ impl Cluster {
     }
 
     /// How far back its history must reach: for rewinds in place, and for restores. It is forgotten beyond both.
-    pub fn keep(&self, backtrack: SignedDuration, retention: SignedDuration) {
-        self.history.keep(backtrack, retention);
+    pub fn set_reach(&self, backtrack: SignedDuration, retention: SignedDuration) {
+        self.history.set_reach(backtrack, retention);
     }
 
     /// The moments it can be restored to, once it has data.
     #[must_use]
-    pub fn window(&self) -> Option<Window> {
+    pub fn window(&self) -> Option<RestoreWindow> {
         let (earliest, latest) = self.history.restorable()?;
         let latest = latest.min(floor_to_millis(self.context.clock.now().checked_sub(self.context.lag).ok()?));
-        (earliest <= latest).then_some(Window { earliest, latest })
+        (earliest <= latest).then_some(RestoreWindow { earliest, latest })
     }
 
     /// The earliest moment that it can be rewound to in place, once it has data; none without a backtrack window.
@@ -134,24 +135,24 @@ impl Cluster {
     }
 
     /// Makes the volume of a new cluster.
-    pub async fn create(&self, master: &Master) -> Result<(), Error> {
+    pub async fn create(&self, master: &MasterUser) -> Result<(), Error> {
         let host = &self.context.host;
         // Whoever wants to start or destroy the cluster meanwhile waits.
         let mut servers = self.servers.lock().await;
         let volume = &servers.volume;
         let (data, relay) = (volume.data(), volume.relay());
-        let role = Role::Workshop { relay: &relay };
-        let config = volume.configure(host, WORKSHOP, role, None)?;
+        let role = Role::Scratch { relay: &relay };
+        let config = volume.configure(host, SCRATCH, role, None)?;
         host.run("mariadb-install-db", |command| {
             command.arg(format!("--defaults-file={}", config.display())).arg(format!("--datadir={}", data.display()));
             command.args(["--auth-root-authentication-method=normal", "--skip-test-db", "--skip-name-resolve"])
         })
         .await?;
-        let Master { user, password, database } = master;
+        let MasterUser { user, password, database } = master;
         let accounts = accounts::create(user, password, database.as_deref(), &self.context.password);
         let made = async {
-            volume.start(host, WORKSHOP, role, None).await?;
-            volume.run(host, As::Installer, &accounts).await
+            volume.start(host, SCRATCH, role, None).await?;
+            volume.run(host, LoginAs::Installer, &accounts).await
         }
         .await;
         made.and(volume.stop().await)?;
@@ -162,19 +163,19 @@ impl Cluster {
     }
 
     /// Makes the volume of a cluster restored from `source` as it was at a moment, and answers that moment.
-    pub async fn restore(&self, source: &Cluster, moment: Moment) -> Result<Timestamp, Error> {
+    pub async fn restore(&self, source: &Cluster, moment: RestoreTo) -> Result<Timestamp, Error> {
         let host = &self.context.host;
         let mut servers = self.servers.lock().await;
         let _reading = source.history.files.read().await;
-        let goal = match moment {
-            Moment::At(moment) => source.history.at(moment)?,
-            Moment::Now => source.history.now()?,
+        let point = match moment {
+            RestoreTo::At(moment) => source.history.at(moment)?,
+            RestoreTo::Now => source.history.now()?,
         };
-        self.context.rebuild(&goal, servers.volume.dir()).await?;
+        self.context.rebuild(&point, servers.volume.dir()).await?;
         let epoch = self.history.prepare(host)?;
         copy(host, &servers.volume.data(), &epoch.join("base")).await?;
         self.begin(&mut servers, epoch);
-        Ok(goal.landing)
+        Ok(point.reached)
     }
 
     /// Rewinds the whole cluster in place, back or forward, and answers where it landed. The addresses stay, every connection is
@@ -183,9 +184,9 @@ impl Cluster {
         let host = &self.context.host;
         let mut servers = self.servers.lock().await;
         let reading = self.history.files.read().await;
-        let goal = self.history.at(to)?;
+        let point = self.history.at(to)?;
         let ready = self.dir.join("rewind");
-        self.context.rebuild(&goal, &ready).await?;
+        self.context.rebuild(&point, &ready).await?;
         let epoch = self.history.prepare(host)?;
         copy(host, &ready.join("data"), &epoch.join("base")).await?;
         drop(reading);
@@ -199,13 +200,13 @@ impl Cluster {
         for dir in [past, ready] {
             remove_dir(&dir).await?;
         }
-        Ok(goal.landing)
+        Ok(point.reached)
     }
 
     /// Starts an instance: the writer when there is none, a reader otherwise. Answers whether it is the writer.
-    pub async fn start(&self, instance: &str, place: Place) -> Result<bool, Error> {
+    pub async fn start(&self, instance: &str, endpoint: ServerEndpoint) -> Result<bool, Error> {
         let mut servers = self.servers.lock().await;
-        servers.instances.insert(instance.to_owned(), Instance { place, door: None, reader: None });
+        servers.instances.insert(instance.to_owned(), Instance { endpoint, proxy: None, reader: None });
         let writes = servers.writer.is_none();
         let started = if writes {
             self.start_writer(&mut servers, instance).await
@@ -257,7 +258,7 @@ impl Cluster {
     }
 
     /// Who may connect from now on; established connections live on.
-    pub fn admit(&self, admitted: Vec<Cidr>) {
+    pub fn admit(&self, admitted: Vec<IpNet>) {
         *self.admitted.lock().unwrap_or_else(PoisonError::into_inner) = admitted;
     }
 
@@ -322,8 +323,8 @@ impl Cluster {
     async fn close(&self, servers: &mut Servers) -> Result<Vec<String>, Error> {
         let mut readers = Vec::new();
         for (name, instance) in &mut servers.instances {
-            if let Some(door) = instance.door.take() {
-                door.close().await;
+            if let Some(proxy) = instance.proxy.take() {
+                proxy.close().await;
             }
             if let Some(reader) = instance.reader.take() {
                 reader.kill().await?;
@@ -332,7 +333,7 @@ impl Cluster {
         }
         // Its data is not needed any more, and what it acknowledged is in the log: nothing has to be put in order.
         servers.volume.kill().await?;
-        self.history.look();
+        self.history.observe();
         Ok(readers)
     }
 
@@ -351,25 +352,27 @@ impl Cluster {
         let Servers { volume, instances, .. } = servers;
         let instance = instances.get_mut(name).ok_or(NO_INSTANCE)?;
         let log = self.history.log()?;
-        let certificate = self.certificate(&instance.place)?;
-        volume.start(host, identity(&instance.place), Role::Writer { log: &log }, Some(&certificate)).await?;
+        let certificate = self.certificate(&instance.endpoint)?;
+        volume.start(host, identity(&instance.endpoint), Role::Writer { log: &log }, Some(&certificate)).await?;
         if let Some((user, password)) = &servers.password {
             volume.run(host, self.context.admin(), &accounts::set_password(user, password)).await?;
         }
         servers.password = None;
         let history = Arc::clone(&self.history);
-        let who =
-            For::Clients { admitted: Arc::clone(&self.admitted), witness: Some(Arc::new(move || history.look())) };
-        let at = SocketAddrV4::new(instance.place.address, instance.place.port);
-        instance.door = Some(Door::open(at, volume.socket().to_owned(), who).await?);
+        let who = Accept::Clients {
+            admitted: Arc::clone(&self.admitted),
+            on_reply: Some(Arc::new(move || history.observe())),
+        };
+        let at = SocketAddrV4::new(instance.endpoint.address, instance.endpoint.port);
+        instance.proxy = Some(Proxy::open(at, volume.socket().to_owned(), who).await?);
         servers.writer = Some(name.to_owned());
         Ok(())
     }
 
     async fn stop_writer(&self, servers: &mut Servers) -> Result<(), Error> {
-        let door = servers.writer.take().and_then(|name| servers.instances.get_mut(&name)?.door.take());
-        if let Some(door) = door {
-            door.close().await;
+        let proxy = servers.writer.take().and_then(|name| servers.instances.get_mut(&name)?.proxy.take());
+        if let Some(proxy) = proxy {
+            proxy.close().await;
         }
         servers.volume.stop().await
     }
@@ -391,7 +394,7 @@ impl Cluster {
             Some(feed) => feed,
             None => {
                 let anywhere = SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0);
-                Door::open(anywhere, servers.volume.socket().to_owned(), For::Readers).await?
+                Proxy::open(anywhere, servers.volume.socket().to_owned(), Accept::Readers).await?
             }
         };
         let port = servers.feed.insert(feed).at.port();
@@ -401,15 +404,15 @@ impl Cluster {
         remove_dir(&dir).await?;
         host.make_dir(&dir)?;
         let _reading = self.history.files.read().await;
-        let goal = self.history.now()?;
+        let point = self.history.now()?;
         // A socket's path must be short, and an instance's name is not.
-        let server = Server::new(dir, self.dir.join(format!("{}.sock", instance.place.address)));
-        copy(host, &goal.base.dir, &server.data()).await?;
-        let certificate = self.certificate(&instance.place)?;
+        let server = Server::new(dir, self.dir.join(format!("{}.sock", instance.endpoint.address)));
+        copy(host, &point.base.dir, &server.data()).await?;
+        let certificate = self.certificate(&instance.endpoint)?;
         let relay = server.relay();
         let server = instance.reader.insert(server);
-        server.start(host, identity(&instance.place), Role::Reader { relay: &relay }, Some(&certificate)).await?;
-        let Position { file, offset } = goal.base.at;
+        server.start(host, identity(&instance.endpoint), Role::Reader { relay: &relay }, Some(&certificate)).await?;
+        let Position { file, offset } = point.base.at;
         let follow = format!(
             "CHANGE MASTER TO MASTER_HOST = '127.0.0.1', MASTER_PORT = {port}, MASTER_USER = '{REPLICATION}',
                MASTER_PASSWORD = {password}, MASTER_LOG_FILE = 'binlog.{file:06}', MASTER_LOG_POS = {offset},
@@ -420,10 +423,10 @@ impl Cluster {
             password = literal(&self.context.password),
         );
         server.run(host, self.context.admin(), &follow).await?;
-        self.catch_up(server, goal.to).await?;
-        let who = For::Clients { admitted: Arc::clone(&self.admitted), witness: None };
-        let at = SocketAddrV4::new(instance.place.address, instance.place.port);
-        instance.door = Some(Door::open(at, server.socket().to_owned(), who).await?);
+        self.catch_up(server, point.to).await?;
+        let who = Accept::Clients { admitted: Arc::clone(&self.admitted), on_reply: None };
+        let at = SocketAddrV4::new(instance.endpoint.address, instance.endpoint.port);
+        instance.proxy = Some(Proxy::open(at, server.socket().to_owned(), who).await?);
         Ok(())
     }
 
@@ -435,15 +438,15 @@ impl Cluster {
             let waited = reader.run(&self.context.host, self.context.admin(), &wait).await?;
             match waited.lines().last().unwrap_or_default().parse::<i64>() {
                 Ok(0..) => return Ok(()),
-                Ok(_) if Instant::now() < deadline => sleep(LOOK_AGAIN).await,
+                Ok(_) if Instant::now() < deadline => sleep(POLL_INTERVAL).await,
                 Ok(_) => return Err(Error::State("a reader did not catch up with the writer in time")),
                 Err(_) => return Err(Error::State("a reader does not follow the writer")),
             }
         }
     }
 
-    fn certificate(&self, place: &Place) -> Result<ServerCertificate, Error> {
-        let mut names = vec![place.name.clone()];
+    fn certificate(&self, endpoint: &ServerEndpoint) -> Result<ServerCertificate, Error> {
+        let mut names = vec![endpoint.name.clone()];
         names.extend(self.names.iter().cloned());
         Ok(self.context.authority.server(names)?)
     }
@@ -456,10 +459,10 @@ impl Cluster {
 const NO_INSTANCE: Error = Error::State("there is no such instance");
 
 impl Instance {
-    /// Closes its door and ends its own server; the volume's lives on.
+    /// Closes its proxy and ends its own server; the volume's lives on.
     async fn end(&mut self) -> Result<(), Error> {
-        if let Some(door) = self.door.take() {
-            door.close().await;
+        if let Some(proxy) = self.proxy.take() {
+            proxy.close().await;
         }
         match self.reader.take() {
             Some(reader) => reader.kill().await,
@@ -469,8 +472,8 @@ impl Instance {
 }
 
 /// Different for every server of the network, and readable by every client.
-fn identity(place: &Place) -> Identity<'_> {
-    Identity { id: place.address.to_bits() & 0x00ff_ffff, name: &place.name, port: place.port }
+fn identity(endpoint: &ServerEndpoint) -> Identity<'_> {
+    Identity { id: endpoint.address.to_bits() & 0x00ff_ffff, name: &endpoint.name, port: endpoint.port }
 }
 
 /// Keeps rewinds short: makes another base copy, beside the writer, whenever the log since the last one has grown long.
@@ -478,12 +481,12 @@ async fn keep_bases(context: Arc<Context>, history: Arc<History>, dir: PathBuf) 
     loop {
         sleep(BASE_CHECK).await;
         let reading = history.files.read().await;
-        let Some(goal) = history.wants_base() else { continue };
-        let place = history.place_for_base(&goal);
+        let Some(point) = history.point_for_next_base() else { continue };
+        let dir_of_copy = history.dir_for_base(&point);
         let made = async {
-            let at = context.rebuild(&goal, &dir).await?;
-            std::fs::rename(dir.join("data"), &place).map_err(file(&place))?;
-            history.add_base(&goal.log, Base { dir: place, at });
+            let at = context.rebuild(&point, &dir).await?;
+            std::fs::rename(dir.join("data"), &dir_of_copy).map_err(file(&dir_of_copy))?;
+            history.add_base(&point.log, BaseCopy { dir: dir_of_copy, at });
             Ok::<(), Error>(())
         };
         if let Err(error) = made.await {

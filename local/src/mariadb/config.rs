@@ -11,7 +11,7 @@ pub(super) enum Role<'a> {
     /// It follows a writer.
     Reader { relay: &'a Path },
     /// Nobody but the control plane is there; it may replay what lies in `relay`.
-    Workshop { relay: &'a Path },
+    Scratch { relay: &'a Path },
 }
 
 /// Who a server says it is.
@@ -35,7 +35,7 @@ pub(super) struct Settings<'a> {
 }
 
 /// Nothing here survives the machine (the stack's data is disposable), so nothing waits for the disk: what was acknowledged
-/// survives the end of the server, and that is all. Servers have no network: clients come in by a door of ours, which tells the
+/// survives the end of the server, and that is all. Servers have no network: clients come in by a proxy of ours, which tells the
 /// server over the PROXY protocol who they are.
 const FIXED: &str = "\
 skip_networking
@@ -102,7 +102,7 @@ pub(super) fn render(settings: &Settings<'_>) -> String {
             set("replicate_same_server_id", "ON");
             set("max_allowed_packet", "1G");
         }
-        Role::Workshop { relay } => {
+        Role::Scratch { relay } => {
             set("relay_log", &path(&relay.join("relay")));
             set("relay_log_purge", "OFF");
             // What lies there is all that there is: nobody could send it again.
@@ -144,6 +144,6 @@ mod tests {
         let (writer, reader) = (text(Role::Writer { log: path }), text(Role::Reader { relay: path }));
         assert!(writer.contains("log_bin = \"/p/binlog\"") && !writer.contains("read_only"));
         assert!(reader.contains("read_only = \"ON\"") && !reader.contains("\nlog_bin ="));
-        assert!(!text(Role::Workshop { relay: path }).contains("\nlog_bin ="));
+        assert!(!text(Role::Scratch { relay: path }).contains("\nlog_bin ="));
     }
 }

@@ -5,7 +5,7 @@
 //! one line of time, and forward is just another moment on it.
 
 use crate::servers::host::Host;
-use crate::servers::window::{ceil_to_millis, floor_to_millis};
+use crate::servers::restore_window::{ceil_to_millis, floor_to_millis};
 use crate::servers::{Error, remove_dir};
 use jiff::{SignedDuration, Timestamp};
 use rewind_clock::SystemClock;
@@ -18,12 +18,12 @@ use tokio::sync::RwLock;
 use tokio::time::MissedTickBehavior;
 
 /// Connections of clients are witnessed as they go; this finds what happens without one.
-const LOOK: Duration = Duration::from_millis(50);
-const LOOKS_BETWEEN_PRUNINGS: u32 = 40;
+const OBSERVE_INTERVAL: Duration = Duration::from_millis(50);
+const OBSERVATIONS_BETWEEN_PRUNINGS: u32 = 40;
 /// So much log since the last base copy is worth another: a rewind need not replay more.
 const BASE_AFTER_BYTES: u64 = 64 * 1024 * 1024;
-/// With more sightings than this, every second one of the older half is forgotten.
-const MOST_SIGHTINGS: usize = 200_000;
+/// With more observations than this, every second one of the older half is forgotten.
+const MOST_OBSERVATIONS: usize = 200_000;
 
 const NONE: Error = Error::State("the cluster has no data yet");
 
@@ -36,7 +36,7 @@ pub(super) struct Position {
 
 /// From the first to the last time at which the log was seen to end here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Sighting {
+struct Observation {
     first: Timestamp,
     last: Timestamp,
     at: Position,
@@ -44,7 +44,7 @@ struct Sighting {
 
 /// A copy of the data, taken while no server ran on it.
 #[derive(Debug, Clone)]
-pub(super) struct Base {
+pub(super) struct BaseCopy {
     pub dir: PathBuf,
     /// Up to where the log is in it.
     pub at: Position,
@@ -53,8 +53,8 @@ pub(super) struct Base {
 #[derive(Debug)]
 struct Epoch {
     dir: PathBuf,
-    bases: Vec<Base>,
-    sightings: Vec<Sighting>,
+    bases: Vec<BaseCopy>,
+    observations: Vec<Observation>,
     /// The newest file of the log, by its number and its inode.
     newest: Option<(u32, u64)>,
     /// Somebody gave `RESET MASTER`: the log since the base copy is gone.
@@ -63,12 +63,12 @@ struct Epoch {
 
 /// A state to go to: a base copy, and what to replay over it.
 #[derive(Debug, Clone)]
-pub(super) struct Goal {
-    pub base: Base,
+pub(super) struct RestorePoint {
+    pub base: BaseCopy,
     pub log: PathBuf,
     pub to: Position,
     /// When the cluster was in this state.
-    pub landing: Timestamp,
+    pub reached: Timestamp,
 }
 
 #[derive(Debug)]
@@ -106,7 +106,7 @@ impl History {
     }
 
     /// How far back it must reach.
-    pub fn keep(&self, backtrack: SignedDuration, retention: SignedDuration) {
+    pub fn set_reach(&self, backtrack: SignedDuration, retention: SignedDuration) {
         let mut state = self.state();
         (state.backtrack, state.retention) = (backtrack, retention);
     }
@@ -125,15 +125,15 @@ impl History {
 
     /// Begins the epoch prepared in `dir`, now.
     pub fn begin(&self, dir: PathBuf) {
-        self.look();
+        self.observe();
         let mut state = self.state();
         let now = self.clock.now();
         let at = Position::default();
-        let bases = vec![Base { dir: base(&dir), at }];
+        let bases = vec![BaseCopy { dir: base(&dir), at }];
         state.epochs.push(Epoch {
             dir,
             bases,
-            sightings: vec![Sighting { first: now, last: now, at }],
+            observations: vec![Observation { first: now, last: now, at }],
             newest: None,
             reset: false,
         });
@@ -152,10 +152,10 @@ impl History {
 
     /// Sees how long the log is. Whatever was acknowledged before this was called is seen; the time noted is after all that was
     /// seen: so a client that learns something after this call finds it at its own time, and nothing younger.
-    pub fn look(&self) {
+    pub fn observe(&self) {
         let mut state = self.state();
         let Some(epoch) = state.epochs.last_mut() else { return };
-        let Some(last) = epoch.sightings.last_mut() else { return };
+        let Some(last) = epoch.observations.last_mut() else { return };
         let log = log(&epoch.dir);
         if epoch.newest.is_some_and(|(number, inode)| inode_of(&log, number) != Some(inode)) && !epoch.reset {
             tracing::warn!(log = %log.display(), "the log was reset: its moments can't be gone to any more");
@@ -172,14 +172,14 @@ impl History {
         if at <= last.at {
             last.last = now.max(last.last);
         } else if now > last.first {
-            epoch.sightings.push(Sighting { first: now, last: now, at });
+            epoch.observations.push(Observation { first: now, last: now, at });
         } else {
             last.at = at;
         }
-        if epoch.sightings.len() > MOST_SIGHTINGS {
-            let half = MOST_SIGHTINGS / 2;
+        if epoch.observations.len() > MOST_OBSERVATIONS {
+            let half = MOST_OBSERVATIONS / 2;
             let mut index = 0;
-            epoch.sightings.retain(|_| {
+            epoch.observations.retain(|_| {
                 index += 1;
                 index > half || index % 2 == 1
             });
@@ -187,29 +187,29 @@ impl History {
     }
 
     /// Everything acknowledged so far.
-    pub fn now(&self) -> Result<Goal, Error> {
-        self.look();
+    pub fn now(&self) -> Result<RestorePoint, Error> {
+        self.observe();
         let state = self.state();
         let epoch = state.epochs.last().ok_or(NONE)?;
-        goal(epoch, *epoch.sightings.last().ok_or(NONE)?, Timestamp::MAX)
+        point(epoch, *epoch.observations.last().ok_or(NONE)?, Timestamp::MAX)
     }
 
     /// The state at a moment: with all that had been acknowledged by then, and nothing that came after. What lies before the
     /// history is its beginning.
-    pub fn at(&self, moment: Timestamp) -> Result<Goal, Error> {
-        self.look();
+    pub fn at(&self, moment: Timestamp) -> Result<RestorePoint, Error> {
+        self.observe();
         let state = self.state();
-        let begun = |epoch: &&Epoch| epoch.sightings.first().is_some_and(|first| first.first <= moment);
+        let begun = |epoch: &&Epoch| epoch.observations.first().is_some_and(|first| first.first <= moment);
         let epoch = state.epochs.iter().rev().find(begun).or(state.epochs.first()).ok_or(NONE)?;
-        let after = epoch.sightings.partition_point(|sighting| sighting.first <= moment);
-        goal(epoch, *epoch.sightings.get(after.saturating_sub(1)).ok_or(NONE)?, moment)
+        let after = epoch.observations.partition_point(|observation| observation.first <= moment);
+        point(epoch, *epoch.observations.get(after.saturating_sub(1)).ok_or(NONE)?, moment)
     }
 
     /// The first and last moments known, for who looks back as far as `reach`.
     fn span(&self, reach: SignedDuration) -> Option<(Timestamp, Timestamp)> {
         let state = self.state();
-        let first = state.epochs.first()?.sightings.first()?.first;
-        let last = state.epochs.last()?.sightings.last()?.last;
+        let first = state.epochs.first()?.observations.first()?.first;
+        let last = state.epochs.last()?.observations.last()?.last;
         let horizon = self.clock.now().checked_sub(reach).unwrap_or(Timestamp::MIN);
         Some((ceil_to_millis(first.max(horizon)), floor_to_millis(last)))
     }
@@ -227,18 +227,18 @@ impl History {
     }
 
     /// Whether the log has grown enough for another base copy, and up to where to make it.
-    pub fn wants_base(&self) -> Option<Goal> {
-        let goal = self.now().ok()?;
-        (bytes_between(&goal.log, goal.base.at, goal.to) > BASE_AFTER_BYTES).then_some(goal)
+    pub fn point_for_next_base(&self) -> Option<RestorePoint> {
+        let point = self.now().ok()?;
+        (bytes_between(&point.log, point.base.at, point.to) > BASE_AFTER_BYTES).then_some(point)
     }
 
     /// Where to put another base copy of the present epoch, beside the others.
-    pub fn place_for_base(&self, goal: &Goal) -> PathBuf {
-        goal.base.dir.with_file_name(format!("base-{}-{}", goal.to.file, goal.to.offset))
+    pub fn dir_for_base(&self, point: &RestorePoint) -> PathBuf {
+        point.base.dir.with_file_name(format!("base-{}-{}", point.to.file, point.to.offset))
     }
 
     /// Takes another base copy in, if its epoch is still the present one.
-    pub fn add_base(&self, log_of: &Path, base: Base) {
+    pub fn add_base(&self, log_of: &Path, base: BaseCopy) {
         let mut state = self.state();
         if let Some(epoch) = state.epochs.iter_mut().find(|epoch| log(&epoch.dir) == log_of) {
             epoch.bases.push(base);
@@ -247,14 +247,14 @@ impl History {
 
     /// Looks until it is dropped, and forgets what no window needs any more.
     pub async fn watch(self: Arc<Self>) {
-        let mut ticks = tokio::time::interval(LOOK);
+        let mut ticks = tokio::time::interval(OBSERVE_INTERVAL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut looks: u32 = 0;
+        let mut observed: u32 = 0;
         loop {
             ticks.tick().await;
-            self.look();
-            looks = looks.wrapping_add(1);
-            if looks.is_multiple_of(LOOKS_BETWEEN_PRUNINGS)
+            self.observe();
+            observed = observed.wrapping_add(1);
+            if observed.is_multiple_of(OBSERVATIONS_BETWEEN_PRUNINGS)
                 && let Err(error) = self.prune().await
             {
                 tracing::warn!(%error, "old history was not removed");
@@ -277,7 +277,8 @@ impl History {
             let mut state = self.state();
             let reach = state.backtrack.max(state.retention);
             let horizon = self.clock.now().checked_sub(reach).unwrap_or(Timestamp::MIN);
-            let starts = state.epochs.iter().map(|epoch| epoch.sightings.first().map(|sighting| sighting.first));
+            let starts =
+                state.epochs.iter().map(|epoch| epoch.observations.first().map(|observation| observation.first));
             let passed = left_behind(starts, horizon);
             state.epochs.drain(..passed).map(|epoch| epoch.dir).collect()
         };
@@ -306,20 +307,20 @@ fn left_behind(starts: impl Iterator<Item = Option<Timestamp>>, horizon: Timesta
     starts.skip(1).take_while(|start| start.is_some_and(|start| start <= horizon)).count()
 }
 
-fn goal(epoch: &Epoch, sighting: Sighting, moment: Timestamp) -> Result<Goal, Error> {
+fn point(epoch: &Epoch, observation: Observation, moment: Timestamp) -> Result<RestorePoint, Error> {
     if epoch.reset {
         return Err(Error::State("RESET MASTER removed the log that this moment would be rebuilt from"));
     }
-    let base = epoch.bases.iter().rev().find(|base| base.at <= sighting.at).or(epoch.bases.first());
+    let base = epoch.bases.iter().rev().find(|base| base.at <= observation.at).or(epoch.bases.first());
     let base = base.ok_or(NONE)?.clone();
-    Ok(Goal { base, log: log(&epoch.dir), to: sighting.at, landing: landing(sighting, moment) })
+    Ok(RestorePoint { base, log: log(&epoch.dir), to: observation.at, reached: reached(observation, moment) })
 }
 
-/// The last time at which the state of a sighting is known to have been, no later than `moment`: in the milliseconds of the API where
+/// The last time at which the state of a observation is known to have been, no later than `moment`: in the milliseconds of the API where
 /// that is the same state, so that whoever asks for it again gets it again.
-fn landing(sighting: Sighting, moment: Timestamp) -> Timestamp {
-    let known = floor_to_millis(sighting.last.min(moment));
-    if known >= sighting.first { known } else { moment.clamp(sighting.first, sighting.last) }
+fn reached(observation: Observation, moment: Timestamp) -> Timestamp {
+    let known = floor_to_millis(observation.last.min(moment));
+    if known >= observation.first { known } else { moment.clamp(observation.first, observation.last) }
 }
 
 /// Where a log ends now that ended at `known` before.
@@ -356,14 +357,14 @@ mod tests {
         format!("2026-11-23T10:{text}Z").parse().unwrap()
     }
 
-    fn sighting(first: &str, last: &str) -> Sighting {
-        Sighting { first: at(first), last: at(last), at: Position::default() }
+    fn observation(first: &str, last: &str) -> Observation {
+        Observation { first: at(first), last: at(last), at: Position::default() }
     }
 
     #[test]
     fn it_lands_where_it_was_asked_to_while_the_state_is_known_to_have_lasted() {
-        assert_eq!(landing(sighting("01:00", "02:00"), at("01:30")), at("01:30"));
-        assert_eq!(landing(sighting("01:00", "02:00"), at("02:30")), at("02:00"));
+        assert_eq!(reached(observation("01:00", "02:00"), at("01:30")), at("01:30"));
+        assert_eq!(reached(observation("01:00", "02:00"), at("02:30")), at("02:00"));
     }
 
     #[test]
@@ -374,8 +375,8 @@ mod tests {
             ("01:00.0004", "01:00.0031", "01:00.001"),
             ("01:00.0004", "01:00.0004", "01:00.0004"),
         ] {
-            let seen = sighting(first, last);
-            let landed = landing(seen, at(moment));
+            let seen = observation(first, last);
+            let landed = reached(seen, at(moment));
             assert!(seen.first <= landed && landed <= seen.last.min(at(moment)), "{first} {last} {moment}: {landed}");
         }
     }

@@ -6,9 +6,9 @@ mod admin;
 mod binlog;
 pub mod cluster;
 mod config;
-mod door;
 mod history;
 pub mod host;
+mod proxy;
 mod replay;
 mod server;
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! One MariaDB server process: started, asked, stopped. It does not know of clusters, clients or history.
 
-use super::admin::{self, As};
+use super::admin::{self, LoginAs};
 use super::config::{self, Identity, Role, Settings};
 use super::host::SERVER_DEATH_SIGNAL;
 use crate::servers::Error;
@@ -14,7 +14,7 @@ use std::time::Duration;
 use tokio::process::Child;
 use tokio::time::{Instant, sleep, timeout};
 
-const LOOK_AGAIN: Duration = Duration::from_millis(20);
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
 /// On a machine that builds something meanwhile a start is not quick.
 const START_TIMEOUT: Duration = Duration::from_secs(120);
 const STOP_TIMEOUT: Duration = Duration::from_secs(60);
@@ -111,12 +111,12 @@ impl Server {
                 *process = None;
                 return Err(self.failed("did not come up in time"));
             }
-            sleep(LOOK_AGAIN).await;
+            sleep(POLL_INTERVAL).await;
         }
     }
 
     /// Runs statements.
-    pub async fn run(&self, host: &Host, who: As<'_>, statements: &str) -> Result<String, Error> {
+    pub async fn run(&self, host: &Host, who: LoginAs<'_>, statements: &str) -> Result<String, Error> {
         admin::run(host, &self.socket, who, statements).await
     }
 

@@ -1,6 +1,6 @@
 //! The control plane's own connections: as `rdsadmin`, over TLS, from the one address the servers admit it from.
 
-use crate::servers::{Error, Place};
+use crate::servers::{Error, ServerEndpoint};
 use crate::tls::Authority;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -45,18 +45,18 @@ impl Admin {
     }
 
     /// A new connection to `database`. It closes when the client is dropped.
-    pub async fn connect(&self, place: &Place, database: &str) -> Result<Client, Error> {
+    pub async fn connect(&self, endpoint: &ServerEndpoint, database: &str) -> Result<Client, Error> {
         let connecting = async {
             let socket = TcpSocket::new_v4()?;
             socket.set_reuseaddr(true)?;
             socket.bind(SocketAddr::from((self.source, 0)))?;
-            let stream = socket.connect(SocketAddr::from((place.address, place.port))).await?;
+            let stream = socket.connect(SocketAddr::from((endpoint.address, endpoint.port))).await?;
             stream.set_nodelay(true)?;
             let mut config = Config::new();
             config.user(ADMIN).password(&self.password).dbname(database).application_name("rds control plane");
             config.ssl_mode(tokio_postgres::config::SslMode::Require);
             let mut tls = MakeRustlsConnect::new(self.tls.clone());
-            let tls = MakeTlsConnect::<tokio::net::TcpStream>::make_tls_connect(&mut tls, &place.name)
+            let tls = MakeTlsConnect::<tokio::net::TcpStream>::make_tls_connect(&mut tls, &endpoint.name)
                 .map_err(std::io::Error::other)?;
             let (client, connection) = config.connect_raw(stream, tls).await?;
             tokio::spawn(async move {
@@ -74,8 +74,8 @@ impl Admin {
 
     /// How libpq (a reader, `pg_basebackup`) reaches a server; the name is checked, the address is not looked up.
     #[must_use]
-    pub fn conninfo(&self, place: &Place, application: &str) -> String {
-        let Place { name, address, port } = place;
+    pub fn conninfo(&self, endpoint: &ServerEndpoint, application: &str) -> String {
+        let ServerEndpoint { name, address, port } = endpoint;
         let quote = |text: &str| format!("'{}'", text.replace('\\', r"\\").replace('\'', r"\'"));
         format!(
             "host={name} hostaddr={address} port={port} user={REPLICATION} password={} sslmode=verify-full \

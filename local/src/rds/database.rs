@@ -2,8 +2,9 @@
 
 use super::engine::{AURORA_MYSQL, Engine};
 use super::settings::Settings;
-use crate::servers::{Cidr, Error, Master, Moment, Place, Window};
+use crate::servers::{Error, MasterUser, RestoreTo, RestoreWindow, ServerEndpoint};
 use crate::{mariadb, postgres};
+use ipnet::IpNet;
 use jiff::{SignedDuration, Timestamp};
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
@@ -56,7 +57,7 @@ impl Database {
         dir: PathBuf,
         names: Vec<String>,
         port: u16,
-        admitted: Vec<Cidr>,
+        admitted: Vec<IpNet>,
     ) -> Result<Self, Error> {
         match engine {
             Engine::AuroraMysql => {
@@ -71,11 +72,11 @@ impl Database {
     }
 
     /// Makes its history reach as far back as the settings ask for.
-    pub fn keep(&self, settings: &Settings) {
+    pub fn set_reach(&self, settings: &Settings) {
         match self {
             // Its log is archived for as long as the stack lives.
             Self::Postgres(_) => {}
-            Self::MariaDb(cluster) => cluster.keep(
+            Self::MariaDb(cluster) => cluster.set_reach(
                 SignedDuration::from_secs(settings.backtrack_window.unwrap_or_default().into()),
                 SignedDuration::from_hours(24 * i64::from(settings.backup_retention)),
             ),
@@ -83,12 +84,12 @@ impl Database {
     }
 
     /// The moments it can be restored to, once there is a base backup.
-    pub fn window(&self) -> Option<Window> {
+    pub fn window(&self) -> Option<RestoreWindow> {
         each!(self, cluster => cluster.window())
     }
 
     /// Makes the volume of a new cluster; a server may run on `address` for it meanwhile.
-    pub async fn create(&self, address: Ipv4Addr, master: &Master) -> Result<(), Error> {
+    pub async fn create(&self, address: Ipv4Addr, master: &MasterUser) -> Result<(), Error> {
         match self {
             Self::Postgres(cluster) => cluster.create(address, master).await,
             Self::MariaDb(cluster) => cluster.create(master).await,
@@ -97,7 +98,7 @@ impl Database {
 
     /// Makes the volume of a cluster restored from `source` as it was at a moment, and answers that moment; a server may
     /// run on `address` for it meanwhile.
-    pub async fn restore(&self, address: Ipv4Addr, source: &Self, moment: Moment) -> Result<Timestamp, Error> {
+    pub async fn restore(&self, address: Ipv4Addr, source: &Self, moment: RestoreTo) -> Result<Timestamp, Error> {
         match (self, source) {
             (Self::Postgres(cluster), Self::Postgres(source)) => cluster.restore(address, source, moment).await,
             (Self::MariaDb(cluster), Self::MariaDb(source)) => cluster.restore(source, moment).await,
@@ -106,8 +107,8 @@ impl Database {
     }
 
     /// Starts an instance: the writer when there is none, a reader otherwise. Answers whether it is the writer.
-    pub async fn start(&self, instance: &str, place: Place) -> Result<bool, Error> {
-        each!(self, cluster => cluster.start(instance, place).await)
+    pub async fn start(&self, instance: &str, endpoint: ServerEndpoint) -> Result<bool, Error> {
+        each!(self, cluster => cluster.start(instance, endpoint).await)
     }
 
     /// Ends an instance; a writer hands over to `successor`.
@@ -126,7 +127,7 @@ impl Database {
     }
 
     /// Who may connect from now on.
-    pub async fn admit(&self, admitted: Vec<Cidr>) -> Result<(), Error> {
+    pub async fn admit(&self, admitted: Vec<IpNet>) -> Result<(), Error> {
         match self {
             Self::Postgres(cluster) => cluster.admit(admitted).await,
             Self::MariaDb(cluster) => {
@@ -152,7 +153,7 @@ impl Database {
     /// Rewinds all of it in place and answers where it landed. When that fails, it is as it was.
     pub async fn backtrack(&self, to: Timestamp) -> Result<Timestamp, Error> {
         match self {
-            Self::Postgres(_) => Err(Error::State("PostgreSQL can't be rewound in place")),
+            Self::Postgres(_) => Err(Error::State("PostgreSQL can't be rewound in endpoint")),
             Self::MariaDb(cluster) => cluster.backtrack(to).await,
         }
     }

@@ -1,6 +1,7 @@
 //! Which address an endpoint's name has at this moment; the DNS server asks here.
 
-use super::model::{DbInstance, InstanceStatus, endpoint, instance_endpoint};
+use super::model::{DbInstance, InstanceStatus};
+use super::resource_names::{endpoint, instance_endpoint};
 use super::store::Store;
 use std::collections::HashMap;
 use std::net::Ipv4Addr;
@@ -19,7 +20,7 @@ impl Endpoints {
     }
 
     /// Takes the names from the store.
-    pub(super) fn publish(&self, store: &Store, hash: &str) {
+    pub(super) fn publish_endpoints(&self, store: &Store, hash: &str) {
         let mut names = HashMap::new();
         for cluster in store.clusters.values() {
             let serving: Vec<&DbInstance> = store.members(cluster).filter(|instance| is_serving(instance)).collect();

@@ -2,9 +2,10 @@
 //! caller is and what its policies say, the rest of the local AWS knows and is asked. It evaluates no policy itself.
 
 use super::error::ApiError;
-use super::model::{ACCOUNT, arn, id_of, region, tags};
 use super::query::Params;
+use super::resource_names::{ACCOUNT, arn, id_of, region};
 use super::store::Store;
+use super::tags::read_tags;
 use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -22,7 +23,7 @@ pub struct Check {
 
 /// Asks the gateway about everybody but the account's own user, who may do everything.
 #[derive(Debug, Clone)]
-pub struct Gate {
+pub struct Authorizer {
     agent: ureq::Agent,
     url: String,
     owner: String,
@@ -35,7 +36,7 @@ struct Denied {
     message: String,
 }
 
-impl Gate {
+impl Authorizer {
     /// A gate that asks at `endpoint`; `owner` is the access key of the account's own user.
     pub fn new(endpoint: &str, owner: impl Into<String>) -> Self {
         let config = ureq::Agent::config_builder().timeout_global(Some(PATIENCE)).proxy(None).build();
@@ -165,7 +166,7 @@ impl Taken<'_> {
         for (key, value) in self.store.tags_mut(&resource).map(|tags| tags.clone()).unwrap_or_default() {
             context.insert(format!("aws:ResourceTag/{key}"), json!(value));
         }
-        if let Ok(Some(given)) = tags(self.params) {
+        if let Ok(Some(given)) = read_tags(self.params) {
             context.insert("aws:TagKeys".to_owned(), json!(given.keys().collect::<Vec<_>>()));
             for (key, value) in given {
                 context.insert(format!("aws:RequestTag/{key}"), json!(value));

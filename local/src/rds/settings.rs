@@ -2,10 +2,10 @@
 
 use super::engine::Engine;
 use super::error::ApiError;
-use super::model::{Insights, Monitoring, Serverless};
+use super::monitoring::{Insights, Monitoring, read_insights, read_monitoring};
+use super::preferred_windows;
 use super::query::Params;
 use super::security_groups::DEFAULT_GROUP;
-use super::windows;
 
 /// The settings of a cluster.
 #[derive(Debug, Clone, PartialEq)]
@@ -40,8 +40,8 @@ impl Settings {
             parameter_group: default_group(engine, version),
             security_groups: vec![DEFAULT_GROUP.to_owned()],
             backup_retention: 1,
-            backup_window: windows::DEFAULT_BACKUP.to_owned(),
-            maintenance_window: windows::DEFAULT_MAINTENANCE.to_owned(),
+            backup_window: preferred_windows::DEFAULT_BACKUP.to_owned(),
+            maintenance_window: preferred_windows::DEFAULT_MAINTENANCE.to_owned(),
             iam_auth: false,
             deletion_protection: false,
             copy_tags: false,
@@ -76,7 +76,7 @@ impl Settings {
             self.backup_retention = days;
         }
         if let Some(window) = params.get("PreferredBackupWindow") {
-            self.backup_window = windows::backup(window)?;
+            self.backup_window = preferred_windows::backup(window)?;
         }
         set(&mut self.iam_auth, params.boolean("EnableIAMDatabaseAuthentication")?);
         set(&mut self.deletion_protection, params.boolean("DeletionProtection")?);
@@ -120,7 +120,7 @@ impl Settings {
         }
         let window = given.parse().ok().filter(|window| (0..=LONGEST_BACKTRACK).contains(window)).ok_or_else(|| {
             ApiError::value(format!(
-                "The specified value ({given}) is not a valid Backtrack Window. Allowed values are within the range of 0 to {LONGEST_BACKTRACK}"
+                "The specified value ({given}) is not a valid Backtrack RestoreWindow. Allowed values are within the range of 0 to {LONGEST_BACKTRACK}"
             ))
         })?;
         let is_on = self.backtrack_window.is_some_and(|present| present > 0);
@@ -136,11 +136,11 @@ impl Settings {
     /// Reads what creating and modifying have in common, and restoring has not.
     pub fn read_operations(&mut self, params: &Params) -> Result<(), ApiError> {
         if let Some(window) = params.get("PreferredMaintenanceWindow") {
-            self.maintenance_window = windows::maintenance(window)?;
+            self.maintenance_window = preferred_windows::maintenance(window)?;
         }
         set(&mut self.minor_upgrade, params.boolean("AutoMinorVersionUpgrade")?);
-        monitoring(&mut self.monitoring, params)?;
-        insights(&mut self.insights, params)?;
+        read_monitoring(&mut self.monitoring, params)?;
+        read_insights(&mut self.insights, params)?;
         if let Some(mode) = params.get("DatabaseInsightsMode") {
             if !matches!(mode, "standard" | "advanced") {
                 return Err(ApiError::value(format!("Invalid DatabaseInsightsMode: {mode}")));
@@ -159,11 +159,11 @@ impl Settings {
     pub fn settle_windows(&mut self, params: &Params) -> Result<(), ApiError> {
         let named = |name: &str| params.get(name).is_some();
         match (named("PreferredBackupWindow"), named("PreferredMaintenanceWindow")) {
-            (false, true) => self.backup_window = windows::backup_beside(&self.maintenance_window)?,
-            (_, false) => self.maintenance_window = windows::maintenance_beside(&self.backup_window)?,
+            (false, true) => self.backup_window = preferred_windows::backup_beside(&self.maintenance_window)?,
+            (_, false) => self.maintenance_window = preferred_windows::maintenance_beside(&self.backup_window)?,
             (true, true) => {}
         }
-        windows::refuse_overlap(&self.backup_window, &self.maintenance_window)
+        preferred_windows::refuse_overlap(&self.backup_window, &self.maintenance_window)
     }
 
     /// Reads the log exports of a new cluster.
@@ -187,6 +187,14 @@ impl Settings {
     }
 }
 
+/// The capacity range of Serverless v2, in ACUs.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Serverless {
+    pub least: f64,
+    pub most: f64,
+    pub pause: Option<u32>,
+}
+
 /// 72 hours.
 const LONGEST_BACKTRACK: u32 = 259_200;
 
@@ -197,50 +205,6 @@ pub fn default_group(engine: Engine, version: &str) -> String {
 
 /// Values of `EngineLifecycleSupport`; the first is what a cluster gets that names none.
 const LIFECYCLES: [&str; 2] = ["open-source-rds-extended-support", "open-source-rds-extended-support-disabled"];
-
-/// Enhanced monitoring: an interval needs a role, and 0 turns it off.
-pub fn monitoring(present: &mut Monitoring, params: &Params) -> Result<(), ApiError> {
-    if let Some(interval) = params.number::<u32>("MonitoringInterval", 0..=60)? {
-        if ![0, 1, 5, 10, 15, 30, 60].contains(&interval) {
-            return Err(ApiError::value(format!(
-                "Invalid MonitoringInterval: {interval}. Valid values are 0, 1, 5, 10, 15, 30, 60"
-            )));
-        }
-        present.interval = interval;
-    }
-    if let Some(role) = params.text("MonitoringRoleArn").filter(|role| !role.is_empty()) {
-        present.role = Some(role);
-    }
-    if present.interval == 0 {
-        present.role = None;
-    } else if present.role.is_none() {
-        return Err(ApiError::combination(
-            "A MonitoringRoleARN value is required if you specify a MonitoringInterval value other than 0.",
-        ));
-    }
-    Ok(())
-}
-
-/// Performance Insights.
-pub fn insights(present: &mut Insights, params: &Params) -> Result<(), ApiError> {
-    set(&mut present.enabled, params.boolean("EnablePerformanceInsights")?);
-    let key = params.text("PerformanceInsightsKMSKeyId");
-    let retention = params.number("PerformanceInsightsRetentionPeriod", 7..=731_u32)?;
-    if !present.enabled {
-        if key.is_some() || retention.is_some() {
-            return Err(ApiError::combination(
-                "You can set Performance Insights options only when Performance Insights is enabled.",
-            ));
-        }
-        *present = Insights::default();
-        return Ok(());
-    }
-    present.kms_key = key
-        .or(present.kms_key.take())
-        .or_else(|| Some(super::model::arn("key", "insights").replace(":rds:", ":kms:").replace("key:", "key/")));
-    present.retention = retention.or(present.retention).or(Some(7));
-    Ok(())
-}
 
 fn set(present: &mut bool, given: Option<bool>) {
     if let Some(given) = given {

@@ -2,8 +2,10 @@
 
 use super::engine::Engine;
 use super::error::ApiError;
-use super::model::{CustomEndpoint, DbCluster, DbInstance, Event, ParameterGroup, Snapshot, SubnetGroup, Tags, id_of};
+use super::model::{CustomEndpoint, DbCluster, DbInstance, Event, ParameterGroup, Snapshot, SubnetGroup};
 use super::parameters::BINLOG_FORMAT;
+use super::resource_names::id_of;
+use super::tags::Tags;
 use std::collections::BTreeMap;
 
 /// The whole state.
@@ -62,7 +64,7 @@ impl Store {
     }
 
     /// What an instance does when it starts: from then on it runs with what its cluster's parameter group says.
-    pub fn take_parameters(&mut self, instance: &str) {
+    pub fn apply_parameter_group(&mut self, instance: &str) {
         let Some(found) = self.instances.get(instance) else { return };
         let binlog = self.clusters.get(&found.cluster).is_some_and(|cluster| self.has_binlog(cluster));
         if let Some(found) = self.instances.get_mut(instance) {

@@ -1,15 +1,13 @@
 //! What real database servers of either engine share: their places, programs, errors and times. No engine is known here by more
 //! than the name of its program.
 
-pub mod cidr;
 pub mod error;
 pub mod host;
-pub mod sweep;
-pub mod window;
+pub mod leftover_servers;
+pub mod restore_window;
 
-pub use cidr::Cidr;
 pub use error::Error;
-pub use window::Window;
+pub use restore_window::RestoreWindow;
 
 use jiff::Timestamp;
 use std::net::Ipv4Addr;
@@ -17,7 +15,7 @@ use std::path::Path;
 
 /// Where a server is, and the name its certificate has.
 #[derive(Debug, Clone)]
-pub struct Place {
+pub struct ServerEndpoint {
     /// Its endpoint's name.
     pub name: String,
     /// Its address.
@@ -28,7 +26,7 @@ pub struct Place {
 
 /// The master user of a new cluster, and its first database.
 #[derive(Debug, Clone)]
-pub struct Master {
+pub struct MasterUser {
     /// Its name.
     pub user: String,
     /// Its password.
@@ -39,7 +37,7 @@ pub struct Master {
 
 /// Which moment to restore.
 #[derive(Debug, Clone, Copy)]
-pub enum Moment {
+pub enum RestoreTo {
     /// This one, inside the window.
     At(Timestamp),
     /// Everything acknowledged so far: what a clone holds.

@@ -3,12 +3,14 @@
 mod adapter;
 #[cfg(any(test, feature = "fakes"))]
 pub mod fake;
+mod recovery_cluster;
 pub mod tags;
 
 use crate::Answer;
 use jiff::Timestamp;
 
 pub use adapter::Rds;
+pub use recovery_cluster::{NewCluster, delete_created, describe_created};
 
 /// A cluster, with all that a restore has to carry over.
 #[derive(Debug, Clone, PartialEq, Default)]

@@ -1,8 +1,9 @@
 //! A directory with clusters in it, and a client as people have it: the `mariadb` command line.
 
 use crate::mariadb::{Cluster, Context, host};
-use crate::servers::{Cidr, Master, Place};
+use crate::servers::{MasterUser, ServerEndpoint};
 use crate::tls::Authority;
+use ipnet::IpNet;
 use jiff::{SignedDuration, Timestamp};
 use rewind_clock::SystemClock;
 use rewind_core::Clock;
@@ -54,7 +55,7 @@ impl Stack {
         let context = Arc::clone(&self.context);
         let cluster =
             Cluster::new(context, self.dir.join("rds").join(name), vec![format!("{name}.local")], everybody()).unwrap();
-        cluster.keep(SignedDuration::from_hours(1), SignedDuration::from_hours(24));
+        cluster.set_reach(SignedDuration::from_hours(1), SignedDuration::from_hours(24));
         cluster
     }
 
@@ -62,18 +63,18 @@ impl Stack {
     pub async fn started(&self) -> (Cluster, Client) {
         let cluster = self.cluster("main");
         cluster.create(&master()).await.unwrap();
-        assert!(cluster.start("one", self.place(10)).await.unwrap());
+        assert!(cluster.start("one", self.endpoint(10)).await.unwrap());
         (cluster, self.client(10))
     }
 
-    pub fn place(&self, last: u8) -> Place {
+    pub fn endpoint(&self, last: u8) -> ServerEndpoint {
         let [b, c] = self.network;
-        Place { name: format!("i{last}.local"), address: Ipv4Addr::new(127, b, c, last), port: 3306 }
+        ServerEndpoint { name: format!("i{last}.local"), address: Ipv4Addr::new(127, b, c, last), port: 3306 }
     }
 
     pub fn client(&self, last: u8) -> Client {
         Client {
-            address: self.place(last).address,
+            address: self.endpoint(last).address,
             user: USER.to_owned(),
             password: PASSWORD.to_owned(),
             ca: self.context.authority.pem().to_owned(),
@@ -85,11 +86,11 @@ impl Stack {
     }
 }
 
-pub fn master() -> Master {
-    Master { user: USER.to_owned(), password: PASSWORD.to_owned(), database: Some("shop".to_owned()) }
+pub fn master() -> MasterUser {
+    MasterUser { user: USER.to_owned(), password: PASSWORD.to_owned(), database: Some("shop".to_owned()) }
 }
 
-pub fn everybody() -> Vec<Cidr> {
+pub fn everybody() -> Vec<IpNet> {
     vec!["127.0.0.0/8".parse().unwrap()]
 }
 

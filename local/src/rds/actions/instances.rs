@@ -1,19 +1,21 @@
 //! Describing, creating, modifying, rebooting and deleting instances.
 
-use super::{Answer, filters, page, result};
+use super::{ActionResult, filters, page, result};
 use crate::rds::certificates;
+use crate::rds::control_plane::{ControlPlane, successor};
 use crate::rds::engine::Engine;
 use crate::rds::error::ApiError;
-use crate::rds::model::{
-    ClusterStatus, DbInstance, Insights, InstanceStatus, Monitoring, id_of, instance_endpoint, tags,
-};
-use crate::rds::plane::{Plane, successor};
+use crate::rds::model::{ClusterStatus, DbInstance, InstanceStatus};
+use crate::rds::monitoring::{Insights, Monitoring};
+use crate::rds::monitoring::{read_insights, read_monitoring};
+use crate::rds::preferred_windows;
 use crate::rds::query::{Params, identifier};
-use crate::rds::settings::{self, default_group};
-use crate::rds::shapes;
+use crate::rds::render;
+use crate::rds::resource_names::{id_of, instance_endpoint};
+use crate::rds::settings::default_group;
 use crate::rds::store::Store;
-use crate::rds::windows;
-use crate::servers::Place;
+use crate::rds::tags::read_tags;
+use crate::servers::ServerEndpoint;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -33,9 +35,9 @@ const OF_THE_CLUSTER: [&str; 10] = [
 ];
 
 /// `DescribeDBInstances`.
-pub fn describe(plane: &Plane, params: &Params) -> Answer {
+pub fn describe(control_plane: &ControlPlane, params: &Params) -> ActionResult {
     let filters = filters(params, &["db-cluster-id", "db-instance-id", "dbi-resource-id", "engine", "domain"])?;
-    let store = plane.store();
+    let store = control_plane.store();
     let one = params.get("DBInstanceIdentifier").filter(|id| !id.is_empty());
     let chosen: Vec<&DbInstance> = match one {
         Some(id) => vec![store.instance(id)?],
@@ -54,16 +56,20 @@ pub fn describe(plane: &Plane, params: &Params) -> Answer {
         })
     };
     let shown = chosen.into_iter().filter(matches);
-    page(params, "DBInstances", shown.map(|found| (found.id.clone(), shapes::instance(plane, &store, found))).collect())
+    page(
+        params,
+        "DBInstances",
+        shown.map(|found| (found.id.clone(), render::instance(control_plane, &store, found))).collect(),
+    )
 }
 
-fn show(plane: &Plane, id: &str) -> Answer {
-    let store = plane.store();
-    Ok(result().child(shapes::instance(plane, &store, store.instance(id)?)))
+fn show(control_plane: &ControlPlane, id: &str) -> ActionResult {
+    let store = control_plane.store();
+    Ok(result().child(render::instance(control_plane, &store, store.instance(id)?)))
 }
 
 /// `CreateDBInstance`.
-pub fn create(plane: &Arc<Plane>, params: &Params) -> Answer {
+pub fn create(control_plane: &Arc<ControlPlane>, params: &Params) -> ActionResult {
     let id = identifier("DBInstanceIdentifier", params.required("DBInstanceIdentifier")?)?;
     let class = class(params.required("DBInstanceClass")?)?;
     let engine = Engine::parse(params.required("Engine")?)?;
@@ -77,18 +83,18 @@ pub fn create(plane: &Arc<Plane>, params: &Params) -> Answer {
         )));
     }
     let mut monitoring = Monitoring::default();
-    settings::monitoring(&mut monitoring, params)?;
+    read_monitoring(&mut monitoring, params)?;
     let mut insights = Insights::default();
-    settings::insights(&mut insights, params)?;
-    let window = params.get("PreferredMaintenanceWindow").map(windows::maintenance).transpose()?;
+    read_insights(&mut insights, params)?;
+    let window = params.get("PreferredMaintenanceWindow").map(preferred_windows::maintenance).transpose()?;
     let certificate = certificates::offered(params.get("CACertificateIdentifier").unwrap_or(certificates::DEFAULT))?;
-    let tags = tags(params)?.unwrap_or_default();
+    let tags = read_tags(params)?.unwrap_or_default();
     let tier = params.number("PromotionTier", 0..=15_u32)?.unwrap_or(1);
     let minor_upgrade = params.boolean("AutoMinorVersionUpgrade")?.unwrap_or(true);
     let public = params.boolean("PubliclyAccessible")?.unwrap_or(false);
     let copy_tags = params.boolean("CopyTagsToSnapshot")?.unwrap_or(false);
 
-    let mut store = plane.store();
+    let mut store = control_plane.store();
     let cluster = store.cluster(cluster_id)?.clone();
     if store.instances.contains_key(&id) {
         return Err(ApiError::bad("DBInstanceAlreadyExists", "DB instance already exists"));
@@ -113,13 +119,13 @@ pub fn create(plane: &Arc<Plane>, params: &Params) -> Answer {
     }
     let window = match window {
         Some(window) => window,
-        None => windows::maintenance_beside(&cluster.settings.backup_window)?,
+        None => preferred_windows::maintenance_beside(&cluster.settings.backup_window)?,
     };
-    windows::refuse_overlap(&cluster.settings.backup_window, &window)?;
+    preferred_windows::refuse_overlap(&cluster.settings.backup_window, &window)?;
     // Zones go round, so that a reader is not beside its writer.
     let zone =
         params.text("AvailabilityZone").or_else(|| cluster.zones.iter().cycle().nth(cluster.members.len()).cloned());
-    let address = plane.take_address()?;
+    let address = control_plane.take_address()?;
     let instance = DbInstance {
         id: id.clone(),
         resource_id: super::clusters::resource_id("db"),
@@ -127,7 +133,7 @@ pub fn create(plane: &Arc<Plane>, params: &Params) -> Answer {
         class,
         next_class: None,
         status: InstanceStatus::Creating,
-        created: plane.now(),
+        created: control_plane.now(),
         address,
         tier,
         parameter_group,
@@ -146,14 +152,14 @@ pub fn create(plane: &Arc<Plane>, params: &Params) -> Answer {
     store.instances.insert(id.clone(), instance.clone());
     store.cluster_mut(&cluster.id)?.members.push(id.clone());
     drop(store);
-    tokio::spawn(bring_up(Arc::clone(plane), instance));
-    show(plane, &id)
+    tokio::spawn(bring_up(Arc::clone(control_plane), instance));
+    show(control_plane, &id)
 }
 
-async fn bring_up(plane: Arc<Plane>, instance: DbInstance) {
+async fn bring_up(control_plane: Arc<ControlPlane>, instance: DbInstance) {
     // The volume must be there, and the first instance made becomes the writer, however fast the others are.
-    let ready = plane
-        .until(|store| match store.clusters.get(&instance.cluster).filter(|_| is_wanted(store, &instance.id)) {
+    let ready = control_plane
+        .wait_for(|store| match store.clusters.get(&instance.cluster).filter(|_| is_wanted(store, &instance.id)) {
             None => Some(None),
             Some(cluster) if cluster.status == ClusterStatus::Failed => Some(None),
             Some(cluster) if cluster.status == ClusterStatus::Creating => None,
@@ -165,29 +171,32 @@ async fn bring_up(plane: Arc<Plane>, instance: DbInstance) {
         })
         .await;
     let Some(cluster) = ready else {
-        if !is_wanted(&plane.store(), &instance.id) {
+        if !is_wanted(&control_plane.store(), &instance.id) {
             return;
         }
-        plane.set_instance(&instance.id, InstanceStatus::Failed);
-        plane.instance_event(&instance.id, "failure", "DB instance not created: its DB cluster failed");
+        control_plane.set_instance(&instance.id, InstanceStatus::Failed);
+        control_plane.instance_event(&instance.id, "failure", "DB instance not created: its DB cluster failed");
         return;
     };
-    let place =
-        Place { name: instance_endpoint(&instance.id, &plane.hash), address: instance.address, port: cluster.port };
-    match Plane::unhurried(cluster.database.start(&instance.resource_id, place)).await {
+    let endpoint = ServerEndpoint {
+        name: instance_endpoint(&instance.id, &control_plane.hash),
+        address: instance.address,
+        port: cluster.port,
+    };
+    match ControlPlane::with_minimum_duration(cluster.database.start(&instance.resource_id, endpoint)).await {
         Ok(is_writer) => {
-            if is_writer && let Ok(cluster) = plane.store().cluster_mut(&cluster.id) {
+            if is_writer && let Ok(cluster) = control_plane.store().cluster_mut(&cluster.id) {
                 cluster.writer = Some(instance.id.clone());
             }
-            plane.store().take_parameters(&instance.id);
+            control_plane.store().apply_parameter_group(&instance.id);
             if instance.monitoring.interval > 0 {
-                plane.set_instance(&instance.id, InstanceStatus::ConfiguringMonitoring);
+                control_plane.set_instance(&instance.id, InstanceStatus::ConfiguringMonitoring);
                 tokio::time::sleep(MONITORING_TIME).await;
             }
-            plane.set_instance(&instance.id, InstanceStatus::Available);
-            plane.instance_event(&instance.id, "creation", "DB instance created");
+            control_plane.set_instance(&instance.id, InstanceStatus::Available);
+            control_plane.instance_event(&instance.id, "creation", "DB instance created");
             // Its deletion may have come by while it waited to start, and found nothing to end.
-            if !plane.store().instances.contains_key(&instance.id)
+            if !control_plane.store().instances.contains_key(&instance.id)
                 && let Err(error) = cluster.database.remove(&instance.resource_id, None).await
             {
                 tracing::error!(instance = instance.id, %error, "an instance was not removed cleanly");
@@ -195,8 +204,8 @@ async fn bring_up(plane: Arc<Plane>, instance: DbInstance) {
         }
         Err(error) => {
             tracing::error!(instance = instance.id, %error, "an instance did not start");
-            plane.set_instance(&instance.id, InstanceStatus::Failed);
-            plane.instance_event(&instance.id, "failure", format!("DB instance not created: {error}"));
+            control_plane.set_instance(&instance.id, InstanceStatus::Failed);
+            control_plane.instance_event(&instance.id, "failure", format!("DB instance not created: {error}"));
         }
     }
 }
@@ -214,7 +223,7 @@ fn class(class: &str) -> Result<String, ApiError> {
 }
 
 /// `ModifyDBInstance`.
-pub fn modify(plane: &Arc<Plane>, params: &Params) -> Answer {
+pub fn modify(control_plane: &Arc<ControlPlane>, params: &Params) -> ActionResult {
     let given = params.required("DBInstanceIdentifier")?;
     if let Some(name) = params.first_given(&OF_THE_CLUSTER) {
         return Err(ApiError::combination(format!(
@@ -224,7 +233,7 @@ pub fn modify(plane: &Arc<Plane>, params: &Params) -> Answer {
     if params.first_given(&["NewDBInstanceIdentifier"]).is_some() {
         return Err(ApiError::combination("NewDBInstanceIdentifier is not supported by this local stack"));
     }
-    let mut store = plane.store();
+    let mut store = control_plane.store();
     let before = store.instance(given)?.clone();
     if before.status != InstanceStatus::Available {
         return Err(ApiError::instance_state("Database instance is not in available state."));
@@ -245,9 +254,9 @@ pub fn modify(plane: &Arc<Plane>, params: &Params) -> Answer {
         store.check_parameter_group(engine, &after.parameter_group)?;
     }
     if let Some(window) = params.get("PreferredMaintenanceWindow") {
-        after.maintenance_window = windows::maintenance(window)?;
+        after.maintenance_window = preferred_windows::maintenance(window)?;
         let backup = &store.cluster(&before.cluster)?.settings.backup_window;
-        windows::refuse_overlap(backup, &after.maintenance_window)?;
+        preferred_windows::refuse_overlap(backup, &after.maintenance_window)?;
     }
     if let Some(certificate) = params.get("CACertificateIdentifier") {
         after.certificate = certificates::offered(certificate)?;
@@ -255,28 +264,28 @@ pub fn modify(plane: &Arc<Plane>, params: &Params) -> Answer {
     after.minor_upgrade = params.boolean("AutoMinorVersionUpgrade")?.unwrap_or(before.minor_upgrade);
     after.public = params.boolean("PubliclyAccessible")?.unwrap_or(before.public);
     after.copy_tags = params.boolean("CopyTagsToSnapshot")?.unwrap_or(before.copy_tags);
-    settings::monitoring(&mut after.monitoring, params)?;
-    settings::insights(&mut after.insights, params)?;
+    read_monitoring(&mut after.monitoring, params)?;
+    read_insights(&mut after.insights, params)?;
     let id = before.id.clone();
     if format!("{after:?}") != format!("{before:?}") {
         after.status = InstanceStatus::Modifying;
         store.instances.insert(id.clone(), after);
-        let (plane, id) = (Arc::clone(plane), id.clone());
+        let (control_plane, id) = (Arc::clone(control_plane), id.clone());
         tokio::spawn(async move {
-            Plane::unhurried(async {}).await;
-            plane.set_instance(&id, InstanceStatus::Available);
-            plane.instance_event(&id, "configuration change", "Finished applying modifications");
+            ControlPlane::with_minimum_duration(async {}).await;
+            control_plane.set_instance(&id, InstanceStatus::Available);
+            control_plane.instance_event(&id, "configuration change", "Finished applying modifications");
         });
     }
     drop(store);
-    show(plane, &id)
+    show(control_plane, &id)
 }
 
 /// `RebootDBInstance`.
-pub fn reboot(plane: &Arc<Plane>, params: &Params) -> Answer {
+pub fn reboot(control_plane: &Arc<ControlPlane>, params: &Params) -> ActionResult {
     let given = params.required("DBInstanceIdentifier")?;
     let (instance, database) = {
-        let mut store = plane.store();
+        let mut store = control_plane.store();
         let instance = store.instance_mut(given)?;
         if instance.status != InstanceStatus::Available {
             return Err(ApiError::instance_state(format!(
@@ -289,19 +298,19 @@ pub fn reboot(plane: &Arc<Plane>, params: &Params) -> Answer {
         let database = store.cluster(&instance.cluster)?.database.clone();
         (instance, database)
     };
-    let shown = show(plane, &instance.id);
-    let plane = Arc::clone(plane);
+    let shown = show(control_plane, &instance.id);
+    let control_plane = Arc::clone(control_plane);
     tokio::spawn(async move {
-        match Plane::unhurried(database.restart(&instance.resource_id)).await {
+        match ControlPlane::with_minimum_duration(database.restart(&instance.resource_id)).await {
             Ok(()) => {
-                plane.store().take_parameters(&instance.id);
-                plane.set_instance(&instance.id, InstanceStatus::Available);
-                plane.instance_event(&instance.id, "availability", "DB instance restarted");
+                control_plane.store().apply_parameter_group(&instance.id);
+                control_plane.set_instance(&instance.id, InstanceStatus::Available);
+                control_plane.instance_event(&instance.id, "availability", "DB instance restarted");
             }
             Err(error) => {
                 tracing::error!(instance = instance.id, %error, "an instance did not restart");
-                plane.set_instance(&instance.id, InstanceStatus::Failed);
-                plane.instance_event(&instance.id, "failure", format!("DB instance not restarted: {error}"));
+                control_plane.set_instance(&instance.id, InstanceStatus::Failed);
+                control_plane.instance_event(&instance.id, "failure", format!("DB instance not restarted: {error}"));
             }
         }
     });
@@ -309,7 +318,7 @@ pub fn reboot(plane: &Arc<Plane>, params: &Params) -> Answer {
 }
 
 /// `DeleteDBInstance`.
-pub fn delete(plane: &Arc<Plane>, params: &Params) -> Answer {
+pub fn delete(control_plane: &Arc<ControlPlane>, params: &Params) -> ActionResult {
     let given = params.required("DBInstanceIdentifier")?;
     if params.get("FinalDBSnapshotIdentifier").is_some_and(|name| !name.is_empty()) {
         return Err(ApiError::combination(
@@ -317,7 +326,7 @@ pub fn delete(plane: &Arc<Plane>, params: &Params) -> Answer {
         ));
     }
     let (instance, was_creating) = {
-        let mut store = plane.store();
+        let mut store = control_plane.store();
         let instance = store.instance_mut(given)?;
         if instance.status == InstanceStatus::Deleting {
             return Err(ApiError::instance_state(format!("Instance {} is already being deleted.", instance.id)));
@@ -326,34 +335,34 @@ pub fn delete(plane: &Arc<Plane>, params: &Params) -> Answer {
         instance.status = InstanceStatus::Deleting;
         (instance.clone(), was_creating)
     };
-    plane.publish();
-    let shown = show(plane, &instance.id);
-    tokio::spawn(take_down(Arc::clone(plane), instance, was_creating));
+    control_plane.publish_endpoints();
+    let shown = show(control_plane, &instance.id);
+    tokio::spawn(take_down(Arc::clone(control_plane), instance, was_creating));
     shown
 }
 
-async fn take_down(plane: Arc<Plane>, instance: DbInstance, was_creating: bool) {
+async fn take_down(control_plane: Arc<ControlPlane>, instance: DbInstance, was_creating: bool) {
     let (database, next) = {
-        let store = plane.store();
+        let store = control_plane.store();
         let Ok(cluster) = store.cluster(&instance.cluster) else { return };
         let next = successor(store.members(cluster), &instance.id).cloned();
         (cluster.database.clone(), next)
     };
     if was_creating {
-        // Its start can't be taken back half-way: it is let finish first.
-        plane
-            .until(|store| {
+        // Its start can't be undone half-way: it is let finish first.
+        control_plane
+            .wait_for(|store| {
                 store.cluster(&instance.cluster).map_or(true, |c| c.status != ClusterStatus::Creating).then_some(())
             })
             .await;
     }
     let heir = next.as_ref().map(|next| next.resource_id.as_str());
-    let removed = Plane::unhurried(database.remove(&instance.resource_id, heir)).await;
+    let removed = ControlPlane::with_minimum_duration(database.remove(&instance.resource_id, heir)).await;
     if let Err(error) = &removed {
         tracing::error!(instance = instance.id, %error, "an instance was not removed cleanly");
     }
     {
-        let mut store = plane.store();
+        let mut store = control_plane.store();
         store.instances.remove(&instance.id);
         if let Ok(cluster) = store.cluster_mut(&instance.cluster) {
             cluster.members.retain(|member| *member != instance.id);
@@ -362,7 +371,7 @@ async fn take_down(plane: Arc<Plane>, instance: DbInstance, was_creating: bool) 
             }
         }
     }
-    plane.free(instance.address);
-    plane.publish();
-    plane.instance_event(&instance.id, "deletion", "DB instance deleted");
+    control_plane.free(instance.address);
+    control_plane.publish_endpoints();
+    control_plane.instance_event(&instance.id, "deletion", "DB instance deleted");
 }

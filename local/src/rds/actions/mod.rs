@@ -2,21 +2,22 @@
 
 pub mod backtrack;
 pub mod clusters;
+pub mod describe;
 pub mod endpoints;
-pub mod groups;
 pub mod instances;
-pub mod looking;
+pub mod parameter_groups;
 pub mod restore;
 pub mod roles;
 pub mod secret;
+pub mod subnet_groups;
 pub mod tags;
 
 use super::error::ApiError;
-use super::query::Params;
+use super::query::{Params, identifier};
 use super::xml::Element;
 
 /// What an action answers: its result's children, or an error.
-pub type Answer = Result<Element, ApiError>;
+pub type ActionResult = Result<Element, ApiError>;
 
 /// A result under construction.
 fn result() -> Element {
@@ -24,7 +25,7 @@ fn result() -> Element {
 }
 
 /// One page of `items`, ordered by the names beside them: at most `MaxRecords`, from behind `Marker`.
-fn page(params: &Params, list: &'static str, items: Vec<(String, Element)>) -> Answer {
+fn page(params: &Params, list: &'static str, items: Vec<(String, Element)>) -> ActionResult {
     let most = params.number("MaxRecords", 20..=100_usize)?.unwrap_or(100);
     let start = match params.get("Marker").filter(|marker| !marker.is_empty()) {
         None => 0,
@@ -50,6 +51,16 @@ fn filters<'a>(params: &Params, known: &[&'a str]) -> Result<Vec<(&'a str, Vec<S
         Ok((name, values))
     };
     params.filters().into_iter().map(read).collect()
+}
+
+/// Reads the name of a new parameter or subnet group.
+fn group_name(parameter: &str, params: &Params) -> Result<String, ApiError> {
+    let given = params.required(parameter)?;
+    // The groups that are there by themselves are called default and default.<family>; AWS lets nobody create or change one.
+    if given.to_ascii_lowercase().starts_with("default") {
+        return Err(ApiError::value(format!("{parameter} {given} is reserved")));
+    }
+    identifier(parameter, given)
 }
 
 #[cfg(test)]

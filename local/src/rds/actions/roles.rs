@@ -1,9 +1,9 @@
 //! IAM roles of clusters.
 
-use super::{Answer, clusters::check_available, result};
+use super::{ActionResult, clusters::check_available, result};
+use crate::rds::control_plane::ControlPlane;
 use crate::rds::error::ApiError;
 use crate::rds::model::Role;
-use crate::rds::plane::Plane;
 use crate::rds::query::Params;
 
 fn role(params: &Params) -> Result<Role, ApiError> {
@@ -15,9 +15,9 @@ fn role(params: &Params) -> Result<Role, ApiError> {
 }
 
 /// `AddRoleToDBCluster`.
-pub fn add(plane: &Plane, params: &Params) -> Answer {
+pub fn add(control_plane: &ControlPlane, params: &Params) -> ActionResult {
     let role = role(params)?;
-    let mut store = plane.store();
+    let mut store = control_plane.store();
     let cluster = store.cluster_mut(params.required("DBClusterIdentifier")?)?;
     check_available(cluster)?;
     if cluster
@@ -35,9 +35,9 @@ pub fn add(plane: &Plane, params: &Params) -> Answer {
 }
 
 /// `RemoveRoleFromDBCluster`.
-pub fn remove(plane: &Plane, params: &Params) -> Answer {
+pub fn remove(control_plane: &ControlPlane, params: &Params) -> ActionResult {
     let role = role(params)?;
-    let mut store = plane.store();
+    let mut store = control_plane.store();
     let cluster = store.cluster_mut(params.required("DBClusterIdentifier")?)?;
     check_available(cluster)?;
     let before = cluster.roles.len();
