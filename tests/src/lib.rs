@@ -4,11 +4,11 @@
 //! The machine's paths are run by `paths/run.py` beside this crate.
 
 #[cfg(test)]
-mod account;
-#[cfg(test)]
 mod contract;
 #[cfg(test)]
 mod crates;
+#[cfg(test)]
+mod deployment;
 #[cfg(test)]
 mod functions;
 #[cfg(test)]

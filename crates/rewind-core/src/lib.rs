@@ -1,4 +1,4 @@
-//! The domain of aurora-rewind, pure: what a recovery is asked for, what it will do, and how it can fail.
+//! The domain of aurora-rewind: requests, plans, checks and errors, as pure values and functions.
 //!
 //! Nothing in this crate knows AWS, tokio or I/O.
 
@@ -10,14 +10,14 @@ mod fields;
 pub mod names;
 mod plan;
 mod poll;
-mod reach;
 mod request;
 mod strategy;
 mod time;
 pub mod timeouts;
 mod window;
+mod window_request;
 
-pub use check::{Answer, Check, CheckResult, Expectation, Login, Report, TableCount, Tls};
+pub use check::{Check, CheckResult, Expectation, Login, QueryResult, Report, TableCount, Tls};
 pub use clock::Clock;
 pub use error::{ErrorName, StepError};
 pub use plan::{
@@ -25,8 +25,8 @@ pub use plan::{
     content_hash, shown_hash,
 };
 pub use poll::Polling;
-pub use reach::{Asked, BACKTRACK_WINDOW_MAX, RETENTION_MAX_DAYS, WindowRequest, format_reach};
 pub use request::{APPROVAL_TIMEOUT_MAX, Approval, Endpoint, InPlace, RecordRequest, Request, Strategy};
-pub use strategy::{Chosen, Facts, FenceGroups, choose};
+pub use strategy::{ClusterFacts, FenceGroups, StrategyChoice, choose_strategy};
 pub use time::{Target, format_duration, parse_duration};
 pub use window::{Moment, Window};
+pub use window_request::{BACKTRACK_WINDOW_MAX, RETENTION_MAX_DAYS, RequestedWindow, WindowRequest, format_reach};

@@ -32,7 +32,7 @@ async fn what_a_restore_cannot_carry_is_set_afterwards() {
     assert!(restored.data_api);
     assert_eq!(restored.maintenance_window, source.maintenance_window);
     assert_eq!(restored.auto_minor_version_upgrade, Some(false));
-    assert_eq!(restored.watched, source.watched);
+    assert_eq!(restored.monitoring, source.monitoring);
 }
 
 #[tokio::test]

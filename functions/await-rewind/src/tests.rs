@@ -25,14 +25,14 @@ fn step(clusters: FakeRds, pending: u32) -> AwaitRewind<FakeRds, Pending, Manual
     AwaitRewind { clusters, changes: Pending(AtomicU32::new(pending)), clock, polling }
 }
 
-async fn wait(rds: &FakeRds, what: What) -> Result<Output, StepError> {
+async fn wait(rds: &FakeRds, what: WaitFor) -> Result<Output, StepError> {
     let awaiting = Awaiting { what, since: time(STARTED), identifier: None };
     step(rds.clone(), 0).run(Input { recovery: recovery(), plan: plan(), awaiting }).await
 }
 
 #[tokio::test]
 async fn an_available_cluster_is_seen_at_once() {
-    let output = wait(&rds_with_restored(), What::Cluster).await.unwrap();
+    let output = wait(&rds_with_restored(), WaitFor::Cluster).await.unwrap();
     assert!(output.done);
     assert!(output.seconds < 0.001);
 }
@@ -41,7 +41,7 @@ async fn an_available_cluster_is_seen_at_once() {
 async fn a_wait_that_takes_long_is_handed_back_within_the_budget() {
     let rds = rds_with_restored();
     rds.edit("orders-r", |cluster| cluster.status = "creating".to_owned());
-    let output = wait(&rds, What::Cluster).await.unwrap();
+    let output = wait(&rds, WaitFor::Cluster).await.unwrap();
     assert!(!output.done);
     assert_eq!(output.status, "orders-r is creating");
     assert!((45.0..=50.0).contains(&output.seconds), "{}", output.seconds);
@@ -52,9 +52,9 @@ async fn a_cluster_that_failed_or_vanished_is_not_waited_for() {
     for status in ["failed", "restore-error", "incompatible-parameters", "inaccessible-encryption-credentials"] {
         let rds = rds_with_restored();
         rds.edit("orders-r", |cluster| cluster.status = status.to_owned());
-        assert_eq!(wait(&rds, What::Cluster).await.unwrap_err().name, ErrorName::RewindFailed, "{status}");
+        assert_eq!(wait(&rds, WaitFor::Cluster).await.unwrap_err().name, ErrorName::RewindFailed, "{status}");
     }
-    assert_eq!(wait(&rds(), What::Cluster).await.unwrap_err().name, ErrorName::RewindFailed);
+    assert_eq!(wait(&rds(), WaitFor::Cluster).await.unwrap_err().name, ErrorName::RewindFailed);
 }
 
 #[tokio::test]
@@ -65,29 +65,29 @@ async fn instances_are_waited_for_one_and_all() {
         instances.push(("orders-r".to_owned(), Instance { name, ..instance }));
     }
     let rds = FakeRds::with(rds_with_restored().everything().0, instances);
-    assert!(wait(&rds, What::Instances).await.unwrap().done);
+    assert!(wait(&rds, WaitFor::Instances).await.unwrap().done);
     rds.edit_instances("orders-r", |instance| {
         if instance.name == "orders-r-2" {
             instance.status = "configuring-enhanced-monitoring".to_owned();
         }
     });
-    let output = wait(&rds, What::Instances).await.unwrap();
+    let output = wait(&rds, WaitFor::Instances).await.unwrap();
     assert_eq!((output.done, output.status.as_str()), (false, "orders-r-2 is configuring-enhanced-monitoring"));
-    assert!(!wait(&rds_with_restored(), What::Instances).await.unwrap().done);
+    assert!(!wait(&rds_with_restored(), WaitFor::Instances).await.unwrap().done);
 }
 
 #[tokio::test]
 async fn the_end_of_a_cluster_is_waited_for_until_it_is_gone() {
-    assert!(wait(&rds(), What::ClusterGone).await.unwrap().done);
-    assert!(!wait(&rds_with_restored(), What::ClusterGone).await.unwrap().done);
+    assert!(wait(&rds(), WaitFor::ClusterGone).await.unwrap().done);
+    assert!(!wait(&rds_with_restored(), WaitFor::ClusterGone).await.unwrap().done);
     let foreign = rds_with_restored();
     foreign.edit("orders-r", |cluster| cluster.tags.clear());
-    assert!(wait(&foreign, What::ClusterGone).await.unwrap().done);
+    assert!(wait(&foreign, WaitFor::ClusterGone).await.unwrap().done);
 }
 
 async fn wait_for(rds: &FakeRds, identifier: Option<&str>) -> Result<Output, StepError> {
     let identifier = identifier.map(ToOwned::to_owned);
-    let awaiting = Awaiting { what: What::Backtrack, since: time(STARTED), identifier };
+    let awaiting = Awaiting { what: WaitFor::Backtrack, since: time(STARTED), identifier };
     step(rds.clone(), 0).run(Input { recovery: recovery(), plan: in_place_plan(), awaiting }).await
 }
 
@@ -158,7 +158,7 @@ async fn a_failed_backtrack_and_a_lost_cluster_end_the_wait_with_where_the_data_
 
 #[tokio::test]
 async fn safety_clone_that_came_to_nothing_is_told_with_where_the_source_is() {
-    let awaiting = Awaiting { what: What::Cluster, since: time(STARTED), identifier: None };
+    let awaiting = Awaiting { what: WaitFor::Cluster, since: time(STARTED), identifier: None };
     let input = Input { recovery: recovery(), plan: in_place_plan(), awaiting };
     let error = step(mysql_rds(), 0).run(input).await.unwrap_err();
     assert!(
@@ -170,7 +170,7 @@ async fn safety_clone_that_came_to_nothing_is_told_with_where_the_source_is() {
 /// The source is not looked at: its cluster may be gone by then.
 async fn wait_for_change(pending: u32, id: Option<&str>) -> Output {
     let identifier = id.map(ToOwned::to_owned);
-    let awaiting = Awaiting { what: What::Change, since: time(STARTED), identifier };
+    let awaiting = Awaiting { what: WaitFor::Change, since: time(STARTED), identifier };
     let step = step(FakeRds::with(Vec::new(), Vec::new()), pending);
     step.run(Input { recovery: recovery(), plan: plan(), awaiting }).await.unwrap()
 }

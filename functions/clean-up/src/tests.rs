@@ -76,8 +76,8 @@ impl Leases for World {
     }
 }
 
-impl Visitors for World {
-    async fn visitors(&self, _: &Kept, _: &Plan, _: &Cluster, _: &[Instance]) -> Result<Inside, StepError> {
+impl ReadSessions for World {
+    async fn sessions(&self, _: &Kept, _: &Plan, _: &Cluster, _: &[Instance]) -> Result<Inside, StepError> {
         self.inside.clone()
     }
 }
@@ -157,7 +157,7 @@ impl World {
             clusters: self.rds.clone(),
             recoveries: self.clone(),
             notes: self.clone(),
-            visitors: self.clone(),
+            sessions: self.clone(),
             clock: ManualClock::at(self.now),
             polling: Polling::default(),
             fence_groups: vec!["sg-fence".to_owned()],
@@ -185,8 +185,8 @@ impl World {
         self.step().run(Input::Delete(self.asked(kept))).await
     }
 
-    fn asked(&self, kept: &Kept) -> Asked {
-        Asked { kept: kept.clone(), records: self.records.clone() }
+    fn asked(&self, kept: &Kept) -> KeptRequest {
+        KeptRequest { kept: kept.clone(), records: self.records.clone() }
     }
 }
 
@@ -517,7 +517,7 @@ fn what_find_answers_is_what_check_and_delete_read() {
             "keepUntil": UNTIL, "kind": "source",
         }] })
     );
-    let with = |records: Option<Records>| Asked { kept: source(), records };
+    let with = |records: Option<Records>| KeptRequest { kept: source(), records };
     let seen = Records { looked_at: time(AFTER), why: vec!["the zone is gone".to_owned()] };
     for (records, expected) in [
         (json!({ "lookedAt": AFTER, "why": ["the zone is gone"] }), with(Some(seen))),

@@ -1,4 +1,4 @@
-//! What is shown, what is changed once, and what is not done until it is confirmed.
+//! A question changes nothing, a change is made once, and a loss needs a confirmation.
 
 use super::*;
 use rewind_aws::Answer;
@@ -8,7 +8,7 @@ use rewind_aws::rds::fake::{FakeRds, Lose};
 use rewind_aws::records::Lease;
 use serde_json::json;
 
-/// Who works on `orders`, if anybody.
+/// The lease of `orders`, if there is one.
 struct Leases(Option<Lease>);
 
 impl ReadLeases for Leases {

@@ -1,4 +1,4 @@
-//! What is refused, what is planned, and that nothing is ever changed.
+//! Requests are refused or planned, and nothing is ever changed.
 
 use super::*;
 use rewind_aws::Answer;
@@ -202,7 +202,7 @@ async fn an_in_place_plan_tells_all_that_happens_in_order_and_the_way_back() {
             "run 0 check(s) on orders, read-only, and compare with orders-e",
             "lift the fence: orders takes connections again, as it was then",
             "keep orders-e for 7d, with what was written since; then delete it, if nobody uses it, into a final snapshot",
-            "should a step or a check fail: backtrack orders forward to where it was, prove that against orders-e, and lift \
+            "should a step or a check fail: backtrack orders forward to where it was, verify that against orders-e, and lift \
              the fence",
         ]
     );
