@@ -252,6 +252,7 @@ async fn binary_logging_that_is_off_forces_nothing() {
 async fn binary_logging_that_is_off_only_after_a_reboot_is_forced_past() {
     let rds = mysql_rds();
     rds.set_parameter("binlog_format", "OFF");
+    // The group says OFF, but the running instance may have been started with another value.
     rds.edit("orders", |cluster| cluster.parameters_pending = true);
     let plan = validate(&rds, zone(), in_place(json!({}))).await.unwrap();
     assert!(plan.backtrack.unwrap().force);
@@ -313,6 +314,7 @@ async fn a_name_that_no_tag_can_hold_is_refused_before_anything_is_made() {
     let rds = rds();
     let step =
         ValidateWindow { clusters: rds.clone(), zones: zone(), secrets: Vault(true), clock, fence_groups: Vec::new() };
+    // Step Functions allows parentheses in a name, and RDS refuses them in the value of a tag.
     let recovery = Recovery { id: "fix(1)".to_owned(), ..recovery() };
     let error = step.run(Input { recovery, request: request(json!({})) }).await.unwrap_err();
     assert_eq!(error.name, ErrorName::InvalidRequest);
