@@ -1,10 +1,11 @@
-"""The paths of taking a recovery back: what is refused without a call, each step and each native state failing in turn, and
+"""The paths of undoing a recovery that is over: what is refused without a call, each step and each native state failing in turn, and
 what the table, the lease and the output then say.
 """
 
 import json
 
-from scenario import PASSING, UNDO, Scenario, always, passing, up_to
+from execution import execute, hold_lease, problems_of_calls, problems_of_end
+from scenario import PASSING, UNDO, Scenario, always, passing, slug, up_to
 
 READ = ["Begin", "ReadRecovery", "IsUndoable"]
 STEPS = ["FenceRestored", "UndoSwapDns", "UndoFenceSource"]
@@ -58,8 +59,26 @@ def item(recovery, **but):
     return {name: {"S": value} for name, value in (fields | but).items() if value is not None}
 
 
-def wrong(scenario, recovery, ended, before, after, lease):
-    """What is wrong with the table and with what the execution answered."""
+def run(deployment, scenario):
+    """Runs the undo of a recovery that is over by now; answers what is wrong."""
+    recovery = slug(scenario.name)
+    lease, name = f"lease#{cluster(recovery)}", f"{recovery}-undo"
+    (deployment.scripts / f"{recovery}.json").write_text(json.dumps(scenario.script))
+    before = item(recovery, **scenario.request["item"])
+    if before:
+        deployment.client("dynamodb").put_item(TableName=deployment.table, Item=before)
+    hold_lease(deployment, scenario, lease)
+    ended = execute(deployment, scenario, name, given(recovery, scenario.request["given"]))
+    after, left = deployment.item(f"recovery#{recovery}"), deployment.item(lease)
+    return [
+        *problems_of_end(deployment, scenario, ended),
+        *problems_of_calls(deployment, scenario, recovery),
+        *problems_of_table(scenario, recovery, ended, before, after, left),
+    ]
+
+
+def problems_of_table(scenario, recovery, ended, before, after, lease):
+    """Compares the table and what the execution answered."""
     if bool(lease) != scenario.lease_stays:
         yield f"the lease {'stayed' if lease else 'is gone'}"
     if scenario.end == "NothingChanged" or scenario.recorded is False:

@@ -5,11 +5,15 @@
 mod check;
 mod clock;
 mod decimal;
+mod engine;
 mod error;
 mod fields;
 pub mod names;
+mod outcome;
 mod plan;
 mod poll;
+mod proposal;
+mod record;
 mod request;
 mod strategy;
 mod time;
@@ -19,12 +23,19 @@ mod window_request;
 
 pub use check::{Check, CheckResult, Expectation, Login, QueryResult, Report, TableCount, Tls};
 pub use clock::Clock;
+pub use engine::{Engine, UnknownEngine};
 pub use error::{ErrorName, StepError};
+pub use outcome::{
+    Ending, Fence, FenceLayer, KeepCommands, KeptSafetyClone, KeptSource, Outcome, Planned, Recovered, Undone,
+    WritesNotCarriedOver,
+};
 pub use plan::{
     Backtrack, Difference, InPlacePlan, MovedRecord, Plan, PlannedInstance, PlannedRecord, Recovery, Restored, Swap,
-    content_hash, shown_hash,
+    content_hash,
 };
 pub use poll::Polling;
+pub use proposal::Proposal;
+pub use record::{CleanUpRecord, PendingApproval, RecordedDecision, RecoveryRecord, UndoRecord};
 pub use request::{APPROVAL_TIMEOUT_MAX, Approval, Endpoint, InPlace, RecordRequest, Request, Strategy};
 pub use strategy::{ClusterFacts, FenceGroups, StrategyChoice, choose_strategy};
 pub use time::{Target, format_duration, parse_duration};

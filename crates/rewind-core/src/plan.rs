@@ -1,11 +1,12 @@
 //! The plan: all that a recovery will do. It is settled before anything is changed, and every later step reads it.
 
-use crate::check::{Check, Report};
+use crate::check::Check;
+use crate::engine::Engine;
 use crate::request::{Approval, Endpoint, Strategy};
 use crate::window::Window;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 /// The recovery that a step works for.
@@ -30,8 +31,8 @@ pub struct Plan {
     pub cluster: String,
     /// The cluster's ARN.
     pub cluster_arn: String,
-    /// The cluster's engine, as RDS names it.
-    pub engine: String,
+    /// The cluster's engine.
+    pub engine: Engine,
     /// The engine's version.
     pub engine_version: String,
     /// The chosen strategy, never `auto`.
@@ -219,16 +220,6 @@ pub struct MovedRecord {
     pub to: String,
     /// The time to live, in seconds.
     pub ttl: i64,
-}
-
-/// Computes the hash of a proposal: the plan, and the findings of the verification.
-pub fn shown_hash(
-    plan: &Plan,
-    restored: Option<&Restored>,
-    report: Option<&Report>,
-    differences: &[Difference],
-) -> String {
-    content_hash(&json!({ "plan": plan, "restored": restored, "report": report, "differences": differences }))
 }
 
 /// Computes the short hash that an approval is bound to: 12 hexadecimal digits of the SHA-256.

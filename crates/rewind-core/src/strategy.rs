@@ -2,6 +2,7 @@
 //!
 //! It never trades the source's safety for speed: `auto` goes in place only where the request allows it.
 
+use crate::engine::Engine;
 use crate::error::{ErrorName, StepError};
 use crate::request::{InPlace, Request, Strategy};
 use crate::time::Target;
@@ -14,8 +15,8 @@ use jiff::{SignedDuration, Timestamp};
 pub struct ClusterFacts {
     /// The cluster.
     pub cluster: String,
-    /// Its engine, as RDS names it.
-    pub engine: String,
+    /// The cluster's engine.
+    pub engine: Engine,
     /// The engine mode, such as `provisioned`.
     pub engine_mode: Option<String>,
     /// The restorable window; absent until the first backup is done.
@@ -64,15 +65,13 @@ pub struct StrategyChoice {
     pub reasons: Vec<String>,
 }
 
-const MYSQL: &str = "aurora-mysql";
-
 /// Chooses the strategy for a request.
 ///
 /// # Errors
 ///
 /// [`ErrorName::InvalidRequest`] or [`ErrorName::OutsideWindow`], with every reason and what would work.
 pub fn choose_strategy(facts: &ClusterFacts, request: &Request) -> Result<StrategyChoice, StepError> {
-    refuse_unknown_kinds(facts)?;
+    refuse_unknown_mode(facts)?;
     match request.strategy {
         Strategy::Restore => restore(facts, request, vec!["restore: asked for".to_owned()]),
         Strategy::Backtrack => match (request.in_place, obstacles(facts, request.to).as_slice()) {
@@ -123,11 +122,7 @@ fn invalid(happened: String) -> StepError {
     StepError::new(ErrorName::InvalidRequest, happened).changed("nothing was changed")
 }
 
-fn refuse_unknown_kinds(facts: &ClusterFacts) -> Result<(), StepError> {
-    if !["aurora-postgresql", MYSQL].contains(&facts.engine.as_str()) {
-        return Err(invalid(format!("`cluster`: {} is {}", facts.cluster, facts.engine))
-            .advice("only Aurora PostgreSQL (aurora-postgresql) and Aurora MySQL (aurora-mysql) can be rewound"));
-    }
+fn refuse_unknown_mode(facts: &ClusterFacts) -> Result<(), StepError> {
     match facts.engine_mode.as_deref().filter(|mode| *mode != "provisioned") {
         None => Ok(()),
         Some(mode) => Err(invalid(format!("`cluster`: {} has the engine mode {mode}", facts.cluster))
@@ -146,7 +141,7 @@ fn obstacles(facts: &ClusterFacts, to: Target) -> Vec<Obstacle> {
     let name = &facts.cluster;
     let mut found = Vec::new();
     let mut kind = |why: String| found.push(Obstacle { why, of_time: false });
-    if facts.engine != MYSQL {
+    if !facts.engine.has_backtrack() {
         // The other obstacles don't apply to PostgreSQL, and would only hide this one.
         kind(format!("Backtrack exists for Aurora MySQL only, and {name} is {}", facts.engine));
         return found;
@@ -282,7 +277,7 @@ mod tests {
     fn mysql() -> ClusterFacts {
         ClusterFacts {
             cluster: "orders".to_owned(),
-            engine: MYSQL.to_owned(),
+            engine: Engine::AuroraMysql,
             engine_mode: Some("provisioned".to_owned()),
             restorable: Some(Window { earliest: at("2026-11-16T02:00:00Z"), latest: at("2026-11-23T10:34:00Z") }),
             backtrack_window: 86_400,
@@ -298,12 +293,7 @@ mod tests {
     }
 
     fn postgresql() -> ClusterFacts {
-        ClusterFacts {
-            engine: "aurora-postgresql".to_owned(),
-            backtrack_window: 0,
-            earliest_backtrack: None,
-            ..mysql()
-        }
+        ClusterFacts { engine: Engine::AuroraPostgresql, backtrack_window: 0, earliest_backtrack: None, ..mysql() }
     }
 
     fn ask(extra: Value) -> Request {
@@ -510,12 +500,6 @@ mod tests {
                 in_place(json!({ "to": "2027-01-01T00:00:00Z" })),
                 ErrorName::OutsideWindow,
                 vec!["in the future"],
-            ),
-            (
-                ClusterFacts { engine: "mysql".to_owned(), ..mysql() },
-                json!({}),
-                ErrorName::InvalidRequest,
-                vec!["`cluster`: orders is mysql", "only Aurora PostgreSQL (aurora-postgresql) and Aurora MySQL"],
             ),
             (
                 ClusterFacts { engine_mode: Some("serverless".to_owned()), ..mysql() },

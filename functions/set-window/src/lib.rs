@@ -2,16 +2,19 @@
 //! call it. It makes a change that cannot be undone only with a confirmation, and never while a recovery works on the cluster.
 
 mod messages;
+mod setting;
 
 use jiff::{SignedDuration, Timestamp};
-use rewind_aws::rds::{Cluster, ClusterChange, ModifyClusters, ReadClusters};
+use rewind_aws::rds::{Cluster, ModifyClusters, ReadClusters};
 use rewind_aws::records::ReadLeases;
 use rewind_core::{
-    Clock, ErrorName, Polling, RequestedWindow, StepError, WindowRequest, format_duration, format_reach, timeouts,
+    Clock, Engine, ErrorName, Polling, RequestedWindow, StepError, WindowRequest, format_duration, format_reach,
+    timeouts,
 };
 use rewind_lambda::Step;
 use serde::Serialize;
 use serde_json::Value;
+use setting::Setting;
 
 /// The IAM actions that the step calls.
 pub const ACTIONS: &[&str] =
@@ -34,8 +37,8 @@ pub struct SetWindow<C, L, K> {
 pub struct Output {
     /// The cluster.
     pub cluster: String,
-    /// Its engine.
-    pub engine: String,
+    /// The cluster's engine.
+    pub engine: Engine,
     /// The mechanism behind the window.
     pub kind: Kind,
     /// The configured window. Aurora fills it as time passes, and may hold less.
@@ -62,15 +65,6 @@ pub enum Kind {
     Backtrack,
     /// Automated backups: a new cluster is restored from them.
     BackupRetention,
-}
-
-/// The window of a cluster, present or wanted, as RDS has it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Setting {
-    /// `BacktrackWindow`, in seconds.
-    Backtrack(i64),
-    /// `BackupRetentionPeriod`, in days.
-    Retention(i32),
 }
 
 impl<C: ReadClusters + ModifyClusters, L: ReadLeases, K: Clock> Step for SetWindow<C, L, K> {
@@ -103,42 +97,12 @@ impl<C: ReadClusters + ModifyClusters, L: ReadLeases, K: Clock> Step for SetWind
     }
 }
 
-impl Setting {
-    fn of(cluster: &Cluster) -> Self {
-        match cluster.backtrack_window {
-            Some(seconds) if seconds > 0 => Self::Backtrack(seconds),
-            // A MySQL cluster without Backtrack: a request for a window means Backtrack all the same, and is told that it is off.
-            _ if cluster.engine == messages::MYSQL => Self::Backtrack(0),
-            _ => Self::Retention(cluster.backup_retention.unwrap_or(1)),
-        }
-    }
-
-    fn change(self) -> ClusterChange {
-        match self {
-            Self::Backtrack(seconds) => ClusterChange { backtrack_window: Some(seconds), ..ClusterChange::default() },
-            Self::Retention(days) => ClusterChange { backup_retention: Some(days), ..ClusterChange::default() },
-        }
-    }
-
-    fn length(self) -> SignedDuration {
-        match self {
-            Self::Backtrack(seconds) => SignedDuration::from_secs(seconds),
-            Self::Retention(days) => SignedDuration::from_hours(i64::from(days) * 24),
-        }
-    }
-}
-
 impl<C: ReadClusters + ModifyClusters, L: ReadLeases, K: Clock> SetWindow<C, L, K> {
     async fn read(&self, name: &str) -> Result<Cluster, StepError> {
-        let cluster = self.clusters.cluster(name).await?.ok_or_else(|| {
+        self.clusters.cluster(name).await?.ok_or_else(|| {
             messages::invalid(format!("`cluster` is \"{name}\": there is no such cluster in this account and Region"))
                 .advice("give the cluster's identifier, as `aws rds describe-db-clusters` shows it")
-        })?;
-        if [messages::MYSQL, messages::POSTGRESQL].contains(&cluster.engine.as_str()) {
-            return Ok(cluster);
-        }
-        Err(messages::invalid(format!("`cluster`: {name} is {}", cluster.engine))
-            .advice("only Aurora PostgreSQL and Aurora MySQL clusters have a window that can be set here"))
+        })
     }
 
     /// Refuses a shorter window during a recovery, which may need every moment in it: the target, and in place the way forward.
@@ -153,7 +117,7 @@ impl<C: ReadClusters + ModifyClusters, L: ReadLeases, K: Clock> SetWindow<C, L, 
     /// Translates the request into a setting that this cluster's engine has.
     async fn settle(&self, asked: RequestedWindow, cluster: &Cluster) -> Result<Setting, StepError> {
         let wrong = |wrong: String| messages::invalid(format!("`window`: {wrong}"));
-        if cluster.engine == messages::POSTGRESQL {
+        if !cluster.engine.has_backtrack() {
             return asked.retention_days().map(Setting::Retention).map_err(wrong);
         }
         let seconds = asked.backtrack_seconds().map_err(wrong)?;
@@ -208,7 +172,7 @@ impl<C: ReadClusters + ModifyClusters, L: ReadLeases, K: Clock> SetWindow<C, L, 
         let off = setting == Setting::Backtrack(0);
         Output {
             cluster: cluster.name.clone(),
-            engine: cluster.engine.clone(),
+            engine: cluster.engine,
             kind,
             target_window: if off { "off".to_owned() } else { format_duration(setting.length()) },
             target_window_seconds: setting.length().as_secs(),

@@ -1,13 +1,10 @@
 //! The messages of set-window for people: refusals, losses that need a confirmation, and notes on how far the window reaches.
 
-use super::Setting;
+use crate::setting::Setting;
 use jiff::{SignedDuration, Timestamp};
 use rewind_aws::rds::{Cluster, Instance, ServerlessV2};
 use rewind_aws::records::Lease;
 use rewind_core::{ErrorName, StepError, format_duration, format_reach};
-
-pub(crate) const MYSQL: &str = "aurora-mysql";
-pub(crate) const POSTGRESQL: &str = "aurora-postgresql";
 
 pub(crate) fn invalid(happened: String) -> StepError {
     StepError::new(ErrorName::InvalidRequest, happened).changed("nothing was changed")
@@ -106,7 +103,7 @@ pub(crate) fn of_the_window(cluster: &Cluster, setting: Setting, reach: Option<S
         )),
         _ => {}
     }
-    if cluster.engine == MYSQL && matches!(setting, Setting::Retention(_)) {
+    if cluster.engine.has_backtrack() && matches!(setting, Setting::Retention(_)) {
         notes.push(format!(
             "{} was made without Backtrack, which cannot be switched on afterwards: it goes back by a restore beside it",
             cluster.name

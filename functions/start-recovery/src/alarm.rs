@@ -4,7 +4,7 @@
 //! The description is part of the event, so nothing has to be read: `aurora-rewind: my-aurora-cluster 2m`, or, for the other fields
 //! of a request, `aurora-rewind: {"cluster": "my-aurora-cluster", "before": "2m", "dns": […]}`.
 
-use super::refused;
+use crate::refusal::refused;
 use jiff::fmt::strtime;
 use jiff::{SignedDuration, Timestamp};
 use rewind_core::{StepError, parse_duration};

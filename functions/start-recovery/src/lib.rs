@@ -3,10 +3,12 @@
 //! nothing: the recovery itself checks the request.
 
 mod alarm;
+mod refusal;
 
 use jiff::Timestamp;
+use refusal::refused;
 use rewind_aws::executions::Executions;
-use rewind_client::{ClientError, Name, RecoveryClient};
+use rewind_client::{ClientError, RecoveryClient, RecoveryName};
 use rewind_core::{ErrorName, Request, StepError, Target};
 use rewind_lambda::Step;
 use serde::{Deserialize, Serialize};
@@ -68,8 +70,9 @@ impl<E: Executions> Step for StartRecovery<E> {
         // An execution that only refuses its request would notify nobody. An error here sends the event to the dead-letter queue,
         // whose alarm pages.
         Request::parse(&request)?;
-        let begun = self.client.start(Name::Given(format!("event-{}", event.id)), &request).await.map_err(failed)?;
-        Ok(Output { recovery_id: begun.id, execution_arn: begun.arn, started_before: begun.before })
+        let started =
+            self.client.start(RecoveryName::Given(format!("event-{}", event.id)), &request).await.map_err(failed)?;
+        Ok(Output { recovery_id: started.id, execution_arn: started.arn, started_before: started.started_before })
     }
 }
 
@@ -81,10 +84,6 @@ fn fix_moment(request: &mut Map<String, Value>, of: Timestamp) {
     {
         *to = at.to_string();
     }
-}
-
-fn refused(happened: String) -> StepError {
-    StepError::new(ErrorName::InvalidRequest, happened).changed("nothing was started")
 }
 
 fn failed(error: ClientError) -> StepError {

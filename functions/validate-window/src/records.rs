@@ -1,6 +1,6 @@
 //! Plans the records: each must be a simple CNAME that points at the cluster now.
 
-use super::invalid;
+use crate::refusal::invalid;
 use rewind_aws::rds::{Cluster, Instance};
 use rewind_aws::route53::{RecordSet, Zones};
 use rewind_core::{Endpoint, PlannedRecord, RecordRequest, StepError};

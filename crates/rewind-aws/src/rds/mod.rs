@@ -3,6 +3,8 @@
 //! The traits are small because each step's IAM actions follow from the traits that it names.
 
 mod adapter;
+#[cfg(test)]
+mod adapter_tests;
 #[cfg(any(test, feature = "fakes"))]
 pub mod fake;
 mod recovery_cluster;
@@ -10,12 +12,13 @@ pub mod tags;
 
 use crate::Answer;
 use jiff::Timestamp;
+use rewind_core::Engine;
 
 pub use adapter::Rds;
 pub use recovery_cluster::{NewCluster, delete_created, describe_created};
 
 /// A cluster, with everything that a restore has to carry over.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Cluster {
     /// `DBClusterIdentifier`.
     pub name: String,
@@ -24,7 +27,7 @@ pub struct Cluster {
     /// `Status`, in lower case.
     pub status: String,
     /// `Engine`.
-    pub engine: String,
+    pub engine: Engine,
     /// `EngineVersion`.
     pub engine_version: String,
     /// `EngineMode`: `provisioned` for all that can be restored here.
