@@ -69,7 +69,7 @@ impl<C: ReadClusters, S: Logins> Access<C, S> {
     ) -> Result<(Server, Session), ConnectError> {
         let credentials = self.credentials(cluster, secret_arn, moment).await.map_err(ConnectError::Failed)?;
         let target = writer(cluster).map_err(ConnectError::Failed)?;
-        self.network.for_recovery(recovery_id).connect_with(&target, &credentials, database).await
+        Server::connect(&self.network.for_recovery(recovery_id), &target, &credentials, database).await
     }
 }
 

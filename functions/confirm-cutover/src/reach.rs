@@ -5,7 +5,7 @@ use rewind_access::target;
 use rewind_aws::rds::{Cluster, ReadClusters};
 use rewind_aws::secrets::Logins;
 use rewind_core::{Clock, Endpoint, ErrorName, PlannedRecord, StepError};
-use rewind_db::{ConnectError, Credential, Identity, Network, Target, defaults, identity};
+use rewind_db::{ConnectError, Credential, Network, Server, ServerIdentity, Target, defaults, server_identity};
 
 impl<C: ReadClusters, S: Logins, K: Clock> ConfirmCutover<C, S, K> {
     pub(crate) async fn reach(&self, input: &Input) -> Result<Vec<Reached>, StepError> {
@@ -36,7 +36,7 @@ impl<C: ReadClusters, S: Logins, K: Clock> ConfirmCutover<C, S, K> {
         network: &Network,
         cluster: &Cluster,
         credentials: &[Credential],
-    ) -> Result<Vec<Identity>, StepError> {
+    ) -> Result<Vec<ServerIdentity>, StepError> {
         let mut servers = Vec::new();
         for instance in self.access.clusters.instances(&cluster.name).await? {
             let Some(endpoint) = instance.endpoint else { continue };
@@ -52,15 +52,16 @@ impl<C: ReadClusters, S: Logins, K: Clock> ConfirmCutover<C, S, K> {
     }
 }
 
-fn is_expected(record: &PlannedRecord, who: &Identity, servers: &[Identity]) -> bool {
+fn is_expected(record: &PlannedRecord, who: &ServerIdentity, servers: &[ServerIdentity]) -> bool {
     let role_fits = record.endpoint == Endpoint::Reader || !who.in_recovery;
     role_fits && servers.iter().any(|server| server.is_same_server(who))
 }
 
-async fn ask(network: &Network, target: &Target, credentials: &[Credential]) -> Result<Identity, ConnectError> {
+async fn ask(network: &Network, target: &Target, credentials: &[Credential]) -> Result<ServerIdentity, ConnectError> {
     // Any database does: who answers is asked, nothing else.
-    let (_, session) = network.connect_with(target, credentials, defaults(target.engine).maintenance_database).await?;
-    let who = identity(&session).await;
+    let (_, session) =
+        Server::connect(network, target, credentials, defaults(target.engine).maintenance_database).await?;
+    let who = server_identity(&session).await;
     session.close().await;
     who.map_err(ConnectError::Failed)
 }

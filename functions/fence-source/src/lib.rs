@@ -13,7 +13,8 @@ use rewind_aws::secrets::Logins;
 use rewind_clock::{OutOfTime, within};
 use rewind_core::{Clock, Engine, ErrorName, Plan, Recovery, Restored, StepError, Strategy, timeouts};
 use rewind_db::fence::{
-    Fenced, LoginState, Patience, Proof, apply, empty, lift, prove, survey, writers_without_session,
+    FenceTimeouts, Fenced, LoginState, Verification, apply, lift, read_logins, terminate_sessions, verify,
+    writers_without_session,
 };
 use rewind_db::{ConnectError, Server, Session, defaults};
 use rewind_lambda::{Step, Undone};
@@ -100,7 +101,7 @@ struct Record {
 /// What the inner layers did.
 struct Inside {
     /// What is closed; none where the network alone is to close it.
-    logins: Option<Proof>,
+    logins: Option<Verification>,
     fenced: Fenced,
 }
 
@@ -134,15 +135,15 @@ where
             refuse_writers(&fence.cluster, &session).await?;
             LoginState::default()
         } else {
-            survey(&session).await?
+            read_logins(&session).await?
         };
         let logins = self.note(&input.recovery.id, &fence, &cluster, logins).await?;
         let network = self.close_network(&cluster).await?;
         let inside = if in_place {
-            Inside { fenced: empty(&session, Patience::default()).await?, logins: None }
+            Inside { fenced: terminate_sessions(&session, FenceTimeouts::default()).await?, logins: None }
         } else {
-            let fenced = apply(&session, &logins, Patience::default()).await?;
-            let proof = within(timeouts::FENCE_PROOF, Box::pin(prove(&server, &session, &logins, &fenced))).await;
+            let fenced = apply(&session, &logins, FenceTimeouts::default()).await?;
+            let proof = within(timeouts::FENCE_PROOF, Box::pin(verify(&server, &session, &logins, &fenced))).await;
             let proof = proof.unwrap_or_else(|OutOfTime| Err(unproven(&fence.cluster)))?;
             Inside { logins: Some(proof), fenced }
         };
@@ -228,7 +229,7 @@ where
         let noted = self.notes.note_once(recovery_id, fence.note, &to_json(&fresh)?).await?;
         let noted: Record = serde_json::from_value(noted)
             .map_err(|e| StepError::bug(format!("what the fence noted cannot be read: {e}")))?;
-        let logins = LoginState::keeping(&noted.logins, &fresh.logins);
+        let logins = LoginState::merge(&noted.logins, &fresh.logins);
         if logins != noted.logins {
             let merged = Record { security_groups: noted.security_groups, logins: logins.clone() };
             self.notes.note_again(recovery_id, fence.note, &to_json(&merged)?).await?;
@@ -263,7 +264,7 @@ async fn refuse_writers(cluster: &str, session: &Session) -> Result<(), StepErro
         ))
 }
 
-fn incomplete(cluster: &str, engine: Engine, proof: &Proof) -> StepError {
+fn incomplete(cluster: &str, engine: Engine, proof: &Verification) -> StepError {
     let open: Vec<String> = proof.open.iter().map(|door| format!("{} ({})", door.name, door.why)).collect();
     let (who, or) = match engine {
         Engine::AuroraPostgresql => (
@@ -313,9 +314,9 @@ fn layers(engine: Engine, network: Option<String>, Inside { logins, fenced }: &I
     let proved = match (logins, engine) {
         (None, _) => "the security groups are in force, and no session is left".to_owned(),
         (Some(proof), Engine::AuroraPostgresql) => {
-            format!("connections refused by {}", list(&proof.refused, "no database"))
+            format!("connections refused by {}", list(&proof.closed, "no database"))
         }
-        (Some(proof), Engine::AuroraMysql) => format!("read again as locked: {}", list(&proof.refused, "no account")),
+        (Some(proof), Engine::AuroraMysql) => format!("read again as locked: {}", list(&proof.closed, "no account")),
     };
     let doors = logins.iter().flat_map(|proof| &proof.open);
     let proved = doors

@@ -9,8 +9,8 @@ use rewind_aws::rds::{Cluster, Instance, ReadClusters};
 use rewind_aws::secrets::Logins;
 use rewind_clock::{OutOfTime, within};
 use rewind_core::{ErrorName, StepError, timeouts};
-use rewind_db::fence::{Patience, empty};
-use rewind_db::{Credential, defaults};
+use rewind_db::fence::{FenceTimeouts, terminate_sessions};
+use rewind_db::{Credential, Server, defaults};
 
 /// What became of the readers' sessions.
 #[derive(Default)]
@@ -59,13 +59,14 @@ impl<C: ReadClusters, S: Logins, N, K> FenceSource<C, S, N, K> {
         let credentials = self.access.credentials(cluster, &input.plan.secret_arn, fence.moment).await?;
         let emptied = instances.iter().map(async |reader| {
             // A part of the whole time: what the others did is told even where one takes all of its own.
-            let ended = within(timeouts::FENCE_READER, self.empty(input, cluster, reader, &credentials)).await;
+            let ended =
+                within(timeouts::FENCE_READER, self.terminate_sessions(input, cluster, reader, &credentials)).await;
             (reader.name.clone(), ended.unwrap_or_else(|OutOfTime| Err(silent(reader))))
         });
         Ok(join_all(emptied).await)
     }
 
-    async fn empty(
+    async fn terminate_sessions(
         &self,
         input: &Input,
         cluster: &Cluster,
@@ -76,8 +77,12 @@ impl<C: ReadClusters, S: Logins, N, K> FenceSource<C, S, N, K> {
         let network = self.access.network.for_recovery(&input.recovery.id);
         let target = target(cluster, endpoint);
         let (_, session) =
-            network.connect_with(&target, credentials, defaults(target.engine).maintenance_database).await?;
-        let emptied = empty(&session, Patience { bound: timeouts::FENCE_READER_SESSIONS, ..Patience::default() }).await;
+            Server::connect(&network, &target, credentials, defaults(target.engine).maintenance_database).await?;
+        let emptied = terminate_sessions(
+            &session,
+            FenceTimeouts { total: timeouts::FENCE_READER_SESSIONS, ..FenceTimeouts::default() },
+        )
+        .await;
         session.close().await;
         Ok(emptied?.sessions_ended)
     }

@@ -103,9 +103,9 @@ async fn an_undo_without_a_note_touches_nothing_and_logs_in_nowhere() {
 
 #[test]
 fn an_incomplete_fence_says_which_door_is_open_and_how_to_close_it() {
-    let proof = Proof {
-        refused: vec!["shop".to_owned()],
-        open: vec![rewind_db::fence::OpenDoor { name: "legacy".to_owned(), why: "app may log in".to_owned() }],
+    let proof = Verification {
+        closed: vec!["shop".to_owned()],
+        open: vec![rewind_db::fence::OpenLogin { name: "legacy".to_owned(), why: "app may log in".to_owned() }],
     };
     let error = incomplete("orders", Engine::AuroraPostgresql, &proof).to_string();
     assert!(error.contains("legacy (app may log in)") && error.contains("FenceSecurityGroupIds"), "{error}");

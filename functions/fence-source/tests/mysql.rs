@@ -108,7 +108,7 @@ async fn in_place_the_network_is_closed_and_sessions_end_and_no_login_is_touched
     let app = world.app().await.unwrap();
     let output = world.fence(Strategy::Backtrack, &["sg-fence"]).await.unwrap();
     assert_eq!(output.sessions_ended, 1);
-    assert!(rewind_db::identity(&app).await.is_err());
+    assert!(rewind_db::server_identity(&app).await.is_err());
     assert_eq!(world.groups(), ["sg-fence"]);
     assert_eq!(world.server.accounts(), before);
     let said = said(&output);
@@ -145,7 +145,7 @@ async fn beside_a_new_cluster_accounts_are_locked_and_the_undo_unlocks_them() {
     let before = world.server.accounts();
     let app = world.app().await.unwrap();
     let output = world.fence(Strategy::Restore, &[]).await.unwrap();
-    assert!(rewind_db::identity(&app).await.is_err() && world.app().await.is_none());
+    assert!(rewind_db::server_identity(&app).await.is_err() && world.app().await.is_none());
     let said = said(&output).join("\n");
     assert!(said.contains("login: ACCOUNT LOCK for app@%") && said.contains("read again as locked: app@%"), "{said}");
     assert!(!said.contains("connection limit") && !said.contains("network"), "{said}");

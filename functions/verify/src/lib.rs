@@ -9,7 +9,9 @@ use rewind_access::Access;
 use rewind_aws::rds::{Cluster, ReadClusters};
 use rewind_aws::secrets::Logins;
 use rewind_core::{Clock, ErrorName, Login, Plan, Recovery, Report, Restored, StepError, Strategy};
-use rewind_db::{ConnectError, Limits, Server, Session, defaults, examine, half_dropped, invalid_databases};
+use rewind_db::{
+    CheckLimits, ConnectError, Server, Session, defaults, invalid_database_note, invalid_databases, run_checks,
+};
 use rewind_lambda::Step;
 use serde::Deserialize;
 
@@ -66,7 +68,7 @@ impl<C: ReadClusters, S: Logins, K: Clock> Step for Verify<C, S, K> {
         let invalid = invalid_databases(&session).await;
         session.close().await;
 
-        let mut notes: Vec<String> = invalid?.iter().map(|database| half_dropped(database)).collect();
+        let mut notes: Vec<String> = invalid?.iter().map(|database| invalid_database_note(database)).collect();
         let source = match (self.log_in_to_source(&recovery, &plan).await, expect) {
             (Ok(server), _) => Some(server),
             (Err(error), Expect::SameAsSource) => return Err(error),
@@ -76,10 +78,10 @@ impl<C: ReadClusters, S: Logins, K: Clock> Step for Verify<C, S, K> {
             }
         };
         let limits = match expect {
-            Expect::Checks => Limits::default(),
-            Expect::SameAsSource => Limits::alike(),
+            Expect::Checks => CheckLimits::default(),
+            Expect::SameAsSource => CheckLimits::for_equal_sides(),
         };
-        let found = examine(&rewound, source.as_ref(), &plan.checks, &limits).await?;
+        let found = run_checks(&rewound, source.as_ref(), &plan.checks, &limits).await?;
         notes.extend(found.notes.iter().cloned());
         notes.extend(old_login(&rewound.login()));
         let report = match expect {

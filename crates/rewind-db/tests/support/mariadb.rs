@@ -136,7 +136,7 @@ impl MariaDb {
     /// The master user's server, logged in to by the product's own way.
     pub async fn master(&self) -> Server {
         let (server, session) =
-            network().connect_with(&self.target(), &[master()], "mysql").await.expect("the master user logs in");
+            Server::connect(&network(), &self.target(), &[master()], "mysql").await.expect("the master user logs in");
         session.close().await;
         server
     }

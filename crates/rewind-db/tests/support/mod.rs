@@ -171,8 +171,9 @@ impl Postgres {
 
     /// The master user's server, logged in to by the product's own way.
     pub async fn master(&self) -> Server {
-        let (server, session) =
-            network().connect_with(&self.target(), &[master()], "template1").await.expect("the master user logs in");
+        let (server, session) = Server::connect(&network(), &self.target(), &[master()], "template1")
+            .await
+            .expect("the master user logs in");
         session.close().await;
         server
     }
