@@ -52,7 +52,7 @@ pub struct Findings {
     pub checks: Vec<CheckResult>,
     /// The tables that the checks read.
     pub tables: Vec<TableCount>,
-    /// What went wrong with the source as a whole.
+    /// Problems with the source as a whole.
     pub notes: Vec<String>,
 }
 

@@ -1,4 +1,4 @@
-//! What errors of a database and of the network mean for a recovery. Each engine sorts its own codes into these; what
+//! Errors of databases and of the network, by their meaning for a recovery. Each engine sorts its own codes into these; what
 //! happens next is the caller's to decide.
 
 use rewind_core::{ErrorName, StepError};

@@ -1,4 +1,4 @@
-//! What a recovery does inside a database: checks, row counts, the fence, and identifying the server.
+//! The work of a recovery inside a database: checks, row counts, the fence, and identifying the server.
 //!
 //! The only crate that names the drivers of PostgreSQL and MySQL, TLS and the resolver. Each engine is a module (`postgresql`,
 //! `mysql`) that implements the same operations (`engine`); a [`Target`] names the engine, and everything else is the same

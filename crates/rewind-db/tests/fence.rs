@@ -20,7 +20,7 @@ use support::{MASTER, Postgres};
 use tokio::task::JoinHandle;
 use tokio_postgres::NoTls;
 
-/// What a hammering application saw.
+/// The results that a hammering application saw.
 #[derive(Default)]
 struct Seen {
     /// Rows whose commit was acknowledged, with the moment at which the statement was sent.
@@ -107,15 +107,18 @@ async fn fence_under_fire(user: &'static str) {
     let fenced = apply(&session, &state, FenceTimeouts::default()).await.unwrap();
     let raised = Instant::now();
     let rows = server.sql("shop", "SELECT count(*) FROM orders");
-    let proof = verify(&master, &session, &state, &fenced).await.unwrap();
+    let verification = verify(&master, &session, &state, &fenced).await.unwrap();
 
     // Long enough for thousands of attempts to get in.
     tokio::time::sleep(Duration::from_secs(2)).await;
     let rows_later = server.sql("shop", "SELECT count(*) FROM orders");
     let seen = writers.stop().await;
 
-    assert!(proof.is_complete(), "{proof:?}");
-    assert!(proof.closed.contains(&"shop".to_owned()) && proof.closed.contains(&"postgres".to_owned()), "{proof:?}");
+    assert!(verification.is_complete(), "{verification:?}");
+    assert!(
+        verification.closed.contains(&"shop".to_owned()) && verification.closed.contains(&"postgres".to_owned()),
+        "{verification:?}"
+    );
     assert_eq!(rows, rows_later, "the table grew behind the fence");
     assert!(fenced.sessions_ended >= 8, "{fenced:?}");
     let late: Vec<_> = seen.acknowledged.iter().filter(|(_, sent)| *sent > raised).collect();
@@ -325,9 +328,9 @@ async fn a_database_that_the_master_user_may_not_limit_is_named_and_closed_to_ro
     let fenced = apply(&session, &state, FenceTimeouts::default()).await.unwrap();
     assert!(fenced.not_changed.iter().any(|what| what.contains("theirs")), "{fenced:?}");
     assert!(server.client("app", "theirs").connect(NoTls).await.is_err());
-    let proof = verify(&master, &session, &state, &fenced).await.unwrap();
-    assert!(!proof.is_complete());
-    let open: Vec<_> = proof.open.iter().map(|door| (door.name.as_str(), door.why.as_str())).collect();
+    let verification = verify(&master, &session, &state, &fenced).await.unwrap();
+    assert!(!verification.is_complete());
+    let open: Vec<_> = verification.open.iter().map(|login| (login.name.as_str(), login.why.as_str())).collect();
     assert_eq!(open, [("theirs", "the master user gets in")]);
 }
 
@@ -355,10 +358,10 @@ async fn without_a_fence_nothing_is_proven() {
     let master = server.master().await;
     let session = server.maintenance().await;
     let state = read_logins(&session).await.unwrap();
-    let proof = verify(&master, &session, &state, &Fenced::default()).await.unwrap();
-    let open: Vec<_> = proof.open.iter().map(|door| door.name.as_str()).collect();
+    let verification = verify(&master, &session, &state, &Fenced::default()).await.unwrap();
+    let open: Vec<_> = verification.open.iter().map(|login| login.name.as_str()).collect();
     assert!(open.contains(&"shop") && open.contains(&"postgres"), "{open:?}");
-    assert!(proof.open.iter().any(|door| door.why.contains("app may log in")), "{proof:?}");
+    assert!(verification.open.iter().any(|login| login.why.contains("app may log in")), "{verification:?}");
 }
 
 #[tokio::test]
@@ -404,7 +407,7 @@ async fn a_server_whose_connections_are_all_taken_proves_nothing() {
     // The same code as a closed database answers with, from a server that is merely full.
     let error = verify(&master, &session, &state, &Fenced::default()).await.unwrap_err();
     assert_eq!(error.name, ErrorName::Unavailable);
-    assert!(error.to_string().contains("cannot be proven"), "{error}");
+    assert!(error.to_string().contains("cannot be verified"), "{error}");
 }
 
 #[tokio::test]
@@ -420,8 +423,8 @@ async fn a_database_whose_drop_was_interrupted_is_closed_already_and_left_alone(
     assert!(!state.databases.iter().any(|database| database.name == "legacy"), "{state:?}");
     let fenced = apply(&session, &state, FenceTimeouts::default()).await.unwrap();
     assert!(!fenced.not_changed.iter().any(|what| what.contains("legacy")), "{fenced:?}");
-    let proof = verify(&master, &session, &state, &fenced).await.unwrap();
-    assert!(proof.is_complete(), "{proof:?}");
+    let verification = verify(&master, &session, &state, &fenced).await.unwrap();
+    assert!(verification.is_complete(), "{verification:?}");
     lift(&session, &state).await.unwrap();
     assert_eq!(server.accounts(), before);
 }

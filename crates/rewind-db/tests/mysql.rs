@@ -501,15 +501,15 @@ async fn no_write_of_any_account_is_acknowledged_behind_the_fence() {
     let fenced = apply(&session, &state, FenceTimeouts::default()).await.unwrap();
     let raised = Instant::now();
     let rows = server.sql("shop", "SELECT count(*) FROM orders");
-    let proof = verify(&master, &session, &state, &fenced).await.unwrap();
+    let verification = verify(&master, &session, &state, &fenced).await.unwrap();
     let attempts = writers.attempts();
     tokio::time::sleep(Duration::from_secs(2)).await;
     assert!(writers.attempts() > attempts + 20, "the writers hardly tried");
     let rows_later = server.sql("shop", "SELECT count(*) FROM orders");
     let acknowledged = writers.stop();
 
-    assert!(proof.is_complete(), "{proof:?}");
-    assert_eq!(proof.closed, ["app@%", "other@127.%"]);
+    assert!(verification.is_complete(), "{verification:?}");
+    assert_eq!(verification.closed, ["app@%", "other@127.%"]);
     assert_eq!((fenced.master_sessions, fenced.master_returned), (0, false), "{fenced:?}");
     assert!(fenced.sessions_ended >= 6, "{fenced:?}");
     assert_eq!(rows, rows_later, "the table grew behind the fence");
@@ -537,9 +537,12 @@ async fn a_master_user_that_others_use_is_an_open_door_and_one_that_comes_back_i
     let fenced = apply(&session, &state, FenceTimeouts::default()).await.unwrap();
     assert_eq!((fenced.master_sessions, fenced.master_returned), (1, false), "{fenced:?}");
     assert!(server_identity(&someone).await.is_err());
-    let proof = verify(&master, &session, &state, &fenced).await.unwrap();
-    assert_eq!(proof.open.len(), 1, "{proof:?}");
-    assert!(proof.open[0].name == MASTER && proof.open[0].why.contains("cannot be locked"), "{proof:?}");
+    let verification = verify(&master, &session, &state, &fenced).await.unwrap();
+    assert_eq!(verification.open.len(), 1, "{verification:?}");
+    assert!(
+        verification.open[0].name == MASTER && verification.open[0].why.contains("cannot be locked"),
+        "{verification:?}"
+    );
 
     let writers = Writers::start(&server, &[(MASTER, MASTER_PASSWORD)], 4);
     writers.until_busy().await;
@@ -594,9 +597,12 @@ async fn an_account_that_was_made_meanwhile_is_not_overlooked_and_one_that_was_d
     );
     let fenced = apply(&session, &state, FenceTimeouts::default()).await.unwrap();
     server.sql("", "CREATE USER late@'%'; DROP USER app@'%'");
-    let proof = verify(&master, &session, &state, &fenced).await.unwrap();
-    assert_eq!(proof.open.len(), 1, "{proof:?}");
-    assert!(proof.open[0].name == "late@%" && proof.open[0].why.contains("after the survey"), "{proof:?}");
+    let verification = verify(&master, &session, &state, &fenced).await.unwrap();
+    assert_eq!(verification.open.len(), 1, "{verification:?}");
+    assert!(
+        verification.open[0].name == "late@%" && verification.open[0].why.contains("after the logins were recorded"),
+        "{verification:?}"
+    );
     let error = apply(&session, &state, FenceTimeouts::default()).await.unwrap_err();
     assert_eq!(error.name, ErrorName::ClusterNotReady);
     assert!(error.to_string().contains("account late@%"), "{error}");
@@ -624,8 +630,8 @@ async fn a_session_that_may_not_be_ended_is_named_and_what_no_fence_ends_is_repo
 
     server.sql("", "DROP PROCEDURE mysql.rds_kill");
     let _app = network().connect(&server.target(), &credential("app", APP_PASSWORD, ""), "shop").await.unwrap();
-    let patience = FenceTimeouts { total: Duration::from_millis(300), ..FenceTimeouts::default() };
-    let error = terminate_sessions(&session, patience).await.unwrap_err();
+    let timeouts = FenceTimeouts { total: Duration::from_millis(300), ..FenceTimeouts::default() };
+    let error = terminate_sessions(&session, timeouts).await.unwrap_err();
     assert!(error.to_string().contains("app in shop"), "{error}");
 }
 

@@ -1,4 +1,4 @@
-//! Who may log in where: what a fence closes, as it was before, and the statements that close it and put it back.
+//! Logins as a fence finds them, and the statements that close them and put them back.
 
 use super::connection::Connection;
 use crate::error::StatementError;
@@ -135,13 +135,13 @@ pub(crate) struct CloseLogin {
     pub(crate) action: CloseAction,
 }
 
-/// What closing a login path takes.
+/// The way to close a login path.
 pub(crate) enum CloseAction {
     /// A statement.
     Run(String),
     /// Nothing: an earlier attempt closed it.
     AlreadyClosed,
-    /// What this user has no right to do: the reason, as the end of a sentence that begins with the path.
+    /// Nothing that this user has a right to: the reason, as the end of a sentence that begins with the path.
     NotPermitted(&'static str),
 }
 

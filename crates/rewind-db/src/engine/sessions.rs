@@ -1,4 +1,4 @@
-//! The sessions of others on a server, and what writes there without a session.
+//! Sessions of others on a server, and writers without a session.
 
 use super::connection::Connection;
 use crate::error::StatementError;
@@ -20,7 +20,7 @@ pub(crate) struct ClientSession {
 /// Backends that are being started, by process id.
 pub(crate) type StartingSessions = BTreeSet<String>;
 
-/// What a fence has to know of sessions, and do about them.
+/// The sessions of an engine: listed and ended, with the writers beside them.
 pub(crate) trait SessionOperations: Connection {
     /// The user whose logins no fence can close, because the fence itself works as that user; none where closing holds for
     /// everybody.
@@ -43,12 +43,13 @@ pub(crate) trait SessionOperations: Connection {
         sessions: &[ClientSession],
     ) -> impl Future<Output = Result<Vec<ClientSession>, StatementError>> + Send;
 
-    /// What replicates from the server or to it, for a person.
+    /// Names what replicates from the server or to it, for a person.
     fn replication(&self) -> impl Future<Output = Result<Vec<String>, StatementError>> + Send;
 
-    /// What writes between the clone of a cluster and its backtrack, and no fence ends: it would be on neither.
+    /// Names what writes without a session, which no fence ends: between the clone of a cluster and its backtrack that would
+    /// be on neither.
     fn writers_without_session(&self) -> impl Future<Output = Result<Vec<String>, StatementError>> + Send;
 
-    /// What may still write when every session has ended, and prepared transactions, for the report.
+    /// Names what may still write when every session has ended, and prepared transactions, for the report.
     fn unfenced_writers(&self) -> impl Future<Output = Result<Vec<String>, StatementError>> + Send;
 }

@@ -2,14 +2,12 @@
 
 use super::FenceTimeouts;
 use super::terminate::Termination;
-use crate::engine::logins::{CloseAction, CloseLogin, LoginPath};
+use crate::engine::logins::{CloseAction, CloseLogin, LoginPath, LoginState};
 use crate::engine::{LoginOperations, SessionOperations};
 use crate::error::{StatementError, unavailable};
 use crate::session::{Session, on_engine};
 use rewind_core::{ErrorName, StepError, timeouts};
 use tokio::time::sleep;
-
-use crate::engine::logins::LoginState;
 
 /// The outcome of a fence.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -28,7 +26,7 @@ pub struct Fenced {
     pub master_sessions: u64,
     /// True if the master user's came back while the others stayed away.
     pub master_returned: bool,
-    /// What may still write: no session, and out of the fence's reach.
+    /// Writers that are left: no sessions, and out of the fence's reach.
     pub notes: Vec<String>,
 }
 
@@ -169,5 +167,5 @@ async fn check_closed<C: LoginOperations>(
         format!("made or changed while the fence was raised: {}", open.join(", ")),
     )
     .changed("other logins are closed; what was changed is in the record")
-    .advice("survey, record and fence again"))
+    .advice("read the logins, record them and fence again"))
 }

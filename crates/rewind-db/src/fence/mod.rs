@@ -53,7 +53,7 @@ impl Default for FenceTimeouts {
     }
 }
 
-/// Reads who may log in where now.
+/// Reads who may log in where now. It changes nothing.
 ///
 /// # Errors
 ///
@@ -62,7 +62,7 @@ pub async fn read_logins(session: &Session) -> Result<LoginState, StepError> {
     on_engine!(session, connection => connection.read_logins().await)
 }
 
-/// What writes without a session: on MySQL replication from elsewhere, and events. No fence ends it, and what it writes
+/// Names what writes without a session: on MySQL replication from elsewhere, and events. No fence ends it, and what it writes
 /// between the clone of a cluster and its backtrack would be on neither.
 ///
 /// # Errors

@@ -24,7 +24,7 @@ pub struct Verification {
 pub struct OpenLogin {
     /// The name.
     pub name: String,
-    /// Who gets in, for a person.
+    /// The users who get in, for a person.
     pub why: String,
 }
 
@@ -72,7 +72,11 @@ where
     let locked = recorded.accounts.iter().filter(|account| !now.accounts.contains(account));
     verification.closed.extend(locked.map(ToString::to_string));
     for account in &now.accounts {
-        let why = if recorded.accounts.contains(account) { "it may log in" } else { "it was made after the survey" };
+        let why = if recorded.accounts.contains(account) {
+            "it may log in"
+        } else {
+            "it was made after the logins were recorded"
+        };
         verification.open.push(OpenLogin { name: account.to_string(), why: why.to_owned() });
     }
     if fenced.master_sessions > 0 {
@@ -101,7 +105,7 @@ async fn open_to(
     // only where no other may log in at all.
     why.extend(now.roles.iter().map(|role| format!("{} may log in", role.name)));
     if recorded.database(database.oid).is_none() {
-        why.push("it was made after the survey".to_owned());
+        why.push("it was made after the logins were recorded".to_owned());
     }
     Ok((!why.is_empty()).then(|| why.join(", ")))
 }
@@ -133,6 +137,6 @@ async fn probe(server: &Server, database: &str) -> Result<Probe, StepError> {
         }
         sleep(timeouts::FENCE_PROBE_AGAIN).await;
     }
-    Err(unavailable(format!("it cannot be proven that {database} is closed: {}", last.unwrap_or_default()))
+    Err(unavailable(format!("it cannot be verified that {database} is closed: {}", last.unwrap_or_default()))
         .changed("the logins are closed and the sessions ended; what was changed is in the record"))
 }

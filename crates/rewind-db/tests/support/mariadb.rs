@@ -16,7 +16,7 @@ pub const MASTER: &str = "admin";
 pub const MASTER_PASSWORD: &str = "master-password";
 pub const APP_PASSWORD: &str = "app-password";
 
-/// What RDS does when it makes a cluster.
+/// Does what RDS does when it makes a cluster.
 const ACCOUNTS: &str = "
     DELETE FROM mysql.global_priv WHERE user = 'root' AND host <> 'localhost';
     FLUSH PRIVILEGES;

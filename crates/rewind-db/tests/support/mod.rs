@@ -24,7 +24,7 @@ pub const APP_PASSWORD: &str = "app-password";
 
 const BIN: &str = "/usr/lib/postgresql/15/bin";
 
-/// What RDS does when it makes a cluster. The rights are those of its documentation's `rds_superuser`.
+/// Does what RDS does when it makes a cluster. The rights are those of its documentation's `rds_superuser`.
 const ACCOUNTS: &str = "
     CREATE ROLE rds_superuser NOLOGIN;
     GRANT pg_monitor, pg_signal_backend, pg_checkpoint TO rds_superuser WITH ADMIN OPTION;
