@@ -98,27 +98,28 @@ unit: needs
 	  cargo test --quiet $(CARGO_SET); \
 	fi
 
+# Each suite of Python runs in an environment of its own, and leaves a report in JUnit's format.
+PYTEST := -m pytest --quiet --junitxml=$(CURDIR)/.local/reports
+lint paths e2e: export PYTHONDONTWRITEBYTECODE := 1
+
 lint: build
-	python3 tests/programs.py
 	@$(LOCAL) tools lint audit
 	$(TOOLS)/lint/bin/cfn-lint infra/template.yaml
 	$(TOOLS)/audit/bin/python local/tools/lint_template.py infra/template.yaml infra/lint.yaml
 	$(TOOLS)/lint/bin/python local/tools/lint_models.py infra/template.yaml
 	$(TOOLS)/lint/bin/python local/tools/lint_asl.py statemachine/*.asl.json
-	$(TOOLS)/lint/bin/python tests/linters.py && $(TOOLS)/audit/bin/python tests/linters.py template
-	$(TOOLS)/lint/bin/python tests/model_check.py
+	$(TOOLS)/lint/bin/python $(PYTEST)/lint.xml tests/tools/test_programs.py tests/tools/test_lint_asl.py tests/tools/test_lint_models.py
+	$(TOOLS)/audit/bin/python $(PYTEST)/audit.xml tests/tools/test_lint_template.py
 
 # The state machine on ministack with stand-in functions: every step and every undo fails in turn. What was evaluated on the
-# way is evaluated again by the reference JSONata.
+# way is evaluated again by the reference JSONata. Most of the time the tests wait: more of them than cores run side by side.
 paths: EVALUATIONS = $(CURDIR)/.local/evaluations.jsonl
 paths: build
-	@$(LOCAL) tools ministack aws jsonata
-	$(TOOLS)/ministack/bin/python tests/strict.py
-	$(TOOLS)/ministack/bin/python tests/paths/reference_faults.py --node $(TOOLS)/jsonata
-	PATH=$(TOOLS)/aws/bin:$$PATH $(TOOLS)/aws/bin/python tests/paths/run.py --ministack $(TOOLS)/ministack/bin/python \
-	  --evaluations $(EVALUATIONS)
-	$(TOOLS)/ministack/bin/python tests/paths/reference.py --node $(TOOLS)/jsonata $(EVALUATIONS)
-	$(TOOLS)/aws/bin/python tests/deploying.py --ministack $(TOOLS)/ministack/bin/ministack
+	@$(LOCAL) tools tests ministack aws jsonata
+	$(TOOLS)/ministack/bin/python $(PYTEST)/ministack.xml tests/tools/test_ministack_strict.py
+	$(TOOLS)/tests/bin/python $(PYTEST)/paths.xml tests/paths --numprocesses=8 --maxschedchunk=1 --evaluations=$(EVALUATIONS)
+	$(TOOLS)/ministack/bin/python $(PYTEST)/expressions.xml tests/expressions --evaluations=$(EVALUATIONS)
+	$(TOOLS)/tests/bin/python $(PYTEST)/deploy.xml tests/tools/test_deploy.py
 
 # Real clients, the real functions, real databases, on a stack that goes when the tests have ended, however they end.
 # There the functions have only what the template's policies allow them.
@@ -126,8 +127,8 @@ e2e: export REWIND_STACK_DIR := $(TEST_STACK)
 e2e: export REWIND_STACK_IAM := true
 e2e: export REWIND_BINARIES := $(BIN)
 e2e: build
-	@$(LOCAL) tools e2e aws
+	@$(LOCAL) tools tests aws
 	@trap '$(LOCAL) down' EXIT; \
 	$(LOCAL) down; $(LOCAL) up --built; \
-	(set -a; . $(TEST_STACK)/stack.env; set +a; PATH=$(TOOLS)/aws/bin:$$PATH $(TOOLS)/aws/bin/python tests/rds_clients.py); \
-	$(TOOLS)/e2e/bin/python tests/e2e/run.py --stack $(TEST_STACK) $(E2E)
+	$(TOOLS)/tests/bin/python $(PYTEST)/rds.xml tests/rds; \
+	$(TOOLS)/tests/bin/python $(PYTEST)/e2e.xml tests/e2e --numprocesses=4 $(if $(E2E),-k "$(E2E)")

@@ -1,6 +1,6 @@
-"""A template and its zips to CloudFormation: packaged, as a change set that can be looked at, carried out.
+"""Deploys a template and its zips to CloudFormation: packages them, creates a change set to look at, and executes it.
 
-Used by `make deploy` and by the local stack. It decides nothing: whoever calls it says whether a change set is carried out.
+`make deploy` and the local stack use it. It decides nothing: its caller says whether a change set is executed.
 Runs in the venv of local/tools/aws.txt.
 """
 
@@ -19,8 +19,8 @@ CAPABILITIES = ["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAN
 
 
 def package(template: pathlib.Path, bucket: str, out: pathlib.Path, prefix: str = "") -> str:
-    """`aws cloudformation package`, by the AWS CLI itself, in this process. Answers the packaged template's URL: a template
-    given in the call itself may have 51,200 bytes only."""
+    """Runs `aws cloudformation package` of the AWS CLI in this process, and returns the URL of the packaged template. The template is
+    uploaded because in the call itself it may have 51,200 bytes only."""
     cli(
         *("cloudformation", "package", "--template-file", str(template), "--output-template-file", str(out)),
         *("--s3-bucket", bucket),
@@ -34,19 +34,19 @@ def package(template: pathlib.Path, bucket: str, out: pathlib.Path, prefix: str 
 
 
 def cli(*arguments: str) -> None:
-    """Runs the AWS CLI; what it says is shown when it fails, for it says a line a chunk of each upload."""
-    said = io.StringIO()
-    with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+    """Runs the AWS CLI. Shows its output only when it fails, because it prints a line for each chunk of each upload."""
+    output = io.StringIO()
+    with contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
         code = awscli.clidriver.create_clidriver().main(list(arguments))
     if code:
-        sys.exit(f"aws {' '.join(arguments[:2])} failed with {code}: {said.getvalue()[-2000:]}")
+        sys.exit(f"aws {' '.join(arguments[:2])} failed with {code}: {output.getvalue()[-2000:]}")
 
 
 class Stack:
-    """A stack of that name, whether it is there or not. CloudFormation's own waiters sleep 30 s between looks."""
+    """A stack by its name, which may not exist yet. It polls by itself, because CloudFormation's own waiters sleep 30 s."""
 
-    def __init__(self, name: str, poll: float, patience: float) -> None:
-        self.name, self.poll, self.patience = name, poll, patience
+    def __init__(self, name: str, poll: float, timeout: float) -> None:
+        self.name, self.poll, self.timeout = name, poll, timeout
         self.client = boto3.client("cloudformation")
 
     def status(self) -> str | None:
@@ -58,7 +58,7 @@ class Stack:
             raise
 
     def propose(self, template_url: str, parameters: dict[str, str], tags: dict[str, str]) -> list[dict] | None:
-        """Makes a change set; None if there is nothing to change, otherwise its changes."""
+        """Creates a change set and returns its changes; None if there is nothing to change."""
         before = self.status()
         if before == "ROLLBACK_COMPLETE":
             sys.exit(
@@ -87,13 +87,13 @@ class Stack:
         return [change["ResourceChange"] for change in made["Changes"]]
 
     def withdraw(self) -> None:
-        """Takes a change set back that is not carried out, and with it a stack that was nothing else."""
+        """Deletes a change set that is not executed, and the stack too if it was never more than that change set."""
         self.client.delete_change_set(StackName=self.name, ChangeSetName=self.change_set)
         if not self.was_there:
             self.client.delete_stack(StackName=self.name)
 
     def carry_out(self) -> None:
-        """Carries the change set out. CloudFormation undoes what it did when a part of it fails."""
+        """Executes the change set. CloudFormation rolls everything back if a part of it fails."""
         token = self.change_set
         self.client.execute_change_set(StackName=self.name, ChangeSetName=self.change_set, ClientRequestToken=token)
         stack = self._wait(lambda: self.client.describe_stacks(StackName=self.name)["Stacks"][0], "StackStatus")
@@ -110,7 +110,7 @@ class Stack:
         return {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", [])}
 
     def _change_set(self) -> dict:
-        """The change set with all its changes, which come in pages."""
+        """Returns the change set with all its changes, which AWS returns in pages."""
         found = self.client.describe_change_set(StackName=self.name, ChangeSetName=self.change_set)
         token = found.get("NextToken")
         while token:
@@ -120,13 +120,13 @@ class Stack:
         return found
 
     def _wait(self, look, key: str = "Status") -> dict:
-        """Looks until the status is none of those that pass by themselves."""
-        deadline = time.monotonic() + self.patience
+        """Polls until the status is not one that passes by itself."""
+        deadline = time.monotonic() + self.timeout
         while True:
             seen = look()
             # UPDATE_COMPLETE_CLEANUP_IN_PROGRESS passes too; REVIEW_IN_PROGRESS is left once the change set begins.
             if not seen[key].endswith(("_PENDING", "_IN_PROGRESS")):
                 return seen
             if time.monotonic() > deadline:
-                sys.exit(f"still {seen[key]} after {self.patience:.0f} s; what was begun goes on without this command")
+                sys.exit(f"still {seen[key]} after {self.timeout:.0f} s; what was begun goes on without this command")
             time.sleep(self.poll)

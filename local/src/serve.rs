@@ -4,10 +4,11 @@ use crate::chat;
 use crate::dns::DnsServer;
 use crate::postgres::admin::Admin;
 use crate::rds::{self, secrets};
-use crate::servers::{self, sweep};
+use crate::servers::{self, leftover_servers};
 use crate::tls::{Authority, TlsError};
 use crate::{mariadb, postgres};
 use clap::Args;
+use ipnet::Ipv4Net;
 use jiff::SignedDuration;
 use rewind_clock::SystemClock;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
@@ -19,25 +20,25 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
-/// What `serve` is told.
+/// Arguments of `serve`.
 #[derive(Debug, Clone, Args)]
 pub struct ServeArgs {
     /// Everything the stack writes lies below this directory
     #[arg(long)]
     pub dir: PathBuf,
-    /// Where the RDS API listens
+    /// Address and port of the RDS API
     #[arg(long)]
     pub listen: SocketAddrV4,
     /// The /24 in 127.0.0.0/8 from which databases take their addresses, such as 127.33.7.0/24
     #[arg(long)]
-    pub network: String,
-    /// Where the DNS server listens, over UDP and TCP; it needs --aws-endpoint
+    pub network: Ipv4Net,
+    /// Address and port of the DNS server, UDP and TCP; it needs --aws-endpoint
     #[arg(long)]
     pub dns: SocketAddrV4,
-    /// Where chat's answers are taken in Slack's place; they are written to --chat-log
+    /// Address and port that take chat's messages in Slack's place; they are written to --chat-log
     #[arg(long, requires = "chat_log")]
     pub chat: Option<SocketAddrV4>,
-    /// What chat answered, a line of JSON each
+    /// File for the messages of chat, a line of JSON each
     #[arg(long)]
     pub chat_log: Option<PathBuf>,
     /// The rest of the local AWS: Secrets Manager and Route 53 are found here
@@ -49,7 +50,7 @@ pub struct ServeArgs {
     /// The Region in ARNs and endpoints
     #[arg(long, env = "AWS_REGION", default_value = "us-east-1")]
     pub region: String,
-    /// How far `LatestRestorableTime` lags behind
+    /// Seconds by which `LatestRestorableTime` lags behind
     #[arg(long, default_value_t = 1)]
     pub restore_lag_seconds: u32,
 }
@@ -72,7 +73,7 @@ pub fn main(args: ServeArgs) -> ExitCode {
     }
 }
 
-/// Why the stack does not run.
+/// An error that keeps the control plane from running.
 #[derive(Debug, thiserror::Error)]
 enum Failure {
     #[error("{0}")]
@@ -87,29 +88,29 @@ enum Failure {
     Tls(#[from] TlsError),
     #[error(transparent)]
     Servers(#[from] servers::Error),
-    #[error("--network {0:?} is no /24 in 127.0.0.0/8, such as 127.33.7.0/24")]
-    Network(String),
+    #[error("--network {0} is no /24 in 127.0.0.0/8, such as 127.33.7.0/24")]
+    Network(Ipv4Net),
     #[error("no randomness: {0}")]
     Random(String),
 }
 
 async fn serve(args: ServeArgs) -> Result<(), Failure> {
-    let network = network(&args.network).ok_or_else(|| Failure::Network(args.network.clone()))?;
+    let network = network(args.network).ok_or(Failure::Network(args.network))?;
     let in_dir = |error| Failure::Dir(args.dir.clone(), error);
     std::fs::create_dir_all(&args.dir).map_err(in_dir)?;
     let dir = args.dir.canonicalize().map_err(in_dir)?;
     let _lock = lock(&dir)?;
     let files = dir.join("rds");
-    // What a killed predecessor left is of no use: the secrets and records that went with it are gone too.
-    let left = sweep::sweep(&files).await;
+    // The data of a killed predecessor is of no use: the secrets and records that belong to it were in memory and are gone.
+    let left = leftover_servers::stop(&files).await;
     if left > 0 {
-        tracing::warn!(left, "ended the servers of a control plane that was killed");
+        tracing::warn!(left, "ended the servers of a control control_plane that was killed");
     }
     discard(&dir, &files)?;
     rds::set_region(args.region);
     let authority = Arc::new(Authority::open(&dir)?);
     let host = postgres::host::find(&dir).await?;
-    // Servers of different users pass through here to what is their own.
+    // PostgreSQL and MariaDB run as different users, and both have to pass through here to their own directories.
     std::fs::DirBuilder::new().mode(0o711).create(&files).map_err(in_dir)?;
     let [a, b, c] = network;
     let password = secrets::password().map_err(|error| Failure::Random(error.message))?;
@@ -126,11 +127,12 @@ async fn serve(args: ServeArgs) -> Result<(), Failure> {
     let groups = dir.join("security-groups.json");
     let secrets = rds::Secrets::new(args.aws_endpoint.as_deref(), rds::region());
     let servers = rds::database::Servers { postgres: Arc::new(postgres), mariadb: Arc::new(mariadb) };
-    let plane = Arc::new(rds::Plane::new(servers, files, network, &groups, secrets));
+    let control_plane = Arc::new(rds::ControlPlane::new(servers, files, network, &groups, secrets));
 
+    // The name server begins before the API: whoever is told of an endpoint may resolve it at once.
     let _dns = match &args.aws_endpoint {
         Some(endpoint) => {
-            let endpoints = plane.endpoints.clone();
+            let endpoints = control_plane.endpoints.clone();
             let lookup = move |name: &str| endpoints.lookup(name);
             let started = DnsServer::start(SocketAddr::V4(args.dns), lookup, route53(endpoint)).await;
             Some(started.map_err(|error| Failure::Listen(args.dns, error))?)
@@ -145,29 +147,33 @@ async fn serve(args: ServeArgs) -> Result<(), Failure> {
         let listener = TcpListener::bind(at).await.map_err(|error| Failure::Listen(at, error))?;
         tokio::spawn(axum::serve(listener, router).into_future());
     }
+    // This stack's own user is the account's root, whom AWS asks for no policy; functions come with keys of their assumed roles.
     let owner = std::env::var("AWS_ACCESS_KEY_ID").unwrap_or_else(|_| "test".to_owned());
-    let gate = args.aws_endpoint.as_deref().filter(|_| args.iam).map(|at| rds::Gate::new(at, owner));
+    let authorizer = args.aws_endpoint.as_deref().filter(|_| args.iam).map(|at| rds::Authorizer::new(at, owner));
     let listener = TcpListener::bind(args.listen).await.map_err(|error| Failure::Listen(args.listen, error))?;
-    let (postgresql, mariadb) = (plane.servers.postgres.host.version(), plane.servers.mariadb.host.version());
+    let (postgresql, mariadb) =
+        (control_plane.servers.postgres.host.version(), control_plane.servers.mariadb.host.version());
     tracing::info!(rds = %args.listen, dns = %args.dns, postgresql, mariadb, "ready");
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     tokio::select! {
-        served = axum::serve(listener, rds::router(Arc::clone(&plane), gate)) => served?,
+        served = axum::serve(listener, rds::router(Arc::clone(&control_plane), authorizer)) => served?,
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }
     tracing::info!("ending");
-    plane.shut_down().await;
-    sweep::sweep(&dir.join("rds")).await;
+    // In order while the runtime lives: servers that are only dropped are killed, and a killed postmaster leaves shared memory behind.
+    control_plane.shut_down().await;
+    leftover_servers::stop(&dir.join("rds")).await;
     Ok(())
 }
 
-/// Moves what is left of an earlier run out of the way, and removes it while the new one starts: it may be gigabytes.
+/// Moves the files of an earlier run out of the way, and removes them while the new one starts: they may be gigabytes.
 fn discard(dir: &Path, files: &Path) -> Result<(), Failure> {
     let failed = |error| Failure::Dir(files.to_owned(), error);
     if files.exists() {
         std::fs::rename(files, dir.join(format!("{DISCARDED}{}", uuid::Uuid::new_v4()))).map_err(failed)?;
     }
+    // All that have the prefix: a run that was killed while it removed them left some.
     for entry in std::fs::read_dir(dir).map_err(failed)? {
         let entry = entry.map_err(failed)?;
         if entry.file_name().to_string_lossy().starts_with(DISCARDED) {
@@ -182,15 +188,15 @@ const DISCARDED: &str = "rds-discarded-";
 /// The control plane's own address in the network: the servers admit their superuser from there and nowhere else.
 const CONTROL: u8 = 2;
 
-fn network(text: &str) -> Option<[u8; 3]> {
-    let address: Ipv4Addr = text.strip_suffix("/24")?.parse().ok()?;
-    match address.octets() {
-        [127, b, c, 0] => Some([127, b, c]),
+/// The first three bytes of a /24 of the loopback network.
+fn network(block: Ipv4Net) -> Option<[u8; 3]> {
+    match (block.addr().octets(), block.prefix_len()) {
+        ([127, b, c, 0], 24) => Some([127, b, c]),
         _ => None,
     }
 }
 
-/// One control plane a directory: a second one would end the first one's servers.
+/// Locks the directory: a second control plane in it would end the first one's servers.
 fn lock(dir: &Path) -> Result<std::fs::File, Failure> {
     let path = dir.join("serve.lock");
     let file = std::fs::File::create(&path).map_err(|error| Failure::Dir(path.clone(), error))?;
@@ -201,7 +207,7 @@ fn lock(dir: &Path) -> Result<std::fs::File, Failure> {
     }
 }
 
-/// Route 53 behind the local endpoint.
+/// Builds a client of Route 53 behind the local endpoint.
 fn route53(endpoint: &str) -> aws_sdk_route53::Client {
     let key = |name: &str| std::env::var(name).unwrap_or_else(|_| "test".to_owned());
     let credentials = aws_sdk_route53::config::Credentials::new(
@@ -227,6 +233,7 @@ mod tests {
 
     #[test]
     fn only_a_slash_24_of_the_loopback_network_is_taken() {
+        let network = |text: &str| network(text.parse().ok()?);
         assert_eq!(network("127.33.7.0/24"), Some([127, 33, 7]));
         for wrong in ["127.33.7.0", "127.33.7.1/24", "10.0.0.0/24", "127.33.0.0/16", "", "/24"] {
             assert_eq!(network(wrong), None, "{wrong:?}");

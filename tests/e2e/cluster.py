@@ -4,8 +4,8 @@ import datetime
 import json
 import time
 
+from checks import wait_until
 from engines import POSTGRES, UTC
-from harness import holds, on_success, wait_until
 
 TTL = 1
 # The window of a cluster that can be rewound in place.
@@ -42,11 +42,11 @@ class Cluster:
                 }
                 | more
             )
-        on_success(self.delete)
+        stack.on_success(self.delete)
         self.wait_available()
         if record:
             stack.change_record("UPSERT", self.record, self.endpoint, TTL)
-            on_success(lambda: self.drop_record())
+            stack.on_success(lambda: self.drop_record())
         windows = ["EarliestRestorableTime"] + ["EarliestBacktrackTime"] * bool(settings.get("BacktrackWindow"))
         for window in windows:
             wait_until(lambda window=window: stack.describe(name).get(window), f"the {window} of {name}")
@@ -59,7 +59,7 @@ class Cluster:
     def wait_available(self):
         def available():
             states = [self.describe()["Status"]] + [i["DBInstanceStatus"] for i in self.stack.instances(self.name)]
-            holds("failed" not in states, f"{self.name} and its instances are {states}")
+            assert "failed" not in states, f"{self.name} and its instances are {states}"
             return all(state == "available" for state in states)
 
         wait_until(available, f"{self.name} available")

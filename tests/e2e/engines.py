@@ -2,7 +2,6 @@
 and knows no cluster."""
 
 import datetime
-import functools
 import hashlib
 import os
 import re
@@ -13,8 +12,6 @@ import subprocess
 import psycopg
 import pymysql
 
-from harness import Failed, test
-
 UTC = datetime.timezone.utc
 CONNECT_TIMEOUT = 5
 
@@ -22,8 +19,8 @@ CONNECT_TIMEOUT = 5
 class Postgres:
     """Aurora PostgreSQL."""
 
-    label, api, port, user = "Aurora PostgreSQL", "aurora-postgresql", 5432, "postgres"
-    slug, prefix = "", "e2e"
+    name, api, port, user = "postgresql", "aurora-postgresql", 5432, "postgres"
+    prefix = "e2e"
     error = psycopg.Error
     # Where one may be while another database goes, or is fenced; and what a check runs in when it needs no data.
     neutral, maintenance = "postgres", "template1"
@@ -159,15 +156,15 @@ class Postgres:
             [name, *arguments], env=os.environ | variables, capture_output=True, text=True, stdin=subprocess.DEVNULL
         )
         if done.returncode:
-            raise Failed(f"{name} failed: {done.stderr}")
+            raise AssertionError(f"{name} failed: {done.stderr}")
         return done.stdout
 
 
 class MySql:
     """Aurora MySQL."""
 
-    label, api, port, user = "Aurora MySQL", "aurora-mysql", 3306, "admin"
-    slug, prefix = "_mysql", "e2e-my"
+    name, api, port, user = "mysql", "aurora-mysql", 3306, "admin"
+    prefix = "e2e-my"
     error = pymysql.MySQLError
     neutral = maintenance = "information_schema"
     drop_database = "DROP DATABASE shop"
@@ -310,17 +307,3 @@ def of_rds(host):
 
 POSTGRES, MYSQL = Postgres(), MySql()
 ENGINES = [POSTGRES, MYSQL]
-
-
-def test_on_each(name, **more):
-    """Registers a test for each engine, which it is passed."""
-
-    def register(function):
-        for engine in ENGINES:
-            run = functools.partial(function, engine=engine)
-            run = functools.update_wrapper(run, function)
-            run.__name__ += engine.slug
-            test(name if engine is POSTGRES else f"{engine.label}: {name}", **more)(run)
-        return function
-
-    return register

@@ -6,9 +6,9 @@ import re
 import time
 import uuid
 
+from checks import contains, same_path, wait_until
 from cluster import remove
-from harness import Failed, contains, equal, on_success, same_path, wait_until
-from watch import TOKEN
+from leak_watch import TOKEN
 
 # ------------------------------------------------------------------------------------------------------------ the paths
 
@@ -28,25 +28,27 @@ RELEASE = "RecordFailure AnnounceFailure IsLeaseKept ReleaseLeaseAfterFailure Is
 CONCLUDE = ["ConcludeNothingChanged", *RELEASE, "NothingChanged"]
 # Whoever had no lease, or keeps it, gives none back.
 CONCLUDE_WITHOUT_LEASE = [state for state in CONCLUDE if state != "ReleaseLeaseAfterFailure"]
-NEEDS_OPERATOR = "IsAnythingLeft ConcludeNeedsOperator RecordFailure AnnounceFailure IsLeaseKept IsOperatorNeeded NeedsOperator".split()
-PUT_BACK = ["IsSourceToRestore"]
+# Refused before anything was changed.
+REFUSED = [*START[: START.index("ValidateWindow") + 1], *CONCLUDE]
+NEEDS_OPERATOR = "IsAnythingChanged ConcludeNeedsOperator RecordFailure AnnounceFailure IsLeaseKept IsOperatorNeeded NeedsOperator".split()
+PUT_BACK = ["IsSourceChanged"]
 UNDO_RESTORE = "UndoStartRestore AwaitDeletion IsDeletionDone".split()
 UNDO_INSTANCES = ["UndoAddInstances", *UNDO_RESTORE]
-UNDO_FENCE = "UndoFenceSource IsNewClusterKept".split()
+UNDO_FENCE = "UndoFenceSource IsRestoredClusterKept".split()
 UNDO_SWITCH = ["IsTrafficPossiblyMoved", "FenceRestored", "UndoSwapDns", *UNDO_FENCE]
 
 BESIDE = START + REWIND + END
 UNASKED = START + REWIND + ["IsApprovalNeeded"] + FENCE + SWITCH + END
 APPROVED = START + REWIND + APPROVE + FENCE + SWITCH + END
 
-SAFETY_CLONE = ["CloneSource", "AwaitRewind", "IsRewindDone", *INSTANCES]
+CLONE = ["CloneSource", "AwaitRewind", "IsRewindDone", *INSTANCES]
 BACK = "StartBacktrack AwaitRewind IsRewindDone Verify IsTrafficToMove LiftFence".split()
-IN_PLACE = START + ["IsApprovalNeeded"] + FENCE + SAFETY_CLONE + BACK + END
-IN_PLACE_APPROVED = START + APPROVE + FENCE + SAFETY_CLONE + BACK + END
+IN_PLACE = START + ["IsApprovalNeeded"] + FENCE + CLONE + BACK + END
+IN_PLACE_APPROVED = START + APPROVE + FENCE + CLONE + BACK + END
 FORWARD = "UndoStartBacktrack IsForwardNeeded AwaitForward IsForwardDone VerifyForward".split()
 # Where no backtrack was begun, or it failed: compared all the same.
-NOT_FORWARD = "UndoStartBacktrack IsForwardNeeded VerifyForward".split()
-UNDO_SAFETY_CLONE = UNDO_FENCE + UNDO_INSTANCES
+NO_FORWARD = "UndoStartBacktrack IsForwardNeeded VerifyForward".split()
+UNDO_CLONE = UNDO_FENCE + UNDO_INSTANCES
 
 # A wait that takes more than one look goes round: how often depends on the machine's mood alone.
 ROUNDS = ["AwaitRewind IsRewindDone", "AwaitInstances AreInstancesReady", "AwaitDeletion IsDeletionDone",
@@ -87,7 +89,7 @@ class Recovery:
     def of(cls, cluster, to, name=None, machine=None, **more):
         """A recovery of a test's cluster; the restored cluster goes when the test has passed."""
         new = more.setdefault("newCluster", f"{cluster.name}-r")
-        on_success(lambda: remove(cluster.stack, new))
+        cluster.stack.on_success(lambda: remove(cluster.stack, new))
         return cls(cluster.stack, {"cluster": cluster.name, "to": to} | more, name, machine)
 
     def describe(self):
@@ -113,7 +115,7 @@ class Recovery:
         deadline = time.monotonic() + timeout
         while (ended := self.describe())["status"] == "RUNNING":
             if time.monotonic() > deadline:
-                raise Failed(f"{self.id} was in {self.whole_path()[-1]} after {timeout} s")
+                raise AssertionError(f"{self.id} was in {self.whole_path()[-1]} after {timeout} s")
             time.sleep(0.1)
         self._ended = ended
         return ended
@@ -126,7 +128,7 @@ class Recovery:
                 return True
             ended = self.describe()
             if ended["status"] != "RUNNING" and state not in self.whole_path():
-                raise Failed(f"it ended before {state}: {ended.get('error')}: {ended.get('cause')}")
+                raise AssertionError(f"it ended before {state}: {ended.get('error')}: {ended.get('cause')}")
 
         wait_until(look, f"{state} of {self.id}", timeout)
 
@@ -139,7 +141,7 @@ class Recovery:
             pending = self.item().get("approval")
             if not pending and self.describe()["status"] != "RUNNING":
                 ended = self.describe()
-                raise Failed(f"it ended without asking: {ended.get('error')}: {ended.get('cause')}")
+                raise AssertionError(f"it ended without asking: {ended.get('error')}: {ended.get('cause')}")
             return pending
 
         return wait_until(look, f"a request for approval by {self.id}", timeout)
@@ -148,7 +150,7 @@ class Recovery:
         """Sends a decision with the token that is valid now: a token lives for a minute."""
         while True:
             pending = self.approval()
-            self.stack.watch.remember(TOKEN, pending["taskToken"])
+            self.stack.leak_watch.remember(TOKEN, pending["taskToken"])
             answer = {"decision": decision, "by": "e2e", "hash": pending["hash"]} | more
             try:
                 self.stack.states.send_task_success(taskToken=pending["taskToken"], output=json.dumps(answer))
@@ -162,37 +164,37 @@ class Recovery:
         """It has recovered, by this path; answers its output."""
         ended = self.wait(timeout)
         if ended["status"] != "SUCCEEDED":
-            raise Failed(
+            raise AssertionError(
                 f"it {ended['status']}: {ended.get('error')}: {ended.get('cause')}\nby {' '.join(self.path())}"
             )
         same_path(self.path(), path)
         output = json.loads(ended["output"])
-        equal(output["outcome"], "Recovered", "the outcome")
-        equal(output["recoveryId"], self.id, "the recovery's id")
-        equal(self.item().get("state"), "Recovered", "the state in the table")
-        equal("approval" in self.item(), False, "an approval left in the table")
-        equal(self.stack.item(f"lease#{self.request['cluster']}"), None, "the lease afterwards")
+        assert output["outcome"] == "Recovered", "the outcome"
+        assert output["recoveryId"] == self.id, "the recovery's id"
+        assert self.item().get("state") == "Recovered", "the state in the table"
+        assert "approval" not in self.item(), "an approval left in the table"
+        assert self.stack.item(f"lease#{self.request['cluster']}") is None, "the lease afterwards"
         return output
 
     def failed(self, path, error, *said, timeout=150, lease=None):
         """It has failed, by this path, with this error and a cause that says all of `said`; answers the cause."""
         ended = self.wait(timeout)
         if ended["status"] != "FAILED":
-            raise Failed(f"it {ended['status']}: {ended.get('output')}")
+            raise AssertionError(f"it {ended['status']}: {ended.get('output')}")
         if self.path() != path:
             try:
                 same_path(self.path(), path)
-            except Failed as failure:
-                raise Failed(f"{failure}\nwith {ended['error']}: {ended['cause']}") from None
-        equal(ended["error"], error, "the error")
+            except AssertionError as failure:
+                raise AssertionError(f"{failure}\nwith {ended['error']}: {ended['cause']}") from None
+        assert ended["error"] == error, "the error"
         contains(ended["cause"], *said)
         item = self.item()
-        equal(item.get("state"), path[-1], "the state in the table")
-        equal((item.get("error"), item.get("cause")), (ended["error"], ended["cause"]), "what the table tells")
-        equal("approval" in item, False, "an approval left in the table")
+        assert item.get("state") == path[-1], "the state in the table"
+        assert (item.get("error"), item.get("cause")) == (ended["error"], ended["cause"]), "what the table tells"
+        assert "approval" not in item, "an approval left in the table"
         if isinstance(self.request, dict) and isinstance(self.request.get("cluster"), str):
             held = self.stack.item(f"lease#{self.request['cluster'].lower()}")
-            equal(held and held["recoveryId"], lease, "who holds the lease afterwards")
+            assert (held and held["recoveryId"]) == lease, "who holds the lease afterwards"
         return ended["cause"]
 
     def release_lease(self):
@@ -209,7 +211,20 @@ class Recovery:
             if entered == state and "taskSucceededEventDetails" in event:
                 output = json.loads(event["taskSucceededEventDetails"]["output"])
                 return output.get("Payload", output)
-        raise Failed(f"{state} has no answer in the history")
+        raise AssertionError(f"{state} has no answer in the history")
+
+
+class Started(Recovery):
+    """A recovery that somebody else started."""
+
+    def __init__(self, stack, name):
+        self.stack, self.id = stack, name
+        self.arn = stack.machine.replace(":stateMachine:", ":execution:") + ":" + name
+        described = self.describe()
+        self.request = json.loads(described["input"])
+        self.called, self._ended = described["startDate"].timestamp(), None
+        if "newCluster" in self.request:
+            stack.on_success(lambda: remove(stack, self.request["newCluster"]))
 
 
 def moment(text):

@@ -1,5 +1,6 @@
 """The data of the tests: a small shop with something of everything, and a complete comparison of databases."""
 
+from cluster import Cluster
 from engines import MYSQL, POSTGRES
 
 ON_POSTGRES = [
@@ -104,3 +105,17 @@ def difference(found, expected):
         extra, missing = [line for line in a if line not in b], [line for line in b if line not in a]
         wrong.append(f"the schema has {extra[:5]} too many and lacks {missing[:5]}")
     return "; ".join(wrong)
+
+
+def create_shop(stack, name, **more):
+    """A cluster with the shop in it."""
+    cluster = Cluster.create(stack, name, **more)
+    fill(cluster)
+    return cluster
+
+
+def settled_shop(stack, name, **more):
+    """The same, and a moment to go back to is well after its last statement."""
+    cluster = create_shop(stack, name, **more)
+    cluster.settle()
+    return cluster

@@ -9,7 +9,7 @@ import threading
 import time
 import urllib.parse
 
-from harness import Failed, equal, holds, wait_until
+from checks import wait_until
 
 # Whom the local stack's parameters know: Ann may start, Ben may decide, Cleo may do both. Dan is in no list.
 ANN, BEN, CLEO, DAN = "UANN", "UBEN", "UCLEO", "UDAN"
@@ -81,8 +81,8 @@ class Slack:
         to = self.address()
         body = self.line(person, text, to, team)
         status, answer, seconds = self.send(body, self.signed(body))
-        equal(status, 200, f"the status of {text}")
-        holds(seconds < PATIENCE, f"{text} was answered after {seconds:.1f} s")
+        assert status == 200, f"the status of {text}"
+        assert seconds < PATIENCE, f"{text} was answered after {seconds:.1f} s"
         said = json.loads(answer)
         with _write, (self.stack.folder / "logs" / "chat-at-once.log").open("a") as log:
             log.write(json.dumps({"to": person, "message": said}) + "\n")
@@ -93,8 +93,8 @@ class Slack:
         to = self.address()
         body = self.pressed(person, button, to, team)
         status, answer, seconds = self.send(body, self.signed(body))
-        equal((status, answer), (200, b""), "the answer to a pressed button")
-        holds(seconds < PATIENCE, f"a button was answered after {seconds:.1f} s")
+        assert (status, answer) == (200, b""), "the answer to a pressed button"
+        assert seconds < PATIENCE, f"a button was answered after {seconds:.1f} s"
         return Said(self, None, to).later()
 
     def received(self, path):
@@ -141,5 +141,5 @@ def buttons(message):
 def button(message, label):
     found = [b for b in buttons(message) if b["text"]["text"] == label]
     if len(found) != 1:
-        raise Failed(f"there is no one button {label!r} under {words(message)!r}")
+        raise AssertionError(f"there is no one button {label!r} under {words(message)!r}")
     return found[0]

@@ -1,5 +1,7 @@
 """The running stack as a client on another machine would see it: boto3 and DNS. It starts nothing."""
 
+import contextlib
+import fcntl
 import json
 import pathlib
 import shlex
@@ -7,12 +9,15 @@ import threading
 
 import boto3
 import dns.resolver
+import pytest
 from botocore.config import Config
-
-from harness import Failed
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 CONFIG = Config(max_pool_connections=64, retries={"max_attempts": 4, "mode": "standard"}, read_timeout=60)
+
+
+# The cluster that the stack has from its start.
+SEEDED = "my-aurora-cluster"
 
 
 class Stack:
@@ -22,21 +27,43 @@ class Stack:
         self.folder = pathlib.Path(folder)
         file = self.folder / "stack.env"
         if not file.exists():
-            raise SystemExit(f"there is no running stack in {self.folder}; next step: make up")
+            pytest.exit(f"there is no running stack in {self.folder}; next step: make up", returncode=1)
         pairs = (line.split("=", 1) for line in file.read_text().splitlines() if "=" in line and line[0] != "#")
         self.env = {name: shlex.split(value)[0] for name, value in pairs}
         self.outputs = json.loads((self.folder / "run" / "outputs.json").read_text())
         self.machine, self.table = self.env["STATE_MACHINE_ARN"], self.outputs["TableName"]
         self.zone, self.ca = self.env["HOSTED_ZONE_ID"], self.env["PGSSLROOTCERT"]
         self._clients, self._lock = {}, threading.Lock()
-        seeded = self.describe("my-aurora-cluster")
+        self._clean_ups = []
+        self.leak_watch = None  # set by conftest.py
+        seeded = self.describe(SEEDED)
         self.app_groups = [group["VpcSecurityGroupId"] for group in seeded["VpcSecurityGroups"]]
         fence = self.function("FenceSource")["Environment"]["Variables"]["REWIND_FENCE_SECURITY_GROUP_IDS"]
         self.fence_groups = [group for group in fence.split(",") if group]
         if self.app_groups == self.fence_groups:
-            raise SystemExit(
-                "my-aurora-cluster is fenced, by a demo perhaps; to go on, with a fresh one: make down, make up"
-            )
+            pytest.exit(f"{SEEDED} is fenced, by a demo perhaps; next step, for a fresh one: make down, make up", returncode=1)
+
+    # ----------------------------------------------------------------------------------------------------------- tests
+
+    def on_success(self, function):
+        """Something to clean up when the running test has passed; after a failure everything is left to look at."""
+        self._clean_ups.append(function)
+
+    def end_test(self, passed):
+        """Runs what the test that ended wanted cleaned up, the last first."""
+        clean_ups, self._clean_ups = self._clean_ups[::-1], []
+        for function in clean_ups if passed else []:
+            try:
+                function()
+            except Exception as error:  # it is not what was tested
+                print(f"not cleaned up: {error}")
+
+    @contextlib.contextmanager
+    def exclusive(self, name):
+        """One test at a time is inside, of all workers."""
+        with (self.folder / "run" / f"e2e-{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
 
     # ------------------------------------------------------------------------------------------------------------- AWS
 
@@ -83,7 +110,7 @@ class Stack:
         pages = self.client("lambda").get_paginator("list_functions").paginate()
         found = [f for page in pages for f in page["Functions"] if f"-{stem}Function-" in f["FunctionName"]]
         if len(found) != 1:
-            raise Failed(f"there are {len(found)} functions for {stem}")
+            raise AssertionError(f"there are {len(found)} functions for {stem}")
         return found[0]
 
     def item(self, key):

@@ -5,8 +5,6 @@ import contextlib
 import threading
 import time
 
-from harness import equal, holds
-
 APP_PASSWORD = "apples-and-pears"
 # AWS tells times in milliseconds.
 TOLD_IN = 0.001
@@ -86,30 +84,24 @@ class Writers:
         for write in acknowledged:
             sides[write[0] in source, write[0] in rewound].append(write)
         both, only_source, only_rewound, nowhere = sides.values()
-        equal(nowhere, [], "acknowledged writes that are on no side")
-        equal(
-            [w for w in both + only_source if not by_source(w)],
-            [],
-            "writes that were acknowledged after the recovery and are on the source's side",
+        assert nowhere == [], "acknowledged writes that are on no side"
+        assert [w for w in both + only_source if not by_source(w)] == [], (
+            "writes that were acknowledged after the recovery and are on the source's side"
         )
-        equal(
-            [w for w in only_rewound if by_source(w)],
-            [],
-            "writes that were acknowledged before the recovery and are on the rewound side alone",
+        assert [w for w in only_rewound if by_source(w)] == [], (
+            "writes that were acknowledged before the recovery and are on the rewound side alone"
         )
         # What is on both was there at the moment gone back to; what is on the source alone was written after it.
-        equal(
-            [w for w in both if source[w[0]] > rewound_to + TOLD_IN],
-            [],
-            "writes on both sides that were made after the moment gone back to",
+        assert [w for w in both if source[w[0]] > rewound_to + TOLD_IN] == [], (
+            "writes on both sides that were made after the moment gone back to"
         )
-        equal([w for w in only_source if w[2] <= rewound_to], [], "writes before that moment that did not come back")
-        equal([i for i in {**source, **rewound} if i not in known | unknown], [], "rows that nobody wrote")
+        assert [w for w in only_source if w[2] <= rewound_to] == [], "writes before that moment that did not come back"
+        assert [i for i in {**source, **rewound} if i not in known | unknown] == [], "rows that nobody wrote"
         for writer in self.all:
             after = [w for w in writer.acknowledged if not by_source(w)]
-            holds(after, f"{writer.user} did not get through after the recovery")
+            assert after, f"{writer.user} did not get through after the recovery"
         for what, found in [("before the target", both), ("after it", only_source), ("in the end", only_rewound)]:
-            holds(found, f"no write was acknowledged {what}: this test showed nothing")
+            assert found, f"no write was acknowledged {what}: this test showed nothing"
         return (
             f"{len(acknowledged)} acknowledged: {len(both)} before the target, {len(only_original)} on the source's side "
             f"alone, {len(only_rewound)} on the rewound one alone"

@@ -1,7 +1,10 @@
 """What one execution is told and what it must do, and the stretches of states that paths are made of. It runs nothing."""
 
-MACHINE, IMPATIENT, UNDO = "rewind-paths", "rewind-paths-impatient", "rewind-paths-undo"
-CLEANING, CLEANING_IMPATIENT = "rewind-paths-cleaning", "rewind-paths-cleaning-impatient"
+import re
+
+# The state machines: copies of the deployed ones, and two whose timeouts are over at once.
+MACHINE, WITHOUT_TIMEOUTS, UNDO = "rewind-paths", "rewind-paths-without-timeouts", "rewind-paths-undo"
+CLEAN_UP, CLEAN_UP_WITHOUT_TIMEOUTS = "rewind-paths-clean-up", "rewind-paths-clean-up-without-timeouts"
 
 REQUEST = {"cluster": "my-aurora-cluster", "to": "5m ago", "dns": [{}], "approval": "none"}
 WITH_APPROVAL = REQUEST | {"approval": "required"}
@@ -29,13 +32,13 @@ APPROVED = START + REWIND + APPROVE + SWITCH
 
 RELEASED = ["RecordFailure", "AnnounceFailure", "IsLeaseKept", "ReleaseLeaseAfterFailure", "IsOperatorNeeded"]
 NOTHING_CHANGED = ["ConcludeNothingChanged", *RELEASED, "NothingChanged"]
-CONCLUDE = ["IsAnythingLeft", "ConcludeNeedsOperator"]
+CONCLUDE = ["IsAnythingChanged", "ConcludeNeedsOperator"]
 NEEDS_OPERATOR = [*CONCLUDE, "RecordFailure", "AnnounceFailure", "IsLeaseKept", "IsOperatorNeeded", "NeedsOperator"]
 BUG_BEFORE_CHANGE = [*CONCLUDE, *RELEASED, "NeedsOperator"]
-PUT_BACK = ["IsSourceToRestore"]
+PUT_BACK = ["IsSourceChanged"]
 UNDO_RESTORE = ["UndoStartRestore", "AwaitDeletion", "IsDeletionDone"]
 UNDO_INSTANCES = ["UndoAddInstances", *UNDO_RESTORE]
-UNDO_FENCE = ["UndoFenceSource", "IsNewClusterKept"]
+UNDO_FENCE = ["UndoFenceSource", "IsRestoredClusterKept"]
 UNDO_SWITCH = ["IsTrafficPossiblyMoved", "FenceRestored", "UndoSwapDns", *UNDO_FENCE]
 
 # What each call is passed; the stand-in says which call it is.
@@ -72,6 +75,16 @@ PAYLOADS = {
     "CheckUnused": "what executionArn cluster clusterArn recoveryId keepUntil kind records",
     "CleanUp": "what executionArn cluster clusterArn recoveryId keepUntil kind records",
 }
+
+
+def slug(name):
+    """A scenario's name as an execution may be named."""
+    return "".join(c if c.isalnum() else "-" for c in name.lower())[:75]  # leaves room for "-undo": AWS takes 80 characters
+
+
+def name_of(scenario):
+    """A scenario's name as a test may be named, so that -k takes parts of it."""
+    return re.sub(r"\W+", "-", scenario.name)
 
 
 def up_to(state, path=SUCCESS):
@@ -111,3 +124,8 @@ class Scenario:
     @property
     def end(self):
         return self.path[-1]
+
+    @property
+    def waits_for_people(self):
+        """A minute goes by before a slice of an approval has expired."""
+        return "IsApprovalExpired" in self.path

@@ -1,10 +1,11 @@
-"""The paths of taking a recovery back: what is refused without a call, each step and each native state failing in turn, and
+"""The paths of undoing a recovery that is over: what is refused without a call, each step and each native state failing in turn, and
 what the table, the lease and the output then say.
 """
 
 import json
 
-from scenario import PASSING, UNDO, Scenario, always, passing, up_to
+from execution import execute, hold_lease, problems_of_calls, problems_of_end
+from scenario import PASSING, UNDO, Scenario, always, passing, slug, up_to
 
 READ = ["Begin", "ReadRecovery", "IsUndoable"]
 STEPS = ["FenceRestored", "UndoSwapDns", "UndoFenceSource"]
@@ -12,7 +13,7 @@ STEPS = ["FenceRestored", "UndoSwapDns", "UndoFenceSource"]
 SUCCESS = [*READ, "AcquireLease", *READ[1:], *STEPS, "RecordUndone", "ReleaseLease", "Undone"]
 REFUSED = ["ConcludeNothingChanged", "IsLeaseTaken", "NothingChanged"]
 RELEASED = ["ConcludeNothingChanged", "IsLeaseTaken", "ReleaseLeaseAfterFailure", "NothingChanged"]
-OPENED = ["UndoFenceRestored", "IsTrafficWhereItWas"]
+OPENED = ["UndoFenceRestored", "IsTrafficUnmoved"]
 NEEDS_OPERATOR = ["ConcludeNeedsOperator", "RecordFailure", "AnnounceFailure", "NeedsOperator"]
 DELETED = json.dumps({"cluster": "kept", "snapshot": "kept-final", "begunAt": "2026-11-30T10:41:00Z"})
 NO_CALLS = {call: 0 for call in [*STEPS, "UndoFenceRestored"]}
@@ -30,7 +31,7 @@ def cluster(recovery):
 
 
 def given(recovery, more):
-    """The input: which recovery, and who takes it back; or what the scenario has in its place."""
+    """The input: which recovery, and who undoes it; or what the scenario has in its place."""
     return {"recovery": recovery, "by": "ana"} if more is None else more
 
 
@@ -58,8 +59,26 @@ def item(recovery, **but):
     return {name: {"S": value} for name, value in (fields | but).items() if value is not None}
 
 
-def wrong(scenario, recovery, ended, before, after, lease):
-    """What is wrong with the table and with what the execution answered."""
+def run(deployment, scenario):
+    """Runs the undo of a recovery that is over by now; answers what is wrong."""
+    recovery = slug(scenario.name)
+    lease, name = f"lease#{cluster(recovery)}", f"{recovery}-undo"
+    (deployment.scripts / f"{recovery}.json").write_text(json.dumps(scenario.script))
+    before = item(recovery, **scenario.request["item"])
+    if before:
+        deployment.client("dynamodb").put_item(TableName=deployment.table, Item=before)
+    hold_lease(deployment, scenario, lease)
+    ended = execute(deployment, scenario, name, given(recovery, scenario.request["given"]))
+    after, left = deployment.item(f"recovery#{recovery}"), deployment.item(lease)
+    return [
+        *problems_of_end(deployment, scenario, ended),
+        *problems_of_calls(deployment, scenario, recovery),
+        *problems_of_table(scenario, recovery, ended, before, after, left),
+    ]
+
+
+def problems_of_table(scenario, recovery, ended, before, after, lease):
+    """Compares the table and what the execution answered."""
     if bool(lease) != scenario.lease_stays:
         yield f"the lease {'stayed' if lease else 'is gone'}"
     if scenario.end == "NothingChanged" or scenario.recorded is False:
@@ -80,7 +99,7 @@ def wrong(scenario, recovery, ended, before, after, lease):
     if scenario.end == "NeedsOperator":
         failed = next(state for state in reversed(scenario.path) if state in STEPS)
         standing = STANDING[failed].format(old=old, new=f"{old}-rewind")
-        for said in [standing, f"lease#{old} is kept until", "then take it back again"]:
+        for said in [standing, f"lease#{old} is kept until", "then undo it again"]:
             if said not in (ended.get("cause") or ""):
                 yield f"the cause lacks {said!r}: {ended.get('cause')}"
     if scenario.end == "Undone" and ended["status"] == "SUCCEEDED":
@@ -124,7 +143,7 @@ def ways():
         by="somebody who left no name",
     )
     yield scenario(
-        "one that was half taken back is taken back whole, and its error goes",
+        "one that was half undone is undone whole, and its error goes",
         SUCCESS,
         item={"state": "NeedsOperator", "error": "Unavailable", "cause": "half-way", "undo": "{}"},
         calls=once,
@@ -136,7 +155,7 @@ def refused():
     invalid = {"error": "InvalidRequest", "calls": NO_CALLS}
     for name, item, said in [
         ("a recovery that nobody knows", {"gone": True}, "is no recovery that moved traffic: it is unknown; nothing was changed"),
-        ("one that was taken back already", {"state": "Undone"}, "was taken back already; nothing was changed"),
+        ("one that is undone already", {"state": "Undone"}, "is undone already; nothing was changed"),
         ("one that runs", {"state": "Running", "outcome": None}, "is not over; nothing was changed"),
         ("one that waits for people", {"state": "AwaitingApproval", "outcome": None}, "reject it when it asks"),
         ("one that changed nothing", {"state": "NothingChanged", "outcome": None}, "it is NothingChanged; nothing was changed"),

@@ -56,16 +56,16 @@ impl Function {
         Regex::new(r#""([^"]+)""#).unwrap().captures_iter(&list[1]).map(|found| found[1].to_owned()).collect()
     }
 
-    /// Whether the function calls a method of that name: itself, by logging in with rewind-access, at the client of
-    /// rewind-client, or by what it shares with another step.
+    /// True if the function calls a method of that name: itself, by logging in with rewind-access, by creating or deleting a
+    /// cluster with rewind-aws, or through the client of rewind-client.
     pub(crate) fn calls(&self, method: &str) -> bool {
         let call = Regex::new(&format!(r"[.:]\s*{method}\(")).unwrap();
         let access = self.source.contains("rewind_access::Access");
-        let shares = |other: &&Self| self.source.contains(&format!("use {}::", other.stem.replace('-', "_")));
+        let created = ["NewCluster", "delete_created"].iter().any(|item| self.source.contains(item));
         call.is_match(&self.source)
             || (access && call.is_match(&files::read("crates/rewind-access/src/lib.rs")))
             || self.client().iter().any(|source| call.is_match(source))
-            || Self::all().iter().filter(shares).any(|other| call.is_match(&other.source))
+            || (created && call.is_match(&files::read("crates/rewind-aws/src/rds/recovery_cluster.rs")))
     }
 
     /// The sources of rewind-client whose methods the function calls, itself or through one another.

@@ -1,22 +1,26 @@
 //! Tests that no crate can hold alone: the state machine, the template, the functions, the error names and the pages
 //! about them agree with each other, in both directions. They read files and never run anything.
 //!
-//! The machine's paths are run by `paths/run.py` beside this crate.
+//! The suites of pytest are beside this crate: `paths`, `e2e`, `rds`, `expressions` and `tools`.
 
 #[cfg(test)]
 mod account;
 #[cfg(test)]
 mod contract;
 #[cfg(test)]
+mod crates;
+#[cfg(test)]
 mod functions;
 #[cfg(test)]
 mod iam;
+#[cfg(test)]
+mod imports;
 #[cfg(test)]
 mod install;
 #[cfg(test)]
 mod machine;
 #[cfg(test)]
-mod picture;
+mod pages;
 #[cfg(test)]
 mod template;
 #[cfg(test)]
@@ -35,6 +39,20 @@ mod files {
     pub(crate) fn read(path: impl AsRef<Path>) -> String {
         let path = root().join(path);
         std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+    }
+
+    /// Paths of all files below `folder` whose names end in `ending`; what is hidden or built is skipped.
+    pub(crate) fn all(folder: &str, ending: &str) -> Vec<String> {
+        let mut found = Vec::new();
+        for name in names_in(folder).into_iter().filter(|name| name != "target") {
+            let path = if folder == "." { name } else { format!("{folder}/{name}") };
+            if root().join(&path).is_dir() {
+                found.extend(all(&path, ending));
+            } else if path.ends_with(ending) {
+                found.push(path);
+            }
+        }
+        found
     }
 
     /// The names in a folder, sorted.

@@ -64,28 +64,6 @@ impl Machine {
         self.definition["States"].as_object().unwrap().iter().map(|(name, state)| (name.as_str(), state))
     }
 
-    /// The states in the order in which a recovery that works passes them, the failing ones after them.
-    pub(crate) fn in_order(&self) -> Vec<(&str, &Value)> {
-        let mut order: Vec<&str> = Vec::new();
-        for follow in [Way::Goes, Way::Fails] {
-            let mut waiting: Vec<&str> = order.iter().rev().copied().chain([self.start()]).collect();
-            let mut seen = BTreeSet::new();
-            while let Some(name) = waiting.pop() {
-                if !seen.insert(name) {
-                    continue;
-                }
-                if !order.contains(&name) {
-                    order.push(name);
-                }
-                let ways = Self::ways(&self.definition["States"][name]);
-                waiting.extend(
-                    ways.iter().rev().filter(|(_, way)| *way == Way::Goes || follow == Way::Fails).map(|(to, _)| to),
-                );
-            }
-        }
-        order.into_iter().map(|name| (name, &self.definition["States"][name])).collect()
-    }
-
     /// The states that a recovery can come to without a failure.
     pub(crate) fn reached_without_a_failure(&self) -> BTreeSet<&str> {
         let mut reached = BTreeSet::new();

@@ -16,22 +16,10 @@ pub(crate) enum Call {
     /// It only reads.
     Read,
     /// It changes something.
-    #[cfg_attr(
-        not(any(
-            feature = "rds",
-            feature = "route53",
-            feature = "records",
-            feature = "topic",
-            feature = "executions",
-            feature = "invoke"
-        )),
-        expect(dead_code)
-    )]
     Change,
 }
 
 /// The AWS error code of `error`, if the service answered one.
-#[cfg_attr(not(any(feature = "rds", feature = "route53", feature = "secrets", feature = "records")), expect(dead_code))]
 pub(crate) fn code<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> Option<&str> {
     error.as_service_error().and_then(ProvideErrorMetadata::code)
 }

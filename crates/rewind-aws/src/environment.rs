@@ -46,7 +46,7 @@ impl Aws {
     }
 
     /// An environment whose requests go through `http`.
-    #[cfg(all(test, feature = "route53"))]
+    #[cfg(test)]
     pub(crate) fn for_test(http: SharedHttpClient) -> Self {
         Self {
             region: Region::new("eu-west-1"),
@@ -57,19 +57,6 @@ impl Aws {
     }
 
     /// The configuration of one service's client; `AWS_ENDPOINT_URL_<service>`, then `AWS_ENDPOINT_URL`, move its endpoint.
-    #[cfg_attr(
-        not(any(
-            feature = "rds",
-            feature = "route53",
-            feature = "secrets",
-            feature = "records",
-            feature = "topic",
-            feature = "executions",
-            feature = "recoveries",
-            feature = "invoke"
-        )),
-        expect(dead_code)
-    )]
     pub(crate) fn config(&self, service: &str) -> SdkConfig {
         self.config_within(service, timeouts::CALL)
     }

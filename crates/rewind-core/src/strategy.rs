@@ -4,7 +4,7 @@
 
 use crate::engine::Engine;
 use crate::error::{ErrorName, StepError};
-use crate::reach::say_reach;
+use crate::reach::format_reach;
 use crate::request::{InPlace, Request, Strategy};
 use crate::time::Target;
 use crate::window::{Moment, Window, floor_to_second as seconds};
@@ -197,19 +197,19 @@ fn obstacle_of_time(facts: &Facts, to: Target) -> Option<String> {
 }
 
 fn say_earliest(facts: &Facts, earliest: Timestamp) -> String {
-    let reach = say_reach(facts.started.duration_since(earliest));
+    let reach = format_reach(facts.started.duration_since(earliest));
     format!("{} ({reach} of the {} asked for)", seconds(earliest), window_of(facts))
 }
 
 fn window_of(facts: &Facts) -> String {
-    say_reach(SignedDuration::from_secs(facts.backtrack_window))
+    format_reach(SignedDuration::from_secs(facts.backtrack_window))
 }
 
 fn reach(facts: &Facts) -> String {
     facts.earliest_backtrack.map_or_else(
         || "enabled".to_owned(),
         |earliest| {
-            let reach = say_reach(facts.started.duration_since(earliest));
+            let reach = format_reach(facts.started.duration_since(earliest));
             format!("enabled, reaches back to {} ({reach})", seconds(earliest))
         },
     )

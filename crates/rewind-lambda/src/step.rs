@@ -38,11 +38,11 @@ pub enum Direction {
 /// What an undo changed, a sentence a change.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Undone {
-    /// Whether anything had to be taken back.
+    /// Whether anything had to be undone.
     pub changed: bool,
-    /// What was taken back.
+    /// What was undone.
     pub what: Vec<String>,
-    /// The backtrack that takes it back, where that is how: it is still to be waited for.
+    /// The backtrack that undoes it, where that is how: it is still to be waited for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backtrack: Option<Backtrack>,
 }
@@ -53,12 +53,12 @@ impl Undone {
         Self { changed: false, what: Vec::new(), backtrack: None }
     }
 
-    /// These things were taken back.
+    /// These things were undone.
     pub fn of(what: Vec<String>) -> Self {
         Self { changed: !what.is_empty(), what, backtrack: None }
     }
 
-    /// A backtrack takes it back.
+    /// A backtrack undoes it.
     pub fn by(backtrack: Backtrack, what: String) -> Self {
         Self { changed: true, what: vec![what], backtrack: Some(backtrack) }
     }

@@ -1,11 +1,10 @@
 //! Keeps the present state of a cluster that is about to be rewound in place: a copy-on-write clone, taken inside the fence,
 //! so that every acknowledged write is on it. It never touches the cluster itself. What undoes a restore deletes the clone too.
 
-use rewind_aws::rds::{Cluster, Origin, ReadClusters, RestoreClusters};
+use rewind_aws::rds::{Cluster, NewCluster, Origin, ReadClusters, RestoreClusters, describe_created};
 use rewind_core::{Clock, ErrorName, Plan, Recovery, Restored, StepError};
 use rewind_lambda::Step;
 use serde::Deserialize;
-use start_restore::{New, made_by};
 
 /// The IAM actions that the step calls.
 pub const ACTIONS: &[&str] = &["rds:DescribeDBClusters", "rds:RestoreDBClusterToPointInTime", "rds:AddTagsToResource"];
@@ -40,7 +39,7 @@ where
         let in_place = plan.backtrack.as_ref().ok_or_else(|| StepError::bug("a safety clone is kept in place only"))?;
         let now = self.clock.now();
         if let Some(found) = self.clusters.cluster(&plan.new_cluster).await? {
-            return made_by(&recovery, &found, now);
+            return describe_created(&recovery, &found, now);
         }
         let cluster = self.clusters.cluster(&plan.cluster).await?.ok_or_else(|| {
             StepError::new(ErrorName::RewindFailed, format!("{} is gone since the plan was made", plan.cluster))
@@ -54,14 +53,14 @@ where
             deletion_protection: true,
             ..cluster
         };
-        let new = New {
+        let new = NewCluster {
             recovery: &recovery,
             source: &source,
             name: &plan.new_cluster,
             origin: Origin::CloneOfNow,
             moment: now,
         };
-        made_by(&recovery, &new.start(&self.clusters, &self.clock).await?, now)
+        describe_created(&recovery, &new.create(&self.clusters, &self.clock).await?, now)
     }
 }
 

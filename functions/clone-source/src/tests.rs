@@ -2,11 +2,10 @@
 
 use super::*;
 use rewind_aws::fixtures::{ManualClock, STARTED, in_place_plan, mysql_rds, plan, recovery, time};
+use rewind_aws::rds::delete_created;
 use rewind_aws::rds::fake::{FakeRds, Lose};
 use rewind_aws::rds::tags::too_many;
 use rewind_core::names::{KEEP_UNTIL_TAG, RECOVERY_TAG, SAFETY_CLONE_OF_TAG};
-use rewind_lambda::Undone;
-use start_restore::take_back;
 
 fn step(clusters: &FakeRds, now: &str) -> CloneSource<FakeRds, ManualClock> {
     CloneSource { clusters: clusters.clone(), clock: ManualClock::at(now) }
@@ -16,9 +15,9 @@ fn input() -> Input {
     Input { recovery: recovery(), plan: in_place_plan() }
 }
 
-/// What start-restore's undo does: the machine has one state for whatever cluster a recovery made.
-async fn take_it_back(rds: &FakeRds) -> Result<Undone, StepError> {
-    take_back(rds, &recovery(), &in_place_plan().new_cluster).await
+/// Undoes the step as start-restore does: the state machine has one undo for every cluster that a recovery created.
+async fn undo(rds: &FakeRds) -> Result<bool, StepError> {
+    delete_created(rds, &recovery(), &in_place_plan().new_cluster).await
 }
 
 /// The source as the fence leaves it.
@@ -77,7 +76,7 @@ async fn a_cluster_of_that_name_made_by_others_is_no_safety_clone_and_stays() {
     let error = step(&rds, STARTED).run(input()).await.unwrap_err();
     assert_eq!(error.name, ErrorName::InvalidRequest);
     assert!(error.to_string().contains("this step changed nothing"), "{error}");
-    assert_eq!(take_it_back(&rds).await.unwrap(), Undone::nothing());
+    assert_eq!(undo(&rds).await, Ok(false));
     assert!(rds.look("orders-e").is_some());
 }
 
@@ -89,8 +88,8 @@ async fn undo_deletes_the_protected_clone_and_leaves_the_cluster_alone() {
             let before = rds.everything();
             step(&rds, STARTED).run(input()).await.unwrap();
             rds.lose(interrupted_at, how);
-            assert!(take_it_back(&rds).await.is_err());
-            take_it_back(&rds).await.unwrap();
+            assert!(undo(&rds).await.is_err());
+            undo(&rds).await.unwrap();
             assert_eq!(rds.everything(), before, "interrupted at change {interrupted_at}, {how:?}");
         }
     }

@@ -2,10 +2,15 @@
 //! change is recorded in the table first, and the undo puts back exactly what was recorded. Where the cluster itself is about
 //! to be rewound, the fence is the network and the sessions' end: what is locked in a database would be rewound too.
 
+mod errors;
+mod layers;
 mod network;
 mod readers;
 
+pub use layers::Layer;
+
 use jiff::Timestamp;
+use layers::DatabaseLayers;
 use rewind_access::Access;
 use rewind_aws::rds::{Cluster, ModifyClusters, ReadClusters};
 use rewind_aws::records::Notes;
@@ -13,8 +18,7 @@ use rewind_aws::secrets::Logins;
 use rewind_clock::{OutOfTime, within};
 use rewind_core::{Clock, Engine, ErrorName, Plan, Recovery, Restored, StepError, Strategy, timeouts};
 use rewind_db::fence::{
-    FenceTimeouts, Fenced, LoginState, Verification, apply, lift, read_logins, terminate_sessions, verify,
-    writers_without_session,
+    FenceTimeouts, LoginState, apply, lift, read_logins, terminate_sessions, verify, writers_without_session,
 };
 use rewind_db::{ConnectError, Server, Session, defaults};
 use rewind_lambda::{Step, Undone};
@@ -81,28 +85,12 @@ pub struct Output {
     pub layers: Vec<Layer>,
 }
 
-/// One layer of the fence.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Layer {
-    /// `network`, `login`, `sessions` or `proof`.
-    pub layer: &'static str,
-    /// What was done, for a person.
-    pub did: String,
-}
-
 /// The cluster as it was before it was fenced.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Record {
     security_groups: Vec<String>,
     logins: LoginState,
-}
-
-/// The outcome of the layers inside the database.
-struct DatabaseLayers {
-    /// The logins that are closed; none where the network alone is to keep clients out.
-    logins: Option<Verification>,
-    fenced: Fenced,
 }
 
 /// The cluster to fence.
@@ -129,7 +117,7 @@ where
         let cluster = self.access.cluster(&fenced_cluster.name).await?;
         let in_place = input.plan.strategy == Strategy::Backtrack;
         if in_place && self.fence_groups.is_empty() {
-            return Err(no_network_layer(&fenced_cluster.name));
+            return Err(errors::no_network_layer(&fenced_cluster.name));
         }
         let (server, session) = self.log_in(&input, &fenced_cluster, &cluster).await?;
         let logins = if in_place {
@@ -141,30 +129,18 @@ where
         let logins = self.record(&input.recovery.id, &fenced_cluster, &cluster, logins).await?;
         let network = self.close_network(&cluster).await?;
         let inner = if in_place {
+            // A lock in the database would be undone by the backtrack, and what the undo records would no longer be so.
             DatabaseLayers { fenced: terminate_sessions(&session, FenceTimeouts::default()).await?, logins: None }
         } else {
-            let fenced = apply(&session, &logins, FenceTimeouts::default()).await?;
-            let verification =
-                within(timeouts::FENCE_PROOF, Box::pin(verify(&server, &session, &logins, &fenced))).await;
-            let verification = verification.unwrap_or_else(|OutOfTime| Err(unverified(&fenced_cluster.name)))?;
-            DatabaseLayers { logins: Some(verification), fenced }
+            fence_logins(&fenced_cluster.name, &server, &session, &logins).await?
         };
         session.close().await;
-        match &network {
-            None => {
-                if let Some(verification) = inner.logins.as_ref().filter(|verification| !verification.is_complete()) {
-                    return Err(incomplete(&fenced_cluster.name, cluster.engine, verification));
-                }
-            }
-            Some(network) if inner.fenced.master_returned => {
-                return Err(master_returned(&fenced_cluster.name, network));
-            }
-            Some(_) => {}
-        }
+        refuse_open_fence(&fenced_cluster.name, cluster.engine, network.as_deref(), &inner)?;
+        // Before the readers, which acknowledge no write: the application's downtime begins here, whatever they take.
         let fenced_at = self.clock.now();
         let readers = self.terminate_reader_sessions(&input, &fenced_cluster, &cluster).await;
         let sessions_ended = inner.fenced.sessions_ended + readers.sessions_ended;
-        let mut layers = layers(cluster.engine, network, &inner);
+        let mut layers = layers::layers(cluster.engine, network, &inner);
         layers.extend(readers.did.map(|did| Layer { layer: "sessions", did }));
         Ok(Output { fenced_at, sessions_ended, layers })
     }
@@ -260,13 +236,34 @@ fn to_json(record: &Record) -> Result<serde_json::Value, StepError> {
     serde_json::to_value(record).map_err(|e| StepError::bug(format!("the record of the fence is not JSON: {e}")))
 }
 
-fn no_network_layer(cluster: &str) -> StepError {
-    StepError::new(
-        ErrorName::RewindFailed,
-        format!("{cluster} cannot be fenced in place: there are no security groups to fence it with"),
-    )
-    .changed("nothing was changed")
-    .advice("deploy with FenceSecurityGroupIds, or ask for the strategy restore, and start again")
+/// Closes the logins, ends the sessions, and verifies that nobody gets in.
+async fn fence_logins(
+    cluster: &str,
+    server: &Server,
+    session: &Session,
+    logins: &LoginState,
+) -> Result<DatabaseLayers, StepError> {
+    let fenced = apply(session, logins, FenceTimeouts::default()).await?;
+    let verification = within(timeouts::FENCE_PROOF, Box::pin(verify(server, session, logins, &fenced))).await;
+    let verification = verification.unwrap_or_else(|OutOfTime| Err(errors::unverified(cluster)))?;
+    Ok(DatabaseLayers { logins: Some(verification), fenced })
+}
+
+/// Refuses a fence that somebody still gets through.
+fn refuse_open_fence(
+    cluster: &str,
+    engine: Engine,
+    network: Option<&str>,
+    DatabaseLayers { logins, fenced }: &DatabaseLayers,
+) -> Result<(), StepError> {
+    match (network, logins) {
+        // Behind the security groups a login that cannot be closed is no way in, but for those who are inside already.
+        (Some(network), _) if fenced.master_returned => Err(errors::master_returned(cluster, network)),
+        (None, Some(verification)) if !verification.is_complete() => {
+            Err(errors::incomplete(cluster, engine, verification))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Refuses a cluster that something writes to without a session. Side by side such writes stay on the source, which is kept;
@@ -281,89 +278,6 @@ async fn refuse_writers(cluster: &str, session: &Session) -> Result<(), StepErro
         .advice(
             "stop them (ALTER EVENT … DISABLE, or stop replication), or ask for the strategy restore, and start again",
         ))
-}
-
-fn incomplete(cluster: &str, engine: Engine, verification: &Verification) -> StepError {
-    let open: Vec<String> = verification.open.iter().map(|login| format!("{} ({})", login.name, login.why)).collect();
-    let (who, or) = match engine {
-        Engine::AuroraPostgresql => (
-            "these databases still take connections",
-            "make the secret's user a member of the roles that own these databases",
-        ),
-        Engine::AuroraMysql => (
-            "these accounts can still log in",
-            "give the applications accounts of their own, which the secret's user may lock",
-        ),
-    };
-    StepError::new(ErrorName::RewindFailed, format!("{cluster} could not be fenced: {who}: {}", open.join(", ")))
-        .changed("no record was moved; what the fence closed is recorded in the table")
-        .advice(format!("deploy with FenceSecurityGroupIds, or {or}, and start again"))
-}
-
-/// The time for the probes was over. Nothing is left open by that: the step is repeated, and finds what it closed.
-fn unverified(cluster: &str) -> StepError {
-    let seconds = timeouts::FENCE_PROOF.as_secs();
-    StepError::new(
-        ErrorName::Unavailable,
-        format!("{cluster}: not every database could be tried within {seconds} s, and so the fence is not verified"),
-    )
-    .changed("the logins are closed and the sessions ended; what was changed is recorded in the table")
-}
-
-fn master_returned(cluster: &str, network: &str) -> StepError {
-    StepError::new(
-        ErrorName::RewindFailed,
-        format!("{cluster} could not be fenced: sessions of the master user come back, although {network}"),
-    )
-    .changed("no record was moved; what the fence closed is recorded in the table")
-    .advice("find what logs in from within these security groups, stop it, and start again")
-}
-
-fn layers(engine: Engine, network: Option<String>, DatabaseLayers { logins, fenced }: &DatabaseLayers) -> Vec<Layer> {
-    let mut layers = Vec::new();
-    layers.extend(network.map(|did| Layer { layer: "network", did }));
-    if logins.is_some() {
-        layers.push(Layer { layer: "login", did: login(engine, fenced) });
-    }
-    let mut sessions = format!("{} ended, none came back", fenced.sessions_ended);
-    if !fenced.notes.is_empty() {
-        sessions.push_str(&format!("; {}", fenced.notes.join("; ")));
-    }
-    layers.push(Layer { layer: "sessions", did: sessions });
-    let verified = match (logins, engine) {
-        (None, _) => "the security groups are in force, and no session is left".to_owned(),
-        (Some(verification), Engine::AuroraPostgresql) => {
-            format!("connections refused by {}", list(&verification.closed, "no database"))
-        }
-        (Some(verification), Engine::AuroraMysql) => {
-            format!("read again as locked: {}", list(&verification.closed, "no account"))
-        }
-    };
-    let open = logins.iter().flat_map(|verification| &verification.open);
-    let verified = open.fold(verified, |verified, login| {
-        verified + &format!("; {} closed by the network alone ({})", login.name, login.why)
-    });
-    layers.push(Layer { layer: "proof", did: verified });
-    layers
-}
-
-fn login(engine: Engine, fenced: &Fenced) -> String {
-    let mut login = match engine {
-        Engine::AuroraPostgresql => format!(
-            "connection limit 0 on {}; NOLOGIN for {}",
-            list(&fenced.databases, "no database"),
-            list(&fenced.roles, "no role")
-        ),
-        Engine::AuroraMysql => format!("ACCOUNT LOCK for {}", list(&fenced.accounts, "no account")),
-    };
-    if !fenced.not_changed.is_empty() {
-        login.push_str(&format!("; not changed: {}", fenced.not_changed.join(", ")));
-    }
-    login
-}
-
-fn list(names: &[String], none: &str) -> String {
-    if names.is_empty() { none.to_owned() } else { names.join(", ") }
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use rewind_aws::fixtures::{ManualClock, STARTED, plan, rds, recovery, source};
 use rewind_aws::rds::fake::{FakeRds, Lose};
 use rewind_aws::rds::{Instance, Member};
 use rewind_aws::secrets::Login;
+use rewind_db::fence::Verification;
 use rewind_db::{Network, Settings};
 use serde_json::Value;
 
@@ -107,9 +108,9 @@ fn an_incomplete_fence_says_which_login_is_open_and_how_to_close_it() {
         closed: vec!["shop".to_owned()],
         open: vec![rewind_db::fence::OpenLogin { name: "legacy".to_owned(), why: "app may log in".to_owned() }],
     };
-    let error = incomplete("orders", Engine::AuroraPostgresql, &verification).to_string();
+    let error = errors::incomplete("orders", Engine::AuroraPostgresql, &verification).to_string();
     assert!(error.contains("legacy (app may log in)") && error.contains("FenceSecurityGroupIds"), "{error}");
-    let error = incomplete("orders", Engine::AuroraMysql, &verification).to_string();
+    let error = errors::incomplete("orders", Engine::AuroraMysql, &verification).to_string();
     assert!(error.contains("legacy (app may log in)") && !error.contains("database"), "{error}");
 }
 

@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use rewind_aws::rds::{Cluster, ClusterChange, ModifyClusters, ReadClusters};
 use rewind_aws::records::ReadLeases;
 use rewind_core::{
-    Asked, Clock, Engine, ErrorName, Polling, StepError, WindowRequest, say_duration, say_reach, timeouts,
+    Asked, Clock, Engine, ErrorName, Polling, StepError, WindowRequest, format_duration, format_reach, timeouts,
 };
 use rewind_lambda::Step;
 use serde::Serialize;
@@ -206,11 +206,11 @@ impl<C: ReadClusters + ModifyClusters, L: ReadLeases, K: Clock> SetWindow<C, L, 
             cluster: cluster.name.clone(),
             engine: cluster.engine,
             kind,
-            target_window: if off { "off".to_owned() } else { say_duration(setting.length()) },
+            target_window: if off { "off".to_owned() } else { format_duration(setting.length()) },
             target_window_seconds: setting.length().as_secs(),
             earliest,
             latest,
-            reach: reach.map(say_reach),
+            reach: reach.map(format_reach),
             changed,
             notes,
         }

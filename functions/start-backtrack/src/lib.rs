@@ -79,7 +79,7 @@ where
                     format!("the backtrack {} of {} is still {passing}", back.identifier, plan.cluster),
                 )
                 .changed(format!("{} is fenced", plan.cluster))
-                .advice("it is taken back as soon as it has ended: AWS takes no other backtrack until then"));
+                .advice("it is undone as soon as it has ended: AWS takes no other backtrack until then"));
             }
         };
         let since = back.requested.unwrap_or(recovery.started_at);

@@ -1,5 +1,5 @@
 //! One backtrack a recovery, whatever is lost and whatever else was backtracked; none while clients can write; and one
-//! forward to take it back.
+//! forward to undo it.
 
 use super::*;
 use rewind_aws::fixtures::{ManualClock, STARTED, TARGET, in_place_plan, mysql_rds, plan, recovery, time};

@@ -1,11 +1,10 @@
 //! Starts the point-in-time restore with everything of the source that the API lets it pass. It never touches the source.
 //! Its undo deletes the restored cluster, if this recovery made it.
 
-mod made;
-
-pub use made::{New, made_by, take_back};
-
-use rewind_aws::rds::{Cluster, DeleteClusters, ModifyClusters, Origin, ReadClusters, RestoreClusters};
+use rewind_aws::rds::{
+    Cluster, DeleteClusters, ModifyClusters, NewCluster, Origin, ReadClusters, RestoreClusters, delete_created,
+    describe_created,
+};
 use rewind_core::{Clock, Difference, ErrorName, Plan, Recovery, Restored, StepError};
 use rewind_lambda::{Step, Undone};
 use serde::Deserialize;
@@ -66,17 +65,20 @@ where
         }
         let moment = if plan.use_latest { latest } else { plan.target };
         let origin = if plan.use_latest { Origin::Latest } else { Origin::Moment(plan.target) };
-        let new = New { recovery: &recovery, source: &source, name: &plan.new_cluster, origin, moment };
-        describe(&recovery, &plan, &new.start(&self.clusters, &self.clock).await?)
+        let new = NewCluster { recovery: &recovery, source: &source, name: &plan.new_cluster, origin, moment };
+        describe(&recovery, &plan, &new.create(&self.clusters, &self.clock).await?)
     }
 
     async fn undo(&self, Input { recovery, plan }: Input) -> Result<Undone, StepError> {
-        take_back(&self.clusters, &recovery, &plan.new_cluster).await
+        if !delete_created(&self.clusters, &recovery, &plan.new_cluster).await? {
+            return Ok(Undone::nothing());
+        }
+        Ok(Undone::of(vec![format!("the restored cluster {} is being deleted", plan.new_cluster)]))
     }
 }
 
 fn describe(recovery: &Recovery, plan: &Plan, found: &Cluster) -> Result<Restored, StepError> {
-    let mut restored = made_by(recovery, found, plan.target)?;
+    let mut restored = describe_created(recovery, found, plan.target)?;
     restored.differences.push(Difference::new(
         "endpoints",
         plan.cluster.clone(),

@@ -1,4 +1,4 @@
-//! The restore is started once, whatever is lost on the way, and taken back only if it is this recovery's.
+//! The restore is started once, whatever is lost on the way, and undone only if it is this recovery's.
 
 use super::*;
 use rewind_aws::fixtures::{ManualClock, STARTED, TARGET, plan, rds, rds_with_restored, recovery, time};

@@ -1,9 +1,9 @@
 //! Connections to the stack's databases as a careful client makes them: by name, over TLS, with the endpoint's certificate
 //! checked, and with drivers of its own rather than the product's. It never uses an account that RDS would not give.
 
-use super::names::{Led, Names};
-use super::stop::{Because, Stop, causes};
+use super::dns_client::{DnsClient, ResolvedEndpoint};
 use crate::stack::StackEnv;
+use anyhow::{Context, Result, anyhow};
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, OptsBuilder, SslOpts};
 pub use rewind_core::Engine;
@@ -19,7 +19,8 @@ use tokio_postgres::tls::MakeTlsConnect;
 use tokio_postgres::{Client, Config, SimpleQueryMessage};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-const PATIENCE: Duration = Duration::from_secs(5);
+/// Longest time that a connection may take: a fenced cluster on AWS does not refuse, it just does not respond.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The port on which the demo's clusters of `engine` listen.
 fn port(engine: Engine) -> u16 {
@@ -34,22 +35,23 @@ fn port(engine: Engine) -> u16 {
 pub struct Login {
     /// The user.
     pub user: String,
-    /// Its password.
+    /// The user's password.
     pub password: String,
 }
 
+// A derived one would print the password wherever something that holds a login is logged.
 impl std::fmt::Debug for Login {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Login").field("user", &self.user).finish_non_exhaustive()
     }
 }
 
-/// The way to the databases.
+/// Connects to the databases of a stack.
 #[derive(Debug, Clone)]
 pub struct Databases {
-    /// Who knows where names lead.
-    pub names: Names,
-    /// What the databases are.
+    /// The stack's name server.
+    pub dns: DnsClient,
+    /// The engine of the databases.
     pub engine: Engine,
     ca_bundle: PathBuf,
     tls: rustls::ClientConfig,
@@ -59,8 +61,8 @@ pub struct Databases {
 #[derive(Debug)]
 pub struct Session {
     link: Link,
-    /// Where the name led when it was made.
-    pub server: Led,
+    /// The endpoint and address that the name resolved to when the connection was made.
+    pub server: ResolvedEndpoint,
 }
 
 #[derive(Debug)]
@@ -69,46 +71,33 @@ enum Link {
     MySql(Box<Conn>),
 }
 
-/// No connection.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct NotConnected(pub String);
-
-/// What a server said in the place of an answer.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct Refused(String);
-
-fn refused(error: impl std::error::Error + 'static) -> Refused {
-    Refused(causes(&error))
-}
-
 impl Session {
-    /// Runs one statement; answers how many rows it changed.
+    /// Runs one statement; returns how many rows it changed.
     ///
     /// # Errors
     ///
-    /// What the server says, or that the connection broke.
-    pub async fn run(&mut self, sql: &str) -> Result<u64, Refused> {
+    /// When the server refuses it, or the connection breaks.
+    pub async fn run(&mut self, sql: &str) -> Result<u64> {
         match &mut self.link {
-            Link::Postgres(client) => client.execute(sql, &[]).await.map_err(refused),
+            Link::Postgres(client) => Ok(client.execute(sql, &[]).await?),
             Link::MySql(conn) => {
-                conn.query_drop(sql).await.map_err(refused)?;
+                conn.query_drop(sql).await?;
                 Ok(conn.affected_rows())
             }
         }
     }
 
-    /// The rows that one statement answers.
+    /// Runs one query; returns its rows.
     ///
     /// # Errors
     ///
     /// As [`Session::run`].
-    pub async fn rows(&mut self, sql: &str) -> Result<Vec<Vec<String>>, Refused> {
+    pub async fn rows(&mut self, sql: &str) -> Result<Vec<Vec<String>>> {
         match &mut self.link {
             Link::Postgres(client) => {
-                let answered = client.simple_query(sql).await.map_err(refused)?;
-                let rows = answered.into_iter().filter_map(|message| match message {
+                // The simple protocol has values as texts, whatever their types: the demo only prints and compares them.
+                let messages = client.simple_query(sql).await?;
+                let rows = messages.into_iter().filter_map(|message| match message {
                     SimpleQueryMessage::Row(row) => Some(row),
                     _ => None,
                 });
@@ -117,8 +106,9 @@ impl Session {
                     .collect())
             }
             Link::MySql(conn) => {
-                let rows: Vec<mysql_async::Row> = conn.query(sql).await.map_err(refused)?;
+                let rows: Vec<mysql_async::Row> = conn.query(sql).await?;
                 let text = |value: mysql_async::Value| match value {
+                    // The text protocol has every value but NULL as bytes.
                     mysql_async::Value::Bytes(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
                     _ => String::new(),
                 };
@@ -127,17 +117,17 @@ impl Session {
         }
     }
 
-    /// The one value that a statement answers.
+    /// Runs one query; returns the first value of its first row.
     ///
     /// # Errors
     ///
     /// As [`Session::run`].
-    pub async fn value(&mut self, sql: &str) -> Result<String, Refused> {
+    pub async fn value(&mut self, sql: &str) -> Result<String> {
         let first = self.rows(sql).await?.into_iter().next().and_then(|row| row.into_iter().next());
-        first.ok_or_else(|| Refused(format!("{sql} answered no row")))
+        first.ok_or_else(|| anyhow!("{sql} returned no row"))
     }
 
-    /// Whether the server is still there, as far as a pool has to know before it gives the connection away.
+    /// True while the server is still there, as far as a pool has to know before it gives the connection away.
     pub async fn is_open(&mut self) -> bool {
         match &mut self.link {
             Link::Postgres(client) => !client.is_closed(),
@@ -147,41 +137,41 @@ impl Session {
 }
 
 impl Databases {
-    /// The way to the databases of a stack.
+    /// Prepares connections to the databases of a stack.
     ///
     /// # Errors
     ///
-    /// When its certificate authority can't be read.
-    pub fn of(stack: &StackEnv, engine: Engine) -> Result<Self, Stop> {
-        let doing = format!("{} can't be used", stack.ca_bundle.display());
+    /// When the stack's certificate authority can't be read.
+    pub fn of(stack: &StackEnv, engine: Engine) -> Result<Self> {
+        let failed = || format!("{} can't be used", stack.ca_bundle.display());
         let mut roots = rustls::RootCertStore::empty();
-        roots.add(CertificateDer::from_pem_file(&stack.ca_bundle).because(&doing)?).because(&doing)?;
+        roots.add(CertificateDer::from_pem_file(&stack.ca_bundle).with_context(failed)?).with_context(failed)?;
         let tls = rustls::ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
             .with_safe_default_protocol_versions()
-            .because(&doing)?
+            .with_context(failed)?
             .with_root_certificates(roots)
             .with_no_client_auth();
-        Ok(Self { names: Names::new(stack.dns)?, engine, ca_bundle: stack.ca_bundle.clone(), tls })
+        Ok(Self { dns: DnsClient::new(stack.dns)?, engine, ca_bundle: stack.ca_bundle.clone(), tls })
     }
 
-    /// Connects to whatever `name` leads to now.
+    /// Connects to whatever `name` resolves to now.
     ///
     /// # Errors
     ///
-    /// Why not: the name, the network, TLS, or what the server said.
-    pub async fn connect(&self, name: &str, login: &Login, database: &str) -> Result<Session, NotConnected> {
+    /// When the name does not resolve, the network or TLS fails, or the server refuses the login.
+    pub async fn connect(&self, name: &str, login: &Login, database: &str) -> Result<Session> {
         let connecting = async {
-            let server = self.names.lead(name).await.map_err(NotConnected)?;
+            let server = self.dns.resolve(name).await?;
             let link = match self.engine {
                 Engine::AuroraPostgresql => Link::Postgres(self.postgres(None, &server, login, database, "").await?),
                 Engine::AuroraMysql => Link::MySql(Box::new(self.mysql(&server, login, database).await?)),
             };
             Ok(Session { link, server })
         };
-        in_time(name, connecting).await
+        with_timeout(name, connecting).await
     }
 
-    /// Connects to PostgreSQL from an address of one's own, with `options` for the session as libpq has them.
+    /// Connects to PostgreSQL from a given local address, with `options` for the session as libpq has them.
     ///
     /// # Errors
     ///
@@ -193,41 +183,40 @@ impl Databases {
         login: &Login,
         database: &str,
         options: &str,
-    ) -> Result<Session, NotConnected> {
+    ) -> Result<Session> {
         let connecting = async {
-            let server = self.names.lead(name).await.map_err(NotConnected)?;
+            let server = self.dns.resolve(name).await?;
             let link = Link::Postgres(self.postgres(from, &server, login, database, options).await?);
             Ok(Session { link, server })
         };
-        in_time(name, connecting).await
+        with_timeout(name, connecting).await
     }
 
     async fn postgres(
         &self,
         from: Option<Ipv4Addr>,
-        server: &Led,
+        server: &ResolvedEndpoint,
         login: &Login,
         database: &str,
         options: &str,
-    ) -> Result<Client, NotConnected> {
-        let stream = dial(from, server.address).await.map_err(|e| NotConnected(e.to_string()))?;
+    ) -> Result<Client> {
+        let stream = dial(from, server.address).await?;
         let mut config = Config::new();
         config.user(&login.user).password(&login.password).dbname(database).application_name("demo");
         config.ssl_mode(SslMode::Require);
         if !options.is_empty() {
             config.options(options);
         }
-        // A certificate names the database's endpoint, not the record that leads there.
+        // As on RDS, a certificate names the endpoint, not the record that leads there: verify-full through a CNAME would fail.
         let mut tls = MakeRustlsConnect::new(self.tls.clone());
-        let tls = MakeTlsConnect::<TcpStream>::make_tls_connect(&mut tls, &server.endpoint)
-            .map_err(|e| NotConnected(e.to_string()))?;
-        let (client, connection) = config.connect_raw(stream, tls).await.map_err(|e| NotConnected(causes(&e)))?;
-        // How it ends is seen by whoever uses the client.
+        let tls = MakeTlsConnect::<TcpStream>::make_tls_connect(&mut tls, &server.endpoint)?;
+        let (client, connection) = config.connect_raw(stream, tls).await?;
+        // It drives the client; an error of it reaches whoever uses the client next.
         tokio::spawn(connection);
         Ok(client)
     }
 
-    async fn mysql(&self, server: &Led, login: &Login, database: &str) -> Result<Conn, NotConnected> {
+    async fn mysql(&self, server: &ResolvedEndpoint, login: &Login, database: &str) -> Result<Conn> {
         let tls =
             SslOpts::default().with_root_certs(vec![self.ca_bundle.clone().into()]).with_disable_built_in_roots(true);
         let options = OptsBuilder::default()
@@ -238,25 +227,23 @@ impl Databases {
             .pass(Some(&login.password))
             .db_name(Some(database))
             .ssl_opts(Some(tls))
-            // Of this machine or not, clients come by the network.
+            // The driver would ask a server on 127.x for its socket and go on over it, past TLS and the security groups.
             .prefer_socket(Some(false));
-        Conn::new(options).await.map_err(|e| NotConnected(causes(&e)))
+        Ok(Conn::new(options).await?)
     }
 }
 
-async fn in_time(
-    name: &str,
-    connecting: impl Future<Output = Result<Session, NotConnected>>,
-) -> Result<Session, NotConnected> {
-    match tokio::time::timeout(PATIENCE, connecting).await {
+async fn with_timeout(name: &str, connecting: impl Future<Output = Result<Session>>) -> Result<Session> {
+    match tokio::time::timeout(CONNECT_TIMEOUT, connecting).await {
         Ok(result) => result,
-        Err(_) => Err(NotConnected(format!("{name} did not answer within {} s", PATIENCE.as_secs()))),
+        Err(_) => Err(anyhow!("{name} did not answer within {} s", CONNECT_TIMEOUT.as_secs())),
     }
 }
 
 async fn dial(from: Option<Ipv4Addr>, to: Ipv4Addr) -> std::io::Result<TcpStream> {
     let socket = TcpSocket::new_v4()?;
     if let Some(from) = from {
+        // Without it a port that a closed connection holds in TIME_WAIT can't be bound again.
         socket.set_reuseaddr(true)?;
         socket.bind(SocketAddr::from((from, 0)))?;
     }

@@ -1,71 +1,64 @@
-//! The stack's name server, asked afresh at every question: which endpoint a record leads to, and its address.
+//! The names of a run: recoveries and clusters are numbered, and no name is used twice.
 
-use super::stop::{Because, Stop};
-use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ResolverConfig, ResolverOpts};
-use hickory_resolver::net::runtime::TokioRuntimeProvider;
-use hickory_resolver::proto::rr::RData;
-use hickory_resolver::{Resolver, TokioResolver};
-use std::net::{Ipv4Addr, SocketAddrV4};
-use std::time::Duration;
+use super::demo_cluster::clusters;
+use crate::stack::StackEnv;
+use anyhow::{Context, Result};
 
-const PATIENCE: Duration = Duration::from_secs(2);
+/// The article's name for a recovery, without its number. Executions with this prefix are the demo's own.
+pub const RECOVERY_PREFIX: &str = "my-backtrack-operation-";
+/// The article's name for a restored cluster, without its number.
+const RESTORED_CLUSTER_PREFIX: &str = "my-aurora-cluster-backtrack-";
 
-/// Asks the stack's name server.
-#[derive(Debug, Clone)]
-pub struct Names {
-    resolver: TokioResolver,
+/// Names for one run.
+#[derive(Debug)]
+pub struct RunNames {
+    /// The recovery's id.
+    pub recovery: String,
+    /// The restored cluster's identifier.
+    pub restored_cluster: String,
 }
 
-/// Where a name leads.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Led {
-    /// The last name of the chain of aliases: a database's endpoint.
-    pub endpoint: String,
-    /// Its address.
-    pub address: Ipv4Addr,
+/// Finds the first number that neither a cluster nor an execution had before.
+///
+/// # Errors
+///
+/// When clusters or executions can't be listed.
+pub async fn free_names(stack: &StackEnv) -> Result<RunNames> {
+    let mut taken: Vec<String> = clusters(stack)
+        .await?
+        .iter()
+        .filter_map(|cluster| cluster.db_cluster_identifier().map(str::to_owned))
+        .collect();
+    // Step Functions keeps names of closed executions for 90 days: starting one again is refused, even when its cluster is gone.
+    let executions = stack.sfn().list_executions().state_machine_arn(&stack.outputs.state_machine_arn);
+    let executions = executions.into_paginator().items().send().collect::<Result<Vec<_>, _>>().await;
+    let executions = executions.context("the executions could not be listed")?;
+    taken.extend(executions.into_iter().map(|execution| execution.name));
+    Ok(first_free(&taken))
 }
 
-impl Names {
-    /// Asks the server at this address and no other.
-    ///
-    /// # Errors
-    ///
-    /// When the resolver can't be made.
-    pub fn new(server: SocketAddrV4) -> Result<Self, Stop> {
-        let (mut udp, mut tcp) = (ConnectionConfig::udp(), ConnectionConfig::tcp());
-        (udp.port, tcp.port) = (server.port(), server.port());
-        let server = NameServerConfig::new((*server.ip()).into(), true, vec![udp, tcp]);
-        let mut options = ResolverOpts::default();
-        // The record moves under the application: each new connection asks again.
-        options.cache_size = 0;
-        options.timeout = PATIENCE;
-        options.attempts = 2;
-        let config = ResolverConfig::from_parts(None, Vec::new(), vec![server]);
-        let resolver = Resolver::builder_with_config(config, TokioRuntimeProvider::default())
-            .with_options(options)
-            .build()
-            .because("the resolver could not be made")?;
-        Ok(Self { resolver })
-    }
-
-    /// Where `name` leads now.
-    ///
-    /// # Errors
-    ///
-    /// What the server says, or that it does not answer.
-    pub async fn lead(&self, name: &str) -> Result<Led, String> {
-        let plain = name.trim_end_matches('.');
-        let found = self.resolver.ipv4_lookup(format!("{plain}.")).await.map_err(|e| e.to_string())?;
-        let mut endpoint = plain.to_owned();
-        let mut address = None;
-        for record in found.answers() {
-            match &record.data {
-                RData::CNAME(target) => endpoint = target.0.to_ascii().trim_end_matches('.').to_owned(),
-                RData::A(a) => address = Some(a.0),
-                _ => {}
-            }
+fn first_free(taken: &[String]) -> RunNames {
+    let mut number = 1_u32;
+    loop {
+        let recovery = format!("{RECOVERY_PREFIX}{number:03}");
+        let restored_cluster = format!("{RESTORED_CLUSTER_PREFIX}{number:03}");
+        if !taken.contains(&recovery) && !taken.contains(&restored_cluster) {
+            return RunNames { recovery, restored_cluster };
         }
-        let address = address.ok_or_else(|| format!("{plain} has no address"))?;
-        Ok(Led { endpoint, address })
+        number += 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_takes_the_first_number_that_nothing_had() {
+        let taken = ["my-backtrack-operation-001", "my-aurora-cluster-backtrack-002", "my-aurora-cluster"];
+        let names = first_free(&taken.map(str::to_owned));
+        assert_eq!(names.recovery, "my-backtrack-operation-003");
+        assert_eq!(names.restored_cluster, "my-aurora-cluster-backtrack-003");
+        assert_eq!(first_free(&[]).recovery, "my-backtrack-operation-001");
     }
 }

@@ -1,19 +1,19 @@
-//! A recovery as a client of AWS sees it: started, followed by its history, decided on. It shows nothing and judges nothing.
+//! A recovery as a client of AWS sees it: started, read from its history, decided on. It prints nothing and judges nothing.
 
-use super::stop::{Because, Stop};
 use crate::stack::StackEnv;
+use anyhow::{Context, Result};
 use aws_sdk_dynamodb::types::AttributeValue;
 use aws_sdk_sfn::types::{HistoryEvent, HistoryEventType};
 use jiff::Timestamp;
-use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use rewind_core::{PendingApproval, RecordedDecision};
+use serde_json::{Value, json};
 
 /// A started execution.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Execution {
-    /// Its name, which is the recovery's id.
+    /// The name, which is the recovery's id.
     pub id: String,
-    /// Its ARN.
+    /// The ARN.
     pub arn: String,
 }
 
@@ -21,8 +21,8 @@ pub struct Execution {
 ///
 /// # Errors
 ///
-/// What Step Functions answers.
-pub async fn start(stack: &StackEnv, id: &str, request: &Value) -> Result<Execution, Stop> {
+/// When Step Functions refuses it.
+pub async fn start(stack: &StackEnv, id: &str, request: &Value) -> Result<Execution> {
     let started = stack
         .sfn()
         .start_execution()
@@ -31,34 +31,34 @@ pub async fn start(stack: &StackEnv, id: &str, request: &Value) -> Result<Execut
         .input(request.to_string())
         .send()
         .await
-        .because(format!("the execution {id} could not be started"))?;
+        .with_context(|| format!("the execution {id} could not be started"))?;
     Ok(Execution { id: id.to_owned(), arn: started.execution_arn })
 }
 
-/// What has happened in an execution.
+/// Something that happened in an execution.
 #[derive(Debug, Clone, PartialEq)]
-pub enum News {
+pub enum ExecutionEvent {
     /// A state that takes time began.
     Entered {
-        /// Which.
+        /// The state's name.
         state: String,
-        /// When.
+        /// The time of the event.
         at: Timestamp,
     },
-    /// It ended.
+    /// That state ended.
     Left {
-        /// Which.
+        /// The state's name.
         state: String,
-        /// When.
+        /// The time of the event.
         at: Timestamp,
-        /// What it put out.
+        /// The state's output; null where it was left by an error.
         output: Value,
     },
     /// An attempt at a task failed; the state machine decides what follows.
     Failed {
         /// The error's name.
         error: String,
-        /// Its cause.
+        /// The cause in the history.
         cause: String,
     },
     /// The execution ended well.
@@ -67,12 +67,12 @@ pub enum News {
     Ended {
         /// The error's name.
         error: String,
-        /// Its cause.
+        /// The cause in the history.
         cause: String,
     },
 }
 
-/// The history of an execution, read from where one stopped reading.
+/// A reader of an execution's history that returns each event once.
 #[derive(Debug)]
 pub struct History {
     client: aws_sdk_sfn::Client,
@@ -81,19 +81,19 @@ pub struct History {
 }
 
 impl History {
-    /// From the beginning.
+    /// Reads from the beginning.
     #[must_use]
     pub fn of(stack: &StackEnv, execution: &Execution) -> Self {
         Self { client: stack.sfn(), arn: execution.arn.clone(), seen: 0 }
     }
 
-    /// What has happened since the last look.
+    /// Reads what has happened since the last call, oldest first.
     ///
     /// # Errors
     ///
-    /// What Step Functions answers.
-    pub async fn news(&mut self) -> Result<Vec<News>, Stop> {
-        // Newest first: only what is new is read, however long the history is.
+    /// When Step Functions refuses.
+    pub async fn new_events(&mut self) -> Result<Vec<ExecutionEvent>> {
+        // Newest first: each call reads only what is new, however long the history is. From the oldest on, each would read it all.
         let mut fresh: Vec<HistoryEvent> = Vec::new();
         let mut token = None;
         loop {
@@ -106,7 +106,7 @@ impl History {
                 .set_next_token(token)
                 .send()
                 .await
-                .because("the execution's history could not be read")?;
+                .context("the execution's history could not be read")?;
             let reached = page.events.iter().any(|event| event.id <= self.seen);
             fresh.extend(page.events.into_iter().filter(|event| event.id > self.seen));
             token = page.next_token;
@@ -122,59 +122,50 @@ impl History {
     }
 }
 
-fn read(event: &HistoryEvent) -> Option<News> {
+// States that take no time (Choice, Pass, Succeed) are left out: nobody watches them.
+fn read(event: &HistoryEvent) -> Option<ExecutionEvent> {
     let at = Timestamp::from_nanosecond(event.timestamp.as_nanos()).unwrap_or_default();
     let text = |text: Option<&str>| text.unwrap_or_default().to_owned();
     let json = |text: Option<&str>| serde_json::from_str(text.unwrap_or_default()).unwrap_or_default();
     match event.r#type {
         HistoryEventType::TaskStateEntered | HistoryEventType::WaitStateEntered => {
-            Some(News::Entered { state: event.state_entered_event_details()?.name.clone(), at })
+            Some(ExecutionEvent::Entered { state: event.state_entered_event_details()?.name.clone(), at })
         }
         HistoryEventType::TaskStateExited | HistoryEventType::WaitStateExited => {
             let left = event.state_exited_event_details()?;
-            Some(News::Left { state: left.name.clone(), at, output: json(left.output()) })
+            Some(ExecutionEvent::Left { state: left.name.clone(), at, output: json(left.output()) })
         }
         HistoryEventType::TaskFailed => {
             let failed = event.task_failed_event_details()?;
-            Some(News::Failed { error: text(failed.error()), cause: text(failed.cause()) })
+            Some(ExecutionEvent::Failed { error: text(failed.error()), cause: text(failed.cause()) })
         }
         HistoryEventType::TaskTimedOut => {
             let failed = event.task_timed_out_event_details()?;
-            Some(News::Failed { error: text(failed.error()), cause: text(failed.cause()) })
+            Some(ExecutionEvent::Failed { error: text(failed.error()), cause: text(failed.cause()) })
         }
         HistoryEventType::ExecutionSucceeded => {
-            Some(News::Succeeded(json(event.execution_succeeded_event_details()?.output())))
+            Some(ExecutionEvent::Succeeded(json(event.execution_succeeded_event_details()?.output())))
         }
         HistoryEventType::ExecutionFailed => {
             let failed = event.execution_failed_event_details();
             let failed = failed.map(|failed| (text(failed.error()), text(failed.cause())));
             let (error, cause) = failed.unwrap_or_default();
-            Some(News::Ended { error, cause })
+            Some(ExecutionEvent::Ended { error, cause })
         }
-        HistoryEventType::ExecutionAborted | HistoryEventType::ExecutionTimedOut => {
-            Some(News::Ended { error: event.r#type.as_str().to_owned(), cause: "it was ended from outside".to_owned() })
-        }
+        HistoryEventType::ExecutionAborted | HistoryEventType::ExecutionTimedOut => Some(ExecutionEvent::Ended {
+            error: event.r#type.as_str().to_owned(),
+            cause: "it was ended from outside".to_owned(),
+        }),
         _ => None,
     }
 }
 
-/// An approval that is waited for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Pending {
-    /// The token that ends the wait.
-    pub token: String,
-    /// The hash of what was shown.
-    pub hash: String,
-    /// Until when one may decide.
-    pub expires_at: String,
-}
-
-/// The approval that a recovery waits for now, if it does.
+/// Reads the approval that a recovery waits for; none where it waits for none.
 ///
 /// # Errors
 ///
-/// What DynamoDB answers.
-pub async fn pending(stack: &StackEnv, id: &str) -> Result<Option<Pending>, Stop> {
+/// Errors of DynamoDB.
+pub async fn pending_approval(stack: &StackEnv, id: &str) -> Result<Option<PendingApproval>> {
     let item = stack
         .dynamodb()
         .get_item()
@@ -183,87 +174,41 @@ pub async fn pending(stack: &StackEnv, id: &str) -> Result<Option<Pending>, Stop
         .consistent_read(true)
         .send()
         .await
-        .because("the recovery's item could not be read")?
+        .context("the recovery's item could not be read")?
         .item;
     let Some(AttributeValue::M(approval)) = item.and_then(|mut item| item.remove("approval")) else { return Ok(None) };
     let text = |name: &str| approval.get(name).and_then(|value| value.as_s().ok()).cloned();
-    let (Some(token), Some(hash)) = (text("taskToken"), text("hash")) else { return Ok(None) };
-    Ok(Some(Pending { token, hash, expires_at: text("expiresAt").unwrap_or_default() }))
+    let time = |name: &str| text(name).and_then(|at| at.parse().ok());
+    let (token, hash, requested_at, expires_at) =
+        (text("taskToken"), text("hash"), time("requestedAt"), time("expiresAt"));
+    let (Some(task_token), Some(hash), Some(requested_at), Some(expires_at)) = (token, hash, requested_at, expires_at)
+    else {
+        return Ok(None);
+    };
+    Ok(Some(PendingApproval { task_token, hash, requested_at, expires_at }))
 }
 
-/// Sends a decision. Answers false when nobody waits with that token any more: a fresh one is in the item soon.
+/// Sends a decision. Returns false where the token has timed out: a fresh one is in the record soon.
 ///
 /// # Errors
 ///
-/// What Step Functions answers.
-pub async fn decide(stack: &StackEnv, pending: &Pending, decision: &str, comment: &str) -> Result<bool, Stop> {
-    let decision = json!({ "decision": decision, "by": "the demo", "comment": comment, "hash": pending.hash });
-    let sent = stack.sfn().send_task_success().task_token(&pending.token).output(decision.to_string()).send().await;
+/// Errors of Step Functions.
+pub async fn decide(stack: &StackEnv, pending: &PendingApproval, decision: &str, comment: &str) -> Result<bool> {
+    let decision = RecordedDecision {
+        decision: Some(decision.to_owned()),
+        by: Some("the demo".to_owned()),
+        comment: Some(comment.to_owned()),
+        hash: Some(pending.hash.clone()),
+        at: None,
+    };
+    let output = json!(decision).to_string();
+    let sent = stack.sfn().send_task_success().task_token(&pending.task_token).output(output).send().await;
     match sent {
         Ok(_) => Ok(true),
+        // The wait is cut into slices, each with a fresh token, so that one can expire between reading and sending.
         Err(error) if error.as_service_error().is_some_and(|e| e.is_task_timed_out() || e.is_task_does_not_exist()) => {
             Ok(false)
         }
-        Err(error) => Err(error).because("the decision could not be sent"),
+        Err(error) => Err(error).context("the decision could not be sent"),
     }
-}
-
-/// The output of a recovery that ended well, as docs/steps.md has it: as far as it is told here.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Outcome {
-    /// `Recovered`.
-    pub outcome: String,
-    /// The moment that was gone back to.
-    pub rewound_to: Timestamp,
-    /// The source; in place, what was rewound.
-    pub cluster: String,
-    /// The restored cluster; none in place.
-    pub new_cluster: Option<String>,
-    /// Where the rewound data takes writes.
-    pub writer_endpoint: String,
-    /// The records that were moved.
-    pub dns: Vec<rewind_core::MovedRecord>,
-    /// The fence around the source.
-    pub fence: Fence,
-    /// The source, kept beside its successor.
-    pub source: Source,
-    /// In place, what holds the source data.
-    pub safety_clone: Option<SafetyClone>,
-    /// Seconds in each state, and `total`.
-    pub timings: Map<String, Value>,
-}
-
-/// The fence around the source.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Fence {
-    /// From when on it acknowledged nothing.
-    pub fenced_at: Timestamp,
-    /// How many sessions were ended.
-    pub sessions_ended: u64,
-}
-
-/// What is left of the source.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Source {
-    /// Until when it is kept; in place it simply stays.
-    pub keep_until: Option<Timestamp>,
-}
-
-/// The clone of the cluster as it was before it was rewound.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct SafetyClone {
-    /// It.
-    pub cluster: String,
-    /// Its endpoint.
-    pub writer_endpoint: String,
-    /// When it was taken.
-    pub taken_at: Timestamp,
-    /// Until when it is kept.
-    pub keep_until: Timestamp,
-    /// The commands that delete it.
-    pub delete: String,
 }

@@ -1,181 +1,76 @@
-//! What the recovery says, put into a person's words: plan, report, differences, output. It works nothing out.
+//! Shows documents, a request, and what became of the writes. It works nothing out.
 
-use super::accounting::{Account, Group};
-use super::recovery::Outcome;
-use super::story::{Story, clock, count};
-use jiff::Timestamp;
-use rewind_core::{Difference, Plan, Report};
+use super::console::{Console, clock, count};
+use super::totals::{Group, Totals};
+use anyhow::{Result, bail};
+use rewind_core::{Outcome, Recovered};
+use rewind_ui::{Document, Line, format};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
-/// What a state does, while it does it.
-pub fn activity(state: &str) -> &str {
-    match state {
-        "AnnouncePlan" | "AnnounceApproval" | "AnnounceRecovered" | "AnnounceFailure" => {
-            "tells EventBridge how it stands"
-        }
-        "ConfirmApproval" => "looks once more whether the yes is for what is there now",
-        "AcquireLease" => "takes the lease: one recovery a cluster",
-        "ValidateWindow" => "checks the request against cluster, window, records and secret; nothing is changed",
-        "RecordPlan" => "writes the plan into the table",
-        "ExtendLease" => "makes the lease outlast the recovery",
-        "StartRestore" => "asks RDS for a new cluster as of the target",
-        "CloneSource" => "asks RDS for a copy-on-write clone of now: the safety clone",
-        "StartBacktrack" => "asks RDS to rewind the cluster in place",
-        "AwaitRewind" => "waits for RDS",
-        "AddInstances" => "gives the restored cluster instances and settings",
-        "AwaitInstances" => "waits for the instances",
-        "Verify" => "runs the checks on the rewound data, read-only",
-        "RequestApproval" => "asks a person",
-        "RecordDecision" => "writes down who decided",
-        "FenceSource" => "ends all writes on the source, and proves it",
-        "LiftFence" => "lets clients in again",
-        "SwapDns" => "moves the record, if it is still as planned",
-        "AwaitInSync" => "waits until Route 53 is in sync",
-        "ConfirmCutover" => "resolves and connects by name",
-        "WaitForOldTtl" => "waits as long as resolvers may remember the old value",
-        "Finish" => "tags the source and writes the output",
-        "RecordRecovered" => "writes the end into the table",
-        "ReleaseLease" | "ReleaseLeaseAfterFailure" => "gives the lease back",
-        "FenceRestored" => "ends writes on the restored cluster, before traffic moves back",
-        "UndoSwapDns" => "moves the record back",
-        "UndoStartBacktrack" => "asks RDS to take the cluster forward to where it was",
-        "AwaitForward" => "waits for RDS",
-        "VerifyForward" => "compares every check and count with the safety clone",
-        "UndoFenceSource" => "opens the source again",
-        "UndoAddInstances" => "deletes the new instances",
-        "UndoStartRestore" => "deletes the restored cluster",
-        "AwaitDeletion" => "waits until it is gone",
-        "RecordFailure" => "writes the failure into the table",
-        _ => "",
-    }
-}
-
-/// A request, a field a line, in the order in which a person would write it.
-pub fn request(story: &Story, fields: &[(&str, Value)]) {
-    story.say("  {");
+/// Shows a request, a field a line, in the order in which a person would write it.
+pub fn request(console: &Console, fields: &[(&str, Value)]) {
+    console.print("  {");
     for (index, (field, value)) in fields.iter().enumerate() {
         let comma = if index + 1 < fields.len() { "," } else { "" };
-        story.say(format_args!("    \"{field}\": {value}{comma}"));
+        console.print(format_args!("    \"{field}\": {value}{comma}"));
     }
-    story.say("  }");
+    console.print("  }");
 }
 
-/// The plan.
-pub fn plan(story: &Story, plan: &Plan) {
-    story.say(format_args!("The plan, before anything is changed ({} to {}):", plan.cluster, plan.target));
-    for reason in &plan.reasons {
-        story.aside(format_args!("  because {reason}"));
-    }
-    for (index, sentence) in plan.will_do.iter().enumerate() {
-        story.say(format_args!("  {}. {sentence}", index + 1));
-    }
-    for warning in &plan.warnings {
-        story.warn(warning);
-    }
-}
-
-/// What verification found.
-pub fn report(story: &Story, report: &Report) {
-    for check in &report.checks {
-        let found = check.found.as_deref().unwrap_or("nothing");
-        let source = check.source.as_deref().unwrap_or("nothing");
-        let text = format!(
-            "check \"{}\" in {}: expected {}, found {found}; the source has {source}",
-            check.name, check.database, check.expected
-        );
-        if check.passed { story.good(text) } else { story.warn(text) }
-    }
-    for table in &report.tables {
-        story.say(format_args!("  {table}"));
-    }
-    for note in &report.notes {
-        story.warn(note);
-    }
-    let login = &report.login;
-    story.aside(format_args!("  logged in as {} with {}, TLS {:?}", login.user, login.secret_version, login.tls));
-}
-
-/// In what the restored cluster is not like the source.
-pub fn differences(story: &Story, differences: &[Difference]) {
-    if differences.is_empty() {
-        return;
-    }
-    story.say("In what the restored cluster will not be like the source:");
-    for difference in differences {
-        story.say(format_args!("  - {}: {}, now {}", difference.what, difference.source, difference.restored));
-        story.aside(format_args!("    to do: {}", difference.todo));
-    }
-}
-
-/// The output of the execution.
-pub fn outcome(story: &Story, outcome: &Outcome) {
-    story.field("rewound to", outcome.rewound_to);
-    if let Some(new) = &outcome.new_cluster {
-        story.field("new cluster", new);
-    }
-    for record in &outcome.dns {
-        story.field("record", format_args!("{} -> {}", record.name, record.to));
-        story.field("before", &record.from);
-    }
-    let fence = &outcome.fence;
-    let fenced = format!("fenced at {}; {} sessions ended", moment(fence.fenced_at), fence.sessions_ended);
-    match &outcome.safety_clone {
-        Some(safety_clone) => {
-            story.field("cluster", format_args!("{}, {fenced}", outcome.cluster));
-            story.field(
-                "safety clone",
-                format_args!("{}, taken at {}", safety_clone.cluster, moment(safety_clone.taken_at)),
-            );
-            story.field("", format_args!("kept until {}; to delete it:", moment(safety_clone.keep_until)));
-            for command in safety_clone.delete.split(" && ") {
-                story.aside(format_args!("                    {command}"));
-            }
-        }
-        None => {
-            story.field("source", format_args!("{}, {fenced}", outcome.cluster));
-            let kept =
-                outcome.source.keep_until.map_or_else(|| "for good".to_owned(), |at| format!("until {}", moment(at)));
-            story.field("", format_args!("kept {kept}"));
+/// Shows a document: the same lines as on a terminal and in chat.
+pub fn document(console: &Console, document: &Document) {
+    for line in &document.0 {
+        match line {
+            Line::Heading(text) | Line::Plain(text) => console.print(text),
+            Line::Step(number, text) => console.print(format_args!("  {number}. {text}")),
+            Line::Item(text) => console.print(format_args!("  - {text}")),
+            Line::Field(name, value) => console.field(name, value),
+            Line::Warning(text) => console.warn(text),
+            Line::Good(text) => console.success(text),
         }
     }
-    let mut slowest: Vec<(&String, f64)> = outcome
-        .timings
-        .iter()
-        .filter(|(state, _)| state.as_str() != "total")
-        .filter_map(|(state, seconds)| Some((state, seconds.as_f64()?)))
-        .collect();
-    slowest.sort_by(|(_, a), (_, b)| b.total_cmp(a));
-    let slowest: Vec<String> = slowest.iter().take(4).map(|(state, seconds)| format!("{state} {seconds:.1}")).collect();
-    let total = outcome.timings.get("total").and_then(Value::as_f64).unwrap_or_default();
-    story.field("seconds", format_args!("{total:.1} in all; the longest: {}", slowest.join(", ")));
 }
 
-/// The two places that a write can be in, and the words between which it was made.
+/// Shows the output of an execution that recovered; returns it typed.
+///
+/// # Errors
+///
+/// Where it is not of the documented shape, or of no recovery.
+pub fn outcome(console: &Console, output: &Value) -> Result<Recovered> {
+    let outcome = Outcome::read(output).map_err(anyhow::Error::msg)?;
+    document(console, &format::outcome(&outcome));
+    match outcome {
+        Outcome::Recovered(recovered) => Ok(*recovered),
+        Outcome::Planned(_) | Outcome::Undone(_) => bail!("the execution's output is of no recovery"),
+    }
+}
+
+/// The two places that a write can be in, as a person calls them.
 #[derive(Debug, Clone, Copy)]
 pub struct Places<'a> {
-    /// Where the rewound data is.
+    /// The cluster with the rewound data.
     pub rewound: &'a str,
-    /// Where the source data is.
+    /// The cluster with the source data.
     pub source: &'a str,
-    /// What that is to a person.
+    /// A phrase that explains that cluster.
     pub source_is: &'a str,
-    /// From when on clients write to the rewound data.
+    /// The event after which clients write to the rewound data.
     pub afterwards: &'a str,
 }
 
-/// What became of the writes.
-pub fn account(story: &Story, account: &Account, places: Places<'_>) {
+/// Shows where the writes are.
+pub fn account(console: &Console, account: &Totals, places: Places<'_>) {
     let Places { rewound, source, source_is, afterwards } = places;
     let both = account.before_target.len() + account.afterwards.len();
-    let line = |count_of: usize, what: &str| story.say(format_args!("{:>9}  {what}", count(count_of)));
+    let line = |count_of: usize, what: &str| console.print(format_args!("{:>9}  {what}", count(count_of)));
     line(account.acknowledged, "writes were acknowledged to the application:");
     line(both, &format!("are on {rewound}:"));
     line(account.before_target.len(), &format!("  from before the target{}", when(&account.before_target)));
     line(account.afterwards.len(), &format!("  from after {afterwards}{}", when(&account.afterwards)));
     line(account.only_source.len(), &format!("are only on {source}, {source_is}{}", when(&account.only_source)));
     if let (Some(first), Some(last)) = (account.only_source.numbers.first(), account.only_source.numbers.last()) {
-        story.say(format_args!(
+        console.print(format_args!(
             "           written between the target and the fence, numbers {first} to {last}: the price of a rewind"
         ));
     }
@@ -184,31 +79,28 @@ pub fn account(story: &Story, account: &Account, places: Places<'_>) {
     let unanswered = account.unanswered;
     line(unanswered.all(), "more were in flight when their connection was cut: nobody told the application");
     if unanswered.all() > 0 {
-        story.say(format_args!(
+        console.print(format_args!(
             "           ({} written nowhere, {} on {source} only, {} on {rewound} only, {} on both)",
             unanswered.nowhere, unanswered.source, unanswered.rewound, unanswered.both
         ));
     }
     if let Some((from, gap)) = account.longest_gap {
         let gap = gap.as_secs_f64();
-        story.say(format_args!("The longest time without an acknowledged write: {gap:.1} s, from {}.", clock(from)));
+        console
+            .print(format_args!("The longest time without an acknowledged write: {gap:.1} s, from {}.", clock(from)));
     }
 }
 
-/// Why the application got no connection while the fence was up.
-pub fn refused(story: &Story, refused: &BTreeMap<String, usize>) {
+/// Shows why the application got no connection while the fence was up.
+pub fn refused(console: &Console, refused: &BTreeMap<String, usize>) {
     let all: usize = refused.values().sum();
     let Some((most, times)) = refused.iter().max_by_key(|(_, times)| **times) else { return };
-    story.say(format_args!(
+    console.print(format_args!(
         "Meanwhile {} connections were refused; {} times the reason was:",
         count(all),
         count(*times)
     ));
-    story.aside(format_args!("  {most}"));
-}
-
-fn moment(at: Timestamp) -> String {
-    at.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()
+    console.note(format_args!("  {most}"));
 }
 
 fn when(group: &Group) -> String {

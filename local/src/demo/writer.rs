@@ -1,12 +1,11 @@
-//! The application of the story: a few workers over a connection pool that insert numbers through one name, for the
+//! The application of a scenario: a few workers over a connection pool that insert numbers through one name, for the
 //! whole time. It knows nothing of the recovery; after an error it connects again, as an application does.
 //!
-//! A number is used once. It counts as acknowledged only when the server said so; when no answer came, its fate is unknown
+//! A number is used once. It counts as acknowledged only when the server said so. When no reply came, its fate is unknown
 //! and stays so: a real application would have to look, or to try again with something that makes that harmless.
 
-use super::accounting;
-use super::database::{Databases, Login, NotConnected, Session};
-use super::stop::causes;
+use super::attempt::{Attempt, gaps};
+use super::database::{Databases, Login, Session};
 use deadpool::managed::{Manager, Metrics, Pool, PoolError, RecycleError, RecycleResult};
 use jiff::{SignedDuration, Timestamp};
 use rewind_clock::SystemClock;
@@ -19,37 +18,24 @@ use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
 const WORKERS: usize = 3;
-/// Three workers at this pace write about 50 rows a second.
-const PACE: Duration = Duration::from_millis(60);
-/// How long a worker rests after an error.
-const REST: Duration = Duration::from_millis(100);
-/// How long the application waits for an answer.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// Time between two writes of a worker: three of them write about 50 rows a second, enough that none of the phases is empty.
+const WRITE_INTERVAL: Duration = Duration::from_millis(60);
+/// Pause of a worker after an error: without it a fenced database would be asked thousands of times a second.
+const RETRY_INTERVAL: Duration = Duration::from_millis(100);
+/// Longest time that the application waits for a reply.
+const STATEMENT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What is written, and where.
+/// The database and the statement of an application.
 #[derive(Debug, Clone)]
-pub struct Job {
+pub struct Workload {
     /// The name that the application connects to.
     pub name: String,
-    /// Its own login.
+    /// The application's own login.
     pub login: Login,
-    /// Its database.
+    /// The database.
     pub database: String,
     /// An INSERT that lacks only the row.
     pub insert: String,
-}
-
-/// One number and what became of it, as far as the application knows.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Attempt {
-    /// The number.
-    pub number: i64,
-    /// The endpoint that it was sent to: where the name led when the connection was made.
-    pub endpoint: String,
-    /// When it was sent.
-    pub sent: Timestamp,
-    /// When the server acknowledged it, or why that is unknown.
-    pub acknowledged: Result<Timestamp, String>,
 }
 
 /// The application while it runs.
@@ -59,12 +45,12 @@ pub struct Writer {
     workers: JoinSet<()>,
 }
 
-/// What it did, when it has stopped.
+/// Everything that the application did, once it has stopped.
 #[derive(Debug)]
-pub struct Written {
+pub struct WriteLog {
     /// Every number that was sent, in order.
     pub attempts: Vec<Attempt>,
-    /// How often no connection could be had, by reason.
+    /// The number of connections that were refused, by reason.
     pub refused: BTreeMap<String, usize>,
 }
 
@@ -80,7 +66,7 @@ struct Shared {
 impl Writer {
     /// Starts to write.
     #[must_use]
-    pub fn start(databases: &Databases, job: &Job) -> Self {
+    pub fn start(databases: &Databases, workload: &Workload) -> Self {
         let shared = Arc::new(Shared {
             next: AtomicI64::new(1),
             acknowledged: AtomicUsize::new(0),
@@ -88,51 +74,52 @@ impl Writer {
             attempts: Mutex::default(),
             refused: Mutex::default(),
         });
-        let manager = Connections { databases: databases.clone(), job: job.clone() };
-        // Building can fail only where a pool is given timeouts without a runtime to measure them.
+        let manager = Connections { databases: databases.clone(), workload: workload.clone() };
+        // Building fails only where a pool is given timeouts without a runtime to measure them: this one has none.
         let pool = Pool::builder(manager).max_size(WORKERS).build();
         let mut workers = JoinSet::new();
         if let Ok(pool) = pool {
             for _ in 0..WORKERS {
-                workers.spawn(work(pool.clone(), job.insert.clone(), Arc::clone(&shared)));
+                workers.spawn(work(pool.clone(), workload.insert.clone(), Arc::clone(&shared)));
             }
         }
         Self { shared, workers }
     }
 
-    /// How many writes were acknowledged so far.
+    /// The number of writes acknowledged so far.
     #[must_use]
     pub fn acknowledged(&self) -> usize {
         self.shared.acknowledged.load(Ordering::SeqCst)
     }
 
-    /// How often no connection could be had so far.
+    /// The number of connections refused so far.
     #[must_use]
     pub fn refusals(&self) -> usize {
         lock(&self.shared.refused).values().sum()
     }
 
-    /// The reason that was given most often.
+    /// The most frequent reason of a refused connection.
     #[must_use]
-    pub fn why_refused(&self) -> Option<String> {
+    pub fn most_frequent_refusal(&self) -> Option<String> {
         let refused = lock(&self.shared.refused);
         refused.iter().max_by_key(|(_, times)| **times).map(|(why, _)| why.clone())
     }
 
-    /// How long nothing was acknowledged around a moment, and since when; none while that lasts.
+    /// The gap between acknowledgements around a moment: its beginning and its length. None while the gap lasts.
     #[must_use]
-    pub fn silence(&self, around: Timestamp) -> Option<(Timestamp, SignedDuration)> {
+    pub fn gap_around(&self, around: Timestamp) -> Option<(Timestamp, SignedDuration)> {
         let attempts = lock(&self.shared.attempts);
-        accounting::gaps(&attempts).find(|(before, gap)| *before <= around && around <= *before + *gap)
+        gaps(&attempts).find(|(before, gap)| *before <= around && around <= *before + *gap)
     }
 
-    /// Lets every worker end what it is at, and says what was done.
-    pub async fn stop(mut self) -> Written {
+    /// Lets every worker end its statement; returns everything that was done.
+    pub async fn stop(mut self) -> WriteLog {
+        // Aborting the tasks would cut statements short, and each would be a write of unknown fate that no fence caused.
         self.shared.stop.store(true, Ordering::SeqCst);
         while self.workers.join_next().await.is_some() {}
         let mut attempts = std::mem::take(&mut *lock(&self.shared.attempts));
         attempts.sort_by_key(|attempt| attempt.number);
-        Written { attempts, refused: std::mem::take(&mut *lock(&self.shared.refused)) }
+        WriteLog { attempts, refused: std::mem::take(&mut *lock(&self.shared.refused)) }
     }
 }
 
@@ -141,7 +128,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 async fn work(pool: Pool<Connections>, insert: String, shared: Arc<Shared>) {
-    let mut pace = interval(PACE);
+    let mut pace = interval(WRITE_INTERVAL);
+    // After an outage the default would make up for every missed tick at once, as no application does.
     pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
     while !shared.stop.load(Ordering::SeqCst) {
         pace.tick().await;
@@ -149,24 +137,25 @@ async fn work(pool: Pool<Connections>, insert: String, shared: Arc<Shared>) {
             Ok(connection) => connection,
             Err(error) => {
                 let why = match error {
-                    PoolError::Backend(error) => error.to_string(),
-                    other => causes(&other),
+                    PoolError::Backend(error) => format!("{error:#}"),
+                    other => other.to_string(),
                 };
                 *lock(&shared.refused).entry(why).or_default() += 1;
-                tokio::time::sleep(REST).await;
+                tokio::time::sleep(RETRY_INTERVAL).await;
                 continue;
             }
         };
+        // Taken once there is a connection: a refused connection uses no number up, so every number was really sent.
         let number = shared.next.fetch_add(1, Ordering::SeqCst);
         let endpoint = connection.server.endpoint.clone();
         let insert = format!("{insert} ({number})");
         let sent = SystemClock.now();
-        let answer = timeout(PATIENCE, connection.run(&insert)).await;
-        let acknowledged = match answer {
+        let reply = timeout(STATEMENT_TIMEOUT, connection.run(&insert)).await;
+        let acknowledged = match reply {
             Ok(Ok(1)) => Ok(SystemClock.now()),
             Ok(Ok(rows)) => Err(format!("the server says that {rows} rows were inserted")),
-            Ok(Err(error)) => Err(causes(&error)),
-            Err(_) => Err(format!("no answer within {} s", PATIENCE.as_secs())),
+            Ok(Err(error)) => Err(format!("{error:#}")),
+            Err(_) => Err(format!("no reply within {} s", STATEMENT_TIMEOUT.as_secs())),
         };
         let failed = acknowledged.is_err();
         if !failed {
@@ -174,30 +163,30 @@ async fn work(pool: Pool<Connections>, insert: String, shared: Arc<Shared>) {
         }
         lock(&shared.attempts).push(Attempt { number, endpoint, sent, acknowledged });
         if failed {
-            // Whatever state it is in, it is not used again.
+            // The statement may still run in it: given back to the pool, the next write would get this one's reply.
             drop(deadpool::managed::Object::take(connection));
-            tokio::time::sleep(REST).await;
+            tokio::time::sleep(RETRY_INTERVAL).await;
         }
     }
 }
 
-/// Makes the pool's connections: the name is looked up for each.
+/// Makes the pool's connections; resolves the name for each, as the record moves meanwhile.
 #[derive(Debug)]
 struct Connections {
     databases: Databases,
-    job: Job,
+    workload: Workload,
 }
 
 impl Manager for Connections {
     type Type = Session;
-    type Error = NotConnected;
+    type Error = anyhow::Error;
 
-    async fn create(&self) -> Result<Session, NotConnected> {
-        let Job { name, login, database, .. } = &self.job;
+    async fn create(&self) -> Result<Session, anyhow::Error> {
+        let Workload { name, login, database, .. } = &self.workload;
         self.databases.connect(name, login, database).await
     }
 
-    async fn recycle(&self, session: &mut Session, _: &Metrics) -> RecycleResult<NotConnected> {
+    async fn recycle(&self, session: &mut Session, _: &Metrics) -> RecycleResult<anyhow::Error> {
         if session.is_open().await { Ok(()) } else { Err(RecycleError::message("the server closed it")) }
     }
 }

@@ -1,23 +1,23 @@
-//! A cluster over real servers: one volume of data, a writer on it, and readers that follow. What the RDS API means by a state or a
-//! parameter is not known here.
+//! A cluster over real servers: one volume of data, a writer on it, and readers that follow. It knows nothing of the RDS API's states
+//! and parameters.
 //!
 //! The volume belongs to the cluster: the writer is whichever instance runs on it, and a failover moves it to another. Readers are
 //! replicas with a copy of their own, made anew whenever they are started or the volume is rewound.
 
 use super::accounts::{self, REPLICATION, literal};
-use super::admin::As;
+use super::admin::LoginAs;
 use super::config::{Identity, Role};
-use super::door::{Admitted, Door, For};
-use super::history::{Base, Goal, History, Position};
-use super::replay::{WORKSHOP, copy, rebuild};
+use super::context::Context;
+use super::history::{BaseCopy, History, Position};
+use super::proxy::{Accept, AdmittedBlocks, Proxy};
+use super::replay::{SCRATCH, copy};
 use super::server::Server;
 use crate::servers::error::file;
-use crate::servers::host::Host;
-use crate::servers::window::floor_to_millis;
-use crate::servers::{Cidr, Error, Master, Moment, Place, Window, remove_dir};
-use crate::tls::{Authority, ServerCertificate};
+use crate::servers::restore_window::floor_to_millis;
+use crate::servers::{Error, MasterUser, RestoreTo, RestoreWindow, ServerEndpoint, remove_dir};
+use crate::tls::ServerCertificate;
+use ipnet::IpNet;
 use jiff::{SignedDuration, Timestamp};
-use rewind_clock::SystemClock;
 use rewind_core::Clock;
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddrV4};
@@ -28,35 +28,8 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
 const BASE_CHECK: Duration = Duration::from_secs(3);
-const LOOK_AGAIN: Duration = Duration::from_millis(20);
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
 const CATCH_UP_TIMEOUT: Duration = Duration::from_secs(600);
-
-/// What all clusters of a stack share.
-#[derive(Debug)]
-pub struct Context {
-    /// MariaDB on this machine.
-    pub host: Host,
-    /// The password of the control plane's accounts on all servers: a restored cluster brings the accounts of its source along,
-    /// and must still let the control plane in.
-    pub password: String,
-    /// Who signs the servers' certificates.
-    pub authority: Arc<Authority>,
-    /// The time.
-    pub clock: SystemClock,
-    /// How far the latest restorable time lags behind.
-    pub lag: SignedDuration,
-}
-
-impl Context {
-    fn admin(&self) -> As<'_> {
-        As::Admin(&self.password)
-    }
-
-    async fn rebuild(&self, goal: &Goal, dir: &std::path::Path) -> Result<Position, Error> {
-        remove_dir(dir).await?;
-        rebuild(&self.host, &self.password, goal, dir).await
-    }
-}
 
 /// One cluster.
 #[derive(Debug)]
@@ -65,7 +38,7 @@ pub struct Cluster {
     dir: PathBuf,
     /// Names that every server of the cluster answers to.
     names: Vec<String>,
-    admitted: Admitted,
+    admitted: AdmittedBlocks,
     history: Arc<History>,
     servers: tokio::sync::Mutex<Servers>,
 }
@@ -76,8 +49,8 @@ struct Servers {
     volume: Server,
     writer: Option<String>,
     instances: BTreeMap<String, Instance>,
-    /// Where readers get the log from, whichever instance writes it.
-    feed: Option<Door>,
+    /// The proxy from which readers get the log, whichever instance writes it.
+    feed: Option<Proxy>,
     watch: Option<Watch>,
     /// A password that waits for a writer to be set in.
     password: Option<(String, String)>,
@@ -85,20 +58,20 @@ struct Servers {
 
 #[derive(Debug)]
 struct Instance {
-    place: Place,
-    /// The way in for clients, while its server runs.
-    door: Option<Door>,
-    /// Its server, unless it is the writer.
+    endpoint: ServerEndpoint,
+    /// The proxy for clients, while the server runs.
+    proxy: Option<Proxy>,
+    /// The server of a reader; the writer's is the volume's.
     reader: Option<Server>,
 }
 
-/// What goes on beside the servers, and ends with this value.
+/// Background tasks of the cluster; dropping the value ends them.
 #[derive(Debug)]
 struct Watch(#[expect(dead_code, reason = "held to be dropped")] JoinSet<()>);
 
 impl Cluster {
     /// A cluster without data, whose files are kept in `dir`.
-    pub fn new(context: Arc<Context>, dir: PathBuf, names: Vec<String>, admitted: Vec<Cidr>) -> Result<Self, Error> {
+    pub fn new(context: Arc<Context>, dir: PathBuf, names: Vec<String>, admitted: Vec<IpNet>) -> Result<Self, Error> {
         context.host.make_dir(&dir)?;
         context.host.make_dir(&dir.join("instances"))?;
         let history = Arc::new(History::new(&context.host, context.clock, dir.join("history"))?);
@@ -114,17 +87,17 @@ impl Cluster {
         Ok(Self { context, dir, names, admitted, history, servers: servers.into() })
     }
 
-    /// How far back its history must reach: for rewinds in place, and for restores. It is forgotten beyond both.
-    pub fn keep(&self, backtrack: SignedDuration, retention: SignedDuration) {
-        self.history.keep(backtrack, retention);
+    /// Sets how far back the history reaches: for rewinds in place, and for restores. What is older than both is removed.
+    pub fn set_reach(&self, backtrack: SignedDuration, retention: SignedDuration) {
+        self.history.set_reach(backtrack, retention);
     }
 
     /// The moments it can be restored to, once it has data.
     #[must_use]
-    pub fn window(&self) -> Option<Window> {
+    pub fn window(&self) -> Option<RestoreWindow> {
         let (earliest, latest) = self.history.restorable()?;
         let latest = latest.min(floor_to_millis(self.context.clock.now().checked_sub(self.context.lag).ok()?));
-        (earliest <= latest).then_some(Window { earliest, latest })
+        (earliest <= latest).then_some(RestoreWindow { earliest, latest })
     }
 
     /// The earliest moment that it can be rewound to in place, once it has data; none without a backtrack window.
@@ -133,25 +106,25 @@ impl Cluster {
         self.history.earliest_backtrack()
     }
 
-    /// Makes the volume of a new cluster.
-    pub async fn create(&self, master: &Master) -> Result<(), Error> {
+    /// Creates the volume of a new cluster.
+    pub async fn create(&self, master: &MasterUser) -> Result<(), Error> {
         let host = &self.context.host;
-        // Whoever wants to start or destroy the cluster meanwhile waits.
+        // Held to the end: whoever wants to start or destroy the cluster meanwhile waits.
         let mut servers = self.servers.lock().await;
         let volume = &servers.volume;
         let (data, relay) = (volume.data(), volume.relay());
-        let role = Role::Workshop { relay: &relay };
-        let config = volume.configure(host, WORKSHOP, role, None)?;
+        let role = Role::Scratch { relay: &relay };
+        let config = volume.configure(host, SCRATCH, role, None)?;
         host.run("mariadb-install-db", |command| {
             command.arg(format!("--defaults-file={}", config.display())).arg(format!("--datadir={}", data.display()));
             command.args(["--auth-root-authentication-method=normal", "--skip-test-db", "--skip-name-resolve"])
         })
         .await?;
-        let Master { user, password, database } = master;
+        let MasterUser { user, password, database } = master;
         let accounts = accounts::create(user, password, database.as_deref(), &self.context.password);
         let made = async {
-            volume.start(host, WORKSHOP, role, None).await?;
-            volume.run(host, As::Installer, &accounts).await
+            volume.start(host, SCRATCH, role, None).await?;
+            volume.run(host, LoginAs::Installer, &accounts).await
         }
         .await;
         made.and(volume.stop().await)?;
@@ -161,37 +134,39 @@ impl Cluster {
         Ok(())
     }
 
-    /// Makes the volume of a cluster restored from `source` as it was at a moment, and answers that moment.
-    pub async fn restore(&self, source: &Cluster, moment: Moment) -> Result<Timestamp, Error> {
+    /// Creates the volume of a cluster that is restored from `source` as it was at a moment; returns that moment.
+    pub async fn restore(&self, source: &Cluster, moment: RestoreTo) -> Result<Timestamp, Error> {
         let host = &self.context.host;
         let mut servers = self.servers.lock().await;
         let _reading = source.history.files.read().await;
-        let goal = match moment {
-            Moment::At(moment) => source.history.at(moment)?,
-            Moment::Now => source.history.now()?,
+        let point = match moment {
+            RestoreTo::At(moment) => source.history.at(moment)?,
+            RestoreTo::Now => source.history.now()?,
         };
-        self.context.rebuild(&goal, servers.volume.dir()).await?;
+        self.context.rebuild(&point, servers.volume.dir()).await?;
         let epoch = self.history.prepare(host)?;
         copy(host, &servers.volume.data(), &epoch.join("base")).await?;
         self.begin(&mut servers, epoch);
-        Ok(goal.landing)
+        Ok(point.reached)
     }
 
-    /// Rewinds the whole cluster in place, back or forward, and answers where it landed. The addresses stay, every connection is
-    /// cut. The state is made ready beside the running servers: an error before the cut leaves all as it was.
+    /// Rewinds the whole cluster in place, back or forward; returns the time at which it landed. The addresses stay, every connection is
+    /// cut. The state is prepared beside the running servers: an error before the cut leaves everything as it was.
     pub async fn backtrack(&self, to: Timestamp) -> Result<Timestamp, Error> {
         let host = &self.context.host;
         let mut servers = self.servers.lock().await;
         let reading = self.history.files.read().await;
-        let goal = self.history.at(to)?;
+        let point = self.history.at(to)?;
         let ready = self.dir.join("rewind");
-        self.context.rebuild(&goal, &ready).await?;
+        self.context.rebuild(&point, &ready).await?;
         let epoch = self.history.prepare(host)?;
         copy(host, &ready.join("data"), &epoch.join("base")).await?;
+        // start_reader takes it again: with a waiting writer in between, tokio's fair lock would wait for itself.
         drop(reading);
 
         let readers = self.close(&mut servers).await?;
         let (data, past) = (servers.volume.data(), self.dir.join("past"));
+        // Two renames on one file system: the volume is whole before and after, whatever ends the process in between.
         std::fs::rename(&data, &past).map_err(file(&past))?;
         std::fs::rename(ready.join("data"), &data).map_err(file(&data))?;
         self.begin(&mut servers, epoch);
@@ -199,13 +174,13 @@ impl Cluster {
         for dir in [past, ready] {
             remove_dir(&dir).await?;
         }
-        Ok(goal.landing)
+        Ok(point.reached)
     }
 
-    /// Starts an instance: the writer when there is none, a reader otherwise. Answers whether it is the writer.
-    pub async fn start(&self, instance: &str, place: Place) -> Result<bool, Error> {
+    /// Starts an instance: the writer when there is none, a reader otherwise. Returns true for the writer.
+    pub async fn start(&self, instance: &str, endpoint: ServerEndpoint) -> Result<bool, Error> {
         let mut servers = self.servers.lock().await;
-        servers.instances.insert(instance.to_owned(), Instance { place, door: None, reader: None });
+        servers.instances.insert(instance.to_owned(), Instance { endpoint, proxy: None, reader: None });
         let writes = servers.writer.is_none();
         let started = if writes {
             self.start_writer(&mut servers, instance).await
@@ -230,7 +205,7 @@ impl Cluster {
         remove_dir(&self.instance_dir(instance)).await
     }
 
-    /// Makes a reader the writer; the old writer becomes a reader.
+    /// Promotes a reader to writer; the old writer becomes a reader.
     pub async fn fail_over(&self, successor: &str) -> Result<(), Error> {
         let mut servers = self.servers.lock().await;
         let Some(old) = servers.writer.clone().filter(|_| servers.instances.contains_key(successor)) else {
@@ -256,12 +231,12 @@ impl Cluster {
         self.start_reader(&mut servers, instance).await
     }
 
-    /// Who may connect from now on; established connections live on.
-    pub fn admit(&self, admitted: Vec<Cidr>) {
+    /// Admits only these blocks from now on; established connections live on, as with security groups on AWS.
+    pub fn admit(&self, admitted: Vec<IpNet>) {
         *self.admitted.lock().unwrap_or_else(PoisonError::into_inner) = admitted;
     }
 
-    /// Gives the master user another password: at once, or as soon as there is a writer.
+    /// Changes the master user's password: at once, or as soon as there is a writer.
     pub async fn set_password(&self, user: &str, password: &str) -> Result<(), Error> {
         let mut servers = self.servers.lock().await;
         if servers.writer.is_none() {
@@ -318,21 +293,21 @@ impl Cluster {
         }
     }
 
-    /// Cuts every connection and ends every server; answers the readers there were.
+    /// Cuts every connection and ends every server; returns the names of the readers.
     async fn close(&self, servers: &mut Servers) -> Result<Vec<String>, Error> {
         let mut readers = Vec::new();
         for (name, instance) in &mut servers.instances {
-            if let Some(door) = instance.door.take() {
-                door.close().await;
+            if let Some(proxy) = instance.proxy.take() {
+                proxy.close().await;
             }
             if let Some(reader) = instance.reader.take() {
                 reader.kill().await?;
                 readers.push(name.clone());
             }
         }
-        // Its data is not needed any more, and what it acknowledged is in the log: nothing has to be put in order.
+        // Killed, not stopped: its data is replaced anyway, and what it acknowledged is in the log.
         servers.volume.kill().await?;
-        self.history.look();
+        self.history.observe();
         Ok(readers)
     }
 
@@ -350,26 +325,29 @@ impl Cluster {
         let Context { host, .. } = &*self.context;
         let Servers { volume, instances, .. } = servers;
         let instance = instances.get_mut(name).ok_or(NO_INSTANCE)?;
+        // The log belongs to the epoch, not to the instance: it goes on in the same files after a failover.
         let log = self.history.log()?;
-        let certificate = self.certificate(&instance.place)?;
-        volume.start(host, identity(&instance.place), Role::Writer { log: &log }, Some(&certificate)).await?;
+        let certificate = self.certificate(&instance.endpoint)?;
+        volume.start(host, identity(&instance.endpoint), Role::Writer { log: &log }, Some(&certificate)).await?;
         if let Some((user, password)) = &servers.password {
             volume.run(host, self.context.admin(), &accounts::set_password(user, password)).await?;
         }
         servers.password = None;
         let history = Arc::clone(&self.history);
-        let who =
-            For::Clients { admitted: Arc::clone(&self.admitted), witness: Some(Arc::new(move || history.look())) };
-        let at = SocketAddrV4::new(instance.place.address, instance.place.port);
-        instance.door = Some(Door::open(at, volume.socket().to_owned(), who).await?);
+        let who = Accept::Clients {
+            admitted: Arc::clone(&self.admitted),
+            on_reply: Some(Arc::new(move || history.observe())),
+        };
+        let at = SocketAddrV4::new(instance.endpoint.address, instance.endpoint.port);
+        instance.proxy = Some(Proxy::open(at, volume.socket().to_owned(), who).await?);
         servers.writer = Some(name.to_owned());
         Ok(())
     }
 
     async fn stop_writer(&self, servers: &mut Servers) -> Result<(), Error> {
-        let door = servers.writer.take().and_then(|name| servers.instances.get_mut(&name)?.door.take());
-        if let Some(door) = door {
-            door.close().await;
+        let proxy = servers.writer.take().and_then(|name| servers.instances.get_mut(&name)?.proxy.take());
+        if let Some(proxy) = proxy {
+            proxy.close().await;
         }
         servers.volume.stop().await
     }
@@ -384,32 +362,33 @@ impl Cluster {
         self.start_writer(servers, name).await
     }
 
-    /// Makes a reader from the newest base copy; returns when it has what the writer had when it began.
+    /// Creates a reader from the newest base copy; returns when it has what the writer had when it began.
     async fn start_reader(&self, servers: &mut Servers, name: &str) -> Result<(), Error> {
         let Context { host, .. } = &*self.context;
         let feed = match servers.feed.take() {
             Some(feed) => feed,
             None => {
                 let anywhere = SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0);
-                Door::open(anywhere, servers.volume.socket().to_owned(), For::Readers).await?
+                Proxy::open(anywhere, servers.volume.socket().to_owned(), Accept::Readers).await?
             }
         };
         let port = servers.feed.insert(feed).at.port();
         let instance = servers.instances.get_mut(name).ok_or(NO_INSTANCE)?;
+        // From scratch each time: after a rewind or a failover its copy may hold what the volume does not.
         instance.end().await?;
         let dir = self.instance_dir(name);
         remove_dir(&dir).await?;
         host.make_dir(&dir)?;
         let _reading = self.history.files.read().await;
-        let goal = self.history.now()?;
+        let point = self.history.now()?;
         // A socket's path must be short, and an instance's name is not.
-        let server = Server::new(dir, self.dir.join(format!("{}.sock", instance.place.address)));
-        copy(host, &goal.base.dir, &server.data()).await?;
-        let certificate = self.certificate(&instance.place)?;
+        let server = Server::new(dir, self.dir.join(format!("{}.sock", instance.endpoint.address)));
+        copy(host, &point.base.dir, &server.data()).await?;
+        let certificate = self.certificate(&instance.endpoint)?;
         let relay = server.relay();
         let server = instance.reader.insert(server);
-        server.start(host, identity(&instance.place), Role::Reader { relay: &relay }, Some(&certificate)).await?;
-        let Position { file, offset } = goal.base.at;
+        server.start(host, identity(&instance.endpoint), Role::Reader { relay: &relay }, Some(&certificate)).await?;
+        let Position { file, offset } = point.base.at;
         let follow = format!(
             "CHANGE MASTER TO MASTER_HOST = '127.0.0.1', MASTER_PORT = {port}, MASTER_USER = '{REPLICATION}',
                MASTER_PASSWORD = {password}, MASTER_LOG_FILE = 'binlog.{file:06}', MASTER_LOG_POS = {offset},
@@ -420,10 +399,10 @@ impl Cluster {
             password = literal(&self.context.password),
         );
         server.run(host, self.context.admin(), &follow).await?;
-        self.catch_up(server, goal.to).await?;
-        let who = For::Clients { admitted: Arc::clone(&self.admitted), witness: None };
-        let at = SocketAddrV4::new(instance.place.address, instance.place.port);
-        instance.door = Some(Door::open(at, server.socket().to_owned(), who).await?);
+        self.catch_up(server, point.to).await?;
+        let who = Accept::Clients { admitted: Arc::clone(&self.admitted), on_reply: None };
+        let at = SocketAddrV4::new(instance.endpoint.address, instance.endpoint.port);
+        instance.proxy = Some(Proxy::open(at, server.socket().to_owned(), who).await?);
         Ok(())
     }
 
@@ -431,19 +410,19 @@ impl Cluster {
         let deadline = Instant::now() + CATCH_UP_TIMEOUT;
         let wait = format!("SELECT MASTER_POS_WAIT('binlog.{:06}', {}, 1)", to.file, to.offset);
         loop {
-            // Nothing when it does not follow, below zero when the time ran out.
+            // MASTER_POS_WAIT returns NULL when the server does not follow, -1 when its own second has passed.
             let waited = reader.run(&self.context.host, self.context.admin(), &wait).await?;
             match waited.lines().last().unwrap_or_default().parse::<i64>() {
                 Ok(0..) => return Ok(()),
-                Ok(_) if Instant::now() < deadline => sleep(LOOK_AGAIN).await,
+                Ok(_) if Instant::now() < deadline => sleep(POLL_INTERVAL).await,
                 Ok(_) => return Err(Error::State("a reader did not catch up with the writer in time")),
                 Err(_) => return Err(Error::State("a reader does not follow the writer")),
             }
         }
     }
 
-    fn certificate(&self, place: &Place) -> Result<ServerCertificate, Error> {
-        let mut names = vec![place.name.clone()];
+    fn certificate(&self, endpoint: &ServerEndpoint) -> Result<ServerCertificate, Error> {
+        let mut names = vec![endpoint.name.clone()];
         names.extend(self.names.iter().cloned());
         Ok(self.context.authority.server(names)?)
     }
@@ -456,10 +435,10 @@ impl Cluster {
 const NO_INSTANCE: Error = Error::State("there is no such instance");
 
 impl Instance {
-    /// Closes its door and ends its own server; the volume's lives on.
+    /// Closes the proxy and ends the reader's server; the volume's lives on.
     async fn end(&mut self) -> Result<(), Error> {
-        if let Some(door) = self.door.take() {
-            door.close().await;
+        if let Some(proxy) = self.proxy.take() {
+            proxy.close().await;
         }
         match self.reader.take() {
             Some(reader) => reader.kill().await,
@@ -468,22 +447,23 @@ impl Instance {
     }
 }
 
-/// Different for every server of the network, and readable by every client.
-fn identity(place: &Place) -> Identity<'_> {
-    Identity { id: place.address.to_bits() & 0x00ff_ffff, name: &place.name, port: place.port }
+/// Builds the identity of an instance: its number differs between all servers of the network.
+fn identity(endpoint: &ServerEndpoint) -> Identity<'_> {
+    Identity { id: endpoint.address.to_bits() & 0x00ff_ffff, name: &endpoint.name, port: endpoint.port }
 }
 
-/// Keeps rewinds short: makes another base copy, beside the writer, whenever the log since the last one has grown long.
+/// Keeps rewinds short: creates another base copy, beside the writer, whenever the log since the last one has grown long.
 async fn keep_bases(context: Arc<Context>, history: Arc<History>, dir: PathBuf) {
     loop {
         sleep(BASE_CHECK).await;
+        // Held while the copy is built: pruning would remove the log that it is built from.
         let reading = history.files.read().await;
-        let Some(goal) = history.wants_base() else { continue };
-        let place = history.place_for_base(&goal);
+        let Some(point) = history.point_for_next_base() else { continue };
+        let dir_of_copy = history.dir_for_base(&point);
         let made = async {
-            let at = context.rebuild(&goal, &dir).await?;
-            std::fs::rename(dir.join("data"), &place).map_err(file(&place))?;
-            history.add_base(&goal.log, Base { dir: place, at });
+            let at = context.rebuild(&point, &dir).await?;
+            std::fs::rename(dir.join("data"), &dir_of_copy).map_err(file(&dir_of_copy))?;
+            history.add_base(&point.log, BaseCopy { dir: dir_of_copy, at });
             Ok::<(), Error>(())
         };
         if let Err(error) = made.await {

@@ -6,12 +6,14 @@ mod admin;
 mod binlog;
 pub mod cluster;
 mod config;
-mod door;
+mod context;
 mod history;
 pub mod host;
+mod proxy;
 mod replay;
 mod server;
 #[cfg(test)]
 mod tests;
 
-pub use cluster::{Cluster, Context};
+pub use cluster::Cluster;
+pub use context::Context;

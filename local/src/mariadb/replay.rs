@@ -1,13 +1,13 @@
-//! Makes a copy of the data as it was: a base copy, and over it the log up to a place, applied by a server's own replication code.
-//! It touches neither the running servers nor the history.
+//! Rebuilds the data as it was: a base copy, and over it the log up to a position, applied by a server's own replication code. It
+//! touches neither the running servers nor the history.
 //!
 //! Not `mariadb-binlog | mariadb`: a statement that failed in part (`CREATE USER new, existing`) is logged with its error, and only
 //! replication knows to expect that.
 
-use super::admin::As;
+use super::admin::LoginAs;
 use super::binlog::{self, START};
 use super::config::{Identity, Role};
-use super::history::{Goal, Position, log_file};
+use super::history::{Position, RestorePoint, log_file};
 use super::server::Server;
 use crate::servers::Error;
 use crate::servers::error::file;
@@ -16,57 +16,60 @@ use std::path::Path;
 use std::time::Duration;
 use tokio::time::sleep;
 
-/// No server that logged anything has this number: replication leaves out what it takes for its own.
-pub(super) const WORKSHOP: Identity<'static> = Identity { id: u32::MAX, name: "workshop", port: 0 };
-const LOOK_AGAIN: Duration = Duration::from_millis(10);
+/// The identity of the server that replays. No server that logged anything has this number: replication skips events of its own.
+pub(super) const SCRATCH: Identity<'static> = Identity { id: u32::MAX, name: "scratch", port: 0 };
+const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
 /// Copies a data directory.
 pub(super) async fn copy(host: &Host, from: &Path, to: &Path) -> Result<(), Error> {
     host.run("cp", |command| command.args(["-a", "--reflink=auto", "--"]).arg(from).arg(to)).await.map(drop)
 }
 
-/// Makes the data of `goal` below `dir`, as `data`. Answers how far the log is in it.
-pub(super) async fn rebuild(host: &Host, password: &str, goal: &Goal, dir: &Path) -> Result<Position, Error> {
+/// Rebuilds the data of `point` below `dir`, as `data`. Returns the position of the log that is in it.
+pub(super) async fn rebuild(host: &Host, password: &str, point: &RestorePoint, dir: &Path) -> Result<Position, Error> {
     host.make_dir(dir)?;
-    let workshop = Server::new(dir.to_owned(), dir.join("s"));
-    copy(host, &goal.base.dir, &workshop.data()).await?;
-    let to = whole(goal)?;
-    if to <= goal.base.at {
-        return Ok(goal.base.at);
+    let scratch = Server::new(dir.to_owned(), dir.join("s"));
+    copy(host, &point.base.dir, &scratch.data()).await?;
+    let to = last_whole_transaction(point)?;
+    if to <= point.base.at {
+        return Ok(point.base.at);
     }
-    let relay = workshop.relay();
+    // The log is put where a replica would have stored what its source sent: no connection to the writer is needed, and the
+    // writer may be down.
+    let relay = scratch.relay();
     host.make_dir(&relay)?;
-    let first = goal.base.at.file.max(1);
+    let first = point.base.at.file.max(1);
     let mut index = String::new();
     for number in first..=to.file {
-        let (from, name) = (log_file(&goal.log, number), relay.join(format!("relay.{number:06}")));
+        let (from, name) = (log_file(&point.log, number), relay.join(format!("relay.{number:06}")));
         copy(host, &from, &name).await?;
         if number == to.file {
             let log = std::fs::OpenOptions::new().write(true).open(&name).map_err(file(&name))?;
+            // Replication has no "stop at this offset" that survives a file's end: the copy simply ends there.
             log.set_len(to.offset).map_err(file(&name))?;
         }
         index.push_str(&format!("{}\n", name.display()));
     }
     host.write(&relay.join("relay.index"), &index)?;
     let applied = async {
-        workshop.start(host, WORKSHOP, Role::Workshop { relay: &relay }, None).await?;
-        apply(host, &workshop, password, first, goal.base.at.offset.max(START)).await
+        scratch.start(host, SCRATCH, Role::Scratch { relay: &relay }, None).await?;
+        apply(host, &scratch, password, first, point.base.at.offset.max(START)).await
     }
     .await;
-    applied.and(workshop.stop().await)?;
+    applied.and(scratch.stop().await)?;
     Ok(to)
 }
 
-async fn apply(host: &Host, workshop: &Server, password: &str, first: u32, offset: u64) -> Result<(), Error> {
-    let who = As::Admin(password);
+async fn apply(host: &Host, scratch: &Server, password: &str, first: u32, offset: u64) -> Result<(), Error> {
+    let who = LoginAs::Admin(password);
     let begin = format!(
         "CHANGE MASTER TO MASTER_HOST = 'nobody', MASTER_USE_GTID = no, RELAY_LOG_FILE = 'relay.{first:06}', \
          RELAY_LOG_POS = {offset};
          START SLAVE SQL_THREAD;"
     );
-    workshop.run(host, who, &begin).await?;
+    scratch.run(host, who, &begin).await?;
     loop {
-        let status = workshop.run(host, who, "SHOW SLAVE STATUS\\G").await?;
+        let status = scratch.run(host, who, "SHOW SLAVE STATUS\\G").await?;
         let field = |name: &str| {
             let line = status.lines().find_map(|line| line.trim_start().strip_prefix(name)?.strip_prefix(':'));
             line.unwrap_or_default().trim().to_owned()
@@ -74,21 +77,23 @@ async fn apply(host: &Host, workshop: &Server, password: &str, first: u32, offse
         if field("Slave_SQL_Running") == "No" {
             return Err(Error::Replay(field("Last_SQL_Error")));
         }
+        // The state that says that nothing is left; the positions in the status lag behind what was applied.
         if field("Slave_SQL_Running_State").starts_with("Slave has read all relay log") {
             break;
         }
-        sleep(LOOK_AGAIN).await;
+        sleep(POLL_INTERVAL).await;
     }
-    workshop.run(host, who, "STOP SLAVE; RESET SLAVE ALL; SET GLOBAL gtid_slave_pos = '';").await.map(drop)
+    // The rebuilt data must not remember that it was a replica: a writer on it would try to go on.
+    scratch.run(host, who, "STOP SLAVE; RESET SLAVE ALL; SET GLOBAL gtid_slave_pos = '';").await.map(drop)
 }
 
-/// The end of the last whole transaction by the goal.
-fn whole(goal: &Goal) -> Result<Position, Error> {
-    let Position { file: number, offset } = goal.to;
+/// Moves the position back to the end of the last whole transaction.
+fn last_whole_transaction(point: &RestorePoint) -> Result<Position, Error> {
+    let Position { file: number, offset } = point.to;
     if number == 0 {
-        return Ok(goal.to);
+        return Ok(point.to);
     }
-    let path = log_file(&goal.log, number);
+    let path = log_file(&point.log, number);
     let offset = binlog::boundary(&path, offset).map_err(file(&path))?;
     Ok(Position { file: number, offset })
 }

@@ -1,6 +1,6 @@
 //! One MariaDB server process: started, asked, stopped. It does not know of clusters, clients or history.
 
-use super::admin::{self, As};
+use super::admin::{self, LoginAs};
 use super::config::{self, Identity, Role, Settings};
 use super::host::SERVER_DEATH_SIGNAL;
 use crate::servers::Error;
@@ -14,7 +14,7 @@ use std::time::Duration;
 use tokio::process::Child;
 use tokio::time::{Instant, sleep, timeout};
 
-const LOOK_AGAIN: Duration = Duration::from_millis(20);
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
 /// On a machine that builds something meanwhile a start is not quick.
 const START_TIMEOUT: Duration = Duration::from_secs(120);
 const STOP_TIMEOUT: Duration = Duration::from_secs(60);
@@ -49,7 +49,7 @@ impl Server {
         &self.socket
     }
 
-    /// Writes the configuration, and answers where it is.
+    /// Writes the configuration; returns its path.
     pub fn configure(
         &self,
         host: &Host,
@@ -58,10 +58,12 @@ impl Server {
         certificate: Option<&ServerCertificate>,
     ) -> Result<PathBuf, Error> {
         let (temporary, relay) = (self.dir.join("tmp"), self.relay());
+        // Its own directory for temporary files: mariadbd leaves them behind when it is killed, and this one goes with the server.
         for dir in [&self.dir, &temporary, &relay] {
             host.make_dir(dir)?;
         }
         let files = (self.dir.join("server.crt"), self.dir.join("server.key"));
+        // Without one there is no TLS: only the control plane connects, over the socket.
         if let Some(certificate) = certificate {
             host.write(&files.0, &certificate.certificate)?;
             host.write(&files.1, &certificate.key)?;
@@ -103,6 +105,7 @@ impl Server {
                 *process = None;
                 return Err(self.failed("ended while starting"));
             }
+            // The socket is there before the server answers on it: only a greeting shows that it takes logins.
             if admin::greets(&self.socket).await {
                 return Ok(());
             }
@@ -111,12 +114,12 @@ impl Server {
                 *process = None;
                 return Err(self.failed("did not come up in time"));
             }
-            sleep(LOOK_AGAIN).await;
+            sleep(POLL_INTERVAL).await;
         }
     }
 
     /// Runs statements.
-    pub async fn run(&self, host: &Host, who: As<'_>, statements: &str) -> Result<String, Error> {
+    pub async fn run(&self, host: &Host, who: LoginAs<'_>, statements: &str) -> Result<String, Error> {
         admin::run(host, &self.socket, who, statements).await
     }
 
@@ -133,6 +136,7 @@ impl Server {
     async fn end(&self, signal: Signal) -> Result<(), Error> {
         let mut process = self.process.lock().await;
         let Some(child) = process.as_mut() else { return Ok(()) };
+        // A server that does not end would keep its files and its address from the next one.
         for signal in [signal, Signal::KILL] {
             send(child, signal);
             if timeout(STOP_TIMEOUT, child.wait()).await.is_ok() {

@@ -1,61 +1,22 @@
-//! A cluster over real servers: one volume of data, a writer, and readers that follow it. What the RDS API means by a state or a
-//! parameter is not known here.
+//! A cluster over real servers: one volume of data, a writer, and readers that follow it. It knows nothing of the RDS API's states and
+//! parameters.
 
 use super::accounts;
-use super::admin::{ADMIN, Admin};
+use super::admin::ADMIN;
 use super::backup::Backups;
 use super::config::Role;
-use super::server::{Means, Server};
+use super::context::Context;
+use super::server::Server;
 use crate::servers::error::file;
-use crate::servers::host::Host;
-use crate::servers::{Cidr, Error, Master, Moment, Place, Window, remove_dir};
-use crate::tls::Authority;
-use jiff::{SignedDuration, Timestamp};
-use rewind_clock::SystemClock;
+use crate::servers::{Error, MasterUser, RestoreTo, RestoreWindow, ServerEndpoint, remove_dir};
+use ipnet::IpNet;
+use jiff::Timestamp;
 use rewind_core::Clock;
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::task::JoinHandle;
-
-/// What all clusters of a stack share.
-#[derive(Debug)]
-pub struct Context {
-    /// PostgreSQL on this machine.
-    pub host: Host,
-    /// How the control plane logs in.
-    pub admin: Admin,
-    /// Who signs the servers' certificates.
-    pub authority: Arc<Authority>,
-    /// The time.
-    pub clock: SystemClock,
-    /// How far the latest restorable time lags behind.
-    pub lag: SignedDuration,
-}
-
-impl Context {
-    fn means(&self) -> Means<'_> {
-        Means { host: &self.host, admin: &self.admin, authority: &self.authority }
-    }
-
-    pub(super) async fn base_backup(&self, place: &Place, to: &Path, log: &str) -> Result<(), Error> {
-        let from = self.admin.conninfo(place, "backup");
-        self.host
-            .run("pg_basebackup", |command| {
-                command.arg("-d").arg(from).arg("-D").arg(to).args([
-                    "-X",
-                    log,
-                    "--checkpoint=fast",
-                    "--no-sync",
-                    "--no-manifest",
-                    "--no-password",
-                ])
-            })
-            .await
-            .map(drop)
-    }
-}
 
 /// One cluster.
 #[derive(Debug)]
@@ -65,7 +26,7 @@ pub struct Cluster {
     port: u16,
     /// Names that every server of the cluster answers to.
     names: Vec<String>,
-    admitted: Mutex<Vec<Cidr>>,
+    admitted: Mutex<Vec<IpNet>>,
     backups: Arc<Backups>,
     servers: tokio::sync::Mutex<Servers>,
 }
@@ -96,7 +57,7 @@ impl Cluster {
         dir: PathBuf,
         names: Vec<String>,
         port: u16,
-        admitted: Vec<Cidr>,
+        admitted: Vec<IpNet>,
     ) -> Result<Self, Error> {
         context.host.make_dir(&dir)?;
         context.host.make_dir(&dir.join("instances"))?;
@@ -106,17 +67,18 @@ impl Cluster {
 
     /// The moments it can be restored to, once there is a base backup.
     #[must_use]
-    pub fn window(&self) -> Option<Window> {
+    pub fn window(&self) -> Option<RestoreWindow> {
         self.backups.window()
     }
 
-    /// Makes the volume of a new cluster; a server runs on `address` for it meanwhile.
-    pub async fn create(&self, address: Ipv4Addr, master: &Master) -> Result<(), Error> {
+    /// Creates the volume of a new cluster; a server runs on `address` for it meanwhile.
+    pub async fn create(&self, address: Ipv4Addr, master: &MasterUser) -> Result<(), Error> {
         let Context { host, admin, .. } = &*self.context;
-        // Whoever wants to start or destroy the cluster meanwhile waits.
+        // Held to the end: whoever wants to start or destroy the cluster meanwhile waits.
         let _making = self.servers.lock().await;
         let server = self.volume_server(address);
         host.make_dir(&self.volume())?;
+        // In a file: on the command line every user of the machine could read it.
         let password = self.volume().join("password");
         host.write(&password, admin.password())?;
         let data = server.data();
@@ -132,56 +94,58 @@ impl Cluster {
         .await?;
         std::fs::remove_file(&password).map_err(file(&password))?;
         let made = async {
-            server.start(&self.context.means(), self.names.clone(), &Role::Writer, &[]).await?;
-            let client = admin.connect(&server.place, "postgres").await?;
-            let Master { user, password, database } = master;
+            server.start(&self.context, self.names.clone(), &Role::Writer, &[]).await?;
+            let client = admin.connect(&server.endpoint, "postgres").await?;
+            let MasterUser { user, password, database } = master;
             accounts::create(&client, host.major(), user, password, database.as_deref(), admin.password()).await
         }
         .await;
         made.and(server.stop().await)
     }
 
-    /// Makes the volume of a cluster restored from `source` as it was at a moment, and answers that moment.
-    pub async fn restore(&self, address: Ipv4Addr, source: &Cluster, moment: Moment) -> Result<Timestamp, Error> {
+    /// Creates the volume of a cluster that is restored from `source` as it was at a moment; returns that moment.
+    pub async fn restore(&self, address: Ipv4Addr, source: &Cluster, moment: RestoreTo) -> Result<Timestamp, Error> {
         let Context { host, clock, .. } = &*self.context;
         let _making = self.servers.lock().await;
         let _reading = source.backups.files.read().await;
         let asked = match moment {
-            Moment::At(moment) => moment,
-            Moment::Now => clock.now(),
+            RestoreTo::At(moment) => moment,
+            RestoreTo::Now => clock.now(),
         };
         let to = if let Some(writer) = source.writer().await {
-            source.backups.flush(&writer.place).await?;
+            source.backups.flush(&writer.endpoint).await?;
             asked
         } else {
-            // Nothing has been committed since: any later moment is the same data, but no commit would end the recovery.
+            // Without a writer nothing has been committed since: any later moment is the same data, but no commit would end recovery.
             source.backups.last_commit().map_or(asked, |last| last.min(asked))
         };
         let base =
             source.backups.base_for(to).ok_or(Error::State("there is no base backup from before that moment"))?;
         let server = self.volume_server(address);
         host.make_dir(&self.volume())?;
+        // A reflink costs nothing where the file system has it, as a clone on Aurora does.
         host.run("cp", |command| command.args(["-a", "--reflink=auto", "--"]).arg(&base.dir).arg(server.data()))
             .await?;
         let role = Role::Recovery { archive: source.backups.archive.clone(), to };
-        let recovered = server.start(&self.context.means(), self.names.clone(), &role, &[]).await;
+        let recovered = server.start(&self.context, self.names.clone(), &role, &[]).await;
         recovered.and(server.stop().await)?;
         Ok(to)
     }
 
-    /// Starts an instance: the writer when there is none, a reader otherwise. Answers whether it is the writer.
-    pub async fn start(&self, instance: &str, place: Place) -> Result<bool, Error> {
+    /// Starts an instance: the writer when there is none, a reader otherwise. Returns true for the writer.
+    pub async fn start(&self, instance: &str, endpoint: ServerEndpoint) -> Result<bool, Error> {
         let mut servers = self.servers.lock().await;
         let dir = self.instance_dir(instance);
         self.context.host.make_dir(&dir)?;
-        let server = Arc::new(Server::new(place, dir, self.backups.archive.clone()));
+        let server = Arc::new(Server::new(endpoint, dir, self.backups.archive.clone()));
         let writer = servers.writer.as_ref().and_then(|writer| servers.all.get(writer)).cloned();
         let role = match &writer {
             Some(writer) => {
-                self.context.base_backup(&writer.place, &server.data(), "stream").await?;
+                self.context.base_backup(&writer.endpoint, &server.data(), "stream").await?;
                 self.reader_of(writer)
             }
             None => {
+                // Moved, not copied: the volume belongs to whichever instance writes, as Aurora's storage does.
                 let volume = self.volume().join("data");
                 std::fs::rename(&volume, server.data()).map_err(file(&volume))?;
                 Role::Writer
@@ -197,7 +161,7 @@ impl Cluster {
         }
         servers.all.insert(instance.to_owned(), Arc::clone(&server));
         if writer.is_none() {
-            self.crown(&mut servers, instance, &server).await?;
+            self.become_writer(&mut servers, instance, &server).await?;
         }
         Ok(writer.is_none())
     }
@@ -216,7 +180,8 @@ impl Cluster {
                     self.hand_over(&mut servers, &server, &name, &successor).await?;
                 }
                 None => {
-                    if let Err(error) = self.backups.flush(&server.place).await {
+                    // A restore of the cluster without instances, or of its retained backups, reads the archive alone.
+                    if let Err(error) = self.backups.flush(&server.endpoint).await {
                         tracing::warn!(%error, "the last changes are not in the archive");
                     }
                     servers.watch = None;
@@ -233,7 +198,7 @@ impl Cluster {
         remove_dir(&self.instance_dir(instance)).await
     }
 
-    /// Makes a reader the writer; the old writer follows it.
+    /// Promotes a reader to writer; the old writer follows it.
     pub async fn fail_over(&self, successor: &str) -> Result<(), Error> {
         let mut servers = self.servers.lock().await;
         let (Some(old), Some(new)) = (
@@ -262,22 +227,22 @@ impl Cluster {
         self.run(server, &role).await
     }
 
-    /// Who may connect from now on.
-    pub async fn admit(&self, admitted: Vec<Cidr>) -> Result<(), Error> {
+    /// Admits only these blocks from now on.
+    pub async fn admit(&self, admitted: Vec<IpNet>) -> Result<(), Error> {
         let servers = self.servers.lock().await;
         self.admitted.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&admitted);
         for server in servers.all.values() {
-            server.admit(&self.context.means(), &admitted).await?;
+            server.admit(&self.context, &admitted).await?;
         }
         Ok(())
     }
 
-    /// Gives the master user another password: at once, or as soon as there is a writer.
+    /// Changes the master user's password: at once, or as soon as there is a writer.
     pub async fn set_password(&self, user: &str, password: &str) -> Result<(), Error> {
         let mut servers = self.servers.lock().await;
         match servers.writer.as_ref().and_then(|writer| servers.all.get(writer)) {
             Some(writer) => {
-                let client = self.context.admin.connect(&writer.place, ADMIN).await?;
+                let client = self.context.admin.connect(&writer.endpoint, ADMIN).await?;
                 accounts::set_password(&client, user, password).await
             }
             None => {
@@ -303,6 +268,7 @@ impl Cluster {
     pub async fn destroy(&self, backups: bool) -> Result<(), Error> {
         self.kill().await;
         if backups {
+            // A restore from this cluster reads these files: it ends first.
             let _writing = self.backups.files.write().await;
             return remove_dir(&self.dir).await;
         }
@@ -316,17 +282,18 @@ impl Cluster {
     }
 
     async fn run(&self, server: &Server, role: &Role) -> Result<(), Error> {
-        let mut names = vec![server.place.name.clone()];
+        let mut names = vec![server.endpoint.name.clone()];
+        // Any server may be the writer after a failover, and clients connect by the cluster's endpoint: the certificate has all names.
         names.extend(self.names.iter().cloned());
         let admitted = self.admitted.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        server.start(&self.context.means(), names, role, &admitted).await
+        server.start(&self.context, names, role, &admitted).await
     }
 
-    async fn crown(&self, servers: &mut Servers, instance: &str, server: &Server) -> Result<(), Error> {
+    async fn become_writer(&self, servers: &mut Servers, instance: &str, server: &Server) -> Result<(), Error> {
         servers.writer = Some(instance.to_owned());
-        servers.watch = Some(Watch(tokio::spawn(Arc::clone(&self.backups).watch(server.place.clone()))));
+        servers.watch = Some(Watch(tokio::spawn(Arc::clone(&self.backups).watch(server.endpoint.clone()))));
         if let Some((user, password)) = servers.password.take() {
-            let client = self.context.admin.connect(&server.place, ADMIN).await?;
+            let client = self.context.admin.connect(&server.endpoint, ADMIN).await?;
             accounts::set_password(&client, &user, &password).await?;
         }
         Ok(())
@@ -339,21 +306,22 @@ impl Cluster {
         name: &str,
         new: &Arc<Server>,
     ) -> Result<(), Error> {
+        // The heartbeat would connect to the old writer while it stops, and keep it from ending.
         servers.watch = None;
-        // A clean stop waits until every reader has everything.
+        // A clean stop waits until every reader has everything: promoted before, a reader could lack acknowledged writes.
         old.stop().await?;
-        let client = self.context.admin.connect(&new.place, ADMIN).await?;
+        let client = self.context.admin.connect(&new.endpoint, ADMIN).await?;
         client.execute("SELECT pg_promote(true, 60)", &[]).await?;
-        new.follow(&self.context.means(), &Role::Writer).await?;
+        new.follow(&self.context, &Role::Writer).await?;
         let role = self.reader_of(new);
         for server in servers.all.values().filter(|server| !Arc::ptr_eq(server, old) && !Arc::ptr_eq(server, new)) {
-            server.follow(&self.context.means(), &role).await?;
+            server.follow(&self.context, &role).await?;
         }
-        self.crown(servers, name, new).await
+        self.become_writer(servers, name, new).await
     }
 
     fn reader_of(&self, writer: &Server) -> Role {
-        Role::Reader { upstream: self.context.admin.conninfo(&writer.place, "reader") }
+        Role::Reader { upstream: self.context.admin.conninfo(&writer.endpoint, "reader") }
     }
 
     fn volume(&self) -> PathBuf {
@@ -366,6 +334,6 @@ impl Cluster {
 
     fn volume_server(&self, address: Ipv4Addr) -> Server {
         let name = self.names.first().cloned().unwrap_or_default();
-        Server::new(Place { name, address, port: self.port }, self.volume(), self.backups.archive.clone())
+        Server::new(ServerEndpoint { name, address, port: self.port }, self.volume(), self.backups.archive.clone())
     }
 }

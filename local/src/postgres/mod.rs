@@ -5,8 +5,10 @@ pub mod admin;
 mod backup;
 pub mod cluster;
 mod config;
-pub mod hba;
+mod context;
 pub mod host;
+pub mod pg_hba;
 mod server;
 
-pub use cluster::{Cluster, Context};
+pub use cluster::Cluster;
+pub use context::Context;

@@ -1,14 +1,15 @@
-//! Which addresses a security group admits: read from a file at every change, as the real rules may change at any time.
+//! The addresses that a security group admits: read from a file at every change, as the real rules may change at any time.
 
 use super::error::ApiError;
-use crate::servers::Cidr;
+use ipnet::{IpNet, Ipv4Net};
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 
-/// The group of clusters that name none.
+/// The group of clusters whose request names none.
 pub const DEFAULT_GROUP: &str = "sg-default";
-/// What a group admits that the file does not know.
-const EVERYBODY: &str = "127.0.0.0/8";
+/// The block that a group admits which the file does not know: every client is on this machine.
+const WHOLE_MACHINE: IpNet = IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::new(127, 0, 0, 0), 8));
 
 /// `{"sg-…": ["127.0.0.0/8"], …}`.
 #[derive(Debug, Clone)]
@@ -22,7 +23,8 @@ impl SecurityGroups {
     }
 
     /// All blocks that one of `groups` admits.
-    pub fn admitted(&self, groups: &[String]) -> Result<Vec<Cidr>, ApiError> {
+    pub fn admitted(&self, groups: &[String]) -> Result<Vec<IpNet>, ApiError> {
+        // Read each time: tests and people edit the file of a running stack, as they would edit a group on AWS.
         let rules = match std::fs::read_to_string(&self.0) {
             Ok(text) => text,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => "{}".to_owned(),
@@ -36,11 +38,11 @@ impl SecurityGroups {
     }
 }
 
-fn admitted(rules: &str, groups: &[String]) -> Result<Vec<Cidr>, String> {
-    let rules: BTreeMap<String, Vec<String>> = serde_json::from_str(rules).map_err(|error| error.to_string())?;
-    let everybody = vec![EVERYBODY.to_owned()];
-    let blocks = groups.iter().flat_map(|group| rules.get(group).unwrap_or(&everybody));
-    let union: BTreeSet<Cidr> = blocks.map(|block| block.parse()).collect::<Result<_, _>>()?;
+fn admitted(rules: &str, groups: &[String]) -> serde_json::Result<Vec<IpNet>> {
+    let rules: BTreeMap<String, Vec<IpNet>> = serde_json::from_str(rules)?;
+    let whole_machine = vec![WHOLE_MACHINE];
+    let blocks = groups.iter().flat_map(|group| rules.get(group).unwrap_or(&whole_machine));
+    let union: BTreeSet<IpNet> = blocks.copied().collect();
     Ok(union.into_iter().collect())
 }
 
@@ -70,6 +72,10 @@ mod tests {
     #[test]
     fn broken_rules_are_an_error_and_never_an_open_door() {
         assert!(admitted("{", &[]).is_err());
-        assert!(admitted(r#"{"sg-a": ["everywhere"]}"#, &["sg-a".to_owned()]).is_err());
+        // The blocks become lines of pg_hba.conf: nothing but a block may get there.
+        for wrong in ["everywhere", "127.0.0.1", "127.0.0.0/33", "127.0.0.0/8 trust\\nhost all all 0.0.0.0/0"] {
+            let rules = format!(r#"{{"sg-a": ["{wrong}"]}}"#);
+            assert!(admitted(&rules, &["sg-a".to_owned()]).is_err(), "{wrong:?} was admitted");
+        }
     }
 }

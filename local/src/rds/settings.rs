@@ -1,11 +1,11 @@
-//! What a person can set on a cluster, read from requests. Two equal values mean that a modification changes nothing.
+//! Settings of a cluster, read from requests. Two equal values mean that a modification changes nothing.
 
 use super::engine::Engine;
 use super::error::ApiError;
-use super::model::{Insights, Monitoring, Serverless};
+use super::monitoring::{Insights, Monitoring, read_insights, read_monitoring};
+use super::preferred_windows;
 use super::query::Params;
 use super::security_groups::DEFAULT_GROUP;
-use super::windows;
 
 /// The settings of a cluster.
 #[derive(Debug, Clone, PartialEq)]
@@ -34,14 +34,15 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// What a cluster has for which nothing was said.
+    /// The settings of a cluster whose request names none.
     pub fn defaults(engine: Engine, version: &str) -> Self {
         Self {
             parameter_group: default_group(engine, version),
             security_groups: vec![DEFAULT_GROUP.to_owned()],
+            // AWS's own defaults, which a restore has as well where nothing is passed: the product has to pass everything on.
             backup_retention: 1,
-            backup_window: windows::DEFAULT_BACKUP.to_owned(),
-            maintenance_window: windows::DEFAULT_MAINTENANCE.to_owned(),
+            backup_window: preferred_windows::DEFAULT_BACKUP.to_owned(),
+            maintenance_window: preferred_windows::DEFAULT_MAINTENANCE.to_owned(),
             iam_auth: false,
             deletion_protection: false,
             copy_tags: false,
@@ -59,7 +60,7 @@ impl Settings {
         }
     }
 
-    /// Reads what creating, restoring and modifying have in common.
+    /// Reads the parameters that creating, restoring and modifying have in common.
     pub fn read_common(&mut self, params: &Params) -> Result<(), ApiError> {
         if let Some(group) = params.get("DBClusterParameterGroupName") {
             self.parameter_group = group.to_ascii_lowercase();
@@ -67,26 +68,30 @@ impl Settings {
         if let Some(groups) =
             params.texts("VpcSecurityGroupIds", "VpcSecurityGroupId").filter(|groups| !groups.is_empty())
         {
+            // There is no EC2 to ask whether they exist: the form is all that can be checked.
             if let Some(wrong) = groups.iter().find(|group| !group.starts_with("sg-")) {
                 return Err(ApiError::value(format!("Invalid security group , groupId= {wrong}, groupName=.")));
             }
             self.security_groups = groups;
         }
+        // Aurora has no retention of 0: backups can't be turned off.
         if let Some(days) = params.number("BackupRetentionPeriod", 1..=35)? {
             self.backup_retention = days;
         }
         if let Some(window) = params.get("PreferredBackupWindow") {
-            self.backup_window = windows::backup(window)?;
+            self.backup_window = preferred_windows::backup(window)?;
         }
         set(&mut self.iam_auth, params.boolean("EnableIAMDatabaseAuthentication")?);
         set(&mut self.deletion_protection, params.boolean("DeletionProtection")?);
         set(&mut self.copy_tags, params.boolean("CopyTagsToSnapshot")?);
+        // A structure arrives as several parameters: it is given when any of them is.
         if params.first_given(&["ServerlessV2ScalingConfiguration"]).is_some() {
             self.serverless =
                 Some(serverless(&params.structure("ServerlessV2ScalingConfiguration"), self.serverless.as_ref())?);
         }
         if let Some(storage) = params.get("StorageType") {
             self.storage_type = match storage {
+                // AWS shows no StorageType for the standard one.
                 "aurora" | "" => None,
                 "aurora-iopt1" => Some(storage.to_owned()),
                 _ => return Err(ApiError::combination(format!("Invalid storage type: {storage}"))),
@@ -107,12 +112,12 @@ impl Settings {
         Ok(())
     }
 
-    /// Reads the window of Backtrack. Where it is off it can be turned on only as a cluster comes to be, `can_begin`, and
-    /// what a volume has no records of never comes back.
+    /// Reads the window of Backtrack. Where it is off it can be turned on only while a cluster is created (`can_begin`): a volume has no
+    /// records of the time before.
     pub fn read_backtrack(&mut self, engine: Engine, can_begin: bool, params: &Params) -> Result<(), ApiError> {
         let Some(given) = params.get("BacktrackWindow") else { return Ok(()) };
         if !engine.has_backtrack() {
-            // AWS takes a window of nothing for any engine.
+            // AWS accepts a window of 0 for any engine.
             return match given {
                 "0" => Ok(()),
                 _ => Err(ApiError::value(format!("Backtrack is not enabled for the {} engine.", engine.name()))),
@@ -120,33 +125,35 @@ impl Settings {
         }
         let window = given.parse().ok().filter(|window| (0..=LONGEST_BACKTRACK).contains(window)).ok_or_else(|| {
             ApiError::value(format!(
-                "The specified value ({given}) is not a valid Backtrack Window. Allowed values are within the range of 0 to {LONGEST_BACKTRACK}"
+                "The specified value ({given}) is not a valid Backtrack RestoreWindow. Allowed values are within the range of 0 to {LONGEST_BACKTRACK}"
             ))
         })?;
         let is_on = self.backtrack_window.is_some_and(|present| present > 0);
         if window > 0 && !is_on && !can_begin {
             return Err(ApiError::combination("Backtrack cannot currently be enabled for this cluster"));
         }
+        // 0 where it never was on changes nothing: DescribeDBClusters leaves the member out then, and shows 0 once it was turned off.
         if window > 0 || is_on {
             self.backtrack_window = Some(window);
         }
         Ok(())
     }
 
-    /// Reads what creating and modifying have in common, and restoring has not.
+    /// Reads the parameters that creating and modifying have in common, and restoring refuses or ignores.
     pub fn read_operations(&mut self, params: &Params) -> Result<(), ApiError> {
         if let Some(window) = params.get("PreferredMaintenanceWindow") {
-            self.maintenance_window = windows::maintenance(window)?;
+            self.maintenance_window = preferred_windows::maintenance(window)?;
         }
         set(&mut self.minor_upgrade, params.boolean("AutoMinorVersionUpgrade")?);
-        monitoring(&mut self.monitoring, params)?;
-        insights(&mut self.insights, params)?;
+        read_monitoring(&mut self.monitoring, params)?;
+        read_insights(&mut self.insights, params)?;
         if let Some(mode) = params.get("DatabaseInsightsMode") {
             if !matches!(mode, "standard" | "advanced") {
                 return Err(ApiError::value(format!("Invalid DatabaseInsightsMode: {mode}")));
             }
             self.insights_mode = mode.to_owned();
         }
+        // AWS checks the combination, whichever of the two the request names.
         if self.insights_mode == "advanced" && !self.insights.enabled {
             return Err(ApiError::combination(
                 "To enable the Advanced mode of Database Insights, Performance Insights must be enabled.",
@@ -155,15 +162,15 @@ impl Settings {
         Ok(())
     }
 
-    /// Keeps the two windows apart: of a new cluster, the one that was not named gives way, as AWS's random choice does.
+    /// Keeps the two windows of a new cluster apart: the one that the request does not name gives way, as AWS's random choice does.
     pub fn settle_windows(&mut self, params: &Params) -> Result<(), ApiError> {
         let named = |name: &str| params.get(name).is_some();
         match (named("PreferredBackupWindow"), named("PreferredMaintenanceWindow")) {
-            (false, true) => self.backup_window = windows::backup_beside(&self.maintenance_window)?,
-            (_, false) => self.maintenance_window = windows::maintenance_beside(&self.backup_window)?,
+            (false, true) => self.backup_window = preferred_windows::backup_beside(&self.maintenance_window)?,
+            (_, false) => self.maintenance_window = preferred_windows::maintenance_beside(&self.backup_window)?,
             (true, true) => {}
         }
-        windows::refuse_overlap(&self.backup_window, &self.maintenance_window)
+        preferred_windows::refuse_overlap(&self.backup_window, &self.maintenance_window)
     }
 
     /// Reads the log exports of a new cluster.
@@ -181,66 +188,31 @@ impl Settings {
         let enable = log_types(engine, change.texts("EnableLogTypes", "member").unwrap_or_default())?;
         self.log_exports.retain(|log| !disable.contains(log));
         self.log_exports.extend(enable);
+        // In order, so that enabling what is enabled compares as no change.
         self.log_exports.sort();
         self.log_exports.dedup();
         Ok(())
     }
 }
 
-/// 72 hours.
+/// The capacity range of Serverless v2, in ACUs.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Serverless {
+    pub least: f64,
+    pub most: f64,
+    pub pause: Option<u32>,
+}
+
+/// The longest backtrack window in seconds: 72 hours.
 const LONGEST_BACKTRACK: u32 = 259_200;
 
-/// The parameter group of a cluster or an instance that names none.
+/// Returns the parameter group of a cluster or an instance whose request names none.
 pub fn default_group(engine: Engine, version: &str) -> String {
     format!("default.{}", engine.family(version))
 }
 
 /// Values of `EngineLifecycleSupport`; the first is what a cluster gets that names none.
 const LIFECYCLES: [&str; 2] = ["open-source-rds-extended-support", "open-source-rds-extended-support-disabled"];
-
-/// Enhanced monitoring: an interval needs a role, and 0 turns it off.
-pub fn monitoring(present: &mut Monitoring, params: &Params) -> Result<(), ApiError> {
-    if let Some(interval) = params.number::<u32>("MonitoringInterval", 0..=60)? {
-        if ![0, 1, 5, 10, 15, 30, 60].contains(&interval) {
-            return Err(ApiError::value(format!(
-                "Invalid MonitoringInterval: {interval}. Valid values are 0, 1, 5, 10, 15, 30, 60"
-            )));
-        }
-        present.interval = interval;
-    }
-    if let Some(role) = params.text("MonitoringRoleArn").filter(|role| !role.is_empty()) {
-        present.role = Some(role);
-    }
-    if present.interval == 0 {
-        present.role = None;
-    } else if present.role.is_none() {
-        return Err(ApiError::combination(
-            "A MonitoringRoleARN value is required if you specify a MonitoringInterval value other than 0.",
-        ));
-    }
-    Ok(())
-}
-
-/// Performance Insights.
-pub fn insights(present: &mut Insights, params: &Params) -> Result<(), ApiError> {
-    set(&mut present.enabled, params.boolean("EnablePerformanceInsights")?);
-    let key = params.text("PerformanceInsightsKMSKeyId");
-    let retention = params.number("PerformanceInsightsRetentionPeriod", 7..=731_u32)?;
-    if !present.enabled {
-        if key.is_some() || retention.is_some() {
-            return Err(ApiError::combination(
-                "You can set Performance Insights options only when Performance Insights is enabled.",
-            ));
-        }
-        *present = Insights::default();
-        return Ok(());
-    }
-    present.kms_key = key
-        .or(present.kms_key.take())
-        .or_else(|| Some(super::model::arn("key", "insights").replace(":rds:", ":kms:").replace("key:", "key/")));
-    present.retention = retention.or(present.retention).or(Some(7));
-    Ok(())
-}
 
 fn set(present: &mut bool, given: Option<bool>) {
     if let Some(given) = given {
@@ -249,6 +221,7 @@ fn set(present: &mut bool, given: Option<bool>) {
 }
 
 fn serverless(given: &Params, present: Option<&Serverless>) -> Result<Serverless, ApiError> {
+    // A modification may name only one of them: the others stay as they are.
     let least = given.number("MinCapacity", 0.0..=256.0)?.or(present.map(|present| present.least));
     let most = given.number("MaxCapacity", 1.0..=256.0)?.or(present.map(|present| present.most));
     let pause = given.number("SecondsUntilAutoPause", 300..=86_400)?.or(present.and_then(|present| present.pause));
@@ -262,6 +235,7 @@ fn serverless(given: &Params, present: Option<&Serverless>) -> Result<Serverless
             "MinCapacity must not be greater than MaxCapacity in ServerlessV2ScalingConfiguration.",
         ));
     }
+    // Only a cluster that may go down to 0 can pause, and then does after 5 minutes unless told otherwise.
     Ok(Serverless { least, most, pause: if least == 0.0 { pause.or(Some(300)) } else { None } })
 }
 

@@ -7,15 +7,15 @@ use aws_smithy_async::rt::sleep::{SharedAsyncSleep, TokioSleep};
 use aws_types::SdkConfig;
 use aws_types::region::Region;
 
-/// The Region that the stack plays. In us-east-1 version 1 of the AWS CLI ignores `AWS_ENDPOINT_URL_RDS`; and whatever
-/// rests on the Region being Route 53's own shows elsewhere.
+/// The Region of the stack. In us-east-1 version 1 of the AWS CLI ignores `AWS_ENDPOINT_URL_RDS`; and code that works only because
+/// Route 53's own Region is us-east-1 fails in another.
 pub const REGION: &str = "eu-west-1";
-/// The key that ministack takes as its account's root user.
+/// The access key that ministack takes as its account's root user.
 pub const ACCESS_KEY_ID: &str = "test";
-/// Its secret. Neither opens anything outside the stack.
+/// The secret of that key. Neither opens anything outside the stack.
 pub const SECRET_ACCESS_KEY: &str = "test";
 
-/// The configuration of every client that speaks to `endpoint`.
+/// Builds the configuration of a client of `endpoint`.
 #[must_use]
 pub fn sdk_config(endpoint: &str) -> SdkConfig {
     let credentials = Credentials::new(ACCESS_KEY_ID, SECRET_ACCESS_KEY, None, None, "local stack");
@@ -25,18 +25,7 @@ pub fn sdk_config(endpoint: &str) -> SdkConfig {
         .endpoint_url(endpoint)
         .credentials_provider(SharedCredentialsProvider::new(credentials))
         .http_client(aws_smithy_http_client::Builder::new().build_http())
+        // aws-config would set it; without it the SDK can't wait between retries, and gives up at the first timeout.
         .sleep_impl(SharedAsyncSleep::new(TokioSleep::new()))
         .build()
-}
-
-/// The innermost cause of an SDK error: its own `Display` says "service error" and keeps the cause below.
-pub fn causes(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut causes = vec![error.to_string()];
-    let mut source = error.source();
-    while let Some(cause) = source {
-        causes.push(cause.to_string());
-        source = cause.source();
-    }
-    causes.dedup();
-    causes.join(": ")
 }

@@ -1,10 +1,11 @@
-//! What a client needs to use a running stack: `.local/stack.env`, written and read; SDK clients; names resolved.
+//! Everything that a client needs to use a running stack: `.local/stack.env`, written and read; SDK clients; name resolution.
 //!
 //! The demo and the end-to-end tests begin here. It starts nothing and holds no connection.
 
 use super::clients::sdk_config;
 use super::health;
 use super::layout::Layout;
+use anyhow::{Context, Result};
 use aws_types::SdkConfig;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -17,22 +18,23 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Outputs {
-    /// The recovery's state machine.
+    /// The ARN of the recovery's state machine.
     pub state_machine_arn: String,
-    /// Leases, recoveries, pending approvals.
+    /// The table of leases, recoveries and pending approvals.
     pub table_name: String,
-    /// Where approvals are asked for.
+    /// The topic to which approval requests are sent.
     pub topic_arn: String,
-    /// What takes recoveries back.
+    /// The ARN of the state machine that rolls recoveries back.
     pub undo_state_machine_arn: String,
-    /// What tells and sets windows.
+    /// The function that reports and sets windows.
     pub set_window_function_name: String,
-    /// Where chat asks, as AWS would call it.
+    /// The URL of the chat function, with the host name that AWS would give it.
     pub chat_url: String,
 }
 
 impl Outputs {
-    /// Where chat asks on this stack, whose function URLs have no DNS: `https://<id>.lambda-url.…` by its path.
+    /// The URL of the chat function on this stack: function URLs have no DNS here, so the id in `https://<id>.lambda-url.…` goes into
+    /// a path of the gateway.
     fn local_chat_url(&self, aws_endpoint: &str) -> String {
         let id = self.chat_url.trim_start_matches("https://").split('.').next().unwrap_or_default();
         format!("{aws_endpoint}/_aws/lambda-url/{id}/")
@@ -42,13 +44,13 @@ impl Outputs {
 /// A running stack.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StackEnv {
-    /// Everything but RDS.
+    /// The endpoint of every service but RDS.
     pub aws_endpoint: String,
-    /// The RDS API.
+    /// The endpoint of the RDS API.
     pub rds_endpoint: String,
     /// The name server.
     pub dns: SocketAddrV4,
-    /// What the template put out.
+    /// The deployed template's outputs.
     pub outputs: Outputs,
     /// The hosted zone with the record.
     pub hosted_zone_id: String,
@@ -56,37 +58,16 @@ pub struct StackEnv {
     pub db_record: String,
     /// The master user of `my-aurora-cluster`.
     pub user: String,
-    /// Its password as it was when the stack started.
+    /// The master user's password at the start of the stack.
     pub password: String,
     /// The database to connect to.
     pub database: String,
     /// The authority that signed the databases' certificates (PEM).
     pub ca_bundle: PathBuf,
-    /// What requests of chat are signed with.
+    /// The secret that requests of chat are signed with.
     pub chat_signing_secret: String,
-    /// What every address begins with that chat answers to.
+    /// The prefix of every URL that chat may respond to.
     pub chat_response_prefix: String,
-}
-
-/// The stack can't be read.
-#[derive(Debug, thiserror::Error)]
-pub enum EnvError {
-    /// There is none, or it is not whole.
-    #[error("there is no running stack in {dir}: {source}; next step: make up")]
-    NotUp {
-        /// Where it was looked for.
-        dir: PathBuf,
-        /// The missing file.
-        source: io::Error,
-    },
-    /// It was written by something else.
-    #[error("{file} does not say {what}; next step: make down, make up")]
-    Unreadable {
-        /// The file.
-        file: PathBuf,
-        /// The missing variable, or what is wrong.
-        what: String,
-    },
 }
 
 impl StackEnv {
@@ -94,21 +75,22 @@ impl StackEnv {
     ///
     /// # Errors
     ///
-    /// When it is not up.
-    pub fn read(layout: &Layout) -> Result<Self, EnvError> {
-        let not_up = |source| EnvError::NotUp { dir: layout.dir.clone(), source };
+    /// When it is not up, or another version wrote its files.
+    pub fn read(layout: &Layout) -> Result<Self> {
+        let not_up = || format!("there is no running stack in {}; next step: make up", layout.dir.display());
         let file = layout.env_file();
-        let variables = parse(&fs::read_to_string(&file).map_err(not_up)?);
-        let unreadable = |what: &str| EnvError::Unreadable { file: file.clone(), what: what.to_owned() };
-        let get = |name: &str| variables.get(name).cloned().ok_or_else(|| unreadable(name));
-        let outputs = fs::read(layout.outputs()).map_err(not_up)?;
-        let outputs = serde_json::from_slice(&outputs)
-            .map_err(|e| EnvError::Unreadable { file: layout.outputs(), what: e.to_string() })?;
+        let variables = parse(&fs::read_to_string(&file).with_context(not_up)?);
+        let unreadable = |what: &str| format!("{} does not say {what}; next step: make down, make up", file.display());
+        let get = |name: &str| variables.get(name).cloned().with_context(|| unreadable(name));
+        let outputs = fs::read(layout.outputs()).with_context(not_up)?;
+        let outputs = serde_json::from_slice(&outputs).with_context(|| {
+            format!("{} has not all outputs; next step: make down, make up", layout.outputs().display())
+        })?;
         let dns = format!("{}:{}", get("DNS_SERVER")?, get("DNS_PORT")?);
         Ok(Self {
             aws_endpoint: get("AWS_ENDPOINT_URL")?,
             rds_endpoint: get("AWS_ENDPOINT_URL_RDS")?,
-            dns: dns.parse().map_err(|_| unreadable("where the name server is"))?,
+            dns: dns.parse().with_context(|| unreadable("where the name server is"))?,
             outputs,
             hosted_zone_id: get("HOSTED_ZONE_ID")?,
             db_record: get("DB_RECORD")?,
@@ -121,13 +103,14 @@ impl StackEnv {
         })
     }
 
-    /// Writes what a shell reads, in one step: a reader sees all of it or none.
+    /// Writes `stack.env` in one step: a reader sees all of it or none.
     ///
     /// # Errors
     ///
     /// When it can't be written.
     pub fn write(&self, layout: &Layout) -> io::Result<()> {
         let file = layout.env_file();
+        // A shell that reads while it is written would run with half of the variables, and the rest from the person's own AWS profile.
         let unfinished = file.with_extension("env.new");
         private(&unfinished, &self.to_shell())?;
         fs::rename(unfinished, file)
@@ -137,6 +120,7 @@ impl StackEnv {
         let (server, port) = (self.dns.ip().to_string(), self.dns.port().to_string());
         let ca_bundle = self.ca_bundle.to_string_lossy();
         let chat_url = self.outputs.local_chat_url(&self.aws_endpoint);
+        // All that the SDKs, the AWS CLI, dig and psql need: a variable that is missing would be taken from the person's own profile.
         let variables = [
             ("AWS_ENDPOINT_URL", self.aws_endpoint.as_str()),
             ("AWS_ENDPOINT_URL_RDS", &self.rds_endpoint),
@@ -197,12 +181,12 @@ impl StackEnv {
         aws_sdk_rds::Client::new(&sdk_config(&self.rds_endpoint))
     }
 
-    /// The addresses behind a name, asked of the stack's name server now.
+    /// Resolves a name by the stack's name server, now.
     ///
     /// # Errors
     ///
-    /// What a resolver says: no such name, no answer.
-    pub async fn resolve(&self, name: &str) -> Result<Vec<Ipv4Addr>, String> {
+    /// When there is no such name, or the server does not answer.
+    pub async fn resolve(&self, name: &str) -> Result<Vec<Ipv4Addr>> {
         health::resolve(self.dns, name).await
     }
 }
@@ -211,16 +195,17 @@ impl StackEnv {
 fn private(path: &Path, text: &str) -> io::Result<()> {
     use std::io::Write;
     use std::os::unix::fs::OpenOptionsExt;
+    // The mode at creation: between a write and a later chmod the password could be read.
     let mut file = fs::File::options().create(true).truncate(true).write(true).mode(0o600).open(path)?;
     file.write_all(text.as_bytes())
 }
 
-/// A value as a shell reads it back, whatever is in it.
+/// Quotes a value so that a shell reads it back, whatever is in it.
 fn quote(value: &str) -> String {
     format!("'{}'", value.replace('\'', r"'\''"))
 }
 
-/// Reads back what [`StackEnv::to_shell`] writes.
+/// Parses what [`StackEnv::to_shell`] writes.
 fn parse(text: &str) -> BTreeMap<String, String> {
     text.lines()
         .filter_map(|line| {
@@ -260,16 +245,16 @@ mod tests {
         }
     }
 
-    fn scratch(name: &str) -> Layout {
-        let dir = std::env::temp_dir().join(format!("rewind-env-{name}-{}", std::process::id()));
-        let layout = Layout { root: dir.clone(), dir };
+    fn scratch() -> (tempfile::TempDir, Layout) {
+        let dir = tempfile::tempdir().unwrap();
+        let layout = Layout { root: dir.path().to_owned(), dir: dir.path().to_owned() };
         fs::create_dir_all(layout.run()).unwrap();
-        layout
+        (dir, layout)
     }
 
     #[test]
     fn what_is_written_is_read_back() {
-        let layout = scratch("round");
+        let (_dir, layout) = scratch();
         let json = r#"{"StateMachineArn": "arn:aws:states:us-east-1:000000000000:stateMachine:x",
                        "TableName": "table", "TopicArn": "topic", "Another": "is no harm",
                        "UndoStateMachineArn": "arn:aws:states:us-east-1:000000000000:stateMachine:u",
@@ -277,12 +262,11 @@ mod tests {
         fs::write(layout.outputs(), json).unwrap();
         stack().write(&layout).unwrap();
         assert_eq!(StackEnv::read(&layout).unwrap(), stack());
-        fs::remove_dir_all(&layout.dir).unwrap();
     }
 
     #[test]
     fn a_shell_reads_any_password_as_it_is() {
-        let layout = scratch("shell");
+        let (_dir, layout) = scratch();
         stack().write(&layout).unwrap();
         let names = "PGPASSWORD PGSSLROOTCERT DNS_PORT CHAT_URL";
         let script = format!("set -a; . {}; printenv {names}", layout.env_file().display());
@@ -290,13 +274,11 @@ mod tests {
         let chat = "http://127.77.1.1:4566/_aws/lambda-url/abc/";
         let expected = format!("{}\n/a b/ca.pem\n10053\n{chat}\n", stack().password);
         assert_eq!(String::from_utf8(output.stdout).unwrap(), expected);
-        fs::remove_dir_all(&layout.dir).unwrap();
     }
 
     #[test]
-    fn without_a_stack_it_says_what_to_do() {
-        let layout = scratch("none");
+    fn without_a_stack_the_error_names_the_next_step() {
+        let (_dir, layout) = scratch();
         assert!(StackEnv::read(&layout).unwrap_err().to_string().ends_with("next step: make up"));
-        fs::remove_dir_all(&layout.dir).unwrap();
     }
 }

@@ -1,46 +1,54 @@
-//! Where everything of a stack lies. Only paths: it reads and writes nothing but the look for the checkout.
+//! The paths of a stack. It writes nothing, and reads only to find the checkout.
 
+use anyhow::{Context, Result};
 use std::path::{Path, PathBuf};
 
 /// The paths of one stack.
 ///
-/// `run` holds what lives as long as the stack does and goes with it; `logs` and `deploy` stay for a look, and so that
-/// the next start has less to do; `tools` is shared by all stacks of the checkout.
+/// `run` holds the state, and is removed with the stack; `logs` stays to be read, `deploy` so that the next start has less to do;
+/// `tools` is shared by all stacks of the checkout.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Layout {
-    /// The checkout.
+    /// The root of the checkout.
     pub root: PathBuf,
     /// The stack's own directory: `.local`, unless told otherwise.
     pub dir: PathBuf,
 }
 
 impl Layout {
-    /// The stack in `dir` of the checkout around `start`.
+    /// Finds the stack in `dir` of the checkout around `start`.
     ///
     /// # Errors
     ///
     /// When `start` is in no checkout.
-    pub fn find(start: &Path, dir: Option<&Path>) -> Result<Self, NoCheckout> {
+    pub fn find(start: &Path, dir: Option<&Path>) -> Result<Self> {
+        // A file that only this project has: another repository around the checkout has a Cargo.toml and a .git as well.
         let root = start
             .ancestors()
             .find(|folder| folder.join("local/tools/ministack.txt").is_file())
-            .ok_or_else(|| NoCheckout(start.to_owned()))?
+            .with_context(|| {
+                let start = start.display();
+                format!(
+                    "{start} is in no checkout of aurora-rewind; nothing was started; next step: run it from the checkout"
+                )
+            })?
             .to_owned();
+        // Relative to where the person stands, not to the checkout: that is what they typed.
         let dir = dir.map_or_else(|| root.join(".local"), |dir| start.join(dir));
         Ok(Self { root, dir })
     }
 
-    /// What lives as long as the stack.
+    /// The state: it lives as long as the stack.
     pub fn run(&self) -> PathBuf {
         self.dir.join("run")
     }
 
-    /// What its processes said, of this start and the one before.
+    /// The output of the processes, of this start and the one before.
     pub fn logs(&self) -> PathBuf {
         self.dir.join("logs")
     }
 
-    /// One log; the files are named after what writes them.
+    /// The log of a process, by the name of what writes it.
     pub fn log(&self, name: &str) -> PathBuf {
         self.logs().join(format!("{name}.log"))
     }
@@ -55,12 +63,12 @@ impl Layout {
         self.root.join(".local/tools")
     }
 
-    /// A program of one of the tools.
+    /// The path of a program of one of the tools.
     pub fn tool(&self, venv: &str, program: &str) -> PathBuf {
         self.tools().join(venv).join("bin").join(program)
     }
 
-    /// What a shell reads to use the stack. It is written last: where it is, the stack was up.
+    /// The variables that a shell reads to use the stack. Written last, removed first: where the file is, the stack was up.
     pub fn env_file(&self) -> PathBuf {
         self.dir.join("stack.env")
     }
@@ -70,16 +78,11 @@ impl Layout {
         self.run().join("outputs.json")
     }
 
-    /// Held by whoever starts or stops the stack.
+    /// The lock of starts and stops.
     pub fn lock(&self) -> PathBuf {
         self.dir.join("lock")
     }
 }
-
-/// There is no checkout here.
-#[derive(Debug, thiserror::Error)]
-#[error("{0} is in no checkout of aurora-rewind; nothing was started; next step: run it from the checkout")]
-pub struct NoCheckout(PathBuf);
 
 #[cfg(test)]
 mod tests {

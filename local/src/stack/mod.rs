@@ -1,6 +1,6 @@
 //! The start and stop of the whole local stack: ministack, the RDS control plane, DNS, the deployed template, a first cluster.
 //!
-//! A stack keeps no data: each start is a fresh one. Everything it writes lies in its directory (`.local`).
+//! A stack keeps no data: each start is a fresh one. Everything that it writes lies in its directory (`.local`).
 
 mod clients;
 pub mod env;
@@ -8,21 +8,22 @@ mod health;
 pub mod layout;
 mod network;
 mod process;
-mod progress;
+pub(crate) mod progress;
 pub mod seed;
 mod tools;
 mod up;
 
+use anyhow::{Context, Result, bail};
 use clap::Args;
 pub use env::StackEnv;
 use layout::Layout;
-use progress::{Failure, Progress, doing, shown};
+use progress::{Progress, print_error, shown};
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 pub use up::UpArgs;
 
-/// What `down` and `status` are told.
+/// Arguments of `down` and `status`.
 #[derive(Debug, Clone, Args)]
 pub struct DirArgs {
     /// The stack's directory; `.local` of the checkout unless given
@@ -51,22 +52,23 @@ pub fn down(args: &DirArgs) -> ExitCode {
     })
 }
 
-/// `rewind-local status`: whether the stack answers, and its processes.
+/// `rewind-local status`: prints the processes of the stack, and fails unless all of it answers.
 #[must_use]
 pub fn status(args: &DirArgs) -> ExitCode {
     run(args.dir.as_deref(), async |layout| {
+        // Processes first: a half-dead stack is looked at by them.
         for process in process::alive(&layout.dir) {
             println!("{:>8}  {}", process.pid, process.command);
         }
         match up::healthy(layout).await {
             Some(_) => println!("the stack is up: {}", shown(&layout.env_file())),
-            None => return Err(Failure::new("the stack is not up; next step: make up")),
+            None => bail!("the stack is not up; next step: make up"),
         }
         Ok(())
     })
 }
 
-/// What `tools` is told.
+/// Arguments of `tools`.
 #[derive(Debug, Clone, Args)]
 pub struct ToolsArgs {
     /// Names of the lists in `local/tools`, such as `lint` for `lint.txt`
@@ -74,7 +76,7 @@ pub struct ToolsArgs {
     pub names: Vec<String>,
 }
 
-/// `rewind-local tools`: the Python tools of those names, each in its venv below `.local/tools`.
+/// `rewind-local tools`: installs the Python tools of those names, each in its venv below `.local/tools`.
 #[must_use]
 pub fn tools(args: &ToolsArgs) -> ExitCode {
     run(None, async |layout| {
@@ -83,38 +85,40 @@ pub fn tools(args: &ToolsArgs) -> ExitCode {
     })
 }
 
-fn run(dir: Option<&Path>, work: impl AsyncFnOnce(&Layout) -> Result<(), Failure>) -> ExitCode {
+fn run(dir: Option<&Path>, work: impl AsyncFnOnce(&Layout) -> Result<()>) -> ExitCode {
     let result = open(dir).and_then(|layout| {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        runtime.map_err(doing("the runtime could not be started"))?.block_on(work(&layout))
+        runtime.context("the runtime could not be started")?.block_on(work(&layout))
     });
     match result {
         Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => {
-            failure.show();
+        Err(error) => {
+            print_error(&error);
             ExitCode::FAILURE
         }
     }
 }
 
-/// The layout around here, with the stack's directory made, under the one name that its processes are marked with.
-fn open(dir: Option<&Path>) -> Result<Layout, Failure> {
-    let here = std::env::current_dir().map_err(doing("there is no current directory"))?;
+/// Finds the layout around here, and creates the stack's directory.
+fn open(dir: Option<&Path>) -> Result<Layout> {
+    let here = std::env::current_dir().context("there is no current directory")?;
     let mut layout = Layout::find(&here, dir)?;
     let asked = layout.dir.clone();
-    let no_dir = |error| Failure::new(format!("{} can't be used: {error}", asked.display()));
-    fs::create_dir_all(&layout.dir).map_err(no_dir)?;
-    layout.dir = fs::canonicalize(&layout.dir).map_err(no_dir)?;
-    fs::create_dir_all(layout.logs()).map_err(no_dir)?;
+    let unusable = || format!("{} can't be used", asked.display());
+    fs::create_dir_all(&layout.dir).with_context(unusable)?;
+    // Processes are marked with this path and found by it: a symbolic link must not give a stack two names.
+    layout.dir = fs::canonicalize(&layout.dir).with_context(unusable)?;
+    fs::create_dir_all(layout.logs()).with_context(unusable)?;
     Ok(layout)
 }
 
-/// One start or stop at a time.
-fn lock(layout: &Layout) -> Result<File, Failure> {
-    let file = File::create(layout.lock()).map_err(doing(layout.lock().display()))?;
+/// Takes the lock of starts and stops, and waits for another one to end.
+fn lock(layout: &Layout) -> Result<File> {
+    // Of the operating system: the lock of a process that was killed is free at once.
+    let file = File::create(layout.lock()).with_context(|| layout.lock().display().to_string())?;
     if let Err(TryLockError::WouldBlock) = file.try_lock() {
         println!("          waiting for another start or stop of this stack to end");
-        file.lock().map_err(doing(layout.lock().display()))?;
+        file.lock().with_context(|| layout.lock().display().to_string())?;
     }
     Ok(file)
 }

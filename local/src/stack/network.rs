@@ -1,31 +1,32 @@
-//! Which loopback addresses and ports a stack takes, so that stacks do not meet. It opens no connection.
+//! The loopback addresses and ports of a stack, chosen so that several stacks run side by side. It opens no connection.
 
+use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddrV4, TcpListener, UdpSocket};
 use std::path::Path;
 
-/// Everything of ministack.
+/// The port of ministack: everything of AWS but RDS.
 const GATEWAY_PORT: u16 = 4566;
-/// The RDS API.
+/// The port of the RDS API.
 const RDS_PORT: u16 = 4567;
-/// What takes chat's answers in Slack's place.
+/// The port that takes chat's messages in Slack's place.
 const CHAT_PORT: u16 = 4568;
-/// An ordinary user may not listen on 53, and 5353 belongs to mDNS.
+/// The name server's port: an ordinary user may not listen on 53, and 5353 belongs to mDNS.
 const DNS_PORT: u16 = 10053;
-/// The databases' port, on an address each.
+/// The port of PostgreSQL, on an address for each instance.
 const POSTGRES_PORT: u16 = 5432;
-/// How many networks are tried before giving up.
+/// Number of networks that are tried before giving up.
 const ATTEMPTS: u32 = 32;
 
 /// A /24 in 127.0.0.0/8: `.1` for the stack's own services, `.9` for the functions' connections to databases,
 /// `.10` and up for the databases.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Network {
-    /// The second number.
+    /// The second byte.
     x: u8,
-    /// The third.
+    /// The third byte.
     y: u8,
 }
 
@@ -39,33 +40,34 @@ impl Network {
         format!("{}/24", self.address(0))
     }
 
-    /// Where ministack listens.
+    /// The address of ministack.
     pub fn gateway(self) -> SocketAddrV4 {
         SocketAddrV4::new(self.address(1), GATEWAY_PORT)
     }
 
-    /// Where the RDS API listens.
+    /// The address of the RDS API.
     pub fn rds(self) -> SocketAddrV4 {
         SocketAddrV4::new(self.address(1), RDS_PORT)
     }
 
-    /// Where chat's answers are taken.
+    /// The address that takes chat's messages.
     pub fn chat(self) -> SocketAddrV4 {
         SocketAddrV4::new(self.address(1), CHAT_PORT)
     }
 
-    /// Where the name server listens.
+    /// The address of the name server.
     pub fn dns(self) -> SocketAddrV4 {
         SocketAddrV4::new(self.address(1), DNS_PORT)
     }
 
-    /// From where functions connect to databases: what the fence's security group admits.
+    /// The address that functions connect to databases from: the one that the fence's security group admits.
     pub fn functions(self) -> Ipv4Addr {
         self.address(9)
     }
 
-    /// Whether everything a stack listens on is free, TCP and UDP.
+    /// True when everything that a stack listens on is free, TCP and UDP.
     fn is_free(self) -> bool {
+        // Something that listens on 0.0.0.0 takes a port on every loopback address, those of the databases included.
         let database = SocketAddrV4::new(self.address(10), POSTGRES_PORT);
         [self.gateway(), self.rds(), self.chat(), self.dns(), database]
             .into_iter()
@@ -73,22 +75,30 @@ impl Network {
             && UdpSocket::bind(self.dns()).is_ok()
     }
 
-    /// The network of the stack in `dir`: the one remembered in `file` if it is still free, otherwise another one,
-    /// which is then remembered. Meant for a stack that does not run.
+    /// Chooses the network of the stack in `dir`, which must not run: the one remembered in `file` while it is free, otherwise
+    /// another one, which is then remembered.
     ///
     /// # Errors
     ///
     /// When none is free, or the choice can't be remembered.
-    pub fn choose(dir: &Path, file: &Path) -> Result<Self, NetworkError> {
+    pub fn choose(dir: &Path, file: &Path) -> Result<Self> {
+        // A file that can't be read counts as none: the choice is made anew rather than the start refused.
         let remembered = fs::read(file).ok().and_then(|json| serde_json::from_slice::<Self>(&json).ok());
         let candidates = remembered.into_iter().chain((0..ATTEMPTS).map(|attempt| Self::candidate(dir, attempt)));
-        let chosen = candidates.into_iter().find(|network| network.is_free()).ok_or(NetworkError::NoneFree)?;
-        let json = serde_json::to_vec(&chosen).map_err(|e| NetworkError::Remember(e.into()))?;
-        fs::write(file, json).map_err(NetworkError::Remember)?;
+        let chosen = candidates.into_iter().find(|network| network.is_free());
+        let Some(chosen) = chosen else {
+            bail!(
+                "something listens on every address at one of the ports {GATEWAY_PORT}, {RDS_PORT}, {CHAT_PORT}, {DNS_PORT} \
+                 and {POSTGRES_PORT}; nothing was started; next step: see who with `ss -lntup` and bind it to one address, \
+                 or stop it"
+            );
+        };
+        let failed = "the choice of network could not be written; nothing was started";
+        fs::write(file, serde_json::to_vec(&chosen).context(failed)?).context(failed)?;
         Ok(chosen)
     }
 
-    /// The same directory always tries the same networks, so that its addresses do not change without need.
+    // From the directory, not at random: a stack that starts again has the addresses that people's shells and notes hold.
     fn candidate(dir: &Path, attempt: u32) -> Self {
         let digest = Sha256::new().chain_update(dir.as_os_str().as_encoded_bytes()).chain_update(attempt.to_be_bytes());
         let digest = digest.finalize();
@@ -96,20 +106,6 @@ impl Network {
         // 127.0.0.0/16 has localhost, resolvers and what else people put there.
         Self { x: 32 + byte(0) % 192, y: byte(1) }
     }
-}
-
-/// No network for the stack.
-#[derive(Debug, thiserror::Error)]
-pub enum NetworkError {
-    /// All candidates are taken.
-    #[error(
-        "something listens on every address at one of the ports {GATEWAY_PORT}, {RDS_PORT}, {CHAT_PORT}, {DNS_PORT} and \
-         {POSTGRES_PORT}; nothing was started; next step: see who with `ss -lntup` and bind it to one address, or stop it"
-    )]
-    NoneFree,
-    /// The choice could not be written down.
-    #[error("the choice of network could not be written: {0}; nothing was started")]
-    Remember(std::io::Error),
 }
 
 #[cfg(test)]
@@ -134,12 +130,12 @@ mod tests {
     #[test]
     fn a_network_that_is_taken_is_passed_over() {
         let dir = Path::new("/network-test/one");
-        let file = std::env::temp_dir().join(format!("rewind-network-{}.json", std::process::id()));
+        let scratch = tempfile::tempdir().unwrap();
+        let file = scratch.path().join("network.json");
         let first = Network::choose(dir, &file).unwrap();
         let _taken = TcpListener::bind(first.rds()).unwrap();
         let second = Network::choose(dir, &file).unwrap();
         assert_ne!(first, second);
         assert_eq!(Network::choose(dir, &file).unwrap(), second, "the new choice is remembered");
-        fs::remove_file(&file).unwrap();
     }
 }

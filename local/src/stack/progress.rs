@@ -1,13 +1,14 @@
-//! What a person sees while a stack starts or stops: a line a step, with its time. It decides nothing.
+//! Output of starting and stopping a stack: a line a step, with its time, and an error with the end of the log that explains it. It
+//! decides nothing.
 
-use std::fmt::Display;
+use std::fmt::{self, Display};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-/// How many lines of a log a failure shows.
+/// Lines of a log that are printed with an error.
 const TAIL: usize = 15;
 
-/// Says what is done, with the time it took.
+/// Prints each step with the time that it took.
 #[derive(Debug)]
 pub struct Progress {
     began: Instant,
@@ -15,63 +16,62 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// Begins to count.
+    /// Starts the clock.
     #[must_use]
     pub fn begin() -> Self {
         let now = Instant::now();
         Self { began: now, step: now }
     }
 
-    /// A step is done; the next one begins.
+    /// Prints a step that is done; the next one begins.
     pub fn done(&mut self, what: impl Display) {
         println!("{:>6.1} s  {what}", self.step.elapsed().as_secs_f64());
         self.step = Instant::now();
     }
 
-    /// A step of several at once was done at `ended`; `began` is its own start.
+    /// Prints one of several steps that went on at once, from `began` to `ended`.
     pub fn done_at(&mut self, began: Instant, ended: Instant, what: impl Display) {
         println!("{:>6.1} s  {what}", (ended - began).as_secs_f64());
         self.step = Instant::now();
     }
 
-    /// All is done.
+    /// Prints the last line, with the time of all steps.
     pub fn end(&self, what: impl Display) {
         println!("{:>6.1} s  in all: {what}", self.began.elapsed().as_secs_f64());
     }
 }
 
-/// Something went wrong, and the log that tells more.
-#[derive(Debug, thiserror::Error)]
-#[error("{message}")]
-pub struct Failure {
+/// An error's message together with the log that explains it: context of an [`anyhow::Error`].
+#[derive(Debug)]
+pub struct Logged {
     message: String,
-    log: Option<PathBuf>,
+    log: PathBuf,
 }
 
-impl Failure {
-    /// What happened, what was changed, what to do.
-    pub fn new(message: impl Display) -> Self {
-        Self { message: message.to_string(), log: None }
+impl Logged {
+    /// A message, and the log that explains it.
+    pub fn new(message: impl Display, log: PathBuf) -> Self {
+        Self { message: message.to_string(), log }
     }
+}
 
-    /// The log that tells more.
-    #[must_use]
-    pub fn see(mut self, log: PathBuf) -> Self {
-        self.log = Some(log);
-        self
+impl Display for Logged {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
     }
+}
 
-    /// Shows it, with the end of the log.
-    pub fn show(&self) {
-        if let Some(log) = &self.log {
-            let text = std::fs::read_to_string(log).unwrap_or_default();
-            eprintln!("the last lines of {}:", shown(log));
-            for line in last_lines(&text) {
-                eprintln!("  | {line}");
-            }
+/// Prints an error with its causes, after the end of the log that explains it.
+pub fn print_error(error: &anyhow::Error) {
+    if let Some(Logged { log, .. }) = error.downcast_ref() {
+        let text = std::fs::read_to_string(log).unwrap_or_default();
+        eprintln!("the last lines of {}:", shown(log));
+        for line in last_lines(&text) {
+            eprintln!("  | {line}");
         }
-        eprintln!("error: {}", self.message);
     }
+    // Last, where a person looks first when the terminal has stopped moving.
+    eprintln!("error: {error:#}");
 }
 
 fn last_lines(text: &str) -> Vec<&str> {
@@ -79,34 +79,11 @@ fn last_lines(text: &str) -> Vec<&str> {
     lines.get(lines.len().saturating_sub(TAIL)..).unwrap_or_default().to_vec()
 }
 
-/// A path as a person in the checkout would write it.
+/// Formats a path as a person in the checkout would write it.
 #[must_use]
 pub fn shown(path: &Path) -> String {
     let here = std::env::current_dir().unwrap_or_default();
     path.strip_prefix(&here).unwrap_or(path).display().to_string()
-}
-
-macro_rules! from_error {
-    ($($error:ty),+ $(,)?) => {
-        $(impl From<$error> for Failure {
-            fn from(error: $error) -> Self {
-                Self::new(error)
-            }
-        })+
-    };
-}
-
-from_error!(
-    super::env::EnvError,
-    super::layout::NoCheckout,
-    super::network::NetworkError,
-    super::process::Unstoppable,
-    super::seed::SeedError,
-);
-
-/// An I/O error with what was being done.
-pub fn doing(what: impl Display) -> impl FnOnce(std::io::Error) -> Failure {
-    move |error| Failure::new(format!("{what}: {error}"))
 }
 
 #[cfg(test)]
@@ -119,5 +96,12 @@ mod tests {
         let long = (0..40).map(|n| n.to_string()).collect::<Vec<_>>().join("\n");
         assert_eq!(last_lines(&long).len(), TAIL);
         assert_eq!(last_lines(&long).last(), Some(&"39"));
+    }
+
+    #[test]
+    fn an_error_keeps_its_log_under_further_context() {
+        let error = anyhow::anyhow!("cause").context(Logged::new("it ended", "/logs/x.log".into())).context("outer");
+        assert_eq!(error.downcast_ref::<Logged>().map(|logged| logged.log.as_path()), Some(Path::new("/logs/x.log")));
+        assert_eq!(format!("{error:#}"), "outer: it ended: cause");
     }
 }

@@ -1,9 +1,10 @@
-//! What a fresh stack holds: one cluster, rich in what a restore does not inherit, and a record that names its writer.
+//! The resources of a fresh stack: one cluster, rich in what a restore does not inherit, a record that names its writer, and a Slack app.
 //!
-//! It is made by the same calls that a person would make, and by no other way.
+//! They are created by the calls that a person would make, and in no other way.
 
-use super::clients::{REGION, causes, sdk_config};
+use super::clients::{REGION, sdk_config};
 use super::network::Network;
+use anyhow::{Context, Result, anyhow, bail};
 use aws_sdk_rds::types::Tag;
 use aws_sdk_route53::types::{
     Change, ChangeAction, ChangeBatch, HostedZoneConfig, ResourceRecord, ResourceRecordSet, RrType, Vpc, VpcRegion,
@@ -12,15 +13,15 @@ use serde_json::{Value, json};
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
-/// The name of the cluster.
+/// The identifier of the cluster.
 pub const CLUSTER: &str = "my-aurora-cluster";
-/// The name that clients use for its writer.
+/// The name that clients use for the writer.
 pub const DB_RECORD: &str = "db.example.com";
 /// The master user's database, which every PostgreSQL server has.
 pub const DATABASE: &str = "postgres";
-/// Admits everybody on this machine: the cluster's own.
+/// The cluster's own security group: it admits every client on this machine.
 pub const APP_SECURITY_GROUP: &str = "sg-0a99000000000a990";
-/// Admits the functions' address and nobody else: what a fenced cluster gets.
+/// The security group of a fenced cluster: it admits the functions' address and no other.
 pub const FENCE_SECURITY_GROUP: &str = "sg-0fe9ce0000000fe9c";
 
 const ENGINE: &str = "aurora-postgresql";
@@ -28,38 +29,22 @@ const CLUSTER_PARAMETERS: &str = "my-aurora-cluster-params";
 const INSTANCE_PARAMETERS: &str = "my-aurora-instance-params";
 const RECORD_TTL: i64 = 5;
 const CHAT_SECRET: &str = "aurora-rewind/chat";
-/// A cluster of nothing is there in seconds; a machine that compiles meanwhile takes longer.
-const PATIENCE: Duration = Duration::from_secs(300);
-const POLL: Duration = Duration::from_millis(100);
+/// Longest time until the cluster is available: an empty one takes seconds, on a machine that compiles meanwhile more.
+const AVAILABLE_TIMEOUT: Duration = Duration::from_secs(300);
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
-/// The seed as a client sees it.
+/// The resources as a client uses them.
 #[derive(Debug, Clone)]
 pub struct Seed {
     /// The hosted zone.
     pub hosted_zone_id: String,
     /// The master user.
     pub user: String,
-    /// Its password.
+    /// The master user's password.
     pub password: String,
 }
 
-/// A call failed.
-#[derive(Debug, thiserror::Error)]
-#[error("{what}: {cause}")]
-pub struct SeedError {
-    what: &'static str,
-    cause: String,
-}
-
-fn failed<E: std::error::Error + 'static>(what: &'static str) -> impl FnOnce(E) -> SeedError {
-    move |error| SeedError { what, cause: causes(&error) }
-}
-
-fn missing(what: &'static str, cause: &str) -> SeedError {
-    SeedError { what, cause: cause.to_owned() }
-}
-
-/// Which addresses each security group admits, for the control plane, which has no EC2 to ask.
+/// Builds the rules of the security groups, by group: a file for the control plane, as the stack has no EC2.
 pub fn security_groups(network: Network) -> Value {
     json!({
         APP_SECURITY_GROUP: ["127.0.0.0/8"],
@@ -67,14 +52,15 @@ pub fn security_groups(network: Network) -> Value {
     })
 }
 
-/// Makes the cluster and waits until its instances are available; answers its writer endpoint and its secret's ARN.
+/// Creates the cluster and waits until its instances are available; returns the writer endpoint and the ARN of the managed secret.
 ///
 /// # Errors
 ///
-/// What the RDS API answers.
-pub async fn cluster(network: Network) -> Result<(String, String), SeedError> {
+/// When the RDS API refuses, or the cluster does not become available.
+pub async fn cluster(network: Network) -> Result<(String, String)> {
     let rds = aws_sdk_rds::Client::new(&sdk_config(&format!("http://{}", network.rds())));
     let version = default_version(&rds).await?;
+    // By major version: a parameter group of another family is refused.
     let family = format!("{ENGINE}{}", version.split('.').next().unwrap_or(&version));
     rds.create_db_cluster_parameter_group()
         .db_cluster_parameter_group_name(CLUSTER_PARAMETERS)
@@ -82,18 +68,20 @@ pub async fn cluster(network: Network) -> Result<(String, String), SeedError> {
         .description("of my-aurora-cluster")
         .send()
         .await
-        .map_err(failed("the cluster parameter group could not be made"))?;
+        .context("the cluster parameter group could not be created")?;
     rds.create_db_parameter_group()
         .db_parameter_group_name(INSTANCE_PARAMETERS)
         .db_parameter_group_family(&family)
         .description("of my-aurora-cluster's instances")
         .send()
         .await
-        .map_err(failed("the instances' parameter group could not be made"))?;
+        .context("the instances' parameter group could not be created")?;
     rds.create_db_cluster()
         .db_cluster_identifier(CLUSTER)
         .engine(ENGINE)
         .engine_version(version)
+        // From here on everything that a restore does not inherit unless it is passed or set afterwards: what the product forgets
+        // to carry over shows as a difference between the two clusters.
         .master_username("postgres")
         .manage_master_user_password(true)
         .db_cluster_parameter_group_name(CLUSTER_PARAMETERS)
@@ -109,7 +97,7 @@ pub async fn cluster(network: Network) -> Result<(String, String), SeedError> {
         .tags(tag("owner", "team-orders"))
         .send()
         .await
-        .map_err(failed("the cluster could not be made"))?;
+        .context("the cluster could not be created")?;
     for (name, class, tier) in [("my-aurora-cluster-1", "db.r6g.xlarge", 0), ("my-aurora-cluster-2", "db.r6g.large", 5)]
     {
         rds.create_db_instance()
@@ -117,51 +105,52 @@ pub async fn cluster(network: Network) -> Result<(String, String), SeedError> {
             .db_cluster_identifier(CLUSTER)
             .db_instance_class(class)
             .engine(ENGINE)
+            // Different from each other and from the defaults: a recovery has to copy class and tier of each instance.
             .promotion_tier(tier)
             .db_parameter_group_name(INSTANCE_PARAMETERS)
             .auto_minor_version_upgrade(false)
             .tags(tag("application", "orders"))
             .send()
             .await
-            .map_err(failed("an instance could not be made"))?;
+            .context("an instance could not be created")?;
     }
     available(&rds).await
 }
 
-/// The Slack app of the stack, as the function reads it: made once a stack; answers the secret's ARN and its signing secret.
+/// Creates the secret of the Slack app, as the chat function reads it, or reads the one that is there.
 ///
 /// # Errors
 ///
-/// What Secrets Manager answers.
-pub async fn chat_app(network: Network) -> Result<ChatApp, SeedError> {
+/// When Secrets Manager refuses, or the secret is not complete.
+pub async fn chat_app(network: Network) -> Result<ChatApp> {
     let secrets = aws_sdk_secretsmanager::Client::new(&sdk_config(&format!("http://{}", network.gateway())));
-    let what = "the secret of the Slack app could not be made";
-    // The stack may have been deployed to before.
+    let what = "the secret of the Slack app could not be created";
+    // A new deployment to a running stack keeps the app: the function and people's shells hold its signing secret.
     if let Ok(known) = secrets.get_secret_value().secret_id(CHAT_SECRET).send().await {
-        let app: Value = serde_json::from_str(known.secret_string().unwrap_or_default()).map_err(failed(what))?;
+        let app: Value = serde_json::from_str(known.secret_string().unwrap_or_default()).context(what)?;
         let signing_secret = app.get("signingSecret").and_then(Value::as_str).map(str::to_owned);
         return Ok(ChatApp {
-            secret_arn: known.arn.ok_or_else(|| missing(what, "it has no ARN"))?,
-            signing_secret: signing_secret.ok_or_else(|| missing(what, "it has no signing secret"))?,
+            secret_arn: known.arn.ok_or_else(|| anyhow!("it has no ARN")).context(what)?,
+            signing_secret: signing_secret.ok_or_else(|| anyhow!("it has no signing secret")).context(what)?,
         });
     }
     let signing_secret = uuid::Uuid::new_v4().simple().to_string();
     let app = json!({ "signingSecret": signing_secret, "webhookUrl": format!("http://{}/channel", network.chat()) });
     let made = secrets.create_secret().name(CHAT_SECRET).secret_string(app.to_string()).send().await;
-    let secret_arn = made.map_err(failed(what))?.arn.ok_or_else(|| missing(what, "it has no ARN"))?;
+    let secret_arn = made.context(what)?.arn.ok_or_else(|| anyhow!("it has no ARN")).context(what)?;
     Ok(ChatApp { secret_arn, signing_secret })
 }
 
 /// The Slack app of the stack.
 #[derive(Debug, Clone)]
 pub struct ChatApp {
-    /// Where the function reads it.
+    /// The ARN of the secret that the chat function reads.
     pub secret_arn: String,
-    /// What requests are signed with.
+    /// The secret that requests are signed with.
     pub signing_secret: String,
 }
 
-/// Who may do what in chat, as parameters of the template. Ann starts, Ben approves, and Cleo does both.
+/// Requesters and approvers in chat, as parameters of the template: Ann requests, Ben approves, and Cleo does both.
 pub const CHAT_PEOPLE: [(&str, &str); 3] =
     [("ChatStarters", "UANN,UCLEO"), ("ChatApprovers", "UBEN,UCLEO"), ("ChatTeam", "TLOCAL")];
 
@@ -169,93 +158,91 @@ fn tag(key: &str, value: &str) -> Tag {
     Tag::builder().key(key).value(value).build()
 }
 
-/// The version that the control plane runs: the one that PostgreSQL on this machine has.
-async fn default_version(rds: &aws_sdk_rds::Client) -> Result<String, SeedError> {
+/// Reads the version that the control plane runs: that of PostgreSQL on this machine.
+async fn default_version(rds: &aws_sdk_rds::Client) -> Result<String> {
     let versions = rds
         .describe_db_engine_versions()
         .engine(ENGINE)
         .default_only(true)
         .send()
         .await
-        .map_err(failed("the engine versions could not be read"))?;
+        .context("the engine versions could not be read")?;
     let version = versions.db_engine_versions().first().and_then(|version| version.engine_version());
-    version.map(str::to_owned).ok_or_else(|| missing("the engine versions could not be read", "there is none"))
+    version.map(str::to_owned).context("the control plane offers no engine version")
 }
 
-async fn available(rds: &aws_sdk_rds::Client) -> Result<(String, String), SeedError> {
+async fn available(rds: &aws_sdk_rds::Client) -> Result<(String, String)> {
     let what = "the cluster did not become available";
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + AVAILABLE_TIMEOUT;
     loop {
-        let clusters = rds.describe_db_clusters().db_cluster_identifier(CLUSTER).send().await.map_err(failed(what))?;
-        let cluster = clusters.db_clusters().first().ok_or_else(|| missing(what, "it is gone"))?;
-        let instances = rds.describe_db_instances().send().await.map_err(failed(what))?;
+        let clusters = rds.describe_db_clusters().db_cluster_identifier(CLUSTER).send().await.context(what)?;
+        let cluster = clusters.db_clusters().first().ok_or_else(|| anyhow!("it is gone")).context(what)?;
+        let instances = rds.describe_db_instances().send().await.context(what)?;
         let states = instances.db_instances().iter().map(|instance| instance.db_instance_status());
         let states: Vec<Option<&str>> = states.chain([cluster.status()]).collect();
         if states.iter().all(|state| *state == Some("available")) {
-            let endpoint = cluster.endpoint().ok_or_else(|| missing(what, "it has no endpoint"))?;
+            let endpoint = cluster.endpoint().ok_or_else(|| anyhow!("it has no endpoint")).context(what)?;
             let secret = cluster.master_user_secret().and_then(|secret| secret.secret_arn());
-            let secret = secret.ok_or_else(|| missing(what, "it has no managed master secret"))?;
+            let secret = secret.ok_or_else(|| anyhow!("it has no managed master secret")).context(what)?;
             return Ok((endpoint.to_owned(), secret.to_owned()));
         }
+        // `failed` is final: waiting on would only hide the log behind a timeout.
         if states.contains(&Some("failed")) || Instant::now() > deadline {
-            return Err(missing(what, &format!("its states are {states:?}")));
+            bail!("{what}: its states are {states:?}");
         }
-        sleep(POLL).await;
+        sleep(POLL_INTERVAL).await;
     }
 }
 
-/// Makes the hosted zone and the record, and reads the master password.
+/// Creates the hosted zone and the record, and reads the master password.
 ///
 /// # Errors
 ///
-/// What Route 53 and Secrets Manager answer.
-pub async fn record_and_login(network: Network, endpoint: &str, secret: &str) -> Result<Seed, SeedError> {
+/// When Route 53 or Secrets Manager refuses.
+pub async fn record_and_login(network: Network, endpoint: &str, secret: &str) -> Result<Seed> {
     let sdk = sdk_config(&format!("http://{}", network.gateway()));
     let hosted_zone_id = hosted_zone(&aws_sdk_route53::Client::new(&sdk), endpoint).await?;
     let what = "the master password could not be read";
-    let value = aws_sdk_secretsmanager::Client::new(&sdk)
-        .get_secret_value()
-        .secret_id(secret)
-        .send()
-        .await
-        .map_err(failed(what))?;
-    let login: Value = serde_json::from_str(value.secret_string().unwrap_or_default()).map_err(failed(what))?;
+    let value =
+        aws_sdk_secretsmanager::Client::new(&sdk).get_secret_value().secret_id(secret).send().await.context(what)?;
+    let login: Value = serde_json::from_str(value.secret_string().unwrap_or_default()).context(what)?;
     let field = |name: &'static str| {
         let text = login.get(name).and_then(Value::as_str).map(str::to_owned);
-        text.ok_or_else(|| missing(what, name))
+        text.ok_or_else(|| anyhow!("the secret has no {name}")).context(what)
     };
     Ok(Seed { hosted_zone_id, user: field("username")?, password: field("password")? })
 }
 
-async fn hosted_zone(route53: &aws_sdk_route53::Client, endpoint: &str) -> Result<String, SeedError> {
-    let what = "the hosted zone could not be made";
+async fn hosted_zone(route53: &aws_sdk_route53::Client, endpoint: &str) -> Result<String> {
+    let what = "the hosted zone could not be created";
     let built = "the request could not be built";
     let zone = route53
         .create_hosted_zone()
         .name("example.com")
         .caller_reference("local-stack")
+        // Private, as the home of such records usually is; AWS refuses a private zone without a VPC.
         .vpc(Vpc::builder().vpc_region(VpcRegion::from(REGION)).vpc_id("vpc-0a99000000000a990").build())
         .hosted_zone_config(HostedZoneConfig::builder().private_zone(true).comment("of the local stack").build())
         .send()
         .await
-        .map_err(failed(what))?;
+        .context(what)?;
     let id = zone.hosted_zone().map(|zone| zone.id().trim_start_matches("/hostedzone/").to_owned());
-    let id = id.ok_or_else(|| missing(what, "it has no id"))?;
+    let id = id.ok_or_else(|| anyhow!("it has no id")).context(what)?;
     let record = ResourceRecordSet::builder()
         .name(DB_RECORD)
         .r#type(RrType::Cname)
         .ttl(RECORD_TTL)
-        .resource_records(ResourceRecord::builder().value(endpoint).build().map_err(failed(built))?)
+        .resource_records(ResourceRecord::builder().value(endpoint).build().context(built)?)
         .build()
-        .map_err(failed(built))?;
+        .context(built)?;
     let change = Change::builder().action(ChangeAction::Create).resource_record_set(record).build();
-    let change = change.map_err(failed(built))?;
+    let change = change.context(built)?;
     route53
         .change_resource_record_sets()
         .hosted_zone_id(&id)
-        .change_batch(ChangeBatch::builder().changes(change).build().map_err(failed(built))?)
+        .change_batch(ChangeBatch::builder().changes(change).build().context(built)?)
         .send()
         .await
-        .map_err(failed("the record could not be made"))?;
+        .context("the record could not be created")?;
     Ok(id)
 }

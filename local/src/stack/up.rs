@@ -1,13 +1,14 @@
 //! `rewind-local up`: from nothing, or from whatever a crash left, to a stack that answers.
 //!
-//! What runs and is healthy is left alone. It never reuses the data of an earlier start.
+//! A running, healthy stack is left alone. It never reuses the data of an earlier start.
 
 use super::clients::{ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY};
 use super::env::{Outputs, StackEnv};
 use super::layout::Layout;
 use super::network::Network;
-use super::progress::{Failure, Progress, doing, shown};
+use super::progress::{Logged, Progress, shown};
 use super::{health, process, seed, tools};
+use anyhow::{Context, Result, bail};
 use clap::Args;
 use std::fs;
 use std::net::SocketAddrV4;
@@ -17,11 +18,11 @@ use std::time::{Duration, Instant};
 
 /// The name of the deployed template.
 const STACK_NAME: &str = "aurora-rewind";
-/// How long a process may take until it answers: half a second alone, more beside a compiler.
-const PATIENCE: Duration = Duration::from_secs(60);
-const POLL: Duration = Duration::from_millis(30);
+/// Longest time until a process answers: half a second alone, more beside a compiler.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
+const POLL_INTERVAL: Duration = Duration::from_millis(30);
 
-/// What `up` is told.
+/// Arguments of `up`.
 #[derive(Debug, Clone, Args)]
 pub struct UpArgs {
     /// The stack's directory; `.local` of the checkout unless given
@@ -39,14 +40,18 @@ pub struct UpArgs {
 ///
 /// # Errors
 ///
-/// What stopped it, with the log that tells why. What was started by then is swept by the next `up` or `down`.
-pub async fn up(layout: &Layout, args: &UpArgs) -> Result<(), Failure> {
+/// With the log that tells why. The next `up` or `down` ends what was started by then.
+pub async fn up(layout: &Layout, args: &UpArgs) -> Result<()> {
     let mut progress = Progress::begin();
     if !args.built {
         tools::packages(layout, &mut progress)?;
         tools::binaries(layout, &mut progress)?;
     }
-    if let Some(network) = healthy(layout).await {
+    let services = services(layout, &myself()?)?;
+    // A control plane or ministack of another build has the tags, tables and rules of that build: what was created there must not meet
+    // functions of this one. Data is no reason to keep it, as a stack promises none.
+    let runs_this_build = fs::read_to_string(started_with(layout)).is_ok_and(|started| started == services);
+    if let Some(network) = healthy(layout).await.filter(|_| runs_this_build) {
         let inputs = inputs(layout)?;
         if fs::read_to_string(deployed(layout)).is_ok_and(|deployed| deployed == inputs) {
             progress.end(format_args!("the stack is up: {}", shown(&layout.env_file())));
@@ -55,7 +60,7 @@ pub async fn up(layout: &Layout, args: &UpArgs) -> Result<(), Failure> {
         let app = seed::chat_app(network).await?;
         let outputs = deploy(layout, network, args.iam, &app, &inputs)?;
         let stack = StackEnv { outputs, ..StackEnv::read(layout)? };
-        stack.write(layout).map_err(doing("stack.env could not be written"))?;
+        stack.write(layout).context("stack.env could not be written")?;
         progress.end("the stack is up, and now runs what was built");
         return Ok(());
     }
@@ -63,19 +68,20 @@ pub async fn up(layout: &Layout, args: &UpArgs) -> Result<(), Failure> {
     tools::venv(layout, "aws", &mut progress)?;
     clear(layout, &mut progress)?;
     let network = Network::choose(&layout.dir, &layout.dir.join("network.json"))?;
-    fs::create_dir_all(layout.run().join("tmp")).map_err(doing("the run directory could not be made"))?;
+    fs::create_dir_all(layout.run().join("tmp")).context("the run directory could not be made")?;
+    fs::write(started_with(layout), services).context("the stack's build could not be written down")?;
     let groups = layout.run().join("security-groups.json");
-    fs::write(&groups, seed::security_groups(network).to_string()).map_err(doing(groups.display()))?;
+    fs::write(&groups, seed::security_groups(network).to_string()).with_context(|| groups.display().to_string())?;
 
     let began = Instant::now();
     let mut ministack = start(layout, "ministack", &mut ministack(layout, network, args.iam))?;
-    let mut plane = start(layout, "control-plane", &mut control_plane(layout, network, args.iam)?)?;
-    until(layout, "control-plane", &mut plane, || health::rds(network)).await?;
+    let mut control_plane = start(layout, "control-plane", &mut control_plane(layout, network, args.iam)?)?;
+    until(layout, "control-plane", &mut control_plane, || health::rds(network)).await?;
     progress.done(format_args!("RDS answers on {}, DNS on {}", network.rds(), network.dns()));
     until(layout, "ministack", &mut ministack, || health::gateway(network)).await?;
     progress.done_at(began, Instant::now(), format_args!("the rest of AWS answers on {}", network.gateway()));
 
-    // The template and the cluster do not need each other.
+    // Side by side, as neither needs the other: the deployment takes about as long as the cluster.
     let began = Instant::now();
     let inputs = inputs(layout)?;
     let app = seed::chat_app(network).await?;
@@ -84,17 +90,19 @@ pub async fn up(layout: &Layout, args: &UpArgs) -> Result<(), Failure> {
         let outputs = deploy(&layout_of_deploy, network, iam, &app_of_deploy, &inputs);
         (outputs, Instant::now())
     });
-    let (endpoint, secret) =
-        seed::cluster(network).await.map_err(|e| Failure::from(e).see(layout.log("control-plane")))?;
+    let (endpoint, secret) = seed::cluster(network)
+        .await
+        .with_context(|| Logged::new(format_args!("{} is not there", seed::CLUSTER), layout.log("control-plane")))?;
     progress.done_at(began, Instant::now(), format_args!("{} is available", seed::CLUSTER));
-    let (outputs, deployed_at) = deployment.await.map_err(Failure::new)?;
+    let (outputs, deployed_at) = deployment.await?;
     let outputs = outputs?;
     progress.done_at(began, deployed_at, format_args!("{STACK_NAME} is deployed"));
     let seed = seed::record_and_login(network, &endpoint, &secret).await?;
+    // Once as a client will: everything above may be well and the record still lead nowhere.
     let found = health::resolve(network.dns(), seed::DB_RECORD).await;
     if !found.as_ref().is_ok_and(|addresses| addresses.len() == 1) {
         let message = format!("{} does not resolve: {found:?}", seed::DB_RECORD);
-        return Err(Failure::new(message).see(layout.log("control-plane")));
+        bail!(Logged::new(message, layout.log("control-plane")));
     }
     progress.done(format_args!("{} leads to {endpoint}", seed::DB_RECORD));
 
@@ -112,7 +120,7 @@ pub async fn up(layout: &Layout, args: &UpArgs) -> Result<(), Failure> {
         chat_signing_secret: app.signing_secret,
         chat_response_prefix: chat_prefix(network),
     };
-    stack.write(layout).map_err(doing("stack.env could not be written"))?;
+    stack.write(layout).context("stack.env could not be written")?;
     progress.end(format_args!("the stack is up; use it by: set -a; . {}; set +a", shown(&layout.env_file())));
     Ok(())
 }
@@ -122,10 +130,10 @@ pub async fn up(layout: &Layout, args: &UpArgs) -> Result<(), Failure> {
 /// # Errors
 ///
 /// When a process does not end or a file can't be removed.
-pub fn clear(layout: &Layout, progress: &mut Progress) -> Result<usize, Failure> {
+pub fn clear(layout: &Layout, progress: &mut Progress) -> Result<usize> {
     // First of all, so that nobody takes a half-removed stack for a running one.
     remove(fs::remove_file(layout.env_file()))?;
-    let ended = process::sweep(&layout.dir)?;
+    let ended = process::stop_all(&layout.dir)?;
     let had_state = layout.run().exists();
     remove(fs::remove_dir_all(layout.run()))?;
     if ended > 0 || had_state {
@@ -134,16 +142,16 @@ pub fn clear(layout: &Layout, progress: &mut Progress) -> Result<usize, Failure>
     Ok(ended)
 }
 
-fn remove(result: std::io::Result<()>) -> Result<(), Failure> {
+fn remove(result: std::io::Result<()>) -> Result<()> {
     match result {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(Failure::new(format!("the state of an earlier start could not be removed: {error}")))
+            Err(error).context("the state of an earlier start could not be removed")
         }
         _ => Ok(()),
     }
 }
 
-/// The network of the stack, if all of it answers.
+/// Returns the network of the stack if all of it answers.
 pub async fn healthy(layout: &Layout) -> Option<Network> {
     let stack = StackEnv::read(layout).ok()?;
     let network: Network = serde_json::from_slice(&fs::read(layout.dir.join("network.json")).ok()?).ok()?;
@@ -156,8 +164,8 @@ pub async fn healthy(layout: &Layout) -> Option<Network> {
     (gateway && rds && name.is_ok()).then_some(network)
 }
 
-fn start(layout: &Layout, name: &str, command: &mut Command) -> Result<Child, Failure> {
-    process::start(layout, name, command).map_err(doing(format_args!("{name} could not be started")))
+fn start(layout: &Layout, name: &str, command: &mut Command) -> Result<Child> {
+    process::start(layout, name, command).with_context(|| format!("{name} could not be started"))
 }
 
 /// Waits until a process answers.
@@ -166,20 +174,21 @@ async fn until<F: Future<Output = bool>>(
     name: &str,
     child: &mut Child,
     answers: impl Fn() -> F,
-) -> Result<(), Failure> {
-    let deadline = Instant::now() + PATIENCE;
+) -> Result<()> {
+    let deadline = Instant::now() + ANSWER_TIMEOUT;
     loop {
+        // First: a process that has ended never answers, and its log says why long before the time is over.
         if let Ok(Some(status)) = child.try_wait() {
-            return Err(Failure::new(format!("{name} ended: {status}")).see(layout.log(name)));
+            bail!(Logged::new(format_args!("{name} ended: {status}"), layout.log(name)));
         }
         if answers().await {
             return Ok(());
         }
         if Instant::now() > deadline {
-            let seconds = PATIENCE.as_secs();
-            return Err(Failure::new(format!("{name} did not answer within {seconds} s")).see(layout.log(name)));
+            let seconds = ANSWER_TIMEOUT.as_secs();
+            bail!(Logged::new(format_args!("{name} did not answer within {seconds} s"), layout.log(name)));
         }
-        tokio::time::sleep(POLL).await;
+        tokio::time::sleep(POLL_INTERVAL).await;
     }
 }
 
@@ -187,7 +196,7 @@ fn url(address: SocketAddrV4) -> String {
     format!("http://{address}")
 }
 
-/// What every address begins with that chat answers to.
+/// The prefix of every URL that chat may respond to.
 fn chat_prefix(network: Network) -> String {
     format!("{}/", url(network.chat()))
 }
@@ -196,7 +205,7 @@ fn ca_bundle(layout: &Layout) -> PathBuf {
     layout.run().join("ca.pem")
 }
 
-/// The local AWS. The functions inherit all of its environment, so it gets nothing of the person's own.
+/// Builds the command of ministack. The functions inherit its environment, so it gets nothing of the person's own.
 fn ministack(layout: &Layout, network: Network, iam: bool) -> Command {
     let run = layout.run();
     let mut command = bare(layout.tool("ministack", "python"));
@@ -205,6 +214,7 @@ fn ministack(layout: &Layout, network: Network, iam: bool) -> Command {
         command.env("REWIND_IAM_DECISIONS", run.join("iam-decisions.jsonl"));
     }
     command.current_dir(&run);
+    // Everything that it writes goes with the stack: zips of functions, their layers, its state.
     command.env("TMPDIR", run.join("tmp")).env("HOME", &run);
     command.env("S3_DATA_DIR", run.join("s3")).env("STATE_DIR", run.join("state"));
     command
@@ -216,34 +226,35 @@ fn ministack(layout: &Layout, network: Network, iam: bool) -> Command {
     command.env("IOT_MTLS_ENABLED", "0").env("SFTP_ENABLED", "0");
     command.env("PYTHONDONTWRITEBYTECODE", "1").env("PYTHONUNBUFFERED", "1");
     aws(&mut command, network);
-    // What docs/steps.md lists for the functions of a local stack; on AWS none of it is set.
+    // docs/steps.md lists these for the functions of a local stack; on AWS none of them is set.
     command.env("REWIND_DNS_SERVER", network.dns().to_string());
     command.env("REWIND_DATABASE_SOURCE_ADDRESS", network.functions().to_string());
     command.env("REWIND_CHAT_RESPONSE_PREFIX", chat_prefix(network));
     command
 }
 
-/// The RDS control plane and the name server: this very program.
-fn control_plane(layout: &Layout, network: Network, iam: bool) -> Result<Command, Failure> {
+/// Builds the command of the RDS control plane and the name server: this very program.
+fn control_plane(layout: &Layout, network: Network, iam: bool) -> Result<Command> {
     let mut command = bare(myself()?);
     command.arg("serve").arg("--dir").arg(layout.run()).current_dir(layout.run());
     command.args(["--listen", &network.rds().to_string(), "--network", &network.cidr()]);
     command.args(["--dns", &network.dns().to_string(), "--aws-endpoint", &url(network.gateway())]);
-    process::fresh_log(layout, "chat").map_err(doing("the log could not be written"))?;
+    process::fresh_log(layout, "chat").context("the log could not be written")?;
     command.args(["--chat", &network.chat().to_string(), "--chat-log"]).arg(layout.log("chat"));
     command.args(iam.then_some("--iam"));
     aws(&mut command, network);
     Ok(command)
 }
 
-fn myself() -> Result<PathBuf, Failure> {
-    std::env::current_exe().map_err(doing("this program could not find itself"))
+fn myself() -> Result<PathBuf> {
+    std::env::current_exe().context("this program could not find itself")
 }
 
-/// A command with an environment of its own: no profile, no proxy, no PGOPTIONS of whoever starts the stack.
+/// Builds a command with an environment of its own: no AWS profile, proxy or PGOPTIONS of whoever starts the stack.
 fn bare(program: impl AsRef<std::ffi::OsStr>) -> Command {
     let mut command = Command::new(program);
     command.env_clear().env("LC_ALL", "C.UTF-8");
+    // An AWS_PROFILE that got through would make functions of the stack call a real account.
     for inherited in ["PATH", "RUST_LOG", "RUST_BACKTRACE"] {
         if let Some(value) = std::env::var_os(inherited) {
             command.env(inherited, value);
@@ -258,40 +269,64 @@ fn aws(command: &mut Command, network: Network) {
     command.env("AWS_REGION", REGION).env("AWS_DEFAULT_REGION", REGION);
 }
 
-/// What the running deployment was made from.
+/// The file that says what the running deployment was made from.
 fn deployed(layout: &Layout) -> PathBuf {
     layout.run().join("deployed")
 }
 
-/// What a deployment is made from: the functions' binaries, the template and the state machine, by name, size and time.
-fn inputs(layout: &Layout) -> Result<String, Failure> {
+/// The file that says from which build the running services were started.
+fn started_with(layout: &Layout) -> PathBuf {
+    layout.run().join("started-with")
+}
+
+/// Lists what the services are made from: this program and the Python programs around ministack, by name, size and time.
+fn services(layout: &Layout, program: &Path) -> Result<String> {
+    let tools = layout.root.join("local/tools");
+    let failed = || tools.display().to_string();
+    let mut files = vec![program.to_owned()];
+    for entry in fs::read_dir(&tools).with_context(failed)? {
+        let entry = entry.with_context(failed)?;
+        if entry.file_name().to_string_lossy().starts_with("ministack") {
+            files.push(entry.path());
+        }
+    }
+    Ok(list(files))
+}
+
+/// Lists what a deployment is made from: the functions' binaries, the template and the state machine, by name, size and time.
+fn inputs(layout: &Layout) -> Result<String> {
     let binaries = myself()?.parent().unwrap_or(Path::new("/")).to_owned();
     let mut files = Vec::new();
     for folder in ["functions", "infra", "statemachine"] {
-        let entries = fs::read_dir(layout.root.join(folder)).map_err(doing(folder))?;
+        let entries = fs::read_dir(layout.root.join(folder)).context(folder)?;
         for entry in entries {
-            let path = entry.map_err(doing(folder))?.path();
+            let path = entry.context(folder)?.path();
             files.push(if folder == "functions" { binaries.join(path.file_name().unwrap_or_default()) } else { path });
         }
     }
+    Ok(list(files))
+}
+
+/// Lists files by name, size and time of their last change: a new build changes the time even where the size stays.
+fn list(mut files: Vec<PathBuf>) -> String {
     files.sort();
     let lines = files.iter().filter_map(|file| {
         let metadata = fs::metadata(file).ok().filter(fs::Metadata::is_file)?;
         let changed = metadata.modified().ok()?.duration_since(std::time::UNIX_EPOCH).ok()?;
         Some(format!("{} {} {}\n", file.display(), metadata.len(), changed.as_nanos()))
     });
-    Ok(lines.collect())
+    lines.collect()
 }
 
-/// Zips the binaries and deploys the template; answers its outputs.
-fn deploy(layout: &Layout, network: Network, iam: bool, app: &seed::ChatApp, inputs: &str) -> Result<Outputs, Failure> {
-    let log = process::fresh_log(layout, "deploy").map_err(doing("the log could not be written"))?;
+/// Zips the binaries and deploys the template; returns its outputs.
+fn deploy(layout: &Layout, network: Network, iam: bool, app: &seed::ChatApp, inputs: &str) -> Result<Outputs> {
+    let log = process::fresh_log(layout, "deploy").context("the log could not be written")?;
     let binaries = myself()?;
     let mut command = bare(layout.tool("aws", "python"));
     command.arg(layout.root.join("local/tools/deploy.py")).arg("--root").arg(&layout.root);
     command.arg("--binaries").arg(binaries.parent().unwrap_or(Path::new("/")));
     command.arg("--out").arg(layout.deploy()).args(["--stack-name", STACK_NAME]);
-    // Everything here is of this stack.
+    // On AWS the pattern limits what functions may touch; every cluster of a local stack is the stack's own.
     command.args(["--parameter", "ClusterPattern=*"]);
     command.args(["--parameter", &format!("FenceSecurityGroupIds={}", seed::FENCE_SECURITY_GROUP)]);
     command.args(["--parameter", &format!("DatabaseCaBundle={}", ca_bundle(layout).display())]);
@@ -302,14 +337,40 @@ fn deploy(layout: &Layout, network: Network, iam: bool, app: &seed::ChatApp, inp
     command.args(iam.then_some("--iam"));
     command.env("HOME", layout.run()).env("TMPDIR", layout.run().join("tmp")).env("PYTHONDONTWRITEBYTECODE", "1");
     aws(&mut command, network);
-    let output = command.stdin(Stdio::null()).stderr(log).output().map_err(doing("the deployment could not be run"))?;
-    let see = |failure: Failure| failure.see(layout.log("deploy"));
+    let output = command.stdin(Stdio::null()).stderr(log).output().context("the deployment could not be run")?;
+    let failed = |message| Logged::new(message, layout.log("deploy"));
     if !output.status.success() {
-        return Err(see(Failure::new("the template could not be deployed")));
+        bail!(failed("the template could not be deployed"));
     }
     let outputs = serde_json::from_slice(&output.stdout)
-        .map_err(|e| see(Failure::new(format!("the template's outputs are not what the stack needs: {e}"))))?;
-    fs::write(layout.outputs(), &output.stdout).map_err(doing("the outputs could not be kept"))?;
-    fs::write(deployed(layout), inputs).map_err(doing("the deployment could not be remembered"))?;
+        .with_context(|| failed("the template's outputs are not what the stack needs"))?;
+    fs::write(layout.outputs(), &output.stdout).context("the outputs could not be kept")?;
+    fs::write(deployed(layout), inputs).context("the deployment could not be remembered")?;
     Ok(outputs)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_build_of_a_service_is_another_stack() {
+        let dir = tempfile::tempdir().unwrap();
+        let layout = Layout { root: dir.path().to_owned(), dir: dir.path().join(".local") };
+        let tools = dir.path().join("local/tools");
+        fs::create_dir_all(&tools).unwrap();
+        let program = dir.path().join("rewind-local");
+        let services = || services(&layout, &program).unwrap();
+        let mut seen = vec![services()];
+        for file in [program.clone(), tools.join("ministack.txt"), tools.join("ministack_strict.py")] {
+            fs::write(&file, "one").unwrap();
+            seen.push(services());
+            fs::write(&file, "three").unwrap();
+            seen.push(services());
+        }
+        let distinct: std::collections::BTreeSet<&String> = seen.iter().collect();
+        assert_eq!(distinct.len(), seen.len(), "{seen:?}");
+        fs::write(tools.join("lint.txt"), "no service").unwrap();
+        assert_eq!(services(), *seen.last().unwrap());
+    }
 }

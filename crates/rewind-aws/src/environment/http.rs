@@ -93,7 +93,6 @@ impl HttpConnector for InTime {
 }
 
 #[cfg(test)]
-#[cfg(feature = "topic")]
 mod tests {
     use crate::classify::{Call, classify};
     use crate::environment::{Aws, http};

@@ -5,6 +5,7 @@ mod adapter;
 mod adapter_tests;
 #[cfg(any(test, feature = "fakes"))]
 pub mod fake;
+mod recovery_cluster;
 pub mod tags;
 
 use crate::Answer;
@@ -12,6 +13,7 @@ use jiff::Timestamp;
 use rewind_core::Engine;
 
 pub use adapter::Rds;
+pub use recovery_cluster::{NewCluster, delete_created, describe_created};
 
 /// A cluster, with all that a restore has to carry over.
 #[derive(Debug, Clone, PartialEq)]

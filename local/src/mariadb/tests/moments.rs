@@ -1,8 +1,8 @@
-//! Every moment can be gone to, back and forward, and holds exactly what it held.
+//! Rewinds to any moment, back and forward: each holds exactly the rows that it held.
 
 use super::stack::{Stack, master};
 use crate::mariadb::binlog;
-use crate::servers::Moment;
+use crate::servers::RestoreTo;
 use jiff::{SignedDuration, Timestamp};
 use std::time::{Duration, Instant};
 use tokio::time::sleep;
@@ -33,9 +33,10 @@ async fn back_forward_and_back_again_with_writes_between_each_moment_holds_its_o
         client.sql(&format!("INSERT INTO shop.t VALUES (10{step}); DELETE FROM shop.t WHERE id = 1")).await;
         moments.push((stack.now(), client.sql(ROWS).await));
     }
+    // BacktrackTo is read back from the response and may be asked for again: it must be the same state, not the one before it.
     let (landed, rows) = (cluster.backtrack(moments[0].0).await.unwrap(), client.sql(ROWS).await);
     assert_eq!(rows, "1");
-    assert_eq!(cluster.backtrack(landed).await.unwrap(), landed, "a landing is a moment of its own");
+    assert_eq!(cluster.backtrack(landed).await.unwrap(), landed, "the time of a landing is a moment of its own");
     assert_eq!(client.sql(ROWS).await, rows);
     cluster.kill().await;
 }
@@ -72,6 +73,7 @@ async fn what_statements_define_is_rewound_with_the_rows() {
         .await;
     const THEN: &str = "SELECT group_concat(id, more) FROM old.child; SHOW CREATE USER app;
         SELECT group_concat(User ORDER BY User) FROM mysql.user";
+    // A moment between two changes of the schema: neither the state before nor the one after.
     let (middle, then) = (stack.now(), client.sql(THEN).await);
     client.sql("DROP DATABASE old; DROP USER app").await;
 
@@ -91,6 +93,7 @@ async fn a_transaction_that_was_open_at_the_moment_is_not_in_it_and_a_big_one_is
     let stack = Stack::new().await;
     let (cluster, client) = stack.started().await;
     client.sql("CREATE TABLE shop.t (id INT PRIMARY KEY, filler VARCHAR(1000))").await;
+    // Its rows are in the log only from the commit on, which comes after the moment.
     let mut open = client.session();
     assert_eq!(open.ask("BEGIN; INSERT INTO shop.t VALUES (1, 'open'); SELECT 'open';").await.unwrap(), "open");
     let big =
@@ -125,6 +128,7 @@ async fn a_log_cut_anywhere_ends_with_a_whole_transaction() {
     let length = std::fs::metadata(&log).unwrap().len();
     ends.push(length);
     assert!(ends.len() > 7, "{ends:?}");
+    // Every byte, as the history notes lengths of a file that is being written: it may end in the middle of a header.
     for limit in ends[0]..=length {
         let whole = ends.iter().rev().find(|end| **end <= limit).unwrap();
         assert_eq!(binlog::boundary(&log, limit).unwrap(), *whole, "cut at {limit} of {ends:?}");
@@ -153,28 +157,29 @@ async fn a_clone_holds_the_last_acknowledged_write_and_a_restore_the_moment_aske
     cluster.create(&master()).await.unwrap();
     println!("created in {:?}", began.elapsed());
     let began = Instant::now();
-    cluster.start("one", stack.place(10)).await.unwrap();
+    cluster.start("one", stack.endpoint(10)).await.unwrap();
     println!("started in {:?}", began.elapsed());
     let client = stack.client(10);
     client.sql("CREATE TABLE shop.t (id INT PRIMARY KEY); INSERT INTO shop.t VALUES (1)").await;
     let moment = stack.now();
     client.sql("INSERT INTO shop.t VALUES (2)").await;
 
+    // Without a pause after the last write: a clone is of now, and a recovery relies on it to hold every acknowledged row.
     let copy = stack.cluster("copy");
     let began = Instant::now();
-    let of = copy.restore(&cluster, Moment::Now).await.unwrap();
+    let of = copy.restore(&cluster, RestoreTo::Now).await.unwrap();
     println!("cloned in {:?}", began.elapsed());
     assert!(of >= moment);
-    copy.start("two", stack.place(11)).await.unwrap();
+    copy.start("two", stack.endpoint(11)).await.unwrap();
     assert_eq!(stack.client(11).sql(ROWS).await, "1,2");
 
     sleep(Duration::from_millis(300)).await;
     assert!(cluster.window().unwrap().contains(moment));
     let past = stack.cluster("past");
     let began = Instant::now();
-    past.restore(&cluster, Moment::At(moment)).await.unwrap();
+    past.restore(&cluster, RestoreTo::At(moment)).await.unwrap();
     println!("restored in {:?}", began.elapsed());
-    past.start("three", stack.place(12)).await.unwrap();
+    past.start("three", stack.endpoint(12)).await.unwrap();
     let restored = stack.client(12);
     assert_eq!(restored.sql(ROWS).await, "1");
 
@@ -185,8 +190,8 @@ async fn a_clone_holds_the_last_acknowledged_write_and_a_restore_the_moment_aske
     // Of a deleted cluster the kept backups are enough.
     cluster.destroy(false).await.unwrap();
     let late = stack.cluster("late");
-    late.restore(&cluster, Moment::Now).await.unwrap();
-    late.start("four", stack.place(13)).await.unwrap();
+    late.restore(&cluster, RestoreTo::Now).await.unwrap();
+    late.start("four", stack.endpoint(13)).await.unwrap();
     assert_eq!(stack.client(13).sql(ROWS).await, "1,2");
     for cluster in [&copy, &past, &late, &cluster] {
         cluster.destroy(true).await.unwrap();
@@ -199,7 +204,7 @@ async fn a_reader_follows_refuses_writes_takes_over_and_is_rewound_too() {
     let (cluster, client) = stack.started().await;
     client.sql("CREATE TABLE shop.t (id INT PRIMARY KEY); INSERT INTO shop.t VALUES (1)").await;
     let began = Instant::now();
-    assert!(!cluster.start("two", stack.place(11)).await.unwrap());
+    assert!(!cluster.start("two", stack.endpoint(11)).await.unwrap());
     println!("a reader in {:?}", began.elapsed());
     let reader = stack.client(11);
     assert_eq!(reader.sql(ROWS).await, "1");
@@ -220,6 +225,7 @@ async fn a_reader_follows_refuses_writes_takes_over_and_is_rewound_too() {
     assert!(refused.contains("1290"), "{refused}");
     cluster.restart("two").await.unwrap();
     reader.sql("INSERT INTO shop.t VALUES (5)").await;
+    // The old writer is a reader now and follows; its retry after the restart takes up to a second.
     sleep(Duration::from_millis(1500)).await;
     assert_eq!(client.sql(ROWS).await, "1,2,3,5");
 
@@ -230,7 +236,7 @@ async fn a_reader_follows_refuses_writes_takes_over_and_is_rewound_too() {
     cluster.remove("two", Some("one")).await.unwrap();
     client.sql("INSERT INTO shop.t VALUES (6)").await;
     cluster.remove("one", None).await.unwrap();
-    assert!(cluster.start("three", stack.place(12)).await.unwrap());
+    assert!(cluster.start("three", stack.endpoint(12)).await.unwrap());
     assert_eq!(stack.client(12).sql(ROWS).await, "1,6");
     cluster.destroy(true).await.unwrap();
 }
@@ -244,7 +250,7 @@ async fn the_window_begins_with_the_cluster_moves_on_and_can_be_none() {
     assert!(earliest > before && earliest < stack.now());
     sleep(Duration::from_millis(1200)).await;
     assert_eq!(cluster.earliest_backtrack(), Some(earliest));
-    cluster.keep(SignedDuration::from_secs(1), SignedDuration::from_secs(2));
+    cluster.set_reach(SignedDuration::from_secs(1), SignedDuration::from_secs(2));
     assert!(cluster.earliest_backtrack().unwrap() > earliest);
     client.sql("CREATE TABLE shop.t (id INT)").await;
     // Nobody but the control plane is connected, and the window moves on all the same.
@@ -252,7 +258,7 @@ async fn the_window_begins_with_the_cluster_moves_on_and_can_be_none() {
     assert!(stack.now().duration_since(cluster.window().unwrap().latest) < SignedDuration::from_millis(300));
     cluster.backtrack(earliest).await.unwrap();
     client.try_sql("SELECT * FROM shop.t").await.unwrap_err();
-    cluster.keep(SignedDuration::ZERO, SignedDuration::from_secs(2));
+    cluster.set_reach(SignedDuration::ZERO, SignedDuration::from_secs(2));
     assert_eq!(cluster.earliest_backtrack(), None);
     cluster.destroy(true).await.unwrap();
 }
@@ -267,7 +273,7 @@ async fn history_that_no_window_reaches_is_removed_from_the_disk() {
     let epochs = || std::fs::read_dir(&history).unwrap().count();
     sleep(Duration::from_secs(4)).await;
     assert_eq!(epochs(), 3);
-    cluster.keep(SignedDuration::from_secs(2), SignedDuration::from_secs(1));
+    cluster.set_reach(SignedDuration::from_secs(2), SignedDuration::from_secs(1));
     let deadline = Instant::now() + Duration::from_secs(20);
     while epochs() > 1 {
         assert!(Instant::now() < deadline, "old epochs were kept");

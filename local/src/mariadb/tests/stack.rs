@@ -1,8 +1,9 @@
 //! A directory with clusters in it, and a client as people have it: the `mariadb` command line.
 
 use crate::mariadb::{Cluster, Context, host};
-use crate::servers::{Cidr, Master, Place};
+use crate::servers::{MasterUser, ServerEndpoint};
 use crate::tls::Authority;
+use ipnet::IpNet;
 use jiff::{SignedDuration, Timestamp};
 use rewind_clock::SystemClock;
 use rewind_core::Clock;
@@ -15,6 +16,7 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
 pub const USER: &str = "boss";
+// With a quote and a backslash: left unescaped in a statement or an option file, the login fails.
 pub const PASSWORD: &str = "it's-a-secret\\";
 
 /// Everything of one test; it is gone with this value.
@@ -26,6 +28,7 @@ pub struct Stack {
 
 impl Drop for Stack {
     fn drop(&mut self) {
+        // Servers that a failed test left running end with this process: the host gave them a death signal.
         let _ = std::fs::remove_dir_all(&self.dir);
     }
 }
@@ -46,6 +49,7 @@ impl Stack {
             clock: SystemClock,
             lag: SignedDuration::from_millis(100),
         };
+        // Tests run side by side, and each cluster listens on port 3306: each test has a network of its own.
         let [b, c, ..] = unique.to_le_bytes();
         Self { context: Arc::new(context), dir, network: [b.max(1), c] }
     }
@@ -54,7 +58,7 @@ impl Stack {
         let context = Arc::clone(&self.context);
         let cluster =
             Cluster::new(context, self.dir.join("rds").join(name), vec![format!("{name}.local")], everybody()).unwrap();
-        cluster.keep(SignedDuration::from_hours(1), SignedDuration::from_hours(24));
+        cluster.set_reach(SignedDuration::from_hours(1), SignedDuration::from_hours(24));
         cluster
     }
 
@@ -62,18 +66,18 @@ impl Stack {
     pub async fn started(&self) -> (Cluster, Client) {
         let cluster = self.cluster("main");
         cluster.create(&master()).await.unwrap();
-        assert!(cluster.start("one", self.place(10)).await.unwrap());
+        assert!(cluster.start("one", self.endpoint(10)).await.unwrap());
         (cluster, self.client(10))
     }
 
-    pub fn place(&self, last: u8) -> Place {
+    pub fn endpoint(&self, last: u8) -> ServerEndpoint {
         let [b, c] = self.network;
-        Place { name: format!("i{last}.local"), address: Ipv4Addr::new(127, b, c, last), port: 3306 }
+        ServerEndpoint { name: format!("i{last}.local"), address: Ipv4Addr::new(127, b, c, last), port: 3306 }
     }
 
     pub fn client(&self, last: u8) -> Client {
         Client {
-            address: self.place(last).address,
+            address: self.endpoint(last).address,
             user: USER.to_owned(),
             password: PASSWORD.to_owned(),
             ca: self.context.authority.pem().to_owned(),
@@ -85,11 +89,11 @@ impl Stack {
     }
 }
 
-pub fn master() -> Master {
-    Master { user: USER.to_owned(), password: PASSWORD.to_owned(), database: Some("shop".to_owned()) }
+pub fn master() -> MasterUser {
+    MasterUser { user: USER.to_owned(), password: PASSWORD.to_owned(), database: Some("shop".to_owned()) }
 }
 
-pub fn everybody() -> Vec<Cidr> {
+pub fn everybody() -> Vec<IpNet> {
     vec!["127.0.0.0/8".parse().unwrap()]
 }
 
@@ -104,6 +108,7 @@ pub struct Client {
 impl Client {
     fn command(&self) -> Command {
         let mut command = Command::new("mariadb");
+        // A client like people's, over TLS with the authority verified: what the stack promises to them is what is tested.
         command.args([
             "--no-defaults",
             "--batch",
@@ -133,6 +138,7 @@ impl Client {
 
     pub fn session(&self) -> Session {
         let mut command = self.command();
+        // --force: without it the client ends at the first refused statement, and the connection with it.
         command.arg("--force").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let input = child.stdin.take().unwrap();
@@ -149,7 +155,7 @@ pub struct Session {
 }
 
 impl Session {
-    /// Runs statements and answers their only row; nothing when the connection is gone.
+    /// Runs statements and returns their only row; none when the connection is gone.
     pub async fn ask(&mut self, statements: &str) -> Option<String> {
         self.input.write_all(format!("{statements}\n").as_bytes()).await.ok()?;
         self.input.flush().await.ok()?;

@@ -1,30 +1,31 @@
-//! Backtrack: rewinding a cluster in place, and what has become of it.
+//! Backtrack: rewinding a cluster in place, and describing backtracks.
 //!
 //! Everything that AWS checks is checked before anything changes. There are no events of a backtrack's start or end.
 
-use super::{Answer, filters, page, result};
+use super::{ActionResult, filters, page, result};
+use crate::rds::control_plane::ControlPlane;
 use crate::rds::error::ApiError;
 use crate::rds::model::{Backtrack, BacktrackStatus, ClusterStatus, DbCluster, InstanceStatus};
-use crate::rds::plane::Plane;
 use crate::rds::query::Params;
-use crate::rds::shapes;
+use crate::rds::render;
 use crate::rds::store::Store;
 use crate::servers::Error;
 use jiff::Timestamp;
 use std::sync::Arc;
 
 /// `BacktrackDBCluster`.
-pub fn start(plane: &Arc<Plane>, params: &Params) -> Answer {
+pub fn start(control_plane: &Arc<ControlPlane>, params: &Params) -> ActionResult {
     let given = params.required("DBClusterIdentifier")?;
     let asked = params.time("BacktrackTo")?.ok_or_else(|| ApiError::missing("BacktrackTo"))?;
     let force = params.boolean("Force")?.unwrap_or(false);
     let or_earliest = params.boolean("UseEarliestTimeOnPointInTimeUnavailable")?.unwrap_or(false);
-    let now = plane.now();
+    let now = control_plane.now();
     let (cluster, backtrack) = {
-        let mut store = plane.store();
+        let mut store = control_plane.store();
         let to = check(&store, store.cluster(given)?, asked, now, force, or_earliest)?;
         let id = uuid::Uuid::new_v4().to_string();
         let backtrack = Backtrack { id, to, from: now, requested: now, status: BacktrackStatus::Pending };
+        // Status and record under the lock of the checks: a second request right behind is refused, as there is no idempotency token.
         let cluster = store.cluster_mut(given)?;
         cluster.status = ClusterStatus::Backtracking;
         cluster.backtracks.push(backtrack.clone());
@@ -32,12 +33,12 @@ pub fn start(plane: &Arc<Plane>, params: &Params) -> Answer {
         set_members(&mut store, &cluster, InstanceStatus::Available, InstanceStatus::Backtracking);
         (cluster, backtrack)
     };
-    let answer = shapes::backtrack(result(), &cluster.id, &backtrack);
-    tokio::spawn(rewind(Arc::clone(plane), cluster, backtrack));
+    let answer = render::backtrack(result(), &cluster.id, &backtrack);
+    tokio::spawn(rewind(Arc::clone(control_plane), cluster, backtrack));
     Ok(answer)
 }
 
-/// Refuses what AWS refuses, and answers the time to rewind to.
+/// Refuses what AWS refuses; returns the time to rewind to.
 fn check(
     store: &Store,
     cluster: &DbCluster,
@@ -62,6 +63,7 @@ fn check(
     if asked > now {
         return Err(ApiError::value(format!("The backtrack time {asked} of DB cluster {id} is in the future.")));
     }
+    // By the parameters at the writer's last start: a group that was changed since has no effect yet.
     if writer.binlog && !force {
         return Err(ApiError::combination(format!(
             "Binary logging is enabled for DB cluster {id}. Backtracking it can interfere with other operations that use binary logging: specify Force to backtrack all the same."
@@ -77,19 +79,20 @@ fn check(
     }
 }
 
-async fn rewind(plane: Arc<Plane>, cluster: DbCluster, backtrack: Backtrack) {
-    // On AWS too, writes land for a moment after the answer.
-    Plane::unhurried(async {}).await;
-    update(&plane, &cluster.id, &backtrack.id, |backtrack| backtrack.status = BacktrackStatus::Applying);
-    let rewound = Plane::unhurried(async {
-        if plane.faults.take(&cluster.id) {
+async fn rewind(control_plane: Arc<ControlPlane>, cluster: DbCluster, backtrack: Backtrack) {
+    // Writes still land for a while after the call, as on AWS: a caller that counts on the response as a fence loses some here.
+    ControlPlane::with_minimum_duration(async {}).await;
+    update(&control_plane, &cluster.id, &backtrack.id, |backtrack| backtrack.status = BacktrackStatus::Applying);
+    let rewound = ControlPlane::with_minimum_duration(async {
+        if control_plane.faults.take(&cluster.id) {
             return Err(Error::State("a failure that was asked for"));
         }
         cluster.database.backtrack(backtrack.to).await
     })
     .await;
-    update(&plane, &cluster.id, &backtrack.id, |backtrack| match &rewound {
+    update(&control_plane, &cluster.id, &backtrack.id, |backtrack| match &rewound {
         Ok(landed) => {
+            // BacktrackTo in the response is the nearest consistent time, not the one that was asked for.
             backtrack.to = *landed;
             backtrack.status = BacktrackStatus::Completed;
         }
@@ -98,7 +101,8 @@ async fn rewind(plane: Arc<Plane>, cluster: DbCluster, backtrack: Backtrack) {
             backtrack.status = BacktrackStatus::Failed;
         }
     });
-    let mut store = plane.store();
+    // Available again even after a failure: nothing was rewound then, and clients go on with the data as it was.
+    let mut store = control_plane.store();
     set_members(&mut store, &cluster, InstanceStatus::Backtracking, InstanceStatus::Available);
     if let Ok(cluster) = store.cluster_mut(&cluster.id)
         && cluster.status == ClusterStatus::Backtracking
@@ -114,19 +118,18 @@ fn set_members(store: &mut Store, cluster: &DbCluster, from: InstanceStatus, to:
     }
 }
 
-fn update(plane: &Plane, cluster: &str, id: &str, change: impl FnOnce(&mut Backtrack)) {
-    if let Ok(cluster) = plane.store().cluster_mut(cluster)
+fn update(control_plane: &ControlPlane, cluster: &str, id: &str, change: impl FnOnce(&mut Backtrack)) {
+    if let Ok(cluster) = control_plane.store().cluster_mut(cluster)
         && let Some(backtrack) = cluster.backtracks.iter_mut().find(|backtrack| backtrack.id == id)
     {
         change(backtrack);
     }
 }
 
-/// `DescribeDBClusterBacktracks`. AWS promises no order, and who relies on one must not get away with it here: they come
-/// in the order of their identifiers.
-pub fn describe(plane: &Plane, params: &Params) -> Answer {
+/// `DescribeDBClusterBacktracks`, in the order of the identifiers.
+pub fn describe(control_plane: &ControlPlane, params: &Params) -> ActionResult {
     let filters = filters(params, &["db-cluster-backtrack-id", "db-cluster-backtrack-status"])?;
-    let store = plane.store();
+    let store = control_plane.store();
     let cluster = store.cluster(params.required("DBClusterIdentifier")?)?;
     if !cluster.engine.has_backtrack() {
         return Err(cluster.engine.no_backtrack(&cluster.version));
@@ -146,9 +149,10 @@ pub fn describe(plane: &Plane, params: &Params) -> Answer {
             })
     };
     let mut shown: Vec<&Backtrack> = cluster.backtracks.iter().filter(matches).collect();
+    // AWS promises no order. Random identifiers make none, so code that takes "the first" for the newest fails here.
     shown.sort_by(|one, other| one.id.cmp(&other.id));
     let item = |backtrack: &Backtrack| {
-        let shape = shapes::backtrack(crate::rds::xml::Element::new("DBClusterBacktrack"), &cluster.id, backtrack);
+        let shape = render::backtrack(crate::rds::xml::Element::new("DBClusterBacktrack"), &cluster.id, backtrack);
         (backtrack.id.clone(), shape)
     };
     page(params, "DBClusterBacktracks", shown.into_iter().map(item).collect())

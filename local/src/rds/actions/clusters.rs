@@ -1,25 +1,25 @@
 //! Describing, creating, modifying, failing over and deleting clusters.
 
-use super::{Answer, filters, page, result, secret};
+use super::{ActionResult, filters, page, result, secret};
+use crate::rds::control_plane::{ControlPlane, successor};
 use crate::rds::database::Database;
 use crate::rds::engine::{Engine, check_password};
 use crate::rds::error::ApiError;
-use crate::rds::model::{
-    ClusterStatus, DbCluster, InstanceStatus, MasterSecret, Snapshot, cluster_arn, endpoint, id_of, tags,
-};
-use crate::rds::plane::{Plane, successor};
+use crate::rds::model::{ClusterStatus, DbCluster, InstanceStatus, MasterSecret, Snapshot};
+use crate::rds::preferred_windows;
 use crate::rds::query::{Params, identifier};
+use crate::rds::render;
+use crate::rds::resource_names::{cluster_arn, endpoint, id_of};
 use crate::rds::secrets;
 use crate::rds::settings::Settings;
-use crate::rds::shapes;
 use crate::rds::store::Store;
-use crate::rds::windows;
-use crate::servers::Master;
+use crate::rds::tags::read_tags;
+use crate::servers::MasterUser;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-/// Parameters that would make something this stack does not have: refused rather than ignored.
-const NOT_HERE: [&str; 9] = [
+/// Parameters for what this stack does not have: ignored, code that relies on them would pass here and fail on AWS.
+const UNSUPPORTED: [&str; 9] = [
     "GlobalClusterIdentifier",
     "ReplicationSourceIdentifier",
     "Domain",
@@ -32,9 +32,9 @@ const NOT_HERE: [&str; 9] = [
 ];
 
 /// `DescribeDBClusters`.
-pub fn describe(plane: &Plane, params: &Params) -> Answer {
+pub fn describe(control_plane: &ControlPlane, params: &Params) -> ActionResult {
     let filters = filters(params, &["db-cluster-id", "db-cluster-resource-id", "engine", "clone-group-id", "domain"])?;
-    let store = plane.store();
+    let store = control_plane.store();
     let one = params.get("DBClusterIdentifier").filter(|id| !id.is_empty());
     let chosen: Vec<&DbCluster> = match one {
         Some(id) => vec![store.cluster(id)?],
@@ -53,19 +53,19 @@ pub fn describe(plane: &Plane, params: &Params) -> Answer {
     page(
         params,
         "DBClusters",
-        shown.map(|cluster| (cluster.id.clone(), shapes::cluster(plane, &store, cluster))).collect(),
+        shown.map(|cluster| (cluster.id.clone(), render::cluster(control_plane, &store, cluster))).collect(),
     )
 }
 
-/// The answer that holds one cluster.
-pub fn show(plane: &Plane, id: &str) -> Answer {
-    let store = plane.store();
-    Ok(result().child(shapes::cluster(plane, &store, store.cluster(id)?)))
+/// Renders the result that holds one cluster.
+pub fn show(control_plane: &ControlPlane, id: &str) -> ActionResult {
+    let store = control_plane.store();
+    Ok(result().child(render::cluster(control_plane, &store, store.cluster(id)?)))
 }
 
-/// Refuses parameters that ask for what is not here.
-pub fn refuse_what_is_not_here(params: &Params) -> Result<(), ApiError> {
-    match params.first_given(&NOT_HERE) {
+/// Refuses parameters for what this stack does not have.
+pub fn refuse_unsupported(params: &Params) -> Result<(), ApiError> {
+    match params.first_given(&UNSUPPORTED) {
         Some(name) => Err(ApiError::combination(format!("{name} is not supported by this local stack"))),
         None => Ok(()),
     }
@@ -81,40 +81,41 @@ pub fn engine_mode(params: &Params) -> Result<String, ApiError> {
     }
 }
 
-/// The databases of a new cluster, not made yet.
+/// Prepares the databases of a new cluster; nothing is created yet.
 pub fn database(
-    plane: &Plane,
+    control_plane: &ControlPlane,
     engine: Engine,
     id: &str,
     resource_id: &str,
     port: u16,
     settings: &Settings,
 ) -> Result<Database, ApiError> {
+    // Names for the certificates of all servers of the cluster: custom endpoints come and go while it runs, hence the wildcard.
     let names = vec![
-        endpoint(id, "cluster", &plane.hash),
-        endpoint(id, "cluster-ro", &plane.hash),
-        endpoint("*", "cluster-custom", &plane.hash),
+        endpoint(id, "cluster", &control_plane.hash),
+        endpoint(id, "cluster-ro", &control_plane.hash),
+        endpoint("*", "cluster-custom", &control_plane.hash),
     ];
-    let admitted = plane.groups.admitted(&settings.security_groups)?;
-    let files = plane.files_of(resource_id);
-    let database = Database::new(&plane.servers, engine, files, names, port, admitted);
+    let admitted = control_plane.groups.admitted(&settings.security_groups)?;
+    let files = control_plane.files_of(resource_id);
+    let database = Database::new(&control_plane.servers, engine, files, names, port, admitted);
     let database = database.map_err(|error| ApiError::internal(error.to_string()))?;
-    database.keep(settings);
+    database.set_reach(settings);
     Ok(database)
 }
 
-/// A new resource id.
+/// Generates a resource id.
 pub fn resource_id(kind: &str) -> String {
     format!("{kind}-{}", uuid::Uuid::new_v4().simple().to_string().to_ascii_uppercase())
 }
 
 /// `CreateDBCluster`.
-pub async fn create(plane: &Arc<Plane>, params: &Params) -> Answer {
+pub async fn create(control_plane: &Arc<ControlPlane>, params: &Params) -> ActionResult {
     let id = identifier("DBClusterIdentifier", params.required("DBClusterIdentifier")?)?;
     let engine = Engine::parse(params.required("Engine")?)?;
-    refuse_what_is_not_here(params)?;
+    refuse_unsupported(params)?;
     let engine_mode = engine_mode(params)?;
-    let version = engine.version(params.get("EngineVersion"), plane.servers.version(engine))?;
+    let version = engine.version(params.get("EngineVersion"), control_plane.servers.version(engine))?;
     let master_user = params.required("MasterUsername")?.to_owned();
     engine.check_master(&master_user)?;
     let managed = params.boolean("ManageMasterUserPassword")?.unwrap_or(false);
@@ -129,6 +130,7 @@ pub async fn create(plane: &Arc<Plane>, params: &Params) -> Answer {
         (None, false) => return Err(ApiError::missing("MasterUserPassword")),
     };
     check_password(&password)?;
+    // All parameters are read before anything is created: a refused request must leave no secret and no address behind.
     let database_name = params.text("DatabaseName").filter(|name| !name.is_empty());
     if let Some(name) = &database_name {
         engine.check_database(name)?;
@@ -142,32 +144,33 @@ pub async fn create(plane: &Arc<Plane>, params: &Params) -> Answer {
     settings.read_log_exports(engine, params)?;
     settings.http_endpoint = params.boolean("EnableHttpEndpoint")?.unwrap_or(false);
     let subnet_group = params.get("DBSubnetGroupName").unwrap_or("default").to_ascii_lowercase();
-    let tags = tags(params)?.unwrap_or_default();
+    let tags = read_tags(params)?.unwrap_or_default();
     let encrypted = params.boolean("StorageEncrypted")?.unwrap_or(false);
-    let kms_key = encrypted.then(|| params.text("KmsKeyId").unwrap_or_else(|| plane.kms_key.clone()));
+    let kms_key = encrypted.then(|| params.text("KmsKeyId").unwrap_or_else(|| control_plane.kms_key.clone()));
     let zones = params.texts("AvailabilityZones", "AvailabilityZone").unwrap_or_else(zones);
     {
-        let store = plane.store();
+        let store = control_plane.store();
         if store.clusters.contains_key(&id) {
             return Err(already_exists());
         }
         store.check_cluster_parameter_group(engine, &settings.parameter_group)?;
         store.check_subnet_group(&subnet_group)?;
     }
+    // Secrets Manager is asked outside the lock: the identifier is checked again when the cluster is added.
     let secret = match managed {
-        true => Some(secret::make(plane, params, &id, &master_user, &password).await?),
+        true => Some(secret::create(control_plane, params, &id, &master_user, &password).await?),
         false => None,
     };
     let resource_id = resource_id("cluster");
-    let work = plane.lease()?;
-    let database = database(plane, engine, &id, &resource_id, port, &settings)?;
+    let work = control_plane.lease_address()?;
+    let database = database(control_plane, engine, &id, &resource_id, port, &settings)?;
     let cluster = DbCluster {
         id: id.clone(),
         resource_id: resource_id.clone(),
         engine,
         version,
         status: ClusterStatus::Creating,
-        created: plane.now(),
+        created: control_plane.now(),
         settings,
         port,
         master_user: master_user.clone(),
@@ -187,38 +190,40 @@ pub async fn create(plane: &Arc<Plane>, params: &Params) -> Answer {
         backtracks: Vec::new(),
         database: database.clone(),
     };
-    if let Err(error) = insert(plane, cluster) {
-        forget_secret(plane, secret).await;
+    // Another request may have taken the identifier while the secret was created.
+    if let Err(error) = insert(control_plane, cluster) {
+        forget_secret(control_plane, secret).await;
         return Err(error);
     }
-    let master = Master { user: master_user, password, database: database_name };
-    let (plane_then, id_then) = (Arc::clone(plane), id.clone());
+    let master = MasterUser { user: master_user, password, database: database_name };
+    let (task_control_plane, cluster_id) = (Arc::clone(control_plane), id.clone());
     tokio::spawn(async move {
-        let made = Plane::unhurried(database.create(work.address, &master)).await;
-        // The whole lease moves in here by this: naming its address alone would move a copy of that, and free the lease.
+        let made = ControlPlane::with_minimum_duration(database.create(work.address, &master)).await;
+        // Moves the whole lease into this task: using its address alone would copy that, and release the lease at once.
         drop(work);
-        if let Some(secret) = plane_then.store().clusters.get_mut(&id_then).and_then(|cluster| cluster.secret.as_mut())
+        if let Some(secret) =
+            task_control_plane.store().clusters.get_mut(&cluster_id).and_then(|cluster| cluster.secret.as_mut())
         {
             secret.status = "active";
         }
-        plane_then.settle_cluster(&id_then, "created", ClusterStatus::Failed, made);
+        task_control_plane.finish_cluster_change(&cluster_id, "created", ClusterStatus::Failed, made);
     });
-    show(plane, &id)
+    show(control_plane, &id)
 }
 
-/// The zones of a cluster that names none.
+/// Lists the Availability Zones of a cluster whose request names none.
 pub fn zones() -> Vec<String> {
-    ["a", "b", "c"].iter().map(|zone| format!("{}{zone}", crate::rds::model::region())).collect()
+    ["a", "b", "c"].iter().map(|zone| format!("{}{zone}", crate::rds::resource_names::region())).collect()
 }
 
-/// The refusal of a name that is taken.
+/// Builds the refusal of an identifier that is taken.
 pub fn already_exists() -> ApiError {
     ApiError::bad("DBClusterAlreadyExistsFault", "DB Cluster already exists")
 }
 
-/// Adds a cluster whose name is still free.
-pub fn insert(plane: &Plane, cluster: DbCluster) -> Result<(), ApiError> {
-    let mut store = plane.store();
+/// Adds a cluster whose identifier is still free.
+pub fn insert(control_plane: &ControlPlane, cluster: DbCluster) -> Result<(), ApiError> {
+    let mut store = control_plane.store();
     if store.clusters.contains_key(&cluster.id) {
         return Err(already_exists());
     }
@@ -226,15 +231,15 @@ pub fn insert(plane: &Plane, cluster: DbCluster) -> Result<(), ApiError> {
     Ok(())
 }
 
-async fn forget_secret(plane: &Plane, secret: Option<MasterSecret>) {
+async fn forget_secret(control_plane: &ControlPlane, secret: Option<MasterSecret>) {
     if let Some(secret) = secret
-        && let Err(error) = plane.secrets.delete(&secret.arn).await
+        && let Err(error) = control_plane.secrets.delete(&secret.arn).await
     {
         tracing::warn!(secret = secret.arn, error = error.message, "a secret without a cluster was left behind");
     }
 }
 
-/// Refuses a cluster that is doing something.
+/// Refuses a cluster that is not available.
 pub fn check_available(cluster: &DbCluster) -> Result<(), ApiError> {
     match cluster.status {
         ClusterStatus::Available => Ok(()),
@@ -243,16 +248,17 @@ pub fn check_available(cluster: &DbCluster) -> Result<(), ApiError> {
 }
 
 /// `ModifyDBCluster`.
-pub async fn modify(plane: &Arc<Plane>, params: &Params) -> Answer {
+pub async fn modify(control_plane: &Arc<ControlPlane>, params: &Params) -> ActionResult {
     let given = params.required("DBClusterIdentifier")?;
+    // Renaming, another port and a major upgrade change endpoints or data under running clients: no recovery does that.
     for name in ["NewDBClusterIdentifier", "Port", "AllowMajorVersionUpgrade"] {
         if params.get(name).is_some_and(|value| value != "false") {
             return Err(ApiError::combination(format!("{name} is not supported by this local stack")));
         }
     }
-    refuse_what_is_not_here(params)?;
+    refuse_unsupported(params)?;
     let before = {
-        let store = plane.store();
+        let store = control_plane.store();
         let cluster = store.cluster(given)?;
         check_available(cluster)?;
         cluster.clone()
@@ -261,7 +267,7 @@ pub async fn modify(plane: &Arc<Plane>, params: &Params) -> Answer {
     let mut settings = before.settings.clone();
     settings.read_common(params)?;
     settings.read_operations(params)?;
-    refuse_overlap(plane, &before, &settings)?;
+    refuse_overlap(control_plane, &before, &settings)?;
     settings.read_backtrack(before.engine, false, params)?;
     settings.read_log_changes(before.engine, params)?;
     if params.boolean("EnableHttpEndpoint")?.is_some_and(|wanted| wanted != settings.http_endpoint) {
@@ -270,54 +276,57 @@ pub async fn modify(plane: &Arc<Plane>, params: &Params) -> Answer {
         ));
     }
     let version = before.engine.version(params.get("EngineVersion").or(Some(&before.version)), &before.version)?;
-    plane.store().check_cluster_parameter_group(before.engine, &settings.parameter_group)?;
-    let admitted = plane.groups.admitted(&settings.security_groups)?;
-    let login = secret::read_change(plane, params, &before).await?;
-    // Asking again for the same groups puts their present rules in force: these may have changed in between.
+    control_plane.store().check_cluster_parameter_group(before.engine, &settings.parameter_group)?;
+    let admitted = control_plane.groups.admitted(&settings.security_groups)?;
+    // Last of the checks, for it may create a secret.
+    let login = secret::read_change(control_plane, params, &before).await?;
+    // Asking again for the same groups puts their present rules in force: the file may have changed in between.
     let asked_for_groups = params.first_given(&["VpcSecurityGroupIds"]).is_some();
     let wanted = settings.clone();
     let accepted = {
-        let mut store = plane.store();
+        let mut store = control_plane.store();
         accept(&mut store, &id, settings, version, &login, asked_for_groups)
     };
     match accepted {
         Ok(true) => {}
-        Ok(false) => return show(plane, &id),
+        // As on AWS, a modification to what is set already is a success and changes no status.
+        Ok(false) => return show(control_plane, &id),
         Err(error) => {
-            login.abandon(plane).await;
+            login.abandon(control_plane).await;
             return Err(error);
         }
     }
-    let (plane_then, id_then) = (Arc::clone(plane), id.clone());
+    let (task_control_plane, cluster_id) = (Arc::clone(control_plane), id.clone());
     tokio::spawn(async move {
-        let plane = plane_then;
+        let control_plane = task_control_plane;
         let work = async {
-            before.database.keep(&wanted);
+            before.database.set_reach(&wanted);
             before.database.admit(admitted).await?;
-            login.apply(&plane, &before).await
+            login.apply(&control_plane, &before).await
         };
-        let done = Plane::unhurried(work).await;
-        if let Ok(cluster) = plane.store().cluster_mut(&id_then) {
+        let done = ControlPlane::with_minimum_duration(work).await;
+        if let Ok(cluster) = control_plane.store().cluster_mut(&cluster_id) {
             // Groups that are not in force are not shown as active: somebody may be about to rely on them.
             cluster.groups_active = done.is_ok();
         }
-        plane.settle_cluster(&id_then, "modified", ClusterStatus::Available, done);
+        control_plane.finish_cluster_change(&cluster_id, "modified", ClusterStatus::Available, done);
     });
-    show(plane, &id)
+    show(control_plane, &id)
 }
 
-/// Refuses a change after which a backup would run into maintenance, the cluster's own or an instance's.
-fn refuse_overlap(plane: &Plane, before: &DbCluster, after: &Settings) -> Result<(), ApiError> {
-    windows::refuse_overlap(&after.backup_window, &after.maintenance_window)?;
+/// Refuses a change after which a backup would overlap maintenance, the cluster's own or an instance's.
+fn refuse_overlap(control_plane: &ControlPlane, before: &DbCluster, after: &Settings) -> Result<(), ApiError> {
+    preferred_windows::refuse_overlap(&after.backup_window, &after.maintenance_window)?;
+    // An overlap that is there already is not this request's, and must not block another change.
     if after.backup_window == before.settings.backup_window {
         return Ok(());
     }
-    let store = plane.store();
+    let store = control_plane.store();
     let mut of_instances = store.members(before).map(|instance| &instance.maintenance_window);
-    of_instances.try_for_each(|window| windows::refuse_overlap(&after.backup_window, window))
+    of_instances.try_for_each(|window| preferred_windows::refuse_overlap(&after.backup_window, window))
 }
 
-/// Takes a modification into the store, and answers whether there is anything to do.
+/// Puts a modification into the store; returns false when there is nothing to do.
 fn accept(
     store: &mut Store,
     id: &str,
@@ -326,6 +335,7 @@ fn accept(
     login: &secret::Change,
     asked_for_groups: bool,
 ) -> Result<bool, ApiError> {
+    // Checked again: between reading the request and this lock another change may have begun.
     let cluster = store.cluster_mut(id)?;
     check_available(cluster)?;
     if settings == cluster.settings && version == cluster.version && login.is_none() && !asked_for_groups {
@@ -338,6 +348,7 @@ fn accept(
     let regrouped = settings.parameter_group != cluster.settings.parameter_group;
     cluster.settings = settings;
     let members = cluster.members.clone();
+    // Another parameter group is in force for an instance from its next reboot on.
     for instance in store.instances.values_mut().filter(|instance| regrouped && members.contains(&instance.id)) {
         instance.in_sync = false;
     }
@@ -345,7 +356,7 @@ fn accept(
 }
 
 /// `DeleteDBCluster`.
-pub fn delete(plane: &Arc<Plane>, params: &Params) -> Answer {
+pub fn delete(control_plane: &Arc<ControlPlane>, params: &Params) -> ActionResult {
     let given = params.required("DBClusterIdentifier")?;
     let skip = params.boolean("SkipFinalSnapshot")?.unwrap_or(false);
     let keep_backups = params.boolean("DeleteAutomatedBackups")? == Some(false);
@@ -363,8 +374,8 @@ pub fn delete(plane: &Arc<Plane>, params: &Params) -> Answer {
         }
         (name, _) => name.map(|name| identifier("FinalDBSnapshotIdentifier", name)).transpose()?,
     };
-    let answer = {
-        let mut store = plane.store();
+    let (id, cluster) = {
+        let mut store = control_plane.store();
         let cluster = store.cluster(given)?.clone();
         match cluster.status {
             ClusterStatus::Deleting => {
@@ -384,6 +395,7 @@ pub fn delete(plane: &Arc<Plane>, params: &Params) -> Answer {
                 "Cannot delete protected Cluster, please disable deletion protection and try again.",
             ));
         }
+        // Instances that are being deleted do not count: the deletion of the cluster waits for them, as on AWS.
         if store.members(&cluster).any(|instance| instance.status != InstanceStatus::Deleting) {
             return Err(ApiError::cluster_state(
                 "Cluster cannot be deleted, it still contains DB instances in non-deleting state.",
@@ -402,46 +414,50 @@ pub fn delete(plane: &Arc<Plane>, params: &Params) -> Answer {
             if !kept.settings.copy_tags {
                 kept.tags.clear();
             }
-            store.snapshots.insert(name.clone(), Snapshot { id: name.clone(), taken: plane.now(), cluster: kept });
+            store
+                .snapshots
+                .insert(name.clone(), Snapshot { id: name.clone(), taken: control_plane.now(), cluster: kept });
         }
         let entry = store.cluster_mut(&cluster.id)?;
         entry.status = ClusterStatus::Deleting;
         let id = cluster.id.clone();
         (id, cluster)
     };
-    let (id, cluster) = answer;
-    let shown = show(plane, &id);
-    let plane = Arc::clone(plane);
+    let shown = show(control_plane, &id);
+    let control_plane = Arc::clone(control_plane);
     tokio::spawn(async move {
-        plane.until(|store| store.cluster(&id).map_or(true, |cluster| cluster.members.is_empty()).then_some(())).await;
-        // A snapshot is what the backups hold.
+        control_plane
+            .wait_for(|store| store.cluster(&id).map_or(true, |cluster| cluster.members.is_empty()).then_some(()))
+            .await;
+        // A snapshot has no files of its own: it is restored from the backups.
         let needed = keep_backups || snapshot.is_some();
-        if let Err(error) = Plane::unhurried(cluster.database.destroy(!needed)).await {
+        if let Err(error) = ControlPlane::with_minimum_duration(cluster.database.destroy(!needed)).await {
             tracing::warn!(cluster = id, %error, "files of a deleted cluster were left behind");
         }
         let secret = {
-            let mut store = plane.store();
+            let mut store = control_plane.store();
             let gone = store.clusters.remove(&id);
             store.endpoints.retain(|_, custom| custom.cluster != id);
+            // RDS deletes a managed secret with its cluster, even when backups are retained.
             let secret = gone.as_ref().and_then(|gone| gone.secret.clone());
             if let Some(gone) = gone.filter(|_| keep_backups) {
                 store.retained.insert(gone.resource_id.clone(), gone);
             }
             secret
         };
-        plane.publish();
-        forget_secret(&plane, secret).await;
-        plane.cluster_event(&id, "deletion", "DB cluster deleted");
+        control_plane.publish_endpoints();
+        forget_secret(&control_plane, secret).await;
+        control_plane.cluster_event(&id, "deletion", "DB cluster deleted");
     });
     shown
 }
 
 /// `FailoverDBCluster`.
-pub fn fail_over(plane: &Arc<Plane>, params: &Params) -> Answer {
+pub fn fail_over(control_plane: &Arc<ControlPlane>, params: &Params) -> ActionResult {
     let given = params.required("DBClusterIdentifier")?;
     let target = params.get("TargetDBInstanceIdentifier").map(|target| id_of("db", target));
     let (id, database, target, resource) = {
-        let mut store = plane.store();
+        let mut store = control_plane.store();
         let cluster = store.cluster(given)?.clone();
         check_available(&cluster)?;
         let writer = cluster.writer.clone().unwrap_or_default();
@@ -458,28 +474,30 @@ pub fn fail_over(plane: &Arc<Plane>, params: &Params) -> Answer {
         store.cluster_mut(&cluster.id)?.status = ClusterStatus::FailingOver;
         (cluster.id, cluster.database, chosen.id, chosen.resource_id)
     };
-    let shown = show(plane, &id);
-    let plane = Arc::clone(plane);
+    let shown = show(control_plane, &id);
+    let control_plane = Arc::clone(control_plane);
     tokio::spawn(async move {
-        let done = Plane::unhurried(database.fail_over(&resource)).await;
+        let done = ControlPlane::with_minimum_duration(database.fail_over(&resource)).await;
+        // The endpoint moves only when the new writer takes writes: until then clients meet an error, never a second writer.
         if done.is_ok()
-            && let Ok(cluster) = plane.store().cluster_mut(&id)
+            && let Ok(cluster) = control_plane.store().cluster_mut(&id)
         {
             cluster.writer = Some(target);
         }
-        plane.publish();
-        plane.settle_cluster(&id, "failed over", ClusterStatus::Failed, done);
+        control_plane.publish_endpoints();
+        control_plane.finish_cluster_change(&id, "failed over", ClusterStatus::Failed, done);
     });
     shown
 }
 
 /// `EnableHttpEndpoint` and `DisableHttpEndpoint`.
-pub fn set_http_endpoint(plane: &Plane, params: &Params, enabled: bool) -> Answer {
+pub fn set_http_endpoint(control_plane: &ControlPlane, params: &Params, enabled: bool) -> ActionResult {
     let arn = params.required("ResourceArn")?;
     if !arn.starts_with(&cluster_arn("")) {
         return Err(ApiError::value(format!("{arn} is not the ARN of a cluster")));
     }
-    let mut store = plane.store();
+    let mut store = control_plane.store();
+    // This action answers with its own code, not with DBClusterNotFoundFault.
     let missing = || ApiError::not_found("ResourceNotFoundFault", format!("{arn} not found."));
     let cluster = store.cluster_mut(arn).map_err(|_| missing())?;
     check_available(cluster)?;
@@ -488,8 +506,8 @@ pub fn set_http_endpoint(plane: &Plane, params: &Params, enabled: bool) -> Answe
 }
 
 /// `DescribeDBClusterAutomatedBackups`.
-pub fn automated_backups(plane: &Plane, params: &Params) -> Answer {
-    let store = plane.store();
+pub fn automated_backups(control_plane: &ControlPlane, params: &Params) -> ActionResult {
+    let store = control_plane.store();
     let (resource, id) = (params.get("DbClusterResourceId"), params.get("DBClusterIdentifier"));
     let active = store.clusters.values().map(|cluster| (cluster, false));
     let all = active.chain(store.retained.values().map(|cluster| (cluster, true)));
@@ -498,7 +516,7 @@ pub fn automated_backups(plane: &Plane, params: &Params) -> Answer {
             && id.is_none_or(|id| cluster.id == id_of("cluster", id))
     });
     let shown: Vec<_> = matching
-        .map(|(cluster, kept)| (cluster.resource_id.clone(), shapes::automated_backup(cluster, kept)))
+        .map(|(cluster, kept)| (cluster.resource_id.clone(), render::automated_backup(cluster, kept)))
         .collect();
     let names: BTreeSet<&String> = shown.iter().map(|(name, _)| name).collect();
     if names.is_empty() && resource.is_some() {

@@ -1,15 +1,17 @@
 //! Endpoints of clusters: the two that each has, and custom ones.
 
-use super::{Answer, filters, page};
+use super::{ActionResult, filters, page};
+use crate::rds::control_plane::ControlPlane;
 use crate::rds::error::ApiError;
-use crate::rds::model::{ClusterStatus, CustomEndpoint, id_of, tags};
-use crate::rds::plane::Plane;
+use crate::rds::model::{ClusterStatus, CustomEndpoint};
 use crate::rds::query::{Params, identifier};
-use crate::rds::shapes;
+use crate::rds::render;
+use crate::rds::resource_names::id_of;
+use crate::rds::tags::read_tags;
 use crate::rds::xml::Element;
 
 /// `DescribeDBClusterEndpoints`.
-pub fn describe(plane: &Plane, params: &Params) -> Answer {
+pub fn describe(control_plane: &ControlPlane, params: &Params) -> ActionResult {
     let filters = filters(
         params,
         &[
@@ -19,7 +21,7 @@ pub fn describe(plane: &Plane, params: &Params) -> Answer {
             "db-cluster-endpoint-custom-type",
         ],
     )?;
-    let store = plane.store();
+    let store = control_plane.store();
     let cluster = params.get("DBClusterIdentifier").filter(|id| !id.is_empty()).map(|id| id_of("cluster", id));
     if let Some(cluster) = &cluster {
         store.cluster(cluster)?;
@@ -38,12 +40,12 @@ pub fn describe(plane: &Plane, params: &Params) -> Answer {
     for found in store.clusters.values().filter(|found| cluster.as_ref().is_none_or(|cluster| found.id == *cluster)) {
         for kind in ["WRITER", "READER"] {
             if matches(kind, None) {
-                shown.push((format!("{}/{kind}", found.id), shapes::built_in_endpoint(plane, found, kind)));
+                shown.push((format!("{}/{kind}", found.id), render::built_in_endpoint(control_plane, found, kind)));
             }
         }
         for custom in store.endpoints.values().filter(|custom| custom.cluster == found.id) {
             if matches("CUSTOM", Some(custom)) {
-                shown.push((format!("{}/{}", found.id, custom.id), shapes::custom_endpoint(plane, custom)));
+                shown.push((format!("{}/{}", found.id, custom.id), render::custom_endpoint(control_plane, custom)));
             }
         }
     }
@@ -51,8 +53,9 @@ pub fn describe(plane: &Plane, params: &Params) -> Answer {
 }
 
 /// `CreateDBClusterEndpoint`.
-pub fn create(plane: &Plane, params: &Params) -> Answer {
+pub fn create(control_plane: &ControlPlane, params: &Params) -> ActionResult {
     let id = identifier("DBClusterEndpointIdentifier", params.required("DBClusterEndpointIdentifier")?)?;
+    // A restore carries no custom endpoint over: the product has to report them, so they have to exist here.
     let kind = params.required("EndpointType")?.to_owned();
     if !["READER", "ANY", "WRITER"].contains(&kind.as_str()) {
         return Err(ApiError::value(format!("Invalid endpoint type: {kind}")));
@@ -63,14 +66,14 @@ pub fn create(plane: &Plane, params: &Params) -> Answer {
     if !members.is_empty() && !excluded.is_empty() {
         return Err(ApiError::combination("StaticMembers and ExcludedMembers cannot be specified together."));
     }
-    let tags = tags(params)?.unwrap_or_default();
-    let mut store = plane.store();
+    let tags = read_tags(params)?.unwrap_or_default();
+    let mut store = control_plane.store();
     let cluster = store.cluster(params.required("DBClusterIdentifier")?)?;
     if cluster.status == ClusterStatus::Deleting {
         return Err(ApiError::cluster_state(format!("Db cluster {} is not in available state.", cluster.id)));
     }
-    if let Some(stranger) = members.iter().chain(&excluded).find(|member| !cluster.members.contains(member)) {
-        return Err(ApiError::no_instance(stranger));
+    if let Some(unknown) = members.iter().chain(&excluded).find(|member| !cluster.members.contains(member)) {
+        return Err(ApiError::no_instance(unknown));
     }
     if store.endpoints.contains_key(&id) {
         return Err(ApiError::bad(
@@ -87,19 +90,20 @@ pub fn create(plane: &Plane, params: &Params) -> Answer {
         excluded,
         tags,
     };
-    let answer = shapes::custom_endpoint(plane, &custom);
+    let answer = render::custom_endpoint(control_plane, &custom);
     store.endpoints.insert(id, custom);
+    // publish_endpoints takes the lock itself.
     drop(store);
-    plane.publish();
+    control_plane.publish_endpoints();
     Ok(answer)
 }
 
 /// `DeleteDBClusterEndpoint`.
-pub fn delete(plane: &Plane, params: &Params) -> Answer {
+pub fn delete(control_plane: &ControlPlane, params: &Params) -> ActionResult {
     let id = params.required("DBClusterEndpointIdentifier")?.to_ascii_lowercase();
-    let gone = plane.store().endpoints.remove(&id);
+    let gone = control_plane.store().endpoints.remove(&id);
     let gone = gone
         .ok_or_else(|| ApiError::bad("DBClusterEndpointNotFoundFault", format!("DBClusterEndpoint not found: {id}")))?;
-    plane.publish();
-    Ok(shapes::custom_endpoint(plane, &gone))
+    control_plane.publish_endpoints();
+    Ok(render::custom_endpoint(control_plane, &gone))
 }

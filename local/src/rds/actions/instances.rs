@@ -1,25 +1,28 @@
 //! Describing, creating, modifying, rebooting and deleting instances.
 
-use super::{Answer, filters, page, result};
+use super::{ActionResult, filters, page, result};
 use crate::rds::certificates;
+use crate::rds::control_plane::{ControlPlane, successor};
 use crate::rds::engine::Engine;
 use crate::rds::error::ApiError;
-use crate::rds::model::{
-    ClusterStatus, DbInstance, Insights, InstanceStatus, Monitoring, id_of, instance_endpoint, tags,
-};
-use crate::rds::plane::{Plane, successor};
+use crate::rds::model::{ClusterStatus, DbInstance, InstanceStatus};
+use crate::rds::monitoring::{Insights, Monitoring};
+use crate::rds::monitoring::{read_insights, read_monitoring};
+use crate::rds::preferred_windows;
 use crate::rds::query::{Params, identifier};
-use crate::rds::settings::{self, default_group};
-use crate::rds::shapes;
+use crate::rds::render;
+use crate::rds::resource_names::{id_of, instance_endpoint};
+use crate::rds::settings::default_group;
 use crate::rds::store::Store;
-use crate::rds::windows;
-use crate::servers::Place;
+use crate::rds::tags::read_tags;
+use crate::servers::ServerEndpoint;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// Time that an instance spends in `configuring-enhanced-monitoring`: whoever waits for `available` must not take it for a failure.
 const MONITORING_TIME: Duration = Duration::from_millis(300);
-/// What belongs to the cluster, and is refused on one of its instances.
-const OF_THE_CLUSTER: [&str; 10] = [
+/// Parameters of the cluster, which are refused on one of its instances.
+const CLUSTER_PARAMETERS: [&str; 10] = [
     "MasterUsername",
     "MasterUserPassword",
     "DBName",
@@ -33,9 +36,9 @@ const OF_THE_CLUSTER: [&str; 10] = [
 ];
 
 /// `DescribeDBInstances`.
-pub fn describe(plane: &Plane, params: &Params) -> Answer {
+pub fn describe(control_plane: &ControlPlane, params: &Params) -> ActionResult {
     let filters = filters(params, &["db-cluster-id", "db-instance-id", "dbi-resource-id", "engine", "domain"])?;
-    let store = plane.store();
+    let store = control_plane.store();
     let one = params.get("DBInstanceIdentifier").filter(|id| !id.is_empty());
     let chosen: Vec<&DbInstance> = match one {
         Some(id) => vec![store.instance(id)?],
@@ -54,16 +57,20 @@ pub fn describe(plane: &Plane, params: &Params) -> Answer {
         })
     };
     let shown = chosen.into_iter().filter(matches);
-    page(params, "DBInstances", shown.map(|found| (found.id.clone(), shapes::instance(plane, &store, found))).collect())
+    page(
+        params,
+        "DBInstances",
+        shown.map(|found| (found.id.clone(), render::instance(control_plane, &store, found))).collect(),
+    )
 }
 
-fn show(plane: &Plane, id: &str) -> Answer {
-    let store = plane.store();
-    Ok(result().child(shapes::instance(plane, &store, store.instance(id)?)))
+fn show(control_plane: &ControlPlane, id: &str) -> ActionResult {
+    let store = control_plane.store();
+    Ok(result().child(render::instance(control_plane, &store, store.instance(id)?)))
 }
 
 /// `CreateDBInstance`.
-pub fn create(plane: &Arc<Plane>, params: &Params) -> Answer {
+pub fn create(control_plane: &Arc<ControlPlane>, params: &Params) -> ActionResult {
     let id = identifier("DBInstanceIdentifier", params.required("DBInstanceIdentifier")?)?;
     let class = class(params.required("DBInstanceClass")?)?;
     let engine = Engine::parse(params.required("Engine")?)?;
@@ -71,24 +78,25 @@ pub fn create(plane: &Arc<Plane>, params: &Params) -> Answer {
     let cluster_id = cluster_id.ok_or_else(|| {
         ApiError::combination(format!("The engine {} requires a DBClusterIdentifier.", engine.name()))
     })?;
-    if let Some(name) = params.first_given(&OF_THE_CLUSTER) {
+    if let Some(name) = params.first_given(&CLUSTER_PARAMETERS) {
         return Err(ApiError::combination(format!(
             "The requested DB Instance will be a member of a DB Cluster. Set {name} for the DB Cluster."
         )));
     }
     let mut monitoring = Monitoring::default();
-    settings::monitoring(&mut monitoring, params)?;
+    read_monitoring(&mut monitoring, params)?;
     let mut insights = Insights::default();
-    settings::insights(&mut insights, params)?;
-    let window = params.get("PreferredMaintenanceWindow").map(windows::maintenance).transpose()?;
+    read_insights(&mut insights, params)?;
+    let window = params.get("PreferredMaintenanceWindow").map(preferred_windows::maintenance).transpose()?;
     let certificate = certificates::offered(params.get("CACertificateIdentifier").unwrap_or(certificates::DEFAULT))?;
-    let tags = tags(params)?.unwrap_or_default();
+    let tags = read_tags(params)?.unwrap_or_default();
     let tier = params.number("PromotionTier", 0..=15_u32)?.unwrap_or(1);
     let minor_upgrade = params.boolean("AutoMinorVersionUpgrade")?.unwrap_or(true);
     let public = params.boolean("PubliclyAccessible")?.unwrap_or(false);
     let copy_tags = params.boolean("CopyTagsToSnapshot")?.unwrap_or(false);
 
-    let mut store = plane.store();
+    // From here on under one lock: the address is taken for an identifier that is known to be free.
+    let mut store = control_plane.store();
     let cluster = store.cluster(cluster_id)?.clone();
     if store.instances.contains_key(&id) {
         return Err(ApiError::bad("DBInstanceAlreadyExists", "DB instance already exists"));
@@ -103,6 +111,7 @@ pub fn create(plane: &Arc<Plane>, params: &Params) -> Answer {
             cluster.engine.name()
         )));
     }
+    // Only its form is checked: an instance of Aurora runs its cluster's version.
     engine.version(params.get("EngineVersion"), &cluster.version)?;
     let parameter_group = params
         .get("DBParameterGroupName")
@@ -113,13 +122,13 @@ pub fn create(plane: &Arc<Plane>, params: &Params) -> Answer {
     }
     let window = match window {
         Some(window) => window,
-        None => windows::maintenance_beside(&cluster.settings.backup_window)?,
+        None => preferred_windows::maintenance_beside(&cluster.settings.backup_window)?,
     };
-    windows::refuse_overlap(&cluster.settings.backup_window, &window)?;
+    preferred_windows::refuse_overlap(&cluster.settings.backup_window, &window)?;
     // Zones go round, so that a reader is not beside its writer.
     let zone =
         params.text("AvailabilityZone").or_else(|| cluster.zones.iter().cycle().nth(cluster.members.len()).cloned());
-    let address = plane.take_address()?;
+    let address = control_plane.take_address()?;
     let instance = DbInstance {
         id: id.clone(),
         resource_id: super::clusters::resource_id("db"),
@@ -127,7 +136,7 @@ pub fn create(plane: &Arc<Plane>, params: &Params) -> Answer {
         class,
         next_class: None,
         status: InstanceStatus::Creating,
-        created: plane.now(),
+        created: control_plane.now(),
         address,
         tier,
         parameter_group,
@@ -146,14 +155,14 @@ pub fn create(plane: &Arc<Plane>, params: &Params) -> Answer {
     store.instances.insert(id.clone(), instance.clone());
     store.cluster_mut(&cluster.id)?.members.push(id.clone());
     drop(store);
-    tokio::spawn(bring_up(Arc::clone(plane), instance));
-    show(plane, &id)
+    tokio::spawn(bring_up(Arc::clone(control_plane), instance));
+    show(control_plane, &id)
 }
 
-async fn bring_up(plane: Arc<Plane>, instance: DbInstance) {
-    // The volume must be there, and the first instance made becomes the writer, however fast the others are.
-    let ready = plane
-        .until(|store| match store.clusters.get(&instance.cluster).filter(|_| is_wanted(store, &instance.id)) {
+async fn bring_up(control_plane: Arc<ControlPlane>, instance: DbInstance) {
+    // The volume must be there, and the first instance to be created becomes the writer, however fast the others are.
+    let ready = control_plane
+        .wait_for(|store| match store.clusters.get(&instance.cluster).filter(|_| is_wanted(store, &instance.id)) {
             None => Some(None),
             Some(cluster) if cluster.status == ClusterStatus::Failed => Some(None),
             Some(cluster) if cluster.status == ClusterStatus::Creating => None,
@@ -165,29 +174,33 @@ async fn bring_up(plane: Arc<Plane>, instance: DbInstance) {
         })
         .await;
     let Some(cluster) = ready else {
-        if !is_wanted(&plane.store(), &instance.id) {
+        if !is_wanted(&control_plane.store(), &instance.id) {
             return;
         }
-        plane.set_instance(&instance.id, InstanceStatus::Failed);
-        plane.instance_event(&instance.id, "failure", "DB instance not created: its DB cluster failed");
+        control_plane.set_instance(&instance.id, InstanceStatus::Failed);
+        control_plane.instance_event(&instance.id, "failure", "DB instance not created: its DB cluster failed");
         return;
     };
-    let place =
-        Place { name: instance_endpoint(&instance.id, &plane.hash), address: instance.address, port: cluster.port };
-    match Plane::unhurried(cluster.database.start(&instance.resource_id, place)).await {
+    let endpoint = ServerEndpoint {
+        name: instance_endpoint(&instance.id, &control_plane.hash),
+        address: instance.address,
+        port: cluster.port,
+    };
+    match ControlPlane::with_minimum_duration(cluster.database.start(&instance.resource_id, endpoint)).await {
         Ok(is_writer) => {
-            if is_writer && let Ok(cluster) = plane.store().cluster_mut(&cluster.id) {
+            // The databases decide who writes: a deletion of the first instance may have come in between.
+            if is_writer && let Ok(cluster) = control_plane.store().cluster_mut(&cluster.id) {
                 cluster.writer = Some(instance.id.clone());
             }
-            plane.store().take_parameters(&instance.id);
+            control_plane.store().apply_parameter_group(&instance.id);
             if instance.monitoring.interval > 0 {
-                plane.set_instance(&instance.id, InstanceStatus::ConfiguringMonitoring);
+                control_plane.set_instance(&instance.id, InstanceStatus::ConfiguringMonitoring);
                 tokio::time::sleep(MONITORING_TIME).await;
             }
-            plane.set_instance(&instance.id, InstanceStatus::Available);
-            plane.instance_event(&instance.id, "creation", "DB instance created");
-            // Its deletion may have come by while it waited to start, and found nothing to end.
-            if !plane.store().instances.contains_key(&instance.id)
+            control_plane.set_instance(&instance.id, InstanceStatus::Available);
+            control_plane.instance_event(&instance.id, "creation", "DB instance created");
+            // The deletion may have come while the instance waited to start, and found no server to end.
+            if !control_plane.store().instances.contains_key(&instance.id)
                 && let Err(error) = cluster.database.remove(&instance.resource_id, None).await
             {
                 tracing::error!(instance = instance.id, %error, "an instance was not removed cleanly");
@@ -195,13 +208,13 @@ async fn bring_up(plane: Arc<Plane>, instance: DbInstance) {
         }
         Err(error) => {
             tracing::error!(instance = instance.id, %error, "an instance did not start");
-            plane.set_instance(&instance.id, InstanceStatus::Failed);
-            plane.instance_event(&instance.id, "failure", format!("DB instance not created: {error}"));
+            control_plane.set_instance(&instance.id, InstanceStatus::Failed);
+            control_plane.instance_event(&instance.id, "failure", format!("DB instance not created: {error}"));
         }
     }
 }
 
-/// Whether an instance is still there, and not being deleted.
+/// True while an instance is there and not being deleted.
 fn is_wanted(store: &Store, id: &str) -> bool {
     store.instances.get(id).is_some_and(|instance| instance.status != InstanceStatus::Deleting)
 }
@@ -214,9 +227,9 @@ fn class(class: &str) -> Result<String, ApiError> {
 }
 
 /// `ModifyDBInstance`.
-pub fn modify(plane: &Arc<Plane>, params: &Params) -> Answer {
+pub fn modify(control_plane: &Arc<ControlPlane>, params: &Params) -> ActionResult {
     let given = params.required("DBInstanceIdentifier")?;
-    if let Some(name) = params.first_given(&OF_THE_CLUSTER) {
+    if let Some(name) = params.first_given(&CLUSTER_PARAMETERS) {
         return Err(ApiError::combination(format!(
             "The specified DB Instance is a member of a DB Cluster. Modify {name} for the DB Cluster."
         )));
@@ -224,12 +237,13 @@ pub fn modify(plane: &Arc<Plane>, params: &Params) -> Answer {
     if params.first_given(&["NewDBInstanceIdentifier"]).is_some() {
         return Err(ApiError::combination("NewDBInstanceIdentifier is not supported by this local stack"));
     }
-    let mut store = plane.store();
+    let mut store = control_plane.store();
     let before = store.instance(given)?.clone();
     if before.status != InstanceStatus::Available {
         return Err(ApiError::instance_state("Database instance is not in available state."));
     }
     let mut after = before.clone();
+    // Without ApplyImmediately a class waits for the maintenance window, which never comes on a stack: it stays pending.
     let next = params.get("DBInstanceClass").map(class).transpose()?.or(after.next_class.take());
     match next {
         Some(next) if next == after.class => {}
@@ -245,9 +259,9 @@ pub fn modify(plane: &Arc<Plane>, params: &Params) -> Answer {
         store.check_parameter_group(engine, &after.parameter_group)?;
     }
     if let Some(window) = params.get("PreferredMaintenanceWindow") {
-        after.maintenance_window = windows::maintenance(window)?;
+        after.maintenance_window = preferred_windows::maintenance(window)?;
         let backup = &store.cluster(&before.cluster)?.settings.backup_window;
-        windows::refuse_overlap(backup, &after.maintenance_window)?;
+        preferred_windows::refuse_overlap(backup, &after.maintenance_window)?;
     }
     if let Some(certificate) = params.get("CACertificateIdentifier") {
         after.certificate = certificates::offered(certificate)?;
@@ -255,28 +269,29 @@ pub fn modify(plane: &Arc<Plane>, params: &Params) -> Answer {
     after.minor_upgrade = params.boolean("AutoMinorVersionUpgrade")?.unwrap_or(before.minor_upgrade);
     after.public = params.boolean("PubliclyAccessible")?.unwrap_or(before.public);
     after.copy_tags = params.boolean("CopyTagsToSnapshot")?.unwrap_or(before.copy_tags);
-    settings::monitoring(&mut after.monitoring, params)?;
-    settings::insights(&mut after.insights, params)?;
+    read_monitoring(&mut after.monitoring, params)?;
+    read_insights(&mut after.insights, params)?;
     let id = before.id.clone();
-    if format!("{after:?}") != format!("{before:?}") {
+
+    if after != before {
         after.status = InstanceStatus::Modifying;
         store.instances.insert(id.clone(), after);
-        let (plane, id) = (Arc::clone(plane), id.clone());
+        let (control_plane, id) = (Arc::clone(control_plane), id.clone());
         tokio::spawn(async move {
-            Plane::unhurried(async {}).await;
-            plane.set_instance(&id, InstanceStatus::Available);
-            plane.instance_event(&id, "configuration change", "Finished applying modifications");
+            ControlPlane::with_minimum_duration(async {}).await;
+            control_plane.set_instance(&id, InstanceStatus::Available);
+            control_plane.instance_event(&id, "configuration change", "Finished applying modifications");
         });
     }
     drop(store);
-    show(plane, &id)
+    show(control_plane, &id)
 }
 
 /// `RebootDBInstance`.
-pub fn reboot(plane: &Arc<Plane>, params: &Params) -> Answer {
+pub fn reboot(control_plane: &Arc<ControlPlane>, params: &Params) -> ActionResult {
     let given = params.required("DBInstanceIdentifier")?;
     let (instance, database) = {
-        let mut store = plane.store();
+        let mut store = control_plane.store();
         let instance = store.instance_mut(given)?;
         if instance.status != InstanceStatus::Available {
             return Err(ApiError::instance_state(format!(
@@ -289,19 +304,19 @@ pub fn reboot(plane: &Arc<Plane>, params: &Params) -> Answer {
         let database = store.cluster(&instance.cluster)?.database.clone();
         (instance, database)
     };
-    let shown = show(plane, &instance.id);
-    let plane = Arc::clone(plane);
+    let shown = show(control_plane, &instance.id);
+    let control_plane = Arc::clone(control_plane);
     tokio::spawn(async move {
-        match Plane::unhurried(database.restart(&instance.resource_id)).await {
+        match ControlPlane::with_minimum_duration(database.restart(&instance.resource_id)).await {
             Ok(()) => {
-                plane.store().take_parameters(&instance.id);
-                plane.set_instance(&instance.id, InstanceStatus::Available);
-                plane.instance_event(&instance.id, "availability", "DB instance restarted");
+                control_plane.store().apply_parameter_group(&instance.id);
+                control_plane.set_instance(&instance.id, InstanceStatus::Available);
+                control_plane.instance_event(&instance.id, "availability", "DB instance restarted");
             }
             Err(error) => {
                 tracing::error!(instance = instance.id, %error, "an instance did not restart");
-                plane.set_instance(&instance.id, InstanceStatus::Failed);
-                plane.instance_event(&instance.id, "failure", format!("DB instance not restarted: {error}"));
+                control_plane.set_instance(&instance.id, InstanceStatus::Failed);
+                control_plane.instance_event(&instance.id, "failure", format!("DB instance not restarted: {error}"));
             }
         }
     });
@@ -309,7 +324,7 @@ pub fn reboot(plane: &Arc<Plane>, params: &Params) -> Answer {
 }
 
 /// `DeleteDBInstance`.
-pub fn delete(plane: &Arc<Plane>, params: &Params) -> Answer {
+pub fn delete(control_plane: &Arc<ControlPlane>, params: &Params) -> ActionResult {
     let given = params.required("DBInstanceIdentifier")?;
     if params.get("FinalDBSnapshotIdentifier").is_some_and(|name| !name.is_empty()) {
         return Err(ApiError::combination(
@@ -317,7 +332,7 @@ pub fn delete(plane: &Arc<Plane>, params: &Params) -> Answer {
         ));
     }
     let (instance, was_creating) = {
-        let mut store = plane.store();
+        let mut store = control_plane.store();
         let instance = store.instance_mut(given)?;
         if instance.status == InstanceStatus::Deleting {
             return Err(ApiError::instance_state(format!("Instance {} is already being deleted.", instance.id)));
@@ -326,34 +341,34 @@ pub fn delete(plane: &Arc<Plane>, params: &Params) -> Answer {
         instance.status = InstanceStatus::Deleting;
         (instance.clone(), was_creating)
     };
-    plane.publish();
-    let shown = show(plane, &instance.id);
-    tokio::spawn(take_down(Arc::clone(plane), instance, was_creating));
+    control_plane.publish_endpoints();
+    let shown = show(control_plane, &instance.id);
+    tokio::spawn(take_down(Arc::clone(control_plane), instance, was_creating));
     shown
 }
 
-async fn take_down(plane: Arc<Plane>, instance: DbInstance, was_creating: bool) {
+async fn take_down(control_plane: Arc<ControlPlane>, instance: DbInstance, was_creating: bool) {
     let (database, next) = {
-        let store = plane.store();
+        let store = control_plane.store();
         let Ok(cluster) = store.cluster(&instance.cluster) else { return };
         let next = successor(store.members(cluster), &instance.id).cloned();
         (cluster.database.clone(), next)
     };
     if was_creating {
-        // Its start can't be taken back half-way: it is let finish first.
-        plane
-            .until(|store| {
+        // Its start can't be undone half-way: it is let finish first.
+        control_plane
+            .wait_for(|store| {
                 store.cluster(&instance.cluster).map_or(true, |c| c.status != ClusterStatus::Creating).then_some(())
             })
             .await;
     }
     let heir = next.as_ref().map(|next| next.resource_id.as_str());
-    let removed = Plane::unhurried(database.remove(&instance.resource_id, heir)).await;
+    let removed = ControlPlane::with_minimum_duration(database.remove(&instance.resource_id, heir)).await;
     if let Err(error) = &removed {
         tracing::error!(instance = instance.id, %error, "an instance was not removed cleanly");
     }
     {
-        let mut store = plane.store();
+        let mut store = control_plane.store();
         store.instances.remove(&instance.id);
         if let Ok(cluster) = store.cluster_mut(&instance.cluster) {
             cluster.members.retain(|member| *member != instance.id);
@@ -362,7 +377,8 @@ async fn take_down(plane: Arc<Plane>, instance: DbInstance, was_creating: bool) 
             }
         }
     }
-    plane.free(instance.address);
-    plane.publish();
-    plane.instance_event(&instance.id, "deletion", "DB instance deleted");
+    // Last of all: given out before, another cluster's server would answer the clients of this one.
+    control_plane.free(instance.address);
+    control_plane.publish_endpoints();
+    control_plane.instance_event(&instance.id, "deletion", "DB instance deleted");
 }

@@ -1,19 +1,22 @@
-//! `RestoreDBClusterToPointInTime` and `RestoreDBClusterFromSnapshot`: a new cluster with the data of another as it was, and
-//! with nothing of its settings that AWS does not carry over; and the end of a snapshot.
+//! `RestoreDBClusterToPointInTime` and `RestoreDBClusterFromSnapshot`: a new cluster with the data of another as it was, and without the
+//! settings that AWS does not carry over; and `DeleteDBClusterSnapshot`.
 
 use super::clusters::{self, already_exists, check_available, insert, resource_id, show};
-use super::{Answer, result};
+use super::{ActionResult, result};
+use crate::rds::control_plane::ControlPlane;
 use crate::rds::engine::Engine;
 use crate::rds::error::ApiError;
-use crate::rds::model::{ClusterStatus, DbCluster, id_of, tags};
-use crate::rds::plane::Plane;
+use crate::rds::model::{ClusterStatus, DbCluster};
+use crate::rds::preferred_windows;
 use crate::rds::query::{Params, identifier};
+use crate::rds::render;
+use crate::rds::resource_names::id_of;
 use crate::rds::settings::Settings;
-use crate::rds::shapes;
-use crate::rds::windows;
-use crate::servers::Moment;
+use crate::rds::tags::read_tags;
+use crate::servers::RestoreTo;
 use std::sync::Arc;
 
+/// Parameters that the API model has and a restore refuses all the same: they are set on instances, or by `ModifyDBCluster`.
 const MONITORING: [&str; 5] = [
     "MonitoringInterval",
     "MonitoringRoleArn",
@@ -23,7 +26,7 @@ const MONITORING: [&str; 5] = [
 ];
 
 /// `RestoreDBClusterToPointInTime`.
-pub fn restore(plane: &Arc<Plane>, params: &Params) -> Answer {
+pub fn restore(control_plane: &Arc<ControlPlane>, params: &Params) -> ActionResult {
     let clone = match params.get("RestoreType") {
         None | Some("full-copy") => false,
         Some("copy-on-write") => true,
@@ -57,9 +60,9 @@ pub fn restore(plane: &Arc<Plane>, params: &Params) -> Answer {
              Aurora Limitless DB cluster",
         ));
     }
-    let source = source(plane, params)?;
+    let source = source(control_plane, params)?;
     let moment = if clone {
-        Moment::Now
+        RestoreTo::Now
     } else {
         let window = source.database.window().ok_or_else(|| {
             ApiError::bad("InvalidRestoreFault", format!("DB cluster {} has no restorable time yet.", source.id))
@@ -71,18 +74,19 @@ pub fn restore(plane: &Arc<Plane>, params: &Params) -> Answer {
                 source.id, window.earliest, window.latest
             )));
         }
-        Moment::At(to)
+        RestoreTo::At(to)
     };
-    make(plane, params, &source, moment, clone)
+    create(control_plane, params, &source, moment, clone)
 }
 
 /// `RestoreDBClusterFromSnapshot`.
-pub fn from_snapshot(plane: &Arc<Plane>, params: &Params) -> Answer {
+pub fn from_snapshot(control_plane: &Arc<ControlPlane>, params: &Params) -> ActionResult {
     let snapshot = id_of("cluster-snapshot", params.required("SnapshotIdentifier")?);
     let engine = Engine::parse(params.required("Engine")?)?;
-    let source = plane.store().snapshots.get(&snapshot).map(|found| found.cluster.clone()).ok_or_else(|| {
-        ApiError::not_found("DBClusterSnapshotNotFoundFault", format!("DBClusterSnapshot {snapshot} not found."))
-    })?;
+    let source =
+        control_plane.store().snapshots.get(&snapshot).map(|found| found.cluster.clone()).ok_or_else(|| {
+            ApiError::not_found("DBClusterSnapshotNotFoundFault", format!("DBClusterSnapshot {snapshot} not found."))
+        })?;
     if engine != source.engine {
         return Err(ApiError::combination(format!(
             "The snapshot {snapshot} is of {}, and can't be restored as {}.",
@@ -90,15 +94,15 @@ pub fn from_snapshot(plane: &Arc<Plane>, params: &Params) -> Answer {
             engine.name()
         )));
     }
-    // The cluster is gone since, and took no write after it.
-    make(plane, params, &source, Moment::Now, false)
+    // The last state is the snapshot's: snapshots here are final ones, and their cluster took no write afterwards.
+    create(control_plane, params, &source, RestoreTo::Now, false)
 }
 
 /// `DeleteDBClusterSnapshot`.
-pub fn delete_snapshot(plane: &Arc<Plane>, params: &Params) -> Answer {
+pub fn delete_snapshot(control_plane: &Arc<ControlPlane>, params: &Params) -> ActionResult {
     let id = id_of("cluster-snapshot", params.required("DBClusterSnapshotIdentifier")?);
     let (gone, backups) = {
-        let mut store = plane.store();
+        let mut store = control_plane.store();
         let gone = store.snapshots.remove(&id).ok_or_else(|| {
             ApiError::not_found("DBClusterSnapshotNotFoundFault", format!("DBClusterSnapshot {id} not found."))
         })?;
@@ -106,10 +110,10 @@ pub fn delete_snapshot(plane: &Arc<Plane>, params: &Params) -> Answer {
         let backups = still.map(|cluster| &cluster.resource_id).any(|resource| *resource == gone.cluster.resource_id);
         (gone, backups)
     };
-    let shown = Ok(result().child(shapes::snapshot(&gone)));
+    let shown = Ok(result().child(render::snapshot(&gone)));
     if !backups {
         tokio::spawn(async move {
-            if let Err(error) = Plane::unhurried(gone.cluster.database.destroy(true)).await {
+            if let Err(error) = ControlPlane::with_minimum_duration(gone.cluster.database.destroy(true)).await {
                 tracing::warn!(snapshot = id, %error, "files of a deleted snapshot were left behind");
             }
         });
@@ -117,15 +121,21 @@ pub fn delete_snapshot(plane: &Arc<Plane>, params: &Params) -> Answer {
     shown
 }
 
-/// Makes the restored cluster, and begins to fill it.
-fn make(plane: &Arc<Plane>, params: &Params, source: &DbCluster, moment: Moment, clone: bool) -> Answer {
+/// Creates the restored cluster, and begins to fill it.
+fn create(
+    control_plane: &Arc<ControlPlane>,
+    params: &Params,
+    source: &DbCluster,
+    moment: RestoreTo,
+    clone: bool,
+) -> ActionResult {
     let id = identifier("DBClusterIdentifier", params.required("DBClusterIdentifier")?)?;
-    clusters::refuse_what_is_not_here(params)?;
+    clusters::refuse_unsupported(params)?;
     let engine_mode = clusters::engine_mode(params)?;
     // What is not passed is the default, with two exceptions that AWS documents: the retention, and the tags below.
     let mut settings = Settings::defaults(source.engine, &source.version);
     settings.backup_retention = source.settings.backup_retention;
-    settings.backup_window = worst_backup_window(plane, source);
+    settings.backup_window = worst_backup_window(control_plane, source);
     settings.read_common(params)?;
     settings.settle_windows(params)?;
     // The volume of a clone has the records of its source, or none.
@@ -140,9 +150,9 @@ fn make(plane: &Arc<Plane>, params: &Params, source: &DbCluster, moment: Moment,
         }
         (given, _) => given.or_else(|| source.kms_key.clone()),
     };
-    let tags = tags(params)?.unwrap_or_else(|| source.tags.clone());
+    let tags = read_tags(params)?.unwrap_or_else(|| source.tags.clone());
     {
-        let store = plane.store();
+        let store = control_plane.store();
         if store.clusters.contains_key(&id) {
             return Err(already_exists());
         }
@@ -150,15 +160,15 @@ fn make(plane: &Arc<Plane>, params: &Params, source: &DbCluster, moment: Moment,
         store.check_subnet_group(&subnet_group)?;
     }
     let resource_id = resource_id("cluster");
-    let work = plane.lease()?;
-    let database = clusters::database(plane, source.engine, &id, &resource_id, port, &settings)?;
+    let work = control_plane.lease_address()?;
+    let database = clusters::database(control_plane, source.engine, &id, &resource_id, port, &settings)?;
     let cluster = DbCluster {
         id: id.clone(),
         resource_id,
         engine: source.engine,
         version: source.version.clone(),
         status: ClusterStatus::Creating,
-        created: plane.now(),
+        created: control_plane.now(),
         settings,
         port,
         master_user: source.master_user.clone(),
@@ -171,6 +181,8 @@ fn make(plane: &Arc<Plane>, params: &Params, source: &DbCluster, moment: Moment,
         clone_group: if clone { source.clone_group.clone() } else { uuid::Uuid::new_v4().to_string() },
         roles: Vec::new(),
         tags,
+        // A managed password is not carried over: the master user has the password of the target time until ModifyDBCluster asks for
+        // a managed one.
         secret: None,
         groups_active: true,
         members: Vec::new(),
@@ -178,31 +190,37 @@ fn make(plane: &Arc<Plane>, params: &Params, source: &DbCluster, moment: Moment,
         backtracks: Vec::new(),
         database: database.clone(),
     };
-    insert(plane, cluster)?;
-    let (plane_then, id_then, source) = (Arc::clone(plane), id.clone(), source.clone());
+    insert(control_plane, cluster)?;
+    let (task_control_plane, cluster_id, source) = (Arc::clone(control_plane), id.clone(), source.clone());
     tokio::spawn(async move {
         let began = tokio::time::Instant::now();
         let work_on = database.restore(work.address, &source.database, moment);
-        let restored = Plane::unhurried(work_on).await.map(|to| {
-            tracing::info!(cluster = id_then, source = source.id, %to, seconds = began.elapsed().as_secs_f32(), "restored a cluster");
+        let restored = ControlPlane::with_minimum_duration(work_on).await.map(|to| {
+            tracing::info!(cluster = cluster_id, source = source.id, %to, seconds = began.elapsed().as_secs_f32(), "restored a cluster");
         });
         // The whole lease moves in here by this: naming its address alone would move a copy of that, and free the lease.
         drop(work);
-        plane_then.settle_cluster(&id_then, &format!("restored from {}", source.id), ClusterStatus::Failed, restored);
+        task_control_plane.finish_cluster_change(
+            &cluster_id,
+            &format!("restored from {}", source.id),
+            ClusterStatus::Failed,
+            restored,
+        );
     });
-    show(plane, &id)
+    show(control_plane, &id)
 }
 
-/// The backup window that a restore gets which names none: inside the maintenance window of one of the source's instances.
-fn worst_backup_window(plane: &Plane, source: &DbCluster) -> String {
-    let store = plane.store();
+/// Chooses the backup window of a restore that names none: inside the maintenance window of one of the source's instances.
+fn worst_backup_window(control_plane: &ControlPlane, source: &DbCluster) -> String {
+    let store = control_plane.store();
     let of_instance = store.members(source).next().map(|instance| instance.maintenance_window.as_str());
-    windows::backup_inside(of_instance.unwrap_or(&source.settings.maintenance_window))
+    preferred_windows::backup_inside(of_instance.unwrap_or(&source.settings.maintenance_window))
 }
 
-// By name among the clusters that are, by resource id among those that are and those whose backups were kept.
-fn source(plane: &Plane, params: &Params) -> Result<DbCluster, ApiError> {
-    let store = plane.store();
+// By identifier among existing clusters alone; by resource id also among deleted ones whose backups were retained, as the identifier
+// may belong to another cluster by now.
+fn source(control_plane: &ControlPlane, params: &Params) -> Result<DbCluster, ApiError> {
+    let store = control_plane.store();
     let given = params.get("SourceDBClusterIdentifier").filter(|id| !id.is_empty());
     let resource = params.get("SourceDbClusterResourceId").filter(|id| !id.is_empty());
     let found = match (given, resource) {
@@ -225,6 +243,7 @@ fn source(plane: &Plane, params: &Params) -> Result<DbCluster, ApiError> {
             })?
         }
     };
+    // Backups go on during a modification or a failover; during a backtrack or a creation there is no state to restore.
     if !matches!(found.status, ClusterStatus::Modifying | ClusterStatus::FailingOver) {
         check_available(found)?;
     }

@@ -1,9 +1,9 @@
 //! IAM roles of clusters.
 
-use super::{Answer, clusters::check_available, result};
+use super::{ActionResult, clusters::check_available, result};
+use crate::rds::control_plane::ControlPlane;
 use crate::rds::error::ApiError;
 use crate::rds::model::Role;
-use crate::rds::plane::Plane;
 use crate::rds::query::Params;
 
 fn role(params: &Params) -> Result<Role, ApiError> {
@@ -15,11 +15,12 @@ fn role(params: &Params) -> Result<Role, ApiError> {
 }
 
 /// `AddRoleToDBCluster`.
-pub fn add(plane: &Plane, params: &Params) -> Answer {
+pub fn add(control_plane: &ControlPlane, params: &Params) -> ActionResult {
     let role = role(params)?;
-    let mut store = plane.store();
+    let mut store = control_plane.store();
     let cluster = store.cluster_mut(params.required("DBClusterIdentifier")?)?;
     check_available(cluster)?;
+    // A feature has one role at most, whichever it is.
     if cluster
         .roles
         .iter()
@@ -35,11 +36,12 @@ pub fn add(plane: &Plane, params: &Params) -> Answer {
 }
 
 /// `RemoveRoleFromDBCluster`.
-pub fn remove(plane: &Plane, params: &Params) -> Answer {
+pub fn remove(control_plane: &ControlPlane, params: &Params) -> ActionResult {
     let role = role(params)?;
-    let mut store = plane.store();
+    let mut store = control_plane.store();
     let cluster = store.cluster_mut(params.required("DBClusterIdentifier")?)?;
     check_available(cluster)?;
+    // Without a feature the request means the role with all of its features.
     let before = cluster.roles.len();
     cluster
         .roles

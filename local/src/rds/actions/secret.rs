@@ -1,27 +1,29 @@
-//! The master password: given by the caller, or managed in Secrets Manager, and how one becomes the other.
+//! The master password: given by the caller, or managed in Secrets Manager, and the changes between the two.
 
+use crate::rds::control_plane::ControlPlane;
 use crate::rds::engine::check_password;
 use crate::rds::error::ApiError;
-use crate::rds::model::{DbCluster, MasterSecret, cluster_arn};
-use crate::rds::plane::Plane;
+use crate::rds::model::{DbCluster, MasterSecret};
 use crate::rds::query::Params;
+use crate::rds::resource_names::cluster_arn;
 use crate::rds::secrets;
 use crate::servers::Error;
 
-/// Makes the secret of a cluster.
-pub async fn make(
-    plane: &Plane,
+/// Creates the managed secret of a cluster.
+pub async fn create(
+    control_plane: &ControlPlane,
     params: &Params,
     id: &str,
     user: &str,
     password: &str,
 ) -> Result<MasterSecret, ApiError> {
-    let arn = plane.secrets.create(&cluster_arn(id), user, password).await?;
-    let kms_key = params.text("MasterUserSecretKmsKeyId").unwrap_or_else(|| plane.kms_key.clone());
+    // The status is `creating` until the database has the password, though the secret can be read before.
+    let arn = control_plane.secrets.create(&cluster_arn(id), user, password).await?;
+    let kms_key = params.text("MasterUserSecretKmsKeyId").unwrap_or_else(|| control_plane.kms_key.clone());
     Ok(MasterSecret { arn, status: "creating", kms_key })
 }
 
-/// What a modification does to the master password.
+/// The change that a modification makes to the master password.
 #[derive(Debug)]
 pub enum Change {
     /// Nothing.
@@ -36,8 +38,12 @@ pub enum Change {
     Unmanaged { secret: String, password: String },
 }
 
-/// Reads the change from a request. A new secret is made already: its ARN is part of the answer.
-pub async fn read_change(plane: &Plane, params: &Params, cluster: &DbCluster) -> Result<Change, ApiError> {
+/// Reads the change from a request. A new secret is created at once: its ARN is part of the response.
+pub async fn read_change(
+    control_plane: &ControlPlane,
+    params: &Params,
+    cluster: &DbCluster,
+) -> Result<Change, ApiError> {
     let given = params.text("MasterUserPassword");
     if let Some(password) = &given {
         check_password(password)?;
@@ -50,6 +56,7 @@ pub async fn read_change(plane: &Plane, params: &Params, cluster: &DbCluster) ->
                 "You can't rotate the master user password of a cluster that RDS doesn't manage it for.",
             ));
         };
+        // AWS demands it: a rotation can't wait for a maintenance window.
         if params.boolean("ApplyImmediately")? != Some(true) {
             return Err(ApiError::combination("You must apply immediately when you rotate the master user password."));
         }
@@ -61,7 +68,7 @@ pub async fn read_change(plane: &Plane, params: &Params, cluster: &DbCluster) ->
         }
         (Some(true), None, None) => {
             let password = secrets::password()?;
-            let secret = make(plane, params, &cluster.id, &cluster.master_user, &password).await?;
+            let secret = create(control_plane, params, &cluster.id, &cluster.master_user, &password).await?;
             Ok(Change::Managed { secret, password })
         }
         (Some(false), Some(secret), Some(password)) => Ok(Change::Unmanaged { secret, password }),
@@ -77,12 +84,12 @@ pub async fn read_change(plane: &Plane, params: &Params, cluster: &DbCluster) ->
 }
 
 impl Change {
-    /// Whether the password stays.
+    /// True when the password stays.
     pub fn is_none(&self) -> bool {
         matches!(self, Self::None)
     }
 
-    /// Shows what is about to be done.
+    /// Shows the change in the cluster before it is made.
     pub fn announce(&self, cluster: &mut DbCluster) {
         match self {
             Self::None | Self::Given(_) => {}
@@ -96,38 +103,39 @@ impl Change {
         }
     }
 
-    /// Takes back a secret that was made for a modification that does not happen.
-    pub async fn abandon(&self, plane: &Plane) {
+    /// Deletes a secret that was created for a modification that does not happen.
+    pub async fn abandon(&self, control_plane: &ControlPlane) {
         if let Self::Managed { secret, .. } = self
-            && let Err(error) = plane.secrets.delete(&secret.arn).await
+            && let Err(error) = control_plane.secrets.delete(&secret.arn).await
         {
             tracing::warn!(secret = secret.arn, error = error.message, "a secret without a cluster was left behind");
         }
     }
 
-    /// Sets the password in the database, then in the secret: a reader of the secret may have to try again, but what it
-    /// finds there works.
-    pub async fn apply(&self, plane: &Plane, cluster: &DbCluster) -> Result<(), Error> {
+    /// Sets the password in the database, then in the secret.
+    pub async fn apply(&self, control_plane: &ControlPlane, cluster: &DbCluster) -> Result<(), Error> {
         let (password, kept) = match self {
             Self::None => return Ok(()),
             Self::Given(password) | Self::Managed { password, .. } => (password, None),
             Self::Rotated { secret, password } => {
-                (password, Some(plane.secrets.rotate(secret, &cluster.master_user, password)))
+                (password, Some(control_plane.secrets.rotate(secret, &cluster.master_user, password)))
             }
             Self::Unmanaged { password, .. } => (password, None),
         };
+        // In this order a reader of the secret may have to try again, but every password that it will read has worked.
         cluster.database.set_password(&cluster.master_user, password).await?;
         if let Some(kept) = kept
             && let Err(error) = kept.await
         {
+            // The database has it already: rolling back could fail as well, and a second rotation mends it.
             tracing::error!(error = error.message, "the secret does not hold the new password");
         }
         if let Self::Unmanaged { secret, .. } = self
-            && let Err(error) = plane.secrets.delete(secret).await
+            && let Err(error) = control_plane.secrets.delete(secret).await
         {
             tracing::warn!(secret, error = error.message, "a secret without a cluster was left behind");
         }
-        if let Ok(cluster) = plane.store().cluster_mut(&cluster.id)
+        if let Ok(cluster) = control_plane.store().cluster_mut(&cluster.id)
             && let Some(secret) = &mut cluster.secret
         {
             secret.status = "active";

@@ -1,0 +1,114 @@
+//! A cluster that a recovery creates from another one: the restored cluster, or the safety clone. It is created once, even if
+//! AWS's answer is lost, recognised by its tag, and deleted only if it has that tag.
+
+use super::tags::{MARKS_OF_CLUSTER, inherit};
+use super::{
+    Cluster, ClusterChange, DeleteClusters, ModifyClusters, Origin, ReadClusters, RestoreCall, RestoreClusters,
+};
+use jiff::Timestamp;
+use rewind_core::names::{RECOVERY_TAG, TARGET_TAG};
+use rewind_core::{Clock, ErrorName, Polling, Recovery, Restored, StepError, timeouts};
+use std::time::Duration;
+
+/// A cluster to be created.
+#[derive(Debug, Clone, Copy)]
+pub struct NewCluster<'a> {
+    /// The recovery that creates it.
+    pub recovery: &'a Recovery,
+    /// The cluster whose settings and tags it gets.
+    pub source: &'a Cluster,
+    /// `DBClusterIdentifier` of the new cluster.
+    pub name: &'a str,
+    /// The data that it gets.
+    pub origin: Origin,
+    /// The moment of its data. It is kept in a tag, where a second run of the step reads it.
+    pub moment: Timestamp,
+}
+
+impl NewCluster<'_> {
+    /// Starts the creation, or finds the cluster that an earlier call started.
+    ///
+    /// # Errors
+    ///
+    /// The error of AWS. With [`ErrorName::OutcomeUnknown`] the cluster has been looked for and is not there.
+    pub async fn create<C: ReadClusters + RestoreClusters, K: Clock>(
+        &self,
+        clusters: &C,
+        clock: &K,
+    ) -> Result<Cluster, StepError> {
+        let own =
+            vec![(RECOVERY_TAG.to_owned(), self.recovery.id.clone()), (TARGET_TAG.to_owned(), self.moment.to_string())];
+        let tags = inherit(&self.source.tags, MARKS_OF_CLUSTER, own);
+        let call = RestoreCall { source: self.source, new_cluster: self.name, origin: self.origin, tags: &tags };
+        let sent = clusters.restore(&call).await;
+        // Even an error does not mean that no cluster was created, so the cluster is read in every case. After a lost answer the
+        // call may still be running in AWS: giving up at once would leave a cluster that no recovery knows of.
+        let wait = match &sent {
+            Err(error) if error.name == ErrorName::OutcomeUnknown => timeouts::APPEARS_WITHIN,
+            _ => Duration::ZERO,
+        };
+        let read = || clusters.cluster(self.name);
+        match Polling::default().until(clock, wait, read, Option::is_some).await? {
+            Some(found) => Ok(found),
+            None => Err(sent.err().unwrap_or_else(|| {
+                StepError::new(ErrorName::Unavailable, format!("{} was accepted and cannot be seen yet", self.name))
+            })),
+        }
+    }
+}
+
+/// Describes `found` if this recovery created it. `otherwise` is the moment of its data where it has no tag for that.
+///
+/// # Errors
+///
+/// [`ErrorName::InvalidRequest`] if others created it, [`ErrorName::ClusterNotReady`] as long as it has no endpoints.
+pub fn describe_created(recovery: &Recovery, found: &Cluster, otherwise: Timestamp) -> Result<Restored, StepError> {
+    if found.tag(RECOVERY_TAG) != Some(recovery.id.as_str()) {
+        return Err(StepError::new(
+            ErrorName::InvalidRequest,
+            format!("`newCluster`: there is a cluster {} already, which this recovery did not make", found.name),
+        )
+        .changed("this step changed nothing")
+        .advice("choose another `newCluster`"));
+    }
+    let (Some(writer), Some(reader)) = (&found.endpoint, &found.reader_endpoint) else {
+        return Err(StepError::new(ErrorName::ClusterNotReady, format!("{} has no endpoints yet", found.name))
+            .changed("it was started"));
+    };
+    Ok(Restored {
+        cluster: found.name.clone(),
+        cluster_arn: found.arn.clone(),
+        writer_endpoint: writer.clone(),
+        reader_endpoint: reader.clone(),
+        rewound_to: found.tag(TARGET_TAG).and_then(|at| at.parse().ok()).unwrap_or(otherwise),
+        differences: Vec::new(),
+    })
+}
+
+/// Deletes the cluster `name` if this recovery created it; true if it did, and the deletion has begun.
+///
+/// # Errors
+///
+/// The error of AWS; [`ErrorName::ClusterNotReady`] as long as the cluster's deletion protection is on.
+pub async fn delete_created<C>(clusters: &C, recovery: &Recovery, name: &str) -> Result<bool, StepError>
+where
+    C: ReadClusters + ModifyClusters + DeleteClusters,
+{
+    let Some(found) = clusters.cluster(name).await? else { return Ok(false) };
+    if found.tag(RECOVERY_TAG) != Some(recovery.id.as_str()) {
+        return Ok(false);
+    }
+    if found.status != "deleting" {
+        if found.deletion_protection {
+            let unprotected = ClusterChange { deletion_protection: Some(false), ..ClusterChange::default() };
+            clusters.modify(name, &unprotected).await?;
+            // RDS may accept the change and apply it later; until then it refuses the deletion.
+            if clusters.cluster(name).await?.is_some_and(|now| now.deletion_protection) {
+                return Err(StepError::new(ErrorName::ClusterNotReady, format!("{name} is still protected"))
+                    .advice("it is deleted as soon as its deletion protection is off"));
+            }
+        }
+        clusters.delete_cluster(name).await?;
+    }
+    Ok(true)
+}

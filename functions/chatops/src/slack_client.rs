@@ -1,0 +1,106 @@
+//! Sends messages to Slack by HTTPS.
+
+use rewind_clock::{OutOfTime, within};
+use rewind_core::{Clock, ErrorName, StepError, timeouts};
+use serde_json::Value;
+
+/// Sends messages to Slack.
+pub trait SlackClient: Send + Sync {
+    /// Sends a message to a URL that Slack gave. The URL is a secret: it is not in the error.
+    fn send(&self, url: &str, message: &Value) -> impl Future<Output = Result<(), StepError>> + Send;
+}
+
+/// The client of Slack by HTTPS.
+#[derive(Debug, Clone)]
+pub struct HttpsClient<K> {
+    agent: ureq::Agent,
+    clock: K,
+}
+
+impl<K> HttpsClient<K> {
+    /// Makes a client that follows no redirect and keeps no connection.
+    // A connection may die while Lambda freezes the function, and the first send after that fails.
+    #[must_use]
+    pub fn new(clock: K) -> Self {
+        let config = ureq::Agent::config_builder()
+            .timeout_global(Some(timeouts::POST_ATTEMPT))
+            .max_redirects(0)
+            .max_idle_connections(0)
+            .build();
+        Self { agent: config.into(), clock }
+    }
+}
+
+impl<K: Clock> SlackClient for HttpsClient<K> {
+    async fn send(&self, url: &str, message: &Value) -> Result<(), StepError> {
+        let sent = within(timeouts::POST, self.send_with_retries(url, message.to_string())).await;
+        sent.unwrap_or_else(|OutOfTime| Err(unsent("it was busy until the timeout".to_owned())))
+    }
+}
+
+impl<K: Clock> HttpsClient<K> {
+    async fn send_with_retries(&self, url: &str, message: String) -> Result<(), StepError> {
+        let mut pauses = timeouts::POST_PAUSES.into_iter();
+        loop {
+            let (agent, url, message) = (self.agent.clone(), url.to_owned(), message.clone());
+            let sent = tokio::task::spawn_blocking(move || {
+                agent.post(&url).header("content-type", "application/json").send(message.as_str()).map(drop)
+            });
+            let refused = match sent.await {
+                Ok(Ok(())) => return Ok(()),
+                Ok(Err(ureq::Error::StatusCode(status))) => status,
+                // The error may hold the URL, which is a secret. No retry: the message may have arrived, and one that comes
+                // twice is worse than one that comes by mail alone.
+                Ok(Err(_)) => return Err(unsent("no answer came".to_owned())),
+                Err(_) => return Err(unsent("the sender broke".to_owned())),
+            };
+            match pauses.next().filter(|_| refused == 429 || refused >= 500) {
+                Some(pause) => self.clock.sleep(pause).await,
+                None => return Err(unsent(format!("it answered {refused}"))),
+            }
+        }
+    }
+}
+
+fn unsent(why: String) -> StepError {
+    StepError::new(ErrorName::Unavailable, format!("Slack did not take the message: {why}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rewind_aws::fixtures::ManualClock;
+    use serde_json::json;
+    use std::io::{Read, Write};
+    use std::net::TcpListener;
+
+    /// Answers each connection with the next status; returns the number of connections at the end.
+    fn slack(statuses: &'static [&'static str]) -> (String, std::thread::JoinHandle<usize>) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/hook", listener.local_addr().unwrap());
+        let answering = std::thread::spawn(move || {
+            for status in statuses {
+                let (mut stream, _) = listener.accept().unwrap();
+                let _ = stream.read(&mut [0; 4096]).unwrap();
+                write!(stream, "HTTP/1.1 {status}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n").unwrap();
+            }
+            statuses.len()
+        });
+        (url, answering)
+    }
+
+    #[tokio::test]
+    async fn a_message_that_slack_cannot_take_now_is_sent_again_and_one_that_it_refuses_is_not() {
+        for (statuses, taken) in [
+            (&["503 Unavailable", "429 Too Many Requests", "200 OK"][..], true),
+            (&["500 Error", "500 Error", "500 Error"], false),
+            (&["404 Not Found"], false),
+        ] {
+            let (url, answering) = slack(statuses);
+            let client = HttpsClient::new(ManualClock::at("2026-11-23T10:40:00Z"));
+            let sent = client.send(&url, &json!({"text": "x"})).await;
+            assert_eq!(sent.is_ok(), taken, "{statuses:?}: {sent:?}");
+            assert_eq!(answering.join().unwrap(), statuses.len());
+        }
+    }
+}

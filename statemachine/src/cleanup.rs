@@ -1,0 +1,274 @@
+//! The machine that deletes what recoveries kept, every hour: what is due is found, checked, deleted into a snapshot,
+//! and people are told.
+
+use crate::conclude::error_name;
+use crate::json::{Json, jsonata, object};
+use crate::machine::Machine;
+use crate::retry::{ANY, CONDITION_FAILED};
+use crate::state::{State, found, number, set, set_to, text};
+use rewind_core::ErrorName;
+
+/// The machine.
+pub(crate) fn machine() -> Machine {
+    Machine {
+        file: "cleanup.asl.json",
+        title: "The clean-up of what recoveries kept",
+        comment: "aurora-rewind, every hour: deletes what recoveries kept, once the time is past until which they \
+                  kept it and nobody uses it: the fenced source, or the safety clone. Each gets a final snapshot, and \
+                  people are told. It takes no input. docs/adr/0019-clean-up.md says when it does nothing.",
+        states: states(),
+    }
+}
+
+/// The states, in the order in which they are passed.
+fn states() -> Vec<State> {
+    vec![
+        State::pass("Begin")
+            .comment("Gives every variable its first value.")
+            .keep_as("began", "$millis()")
+            .assign("due", Json::List(Vec::new()))
+            .assign("next", 0.into())
+            .assign("item", object([]))
+            .assign("records", object([]))
+            .assign("check", object([]))
+            .assign("since", 0.into())
+            .assign("deletion", object([]))
+            .assign("failure", object([]))
+            .assign("failed", object([]))
+            .assign("noticeKey", "none".into())
+            .assign("subject", "none".into())
+            .assign("message", "none".into())
+            .next("FindDue"),
+        State::invoke("FindDue")
+            .function("CleanUp")
+            .comment(
+                "Clusters whose tags say that a recovery kept them until a time that is past, the longest past first.",
+            )
+            .inputs([])
+            .input_text("what", "find")
+            .input_as("executionArn", "$states.context.Execution.Id")
+            .timeout(195)
+            .keep_as("due", "$append([], $states.result.Payload.due)")
+            .next("IsAnyDue")
+            .fails_to("ConcludeNotFound"),
+        State::choice("IsAnyDue")
+            .comment(
+                "One after another, and none begun after 50 minutes or after a hundred, for the history's sake: the \
+                 rest an hour later.",
+            )
+            .when_with(
+                "$next < $min([$count($due), 100]) and $millis() - $began < 50 * 60 * 1000",
+                vec![set("item", "$due[$next]"), set("next", "$next + 1")],
+                "FindRecords",
+            )
+            .when("$exists($failed.Error)", "NotCleanedUp")
+            .next("CleanedUp"),
+        State::invoke("FindRecords")
+            .comment(
+                "Records that point at it. Asked outside the VPC: from the subnets of the other states' function \
+                 Route 53 need not be reachable.",
+            )
+            .inputs([])
+            .input_as("cluster", "$item.cluster")
+            .input_as("recoveryId", "$item.recoveryId")
+            .input_as("executionArn", "$states.context.Execution.Id")
+            .timeout(75)
+            .keep("records")
+            .next("CheckUnused")
+            .fails_to("ConcludeFailed"),
+        State::invoke("CheckUnused")
+            .function("CleanUp")
+            .comment(
+                "Nothing is deleted that anybody uses, or that is not as the recovery left it. Changes nothing, and \
+                 holds up nobody.",
+            )
+            .input_text("what", "check")
+            .input_as("cluster", "$item.cluster")
+            .input_as("clusterArn", "$item.clusterArn")
+            .input_as("recoveryId", "$item.recoveryId")
+            .input_as("keepUntil", "$item.keepUntil")
+            .input_as("kind", "$item.kind")
+            .inputs(["records"])
+            .input_as("executionArn", "$states.context.Execution.Id")
+            .timeout(195)
+            .keep("check")
+            .next("IsUnused")
+            .fails_to("ConcludeFailed"),
+        State::choice("IsUnused")
+            .comment("Anything but true is a no, and people are told why.")
+            .keep_as("noticeKey", "'kept#' & $item.recoveryId")
+            .keep_as("subject", "$substring('kept: ' & $item.cluster, 0, 80)")
+            .keep_as(
+                "message",
+                "($why := $append([], $check.why); $text := $item.cluster & ' (' & ($item.kind = 'safetyClone' ? 'the \
+                 safety clone' : 'the source') & ' of recovery ' & $item.recoveryId & ') was to be kept until ' & \
+                 $item.keepUntil & ', and is not deleted: ' & ($count($why) > 0 ? $join($why, '; ') : 'it is not \
+                 certain that nobody uses it') & '; nothing was changed; next step: end what needs it, and it is \
+                 deleted within the hour; or keep it longer: aws rds add-tags-to-resource --resource-name ' & \
+                 $item.clusterArn & ' --tags Key=aurora-rewind:keep-until,Value=<a later time>; or for good, without \
+                 that tag: aws rds remove-tags-from-resource --resource-name ' & $item.clusterArn & ' --tag-keys \
+                 aurora-rewind:keep-until; it is looked at every hour, and told of once a day'; $substring($text, 0, \
+                 30000))",
+            )
+            .when_with("$check.unused = true", vec![set("since", "$millis()")], "FindRecordsAgain")
+            .next("RecordNotice"),
+        State::table("RecordNotice", "putItem")
+            .comment("So that people are told once a day of one thing: a second put within 23 hours is refused.")
+            .argument(
+                "Item",
+                object([
+                    ("id", text("$noticeKey")),
+                    ("cluster", text("$item.cluster")),
+                    ("expiresAt", number("$string($floor($millis() / 1000) + 23 * 3600)")),
+                ]),
+            )
+            .argument("ConditionExpression", "attribute_not_exists(id) OR expiresAt < :now".into())
+            .argument("ExpressionAttributeValues", object([(":now", number("$string($floor($millis() / 1000))"))]))
+            .next("SendNotice")
+            .catch(&CONDITION_FAILED, Vec::new(), "IsAnyDue")
+            .tolerated(),
+        State::invoke("FindRecordsAgain")
+            .function("FindRecords")
+            .comment("Just before each call that deletes: whoever points a record at it meanwhile stops it.")
+            .inputs([])
+            .input_as("cluster", "$item.cluster")
+            .input_as("recoveryId", "$item.recoveryId")
+            .input_as("executionArn", "$states.context.Execution.Id")
+            .timeout(75)
+            .keep("records")
+            .next("CleanUp")
+            .fails_to("ConcludeFailed"),
+        State::invoke("CleanUp")
+            .comment(
+                "Deletes the instances, then the cluster, into a final snapshot, under the cluster's lease. Looks at \
+                 all but the records once more, and at tags and table before every change. Called until it is gone.",
+            )
+            .input_text("what", "delete")
+            .input_as("cluster", "$item.cluster")
+            .input_as("clusterArn", "$item.clusterArn")
+            .input_as("recoveryId", "$item.recoveryId")
+            .input_as("keepUntil", "$item.keepUntil")
+            .input_as("kind", "$item.kind")
+            .inputs(["records"])
+            .input_as("executionArn", "$states.context.Execution.Id")
+            .timeout(195)
+            .keep("deletion")
+            .next("IsDeleted")
+            .catch(&["LeaseHeld"], Vec::new(), "IsAnyDue")
+            .fails_to("ConcludeFailed"),
+        State::choice("IsDeleted")
+            .comment(
+                "Two hours are the bound: what is under way is found again an hour later. A snapshot is missing only \
+                 where somebody else deleted the cluster.",
+            )
+            .when_with(
+                "$deletion.done = true",
+                vec![
+                    set("subject", "$substring('deleted: ' & $item.cluster, 0, 80)"),
+                    set(
+                        "message",
+                        "$item.cluster & ' (' & ($item.kind = 'safetyClone' ? 'the safety clone' : 'the source') & ' \
+                         of recovery ' & $item.recoveryId & ') was kept until ' & $item.keepUntil & ', and nobody \
+                         used it: ' & $string($deletion.status) & ($type($deletion.snapshot) = 'string' ? '; its \
+                         automated backups are kept as long as they would have been; the recovery cannot be \
+                         undone any more; to have the data again: aws rds restore-db-cluster-from-snapshot \
+                         --snapshot-identifier ' & $deletion.snapshot & ' …; to be rid of it: aws rds \
+                         delete-db-cluster-snapshot --db-cluster-snapshot-identifier ' & $deletion.snapshot : '')",
+                    ),
+                ],
+                "SendNotice",
+            )
+            .when_with(
+                "$millis() - $since > 2 * 3600 * 1000",
+                found(
+                    "failure",
+                    ErrorName::Unavailable,
+                    "CleanUp",
+                    "$item.cluster & ' was still being deleted after 2 hours: ' & $string($deletion.status)",
+                ),
+                "ConcludeFailed",
+            )
+            .next("FindRecordsAgain"),
+        State::pass("ConcludeFailed")
+            .comment(
+                "This one could not be cleaned up; the others still are. It is found again an hour later, unless it \
+                 is gone by then.",
+            )
+            .assign(
+                "failed",
+                object([
+                    ("Error", error_name()),
+                    (
+                        "Cause",
+                        jsonata(
+                            "$item.cluster & ' could not be cleaned up, in ' & $failure.state & '; people were told \
+                             why'",
+                        ),
+                    ),
+                ]),
+            )
+            .keep_as("noticeKey", "'failed#' & $item.recoveryId")
+            .keep_as("subject", "$substring('not cleaned up: ' & $item.cluster, 0, 80)")
+            .keep_as(
+                "message",
+                "($read := function($f) { ($c := $type($f.Cause) = 'string' ? $replace($f.Cause, /\"errorMessage\" *: \
+                 *\"/, '\"errorMessage\":\"', 1) : ''; $raw := $substring($c, 0, 1) = '{' and $contains($c, \
+                 '\"errorMessage\":\"') ? $substringBefore($replace($replace($substringAfter($c, \
+                 '\"errorMessage\":\"'), '\\\\\\\\', '\\u0001'), '\\\\\"', '\\u0002'), '\"') : '\\u0000'; $m := \
+                 $contains($raw, /[\\x00\\x03-\\x1F]|\\x5C(?![\\x2Fbfnrt]|u[0-9a-fA-F]{4})/) ? $c : $parse('\"' & \
+                 $replace($replace($raw, '\\u0002', '\\\\\"'), '\\u0001', '\\\\\\\\') & '\"'); $m := $length($m) > 0 \
+                 ? $m : 'no reason was given'; $m & ' [' & $f.Error & ' in ' & $f.state & ']') }; \
+                 $substring($item.cluster & ' (' & ($item.kind = 'safetyClone' ? 'the safety clone' : 'the source') & \
+                 ' of recovery ' & $item.recoveryId & ', kept until ' & $item.keepUntil & ') could not be cleaned up: \
+                 ' & $read($failure) & '; next step: mend what that names; it is tried again every hour, and told of \
+                 once a day', 0, 30000))",
+            )
+            .next("RecordNotice"),
+        State::pass("ConcludeNotFound")
+            .comment("Nothing is known of what is due.")
+            .assign(
+                "failed",
+                object([
+                    ("Error", error_name()),
+                    ("Cause", "what recoveries kept could not be looked for; people were told why".into()),
+                ]),
+            )
+            .assign("item", object([("cluster", "*".into())]))
+            .assign("noticeKey", "failed#".into())
+            .assign("subject", "nothing was cleaned up".into())
+            .keep_as(
+                "message",
+                "($read := function($f) { ($c := $type($f.Cause) = 'string' ? $replace($f.Cause, /\"errorMessage\" *: \
+                 *\"/, '\"errorMessage\":\"', 1) : ''; $raw := $substring($c, 0, 1) = '{' and $contains($c, \
+                 '\"errorMessage\":\"') ? $substringBefore($replace($replace($substringAfter($c, \
+                 '\"errorMessage\":\"'), '\\\\\\\\', '\\u0001'), '\\\\\"', '\\u0002'), '\"') : '\\u0000'; $m := \
+                 $contains($raw, /[\\x00\\x03-\\x1F]|\\x5C(?![\\x2Fbfnrt]|u[0-9a-fA-F]{4})/) ? $c : $parse('\"' & \
+                 $replace($replace($raw, '\\u0002', '\\\\\"'), '\\u0001', '\\\\\\\\') & '\"'); $m := $length($m) > 0 \
+                 ? $m : 'no reason was given'; $m & ' [' & $f.Error & ' in ' & $f.state & ']') }; $substring('what \
+                 recoveries kept could not be looked for: ' & $read($failure) & '; nothing was changed; next step: \
+                 mend what that names; it is tried again every hour, and told of once a day', 0, 30000))",
+            )
+            .next("RecordNotice"),
+        State::publish("SendNotice")
+            .comment(
+                "A message that cannot be sent stops nothing, and makes the execution fail in the end, which pages.",
+            )
+            .argument("Subject", jsonata("'aurora-rewind: ' & $subject"))
+            .argument("Message", jsonata("$message"))
+            .next("IsAnyDue")
+            .catch(
+                &ANY,
+                vec![set_to(
+                    "failed",
+                    object([
+                        ("Error", "Unavailable".into()),
+                        ("Cause", jsonata("'nobody could be told this: ' & $substring($message, 0, 4000)")),
+                    ]),
+                )],
+                "IsAnyDue",
+            ),
+        State::succeed("CleanedUp").comment("Nothing is left that is due, but what is still used."),
+        State::fail("NotCleanedUp", "$failed.Error", "$failed.Cause")
+            .comment("Something could not be looked at, deleted or told. The rest was done."),
+    ]
+}

@@ -1,0 +1,37 @@
+//! How a failure becomes the error and the cause of an execution: one of our names, and a sentence.
+
+use crate::json::{Json, jsonata};
+use rewind_core::ErrorName;
+
+/// Reads the sentence out of the cause that Lambda wraps into JSON, as `$read(failure)`.
+///
+/// `$parse` of the whole cause would end the execution where Lambda has cut it off, or where a sentence only looks
+/// like JSON. So the message alone is cut out and parsed, once it is sure to be a JSON string. Groups of a regular
+/// expression would be shorter, and differ between interpreters.
+const READ: &str = concat!(
+    r#"$read := function($f) { ($c := $type($f.Cause) = 'string' ? "#,
+    r#"$replace($f.Cause, /"errorMessage" *: *"/, '"errorMessage":"', 1) : ''; "#,
+    r#"$raw := $substring($c, 0, 1) = '{' and $contains($c, '"errorMessage":"') ? "#,
+    r#"$substringBefore($replace($replace($substringAfter($c, '"errorMessage":"'), '\\\\', '\u0001'), '\\"', '\u0002'), '"') "#,
+    r#": '\u0000'; "#,
+    r#"$m := $contains($raw, /[\x00\x03-\x1F]|\x5C(?![\x2Fbfnrt]|u[0-9a-fA-F]{4})/) ? $c "#,
+    r#": $parse('"' & $replace($replace($raw, '\u0002', '\\"'), '\u0001', '\\\\') & '"'); "#,
+    r#"$m := $length($m) > 0 ? $m : 'no reason was given'; "#,
+    r#"$m & ' [' & $f.Error & ' in ' & $f.state & ']') }"#,
+);
+
+/// An expression in which `$read` makes a sentence of a failure.
+pub(crate) fn explained(expression: &str) -> Json {
+    jsonata(format!("({READ}; {expression})"))
+}
+
+/// The error of an execution: always one of our names, so that people and alarms know what each means. What the
+/// platform called it stays in the cause.
+pub(crate) fn error_name() -> Json {
+    let ours: Vec<String> = ErrorName::ALL.iter().map(|name| format!("'{}'", name.as_str())).collect();
+    jsonata(format!(
+        "$failure.Error in [{}] ? $failure.Error : $failure.Error in ['States.QueryEvaluationError', \
+         'States.DataLimitExceeded'] ? 'Bug' : 'Unavailable'",
+        ours.join(", ")
+    ))
+}

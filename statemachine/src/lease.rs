@@ -1,0 +1,44 @@
+//! The lease of a cluster: one execution at a time may change it. An item `lease#<cluster>` of the table, written by
+//! conditional calls.
+
+use crate::json::{jsonata, object};
+use crate::state::{State, number, text};
+
+/// The state `AcquireLease`: puts the item `key` for the execution in the variable `owner`, for so many `seconds` (an
+/// expression). A put that is sent twice finds its own item, and an item whose time is over is nobody's.
+pub(crate) fn acquire(owner: &str, key: &str, seconds: &str) -> State {
+    let item = [
+        ("id", text(key)),
+        ("recoveryId", text(&format!("${owner}.id"))),
+        ("executionArn", text(&format!("${owner}.executionArn"))),
+        ("takenAt", text("$now()")),
+        ("expiresAt", number(&format!("$string($floor($millis() / 1000) + {seconds})"))),
+    ];
+    let values = [(":now", number("$string($floor($millis() / 1000))")), (":me", text(&format!("${owner}.id")))];
+    State::table("AcquireLease", "putItem")
+        .progress("takes the lease: one recovery a cluster")
+        .argument("Item", object(item))
+        .argument("ConditionExpression", "attribute_not_exists(id) OR expiresAt < :now OR recoveryId = :me".into())
+        .argument("ExpressionAttributeValues", object(values))
+        .keep_as("leaseUntil", &until(seconds))
+}
+
+/// A state that deletes the item, if it is still of the execution in the variable `owner`.
+pub(crate) fn release(name: &'static str, owner: &str) -> State {
+    State::table(name, "deleteItem")
+        .progress("releases the lease")
+        .argument("Key", object([("id", text("$leaseKey"))]))
+        .argument("ConditionExpression", "recoveryId = :me".into())
+        .argument("ExpressionAttributeValues", object([(":me", text(&format!("${owner}.id")))]))
+}
+
+/// The moment `seconds` (an expression) from now, as RFC 3339.
+pub(crate) fn until(seconds: &str) -> String {
+    format!("$fromMillis(($floor($millis() / 1000) + {seconds}) * 1000)")
+}
+
+/// A failure for the lease is another's, kept in `failure` by `state`. `cause` is an expression.
+pub(crate) fn held(state: &str, cause: &str) -> (String, crate::json::Json) {
+    let fields = [("Error", "LeaseHeld".into()), ("state", state.into()), ("Cause", jsonata(cause))];
+    ("failure".to_owned(), object(fields))
+}

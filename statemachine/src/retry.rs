@@ -1,0 +1,165 @@
+//! Which errors are retried, and how. These lists and the errors of rewind-core are all that `ErrorEquals` may hold.
+
+use crate::json::{Json, object};
+use rewind_core::ErrorName;
+
+/// What a function's failures that are bugs are called: its own, and those of the platform that evaluates the
+/// definition. They are never retried, for they would fail again, and a person has to look.
+pub(crate) const BUGS: [&str; 3] = [ErrorName::Bug.as_str(), "States.QueryEvaluationError", "States.DataLimitExceeded"];
+
+/// Everything that no other catcher names.
+pub(crate) const ANY: [&str; 1] = ["States.ALL"];
+
+/// A conditional write found another state than it expects.
+pub(crate) const CONDITION_FAILED: [&str; 1] = ["DynamoDB.ConditionalCheckFailedException"];
+
+/// The service asks to wait, or nothing was changed by a read that failed.
+const BUSY: [&str; 7] = [
+    ErrorName::Throttled.as_str(),
+    ErrorName::Unavailable.as_str(),
+    "Lambda.ServiceException",
+    "Lambda.AWSLambdaException",
+    "Lambda.SdkClientException",
+    "Lambda.TooManyRequestsException",
+    "Lambda.ClientExecutionTimeoutException",
+];
+
+/// A function that was just deployed, or that nobody called for weeks, gets its network first.
+const NOT_READY: [&str; 8] = [
+    "Lambda.ResourceNotReadyException",
+    "Lambda.ENINotReadyException",
+    "Lambda.CodeArtifactUserPendingException",
+    "Lambda.ResourceConflictException",
+    "Lambda.EC2ThrottledException",
+    "Lambda.EC2UnexpectedException",
+    "Lambda.ENILimitReachedException",
+    "Lambda.SubnetIPAddressLimitReachedException",
+];
+
+/// A change may have been made: the step is repeated once, for every step looks first what is done already.
+const UNKNOWN: [&str; 4] =
+    [ErrorName::OutcomeUnknown.as_str(), "Sandbox.Timedout", "Runtime.ExitError", "Lambda.Unknown"];
+
+/// The errors of DynamoDB that a second attempt may not meet.
+const TABLE: [&str; 7] = [
+    "DynamoDB.ProvisionedThroughputExceededException",
+    "DynamoDB.RequestLimitExceeded",
+    "DynamoDB.ThrottlingException",
+    "DynamoDB.InternalServerError",
+    "DynamoDB.AmazonDynamoDBException",
+    "DynamoDB.SdkClientException",
+    "States.Timeout",
+];
+
+/// How a state is retried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Retries {
+    /// Nothing to retry: the state calls nobody.
+    None,
+    /// A function that a step invokes.
+    Function,
+    /// A function that waits for a person: its timeout is the end of a slice, and no error.
+    Slice,
+    /// An item of the table.
+    Table,
+    /// An event or a message. It stops nothing, so it is not tried for long.
+    Notice,
+}
+
+/// One entry of `Retry`.
+struct Retrier {
+    errors: Vec<&'static str>,
+    interval: u64,
+    rate: u64,
+    attempts: u64,
+    longest: Option<u64>,
+    jitter: bool,
+}
+
+impl Retries {
+    /// The `Retry` of a state; `None` where there is none.
+    pub(crate) fn to_json(self) -> Option<Json> {
+        let retriers = self.retriers();
+        (!retriers.is_empty()).then(|| Json::List(retriers.iter().map(Retrier::to_json).collect()))
+    }
+
+    /// The seconds that a state may spend between its attempts, whatever fails and however often.
+    pub(crate) fn longest_pause(self) -> u64 {
+        self.retriers().iter().map(Retrier::longest_pause).sum()
+    }
+
+    fn retriers(self) -> Vec<Retrier> {
+        // Throttled calls are many at once: without jitter they would come back at once.
+        let jittered = |errors: &[&'static str], attempts| Retrier {
+            errors: errors.to_vec(),
+            interval: 1,
+            rate: 2,
+            attempts,
+            longest: Some(20),
+            jitter: true,
+        };
+        // 22 attempts are ten minutes: as long as Lambda takes for a network interface on a bad day.
+        let not_ready = Retrier {
+            errors: NOT_READY.to_vec(),
+            interval: 5,
+            rate: 2,
+            attempts: 22,
+            longest: Some(30),
+            jitter: false,
+        };
+        // 20 minutes, which is how long RDS takes to leave a state in which it refuses a call.
+        let wrong_state = Retrier {
+            errors: vec![ErrorName::ClusterNotReady.as_str()],
+            interval: 5,
+            rate: 1,
+            attempts: 240,
+            longest: None,
+            jitter: false,
+        };
+        let once = |errors| Retrier { errors, interval: 2, rate: 1, attempts: 1, longest: None, jitter: false };
+        match self {
+            Self::None => Vec::new(),
+            Self::Function => {
+                let mut unknown = UNKNOWN.to_vec();
+                unknown.insert(1, "States.Timeout");
+                vec![jittered(&BUSY, 8), not_ready, wrong_state, once(unknown)]
+            }
+            Self::Slice => vec![jittered(&BUSY, 8), not_ready, once(UNKNOWN.to_vec())],
+            Self::Table => vec![jittered(&TABLE, 6)],
+            Self::Notice => {
+                vec![Retrier { errors: ANY.to_vec(), interval: 1, rate: 2, attempts: 2, longest: None, jitter: false }]
+            }
+        }
+    }
+}
+
+impl Retrier {
+    fn to_json(&self) -> Json {
+        let errors = Json::List(self.errors.iter().map(|name| Json::from(*name)).collect());
+        let Json::Object(mut fields) = object([
+            ("ErrorEquals", errors),
+            ("IntervalSeconds", self.interval.into()),
+            ("BackoffRate", self.rate.into()),
+            ("MaxAttempts", self.attempts.into()),
+        ]) else {
+            return Json::Null;
+        };
+        if let Some(longest) = self.longest {
+            fields.push(("MaxDelaySeconds".to_owned(), longest.into()));
+        }
+        if self.jitter {
+            fields.push(("JitterStrategy".to_owned(), "FULL".into()));
+        }
+        Json::Object(fields)
+    }
+
+    fn longest_pause(&self) -> u64 {
+        let mut pause = self.interval;
+        let mut sum: u64 = 0;
+        for _ in 0..self.attempts {
+            sum += self.longest.map_or(pause, |longest| pause.min(longest));
+            pause = pause.saturating_mul(self.rate);
+        }
+        sum
+    }
+}

@@ -1,0 +1,153 @@
+//! People are asked, in slices of a minute, and their approval is confirmed against what was shown.
+
+use crate::json::{jsonata, object};
+use crate::state::{Situation, State, found, of_recovery, set, text};
+use rewind_core::ErrorName;
+
+/// The states, in the order in which a recovery that works passes them.
+pub(super) fn states() -> Vec<State> {
+    vec![
+        State::choice("IsApprovalNeeded")
+            .comment("The time to answer begins here, once.")
+            .when_with("$plan.approval = 'required'", vec![set("requestedAt", "$now()")], "AnnounceApproval")
+            .next("FenceSource"),
+        State::announce(
+            "AnnounceApproval",
+            &[(
+                "Rewind Approval Requested".into(),
+                &of_recovery(
+                    "'cluster': $plan.cluster, 'state': 'AwaitingApproval', 'at': $requestedAt, 'expiresAt': \
+                     $fromMillis($toMillis($requestedAt) + $plan.approvalTimeoutSeconds * 1000), 'strategy': \
+                     $plan.strategy, 'target': $plan.target, 'newCluster': $plan.newCluster, 'rewoundTo': \
+                     $type($restored) = 'object' ? $restored.rewoundTo : null, 'passed': $type($report) = 'object' ? \
+                     $report.passed : null",
+                ),
+            )],
+        )
+        .progress("sends the request for approval as an event")
+        .comment("Once a recovery, however many slices follow.")
+        .next("RequestApproval")
+        .tolerated(),
+        State::step("RequestApproval")
+            .progress("waits for a person")
+            .situation(Situation::InstancesMayExist)
+            .comment(
+                "Waits for a person in slices of 60 seconds, each with a fresh task token that the function keeps in \
+                 the table; people are told once. In place nothing is there yet to be shown but the plan. \
+                 docs/adr/0003-approval-in-slices.md says why.",
+            )
+            .wait_for_task_token()
+            .inputs(["recovery"])
+            .inputs(["plan"])
+            .inputs(["restored"])
+            .inputs(["report"])
+            .inputs(["differences"])
+            .input_as("taskToken", "$states.context.Task.Token")
+            .inputs(["requestedAt"])
+            .timeout(60)
+            .keep_as("decision", "$states.result")
+            .next("IsApprovalToConfirm")
+            .catch(&["States.Timeout"], Vec::new(), "IsApprovalExpired")
+            .undone_from("IsSourceChanged"),
+        State::choice("IsApprovalExpired")
+            .comment("Nobody answered within this slice, or to something else: is there time for another?")
+            .when_with(
+                "$millis() >= $toMillis($requestedAt) + $plan.approvalTimeoutSeconds * 1000",
+                found(
+                    "failure",
+                    ErrorName::NotApproved,
+                    "RequestApproval",
+                    "'nobody answered within ' & $string($plan.approvalTimeoutSeconds) & ' seconds of ' & \
+                     $requestedAt & '; ' & ($plan.strategy = 'backtrack' ? 'nothing was changed' : 'no traffic was \
+                     moved') & '; next step: start again, with a longer approvalTimeout or with people who watch for \
+                     the request'",
+                ),
+                "IsSourceChanged",
+            )
+            .next("RequestApproval"),
+        State::choice("IsApprovalToConfirm")
+            .comment("A no needs no second look.")
+            .when("$type($decision) = 'object' and $decision.decision = 'approved'", "ConfirmApproval")
+            .next("RecordDecision"),
+        State::step("ConfirmApproval")
+            .progress("checks that nothing has changed since people were asked")
+            .situation(Situation::InstancesMayExist)
+            .comment(
+                "A yes is for what was shown, and for the world in which it was shown: where that has moved, nothing \
+                 is done.",
+            )
+            .inputs(["recovery", "plan", "restored", "report", "differences", "requestedAt", "decision"])
+            .timeout(45)
+            .keep("confirmed")
+            .keep_as(
+                "invalidApprovals",
+                "$states.result.Payload.verdict = 'valid' ? $invalidApprovals : $invalidApprovals + 1",
+            )
+            .next("IsApprovalValid")
+            .undone_from("IsSourceChanged"),
+        State::choice("IsApprovalValid")
+            .comment(
+                "A yes to something else refuses the answer, not the recovery, which goes on waiting. Twenty of them \
+                 are the bound, for the history's sake.",
+            )
+            .when("$confirmed.verdict = 'valid'", "RecordDecision")
+            .when_with(
+                "$invalidApprovals >= 20",
+                found(
+                    "failure",
+                    ErrorName::NotApproved,
+                    "ConfirmApproval",
+                    "'twenty answers were not for what was shown, the last because ' & $string($confirmed.why) & '; ' \
+                     & ($plan.strategy = 'backtrack' ? 'nothing was changed' : 'no traffic was moved') & '; next \
+                     step: correct whatever answers, and start again'",
+                ),
+                "IsSourceChanged",
+            )
+            .next("IsApprovalExpired"),
+        State::table("RecordDecision", "updateItem")
+            .progress("writes down who decided")
+            .comment(
+                "Who said yes or no, and when. A failure here stops nothing: the decision is in the execution's \
+                 history as well.",
+            )
+            .argument("Key", object([("id", text("'recovery#' & $recovery.id"))]))
+            .argument("UpdateExpression", "SET #state = :running, decision = :decision REMOVE approval".into())
+            .argument("ExpressionAttributeNames", object([("#state", "state".into())]))
+            .argument(
+                "ExpressionAttributeValues",
+                object([
+                    (":running", object([("S", "Running".into())])),
+                    (
+                        ":decision",
+                        text(
+                            "$string($merge([$type($decision) = 'object' ? $decision : {'decision': \
+                             $string($decision)}, {'at': $now()}]))",
+                        ),
+                    ),
+                ]),
+            )
+            .next("IsApproved")
+            .tolerated(),
+        State::choice("IsApproved")
+            .comment("Anything but \"approved\" is a no.")
+            .assign(
+                "failure",
+                object([
+                    ("Error", "NotApproved".into()),
+                    ("state", "RequestApproval".into()),
+                    (
+                        "Cause",
+                        jsonata(
+                            "( $by := $type($decision) = 'object' and $exists($decision.by) ? $string($decision.by) : \
+                             'somebody who left no name'; $comment := $type($decision) = 'object' and \
+                             $exists($decision.comment) ? ': ' & $string($decision.comment) : ''; $by & ' rejected \
+                             it' & $comment & '; ' & ($plan.strategy = 'backtrack' ? 'nothing was changed' : 'no \
+                             traffic was moved') & '; next step: talk to them, and start again')",
+                        ),
+                    ),
+                ]),
+            )
+            .when("$type($decision) = 'object' and $decision.decision = 'approved'", "FenceSource")
+            .next("IsSourceChanged"),
+    ]
+}

@@ -1,0 +1,125 @@
+//! In place: the safety clone, then the backtrack; its undo takes the cluster forward again and compares it with the
+//! clone.
+
+use crate::state::{Recoveries, State, bug, found, hours, set};
+use rewind_core::ErrorName;
+
+/// The states, in the order in which a recovery that works passes them.
+pub(super) fn states() -> Vec<State> {
+    vec![
+        State::step("CloneSource")
+            .progress("asks RDS for a copy-on-write clone of the present state: the safety clone")
+            .only(Recoveries::Backtrack)
+            .comment("A copy-on-write clone of the cluster as it is: no acknowledged write is lost by what follows.")
+            .inputs(["recovery", "plan"])
+            .timeout(75)
+            .keep("safetyClone")
+            .starts_waiting_for("cluster")
+            .next("AwaitRewind")
+            .undone_from("UndoFenceSource"),
+        State::step("StartBacktrack")
+            .progress("asks RDS to rewind the cluster in place")
+            .only(Recoveries::Backtrack)
+            .comment("From here on the data may be rewound.")
+            .inputs(["recovery", "plan"])
+            .timeout(75)
+            .keep("backtrack")
+            .starts_waiting_for_one("backtrack", "$states.result.Payload.identifier")
+            .next("AwaitRewind")
+            .undone_from("UndoStartBacktrack"),
+        State::undo("LiftFence", "FenceSource")
+            .progress("lifts the fence: clients get in again")
+            .only(Recoveries::Backtrack)
+            .comment(
+                "The data is back and verified: the source takes clients again. A failure here undoes nothing, for \
+                 only the fence is left.",
+            )
+            .timeout(195)
+            .next("Finish")
+            .undone_from("IsAnythingChanged"),
+    ]
+}
+
+/// The undo of them, last first.
+pub(super) fn undo() -> Vec<State> {
+    vec![
+        State::undo("UndoStartBacktrack", "StartBacktrack")
+            .progress("takes the cluster forward to where it was")
+            .only(Recoveries::Backtrack)
+            .comment(
+                "Takes the cluster forward to where it was. ClusterNotReady is retried for 20 minutes: the backtrack \
+                 may still be under way.",
+            )
+            .inputs(["backtrack"])
+            .timeout(75)
+            .starts_waiting_for_one(
+                "backtrack",
+                "$exists($states.result.Payload.backtrack.identifier) ? $states.result.Payload.backtrack.identifier : \
+                 null",
+            )
+            .keeps_what_was_undone()
+            .next("IsForwardNeeded")
+            .undo_fails_to("IsAnythingChanged"),
+        State::choice("IsForwardNeeded")
+            .only(Recoveries::Backtrack)
+            .comment(
+                "Where no backtrack was begun, none has to be undone. That is what RDS says, and not yet a proof: the \
+                 data is compared all the same.",
+            )
+            .when("$type($awaiting.identifier) = 'string'", "AwaitForward")
+            .next("VerifyForward"),
+        State::waiting("AwaitForward")
+            .progress("waits until it is there")
+            .only(Recoveries::Backtrack)
+            .next("IsForwardDone")
+            .undo_fails_to("IsAnythingChanged"),
+        State::choice("IsForwardDone")
+            .only(Recoveries::Backtrack)
+            .comment("Two hours are the bound.")
+            .when_with(
+                "$rewind.done = true and $exists($rewind.restored)",
+                vec![set("restored", "$rewind.restored")],
+                "VerifyForward",
+            )
+            .when_with(
+                "$rewind.done = true",
+                bug(
+                    "undoFailure",
+                    "AwaitForward",
+                    "the backtrack forward is done, and where it landed was not answered",
+                ),
+                "IsAnythingChanged",
+            )
+            .gives_up_after(
+                hours(2),
+                found(
+                    "undoFailure",
+                    ErrorName::RewindFailed,
+                    "AwaitForward",
+                    "'the backtrack of ' & $plan.cluster & ' forward to where it was is not done 2 hours after it \
+                     began: its status is ' & $string($rewind.status)",
+                ),
+                "IsAnythingChanged",
+            )
+            .next("AwaitForward"),
+        State::step("VerifyForward")
+            .function("Verify")
+            .progress("compares it with the safety clone, row counts and checks")
+            .only(Recoveries::Backtrack)
+            .comment(
+                "Before clients get in again and the safety clone is thrown away: each check and each count has to be \
+                 what it is on the safety clone. Where no backtrack was begun, restored is null and the cluster is \
+                 read as it is.",
+            )
+            .inputs(["recovery", "plan", "restored"])
+            .input_text("expect", "sameAsSource")
+            .timeout(315)
+            .keep_as(
+                "undone",
+                "$append($undone, [$plan.cluster & ' was compared with the safety clone: it holds what it held \
+                 before'])",
+            )
+            .next("UndoFenceSource")
+            .undo_fails_to("IsAnythingChanged"),
+    ]
+}

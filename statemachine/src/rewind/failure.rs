@@ -1,0 +1,148 @@
+//! From a failure to the end: where undoing begins, how things stand, and which of the two ends it is.
+
+use super::situation;
+use crate::conclude::{error_name, explained};
+use crate::json::{jsonata, object};
+use crate::lease::release;
+use crate::state::{State, of_recovery, text};
+
+/// The states, in the order in which a recovery that works passes them.
+pub(super) fn states() -> Vec<State> {
+    vec![
+        State::choice("IsSourceChanged")
+            .comment(
+                "What has been answered by now tells what has been done. In place and not yet fenced, that is \
+                 nothing.",
+            )
+            .when("$type($backtrack) = 'object'", "UndoStartBacktrack")
+            .when("$type($fence) = 'object'", "UndoFenceSource")
+            .when("$plan.strategy = 'backtrack'", "ConcludeNothingChanged")
+            .next("UndoAddInstances"),
+    ]
+}
+
+/// From the end of undoing to the ends of the execution. `steps` are all before them.
+pub(super) fn ends(steps: &[State]) -> Vec<State> {
+    vec![
+        State::pass("ConcludeNothingChanged")
+            .comment(
+                "Failed before anything was changed, or all of it was undone. The first failure is what is reported, \
+                 as a sentence.",
+            )
+            .assign(
+                "ending",
+                object([
+                    ("state", "NothingChanged".into()),
+                    ("error", error_name()),
+                    (
+                        "cause",
+                        explained(
+                            "$text := $read($failure) & ($count($undone) > 0 ? '; undone: ' & $join($undone, '; ') : \
+                             ''); $substring($text, 0, 30000)",
+                        ),
+                    ),
+                ]),
+            )
+            .next("RecordFailure"),
+        situation::choice(steps),
+        State::pass("ConcludeNeedsOperator")
+            .comment(
+                "A bug, an undo that failed, or a failure after the work was done: says what happened, what was \
+                 undone, which way things stand, and what to do about a fence.",
+            )
+            .assign(
+                "ending",
+                object([
+                    ("state", "NeedsOperator".into()),
+                    ("error", error_name()),
+                    (
+                        "cause",
+                        explained(
+                            "$undo := $exists($undoFailure.Error) ? '; then undoing failed: ' & $read($undoFailure) : \
+                             '; nothing was undone'; $done := $count($undone) > 0 ? '; undone before that: ' & \
+                             $join($undone, '; ') : ''; $lift := $fenceIsUp ? '; to let clients in when it is right: \
+                             aws rds modify-db-cluster --db-cluster-identifier ' & $plan.cluster & ' \
+                             --apply-immediately --vpc-security-group-ids ' & $join($plan.backtrack.securityGroups, ' \
+                             ') : ''; $lease := $type($situation) != 'string' or $leaseKey = 'none' ? '' : '; ' & \
+                             $leaseKey & ' is kept until ' & $leaseUntil & ' so that nobody starts another recovery \
+                             of it meanwhile: delete that item of table ${TableName} when it is put in order'; $text \
+                             := $read($failure) & $undo & $done & '; ' & ($type($situation) = 'string' ? $situation : \
+                             'nothing was changed') & $lift & $lease; $substring($text, 0, 30000)",
+                        ),
+                    ),
+                ]),
+            )
+            .next("RecordFailure"),
+        State::table("RecordFailure", "updateItem")
+            .progress("writes the failure into the table")
+            .comment("A failure here hides nothing: the execution ends with the same error and cause.")
+            .argument("Key", object([("id", text("'recovery#' & $recovery.id"))]))
+            .argument(
+                "UpdateExpression",
+                "SET recoveryId = :id, #cluster = :cluster, executionArn = :execution, startedAt = :started, #state = \
+                 :state, #error = :error, cause = :cause, timings = :timings, endedAt = :now REMOVE approval"
+                    .into(),
+            )
+            .argument(
+                "ExpressionAttributeNames",
+                object([("#state", "state".into()), ("#error", "error".into()), ("#cluster", "cluster".into())]),
+            )
+            .argument(
+                "ExpressionAttributeValues",
+                object([
+                    (":id", text("$recovery.id")),
+                    (
+                        ":cluster",
+                        text(
+                            "$exists($plan.cluster) ? $plan.cluster : $type($request) = 'object' and \
+                             $type($request.cluster) = 'string' ? $request.cluster : 'unknown'",
+                        ),
+                    ),
+                    (":execution", text("$recovery.executionArn")),
+                    (":started", text("$recovery.startedAt")),
+                    (":state", text("$ending.state")),
+                    (":error", text("$ending.error")),
+                    (":cause", text("$ending.cause")),
+                    (":timings", text("$string($timings)")),
+                    (":now", text("$now()")),
+                ]),
+            )
+            .next("AnnounceFailure")
+            .tolerated(),
+        State::announce(
+            "AnnounceFailure",
+            &[(
+                jsonata("$ending.state = 'NeedsOperator' ? 'Rewind Needs Operator' : 'Rewind Nothing Changed'"),
+                &of_recovery(
+                    "'cluster': ($exists($plan.cluster) ? $plan.cluster : $type($request) = 'object' and \
+                     $type($request.cluster) = 'string' ? $substring($request.cluster, 0, 255) : 'unknown'), 'state': \
+                     $ending.state, 'at': $now(), 'error': $ending.error, 'cause': $substring($ending.cause, 0, 4000)",
+                ),
+            )],
+        )
+        .progress("sends the end as an event")
+        .comment("Which of the two ends it is, and why.")
+        .next("IsLeaseKept")
+        .tolerated(),
+        State::choice("IsLeaseKept")
+            .comment(
+                "Nobody should start another recovery of a half-changed cluster: there the lease stays until it \
+                 expires or a person deletes it. Without a lease there is none to release.",
+            )
+            .when("$leaseKey = 'none'", "IsOperatorNeeded")
+            .when("$ending.state = 'NeedsOperator' and $type($situation) = 'string'", "IsOperatorNeeded")
+            .next("ReleaseLeaseAfterFailure"),
+        release("ReleaseLeaseAfterFailure", "recovery")
+            .comment("A lease that cannot be released expires by itself.")
+            .next("IsOperatorNeeded")
+            .tolerated(),
+        State::choice("IsOperatorNeeded")
+            .comment("The two ways to fail.")
+            .when("$ending.state = 'NeedsOperator'", "NeedsOperator")
+            .next("NothingChanged"),
+        State::fail("NothingChanged", "$ending.error", "$ending.cause")
+            .comment("Failed with everything as it was before."),
+        State::fail("NeedsOperator", "$ending.error", "$ending.cause")
+            .comment("A person must look: the only end that pages."),
+    ]
+}

@@ -1,0 +1,57 @@
+//! No write is acknowledged by the source from here on; the undo lifts the fence.
+
+use crate::state::{Recoveries, Situation, State, set};
+
+/// The states, in the order in which a recovery that works passes them.
+pub(super) fn states() -> Vec<State> {
+    vec![
+        State::step("FenceSource")
+            .progress("ends all writes on the source, and verifies that none gets in")
+            .situation(Situation::SourceMayBeFenced)
+            .comment(
+                "After it no write is acknowledged by the old writer: clients are without a database from here until \
+                 SwapDns, in place until LiftFence.",
+            )
+            .inputs(["recovery", "plan"])
+            .timeout(195)
+            .keep("fence")
+            .next("IsDataRewound")
+            .undone_from("UndoFenceSource"),
+        State::choice("IsDataRewound")
+            .comment(
+                "Beside the source it is by now. In place it still has to be; the safety clone comes first, inside \
+                 the fence. docs/adr/0014-in-place.md says why.",
+            )
+            .when("$plan.strategy = 'backtrack'", "CloneSource")
+            .next("SwapDns"),
+    ]
+}
+
+/// The undo of them, last first.
+pub(super) fn undo() -> Vec<State> {
+    vec![
+        State::undo("UndoFenceSource", "FenceSource")
+            .progress("lifts the fence of the source")
+            .comment("Puts back exactly what the fence recorded before it changed it.")
+            .timeout(195)
+            .keeps_what_was_undone()
+            .next("IsRestoredClusterKept")
+            .undo_fails_to("IsAnythingChanged"),
+        State::choice("IsRestoredClusterKept")
+            .only(Recoveries::Restore)
+            .comment(
+                "Once the records have moved, the restored cluster may hold writes that exist nowhere else: it is \
+                 fenced by now, and stays.",
+            )
+            .when_with(
+                "$movedBack = true or $type($swap) = 'object'",
+                vec![set(
+                    "undone",
+                    "$append($undone, ['the restored cluster ' & $plan.newCluster & ' is KEPT and fenced, because \
+                     clients may have written to it: compare it with ' & $plan.cluster & ', then delete it'])",
+                )],
+                "ConcludeNothingChanged",
+            )
+            .next("UndoAddInstances"),
+    ]
+}

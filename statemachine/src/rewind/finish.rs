@@ -1,0 +1,74 @@
+//! The work is done: tags, output, record, event, and the lease is released.
+
+use crate::json::{jsonata, object};
+use crate::lease::release;
+use crate::state::{State, of_recovery, text};
+
+/// The states, in the order in which a recovery that works passes them.
+pub(super) fn states() -> Vec<State> {
+    vec![
+        State::step("Finish")
+            .progress("tags what is kept, and writes the output")
+            .comment("The work is done: a failure here undoes nothing and calls a person.")
+            .inputs([
+                "recovery",
+                "plan",
+                "restored",
+                "report",
+                "differences",
+                "fence",
+                "swap",
+                "safetyClone",
+                "timings",
+            ])
+            .timeout(45)
+            .keep("outcome")
+            .next("RecordRecovered")
+            .undone_from("IsAnythingChanged"),
+        State::table("RecordRecovered", "updateItem")
+            .progress("writes the end into the table")
+            .comment("A failure here does not unmake the recovery.")
+            .argument("Key", object([("id", text("'recovery#' & $recovery.id"))]))
+            .argument(
+                "UpdateExpression",
+                "SET #state = :state, #outcome = :outcome, timings = :timings, endedAt = :now REMOVE approval".into(),
+            )
+            .argument("ExpressionAttributeNames", object([("#state", "state".into()), ("#outcome", "outcome".into())]))
+            .argument(
+                "ExpressionAttributeValues",
+                object([
+                    (":state", object([("S", "Recovered".into())])),
+                    (":outcome", text("$string($outcome)")),
+                    (":timings", text("$string($timings)")),
+                    (":now", text("$now()")),
+                ]),
+            )
+            .next("AnnounceRecovered")
+            .tolerated(),
+        State::announce(
+            "AnnounceRecovered",
+            &[(
+                "Rewind Recovered".into(),
+                &of_recovery(
+                    "'cluster': $plan.cluster, 'state': 'Recovered', 'at': $now(), 'outcome': {'strategy': \
+                     $outcome.strategy, 'rewoundTo': $outcome.rewoundTo, 'newCluster': $outcome.newCluster, \
+                     'writerEndpoint': $outcome.writerEndpoint, 'readerEndpoint': $outcome.readerEndpoint, 'dns': \
+                     $append([], $outcome.dns.name), 'lost': $outcome.lost, 'source': $outcome.source, 'timings': \
+                     $outcome.timings}",
+                ),
+            )],
+        )
+        .progress("sends the end as an event")
+        .comment("What the execution answers, without what checks and tables held.")
+        .next("ReleaseLease")
+        .tolerated(),
+        release("ReleaseLease", "recovery")
+            .comment(
+                "A lease that cannot be released expires by itself. The output of the execution is put together here.",
+            )
+            .output(jsonata("$outcome"))
+            .next("Recovered")
+            .tolerated_with_output(),
+        State::succeed("Recovered").comment("The data is back, approved, and clients reach it."),
+    ]
+}

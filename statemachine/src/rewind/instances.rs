@@ -1,0 +1,62 @@
+//! The restored cluster, or the safety clone, gets its instances; the undo deletes them.
+
+use crate::state::{Situation, State, found, hours};
+use rewind_core::ErrorName;
+
+/// The states, in the order in which a recovery that works passes them.
+pub(super) fn states() -> Vec<State> {
+    vec![
+        State::step("AddInstances")
+            .progress("gives the restored cluster its instances and settings")
+            .situation(Situation::InstancesMayExist)
+            .comment(
+                "The writer, then the readers, and all that a restore does not carry over. What differs on the safety \
+                 clone is no difference of what was rewound.",
+            )
+            .inputs(["recovery", "plan"])
+            .timeout(150)
+            .keep("added")
+            .keep_as(
+                "differences",
+                "$plan.strategy = 'backtrack' ? [] : $append($append([], $restored.differences), \
+                 $states.result.Payload.differences)",
+            )
+            .starts_waiting_for("instances")
+            .next("AwaitInstances")
+            .undone_from("IsSourceChanged"),
+        State::waiting("AwaitInstances")
+            .progress("waits for the instances")
+            .situation(Situation::InstancesMayExist)
+            .next("AreInstancesReady")
+            .undone_from("IsSourceChanged"),
+        State::choice("AreInstancesReady")
+            .comment("Two hours are the bound.")
+            .when("$rewind.done = true and $plan.strategy = 'backtrack'", "StartBacktrack")
+            .when("$rewind.done = true", "Verify")
+            .gives_up_after(
+                hours(2),
+                found(
+                    "failure",
+                    ErrorName::RewindFailed,
+                    "AwaitInstances",
+                    "'the instances of ' & $plan.newCluster & ' were not available 2 hours after they were asked for: \
+                     ' & $string($rewind.status) & '; next step: look whether the Region has capacity for their \
+                     classes, and start again'",
+                ),
+                "IsSourceChanged",
+            )
+            .next("AwaitInstances"),
+    ]
+}
+
+/// The undo of them, last first.
+pub(super) fn undo() -> Vec<State> {
+    vec![
+        State::undo("UndoAddInstances", "AddInstances")
+            .progress("deletes the new instances")
+            .timeout(150)
+            .keeps_what_was_undone()
+            .next("UndoStartRestore")
+            .undo_fails_to("IsAnythingChanged"),
+    ]
+}

@@ -1,0 +1,99 @@
+//! One recovery a cluster: the lease is taken before anything is looked at.
+
+use crate::json::{Json, jsonata, object};
+use crate::lease::{acquire, held};
+use crate::retry::{ANY, CONDITION_FAILED};
+use crate::state::{State, set, set_to, text};
+
+/// More than the validation can take with all its retries, and short, for a refused request should not lock a cluster
+/// for a day.
+const UNTIL_PLANNED: &str = "7200";
+
+/// The states, in the order in which a recovery that works passes them.
+pub(super) fn states() -> Vec<State> {
+    vec![
+        variables(),
+        State::choice("IsLeaseNeeded")
+            .comment(
+                "A dry run changes nothing and takes no lease; a request without a usable cluster name goes on to be \
+                 refused by ValidateWindow.",
+            )
+            .when_with(
+                "$type($request) = 'object' and $type($request.cluster) = 'string' and \
+                 $length($trim($request.cluster)) > 0 and $not($request.dryRun = true)",
+                vec![set("leaseKey", "'lease#' & $lowercase($trim($request.cluster))")],
+                "AcquireLease",
+            )
+            .next("ValidateWindow"),
+        acquire("recovery", "$leaseKey", UNTIL_PLANNED)
+            .comment(
+                "One recovery a cluster. Two hours are more than validation can take with all its retries; \
+                 ExtendLease then makes the lease outlast the recovery.",
+            )
+            .next("ValidateWindow")
+            .catch(&CONDITION_FAILED, Vec::new(), "ReadLease")
+            .undone_from("ConcludeNothingChanged"),
+        read_lease(),
+    ]
+}
+
+/// Every variable has a value from the beginning: an expression that reads one without would end the execution.
+fn variables() -> State {
+    let recovery = [
+        ("id", jsonata("$states.context.Execution.Name")),
+        ("executionArn", jsonata("$states.context.Execution.Id")),
+        ("startedAt", jsonata("$states.context.Execution.StartTime")),
+    ];
+    State::pass("Begin")
+        .comment("Names the recovery after the execution and gives every variable its first value.")
+        .assign("recovery", object(recovery))
+        .keep_as("request", "$states.input")
+        .assign("timings", object([]))
+        .assign("leaseKey", "none".into())
+        .assign("leaseUntil", "none".into())
+        .assign("plan", object([]))
+        .assign("failure", object([]))
+        .assign("undoFailure", object([]))
+        .assign("undone", Json::List(Vec::new()))
+        .assign("restored", Json::Null)
+        .assign("report", Json::Null)
+        .assign("differences", Json::List(Vec::new()))
+        .assign("safetyClone", Json::Null)
+        .assign("backtrack", Json::Null)
+        .assign("inSyncAt", Json::Null)
+        .assign("fence", Json::Null)
+        .assign("swap", Json::Null)
+        .assign("outcome", object([]))
+        .assign("movedBack", false.into())
+        .assign("situation", Json::Null)
+        .assign("fenceIsUp", false.into())
+        .assign("invalidApprovals", 0.into())
+        .next("IsLeaseNeeded")
+}
+
+fn read_lease() -> State {
+    let (failure, cause) = held(
+        "AcquireLease",
+        "( $lease := $states.result.Item; $exists($lease) ? 'recovery ' & $lease.recoveryId.S & ' holds ' & $leaseKey \
+         & ' since ' & $lease.takenAt.S & ', until ' & $fromMillis($number($lease.expiresAt.N) * 1000) & ' at the \
+         latest; nothing was changed; next step: wait for it to end (' & $lease.executionArn.S & '); if that \
+         execution is not running any more, look at what it left, then delete the item ' & $leaseKey & ' of table \
+         ${TableName} and start again under another name' : 'another recovery held ' & $leaseKey & ' until just now; \
+         nothing was changed; next step: start this one again under another name' )",
+    );
+    let unread = held(
+        "AcquireLease",
+        "'another recovery holds ' & $leaseKey & ', and which one could not be read; nothing was changed; next step: \
+         wait for it to end, then start this one again under another name'",
+    );
+    let none = set_to("leaseKey", "none".into());
+    State::table("ReadLease", "getItem")
+        .progress("reads who holds the lease")
+        .comment("Only to say who holds the lease.")
+        .argument("Key", object([("id", text("$leaseKey"))]))
+        .argument("ConsistentRead", true.into())
+        .assign(&failure, cause)
+        .assign("leaseKey", "none".into())
+        .next("ConcludeNothingChanged")
+        .catch(&ANY, vec![unread, none], "ConcludeNothingChanged")
+}

@@ -1,0 +1,185 @@
+//! How things stand when a person has to look: decided by the undo that failed, or else by the step.
+
+use crate::state::{Assign, Situation, State, set, set_to};
+
+/// The question `IsAnythingChanged`. `steps` are those that may have failed.
+pub(super) fn choice(steps: &[State]) -> State {
+    let state = State::choice("IsAnythingChanged").comment(
+        "Which way things stand when a person has to look: by the undo that failed, or else by the step. Without a \
+         match nothing was changed.",
+    );
+    beside(in_place(state), steps).next("ConcludeNeedsOperator")
+}
+
+/// In place. A fence that is left has to be lifted by hand, once it is known what the cluster holds.
+fn in_place(state: State) -> State {
+    state
+        .when_with(
+            "$plan.strategy = 'backtrack' and $undoFailure.state in ['UndoAddInstances', 'UndoStartRestore', \
+             'AwaitDeletion']",
+            situation(
+                "'now: ' & $plan.cluster & ' is as it was, and clients reach it; the safety clone ' & \
+                 $plan.newCluster & ' or part of it may be left: delete it'",
+            ),
+            "ConcludeNeedsOperator",
+        )
+        .when_with(
+            "$plan.strategy = 'backtrack' and ($undoFailure.state = 'UndoFenceSource' or $failure.state in \
+             ['FenceSource', 'CloneSource', 'AddInstances', 'AwaitInstances'] or $failure.state = 'AwaitRewind' and \
+             $type($backtrack) != 'object')",
+            situation_fenced(
+                "'now: ' & $plan.cluster & ' holds what it held before, and may be fenced; the safety clone ' & \
+                 $plan.newCluster & ' may exist'",
+            ),
+            "ConcludeNeedsOperator",
+        )
+        .when_with(
+            "$undoFailure.state = 'VerifyForward'",
+            situation_fenced(
+                "'now: ' & ($type($awaiting.identifier) = 'string' ? $plan.cluster & ' was taken forward to ' & \
+                 $restored.rewoundTo : $type($restored) = 'object' ? $plan.cluster & ' was rewound to ' & \
+                 $restored.rewoundTo & ', and RDS knows of no backtrack to take it forward from' : 'no backtrack of ' \
+                 & $plan.cluster & ' was begun, as far as RDS knows') & ', and that it holds what it held before is \
+                 not proven; it is still fenced, and the safety clone ' & $plan.newCluster & ' is kept: compare them'",
+            ),
+            "ConcludeNeedsOperator",
+        )
+        .when_with(
+            "$undoFailure.state in ['UndoStartBacktrack', 'AwaitForward'] and $type($restored) = 'object'",
+            situation_fenced(
+                "'now: ' & $plan.cluster & ' was rewound to ' & $restored.rewoundTo & ', and whether it was taken \
+                 forward from there is not known: ask aws rds describe-db-cluster-backtracks --db-cluster-identifier \
+                 ' & $plan.cluster & '; it is still fenced, and the safety clone ' & $plan.newCluster & ' is kept'",
+            ),
+            "ConcludeNeedsOperator",
+        )
+        .when_with(
+            "$undoFailure.state in ['UndoStartBacktrack', 'AwaitForward'] or $failure.state = 'StartBacktrack' or \
+             $failure.state = 'AwaitRewind' and $type($backtrack) = 'object'",
+            situation_fenced(
+                "'now: whether ' & $plan.cluster & ' is as it was or rewound to ' & $plan.target & ' is not known: \
+                 ask aws rds describe-db-cluster-backtracks --db-cluster-identifier ' & $plan.cluster & '; it is \
+                 still fenced, and the safety clone ' & $plan.newCluster & ' is kept'",
+            ),
+            "ConcludeNeedsOperator",
+        )
+        .when_with(
+            "$plan.strategy = 'backtrack' and $failure.state = 'Verify'",
+            situation_fenced(
+                "'now: ' & $plan.cluster & ' is rewound to ' & $restored.rewoundTo & ' and not verified; it is still \
+                 fenced, and the safety clone ' & $plan.newCluster & ' is kept'",
+            ),
+            "ConcludeNeedsOperator",
+        )
+        .when_with(
+            "$failure.state = 'LiftFence'",
+            situation_fenced(
+                "'now: ' & $plan.cluster & ' is rewound to ' & $restored.rewoundTo & ' and verified: only its fence \
+                 may still be up; the safety clone ' & $plan.newCluster & ' is kept'",
+            ),
+            "ConcludeNeedsOperator",
+        )
+        .when_with(
+            "$plan.strategy = 'backtrack' and $failure.state = 'Finish'",
+            situation(
+                "'now: ' & $plan.cluster & ' is rewound to ' & $restored.rewoundTo & ' and verified, and clients \
+                 reach it: the recovery is done but for its tags and its report; the safety clone ' & \
+                 $plan.newCluster & ' is kept'",
+            ),
+            "ConcludeNeedsOperator",
+        )
+}
+
+/// Beside the source, where each step is declared with how things stand when it ends in a bug.
+fn beside(state: State, steps: &[State]) -> State {
+    let situations = [
+        (
+            Situation::ClusterMayExist,
+            "'before any undoing: the restored cluster ' & $plan.newCluster & ' may exist, the source is untouched'",
+        ),
+        (
+            Situation::InstancesMayExist,
+            "'before any undoing: the restored cluster ' & $plan.newCluster & ' and its instances may exist, traffic \
+             is on the source ' & $plan.cluster & ', which is untouched'",
+        ),
+        (
+            Situation::SourceMayBeFenced,
+            "'before any undoing: the restored cluster ' & $plan.newCluster & ' and its instances may exist, the \
+             source ' & $plan.cluster & ' may be fenced, the DNS records are as they were'",
+        ),
+        (
+            Situation::RecordsMayHaveMoved,
+            "'before any undoing: the restored cluster ' & $plan.newCluster & ' and its instances may exist, the \
+             source ' & $plan.cluster & ' may be fenced, the DNS records may point at either'",
+        ),
+    ];
+    situations
+        .into_iter()
+        .fold(state, |state, (of, text)| {
+            let stopped = steps.iter().filter(|step| step.situation == Some(of));
+            let stopped: Vec<String> = stopped.map(|step| format!("'{}'", step.name)).collect();
+            let condition = format!("$plan.strategy != 'backtrack' and $failure.state in [{}]", stopped.join(", "));
+            state.when_with(&condition, situation(text), "ConcludeNeedsOperator")
+        })
+        .when_with(
+            "$failure.state = 'Finish' and $count($plan.dns) = 0",
+            situation(
+                "'now: the restored cluster ' & $plan.newCluster & ' is verified and beside the source ' & \
+                 $plan.cluster & ', which keeps its traffic: the recovery is done but for its report'",
+            ),
+            "ConcludeNeedsOperator",
+        )
+        .when_with(
+            "$failure.state = 'Finish'",
+            situation(
+                "'now: traffic is on the restored cluster ' & $plan.newCluster & ', the source ' & $plan.cluster & ' \
+                 is fenced and kept: the recovery is done but for its tags and its report'",
+            ),
+            "ConcludeNeedsOperator",
+        )
+}
+
+/// How things stand for whoever has to look.
+fn situation(expression: &str) -> Assign {
+    vec![set("situation", expression)]
+}
+
+/// The same where the fence is still up: people are told how to lift it.
+fn situation_fenced(expression: &str) -> Assign {
+    vec![set("situation", expression), set_to("fenceIsUp", true.into())]
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::json::Json;
+    use crate::retry::Retries;
+    use crate::state::Recoveries;
+
+    /// Steps that nobody has to be told of: before the first, nothing is changed, and Finish has sentences of its
+    /// own.
+    const TOLD_OTHERWISE: [&str; 2] = ["ValidateWindow", "Finish"];
+
+    #[test]
+    fn wherever_a_step_stops_people_are_told_how_things_stand() {
+        let machine = crate::rewind::machine();
+        let choice = machine.states.iter().find(|state| state.name == "IsAnythingChanged").unwrap().to_json();
+        let Json::Object(fields) = choice else { panic!("a state is an object") };
+        let Some((_, Json::List(choices))) = fields.into_iter().find(|(name, _)| name == "Choices") else {
+            panic!("a Choice has Choices")
+        };
+        let is_step = |retries| matches!(retries, Retries::Function | Retries::Slice);
+        for step in machine.states.iter().filter(|state| is_step(state.retries) && !state.stage.ends_with("undo")) {
+            if TOLD_OTHERWISE.contains(&step.name) {
+                continue;
+            }
+            if step.recoveries.meet(Recoveries::Restore) {
+                assert!(step.situation.is_some(), "{} does not declare how things stand when it stops", step.name);
+            }
+            // In place nothing is changed until the source is fenced, which is after people were asked.
+            if step.recoveries.meet(Recoveries::Backtrack) && step.stage != "approval" {
+                let named = choices[..8].iter().any(|choice| choice.pretty().contains(&format!("'{}'", step.name)));
+                assert!(named, "{} is in no sentence of in_place", step.name);
+            }
+        }
+    }
+}

@@ -1,0 +1,389 @@
+//! The machine that undoes a recovery which moved traffic: the functions that moved it are called again, last first.
+
+use crate::conclude::{error_name, explained};
+use crate::json::{Json, jsonata, object};
+use crate::lease::{acquire, release};
+use crate::machine::Machine;
+use crate::retry::{ANY, CONDITION_FAILED};
+use crate::state::{Assign, State, set, set_to, text};
+use rewind_core::ErrorName;
+
+/// The machine.
+pub(crate) fn machine() -> Machine {
+    Machine {
+        file: "undo.asl.json",
+        title: "A recovery is undone",
+        comment: "aurora-rewind: takes a recovery back: traffic returns to the source, which was kept. Input: \
+                  {\"recovery\": \"<id>\", \"by\": \"<who>\"}. It calls the functions that moved the traffic, last \
+                  first; docs/adr/0015-undo-machine.md says why it is a machine of its own.",
+        states: states(),
+    }
+}
+
+/// The states, in the order in which they are passed.
+fn states() -> Vec<State> {
+    vec![
+        State::pass("Begin")
+            .comment("Gives every variable its first value. The input says which recovery, and who undoes it.")
+            .assign(
+                "undo",
+                object([
+                    ("id", jsonata("$states.context.Execution.Name")),
+                    ("executionArn", jsonata("$states.context.Execution.Id")),
+                    ("startedAt", jsonata("$states.context.Execution.StartTime")),
+                ]),
+            )
+            .keep_as(
+                "id",
+                "$type($states.input) = 'object' and $type($states.input.recovery) = 'string' ? \
+                 $states.input.recovery : 'none'",
+            )
+            .keep_as(
+                "by",
+                "$type($states.input) = 'object' and $type($states.input.by) = 'string' ? $states.input.by : \
+                 'somebody who left no name'",
+            )
+            .assign("recovery", object([]))
+            .assign("plan", object([]))
+            .assign("restored", object([]))
+            .assign("dns", Json::List(Vec::new()))
+            .assign("state", "unknown".into())
+            .assign("strategy", "unknown".into())
+            .assign("cleanUp", object([]))
+            .assign("timings", object([]))
+            .assign("leaseKey", "none".into())
+            .assign("leaseUntil", "none".into())
+            .assign("failure", object([]))
+            .assign("undoFailure", object([]))
+            .assign("undone", Json::List(Vec::new()))
+            .assign("outcome", object([]))
+            .next("ReadRecovery"),
+        State::table("ReadRecovery", "getItem")
+            .progress("reads what the recovery did")
+            .comment(
+                "What the recovery did, as it was recorded: nobody has to remember it. Read once more under the \
+                 lease: until that is held, a clean-up may begin to delete what is to be gone back to.",
+            )
+            .argument("Key", object([("id", text("'recovery#' & $id"))]))
+            .argument("ConsistentRead", true.into())
+            .keep_as("state", "$exists($states.result.Item.state.S) ? $states.result.Item.state.S : 'unknown'")
+            .keep_as("cleanUp", "$exists($states.result.Item.cleanUp.S) ? $parse($states.result.Item.cleanUp.S) : {}")
+            .keep_as(
+                "recovery",
+                "$exists($states.result.Item.outcome.S) and $exists($states.result.Item.plan.S) ? {'id': \
+                 $states.result.Item.recoveryId.S, 'executionArn': $states.result.Item.executionArn.S, 'startedAt': \
+                 $states.result.Item.startedAt.S} : {}",
+            )
+            .keep_as(
+                "plan",
+                "$exists($states.result.Item.outcome.S) and $exists($states.result.Item.plan.S) ? \
+                 $parse($states.result.Item.plan.S) : {}",
+            )
+            .keep_as(
+                "strategy",
+                "$exists($states.result.Item.outcome.S) and $exists($states.result.Item.plan.S) ? \
+                 $parse($states.result.Item.outcome.S).strategy : 'unknown'",
+            )
+            .keep_as(
+                "dns",
+                "$exists($states.result.Item.outcome.S) and $exists($states.result.Item.plan.S) ? $append([], \
+                 $parse($states.result.Item.outcome.S).dns) : []",
+            )
+            .keep_as(
+                "restored",
+                "$exists($states.result.Item.outcome.S) and $exists($states.result.Item.plan.S) ? ($o := \
+                 $parse($states.result.Item.outcome.S); {'cluster': $o.newCluster, 'clusterArn': '', \
+                 'writerEndpoint': $o.writerEndpoint, 'readerEndpoint': $o.readerEndpoint, 'rewoundTo': $o.rewoundTo, \
+                 'differences': []}) : {}",
+            )
+            .next("IsUndoable")
+            .fails_to("ConcludeNothingChanged"),
+        State::choice("IsUndoable")
+            .comment(
+                "Only a recovery that moved traffic has any to move back. One that was half undone may be undone \
+                 again: every step below finds what is done already. Asked once before the lease is taken, and once \
+                 more with it.",
+            )
+            .when_with(
+                "$state = 'Undone'",
+                refused(ErrorName::InvalidRequest, "ReadRecovery", "$id & ' is undone already; nothing was changed'"),
+                "ConcludeNothingChanged",
+            )
+            .when_with(
+                "$state in ['Running', 'AwaitingApproval']",
+                refused(
+                    ErrorName::InvalidRequest,
+                    "ReadRecovery",
+                    "$id & ' is not over; nothing was changed; next step: reject it when it asks, and it undoes \
+                     itself'",
+                ),
+                "ConcludeNothingChanged",
+            )
+            .when_with(
+                "$not($exists($plan.cluster))",
+                refused(
+                    ErrorName::InvalidRequest,
+                    "ReadRecovery",
+                    "$id & ' is no recovery that moved traffic: it is ' & $state & '; nothing was changed; next step: \
+                     see which recoveries are there'",
+                ),
+                "ConcludeNothingChanged",
+            )
+            .when_with(
+                "$exists($cleanUp.snapshot)",
+                refused(
+                    ErrorName::InvalidRequest,
+                    "ReadRecovery",
+                    "$id & ' cannot be undone any more: the time until which ' & $cleanUp.cluster & ' was kept is \
+                     over, and since ' & $cleanUp.begunAt & ' it is being deleted; nothing was changed; next step: \
+                     its data is in the snapshot ' & $cleanUp.snapshot & ': restore that beside what is there (aws \
+                     rds restore-db-cluster-from-snapshot --snapshot-identifier ' & $cleanUp.snapshot & ' --engine ' \
+                     & $plan.engine & ' --db-cluster-identifier <a new name>), and copy over what is missed'",
+                ),
+                "ConcludeNothingChanged",
+            )
+            .when_with(
+                "$strategy = 'backtrack'",
+                refused(
+                    ErrorName::InvalidRequest,
+                    "ReadRecovery",
+                    "$id & ' rewound ' & $plan.cluster & ' in place, and going forward again would throw away what \
+                     was written to it since; nothing was changed; next step: copy what is missed from ' & \
+                     $plan.newCluster & ', which holds what it was before'",
+                ),
+                "ConcludeNothingChanged",
+            )
+            .when_with(
+                "$count($dns) = 0",
+                refused(
+                    ErrorName::InvalidRequest,
+                    "ReadRecovery",
+                    "$id & ' moved no traffic: ' & $plan.cluster & ' has it all the time; nothing was changed'",
+                ),
+                "ConcludeNothingChanged",
+            )
+            .when("$leaseKey = 'none'", "AcquireLease")
+            .next("FenceRestored"),
+        acquire("undo", "'lease#' & $plan.cluster", "6 * 3600")
+            .comment(
+                "The same lease as for a recovery: never both at once. Six hours are more than the four steps can \
+                 take with all their retries.",
+            )
+            .keep_as("leaseKey", "'lease#' & $plan.cluster")
+            .next("ReadRecovery")
+            .catch(
+                &CONDITION_FAILED,
+                refused(
+                    ErrorName::LeaseHeld,
+                    "AcquireLease",
+                    "'another execution holds lease#' & $plan.cluster & '; nothing was changed; next step: wait for \
+                     it to end; which it is says that item of table ${TableName}'",
+                ),
+                "ConcludeNothingChanged",
+            )
+            .fails_to("ConcludeNothingChanged"),
+        State::step("FenceRestored")
+            .function("FenceSource")
+            .progress("ends writes on the restored cluster, before traffic moves back")
+            .comment(
+                "Before the records go back: no write may be acknowledged by the restored cluster while clients \
+                 return to the source.",
+            )
+            .inputs(["recovery"])
+            .inputs(["plan"])
+            .input_text("fence", "restored")
+            .inputs(["restored"])
+            .timeout(195)
+            .next("UndoSwapDns")
+            .bugs_to("ConcludeNeedsOperator")
+            .fails_to("UndoFenceRestored"),
+        State::undo("UndoSwapDns", "SwapDns")
+            .progress("moves the records back")
+            .comment("Moves the records back, if they are still as the recovery left them.")
+            .inputs(["restored"])
+            .timeout(75)
+            .keeps_what_was_undone()
+            .next("UndoFenceSource")
+            .bugs_to("ConcludeNeedsOperator")
+            .fails_to("UndoFenceRestored"),
+        State::undo("UndoFenceSource", "FenceSource")
+            .progress("lifts the fence of the source")
+            .comment(
+                "Opens the source, exactly as it was before it was fenced. Not before the records have left the \
+                 restored cluster.",
+            )
+            .timeout(195)
+            .keeps_what_was_undone()
+            .next("RecordUndone")
+            .fails_to("ConcludeNeedsOperator"),
+        State::undo("UndoFenceRestored", "FenceSource")
+            .progress("lifts the fence of the restored cluster")
+            .comment(
+                "Taking back failed: the restored cluster gets its clients back. The source is still fenced, so no \
+                 write can be acknowledged twice, wherever the records point.",
+            )
+            .input_text("fence", "restored")
+            .inputs(["restored"])
+            .timeout(195)
+            .keeps_what_was_undone()
+            .next("IsTrafficUnmoved")
+            .undo_fails_to("ConcludeNeedsOperator"),
+        State::choice("IsTrafficUnmoved")
+            .comment(
+                "A batch that was refused at once because a record had changed moved nothing; after any other failure \
+                 of UndoSwapDns the records may point at either cluster.",
+            )
+            .when(
+                "$failure.state = 'FenceRestored' or ($failure.Error = 'RecordChanged' and $failure.retries = 0)",
+                "ConcludeNothingChanged",
+            )
+            .next("ConcludeNeedsOperator"),
+        State::table("RecordUndone", "updateItem")
+            .progress("writes the end into the table")
+            .comment(
+                "Who took it back, and what that did. A failure here does not unmake it. The output of the execution \
+                 is put together here.",
+            )
+            .argument("Key", object([("id", text("'recovery#' & $id"))]))
+            .argument("UpdateExpression", "SET #state = :state, #undo = :undo REMOVE #error, cause".into())
+            .argument(
+                "ExpressionAttributeNames",
+                object([("#state", "state".into()), ("#error", "error".into()), ("#undo", "undo".into())]),
+            )
+            .argument(
+                "ExpressionAttributeValues",
+                object([
+                    (":state", object([("S", "Undone".into())])),
+                    (":undo", text("$string({'id': $undo.id, 'by': $by, 'at': $now(), 'undone': $undone})")),
+                ]),
+            )
+            .keep_as(
+                "outcome",
+                "{'outcome': 'Undone', 'recoveryId': $id, 'undoId': $undo.id, 'by': $by, 'cluster': $plan.cluster, \
+                 'newCluster': $restored.cluster, 'dns': $append([], $map($dns, function($r) { {'name': $r.name, \
+                 'from': $r.to, 'to': $r.from, 'ttl': $r.ttl} })), 'undone': $undone, 'timings': $merge([$timings, \
+                 {$states.context.State.Name: $now()}])}",
+            )
+            .next("ReleaseLease")
+            .catch(
+                &ANY,
+                vec![set(
+                    "outcome",
+                    "{'outcome': 'Undone', 'recoveryId': $id, 'undoId': $undo.id, 'by': $by, 'cluster': \
+                     $plan.cluster, 'newCluster': $restored.cluster, 'undone': $append($undone, ['not recorded in the \
+                     table: ' & $string($states.errorOutput.Error)]), 'timings': $timings}",
+                )],
+                "ReleaseLease",
+            ),
+        release("ReleaseLease", "undo")
+            .comment("A lease that cannot be released expires by itself.")
+            .output(jsonata("$outcome"))
+            .next("Undone")
+            .tolerated_with_output(),
+        State::succeed("Undone").comment("Traffic is back on the source; the restored cluster is fenced and kept."),
+        State::pass("ConcludeNothingChanged")
+            .comment("Traffic is where the recovery left it.")
+            .assign(
+                "ending",
+                object([
+                    ("state", "NothingChanged".into()),
+                    ("error", error_name()),
+                    (
+                        "cause",
+                        explained(
+                            "$text := $read($failure) & ($count($undone) > 0 ? '; undone: ' & $join($undone, '; ') : \
+                             ''); $substring($text, 0, 30000)",
+                        ),
+                    ),
+                ]),
+            )
+            .next("IsLeaseTaken"),
+        State::pass("ConcludeNeedsOperator")
+            .comment("Half-way: says what failed, what was done before, and where traffic may be.")
+            .assign(
+                "ending",
+                object([
+                    ("state", "NeedsOperator".into()),
+                    ("error", error_name()),
+                    (
+                        "cause",
+                        explained(
+                            "$new := $restored.cluster; $old := $plan.cluster; $where := $failure.state = \
+                             'FenceRestored' ? 'the records point at ' & $new & ', which may be fenced' : \
+                             $failure.state = 'UndoSwapDns' ? 'the records may point at ' & $new & ' or at ' & $old & \
+                             ', which is fenced' : 'the records point at ' & $old & ', which may still be fenced, and \
+                             ' & $new & ' is fenced'; $text := $read($failure) & ($exists($undoFailure.Error) ? '; \
+                             then opening ' & $new & ' again failed: ' & $read($undoFailure) : '') & ($count($undone) \
+                             > 0 ? '; done before that: ' & $join($undone, '; ') : '') & '; ' & $where & '; next \
+                             step: mend what the first sentence names, then undo it again: every step finds what is \
+                             done already; ' & $leaseKey & ' is kept until ' & $leaseUntil & ': delete that item of \
+                             table ${TableName} first'; $substring($text, 0, 30000)",
+                        ),
+                    ),
+                ]),
+            )
+            .next("RecordFailure"),
+        State::table("RecordFailure", "updateItem")
+            .progress("writes the failure into the table")
+            .comment(
+                "The recovery is not what it was: whoever looks at it must see that. A failure here hides nothing: \
+                 the execution ends with the same error and cause.",
+            )
+            .argument("Key", object([("id", text("'recovery#' & $id"))]))
+            .argument("UpdateExpression", "SET #state = :state, #error = :error, cause = :cause, #undo = :undo".into())
+            .argument(
+                "ExpressionAttributeNames",
+                object([("#state", "state".into()), ("#error", "error".into()), ("#undo", "undo".into())]),
+            )
+            .argument(
+                "ExpressionAttributeValues",
+                object([
+                    (":state", text("$ending.state")),
+                    (":error", text("$ending.error")),
+                    (":cause", text("$ending.cause")),
+                    (":undo", text("$string({'id': $undo.id, 'by': $by, 'at': $now(), 'undone': $undone})")),
+                ]),
+            )
+            .next("AnnounceFailure")
+            .tolerated(),
+        State::announce(
+            "AnnounceFailure",
+            &[(
+                "Rewind Needs Operator".into(),
+                "{'recoveryId': $id, 'executionArn': $undo.executionArn, 'cluster': $plan.cluster, 'state': \
+                 $ending.state, 'at': $now(), 'error': $ending.error, 'cause': $substring($ending.cause, 0, 4000)}",
+            )],
+        )
+        .progress("sends the end as an event")
+        .comment(
+            "The same event as of a recovery that needs a person: docs/events.md. One that cannot be sent stops \
+             nothing.",
+        )
+        .next("NeedsOperator")
+        .tolerated(),
+        State::choice("IsLeaseTaken")
+            .comment("Without a lease there is none to release.")
+            .when("$leaseKey = 'none'", "NothingChanged")
+            .next("ReleaseLeaseAfterFailure"),
+        release("ReleaseLeaseAfterFailure", "undo")
+            .comment("A lease that cannot be released expires by itself.")
+            .next("NothingChanged")
+            .tolerated(),
+        State::fail("NothingChanged", "$ending.error", "$ending.cause")
+            .comment("Failed with traffic where the recovery had left it."),
+        State::fail("NeedsOperator", "$ending.error", "$ending.cause")
+            .comment("A person must look: the only end that pages."),
+    ]
+}
+
+/// The undo is not begun. `cause` is an expression.
+fn refused(error: ErrorName, state: &str, cause: &str) -> Assign {
+    let fields = [
+        ("Error", error.as_str().into()),
+        ("state", state.into()),
+        // IsTrafficUnmoved reads it of every failure.
+        ("retries", 0.into()),
+        ("Cause", jsonata(cause)),
+    ];
+    vec![set_to("failure", object(fields))]
+}

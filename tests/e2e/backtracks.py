@@ -1,0 +1,26 @@
+"""Clusters that can be rewound in place, and recoveries that do it."""
+
+from cluster import BACKTRACK
+from engines import MYSQL
+from recovery import CLONE, FENCE, START, Recovery
+from shop import create_shop
+
+CHECK = {"name": "orders are back", "database": "shop", "sql": "SELECT count(*) FROM orders", "expect": "4000"}
+WRONG = CHECK | {"name": "too many", "expect": "4001"}
+UNTIL_BACK = START + ["IsApprovalNeeded"] + FENCE + CLONE
+
+
+def create_shop_with_backtrack(stack, name, **more):
+    """A shop that can be rewound in place."""
+    return create_shop(stack, f"e2e-my-{name}", engine=MYSQL, **(BACKTRACK | more))
+
+
+def rewind_in_place(cluster, target, **more):
+    request = {"strategy": "backtrack", "inPlace": "allowed", "approval": "none", "checks": [CHECK]}
+    return Recovery.of(cluster, target, **(request | more))
+
+
+def backtracks(cluster):
+    """All of a cluster, in the order in which they were asked for."""
+    found = cluster.stack.rds.describe_db_cluster_backtracks(DBClusterIdentifier=cluster.name)["DBClusterBacktracks"]
+    return sorted(found, key=lambda backtrack: backtrack["BacktrackRequestCreationTime"])

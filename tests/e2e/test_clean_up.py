@@ -1,0 +1,217 @@
+"""What recoveries kept, when its time is over: it stays while anybody needs it, and people are told why; then it goes, into a
+snapshot that holds all of it. Until then the recovery can be undone, and after that it says why it cannot."""
+
+import contextlib
+import datetime
+import json
+import re
+import socket
+import ssl
+import uuid
+
+from backtracks import create_shop_with_backtrack, rewind_in_place
+from checks import contains, same_path, wait_until
+from cluster import UTC, Cluster, iso
+from engines import MYSQL, POSTGRES
+from recovery import IN_PLACE, UNASKED, Recovery, seconds
+from shop import create_shop, difference, everything
+from subscriber import Subscriber
+
+FIND = ["Begin", "FindDue", "IsAnyDue"]
+END = ["IsAnyDue", "CleanedUp"]
+NOTHING_DUE = [*FIND, "CleanedUp"]
+CHECK = [*FIND, "FindRecords", "CheckUnused", "IsUnused"]
+KEPT = [*CHECK, "RecordNotice", "SendNotice", *END]
+KEPT_AND_TOLD_BEFORE = [*CHECK, "RecordNotice", *END]
+DELETED = [*CHECK, "FindRecordsAgain", "CleanUp", "IsDeleted", "SendNotice", *END]
+
+
+@contextlib.contextmanager
+def only_kept_cluster(stack, name):
+    """Each run looks at everything that is due: one test at a time has something that is, and leaves nothing that is."""
+    with stack.exclusive("clean-up"):
+        try:
+            yield
+        finally:
+            if found := stack.describe(name):
+                tags = ["aurora-rewind:keep-until"]
+                stack.rds.remove_tags_from_resource(ResourceName=found["DBClusterArn"], TagKeys=tags)
+
+
+class CleanUp(Recovery):
+    """A run, which the hour would begin."""
+
+    def __init__(self, stack, path):
+        self.stack, self.id, self._ended = stack, f"e2e-clean-{uuid.uuid4().hex[:12]}", None
+        machine = stack.outputs["CleanUpStateMachineArn"]
+        self.arn = stack.states.start_execution(stateMachineArn=machine, name=self.id)["executionArn"]
+        ended = self.wait()
+        calls = "FindRecordsAgain CleanUp IsDeleted "
+        same_path(re.sub(f"({calls})+", calls, " ".join(self.whole_path())).split(), path)
+        assert ended["status"] == "SUCCEEDED", f"the end: {ended.get('cause')}"
+
+    def why(self):
+        """Why the one that was due stayed."""
+        return "\n".join(self.result("CheckUnused")["why"])
+
+
+def keep_until(stack, name, at):
+    """Moves the time until which a cluster is kept, as people are told to."""
+    tags = [{"Key": "aurora-rewind:keep-until", "Value": iso(at)}]
+    stack.rds.add_tags_to_resource(ResourceName=stack.describe(name)["DBClusterArn"], Tags=tags)
+
+
+def expire(stack, name):
+    keep_until(stack, name, datetime.datetime.now(UTC) - datetime.timedelta(seconds=1))
+
+
+def undo(stack, recovery):
+    """Starts the machine that takes a recovery back; answers how that ended."""
+    started = stack.states.start_execution(
+        stateMachineArn=stack.outputs["UndoStateMachineArn"],
+        name=f"{recovery}-undo",
+        input=json.dumps({"recovery": recovery, "by": "e2e"}),
+    )
+    look = lambda: stack.states.describe_execution(executionArn=started["executionArn"])
+    return wait_until(lambda: (ended := look())["status"] != "RUNNING" and ended, "the end of taking back", 120)
+
+
+def into_a_snapshot(stack, run, name):
+    """The cluster is gone, and its final snapshot is there; answers its name."""
+    snapshot = f"{name}-final-{run.id}"[:63]
+    assert (stack.describe(name), stack.instances(name)) == (None, []), "the cluster and its instances"
+    (found,) = stack.rds.describe_db_cluster_snapshots(DBClusterIdentifier=name)["DBClusterSnapshots"]
+    assert (found["DBClusterSnapshotIdentifier"], found["Status"]) == (snapshot, "available"), "the final snapshot"
+    stack.on_success(lambda: stack.rds.delete_db_cluster_snapshot(DBClusterSnapshotIdentifier=snapshot))
+    note = json.loads(run.item()["cleanUp"])
+    assert (note["cluster"], note["snapshot"]) == (name, snapshot), "what the recovery's item says"
+    return snapshot
+
+
+def test_source_stays_while_it_is_needed_then_goes_into_a_snapshot(stack):
+    cluster = create_shop(stack, "e2e-kept", instances=({}, {"PromotionTier": 15}), CopyTagsToSnapshot=True)
+    content, password, endpoint = everything(cluster), cluster.password, cluster.endpoint
+    cluster.settle()
+    run = Recovery.of(cluster, "1s ago", dns=cluster.dns(), approval="none", keepSource="1h")
+    output = run.recovered(UNASKED)
+    kept = output["source"]
+    assert seconds(kept["keepUntil"]) == seconds(output["fence"]["fencedAt"]) + 3600, "the time until which it is kept"
+    arn = cluster.describe()["DBClusterArn"]
+    for command in [kept["keepLonger"], kept["keepForever"]]:
+        contains(command, f"--resource-name {arn} ", "aurora-rewind:keep-until")
+    told, new = Subscriber(stack), Cluster(stack, "e2e-kept-r", POSTGRES)
+    with only_kept_cluster(stack, cluster.name):
+        CleanUp(stack, NOTHING_DUE)
+        expire(stack, cluster.name)
+        stack.change_record("UPSERT", "old.e2e-kept.example.com", endpoint)
+        contains(CleanUp(stack, KEPT).why(), f"the CNAME record old.e2e-kept.example.com points at {endpoint}")
+        said = wait_until(lambda: told.messages(run.id), "a message to people")
+        contains(said[0], "aurora-rewind: kept: e2e-kept", "points at", "keep it longer: aws rds add-tags-to-resource")
+        stack.change_record("DELETE", "old.e2e-kept.example.com", endpoint)
+
+        protect = lambda on: stack.rds.modify_db_cluster(
+            DBClusterIdentifier=cluster.name, DeletionProtection=on, ApplyImmediately=True
+        )
+        protect(True)
+        cluster.wait_available()
+        contains(CleanUp(stack, KEPT_AND_TOLD_BEFORE).why(), "deletion protection, which only a person takes off")
+        assert cluster.describe()["DeletionProtection"], "its protection was taken off"
+        assert len(told.messages(run.id)) == 1, "messages of one day"
+        protect(False)
+        cluster.wait_available()
+        # Its managed secret would go with it, by which clients of the restored cluster log in.
+        contains(CleanUp(stack, KEPT_AND_TOLD_BEFORE).why(), f"the secret {cluster.secret} goes with e2e-kept")
+        own_password(new)
+        CleanUp(stack, DELETED)
+        CleanUp(stack, NOTHING_DUE)
+    snapshot = into_a_snapshot(stack, run, cluster.name)
+    said = wait_until(lambda: told.messages(run.id)[1:], "a message to people")
+    contains(said[0], "aurora-rewind: deleted: e2e-kept", f"--snapshot-identifier {snapshot}")
+    assert difference(everything(new), content) == "", "the restored cluster's data"
+
+    refused = undo(stack, run.id)
+    assert (refused["status"], refused["error"]) == ("FAILED", "InvalidRequest"), "taking it back after that"
+    contains(refused["cause"], "cannot be undone any more", f"--snapshot-identifier {snapshot}", "nothing was changed")
+
+    again = restored(stack, "e2e-kept-again", snapshot, password)
+    assert difference(everything(again), content) == "", "the data in the snapshot"
+    contains(str(again.describe()["TagList"]), "aurora-rewind:fenced-by", "aurora-rewind:keep-until")
+    with stack.exclusive("clean-up"):
+        CleanUp(stack, NOTHING_DUE)  # a copy has the tags, and is nobody's
+
+
+def own_password(new):
+    """Does what the difference told: a managed master password of the restored cluster's own."""
+    new.stack.rds.modify_db_cluster(DBClusterIdentifier=new.name, ManageMasterUserPassword=True, ApplyImmediately=True)
+    new.wait_available()
+
+
+def restored(stack, name, snapshot, password):
+    """A cluster with what is in the snapshot, opened: it was fenced when it was taken."""
+    stack.rds.restore_db_cluster_from_snapshot(
+        DBClusterIdentifier=name, SnapshotIdentifier=snapshot, Engine=POSTGRES.api, VpcSecurityGroupIds=stack.app_groups
+    )
+    stack.rds.create_db_instance(
+        DBInstanceIdentifier=f"{name}-1", DBClusterIdentifier=name, DBInstanceClass="db.r6g.large", Engine=POSTGRES.api
+    )
+    again = Cluster(stack, name, POSTGRES, password)
+    stack.on_success(again.delete)
+    again.wait_available()
+    with again.connect(POSTGRES.maintenance) as session:
+        POSTGRES.reopen(session, [])
+    return again
+
+
+def test_safety_clone_stays_while_it_is_used_then_goes_though_protected(stack):
+    cluster = create_shop_with_backtrack(stack, "proof")
+    cluster.settle()
+    target = cluster.mistake("DELETE FROM orders")
+    run = rewind_in_place(cluster, iso(target), keepSource="1h")
+    output = run.recovered(IN_PLACE)
+    kept = cluster.beside(output["safetyClone"]["cluster"])
+    arn = kept.describe()["DBClusterArn"]
+    contains(output["safetyClone"]["keepForever"], f"remove-tags-from-resource --resource-name {arn} ")
+    told = Subscriber(stack)
+    with only_kept_cluster(stack, kept.name):
+        expire(stack, kept.name)
+        with kept.connect():
+            contains(CleanUp(stack, KEPT).why(), f"in use: {MYSQL.user} in shop (process", f"on {kept.name}-1")
+        said = wait_until(lambda: told.messages(run.id), "a message to people")
+        contains(said[0], f"kept: {kept.name}", "the safety clone of recovery", "in use: ", f"--resource-name {arn} --tag-keys")
+        stack.rds.remove_tags_from_resource(ResourceName=arn, TagKeys=["aurora-rewind:keep-until"])
+        CleanUp(stack, NOTHING_DUE)
+        assert kept.describe()["DeletionProtection"], "the safety clone is not protected"
+        expire(stack, kept.name)
+        CleanUp(stack, DELETED)
+    into_a_snapshot(stack, run, kept.name)
+    assert cluster.value("SELECT count(*) FROM orders", host=cluster.record) == 4000, "rows of the cluster itself"
+
+
+def test_source_stays_while_somebody_is_on_it_and_after_an_undo(stack):
+    cluster = create_shop(stack, "e2e-my-back", engine=MYSQL)
+    content = everything(cluster)
+    cluster.settle()
+    run = Recovery.of(cluster, "1s ago", dns=cluster.dns(), approval="none", keepSource="1h")
+    run.recovered(UNASKED)
+    with only_kept_cluster(stack, cluster.name):
+        expire(stack, cluster.name)
+        with by_the_functions_address(cluster):
+            contains(CleanUp(stack, KEPT).why(), f"in use: {MYSQL.user} in information_schema (process")
+        ended = undo(stack, run.id)
+        assert ended["status"] == "SUCCEEDED", f"taking it back: {ended.get('cause')}"
+        CleanUp(stack, NOTHING_DUE)
+    assert stack.records()[cluster.record] == (cluster.endpoint, 1), "the record"
+    assert difference(everything(cluster, cluster.record), content) == "", "the source's data, by name"
+
+
+def by_the_functions_address(cluster):
+    """A session from the one address that a fence admits."""
+    stack = cluster.stack
+    address = re.sub(r"\d+$", "9", stack.env["DNS_SERVER"])
+    session = MYSQL.Session(
+        host=cluster.endpoint, user=cluster.user, password=cluster.password, database=MYSQL.maintenance,
+        ssl=ssl.create_default_context(cafile=stack.ca), autocommit=True, defer_connect=True,
+    )  # fmt: skip
+    there = (stack.resolve(cluster.endpoint), cluster.port)
+    session.connect(socket.create_connection(there, 5, source_address=(address, 0)))
+    return session

@@ -1,0 +1,165 @@
+"""Functions killed by kill -9 in the middle of their work: the recovery goes on, or all is undone; never half."""
+
+import time
+
+import pytest
+
+from baseline import Baseline
+from checks import wait_until
+from cluster import Cluster, iso
+from killing_proxy import kill_client_of
+from recovery import (
+    CONCLUDE,
+    PUT_BACK,
+    REWIND,
+    START,
+    UNASKED,
+    UNDO_FENCE,
+    UNDO_INSTANCES,
+    UNDO_RESTORE,
+    UNDO_SWITCH,
+    Recovery,
+    up_to,
+)  # fmt: skip
+from shop import create_shop
+
+CHECK = {"name": "orders are back", "database": "shop", "sql": "SELECT count(*) FROM orders", "expect": "4000"}
+UNTIL_FENCE = START + REWIND + ["IsApprovalNeeded", "FenceSource"]
+
+
+def deleted(stack, name, **more):
+    """A cluster that lost its orders, how it was, and the moment before."""
+    cluster = create_shop(stack, name, PreferredMaintenanceWindow="tue:03:00-tue:03:30", **more)
+    cluster.settle()
+    target = cluster.mistake("DELETE FROM orders")
+    return cluster, Baseline(cluster), iso(target)
+
+
+def start(cluster, target):
+    # Its name is in every call that is meant for it.
+    name = f"{cluster.name}-{time.time_ns()}"
+    return Recovery.of(cluster, target, name, dns=cluster.dns(), checks=[CHECK], approval="none")
+
+
+def test_each_function_killed_once_before_its_change_goes_on(stack, kills):
+    cluster, _, target = deleted(stack, "e2e-kill-before")
+    new = f"{cluster.name}-r"
+    with (
+        kills.at("Action=RestoreDBClusterToPointInTime", new, when="before") as restore,
+        kills.at("Action=CreateDBInstance", new, when="before") as create,
+        kills.at(
+            "Action=ModifyDBCluster", f"DBClusterIdentifier={cluster.name}&", "VpcSecurityGroupIds", when="before"
+        ) as fence,
+        kills.at("POST", "/rrset", cluster.record, when="before") as swap,
+    ):
+        output = start(cluster, target).recovered(UNASKED)
+    assert [len(kill.killed) for kill in [restore, create, fence, swap]] == [1, 1, 1, 1], "functions killed"
+    assert cluster.value("SELECT count(*) FROM orders", host=cluster.record) == 4000, "the rows by name"
+    print(f"recovered in {output['timings']['total']:.1f} s with four functions killed")
+
+
+@pytest.mark.slow
+def test_each_function_killed_once_after_its_change_does_nothing_twice(stack, kills):
+    cluster, _, target = deleted(stack, "e2e-kill-after")
+    new = f"{cluster.name}-r"
+    with (
+        kills.at("Action=RestoreDBClusterToPointInTime", new, when="after") as restore,
+        kills.at("Action=CreateDBInstance", new, when="after") as create,
+        kills.at("UpdateItem", "fence", f"recovery#{cluster.name}-", when="after") as noted,
+        kills.at("POST", "/rrset", cluster.record, when="after") as swap,
+    ):
+        output = start(cluster, target).recovered(UNASKED, timeout=240)
+    assert [len(kill.killed) for kill in [restore, create, noted, swap]] == [1, 1, 1, 1], "functions killed"
+    assert cluster.value("SELECT count(*) FROM orders", host=cluster.record) == 4000, "the rows by name"
+    made = sorted(name for name in stack.inventory() if name.startswith(cluster.name))
+    assert made == [cluster.name, f"{cluster.name}-1", new, f"{new}-1"], "what there is"
+    print(f"recovered in {output['timings']['total']:.1f} s with four functions killed")
+
+
+def test_start_restore_killed_every_time_changes_nothing(stack, kills):
+    cluster, before, target = deleted(stack, "e2e-kill-restore")
+    new = f"{cluster.name}-r"
+    # A repetition finds the cluster and needs no second restore: it is killed at what it does first.
+    with (
+        kills.at("Action=RestoreDBClusterToPointInTime", new, when="after") as restore,
+        kills.at("Action=DescribeDBClusters", f"DBClusterIdentifier={new}", when="never") as look,
+    ):
+        run = start(cluster, target)
+        wait_until(lambda: restore.killed, "the end of the first start-restore", 60)
+        look.begin("before")
+        cause = run.failed(START + ["StartRestore"] + UNDO_RESTORE + CONCLUDE, "Unavailable", "[Runtime.ExitError in ", "undone:", new)
+    assert (len(restore.killed), len(look.killed)) == (1, 1), "functions killed"
+    before.is_restored()
+    print(cause)
+
+
+def test_add_instances_killed_every_time_changes_nothing(stack, kills):
+    cluster, before, target = deleted(stack, "e2e-kill-add")
+    new = f"{cluster.name}-r"
+    with (
+        kills.at("Action=CreateDBInstance", new, when="after") as create,
+        kills.at("Action=ModifyDBCluster", f"DBClusterIdentifier={new}&", "Window", when="before", times=2) as complete,
+    ):
+        run = start(cluster, target)
+        path = START + up_to("AddInstances", REWIND) + PUT_BACK + UNDO_INSTANCES + CONCLUDE
+        cause = run.failed(path, "Unavailable", "[Runtime.ExitError in ", "undone:", f"{new}-1", new)
+    assert (len(create.killed), len(complete.killed)) == (1, 1), "functions killed"
+    before.is_restored()
+    print(cause)
+
+
+def test_fence_source_killed_every_time_with_its_network_layer_up_changes_nothing(stack, kills):
+    cluster, before, target = deleted(stack, "e2e-kill-fence")
+    fence = stack.fence_groups[0]
+    with (
+        kills.at("Action=ModifyDBCluster", f"DBClusterIdentifier={cluster.name}&", fence, when="after") as closed,
+        kills.at("UpdateItem", "fence", f"recovery#{cluster.name}-", when="never") as again,
+    ):
+        run = start(cluster, target)
+        wait_until(lambda: closed.killed, "the end of the first fence-source", 90)
+        again.begin("before")
+        path = UNTIL_FENCE + UNDO_FENCE + UNDO_INSTANCES + CONCLUDE
+        cause = run.failed(path, "Unavailable", "[Runtime.ExitError in ", "undone:", "security groups of e2e-kill-fence put back")
+    assert (len(closed.killed), len(again.killed)) == (1, 1), "functions killed"
+    before.is_restored()
+    print(cause)
+
+
+def test_fence_source_killed_every_time_with_logins_closed_changes_nothing(stack, kills, engine):
+    cluster, _, target = deleted(stack, f"{engine.prefix}-kill-midway", engine=engine)
+    cluster.sql(engine.landscape)
+    before = Baseline(cluster)
+    address, killed = stack.resolve(cluster.endpoint), []
+    # A session of before the fence sees it go up, until it is ended by it.
+    with cluster.connect(engine.maintenance) as watcher:
+        run = start(cluster, target)
+        run.reaches("FenceSource")
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline and not engine.is_closing(watcher):
+            time.sleep(0.002)
+        killed.append(kill_client_of(address, cluster.port))
+    # The second attempt finds everything closed already: it must not take that for how it was.
+    killed.append(wait_until(lambda: kill_client_of(address, cluster.port), "a second fence-source", 30, 0.02))
+    path = UNTIL_FENCE + UNDO_FENCE + UNDO_INSTANCES + CONCLUDE
+    cause = run.failed(path, "Unavailable", "[Runtime.ExitError in ", "undone:", engine.lifted[-1])
+    assert all(killed), f"functions killed: {killed}"
+    before.is_restored()
+    print(cause)
+
+
+def test_swap_dns_killed_every_time_moves_the_records_back(stack, kills):
+    cluster, before, target = deleted(stack, "e2e-kill-swap")
+    new = Cluster(stack, f"{cluster.name}-r")
+    with (
+        kills.at("POST", "/rrset", cluster.record, f"to {new.name}", when="after") as moved,
+        kills.at("GET", "/rrset", cluster.record, when="never") as look,
+    ):
+        run = start(cluster, target)
+        wait_until(lambda: moved.killed, "the end of the first swap-dns", 120)
+        look.begin("before")
+        path = UNTIL_FENCE + ["IsDataRewound", "SwapDns"] + UNDO_SWITCH + CONCLUDE
+        cause = run.failed(path, "Unavailable", "[Runtime.ExitError in ", "undone:", f"{cluster.record} points at", "is KEPT and fenced")
+    assert (len(moved.killed), len(look.killed)) == (1, 1), "functions killed"
+    before.is_restored(new_cluster_kept=True)
+    assert new.groups == sorted(stack.fence_groups), "the restored cluster's security groups"
+    print(cause)

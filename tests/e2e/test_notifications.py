@@ -1,0 +1,118 @@
+"""What calls people: pages that arrive whole, notifications in the form of Amazon Q Developer, and ends that nobody asked for."""
+
+import json
+import time
+
+import pytest
+
+from bus import Bus
+from checks import contains, wait_until
+from queues import Queue
+
+# A cause may hold whatever a database, a person or AWS said; 4,000 characters of it are announced.
+CAUSE = ('the check "orders are back" found \'0\', \\ and {"a": 1}\nnext line\tAufträge 注文 🙂; ' + "and so weiter " * 300)[:4000]
+# As AWS sends it, of "EventBridge for Step Functions execution status changes" in the Step Functions guide.
+STATUS = {"startDate": 1551225271984, "stopDate": 1551225272000, "input": "{}", "output": None, "inputDetails": {"included": True}}
+
+
+def subscribed(stack, output):
+    """A queue that gets what is published to the topic of an output."""
+    queue, sns = Queue.made(stack, "sns.amazonaws.com"), stack.client("sns")
+    arn = sns.subscribe(TopicArn=stack.outputs[output], Protocol="sqs", Endpoint=queue.arn)["SubscriptionArn"]
+    stack.on_success(lambda: sns.unsubscribe(SubscriptionArn=arn))
+    return queue
+
+
+def message(queue, mark):
+    """The one message that names `mark`, read as JSON."""
+    seen = []
+
+    def look():
+        seen.extend(json.loads(body)["Message"] for body in queue.take())
+        return next((text for text in seen if mark in text), None)
+
+    return json.loads(wait_until(look, f"a message about {mark}", 30))
+
+
+def announce(stack, kind, **detail):
+    put = stack.client("events").put_events(
+        Entries=[{"Source": "aurora-rewind", "DetailType": kind, "Detail": json.dumps(detail)}]
+    )
+    assert put["FailedEntryCount"] == 0, f"whether the bus refused the event: {put}"
+
+
+@pytest.mark.quick
+def test_page_has_the_whole_cause(stack):
+    pages, mark = subscribed(stack, "PagesTopicArn"), f"page-{time.time_ns()}"
+    said = {"recoveryId": mark, "cluster": 'or"ders', "error": "Bug", "cause": CAUSE}
+    announce(stack, "Rewind Needs Operator", state="NeedsOperator", **said)
+    page = message(pages, mark)
+    assert {name: page[name] for name in ("recovery", "cluster", "error", "cause")} == {"recovery": mark, "cluster": said["cluster"], "error": "Bug", "cause": CAUSE}, (
+        "the page"
+    )
+
+
+@pytest.mark.quick
+def test_amazon_q_developer_gets_notifications_in_its_own_form(stack):
+    told, mark = subscribed(stack, "NotificationsTopicArn"), f"notice-{time.time_ns()}"
+    always = {"cluster": 'or"ders', "state": "Running"}
+    failed = {"error": "NotApproved", "cause": CAUSE}
+    for n, (kind, detail) in enumerate([
+        ("Rewind Approval Requested", {}), ("Rewind Recovered", {}), ("Rewind Nothing Changed", failed), ("Rewind Needs Operator", failed),
+    ]):  # fmt: skip
+        announce(stack, kind, recoveryId=f"{mark}-{n}", **always, **detail)
+        notice = message(told, f"{mark}-{n}")
+        assert (notice["version"], notice["source"]) == ("1.0", "custom"), "what Amazon Q reads at all"
+        assert (notice["content"]["title"], notice["content"]["textType"]) == (kind, "client-markdown"), "the title"
+        about = notice["metadata"]["additionalContext"]
+        assert (about["recovery"], about["cluster"]) == (f"{mark}-{n}", always["cluster"]), "the recovery"
+        if detail:
+            assert notice["content"]["description"] == CAUSE, "the cause"
+        else:
+            contains(notice["content"]["description"], f"rewind status {mark}-{n}", f"rewind approve {mark}-{n}")
+
+
+def ended(machine, status, **more):
+    arn = machine.replace(":stateMachine:", ":execution:") + ":my-recovery"
+    detail = STATUS | {"executionArn": arn, "stateMachineArn": machine, "name": "my-recovery", "status": status} | more
+    account, region = machine.split(":")[4], machine.split(":")[3]
+    return {
+        "version": "0", "id": "315c1398-40ff-a850-213b-158f73e60175", "detail-type": "Step Functions Execution Status Change",
+        "source": "aws.states", "account": account, "time": "2019-02-26T19:42:21Z", "region": region, "resources": [arn],
+        "detail": detail,
+    }  # fmt: skip
+
+
+def test_unexpected_end_of_an_execution_pages(stack):
+    bus = Bus(stack)
+    topic = stack.outputs["PagesTopicArn"].split(":")[-1]
+    machines = [stack.outputs[name] for name in ("StateMachineArn", "UndoStateMachineArn", "CleanUpStateMachineArn")]
+    for machine in machines:
+        for expected, status, more in [
+            (True, "FAILED", {"error": "States.Runtime", "cause": "the history has 25,000 events"}),
+            (True, "FAILED", {"error": "States.DataLimitExceeded", "cause": ""}),
+            (True, "FAILED", {"error": "States.QueryEvaluationError", "cause": ""}),
+            (True, "FAILED", {}),
+            (True, "TIMED_OUT", {}),
+            (True, "ABORTED", {}),
+            (False, "FAILED", {"error": "NotApproved", "cause": "a false alarm"}),
+            (False, "FAILED", {"error": "Unavailable", "cause": "[States.Timeout in Verify]"}),
+            (False, "SUCCEEDED", {}),
+            (False, "RUNNING", {}),
+        ]:
+            matches = bus.rule_matches("UnexpectedEndRule", ended(machine, status, **more), topic)
+            assert matches == expected, f"whether {status} with {more or 'no error'} pages"
+    elsewhere = ended(machines[0] + "-of-somebody-else", "ABORTED")
+    assert bus.rule_matches("UnexpectedEndRule", elsewhere, topic) is False, "whether another machine pages"
+    # And for real: somebody stops one.
+    pages, states = subscribed(stack, "PagesTopicArn"), stack.client("stepfunctions")
+    name = f"stopped-{time.time_ns()}"
+    run = states.start_execution(
+        stateMachineArn=machines[0], name=name, input=json.dumps({"cluster": "nobody", "to": "1m ago", "dryRun": True})
+    )["executionArn"]
+    states.stop_execution(executionArn=run)
+    assert states.describe_execution(executionArn=run)["status"] == "ABORTED", "how the execution ended"
+    page = message(pages, name)
+    assert (page["recovery"], page["execution"]) == (name, run), "which execution the page names"
+    contains(page["error"], "ABORTED")
+    assert "Nothing was undone" in page["cause"], f"the page does not say how things stand: {page}"

@@ -1,0 +1,157 @@
+"""Runs a scenario's execution to its end, and says in sentences what is wrong with it: its path, its end, and the calls that were
+made. The three machines have more to look at, in restore.py and backtrack.py, undo.py and clean_up.py.
+"""
+
+import json
+import os
+import time
+
+from scenario import PAYLOADS, slug
+
+LONGEST = 170  # seconds
+
+
+def execute(deployment, scenario, name, given):
+    """Runs one execution, answering approvals as the scenario does; fails where it does not end."""
+    states = deployment.client("stepfunctions")
+    machine = deployment.arns[scenario.machine] + (f"#{slug(scenario.name)}" if scenario.mocked else "")
+    execution = states.start_execution(stateMachineArn=machine, name=name, input=json.dumps(given))["executionArn"]
+    deadline = time.monotonic() + LONGEST
+    waiting = list(scenario.decide)
+    while (ended := states.describe_execution(executionArn=execution))["status"] == "RUNNING":
+        assert time.monotonic() < deadline, f"it did not end within {LONGEST} seconds"
+        if waiting:
+            asked = [c for c in deployment.calls_of(name) if c["call"] == "RequestApproval"]
+            slice_, decision = waiting[0]
+            if len(asked) >= slice_:
+                states.send_task_success(taskToken=asked[slice_ - 1]["payload"]["taskToken"], output=json.dumps(decision))
+                waiting.pop(0)
+        time.sleep(0.2)
+    return ended
+
+
+def hold_lease(deployment, scenario, lease):
+    """Gives the lease to somebody else, where the scenario says so."""
+    if scenario.held:
+        until = int(time.time()) + (-5 if scenario.held == "expired" else 3600)
+        deployment.client("dynamodb").put_item(TableName=deployment.table, Item={
+            "id": {"S": lease}, "recoveryId": {"S": "the-other-one"}, "executionArn": {"S": "arn:of:the-other-one"},
+            "takenAt": {"S": "2026-11-23T09:00:00Z"}, "expiresAt": {"N": str(until)},
+        })  # fmt: skip
+
+
+def problems_of_end(deployment, scenario, ended):
+    """Compares the path and how the execution ended."""
+    pages = deployment.client("stepfunctions").get_paginator("get_execution_history").paginate(
+        executionArn=ended["executionArn"], PaginationConfig={"PageSize": 500}
+    )
+    events = [event for page in pages for event in page["events"]]
+    path = [e["stateEnteredEventDetails"]["name"] for e in events if "stateEnteredEventDetails" in e]
+    if path != scenario.path:
+        same = len(os.path.commonprefix([path, scenario.path]))
+        took, due = " ".join(path[same:]) or "nothing", " ".join(scenario.path[same:]) or "nothing"
+        yield f"after {' '.join(path[:same][-1:])} it went to {took}\n      expected: {due}"
+    failed = scenario.error is not None
+    if ended["status"] != ("FAILED" if failed else "SUCCEEDED"):
+        yield f"it {ended['status']}: {ended.get('error')}: {ended.get('cause')}"
+    elif failed:
+        if ended["error"] != scenario.error:
+            yield f"the error was {ended['error']}, expected {scenario.error}"
+        for said in scenario.cause:
+            if said not in ended["cause"]:
+                yield f"the cause lacks {said!r}: {ended['cause']}"
+        if '"errorMessage"' in ended["cause"] and '"errorMessage"' not in "".join(scenario.cause):
+            yield f"the cause is raw: {ended['cause']}"
+
+
+def problems_of_calls(deployment, scenario, recovery):
+    """Compares the calls that were made for a recovery, and what they were passed."""
+    calls = deployment.calls_of(recovery)
+    for call in calls:
+        if set(call["payload"]) != set(PAYLOADS[call["call"]].split()):
+            yield f"{call['call']} got {sorted(call['payload'])}"
+        if call["payload"]["recovery"].keys() != {"id", "executionArn", "startedAt"}:
+            yield f"{call['call']} got the recovery {call['payload']['recovery']}"
+        yield from problems_of_payload(call["call"], call["payload"])
+    yield from problems_of_counts(scenario, [call["call"] for call in calls])
+
+
+def problems_of_counts(scenario, calls):
+    for call, times in scenario.calls.items():
+        if calls.count(call) != times:
+            yield f"{call} was called {calls.count(call)} times, expected {times}"
+
+
+def problems_of_payload(call, payload):
+    """Compares what differs with the strategy."""
+    if "plan" not in payload:
+        return
+    in_place = payload["plan"]["strategy"] == "backtrack"
+    if "differences" in payload:
+        found = [difference["what"] for difference in payload["differences"]]
+        if found != ([] if in_place else ["autoscaling"]):
+            yield f"{call} got the differences {found}"
+    if restored := payload.get("restored"):
+        if restored["cluster"] != payload["plan"]["cluster" if in_place else "newCluster"]:
+            yield f"{call} got {restored['cluster']} for the rewound cluster"
+    elif "restored" in payload and not (in_place and call in ("RequestApproval", "ConfirmApproval", "VerifyForward")):
+        yield f"{call} got no rewound cluster"
+    if call == "AwaitInSync" and payload["awaiting"]["what"] != "change":
+        yield f"{call} waited for {payload['awaiting']}"
+    if call == "ConfirmCutover" and bool(payload["inSyncAt"]) != bool(payload["swap"]["changeId"]):
+        yield f"{call} got {payload['inSyncAt']} for the time of INSYNC"
+    if "safetyClone" in payload and bool(payload["safetyClone"]) != in_place:
+        yield f"{call} got the safety clone {payload['safetyClone']}"
+
+
+def run_recovery(deployment, scenario):
+    """Runs a recovery; answers what is wrong."""
+    recovery, request = slug(scenario.name), scenario.request
+    if isinstance(request, dict) and "cluster" in request:
+        request = request | {"cluster": f"Cluster-of-{recovery}"}  # a lease of its own, and in mixed case
+    lease = f"lease#cluster-of-{recovery}"
+    (deployment.scripts / f"{recovery}.json").write_text(json.dumps(scenario.script))
+    hold_lease(deployment, scenario, lease)
+    ended = execute(deployment, scenario, recovery, request)
+    return [
+        *problems_of_end(deployment, scenario, ended),
+        *problems_of_calls(deployment, scenario, recovery),
+        *problems_of_output(scenario, recovery, ended),
+        *problems_of_approvals(deployment, recovery),
+        *problems_of_table(deployment, scenario, recovery, ended, lease),
+    ]
+
+
+def problems_of_output(scenario, recovery, ended):
+    if ended["status"] != "SUCCEEDED" or scenario.error is not None:
+        return
+    output = json.loads(ended["output"])
+    outcome = {"Recovered": "Recovered", "Planned": "Planned"}[scenario.end]
+    if output.get("outcome") != outcome or output.get("recoveryId") != recovery:
+        yield f"the output was {output}"
+    if scenario.end == "Recovered":
+        marks = [state for state in scenario.path if state in PAYLOADS and state not in ("Finish",)]
+        if "CloneSource" in marks:
+            marks.append("AwaitSafetyClone")  # the same state as AwaitRewind, told apart
+        if set(output["timings"]) != set(marks):
+            yield f"the timings are of {list(output['timings'])}, expected {marks}"
+
+
+def problems_of_approvals(deployment, recovery):
+    asked = [c["payload"] for c in deployment.calls_of(recovery) if c["call"] == "RequestApproval"]
+    if len({a["requestedAt"] for a in asked}) > 1 or len({a["taskToken"] for a in asked}) != len(asked):
+        yield "the slices of an approval differ in requestedAt, or share a token"
+
+
+def problems_of_table(deployment, scenario, recovery, ended, lease):
+    """Compares the lease and the recovery's item after the end."""
+    left = deployment.item(lease)
+    if bool(left) != scenario.lease_stays:
+        yield f"the lease {'stayed' if left else 'is gone'}"
+    kept = deployment.item(f"recovery#{recovery}")
+    expected = {True: scenario.end, False: None}.get(scenario.recorded, scenario.recorded)
+    if (kept or {}).get("state", {}).get("S") != expected:
+        yield f"the table says {kept}, expected the state {expected}"
+    if kept and scenario.error is not None and scenario.recorded is True:
+        if kept["error"]["S"] != ended.get("error") or kept["cause"]["S"] != ended.get("cause") or "approval" in kept:
+            yield f"the table tells it otherwise: {kept}"
