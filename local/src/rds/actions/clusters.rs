@@ -58,7 +58,7 @@ pub fn describe(control_plane: &ControlPlane, params: &Params) -> ActionResult {
 }
 
 /// Renders the result that holds one cluster.
-pub fn show(control_plane: &ControlPlane, id: &str) -> ActionResult {
+pub fn describe_one(control_plane: &ControlPlane, id: &str) -> ActionResult {
     let store = control_plane.store();
     Ok(result().child(render::cluster(control_plane, &store, store.cluster(id)?)))
 }
@@ -139,7 +139,7 @@ pub async fn create(control_plane: &Arc<ControlPlane>, params: &Params) -> Actio
     let mut settings = Settings::defaults(engine, &version);
     settings.read_common(params)?;
     settings.read_operations(params)?;
-    settings.settle_windows(params)?;
+    settings.separate_windows(params)?;
     settings.read_backtrack(engine, true, params)?;
     settings.read_log_exports(engine, params)?;
     settings.http_endpoint = params.boolean("EnableHttpEndpoint")?.unwrap_or(false);
@@ -208,7 +208,7 @@ pub async fn create(control_plane: &Arc<ControlPlane>, params: &Params) -> Actio
         }
         task_control_plane.finish_cluster_change(&cluster_id, "created", ClusterStatus::Failed, made);
     });
-    show(control_plane, &id)
+    describe_one(control_plane, &id)
 }
 
 /// Lists the Availability Zones of a cluster whose request names none.
@@ -290,9 +290,9 @@ pub async fn modify(control_plane: &Arc<ControlPlane>, params: &Params) -> Actio
     match accepted {
         Ok(true) => {}
         // As on AWS, a modification to what is set already is a success and changes no status.
-        Ok(false) => return show(control_plane, &id),
+        Ok(false) => return describe_one(control_plane, &id),
         Err(error) => {
-            login.abandon(control_plane).await;
+            login.discard_secret(control_plane).await;
             return Err(error);
         }
     }
@@ -311,7 +311,7 @@ pub async fn modify(control_plane: &Arc<ControlPlane>, params: &Params) -> Actio
         }
         control_plane.finish_cluster_change(&cluster_id, "modified", ClusterStatus::Available, done);
     });
-    show(control_plane, &id)
+    describe_one(control_plane, &id)
 }
 
 /// Refuses a change after which a backup would overlap maintenance, the cluster's own or an instance's.
@@ -344,7 +344,7 @@ fn accept(
     cluster.status = ClusterStatus::Modifying;
     cluster.groups_active = settings.security_groups == cluster.settings.security_groups;
     cluster.version = version;
-    login.announce(cluster);
+    login.show_in(cluster);
     let regrouped = settings.parameter_group != cluster.settings.parameter_group;
     cluster.settings = settings;
     let members = cluster.members.clone();
@@ -423,7 +423,7 @@ pub fn delete(control_plane: &Arc<ControlPlane>, params: &Params) -> ActionResul
         let id = cluster.id.clone();
         (id, cluster)
     };
-    let shown = show(control_plane, &id);
+    let shown = describe_one(control_plane, &id);
     let control_plane = Arc::clone(control_plane);
     tokio::spawn(async move {
         control_plane
@@ -474,7 +474,7 @@ pub fn fail_over(control_plane: &Arc<ControlPlane>, params: &Params) -> ActionRe
         store.cluster_mut(&cluster.id)?.status = ClusterStatus::FailingOver;
         (cluster.id, cluster.database, chosen.id, chosen.resource_id)
     };
-    let shown = show(control_plane, &id);
+    let shown = describe_one(control_plane, &id);
     let control_plane = Arc::clone(control_plane);
     tokio::spawn(async move {
         let done = ControlPlane::with_minimum_duration(database.fail_over(&resource)).await;

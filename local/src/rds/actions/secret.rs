@@ -90,7 +90,7 @@ impl Change {
     }
 
     /// Shows the change in the cluster before it is made.
-    pub fn announce(&self, cluster: &mut DbCluster) {
+    pub fn show_in(&self, cluster: &mut DbCluster) {
         match self {
             Self::None | Self::Given(_) => {}
             Self::Managed { secret, .. } => cluster.secret = Some(secret.clone()),
@@ -104,7 +104,7 @@ impl Change {
     }
 
     /// Deletes a secret that was created for a modification that does not happen.
-    pub async fn abandon(&self, control_plane: &ControlPlane) {
+    pub async fn discard_secret(&self, control_plane: &ControlPlane) {
         if let Self::Managed { secret, .. } = self
             && let Err(error) = control_plane.secrets.delete(&secret.arn).await
         {
