@@ -1,68 +1,68 @@
-//! The command line: the words that chat has too, and what only a terminal needs.
+//! The arguments of the command line: those that chat has too, and those that only a terminal needs.
 
 use crate::exit::CODES;
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
-use rewind_ui::{DecisionWords, ListWords, RequestWords, StartWords, StatusWords, UndoWords, WindowWords};
+use rewind_ui::{DecisionArgs, ListArgs, RequestArgs, StartArgs, StatusArgs, UndoArgs, WindowArgs};
 use std::path::PathBuf;
 
 /// Bring an Amazon Aurora cluster back to a moment before, prove it, and move the traffic
 #[derive(Debug, Parser)]
 #[command(name = "rewind", version, after_help = CODES)]
 pub(crate) struct Cli {
-    /// Where to, and how to answer.
+    /// Options of every command.
     #[command(flatten)]
     pub(crate) options: Options,
-    /// What to do.
+    /// The command.
     #[command(subcommand)]
     pub(crate) command: Command,
 }
 
-/// Where to, and how to answer.
+/// Options of every command: the stack, and the form of the output.
 #[derive(Debug, Args)]
 pub(crate) struct Options {
-    /// Answer one JSON document on standard output, and nothing else there
+    /// Write one JSON document to standard output, and nothing else there
     #[arg(long, global = true)]
     pub(crate) json: bool,
     /// The state machine of recoveries, as the stack's outputs have it
-    #[arg(long, global = true, value_name = "ARN", env = "STATE_MACHINE_ARN", help_heading = "Where to")]
+    #[arg(long, global = true, value_name = "ARN", env = "STATE_MACHINE_ARN", help_heading = "Stack")]
     pub(crate) state_machine_arn: Option<String>,
-    /// The state machine that takes recoveries back, as the stack's outputs have it
-    #[arg(long, global = true, value_name = "ARN", env = "UNDO_STATE_MACHINE_ARN", help_heading = "Where to")]
+    /// The state machine that undoes recoveries, as the stack's outputs have it
+    #[arg(long, global = true, value_name = "ARN", env = "UNDO_STATE_MACHINE_ARN", help_heading = "Stack")]
     pub(crate) undo_state_machine_arn: Option<String>,
     /// The function that reads and sets windows, as the stack's outputs have it
-    #[arg(long, global = true, value_name = "NAME", env = "SET_WINDOW_FUNCTION", help_heading = "Where to")]
+    #[arg(long, global = true, value_name = "NAME", env = "SET_WINDOW_FUNCTION", help_heading = "Stack")]
     pub(crate) set_window_function: Option<String>,
     /// The table of recoveries; otherwise the one that the state machine writes to
-    #[arg(long, global = true, value_name = "NAME", env = "REWIND_TABLE", help_heading = "Where to")]
+    #[arg(long, global = true, value_name = "NAME", env = "REWIND_TABLE", help_heading = "Stack")]
     pub(crate) table: Option<String>,
     /// The profile of your AWS configuration; otherwise AWS_PROFILE
-    #[arg(long, global = true, value_name = "NAME", help_heading = "Where to")]
+    #[arg(long, global = true, value_name = "NAME", help_heading = "Stack")]
     pub(crate) profile: Option<String>,
     /// The AWS Region; otherwise AWS_REGION, or the profile's
-    #[arg(long, global = true, value_name = "NAME", help_heading = "Where to")]
+    #[arg(long, global = true, value_name = "NAME", help_heading = "Stack")]
     pub(crate) region: Option<String>,
 }
 
-/// What to do.
+/// A command.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Show what a recovery would do; nothing is changed
-    Plan(PlanArgs),
+    Plan(PlanOptions),
     /// Start a recovery, and follow it to its end
-    Start(StartArgs),
-    /// Say how a recovery stands
-    Status(StatusArgs),
+    Start(StartOptions),
+    /// Show the status of a recovery
+    Status(StatusOptions),
     /// List the recoveries, the latest first
-    List(ListWords),
-    /// Say yes to a recovery that waits for it
-    Approve(DecideArgs),
-    /// Say no: no traffic is moved, and what the recovery made is deleted
-    Reject(DecideArgs),
+    List(ListArgs),
+    /// Approve a recovery that waits for it
+    Approve(DecideOptions),
+    /// Reject it: no traffic is moved, and what the recovery made is deleted
+    Reject(DecideOptions),
     /// Move traffic back to the source after a recovery
-    Undo(UndoArgs),
-    /// Say how far back a cluster can go, or set it
-    Window(WindowWords),
+    Undo(UndoOptions),
+    /// Show how far back a cluster can go, or set it
+    Window(WindowArgs),
     /// Write completions for a shell
     Completions {
         /// The shell
@@ -70,55 +70,55 @@ pub(crate) enum Command {
     },
 }
 
-/// A request, in words or in a file.
+/// A request, in arguments or in a file.
 #[derive(Debug, Args)]
-pub(crate) struct PlanArgs {
+pub(crate) struct PlanOptions {
     #[command(flatten)]
-    pub(crate) words: RequestWords,
-    /// A file with the request as JSON, or - for standard input; what is said beside it goes first
+    pub(crate) args: RequestArgs,
+    /// A file with the request as JSON, or - for standard input; arguments override the file
     #[arg(long, value_name = "FILE")]
     pub(crate) request: Option<PathBuf>,
 }
 
-/// A request, in words or in a file, and what to do once it is started.
+/// A request, in arguments or in a file, and options of the start.
 #[derive(Debug, Args)]
-pub(crate) struct StartArgs {
+pub(crate) struct StartOptions {
     #[command(flatten)]
-    pub(crate) words: StartWords,
-    /// A file with the request as JSON, or - for standard input; what is said beside it goes first
+    pub(crate) args: StartArgs,
+    /// A file with the request as JSON, or - for standard input; arguments override the file
     #[arg(long, value_name = "FILE")]
     pub(crate) request: Option<PathBuf>,
-    /// Start it, and leave it alone
+    /// Start it without following it
     #[arg(long)]
     pub(crate) detach: bool,
 }
 
-/// Which recovery, and whether to stay.
+/// A recovery, and an option to follow it.
 #[derive(Debug, Args)]
-pub(crate) struct StatusArgs {
+pub(crate) struct StatusOptions {
     #[command(flatten)]
-    pub(crate) words: StatusWords,
+    pub(crate) args: StatusArgs,
     /// Follow it to its end
     #[arg(long)]
     pub(crate) follow: bool,
 }
 
-/// A decision, and whether to stay.
+/// A decision, and an option to follow the recovery.
 #[derive(Debug, Args)]
-pub(crate) struct DecideArgs {
+pub(crate) struct DecideOptions {
     #[command(flatten)]
-    pub(crate) words: DecisionWords,
+    pub(crate) args: DecisionArgs,
     /// Follow the recovery to its end
     #[arg(long)]
     pub(crate) follow: bool,
 }
 
-/// What is undone, and whether to stay.
+/// A recovery to undo, and an option not to follow the undo.
 #[derive(Debug, Args)]
-pub(crate) struct UndoArgs {
+pub(crate) struct UndoOptions {
     #[command(flatten)]
-    pub(crate) words: UndoWords,
-    /// Start it, and leave it alone
+    pub(crate) args: UndoArgs,
+    /// Start it without following it
     #[arg(long)]
     pub(crate) detach: bool,
 }
@@ -130,15 +130,15 @@ mod tests {
     use rewind_ui::chat;
 
     #[test]
-    fn the_command_line_is_sound() {
+    fn the_arguments_are_sound() {
         Cli::command().debug_assert();
     }
 
     #[test]
-    fn terminal_and_chat_have_the_same_words() {
-        let chat = match chat::read("help").unwrap() {
-            chat::Said::Help(help) => help,
-            chat::Said::Do(command) => panic!("{command:?}"),
+    fn terminal_and_chat_have_the_same_commands() {
+        let chat = match chat::parse("help").unwrap() {
+            chat::ChatInput::Help(help) => help,
+            chat::ChatInput::Command(command) => panic!("{command:?}"),
         };
         for verb in Cli::command().get_subcommands().map(clap::Command::get_name).filter(|verb| *verb != "completions")
         {

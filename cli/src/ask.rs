@@ -3,12 +3,13 @@
 use crate::exit::Failure;
 use std::io::Write;
 
-/// Asks, and answers what was typed.
+/// Asks a question; returns what was typed, without the blanks around it.
 pub(crate) fn ask(question: &str) -> Result<String, Failure> {
-    let trouble = |error| Failure::Trouble(format!("the terminal could not be read: {error}; nothing was changed"));
+    let unreadable = |error| Failure::Error(format!("the terminal could not be read: {error}; nothing was changed"));
+    // On standard error: standard output may be a pipe, and holds the result alone.
     eprint!("{question} ");
-    std::io::stderr().flush().map_err(trouble)?;
+    std::io::stderr().flush().map_err(unreadable)?;
     let mut typed = String::new();
-    std::io::stdin().read_line(&mut typed).map_err(trouble)?;
+    std::io::stdin().read_line(&mut typed).map_err(unreadable)?;
     Ok(typed.trim().to_owned())
 }

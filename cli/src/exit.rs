@@ -1,37 +1,36 @@
-//! How the command ends: the codes that scripts can tell apart.
+//! The exit codes of the command, which scripts can tell apart.
 
 use rewind_client::ClientError;
-use rewind_core::StepError;
-use rewind_ui::Ending;
+use rewind_core::{Ending, StepError};
 use std::process::ExitCode;
 
-/// The codes, for `--help`.
+/// The exit codes, for `--help`.
 pub(crate) const CODES: &str = "\
 Exit codes:
-  0    it was answered; a recovery that was followed has ended in Recovered (or Undone)
-  1    AWS could not be asked, or answered an error
-  2    the words were not understood
+  0    it was done; a recovery that was followed has ended in Recovered (or Undone)
+  1    a call to AWS failed, or could not be made
+  2    the arguments were not understood
   3    NothingChanged: it failed, and everything is as it was before
   4    NeedsOperator: it failed half-way, or was stopped from outside; a person must look
   5    refused: nothing was started or decided
-  130  interrupted; a recovery goes on without its follower";
+  130  interrupted; a recovery goes on without being followed";
 
-/// An errand that was done.
+/// A command that was done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Done {
-    /// It was answered.
-    Answered,
-    /// What was followed has ended.
+pub(crate) enum Completion {
+    /// Its result was written.
+    Done,
+    /// The execution that was followed has ended.
     Ended(Ending),
     /// Following was interrupted.
     Interrupted,
 }
 
-impl Done {
-    /// Its code.
+impl Completion {
+    /// The exit code.
     pub(crate) fn code(self) -> ExitCode {
         match self {
-            Self::Answered | Self::Ended(Ending::Planned | Ending::Recovered | Ending::Undone) => ExitCode::SUCCESS,
+            Self::Done | Self::Ended(Ending::Planned | Ending::Recovered | Ending::Undone) => ExitCode::SUCCESS,
             Self::Ended(Ending::NothingChanged) => ExitCode::from(3),
             Self::Ended(Ending::NeedsOperator | Ending::Stopped) => ExitCode::from(4),
             Self::Interrupted => ExitCode::from(130),
@@ -39,38 +38,38 @@ impl Done {
     }
 }
 
-/// An errand that was not done.
+/// A command that was not done.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Failure {
-    /// AWS, or this machine.
-    Trouble(String),
-    /// The words were understood one by one, and do not go together.
+    /// AWS failed, or this machine.
+    Error(String),
+    /// The arguments were parsed one by one, and do not go together.
     Usage(String),
-    /// Somebody or something said no.
+    /// It was refused.
     Refused(String),
 }
 
 impl Failure {
-    /// What happened.
+    /// The message for a person.
     pub(crate) fn message(&self) -> &str {
         match self {
-            Self::Trouble(message) | Self::Usage(message) | Self::Refused(message) => message,
+            Self::Error(message) | Self::Usage(message) | Self::Refused(message) => message,
         }
     }
 
-    /// What kind it is, for scripts.
+    /// The kind of failure, for scripts.
     pub(crate) fn kind(&self) -> &'static str {
         match self {
-            Self::Trouble(_) => "trouble",
+            Self::Error(_) => "trouble",
             Self::Usage(_) => "usage",
             Self::Refused(_) => "refused",
         }
     }
 
-    /// Its code.
+    /// The exit code.
     pub(crate) fn code(&self) -> ExitCode {
         ExitCode::from(match self {
-            Self::Trouble(_) => 1,
+            Self::Error(_) => 1,
             Self::Usage(_) => 2,
             Self::Refused(_) => 5,
         })
@@ -80,7 +79,7 @@ impl Failure {
 impl From<ClientError> for Failure {
     fn from(error: ClientError) -> Self {
         match error {
-            ClientError::Aws(_) => Self::Trouble(error.to_string()),
+            ClientError::Aws(_) => Self::Error(error.to_string()),
             ClientError::Refused(_) | ClientError::Unknown(_) => Self::Refused(error.to_string()),
         }
     }
@@ -88,6 +87,6 @@ impl From<ClientError> for Failure {
 
 impl From<StepError> for Failure {
     fn from(error: StepError) -> Self {
-        Self::Trouble(error.to_string())
+        Self::Error(error.to_string())
     }
 }

@@ -1,163 +1,174 @@
-//! Follows a recovery on the terminal: which state it is in, for how long, and what is waited for. It shows no share of a
-//! whole, for nobody knows how long a restore takes; and whoever stops looking stops nothing.
+//! Follows an execution on the terminal: its present state, and for how long it has been there. It shows no percentage, for
+//! nobody knows how long a restore takes; and whoever stops following stops nothing.
 
 use crate::connect::AwsClient;
-use crate::exit::{Done, Failure};
-use crate::show::{Show, styled};
+use crate::exit::{Completion, Failure};
+use crate::output::{Output, for_stderr};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use jiff::{SignedDuration, Timestamp};
-use rewind_client::{ClientError, Follow, News};
+use rewind_client::{ClientError, ExecutionFollower, ProgressEvent};
 use rewind_clock::SystemClock;
-use rewind_core::{Clock, ErrorName, Plan, say_duration};
-use rewind_ui::{Ending, Text, say};
+use rewind_core::{Clock, Ending, ErrorName, Outcome, Plan, say_duration};
+use rewind_ui::{format, progress};
 use serde_json::{Value, json};
 use std::time::Duration;
 
-/// How often the history is looked at: at first quickly, then as becomes something that takes minutes.
+/// The pause between two looks at the history in the first minutes.
+// A plan takes seconds, and somebody waits for it.
 const POLL: Duration = Duration::from_millis(500);
+/// The pause after that.
+// Everybody who calls GetExecutionHistory in this account and Region shares one quota, the functions of others too.
 const POLL_LATER: Duration = Duration::from_secs(2);
+/// The time after which the pause is the longer one.
 const LATER: SignedDuration = SignedDuration::from_mins(2);
 
-/// How long looks may fail before following ends: a recovery takes longer than a laptop's network holds.
-const PATIENCE: SignedDuration = SignedDuration::from_mins(15);
+/// The time for which errors of AWS are tolerated before following ends.
+// A recovery takes longer than the network of a laptop that is carried about.
+const ERRORS_TOLERATED: SignedDuration = SignedDuration::from_mins(15);
 
 /// Follows an execution to its end, or until Ctrl-C.
-pub(crate) async fn follow(client: &AwsClient, show: &Show, id: &str, arn: &str) -> Result<Done, Failure> {
-    let mut screen = Screen::new(*show, id);
-    let mut history = Follow::new(arn);
-    let mut troubled_since: Option<Timestamp> = None;
+pub(crate) async fn follow(client: &AwsClient, output: &Output, id: &str, arn: &str) -> Result<Completion, Failure> {
+    let mut screen = Screen::new(*output, id);
+    let mut follower = ExecutionFollower::new(arn);
+    let mut failing_since: Option<Timestamp> = None;
     loop {
-        let news = tokio::select! {
+        let events = tokio::select! {
+            // First: a person who wants to leave shall not wait for AWS.
             biased;
             _ = tokio::signal::ctrl_c() => {
-                screen.left();
-                return Ok(Done::Interrupted);
+                screen.leave();
+                return Ok(Completion::Interrupted);
             }
-            news = look(&mut history, client, &screen) => news,
+            events = next_events(&mut follower, client, &screen) => events,
         };
-        match news {
-            Ok(news) => {
-                troubled_since = None;
-                for news in news {
-                    if let Some(done) = screen.tell(news) {
-                        return Ok(done);
+        match events {
+            Ok(events) => {
+                failing_since = None;
+                for event in events {
+                    if let Some(completion) = screen.show(event) {
+                        return Ok(completion);
                     }
                 }
             }
-            Err(ClientError::Aws(error)) if passes(error.name) && bearable(troubled_since) => {
-                if troubled_since.is_none() {
-                    screen.note(&format!("cannot look just now: {error}"));
-                    troubled_since = Some(SystemClock.now());
+            Err(ClientError::Aws(error)) if is_transient(error.name) && is_tolerable(failing_since) => {
+                if failing_since.is_none() {
+                    screen.note(&format!("the history cannot be read just now: {error}"));
+                    failing_since = Some(SystemClock.now());
                 }
             }
             Err(error) => {
-                screen.left();
+                screen.leave();
                 return Err(error.into());
             }
         }
     }
 }
 
-/// Waits a moment, then looks.
-async fn look(history: &mut Follow, client: &AwsClient, screen: &Screen) -> Result<Vec<News>, ClientError> {
+/// Waits a moment, then reads the events since the last call.
+async fn next_events(
+    follower: &mut ExecutionFollower,
+    client: &AwsClient,
+    screen: &Screen,
+) -> Result<Vec<ProgressEvent>, ClientError> {
     SystemClock.sleep(screen.poll()).await;
-    history.news(client).await
+    follower.events(client).await
 }
 
-/// Whether an error may be gone at the next look.
-fn passes(error: ErrorName) -> bool {
+/// True for an error that may be gone at the next call.
+fn is_transient(error: ErrorName) -> bool {
     matches!(error, ErrorName::Unavailable | ErrorName::Throttled)
 }
 
-fn bearable(troubled_since: Option<Timestamp>) -> bool {
-    troubled_since.is_none_or(|since| SystemClock.now().duration_since(since) < PATIENCE)
+fn is_tolerable(failing_since: Option<Timestamp>) -> bool {
+    failing_since.is_none_or(|since| SystemClock.now().duration_since(since) < ERRORS_TOLERATED)
 }
 
-/// What a recovery is doing.
-struct Doing {
-    state: String,
+/// The state that the execution is in.
+struct CurrentState {
+    name: String,
     since: Timestamp,
 }
 
-/// The terminal.
+/// The terminal that a recovery is shown on.
 struct Screen {
-    show: Show,
+    output: Output,
     id: String,
     bar: ProgressBar,
     began: Timestamp,
-    doing: Option<Doing>,
+    current: Option<CurrentState>,
 }
 
 impl Screen {
-    fn new(show: Show, id: &str) -> Self {
-        // Hidden where standard error is no terminal; there the lines of the ended states tell the story.
-        let target = if show.is_json() { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
+    fn new(output: Output, id: &str) -> Self {
+        // indicatif hides it where standard error is no terminal: there the lines of the states that ended remain.
+        let target = if output.is_json() { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
         let bar = ProgressBar::with_draw_target(None, target);
         if let Ok(style) = ProgressStyle::with_template("{spinner} {elapsed_precise}  {wide_msg}") {
             bar.set_style(style);
         }
         bar.enable_steady_tick(Duration::from_millis(120));
         bar.set_message("the execution starts");
-        Self { show, id: id.to_owned(), bar, began: SystemClock.now(), doing: None }
+        Self { output, id: id.to_owned(), bar, began: SystemClock.now(), current: None }
     }
 
     fn poll(&self) -> Duration {
         if SystemClock.now().duration_since(self.began) < LATER { POLL } else { POLL_LATER }
     }
 
-    /// Tells news; answers how it ended, if it did.
-    fn tell(&mut self, news: News) -> Option<Done> {
-        match news {
-            News::Entered { state, at } => self.entered(state, at),
-            News::Left { state, at, answer, .. } => self.answered(&state, at, &answer),
-            News::Failed { error, cause } => self.note(&format!("{error}: {cause}")),
-            News::Ended { ending, execution } => {
+    /// Shows an event; returns how following ended, if the execution has ended.
+    fn show(&mut self, event: ProgressEvent) -> Option<Completion> {
+        match event {
+            ProgressEvent::StateEntered { state, at } => self.entered(state, at),
+            ProgressEvent::StateExited { state, at, output, .. } => self.exited(&state, at, &output),
+            ProgressEvent::AttemptFailed { error, cause } => self.note(&format!("{error}: {cause}")),
+            ProgressEvent::Ended { ending, execution } => {
                 self.finished(execution.ended_at.unwrap_or_else(|| SystemClock.now()));
                 self.bar.finish_and_clear();
                 self.ended(ending, &execution.output, execution.error.as_deref(), execution.cause.as_deref());
-                return Some(Done::Ended(ending));
+                return Some(Completion::Ended(ending));
             }
         }
         None
     }
 
-    /// States that decide or pass on take no time and are not told. One that is entered again goes on.
+    /// Shows that a state began.
+    // A Choice or a Pass takes no time and is not shown. A state that is entered again, as each slice of a wait is, goes on.
     fn entered(&mut self, state: String, at: Timestamp) {
-        let activity = say::activity(&state);
-        if activity.is_empty() || self.doing.as_ref().is_some_and(|doing| doing.state == state) {
+        let Some(sentence) = progress(&state) else { return };
+        if self.current.as_ref().is_some_and(|current| current.name == state) {
             return;
         }
         self.finished(at);
-        self.bar.set_message(format!("{state}: {activity}"));
+        self.bar.set_message(format!("{state}: {sentence}"));
         if state == "RequestApproval" {
             self.line(&format!("{} waits for a decision: rewind approve {}", self.id, self.id));
         }
-        self.doing = Some(Doing { state, since: at });
+        self.current = Some(CurrentState { name: state, since: at });
     }
 
-    /// The state before is over.
+    /// Shows how long the present state took, and that it is over.
     fn finished(&mut self, at: Timestamp) {
-        if let Some(Doing { state, since }) = self.doing.take() {
+        if let Some(CurrentState { name, since }) = self.current.take() {
             let seconds = at.duration_since(since).as_secs_f64();
-            self.line(&format!("{seconds:>7.1} s  {state:<18} {}", say::activity(&state)));
+            self.line(&format!("{seconds:>7.1} s  {name:<18} {}", progress(&name).unwrap_or_default()));
         }
     }
 
-    fn answered(&mut self, state: &str, at: Timestamp, answer: &Value) {
-        let status = answer.get("status").and_then(Value::as_str);
-        if let (Some(status), Some(false)) = (status, answer.get("done").and_then(Value::as_bool)) {
-            // It is asked again until it is done: one wait, however many states.
-            self.bar.set_message(format!("{state}: {}: {status}", say::activity(state)));
+    fn exited(&mut self, state: &str, at: Timestamp, output: &Value) {
+        let status = output.get("status").and_then(Value::as_str);
+        if let (Some(status), Some(false)) = (status, output.get("done").and_then(Value::as_bool)) {
+            // The state machine calls it again until it is done: that is shown as one wait.
+            self.bar.set_message(format!("{state}: {}: {status}", progress(state).unwrap_or_default()));
             return;
         }
-        if self.doing.as_ref().is_some_and(|doing| doing.state == state) {
+        if self.current.as_ref().is_some_and(|current| current.name == state) {
             self.finished(at);
         }
-        if let Ok(plan) = serde_json::from_value::<Plan>(answer.clone())
+        if let Ok(plan) = serde_json::from_value::<Plan>(output.clone())
             && state == "ValidateWindow"
             && !plan.dry_run
         {
-            let text = styled(&say::plan(&plan));
+            let text = for_stderr(&format::plan(&plan));
             self.line(text.trim_end());
         }
     }
@@ -173,30 +184,29 @@ impl Screen {
             document.insert("error".to_owned(), Value::from(error));
             document.insert("cause".to_owned(), Value::from(cause));
         }
-        let mut text = Text::new();
-        match ending {
-            Ending::Recovered | Ending::Undone => text.extend(say::outcome(output)),
-            Ending::Planned => match serde_json::from_value::<Plan>(output.get("plan").cloned().unwrap_or_default()) {
-                Ok(plan) => text.extend(say::plan(&plan)),
-                Err(_) => text.extend(say::outcome(output)),
+        let text = match ending {
+            Ending::Planned | Ending::Recovered | Ending::Undone => match Outcome::read(output) {
+                Ok(outcome) => format::outcome(&outcome),
+                // It succeeded all the same: only how it went cannot be shown.
+                Err(why) => format::failed(&self.id, ending, Some(&why)),
             },
-            _ => text.extend(say::failed(&self.id, ending, cause)),
-        }
-        self.show.answer(&document, &text);
+            Ending::NothingChanged | Ending::NeedsOperator | Ending::Stopped => format::failed(&self.id, ending, cause),
+        };
+        self.output.result(&document, &text);
     }
 
-    /// The recovery goes on without its follower.
-    fn left(&self) {
+    /// Shows that the recovery goes on without being followed.
+    fn leave(&self) {
         self.bar.finish_and_clear();
         let since = say_duration(SystemClock.now().duration_since(self.began));
-        let said = format!(
+        let notice = format!(
             "{} goes on: it was followed for {since}, and nothing was stopped.\nTo follow it again: rewind status {} --follow",
             self.id, self.id
         );
-        if self.show.is_json() {
+        if self.output.is_json() {
             println!("{}", json!({ "outcome": "Running", "recoveryId": self.id }));
         }
-        eprintln!("{said}");
+        eprintln!("{notice}");
     }
 
     fn note(&self, text: &str) {
@@ -204,7 +214,7 @@ impl Screen {
     }
 
     fn line(&self, text: &str) {
-        if self.show.is_json() {
+        if self.output.is_json() {
             return;
         }
         self.bar.suspend(|| eprintln!("{text}"));

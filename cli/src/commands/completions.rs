@@ -1,12 +1,12 @@
-//! `rewind completions`: what a shell needs to complete the words.
+//! `rewind completions`: the script with which a shell completes commands and options.
 
 use crate::args::Cli;
-use crate::exit::{Done, Failure};
+use crate::exit::{Completion, Failure};
 use clap::CommandFactory;
 use clap_complete::{Shell, generate};
 
-/// Writes them to standard output.
-pub(crate) fn run(shell: Shell) -> Result<Done, Failure> {
+/// Writes the script to standard output.
+pub(crate) fn run(shell: Shell) -> Result<Completion, Failure> {
     generate(shell, &mut Cli::command(), "rewind", &mut std::io::stdout());
-    Ok(Done::Answered)
+    Ok(Completion::Done)
 }

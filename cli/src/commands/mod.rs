@@ -1,4 +1,4 @@
-//! The commands, one a file: each asks the client, and shows what it says.
+//! The commands, one a file: each calls the client and shows its result.
 
 mod completions;
 mod decide;
@@ -11,32 +11,32 @@ mod window;
 
 use crate::args::{Cli, Command};
 use crate::connect::connect;
-use crate::exit::{Done, Failure};
-use crate::show::Show;
+use crate::exit::{Completion, Failure};
+use crate::output::Output;
 use serde_json::Value;
 use std::path::Path;
 
-/// Does what was typed.
-pub(crate) async fn run(cli: Cli, show: &Show) -> Result<Done, Failure> {
+/// Runs a command.
+pub(crate) async fn run(cli: Cli, output: &Output) -> Result<Completion, Failure> {
     if let Command::Completions { shell } = cli.command {
         return completions::run(shell);
     }
     let (aws, client) = connect(&cli.options).await?;
     match cli.command {
-        Command::Plan(args) => plan::run(&client, show, &args).await,
-        Command::Start(args) => start::run(&client, show, &args).await,
-        Command::Status(args) => status::run(&client, show, &args).await,
-        Command::List(words) => list::run(&client, show, &words).await,
-        Command::Approve(args) => decide::approve(&aws, &client, show, &args).await,
-        Command::Reject(args) => decide::reject(&aws, &client, show, &args).await,
-        Command::Undo(args) => undo::run(&aws, &client, show, &args).await,
-        Command::Window(words) => window::run(&client, show, &words).await,
+        Command::Plan(options) => plan::run(&client, output, &options).await,
+        Command::Start(options) => start::run(&client, output, &options).await,
+        Command::Status(options) => status::run(&client, output, &options).await,
+        Command::List(args) => list::run(&client, output, &args).await,
+        Command::Approve(options) => decide::approve(&aws, &client, output, &options).await,
+        Command::Reject(options) => decide::reject(&aws, &client, output, &options).await,
+        Command::Undo(options) => undo::run(&aws, &client, output, &options).await,
+        Command::Window(args) => window::run(&client, output, &args).await,
         Command::Completions { shell } => completions::run(shell),
     }
 }
 
-/// The request of a file, or an empty one.
-fn file(path: Option<&Path>) -> Result<Value, Failure> {
+/// Reads the request in a file; without a file, an empty one.
+fn read_request(path: Option<&Path>) -> Result<Value, Failure> {
     let Some(path) = path else { return Ok(Value::Object(serde_json::Map::new())) };
     let name = path.display();
     let text =

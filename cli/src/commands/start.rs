@@ -1,30 +1,32 @@
 //! `rewind start`: starts a recovery, and follows it.
 
-use super::file;
-use crate::args::StartArgs;
+use super::read_request;
+use crate::args::StartOptions;
 use crate::connect::AwsClient;
-use crate::exit::{Done, Failure};
+use crate::exit::{Completion, Failure};
 use crate::follow::follow;
-use crate::show::Show;
-use rewind_client::Name;
+use crate::output::Output;
+use rewind_client::RecoveryName;
 use rewind_clock::SystemClock;
 use rewind_core::Clock;
-use rewind_ui::say;
+use rewind_ui::format;
 use serde_json::json;
 
-/// Starts it.
-pub(crate) async fn run(client: &AwsClient, show: &Show, args: &StartArgs) -> Result<Done, Failure> {
-    let request = args.words.request.request(file(args.request.as_deref())?, false).map_err(Failure::Usage)?;
-    let name = args.words.name.clone().map_or_else(|| Name::Made(SystemClock.now()), Name::Given);
-    let begun = client.start(name, &request).await?;
-    let said = say::begun(&begun.id, begun.before);
-    if args.detach {
-        show.answer(
-            &json!({ "recoveryId": begun.id, "executionArn": begun.arn, "startedBefore": begun.before }),
-            &said,
+/// Starts a recovery.
+pub(crate) async fn run(client: &AwsClient, output: &Output, options: &StartOptions) -> Result<Completion, Failure> {
+    let request =
+        options.args.request.request(read_request(options.request.as_deref())?, false).map_err(Failure::Usage)?;
+    let name =
+        options.args.name.clone().map_or_else(|| RecoveryName::Generated(SystemClock.now()), RecoveryName::Given);
+    let started = client.start(name, &request).await?;
+    let notice = format::started(&started.id, started.started_before);
+    if options.detach {
+        output.result(
+            &json!({ "recoveryId": started.id, "executionArn": started.arn, "startedBefore": started.started_before }),
+            &notice,
         );
-        return Ok(Done::Answered);
+        return Ok(Completion::Done);
     }
-    show.aside(&said);
-    follow(client, show, &begun.id, &begun.arn).await
+    output.note(&notice);
+    follow(client, output, &started.id, &started.arn).await
 }

@@ -1,25 +1,25 @@
-//! `rewind status`: how a recovery stands, and what there is to decide on, if it waits.
+//! `rewind status`: the status of a recovery.
 
-use crate::args::StatusArgs;
+use crate::args::StatusOptions;
 use crate::connect::AwsClient;
-use crate::exit::{Done, Failure};
+use crate::exit::{Completion, Failure};
 use crate::follow::follow;
-use crate::show::Show;
+use crate::output::Output;
 use rewind_clock::SystemClock;
 use rewind_core::Clock;
-use rewind_ui::{id_of, say};
+use rewind_ui::{format, recovery_id};
 use serde_json::json;
 
-/// Says it.
-pub(crate) async fn run(client: &AwsClient, show: &Show, args: &StatusArgs) -> Result<Done, Failure> {
-    let id = match &args.words.id {
-        Some(id) => id_of(id).to_owned(),
+/// Shows the status, or follows the recovery.
+pub(crate) async fn run(client: &AwsClient, output: &Output, options: &StatusOptions) -> Result<Completion, Failure> {
+    let id = match &options.args.id {
+        Some(id) => recovery_id(id).to_owned(),
         None => client.latest().await?,
     };
     let recovery = client.recovery(&id).await?;
-    if args.follow {
-        return follow(client, show, &id, &recovery.execution_arn).await;
+    if options.follow {
+        return follow(client, output, &id, &recovery.execution_arn).await;
     }
-    show.answer(&json!(recovery), &say::recovery(&recovery, SystemClock.now()));
-    Ok(Done::Answered)
+    output.result(&json!(recovery), &format::recovery(&recovery, SystemClock.now()));
+    Ok(Completion::Done)
 }

@@ -1,30 +1,38 @@
 //! `rewind undo`: traffic back to the source.
 
-use crate::args::UndoArgs;
+use crate::args::UndoOptions;
 use crate::ask::ask;
-use crate::connect::{AwsClient, who};
-use crate::exit::{Done, Failure};
+use crate::connect::{AwsClient, caller_name};
+use crate::exit::{Completion, Failure};
 use crate::follow::follow;
-use crate::show::Show;
+use crate::output::Output;
 use rewind_aws::Aws;
-use rewind_ui::{id_of, say};
+use rewind_ui::{format, recovery_id};
 use serde_json::json;
 
-/// Says what would happen, asks for the source's name, and starts it.
-pub(crate) async fn run(aws: &Aws, client: &AwsClient, show: &Show, args: &UndoArgs) -> Result<Done, Failure> {
-    let id = id_of(&args.words.id);
-    let mut confirm = args.words.confirm.clone();
-    if confirm.is_none() && show.can_ask() {
+/// Shows the changes that the undo makes, asks for the source's name, and starts it.
+pub(crate) async fn run(
+    aws: &Aws,
+    client: &AwsClient,
+    output: &Output,
+    options: &UndoOptions,
+) -> Result<Completion, Failure> {
+    let id = recovery_id(&options.args.id);
+    let mut confirm = options.args.confirm.clone();
+    if confirm.is_none() && output.can_ask() {
         let recovery = client.undoable(id).await?;
-        show.aside(&say::undo(&recovery));
+        output.note(&format::undo(&recovery));
         confirm = Some(ask(&format!("To do it, type the source's name, {}:", recovery.cluster))?);
     }
-    let begun = client.undo(id, confirm.as_deref(), &who(aws).await?).await?;
-    let said = say::begun(&begun.id, begun.before);
-    if args.detach {
-        show.answer(&json!({ "recoveryId": id, "executionArn": begun.arn, "startedBefore": begun.before }), &said);
-        return Ok(Done::Answered);
+    let started = client.undo(id, confirm.as_deref(), &caller_name(aws).await?).await?;
+    let notice = format::started(&started.id, started.started_before);
+    if options.detach {
+        output.result(
+            &json!({ "recoveryId": id, "executionArn": started.arn, "startedBefore": started.started_before }),
+            &notice,
+        );
+        return Ok(Completion::Done);
     }
-    show.aside(&said);
-    follow(client, show, &begun.id, &begun.arn).await
+    output.note(&notice);
+    follow(client, output, &started.id, &started.arn).await
 }

@@ -1,13 +1,13 @@
 //! `rewind window`: how far back a cluster can go.
 
 use crate::connect::AwsClient;
-use crate::exit::{Done, Failure};
-use crate::show::Show;
-use rewind_ui::{WindowWords, say};
+use crate::exit::{Completion, Failure};
+use crate::output::Output;
+use rewind_ui::{WindowArgs, format};
 
-/// Asks for it, or sets it.
-pub(crate) async fn run(client: &AwsClient, show: &Show, words: &WindowWords) -> Result<Done, Failure> {
-    let window = client.window(words).await?;
-    show.answer(&window, &say::window(&window));
-    Ok(Done::Answered)
+/// Reads the window, or sets it.
+pub(crate) async fn run(client: &AwsClient, output: &Output, args: &WindowArgs) -> Result<Completion, Failure> {
+    let window = client.window(args).await?;
+    output.result(&window, &format::window(&window));
+    Ok(Completion::Done)
 }

@@ -1,5 +1,5 @@
-//! What chat keeps and sends: signatures that were seen, who started what, the app's secret, and its own later work. The
-//! recovery's item itself is never written here.
+//! The AWS calls of chat: records of seen requests and of requesters, the secret of the Slack app, and asynchronous invocations
+//! of itself. The record of a recovery is never written here.
 
 use crate::classify::{Call, classify, code};
 use crate::{Answer, Aws};
@@ -9,29 +9,29 @@ use aws_smithy_types::Blob;
 use rewind_core::StepError;
 use serde_json::Value;
 
-/// Keeps what chat must know again.
-pub trait Memory: Send + Sync {
-    /// Whether this is new; from now on, and at least until `until` (epoch seconds), it is not.
-    fn is_new(&self, what: &str, until: i64) -> impl Future<Output = Answer<bool>> + Send;
-    /// Remembers that somebody asked for a recovery to be started. Several may have.
-    fn started(&self, recovery_id: &str, who: &str, until: i64) -> impl Future<Output = Answer<()>> + Send;
-    /// Whether they did.
-    fn has_started(&self, recovery_id: &str, who: &str) -> impl Future<Output = Answer<bool>> + Send;
+/// Keeps the records of chat, each with an expiry in epoch seconds.
+pub trait ChatRecords: Send + Sync {
+    /// Records `key`; returns true if it was not recorded before.
+    fn first_seen(&self, key: &str, until: i64) -> impl Future<Output = Answer<bool>> + Send;
+    /// Records that `user` asked for a recovery to be started. A recovery may have several requesters.
+    fn record_requester(&self, recovery_id: &str, user: &str, until: i64) -> impl Future<Output = Answer<()>> + Send;
+    /// Returns true if `user` asked for that recovery.
+    fn is_requester(&self, recovery_id: &str, user: &str) -> impl Future<Output = Answer<bool>> + Send;
 }
 
-/// Reads a secret that is no login.
-pub trait SecretText: Send + Sync {
-    /// The secret's present text.
-    fn text(&self, secret_arn: &str) -> impl Future<Output = Answer<String>> + Send;
+/// Reads secrets that are no logins.
+pub trait ReadSecretText: Send + Sync {
+    /// Reads the text of a secret's current version.
+    fn secret_text(&self, secret_arn: &str) -> impl Future<Output = Answer<String>> + Send;
 }
 
-/// Hands work to a function without waiting for it.
-pub trait Later: Send + Sync {
-    /// Hands it over.
-    fn later(&self, function: &str, payload: &Value) -> impl Future<Output = Answer<()>> + Send;
+/// Invokes functions without waiting for them.
+pub trait InvokeAsync: Send + Sync {
+    /// Invokes a function asynchronously.
+    fn invoke_async(&self, function: &str, payload: &Value) -> impl Future<Output = Answer<()>> + Send;
 }
 
-/// The table, as chat uses it.
+/// The DynamoDB client for the records of chat, in the table of recoveries.
 #[derive(Debug, Clone)]
 pub struct ChatTable {
     client: aws_sdk_dynamodb::Client,
@@ -39,97 +39,99 @@ pub struct ChatTable {
 }
 
 impl ChatTable {
-    /// The client at the environment's endpoint, for the table of that name.
+    /// Creates the client at the environment's endpoint, for the table `name`.
     pub fn new(aws: &Aws, name: impl Into<String>) -> Self {
         Self { client: aws_sdk_dynamodb::Client::new(&aws.config("DYNAMODB")), name: name.into() }
     }
 }
 
-impl Memory for ChatTable {
+impl ChatRecords for ChatTable {
     /// IAM: `dynamodb:PutItem`.
-    async fn is_new(&self, what: &str, until: i64) -> Answer<bool> {
+    async fn first_seen(&self, key: &str, until: i64) -> Answer<bool> {
         let put = self
             .client
             .put_item()
             .table_name(&self.name)
-            .item("id", AttributeValue::S(format!("seen#{what}")))
+            .item("id", AttributeValue::S(format!("seen#{key}")))
             .item("expiresAt", AttributeValue::N(until.to_string()))
+            // The condition makes it one atomic question: two copies of a request at once cannot both be the first.
             .condition_expression("attribute_not_exists(id)")
             .send()
             .await;
         match put {
             Ok(_) => Ok(true),
             Err(error) if code(&error) == Some("ConditionalCheckFailedException") => Ok(false),
-            Err(error) => Err(classify(&error, Call::Change, "dynamodb:PutItem of what was seen")),
+            Err(error) => Err(classify(&error, Call::Change, "dynamodb:PutItem of a seen request")),
         }
     }
 
     /// IAM: `dynamodb:PutItem`.
-    async fn started(&self, recovery_id: &str, who: &str, until: i64) -> Answer<()> {
+    async fn record_requester(&self, recovery_id: &str, user: &str, until: i64) -> Answer<()> {
         self.client
             .put_item()
             .table_name(&self.name)
-            .item("id", starter(recovery_id, who))
+            .item("id", requester_key(recovery_id, user))
             .item("expiresAt", AttributeValue::N(until.to_string()))
             .send()
             .await
-            .map_err(|e| classify(&e, Call::Change, "dynamodb:PutItem of who started a recovery"))?;
+            .map_err(|e| classify(&e, Call::Change, "dynamodb:PutItem of a requester"))?;
         Ok(())
     }
 
     /// IAM: `dynamodb:GetItem`.
-    async fn has_started(&self, recovery_id: &str, who: &str) -> Answer<bool> {
+    async fn is_requester(&self, recovery_id: &str, user: &str) -> Answer<bool> {
         let read = self
             .client
             .get_item()
             .table_name(&self.name)
-            .key("id", starter(recovery_id, who))
+            .key("id", requester_key(recovery_id, user))
+            // An eventually consistent read could miss the requester who approves a second later.
             .consistent_read(true)
             .send()
             .await
-            .map_err(|e| classify(&e, Call::Read, "dynamodb:GetItem of who started a recovery"))?;
+            .map_err(|e| classify(&e, Call::Read, "dynamodb:GetItem of a requester"))?;
         Ok(read.item.is_some())
     }
 }
 
-fn starter(recovery_id: &str, who: &str) -> AttributeValue {
-    AttributeValue::S(format!("starter#{recovery_id}#{who}"))
+fn requester_key(recovery_id: &str, user: &str) -> AttributeValue {
+    AttributeValue::S(format!("requester#{recovery_id}#{user}"))
 }
 
-/// The client of Secrets Manager.
+/// The Secrets Manager client for secrets that are no logins.
 #[derive(Debug, Clone)]
-pub struct AppSecrets(aws_sdk_secretsmanager::Client);
+pub struct SecretTexts(aws_sdk_secretsmanager::Client);
 
-impl AppSecrets {
-    /// The client at the environment's endpoint.
+impl SecretTexts {
+    /// Creates the client at the environment's endpoint.
     pub fn new(aws: &Aws) -> Self {
         Self(aws_sdk_secretsmanager::Client::new(&aws.config("SECRETS_MANAGER")))
     }
 }
 
-impl SecretText for AppSecrets {
+impl ReadSecretText for SecretTexts {
     /// IAM: `secretsmanager:GetSecretValue`.
-    async fn text(&self, secret_arn: &str) -> Answer<String> {
+    async fn secret_text(&self, secret_arn: &str) -> Answer<String> {
         let read = self.0.get_secret_value().secret_id(secret_arn).send().await;
         let read = read.map_err(|e| classify(&e, Call::Read, "secretsmanager:GetSecretValue of the app's secret"))?;
         read.secret_string.ok_or_else(|| StepError::bug("the app's secret holds no text"))
     }
 }
 
-/// The client of Lambda.
+/// The Lambda client for asynchronous invocations.
 #[derive(Debug, Clone)]
-pub struct Handover(aws_sdk_lambda::Client);
+pub struct AsyncLambda(aws_sdk_lambda::Client);
 
-impl Handover {
-    /// The client at the environment's endpoint.
+impl AsyncLambda {
+    /// Creates the client at the environment's endpoint.
     pub fn new(aws: &Aws) -> Self {
         Self(aws_sdk_lambda::Client::new(&aws.config("LAMBDA")))
     }
 }
 
-impl Later for Handover {
+impl InvokeAsync for AsyncLambda {
     /// IAM: `lambda:InvokeFunction`.
-    async fn later(&self, function: &str, payload: &Value) -> Answer<()> {
+    async fn invoke_async(&self, function: &str, payload: &Value) -> Answer<()> {
         self.0
             .invoke()
             .function_name(function)
@@ -137,7 +139,7 @@ impl Later for Handover {
             .payload(Blob::new(payload.to_string()))
             .send()
             .await
-            .map_err(|e| classify(&e, Call::Change, "lambda:InvokeFunction of the later work"))?;
+            .map_err(|e| classify(&e, Call::Change, "asynchronous lambda:InvokeFunction"))?;
         Ok(())
     }
 }

@@ -5,7 +5,8 @@ use crate::rds::{Cluster, Instance, Member, Role, Watched};
 use jiff::Timestamp;
 use rewind_core::names::{RECOVERY_TAG, TARGET_TAG};
 use rewind_core::{
-    Approval, Clock, Endpoint, InPlacePlan, Plan, PlannedInstance, PlannedRecord, Recovery, Restored, Strategy, Window,
+    Approval, Clock, Endpoint, Fence, InPlacePlan, KeepCommands, KeptSource, MovedRecord, Plan, PlannedInstance,
+    PlannedRecord, Recovered, Recovery, RecoveryRecord, Restored, Strategy, Window, WritesNotCarriedOver,
 };
 use std::sync::Mutex;
 use std::time::Duration;
@@ -258,5 +259,67 @@ pub fn restored() -> Restored {
         reader_endpoint: "orders-r.cluster-ro-x.us-east-1.rds.amazonaws.com".to_owned(),
         rewound_to: time(TARGET),
         differences: Vec::new(),
+    }
+}
+
+/// The record of a recovery of `plan` that ended in `Recovered`, before anything else happened to it.
+pub fn recovery_record(plan: &Plan) -> RecoveryRecord {
+    RecoveryRecord {
+        id: plan.recovery_id.clone(),
+        execution_arn: recovery().execution_arn,
+        state: "Recovered".to_owned(),
+        cluster: plan.cluster.clone(),
+        new_cluster: Some(plan.new_cluster.clone()),
+        started_at: time(STARTED),
+        ended_at: None,
+        approval: None,
+        decision: None,
+        undo: None,
+        clean_up: None,
+        error: None,
+        cause: None,
+        outcome: None,
+        plan: Some(plan.clone()),
+        unreadable: Vec::new(),
+    }
+}
+
+/// The output of a recovery that moved the traffic of `orders` to `orders-r`.
+pub fn recovered() -> Recovered {
+    let (source, restored, fenced_at) = (source(), restored(), time("2026-11-23T10:40:00Z"));
+    Recovered {
+        recovery_id: recovery().id,
+        strategy: Strategy::Restore,
+        rewound_to: restored.rewound_to,
+        cluster: source.name.clone(),
+        new_cluster: Some(restored.cluster),
+        writer_endpoint: restored.writer_endpoint.clone(),
+        reader_endpoint: restored.reader_endpoint,
+        dns: vec![MovedRecord {
+            name: "db.example.com".to_owned(),
+            from: source.endpoint.unwrap_or_default(),
+            to: restored.writer_endpoint,
+            ttl: 5,
+        }],
+        checks: Vec::new(),
+        tables: Vec::new(),
+        notes: Vec::new(),
+        differences: Vec::new(),
+        fence: Some(Fence { fenced_at, sessions_ended: 3, layers: Vec::new() }),
+        not_carried_over: Some(WritesNotCarriedOver {
+            from: restored.rewound_to,
+            to: fenced_at,
+            place: "kept on orders, which is fenced".to_owned(),
+        }),
+        source: KeptSource {
+            cluster: source.name,
+            keep_until: Some(time("2026-11-30T10:40:00Z")),
+            keep: Some(KeepCommands {
+                keep_longer: "aws rds add-tags-to-resource …".to_owned(),
+                keep_forever: "aws rds remove-tags-from-resource …".to_owned(),
+            }),
+        },
+        safety_clone: None,
+        timings: [("StartRestore".to_owned(), 1.5), ("total".to_owned(), 14.1)].into(),
     }
 }

@@ -6,7 +6,7 @@ use crate::classify::{Call, classify, code};
 use crate::{Answer, Aws};
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
-use rewind_core::StepError;
+use rewind_core::{PendingApproval, StepError};
 use serde_json::Value;
 use std::collections::HashMap;
 
@@ -18,19 +18,6 @@ pub trait Notes: Send + Sync {
     fn note_once(&self, recovery_id: &str, name: &str, value: &Value) -> impl Future<Output = Answer<Value>> + Send;
     /// Notes `value` under `name` in place of what is noted there.
     fn note_again(&self, recovery_id: &str, name: &str, value: &Value) -> impl Future<Output = Answer<()>> + Send;
-}
-
-/// An approval that is waited for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PendingApproval {
-    /// The task token that ends the wait.
-    pub task_token: String,
-    /// The hash of what was shown.
-    pub hash: String,
-    /// When people were first asked.
-    pub requested_at: Timestamp,
-    /// When the wait ends.
-    pub expires_at: Timestamp,
 }
 
 /// Keeps approvals.

@@ -1,84 +1,30 @@
-//! The table's items of recoveries, as people read them. Functions and native states write them; nothing here does.
+//! Reads the records of recoveries from the table. Functions and native states write them; nothing here does.
 
 use crate::classify::{Call, classify};
 use crate::{Answer, Aws};
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
-use rewind_core::StepError;
-use serde_json::Value;
+use rewind_core::{PendingApproval, RecoveryRecord, StepError};
+use serde::de::DeserializeOwned;
 use std::collections::HashMap;
 
-/// What the table says of a recovery.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Record {
-    /// Its id.
-    pub id: String,
-    /// Its execution.
-    pub execution_arn: String,
-    /// `Running`, `AwaitingApproval`, or the state in which it ended.
-    pub state: String,
-    /// The cluster.
-    pub cluster: String,
-    /// The restored cluster; none where it failed before there was a plan.
-    pub new_cluster: Option<String>,
-    /// When it was started.
-    pub started_at: Timestamp,
-    /// When it ended.
-    pub ended_at: Option<Timestamp>,
-    /// What it does; null where it failed before there was a plan, and in a list.
-    pub plan: Value,
-    /// The approval that is waited for.
-    pub approval: Option<Approval>,
-    /// Who decided what; null before that.
-    pub decision: Value,
-    /// Who took it back, and what that did; null where nobody did.
-    pub undo: Value,
-    /// That what it kept is being deleted, since when, and into which snapshot; null where it is not.
-    pub clean_up: Value,
-    /// What it answered; null where it did not end well, and in a list.
-    pub outcome: Value,
-    /// The name of the error with which it ended.
-    pub error: Option<String>,
-    /// Why.
-    pub cause: Option<String>,
-}
-
-/// An approval that is waited for.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Approval {
-    /// The task token that ends the wait. Whoever has it decides: it is never shown.
-    pub task_token: String,
-    /// The hash of what was shown.
-    pub hash: String,
-    /// When people were first asked.
-    pub requested_at: Timestamp,
-    /// When the wait ends.
-    pub expires_at: Timestamp,
-}
-
-impl std::fmt::Debug for Approval {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Approval").field("hash", &self.hash).finish_non_exhaustive()
-    }
-}
-
-/// Reads recoveries.
+/// Reads records of recoveries.
 pub trait Recoveries: Send + Sync {
-    /// What the table says of a recovery, as of now.
-    fn recovery(&self, id: &str) -> impl Future<Output = Answer<Option<Record>>> + Send;
-    /// All recoveries, the latest first.
-    fn recoveries(&self) -> impl Future<Output = Answer<Vec<Record>>> + Send;
+    /// The record of a recovery, strongly consistent; none where the table has none.
+    fn recovery(&self, id: &str) -> impl Future<Output = Answer<Option<RecoveryRecord>>> + Send;
+    /// The records of all recoveries, the latest first, without their plans and outcomes.
+    fn recoveries(&self) -> impl Future<Output = Answer<Vec<RecoveryRecord>>> + Send;
 }
 
-/// The client of the table.
+/// The DynamoDB client for the table of recoveries.
 #[derive(Debug, Clone)]
-pub struct Table {
+pub struct RecoveryTable {
     client: aws_sdk_dynamodb::Client,
     name: String,
 }
 
-impl Table {
-    /// The client at the environment's endpoint, for the table `REWIND_TABLE`.
+impl RecoveryTable {
+    /// Creates the client at the environment's endpoint, for the table that `REWIND_TABLE` names.
     ///
     /// # Errors
     ///
@@ -87,20 +33,21 @@ impl Table {
         Ok(Self::new(aws, crate::environment::required("REWIND_TABLE")?))
     }
 
-    /// The client at the environment's endpoint, for the table of that name.
+    /// Creates the client at the environment's endpoint, for the table `name`.
     pub fn new(aws: &Aws, name: impl Into<String>) -> Self {
         Self { client: aws_sdk_dynamodb::Client::new(&aws.config("DYNAMODB")), name: name.into() }
     }
 }
 
-impl Recoveries for Table {
+impl Recoveries for RecoveryTable {
     /// IAM: `dynamodb:GetItem`.
-    async fn recovery(&self, id: &str) -> Answer<Option<Record>> {
+    async fn recovery(&self, id: &str) -> Answer<Option<RecoveryRecord>> {
         let read = self
             .client
             .get_item()
             .table_name(&self.name)
             .key("id", AttributeValue::S(format!("recovery#{id}")))
+            // A decision is bound to the task token in the record, and the token before this one ends no wait.
             .consistent_read(true)
             .send()
             .await
@@ -109,7 +56,7 @@ impl Recoveries for Table {
     }
 
     /// IAM: `dynamodb:Scan`.
-    async fn recoveries(&self) -> Answer<Vec<Record>> {
+    async fn recoveries(&self) -> Answer<Vec<RecoveryRecord>> {
         let mut found = Vec::new();
         let mut from = None;
         loop {
@@ -147,9 +94,9 @@ impl Recoveries for Table {
 
 type Item = HashMap<String, AttributeValue>;
 
-fn record(item: &Item) -> Answer<Record> {
+fn record(item: &Item) -> Answer<RecoveryRecord> {
     let approval = match item.get("approval") {
-        Some(AttributeValue::M(approval)) => Some(Approval {
+        Some(AttributeValue::M(approval)) => Some(PendingApproval {
             task_token: required(approval, "taskToken")?,
             hash: required(approval, "hash")?,
             requested_at: time(&required(approval, "requestedAt")?)?,
@@ -157,7 +104,8 @@ fn record(item: &Item) -> Answer<Record> {
         }),
         _ => None,
     };
-    Ok(Record {
+    let mut unreadable = Vec::new();
+    Ok(RecoveryRecord {
         id: required(item, "recoveryId")?,
         execution_arn: required(item, "executionArn")?,
         state: required(item, "state")?,
@@ -165,14 +113,15 @@ fn record(item: &Item) -> Answer<Record> {
         new_cluster: text(item, "newCluster"),
         started_at: time(&required(item, "startedAt")?)?,
         ended_at: text(item, "endedAt").map(|at| time(&at)).transpose()?,
-        plan: json(item, "plan")?,
         approval,
-        decision: json(item, "decision")?,
-        undo: json(item, "undo")?,
-        clean_up: json(item, "cleanUp")?,
-        outcome: json(item, "outcome")?,
+        decision: json(item, "decision", &mut unreadable),
+        undo: json(item, "undo", &mut unreadable),
+        clean_up: json(item, "cleanUp", &mut unreadable),
         error: text(item, "error"),
         cause: text(item, "cause"),
+        outcome: json(item, "outcome", &mut unreadable),
+        plan: json(item, "plan", &mut unreadable),
+        unreadable,
     })
 }
 
@@ -181,17 +130,23 @@ fn text(item: &Item, name: &str) -> Option<String> {
 }
 
 fn required(item: &Item, name: &str) -> Answer<String> {
-    text(item, name).ok_or_else(|| StepError::bug(format!("the table's item of a recovery has no {name}")))
+    text(item, name).ok_or_else(|| StepError::bug(format!("the record of a recovery has no {name}")))
 }
 
-fn json(item: &Item, name: &str) -> Answer<Value> {
-    let Some(text) = text(item, name) else { return Ok(Value::Null) };
-    serde_json::from_str(&text)
-        .map_err(|e| StepError::bug(format!("{name} in the table's item of a recovery is not JSON: {e}")))
+/// Reads an attribute that holds JSON. One that another version wrote is noted in `unreadable` and counts as absent.
+fn json<T: DeserializeOwned>(item: &Item, name: &str, unreadable: &mut Vec<String>) -> Option<T> {
+    let text = text(item, name)?;
+    match serde_json::from_str(&text) {
+        Ok(value) => Some(value),
+        Err(error) => {
+            unreadable.push(format!("{name} in the record cannot be read: {error}"));
+            None
+        }
+    }
 }
 
 fn time(text: &str) -> Answer<Timestamp> {
-    text.parse().map_err(|e| StepError::bug(format!("\"{text}\" in the table's item of a recovery is no time: {e}")))
+    text.parse().map_err(|e| StepError::bug(format!("\"{text}\" in the record of a recovery is no time: {e}")))
 }
 
 #[cfg(test)]
@@ -211,22 +166,33 @@ mod tests {
     ];
 
     #[test]
-    fn an_item_of_a_recovery_that_failed_before_its_plan_is_read() {
+    fn the_record_of_a_recovery_that_failed_before_its_plan_is_read() {
         let record = record(&item(&WHOLE)).unwrap();
-        assert_eq!((record.plan, record.new_cluster, record.approval), (Value::Null, None, None));
+        assert_eq!((record.plan, record.new_cluster, record.approval), (None, None, None));
     }
 
     #[test]
-    fn what_cannot_be_read_is_named() {
+    fn a_record_that_lacks_an_attribute_every_record_has_is_refused_by_its_name() {
         for (name, _) in WHOLE {
             let mut broken = item(&WHOLE);
             broken.remove(name);
             assert!(record(&broken).unwrap_err().to_string().contains(name), "{name}");
         }
-        for (name, value) in [("plan", "{"), ("startedAt", "soon")] {
+        let mut broken = item(&WHOLE);
+        broken.insert("startedAt".to_owned(), AttributeValue::S("soon".to_owned()));
+        assert!(record(&broken).is_err());
+    }
+
+    #[test]
+    fn an_object_of_another_version_is_named_and_does_not_hide_the_rest() {
+        for (name, value) in [("plan", "{"), ("outcome", "{}"), ("undo", "7"), ("cleanUp", "{\"cluster\": \"orders\"}")]
+        {
             let mut broken = item(&WHOLE);
             broken.insert(name.to_owned(), AttributeValue::S(value.to_owned()));
-            assert!(record(&broken).is_err(), "{name}");
+            let record = record(&broken).unwrap();
+            assert_eq!(record.id, "r-1");
+            assert_eq!(record.unreadable.len(), 1, "{name}");
+            assert!(record.unreadable[0].starts_with(name), "{:?}", record.unreadable);
         }
     }
 

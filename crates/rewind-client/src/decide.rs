@@ -1,124 +1,101 @@
-//! Decides on a recovery that waits for a person, bound to what that person was shown.
+//! Decides on a recovery that waits for an approval. A decision is bound to the proposal that the person was shown.
 
-use crate::{Answer, ClientError, RecoveryClient};
+use crate::{ClientError, ClientResult, RecoveryClient};
 use jiff::Timestamp;
 use rewind_aws::executions::Executions;
-use rewind_aws::recoveries::{Approval, Recoveries};
-use rewind_core::{Clock, Difference, Plan, Report, Restored, StepError, shown_hash, timeouts};
-use rewind_ui::say;
+use rewind_aws::recoveries::Recoveries;
+use rewind_core::{Clock, Difference, PendingApproval, Proposal, RecordedDecision, StepError, timeouts};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 
-/// The fewest characters of a hash that stand for it.
-pub const HASH_LEAST: usize = 6;
-/// A token is replaced each minute, and for some moments none is valid.
-const TRIES: usize = 20;
+/// The fewest characters of a hash that a person may give for the whole.
+pub const HASH_MIN: usize = 6;
+/// The number of times that a decision is sent.
+// The state machine replaces the token each minute, and between two tokens none is valid for some moments.
+const ATTEMPTS: usize = 20;
 
-/// What somebody decides on.
+/// A request for approval that a recovery waits with.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Matter {
-    /// The recovery.
+pub struct ApprovalRequest {
+    /// The recovery's id.
     pub id: String,
-    /// What it does.
-    pub plan: Plan,
-    /// The rewound cluster; none where the approval comes before the rewind.
-    pub restored: Option<Restored>,
-    /// What verification found; none where the approval comes before it.
-    pub report: Option<Report>,
-    /// In what the restored cluster is not like the source.
-    pub differences: Vec<Difference>,
-    /// The hash that people are asked for.
+    /// The ARN of the recovery's execution.
+    pub execution_arn: String,
+    /// The proposal, put together from the execution's history.
+    pub proposal: Proposal,
+    /// The hash that a decision has to name.
     pub hash: String,
-    /// Whether what is here is what the hash was made of. If not, only who was told the hash may decide.
-    pub confirmed: bool,
-    /// Until when one may decide.
+    /// True if `proposal` has that hash. If not, it must not be shown for approval: only a person who was told the hash
+    /// otherwise may decide.
+    pub hash_matches: bool,
+    /// The time at which the wait ends.
     pub expires_at: Timestamp,
 }
 
-impl Matter {
-    /// In words.
-    pub fn say(&self) -> say::Matter<'_> {
-        say::Matter {
-            plan: &self.plan,
-            restored: self.restored.as_ref(),
-            report: self.report.as_ref(),
-            differences: &self.differences,
-        }
-    }
-}
-
-/// A decision.
+/// A decision of a person.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Decision {
-    /// Yes or no.
+    /// True to approve, false to reject.
     pub approved: bool,
-    /// Who.
+    /// The person, for the record.
     pub by: String,
-    /// Why, if they say.
+    /// The reason that the person gave.
     pub comment: Option<String>,
-    /// The hash of what they saw, or its first characters.
+    /// The hash of the proposal that the person saw, or its first characters.
     pub hash: String,
 }
 
 impl<E: Executions, R: Recoveries, F> RecoveryClient<E, R, F> {
-    /// What there is to decide on in a recovery.
+    /// Reads what a recovery asks approval for.
     ///
     /// # Errors
     ///
-    /// Refused, where it waits for no decision; what AWS answers.
-    pub async fn matter(&self, id: &str) -> Answer<Matter> {
-        let (arn, approval) = self.awaited(id).await?;
-        let answers = self.executions.answers(&arn, "RequestApproval").await?;
-        let answer = |state: &str| answers.get(state).cloned().unwrap_or_default();
-        let (plan, restored, report) = (answer("ValidateWindow"), answer("StartRestore"), answer("Verify"));
-        let mut differences: Vec<Difference> = Vec::new();
-        for state in ["StartRestore", "AddInstances"] {
-            let found = answer(state).get("differences").cloned().unwrap_or_default();
-            differences.extend(read::<Option<Vec<Difference>>>(found)?.unwrap_or_default());
-        }
-        let (plan, restored, report) =
-            (read(plan)?, read::<Option<Restored>>(restored)?, read::<Option<Report>>(report)?);
-        let shown = shown_hash(&plan, restored.as_ref(), report.as_ref(), &differences);
-        Ok(Matter {
+    /// `Refused` where it waits for no decision; errors of AWS.
+    pub async fn approval_request(&self, id: &str) -> ClientResult<ApprovalRequest> {
+        let (execution_arn, approval) = self.pending_approval(id).await?;
+        let outputs = self.executions.answers(&execution_arn, "RequestApproval").await?;
+        let proposal = proposal(&outputs)?;
+        Ok(ApprovalRequest {
             id: id.to_owned(),
-            confirmed: shown == approval.hash,
-            plan,
-            restored,
-            report,
-            differences,
+            hash_matches: proposal.hash() == approval.hash,
+            execution_arn,
+            proposal,
             hash: approval.hash,
             expires_at: approval.expires_at,
         })
     }
 
-    /// The hash of what a recovery asks now.
+    /// Reads the hash of the proposal that a recovery waits with.
     ///
     /// # Errors
     ///
-    /// Refused, where it waits for no decision; what AWS answers.
-    pub async fn asked(&self, id: &str) -> Answer<String> {
-        Ok(self.awaited(id).await?.1.hash)
+    /// `Refused` where it waits for no decision; errors of AWS.
+    pub async fn pending_hash(&self, id: &str) -> ClientResult<String> {
+        Ok(self.pending_approval(id).await?.1.hash)
     }
 
-    /// Sends a decision; answers the hash that it was bound to.
+    /// Sends a decision; returns the hash that it was bound to.
     ///
     /// # Errors
     ///
-    /// Refused, where the recovery waits for none, or for one on something else; what AWS answers.
-    pub async fn decide<C: Clock>(&self, id: &str, decision: &Decision, clock: &C) -> Answer<String> {
-        for _ in 0..TRIES {
-            let (_, approval) = self.awaited(id).await?;
+    /// `Refused` where the recovery waits for none, or for one on another proposal; errors of AWS.
+    pub async fn decide<C: Clock>(&self, id: &str, decision: &Decision, clock: &C) -> ClientResult<String> {
+        for _ in 0..ATTEMPTS {
+            // The token is read anew for each attempt: the one before this may have timed out meanwhile.
+            let (_, approval) = self.pending_approval(id).await?;
             check_hash(id, decision, &approval)?;
-            let answer = json!({
-                "decision": if decision.approved { "approved" } else { "rejected" },
-                "by": decision.by,
-                "comment": decision.comment,
-                "hash": approval.hash,
-            });
-            if self.executions.answer(&approval.task_token, &answer).await? {
+            let recorded = RecordedDecision {
+                decision: Some(if decision.approved { "approved" } else { "rejected" }.to_owned()),
+                by: Some(decision.by.clone()),
+                comment: decision.comment.clone(),
+                // The whole hash, also where the person gave its beginning: confirm-approval compares all of it.
+                hash: Some(approval.hash.clone()),
+                at: None,
+            };
+            if self.executions.answer(&approval.task_token, &json!(recorded)).await? {
                 return Ok(approval.hash);
             }
-            // Between two slices of the wait: a fresh token is in the table soon, or the wait is over.
             clock.sleep(timeouts::DECIDE_AGAIN).await;
         }
         Err(ClientError::Refused(format!(
@@ -127,30 +104,47 @@ impl<E: Executions, R: Recoveries, F> RecoveryClient<E, R, F> {
         )))
     }
 
-    /// The approval that a recovery waits for, and its execution.
-    async fn awaited(&self, id: &str) -> Answer<(String, Approval)> {
+    /// Reads the approval that a recovery waits for, and the ARN of its execution.
+    async fn pending_approval(&self, id: &str) -> ClientResult<(String, PendingApproval)> {
         let Some(record) = self.recoveries.recovery(id).await? else {
-            // Too young for the table, or a dry run: both wait for nobody.
+            // Too young for the table, or a dry run: neither waits for a decision, but its state says which it is.
             let recovery = self.recovery(id).await?;
-            return Err(waits_not(id, &recovery.state));
+            return Err(no_decision_pending(id, &recovery.state));
         };
         match record.approval {
             Some(approval) => Ok((record.execution_arn, approval)),
-            None => Err(waits_not(id, &record.state)),
+            None => Err(no_decision_pending(id, &record.state)),
         }
     }
 }
 
-fn waits_not(id: &str, state: &str) -> ClientError {
+/// Puts the proposal together from the outputs of the states before `RequestApproval`, as the state machine does for its
+/// payload: a field more or less, and the hash differs.
+fn proposal(outputs: &BTreeMap<String, Value>) -> ClientResult<Proposal> {
+    let output = |state: &str| outputs.get(state).cloned().unwrap_or_default();
+    let mut differences: Vec<Difference> = Vec::new();
+    for state in ["StartRestore", "AddInstances"] {
+        let found = output(state).get("differences").cloned().unwrap_or_default();
+        differences.extend(read::<Option<Vec<Difference>>>(found)?.unwrap_or_default());
+    }
+    Ok(Proposal {
+        plan: read(output("ValidateWindow"))?,
+        restored: read(output("StartRestore"))?,
+        report: read(output("Verify"))?,
+        differences,
+    })
+}
+
+fn no_decision_pending(id: &str, state: &str) -> ClientError {
     let state = if state == "Running" { "running, and has not asked yet or has its answer" } else { state };
     ClientError::Refused(format!("{id} waits for no decision: it is {state}; nothing was decided"))
 }
 
-fn check_hash(id: &str, decision: &Decision, approval: &Approval) -> Answer<()> {
+fn check_hash(id: &str, decision: &Decision, approval: &PendingApproval) -> ClientResult<()> {
     let hash = decision.hash.trim().to_ascii_lowercase();
-    if hash.len() < HASH_LEAST {
+    if hash.len() < HASH_MIN {
         return Err(ClientError::Refused(format!(
-            "\"{hash}\" is too short for a hash; nothing was decided; next step: give at least {HASH_LEAST} characters of \
+            "\"{hash}\" is too short for a hash; nothing was decided; next step: give at least {HASH_MIN} characters of \
              the one that you were shown"
         )));
     }
@@ -164,10 +158,10 @@ fn check_hash(id: &str, decision: &Decision, approval: &Approval) -> Answer<()> 
     Ok(())
 }
 
-fn read<T: DeserializeOwned>(value: Value) -> Answer<T> {
+fn read<T: DeserializeOwned>(value: Value) -> ClientResult<T> {
     serde_json::from_value(value).map_err(|e| {
         ClientError::Aws(
-            StepError::bug(format!("what is to be decided on cannot be read: {e}"))
+            StepError::bug(format!("the proposal cannot be read from the execution's history: {e}"))
                 .changed("nothing was decided")
                 .advice("use the version of this program that belongs to the deployed one"),
         )

@@ -1,17 +1,17 @@
-//! Why an errand was not done.
+//! The errors of the client, for the person who asked.
 
 use rewind_core::{ErrorName, StepError};
 
-/// Why an errand was not done, for the person who asked for it.
+/// An error of the client.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ClientError {
-    /// It was refused: nothing was started or decided by it.
+    /// The request was refused: nothing was started or decided.
     #[error("{0}")]
     Refused(String),
-    /// There is no such recovery.
+    /// There is no recovery of that id.
     #[error("there is no recovery {0}; nothing was changed; next step: list them, and mind the Region and the account")]
     Unknown(String),
-    /// AWS did not do its part.
+    /// A call to AWS failed.
     #[error("{0}")]
     Aws(StepError),
 }

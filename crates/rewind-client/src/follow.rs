@@ -1,97 +1,102 @@
-//! Follows an execution by its history, and says what is new. It changes nothing: who stops following leaves the
-//! execution as it is.
+//! Follows an execution by its history. It changes nothing: an execution goes on whether somebody follows it or not.
 
-use crate::look::ended;
-use crate::{Answer, ClientError, RecoveryClient};
+use crate::status::ending_of;
+use crate::{ClientError, ClientResult, RecoveryClient};
 use jiff::Timestamp;
 use rewind_aws::executions::{Execution, Executions, Status, What};
-use rewind_ui::Ending;
+use rewind_core::Ending;
 use serde_json::Value;
 
-/// Something new.
+/// A step of an execution's progress.
 #[derive(Debug, Clone, PartialEq)]
-pub enum News {
-    /// A state began.
-    Entered {
-        /// Which.
+pub enum ProgressEvent {
+    /// A state was entered.
+    StateEntered {
+        /// The state's name.
         state: String,
-        /// When.
+        /// The time of the event.
         at: Timestamp,
     },
-    /// It ended.
-    Left {
-        /// Which.
+    /// A state was left.
+    StateExited {
+        /// The state's name.
         state: String,
-        /// When.
+        /// The time of the event.
         at: Timestamp,
-        /// When it had begun.
+        /// The time at which the state was entered.
         since: Timestamp,
-        /// What it answered.
-        answer: Value,
+        /// The state's output.
+        output: Value,
     },
-    /// An attempt at a step failed; the state machine decides what follows.
-    Failed {
+    /// An attempt at a task failed; the state machine decides what follows.
+    AttemptFailed {
         /// The error's name.
         error: String,
-        /// Its cause.
+        /// The error's cause.
         cause: String,
     },
-    /// The execution has ended.
+    /// The execution ended.
     Ended {
-        /// How.
+        /// The ending.
         ending: Ending,
-        /// The whole of it.
+        /// The execution as it is described then.
         execution: Box<Execution>,
     },
 }
 
-/// How far one has read.
+/// A reader of an execution's history that remembers how far it has read.
 #[derive(Debug, Clone)]
-pub struct Follow {
+pub struct ExecutionFollower {
     arn: String,
-    seen: i64,
-    /// The state that was entered last, and when.
-    last: Option<(String, Timestamp)>,
-    over: bool,
+    /// The number of the last event that was read.
+    last_event: i64,
+    /// The state that was entered last, and the time of that.
+    last_state: Option<(String, Timestamp)>,
+    has_ended: bool,
 }
 
-impl Follow {
-    /// From the beginning, or from as far back as a long history is read.
+impl ExecutionFollower {
+    /// Starts at the beginning of the history; of a long one, at its last part.
     pub fn new(arn: impl Into<String>) -> Self {
-        Self { arn: arn.into(), seen: 0, last: None, over: false }
+        Self { arn: arn.into(), last_event: 0, last_state: None, has_ended: false }
     }
 
-    /// What has happened since the last look.
+    /// Reads the events since the last call, in order. `Ended` is the last one and comes once the end is described.
     ///
     /// # Errors
     ///
-    /// What AWS answers.
-    pub async fn news<E: Executions, R, F>(&mut self, client: &RecoveryClient<E, R, F>) -> Answer<Vec<News>> {
-        let mut news = Vec::new();
-        for event in client.executions.events(&self.arn, self.seen).await? {
-            self.seen = event.id;
+    /// Errors of AWS; `Unknown` where the execution is gone.
+    pub async fn events<E: Executions, R, F>(
+        &mut self,
+        client: &RecoveryClient<E, R, F>,
+    ) -> ClientResult<Vec<ProgressEvent>> {
+        let mut progress = Vec::new();
+        for event in client.executions.events(&self.arn, self.last_event).await? {
+            self.last_event = event.id;
             match event.what {
                 What::Entered(state) => {
-                    self.last = Some((state.clone(), event.at));
-                    news.push(News::Entered { state, at: event.at });
+                    self.last_state = Some((state.clone(), event.at));
+                    progress.push(ProgressEvent::StateEntered { state, at: event.at });
                 }
-                What::Left(state, answer) => {
-                    let since = self.last.as_ref().filter(|(last, _)| *last == state).map_or(event.at, |(_, at)| *at);
-                    news.push(News::Left { state, at: event.at, since, answer });
+                What::Left(state, output) => {
+                    let entered = self.last_state.as_ref().filter(|(last, _)| *last == state);
+                    let since = entered.map_or(event.at, |(_, at)| *at);
+                    progress.push(ProgressEvent::StateExited { state, at: event.at, since, output });
                 }
-                What::Failed(error, cause) => news.push(News::Failed { error, cause }),
-                What::Ended => self.over = true,
+                What::Failed(error, cause) => progress.push(ProgressEvent::AttemptFailed { error, cause }),
+                What::Ended => self.has_ended = true,
             }
         }
-        if self.over {
+        if self.has_ended {
             let execution = client.executions.execution(&self.arn).await?;
             let execution = execution.ok_or_else(|| ClientError::Unknown(self.arn.clone()))?;
-            // The history may be ahead of the description by a moment.
+            // GetExecutionHistory may know the end a moment before DescribeExecution does: without the description
+            // neither output nor error is known, so the next call looks again.
             if execution.status != Status::Running {
-                let ending = ended(&execution, self.last.as_ref().map(|(state, _)| state.as_str()));
-                news.push(News::Ended { ending, execution: Box::new(execution) });
+                let ending = ending_of(&execution, self.last_state.as_ref().map(|(state, _)| state.as_str()));
+                progress.push(ProgressEvent::Ended { ending, execution: Box::new(execution) });
             }
         }
-        Ok(news)
+        Ok(progress)
     }
 }

@@ -1,57 +1,59 @@
-//! What a person's front door does, whether it is a terminal or a chat: start a recovery, follow it, look at it, decide on
-//! it, undo it. It never decides by itself, and never does what the state machine does.
+//! The client of recoveries: starts one, follows it, reads its record, decides on it and undoes it, for a terminal and for
+//! chat alike. It never decides by itself, and never does the work of the state machine.
 
 mod decide;
 mod error;
 #[cfg(any(test, feature = "fakes"))]
 pub mod fake;
 mod follow;
-mod look;
 mod start;
+mod status;
 mod undo;
 mod window;
 
-pub use decide::{Decision, Matter};
+pub use decide::{ApprovalRequest, Decision};
 pub use error::ClientError;
-pub use follow::{Follow, News};
-pub use start::{Begun, Name};
+pub use follow::{ExecutionFollower, ProgressEvent};
+pub use start::{RecoveryName, StartedExecution};
 
-/// What every errand answers.
-pub type Answer<T> = Result<T, ClientError>;
+/// The result of every method of the client.
+pub type ClientResult<T> = Result<T, ClientError>;
 
-/// The client, with its ways to AWS.
+/// The client, generic over its ports to AWS: Step Functions, the table, and functions that people call.
 #[derive(Debug, Clone)]
 pub struct RecoveryClient<E, R, F> {
-    /// Executions.
+    /// Executions of the state machines.
     pub executions: E,
-    /// The table.
+    /// Records of recoveries.
     pub recoveries: R,
     /// Functions that people call.
     pub functions: F,
-    /// What it works with.
-    pub places: Places,
+    /// The deployed stack.
+    pub deployment: Deployment,
 }
 
-/// Where things are.
+/// The resources of the deployed stack that the client uses.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Places {
-    /// The state machine of recoveries.
-    pub machine: String,
-    /// The state machine that takes a recovery back; none where it is not known.
-    pub undo_machine: Option<String>,
-    /// The function that reads and sets windows; none where it is not known.
-    pub set_window: Option<String>,
+pub struct Deployment {
+    /// The ARN of the state machine of recoveries.
+    pub state_machine: String,
+    /// The ARN of the state machine that undoes recoveries; none where it is not configured.
+    pub undo_state_machine: Option<String>,
+    /// The name of the function that reads and sets windows; none where it is not configured.
+    pub set_window_function: Option<String>,
 }
 
-impl Places {
-    /// The ARN of a recovery's execution.
-    pub fn recovery(&self, id: &str) -> String {
-        Self::execution(&self.machine, id)
+impl Deployment {
+    /// Derives the ARN of a recovery's execution.
+    pub fn recovery_arn(&self, id: &str) -> String {
+        Self::execution_arn(&self.state_machine, id)
     }
 
-    /// The ARN of an execution of a state machine.
-    fn execution(machine: &str, name: &str) -> String {
-        format!("{}:{name}", machine.replacen(":stateMachine:", ":execution:", 1))
+    /// Derives the ARN of an execution of a state machine.
+    // Step Functions builds it in the same way, so a recovery that the table does not have yet can be described without
+    // listing executions, which would be slow, eventually consistent, and need another permission.
+    fn execution_arn(state_machine: &str, name: &str) -> String {
+        format!("{}:{name}", state_machine.replacen(":stateMachine:", ":execution:", 1))
     }
 }
 

@@ -1,33 +1,34 @@
-//! Starts a recovery, once, however often it is asked for.
+//! Starts a recovery once, however often the start is asked for.
 
-use crate::{Answer, ClientError, Places, RecoveryClient};
+use crate::{ClientError, ClientResult, Deployment, RecoveryClient};
 use jiff::Timestamp;
 use rewind_aws::executions::{Executions, Started, Status};
 use rewind_core::{ErrorName, Request};
 use rewind_ui::derived_id;
 use serde_json::Value;
 
-/// How many names are tried where they are ours to choose.
-const NAMES: usize = 5;
+/// The number of names that are tried where the client generates them.
+// A generated name has the second in it: more recoveries of one cluster in one second are an error of the caller.
+const NAME_ATTEMPTS: usize = 5;
 
-/// What the recovery shall be called.
+/// The name that a recovery shall have.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Name {
-    /// This.
+pub enum RecoveryName {
+    /// The name that the person gave.
     Given(String),
-    /// A name made from the request and this moment.
-    Made(Timestamp),
+    /// A name generated from the request and this moment.
+    Generated(Timestamp),
 }
 
-/// A recovery that runs.
+/// An execution that was started, now or before.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Begun {
-    /// Its name.
+pub struct StartedExecution {
+    /// The execution's name, which is the recovery's id.
     pub id: String,
-    /// Its execution.
+    /// The execution's ARN.
     pub arn: String,
-    /// Whether the same had been started before.
-    pub before: bool,
+    /// True if an earlier call had started the same.
+    pub started_before: bool,
 }
 
 impl<E: Executions, R, F> RecoveryClient<E, R, F> {
@@ -35,41 +36,49 @@ impl<E: Executions, R, F> RecoveryClient<E, R, F> {
     ///
     /// # Errors
     ///
-    /// Refused, where the request or the name cannot be; what AWS answers.
-    pub async fn start(&self, name: Name, request: &Value) -> Answer<Begun> {
-        let read = Request::parse(request)?;
-        let does = if read.dry_run { "plan" } else { "rewind" };
+    /// `Refused` where the request or the name is invalid, or the name is taken; errors of AWS.
+    pub async fn start(&self, name: RecoveryName, request: &Value) -> ClientResult<StartedExecution> {
+        let parsed = Request::parse(request)?;
+        let prefix = if parsed.dry_run { "plan" } else { "rewind" };
+        let state_machine = &self.deployment.state_machine;
         match name {
-            Name::Given(id) => {
+            RecoveryName::Given(id) => {
                 check_name(&id)?;
-                self.begin(&self.places.machine, &id, request).await?.ok_or_else(|| taken(&id))
+                self.start_execution(state_machine, &id, request).await?.ok_or_else(|| name_taken(&id))
             }
-            Name::Made(now) => {
-                for again in 0..NAMES {
-                    let id = derived_id(does, &read.cluster, now, again);
-                    if let Some(begun) = self.begin(&self.places.machine, &id, request).await? {
-                        return Ok(begun);
+            RecoveryName::Generated(now) => {
+                for attempt in 0..NAME_ATTEMPTS {
+                    let id = derived_id(prefix, &parsed.cluster, now, attempt);
+                    if let Some(started) = self.start_execution(state_machine, &id, request).await? {
+                        return Ok(started);
                     }
                 }
-                Err(taken(&derived_id(does, &read.cluster, now, 0)))
+                Err(name_taken(&derived_id(prefix, &parsed.cluster, now, 0)))
             }
         }
     }
 
     /// Starts an execution; none where another one has that name.
-    pub(crate) async fn begin(&self, machine: &str, id: &str, input: &Value) -> Answer<Option<Begun>> {
-        let arn = Places::execution(machine, id);
-        let begun = |before| Begun { id: id.to_owned(), arn: arn.clone(), before };
-        match self.executions.start(machine, id, input).await {
-            Ok(Started::Runs(arn)) => Ok(Some(Begun { arn, ..begun(false) })),
+    pub(crate) async fn start_execution(
+        &self,
+        state_machine: &str,
+        id: &str,
+        input: &Value,
+    ) -> ClientResult<Option<StartedExecution>> {
+        let arn = Deployment::execution_arn(state_machine, id);
+        let started = |started_before| StartedExecution { id: id.to_owned(), arn: arn.clone(), started_before };
+        match self.executions.start(state_machine, id, input).await {
+            Ok(Started::Runs(arn)) => Ok(Some(StartedExecution { arn, ..started(false) })),
             Ok(Started::NameTaken) => {
                 let other = self.executions.execution(&arn).await?;
-                Ok(other.filter(|other| other.input == *input).map(|_| begun(true)))
+                Ok(other.filter(|other| other.input == *input).map(|_| started(true)))
             }
-            // The answer was lost: whether it runs, it says itself.
+            // The response was lost: the execution itself says whether it was started.
             Err(error) if error.name == ErrorName::OutcomeUnknown => match self.executions.execution(&arn).await? {
-                // One that is over may well be an older one.
-                Some(execution) => Ok((execution.input == *input).then(|| begun(execution.status != Status::Running))),
+                // This call cannot have started one that has ended already: that one is from an earlier call.
+                Some(execution) => {
+                    Ok((execution.input == *input).then(|| started(execution.status != Status::Running)))
+                }
                 None => Err(error.into()),
             },
             Err(error) => Err(error.into()),
@@ -77,16 +86,18 @@ impl<E: Executions, R, F> RecoveryClient<E, R, F> {
     }
 }
 
-fn taken(id: &str) -> ClientError {
+fn name_taken(id: &str) -> ClientError {
     ClientError::Refused(format!(
         "there is an execution {id} with another request; nothing was started; next step: choose another name"
     ))
 }
 
-/// What Step Functions takes for a name; its own message does not say.
-fn check_name(id: &str) -> Answer<()> {
-    let fits = (1..=80).contains(&id.len()) && id.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_');
-    if fits {
+/// Checks that Step Functions takes a name.
+// The message of its own InvalidName error does not say which characters it takes.
+fn check_name(id: &str) -> ClientResult<()> {
+    let is_valid =
+        (1..=80).contains(&id.len()) && id.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_');
+    if is_valid {
         return Ok(());
     }
     Err(ClientError::Refused(format!(

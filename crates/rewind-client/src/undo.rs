@@ -1,71 +1,36 @@
-//! Takes a recovery back: traffic returns to the source, which was kept. A state machine does it; this starts that one.
+//! Undoes a recovery: traffic returns to the source, which was kept. A state machine does the work; this starts it.
 
-use crate::{Answer, Begun, ClientError, Places, RecoveryClient};
+use crate::{ClientError, ClientResult, Deployment, RecoveryClient, StartedExecution};
 use rewind_aws::executions::{Executions, Status};
 use rewind_aws::recoveries::Recoveries;
-use rewind_ui::{Recovery, undo_id};
+use rewind_core::{Recovered, RecoveryRecord, Strategy};
+use rewind_ui::undo_id;
 use serde_json::{Value, json};
 
-/// How often one recovery can be undone, failures included.
-const TRIES: usize = 20;
+/// The number of undos of one recovery, failed ones included.
+// Each has a name of its own, numbered, because Step Functions keeps the name of a failed one taken for 90 days.
+const ATTEMPTS: usize = 20;
 
 impl<E: Executions, R: Recoveries, F> RecoveryClient<E, R, F> {
-    /// The recovery, if it can be undone.
+    /// Reads the record of a recovery that can be undone.
     ///
     /// # Errors
     ///
-    /// Refused, where it has moved no traffic, or is not over; what AWS answers.
-    pub async fn undoable(&self, id: &str) -> Answer<Recovery> {
+    /// `Refused` where it moved no traffic, has not ended, or can no longer be undone; errors of AWS.
+    pub async fn undoable(&self, id: &str) -> ClientResult<RecoveryRecord> {
         let recovery = self.recovery(id).await?;
-        let refused =
-            |why: &str| Err(ClientError::Refused(format!("{id} cannot be undone: {why}; nothing was changed")));
-        match recovery.state.as_str() {
-            // One that was half undone has its outcome still, and may be undone again.
-            "Recovered" => {}
-            "NeedsOperator" if recovery.outcome.is_some() => {}
-            "Undone" => return refused("it is undone already"),
-            "Running" | "AwaitingApproval" => {
-                return refused("it is not over; next step: reject it when it asks, and it undoes itself");
-            }
-            "NeedsOperator" => {
-                return refused("it stopped half-way, and where is for a person to see: follow the runbook");
-            }
-            state => return refused(&format!("it ended in {state}, which left all as it was")),
+        match why_not_undoable(&recovery) {
+            None => Ok(recovery),
+            Some(why) => Err(ClientError::Refused(format!("{id} cannot be undone: {why}; nothing was changed"))),
         }
-        if let Some(clean_up) = &recovery.clean_up {
-            let word = |name: &str| clean_up.get(name).and_then(Value::as_str).unwrap_or("unknown");
-            return refused(&format!(
-                "the time until which {0} was kept is over, and since {1} it is being deleted, into the snapshot {2}; \
-                 next step: restore that beside what is there (aws rds restore-db-cluster-from-snapshot \
-                 --snapshot-identifier {2} …), and copy over what is missed",
-                word("cluster"),
-                word("begunAt"),
-                word("snapshot")
-            ));
-        }
-        let word = |name: &str| recovery.outcome.as_ref().and_then(|o| o.get(name)).and_then(Value::as_str);
-        if word("strategy") == Some("backtrack") {
-            let safety_clone = recovery.outcome.as_ref().and_then(|o| o.pointer("/safetyClone/cluster")?.as_str());
-            return refused(&format!(
-                "it rewound {} in place, and going forward again would throw away what was written to it since; what it \
-                 was before is kept on {}: copy from there what is missed",
-                recovery.cluster,
-                safety_clone.unwrap_or("its safety clone")
-            ));
-        }
-        let dns = recovery.outcome.as_ref().and_then(|o| o.get("dns")).and_then(Value::as_array);
-        if dns.is_none_or(Vec::is_empty) {
-            return refused("it moved no traffic: the source has it all the time");
-        }
-        Ok(recovery)
     }
 
-    /// Starts to take a recovery back, or finds the execution that does.
+    /// Starts the undo of a recovery, or finds the execution that undoes it.
     ///
     /// # Errors
     ///
-    /// Refused, where it cannot be, or `confirm` is not the source's name; what AWS answers.
-    pub async fn undo(&self, id: &str, confirm: Option<&str>, by: &str) -> Answer<Begun> {
+    /// `Refused` where it cannot be undone, or `confirm` is not the source's name; errors of AWS.
+    pub async fn undo(&self, id: &str, confirm: Option<&str>, by: &str) -> ClientResult<StartedExecution> {
         let recovery = self.undoable(id).await?;
         if confirm != Some(recovery.cluster.as_str()) {
             return Err(ClientError::Refused(format!(
@@ -75,34 +40,87 @@ impl<E: Executions, R: Recoveries, F> RecoveryClient<E, R, F> {
                 recovery.new_cluster.as_deref().unwrap_or("the restored cluster"),
             )));
         }
-        let Some(machine) = &self.places.undo_machine else {
+        let Some(state_machine) = &self.deployment.undo_state_machine else {
             return Err(ClientError::Refused(
-                "it is not known which state machine takes recoveries back; nothing was changed; next step: set \
+                "it is not known which state machine undoes recoveries; nothing was changed; next step: set \
                  UNDO_STATE_MACHINE_ARN, which the stack's outputs have"
                     .to_owned(),
             ));
         };
         let input = json!({ "recovery": id, "by": by });
-        for n in 0..TRIES {
+        for n in 0..ATTEMPTS {
             let name = undo_id(id, n);
-            if let Some(begun) = self.begin(machine, &name, &input).await?.filter(|begun| !begun.before) {
-                return Ok(begun);
+            let started = self.start_execution(state_machine, &name, &input).await?;
+            if let Some(started) = started.filter(|started| !started.started_before) {
+                return Ok(started);
             }
-            let arn = Places::execution(machine, &name);
+            let arn = Deployment::execution_arn(state_machine, &name);
             let Some(other) = self.executions.execution(&arn).await? else { break };
             if other.input.get("recovery").and_then(Value::as_str) != Some(id) {
                 continue;
             }
             match other.status {
-                // Somebody's that does it, or has done it, is the one to follow.
-                Status::Running | Status::Succeeded => return Ok(Begun { id: name, arn, before: true }),
-                // One that failed may be repeated, by whoever it was: under the next name.
+                // Two people who ask for the same undo follow the same execution.
+                Status::Running | Status::Succeeded => {
+                    return Ok(StartedExecution { id: name, arn, started_before: true });
+                }
+                // A failed undo may be repeated, under the next name.
                 Status::Failed | Status::Stopped => {}
             }
         }
         Err(ClientError::Refused(format!(
-            "what became of taking {id} back before cannot be seen, or it failed {TRIES} times; nothing was changed; to go \
-             on: look at the executions of {machine}"
+            "earlier undos of {id} cannot be seen, or failed {ATTEMPTS} times; nothing was changed; next step: look at the \
+             executions of {state_machine}"
         )))
     }
+}
+
+/// Explains why a recovery cannot be undone; none where it can.
+fn why_not_undoable(recovery: &RecoveryRecord) -> Option<String> {
+    // An undo or a clean-up that cannot be read may be under way: moving traffic back blindly could lead it to a cluster
+    // that is being deleted.
+    if !recovery.unreadable.is_empty() {
+        return Some(recovery.unreadable.join("; "));
+    }
+    let recovered = recovery.outcome.as_ref().and_then(|outcome| outcome.recovered());
+    let recovered = match (recovery.state.as_str(), recovered) {
+        // A recovery whose undo failed half-way needs an operator, has its outcome still, and may be undone again.
+        ("Recovered" | "NeedsOperator", Some(recovered)) => recovered,
+        ("Recovered", None) => return Some("its outcome is not in the table".to_owned()),
+        (state, _) => return Some(why_not_in_state(state)),
+    };
+    if let Some(clean_up) = &recovery.clean_up {
+        return Some(format!(
+            "the time until which {0} was kept is over, and since {1} it is being deleted, into the snapshot {2}; next \
+             step: restore that beside what is there (aws rds restore-db-cluster-from-snapshot --snapshot-identifier {2} \
+             …), and copy over what is missed",
+            clean_up.cluster, clean_up.begun_at, clean_up.snapshot
+        ));
+    }
+    why_not_moved_back(recovered)
+}
+
+fn why_not_in_state(state: &str) -> String {
+    match state {
+        "Undone" => "it was undone already".to_owned(),
+        "Running" | "AwaitingApproval" => {
+            "it has not ended; next step: reject it when it asks, and it undoes itself".to_owned()
+        }
+        "NeedsOperator" => "it stopped half-way, and where is for a person to see: follow the runbook".to_owned(),
+        state => format!("it ended in {state}, which left all as it was"),
+    }
+}
+
+fn why_not_moved_back(recovered: &Recovered) -> Option<String> {
+    if recovered.strategy == Strategy::Backtrack {
+        let safety_clone = recovered.safety_clone.as_ref().map(|clone| clone.cluster.as_str());
+        return Some(format!(
+            "it rewound {} in place, and going forward again would throw away what was written to it since; what it was \
+             before is kept on {}: copy from there what is missed",
+            recovered.cluster,
+            safety_clone.unwrap_or("its safety clone")
+        ));
+    }
+    let moved_nothing = recovered.dns.is_empty();
+    moved_nothing.then(|| "it moved no traffic: the source has it all the time".to_owned())
 }

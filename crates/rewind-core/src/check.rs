@@ -265,6 +265,16 @@ pub enum Tls {
     None,
 }
 
+impl fmt::Display for Tls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Verified => "TLS with a verified certificate",
+            Self::Encrypted => "TLS without a verified certificate",
+            Self::None => "no TLS",
+        })
+    }
+}
+
 /// The login that worked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -275,6 +285,12 @@ pub struct Login {
     pub secret_version: String,
     /// How the connection was protected.
     pub tls: Tls,
+}
+
+impl fmt::Display for Login {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}, secret version {}, {}", self.user, self.secret_version, self.tls)
+    }
 }
 
 /// What verification found: the ground for a person's decision.

@@ -8,9 +8,12 @@ mod decimal;
 mod error;
 mod fields;
 pub mod names;
+mod outcome;
 mod plan;
 mod poll;
+mod proposal;
 mod reach;
+mod record;
 mod request;
 mod strategy;
 mod time;
@@ -20,12 +23,18 @@ mod window;
 pub use check::{Answer, Check, CheckResult, Expectation, Login, Report, TableCount, Tls};
 pub use clock::Clock;
 pub use error::{ErrorName, StepError};
+pub use outcome::{
+    Ending, Fence, FenceLayer, KeepCommands, KeptSafetyClone, KeptSource, Outcome, Planned, Recovered, Undone,
+    WritesNotCarriedOver,
+};
 pub use plan::{
     Backtrack, Difference, InPlacePlan, MovedRecord, Plan, PlannedInstance, PlannedRecord, Recovery, Restored, Swap,
-    content_hash, shown_hash,
+    content_hash,
 };
 pub use poll::Polling;
+pub use proposal::Proposal;
 pub use reach::{Asked, BACKTRACK_WINDOW_MAX, RETENTION_MAX_DAYS, WindowRequest, say_reach};
+pub use record::{CleanUpRecord, PendingApproval, RecordedDecision, RecoveryRecord, UndoRecord};
 pub use request::{APPROVAL_TIMEOUT_MAX, Approval, Endpoint, InPlace, RecordRequest, Request, Strategy};
 pub use strategy::{Chosen, Facts, FenceGroups, choose};
 pub use time::{Target, parse_duration, say_duration};

@@ -1,11 +1,11 @@
 //! The plan: what a recovery will do, settled before anything is changed, and read by every later step.
 
-use crate::check::{Check, Report};
+use crate::check::Check;
 use crate::request::{Approval, Endpoint, Strategy};
 use crate::window::Window;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 /// Which recovery a step works for.
@@ -217,16 +217,6 @@ pub struct MovedRecord {
     pub to: String,
     /// Its time to live, in seconds.
     pub ttl: i64,
-}
-
-/// The hash of what people are shown when they are asked: the plan, and what verification found by then.
-pub fn shown_hash(
-    plan: &Plan,
-    restored: Option<&Restored>,
-    report: Option<&Report>,
-    differences: &[Difference],
-) -> String {
-    content_hash(&json!({ "plan": plan, "restored": restored, "report": report, "differences": differences }))
 }
 
 /// The short hash that an approval is bound to: 12 hexadecimal digits of the SHA-256 of what was shown.

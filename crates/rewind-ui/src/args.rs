@@ -1,13 +1,13 @@
-//! What can be said after each word, as clap reads it. Values are taken as they come: what is wrong with a request is
-//! said by the request itself, in the same sentences from every way in.
+//! The arguments of each command, for clap in the terminal and in chat. Values are not validated here: the request does
+//! that, with the same messages from wherever it comes.
 
-use crate::check::{read_check, read_record};
+use crate::shorthand::{parse_check, parse_record};
 use clap::Args;
 use serde_json::{Map, Value};
 
-/// The cluster, the moment, and every other field of a request.
+/// A request: the cluster, the moment, and every other field.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
-pub struct RequestWords {
+pub struct RequestArgs {
     /// The cluster to rewind
     pub cluster: Option<String>,
     /// The moment to go back to: 5m ago, 2026-11-23T10:30:00Z or latest
@@ -30,8 +30,8 @@ pub struct RequestWords {
     /// The secret with the login for checks and the fence; otherwise the cluster's managed master secret
     #[arg(long, value_name = "ARN")]
     pub secret: Option<String>,
-    /// Whether a person is asked before traffic moves: required or none
-    #[arg(long, value_name = "WHETHER")]
+    /// Ask a person before traffic moves: required or none
+    #[arg(long, value_name = "APPROVAL")]
     pub approval: Option<String>,
     /// How long people have to decide, such as 1h
     #[arg(long, value_name = "TIME")]
@@ -41,16 +41,17 @@ pub struct RequestWords {
     pub keep_source: Option<String>,
 }
 
-impl RequestWords {
-    /// The request that these words make of `base`: a word that was said goes before what is there, a list is replaced.
+impl RequestArgs {
+    /// Merges these arguments into `base`. An argument overrides the field that is there; a list is replaced as a whole.
     ///
     /// # Errors
     ///
-    /// A check or a record that cannot be read, and how it is written; or a `base` that is no object.
+    /// An explanation for the person, where a check or a record cannot be parsed or `base` is no object.
     pub fn request(&self, base: Value, dry_run: bool) -> Result<Value, String> {
         let Value::Object(mut request) = base else {
             return Err("the request is no JSON object: write { \"cluster\": \"…\", \"to\": \"…\" }".to_owned());
         };
+        // Several words, so that "5m ago" needs no quotes.
         let to = (!self.to.is_empty()).then(|| self.to.join(" "));
         put(&mut request, "cluster", &self.cluster);
         put(&mut request, "to", &to);
@@ -62,13 +63,14 @@ impl RequestWords {
         put(&mut request, "approvalTimeout", &self.approval_timeout);
         put(&mut request, "keepSource", &self.keep_source);
         if !self.check.is_empty() {
-            let checks: Result<Vec<Value>, String> = self.check.iter().map(|text| read_check(text)).collect();
+            let checks: Result<Vec<Value>, String> = self.check.iter().map(|text| parse_check(text)).collect();
             request.insert("checks".to_owned(), Value::Array(checks?));
         }
         if !self.dns.is_empty() {
-            let records: Result<Vec<Value>, String> = self.dns.iter().map(|text| read_record(text)).collect();
+            let records: Result<Vec<Value>, String> = self.dns.iter().map(|text| parse_record(text)).collect();
             request.insert("dns".to_owned(), Value::Array(records?));
         }
+        // The command decides: `rewind start` with a file that was used for a plan must not make another plan.
         request.insert("dryRun".to_owned(), Value::Bool(dry_run));
         Ok(Value::Object(request))
     }
@@ -80,72 +82,72 @@ fn put(request: &mut Map<String, Value>, field: &str, value: &Option<String>) {
     }
 }
 
-/// A request, and the name that the recovery shall have.
+/// A request and the name of its recovery.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
-pub struct StartWords {
+pub struct StartArgs {
     /// The request.
     #[command(flatten)]
-    pub request: RequestWords,
+    pub request: RequestArgs,
     /// The recovery's name; otherwise rewind-<cluster>-<time>
     #[arg(long, value_name = "NAME")]
     pub name: Option<String>,
 }
 
-/// Which recovery.
+/// One recovery.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
-pub struct StatusWords {
+pub struct StatusArgs {
     /// The recovery, by its name; otherwise the latest
     pub id: Option<String>,
 }
 
-/// Which recoveries.
+/// A choice of recoveries.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
-pub struct ListWords {
-    /// Those of this cluster alone
+pub struct ListArgs {
+    /// Only the recoveries of this cluster
     pub cluster: Option<String>,
-    /// How many, the latest first
+    /// At most so many, the latest first
     #[arg(long, value_name = "NUMBER", default_value_t = 20)]
     pub limit: usize,
 }
 
-/// A decision.
+/// A decision on a recovery.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
-pub struct DecisionWords {
+pub struct DecisionArgs {
     /// The recovery that waits for it
     pub id: String,
-    /// Why, for those who read it later
+    /// The reason, for those who read it later
     pub comment: Vec<String>,
     /// The hash of what was shown, or at least its first six characters
     #[arg(long, value_name = "HASH")]
     pub hash: Option<String>,
 }
 
-impl DecisionWords {
-    /// The comment as one text; none if nothing was said.
+impl DecisionArgs {
+    /// Joins the comment into one text; none if it is blank.
     pub fn comment(&self) -> Option<String> {
         let comment = self.comment.join(" ");
         (!comment.trim().is_empty()).then(|| comment.trim().to_owned())
     }
 }
 
-/// What is undone.
+/// The recovery to undo.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
-pub struct UndoWords {
-    /// The recovery to take back
+pub struct UndoArgs {
+    /// The recovery to undo
     pub id: String,
-    /// The source's name, to say that its traffic shall return to it now
+    /// The source's name, to confirm that its traffic shall return to it now
     #[arg(long, value_name = "CLUSTER")]
     pub confirm: Option<String>,
 }
 
-/// How far back a cluster can go.
+/// A cluster and the window that it shall have.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
-pub struct WindowWords {
+pub struct WindowArgs {
     /// The cluster
     pub cluster: String,
-    /// The window it shall have, such as 24h or 3d, or off; without it nothing is changed
+    /// The new window, such as 24h or 3d, or off; without it nothing is changed
     pub window: Option<String>,
-    /// What the refusal of a change that cannot be undone says to write here
+    /// The confirmation that the refusal of a change that cannot be undone asks for
     #[arg(long, value_name = "TEXT")]
     pub confirm: Option<String>,
 }
@@ -158,24 +160,24 @@ mod tests {
     use serde_json::json;
 
     #[derive(Debug, Parser)]
-    struct Said {
+    struct Cli {
         #[command(flatten)]
-        words: RequestWords,
+        args: RequestArgs,
     }
 
-    fn said(words: &[&str]) -> RequestWords {
-        Said::try_parse_from([&["rewind"], words].concat()).unwrap().words
+    fn parse(args: &[&str]) -> RequestArgs {
+        Cli::try_parse_from([&["rewind"], args].concat()).unwrap().args
     }
 
     #[test]
     fn a_cluster_and_a_time_are_enough_and_need_no_quotes() {
-        let request = said(&["my-aurora-cluster", "5m", "ago"]).request(json!({}), true).unwrap();
+        let request = parse(&["my-aurora-cluster", "5m", "ago"]).request(json!({}), true).unwrap();
         assert_eq!(request, json!({ "cluster": "my-aurora-cluster", "to": "5m ago", "dryRun": true }));
     }
 
     #[test]
-    fn every_field_of_a_request_can_be_said() {
-        let words = said(&[
+    fn every_field_of_a_request_has_an_argument() {
+        let args = parse(&[
             "orders",
             "2026-11-23T10:30:00Z",
             "--strategy",
@@ -199,8 +201,8 @@ mod tests {
             "2h",
             "--keep-source",
             "3d",
-        ]); // rustfmt::skip is not needed: one line a thought
-        let request = words.request(json!({}), false).unwrap();
+        ]);
+        let request = args.request(json!({}), false).unwrap();
         let expected = json!({
             "cluster": "orders", "to": "2026-11-23T10:30:00Z", "strategy": "restore", "inPlace": "allowed",
             "newCluster": "orders-2",
@@ -220,15 +222,15 @@ mod tests {
     }
 
     #[test]
-    fn what_is_said_goes_before_what_is_in_a_file_and_the_word_decides_whether_it_is_a_dry_run() {
+    fn arguments_override_the_file_and_the_command_decides_about_the_dry_run() {
         let file = json!({ "cluster": "orders", "to": "latest", "dryRun": true, "keepSource": "1d" });
-        let request = said(&["payments"]).request(file, false).unwrap();
+        let request = parse(&["payments"]).request(file, false).unwrap();
         let expected = json!({ "cluster": "payments", "to": "latest", "dryRun": false, "keepSource": "1d" });
         assert_eq!(request, expected);
     }
 
     #[test]
     fn a_request_that_is_no_object_is_refused() {
-        assert!(said(&["a"]).request(json!([]), false).unwrap_err().contains("no JSON object"));
+        assert!(parse(&["a"]).request(json!([]), false).unwrap_err().contains("no JSON object"));
     }
 }

@@ -1,36 +1,38 @@
-//! The names of recoveries: those that people type, and those that are made for them.
+//! The ids of recoveries, which are the names of their executions: those that people type, and those that are derived.
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use rewind_core::content_hash;
 use serde_json::json;
 
-/// The most characters of an execution's name.
+/// The most characters of an execution's name that Step Functions takes.
 const MAX: usize = 80;
 
-/// A recovery's name, whether it was given by itself or as the execution's ARN.
-pub fn id_of(text: &str) -> &str {
+/// Takes the id out of what a person gave: the id itself, or the ARN of the execution.
+pub fn recovery_id(text: &str) -> &str {
     let text = text.trim();
     if text.starts_with("arn:") { text.rsplit(':').next().unwrap_or(text) } else { text }
 }
 
-/// A name made from what is done, the cluster and the time: `rewind-orders-20261123-103000`. `again` tells a second one
-/// of the same second from the first.
-pub fn derived_id(does: &str, cluster: &str, now: Timestamp, again: usize) -> String {
+/// Derives an id from prefix, cluster and time: `rewind-orders-20261123-103000`. A second one in the same second, with
+/// `attempt` 1, ends in `-2`.
+pub fn derived_id(prefix: &str, cluster: &str, now: Timestamp, attempt: usize) -> String {
     let mut end = now.to_zoned(TimeZone::UTC).strftime("-%Y%m%d-%H%M%S").to_string();
-    if again > 0 {
-        end.push_str(&format!("-{}", again + 1));
+    if attempt > 0 {
+        end.push_str(&format!("-{}", attempt + 1));
     }
-    // Only what a name may hold: what else a cluster is called is refused with the request.
-    let kept: String = format!("{does}-{cluster}").chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').collect();
+    // Other characters are in no cluster's name, so the request is refused anyway: its id need not keep them.
+    let kept: String =
+        format!("{prefix}-{cluster}").chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').collect();
     let kept: String = kept.chars().take(MAX - end.len()).collect();
     format!("{kept}{end}")
 }
 
-/// The name of the `n`th execution that undoes a recovery, from 0: one recovery is undone once at a time. Where a
-/// long name has to be cut, a hash tells it from those that begin alike: a name's end is its time.
+/// Derives the name of the `n`th execution that undoes a recovery, from 0.
+// The same for everybody who asks, so that two people who undo a recovery at once start one execution.
 pub fn undo_id(id: &str, n: usize) -> String {
     let mut end = if n == 0 { "-undo".to_owned() } else { format!("-undo-{}", n + 1) };
+    // A long name is cut at its end, which is its time: a hash tells it from those that begin alike.
     if id.len() + end.len() > MAX {
         end = format!("-{}{end}", content_hash(&json!(id)));
     }
@@ -43,7 +45,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_fit_into_an_executions_name_however_long_the_cluster_is() {
+    fn ids_are_no_longer_than_step_functions_takes() {
         let now: Timestamp = "2026-11-23T10:30:00Z".parse().unwrap();
         assert_eq!(derived_id("rewind", "orders", now, 0), "rewind-orders-20261123-103000");
         assert_eq!(derived_id("rewind", "orders", now, 1), "rewind-orders-20261123-103000-2");
@@ -55,7 +57,7 @@ mod tests {
     }
 
     #[test]
-    fn recoveries_whose_long_names_differ_at_the_end_alone_are_taken_back_under_names_of_their_own() {
+    fn undos_of_recoveries_whose_long_ids_differ_only_at_the_end_have_different_names() {
         let cluster = "a".repeat(63);
         let ids = ["2026-11-23T10:30:00Z", "2026-11-23T10:31:00Z"].map(|at| {
             let id = derived_id("rewind", &cluster, at.parse().unwrap(), 0);
@@ -70,8 +72,8 @@ mod tests {
     }
 
     #[test]
-    fn an_arn_names_the_recovery_too() {
-        assert_eq!(id_of("arn:aws:states:eu-west-1:1:execution:Rewind:my-recovery"), "my-recovery");
-        assert_eq!(id_of(" my-recovery "), "my-recovery");
+    fn an_execution_arn_is_accepted_as_an_id() {
+        assert_eq!(recovery_id("arn:aws:states:eu-west-1:1:execution:Rewind:my-recovery"), "my-recovery");
+        assert_eq!(recovery_id(" my-recovery "), "my-recovery");
     }
 }

@@ -1,16 +1,18 @@
-//! The words that people type and read: one parser and one set of sayings for terminal and chat.
+//! The user interface that terminal, chat, mail and demo share: one parser of what people type, and one rendering of what
+//! they read.
 //!
 //! Pure: nothing here calls AWS, reads a file or knows the time.
 
 mod args;
 pub mod chat;
-mod check;
+mod document;
+pub mod format;
 mod id;
-mod recovery;
-pub mod say;
-mod text;
+mod progress;
+pub mod render;
+mod shorthand;
 
-pub use args::{DecisionWords, ListWords, RequestWords, StartWords, StatusWords, UndoWords, WindowWords};
-pub use id::{derived_id, id_of, undo_id};
-pub use recovery::{Awaited, Ending, Recovery};
-pub use text::{Line, Text};
+pub use args::{DecisionArgs, ListArgs, RequestArgs, StartArgs, StatusArgs, UndoArgs, WindowArgs};
+pub use document::{Document, Line};
+pub use id::{derived_id, recovery_id, undo_id};
+pub use progress::progress;

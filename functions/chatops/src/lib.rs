@@ -1,23 +1,31 @@
-//! Slack's slash command and buttons, behind a function URL: verified before anything is read, answered within Slack's
-//! three seconds, and done at the same client as the command line. It decides nothing by itself, and tells strangers nothing.
+//! Slack's slash command and buttons, behind a function URL: verified before anything is parsed, answered within Slack's
+//! three seconds, and done by the same client as the command line. It decides nothing by itself, and shows people without
+//! access nothing.
 
-mod door;
-mod people;
-mod post;
-mod reply;
+mod access;
+mod app;
+mod commands;
+mod deferred;
+mod events;
+mod http;
+mod messages;
+mod ports;
 mod secret;
+mod settings;
 mod signature;
-mod slack;
+mod slack_client;
+mod slack_message;
+mod slack_request;
 mod task;
-mod work;
-mod world;
 
-pub use people::{People, Person};
-pub use post::{Post, Web};
-pub use secret::Secret;
-pub use world::{Chat, Real, Settings, World};
+pub use access::{AccessPolicy, ChatUser};
+pub use app::ChatApp;
+pub use ports::{AwsPorts, Ports};
+pub use secret::AppSecret;
+pub use settings::Settings;
+pub use slack_client::{HttpsClient, SlackClient};
 
-/// The IAM actions that the function calls, at the client and beside it.
+/// The IAM actions that the function calls, by the client and beside it.
 pub const ACTIONS: &[&str] = &[
     "dynamodb:GetItem",
     "dynamodb:PutItem",

@@ -1,6 +1,6 @@
 //! The function `chatops`.
 
-use chatops::{Chat, Real, Secret, Settings};
+use chatops::{AppSecret, AwsPorts, ChatApp, Settings};
 use lambda_runtime::{LambdaEvent, service_fn};
 use rewind_aws::Aws;
 use serde_json::Value;
@@ -10,12 +10,13 @@ async fn main() -> Result<(), lambda_runtime::Error> {
     rewind_lambda::logs();
     let get = |name: &str| std::env::var(name).ok();
     let aws = Aws::from_env()?;
-    let chat = Chat { world: Real::new(&aws, get)?, settings: Settings::read(get)?, secret: Secret::default() };
-    let chat = &chat;
+    let app =
+        ChatApp { ports: AwsPorts::new(&aws, get)?, settings: Settings::read(get)?, secret: AppSecret::default() };
+    let app = &app;
     lambda_runtime::run(service_fn(move |event: LambdaEvent<Value>| async move {
         let LambdaEvent { payload, context } = event;
-        let answer = rewind_lambda::in_time(&context, chat.called(payload)).await;
-        answer.map_err(|_| lambda_runtime::Error::from("it was stopped, for Lambda gives it no longer"))
+        let response = rewind_lambda::in_time(&context, app.handle(payload)).await;
+        response.map_err(|_| lambda_runtime::Error::from("it was stopped, for Lambda gives it no longer"))
     }))
     .await
 }

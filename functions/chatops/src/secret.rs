@@ -1,60 +1,63 @@
-//! The app's secret: read once a process, and again when a signature does not fit, for it may have been replaced.
+//! The secret of the Slack app: read once a process, and again when a signature does not match, for it may have been rotated.
 
 use jiff::{SignedDuration, Timestamp};
-use rewind_aws::chat::SecretText;
+use rewind_aws::chat::ReadSecretText;
 use rewind_core::StepError;
 use serde::Deserialize;
 use std::fmt;
 use tokio::sync::Mutex;
 
-/// How soon after reading it is not read again: whoever signs wrongly must not make us read it each time.
+/// The time after a read in which the secret is not read again.
+// Whoever sends wrong signatures must not make us call Secrets Manager each time.
 const FRESH: SignedDuration = SignedDuration::from_secs(60);
 
-/// What the secret holds.
+/// The content of the secret.
 #[derive(Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct App {
+pub(crate) struct AppSecretContent {
     /// Slack's signing secret of the app.
     pub(crate) signing_secret: String,
-    /// An incoming webhook of the channel that is told of approvals and endings; none: nobody is.
+    /// The incoming webhook of the channel that is told of approvals and endings; none to tell no channel.
     #[serde(default)]
     pub(crate) webhook_url: Option<String>,
 }
 
-impl fmt::Debug for App {
+// Not derived: a secret must not get into a log.
+impl fmt::Debug for AppSecretContent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("App")
+        f.write_str("AppSecretContent")
     }
 }
 
-/// The secret, once it was read.
+/// The secret, and the time at which it was read.
 #[derive(Debug, Default)]
-pub struct Secret(Mutex<Option<(App, Timestamp)>>);
+pub struct AppSecret(Mutex<Option<(AppSecretContent, Timestamp)>>);
 
-impl Secret {
-    /// The secret; `again` where the one that is known did not fit. None: it is too fresh to be another.
-    pub(crate) async fn get<S: SecretText>(
+impl AppSecret {
+    /// Returns the content, reading the secret if it is not known or `read_again` is set. None where it was read too recently
+    /// to be read again.
+    pub(crate) async fn get<S: ReadSecretText>(
         &self,
         secrets: &S,
         arn: &str,
         now: Timestamp,
-        again: bool,
-    ) -> Result<Option<App>, StepError> {
+        read_again: bool,
+    ) -> Result<Option<AppSecretContent>, StepError> {
         let mut known = self.0.lock().await;
-        if let Some((app, read_at)) = known.as_ref() {
-            if !again {
-                return Ok(Some(app.clone()));
+        if let Some((content, read_at)) = known.as_ref() {
+            if !read_again {
+                return Ok(Some(content.clone()));
             }
             if now.duration_since(*read_at) < FRESH {
                 return Ok(None);
             }
         }
-        let text = secrets.text(arn).await?;
-        let app: App = serde_json::from_str(&text).map_err(|_| {
+        let text = secrets.secret_text(arn).await?;
+        let content: AppSecretContent = serde_json::from_str(&text).map_err(|_| {
             StepError::bug("the app's secret is not {\"signingSecret\": \"…\"}")
                 .advice("write it so; docs/chatops.md says how")
         })?;
-        *known = Some((app.clone(), now));
-        Ok(Some(app))
+        *known = Some((content.clone(), now));
+        Ok(Some(content))
     }
 }

@@ -1,51 +1,52 @@
-//! Whether a request comes from Slack: its signature (v0), in constant time, and its age. Nothing of the body is looked
-//! at before that. <https://docs.slack.dev/authentication/verifying-requests-from-slack>
+//! Verifies that a request comes from Slack: its signature (v0), in constant time, and its age. Nothing of the body is parsed
+//! before that. <https://docs.slack.dev/authentication/verifying-requests-from-slack>
 
 use hmac::{Hmac, KeyInit, Mac};
 use jiff::Timestamp;
 use sha2::Sha256;
 use subtle::ConstantTimeEq;
 
-/// How old a request may be, in seconds.
-pub(crate) const OLDEST: i64 = 300;
+/// The greatest age of a request, in seconds, as Slack recommends.
+pub(crate) const AGE_MAX: i64 = 300;
 
-/// Why a request is not from Slack, or not from now.
+/// A reason why a request is not from Slack, or not from now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Unsigned {
-    /// There is no signature, or no time that it was made at.
+pub(crate) enum SignatureError {
+    /// There is no signature, or no timestamp.
     Missing,
     /// It is too old, or from the future.
     Stale,
-    /// The signature is another's.
+    /// The signature is not of this secret, timestamp and body.
     Wrong,
 }
 
-/// Answers what makes this very request known again.
+/// Verifies a request; returns its signature, by which the same request is known again.
 ///
 /// # Errors
 ///
-/// Why it is refused.
+/// The reason why it is refused.
 pub(crate) fn verify(
     secret: &str,
     timestamp: Option<&str>,
     signature: Option<&str>,
     body: &[u8],
     now: Timestamp,
-) -> Result<String, Unsigned> {
-    let (Some(timestamp), Some(signature)) = (timestamp, signature) else { return Err(Unsigned::Missing) };
-    // As Slack writes it, or not at all: "+5" and "05" would be other texts under the same signature's time.
+) -> Result<String, SignatureError> {
+    let (Some(timestamp), Some(signature)) = (timestamp, signature) else { return Err(SignatureError::Missing) };
+    // Only digits, as Slack writes it: Rust would also parse "+5", which Slack never signed.
     if timestamp.is_empty() || !timestamp.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Err(Unsigned::Missing);
+        return Err(SignatureError::Missing);
     }
-    let at: i64 = timestamp.parse().map_err(|_| Unsigned::Stale)?;
-    if now.as_second().abs_diff(at) > OLDEST.unsigned_abs() {
-        return Err(Unsigned::Stale);
+    let at: i64 = timestamp.parse().map_err(|_| SignatureError::Stale)?;
+    if now.as_second().abs_diff(at) > AGE_MAX.unsigned_abs() {
+        return Err(SignatureError::Stale);
     }
-    let expected = sign(secret, timestamp, body).ok_or(Unsigned::Wrong)?;
-    if bool::from(expected.as_bytes().ct_eq(signature.as_bytes())) { Ok(expected) } else { Err(Unsigned::Wrong) }
+    // In constant time: the time of a comparison must not tell how much of a guessed signature is right.
+    let expected = sign(secret, timestamp, body).ok_or(SignatureError::Wrong)?;
+    if bool::from(expected.as_bytes().ct_eq(signature.as_bytes())) { Ok(expected) } else { Err(SignatureError::Wrong) }
 }
 
-/// The signature of a request.
+/// Computes the signature of a request.
 pub(crate) fn sign(secret: &str, timestamp: &str, body: &[u8]) -> Option<String> {
     let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).ok()?;
     mac.update(b"v0:");
@@ -88,20 +89,24 @@ mod tests {
             assert_eq!(at(now), None);
         }
         for now in [0, 1_531_420_317, 1_531_420_919, 4_000_000_000] {
-            assert_eq!(at(now), Some(Unsigned::Stale));
+            assert_eq!(at(now), Some(SignatureError::Stale));
         }
     }
 
     #[test]
     fn what_is_missing_or_no_time_is_refused() {
         let now = second(1_531_420_618);
-        assert_eq!(verify(SECRET, None, Some(SIGNATURE), BODY, now), Err(Unsigned::Missing));
-        assert_eq!(verify(SECRET, Some(AT), None, BODY, now), Err(Unsigned::Missing));
+        assert_eq!(verify(SECRET, None, Some(SIGNATURE), BODY, now), Err(SignatureError::Missing));
+        assert_eq!(verify(SECRET, Some(AT), None, BODY, now), Err(SignatureError::Missing));
         for time in ["", " 1531420618", "+1531420618", "1531420618.0", "now", "-1", "１５"] {
-            assert_eq!(verify(SECRET, Some(time), Some(SIGNATURE), BODY, now), Err(Unsigned::Missing), "{time:?}");
+            assert_eq!(
+                verify(SECRET, Some(time), Some(SIGNATURE), BODY, now),
+                Err(SignatureError::Missing),
+                "{time:?}"
+            );
         }
         let far = "9".repeat(30);
-        assert_eq!(verify(SECRET, Some(&far), Some(SIGNATURE), BODY, now), Err(Unsigned::Stale));
+        assert_eq!(verify(SECRET, Some(&far), Some(SIGNATURE), BODY, now), Err(SignatureError::Stale));
     }
 
     proptest! {
@@ -117,19 +122,19 @@ mod tests {
             };
             prop_assert_eq!(check(&secret, &time, &signature, &body), Ok(signature.clone()));
             if other != secret {
-                prop_assert_eq!(check(&other, &time, &signature, &body), Err(Unsigned::Wrong));
+                prop_assert_eq!(check(&other, &time, &signature, &body), Err(SignatureError::Wrong));
             }
-            prop_assert_eq!(check(&secret, &(at + shift).to_string(), &signature, &body), Err(Unsigned::Wrong));
+            prop_assert_eq!(check(&secret, &(at + shift).to_string(), &signature, &body), Err(SignatureError::Wrong));
             let mut longer = body.clone();
             longer.push(0);
-            prop_assert_eq!(check(&secret, &time, &signature, &longer), Err(Unsigned::Wrong));
+            prop_assert_eq!(check(&secret, &time, &signature, &longer), Err(SignatureError::Wrong));
             if !body.is_empty() {
                 let mut changed = body.clone();
                 changed[at_byte.index(body.len())] ^= 1;
-                prop_assert_eq!(check(&secret, &time, &signature, &changed), Err(Unsigned::Wrong));
+                prop_assert_eq!(check(&secret, &time, &signature, &changed), Err(SignatureError::Wrong));
             }
             let upper = signature.to_uppercase();
-            prop_assert_eq!(check(&secret, &time, &upper, &body), Err(Unsigned::Wrong));
+            prop_assert_eq!(check(&secret, &time, &upper, &body), Err(SignatureError::Wrong));
         }
 
         #[test]

@@ -1,62 +1,75 @@
-//! Work that takes longer than Slack waits, or that a button stands for: handed to a later invocation of this function.
+//! Tasks: what a button stands for, and what takes longer than Slack waits. They travel as JSON, in a button's value and in the
+//! payload of a later invocation of this function.
 
-use crate::people::Person;
+use crate::access::{ChatUser, Permission};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// What is to be done.
+/// A task.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", tag = "do", deny_unknown_fields)]
 pub(crate) enum Task {
-    /// Show a plan when its dry run has ended.
+    /// Show the plan of a dry run once that has ended.
     Show {
-        /// The dry run.
+        /// The id of the dry run.
         id: String,
     },
     /// Start a recovery.
     Start {
-        /// Its name.
+        /// The id that it shall have.
         id: String,
-        /// Its request.
+        /// The request.
         request: Value,
     },
     /// Decide on a recovery.
     Decide {
-        /// The recovery.
+        /// The recovery's id.
         id: String,
-        /// Yes or no.
+        /// True to approve, false to reject.
         approved: bool,
-        /// Why, if they say.
+        /// The reason that the person gave.
         comment: Option<String>,
-        /// The hash of what they were shown.
+        /// The hash of the proposal that the person was shown.
         hash: String,
     },
-    /// Take a recovery back.
+    /// Undo a recovery.
     Undo {
-        /// The recovery.
+        /// The recovery's id.
         id: String,
-        /// The source's name.
+        /// The source's name, as a confirmation.
         confirm: String,
     },
-    /// Ask for a window, or set it.
+    /// Read or set a window.
     Window {
         /// The cluster.
         cluster: String,
-        /// The window; none: only ask.
+        /// The new window; none to read it.
         window: Option<String>,
-        /// What cannot be undone, confirmed.
+        /// The confirmation of a change that cannot be undone.
         confirm: Option<String>,
     },
+}
+
+impl Task {
+    /// The permission that the task needs.
+    // A task is checked again where it runs: a button stays in the channel, and whoever may not type a command may press it.
+    pub(crate) fn permission(&self) -> Permission {
+        match self {
+            Self::Show { .. } | Self::Window { window: None, .. } => Permission::Look,
+            Self::Start { .. } => Permission::Request,
+            Self::Decide { .. } | Self::Undo { .. } | Self::Window { .. } => Permission::Approve,
+        }
+    }
 }
 
 /// A task on its way to the later invocation.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct Handed {
-    /// What.
+pub(crate) struct DeferredTask {
+    /// The task.
     pub(crate) task: Task,
-    /// For whom.
-    pub(crate) person: Person,
-    /// Where to answer.
+    /// The user who asked for it.
+    pub(crate) user: ChatUser,
+    /// The URL at which Slack takes the answer.
     pub(crate) response_url: String,
 }

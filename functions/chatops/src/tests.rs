@@ -1,13 +1,16 @@
-//! The door and what is behind it, over AWS and Slack in memory: who is let in, who may do what, and what is started.
+//! The function over AWS and Slack in memory: which requests are accepted, who may do what, and what is started.
 
-use crate::people::People;
-use crate::post::Post;
-use crate::secret::Secret;
+use crate::access::{ACCESS_DENIED, APPROVAL_DENIED, AccessPolicy, ChatUser, SELF_APPROVAL_DENIED};
+use crate::app::ChatApp;
+use crate::messages::console_url;
+use crate::ports::Ports;
+use crate::secret::AppSecret;
+use crate::settings::Settings;
 use crate::signature::sign;
-use crate::task::{Handed, Task};
-use crate::world::{Chat, Settings, World};
+use crate::slack_client::SlackClient;
+use crate::task::{DeferredTask, Task};
 use rewind_aws::Answer;
-use rewind_aws::chat::{Later, Memory, SecretText};
+use rewind_aws::chat::{ChatRecords, InvokeAsync, ReadSecretText};
 use rewind_aws::executions::Status;
 use rewind_aws::fixtures::{ManualClock, plan, time};
 use rewind_client::RecoveryClient;
@@ -21,46 +24,46 @@ use std::time::{Duration, Instant};
 const SECRET: &str = "8f742231b10e8888abcd99yyyzzz85a5";
 const URL: &str = "https://hooks.slack.com/commands/T1/1/x";
 
-struct Fake {
+struct FakePorts {
     aws: FakeAws,
     client: RecoveryClient<FakeAws, FakeAws, FakeAws>,
     clock: ManualClock,
     seen: Mutex<BTreeMap<String, i64>>,
-    starters: Mutex<BTreeSet<(String, String)>>,
+    requesters: Mutex<BTreeSet<(String, String)>>,
     secret: Mutex<String>,
     secret_reads: Mutex<usize>,
     broken: Mutex<bool>,
     /// True where the table does not answer at all.
     hangs: Mutex<bool>,
-    handed: Mutex<Vec<Value>>,
-    posted: Mutex<Vec<(String, Value)>>,
+    deferred: Mutex<Vec<Value>>,
+    sent: Mutex<Vec<(String, Value)>>,
     /// How long there was for the last message.
-    time_to_post: Mutex<Option<Duration>>,
+    time_to_send: Mutex<Option<Duration>>,
 }
 
-impl World for Fake {
+impl Ports for FakePorts {
     type Executions = FakeAws;
     type Recoveries = FakeAws;
     type Functions = FakeAws;
-    type Memory = Self;
+    type ChatRecords = Self;
     type Secrets = Self;
-    type Later = Self;
-    type Post = Self;
+    type Deferred = Self;
+    type Slack = Self;
     type Clock = ManualClock;
 
     fn client(&self) -> &RecoveryClient<FakeAws, FakeAws, FakeAws> {
         &self.client
     }
-    fn memory(&self) -> &Self {
+    fn chat_records(&self) -> &Self {
         self
     }
     fn secrets(&self) -> &Self {
         self
     }
-    fn later(&self) -> &Self {
+    fn deferred(&self) -> &Self {
         self
     }
-    fn post(&self) -> &Self {
+    fn slack(&self) -> &Self {
         self
     }
     fn clock(&self) -> &ManualClock {
@@ -68,31 +71,31 @@ impl World for Fake {
     }
 }
 
-fn broken(fake: &Fake) -> Answer<()> {
-    if *fake.broken.lock().unwrap() { Err(StepError::new(ErrorName::Unavailable, "not now")) } else { Ok(()) }
+fn broken(ports: &FakePorts) -> Answer<()> {
+    if *ports.broken.lock().unwrap() { Err(StepError::new(ErrorName::Unavailable, "not now")) } else { Ok(()) }
 }
 
-impl Memory for Fake {
-    async fn is_new(&self, what: &str, until: i64) -> Answer<bool> {
+impl ChatRecords for FakePorts {
+    async fn first_seen(&self, key: &str, until: i64) -> Answer<bool> {
         broken(self)?;
-        Ok(self.seen.lock().unwrap().insert(what.to_owned(), until).is_none())
+        Ok(self.seen.lock().unwrap().insert(key.to_owned(), until).is_none())
     }
-    async fn started(&self, recovery_id: &str, who: &str, _: i64) -> Answer<()> {
+    async fn record_requester(&self, recovery_id: &str, user: &str, _: i64) -> Answer<()> {
         if *self.hangs.lock().unwrap() {
             std::future::pending::<()>().await;
         }
         broken(self)?;
-        self.starters.lock().unwrap().insert((recovery_id.to_owned(), who.to_owned()));
+        self.requesters.lock().unwrap().insert((recovery_id.to_owned(), user.to_owned()));
         Ok(())
     }
-    async fn has_started(&self, recovery_id: &str, who: &str) -> Answer<bool> {
+    async fn is_requester(&self, recovery_id: &str, user: &str) -> Answer<bool> {
         broken(self)?;
-        Ok(self.starters.lock().unwrap().contains(&(recovery_id.to_owned(), who.to_owned())))
+        Ok(self.requesters.lock().unwrap().contains(&(recovery_id.to_owned(), user.to_owned())))
     }
 }
 
-impl SecretText for Fake {
-    async fn text(&self, _: &str) -> Answer<String> {
+impl ReadSecretText for FakePorts {
+    async fn secret_text(&self, _: &str) -> Answer<String> {
         if *self.hangs.lock().unwrap() {
             std::future::pending::<()>().await;
         }
@@ -101,55 +104,55 @@ impl SecretText for Fake {
     }
 }
 
-impl Later for Fake {
-    async fn later(&self, function: &str, payload: &Value) -> Answer<()> {
+impl InvokeAsync for FakePorts {
+    async fn invoke_async(&self, function: &str, payload: &Value) -> Answer<()> {
         assert_eq!(function, "chatops");
         broken(self)?;
-        self.handed.lock().unwrap().push(payload.clone());
+        self.deferred.lock().unwrap().push(payload.clone());
         Ok(())
     }
 }
 
-impl Post for Fake {
-    async fn post(&self, url: &str, message: &Value) -> Result<(), StepError> {
-        *self.time_to_post.lock().unwrap() = rewind_clock::time_left();
-        self.posted.lock().unwrap().push((url.to_owned(), message.clone()));
+impl SlackClient for FakePorts {
+    async fn send(&self, url: &str, message: &Value) -> Result<(), StepError> {
+        *self.time_to_send.lock().unwrap() = rewind_clock::time_left();
+        self.sent.lock().unwrap().push((url.to_owned(), message.clone()));
         Ok(())
     }
 }
 
-/// U1 may start, U2 may decide, U3 may do both.
-fn chat() -> Chat<Fake> {
+/// The function, where U1 may request, U2 may approve, and U3 may do both.
+fn app() -> ChatApp<FakePorts> {
     let aws = FakeAws::default();
-    let world = Fake {
+    let ports = FakePorts {
         client: aws.client(),
         aws,
         clock: ManualClock::at(NOW),
         seen: Mutex::default(),
-        starters: Mutex::default(),
+        requesters: Mutex::default(),
         secret: Mutex::new(
             json!({ "signingSecret": SECRET, "webhookUrl": "https://hooks.slack.com/services/w" }).to_string(),
         ),
         secret_reads: Mutex::default(),
         broken: Mutex::default(),
         hangs: Mutex::default(),
-        handed: Mutex::default(),
-        posted: Mutex::default(),
-        time_to_post: Mutex::default(),
+        deferred: Mutex::default(),
+        sent: Mutex::default(),
+        time_to_send: Mutex::default(),
     };
-    let people = People {
-        starters: vec!["U1".into(), "U3".into()],
+    let access = AccessPolicy {
+        requesters: vec!["U1".into(), "U3".into()],
         approvers: vec!["U2".into(), "U3".into()],
         two_people: true,
         team: Some("T1".into()),
     };
     let settings = Settings {
-        people,
+        access,
         secret_arn: "arn".into(),
         function: "chatops".into(),
         response_prefix: "https://hooks.slack.com/".into(),
     };
-    Chat { world, settings, secret: Secret::default() }
+    ChatApp { ports, settings, secret: AppSecret::default() }
 }
 
 fn event(body: &str, timestamp: &str, signature: &str) -> Value {
@@ -187,32 +190,32 @@ fn pressed(person: &str, task: &Task) -> String {
     form_urlencoded::Serializer::new(String::new()).append_pair("payload", &payload.to_string()).finish()
 }
 
-async fn says(chat: &Chat<Fake>, person: &str, text: &str) -> Value {
-    let answer = chat.called(signed(&line(person, text))).await;
+async fn says(app: &ChatApp<FakePorts>, person: &str, text: &str) -> Value {
+    let answer = app.handle(signed(&line(person, text))).await;
     assert_eq!(answer["statusCode"], 200, "{text}: {answer}");
     serde_json::from_str(answer["body"].as_str().unwrap()).unwrap()
 }
 
-/// Does what was handed over, as the later invocation would; answers what was posted.
-async fn later(chat: &Chat<Fake>) -> Value {
-    let handed = chat.world.handed.lock().unwrap().pop().expect("nothing was handed over");
-    assert_eq!(chat.called(handed).await, Value::Null);
-    let (url, message) = chat.world.posted.lock().unwrap().pop().expect("nothing was posted");
+/// Runs the task that was deferred, as the later invocation would; returns the message that was sent.
+async fn run_deferred(app: &ChatApp<FakePorts>) -> Value {
+    let deferred = app.ports.deferred.lock().unwrap().pop().expect("nothing was deferred");
+    assert_eq!(app.handle(deferred).await, Value::Null);
+    let (url, message) = app.ports.sent.lock().unwrap().pop().expect("nothing was sent");
     assert_eq!(url, URL);
     message
 }
 
-fn nothing_happened(chat: &Chat<Fake>) {
-    let held = chat.world.aws.held();
-    assert!(held.started.is_empty() && held.decided.is_empty() && held.called.is_empty());
-    assert!(chat.world.handed.lock().unwrap().is_empty() && chat.world.posted.lock().unwrap().is_empty());
+fn assert_nothing_happened(app: &ChatApp<FakePorts>) {
+    let held = app.ports.aws.state();
+    assert!(held.started.is_empty() && held.decisions.is_empty() && held.calls.is_empty());
+    assert!(app.ports.deferred.lock().unwrap().is_empty() && app.ports.sent.lock().unwrap().is_empty());
 }
 
-// --------------------------------------------------------------------------------------------------------------- door
+// --------------------------------------------------------------------------------------------------------------- http
 
 #[tokio::test]
-async fn what_is_not_signed_by_slack_now_and_for_the_first_time_is_shut_out_quickly_and_silently() {
-    let chat = chat();
+async fn a_request_that_slack_did_not_sign_just_now_is_refused_quickly_and_without_a_word() {
+    let app = app();
     let body = line("U3", "start orders latest");
     let at = time(NOW).as_second();
     let (now, old) = (at.to_string(), (at - 301).to_string());
@@ -237,44 +240,44 @@ async fn what_is_not_signed_by_slack_now_and_for_the_first_time_is_shut_out_quic
     cases.extend([(unsigned, 401), (get, 405), (torn, 400), (json!({ "requestContext": 7 }), 400)]);
     for (event, status) in cases {
         let began = Instant::now();
-        let answer = chat.called(event.clone()).await;
+        let answer = app.handle(event.clone()).await;
         assert!(began.elapsed() < Duration::from_millis(100), "{event}");
         assert_eq!((&answer["statusCode"], &answer["body"]), (&json!(status), &json!("")), "{event}");
     }
-    nothing_happened(&chat);
+    assert_nothing_happened(&app);
 }
 
 #[tokio::test]
-async fn the_same_request_is_let_in_once() {
-    let chat = chat();
+async fn the_same_request_is_accepted_once() {
+    let app = app();
     let event = signed(&line("U3", "start orders latest --name r-1"));
-    assert_eq!(chat.called(event.clone()).await["statusCode"], 200);
-    assert_eq!(chat.called(event.clone()).await["statusCode"], 409);
+    assert_eq!(app.handle(event.clone()).await["statusCode"], 200);
+    assert_eq!(app.handle(event.clone()).await["statusCode"], 409);
     // As base64, it is the same request still.
     let mut encoded = event;
     let body = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, encoded["body"].as_str().unwrap());
     encoded["body"] = json!(body);
     encoded["isBase64Encoded"] = json!(true);
-    assert_eq!(chat.called(encoded).await["statusCode"], 409);
-    assert_eq!(chat.world.aws.held().started.len(), 1);
-    let until = *chat.world.seen.lock().unwrap().values().next().unwrap();
+    assert_eq!(app.handle(encoded).await["statusCode"], 409);
+    assert_eq!(app.ports.aws.state().started.len(), 1);
+    let until = *app.ports.seen.lock().unwrap().values().next().unwrap();
     assert!(until >= time(NOW).as_second() + 300, "it is forgotten before it is too old");
 }
 
 #[tokio::test]
-async fn where_it_cannot_be_seen_whether_a_request_came_before_it_is_not_let_in() {
-    let chat = chat();
-    *chat.world.broken.lock().unwrap() = true;
-    let answer = chat.called(signed(&line("U3", "start orders latest"))).await;
+async fn a_request_is_refused_where_the_table_cannot_say_if_it_came_before() {
+    let app = app();
+    *app.ports.broken.lock().unwrap() = true;
+    let answer = app.handle(signed(&line("U3", "start orders latest"))).await;
     assert_eq!((&answer["statusCode"], &answer["body"]), (&json!(503), &json!("")));
-    nothing_happened(&chat);
+    assert_nothing_happened(&app);
 }
 
 #[tokio::test]
 async fn a_replaced_secret_is_read_again_and_wrong_signatures_do_not_make_it_read_each_time() {
-    let chat = chat();
-    let reads = || *chat.world.secret_reads.lock().unwrap();
-    says(&chat, "U3", "list").await;
+    let app = app();
+    let reads = || *app.ports.secret_reads.lock().unwrap();
+    says(&app, "U3", "list").await;
     assert_eq!(reads(), 1);
     let at = |now: i64| now.to_string();
     let mut now = time(NOW).as_second();
@@ -282,84 +285,84 @@ async fn a_replaced_secret_is_read_again_and_wrong_signatures_do_not_make_it_rea
         let body = line("U3", text);
         event(&body, &at(now), &sign("new", &at(now), body.as_bytes()).unwrap())
     };
-    *chat.world.secret.lock().unwrap() = json!({ "signingSecret": "new" }).to_string();
+    *app.ports.secret.lock().unwrap() = json!({ "signingSecret": "new" }).to_string();
     for _ in 0..5 {
-        assert_eq!(chat.called(by_new(now, "list")).await["statusCode"], 401);
+        assert_eq!(app.handle(by_new(now, "list")).await["statusCode"], 401);
     }
     assert_eq!(reads(), 1);
-    chat.world.clock.sleep(Duration::from_secs(61)).await;
+    app.ports.clock.sleep(Duration::from_secs(61)).await;
     now += 61;
-    assert_eq!(chat.called(by_new(now, "list")).await["statusCode"], 200);
+    assert_eq!(app.handle(by_new(now, "list")).await["statusCode"], 200);
     assert_eq!(reads(), 2);
 }
 
 #[tokio::test]
 async fn slack_is_answered_in_time_even_where_aws_does_not_answer() {
-    let chat = chat();
+    let app = app();
     let began = Instant::now();
     // With the secret unread nobody can be let in. How long is added up elsewhere: a busy machine is slower.
-    *chat.world.hangs.lock().unwrap() = true;
-    assert_eq!(chat.called(signed(&line("U3", "list"))).await["statusCode"], 503);
+    *app.ports.hangs.lock().unwrap() = true;
+    assert_eq!(app.handle(signed(&line("U3", "list"))).await["statusCode"], 503);
     assert!(began.elapsed() < 3 * timeouts::SLACK_WAITS, "{:?}", began.elapsed());
-    *chat.world.hangs.lock().unwrap() = false;
-    says(&chat, "U3", "list").await;
+    *app.ports.hangs.lock().unwrap() = false;
+    says(&app, "U3", "list").await;
     // With the table silent a start is handed over, and started once, under the name that was said.
-    *chat.world.hangs.lock().unwrap() = true;
+    *app.ports.hangs.lock().unwrap() = true;
     let began = Instant::now();
-    let answer = says(&chat, "U3", "start orders latest --name r-1").await;
+    let answer = says(&app, "U3", "start orders latest --name r-1").await;
     assert!(began.elapsed() < 3 * timeouts::SLACK_WAITS, "{:?}", began.elapsed());
     assert!(answer["text"].as_str().unwrap().contains("starting r-1"), "{answer}");
-    assert!(chat.world.aws.held().started.is_empty());
-    *chat.world.hangs.lock().unwrap() = false;
-    later(&chat).await;
-    assert_eq!(chat.world.aws.held().started.len(), 1);
+    assert!(app.ports.aws.state().started.is_empty());
+    *app.ports.hangs.lock().unwrap() = false;
+    run_deferred(&app).await;
+    assert_eq!(app.ports.aws.state().started.len(), 1);
 }
 
 #[tokio::test]
-async fn who_waits_for_later_work_hears_of_it_even_where_it_takes_too_long() {
-    let chat = chat();
-    *chat.world.hangs.lock().unwrap() = true;
+async fn who_waits_for_a_deferred_task_is_told_even_where_it_takes_too_long() {
+    let app = app();
+    *app.ports.hangs.lock().unwrap() = true;
     let person = json!({ "team": "T1", "id": "U3", "name": "ann" });
     let task = json!({ "do": "start", "id": "r-1", "request": { "cluster": "orders", "to": "latest" } });
-    let handed = json!({ "later": { "task": task, "person": person, "responseUrl": URL } });
+    let deferred = json!({ "deferred": { "task": task, "user": person, "responseUrl": URL } });
     let time = timeouts::POST + timeouts::CALLS_END_BEFORE + Duration::from_millis(500);
-    let done = rewind_clock::invocation(time, Box::pin(chat.called(handed))).await;
+    let done = rewind_clock::invocation(time, Box::pin(app.handle(deferred))).await;
     assert_eq!(done, Ok(Value::Null));
-    let (_, message) = chat.world.posted.lock().unwrap().pop().expect("nothing was posted");
+    let (_, message) = app.ports.sent.lock().unwrap().pop().expect("nothing was sent");
     assert!(message["text"].as_str().unwrap().contains("may or may not be done"), "{message}");
-    let time = chat.world.time_to_post.lock().unwrap().unwrap();
+    let time = app.ports.time_to_send.lock().unwrap().unwrap();
     assert!(time > timeouts::POST / 2, "{time:?} to tell it");
 }
 
 #[tokio::test]
-async fn slack_is_answered_when_it_asks_whether_somebody_is_there() {
-    assert_eq!(chat().called(signed("ssl_check=1&token=x")).await["statusCode"], 200);
+async fn an_ssl_check_is_answered() {
+    assert_eq!(app().handle(signed("ssl_check=1&token=x")).await["statusCode"], 200);
 }
 
-// ------------------------------------------------------------------------------------------------------------- people
+// ------------------------------------------------------------------------------------------------------------- access
 
 #[tokio::test]
-async fn a_stranger_is_told_that_and_nothing_else() {
-    let chat = chat();
-    chat.world.aws.awaits("r-1");
+async fn a_user_without_access_is_told_that_and_nothing_else() {
+    let app = app();
+    app.ports.aws.add_awaiting_approval("r-1");
     let mut elsewhere = line("U3", "list");
     elsewhere = elsewhere.replace("team_id=T1", "team_id=T2");
-    let mut answers = vec![chat.called(signed(&elsewhere)).await];
+    let mut answers = vec![app.handle(signed(&elsewhere)).await];
     for text in ["", "help", "list", "status r-1", "start orders latest", "approve r-1 --hash abcdef", "nonsense --x"] {
-        answers.push(chat.called(signed(&line("U9", text))).await);
+        answers.push(app.handle(signed(&line("U9", text))).await);
     }
     for answer in answers {
         let said: Value = serde_json::from_str(answer["body"].as_str().unwrap()).unwrap();
-        assert_eq!(said["text"], crate::people::STRANGER);
+        assert_eq!(said["text"], ACCESS_DENIED);
         assert!(!said.to_string().contains("r-1") && !said.to_string().contains("orders"), "{said}");
     }
-    nothing_happened(&chat);
+    assert_nothing_happened(&app);
 }
 
 #[tokio::test]
-async fn who_may_not_is_told_why_and_nothing_is_done() {
-    let chat = chat();
-    let hash = chat.world.aws.awaits("r-1");
+async fn a_user_without_the_permission_is_told_why_and_nothing_is_done() {
+    let app = app();
+    let hash = app.ports.aws.add_awaiting_approval("r-1");
     for (person, text) in [
         ("U2", "start orders latest".to_owned()),
         ("U2", "orders 5m ago".to_owned()),
@@ -367,79 +370,79 @@ async fn who_may_not_is_told_why_and_nothing_is_done() {
         ("U1", "undo r-1 --confirm orders".to_owned()),
         ("U1", "window orders 24h".to_owned()),
     ] {
-        let said = says(&chat, person, &text).await;
+        let said = says(&app, person, &text).await;
         assert!(said["text"].as_str().unwrap().starts_with("you may look"), "{text}: {said}");
         assert_eq!(said["response_type"], "ephemeral");
     }
-    nothing_happened(&chat);
+    assert_nothing_happened(&app);
 }
 
 #[tokio::test]
-async fn a_button_is_pressed_by_a_person_too() {
-    let chat = chat();
-    let hash = chat.world.aws.awaits("r-1");
+async fn a_button_needs_the_permission_of_whoever_presses_it() {
+    let app = app();
+    let hash = app.ports.aws.add_awaiting_approval("r-1");
     let decide = Task::Decide { id: "r-1".into(), approved: true, comment: None, hash };
-    for (person, said) in [("U1", crate::people::APPROVERS), ("U9", crate::people::STRANGER)] {
-        let answer = chat.called(signed(&pressed(person, &decide))).await;
+    for (person, said) in [("U1", APPROVAL_DENIED), ("U9", ACCESS_DENIED)] {
+        let answer = app.handle(signed(&pressed(person, &decide))).await;
         assert_eq!((&answer["statusCode"], &answer["body"]), (&json!(200), &json!("")));
-        assert_eq!(later(&chat).await["text"], said);
+        assert_eq!(run_deferred(&app).await["text"], said);
     }
-    assert!(chat.world.aws.held().decided.is_empty());
+    assert!(app.ports.aws.state().decisions.is_empty());
 }
 
 #[tokio::test]
-async fn who_started_a_recovery_is_not_the_one_who_approves_it() {
-    let chat = chat();
+async fn a_requester_cannot_approve_their_own_recovery() {
+    let app = app();
     // That somebody else asked for that name before changes nothing.
-    says(&chat, "U1", "start orders soon --name r-1").await;
-    says(&chat, "U3", "start orders latest --name r-1").await;
-    let hash = chat.world.aws.awaits("r-1");
+    says(&app, "U1", "start orders soon --name r-1").await;
+    says(&app, "U3", "start orders latest --name r-1").await;
+    let hash = app.ports.aws.add_awaiting_approval("r-1");
     let yes = Task::Decide { id: "r-1".into(), approved: true, comment: None, hash };
-    chat.called(signed(&pressed("U3", &yes))).await;
-    assert_eq!(later(&chat).await["text"], crate::people::TWO_PEOPLE);
-    assert!(chat.world.aws.held().decided.is_empty());
-    chat.called(signed(&pressed("U2", &yes))).await;
-    assert_eq!(later(&chat).await["response_type"], "in_channel");
-    let by = chat.world.aws.held().decided[0].1["by"].clone();
+    app.handle(signed(&pressed("U3", &yes))).await;
+    assert_eq!(run_deferred(&app).await["text"], SELF_APPROVAL_DENIED);
+    assert!(app.ports.aws.state().decisions.is_empty());
+    app.handle(signed(&pressed("U2", &yes))).await;
+    assert_eq!(run_deferred(&app).await["response_type"], "in_channel");
+    let by = app.ports.aws.state().decisions[0].1["by"].clone();
     assert_eq!(by, "ann (U2 in Slack workspace T1)");
 }
 
 #[tokio::test]
-async fn who_started_it_may_still_say_no() {
-    let chat = chat();
-    says(&chat, "U3", "start orders latest --name r-1").await;
-    let hash = chat.world.aws.awaits("r-1");
-    says(&chat, "U3", &format!("reject r-1 not now --hash {hash}")).await;
-    later(&chat).await;
-    let decision = chat.world.aws.held().decided[0].1.clone();
+async fn a_requester_can_reject_their_own_recovery() {
+    let app = app();
+    says(&app, "U3", "start orders latest --name r-1").await;
+    let hash = app.ports.aws.add_awaiting_approval("r-1");
+    says(&app, "U3", &format!("reject r-1 not now --hash {hash}")).await;
+    run_deferred(&app).await;
+    let decision = app.ports.aws.state().decisions[0].1.clone();
     assert_eq!((&decision["decision"], &decision["comment"]), (&json!("rejected"), &json!("not now")));
 }
 
 #[tokio::test]
-async fn nothing_is_started_whose_starter_cannot_be_remembered() {
-    let chat = chat();
-    let handed = Handed {
+async fn nothing_is_started_whose_requester_cannot_be_recorded() {
+    let app = app();
+    let deferred = DeferredTask {
         task: Task::Start { id: "r-1".into(), request: json!({ "cluster": "orders", "to": "latest" }) },
-        person: crate::people::Person { id: "U3".into(), name: "ann".into(), team: "T1".into() },
+        user: ChatUser { id: "U3".into(), name: "ann".into(), team: "T1".into() },
         response_url: URL.into(),
     };
-    *chat.world.broken.lock().unwrap() = true;
-    chat.called(json!({ "later": handed })).await;
-    assert!(chat.world.aws.held().started.is_empty());
+    *app.ports.broken.lock().unwrap() = true;
+    app.handle(json!({ "deferred": deferred })).await;
+    assert!(app.ports.aws.state().started.is_empty());
 }
 
-// --------------------------------------------------------------------------------------------------------------- words
+// --------------------------------------------------------------------------------------------------------------- commands
 
 #[tokio::test]
 async fn a_plan_comes_at_once_with_a_button_that_starts_the_recovery_to_that_very_moment() {
-    let chat = chat();
+    let app = app();
     // The dry run ends while it is waited for.
-    let begun = says(&chat, "U1", "orders 5m ago").await;
+    let begun = says(&app, "U1", "orders 5m ago").await;
     assert!(begun["text"].as_str().unwrap().contains("planning"), "{begun}");
-    let id = chat.world.aws.held().started[0].0.clone();
-    let arn = chat.world.client.places.recovery(&id);
-    chat.world.aws.ends(&arn, Status::Succeeded, json!({ "outcome": "Planned", "plan": plan() }));
-    let said = later(&chat).await;
+    let id = app.ports.aws.state().started[0].0.clone();
+    let arn = app.ports.client.deployment.recovery_arn(&id);
+    app.ports.aws.end(&arn, Status::Succeeded, json!({ "outcome": "Planned", "recoveryId": id, "plan": plan() }));
+    let said = run_deferred(&app).await;
     let button = &said["blocks"].as_array().unwrap().last().unwrap()["elements"][0];
     let task: Task = serde_json::from_str(button["value"].as_str().unwrap()).unwrap();
     let Task::Start { id, request } = &task else { panic!("{task:?}") };
@@ -449,29 +452,29 @@ async fn a_plan_comes_at_once_with_a_button_that_starts_the_recovery_to_that_ver
     );
     // Pressed twice, it is started once.
     for _ in 0..2 {
-        chat.called(signed(&pressed("U1", &task))).await;
-        chat.world.seen.lock().unwrap().clear();
-        later(&chat).await;
+        app.handle(signed(&pressed("U1", &task))).await;
+        app.ports.seen.lock().unwrap().clear();
+        run_deferred(&app).await;
     }
-    assert_eq!(chat.world.aws.held().started.len(), 2, "the dry run and the recovery");
+    assert_eq!(app.ports.aws.state().started.len(), 2, "the dry run and the recovery");
 }
 
 #[tokio::test]
 async fn a_plan_that_was_refused_says_why() {
-    let chat = chat();
-    says(&chat, "U1", "orders 5m ago").await;
-    let id = chat.world.aws.held().started[0].0.clone();
-    let arn = chat.world.client.places.recovery(&id);
-    chat.world.aws.held().executions.get_mut(&arn).unwrap().cause = Some("outside the window".into());
-    chat.world.aws.ends(&arn, Status::Failed, Value::Null);
-    assert_eq!(later(&chat).await["text"], "outside the window");
+    let app = app();
+    says(&app, "U1", "orders 5m ago").await;
+    let id = app.ports.aws.state().started[0].0.clone();
+    let arn = app.ports.client.deployment.recovery_arn(&id);
+    app.ports.aws.state().executions.get_mut(&arn).unwrap().cause = Some("outside the window".into());
+    app.ports.aws.end(&arn, Status::Failed, Value::Null);
+    assert_eq!(run_deferred(&app).await["text"], "outside the window");
 }
 
 #[tokio::test]
 async fn approving_without_a_hash_shows_what_there_is_to_decide_on() {
-    let chat = chat();
-    let hash = chat.world.aws.awaits("r-1");
-    let said = says(&chat, "U2", "approve r-1 looks good").await;
+    let app = app();
+    let hash = app.ports.aws.add_awaiting_approval("r-1");
+    let said = says(&app, "U2", "approve r-1 looks good").await;
     let buttons = said["blocks"].as_array().unwrap().last().unwrap()["elements"].clone();
     let tasks: Vec<Task> = buttons
         .as_array()
@@ -483,7 +486,7 @@ async fn approving_without_a_hash_shows_what_there_is_to_decide_on() {
         |approved| Task::Decide { id: "r-1".into(), approved, comment: Some("looks good".into()), hash: hash.clone() };
     assert_eq!(tasks, [decide(true), decide(false)]);
     assert!(said.to_string().contains(&hash) && !said.to_string().contains("token"));
-    assert!(chat.world.aws.held().decided.is_empty());
+    assert!(app.ports.aws.state().decisions.is_empty());
 }
 
 #[tokio::test]
@@ -493,11 +496,11 @@ async fn each_button_says_what_it_does_where_the_cluster_itself_is_rewound_too()
         "orders itself goes back to 2026-11-23T10:30:00Z: every connection to it is cut.",
         "Nothing is changed: orders stays as it is.",
     );
-    let chat = chat();
-    chat.world.aws.awaits("r-1");
-    chat.world.aws.awaits_in_place("r-2");
+    let app = app();
+    app.ports.aws.add_awaiting_approval("r-1");
+    app.ports.aws.add_awaiting_approval_in_place("r-2");
     for (id, (approve, reject)) in [("r-1", beside), ("r-2", in_place)] {
-        let said = says(&chat, "U2", &format!("approve {id}")).await;
+        let said = says(&app, "U2", &format!("approve {id}")).await;
         let buttons = said["blocks"].as_array().unwrap().last().unwrap()["elements"].as_array().unwrap().clone();
         let asks: Vec<_> = buttons.iter().map(|button| button["confirm"]["text"]["text"].as_str().unwrap()).collect();
         assert_eq!(asks, [approve, reject], "{id}");
@@ -505,11 +508,11 @@ async fn each_button_says_what_it_does_where_the_cluster_itself_is_rewound_too()
 }
 
 #[tokio::test]
-async fn what_cannot_be_shown_cannot_be_approved_by_a_button() {
-    let chat = chat();
-    chat.world.aws.awaits("r-1");
-    chat.world.aws.held().records.get_mut("r-1").unwrap().approval.as_mut().unwrap().hash = "0123456789ab".into();
-    let said = says(&chat, "U2", "approve r-1").await;
+async fn a_proposal_that_cannot_be_shown_cannot_be_approved_by_a_button() {
+    let app = app();
+    app.ports.aws.add_awaiting_approval("r-1");
+    app.ports.aws.state().records.get_mut("r-1").unwrap().approval.as_mut().unwrap().hash = "0123456789ab".into();
+    let said = says(&app, "U2", "approve r-1").await;
     let labels: Vec<_> = said["blocks"].as_array().unwrap().last().unwrap()["elements"]
         .as_array()
         .unwrap()
@@ -520,16 +523,16 @@ async fn what_cannot_be_shown_cannot_be_approved_by_a_button() {
 }
 
 #[tokio::test]
-async fn taking_back_asks_first_and_then_is_begun_in_the_persons_name() {
-    let chat = chat();
-    chat.world.aws.recovered("r-1");
-    let said = says(&chat, "U2", "undo r-1").await;
+async fn an_undo_asks_first_and_is_then_started_in_the_users_name() {
+    let app = app();
+    app.ports.aws.add_recovered("r-1");
+    let said = says(&app, "U2", "undo r-1").await;
     let button = &said["blocks"].as_array().unwrap().last().unwrap()["elements"][0];
     let task: Task = serde_json::from_str(button["value"].as_str().unwrap()).unwrap();
-    assert!(chat.world.aws.held().started.is_empty());
-    chat.called(signed(&pressed("U2", &task))).await;
-    later(&chat).await;
-    let started = chat.world.aws.held().started.clone();
+    assert!(app.ports.aws.state().started.is_empty());
+    app.handle(signed(&pressed("U2", &task))).await;
+    run_deferred(&app).await;
+    let started = app.ports.aws.state().started.clone();
     assert_eq!(
         started,
         [("r-1-undo".to_owned(), json!({ "recovery": "r-1", "by": "ann (U2 in Slack workspace T1)" }))]
@@ -537,13 +540,13 @@ async fn taking_back_asks_first_and_then_is_begun_in_the_persons_name() {
 }
 
 #[tokio::test]
-async fn a_window_is_looked_at_by_whom_it_is_known_and_set_by_approvers() {
-    let chat = chat();
-    says(&chat, "U1", "window orders").await;
-    later(&chat).await;
-    says(&chat, "U2", "window orders 24h --confirm orders").await;
-    later(&chat).await;
-    let called: Vec<Value> = chat.world.aws.held().called.iter().map(|(_, payload)| payload.clone()).collect();
+async fn a_window_is_read_by_everybody_with_access_and_set_by_approvers() {
+    let app = app();
+    says(&app, "U1", "window orders").await;
+    run_deferred(&app).await;
+    says(&app, "U2", "window orders 24h --confirm orders").await;
+    run_deferred(&app).await;
+    let called: Vec<Value> = app.ports.aws.state().calls.iter().map(|(_, payload)| payload.clone()).collect();
     assert_eq!(
         called,
         [json!({ "cluster": "orders" }), json!({ "cluster": "orders", "window": "24h", "confirm": "orders" })]
@@ -551,15 +554,15 @@ async fn a_window_is_looked_at_by_whom_it_is_known_and_set_by_approvers() {
 }
 
 #[tokio::test]
-async fn the_words_of_a_refusal_reach_the_one_who_asked() {
-    let chat = chat();
+async fn the_reason_of_a_refusal_reaches_the_user_who_asked() {
+    let app = app();
     for (text, part) in [
         ("status nope", "there is no recovery nope"),
         ("start orders soon", "`to` is \"soon\""),
         ("approve nope", "there is no recovery nope"),
         ("start orders latest --colour red", "--colour"),
     ] {
-        let said = says(&chat, "U3", text).await;
+        let said = says(&app, "U3", text).await;
         assert!(said["text"].as_str().unwrap().contains(part), "{text}: {said}");
     }
 }
@@ -568,74 +571,74 @@ async fn the_words_of_a_refusal_reach_the_one_who_asked() {
 
 #[tokio::test]
 async fn the_channel_is_asked_when_a_recovery_waits_and_told_when_it_has_ended() {
-    let chat = chat();
-    let hash = chat.world.aws.awaits("r-1");
-    chat.world.aws.recovered("r-2");
+    let app = app();
+    let hash = app.ports.aws.add_awaiting_approval("r-1");
+    app.ports.aws.add_recovered("r-2");
     for id in ["r-1", "r-2"] {
-        chat.called(json!({ "source": "aurora-rewind", "detail-type": "x", "detail": { "recoveryId": id } })).await;
+        app.handle(json!({ "source": "aurora-rewind", "detail-type": "x", "detail": { "recoveryId": id } })).await;
     }
-    let posted = chat.world.posted.lock().unwrap().clone();
-    assert!(posted.iter().all(|(url, message)| url == "https://hooks.slack.com/services/w" && message.get("response_type").is_none()));
-    assert!(posted[0].1.to_string().contains(&hash) && posted[0].1.to_string().contains("Approve"));
-    assert!(posted[1].1["text"].as_str().unwrap().contains("r-2: Recovered"));
+    let sent = app.ports.sent.lock().unwrap().clone();
+    assert!(sent.iter().all(|(url, message)| url == "https://hooks.slack.com/services/w" && message.get("response_type").is_none()));
+    assert!(sent[0].1.to_string().contains(&hash) && sent[0].1.to_string().contains("Approve"));
+    assert!(sent[1].1["text"].as_str().unwrap().contains("r-2: Recovered"));
 }
 
 #[tokio::test]
 async fn the_channel_is_not_told_of_a_plan_that_was_refused_to_the_one_who_asked_for_it() {
-    let chat = chat();
+    let app = app();
     for (text, told) in [("orders 5m ago", 0), ("start orders 5m ago --name r-1", 1)] {
-        says(&chat, "U3", text).await;
-        let id = chat.world.aws.held().started.last().unwrap().0.clone();
-        let arn = chat.world.client.places.recovery(&id);
+        says(&app, "U3", text).await;
+        let id = app.ports.aws.state().started.last().unwrap().0.clone();
+        let arn = app.ports.client.deployment.recovery_arn(&id);
         let detail = json!({ "recoveryId": id, "executionArn": arn });
-        chat.called(json!({ "source": "aurora-rewind", "detail-type": "Rewind Nothing Changed", "detail": detail }))
+        app.handle(json!({ "source": "aurora-rewind", "detail-type": "Rewind Nothing Changed", "detail": detail }))
             .await;
-        assert_eq!(chat.world.posted.lock().unwrap().len(), told, "{text}");
+        assert_eq!(app.ports.sent.lock().unwrap().len(), told, "{text}");
     }
 }
 
 #[tokio::test]
 async fn an_approval_that_is_announced_before_it_can_be_given_is_waited_for() {
-    let chat = chat();
-    chat.world.aws.runs("r-1");
+    let app = app();
+    app.ports.aws.add_running("r-1");
     let announced = json!({
         "source": "aurora-rewind", "detail-type": "Rewind Approval Requested", "detail": { "recoveryId": "r-1" },
     });
-    let before = chat.world.clock.now();
-    chat.called(announced).await;
-    let waited = chat.world.clock.now().duration_since(before);
+    let before = app.ports.clock.now();
+    app.handle(announced).await;
+    let waited = app.ports.clock.now().duration_since(before);
     assert!(waited.unsigned_abs() >= timeouts::CHAT_APPROVAL, "{waited}");
-    let (_, said) = chat.world.posted.lock().unwrap().pop().unwrap();
+    let (_, said) = app.ports.sent.lock().unwrap().pop().unwrap();
     assert!(said["text"].as_str().unwrap().contains("r-1: Running"));
 }
 
 #[tokio::test]
-async fn an_answer_goes_to_slack_and_nowhere_else() {
-    let chat = chat();
+async fn a_message_goes_to_slack_and_nowhere_else() {
+    let app = app();
     for url in ["http://hooks.slack.com/x", "https://hooks.slack.com.evil.example/x", "https://evil.example/", ""] {
-        let handed = Handed {
+        let deferred = DeferredTask {
             task: Task::Window { cluster: "orders".into(), window: None, confirm: None },
-            person: crate::people::Person { id: "U3".into(), name: "ann".into(), team: "T1".into() },
+            user: ChatUser { id: "U3".into(), name: "ann".into(), team: "T1".into() },
             response_url: url.into(),
         };
-        chat.called(json!({ "later": handed })).await;
+        app.handle(json!({ "deferred": deferred })).await;
     }
-    assert!(chat.world.posted.lock().unwrap().is_empty());
+    assert!(app.ports.sent.lock().unwrap().is_empty());
 }
 
 #[tokio::test]
-async fn what_is_no_event_of_ours_does_nothing() {
-    let chat = chat();
+async fn an_event_that_is_not_ours_does_nothing() {
+    let app = app();
     for event in [
         json!({}),
-        json!({ "later": { "task": 7 } }),
+        json!({ "deferred": { "task": 7 } }),
         json!({ "source": "aws.ec2" }),
         json!({ "source": "aurora-rewind" }),
         Value::Null,
     ] {
-        assert_eq!(chat.called(event).await, Value::Null);
+        assert_eq!(app.handle(event).await, Value::Null);
     }
-    nothing_happened(&chat);
+    assert_nothing_happened(&app);
 }
 
 #[test]
@@ -647,6 +650,6 @@ fn an_execution_is_shown_in_the_console_of_its_partition() {
     ] {
         let arn = format!("arn:{partition}:states:{region}:1:execution:Rewind:my-recovery");
         let url = format!("https://{host}/states/home?region={region}#/v2/executions/details/{arn}");
-        assert_eq!(crate::work::console(&arn), Some(url));
+        assert_eq!(console_url(&arn), Some(url));
     }
 }

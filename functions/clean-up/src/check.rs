@@ -5,9 +5,9 @@ use crate::{Asked, CleanUp, Kept, Kind, Records, Visitors};
 use jiff::Timestamp;
 use rewind_aws::rds::{Cluster, Instance, ReadClusters};
 use rewind_aws::records::Notes;
-use rewind_aws::recoveries::{Record, Recoveries};
+use rewind_aws::recoveries::Recoveries;
 use rewind_core::names::{FENCED_BY_TAG, KEEP_UNTIL_TAG, RECOVERY_TAG, SAFETY_CLONE_OF_TAG};
-use rewind_core::{Clock, Plan, StepError, Strategy};
+use rewind_core::{Clock, Plan, RecoveryRecord, StepError, Strategy};
 
 /// The note, in the table's item of the recovery, that what it kept is being deleted: from then on it cannot be undone.
 pub const CLEAN_UP_NOTE: &str = "cleanUp";
@@ -52,7 +52,7 @@ where
         let Some(cluster) = self.clusters.cluster(&kept.cluster).await? else { return Ok(Marks::Gone) };
         let mut why = tags(kept, &cluster, self.clock.now());
         let plan = match self.recoveries.recovery(&kept.recovery_id).await? {
-            Some(record) => planned(kept, &record),
+            Some(record) => planned(kept, record),
             None => Err(format!("the table has no recovery {}", kept.recovery_id)),
         };
         let plan = match plan {
@@ -222,17 +222,19 @@ fn tags(kept: &Kept, cluster: &Cluster, now: Timestamp) -> Vec<String> {
     why
 }
 
-/// The plan of a recovery that ended well, was not undone, and kept this cluster.
-fn planned(kept: &Kept, record: &Record) -> Result<Plan, String> {
+/// The plan of a recovery that ended well, was not taken back, and kept this cluster.
+fn planned(kept: &Kept, record: RecoveryRecord) -> Result<Plan, String> {
     let id = &kept.recovery_id;
     if record.state != "Recovered" {
         return Err(format!("the recovery {id} is {}, not Recovered", record.state));
     }
-    if !record.undo.is_null() {
-        return Err(format!("the recovery {id} was undone"));
+    if record.undo.is_some() {
+        return Err(format!("the recovery {id} was taken back"));
     }
-    let plan: Plan = serde_json::from_value(record.plan.clone())
-        .map_err(|e| format!("the plan of the recovery {id} cannot be read: {e}"))?;
+    // What cannot be read may be an undo: then the cluster has its traffic.
+    let (Some(plan), []) = (record.plan, record.unreadable.as_slice()) else {
+        return Err(format!("the record of the recovery {id} cannot be read: {}", record.unreadable.join("; ")));
+    };
     let (strategy, cluster) = match kept.kind {
         Kind::Source => (Strategy::Restore, &plan.cluster),
         Kind::SafetyClone => (Strategy::Backtrack, &plan.new_cluster),

@@ -8,7 +8,7 @@ use rewind_aws::rds::{ChangeInstances, ClusterChange, ModifyClusters, ReadCluste
 use rewind_aws::records::{Lease, Leases, Notes};
 use rewind_aws::recoveries::Recoveries;
 use rewind_core::names::{IDENTIFIER_MAX, with_suffix};
-use rewind_core::{Clock, ErrorName, StepError, content_hash, timeouts};
+use rewind_core::{CleanUpRecord, Clock, ErrorName, StepError, content_hash, timeouts};
 use serde_json::json;
 use std::time::Duration;
 
@@ -105,10 +105,12 @@ where
             *looked = true;
             if !ours.begun {
                 // From here on traffic can no longer be moved back: whoever would must see it before anything is gone.
-                let note = json!({
-                    "cluster": kept.cluster, "snapshot": snapshot_name(kept), "begunAt": self.clock.now(),
-                });
-                self.notes.note_once(&kept.recovery_id, CLEAN_UP_NOTE, &note).await?;
+                let record = CleanUpRecord {
+                    cluster: kept.cluster.clone(),
+                    snapshot: snapshot_name(kept),
+                    begun_at: self.clock.now(),
+                };
+                self.notes.note_once(&kept.recovery_id, CLEAN_UP_NOTE, &json!(record)).await?;
             }
             return Ok(Next::Wait(format!("{} is unused", kept.cluster)));
         }

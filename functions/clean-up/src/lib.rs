@@ -15,12 +15,11 @@ use rewind_aws::rds::{
     ChangeInstances, Cluster, FindClusters, ModifyClusters, ReadClusters, ReadSnapshots, RetireClusters,
 };
 use rewind_aws::records::{Leases, Notes};
-use rewind_aws::recoveries::{Record, Recoveries};
+use rewind_aws::recoveries::Recoveries;
 use rewind_core::names::{FENCED_BY_TAG, KEEP_UNTIL_TAG, SAFETY_CLONE_OF_TAG};
-use rewind_core::{Clock, Polling, StepError};
+use rewind_core::{Clock, Polling, RecoveryRecord, StepError};
 use rewind_lambda::Step;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 /// The IAM actions that the function calls.
 pub const ACTIONS: &[&str] = &[
@@ -112,12 +111,11 @@ pub struct Kept {
 
 impl Kept {
     /// Whether the recovery kept another cluster, from which this one has its tags.
-    fn is_a_copy(&self, record: &Record) -> bool {
-        let (field, own) = match self.kind {
-            Kind::Source => ("clusterArn", &self.cluster_arn),
-            Kind::SafetyClone => ("newCluster", &self.cluster),
-        };
-        record.plan.get(field).and_then(Value::as_str).is_some_and(|kept| kept != own)
+    fn is_a_copy(&self, record: &RecoveryRecord) -> bool {
+        record.plan.as_ref().is_some_and(|plan| match self.kind {
+            Kind::Source => plan.cluster_arn != self.cluster_arn,
+            Kind::SafetyClone => plan.new_cluster != self.cluster,
+        })
     }
 }
 

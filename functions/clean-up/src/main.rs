@@ -3,7 +3,7 @@
 use clean_up::{CleanUp, Databases};
 use rewind_access::Access;
 use rewind_aws::rds::{Rds, fence_groups_from_env};
-use rewind_aws::{Aws, records::Records, recoveries::Table, secrets::Secrets};
+use rewind_aws::{Aws, records::Records, recoveries::RecoveryTable, secrets::Secrets};
 use rewind_core::Polling;
 use rewind_db::Network;
 use rewind_lambda::SystemClock;
@@ -14,7 +14,7 @@ async fn main() -> Result<(), lambda_runtime::Error> {
     let access = Access { clusters: Rds::new(&aws), secrets: Secrets::new(&aws), network: Network::from_env()? };
     let step = CleanUp {
         clusters: Rds::new(&aws),
-        recoveries: Table::from_env(&aws)?,
+        recoveries: RecoveryTable::from_env(&aws)?,
         notes: Records::from_env(&aws)?,
         visitors: Databases { access, clock: SystemClock },
         clock: SystemClock,

@@ -3,15 +3,15 @@
 use super::*;
 use rewind_aws::Answer;
 use rewind_aws::fixtures::{
-    ManualClock, in_place_plan, instances, mysql_source, plan, rds_with_restored, safety_clone, time,
+    ManualClock, in_place_plan, instances, mysql_source, plan, rds_with_restored, recovery_record, safety_clone, time,
 };
 use rewind_aws::rds::fake::{FakeRds, Lose};
 use rewind_aws::rds::{Instance, Member};
 use rewind_aws::records::Lease;
 use rewind_core::names::RECOVERY_TAG;
-use rewind_core::{ErrorName, Plan};
+use rewind_core::{ErrorName, Plan, UndoRecord};
 use rewind_db::fence::Inside;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::sync::{Arc, Mutex};
 
 const UNTIL: &str = "2026-11-30T10:40:00Z";
@@ -22,7 +22,7 @@ const ID: &str = "operation-001";
 #[derive(Clone)]
 struct World {
     rds: FakeRds,
-    record: Option<Record>,
+    record: Option<RecoveryRecord>,
     records: Option<Records>,
     inside: Result<Inside, StepError>,
     notes: Arc<Mutex<Vec<(String, Value)>>>,
@@ -31,11 +31,11 @@ struct World {
 }
 
 impl Recoveries for World {
-    async fn recovery(&self, id: &str) -> Answer<Option<Record>> {
+    async fn recovery(&self, id: &str) -> Answer<Option<RecoveryRecord>> {
         Ok(self.record.clone().filter(|record| record.id == id))
     }
 
-    async fn recoveries(&self) -> Answer<Vec<Record>> {
+    async fn recoveries(&self) -> Answer<Vec<RecoveryRecord>> {
         Ok(self.record.clone().into_iter().collect())
     }
 }
@@ -82,24 +82,8 @@ impl Visitors for World {
     }
 }
 
-fn record(plan: &Plan) -> Record {
-    Record {
-        id: ID.to_owned(),
-        execution_arn: "arn".to_owned(),
-        state: "Recovered".to_owned(),
-        cluster: plan.cluster.clone(),
-        new_cluster: Some(plan.new_cluster.clone()),
-        started_at: time("2026-11-23T10:35:00Z"),
-        ended_at: None,
-        plan: serde_json::to_value(plan).unwrap(),
-        approval: None,
-        decision: Value::Null,
-        undo: Value::Null,
-        clean_up: Value::Null,
-        outcome: Value::Null,
-        error: None,
-        cause: None,
-    }
+fn record(plan: &Plan) -> RecoveryRecord {
+    RecoveryRecord { id: ID.to_owned(), ..recovery_record(plan) }
 }
 
 fn tag(cluster: &mut Cluster, key: &str, value: &str) {
@@ -273,7 +257,7 @@ async fn whatever_is_not_as_the_recovery_left_it_stays() {
     fn source(world: &mut World, edit: impl FnOnce(&mut Cluster)) {
         world.rds.edit("orders", edit);
     }
-    let cases: [(&str, Edit); 26] = [
+    let cases: [(&str, Edit); 27] = [
         ("secret:rds!cluster-orders goes with orders, and orders-r has no managed master password", |w| {
             w.rds.edit("orders-r", |c| c.master_secret = None);
         }),
@@ -302,7 +286,13 @@ async fn whatever_is_not_as_the_recovery_left_it_stays() {
         ("orders is stopped", |w| source(w, |c| c.status = "stopped".to_owned())),
         ("operation-001 is Undone", |w| w.record.as_mut().unwrap().state = "Undone".to_owned()),
         ("operation-001 is NeedsOperator", |w| w.record.as_mut().unwrap().state = "NeedsOperator".to_owned()),
-        ("operation-001 was undone", |w| w.record.as_mut().unwrap().undo = json!({ "by": "ada" })),
+        ("operation-001 was taken back", |w| {
+            let (id, at) = ("operation-001-undo".to_owned(), time(AFTER));
+            w.record.as_mut().unwrap().undo = Some(UndoRecord { id, by: None, at, undone: Vec::new() });
+        }),
+        ("the record of the recovery operation-001 cannot be read", |w| {
+            w.record.as_mut().unwrap().unreadable.push("undo in the record cannot be read".to_owned());
+        }),
         ("the table has no recovery", |w| w.record = None),
         ("operation-001 did not keep orders", |w| w.record = Some(record(&in_place_plan()))),
         ("this may be the last copy", |w| w.rds = FakeRds::with(vec![w.rds.look("orders").unwrap()], instances())),

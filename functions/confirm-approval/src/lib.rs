@@ -1,23 +1,22 @@
-//! Holds a person's yes against what they were shown and against the world as it is by now: a yes to something else is no
-//! yes. It runs before the fence and changes nothing, so there is nothing to undo.
+//! Confirms an approval: it is valid only for the proposal that was shown, and only while cluster, restored cluster and
+//! records are unchanged. It runs before the fence and changes nothing, so there is nothing to undo.
 
 use jiff::{SignedDuration, Timestamp};
 use rewind_aws::rds::{Cluster, ReadClusters};
 use rewind_aws::route53::Zones;
 use rewind_core::names::RECOVERY_TAG;
 use rewind_core::{
-    Clock, Difference, ErrorName, Plan, PlannedRecord, Recovery, Report, Restored, StepError, Strategy, say_duration,
-    shown_hash,
+    Clock, ErrorName, Plan, PlannedRecord, Proposal, RecordedDecision, Recovery, Restored, StepError, Strategy,
+    say_duration,
 };
 use rewind_lambda::Step;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 /// The IAM actions that the step calls.
 pub const ACTIONS: &[&str] = &["rds:DescribeDBClusters", "route53:ListResourceRecordSets", "sts:AssumeRole"];
 
-/// What people were shown may be this old when they say yes, unless the deployment says otherwise.
-const OLDEST: SignedDuration = SignedDuration::from_hours(24);
+/// The age of a proposal up to which it may be approved, unless the deployment says otherwise.
+const AGE_MAX: SignedDuration = SignedDuration::from_hours(24);
 
 /// The step.
 #[derive(Debug)]
@@ -28,63 +27,41 @@ pub struct ConfirmApproval<C, Z, K> {
     pub zones: Z,
     /// The time.
     pub clock: K,
-    /// How old what people were shown may be.
-    pub oldest: SignedDuration,
+    /// The age of a proposal up to which it may be approved.
+    pub age_max: SignedDuration,
 }
 
-/// What the step is passed.
+/// The payload of the step.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Input {
-    /// Which recovery.
+    /// The recovery that asked.
     pub recovery: Recovery,
-    /// What it does.
-    pub plan: Plan,
-    /// The restored cluster; none in place.
-    pub restored: Option<Restored>,
-    /// What verification found; none in place.
-    pub report: Option<Report>,
-    /// In what the restored cluster is not like the source.
-    #[serde(default)]
-    pub differences: Vec<Difference>,
-    /// When people were first asked: what they were shown is as old as that.
+    /// The proposal that people were shown.
+    #[serde(flatten)]
+    pub proposal: Proposal,
+    /// The time at which people were first asked: the proposal is as old as that.
     pub requested_at: Timestamp,
-    /// What was decided.
-    pub decision: Decision,
+    /// The approval, as it was sent.
+    pub decision: RecordedDecision,
 }
 
-/// A yes, as whoever completed the task wrote it: by hand it may hold anything, and what is no text is no answer.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-#[serde(default)]
-pub struct Decision {
-    /// Who said it.
-    pub by: Value,
-    /// The hash of what they had seen.
-    pub hash: Value,
-}
-
-impl Decision {
-    fn by(&self) -> &str {
-        self.by.as_str().unwrap_or("somebody who left no name")
-    }
-}
-
-/// What the step answers.
+/// The output of the step.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Output {
-    /// Whether the yes is one to what was shown.
+    /// The verdict on the approval.
     pub verdict: Verdict,
-    /// Why not; empty where it is.
+    /// The reason why it is not valid; empty where it is.
     pub why: String,
 }
 
-/// Whether a yes counts.
+/// The verdict on an approval.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Verdict {
-    /// It does.
+    /// It is for the proposal that was shown.
     Valid,
-    /// It was said to something else: people are still asked.
+    /// It is for another proposal: people are still asked.
     WrongHash,
 }
 
@@ -93,20 +70,22 @@ impl<C: ReadClusters, Z: Zones, K: Clock> Step for ConfirmApproval<C, Z, K> {
     type Output = Output;
 
     async fn run(&self, input: Input) -> Result<Output, StepError> {
-        let Input { recovery, plan, restored, report, differences, requested_at, decision } = input;
-        let shown = shown_hash(&plan, restored.as_ref(), report.as_ref(), &differences);
-        if let Some(why) = wrong(&decision, &shown) {
+        let Input { recovery, proposal, requested_at, decision } = input;
+        if let Some(why) = why_another_proposal(&decision, &proposal.hash()) {
             return Ok(Output { verdict: Verdict::WrongHash, why });
         }
-        // The failure is all that is kept of such a yes: it says whose it was.
-        let by = decision.by();
+        let Proposal { plan, restored, .. } = proposal;
+        // The table keeps no approval that came too late, so the error has to say whose it was.
+        let by = decision.decided_by();
         let age = self.clock.now().duration_since(requested_at);
-        if age > self.oldest {
+        if age > self.age_max {
             let age = SignedDuration::from_secs(age.as_secs());
-            let (age, oldest) = (say_duration(age), say_duration(self.oldest));
+            let (age, age_max) = (say_duration(age), say_duration(self.age_max));
             return Err(too_late(
                 by,
-                format!("what was approved is {age} old, and older than {oldest} it does not count"),
+                format!(
+                    "what was approved is {age} old, and an approval of something older than {age_max} is not valid"
+                ),
             ));
         }
         self.refuse_changed_cluster(by, &plan).await?;
@@ -122,13 +101,13 @@ impl<C: ReadClusters, Z: Zones, K: Clock> ConfirmApproval<C, Z, K> {
     async fn refuse_changed_cluster(&self, by: &str, plan: &Plan) -> Result<(), StepError> {
         let name = &plan.cluster;
         let Some(now) = self.clusters.cluster(name).await? else {
-            return Err(too_late(by, format!("{name} is gone since the plan was made")));
+            return Err(too_late(by, format!("{name} was deleted after the plan was made")));
         };
         if now.arn != plan.cluster_arn || now.engine_version != plan.engine_version {
             return Err(too_late(
                 by,
                 format!(
-                    "{name} is another since the plan was made: {} {} then, {} {} now",
+                    "{name} was replaced after the plan was made: {} {} then, {} {} now",
                     plan.cluster_arn, plan.engine_version, now.arn, now.engine_version
                 ),
             ));
@@ -147,18 +126,19 @@ impl<C: ReadClusters, Z: Zones, K: Clock> ConfirmApproval<C, Z, K> {
         let name = &plan.new_cluster;
         let found = self.clusters.cluster(name).await?;
         match (plan.strategy, found) {
-            // In place the safety clone is made after the yes, under a name that nobody else may have taken.
+            // In place the safety clone is made after the approval, under a name that nobody else may have taken.
             (Strategy::Backtrack, None) => Ok(()),
             (Strategy::Backtrack, Some(other)) if other.tag(RECOVERY_TAG) == Some(recovery.id.as_str()) => Ok(()),
             (Strategy::Backtrack, Some(_)) => {
                 Err(too_late(by, format!("there is a cluster {name} by now, where the safety clone was to be kept")))
             }
-            (_, None) => Err(too_late(by, format!("the restored cluster {name} is gone since it was verified"))),
+            (_, None) => Err(too_late(by, format!("the restored cluster {name} was deleted after it was verified"))),
             (_, Some(now)) => {
+                // A cluster that was deleted and made anew has the same name and ARN: only the tag says whose it is.
                 let same = now.tag(RECOVERY_TAG) == Some(recovery.id.as_str())
                     && restored.is_some_and(|verified| now.endpoint.as_ref() == Some(&verified.writer_endpoint));
                 if !same {
-                    return Err(too_late(by, format!("the cluster {name} is another than the one that was verified")));
+                    return Err(too_late(by, format!("the cluster {name} is not the one that was verified")));
                 }
                 refuse_unavailable(by, &now)
             }
@@ -178,7 +158,7 @@ impl<C: ReadClusters, Z: Zones, K: Clock> ConfirmApproval<C, Z, K> {
         Err(StepError::new(
             ErrorName::RecordChanged,
             format!(
-                "the yes of {by} came too late: {name} was {} (TTL {} s) when people were asked, and is {now} now",
+                "the approval of {by} came too late: {name} was {} (TTL {} s) when people were asked, and is {now} now",
                 record.from, record.ttl
             ),
         )
@@ -187,10 +167,10 @@ impl<C: ReadClusters, Z: Zones, K: Clock> ConfirmApproval<C, Z, K> {
     }
 }
 
-/// Why a yes is none to what was shown.
-fn wrong(decision: &Decision, shown: &str) -> Option<String> {
-    let by = decision.by();
-    match decision.hash.as_str() {
+/// Explains why an approval is for another proposal than the one with the hash `shown`; none where it is for that one.
+fn why_another_proposal(decision: &RecordedDecision, shown: &str) -> Option<String> {
+    let by = decision.decided_by();
+    match decision.hash.as_deref() {
         Some(hash) if hash == shown => None,
         Some(hash) => Some(format!("{by} approved {hash}, and what people are asked to approve is {shown}")),
         None => Some(format!("{by} approved without saying what: send the hash {shown} with the decision")),
@@ -204,7 +184,8 @@ fn refuse_unavailable(by: &str, cluster: &Cluster) -> Result<(), StepError> {
     }
 }
 
-/// In place: what Backtrack reaches back to moves on while people decide, and after the fence it would be an outage for nothing.
+/// Refuses a target that Backtrack no longer reaches.
+// The reach moves on while people decide. Found out after the fence, it would be an outage for nothing.
 fn refuse_out_of_reach(by: &str, cluster: &Cluster, plan: &Plan) -> Result<(), StepError> {
     if plan.strategy != Strategy::Backtrack {
         return Ok(());
@@ -220,19 +201,19 @@ fn refuse_out_of_reach(by: &str, cluster: &Cluster, plan: &Plan) -> Result<(), S
 }
 
 fn too_late(by: &str, happened: String) -> StepError {
-    StepError::new(ErrorName::NotApproved, format!("the yes of {by} came too late: {happened}"))
+    StepError::new(ErrorName::NotApproved, format!("the approval of {by} came too late: {happened}"))
         .changed("nothing was fenced and no traffic was moved")
         .advice("start again, and decide on what is shown then")
 }
 
-/// Reads how old what people were shown may be.
+/// Parses the age of a proposal up to which it may be approved.
 ///
 /// # Errors
 ///
 /// `Bug` where the template sets something else than seconds.
 pub fn age_limit(seconds: Option<&str>) -> Result<SignedDuration, StepError> {
     match seconds.filter(|text| !text.is_empty()) {
-        None => Ok(OLDEST),
+        None => Ok(AGE_MAX),
         Some(text) => text
             .parse()
             .map(SignedDuration::from_secs)

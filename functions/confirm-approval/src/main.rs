@@ -11,7 +11,7 @@ async fn main() -> Result<(), lambda_runtime::Error> {
         clusters: Rds::new(&aws),
         zones: Route53::from_env(&aws),
         clock: SystemClock,
-        oldest: age_limit(std::env::var("REWIND_REPORT_MAX_AGE_SECONDS").ok().as_deref())?,
+        age_max: age_limit(std::env::var("REWIND_REPORT_MAX_AGE_SECONDS").ok().as_deref())?,
     };
     rewind_lambda::start(step).await
 }

@@ -1,4 +1,4 @@
-//! A yes counts for what was shown, while the world is as it was shown.
+//! An approval is valid only for the proposal that was shown, and only while nothing has changed since.
 
 use super::*;
 use rewind_aws::Answer;
@@ -26,24 +26,28 @@ impl Zones for Zone {
     }
 }
 
+fn approval(hash: Option<&str>) -> RecordedDecision {
+    RecordedDecision { by: Some("ada".into()), hash: hash.map(str::to_owned), ..RecordedDecision::default() }
+}
+
+fn in_place(plan: Plan) -> Input {
+    let proposal = Proposal { plan, restored: None, report: None, differences: Vec::new() };
+    Input { decision: approval(Some(&proposal.hash())), proposal, ..input(None) }
+}
+
 fn input(hash: Option<&str>) -> Input {
-    let shown = shown_hash(&plan(), Some(&restored()), None, &[]);
+    let proposal = Proposal { plan: plan(), restored: Some(restored()), report: None, differences: Vec::new() };
+    let shown = proposal.hash();
     Input {
         recovery: recovery(),
-        plan: plan(),
-        restored: Some(restored()),
-        report: None,
-        differences: Vec::new(),
+        proposal,
         requested_at: time(ASKED),
-        decision: Decision {
-            by: "ada".into(),
-            hash: hash.map(|hash| if hash == "shown" { shown.as_str() } else { hash }).into(),
-        },
+        decision: approval(hash.map(|hash| if hash == "shown" { shown.as_str() } else { hash })),
     }
 }
 
 async fn confirm(rds: FakeRds, zone: Zone, now: &str, input: Input) -> Result<Output, StepError> {
-    let step = ConfirmApproval { clusters: rds.clone(), zones: zone, clock: ManualClock::at(now), oldest: OLDEST };
+    let step = ConfirmApproval { clusters: rds.clone(), zones: zone, clock: ManualClock::at(now), age_max: AGE_MAX };
     let answer = step.run(input).await;
     assert!(rds.changes().is_empty());
     answer
@@ -52,13 +56,13 @@ async fn confirm(rds: FakeRds, zone: Zone, now: &str, input: Input) -> Result<Ou
 const SOON: &str = "2026-11-23T10:41:00Z";
 
 #[tokio::test]
-async fn a_yes_to_what_was_shown_counts() {
+async fn an_approval_of_the_proposal_that_was_shown_is_valid() {
     let answer = confirm(rds_with_restored(), Zone(None), SOON, input(Some("shown"))).await.unwrap();
     assert_eq!(answer.verdict, Verdict::Valid);
 }
 
 #[tokio::test]
-async fn a_yes_to_something_else_or_to_nothing_leaves_people_asked() {
+async fn an_approval_of_another_proposal_or_of_none_leaves_people_asked() {
     for (hash, said) in [(Some("0123456789ab"), "ada approved 0123456789ab"), (None, "without saying what")] {
         let answer = confirm(rds_with_restored(), Zone(None), SOON, input(hash)).await.unwrap();
         assert_eq!(answer.verdict, Verdict::WrongHash);
@@ -67,7 +71,7 @@ async fn a_yes_to_something_else_or_to_nothing_leaves_people_asked() {
 }
 
 #[tokio::test]
-async fn a_world_that_has_moved_is_not_what_was_approved() {
+async fn an_approval_is_refused_once_cluster_records_or_age_have_changed() {
     type Edit = fn(&FakeRds);
     let cases: [(Edit, Zone, &str, ErrorName, &str); 6] = [
         (
@@ -90,14 +94,14 @@ async fn a_world_that_has_moved_is_not_what_was_approved() {
             Zone(None),
             SOON,
             ErrorName::NotApproved,
-            "orders is another since the plan was made",
+            "orders was replaced after the plan was made",
         ),
         (
             |rds| rds.edit("orders-r", |cluster| cluster.tags.clear()),
             Zone(None),
             SOON,
             ErrorName::NotApproved,
-            "another than the one that was verified",
+            "is not the one that was verified",
         ),
         (
             |rds| rds.edit("orders-r", |cluster| cluster.status = "deleting".to_owned()),
@@ -112,7 +116,7 @@ async fn a_world_that_has_moved_is_not_what_was_approved() {
         edit(&rds);
         let error = confirm(rds, zone, now, input(Some("shown"))).await.unwrap_err();
         assert_eq!(error.name, name, "{error}");
-        for said in [said, "the yes of ada came too late", "nothing was fenced"] {
+        for said in [said, "the approval of ada came too late", "nothing was fenced"] {
             assert!(error.to_string().contains(said), "{error}\nlacks {said}");
         }
     }
@@ -120,11 +124,7 @@ async fn a_world_that_has_moved_is_not_what_was_approved() {
 
 #[tokio::test]
 async fn in_place_the_safety_clone_may_not_be_there_yet_unless_this_recovery_made_it() {
-    let plan = in_place_plan();
-    let hash = shown_hash(&plan, None, None, &[]);
-    let decision = Decision { hash: hash.into(), ..Decision::default() };
-    let asked = Input { plan, restored: None, decision, ..input(None) };
-    let answer = confirm(mysql_rds(), Zone(None), SOON, asked.clone()).await.unwrap();
+    let answer = confirm(mysql_rds(), Zone(None), SOON, in_place(in_place_plan())).await.unwrap();
     assert_eq!(answer.verdict, Verdict::Valid);
 
     let taken = rds_with_restored();
@@ -133,31 +133,27 @@ async fn in_place_the_safety_clone_may_not_be_there_yet_unless_this_recovery_mad
         cluster.earliest_backtrack = Some(in_place_plan().target);
     });
     let plan = Plan { new_cluster: "orders-r".to_owned(), ..in_place_plan() };
-    let decision = Decision { hash: shown_hash(&plan, None, None, &[]).into(), ..Decision::default() };
     taken.edit("orders-r", |cluster| cluster.tags.clear());
-    let error = confirm(taken, Zone(None), SOON, Input { plan, decision, ..asked }).await.unwrap_err();
+    let error = confirm(taken, Zone(None), SOON, in_place(plan)).await.unwrap_err();
     assert!(error.to_string().contains("there is a cluster orders-r by now"), "{error}");
 }
 
 #[tokio::test]
-async fn in_place_a_yes_does_not_count_once_backtrack_no_longer_reaches_the_moment() {
-    let plan = in_place_plan();
-    let decision = Decision { hash: shown_hash(&plan, None, None, &[]).into(), ..Decision::default() };
-    let asked = Input { plan, restored: None, decision, ..input(None) };
+async fn in_place_an_approval_is_refused_once_backtrack_no_longer_reaches_the_moment() {
     for (earliest, said) in [
         (Some("2026-11-23T10:31:00Z"), "reaches back to 2026-11-23T10:31:00Z only, and not to 2026-11-23T10:30:00Z"),
         (None, "reaches back to no moment any more"),
     ] {
         let rds = mysql_rds();
         rds.edit("orders", |cluster| cluster.earliest_backtrack = earliest.map(time));
-        let error = confirm(rds, Zone(None), SOON, asked.clone()).await.unwrap_err();
+        let error = confirm(rds, Zone(None), SOON, in_place(in_place_plan())).await.unwrap_err();
         assert_eq!(error.name, ErrorName::NotApproved);
         assert!(error.to_string().contains(said), "{error}\nlacks {said}");
     }
 }
 
 #[tokio::test]
-async fn an_answer_by_hand_that_is_no_text_is_no_yes_and_breaks_nothing() {
+async fn a_decision_by_hand_whose_fields_are_no_text_is_no_approval_and_breaks_nothing() {
     for decision in [json!({"hash": 123_456}), json!({"hash": null, "by": {"name": "ada"}}), json!({})] {
         let decision = serde_json::from_value(decision).unwrap();
         let answer = confirm(rds_with_restored(), Zone(None), SOON, Input { decision, ..input(None) }).await.unwrap();
@@ -169,6 +165,6 @@ async fn an_answer_by_hand_that_is_no_text_is_no_yes_and_breaks_nothing() {
 #[test]
 fn the_limit_is_seconds_or_the_default() {
     assert_eq!(age_limit(Some("60")).unwrap(), SignedDuration::from_secs(60));
-    assert_eq!(age_limit(None).unwrap(), OLDEST);
+    assert_eq!(age_limit(None).unwrap(), AGE_MAX);
     assert_eq!(age_limit(Some("soon")).unwrap_err().name, ErrorName::Bug);
 }

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use rewind_aws::rds::{Cluster, Instance, ReadClusters};
 use rewind_aws::recoveries::Recoveries;
 use rewind_aws::route53::ListRecords;
-use rewind_core::{Clock, Plan, StepError};
+use rewind_core::{Clock, StepError};
 use rewind_lambda::Step;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -68,9 +68,9 @@ impl<C: ReadClusters, Z: ListRecords, R: Recoveries, K: Clock> FindRecords<C, Z,
         let Some(record) = self.recoveries.recovery(recovery_id).await? else {
             return unknown(format!("the table has no recovery {recovery_id}"));
         };
-        let plan: Plan = match serde_json::from_value(record.plan) {
-            Ok(plan) => plan,
-            Err(error) => return unknown(format!("the plan of the recovery {recovery_id} cannot be read: {error}")),
+        let Some(plan) = record.plan else {
+            let why = record.unreadable.join("; ");
+            return unknown(format!("the plan of the recovery {recovery_id} cannot be read: {why}"));
         };
         let Some(found) = self.clusters.cluster(cluster).await? else {
             return Ok(vec![format!("{cluster} is gone")]);

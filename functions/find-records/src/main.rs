@@ -1,7 +1,7 @@
 //! The function `find-records`.
 
 use find_records::FindRecords;
-use rewind_aws::{Aws, rds::Rds, recoveries::Table, route53::Route53};
+use rewind_aws::{Aws, rds::Rds, recoveries::RecoveryTable, route53::Route53};
 use rewind_lambda::SystemClock;
 
 #[tokio::main(flavor = "current_thread")]
@@ -10,7 +10,7 @@ async fn main() -> Result<(), lambda_runtime::Error> {
     let step = FindRecords {
         clusters: Rds::new(&aws),
         zones: Route53::from_env(&aws),
-        recoveries: Table::from_env(&aws)?,
+        recoveries: RecoveryTable::from_env(&aws)?,
         clock: SystemClock,
     };
     rewind_lambda::start(step).await

@@ -2,17 +2,17 @@
 
 use super::*;
 use rewind_aws::Answer;
-use rewind_aws::fixtures::{ManualClock, STARTED, plan, rds_with_restored, time};
-use rewind_aws::recoveries::Record;
+use rewind_aws::fixtures::{ManualClock, STARTED, plan, rds_with_restored, recovery_record, time};
 use rewind_aws::route53::RecordSet;
-use serde_json::{Value, json};
+use rewind_core::RecoveryRecord;
+use serde_json::json;
 
 const ID: &str = "operation-001";
 
 /// The table and the zone.
 #[derive(Clone)]
 struct World {
-    plan: Option<Value>,
+    record: Option<RecoveryRecord>,
     records: Option<Vec<RecordSet>>,
 }
 
@@ -24,28 +24,12 @@ impl ListRecords for World {
 }
 
 impl Recoveries for World {
-    async fn recovery(&self, id: &str) -> Answer<Option<Record>> {
+    async fn recovery(&self, id: &str) -> Answer<Option<RecoveryRecord>> {
         assert_eq!(id, ID);
-        Ok(self.plan.clone().map(|plan| Record {
-            id: ID.to_owned(),
-            execution_arn: "arn".to_owned(),
-            state: "Recovered".to_owned(),
-            cluster: "orders".to_owned(),
-            new_cluster: None,
-            started_at: time(STARTED),
-            ended_at: None,
-            plan,
-            approval: None,
-            decision: Value::Null,
-            undo: Value::Null,
-            clean_up: Value::Null,
-            outcome: Value::Null,
-            error: None,
-            cause: None,
-        }))
+        Ok(self.record.clone())
     }
 
-    async fn recoveries(&self) -> Answer<Vec<Record>> {
+    async fn recoveries(&self) -> Answer<Vec<RecoveryRecord>> {
         panic!("only one is asked for")
     }
 }
@@ -64,7 +48,7 @@ fn set(kind: &str, name: &str, value: &str) -> RecordSet {
 fn world(records: &[RecordSet]) -> World {
     let moved = set("CNAME", "db.example.com", "orders-r.cluster-x.us-east-1.rds.amazonaws.com");
     let records = [&[moved], records].concat();
-    World { plan: Some(serde_json::to_value(plan()).unwrap()), records: Some(records) }
+    World { record: Some(recovery_record(&plan())), records: Some(records) }
 }
 
 async fn found(world: &World, cluster: &str) -> Output {
@@ -103,10 +87,12 @@ async fn every_record_that_points_at_an_endpoint_of_the_cluster_or_of_an_instanc
 
 #[tokio::test]
 async fn what_cannot_be_seen_is_a_reason() {
+    let why = vec!["plan in the record cannot be read".to_owned()];
+    let unreadable = RecoveryRecord { plan: None, unreadable: why, ..recovery_record(&plan()) };
     for (world, cluster, said) in [
-        (World { plan: None, ..world(&[]) }, "orders", "the table has no recovery operation-001"),
+        (World { record: None, ..world(&[]) }, "orders", "the table has no recovery operation-001"),
         (
-            World { plan: Some(json!({})), ..world(&[]) },
+            World { record: Some(unreadable), ..world(&[]) },
             "orders",
             "the plan of the recovery operation-001 cannot be read",
         ),

@@ -5,12 +5,11 @@ use jiff::Timestamp;
 use rewind_aws::rds::{TagClusters, Tagged};
 use rewind_core::names::{FENCED_BY_TAG, KEEP_UNTIL_TAG, SAFETY_CLONE_OF_TAG};
 use rewind_core::{
-    CheckResult, Clock, Difference, ErrorName, MovedRecord, Plan, Recovery, Report, Restored, StepError, Strategy,
-    Swap, TableCount,
+    Clock, Difference, ErrorName, Fence, KeepCommands, KeptSafetyClone, KeptSource, Outcome, Plan, Recovered, Recovery,
+    Report, Restored, StepError, Swap, WritesNotCarriedOver,
 };
 use rewind_lambda::Step;
-use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde::Deserialize;
 use std::collections::BTreeMap;
 
 /// The IAM actions that the step calls.
@@ -50,129 +49,20 @@ pub struct Input {
     pub timings: BTreeMap<String, Timestamp>,
 }
 
-/// The fence, as far as the output tells of it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Fence {
-    /// When no more writes were acknowledged.
-    pub fenced_at: Timestamp,
-    /// How many sessions were ended.
-    pub sessions_ended: u64,
-    /// What it is made of, with what it could not end.
-    #[serde(default)]
-    pub layers: Vec<Layer>,
-}
-
-/// One layer of the fence.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Layer {
-    /// `network`, `login`, `sessions` or `proof`.
-    pub layer: String,
-    /// What was done.
-    pub did: String,
-}
-
-/// The output of the execution.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Output {
-    /// `Recovered`.
-    pub outcome: &'static str,
-    /// The recovery's id.
-    pub recovery_id: String,
-    /// How it was done.
-    pub strategy: Strategy,
-    /// The moment that AWS accepted.
-    pub rewound_to: Timestamp,
-    /// The source.
-    pub cluster: String,
-    /// The restored cluster; none in place.
-    pub new_cluster: Option<String>,
-    /// The rewound cluster's own endpoint.
-    pub writer_endpoint: String,
-    /// Its reader endpoint.
-    pub reader_endpoint: String,
-    /// The records that were moved.
-    pub dns: Vec<MovedRecord>,
-    /// The checks and what they found.
-    pub checks: Vec<CheckResult>,
-    /// The rows of the checked tables, on both clusters.
-    pub tables: Vec<TableCount>,
-    /// What verification found that a person should know.
-    pub notes: Vec<String>,
-    /// In what the restored cluster is not like the source.
-    pub differences: Vec<Difference>,
-    /// The fence.
-    pub fence: Option<Fence>,
-    /// The writes that are not on the restored cluster.
-    pub lost: Option<Lost>,
-    /// The source, kept.
-    pub source: Source,
-    /// The safety clone; none side by side.
-    pub safety_clone: Option<SafetyClone>,
-    /// Seconds spent in each state, and in `total`.
-    pub timings: Map<String, Value>,
-}
-
-/// The writes that are not on the restored cluster: the price of a rewind.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Lost {
-    /// They were made after this moment,
-    pub from: Timestamp,
-    /// and before this one.
-    pub to: Timestamp,
-    /// Where they are.
-    #[serde(rename = "where")]
-    pub place: String,
-}
-
-/// What is left of the source.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Source {
-    /// Its name.
-    pub cluster: String,
-    /// Until when it is kept; absent where it keeps its traffic, and where it could not be marked.
-    pub keep_until: Option<Timestamp>,
-    /// How to keep it for longer, or for good.
-    #[serde(flatten)]
-    pub keep: Option<Keep>,
-}
-
-/// The commands with which people have something kept.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Keep {
-    /// The command that moves the time after which it is deleted.
-    pub keep_longer: String,
-    /// The command after which it is never deleted but by people.
-    pub keep_forever: String,
-}
-
-/// The state before a backtrack, kept.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct SafetyClone {
-    /// The clone that holds it.
-    pub cluster: String,
-    /// Where to look at it.
-    pub writer_endpoint: String,
-    /// When it was taken.
-    pub taken_at: Timestamp,
-    /// Until when it is kept.
-    pub keep_until: Option<Timestamp>,
-    /// How to keep it for longer, or for good.
-    #[serde(flatten)]
-    pub keep: Option<Keep>,
-    /// The commands that delete it.
-    pub delete: String,
-}
+/// Errors after which the step is called again.
+const AGAIN: [ErrorName; 3] = [ErrorName::Throttled, ErrorName::Unavailable, ErrorName::OutcomeUnknown];
 
 impl<C: TagClusters, K: Clock> Step for Finish<C, K> {
     type Input = Input;
-    type Output = Output;
+    type Output = Outcome;
 
-    async fn run(&self, input: Input) -> Result<Output, StepError> {
+    async fn run(&self, input: Input) -> Result<Outcome, StepError> {
+        Ok(Outcome::Recovered(Box::new(self.finish(input).await?)))
+    }
+}
+
+impl<C: TagClusters, K: Clock> Finish<C, K> {
+    async fn finish(&self, input: Input) -> Result<Recovered, StepError> {
         let Input { recovery, plan, restored, report, fence, swap, safety_clone, .. } = input;
         let mut notes = report.notes;
         let (keep_until, keep) = match &fence {
@@ -201,9 +91,9 @@ impl<C: TagClusters, K: Clock> Step for Finish<C, K> {
             }
         };
         let timings = spent(recovery.started_at, &input.timings, self.clock.now());
-        for (step, seconds) in &timings {
+        for (step, &seconds) in &timings {
             // The template makes a metric of these lines.
-            tracing::info!(recovery = recovery.id, step, seconds = seconds.as_f64(), "time of a step");
+            tracing::info!(recovery = recovery.id, step, seconds, "time of a step");
         }
         let mut differences = restored.differences;
         differences.extend(input.differences.into_iter().filter(|d| !differences.contains(d)).collect::<Vec<_>>());
@@ -213,8 +103,7 @@ impl<C: TagClusters, K: Clock> Step for Finish<C, K> {
             None => format!("kept on {}, which is fenced", plan.cluster),
         };
         let is_in_place = safety_clone.is_some();
-        Ok(Output {
-            outcome: "Recovered",
+        Ok(Recovered {
             recovery_id: recovery.id,
             strategy: plan.strategy,
             rewound_to: restored.rewound_to,
@@ -227,9 +116,13 @@ impl<C: TagClusters, K: Clock> Step for Finish<C, K> {
             tables: report.tables,
             notes,
             differences,
-            lost: fence.as_ref().map(|fence| Lost { from: restored.rewound_to, to: fence.fenced_at, place }),
+            not_carried_over: fence.as_ref().map(|fence| WritesNotCarriedOver {
+                from: restored.rewound_to,
+                to: fence.fenced_at,
+                place,
+            }),
             fence,
-            safety_clone: safety_clone.map(|safety_clone| SafetyClone {
+            safety_clone: safety_clone.map(|safety_clone| KeptSafetyClone {
                 delete: how_to_delete(&safety_clone.cluster, &plan),
                 cluster: safety_clone.cluster,
                 writer_endpoint: safety_clone.writer_endpoint,
@@ -237,7 +130,7 @@ impl<C: TagClusters, K: Clock> Step for Finish<C, K> {
                 keep_until,
                 keep: keep.clone(),
             }),
-            source: Source {
+            source: KeptSource {
                 cluster: plan.cluster,
                 keep_until: keep_until.filter(|_| !is_in_place),
                 keep: keep.filter(|_| !is_in_place),
@@ -245,12 +138,7 @@ impl<C: TagClusters, K: Clock> Step for Finish<C, K> {
             timings,
         })
     }
-}
 
-/// Errors after which the step is called again.
-const AGAIN: [ErrorName; 3] = [ErrorName::Throttled, ErrorName::Unavailable, ErrorName::OutcomeUnknown];
-
-impl<C: TagClusters, K: Clock> Finish<C, K> {
     /// Marks the source's instances, for the right to delete them is held to the mark: the safety clone's have one since they
     /// were made. One that bears none is left to people, so what cannot be marked stops nothing.
     async fn mark_instances(&self, plan: &Plan, id: &str) -> Result<(), StepError> {
@@ -289,8 +177,8 @@ fn unmarked(arn: &str, tags: &[(String, String)]) -> String {
 }
 
 /// The commands of the AWS CLI that say otherwise than the tag that was just set. Without the tag nothing finds the cluster.
-fn how_to_keep(arn: &str) -> Keep {
-    Keep {
+fn how_to_keep(arn: &str) -> KeepCommands {
+    KeepCommands {
         keep_longer: format!(
             "aws rds add-tags-to-resource --resource-name {arn} --tags Key={KEEP_UNTIL_TAG},Value=<a later time, like \
              2027-01-31T00:00:00Z>"
@@ -312,10 +200,10 @@ fn how_to_delete(safety_clone: &str, plan: &Plan) -> String {
 
 /// Turns the times at which states ended into the seconds spent in each: states run one after another, so a state took
 /// from the end of the one before it to its own.
-fn spent(started: Timestamp, ended: &BTreeMap<String, Timestamp>, now: Timestamp) -> Map<String, Value> {
+fn spent(started: Timestamp, ended: &BTreeMap<String, Timestamp>, now: Timestamp) -> BTreeMap<String, f64> {
     let mut in_order: Vec<(&String, &Timestamp)> = ended.iter().collect();
     in_order.sort_by_key(|(_, at)| **at);
-    let mut spent = Map::new();
+    let mut spent = BTreeMap::new();
     let mut before = started;
     for (state, at) in in_order {
         spent.insert(state.clone(), seconds(before, *at));
@@ -325,9 +213,9 @@ fn spent(started: Timestamp, ended: &BTreeMap<String, Timestamp>, now: Timestamp
     spent
 }
 
-fn seconds(from: Timestamp, to: Timestamp) -> Value {
+fn seconds(from: Timestamp, to: Timestamp) -> f64 {
     let seconds = to.duration_since(from).as_secs_f64();
-    Value::from((seconds * 1_000.0).round() / 1_000.0)
+    (seconds * 1_000.0).round() / 1_000.0
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use rewind_aws::fixtures::{
 };
 use rewind_aws::rds::Cluster;
 use rewind_aws::rds::fake::{FakeRds, Lose};
-use rewind_core::{Login, Tls};
+use rewind_core::{FenceLayer, Login, Tls};
 
 fn input() -> Input {
     let login = Login { user: "postgres".to_owned(), secret_version: "AWSCURRENT".to_owned(), tls: Tls::Verified };
@@ -20,7 +20,7 @@ fn input() -> Input {
         fence: Some(Fence {
             fenced_at: time("2026-11-23T10:40:00Z"),
             sessions_ended: 3,
-            layers: vec![Layer { layer: "sessions".to_owned(), did: "3 ended, none came back".to_owned() }],
+            layers: vec![FenceLayer { layer: "sessions".to_owned(), did: "3 ended, none came back".to_owned() }],
         }),
         swap: None,
         safety_clone: None,
@@ -32,13 +32,13 @@ fn input() -> Input {
 async fn the_source_is_tagged_with_who_fenced_it_and_until_when_it_is_kept() {
     let rds = rds();
     let step = Finish { clusters: rds.clone(), clock: ManualClock::at("2026-11-23T10:41:00Z") };
-    let first = step.run(input()).await.unwrap();
+    let Outcome::Recovered(first) = step.run(input()).await.unwrap() else { panic!("it did not recover") };
     let source = rds.look("orders").unwrap();
     assert_eq!(source.tag(FENCED_BY_TAG), Some("operation-001"));
     assert_eq!(source.tag(KEEP_UNTIL_TAG), Some("2026-11-30T10:40:00Z"));
     assert_eq!(source.tag("team"), Some("orders"));
-    assert_eq!(step.run(input()).await.unwrap(), first);
-    let lost = first.lost.unwrap();
+    assert_eq!(step.run(input()).await.unwrap(), Outcome::Recovered(first.clone()));
+    let lost = first.not_carried_over.unwrap();
     assert_eq!((lost.from, lost.to), (time(TARGET), time("2026-11-23T10:40:00Z")));
     let keep = first.source.keep.unwrap();
     let named = |command: &str| command.contains("--resource-name arn:aws:rds:us-east-1:000000000000:cluster:orders ");
@@ -60,44 +60,43 @@ async fn an_instance_that_is_gone_by_then_stops_nothing() {
     let rds = FakeRds::with(clusters, instances);
     let step = Finish { clusters: rds.clone(), clock: ManualClock::at("2026-11-23T10:41:00Z") };
     let kept = rds.look("orders").unwrap().arn;
-    assert!(step.run(input()).await.unwrap().source.keep.is_some());
+    assert!(step.finish(input()).await.unwrap().source.keep.is_some());
     assert_eq!(rds.changes(), [format!("tag {kept}"), format!("tag {}-2", kept.replace(":cluster:", ":db:"))]);
     // What has no answer is asked for again.
     rds.lose(1, Lose::Answer);
-    assert_eq!(step.run(input()).await.unwrap_err().name, ErrorName::OutcomeUnknown);
+    assert_eq!(step.finish(input()).await.unwrap_err().name, ErrorName::OutcomeUnknown);
 }
 
 #[tokio::test]
-async fn an_source_without_room_for_the_marks_fails_nothing_and_is_left_to_people() {
+async fn a_source_without_room_for_the_marks_fails_nothing_and_is_left_to_people() {
     let rds = rds();
     let step = Finish { clusters: rds.clone(), clock: ManualClock::at("2026-11-23T10:41:00Z") };
     let tagged = |count| (0..count).map(|n| (format!("k{n}"), String::new())).collect::<Vec<_>>();
     rds.edit("orders", |source| source.tags = tagged(49));
-    let output = step.run(input()).await.unwrap();
-    assert_eq!(output.outcome, "Recovered");
+    let output = step.finish(input()).await.unwrap();
     assert_eq!((output.source.keep_until, output.source.keep), (None, None));
     let note = output.notes.iter().find(|note| note.contains("could not be marked")).unwrap();
     assert!(note.contains("take 2 of its tags off") && note.contains("Key=aurora-rewind:keep-until,Value=2026-11-30T"));
     assert_eq!(rds.look("orders").unwrap().tags, tagged(49));
     rds.edit("orders", |source| source.tags = tagged(48));
-    let output = step.run(input()).await.unwrap();
+    let output = step.finish(input()).await.unwrap();
     assert_eq!(output.source.keep_until, Some(time("2026-11-30T10:40:00Z")));
     assert!(!output.notes.iter().any(|note| note.contains("marked")), "{:?}", output.notes);
 }
 
 #[tokio::test]
-async fn an_source_that_keeps_its_traffic_is_not_tagged() {
+async fn a_source_that_keeps_its_traffic_is_not_tagged() {
     let rds = rds();
     let step = Finish { clusters: rds.clone(), clock: ManualClock::at(STARTED) };
-    let output = step.run(Input { fence: None, ..input() }).await.unwrap();
+    let output = step.finish(Input { fence: None, ..input() }).await.unwrap();
     assert!(rds.changes().is_empty());
-    assert_eq!((output.lost, output.source.keep_until), (None, None));
+    assert_eq!((output.not_carried_over, output.source.keep_until), (None, None));
 }
 
 #[tokio::test]
 async fn a_state_s_time_is_from_the_end_of_the_one_before_it() {
     let step = Finish { clusters: rds(), clock: ManualClock::at("2026-11-23T10:35:03Z") };
-    let timings = step.run(input()).await.unwrap().timings;
+    let timings = step.finish(input()).await.unwrap().timings;
     assert_eq!(
         serde_json::to_value(timings).unwrap(),
         serde_json::json!({
@@ -128,15 +127,15 @@ async fn in_place_the_safety_clone_is_what_is_kept_and_its_end_is_a_command() {
         differences: Vec::new(),
         ..input()
     };
-    let output = step.run(input.clone()).await.unwrap();
-    assert_eq!(step.run(input).await.unwrap(), output);
+    let output = step.finish(input.clone()).await.unwrap();
+    assert_eq!(step.finish(input).await.unwrap(), output);
     let (source, clone) = (rds.look("orders").unwrap(), rds.look("orders-e").unwrap());
     assert_eq!(source, mysql_source());
     assert_eq!(clone.tag(SAFETY_CLONE_OF_TAG), Some("operation-001"));
     assert_eq!(clone.tag(KEEP_UNTIL_TAG), Some("2026-11-30T10:40:00Z"));
     assert_eq!((&output.new_cluster, output.source.keep_until), (&None, None));
     assert_eq!(output.writer_endpoint, "orders.cluster-x.us-east-1.rds.amazonaws.com");
-    let lost = output.lost.unwrap();
+    let lost = output.not_carried_over.unwrap();
     assert_eq!(
         (lost.from, lost.to, lost.place.as_str()),
         (landed, time("2026-11-23T10:40:00Z"), "kept on orders-e, the safety clone")

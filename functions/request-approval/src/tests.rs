@@ -1,12 +1,12 @@
-//! People are asked once for the same content, and always with the token that is valid.
+//! People are told once of the same proposal, and the token that is kept is always the latest.
 
 use super::*;
 use rewind_aws::Answer;
 use rewind_aws::fixtures::{in_place_plan, plan, recovery, restored, time};
-use rewind_core::{Check, CheckResult, Expectation, Login, Tls};
+use rewind_core::{Check, CheckResult, Expectation, Login, Report, Tls};
 use std::sync::Mutex;
 
-/// The approval that is kept, and the hash of what people were told of.
+/// The table: the approval that is kept, and the hash that people were told.
 #[derive(Default)]
 struct Table(Mutex<Option<PendingApproval>>, Mutex<Option<String>>);
 
@@ -22,7 +22,7 @@ impl Approvals for &Table {
     }
 }
 
-/// What people were told, and whether the next message fails.
+/// The topic: the mails that were sent, true to fail the next one, and its subscribers.
 #[derive(Default)]
 struct People(Mutex<Vec<(String, String)>>, Mutex<bool>, Subscribed);
 
@@ -61,10 +61,12 @@ fn input(token: &str) -> Input {
     let result = CheckResult::judge(&check, answer("2"), Some(answer("0")));
     Input {
         recovery: recovery(),
-        plan: plan(),
-        restored: Some(restored()),
-        report: Some(Report::new(login, vec![result], Vec::new(), Vec::new())),
-        differences: Vec::new(),
+        proposal: Proposal {
+            plan: plan(),
+            restored: Some(restored()),
+            report: Some(Report::new(login, vec![result], Vec::new(), Vec::new())),
+            differences: Vec::new(),
+        },
         task_token: token.to_owned(),
         requested_at: time("2026-11-23T10:40:00Z"),
     }
@@ -97,7 +99,7 @@ async fn people_are_told_again_when_what_they_decide_on_is_no_longer_the_same() 
     let step = RequestApproval { approvals: &table, people: &people };
     let first = step.run(input("a")).await.unwrap();
     let mut changed = input("b");
-    changed.report.as_mut().unwrap().notes.push("something new".to_owned());
+    changed.proposal.report.as_mut().unwrap().notes.push("something new".to_owned());
     let second = step.run(changed).await.unwrap();
     assert_ne!(first.hash, second.hash);
     assert_eq!(people.0.lock().unwrap().len(), 2);
@@ -113,11 +115,12 @@ async fn the_message_holds_what_one_needs_to_decide_and_never_the_token() {
     assert!(subject.contains("operation-001") && subject.contains("orders"));
     for part in [
         hash.as_str(),
-        "ok   rows are back: expected 2, found 2, on the source 0",
+        "  + check \"rows are back\" in shop passed: expected 2, found 2; the source has 0\n",
+        "traffic is still on the source",
         "db.example.com moves from orders.cluster-x",
-        "what was written to orders after 2026-11-23T10:30:00Z is not on the restored cluster",
+        "what was written to orders after 2026-11-23T10:30:00Z is not on orders-r",
         "Decide until 2026-11-23T11:40:00Z",
-        &format!("\n  rewind approve operation-001 --hash {hash}\n  rewind reject operation-001\n"),
+        &format!("\n  - rewind approve operation-001 --hash {hash}\n  - rewind reject operation-001\n"),
     ] {
         assert!(text.contains(part), "{part} is not in\n{text}");
     }
@@ -128,25 +131,27 @@ async fn the_message_holds_what_one_needs_to_decide_and_never_the_token() {
 async fn in_place_the_message_says_what_is_cut_and_what_is_lost_before_anything_is() {
     let (table, people) = (Table::default(), People::default());
     let step = RequestApproval { approvals: &table, people: &people };
-    let mut in_place = Input { plan: in_place_plan(), restored: None, report: None, ..input("secret-token") };
-    in_place.plan.reasons = vec!["backtrack: enabled".to_owned()];
-    in_place.plan.will_do = vec!["fence orders".to_owned(), "backtrack orders".to_owned()];
-    in_place.plan.warnings = vec!["binary logging is on".to_owned()];
+    let proposal = Proposal { plan: in_place_plan(), restored: None, report: None, differences: Vec::new() };
+    let mut in_place = Input { proposal, ..input("secret-token") };
+    in_place.proposal.plan.reasons = vec!["backtrack: enabled".to_owned()];
+    in_place.proposal.plan.will_do = vec!["fence orders".to_owned(), "backtrack orders".to_owned()];
+    in_place.proposal.plan.warnings = vec!["binary logging is on".to_owned()];
     let hash = step.run(in_place).await.unwrap().hash;
     let told = people.0.lock().unwrap().clone();
     let (subject, text) = &told[0];
     assert_eq!(subject, "Approve operation-001? orders back to 2026-11-23T10:30:00Z, in place");
     for part in [
         hash.as_str(),
-        "orders is to be rewound itself, to 2026-11-23T10:30:00Z. Nothing has been changed yet.",
+        "orders itself is rewound to 2026-11-23T10:30:00Z",
+        "Nothing has been changed yet.",
         "backtrack: enabled",
         "every connection to orders is cut",
         "what was written to orders after 2026-11-23T10:30:00Z is no longer on it: it stays on orders-e",
         "  1. fence orders\n  2. backtrack orders\n",
-        "warning: binary logging is on",
-        "If you do not, nothing is changed.",
+        "! binary logging is on",
+        "If you reject:\n  - nothing is changed\n",
         "Decide until 2026-11-23T11:40:00Z",
-        &format!("\n  rewind approve operation-001 --hash {hash}\n  rewind reject operation-001\n"),
+        &format!("\n  - rewind approve operation-001 --hash {hash}\n  - rewind reject operation-001\n"),
     ] {
         assert!(text.contains(part), "{part} is not in\n{text}");
     }
@@ -154,7 +159,7 @@ async fn in_place_the_message_says_what_is_cut_and_what_is_lost_before_anything_
 }
 
 #[tokio::test]
-async fn an_approval_that_nobody_hears_of_is_told_apart_and_not_seeing_it_stops_nothing() {
+async fn a_topic_without_subscribers_is_reported_and_not_knowing_stops_nothing() {
     let blind = StepError::new(rewind_core::ErrorName::Unavailable, "no answer");
     for (subscribed, heard) in [(Ok(true), Some(true)), (Ok(false), Some(false)), (Err(blind), None)] {
         let (table, people) = (Table::default(), People(Mutex::default(), Mutex::default(), Subscribed(subscribed)));

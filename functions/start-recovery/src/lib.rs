@@ -6,7 +6,7 @@ mod alarm;
 
 use jiff::Timestamp;
 use rewind_aws::executions::Executions;
-use rewind_client::{ClientError, Name, RecoveryClient};
+use rewind_client::{ClientError, RecoveryClient, RecoveryName};
 use rewind_core::{ErrorName, Request, StepError, Target};
 use rewind_lambda::Step;
 use serde::{Deserialize, Serialize};
@@ -67,8 +67,9 @@ impl<E: Executions> Step for StartRecovery<E> {
         let request = Value::Object(request);
         // An execution that can only refuse its request would tell nobody: as an error the event is kept and paged for.
         Request::parse(&request)?;
-        let begun = self.client.start(Name::Given(format!("event-{}", event.id)), &request).await.map_err(failed)?;
-        Ok(Output { recovery_id: begun.id, execution_arn: begun.arn, started_before: begun.before })
+        let started =
+            self.client.start(RecoveryName::Given(format!("event-{}", event.id)), &request).await.map_err(failed)?;
+        Ok(Output { recovery_id: started.id, execution_arn: started.arn, started_before: started.started_before })
     }
 }
 

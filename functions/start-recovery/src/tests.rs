@@ -5,8 +5,8 @@ use rewind_client::fake::FakeAws;
 use serde_json::json;
 
 fn function(aws: &FakeAws) -> StartRecovery<FakeAws> {
-    let RecoveryClient { executions, places, .. } = aws.client();
-    StartRecovery { client: RecoveryClient { executions, recoveries: (), functions: (), places } }
+    let RecoveryClient { executions, deployment, .. } = aws.client();
+    StartRecovery { client: RecoveryClient { executions, recoveries: (), functions: (), deployment } }
 }
 
 fn event(detail: Value) -> Event {
@@ -27,7 +27,7 @@ async fn an_event_that_comes_twice_starts_one_recovery_with_the_moment_of_the_ev
     assert_eq!(first.recovery_id, "event-6a7e8feb-b491-4cf7-a9f1-bf3703467718");
     assert_eq!((first.started_before, second.started_before), (false, true));
     let input = json!({ "cluster": "orders", "to": "2026-11-23T10:30:00Z" });
-    assert_eq!(aws.held().started, [(first.recovery_id, input)]);
+    assert_eq!(aws.state().started, [(first.recovery_id, input)]);
 }
 
 #[tokio::test]
@@ -40,7 +40,7 @@ async fn what_cannot_be_a_recovery_is_an_error_and_starts_nothing() {
         assert_eq!(error.name, ErrorName::InvalidRequest);
         assert!(error.to_string().contains(said), "{error}\nlacks {said}");
     }
-    assert!(aws.held().started.is_empty());
+    assert!(aws.state().started.is_empty());
 }
 
 #[tokio::test]
@@ -59,5 +59,5 @@ async fn an_alarm_starts_the_recovery_that_its_description_names() {
     };
     let begun = function(&aws).run(alarm).await.unwrap();
     let input = json!({ "cluster": "orders", "to": "2026-11-23T10:30:00Z", "approval": "required" });
-    assert_eq!(aws.held().started, [(begun.recovery_id, input)]);
+    assert_eq!(aws.state().started, [(begun.recovery_id, input)]);
 }

@@ -6,8 +6,7 @@ use super::database::{Databases, Engine};
 use super::demo_cluster::{self, DemoCluster};
 use super::follow_execution::{ExecutionEnd, Followed, Headings};
 use super::names::free_names;
-use super::recovery::{Outcome, SafetyClone};
-use super::scenario::{Recovered, Request, Scenario, lock_stack, second_before};
+use super::scenario::{Recovered, Request, Scenario, fenced_at, lock_stack, second_before};
 use super::show::{self, Places};
 use super::tables::{self, APP_DATABASE, APP_TABLE, TABLE};
 use super::totals::{Observed, Sides};
@@ -19,7 +18,7 @@ use crate::stack::progress::shown;
 use anyhow::{Context, Result, bail};
 use jiff::Timestamp;
 use rewind_clock::SystemClock;
-use rewind_core::Clock;
+use rewind_core::{Clock, KeptSafetyClone};
 use serde_json::json;
 use std::time::Duration;
 use tokio::time::sleep;
@@ -60,7 +59,7 @@ pub async fn run(layout: &Layout, stack: &StackEnv, console: &Console) -> Result
         on_source: &on_source,
         sides: Sides::InPlace,
         rewound_to: outcome.rewound_to,
-        fenced_at: outcome.fence.fenced_at,
+        fenced_at: fenced_at(&outcome)?,
     };
     let places = Places {
         rewound: &demo_cluster.id,
@@ -111,8 +110,7 @@ impl Scenario<'_> {
         };
 
         console.heading("7. What came of it");
-        let outcome: Outcome = serde_json::from_value(output).context("the execution's output is not as documented")?;
-        show::outcome(console, &outcome);
+        let outcome = show::outcome(console, &output)?;
         // Without a safety clone nothing would be left to count later: said now, before the second rewind.
         safety_clone_of(&outcome)?;
         self.read_rows_by_name(&self.demo_cluster.endpoint, 2).await?;
@@ -201,7 +199,7 @@ impl Scenario<'_> {
     }
 }
 
-fn safety_clone_of(outcome: &Outcome) -> Result<&SafetyClone> {
+fn safety_clone_of(outcome: &rewind_core::Recovered) -> Result<&KeptSafetyClone> {
     outcome.safety_clone.as_ref().context("the execution's output names no safety clone")
 }
 

@@ -1,55 +1,57 @@
-//! Following an execution to its end: each state is printed when it has ended, and where a person is asked, the demo prints what
-//! there is to decide on and approves. It changes nothing else.
+//! Follows an execution to its end: each state is shown when it has ended, and where a person is asked, the demo shows the
+//! proposal and approves it. It changes nothing else.
 
 use super::console::{Console, count};
 use super::recovery::{Execution, ExecutionEvent, History, decide, pending_approval};
 use super::show;
 use super::writer::Writer;
 use crate::stack::StackEnv;
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow};
 use jiff::Timestamp;
-use rewind_core::{Difference, Plan, Report};
+use rewind_core::{Difference, FenceLayer, MovedRecord, Plan, Proposal, Report, Restored};
+use rewind_ui::{format, progress};
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
-/// Time between two looks at the history.
+/// The pause between two looks at the history.
 const POLL_INTERVAL: Duration = Duration::from_millis(150);
-/// Far longer than a recovery of a small database takes.
+/// The time after which following gives up: far longer than a recovery of a small database takes.
 const EXECUTION_TIMEOUT: Duration = Duration::from_secs(600);
 
-/// The end of an execution, and what was seen on the way.
+/// How an execution ended, and what was seen on the way.
 #[derive(Debug)]
 pub struct Followed {
-    /// The end.
+    /// The ending.
     pub end: ExecutionEnd,
-    /// The time from which on the cluster took no write.
+    /// The moment from which the cluster took no write.
     pub fenced_at: Option<Timestamp>,
     /// Every visit of a state that takes time, in order, with its seconds.
     pub spent: Vec<(String, f64)>,
 }
 
-/// The two ways in which an execution ends.
+/// The two endings.
 #[derive(Debug)]
 pub enum ExecutionEnd {
-    /// It recovered; the output.
+    /// It recovered, with this output.
     Recovered(Value),
-    /// It did not.
+    /// It failed.
     Failed {
         /// The error's name.
         error: String,
-        /// The cause, written for people.
+        /// The cause, for a person.
         cause: String,
     },
 }
 
-/// The headings that are printed where a person is asked, and after the decision.
+/// The titles of the headings before and after the decision.
 #[derive(Debug, Clone, Copy)]
 pub struct Headings {
-    /// Printed where a person decides.
+    /// The title where a person decides.
     pub decision: &'static str,
-    /// Printed after the decision.
+    /// The title of what follows.
     pub after: &'static str,
 }
 
@@ -71,7 +73,7 @@ pub async fn follow(
         for event in history.new_events().await? {
             match event {
                 ExecutionEvent::Entered { state, at } => {
-                    console.start_activity(&state, show::activity(&state));
+                    console.start_activity(&state, progress(&state).unwrap_or_default());
                     approval.requested = state == "RequestApproval" && !approval.given;
                     entered.insert(state, at);
                 }
@@ -79,15 +81,15 @@ pub async fn follow(
                     console.end_activity();
                     let since = entered.remove(&state).unwrap_or(at);
                     let seconds = at.duration_since(since).as_secs_f64();
-                    console.step_done(seconds, &state, show::activity(&state));
+                    console.step_done(seconds, &state, progress(&state).unwrap_or_default());
                     let payload = output.get("Payload").cloned().unwrap_or_default();
                     // From the state's result and not from the output: a recovery that fails later has no output.
                     if state == "FenceSource" {
                         fenced_at = payload.get("fencedAt").and_then(Value::as_str).and_then(|at| at.parse().ok());
                     }
-                    // A state that is left by an error has no payload.
+                    // A state that is left by a Catch has no output of its function.
                     if !payload.is_null() {
-                        print_result(console, &state, payload, &mut approval)?;
+                        show_output(console, &state, payload, &mut approval)?;
                     }
                     if state == "RequestApproval" && approval.given {
                         console.heading(headings.after);
@@ -110,21 +112,21 @@ pub async fn follow(
             approve(stack, console, execution, &mut approval, headings).await?;
         }
         if Instant::now() > deadline {
-            bail!("the execution {} does not end; it was left running", execution.id);
+            return Err(anyhow!("the execution {} does not end; it was left running", execution.id));
         }
         console.tick(&write_progress(writer));
         sleep(POLL_INTERVAL).await;
     }
 }
 
-/// Takes the message of a function's error out of the envelope that Lambda puts it in.
+/// Takes a function's message out of the JSON that Lambda wraps it in.
 fn message(cause: &str) -> String {
     let envelope: Option<Value> = serde_json::from_str(cause).ok();
     let inner = envelope.as_ref().and_then(|envelope| envelope.get("errorMessage")).and_then(Value::as_str);
     inner.unwrap_or(cause).to_owned()
 }
 
-/// Formats the application's counters.
+/// Sums up the writes of the application so far.
 pub fn write_progress(writer: &Writer) -> String {
     let refused = match writer.refusals() {
         0 => String::new(),
@@ -133,26 +135,31 @@ pub fn write_progress(writer: &Writer) -> String {
     format!("{} writes acknowledged{refused}", count(writer.acknowledged()))
 }
 
-/// The state of the approval, with what a person sees before deciding.
+/// The parts of the proposal as the states put them out, and how far its approval is.
 #[derive(Debug, Default)]
 struct Approval {
     requested: bool,
     given: bool,
     shown: bool,
+    plan: Option<Plan>,
+    restored: Option<Restored>,
     report: Option<Report>,
     differences: Vec<Difference>,
 }
 
-/// Prints the result of a state, where that is of interest.
-fn print_result(console: &Console, state: &str, payload: Value, approval: &mut Approval) -> Result<()> {
-    let undocumented = || format!("the result of {state} is not as documented");
+/// Shows the output of a state, where that is of interest.
+fn show_output(console: &Console, state: &str, payload: Value, approval: &mut Approval) -> Result<()> {
     match state {
-        "ValidateWindow" => show::plan(console, &serde_json::from_value::<Plan>(payload).with_context(undocumented)?),
+        "ValidateWindow" => {
+            let plan: Plan = read(state, payload)?;
+            show::document(console, &format::plan(&plan));
+            approval.plan = Some(plan);
+        }
         "Verify" => {
-            let report: Report = serde_json::from_value(payload).with_context(undocumented)?;
-            // In place the approval comes before the backtrack and the checks after it: nothing is left to decide on.
+            let report: Report = read(state, payload)?;
+            // In place it is approved already, so the report belongs to no proposal.
             match approval.given {
-                true => show::report(console, &report),
+                true => show::document(console, &format::report(&report)),
                 false => approval.report = Some(report),
             }
         }
@@ -173,19 +180,21 @@ fn print_result(console: &Console, state: &str, payload: Value, approval: &mut A
         }
         "StartRestore" | "AddInstances" => {
             let found = payload.get("differences").cloned().unwrap_or_default();
-            let found: Vec<Difference> = serde_json::from_value(found).with_context(undocumented)?;
-            approval.differences.extend(found);
+            approval.differences.extend(read::<Vec<Difference>>(state, found)?);
+            if state == "StartRestore" {
+                approval.restored = Some(read(state, payload)?);
+            }
         }
         "FenceSource" => {
-            for layer in payload.get("layers").and_then(Value::as_array).into_iter().flatten() {
-                let text = |name: &str| layer.get(name).and_then(Value::as_str).unwrap_or_default();
-                console.print(format_args!("          {:<9} {}", text("layer"), text("did")));
+            let layers = payload.get("layers").cloned().unwrap_or_default();
+            for FenceLayer { layer, did } in read::<Vec<FenceLayer>>(state, layers)? {
+                console.print(format_args!("          {layer:<9} {did}"));
             }
         }
         "SwapDns" => {
-            for record in payload.get("records").and_then(Value::as_array).into_iter().flatten() {
-                let text = |name: &str| record.get(name).and_then(Value::as_str).unwrap_or_default();
-                console.print(format_args!("          {} -> {}", text("name"), text("to")));
+            let records = payload.get("records").cloned().unwrap_or_default();
+            for MovedRecord { name, to, .. } in read::<Vec<MovedRecord>>(state, records)? {
+                console.print(format_args!("          {name} -> {to}"));
             }
         }
         _ => {}
@@ -193,7 +202,7 @@ fn print_result(console: &Console, state: &str, payload: Value, approval: &mut A
     Ok(())
 }
 
-/// Prints what there is to decide on, and approves it.
+/// Shows the proposal, and approves it.
 async fn approve(
     stack: &StackEnv,
     console: &Console,
@@ -205,23 +214,20 @@ async fn approve(
     if !approval.shown {
         console.end_activity();
         console.heading(headings.decision);
-        match approval.report.take() {
-            Some(report) => {
-                console.print(
-                    "Nothing has been moved: the application still writes to the source. The restored cluster was looked at:",
-                );
-                show::report(console, &report);
-                show::differences(console, &std::mem::take(&mut approval.differences));
-            }
-            None => console.print("Nothing has been changed yet. What is decided on is the plan, with its warnings."),
+        let proposal = Proposal {
+            plan: approval.plan.clone().ok_or_else(|| anyhow!("there is a request for approval, and no plan"))?,
+            restored: approval.restored.clone(),
+            report: approval.report.clone(),
+            differences: approval.differences.clone(),
+        };
+        if proposal.hash() != pending.hash {
+            return Err(anyhow!("the proposal has the hash {}, and {} is asked", proposal.hash(), pending.hash));
         }
-        console.print(format_args!(
-            "Decide until {}; what is decided on has the hash {}.",
-            pending.expires_at, pending.hash
-        ));
+        // The plan was shown when it was made.
+        show::document(console, &format::decision_basis(&proposal));
+        console.print(format_args!("Decide until {}; the proposal has the hash {}.", pending.expires_at, pending.hash));
         approval.shown = true;
     }
-    // False means that the token has been replaced since it was read: the next look at the item finds the new one.
     if decide(stack, &pending, "approved", "as planned").await? {
         console.print("The demo approves, in the place of a person: SendTaskSuccess with that hash.");
         approval.given = true;
@@ -230,12 +236,16 @@ async fn approve(
     Ok(())
 }
 
+fn read<T: DeserializeOwned>(state: &str, output: Value) -> Result<T> {
+    serde_json::from_value(output).with_context(|| format!("the output of {state} is not as documented"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn the_message_of_an_error_is_taken_out_of_its_envelope() {
+    fn an_error_is_shown_without_the_json_around_it() {
         let cause = r#"{"errorType":"VerificationFailed","errorMessage":"too few rows"}"#;
         assert_eq!(message(cause), "too few rows");
         assert_eq!(message("no JSON"), "no JSON");

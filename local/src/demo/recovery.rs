@@ -5,8 +5,8 @@ use anyhow::{Context, Result};
 use aws_sdk_dynamodb::types::AttributeValue;
 use aws_sdk_sfn::types::{HistoryEvent, HistoryEventType};
 use jiff::Timestamp;
-use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use rewind_core::{PendingApproval, RecordedDecision};
+use serde_json::{Value, json};
 
 /// A started execution.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -160,29 +160,17 @@ fn read(event: &HistoryEvent) -> Option<ExecutionEvent> {
     }
 }
 
-/// An approval that a recovery waits for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PendingApproval {
-    /// The task token that ends the wait.
-    pub token: String,
-    /// The hash of what was shown.
-    pub hash: String,
-    /// The end of the time to decide.
-    pub expires_at: String,
-}
-
-/// Reads the approval that a recovery waits for now, if it does.
+/// Reads the approval that a recovery waits for; none where it waits for none.
 ///
 /// # Errors
 ///
-/// When DynamoDB refuses.
+/// Errors of DynamoDB.
 pub async fn pending_approval(stack: &StackEnv, id: &str) -> Result<Option<PendingApproval>> {
     let item = stack
         .dynamodb()
         .get_item()
         .table_name(&stack.outputs.table_name)
         .key("id", AttributeValue::S(format!("recovery#{id}")))
-        // The item gets a fresh token with each slice of the wait: an old one is refused.
         .consistent_read(true)
         .send()
         .await
@@ -190,18 +178,31 @@ pub async fn pending_approval(stack: &StackEnv, id: &str) -> Result<Option<Pendi
         .item;
     let Some(AttributeValue::M(approval)) = item.and_then(|mut item| item.remove("approval")) else { return Ok(None) };
     let text = |name: &str| approval.get(name).and_then(|value| value.as_s().ok()).cloned();
-    let (Some(token), Some(hash)) = (text("taskToken"), text("hash")) else { return Ok(None) };
-    Ok(Some(PendingApproval { token, hash, expires_at: text("expiresAt").unwrap_or_default() }))
+    let time = |name: &str| text(name).and_then(|at| at.parse().ok());
+    let (token, hash, requested_at, expires_at) =
+        (text("taskToken"), text("hash"), time("requestedAt"), time("expiresAt"));
+    let (Some(task_token), Some(hash), Some(requested_at), Some(expires_at)) = (token, hash, requested_at, expires_at)
+    else {
+        return Ok(None);
+    };
+    Ok(Some(PendingApproval { task_token, hash, requested_at, expires_at }))
 }
 
-/// Sends a decision. Returns false when no task waits with that token any more: a fresh one is in the item soon.
+/// Sends a decision. Returns false where the token has timed out: a fresh one is in the record soon.
 ///
 /// # Errors
 ///
-/// When Step Functions refuses for another reason.
+/// Errors of Step Functions.
 pub async fn decide(stack: &StackEnv, pending: &PendingApproval, decision: &str, comment: &str) -> Result<bool> {
-    let decision = json!({ "decision": decision, "by": "the demo", "comment": comment, "hash": pending.hash });
-    let sent = stack.sfn().send_task_success().task_token(&pending.token).output(decision.to_string()).send().await;
+    let decision = RecordedDecision {
+        decision: Some(decision.to_owned()),
+        by: Some("the demo".to_owned()),
+        comment: Some(comment.to_owned()),
+        hash: Some(pending.hash.clone()),
+        at: None,
+    };
+    let output = json!(decision).to_string();
+    let sent = stack.sfn().send_task_success().task_token(&pending.task_token).output(output).send().await;
     match sent {
         Ok(_) => Ok(true),
         // The wait is cut into slices, each with a fresh token, so that one can expire between reading and sending.
@@ -210,65 +211,4 @@ pub async fn decide(stack: &StackEnv, pending: &PendingApproval, decision: &str,
         }
         Err(error) => Err(error).context("the decision could not be sent"),
     }
-}
-
-/// The output of a recovery that ended well, as docs/steps.md has it: the fields that the demo prints. It is read apart from the
-/// product's own type, for the demo is a client that only has the documentation.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Outcome {
-    /// `Recovered`.
-    pub outcome: String,
-    /// The moment that was gone back to.
-    pub rewound_to: Timestamp,
-    /// The source; in place, what was rewound.
-    pub cluster: String,
-    /// The restored cluster; none in place.
-    pub new_cluster: Option<String>,
-    /// The endpoint at which the rewound data takes writes.
-    pub writer_endpoint: String,
-    /// The records that were moved.
-    pub dns: Vec<rewind_core::MovedRecord>,
-    /// The fence around the source.
-    pub fence: Fence,
-    /// The source, kept beside its successor.
-    pub source: Source,
-    /// In place, what holds the source data.
-    pub safety_clone: Option<SafetyClone>,
-    /// Seconds in each state, and `total`.
-    pub timings: Map<String, Value>,
-}
-
-/// The fence around the source.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Fence {
-    /// The time from which on it acknowledged nothing.
-    pub fenced_at: Timestamp,
-    /// The number of sessions that were ended.
-    pub sessions_ended: u64,
-}
-
-/// The source after the recovery.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Source {
-    /// The time until which it is kept; none in place, where it stays.
-    pub keep_until: Option<Timestamp>,
-}
-
-/// The clone of the cluster as it was before it was rewound.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct SafetyClone {
-    /// The clone's identifier.
-    pub cluster: String,
-    /// The clone's writer endpoint.
-    pub writer_endpoint: String,
-    /// The time at which it was taken.
-    pub taken_at: Timestamp,
-    /// The time until which it is kept.
-    pub keep_until: Timestamp,
-    /// The commands that delete it.
-    pub delete: String,
 }

@@ -6,8 +6,7 @@ use super::demo_cluster;
 use super::follow_execution::{ExecutionEnd, Headings};
 use super::names::free_names;
 use super::reconcile::Numbers;
-use super::recovery::Outcome;
-use super::scenario::{Recovered, Request, Scenario, lock_stack};
+use super::scenario::{Recovered, Request, Scenario, fenced_at, lock_stack};
 use super::show::{self, Places};
 use super::tables::{APP_DATABASE, APP_TABLE, TABLE};
 use super::totals::{Observed, Sides};
@@ -16,7 +15,7 @@ use super::{fenced_source, leftovers};
 use crate::stack::StackEnv;
 use crate::stack::layout::Layout;
 use crate::stack::progress::shown;
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use serde_json::json;
 
 const HEADINGS: Headings = Headings { decision: "5. A person decides", after: "6. The switch" };
@@ -51,7 +50,7 @@ pub async fn run(layout: &Layout, stack: &StackEnv, console: &Console) -> Result
         on_source: &on_source,
         sides: Sides::Beside { rewound: &outcome.writer_endpoint, source: &demo_cluster.endpoint },
         rewound_to: outcome.rewound_to,
-        fenced_at: outcome.fence.fenced_at,
+        fenced_at: fenced_at(&outcome)?,
     };
     let places =
         Places { rewound: restored, source: &demo_cluster.id, source_is: "fenced and kept", afterwards: "the switch" };
@@ -112,8 +111,7 @@ impl Scenario<'_> {
         };
 
         console.heading("7. What came of it");
-        let outcome: Outcome = serde_json::from_value(output).context("the execution's output is not as documented")?;
-        show::outcome(console, &outcome);
+        let outcome = show::outcome(console, &output)?;
         self.read_rows_by_name(&outcome.writer_endpoint, 2).await?;
         console.success("the rows are back");
         self.expect_more_writes(writer).await?;

@@ -5,7 +5,7 @@ use super::console::{Console, clock, count};
 use super::database::{Databases, Engine, Session};
 use super::demo_cluster::DemoCluster;
 use super::follow_execution::{Followed, Headings, follow, write_progress};
-use super::recovery::{Execution, Outcome, start};
+use super::recovery::{Execution, start};
 use super::show;
 use super::tables::{self, APP_DATABASE, APP_TABLE, APP_USER, TABLE};
 use super::writer::{Workload, Writer};
@@ -45,7 +45,7 @@ pub struct Scenario<'a> {
 /// A recovery that ended well.
 pub struct Recovered {
     pub execution: Execution,
-    pub outcome: Outcome,
+    pub outcome: rewind_core::Recovered,
 }
 
 /// A request, a field a line, in the order in which a person would write it.
@@ -228,6 +228,12 @@ impl Scenario<'_> {
         ));
         console.print(format_args!("  column -s, -t {}", shown(ledger)));
     }
+}
+
+/// The moment of the fence, which every recovery of the demo has.
+pub fn fenced_at(outcome: &rewind_core::Recovered) -> Result<Timestamp> {
+    let fence = outcome.fence.as_ref().context("the execution's output names no fence")?;
+    Ok(fence.fenced_at)
 }
 
 /// Rounds to a whole second, at least one before the mistake: what a person would write down.

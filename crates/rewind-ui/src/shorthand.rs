@@ -1,12 +1,12 @@
-//! Checks and records as people type them: one line each.
+//! The shorthand for checks and records: one line each, as people type them in a terminal and in chat.
 
 use serde_json::{Value, json};
 
 /// The most characters of a check's name that is made from its SQL.
 const NAME_MAX: usize = 60;
 
-/// Reads `[name] database: SQL => expected`, where `expected` may begin with `at least` or `at most`.
-pub(crate) fn read_check(text: &str) -> Result<Value, String> {
+/// Parses `[name] database: SQL => expected`, where `expected` may begin with `at least` or `at most`.
+pub(crate) fn parse_check(text: &str) -> Result<Value, String> {
     let wrong = |what: &str| {
         format!(
             "the check \"{text}\" has no {what}: write \"database: SQL => 2\", or \"=> at least 2\", \"=> at most 2\""
@@ -16,7 +16,7 @@ pub(crate) fn read_check(text: &str) -> Result<Value, String> {
         Some((name, rest)) => (Some(name.trim()), rest),
         None => (None, text),
     };
-    // The last arrow: PostgreSQL has one of its own, for named arguments.
+    // The last arrow separates, not the first: PostgreSQL's named arguments have one too, `f(a => 1)`.
     let (query, expected) = rest.rsplit_once("=>").ok_or_else(|| wrong("=> with what is expected"))?;
     let (database, sql) = query.split_once(':').ok_or_else(|| wrong("database"))?;
     let (database, sql, expected) = (database.trim(), sql.trim(), expected.trim());
@@ -34,8 +34,8 @@ pub(crate) fn read_check(text: &str) -> Result<Value, String> {
     Ok(json!({ "name": name, "database": database, "sql": sql, field: value }))
 }
 
-/// Reads `ZONE:NAME`, with `:writer` or `:reader` behind it.
-pub(crate) fn read_record(text: &str) -> Result<Value, String> {
+/// Parses `ZONE:NAME`, with `:writer` or `:reader` behind it.
+pub(crate) fn parse_record(text: &str) -> Result<Value, String> {
     let parts: Vec<&str> = text.split(':').map(str::trim).collect();
     let (zone, name, endpoint) = match parts.as_slice() {
         [zone, name] => (zone, name, "writer"),
@@ -68,20 +68,20 @@ mod tests {
 
     #[test]
     fn sql_may_hold_colons_arrows_and_comparisons() {
-        let check = read_check("shop: SELECT f(a => 1) FROM t WHERE x::int >= 2 => at most 7").unwrap();
+        let check = parse_check("shop: SELECT f(a => 1) FROM t WHERE x::int >= 2 => at most 7").unwrap();
         assert_eq!(check["sql"], "SELECT f(a => 1) FROM t WHERE x::int >= 2");
         assert_eq!(check["atMost"], 7.0);
     }
 
     #[test]
     fn a_check_without_a_name_is_named_after_its_query() {
-        assert_eq!(read_check("d: SELECT 1 => 1").unwrap()["name"], "SELECT 1");
+        assert_eq!(parse_check("d: SELECT 1 => 1").unwrap()["name"], "SELECT 1");
         let long = format!("d: SELECT {} => 1", "x".repeat(100));
-        assert_eq!(read_check(&long).unwrap()["name"].as_str().unwrap().chars().count(), NAME_MAX + 1);
+        assert_eq!(parse_check(&long).unwrap()["name"].as_str().unwrap().chars().count(), NAME_MAX + 1);
     }
 
     #[test]
-    fn what_is_missing_is_named() {
+    fn a_missing_part_is_named() {
         for (text, what) in [
             ("d: SELECT 1", "no => with"),
             ("SELECT 1 => 1", "no database"),
@@ -90,17 +90,17 @@ mod tests {
             ("d: SELECT 1 =>", "no expected value"),
             ("d: SELECT 1 => at least many", "no number after \"at least\""),
         ] {
-            let error = read_check(text).unwrap_err();
+            let error = parse_check(text).unwrap_err();
             assert!(error.contains(what), "{error}\nlacks {what}");
         }
-        assert!(read_record("db.example.com").unwrap_err().contains("ZONE:NAME"));
+        assert!(parse_record("db.example.com").unwrap_err().contains("ZONE:NAME"));
     }
 
     proptest! {
         #[test]
-        fn no_text_makes_the_readers_panic(text in "\\PC*") {
-            let _ = read_check(&text);
-            let _ = read_record(&text);
+        fn no_text_makes_the_parsers_panic(text in "\\PC*") {
+            let _ = parse_check(&text);
+            let _ = parse_record(&text);
         }
     }
 }

@@ -1,33 +1,33 @@
-//! What Slack sends, once its signature is verified: a slash command, or a button that was pressed.
+//! Parses requests of Slack, once their signature is verified: a slash command, or a button that was pressed.
 
-use crate::people::Person;
+use crate::access::ChatUser;
 use crate::task::Task;
 use serde::Deserialize;
 use std::collections::HashMap;
 
-/// What somebody asks in chat.
+/// A request of Slack.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Asked {
-    /// A line was typed.
+pub(crate) enum SlackRequest {
+    /// A user typed a line.
     Line {
-        /// By whom.
-        person: Person,
-        /// What comes after `/rewind`.
+        /// The user.
+        user: ChatUser,
+        /// The text after `/rewind`.
         line: String,
-        /// Where to answer later.
+        /// The URL for answers that come later.
         response_url: String,
     },
-    /// A button of ours was pressed.
+    /// A user pressed a button of ours.
     Button {
-        /// By whom.
-        person: Person,
-        /// What it stands for.
+        /// The user.
+        user: ChatUser,
+        /// The task that it stands for.
         task: Box<Task>,
-        /// Where to answer.
+        /// The URL for answers.
         response_url: String,
     },
-    /// Slack asks whether somebody is there.
-    Ping,
+    /// Slack checks the certificate of the URL.
+    SslCheck,
 }
 
 #[derive(Deserialize)]
@@ -58,9 +58,9 @@ struct Team {
     id: String,
 }
 
-/// Reads a body of Slack's; none where it is no such thing.
-pub(crate) fn read(body: &[u8]) -> Option<Asked> {
-    // A form with broken encoding is no form: replacement characters would be somebody else's words.
+/// Parses a body; none where it is none of Slack's.
+pub(crate) fn parse(body: &[u8]) -> Option<SlackRequest> {
+    // A form with broken encoding is refused: with replacement characters in it, a line would mean something else.
     let text = std::str::from_utf8(body).ok()?;
     let mut form: HashMap<String, String> = HashMap::new();
     for (name, value) in form_urlencoded::parse(text.as_bytes()) {
@@ -70,13 +70,13 @@ pub(crate) fn read(body: &[u8]) -> Option<Asked> {
         form.insert(name.into_owned(), value.into_owned());
     }
     if form.contains_key("ssl_check") {
-        return Some(Asked::Ping);
+        return Some(SlackRequest::SslCheck);
     }
     if let Some(payload) = form.get("payload") {
         let payload: Payload = serde_json::from_str(payload).ok()?;
         let action = payload.actions.into_iter().next()?;
-        return Some(Asked::Button {
-            person: Person {
+        return Some(SlackRequest::Button {
+            user: ChatUser {
                 id: payload.user.id,
                 name: payload.user.username,
                 team: payload.team.map(|team| team.id).unwrap_or_default(),
@@ -87,8 +87,8 @@ pub(crate) fn read(body: &[u8]) -> Option<Asked> {
     }
     let mut field = |name: &str| form.remove(name);
     let _command = field("command")?;
-    Some(Asked::Line {
-        person: Person {
+    Some(SlackRequest::Line {
+        user: ChatUser {
             id: field("user_id")?,
             name: field("user_name").unwrap_or_default(),
             team: field("team_id").unwrap_or_default(),
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn a_typed_line_is_read_with_its_person() {
+    fn a_typed_line_is_parsed_with_its_user() {
         let body = form(&[
             ("command", "/rewind"),
             ("text", "orders 5m ago"),
@@ -118,8 +118,8 @@ mod tests {
             ("team_id", "T1"),
             ("response_url", "https://hooks.slack.com/x"),
         ]);
-        let Some(Asked::Line { person, line, response_url }) = read(&body) else { panic!() };
-        assert_eq!((person.id.as_str(), person.team.as_str(), line.as_str()), ("U1", "T1", "orders 5m ago"));
+        let Some(SlackRequest::Line { user, line, response_url }) = parse(&body) else { panic!() };
+        assert_eq!((user.id.as_str(), user.team.as_str(), line.as_str()), ("U1", "T1", "orders 5m ago"));
         assert_eq!(response_url, "https://hooks.slack.com/x");
     }
 
@@ -131,15 +131,15 @@ mod tests {
             "response_url": "https://hooks.slack.com/y",
             "actions": [{ "action_id": "a", "value": serde_json::to_string(&task).unwrap() }],
         });
-        let Some(Asked::Button { person, task: read_task, .. }) = read(&form(&[("payload", &payload.to_string())]))
+        let Some(SlackRequest::Button { user, task: parsed, .. }) = parse(&form(&[("payload", &payload.to_string())]))
         else {
             panic!()
         };
-        assert_eq!((person.name.as_str(), *read_task), ("bob", task));
+        assert_eq!((user.name.as_str(), *parsed), ("bob", task));
     }
 
     #[test]
-    fn what_is_no_request_of_slacks_is_none() {
+    fn a_body_that_is_no_request_of_slacks_is_none() {
         for body in [
             &b""[..],
             b"{}",
@@ -149,16 +149,16 @@ mod tests {
             b"payload=%7B%7D",
             b"payload=%7B%22user%22%3A%7B%22id%22%3A%22U1%22%7D%2C%22actions%22%3A%5B%7B%22value%22%3A%22x%22%7D%5D%7D",
         ] {
-            assert_eq!(read(body), None, "{body:?}");
+            assert_eq!(parse(body), None, "{body:?}");
         }
     }
 
     proptest! {
         #[test]
-        fn no_body_makes_the_reader_panic(body in any::<Vec<u8>>(), text in "\\PC{0,60}") {
-            let _ = read(&body);
-            let _ = read(&form(&[("payload", &text)]));
-            let _ = read(&form(&[("command", "/rewind"), ("user_id", &text), ("text", &text)]));
+        fn no_body_makes_the_parser_panic(body in any::<Vec<u8>>(), text in "\\PC{0,60}") {
+            let _ = parse(&body);
+            let _ = parse(&form(&[("payload", &text)]));
+            let _ = parse(&form(&[("command", "/rewind"), ("user_id", &text), ("text", &text)]));
         }
     }
 }

@@ -1,24 +1,25 @@
-//! Messages to Slack, by HTTPS.
+//! Sends messages to Slack by HTTPS.
 
 use rewind_clock::{OutOfTime, within};
 use rewind_core::{Clock, ErrorName, StepError, timeouts};
 use serde_json::Value;
 
-/// Brings messages to Slack.
-pub trait Post: Send + Sync {
+/// Sends messages to Slack.
+pub trait SlackClient: Send + Sync {
     /// Sends a message to a URL that Slack gave. The URL is a secret: it is not in the error.
-    fn post(&self, url: &str, message: &Value) -> impl Future<Output = Result<(), StepError>> + Send;
+    fn send(&self, url: &str, message: &Value) -> impl Future<Output = Result<(), StepError>> + Send;
 }
 
-/// By HTTPS.
+/// The client of Slack by HTTPS.
 #[derive(Debug, Clone)]
-pub struct Web<K> {
+pub struct HttpsClient<K> {
     agent: ureq::Agent,
     clock: K,
 }
 
-impl<K> Web<K> {
-    /// A client that follows nobody elsewhere. It keeps no connection: one may die while the function is frozen.
+impl<K> HttpsClient<K> {
+    /// Makes a client that follows no redirect and keeps no connection.
+    // A connection may die while Lambda freezes the function, and the first send after that fails.
     #[must_use]
     pub fn new(clock: K) -> Self {
         let config = ureq::Agent::config_builder()
@@ -30,15 +31,15 @@ impl<K> Web<K> {
     }
 }
 
-impl<K: Clock> Post for Web<K> {
-    async fn post(&self, url: &str, message: &Value) -> Result<(), StepError> {
-        let sent = within(timeouts::POST, self.send(url, message.to_string())).await;
-        sent.unwrap_or_else(|OutOfTime| Err(unsent("it was busy all the time".to_owned())))
+impl<K: Clock> SlackClient for HttpsClient<K> {
+    async fn send(&self, url: &str, message: &Value) -> Result<(), StepError> {
+        let sent = within(timeouts::POST, self.send_with_retries(url, message.to_string())).await;
+        sent.unwrap_or_else(|OutOfTime| Err(unsent("it was busy until the timeout".to_owned())))
     }
 }
 
-impl<K: Clock> Web<K> {
-    async fn send(&self, url: &str, message: String) -> Result<(), StepError> {
+impl<K: Clock> HttpsClient<K> {
+    async fn send_with_retries(&self, url: &str, message: String) -> Result<(), StepError> {
         let mut pauses = timeouts::POST_PAUSES.into_iter();
         loop {
             let (agent, url, message) = (self.agent.clone(), url.to_owned(), message.clone());
@@ -48,7 +49,8 @@ impl<K: Clock> Web<K> {
             let refused = match sent.await {
                 Ok(Ok(())) => return Ok(()),
                 Ok(Err(ureq::Error::StatusCode(status))) => status,
-                // Its words may hold the URL. It may have arrived: told twice is worse than told by the mail alone.
+                // The error may hold the URL, which is a secret. No retry: the message may have arrived, and one that comes
+                // twice is worse than one that comes by mail alone.
                 Ok(Err(_)) => return Err(unsent("no answer came".to_owned())),
                 Err(_) => return Err(unsent("the sender broke".to_owned())),
             };
@@ -72,7 +74,7 @@ mod tests {
     use std::io::{Read, Write};
     use std::net::TcpListener;
 
-    /// Answers each connection with the next status; the number of connections when it has no more.
+    /// Answers each connection with the next status; returns the number of connections at the end.
     fn slack(statuses: &'static [&'static str]) -> (String, std::thread::JoinHandle<usize>) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}/hook", listener.local_addr().unwrap());
@@ -88,15 +90,15 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_slack_cannot_take_now_is_sent_again_and_what_it_refuses_is_not() {
+    async fn a_message_that_slack_cannot_take_now_is_sent_again_and_one_that_it_refuses_is_not() {
         for (statuses, taken) in [
             (&["503 Unavailable", "429 Too Many Requests", "200 OK"][..], true),
             (&["500 Error", "500 Error", "500 Error"], false),
             (&["404 Not Found"], false),
         ] {
             let (url, answering) = slack(statuses);
-            let web = Web::new(ManualClock::at("2026-11-23T10:40:00Z"));
-            let sent = web.post(&url, &json!({"text": "x"})).await;
+            let client = HttpsClient::new(ManualClock::at("2026-11-23T10:40:00Z"));
+            let sent = client.send(&url, &json!({"text": "x"})).await;
             assert_eq!(sent.is_ok(), taken, "{statuses:?}: {sent:?}");
             assert_eq!(answering.join().unwrap(), statuses.len());
         }

@@ -1,0 +1,63 @@
+//! Writes the command's output: styled on a terminal, plain in a pipe, one JSON document for a script. It words nothing itself.
+
+use crate::exit::Failure;
+use console::Style;
+use rewind_ui::{Document, render};
+use serde_json::{Value, json};
+use std::io::IsTerminal;
+use std::process::ExitCode;
+
+/// The form of the output.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Output {
+    json: bool,
+}
+
+impl Output {
+    /// Chooses JSON for a script, or text for a person.
+    pub(crate) fn new(json: bool) -> Self {
+        Self { json }
+    }
+
+    /// True for a script.
+    pub(crate) fn is_json(self) -> bool {
+        self.json
+    }
+
+    /// True if a person can be asked something.
+    pub(crate) fn can_ask(self) -> bool {
+        !self.json && std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
+    }
+
+    /// Writes the result to standard output: the JSON for a script, the document for a person.
+    pub(crate) fn result(self, json: &Value, document: &Document) {
+        if self.json {
+            println!("{json}");
+        } else {
+            print!("{}", render::terminal(document, console::colors_enabled()));
+        }
+    }
+
+    /// Writes a document beside the result to standard error. A script does not get it.
+    pub(crate) fn note(self, document: &Document) {
+        if !self.json {
+            eprint!("{}", for_stderr(document));
+        }
+    }
+
+    /// Writes why the command failed; returns its exit code.
+    pub(crate) fn failure(self, failure: &Failure) -> ExitCode {
+        if self.json {
+            // On standard output: a script finds one document there however the command ends.
+            println!("{}", json!({ "error": failure.kind(), "message": failure.message() }));
+        } else {
+            eprintln!("{} {}", Style::new().red().bold().for_stderr().apply_to("error:"), failure.message());
+        }
+        failure.code()
+    }
+}
+
+/// Renders a document for standard error, which may be a terminal where standard output is none.
+pub(crate) fn for_stderr(document: &Document) -> String {
+    render::terminal(document, console::colors_enabled_stderr())
+}

@@ -1,0 +1,22 @@
+//! Formats what people are told: plan, report, proposal, outcome, status and notices, each as one document for terminal,
+//! chat, mail and demo. It works nothing out and calls nothing.
+
+mod approval;
+mod notice;
+mod outcome;
+mod plan;
+mod proposal;
+mod recovery;
+mod report;
+mod undo;
+mod window;
+
+pub use approval::{approval_mail, approval_request};
+pub use notice::{decided, ending, failed, started};
+pub use outcome::outcome;
+pub use plan::plan;
+pub use proposal::{decision_basis, proposal};
+pub use recovery::{recoveries, recovery};
+pub use report::report;
+pub use undo::undo;
+pub use window::window;

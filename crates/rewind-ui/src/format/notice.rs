@@ -1,0 +1,45 @@
+//! Short notices: a recovery was started, failed, or was decided on.
+
+use crate::document::Document;
+use rewind_core::Ending;
+
+/// Formats the notice that a recovery was started, or had been started before.
+pub fn started(id: &str, started_before: bool) -> Document {
+    let mut document = Document::new();
+    let notice = if started_before { format!("{id} had been started before") } else { format!("{id} is started") };
+    document.heading(notice);
+    document
+}
+
+/// Formats the notice that an execution failed, with its cause.
+pub fn failed(id: &str, ended: Ending, cause: Option<&str>) -> Document {
+    let mut document = Document::new();
+    document.heading(format!("{id} ended in {}: {}", ended.name(), ending(ended)));
+    document.warning(cause.unwrap_or("no reason was given"));
+    document
+}
+
+/// Formats the notice that a person decided.
+pub fn decided(id: &str, approved: bool, by: &str, hash: &str) -> Document {
+    let mut document = Document::new();
+    let decision = if approved { "approved" } else { "rejected" };
+    document.heading(format!("{id}: {decision} by {by}"));
+    document.field("hash", hash);
+    if approved {
+        // ConfirmApproval may still refuse it: the notice must not promise what is not certain.
+        document.plain("It goes on if cluster, records and report are unchanged since they were shown.");
+    }
+    document
+}
+
+/// Explains an ending in a sentence.
+pub fn ending(ending: Ending) -> &'static str {
+    match ending {
+        Ending::Planned => "nothing was changed: this is the plan",
+        Ending::Recovered => "the data is back",
+        Ending::Undone => "traffic is back on the source",
+        Ending::NothingChanged => "it failed, and everything is as it was before",
+        Ending::NeedsOperator => "it failed half-way, and a person must look",
+        Ending::Stopped => "it was stopped from outside, and nothing was undone: see the runbook",
+    }
+}

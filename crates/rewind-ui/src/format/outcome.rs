@@ -1,0 +1,114 @@
+//! The outcome of an execution.
+
+use super::plan;
+use crate::document::Document;
+use rewind_core::{KeepCommands, KeptSafetyClone, MovedRecord, Outcome, Recovered, Undone};
+use std::collections::BTreeMap;
+
+/// The number of states whose times are named: the rest take moments.
+const LONGEST_STATES: usize = 4;
+
+/// Formats the outcome of an execution that succeeded.
+pub fn outcome(outcome: &Outcome) -> Document {
+    let mut document = Document::new();
+    match outcome {
+        Outcome::Planned(planned) => return plan(&planned.plan),
+        Outcome::Recovered(recovered) => {
+            document.heading(format!("{} is back as it was at {}", recovered.cluster, recovered.rewound_to));
+        }
+        Outcome::Undone(undone) => {
+            document.heading(format!("Undone: traffic is back on {}", undone.cluster));
+        }
+    }
+    document.extend(outcome_fields(outcome));
+    document
+}
+
+/// Formats the fields of an outcome without a heading.
+pub(super) fn outcome_fields(outcome: &Outcome) -> Document {
+    match outcome {
+        Outcome::Planned(_) => Document::new(),
+        Outcome::Recovered(recovered) => recovered_fields(recovered),
+        Outcome::Undone(undone) => undone_fields(undone),
+    }
+}
+
+fn recovered_fields(recovered: &Recovered) -> Document {
+    let mut document = Document::new();
+    document.field("rewound to", recovered.rewound_to);
+    if let Some(new_cluster) = &recovered.new_cluster {
+        document.field("restored cluster", new_cluster);
+    }
+    document.field("writer", &recovered.writer_endpoint);
+    records(&mut document, &recovered.dns);
+    if let Some(fence) = &recovered.fence {
+        let (cluster, at, sessions) = (&recovered.cluster, fence.fenced_at, fence.sessions_ended);
+        document.field("fence", format!("{cluster} was fenced at {at}; {sessions} sessions ended"));
+    }
+    if let Some(writes) = &recovered.not_carried_over {
+        document.field("not carried over", format!("writes from {} to {}: {}", writes.from, writes.to, writes.place));
+    }
+    if let Some(until) = recovered.source.keep_until {
+        document.field("source", kept(&recovered.source.cluster, until));
+        keep_commands(&mut document, recovered.source.keep.as_ref());
+    }
+    if let Some(safety_clone) = &recovered.safety_clone {
+        document.extend(safety_clone_fields(safety_clone));
+    }
+    for note in &recovered.notes {
+        document.warning(note);
+    }
+    times(&mut document, &recovered.timings);
+    document
+}
+
+fn safety_clone_fields(clone: &KeptSafetyClone) -> Document {
+    let mut document = Document::new();
+    document.field("safety clone", format!("{}, cloned at {}", clone.cluster, clone.taken_at));
+    if let Some(until) = clone.keep_until {
+        document.field("safety clone", kept(&clone.cluster, until));
+    }
+    keep_commands(&mut document, clone.keep.as_ref());
+    document.field("to delete it", &clone.delete);
+    document
+}
+
+fn undone_fields(undone: &Undone) -> Document {
+    let mut document = Document::new();
+    if let Some(new_cluster) = &undone.new_cluster {
+        document.field("restored cluster", new_cluster);
+    }
+    records(&mut document, &undone.dns);
+    for change in &undone.undone {
+        document.item(change);
+    }
+    document
+}
+
+fn records(document: &mut Document, records: &[MovedRecord]) {
+    for MovedRecord { name, from, to, .. } in records {
+        document.field("record", format!("{name} -> {to} (was {from})"));
+    }
+}
+
+fn kept(cluster: &str, until: jiff::Timestamp) -> String {
+    format!("{cluster} is kept until {until}, then deleted into a snapshot if nobody uses it")
+}
+
+fn keep_commands(document: &mut Document, keep: Option<&KeepCommands>) {
+    if let Some(KeepCommands { keep_longer, keep_forever }) = keep {
+        document.field("to keep longer", keep_longer);
+        document.field("to keep forever", keep_forever);
+    }
+}
+
+/// Adds the total time and the states that took longest.
+fn times(document: &mut Document, timings: &BTreeMap<String, f64>) {
+    let Some(total) = timings.get("total") else { return };
+    let mut states: Vec<(&String, &f64)> = timings.iter().filter(|(state, _)| *state != "total").collect();
+    states.sort_by(|(_, a), (_, b)| b.total_cmp(a));
+    let longest: Vec<String> =
+        states.into_iter().take(LONGEST_STATES).map(|(state, seconds)| format!("{state} {seconds:.1} s")).collect();
+    let longest = if longest.is_empty() { String::new() } else { format!("; the longest: {}", longest.join(", ")) };
+    document.field("took", format!("{total:.1} s{longest}"));
+}

@@ -1,0 +1,84 @@
+//! The proposal that a person decides on.
+
+use super::{plan, report};
+use crate::document::Document;
+use rewind_core::{Difference, Plan, Proposal, Restored, say_duration};
+
+/// Formats a proposal: the plan, and everything else that the decision is based on.
+pub fn proposal(proposal: &Proposal) -> Document {
+    let mut document = plan(&proposal.plan);
+    document.extend(decision_basis(proposal));
+    document
+}
+
+/// Formats a proposal without its plan, for whoever has just been shown the plan.
+pub fn decision_basis(proposal: &Proposal) -> Document {
+    let mut document = Document::new();
+    if let Some(restored) = &proposal.restored {
+        document.extend(restored_cluster(restored));
+    } else {
+        document.plain("Nothing has been changed yet.");
+    }
+    if let Some(found) = &proposal.report {
+        document.extend(report(found));
+    }
+    document.extend(differences(&proposal.all_differences()));
+    match &proposal.restored {
+        Some(restored) => document.extend(consequences_side_by_side(&proposal.plan, restored)),
+        None => document.extend(consequences_in_place(&proposal.plan)),
+    }
+    document
+}
+
+fn restored_cluster(restored: &Restored) -> Document {
+    let mut document = Document::new();
+    document.heading("The restored cluster (traffic is still on the source):");
+    document.field("restored cluster", &restored.cluster);
+    document.field("rewound to", restored.rewound_to);
+    document.field("writer", &restored.writer_endpoint);
+    document
+}
+
+fn differences(differences: &[&Difference]) -> Document {
+    let mut document = Document::new();
+    if !differences.is_empty() {
+        document.heading("Differences between the restored cluster and the source:");
+    }
+    for Difference { what, source, restored, todo } in differences {
+        document.item(format!("{what}: {source}, now {restored}; to do: {todo}"));
+    }
+    document
+}
+
+fn consequences_side_by_side(plan: &Plan, restored: &Restored) -> Document {
+    let mut document = Document::new();
+    document.heading("If you approve:");
+    document.item(format!("{} is fenced: its sessions end and it acknowledges no more writes", plan.cluster));
+    for record in &plan.dns {
+        document.item(format!("{} moves from {} to {}", record.name, record.from, restored.endpoint(record.endpoint)));
+    }
+    document.warning(format!(
+        "what was written to {} after {} is not on {}: it stays on the source, fenced, for {}",
+        plan.cluster,
+        restored.rewound_to,
+        restored.cluster,
+        say_duration(plan.keep_source())
+    ));
+    document.heading("If you reject:");
+    document.item(format!("no traffic is moved, and {} is deleted", restored.cluster));
+    document
+}
+
+fn consequences_in_place(plan: &Plan) -> Document {
+    let mut document = Document::new();
+    document.heading("If you approve:");
+    document.item(format!("{} itself is rewound to {}", plan.cluster, plan.target));
+    document.item(format!("every connection to {} is cut, and it takes none until all of this is done", plan.cluster));
+    document.warning(format!(
+        "what was written to {} after {} is no longer on it: it stays on {}, the safety clone",
+        plan.cluster, plan.target, plan.new_cluster
+    ));
+    document.heading("If you reject:");
+    document.item("nothing is changed");
+    document
+}

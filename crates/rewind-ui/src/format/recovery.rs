@@ -1,0 +1,147 @@
+//! The status of one recovery, and a list of several.
+
+use super::outcome::outcome_fields;
+use crate::document::Document;
+use jiff::Timestamp;
+use rewind_core::{RecordedDecision, RecoveryRecord, say_duration};
+
+/// Formats the status of a recovery as of `now`.
+pub fn recovery(recovery: &RecoveryRecord, now: Timestamp) -> Document {
+    let mut document = Document::new();
+    document.heading(format!("{}: {}", recovery.id, recovery.state));
+    document.field("cluster", &recovery.cluster);
+    document.field("started", with_age(recovery.started_at, now));
+    if let Some(ended) = recovery.ended_at {
+        document.field("ended", with_age(ended, now));
+    }
+    // An outcome says both of these itself, and more exactly.
+    if recovery.outcome.is_none() {
+        if let Some(new_cluster) = &recovery.new_cluster {
+            document.field("restored cluster", new_cluster);
+        }
+        if let Some(ended) = recovery.ended_at {
+            document.field("took", say_duration(ended.duration_since(recovery.started_at)));
+        }
+    }
+    if let Some(approval) = &recovery.approval {
+        document.field("asked", with_age(approval.requested_at, now));
+        document.field("decide until", approval.expires_at);
+        document.field("hash", &approval.hash);
+    }
+    if let Some(decision) = &recovery.decision {
+        document.field("decision", decided(decision));
+    }
+    if let Some(outcome) = &recovery.outcome {
+        document.extend(outcome_fields(outcome));
+    }
+    document.extend(afterwards(recovery));
+    document
+}
+
+/// Formats what happened after the recovery, and what went wrong.
+fn afterwards(recovery: &RecoveryRecord) -> Document {
+    let mut document = Document::new();
+    if let Some(undo) = &recovery.undo {
+        let by = undo.by.as_deref().unwrap_or("somebody who left no name");
+        document.field("undone", format!("at {} by {by} ({})", undo.at, undo.id));
+    }
+    if let Some(clean_up) = &recovery.clean_up {
+        let (cluster, since, snapshot) = (&clean_up.cluster, clean_up.begun_at, &clean_up.snapshot);
+        document.field("deleted", format!("{cluster} since {since}, into the snapshot {snapshot}"));
+    }
+    if let Some(cause) = &recovery.cause {
+        document.warning(cause);
+    }
+    for attribute in &recovery.unreadable {
+        document.warning(attribute);
+    }
+    document
+}
+
+/// Formats a list of recoveries: a line for each, in columns.
+pub fn recoveries(recoveries: &[RecoveryRecord], now: Timestamp) -> Document {
+    let mut document = Document::new();
+    if recoveries.is_empty() {
+        document.plain("No recoveries.");
+    }
+    let width = recoveries.iter().map(|recovery| recovery.id.chars().count()).max().unwrap_or_default();
+    for recovery in recoveries {
+        let started = with_age(recovery.started_at, now);
+        document.plain(format!("{:<width$}  {:<16}  {}  {started}", recovery.id, recovery.state, recovery.cluster));
+    }
+    document
+}
+
+fn decided(decision: &RecordedDecision) -> String {
+    let comment = decision.comment.as_ref().map_or_else(String::new, |comment| format!(": {comment}"));
+    format!("{} by {}{comment}", decision.decision.as_deref().unwrap_or("unknown"), decision.decided_by())
+}
+
+fn with_age(at: Timestamp, now: Timestamp) -> String {
+    let second = at.round(jiff::Unit::Second).unwrap_or(at);
+    format!("{second} ({} ago)", say_duration(now.duration_since(at)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rewind_aws::fixtures::{plan, recovered, recovery_record, time};
+    use rewind_core::{Outcome, PendingApproval};
+
+    fn awaiting() -> RecoveryRecord {
+        RecoveryRecord {
+            id: "r-1".into(),
+            state: "AwaitingApproval".into(),
+            started_at: time("2026-11-23T10:30:00Z"),
+            approval: Some(PendingApproval {
+                task_token: "secret-token".into(),
+                hash: "3fa9c1d20b7e".into(),
+                requested_at: time("2026-11-23T10:40:00Z"),
+                expires_at: time("2026-11-23T11:40:00Z"),
+            }),
+            ..recovery_record(&plan())
+        }
+    }
+
+    #[test]
+    fn the_status_of_a_recovery_that_waits_shows_the_hash_and_the_deadline_and_no_token() {
+        let text = recovery(&awaiting(), time("2026-11-23T10:45:00Z")).to_string();
+        for part in ["r-1: AwaitingApproval", "(15m ago)", "2026-11-23T11:40:00Z", "3fa9c1d20b7e"] {
+            assert!(text.contains(part), "{text}\nlacks {part}");
+        }
+        assert!(!text.contains("secret-token"), "{text}");
+    }
+
+    #[test]
+    fn the_status_of_a_recovery_that_ended_shows_what_was_not_carried_over_and_who_approved() {
+        let decision = RecordedDecision {
+            decision: Some("approved".into()),
+            by: Some("ann".into()),
+            comment: Some("go".into()),
+            ..RecordedDecision::default()
+        };
+        let ended = RecoveryRecord {
+            state: "Recovered".into(),
+            approval: None,
+            decision: Some(decision),
+            outcome: Some(Outcome::Recovered(Box::new(recovered()))),
+            unreadable: vec!["undo in the record cannot be read".into()],
+            ..awaiting()
+        };
+        let text = recovery(&ended, time("2026-11-23T12:00:00Z")).to_string();
+        for part in [
+            "approved by ann: go",
+            "writes from 2026-11-23T10:30:00Z to 2026-11-23T10:40:00Z: kept on orders, which is fenced",
+            "undo in the record cannot be read",
+        ] {
+            assert!(text.contains(part), "{text}\nlacks {part}");
+        }
+    }
+
+    #[test]
+    fn a_list_has_a_line_for_each_recovery_and_an_empty_list_says_so() {
+        let now = time("2026-11-23T10:45:00Z");
+        assert_eq!(recoveries(&[awaiting(), awaiting()], now).0.len(), 2);
+        assert_eq!(recoveries(&[], now).to_string(), "No recoveries.\n");
+    }
+}

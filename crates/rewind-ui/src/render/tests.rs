@@ -1,0 +1,229 @@
+//! The same documents, rendered in every way: exact texts, and no fact that one rendering has and another lacks.
+
+use super::{plain, slack, terminal};
+use crate::document::Document;
+use crate::format;
+use rewind_aws::fixtures::{in_place_plan, plan, recovered, recovery, restored, safety_clone, time};
+use rewind_core::{
+    Check, CheckResult, Difference, Expectation, KeptSafetyClone, Login, Outcome, Plan, Proposal, Recovered, Report,
+    Restored, TableCount, Tls,
+};
+
+fn report() -> Report {
+    let check = |name: &str| Check {
+        name: name.to_owned(),
+        database: "shop".to_owned(),
+        sql: "SELECT count(*) FROM orders".to_owned(),
+        expectation: Expectation::Expect("2".to_owned()),
+    };
+    let answer = |value: &str| rewind_core::Answer { value: Ok(value.to_owned()), seconds: 0.1 };
+    let checks = vec![
+        CheckResult::judge(&check("rows are back"), answer("2"), Some(answer("0"))),
+        CheckResult::judge(&check("a < b & c"), answer("3"), None),
+    ];
+    let tables = vec![TableCount {
+        database: "shop".to_owned(),
+        table: "public.orders".to_owned(),
+        restored: Some(2),
+        source: Some(0),
+        note: None,
+    }];
+    let login = Login { user: "postgres".to_owned(), secret_version: "AWSCURRENT".to_owned(), tls: Tls::Verified };
+    Report::new(login, checks, tables, vec!["old can only be dropped".to_owned()])
+}
+
+/// A proposal in which every list has something. Of its differences the restore's comes twice, as the state machine has it.
+fn proposal() -> Proposal {
+    let difference = Difference::new("log exports", "audit", "none", "turn them on");
+    let plan = Plan {
+        will_do: vec!["restore orders".to_owned(), "fence orders".to_owned()],
+        reasons: vec!["restore: asked for".to_owned()],
+        warnings: vec!["2 tables have no key".to_owned()],
+        ..plan()
+    };
+    Proposal {
+        plan,
+        restored: Some(Restored { differences: vec![difference.clone()], ..restored() }),
+        report: Some(report()),
+        differences: vec![difference, Difference::new("custom endpoints", "1", "none", "make it again")],
+    }
+}
+
+fn in_place() -> Proposal {
+    let plan = Plan { will_do: vec!["backtrack orders".to_owned()], ..in_place_plan() };
+    Proposal { plan, restored: None, report: None, differences: Vec::new() }
+}
+
+fn documents() -> Vec<Document> {
+    let clone = safety_clone();
+    let in_place_outcome = Recovered {
+        new_cluster: None,
+        notes: vec!["a note".to_owned()],
+        safety_clone: Some(KeptSafetyClone {
+            cluster: clone.cluster,
+            writer_endpoint: clone.writer_endpoint,
+            taken_at: clone.rewound_to,
+            keep_until: Some(time("2026-11-30T10:40:00Z")),
+            keep: None,
+            delete: "aws rds delete-db-cluster …".to_owned(),
+        }),
+        ..recovered()
+    };
+    vec![
+        format::proposal(&proposal()),
+        format::proposal(&in_place()),
+        format::approval_mail(&recovery(), &proposal(), time("2026-11-23T11:40:00Z")).1,
+        format::outcome(&Outcome::Recovered(Box::new(recovered()))),
+        format::outcome(&Outcome::Recovered(Box::new(in_place_outcome))),
+    ]
+}
+
+#[test]
+fn every_fact_of_a_document_is_in_every_rendering() {
+    for document in documents() {
+        let renderings = [
+            plain(&document),
+            terminal(&document, true),
+            terminal(&document, false),
+            slack::sections(&document).join("\n"),
+        ];
+        for line in &document.0 {
+            for rendering in &renderings {
+                let fact = line.text();
+                let is_there = rendering.contains(fact) || rendering.contains(&slack::escape(fact));
+                assert!(is_there, "{fact} is not in\n{rendering}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_difference_that_the_restore_found_is_told_once() {
+    let text = plain(&format::proposal(&proposal()));
+    assert_eq!(text.matches("log exports").count(), 1, "{text}");
+    assert_eq!(text.matches("custom endpoints").count(), 1, "{text}");
+}
+
+const PLAIN: &str = "\
+The plan: orders back to 2026-11-23T10:30:00Z
+  1. restore orders
+  2. fence orders
+  because          restore: asked for
+  window           2026-11-16T02:00:00Z to 2026-11-23T10:34:00Z
+  ! 2 tables have no key
+The restored cluster (traffic is still on the source):
+  restored cluster orders-r
+  rewound to       2026-11-23T10:30:00Z
+  writer           orders-r.cluster-x.us-east-1.rds.amazonaws.com
+The rewound data (NOT all checks passed):
+  + check \"rows are back\" in shop passed: expected 2, found 2; the source has 0
+  ! check \"a < b & c\" in shop failed: expected 2, found 3
+  - public.orders in shop: 2 rows, 0 on the source
+  ! old can only be dropped
+  login            postgres, secret version AWSCURRENT, TLS with a verified certificate
+Differences between the restored cluster and the source:
+  - log exports: audit, now none; to do: turn them on
+  - custom endpoints: 1, now none; to do: make it again
+If you approve:
+  - orders is fenced: its sessions end and it acknowledges no more writes
+  - db.example.com moves from orders.cluster-x.us-east-1.rds.amazonaws.com to orders-r.cluster-x.us-east-1.rds.amazonaws.com
+  - db-ro.example.com moves from orders.cluster-ro-x.us-east-1.rds.amazonaws.com to orders-r.cluster-ro-x.us-east-1.rds.amazonaws.com
+  ! what was written to orders after 2026-11-23T10:30:00Z is not on orders-r: it stays on the source, fenced, for 7d
+If you reject:
+  - no traffic is moved, and orders-r is deleted
+";
+
+#[test]
+fn a_proposal_as_plain_text() {
+    assert_eq!(plain(&format::proposal(&proposal())), PLAIN);
+    assert_eq!(terminal(&format::proposal(&proposal()), false), PLAIN);
+}
+
+#[test]
+fn a_proposal_in_place_as_plain_text() {
+    assert_eq!(
+        plain(&format::proposal(&in_place())),
+        "\
+The plan: orders back to 2026-11-23T10:30:00Z
+  1. backtrack orders
+  window           2026-11-22T10:36:00Z to 2026-11-23T10:35:00Z
+Nothing has been changed yet.
+If you approve:
+  - orders itself is rewound to 2026-11-23T10:30:00Z
+  - every connection to orders is cut, and it takes none until all of this is done
+  ! what was written to orders after 2026-11-23T10:30:00Z is no longer on it: it stays on orders-e, the safety clone
+If you reject:
+  - nothing is changed
+"
+    );
+}
+
+#[test]
+fn a_proposal_on_a_terminal_is_the_plain_text_with_styles() {
+    let text = terminal(&format::proposal(&proposal()), true);
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!(lines[0], "\u{1b}[1mThe plan: orders back to 2026-11-23T10:30:00Z\u{1b}[0m");
+    assert_eq!(lines[1], "  \u{1b}[2m1.\u{1b}[0m restore orders");
+    assert_eq!(lines[3], "  \u{1b}[2mbecause         \u{1b}[0m restore: asked for");
+    assert_eq!(lines[5], "  \u{1b}[33m! 2 tables have no key\u{1b}[0m");
+    assert!(lines[11].starts_with("  \u{1b}[32m+ check \"rows are back\""), "{}", lines[11]);
+    let mut without_styles = text.clone();
+    for code in ["\u{1b}[0m", "\u{1b}[1m", "\u{1b}[2m", "\u{1b}[32m", "\u{1b}[33m"] {
+        without_styles = without_styles.replace(code, "");
+    }
+    assert_eq!(without_styles, PLAIN);
+}
+
+#[test]
+fn a_proposal_in_slack() {
+    assert_eq!(
+        slack::sections(&format::proposal(&proposal())).join("\n"),
+        "\
+*The plan: orders back to 2026-11-23T10:30:00Z*
+1. restore orders
+2. fence orders
+because: restore: asked for
+window: 2026-11-16T02:00:00Z to 2026-11-23T10:34:00Z
+:warning: 2 tables have no key
+*The restored cluster (traffic is still on the source):*
+restored cluster: orders-r
+rewound to: 2026-11-23T10:30:00Z
+writer: orders-r.cluster-x.us-east-1.rds.amazonaws.com
+*The rewound data (NOT all checks passed):*
+:white_check_mark: check \"rows are back\" in shop passed: expected 2, found 2; the source has 0
+:warning: check \"a &lt; b &amp; c\" in shop failed: expected 2, found 3
+• public.orders in shop: 2 rows, 0 on the source
+:warning: old can only be dropped
+login: postgres, secret version AWSCURRENT, TLS with a verified certificate
+*Differences between the restored cluster and the source:*
+• log exports: audit, now none; to do: turn them on
+• custom endpoints: 1, now none; to do: make it again
+*If you approve:*
+• orders is fenced: its sessions end and it acknowledges no more writes
+• db.example.com moves from orders.cluster-x.us-east-1.rds.amazonaws.com to orders-r.cluster-x.us-east-1.rds.amazonaws.com
+• db-ro.example.com moves from orders.cluster-ro-x.us-east-1.rds.amazonaws.com to orders-r.cluster-ro-x.us-east-1.rds.amazonaws.com
+:warning: what was written to orders after 2026-11-23T10:30:00Z is not on orders-r: it stays on the source, fenced, for 7d
+*If you reject:*
+• no traffic is moved, and orders-r is deleted"
+    );
+}
+
+#[test]
+fn an_outcome_as_plain_text() {
+    assert_eq!(
+        plain(&format::outcome(&Outcome::Recovered(Box::new(recovered())))),
+        "\
+orders is back as it was at 2026-11-23T10:30:00Z
+  rewound to       2026-11-23T10:30:00Z
+  restored cluster orders-r
+  writer           orders-r.cluster-x.us-east-1.rds.amazonaws.com
+  record           db.example.com -> orders-r.cluster-x.us-east-1.rds.amazonaws.com (was orders.cluster-x.us-east-1.rds.amazonaws.com)
+  fence            orders was fenced at 2026-11-23T10:40:00Z; 3 sessions ended
+  not carried over writes from 2026-11-23T10:30:00Z to 2026-11-23T10:40:00Z: kept on orders, which is fenced
+  source           orders is kept until 2026-11-30T10:40:00Z, then deleted into a snapshot if nobody uses it
+  to keep longer   aws rds add-tags-to-resource …
+  to keep forever  aws rds remove-tags-from-resource …
+  took             14.1 s; the longest: StartRestore 1.5 s
+"
+    );
+}

@@ -1,0 +1,173 @@
+//! The access policy: the people who may use chat, and the permissions that they have. Whoever is in no list is told nothing
+//! but that.
+
+use rewind_ui::chat::ChatCommand;
+use serde::{Deserialize, Serialize};
+
+/// A user of Slack.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChatUser {
+    /// The id, such as `U2CERLKJA`. Unlike the name it never changes.
+    pub id: String,
+    /// The name, only to be shown.
+    pub name: String,
+    /// The id of the workspace.
+    pub team: String,
+}
+
+impl ChatUser {
+    /// Names the user for people, as it is recorded with a decision.
+    pub(crate) fn display_name(&self) -> String {
+        format!("{} ({} in Slack workspace {})", self.name, self.id, self.team)
+    }
+
+    /// The key that tells the user from all others. Ids are unique in a workspace only.
+    pub(crate) fn key(&self) -> String {
+        format!("{}/{}", self.team, self.id)
+    }
+}
+
+/// The access policy of chat.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AccessPolicy {
+    /// The ids of users who may plan and start recoveries.
+    pub requesters: Vec<String>,
+    /// The ids of users who may approve, reject, undo, and set windows.
+    pub approvers: Vec<String>,
+    /// True if a requester of a recovery may not approve it.
+    pub two_people: bool,
+    /// The id of the only workspace with access; none for every workspace that the app is installed in.
+    pub team: Option<String>,
+}
+
+impl AccessPolicy {
+    /// Reads `REWIND_CHAT_REQUESTERS`, `REWIND_CHAT_APPROVERS`, `REWIND_CHAT_TWO_PEOPLE` and `REWIND_CHAT_TEAM`.
+    pub fn read(get: impl Fn(&str) -> Option<String>) -> Self {
+        let list = |name: &str| {
+            let ids = get(name).unwrap_or_default();
+            ids.split(',').map(str::trim).filter(|id| !id.is_empty()).map(ToOwned::to_owned).collect()
+        };
+        Self {
+            requesters: list("REWIND_CHAT_REQUESTERS"),
+            approvers: list("REWIND_CHAT_APPROVERS"),
+            // Anything but a plain no turns it on: a typing error must not let one person do both.
+            two_people: get("REWIND_CHAT_TWO_PEOPLE").is_some_and(|on| !matches!(on.trim(), "" | "false")),
+            team: get("REWIND_CHAT_TEAM").filter(|team| !team.trim().is_empty()).map(|team| team.trim().to_owned()),
+        }
+    }
+
+    /// True if the user is in any list, and in the right workspace.
+    pub(crate) fn has_access(&self, user: &ChatUser) -> bool {
+        self.team.as_ref().is_none_or(|team| *team == user.team) && (self.may_request(user) || self.may_approve(user))
+    }
+
+    pub(crate) fn may_request(&self, user: &ChatUser) -> bool {
+        self.requesters.contains(&user.id)
+    }
+
+    pub(crate) fn may_approve(&self, user: &ChatUser) -> bool {
+        self.approvers.contains(&user.id)
+    }
+
+    /// The denial for a user who has access, but not this permission; none if they have it.
+    pub(crate) fn denied(&self, user: &ChatUser, permission: Permission) -> Option<&'static str> {
+        match permission {
+            Permission::Request if !self.may_request(user) => Some(REQUEST_DENIED),
+            Permission::Approve if !self.may_approve(user) => Some(APPROVAL_DENIED),
+            Permission::Look | Permission::Request | Permission::Approve => None,
+        }
+    }
+}
+
+/// A permission.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Permission {
+    /// To look: everybody with access has it.
+    Look,
+    /// To plan and start recoveries: requesters have it.
+    Request,
+    /// To approve, reject, undo and set windows: approvers have it.
+    Approve,
+}
+
+impl Permission {
+    /// The permission that a command needs.
+    pub(crate) fn for_command(command: &ChatCommand) -> Self {
+        match command {
+            ChatCommand::Status(_) | ChatCommand::List(_) => Self::Look,
+            ChatCommand::Plan(_) | ChatCommand::Start(_) => Self::Request,
+            ChatCommand::Window(args) if args.window.is_none() => Self::Look,
+            ChatCommand::Approve(_) | ChatCommand::Reject(_) | ChatCommand::Undo(_) | ChatCommand::Window(_) => {
+                Self::Approve
+            }
+        }
+    }
+}
+
+/// The message for a user who may not start recoveries.
+pub(crate) const REQUEST_DENIED: &str = "you may look, and not start a recovery; nothing was done; next step: ask one of those who may (REWIND_CHAT_REQUESTERS)";
+/// The message for a user who may not approve.
+pub(crate) const APPROVAL_DENIED: &str =
+    "you may look, and not decide; nothing was done; next step: ask one of those who may (REWIND_CHAT_APPROVERS)";
+/// The message for a user without access. It names neither clusters, recoveries nor people.
+pub(crate) const ACCESS_DENIED: &str = "you are not among the people who may use this; nothing was done";
+/// The message for a requester who would approve their own recovery.
+pub(crate) const SELF_APPROVAL_DENIED: &str = "you started this recovery, so somebody else has to approve it; nothing was decided; next step: ask another approver";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rewind_ui::chat::{ChatInput, parse};
+
+    fn user(id: &str) -> ChatUser {
+        ChatUser { id: id.into(), name: "ann".into(), team: "T1".into() }
+    }
+
+    fn policy() -> AccessPolicy {
+        AccessPolicy {
+            requesters: vec!["U1".into(), "U3".into()],
+            approvers: vec!["U2".into(), "U3".into()],
+            ..AccessPolicy::default()
+        }
+    }
+
+    #[test]
+    fn each_command_needs_its_list_and_looking_needs_either() {
+        let may = |id: &str, line: &str| match parse(line).unwrap() {
+            ChatInput::Command(command) => policy().denied(&user(id), Permission::for_command(&command)).is_none(),
+            ChatInput::Help(_) => panic!("{line}"),
+        };
+        for line in ["plan orders latest", "orders 5m ago", "start orders latest"] {
+            assert_eq!([may("U1", line), may("U2", line), may("U3", line)], [true, false, true], "{line}");
+        }
+        for line in ["approve r-1", "reject r-1", "undo r-1", "window orders 24h"] {
+            assert_eq!([may("U1", line), may("U2", line), may("U3", line)], [false, true, true], "{line}");
+        }
+        for line in ["status", "list", "window orders"] {
+            assert_eq!([may("U1", line), may("U2", line)], [true, true], "{line}");
+        }
+    }
+
+    #[test]
+    fn nobody_has_access_until_they_are_named_and_another_workspace_never_has() {
+        assert!(!AccessPolicy::default().has_access(&user("U1")));
+        assert!(
+            policy().has_access(&user("U1")) && !policy().has_access(&user("u1")) && !policy().has_access(&user(""))
+        );
+        let elsewhere = AccessPolicy { team: Some("T2".into()), ..policy() };
+        assert!(!elsewhere.has_access(&user("U1")));
+    }
+
+    #[test]
+    fn blank_ids_are_left_out_and_two_people_are_needed_unless_plainly_off() {
+        let read = |value: &'static str| {
+            AccessPolicy::read(move |name| {
+                Some(if name == "REWIND_CHAT_TWO_PEOPLE" { value } else { " U1, ,U2," }.to_owned())
+            })
+        };
+        assert_eq!(read("true").requesters, ["U1", "U2"]);
+        for (value, on) in [("true", true), ("yes", true), ("False", true), ("false", false), ("", false)] {
+            assert_eq!(read(value).two_people, on, "{value:?}");
+        }
+    }
+}

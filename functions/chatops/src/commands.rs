@@ -1,0 +1,148 @@
+//! Runs commands within the time that Slack waits, by the client that the command line uses too. What takes longer becomes a
+//! deferred task.
+
+use crate::access::ChatUser;
+use crate::app::ChatApp;
+use crate::messages::{approval_message, error_message, plan_message};
+use crate::ports::Ports;
+use crate::slack_message::SlackMessage;
+use crate::task::Task;
+use rewind_aws::executions::{Execution, Executions, Status};
+use rewind_client::{ClientError, RecoveryName};
+use rewind_clock::{OutOfTime, within};
+use rewind_core::{Clock, Polling, timeouts};
+use rewind_ui::chat::ChatCommand;
+use rewind_ui::{DecisionArgs, RequestArgs, StartArgs, UndoArgs, WindowArgs, derived_id, format, recovery_id};
+use serde_json::json;
+use std::time::Duration;
+
+/// The response to a command within the time that Slack waits.
+pub(crate) enum Response {
+    /// The answer.
+    Message(Box<SlackMessage>),
+    /// A task that takes longer, and a sentence to show meanwhile.
+    Deferred(Task, String),
+}
+
+impl From<SlackMessage> for Response {
+    fn from(message: SlackMessage) -> Self {
+        Self::Message(Box::new(message))
+    }
+}
+
+impl<P: Ports> ChatApp<P> {
+    /// Runs a command, within the time that Slack waits.
+    pub(crate) async fn run_at_once(&self, user: &ChatUser, command: ChatCommand) -> Response {
+        let response = within(timeouts::CHAT_AT_ONCE, Box::pin(self.run_command(user, command))).await;
+        match response {
+            Ok(response) => response.unwrap_or_else(|error| error_message(&error).into()),
+            // A command that changes something becomes a deferred task before that time is over, so this is true.
+            Err(OutOfTime) => SlackMessage::sentence(
+                "AWS did not answer in the time that Slack waits; nothing was changed; next step: say it again",
+            )
+            .into(),
+        }
+    }
+
+    async fn run_command(&self, user: &ChatUser, command: ChatCommand) -> Result<Response, ClientError> {
+        match command {
+            ChatCommand::Plan(args) => self.plan(&args).await,
+            ChatCommand::Start(args) => self.start_or_defer(user, args).await,
+            ChatCommand::Status(args) => self.status(args.id.as_deref()).await.map(Response::from),
+            ChatCommand::List(args) => self.list(args.cluster.as_deref(), args.limit).await.map(Response::from),
+            ChatCommand::Approve(args) => self.approval(args, true).await,
+            ChatCommand::Reject(args) => self.approval(args, false).await,
+            ChatCommand::Undo(args) => self.undo(args).await,
+            ChatCommand::Window(WindowArgs { cluster, window, confirm }) => {
+                // A function of its own answers, which may start cold: that alone may take longer than Slack waits.
+                let task = Task::Window { cluster, window, confirm };
+                Ok(Response::Deferred(task, "looking at the window …".to_owned()))
+            }
+        }
+    }
+
+    async fn plan(&self, args: &RequestArgs) -> Result<Response, ClientError> {
+        let request = args.request(json!({}), true).map_err(ClientError::Refused)?;
+        let name = RecoveryName::Generated(self.ports.clock().now());
+        let started = self.ports.client().start(name, &request).await?;
+        Ok(match self.ended(&started.id, timeouts::CHAT_PLAN).await? {
+            Some(execution) => plan_message(&started.id, &execution).into(),
+            None => {
+                let notice = "planning: the plan comes here in a moment …".to_owned();
+                Response::Deferred(Task::Show { id: started.id }, notice)
+            }
+        })
+    }
+
+    /// Waits for the end of an execution; none if that takes longer than `timeout`.
+    pub(crate) async fn ended(&self, id: &str, timeout: Duration) -> Result<Option<Execution>, ClientError> {
+        let client = self.ports.client();
+        let arn = client.deployment.recovery_arn(id);
+        let describe = async || {
+            let execution = client.executions.execution(&arn).await?;
+            Ok(execution.filter(|execution| execution.status != Status::Running))
+        };
+        poll_each(timeouts::CHAT_POLL).until(self.ports.clock(), timeout, describe, Option::is_some).await
+    }
+
+    /// Starts a recovery, or defers that where it takes too long.
+    async fn start_or_defer(&self, user: &ChatUser, args: StartArgs) -> Result<Response, ClientError> {
+        let request = args.request.request(json!({}), false).map_err(ClientError::Refused)?;
+        let cluster = args.request.cluster.unwrap_or_default();
+        // The id is settled here: with the same id the deferred task starts nothing that this attempt has started.
+        let id = args.name.unwrap_or_else(|| derived_id("rewind", &cluster, self.ports.clock().now(), 0));
+        match within(timeouts::CHAT_START, Box::pin(self.start(user, id.clone(), &request))).await {
+            Ok(started) => started.map(Response::from),
+            Err(OutOfTime) => {
+                let notice = format!("starting {id}: you hear of it in a moment …");
+                Ok(Response::Deferred(Task::Start { id, request }, notice))
+            }
+        }
+    }
+
+    async fn status(&self, id: Option<&str>) -> Result<SlackMessage, ClientError> {
+        let id = match id {
+            Some(id) => recovery_id(id).to_owned(),
+            None => self.ports.client().latest().await?,
+        };
+        let recovery = self.ports.client().recovery(&id).await?;
+        let mut document = format::recovery(&recovery, self.ports.clock().now());
+        if recovery.approval.is_some() {
+            document.plain(format!("/rewind approve {id} shows what there is to decide on"));
+        }
+        Ok(SlackMessage::private(document))
+    }
+
+    async fn list(&self, cluster: Option<&str>, limit: usize) -> Result<SlackMessage, ClientError> {
+        let recoveries = self.ports.client().list(cluster, limit).await?;
+        Ok(SlackMessage::verbatim(&format::recoveries(&recoveries, self.ports.clock().now()).to_string()))
+    }
+
+    /// Sends a decision with its hash. Without one it shows the proposal, with a button for each decision.
+    async fn approval(&self, args: DecisionArgs, approved: bool) -> Result<Response, ClientError> {
+        let (id, comment) = (recovery_id(&args.id).to_owned(), args.comment());
+        match args.hash {
+            Some(hash) => {
+                // The task token may just be replaced: to wait for the next one may take longer than Slack waits.
+                Ok(Response::Deferred(Task::Decide { id, approved, comment, hash }, "sending that …".to_owned()))
+            }
+            None => Ok(approval_message(&self.ports.client().approval_request(&id).await?, comment).into()),
+        }
+    }
+
+    async fn undo(&self, args: UndoArgs) -> Result<Response, ClientError> {
+        let id = recovery_id(&args.id).to_owned();
+        if let Some(confirm) = args.confirm {
+            return Ok(Response::Deferred(Task::Undo { id, confirm }, "starting the undo …".to_owned()));
+        }
+        let recovery = self.ports.client().undoable(&id).await?;
+        let task = Task::Undo { id, confirm: recovery.cluster.clone() };
+        let question = format!("Traffic returns to {} now.", recovery.cluster);
+        Ok(SlackMessage::private(format::undo(&recovery)).button("Undo it", true, question, &task).into())
+    }
+}
+
+/// Polls each `pause`, without the growing pauses of functions that wait for RDS.
+pub(crate) fn poll_each(pause: Duration) -> Polling {
+    Polling { shortest: pause, longest: pause, ..Polling::default() }
+}

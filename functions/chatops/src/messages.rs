@@ -1,0 +1,93 @@
+//! Messages with buttons: the plan of a dry run, and a request for approval; and the message of an error.
+
+use crate::access::ChatUser;
+use crate::slack_message::SlackMessage;
+use crate::task::Task;
+use rewind_aws::executions::Execution;
+use rewind_client::{ApprovalRequest, ClientError, StartedExecution};
+use rewind_core::{Outcome, Plan, StepError, Strategy};
+use rewind_ui::{Document, format};
+use serde_json::Value;
+
+/// Makes the message of an error, for a user who has access, and logs its detail.
+pub(crate) fn error_message(error: &ClientError) -> SlackMessage {
+    if let ClientError::Aws(error) = error {
+        let detail = StepError::for_log(error);
+        tracing::error!(detail, "{error}");
+    }
+    SlackMessage::sentence(error.to_string())
+}
+
+/// Formats that an execution was started, by whom, and where to see it.
+pub(crate) fn started_document(user: &ChatUser, started: &StartedExecution) -> Document {
+    let mut document = format::started(&started.id, started.started_before);
+    document.field("by", user.display_name());
+    document.field("follow", format!("/rewind status {}", started.id));
+    if let Some(url) = console_url(&started.arn) {
+        document.field("execution", url);
+    }
+    document
+}
+
+/// Derives the URL of an execution's page in the console of its partition.
+// Each partition has a console of its own: a link to another one's leads to a login that nobody has.
+pub(crate) fn console_url(arn: &str) -> Option<String> {
+    let mut parts = arn.split(':').skip(1);
+    let (partition, region) = (parts.next()?, parts.nth(1)?);
+    let host = match partition {
+        "aws-us-gov" => "console.amazonaws-us-gov.com".to_owned(),
+        "aws-cn" => "console.amazonaws.cn".to_owned(),
+        _ => format!("{region}.console.aws.amazon.com"),
+    };
+    Some(format!("https://{host}/states/home?region={region}#/v2/executions/details/{arn}"))
+}
+
+/// Makes the message of a dry run that has ended: its plan, with a button that starts the recovery to that moment.
+pub(crate) fn plan_message(id: &str, execution: &Execution) -> SlackMessage {
+    let Ok(Outcome::Planned(planned)) = Outcome::read(&execution.output) else {
+        let cause = execution.cause.as_deref().unwrap_or("no reason was given");
+        return SlackMessage::sentence(cause);
+    };
+    let plan = &planned.plan;
+    // The same id however often the button is pressed, so that it starts one recovery.
+    let task = Task::Start { id: id.replacen("plan-", "rewind-", 1), request: request_of(plan, execution) };
+    let question = format!("{} back to {}", plan.cluster, plan.target);
+    SlackMessage::private(format::plan(plan)).button("Start it", false, question, &task)
+}
+
+/// Makes the request of a recovery from that of its dry run.
+fn request_of(plan: &Plan, dry_run: &Execution) -> Value {
+    let mut request = dry_run.input.clone();
+    if let Some(request) = request.as_object_mut() {
+        request.insert("dryRun".to_owned(), Value::Bool(false));
+        if !plan.use_latest {
+            // "5m ago" is another moment by the time that the button is pressed.
+            request.insert("to".to_owned(), Value::from(plan.target.to_string()));
+        }
+    }
+    request
+}
+
+/// Makes the message of a request for approval: the proposal, with a button for each decision.
+pub(crate) fn approval_message(request: &ApprovalRequest, comment: Option<String>) -> SlackMessage {
+    let ApprovalRequest { id, hash, proposal, .. } = request;
+    let plan = &proposal.plan;
+    let mut document = format::approval_request(id, proposal, hash, request.expires_at);
+    let decide = |approved| Task::Decide { id: id.clone(), approved, comment: comment.clone(), hash: hash.clone() };
+    let (cluster, new) = (&plan.cluster, &plan.new_cluster);
+    let (on_approve, on_reject) = match plan.strategy {
+        Strategy::Backtrack => (
+            format!("{cluster} itself goes back to {}: every connection to it is cut.", plan.target),
+            format!("Nothing is changed: {cluster} stays as it is."),
+        ),
+        _ => (format!("{cluster} is fenced and its traffic moves to {new}."), format!("{new} is deleted.")),
+    };
+    let message = if request.hash_matches {
+        SlackMessage::public(document).button("Approve", false, on_approve, &decide(true))
+    } else {
+        // A button would approve what nobody was shown: the hash stands for another proposal than the one above.
+        document.warning("the proposal could not be shown here as it was sent: approve by the mail that came");
+        SlackMessage::public(document)
+    };
+    message.button("Reject", true, on_reject, &decide(false))
+}
