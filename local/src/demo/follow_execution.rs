@@ -6,7 +6,7 @@ use super::recovery::{Execution, ExecutionEvent, History, decide, pending_approv
 use super::show;
 use super::writer::Writer;
 use crate::stack::StackEnv;
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, bail};
 use jiff::Timestamp;
 use rewind_core::{Difference, FenceLayer, MovedRecord, Plan, Proposal, Report, Restored};
 use rewind_ui::{format, progress};
@@ -111,8 +111,9 @@ pub async fn follow(
         if approval.requested {
             approve(stack, console, execution, &mut approval, headings).await?;
         }
+        // Left running, not stopped: a recovery that is stopped half-way undoes nothing.
         if Instant::now() > deadline {
-            return Err(anyhow!("the execution {} does not end; it was left running", execution.id));
+            bail!("the execution {} does not end; it was left running", execution.id);
         }
         console.tick(&write_progress(writer));
         sleep(POLL_INTERVAL).await;
@@ -215,19 +216,21 @@ async fn approve(
         console.end_activity();
         console.heading(headings.decision);
         let proposal = Proposal {
-            plan: approval.plan.clone().ok_or_else(|| anyhow!("there is a request for approval, and no plan"))?,
+            plan: approval.plan.clone().context("there is a request for approval, and no plan")?,
             restored: approval.restored.clone(),
             report: approval.report.clone(),
             differences: approval.differences.clone(),
         };
+        // Put together from the history alone, as a person could: an approval of something that was not shown must not be sent.
         if proposal.hash() != pending.hash {
-            return Err(anyhow!("the proposal has the hash {}, and {} is asked", proposal.hash(), pending.hash));
+            bail!("the proposal has the hash {}, and the request for approval {}", proposal.hash(), pending.hash);
         }
         // The plan was shown when it was made.
         show::document(console, &format::decision_basis(&proposal));
         console.print(format_args!("Decide until {}; the proposal has the hash {}.", pending.expires_at, pending.hash));
         approval.shown = true;
     }
+    // False means that the token was replaced since it was read: the next look at the item finds the new one.
     if decide(stack, &pending, "approved", "as planned").await? {
         console.print("The demo approves, in the place of a person: SendTaskSuccess with that hash.");
         approval.given = true;

@@ -219,6 +219,7 @@ fn is_wanted(store: &Store, id: &str) -> bool {
     store.instances.get(id).is_some_and(|instance| instance.status != InstanceStatus::Deleting)
 }
 
+// Every class is taken that looks like one: instances of all classes are the same process here.
 fn class(class: &str) -> Result<String, ApiError> {
     if class.starts_with("db.") && class.split('.').count() >= 3 || class == "db.serverless" {
         return Ok(class.to_owned());
@@ -337,6 +338,7 @@ pub fn delete(control_plane: &Arc<ControlPlane>, params: &Params) -> ActionResul
         if instance.status == InstanceStatus::Deleting {
             return Err(ApiError::instance_state(format!("Instance {} is already being deleted.", instance.id)));
         }
+        // Remembered before the status is overwritten: start_instance goes on until it sees the deletion.
         let was_creating = instance.status == InstanceStatus::Creating;
         instance.status = InstanceStatus::Deleting;
         (instance.clone(), was_creating)
