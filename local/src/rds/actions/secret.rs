@@ -23,6 +23,15 @@ pub async fn create(
     Ok(MasterSecret { arn, status: "creating", kms_key })
 }
 
+/// Deletes the secret of a cluster that is gone. A failure is only logged: the cluster is gone all the same.
+pub async fn delete(control_plane: &ControlPlane, secret: Option<MasterSecret>) {
+    if let Some(secret) = secret
+        && let Err(error) = control_plane.secrets.delete(&secret.arn).await
+    {
+        tracing::warn!(secret = secret.arn, error = error.message, "a secret without a cluster was left behind");
+    }
+}
+
 /// The change that a modification makes to the master password.
 #[derive(Debug)]
 pub enum Change {
