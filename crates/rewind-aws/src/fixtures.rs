@@ -5,8 +5,9 @@ use crate::rds::{Cluster, Instance, Member, Role, Watched};
 use jiff::Timestamp;
 use rewind_core::names::{RECOVERY_TAG, TARGET_TAG};
 use rewind_core::{
-    Approval, Clock, Endpoint, Fence, InPlacePlan, KeepCommands, KeptSource, MovedRecord, Plan, PlannedInstance,
-    PlannedRecord, Recovered, Recovery, RecoveryRecord, Restored, Strategy, Window, WritesNotCarriedOver,
+    Approval, Clock, Endpoint, Engine, Fence, InPlacePlan, KeepCommands, KeptSource, MovedRecord, Plan,
+    PlannedInstance, PlannedRecord, Recovered, Recovery, RecoveryRecord, Restored, Strategy, Window,
+    WritesNotCarriedOver,
 };
 use std::sync::Mutex;
 use std::time::Duration;
@@ -61,7 +62,7 @@ pub fn source() -> Cluster {
         name: "orders".to_owned(),
         arn: "arn:aws:rds:us-east-1:000000000000:cluster:orders".to_owned(),
         status: "available".to_owned(),
-        engine: "aurora-postgresql".to_owned(),
+        engine: Engine::AuroraPostgresql,
         engine_version: "15.4".to_owned(),
         engine_mode: text("provisioned"),
         endpoint: text("orders.cluster-x.us-east-1.rds.amazonaws.com"),
@@ -94,7 +95,7 @@ pub fn source() -> Cluster {
             ("aws:cloudformation:stack-name".to_owned(), "s".to_owned()),
         ],
         custom_endpoints: vec!["orders-analytics.cluster-custom-x.us-east-1.rds.amazonaws.com".to_owned()],
-        ..Cluster::default()
+        ..Cluster::bare(Engine::AuroraPostgresql)
     }
 }
 
@@ -154,7 +155,7 @@ pub fn plan() -> Plan {
         recovery_id: recovery().id,
         cluster: "orders".to_owned(),
         cluster_arn: source().arn,
-        engine: "aurora-postgresql".to_owned(),
+        engine: Engine::AuroraPostgresql,
         engine_version: "15.4".to_owned(),
         strategy: Strategy::Restore,
         reasons: Vec::new(),
@@ -179,7 +180,7 @@ pub fn plan() -> Plan {
 /// The source as an Aurora MySQL cluster with Backtrack on.
 pub fn mysql_source() -> Cluster {
     Cluster {
-        engine: "aurora-mysql".to_owned(),
+        engine: Engine::AuroraMysql,
         engine_version: "8.0.mysql_aurora.3.08.0".to_owned(),
         port: Some(3306),
         master_username: Some("admin".to_owned()),
@@ -201,7 +202,7 @@ pub fn mysql_rds() -> FakeRds {
 pub fn in_place_plan() -> Plan {
     let window = Window { earliest: time("2026-11-22T10:36:00Z"), latest: time(STARTED) };
     Plan {
-        engine: "aurora-mysql".to_owned(),
+        engine: Engine::AuroraMysql,
         engine_version: mysql_source().engine_version,
         strategy: Strategy::Backtrack,
         window,

@@ -3,7 +3,7 @@
 
 use crate::error::{ErrorName, StepError};
 use crate::names::identifier_problem;
-use crate::time::{parse_duration, say_duration};
+use crate::time::{format_duration, parse_duration};
 use jiff::SignedDuration;
 use serde_json::{Map, Value};
 
@@ -131,7 +131,7 @@ impl<'a> Fields<'a> {
         match parse_duration(&text) {
             Ok(duration) if (least..=most).contains(&duration) => duration,
             Ok(_) => {
-                self.problem(field, &format!("it goes from {} to {}", say_duration(least), say_duration(most)));
+                self.problem(field, &format!("it goes from {} to {}", format_duration(least), format_duration(most)));
                 default
             }
             Err(wrong) => {

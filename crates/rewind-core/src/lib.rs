@@ -5,6 +5,7 @@
 mod check;
 mod clock;
 mod decimal;
+mod engine;
 mod error;
 mod fields;
 pub mod names;
@@ -22,6 +23,7 @@ mod window;
 
 pub use check::{Answer, Check, CheckResult, Expectation, Login, Report, TableCount, Tls};
 pub use clock::Clock;
+pub use engine::{Engine, UnknownEngine};
 pub use error::{ErrorName, StepError};
 pub use outcome::{
     Ending, Fence, FenceLayer, KeepCommands, KeptSafetyClone, KeptSource, Outcome, Planned, Recovered, Undone,
@@ -33,9 +35,9 @@ pub use plan::{
 };
 pub use poll::Polling;
 pub use proposal::Proposal;
-pub use reach::{Asked, BACKTRACK_WINDOW_MAX, RETENTION_MAX_DAYS, WindowRequest, say_reach};
+pub use reach::{Asked, BACKTRACK_WINDOW_MAX, RETENTION_MAX_DAYS, WindowRequest, format_reach};
 pub use record::{CleanUpRecord, PendingApproval, RecordedDecision, RecoveryRecord, UndoRecord};
 pub use request::{APPROVAL_TIMEOUT_MAX, Approval, Endpoint, InPlace, RecordRequest, Request, Strategy};
 pub use strategy::{Chosen, Facts, FenceGroups, choose};
-pub use time::{Target, parse_duration, say_duration};
+pub use time::{Target, format_duration, parse_duration};
 pub use window::{Moment, Window};

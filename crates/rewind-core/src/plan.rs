@@ -1,6 +1,7 @@
 //! The plan: what a recovery will do, settled before anything is changed, and read by every later step.
 
 use crate::check::Check;
+use crate::engine::Engine;
 use crate::request::{Approval, Endpoint, Strategy};
 use crate::window::Window;
 use jiff::{SignedDuration, Timestamp};
@@ -30,8 +31,8 @@ pub struct Plan {
     pub cluster: String,
     /// Its ARN.
     pub cluster_arn: String,
-    /// Its engine, as RDS names it.
-    pub engine: String,
+    /// The cluster's engine.
+    pub engine: Engine,
     /// The engine's version.
     pub engine_version: String,
     /// How: never `auto`, for the choice is made.

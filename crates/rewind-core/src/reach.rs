@@ -4,7 +4,7 @@
 
 use crate::error::StepError;
 use crate::fields::{Fields, refused};
-use crate::time::{parse_duration, say_duration};
+use crate::time::{UNREADABLE, format_duration, parse_duration};
 use jiff::SignedDuration;
 use serde_json::Value;
 
@@ -87,7 +87,8 @@ impl Asked {
         match parse_duration(text) {
             Ok(length) if length.is_zero() => Err("write off for no window".to_owned()),
             Ok(length) => Ok(Self::Length(length)),
-            Err(_) => Err("write a length such as 24h or 3d, or off".to_owned()),
+            Err(wrong) if wrong == UNREADABLE => Err("write a length such as 24h or 3d, or off".to_owned()),
+            Err(wrong) => Err(wrong),
         }
     }
 
@@ -127,7 +128,7 @@ impl Asked {
             )),
             _ => Err(format!(
                 "{} is more than Aurora keeps backups for: {RETENTION_MAX_DAYS}d at most",
-                say_duration(length)
+                format_duration(length)
             )),
         }
     }
@@ -136,13 +137,13 @@ impl Asked {
 /// Says how far back something reaches, in its two largest units: nobody needs the seconds of a day.
 ///
 /// ```
-/// use rewind_core::say_reach;
+/// use rewind_core::format_reach;
 /// use jiff::SignedDuration;
 ///
-/// assert_eq!(say_reach(SignedDuration::from_secs(86_329)), "23h58m");
+/// assert_eq!(format_reach(SignedDuration::from_secs(86_329)), "23h58m");
 /// ```
-pub fn say_reach(reach: SignedDuration) -> String {
-    let said = say_duration(reach);
+pub fn format_reach(reach: SignedDuration) -> String {
+    let said = format_duration(reach);
     match said.match_indices(|c: char| c.is_ascii_alphabetic()).nth(1) {
         Some((end, _)) => said.get(..=end).unwrap_or(&said).to_owned(),
         None => said,
@@ -198,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn a_number_without_a_unit_is_refused_with_what_was_meant() {
+    fn a_length_that_is_wrong_is_refused_with_what_was_meant() {
         for (number, said) in [
             ("1440", "1440 seconds is 24 minutes; 24 hours is 86400 seconds: write 24h"),
             ("90", "90 seconds is 1 minute 30 seconds; 1 hour 30 minutes is 5400 seconds: write 1h30m"),
@@ -210,6 +211,9 @@ mod tests {
             ("72", "write 72h for hours"),
             ("0", "write off"),
             ("-5", "write a length such as 24h"),
+            ("soon", "write a length such as 24h or 3d, or off"),
+            ("1 month", "write days, such as 30d"),
+            ("0 hours", "write off for no window"),
         ] {
             let told = Asked::parse(number).unwrap_err();
             assert!(told.contains(said), "{number}: {told}");
@@ -219,7 +223,7 @@ mod tests {
     #[test]
     fn a_backtrack_window_is_72_hours_at_most() {
         assert_eq!(length("24h").backtrack_seconds(), Ok(86_400));
-        assert_eq!(length("3d").backtrack_seconds(), Ok(259_200));
+        assert_eq!(length("3 days").backtrack_seconds(), Ok(259_200));
         assert_eq!(Asked::Off.backtrack_seconds(), Ok(0));
         let told = length("73h").backtrack_seconds().unwrap_err();
         assert!(
@@ -268,7 +272,7 @@ mod tests {
 
         #[test]
         fn a_reach_is_said_in_two_units_at_most(seconds in 0i64..10_000_000) {
-            let said = say_reach(SignedDuration::from_secs(seconds));
+            let said = format_reach(SignedDuration::from_secs(seconds));
             prop_assert!(said.chars().filter(char::is_ascii_alphabetic).count() <= 2, "{}", said);
         }
     }

@@ -264,7 +264,7 @@ fn is_host_name(name: &str) -> bool {
 mod tests {
     use super::{Strategy, *};
     use crate::error::ErrorName;
-    use crate::time::say_duration;
+    use crate::time::format_duration;
     use proptest::prelude::{Strategy as Generate, *};
     use serde_json::json;
 
@@ -280,7 +280,7 @@ mod tests {
         assert_eq!(request.cluster, "my-aurora-cluster");
         assert_eq!((request.strategy, request.in_place), (Strategy::Auto, InPlace::Forbidden));
         assert_eq!((request.approval, request.dry_run), (Approval::Required, false));
-        assert_eq!(say_duration(request.keep_source), "7d");
+        assert_eq!(format_duration(request.keep_source), "7d");
     }
 
     #[test]
@@ -305,6 +305,12 @@ mod tests {
             ("approvalTimeout", json!("1440"), "1440 seconds would be \"24m\", 1440 minutes \"1d\""),
             ("approvalTimeout", json!("2d"), "it goes from 1s to 1d"),
             ("keepSource", json!(7), "the unit is missing"),
+            (
+                "keepSource",
+                json!("1 month"),
+                "`keepSource` is \"1 month\": months and years differ in length: write days",
+            ),
+            ("keepSource", json!("0s"), "it goes from 1h to 35d"),
             ("dryRun", json!("yes"), "write true or false"),
             ("dry_run", json!(true), "`dry_run` is no field of a request: `dryRun` was meant, perhaps"),
             ("colour", json!("red"), "the fields are cluster, to,"),

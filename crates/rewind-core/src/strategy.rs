@@ -2,8 +2,9 @@
 //!
 //! It never trades the source's safety for speed: `auto` goes in place only where the request allows it.
 
+use crate::engine::Engine;
 use crate::error::{ErrorName, StepError};
-use crate::reach::say_reach;
+use crate::reach::format_reach;
 use crate::request::{InPlace, Request, Strategy};
 use crate::time::Target;
 use crate::window::{Moment, Window, floor_to_second as seconds};
@@ -14,8 +15,8 @@ use jiff::{SignedDuration, Timestamp};
 pub struct Facts {
     /// The cluster.
     pub cluster: String,
-    /// Its engine, as RDS names it.
-    pub engine: String,
+    /// The cluster's engine.
+    pub engine: Engine,
     /// Its engine mode.
     pub engine_mode: Option<String>,
     /// What it can be restored to; absent until its first backup is done.
@@ -64,15 +65,13 @@ pub struct Chosen {
     pub reasons: Vec<String>,
 }
 
-const MYSQL: &str = "aurora-mysql";
-
 /// Chooses.
 ///
 /// # Errors
 ///
 /// [`ErrorName::InvalidRequest`] or [`ErrorName::OutsideWindow`], with every reason and what would work.
 pub fn choose(facts: &Facts, request: &Request) -> Result<Chosen, StepError> {
-    refuse_unknown_kinds(facts)?;
+    refuse_unknown_mode(facts)?;
     match request.strategy {
         Strategy::Restore => restore(facts, request, vec!["restore: asked for".to_owned()]),
         Strategy::Backtrack => match (request.in_place, obstacles(facts, request.to).as_slice()) {
@@ -122,11 +121,7 @@ fn invalid(happened: String) -> StepError {
     StepError::new(ErrorName::InvalidRequest, happened).changed("nothing was changed")
 }
 
-fn refuse_unknown_kinds(facts: &Facts) -> Result<(), StepError> {
-    if !["aurora-postgresql", MYSQL].contains(&facts.engine.as_str()) {
-        return Err(invalid(format!("`cluster`: {} is {}", facts.cluster, facts.engine))
-            .advice("only Aurora PostgreSQL (aurora-postgresql) and Aurora MySQL (aurora-mysql) can be rewound"));
-    }
+fn refuse_unknown_mode(facts: &Facts) -> Result<(), StepError> {
     match facts.engine_mode.as_deref().filter(|mode| *mode != "provisioned") {
         None => Ok(()),
         Some(mode) => Err(invalid(format!("`cluster`: {} has the engine mode {mode}", facts.cluster))
@@ -145,7 +140,7 @@ fn obstacles(facts: &Facts, to: Target) -> Vec<Obstacle> {
     let name = &facts.cluster;
     let mut found = Vec::new();
     let mut kind = |why: String| found.push(Obstacle { why, of_time: false });
-    if facts.engine != MYSQL {
+    if !facts.engine.has_backtrack() {
         kind(format!("Backtrack exists for Aurora MySQL only, and {name} is {}", facts.engine));
         return found;
     }
@@ -202,19 +197,19 @@ fn obstacle_of_time(facts: &Facts, to: Target) -> Option<String> {
 }
 
 fn say_earliest(facts: &Facts, earliest: Timestamp) -> String {
-    let reach = say_reach(facts.started.duration_since(earliest));
+    let reach = format_reach(facts.started.duration_since(earliest));
     format!("{} ({reach} of the {} asked for)", seconds(earliest), window_of(facts))
 }
 
 fn window_of(facts: &Facts) -> String {
-    say_reach(SignedDuration::from_secs(facts.backtrack_window))
+    format_reach(SignedDuration::from_secs(facts.backtrack_window))
 }
 
 fn reach(facts: &Facts) -> String {
     facts.earliest_backtrack.map_or_else(
         || "enabled".to_owned(),
         |earliest| {
-            let reach = say_reach(facts.started.duration_since(earliest));
+            let reach = format_reach(facts.started.duration_since(earliest));
             format!("enabled, reaches back to {} ({reach})", seconds(earliest))
         },
     )
@@ -276,7 +271,7 @@ mod tests {
     fn mysql() -> Facts {
         Facts {
             cluster: "orders".to_owned(),
-            engine: MYSQL.to_owned(),
+            engine: Engine::AuroraMysql,
             engine_mode: Some("provisioned".to_owned()),
             restorable: Some(Window { earliest: at("2026-11-16T02:00:00Z"), latest: at("2026-11-23T10:34:00Z") }),
             backtrack_window: 86_400,
@@ -292,7 +287,7 @@ mod tests {
     }
 
     fn postgresql() -> Facts {
-        Facts { engine: "aurora-postgresql".to_owned(), backtrack_window: 0, earliest_backtrack: None, ..mysql() }
+        Facts { engine: Engine::AuroraPostgresql, backtrack_window: 0, earliest_backtrack: None, ..mysql() }
     }
 
     fn ask(extra: Value) -> Request {
@@ -499,12 +494,6 @@ mod tests {
                 in_place(json!({ "to": "2027-01-01T00:00:00Z" })),
                 ErrorName::OutsideWindow,
                 vec!["in the future"],
-            ),
-            (
-                Facts { engine: "mysql".to_owned(), ..mysql() },
-                json!({}),
-                ErrorName::InvalidRequest,
-                vec!["`cluster`: orders is mysql", "only Aurora PostgreSQL (aurora-postgresql) and Aurora MySQL"],
             ),
             (
                 Facts { engine_mode: Some("serverless".to_owned()), ..mysql() },

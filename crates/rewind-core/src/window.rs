@@ -1,7 +1,7 @@
 //! The window that one can go back to, and whether the moment asked for lies in it.
 
 use crate::error::{ErrorName, StepError};
-use crate::time::{Target, say_duration};
+use crate::time::{Target, format_duration};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -42,7 +42,7 @@ impl Window {
             }
             Target::At(at) => at,
             Target::Ago(ago) => {
-                now.checked_sub(ago).map_err(|_| self.outside(&format!("{} ago is no time", say_duration(ago))))?
+                now.checked_sub(ago).map_err(|_| self.outside(&format!("{} ago is no time", format_duration(ago))))?
             }
         };
         let at = floor_to_second(asked);

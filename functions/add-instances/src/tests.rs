@@ -3,6 +3,7 @@
 use super::*;
 use rewind_aws::fixtures::{in_place_plan, mysql_source, plan, rds_with_restored, recovery};
 use rewind_aws::rds::fake::{FakeRds, Lose};
+use rewind_core::Engine;
 
 fn step(clusters: &FakeRds) -> AddInstances<FakeRds> {
     AddInstances { clusters: clusters.clone() }
@@ -177,7 +178,7 @@ async fn the_safety_clone_gets_its_one_instance_and_nothing_that_is_for_traffic(
     let safety_clone = Cluster {
         name: "orders-e".to_owned(),
         tags: vec![(RECOVERY_TAG.to_owned(), recovery().id), ("team".to_owned(), "orders".to_owned())],
-        ..Cluster::default()
+        ..Cluster::bare(Engine::AuroraMysql)
     };
     let source = Cluster { tags: vec![("team".to_owned(), "orders".to_owned())], ..mysql_source() };
     let rds = FakeRds::with(vec![source, safety_clone], rewind_aws::fixtures::instances());

@@ -8,6 +8,7 @@ use rewind_aws::rds::{Cluster, Instance, ReadClusters};
 use rewind_aws::secrets::Logins;
 use rewind_clock::{OutOfTime, within};
 use rewind_core::{Clock, ErrorName, Plan, StepError, timeouts};
+use rewind_db::defaults;
 use rewind_db::fence::{Inside, look};
 
 /// Sees who is on a cluster.
@@ -67,7 +68,7 @@ impl<C: ReadClusters, S: Logins, K: Clock> Databases<C, S, K> {
         let looks = instances.iter().filter_map(|instance| Some((instance, instance.endpoint.as_ref()?))).map(
             async |(instance, endpoint)| {
                 let target = target(cluster, endpoint);
-                let database = target.engine.maintenance_database();
+                let database = defaults(target.engine).maintenance_database;
                 let (_, session) = network.connect_with(&target, &credentials, database).await?;
                 let inside = look(&session).await;
                 session.close().await;

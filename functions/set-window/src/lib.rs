@@ -7,7 +7,9 @@ mod words;
 use jiff::{SignedDuration, Timestamp};
 use rewind_aws::rds::{Cluster, ClusterChange, ModifyClusters, ReadClusters};
 use rewind_aws::records::ReadLeases;
-use rewind_core::{Asked, Clock, ErrorName, Polling, StepError, WindowRequest, say_duration, say_reach, timeouts};
+use rewind_core::{
+    Asked, Clock, Engine, ErrorName, Polling, StepError, WindowRequest, format_duration, format_reach, timeouts,
+};
 use rewind_lambda::Step;
 use serde::Serialize;
 use serde_json::Value;
@@ -33,8 +35,8 @@ pub struct SetWindow<C, L, K> {
 pub struct Output {
     /// The cluster.
     pub cluster: String,
-    /// Its engine.
-    pub engine: String,
+    /// The cluster's engine.
+    pub engine: Engine,
     /// What its window is made of.
     pub kind: Kind,
     /// The window that was asked for: Aurora may hold less, and holds it only as time passes.
@@ -107,7 +109,7 @@ impl Setting {
         match cluster.backtrack_window {
             Some(seconds) if seconds > 0 => Self::Backtrack(seconds),
             // Switched off, it is still what a window of this engine means.
-            _ if cluster.engine == words::MYSQL => Self::Backtrack(0),
+            _ if cluster.engine.has_backtrack() => Self::Backtrack(0),
             _ => Self::Retention(cluster.backup_retention.unwrap_or(1)),
         }
     }
@@ -129,15 +131,10 @@ impl Setting {
 
 impl<C: ReadClusters + ModifyClusters, L: ReadLeases, K: Clock> SetWindow<C, L, K> {
     async fn read(&self, name: &str) -> Result<Cluster, StepError> {
-        let cluster = self.clusters.cluster(name).await?.ok_or_else(|| {
+        self.clusters.cluster(name).await?.ok_or_else(|| {
             words::invalid(format!("`cluster` is \"{name}\": there is no such cluster in this account and Region"))
                 .advice("give the cluster's identifier, as `aws rds describe-db-clusters` shows it")
-        })?;
-        if [words::MYSQL, words::POSTGRESQL].contains(&cluster.engine.as_str()) {
-            return Ok(cluster);
-        }
-        Err(words::invalid(format!("`cluster`: {name} is {}", cluster.engine))
-            .advice("only Aurora PostgreSQL and Aurora MySQL clusters have a window that can be set here"))
+        })
     }
 
     /// A recovery goes back by what the window holds, and one in place forward again: nothing of it is taken away meanwhile.
@@ -152,7 +149,7 @@ impl<C: ReadClusters + ModifyClusters, L: ReadLeases, K: Clock> SetWindow<C, L, 
     /// What is to be set, as this cluster can have it.
     async fn settle(&self, asked: Asked, cluster: &Cluster) -> Result<Setting, StepError> {
         let wrong = |wrong: String| words::invalid(format!("`window`: {wrong}"));
-        if cluster.engine == words::POSTGRESQL {
+        if !cluster.engine.has_backtrack() {
             return asked.retention_days().map(Setting::Retention).map_err(wrong);
         }
         let seconds = asked.backtrack_seconds().map_err(wrong)?;
@@ -207,13 +204,13 @@ impl<C: ReadClusters + ModifyClusters, L: ReadLeases, K: Clock> SetWindow<C, L, 
         let off = setting == Setting::Backtrack(0);
         Output {
             cluster: cluster.name.clone(),
-            engine: cluster.engine.clone(),
+            engine: cluster.engine,
             kind,
-            target_window: if off { "off".to_owned() } else { say_duration(setting.length()) },
+            target_window: if off { "off".to_owned() } else { format_duration(setting.length()) },
             target_window_seconds: setting.length().as_secs(),
             earliest,
             latest,
-            reach: reach.map(say_reach),
+            reach: reach.map(format_reach),
             changed,
             notes,
         }

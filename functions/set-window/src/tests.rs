@@ -122,9 +122,11 @@ async fn what_cannot_be_is_refused_with_what_can() {
     let error = call(&rds(), json!({ "cluster": "nothing" })).await.unwrap_err();
     assert!(error.to_string().contains("there is no such cluster"), "{error}");
     let others = rds();
-    others.edit("orders", |cluster| cluster.engine = "mysql".to_owned());
+    others.make_foreign("orders", "mysql");
     let error = set(&others, json!("1d")).await.unwrap_err();
-    assert!(error.to_string().contains("only Aurora PostgreSQL and Aurora MySQL clusters have a window"), "{error}");
+    assert_eq!(error.name, ErrorName::InvalidRequest);
+    assert!(error.to_string().contains("the cluster orders is mysql; nothing was changed"), "{error}");
+    assert!(others.changes().is_empty());
 }
 
 #[tokio::test]

@@ -4,10 +4,7 @@ use super::Setting;
 use jiff::{SignedDuration, Timestamp};
 use rewind_aws::rds::{Cluster, Instance, ServerlessV2};
 use rewind_aws::records::Lease;
-use rewind_core::{ErrorName, StepError, say_duration, say_reach};
-
-pub(crate) const MYSQL: &str = "aurora-mysql";
-pub(crate) const POSTGRESQL: &str = "aurora-postgresql";
+use rewind_core::{ErrorName, StepError, format_duration, format_reach};
 
 pub(crate) fn invalid(happened: String) -> StepError {
     StepError::new(ErrorName::InvalidRequest, happened).changed("nothing was changed")
@@ -57,7 +54,7 @@ pub(crate) fn loss(cluster: &Cluster, wanted: Setting, now: Timestamp) -> Option
             would: format!(
                 "`window` is off: Backtrack of {name} would be off for ever, with the {} that it reaches back now; it \
                  cannot be switched on again for this cluster",
-                reach(cluster.earliest_backtrack).map_or_else(|| "time".to_owned(), say_reach)
+                reach(cluster.earliest_backtrack).map_or_else(|| "time".to_owned(), format_reach)
             ),
         }),
         Setting::Backtrack(_) | Setting::Retention(_) => {
@@ -72,14 +69,14 @@ pub(crate) fn loss(cluster: &Cluster, wanted: Setting, now: Timestamp) -> Option
                 confirm: format!("shrink {name}"),
                 note: format!(
                     "what was between {} and {} ago can no longer be reached",
-                    say_reach(wanted),
-                    say_reach(reach)
+                    format_reach(wanted),
+                    format_reach(reach)
                 ),
                 would: format!(
                     "`window` is {}: {name} reaches back {} now, and what is older than the new window would be out of \
                      reach for ever",
-                    say_duration(wanted),
-                    say_reach(reach)
+                    format_duration(wanted),
+                    format_reach(reach)
                 ),
             })
         }
@@ -94,19 +91,19 @@ pub(crate) fn of_the_window(cluster: &Cluster, setting: Setting, reach: Option<S
         (Setting::Backtrack(0), _) => {}
         (Setting::Backtrack(_), Some(reach)) if reach < target => notes.push(format!(
             "Aurora reaches back {} of the {} asked for: the rest comes as time passes, less where very much is changed",
-            say_reach(reach),
-            say_duration(target)
+            format_reach(reach),
+            format_duration(target)
         )),
         (Setting::Backtrack(_), None) => notes.push(format!("AWS names no earliest time for {} yet", cluster.name)),
         (Setting::Retention(_), None) => notes.push(format!("{} has no restorable time yet", cluster.name)),
         (Setting::Retention(_), Some(reach)) if reach < target => notes.push(format!(
             "there are backups of the last {} out of {}: the rest comes as time passes",
-            say_reach(reach),
-            say_duration(target)
+            format_reach(reach),
+            format_duration(target)
         )),
         _ => {}
     }
-    if cluster.engine == MYSQL && matches!(setting, Setting::Retention(_)) {
+    if cluster.engine.has_backtrack() && matches!(setting, Setting::Retention(_)) {
         notes.push(format!(
             "{} was made without Backtrack, which cannot be switched on afterwards: it goes back by a restore beside it",
             cluster.name

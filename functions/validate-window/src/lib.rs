@@ -76,7 +76,7 @@ impl<C: ReadClusters + ReadParameters, Z: Zones, S: FindSecrets, K: Clock> Step 
             None if in_place => default_safety_clone(&cluster.name, input.recovery.started_at),
             None => default_new_cluster(&cluster.name, chosen.moment.at),
         };
-        if self.clusters.cluster(&new_cluster).await?.is_some() {
+        if self.is_taken(&new_cluster).await? {
             return Err(invalid(format!("`newCluster`: there is a cluster {new_cluster} already"))
                 .advice("choose another `newCluster`, or delete that one if it is left over"));
         }
@@ -132,6 +132,16 @@ impl<C: ReadClusters + ReadParameters, Z: Zones, S: FindSecrets, K: Clock> Step 
 }
 
 impl<C: ReadClusters + ReadParameters, Z: Zones, S: FindSecrets, K: Clock> ValidateWindow<C, Z, S, K> {
+    /// Whether there is a cluster of that name already. Neptune and DocumentDB share the names of RDS, and so one of theirs
+    /// takes it too, although it cannot be read as one of ours.
+    async fn is_taken(&self, name: &str) -> Result<bool, StepError> {
+        match self.clusters.cluster(name).await {
+            Ok(found) => Ok(found.is_some()),
+            Err(error) if error.name == ErrorName::InvalidRequest => Ok(true),
+            Err(error) => Err(error),
+        }
+    }
+
     async fn read_cluster(&self, request: &Request) -> Result<Cluster, StepError> {
         let name = &request.cluster;
         let cluster = self.clusters.cluster(name).await?.ok_or_else(|| {
@@ -163,7 +173,7 @@ impl<C: ReadClusters + ReadParameters, Z: Zones, S: FindSecrets, K: Clock> Valid
         let restorable = cluster.earliest_restorable.zip(cluster.latest_restorable);
         Ok(Facts {
             cluster: cluster.name.clone(),
-            engine: cluster.engine.clone(),
+            engine: cluster.engine,
             engine_mode: cluster.engine_mode.clone(),
             restorable: restorable.map(|(earliest, latest)| Window { earliest, latest }),
             backtrack_window,

@@ -126,6 +126,14 @@ async fn what_cannot_be_rewound_is_refused_with_what_would_be_right() {
     }
     let taken = validate(&rds_with_restored(), zone(), request(json!({}))).await.unwrap_err();
     assert!(taken.to_string().contains("there is a cluster orders-r already"), "{taken}");
+    let rds = rds();
+    rds.make_foreign("orders-r", "neptune");
+    let taken = validate(&rds, zone(), request(json!({}))).await.unwrap_err();
+    assert!(taken.to_string().contains("there is a cluster orders-r already"), "{taken}");
+    rds.make_foreign("orders", "mysql");
+    let foreign = validate(&rds, zone(), request(json!({}))).await.unwrap_err();
+    assert_eq!(foreign.name, ErrorName::InvalidRequest);
+    assert!(foreign.to_string().contains("the cluster orders is mysql; nothing was changed"), "{foreign}");
 }
 
 #[tokio::test]
@@ -263,7 +271,7 @@ async fn binary_logging_that_is_off_only_after_a_reboot_is_forced_past() {
 async fn without_a_fence_that_no_backtrack_touches_mysql_is_restored_side_by_side() {
     let plan = validate_with(&mysql_rds(), zone(), in_place(json!({})), &[]).await.unwrap();
     assert_eq!((plan.strategy, plan.backtrack.clone()), (Strategy::Restore, None));
-    assert_eq!((plan.engine.as_str(), plan.new_cluster.as_str()), ("aurora-mysql", "orders-rewind-20261123-103000"));
+    assert_eq!((plan.engine.name(), plan.new_cluster.as_str()), ("aurora-mysql", "orders-rewind-20261123-103000"));
     assert_eq!(plan.instances.len(), 2);
     assert!(plan.reasons.iter().any(|reason| reason.contains("FenceSecurityGroupIds")), "{:?}", plan.reasons);
 

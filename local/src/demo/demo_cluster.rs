@@ -81,8 +81,8 @@ pub async fn find(stack: &StackEnv, databases: &Databases, name: &str, database:
 
 fn is_rewindable(cluster: &DbCluster, engine: Engine) -> bool {
     let reaches_back = match engine {
-        Engine::Postgres => cluster.earliest_restorable_time(),
-        Engine::MySql => cluster.earliest_backtrack_time(),
+        Engine::AuroraPostgresql => cluster.earliest_restorable_time(),
+        Engine::AuroraMysql => cluster.earliest_backtrack_time(),
     };
     cluster.status() == Some("available") && reaches_back.is_some()
 }

@@ -15,7 +15,7 @@ use aws_sdk_rds::types::{DbCluster, DbClusterBacktrack, DbInstance, Filter, Serv
 use aws_smithy_types::DateTime;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use jiff::Timestamp;
-use rewind_core::{ErrorName, StepError};
+use rewind_core::{Engine, ErrorName, StepError};
 
 /// The client of RDS.
 #[derive(Debug, Clone)]
@@ -32,7 +32,7 @@ impl ReadClusters for Rds {
     /// IAM: `rds:DescribeDBClusters`.
     async fn cluster(&self, name: &str) -> Answer<Option<Cluster>> {
         match self.0.describe_db_clusters().db_cluster_identifier(name).send().await {
-            Ok(page) => Ok(page.db_clusters.and_then(|clusters| clusters.into_iter().next()).map(read_cluster)),
+            Ok(page) => page.db_clusters.and_then(|clusters| clusters.into_iter().next()).map(read_cluster).transpose(),
             Err(e) if is(code(&e), "DBClusterNotFound") => Ok(None),
             Err(e) => Err(classify(&e, Call::Read, &format!("rds:DescribeDBClusters of {name}"))),
         }
@@ -172,7 +172,9 @@ impl FindClusters for Rds {
         let mut found = Vec::new();
         while let Some(item) = pages.next().await {
             let cluster = item.map_err(|e| classify(&e, Call::Read, "rds:DescribeDBClusters"))?;
-            found.extend(Some(read_cluster(cluster)).filter(|cluster| cluster.tag(key).is_some()));
+            // A cluster that cannot be read is of an engine that no recovery makes clusters of, whoever tagged it: one
+            // Neptune cluster in the account must not stop what is done about all of ours.
+            found.extend(read_cluster(cluster).ok().filter(|cluster| cluster.tag(key).is_some()));
         }
         Ok(found)
     }
@@ -224,7 +226,7 @@ impl ChangeInstances for Rds {
             .create_db_instance()
             .db_instance_identifier(new.name)
             .db_cluster_identifier(&new.cluster.name)
-            .engine(&new.cluster.engine)
+            .engine(new.cluster.engine.name())
             .db_instance_class(&like.class)
             .promotion_tier(like.promotion_tier)
             .set_availability_zone(like.availability_zone.clone())
@@ -445,7 +447,15 @@ fn read_backtrack(b: DbClusterBacktrack) -> Option<BacktrackSeen> {
     })
 }
 
-fn read_cluster(c: DbCluster) -> Cluster {
+/// Reads a cluster; refuses one of another engine than Aurora's.
+fn read_cluster(c: DbCluster) -> Answer<Cluster> {
+    let name = c.db_cluster_identifier.as_deref().unwrap_or_default();
+    let engine = Engine::of_cluster(name, c.engine.as_deref().unwrap_or_default())?;
+    Ok(cluster_of(c, engine))
+}
+
+/// Everything that `DescribeDBClusters` shows of a cluster of `engine`.
+pub(super) fn cluster_of(c: DbCluster, engine: Engine) -> Cluster {
     let member = |m: aws_sdk_rds::types::DbClusterMember| {
         Some(Member { instance: m.db_instance_identifier?, writer: m.is_cluster_writer.unwrap_or(false) })
     };
@@ -458,7 +468,7 @@ fn read_cluster(c: DbCluster) -> Cluster {
         name: c.db_cluster_identifier.unwrap_or_default(),
         arn: c.db_cluster_arn.unwrap_or_default(),
         status: c.status.unwrap_or_default().to_ascii_lowercase(),
-        engine: c.engine.unwrap_or_default(),
+        engine,
         engine_version: c.engine_version.unwrap_or_default(),
         engine_mode: c.engine_mode,
         endpoint: c.endpoint,

@@ -1,6 +1,7 @@
 //! An RDS in memory for tests of steps. It inherits nothing on a restore, as RDS does, logs every change, and loses a
 //! chosen answer: before the change was made, or after.
 
+use super::adapter::cluster_of;
 use super::{
     BacktrackClusters, BacktrackSeen, ChangeInstances, Cluster, ClusterChange, CompleteClusters, DeleteClusters,
     FindClusters, Instance, Member, ModifyClusters, NewInstance, Origin, ReadBacktracks, ReadClusters, ReadParameters,
@@ -8,8 +9,9 @@ use super::{
     tags::{MOST_TAGS, Tag, too_many},
 };
 use crate::Answer;
+use aws_sdk_rds::types::DbCluster;
 use jiff::{SignedDuration, Timestamp};
-use rewind_core::{ErrorName, StepError};
+use rewind_core::{Engine, ErrorName, StepError};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// When the chosen change goes wrong.
@@ -31,12 +33,20 @@ struct State {
     parameters: Vec<(String, String)>,
     snapshots: Vec<Snapshot>,
     withdrawn: Vec<String>,
+    foreign: Vec<(String, String)>,
     now: Option<Timestamp>,
 }
 
 /// The RDS in memory. Clones share it.
 #[derive(Debug, Clone, Default)]
 pub struct FakeRds(Arc<Mutex<State>>);
+
+impl Cluster {
+    /// A cluster of `engine` that AWS tells nothing else of.
+    pub fn bare(engine: Engine) -> Self {
+        cluster_of(DbCluster::builder().build(), engine)
+    }
+}
 
 impl FakeRds {
     /// An RDS with these clusters and their instances.
@@ -76,6 +86,11 @@ impl FakeRds {
     /// Changes all instances of a cluster behind everybody's back.
     pub fn edit_instances(&self, cluster: &str, edit: impl Fn(&mut Instance)) {
         self.state().instances.iter_mut().filter(|(of, _)| of == cluster).for_each(|(_, instance)| edit(instance));
+    }
+
+    /// Puts a cluster of an engine that no recovery works on, such as `neptune`, under the name `name`.
+    pub fn make_foreign(&self, name: &str, engine: &str) {
+        self.state().foreign.push((name.to_owned(), engine.to_owned()));
     }
 
     /// A certificate authority is offered no more.
@@ -149,6 +164,10 @@ impl FakeRds {
 
 impl ReadClusters for FakeRds {
     async fn cluster(&self, name: &str) -> Answer<Option<Cluster>> {
+        let foreign = self.state().foreign.iter().find(|(cluster, _)| cluster == name).cloned();
+        if let Some((cluster, engine)) = foreign {
+            return Engine::of_cluster(&cluster, &engine).map(|_| None);
+        }
         Ok(self.look(name))
     }
 
@@ -169,7 +188,7 @@ impl RestoreClusters for FakeRds {
                 name: name.to_owned(),
                 arn: format!("arn:aws:rds:us-east-1:000000000000:cluster:{name}"),
                 status: "creating".to_owned(),
-                engine: call.source.engine.clone(),
+                engine: call.source.engine,
                 engine_version: call.source.engine_version.clone(),
                 endpoint: Some(format!("{name}.cluster-x.us-east-1.rds.amazonaws.com")),
                 reader_endpoint: Some(format!("{name}.cluster-ro-x.us-east-1.rds.amazonaws.com")),
@@ -177,7 +196,7 @@ impl RestoreClusters for FakeRds {
                 deletion_protection: call.source.deletion_protection,
                 security_groups: call.source.security_groups.clone(),
                 clone_group: (call.origin == Origin::CloneOfNow).then(|| "clones".to_owned()),
-                ..Cluster::default()
+                ..Cluster::bare(call.source.engine)
             });
             true
         })

@@ -1,6 +1,8 @@
 //! RDS as the steps see it: clusters and instances as plain values, and one trait for each thing that a step may do.
 
 mod adapter;
+#[cfg(test)]
+mod adapter_tests;
 #[cfg(any(test, feature = "fakes"))]
 pub mod fake;
 mod recovery_cluster;
@@ -8,12 +10,13 @@ pub mod tags;
 
 use crate::Answer;
 use jiff::Timestamp;
+use rewind_core::Engine;
 
 pub use adapter::Rds;
 pub use recovery_cluster::{NewCluster, delete_created, describe_created};
 
 /// A cluster, with all that a restore has to carry over.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Cluster {
     /// `DBClusterIdentifier`.
     pub name: String,
@@ -22,7 +25,7 @@ pub struct Cluster {
     /// `Status`, in lower case.
     pub status: String,
     /// `Engine`.
-    pub engine: String,
+    pub engine: Engine,
     /// `EngineVersion`.
     pub engine_version: String,
     /// `EngineMode`: `provisioned` for all that can be restored here.
