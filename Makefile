@@ -33,11 +33,11 @@ help: ## This list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: demo
-demo: up ## The whole story on the local stack: a mistake, the recovery, the proof
+demo: up ## A recovery on the local stack: a DELETE without WHERE, a restore, every write accounted for
 	@$(LOCAL) demo
 
 .PHONY: demo-backtrack
-demo-backtrack: up ## The same in place, with Backtrack; then a rewind that its checks reject, undone forward
+demo-backtrack: up ## The same in place, by Backtrack; then a rewind that a check rejects, rolled back
 	@$(LOCAL) demo --in-place
 
 .PHONY: up

@@ -149,8 +149,9 @@ fn write_line(text: impl Display) {
 
 /// Formats a count with groups of three digits: `12,345`.
 #[must_use]
-pub fn count(number: usize) -> HumanCount {
-    HumanCount(u64::try_from(number).unwrap_or(u64::MAX))
+pub fn count(number: usize) -> String {
+    // As a text: HumanCount ignores the width of columns.
+    HumanCount(u64::try_from(number).unwrap_or(u64::MAX)).to_string()
 }
 
 /// Formats the time of day to the millisecond, in UTC.
@@ -162,6 +163,12 @@ pub fn clock(at: jiff::Timestamp) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn large_counts_are_grouped_and_keep_their_column() {
+        assert_eq!([0, 123, 1_234, 1_234_567].map(count), ["0", "123", "1,234", "1,234,567"]);
+        assert_eq!(format!("{:>9}", count(1_234)), "    1,234");
+    }
 
     #[test]
     fn a_moment_is_formatted_to_the_millisecond() {

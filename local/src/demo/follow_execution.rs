@@ -109,6 +109,7 @@ pub async fn follow(
         if approval.requested {
             approve(stack, console, execution, &mut approval, headings).await?;
         }
+        // Left running, not stopped: a recovery that is stopped half-way undoes nothing.
         if Instant::now() > deadline {
             bail!("the execution {} does not end; it was left running", execution.id);
         }

@@ -38,7 +38,7 @@ impl Scenario<'_> {
         let ledger = layout.log(&execution.id).with_extension("csv");
         fs::write(&ledger, csv(observed.attempts, observed.on_source, observed.on_rewound))
             .with_context(|| ledger.display().to_string())?;
-        show::account(console, &totals, places);
+        show::totals(console, &totals, places);
         show::refused(console, refused);
         console.note(format_args!("Every number by itself: {}", shown(&ledger)));
         if !totals.problems.is_empty() {

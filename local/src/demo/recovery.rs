@@ -152,6 +152,7 @@ fn read(event: &HistoryEvent) -> Option<ExecutionEvent> {
             let (error, cause) = failed.unwrap_or_default();
             Some(ExecutionEvent::Ended { error, cause })
         }
+        // These have no error of the recovery's own: somebody stopped it, or the machine's time was over.
         HistoryEventType::ExecutionAborted | HistoryEventType::ExecutionTimedOut => Some(ExecutionEvent::Ended {
             error: event.r#type.as_str().to_owned(),
             cause: "it was ended from outside".to_owned(),

@@ -60,23 +60,25 @@ pub struct Places<'a> {
 }
 
 /// Prints where the writes are.
-pub fn account(console: &Console, account: &Totals, places: Places<'_>) {
+pub fn totals(console: &Console, totals: &Totals, places: Places<'_>) {
     let Places { rewound, source, source_is, afterwards } = places;
-    let both = account.before_target.len() + account.afterwards.len();
+    let both = totals.before_target.len() + totals.afterwards.len();
     let line = |count_of: usize, what: &str| console.print(format_args!("{:>9}  {what}", count(count_of)));
-    line(account.acknowledged, "writes were acknowledged to the application:");
+    line(totals.acknowledged, "writes were acknowledged to the application:");
     line(both, &format!("are on {rewound}:"));
-    line(account.before_target.len(), &format!("  from before the target{}", when(&account.before_target)));
-    line(account.afterwards.len(), &format!("  from after {afterwards}{}", when(&account.afterwards)));
-    line(account.only_source.len(), &format!("are only on {source}, {source_is}{}", when(&account.only_source)));
-    if let (Some(first), Some(last)) = (account.only_source.numbers.first(), account.only_source.numbers.last()) {
+    line(totals.before_target.len(), &format!("  from before the target{}", when(&totals.before_target)));
+    line(totals.afterwards.len(), &format!("  from after {afterwards}{}", when(&totals.afterwards)));
+    line(totals.only_source.len(), &format!("are only on {source}, {source_is}{}", when(&totals.only_source)));
+    if let (Some(first), Some(last)) = (totals.only_source.numbers.first(), totals.only_source.numbers.last()) {
         console.print(format_args!(
             "           written between the target and the fence, numbers {first} to {last}: the price of a rewind"
         ));
     }
-    let elsewhere = account.acknowledged.abs_diff(both + account.only_source.len());
+    // Printed even though it is 0 on every good run: it is the line that a doubtful reader looks for.
+    let elsewhere = totals.acknowledged.abs_diff(both + totals.only_source.len());
     line(elsewhere, "are anywhere else, or lost");
-    let unanswered = account.unanswered;
+    // Apart from the acknowledged ones: nobody promised the application anything about these.
+    let unanswered = totals.unanswered;
     line(unanswered.all(), "more were in flight when their connection was cut: nobody told the application");
     if unanswered.all() > 0 {
         console.print(format_args!(
@@ -84,7 +86,7 @@ pub fn account(console: &Console, account: &Totals, places: Places<'_>) {
             unanswered.nowhere, unanswered.source, unanswered.rewound, unanswered.both
         ));
     }
-    if let Some((from, gap)) = account.longest_gap {
+    if let Some((from, gap)) = totals.longest_gap {
         let gap = gap.as_secs_f64();
         console
             .print(format_args!("The longest time without an acknowledged write: {gap:.1} s, from {}.", clock(from)));
@@ -94,6 +96,7 @@ pub fn account(console: &Console, account: &Totals, places: Places<'_>) {
 /// Prints why the application got no connection while the fence was up.
 pub fn refused(console: &Console, refused: &BTreeMap<String, usize>) {
     let all: usize = refused.values().sum();
+    // The most frequent alone: while a fence closes, a dozen reasons come once each.
     let Some((most, times)) = refused.iter().max_by_key(|(_, times)| **times) else { return };
     console.print(format_args!(
         "Meanwhile {} connections were refused; {} times the reason was:",

@@ -158,6 +158,7 @@ pub fn totals(observed: &Observed<'_>) -> Totals {
     for number in observed.on_rewound.union(observed.on_source).filter(|number| !sent.contains(number)) {
         problems.add("in the data, and never sent by the application", *number);
     }
+    // Every acknowledged write is in one of the three groups, or a rule above has named it: the sum finds a rule that forgot one.
     let sum = totals.before_target.len() + totals.only_source.len() + totals.afterwards.len();
     if sum != totals.acknowledged {
         let missing = totals.acknowledged.abs_diff(sum);

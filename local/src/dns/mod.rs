@@ -80,6 +80,7 @@ impl Handler {
         if request.metadata.message_type != MessageType::Query {
             return Answer::bare(ResponseCode::FormErr);
         }
+        // UPDATE and NOTIFY would change zones, which Route 53 alone does.
         if request.metadata.op_code != OpCode::Query {
             return Answer::bare(ResponseCode::NotImp);
         }

@@ -70,6 +70,7 @@ enum End {
 fn ends_transaction(file: &File, at: u64, length: u64) -> io::Result<bool> {
     let mut tail = [0; TAIL as usize];
     file.read_exact_at(&mut tail, at + length - TAIL)?;
+    // The database's name is before the statement, ended by a zero byte: a SAVEPOINT called COMMIT has other text before it.
     let [text @ .., _, _, _, _] = tail;
     Ok(text.ends_with(b"\0COMMIT") || text == *b"ROLLBACK")
 }

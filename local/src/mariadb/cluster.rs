@@ -187,6 +187,7 @@ impl Cluster {
         } else {
             self.start_reader(&mut servers, instance).await
         };
+        // An instance that did not start must not be chosen by a failover.
         if started.is_err() {
             servers.instances.remove(instance);
         }
@@ -214,6 +215,7 @@ impl Cluster {
         if old == successor {
             return Ok(());
         }
+        // Stopping the writer first is what keeps two writers apart: no client is let in to either in between.
         self.hand_over(&mut servers, Some(successor)).await?;
         self.start_reader(&mut servers, &old).await
     }
@@ -357,6 +359,7 @@ impl Cluster {
         let Some((name, successor)) = successor.and_then(|name| Some((name, servers.instances.get_mut(name)?))) else {
             return Ok(());
         };
+        // The reader's copy goes: the volume moves under the name of the successor, with everything that was acknowledged.
         successor.end().await?;
         remove_dir(&self.instance_dir(name)).await?;
         self.start_writer(servers, name).await

@@ -162,6 +162,7 @@ impl History {
             tracing::warn!(log = %log.display(), "the log was reset: its moments can't be gone to any more");
             epoch.reset = true;
         }
+        // Lengths of the new log say nothing of the old positions: the next rewind begins an epoch without the flag.
         if epoch.reset {
             return;
         }
@@ -283,6 +284,7 @@ impl History {
             let horizon = self.clock.now().checked_sub(reach).unwrap_or(Timestamp::MIN);
             let starts =
                 state.epochs.iter().map(|epoch| epoch.observations.first().map(|observation| observation.first));
+            // Whole epochs alone: within one, every moment needs the log from its base copy on.
             let passed = left_behind(starts, horizon);
             state.epochs.drain(..passed).map(|epoch| epoch.dir).collect()
         };

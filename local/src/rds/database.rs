@@ -59,6 +59,7 @@ impl Database {
         port: u16,
         admitted: Vec<IpNet>,
     ) -> Result<Self, Error> {
+        // MariaDB listens on its instances' own ports by the proxy, so only PostgreSQL has to know the cluster's.
         match engine {
             Engine::AuroraMysql => {
                 let cluster = mariadb::Cluster::new(Arc::clone(&servers.mariadb), dir, names, admitted)?;

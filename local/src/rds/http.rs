@@ -1,8 +1,8 @@
 //! HTTP: a form comes in, an action is run, XML goes out. `GET /health` returns 200 once the stack is ready.
 
 use super::actions::{
-    ActionResult, backtrack, clusters, describe, endpoints, instances, parameter_groups, restore, roles, subnet_groups,
-    tags,
+    ActionResult, backtrack, clusters, delete_cluster, describe, endpoints, instances, modify_cluster,
+    parameter_groups, restore, roles, subnet_groups, tags,
 };
 use super::control_plane::ControlPlane;
 use super::error::ApiError;
@@ -29,6 +29,7 @@ pub fn router(control_plane: Arc<ControlPlane>, authorizer: Option<Authorizer>) 
         .route("/_local/resolve", get(resolve))
         .route("/_local/faults", post(fault))
         .route("/", any(serve))
+        // The health check stays open whoever asks: `up` has no credentials to sign with.
         .layer(Extension(authorizer))
         .with_state(control_plane)
 }
@@ -142,7 +143,7 @@ async fn dispatch(control_plane: &Arc<ControlPlane>, action: &str, params: &Para
         "CreateDBInstance" => instances::create(control_plane, params),
         "CreateDBParameterGroup" => parameter_groups::create_instance(control_plane, params),
         "CreateDBSubnetGroup" => subnet_groups::create(control_plane, params),
-        "DeleteDBCluster" => clusters::delete(control_plane, params),
+        "DeleteDBCluster" => delete_cluster::delete(control_plane, params),
         "DeleteDBClusterEndpoint" => endpoints::delete(control_plane, params),
         "DeleteDBClusterParameterGroup" => parameter_groups::delete_cluster(control_plane, params),
         "DeleteDBClusterSnapshot" => restore::delete_snapshot(control_plane, params),
@@ -166,7 +167,7 @@ async fn dispatch(control_plane: &Arc<ControlPlane>, action: &str, params: &Para
         "EnableHttpEndpoint" => clusters::set_http_endpoint(control_plane, params, true),
         "FailoverDBCluster" => clusters::fail_over(control_plane, params),
         "ListTagsForResource" => tags::list(control_plane, params),
-        "ModifyDBCluster" => clusters::modify(control_plane, params).await,
+        "ModifyDBCluster" => modify_cluster::modify(control_plane, params).await,
         "ModifyDBClusterParameterGroup" => parameter_groups::modify_cluster(control_plane, params),
         "ModifyDBInstance" => instances::modify(control_plane, params),
         "RebootDBInstance" => instances::reboot(control_plane, params),

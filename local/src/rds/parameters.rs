@@ -93,6 +93,7 @@ const MYSQL: &[Parameter] = &[
         .set("NONE")
         .allows(Some("NONE,CRC32"))
         .at_reboot(),
+    // Backtrack asks for Force while this is on: the one parameter here that changes what the control plane does.
     parameter(BINLOG_FORMAT, "string", "Format of the binary log; OFF turns it off")
         .set("OFF")
         .allows(Some("ROW,STATEMENT,MIXED,OFF"))

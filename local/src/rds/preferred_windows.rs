@@ -52,14 +52,14 @@ pub fn refuse_overlap(backup: &str, maintenance: &str) -> Result<(), ApiError> {
 }
 
 /// A backup window for who names none: AWS picks one at random that is clear of the maintenance window.
-pub fn backup_beside(maintenance: &str) -> Result<String, ApiError> {
+pub fn backup_clear_of(maintenance: &str) -> Result<String, ApiError> {
     let others = (0..DAY).step_by(30).map(|start| format!("{}-{}", clock(start), clock(start + SHORTEST)));
     let mut all = std::iter::once(DEFAULT_BACKUP.to_owned()).chain(others);
     all.find(|backup| !overlap(backup, maintenance)).ok_or_else(no_room)
 }
 
 /// Chooses a maintenance window that is clear of the backup window.
-pub fn maintenance_beside(backup: &str) -> Result<String, ApiError> {
+pub fn maintenance_clear_of(backup: &str) -> Result<String, ApiError> {
     let others = (0..DAY)
         .step_by(30)
         .map(|start| format!("sun:{}-{}:{}", clock(start), day_after(start), clock(start + SHORTEST)));
@@ -68,7 +68,7 @@ pub fn maintenance_beside(backup: &str) -> Result<String, ApiError> {
 }
 
 /// Chooses the backup window of a restore whose request names none: inside the maintenance window.
-pub fn backup_inside(maintenance: &str) -> String {
+pub fn backup_within(maintenance: &str) -> String {
     // AWS picks it at random. Here it is the worst that chance can bring: a caller that sets the source's maintenance window
     // afterwards, and did not pass a backup window, is always refused.
     let start = weekly(maintenance).map_or(0, |span| span.start % DAY);
@@ -162,18 +162,18 @@ mod tests {
     #[test]
     fn what_is_chosen_for_somebody_is_clear_of_what_they_named() {
         for given in ["00:00-05:15", "07:00-08:00", "04:45-05:15", "23:30-00:30"] {
-            assert!(!overlap(given, &maintenance_beside(given).unwrap()), "{given}");
+            assert!(!overlap(given, &maintenance_clear_of(given).unwrap()), "{given}");
         }
         for given in ["mon:07:00-mon:08:00", "tue:00:00-tue:23:30", "sun:00:00-sun:00:30"] {
-            assert!(!overlap(&backup_beside(given).unwrap(), given), "{given}");
+            assert!(!overlap(&backup_clear_of(given).unwrap(), given), "{given}");
         }
-        assert!(backup_beside("mon:00:00-tue:00:00").is_err());
+        assert!(backup_clear_of("mon:00:00-tue:00:00").is_err());
     }
 
     #[test]
     fn the_worst_backup_window_lies_in_the_maintenance_window() {
         for given in ["sun:05:00-sun:05:30", "sun:23:45-mon:00:15"] {
-            assert!(overlap(&backup_inside(given), given), "{given}");
+            assert!(overlap(&backup_within(given), given), "{given}");
         }
     }
 }

@@ -70,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn broken_rules_are_an_error_and_never_an_open_door() {
+    fn broken_rules_are_an_error_and_admit_nobody() {
         assert!(admitted("{", &[]).is_err());
         // The blocks become lines of pg_hba.conf: nothing but a block may get there.
         for wrong in ["everywhere", "127.0.0.1", "127.0.0.0/33", "127.0.0.0/8 trust\\nhost all all 0.0.0.0/0"] {

@@ -163,11 +163,11 @@ impl Settings {
     }
 
     /// Keeps the two windows of a new cluster apart: the one that the request does not name gives way, as AWS's random choice does.
-    pub fn settle_windows(&mut self, params: &Params) -> Result<(), ApiError> {
+    pub fn separate_windows(&mut self, params: &Params) -> Result<(), ApiError> {
         let named = |name: &str| params.get(name).is_some();
         match (named("PreferredBackupWindow"), named("PreferredMaintenanceWindow")) {
-            (false, true) => self.backup_window = preferred_windows::backup_beside(&self.maintenance_window)?,
-            (_, false) => self.maintenance_window = preferred_windows::maintenance_beside(&self.backup_window)?,
+            (false, true) => self.backup_window = preferred_windows::backup_clear_of(&self.maintenance_window)?,
+            (_, false) => self.maintenance_window = preferred_windows::maintenance_clear_of(&self.backup_window)?,
             (true, true) => {}
         }
         preferred_windows::refuse_overlap(&self.backup_window, &self.maintenance_window)
@@ -286,7 +286,7 @@ mod tests {
     fn of_a_new_cluster_the_window_that_was_not_named_gives_way() {
         let settle = |form: &str| {
             let mut settings = read(form).unwrap();
-            settings.settle_windows(&Params::parse(form.as_bytes())).map(|()| settings)
+            settings.separate_windows(&Params::parse(form.as_bytes())).map(|()| settings)
         };
         assert_eq!(settle("").unwrap(), settings());
         let backup = settle("PreferredBackupWindow=05:00-05:30").unwrap();

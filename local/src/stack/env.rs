@@ -36,6 +36,7 @@ impl Outputs {
     /// The URL of the chat function on this stack: function URLs have no DNS here, so the id in `https://<id>.lambda-url.…` goes into
     /// a path of the gateway.
     fn local_chat_url(&self, aws_endpoint: &str) -> String {
+        // *.on.aws would resolve on the internet, if at all, and never to this machine.
         let id = self.chat_url.trim_start_matches("https://").split('.').next().unwrap_or_default();
         format!("{aws_endpoint}/_aws/lambda-url/{id}/")
     }
@@ -86,6 +87,7 @@ impl StackEnv {
         let outputs = serde_json::from_slice(&outputs).with_context(|| {
             format!("{} has not all outputs; next step: make down, make up", layout.outputs().display())
         })?;
+        // Two variables: dig takes server and port apart.
         let dns = format!("{}:{}", get("DNS_SERVER")?, get("DNS_PORT")?);
         Ok(Self {
             aws_endpoint: get("AWS_ENDPOINT_URL")?,
@@ -202,6 +204,7 @@ fn private(path: &Path, text: &str) -> io::Result<()> {
 
 /// Quotes a value so that a shell reads it back, whatever is in it.
 fn quote(value: &str) -> String {
+    // Single quotes keep everything else as it is: passwords of RDS are full of $, ` and !.
     format!("'{}'", value.replace('\'', r"'\''"))
 }
 

@@ -60,6 +60,7 @@ impl Layout {
 
     /// The Python tools, shared by all stacks of the checkout.
     pub fn tools(&self) -> PathBuf {
+        // Of the checkout, not of the stack: installing them takes minutes, and they are the same for every stack.
         self.root.join(".local/tools")
     }
 

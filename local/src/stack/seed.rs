@@ -46,6 +46,7 @@ pub struct Seed {
 
 /// Builds the rules of the security groups, by group: a file for the control plane, as the stack has no EC2.
 pub fn security_groups(network: Network) -> Value {
+    // 127.0.0.0/8 is every client that there can be: nothing of a stack listens on an address that another machine reaches.
     json!({
         APP_SECURITY_GROUP: ["127.0.0.0/8"],
         FENCE_SECURITY_GROUP: [format!("{}/32", network.functions())],

@@ -47,7 +47,7 @@ pub async fn up(layout: &Layout, args: &UpArgs) -> Result<()> {
         tools::packages(layout, &mut progress)?;
         tools::binaries(layout, &mut progress)?;
     }
-    let services = services(layout, &myself()?)?;
+    let services = services(layout, &own_program()?)?;
     // A control plane or ministack of another build has the tags, tables and rules of that build: what was created there must not meet
     // functions of this one. Data is no reason to keep it, as a stack promises none.
     let runs_this_build = fs::read_to_string(started_with(layout)).is_ok_and(|started| started == services);
@@ -208,7 +208,7 @@ fn ca_bundle(layout: &Layout) -> PathBuf {
 /// Builds the command of ministack. The functions inherit its environment, so it gets nothing of the person's own.
 fn ministack(layout: &Layout, network: Network, iam: bool) -> Command {
     let run = layout.run();
-    let mut command = bare(layout.tool("ministack", "python"));
+    let mut command = clean_command(layout.tool("ministack", "python"));
     command.arg(layout.root.join("local/tools/ministack_strict.py"));
     if iam {
         command.env("REWIND_IAM_DECISIONS", run.join("iam-decisions.jsonl"));
@@ -235,7 +235,7 @@ fn ministack(layout: &Layout, network: Network, iam: bool) -> Command {
 
 /// Builds the command of the RDS control plane and the name server: this very program.
 fn control_plane(layout: &Layout, network: Network, iam: bool) -> Result<Command> {
-    let mut command = bare(myself()?);
+    let mut command = clean_command(own_program()?);
     command.arg("serve").arg("--dir").arg(layout.run()).current_dir(layout.run());
     command.args(["--listen", &network.rds().to_string(), "--network", &network.cidr()]);
     command.args(["--dns", &network.dns().to_string(), "--aws-endpoint", &url(network.gateway())]);
@@ -246,12 +246,12 @@ fn control_plane(layout: &Layout, network: Network, iam: bool) -> Result<Command
     Ok(command)
 }
 
-fn myself() -> Result<PathBuf> {
+fn own_program() -> Result<PathBuf> {
     std::env::current_exe().context("this program could not find itself")
 }
 
 /// Builds a command with an environment of its own: no AWS profile, proxy or PGOPTIONS of whoever starts the stack.
-fn bare(program: impl AsRef<std::ffi::OsStr>) -> Command {
+fn clean_command(program: impl AsRef<std::ffi::OsStr>) -> Command {
     let mut command = Command::new(program);
     command.env_clear().env("LC_ALL", "C.UTF-8");
     // An AWS_PROFILE that got through would make functions of the stack call a real account.
@@ -295,7 +295,7 @@ fn services(layout: &Layout, program: &Path) -> Result<String> {
 
 /// Lists what a deployment is made from: the functions' binaries, the template and the state machine, by name, size and time.
 fn inputs(layout: &Layout) -> Result<String> {
-    let binaries = myself()?.parent().unwrap_or(Path::new("/")).to_owned();
+    let binaries = own_program()?.parent().unwrap_or(Path::new("/")).to_owned();
     let mut files = Vec::new();
     for folder in ["functions", "infra", "statemachine"] {
         let entries = fs::read_dir(layout.root.join(folder)).context(folder)?;
@@ -321,8 +321,8 @@ fn list(mut files: Vec<PathBuf>) -> String {
 /// Zips the binaries and deploys the template; returns its outputs.
 fn deploy(layout: &Layout, network: Network, iam: bool, app: &seed::ChatApp, inputs: &str) -> Result<Outputs> {
     let log = process::fresh_log(layout, "deploy").context("the log could not be written")?;
-    let binaries = myself()?;
-    let mut command = bare(layout.tool("aws", "python"));
+    let binaries = own_program()?;
+    let mut command = clean_command(layout.tool("aws", "python"));
     command.arg(layout.root.join("local/tools/deploy.py")).arg("--root").arg(&layout.root);
     command.arg("--binaries").arg(binaries.parent().unwrap_or(Path::new("/")));
     command.arg("--out").arg(layout.deploy()).args(["--stack-name", STACK_NAME]);

@@ -1,18 +1,16 @@
-//! Describing, creating, modifying, failing over and deleting clusters.
+//! Describing, creating and failing over clusters, and what other actions on clusters share.
 
 use super::{ActionResult, filters, page, result, secret};
 use crate::rds::control_plane::{ControlPlane, successor};
 use crate::rds::database::Database;
 use crate::rds::engine::{Engine, check_password};
 use crate::rds::error::ApiError;
-use crate::rds::model::{ClusterStatus, DbCluster, InstanceStatus, MasterSecret, Snapshot};
-use crate::rds::preferred_windows;
+use crate::rds::model::{ClusterStatus, DbCluster};
 use crate::rds::query::{Params, identifier};
 use crate::rds::render;
 use crate::rds::resource_names::{cluster_arn, endpoint, id_of};
 use crate::rds::secrets;
 use crate::rds::settings::Settings;
-use crate::rds::store::Store;
 use crate::rds::tags::read_tags;
 use crate::servers::MasterUser;
 use std::collections::BTreeSet;
@@ -58,7 +56,7 @@ pub fn describe(control_plane: &ControlPlane, params: &Params) -> ActionResult {
 }
 
 /// Renders the result that holds one cluster.
-pub fn show(control_plane: &ControlPlane, id: &str) -> ActionResult {
+pub fn describe_one(control_plane: &ControlPlane, id: &str) -> ActionResult {
     let store = control_plane.store();
     Ok(result().child(render::cluster(control_plane, &store, store.cluster(id)?)))
 }
@@ -139,7 +137,7 @@ pub async fn create(control_plane: &Arc<ControlPlane>, params: &Params) -> Actio
     let mut settings = Settings::defaults(engine, &version);
     settings.read_common(params)?;
     settings.read_operations(params)?;
-    settings.settle_windows(params)?;
+    settings.separate_windows(params)?;
     settings.read_backtrack(engine, true, params)?;
     settings.read_log_exports(engine, params)?;
     settings.http_endpoint = params.boolean("EnableHttpEndpoint")?.unwrap_or(false);
@@ -192,7 +190,7 @@ pub async fn create(control_plane: &Arc<ControlPlane>, params: &Params) -> Actio
     };
     // Another request may have taken the identifier while the secret was created.
     if let Err(error) = insert(control_plane, cluster) {
-        forget_secret(control_plane, secret).await;
+        secret::delete(control_plane, secret).await;
         return Err(error);
     }
     let master = MasterUser { user: master_user, password, database: database_name };
@@ -208,7 +206,7 @@ pub async fn create(control_plane: &Arc<ControlPlane>, params: &Params) -> Actio
         }
         task_control_plane.finish_cluster_change(&cluster_id, "created", ClusterStatus::Failed, made);
     });
-    show(control_plane, &id)
+    describe_one(control_plane, &id)
 }
 
 /// Lists the Availability Zones of a cluster whose request names none.
@@ -231,225 +229,12 @@ pub fn insert(control_plane: &ControlPlane, cluster: DbCluster) -> Result<(), Ap
     Ok(())
 }
 
-async fn forget_secret(control_plane: &ControlPlane, secret: Option<MasterSecret>) {
-    if let Some(secret) = secret
-        && let Err(error) = control_plane.secrets.delete(&secret.arn).await
-    {
-        tracing::warn!(secret = secret.arn, error = error.message, "a secret without a cluster was left behind");
-    }
-}
-
 /// Refuses a cluster that is not available.
 pub fn check_available(cluster: &DbCluster) -> Result<(), ApiError> {
     match cluster.status {
         ClusterStatus::Available => Ok(()),
         _ => Err(ApiError::cluster_state(format!("Db cluster {} is not in available state.", cluster.id))),
     }
-}
-
-/// `ModifyDBCluster`.
-pub async fn modify(control_plane: &Arc<ControlPlane>, params: &Params) -> ActionResult {
-    let given = params.required("DBClusterIdentifier")?;
-    // Renaming, another port and a major upgrade change endpoints or data under running clients: no recovery does that.
-    for name in ["NewDBClusterIdentifier", "Port", "AllowMajorVersionUpgrade"] {
-        if params.get(name).is_some_and(|value| value != "false") {
-            return Err(ApiError::combination(format!("{name} is not supported by this local stack")));
-        }
-    }
-    refuse_unsupported(params)?;
-    let before = {
-        let store = control_plane.store();
-        let cluster = store.cluster(given)?;
-        check_available(cluster)?;
-        cluster.clone()
-    };
-    let id = before.id.clone();
-    let mut settings = before.settings.clone();
-    settings.read_common(params)?;
-    settings.read_operations(params)?;
-    refuse_overlap(control_plane, &before, &settings)?;
-    settings.read_backtrack(before.engine, false, params)?;
-    settings.read_log_changes(before.engine, params)?;
-    if params.boolean("EnableHttpEndpoint")?.is_some_and(|wanted| wanted != settings.http_endpoint) {
-        return Err(ApiError::combination(
-            "EnableHttpEndpoint in ModifyDBCluster is for Aurora Serverless v1. Use the EnableHttpEndpoint action.",
-        ));
-    }
-    let version = before.engine.version(params.get("EngineVersion").or(Some(&before.version)), &before.version)?;
-    control_plane.store().check_cluster_parameter_group(before.engine, &settings.parameter_group)?;
-    let admitted = control_plane.groups.admitted(&settings.security_groups)?;
-    // Last of the checks, for it may create a secret.
-    let login = secret::read_change(control_plane, params, &before).await?;
-    // Asking again for the same groups puts their present rules in force: the file may have changed in between.
-    let asked_for_groups = params.first_given(&["VpcSecurityGroupIds"]).is_some();
-    let wanted = settings.clone();
-    let accepted = {
-        let mut store = control_plane.store();
-        accept(&mut store, &id, settings, version, &login, asked_for_groups)
-    };
-    match accepted {
-        Ok(true) => {}
-        // As on AWS, a modification to what is set already is a success and changes no status.
-        Ok(false) => return show(control_plane, &id),
-        Err(error) => {
-            login.abandon(control_plane).await;
-            return Err(error);
-        }
-    }
-    let (task_control_plane, cluster_id) = (Arc::clone(control_plane), id.clone());
-    tokio::spawn(async move {
-        let control_plane = task_control_plane;
-        let work = async {
-            before.database.set_reach(&wanted);
-            before.database.admit(admitted).await?;
-            login.apply(&control_plane, &before).await
-        };
-        let done = ControlPlane::with_minimum_duration(work).await;
-        if let Ok(cluster) = control_plane.store().cluster_mut(&cluster_id) {
-            // Groups that are not in force are not shown as active: somebody may be about to rely on them.
-            cluster.groups_active = done.is_ok();
-        }
-        control_plane.finish_cluster_change(&cluster_id, "modified", ClusterStatus::Available, done);
-    });
-    show(control_plane, &id)
-}
-
-/// Refuses a change after which a backup would overlap maintenance, the cluster's own or an instance's.
-fn refuse_overlap(control_plane: &ControlPlane, before: &DbCluster, after: &Settings) -> Result<(), ApiError> {
-    preferred_windows::refuse_overlap(&after.backup_window, &after.maintenance_window)?;
-    // An overlap that is there already is not this request's, and must not block another change.
-    if after.backup_window == before.settings.backup_window {
-        return Ok(());
-    }
-    let store = control_plane.store();
-    let mut of_instances = store.members(before).map(|instance| &instance.maintenance_window);
-    of_instances.try_for_each(|window| preferred_windows::refuse_overlap(&after.backup_window, window))
-}
-
-/// Puts a modification into the store; returns false when there is nothing to do.
-fn accept(
-    store: &mut Store,
-    id: &str,
-    settings: Settings,
-    version: String,
-    login: &secret::Change,
-    asked_for_groups: bool,
-) -> Result<bool, ApiError> {
-    // Checked again: between reading the request and this lock another change may have begun.
-    let cluster = store.cluster_mut(id)?;
-    check_available(cluster)?;
-    if settings == cluster.settings && version == cluster.version && login.is_none() && !asked_for_groups {
-        return Ok(false);
-    }
-    cluster.status = ClusterStatus::Modifying;
-    cluster.groups_active = settings.security_groups == cluster.settings.security_groups;
-    cluster.version = version;
-    login.announce(cluster);
-    let regrouped = settings.parameter_group != cluster.settings.parameter_group;
-    cluster.settings = settings;
-    let members = cluster.members.clone();
-    // Another parameter group is in force for an instance from its next reboot on.
-    for instance in store.instances.values_mut().filter(|instance| regrouped && members.contains(&instance.id)) {
-        instance.in_sync = false;
-    }
-    Ok(true)
-}
-
-/// `DeleteDBCluster`.
-pub fn delete(control_plane: &Arc<ControlPlane>, params: &Params) -> ActionResult {
-    let given = params.required("DBClusterIdentifier")?;
-    let skip = params.boolean("SkipFinalSnapshot")?.unwrap_or(false);
-    let keep_backups = params.boolean("DeleteAutomatedBackups")? == Some(false);
-    let snapshot = params.get("FinalDBSnapshotIdentifier").filter(|name| !name.is_empty());
-    let snapshot = match (snapshot, skip) {
-        (Some(_), true) => {
-            return Err(ApiError::combination(
-                "FinalDBSnapshotIdentifier can not be specified when deleting with SkipFinalSnapshot.",
-            ));
-        }
-        (None, false) => {
-            return Err(ApiError::combination(
-                "FinalDBSnapshotIdentifier is required unless SkipFinalSnapshot is specified.",
-            ));
-        }
-        (name, _) => name.map(|name| identifier("FinalDBSnapshotIdentifier", name)).transpose()?,
-    };
-    let (id, cluster) = {
-        let mut store = control_plane.store();
-        let cluster = store.cluster(given)?.clone();
-        match cluster.status {
-            ClusterStatus::Deleting => {
-                return Err(ApiError::cluster_state(format!("Cluster {} is already being deleted", cluster.id)));
-            }
-            ClusterStatus::Available | ClusterStatus::Failed => {}
-            _ if snapshot.is_some() => {
-                return Err(ApiError::cluster_state(format!(
-                    "Can't create a snapshot because the database cluster {} isn't currently in the available state.",
-                    cluster.id
-                )));
-            }
-            _ => {}
-        }
-        if cluster.settings.deletion_protection {
-            return Err(ApiError::combination(
-                "Cannot delete protected Cluster, please disable deletion protection and try again.",
-            ));
-        }
-        // Instances that are being deleted do not count: the deletion of the cluster waits for them, as on AWS.
-        if store.members(&cluster).any(|instance| instance.status != InstanceStatus::Deleting) {
-            return Err(ApiError::cluster_state(
-                "Cluster cannot be deleted, it still contains DB instances in non-deleting state.",
-            ));
-        }
-        if let Some(name) = &snapshot {
-            if store.snapshots.contains_key(name) {
-                return Err(ApiError::bad(
-                    "DBClusterSnapshotAlreadyExistsFault",
-                    format!(
-                        "Cannot create the cluster snapshot because one with the identifier {name} already exists."
-                    ),
-                ));
-            }
-            let mut kept = cluster.clone();
-            if !kept.settings.copy_tags {
-                kept.tags.clear();
-            }
-            store
-                .snapshots
-                .insert(name.clone(), Snapshot { id: name.clone(), taken: control_plane.now(), cluster: kept });
-        }
-        let entry = store.cluster_mut(&cluster.id)?;
-        entry.status = ClusterStatus::Deleting;
-        let id = cluster.id.clone();
-        (id, cluster)
-    };
-    let shown = show(control_plane, &id);
-    let control_plane = Arc::clone(control_plane);
-    tokio::spawn(async move {
-        control_plane
-            .wait_for(|store| store.cluster(&id).map_or(true, |cluster| cluster.members.is_empty()).then_some(()))
-            .await;
-        // A snapshot has no files of its own: it is restored from the backups.
-        let needed = keep_backups || snapshot.is_some();
-        if let Err(error) = ControlPlane::with_minimum_duration(cluster.database.destroy(!needed)).await {
-            tracing::warn!(cluster = id, %error, "files of a deleted cluster were left behind");
-        }
-        let secret = {
-            let mut store = control_plane.store();
-            let gone = store.clusters.remove(&id);
-            store.endpoints.retain(|_, custom| custom.cluster != id);
-            // RDS deletes a managed secret with its cluster, even when backups are retained.
-            let secret = gone.as_ref().and_then(|gone| gone.secret.clone());
-            if let Some(gone) = gone.filter(|_| keep_backups) {
-                store.retained.insert(gone.resource_id.clone(), gone);
-            }
-            secret
-        };
-        control_plane.publish_endpoints();
-        forget_secret(&control_plane, secret).await;
-        control_plane.cluster_event(&id, "deletion", "DB cluster deleted");
-    });
-    shown
 }
 
 /// `FailoverDBCluster`.
@@ -474,7 +259,7 @@ pub fn fail_over(control_plane: &Arc<ControlPlane>, params: &Params) -> ActionRe
         store.cluster_mut(&cluster.id)?.status = ClusterStatus::FailingOver;
         (cluster.id, cluster.database, chosen.id, chosen.resource_id)
     };
-    let shown = show(control_plane, &id);
+    let shown = describe_one(control_plane, &id);
     let control_plane = Arc::clone(control_plane);
     tokio::spawn(async move {
         let done = ControlPlane::with_minimum_duration(database.fail_over(&resource)).await;

@@ -63,6 +63,7 @@ pub fn create(control_plane: &ControlPlane, params: &Params) -> ActionResult {
     let ids =
         |name| params.texts(name, "member").unwrap_or_default().iter().map(|id| id.to_ascii_lowercase()).collect();
     let (members, excluded): (Vec<String>, Vec<String>) = (ids("StaticMembers"), ids("ExcludedMembers"));
+    // A static list names who is in, an exclusion who is out of all others: together they could contradict each other.
     if !members.is_empty() && !excluded.is_empty() {
         return Err(ApiError::combination("StaticMembers and ExcludedMembers cannot be specified together."));
     }

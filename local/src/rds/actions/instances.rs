@@ -64,7 +64,7 @@ pub fn describe(control_plane: &ControlPlane, params: &Params) -> ActionResult {
     )
 }
 
-fn show(control_plane: &ControlPlane, id: &str) -> ActionResult {
+fn describe_one(control_plane: &ControlPlane, id: &str) -> ActionResult {
     let store = control_plane.store();
     Ok(result().child(render::instance(control_plane, &store, store.instance(id)?)))
 }
@@ -122,7 +122,7 @@ pub fn create(control_plane: &Arc<ControlPlane>, params: &Params) -> ActionResul
     }
     let window = match window {
         Some(window) => window,
-        None => preferred_windows::maintenance_beside(&cluster.settings.backup_window)?,
+        None => preferred_windows::maintenance_clear_of(&cluster.settings.backup_window)?,
     };
     preferred_windows::refuse_overlap(&cluster.settings.backup_window, &window)?;
     // Zones go round, so that a reader is not beside its writer.
@@ -155,11 +155,11 @@ pub fn create(control_plane: &Arc<ControlPlane>, params: &Params) -> ActionResul
     store.instances.insert(id.clone(), instance.clone());
     store.cluster_mut(&cluster.id)?.members.push(id.clone());
     drop(store);
-    tokio::spawn(bring_up(Arc::clone(control_plane), instance));
-    show(control_plane, &id)
+    tokio::spawn(start_instance(Arc::clone(control_plane), instance));
+    describe_one(control_plane, &id)
 }
 
-async fn bring_up(control_plane: Arc<ControlPlane>, instance: DbInstance) {
+async fn start_instance(control_plane: Arc<ControlPlane>, instance: DbInstance) {
     // The volume must be there, and the first instance to be created becomes the writer, however fast the others are.
     let ready = control_plane
         .wait_for(|store| match store.clusters.get(&instance.cluster).filter(|_| is_wanted(store, &instance.id)) {
@@ -219,6 +219,7 @@ fn is_wanted(store: &Store, id: &str) -> bool {
     store.instances.get(id).is_some_and(|instance| instance.status != InstanceStatus::Deleting)
 }
 
+// Every class is taken that looks like one: instances of all classes are the same process here.
 fn class(class: &str) -> Result<String, ApiError> {
     if class.starts_with("db.") && class.split('.').count() >= 3 || class == "db.serverless" {
         return Ok(class.to_owned());
@@ -284,7 +285,7 @@ pub fn modify(control_plane: &Arc<ControlPlane>, params: &Params) -> ActionResul
         });
     }
     drop(store);
-    show(control_plane, &id)
+    describe_one(control_plane, &id)
 }
 
 /// `RebootDBInstance`.
@@ -304,7 +305,7 @@ pub fn reboot(control_plane: &Arc<ControlPlane>, params: &Params) -> ActionResul
         let database = store.cluster(&instance.cluster)?.database.clone();
         (instance, database)
     };
-    let shown = show(control_plane, &instance.id);
+    let shown = describe_one(control_plane, &instance.id);
     let control_plane = Arc::clone(control_plane);
     tokio::spawn(async move {
         match ControlPlane::with_minimum_duration(database.restart(&instance.resource_id)).await {
@@ -337,17 +338,18 @@ pub fn delete(control_plane: &Arc<ControlPlane>, params: &Params) -> ActionResul
         if instance.status == InstanceStatus::Deleting {
             return Err(ApiError::instance_state(format!("Instance {} is already being deleted.", instance.id)));
         }
+        // Remembered before the status is overwritten: start_instance goes on until it sees the deletion.
         let was_creating = instance.status == InstanceStatus::Creating;
         instance.status = InstanceStatus::Deleting;
         (instance.clone(), was_creating)
     };
     control_plane.publish_endpoints();
-    let shown = show(control_plane, &instance.id);
-    tokio::spawn(take_down(Arc::clone(control_plane), instance, was_creating));
+    let shown = describe_one(control_plane, &instance.id);
+    tokio::spawn(stop_instance(Arc::clone(control_plane), instance, was_creating));
     shown
 }
 
-async fn take_down(control_plane: Arc<ControlPlane>, instance: DbInstance, was_creating: bool) {
+async fn stop_instance(control_plane: Arc<ControlPlane>, instance: DbInstance, was_creating: bool) {
     let (database, next) = {
         let store = control_plane.store();
         let Ok(cluster) = store.cluster(&instance.cluster) else { return };

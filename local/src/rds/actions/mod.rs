@@ -2,9 +2,11 @@
 
 pub mod backtrack;
 pub mod clusters;
+pub mod delete_cluster;
 pub mod describe;
 pub mod endpoints;
 pub mod instances;
+pub mod modify_cluster;
 pub mod parameter_groups;
 pub mod restore;
 pub mod roles;

@@ -1,7 +1,7 @@
 //! `RestoreDBClusterToPointInTime` and `RestoreDBClusterFromSnapshot`: a new cluster with the data of another as it was, and without the
 //! settings that AWS does not carry over; and `DeleteDBClusterSnapshot`.
 
-use super::clusters::{self, already_exists, check_available, insert, resource_id, show};
+use super::clusters::{self, already_exists, check_available, describe_one, insert, resource_id};
 use super::{ActionResult, result};
 use crate::rds::control_plane::ControlPlane;
 use crate::rds::engine::Engine;
@@ -135,9 +135,9 @@ fn create(
     // What is not passed is the default, with two exceptions that AWS documents: the retention, and the tags below.
     let mut settings = Settings::defaults(source.engine, &source.version);
     settings.backup_retention = source.settings.backup_retention;
-    settings.backup_window = worst_backup_window(control_plane, source);
+    settings.backup_window = overlapping_backup_window(control_plane, source);
     settings.read_common(params)?;
-    settings.settle_windows(params)?;
+    settings.separate_windows(params)?;
     // The volume of a clone has the records of its source, or none.
     settings.backtrack_window = source.settings.backtrack_window.filter(|window| clone && *window > 0);
     settings.read_backtrack(source.engine, !clone, params)?;
@@ -207,14 +207,14 @@ fn create(
             restored,
         );
     });
-    show(control_plane, &id)
+    describe_one(control_plane, &id)
 }
 
 /// Chooses the backup window of a restore that names none: inside the maintenance window of one of the source's instances.
-fn worst_backup_window(control_plane: &ControlPlane, source: &DbCluster) -> String {
+fn overlapping_backup_window(control_plane: &ControlPlane, source: &DbCluster) -> String {
     let store = control_plane.store();
     let of_instance = store.members(source).next().map(|instance| instance.maintenance_window.as_str());
-    preferred_windows::backup_inside(of_instance.unwrap_or(&source.settings.maintenance_window))
+    preferred_windows::backup_within(of_instance.unwrap_or(&source.settings.maintenance_window))
 }
 
 // By identifier among existing clusters alone; by resource id also among deleted ones whose backups were retained, as the identifier

@@ -23,6 +23,15 @@ pub async fn create(
     Ok(MasterSecret { arn, status: "creating", kms_key })
 }
 
+/// Deletes the secret of a cluster that is gone. A failure is only logged: the cluster is gone all the same.
+pub async fn delete(control_plane: &ControlPlane, secret: Option<MasterSecret>) {
+    if let Some(secret) = secret
+        && let Err(error) = control_plane.secrets.delete(&secret.arn).await
+    {
+        tracing::warn!(secret = secret.arn, error = error.message, "a secret without a cluster was left behind");
+    }
+}
+
 /// The change that a modification makes to the master password.
 #[derive(Debug)]
 pub enum Change {
@@ -90,7 +99,7 @@ impl Change {
     }
 
     /// Shows the change in the cluster before it is made.
-    pub fn announce(&self, cluster: &mut DbCluster) {
+    pub fn show_in(&self, cluster: &mut DbCluster) {
         match self {
             Self::None | Self::Given(_) => {}
             Self::Managed { secret, .. } => cluster.secret = Some(secret.clone()),
@@ -104,7 +113,7 @@ impl Change {
     }
 
     /// Deletes a secret that was created for a modification that does not happen.
-    pub async fn abandon(&self, control_plane: &ControlPlane) {
+    pub async fn discard_secret(&self, control_plane: &ControlPlane) {
         if let Self::Managed { secret, .. } = self
             && let Err(error) = control_plane.secrets.delete(&secret.arn).await
         {
