@@ -26,7 +26,7 @@ def in_order(items):
 
 
 def group(items):
-    """Tells the controller of the phases: pytest-xdist sends names of groups along with `--dist=loadgroup`."""
+    """Tells the controller of the phases: pytest-xdist appends a group's name to the test's id."""
     for item in items:
         if phase_of(item) is not TOGETHER:
             item.add_marker(pytest.mark.xdist_group(phase_of(item)))

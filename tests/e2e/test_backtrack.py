@@ -78,7 +78,7 @@ def test_delete_under_fire_is_undone_in_place_and_every_acknowledged_write_is_ke
     assert (lost["from"], lost["to"]) == (output["rewoundTo"], output["fence"]["fencedAt"]), "the writes that are lost"
     contains(lost["where"], f"{name}-r", "the evidence")
 
-    evidence = cluster.beside(f"{name}-r")
+    evidence = cluster.derived(f"{name}-r")
     assert (kept["cluster"], kept["writerEndpoint"]) == (evidence.name, evidence.endpoint), "the evidence in the output"
     assert fenced_at <= seconds(kept["takenAt"]), f"the evidence was taken at {kept['takenAt']}, before the fence"
     contains(kept["delete"], f"delete-db-cluster --db-cluster-identifier {evidence.name}", "--no-deletion-protection")
@@ -144,7 +144,7 @@ def test_forward_backtrack_that_cannot_be_verified_stays_fenced(stack):
     cluster = create_shop_with_backtrack(stack, "place-unproven")
     cluster.settle()
     target = cluster.mistake("DELETE FROM orders WHERE id > 3000")
-    evidence = cluster.beside(f"{cluster.name}-r")
+    evidence = cluster.derived(f"{cluster.name}-r")
     run = rewind_in_place(cluster, iso(target), checks=[WRONG])
     run.reaches("StartBacktrack")
     # The evidence takes clients, and one of them is careless.

@@ -68,7 +68,7 @@ class Mistaken:
         assert difference(everything(self.cluster), self.good) == "", "the rewound data"
 
     def has_clone(self):
-        clone = self.cluster.beside(self.clone)
+        clone = self.cluster.derived(self.clone)
         assert difference(everything(clone), self.before.content) == "", "the data on the evidence"
 
 
