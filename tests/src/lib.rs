@@ -1,7 +1,7 @@
 //! Tests that no crate can hold alone: the state machine, the template, the functions, the error names and the pages
 //! about them agree with each other, in both directions. They read files and never run anything.
 //!
-//! The machine's paths are run by `paths/run.py` beside this crate.
+//! The paths of the state machines are run by pytest, in `paths` beside this crate.
 
 #[cfg(test)]
 mod account;
