@@ -119,7 +119,7 @@ paths: build
 	$(TOOLS)/ministack/bin/python $(PYTEST)/ministack.xml tests/tools/test_ministack_strict.py
 	$(TOOLS)/tests/bin/python $(PYTEST)/paths.xml tests/paths --numprocesses=8 --maxschedchunk=1 --evaluations=$(EVALUATIONS)
 	$(TOOLS)/ministack/bin/python $(PYTEST)/expressions.xml tests/expressions --evaluations=$(EVALUATIONS)
-	$(TOOLS)/tests/bin/python $(PYTEST)/deploy.xml tests/tools/test_deploy.py
+	$(TOOLS)/tests/bin/python $(PYTEST)/deploy.xml tests/tools/test_deploy.py tests/tools/test_phases.py
 
 # Real clients, the real functions, real databases, on a stack that goes when the tests have ended, however they end.
 # There the functions have only what the template's policies allow them. What was measured is printed, of passed tests too.
