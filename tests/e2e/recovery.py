@@ -37,8 +37,8 @@ UNDO_INSTANCES = ["UndoAddInstances", *UNDO_RESTORE]
 UNDO_FENCE = "UndoFenceSource IsRestoredClusterKept".split()
 UNDO_SWITCH = ["IsTrafficPossiblyMoved", "FenceRestored", "UndoSwapDns", *UNDO_FENCE]
 
-BESIDE = START + REWIND + END
-UNASKED = START + REWIND + ["IsApprovalNeeded"] + FENCE + SWITCH + END
+WITHOUT_RECORDS = START + REWIND + END
+WITHOUT_APPROVAL = START + REWIND + ["IsApprovalNeeded"] + FENCE + SWITCH + END
 APPROVED = START + REWIND + APPROVE + FENCE + SWITCH + END
 
 CLONE = ["CloneSource", "AwaitRewind", "IsRewindDone", *INSTANCES]
@@ -56,7 +56,7 @@ ROUNDS = ["AwaitRewind IsRewindDone", "AwaitInstances AreInstancesReady", "Await
           "RequestApproval IsApprovalExpired"]  # fmt: skip
 
 
-def straight(path):
+def without_repeated_waits(path):
     """The path with every wait gone round once, and an approval's slices as one."""
     text = " ".join(path)
     for steps in ROUNDS:
@@ -105,7 +105,7 @@ class Recovery:
         return [e["stateEnteredEventDetails"]["name"] for e in self.events() if "stateEnteredEventDetails" in e]
 
     def path(self):
-        return straight(self.whole_path())
+        return without_repeated_waits(self.whole_path())
 
     def item(self):
         return self.stack.item(f"recovery#{self.id}") or {}

@@ -68,8 +68,8 @@ class Mistaken:
         assert difference(everything(self.cluster), self.good) == "", "the rewound data"
 
     def has_clone(self):
-        clone = self.cluster.beside(self.clone)
-        assert difference(everything(clone), self.before.content) == "", "the data on the safety clone"
+        clone = self.cluster.derived(self.clone)
+        assert difference(everything(clone), self.before.content) == "", "the data on the evidence"
 
 
 def killed(*kills):

@@ -7,7 +7,7 @@ import time
 
 APP_PASSWORD = "apples-and-pears"
 # AWS tells times in milliseconds.
-TOLD_IN = 0.001
+CLOCK_RESOLUTION = 0.001
 
 
 class Writer(threading.Thread):
@@ -91,8 +91,8 @@ class Writers:
         assert [w for w in only_rewound if by_source(w)] == [], (
             "writes that were acknowledged before the recovery and are on the rewound side alone"
         )
-        # What is on both was there at the moment gone back to; what is on the source alone was written after it.
-        assert [w for w in both if source[w[0]] > rewound_to + TOLD_IN] == [], (
+        # What is on both was there at the moment gone back to; what is on the original alone was written after it.
+        assert [w for w in both if original[w[0]] > rewound_to + CLOCK_RESOLUTION] == [], (
             "writes on both sides that were made after the moment gone back to"
         )
         assert [w for w in only_source if w[2] <= rewound_to] == [], "writes before that moment that did not come back"
