@@ -78,13 +78,13 @@ def test_delete_under_fire_is_undone_in_place_and_every_acknowledged_write_is_ke
     assert (lost["from"], lost["to"]) == (output["rewoundTo"], output["fence"]["fencedAt"]), "the writes that are lost"
     contains(lost["where"], f"{name}-r", "the safety clone")
 
-    evidence = cluster.derived(f"{name}-r")
-    assert (kept["cluster"], kept["writerEndpoint"]) == (evidence.name, evidence.endpoint), "the evidence in the output"
-    assert fenced_at <= seconds(kept["takenAt"]), f"the evidence was taken at {kept['takenAt']}, before the fence"
-    contains(kept["delete"], f"delete-db-cluster --db-cluster-identifier {evidence.name}", "--no-deletion-protection")
-    assert (evidence.groups, evidence.describe()["DeletionProtection"]) == (was.logins["groups"], True), "the evidence"
-    assert len(stack.instances(evidence.name)) == 1, "its instances"
-    # The original: rewound, open as it was, with the same records.
+    safety_clone = cluster.derived(f"{name}-r")
+    assert (kept["cluster"], kept["writerEndpoint"]) == (safety_clone.name, safety_clone.endpoint), "the safety clone in the output"
+    assert fenced_at <= seconds(kept["takenAt"]), f"the safety clone was taken at {kept['takenAt']}, before the fence"
+    contains(kept["delete"], f"delete-db-cluster --db-cluster-identifier {safety_clone.name}", "--no-deletion-protection")
+    assert (safety_clone.groups, safety_clone.describe()["DeletionProtection"]) == (was.logins["groups"], True), "the safety clone"
+    assert len(stack.instances(safety_clone.name)) == 1, "its instances"
+    # The source: rewound, open as it was, with the same records.
     assert difference(without_writes(everything(cluster, cluster.record)), before) == "", "the rewound data, by name"
     assert difference(without_writes(everything(safety_clone)), after) == "", "the data on the safety clone"
     assert cluster.logins() == was.logins, "logins and security groups of the rewound cluster"
@@ -144,7 +144,7 @@ def test_forward_backtrack_that_cannot_be_verified_stays_fenced(stack):
     cluster = create_shop_with_backtrack(stack, "place-unproven")
     cluster.settle()
     target = cluster.mistake("DELETE FROM orders WHERE id > 3000")
-    evidence = cluster.derived(f"{cluster.name}-r")
+    safety_clone = cluster.derived(f"{cluster.name}-r")
     run = rewind_in_place(cluster, iso(target), checks=[WRONG])
     run.reaches("StartBacktrack")
     # The safety clone takes clients, and one of them is careless.

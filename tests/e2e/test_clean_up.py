@@ -94,7 +94,7 @@ def test_source_stays_while_it_is_needed_then_goes_into_a_snapshot(stack):
     cluster.settle()
     run = Recovery.of(cluster, "1s ago", dns=cluster.dns(), approval="none", keepSource="1h")
     output = run.recovered(WITHOUT_APPROVAL)
-    kept = output["original"]
+    kept = output["source"]
     assert seconds(kept["keepUntil"]) == seconds(output["fence"]["fencedAt"]) + 3600, "the time until which it is kept"
     arn = cluster.describe()["DBClusterArn"]
     for command in [kept["keepLonger"], kept["keepForever"]]:
@@ -168,7 +168,7 @@ def test_safety_clone_stays_while_it_is_used_then_goes_though_protected(stack):
     target = cluster.mistake("DELETE FROM orders")
     run = rewind_in_place(cluster, iso(target), keepSource="1h")
     output = run.recovered(IN_PLACE)
-    kept = cluster.derived(output["evidence"]["cluster"])
+    kept = cluster.derived(output["safetyClone"]["cluster"])
     arn = kept.describe()["DBClusterArn"]
     contains(output["safetyClone"]["keepForever"], f"remove-tags-from-resource --resource-name {arn} ")
     told = Subscriber(stack)

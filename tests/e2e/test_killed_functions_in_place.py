@@ -69,7 +69,7 @@ class Mistaken:
 
     def has_clone(self):
         clone = self.cluster.derived(self.clone)
-        assert difference(everything(clone), self.before.content) == "", "the data on the evidence"
+        assert difference(everything(clone), self.before.content) == "", "the data on the safety clone"
 
 
 def killed(*kills):
