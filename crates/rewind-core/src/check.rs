@@ -1,26 +1,26 @@
 //! Checks: what must be true of the rewound data, whether it is, and the report that a person decides on.
 //!
-//! This module compares what a database answered with what was expected; it never asks one.
+//! This module compares query results with what was expected; it never queries a database.
 
 use crate::decimal::Decimal;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// One thing that must be true of the rewound data: the first column of the only row that `sql` answers.
+/// A check of the rewound data: the query `sql` has to return one row, whose first column meets the expectation.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "Written", into = "Written")]
 pub struct Check {
-    /// What a person calls it.
+    /// The name that a person gave it.
     pub name: String,
-    /// The database it is asked in.
+    /// The database that it queries.
     pub database: String,
     /// One query.
     pub sql: String,
-    /// What the answer has to be.
+    /// The expected value.
     pub expectation: Expectation,
 }
 
-/// What the answer of a check has to be.
+/// The expected value of a check.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Expectation {
     /// The same text, or the same number.
@@ -32,7 +32,11 @@ pub enum Expectation {
 }
 
 impl Expectation {
-    /// Whether `found` is what was expected; if not, why not, where the two values alone do not say it.
+    /// Compares `found` with what was expected.
+    ///
+    /// # Errors
+    ///
+    /// The mismatch; with a reason where the two values alone do not explain it.
     ///
     /// ```
     /// use rewind_core::Expectation;
@@ -45,6 +49,7 @@ impl Expectation {
         let number = Decimal::parse(found);
         let not_a_number = || Some(format!("\"{found}\" is not a number"));
         let met = match self {
+            // By value too: databases format the same number differently, `2`, `2.00` or `2e0`, by its type.
             Self::Expect(text) => {
                 text == found
                     || Decimal::parse(text).zip(number).is_some_and(|(wanted, number)| wanted.cmp(&number).is_eq())
@@ -147,7 +152,7 @@ impl From<Check> for Written {
     }
 }
 
-/// What a database answered to a check.
+/// The result of a check's query.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Answer {
     /// The value as text, or why there is none.
@@ -156,34 +161,35 @@ pub struct Answer {
     pub seconds: f64,
 }
 
-/// How a check came out.
+/// The result of a check.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CheckResult {
     /// The check's name.
     pub name: String,
-    /// The database it was asked in.
+    /// The database that was queried.
     pub database: String,
-    /// What was expected, for a person.
+    /// The expected value, for a person.
     pub expected: String,
-    /// What the rewound data answered; absent where it answered no value.
+    /// The value in the rewound data; none where the query returned none.
     pub found: Option<String>,
-    /// Whether the two agree.
+    /// True if the two agree.
     pub passed: bool,
-    /// What the source answered; absent where it answered no value or was not asked.
+    /// The value in the source; none where the query returned none, or the source was not queried.
     pub source: Option<String>,
     /// How long the query took on the rewound data.
     pub seconds: f64,
-    /// Why the check failed, where the values do not say it.
+    /// The reason why the check failed, where the values do not explain it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
-    /// Why the source answered no value.
+    /// The reason why there is no value of the source.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source_note: Option<String>,
 }
 
 impl CheckResult {
-    /// Compares what the rewound data answered with what was expected. The source's answer is shown, never judged.
+    /// Compares the result on the rewound data with what was expected.
+    // The source is shown beside it and never judged: it holds the mistake.
     pub fn judge(check: &Check, restored: Answer, source: Option<Answer>) -> Self {
         let (found, passed, note) = match restored.value {
             Ok(value) => match check.expectation.met_by(&value) {
@@ -239,7 +245,7 @@ pub struct TableCount {
     pub restored: Option<u64>,
     /// Rows in the source; absent where they could not be counted.
     pub source: Option<u64>,
-    /// Why a count is absent.
+    /// The reason why a count is absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
 }
@@ -293,18 +299,18 @@ impl fmt::Display for Login {
     }
 }
 
-/// What verification found: the ground for a person's decision.
+/// The report of verification, which a person decides on.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Report {
-    /// Whether every check passed.
+    /// True if every check passed.
     pub passed: bool,
-    /// How it logged in to the rewound data.
+    /// The login with which the rewound data was read.
     pub login: Login,
     /// The checks, as the request has them.
     pub checks: Vec<CheckResult>,
     /// The tables that the checks read.
     pub tables: Vec<TableCount>,
-    /// What a person should know beside that.
+    /// Notes for a person.
     pub notes: Vec<String>,
 }
 
