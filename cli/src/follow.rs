@@ -8,7 +8,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use jiff::{SignedDuration, Timestamp};
 use rewind_client::{ClientError, ExecutionFollower, ProgressEvent};
 use rewind_clock::SystemClock;
-use rewind_core::{Clock, Ending, ErrorName, Outcome, Plan, say_duration};
+use rewind_core::{Clock, Ending, ErrorName, Outcome, Plan, format_duration};
 use rewind_ui::{format, progress};
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -198,7 +198,7 @@ impl Screen {
     /// Shows that the recovery goes on without being followed.
     fn leave(&self) {
         self.bar.finish_and_clear();
-        let since = say_duration(SystemClock.now().duration_since(self.began));
+        let since = format_duration(SystemClock.now().duration_since(self.began));
         let notice = format!(
             "{} goes on: it was followed for {since}, and nothing was stopped.\nTo follow it again: rewind status {} --follow",
             self.id, self.id

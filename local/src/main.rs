@@ -17,13 +17,13 @@ struct Cli {
 enum Command {
     /// Run the RDS control plane and the DNS server in the foreground until a signal
     Serve(ServeArgs),
-    /// Start the whole stack, or see that it is up
+    /// Start the whole stack, or check that it is up
     Up(UpArgs),
     /// End every process of the stack and remove its state
     Down(DirArgs),
-    /// Tell the whole story on the running stack: a DELETE without WHERE, and the recovery from it
+    /// Run a scenario on the running stack: a DELETE without WHERE, and the recovery from it
     Demo(DemoArgs),
-    /// Say whether the stack is up, and list its processes
+    /// List the processes of the stack, and check that all of it answers
     Status(DirArgs),
     /// Install Python tools as pinned in local/tools, once
     Tools(ToolsArgs),

@@ -20,25 +20,25 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
-/// What `serve` is told.
+/// Arguments of `serve`.
 #[derive(Debug, Clone, Args)]
 pub struct ServeArgs {
     /// Everything the stack writes lies below this directory
     #[arg(long)]
     pub dir: PathBuf,
-    /// Where the RDS API listens
+    /// Address and port of the RDS API
     #[arg(long)]
     pub listen: SocketAddrV4,
     /// The /24 in 127.0.0.0/8 from which databases take their addresses, such as 127.33.7.0/24
     #[arg(long)]
     pub network: Ipv4Net,
-    /// Where the DNS server listens, over UDP and TCP; it needs --aws-endpoint
+    /// Address and port of the DNS server, UDP and TCP; it needs --aws-endpoint
     #[arg(long)]
     pub dns: SocketAddrV4,
-    /// Where chat's answers are taken in Slack's place; they are written to --chat-log
+    /// Address and port that take chat's messages in Slack's place; they are written to --chat-log
     #[arg(long, requires = "chat_log")]
     pub chat: Option<SocketAddrV4>,
-    /// What chat answered, a line of JSON each
+    /// File for the messages of chat, a line of JSON each
     #[arg(long)]
     pub chat_log: Option<PathBuf>,
     /// The rest of the local AWS: Secrets Manager and Route 53 are found here
@@ -50,7 +50,7 @@ pub struct ServeArgs {
     /// The Region in ARNs and endpoints
     #[arg(long, env = "AWS_REGION", default_value = "us-east-1")]
     pub region: String,
-    /// How far `LatestRestorableTime` lags behind
+    /// Seconds by which `LatestRestorableTime` lags behind
     #[arg(long, default_value_t = 1)]
     pub restore_lag_seconds: u32,
 }
@@ -73,7 +73,7 @@ pub fn main(args: ServeArgs) -> ExitCode {
     }
 }
 
-/// Why the stack does not run.
+/// An error that keeps the control plane from running.
 #[derive(Debug, thiserror::Error)]
 enum Failure {
     #[error("{0}")]
@@ -101,7 +101,7 @@ async fn serve(args: ServeArgs) -> Result<(), Failure> {
     let dir = args.dir.canonicalize().map_err(in_dir)?;
     let _lock = lock(&dir)?;
     let files = dir.join("rds");
-    // What a killed predecessor left is of no use: the secrets and records that went with it are gone too.
+    // The data of a killed predecessor is of no use: the secrets and records that belong to it were in memory and are gone.
     let left = leftover_servers::stop(&files).await;
     if left > 0 {
         tracing::warn!(left, "ended the servers of a control control_plane that was killed");
@@ -110,7 +110,7 @@ async fn serve(args: ServeArgs) -> Result<(), Failure> {
     rds::set_region(args.region);
     let authority = Arc::new(Authority::open(&dir)?);
     let host = postgres::host::find(&dir).await?;
-    // Servers of different users pass through here to what is their own.
+    // PostgreSQL and MariaDB run as different users, and both have to pass through here to their own directories.
     std::fs::DirBuilder::new().mode(0o711).create(&files).map_err(in_dir)?;
     let [a, b, c] = network;
     let password = secrets::password().map_err(|error| Failure::Random(error.message))?;
@@ -129,6 +129,7 @@ async fn serve(args: ServeArgs) -> Result<(), Failure> {
     let servers = rds::database::Servers { postgres: Arc::new(postgres), mariadb: Arc::new(mariadb) };
     let control_plane = Arc::new(rds::ControlPlane::new(servers, files, network, &groups, secrets));
 
+    // The name server begins before the API: whoever is told of an endpoint may resolve it at once.
     let _dns = match &args.aws_endpoint {
         Some(endpoint) => {
             let endpoints = control_plane.endpoints.clone();
@@ -146,6 +147,7 @@ async fn serve(args: ServeArgs) -> Result<(), Failure> {
         let listener = TcpListener::bind(at).await.map_err(|error| Failure::Listen(at, error))?;
         tokio::spawn(axum::serve(listener, router).into_future());
     }
+    // This stack's own user is the account's root, whom AWS asks for no policy; functions come with keys of their assumed roles.
     let owner = std::env::var("AWS_ACCESS_KEY_ID").unwrap_or_else(|_| "test".to_owned());
     let authorizer = args.aws_endpoint.as_deref().filter(|_| args.iam).map(|at| rds::Authorizer::new(at, owner));
     let listener = TcpListener::bind(args.listen).await.map_err(|error| Failure::Listen(args.listen, error))?;
@@ -159,17 +161,19 @@ async fn serve(args: ServeArgs) -> Result<(), Failure> {
         _ = interrupt.recv() => {}
     }
     tracing::info!("ending");
+    // In order while the runtime lives: servers that are only dropped are killed, and a killed postmaster leaves shared memory behind.
     control_plane.shut_down().await;
     leftover_servers::stop(&dir.join("rds")).await;
     Ok(())
 }
 
-/// Moves what is left of an earlier run out of the way, and removes it while the new one starts: it may be gigabytes.
+/// Moves the files of an earlier run out of the way, and removes them while the new one starts: they may be gigabytes.
 fn discard(dir: &Path, files: &Path) -> Result<(), Failure> {
     let failed = |error| Failure::Dir(files.to_owned(), error);
     if files.exists() {
         std::fs::rename(files, dir.join(format!("{DISCARDED}{}", uuid::Uuid::new_v4()))).map_err(failed)?;
     }
+    // All that have the prefix: a run that was killed while it removed them left some.
     for entry in std::fs::read_dir(dir).map_err(failed)? {
         let entry = entry.map_err(failed)?;
         if entry.file_name().to_string_lossy().starts_with(DISCARDED) {
@@ -192,7 +196,7 @@ fn network(block: Ipv4Net) -> Option<[u8; 3]> {
     }
 }
 
-/// One control plane a directory: a second one would end the first one's servers.
+/// Locks the directory: a second control plane in it would end the first one's servers.
 fn lock(dir: &Path) -> Result<std::fs::File, Failure> {
     let path = dir.join("serve.lock");
     let file = std::fs::File::create(&path).map_err(|error| Failure::Dir(path.clone(), error))?;
@@ -203,7 +207,7 @@ fn lock(dir: &Path) -> Result<std::fs::File, Failure> {
     }
 }
 
-/// Route 53 behind the local endpoint.
+/// Builds a client of Route 53 behind the local endpoint.
 fn route53(endpoint: &str) -> aws_sdk_route53::Client {
     let key = |name: &str| std::env::var(name).unwrap_or_else(|_| "test".to_owned());
     let credentials = aws_sdk_route53::config::Credentials::new(

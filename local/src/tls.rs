@@ -11,7 +11,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Why there is no authority or no certificate.
+/// An error of the authority or of a certificate.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
     /// The files in the stack's directory can't be read or written.
@@ -19,7 +19,7 @@ pub enum TlsError {
     File {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the system.
         source: std::io::Error,
     },
     /// A key or certificate could not be made or read back.
@@ -38,11 +38,11 @@ pub enum TlsError {
 pub struct ServerCertificate {
     /// The certificate.
     pub certificate: String,
-    /// Its private key.
+    /// The private key.
     pub key: String,
 }
 
-/// Signs the servers' certificates. `ca.pem` is what clients trust.
+/// Signs the servers' certificates. Clients trust `ca.pem`.
 #[derive(Debug)]
 pub struct Authority {
     issuer: Issuer<'static, KeyPair>,
@@ -51,13 +51,14 @@ pub struct Authority {
 }
 
 impl Authority {
-    /// Reads the authority from `dir`, or makes it there.
+    /// Reads the authority from `dir`, or creates it there.
     pub fn open(dir: &Path) -> Result<Self, TlsError> {
         let pem = dir.join("ca.pem");
         let key_file = dir.join("ca-key.pem");
         if !(pem.exists() && key_file.exists()) {
             let key = KeyPair::generate()?;
             let certificate = authority()?.self_signed(&key)?;
+            // The key first: a certificate without its key would be taken for a whole authority at the next start.
             write(&key_file, &key.serialize_pem(), 0o600)?;
             write(&pem, &certificate.pem(), 0o644)?;
         }
@@ -66,6 +67,7 @@ impl Authority {
         let issuer = Issuer::new(authority()?, KeyPair::from_pem(&key)?);
         let mut roots = rustls::RootCertStore::empty();
         roots.add(CertificateDer::from_pem_file(&pem)?)?;
+        // Named, not the process-wide default: linked with aws-lc as well, rustls would refuse to choose between the two.
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let client = rustls::ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()?
@@ -74,19 +76,19 @@ impl Authority {
         Ok(Self { issuer, pem, client: Arc::new(client) })
     }
 
-    /// Where the authority's certificate is.
+    /// The path of the authority's certificate.
     #[must_use]
     pub fn pem(&self) -> &Path {
         &self.pem
     }
 
-    /// The settings of a client that trusts this authority and nobody else.
+    /// The settings of a client that trusts this authority and no other.
     #[must_use]
     pub fn client(&self) -> rustls::ClientConfig {
         (*self.client).clone()
     }
 
-    /// A certificate for a server that is reached under `names`.
+    /// Signs a certificate for a server that is reached under `names`.
     pub fn server(&self, names: Vec<String>) -> Result<ServerCertificate, TlsError> {
         let key = KeyPair::generate()?;
         let common_name = names.first().cloned().unwrap_or_default();
@@ -94,6 +96,7 @@ impl Authority {
         // X.509 allows 64 characters here, and clients read the alternative names anyway.
         params.distinguished_name.push(DnType::CommonName, common_name.chars().take(64).collect::<String>());
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        // OpenSSL finds the issuer by it, and refuses the chain without it when verification is strict.
         params.use_authority_key_identifier_extension = true;
         let certificate = params.signed_by(&key, &self.issuer)?;
         Ok(ServerCertificate { certificate: certificate.pem(), key: key.serialize_pem() })

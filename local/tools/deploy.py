@@ -18,14 +18,14 @@ import zipfile
 
 BUCKET = "aurora-rewind-deploy"
 POLL_SECONDS = 0.05
-PATIENCE_SECONDS = 120
+TIMEOUT_SECONDS = 120
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--root", type=pathlib.Path, required=True, help="the checkout")
-    parser.add_argument("--binaries", type=pathlib.Path, required=True, help="where cargo put the functions' binaries")
-    parser.add_argument("--out", type=pathlib.Path, required=True, help="where the layout goes")
+    parser.add_argument("--binaries", type=pathlib.Path, required=True, help="the folder of the functions' binaries")
+    parser.add_argument("--out", type=pathlib.Path, required=True, help="the folder that the layout is written to")
     parser.add_argument("--stack-name", required=True)
     parser.add_argument("--parameter", action="append", default=[], metavar="NAME=VALUE")
     parser.add_argument("--iam", action="store_true", help="ministack enforces policies: grant what it gets wrong")
@@ -60,7 +60,7 @@ def lay_out(root: pathlib.Path, binaries: pathlib.Path, out: pathlib.Path) -> No
                 sys.exit(
                     f"the binary of {name} is not in {binaries}; nothing was deployed; next step: cargo build -p {name}"
                 )
-            place(zip_binary(binary, zips / name), out / "target" / "lambda" / name / "bootstrap.zip")
+            link(zip_binary(binary, zips / name), out / "target" / "lambda" / name / "bootstrap.zip")
     for folder in [*(out / "target" / "lambda").glob("*"), *zips.glob("*/")]:
         if folder.name not in functions:
             shutil.rmtree(folder)
@@ -69,7 +69,7 @@ def lay_out(root: pathlib.Path, binaries: pathlib.Path, out: pathlib.Path) -> No
         shutil.copytree(root / folder, out / folder)
 
 
-def place(archive: pathlib.Path, to: pathlib.Path) -> None:
+def link(archive: pathlib.Path, to: pathlib.Path) -> None:
     """Links a zip to where the template expects it; copies it where the stack's directory is on another disk."""
     to.parent.mkdir(parents=True, exist_ok=True)
     to.unlink(missing_ok=True)
@@ -98,7 +98,7 @@ def zip_binary(binary: pathlib.Path, folder: pathlib.Path) -> pathlib.Path:
     temporary = archive.with_suffix(".new")
     with zipfile.ZipFile(temporary, "w") as zipped:
         zipped.writestr(entry, stripped.read_bytes(), compresslevel=1)
-    temporary.replace(archive)
+    temporary.relink(archive)
     stripped.unlink()
     mark.write_text(made_from)
     return archive
@@ -114,26 +114,26 @@ def deploy(name: str, out: pathlib.Path, parameters: list[str]) -> dict[str, str
     with contextlib.suppress(s3.exceptions.BucketAlreadyOwnedByYou):
         s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": os.environ["AWS_REGION"]})
     url = cloudformation.package(out / "infra" / "template.yaml", BUCKET, out / "packaged.yaml")
-    stack = cloudformation.Stack(name, POLL_SECONDS, PATIENCE_SECONDS)
+    stack = cloudformation.Stack(name, POLL_SECONDS, TIMEOUT_SECONDS)
     if stack.propose(url, dict(pair.split("=", 1) for pair in parameters), {}) is not None:
         stack.carry_out()
     return stack.outputs()
 
 
-# What ministack asks about on `*`, where AWS asks about the change and the state machine, as the template has it.
-ASKED_ON_EVERYTHING = {
+# Actions that ministack authorizes on `*`, where AWS authorizes them on the change and the state machine, as in the template.
+AUTHORIZED_ON_ALL = {
     "AwaitRewindFunctionRole": "route53:GetChange",
     "ChatopsFunctionRole": "states:SendTaskSuccess",
 }
 
 
 def grant(stack_name: str) -> None:
-    """Allows what ministack asks about on another resource than AWS does."""
+    """Allows the actions that ministack authorizes on another resource than AWS does."""
     import boto3
 
     resources = boto3.client("cloudformation").describe_stack_resources(StackName=stack_name)["StackResources"]
     for resource in resources:
-        if action := ASKED_ON_EVERYTHING.get(resource["LogicalResourceId"]):
+        if action := AUTHORIZED_ON_ALL.get(resource["LogicalResourceId"]):
             allow = {"Effect": "Allow", "Action": action, "Resource": "*"}
             boto3.client("iam").put_role_policy(
                 RoleName=resource["PhysicalResourceId"],

@@ -21,7 +21,7 @@ def main() -> None:
 
 
 def lint(path: pathlib.Path):
-    # The schema knows the one partition only; which one it is, the template says.
+    # The schema knows one partition only; the template fills it in.
     text = path.read_text().replace("${Partition}", "aws")
     machine = json.loads(text, object_pairs_hook=no_duplicates)
     yield from structure(machine, sorted(set(re.findall(r"\$\{(\w+)\}", text))))
@@ -40,7 +40,7 @@ def no_duplicates(pairs: list) -> dict:
 
 
 def structure(machine: dict, substitutions: list[str]) -> list[str]:
-    """What cfn-lint finds when the definition stands in a template."""
+    """Runs cfn-lint on a template that contains the definition."""
     properties = {
         "RoleArn": "arn:aws:iam::000000000000:role/lint",
         "Definition": machine,
@@ -60,7 +60,7 @@ def structure(machine: dict, substitutions: list[str]) -> list[str]:
 
 
 def targets(machine: dict, where: str):
-    """Names that lead nowhere, and states that nothing leads to."""
+    """Finds targets that do not exist, and states that nothing leads to."""
     states = machine["States"]
     reached, waiting = set(), [machine["StartAt"]]
     while waiting:
@@ -90,7 +90,7 @@ def states(machine: dict):
 
 
 def expressions(where: str, value):
-    """Texts in {% %} that are no JSONata, or are not the whole text: AWS takes those for plain text."""
+    """Finds texts in {% %} that are no JSONata, or are not the whole text: AWS takes those for plain text."""
     if isinstance(value, dict):
         for key, inner in value.items():
             # The schema knows these of most states, but not of Fail.
@@ -113,7 +113,7 @@ def expressions(where: str, value):
 
 
 def matchers(where: str, state: dict):
-    """AWS wants States.ALL alone in its matcher, and in the last one."""
+    """Finds States.ALL beside other errors or before another matcher, which AWS refuses."""
     for kind in ("Retry", "Catch"):
         for index, matcher in enumerate(state.get(kind, [])):
             errors = matcher["ErrorEquals"]

@@ -16,7 +16,7 @@ import sys
 from collections.abc import Iterator
 
 from models import calls, limits, parameters, shapes
-from models.render import ACCOUNT, PLACES, Place, Rendering, Template, Unrenderable, read, references, translate
+from models.render import ACCOUNT, LOCATIONS, Location, Rendering, Template, Unrenderable, read, references, translate
 from models.shapes import Problem
 
 # https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-limits.html
@@ -43,7 +43,7 @@ def main() -> None:
 def lint(template: dict, folder: pathlib.Path) -> Iterator[Problem]:
     """Each problem once, with the first variant that has it; what changed parameters bring about, once a parameter."""
     logging.getLogger("samtranslator").setLevel(logging.ERROR)
-    found = [*everywhere(template), *(each for place in PLACES for each in in_place(template, place, folder))]
+    found = [*template_text(template), *(each for location in LOCATIONS for each in in_location(template, location, folder))]
     seen = set()
     for problem, variant in sorted(found, key=lambda each: len(each[1].changed)):
         where, blame = (problem.where, problem.rule), {(name, problem.rule) for name in variant.changed}
@@ -52,8 +52,8 @@ def lint(template: dict, folder: pathlib.Path) -> Iterator[Problem]:
             seen |= {where} | (blame if len(blame) == 1 else set())
 
 
-def everywhere(template: dict) -> Iterator[tuple[Problem, "Variant"]]:
-    """What holds of the template as it is written, and of the gate's own tables."""
+def template_text(template: dict) -> Iterator[tuple[Problem, "Variant"]]:
+    """Checks the template as it is written, and the gate's own tables."""
     for name, limit in limits.PROSE.items():
         service, _, shape = name.partition(".")
         if limit.says and limit.says not in shapes.documentation(service, shape):
@@ -75,8 +75,8 @@ def everywhere(template: dict) -> Iterator[tuple[Problem, "Variant"]]:
             yield Problem(f"Outputs.{name}", "size", "its description is longer than 1024 bytes"), Variant()
 
 
-def in_place(source: dict, place: Place, folder: pathlib.Path) -> Iterator[tuple[Problem, "Variant"]]:
-    template, here = Template(translate(source, place), place, folder), Variant(place.partition)
+def in_location(source: dict, location: Location, folder: pathlib.Path) -> Iterator[tuple[Problem, "Variant"]]:
+    template, here = Template(translate(source, location), location, folder), Variant(location.partition)
     for section, most in SECTIONS.items():
         if len(template.template.get(section, {})) > most:
             yield Problem(section, "size", f"has more than {most}"), here
@@ -84,7 +84,7 @@ def in_place(source: dict, place: Place, folder: pathlib.Path) -> Iterator[tuple
         yield Problem("the template", "size", f"takes {size} bytes, and at most {TEMPLATE_BYTES}"), here
     unknown = [name for name, values in template.candidates.items() if not values]
     for name in unknown:
-        yield Problem(name, "parameter", f"the gate finds no value that it admits in {place.partition}"), here
+        yield Problem(name, "parameter", f"the gate finds no value that it admits in {location.partition}"), here
     if unknown:
         return
     variants = Variants(template)
@@ -119,7 +119,7 @@ def resource(template: Template, name: str, variants: "Variants") -> Iterator[tu
             yield problem, variant
         if "definition" in properties:
             properties["definition"] = dict(states(json.loads(properties["definition"])))
-        for problem in placed(properties, template.place, name):
+        for problem in foreign_names(properties, template.location, name):
             yield problem, variant
 
 
@@ -129,7 +129,7 @@ def output(template: Template, name: str, variants: "Variants") -> Iterator[tupl
         if "Condition" in declared and not rendering.condition(declared["Condition"]):
             continue
         try:
-            for problem in placed({"Value": rendering.value(declared["Value"])}, template.place, where):
+            for problem in foreign_names({"Value": rendering.value(declared["Value"])}, template.location, where):
                 yield problem, variant
         except Unrenderable as error:
             yield Problem(where, f"rendering {error}", str(error)), variant
@@ -137,7 +137,7 @@ def output(template: Template, name: str, variants: "Variants") -> Iterator[tupl
 
 @dataclasses.dataclass(frozen=True)
 class Variant:
-    """Where a rendering is for, the values that matter to it and are no defaults, and the parameters at an extreme."""
+    """A rendering's partition, the values that matter to it and are no defaults, and the parameters at an extreme."""
 
     partition: str = ""
     values: tuple[str, ...] = ()
@@ -175,7 +175,7 @@ class Variants:
                         for name in matter
                         if rendering.values[name] != str(template.parameters[name].get("Default"))
                     ]
-                    yield rendering, Variant(template.place.partition, tuple(values), tuple(change))
+                    yield rendering, Variant(template.location.partition, tuple(values), tuple(change))
 
     def combinations(self, conditions: tuple[str, ...]) -> dict[tuple, dict[str, str]]:
         """Values for each combination of these conditions that any values bring about."""
@@ -202,28 +202,28 @@ class Variants:
         return self.known[conditions]
 
 
-def placed(value, place: Place, where: str) -> Iterator[Problem]:
+def foreign_names(value, location: Location, where: str) -> Iterator[Problem]:
     """ARNs of another partition, Region or account, and hosts of another partition."""
     if isinstance(value, dict):
         for key, inner in value.items():
-            yield from placed(inner, place, f"{where}.{key}")
-            yield from placed(str(key), place, f"{where}.{key} (the name)")
+            yield from foreign_names(inner, location, f"{where}.{key}")
+            yield from foreign_names(str(key), location, f"{where}.{key} (the name)")
     elif isinstance(value, list):
         for index, inner in enumerate(value):
-            yield from placed(inner, place, f"{where}[{index}]")
+            yield from foreign_names(inner, location, f"{where}[{index}]")
     elif isinstance(value, str):
-        for partition in set(PARTITION.findall(value)) - {place.partition}:
-            yield Problem(where, "partition", f"names the partition {partition} in {place.partition}: {shapes.shown(value)}")
+        for partition in set(PARTITION.findall(value)) - {location.partition}:
+            yield Problem(where, "partition", f"names the partition {partition} in {location.partition}: {shapes.shown(value)}")
         for region, account in ARN.findall(value):
-            if region not in (place.region, "", "*"):
-                yield Problem(where, "region", f"names the Region {region} in {place.region}: {shapes.shown(value)}")
+            if region not in (location.region, "", "*"):
+                yield Problem(where, "region", f"names the Region {region} in {location.region}: {shapes.shown(value)}")
             if account not in (ACCOUNT, "", "*", "aws"):
                 yield Problem(where, "account", f"names the account {account}: {shapes.shown(value)}")
         for host, china in HOST.findall(value):
             if host.removesuffix(".") in PRINCIPALS and not china:
                 continue
-            if f"amazonaws.com{china}" != place.suffix:
-                yield Problem(where, "suffix", f"names {host}amazonaws.com{china} in {place.partition}")
+            if f"amazonaws.com{china}" != location.suffix:
+                yield Problem(where, "suffix", f"names {host}amazonaws.com{china} in {location.partition}")
 
 
 def states(machine: dict) -> Iterator[tuple[str, dict]]:

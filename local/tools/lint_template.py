@@ -1,6 +1,6 @@
 """Lints the template as AWS will see it: translated by SAM's own translator, each policy by parliament, all of it by checkov.
 
-What they say and is not done stands in infra/lint.yaml with its reason; an exception that nothing needs fails too. Nothing
+Findings that are not mended are listed in infra/lint.yaml with their reasons; an exception that nothing needs fails too. Nothing
 leaves the machine. Runs in the venv of audit.txt.
 """
 
@@ -44,7 +44,7 @@ ARNS = {
     "AWS::SQS::Queue": f"arn:aws:sqs:{ACCOUNT}:name",
     "AWS::StepFunctions::StateMachine": f"arn:aws:states:{ACCOUNT}:stateMachine:name",
 }
-# What !Ref of these gives is the ARN; of the others a name.
+# !Ref of these is the ARN; of the others a name.
 REFERRED_BY_ARN = {"AWS::SecretsManager::Secret", "AWS::SNS::Topic", "AWS::StepFunctions::StateMachine"}
 # Parameters that are empty or missing by default, as somebody would give them.
 GIVEN = {
@@ -96,7 +96,7 @@ def translate(path: pathlib.Path) -> dict:
 
 
 def policies(template: dict):
-    """What parliament says of each policy of each role: where all conditions hold, and where none does."""
+    """Runs parliament on each policy of each role: once with all conditions true, once with none."""
     for name, resource in template["Resources"].items():
         properties = resource.get("Properties", {})
         documents = [policy["PolicyDocument"] for policy in properties.get("Policies", [])]
@@ -113,7 +113,7 @@ def policies(template: dict):
 
 
 def resolve(value, template: dict, holds: bool = True):
-    """Intrinsic functions as something of the form that they will give, where every condition holds, or none."""
+    """Replaces intrinsic functions by values of the form that they will have, with every condition true, or none."""
     if isinstance(value, list):
         resolved = [resolve(item, template, holds) for item in value]
         # A list parameter among other items; what a condition leaves out.
@@ -167,7 +167,7 @@ def arn(name: str, template: dict) -> str:
 
 
 def checks(checkov: pathlib.Path, template: dict):
-    """What checkov says of each resource."""
+    """Runs checkov on each resource."""
     with tempfile.TemporaryDirectory() as folder:
         file = pathlib.Path(folder) / "template.json"
         file.write_text(json.dumps(template, indent=1))

@@ -1,5 +1,5 @@
-"""IAM of ministack enforced, and two things more that the stack needs of it: every decision is written down, a line of
-JSON each, and the RDS control plane, which is not ministack's, can ask for one before it answers a function.
+"""Enforces ministack's IAM, with two additions: every decision is logged, a line of JSON each, and the RDS control plane, which
+is not ministack's, can ask for one before it runs a function's request.
 
 ministack_strict.py turns it on where AUTH=true. The decisions of the account's root user are not among the lines: it may do
 everything. It changes no decision.
@@ -17,17 +17,17 @@ from ministack.core.responses import set_request_account_id, set_request_region
 from ministack.core.router import extract_access_key_id, extract_region
 
 DECISIONS = open(os.environ["REWIND_IAM_DECISIONS"], "a", buffering=1)  # for as long as the process lives
-QUESTION = "/_rewind/authorize"
+AUTHORIZE_PATH = "/_rewind/authorize"
 
 
 def principal(access_key: str) -> str:
-    """Whose key it is."""
+    """Finds the principal of an access key."""
     found = iam_evaluator.resolve_credential(access_key)
     return getattr(found, "principal_arn", "") or f"unknown key {access_key}"
 
 
-def written_down(enforce):
-    """ministack's decision, with a line about it."""
+def logged(enforce):
+    """Wraps ministack's decision with a line in the log."""
 
     @functools.wraps(enforce)
     def decide(access_key_id, iam_action, service, region, resource_arn="*", service_context=None):
@@ -46,17 +46,17 @@ def written_down(enforce):
     return decide
 
 
-def authorize(question: dict) -> dict | None:
-    """Whether the sender of a request to another service may do all that it takes: why not, or None."""
-    raw = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in question["headers"]]
-    headers = {name.lower(): value for name, value in question["headers"]}
-    query = parse_qs(question["query"], keep_blank_values=True)
+def authorize(request: dict) -> dict | None:
+    """Authorizes a request to another service: the refusal, or None."""
+    raw = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in request["headers"]]
+    headers = {name.lower(): value for name, value in request["headers"]}
+    query = parse_qs(request["query"], keep_blank_values=True)
     key, region = extract_access_key_id(headers, query), extract_region(headers, query)
     set_request_account_id(gateway._request_account_scope(key))
     set_request_region(region)
-    iam_evaluator.pin_signed_request(question["method"], question["path"], query, raw)
-    iam_evaluator.pin_signed_body(question["body"].encode())
-    for check in question["checks"]:
+    iam_evaluator.pin_signed_request(request["method"], request["path"], query, raw)
+    iam_evaluator.pin_signed_body(request["body"].encode())
+    for check in request["checks"]:
         action, resource = check["action"], check["resource"]
         denied = iam_evaluator.enforce(key, action, action.split(":")[0], region, resource, check["context"])
         if isinstance(denied, iam_evaluator.AuthError):
@@ -69,11 +69,11 @@ def authorize(question: dict) -> dict | None:
     return None
 
 
-def answering(app):
-    """The gateway, which answers that one question too."""
+def with_authorization(app):
+    """Wraps the gateway: it answers requests for authorization too."""
 
     async def answer(scope, receive, send):
-        if scope["type"] != "http" or scope["path"] != QUESTION:
+        if scope["type"] != "http" or scope["path"] != AUTHORIZE_PATH:
             return await app(scope, receive, send)
         body, more = b"", True
         while more:
@@ -90,5 +90,5 @@ def enforce() -> None:
     # ministack refuses in the XML of S3, which clients of Route 53 find no code in: Route 53's is that of the Query services.
     iam_actions._SERVICE_PROTOCOL["route53"] = "query-xml"
     iam_actions._QUERY_XML_NS["route53"] = "https://route53.amazonaws.com/doc/2013-04-01/"
-    iam_evaluator.enforce = written_down(iam_evaluator.enforce)
-    gateway.app = answering(gateway.app)
+    iam_evaluator.enforce = logged(iam_evaluator.enforce)
+    gateway.app = with_authorization(gateway.app)

@@ -1,4 +1,4 @@
-"""ministack, which refuses here what AWS refuses: a limit that is only met on AWS is met during a recovery.
+"""ministack with the refusals of AWS: a limit that is only met on AWS is met during a recovery.
 
 Runs in the venv of ministack.txt in place of `python -m ministack`, for every local stack and for the path tests. With
 AUTH=true it enforces IAM as well (ministack_iam.py). It allows nothing that ministack refuses, but alarms on expressions, and
@@ -44,7 +44,7 @@ def size(value) -> int:
 
 
 def within(value, limit: int, what: str):
-    """Answers the value; raises States.DataLimitExceeded when it is larger than AWS carries."""
+    """Returns the value; raises States.DataLimitExceeded when it is larger than AWS carries."""
     if size(value) > limit:
         raise refused("States.DataLimitExceeded", f"{what} has {size(value)} bytes, more than the {limit} that are allowed")
     return value
@@ -67,7 +67,7 @@ STARTED_BESIDE = {"TaskScheduled": 1}  # TaskStarted, which ministack leaves out
 
 
 def record_event(add_event, execution, kind, details=None):
-    """Limits what a state is given and gives, and how many events an execution has."""
+    """Limits the input and output of a state, and the number of events of an execution."""
     arn = execution["executionArn"]
     if kind.startswith("Execution"):  # its end is always written
         recorded.pop(arn, None)
@@ -164,7 +164,7 @@ def invoke_with_callback(invoke, resource, input_data, token, state_def):
 
 
 def call_lambda(call, func_ref, event):
-    """Where a function fails that was to bring a token to somebody, the state fails; ministack waits for the token."""
+    """Fails the state when the function that was to hand on its task token fails; ministack waits for the token."""
     try:
         return call(func_ref, within(event, PAYLOAD, "the payload"))
     except refused as error:
@@ -186,21 +186,21 @@ def no_eval(*_):
 
 
 def evaluate(_, expression, raw_input, ctx=None, result=None, error_output=None):
-    """An expression sees what it sees on AWS, and nothing else of the interpreter's."""
+    """Evaluates an expression with the variables that it has on AWS, and none of the interpreter's own."""
     states = states_of(raw_input, ctx or {}, result, error_output)
     bindings = {"states": states, **(ctx or {}).get("variables", {})}
     return evaluate_with(expression, bindings)
 
 
 def states_of(raw_input, ctx: dict, result, error_output) -> dict:
-    """What $states is. A state has no result before it has one, and no error output outside of a Catch."""
+    """Builds $states. A state has no result before it has one, and no error output outside of a Catch."""
     context = {name: ctx[name] for name in ("Execution", "State", "StateMachine", "Task") if name in ctx}
     found = {"input": raw_input, "result": result, "errorOutput": error_output, "context": context}
     return {name: value for name, value in found.items() if value is not None or name == "input"}
 
 
 def evaluate_with(expression: str, bindings: dict):
-    """The interpreter's value of an expression; States.QueryEvaluationError where there is none."""
+    """Evaluates an expression; raises States.QueryEvaluationError where it has no value."""
     null = stepfunctions.jsonata.utils.Utils.NULL_VALUE
     bound = {name: null if value is None else value for name, value in bindings.items()}
     try:
@@ -226,7 +226,7 @@ def evaluate_with(expression: str, bindings: dict):
 
 
 def definition_problem(text) -> str | None:
-    """Why AWS would not take a definition, or None."""
+    """Finds the first reason for which AWS refuses a definition, or None."""
     if not isinstance(text, str) or length(text) > DEFINITION:
         return f"the definition is larger than {DEFINITION} bytes"
     try:
@@ -260,8 +260,8 @@ def state_problems(state: dict, where: str, states: dict):
         yield from number_problems(retrier, f"{where}/Retry", bounds)
         if retrier.get("MaxDelaySeconds", SECONDS) <= retrier.get("IntervalSeconds", 1):
             yield f"{where}/Retry: MaxDelaySeconds is not larger than IntervalSeconds"
-    led = [state.get("Next"), state.get("Default"), *(rule.get("Next") for key in ("Catch", "Choices") for rule in state.get(key, []))]
-    for target in filter(None, led):
+    targets = [state.get("Next"), state.get("Default"), *(rule.get("Next") for key in ("Catch", "Choices") for rule in state.get(key, []))]
+    for target in filter(None, targets):
         if target not in states:
             yield f"{where} leads to {target}, which does not exist"
     if state.get("Type") not in ("Choice", "Succeed", "Fail") and "Next" not in state and state.get("End") is not True:
@@ -407,7 +407,7 @@ def limit_tags() -> None:
 
 
 def metric_alarm(record, name, props):
-    """An alarm on an expression: ministack refuses it. Here it is there, with its first metric, and acts on nothing."""
+    """Creates an alarm on an expression, which ministack refuses: with its first metric, and without actions."""
     metrics = props.get("Metrics")
     if not metrics:
         return record(name, props)

@@ -1,14 +1,14 @@
 //! Tests that no crate can hold alone: the state machine, the template, the functions, the error names and the pages
 //! about them agree with each other, in both directions. They read files and never run anything.
 //!
-//! The machine's paths are run by `paths/run.py` beside this crate.
+//! The suites of pytest are beside this crate: `paths`, `e2e`, `rds`, `expressions` and `tools`.
 
-#[cfg(test)]
-mod account;
 #[cfg(test)]
 mod contract;
 #[cfg(test)]
 mod crates;
+#[cfg(test)]
+mod deployment;
 #[cfg(test)]
 mod functions;
 #[cfg(test)]

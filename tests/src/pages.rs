@@ -66,6 +66,22 @@ fn every_link_between_pages_leads_to_a_page_and_a_heading() {
 }
 
 #[test]
+fn every_file_that_a_page_names_is_there() {
+    let named = Regex::new(r"`((?:crates|functions|infra|local|statemachine|tests|docs)/[\w./-]+\.\w+)`").unwrap();
+    let mut found = 0;
+    for page in pages() {
+        let text = files::read(&page);
+        // The step that how-to-add-a-step.md adds is nowhere.
+        for path in named.captures_iter(&text).map(|name| name[1].to_owned()).filter(|p| !p.contains("compare-tables"))
+        {
+            assert!(files::root().join(&path).exists(), "{} names {path}, which is not there", page.display());
+            found += 1;
+        }
+    }
+    assert!(found > 20, "{found} files are named as this test reads them");
+}
+
+#[test]
 fn the_runbook_begins_with_every_alarm_and_rule_that_pages_and_nothing_else() {
     let template = Template::read();
     let paging = template.section("Resources").filter(|(_, resource)| {

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use rewind_aws::rds::{Cluster, ReadClusters};
 use rewind_aws::secrets::Logins;
 use rewind_core::{ErrorName, StepError};
-use rewind_db::{ConnectError, Credential, Engine, Network, Server, Session, Target};
+use rewind_db::{ConnectError, Credential, Network, Server, Session, Target, defaults};
 
 /// The way to a cluster's databases.
 #[derive(Debug, Clone)]
@@ -42,7 +42,7 @@ impl<C: ReadClusters, S: Logins> Access<C, S> {
         secret_arn: &str,
         moment: Timestamp,
     ) -> Result<Vec<Credential>, StepError> {
-        let master = cluster.master_username.clone().unwrap_or_else(|| engine(cluster).default_user().to_owned());
+        let master = cluster.master_username.clone().unwrap_or_else(|| defaults(cluster.engine).user.to_owned());
         let logins = self.secrets.logins(secret_arn, moment).await?;
         Ok(logins
             .into_iter()
@@ -73,16 +73,10 @@ impl<C: ReadClusters, S: Logins> Access<C, S> {
     }
 }
 
-/// What the cluster's databases speak.
-pub fn engine(cluster: &Cluster) -> Engine {
-    Engine::of(&cluster.engine)
-}
-
 /// A server of the cluster's at `endpoint`.
 pub fn target(cluster: &Cluster, endpoint: impl Into<String>) -> Target {
-    let engine = engine(cluster);
-    let port = cluster.port.and_then(|port| u16::try_from(port).ok()).unwrap_or(engine.default_port());
-    Target::new(engine, endpoint, port)
+    let port = cluster.port.and_then(|port| u16::try_from(port).ok()).unwrap_or(defaults(cluster.engine).port);
+    Target::new(cluster.engine, endpoint, port)
 }
 
 fn writer(cluster: &Cluster) -> Result<Target, StepError> {

@@ -1,5 +1,6 @@
-//! The words people use for times and durations, and what to tell them when the words are wrong.
+//! Reads times and durations as people write them, and tells them what would be right where they are wrong.
 
+use jiff::fmt::friendly::SpanParser;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -8,24 +9,25 @@ use serde::{Deserialize, Serialize};
 pub enum Target {
     /// A point in time.
     At(Timestamp),
-    /// So long before the recovery was started.
+    /// This long before the start of the recovery.
     Ago(SignedDuration),
     /// The latest restorable time, which contains the mistake if it was committed.
     Latest,
 }
 
 impl Target {
-    /// Reads `2026-11-23T10:30:00Z`, `5m ago`, `1h30m ago` or `latest`.
+    /// Reads `2026-11-23T10:30:00Z`, `5 minutes ago`, `5m ago`, `1h30m ago` or `latest`.
     ///
     /// # Errors
     ///
-    /// A fragment that says what would be right.
+    /// A fragment that says what is wrong and what would be right.
     ///
     /// ```
     /// use rewind_core::Target;
     /// use jiff::SignedDuration;
     ///
     /// assert_eq!(Target::parse("1h30m ago"), Ok(Target::Ago(SignedDuration::from_mins(90))));
+    /// assert_eq!(Target::parse("5 minutes ago"), Ok(Target::Ago(SignedDuration::from_mins(5))));
     /// assert!(Target::parse("2026-11-23T10:30:00").unwrap_err().contains("offset"));
     /// ```
     pub fn parse(text: &str) -> Result<Self, String> {
@@ -33,11 +35,15 @@ impl Target {
         if text == "latest" {
             return Ok(Self::Latest);
         }
-        if let Some(amount) = text.strip_suffix("ago") {
-            return parse_duration(amount.trim()).map(Self::Ago);
-        }
         if let Ok(at) = text.parse::<Timestamp>() {
             return Ok(Self::At(at));
+        }
+        if let Some(amount) = text.strip_suffix("ago") {
+            return match parse_duration(amount.trim_end())? {
+                // It is still moving when the plan is made, and AWS is minutes behind it.
+                now if now.is_zero() => Err("that is now: write \"latest\" for the latest restorable time".to_owned()),
+                ago => Ok(Self::Ago(ago)),
+            };
         }
         if parse_duration(text).is_ok() {
             return Err(format!("write \"{text} ago\" for a moment that long before now"));
@@ -45,68 +51,70 @@ impl Target {
         if text.parse::<jiff::civil::DateTime>().is_ok() {
             return Err(format!("the offset is missing: write \"{text}Z\" for UTC, or add one such as +01:00"));
         }
-        Err("write a time such as 2026-11-23T10:30:00Z, or \"5m ago\" (units s, m, h, d), or \"latest\"".to_owned())
+        Err("write a time such as 2026-11-23T10:30:00Z, or \"5m ago\" or \"5 minutes ago\" (seconds, minutes, hours, days), or \
+             \"latest\""
+            .to_owned())
     }
 }
 
-/// Reads a duration in the words people use: `90s`, `5m`, `1h30m`, `7d`.
+/// The refusal of a text that is no length of time at all.
+pub(crate) const UNREADABLE: &str =
+    "write whole numbers with their units (s, m, h, d), such as 90s, 5m, 1h30m, 7d or \"1 hour\"";
+
+/// Reads a length of time in jiff's friendly format, in whole seconds: `90s`, `5m`, `1h30m`, `7d`, `1 hour`, `2 days 12 hours`.
+/// A day is 24 hours.
 ///
 /// # Errors
 ///
-/// A fragment that says what would be right; a bare number gets both of its readings.
+/// A fragment that says what is wrong and what would be right; a bare number is answered with both of its readings.
 pub fn parse_duration(text: &str) -> Result<SignedDuration, String> {
-    const HELP: &str = "write a whole number and a unit (s, m, h, d), such as 90s, 5m, 1h30m or 7d";
+    // A bare number is what people know from AWS, where some lengths are in seconds, some in minutes and some in days.
     if let Ok(number) = text.parse::<u32>() {
         let (seconds, minutes) = (i64::from(number), i64::from(number) * 60);
         return Err(format!(
             "the unit is missing: {number} seconds would be \"{}\", {number} minutes \"{}\"",
-            say_duration(SignedDuration::from_secs(seconds)),
-            say_duration(SignedDuration::from_secs(minutes)),
+            format_duration(SignedDuration::from_secs(seconds)),
+            format_duration(SignedDuration::from_secs(minutes)),
         ));
     }
-    let mut total: i64 = 0;
-    let mut number = String::new();
-    let mut last_unit = i64::MAX;
-    for c in text.chars() {
-        if c.is_ascii_digit() {
-            number.push(c);
-            continue;
-        }
-        let unit = match c {
-            's' => 1,
-            'm' => 60,
-            'h' => 3_600,
-            'd' => 86_400,
-            _ => return Err(HELP.to_owned()),
-        };
-        if unit >= last_unit {
-            return Err(HELP.to_owned());
-        }
-        last_unit = unit;
-        let amount: i64 = number.parse().map_err(|_| HELP.to_owned())?;
-        total = amount.checked_mul(unit).and_then(|part| total.checked_add(part)).ok_or_else(|| HELP.to_owned())?;
-        number.clear();
+    let span = SpanParser::new().parse_span(text).map_err(|_| UNREADABLE.to_owned())?;
+    if span.get_years() != 0 || span.get_months() != 0 {
+        return Err("months and years differ in length: write days, such as 30d".to_owned());
     }
-    if !number.is_empty() || last_unit == i64::MAX {
-        return Err(HELP.to_owned());
+    // A span is limited to some 20,000 years, so nothing here overflows.
+    let days = i64::from(span.get_weeks()) * 7 + i64::from(span.get_days());
+    let seconds = days * 86_400 + i64::from(span.get_hours()) * 3_600 + span.get_minutes() * 60 + span.get_seconds();
+    if span.is_negative() {
+        return Err(format!(
+            "a length has no sign and no \"ago\": write {}",
+            format_duration(SignedDuration::from_secs(-seconds))
+        ));
     }
-    Ok(SignedDuration::from_secs(total))
+    // Point-in-time restore and every timeout of Step Functions count whole seconds.
+    if span.get_milliseconds() != 0 || span.get_microseconds() != 0 || span.get_nanoseconds() != 0 {
+        return Err(format!(
+            "a second is the smallest part: write {}",
+            format_duration(SignedDuration::from_secs(seconds + 1))
+        ));
+    }
+    Ok(SignedDuration::from_secs(seconds))
 }
 
-/// Says a duration in the words that [`parse_duration`] reads.
-pub fn say_duration(duration: SignedDuration) -> String {
+/// Formats a duration as [`parse_duration`] reads it, in whole seconds: `1d2h3m4s`.
+// jiff's own printer has no days for a duration, and a plan that keeps a cluster for 168h has to be worked out.
+pub fn format_duration(duration: SignedDuration) -> String {
     let mut rest = duration.as_secs().max(0);
     if rest == 0 {
         return "0s".to_owned();
     }
-    let mut said = String::new();
+    let mut text = String::new();
     for (unit, seconds) in [('d', 86_400), ('h', 3_600), ('m', 60), ('s', 1)] {
         if rest >= seconds {
-            said.push_str(&format!("{}{unit}", rest / seconds));
+            text.push_str(&format!("{}{unit}", rest / seconds));
             rest %= seconds;
         }
     }
-    said
+    text
 }
 
 #[cfg(test)]
@@ -114,19 +122,78 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    fn seconds(seconds: i64) -> SignedDuration {
+        SignedDuration::from_secs(seconds)
+    }
+
     #[test]
     fn a_bare_number_is_refused_with_both_of_its_readings() {
-        let said = parse_duration("1440").unwrap_err();
-        assert!(said.contains("1440 seconds would be \"24m\"") && said.contains("1440 minutes \"1d\""), "{said}");
+        let told = parse_duration("1440").unwrap_err();
+        assert!(told.contains("1440 seconds would be \"24m\"") && told.contains("1440 minutes \"1d\""), "{told}");
+    }
+
+    #[test]
+    fn lengths_are_read_as_people_write_them() {
+        for (text, expected) in [
+            ("1d2h3m4s", 93_784),
+            ("1h30m", 5_400),
+            ("1.5h", 5_400),
+            ("1 hour", 3_600),
+            ("1 hour 30 minutes", 5_400),
+            ("2 days, 12 hours", 216_000),
+            ("5 m", 300),
+            ("90 seconds", 90),
+            ("2w", 1_209_600),
+            ("0s", 0),
+        ] {
+            assert_eq!(parse_duration(text), Ok(seconds(expected)), "{text:?}");
+        }
     }
 
     #[test]
     fn units_go_from_large_to_small_and_come_once() {
-        assert_eq!(parse_duration("1d2h3m4s"), Ok(SignedDuration::from_secs(93_784)));
-        for wrong in
-            ["", "m", "5", "5 m", "m5", "5m5m", "30m1h", "-5m", "5w", "1.5h", "99999999999999999999d", "5m ago"]
-        {
+        for wrong in ["", "m", "5", "m5", "5m5m", "30m1h", "5x", "5M", "1h 30", "99999999999999999999d", "an hour"] {
             assert!(parse_duration(wrong).is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn what_can_be_read_in_two_ways_is_refused_with_what_would_be_right() {
+        for (text, told) in [
+            ("1 month", "months and years differ in length: write days, such as 30d"),
+            ("1y", "months and years differ in length: write days, such as 30d"),
+            ("-5m", "a length has no sign and no \"ago\": write 5m"),
+            ("1 hour ago", "a length has no sign and no \"ago\": write 1h"),
+            ("0.5s", "a second is the smallest part: write 1s"),
+            ("1m500ms", "a second is the smallest part: write 1m1s"),
+        ] {
+            assert_eq!(parse_duration(text).unwrap_err(), told, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_moment_is_read_as_people_write_it() {
+        for (text, expected) in [
+            ("5m ago", 300),
+            ("1h30m ago", 5_400),
+            ("5 minutes ago", 300),
+            ("1 hour 30 minutes ago", 5_400),
+            (" 5mago ", 300),
+            ("1 day, 2 hours ago", 93_600),
+        ] {
+            assert_eq!(Target::parse(text), Ok(Target::Ago(seconds(expected))), "{text:?}");
+        }
+        for (text, told) in [
+            ("1 month ago", "write days, such as 30d"),
+            ("-5m ago", "write 5m"),
+            ("5m ago ago", "write 5m"),
+            ("0s ago", "write \"latest\""),
+            ("0.5s ago", "write 1s"),
+            ("ago", "such as 90s, 5m"),
+            ("5 ago", "the unit is missing"),
+        ] {
+            let error = Target::parse(text).unwrap_err();
+            assert!(error.contains(told), "{text:?}: {error}");
         }
     }
 
@@ -134,15 +201,29 @@ mod tests {
     fn a_time_without_offset_is_refused_because_it_names_no_moment() {
         assert!(Target::parse("2026-11-23T10:30:00").unwrap_err().contains("offset"));
         assert!(Target::parse("5m").unwrap_err().contains("5m ago"));
+        assert!(Target::parse("5 minutes").unwrap_err().contains("\"5 minutes ago\""));
         assert!(Target::parse("yesterday").is_err());
         assert_eq!(Target::parse("2026-11-23T11:30:00+01:00"), Target::parse("2026-11-23T10:30:00Z"));
     }
 
     proptest! {
         #[test]
-        fn what_is_said_is_read_back(seconds in 0i64..100_000_000) {
-            let duration = SignedDuration::from_secs(seconds);
-            prop_assert_eq!(parse_duration(&say_duration(duration)), Ok(duration));
+        fn a_formatted_duration_is_read_back(whole in 0i64..100_000_000) {
+            prop_assert_eq!(parse_duration(&format_duration(seconds(whole))), Ok(seconds(whole)));
+        }
+
+        #[test]
+        fn a_written_length_is_the_sum_of_its_parts(d in 0i64..40, h in 0i64..100, m in 0i64..100, s in 0i64..100) {
+            let sum = seconds(d * 86_400 + h * 3_600 + m * 60 + s);
+            prop_assert_eq!(parse_duration(&format!("{d} days {h} hours {m} minutes {s} seconds")), Ok(sum));
+            prop_assert_eq!(parse_duration(&format!("{d}d{h}h{m}m{s}s")), Ok(sum));
+        }
+
+        #[test]
+        fn whatever_is_read_is_whole_seconds_and_not_negative(text in "[-+0-9.]{1,6} ?(y|mo|w|d|h|m|s|ms|us|ns)( ago)?") {
+            if let Ok(duration) = parse_duration(&text) {
+                prop_assert!(!duration.is_negative() && duration.subsec_nanos() == 0, "{:?}", duration);
+            }
         }
 
         #[test]

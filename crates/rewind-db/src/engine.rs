@@ -1,56 +1,28 @@
 //! The two engines, and what differs between them before anything is said to a server.
 
-/// A database engine, as far as a recovery has to tell them apart.
+use rewind_core::Engine;
+
+/// How a cluster of an engine is reached where nobody says otherwise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Engine {
-    /// Aurora PostgreSQL.
-    Postgres,
-    /// Aurora MySQL.
-    MySql,
+pub struct Defaults {
+    /// The port.
+    pub port: u16,
+    /// The master user.
+    pub user: &'static str,
+    /// The database to try a login in first: every cluster has it unless somebody dropped it.
+    pub first_database: &'static str,
+    /// The database that the fence works from and leaves open: every cluster has it, and nobody can drop it.
+    pub maintenance_database: &'static str,
 }
 
-impl Engine {
-    /// The engine that RDS names `name`: `aurora-mysql`, and everything else is PostgreSQL.
-    ///
-    /// ```
-    /// use rewind_db::Engine;
-    ///
-    /// assert_eq!(Engine::of("aurora-mysql"), Engine::MySql);
-    /// assert_eq!(Engine::of("aurora-postgresql"), Engine::Postgres);
-    /// ```
-    pub fn of(name: &str) -> Self {
-        if name == "aurora-mysql" { Self::MySql } else { Self::Postgres }
-    }
-
-    /// The port of a cluster that says none.
-    pub const fn default_port(self) -> u16 {
-        match self {
-            Self::Postgres => 5432,
-            Self::MySql => 3306,
+/// The defaults of `engine`.
+pub const fn defaults(engine: Engine) -> Defaults {
+    match engine {
+        Engine::AuroraPostgresql => {
+            Defaults { port: 5432, user: "postgres", first_database: "postgres", maintenance_database: "template1" }
         }
-    }
-
-    /// The master user of a cluster that says none.
-    pub const fn default_user(self) -> &'static str {
-        match self {
-            Self::Postgres => "postgres",
-            Self::MySql => "admin",
-        }
-    }
-
-    /// Where a login is tried first: a database that every cluster has unless somebody dropped it.
-    pub const fn first_database(self) -> &'static str {
-        match self {
-            Self::Postgres => "postgres",
-            Self::MySql => "mysql",
-        }
-    }
-
-    /// The database that the fence works from and leaves open: every cluster has it, and nobody can drop it.
-    pub const fn maintenance_database(self) -> &'static str {
-        match self {
-            Self::Postgres => "template1",
-            Self::MySql => "information_schema",
+        Engine::AuroraMysql => {
+            Defaults { port: 3306, user: "admin", first_database: "mysql", maintenance_database: "information_schema" }
         }
     }
 }

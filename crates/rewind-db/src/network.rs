@@ -1,13 +1,12 @@
 //! The way to a database server: names, addresses, TLS and logins. What is said over it is not its business.
 
-use crate::engine::Engine;
 use crate::error::{ConnectError, chain, unavailable};
 use crate::resolve::{Resolution, resolve};
 use crate::session::Session;
 use crate::tls::Protection;
 use crate::wire::{self, Wire};
 use rewind_clock::{OutOfTime, bounded, within};
-use rewind_core::{ErrorName, Login, StepError, Tls, timeouts};
+use rewind_core::{Engine, ErrorName, Login, StepError, Tls, timeouts};
 use socket2::{SockRef, TcpKeepalive};
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -175,8 +174,8 @@ impl Network {
         let server = stream.peer_addr().ok();
         let way = Way { target, credential, database, at: format!("{database} at {target}") };
         match target.engine {
-            Engine::Postgres => self.log_in_to_postgres(stream, server, way).await,
-            Engine::MySql => self.log_in_to_mysql(stream, server, way).await,
+            Engine::AuroraPostgresql => self.log_in_to_postgres(stream, server, way).await,
+            Engine::AuroraMysql => self.log_in_to_mysql(stream, server, way).await,
         }
     }
 

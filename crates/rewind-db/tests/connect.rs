@@ -14,8 +14,9 @@ use hickory_resolver::proto::op::{Message, ResponseCode};
 use hickory_resolver::proto::rr::rdata::{A, CNAME};
 use hickory_resolver::proto::rr::{Name, RData, Record, RecordType};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rewind_core::Engine;
 use rewind_core::{ErrorName, StepError, Tls};
-use rewind_db::{ConnectError, Engine, Network, Settings, Target, identity};
+use rewind_db::{ConnectError, Network, Settings, Target, identity};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -136,7 +137,7 @@ async fn a_certificate_is_verified_for_the_endpoint_also_when_it_is_reached_by_a
     let names = serve(&server).await;
     let network = with(Some(&names), Some(&authority.pem), &directory);
 
-    let endpoint = Target::new(Engine::Postgres, ENDPOINT, server.port);
+    let endpoint = Target::new(Engine::AuroraPostgresql, ENDPOINT, server.port);
     let session = network.connect(&endpoint, &master(), "postgres").await.unwrap();
     assert_eq!(session.tls(), Tls::Verified);
     assert_eq!(session.server().unwrap(), SocketAddr::new(server.address, server.port));
@@ -146,7 +147,10 @@ async fn a_certificate_is_verified_for_the_endpoint_also_when_it_is_reached_by_a
 
     // The record's own name is in no certificate of RDS.
     let error = failure(
-        network.connect(&Target::new(Engine::Postgres, RECORD, server.port), &master(), "postgres").await.unwrap_err(),
+        network
+            .connect(&Target::new(Engine::AuroraPostgresql, RECORD, server.port), &master(), "postgres")
+            .await
+            .unwrap_err(),
     );
     assert_eq!(error.name, ErrorName::Unavailable);
     assert!(error.to_string().contains("certificate"), "{error}");
@@ -158,7 +162,7 @@ async fn with_a_bundle_neither_another_authority_nor_a_server_without_tls_gets_t
     let server = authority.server();
     let names = serve(&server).await;
     let network = with(Some(&names), Some(&other.pem), &directory);
-    let target = Target::new(Engine::Postgres, ENDPOINT, server.port);
+    let target = Target::new(Engine::AuroraPostgresql, ENDPOINT, server.port);
     let error = failure(network.connect(&target, &master(), "postgres").await.unwrap_err());
     assert!(error.to_string().contains("TLS handshake"), "{error}");
 
@@ -244,7 +248,7 @@ async fn names_are_resolved_afresh_each_time_with_the_chain_they_lead_through() 
     names.set(&[]);
     assert!(network.resolve(RECORD).await.unwrap().addresses.is_empty());
     let error = failure(
-        network.connect(&Target::new(Engine::Postgres, RECORD, 5432), &master(), "postgres").await.unwrap_err(),
+        network.connect(&Target::new(Engine::AuroraPostgresql, RECORD, 5432), &master(), "postgres").await.unwrap_err(),
     );
     assert_eq!(error.name, ErrorName::Unavailable);
     assert!(error.to_string().contains("has no address"), "{error}");

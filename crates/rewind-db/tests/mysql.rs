@@ -11,9 +11,10 @@
 mod support;
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rewind_core::Engine;
 use rewind_core::{Check, CheckResult, ErrorName, Expectation, StepError, Tls};
 use rewind_db::fence::{Account, Inside, LoginState, Patience, apply, empty, lift, look, prove, survey};
-use rewind_db::{ConnectError, Engine, Findings, Limits, Network, Server, Settings, Target, examine, identity};
+use rewind_db::{ConnectError, Findings, Limits, Network, Server, Settings, Target, examine, identity};
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Write};
 use std::process::Stdio;
@@ -324,11 +325,11 @@ async fn tls_is_verified_for_the_endpoint_or_not_at_all() {
     let bundle = directory.0.join("ca.pem");
     std::fs::write(&bundle, pem).unwrap();
     let verifying = Network::new(Settings { ca_bundle: Some(bundle), ..Settings::default() }).unwrap();
-    let target = Target::new(Engine::MySql, ENDPOINT, server.port).by_name(server.address.to_string());
+    let target = Target::new(Engine::AuroraMysql, ENDPOINT, server.port).by_name(server.address.to_string());
     assert_eq!(verifying.connect(&target, &master(), "mysql").await.unwrap().tls(), Tls::Verified);
     assert_eq!(network().connect(&target, &master(), "mysql").await.unwrap().tls(), Tls::Encrypted);
 
-    let other = Target::new(Engine::MySql, "other.example", server.port).by_name(server.address.to_string());
+    let other = Target::new(Engine::AuroraMysql, "other.example", server.port).by_name(server.address.to_string());
     let error = failure(verifying.connect(&other, &master(), "mysql").await.unwrap_err()).to_string();
     assert!(error.contains("TLS handshake") && error.contains("other.example"), "{error}");
 

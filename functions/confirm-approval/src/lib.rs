@@ -7,7 +7,7 @@ use rewind_aws::route53::Zones;
 use rewind_core::names::RECOVERY_TAG;
 use rewind_core::{
     Clock, ErrorName, Plan, PlannedRecord, Proposal, RecordedDecision, Recovery, Restored, StepError, Strategy,
-    say_duration,
+    format_duration,
 };
 use rewind_lambda::Step;
 use serde::{Deserialize, Serialize};
@@ -80,7 +80,7 @@ impl<C: ReadClusters, Z: Zones, K: Clock> Step for ConfirmApproval<C, Z, K> {
         let age = self.clock.now().duration_since(requested_at);
         if age > self.age_max {
             let age = SignedDuration::from_secs(age.as_secs());
-            let (age, age_max) = (say_duration(age), say_duration(self.age_max));
+            let (age, age_max) = (format_duration(age), format_duration(self.age_max));
             return Err(too_late(
                 by,
                 format!(

@@ -5,7 +5,7 @@ use rewind_access::target;
 use rewind_aws::rds::{Cluster, ReadClusters};
 use rewind_aws::secrets::Logins;
 use rewind_core::{Clock, Endpoint, ErrorName, PlannedRecord, StepError};
-use rewind_db::{ConnectError, Credential, Identity, Network, Target, identity};
+use rewind_db::{ConnectError, Credential, Identity, Network, Target, defaults, identity};
 
 impl<C: ReadClusters, S: Logins, K: Clock> ConfirmCutover<C, S, K> {
     pub(crate) async fn reach(&self, input: &Input) -> Result<Vec<Reached>, StepError> {
@@ -59,7 +59,7 @@ fn is_expected(record: &PlannedRecord, who: &Identity, servers: &[Identity]) -> 
 
 async fn ask(network: &Network, target: &Target, credentials: &[Credential]) -> Result<Identity, ConnectError> {
     // Any database does: who answers is asked, nothing else.
-    let (_, session) = network.connect_with(target, credentials, target.engine.maintenance_database()).await?;
+    let (_, session) = network.connect_with(target, credentials, defaults(target.engine).maintenance_database).await?;
     let who = identity(&session).await;
     session.close().await;
     who.map_err(ConnectError::Failed)

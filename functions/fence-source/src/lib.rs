@@ -6,16 +6,16 @@ mod network;
 mod readers;
 
 use jiff::Timestamp;
-use rewind_access::{Access, engine};
+use rewind_access::Access;
 use rewind_aws::rds::{Cluster, ModifyClusters, ReadClusters};
 use rewind_aws::records::Notes;
 use rewind_aws::secrets::Logins;
 use rewind_clock::{OutOfTime, within};
-use rewind_core::{Clock, ErrorName, Plan, Recovery, Restored, StepError, Strategy, timeouts};
+use rewind_core::{Clock, Engine, ErrorName, Plan, Recovery, Restored, StepError, Strategy, timeouts};
 use rewind_db::fence::{
     Fenced, LoginState, Patience, Proof, apply, empty, lift, prove, survey, writers_without_session,
 };
-use rewind_db::{ConnectError, Engine, Server, Session};
+use rewind_db::{ConnectError, Server, Session, defaults};
 use rewind_lambda::{Step, Undone};
 use serde::{Deserialize, Serialize};
 
@@ -142,7 +142,7 @@ where
             Inside { fenced: empty(&session, Patience::default()).await?, logins: None }
         } else {
             let fenced = apply(&session, &logins, Patience::default()).await?;
-            let proof = within(timeouts::FENCE_PROOF, Box::pin(prove(&server, &session, &logins, &fenced))).await;
+            let proof = within(timeouts::FENCE_PROBES, Box::pin(prove(&server, &session, &logins, &fenced))).await;
             let proof = proof.unwrap_or_else(|OutOfTime| Err(unproven(&fence.cluster)))?;
             Inside { logins: Some(proof), fenced }
         };
@@ -150,7 +150,7 @@ where
         match &network {
             None => {
                 if let Some(proof) = inside.logins.as_ref().filter(|proof| !proof.is_complete()) {
-                    return Err(incomplete(&fence.cluster, engine(&cluster), proof));
+                    return Err(incomplete(&fence.cluster, cluster.engine, proof));
                 }
             }
             Some(network) if inside.fenced.master_returned => return Err(came_back(&fence.cluster, network)),
@@ -159,7 +159,7 @@ where
         let fenced_at = self.clock.now();
         let readers = self.empty_readers(&input, &fence, &cluster).await;
         let sessions_ended = inside.fenced.sessions_ended + readers.sessions_ended;
-        let mut layers = layers(engine(&cluster), network, &inside);
+        let mut layers = layers(cluster.engine, network, &inside);
         layers.extend(readers.did.map(|did| Layer { layer: "sessions", did }));
         Ok(Output { fenced_at, sessions_ended, layers })
     }
@@ -202,7 +202,7 @@ where
 
     async fn log_in(&self, input: &Input, fence: &Fence, cluster: &Cluster) -> Result<(Server, Session), StepError> {
         let (id, secret) = (&input.recovery.id, &input.plan.secret_arn);
-        let database = engine(cluster).maintenance_database();
+        let database = defaults(cluster.engine).maintenance_database;
         let opened = self.access.log_in(id, cluster, secret, fence.moment, database).await;
         opened.map_err(|error| match error {
             ConnectError::LoginRefused(why)
@@ -266,11 +266,11 @@ async fn refuse_writers(cluster: &str, session: &Session) -> Result<(), StepErro
 fn incomplete(cluster: &str, engine: Engine, proof: &Proof) -> StepError {
     let open: Vec<String> = proof.open.iter().map(|door| format!("{} ({})", door.name, door.why)).collect();
     let (who, or) = match engine {
-        Engine::Postgres => (
+        Engine::AuroraPostgresql => (
             "these databases still take connections",
             "make the secret's user a member of the roles that own these databases",
         ),
-        Engine::MySql => (
+        Engine::AuroraMysql => (
             "these accounts can still log in",
             "give the applications accounts of their own, which the secret's user may lock",
         ),
@@ -282,7 +282,7 @@ fn incomplete(cluster: &str, engine: Engine, proof: &Proof) -> StepError {
 
 /// Nothing is left open by that: the step is repeated, and finds what it closed.
 fn unproven(cluster: &str) -> StepError {
-    let seconds = timeouts::FENCE_PROOF.as_secs();
+    let seconds = timeouts::FENCE_PROBES.as_secs();
     StepError::new(
         ErrorName::Unavailable,
         format!("{cluster}: not every database could be tried within {seconds} s, and so the fence is not proven"),
@@ -312,10 +312,10 @@ fn layers(engine: Engine, network: Option<String>, Inside { logins, fenced }: &I
     layers.push(Layer { layer: "sessions", did: sessions });
     let proved = match (logins, engine) {
         (None, _) => "the security groups are in force, and no session is left".to_owned(),
-        (Some(proof), Engine::Postgres) => {
+        (Some(proof), Engine::AuroraPostgresql) => {
             format!("connections refused by {}", list(&proof.refused, "no database"))
         }
-        (Some(proof), Engine::MySql) => format!("read again as locked: {}", list(&proof.refused, "no account")),
+        (Some(proof), Engine::AuroraMysql) => format!("read again as locked: {}", list(&proof.refused, "no account")),
     };
     let doors = logins.iter().flat_map(|proof| &proof.open);
     let proved = doors
@@ -326,12 +326,12 @@ fn layers(engine: Engine, network: Option<String>, Inside { logins, fenced }: &I
 
 fn login(engine: Engine, fenced: &Fenced) -> String {
     let mut login = match engine {
-        Engine::Postgres => format!(
+        Engine::AuroraPostgresql => format!(
             "connection limit 0 on {}; NOLOGIN for {}",
             list(&fenced.databases, "no database"),
             list(&fenced.roles, "no role")
         ),
-        Engine::MySql => format!("ACCOUNT LOCK for {}", list(&fenced.accounts, "no account")),
+        Engine::AuroraMysql => format!("ACCOUNT LOCK for {}", list(&fenced.accounts, "no account")),
     };
     if !fenced.not_changed.is_empty() {
         login.push_str(&format!("; not changed: {}", fenced.not_changed.join(", ")));

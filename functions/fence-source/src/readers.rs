@@ -9,8 +9,8 @@ use rewind_aws::rds::{Cluster, Instance, ReadClusters};
 use rewind_aws::secrets::Logins;
 use rewind_clock::{OutOfTime, within};
 use rewind_core::{ErrorName, StepError, timeouts};
-use rewind_db::Credential;
 use rewind_db::fence::{Patience, empty};
+use rewind_db::{Credential, defaults};
 
 /// What became of the readers' sessions.
 #[derive(Default)]
@@ -75,7 +75,8 @@ impl<C: ReadClusters, S: Logins, N, K> FenceSource<C, S, N, K> {
         let Some(endpoint) = &reader.endpoint else { return Ok(0) };
         let network = self.access.network.for_recovery(&input.recovery.id);
         let target = target(cluster, endpoint);
-        let (_, session) = network.connect_with(&target, credentials, target.engine.maintenance_database()).await?;
+        let (_, session) =
+            network.connect_with(&target, credentials, defaults(target.engine).maintenance_database).await?;
         let emptied = empty(&session, Patience { bound: timeouts::FENCE_READER_SESSIONS, ..Patience::default() }).await;
         session.close().await;
         Ok(emptied?.sessions_ended)

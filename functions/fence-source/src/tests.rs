@@ -107,9 +107,9 @@ fn an_incomplete_fence_says_which_door_is_open_and_how_to_close_it() {
         refused: vec!["shop".to_owned()],
         open: vec![rewind_db::fence::OpenDoor { name: "legacy".to_owned(), why: "app may log in".to_owned() }],
     };
-    let error = incomplete("orders", Engine::Postgres, &proof).to_string();
+    let error = incomplete("orders", Engine::AuroraPostgresql, &proof).to_string();
     assert!(error.contains("legacy (app may log in)") && error.contains("FenceSecurityGroupIds"), "{error}");
-    let error = incomplete("orders", Engine::MySql, &proof).to_string();
+    let error = incomplete("orders", Engine::AuroraMysql, &proof).to_string();
     assert!(error.contains("legacy (app may log in)") && !error.contains("database"), "{error}");
 }
 

@@ -6,7 +6,7 @@ use rewind_aws::fixtures::{
 };
 use rewind_aws::rds::Cluster;
 use rewind_aws::rds::fake::{FakeRds, Lose};
-use rewind_core::{FenceLayer, Login, Tls};
+use rewind_core::{Engine, FenceLayer, Login, Tls};
 
 fn input() -> Input {
     let login = Login { user: "postgres".to_owned(), secret_version: "AWSCURRENT".to_owned(), tls: Tls::Verified };
@@ -107,7 +107,8 @@ async fn a_state_s_time_is_from_the_end_of_the_one_before_it() {
 
 #[tokio::test]
 async fn in_place_the_safety_clone_is_what_is_kept_and_its_end_is_a_command() {
-    let kept = Cluster { name: "orders-e".to_owned(), arn: safety_clone().cluster_arn, ..Cluster::default() };
+    let kept =
+        Cluster { name: "orders-e".to_owned(), arn: safety_clone().cluster_arn, ..Cluster::bare(Engine::AuroraMysql) };
     let rds = FakeRds::with(vec![mysql_source(), kept], Vec::new());
     let step = Finish { clusters: rds.clone(), clock: ManualClock::at("2026-11-23T10:41:00Z") };
     let landed = time("2026-11-23T10:29:59.75Z");

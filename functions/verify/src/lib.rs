@@ -5,11 +5,11 @@
 mod same;
 
 use jiff::Timestamp;
-use rewind_access::{Access, engine};
+use rewind_access::Access;
 use rewind_aws::rds::{Cluster, ReadClusters};
 use rewind_aws::secrets::Logins;
 use rewind_core::{Clock, ErrorName, Login, Plan, Recovery, Report, Restored, StepError, Strategy};
-use rewind_db::{ConnectError, Limits, Server, Session, examine, half_dropped, invalid_databases};
+use rewind_db::{ConnectError, Limits, Server, Session, defaults, examine, half_dropped, invalid_databases};
 use rewind_lambda::Step;
 use serde::Deserialize;
 
@@ -132,10 +132,10 @@ impl<C: ReadClusters, S: Logins, K: Clock> Verify<C, S, K> {
         cluster: &Cluster,
         moment: Timestamp,
     ) -> Result<(Server, Session), ConnectError> {
-        let (id, secret, engine) = (&recovery.id, &plan.secret_arn, engine(cluster));
-        match self.access.log_in(id, cluster, secret, moment, engine.first_database()).await {
+        let (id, secret, defaults) = (&recovery.id, &plan.secret_arn, defaults(cluster.engine));
+        match self.access.log_in(id, cluster, secret, moment, defaults.first_database).await {
             Err(ConnectError::DatabaseMissing(_) | ConnectError::DatabaseInvalid(_)) => {
-                self.access.log_in(id, cluster, secret, moment, engine.maintenance_database()).await
+                self.access.log_in(id, cluster, secret, moment, defaults.maintenance_database).await
             }
             other => other,
         }

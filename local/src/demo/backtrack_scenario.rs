@@ -31,7 +31,7 @@ const BETWEEN_REWINDS: Duration = Duration::from_millis(2_500);
 /// Runs the scenario.
 pub async fn run(layout: &Layout, stack: &StackEnv, console: &Console) -> Result<()> {
     let _lock = lock_stack(layout)?;
-    let databases = &Databases::of(stack, Engine::MySql)?;
+    let databases = &Databases::of(stack, Engine::AuroraMysql)?;
     leftovers::end_interrupted(stack, console).await?;
 
     console.heading("1. A cluster that can be rewound in place, and its data");

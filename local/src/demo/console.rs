@@ -91,6 +91,7 @@ impl Console {
         if let Ok(look) = ProgressStyle::with_template("  {spinner} {wide_msg}") {
             bar.set_style(look);
         }
+        // A spinner that turns by itself shows that the demo is alive while it waits for a call.
         bar.enable_steady_tick(Duration::from_millis(100));
         self.state().activity =
             Some(Activity { name: name.to_owned(), note: note.to_owned(), since: Instant::now(), bar });

@@ -6,6 +6,7 @@ use crate::stack::StackEnv;
 use anyhow::{Context, Result, anyhow};
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, OptsBuilder, SslOpts};
+pub use rewind_core::Engine;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -21,22 +22,11 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 /// Longest time that a connection may take: a fenced cluster on AWS does not refuse, it just does not respond.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The engine of a scenario's databases.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Engine {
-    /// Aurora PostgreSQL.
-    Postgres,
-    /// Aurora MySQL.
-    MySql,
-}
-
-impl Engine {
-    /// The standard port.
-    fn port(self) -> u16 {
-        match self {
-            Self::Postgres => 5432,
-            Self::MySql => 3306,
-        }
+/// The port on which the demo's clusters of `engine` listen.
+fn port(engine: Engine) -> u16 {
+    match engine {
+        Engine::AuroraPostgresql => 5432,
+        Engine::AuroraMysql => 3306,
     }
 }
 
@@ -71,7 +61,7 @@ pub struct Databases {
 #[derive(Debug)]
 pub struct Session {
     link: Link,
-    /// Where the name resolved when it was made.
+    /// The endpoint and address that the name resolved to when the connection was made.
     pub server: ResolvedEndpoint,
 }
 
@@ -118,6 +108,7 @@ impl Session {
             Link::MySql(conn) => {
                 let rows: Vec<mysql_async::Row> = conn.query(sql).await?;
                 let text = |value: mysql_async::Value| match value {
+                    // The text protocol has every value but NULL as bytes.
                     mysql_async::Value::Bytes(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
                     _ => String::new(),
                 };
@@ -172,8 +163,8 @@ impl Databases {
         let connecting = async {
             let server = self.dns.resolve(name).await?;
             let link = match self.engine {
-                Engine::Postgres => Link::Postgres(self.postgres(None, &server, login, database, "").await?),
-                Engine::MySql => Link::MySql(Box::new(self.mysql(&server, login, database).await?)),
+                Engine::AuroraPostgresql => Link::Postgres(self.postgres(None, &server, login, database, "").await?),
+                Engine::AuroraMysql => Link::MySql(Box::new(self.mysql(&server, login, database).await?)),
             };
             Ok(Session { link, server })
         };
@@ -231,7 +222,7 @@ impl Databases {
         let options = OptsBuilder::default()
             .ip_or_hostname(&server.endpoint)
             .resolved_ips(Some(vec![IpAddr::V4(server.address)]))
-            .tcp_port(self.engine.port())
+            .tcp_port(port(self.engine))
             .user(Some(&login.user))
             .pass(Some(&login.password))
             .db_name(Some(database))
@@ -256,7 +247,7 @@ async fn dial(from: Option<Ipv4Addr>, to: Ipv4Addr) -> std::io::Result<TcpStream
         socket.set_reuseaddr(true)?;
         socket.bind(SocketAddr::from((from, 0)))?;
     }
-    let stream = socket.connect(SocketAddr::from((to, Engine::Postgres.port()))).await?;
+    let stream = socket.connect(SocketAddr::from((to, port(Engine::AuroraPostgresql)))).await?;
     stream.set_nodelay(true)?;
     Ok(stream)
 }

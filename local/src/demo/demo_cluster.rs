@@ -48,6 +48,7 @@ pub async fn find(stack: &StackEnv, databases: &Databases, name: &str, database:
     let deadline = Instant::now() + READY_TIMEOUT;
     let (cluster, all) = loop {
         let all = clusters(stack).await?;
+        // By the endpoint that the name leads to, as an application would find it: after a demo it is a restored cluster.
         let behind = all.iter().find(|cluster| cluster.endpoint() == Some(resolved.endpoint.as_str())).cloned();
         let cluster = behind
             .ok_or_else(|| anyhow!("{name} resolves to {}, which is no cluster's endpoint", resolved.endpoint))?;
@@ -80,8 +81,8 @@ pub async fn find(stack: &StackEnv, databases: &Databases, name: &str, database:
 
 fn is_rewindable(cluster: &DbCluster, engine: Engine) -> bool {
     let reaches_back = match engine {
-        Engine::Postgres => cluster.earliest_restorable_time(),
-        Engine::MySql => cluster.earliest_backtrack_time(),
+        Engine::AuroraPostgresql => cluster.earliest_restorable_time(),
+        Engine::AuroraMysql => cluster.earliest_backtrack_time(),
     };
     cluster.status() == Some("available") && reaches_back.is_some()
 }
@@ -130,6 +131,7 @@ impl LoginSearch<'_> {
                 .context("the secret with the master password is no JSON")?;
             let field = |name: &str| login.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
             let login = Login { user: field("username"), password: field("password") };
+            // Tried, not compared: which password was valid at the target time only the database knows.
             match self.databases.connect(self.name, &login, self.database).await {
                 Ok(_) => return Ok((secret.to_owned(), login)),
                 Err(error) => why = error.to_string(),

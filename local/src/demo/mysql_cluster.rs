@@ -58,6 +58,8 @@ pub async fn ensure(stack: &StackEnv, databases: &Databases, console: &Console) 
     let deadline = Instant::now() + AVAILABLE_TIMEOUT;
     let endpoint = loop {
         if let Some(cluster) = named(stack, CLUSTER).await? {
+            // An interrupted run may have left a cluster without an instance: CreateDBInstance is sent where one is missing, not only
+            // after CreateDBCluster.
             let available = cluster.status() == Some("available");
             if available && cluster.db_cluster_members().is_empty() {
                 rds.create_db_instance()
@@ -97,6 +99,7 @@ async fn writer_is_up(stack: &StackEnv) -> Result<bool> {
 
 /// Lists the instances of a cluster, with their status.
 async fn instances(stack: &StackEnv, cluster: &str) -> Result<Vec<(String, String)>> {
+    // Filtered here: a page has 100 instances at most, and the paginator reads all of them either way.
     let all = stack.rds().describe_db_instances().into_paginator().items().send();
     let all = all.collect::<Result<Vec<_>, _>>().await.context("the instances could not be read")?;
     let text = |text: Option<&str>| text.unwrap_or_default().to_owned();

@@ -23,7 +23,7 @@ const HEADINGS: Headings = Headings { decision: "5. A person decides", after: "6
 /// Runs the scenario.
 pub async fn run(layout: &Layout, stack: &StackEnv, console: &Console) -> Result<()> {
     let _lock = lock_stack(layout)?;
-    let databases = &Databases::of(stack, Engine::Postgres)?;
+    let databases = &Databases::of(stack, Engine::AuroraPostgresql)?;
     leftovers::end_interrupted(stack, console).await?;
 
     console.heading("1. A cluster and its data");

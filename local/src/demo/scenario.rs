@@ -184,7 +184,7 @@ impl Scenario<'_> {
         let address = session.server.address.to_string();
         // The name may resolve as it should and a proxy or a stale route still lead elsewhere: the server itself is asked. MySQL
         // does not know by which address it was reached.
-        if databases.engine == Engine::Postgres {
+        if databases.engine == Engine::AuroraPostgresql {
             let sql = "SELECT host(inet_server_addr())";
             let who = session.value(sql).await.context("the server could not be asked who it is")?;
             if who != address {

@@ -22,8 +22,10 @@ pub const APP_USER: &str = "app";
 /// When the database refuses a statement.
 pub async fn create_table(session: &mut Session, engine: Engine) -> Result<()> {
     let columns = match engine {
-        Engine::Postgres => "id serial PRIMARY KEY, data text NOT NULL, created_at timestamptz NOT NULL DEFAULT now()",
-        Engine::MySql => {
+        Engine::AuroraPostgresql => {
+            "id serial PRIMARY KEY, data text NOT NULL, created_at timestamptz NOT NULL DEFAULT now()"
+        }
+        Engine::AuroraMysql => {
             "id int AUTO_INCREMENT PRIMARY KEY, data text NOT NULL, created_at timestamp(6) NOT NULL DEFAULT now(6)"
         }
     };
@@ -52,7 +54,7 @@ pub async fn create_application(
     // Nobody keeps it: a restored cluster brings the role along with its old password, and each run sets another.
     let password = uuid::Uuid::new_v4().simple().to_string();
     match databases.engine {
-        Engine::Postgres => {
+        Engine::AuroraPostgresql => {
             let exists = async |session: &mut Session, query: &str| {
                 session.rows(query).await.context(failed).map(|rows| !rows.is_empty())
             };
@@ -65,7 +67,7 @@ pub async fn create_application(
                 session.run(&format!("CREATE DATABASE {APP_DATABASE}")).await.context(failed)?;
             }
         }
-        Engine::MySql => {
+        Engine::AuroraMysql => {
             for sql in [
                 format!("CREATE USER IF NOT EXISTS {APP_USER} IDENTIFIED BY '{password}'"),
                 format!("ALTER USER {APP_USER} IDENTIFIED BY '{password}'"),
@@ -79,8 +81,8 @@ pub async fn create_application(
         databases.connect(&demo_cluster.client_name, &demo_cluster.master, APP_DATABASE).await.context(failed)?;
     let written_at = match databases.engine {
         // now() is the start of the transaction in PostgreSQL; the accounting compares single statements.
-        Engine::Postgres => "timestamptz NOT NULL DEFAULT clock_timestamp()",
-        Engine::MySql => "timestamp(6) NOT NULL DEFAULT now(6)",
+        Engine::AuroraPostgresql => "timestamptz NOT NULL DEFAULT clock_timestamp()",
+        Engine::AuroraMysql => "timestamp(6) NOT NULL DEFAULT now(6)",
     };
     for sql in [
         format!("DROP TABLE IF EXISTS {APP_TABLE}"),

@@ -172,6 +172,7 @@ fn place(observed: &Observed<'_>, attempt: &Attempt, at: Timestamp, totals: &mut
     let number = attempt.number;
     let (on_rewound, on_source) = (observed.on_rewound.contains(&number), observed.on_source.contains(&number));
     let side = observed.side(attempt);
+    // Each rule holds for every interleaving of the recovery; a write that breaks one was lost, doubled or let through.
     if side == Side::Rewound {
         if !on_rewound {
             problems.add("acknowledged after the rewind, and not in the rewound data", number);
@@ -186,6 +187,7 @@ fn place(observed: &Observed<'_>, attempt: &Attempt, at: Timestamp, totals: &mut
             totals.afterwards.add(number, at);
         }
     } else if side == Side::Source {
+        // The fence's own proof is a failed write; this is the application's, from outside.
         if at > observed.fenced_at {
             problems.add("acknowledged by the source after the fence", number);
         }
@@ -197,6 +199,7 @@ fn place(observed: &Observed<'_>, attempt: &Attempt, at: Timestamp, totals: &mut
         if on_rewound && attempt.sent > observed.rewound_to {
             problems.add("sent after the target, and in the rewound data all the same", number);
         }
+        // Acknowledged by the target means committed by then, and a restore has to have it.
         if !on_rewound && at <= observed.rewound_to {
             problems.add("acknowledged before the target, and not in the rewound data", number);
         }

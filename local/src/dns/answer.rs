@@ -1,4 +1,4 @@
-//! What the server says to a question, given the zones and the endpoints of the moment: pure, no sockets, no AWS.
+//! Answers DNS questions from the zones and the endpoints of the moment: pure, no sockets, no AWS.
 //!
 //! It follows CNAMEs through everything it is authoritative for, as a VPC's resolver does, so that one question to a
 //! record shows where a client would land. It never asks another server.
@@ -16,9 +16,9 @@ const ENDPOINT_NEGATIVE_TTL: u32 = 1;
 /// More aliases than that in a row are a loop.
 const LONGEST_CHAIN: usize = 8;
 
-/// Tells the address behind a cluster's or an instance's endpoint (lower case, without the final dot).
+/// Resolves endpoints of clusters and instances (lower case, without the final dot).
 pub trait Endpoints: Send + Sync + 'static {
-    /// The address, if there is such an endpoint now.
+    /// Returns the address, if there is such an endpoint now.
     fn address(&self, endpoint: &str) -> Option<Ipv4Addr>;
 }
 
@@ -33,7 +33,7 @@ impl<F: Fn(&str) -> Option<Ipv4Addr> + Send + Sync + 'static> Endpoints for F {
 pub struct Answer {
     /// `NOERROR`, `NXDOMAIN`, `REFUSED`, …
     pub code: ResponseCode,
-    /// Whether the name asked for is one of ours.
+    /// True when the name asked for is one of ours.
     pub authoritative: bool,
     /// The records, aliases first.
     pub records: Vec<Record>,
@@ -51,6 +51,7 @@ impl Answer {
 /// Answers the question for `kind` records of `name`.
 pub fn answer(zones: &Zones, endpoints: &dyn Endpoints, name: &Name, kind: RecordType) -> Answer {
     let mut answer = Answer { authoritative: true, ..Answer::bare(ResponseCode::NoError) };
+    // A CNAME may lead into another zone or to an endpoint: the search begins anew with each target.
     let mut owner = name.clone();
     for _ in 0..=LONGEST_CHAIN {
         let found = match zones.find(&owner, kind) {
@@ -82,16 +83,17 @@ pub fn answer(zones: &Zones, endpoints: &dyn Endpoints, name: &Name, kind: Recor
             }
         }
     }
+    // As resolvers do with a loop; NXDOMAIN would be cached as the truth about a name that exists.
     Answer::bare(ResponseCode::ServFail)
 }
 
-/// Answers for an endpoint, or says that the name is none: the hosted zones need not be read for it.
+/// Answers for an endpoint; none when the name is no endpoint's. The hosted zones need not be read for it.
 pub fn endpoint_answer(endpoints: &dyn Endpoints, name: &Name, kind: RecordType) -> Option<Answer> {
     endpoint(endpoints, name, kind)?;
     Some(answer(&Zones::default(), endpoints, name, kind))
 }
 
-/// Looks a name up among the endpoints; nothing when it does not end as endpoints do.
+/// Looks a name up among the endpoints; none when it does not end as endpoints do.
 fn endpoint(endpoints: &dyn Endpoints, name: &Name, kind: RecordType) -> Option<Found> {
     let origin = Name::from_ascii("rds.amazonaws.com.").ok()?;
     if !origin.zone_of(name) {
@@ -99,8 +101,10 @@ fn endpoint(endpoints: &dyn Endpoints, name: &Name, kind: RecordType) -> Option<
     }
     let server = Name::from_ascii("ns.rds.amazonaws.com.").ok()?;
     let hostmaster = Name::from_ascii("awsdns-hostmaster.amazon.com.").ok()?;
+    // A negative answer needs an SOA (RFC 2308): without one clients choose themselves how long they keep it.
     let soa = SOA::new(server.clone(), hostmaster, 1, 7200, 900, 1_209_600, ENDPOINT_NEGATIVE_TTL);
     let soa = Record::from_rdata(origin.clone(), ENDPOINT_NEGATIVE_TTL, RData::SOA(soa));
+    // The zone's own name: resolvers that check a delegation ask for its SOA and NS.
     if *name == origin {
         return Some(match kind {
             RecordType::SOA => Found::Records(vec![soa]),
@@ -110,11 +114,13 @@ fn endpoint(endpoints: &dyn Endpoints, name: &Name, kind: RecordType) -> Option<
             _ => Found::NoSuchType(soa),
         });
     }
+    // Names compare without case (RFC 4343); the answer keeps the asker's spelling.
     let host = name.to_lowercase().to_ascii();
     Some(match endpoints.address(host.trim_end_matches('.')) {
         Some(address) if matches!(kind, RecordType::A | RecordType::ANY) => {
             Found::Records(vec![Record::from_rdata(name.clone(), ENDPOINT_TTL, RData::A(A(address)))])
         }
+        // NXDOMAIN for AAAA would make a dual-stack client give the name up altogether.
         Some(_) => Found::NoSuchType(soa),
         None => Found::NoSuchName(soa),
     })

@@ -46,6 +46,7 @@ impl DnsServer {
     ) -> io::Result<Self> {
         let udp = UdpSocket::bind(address).await?;
         let local_addr = udp.local_addr()?;
+        // On the port that UDP got: with port 0 the two would get different ones, and a truncated answer is asked for again by TCP.
         let tcp = TcpListener::bind(local_addr).await?;
         let handler = Handler { endpoints: Box::new(endpoints), zones: Route53Zones::new(route53) };
         let mut server = Server::new(handler);
@@ -54,7 +55,7 @@ impl DnsServer {
         Ok(Self { server, local_addr })
     }
 
-    /// Where it listens: the port that was found, when 0 was asked for.
+    /// The address that it listens on: with the port that was found, when 0 was asked for.
     pub fn local_addr(&self) -> SocketAddr {
         self.local_addr
     }
@@ -63,7 +64,7 @@ impl DnsServer {
     ///
     /// # Errors
     ///
-    /// What ended it.
+    /// The failure of that socket.
     pub async fn run(mut self) -> io::Result<()> {
         self.server.block_until_done().await.map_err(io::Error::other)
     }
@@ -88,11 +89,13 @@ impl Handler {
         }
         // The asker's own spelling is kept: some clients check that it comes back.
         let (name, kind) = (&info.query.original().name, info.query.query_type());
+        // Before the zones are read: databases stay reachable by their endpoints while Route 53 is slow or away.
         if let Some(answer) = endpoint_answer(&*self.endpoints, name, kind) {
             return answer;
         }
         match self.zones.read().await {
             Ok(zones) => answer(&zones, &*self.endpoints, name, kind),
+            // Never NXDOMAIN: a client would believe that the record is gone, and a test that it was deleted.
             Err(error) => {
                 tracing::warn!(%error, %name, "answering SERVFAIL");
                 Answer::bare(ResponseCode::ServFail)

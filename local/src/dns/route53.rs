@@ -2,15 +2,16 @@
 
 use super::zone::{RecordSet, Zone, Zones};
 use aws_sdk_route53::Client;
+use aws_sdk_route53::error::DisplayErrorContext;
 use aws_sdk_route53::types::HostedZone;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-/// How old an answer may be. Long enough to serve the several questions of one connection attempt by one read.
+/// Longest age of zones: long enough to serve the several questions of one connection attempt by one read.
 const CACHE: Duration = Duration::from_millis(100);
-/// When Route 53 has not answered by then, the asker should hear of it before giving up by itself.
+/// Longest time of a read: the asker must get its SERVFAIL before it gives up by itself.
 const READ_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// The zones could not be read.
@@ -37,7 +38,8 @@ impl Route53Zones {
     ///
     /// When Route 53 does not answer, or with an error: old zones are then worth nothing.
     pub async fn read(&self) -> Result<Arc<Zones>, Unreadable> {
-        // Questions that arrive during a read wait for it and share what it found.
+        // Questions that arrive during a read wait for it and share its result: a pool that
+        // connects again asks dozens at once.
         let mut last = self.last.lock().await;
         if let Some((read_at, zones)) = last.as_ref()
             && read_at.elapsed() < CACHE
@@ -56,9 +58,10 @@ impl Route53Zones {
         let mut zones = Vec::new();
         let mut pages = self.client.list_hosted_zones().into_paginator().send();
         while let Some(page) = pages.next().await {
-            for zone in page.map_err(|error| unreadable(&error))?.hosted_zones {
+            for zone in page.map_err(unreadable)?.hosted_zones {
                 match self.zone(&zone).await? {
                     Ok(zone) => zones.push(zone),
+                    // One zone that can't be served must not take the others with it.
                     Err(error) => tracing::warn!(zone = zone.name, %error, "a hosted zone is left out"),
                 }
             }
@@ -80,7 +83,7 @@ impl Route53Zones {
                 .set_start_record_identifier(identifier)
                 .send()
                 .await
-                .map_err(|error| unreadable(&error))?;
+                .map_err(unreadable)?;
             sets.extend(page.resource_record_sets.into_iter().map(|set| RecordSet {
                 name: set.name,
                 kind: set.r#type.as_str().to_owned(),
@@ -88,6 +91,7 @@ impl Route53Zones {
                 values: set.resource_records.unwrap_or_default().into_iter().map(|record| record.value).collect(),
                 weight: set.weight.and_then(|weight| u64::try_from(weight).ok()),
             }));
+            // By hand: the SDK has no paginator for this call, which goes on from a name, a type and an identifier together.
             if !page.is_truncated {
                 break;
             }
@@ -98,13 +102,7 @@ impl Route53Zones {
     }
 }
 
-fn unreadable(error: &(dyn std::error::Error + 'static)) -> Unreadable {
-    // The SDK's own Display says "service error" or "dispatch failure" and keeps the cause below.
-    let mut causes = vec![error.to_string()];
-    let mut source = error.source();
-    while let Some(cause) = source {
-        causes.push(cause.to_string());
-        source = cause.source();
-    }
-    Unreadable(causes.join(": "))
+// The SDK's own Display says "service error" or "dispatch failure" and keeps the cause below.
+fn unreadable(error: impl std::error::Error) -> Unreadable {
+    Unreadable(DisplayErrorContext(error).to_string())
 }

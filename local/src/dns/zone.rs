@@ -22,15 +22,15 @@ pub struct RecordSet {
     pub weight: Option<u64>,
 }
 
-/// Why a zone cannot be served.
+/// An error that keeps a zone from being served.
 #[derive(Debug, thiserror::Error)]
 pub enum ZoneError {
-    /// A name is none.
+    /// A name is no domain name.
     #[error("{name:?} is not a domain name: {source}")]
     Name {
         /// The name.
         name: String,
-        /// What is wrong with it.
+        /// The error of the parser.
         source: ProtoError,
     },
     /// A zone without a start of authority.
@@ -55,7 +55,7 @@ struct Choice {
     data: Vec<RData>,
 }
 
-/// What a look-up ends in.
+/// The result of a look-up.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Found {
     /// The records asked for.
@@ -69,11 +69,11 @@ pub enum Found {
 }
 
 impl Zone {
-    /// A zone from its sets of records. Values that are none are left out, with a line in the log.
+    /// A zone from its sets of records. Values that can't be parsed are left out, with a line in the log.
     ///
     /// # Errors
     ///
-    /// When a name is none, or the SOA is missing.
+    /// When a name is no domain name, or the SOA is missing.
     pub fn new(origin: &str, private: bool, sets: Vec<RecordSet>) -> Result<Self, ZoneError> {
         let origin = absolute(origin)?;
         let mut names: BTreeMap<LowerName, BTreeMap<RecordType, Vec<Choice>>> = BTreeMap::new();
@@ -84,6 +84,7 @@ impl Zone {
                 continue;
             };
             let data: Vec<RData> = set.values.iter().filter_map(|value| parse(kind, value, &set.name)).collect();
+            // An alias to an AWS resource has no values, and a set without data would answer for a name that leads nowhere.
             if data.is_empty() {
                 continue;
             }
@@ -106,6 +107,7 @@ impl Zone {
             let below = self.names.keys().any(|owner| LowerName::from(name).zone_of(owner));
             return if below { Found::NoSuchType(self.soa.clone()) } else { Found::NoSuchName(self.soa.clone()) };
         };
+        // Asked for everything a server does not follow an alias: it shows it.
         if kind == RecordType::ANY {
             return Found::Records(kinds.values().flat_map(|choices| records(name, choices)).collect());
         }
@@ -130,6 +132,7 @@ impl Zone {
             if let Some(kinds) = self.names.get(&LowerName::from(&wildcard)) {
                 return Some(kinds);
             }
+            // RFC 4592: a wildcard above an existing name does not reach below it.
             if self.names.keys().any(|owner| LowerName::from(&parent).zone_of(owner)) || parent.is_root() {
                 return None;
             }
@@ -146,6 +149,7 @@ pub struct Zones(Vec<Zone>);
 impl Zones {
     /// The zones, in the order in which they are asked: the longest name first, a private one before a public one.
     pub fn new(mut zones: Vec<Zone>) -> Self {
+        // A VPC's resolver looks in the private zone of a name first, and never asks the public one of the same name.
         zones.sort_by_key(|zone| (std::cmp::Reverse(zone.origin.num_labels()), !zone.private));
         Self(zones)
     }
@@ -183,6 +187,7 @@ fn parse(kind: RecordType, value: &str, owner: &str) -> Option<RData> {
 
 /// The records of one of the choices, picked by weight.
 fn records(name: &Name, choices: &[Choice]) -> Vec<Record> {
+    // Route 53 never returns weight 0 beside another weight; where all are 0 each is as likely, and the first is as good as any.
     let total: u64 = choices.iter().filter_map(|choice| choice.weight).sum();
     let mut ticket = if total > 0 { fastrand::u64(0..total) } else { 0 };
     let chosen = choices.iter().find(|choice| match choice.weight {

@@ -1,15 +1,15 @@
-//! The accounts of a new database, as RDS makes them: a master user without `SUPER`, and the control plane's own, which no client
-//! can use: nobody else knows their password. (That they are of `localhost` is no wall: MariaDB takes whoever comes over the PROXY
-//! protocol by a socket for local, too.)
+//! The accounts of a new database, as RDS has them: a master user without `SUPER`, and the control plane's own, which no client
+//! can use: nobody else knows their password. (Being accounts of `localhost` does not protect them: MariaDB takes a client of the PROXY
+//! protocol on its socket for local, too.)
 
 /// The control plane's account.
 pub const ADMIN: &str = "rdsadmin";
 /// The account of replication.
 pub const REPLICATION: &str = "rdsrepladmin";
 
-/// What the master user of Aurora MySQL may do. Not `SUPER`, `FILE`, `SHUTDOWN`, nor what MariaDB has split off from `SUPER`.
+/// The privileges of Aurora MySQL's master user. Not `SUPER`, `FILE`, `SHUTDOWN`, nor what MariaDB has split off from `SUPER`.
 /// `DELETE HISTORY` only because `GRANT ALL ON database.*` needs it in MariaDB, and works on Aurora.
-const MASTER_MAY: &str = "SELECT, INSERT, UPDATE, DELETE, CREATE, DROP, RELOAD, PROCESS, REFERENCES, INDEX, ALTER, \
+const MASTER_PRIVILEGES: &str = "SELECT, INSERT, UPDATE, DELETE, CREATE, DROP, RELOAD, PROCESS, REFERENCES, INDEX, ALTER, \
     SHOW DATABASES, CREATE TEMPORARY TABLES, LOCK TABLES, EXECUTE, REPLICATION SLAVE, REPLICATION CLIENT, CREATE VIEW, SHOW VIEW, \
     CREATE ROUTINE, ALTER ROUTINE, CREATE USER, EVENT, TRIGGER, DELETE HISTORY";
 
@@ -25,9 +25,10 @@ pub fn literal(text: &str) -> String {
     format!("'{}'", text.replace('\\', r"\\").replace('\'', "''"))
 }
 
-/// The statements that turn a freshly installed server, where `root` may do everything, into one of RDS.
+/// Renders the statements that turn a freshly installed server, with its all-powerful `root`, into one of RDS.
 #[must_use]
 pub fn create(master: &str, password: &str, database: Option<&str>, control_password: &str) -> String {
+    // `root` goes last: it is what runs these statements.
     let user = literal(master);
     let mut text = format!(
         "CREATE USER {ADMIN}@localhost IDENTIFIED BY {control};
@@ -36,14 +37,14 @@ pub fn create(master: &str, password: &str, database: Option<&str>, control_pass
          GRANT REPLICATION SLAVE ON *.* TO {REPLICATION}@localhost;
          {kill}{kill_query}
          CREATE USER {user}@'%' IDENTIFIED BY {password};
-         GRANT {MASTER_MAY} ON *.* TO {user}@'%' WITH GRANT OPTION;
+         GRANT {MASTER_PRIVILEGES} ON *.* TO {user}@'%' WITH GRANT OPTION;
          DELETE FROM mysql.proxies_priv;
          DELETE FROM mysql.global_priv WHERE User IN ('root', '') AND Host <> '%';
          FLUSH PRIVILEGES;\n",
         control = literal(control_password),
         password = literal(password),
-        kill = killing("rds_kill", "CONNECTION"),
-        kill_query = killing("rds_kill_query", "QUERY"),
+        kill = kill_procedure("rds_kill", "CONNECTION"),
+        kill_query = kill_procedure("rds_kill_query", "QUERY"),
     );
     if let Some(database) = database {
         text.push_str(&format!("CREATE DATABASE {};\n", identifier(database)));
@@ -51,8 +52,8 @@ pub fn create(master: &str, password: &str, database: Option<&str>, control_pass
     text
 }
 
-// As on RDS: whoever may execute it ends any session but the control plane's.
-fn killing(name: &str, what: &str) -> String {
+// As on RDS, where the master user has no SUPER and ends sessions by this procedure alone: any session but the control plane's.
+fn kill_procedure(name: &str, what: &str) -> String {
     format!(
         "DELIMITER //
          CREATE DEFINER = {ADMIN}@localhost PROCEDURE mysql.{name}(IN thread BIGINT) SQL SECURITY DEFINER
@@ -68,7 +69,7 @@ fn killing(name: &str, what: &str) -> String {
     )
 }
 
-/// Gives the master user another password.
+/// Renders the statement that changes the master user's password.
 #[must_use]
 pub fn set_password(user: &str, password: &str) -> String {
     format!("ALTER USER {}@'%' IDENTIFIED BY {};\n", literal(user), literal(password))

@@ -1,4 +1,5 @@
-//! The control plane's own statements: by the `mariadb` client, over a server's socket, which lies in a directory of nobody else's.
+//! The control plane's own statements: by the `mariadb` client, over a server's socket, which lies in a directory that no other user
+//! can enter.
 
 use super::accounts::ADMIN;
 use crate::servers::Error;
@@ -13,7 +14,7 @@ use tokio::time::timeout;
 const PROGRAM: &str = "mariadb";
 const GREETING_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Who gives the statements.
+/// The account that runs statements.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum LoginAs<'a> {
     /// The control plane, with its password.
@@ -22,20 +23,22 @@ pub(super) enum LoginAs<'a> {
     Installer,
 }
 
-/// Runs statements one after the other until one fails, and answers what they say: names of columns, then rows, tabs between.
+/// Runs statements one after the other until one fails; returns the output: names of columns, then rows, separated by tabs.
 pub(super) async fn run(host: &Host, socket: &Path, who: LoginAs<'_>, statements: &str) -> Result<String, Error> {
     let mut command = host.command(PROGRAM, "KILL");
     let (user, password) = match who {
         LoginAs::Admin(password) => (ADMIN, password),
         LoginAs::Installer => ("root", ""),
     };
+    // --raw: with escapes, names and values would have to be unescaped again.
     command.args(["--no-defaults", "--batch", "--raw", "--user", user]).arg("--socket").arg(socket);
-    // On the command line everybody could read it.
+    // On the command line every user of the machine could read it.
     command.env("MYSQL_PWD", password);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let start = |source| Error::Start { program: PROGRAM.to_owned(), source };
     let mut child = command.spawn().map_err(start)?;
     let input = child.stdin.take();
+    // Fed while its output is read: with both pipes full each side would wait for the other.
     let feed = async {
         if let Some(mut input) = input {
             // A client that has given up says why on its error output.
@@ -50,7 +53,7 @@ pub(super) async fn run(host: &Host, socket: &Path, who: LoginAs<'_>, statements
     Err(Error::Command { program: PROGRAM.to_owned(), output: last_lines(&String::from_utf8_lossy(&output.stderr), 2) })
 }
 
-/// Whether a server greets on its socket.
+/// True when a server greets on its socket: then it takes logins.
 pub(super) async fn greets(socket: &Path) -> bool {
     let greeted = async {
         let mut stream = UnixStream::connect(socket).await?;

@@ -1,4 +1,4 @@
-//! Where in a binary log a transaction ends: the one thing that must be known of the format. It reads headers and interprets no row.
+//! Finds the end of a transaction in a binary log: nothing else of the format must be known. It reads headers and interprets no row.
 //!
 //! The format: <https://mariadb.com/kb/en/replication-protocol/>; every event begins with 19 bytes: time (4), type (1), server (4),
 //! length (4), end (4), flags (2).
@@ -23,9 +23,10 @@ const GTID: u8 = 162;
 const FLAGS: u64 = HEADER + 12;
 const STANDALONE: u8 = 1;
 
-/// The end of the last whole transaction that ends by `limit`, read from the beginning of the file: a log is written
-/// while it is looked at, and a big transaction takes several writes.
+/// Finds the end of the last whole transaction that ends by `limit`, an offset in the file.
 pub(super) fn boundary(path: &Path, limit: u64) -> io::Result<u64> {
+    // From the beginning: events carry no mark to find one by from the middle. A log is written while it is read, and a big
+    // transaction takes several writes, so its file may end inside one.
     let file = File::open(path)?;
     let (mut at, mut whole) = (START, START);
     // Inside a transaction: what ends it.
@@ -36,6 +37,7 @@ pub(super) fn boundary(path: &Path, limit: u64) -> io::Result<u64> {
         let [_, _, _, _, kind, _, _, _, _, a, b, c, d, ..] = header;
         let length = u64::from(u32::from_le_bytes([a, b, c, d]));
         let next = at + length;
+        // A length below a header's is no event: the rest of the file is not written yet, or zeroes.
         if length < HEADER || next > limit {
             break;
         }

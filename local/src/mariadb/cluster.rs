@@ -1,5 +1,5 @@
-//! A cluster over real servers: one volume of data, a writer on it, and readers that follow. What the RDS API means by a state or a
-//! parameter is not known here.
+//! A cluster over real servers: one volume of data, a writer on it, and readers that follow. It knows nothing of the RDS API's states
+//! and parameters.
 //!
 //! The volume belongs to the cluster: the writer is whichever instance runs on it, and a failover moves it to another. Readers are
 //! replicas with a copy of their own, made anew whenever they are started or the volume is rewound.
@@ -7,18 +7,17 @@
 use super::accounts::{self, REPLICATION, literal};
 use super::admin::LoginAs;
 use super::config::{Identity, Role};
-use super::history::{BaseCopy, History, Position, RestorePoint};
+use super::context::Context;
+use super::history::{BaseCopy, History, Position};
 use super::proxy::{Accept, AdmittedBlocks, Proxy};
-use super::replay::{SCRATCH, copy, rebuild};
+use super::replay::{SCRATCH, copy};
 use super::server::Server;
 use crate::servers::error::file;
-use crate::servers::host::Host;
 use crate::servers::restore_window::floor_to_millis;
 use crate::servers::{Error, MasterUser, RestoreTo, RestoreWindow, ServerEndpoint, remove_dir};
-use crate::tls::{Authority, ServerCertificate};
+use crate::tls::ServerCertificate;
 use ipnet::IpNet;
 use jiff::{SignedDuration, Timestamp};
-use rewind_clock::SystemClock;
 use rewind_core::Clock;
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddrV4};
@@ -31,33 +30,6 @@ use tokio::time::{Instant, sleep};
 const BASE_CHECK: Duration = Duration::from_secs(3);
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
 const CATCH_UP_TIMEOUT: Duration = Duration::from_secs(600);
-
-/// What all clusters of a stack share.
-#[derive(Debug)]
-pub struct Context {
-    /// MariaDB on this machine.
-    pub host: Host,
-    /// The password of the control plane's accounts on all servers: a restored cluster brings the accounts of its source along,
-    /// and must still let the control plane in.
-    pub password: String,
-    /// Who signs the servers' certificates.
-    pub authority: Arc<Authority>,
-    /// The time.
-    pub clock: SystemClock,
-    /// How far the latest restorable time lags behind.
-    pub lag: SignedDuration,
-}
-
-impl Context {
-    fn admin(&self) -> LoginAs<'_> {
-        LoginAs::Admin(&self.password)
-    }
-
-    async fn rebuild(&self, point: &RestorePoint, dir: &std::path::Path) -> Result<Position, Error> {
-        remove_dir(dir).await?;
-        rebuild(&self.host, &self.password, point, dir).await
-    }
-}
 
 /// One cluster.
 #[derive(Debug)]
@@ -77,7 +49,7 @@ struct Servers {
     volume: Server,
     writer: Option<String>,
     instances: BTreeMap<String, Instance>,
-    /// Where readers get the log from, whichever instance writes it.
+    /// The proxy from which readers get the log, whichever instance writes it.
     feed: Option<Proxy>,
     watch: Option<Watch>,
     /// A password that waits for a writer to be set in.
@@ -87,13 +59,13 @@ struct Servers {
 #[derive(Debug)]
 struct Instance {
     endpoint: ServerEndpoint,
-    /// The way in for clients, while its server runs.
+    /// The proxy for clients, while the server runs.
     proxy: Option<Proxy>,
-    /// Its server, unless it is the writer.
+    /// The server of a reader; the writer's is the volume's.
     reader: Option<Server>,
 }
 
-/// What goes on beside the servers, and ends with this value.
+/// Background tasks of the cluster; dropping the value ends them.
 #[derive(Debug)]
 struct Watch(#[expect(dead_code, reason = "held to be dropped")] JoinSet<()>);
 
@@ -115,7 +87,7 @@ impl Cluster {
         Ok(Self { context, dir, names, admitted, history, servers: servers.into() })
     }
 
-    /// How far back its history must reach: for rewinds in place, and for restores. It is forgotten beyond both.
+    /// Sets how far back the history reaches: for rewinds in place, and for restores. What is older than both is removed.
     pub fn set_reach(&self, backtrack: SignedDuration, retention: SignedDuration) {
         self.history.set_reach(backtrack, retention);
     }
@@ -134,10 +106,10 @@ impl Cluster {
         self.history.earliest_backtrack()
     }
 
-    /// Makes the volume of a new cluster.
+    /// Creates the volume of a new cluster.
     pub async fn create(&self, master: &MasterUser) -> Result<(), Error> {
         let host = &self.context.host;
-        // Whoever wants to start or destroy the cluster meanwhile waits.
+        // Held to the end: whoever wants to start or destroy the cluster meanwhile waits.
         let mut servers = self.servers.lock().await;
         let volume = &servers.volume;
         let (data, relay) = (volume.data(), volume.relay());
@@ -162,7 +134,7 @@ impl Cluster {
         Ok(())
     }
 
-    /// Makes the volume of a cluster restored from `source` as it was at a moment, and answers that moment.
+    /// Creates the volume of a cluster that is restored from `source` as it was at a moment; returns that moment.
     pub async fn restore(&self, source: &Cluster, moment: RestoreTo) -> Result<Timestamp, Error> {
         let host = &self.context.host;
         let mut servers = self.servers.lock().await;
@@ -178,8 +150,8 @@ impl Cluster {
         Ok(point.reached)
     }
 
-    /// Rewinds the whole cluster in place, back or forward, and answers where it landed. The addresses stay, every connection is
-    /// cut. The state is made ready beside the running servers: an error before the cut leaves all as it was.
+    /// Rewinds the whole cluster in place, back or forward; returns the time at which it landed. The addresses stay, every connection is
+    /// cut. The state is prepared beside the running servers: an error before the cut leaves everything as it was.
     pub async fn backtrack(&self, to: Timestamp) -> Result<Timestamp, Error> {
         let host = &self.context.host;
         let mut servers = self.servers.lock().await;
@@ -189,10 +161,12 @@ impl Cluster {
         self.context.rebuild(&point, &ready).await?;
         let epoch = self.history.prepare(host)?;
         copy(host, &ready.join("data"), &epoch.join("base")).await?;
+        // start_reader takes it again: with a waiting writer in between, tokio's fair lock would wait for itself.
         drop(reading);
 
         let readers = self.close(&mut servers).await?;
         let (data, past) = (servers.volume.data(), self.dir.join("past"));
+        // Two renames on one file system: the volume is whole before and after, whatever ends the process in between.
         std::fs::rename(&data, &past).map_err(file(&past))?;
         std::fs::rename(ready.join("data"), &data).map_err(file(&data))?;
         self.begin(&mut servers, epoch);
@@ -203,7 +177,7 @@ impl Cluster {
         Ok(point.reached)
     }
 
-    /// Starts an instance: the writer when there is none, a reader otherwise. Answers whether it is the writer.
+    /// Starts an instance: the writer when there is none, a reader otherwise. Returns true for the writer.
     pub async fn start(&self, instance: &str, endpoint: ServerEndpoint) -> Result<bool, Error> {
         let mut servers = self.servers.lock().await;
         servers.instances.insert(instance.to_owned(), Instance { endpoint, proxy: None, reader: None });
@@ -231,7 +205,7 @@ impl Cluster {
         remove_dir(&self.instance_dir(instance)).await
     }
 
-    /// Makes a reader the writer; the old writer becomes a reader.
+    /// Promotes a reader to writer; the old writer becomes a reader.
     pub async fn fail_over(&self, successor: &str) -> Result<(), Error> {
         let mut servers = self.servers.lock().await;
         let Some(old) = servers.writer.clone().filter(|_| servers.instances.contains_key(successor)) else {
@@ -257,12 +231,12 @@ impl Cluster {
         self.start_reader(&mut servers, instance).await
     }
 
-    /// Who may connect from now on; established connections live on.
+    /// Admits only these blocks from now on; established connections live on, as with security groups on AWS.
     pub fn admit(&self, admitted: Vec<IpNet>) {
         *self.admitted.lock().unwrap_or_else(PoisonError::into_inner) = admitted;
     }
 
-    /// Gives the master user another password: at once, or as soon as there is a writer.
+    /// Changes the master user's password: at once, or as soon as there is a writer.
     pub async fn set_password(&self, user: &str, password: &str) -> Result<(), Error> {
         let mut servers = self.servers.lock().await;
         if servers.writer.is_none() {
@@ -319,7 +293,7 @@ impl Cluster {
         }
     }
 
-    /// Cuts every connection and ends every server; answers the readers there were.
+    /// Cuts every connection and ends every server; returns the names of the readers.
     async fn close(&self, servers: &mut Servers) -> Result<Vec<String>, Error> {
         let mut readers = Vec::new();
         for (name, instance) in &mut servers.instances {
@@ -331,7 +305,7 @@ impl Cluster {
                 readers.push(name.clone());
             }
         }
-        // Its data is not needed any more, and what it acknowledged is in the log: nothing has to be put in order.
+        // Killed, not stopped: its data is replaced anyway, and what it acknowledged is in the log.
         servers.volume.kill().await?;
         self.history.observe();
         Ok(readers)
@@ -351,6 +325,7 @@ impl Cluster {
         let Context { host, .. } = &*self.context;
         let Servers { volume, instances, .. } = servers;
         let instance = instances.get_mut(name).ok_or(NO_INSTANCE)?;
+        // The log belongs to the epoch, not to the instance: it goes on in the same files after a failover.
         let log = self.history.log()?;
         let certificate = self.certificate(&instance.endpoint)?;
         volume.start(host, identity(&instance.endpoint), Role::Writer { log: &log }, Some(&certificate)).await?;
@@ -387,7 +362,7 @@ impl Cluster {
         self.start_writer(servers, name).await
     }
 
-    /// Makes a reader from the newest base copy; returns when it has what the writer had when it began.
+    /// Creates a reader from the newest base copy; returns when it has what the writer had when it began.
     async fn start_reader(&self, servers: &mut Servers, name: &str) -> Result<(), Error> {
         let Context { host, .. } = &*self.context;
         let feed = match servers.feed.take() {
@@ -399,6 +374,7 @@ impl Cluster {
         };
         let port = servers.feed.insert(feed).at.port();
         let instance = servers.instances.get_mut(name).ok_or(NO_INSTANCE)?;
+        // From scratch each time: after a rewind or a failover its copy may hold what the volume does not.
         instance.end().await?;
         let dir = self.instance_dir(name);
         remove_dir(&dir).await?;
@@ -434,7 +410,7 @@ impl Cluster {
         let deadline = Instant::now() + CATCH_UP_TIMEOUT;
         let wait = format!("SELECT MASTER_POS_WAIT('binlog.{:06}', {}, 1)", to.file, to.offset);
         loop {
-            // Nothing when it does not follow, below zero when the time ran out.
+            // MASTER_POS_WAIT returns NULL when the server does not follow, -1 when its own second has passed.
             let waited = reader.run(&self.context.host, self.context.admin(), &wait).await?;
             match waited.lines().last().unwrap_or_default().parse::<i64>() {
                 Ok(0..) => return Ok(()),
@@ -459,7 +435,7 @@ impl Cluster {
 const NO_INSTANCE: Error = Error::State("there is no such instance");
 
 impl Instance {
-    /// Closes its proxy and ends its own server; the volume's lives on.
+    /// Closes the proxy and ends the reader's server; the volume's lives on.
     async fn end(&mut self) -> Result<(), Error> {
         if let Some(proxy) = self.proxy.take() {
             proxy.close().await;
@@ -471,15 +447,16 @@ impl Instance {
     }
 }
 
-/// Different for every server of the network, and readable by every client.
+/// Builds the identity of an instance: its number differs between all servers of the network.
 fn identity(endpoint: &ServerEndpoint) -> Identity<'_> {
     Identity { id: endpoint.address.to_bits() & 0x00ff_ffff, name: &endpoint.name, port: endpoint.port }
 }
 
-/// Keeps rewinds short: makes another base copy, beside the writer, whenever the log since the last one has grown long.
+/// Keeps rewinds short: creates another base copy, beside the writer, whenever the log since the last one has grown long.
 async fn keep_bases(context: Arc<Context>, history: Arc<History>, dir: PathBuf) {
     loop {
         sleep(BASE_CHECK).await;
+        // Held while the copy is built: pruning would remove the log that it is built from.
         let reading = history.files.read().await;
         let Some(point) = history.point_for_next_base() else { continue };
         let dir_of_copy = history.dir_for_base(&point);

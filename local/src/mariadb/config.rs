@@ -1,20 +1,20 @@
-//! The text of a server's `my.cnf`: written whole at every start, so nothing of the data's past decides it.
+//! The text of a server's `my.cnf`: written whole at every start, for the same data is a writer's today and a reader's tomorrow.
 
 use std::fmt::Write;
 use std::path::Path;
 
-/// What a server is at the moment.
+/// The present role of a server.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Role<'a> {
     /// It takes writes and logs them.
     Writer { log: &'a Path },
     /// It follows a writer.
     Reader { relay: &'a Path },
-    /// Nobody but the control plane is there; it may replay what lies in `relay`.
+    /// Only the control plane uses it: it replays the log in `relay`.
     Scratch { relay: &'a Path },
 }
 
-/// Who a server says it is.
+/// The identity that a server shows to replicas and clients.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Identity<'a> {
     pub id: u32,
@@ -23,7 +23,7 @@ pub(super) struct Identity<'a> {
     pub port: u16,
 }
 
-/// What the text depends on.
+/// The values that differ between servers.
 pub(super) struct Settings<'a> {
     pub data: &'a Path,
     pub socket: &'a Path,
@@ -35,8 +35,8 @@ pub(super) struct Settings<'a> {
 }
 
 /// Nothing here survives the machine (the stack's data is disposable), so nothing waits for the disk: what was acknowledged
-/// survives the end of the server, and that is all. Servers have no network: clients come in by a proxy of ours, which tells the
-/// server over the PROXY protocol who they are.
+/// survives the end of the server, and that is all. Servers have no network: clients come by our proxy, which tells the server
+/// their address over the PROXY protocol.
 const FIXED: &str = "\
 skip_networking
 proxy_protocol_networks = localhost
@@ -75,6 +75,7 @@ pub(super) fn render(settings: &Settings<'_>) -> String {
     let Settings { data, socket, temporary, certificate, identity, role } = settings;
     let mut text = format!("# Written by the local control plane at every start.\n[mariadbd]\n{FIXED}");
     let mut set = |name: &str, value: &str| {
+        // Writing to a string can't fail.
         let _ = writeln!(text, "{name} = {}", quoted(value));
     };
     let path = |path: &Path| path.to_string_lossy().into_owned();
@@ -92,6 +93,7 @@ pub(super) fn render(settings: &Settings<'_>) -> String {
     match role {
         Role::Writer { log } => {
             set("log_bin", &path(&log.join("binlog")));
+            // On Aurora enabled events fire on the writer, on a restored cluster at once: what hold-jobs is there for.
             set("event_scheduler", "ON");
             set("max_allowed_packet", "64M");
         }
@@ -100,6 +102,7 @@ pub(super) fn render(settings: &Settings<'_>) -> String {
             set("read_only", "ON");
             // After a failover the log still holds what this server wrote itself, and its copy does not.
             set("replicate_same_server_id", "ON");
+            // The largest that there is: a replica must take whatever event its writer could log.
             set("max_allowed_packet", "1G");
         }
         Role::Scratch { relay } => {
@@ -113,7 +116,7 @@ pub(super) fn render(settings: &Settings<'_>) -> String {
     text
 }
 
-/// A value of an option file, where a backslash and a hash mean something.
+/// Quotes a value of an option file, where a backslash and a hash have a meaning.
 fn quoted(value: &str) -> String {
     format!("\"{}\"", value.replace('\\', r"\\").replace('"', "\\\""))
 }

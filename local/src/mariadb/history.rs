@@ -1,8 +1,8 @@
-//! What a cluster was, and when: epochs, each a base copy of the data with the log written since, and which length that log had at
-//! which time. It copies and replays nothing.
+//! The history of a cluster: epochs, each a base copy of the data with the log written since, and the length that the log had at each
+//! time. It copies and replays nothing.
 //!
-//! A rewind ends an epoch and begins another from the state it reached; the old one is kept as long as a window needs it. So there is
-//! one line of time, and forward is just another moment on it.
+//! A rewind ends an epoch and begins another from the state that it reached; the old one is kept as long as a window needs it. So there
+//! is one line of time, and forward is just another moment on it.
 
 use crate::servers::host::Host;
 use crate::servers::restore_window::{ceil_to_millis, floor_to_millis};
@@ -17,24 +17,24 @@ use std::time::Duration;
 use tokio::sync::RwLock;
 use tokio::time::MissedTickBehavior;
 
-/// Connections of clients are witnessed as they go; this finds what happens without one.
+/// Time between two looks at the log. Replies to clients are observed as they go; this finds changes without a client.
 const OBSERVE_INTERVAL: Duration = Duration::from_millis(50);
 const OBSERVATIONS_BETWEEN_PRUNINGS: u32 = 40;
-/// So much log since the last base copy is worth another: a rewind need not replay more.
+/// Log since the last base copy that is worth another one: a rewind need not replay more.
 const BASE_AFTER_BYTES: u64 = 64 * 1024 * 1024;
-/// With more observations than this, every second one of the older half is forgotten.
+/// Most observations of an epoch: beyond, every second one of the older half is dropped.
 const MOST_OBSERVATIONS: usize = 200_000;
 
 const NONE: Error = Error::State("the cluster has no data yet");
 
-/// A place in an epoch's log: nothing logged yet is before the first file.
+/// A position in an epoch's log; the default is before the first file, with nothing logged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub(super) struct Position {
     pub file: u32,
     pub offset: u64,
 }
 
-/// From the first to the last time at which the log was seen to end here.
+/// The times between which the log was observed to end at `at`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Observation {
     first: Timestamp,
@@ -46,7 +46,7 @@ struct Observation {
 #[derive(Debug, Clone)]
 pub(super) struct BaseCopy {
     pub dir: PathBuf,
-    /// Up to where the log is in it.
+    /// The position up to which the log is in it.
     pub at: Position,
 }
 
@@ -57,17 +57,17 @@ struct Epoch {
     observations: Vec<Observation>,
     /// The newest file of the log, by its number and its inode.
     newest: Option<(u32, u64)>,
-    /// Somebody gave `RESET MASTER`: the log since the base copy is gone.
+    /// True after `RESET MASTER`: the log since the base copy is gone.
     reset: bool,
 }
 
-/// A state to go to: a base copy, and what to replay over it.
+/// A state that can be rebuilt: a base copy, and the log to replay over it.
 #[derive(Debug, Clone)]
 pub(super) struct RestorePoint {
     pub base: BaseCopy,
     pub log: PathBuf,
     pub to: Position,
-    /// When the cluster was in this state.
+    /// The time at which the cluster was in this state.
     pub reached: Timestamp,
 }
 
@@ -105,13 +105,13 @@ impl History {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// How far back it must reach.
+    /// Sets how far back the history reaches.
     pub fn set_reach(&self, backtrack: SignedDuration, retention: SignedDuration) {
         let mut state = self.state();
         (state.backtrack, state.retention) = (backtrack, retention);
     }
 
-    /// Where the next epoch's files are to be put: `base` for the copy, `log` for the log.
+    /// Creates the directory of the next epoch: `base` in it is for the copy, `log` for the log.
     pub fn prepare(&self, host: &Host) -> Result<PathBuf, Error> {
         let dir = {
             let mut state = self.state();
@@ -139,24 +139,25 @@ impl History {
         });
     }
 
-    /// Where the present writer logs.
+    /// Returns the directory of the present writer's log.
     pub fn log(&self) -> Result<PathBuf, Error> {
         self.state().epochs.last().map(|epoch| log(&epoch.dir)).ok_or(NONE)
     }
 
-    /// How many base copies the present epoch has.
+    /// Counts the base copies of the present epoch.
     #[cfg(test)]
     pub fn base_copies(&self) -> usize {
         self.state().epochs.last().map_or(0, |epoch| epoch.bases.len())
     }
 
-    /// Sees how long the log is. Whatever was acknowledged before this was called is seen; the time noted is after all that was
-    /// seen: so a client that learns something after this call finds it at its own time, and nothing younger.
+    /// Observes the length of the log. Everything acknowledged before the call is observed, and the noted time is after all of it: a
+    /// client that learns something after this call finds it at its own time, and nothing younger.
     pub fn observe(&self) {
         let mut state = self.state();
         let Some(epoch) = state.epochs.last_mut() else { return };
         let Some(last) = epoch.observations.last_mut() else { return };
         let log = log(&epoch.dir);
+        // `RESET MASTER` begins at the first file again: the file of that number is another one, which its inode shows.
         if epoch.newest.is_some_and(|(number, inode)| inode_of(&log, number) != Some(inode)) && !epoch.reset {
             tracing::warn!(log = %log.display(), "the log was reset: its moments can't be gone to any more");
             epoch.reset = true;
@@ -168,6 +169,7 @@ impl History {
         if epoch.newest.is_none_or(|(number, _)| number != at.file) {
             epoch.newest = inode_of(&log, at.file).map(|inode| (at.file, inode));
         }
+        // After the length was read: a time from before could miss what was acknowledged in between.
         let now = self.clock.now();
         if at <= last.at {
             last.last = now.max(last.last);
@@ -177,6 +179,7 @@ impl History {
             last.at = at;
         }
         if epoch.observations.len() > MOST_OBSERVATIONS {
+            // The older half only: recent moments are the ones that people go back to, and there every millisecond counts.
             let half = MOST_OBSERVATIONS / 2;
             let mut index = 0;
             epoch.observations.retain(|_| {
@@ -186,7 +189,7 @@ impl History {
         }
     }
 
-    /// Everything acknowledged so far.
+    /// Returns the state with everything acknowledged so far.
     pub fn now(&self) -> Result<RestorePoint, Error> {
         self.observe();
         let state = self.state();
@@ -194,18 +197,19 @@ impl History {
         point(epoch, *epoch.observations.last().ok_or(NONE)?, Timestamp::MAX)
     }
 
-    /// The state at a moment: with all that had been acknowledged by then, and nothing that came after. What lies before the
+    /// Returns the state at a moment: with all that had been acknowledged by then, and nothing that came after. A moment before the
     /// history is its beginning.
     pub fn at(&self, moment: Timestamp) -> Result<RestorePoint, Error> {
         self.observe();
         let state = self.state();
         let begun = |epoch: &&Epoch| epoch.observations.first().is_some_and(|first| first.first <= moment);
         let epoch = state.epochs.iter().rev().find(begun).or(state.epochs.first()).ok_or(NONE)?;
+        // The last state at or before the moment: what was acknowledged in the same instant is in, nothing later is.
         let after = epoch.observations.partition_point(|observation| observation.first <= moment);
         point(epoch, *epoch.observations.get(after.saturating_sub(1)).ok_or(NONE)?, moment)
     }
 
-    /// The first and last moments known, for who looks back as far as `reach`.
+    /// Returns the first and last moments known, no further back than `reach`.
     fn span(&self, reach: SignedDuration) -> Option<(Timestamp, Timestamp)> {
         let state = self.state();
         let first = state.epochs.first()?.observations.first()?.first;
@@ -214,30 +218,30 @@ impl History {
         Some((ceil_to_millis(first.max(horizon)), floor_to_millis(last)))
     }
 
-    /// The earliest moment to rewind to, if there is a window for it.
+    /// Returns the earliest moment to rewind to, if there is a backtrack window.
     pub fn earliest_backtrack(&self) -> Option<Timestamp> {
         let reach = self.state().backtrack;
         if reach.is_zero() { None } else { self.span(reach).map(|(first, _)| first) }
     }
 
-    /// The moments that can be restored.
+    /// Returns the first and last moments that can be restored.
     pub fn restorable(&self) -> Option<(Timestamp, Timestamp)> {
         let reach = self.state().retention;
         self.span(reach)
     }
 
-    /// Whether the log has grown enough for another base copy, and up to where to make it.
+    /// Returns the state for another base copy, if the log has grown enough for one.
     pub fn point_for_next_base(&self) -> Option<RestorePoint> {
         let point = self.now().ok()?;
         (bytes_between(&point.log, point.base.at, point.to) > BASE_AFTER_BYTES).then_some(point)
     }
 
-    /// Where to put another base copy of the present epoch, beside the others.
+    /// Returns the directory for another base copy, beside the others of its epoch.
     pub fn dir_for_base(&self, point: &RestorePoint) -> PathBuf {
         point.base.dir.with_file_name(format!("base-{}-{}", point.to.file, point.to.offset))
     }
 
-    /// Takes another base copy in, if its epoch is still the present one.
+    /// Adds a base copy to the epoch with this log, if that is still kept.
     pub fn add_base(&self, log_of: &Path, base: BaseCopy) {
         let mut state = self.state();
         if let Some(epoch) = state.epochs.iter_mut().find(|epoch| log(&epoch.dir) == log_of) {
@@ -245,7 +249,7 @@ impl History {
         }
     }
 
-    /// Looks until it is dropped, and forgets what no window needs any more.
+    /// Observes the log until it is dropped, and removes what no window needs any more.
     pub async fn watch(self: Arc<Self>) {
         let mut ticks = tokio::time::interval(OBSERVE_INTERVAL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -262,14 +266,14 @@ impl History {
         }
     }
 
-    /// Forgets everything and removes its files.
+    /// Removes all epochs and their files.
     pub async fn destroy(&self) -> Result<(), Error> {
         let _removing = self.files.write().await;
         self.state().epochs.clear();
         remove_dir(&self.dir).await
     }
 
-    /// Forgets the epochs that every window has left behind.
+    /// Removes the epochs that every window has left behind.
     async fn prune(&self) -> Result<(), Error> {
         // While a restore reads, nothing is removed; the next pruning comes soon.
         let Ok(_removing) = self.files.try_write() else { return Ok(()) };
@@ -297,12 +301,12 @@ fn log(epoch: &Path) -> PathBuf {
     epoch.join("log")
 }
 
-/// A file of a log.
+/// Returns the path of a file of a log.
 pub(super) fn log_file(log: &Path, number: u32) -> PathBuf {
     log.join(format!("binlog.{number:06}"))
 }
 
-/// How many epochs have been left behind: those whose successor had begun by the horizon.
+/// Counts the epochs whose successor had begun by the horizon.
 fn left_behind(starts: impl Iterator<Item = Option<Timestamp>>, horizon: Timestamp) -> usize {
     starts.skip(1).take_while(|start| start.is_some_and(|start| start <= horizon)).count()
 }
@@ -311,6 +315,7 @@ fn point(epoch: &Epoch, observation: Observation, moment: Timestamp) -> Result<R
     if epoch.reset {
         return Err(Error::State("RESET MASTER removed the log that this moment would be rebuilt from"));
     }
+    // The newest that is not beyond the state: the least to replay, and a log can't be undone.
     let base = epoch.bases.iter().rev().find(|base| base.at <= observation.at).or(epoch.bases.first());
     let base = base.ok_or(NONE)?.clone();
     Ok(RestorePoint { base, log: log(&epoch.dir), to: observation.at, reached: reached(observation, moment) })
@@ -319,15 +324,17 @@ fn point(epoch: &Epoch, observation: Observation, moment: Timestamp) -> Result<R
 /// The last time at which the state of a observation is known to have been, no later than `moment`: in the milliseconds of the API where
 /// that is the same state, so that whoever asks for it again gets it again.
 fn reached(observation: Observation, moment: Timestamp) -> Timestamp {
+    // In the API's milliseconds where that is still the same state: whoever asks for the reported time again gets this state again.
     let known = floor_to_millis(observation.last.min(moment));
     if known >= observation.first { known } else { moment.clamp(observation.first, observation.last) }
 }
 
-/// Where a log ends now that ended at `known` before.
+/// Finds the present end of a log that ended at `known` before.
 fn end_of(log: &Path, known: Position) -> Position {
     let length = |number: u32| std::fs::metadata(log_file(log, number)).map(|data| data.len()).ok();
     let mut at = known;
     // A server that starts, and `FLUSH LOGS`, begin another file.
+    // No directory listing: this runs with every reply of the server, and two lookups are what it can cost.
     while let Some(offset) = length(at.file + 1) {
         at = Position { file: at.file + 1, offset };
     }

@@ -6,6 +6,7 @@ mod admin;
 mod binlog;
 pub mod cluster;
 mod config;
+mod context;
 mod history;
 pub mod host;
 mod proxy;
@@ -14,4 +15,5 @@ mod server;
 #[cfg(test)]
 mod tests;
 
-pub use cluster::{Cluster, Context};
+pub use cluster::Cluster;
+pub use context::Context;

@@ -1,5 +1,5 @@
-//! The way in to a server: listens where clients come, lets in whom the security groups admit, and tells the server who they are.
-//! It reads nothing of what they say, and never ends a connection that it let in, until it is closed itself.
+//! A proxy in front of a server: it listens where clients connect, admits the addresses of the security groups, and tells the server the
+//! client's address. It reads nothing of the traffic, and never ends a connection that it admitted, until it is closed itself.
 
 use super::accounts::REPLICATION;
 use crate::servers::Error;
@@ -17,24 +17,24 @@ use tokio::time::sleep;
 
 const CHUNK: usize = 64 * 1024;
 const ACCEPT_AGAIN: Duration = Duration::from_millis(50);
-/// A proxy may be opened again before the system has forgotten the last one.
+/// Attempts to listen: a proxy may be opened again before the system has released the last one's port.
 const BIND_TRIES: u32 = 100;
 
-/// Who may connect; shared by the doors of a cluster, looked at for each new connection.
+/// The admitted blocks; shared by the proxies of a cluster, read for each new connection.
 pub(super) type AdmittedBlocks = Arc<Mutex<Vec<IpNet>>>;
-/// Called with each answer of the server, before the client gets it.
+/// Called with each reply of the server, before the client gets it.
 pub(super) type OnReply = Arc<dyn Fn() + Send + Sync>;
 
-/// Whom a proxy is for.
+/// The clients of a proxy.
 #[derive(Clone)]
 pub(super) enum Accept {
-    /// Clients. What they see done is witnessed.
+    /// Clients of the database. `on_reply` runs before they learn of anything.
     Clients { admitted: AdmittedBlocks, on_reply: Option<OnReply> },
-    /// Readers, which log in as the one account that may replicate and are of this machine to the server.
+    /// Replicas of the cluster: only the replication account is let through, and the server takes them for local.
     Readers,
 }
 
-/// An open proxy; it closes, with all that came through it, when this value goes.
+/// A listening proxy; dropping it closes it with all its connections.
 #[derive(Debug)]
 pub(super) struct Proxy {
     pub at: SocketAddr,
@@ -48,16 +48,17 @@ impl Drop for Proxy {
 }
 
 impl Proxy {
-    /// Opens it at `at`, to the server on `socket`.
+    /// Listens at `at`, for the server on `socket`.
     pub async fn open(at: SocketAddrV4, socket: PathBuf, who: Accept) -> Result<Self, Error> {
         let listener = bind(at).await.map_err(|source| Error::Listen { at, source })?;
         let at = listener.local_addr()?;
         Ok(Self { at, listening: tokio::spawn(listen(listener, socket, who)) })
     }
 
-    /// Closes it; when this returns, every connection through it is cut.
+    /// Stops listening; when this returns, every connection through the proxy is cut.
     pub async fn close(mut self) {
         self.listening.abort();
+        // Awaited: an aborted task holds its sockets until the runtime gets to it, and a client could still see a reply.
         let _ = (&mut self.listening).await;
     }
 }
@@ -73,7 +74,7 @@ async fn bind(at: SocketAddrV4) -> io::Result<TcpListener> {
 }
 
 async fn listen(listener: TcpListener, socket: PathBuf, who: Accept) {
-    // They end with this task.
+    // Sessions live in this task's set, so that aborting the task cuts them all.
     let mut sessions = JoinSet::new();
     loop {
         tokio::select! {
@@ -105,41 +106,42 @@ async fn session(mut client: TcpStream, peer: SocketAddr, socket: &Path, who: Ac
     }
     client.set_nodelay(true)?;
     let to = client.local_addr()?;
-    let (mut answers, mut requests) = UnixStream::connect(socket).await?.into_split();
+    let (mut from_server, mut to_server) = UnixStream::connect(socket).await?.into_split();
     let on_reply = match who {
         Accept::Clients { on_reply, .. } => {
             let header = format!("PROXY TCP4 {} {} {} {}\r\n", peer.ip(), to.ip(), peer.port(), to.port());
-            requests.write_all(header.as_bytes()).await?;
+            to_server.write_all(header.as_bytes()).await?;
             on_reply
         }
         Accept::Readers => {
-            let login = replication_login(&mut client, &mut answers).await?;
-            requests.write_all(&login).await?;
+            let login = replication_login(&mut client, &mut from_server).await?;
+            to_server.write_all(&login).await?;
             None
         }
     };
     let (mut from_client, mut to_client) = client.split();
-    let answering = async {
+    let replies = async {
         let mut chunk = vec![0; CHUNK];
         loop {
-            let length = answers.read(&mut chunk).await?;
+            let length = from_server.read(&mut chunk).await?;
+            // Before the bytes are passed on: what a client has been told is in the history at a time no later than the telling.
             if let Some(on_reply) = &on_reply {
                 on_reply();
             }
             match chunk.get(..length) {
                 Some([]) | None => return Ok(()),
-                Some(answer) => to_client.write_all(answer).await?,
+                Some(reply) => to_client.write_all(reply).await?,
             }
         }
     };
-    // Nobody half-closes in this protocol: whoever ends first ends both.
+    // No client of MySQL half-closes a connection: whoever ends first ends both.
     tokio::select! {
-        ended = answering => ended,
-        ended = tokio::io::copy(&mut from_client, &mut requests) => ended.map(drop),
+        ended = replies => ended,
+        ended = tokio::io::copy(&mut from_client, &mut to_server) => ended.map(drop),
     }
 }
 
-/// Passes the server's greeting on, and the login back if it is replication's.
+/// Passes the server's greeting on, and returns the login if it is replication's.
 async fn replication_login(client: &mut TcpStream, server: &mut OwnedReadHalf) -> io::Result<Vec<u8>> {
     client.write_all(&packet(server).await?).await?;
     let login = packet(client).await?;
@@ -148,7 +150,7 @@ async fn replication_login(client: &mut TcpStream, server: &mut OwnedReadHalf) -
     if name.strip_prefix(REPLICATION.as_bytes()).is_some_and(|rest| rest.first() == Some(&0)) {
         return Ok(login);
     }
-    Err(io::Error::new(io::ErrorKind::PermissionDenied, "only readers come in by this proxy"))
+    Err(io::Error::new(io::ErrorKind::PermissionDenied, "this proxy is for readers only"))
 }
 
 async fn packet(from: &mut (impl AsyncReadExt + Unpin)) -> io::Result<Vec<u8>> {

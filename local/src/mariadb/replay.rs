@@ -1,5 +1,5 @@
-//! Makes a copy of the data as it was: a base copy, and over it the log up to a place, applied by a server's own replication code.
-//! It touches neither the running servers nor the history.
+//! Rebuilds the data as it was: a base copy, and over it the log up to a position, applied by a server's own replication code. It
+//! touches neither the running servers nor the history.
 //!
 //! Not `mariadb-binlog | mariadb`: a statement that failed in part (`CREATE USER new, existing`) is logged with its error, and only
 //! replication knows to expect that.
@@ -16,7 +16,7 @@ use std::path::Path;
 use std::time::Duration;
 use tokio::time::sleep;
 
-/// No server that logged anything has this number: replication leaves out what it takes for its own.
+/// The identity of the server that replays. No server that logged anything has this number: replication skips events of its own.
 pub(super) const SCRATCH: Identity<'static> = Identity { id: u32::MAX, name: "scratch", port: 0 };
 const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
@@ -25,15 +25,17 @@ pub(super) async fn copy(host: &Host, from: &Path, to: &Path) -> Result<(), Erro
     host.run("cp", |command| command.args(["-a", "--reflink=auto", "--"]).arg(from).arg(to)).await.map(drop)
 }
 
-/// Makes the data of `goal` below `dir`, as `data`. Answers how far the log is in it.
+/// Rebuilds the data of `point` below `dir`, as `data`. Returns the position of the log that is in it.
 pub(super) async fn rebuild(host: &Host, password: &str, point: &RestorePoint, dir: &Path) -> Result<Position, Error> {
     host.make_dir(dir)?;
     let scratch = Server::new(dir.to_owned(), dir.join("s"));
     copy(host, &point.base.dir, &scratch.data()).await?;
-    let to = whole(point)?;
+    let to = last_whole_transaction(point)?;
     if to <= point.base.at {
         return Ok(point.base.at);
     }
+    // The log is put where a replica would have stored what its source sent: no connection to the writer is needed, and the
+    // writer may be down.
     let relay = scratch.relay();
     host.make_dir(&relay)?;
     let first = point.base.at.file.max(1);
@@ -43,6 +45,7 @@ pub(super) async fn rebuild(host: &Host, password: &str, point: &RestorePoint, d
         copy(host, &from, &name).await?;
         if number == to.file {
             let log = std::fs::OpenOptions::new().write(true).open(&name).map_err(file(&name))?;
+            // Replication has no "stop at this offset" that survives a file's end: the copy simply ends there.
             log.set_len(to.offset).map_err(file(&name))?;
         }
         index.push_str(&format!("{}\n", name.display()));
@@ -74,16 +77,18 @@ async fn apply(host: &Host, scratch: &Server, password: &str, first: u32, offset
         if field("Slave_SQL_Running") == "No" {
             return Err(Error::Replay(field("Last_SQL_Error")));
         }
+        // The state that says that nothing is left; the positions in the status lag behind what was applied.
         if field("Slave_SQL_Running_State").starts_with("Slave has read all relay log") {
             break;
         }
         sleep(POLL_INTERVAL).await;
     }
+    // The rebuilt data must not remember that it was a replica: a writer on it would try to go on.
     scratch.run(host, who, "STOP SLAVE; RESET SLAVE ALL; SET GLOBAL gtid_slave_pos = '';").await.map(drop)
 }
 
-/// The end of the last whole transaction by the goal.
-fn whole(point: &RestorePoint) -> Result<Position, Error> {
+/// Moves the position back to the end of the last whole transaction.
+fn last_whole_transaction(point: &RestorePoint) -> Result<Position, Error> {
     let Position { file: number, offset } = point.to;
     if number == 0 {
         return Ok(point.to);

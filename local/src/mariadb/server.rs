@@ -49,7 +49,7 @@ impl Server {
         &self.socket
     }
 
-    /// Writes the configuration, and answers where it is.
+    /// Writes the configuration; returns its path.
     pub fn configure(
         &self,
         host: &Host,
@@ -58,10 +58,12 @@ impl Server {
         certificate: Option<&ServerCertificate>,
     ) -> Result<PathBuf, Error> {
         let (temporary, relay) = (self.dir.join("tmp"), self.relay());
+        // Its own directory for temporary files: mariadbd leaves them behind when it is killed, and this one goes with the server.
         for dir in [&self.dir, &temporary, &relay] {
             host.make_dir(dir)?;
         }
         let files = (self.dir.join("server.crt"), self.dir.join("server.key"));
+        // Without one there is no TLS: only the control plane connects, over the socket.
         if let Some(certificate) = certificate {
             host.write(&files.0, &certificate.certificate)?;
             host.write(&files.1, &certificate.key)?;
@@ -103,6 +105,7 @@ impl Server {
                 *process = None;
                 return Err(self.failed("ended while starting"));
             }
+            // The socket is there before the server answers on it: only a greeting shows that it takes logins.
             if admin::greets(&self.socket).await {
                 return Ok(());
             }
@@ -133,6 +136,7 @@ impl Server {
     async fn end(&self, signal: Signal) -> Result<(), Error> {
         let mut process = self.process.lock().await;
         let Some(child) = process.as_mut() else { return Ok(()) };
+        // A server that does not end would keep its files and its address from the next one.
         for signal in [signal, Signal::KILL] {
             send(child, signal);
             if timeout(STOP_TIMEOUT, child.wait()).await.is_ok() {

@@ -1,4 +1,4 @@
-//! The accounts of a new database, as RDS makes them: a master user who is no superuser, and the roles it stands on.
+//! The accounts of a new database, as RDS has them: a master user who is no superuser, and the roles that it is a member of.
 
 use super::admin::{ADMIN, REPLICATION};
 use crate::servers::Error;
@@ -16,7 +16,7 @@ pub fn literal(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }
 
-/// Makes the accounts and databases of a freshly initialised server that has only `rdsadmin`.
+/// Creates the accounts and databases of a freshly initialised server that has only `rdsadmin`.
 pub async fn create(
     client: &Client,
     major: u32,
@@ -25,7 +25,9 @@ pub async fn create(
     database: Option<&str>,
     control_password: &str,
 ) -> Result<(), Error> {
+    // As on RDS: with a superuser here, code that needs one would pass on this stack and fail on AWS.
     let user = identifier(master);
+    // The role came with PostgreSQL 15.
     let checkpoint = if major >= 15 { ", pg_checkpoint" } else { "" };
     client
         .batch_execute(&format!(

@@ -1,4 +1,4 @@
-//! The control plane's own connections: as `rdsadmin`, over TLS, from the one address the servers admit it from.
+//! The control plane's own connections: as `rdsadmin`, over TLS, from the one address that servers admit it from.
 
 use crate::servers::{Error, ServerEndpoint};
 use crate::tls::Authority;
@@ -16,7 +16,7 @@ pub const REPLICATION: &str = "rdsrepladmin";
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// How the control plane logs in.
+/// The control plane's logins.
 #[derive(Debug)]
 pub struct Admin {
     source: Ipv4Addr,
@@ -26,8 +26,8 @@ pub struct Admin {
 }
 
 impl Admin {
-    /// One password for both of the control plane's accounts on all servers: a restored cluster brings the accounts of
-    /// its source along, and must still let the control plane in.
+    /// Uses one password for both of the control plane's accounts on all servers: a restored cluster brings the accounts of its source
+    /// along, and must still let the control plane in.
     pub fn new(source: Ipv4Addr, password: String, authority: &Authority) -> Self {
         Self { source, password, tls: authority.client(), authority: authority.pem().to_string_lossy().into_owned() }
     }
@@ -44,10 +44,11 @@ impl Admin {
         &self.password
     }
 
-    /// A new connection to `database`. It closes when the client is dropped.
+    /// Connects to `database`. The connection closes when the client is dropped.
     pub async fn connect(&self, endpoint: &ServerEndpoint, database: &str) -> Result<Client, Error> {
         let connecting = async {
             let socket = TcpSocket::new_v4()?;
+            // The heartbeat connects again and again from this one address: ports in TIME_WAIT would run out.
             socket.set_reuseaddr(true)?;
             socket.bind(SocketAddr::from((self.source, 0)))?;
             let stream = socket.connect(SocketAddr::from((endpoint.address, endpoint.port))).await?;
@@ -55,6 +56,7 @@ impl Admin {
             let mut config = Config::new();
             config.user(ADMIN).password(&self.password).dbname(database).application_name("rds control plane");
             config.ssl_mode(tokio_postgres::config::SslMode::Require);
+            // By the endpoint's name: with the address alone a server of another stack that took it over would be believed.
             let mut tls = MakeRustlsConnect::new(self.tls.clone());
             let tls = MakeTlsConnect::<tokio::net::TcpStream>::make_tls_connect(&mut tls, &endpoint.name)
                 .map_err(std::io::Error::other)?;
@@ -72,7 +74,7 @@ impl Admin {
         }
     }
 
-    /// How libpq (a reader, `pg_basebackup`) reaches a server; the name is checked, the address is not looked up.
+    /// Formats the connection string of libpq (a reader, `pg_basebackup`): the name is verified, the address is not resolved.
     #[must_use]
     pub fn conninfo(&self, endpoint: &ServerEndpoint, application: &str) -> String {
         let ServerEndpoint { name, address, port } = endpoint;

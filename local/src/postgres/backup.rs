@@ -1,5 +1,5 @@
-//! Continuous backup of one cluster: the archive of its log, its base backups, and the heartbeat that makes recovery stop finely.
-//! It never changes a server's data.
+//! Continuous backup of one cluster: the archive of the log, base backups, and the heartbeat that lets recovery stop at any quarter
+//! of a second. It never changes a server's data.
 
 use super::admin::ADMIN;
 use super::context::Context;
@@ -21,13 +21,13 @@ use tokio_postgres::Client;
 const HEARTBEAT: Duration = Duration::from_millis(250);
 const HEARTBEAT_TIMEOUT: Duration = Duration::from_secs(5);
 const BACKUP_CHECK: Duration = Duration::from_secs(3);
-/// So much log since the last base backup is worth another: a restore need not replay more.
+/// Log since the last base backup that is worth another one: a restore need not replay more.
 const BACKUP_AFTER_BYTES: f64 = 256.0 * 1024.0 * 1024.0;
 const MOST_BACKUPS: usize = 6;
 const ARCHIVE_TIMEOUT: Duration = Duration::from_secs(120);
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
-/// A copy of the whole data directory, good for moments from its end on.
+/// A copy of the whole data directory, usable for moments from its end on.
 #[derive(Debug, Clone)]
 pub(super) struct BaseBackup {
     pub dir: PathBuf,
@@ -82,12 +82,14 @@ impl Backups {
         state.backups.get(index).cloned()
     }
 
-    /// Makes sure that everything up to now is in the archive, followed by a commit.
+    /// Brings everything up to now into the archive, followed by a commit.
     pub async fn flush(&self, endpoint: &ServerEndpoint) -> Result<(), Error> {
         let client = self.context.admin.connect(endpoint, ADMIN).await?;
-        self.beat(&client).await?;
+        // Recovery to a time ends at the first commit after it: without one it would run to the end of the log and fail.
+        self.commit_heartbeat(&client).await?;
         let segment: String =
             client.query_one("SELECT pg_walfile_name(pg_switch_wal() - 1::numeric)", &[]).await?.get(0);
+        // The archiver works on its own time; the file's presence is the only sign that it has come this far.
         let archived = self.archive.join(segment);
         let deadline = Instant::now() + ARCHIVE_TIMEOUT;
         while !archived.exists() {
@@ -99,7 +101,8 @@ impl Backups {
         Ok(())
     }
 
-    async fn beat(&self, client: &Client) -> Result<(), Error> {
+    async fn commit_heartbeat(&self, client: &Client) -> Result<(), Error> {
+        // The time before it was sent: a commit that is taken for later than it was would promise a moment that has none after it.
         let before = self.context.clock.now();
         match timeout(HEARTBEAT_TIMEOUT, client.simple_query("SELECT txid_current()")).await {
             Ok(result) => result.map(drop)?,
@@ -111,11 +114,12 @@ impl Backups {
 
     /// Commits a heartbeat and takes base backups until it is dropped. Lives through restarts of the server.
     pub async fn watch(self: Arc<Self>, endpoint: ServerEndpoint) {
+        // Outside the loop: a restart of the server must not abort a base backup that could have gone on to its end.
         let mut taking = JoinSet::new();
         loop {
             match self.context.admin.connect(&endpoint, ADMIN).await {
                 Ok(client) => {
-                    let error = self.beat_on(&client, &endpoint, &mut taking).await;
+                    let error = self.keep_heartbeat(&client, &endpoint, &mut taking).await;
                     tracing::debug!(%error, name = endpoint.name, "the heartbeat lost its connection");
                 }
                 Err(error) => tracing::debug!(%error, name = endpoint.name, "the heartbeat can't connect"),
@@ -124,15 +128,21 @@ impl Backups {
         }
     }
 
-    async fn beat_on(self: &Arc<Self>, client: &Client, endpoint: &ServerEndpoint, taking: &mut JoinSet<()>) -> Error {
+    async fn keep_heartbeat(
+        self: &Arc<Self>,
+        client: &Client,
+        endpoint: &ServerEndpoint,
+        taking: &mut JoinSet<()>,
+    ) -> Error {
         let mut ticks = tokio::time::interval(HEARTBEAT);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut checked: Option<Instant> = None;
         loop {
             ticks.tick().await;
-            if let Err(error) = self.beat(client).await {
+            if let Err(error) = self.commit_heartbeat(client).await {
                 return error;
             }
+            // Finished ones are taken out, or the set would never be empty again and no further backup would begin.
             while taking.try_join_next().is_some() {}
             if taking.is_empty() && checked.is_none_or(|at| at.elapsed() > BACKUP_CHECK) {
                 checked = Some(Instant::now());
@@ -173,15 +183,17 @@ impl Backups {
         };
         let (partial, dir) = (self.dir.join(format!("{number}.partial")), self.dir.join(number.to_string()));
         let began = Instant::now();
+        // Without its log: the archive has it, and a restore replays from there anyway.
         self.context.base_backup(endpoint, &partial, "none").await?;
         let client = self.context.admin.connect(endpoint, ADMIN).await?;
         let lsn: String = client.query_one("SELECT pg_current_wal_lsn()::text", &[]).await?.get(0);
+        // A backup counts once it is whole: a crash in between leaves a `.partial` that no restore looks at.
         std::fs::rename(&partial, &dir).map_err(file(&dir))?;
         let surplus = {
             let mut state = self.state();
             state.backups.push(BaseBackup { dir, ended: self.context.clock.now(), lsn });
             let ends: Vec<Timestamp> = state.backups.iter().map(|backup| backup.ended).collect();
-            // Removed only when no restore reads; otherwise the next backup comes round to it.
+            // Removed only while no restore reads; otherwise the next backup removes it.
             match (restore_window::dispensable(&ends, MOST_BACKUPS), self.files.try_write()) {
                 (Some(index), Ok(guard)) => Some((state.backups.remove(index), guard)),
                 _ => None,

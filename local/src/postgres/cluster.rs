@@ -1,5 +1,5 @@
-//! A cluster over real servers: one volume of data, a writer, and readers that follow it. What the RDS API means by a state or a
-//! parameter is not known here.
+//! A cluster over real servers: one volume of data, a writer, and readers that follow it. It knows nothing of the RDS API's states and
+//! parameters.
 
 use super::accounts;
 use super::admin::ADMIN;
@@ -71,13 +71,14 @@ impl Cluster {
         self.backups.window()
     }
 
-    /// Makes the volume of a new cluster; a server runs on `address` for it meanwhile.
+    /// Creates the volume of a new cluster; a server runs on `address` for it meanwhile.
     pub async fn create(&self, address: Ipv4Addr, master: &MasterUser) -> Result<(), Error> {
         let Context { host, admin, .. } = &*self.context;
-        // Whoever wants to start or destroy the cluster meanwhile waits.
+        // Held to the end: whoever wants to start or destroy the cluster meanwhile waits.
         let _making = self.servers.lock().await;
         let server = self.volume_server(address);
         host.make_dir(&self.volume())?;
+        // In a file: on the command line every user of the machine could read it.
         let password = self.volume().join("password");
         host.write(&password, admin.password())?;
         let data = server.data();
@@ -102,7 +103,7 @@ impl Cluster {
         made.and(server.stop().await)
     }
 
-    /// Makes the volume of a cluster restored from `source` as it was at a moment, and answers that moment.
+    /// Creates the volume of a cluster that is restored from `source` as it was at a moment; returns that moment.
     pub async fn restore(&self, address: Ipv4Addr, source: &Cluster, moment: RestoreTo) -> Result<Timestamp, Error> {
         let Context { host, clock, .. } = &*self.context;
         let _making = self.servers.lock().await;
@@ -115,13 +116,14 @@ impl Cluster {
             source.backups.flush(&writer.endpoint).await?;
             asked
         } else {
-            // Nothing has been committed since: any later moment is the same data, but no commit would end the recovery.
+            // Without a writer nothing has been committed since: any later moment is the same data, but no commit would end recovery.
             source.backups.last_commit().map_or(asked, |last| last.min(asked))
         };
         let base =
             source.backups.base_for(to).ok_or(Error::State("there is no base backup from before that moment"))?;
         let server = self.volume_server(address);
         host.make_dir(&self.volume())?;
+        // A reflink costs nothing where the file system has it, as a clone on Aurora does.
         host.run("cp", |command| command.args(["-a", "--reflink=auto", "--"]).arg(&base.dir).arg(server.data()))
             .await?;
         let role = Role::Recovery { archive: source.backups.archive.clone(), to };
@@ -130,7 +132,7 @@ impl Cluster {
         Ok(to)
     }
 
-    /// Starts an instance: the writer when there is none, a reader otherwise. Answers whether it is the writer.
+    /// Starts an instance: the writer when there is none, a reader otherwise. Returns true for the writer.
     pub async fn start(&self, instance: &str, endpoint: ServerEndpoint) -> Result<bool, Error> {
         let mut servers = self.servers.lock().await;
         let dir = self.instance_dir(instance);
@@ -143,6 +145,7 @@ impl Cluster {
                 self.reader_of(writer)
             }
             None => {
+                // Moved, not copied: the volume belongs to whichever instance writes, as Aurora's storage does.
                 let volume = self.volume().join("data");
                 std::fs::rename(&volume, server.data()).map_err(file(&volume))?;
                 Role::Writer
@@ -177,6 +180,7 @@ impl Cluster {
                     self.hand_over(&mut servers, &server, &name, &successor).await?;
                 }
                 None => {
+                    // A restore of the cluster without instances, or of its retained backups, reads the archive alone.
                     if let Err(error) = self.backups.flush(&server.endpoint).await {
                         tracing::warn!(%error, "the last changes are not in the archive");
                     }
@@ -194,7 +198,7 @@ impl Cluster {
         remove_dir(&self.instance_dir(instance)).await
     }
 
-    /// Makes a reader the writer; the old writer follows it.
+    /// Promotes a reader to writer; the old writer follows it.
     pub async fn fail_over(&self, successor: &str) -> Result<(), Error> {
         let mut servers = self.servers.lock().await;
         let (Some(old), Some(new)) = (
@@ -223,7 +227,7 @@ impl Cluster {
         self.run(server, &role).await
     }
 
-    /// Who may connect from now on.
+    /// Admits only these blocks from now on.
     pub async fn admit(&self, admitted: Vec<IpNet>) -> Result<(), Error> {
         let servers = self.servers.lock().await;
         self.admitted.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&admitted);
@@ -233,7 +237,7 @@ impl Cluster {
         Ok(())
     }
 
-    /// Gives the master user another password: at once, or as soon as there is a writer.
+    /// Changes the master user's password: at once, or as soon as there is a writer.
     pub async fn set_password(&self, user: &str, password: &str) -> Result<(), Error> {
         let mut servers = self.servers.lock().await;
         match servers.writer.as_ref().and_then(|writer| servers.all.get(writer)) {
@@ -264,6 +268,7 @@ impl Cluster {
     pub async fn destroy(&self, backups: bool) -> Result<(), Error> {
         self.kill().await;
         if backups {
+            // A restore from this cluster reads these files: it ends first.
             let _writing = self.backups.files.write().await;
             return remove_dir(&self.dir).await;
         }
@@ -278,6 +283,7 @@ impl Cluster {
 
     async fn run(&self, server: &Server, role: &Role) -> Result<(), Error> {
         let mut names = vec![server.endpoint.name.clone()];
+        // Any server may be the writer after a failover, and clients connect by the cluster's endpoint: the certificate has all names.
         names.extend(self.names.iter().cloned());
         let admitted = self.admitted.lock().unwrap_or_else(PoisonError::into_inner).clone();
         server.start(&self.context, names, role, &admitted).await
@@ -300,8 +306,9 @@ impl Cluster {
         name: &str,
         new: &Arc<Server>,
     ) -> Result<(), Error> {
+        // The heartbeat would connect to the old writer while it stops, and keep it from ending.
         servers.watch = None;
-        // A clean stop waits until every reader has everything.
+        // A clean stop waits until every reader has everything: promoted before, a reader could lack acknowledged writes.
         old.stop().await?;
         let client = self.context.admin.connect(&new.endpoint, ADMIN).await?;
         client.execute("SELECT pg_promote(true, 60)", &[]).await?;

@@ -1,11 +1,11 @@
-//! The text of a server's `postgresql.conf`: written whole at every start, so nothing of the data's past decides it.
+//! The text of a server's `postgresql.conf`: written whole at every start, as a copied data directory brings its source's along.
 
 use jiff::Timestamp;
 use std::fmt::Write;
 use std::net::Ipv4Addr;
 use std::path::Path;
 
-/// What a server is at the moment.
+/// The present role of a server.
 #[derive(Debug, Clone)]
 pub(super) enum Role {
     /// It takes writes.
@@ -16,7 +16,7 @@ pub(super) enum Role {
     Recovery { archive: std::path::PathBuf, to: Timestamp },
 }
 
-/// What the text depends on.
+/// The values that differ between servers.
 pub(super) struct Settings<'a> {
     pub address: Ipv4Addr,
     pub port: u16,
@@ -61,6 +61,7 @@ pub(super) fn render(settings: &Settings<'_>) -> String {
     let Settings { address, port, certificate, key, hba, archive, role } = settings;
     let mut text = format!("# Written by the local control plane at every start.\n{FIXED}");
     let mut set = |name: &str, value: &str| {
+        // Writing to a string can't fail.
         let _ = writeln!(text, "{name} = {}", literal(value));
     };
     set("listen_addresses", &address.to_string());
@@ -73,6 +74,7 @@ pub(super) fn render(settings: &Settings<'_>) -> String {
         Role::Writer => {}
         Role::Reader { upstream } => {
             set("primary_conninfo", upstream);
+            // A reader that was away for long finds in the archive what the writer has removed since.
             set("restore_command", &restore_command(archive));
         }
         Role::Recovery { archive: from, to } => {
@@ -85,7 +87,7 @@ pub(super) fn render(settings: &Settings<'_>) -> String {
     text
 }
 
-/// A segment that was archived just before a crash is offered again: the same bytes are fine, others never are.
+// A segment that was archived just before a crash is offered again: the same bytes are fine, others never are.
 fn archive_command(archive: &Path) -> String {
     let to = format!("{}/%f", shell(archive));
     format!("if test -e {to}; then cmp -s %p {to}; else ln %p {to}; fi")
@@ -95,12 +97,12 @@ fn restore_command(archive: &Path) -> String {
     format!("cp {}/%f %p", shell(archive))
 }
 
-/// A path in a command that PostgreSQL expands `%` in and a shell then reads.
+/// Quotes a path for a command in which PostgreSQL expands `%` and which a shell then reads.
 fn shell(path: &Path) -> String {
     format!("'{}'", path.to_string_lossy().replace('\'', r"'\''").replace('%', "%%"))
 }
 
-/// A quoted value of `postgresql.conf`, where a backslash escapes too.
+/// Quotes a value of `postgresql.conf`, where a backslash escapes too.
 fn literal(value: &str) -> String {
     format!("'{}'", value.replace('\\', r"\\").replace('\'', "''"))
 }

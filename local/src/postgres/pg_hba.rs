@@ -1,13 +1,15 @@
-//! Who may connect: security groups turned into the server's own rules. It decides nothing about what they may do.
+//! The text of `pg_hba.conf`: security groups as the server's own rules. It decides nothing about permissions inside.
 
 use ipnet::IpNet;
 use std::fmt::Write;
 use std::net::Ipv4Addr;
 
-/// The text of `pg_hba.conf`: the control plane from its own address, replication by its own account, and everybody
+/// Renders `pg_hba.conf`: the control plane from its own address, replication by its own account, and everybody
 /// else from the admitted blocks, with or without TLS.
 #[must_use]
 pub fn render(control: Ipv4Addr, admitted: &[IpNet]) -> String {
+    // The first matching line counts: the control plane's accounts and database are closed before anybody is admitted. Rejected by
+    // pg_hba.conf a client gets an error where on AWS nothing would answer; it learns the same sooner.
     let mut text = format!(
         "# Written by the local control plane from the cluster's security groups.\n\
          hostssl all rdsadmin {control}/32 scram-sha-256\n\

@@ -51,11 +51,13 @@ impl Server {
         role: &Role,
         admitted: &[IpNet],
     ) -> Result<(), Error> {
+        // A new one at each start: the names change with the role, and a copied data directory brings none.
         let certificate = context.authority.server(names)?;
         context.host.write(&self.dir.join("server.crt"), &certificate.certificate)?;
         context.host.write(&self.dir.join("server.key"), &certificate.key)?;
         self.write_rules(context, admitted)?;
         self.write_config(context, role)?;
+        // The copy of a reader's or a restored directory has the signal file of its former role.
         for signal in ["standby.signal", "recovery.signal"] {
             remove_if_there(&self.data().join(signal))?;
         }
@@ -72,6 +74,7 @@ impl Server {
         let mut process = self.process.lock().await;
         let child = command.spawn().map_err(|source| Error::Start { program: "postgres".to_owned(), source })?;
         let child = process.insert(child);
+        // A recovery replays up to half of the database's size; nobody can log in before it has ended.
         let limit = if matches!(role, Role::Recovery { .. }) { RECOVERY_TIMEOUT } else { START_TIMEOUT };
         let deadline = Instant::now() + limit;
         loop {
@@ -92,7 +95,7 @@ impl Server {
         }
     }
 
-    /// Puts other rules in force for new connections; those that are open live on.
+    /// Puts other rules in force for new connections; open ones live on, as with security groups on AWS.
     pub async fn admit(&self, context: &Context, admitted: &[IpNet]) -> Result<(), Error> {
         self.write_rules(context, admitted)?;
         self.reload(context).await
@@ -117,6 +120,7 @@ impl Server {
     async fn end(&self, signal: Signal) -> Result<(), Error> {
         let mut process = self.process.lock().await;
         let Some(child) = process.as_mut() else { return Ok(()) };
+        // SIGKILL last: it leaves the postmaster's children behind, which hold the address and the data.
         for signal in [signal, Signal::QUIT, Signal::KILL] {
             send(child, signal);
             if timeout(STOP_TIMEOUT, child.wait()).await.is_ok() {
@@ -127,8 +131,8 @@ impl Server {
         Err(self.failed("does not end"))
     }
 
-    /// The database of the control plane's own, for people may drop every other, or be interrupted while they do. A
-    /// server that was just initialised has not got it yet.
+    /// Connects to the control plane's own database: people may drop every other, or be interrupted while they do. A server that was
+    /// just initialised has not got it yet.
     async fn connect(&self, context: &Context) -> Result<tokio_postgres::Client, Error> {
         match context.admin.connect(&self.endpoint, ADMIN).await {
             Err(Error::Sql(error)) if error.code() == Some(&SqlState::INVALID_CATALOG_NAME) => {
@@ -143,11 +147,12 @@ impl Server {
             let row = client.query_one("SELECT extract(epoch FROM pg_conf_load_time())::float8", &[]).await?;
             Ok::<f64, Error>(row.get(0))
         };
+        // The time of the load by the server's own clock: a signal alone says nothing of when it is acted upon.
         let before = loaded(&self.connect(context).await?).await?;
         if let Some(child) = self.process.lock().await.as_ref() {
             send(child, Signal::HUP);
         }
-        // The postmaster hands its rules to the connections it makes from then on: a new one tells when that began.
+        // The postmaster hands its rules to the connections that it accepts from then on, so only a new connection shows the load.
         let deadline = Instant::now() + RELOAD_TIMEOUT;
         while Instant::now() < deadline {
             match self.connect(context).await {

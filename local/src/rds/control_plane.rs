@@ -1,4 +1,4 @@
-//! The control plane: the store, the databases, and the work that goes on after a request was answered.
+//! The control plane: the store, the databases, and the work that goes on after a request has its response.
 
 use super::database::Servers;
 use super::endpoints::Endpoints;
@@ -19,8 +19,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// Nothing on AWS is done the moment it is asked for: a client that does not wait must notice here too.
-const SHORTEST_CHANGE: Duration = Duration::from_millis(400);
+/// Shortest time of a change: on AWS nothing is done at once, and a client that does not wait must fail here too.
+const MINIMUM_DURATION: Duration = Duration::from_millis(400);
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
 const MOST_EVENTS: usize = 10_000;
 
@@ -42,7 +42,7 @@ pub struct ControlPlane {
     store: Mutex<Store>,
 }
 
-/// An address that is free again when this value goes.
+/// An address that is free again when this value is dropped.
 #[derive(Debug)]
 pub struct AddressLease {
     control_plane: Arc<ControlPlane>,
@@ -65,6 +65,7 @@ impl ControlPlane {
             endpoints: Endpoints::default(),
             groups: SecurityGroups::new(groups),
             secrets,
+            // Another one each start: endpoints of an earlier stack, in somebody's shell or cache, lead nowhere rather than to new data.
             hash: format!("c{}", unique.chars().take(11).collect::<String>()),
             kms_key: format!("arn:aws:kms:{}:{ACCOUNT}:key/{}", region(), uuid::Uuid::new_v4()),
             files,
@@ -79,12 +80,12 @@ impl ControlPlane {
         self.store.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The time.
+    /// Returns the time.
     pub fn now(&self) -> Timestamp {
         SystemClock.now()
     }
 
-    /// Where a cluster keeps its files.
+    /// Returns the directory of a cluster's files.
     pub fn files_of(&self, resource_id: &str) -> PathBuf {
         self.files.join(resource_id)
     }
@@ -92,6 +93,7 @@ impl ControlPlane {
     /// Takes a free address; `.1` to `.15` are for the stack's own servers and clients.
     pub fn take_address(&self) -> Result<Ipv4Addr, ApiError> {
         let mut taken = self.addresses.lock().unwrap_or_else(PoisonError::into_inner);
+        // The lowest free one: people see the same addresses again, whatever was deleted in between.
         let free = (16..=254).find(|last| !taken.contains(last));
         let last =
             free.ok_or_else(|| ApiError::bad("InstanceQuotaExceeded", "All addresses of the stack are in use"))?;
@@ -100,29 +102,30 @@ impl ControlPlane {
         Ok(Ipv4Addr::new(a, b, c, last))
     }
 
-    /// Gives an address back.
+    /// Releases an address.
     pub fn free(&self, address: Ipv4Addr) {
         let [.., last] = address.octets();
         self.addresses.lock().unwrap_or_else(PoisonError::into_inner).remove(&last);
     }
 
-    /// An address for a while.
+    /// Takes an address that is released when the lease is dropped.
     pub fn lease_address(self: &Arc<Self>) -> Result<AddressLease, ApiError> {
         Ok(AddressLease { address: self.take_address()?, control_plane: Arc::clone(self) })
     }
 
-    /// Makes the endpoints follow the store.
+    /// Publishes the endpoints of the present store to the name server.
     pub fn publish_endpoints(&self) {
         self.endpoints.publish_endpoints(&self.store(), &self.hash);
     }
 
-    /// Does `work`, but not faster than AWS could be imagined to.
+    /// Runs `work`, and takes at least [`MINIMUM_DURATION`].
     pub async fn with_minimum_duration<T>(work: impl Future<Output = T>) -> T {
-        tokio::join!(work, tokio::time::sleep(SHORTEST_CHANGE)).0
+        tokio::join!(work, tokio::time::sleep(MINIMUM_DURATION)).0
     }
 
-    /// Waits until `done` finds what it looks for in the store.
+    /// Waits until `done` returns a value for the store.
     pub async fn wait_for<T>(&self, mut done: impl FnMut(&Store) -> Option<T>) -> T {
+        // Polled: the store changes in dozens of places, and one that forgot to notify would leave a waiter for ever.
         loop {
             if let Some(found) = done(&self.store()) {
                 return found;
@@ -131,17 +134,18 @@ impl ControlPlane {
         }
     }
 
-    /// Ends what a cluster is doing, well or badly; badly done, it is in `otherwise` from then on.
-    pub fn finish_cluster_change(&self, id: &str, what: &str, otherwise: ClusterStatus, result: Result<(), Error>) {
+    /// Ends a change of a cluster with an event: it is available after success, in `on_failure` otherwise.
+    pub fn finish_cluster_change(&self, id: &str, what: &str, on_failure: ClusterStatus, result: Result<(), Error>) {
         let (status, category, message) = match result {
             Ok(()) => (ClusterStatus::Available, "notification", format!("DB cluster {what}")),
             Err(error) => {
                 tracing::error!(cluster = id, %error, what, "a cluster was not changed as asked");
-                (otherwise, "failure", format!("DB cluster not {what}: {error}"))
+                (on_failure, "failure", format!("DB cluster not {what}: {error}"))
             }
         };
         let mut store = self.store();
         if let Some(cluster) = store.clusters.get_mut(id)
+            // A deletion may have been accepted meanwhile: it must not become available again.
             && cluster.status != ClusterStatus::Deleting
         {
             cluster.status = status;
@@ -160,12 +164,12 @@ impl ControlPlane {
         self.endpoints.publish_endpoints(&store, &self.hash);
     }
 
-    /// Remembers what happened to a cluster.
+    /// Records an event of a cluster.
     pub fn cluster_event(&self, id: &str, category: &'static str, message: impl Into<String>) {
         self.record(&mut self.store(), "db-cluster", id, cluster_arn(id), category, message.into());
     }
 
-    /// Remembers what happened to an instance.
+    /// Records an event of an instance.
     pub fn instance_event(&self, id: &str, category: &'static str, message: impl Into<String>) {
         let arn = super::resource_names::arn("db", id);
         self.record(&mut self.store(), "db-instance", id, arn, category, message.into());
@@ -182,13 +186,15 @@ impl ControlPlane {
     ) {
         let event = Event { at: self.now(), source_type, source: source.to_owned(), arn, category, message };
         store.events.push(event);
+        // AWS keeps events for 14 days; a stack that runs for weeks must not grow with them.
         if store.events.len() > MOST_EVENTS {
             store.events.remove(0);
         }
     }
 
-    /// Ends all databases at once.
+    /// Ends all databases.
     pub async fn shut_down(&self) {
+        // Copied out: the store's guard must not live across an await.
         let databases: Vec<_> = {
             let store = self.store();
             store.clusters.values().map(|cluster| cluster.database.clone()).collect()
@@ -201,7 +207,8 @@ impl ControlPlane {
     }
 }
 
-/// The reader that takes over from a writer: the lowest tier, then the oldest.
+/// Chooses the reader that takes over from a writer: the lowest promotion tier, then the oldest. AWS takes the
+/// largest of a tier, and then any.
 pub fn successor<'a>(members: impl Iterator<Item = &'a DbInstance>, writer: &str) -> Option<&'a DbInstance> {
     members
         .filter(|instance| instance.id != writer && instance.status == InstanceStatus::Available)

@@ -1,4 +1,4 @@
-//! The databases behind a cluster, whichever they are: the one place where engines of the API meet servers of this machine.
+//! The databases behind a cluster: the one module that maps engines of the API to servers of this machine.
 
 use super::engine::{AURORA_MYSQL, Engine};
 use super::settings::Settings;
@@ -20,7 +20,7 @@ pub struct Servers {
 }
 
 impl Servers {
-    /// The version of an engine for who names none.
+    /// Returns the version of an engine for a request that names none.
     #[must_use]
     pub fn version(&self, engine: Engine) -> &str {
         match engine {
@@ -39,7 +39,7 @@ pub enum Database {
     MariaDb(Arc<mariadb::Cluster>),
 }
 
-/// What both kinds of clusters do in the same words.
+/// Runs the same expression on either kind of cluster.
 macro_rules! each {
     ($database:expr, $cluster:ident => $does:expr) => {
         match $database {
@@ -71,10 +71,10 @@ impl Database {
         }
     }
 
-    /// Makes its history reach as far back as the settings ask for.
+    /// Makes the history reach as far back as the settings ask for.
     pub fn set_reach(&self, settings: &Settings) {
         match self {
-            // Its log is archived for as long as the stack lives.
+            // Its log is archived for as long as the stack lives: stacks are short, and pruning would race with restores.
             Self::Postgres(_) => {}
             Self::MariaDb(cluster) => cluster.set_reach(
                 SignedDuration::from_secs(settings.backtrack_window.unwrap_or_default().into()),
@@ -83,12 +83,12 @@ impl Database {
         }
     }
 
-    /// The moments it can be restored to, once there is a base backup.
+    /// Returns the moments that it can be restored to, once there is a base backup.
     pub fn window(&self) -> Option<RestoreWindow> {
         each!(self, cluster => cluster.window())
     }
 
-    /// Makes the volume of a new cluster; a server may run on `address` for it meanwhile.
+    /// Creates the volume of a new cluster; a server may run on `address` for it meanwhile.
     pub async fn create(&self, address: Ipv4Addr, master: &MasterUser) -> Result<(), Error> {
         match self {
             Self::Postgres(cluster) => cluster.create(address, master).await,
@@ -96,17 +96,18 @@ impl Database {
         }
     }
 
-    /// Makes the volume of a cluster restored from `source` as it was at a moment, and answers that moment; a server may
-    /// run on `address` for it meanwhile.
+    /// Creates the volume of a cluster that is restored from `source` as it was at a moment; returns that moment. A server may run on
+    /// `address` for it meanwhile.
     pub async fn restore(&self, address: Ipv4Addr, source: &Self, moment: RestoreTo) -> Result<Timestamp, Error> {
         match (self, source) {
             (Self::Postgres(cluster), Self::Postgres(source)) => cluster.restore(address, source, moment).await,
             (Self::MariaDb(cluster), Self::MariaDb(source)) => cluster.restore(source, moment).await,
+            // Refused by the action before; kept apart here so that no volume is ever filled by another engine's files.
             _ => Err(Error::State("a cluster can't be restored from one of another engine")),
         }
     }
 
-    /// Starts an instance: the writer when there is none, a reader otherwise. Answers whether it is the writer.
+    /// Starts an instance: the writer when there is none, a reader otherwise. Returns true for the writer.
     pub async fn start(&self, instance: &str, endpoint: ServerEndpoint) -> Result<bool, Error> {
         each!(self, cluster => cluster.start(instance, endpoint).await)
     }
@@ -116,7 +117,7 @@ impl Database {
         each!(self, cluster => cluster.remove(instance, successor).await)
     }
 
-    /// Makes a reader the writer.
+    /// Promotes a reader to writer.
     pub async fn fail_over(&self, successor: &str) -> Result<(), Error> {
         each!(self, cluster => cluster.fail_over(successor).await)
     }
@@ -126,7 +127,7 @@ impl Database {
         each!(self, cluster => cluster.restart(instance).await)
     }
 
-    /// Who may connect from now on.
+    /// Admits only these blocks from now on.
     pub async fn admit(&self, admitted: Vec<IpNet>) -> Result<(), Error> {
         match self {
             Self::Postgres(cluster) => cluster.admit(admitted).await,
@@ -137,12 +138,12 @@ impl Database {
         }
     }
 
-    /// Gives the master user another password.
+    /// Changes the master user's password.
     pub async fn set_password(&self, user: &str, password: &str) -> Result<(), Error> {
         each!(self, cluster => cluster.set_password(user, password).await)
     }
 
-    /// The earliest moment that it can be rewound to in place, if it can be and once it has records.
+    /// Returns the earliest moment that it can be rewound to in place; none for an engine without Backtrack, or without records yet.
     pub fn earliest_backtrack(&self) -> Option<Timestamp> {
         match self {
             Self::Postgres(_) => None,
@@ -150,7 +151,8 @@ impl Database {
         }
     }
 
-    /// Rewinds all of it in place and answers where it landed. When that fails, it is as it was.
+    /// Rewinds all of it in place; returns the time at which it landed. When that fails, it is as it was.
+    // PostgreSQL never gets here: the action refuses it with AWS's wording first.
     pub async fn backtrack(&self, to: Timestamp) -> Result<Timestamp, Error> {
         match self {
             Self::Postgres(_) => Err(Error::State("PostgreSQL can't be rewound in endpoint")),

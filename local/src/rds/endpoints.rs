@@ -1,4 +1,4 @@
-//! Which address an endpoint's name has at this moment; the DNS server asks here.
+//! The present address of each endpoint's name, for the DNS server.
 
 use super::model::{DbInstance, InstanceStatus};
 use super::resource_names::{endpoint, instance_endpoint};
@@ -19,13 +19,15 @@ impl Endpoints {
         self.0.read().unwrap_or_else(PoisonError::into_inner).get(&name.to_ascii_lowercase()).copied()
     }
 
-    /// Takes the names from the store.
+    /// Takes the names from the store. Endpoints of clusters without a serving instance have no address.
     pub(super) fn publish_endpoints(&self, store: &Store, hash: &str) {
+        // Built anew each time: an entry that is only ever updated would outlive a deleted instance and lead to its next tenant.
         let mut names = HashMap::new();
         for cluster in store.clusters.values() {
             let serving: Vec<&DbInstance> = store.members(cluster).filter(|instance| is_serving(instance)).collect();
             let is_writer = |instance: &DbInstance| cluster.writer.as_ref() == Some(&instance.id);
             let writer = serving.iter().find(|instance| is_writer(instance));
+            // As on Aurora, the reader endpoint leads to the writer while there is no reader.
             let reader = serving.iter().find(|instance| !is_writer(instance)).or(writer);
             let mut name = |name, instance: Option<&&DbInstance>| {
                 instance.and_then(|instance| names.insert(name, instance.address));
@@ -33,6 +35,7 @@ impl Endpoints {
             name(endpoint(&cluster.id, "cluster", hash), writer);
             name(endpoint(&cluster.id, "cluster-ro", hash), reader);
             for custom in store.endpoints.values().filter(|custom| custom.cluster == cluster.id) {
+                // New instances join an endpoint without a static list; one with exclusions takes all others.
                 let meant = |instance: &&&DbInstance| {
                     (custom.members.is_empty() || custom.members.contains(&instance.id))
                         && !custom.excluded.contains(&instance.id)
@@ -48,6 +51,7 @@ impl Endpoints {
     }
 }
 
+// A rebooting instance keeps its address in DNS on AWS too: clients meet a refused connection, not a missing name.
 fn is_serving(instance: &DbInstance) -> bool {
     !matches!(instance.status, InstanceStatus::Creating | InstanceStatus::Deleting | InstanceStatus::Failed)
 }

@@ -1,4 +1,4 @@
-//! The engines of the API and what differs between them. Which databases stand behind them is decided in `database`.
+//! The engines of the API, and their differences. The servers behind them are in `database`.
 
 use super::error::ApiError;
 
@@ -11,22 +11,22 @@ pub enum Engine {
     AuroraPostgresql,
 }
 
-/// The version of Aurora MySQL that clusters get which name none.
+/// The version of Aurora MySQL for clusters whose request names none.
 pub const AURORA_MYSQL: &str = "8.0.mysql_aurora.3.08.0";
-/// What every version of Aurora MySQL 3 begins with.
+/// The prefix of every version of Aurora MySQL 3.
 const AURORA_MYSQL_3: &str = "8.0.mysql_aurora.3.";
 
 impl Engine {
     /// All of them, in the order of their names.
     pub const ALL: [Self; 2] = [Self::AuroraMysql, Self::AuroraPostgresql];
 
-    /// The engine of a request.
+    /// Parses the engine of a request.
     pub fn parse(name: &str) -> Result<Self, ApiError> {
         let found = Self::ALL.into_iter().find(|engine| engine.name() == name);
         found.ok_or_else(|| ApiError::value("Invalid DB engine"))
     }
 
-    /// Its name.
+    /// Returns the name.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -35,7 +35,7 @@ impl Engine {
         }
     }
 
-    /// Its standard port.
+    /// Returns the standard port.
     #[must_use]
     pub fn port(self) -> u16 {
         match self {
@@ -44,7 +44,7 @@ impl Engine {
         }
     }
 
-    /// The part of a version that parameter groups and upgrades go by: `8.0` or `15`.
+    /// Returns the part of a version that parameter groups and upgrades go by: `8.0` or `15`.
     #[must_use]
     pub fn major(self, version: &str) -> String {
         let parts = match self {
@@ -54,13 +54,13 @@ impl Engine {
         version.split('.').take(parts).collect::<Vec<_>>().join(".")
     }
 
-    /// The family of parameter groups for a version.
+    /// Returns the family of parameter groups for a version.
     #[must_use]
     pub fn family(self, version: &str) -> String {
         format!("{}{}", self.name(), self.major(version))
     }
 
-    /// The logs that can be exported.
+    /// Lists the logs that can be exported.
     #[must_use]
     pub fn log_types(self) -> &'static [&'static str] {
         match self {
@@ -69,7 +69,7 @@ impl Engine {
         }
     }
 
-    /// Whether clusters of it can be rewound in place.
+    /// True when clusters of it can be rewound in place.
     #[must_use]
     pub fn has_backtrack(self) -> bool {
         match self {
@@ -78,7 +78,7 @@ impl Engine {
         }
     }
 
-    /// Its licence, as instances show it.
+    /// Returns the licence, as instances show it.
     #[must_use]
     pub fn license(self) -> &'static str {
         match self {
@@ -87,7 +87,7 @@ impl Engine {
         }
     }
 
-    /// It, as the console lists it.
+    /// Returns the name in the AWS console.
     #[must_use]
     pub fn label(self) -> &'static str {
         match self {
@@ -96,7 +96,7 @@ impl Engine {
         }
     }
 
-    /// It and a version of it, for a person.
+    /// Formats engine and version, as `DescribeDBEngineVersions` does.
     #[must_use]
     pub fn description(self, version: &str) -> String {
         match self {
@@ -107,15 +107,17 @@ impl Engine {
         }
     }
 
-    /// A version to run: the default one, or another of the same major that behaves the same.
+    /// Chooses the version to show: the default one, or another of the same major version.
     pub fn version(self, asked: Option<&str>, default: &str) -> Result<String, ApiError> {
         let Some(asked) = asked else { return Ok(default.to_owned()) };
+        // One server stands for all minor versions: the cluster shows what was asked for, as the product passes the source's version on.
         let good = match self {
-            // A person may name the major alone, and gets the default version of it.
+            // AWS takes the major version alone, and chooses its default minor version.
             Self::AuroraMysql if asked == self.major(default) => return Ok(default.to_owned()),
             Self::AuroraMysql => asked.strip_prefix(AURORA_MYSQL_3).is_some_and(|rest| {
                 rest.split('.').count() == 2 && rest.split('.').all(|part| part.parse::<u32>().is_ok())
             }),
+            // One PostgreSQL is installed: data of another major version would need its programs.
             Self::AuroraPostgresql => !asked.is_empty() && self.major(asked) == self.major(default),
         };
         if good {
@@ -126,6 +128,7 @@ impl Engine {
 
     /// Refuses names that the engine keeps for itself.
     pub fn check_master(self, user: &str) -> Result<(), ApiError> {
+        // The limits of the API reference; MySQL itself takes 32 characters since 5.7, RDS 16.
         let longest = match self {
             Self::AuroraMysql => 16,
             Self::AuroraPostgresql => 63,
@@ -139,6 +142,7 @@ impl Engine {
             Self::AuroraMysql => &["rdsadmin", "rdsrepladmin", "mysql", "public", "user"],
             Self::AuroraPostgresql => &["admin", "rdsadmin", "rdsrepladmin", "public", "user"],
         };
+        // Roles with these prefixes are RDS's and PostgreSQL's own: a master user of that name could pass for one.
         let lower = user.to_ascii_lowercase();
         if reserved.contains(&lower.as_str()) || lower.starts_with("rds_") || lower.starts_with("pg_") {
             return Err(ApiError::value(format!(
@@ -152,6 +156,7 @@ impl Engine {
     pub fn check_database(self, name: &str) -> Result<(), ApiError> {
         let (longest, reserved): (usize, &[&str]) = match self {
             Self::AuroraMysql => (64, &["information_schema", "innodb", "mysql", "performance_schema", "sys", "tmp"]),
+            // `postgres` is there already, and the others are the server's and the control plane's own.
             Self::AuroraPostgresql => (63, &["rdsadmin", "postgres", "template0", "template1", "db"]),
         };
         if !is_word(name, longest) {
@@ -167,7 +172,7 @@ impl Engine {
         Ok(())
     }
 
-    /// The refusal of Backtrack by a cluster of an engine that has none, in AWS's words.
+    /// Builds the refusal of Backtrack by an engine that has none, with AWS's wording.
     pub fn no_backtrack(self, version: &str) -> ApiError {
         let engine = match self {
             Self::AuroraMysql => "Aurora MySQL",
@@ -185,7 +190,7 @@ fn is_word(text: &str, longest: usize) -> bool {
         && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
 
-/// Refuses passwords that RDS refuses.
+/// Refuses passwords that RDS refuses: they would pass here and fail on AWS.
 pub fn check_password(password: &str) -> Result<(), ApiError> {
     if !(8..=128).contains(&password.chars().count()) {
         return Err(ApiError::value(

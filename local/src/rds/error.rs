@@ -1,4 +1,4 @@
-//! Errors as the RDS API answers them: a code, an HTTP status and a message. Where AWS has a wording, it is AWS's.
+//! Errors of the RDS API: a code, an HTTP status and a message. Where a wording of AWS is known, it is used.
 
 use axum::http::StatusCode;
 
@@ -63,7 +63,7 @@ impl ApiError {
         Self::not_found("DBInstanceNotFound", format!("DBInstance {id} not found."))
     }
 
-    /// The stand-in itself failed.
+    /// A failure of this stand-in. The SDKs retry it, as they do AWS's own.
     pub fn internal(message: impl Into<String>) -> Self {
         Self::new("InternalFailure", StatusCode::INTERNAL_SERVER_ERROR, message)
     }

@@ -13,7 +13,7 @@ impl Faults {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(cluster.to_ascii_lowercase());
     }
 
-    /// Whether this one is to fail; the next one is not, then.
+    /// Returns true when this backtrack is to fail, and forgets it: the next one succeeds.
     pub fn take(&self, cluster: &str) -> bool {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(cluster)
     }

@@ -1,4 +1,4 @@
-//! The HTTP side: a form comes in, an action answers, XML goes out. `GET /health` tells when the stack is ready.
+//! HTTP: a form comes in, an action is run, XML goes out. `GET /health` returns 200 once the stack is ready.
 
 use super::actions::{
     ActionResult, backtrack, clusters, describe, endpoints, instances, parameter_groups, restore, roles, subnet_groups,
@@ -21,10 +21,11 @@ use std::sync::Arc;
 
 const VERSION: &str = "2014-10-31";
 
-/// The routes of the API; without a gate everybody may do everything.
+/// Builds the routes of the API; without an authorizer every request is allowed.
 pub fn router(control_plane: Arc<ControlPlane>, authorizer: Option<Authorizer>) -> Router {
     Router::new()
         .route("/health", get(|| async { "ok\n" }))
+        // Paths that RDS has not: a client of the API can neither hit them by mistake nor rely on them.
         .route("/_local/resolve", get(resolve))
         .route("/_local/faults", post(fault))
         .route("/", any(serve))
@@ -32,7 +33,7 @@ pub fn router(control_plane: Arc<ControlPlane>, authorizer: Option<Authorizer>) 
         .with_state(control_plane)
 }
 
-/// Says the address of an endpoint, for those who have no DNS client at hand.
+/// Returns the address of an endpoint, for those who have no DNS client at hand.
 async fn resolve(
     State(control_plane): State<Arc<ControlPlane>>,
     Query(query): Query<HashMap<String, String>>,
@@ -72,24 +73,26 @@ async fn serve(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
+    // The Query protocol: a POST has the parameters in its body, a GET in its query.
     let form = if body.is_empty() { uri.query().unwrap_or_default().as_bytes() } else { body.as_ref() };
     let params = Params::parse(form);
     let id = uuid::Uuid::new_v4().to_string();
     let action = params.get("Action").unwrap_or_default();
-    let admitted = match &authorizer {
+    let authorized = match &authorizer {
         Some(authorizer) => {
-            let checks = || iam::checks(&mut control_plane.store(), &control_plane.kms_key, action, &params);
-            authorizer.admit((&method, &uri, &headers, &body), checks).await
+            let permissions =
+                || iam::required_permissions(&mut control_plane.store(), &control_plane.kms_key, action, &params);
+            authorizer.authorize((&method, &uri, &headers, &body), permissions).await
         }
         None => Ok(()),
     };
-    let answered = match admitted {
-        Ok(()) => answer(&control_plane, action, &params).await,
+    let result = match authorized {
+        Ok(()) => dispatch(&control_plane, action, &params).await,
         Err(error) => Err(error),
     };
-    let (status, document) = match answered {
+    let (status, document) = match result {
         Ok(result) => {
-            // Those who wait look every second: what changes something is worth a line, what looks is not.
+            // Whoever waits describes every second: those calls would bury the ones that change something.
             if !action.starts_with("Describe") {
                 tracing::info!(action, "done");
             }
@@ -112,7 +115,7 @@ async fn serve(
 
 const REQUEST_ID: header::HeaderName = header::HeaderName::from_static("x-amzn-requestid");
 
-/// Actions whose answer has no result element.
+/// Actions whose response has no result element, by the API model.
 const NO_RESULT: [&str; 6] = [
     "AddRoleToDBCluster",
     "AddTagsToResource",
@@ -122,7 +125,8 @@ const NO_RESULT: [&str; 6] = [
     "RemoveTagsFromResource",
 ];
 
-async fn answer(control_plane: &Arc<ControlPlane>, action: &str, params: &Params) -> ActionResult {
+async fn dispatch(control_plane: &Arc<ControlPlane>, action: &str, params: &Params) -> ActionResult {
+    // A client written by hand may forget the version, and AWS refuses it then.
     match params.get("Version") {
         Some(VERSION) => {}
         Some(other) => return Err(unknown(action, other)),

@@ -1,4 +1,4 @@
-//! What the control plane knows of clusters and instances: plain values, and the names that derive from them.
+//! Clusters, instances and the rest as the control plane keeps them: plain values.
 
 use super::database::Database;
 use super::engine::Engine;
@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::net::Ipv4Addr;
 
-/// What a cluster is doing.
+/// The status of a cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ClusterStatus {
     Creating,
@@ -37,7 +37,7 @@ impl fmt::Display for ClusterStatus {
     }
 }
 
-/// What an instance is doing.
+/// The status of an instance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum InstanceStatus {
     Creating,
@@ -89,6 +89,7 @@ pub struct DbCluster {
     pub version: String,
     pub status: ClusterStatus,
     pub created: Timestamp,
+    // Apart from the rest: a modification that leaves it equal changes nothing.
     pub settings: Settings,
     pub port: u16,
     pub master_user: String,
@@ -98,16 +99,17 @@ pub struct DbCluster {
     pub engine_mode: String,
     pub encrypted: bool,
     pub kms_key: Option<String>,
+    // A clone shares it with its source: AWS's only sign that two clusters share storage.
     pub clone_group: String,
     pub roles: Vec<Role>,
     pub tags: Tags,
     pub secret: Option<MasterSecret>,
-    /// Whether the present security groups are in force.
+    /// True when the present security groups are in force.
     pub groups_active: bool,
-    /// The instances, in the order in which they were made.
+    /// The instances, in the order of their creation.
     pub members: Vec<String>,
     pub writer: Option<String>,
-    /// Its backtracks, in the order in which they were asked for.
+    /// The backtracks, in the order of their requests.
     pub backtracks: Vec<Backtrack>,
     pub database: Database,
 }
@@ -117,16 +119,17 @@ impl DbCluster {
         cluster_arn(&self.id)
     }
 
-    /// The earliest moment that it can be rewound to in place: what its databases still know of its own life, and no
-    /// more than the window.
+    /// Returns the earliest moment that it can be rewound to in place.
     pub fn earliest_backtrack(&self, now: Timestamp) -> Option<Timestamp> {
         let window = self.settings.backtrack_window.filter(|window| *window > 0)?;
         let earliest = now.checked_sub(SignedDuration::from_secs(window.into())).ok()?;
+        // The window is only a target: records reach back no further than the databases have them, and a clone can't go back past its
+        // own creation.
         Some(self.database.earliest_backtrack()?.max(earliest).max(self.created))
     }
 }
 
-/// How far a backtrack is.
+/// The status of a backtrack.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BacktrackStatus {
     Pending,
@@ -137,7 +140,7 @@ pub enum BacktrackStatus {
 
 impl fmt::Display for BacktrackStatus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // The reference says lower case; what AWS answers is this.
+        // The reference says lower case; real answers are seen in upper case. A client that compares with case fails here.
         f.write_str(match self {
             Self::Pending => "PENDING",
             Self::Applying => "APPLYING",
@@ -151,7 +154,7 @@ impl fmt::Display for BacktrackStatus {
 #[derive(Debug, Clone)]
 pub struct Backtrack {
     pub id: String,
-    /// What was asked for, and where it landed once it is completed.
+    /// The requested time; once completed, the time at which it landed.
     pub to: Timestamp,
     pub from: Timestamp,
     pub requested: Timestamp,
@@ -159,22 +162,22 @@ pub struct Backtrack {
 }
 
 /// An instance.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct DbInstance {
     pub id: String,
     pub resource_id: String,
     pub cluster: String,
     pub class: String,
-    /// The class it gets in its next maintenance window, as nobody asked for it at once.
+    /// The class that waits for the next maintenance window.
     pub next_class: Option<String>,
     pub status: InstanceStatus,
     pub created: Timestamp,
     pub address: Ipv4Addr,
     pub tier: u32,
     pub parameter_group: String,
-    /// Whether it runs with the cluster's present parameter group; a reboot makes it so.
+    /// True when it runs with the cluster's present parameter group; a reboot makes it so.
     pub in_sync: bool,
-    /// Whether it writes a binary log, by the cluster's parameter group as it was when it last started.
+    /// True when it writes a binary log, by the cluster's parameter group as it was at the last start.
     pub binlog: bool,
     pub zone: String,
     pub maintenance_window: String,
@@ -212,7 +215,7 @@ pub struct ParameterGroup {
     pub family: String,
     pub description: String,
     pub tags: Tags,
-    /// What was set by a person.
+    /// The values that were set by a person, by name.
     pub values: BTreeMap<String, String>,
 }
 
@@ -232,7 +235,7 @@ pub struct Snapshot {
     pub cluster: DbCluster,
 }
 
-/// Something that happened.
+/// An event, as `DescribeEvents` lists it.
 #[derive(Debug, Clone)]
 pub struct Event {
     pub at: Timestamp,

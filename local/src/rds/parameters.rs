@@ -1,23 +1,23 @@
-//! The parameters of DB cluster parameter groups: what is known of each, and which values one takes.
+//! The parameters of DB cluster parameter groups: their types, defaults and allowed values.
 //!
 //! They reach no server; the one that matters here is `binlog_format`, for Backtrack asks about it.
 
 use super::engine::Engine;
 use super::error::ApiError;
 
-/// Whether binary logging is on.
+/// The parameter that turns binary logging on.
 pub const BINLOG_FORMAT: &str = "binlog_format";
 
 /// A parameter of a family.
 #[derive(Debug, Clone, Copy)]
 pub struct Parameter {
     pub name: &'static str,
-    /// What RDS sets; without it, it is the engine's own.
+    /// The value that RDS sets; none where the engine's own default stays.
     pub default: Option<&'static str>,
     /// A list of values, or a range of numbers.
     pub allowed: Option<&'static str>,
     pub data_type: &'static str,
-    /// Whether it takes effect without a reboot.
+    /// True when a change takes effect without a reboot.
     pub is_dynamic: bool,
     pub is_modifiable: bool,
     pub description: &'static str,
@@ -52,6 +52,7 @@ impl Parameter {
             return Err(ApiError::value(format!("The parameter {} cannot be modified.", self.name)));
         }
         let Some(allowed) = self.allowed else { return Ok(()) };
+        // AWS writes ranges as 0-2 and lists with commas; no value in a list has a hyphen between two numbers.
         let range = allowed.split_once('-').and_then(|(low, high)| Some(low.parse::<i64>().ok()?..=high.parse().ok()?));
         let good = match range {
             Some(range) => value.parse().is_ok_and(|number| range.contains(&number)),
@@ -81,6 +82,8 @@ pub fn find(engine: Engine, name: &str) -> Result<&'static Parameter, ApiError> 
     found.ok_or_else(|| ApiError::value(format!("Could not find parameter with name: {name}")))
 }
 
+// A part of what Aurora MySQL 3 has: the parameters that the product reads or that change what it does. The rest would only be noise in
+// pages of a hundred.
 const MYSQL: &[Parameter] = &[
     parameter("aurora_load_from_s3_role", "string", "ARN of the IAM role used to load data from Amazon S3"),
     parameter("aurora_select_into_s3_role", "string", "ARN of the IAM role used to select into Amazon S3"),

@@ -58,7 +58,7 @@ pub fn backup_beside(maintenance: &str) -> Result<String, ApiError> {
     all.find(|backup| !overlap(backup, maintenance)).ok_or_else(no_room)
 }
 
-/// A maintenance window for who names none, clear of the backup window.
+/// Chooses a maintenance window that is clear of the backup window.
 pub fn maintenance_beside(backup: &str) -> Result<String, ApiError> {
     let others = (0..DAY)
         .step_by(30)
@@ -67,9 +67,10 @@ pub fn maintenance_beside(backup: &str) -> Result<String, ApiError> {
     all.find(|maintenance| !overlap(backup, maintenance)).ok_or_else(no_room)
 }
 
-/// The backup window that a restore gets which names none. AWS picks it at random: here it is the worst that chance can
-/// bring, for who sets the source's maintenance window afterwards.
+/// Chooses the backup window of a restore whose request names none: inside the maintenance window.
 pub fn backup_inside(maintenance: &str) -> String {
+    // AWS picks it at random. Here it is the worst that chance can bring: a caller that sets the source's maintenance window
+    // afterwards, and did not pass a backup window, is always refused.
     let start = weekly(maintenance).map_or(0, |span| span.start % DAY);
     format!("{}-{}", clock(start), clock(start + SHORTEST))
 }
@@ -87,8 +88,10 @@ fn clock(minute: u32) -> String {
 }
 
 fn overlap(backup: &str, maintenance: &str) -> bool {
+    // Both are checked before they are stored; a window that can't be read can't be held against another.
     let (Some(backup), Some(maintenance)) = (daily(backup), weekly(maintenance)) else { return false };
     let covers = |one: Span, other: Span| (other.start + WEEK - one.start) % WEEK < one.length;
+    // A backup runs every day, maintenance once a week: each day's backup is held against it.
     (0..7)
         .map(|day| Span { start: day * DAY + backup.start, ..backup })
         .any(|backup| covers(backup, maintenance) || covers(maintenance, backup))

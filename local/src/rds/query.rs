@@ -23,18 +23,18 @@ impl Params {
         self.0.get(name).map(String::as_str)
     }
 
-    /// A value that is copied.
+    /// A value, copied.
     #[must_use]
     pub fn text(&self, name: &str) -> Option<String> {
         self.get(name).map(str::to_owned)
     }
 
-    /// A value that must be there.
+    /// A value; an error when it is missing or empty.
     pub fn required(&self, name: &str) -> Result<&str, ApiError> {
         self.get(name).filter(|value| !value.is_empty()).ok_or_else(|| ApiError::missing(name))
     }
 
-    /// Whether any of `names` is given, as a value, a list or a structure.
+    /// Finds the first of `names` that is given, as a value, a list or a structure.
     #[must_use]
     pub fn first_given<'a>(&self, names: &[&'a str]) -> Option<&'a str> {
         names.iter().copied().find(|name| {
@@ -59,6 +59,7 @@ impl Params {
         T: FromStr + PartialOrd + std::fmt::Display,
     {
         let Some(value) = self.get(name) else { return Ok(None) };
+        // Two errors: AWS tells a text that is no number from a number out of range.
         let number: T = value.parse().map_err(|_| malformed(name, value, "a number"))?;
         if range.contains(&number) {
             return Ok(Some(number));
@@ -70,6 +71,7 @@ impl Params {
     /// A time; one without an offset is in UTC.
     pub fn time(&self, name: &str) -> Result<Option<Timestamp>, ApiError> {
         let Some(value) = self.get(name) else { return Ok(None) };
+        // The SDKs send a Z; people at the AWS CLI often write none, and AWS takes that for UTC.
         let parsed = value.parse().or_else(|_| format!("{value}Z").parse());
         parsed.map(Some).map_err(|_| malformed(name, value, "a time in UTC such as 2015-03-07T23:45:00Z"))
     }
@@ -114,7 +116,8 @@ impl Params {
         filters.into_iter().map(read).collect()
     }
 
-    // Items in the order of their numbers. `member` is also accepted under the name that other lists use.
+    // By number: a form has no order, and as texts 10 would come before 2. The SDKs name items after the model's locationName, older
+    // clients always `member`; AWS takes both.
     fn items(&self, name: &str, member: &str) -> BTreeMap<u32, Params> {
         let mut items: BTreeMap<u32, Params> = BTreeMap::new();
         for (key, value) in &self.structure(name).0 {
@@ -133,7 +136,7 @@ fn malformed(name: &str, value: &str, wanted: &str) -> ApiError {
     ApiError::bad("MalformedInput", format!("{name} is {value:?}, which is not {wanted}"))
 }
 
-/// An identifier as AWS wants them, in lower case.
+/// Checks an identifier by the rules of the API reference; returns it in lower case.
 pub fn identifier(parameter: &str, value: &str) -> Result<String, ApiError> {
     let first = value.starts_with(|c: char| c.is_ascii_alphabetic());
     let all = value.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
@@ -143,6 +146,7 @@ pub fn identifier(parameter: &str, value: &str) -> Result<String, ApiError> {
              ASCII letters, digits, and hyphens; and must not end with a hyphen or contain two consecutive hyphens."
         )));
     }
+    // RDS keeps identifiers in lower case: a client that compares with its own spelling must notice here.
     Ok(value.to_ascii_lowercase())
 }
 

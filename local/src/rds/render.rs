@@ -1,4 +1,4 @@
-//! Clusters, instances and the rest as the API shows them: one function a shape, with AWS's names of members.
+//! Renders clusters, instances and the rest as the API shows them: one function a shape, with AWS's names of members.
 
 use super::control_plane::ControlPlane;
 use super::engine::Engine;
@@ -10,12 +10,12 @@ use super::tags::Tags;
 use super::xml::Element;
 use jiff::Timestamp;
 
-/// A time as RDS writes it.
+/// Formats a time as RDS does.
 pub fn time(at: Timestamp) -> String {
     at.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()
 }
 
-/// Tags under `name`.
+/// Renders tags under `name`.
 pub fn tags(element: Element, name: &'static str, tags: &Tags) -> Element {
     element.list(name, tags.iter().map(|(key, value)| Element::new("Tag").field("Key", key).field("Value", value)))
 }
@@ -24,6 +24,7 @@ pub fn tags(element: Element, name: &'static str, tags: &Tags) -> Element {
 pub fn cluster(control_plane: &ControlPlane, store: &Store, cluster: &DbCluster) -> Element {
     let settings = &cluster.settings;
     let window = cluster.database.window();
+    // While a change of groups is under way the new ones are `adding`: a fence that trusts them too early must fail here.
     let group_status = if cluster.groups_active { "active" } else { "adding" };
     let members = store.members(cluster).map(|instance| {
         Element::new("DBClusterMember")
@@ -46,24 +47,29 @@ pub fn cluster(control_plane: &ControlPlane, store: &Store, cluster: &DbCluster)
         .field("AllocatedStorage", 1)
         .texts("AvailabilityZones", "AvailabilityZone", &cluster.zones)
         .field("BackupRetentionPeriod", settings.backup_retention)
+        // Absent where none was named: PostgreSQL has `postgres` anyway, and AWS does not show that.
         .optional("DatabaseName", cluster.database_name.as_ref())
         .field("DBClusterIdentifier", &cluster.id)
         .field("DBClusterParameterGroup", &settings.parameter_group)
         .field("DBSubnetGroup", &cluster.subnet_group)
         .field("Status", cluster.status)
+        // Absent until the first base backup has ended, as on AWS until a restore has ended.
         .optional("EarliestRestorableTime", window.map(|window| time(window.earliest)))
         .field("Endpoint", endpoint(&cluster.id, "cluster", &control_plane.hash))
+        // There from the beginning on, though no name resolves before an instance serves.
         .field("ReaderEndpoint", endpoint(&cluster.id, "cluster-ro", &control_plane.hash))
         .texts(
             "CustomEndpoints",
             "member",
             custom.map(|custom| endpoint(&custom.id, "cluster-custom", &control_plane.hash)),
         )
+        // Aurora is Multi-AZ as soon as there is a second instance; it can't be asked for.
         .field("MultiAZ", cluster.members.len() > 1)
         .field("Engine", cluster.engine.name())
         .field("EngineVersion", &cluster.version)
         .optional("LatestRestorableTime", window.map(|window| time(window.latest)))
         .optional("EarliestBacktrackTime", cluster.earliest_backtrack(control_plane.now()).map(time))
+        // Absent where Backtrack never was on, 0 where it was turned off: clients have to take both for off.
         .optional("BacktrackWindow", settings.backtrack_window)
         .field("Port", cluster.port)
         .field("MasterUsername", &cluster.master_user)
@@ -93,6 +99,7 @@ pub fn cluster(control_plane: &ControlPlane, store: &Store, cluster: &DbCluster)
         .field("NetworkType", &settings.network_type)
         .field("DatabaseInsightsMode", &settings.insights_mode)
         .field("EngineLifecycleSupport", &settings.lifecycle);
+    // These members are absent, not empty, where the feature is off: the product must not read an absent list as a difference.
     if !settings.log_exports.is_empty() {
         shape = shape.texts("EnabledCloudwatchLogsExports", "member", &settings.log_exports);
     }
@@ -132,6 +139,7 @@ pub fn instance(control_plane: &ControlPlane, store: &Store, instance: &DbInstan
         .field("DBInstanceIdentifier", &instance.id)
         .field("DBInstanceClass", &instance.class)
         .field("DBInstanceStatus", instance.status);
+    // A cluster can't be removed before its instances, so this is only for a request that reads in between.
     let Some(cluster) = store.clusters.get(&instance.cluster) else { return shape };
     let is_up = control_plane.endpoints.lookup(&instance_endpoint(&instance.id, &control_plane.hash)).is_some();
     let address = Element::new("Endpoint")
@@ -172,6 +180,7 @@ pub fn instance(control_plane: &ControlPlane, store: &Store, instance: &DbInstan
         .field("LicenseModel", cluster.engine.license())
         .field("PubliclyAccessible", instance.public)
         .field("StorageType", cluster.settings.storage_type.as_deref().unwrap_or("aurora"))
+        // 0 on every instance of Aurora; the port in use is the endpoint's.
         .field("DbInstancePort", 0)
         .field("DBClusterIdentifier", &cluster.id)
         .field("StorageEncrypted", cluster.encrypted)
@@ -203,6 +212,7 @@ pub fn instance(control_plane: &ControlPlane, store: &Store, instance: &DbInstan
 
 /// `DBSubnetGroup`; `None` is the default one.
 pub fn subnet_group(name: &str, group: Option<&SubnetGroup>) -> Element {
+    // AWS's default group covers the default VPC: two subnets are the least that a group may have.
     let default = ["subnet-local-a".to_owned(), "subnet-local-b".to_owned()];
     let subnets = group.map_or(default.as_slice(), |group| group.subnets.as_slice());
     let shown = subnets.iter().zip(["a", "b", "c", "d", "e", "f"].iter().cycle()).map(|(subnet, zone)| {
@@ -250,7 +260,7 @@ pub fn parameter(known: &Parameter, set: Option<&String>) -> Element {
         .texts("SupportedEngineModes", "member", ["provisioned"])
 }
 
-/// Who settled the value of a parameter.
+/// Returns the source of a parameter's value, as `Source` in `Parameter`.
 pub fn source(known: &Parameter, set: Option<&String>) -> &'static str {
     match (set, known.default) {
         (Some(_), _) => "user",
@@ -316,6 +326,7 @@ pub fn snapshot(snapshot: &Snapshot) -> Element {
         .field("EngineMode", &cluster.engine_mode)
         .field("AllocatedStorage", 1)
         .field("Status", "available")
+        // A snapshot of Aurora has port 0: a restore takes the port from its request.
         .field("Port", 0)
         .field("VpcId", "vpc-local")
         .field("ClusterCreateTime", time(cluster.created))

@@ -5,6 +5,7 @@ use std::sync::OnceLock;
 /// The account of the stack.
 pub const ACCOUNT: &str = "000000000000";
 
+// A global: it is part of every ARN and endpoint, and one process is one stack.
 static REGION: OnceLock<String> = OnceLock::new();
 
 /// Returns the Region of the stack, which is part of every ARN and endpoint.
@@ -31,6 +32,7 @@ pub fn cluster_arn(id: &str) -> String {
 
 /// Takes the identifier out of an identifier or an ARN of `kind`, in lower case.
 pub fn id_of(kind: &str, given: &str) -> String {
+    // The API takes either where it asks for an identifier; the SDKs' callers pass ARNs for sources of restores.
     let prefix = arn(kind, "");
     given.strip_prefix(&prefix).unwrap_or(given).to_ascii_lowercase()
 }

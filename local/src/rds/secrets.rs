@@ -1,4 +1,4 @@
-//! Managed master passwords: made here, kept in Secrets Manager. Nothing else is read or written there.
+//! Managed master passwords: generated here, kept in Secrets Manager. Nothing else is read or written there.
 
 use super::error::ApiError;
 use aws_sdk_secretsmanager::Client;
@@ -29,6 +29,7 @@ impl Secrets {
                 .region(Region::new(region.to_owned()))
                 .endpoint_url(endpoint)
                 .credentials_provider(credentials)
+                // A request of RDS waits for this: ministack that hangs must become an error, not a client's timeout.
                 .timeout_config(TimeoutConfig::builder().operation_timeout(TIMEOUT).build())
                 .http_client(aws_smithy_http_client::Builder::new().build_http())
                 .build();
@@ -44,12 +45,13 @@ impl Secrets {
         })
     }
 
-    /// Keeps a master password for a cluster, and answers the secret's ARN.
+    /// Stores the master password of a cluster; returns the secret's ARN.
     pub async fn create(&self, cluster_arn: &str, user: &str, password: &str) -> Result<String, ApiError> {
         let tag = |key: &str, value: &str| Tag::builder().key(key).value(value).build();
         let answer = self
             .client()?
             .create_secret()
+            // RDS's own scheme of names; permissions in AWS's guides are given on `rds!cluster-*`.
             .name(format!("rds!cluster-{}", uuid::Uuid::new_v4()))
             .description(format!("The secret associated with the primary RDS DB cluster: {cluster_arn}"))
             .secret_string(content(user, password))
@@ -61,7 +63,7 @@ impl Secrets {
         answer.arn.ok_or_else(|| ApiError::internal("Secrets Manager made a secret without an ARN"))
     }
 
-    /// Keeps another password in a secret; the one before stays as `AWSPREVIOUS`.
+    /// Stores another password in a secret; the one before stays as `AWSPREVIOUS`.
     pub async fn rotate(&self, secret: &str, user: &str, password: &str) -> Result<(), ApiError> {
         let put = self.client()?.put_secret_value().secret_id(secret).secret_string(content(user, password));
         put.send().await.map(drop).map_err(|error| failed(&DisplayErrorContext(error)))
@@ -74,13 +76,13 @@ impl Secrets {
     }
 }
 
-/// A new password as RDS makes them: long, and with characters that must be quoted in shells and escaped in URLs.
+/// Generates a password like those of RDS: long, and with characters that must be quoted in shells and escaped in URLs.
 pub fn password() -> Result<String, ApiError> {
     let mut password = String::new();
     while password.len() < LENGTH {
         let mut bytes = [0_u8; LENGTH];
         getrandom::fill(&mut bytes).map_err(|error| ApiError::internal(format!("no randomness: {error}")))?;
-        // Bytes beyond a multiple of the alphabet are left out: all characters are equally likely.
+        // Bytes beyond a multiple of the alphabet are left out: with them the first characters would be more likely than the rest.
         let fair = bytes.iter().filter(|byte| usize::from(**byte) < 256 / ALPHABET.len() * ALPHABET.len());
         let chars =
             fair.filter_map(|byte| ALPHABET.get(usize::from(*byte) % ALPHABET.len())).map(|byte| char::from(*byte));

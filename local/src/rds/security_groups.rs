@@ -1,4 +1,4 @@
-//! Which addresses a security group admits: read from a file at every change, as the real rules may change at any time.
+//! The addresses that a security group admits: read from a file at every change, as the real rules may change at any time.
 
 use super::error::ApiError;
 use ipnet::{IpNet, Ipv4Net};
@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 
-/// The group of clusters that name none.
+/// The group of clusters whose request names none.
 pub const DEFAULT_GROUP: &str = "sg-default";
 /// The block that a group admits which the file does not know: every client is on this machine.
 const WHOLE_MACHINE: IpNet = IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::new(127, 0, 0, 0), 8));
@@ -24,6 +24,7 @@ impl SecurityGroups {
 
     /// All blocks that one of `groups` admits.
     pub fn admitted(&self, groups: &[String]) -> Result<Vec<IpNet>, ApiError> {
+        // Read each time: tests and people edit the file of a running stack, as they would edit a group on AWS.
         let rules = match std::fs::read_to_string(&self.0) {
             Ok(text) => text,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => "{}".to_owned(),

@@ -1,4 +1,4 @@
-//! What a person can set on a cluster, read from requests. Two equal values mean that a modification changes nothing.
+//! Settings of a cluster, read from requests. Two equal values mean that a modification changes nothing.
 
 use super::engine::Engine;
 use super::error::ApiError;
@@ -34,11 +34,12 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// What a cluster has for which nothing was said.
+    /// The settings of a cluster whose request names none.
     pub fn defaults(engine: Engine, version: &str) -> Self {
         Self {
             parameter_group: default_group(engine, version),
             security_groups: vec![DEFAULT_GROUP.to_owned()],
+            // AWS's own defaults, which a restore has as well where nothing is passed: the product has to pass everything on.
             backup_retention: 1,
             backup_window: preferred_windows::DEFAULT_BACKUP.to_owned(),
             maintenance_window: preferred_windows::DEFAULT_MAINTENANCE.to_owned(),
@@ -59,7 +60,7 @@ impl Settings {
         }
     }
 
-    /// Reads what creating, restoring and modifying have in common.
+    /// Reads the parameters that creating, restoring and modifying have in common.
     pub fn read_common(&mut self, params: &Params) -> Result<(), ApiError> {
         if let Some(group) = params.get("DBClusterParameterGroupName") {
             self.parameter_group = group.to_ascii_lowercase();
@@ -67,11 +68,13 @@ impl Settings {
         if let Some(groups) =
             params.texts("VpcSecurityGroupIds", "VpcSecurityGroupId").filter(|groups| !groups.is_empty())
         {
+            // There is no EC2 to ask whether they exist: the form is all that can be checked.
             if let Some(wrong) = groups.iter().find(|group| !group.starts_with("sg-")) {
                 return Err(ApiError::value(format!("Invalid security group , groupId= {wrong}, groupName=.")));
             }
             self.security_groups = groups;
         }
+        // Aurora has no retention of 0: backups can't be turned off.
         if let Some(days) = params.number("BackupRetentionPeriod", 1..=35)? {
             self.backup_retention = days;
         }
@@ -81,12 +84,14 @@ impl Settings {
         set(&mut self.iam_auth, params.boolean("EnableIAMDatabaseAuthentication")?);
         set(&mut self.deletion_protection, params.boolean("DeletionProtection")?);
         set(&mut self.copy_tags, params.boolean("CopyTagsToSnapshot")?);
+        // A structure arrives as several parameters: it is given when any of them is.
         if params.first_given(&["ServerlessV2ScalingConfiguration"]).is_some() {
             self.serverless =
                 Some(serverless(&params.structure("ServerlessV2ScalingConfiguration"), self.serverless.as_ref())?);
         }
         if let Some(storage) = params.get("StorageType") {
             self.storage_type = match storage {
+                // AWS shows no StorageType for the standard one.
                 "aurora" | "" => None,
                 "aurora-iopt1" => Some(storage.to_owned()),
                 _ => return Err(ApiError::combination(format!("Invalid storage type: {storage}"))),
@@ -107,12 +112,12 @@ impl Settings {
         Ok(())
     }
 
-    /// Reads the window of Backtrack. Where it is off it can be turned on only as a cluster comes to be, `can_begin`, and
-    /// what a volume has no records of never comes back.
+    /// Reads the window of Backtrack. Where it is off it can be turned on only while a cluster is created (`can_begin`): a volume has no
+    /// records of the time before.
     pub fn read_backtrack(&mut self, engine: Engine, can_begin: bool, params: &Params) -> Result<(), ApiError> {
         let Some(given) = params.get("BacktrackWindow") else { return Ok(()) };
         if !engine.has_backtrack() {
-            // AWS takes a window of nothing for any engine.
+            // AWS accepts a window of 0 for any engine.
             return match given {
                 "0" => Ok(()),
                 _ => Err(ApiError::value(format!("Backtrack is not enabled for the {} engine.", engine.name()))),
@@ -127,13 +132,14 @@ impl Settings {
         if window > 0 && !is_on && !can_begin {
             return Err(ApiError::combination("Backtrack cannot currently be enabled for this cluster"));
         }
+        // 0 where it never was on changes nothing: DescribeDBClusters leaves the member out then, and shows 0 once it was turned off.
         if window > 0 || is_on {
             self.backtrack_window = Some(window);
         }
         Ok(())
     }
 
-    /// Reads what creating and modifying have in common, and restoring has not.
+    /// Reads the parameters that creating and modifying have in common, and restoring refuses or ignores.
     pub fn read_operations(&mut self, params: &Params) -> Result<(), ApiError> {
         if let Some(window) = params.get("PreferredMaintenanceWindow") {
             self.maintenance_window = preferred_windows::maintenance(window)?;
@@ -147,6 +153,7 @@ impl Settings {
             }
             self.insights_mode = mode.to_owned();
         }
+        // AWS checks the combination, whichever of the two the request names.
         if self.insights_mode == "advanced" && !self.insights.enabled {
             return Err(ApiError::combination(
                 "To enable the Advanced mode of Database Insights, Performance Insights must be enabled.",
@@ -155,7 +162,7 @@ impl Settings {
         Ok(())
     }
 
-    /// Keeps the two windows apart: of a new cluster, the one that was not named gives way, as AWS's random choice does.
+    /// Keeps the two windows of a new cluster apart: the one that the request does not name gives way, as AWS's random choice does.
     pub fn settle_windows(&mut self, params: &Params) -> Result<(), ApiError> {
         let named = |name: &str| params.get(name).is_some();
         match (named("PreferredBackupWindow"), named("PreferredMaintenanceWindow")) {
@@ -181,6 +188,7 @@ impl Settings {
         let enable = log_types(engine, change.texts("EnableLogTypes", "member").unwrap_or_default())?;
         self.log_exports.retain(|log| !disable.contains(log));
         self.log_exports.extend(enable);
+        // In order, so that enabling what is enabled compares as no change.
         self.log_exports.sort();
         self.log_exports.dedup();
         Ok(())
@@ -195,10 +203,10 @@ pub struct Serverless {
     pub pause: Option<u32>,
 }
 
-/// 72 hours.
+/// The longest backtrack window in seconds: 72 hours.
 const LONGEST_BACKTRACK: u32 = 259_200;
 
-/// The parameter group of a cluster or an instance that names none.
+/// Returns the parameter group of a cluster or an instance whose request names none.
 pub fn default_group(engine: Engine, version: &str) -> String {
     format!("default.{}", engine.family(version))
 }
@@ -213,6 +221,7 @@ fn set(present: &mut bool, given: Option<bool>) {
 }
 
 fn serverless(given: &Params, present: Option<&Serverless>) -> Result<Serverless, ApiError> {
+    // A modification may name only one of them: the others stay as they are.
     let least = given.number("MinCapacity", 0.0..=256.0)?.or(present.map(|present| present.least));
     let most = given.number("MaxCapacity", 1.0..=256.0)?.or(present.map(|present| present.most));
     let pause = given.number("SecondsUntilAutoPause", 300..=86_400)?.or(present.and_then(|present| present.pause));
@@ -226,6 +235,7 @@ fn serverless(given: &Params, present: Option<&Serverless>) -> Result<Serverless
             "MinCapacity must not be greater than MaxCapacity in ServerlessV2ScalingConfiguration.",
         ));
     }
+    // Only a cluster that may go down to 0 can pause, and then does after 5 minutes unless told otherwise.
     Ok(Serverless { least, most, pause: if least == 0.0 { pause.or(Some(300)) } else { None } })
 }
 

@@ -1,4 +1,4 @@
-//! Everything the control plane knows, in one place behind one lock that is never held while something is awaited.
+//! The state of the control plane, behind one lock that is never held across an await.
 
 use super::engine::Engine;
 use super::error::ApiError;
@@ -63,9 +63,10 @@ impl Store {
         check_group(&self.parameter_groups, engine, name, missing)
     }
 
-    /// What an instance does when it starts: from then on it runs with what its cluster's parameter group says.
+    /// Marks an instance as started with its cluster's present parameter group.
     pub fn apply_parameter_group(&mut self, instance: &str) {
         let Some(found) = self.instances.get(instance) else { return };
+        // Static parameters are read at a start alone: a change of binlog_format counts from the next reboot of the writer on.
         let binlog = self.clusters.get(&found.cluster).is_some_and(|cluster| self.has_binlog(cluster));
         if let Some(found) = self.instances.get_mut(instance) {
             found.in_sync = true;
@@ -73,7 +74,7 @@ impl Store {
         }
     }
 
-    /// Whether the parameter group of a cluster turns binary logging on.
+    /// True when the parameter group of a cluster turns binary logging on.
     fn has_binlog(&self, cluster: &DbCluster) -> bool {
         let group = self.cluster_parameter_groups.get(&cluster.settings.parameter_group);
         group.and_then(|group| group.values.get(BINLOG_FORMAT)).is_some_and(|format| format != "OFF")
@@ -87,13 +88,14 @@ impl Store {
         Err(ApiError::not_found("DBSubnetGroupNotFoundFault", format!("DB subnet group '{name}' does not exist.")))
     }
 
-    /// The tags of the resource with an ARN.
+    /// Finds the tags of the resource with an ARN.
     pub fn tags_mut(&mut self, arn: &str) -> Result<&mut Tags, ApiError> {
         let kind = arn.split(':').nth(5).unwrap_or_default().to_owned();
         if !arn.starts_with("arn:aws:rds:") {
             return Err(ApiError::value(format!("Invalid resource name: {arn}")));
         }
         let id = id_of(&kind, arn);
+        // Each kind has a not-found code of its own on the wire, which is not always the name of its shape.
         let gone = |code| move || ApiError::not_found(code, format!("{arn} not found."));
         match kind.as_str() {
             "cluster" => self.cluster_mut(&id).map(|cluster| &mut cluster.tags),
@@ -129,10 +131,12 @@ fn check_group(
     name: &str,
     missing: impl FnOnce() -> ApiError,
 ) -> Result<(), ApiError> {
+    // Default groups are not in the store: they are there by themselves, one a family.
     let found = match name.strip_prefix("default.") {
         Some(family) => Engine::ALL.into_iter().find(|engine| family.starts_with(engine.name())),
         None => groups.get(name).map(|group| group.engine),
     };
+    // The family has to be the engine's; its major version always is, as there is one a stack.
     if found.ok_or_else(missing)? == engine {
         return Ok(());
     }

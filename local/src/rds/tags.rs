@@ -18,6 +18,7 @@ pub fn read_tags(params: &Params) -> Result<Option<Tags>, ApiError> {
         let (key, value) = (tag.required("Key")?.to_owned(), tag.text("Value").unwrap_or_default());
         check_tag("key", &key, 128)?;
         check_tag("value", &value, 256)?;
+        // A map would quietly keep the last of the two.
         if tags.contains_key(&key) {
             return Err(ApiError::value(format!("The tag key {key} is given twice")));
         }
@@ -40,6 +41,7 @@ pub fn check_tags(tags: &Tags) -> Result<(), ApiError> {
 
 /// Refuses a key or a value that the API reference does not allow in `Tag`.
 fn check_tag(what: &str, text: &str, longest: usize) -> Result<(), ApiError> {
+    // Whatever the case: stricter than the reference says rather than looser.
     let lower = text.to_lowercase();
     if let Some(prefix) = ["aws:", "rds:"].into_iter().find(|prefix| lower.starts_with(prefix)) {
         return Err(ApiError::value(format!("The tag {what} {text} starts with {prefix}, which is reserved")));

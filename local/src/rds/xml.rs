@@ -1,4 +1,4 @@
-//! Answers as trees of elements, written once: names, texts and lists as the Query protocol has them, escaped.
+//! Responses as trees of elements, with names, texts and lists as the Query protocol has them, escaped.
 
 use axum::http::StatusCode;
 use quick_xml::Writer;
@@ -37,6 +37,7 @@ impl Element {
     pub fn child(mut self, child: Element) -> Self {
         match &mut self.content {
             Content::Children(children) => children.push(child),
+            // An element has either; the last one wins, as no caller mixes them.
             Content::Text(_) => self.content = Content::Children(vec![child]),
         }
         self
@@ -68,6 +69,7 @@ impl Element {
 
     fn write(&self, writer: &mut Writer<Vec<u8>>) -> io::Result<()> {
         match &self.content {
+            // Empty lists are written: the SDKs tell an empty list from one that is not there.
             Content::Children(children) if children.is_empty() => {
                 writer.write_event(Event::Empty(BytesStart::new(self.name)))
             }
@@ -85,10 +87,11 @@ impl Element {
     }
 }
 
-/// The document of a successful answer to `action`; `result` is what its result wrapper holds, if it has one.
+/// Writes the document of a successful `action`; `result` has the children of the result wrapper, for actions that have one.
 pub fn response(action: &str, result: Option<&Element>, request_id: &str) -> io::Result<Vec<u8>> {
     document(&format!("{action}Response"), |writer| {
         if let Some(result) = result {
+            // The wrapper is named after the action, so its element can't have a static name.
             let name = format!("{action}Result");
             writer.write_event(Event::Start(BytesStart::new(&name)))?;
             if let Content::Children(children) = &result.content {
@@ -100,8 +103,9 @@ pub fn response(action: &str, result: Option<&Element>, request_id: &str) -> io:
     })
 }
 
-/// The document of an error.
+/// Writes the document of an error.
 pub fn error(code: &str, status: StatusCode, message: &str, request_id: &str) -> io::Result<Vec<u8>> {
+    // SDKs retry errors of the receiver and not those of the sender.
     let side = if status.is_client_error() { "Sender" } else { "Receiver" };
     document("ErrorResponse", |writer| {
         Element::new("Error").field("Type", side).field("Code", code).field("Message", message).write(writer)?;

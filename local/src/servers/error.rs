@@ -1,8 +1,8 @@
-//! What can go wrong with a database server, said for the event log and for a person who reads it.
+//! Errors of database servers, written for the event log and for a person who reads it.
 
 use std::path::{Path, PathBuf};
 
-/// A server, a command or a file did not do what it was asked to.
+/// A failure of a server, a command or a file.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A file could not be read, written or moved.
@@ -10,7 +10,7 @@ pub enum Error {
     File {
         /// The file or directory.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the system.
         source: std::io::Error,
     },
     /// A program did not start.
@@ -18,7 +18,7 @@ pub enum Error {
     Start {
         /// The program.
         program: String,
-        /// What the system said.
+        /// The error of the system.
         source: std::io::Error,
     },
     /// A program ended badly.
@@ -32,9 +32,9 @@ pub enum Error {
     /// A server ended, or never came up; the end of its log says why.
     #[error("the server on {address} {what}: {log}")]
     Server {
-        /// Where it listens.
+        /// The address that it listens on.
         address: std::net::Ipv4Addr,
-        /// What it did.
+        /// The failure, as the rest of a sentence about the server.
         what: &'static str,
         /// The end of its log.
         log: String,
@@ -42,9 +42,9 @@ pub enum Error {
     /// A server without a network ended, or never came up; the end of its log says why.
     #[error("the server on {socket} {what}: {log}")]
     Local {
-        /// Where it listens.
+        /// The address that it listens on.
         socket: PathBuf,
-        /// What it did.
+        /// The failure, as the rest of a sentence about the server.
         what: &'static str,
         /// The end of its log.
         log: String,
@@ -54,7 +54,7 @@ pub enum Error {
     Listen {
         /// The address and port.
         at: std::net::SocketAddrV4,
-        /// What the system said.
+        /// The error of the system.
         source: std::io::Error,
     },
     /// A log could not be applied to a copy.
@@ -77,7 +77,7 @@ pub enum Error {
     Missing(String),
 }
 
-// The driver's own text is only "db error": what the server said is one level down.
+// The driver's own text is only "db error": the server's message is one level down.
 fn sql(error: &tokio_postgres::Error) -> String {
     match error.as_db_error() {
         Some(said) => format!("{} ({})", said.message(), said.code().code()),

@@ -1,5 +1,5 @@
-//! How a database's programs are run on this machine: as which user, with what environment, dying with whom. It starts programs;
-//! it does not know what they are for.
+//! Starts a database's programs on this machine: as the database's user, in a clean environment, bound to the life of this process. It
+//! does not know what they are for.
 
 use super::error::{Error, file};
 use std::ffi::OsStr;
@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use tokio::process::Command;
 
+/// Signal that a command gets when this process dies: it works on files that nobody will use.
 const COMMAND_DEATH_SIGNAL: &str = "KILL";
 
 /// One database's programs on this machine, and the user they run as.
@@ -28,8 +29,8 @@ struct User {
 }
 
 impl Host {
-    /// The programs in `bin`, run as the user `name` when this process is root, whom databases refuse. `version` finds the
-    /// version in what `program --version` says.
+    /// Finds the programs in `bin`; they run as the user `name` when this process is root, whom databases refuse. `version` finds the
+    /// version in the output of `program --version`.
     pub async fn new(
         stack: &Path,
         bin: PathBuf,
@@ -49,8 +50,8 @@ impl Host {
             None
         };
         let mut host = Self { bin, version: String::new(), setpriv, user };
-        let said = host.run(program, |command| command.arg("--version")).await?;
-        host.version = version(&said).unwrap_or_default().to_owned();
+        let output = host.run(program, |command| command.arg("--version")).await?;
+        host.version = version(&output).unwrap_or_default().to_owned();
         Ok(host)
     }
 
@@ -68,6 +69,7 @@ impl Host {
 
     /// A command that runs as the database's user, in a clean environment, and gets `signal` when this process dies.
     pub fn command(&self, program: &str, signal: &str) -> Command {
+        // `cp` and the like are not the database's own and come from the path.
         let inside = self.bin.join(program);
         let program = if inside.exists() { inside } else { PathBuf::from(program) };
         let mut command = if self.setpriv {
@@ -86,6 +88,7 @@ impl Host {
         } else {
             Command::new(program)
         };
+        // Without setpriv nothing ends a server when this process is killed: the next start finds it by its data directory.
         let path = std::env::var_os("PATH").unwrap_or_default();
         // PGOPTIONS, MYSQL_HOST and the like of whoever started the stack must not reach the servers; a terminal's
         // interrupt must not either, hence a process group of their own.
@@ -94,7 +97,7 @@ impl Host {
         command
     }
 
-    /// Runs a command to its end and answers what it wrote.
+    /// Runs a command to its end; returns its standard output.
     pub async fn run<F>(&self, program: &str, arguments: F) -> Result<String, Error>
     where
         F: FnOnce(&mut Command) -> &mut Command,
@@ -117,6 +120,7 @@ impl Host {
 
     /// Writes a file that belongs to the database's user, replacing it in one step.
     pub fn write(&self, path: &Path, text: &str) -> Result<(), Error> {
+        // Owner and mode are set before it has its name: a server that reloads meanwhile refuses a key that others can read.
         let temporary = path.with_extension("new");
         std::fs::write(&temporary, text).map_err(file(&temporary))?;
         std::fs::set_permissions(&temporary, std::fs::Permissions::from_mode(0o600)).map_err(file(&temporary))?;
@@ -132,19 +136,20 @@ impl Host {
     }
 }
 
-/// The last lines of a log that say something.
+/// Joins the last lines of a log that are not blank.
 pub(crate) fn last_lines(text: &str, count: usize) -> String {
     let mut lines: Vec<&str> = text.lines().rev().filter(|line| !line.trim().is_empty()).take(count).collect();
     lines.reverse();
     lines.join(" | ")
 }
 
-/// Where a program is.
+/// Finds a program on the path.
 pub(crate) fn on_path(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
     std::env::split_paths(&path).map(|dir| dir.join(program)).find(|candidate| candidate.is_file())
 }
 
+// getent instead of /etc/passwd: users may come from a directory service.
 async fn user(name: &str) -> Result<User, Error> {
     let ids = Command::new("getent").args(["passwd", name]).output().await;
     let line = ids.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
@@ -157,6 +162,7 @@ async fn user(name: &str) -> Result<User, Error> {
     }
 }
 
+// Others need the x bit on every directory above the stack; a home is usually 0700.
 fn traversable(path: &Path) -> bool {
     path.ancestors()
         .filter(|dir| dir.as_os_str() != OsStr::new(""))

@@ -5,15 +5,16 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
-const PATIENCE: u32 = 100;
+const MOST_ROUNDS: u32 = 100;
 
-/// Ends every server whose data directory is below `dir`, and waits until they are gone. Answers how many there were.
+/// Ends every server whose data directory is below `dir`, and waits until they are gone. Returns how many there were.
 pub async fn stop(dir: &Path) -> usize {
     let mut left: Vec<Pid> = servers(dir);
     let found = left.len();
-    for round in 0..PATIENCE {
-        // At once, as a crash; what still lives after half of the patience is not asked any more.
-        let signal = if round < PATIENCE / 2 { Signal::QUIT } else { Signal::KILL };
+    for round in 0..MOST_ROUNDS {
+        // SIGQUIT makes a postmaster end its children and leave the data as a crash would; a stack keeps no data. Killed, it would
+        // leave its children, so that comes only after half of the rounds.
+        let signal = if round < MOST_ROUNDS / 2 { Signal::QUIT } else { Signal::KILL };
         left.retain(|pid| belongs(*pid, dir));
         if left.is_empty() {
             break;
@@ -34,8 +35,8 @@ fn servers(dir: &Path) -> Vec<Pid> {
     pids.filter(|pid| belongs(*pid, dir)).collect()
 }
 
-/// Whether it is a server started as `postgres -D <something below dir>` or `mariadbd --defaults-file=<something below dir>`; a pid
-/// alone may be somebody else's by now.
+/// True for a server started as `postgres -D <something below dir>` or `mariadbd --defaults-file=<something below dir>`: a process id
+/// alone may be another process's by now.
 fn belongs(pid: Pid, dir: &Path) -> bool {
     let line = std::fs::read(format!("/proc/{}/cmdline", pid.as_raw_nonzero())).unwrap_or_default();
     let mut words = line.split(|byte| *byte == 0).map(String::from_utf8_lossy);

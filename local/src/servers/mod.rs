@@ -1,4 +1,4 @@
-//! What real database servers of either engine share: their places, programs, errors and times. No engine is known here by more
+//! Shared by real database servers of either engine: their endpoints, programs, errors and times. No engine is known here by more
 //! than the name of its program.
 
 pub mod error;
@@ -13,38 +13,39 @@ use jiff::Timestamp;
 use std::net::Ipv4Addr;
 use std::path::Path;
 
-/// Where a server is, and the name its certificate has.
+/// The name, address and port of a server. The certificate has the name.
 #[derive(Debug, Clone)]
 pub struct ServerEndpoint {
-    /// Its endpoint's name.
+    /// The endpoint's name.
     pub name: String,
-    /// Its address.
+    /// The address.
     pub address: Ipv4Addr,
-    /// Its port.
+    /// The port.
     pub port: u16,
 }
 
 /// The master user of a new cluster, and its first database.
 #[derive(Debug, Clone)]
 pub struct MasterUser {
-    /// Its name.
+    /// The user's name.
     pub user: String,
-    /// Its password.
+    /// The user's password.
     pub password: String,
-    /// The database made at the start, owned by it.
+    /// The database that is created at the start, owned by the user.
     pub database: Option<String>,
 }
 
-/// Which moment to restore.
+/// The moment to restore.
 #[derive(Debug, Clone, Copy)]
 pub enum RestoreTo {
-    /// This one, inside the window.
+    /// A moment inside the restore window.
     At(Timestamp),
     /// Everything acknowledged so far: what a clone holds.
     Now,
 }
 
-// Gigabytes take seconds, in which this thread has other things to do.
+// On tokio's blocking threads: gigabytes take seconds, and this runtime has two workers for all requests. A directory that is gone is
+// what was wanted: a deletion that was interrupted is simply repeated.
 pub(crate) async fn remove_dir(path: &Path) -> Result<(), Error> {
     match tokio::fs::remove_dir_all(path).await {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {

@@ -1,4 +1,4 @@
-//! To which moments a cluster can be restored, and from which base backup: pure arithmetic over times.
+//! The moments to which a cluster can be restored, and the base backup for each: pure arithmetic over times.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -12,14 +12,14 @@ pub struct RestoreWindow {
 }
 
 impl RestoreWindow {
-    /// Whether `moment` can be restored.
+    /// True when `moment` can be restored.
     #[must_use]
     pub fn contains(&self, moment: Timestamp) -> bool {
         self.earliest <= moment && moment <= self.latest
     }
 }
 
-/// The window at `now`: `backup_ends` are the ends of the base backups, `last_commit` the moment before the latest commit that
+/// Computes the window at `now`: `backup_ends` are the ends of the base backups, `last_commit` the moment before the latest commit that
 /// the control plane saw acknowledged (recovery stops only at a commit), `lag` what AWS keeps back.
 #[must_use]
 pub fn restore_window(
@@ -28,12 +28,13 @@ pub fn restore_window(
     now: Timestamp,
     lag: SignedDuration,
 ) -> Option<RestoreWindow> {
+    // By its end: a base backup is a consistent state only once everything that changed while it was copied has been replayed.
     let earliest = ceil_to_millis(backup_ends.into_iter().min()?);
     let latest = floor_to_millis(last_commit?.min(now.checked_sub(lag).ok()?));
     (earliest <= latest).then_some(RestoreWindow { earliest, latest })
 }
 
-/// The index of the newest base backup that had ended by `moment`: the one with the least left to replay.
+/// Finds the newest base backup that had ended by `moment`: the one with the least left to replay.
 #[must_use]
 pub fn base_for(backup_ends: impl IntoIterator<Item = Timestamp>, moment: Timestamp) -> Option<usize> {
     backup_ends
@@ -44,10 +45,11 @@ pub fn base_for(backup_ends: impl IntoIterator<Item = Timestamp>, moment: Timest
         .map(|(index, _)| index)
 }
 
-/// Which base backup to give up when there are more than `most`: of those between the oldest (it holds the window open)
-/// and the newest, the one whose loss leaves the shortest gap. `ends` are in order.
+/// Finds the base backup to remove when there are more than `most`: of those between the oldest (it holds the window open) and the
+/// newest, the one whose loss leaves the shortest gap. `ends` are in order.
 #[must_use]
 pub fn dispensable(ends: &[Timestamp], most: usize) -> Option<usize> {
+    // Two at the least: the oldest holds the window open, the newest keeps restores short.
     if ends.len() <= most.max(2) {
         return None;
     }
@@ -61,7 +63,7 @@ pub fn dispensable(ends: &[Timestamp], most: usize) -> Option<usize> {
         .map(|(index, _)| index)
 }
 
-// The API speaks in milliseconds: rounding must never promise a moment outside.
+// The API has milliseconds: the earliest is rounded up and the latest down, so that none outside the window is offered.
 pub(crate) fn floor_to_millis(moment: Timestamp) -> Timestamp {
     Timestamp::from_millisecond(moment.as_nanosecond().div_euclid(1_000_000) as i64).unwrap_or(moment)
 }

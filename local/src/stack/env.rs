@@ -120,6 +120,7 @@ impl StackEnv {
         let (server, port) = (self.dns.ip().to_string(), self.dns.port().to_string());
         let ca_bundle = self.ca_bundle.to_string_lossy();
         let chat_url = self.outputs.local_chat_url(&self.aws_endpoint);
+        // All that the SDKs, the AWS CLI, dig and psql need: a variable that is missing would be taken from the person's own profile.
         let variables = [
             ("AWS_ENDPOINT_URL", self.aws_endpoint.as_str()),
             ("AWS_ENDPOINT_URL_RDS", &self.rds_endpoint),

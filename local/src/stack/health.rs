@@ -45,6 +45,7 @@ pub async fn resolve(server: SocketAddrV4, name: &str) -> Result<Vec<Ipv4Addr>> 
     let mut options = ResolverOpts::default();
     options.cache_size = 0;
     options.timeout = HEALTH_TIMEOUT;
+    // One try: whoever waits for the stack asks again anyway, and a retry here would hide how often.
     options.attempts = 1;
     let config = ResolverConfig::from_parts(None, Vec::new(), vec![server]);
     let resolver =

@@ -33,6 +33,7 @@ impl Layout {
                 )
             })?
             .to_owned();
+        // Relative to where the person stands, not to the checkout: that is what they typed.
         let dir = dir.map_or_else(|| root.join(".local"), |dir| start.join(dir));
         Ok(Self { root, dir })
     }

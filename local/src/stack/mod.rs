@@ -56,6 +56,7 @@ pub fn down(args: &DirArgs) -> ExitCode {
 #[must_use]
 pub fn status(args: &DirArgs) -> ExitCode {
     run(args.dir.as_deref(), async |layout| {
+        // Processes first: a half-dead stack is looked at by them.
         for process in process::alive(&layout.dir) {
             println!("{:>8}  {}", process.pid, process.command);
         }
@@ -113,6 +114,7 @@ fn open(dir: Option<&Path>) -> Result<Layout> {
 
 /// Takes the lock of starts and stops, and waits for another one to end.
 fn lock(layout: &Layout) -> Result<File> {
+    // Of the operating system: the lock of a process that was killed is free at once.
     let file = File::create(layout.lock()).with_context(|| layout.lock().display().to_string())?;
     if let Err(TryLockError::WouldBlock) = file.try_lock() {
         println!("          waiting for another start or stop of this stack to end");

@@ -82,6 +82,7 @@ impl Network {
     ///
     /// When none is free, or the choice can't be remembered.
     pub fn choose(dir: &Path, file: &Path) -> Result<Self> {
+        // A file that can't be read counts as none: the choice is made anew rather than the start refused.
         let remembered = fs::read(file).ok().and_then(|json| serde_json::from_slice::<Self>(&json).ok());
         let candidates = remembered.into_iter().chain((0..ATTEMPTS).map(|attempt| Self::candidate(dir, attempt)));
         let chosen = candidates.into_iter().find(|network| network.is_free());

@@ -32,6 +32,7 @@ pub fn start(layout: &Layout, name: &str, command: &mut Command) -> io::Result<C
     let log = fresh_log(layout, name)?;
     command
         .env(MARK, &layout.dir)
+        // Without a terminal behind it nothing of it can wait for a person.
         .stdin(Stdio::null())
         .stdout(log.try_clone()?)
         .stderr(log)

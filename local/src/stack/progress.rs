@@ -49,7 +49,7 @@ pub struct Logged {
 }
 
 impl Logged {
-    /// What happened, and the log that tells more.
+    /// A message, and the log that explains it.
     pub fn new(message: impl Display, log: PathBuf) -> Self {
         Self { message: message.to_string(), log }
     }

@@ -40,7 +40,7 @@ pub struct Seed {
     pub hosted_zone_id: String,
     /// The master user.
     pub user: String,
-    /// Its password.
+    /// The master user's password.
     pub password: String,
 }
 
@@ -60,6 +60,7 @@ pub fn security_groups(network: Network) -> Value {
 pub async fn cluster(network: Network) -> Result<(String, String)> {
     let rds = aws_sdk_rds::Client::new(&sdk_config(&format!("http://{}", network.rds())));
     let version = default_version(&rds).await?;
+    // By major version: a parameter group of another family is refused.
     let family = format!("{ENGINE}{}", version.split('.').next().unwrap_or(&version));
     rds.create_db_cluster_parameter_group()
         .db_cluster_parameter_group_name(CLUSTER_PARAMETERS)
@@ -104,6 +105,7 @@ pub async fn cluster(network: Network) -> Result<(String, String)> {
             .db_cluster_identifier(CLUSTER)
             .db_instance_class(class)
             .engine(ENGINE)
+            // Different from each other and from the defaults: a recovery has to copy class and tier of each instance.
             .promotion_tier(tier)
             .db_parameter_group_name(INSTANCE_PARAMETERS)
             .auto_minor_version_upgrade(false)
@@ -184,6 +186,7 @@ async fn available(rds: &aws_sdk_rds::Client) -> Result<(String, String)> {
             let secret = secret.ok_or_else(|| anyhow!("it has no managed master secret")).context(what)?;
             return Ok((endpoint.to_owned(), secret.to_owned()));
         }
+        // `failed` is final: waiting on would only hide the log behind a timeout.
         if states.contains(&Some("failed")) || Instant::now() > deadline {
             bail!("{what}: its states are {states:?}");
         }

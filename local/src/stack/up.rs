@@ -47,7 +47,11 @@ pub async fn up(layout: &Layout, args: &UpArgs) -> Result<()> {
         tools::packages(layout, &mut progress)?;
         tools::binaries(layout, &mut progress)?;
     }
-    if let Some(network) = healthy(layout).await {
+    let services = services(layout, &myself()?)?;
+    // A control plane or ministack of another build has the tags, tables and rules of that build: what was created there must not meet
+    // functions of this one. Data is no reason to keep it, as a stack promises none.
+    let runs_this_build = fs::read_to_string(started_with(layout)).is_ok_and(|started| started == services);
+    if let Some(network) = healthy(layout).await.filter(|_| runs_this_build) {
         let inputs = inputs(layout)?;
         if fs::read_to_string(deployed(layout)).is_ok_and(|deployed| deployed == inputs) {
             progress.end(format_args!("the stack is up: {}", shown(&layout.env_file())));
@@ -65,6 +69,7 @@ pub async fn up(layout: &Layout, args: &UpArgs) -> Result<()> {
     clear(layout, &mut progress)?;
     let network = Network::choose(&layout.dir, &layout.dir.join("network.json"))?;
     fs::create_dir_all(layout.run().join("tmp")).context("the run directory could not be made")?;
+    fs::write(started_with(layout), services).context("the stack's build could not be written down")?;
     let groups = layout.run().join("security-groups.json");
     fs::write(&groups, seed::security_groups(network).to_string()).with_context(|| groups.display().to_string())?;
 
@@ -93,6 +98,7 @@ pub async fn up(layout: &Layout, args: &UpArgs) -> Result<()> {
     let outputs = outputs?;
     progress.done_at(began, deployed_at, format_args!("{STACK_NAME} is deployed"));
     let seed = seed::record_and_login(network, &endpoint, &secret).await?;
+    // Once as a client will: everything above may be well and the record still lead nowhere.
     let found = health::resolve(network.dns(), seed::DB_RECORD).await;
     if !found.as_ref().is_ok_and(|addresses| addresses.len() == 1) {
         let message = format!("{} does not resolve: {found:?}", seed::DB_RECORD);
@@ -171,6 +177,7 @@ async fn until<F: Future<Output = bool>>(
 ) -> Result<()> {
     let deadline = Instant::now() + ANSWER_TIMEOUT;
     loop {
+        // First: a process that has ended never answers, and its log says why long before the time is over.
         if let Ok(Some(status)) = child.try_wait() {
             bail!(Logged::new(format_args!("{name} ended: {status}"), layout.log(name)));
         }
@@ -207,6 +214,7 @@ fn ministack(layout: &Layout, network: Network, iam: bool) -> Command {
         command.env("REWIND_IAM_DECISIONS", run.join("iam-decisions.jsonl"));
     }
     command.current_dir(&run);
+    // Everything that it writes goes with the stack: zips of functions, their layers, its state.
     command.env("TMPDIR", run.join("tmp")).env("HOME", &run);
     command.env("S3_DATA_DIR", run.join("s3")).env("STATE_DIR", run.join("state"));
     command
@@ -246,6 +254,7 @@ fn myself() -> Result<PathBuf> {
 fn bare(program: impl AsRef<std::ffi::OsStr>) -> Command {
     let mut command = Command::new(program);
     command.env_clear().env("LC_ALL", "C.UTF-8");
+    // An AWS_PROFILE that got through would make functions of the stack call a real account.
     for inherited in ["PATH", "RUST_LOG", "RUST_BACKTRACE"] {
         if let Some(value) = std::env::var_os(inherited) {
             command.env(inherited, value);
@@ -265,6 +274,25 @@ fn deployed(layout: &Layout) -> PathBuf {
     layout.run().join("deployed")
 }
 
+/// The file that says from which build the running services were started.
+fn started_with(layout: &Layout) -> PathBuf {
+    layout.run().join("started-with")
+}
+
+/// Lists what the services are made from: this program and the Python programs around ministack, by name, size and time.
+fn services(layout: &Layout, program: &Path) -> Result<String> {
+    let tools = layout.root.join("local/tools");
+    let failed = || tools.display().to_string();
+    let mut files = vec![program.to_owned()];
+    for entry in fs::read_dir(&tools).with_context(failed)? {
+        let entry = entry.with_context(failed)?;
+        if entry.file_name().to_string_lossy().starts_with("ministack") {
+            files.push(entry.path());
+        }
+    }
+    Ok(list(files))
+}
+
 /// Lists what a deployment is made from: the functions' binaries, the template and the state machine, by name, size and time.
 fn inputs(layout: &Layout) -> Result<String> {
     let binaries = myself()?.parent().unwrap_or(Path::new("/")).to_owned();
@@ -276,13 +304,18 @@ fn inputs(layout: &Layout) -> Result<String> {
             files.push(if folder == "functions" { binaries.join(path.file_name().unwrap_or_default()) } else { path });
         }
     }
+    Ok(list(files))
+}
+
+/// Lists files by name, size and time of their last change: a new build changes the time even where the size stays.
+fn list(mut files: Vec<PathBuf>) -> String {
     files.sort();
     let lines = files.iter().filter_map(|file| {
         let metadata = fs::metadata(file).ok().filter(fs::Metadata::is_file)?;
         let changed = metadata.modified().ok()?.duration_since(std::time::UNIX_EPOCH).ok()?;
         Some(format!("{} {} {}\n", file.display(), metadata.len(), changed.as_nanos()))
     });
-    Ok(lines.collect())
+    lines.collect()
 }
 
 /// Zips the binaries and deploys the template; returns its outputs.
@@ -293,7 +326,7 @@ fn deploy(layout: &Layout, network: Network, iam: bool, app: &seed::ChatApp, inp
     command.arg(layout.root.join("local/tools/deploy.py")).arg("--root").arg(&layout.root);
     command.arg("--binaries").arg(binaries.parent().unwrap_or(Path::new("/")));
     command.arg("--out").arg(layout.deploy()).args(["--stack-name", STACK_NAME]);
-    // Everything here is of this stack.
+    // On AWS the pattern limits what functions may touch; every cluster of a local stack is the stack's own.
     command.args(["--parameter", "ClusterPattern=*"]);
     command.args(["--parameter", &format!("FenceSecurityGroupIds={}", seed::FENCE_SECURITY_GROUP)]);
     command.args(["--parameter", &format!("DatabaseCaBundle={}", ca_bundle(layout).display())]);
@@ -314,4 +347,30 @@ fn deploy(layout: &Layout, network: Network, iam: bool, app: &seed::ChatApp, inp
     fs::write(layout.outputs(), &output.stdout).context("the outputs could not be kept")?;
     fs::write(deployed(layout), inputs).context("the deployment could not be remembered")?;
     Ok(outputs)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_build_of_a_service_is_another_stack() {
+        let dir = tempfile::tempdir().unwrap();
+        let layout = Layout { root: dir.path().to_owned(), dir: dir.path().join(".local") };
+        let tools = dir.path().join("local/tools");
+        fs::create_dir_all(&tools).unwrap();
+        let program = dir.path().join("rewind-local");
+        let services = || services(&layout, &program).unwrap();
+        let mut seen = vec![services()];
+        for file in [program.clone(), tools.join("ministack.txt"), tools.join("ministack_strict.py")] {
+            fs::write(&file, "one").unwrap();
+            seen.push(services());
+            fs::write(&file, "three").unwrap();
+            seen.push(services());
+        }
+        let distinct: std::collections::BTreeSet<&String> = seen.iter().collect();
+        assert_eq!(distinct.len(), seen.len(), "{seen:?}");
+        fs::write(tools.join("lint.txt"), "no service").unwrap();
+        assert_eq!(services(), *seen.last().unwrap());
+    }
 }

@@ -1,7 +1,7 @@
 """The API calls that CloudFormation makes for each type of resource, with the rendered properties as their parameters.
 
 A type that is not here, or a property that none of its calls takes, is a problem: nothing is passed over. To cover a new type,
-add a function of its name and, in resources.py, what it is called and referred to by.
+add a function of its name and, in resources.py, its names and references.
 """
 
 import json
@@ -22,7 +22,7 @@ def of(kind: str):
 
 
 def problems(kind: str, properties: dict, name: str, where: str) -> Iterator[Problem]:
-    """What AWS would refuse of a resource with that physical name."""
+    """Finds what AWS would refuse in a resource with that physical name."""
     if kind not in CALLS:
         yield Problem(where, "unknown", f"the gate does not know {kind}: add it to calls.py and resources.py")
         return

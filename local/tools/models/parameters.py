@@ -16,7 +16,7 @@ VALUE_BYTES = 4096
 # Of each item of a list: a list as a whole is held to what AWS takes by nobody, so no item may be absurd.
 ITEM_CHARACTERS = 256
 PLAIN = "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-# What breaks JSON, policies, patterns and descriptions, the worst first.
+# Characters that break JSON, policies, patterns and descriptions, the worst first.
 AWKWARD = "'\"\\<>{}%$&|^`?*#;:, ()[]!~@=+/._-\u00fc\u20ac" + PLAIN
 UNCONSTRAINED = "it's \"odd\" <a> & {b}, \\c \u00fc\u20ac"
 # Ids of AWS's own parameter types, which CloudFormation checks before it makes anything.
@@ -38,7 +38,7 @@ def value_of(parameter: dict, text: str) -> str | list[str]:
 
 
 def admits(parameter: dict, text: str) -> bool:
-    """Whether CloudFormation takes the value."""
+    """True when CloudFormation accepts the value."""
     if len(text.encode()) > VALUE_BYTES:
         return False
     if "AllowedValues" in parameter and text not in map(str, parameter["AllowedValues"]):
@@ -169,7 +169,7 @@ class Generator:
 
 
 def single(operator, argument, character: str) -> bool:
-    """Whether one character is what a class, a negated literal or a dot matches."""
+    """True when a class, a negated literal or a dot matches the one character."""
     if operator is sre.ANY:
         return character != "\n"
     if operator is sre.NOT_LITERAL:

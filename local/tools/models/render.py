@@ -15,7 +15,7 @@ from samtranslator.translator.translator import Translator
 from samtranslator.yaml_helper import yaml_parse
 
 import models.parameters
-from models.resources import KINDS, made
+from models.resources import KINDS, generated_name
 
 ACCOUNT = "123456789012"
 # The longest that CloudFormation takes, with capitals, as it may have.
@@ -28,17 +28,17 @@ class Unrenderable(Exception):
 
 
 @dataclasses.dataclass(frozen=True)
-class Place:
+class Location:
     partition: str
     region: str
     suffix: str
 
 
 # The longest Region of each.
-PLACES = (
-    Place("aws", "ap-southeast-1", "amazonaws.com"),
-    Place("aws-cn", "cn-northwest-1", "amazonaws.com.cn"),
-    Place("aws-us-gov", "us-gov-west-1", "amazonaws.com"),
+LOCATIONS = (
+    Location("aws", "ap-southeast-1", "amazonaws.com"),
+    Location("aws-cn", "cn-northwest-1", "amazonaws.com.cn"),
+    Location("aws-us-gov", "us-gov-west-1", "amazonaws.com"),
 )
 
 
@@ -46,7 +46,7 @@ def read(path: pathlib.Path) -> dict:
     return json.loads(json.dumps(yaml_parse(path.read_text()), default=str))
 
 
-def translate(template: dict, place: Place) -> dict:
+def translate(template: dict, location: Location) -> dict:
     """The template without SAM. Definitions stay files, for `aws cloudformation package` uploads them as they are."""
     template = json.loads(json.dumps(template))
     definitions = {}
@@ -57,7 +57,7 @@ def translate(template: dict, place: Place) -> dict:
         # The translator wants what `package` would have uploaded.
         for local in {"CodeUri", "DefinitionUri"} & properties.keys():
             properties[local] = "s3://bucket/key"
-    session = boto3.Session(region_name=place.region)
+    session = boto3.Session(region_name=location.region)
     translated = Translator({}, Parser(), boto_session=session).translate(template, {})
     for name, uri in definitions.items():
         translated["Resources"][name]["Properties"][DEFINITION] = uri
@@ -65,10 +65,10 @@ def translate(template: dict, place: Place) -> dict:
 
 
 class Template:
-    """A translated template in a place, which renders for any values of its parameters."""
+    """A translated template in a location, which renders for any values of its parameters."""
 
-    def __init__(self, template: dict, place: Place, folder: pathlib.Path) -> None:
-        self.template, self.place, self.folder = template, place, folder
+    def __init__(self, template: dict, location: Location, folder: pathlib.Path) -> None:
+        self.template, self.location, self.folder = template, location, folder
         self.parameters: dict[str, dict] = template.get("Parameters", {})
         self.conditions: dict[str, object] = template.get("Conditions", {})
         self.resources: dict[str, dict] = template["Resources"]
@@ -77,7 +77,7 @@ class Template:
         self.candidates, self.telling = {}, {}
         for name, parameter in self.parameters.items():
             apart = compared.get(name, set())
-            values = models.parameters.candidates(parameter, apart, place.partition, place.region, ACCOUNT)
+            values = models.parameters.candidates(parameter, apart, location.partition, location.region, ACCOUNT)
             self.candidates[name] = values
             self.telling[name] = models.parameters.telling(parameter, values, apart)
 
@@ -148,15 +148,15 @@ class Rendering:
 
     def __init__(self, template: Template, values: dict[str, str]) -> None:
         self.of, self.values = template, values
-        place = template.place
+        location = template.location
         self.pseudo = {
             "AWS::AccountId": ACCOUNT,
             "AWS::NotificationARNs": [],
-            "AWS::Partition": place.partition,
-            "AWS::Region": place.region,
-            "AWS::StackId": f"arn:{place.partition}:cloudformation:{place.region}:{ACCOUNT}:stack/{STACK}/0123",
+            "AWS::Partition": location.partition,
+            "AWS::Region": location.region,
+            "AWS::StackId": f"arn:{location.partition}:cloudformation:{location.region}:{ACCOUNT}:stack/{STACK}/0123",
             "AWS::StackName": STACK,
-            "AWS::URLSuffix": place.suffix,
+            "AWS::URLSuffix": location.suffix,
         }
 
     def exists(self, name: str) -> bool:
@@ -209,16 +209,16 @@ class Rendering:
             raise Unrenderable(f"the gate does not know {resource['Type']}: add it to calls.py and resources.py")
         given = resource.get("Properties", {}).get(kind.property) if kind.property else None
         rendered = self.value(given) if given is not None else None
-        return made(STACK, logical, kind.longest) if rendered is None else str(rendered)
+        return generated_name(STACK, logical, kind.longest) if rendered is None else str(rendered)
 
     def format(self, logical: str, form: str) -> str:
-        place, path = self.of.place, self.value(self.of.resources[logical].get("Properties", {}).get("Path"))
+        location, path = self.of.location, self.value(self.of.resources[logical].get("Properties", {}).get("Path"))
         return form.format(
             name=self.name(logical),
-            partition=place.partition,
-            region=place.region,
+            partition=location.partition,
+            region=location.region,
             account=ACCOUNT,
-            suffix=place.suffix,
+            suffix=location.suffix,
             path=path or "/",
         )
 

@@ -1,4 +1,4 @@
-"""What a resource is called once it is there, and what Ref and GetAtt give of it.
+"""Names of resources once they are created, and the values of Ref and GetAtt.
 
 Names that CloudFormation makes are as long as it makes them for the longest stack name; those that the template gives are
 taken as they are. Formats: the resource types' pages of the CloudFormation reference, "return values".
@@ -67,8 +67,8 @@ KINDS = {
 }
 
 
-def made(stack: str, logical: str, longest: int) -> str:
-    """A name as CloudFormation makes it: of the stack's and the resource's, shortened, with a suffix that is nobody else's."""
+def generated_name(stack: str, logical: str, longest: int) -> str:
+    """Formats a name as CloudFormation does: the stack's and the resource's, shortened, with a random suffix."""
     room = longest - len(SUFFIX) - 2
     of_stack = max(room // 2, room - len(logical))
     return f"{stack[:of_stack]}-{logical[: room - min(len(stack), of_stack)]}-{SUFFIX}"

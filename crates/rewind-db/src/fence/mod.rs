@@ -14,7 +14,7 @@
 //! what would go on writing. [`look`] sees, days later, whether the fence still stands.
 //!
 //! Each may be run again, whatever an earlier run got done. All of them speak from the engine's maintenance database
-//! ([`crate::Engine::maintenance_database`]), which stays open, for the way back leads through it.
+//! ([`crate::Defaults::maintenance_database`]), which stays open, for the way back leads through it.
 //!
 //! What the fence cannot stop it reports: background workers, subscriptions, events, prepared transactions.
 

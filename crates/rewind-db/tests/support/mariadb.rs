@@ -4,7 +4,8 @@
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
 use super::{Directory, credential, is_root, keep, network, own_address, owner, run};
-use rewind_db::{Credential, Engine, Server, Session, Target};
+use rewind_core::Engine;
+use rewind_db::{Credential, Server, Session, Target, defaults};
 use std::net::{IpAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -129,7 +130,7 @@ impl MariaDb {
     }
 
     pub fn target(&self) -> Target {
-        Target::new(Engine::MySql, self.address.to_string(), self.port)
+        Target::new(Engine::AuroraMysql, self.address.to_string(), self.port)
     }
 
     /// The master user's server, logged in to by the product's own way.
@@ -142,7 +143,11 @@ impl MariaDb {
 
     /// The master user's session that a fence works from.
     pub async fn maintenance(&self) -> Session {
-        self.master().await.open(Engine::MySql.maintenance_database()).await.expect("the master user logs in")
+        self.master()
+            .await
+            .open(defaults(Engine::AuroraMysql).maintenance_database)
+            .await
+            .expect("the master user logs in")
     }
 
     /// Ends the server without a farewell.

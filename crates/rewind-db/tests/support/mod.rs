@@ -6,7 +6,8 @@
 
 pub mod mariadb;
 
-use rewind_db::{Credential, Engine, Network, Server, Session, Settings, Target};
+use rewind_core::Engine;
+use rewind_db::{Credential, Network, Server, Session, Settings, Target, defaults};
 use std::hash::{Hash, Hasher};
 use std::io::Write;
 use std::net::{IpAddr, TcpListener};
@@ -165,7 +166,7 @@ impl Postgres {
     }
 
     pub fn target(&self) -> Target {
-        Target::new(Engine::Postgres, self.address.to_string(), self.port)
+        Target::new(Engine::AuroraPostgresql, self.address.to_string(), self.port)
     }
 
     /// The master user's server, logged in to by the product's own way.
@@ -178,7 +179,11 @@ impl Postgres {
 
     /// The master user's session that a fence works from.
     pub async fn maintenance(&self) -> Session {
-        self.master().await.open(Engine::Postgres.maintenance_database()).await.expect("the master user logs in")
+        self.master()
+            .await
+            .open(defaults(Engine::AuroraPostgresql).maintenance_database)
+            .await
+            .expect("the master user logs in")
     }
 
     /// The driver's settings for an application.

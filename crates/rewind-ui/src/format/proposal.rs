@@ -3,7 +3,7 @@
 use super::plan::plan;
 use super::report::report;
 use crate::document::Document;
-use rewind_core::{Difference, Plan, Proposal, Restored, say_duration};
+use rewind_core::{Difference, Plan, Proposal, Restored, format_duration};
 
 /// Formats a proposal: the plan, and everything else that the decision is based on.
 pub fn proposal(proposal: &Proposal) -> Document {
@@ -63,7 +63,7 @@ fn consequences_side_by_side(plan: &Plan, restored: &Restored) -> Document {
         plan.cluster,
         restored.rewound_to,
         restored.cluster,
-        say_duration(plan.keep_source())
+        format_duration(plan.keep_source())
     ));
     document.heading("If you reject:");
     document.item(format!("no traffic is moved, and {} is deleted", restored.cluster));

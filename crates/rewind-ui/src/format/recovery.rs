@@ -3,7 +3,7 @@
 use super::outcome::outcome_fields;
 use crate::document::Document;
 use jiff::Timestamp;
-use rewind_core::{RecordedDecision, RecoveryRecord, say_duration};
+use rewind_core::{RecordedDecision, RecoveryRecord, format_duration};
 
 /// Formats the status of a recovery as of `now`.
 pub fn recovery(recovery: &RecoveryRecord, now: Timestamp) -> Document {
@@ -20,7 +20,7 @@ pub fn recovery(recovery: &RecoveryRecord, now: Timestamp) -> Document {
             document.field("restored cluster", new_cluster);
         }
         if let Some(ended) = recovery.ended_at {
-            document.field("took", say_duration(ended.duration_since(recovery.started_at)));
+            document.field("took", format_duration(ended.duration_since(recovery.started_at)));
         }
     }
     if let Some(approval) = &recovery.approval {
@@ -79,7 +79,7 @@ fn decided(decision: &RecordedDecision) -> String {
 
 fn with_age(at: Timestamp, now: Timestamp) -> String {
     let second = at.round(jiff::Unit::Second).unwrap_or(at);
-    format!("{second} ({} ago)", say_duration(now.duration_since(at)))
+    format!("{second} ({} ago)", format_duration(now.duration_since(at)))
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Who gets in, and what the master user may do.
+//! Access to a cluster: admitted addresses, TLS, and the privileges of the master user.
 
 use super::stack::{PASSWORD, Stack, USER, everybody};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -8,6 +8,7 @@ use tokio::net::TcpSocket;
 async fn is_greeted(from: Ipv4Addr, to: Ipv4Addr) -> bool {
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind(SocketAddr::from((from, 0))).unwrap();
+    // The proxy accepts before it checks the address, so that connecting tells nothing: only the server's greeting does.
     let mut stream = socket.connect(SocketAddr::from((to, 3306))).await.unwrap();
     stream.read_u8().await.is_ok()
 }
@@ -56,10 +57,14 @@ async fn the_master_may_what_it_may_on_rds_and_no_more() {
         "GRANT SUPER ON *.* TO boss",
         "KILL 1",
     ] {
-        let said = client.try_sql(refused).await.expect_err(refused);
+        let refusal = client.try_sql(refused).await.expect_err(refused);
+        // Access denied, by SUPER or by account; or, of KILL, no such thread or not its owner.
         assert!(
-            said.contains("1227") || said.contains("1045") || said.contains("1095") || said.contains("1094"),
-            "{refused}: {said}"
+            refusal.contains("1227")
+                || refusal.contains("1045")
+                || refusal.contains("1095")
+                || refusal.contains("1094"),
+            "{refused}: {refusal}"
         );
     }
     client
@@ -76,6 +81,7 @@ async fn the_master_may_what_it_may_on_rds_and_no_more() {
     client.sql(&format!("CALL mysql.rds_kill({id})")).await;
     let mut other = app.session();
     assert_eq!(other.ask("SELECT 1;").await.unwrap(), "1");
+    // The id, not the number of sessions: the other one may have connected meanwhile.
     let left = client.sql(&format!("SELECT count(*) FROM information_schema.processlist WHERE id = {id}")).await;
     assert_eq!(left, "0");
     app.try_sql(&format!("CALL mysql.rds_kill({id})")).await.unwrap_err();
@@ -86,6 +92,7 @@ async fn the_master_may_what_it_may_on_rds_and_no_more() {
 async fn accounts_that_no_client_has_are_closed_to_every_client() {
     let stack = Stack::new().await;
     let (cluster, client) = stack.started().await;
+    // What the installation creates and what the control plane uses: the proxy makes clients local, so `localhost` protects nothing.
     for (user, password) in [
         ("rdsadmin", ""),
         ("rdsadmin", PASSWORD),

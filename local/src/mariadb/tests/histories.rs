@@ -1,4 +1,4 @@
-//! Histories that nobody would write by hand: random changes and random rewinds, compared with a model of what each moment held.
+//! Random changes and random rewinds, compared with a model of each moment: histories that nobody would write by hand.
 
 use super::stack::{Client, Session, Stack};
 use fastrand::Rng;
@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-const FOR: Duration = Duration::from_secs(15);
+const TEST_DURATION: Duration = Duration::from_secs(15);
 
 /// Rows by table.
 type Model = BTreeMap<String, BTreeMap<u8, u8>>;
@@ -16,6 +16,7 @@ fn change(random: &mut Rng, model: &mut Model) -> String {
     let table = format!("t{}", random.u8(0..4));
     let (id, value) = (random.u8(0..30), random.u8(..));
     let Some(rows) = model.get_mut(&table) else {
+        // Tables without transactions are logged in another way, and a log may be cut between their statements.
         let engine = ["InnoDB", "InnoDB", "MyISAM", "Aria"][random.usize(0..4)];
         model.insert(table.clone(), BTreeMap::new());
         return format!("CREATE TABLE shop.{table} (id INT PRIMARY KEY, v INT) ENGINE = {engine};");
@@ -29,6 +30,7 @@ fn change(random: &mut Rng, model: &mut Model) -> String {
             rows.clear();
             format!("TRUNCATE TABLE shop.{table};")
         }
+        // The next file of the log: positions are pairs from here on.
         2 => "FLUSH LOGS;".to_owned(),
         3..6 => {
             rows.retain(|_, old| *old >= value);
@@ -38,6 +40,7 @@ fn change(random: &mut Rng, model: &mut Model) -> String {
             rows.values_mut().for_each(|old| *old = old.wrapping_add(value));
             format!("UPDATE shop.{table} SET v = (v + {value}) % 256;")
         }
+        // Leaves its mark in the log and none in the data.
         9 => format!("CREATE TEMPORARY TABLE shop.x SELECT * FROM shop.{table}; DROP TEMPORARY TABLE shop.x;"),
         10 => {
             let both: Vec<u8> = (0..2).map(|_| random.u8(0..30)).collect();
@@ -72,6 +75,7 @@ async fn found(client: &Client) -> Model {
 #[tokio::test]
 async fn whatever_happened_every_moment_holds_what_it_held() {
     let seed = fastrand::u64(..);
+    // A failure is found again with the same seed.
     println!("seed {seed}");
     let mut random = Rng::with_seed(seed);
     let stack = Stack::new().await;
@@ -79,7 +83,7 @@ async fn whatever_happened_every_moment_holds_what_it_held() {
     let mut model = Model::new();
     let mut moments: Vec<(Timestamp, Model)> = Vec::new();
     let (began, mut rewinds, mut changes) = (Instant::now(), 0, 0);
-    while began.elapsed() < FOR {
+    while began.elapsed() < TEST_DURATION {
         let mut session = client.session();
         for _ in 0..random.usize(1..120) {
             do_all(&mut session, &change(&mut random, &mut model)).await;
@@ -88,7 +92,7 @@ async fn whatever_happened_every_moment_holds_what_it_held() {
                 moments.push((stack.now(), model.clone()));
             }
         }
-        // Half of the time to one of the last: those are the ones that a rewind before this one made.
+        // Half of the time to one of the last moments: they lie in the epoch that the rewind before this one began.
         let Some(newest) = moments.len().checked_sub(1) else { continue };
         let from = if random.bool() { 0 } else { newest.saturating_sub(10) };
         let (moment, then) = moments[random.usize(from..=newest)].clone();

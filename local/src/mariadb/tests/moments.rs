@@ -1,4 +1,4 @@
-//! Every moment can be gone to, back and forward, and holds exactly what it held.
+//! Rewinds to any moment, back and forward: each holds exactly the rows that it held.
 
 use super::stack::{Stack, master};
 use crate::mariadb::binlog;
@@ -33,9 +33,10 @@ async fn back_forward_and_back_again_with_writes_between_each_moment_holds_its_o
         client.sql(&format!("INSERT INTO shop.t VALUES (10{step}); DELETE FROM shop.t WHERE id = 1")).await;
         moments.push((stack.now(), client.sql(ROWS).await));
     }
+    // BacktrackTo is read back from the response and may be asked for again: it must be the same state, not the one before it.
     let (landed, rows) = (cluster.backtrack(moments[0].0).await.unwrap(), client.sql(ROWS).await);
     assert_eq!(rows, "1");
-    assert_eq!(cluster.backtrack(landed).await.unwrap(), landed, "a reached is a moment of its own");
+    assert_eq!(cluster.backtrack(landed).await.unwrap(), landed, "the time of a landing is a moment of its own");
     assert_eq!(client.sql(ROWS).await, rows);
     cluster.kill().await;
 }
@@ -72,6 +73,7 @@ async fn what_statements_define_is_rewound_with_the_rows() {
         .await;
     const THEN: &str = "SELECT group_concat(id, more) FROM old.child; SHOW CREATE USER app;
         SELECT group_concat(User ORDER BY User) FROM mysql.user";
+    // A moment between two changes of the schema: neither the state before nor the one after.
     let (middle, then) = (stack.now(), client.sql(THEN).await);
     client.sql("DROP DATABASE old; DROP USER app").await;
 
@@ -91,6 +93,7 @@ async fn a_transaction_that_was_open_at_the_moment_is_not_in_it_and_a_big_one_is
     let stack = Stack::new().await;
     let (cluster, client) = stack.started().await;
     client.sql("CREATE TABLE shop.t (id INT PRIMARY KEY, filler VARCHAR(1000))").await;
+    // Its rows are in the log only from the commit on, which comes after the moment.
     let mut open = client.session();
     assert_eq!(open.ask("BEGIN; INSERT INTO shop.t VALUES (1, 'open'); SELECT 'open';").await.unwrap(), "open");
     let big =
@@ -125,6 +128,7 @@ async fn a_log_cut_anywhere_ends_with_a_whole_transaction() {
     let length = std::fs::metadata(&log).unwrap().len();
     ends.push(length);
     assert!(ends.len() > 7, "{ends:?}");
+    // Every byte, as the history notes lengths of a file that is being written: it may end in the middle of a header.
     for limit in ends[0]..=length {
         let whole = ends.iter().rev().find(|end| **end <= limit).unwrap();
         assert_eq!(binlog::boundary(&log, limit).unwrap(), *whole, "cut at {limit} of {ends:?}");
@@ -160,6 +164,7 @@ async fn a_clone_holds_the_last_acknowledged_write_and_a_restore_the_moment_aske
     let moment = stack.now();
     client.sql("INSERT INTO shop.t VALUES (2)").await;
 
+    // Without a pause after the last write: a clone is of now, and a recovery relies on it to hold every acknowledged row.
     let copy = stack.cluster("copy");
     let began = Instant::now();
     let of = copy.restore(&cluster, RestoreTo::Now).await.unwrap();
@@ -220,6 +225,7 @@ async fn a_reader_follows_refuses_writes_takes_over_and_is_rewound_too() {
     assert!(refused.contains("1290"), "{refused}");
     cluster.restart("two").await.unwrap();
     reader.sql("INSERT INTO shop.t VALUES (5)").await;
+    // The old writer is a reader now and follows; its retry after the restart takes up to a second.
     sleep(Duration::from_millis(1500)).await;
     assert_eq!(client.sql(ROWS).await, "1,2,3,5");
 

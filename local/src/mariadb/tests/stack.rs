@@ -16,6 +16,7 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
 pub const USER: &str = "boss";
+// With a quote and a backslash: left unescaped in a statement or an option file, the login fails.
 pub const PASSWORD: &str = "it's-a-secret\\";
 
 /// Everything of one test; it is gone with this value.
@@ -27,6 +28,7 @@ pub struct Stack {
 
 impl Drop for Stack {
     fn drop(&mut self) {
+        // Servers that a failed test left running end with this process: the host gave them a death signal.
         let _ = std::fs::remove_dir_all(&self.dir);
     }
 }
@@ -47,6 +49,7 @@ impl Stack {
             clock: SystemClock,
             lag: SignedDuration::from_millis(100),
         };
+        // Tests run side by side, and each cluster listens on port 3306: each test has a network of its own.
         let [b, c, ..] = unique.to_le_bytes();
         Self { context: Arc::new(context), dir, network: [b.max(1), c] }
     }
@@ -105,6 +108,7 @@ pub struct Client {
 impl Client {
     fn command(&self) -> Command {
         let mut command = Command::new("mariadb");
+        // A client like people's, over TLS with the authority verified: what the stack promises to them is what is tested.
         command.args([
             "--no-defaults",
             "--batch",
@@ -134,6 +138,7 @@ impl Client {
 
     pub fn session(&self) -> Session {
         let mut command = self.command();
+        // --force: without it the client ends at the first refused statement, and the connection with it.
         command.arg("--force").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let input = child.stdin.take().unwrap();
@@ -150,7 +155,7 @@ pub struct Session {
 }
 
 impl Session {
-    /// Runs statements and answers their only row; nothing when the connection is gone.
+    /// Runs statements and returns their only row; none when the connection is gone.
     pub async fn ask(&mut self, statements: &str) -> Option<String> {
         self.input.write_all(format!("{statements}\n").as_bytes()).await.ok()?;
         self.input.flush().await.ok()?;

@@ -1,4 +1,4 @@
-//! Backtrack: rewinding a cluster in place, and what has become of it.
+//! Backtrack: rewinding a cluster in place, and describing backtracks.
 //!
 //! Everything that AWS checks is checked before anything changes. There are no events of a backtrack's start or end.
 
@@ -25,6 +25,7 @@ pub fn start(control_plane: &Arc<ControlPlane>, params: &Params) -> ActionResult
         let to = check(&store, store.cluster(given)?, asked, now, force, or_earliest)?;
         let id = uuid::Uuid::new_v4().to_string();
         let backtrack = Backtrack { id, to, from: now, requested: now, status: BacktrackStatus::Pending };
+        // Status and record under the lock of the checks: a second request right behind is refused, as there is no idempotency token.
         let cluster = store.cluster_mut(given)?;
         cluster.status = ClusterStatus::Backtracking;
         cluster.backtracks.push(backtrack.clone());
@@ -37,7 +38,7 @@ pub fn start(control_plane: &Arc<ControlPlane>, params: &Params) -> ActionResult
     Ok(answer)
 }
 
-/// Refuses what AWS refuses, and answers the time to rewind to.
+/// Refuses what AWS refuses; returns the time to rewind to.
 fn check(
     store: &Store,
     cluster: &DbCluster,
@@ -62,6 +63,7 @@ fn check(
     if asked > now {
         return Err(ApiError::value(format!("The backtrack time {asked} of DB cluster {id} is in the future.")));
     }
+    // By the parameters at the writer's last start: a group that was changed since has no effect yet.
     if writer.binlog && !force {
         return Err(ApiError::combination(format!(
             "Binary logging is enabled for DB cluster {id}. Backtracking it can interfere with other operations that use binary logging: specify Force to backtrack all the same."
@@ -78,7 +80,7 @@ fn check(
 }
 
 async fn rewind(control_plane: Arc<ControlPlane>, cluster: DbCluster, backtrack: Backtrack) {
-    // On AWS too, writes land for a moment after the answer.
+    // Writes still land for a while after the call, as on AWS: a caller that counts on the response as a fence loses some here.
     ControlPlane::with_minimum_duration(async {}).await;
     update(&control_plane, &cluster.id, &backtrack.id, |backtrack| backtrack.status = BacktrackStatus::Applying);
     let rewound = ControlPlane::with_minimum_duration(async {
@@ -90,6 +92,7 @@ async fn rewind(control_plane: Arc<ControlPlane>, cluster: DbCluster, backtrack:
     .await;
     update(&control_plane, &cluster.id, &backtrack.id, |backtrack| match &rewound {
         Ok(landed) => {
+            // BacktrackTo in the response is the nearest consistent time, not the one that was asked for.
             backtrack.to = *landed;
             backtrack.status = BacktrackStatus::Completed;
         }
@@ -98,6 +101,7 @@ async fn rewind(control_plane: Arc<ControlPlane>, cluster: DbCluster, backtrack:
             backtrack.status = BacktrackStatus::Failed;
         }
     });
+    // Available again even after a failure: nothing was rewound then, and clients go on with the data as it was.
     let mut store = control_plane.store();
     set_members(&mut store, &cluster, InstanceStatus::Backtracking, InstanceStatus::Available);
     if let Ok(cluster) = store.cluster_mut(&cluster.id)
@@ -122,8 +126,7 @@ fn update(control_plane: &ControlPlane, cluster: &str, id: &str, change: impl Fn
     }
 }
 
-/// `DescribeDBClusterBacktracks`. AWS promises no order, and who relies on one must not get away with it here: they come
-/// in the order of their identifiers.
+/// `DescribeDBClusterBacktracks`, in the order of the identifiers.
 pub fn describe(control_plane: &ControlPlane, params: &Params) -> ActionResult {
     let filters = filters(params, &["db-cluster-backtrack-id", "db-cluster-backtrack-status"])?;
     let store = control_plane.store();
@@ -146,6 +149,7 @@ pub fn describe(control_plane: &ControlPlane, params: &Params) -> ActionResult {
             })
     };
     let mut shown: Vec<&Backtrack> = cluster.backtracks.iter().filter(matches).collect();
+    // AWS promises no order. Random identifiers make none, so code that takes "the first" for the newest fails here.
     shown.sort_by(|one, other| one.id.cmp(&other.id));
     let item = |backtrack: &Backtrack| {
         let shape = render::backtrack(crate::rds::xml::Element::new("DBClusterBacktrack"), &cluster.id, backtrack);

@@ -18,8 +18,8 @@ use crate::servers::MasterUser;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-/// Parameters that would make something this stack does not have: refused rather than ignored.
-const NOT_HERE: [&str; 9] = [
+/// Parameters for what this stack does not have: ignored, code that relies on them would pass here and fail on AWS.
+const UNSUPPORTED: [&str; 9] = [
     "GlobalClusterIdentifier",
     "ReplicationSourceIdentifier",
     "Domain",
@@ -57,15 +57,15 @@ pub fn describe(control_plane: &ControlPlane, params: &Params) -> ActionResult {
     )
 }
 
-/// The answer that holds one cluster.
+/// Renders the result that holds one cluster.
 pub fn show(control_plane: &ControlPlane, id: &str) -> ActionResult {
     let store = control_plane.store();
     Ok(result().child(render::cluster(control_plane, &store, store.cluster(id)?)))
 }
 
-/// Refuses parameters that ask for what is not here.
-pub fn refuse_what_is_not_here(params: &Params) -> Result<(), ApiError> {
-    match params.first_given(&NOT_HERE) {
+/// Refuses parameters for what this stack does not have.
+pub fn refuse_unsupported(params: &Params) -> Result<(), ApiError> {
+    match params.first_given(&UNSUPPORTED) {
         Some(name) => Err(ApiError::combination(format!("{name} is not supported by this local stack"))),
         None => Ok(()),
     }
@@ -81,7 +81,7 @@ pub fn engine_mode(params: &Params) -> Result<String, ApiError> {
     }
 }
 
-/// The databases of a new cluster, not made yet.
+/// Prepares the databases of a new cluster; nothing is created yet.
 pub fn database(
     control_plane: &ControlPlane,
     engine: Engine,
@@ -90,6 +90,7 @@ pub fn database(
     port: u16,
     settings: &Settings,
 ) -> Result<Database, ApiError> {
+    // Names for the certificates of all servers of the cluster: custom endpoints come and go while it runs, hence the wildcard.
     let names = vec![
         endpoint(id, "cluster", &control_plane.hash),
         endpoint(id, "cluster-ro", &control_plane.hash),
@@ -103,7 +104,7 @@ pub fn database(
     Ok(database)
 }
 
-/// A new resource id.
+/// Generates a resource id.
 pub fn resource_id(kind: &str) -> String {
     format!("{kind}-{}", uuid::Uuid::new_v4().simple().to_string().to_ascii_uppercase())
 }
@@ -112,7 +113,7 @@ pub fn resource_id(kind: &str) -> String {
 pub async fn create(control_plane: &Arc<ControlPlane>, params: &Params) -> ActionResult {
     let id = identifier("DBClusterIdentifier", params.required("DBClusterIdentifier")?)?;
     let engine = Engine::parse(params.required("Engine")?)?;
-    refuse_what_is_not_here(params)?;
+    refuse_unsupported(params)?;
     let engine_mode = engine_mode(params)?;
     let version = engine.version(params.get("EngineVersion"), control_plane.servers.version(engine))?;
     let master_user = params.required("MasterUsername")?.to_owned();
@@ -129,6 +130,7 @@ pub async fn create(control_plane: &Arc<ControlPlane>, params: &Params) -> Actio
         (None, false) => return Err(ApiError::missing("MasterUserPassword")),
     };
     check_password(&password)?;
+    // All parameters are read before anything is created: a refused request must leave no secret and no address behind.
     let database_name = params.text("DatabaseName").filter(|name| !name.is_empty());
     if let Some(name) = &database_name {
         engine.check_database(name)?;
@@ -154,8 +156,9 @@ pub async fn create(control_plane: &Arc<ControlPlane>, params: &Params) -> Actio
         store.check_cluster_parameter_group(engine, &settings.parameter_group)?;
         store.check_subnet_group(&subnet_group)?;
     }
+    // Secrets Manager is asked outside the lock: the identifier is checked again when the cluster is added.
     let secret = match managed {
-        true => Some(secret::make(control_plane, params, &id, &master_user, &password).await?),
+        true => Some(secret::create(control_plane, params, &id, &master_user, &password).await?),
         false => None,
     };
     let resource_id = resource_id("cluster");
@@ -187,6 +190,7 @@ pub async fn create(control_plane: &Arc<ControlPlane>, params: &Params) -> Actio
         backtracks: Vec::new(),
         database: database.clone(),
     };
+    // Another request may have taken the identifier while the secret was created.
     if let Err(error) = insert(control_plane, cluster) {
         forget_secret(control_plane, secret).await;
         return Err(error);
@@ -195,7 +199,7 @@ pub async fn create(control_plane: &Arc<ControlPlane>, params: &Params) -> Actio
     let (task_control_plane, cluster_id) = (Arc::clone(control_plane), id.clone());
     tokio::spawn(async move {
         let made = ControlPlane::with_minimum_duration(database.create(work.address, &master)).await;
-        // The whole lease moves in here by this: naming its address alone would move a copy of that, and free the lease.
+        // Moves the whole lease into this task: using its address alone would copy that, and release the lease at once.
         drop(work);
         if let Some(secret) =
             task_control_plane.store().clusters.get_mut(&cluster_id).and_then(|cluster| cluster.secret.as_mut())
@@ -207,17 +211,17 @@ pub async fn create(control_plane: &Arc<ControlPlane>, params: &Params) -> Actio
     show(control_plane, &id)
 }
 
-/// The zones of a cluster that names none.
+/// Lists the Availability Zones of a cluster whose request names none.
 pub fn zones() -> Vec<String> {
     ["a", "b", "c"].iter().map(|zone| format!("{}{zone}", crate::rds::resource_names::region())).collect()
 }
 
-/// The refusal of a name that is taken.
+/// Builds the refusal of an identifier that is taken.
 pub fn already_exists() -> ApiError {
     ApiError::bad("DBClusterAlreadyExistsFault", "DB Cluster already exists")
 }
 
-/// Adds a cluster whose name is still free.
+/// Adds a cluster whose identifier is still free.
 pub fn insert(control_plane: &ControlPlane, cluster: DbCluster) -> Result<(), ApiError> {
     let mut store = control_plane.store();
     if store.clusters.contains_key(&cluster.id) {
@@ -235,7 +239,7 @@ async fn forget_secret(control_plane: &ControlPlane, secret: Option<MasterSecret
     }
 }
 
-/// Refuses a cluster that is doing something.
+/// Refuses a cluster that is not available.
 pub fn check_available(cluster: &DbCluster) -> Result<(), ApiError> {
     match cluster.status {
         ClusterStatus::Available => Ok(()),
@@ -246,12 +250,13 @@ pub fn check_available(cluster: &DbCluster) -> Result<(), ApiError> {
 /// `ModifyDBCluster`.
 pub async fn modify(control_plane: &Arc<ControlPlane>, params: &Params) -> ActionResult {
     let given = params.required("DBClusterIdentifier")?;
+    // Renaming, another port and a major upgrade change endpoints or data under running clients: no recovery does that.
     for name in ["NewDBClusterIdentifier", "Port", "AllowMajorVersionUpgrade"] {
         if params.get(name).is_some_and(|value| value != "false") {
             return Err(ApiError::combination(format!("{name} is not supported by this local stack")));
         }
     }
-    refuse_what_is_not_here(params)?;
+    refuse_unsupported(params)?;
     let before = {
         let store = control_plane.store();
         let cluster = store.cluster(given)?;
@@ -273,8 +278,9 @@ pub async fn modify(control_plane: &Arc<ControlPlane>, params: &Params) -> Actio
     let version = before.engine.version(params.get("EngineVersion").or(Some(&before.version)), &before.version)?;
     control_plane.store().check_cluster_parameter_group(before.engine, &settings.parameter_group)?;
     let admitted = control_plane.groups.admitted(&settings.security_groups)?;
+    // Last of the checks, for it may create a secret.
     let login = secret::read_change(control_plane, params, &before).await?;
-    // Asking again for the same groups puts their present rules in force: these may have changed in between.
+    // Asking again for the same groups puts their present rules in force: the file may have changed in between.
     let asked_for_groups = params.first_given(&["VpcSecurityGroupIds"]).is_some();
     let wanted = settings.clone();
     let accepted = {
@@ -283,6 +289,7 @@ pub async fn modify(control_plane: &Arc<ControlPlane>, params: &Params) -> Actio
     };
     match accepted {
         Ok(true) => {}
+        // As on AWS, a modification to what is set already is a success and changes no status.
         Ok(false) => return show(control_plane, &id),
         Err(error) => {
             login.abandon(control_plane).await;
@@ -307,9 +314,10 @@ pub async fn modify(control_plane: &Arc<ControlPlane>, params: &Params) -> Actio
     show(control_plane, &id)
 }
 
-/// Refuses a change after which a backup would run into maintenance, the cluster's own or an instance's.
+/// Refuses a change after which a backup would overlap maintenance, the cluster's own or an instance's.
 fn refuse_overlap(control_plane: &ControlPlane, before: &DbCluster, after: &Settings) -> Result<(), ApiError> {
     preferred_windows::refuse_overlap(&after.backup_window, &after.maintenance_window)?;
+    // An overlap that is there already is not this request's, and must not block another change.
     if after.backup_window == before.settings.backup_window {
         return Ok(());
     }
@@ -318,7 +326,7 @@ fn refuse_overlap(control_plane: &ControlPlane, before: &DbCluster, after: &Sett
     of_instances.try_for_each(|window| preferred_windows::refuse_overlap(&after.backup_window, window))
 }
 
-/// Takes a modification into the store, and answers whether there is anything to do.
+/// Puts a modification into the store; returns false when there is nothing to do.
 fn accept(
     store: &mut Store,
     id: &str,
@@ -327,6 +335,7 @@ fn accept(
     login: &secret::Change,
     asked_for_groups: bool,
 ) -> Result<bool, ApiError> {
+    // Checked again: between reading the request and this lock another change may have begun.
     let cluster = store.cluster_mut(id)?;
     check_available(cluster)?;
     if settings == cluster.settings && version == cluster.version && login.is_none() && !asked_for_groups {
@@ -339,6 +348,7 @@ fn accept(
     let regrouped = settings.parameter_group != cluster.settings.parameter_group;
     cluster.settings = settings;
     let members = cluster.members.clone();
+    // Another parameter group is in force for an instance from its next reboot on.
     for instance in store.instances.values_mut().filter(|instance| regrouped && members.contains(&instance.id)) {
         instance.in_sync = false;
     }
@@ -364,7 +374,7 @@ pub fn delete(control_plane: &Arc<ControlPlane>, params: &Params) -> ActionResul
         }
         (name, _) => name.map(|name| identifier("FinalDBSnapshotIdentifier", name)).transpose()?,
     };
-    let answer = {
+    let (id, cluster) = {
         let mut store = control_plane.store();
         let cluster = store.cluster(given)?.clone();
         match cluster.status {
@@ -385,6 +395,7 @@ pub fn delete(control_plane: &Arc<ControlPlane>, params: &Params) -> ActionResul
                 "Cannot delete protected Cluster, please disable deletion protection and try again.",
             ));
         }
+        // Instances that are being deleted do not count: the deletion of the cluster waits for them, as on AWS.
         if store.members(&cluster).any(|instance| instance.status != InstanceStatus::Deleting) {
             return Err(ApiError::cluster_state(
                 "Cluster cannot be deleted, it still contains DB instances in non-deleting state.",
@@ -412,14 +423,13 @@ pub fn delete(control_plane: &Arc<ControlPlane>, params: &Params) -> ActionResul
         let id = cluster.id.clone();
         (id, cluster)
     };
-    let (id, cluster) = answer;
     let shown = show(control_plane, &id);
     let control_plane = Arc::clone(control_plane);
     tokio::spawn(async move {
         control_plane
             .wait_for(|store| store.cluster(&id).map_or(true, |cluster| cluster.members.is_empty()).then_some(()))
             .await;
-        // A snapshot is what the backups hold.
+        // A snapshot has no files of its own: it is restored from the backups.
         let needed = keep_backups || snapshot.is_some();
         if let Err(error) = ControlPlane::with_minimum_duration(cluster.database.destroy(!needed)).await {
             tracing::warn!(cluster = id, %error, "files of a deleted cluster were left behind");
@@ -428,6 +438,7 @@ pub fn delete(control_plane: &Arc<ControlPlane>, params: &Params) -> ActionResul
             let mut store = control_plane.store();
             let gone = store.clusters.remove(&id);
             store.endpoints.retain(|_, custom| custom.cluster != id);
+            // RDS deletes a managed secret with its cluster, even when backups are retained.
             let secret = gone.as_ref().and_then(|gone| gone.secret.clone());
             if let Some(gone) = gone.filter(|_| keep_backups) {
                 store.retained.insert(gone.resource_id.clone(), gone);
@@ -467,6 +478,7 @@ pub fn fail_over(control_plane: &Arc<ControlPlane>, params: &Params) -> ActionRe
     let control_plane = Arc::clone(control_plane);
     tokio::spawn(async move {
         let done = ControlPlane::with_minimum_duration(database.fail_over(&resource)).await;
+        // The endpoint moves only when the new writer takes writes: until then clients meet an error, never a second writer.
         if done.is_ok()
             && let Ok(cluster) = control_plane.store().cluster_mut(&id)
         {
@@ -485,6 +497,7 @@ pub fn set_http_endpoint(control_plane: &ControlPlane, params: &Params, enabled:
         return Err(ApiError::value(format!("{arn} is not the ARN of a cluster")));
     }
     let mut store = control_plane.store();
+    // This action answers with its own code, not with DBClusterNotFoundFault.
     let missing = || ApiError::not_found("ResourceNotFoundFault", format!("{arn} not found."));
     let cluster = store.cluster_mut(arn).map_err(|_| missing())?;
     check_available(cluster)?;

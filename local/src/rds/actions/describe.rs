@@ -1,4 +1,4 @@
-//! What a person types to look around: events, versions, snapshots, global clusters. Nothing here changes anything.
+//! Actions that only describe: events, engine versions, certificates, snapshots, global clusters. They change nothing.
 
 use super::{ActionResult, filters, page, result};
 use crate::rds::certificates;
@@ -11,12 +11,15 @@ use crate::rds::render;
 use crate::rds::resource_names::id_of;
 use jiff::SignedDuration;
 
+/// The default of `Duration`, in minutes.
 const HOUR: i64 = 60;
+/// The longest `Duration`, in minutes: AWS keeps events for 14 days.
 const FORTNIGHT: i64 = 20_160;
 
 /// `DescribeEvents`.
 pub fn events(control_plane: &ControlPlane, params: &Params) -> ActionResult {
     let (source, kind) = (params.get("SourceIdentifier"), params.get("SourceType"));
+    // The identifier of a cluster and of an instance may be the same.
     if source.is_some() && kind.is_none() {
         return Err(ApiError::combination("SourceType is required when SourceIdentifier is specified."));
     }
@@ -35,6 +38,7 @@ pub fn events(control_plane: &ControlPlane, params: &Params) -> ActionResult {
             && start <= event.at
             && event.at <= end
     };
+    // Numbered for the pages: an event has no name that a marker could hold.
     let shown = store.events.iter().enumerate().filter(|(_, event)| matches(event));
     page(params, "Events", shown.map(|(number, event)| (number.to_string(), render::event(event))).collect())
 }
@@ -80,6 +84,7 @@ pub fn snapshots(control_plane: &ControlPlane, params: &Params) -> ActionResult 
     let matches = |snapshot: &&Snapshot| {
         one.as_ref().is_none_or(|one| snapshot.id == *one)
             && cluster.as_ref().is_none_or(|cluster| snapshot.cluster.id == *cluster)
+            // Every snapshot here is a final one, which AWS lists as manual.
             && params.get("SnapshotType").is_none_or(|kind| kind == "manual")
             && filters.iter().all(|(name, values)| match *name {
                 "db-cluster-id" => values.iter().any(|value| id_of("cluster", value) == snapshot.cluster.id),
@@ -94,6 +99,7 @@ pub fn snapshots(control_plane: &ControlPlane, params: &Params) -> ActionResult 
 
 /// `DescribeGlobalClusters`: there are none.
 pub fn global_clusters(params: &Params) -> ActionResult {
+    // The product asks whether its source is a member of one: the call has to be there.
     match params.get("GlobalClusterIdentifier").filter(|id| !id.is_empty()) {
         Some(id) => Err(ApiError::not_found("GlobalClusterNotFoundFault", format!("Global cluster {id} not found."))),
         None => Ok(result().list("GlobalClusters", [])),

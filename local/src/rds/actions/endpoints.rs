@@ -55,6 +55,7 @@ pub fn describe(control_plane: &ControlPlane, params: &Params) -> ActionResult {
 /// `CreateDBClusterEndpoint`.
 pub fn create(control_plane: &ControlPlane, params: &Params) -> ActionResult {
     let id = identifier("DBClusterEndpointIdentifier", params.required("DBClusterEndpointIdentifier")?)?;
+    // A restore carries no custom endpoint over: the product has to report them, so they have to exist here.
     let kind = params.required("EndpointType")?.to_owned();
     if !["READER", "ANY", "WRITER"].contains(&kind.as_str()) {
         return Err(ApiError::value(format!("Invalid endpoint type: {kind}")));
@@ -71,8 +72,8 @@ pub fn create(control_plane: &ControlPlane, params: &Params) -> ActionResult {
     if cluster.status == ClusterStatus::Deleting {
         return Err(ApiError::cluster_state(format!("Db cluster {} is not in available state.", cluster.id)));
     }
-    if let Some(stranger) = members.iter().chain(&excluded).find(|member| !cluster.members.contains(member)) {
-        return Err(ApiError::no_instance(stranger));
+    if let Some(unknown) = members.iter().chain(&excluded).find(|member| !cluster.members.contains(member)) {
+        return Err(ApiError::no_instance(unknown));
     }
     if store.endpoints.contains_key(&id) {
         return Err(ApiError::bad(
@@ -91,6 +92,7 @@ pub fn create(control_plane: &ControlPlane, params: &Params) -> ActionResult {
     };
     let answer = render::custom_endpoint(control_plane, &custom);
     store.endpoints.insert(id, custom);
+    // publish_endpoints takes the lock itself.
     drop(store);
     control_plane.publish_endpoints();
     Ok(answer)

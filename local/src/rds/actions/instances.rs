@@ -19,9 +19,10 @@ use crate::servers::ServerEndpoint;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// Time that an instance spends in `configuring-enhanced-monitoring`: whoever waits for `available` must not take it for a failure.
 const MONITORING_TIME: Duration = Duration::from_millis(300);
-/// What belongs to the cluster, and is refused on one of its instances.
-const OF_THE_CLUSTER: [&str; 10] = [
+/// Parameters of the cluster, which are refused on one of its instances.
+const CLUSTER_PARAMETERS: [&str; 10] = [
     "MasterUsername",
     "MasterUserPassword",
     "DBName",
@@ -77,7 +78,7 @@ pub fn create(control_plane: &Arc<ControlPlane>, params: &Params) -> ActionResul
     let cluster_id = cluster_id.ok_or_else(|| {
         ApiError::combination(format!("The engine {} requires a DBClusterIdentifier.", engine.name()))
     })?;
-    if let Some(name) = params.first_given(&OF_THE_CLUSTER) {
+    if let Some(name) = params.first_given(&CLUSTER_PARAMETERS) {
         return Err(ApiError::combination(format!(
             "The requested DB Instance will be a member of a DB Cluster. Set {name} for the DB Cluster."
         )));
@@ -94,6 +95,7 @@ pub fn create(control_plane: &Arc<ControlPlane>, params: &Params) -> ActionResul
     let public = params.boolean("PubliclyAccessible")?.unwrap_or(false);
     let copy_tags = params.boolean("CopyTagsToSnapshot")?.unwrap_or(false);
 
+    // From here on under one lock: the address is taken for an identifier that is known to be free.
     let mut store = control_plane.store();
     let cluster = store.cluster(cluster_id)?.clone();
     if store.instances.contains_key(&id) {
@@ -109,6 +111,7 @@ pub fn create(control_plane: &Arc<ControlPlane>, params: &Params) -> ActionResul
             cluster.engine.name()
         )));
     }
+    // Only its form is checked: an instance of Aurora runs its cluster's version.
     engine.version(params.get("EngineVersion"), &cluster.version)?;
     let parameter_group = params
         .get("DBParameterGroupName")
@@ -157,7 +160,7 @@ pub fn create(control_plane: &Arc<ControlPlane>, params: &Params) -> ActionResul
 }
 
 async fn bring_up(control_plane: Arc<ControlPlane>, instance: DbInstance) {
-    // The volume must be there, and the first instance made becomes the writer, however fast the others are.
+    // The volume must be there, and the first instance to be created becomes the writer, however fast the others are.
     let ready = control_plane
         .wait_for(|store| match store.clusters.get(&instance.cluster).filter(|_| is_wanted(store, &instance.id)) {
             None => Some(None),
@@ -185,6 +188,7 @@ async fn bring_up(control_plane: Arc<ControlPlane>, instance: DbInstance) {
     };
     match ControlPlane::with_minimum_duration(cluster.database.start(&instance.resource_id, endpoint)).await {
         Ok(is_writer) => {
+            // The databases decide who writes: a deletion of the first instance may have come in between.
             if is_writer && let Ok(cluster) = control_plane.store().cluster_mut(&cluster.id) {
                 cluster.writer = Some(instance.id.clone());
             }
@@ -195,7 +199,7 @@ async fn bring_up(control_plane: Arc<ControlPlane>, instance: DbInstance) {
             }
             control_plane.set_instance(&instance.id, InstanceStatus::Available);
             control_plane.instance_event(&instance.id, "creation", "DB instance created");
-            // Its deletion may have come by while it waited to start, and found nothing to end.
+            // The deletion may have come while the instance waited to start, and found no server to end.
             if !control_plane.store().instances.contains_key(&instance.id)
                 && let Err(error) = cluster.database.remove(&instance.resource_id, None).await
             {
@@ -210,7 +214,7 @@ async fn bring_up(control_plane: Arc<ControlPlane>, instance: DbInstance) {
     }
 }
 
-/// Whether an instance is still there, and not being deleted.
+/// True while an instance is there and not being deleted.
 fn is_wanted(store: &Store, id: &str) -> bool {
     store.instances.get(id).is_some_and(|instance| instance.status != InstanceStatus::Deleting)
 }
@@ -225,7 +229,7 @@ fn class(class: &str) -> Result<String, ApiError> {
 /// `ModifyDBInstance`.
 pub fn modify(control_plane: &Arc<ControlPlane>, params: &Params) -> ActionResult {
     let given = params.required("DBInstanceIdentifier")?;
-    if let Some(name) = params.first_given(&OF_THE_CLUSTER) {
+    if let Some(name) = params.first_given(&CLUSTER_PARAMETERS) {
         return Err(ApiError::combination(format!(
             "The specified DB Instance is a member of a DB Cluster. Modify {name} for the DB Cluster."
         )));
@@ -239,6 +243,7 @@ pub fn modify(control_plane: &Arc<ControlPlane>, params: &Params) -> ActionResul
         return Err(ApiError::instance_state("Database instance is not in available state."));
     }
     let mut after = before.clone();
+    // Without ApplyImmediately a class waits for the maintenance window, which never comes on a stack: it stays pending.
     let next = params.get("DBInstanceClass").map(class).transpose()?.or(after.next_class.take());
     match next {
         Some(next) if next == after.class => {}
@@ -267,7 +272,8 @@ pub fn modify(control_plane: &Arc<ControlPlane>, params: &Params) -> ActionResul
     read_monitoring(&mut after.monitoring, params)?;
     read_insights(&mut after.insights, params)?;
     let id = before.id.clone();
-    if format!("{after:?}") != format!("{before:?}") {
+
+    if after != before {
         after.status = InstanceStatus::Modifying;
         store.instances.insert(id.clone(), after);
         let (control_plane, id) = (Arc::clone(control_plane), id.clone());
@@ -371,6 +377,7 @@ async fn take_down(control_plane: Arc<ControlPlane>, instance: DbInstance, was_c
             }
         }
     }
+    // Last of all: given out before, another cluster's server would answer the clients of this one.
     control_plane.free(instance.address);
     control_plane.publish_endpoints();
     control_plane.instance_event(&instance.id, "deletion", "DB instance deleted");

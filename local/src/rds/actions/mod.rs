@@ -16,15 +16,15 @@ use super::error::ApiError;
 use super::query::{Params, identifier};
 use super::xml::Element;
 
-/// What an action answers: its result's children, or an error.
+/// The result of an action: an element with the children of the result wrapper, or an error.
 pub type ActionResult = Result<Element, ApiError>;
 
-/// A result under construction.
+/// Begins a result.
 fn result() -> Element {
     Element::new("Result")
 }
 
-/// One page of `items`, ordered by the names beside them: at most `MaxRecords`, from behind `Marker`.
+/// Renders one page of `items`, ordered by the names beside them: at most `MaxRecords`, from behind `Marker`.
 fn page(params: &Params, list: &'static str, items: Vec<(String, Element)>) -> ActionResult {
     let most = params.number("MaxRecords", 20..=100_usize)?.unwrap_or(100);
     let start = match params.get("Marker").filter(|marker| !marker.is_empty()) {
@@ -34,17 +34,19 @@ fn page(params: &Params, list: &'static str, items: Vec<(String, Element)>) -> A
             at.ok_or_else(|| ApiError::value("Invalid marker"))? + 1
         }
     };
+    // A page of 100 as on AWS, in which a stack with more resources is met: a client that reads the first page alone must fail here too.
     let more = items.len() > start + most;
     let shown: Vec<(String, Element)> = items.into_iter().skip(start).take(most).collect();
     let marker = shown.last().filter(|_| more).map(|(name, _)| name.clone());
     Ok(result().list(list, shown.into_iter().map(|(_, item)| item)).optional("Marker", marker))
 }
 
-/// The values asked for by each of `known` filters; others are refused.
+/// Reads the filters of a request; those that are not in `known` are refused.
 fn filters<'a>(params: &Params, known: &[&'a str]) -> Result<Vec<(&'a str, Vec<String>)>, ApiError> {
     let read = |(name, values): (String, Vec<String>)| {
         let name = known.iter().copied().find(|known| *known == name);
         let name = name.ok_or_else(|| ApiError::value(format!("Unrecognized filter name: {name:?}")))?;
+        // AWS refuses it as well; taken for "no filter" the caller would act on every resource.
         if values.is_empty() {
             return Err(ApiError::value(format!("The filter {name} needs values")));
         }

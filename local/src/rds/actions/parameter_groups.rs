@@ -22,6 +22,7 @@ type Shape = fn(&str, &ParameterGroup) -> Element;
 
 fn new_parameter_group(control_plane: &ControlPlane, params: &Params) -> Result<ParameterGroup, ApiError> {
     let family = params.required("DBParameterGroupFamily")?.to_owned();
+    // A family of another major version exists on AWS; here no cluster could ever use the group.
     let engine = Engine::ALL.into_iter().find(|engine| family == engine.family(control_plane.servers.version(*engine)));
     let engine = engine.ok_or_else(|| {
         ApiError::value(format!("ParameterGroupFamily {family} is not a valid parameter group family"))
@@ -31,7 +32,7 @@ fn new_parameter_group(control_plane: &ControlPlane, params: &Params) -> Result<
     Ok(ParameterGroup { engine, family, description, tags, values: BTreeMap::new() })
 }
 
-/// The groups that a person made, and those that are there by themselves.
+/// Adds the default groups, which nobody created, to those of the store.
 fn with_defaults(control_plane: &ControlPlane, groups: &Groups) -> Groups {
     let mut all = groups.clone();
     for engine in Engine::ALL {
@@ -117,6 +118,7 @@ pub fn reset_cluster(control_plane: &ControlPlane, params: &Params) -> ActionRes
             check_method(known, reset)?;
             changed.push(known);
         }
+        // Only what a person had set is reset: the rest must not put instances into pending-reboot.
         if all {
             changed.extend(parameters::of(group.engine));
         }
@@ -125,6 +127,7 @@ pub fn reset_cluster(control_plane: &ControlPlane, params: &Params) -> ActionRes
     })
 }
 
+// AWS demands a method with each change, though it could tell a static parameter itself: code that leaves it out fails there.
 fn check_method(known: &Parameter, change: &Params) -> Result<(), ApiError> {
     match change.required("ApplyMethod")? {
         "immediate" if !known.is_dynamic => {
@@ -135,7 +138,7 @@ fn check_method(known: &Parameter, change: &Params) -> Result<(), ApiError> {
     }
 }
 
-/// Changes a group, or nothing of it; instances that run with it wait for a reboot when one of the changes needs that.
+/// Changes a group; instances that run with it wait for a reboot when one of the changes needs that.
 fn change_cluster(
     control_plane: &ControlPlane,
     params: &Params,
@@ -144,6 +147,7 @@ fn change_cluster(
     let name = group_name("DBClusterParameterGroupName", params)?;
     let mut store = control_plane.store();
     let present = store.cluster_parameter_groups.get_mut(&name).ok_or_else(|| no_group(&name))?;
+    // On a copy: a request with one wrong parameter changes none of the others.
     let mut group = present.clone();
     let changed = change(&mut group)?;
     *present = group;
@@ -214,6 +218,7 @@ pub fn delete_cluster(control_plane: &ControlPlane, params: &Params) -> ActionRe
     if !store.cluster_parameter_groups.contains_key(&name) {
         return Err(no_group(&name));
     }
+    // The group of a cluster that is being deleted counts too, as on AWS: it goes once the cluster is gone.
     if store.clusters.values().any(|cluster| cluster.settings.parameter_group == name) {
         return Err(in_use());
     }

@@ -1,5 +1,5 @@
-//! `RestoreDBClusterToPointInTime` and `RestoreDBClusterFromSnapshot`: a new cluster with the data of another as it was, and
-//! with nothing of its settings that AWS does not carry over; and the end of a snapshot.
+//! `RestoreDBClusterToPointInTime` and `RestoreDBClusterFromSnapshot`: a new cluster with the data of another as it was, and without the
+//! settings that AWS does not carry over; and `DeleteDBClusterSnapshot`.
 
 use super::clusters::{self, already_exists, check_available, insert, resource_id, show};
 use super::{ActionResult, result};
@@ -16,6 +16,7 @@ use crate::rds::tags::read_tags;
 use crate::servers::RestoreTo;
 use std::sync::Arc;
 
+/// Parameters that the API model has and a restore refuses all the same: they are set on instances, or by `ModifyDBCluster`.
 const MONITORING: [&str; 5] = [
     "MonitoringInterval",
     "MonitoringRoleArn",
@@ -75,7 +76,7 @@ pub fn restore(control_plane: &Arc<ControlPlane>, params: &Params) -> ActionResu
         }
         RestoreTo::At(to)
     };
-    make(control_plane, params, &source, moment, clone)
+    create(control_plane, params, &source, moment, clone)
 }
 
 /// `RestoreDBClusterFromSnapshot`.
@@ -93,8 +94,8 @@ pub fn from_snapshot(control_plane: &Arc<ControlPlane>, params: &Params) -> Acti
             engine.name()
         )));
     }
-    // The cluster is gone since, and took no write after it.
-    make(control_plane, params, &source, RestoreTo::Now, false)
+    // The last state is the snapshot's: snapshots here are final ones, and their cluster took no write afterwards.
+    create(control_plane, params, &source, RestoreTo::Now, false)
 }
 
 /// `DeleteDBClusterSnapshot`.
@@ -120,8 +121,8 @@ pub fn delete_snapshot(control_plane: &Arc<ControlPlane>, params: &Params) -> Ac
     shown
 }
 
-/// Makes the restored cluster, and begins to fill it.
-fn make(
+/// Creates the restored cluster, and begins to fill it.
+fn create(
     control_plane: &Arc<ControlPlane>,
     params: &Params,
     source: &DbCluster,
@@ -129,7 +130,7 @@ fn make(
     clone: bool,
 ) -> ActionResult {
     let id = identifier("DBClusterIdentifier", params.required("DBClusterIdentifier")?)?;
-    clusters::refuse_what_is_not_here(params)?;
+    clusters::refuse_unsupported(params)?;
     let engine_mode = clusters::engine_mode(params)?;
     // What is not passed is the default, with two exceptions that AWS documents: the retention, and the tags below.
     let mut settings = Settings::defaults(source.engine, &source.version);
@@ -180,6 +181,8 @@ fn make(
         clone_group: if clone { source.clone_group.clone() } else { uuid::Uuid::new_v4().to_string() },
         roles: Vec::new(),
         tags,
+        // A managed password is not carried over: the master user has the password of the target time until ModifyDBCluster asks for
+        // a managed one.
         secret: None,
         groups_active: true,
         members: Vec::new(),
@@ -207,14 +210,15 @@ fn make(
     show(control_plane, &id)
 }
 
-/// The backup window that a restore gets which names none: inside the maintenance window of one of the source's instances.
+/// Chooses the backup window of a restore that names none: inside the maintenance window of one of the source's instances.
 fn worst_backup_window(control_plane: &ControlPlane, source: &DbCluster) -> String {
     let store = control_plane.store();
     let of_instance = store.members(source).next().map(|instance| instance.maintenance_window.as_str());
     preferred_windows::backup_inside(of_instance.unwrap_or(&source.settings.maintenance_window))
 }
 
-// By name among the clusters that are, by resource id among those that are and those whose backups were kept.
+// By identifier among existing clusters alone; by resource id also among deleted ones whose backups were retained, as the identifier
+// may belong to another cluster by now.
 fn source(control_plane: &ControlPlane, params: &Params) -> Result<DbCluster, ApiError> {
     let store = control_plane.store();
     let given = params.get("SourceDBClusterIdentifier").filter(|id| !id.is_empty());
@@ -239,6 +243,7 @@ fn source(control_plane: &ControlPlane, params: &Params) -> Result<DbCluster, Ap
             })?
         }
     };
+    // Backups go on during a modification or a failover; during a backtrack or a creation there is no state to restore.
     if !matches!(found.status, ClusterStatus::Modifying | ClusterStatus::FailingOver) {
         check_available(found)?;
     }

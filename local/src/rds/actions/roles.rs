@@ -20,6 +20,7 @@ pub fn add(control_plane: &ControlPlane, params: &Params) -> ActionResult {
     let mut store = control_plane.store();
     let cluster = store.cluster_mut(params.required("DBClusterIdentifier")?)?;
     check_available(cluster)?;
+    // A feature has one role at most, whichever it is.
     if cluster
         .roles
         .iter()
@@ -40,6 +41,7 @@ pub fn remove(control_plane: &ControlPlane, params: &Params) -> ActionResult {
     let mut store = control_plane.store();
     let cluster = store.cluster_mut(params.required("DBClusterIdentifier")?)?;
     check_available(cluster)?;
+    // Without a feature the request means the role with all of its features.
     let before = cluster.roles.len();
     cluster
         .roles

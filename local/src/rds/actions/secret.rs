@@ -1,4 +1,4 @@
-//! The master password: given by the caller, or managed in Secrets Manager, and how one becomes the other.
+//! The master password: given by the caller, or managed in Secrets Manager, and the changes between the two.
 
 use crate::rds::control_plane::ControlPlane;
 use crate::rds::engine::check_password;
@@ -9,20 +9,21 @@ use crate::rds::resource_names::cluster_arn;
 use crate::rds::secrets;
 use crate::servers::Error;
 
-/// Makes the secret of a cluster.
-pub async fn make(
+/// Creates the managed secret of a cluster.
+pub async fn create(
     control_plane: &ControlPlane,
     params: &Params,
     id: &str,
     user: &str,
     password: &str,
 ) -> Result<MasterSecret, ApiError> {
+    // The status is `creating` until the database has the password, though the secret can be read before.
     let arn = control_plane.secrets.create(&cluster_arn(id), user, password).await?;
     let kms_key = params.text("MasterUserSecretKmsKeyId").unwrap_or_else(|| control_plane.kms_key.clone());
     Ok(MasterSecret { arn, status: "creating", kms_key })
 }
 
-/// What a modification does to the master password.
+/// The change that a modification makes to the master password.
 #[derive(Debug)]
 pub enum Change {
     /// Nothing.
@@ -37,7 +38,7 @@ pub enum Change {
     Unmanaged { secret: String, password: String },
 }
 
-/// Reads the change from a request. A new secret is made already: its ARN is part of the answer.
+/// Reads the change from a request. A new secret is created at once: its ARN is part of the response.
 pub async fn read_change(
     control_plane: &ControlPlane,
     params: &Params,
@@ -55,6 +56,7 @@ pub async fn read_change(
                 "You can't rotate the master user password of a cluster that RDS doesn't manage it for.",
             ));
         };
+        // AWS demands it: a rotation can't wait for a maintenance window.
         if params.boolean("ApplyImmediately")? != Some(true) {
             return Err(ApiError::combination("You must apply immediately when you rotate the master user password."));
         }
@@ -66,7 +68,7 @@ pub async fn read_change(
         }
         (Some(true), None, None) => {
             let password = secrets::password()?;
-            let secret = make(control_plane, params, &cluster.id, &cluster.master_user, &password).await?;
+            let secret = create(control_plane, params, &cluster.id, &cluster.master_user, &password).await?;
             Ok(Change::Managed { secret, password })
         }
         (Some(false), Some(secret), Some(password)) => Ok(Change::Unmanaged { secret, password }),
@@ -82,12 +84,12 @@ pub async fn read_change(
 }
 
 impl Change {
-    /// Whether the password stays.
+    /// True when the password stays.
     pub fn is_none(&self) -> bool {
         matches!(self, Self::None)
     }
 
-    /// Shows what is about to be done.
+    /// Shows the change in the cluster before it is made.
     pub fn announce(&self, cluster: &mut DbCluster) {
         match self {
             Self::None | Self::Given(_) => {}
@@ -101,7 +103,7 @@ impl Change {
         }
     }
 
-    /// Takes back a secret that was made for a modification that does not happen.
+    /// Deletes a secret that was created for a modification that does not happen.
     pub async fn abandon(&self, control_plane: &ControlPlane) {
         if let Self::Managed { secret, .. } = self
             && let Err(error) = control_plane.secrets.delete(&secret.arn).await
@@ -110,8 +112,7 @@ impl Change {
         }
     }
 
-    /// Sets the password in the database, then in the secret: a reader of the secret may have to try again, but what it
-    /// finds there works.
+    /// Sets the password in the database, then in the secret.
     pub async fn apply(&self, control_plane: &ControlPlane, cluster: &DbCluster) -> Result<(), Error> {
         let (password, kept) = match self {
             Self::None => return Ok(()),
@@ -121,10 +122,12 @@ impl Change {
             }
             Self::Unmanaged { password, .. } => (password, None),
         };
+        // In this order a reader of the secret may have to try again, but every password that it will read has worked.
         cluster.database.set_password(&cluster.master_user, password).await?;
         if let Some(kept) = kept
             && let Err(error) = kept.await
         {
+            // The database has it already: rolling back could fail as well, and a second rotation mends it.
             tracing::error!(error = error.message, "the secret does not hold the new password");
         }
         if let Self::Unmanaged { secret, .. } = self

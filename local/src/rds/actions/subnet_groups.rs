@@ -26,6 +26,7 @@ pub fn create(control_plane: &ControlPlane, params: &Params) -> ActionResult {
     let name = group_name("DBSubnetGroupName", params)?;
     let description = params.required("DBSubnetGroupDescription")?.to_owned();
     let subnets = params.texts("SubnetIds", "SubnetIdentifier").ok_or_else(|| ApiError::missing("SubnetIds"))?;
+    // There is no VPC to ask for the zones of subnets: two subnets stand for two zones.
     if subnets.len() < 2 {
         return Err(ApiError::bad(
             "DBSubnetGroupDoesNotCoverEnoughAZs",

@@ -13,6 +13,7 @@ pub fn add(control_plane: &ControlPlane, params: &Params) -> ActionResult {
     let given = tags::read_tags(params)?.ok_or_else(|| ApiError::missing("Tags"))?;
     let mut store = control_plane.store();
     let tags = store.tags_mut(arn)?;
+    // On a copy: the limit counts the tags together, and a refused request must add none.
     let mut merged = tags.clone();
     merged.extend(given);
     tags::check_tags(&merged)?;

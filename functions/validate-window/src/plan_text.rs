@@ -1,11 +1,11 @@
-//! What a plan tells a person: what will happen, in order, and what to know before it does.
+//! Writes the sentences of a plan for people: the changes in their order, and the warnings.
 
 use jiff::SignedDuration;
 use rewind_aws::rds::tags::{MARKS_OF_CLUSTER, MOST_TAGS, Tag, inherit, left_out, too_many};
 use rewind_core::names::{FENCED_BY_TAG, KEEP_UNTIL_TAG};
-use rewind_core::{Approval, Moment, Plan, PlannedRecord, Strategy, say_duration, say_reach};
+use rewind_core::{Approval, Moment, Plan, PlannedRecord, Strategy, format_duration, format_reach};
 
-/// What will happen, a sentence a change, in order.
+/// Lists the changes in their order, one sentence each.
 pub(crate) fn will_do(plan: &Plan, fence_groups: &[String]) -> Vec<String> {
     match plan.strategy {
         Strategy::Backtrack => in_place(plan, fence_groups),
@@ -31,19 +31,19 @@ fn in_place(plan: &Plan, fence_groups: &[String]) -> Vec<String> {
     steps.push(format!("lift the fence: {cluster} takes connections again, as it was then"));
     steps.push(format!(
         "keep {safety_clone} for {}, with what was written since; then delete it, if nobody uses it, into a final snapshot",
-        say_duration(plan.keep_source())
+        format_duration(plan.keep_source())
     ));
     steps.push(format!(
-        "should a step or a check fail: backtrack {cluster} forward to where it was, prove that against {safety_clone}, and \
+        "should a step or a check fail: backtrack {cluster} forward to where it was, verify that against {safety_clone}, and \
          lift the fence"
     ));
     steps
 }
 
-/// The question to a person, where there is one.
+/// Describes the question to a person, if one is asked.
 fn ask(plan: &Plan) -> Option<String> {
     (plan.approval == Approval::Required).then(|| {
-        format!("ask a person, for up to {}", say_duration(SignedDuration::from_secs(plan.approval_timeout_seconds)))
+        format!("ask a person, for up to {}", format_duration(SignedDuration::from_secs(plan.approval_timeout_seconds)))
     })
 }
 
@@ -70,12 +70,12 @@ fn side_by_side(plan: &Plan) -> Vec<String> {
     steps.push(format!(
         "keep {}, fenced, for {} as the way back; then delete it, if nobody uses it, into a final snapshot",
         plan.cluster,
-        say_duration(plan.keep_source())
+        format_duration(plan.keep_source())
     ));
     steps
 }
 
-/// What a person should know before it does.
+/// Lists the warnings about a plan.
 pub(crate) fn warnings(plan: &Plan, moment: &Moment, binlog: Option<&str>) -> Vec<String> {
     let mut warnings = Vec::new();
     if plan.strategy == Strategy::Backtrack {
@@ -88,7 +88,7 @@ pub(crate) fn warnings(plan: &Plan, moment: &Moment, binlog: Option<&str>) -> Ve
         warnings.push(format!(
             "AWS can restore up to {} yet: the restore begins when that has moved on by {}",
             plan.window.latest,
-            say_duration(ahead)
+            format_duration(ahead)
         ));
     }
     if plan.checks.is_empty() {
@@ -107,7 +107,7 @@ pub(crate) fn warnings(plan: &Plan, moment: &Moment, binlog: Option<&str>) -> Ve
     warnings
 }
 
-/// Warnings about a source with about as many tags as there may be.
+/// Warns about a source that has about as many tags as RDS allows.
 pub(crate) fn crowded(cluster: &str, tags: &[Tag], is_fenced: bool) -> Vec<String> {
     let mut warnings = Vec::new();
     let left = left_out(tags, &inherit(tags, MARKS_OF_CLUSTER, Vec::new()));
@@ -151,7 +151,7 @@ fn in_place_warnings(plan: &Plan, binlog: Option<&str>) -> Vec<String> {
     if plan.approval == Approval::Required && left < SignedDuration::from_secs(plan.approval_timeout_seconds) {
         warnings.push(format!(
             "Backtrack reaches only {} further back than that, and its reach moves on: decide within that time",
-            say_reach(left)
+            format_reach(left)
         ));
     }
     warnings
