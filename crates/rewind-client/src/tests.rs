@@ -1,4 +1,4 @@
-//! What the client promises, over AWS in memory.
+//! Tests of the client over AWS in memory.
 
 use crate::fake::{FakeAws, MACHINE, NOW, UNDO_MACHINE};
 use crate::{ClientError, Decision, ExecutionFollower, ProgressEvent, RecoveryName, StartedExecution};

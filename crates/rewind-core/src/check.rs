@@ -1,6 +1,6 @@
 //! Checks of the rewound data, their results, and the report that a person decides on.
 //!
-//! This module compares what a database answered with what was expected; it never asks one.
+//! This module compares query results with what was expected; it never queries a database.
 
 use crate::decimal::Decimal;
 use serde::{Deserialize, Serialize};
@@ -186,6 +186,7 @@ pub struct CheckResult {
 
 impl CheckResult {
     /// Compares the value in the rewound data with the condition. The value on the source is shown and decides nothing.
+    // The source holds the mistake: a check that fails there is expected to.
     pub fn judge(check: &Check, restored: QueryResult, source: Option<QueryResult>) -> Self {
         let (found, passed, note) = match restored.value {
             Ok(value) => match check.expectation.met_by(&value) {
