@@ -15,9 +15,9 @@ pub(crate) struct Function {
     pub(crate) stem: String,
     /// The state: `StartRestore`.
     pub(crate) name: String,
-    /// Its sources without its tests, one after another.
+    /// All sources without the tests, one after another.
     pub(crate) source: String,
-    /// Its manifest.
+    /// The text of its Cargo.toml.
     pub(crate) manifest: String,
 }
 
@@ -37,6 +37,7 @@ impl Function {
         let folder = format!("functions/{stem}/src");
         let source = files::names_in(&folder)
             .into_iter()
+            // Tests call more than the function does, and would demand permissions for it.
             .filter(|file| file.ends_with(".rs") && file != "tests.rs")
             .map(|file| files::read(format!("{folder}/{file}")))
             .collect();
@@ -44,7 +45,7 @@ impl Function {
         Self { stem, name, source, manifest }
     }
 
-    /// Whether the step has an undo of its own.
+    /// True if the step has an undo of its own.
     pub(crate) fn has_undo(&self) -> bool {
         self.source.contains("fn undo(")
     }
