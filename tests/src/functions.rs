@@ -15,9 +15,9 @@ pub(crate) struct Function {
     pub(crate) stem: String,
     /// The state: `StartRestore`.
     pub(crate) name: String,
-    /// All sources without the tests, one after another.
+    /// The sources without the tests, one after another.
     pub(crate) source: String,
-    /// The text of its Cargo.toml.
+    /// The text of `Cargo.toml`.
     pub(crate) manifest: String,
 }
 

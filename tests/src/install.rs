@@ -1,5 +1,5 @@
 //! Writes `docs/template.md` from the template: its parameters, permissions and outputs.
-//! Each permission is told by the `Sid` of its statement and the comment behind it.
+//! The `Sid` of a statement and the comment behind it say what each permission is for.
 //!
 //! `REWIND_DRAW=1 cargo test -p rewind-tests install` writes it again.
 

@@ -297,7 +297,7 @@ async fn whatever_is_not_as_the_recovery_left_it_stays() {
         ("orders is stopped", |w| source(w, |c| c.status = "stopped".to_owned())),
         ("operation-001 is Undone", |w| w.record.as_mut().unwrap().state = "Undone".to_owned()),
         ("operation-001 is NeedsOperator", |w| w.record.as_mut().unwrap().state = "NeedsOperator".to_owned()),
-        ("operation-001 was taken back", |w| {
+        ("operation-001 was undone", |w| {
             let (id, at) = ("operation-001-undo".to_owned(), time(AFTER));
             w.record.as_mut().unwrap().undo = Some(UndoRecord { id, by: None, at, undone: Vec::new() });
         }),

@@ -235,7 +235,7 @@ fn planned(kept: &Kept, record: RecoveryRecord) -> Result<Plan, String> {
         return Err(format!("the recovery {id} is {}, not Recovered", record.state));
     }
     if record.undo.is_some() {
-        return Err(format!("the recovery {id} was taken back"));
+        return Err(format!("the recovery {id} was undone"));
     }
     // What cannot be read may be an undo: then the cluster has its traffic.
     let (Some(plan), []) = (record.plan, record.unreadable.as_slice()) else {

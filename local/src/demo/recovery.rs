@@ -160,17 +160,18 @@ fn read(event: &HistoryEvent) -> Option<ExecutionEvent> {
     }
 }
 
-/// Reads the approval that a recovery waits for; none where it waits for none.
+/// Reads the approval that a recovery waits for now, if it does.
 ///
 /// # Errors
 ///
-/// Errors of DynamoDB.
+/// When DynamoDB refuses.
 pub async fn pending_approval(stack: &StackEnv, id: &str) -> Result<Option<PendingApproval>> {
     let item = stack
         .dynamodb()
         .get_item()
         .table_name(&stack.outputs.table_name)
         .key("id", AttributeValue::S(format!("recovery#{id}")))
+        // The item gets a fresh token with each slice of the wait: an old one is refused.
         .consistent_read(true)
         .send()
         .await
@@ -188,11 +189,11 @@ pub async fn pending_approval(stack: &StackEnv, id: &str) -> Result<Option<Pendi
     Ok(Some(PendingApproval { task_token, hash, requested_at, expires_at }))
 }
 
-/// Sends a decision. Returns false where the token has timed out: a fresh one is in the record soon.
+/// Sends a decision. Returns false when no task waits with that token any more: a fresh one is in the item soon.
 ///
 /// # Errors
 ///
-/// Errors of Step Functions.
+/// When Step Functions refuses for another reason.
 pub async fn decide(stack: &StackEnv, pending: &PendingApproval, decision: &str, comment: &str) -> Result<bool> {
     let decision = RecordedDecision {
         decision: Some(decision.to_owned()),
@@ -205,7 +206,6 @@ pub async fn decide(stack: &StackEnv, pending: &PendingApproval, decision: &str,
     let sent = stack.sfn().send_task_success().task_token(&pending.task_token).output(output).send().await;
     match sent {
         Ok(_) => Ok(true),
-        // The wait is cut into slices, each with a fresh token, so that one can expire between reading and sending.
         Err(error) if error.as_service_error().is_some_and(|e| e.is_task_timed_out() || e.is_task_does_not_exist()) => {
             Ok(false)
         }

@@ -1,14 +1,14 @@
-//! Shows documents, a request, and what became of the writes. It works nothing out.
+//! Prints documents, a request, and where the writes are. It works nothing out.
 
 use super::console::{Console, clock, count};
 use super::totals::{Group, Totals};
-use anyhow::{Result, bail};
+use anyhow::{Error, Result, bail};
 use rewind_core::{Outcome, Recovered};
 use rewind_ui::{Document, Line, format};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
-/// Shows a request, a field a line, in the order in which a person would write it.
+/// Prints a request, a field a line, in the order in which a person would write it.
 pub fn request(console: &Console, fields: &[(&str, Value)]) {
     console.print("  {");
     for (index, (field, value)) in fields.iter().enumerate() {
@@ -18,7 +18,7 @@ pub fn request(console: &Console, fields: &[(&str, Value)]) {
     console.print("  }");
 }
 
-/// Shows a document: the same lines as on a terminal and in chat.
+/// Prints a document: the same lines as on a terminal and in chat.
 pub fn document(console: &Console, document: &Document) {
     for line in &document.0 {
         match line {
@@ -32,17 +32,17 @@ pub fn document(console: &Console, document: &Document) {
     }
 }
 
-/// Shows the output of an execution that recovered; returns it typed.
+/// Prints the output of an execution that recovered; returns it typed.
 ///
 /// # Errors
 ///
-/// Where it is not of the documented shape, or of no recovery.
+/// Where it is not of the documented shape, or not of a recovery.
 pub fn outcome(console: &Console, output: &Value) -> Result<Recovered> {
-    let outcome = Outcome::read(output).map_err(anyhow::Error::msg)?;
+    let outcome = Outcome::read(output).map_err(Error::msg)?;
     document(console, &format::outcome(&outcome));
     match outcome {
         Outcome::Recovered(recovered) => Ok(*recovered),
-        Outcome::Planned(_) | Outcome::Undone(_) => bail!("the execution's output is of no recovery"),
+        Outcome::Planned(_) | Outcome::Undone(_) => bail!("the execution's output is not of a recovery"),
     }
 }
 
@@ -59,7 +59,7 @@ pub struct Places<'a> {
     pub afterwards: &'a str,
 }
 
-/// Shows where the writes are.
+/// Prints where the writes are.
 pub fn account(console: &Console, account: &Totals, places: Places<'_>) {
     let Places { rewound, source, source_is, afterwards } = places;
     let both = account.before_target.len() + account.afterwards.len();
@@ -91,7 +91,7 @@ pub fn account(console: &Console, account: &Totals, places: Places<'_>) {
     }
 }
 
-/// Shows why the application got no connection while the fence was up.
+/// Prints why the application got no connection while the fence was up.
 pub fn refused(console: &Console, refused: &BTreeMap<String, usize>) {
     let all: usize = refused.values().sum();
     let Some((most, times)) = refused.iter().max_by_key(|(_, times)| **times) else { return };
