@@ -393,7 +393,7 @@ async fn a_prepared_transaction_is_reported_because_no_fence_ends_it() {
 }
 
 #[tokio::test]
-async fn a_server_whose_connections_are_all_taken_proves_nothing() {
+async fn a_server_whose_connections_are_all_taken_verifies_nothing() {
     let server =
         Postgres::start_with(&["max_connections=8", "superuser_reserved_connections=3"], None).with_application();
     let master = server.master().await;

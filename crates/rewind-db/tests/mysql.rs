@@ -528,7 +528,7 @@ async fn no_write_of_any_account_is_acknowledged_behind_the_fence() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_master_user_that_others_use_is_an_open_door_and_one_that_comes_back_is_told() {
+async fn a_master_user_that_others_use_is_an_open_login_path_and_one_that_returns_is_reported() {
     let server = MariaDb::start().with_application();
     let master = server.master().await;
     let session = server.maintenance().await;
@@ -636,7 +636,7 @@ async fn a_session_that_may_not_be_ended_is_named_and_what_no_fence_ends_is_repo
 }
 
 #[tokio::test]
-async fn a_login_that_cannot_see_the_sessions_of_others_proves_nothing() {
+async fn a_login_that_cannot_see_the_sessions_of_others_verifies_nothing() {
     let server = MariaDb::start().with_application();
     let app = network().connect(&server.target(), &credential("app", APP_PASSWORD, ""), "shop").await.unwrap();
     let error = terminate_sessions(&app, FenceTimeouts::default()).await.unwrap_err();

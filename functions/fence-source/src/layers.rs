@@ -9,7 +9,7 @@ use serde::Serialize;
 pub struct Layer {
     /// `network`, `login`, `sessions` or `proof`.
     pub layer: &'static str,
-    /// What was done, for a person.
+    /// The change that was made, for a person.
     pub did: String,
 }
 

@@ -1,4 +1,4 @@
-//! What both scenarios share: an application that writes, a mistake, a request, and a look at the rows. The order of the parts is
+//! The parts that both scenarios share: an application that writes, a mistake, a request, and a look at the rows. The order of the parts is
 //! in `restore_scenario` and `backtrack_scenario`.
 
 use super::console::{Console, clock, count};
