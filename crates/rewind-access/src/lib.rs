@@ -44,6 +44,7 @@ impl<C: ReadClusters, S: Logins> Access<C, S> {
     ) -> Result<Vec<Credential>, StepError> {
         // A secret that people made may hold the password alone.
         let master = cluster.master_username.clone().unwrap_or_else(|| defaults(cluster.engine).user.to_owned());
+        // All versions, in the order of their likelihood: passwords are rewound with the data, to the moment or a little off it.
         let logins = self.secrets.logins(secret_arn, moment).await?;
         Ok(logins
             .into_iter()
@@ -68,6 +69,7 @@ impl<C: ReadClusters, S: Logins> Access<C, S> {
         moment: Timestamp,
         database: &str,
     ) -> Result<(Server, Session), ConnectError> {
+        // Read anew each time: a secret may be rotated between two steps, and a password is kept nowhere.
         let credentials = self.credentials(cluster, secret_arn, moment).await.map_err(ConnectError::Failed)?;
         let target = writer(cluster).map_err(ConnectError::Failed)?;
         Server::connect(&self.network.for_recovery(recovery_id), &target, &credentials, database).await

@@ -81,6 +81,7 @@ pub async fn run_checks(
         let bounded =
             |limit: Duration| QueryLimits { statement: limit.min(left), lock: limits.lock, row_security: true };
         let pair = sides.database(&check.database).await?;
+        // At the same time: both then see the application at the same moment, and the source costs no time of its own.
         let (restored, source) = tokio::join!(
             pair.restored.query_one(&check.sql, bounded(limits.check)),
             pair.source.query_one(&check.sql, bounded(limits.source_check))
@@ -88,6 +89,7 @@ pub async fn run_checks(
         let source = sides.source_result(&check.database, source);
         results.push(CheckResult::judge(check, restored?.unwrap_or_else(|| unasked("it was not asked")), source));
     }
+    // After all checks: counts are shown beside them, and must not take their time.
     let tables = count_tables(&mut sides, checks, limits).await?;
     let notes = sides.close().await;
     Ok(Findings { checks: results, tables, notes })

@@ -25,6 +25,7 @@ pub enum ConnectError {
 impl From<ConnectError> for StepError {
     fn from(error: ConnectError) -> Self {
         match error {
+            // Not retried: no password becomes right by waiting, and a restored cluster is being paid for.
             ConnectError::LoginRefused(why) => StepError::new(ErrorName::VerificationFailed, why)
                 .changed("nothing was changed in a database")
                 .advice("put the login that was valid at the target time into the secret, or name another secret"),
@@ -139,6 +140,7 @@ impl From<StatementError> for StepError {
     /// Converts the error of one of our own statements, which a database has no reason to refuse.
     fn from(error: StatementError) -> Self {
         match error {
+            // Unavailable, because a failover refuses statements for a while too: the step is repeated before anybody is told.
             StatementError::Refused(error) => StepError::new(
                 ErrorName::Unavailable,
                 format!("the database refused a statement of the recovery: {error}"),

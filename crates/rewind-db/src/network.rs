@@ -34,6 +34,7 @@ impl Settings {
     /// [`ErrorName::Bug`] with the variable that cannot be read: the deployment is wrong, whatever the request is.
     pub fn read(variable: impl Fn(&str) -> Option<String>) -> Result<Self, StepError> {
         fn parse<T: std::str::FromStr>(name: &str, value: Option<String>, right: &str) -> Result<Option<T>, StepError> {
+            // A parameter of the template that nobody set arrives as an empty variable.
             let Some(value) = value.filter(|value| !value.is_empty()) else { return Ok(None) };
             value.parse().map(Some).map_err(|_| {
                 StepError::new(ErrorName::Bug, format!("the function's environment has {name}={value}"))
@@ -128,6 +129,7 @@ impl Network {
     async fn dial(&self, target: &Target) -> Result<TcpStream, StepError> {
         let resolution = self.resolve(&target.host).await?;
         let mut tried = Vec::new();
+        // One after the other: a reader endpoint has an address an instance, and one of those may be restarting.
         for address in &resolution.addresses {
             let at = SocketAddr::new(*address, target.port);
             let bound = bounded(timeouts::DATABASE_CONNECT);
@@ -137,6 +139,7 @@ impl Network {
                 Err(_) => tried.push(format!("{at}: no answer within {} s", bound.as_secs())),
             }
         }
+        // A name without an address is told from a server that is down: one is for DNS to mend, the other for the network.
         Err(if tried.is_empty() {
             unavailable(format!("the name {} has no address", target.host))
         } else {
@@ -147,9 +150,11 @@ impl Network {
     async fn dial_address(&self, address: SocketAddr) -> std::io::Result<TcpStream> {
         let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
         if let Some(source) = self.settings.source_address.filter(|source| source.is_ipv4() == address.is_ipv4()) {
+            // The local stack admits connections by where they come from, as a security group does.
             socket.bind(SocketAddr::new(source, 0))?;
         }
         let stream = socket.connect(address).await?;
+        // A statement is small, and the next one waits for its result.
         stream.set_nodelay(true)?;
         // A connection that a security group cut, or whose host is gone, gets no reset: without these a statement would wait
         // for the kernel's two hours.
@@ -159,6 +164,7 @@ impl Network {
             .with_retries(3);
         let options = SockRef::from(&stream);
         options.set_tcp_keepalive(&keepalive)?;
+        // Keepalive tests a silent connection only; this one is for data that was sent and is never acknowledged.
         #[cfg(target_os = "linux")]
         options.set_tcp_user_timeout(Some(timeouts::DATABASE_SILENCE))?;
         Ok(stream)

@@ -29,6 +29,7 @@ async fn query_one_on<C: QueryOperations>(
     connection.begin_read_only(limits).await?;
     let result = value_of(connection, sql, limits).await;
     let seconds = started.elapsed().as_secs_f64();
+    // A query that fails has failed the check; only where the session is lost is there nobody to ask the next one.
     let value = match result {
         Ok(value) => value,
         Err(error) => Err(error.into_reason(limits.statement)?),
@@ -49,6 +50,7 @@ async fn value_of<C: QueryOperations>(
     if connection.count_columns(sql, limits.statement).await? == 0 {
         return Ok(Err("it is no query: it answers no column, and was not run".to_owned()));
     }
+    // One row is kept and all are counted: a check without a LIMIT must not fill the function's memory.
     let result = connection.query(sql, 1, limits.statement).await?;
     Ok(match (result.total, result.rows.into_iter().next().and_then(|row| row.into_iter().next())) {
         (0, _) => Err("it answered no row".to_owned()),

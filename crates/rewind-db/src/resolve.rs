@@ -39,11 +39,14 @@ pub(crate) async fn resolve(server: Option<SocketAddr>, name: &str) -> Result<Re
     let resolver = resolver(server).map_err(|error| failed(&error))?;
     let mut absolute =
         Name::from_utf8(name).map_err(|_| StepError::bug(format!("\"{name}\" is not a name that DNS can hold")))?;
+    // Otherwise the resolver tries the search domains of the machine behind it.
     absolute.set_fqdn(true);
     let mut resolution = Resolution { chain: Vec::new(), addresses: Vec::new() };
+    // Addresses of IPv4 first, and alone where there are some: a function's subnets need not have IPv6.
     for family in [RecordType::A, RecordType::AAAA] {
         match resolver.lookup(absolute.clone(), family).await {
             Ok(lookup) => resolution = follow(name, lookup.answers()),
+            // A name that is not there is a finding: a record may just have been deleted.
             Err(error) if error.is_no_records_found() || error.is_nx_domain() => {}
             Err(error) => return Err(failed(&error)),
         }

@@ -42,6 +42,7 @@ impl Server {
                 }
                 // Passwords are rewound with the data, and a secret is rotated: another version may be the right one.
                 Err(ConnectError::LoginRefused(why)) => refused.push(format!("{}: {why}", credential.label)),
+                // Not a matter of the password: the next version would only wait as long, and hide what is wrong.
                 Err(error) => return Err(error),
             }
         }

@@ -52,6 +52,7 @@ impl Session {
         attempt: LoginAttempt<'_>,
         protection: &Protection,
     ) -> Result<Self, ConnectError> {
+        // Before the login, which takes the stream. None where the server has gone meanwhile: then the login fails too.
         let address = stream.peer_addr().ok();
         let login = async {
             Ok(match attempt.target.engine {
@@ -65,6 +66,7 @@ impl Session {
                 }
             })
         };
+        // One bound for handshake and login: a server that is starting accepts connections long before it lets anybody in.
         let (connection, encrypted) =
             within(timeouts::DATABASE_LOGIN, login).await.unwrap_or_else(|OutOfTime| Err(too_slow(&attempt.at)))?;
         let tls = match (encrypted, protection.verifies) {

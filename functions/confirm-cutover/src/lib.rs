@@ -96,6 +96,7 @@ impl<C: ReadClusters, S: Logins, K: Clock> Step for ConfirmCutover<C, S, K> {
             let (in_sync_at, wait_seconds) = (Some(in_sync_at), left.as_secs() + 1);
             return Ok(Output { confirmed: false, in_sync_at, wait_seconds, records: Vec::new() });
         }
+        // With some lenience: resolvers count the TTL by whole seconds, and not all from the same one.
         let matches = |records: &Vec<ReachedServer>| records.iter().all(|record| record.matches);
         let records =
             self.polling.until(&self.clock, timeouts::NAME_LENIENCE, || self.connect_by_names(&input), matches).await?;

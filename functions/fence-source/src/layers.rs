@@ -45,6 +45,7 @@ pub(crate) fn layers(
             format!("read again as locked: {}", list(&verification.closed, "no account"))
         }
     };
+    // Reached only behind the security groups: without them an open login ends the step.
     let open = logins.iter().flat_map(|verification| &verification.open);
     let verified = open.fold(verified, |verified, login| {
         verified + &format!("; {} closed by the network alone ({})", login.name, login.why)

@@ -119,6 +119,7 @@ where
         if in_place && self.fence_groups.is_empty() {
             return Err(errors::no_network_layer(&fenced_cluster.name));
         }
+        // Logged in before the network is closed: where that keeps the functions out too, nothing has been changed yet.
         let (server, session) = self.log_in(&input, &fenced_cluster, &cluster).await?;
         let logins = if in_place {
             refuse_writers(&fenced_cluster.name, &session).await?;
@@ -126,7 +127,9 @@ where
         } else {
             read_logins(&session).await?
         };
+        // Before the first change: whatever this run gets done, its undo knows how it was.
         let logins = self.record(&input.recovery.id, &fenced_cluster, &cluster, logins).await?;
+        // The network first, so that sessions that are ended find nowhere to connect to again.
         let network = self.close_network(&cluster).await?;
         let inner = if in_place {
             // A lock in the database would be undone by the backtrack, and what the undo records would no longer be so.
@@ -147,6 +150,7 @@ where
 
     async fn undo(&self, input: Input) -> Result<Undone, StepError> {
         let fenced_cluster = self.cluster_to_fence(&input)?;
+        // Without a record nothing was changed: the record comes first.
         let Some(recorded) = self.notes.note(&input.recovery.id, fenced_cluster.record_key).await? else {
             return Ok(Undone::nothing());
         };
@@ -181,6 +185,7 @@ where
             (FencedSide::Restored, Some(restored)) => Ok(FencedCluster {
                 name: restored.cluster.clone(),
                 record_key: "fenceRestored",
+                // Its users have the passwords of the moment that it was rewound to.
                 password_moment: restored.rewound_to,
             }),
             (FencedSide::Restored, None) => {
@@ -224,6 +229,7 @@ where
         let recorded: Record = serde_json::from_value(recorded)
             .map_err(|e| StepError::bug(format!("the record of the fence cannot be read: {e}")))?;
         let logins = LoginState::merge(&recorded.logins, &fresh.logins);
+        // What a crashed run closed is not open now: without the merge the second record would forget it.
         if logins != recorded.logins {
             let merged = Record { security_groups: recorded.security_groups, logins: logins.clone() };
             self.notes.note_again(recovery_id, fenced_cluster.record_key, &to_json(&merged)?).await?;

@@ -57,6 +57,7 @@ impl<C: ReadClusters, S: Logins, N, K> FenceSource<C, S, N, K> {
         cluster: &Cluster,
     ) -> Result<Vec<(String, Result<u64, StepError>)>, StepError> {
         let mut instances = self.access.clusters.instances(&cluster.name).await?;
+        // The writer is fenced already, and its logins are closed on the readers too, which have the same catalogue.
         instances.retain(|i| !cluster.members.iter().any(|member| member.writer && member.instance == i.name));
         if instances.is_empty() {
             return Ok(Vec::new());
@@ -79,6 +80,7 @@ impl<C: ReadClusters, S: Logins, N, K> FenceSource<C, S, N, K> {
         reader: &Instance,
         credentials: &[Credential],
     ) -> Result<u64, StepError> {
+        // A reader that is being made has no endpoint yet, and so nobody on it.
         let Some(endpoint) = &reader.endpoint else { return Ok(0) };
         let network = self.access.network.for_recovery(&input.recovery.id);
         let target = target(cluster, endpoint);

@@ -71,6 +71,7 @@ impl<C: ReadClusters, S: Logins, K: Clock> Step for Verify<C, S, K> {
         let mut notes: Vec<String> = invalid?.iter().map(|database| invalid_database_note(database)).collect();
         let source = match (self.log_in_to_source(&recovery, &plan).await, expect) {
             (Ok(server), _) => Some(server),
+            // Here the source is half of the comparison: without it nothing was compared.
             (Err(error), Expect::SameAsSource) => return Err(error),
             // The source may be what the recovery is for: without it the checks judge all the same.
             (Err(error), Expect::Checks) => {

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 ///
 /// PostgreSQL has the first two, MySQL the third.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+// Defaults for all: a record that an earlier version wrote lacks the fields of later engines.
 #[serde(rename_all = "camelCase", default)]
 pub struct LoginState {
     /// The databases that take connections, without the one that the fence works from.
@@ -79,6 +80,7 @@ impl LoginState {
                 None => merged.databases.push(database.clone()),
             }
         }
+        // By object id: a role that was renamed meanwhile is the same one, and its record must not be doubled.
         for role in &fresh.roles {
             match merged.roles.iter_mut().find(|known| known.oid == role.oid) {
                 Some(known) => known.name.clone_from(&role.name),

@@ -124,6 +124,7 @@ async fn run<C: LoginOperations + SessionOperations>(
     loop {
         match connection.execute(sql).await {
             Ok(()) => return Ok(None),
+            // Dropped since the logins were read: nobody can log in there.
             Err(error) if connection.is_gone(&error) => return Ok(None),
             Err(error) if connection.is_conflict(&error) => {
                 if termination.is_over() {
@@ -147,6 +148,7 @@ async fn check_closed<C: LoginOperations>(
     fenced: &mut Fenced,
 ) -> Result<(), StepError> {
     let now = connection.read_logins().await?;
+    // On MySQL success says little: `ALTER USER IF EXISTS` succeeds for an account that is gone, which may be made anew.
     fenced.accounts.retain(|name| !now.accounts.iter().any(|account| account.to_string() == *name));
     let accounts = now.accounts.iter().filter(|account| !recorded.accounts.contains(account));
     let databases = now.databases.iter().filter(|database| match recorded.database(database.oid) {
@@ -162,6 +164,7 @@ async fn check_closed<C: LoginOperations>(
     if open.is_empty() {
         return Ok(());
     }
+    // Retried: the next run records what is new, and closes it. Closing it here would change what is in no record.
     Err(StepError::new(
         ErrorName::ClusterNotReady,
         format!("made or changed while the fence was raised: {}", open.join(", ")),

@@ -21,6 +21,7 @@ pub async fn lift(session: &Session, recorded: &LoginState) -> Result<Vec<String
 }
 
 async fn lift_on<C: LoginOperations>(connection: &C, recorded: &LoginState) -> Result<Vec<String>, StepError> {
+    // The undo is run again after a failure, so it begins by reading what is still to be put back.
     connection.prepare_changes().await?;
     let mut done = Vec::new();
     let mut left = Vec::new();

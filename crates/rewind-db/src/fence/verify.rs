@@ -79,6 +79,7 @@ where
         };
         verification.open.push(OpenLogin { name: account.to_string(), why: why.to_owned() });
     }
+    // Sessions of the master user that were there show that somebody else has its password: they can come back any time.
     if fenced.master_sessions > 0 {
         let again = if fenced.master_returned { ", and they came back" } else { "" };
         verification.open.push(OpenLogin {
@@ -127,6 +128,7 @@ async fn probe(server: &Server, database: &str) -> Result<Probe, StepError> {
                 session.close().await;
                 return Ok(Probe::Open);
             }
+            // DatabaseFull comes only after the password was accepted: it speaks for the limit, and not for the login.
             Err(
                 ConnectError::DatabaseFull(_) | ConnectError::DatabaseMissing(_) | ConnectError::DatabaseInvalid(_),
             ) => return Ok(Probe::Closed),

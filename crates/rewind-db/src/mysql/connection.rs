@@ -50,6 +50,7 @@ impl MysqlConnection {
         timeout: Duration,
         work: impl AsyncFnOnce(&mut Protocol) -> Result<T, ProtocolError>,
     ) -> Result<T, StatementError> {
+        // Held while the statement runs: the protocol takes one at a time, and a check and a count must not mix.
         let mut kept = self.protocol.lock().await;
         let Some(mut protocol) = kept.take() else {
             return Err(StatementError::Disconnected(unavailable(format!("the connection to {} broke", self.at))));
@@ -60,6 +61,7 @@ impl MysqlConnection {
                 Ok(result)
             }
             Ok(Err(error)) => {
+                // An error is a whole message: after it the server waits for the next command.
                 if matches!(error, ProtocolError::Refused(_)) {
                     *kept = Some(protocol);
                 }

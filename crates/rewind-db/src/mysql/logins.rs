@@ -32,6 +32,7 @@ impl LoginOperations for MysqlConnection {
                 false => CloseAction::AlreadyClosed,
             },
         };
+        // Those that are recorded and not open now: an earlier attempt locked them, or they are gone.
         recorded.accounts.iter().map(close).collect()
     }
 

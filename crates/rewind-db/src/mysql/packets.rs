@@ -48,6 +48,7 @@ pub(super) async fn receive(
         }
         message.resize(start + length, 0);
         stream.read_exact(message.get_mut(start..).unwrap_or_default()).await?;
+        // The numbers of both sides run in one sequence; a server drops a client that breaks it.
         *sequence = number.wrapping_add(1);
         if length < FULL {
             return Ok(message);
@@ -65,6 +66,7 @@ pub(super) fn framed(message: &[u8], sequence: &mut u8) -> Vec<u8> {
         *sequence = sequence.wrapping_add(1);
     };
     message.chunks(FULL).for_each(&mut part);
+    // The reader waits for a part that is not full: after a message of exactly that length it is an empty one.
     if message.len().is_multiple_of(FULL) {
         part(&[]);
     }

@@ -56,6 +56,7 @@ impl Protocol {
         let (mut sequence, greeting) = greet(&mut stream).await?;
         let greeting: HandshakePacket<'_> =
             ParseBuf(unless_refused(&greeting)?).parse(()).map_err(|_| malformed("first message"))?;
+        // MariaDB says that it is 5.5.5 in front of its own version, for replicas of old: the crate knows that.
         let variant = match greeting.maria_db_server_version_parsed() {
             Some(_) => Variant::MariaDb,
             None => Variant::MySql,
@@ -147,7 +148,7 @@ impl Protocol {
         };
         let (statement, columns, parameters) = read().ok_or_else(|| malformed("response"))?;
         for described in [parameters, columns] {
-            // The descriptions, and a message that ends them.
+            // The descriptions, and a message that ends them, which is there only where there are descriptions.
             for _ in 0..if described == 0 { 0 } else { u32::from(described) + 1 } {
                 self.receive().await?;
             }

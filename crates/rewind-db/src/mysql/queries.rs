@@ -67,6 +67,7 @@ impl QueryOperations for MysqlConnection {
         };
         let name = *all(&["aurora_server_id", "report_host", "hostname"]).first().ok_or_else(unknown)?;
         let port = variables.get("port").ok_or_else(unknown)?;
+        // More than the name: two servers on a laptop have the same host name.
         let numbers = all(&["server_uuid", "server_id", "hostname", "bind_address", "datadir"]).join(", ");
         let is_on = |name: &str| variables.get(name).is_some_and(|value| value.eq_ignore_ascii_case("on"));
         Ok(ServerIdentity {

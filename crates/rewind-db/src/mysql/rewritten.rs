@@ -29,6 +29,7 @@ async fn base_tables(
     let mut unseen = pairs(&rewritten(connection, sql, limits).await?);
     let (mut seen, mut tables) = (BTreeSet::new(), BTreeSet::new());
     while let Some(table) = unseen.pop() {
+        // Views can be reached by two ways, and an alias may read like a table that is its own.
         if !seen.insert(table.clone()) {
             continue;
         }

@@ -52,6 +52,7 @@ impl PostgresqlConnection {
                 ConnectError::broke_off(at, &why)
             }
         })?;
+        // The driver needs a task of its own: the client only hands it what to send.
         let driver = tokio::spawn(async move {
             // How it ended shows in the statement that waits for a result; without one nobody needs to know.
             drop(driver.await);

@@ -1,8 +1,7 @@
 //! The tables that a query reads, from PostgreSQL's plan of it. The query is never run.
 
 use super::connection::PostgresqlConnection;
-use super::queries::quoted;
-use super::quote::literal;
+use super::quote::{literal, table_name};
 use crate::engine::queries::tables_or_none;
 use crate::engine::{Connection, QueryLimits, QueryOperations, Table};
 use crate::error::StatementError;
@@ -68,7 +67,7 @@ async fn partitioned_table(connection: &PostgresqlConnection, table: Table) -> R
              JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
              WHERE c.oid = (SELECT coalesce(pg_catalog.pg_partition_root(t.oid), t.oid) \
              FROM (SELECT pg_catalog.to_regclass({})::oid) t(oid))",
-            literal(&quoted(&table))
+            literal(&table_name(&table))
         ))
         .await?;
     Ok(match rows.into_iter().next().as_deref() {

@@ -1,7 +1,7 @@
 //! Reading on PostgreSQL: the transaction that can only read, and what the server says of itself.
 
 use super::connection::PostgresqlConnection;
-use super::quote::identifier;
+use super::quote::table_name;
 use super::{INVALID_DATABASE, plan};
 use crate::engine::identity::ServerIdentity;
 use crate::engine::{Connection, QueryLimits, QueryOperations, Table};
@@ -34,7 +34,7 @@ impl QueryOperations for PostgresqlConnection {
     }
 
     fn quoted(&self, table: &Table) -> String {
-        quoted(table)
+        table_name(table)
     }
 
     async fn invalid_databases(&self) -> Result<Vec<String>, StatementError> {
@@ -47,6 +47,7 @@ impl QueryOperations for PostgresqlConnection {
     async fn identity(&self) -> Result<ServerIdentity, StepError> {
         let rows = self
             .rows(
+                // The address as the server sees it: through a proxy or a NAT it is not the one that was dialled.
                 "SELECT coalesce(host(inet_server_addr()), 'local') || ':' || coalesce(inet_server_port(), 0), \
                  to_char(pg_postmaster_start_time() AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"'), \
                  pg_is_in_recovery()",
@@ -61,8 +62,4 @@ impl QueryOperations for PostgresqlConnection {
             _ => Err(StepError::bug("the database did not say who it is")),
         }
     }
-}
-
-pub(super) fn quoted(table: &Table) -> String {
-    format!("{}.{}", identifier(&table.schema), identifier(&table.name))
 }

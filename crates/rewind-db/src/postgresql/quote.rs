@@ -1,8 +1,15 @@
 //! Names and texts of PostgreSQL, written so that they can stand in SQL. It never builds a statement.
 
+use crate::engine::Table;
+
 /// A name, such as a database's or a role's.
 pub(super) fn identifier(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+/// A table's name, with its schema.
+pub(super) fn table_name(table: &Table) -> String {
+    format!("{}.{}", identifier(&table.schema), identifier(&table.name))
 }
 
 /// A text, whatever `standard_conforming_strings` is set to.

@@ -100,6 +100,7 @@ impl SessionOperations for PostgresqlConnection {
     async fn unfenced_writers(&self) -> Result<Vec<String>, StatementError> {
         let mut notes = Vec::new();
         let prepared = self
+            // Twenty are enough to find out whose they are: the notes have to fit into a report.
             .rows("SELECT gid, owner, database FROM pg_catalog.pg_prepared_xacts ORDER BY prepared LIMIT 20")
             .await?;
         for row in prepared {
