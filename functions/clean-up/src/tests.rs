@@ -1,7 +1,7 @@
 //! Only what is exactly as a finished recovery left it is deleted, once, and into a snapshot.
 
 use super::*;
-use rewind_aws::Answer;
+use rewind_aws::AwsResult;
 use rewind_aws::fixtures::{
     ManualClock, in_place_plan, instances, mysql_source, plan, rds_with_restored, recovery_record, safety_clone, time,
 };
@@ -31,21 +31,21 @@ struct World {
 }
 
 impl Recoveries for World {
-    async fn recovery(&self, id: &str) -> Answer<Option<RecoveryRecord>> {
+    async fn recovery(&self, id: &str) -> AwsResult<Option<RecoveryRecord>> {
         Ok(self.record.clone().filter(|record| record.id == id))
     }
 
-    async fn recoveries(&self) -> Answer<Vec<RecoveryRecord>> {
+    async fn recoveries(&self) -> AwsResult<Vec<RecoveryRecord>> {
         Ok(self.record.clone().into_iter().collect())
     }
 }
 
 impl Notes for World {
-    async fn note(&self, _: &str, name: &str) -> Answer<Option<Value>> {
+    async fn note(&self, _: &str, name: &str) -> AwsResult<Option<Value>> {
         Ok(self.notes.lock().unwrap().iter().find(|(of, _)| of == name).map(|(_, value)| value.clone()))
     }
 
-    async fn note_once(&self, id: &str, name: &str, value: &Value) -> Answer<Value> {
+    async fn note_once(&self, id: &str, name: &str, value: &Value) -> AwsResult<Value> {
         if let Some(there) = self.note(id, name).await? {
             return Ok(there);
         }
@@ -57,14 +57,14 @@ impl Notes for World {
         Ok(value.clone())
     }
 
-    async fn note_again(&self, _: &str, name: &str, _: &Value) -> Answer<()> {
+    async fn note_again(&self, _: &str, name: &str, _: &Value) -> AwsResult<()> {
         // A second run that wrote the note again would lose the time at which the deletion began.
         panic!("{name} was noted, and stays as it is")
     }
 }
 
 impl Leases for World {
-    async fn take_lease(&self, _: &str, lease: &Lease) -> Answer<bool> {
+    async fn take_lease(&self, _: &str, lease: &Lease) -> AwsResult<bool> {
         let mut held = self.lease.lock().unwrap();
         let free = held.as_ref().is_none_or(|held| held.holder == lease.holder || held.expires_at < lease.taken_at);
         if free {
@@ -73,7 +73,7 @@ impl Leases for World {
         Ok(free)
     }
 
-    async fn release_lease(&self, _: &str, holder: &str) -> Answer<()> {
+    async fn release_lease(&self, _: &str, holder: &str) -> AwsResult<()> {
         self.lease.lock().unwrap().take_if(|held| held.holder == holder);
         Ok(())
     }

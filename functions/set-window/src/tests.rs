@@ -1,7 +1,7 @@
 //! A question changes nothing, a change is made once, and a loss needs a confirmation.
 
 use super::*;
-use rewind_aws::Answer;
+use rewind_aws::AwsResult;
 use rewind_aws::fixtures::{ManualClock, STARTED, mysql_rds, rds, time};
 use rewind_aws::rds::ServerlessV2;
 use rewind_aws::rds::fake::{FakeRds, Lose};
@@ -12,7 +12,7 @@ use serde_json::json;
 struct Leases(Option<Lease>);
 
 impl ReadLeases for Leases {
-    async fn lease_of(&self, cluster: &str) -> Answer<Option<Lease>> {
+    async fn lease_of(&self, cluster: &str) -> AwsResult<Option<Lease>> {
         // The lease is kept under the name in lower case, as RDS has it.
         assert_eq!(cluster, "orders");
         Ok(self.0.clone())

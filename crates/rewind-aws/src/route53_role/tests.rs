@@ -85,7 +85,7 @@ impl TimeSource for Watch {
     }
 }
 
-async fn move_a_record(client: &Route53) -> Answer<Moved> {
+async fn move_a_record(client: &Route53) -> AwsResult<Moved> {
     let (from, to) = ("old.example.com".to_owned(), "new.example.com".to_owned());
     client.move_records("Z1", &[Move { name: "db.example.com".to_owned(), ttl: 5, from, to }], "a test").await
 }
