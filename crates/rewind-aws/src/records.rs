@@ -22,14 +22,14 @@ pub trait Notes: Send + Sync {
 
 /// Keeps approvals.
 pub trait Approvals: Send + Sync {
-    /// Keeps the approval in place of the one before; answers the hash of what people were told of, if they were.
+    /// Keeps the approval in place of the one before; returns the hash that people were notified of, if they were.
     fn keep(
         &self,
         recovery_id: &str,
         approval: &PendingApproval,
     ) -> impl Future<Output = AwsResult<Option<String>>> + Send;
-    /// Notes that people were told of what has this hash.
-    fn told(&self, recovery_id: &str, hash: &str) -> impl Future<Output = AwsResult<()>> + Send;
+    /// Notes that people were notified of the proposal with this hash.
+    fn mark_notified(&self, recovery_id: &str, hash: &str) -> impl Future<Output = AwsResult<()>> + Send;
 }
 
 /// The exclusive right to work on a cluster, until a time.
@@ -165,7 +165,7 @@ impl Approvals for Records {
     }
 
     /// IAM: `dynamodb:UpdateItem`.
-    async fn told(&self, recovery_id: &str, hash: &str) -> AwsResult<()> {
+    async fn mark_notified(&self, recovery_id: &str, hash: &str) -> AwsResult<()> {
         self.client
             .update_item()
             .table_name(&self.table)

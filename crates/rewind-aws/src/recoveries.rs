@@ -206,7 +206,7 @@ mod tests {
             ("expiresAt", "2026-11-23T11:30:00Z"),
         ]);
         awaiting.insert("approval".to_owned(), AttributeValue::M(approval));
-        let said = format!("{:?}", record(&awaiting).unwrap());
-        assert!(said.contains("abc") && !said.contains("secret"), "{said}");
+        let printed = format!("{:?}", record(&awaiting).unwrap());
+        assert!(printed.contains("abc") && !printed.contains("secret"), "{printed}");
     }
 }

@@ -4,9 +4,9 @@ use crate::classify::{Call, classify};
 use crate::{Aws, AwsResult};
 
 /// Publishes messages for people.
-pub trait Tell: Send + Sync {
+pub trait Notify: Send + Sync {
     /// Publishes a message. A subject of SNS has 100 characters of ASCII at most: it is cut here.
-    fn tell(&self, subject: &str, message: &str) -> impl Future<Output = AwsResult<()>> + Send;
+    fn notify(&self, subject: &str, message: &str) -> impl Future<Output = AwsResult<()>> + Send;
 
     /// True if the topic has a confirmed subscription.
     fn is_heard(&self) -> impl Future<Output = AwsResult<bool>> + Send;
@@ -31,9 +31,9 @@ impl Topic {
     }
 }
 
-impl Tell for Topic {
+impl Notify for Topic {
     /// IAM: `sns:Publish`.
-    async fn tell(&self, subject: &str, message: &str) -> AwsResult<()> {
+    async fn notify(&self, subject: &str, message: &str) -> AwsResult<()> {
         // SNS refuses the whole message for a subject with a newline or a 101st character; the message says it all anyway.
         let subject: String = subject.chars().filter(|c| c.is_ascii() && !c.is_ascii_control()).take(100).collect();
         self.client

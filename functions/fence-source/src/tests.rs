@@ -44,7 +44,7 @@ fn step(clusters: &FakeRds, groups: &[&str]) -> FenceSource<FakeRds, NoSecrets, 
 }
 
 fn groups(rds: &FakeRds) -> Vec<String> {
-    rds.look("orders").unwrap().security_groups
+    rds.find("orders").unwrap().security_groups
 }
 
 #[tokio::test]
@@ -54,12 +54,12 @@ async fn the_network_is_closed_once_and_opened_to_exactly_what_it_was() {
     let recorded = source().security_groups;
     assert!(step.close_network(&source()).await.unwrap().is_some());
     assert_eq!(groups(&rds), ["sg-fence"]);
-    let now = rds.look("orders").unwrap();
+    let now = rds.find("orders").unwrap();
     step.close_network(&now).await.unwrap();
     assert_eq!(rds.changes().len(), 1);
     assert_eq!(step.open_network(&now, &recorded).await.unwrap().len(), 1);
     assert_eq!(groups(&rds), recorded);
-    let now = rds.look("orders").unwrap();
+    let now = rds.find("orders").unwrap();
     assert!(step.open_network(&now, &recorded).await.unwrap().is_empty());
 }
 
@@ -81,7 +81,7 @@ async fn a_group_that_is_not_in_force_yet_is_waited_for_by_a_second_run_too() {
         cluster.security_groups = vec!["sg-fence".to_owned()];
         cluster.security_groups_changing = true;
     });
-    let adding = rds.look("orders").unwrap();
+    let adding = rds.find("orders").unwrap();
     let error = step(&rds, &["sg-fence"]).close_network(&adding).await.unwrap_err();
     assert_eq!(error.name, ErrorName::Unavailable);
     assert!(rds.changes().is_empty());

@@ -84,7 +84,7 @@ impl World {
     }
 
     fn groups(&self) -> Vec<String> {
-        self.rds.look("orders").unwrap().security_groups
+        self.rds.find("orders").unwrap().security_groups
     }
 
     async fn app(&self) -> Option<Session> {

@@ -16,7 +16,7 @@ impl Approvals for &Table {
         Ok(self.1.lock().unwrap().clone())
     }
 
-    async fn told(&self, _: &str, hash: &str) -> AwsResult<()> {
+    async fn mark_notified(&self, _: &str, hash: &str) -> AwsResult<()> {
         *self.1.lock().unwrap() = Some(hash.to_owned());
         Ok(())
     }
@@ -35,8 +35,8 @@ impl Default for Subscribed {
     }
 }
 
-impl Tell for &People {
-    async fn tell(&self, subject: &str, message: &str) -> AwsResult<()> {
+impl Notify for &People {
+    async fn notify(&self, subject: &str, message: &str) -> AwsResult<()> {
         if std::mem::take(&mut *self.1.lock().unwrap()) {
             return Err(StepError::new(rewind_core::ErrorName::Throttled, "not now"));
         }

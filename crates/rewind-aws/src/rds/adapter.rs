@@ -636,7 +636,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_resource_is_told_from_one_that_may_not_be_tagged() {
+    fn a_full_resource_is_distinguished_from_one_that_may_not_be_tagged() {
         for code in ["InvalidParameterValue", "TagQuotaPerResourceExceeded", "TagLimitExceededFault"] {
             assert!(is_too_many(code), "{code}");
         }

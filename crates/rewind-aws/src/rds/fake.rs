@@ -72,7 +72,7 @@ impl FakeRds {
     }
 
     /// Returns the cluster `name` as it is now.
-    pub fn look(&self, name: &str) -> Option<Cluster> {
+    pub fn find(&self, name: &str) -> Option<Cluster> {
         self.state().clusters.iter().find(|cluster| cluster.name == name).cloned()
     }
 
@@ -169,7 +169,7 @@ impl ReadClusters for FakeRds {
         if let Some((cluster, engine)) = foreign {
             return Engine::of_cluster(&cluster, &engine).map(|_| None);
         }
-        Ok(self.look(name))
+        Ok(self.find(name))
     }
 
     async fn instances(&self, cluster: &str) -> AwsResult<Vec<Instance>> {
@@ -298,7 +298,7 @@ impl RetireClusters for FakeRds {
     async fn retire_cluster(&self, cluster: &str, snapshot: &str) -> AwsResult<()> {
         // As strict as RDS, so that a step that deletes in the wrong order fails here already.
         let refused = |why: &str| Err(StepError::new(ErrorName::RewindFailed, format!("AWS answered {why}")));
-        if self.look(cluster).is_some_and(|found| found.deletion_protection) {
+        if self.find(cluster).is_some_and(|found| found.deletion_protection) {
             return refused("InvalidParameterCombination: the cluster is protected");
         }
         if !self.instances(cluster).await?.is_empty() {
