@@ -5,7 +5,7 @@ use regex::Regex;
 use std::collections::BTreeSet;
 
 /// Functions that no state machine invokes: people call them.
-pub(crate) const CALLED_BY_PEOPLE: [&str; 1] = ["SetWindow"];
+pub(crate) const CALLED_BY_OPERATORS: [&str; 1] = ["SetWindow"];
 
 /// Functions that no state machine invokes: events and chat do.
 pub(crate) const CALLED_BY_OTHERS: [&str; 2] = ["Chatops", "StartRecovery"];
@@ -28,7 +28,7 @@ impl Function {
 
     /// Those that state machines invoke.
     pub(crate) fn steps() -> Vec<Self> {
-        let called_otherwise = [&CALLED_BY_PEOPLE[..], &CALLED_BY_OTHERS].concat();
+        let called_otherwise = [&CALLED_BY_OPERATORS[..], &CALLED_BY_OTHERS].concat();
         Self::all().into_iter().filter(|function| !called_otherwise.contains(&function.name.as_str())).collect()
     }
 

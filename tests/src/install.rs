@@ -154,7 +154,7 @@ fn the_page_about_the_template_is_of_the_present_template() {
 }
 
 #[test]
-fn the_page_tells_of_every_action_that_the_template_allows() {
+fn the_page_has_every_action_that_the_template_allows() {
     let page = files::read(PAGE);
     let allowed = Regex::new(r"\b[a-z0-9-]+:[A-Z]\w+").unwrap();
     // By another way than the page is written: as text, without knowing where policies stand.

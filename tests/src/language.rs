@@ -138,7 +138,7 @@ fn identifiers(text: &str) -> Vec<(usize, String)> {
 }
 
 #[test]
-fn identifiers_are_told_from_comments_strings_and_lifetimes() {
+fn identifiers_are_distinguished_from_comments_strings_and_lifetimes() {
     let text = r####"
         // door
         /* desk

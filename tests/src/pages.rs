@@ -105,9 +105,12 @@ fn the_runbook_begins_with_every_alarm_and_rule_that_pages_and_nothing_else() {
         .captures_iter(before)
         .flat_map(|row| row[1].split(", ").map(|name| name.trim_matches('`').to_owned()).collect::<Vec<_>>())
         .collect();
-    let told: BTreeSet<String> = rows.iter().cloned().collect();
-    assert_eq!(paging, told, "what pages in the template (left) against the first table of docs/runbook.md (right)");
-    assert_eq!(rows.len(), told.len(), "a name has two lines in the first table of docs/runbook.md");
+    let documented: BTreeSet<String> = rows.iter().cloned().collect();
+    assert_eq!(
+        paging, documented,
+        "what pages in the template (left) against the first table of docs/runbook.md (right)"
+    );
+    assert_eq!(rows.len(), documented.len(), "a name has two lines in the first table of docs/runbook.md");
 }
 
 #[test]

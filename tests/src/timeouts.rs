@@ -98,8 +98,8 @@ fn who_calls_a_function_waits_longer_than_it_may_run() {
     assert!(set_window < CALL_SET_WINDOW, "set-window may take {set_window:?} of its caller's {CALL_SET_WINDOW:?}");
     // Chat calls it, and tells the person what it answered after that.
     let chat = timeout(&template, "Chatops");
-    let told = CALL_SET_WINDOW + CALLS_END_BEFORE + POST + END;
-    assert!(told < chat, "chat may take {told:?} of {chat:?} for a window");
+    let longest = CALL_SET_WINDOW + CALLS_END_BEFORE + POST + END;
+    assert!(longest < chat, "chat may take {longest:?} of {chat:?} for a window");
 }
 
 #[test]

@@ -98,9 +98,9 @@ impl<C: ReadClusters + ReadBacktracks, F: FollowChange, K: Clock> Step for Await
         let began = self.clock.now();
         loop {
             let seen = match awaiting.what {
-                WaitFor::Backtrack => self.look_at_backtrack(&plan, awaiting.identifier.as_deref()).await?,
-                WaitFor::Change => self.look_at_change(awaiting.identifier.as_deref()).await?,
-                what => self.look(&recovery, &plan, what).await?,
+                WaitFor::Backtrack => self.check_backtrack(&plan, awaiting.identifier.as_deref()).await?,
+                WaitFor::Change => self.check_change(awaiting.identifier.as_deref()).await?,
+                what => self.check_cluster(&recovery, &plan, what).await?,
             };
             let now = self.clock.now();
             let waited = Duration::try_from(now.duration_since(awaiting.since)).unwrap_or_default();
@@ -131,7 +131,7 @@ impl Seen {
 }
 
 impl<C: ReadClusters + ReadBacktracks, F: FollowChange, K: Clock> AwaitRewind<C, F, K> {
-    async fn look(&self, recovery: &Recovery, plan: &Plan, what: WaitFor) -> Result<Seen, StepError> {
+    async fn check_cluster(&self, recovery: &Recovery, plan: &Plan, what: WaitFor) -> Result<Seen, StepError> {
         let name = &plan.new_cluster;
         let Some(cluster) = self.clusters.cluster(name).await? else {
             return match what {
@@ -141,12 +141,12 @@ impl<C: ReadClusters + ReadBacktracks, F: FollowChange, K: Clock> AwaitRewind<C,
         };
         match what {
             WaitFor::Cluster => {
-                refuse_hopeless(name, &cluster.status, |said| failed(plan, said))?;
+                refuse_hopeless(name, &cluster.status, |happened| failed(plan, happened))?;
                 // The restorable times appear later than this status; nothing that follows needs them.
                 Ok(Seen::new(cluster.status == "available", format!("{name} is {}", cluster.status)))
             }
             // In place the restored cluster is the safety clone: it is waited for like any other.
-            WaitFor::Instances | WaitFor::Backtrack | WaitFor::Change => self.look_at_instances(plan, &cluster).await,
+            WaitFor::Instances | WaitFor::Backtrack | WaitFor::Change => self.check_instances(plan, &cluster).await,
             // A cluster of that name which this recovery did not make was never to go.
             WaitFor::ClusterGone if cluster.tag(RECOVERY_TAG) != Some(recovery.id.as_str()) => {
                 Ok(Seen::new(true, format!("{name} is not of this recovery")))
@@ -155,24 +155,28 @@ impl<C: ReadClusters + ReadBacktracks, F: FollowChange, K: Clock> AwaitRewind<C,
         }
     }
 
-    async fn look_at_backtrack(&self, plan: &Plan, identifier: Option<&str>) -> Result<Seen, StepError> {
+    async fn check_backtrack(&self, plan: &Plan, identifier: Option<&str>) -> Result<Seen, StepError> {
         let name = &plan.cluster;
         let id = identifier.ok_or_else(|| StepError::bug("a backtrack is waited for without its identifier"))?;
         let Some(seen) = self.clusters.backtrack(name, id).await? else {
             return Ok(Seen::new(false, format!("the backtrack {id} of {name} is not to be seen yet")));
         };
-        let said = |happened: String| {
+        let backtrack_failed = |happened: String| {
             StepError::new(ErrorName::RewindFailed, happened)
                 .changed(format!("{name} is fenced; its state before the backtrack is on {}", plan.new_cluster))
                 .advice("read the cluster's events (`aws rds describe-events`)")
         };
         match seen.status.as_str() {
             "completed" => {}
-            "failed" => return Err(said(format!("AWS says that the backtrack {id} of {name} failed"))),
+            "failed" => return Err(backtrack_failed(format!("AWS says that the backtrack {id} of {name} failed"))),
             under_way => return Ok(Seen::new(false, format!("the backtrack {id} of {name} is {under_way}"))),
         }
-        let cluster = self.clusters.cluster(name).await?.ok_or_else(|| said(format!("the cluster {name} is gone")))?;
-        refuse_hopeless(name, &cluster.status, said)?;
+        let cluster = self
+            .clusters
+            .cluster(name)
+            .await?
+            .ok_or_else(|| backtrack_failed(format!("the cluster {name} is gone")))?;
+        refuse_hopeless(name, &cluster.status, backtrack_failed)?;
         if cluster.status != "available" {
             return Ok(Seen::new(false, format!("{name} is backtracked, and {} yet", cluster.status)));
         }
@@ -182,7 +186,7 @@ impl<C: ReadClusters + ReadBacktracks, F: FollowChange, K: Clock> AwaitRewind<C,
             Some(writer) if is_up(writer) => {}
             Some(writer) => {
                 let (writer, status) = (&writer.name, &writer.status);
-                refuse_hopeless(writer, status, said)?;
+                refuse_hopeless(writer, status, backtrack_failed)?;
                 return Ok(Seen::new(false, format!("{name} is backtracked, and its writer {writer} {status} yet")));
             }
             None => return Ok(Seen::new(false, format!("{name} is backtracked, and has no writer yet"))),
@@ -200,7 +204,7 @@ impl<C: ReadClusters + ReadBacktracks, F: FollowChange, K: Clock> AwaitRewind<C,
         Ok(Seen { restored: Some(restored), ..Seen::new(true, status) })
     }
 
-    async fn look_at_change(&self, id: Option<&str>) -> Result<Seen, StepError> {
+    async fn check_change(&self, id: Option<&str>) -> Result<Seen, StepError> {
         // The cutover is then confirmed after the longest time that Route 53 takes.
         let Some(id) = id else {
             return Ok(Seen::new(true, "the id of the change was lost: Route 53 cannot be asked about it".to_owned()));
@@ -211,8 +215,8 @@ impl<C: ReadClusters + ReadBacktracks, F: FollowChange, K: Clock> AwaitRewind<C,
         Ok(Seen::new(false, format!("the change {id} is pending")))
     }
 
-    async fn look_at_instances(&self, plan: &Plan, cluster: &Cluster) -> Result<Seen, StepError> {
-        let failed = |said| failed(plan, said);
+    async fn check_instances(&self, plan: &Plan, cluster: &Cluster) -> Result<Seen, StepError> {
+        let failed = |happened| failed(plan, happened);
         refuse_hopeless(&cluster.name, &cluster.status, failed)?;
         let instances = self.clusters.instances(&cluster.name).await?;
         let mut waiting = Vec::new();

@@ -82,7 +82,7 @@ impl<P: Ports> ChatApp<P> {
                 Err(error) => tracing::error!("the deferred task cannot be parsed: {error}"),
             }
         } else if event.get("source").and_then(Value::as_str) == Some("aurora-rewind") {
-            self.tell_channel(&event).await;
+            self.notify_channel(&event).await;
         } else {
             tracing::error!("invoked with neither a request, a deferred task nor an event of a recovery");
         }

@@ -35,9 +35,9 @@ where
     pub(crate) async fn delete(&self, KeptRequest { kept, records }: &KeptRequest) -> Result<Output, StepError> {
         let holder = self.lease(kept).await?;
         let began = self.clock.now();
-        let mut looked = false;
+        let mut checked = false;
         loop {
-            let status = match self.go_on(kept, records.as_ref(), &mut looked).await {
+            let status = match self.go_on(kept, records.as_ref(), &mut checked).await {
                 Ok(Next::Over(output)) => {
                     self.notes.release_lease(&kept.cluster, &holder).await?;
                     return Ok(output);
@@ -82,7 +82,7 @@ where
     }
 
     /// Polls once, and makes one change at most.
-    async fn go_on(&self, kept: &Kept, records: Option<&Records>, looked: &mut bool) -> Result<Next, StepError> {
+    async fn go_on(&self, kept: &Kept, records: Option<&Records>, checked: &mut bool) -> Result<Next, StepError> {
         let ours = match self.marks(kept).await? {
             Marks::Gone => return self.is_over(kept).await,
             Marks::Changed(why) => return Err(refused(kept, &why)),
@@ -92,17 +92,17 @@ where
         if status == "deleting" || (ours.begun && status != "available") {
             return Ok(Next::Wait(format!("{} is {status}", kept.cluster)));
         }
-        if !*looked {
-            if records.is_some_and(|records| self.clock.now().duration_since(records.looked_at) > RECORDS_HOLD) {
+        if !*checked {
+            if records.is_some_and(|records| self.clock.now().duration_since(records.read_at) > RECORDS_HOLD) {
                 let status = format!("which records point at {} is to be looked at again", kept.cluster);
                 let snapshot = Some(snapshot_name(kept));
                 return Ok(Next::Over(Output::Deleted { done: false, status, snapshot }));
             }
-            let why = self.look_around(kept, &ours, records).await?;
+            let why = self.check_usage(kept, &ours, records).await?;
             if !why.is_empty() {
                 return Err(refused(kept, &why));
             }
-            *looked = true;
+            *checked = true;
             if !ours.begun {
                 // From here on traffic cannot be moved back to this cluster. An undo reads the note before anything is deleted.
                 let record = CleanUpRecord {
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn a_snapshot_says_of_what_it_is_and_by_which_recovery() {
+    fn a_snapshot_is_named_after_its_cluster_and_recovery() {
         assert_eq!(named("orders", "operation-001"), "orders-final-operation-001");
     }
 

@@ -85,7 +85,8 @@ pub struct KeptRequest {
 #[serde(rename_all = "camelCase")]
 pub struct Records {
     /// The time at which they were read.
-    pub looked_at: Timestamp,
+    #[serde(rename = "lookedAt")]
+    pub read_at: Timestamp,
     /// The records that point at the cluster, and those that could not be read.
     pub why: Vec<String>,
 }

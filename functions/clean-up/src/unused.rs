@@ -43,7 +43,7 @@ where
         match self.marks(kept).await? {
             Marks::Gone => Ok(vec![format!("{} is gone", kept.cluster)]),
             Marks::Changed(why) => Ok(why),
-            Marks::Ours(ours) => self.look_around(kept, &ours, records.as_ref()).await,
+            Marks::Ours(ours) => self.check_usage(kept, &ours, records.as_ref()).await,
         }
     }
 
@@ -102,7 +102,7 @@ where
     }
 
     /// Collects the signs that somebody needs the cluster, which cost more than a read: instances, successor, records, sessions.
-    pub(crate) async fn look_around(
+    pub(crate) async fn check_usage(
         &self,
         kept: &Kept,
         ours: &Ours,

@@ -48,8 +48,8 @@ where
         // Named is not in force: a group that is still `adding` stops nobody.
         let in_force =
             |now: &Cluster| now.has_groups(groups) && !now.security_groups_changing && now.status == "available";
-        let look = || self.access.cluster(&cluster.name);
-        let now = Polling::default().until(&self.clock, timeouts::FENCE_GROUPS, look, in_force).await?;
+        let read = || self.access.cluster(&cluster.name);
+        let now = Polling::default().until(&self.clock, timeouts::FENCE_GROUPS, read, in_force).await?;
         if in_force(&now) {
             return Ok(had_others);
         }

@@ -47,7 +47,8 @@ pub struct Input {
 #[serde(rename_all = "camelCase")]
 pub struct Output {
     /// The start of the search: later changes are not in the result.
-    pub looked_at: Timestamp,
+    #[serde(rename = "lookedAt")]
+    pub read_at: Timestamp,
     /// The records that point at the cluster, and what could not be seen; empty where none does.
     pub why: Vec<String>,
 }
@@ -58,8 +59,8 @@ impl<C: ReadClusters, Z: ListRecords, R: Recoveries, K: Clock> Step for FindReco
 
     async fn run(&self, input: Input) -> Result<Output, StepError> {
         // Before the first read, so that clean-up never takes the result for newer than it is.
-        let looked_at = self.clock.now();
-        Ok(Output { looked_at, why: self.records(&input).await? })
+        let read_at = self.clock.now();
+        Ok(Output { read_at, why: self.records(&input).await? })
     }
 }
 
