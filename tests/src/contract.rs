@@ -91,6 +91,7 @@ fn every_function_has_a_resource_and_a_state_and_the_other_way_round() {
     assert_eq!(functions, invoked, "functions/ (left) against the functions that states invoke (right)");
     for function in &functions {
         let named = machines.iter().flat_map(Machine::states).any(|(name, _)| name == function);
+        // People look for the function of a failed state under the state's name.
         assert!(named, "{function} has no state of its name");
     }
 }
@@ -123,6 +124,7 @@ fn each_machine_is_given_what_it_names_and_nothing_else() {
     }
     let definitions = files::names_in("statemachine").into_iter().filter(|name| name.ends_with(".asl.json"));
     let known = Machine::all().map(|machine| machine.path.trim_start_matches("statemachine/").to_owned());
+    // A definition that no test knows would be deployed without any of these checks.
     assert_eq!(set(definitions), set(known));
 }
 
@@ -386,6 +388,7 @@ fn every_state_is_reached_and_every_way_leads_to_one() {
                     reached.insert(to.to_owned());
                 }
             }
+            // Machines have loops, so the search ends when a round finds nothing new.
             if reached.len() == before {
                 break;
             }

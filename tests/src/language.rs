@@ -72,6 +72,7 @@ fn identifiers_are_of_the_projects_vocabulary() {
             found.extend(outside_vocabulary(&name).map(|instead| format!("{path}:{line}: {name} (say {instead})")));
         }
     }
+    // One line often has a name twice, and one report of it is enough.
     found.dedup();
     assert!(found.is_empty(), "{} identifiers are of another vocabulary:\n{}", found.len(), found.join("\n"));
 }

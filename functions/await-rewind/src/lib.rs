@@ -95,6 +95,8 @@ impl<C: ReadClusters + ReadBacktracks, F: FollowChange, K: Clock> Step for Await
     type Output = Output;
 
     async fn run(&self, Input { recovery, plan, awaiting }: Input) -> Result<Output, StepError> {
+        // Two times: `since` is the start of the whole wait, `began` that of this invocation, which Lambda ends at
+        // its timeout.
         let began = self.clock.now();
         loop {
             let seen = match awaiting.what {
@@ -109,6 +111,8 @@ impl<C: ReadClusters + ReadBacktracks, F: FollowChange, K: Clock> Step for Await
             let pause = self.polling.pause(waited);
             if seen.done || self.polling.is_used_up(&self.clock, here, pause) {
                 let Seen { done, status, restored, in_sync } = seen;
+                // The time at which it was seen, and not that of the change: being later, it only makes the wait for
+                // the TTL longer.
                 let in_sync_at = in_sync.then_some(now);
                 return Ok(Output { done, status, seconds: waited.as_secs_f64(), restored, in_sync_at });
             }
@@ -158,6 +162,8 @@ impl<C: ReadClusters + ReadBacktracks, F: FollowChange, K: Clock> AwaitRewind<C,
     async fn check_backtrack(&self, plan: &Plan, identifier: Option<&str>) -> Result<Seen, StepError> {
         let name = &plan.cluster;
         let id = identifier.ok_or_else(|| StepError::bug("a backtrack is waited for without its identifier"))?;
+        // By its identifier: the list has earlier backtracks too, whose end would be taken for the end of this one.
+        // AWS may list a new one a moment late.
         let Some(seen) = self.clusters.backtrack(name, id).await? else {
             return Ok(Seen::new(false, format!("the backtrack {id} of {name} is not to be seen yet")));
         };
@@ -167,6 +173,8 @@ impl<C: ReadClusters + ReadBacktracks, F: FollowChange, K: Clock> AwaitRewind<C,
                 .advice("read the cluster's events (`aws rds describe-events`)")
         };
         match seen.status.as_str() {
+            // That is not enough: the cluster and its writer become available a little later, and logins fail until
+            // then.
             "completed" => {}
             "failed" => return Err(backtrack_failed(format!("AWS says that the backtrack {id} of {name} failed"))),
             under_way => return Ok(Seen::new(false, format!("the backtrack {id} of {name} is {under_way}"))),
@@ -180,6 +188,7 @@ impl<C: ReadClusters + ReadBacktracks, F: FollowChange, K: Clock> AwaitRewind<C,
         if cluster.status != "available" {
             return Ok(Seen::new(false, format!("{name} is backtracked, and {} yet", cluster.status)));
         }
+        // By the members of now: a failover since the plan may have made another instance the writer.
         let writer = cluster.members.iter().find(|member| member.writer).map(|member| member.instance.as_str());
         let instances = self.clusters.instances(name).await?;
         match instances.iter().find(|instance| Some(instance.name.as_str()) == writer) {
@@ -191,6 +200,7 @@ impl<C: ReadClusters + ReadBacktracks, F: FollowChange, K: Clock> AwaitRewind<C,
             }
             None => return Ok(Seen::new(false, format!("{name} is backtracked, and has no writer yet"))),
         }
+        // AWS takes the nearest consistent time, which need not be the target.
         let landed = seen.to.unwrap_or(plan.target);
         let restored = Restored {
             cluster: name.clone(),
@@ -245,11 +255,14 @@ impl<C: ReadClusters + ReadBacktracks, F: FollowChange, K: Clock> AwaitRewind<C,
 }
 
 fn is_up(instance: &Instance) -> bool {
+    // Without an endpoint nobody can log in, whatever the status is.
     instance.status == "available" && instance.endpoint.is_some()
 }
 
 /// Refuses states that never become `available` by themselves.
 fn refuse_hopeless(name: &str, status: &str, failed: impl FnOnce(String) -> StepError) -> Result<(), StepError> {
+    // Only a person ends these states. Without the list the wait would last as many hours as the state machine
+    // allows.
     let hopeless = ["failed", "restore-error", "deleting", "deleted", "stopped", "storage-full", "creation-failed"];
     let is_hopeless = hopeless.contains(&status)
         || status.starts_with("incompatible-")

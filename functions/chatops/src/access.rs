@@ -58,6 +58,7 @@ impl AccessPolicy {
 
     /// True if the user is in any list, and in the right workspace.
     pub(crate) fn has_access(&self, user: &ChatUser) -> bool {
+        // The lists hold ids, which are unique within a workspace only: the same id elsewhere is another person.
         self.team.as_ref().is_none_or(|team| *team == user.team) && (self.may_request(user) || self.may_approve(user))
     }
 

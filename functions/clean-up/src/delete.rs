@@ -33,6 +33,7 @@ where
     K: Clock,
 {
     pub(crate) async fn delete(&self, KeptRequest { kept, records }: &KeptRequest) -> Result<Output, StepError> {
+        // Before the first read, so that no recovery changes between check and deletion what was checked.
         let holder = self.lease(kept).await?;
         let began = self.clock.now();
         let mut checked = false;
@@ -55,6 +56,7 @@ where
             };
             let here = Duration::try_from(self.clock.now().duration_since(began)).unwrap_or_default();
             let pause = self.polling.pause(here);
+            // Deleting an instance takes minutes, longer than one invocation should: the state machine calls again.
             if self.polling.is_used_up(&self.clock, here, pause) {
                 return Ok(Output::Deleted { done: false, status, snapshot: Some(snapshot_name(kept)) });
             }
@@ -84,10 +86,13 @@ where
     /// Polls once, and makes one change at most.
     async fn go_on(&self, kept: &Kept, records: Option<&Records>, checked: &mut bool) -> Result<Next, StepError> {
         let ours = match self.marks(kept).await? {
+            // A call after the deletion finds no cluster any more. Then the snapshot decides.
             Marks::Gone => return self.is_over(kept).await,
             Marks::Changed(why) => return Err(refused(kept, &why)),
             Marks::Ours(ours) => ours,
         };
+        // After our own first change the cluster leaves `available` for some minutes. Before it, that is a reason to
+        // keep it.
         let status = &ours.cluster.status;
         if status == "deleting" || (ours.begun && status != "available") {
             return Ok(Next::Wait(format!("{} is {status}", kept.cluster)));
@@ -120,6 +125,7 @@ where
     async fn change(&self, kept: &Kept, ours: &Ours) -> Result<Next, StepError> {
         let cluster = &ours.cluster;
         let name = &cluster.name;
+        // The recovery set this protection itself, so taking it off overrules nobody.
         if kept.kind == Kind::SafetyClone && cluster.deletion_protection {
             let change = ClusterChange { deletion_protection: Some(false), ..ClusterChange::default() };
             self.clusters.modify(name, &change).await?;
@@ -131,6 +137,7 @@ where
             // Readers first: if the writer were deleted before them, RDS would fail over to a reader.
             instances.retain(|instance| !is_writer(&instance.name));
         }
+        // One a poll: the tags are read again before the next, so people can stop the deletion in between.
         if let Some(next) = instances.iter().find(|instance| instance.status != "deleting") {
             self.clusters.delete_instance(&next.name).await?;
             return Ok(Next::Wait(format!("{} is deleted", next.name)));
@@ -139,6 +146,7 @@ where
             return Ok(Next::Wait(format!("{} is deleting", last.name)));
         }
         let snapshot = snapshot_name(kept);
+        // Last, because RDS refuses to delete a cluster that has instances. The call takes the snapshot as well.
         self.clusters.retire_cluster(name, &snapshot).await?;
         Ok(Next::Wait(format!("{name} is deleted into {snapshot}")))
     }
@@ -158,6 +166,7 @@ where
             )
             .advice("restore the cluster from its automated backups, which are kept, if its data is needed")),
             Some(snapshot) => Ok(Next::Wait(format!("the snapshot {name} is {}", snapshot.status))),
+            // Nothing is left to save here, so it is the end and no error.
             None => over(format!("{} is gone without a snapshot {name}: somebody else deleted it", kept.cluster), None),
         }
     }

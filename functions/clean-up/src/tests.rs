@@ -49,7 +49,6 @@ impl Notes for World {
         if let Some(there) = self.note(id, name).await? {
             return Ok(there);
         }
-        // What is noted after something is gone is noted too late.
         // An undo that reads no note moves traffic back to this cluster. So a note after the first change would come
         // too late.
         assert!(self.rds.changes().is_empty());

@@ -67,6 +67,7 @@ impl<C: ReadClusters, Z: ListRecords, R: Recoveries, K: Clock> Step for FindReco
 impl<C: ReadClusters, Z: ListRecords, R: Recoveries, K: Clock> FindRecords<C, Z, R, K> {
     async fn records(&self, Input { cluster, recovery_id }: &Input) -> Result<Vec<String>, StepError> {
         let unknown = |reason: String| Ok(vec![format!("{reason}: in which zones to look is not known")]);
+        // Reasons and no errors: the clean-up reports them beside all others, and keeps the cluster.
         let Some(record) = self.recoveries.recovery(recovery_id).await? else {
             return unknown(format!("the table has no recovery {recovery_id}"));
         };
@@ -101,12 +102,14 @@ impl<C: ReadClusters, Z: ListRecords, R: Recoveries, K: Clock> FindRecords<C, Z,
 }
 
 fn endpoints(cluster: &Cluster, instances: &[Instance]) -> BTreeSet<String> {
+    // Endpoints of instances count as well: some clients have a reader of their own.
     let own = cluster.endpoint.iter().chain(&cluster.reader_endpoint).chain(&cluster.custom_endpoints);
     own.chain(instances.iter().filter_map(|instance| instance.endpoint.as_ref())).map(|name| plain(name)).collect()
 }
 
 /// Brings a name into the form in which names are compared.
 fn plain(name: &str) -> String {
+    // DNS ignores case, and a name may be written with the dot at its end or without.
     name.trim_end_matches('.').to_ascii_lowercase()
 }
 

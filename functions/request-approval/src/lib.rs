@@ -55,12 +55,14 @@ impl<A: Approvals, P: Tell> Step for RequestApproval<A, P> {
     async fn run(&self, input: Input) -> Result<Output, StepError> {
         let Input { recovery, proposal, task_token, requested_at } = input;
         let hash = proposal.hash();
+        // From the first request on: each slice calls this function again, and must not extend the time to decide.
         let expires_at = requested_at
             .checked_add(SignedDuration::from_secs(proposal.plan.approval_timeout_seconds))
             .map_err(|e| StepError::bug(format!("the approval would end at no time: {e}")))?;
         let approval = PendingApproval { task_token, hash: hash.clone(), requested_at, expires_at };
         // Before people are told: whoever decides at once must find the token.
         let notified_hash = self.approvals.keep(&recovery.id, &approval).await?;
+        // A slice lasts a minute: without the hash people would get a mail every minute.
         if notified_hash.as_ref() == Some(&hash) {
             return Ok(Output { hash, notified: false, heard: None });
         }
