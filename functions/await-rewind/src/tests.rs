@@ -163,7 +163,7 @@ async fn a_failed_backtrack_and_a_lost_cluster_end_the_wait_with_where_the_data_
 }
 
 #[tokio::test]
-async fn safety_clone_that_came_to_nothing_is_told_with_where_the_source_is() {
+async fn a_failed_safety_clone_is_reported_with_the_state_of_the_source() {
     let awaiting = Awaiting { what: WaitFor::Cluster, since: time(STARTED), identifier: None };
     let input = Input { recovery: recovery(), plan: in_place_plan(), awaiting };
     let error = step(mysql_rds(), 0).run(input).await.unwrap_err();

@@ -49,7 +49,6 @@ impl Notes for World {
         if let Some(there) = self.note(id, name).await? {
             return Ok(there);
         }
-        // What is noted after something is gone is noted too late.
         // An undo that reads no note moves traffic back to this cluster. So a note after the first change would come
         // too late.
         assert!(self.rds.changes().is_empty());
@@ -99,7 +98,7 @@ impl World {
         Self {
             rds,
             record: Some(record(plan)),
-            records: Some(Records { looked_at: time(AFTER), why: Vec::new() }),
+            records: Some(Records { read_at: time(AFTER), why: Vec::new() }),
             inside: Ok(Inspection::default()),
             notes: Arc::default(),
             lease: Arc::default(),
@@ -206,7 +205,7 @@ fn done(snapshot: &str) -> impl Fn(&Output) -> bool {
 }
 
 #[tokio::test]
-async fn what_is_due_is_what_the_tags_say_is_over() {
+async fn clusters_are_due_whose_tags_are_past() {
     assert_eq!(World::source().due().await, [source()]);
     assert_eq!(World::safety_clone().due().await, [clone_of_it()]);
     // At the very end of the time it still counts as kept: a second more costs nothing.
@@ -243,10 +242,10 @@ async fn what_the_recovery_left_is_unused() {
 }
 
 #[tokio::test]
-async fn records_that_were_looked_at_too_long_ago_are_asked_for_again_before_anything_is_changed() {
+async fn records_that_were_read_too_long_ago_are_requested_again_before_anything_is_changed() {
     // The limit itself, and one second beyond it: five minutes before the clock of this test.
-    for (looked_at, deleted) in [("2026-11-30T10:36:00Z", true), ("2026-11-30T10:35:59Z", false)] {
-        let records = Some(Records { looked_at: time(looked_at), why: Vec::new() });
+    for (read_at, deleted) in [("2026-11-30T10:36:00Z", true), ("2026-11-30T10:35:59Z", false)] {
+        let records = Some(Records { read_at: time(read_at), why: Vec::new() });
         let world = World { records, ..World::source() };
         let answer = world.delete(&source()).await.unwrap();
         assert_eq!(done(SNAPSHOT)(&answer), deleted, "{answer:?}");
@@ -314,19 +313,19 @@ async fn whatever_is_not_as_the_recovery_left_it_stays() {
         ("which records point at orders was not looked at", |w| w.records = None),
         ("orders-2 is rebooting", |w| w.rds.edit_instances("orders", |i| i.status = "rebooting".to_owned())),
     ];
-    for (said, edit) in cases {
+    for (message, edit) in cases {
         let mut world = World::source();
         edit(&mut world);
-        stays(&world, said).await;
+        stays(&world, message).await;
     }
 }
 
-async fn stays(world: &World, said: &str) {
+async fn stays(world: &World, message: &str) {
     let why = world.why(&source()).await.join("; ");
-    assert!(why.contains(said), "{why}\nlacks {said}");
+    assert!(why.contains(message), "{why}\nlacks {message}");
     let error = world.delete(&source()).await.unwrap_err();
     assert_eq!(error.name, ErrorName::RewindFailed);
-    assert!(error.to_string().contains(said), "{error}\nlacks {said}");
+    assert!(error.to_string().contains(message), "{error}\nlacks {message}");
     assert_eq!(world.rds.changes(), [""; 0]);
     // A note would block the undo of a recovery whose cluster stays, and a lease would block every other recovery.
     assert_eq!((world.notes.lock().unwrap().len(), world.lease.lock().unwrap().clone()), (0, None));
@@ -340,8 +339,8 @@ async fn whoever_is_on_it_or_opened_it_again_keeps_it() {
         (Ok(Inspection { sessions: Vec::new(), open: one("the database shop takes connections") }), "no longer fenced"),
         (Err(StepError::new(ErrorName::Unavailable, "no connection")), "could not be seen: no connection"),
     ];
-    for (inside, said) in cases {
-        stays(&World { inside, ..World::source() }, said).await;
+    for (inside, message) in cases {
+        stays(&World { inside, ..World::source() }, message).await;
     }
 }
 
@@ -359,7 +358,7 @@ async fn an_instance_that_was_added_since_keeps_it() {
 }
 
 #[tokio::test]
-async fn safety_clone_is_looked_at_by_people_and_kept_while_they_do() {
+async fn a_safety_clone_is_kept_while_people_read_it() {
     // People open the safety clone to read from it, so an open login is no sign that somebody needs it for traffic.
     let open = vec!["the account app is not locked".to_owned()];
     let world = World { inside: Ok(Inspection { sessions: Vec::new(), open }), ..World::safety_clone() };
@@ -370,11 +369,11 @@ async fn safety_clone_is_looked_at_by_people_and_kept_while_they_do() {
         ("no longer tagged aurora-rewind:recovery", |c| c.tags.retain(|(key, _)| key != RECOVERY_TAG)),
         ("is tagged aurora-rewind:fenced-by", |c| tag(c, FENCED_BY_TAG, "operation-002")),
     ];
-    for (said, edit) in cases {
+    for (message, edit) in cases {
         let world = World::safety_clone();
         world.rds.edit("orders-e", edit);
         let why = world.why(&clone_of_it()).await.join("; ");
-        assert!(why.contains(said), "{why}\nlacks {said}");
+        assert!(why.contains(message), "{why}\nlacks {message}");
         assert_eq!(world.delete(&clone_of_it()).await.unwrap_err().name, ErrorName::RewindFailed);
         assert_eq!(world.rds.changes(), [""; 0]);
     }
@@ -496,7 +495,7 @@ async fn of_two_executions_at_once_one_works() {
 }
 
 #[tokio::test]
-async fn a_snapshot_is_waited_for_and_a_failed_one_told() {
+async fn a_snapshot_is_waited_for_and_a_failed_one_reported() {
     let world = World::source();
     world.delete(&source()).await.unwrap();
     world.rds.edit_snapshot(SNAPSHOT, |snapshot| snapshot.status = "creating".to_owned());
@@ -511,11 +510,14 @@ async fn a_snapshot_is_waited_for_and_a_failed_one_told() {
 }
 
 #[tokio::test]
-async fn a_cluster_that_somebody_else_deleted_is_told_as_that() {
+async fn a_cluster_that_somebody_else_deleted_is_reported_as_that() {
     let gone = World { rds: FakeRds::with(Vec::new(), Vec::new()), ..World::source() };
     let answer = gone.delete(&source()).await.unwrap();
-    let told = |status: &str| status.contains("somebody else deleted it");
-    assert!(matches!(&answer, Output::Deleted { done: true, status, snapshot: None } if told(status)), "{answer:?}");
+    let names_another = |status: &str| status.contains("somebody else deleted it");
+    assert!(
+        matches!(&answer, Output::Deleted { done: true, status, snapshot: None } if names_another(status)),
+        "{answer:?}"
+    );
 }
 
 #[test]
@@ -529,7 +531,7 @@ fn what_find_answers_is_what_check_and_delete_read() {
         }] })
     );
     let with = |records: Option<Records>| KeptRequest { kept: source(), records };
-    let seen = Records { looked_at: time(AFTER), why: vec!["the zone is gone".to_owned()] };
+    let seen = Records { read_at: time(AFTER), why: vec!["the zone is gone".to_owned()] };
     for (records, expected) in [
         (json!({ "lookedAt": AFTER, "why": ["the zone is gone"] }), with(Some(seen))),
         // As an execution of the definition before find-records passes it.

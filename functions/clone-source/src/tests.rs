@@ -28,7 +28,7 @@ fn fenced() -> FakeRds {
 }
 
 #[tokio::test]
-async fn the_clone_of_now_can_be_looked_at_and_is_not_deleted_by_a_slip() {
+async fn the_clone_of_now_can_be_read_and_is_not_deleted_by_a_slip() {
     let rds = fenced();
     // Compared as a whole at the end: the step runs inside the fence, where a changed source would go unnoticed.
     let source = rds.find("orders");
@@ -53,7 +53,7 @@ async fn the_clone_of_a_source_with_fifty_tags_has_room_for_the_marks_of_the_saf
 }
 
 #[tokio::test]
-async fn a_second_run_and_a_lost_answer_take_no_second_clone_and_tell_the_first_one_s_time() {
+async fn a_second_run_and_a_lost_answer_take_no_second_clone_and_report_the_first_one_s_time() {
     for lost in [None, Some(Lose::Answer), Some(Lose::Call)] {
         let rds = fenced();
         if let Some(how) = lost {

@@ -62,11 +62,11 @@ async fn an_approval_of_the_proposal_that_was_shown_is_valid() {
 }
 
 #[tokio::test]
-async fn an_approval_of_another_proposal_or_of_none_leaves_people_asked() {
-    for (hash, said) in [(Some("0123456789ab"), "ada approved 0123456789ab"), (None, "without saying what")] {
+async fn an_approval_of_another_proposal_or_of_none_leaves_the_request_open() {
+    for (hash, message) in [(Some("0123456789ab"), "ada approved 0123456789ab"), (None, "without saying what")] {
         let answer = confirm(rds_with_restored(), Zone(None), SOON, input(hash)).await.unwrap();
         assert_eq!(answer.verdict, Verdict::WrongHash);
-        assert!(answer.why.contains(said), "{}", answer.why);
+        assert!(answer.why.contains(message), "{}", answer.why);
     }
 }
 
@@ -111,13 +111,13 @@ async fn an_approval_is_refused_once_cluster_records_or_age_have_changed() {
             "orders-r is deleting by now",
         ),
     ];
-    for (edit, zone, now, name, said) in cases {
+    for (edit, zone, now, name, message) in cases {
         let rds = rds_with_restored();
         edit(&rds);
         let error = confirm(rds, zone, now, input(Some("shown"))).await.unwrap_err();
         assert_eq!(error.name, name, "{error}");
-        for said in [said, "the approval of ada came too late", "nothing was fenced"] {
-            assert!(error.to_string().contains(said), "{error}\nlacks {said}");
+        for message in [message, "the approval of ada came too late", "nothing was fenced"] {
+            assert!(error.to_string().contains(message), "{error}\nlacks {message}");
         }
     }
 }
@@ -140,7 +140,7 @@ async fn in_place_the_safety_clone_may_not_be_there_yet_unless_this_recovery_mad
 
 #[tokio::test]
 async fn in_place_an_approval_is_refused_once_backtrack_no_longer_reaches_the_moment() {
-    for (earliest, said) in [
+    for (earliest, message) in [
         (Some("2026-11-23T10:31:00Z"), "reaches back to 2026-11-23T10:31:00Z only, and not to 2026-11-23T10:30:00Z"),
         (None, "reaches back to no moment any more"),
     ] {
@@ -148,7 +148,7 @@ async fn in_place_an_approval_is_refused_once_backtrack_no_longer_reaches_the_mo
         rds.edit("orders", |cluster| cluster.earliest_backtrack = earliest.map(time));
         let error = confirm(rds, Zone(None), SOON, in_place(in_place_plan())).await.unwrap_err();
         assert_eq!(error.name, ErrorName::NotApproved);
-        assert!(error.to_string().contains(said), "{error}\nlacks {said}");
+        assert!(error.to_string().contains(message), "{error}\nlacks {message}");
     }
 }
 

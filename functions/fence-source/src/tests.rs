@@ -103,7 +103,7 @@ async fn an_undo_without_a_record_touches_nothing_and_logs_in_nowhere() {
 }
 
 #[test]
-fn an_incomplete_fence_says_which_login_is_open_and_how_to_close_it() {
+fn an_incomplete_fence_names_the_open_login_and_how_to_close_it() {
     let verification = Verification {
         closed: vec!["shop".to_owned()],
         open: vec![rewind_db::fence::OpenLogin { name: "legacy".to_owned(), why: "app may log in".to_owned() }],
@@ -191,13 +191,13 @@ fn all_readers_are_asked_at_the_same_time_and_those_that_hang_hold_nobody_up() {
         FenceSource { access, notes: NothingRecorded, clock: ManualClock::at(STARTED), fence_groups: Vec::new() };
     let input = Input { recovery: recovery(), plan: plan(), fence: FencedSide::Source, restored: None };
     let fenced_cluster = step.cluster_to_fence(&input).unwrap();
-    let (tell, asked) = std::sync::mpsc::channel();
+    let (sender, asked) = std::sync::mpsc::channel();
     for (n, listener) in listeners.into_iter().enumerate() {
-        let tell = tell.clone();
+        let sender = sender.clone();
         std::thread::spawn(move || {
             let (mut connection, _) = listener.accept().unwrap();
             connection.read_exact(&mut [0; 8]).unwrap();
-            tell.send((Instant::now(), n)).unwrap();
+            sender.send((Instant::now(), n)).unwrap();
             // Held open until the other side is tired of it.
             drop(connection.read(&mut [0; 1]));
         });

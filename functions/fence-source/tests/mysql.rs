@@ -131,8 +131,8 @@ async fn in_place_nothing_is_fenced_while_something_writes_without_a_session() {
     let before = world.groups();
     let error = world.fence(Strategy::Backtrack, &["sg-fence"]).await.unwrap_err();
     assert_eq!(error.name, ErrorName::RewindFailed);
-    for said in ["what these events write: shop.tick", "nothing was fenced", "ALTER EVENT"] {
-        assert!(error.to_string().contains(said), "{error}\nlacks {said}");
+    for message in ["what these events write: shop.tick", "nothing was fenced", "ALTER EVENT"] {
+        assert!(error.to_string().contains(message), "{error}\nlacks {message}");
     }
     assert_eq!(world.groups(), before);
     world.server.sql("", "ALTER EVENT shop.tick DISABLE");

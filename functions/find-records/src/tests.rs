@@ -64,7 +64,7 @@ async fn found(world: &World, cluster: &str) -> Output {
 
 #[tokio::test]
 async fn records_that_lead_elsewhere_are_no_reason() {
-    assert_eq!(found(&world(&[]), "orders").await, Output { looked_at: time(STARTED), why: Vec::new() });
+    assert_eq!(found(&world(&[]), "orders").await, Output { read_at: time(STARTED), why: Vec::new() });
 }
 
 #[tokio::test]
@@ -92,7 +92,7 @@ async fn every_record_that_points_at_an_endpoint_of_the_cluster_or_of_an_instanc
 async fn what_cannot_be_seen_is_a_reason() {
     let why = vec!["plan in the record cannot be read".to_owned()];
     let unreadable = RecoveryRecord { plan: None, unreadable: why, ..recovery_record(&plan()) };
-    for (world, cluster, said) in [
+    for (world, cluster, message) in [
         (World { record: None, ..world(&[]) }, "orders", "the table has no recovery operation-001"),
         (
             World { record: Some(unreadable), ..world(&[]) },
@@ -103,7 +103,7 @@ async fn what_cannot_be_seen_is_a_reason() {
         (world(&[]), "another", "another is gone"),
     ] {
         let why = found(&world, cluster).await.why;
-        assert!(matches!(why.as_slice(), [one] if one.starts_with(said)), "{why:?}");
+        assert!(matches!(why.as_slice(), [one] if one.starts_with(message)), "{why:?}");
     }
 }
 

@@ -68,7 +68,7 @@ async fn an_instance_that_is_gone_by_then_stops_nothing() {
 }
 
 #[tokio::test]
-async fn a_source_without_room_for_the_marks_fails_nothing_and_is_left_to_people() {
+async fn a_source_without_room_for_the_marks_fails_nothing_and_is_left_to_the_operator() {
     let rds = rds();
     let step = Finish { clusters: rds.clone(), clock: ManualClock::at("2026-11-23T10:41:00Z") };
     let tagged = |count| (0..count).map(|n| (format!("k{n}"), String::new())).collect::<Vec<_>>();
@@ -141,10 +141,13 @@ async fn in_place_the_safety_clone_is_what_is_kept_and_its_end_is_a_command() {
         (lost.from, lost.to, lost.place.as_str()),
         (landed, time("2026-11-23T10:40:00Z"), "kept on orders-e, the safety clone")
     );
-    let told = output.safety_clone.unwrap();
-    assert_eq!((told.taken_at, told.keep_until), (safety_clone().rewound_to, Some(time("2026-11-30T10:40:00Z"))));
+    let kept_clone = output.safety_clone.unwrap();
     assert_eq!(
-        told.delete,
+        (kept_clone.taken_at, kept_clone.keep_until),
+        (safety_clone().rewound_to, Some(time("2026-11-30T10:40:00Z")))
+    );
+    assert_eq!(
+        kept_clone.delete,
         "aws rds modify-db-cluster --db-cluster-identifier orders-e --no-deletion-protection && aws rds delete-db-instance \
          --db-instance-identifier orders-e-1 && aws rds delete-db-cluster --db-cluster-identifier orders-e \
          --skip-final-snapshot"
