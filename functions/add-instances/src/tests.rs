@@ -29,7 +29,7 @@ async fn the_writer_is_made_first_and_readers_keep_class_and_tier() {
 async fn what_a_restore_cannot_carry_is_set_afterwards() {
     let rds = rds_with_restored();
     step(&rds).run(input()).await.unwrap();
-    let (source, restored) = (rds.look("orders").unwrap(), rds.look("orders-r").unwrap());
+    let (source, restored) = (rds.find("orders").unwrap(), rds.find("orders-r").unwrap());
     assert_eq!(restored.roles, source.roles);
     assert!(restored.data_api);
     assert_eq!(restored.maintenance_window, source.maintenance_window);

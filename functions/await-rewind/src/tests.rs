@@ -1,7 +1,7 @@
 //! A wait ends when it is over, when it is hopeless, or when its invocation is used up.
 
 use super::*;
-use rewind_aws::Answer;
+use rewind_aws::AwsResult;
 use rewind_aws::fixtures::{
     ManualClock, STARTED, TARGET, in_place_plan, mysql_rds, plan, rds, rds_with_restored, recovery, time,
 };
@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 struct Pending(AtomicU32);
 
 impl FollowChange for Pending {
-    async fn in_sync(&self, id: &str) -> Answer<bool> {
+    async fn in_sync(&self, id: &str) -> AwsResult<bool> {
         // Another id would ask Route 53 about somebody else's change.
         assert_eq!(id, "C1");
         Ok(self.0.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_err())

@@ -9,7 +9,7 @@ use crate::settings::Settings;
 use crate::signature::sign;
 use crate::slack_client::SlackClient;
 use crate::task::{DeferredTask, Task};
-use rewind_aws::Answer;
+use rewind_aws::AwsResult;
 use rewind_aws::chat::{ChatRecords, InvokeAsync, ReadSecretText};
 use rewind_aws::executions::Status;
 use rewind_aws::fixtures::{ManualClock, plan, time};
@@ -71,16 +71,16 @@ impl Ports for FakePorts {
     }
 }
 
-fn broken(ports: &FakePorts) -> Answer<()> {
+fn broken(ports: &FakePorts) -> AwsResult<()> {
     if *ports.broken.lock().unwrap() { Err(StepError::new(ErrorName::Unavailable, "not now")) } else { Ok(()) }
 }
 
 impl ChatRecords for FakePorts {
-    async fn first_seen(&self, key: &str, until: i64) -> Answer<bool> {
+    async fn first_seen(&self, key: &str, until: i64) -> AwsResult<bool> {
         broken(self)?;
         Ok(self.seen.lock().unwrap().insert(key.to_owned(), until).is_none())
     }
-    async fn record_requester(&self, recovery_id: &str, user: &str, _: i64) -> Answer<()> {
+    async fn record_requester(&self, recovery_id: &str, user: &str, _: i64) -> AwsResult<()> {
         if *self.hangs.lock().unwrap() {
             std::future::pending::<()>().await;
         }
@@ -88,14 +88,14 @@ impl ChatRecords for FakePorts {
         self.requesters.lock().unwrap().insert((recovery_id.to_owned(), user.to_owned()));
         Ok(())
     }
-    async fn is_requester(&self, recovery_id: &str, user: &str) -> Answer<bool> {
+    async fn is_requester(&self, recovery_id: &str, user: &str) -> AwsResult<bool> {
         broken(self)?;
         Ok(self.requesters.lock().unwrap().contains(&(recovery_id.to_owned(), user.to_owned())))
     }
 }
 
 impl ReadSecretText for FakePorts {
-    async fn secret_text(&self, _: &str) -> Answer<String> {
+    async fn secret_text(&self, _: &str) -> AwsResult<String> {
         if *self.hangs.lock().unwrap() {
             std::future::pending::<()>().await;
         }
@@ -105,7 +105,7 @@ impl ReadSecretText for FakePorts {
 }
 
 impl InvokeAsync for FakePorts {
-    async fn invoke_async(&self, function: &str, payload: &Value) -> Answer<()> {
+    async fn invoke_async(&self, function: &str, payload: &Value) -> AwsResult<()> {
         assert_eq!(function, "chatops");
         broken(self)?;
         self.deferred.lock().unwrap().push(payload.clone());

@@ -1,7 +1,7 @@
 //! Only what is exactly as a finished recovery left it is deleted, once, and into a snapshot.
 
 use super::*;
-use rewind_aws::Answer;
+use rewind_aws::AwsResult;
 use rewind_aws::fixtures::{
     ManualClock, in_place_plan, instances, mysql_source, plan, rds_with_restored, recovery_record, safety_clone, time,
 };
@@ -31,21 +31,21 @@ struct World {
 }
 
 impl Recoveries for World {
-    async fn recovery(&self, id: &str) -> Answer<Option<RecoveryRecord>> {
+    async fn recovery(&self, id: &str) -> AwsResult<Option<RecoveryRecord>> {
         Ok(self.record.clone().filter(|record| record.id == id))
     }
 
-    async fn recoveries(&self) -> Answer<Vec<RecoveryRecord>> {
+    async fn recoveries(&self) -> AwsResult<Vec<RecoveryRecord>> {
         Ok(self.record.clone().into_iter().collect())
     }
 }
 
 impl Notes for World {
-    async fn note(&self, _: &str, name: &str) -> Answer<Option<Value>> {
+    async fn note(&self, _: &str, name: &str) -> AwsResult<Option<Value>> {
         Ok(self.notes.lock().unwrap().iter().find(|(of, _)| of == name).map(|(_, value)| value.clone()))
     }
 
-    async fn note_once(&self, id: &str, name: &str, value: &Value) -> Answer<Value> {
+    async fn note_once(&self, id: &str, name: &str, value: &Value) -> AwsResult<Value> {
         if let Some(there) = self.note(id, name).await? {
             return Ok(there);
         }
@@ -56,14 +56,14 @@ impl Notes for World {
         Ok(value.clone())
     }
 
-    async fn note_again(&self, _: &str, name: &str, _: &Value) -> Answer<()> {
+    async fn note_again(&self, _: &str, name: &str, _: &Value) -> AwsResult<()> {
         // A second run that wrote the note again would lose the time at which the deletion began.
         panic!("{name} was noted, and stays as it is")
     }
 }
 
 impl Leases for World {
-    async fn take_lease(&self, _: &str, lease: &Lease) -> Answer<bool> {
+    async fn take_lease(&self, _: &str, lease: &Lease) -> AwsResult<bool> {
         let mut held = self.lease.lock().unwrap();
         let free = held.as_ref().is_none_or(|held| held.holder == lease.holder || held.expires_at < lease.taken_at);
         if free {
@@ -72,7 +72,7 @@ impl Leases for World {
         Ok(free)
     }
 
-    async fn release_lease(&self, _: &str, holder: &str) -> Answer<()> {
+    async fn release_lease(&self, _: &str, holder: &str) -> AwsResult<()> {
         self.lease.lock().unwrap().take_if(|held| held.holder == holder);
         Ok(())
     }
@@ -305,7 +305,7 @@ async fn whatever_is_not_as_the_recovery_left_it_stays() {
         }),
         ("the table has no recovery", |w| w.record = None),
         ("operation-001 did not keep orders", |w| w.record = Some(record(&in_place_plan()))),
-        ("this may be the last copy", |w| w.rds = FakeRds::with(vec![w.rds.look("orders").unwrap()], instances())),
+        ("this may be the last copy", |w| w.rds = FakeRds::with(vec![w.rds.find("orders").unwrap()], instances())),
         ("another cluster than the one that operation-001 left", |w| w.rds.edit("orders-r", |c| c.tags.clear())),
         ("the CNAME record old.example.com points at it", |w| {
             w.records.as_mut().unwrap().why.push("the CNAME record old.example.com points at it".to_owned());
@@ -350,7 +350,7 @@ async fn an_instance_that_was_added_since_keeps_it() {
     let mut all = instances();
     let added = Instance { name: "orders-3".to_owned(), status: "available".to_owned(), ..Instance::default() };
     all.push(("orders".to_owned(), added));
-    let rds = FakeRds::with(vec![world.rds.look("orders").unwrap(), world.rds.look("orders-r").unwrap()], all);
+    let rds = FakeRds::with(vec![world.rds.find("orders").unwrap(), world.rds.find("orders-r").unwrap()], all);
     stays(&World { rds, ..world }, "orders-3 was added since").await;
     let world = World::source();
     let rds = FakeRds::with(world.rds.everything().0, Vec::new());
@@ -392,7 +392,7 @@ async fn the_source_goes_readers_first_and_into_its_snapshot() {
     ];
     assert_eq!(world.rds.changes(), deletion);
     assert_eq!(world.rds.all_snapshots().len(), 1);
-    assert!(world.rds.look("orders").is_none() && world.rds.look("orders-r").is_some());
+    assert!(world.rds.find("orders").is_none() && world.rds.find("orders-r").is_some());
     let notes = world.notes.lock().unwrap().clone();
     assert!(matches!(notes.as_slice(), [(name, note)] if name == CLEAN_UP_NOTE && note["snapshot"] == SNAPSHOT));
     assert_eq!(world.lease.lock().unwrap().clone(), None);
@@ -411,7 +411,7 @@ async fn the_safety_clone_is_unprotected_by_whoever_protected_it() {
         world.rds.changes(),
         ["modify orders-e", "delete_instance orders-e-1", "retire_cluster orders-e into orders-e-final-operation-001"]
     );
-    assert_eq!(world.rds.look("orders"), Some(mysql_source()));
+    assert_eq!(world.rds.find("orders"), Some(mysql_source()));
 }
 
 #[tokio::test]
@@ -422,7 +422,7 @@ async fn every_lost_call_and_answer_ends_in_one_snapshot_and_no_cluster() {
             let world = World::source();
             world.rds.lose(nth, how);
             assert!(done(SNAPSHOT)(&world.delete(&source()).await.unwrap()), "{nth} {how:?}");
-            assert!(world.rds.look("orders").is_none());
+            assert!(world.rds.find("orders").is_none());
             assert_eq!(world.rds.all_snapshots().len(), 1, "{nth} {how:?}");
         }
     }

@@ -1,7 +1,7 @@
 //! An approval is valid only for the proposal that was shown, and only while nothing has changed since.
 
 use super::*;
-use rewind_aws::Answer;
+use rewind_aws::AwsResult;
 use rewind_aws::fixtures::{ManualClock, in_place_plan, mysql_rds, plan, rds_with_restored, recovery, restored, time};
 use rewind_aws::rds::fake::FakeRds;
 use rewind_aws::route53::RecordSet;
@@ -13,7 +13,7 @@ const ASKED: &str = "2026-11-23T10:40:00Z";
 struct Zone(Option<&'static str>);
 
 impl Zones for Zone {
-    async fn record_sets(&self, _: &str, name: &str) -> Answer<Vec<RecordSet>> {
+    async fn record_sets(&self, _: &str, name: &str) -> AwsResult<Vec<RecordSet>> {
         let planned = plan().dns.into_iter().find(|record| record.name == name).unwrap();
         // As Route 53 stores it: confirm-approval compares to the letter, for the batch has to match to the letter.
         let value = self.0.map_or(planned.from, str::to_owned);

@@ -1,7 +1,7 @@
 //! Every record of the plan's zones that points at what was kept is found, and what cannot be seen is told as a reason.
 
 use super::*;
-use rewind_aws::Answer;
+use rewind_aws::AwsResult;
 use rewind_aws::fixtures::{ManualClock, STARTED, plan, rds_with_restored, recovery_record, time};
 use rewind_aws::route53::RecordSet;
 use rewind_core::RecoveryRecord;
@@ -17,19 +17,19 @@ struct World {
 }
 
 impl ListRecords for World {
-    async fn all_records(&self, zone: &str) -> Answer<Option<Vec<RecordSet>>> {
+    async fn all_records(&self, zone: &str) -> AwsResult<Option<Vec<RecordSet>>> {
         assert_eq!(zone, "Z1");
         Ok(self.records.clone())
     }
 }
 
 impl Recoveries for World {
-    async fn recovery(&self, id: &str) -> Answer<Option<RecoveryRecord>> {
+    async fn recovery(&self, id: &str) -> AwsResult<Option<RecoveryRecord>> {
         assert_eq!(id, ID);
         Ok(self.record.clone())
     }
 
-    async fn recoveries(&self) -> Answer<Vec<RecoveryRecord>> {
+    async fn recoveries(&self) -> AwsResult<Vec<RecoveryRecord>> {
         // Reading all of them would grow with every recovery that was ever made.
         panic!("only one is asked for")
     }

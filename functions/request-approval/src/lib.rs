@@ -3,7 +3,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 use rewind_aws::records::Approvals;
-use rewind_aws::topic::Tell;
+use rewind_aws::topic::Notify;
 use rewind_core::{PendingApproval, Proposal, Recovery, StepError};
 use rewind_lambda::Step;
 use rewind_ui::format;
@@ -48,7 +48,7 @@ pub struct Output {
     pub heard: Option<bool>,
 }
 
-impl<A: Approvals, P: Tell> Step for RequestApproval<A, P> {
+impl<A: Approvals, P: Notify> Step for RequestApproval<A, P> {
     type Input = Input;
     type Output = Output;
 
@@ -67,9 +67,9 @@ impl<A: Approvals, P: Tell> Step for RequestApproval<A, P> {
             return Ok(Output { hash, notified: false, heard: None });
         }
         let (subject, mail) = format::approval_mail(&recovery, &proposal, expires_at);
-        self.topic.tell(&subject, &mail.to_string()).await?;
+        self.topic.notify(&subject, &mail.to_string()).await?;
         // Recorded afterwards: a mail that comes twice is better than one that never came.
-        self.approvals.told(&recovery.id, &hash).await?;
+        self.approvals.mark_notified(&recovery.id, &hash).await?;
         // People were asked: an error here must not fail the step, which would ask them again.
         let heard = self.topic.is_heard().await.ok();
         if heard == Some(false) {

@@ -1,7 +1,7 @@
 //! People are notified once of the same proposal, and the token that is kept is always the latest.
 
 use super::*;
-use rewind_aws::Answer;
+use rewind_aws::AwsResult;
 use rewind_aws::fixtures::{in_place_plan, plan, recovery, restored, time};
 use rewind_core::{Check, CheckResult, Expectation, Login, Report, Tls};
 use std::sync::Mutex;
@@ -11,12 +11,12 @@ use std::sync::Mutex;
 struct Table(Mutex<Option<PendingApproval>>, Mutex<Option<String>>);
 
 impl Approvals for &Table {
-    async fn keep(&self, _: &str, approval: &PendingApproval) -> Answer<Option<String>> {
+    async fn keep(&self, _: &str, approval: &PendingApproval) -> AwsResult<Option<String>> {
         *self.0.lock().unwrap() = Some(approval.clone());
         Ok(self.1.lock().unwrap().clone())
     }
 
-    async fn told(&self, _: &str, hash: &str) -> Answer<()> {
+    async fn mark_notified(&self, _: &str, hash: &str) -> AwsResult<()> {
         *self.1.lock().unwrap() = Some(hash.to_owned());
         Ok(())
     }
@@ -27,7 +27,7 @@ impl Approvals for &Table {
 struct FakeTopic(Mutex<Vec<(String, String)>>, Mutex<bool>, Subscribed);
 
 /// True where somebody is subscribed.
-struct Subscribed(Answer<bool>);
+struct Subscribed(AwsResult<bool>);
 
 impl Default for Subscribed {
     fn default() -> Self {
@@ -35,8 +35,8 @@ impl Default for Subscribed {
     }
 }
 
-impl Tell for &FakeTopic {
-    async fn tell(&self, subject: &str, message: &str) -> Answer<()> {
+impl Notify for &FakeTopic {
+    async fn notify(&self, subject: &str, message: &str) -> AwsResult<()> {
         if std::mem::take(&mut *self.1.lock().unwrap()) {
             return Err(StepError::new(rewind_core::ErrorName::Throttled, "not now"));
         }
@@ -44,7 +44,7 @@ impl Tell for &FakeTopic {
         Ok(())
     }
 
-    async fn is_heard(&self) -> Answer<bool> {
+    async fn is_heard(&self) -> AwsResult<bool> {
         self.2.0.clone()
     }
 }

@@ -1,7 +1,7 @@
 //! A question changes nothing, a change is made once, and a loss needs a confirmation.
 
 use super::*;
-use rewind_aws::Answer;
+use rewind_aws::AwsResult;
 use rewind_aws::fixtures::{ManualClock, STARTED, mysql_rds, rds, time};
 use rewind_aws::rds::ServerlessV2;
 use rewind_aws::rds::fake::{FakeRds, Lose};
@@ -12,7 +12,7 @@ use serde_json::json;
 struct Leases(Option<Lease>);
 
 impl ReadLeases for Leases {
-    async fn lease_of(&self, cluster: &str) -> Answer<Option<Lease>> {
+    async fn lease_of(&self, cluster: &str) -> AwsResult<Option<Lease>> {
         // The lease is kept under the name in lower case, as RDS has it.
         assert_eq!(cluster, "orders");
         Ok(self.0.clone())
@@ -89,7 +89,7 @@ async fn the_window_is_set_once_and_a_second_call_changes_nothing() {
     let first = set(&rds, json!("72h")).await.unwrap();
     assert!(first.changed);
     assert_eq!((first.target_window.as_str(), first.target_window_seconds), ("3d", 259_200));
-    assert_eq!(rds.look("orders").unwrap().backtrack_window, Some(259_200));
+    assert_eq!(rds.find("orders").unwrap().backtrack_window, Some(259_200));
     // 72h and 3d are the same window, so nothing is left to change.
     let second = set(&rds, json!("3d")).await.unwrap();
     assert_eq!(second, Output { changed: false, ..first });
@@ -101,7 +101,7 @@ async fn backups_are_kept_for_whole_days_on_postgresql() {
     let rds = rds();
     let set_to = set(&rds, json!("14d")).await.unwrap();
     assert_eq!((set_to.kind, set_to.target_window.as_str(), set_to.changed), (Kind::BackupRetention, "14d", true));
-    assert_eq!(rds.look("orders").unwrap().backup_retention, Some(14));
+    assert_eq!(rds.find("orders").unwrap().backup_retention, Some(14));
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! Requests are refused or planned, and nothing is ever changed.
 
 use super::*;
-use rewind_aws::Answer;
+use rewind_aws::AwsResult;
 use rewind_aws::fixtures::{
     ManualClock, STARTED, TARGET, instances, mysql_rds, rds, rds_with_restored, recovery, source, time,
 };
@@ -12,7 +12,7 @@ use serde_json::json;
 struct Zone(Vec<RecordSet>);
 
 impl Zones for Zone {
-    async fn record_sets(&self, _: &str, name: &str) -> Answer<Vec<RecordSet>> {
+    async fn record_sets(&self, _: &str, name: &str) -> AwsResult<Vec<RecordSet>> {
         Ok(self.0.iter().filter(|set| set.name == name).cloned().collect())
     }
 }
@@ -20,7 +20,7 @@ impl Zones for Zone {
 struct Vault(bool);
 
 impl FindSecrets for Vault {
-    async fn exists(&self, _: &str) -> Answer<bool> {
+    async fn exists(&self, _: &str) -> AwsResult<bool> {
         Ok(self.0)
     }
 }
