@@ -15,6 +15,7 @@ struct Pending(AtomicU32);
 
 impl FollowChange for Pending {
     async fn in_sync(&self, id: &str) -> AwsResult<bool> {
+        // Another id would ask Route 53 about somebody else's change.
         assert_eq!(id, "C1");
         Ok(self.0.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_err())
     }
@@ -200,6 +201,7 @@ async fn a_change_that_stays_pending_is_handed_back_without_a_time() {
 
 #[tokio::test]
 async fn a_change_whose_id_was_lost_is_not_asked_for_and_has_no_time() {
+    // Nobody can be asked about it, so confirm-cutover counts the longest usual time from the swap.
     let output = wait_for_change(0, None).await;
     assert_eq!((output.done, output.in_sync_at), (true, None));
 }

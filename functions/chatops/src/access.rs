@@ -44,6 +44,7 @@ impl AccessPolicy {
     /// Reads `REWIND_CHAT_REQUESTERS`, `REWIND_CHAT_APPROVERS`, `REWIND_CHAT_TWO_PEOPLE` and `REWIND_CHAT_TEAM`.
     pub fn read(get: impl Fn(&str) -> Option<String>) -> Self {
         let list = |name: &str| {
+            // A list that is not set gives nobody access: forgetting it must not open anything.
             let ids = get(name).unwrap_or_default();
             ids.split(',').map(str::trim).filter(|id| !id.is_empty()).map(ToOwned::to_owned).collect()
         };

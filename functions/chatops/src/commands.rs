@@ -103,6 +103,7 @@ impl<P: Ports> ChatApp<P> {
 
     async fn status(&self, id: Option<&str>) -> Result<SlackMessage, ClientError> {
         let id = match id {
+            // People paste an ARN as often as a name.
             Some(id) => recovery_id(id).to_owned(),
             None => self.ports.client().latest().await?,
         };

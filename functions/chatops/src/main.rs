@@ -16,6 +16,7 @@ async fn main() -> Result<(), lambda_runtime::Error> {
     lambda_runtime::run(service_fn(move |event: LambdaEvent<Value>| async move {
         let LambdaEvent { payload, context } = event;
         let response = rewind_lambda::within_deadline(&context, app.handle(payload)).await;
+        // An error of ours names the cause, where Lambda's own timeout would end the environment without a word.
         response.map_err(|_| lambda_runtime::Error::from("it was stopped, for Lambda gives it no longer"))
     }))
     .await

@@ -230,6 +230,7 @@ async fn a_request_that_slack_did_not_sign_just_now_is_refused_quickly_and_witho
         (signed("command=%2Frewind&user_id=U3&text=%ff%fe"), 400),
         (signed("no form of slack's"), 400),
     ];
+    // Each of these has one fault alone, so none is refused for the fault of another.
     let mut unsigned = signed(&body);
     unsigned["headers"] = json!({});
     let mut get = signed(&body);
@@ -241,7 +242,9 @@ async fn a_request_that_slack_did_not_sign_just_now_is_refused_quickly_and_witho
     for (event, status) in cases {
         let began = Instant::now();
         let answer = app.handle(event.clone()).await;
+        // A refusal that waits for AWS would let anybody keep all instances of the function busy.
         assert!(began.elapsed() < Duration::from_millis(100), "{event}");
+        // No word with it: a reason would help whoever tries to forge a request.
         assert_eq!((&answer["statusCode"], &answer["body"]), (&json!(status), &json!("")), "{event}");
     }
     assert_nothing_happened(&app);
@@ -261,12 +264,14 @@ async fn the_same_request_is_accepted_once() {
     assert_eq!(app.handle(encoded).await["statusCode"], 409);
     assert_eq!(app.ports.aws.state().started.len(), 1);
     let until = *app.ports.seen.lock().unwrap().values().next().unwrap();
+    // Forgotten earlier, the same signature would be accepted a second time while it is still fresh.
     assert!(until >= time(NOW).as_second() + 300, "it is forgotten before it is too old");
 }
 
 #[tokio::test]
 async fn a_request_is_refused_where_the_table_cannot_show_if_it_came_before() {
     let app = app();
+    // Without the table a replay cannot be told from a first request, so none is let in.
     *app.ports.broken.lock().unwrap() = true;
     let answer = app.handle(signed(&line("U3", "start orders latest"))).await;
     assert_eq!((&answer["statusCode"], &answer["body"]), (&json!(503), &json!("")));
@@ -286,6 +291,7 @@ async fn a_replaced_secret_is_read_again_and_wrong_signatures_do_not_make_it_rea
         event(&body, &at(now), &sign("new", &at(now), body.as_bytes()).unwrap())
     };
     *app.ports.secret.lock().unwrap() = json!({ "signingSecret": "new" }).to_string();
+    // Within a minute of the last read: whoever sends wrong signatures must not run up calls of Secrets Manager.
     for _ in 0..5 {
         assert_eq!(app.handle(by_new(now, "list")).await["statusCode"], 401);
     }
@@ -306,7 +312,7 @@ async fn slack_is_answered_in_time_even_where_aws_does_not_answer() {
     assert!(began.elapsed() < 3 * timeouts::SLACK_DEADLINE, "{:?}", began.elapsed());
     *app.ports.hangs.lock().unwrap() = false;
     send_line(&app, "U3", "list").await;
-    // With the table silent a start is handed over, and started once, under the name that was reply.
+    // With the table silent a start is handed over, and started once, under the name that was given.
     *app.ports.hangs.lock().unwrap() = true;
     let began = Instant::now();
     let answer = send_line(&app, "U3", "start orders latest --name r-1").await;
@@ -345,9 +351,11 @@ async fn an_ssl_check_is_answered() {
 async fn a_user_without_access_is_denied_and_shown_nothing_else() {
     let app = app();
     app.ports.aws.add_awaiting_approval("r-1");
+    // The id of a user with access, in another workspace, where it belongs to somebody else.
     let mut elsewhere = line("U3", "list");
     elsewhere = elsewhere.replace("team_id=T1", "team_id=T2");
     let mut answers = vec![app.handle(signed(&elsewhere)).await];
+    // Even the help would show what can be done here.
     for text in ["", "help", "list", "status r-1", "start orders latest", "approve r-1 --hash abcdef", "nonsense --x"] {
         answers.push(app.handle(signed(&line("U9", text))).await);
     }
@@ -453,6 +461,7 @@ async fn a_plan_comes_at_once_with_a_button_that_starts_the_recovery_to_that_ver
     // Pressed twice, it is started once.
     for _ in 0..2 {
         app.handle(signed(&pressed("U1", &task))).await;
+        // As if Slack had signed it anew, or the second press would be refused as a replay.
         app.ports.seen.lock().unwrap().clear();
         run_deferred(&app).await;
     }
@@ -485,6 +494,7 @@ async fn approving_without_a_hash_shows_what_there_is_to_decide_on() {
     let decide =
         |approved| Task::Decide { id: "r-1".into(), approved, comment: Some("looks good".into()), hash: hash.clone() };
     assert_eq!(tasks, [decide(true), decide(false)]);
+    // The token alone ends the wait: whoever has it can approve past the access policy.
     assert!(reply.to_string().contains(&hash) && !reply.to_string().contains("token"));
     assert!(app.ports.aws.state().decisions.is_empty());
 }
@@ -511,6 +521,7 @@ async fn each_button_shows_its_effect_where_the_cluster_itself_is_rewound_too() 
 async fn a_proposal_that_cannot_be_shown_cannot_be_approved_by_a_button() {
     let app = app();
     app.ports.aws.add_awaiting_approval("r-1");
+    // A hash of something else than what the record holds: the button would approve what nobody saw.
     app.ports.aws.state().records.get_mut("r-1").unwrap().approval.as_mut().unwrap().hash = "0123456789ab".into();
     let reply = send_line(&app, "U2", "approve r-1").await;
     let labels: Vec<_> = reply["blocks"].as_array().unwrap().last().unwrap()["elements"]
@@ -578,6 +589,7 @@ async fn the_channel_is_asked_when_a_recovery_waits_and_notified_when_it_has_end
         app.handle(json!({ "source": "aurora-rewind", "detail-type": "x", "detail": { "recoveryId": id } })).await;
     }
     let sent = app.ports.sent.lock().unwrap().clone();
+    // An incoming webhook takes text and blocks alone, and refuses a response type.
     assert!(sent.iter().all(|(url, message)| url == "https://hooks.slack.com/services/w" && message.get("response_type").is_none()));
     assert!(sent[0].1.to_string().contains(&hash) && sent[0].1.to_string().contains("Approve"));
     assert!(sent[1].1["text"].as_str().unwrap().contains("r-2: Recovered"));
@@ -615,6 +627,7 @@ async fn an_approval_that_is_announced_before_it_can_be_given_is_waited_for() {
 #[tokio::test]
 async fn a_message_goes_to_slack_and_nowhere_else() {
     let app = app();
+    // The prefix ends in a slash, or a host that only begins like Slack's would pass.
     for url in ["http://hooks.slack.com/x", "https://hooks.slack.com.evil.example/x", "https://evil.example/", ""] {
         let deferred = DeferredTask {
             task: Task::Window { cluster: "orders".into(), window: None, confirm: None },

@@ -15,6 +15,7 @@ struct Zone(Option<&'static str>);
 impl Zones for Zone {
     async fn record_sets(&self, _: &str, name: &str) -> AwsResult<Vec<RecordSet>> {
         let planned = plan().dns.into_iter().find(|record| record.name == name).unwrap();
+        // As Route 53 stores it: confirm-approval compares to the letter, for the batch has to match to the letter.
         let value = self.0.map_or(planned.from, str::to_owned);
         Ok(vec![RecordSet {
             name: name.to_owned(),
@@ -81,6 +82,7 @@ async fn an_approval_is_refused_once_cluster_records_or_age_have_changed() {
             ErrorName::RecordChanged,
             "is CNAME elsewhere.example.com now",
         ),
+        // One second older than the default of 24 hours.
         (|_| {}, Zone(None), "2026-11-24T10:40:01Z", ErrorName::NotApproved, "what was approved is 1d1s old"),
         (
             |rds| rds.edit("orders", |cluster| cluster.status = "stopped".to_owned()),
@@ -128,6 +130,7 @@ async fn in_place_the_safety_clone_may_not_be_there_yet_unless_this_recovery_mad
     assert_eq!(answer.verdict, Verdict::Valid);
 
     let taken = rds_with_restored();
+    // The cluster itself is in order, so that only the name of the safety clone can be what is refused.
     taken.edit("orders", |cluster| {
         cluster.engine_version = in_place_plan().engine_version;
         cluster.earliest_backtrack = Some(in_place_plan().target);
@@ -154,6 +157,7 @@ async fn in_place_an_approval_is_refused_once_backtrack_no_longer_reaches_the_mo
 
 #[tokio::test]
 async fn a_decision_by_hand_whose_fields_are_no_text_is_no_approval_and_breaks_nothing() {
+    // People send decisions by the AWS CLI too, and an error here would end the wait for everybody.
     for decision in [json!({"hash": 123_456}), json!({"hash": null, "by": {"name": "ada"}}), json!({})] {
         let decision = serde_json::from_value(decision).unwrap();
         let answer = confirm(rds_with_restored(), Zone(None), SOON, Input { decision, ..input(None) }).await.unwrap();

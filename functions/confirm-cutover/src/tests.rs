@@ -36,6 +36,7 @@ fn input(swapped_at: &str, in_sync_at: Option<&str>) -> Input {
             change_id: Some("C1".to_owned()),
             hosted_zone_id: Some("Z1".to_owned()),
             swapped_at: time(swapped_at),
+            // Two TTLs: the longer one decides, for a client may use both names.
             records: vec![record(5), record(60)],
         },
         in_sync_at: in_sync_at.map(time),
@@ -45,6 +46,7 @@ fn input(swapped_at: &str, in_sync_at: Option<&str>) -> Input {
 #[tokio::test]
 async fn nobody_is_asked_before_the_longest_old_ttl_has_passed_since_insync() {
     let output = step().run(input("2026-11-23T10:34:00Z", Some("2026-11-23T10:34:30Z"))).await.unwrap();
+    // 60 s from 10:34:30 are 30 s from now, and one second for the fraction that was cut off.
     assert_eq!((output.confirmed, output.wait_seconds), (false, 31));
     assert_eq!(output.in_sync_at, Some(time("2026-11-23T10:34:30Z")));
 }
@@ -62,6 +64,7 @@ async fn a_name_is_asked_for_once_the_old_ttl_has_passed() {
         [("2026-11-23T10:33:00Z", Some("2026-11-23T10:34:00Z")), ("2026-11-23T10:33:00Z", None)]
     {
         let error = step().run(input(swapped_at, in_sync_at)).await.unwrap_err();
+        // The fake RDS has no restored cluster: this error shows that the wait is over and somebody is asked.
         assert!(error.to_string().contains("orders-r"), "{error}");
     }
 }

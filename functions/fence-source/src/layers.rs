@@ -32,6 +32,7 @@ pub(crate) fn layers(
         layers.push(Layer { layer: "login", did: login(engine, fenced) });
     }
     let mut sessions = format!("{} ended, none came back", fenced.sessions_ended);
+    // In the same sentence: the report shows one line for each layer.
     if !fenced.notes.is_empty() {
         sessions.push_str(&format!("; {}", fenced.notes.join("; ")));
     }

@@ -71,6 +71,7 @@ impl<C: ReadClusters, Z: ListRecords, R: Recoveries, K: Clock> FindRecords<C, Z,
         let Some(record) = self.recoveries.recovery(recovery_id).await? else {
             return unknown(format!("the table has no recovery {recovery_id}"));
         };
+        // The zones are in the plan. Without it a search would find nothing, which must not look like no record.
         let Some(plan) = record.plan else {
             let why = record.unreadable.join("; ");
             return unknown(format!("the plan of the recovery {recovery_id} cannot be read: {why}"));

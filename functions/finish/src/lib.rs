@@ -147,6 +147,7 @@ impl<C: TagClusters, K: Clock> Finish<C, K> {
     // The clean-up may delete only instances with that tag: its IAM policy says so. Those of the safety clone have one since
     // they were made. An instance that cannot be tagged is left to people, so it stops nothing.
     async fn tag_instances(&self, plan: &Plan, id: &str) -> Result<(), StepError> {
+        // The plan has names of instances alone, and tags are set by ARN.
         let Some(account) = plan.cluster_arn.split(":cluster:").next() else { return Ok(()) };
         let mark = [(FENCED_BY_TAG.to_owned(), id.to_owned())];
         for instance in &plan.instances {

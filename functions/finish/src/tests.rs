@@ -37,6 +37,7 @@ async fn the_source_is_tagged_with_who_fenced_it_and_until_when_it_is_kept() {
     assert_eq!(source.tag(FENCED_BY_TAG), Some("operation-001"));
     assert_eq!(source.tag(KEEP_UNTIL_TAG), Some("2026-11-30T10:40:00Z"));
     assert_eq!(source.tag("team"), Some("orders"));
+    // The state machine repeats the step after a lost response, and people may have read the first time already.
     assert_eq!(step.run(input()).await.unwrap(), Outcome::Recovered(first.clone()));
     let lost = first.not_carried_over.unwrap();
     assert_eq!((lost.from, lost.to), (time(TARGET), time("2026-11-23T10:40:00Z")));
@@ -72,6 +73,7 @@ async fn a_source_without_room_for_the_marks_fails_nothing_and_is_left_to_the_op
     let rds = rds();
     let step = Finish { clusters: rds.clone(), clock: ManualClock::at("2026-11-23T10:41:00Z") };
     let tagged = |count| (0..count).map(|n| (format!("k{n}"), String::new())).collect::<Vec<_>>();
+    // Two marks do not fit beside 49 of the 50 tags that RDS takes.
     rds.edit("orders", |source| source.tags = tagged(49));
     let output = step.finish(input()).await.unwrap();
     assert_eq!((output.source.keep_until, output.source.keep), (None, None));

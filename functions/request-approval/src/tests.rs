@@ -1,4 +1,4 @@
-//! People are told once of the same proposal, and the token that is kept is always the latest.
+//! People are notified once of the same proposal, and the token that is kept is always the latest.
 
 use super::*;
 use rewind_aws::AwsResult;
@@ -78,6 +78,7 @@ async fn a_fresh_token_is_kept_and_nobody_is_notified_twice() {
     let step = RequestApproval { approvals: &table, topic: &topic };
     assert!(step.run(input("first")).await.unwrap().notified);
     assert!(!step.run(input("second")).await.unwrap().notified);
+    // Each slice has a token of its own, and a decision sent with an older one reaches nobody.
     let kept = table.0.lock().unwrap().clone().unwrap();
     assert_eq!((kept.task_token.as_str(), kept.expires_at), ("second", time("2026-11-23T11:40:00Z")));
     assert_eq!(topic.0.lock().unwrap().len(), 1);
@@ -86,6 +87,7 @@ async fn a_fresh_token_is_kept_and_nobody_is_notified_twice() {
 #[tokio::test]
 async fn a_message_that_could_not_be_sent_is_sent_by_the_next_run() {
     let (table, topic) = (Table::default(), FakeTopic::default());
+    // The token is kept by then, but not the hash: so the next slice knows that nobody was notified.
     *topic.1.lock().unwrap() = true;
     let step = RequestApproval { approvals: &table, topic: &topic };
     assert!(step.run(input("a")).await.is_err());
@@ -124,6 +126,7 @@ async fn the_message_holds_what_one_needs_to_decide_and_never_the_token() {
     ] {
         assert!(text.contains(part), "{part} is not in\n{text}");
     }
+    // A mail is forwarded, and whoever has the token can approve without any permission.
     assert!(!text.contains("secret-token"));
 }
 
@@ -160,6 +163,7 @@ async fn in_place_the_message_names_cut_connections_and_removed_writes_before_an
 
 #[tokio::test]
 async fn a_topic_without_subscribers_is_reported_and_not_knowing_stops_nothing() {
+    // The permission to read the topic may be missing too, and people were notified all the same.
     let blind = StepError::new(rewind_core::ErrorName::Unavailable, "no answer");
     for (subscribed, heard) in [(Ok(true), Some(true)), (Ok(false), Some(false)), (Err(blind), None)] {
         let (table, topic) = (Table::default(), FakeTopic(Mutex::default(), Mutex::default(), Subscribed(subscribed)));

@@ -46,6 +46,7 @@ impl Loss {
 /// Finds the loss that the change would cause, if any.
 pub(crate) fn loss(cluster: &Cluster, wanted: Setting, now: Timestamp) -> Option<Loss> {
     let name = &cluster.name;
+    // By what can be reached, and not by the setting: Aurora may hold less or more than the window.
     let reach = |earliest: Option<Timestamp>| earliest.map(|earliest| now.duration_since(earliest));
     match wanted {
         // Another confirmation than for a shorter window: that one fills again as time passes, this one never comes

@@ -52,6 +52,7 @@ fn without_backtrack() -> FakeRds {
 #[tokio::test]
 async fn one_can_ask_without_changing_anything() {
     let mysql = mysql_rds();
+    // People write identifiers in any case, and RDS keeps them in lower case.
     let shown = call(&mysql, json!({ "cluster": "Orders" })).await.unwrap();
     assert_eq!(
         serde_json::to_value(shown).unwrap(),
@@ -133,6 +134,7 @@ async fn what_cannot_be_is_refused_with_what_can() {
 
 #[tokio::test]
 async fn backtrack_cannot_be_switched_on_and_the_commands_that_make_a_cluster_with_it_are_complete() {
+    // Aurora MySQL, for PostgreSQL has no Backtrack at all and reads a window as days of backups.
     let rds = without_backtrack();
     let error = set(&rds, json!("24h")).await.unwrap_err();
     assert_eq!(error.name, ErrorName::InvalidRequest);
@@ -182,6 +184,7 @@ async fn off_is_for_ever_and_asks_twice() {
          switched on again for this cluster; nothing was changed; next step: if that is meant, send it again with \
          `\"confirm\": \"switch off orders for ever\"`"
     );
+    // Something was confirmed, but not this: the refusal has to show what was written.
     let other = json!({ "cluster": "orders", "window": "off", "confirm": "yes" });
     let error = call(&rds, other).await.unwrap_err();
     assert!(error.to_string().starts_with("`confirm` is \"yes\", which is not what was to be written"), "{error}");
@@ -253,6 +256,7 @@ async fn while_a_recovery_works_on_the_cluster_one_can_ask_and_have_more() {
 #[tokio::test]
 async fn a_shorter_window_that_loses_nothing_asks_nobody() {
     let rds = mysql_rds();
+    // Aurora reaches back 35 minutes only, which the new window of an hour still holds.
     rds.edit("orders", |cluster| cluster.earliest_backtrack = Some("2026-11-23T10:00:00Z".parse().unwrap()));
     assert!(set(&rds, json!("1h")).await.unwrap().changed);
 }
@@ -264,6 +268,7 @@ async fn a_lost_answer_is_settled_by_what_the_cluster_shows() {
     rds.lose(0, Lose::Answer);
     assert!(set(&rds, json!("48h")).await.unwrap().changed);
     let rds = mysql_rds();
+    // Here the call never arrived. The caller cannot know, so the error claims neither.
     rds.lose(0, Lose::Call);
     let error = set(&rds, json!("48h")).await.unwrap_err();
     assert_eq!(error.name, ErrorName::OutcomeUnknown);

@@ -43,6 +43,7 @@ where
     type Output = Backtrack;
 
     async fn run(&self, Input { recovery, plan, .. }: Input) -> Result<Backtrack, StepError> {
+        // A bug and no refusal: the state machine comes here with a plan in place alone.
         let in_place = plan.backtrack.as_ref().ok_or_else(|| StepError::bug("only an in-place plan is backtracked"))?;
         let wanted = Wanted { cluster: &plan.cluster, to: plan.target, since: recovery.started_at, not: None };
         if let Some(found) = self.find(&wanted).await? {
@@ -224,6 +225,7 @@ where
 /// True if the cluster's security groups are no longer those of before the fence, and are in force. The fence's groups may have been
 /// among those before, because the functions have to reach the cluster at all times.
 fn is_fenced(cluster: &Cluster, in_place: &InPlacePlan) -> bool {
+    // Groups that are still being applied stop nobody yet.
     !cluster.security_groups_changing && !cluster.has_groups(&in_place.security_groups)
 }
 

@@ -86,6 +86,7 @@ impl AlarmRequest {
 /// all. An earlier moment is the safer error, and a person sees the time before traffic moves.
 fn first_bad_datapoint(state: &Value) -> Option<Timestamp> {
     // A composite alarm has no datapoints, and says so by having no such data.
+    // CloudWatch puts these data into the event as text with JSON in it.
     let data: Value = serde_json::from_str(state.get("reasonData")?.as_str()?).ok()?;
     let threshold = data.get("threshold").and_then(Value::as_f64);
     let comparison = state.get("reason").and_then(Value::as_str).and_then(Comparison::of);

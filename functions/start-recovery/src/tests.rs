@@ -23,6 +23,7 @@ async fn an_event_that_comes_twice_starts_one_recovery_with_the_moment_of_the_ev
     let aws = FakeAws::default();
     let asked = event(json!({ "cluster": "orders", "to": "5m ago" }));
     let first = function(&aws).run(asked.clone()).await.unwrap();
+    // EventBridge delivers at least once. Step Functions returns the running execution for the same name and input.
     let second = function(&aws).run(asked).await.unwrap();
     assert_eq!(first.recovery_id, "event-6a7e8feb-b491-4cf7-a9f1-bf3703467718");
     assert_eq!((first.started_before, second.started_before), (false, true));
@@ -46,6 +47,7 @@ async fn what_cannot_be_a_recovery_is_an_error_and_starts_nothing() {
 #[tokio::test]
 async fn an_alarm_starts_the_recovery_that_its_description_names() {
     let aws = FakeAws::default();
+    // CloudWatch writes this offset without a colon, which RFC 3339 does not allow.
     let data = json!({ "threshold": 1.0, "evaluatedDatapoints": [
         { "timestamp": "2026-11-23T10:33:00.000+0000", "value": 0.0 },
     ] });

@@ -142,6 +142,7 @@ impl<Z: Zones + MoveRecords, K: Clock> SwapDns<Z, K> {
 }
 
 fn zone(plan: &Plan) -> Option<&str> {
+    // A request with records in several zones is refused: a batch is all or nothing within one zone alone.
     plan.dns.first().map(|record| record.hosted_zone_id.as_str())
 }
 

@@ -114,6 +114,7 @@ pub(crate) fn warnings(plan: &Plan, moment: &Moment, binlog: Option<&str>) -> Ve
 /// Warns about a source that has about as many tags as RDS allows.
 pub(crate) fn crowded(cluster: &str, tags: &[Tag], is_fenced: bool) -> Vec<String> {
     let mut warnings = Vec::new();
+    // Some tags allow access or bill a team, so people should know which ones do not fit before they decide.
     let left = left_out(tags, &inherit(tags, MARKS_OF_CLUSTER, Vec::new()));
     if !left.is_empty() {
         warnings.push(format!(

@@ -53,6 +53,7 @@ pub(crate) async fn plan<Z: Zones>(
 
 /// In place traffic stays where it is, so no record moves.
 pub(crate) fn ignored(requests: &[RecordRequest]) -> Records {
+    // A warning and no refusal: the strategy may be chosen automatically, and the request fits both.
     let names: Vec<&str> = requests.iter().map(|request| request.name.as_str()).collect();
     let warning = (!names.is_empty()).then(|| {
         format!("`dns` is left alone: in place the endpoints stay the same, so {} need not move", names.join(", "))

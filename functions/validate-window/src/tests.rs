@@ -45,9 +45,11 @@ async fn validate(rds: &FakeRds, zone: Zone, request: Value) -> Result<Plan, Ste
 
 async fn validate_with(rds: &FakeRds, zone: Zone, request: Value, fence: &[&str]) -> Result<Plan, StepError> {
     let fence_groups: Vec<String> = fence.iter().map(|group| (*group).to_owned()).collect();
+    // Ten seconds after the start, as of a retry: relative times must not move with it.
     let clock = ManualClock::at("2026-11-23T10:35:10Z");
     let step = ValidateWindow { clusters: rds.clone(), zones: zone, secrets: Vault(true), clock, fence_groups };
     let plan = step.run(Input { recovery: recovery(), request }).await;
+    // Held for every request of these tests, whether it is planned or refused.
     assert!(rds.changes().is_empty());
     plan
 }
@@ -98,6 +100,7 @@ async fn without_records_nobody_is_asked_and_nothing_is_fenced() {
 #[tokio::test]
 async fn records_that_cannot_be_moved_safely_are_refused() {
     let alias = RecordSet { ttl: None, values: Vec::new(), kind: "A".to_owned(), ..cname("x") };
+    // Each has a value that fits, so that only the form of the record is refused.
     let weighted = RecordSet { routed: true, ..cname("x") };
     for (sets, message) in [
         (vec![], "there is no record db.example.com"),
@@ -127,6 +130,7 @@ async fn what_cannot_be_rewound_is_refused_with_what_would_be_right() {
     let taken = validate(&rds_with_restored(), zone(), request(json!({}))).await.unwrap_err();
     assert!(taken.to_string().contains("there is a cluster orders-r already"), "{taken}");
     let rds = rds();
+    // Neptune and DocumentDB share the names of RDS, and their clusters cannot be read as Aurora's.
     rds.make_foreign("orders-r", "neptune");
     let taken = validate(&rds, zone(), request(json!({}))).await.unwrap_err();
     assert!(taken.to_string().contains("there is a cluster orders-r already"), "{taken}");
@@ -157,6 +161,7 @@ async fn a_missing_secret_is_found_before_anything_is_made() {
 fn names_that_would_collide_are_numbered() {
     let instance = |name: &str| Instance { name: name.to_owned(), ..Instance::default() };
     let mut cluster = source();
+    // The kept ordinal of `orders-2` meets the one that `a` gets by its place.
     cluster.members[0].instance = "orders-2".to_owned();
     cluster.members[0].writer = true;
     let planned = plan_instances(&cluster, vec![instance("orders-2"), instance("a")], "orders-r").unwrap();
@@ -248,6 +253,7 @@ async fn in_place_the_plan_warns_of_what_one_may_not_expect() {
 
 #[tokio::test]
 async fn binary_logging_that_is_off_forces_nothing() {
+    // The parameter group returns a value as it was written, and MySQL ignores case.
     for format in ["OFF", "off"] {
         let rds = mysql_rds();
         rds.set_parameter("binlog_format", format);
@@ -291,6 +297,7 @@ async fn a_backtrack_that_is_not_allowed_or_cannot_be_is_refused_before_anything
     let not_allowed = json!({ "cluster": "orders", "to": "5m ago", "strategy": "backtrack" });
     let error = validate(&mysql_rds(), zone(), not_allowed).await.unwrap_err();
     assert!(error.to_string().contains("write `\"inPlace\": \"allowed\"` beside it"), "{error}");
+    // A backtrack to now changes nothing, and cuts every connection.
     let latest = in_place(json!({ "strategy": "backtrack", "to": "latest" }));
     let error = validate(&mysql_rds(), zone(), latest).await.unwrap_err();
     assert_eq!(error.name, ErrorName::OutsideWindow);
@@ -305,6 +312,7 @@ async fn a_source_with_nearly_as_many_tags_as_there_may_be_is_warned_of() {
         validate(&rds, zone(), request(extra)).await.unwrap().warnings
     };
     let warns = |warnings: &[String], what: &str| warnings.iter().any(|warning| warning.contains(what));
+    // RDS takes 50 tags. Four are kept free for marks on the restored cluster, and the fenced source needs two.
     let warnings = plan(49, json!({})).await;
     assert!(warns(&warnings, "does not get k46, k47, k48") && warns(&warnings, "unless 1 of its tags"), "{warnings:?}");
     let warnings = plan(48, json!({})).await;

@@ -88,6 +88,8 @@ impl<C: ReadClusters, S: Logins, K: Clock> Step for Verify<C, S, K> {
         let found = run_checks(&rewound, source.as_ref(), &plan.checks, &limits).await?;
         notes.extend(found.notes.iter().cloned());
         notes.extend(old_password_note(&rewound.login()));
+        // In an undo the request's expectations do not hold: they describe the data that was wanted, not that of
+        // before.
         let report = match expect {
             Expect::Checks => Report::new(rewound.login(), found.checks, found.tables, notes),
             Expect::SameAsSource => {
