@@ -11,23 +11,10 @@ from baseline import Baseline
 from checks import contains, wait_until
 from cluster import iso
 from recovery import (
-    ASK,
-    BACK,
-    CONCLUDE,
-    CONCLUDE_WITHOUT_LEASE,
-    FORWARD,
-    IN_PLACE,
-    IN_PLACE_APPROVED,
-    NEEDS_OPERATOR,
-    NO_FORWARD,
-    PUT_BACK,
-    REFUSE,
-    START,
-    UNDO_CLONE,
-    moment,
-    seconds,
-    up_to,
+    BACK, CONCLUDE, CONCLUDE_WITHOUT_LEASE, IN_PLACE, IN_PLACE_APPROVED, NEEDS_OPERATOR, NO_FORWARD, REFUSE,
+    UNDO_CLONE, moment, seconds, up_to,
 )  # fmt: skip
+from stages import ASK, FORWARD, PUT_BACK, START
 from shop import difference, everything
 from subscriber import Subscriber
 from writers import Writers

@@ -5,7 +5,8 @@ import time
 
 from checks import contains, wait_until
 from cluster import Cluster
-from recovery import APPROVED, ASK, CONCLUDE, DECIDED, PUT_BACK, REWIND, START, UNDO_INSTANCES, Started
+from recovery import APPROVED, CONCLUDE, Started
+from stages import ASK, DECIDED, PUT_BACK, REWIND, START, UNDO_INSTANCES
 from shop import settled_shop
 from slack import ANN, BEN, CLEO, DAN, NOT_IN_ANY_LIST, Slack, buttons, words
 

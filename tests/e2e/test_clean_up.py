@@ -18,12 +18,12 @@ from shop import create_shop, difference, everything
 from subscriber import Subscriber
 
 FIND = ["Begin", "FindDue", "IsAnyDue"]
-END = ["IsAnyDue", "CleanedUp"]
+DONE = ["IsAnyDue", "CleanedUp"]
 NOTHING_DUE = [*FIND, "CleanedUp"]
 CHECK = [*FIND, "FindRecords", "CheckUnused", "IsUnused"]
-KEPT = [*CHECK, "RecordNotice", "SendNotice", *END]
-KEPT_AND_TOLD_BEFORE = [*CHECK, "RecordNotice", *END]
-DELETED = [*CHECK, "FindRecordsAgain", "CleanUp", "IsDeleted", "SendNotice", *END]
+KEPT = [*CHECK, "RecordNotice", "SendNotice", *DONE]
+KEPT_AND_TOLD_BEFORE = [*CHECK, "RecordNotice", *DONE]
+DELETED = [*CHECK, "FindRecordsAgain", "CleanUp", "IsDeleted", "SendNotice", *DONE]
 
 
 @contextlib.contextmanager

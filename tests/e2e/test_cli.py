@@ -12,18 +12,8 @@ from datetime import UTC, datetime
 
 from checks import contains
 from cluster import Cluster, iso
-from recovery import (
-    APPROVED,
-    ASK,
-    CONCLUDE,
-    DECIDED,
-    PUT_BACK,
-    REWIND,
-    START,
-    UNDO_INSTANCES,
-    WITHOUT_APPROVAL,
-    Started,
-)
+from recovery import APPROVED, CONCLUDE, WITHOUT_APPROVAL, Started
+from stages import ASK, DECIDED, PUT_BACK, REWIND, START, UNDO_INSTANCES
 from shop import settled_shop
 from stack import ROOT
 

@@ -8,19 +8,8 @@ from baseline import Baseline
 from checks import wait_until
 from cluster import Cluster, iso
 from killing_proxy import kill_client_of
-from recovery import (
-    CONCLUDE,
-    PUT_BACK,
-    REWIND,
-    START,
-    UNDO_FENCE,
-    UNDO_INSTANCES,
-    UNDO_RESTORE,
-    UNDO_SWITCH,
-    WITHOUT_APPROVAL,
-    Recovery,
-    up_to,
-)  # fmt: skip
+from recovery import CONCLUDE, WITHOUT_APPROVAL, Recovery, up_to
+from stages import PUT_BACK, REWIND, START, UNDO_FENCE, UNDO_INSTANCES, UNDO_RESTORE, UNDO_SWITCH
 from shop import create_shop
 
 CHECK = {"name": "orders are back", "database": "shop", "sql": "SELECT count(*) FROM orders", "expect": "4000"}

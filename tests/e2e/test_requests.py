@@ -9,19 +9,9 @@ import pytest
 from checks import contains, refused
 from cluster import UTC, Cluster, iso
 from recovery import (
-    CONCLUDE,
-    CONCLUDE_WITHOUT_LEASE,
-    DRY_RUN,
-    PUT_BACK,
-    REFUSE,
-    REFUSED,
-    REWIND,
-    START,
-    UNDO_INSTANCES,
-    WITHOUT_RECORDS,
-    Recovery,
-    up_to,
+    CONCLUDE, CONCLUDE_WITHOUT_LEASE, DRY_RUN, REFUSE, REFUSED, WITHOUT_RECORDS, Recovery, up_to,
 )  # fmt: skip
+from stages import PUT_BACK, REWIND, START, UNDO_INSTANCES
 from shop import fill
 from stack import SEEDED
 

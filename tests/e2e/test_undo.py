@@ -7,22 +7,8 @@ import pytest
 from baseline import Baseline
 from checks import contains, refused, wait_until
 from cluster import Cluster
-from recovery import (
-    APPROVE,
-    ASK,
-    CONCLUDE,
-    FENCE,
-    NEEDS_OPERATOR,
-    PUT_BACK,
-    REWIND,
-    START,
-    UNDO_FENCE,
-    UNDO_INSTANCES,
-    UNDO_SWITCH,
-    WITHOUT_APPROVAL,
-    Recovery,
-    up_to,
-)  # fmt: skip
+from recovery import CONCLUDE, NEEDS_OPERATOR, WITHOUT_APPROVAL, Recovery, up_to
+from stages import APPROVE, ASK, FENCE, PUT_BACK, REWIND, START, UNDO_FENCE, UNDO_INSTANCES, UNDO_SWITCH
 from shop import create_shop
 
 ASKED = START + REWIND + ASK

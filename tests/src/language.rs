@@ -69,7 +69,10 @@ fn identifiers_are_of_the_projects_vocabulary() {
         let stem = path.rsplit('/').next().unwrap_or_default().trim_end_matches(".rs");
         let names = identifiers(&text).into_iter().chain([(0, stem.to_owned())]);
         for (line, name) in names {
-            found.extend(outside_vocabulary(&name).map(|instead| format!("{path}:{line}: {name} (say {instead})")));
+            // hickory's name for the query as it was received.
+            let is_of_a_library = path == "local/src/dns/mod.rs" && name == "original";
+            let outside = outside_vocabulary(&name).filter(|_| !is_of_a_library);
+            found.extend(outside.map(|instead| format!("{path}:{line}: {name} (say {instead})")));
         }
     }
     found.dedup();
