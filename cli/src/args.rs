@@ -140,6 +140,8 @@ mod tests {
             chat::ChatInput::Help(help) => help,
             chat::ChatInput::Command(command) => panic!("{command:?}"),
         };
+        // A shell completes words, chat does not. Every other command has to be in both: people who have only a phone
+        // at night need each of them.
         for verb in Cli::command().get_subcommands().map(clap::Command::get_name).filter(|verb| *verb != "completions")
         {
             assert!(chat.contains(&format!("\n  {verb} ")), "chat has no {verb}:\n{chat}");

@@ -11,5 +11,6 @@ pub(crate) fn ask(question: &str) -> Result<String, Failure> {
     std::io::stderr().flush().map_err(unreadable)?;
     let mut typed = String::new();
     std::io::stdin().read_line(&mut typed).map_err(unreadable)?;
+    // The newline of the terminal, and blanks that a paste brings, are no part of a hash or of a name.
     Ok(typed.trim().to_owned())
 }

@@ -50,6 +50,7 @@ async fn table_of(executions: &StepFunctions, state_machine: &str) -> Result<Str
 /// Names the person who decides, for the record: the login on this machine, and the identity that AWS knows.
 pub(crate) async fn caller_name(aws: &Aws) -> Result<String, Failure> {
     let caller = aws.caller().await?;
+    // A team may share one role session, and the login of a laptop proves nothing: the record gets both.
     let login = ["USER", "LOGNAME"].iter().find_map(|name| std::env::var(name).ok().filter(|login| !login.is_empty()));
     Ok(login.map_or_else(|| caller.clone(), |login| format!("{login} ({caller})")))
 }

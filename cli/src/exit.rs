@@ -32,7 +32,9 @@ impl Completion {
         match self {
             Self::Done | Self::Ended(Ending::Planned | Ending::Recovered | Ending::Undone) => ExitCode::SUCCESS,
             Self::Ended(Ending::NothingChanged) => ExitCode::from(3),
+            // A stopped execution undid nothing, so a person has to look, as after a failure half-way.
             Self::Ended(Ending::NeedsOperator | Ending::Stopped) => ExitCode::from(4),
+            // 128 and the number of SIGINT, as shells report it.
             Self::Interrupted => ExitCode::from(130),
         }
     }
@@ -79,6 +81,7 @@ impl Failure {
 impl From<ClientError> for Failure {
     fn from(error: ClientError) -> Self {
         match error {
+            // A script may repeat the command after an error of AWS; a refusal would be the same again.
             ClientError::Aws(_) => Self::Error(error.to_string()),
             ClientError::Refused(_) | ClientError::Unknown(_) => Self::Refused(error.to_string()),
         }

@@ -51,6 +51,7 @@ pub(crate) async fn follow(client: &AwsClient, output: &Output, id: &str, arn: &
                 }
             }
             Err(ClientError::Aws(error)) if is_transient(error.name) && is_tolerable(failing_since) => {
+                // Once for each interruption: a line for every failed poll would push the recovery off the screen.
                 if failing_since.is_none() {
                     screen.note(&format!("the history cannot be read just now: {error}"));
                     failing_since = Some(SystemClock.now());
@@ -106,6 +107,7 @@ impl Screen {
         if let Ok(style) = ProgressStyle::with_template("{spinner} {elapsed_precise}  {wide_msg}") {
             bar.set_style(style);
         }
+        // It moves between two polls too: a screen that stands still looks like a command that hangs.
         bar.enable_steady_tick(Duration::from_millis(120));
         bar.set_message("the execution starts");
         Self { output, id: id.to_owned(), bar, began: SystemClock.now(), current: None }
@@ -175,6 +177,7 @@ impl Screen {
 
     fn ended(&self, ending: Ending, output: &Value, error: Option<&str>, cause: Option<&str>) {
         let mut document = json!({ "outcome": ending.name(), "recoveryId": self.id });
+        // The local Step Functions gives a failed execution an output as well, which is no outcome.
         if let (Some(document), Some(output)) = (document.as_object_mut(), output.as_object())
             && error.is_none()
         {
@@ -203,6 +206,7 @@ impl Screen {
             "{} goes on: it was followed for {since}, and nothing was stopped.\nTo follow it again: rewind status {} --follow",
             self.id, self.id
         );
+        // A script that is interrupted still gets one document, with the id by which it can ask again.
         if self.output.is_json() {
             println!("{}", json!({ "outcome": "Running", "recoveryId": self.id }));
         }
@@ -217,6 +221,7 @@ impl Screen {
         if self.output.is_json() {
             return;
         }
+        // The bar is redrawn below the line: written beside it, the line would end up within the bar.
         self.bar.suspend(|| eprintln!("{text}"));
     }
 }

@@ -26,6 +26,7 @@ impl Output {
 
     /// True if a person can be asked something.
     pub(crate) fn can_ask(self) -> bool {
+        // The question goes to standard error, so a person can be asked while standard output is a pipe.
         !self.json && std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
     }
 

@@ -11,5 +11,6 @@ pub(crate) fn read_request(path: Option<&Path>) -> Result<Value, Failure> {
     let text =
         if path == Path::new("-") { std::io::read_to_string(std::io::stdin()) } else { std::fs::read_to_string(path) };
     let text = text.map_err(|error| Failure::Usage(format!("{name} could not be read: {error}")))?;
+    // Only the syntax: Request::parse checks the fields, with the same messages as for chat and for events.
     serde_json::from_str(&text).map_err(|error| Failure::Usage(format!("{name} is not JSON: {error}")))
 }

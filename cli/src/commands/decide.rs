@@ -24,6 +24,8 @@ pub(crate) async fn approve(
         Some(hash) => hash.clone(),
         None => {
             let request = client.approval_request(id).await?;
+            // A proposal with another hash than the recorded one is not what was asked: whoever typed its hash would
+            // approve something that nobody was shown.
             if !request.hash_matches || !output.can_ask() {
                 let why = if request.hash_matches {
                     "there is nobody to ask"
@@ -65,6 +67,7 @@ async fn decide(
     hash: String,
 ) -> Result<Completion, Failure> {
     let id = recovery_id(&options.args.id);
+    // The identity is read before the decision is sent: a decision without a name cannot be traced to a person.
     let decision = Decision { approved, by: caller_name(aws).await?, comment: options.args.comment(), hash };
     let bound_to = client.decide(id, &decision, &SystemClock).await?;
     let notice = format::decided(id, approved, &decision.by, &bound_to);

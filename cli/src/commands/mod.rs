@@ -16,6 +16,7 @@ use crate::output::Output;
 
 /// Runs a command.
 pub(crate) async fn run(cli: Cli, output: &Output) -> Result<Completion, Failure> {
+    // Before the connection: completions are installed on machines that have neither credentials nor a stack.
     if let Command::Completions { shell } = cli.command {
         return completions::run(shell);
     }
@@ -29,6 +30,7 @@ pub(crate) async fn run(cli: Cli, output: &Output) -> Result<Completion, Failure
         Command::Reject(options) => decide::reject(&aws, &client, output, &options).await,
         Command::Undo(options) => undo::run(&aws, &client, output, &options).await,
         Command::Window(args) => window::run(&client, output, &args).await,
+        // It has returned above; the match stays exhaustive, so that a new command cannot be forgotten here.
         Command::Completions { shell } => completions::run(shell),
     }
 }

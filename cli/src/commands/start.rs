@@ -16,6 +16,7 @@ use serde_json::json;
 pub(crate) async fn run(client: &AwsClient, output: &Output, options: &StartOptions) -> Result<Completion, Failure> {
     let request =
         options.args.request.request(read_request(options.request.as_deref())?, false).map_err(Failure::Usage)?;
+    // A given name makes a repeated start harmless: Step Functions keeps it taken for 90 days.
     let name =
         options.args.name.clone().map_or_else(|| RecoveryName::Generated(SystemClock.now()), RecoveryName::Given);
     let started = client.start(name, &request).await?;
@@ -27,6 +28,7 @@ pub(crate) async fn run(client: &AwsClient, output: &Output, options: &StartOpti
         );
         return Ok(Completion::Done);
     }
+    // The id is shown before anything else can fail: with it the recovery is found again from any machine.
     output.note(&notice);
     follow(client, output, &started.id, &started.arn).await
 }

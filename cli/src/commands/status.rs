@@ -14,6 +14,7 @@ use serde_json::json;
 pub(crate) async fn run(client: &AwsClient, output: &Output, options: &StatusOptions) -> Result<Completion, Failure> {
     let id = match &options.args.id {
         Some(id) => recovery_id(id).to_owned(),
+        // At night nobody has the id at hand, and the latest recovery is the one that is asked about.
         None => client.latest().await?,
     };
     let recovery = client.recovery(&id).await?;

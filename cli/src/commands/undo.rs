@@ -19,7 +19,9 @@ pub(crate) async fn run(
 ) -> Result<Completion, Failure> {
     let id = recovery_id(&options.args.id);
     let mut confirm = options.args.confirm.clone();
+    // In a script nobody is asked: the client refuses then, and its message names the flag.
     if confirm.is_none() && output.can_ask() {
+        // Before the question: nobody should confirm an undo that is refused afterwards.
         let recovery = client.undoable(id).await?;
         output.note(&format::undo(&recovery));
         confirm = Some(ask(&format!("To do it, type the source's name, {}:", recovery.cluster))?);

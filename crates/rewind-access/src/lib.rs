@@ -28,6 +28,7 @@ impl<C: ReadClusters, S: Logins> Access<C, S> {
         self.clusters
             .cluster(name)
             .await?
+            // Not retried: a cluster that the recovery rests on does not come back by waiting.
             .ok_or_else(|| StepError::new(ErrorName::RewindFailed, format!("the cluster {name} is gone")))
     }
 
@@ -78,11 +79,13 @@ impl<C: ReadClusters, S: Logins> Access<C, S> {
 
 /// A server of the cluster's at `endpoint`.
 pub fn target(cluster: &Cluster, endpoint: impl Into<String>) -> Target {
+    // Without a usable port in the answer the default of the engine is left, which most clusters have.
     let port = cluster.port.and_then(|port| u16::try_from(port).ok()).unwrap_or(defaults(cluster.engine).port);
     Target::new(cluster.engine, endpoint, port)
 }
 
 fn writer(cluster: &Cluster) -> Result<Target, StepError> {
+    // Its absence passes: a cluster that is being created gets its endpoint a little later.
     let endpoint = cluster
         .endpoint
         .as_deref()

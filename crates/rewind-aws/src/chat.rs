@@ -54,6 +54,7 @@ impl ChatRecords for ChatTable {
             .put_item()
             .table_name(&self.name)
             .item("id", AttributeValue::S(format!("seen#{key}")))
+            // The TTL attribute of the table: nobody would delete these records by hand.
             .item("expiresAt", AttributeValue::N(until.to_string()))
             // The condition makes it one atomic question: two copies of a request at once cannot both be the first.
             .condition_expression("attribute_not_exists(id)")
@@ -71,6 +72,7 @@ impl ChatRecords for ChatTable {
         self.client
             .put_item()
             .table_name(&self.name)
+            // No condition: a requester who is recorded twice is the same requester.
             .item("id", requester_key(recovery_id, user))
             .item("expiresAt", AttributeValue::N(until.to_string()))
             .send()
@@ -113,6 +115,7 @@ impl SecretTexts {
 impl ReadSecretText for SecretTexts {
     /// IAM: `secretsmanager:GetSecretValue`.
     async fn secret_text(&self, secret_arn: &str) -> AwsResult<String> {
+        // Not from an environment variable, which everybody who may describe the function can read.
         let read = self.0.get_secret_value().secret_id(secret_arn).send().await;
         let read = read.map_err(|e| classify(&e, Call::Read, "secretsmanager:GetSecretValue of the app's secret"))?;
         read.secret_string.ok_or_else(|| StepError::bug("the app's secret holds no text"))
@@ -136,6 +139,7 @@ impl InvokeAsync for AsyncLambda {
         self.0
             .invoke()
             .function_name(function)
+            // Slack waits for three seconds: what takes longer is answered by an invocation of its own.
             .invocation_type(InvocationType::Event)
             .payload(Blob::new(payload.to_string()))
             .send()

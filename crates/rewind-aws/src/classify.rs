@@ -43,6 +43,7 @@ where
             let (name, advice) = by_code(code, status, unanswered);
             StepError::new(name, format!("{what}: AWS answered {code}: {message}")).advice(advice).detail(detail)
         }
+        // Nothing was sent, and the next attempt would build the same call: only a change of the code helps.
         SdkError::ConstructionFailure(_) => {
             StepError::bug(format!("{what}: the call could not be built")).detail(detail)
         }
@@ -58,6 +59,7 @@ where
                 .advice("try again; if it stays so, look at the network between")
                 .detail(detail)
         }
+        // Timeouts, broken connections, answers that cannot be parsed: the call may have arrived.
         _ => StepError::new(unanswered, format!("{what}: no answer came"))
             .advice("see what is there, then try again")
             .detail(detail),
@@ -86,6 +88,7 @@ fn by_code(code: &str, status: u16, unanswered: ErrorName) -> (ErrorName, &'stat
         "InvalidDBClusterState" | "InvalidDBInstanceState" | "InvalidResourceState" => {
             (ErrorName::ClusterNotReady, "try again, for the state may pass")
         }
+        // A permission that is missing stays missing, and retries would only delay the message.
         "AccessDenied" | "AccessDeniedFault" | "UnauthorizedOperation" | "AuthorizationError" => {
             (ErrorName::RewindFailed, "allow the caller the action that is named, and start again")
         }
@@ -109,6 +112,7 @@ mod tests {
 
     #[test]
     fn a_failed_read_may_be_repeated_and_a_failed_change_may_not() {
+        // The same answer twice: only the kind of the call decides what it means.
         assert_eq!(by_code("InternalFailure", 500, ErrorName::Unavailable).0, ErrorName::Unavailable);
         assert_eq!(by_code("InternalFailure", 500, ErrorName::OutcomeUnknown).0, ErrorName::OutcomeUnknown);
     }

@@ -88,6 +88,7 @@ impl Aws {
 }
 
 pub(crate) fn required(name: &str) -> Result<String, StepError> {
+    // A variable set to nothing counts as absent: templates pass an empty text for a parameter without a value.
     std::env::var(name)
         .ok()
         .filter(|value| !value.is_empty())

@@ -168,6 +168,7 @@ impl Executions for StepFunctions {
                 .map_err(|e| classify(&e, Call::Read, "states:GetExecutionHistory"))?;
             let reached = read.events.iter().any(|event| event.id <= after);
             fresh.extend(read.events.into_iter().filter(|event| event.id > after));
+            // Whoever begins to follow late needs the last part, not each round of a wait of hours.
             page = read.next_token.filter(|_| !reached && fresh.len() < TAIL);
             if page.is_none() {
                 break;
@@ -179,6 +180,7 @@ impl Executions for StepFunctions {
 
     /// IAM: `states:GetExecutionHistory`.
     async fn answers(&self, arn: &str, until: &str) -> AwsResult<BTreeMap<String, Value>> {
+        // Oldest first here: these outputs are among the first events, and a long wait may add thousands after them.
         let mut answers = BTreeMap::new();
         let mut page = None;
         loop {
@@ -193,8 +195,11 @@ impl Executions for StepFunctions {
                 .map_err(|e| classify(&e, Call::Read, "states:GetExecutionHistory"))?;
             for event in &read.events {
                 match translate(event)?.map(|event| event.what) {
+                    // Each slice of the approval enters the state again, and the proposal was settled before the
+                    // first.
                     Some(What::Entered(state)) if state == until => return Ok(answers),
                     Some(What::Left(state, output)) => {
+                        // A state that a loop left several times counts with its last output.
                         answers.insert(state, output);
                     }
                     _ => {}

@@ -78,6 +78,7 @@ pub fn source() -> Cluster {
         parameter_group: text("orders-cluster-pg"),
         subnet_group: text("orders-subnets"),
         security_groups: vec!["sg-app".to_owned()],
+        // On, so that every deletion has to switch it off first, as a production cluster demands.
         deletion_protection: true,
         iam_authentication: true,
         maintenance_window: text("sun:03:00-sun:03:30"),
@@ -95,6 +96,7 @@ pub fn source() -> Cluster {
         master_secret: text("arn:aws:secretsmanager:us-east-1:000000000000:secret:rds!cluster-orders"),
         tags: vec![
             ("team".to_owned(), "orders".to_owned()),
+            // AWS takes this prefix from nobody else: a step that copies all tags fails its tests.
             ("aws:cloudformation:stack-name".to_owned(), "s".to_owned()),
         ],
         // One of everything that a restore does not carry over, so that a forgotten difference fails a test.

@@ -42,6 +42,7 @@ impl CallFunctions for Lambda {
             .payload(Blob::new(payload.to_string()))
             .send()
             .await
+            // A change: set-window may have set the window before its answer was lost.
             .map_err(|e| classify(&e, Call::Change, &format!("lambda:InvokeFunction of {function}")))?;
         let payload = answer.payload.unwrap_or_default().into_inner();
         let result: Value = serde_json::from_slice(&payload).unwrap_or_default();

@@ -107,6 +107,7 @@ impl Notes for Records {
             .table_name(&self.table)
             .key("id", Self::key(recovery_id))
             .update_expression("SET #name = :value")
+            // The first note counts: only the attempt before any change saw the state to return to.
             .condition_expression("attribute_not_exists(#name)")
             .expression_attribute_names("#name", name)
             .expression_attribute_values(":value", AttributeValue::S(value.to_string()))
@@ -157,6 +158,7 @@ impl Approvals for Records {
             .expression_attribute_names("#state", "state")
             .expression_attribute_values(":approval", AttributeValue::M(map))
             .expression_attribute_values(":state", text("AwaitingApproval"))
+            // The hash that people were notified of comes back with the write: a second call might see another state.
             .return_values(aws_sdk_dynamodb::types::ReturnValue::AllNew)
             .send()
             .await
@@ -170,6 +172,7 @@ impl Approvals for Records {
             .update_item()
             .table_name(&self.table)
             .key("id", Self::key(recovery_id))
+            // Called after the message was sent: if that failed, the next slice of the wait sends it again.
             .update_expression("SET toldHash = :hash")
             .expression_attribute_values(":hash", AttributeValue::S(hash.to_owned()))
             .send()
@@ -222,6 +225,7 @@ impl Leases for Records {
             .await;
         match released {
             Ok(_) => Ok(()),
+            // It is not this holder's any more: there is nothing to release.
             Err(e) if code(&e) == Some("ConditionalCheckFailedException") => Ok(()),
             Err(e) => Err(classify(&e, Call::Change, &format!("dynamodb:UpdateItem of the lease of {cluster}"))),
         }
@@ -236,6 +240,7 @@ impl ReadLeases for Records {
             .get_item()
             .table_name(&self.table)
             .key("id", lease_key(cluster))
+            // A lease that was taken a moment ago must be seen: whoever misses it works on a cluster in use.
             .consistent_read(true)
             .send()
             .await

@@ -62,6 +62,8 @@ impl Recoveries for RecoveryTable {
         loop {
             let page = self
                 .client
+                // A list is read by people, some times a day; an index would cost a write for every change of every
+                // record.
                 .scan()
                 .table_name(&self.name)
                 .filter_expression("begins_with(id, :recovery)")
@@ -71,6 +73,7 @@ impl Recoveries for RecoveryTable {
                     "recoveryId, executionArn, #state, #cluster, newCluster, startedAt, endedAt, approval, decision, \
                      #undo, cleanUp, #error, cause",
                 )
+                // DynamoDB reserves these words, and refuses an expression that holds them as they are.
                 .expression_attribute_names("#state", "state")
                 .expression_attribute_names("#cluster", "cluster")
                 .expression_attribute_names("#error", "error")
@@ -87,6 +90,7 @@ impl Recoveries for RecoveryTable {
                 break;
             }
         }
+        // A scan returns the items in no order that means anything to people.
         found.sort_by_key(|record| std::cmp::Reverse(record.started_at));
         Ok(found)
     }

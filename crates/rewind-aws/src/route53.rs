@@ -134,6 +134,7 @@ impl MoveRecords for Route53 {
             Ok(answer) => answer
                 .change_info
                 .map(|info| Moved::Accepted(info.id))
+                // The records may have moved: the step reads them again before it decides.
                 .ok_or_else(|| StepError::new(ErrorName::OutcomeUnknown, "Route 53 answered no change id")),
             // DELETE of a value that a record no longer has is the compare of this compare-and-swap.
             Err(e) if code(&e) == Some("InvalidChangeBatch") => {
@@ -156,6 +157,7 @@ impl FollowChange for Route53 {
             .send()
             .await
             .map_err(|e| classify(&e, Call::Read, &format!("route53:GetChange of {change_id}")))?;
+        // INSYNC speaks for the servers of Route 53 only: resolvers keep the old value for its TTL after that.
         Ok(answer.change_info.is_some_and(|info| info.status == ChangeStatus::Insync))
     }
 }

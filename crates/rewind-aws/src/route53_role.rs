@@ -67,6 +67,7 @@ impl ReachZones for Route53 {
     /// IAM: `sts:AssumeRole`.
     async fn client(&self) -> AwsResult<Client> {
         let Some(role) = &self.role else { return Ok(self.own.clone()) };
+        // Kept from call to call: a function that polls would assume the role again for each poll.
         if let Some(client) = role.kept() {
             return Ok(client);
         }

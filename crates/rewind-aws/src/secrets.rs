@@ -64,6 +64,7 @@ struct Content {
 impl Logins for Secrets {
     /// IAM: `secretsmanager:ListSecretVersionIds`, `secretsmanager:GetSecretValue`.
     async fn logins(&self, secret_arn: &str, moment: Timestamp) -> AwsResult<Vec<Login>> {
+        // A version without labels counts as deprecated, and the login of an older moment may be one of those.
         let listed =
             self.0.list_secret_version_ids().secret_id(secret_arn).include_deprecated(true).send().await.map_err(
                 |e| classify(&e, Call::Read, &format!("secretsmanager:ListSecretVersionIds of {secret_arn}")),
@@ -134,6 +135,7 @@ fn order(versions: &mut [Version], moment: Timestamp) {
     if let Some(current) = current
         && let Some(head) = versions.get_mut(..=current)
     {
+        // The newer ones stay next in line: a rotation may reach the database later than the secret.
         head.rotate_right(1);
     }
 }

@@ -54,6 +54,7 @@ impl<E: Executions, R: Recoveries, F> RecoveryClient<E, R, F> {
     /// `Refused` where it waits for no decision; errors of AWS.
     pub async fn approval_request(&self, id: &str) -> ClientResult<ApprovalRequest> {
         let (execution_arn, approval) = self.pending_approval(id).await?;
+        // From the history, which nobody can change, and not from the table.
         let outputs = self.executions.answers(&execution_arn, "RequestApproval").await?;
         let proposal = proposal(&outputs)?;
         Ok(ApprovalRequest {
@@ -93,6 +94,7 @@ impl<E: Executions, R: Recoveries, F> RecoveryClient<E, R, F> {
                 hash: Some(approval.hash.clone()),
                 at: None,
             };
+            // False where the token was replaced between the read and this call.
             if self.executions.answer(&approval.task_token, &json!(recorded)).await? {
                 return Ok(approval.hash);
             }
@@ -123,6 +125,7 @@ impl<E: Executions, R: Recoveries, F> RecoveryClient<E, R, F> {
 fn proposal(outputs: &BTreeMap<String, Value>) -> ClientResult<Proposal> {
     let output = |state: &str| outputs.get(state).cloned().unwrap_or_default();
     let mut differences: Vec<Difference> = Vec::new();
+    // In the order of the state machine: in another order the same differences have another hash.
     for state in ["StartRestore", "AddInstances"] {
         let found = output(state).get("differences").cloned().unwrap_or_default();
         differences.extend(read::<Option<Vec<Difference>>>(found)?.unwrap_or_default());
@@ -141,6 +144,7 @@ fn no_decision_pending(id: &str, state: &str) -> ClientError {
 }
 
 fn check_hash(id: &str, decision: &Decision, approval: &PendingApproval) -> ClientResult<()> {
+    // People copy it out of a message with blanks around it, or type it in capitals.
     let hash = decision.hash.trim().to_ascii_lowercase();
     if hash.len() < HASH_MIN {
         return Err(ClientError::Refused(format!(

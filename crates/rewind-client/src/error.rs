@@ -19,6 +19,7 @@ pub enum ClientError {
 impl From<StepError> for ClientError {
     fn from(error: StepError) -> Self {
         match error.name {
+            // A wrong request is for the person to correct, whichever part of the system found it.
             ErrorName::InvalidRequest => Self::Refused(error.to_string()),
             _ => Self::Aws(error),
         }

@@ -51,6 +51,7 @@ pub struct State {
 impl FakeAws {
     /// Locks the state, to look at it or to change it.
     pub fn state(&self) -> MutexGuard<'_, State> {
+        // The test that poisoned the lock has failed already, and its message is the one to read.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -109,6 +110,7 @@ impl FakeAws {
 
     fn add_approval(&self, id: &str, outputs: &[(&str, Value)], hash: String) -> String {
         let arn = self.add_running(id);
+        // In the history, where the client reads the proposal: the record holds only its hash.
         for (state, output) in outputs {
             self.add_event(&arn, What::Entered((*state).to_owned()));
             self.add_event(&arn, What::Left((*state).to_owned(), output.clone()));
@@ -144,6 +146,7 @@ impl FakeAws {
             execution.output = output;
             execution.ended_at = Some(time(NOW));
         }
+        // Both agree here; a test of the moment in which they do not adds the event alone.
         self.add_event(arn, What::Ended);
     }
 }
@@ -174,6 +177,7 @@ impl Executions for FakeAws {
     async fn start(&self, machine_arn: &str, name: &str, input: &Value) -> AwsResult<Started> {
         let arn = Deployment::execution_arn(machine_arn, name);
         let mut state = self.state();
+        // A response can be lost before and after the execution was started: the client must bear both.
         let (lost, taken) = (state.lost_start.take(), state.executions.contains_key(&arn));
         if !taken && lost != Some(false) {
             state.started.push((name.to_owned(), input.clone()));
@@ -210,6 +214,7 @@ impl Executions for FakeAws {
     async fn answer(&self, task_token: &str, answer: &Value) -> AwsResult<bool> {
         let mut state = self.state();
         if state.expired_tokens.first().is_some_and(|token| token == task_token) {
+            // As the state machine does each minute: a new token replaces the one that has timed out.
             state.expired_tokens.remove(0);
             let next = state.expired_tokens.first().cloned().unwrap_or_else(|| "fresh".to_owned());
             for record in state.records.values_mut() {
@@ -224,6 +229,7 @@ impl Executions for FakeAws {
     }
 
     async fn definition(&self, _: &str) -> AwsResult<Value> {
+        // Only the command line reads a definition, to find the table, and it has no test on this fake.
         Err(StepError::bug("nobody asks for the definition here"))
     }
 }

@@ -72,6 +72,7 @@ impl ExecutionFollower {
     ) -> ClientResult<Vec<ProgressEvent>> {
         let mut progress = Vec::new();
         for event in client.executions.events(&self.arn, self.last_event).await? {
+            // Kept between the calls: after a poll that failed, nothing is shown twice and nothing is skipped.
             self.last_event = event.id;
             match event.what {
                 What::Entered(state) => {
@@ -84,6 +85,7 @@ impl ExecutionFollower {
                     progress.push(ProgressEvent::StateExited { state, at: event.at, since, output });
                 }
                 What::Failed(error, cause) => progress.push(ProgressEvent::AttemptFailed { error, cause }),
+                // Remembered, because the history names the end once and the description may need another call.
                 What::Ended => self.has_ended = true,
             }
         }

@@ -38,6 +38,7 @@ impl<E: Executions, R, F> RecoveryClient<E, R, F> {
     ///
     /// `Refused` where the request or the name is invalid, or the name is taken; errors of AWS.
     pub async fn start(&self, name: RecoveryName, request: &Value) -> ClientResult<StartedExecution> {
+        // The state machine checks it again. Here a wrong field is answered at once, without an execution.
         let parsed = Request::parse(request)?;
         let prefix = if parsed.dry_run { "plan" } else { "rewind" };
         let state_machine = &self.deployment.state_machine;
@@ -70,6 +71,8 @@ impl<E: Executions, R, F> RecoveryClient<E, R, F> {
         match self.executions.start(state_machine, id, input).await {
             Ok(Started::Runs(arn)) => Ok(Some(StartedExecution { arn, ..started(false) })),
             Ok(Started::NameTaken) => {
+                // AWS answers a start with the same input by the running execution, the local Step Functions by this
+                // error.
                 let other = self.executions.execution(&arn).await?;
                 Ok(other.filter(|other| other.input == *input).map(|_| started(true)))
             }

@@ -14,6 +14,7 @@ impl<E: Executions, R: Recoveries, F> RecoveryClient<E, R, F> {
     /// `Unknown` where there is no recovery of that id; errors of AWS.
     pub async fn recovery(&self, id: &str) -> ClientResult<RecoveryRecord> {
         let record = self.recoveries.recovery(id).await?;
+        // What has ended in the table is final, and its execution may be older than the 90 days for which it is kept.
         let has_ended = record.as_ref().is_some_and(|record| Ending::from_name(&record.state).is_some());
         let arn = record.as_ref().map_or_else(|| self.deployment.recovery_arn(id), |r| r.execution_arn.clone());
         // StopExecution runs no state, so it leaves the table as it was: only the execution knows.
@@ -61,6 +62,7 @@ impl<E: Executions, R: Recoveries, F> RecoveryClient<E, R, F> {
             Some(recovery) => self.recoveries.recovery(recovery).await?.map(|record| record.cluster),
             None => None,
         };
+        // A person may have started it with any input: its state is worth showing all the same.
         Ok(cluster.unwrap_or_else(|| "unknown".to_owned()))
     }
 
@@ -95,9 +97,11 @@ impl<E: Executions, R: Recoveries, F> RecoveryClient<E, R, F> {
 fn with_execution(mut record: RecoveryRecord, execution: Option<(&'static str, Execution)>) -> RecoveryRecord {
     if let Some((state, execution)) = execution.filter(|(_, execution)| execution.status != Status::Running) {
         state.clone_into(&mut record.state);
+        // The wait is over with its execution: nobody should be asked for a decision that nothing takes.
         record.approval = None;
         record.ended_at = execution.ended_at;
         record.outcome = record.outcome.or_else(|| Outcome::read(&execution.output).ok());
+        // The record first: the state machine wrote it, with the name that the error page has.
         record.error = record.error.or(execution.error);
         record.cause = record.cause.or(execution.cause);
     }
@@ -136,6 +140,7 @@ fn from_execution(id: &str, cluster: String, state: &str, execution: Execution) 
 /// another state was the last, no terminal state cleaned up, and a person must look.
 pub(crate) fn ending_of(execution: &Execution, last_state: Option<&str>) -> Ending {
     match execution.status {
+        // An output of another version cannot be read, and a success is still a success.
         Status::Succeeded => Outcome::read(&execution.output).map_or(Ending::Recovered, |outcome| outcome.ending()),
         Status::Failed => last_state.and_then(Ending::from_name).unwrap_or(Ending::NeedsOperator),
         Status::Stopped | Status::Running => Ending::Stopped,

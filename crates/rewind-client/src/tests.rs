@@ -53,6 +53,7 @@ async fn what_is_asked_for_twice_is_started_once() {
 #[tokio::test]
 async fn when_the_answer_is_lost_the_execution_shows_whether_it_was_started() {
     let request = json!({ "cluster": "orders", "to": "5m ago" });
+    // Lost after the execution was started, and before: the caller cannot tell one from the other.
     for was_started in [true, false] {
         let aws = FakeAws::default();
         aws.state().lost_start = Some(was_started);
@@ -79,6 +80,7 @@ async fn two_recoveries_of_one_second_get_two_names() {
         let request = json!({ "cluster": "orders", "to": to });
         assert_eq!(aws.client().start(RecoveryName::Generated(time(NOW)), &request).await.unwrap().id, id);
     }
+    // A plan has a prefix of its own, so that it never takes the name of the recovery after it.
     let dry = json!({ "cluster": "orders", "to": "5m ago", "dryRun": true });
     assert_eq!(
         aws.client().start(RecoveryName::Generated(time(NOW)), &dry).await.unwrap().id,
@@ -91,6 +93,7 @@ async fn what_cannot_be_carried_out_is_refused_before_anything_is_started() {
     let aws = FakeAws::default();
     let message = refused(aws.client().start(given("r-1"), &json!({ "cluster": "orders", "to": "soon" })).await);
     assert!(message.contains("`to` is \"soon\""), "{message}");
+    // Step Functions takes 1 to 80 characters and no blank; its own refusal does not name the rule.
     for name in ["", "a b", "a/b", "ä", &"x".repeat(81)] {
         let request = json!({ "cluster": "orders", "to": "latest" });
         assert!(refused(aws.client().start(given(name), &request).await).contains("cannot be the name"), "{name:?}");
@@ -98,7 +101,7 @@ async fn what_cannot_be_carried_out_is_refused_before_anything_is_started() {
     assert!(aws.state().started.is_empty());
 }
 
-// -------------------------------------------------------------------------------------------------------------- status
+// ------------------------------------------------------------------------------------------------------------- status
 
 #[tokio::test]
 async fn a_recovery_that_somebody_stopped_is_not_shown_as_running() {
@@ -142,6 +145,7 @@ async fn an_undo_is_shown_with_the_state_it_ended_in_and_the_recoverys_cluster()
 
 #[tokio::test]
 async fn a_recovery_whose_end_could_not_be_recorded_is_shown_with_the_state_it_ended_in() {
+    // An execution whose last state is no terminal one was ended by the platform: nothing was undone.
     for (last, state) in [("NothingChanged", "NothingChanged"), ("Verify", "NeedsOperator")] {
         let aws = FakeAws::default();
         let arn = aws.add_running("r-1");
@@ -168,6 +172,7 @@ async fn the_status_of_a_recovery_never_holds_its_token() {
     let aws = FakeAws::default();
     aws.add_awaiting_approval("r-1");
     let recovery = aws.client().recovery("r-1").await.unwrap();
+    // Whoever holds the token can decide, without a name and without having seen the proposal.
     let (json, text) = (json!(recovery).to_string(), rewind_ui::format::recovery(&recovery, time(NOW)).to_string());
     assert!(json.contains("hash") && !json.contains("token") && !text.contains("token"), "{json}\n{text}");
 }
@@ -253,6 +258,7 @@ async fn what_differs_from_what_the_hash_was_made_of_is_not_taken_for_it() {
     let aws = FakeAws::default();
     aws.add_awaiting_approval("r-1");
     if let Some(approval) = aws.state().records.get_mut("r-1").and_then(|record| record.approval.as_mut()) {
+        // As if another version had computed it, or somebody had edited the item.
         approval.hash = "0123456789ab".into();
     }
     assert!(!aws.client().approval_request("r-1").await.unwrap().hash_matches);
@@ -288,6 +294,7 @@ async fn a_decision_records_who_why_and_on_what() {
 async fn a_token_that_was_replaced_is_read_again() {
     let aws = FakeAws::default();
     let hash = aws.add_awaiting_approval("r-1");
+    // Two in a row, as where a slice ends each time between the read and the call.
     aws.state().expired_tokens = vec!["token".into(), "second".into()];
     aws.client().decide("r-1", &yes(&hash), &clock()).await.unwrap();
     assert_eq!(aws.state().decisions[0].0, "fresh");
@@ -323,6 +330,7 @@ async fn a_recovery_that_asks_nothing_takes_no_decision() {
 async fn a_recovery_is_undone_once_and_only_with_the_name_of_the_source() {
     let aws = FakeAws::default();
     aws.add_recovered("r-1");
+    // The restored cluster is the likeliest slip: its name is what people have seen last.
     for confirm in [None, Some("orders-r"), Some("Orders")] {
         assert!(refused(aws.client().undo("r-1", confirm, "ann").await).contains("--confirm orders"), "{confirm:?}");
     }

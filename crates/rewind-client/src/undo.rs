@@ -32,6 +32,7 @@ impl<E: Executions, R: Recoveries, F> RecoveryClient<E, R, F> {
     /// `Refused` where it cannot be undone, or `confirm` is not the source's name; errors of AWS.
     pub async fn undo(&self, id: &str, confirm: Option<&str>, by: &str) -> ClientResult<StartedExecution> {
         let recovery = self.undoable(id).await?;
+        // Compared exactly: there is no hash to bind this decision to, so the name takes its place.
         if confirm != Some(recovery.cluster.as_str()) {
             return Err(ClientError::Refused(format!(
                 "traffic would return to {0} now, and what was written to {1} would stay there, fenced; nothing was changed; \
@@ -56,6 +57,7 @@ impl<E: Executions, R: Recoveries, F> RecoveryClient<E, R, F> {
             }
             let arn = Deployment::execution_arn(state_machine, &name);
             let Some(other) = self.executions.execution(&arn).await? else { break };
+            // Somebody may have started the state machine by hand, under this name and for another recovery.
             if other.input.get("recovery").and_then(Value::as_str) != Some(id) {
                 continue;
             }

@@ -21,6 +21,7 @@ impl<E, R, F: CallFunctions> RecoveryClient<E, R, F> {
         };
         let mut payload = Map::from_iter([("cluster".to_owned(), Value::from(args.cluster.as_str()))]);
         for (field, value) in [("window", &args.window), ("confirm", &args.confirm)] {
+            // What was not given is left out: set-window refuses an empty text.
             payload.extend(value.as_deref().map(|value| (field.to_owned(), Value::from(value))));
         }
         match self.functions.call(function, &Value::Object(payload)).await? {

@@ -318,6 +318,7 @@ pub struct Report {
 impl Report {
     /// Makes a report, which has passed if every check has.
     pub fn new(login: Login, checks: Vec<CheckResult>, tables: Vec<TableCount>, notes: Vec<String>) -> Self {
+        // Without checks nothing has failed; the rendering then says that none was given.
         Self { passed: checks.iter().all(|check| check.passed), login, checks, tables, notes }
     }
 }
@@ -328,6 +329,7 @@ impl fmt::Display for Report {
         let mut checks: Vec<&CheckResult> = self.checks.iter().collect();
         // Step Functions cuts a cause at 32,768 characters, and chat much earlier: what failed must not be cut off.
         checks.sort_by_key(|check| check.passed);
+        // One line for all: Step Functions shows a cause in a single line.
         let lines = checks.iter().map(ToString::to_string);
         let lines = lines.chain(self.tables.iter().map(ToString::to_string)).chain(self.notes.iter().cloned());
         f.write_str(&lines.collect::<Vec<_>>().join("; "))

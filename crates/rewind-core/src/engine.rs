@@ -32,6 +32,7 @@ impl Engine {
 
     /// True if AWS offers Backtrack for this engine at all. A cluster has it only if it was created with it.
     pub const fn has_backtrack(self) -> bool {
+        // A match in place of a comparison: whoever adds an engine has to decide here.
         match self {
             Self::AuroraMysql => true,
             Self::AuroraPostgresql => false,
@@ -63,6 +64,7 @@ impl FromStr for Engine {
     type Err = UnknownEngine;
 
     fn from_str(name: &str) -> Result<Self, UnknownEngine> {
+        // Compared exactly: RDS writes its engines in lower case, and nothing else may be taken for one.
         Self::ALL.into_iter().find(|engine| engine.name() == name).ok_or_else(|| UnknownEngine(name.to_owned()))
     }
 }
@@ -95,6 +97,7 @@ mod tests {
 
     #[test]
     fn an_engine_that_is_not_aurora_s_is_refused_and_never_taken_for_another() {
+        // `aurora` alone was the first Aurora MySQL, which AWS has retired.
         for name in ["mysql", "postgres", "neptune", "docdb", "aurora", "AURORA-MYSQL", ""] {
             let error = Engine::of_cluster("orders", name).unwrap_err();
             assert_eq!(error.name, ErrorName::InvalidRequest, "{name}");

@@ -109,6 +109,7 @@ impl StepError {
 
     /// Makes the error of a broken invariant of this program.
     pub fn bug(happened: impl Into<String>) -> Self {
+        // The history holds the inputs and outputs of all states, which is what it takes to find a bug.
         Self::new(ErrorName::Bug, happened).advice("report it with the execution's history")
     }
 

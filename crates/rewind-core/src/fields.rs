@@ -74,6 +74,7 @@ impl<'a> Fields<'a> {
     }
 
     pub(crate) fn required(&mut self, field: &str) -> Option<String> {
+        // Only the absence: `text` reports a wrong value, and no field is to be reported twice.
         if self.value(field).is_none() {
             self.problem(field, "it is needed");
         }
@@ -94,7 +95,9 @@ impl<'a> Fields<'a> {
 
     pub(crate) fn number(&mut self, field: &str) -> Option<f64> {
         let value = self.value(field)?;
+        // A number in quotes is one as well: templates and forms send everything as text.
         let number = value.as_f64().or_else(|| value.as_str().and_then(|text| text.trim().parse().ok()));
+        // "NaN" and "inf" can be parsed as f64, and no value would ever meet such a bound.
         let number = number.filter(|number| number.is_finite());
         if number.is_none() {
             self.problem(field, "write a number");
@@ -119,6 +122,7 @@ impl<'a> Fields<'a> {
         if let Some((_, value)) = words.iter().find(|(word, _)| *word == text) {
             return *value;
         }
+        // The default that is returned here is never used: with a problem noted the request is refused.
         let known: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
         self.problem(field, &format!("write {}", known.join(" or ")));
         default
@@ -172,6 +176,7 @@ impl<'a> Fields<'a> {
             };
             let mut fields = Fields { at: format!("{}{field}[{i}].", self.at), object, problems: Vec::new() };
             let read = read(&mut fields);
+            // From every item, not from the first wrong one alone: one correction should be enough.
             self.problems.append(&mut fields.problems);
             list.extend(read);
         }
@@ -182,6 +187,7 @@ impl<'a> Fields<'a> {
 /// Renders a value for a message: as JSON, cut after 60 characters.
 fn shorten(value: &Value) -> String {
     let text = value.to_string();
+    // By characters and not by bytes: a cut within a character would leave no valid text.
     match text.char_indices().nth(60) {
         Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
         None => text,
@@ -193,5 +199,6 @@ fn is_near(known: &str, written: &str) -> bool {
     let plain = |name: &str| name.chars().filter(|c| c.is_alphanumeric()).collect::<String>().to_ascii_lowercase();
     let (known, written) = (plain(known), plain(written));
     let (long, short) = if known.len() > written.len() { (&known, &written) } else { (&written, &known) };
+    // One more character at the end is a plural, the most common slip: `check` for `checks`.
     known == written || (long.len() == short.len() + 1 && long.starts_with(short.as_str()))
 }

@@ -115,6 +115,7 @@ mod tests {
             second in 0i64..4_000_000_000,
             ordinal in 1usize..16,
         ) {
+            // Names are made in the middle of a recovery: one that RDS refuses would end it there.
             prop_assume!(cluster.len() <= IDENTIFIER_MAX && instance.len() <= IDENTIFIER_MAX);
             let at = Timestamp::from_second(second).unwrap();
             for new in [default_new_cluster(&cluster, at), default_safety_clone(&cluster, at)] {

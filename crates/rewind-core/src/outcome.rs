@@ -28,6 +28,7 @@ impl Outcome {
     ///
     /// The reason, where the output is not of the documented shape: another version wrote it, or a person.
     pub fn read(output: &Value) -> Result<Self, String> {
+        // All or nothing: a half-read outcome would show half of what happened as if it were all.
         Self::deserialize(output).map_err(|error| format!("the output of the execution cannot be read: {error}"))
     }
 
@@ -53,6 +54,7 @@ impl Outcome {
     pub fn recovered(&self) -> Option<&Recovered> {
         match self {
             Self::Recovered(recovered) => Some(recovered),
+            // Both by name, so that whoever adds an outcome has to decide here.
             Self::Planned(_) | Self::Undone(_) => None,
         }
     }
@@ -82,6 +84,7 @@ impl Ending {
 
     /// The ending with that name; none where `state` is another state.
     pub fn from_name(state: &str) -> Option<Self> {
+        // From the one list, so that a new ending is recognised without another change.
         Self::ALL.into_iter().find(|ending| ending.name() == state)
     }
 
@@ -283,6 +286,7 @@ mod tests {
             "source": {
                 "cluster": "orders", "keepUntil": "2026-11-30T10:40:00Z", "keepLonger": "later", "keepForever": "never",
             },
+            // Null and not absent, as the state machine writes it side by side.
             "safetyClone": null,
             "timings": { "ValidateWindow": 0.5, "total": 14.1 },
         })
@@ -307,7 +311,9 @@ mod tests {
     #[test]
     fn whole_seconds_and_absent_lists_are_read() {
         let mut written = recovered();
+        // JSONata writes a whole number without a decimal point.
         written["timings"] = json!({ "total": 14 });
+        // Outputs outlive the version that wrote them: a list that came later is absent in the old ones.
         written.as_object_mut().unwrap().remove("notes");
         let outcome = Outcome::read(&written).unwrap();
         assert_eq!(outcome.recovered().unwrap().timings["total"].to_bits(), 14_f64.to_bits());

@@ -50,6 +50,7 @@ impl Polling {
         // By the clock, not by the sum of the pauses: a throttled call may take longer than all of them.
         let began = clock.now();
         loop {
+            // Once even without any time: the caller decides on a value, and has none otherwise.
             let found = poll().await?;
             let waited = Duration::try_from(clock.now().duration_since(began)).unwrap_or_default();
             let pause = self.pause(waited);
@@ -112,6 +113,7 @@ mod tests {
         let poll = || {
             *clock.waited.lock().unwrap() += each_poll;
             polls.set(polls.get() + 1);
+            // An error ends the wait at once: repeating a failed call is for the state machine.
             std::future::ready(if polls.get() == 50 { Err("broken") } else { Ok(polls.get()) })
         };
         let polling = Polling::default();

@@ -25,6 +25,7 @@ pub struct Proposal {
 impl Proposal {
     /// The hash that a decision is bound to: 12 hexadecimal digits.
     pub fn hash(&self) -> String {
+        // Over all fields, also those that a renderer leaves out: all of it is what will be done.
         content_hash(&json!(self))
     }
 
@@ -33,6 +34,7 @@ impl Proposal {
         let restored = self.restored.iter().flat_map(|restored| &restored.differences);
         let mut all: Vec<&Difference> = Vec::new();
         for difference in restored.chain(&self.differences) {
+            // By content: the two states that report a difference give it no id.
             if !all.contains(&difference) {
                 all.push(difference);
             }

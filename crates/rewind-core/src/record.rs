@@ -127,6 +127,7 @@ pub struct CleanUpRecord {
 
 /// Reads a text; anything else counts as absent.
 fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    // A hand-written decision that failed to parse would make its recovery unreadable for everybody.
     Ok(Value::deserialize(deserializer)?.as_str().map(ToOwned::to_owned))
 }
 

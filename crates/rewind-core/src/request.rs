@@ -199,6 +199,7 @@ impl Request {
 }
 
 fn is_secret_arn(arn: &str) -> bool {
+    // The partition is not compared: GovCloud and China have others than `aws`.
     let mut parts = arn.split(':');
     parts.next() == Some("arn") && parts.nth(1) == Some("secretsmanager") && parts.nth(2) == Some("secret")
 }
@@ -259,6 +260,7 @@ fn read_record(fields: &mut Fields<'_>) -> Option<RecordRequest> {
 }
 
 fn is_host_name(name: &str) -> bool {
+    // An underscore is in no host name by the standard, but zones have such records and Route 53 takes them.
     name.len() <= 253
         && name.contains('.')
         && name.split('.').all(|label| {

@@ -73,6 +73,7 @@ pub struct StrategyChoice {
 pub fn choose_strategy(facts: &ClusterFacts, request: &Request) -> Result<StrategyChoice, StepError> {
     refuse_unknown_mode(facts)?;
     match request.strategy {
+        // Reasons against the other strategy are of no use to somebody who has chosen this one.
         Strategy::Restore => restore(facts, request, vec!["restore: asked for".to_owned()]),
         Strategy::Backtrack => match (request.in_place, obstacles(facts, request.to).as_slice()) {
             (InPlace::Allowed, []) => {
@@ -206,6 +207,7 @@ fn obstacle_of_time(facts: &ClusterFacts, to: Target) -> Option<String> {
 }
 
 fn render_earliest(facts: &ClusterFacts, earliest: Timestamp) -> String {
+    // The window is a target of AWS: after many changes it reaches less far, so both are named.
     let reach = format_reach(facts.started.duration_since(earliest));
     format!("{} ({reach} of the {} asked for)", seconds(earliest), window_of(facts))
 }
@@ -226,6 +228,7 @@ fn reach(facts: &ClusterFacts) -> String {
 
 fn forced(facts: &ClusterFacts) -> Option<String> {
     facts.binlog.as_ref().map(|binlog| {
+        // Named in the plan, because a forced backtrack breaks binlog replicas and blue/green deployments.
         format!("backtrack is forced: binary logging is {binlog}, and AWS refuses a backtrack then unless forced")
     })
 }

@@ -79,6 +79,7 @@ pub fn parse_duration(text: &str) -> Result<SignedDuration, String> {
             format_duration(SignedDuration::from_secs(minutes)),
         ));
     }
+    // jiff knows the names of the units and their plurals, so that no list of them is kept here.
     let span = SpanParser::new().parse_span(text).map_err(|_| UNREADABLE.to_owned())?;
     if span.get_years() != 0 || span.get_months() != 0 {
         return Err("months and years differ in length: write days, such as 30d".to_owned());
@@ -105,6 +106,7 @@ pub fn parse_duration(text: &str) -> Result<SignedDuration, String> {
 /// Formats a duration as [`parse_duration`] reads it, in whole seconds: `1d2h3m4s`.
 // jiff's own printer has no days for a duration, and a plan that keeps a cluster for 168h has to be worked out.
 pub fn format_duration(duration: SignedDuration) -> String {
+    // The clocks of two machines differ, and an age of minus two seconds would help nobody.
     let mut rest = duration.as_secs().max(0);
     if rest == 0 {
         return "0s".to_owned();

@@ -40,6 +40,7 @@ pub const CALL_SET_WINDOW: Duration = seconds(46);
 
 // ------------------------------------------------------------------------------------------------------------ polling
 
+// Route 53 takes five requests a second from a whole account: one poller may not use them up.
 /// The shortest pause between two polls.
 pub const POLL_SHORTEST: Duration = milliseconds(250);
 /// The longest pause between two polls.

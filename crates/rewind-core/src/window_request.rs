@@ -100,6 +100,7 @@ impl RequestedWindow {
     /// A fragment that says what would be right.
     pub fn backtrack_seconds(self) -> Result<i64, String> {
         match self {
+            // For good: ModifyDBCluster can set 0, and cannot switch Backtrack on again.
             Self::Off => Ok(0),
             Self::Length(length) if length <= BACKTRACK_WINDOW_MAX => Ok(length.as_secs()),
             Self::Length(length) => Err(format!(
@@ -147,6 +148,7 @@ impl RequestedWindow {
 /// ```
 pub fn format_reach(reach: SignedDuration) -> String {
     let text = format_duration(reach);
+    // The second letter ends the second unit, and all after it is cut.
     match text.match_indices(|c: char| c.is_ascii_alphabetic()).nth(1) {
         Some((end, _)) => text.get(..=end).unwrap_or(&text).to_owned(),
         None => text,
@@ -166,6 +168,7 @@ fn explain_bare_number(number: i64) -> String {
             format!("the unit is missing: write {number}h for hours, or {number}d for days")
         }
         1..=72 => format!("the unit is missing: write {number}h for hours"),
+        // A number that fits as minutes was most likely meant in minutes.
         _ if number <= most / 60 => {
             let meant = number * 60;
             format!(

@@ -59,6 +59,7 @@ async fn serve<S: Step>(step: &S, payload: Value, time: Duration) -> Result<Valu
 /// Computes the time from `now` until the work has to stop, which Lambda kills at `deadline`, in milliseconds since 1970.
 fn time_until(deadline: u64, now: Timestamp) -> Duration {
     let now = u64::try_from(now.as_millisecond()).unwrap_or_default();
+    // A deadline that has passed leaves no time, where a plain subtraction would leave centuries.
     Duration::from_millis(deadline.saturating_sub(now)).saturating_sub(timeouts::STOPPED_BEFORE)
 }
 
@@ -93,6 +94,7 @@ async fn invoke<S: Step>(step: &S, payload: Value) -> Result<Value, StepError> {
     match &answer {
         Ok(_) => tracing::info!(recovery, ?direction, "done"),
         Err(error) => {
+            // The detail stays in the log: an execution history has more readers.
             tracing::error!(recovery, ?direction, name = %error.name, detail = error.for_log(), "{error}");
         }
     }

@@ -56,6 +56,7 @@ impl RequestArgs {
         put(&mut request, "cluster", &self.cluster);
         put(&mut request, "to", &to);
         put(&mut request, "strategy", &self.strategy);
+        // The flag can only allow: without it the decision of the file stands.
         put(&mut request, "inPlace", &self.in_place.then(|| "allowed".to_owned()));
         put(&mut request, "newCluster", &self.new_cluster);
         put(&mut request, "secretArn", &self.secret);
@@ -63,6 +64,7 @@ impl RequestArgs {
         put(&mut request, "approvalTimeout", &self.approval_timeout);
         put(&mut request, "keepSource", &self.keep_source);
         if !self.check.is_empty() {
+            // In place of the list of the file: merged, it would run checks that the command line does not show.
             let checks: Result<Vec<Value>, String> = self.check.iter().map(|text| parse_check(text)).collect();
             request.insert("checks".to_owned(), Value::Array(checks?));
         }

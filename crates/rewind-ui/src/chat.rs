@@ -58,6 +58,7 @@ pub fn parse(line: &str) -> Result<ChatInput, String> {
         ));
     }
     let mut words = split(line)?;
+    // From the list of clap itself, so that a command that is added is known here as well.
     let known = Chat::command().get_subcommands().any(|verb| words.first().is_some_and(|w| w == verb.get_name()));
     match words.first().map(String::as_str) {
         None => words.push("help".to_owned()),
@@ -66,6 +67,7 @@ pub fn parse(line: &str) -> Result<ChatInput, String> {
     }
     match Chat::try_parse_from(&words) {
         Ok(chat) => Ok(ChatInput::Command(Box::new(chat.command))),
+        // clap treats a request for help as an error.
         Err(error) if error.kind() == clap::error::ErrorKind::DisplayHelp => Ok(ChatInput::Help(error.to_string())),
         Err(error) => Err(message(&error)),
     }

@@ -23,6 +23,7 @@ pub enum Line {
 impl Line {
     /// The fact that the line states, without any markup: every rendering contains it.
     pub fn text(&self) -> &str {
+        // No wildcard: a new kind of line has to name its fact, or the tests of the renderers would not look for it.
         match self {
             Self::Heading(text)
             | Self::Step(_, text)
@@ -52,6 +53,7 @@ impl Document {
 
     /// Adds a list of numbered steps.
     pub fn steps<'a>(&mut self, steps: impl IntoIterator<Item = &'a String>) {
+        // Numbered here, so that people in chat and at a terminal speak of the same step 3.
         self.0.extend(steps.into_iter().zip(1..).map(|(text, number)| Line::Step(number, text.clone())));
     }
 

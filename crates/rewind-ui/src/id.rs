@@ -11,6 +11,7 @@ const MAX: usize = 80;
 /// Takes the id out of what a person gave: the id itself, or the ARN of the execution.
 pub fn recovery_id(text: &str) -> &str {
     let text = text.trim();
+    // Mails and the console show the ARN, and people paste what they have.
     if text.starts_with("arn:") { text.rsplit(':').next().unwrap_or(text) } else { text }
 }
 

@@ -25,6 +25,7 @@ pub(crate) fn parse_check(text: &str) -> Result<Value, String> {
             return Err(wrong(what));
         }
     }
+    // The report needs a name for each check, and the query is what people recognise.
     let name = named.filter(|name| !name.is_empty()).map_or_else(|| short(sql), ToOwned::to_owned);
     let (field, value) = match (expected.strip_prefix("at least "), expected.strip_prefix("at most ")) {
         (Some(bound), _) => ("atLeast", number(bound).ok_or_else(|| wrong("number after \"at least\""))?),
@@ -38,6 +39,7 @@ pub(crate) fn parse_check(text: &str) -> Result<Value, String> {
 pub(crate) fn parse_record(text: &str) -> Result<Value, String> {
     let parts: Vec<&str> = text.split(':').map(str::trim).collect();
     let (zone, name, endpoint) = match parts.as_slice() {
+        // Most requests move the record of the writer alone.
         [zone, name] => (zone, name, "writer"),
         [zone, name, endpoint] => (zone, name, *endpoint),
         _ => {
@@ -50,11 +52,13 @@ pub(crate) fn parse_record(text: &str) -> Result<Value, String> {
 }
 
 fn number(text: &str) -> Option<Value> {
+    // `inf` and `nan` can be parsed as f64, and JSON has neither.
     let number: f64 = text.trim().parse().ok()?;
     number.is_finite().then(|| Value::from(number))
 }
 
 fn short(sql: &str) -> String {
+    // By characters: SQL holds any text, and a cut within one would leave no valid name.
     match sql.char_indices().nth(NAME_MAX) {
         Some((end, _)) => format!("{}…", sql.get(..end).unwrap_or_default().trim_end()),
         None => sql.to_owned(),

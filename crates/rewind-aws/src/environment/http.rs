@@ -37,6 +37,7 @@ impl PerInvocation {
         // A poisoned lock guards nothing that could be half-written: a number and a handle.
         let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let number = rewind_clock::number();
+        // With the old client its connections go: a change sent over a dead one would have an unknown outcome.
         if held.0 != number {
             *held = (number, pooling());
         }
@@ -87,6 +88,7 @@ impl HttpConnector for InTime {
         if left < timeouts::CALL_AT_LEAST {
             return HttpConnectorFuture::ready(Err(ConnectorError::user(NotSent.into())));
         }
+        // The timeouts of the SDK are per attempt, and know nothing of the time that the invocation has left.
         let answer = within(left, self.0.call(request));
         HttpConnectorFuture::new(async move {
             answer.await.unwrap_or_else(|OutOfTime| Err(ConnectorError::timeout(NotAnswered.into())))

@@ -142,6 +142,7 @@ impl CompleteClusters for Rds {
             .set_feature_name(role.feature.clone());
         match call.send().await {
             Ok(_) => Ok(()),
+            // A second run of the step finds the roles that the first one added.
             Err(e) if is(code(&e), "DBClusterRoleAlreadyExists") => Ok(()),
             Err(e) => Err(classify(&e, Call::Change, &format!("rds:AddRoleToDBCluster of {} to {cluster}", role.arn))),
         }
@@ -162,6 +163,7 @@ impl CompleteClusters for Rds {
 impl DeleteClusters for Rds {
     /// IAM: `rds:DeleteDBCluster`.
     async fn delete_cluster(&self, cluster: &str) -> AwsResult<()> {
+        // No final snapshot: only a copy that a recovery made comes here, and its source is still there.
         match self.0.delete_db_cluster().db_cluster_identifier(cluster).skip_final_snapshot(true).send().await {
             Ok(_) => Ok(()),
             Err(e) if is(code(&e), "DBClusterNotFound") => Ok(()),
@@ -228,6 +230,7 @@ impl ChangeInstances for Rds {
     /// IAM: `rds:CreateDBInstance`, `rds:AddTagsToResource`, `iam:PassRole`.
     async fn create_instance(&self, new: &NewInstance<'_>) -> AwsResult<bool> {
         let like = new.like;
+        // RDS refuses the role or the key of a feature that the same call leaves off.
         let monitored = like.monitoring_interval > 0;
         let mut call = self
             .0
@@ -254,6 +257,7 @@ impl ChangeInstances for Rds {
             )
             .set_tags(Some(write_tags(new.tags)));
         loop {
+            // The loop ends: each round leaves out one more setting, and any other refusal is returned.
             let refused = match call.clone().send().await {
                 Ok(_) => return Ok(true),
                 Err(e) if is(code(&e), "DBInstanceAlreadyExists") => return Ok(false),
@@ -272,6 +276,7 @@ impl ChangeInstances for Rds {
 
     /// IAM: `rds:DeleteDBInstance`.
     async fn delete_instance(&self, name: &str) -> AwsResult<()> {
+        // An Aurora instance holds no data of its own: a snapshot, where one is taken, is of the cluster.
         match self.0.delete_db_instance().db_instance_identifier(name).skip_final_snapshot(true).send().await {
             Ok(_) => Ok(()),
             Err(e) if is(code(&e), "DBInstanceNotFound") => Ok(()),
@@ -377,6 +382,7 @@ impl ReadParameters for Rds {
 }
 
 fn with_change(call: ModifyCall, cluster: &str, change: &ClusterChange) -> ModifyCall {
+    // Immediately: RDS keeps some changes for the maintenance window otherwise, which may be days away.
     call.db_cluster_identifier(cluster)
         .apply_immediately(true)
         .set_auto_minor_version_upgrade(change.auto_minor_version_upgrade)
@@ -452,6 +458,7 @@ fn write_time(at: Timestamp) -> DateTime {
 fn read_backtrack(b: DbClusterBacktrack) -> Option<BacktrackSeen> {
     Some(BacktrackSeen {
         identifier: b.backtrack_identifier?,
+        // Real answers were seen in upper case too, against the documentation.
         status: b.status.unwrap_or_default().to_ascii_lowercase(),
         to: b.backtrack_to.and_then(read_time),
         from: b.backtracked_from.and_then(read_time),
@@ -536,6 +543,7 @@ pub(super) fn cluster_of(c: DbCluster, engine: Engine) -> Cluster {
             insights_mode: c
                 .database_insights_mode
                 .map(|mode| mode.as_str().to_owned())
+                // The default: passing it on would be a setting that nobody chose.
                 .filter(|mode| mode != "standard"),
         },
         data_api: c.http_endpoint_enabled.unwrap_or(false),

@@ -46,6 +46,7 @@ async fn a_cluster_has_the_engine_that_aws_names_and_any_other_is_refused() {
     for engine in Engine::ALL {
         assert_eq!(engine_of(engine.name()).await.unwrap(), engine);
     }
+    // DescribeDBClusters shows the clusters of these services as well.
     for other in ["neptune", "mysql", "docdb"] {
         let error = engine_of(other).await.unwrap_err();
         assert_eq!(error.name, ErrorName::InvalidRequest);

@@ -143,6 +143,7 @@ impl FakeRds {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
+        // The test that poisoned the lock has failed already, and its message is the one to read.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -167,6 +168,7 @@ impl ReadClusters for FakeRds {
     async fn cluster(&self, name: &str) -> AwsResult<Option<Cluster>> {
         let foreign = self.state().foreign.iter().find(|(cluster, _)| cluster == name).cloned();
         if let Some((cluster, engine)) = foreign {
+            // The adapter refuses it in the same way, so steps meet the same error here as on AWS.
             return Engine::of_cluster(&cluster, &engine).map(|_| None);
         }
         Ok(self.find(name))
@@ -188,6 +190,7 @@ impl RestoreClusters for FakeRds {
             state.clusters.push(Cluster {
                 name: name.to_owned(),
                 arn: format!("arn:aws:rds:us-east-1:000000000000:cluster:{name}"),
+                // AWS answers at once and works for minutes: a step that takes this for done fails its tests.
                 status: "creating".to_owned(),
                 engine: call.source.engine,
                 engine_version: call.source.engine_version.clone(),
@@ -196,6 +199,7 @@ impl RestoreClusters for FakeRds {
                 tags: call.tags.to_vec(),
                 deletion_protection: call.source.deletion_protection,
                 security_groups: call.source.security_groups.clone(),
+                // Only a clone shares storage with its source; a full copy belongs to no group.
                 clone_group: (call.origin == Origin::CloneOfNow).then(|| "clones".to_owned()),
                 ..Cluster::bare(call.source.engine)
             });
@@ -216,6 +220,7 @@ impl ReadBacktracks for FakeRds {
 
 impl BacktrackClusters for FakeRds {
     async fn start_backtrack(&self, cluster: &str, to: Timestamp, force: bool) -> AwsResult<BacktrackSeen> {
+        // AWS refuses a backtrack while binary logging is on, unless it is forced.
         if !force && self.cluster_parameter("", "binlog_format").await?.is_some_and(|format| format != "OFF") {
             return Err(StepError::new(
                 ErrorName::RewindFailed,
@@ -332,11 +337,13 @@ impl ChangeInstances for FakeRds {
                 return false;
             }
             let mut instance = Instance { name: new.name.to_owned(), tags: new.tags.to_vec(), ..new.like.clone() };
+            // For an authority that it has retired, AWS gives a new instance its default.
             if instance.ca_certificate.as_ref().is_some_and(|authority| state.withdrawn.contains(authority)) {
                 instance.ca_certificate = Some("rds-ca-rsa2048-g1".to_owned());
             }
             state.instances.push((new.cluster.name.clone(), instance));
             if let Some(cluster) = state.clusters.iter_mut().find(|c| c.name == new.cluster.name) {
+                // The first instance of a cluster becomes its writer, whatever its promotion tier.
                 let writer = cluster.members.is_empty();
                 cluster.members.push(Member { instance: new.name.to_owned(), writer });
             }
@@ -382,6 +389,7 @@ fn refuse_too_many(tags: &[Tag]) -> AwsResult<()> {
 
 fn apply(state: &mut State, cluster: &str, change: &ClusterChange) {
     let Some(found) = state.clusters.iter_mut().find(|c| c.name == cluster) else { return };
+    // A setting that the call does not name stays as it is, as with ModifyDBCluster.
     if let Some(groups) = &change.security_groups {
         found.security_groups.clone_from(groups);
     }

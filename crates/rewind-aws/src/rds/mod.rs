@@ -373,6 +373,7 @@ pub trait ChangeInstances: Send + Sync {
     fn delete_instance(&self, name: &str) -> impl Future<Output = AwsResult<()>> + Send;
 }
 
+// A result and no error: a full resource is an ordinary thing, and the caller goes on without the tags.
 /// The result of adding tags.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tagged {
@@ -415,6 +416,7 @@ pub trait ReadBacktracks: Send + Sync {
     fn backtracks(&self, cluster: &str) -> impl Future<Output = AwsResult<Vec<BacktrackSeen>>> + Send;
 }
 
+// Apart from `ReadBacktracks`: most functions only wait for a backtrack, and must not be able to start one.
 /// Starts backtracks.
 pub trait BacktrackClusters: Send + Sync {
     /// Calls `BacktrackDBCluster`, and never lets AWS take the earliest time in place of `to`. The API has no idempotency token:

@@ -64,6 +64,7 @@ impl NewCluster<'_> {
 ///
 /// [`ErrorName::InvalidRequest`] if others created it, [`ErrorName::ClusterNotReady`] as long as it has no endpoints.
 pub fn describe_created(recovery: &Recovery, found: &Cluster, otherwise: Timestamp) -> Result<Restored, StepError> {
+    // The name proves nothing: somebody may have created a cluster of that name since the plan.
     if found.tag(RECOVERY_TAG) != Some(recovery.id.as_str()) {
         return Err(StepError::new(
             ErrorName::InvalidRequest,
@@ -81,6 +82,7 @@ pub fn describe_created(recovery: &Recovery, found: &Cluster, otherwise: Timesta
         cluster_arn: found.arn.clone(),
         writer_endpoint: writer.clone(),
         reader_endpoint: reader.clone(),
+        // From the tag: a second run may be minutes later, and the latest restorable time has moved on.
         rewound_to: found.tag(TARGET_TAG).and_then(|at| at.parse().ok()).unwrap_or(otherwise),
         differences: Vec::new(),
     })
@@ -95,10 +97,13 @@ pub async fn delete_created<C>(clusters: &C, recovery: &Recovery, name: &str) ->
 where
     C: ReadClusters + ModifyClusters + DeleteClusters,
 {
+    // An undo also runs where its step never ran, or ran already: then there is nothing to delete.
     let Some(found) = clusters.cluster(name).await? else { return Ok(false) };
+    // A cluster of somebody else is left alone, even under the name that the plan chose.
     if found.tag(RECOVERY_TAG) != Some(recovery.id.as_str()) {
         return Ok(false);
     }
+    // RDS refuses further calls for a cluster that is being deleted, and that is what was wanted.
     if found.status != "deleting" {
         if found.deletion_protection {
             let unprotected = ClusterChange { deletion_protection: Some(false), ..ClusterChange::default() };

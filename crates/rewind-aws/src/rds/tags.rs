@@ -41,6 +41,7 @@ pub fn too_many(present: &[Tag], marks: &[&str]) -> usize {
 
 /// True if RDS accepts this as the value of a tag.
 pub fn is_value(text: &str) -> bool {
+    // The name of an execution becomes a tag, and Step Functions takes more characters than RDS.
     text.chars().count() <= 256 && text.chars().all(|c| c.is_alphanumeric() || c == ' ' || "_.:/=+-@".contains(c))
 }
 

@@ -17,13 +17,16 @@ pub fn approval_request(id: &str, proposed: &Proposal, hash: &str, expires_at: T
 /// Formats the mail that asks for approval: its subject, and its text with the commands that decide.
 pub fn approval_mail(recovery: &Recovery, proposed: &Proposal, expires_at: Timestamp) -> (String, Document) {
     let (id, plan, hash) = (&recovery.id, &proposed.plan, proposed.hash());
+    // The question first: SNS takes 100 characters of a subject, and a phone shows fewer.
     let subject = match &proposed.restored {
         Some(restored) => format!("Approve {id}? {} back to {}", plan.cluster, restored.rewound_to),
         None => format!("Approve {id}? {} back to {}, in place", plan.cluster, plan.target),
     };
     let mut document = approval_request(id, proposed, &hash, expires_at);
+    // A mail is read where no command line is set up: the console finds the execution by its ARN.
     document.field("execution", &recovery.execution_arn);
     document.heading(format!("Decide until {expires_at}:"));
+    // With the hash, so that a copied line decides on this proposal and on no later one.
     document.item(format!("rewind approve {id} --hash {hash}"));
     document.item(format!("rewind reject {id}"));
     document.plain(

@@ -48,6 +48,7 @@ fn recovered_fields(recovered: &Recovered) -> Document {
     if let Some(writes) = &recovered.not_carried_over {
         document.field("not carried over", format!("writes from {} to {}: {}", writes.from, writes.to, writes.place));
     }
+    // Absent where the source keeps its traffic or could not be tagged: then nothing deletes it.
     if let Some(until) = recovered.source.keep_until {
         document.field("source", kept(&recovered.source.cluster, until));
         keep_commands(&mut document, recovered.source.keep.as_ref());
@@ -69,6 +70,7 @@ fn safety_clone_fields(clone: &KeptSafetyClone) -> Document {
         document.field("safety clone", kept(&clone.cluster, until));
     }
     keep_commands(&mut document, clone.keep.as_ref());
+    // For people who need it no longer: nothing else deletes the clone before its time.
     document.field("to delete it", &clone.delete);
     document
 }
@@ -105,7 +107,9 @@ fn keep_commands(document: &mut Document, keep: Option<&KeepCommands>) {
 /// Adds the total time and the states that took longest.
 fn times(document: &mut Document, timings: &BTreeMap<String, f64>) {
     let Some(total) = timings.get("total") else { return };
+    // The total is not a state: it would always be the longest.
     let mut states: Vec<(&String, &f64)> = timings.iter().filter(|(state, _)| *state != "total").collect();
+    // `f64` has no total order of its own.
     states.sort_by(|(_, a), (_, b)| b.total_cmp(a));
     let longest: Vec<String> =
         states.into_iter().take(LONGEST_STATES).map(|(state, seconds)| format!("{state} {seconds:.1} s")).collect();

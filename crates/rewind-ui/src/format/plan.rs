@@ -12,6 +12,7 @@ pub fn plan(plan: &Plan) -> Document {
         document.field("because", reason);
     }
     document.field("window", format!("{} to {}", plan.window.earliest, plan.window.latest));
+    // Last, where a terminal leaves them in sight.
     for warning in &plan.warnings {
         document.warning(warning);
     }

@@ -18,6 +18,7 @@ pub fn decision_basis(proposal: &Proposal) -> Document {
     if let Some(restored) = &proposal.restored {
         document.extend(restored_cluster(restored));
     } else {
+        // In place people are asked before the rewind: there is no second cluster to look at first.
         document.plain("Nothing has been changed yet.");
     }
     if let Some(found) = &proposal.report {
@@ -58,6 +59,7 @@ fn consequences_side_by_side(plan: &Plan, restored: &Restored) -> Document {
     for record in &plan.dns {
         document.item(format!("{} moves from {} to {}", record.name, record.from, restored.endpoint(record.endpoint)));
     }
+    // These writes are the price of going back, so they stand out among the consequences.
     document.warning(format!(
         "what was written to {} after {} is not on {}: it stays on the source, fenced, for {}",
         plan.cluster,
@@ -65,6 +67,7 @@ fn consequences_side_by_side(plan: &Plan, restored: &Restored) -> Document {
         restored.cluster,
         format_duration(plan.keep_source())
     ));
+    // A rejection has its consequence as well: the deleted cluster may have taken hours to restore.
     document.heading("If you reject:");
     document.item(format!("no traffic is moved, and {} is deleted", restored.cluster));
     document

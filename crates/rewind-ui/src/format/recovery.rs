@@ -52,6 +52,7 @@ fn afterwards(recovery: &RecoveryRecord) -> Document {
     if let Some(cause) = &recovery.cause {
         document.warning(cause);
     }
+    // An undo that cannot be read may be under way: the person who starts another has to know.
     for attribute in &recovery.unreadable {
         document.warning(attribute);
     }
@@ -64,6 +65,7 @@ pub fn recoveries(recoveries: &[RecoveryRecord], now: Timestamp) -> Document {
     if recoveries.is_empty() {
         document.plain("No recoveries.");
     }
+    // By characters, as a terminal counts them, and not by bytes.
     let width = recoveries.iter().map(|recovery| recovery.id.chars().count()).max().unwrap_or_default();
     for recovery in recoveries {
         let started = with_age(recovery.started_at, now);
@@ -78,6 +80,7 @@ fn decided(decision: &RecordedDecision) -> String {
 }
 
 fn with_age(at: Timestamp, now: Timestamp) -> String {
+    // Milliseconds help nobody to recognise a recovery by its time.
     let second = at.round(jiff::Unit::Second).unwrap_or(at);
     format!("{second} ({} ago)", format_duration(now.duration_since(at)))
 }

@@ -11,11 +11,13 @@ pub fn undo(recovery: &RecoveryRecord) -> Document {
     let records = recovered.map(|recovered| recovered.dns.as_slice()).unwrap_or_default();
     let mut document = Document::new();
     document.heading(format!("The undo of {}:", recovery.id));
+    // In the order of the state machine: this fence comes first, so that two clusters never take writes.
     document.item(format!("fence {new_cluster}: no write is acknowledged by it after that, and its sessions end"));
     for MovedRecord { name, from, to, .. } in records {
         document.item(format!("move {name} from {to} back to {from}"));
     }
     document.item(format!("lift the fence of {cluster}: it is exactly as it was before it was fenced"));
+    // Nothing copies these writes back: the person who undoes has to know where they stay.
     document.warning(format!(
         "what was written to {new_cluster} since the switch is not on {cluster}: it stays on {new_cluster}, fenced and kept"
     ));

@@ -21,6 +21,7 @@ pub fn sections(document: &Document) -> Vec<String> {
             _ => sections.push(line),
         }
     }
+    // For one block too many Slack refuses the whole message.
     if sections.len() > SECTIONS_MAX {
         sections.truncate(SECTIONS_MAX);
         sections.push("… and more: the command line shows all of it".to_owned());

@@ -30,5 +30,6 @@ fn styled_line(line: &Line) -> String {
 }
 
 fn style(code: &str, text: &str) -> String {
+    // Each part is reset at its own end: a line that is cut off must not colour the rest of the screen.
     format!("\u{1b}[{code}m{text}\u{1b}[0m")
 }

@@ -19,6 +19,7 @@ fn report() -> Report {
     let answer = |value: &str| rewind_core::QueryResult { value: Ok(value.to_owned()), seconds: 0.1 };
     let checks = vec![
         CheckResult::judge(&check("rows are back"), answer("2"), Some(answer("0"))),
+        // A name with the characters that Slack reads as its own.
         CheckResult::judge(&check("a < b & c"), answer("3"), None),
     ];
     let tables = vec![TableCount {
@@ -87,9 +88,11 @@ fn every_fact_of_a_document_is_in_every_rendering() {
             terminal(&document, false),
             slack::sections(&document).join("\n"),
         ];
+        // A renderer that drops a kind of line would hide a warning from everybody who reads only that one.
         for line in &document.0 {
             for rendering in &renderings {
                 let fact = line.text();
+                // In Slack three characters are escaped, so a fact may be there in that form.
                 let is_there = rendering.contains(fact) || rendering.contains(&slack::escape(fact));
                 assert!(is_there, "{fact} is not in\n{rendering}");
             }
@@ -167,6 +170,7 @@ fn a_proposal_on_a_terminal_is_the_plain_text_with_styles() {
     assert_eq!(lines[3], "  \u{1b}[2mbecause         \u{1b}[0m restore: asked for");
     assert_eq!(lines[5], "  \u{1b}[33m! 2 tables have no key\u{1b}[0m");
     assert!(lines[11].starts_with("  \u{1b}[32m+ check \"rows are back\""), "{}", lines[11]);
+    // Without the codes the plain text is left: styles add nothing and hide nothing.
     let mut without_styles = text.clone();
     for code in ["\u{1b}[0m", "\u{1b}[1m", "\u{1b}[2m", "\u{1b}[32m", "\u{1b}[33m"] {
         without_styles = without_styles.replace(code, "");
