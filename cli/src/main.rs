@@ -8,6 +8,7 @@ mod connect;
 mod exit;
 mod follow;
 mod output;
+mod request_file;
 
 use args::Cli;
 use clap::Parser;

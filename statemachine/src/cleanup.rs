@@ -41,9 +41,7 @@ fn states() -> Vec<State> {
             .next("FindDue"),
         State::invoke("FindDue")
             .function("CleanUp")
-            .comment(
-                "Clusters whose tags say that a recovery kept them until a time that is past, the longest past first.",
-            )
+            .comment("Finds the clusters whose keep-until tag is past, the oldest first.")
             .inputs([])
             .input_text("what", "find")
             .input_as("executionArn", "$states.context.Execution.Id")
@@ -53,8 +51,8 @@ fn states() -> Vec<State> {
             .fails_to("ConcludeNotFound"),
         State::choice("IsAnyDue")
             .comment(
-                "One after another, and none begun after 50 minutes or after a hundred, for the history's sake: the \
-                 rest an hour later.",
+                "One cluster after another. None is begun after 50 minutes or after a hundred, so that the \
+                history does not fill up: the next execution goes on.",
             )
             .when_with(
                 "$next < $min([$count($due), 100]) and $millis() - $began < 50 * 60 * 1000",
@@ -65,8 +63,8 @@ fn states() -> Vec<State> {
             .next("CleanedUp"),
         State::invoke("FindRecords")
             .comment(
-                "Records that point at it. Asked outside the VPC: from the subnets of the other states' function \
-                 Route 53 need not be reachable.",
+                "Finds records that point at the cluster. It runs outside the VPC, because Route 53 need not be \
+                reachable from the subnets of clean-up.",
             )
             .inputs([])
             .input_as("cluster", "$item.cluster")
@@ -79,8 +77,8 @@ fn states() -> Vec<State> {
         State::invoke("CheckUnused")
             .function("CleanUp")
             .comment(
-                "Nothing is deleted that anybody uses, or that is not as the recovery left it. Changes nothing, and \
-                 holds up nobody.",
+                "A cluster that somebody uses, or that is not as the recovery left it, is not deleted. This check \
+                changes nothing and takes no lease, so it blocks nobody.",
             )
             .input_text("what", "check")
             .input_as("cluster", "$item.cluster")
@@ -95,7 +93,7 @@ fn states() -> Vec<State> {
             .next("IsUnused")
             .fails_to("ConcludeFailed"),
         State::choice("IsUnused")
-            .comment("Anything but true is a no, and people are told why.")
+            .comment("Anything but true keeps the cluster, and people are told why.")
             .keep_as("noticeKey", "'kept#' & $item.recoveryId")
             .keep_as("subject", "$substring('kept: ' & $item.cluster, 0, 80)")
             .keep_as(
@@ -113,7 +111,10 @@ fn states() -> Vec<State> {
             .when_with("$check.unused = true", vec![set("since", "$millis()")], "FindRecordsAgain")
             .next("RecordNotice"),
         State::table("RecordNotice", "putItem")
-            .comment("So that people are told once a day of one thing: a second put within 23 hours is refused.")
+            .comment(
+                "The conditional put fails within 23 hours of the last one, so people hear of one cluster once a \
+                day.",
+            )
             .argument(
                 "Item",
                 object([
@@ -129,7 +130,10 @@ fn states() -> Vec<State> {
             .tolerated(),
         State::invoke("FindRecordsAgain")
             .function("FindRecords")
-            .comment("Just before each call that deletes: whoever points a record at it meanwhile stops it.")
+            .comment(
+                "Looks again just before each call that deletes: a record that points at the cluster meanwhile \
+                stops the deletion.",
+            )
             .inputs([])
             .input_as("cluster", "$item.cluster")
             .input_as("recoveryId", "$item.recoveryId")
@@ -140,8 +144,9 @@ fn states() -> Vec<State> {
             .fails_to("ConcludeFailed"),
         State::invoke("CleanUp")
             .comment(
-                "Deletes the instances, then the cluster, into a final snapshot, under the cluster's lease. Looks at \
-                 all but the records once more, and at tags and table before every change. Called until it is gone.",
+                "Deletes the instances, then the cluster, into a final snapshot, under the cluster's lease. It \
+                checks all but the records again first, and tags and table before every change. It is called \
+                until the cluster is gone.",
             )
             .input_text("what", "delete")
             .input_as("cluster", "$item.cluster")
@@ -158,8 +163,8 @@ fn states() -> Vec<State> {
             .fails_to("ConcludeFailed"),
         State::choice("IsDeleted")
             .comment(
-                "Two hours are the bound: what is under way is found again an hour later. A snapshot is missing only \
-                 where somebody else deleted the cluster.",
+                "Gives up after two hours: the next execution finds a deletion that is under way. There is no \
+                snapshot only if somebody else deleted the cluster.",
             )
             .when_with(
                 "$deletion.done = true",
@@ -191,8 +196,8 @@ fn states() -> Vec<State> {
             .next("FindRecordsAgain"),
         State::pass("ConcludeFailed")
             .comment(
-                "This one could not be cleaned up; the others still are. It is found again an hour later, unless it \
-                 is gone by then.",
+                "This cluster could not be cleaned up. The others still are, and the next execution finds it \
+                again.",
             )
             .assign(
                 "failed",
@@ -225,7 +230,7 @@ fn states() -> Vec<State> {
             )
             .next("RecordNotice"),
         State::pass("ConcludeNotFound")
-            .comment("Nothing is known of what is due.")
+            .comment("The clusters that are due could not be listed.")
             .assign(
                 "failed",
                 object([
@@ -250,9 +255,7 @@ fn states() -> Vec<State> {
             )
             .next("RecordNotice"),
         State::publish("SendNotice")
-            .comment(
-                "A message that cannot be sent stops nothing, and makes the execution fail in the end, which pages.",
-            )
+            .comment("A message that cannot be sent stops nothing, but the execution fails at its end, which pages.")
             .argument("Subject", jsonata("'aurora-rewind: ' & $subject"))
             .argument("Message", jsonata("$message"))
             .next("IsAnyDue")
@@ -267,8 +270,8 @@ fn states() -> Vec<State> {
                 )],
                 "IsAnyDue",
             ),
-        State::succeed("CleanedUp").comment("Nothing is left that is due, but what is still used."),
+        State::succeed("CleanedUp").comment("Every cluster that is due was deleted, or is still used."),
         State::fail("NotCleanedUp", "$failed.Error", "$failed.Cause")
-            .comment("Something could not be looked at, deleted or told. The rest was done."),
+            .comment("A cluster could not be checked or deleted, or people could not be told. The rest was done."),
     ]
 }

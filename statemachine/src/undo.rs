@@ -61,8 +61,8 @@ fn states() -> Vec<State> {
         State::table("ReadRecovery", "getItem")
             .progress("reads what the recovery did")
             .comment(
-                "What the recovery did, as it was recorded: nobody has to remember it. Read once more under the \
-                 lease: until that is held, a clean-up may begin to delete what is to be gone back to.",
+                "Reads what the recovery did from its record. It is read once more under the lease, because until \
+                that is held a clean-up may begin to delete the source.",
             )
             .argument("Key", object([("id", text("'recovery#' & $id"))]))
             .argument("ConsistentRead", true.into())
@@ -100,9 +100,9 @@ fn states() -> Vec<State> {
             .fails_to("ConcludeNothingChanged"),
         State::choice("IsUndoable")
             .comment(
-                "Only a recovery that moved traffic has any to move back. One that was half undone may be undone \
-                 again: every step below finds what is done already. Asked once before the lease is taken, and once \
-                 more with it.",
+                "Only a recovery that moved traffic can be undone. One that was half undone may be undone again: \
+                every step below finds what is done already. Checked once before the lease is taken, and once \
+                more under it.",
             )
             .when_with(
                 "$state = 'Undone'",
@@ -166,8 +166,8 @@ fn states() -> Vec<State> {
             .next("FenceRestored"),
         acquire("undo", "'lease#' & $plan.cluster", "6 * 3600")
             .comment(
-                "The same lease as for a recovery: never both at once. Six hours are more than the four steps can \
-                 take with all their retries.",
+                "Takes the same lease as a recovery, so that never both run at once. Six hours are more than the \
+                four steps can take with all their retries.",
             )
             .keep_as("leaseKey", "'lease#' & $plan.cluster")
             .next("ReadRecovery")
@@ -209,8 +209,8 @@ fn states() -> Vec<State> {
         State::undo("UndoFenceSource", "FenceSource")
             .progress("lifts the fence of the source")
             .comment(
-                "Opens the source, exactly as it was before it was fenced. Not before the records have left the \
-                 restored cluster.",
+                "Lifts the fence of the source: it is exactly as it was. Not before the records have left the \
+                restored cluster.",
             )
             .timeout(195)
             .keeps_what_was_undone()
@@ -219,8 +219,8 @@ fn states() -> Vec<State> {
         State::undo("UndoFenceRestored", "FenceSource")
             .progress("lifts the fence of the restored cluster")
             .comment(
-                "Taking back failed: the restored cluster gets its clients back. The source is still fenced, so no \
-                 write can be acknowledged twice, wherever the records point.",
+                "The undo failed, so the fence of the restored cluster is lifted again. The source is still \
+                fenced, so no write can be acknowledged twice, wherever the records point.",
             )
             .input_text("fence", "restored")
             .inputs(["restored"])
@@ -230,8 +230,8 @@ fn states() -> Vec<State> {
             .undo_fails_to("ConcludeNeedsOperator"),
         State::choice("IsTrafficUnmoved")
             .comment(
-                "A batch that was refused at once because a record had changed moved nothing; after any other failure \
-                 of UndoSwapDns the records may point at either cluster.",
+                "A batch that was refused at the first try because a record had changed moved nothing. After any \
+                other failure of UndoSwapDns the records may point at either cluster.",
             )
             .when(
                 "$failure.state = 'FenceRestored' or ($failure.Error = 'RecordChanged' and $failure.retries = 0)",
@@ -241,8 +241,8 @@ fn states() -> Vec<State> {
         State::table("RecordUndone", "updateItem")
             .progress("writes the end into the table")
             .comment(
-                "Who took it back, and what that did. A failure here does not unmake it. The output of the execution \
-                 is put together here.",
+                "Stores who undid the recovery, and what that changed, and builds the output of the execution. \
+                The undo is done, even if this record fails.",
             )
             .argument("Key", object([("id", text("'recovery#' & $id"))]))
             .argument("UpdateExpression", "SET #state = :state, #undo = :undo REMOVE #error, cause".into())
@@ -299,7 +299,7 @@ fn states() -> Vec<State> {
             )
             .next("IsLeaseTaken"),
         State::pass("ConcludeNeedsOperator")
-            .comment("Half-way: says what failed, what was done before, and where traffic may be.")
+            .comment("The undo stopped half-way. Says what failed, what was done before, and where traffic may be.")
             .assign(
                 "ending",
                 object([
@@ -326,8 +326,8 @@ fn states() -> Vec<State> {
         State::table("RecordFailure", "updateItem")
             .progress("writes the failure into the table")
             .comment(
-                "The recovery is not what it was: whoever looks at it must see that. A failure here hides nothing: \
-                 the execution ends with the same error and cause.",
+                "The recovery's record must show that its undo stopped half-way. A failure here hides nothing: \
+                the execution ends with the same error and cause.",
             )
             .argument("Key", object([("id", text("'recovery#' & $id"))]))
             .argument("UpdateExpression", "SET #state = :state, #error = :error, cause = :cause, #undo = :undo".into())
@@ -356,13 +356,13 @@ fn states() -> Vec<State> {
         )
         .progress("sends the end as an event")
         .comment(
-            "The same event as of a recovery that needs a person: docs/events.md. One that cannot be sent stops \
-             nothing.",
+            "Sends the same event as a recovery that needs a person: docs/events.md. An event that cannot be \
+                sent stops nothing.",
         )
         .next("NeedsOperator")
         .tolerated(),
         State::choice("IsLeaseTaken")
-            .comment("Without a lease there is none to release.")
+            .comment("If the undo holds no lease, there is none to release.")
             .when("$leaseKey = 'none'", "NothingChanged")
             .next("ReleaseLeaseAfterFailure"),
         release("ReleaseLeaseAfterFailure", "undo")
@@ -371,8 +371,7 @@ fn states() -> Vec<State> {
             .tolerated(),
         State::fail("NothingChanged", "$ending.error", "$ending.cause")
             .comment("Failed with traffic where the recovery had left it."),
-        State::fail("NeedsOperator", "$ending.error", "$ending.cause")
-            .comment("A person must look: the only end that pages."),
+        State::fail("NeedsOperator", "$ending.error", "$ending.cause").comment("A person must look. This end pages."),
     ]
 }
 

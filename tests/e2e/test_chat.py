@@ -38,7 +38,7 @@ def test_recovery_and_its_undo_from_chat(stack):
     contains(slack.presses(CLEO, plan.button("Start it")).text, f"{run.id} had been started before")
 
     question = slack.channel(f"{run.id} waits for a decision")
-    contains(words(question), "orders are back", "If you approve, this is lost", "hash: ")
+    contains(words(question), "orders are back", "If you approve:", "hash: ")
     assert run.approval()["taskToken"] not in json.dumps(question), "a task token was shown in the channel"
     yes = next(b for b in buttons(question) if b["text"]["text"] == "Approve")
     contains(slack.presses(CLEO, yes).text, "you started this recovery, so somebody else has to approve it")
@@ -55,13 +55,13 @@ def test_recovery_and_its_undo_from_chat(stack):
     assert (decision["comment"], decision["decision"]) == ("the count is right", "approved"), "the decision in the table"
     contains(decision["by"], "ben", BEN)
     assert cluster.value("SELECT count(*) FROM orders", host=cluster.record) == 4000, "the rows by name"
-    contains(words(slack.channel(f"{run.id}: Recovered")), f"record: {cluster.record} -> ", "lost: ")
+    contains(words(slack.channel(f"{run.id}: Recovered")), f"record: {cluster.record} -> ", "not carried over: ")
     contains(slack.says(ANN, f"list {cluster.name}").text, run.id, "Recovered")
 
     way_back = slack.says(BEN, f"undo {run.id}")
-    contains(way_back.text, f"Taking back {run.id}", f"move {cluster.record}")
+    contains(way_back.text, f"The undo of {run.id}", f"move {cluster.record}")
     contains(slack.says(ANN, f"undo {run.id} --confirm {cluster.name}").text, "you may look, and not decide")
-    contains(slack.presses(BEN, way_back.button("Take it back")).text, f"{run.id}-undo is started")
+    contains(slack.presses(BEN, way_back.button("Undo it")).text, f"{run.id}-undo is started")
     undone = lambda: run.item().get("state") == "Undone"
     wait_until(undone, f"the end of taking {run.id} back")
     assert stack.records()[cluster.record][0] == cluster.endpoint, "the record"

@@ -15,9 +15,9 @@ pub(crate) struct Function {
     pub(crate) stem: String,
     /// The state: `StartRestore`.
     pub(crate) name: String,
-    /// Its sources without its tests, one after another.
+    /// The sources without the tests, one after another.
     pub(crate) source: String,
-    /// Its manifest.
+    /// The text of `Cargo.toml`.
     pub(crate) manifest: String,
 }
 
@@ -44,7 +44,7 @@ impl Function {
         Self { stem, name, source, manifest }
     }
 
-    /// Whether the step has an undo of its own.
+    /// True if the step has an undo of its own.
     pub(crate) fn has_undo(&self) -> bool {
         self.source.contains("fn undo(")
     }

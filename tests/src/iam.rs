@@ -170,7 +170,7 @@ fn with_zones_elsewhere_functions_assume_their_role_and_may_nothing_of_route_53_
     assert!(found >= 4);
 }
 
-/// What a recovery tags what it made with, and what it kept: the clone, the source's instances, the source.
+/// The tags that a recovery sets: on what it created, and on what it kept (the clone, the source's instances, the source).
 const MARKS: [&str; 3] = ["recovery", "fenced-by", "keep-until"];
 
 #[test]

@@ -88,7 +88,7 @@ impl Crate {
         Some(module)
     }
 
-    /// Which modules each module takes names from.
+    /// The modules from which each module imports names.
     fn graph(&self) -> BTreeMap<&Module, BTreeSet<Module>> {
         let edges = self.modules.iter().map(|(module, imports)| {
             let taken = imports.taken.iter().filter_map(|path| self.defining(module, path, 0));
@@ -115,7 +115,7 @@ impl Crate {
     }
 }
 
-/// What a module's text imports.
+/// The imports in a module's text.
 fn imports(text: &str) -> Imports {
     let mut imports = Imports::default();
     let file = syn::parse_file(text).expect("it compiles");

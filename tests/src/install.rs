@@ -1,5 +1,5 @@
-//! What the template asks of an account, in `docs/template.md`, written from the template: parameters, permissions, outputs.
-//! Each permission is told by the `Sid` of its statement and the comment behind it.
+//! Writes `docs/template.md` from the template: its parameters, permissions and outputs.
+//! The `Sid` of a statement and the comment behind it say what each permission is for.
 //!
 //! `REWIND_DRAW=1 cargo test -p rewind-tests install` writes it again.
 

@@ -4,11 +4,11 @@
 //! The suites of pytest are beside this crate: `paths`, `e2e`, `rds`, `expressions` and `tools`.
 
 #[cfg(test)]
-mod account;
-#[cfg(test)]
 mod contract;
 #[cfg(test)]
 mod crates;
+#[cfg(test)]
+mod deployment;
 #[cfg(test)]
 mod functions;
 #[cfg(test)]

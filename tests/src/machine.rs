@@ -6,9 +6,9 @@ use serde_yaml_ng::Value as Yaml;
 use std::collections::BTreeSet;
 
 pub(crate) struct Machine {
-    /// Its resource in the template; the resource of its role ends in `Role`.
+    /// The name of the machine's resource in the template. That of its role ends in `Role`.
     pub(crate) resource: &'static str,
-    /// Where its definition is.
+    /// The path of the definition.
     pub(crate) path: &'static str,
     definition: Value,
 }
@@ -92,7 +92,7 @@ impl Machine {
         })
     }
 
-    /// Where a state leads.
+    /// The states to which a state leads.
     pub(crate) fn ways(state: &Value) -> Vec<(&str, Way)> {
         // The first value of the variables is no failure.
         let given = |value: Option<&Value>| value.is_some_and(|value| value != &serde_json::json!({}));

@@ -13,8 +13,6 @@ use crate::args::{Cli, Command};
 use crate::connect::connect;
 use crate::exit::{Completion, Failure};
 use crate::output::Output;
-use serde_json::Value;
-use std::path::Path;
 
 /// Runs a command.
 pub(crate) async fn run(cli: Cli, output: &Output) -> Result<Completion, Failure> {
@@ -33,14 +31,4 @@ pub(crate) async fn run(cli: Cli, output: &Output) -> Result<Completion, Failure
         Command::Window(args) => window::run(&client, output, &args).await,
         Command::Completions { shell } => completions::run(shell),
     }
-}
-
-/// Reads the request in a file; without a file, an empty one.
-fn read_request(path: Option<&Path>) -> Result<Value, Failure> {
-    let Some(path) = path else { return Ok(Value::Object(serde_json::Map::new())) };
-    let name = path.display();
-    let text =
-        if path == Path::new("-") { std::io::read_to_string(std::io::stdin()) } else { std::fs::read_to_string(path) };
-    let text = text.map_err(|error| Failure::Usage(format!("{name} could not be read: {error}")))?;
-    serde_json::from_str(&text).map_err(|error| Failure::Usage(format!("{name} is not JSON: {error}")))
 }

@@ -1,11 +1,11 @@
 //! `rewind plan`: a dry run of the state machine, so that the plan is the one that a recovery would follow.
 
-use super::read_request;
 use crate::args::PlanOptions;
 use crate::connect::AwsClient;
 use crate::exit::{Completion, Failure};
 use crate::follow::follow;
 use crate::output::Output;
+use crate::request_file::read_request;
 use rewind_client::RecoveryName;
 use rewind_clock::SystemClock;
 use rewind_core::Clock;

@@ -1,11 +1,11 @@
 //! `rewind start`: starts a recovery, and follows it.
 
-use super::read_request;
 use crate::args::StartOptions;
 use crate::connect::AwsClient;
 use crate::exit::{Completion, Failure};
 use crate::follow::follow;
 use crate::output::Output;
+use crate::request_file::read_request;
 use rewind_client::RecoveryName;
 use rewind_clock::SystemClock;
 use rewind_core::Clock;

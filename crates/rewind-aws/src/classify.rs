@@ -1,7 +1,7 @@
-//! What an error of AWS means to a recovery.
+//! Translates errors of AWS into the errors of a recovery.
 //!
-//! Unmodelled codes are real (`InvalidParameterValue` is one), so codes are matched as strings. The one question that
-//! decides between `Unavailable` and `OutcomeUnknown` is whether the call may have changed something.
+//! RDS answers codes that its model doesn't have (`InvalidParameterValue` is one), so codes are matched as strings. A failed call
+//! is `Unavailable` if it only reads, and `OutcomeUnknown` if it may have changed something.
 
 use crate::environment::NotSent;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
@@ -10,7 +10,7 @@ use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use rewind_core::{ErrorName, StepError};
 use std::error::Error;
 
-/// Whether a call may have changed something.
+/// The kind of a call, by what may have happened if no answer comes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Call {
     /// It only reads.
@@ -30,6 +30,7 @@ where
     E: ProvideErrorMetadata + Error + 'static,
 {
     let detail = aws_smithy_types::error::display::DisplayErrorContext(error).to_string();
+    // The state machine repeats the first by itself; after the second the step has to read before it decides.
     let unanswered = match call {
         Call::Read => ErrorName::Unavailable,
         Call::Change => ErrorName::OutcomeUnknown,
@@ -51,7 +52,7 @@ where
                 .advice("try again")
                 .detail(detail)
         }
-        // For a change this may also be a connection that broke after sending: then nobody knows.
+        // For a change an I/O error may also be a connection that broke after the request was sent: then nobody knows.
         SdkError::DispatchFailure(failure) if call == Call::Read && failure.is_io() => {
             StepError::new(ErrorName::Unavailable, format!("{what}: AWS could not be reached"))
                 .advice("try again; if it stays so, look at the network between")
@@ -63,7 +64,7 @@ where
     }
 }
 
-/// True where the environment held a call back: then it was surely not made, even a change.
+/// True if our own connector refused to send the call: even a change was certainly not made.
 fn was_not_sent(failure: &DispatchFailure) -> bool {
     failure.as_connector_error().and_then(Error::source).is_some_and(|source| source.is::<NotSent>())
 }
@@ -71,6 +72,7 @@ fn was_not_sent(failure: &DispatchFailure) -> bool {
 fn by_code(code: &str, status: u16, unanswered: ErrorName) -> (ErrorName, &'static str) {
     let code = code.trim_end_matches("Fault").trim_end_matches("Exception");
     match code {
+        // Each service has its own word for it.
         "Throttling"
         | "RequestLimitExceeded"
         | "TooManyRequests"
@@ -85,6 +87,7 @@ fn by_code(code: &str, status: u16, unanswered: ErrorName) -> (ErrorName, &'stat
         "AccessDenied" | "AccessDeniedFault" | "UnauthorizedOperation" | "AuthorizationError" => {
             (ErrorName::RewindFailed, "allow the caller the action that is named, and start again")
         }
+        // Not retried: new credentials come with a new start of the function, not with time.
         "InvalidClientTokenId" | "ExpiredToken" | "SignatureDoesNotMatch" | "UnrecognizedClient" => {
             (ErrorName::RewindFailed, "look at the caller's credentials, and start again")
         }
@@ -92,6 +95,7 @@ fn by_code(code: &str, status: u16, unanswered: ErrorName) -> (ErrorName, &'stat
         "InvalidParameterValue" | "InvalidParameterCombination" => {
             (ErrorName::RewindFailed, "AWS's message says which value it does not take; mend it, and start again")
         }
+        // A 5xx may come from a load balancer after the service has done its work.
         _ if status >= 500 => (unanswered, "see what is there, then try again"),
         _ => (ErrorName::RewindFailed, "AWS's message says what to mend before another try"),
     }

@@ -1,4 +1,4 @@
-//! Where the clients come from: the few environment variables that Lambda gives, and nothing else.
+//! The configuration of all clients, from the few environment variables that Lambda sets.
 //!
 //! `aws-config` would read files, profiles and metadata services that a function does not have, at 0.7 MB each function.
 
@@ -17,7 +17,7 @@ use aws_types::sdk_config::{SdkConfig, SharedCredentialsProvider};
 use rewind_core::{ErrorName, StepError, timeouts};
 use std::time::Duration;
 
-/// What all clients of a function share.
+/// The configuration that all clients of a function share.
 #[derive(Debug, Clone)]
 pub struct Aws {
     region: Region,
@@ -56,13 +56,14 @@ impl Aws {
         }
     }
 
-    /// The configuration of one service's client; `AWS_ENDPOINT_URL_<service>`, then `AWS_ENDPOINT_URL`, move its endpoint.
+    /// Builds the configuration of one service's client; `AWS_ENDPOINT_URL_<service>`, then `AWS_ENDPOINT_URL`, move its endpoint.
     pub(crate) fn config(&self, service: &str) -> SdkConfig {
         self.config_within(service, timeouts::CALL)
     }
 
     /// The same, where one call may take `call`.
     pub(crate) fn config_within(&self, service: &str, call: Duration) -> SdkConfig {
+        // The SDK's own lookup of these variables is in aws-config, which functions don't link.
         let endpoint = [format!("AWS_ENDPOINT_URL_{service}"), "AWS_ENDPOINT_URL".to_owned()]
             .iter()
             .find_map(|name| std::env::var(name).ok().filter(|url| !url.is_empty()));

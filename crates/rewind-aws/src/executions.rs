@@ -1,5 +1,5 @@
-//! Executions of a state machine, as a person's front door sees them: started, followed by their history, decided on. It
-//! shows nothing and judges nothing.
+//! Executions of a state machine, for the clients that act for people: starts them, reads their history, and sends decisions. It
+//! renders nothing and decides nothing.
 
 use crate::classify::{Call, classify};
 use crate::{Answer, Aws};
@@ -10,66 +10,66 @@ use rewind_core::StepError;
 use serde_json::Value;
 use std::collections::BTreeMap;
 
-/// What became of starting an execution.
+/// The result of starting an execution.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Started {
-    /// It runs; on AWS also where one of that name and input was running already.
+    /// The execution runs, with this ARN; also if one of that name and input was running already.
     Runs(String),
-    /// The name was taken by another.
+    /// The name belongs to an execution with another input, or to one that has ended.
     NameTaken,
 }
 
-/// How an execution stands.
+/// An execution.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Execution {
-    /// Its ARN.
+    /// The ARN.
     pub arn: String,
-    /// Whether and how it has ended.
+    /// The state of the execution.
     pub status: Status,
-    /// When it was started.
+    /// The time of its start.
     pub started_at: Timestamp,
-    /// When it ended.
+    /// The time of its end.
     pub ended_at: Option<Timestamp>,
-    /// What it was given.
+    /// The input.
     pub input: Value,
-    /// What it answered, if it succeeded.
+    /// The output, if it succeeded; otherwise null.
     pub output: Value,
     /// The name of the error with which it failed.
     pub error: Option<String>,
-    /// Its cause.
+    /// The cause of the failure.
     pub cause: Option<String>,
 }
 
-/// Whether and how an execution has ended.
+/// The state of an execution.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Status {
-    /// It has not.
+    /// Running, or waiting to be redriven.
     Running,
-    /// With an output.
+    /// Ended with an output.
     Succeeded,
-    /// With an error.
+    /// Ended with an error.
     Failed,
-    /// Stopped from outside, or by its time limit.
+    /// Stopped by a caller, or by its time limit.
     Stopped,
 }
 
-/// Something that happened in an execution.
+/// An event in the history of an execution.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Event {
-    /// Its number in the history, from 1.
+    /// The number in the history, from 1.
     pub id: i64,
-    /// When.
+    /// The time.
     pub at: Timestamp,
-    /// What.
+    /// The content.
     pub what: What,
 }
 
-/// What happened.
+/// The events that a client follows.
 #[derive(Debug, Clone, PartialEq)]
 pub enum What {
-    /// A state began.
+    /// A state was entered.
     Entered(String),
-    /// A state ended, and put this out.
+    /// A state was left with this output; of a task the payload alone.
     Left(String, Value),
     /// An attempt at a task failed, with error and cause; the state machine decides what follows.
     Failed(String, String),
@@ -77,17 +77,17 @@ pub enum What {
     Ended,
 }
 
-/// Starts executions, looks at them, and sends them decisions.
+/// Starts executions, reads them, and sends them decisions.
 pub trait Executions: Send + Sync {
     /// Starts an execution of a state machine under this name.
     fn start(&self, machine_arn: &str, name: &str, input: &Value) -> impl Future<Output = Answer<Started>> + Send;
-    /// How an execution stands; none where there is none.
+    /// Reads an execution; none if there is no such ARN.
     fn execution(&self, arn: &str) -> impl Future<Output = Answer<Option<Execution>>> + Send;
-    /// What has happened after the event `after`, in order; of a long history the last part only.
+    /// Reads the events after the number `after`, in order; of a long history only the last part.
     fn events(&self, arn: &str, after: i64) -> impl Future<Output = Answer<Vec<Event>>> + Send;
-    /// What each state answered last before the state `until` was entered for the first time.
+    /// Reads the last output of each state before the state `until` was entered for the first time.
     fn answers(&self, arn: &str, until: &str) -> impl Future<Output = Answer<BTreeMap<String, Value>>> + Send;
-    /// Ends a wait with this answer; false where nobody waits with that token any more.
+    /// Ends the wait for `task_token` with this output; false if that wait is over.
     fn answer(&self, task_token: &str, answer: &Value) -> impl Future<Output = Answer<bool>> + Send;
     /// The definition of a state machine.
     fn definition(&self, machine_arn: &str) -> impl Future<Output = Answer<Value>> + Send;
@@ -97,7 +97,7 @@ pub trait Executions: Send + Sync {
 #[derive(Debug, Clone)]
 pub struct StepFunctions(aws_sdk_sfn::Client);
 
-/// How much of a long history is looked at from its end.
+/// The number of events that are read from the end of a long history.
 const TAIL: usize = 500;
 
 impl StepFunctions {
@@ -131,6 +131,7 @@ impl Executions for StepFunctions {
             Err(error) => return Err(classify(&error, Call::Read, "states:DescribeExecution")),
         };
         let status = match found.status {
+            // A redrive continues at the state that failed, so for people the recovery is not over.
             ExecutionStatus::Running | ExecutionStatus::PendingRedrive => Status::Running,
             ExecutionStatus::Succeeded => Status::Succeeded,
             ExecutionStatus::Failed => Status::Failed,
@@ -150,7 +151,7 @@ impl Executions for StepFunctions {
 
     /// IAM: `states:GetExecutionHistory`.
     async fn events(&self, arn: &str, after: i64) -> Answer<Vec<Event>> {
-        // Newest first: only what is new is read, however long the history is.
+        // Newest first, so that a client that polls a long history reads only what is new.
         let mut fresh: Vec<HistoryEvent> = Vec::new();
         let mut page = None;
         loop {
@@ -207,6 +208,7 @@ impl Executions for StepFunctions {
 
     /// IAM: `states:SendTaskSuccess`.
     async fn answer(&self, task_token: &str, answer: &Value) -> Answer<bool> {
+        // An approval is renewed every few minutes, with a new token: an old one is no error, the caller reads the new one.
         match self.0.send_task_success().task_token(task_token).output(answer.to_string()).send().await {
             Ok(_) => Ok(true),
             Err(error)
@@ -231,13 +233,14 @@ impl Executions for StepFunctions {
     }
 }
 
-/// What an event of the history says to someone who follows; none where it says nothing.
+/// Translates an event of the history; none for a kind that no client follows.
 fn translate(event: &HistoryEvent) -> Answer<Option<Event>> {
     let what = match &event.r#type {
         kind if kind.as_str().ends_with("StateEntered") => {
             event.state_entered_event_details.as_ref().map(|details| What::Entered(details.name.clone()))
         }
         kind if kind.as_str().ends_with("StateExited") => event.state_exited_event_details.as_ref().map(|details| {
+            // lambda:invoke wraps a function's result into Payload; other states have their output as it is.
             let output = json(details.output.as_deref());
             What::Left(details.name.clone(), output.get("Payload").cloned().unwrap_or(output))
         }),
@@ -257,7 +260,7 @@ fn translate(event: &HistoryEvent) -> Answer<Option<Event>> {
 }
 
 fn failed(error: &Option<String>, cause: &Option<String>) -> What {
-    // A function's error comes as JSON with the message in it.
+    // Lambda reports a function's error as JSON, of which people need the message alone.
     let cause = cause.clone().unwrap_or_default();
     let message = serde_json::from_str::<Value>(&cause).ok();
     let message = message.as_ref().and_then(|cause| cause.get("errorMessage")).and_then(Value::as_str);

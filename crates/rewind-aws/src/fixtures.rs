@@ -1,7 +1,7 @@
-//! The recovery that tests of steps are about: a cluster `orders` with a writer and a reader, rewound to `orders-r`.
+//! The recovery in the tests of steps: the cluster `orders` with a writer and a reader, restored into `orders-r`.
 
 use crate::rds::fake::FakeRds;
-use crate::rds::{Cluster, Instance, Member, Role, Watched};
+use crate::rds::{Cluster, Instance, Member, Monitoring, Role};
 use jiff::Timestamp;
 use rewind_core::names::{RECOVERY_TAG, TARGET_TAG};
 use rewind_core::{
@@ -37,7 +37,7 @@ impl Clock for ManualClock {
 
 /// When the recovery was started.
 pub const STARTED: &str = "2026-11-23T10:35:00Z";
-/// What it goes back to.
+/// The target of the recovery.
 pub const TARGET: &str = "2026-11-23T10:30:00Z";
 
 /// Reads a time that a test wrote.
@@ -71,6 +71,7 @@ pub fn source() -> Cluster {
         master_username: text("postgres"),
         earliest_restorable: Some(time("2026-11-16T02:00:00Z")),
         latest_restorable: Some(time("2026-11-23T10:34:00Z")),
+        // The writer second: a step that takes the first member for the writer fails its tests.
         members: vec![member("orders-2", false), member("orders-1", true)],
         parameter_group: text("orders-cluster-pg"),
         subnet_group: text("orders-subnets"),
@@ -80,12 +81,12 @@ pub fn source() -> Cluster {
         maintenance_window: text("sun:03:00-sun:03:30"),
         backup_retention: Some(7),
         auto_minor_version_upgrade: Some(false),
-        watched: Watched {
+        monitoring: Monitoring {
             monitoring_interval: 30,
             monitoring_role: text("arn:aws:iam::000000000000:role/monitoring"),
             performance_insights: true,
             insights_mode: text("advanced"),
-            ..Watched::default()
+            ..Monitoring::default()
         },
         data_api: true,
         roles: vec![Role { arn: "arn:aws:iam::000000000000:role/s3".to_owned(), feature: text("s3Import") }],
@@ -132,7 +133,7 @@ pub fn rds_with_restored() -> FakeRds {
         master_secret: None,
         maintenance_window: Some("mon:05:00-mon:05:30".to_owned()),
         auto_minor_version_upgrade: Some(true),
-        watched: Watched::default(),
+        monitoring: Monitoring::default(),
         custom_endpoints: Vec::new(),
         endpoint: Some(restored().writer_endpoint),
         reader_endpoint: Some(restored().reader_endpoint),

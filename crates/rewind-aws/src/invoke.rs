@@ -1,4 +1,4 @@
-//! Functions that people call themselves, such as set-window. The steps of a recovery are the state machine's to call.
+//! Calls functions for people, such as set-window. The steps of a recovery are called by the state machine alone.
 
 use crate::classify::{Call, classify};
 use crate::{Answer, Aws};
@@ -6,12 +6,12 @@ use aws_smithy_types::Blob;
 use rewind_core::timeouts;
 use serde_json::Value;
 
-/// What became of a call.
+/// The result of a call that reached the function.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Called {
-    /// It answered.
+    /// The function's result.
     Answered(Value),
-    /// It refused: the error's name, and the message for a person.
+    /// The function's error: its name, and its message for people.
     Refused(String, String),
 }
 
@@ -26,7 +26,7 @@ pub trait CallFunctions: Send + Sync {
 pub struct Lambda(aws_sdk_lambda::Client);
 
 impl Lambda {
-    /// The client at the environment's endpoint. It waits longer than the functions that people call may run.
+    /// Makes the client at the environment's endpoint. It waits longer than the functions that people call may run.
     pub fn new(aws: &Aws) -> Self {
         Self(aws_sdk_lambda::Client::new(&aws.config_within("LAMBDA", timeouts::CALL_SET_WINDOW)))
     }
@@ -44,11 +44,12 @@ impl CallFunctions for Lambda {
             .await
             .map_err(|e| classify(&e, Call::Change, &format!("lambda:InvokeFunction of {function}")))?;
         let payload = answer.payload.unwrap_or_default().into_inner();
-        let said: Value = serde_json::from_slice(&payload).unwrap_or_default();
+        let result: Value = serde_json::from_slice(&payload).unwrap_or_default();
+        // Lambda answers 200 for a function that failed, and says so in a header of its own.
         if answer.function_error.is_none() {
-            return Ok(Called::Answered(said));
+            return Ok(Called::Answered(result));
         }
-        let text = |name: &str| said.get(name).and_then(Value::as_str).unwrap_or("no reason was given").to_owned();
+        let text = |name: &str| result.get(name).and_then(Value::as_str).unwrap_or("no reason was given").to_owned();
         Ok(Called::Refused(text("errorType"), text("errorMessage")))
     }
 }

@@ -19,5 +19,5 @@ pub mod topic;
 
 pub use environment::Aws;
 
-/// What every port answers.
+/// The result of every call of AWS: a value, or an error that the state machine knows.
 pub type Answer<T> = Result<T, rewind_core::StepError>;

@@ -1,6 +1,6 @@
-//! The table's item of a recovery, as far as functions write it: what a fence is about to change, and a pending approval.
+//! The attributes of a recovery's item in the table that functions write: notes, pending approvals, and leases.
 //!
-//! Leases and the item's state are native states' work.
+//! The item itself, its state and most leases are written by states of the state machine that call DynamoDB without a function.
 
 use crate::classify::{Call, classify, code};
 use crate::{Answer, Aws};
@@ -10,13 +10,13 @@ use rewind_core::{PendingApproval, StepError};
 use serde_json::Value;
 use std::collections::HashMap;
 
-/// Keeps what a step must know again when it is run twice or undone.
+/// Keeps notes for a step that runs twice or is undone.
 pub trait Notes: Send + Sync {
-    /// What was noted of the recovery under `name`.
+    /// Reads the note `name` of a recovery.
     fn note(&self, recovery_id: &str, name: &str) -> impl Future<Output = Answer<Option<Value>>> + Send;
-    /// Notes `value` under `name`, unless something is noted there already: answers what is noted then.
+    /// Writes the note `name` unless it is there already; returns the note that is there then.
     fn note_once(&self, recovery_id: &str, name: &str, value: &Value) -> impl Future<Output = Answer<Value>> + Send;
-    /// Notes `value` under `name` in place of what is noted there.
+    /// Writes the note `name` in place of the one that is there.
     fn note_again(&self, recovery_id: &str, name: &str, value: &Value) -> impl Future<Output = Answer<()>> + Send;
 }
 
@@ -32,30 +32,30 @@ pub trait Approvals: Send + Sync {
     fn told(&self, recovery_id: &str, hash: &str) -> impl Future<Output = Answer<()>> + Send;
 }
 
-/// Who works on a cluster, and until when nobody else may.
+/// The exclusive right to work on a cluster, until a time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lease {
-    /// Who holds it: a recovery's id, or another name that no recovery has.
+    /// The holder: a recovery's id, or another name that no recovery has.
     pub holder: String,
     /// The execution that works for the holder.
     pub execution_arn: String,
-    /// When it was taken.
+    /// The time at which it was taken.
     pub taken_at: Timestamp,
-    /// When it ends by itself.
+    /// The time at which it ends by itself.
     pub expires_at: Timestamp,
 }
 
 /// Takes leases as the state machines do, for functions that are called by something else.
 pub trait Leases: Send + Sync {
-    /// Takes the lease of `cluster`, or takes it anew; answers whether nobody else holds it.
+    /// Takes the lease of `cluster`, or renews it; false if somebody else holds it.
     fn take_lease(&self, cluster: &str, lease: &Lease) -> impl Future<Output = Answer<bool>> + Send;
-    /// Gives the lease back, if it is still this holder's.
+    /// Releases the lease if this holder still has it.
     fn release_lease(&self, cluster: &str, holder: &str) -> impl Future<Output = Answer<()>> + Send;
 }
 
-/// Sees who works on a cluster.
+/// Reads leases.
 pub trait ReadLeases: Send + Sync {
-    /// The lease of `cluster`; it may be over.
+    /// Reads the lease of `cluster`, which may have ended.
     fn lease_of(&self, cluster: &str) -> impl Future<Output = Answer<Option<Lease>>> + Send;
 }
 
@@ -191,6 +191,7 @@ impl Leases for Records {
             .item("executionArn", text(&lease.execution_arn))
             .item("takenAt", text(&lease.taken_at.to_string()))
             .item("expiresAt", number(lease.expires_at))
+            // The holder may take it again: a step that runs twice must not lock itself out.
             .condition_expression("attribute_not_exists(id) OR expiresAt < :now OR recoveryId = :me")
             .expression_attribute_values(":now", number(lease.taken_at))
             .expression_attribute_values(":me", text(&lease.holder))
@@ -210,7 +211,7 @@ impl Leases for Records {
             .update_item()
             .table_name(&self.table)
             .key("id", lease_key(cluster))
-            // One that is over counts as none: so no function needs a right to delete items.
+            // An ended lease counts as none, so no function needs permission to delete items.
             .update_expression("SET expiresAt = :over")
             .condition_expression("recoveryId = :me")
             .expression_attribute_values(":over", AttributeValue::N("0".to_owned()))

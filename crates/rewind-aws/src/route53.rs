@@ -1,4 +1,4 @@
-//! Route 53 as the steps see it: the record sets of one name, and one batch that moves all or nothing.
+//! The ports of Route 53: reads record sets, and moves records in one batch, all or none.
 
 pub use crate::route53_role::Route53;
 
@@ -10,27 +10,27 @@ use aws_sdk_route53::types::{
 };
 use rewind_core::{ErrorName, StepError};
 
-/// A record set, as far as a recovery looks at it.
+/// The parts of a record set that a recovery needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RecordSet {
-    /// Its name, in lower case and without the dot at its end.
+    /// The name, in lower case and without the dot at its end.
     pub name: String,
-    /// Its type, such as `CNAME`.
+    /// The type, such as `CNAME`.
     pub kind: String,
-    /// Its time to live in seconds; an alias has none.
+    /// The time to live in seconds; an alias has none.
     pub ttl: Option<i64>,
-    /// Its values, exactly as Route 53 holds them.
+    /// The values, exactly as Route 53 holds them.
     pub values: Vec<String>,
-    /// Whether it is one of several of that name and type: weighted, by latency, failover and so on.
+    /// True if it has a routing policy (weighted, latency, failover and so on), so that its name has several sets.
     pub routed: bool,
 }
 
-/// One CNAME of a batch: taken away exactly as it is believed to be, and made anew with another value.
+/// The move of one CNAME: it is deleted with exactly the value `from`, and created with the value `to`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Move {
     /// The record's name.
     pub name: String,
-    /// Its time to live in seconds, which stays.
+    /// The time to live in seconds, which stays.
     pub ttl: i64,
     /// The value it must have now.
     pub from: String,
@@ -38,24 +38,24 @@ pub struct Move {
     pub to: String,
 }
 
-/// How a batch went.
+/// The result of a batch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Moved {
     /// Accepted, under this change id.
     Accepted(String),
-    /// Refused as a whole, for a record is not as it was believed to be. Route 53's words.
+    /// Refused as a whole, because a record has another value. The message is Route 53's.
     Mismatch(String),
 }
 
-/// Reads and moves records.
+/// Reads the record sets of a name.
 pub trait Zones: Send + Sync {
-    /// The record sets of that name.
+    /// Reads the record sets of that name.
     fn record_sets(&self, zone: &str, name: &str) -> impl Future<Output = Answer<Vec<RecordSet>>> + Send;
 }
 
-/// Reads all of a zone.
+/// Reads all record sets of a zone.
 pub trait ListRecords: Send + Sync {
-    /// Every record set of the zone; none where there is no such zone.
+    /// Reads every record set of the zone; none if there is no such zone.
     fn all_records(&self, zone: &str) -> impl Future<Output = Answer<Option<Vec<RecordSet>>>> + Send;
 }
 
@@ -65,9 +65,9 @@ pub trait MoveRecords: Send + Sync {
     fn move_records(&self, zone: &str, moves: &[Move], comment: &str) -> impl Future<Output = Answer<Moved>> + Send;
 }
 
-/// Follows a change.
+/// Reads the state of a change.
 pub trait FollowChange: Send + Sync {
-    /// Whether all of Route 53's servers have the change.
+    /// True if all servers of Route 53 have the change.
     fn in_sync(&self, change_id: &str) -> impl Future<Output = Answer<bool>> + Send;
 }
 
@@ -123,6 +123,7 @@ impl MoveRecords for Route53 {
         let client = self.client().await?;
         let mut changes = Vec::with_capacity(moves.len() * 2);
         for change in moves {
+            // Not UPSERT, which would overwrite a value that somebody else has set since the plan.
             changes.push(cname(ChangeAction::Delete, change, &change.from)?);
             changes.push(cname(ChangeAction::Create, change, &change.to)?);
         }
@@ -132,10 +133,11 @@ impl MoveRecords for Route53 {
                 .change_info
                 .map(|info| Moved::Accepted(info.id))
                 .ok_or_else(|| StepError::new(ErrorName::OutcomeUnknown, "Route 53 answered no change id")),
+            // DELETE of a value that a record no longer has is the compare of this compare-and-swap.
             Err(e) if code(&e) == Some("InvalidChangeBatch") => {
                 let service = e.as_service_error();
-                let said = service.and_then(aws_smithy_types::error::metadata::ProvideErrorMetadata::message);
-                Ok(Moved::Mismatch(said.unwrap_or("InvalidChangeBatch").to_owned()))
+                let message = service.and_then(aws_smithy_types::error::metadata::ProvideErrorMetadata::message);
+                Ok(Moved::Mismatch(message.unwrap_or("InvalidChangeBatch").to_owned()))
             }
             Err(e) => Err(classify(&e, Call::Change, &format!("route53:ChangeResourceRecordSets of {zone}"))),
         }

@@ -1,5 +1,5 @@
-//! The way to hosted zones of another account: a role there is assumed, and every call of Route 53 is made with it. Without
-//! such a role the calls are made with the function's own credentials.
+//! The client of Route 53, also for hosted zones in another account: it then assumes a role there for every call. Without such a
+//! role it uses the function's own credentials.
 
 use crate::classify::{Call, classify, code};
 use crate::{Answer, Aws};
@@ -37,7 +37,7 @@ struct Role {
     aws: Aws,
     sts: aws_sdk_sts::Client,
     time: SharedTimeSource,
-    /// The client with the role's credentials, and until when they are used; it lives as long as the environment.
+    /// The client with the role's credentials, and the end of those. It is kept across invocations.
     assumed: Mutex<Option<(Client, SystemTime)>>,
 }
 
@@ -45,7 +45,7 @@ impl Route53 {
     /// The client at the environment's endpoint, through the role `REWIND_HOSTED_ZONE_ROLE_ARN` where it is set.
     pub fn from_env(aws: &Aws) -> Self {
         let set = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
-        // The zones' account sees in its own trail which function it was.
+        // The zones' account sees in its own CloudTrail which function it was.
         let session = set("AWS_LAMBDA_FUNCTION_NAME").unwrap_or_else(|| "aurora-rewind".to_owned());
         Self::through(aws, set(ROLE), session, SharedTimeSource::new(SystemTimeSource::new()))
     }
@@ -72,7 +72,7 @@ impl ReachZones for Route53 {
         }
         let call = role.sts.assume_role().role_arn(&role.arn).role_session_name(&role.session);
         let answer = call.duration_seconds(SESSION_SECONDS).send().await.map_err(|e| {
-            // Whatever Route 53 was to be asked for, even a change: nothing of it was sent yet.
+            // A read, even if a change was to follow: nothing has been sent to Route 53 yet.
             let error = classify(&e, Call::Read, &format!("sts:AssumeRole of {}", role.arn))
                 .changed("Route 53 was not called: no record was read or changed");
             if code(&e) == Some("AccessDenied") {

@@ -1,6 +1,6 @@
-//! Logins from Secrets Manager, the version first that was current at a moment.
+//! Reads logins from Secrets Manager, the version first that was current at a given moment.
 //!
-//! A rewound database has the passwords of its moment: a secret rotated since then holds the login under an older version.
+//! A rewound database has the passwords of its moment: if a secret was rotated since, the login is in an older version.
 
 use crate::classify::{Call, classify, code};
 use crate::{Answer, Aws};
@@ -16,7 +16,7 @@ pub struct Login {
     pub user: Option<String>,
     /// The password.
     pub password: String,
-    /// Which version of the secret it is: its staging labels, or its id where it has none.
+    /// The version of the secret: its staging labels, or its id if it has none.
     pub version: String,
 }
 
@@ -26,18 +26,19 @@ impl fmt::Debug for Login {
     }
 }
 
-/// How many versions are tried: `AWSCURRENT`, `AWSPREVIOUS` and two before them.
+/// The number of versions that are tried: `AWSCURRENT`, `AWSPREVIOUS` and two older ones. Every failed login counts at the
+/// database, and some lock an account for that.
 const VERSIONS_TRIED: usize = 4;
 
 /// Reads logins.
 pub trait Logins: Send + Sync {
-    /// The logins of a secret, the one that was current at `moment` first, then the newer ones, then the older.
+    /// Reads the logins of a secret: the one that was current at `moment` first, then the newer ones, then the older.
     fn logins(&self, secret_arn: &str, moment: Timestamp) -> impl Future<Output = Answer<Vec<Login>>> + Send;
 }
 
 /// Finds secrets.
 pub trait FindSecrets: Send + Sync {
-    /// Whether there is a secret of that ARN.
+    /// True if there is a secret of that ARN.
     fn exists(&self, secret_arn: &str) -> impl Future<Output = Answer<bool>> + Send;
 }
 
@@ -54,6 +55,7 @@ impl Secrets {
 
 #[derive(Deserialize)]
 struct Content {
+    // RDS writes `username`; secrets written by hand often have `user`.
     #[serde(alias = "user")]
     username: Option<String>,
     password: String,
@@ -122,8 +124,8 @@ struct Version {
     created: Option<Timestamp>,
 }
 
-/// The newest version not after `moment` was current then; after it come those made since, newest first, and then the
-/// older ones.
+/// Orders the versions by how likely they are the login of `moment`. The newest one not after it was current then; those created
+/// since follow, newest first, and then the older ones.
 fn order(versions: &mut [Version], moment: Timestamp) {
     versions.sort_by_key(|version| std::cmp::Reverse(version.created));
     let current = versions.iter().position(|version| version.created.is_some_and(|at| at <= moment));

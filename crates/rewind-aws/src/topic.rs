@@ -1,14 +1,14 @@
-//! Messages to people, by SNS.
+//! Publishes messages for people to an SNS topic.
 
 use crate::classify::{Call, classify};
 use crate::{Answer, Aws};
 
-/// Tells people.
+/// Publishes messages for people.
 pub trait Tell: Send + Sync {
     /// Publishes a message. A subject of SNS has 100 characters of ASCII at most: it is cut here.
     fn tell(&self, subject: &str, message: &str) -> impl Future<Output = Answer<()>> + Send;
 
-    /// True where somebody has confirmed a subscription.
+    /// True if the topic has a confirmed subscription.
     fn is_heard(&self) -> impl Future<Output = Answer<bool>> + Send;
 }
 
@@ -34,6 +34,7 @@ impl Topic {
 impl Tell for Topic {
     /// IAM: `sns:Publish`.
     async fn tell(&self, subject: &str, message: &str) -> Answer<()> {
+        // SNS refuses the whole message for a subject with a newline or a 101st character; the message says it all anyway.
         let subject: String = subject.chars().filter(|c| c.is_ascii() && !c.is_ascii_control()).take(100).collect();
         self.client
             .publish()
@@ -57,6 +58,7 @@ impl Tell for Topic {
             .map_err(|e| classify(&e, Call::Read, "sns:GetTopicAttributes"))?;
         // <https://docs.aws.amazon.com/sns/latest/api/API_GetTopicAttributes.html>
         let confirmed = topic.attributes().and_then(|all| all.get("SubscriptionsConfirmed"));
+        // An attribute that is missing is no reason to page: only a zero is known to reach nobody.
         Ok(confirmed.is_none_or(|confirmed| confirmed != "0"))
     }
 }

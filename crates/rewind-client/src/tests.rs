@@ -340,7 +340,7 @@ async fn taking_back_that_failed_is_begun_again_under_the_next_name() {
     let first = aws.client().undo("r-1", Some("orders"), "ann").await.unwrap();
     assert!(first.arn.starts_with(&UNDO_MACHINE.replace("stateMachine", "execution")));
     aws.end(&first.arn, Status::Failed, Value::Null);
-    // Half taken back, the recovery needs an operator, who may take it back again: the same person or another.
+    // Half undone, the recovery needs an operator, who may undo it again: the same person or another.
     aws.state().records.get_mut("r-1").unwrap().state = "NeedsOperator".into();
     for (by, id) in [("ann", "r-1-undo-2"), ("bob", "r-1-undo-3")] {
         let next = aws.client().undo("r-1", Some("orders"), by).await.unwrap();

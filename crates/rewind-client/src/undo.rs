@@ -102,7 +102,7 @@ fn why_not_undoable(recovery: &RecoveryRecord) -> Option<String> {
 
 fn why_not_in_state(state: &str) -> String {
     match state {
-        "Undone" => "it was undone already".to_owned(),
+        "Undone" => "it is undone already".to_owned(),
         "Running" | "AwaitingApproval" => {
             "it has not ended; next step: reject it when it asks, and it undoes itself".to_owned()
         }

@@ -1,5 +1,5 @@
-//! The invocation that work is done in: its number, and the time that it has left. Whatever waits, waits no longer than that.
-//! It belongs to the task, so that work which runs beside it, such as another test, has its own.
+//! The present invocation: its number, and the time that it has left. Nothing waits longer than that. It belongs to the task, so that
+//! work beside it, such as another test, has its own.
 
 use rewind_core::timeouts::CALLS_END_BEFORE;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,11 +13,11 @@ tokio::task_local! {
 #[derive(Debug, Clone, Copy)]
 struct Invocation {
     number: u64,
-    /// Calls have to be over by then.
+    /// The time by which all calls have to end.
     deadline: Instant,
 }
 
-/// The work was stopped, for its time was used up.
+/// The work was stopped because its time was used up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OutOfTime;
 
@@ -27,12 +27,13 @@ pub struct OutOfTime;
 ///
 /// [`OutOfTime`] where it was stopped.
 pub async fn invocation<T>(time: Duration, work: impl Future<Output = T>) -> Result<T, OutOfTime> {
+    // A counter and not the request id of Lambda: tests and the command line have none.
     static LAST: AtomicU64 = AtomicU64::new(0);
     run(LAST.fetch_add(1, Ordering::Relaxed) + 1, Instant::now() + time, work).await
 }
 
-/// Runs `work` within this invocation, and stops it early enough for `reserve` to be left. Outside of an invocation there is
-/// nothing to keep back from.
+/// Runs `work` within this invocation, and stops it early enough for `reserve` to be left. Outside of an invocation it runs without a
+/// limit.
 ///
 /// # Errors
 ///
@@ -52,22 +53,23 @@ pub async fn within<T>(limit: Duration, work: impl Future<Output = T>) -> Result
     tokio::time::timeout(bounded(limit), work).await.map_err(|_| OutOfTime)
 }
 
+// Calls end before the work does, so that the step can still say which call failed and what it had done before.
 async fn run<T>(number: u64, stop: Instant, work: impl Future<Output = T>) -> Result<T, OutOfTime> {
     let deadline = stop.checked_sub(CALLS_END_BEFORE).unwrap_or(stop);
     INVOCATION.scope(Invocation { number, deadline }, timeout_at(stop, work)).await.map_err(|_| OutOfTime)
 }
 
-/// The time that calls have left; none outside of an invocation, where nobody ends them.
+/// Returns the time that calls have left; none outside of an invocation.
 pub fn time_left() -> Option<Duration> {
     INVOCATION.try_with(|now| now.deadline.saturating_duration_since(Instant::now())).ok()
 }
 
-/// `limit`, or what is left where that is less.
+/// Returns `limit`, or the time that is left if that is less.
 pub fn bounded(limit: Duration) -> Duration {
     time_left().map_or(limit, |left| left.min(limit))
 }
 
-/// The number of the invocation, which no other of this process has; 0 outside of one.
+/// Returns the number of the invocation, unique in this process; 0 outside of one.
 pub fn number() -> u64 {
     INVOCATION.try_with(|now| now.number).unwrap_or(0)
 }

@@ -1,5 +1,5 @@
-//! The system's clock: the one place that asks the operating system for the time, and the time that an invocation has left.
-//! A crate of its own, for the domain knows no runtime, and the command line and the local stack know no Lambda.
+//! The system's clock, the only place that reads the time from the operating system, and the time that an invocation has left. It is a
+//! crate of its own because the domain knows no runtime, and the command line and the local stack know no Lambda.
 
 mod invocation;
 

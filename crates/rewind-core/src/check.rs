@@ -1,4 +1,4 @@
-//! Checks: what must be true of the rewound data, whether it is, and the report that a person decides on.
+//! Checks of the rewound data, their results, and the report that a person decides on.
 //!
 //! This module compares what a database answered with what was expected; it never asks one.
 
@@ -6,21 +6,21 @@ use crate::decimal::Decimal;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// One thing that must be true of the rewound data: the first column of the only row that `sql` answers.
+/// A check: the first column of the only row that `sql` returns must meet `expectation`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "Written", into = "Written")]
 pub struct Check {
-    /// What a person calls it.
+    /// The name that the report shows.
     pub name: String,
-    /// The database it is asked in.
+    /// The database that the query runs in.
     pub database: String,
     /// One query.
     pub sql: String,
-    /// What the answer has to be.
+    /// The condition that the result must meet.
     pub expectation: Expectation,
 }
 
-/// What the answer of a check has to be.
+/// The condition that the result of a check must meet.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Expectation {
     /// The same text, or the same number.
@@ -32,7 +32,7 @@ pub enum Expectation {
 }
 
 impl Expectation {
-    /// Whether `found` is what was expected; if not, why not, where the two values alone do not say it.
+    /// Compares `found` with the condition. An error has a reason where the two values alone do not explain it.
     ///
     /// ```
     /// use rewind_core::Expectation;
@@ -42,10 +42,12 @@ impl Expectation {
     /// assert_eq!(Expectation::AtMost(10.0).met_by("many").unwrap_err().as_deref(), Some("\"many\" is not a number"));
     /// ```
     pub fn met_by(&self, found: &str) -> Result<(), Option<String>> {
+        // As a decimal, not as f64: counts and sums of money go beyond the 15 digits that f64 keeps apart.
         let number = Decimal::parse(found);
         let not_a_number = || Some(format!("\"{found}\" is not a number"));
         let met = match self {
             Self::Expect(text) => {
+                // Databases print one number in several ways: 2, 2.0 and 2.00 are what somebody who wrote 2 expects.
                 text == found
                     || Decimal::parse(text).zip(number).is_some_and(|(wanted, number)| wanted.cmp(&number).is_eq())
             }
@@ -70,7 +72,7 @@ impl fmt::Display for Expectation {
     }
 }
 
-/// A check as JSON has it.
+/// A check in JSON: three optional fields, of which exactly one is present.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Written {
@@ -85,7 +87,7 @@ struct Written {
     at_most: Option<Bound>,
 }
 
-/// A bound as JSON has it: whole numbers without a decimal point, for people read the plan.
+/// A bound in JSON. A whole number has no decimal point, because people read the plan.
 #[derive(Serialize, Deserialize)]
 #[serde(untagged)]
 enum Bound {
@@ -94,7 +96,7 @@ enum Bound {
 }
 
 impl Bound {
-    /// Below this every whole `f64` is exactly one `i64`.
+    /// 2^53: every whole `f64` below it is exactly one `i64`.
     const EXACT: f64 = 9_007_199_254_740_992.0;
 
     fn of(number: f64) -> Self {
@@ -147,44 +149,44 @@ impl From<Check> for Written {
     }
 }
 
-/// What a database answered to a check.
+/// The result of a check's query.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Answer {
-    /// The value as text, or why there is none.
+pub struct QueryResult {
+    /// The value as text, or the reason that there is none.
     pub value: Result<String, String>,
     /// How long the query took.
     pub seconds: f64,
 }
 
-/// How a check came out.
+/// The result of a check, as the report shows it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CheckResult {
     /// The check's name.
     pub name: String,
-    /// The database it was asked in.
+    /// The database that the query ran in.
     pub database: String,
-    /// What was expected, for a person.
+    /// The condition, as people read it.
     pub expected: String,
-    /// What the rewound data answered; absent where it answered no value.
+    /// The value in the rewound data; absent if the query returned none.
     pub found: Option<String>,
-    /// Whether the two agree.
+    /// True if the value meets the condition.
     pub passed: bool,
-    /// What the source answered; absent where it answered no value or was not asked.
+    /// The value on the source; absent if the query returned none there or was not run.
     pub source: Option<String>,
     /// How long the query took on the rewound data.
     pub seconds: f64,
-    /// Why the check failed, where the values do not say it.
+    /// The reason for a failure that the values do not explain.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
-    /// Why the source answered no value.
+    /// The reason that the source returned no value.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source_note: Option<String>,
 }
 
 impl CheckResult {
-    /// Compares what the rewound data answered with what was expected. The source's answer is shown, never judged.
-    pub fn judge(check: &Check, restored: Answer, source: Option<Answer>) -> Self {
+    /// Compares the value in the rewound data with the condition. The value on the source is shown and decides nothing.
+    pub fn judge(check: &Check, restored: QueryResult, source: Option<QueryResult>) -> Self {
         let (found, passed, note) = match restored.value {
             Ok(value) => match check.expectation.met_by(&value) {
                 Ok(()) => (Some(value), true, None),
@@ -192,6 +194,7 @@ impl CheckResult {
             },
             Err(reason) => (None, false, Some(reason)),
         };
+        // The source has the mistake in it, so its value says nothing about the rewound data. People compare the two.
         let (source, source_note) = match source.map(|answer| answer.value) {
             None => (None, None),
             Some(Ok(value)) => (Some(value), None),
@@ -228,7 +231,7 @@ impl fmt::Display for CheckResult {
     }
 }
 
-/// How many rows a table that a check reads has on both clusters.
+/// The number of rows of a table that a check reads, on both clusters.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TableCount {
     /// The database.
@@ -239,29 +242,29 @@ pub struct TableCount {
     pub restored: Option<u64>,
     /// Rows in the source; absent where they could not be counted.
     pub source: Option<u64>,
-    /// Why a count is absent.
+    /// The reason that a count is absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
 }
 
 impl fmt::Display for TableCount {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let say = |count: Option<u64>| count.map_or_else(|| "an unknown number of".to_owned(), |n| n.to_string());
-        let (restored, source) = (say(self.restored), say(self.source));
+        let render = |count: Option<u64>| count.map_or_else(|| "an unknown number of".to_owned(), |n| n.to_string());
+        let (restored, source) = (render(self.restored), render(self.source));
         write!(f, "{} in {}: {restored} rows, {source} on the source", self.table, self.database)?;
         self.note.as_ref().map_or(Ok(()), |note| write!(f, " ({note})"))
     }
 }
 
-/// How far a connection to a database was protected.
+/// The protection of a connection to a database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Tls {
     /// Encrypted, and the server's certificate was verified for the endpoint's name.
     Verified,
-    /// Encrypted, with whoever answered: no CA bundle was given to verify against.
+    /// Encrypted, with an unverified server: there is no CA bundle to verify it with.
     Encrypted,
-    /// In clear: the server offers no TLS.
+    /// Not encrypted: the server offers no TLS.
     None,
 }
 
@@ -293,32 +296,33 @@ impl fmt::Display for Login {
     }
 }
 
-/// What verification found: the ground for a person's decision.
+/// The report of a verification, which a person decides on.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Report {
-    /// Whether every check passed.
+    /// True if every check passed.
     pub passed: bool,
-    /// How it logged in to the rewound data.
+    /// The login that the rewound data accepted.
     pub login: Login,
-    /// The checks, as the request has them.
+    /// The checks, in the order of the request.
     pub checks: Vec<CheckResult>,
     /// The tables that the checks read.
     pub tables: Vec<TableCount>,
-    /// What a person should know beside that.
+    /// Other facts that a person should know.
     pub notes: Vec<String>,
 }
 
 impl Report {
-    /// A report on these findings: passed if every check did.
+    /// Makes a report, which has passed if every check has.
     pub fn new(login: Login, checks: Vec<CheckResult>, tables: Vec<TableCount>, notes: Vec<String>) -> Self {
         Self { passed: checks.iter().all(|check| check.passed), login, checks, tables, notes }
     }
 }
 
 impl fmt::Display for Report {
-    /// The facts as text, the failed checks first.
+    /// Renders the report in one line, the failed checks first.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut checks: Vec<&CheckResult> = self.checks.iter().collect();
+        // Step Functions cuts a cause at 32,768 characters, and chat much earlier: what failed must not be cut off.
         checks.sort_by_key(|check| check.passed);
         let lines = checks.iter().map(ToString::to_string);
         let lines = lines.chain(self.tables.iter().map(ToString::to_string)).chain(self.notes.iter().cloned());
@@ -336,8 +340,8 @@ mod tests {
         Check { name: "n".into(), database: "d".into(), sql: "SELECT 1".into(), expectation }
     }
 
-    fn answer(value: Result<&str, &str>) -> Answer {
-        Answer { value: value.map(str::to_owned).map_err(str::to_owned), seconds: 0.5 }
+    fn answer(value: Result<&str, &str>) -> QueryResult {
+        QueryResult { value: value.map(str::to_owned).map_err(str::to_owned), seconds: 0.5 }
     }
 
     #[test]

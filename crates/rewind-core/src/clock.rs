@@ -1,4 +1,4 @@
-//! Time as a port: every step takes its time from here, so that tests decide what "now" is and waits cost nothing.
+//! The time as a port: every step is given a clock, so tests set the present time and waits cost no time.
 
 use jiff::Timestamp;
 use std::time::Duration;
@@ -9,7 +9,7 @@ pub trait Clock: Send + Sync {
     fn now(&self) -> Timestamp;
     /// Waits for `duration`.
     fn sleep(&self, duration: Duration) -> impl Future<Output = ()> + Send;
-    /// How long the work may still go on; none where nobody ends it.
+    /// The time that is left until the invocation ends; none outside of one.
     fn left(&self) -> Option<Duration> {
         None
     }

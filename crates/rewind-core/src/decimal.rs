@@ -19,6 +19,7 @@ impl Decimal {
             Some(rest) => (true, rest),
             None => (false, text.strip_prefix('+').unwrap_or(text)),
         };
+        // An exponent that i32 can't hold is no number that a database prints; as i64 the sums below can't overflow.
         let (mantissa, exponent) = match unsigned.split_once(['e', 'E']) {
             Some((mantissa, exponent)) => (mantissa, i64::from(exponent.parse::<i32>().ok()?)),
             None => (unsigned, 0),
@@ -33,13 +34,14 @@ impl Decimal {
         let leading = i64::try_from(all.len() - significant.len()).ok()?;
         let digits = significant.trim_end_matches('0').to_owned();
         if digits.is_empty() {
+            // One form for zero, whatever its sign and exponent: derived equality must agree with the order.
             return Some(Self { negative: false, magnitude: 0, digits });
         }
         let magnitude = i64::try_from(whole.len()).ok()?.checked_sub(leading)?.checked_add(exponent)?;
         Some(Self { negative, magnitude, digits })
     }
 
-    /// The number that an `f64` stands for when it is written; none for those that are no number or infinite.
+    /// Makes the number that `Display` writes for an `f64`; none if that is infinite or not a number.
     pub(crate) fn of(number: f64) -> Option<Self> {
         // `Display` writes the shortest digits that read back as the same f64: what the request said.
         Self::parse(&number.to_string())
@@ -53,6 +55,7 @@ impl Ord for Decimal {
             (false, true) => -1,
             (false, false) => 1,
         };
+        // Without leading zeros the higher magnitude is the larger number; with equal ones, text order is the order of the digits.
         let size = || self.magnitude.cmp(&other.magnitude).then_with(|| self.digits.cmp(&other.digits));
         sign(self).cmp(&sign(other)).then_with(|| if self.negative { size().reverse() } else { size() })
     }

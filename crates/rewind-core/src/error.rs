@@ -1,4 +1,4 @@
-//! The errors of a recovery: one closed list of names, and a message for the person who is awake at 3 a.m.
+//! The errors of a recovery: a closed list of names for the state machine, and a message for people.
 //!
 //! The names are the only strings that a state's `ErrorEquals` may hold besides the platform's own. Each has a page in
 //! `docs/errors/`. This module never decides what to retry: the state machine does, by name.
@@ -102,31 +102,31 @@ pub struct StepError {
 }
 
 impl StepError {
-    /// An error that says what happened, as a lowercase fragment without a full stop.
+    /// Makes an error. `happened` is a lowercase fragment without a full stop.
     pub fn new(name: ErrorName, happened: impl Into<String>) -> Self {
         Self { name, happened: happened.into(), changed: None, advice: None, detail: None }
     }
 
-    /// An invariant of this program that broke.
+    /// Makes the error of a broken invariant of this program.
     pub fn bug(happened: impl Into<String>) -> Self {
         Self::new(ErrorName::Bug, happened).advice("report it with the execution's history")
     }
 
-    /// Says what was changed and what was not.
+    /// Adds what was changed and what was not.
     #[must_use]
     pub fn changed(mut self, changed: impl Into<String>) -> Self {
         self.changed = Some(changed.into());
         self
     }
 
-    /// Says what to do next.
+    /// Adds what to do next.
     #[must_use]
     pub fn advice(mut self, advice: impl Into<String>) -> Self {
         self.advice = Some(advice.into());
         self
     }
 
-    /// Keeps a detail for the log: it never reaches the execution history, for it may hold what only insiders may see.
+    /// Adds a detail for the log. It never reaches the execution history, which more people may read than the log.
     #[must_use]
     pub fn detail(mut self, detail: impl fmt::Display) -> Self {
         self.detail = Some(detail.to_string());
@@ -141,6 +141,7 @@ impl StepError {
 
 impl fmt::Display for StepError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // One line of fragments: Step Functions shows the cause in a single line, and mail and chat put it into sentences.
         f.write_str(&self.happened)?;
         if let Some(changed) = &self.changed {
             write!(f, "; {changed}")?;

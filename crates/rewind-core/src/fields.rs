@@ -1,5 +1,5 @@
-//! A JSON object that a person wrote, being read: every problem is found at once, with the path of its field, the value, and
-//! what would be right.
+//! Reads a JSON object that a person wrote. It collects every problem, with the path of the field, the value, and what would be
+//! right, so that one correction is enough.
 
 use crate::error::{ErrorName, StepError};
 use crate::names::identifier_problem;
@@ -7,12 +7,12 @@ use crate::time::{format_duration, parse_duration};
 use jiff::SignedDuration;
 use serde_json::{Map, Value};
 
-/// Refuses a request for all that is wrong with it.
+/// Makes the error for a request from all problems in it.
 pub(crate) fn refused(problems: &[String]) -> StepError {
     StepError::new(ErrorName::InvalidRequest, problems.join("; ")).changed("nothing was changed")
 }
 
-/// A JSON object being read: every problem is collected with the path of its field.
+/// A JSON object that is being read, and the problems so far.
 pub(crate) struct Fields<'a> {
     pub(crate) at: String,
     pub(crate) object: &'a Map<String, Value>,
@@ -20,15 +20,15 @@ pub(crate) struct Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
-    /// The fields of a request, which is `what`.
+    /// Begins to read a request; `what` describes a right one in the error for a value that is no object.
     pub(crate) fn of(input: &'a Value, what: &str) -> Result<Self, StepError> {
-        let wrong = || refused(&[format!("the request is {}: it is {what}", say(input))]);
+        let wrong = || refused(&[format!("the request is {}: it is {what}", shorten(input))]);
         let object = input.as_object().ok_or_else(wrong)?;
         Ok(Self { at: String::new(), object, problems: Vec::new() })
     }
 
     pub(crate) fn problem(&mut self, field: &str, wrong: &str) {
-        let value = self.object.get(field).map_or_else(|| "missing".to_owned(), say);
+        let value = self.object.get(field).map_or_else(|| "missing".to_owned(), shorten);
         self.problems.push(format!("`{}{field}` is {value}: {wrong}", self.at));
     }
 
@@ -36,6 +36,7 @@ impl<'a> Fields<'a> {
         self.problems.push(format!("`{}`: {wrong}", self.at.trim_end_matches('.')));
     }
 
+    // An unknown field is refused, not ignored: `dry_run` for `dryRun` would start a recovery that was meant as a question.
     pub(crate) fn refuse_unknown(&mut self, known: &[&str]) {
         for field in self.object.keys().filter(|field| !known.contains(&field.as_str())) {
             let near = known.iter().find(|name| is_near(name, field));
@@ -59,6 +60,7 @@ impl<'a> Fields<'a> {
                 self.problem(field, "it is empty");
                 None
             }
+            // A number where a duration belongs gets the readings that people had in mind, not a hint about quotes.
             Value::Number(number) if matches!(field, "to" | "approvalTimeout" | "keepSource") => {
                 let wrong = parse_duration(&number.to_string()).err();
                 self.problem(field, &wrong.unwrap_or_else(|| "write it as text".to_owned()));
@@ -78,6 +80,7 @@ impl<'a> Fields<'a> {
         self.text(field)
     }
 
+    // Numbers and booleans are taken as text: people write 2 and "2" for the same expectation.
     pub(crate) fn scalar(&mut self, field: &str) -> Option<String> {
         match self.value(field)? {
             Value::String(text) => Some(text),
@@ -99,6 +102,7 @@ impl<'a> Fields<'a> {
         number
     }
 
+    // Only JSON's own booleans: the text "false" would be true in many languages, and this decides whether anything changes.
     pub(crate) fn flag(&mut self, field: &str) -> bool {
         match self.value(field) {
             None => false,
@@ -159,7 +163,11 @@ impl<'a> Fields<'a> {
         let mut list = Vec::new();
         for (i, item) in items.iter().enumerate() {
             let Some(object) = item.as_object() else {
-                self.problems.push(format!("`{}{field}[{i}]` is {}: write an object, in {{ }}", self.at, say(item)));
+                self.problems.push(format!(
+                    "`{}{field}[{i}]` is {}: write an object, in {{ }}",
+                    self.at,
+                    shorten(item)
+                ));
                 continue;
             };
             let mut fields = Fields { at: format!("{}{field}[{i}].", self.at), object, problems: Vec::new() };
@@ -171,8 +179,8 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// A value for a message: as JSON, cut where it is long.
-fn say(value: &Value) -> String {
+/// Renders a value for a message: as JSON, cut after 60 characters.
+fn shorten(value: &Value) -> String {
     let text = value.to_string();
     match text.char_indices().nth(60) {
         Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
@@ -180,7 +188,7 @@ fn say(value: &Value) -> String {
     }
 }
 
-/// Whether two field names differ only in case, `-` and `_`, or by one character's presence.
+/// True if two field names differ only in case, `-` and `_`, or if one has one more character at its end.
 fn is_near(known: &str, written: &str) -> bool {
     let plain = |name: &str| name.chars().filter(|c| c.is_alphanumeric()).collect::<String>().to_ascii_lowercase();
     let (known, written) = (plain(known), plain(written));

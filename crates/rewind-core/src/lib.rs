@@ -1,4 +1,4 @@
-//! The domain of aurora-rewind, pure: what a recovery is asked for, what it will do, and how it can fail.
+//! The domain of aurora-rewind: requests, plans, checks and errors, as pure values and functions.
 //!
 //! Nothing in this crate knows AWS, tokio or I/O.
 
@@ -13,15 +13,15 @@ mod outcome;
 mod plan;
 mod poll;
 mod proposal;
-mod reach;
 mod record;
 mod request;
 mod strategy;
 mod time;
 pub mod timeouts;
 mod window;
+mod window_request;
 
-pub use check::{Answer, Check, CheckResult, Expectation, Login, Report, TableCount, Tls};
+pub use check::{Check, CheckResult, Expectation, Login, QueryResult, Report, TableCount, Tls};
 pub use clock::Clock;
 pub use engine::{Engine, UnknownEngine};
 pub use error::{ErrorName, StepError};
@@ -35,9 +35,9 @@ pub use plan::{
 };
 pub use poll::Polling;
 pub use proposal::Proposal;
-pub use reach::{Asked, BACKTRACK_WINDOW_MAX, RETENTION_MAX_DAYS, WindowRequest, format_reach};
 pub use record::{CleanUpRecord, PendingApproval, RecordedDecision, RecoveryRecord, UndoRecord};
 pub use request::{APPROVAL_TIMEOUT_MAX, Approval, Endpoint, InPlace, RecordRequest, Request, Strategy};
-pub use strategy::{Chosen, Facts, FenceGroups, choose};
+pub use strategy::{ClusterFacts, FenceGroups, StrategyChoice, choose_strategy};
 pub use time::{Target, format_duration, parse_duration};
 pub use window::{Moment, Window};
+pub use window_request::{BACKTRACK_WINDOW_MAX, RETENTION_MAX_DAYS, RequestedWindow, WindowRequest, format_reach};

@@ -1,5 +1,5 @@
-//! The names that a recovery gives to what it makes. Each derives from the request and the plan alone, so that a step
-//! run twice finds what it made the first time.
+//! The names and tags of everything that a recovery creates. Each derives from request and plan alone, so that a step that runs
+//! twice finds what it created the first time.
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -7,7 +7,7 @@ use jiff::tz::TimeZone;
 /// The most characters of an RDS cluster or instance identifier.
 pub const IDENTIFIER_MAX: usize = 63;
 
-/// The tag on everything a recovery makes: its value is the recovery's id, and only what bears it is ever deleted.
+/// The tag of everything that a recovery creates, with the recovery's id. Only what has it is ever deleted.
 pub const RECOVERY_TAG: &str = "aurora-rewind:recovery";
 
 /// The tag on the restored cluster: the moment that it was restored to (RFC 3339).
@@ -16,13 +16,13 @@ pub const TARGET_TAG: &str = "aurora-rewind:target";
 /// The tag on the source after a switch: the id of the recovery that fenced it.
 pub const FENCED_BY_TAG: &str = "aurora-rewind:fenced-by";
 
-/// The tag on the source after a switch: when its time as a way back ends (RFC 3339).
+/// The tag on a kept cluster: the time (RFC 3339) after which it may be deleted.
 pub const KEEP_UNTIL_TAG: &str = "aurora-rewind:keep-until";
 
 /// The tag on the safety clone of an in-place recovery: the id of the recovery that it is kept for.
 pub const SAFETY_CLONE_OF_TAG: &str = "aurora-rewind:safety-clone-of";
 
-/// Whether a tag of the source must not be passed on: it belongs to AWS, or marks the source for this product.
+/// True for a tag that must not be copied from the source: AWS refuses `aws:` from others, and ours describe the source.
 pub fn is_reserved_tag(key: &str) -> bool {
     key.starts_with("aws:") || key.starts_with("aurora-rewind:")
 }
@@ -31,6 +31,7 @@ pub fn is_reserved_tag(key: &str) -> bool {
 ///
 /// Rules of `DBClusterIdentifier`: 1 to 63 letters, digits or hyphens, first a letter, no hyphen at the end, no two in a row.
 pub fn identifier_problem(name: &str) -> Option<&'static str> {
+    // RDS accepts an ARN in place of an identifier in some calls only, and every name of ours is built on the identifier.
     if name.starts_with("arn:") {
         return Some("write the cluster's identifier, the last part of the ARN");
     }
@@ -62,7 +63,7 @@ pub fn default_safety_clone(cluster: &str, started: Timestamp) -> String {
 
 fn dated(cluster: &str, word: &str, at: Timestamp) -> String {
     let suffix = format!("-{word}-{}", at.to_zoned(TimeZone::UTC).strftime("%Y%m%d-%H%M%S"));
-    // Room is left for the "-15" of an instance name: a cluster has 15 readers at most.
+    // Three characters are left for the "-15" of an instance name: a cluster has 15 readers at most.
     format!("{}{suffix}", cut(cluster, IDENTIFIER_MAX - suffix.len() - 3))
 }
 
@@ -82,6 +83,7 @@ pub fn with_suffix(name: &str, suffix: &str) -> String {
 }
 
 fn cut(name: &str, most: usize) -> &str {
+    // RDS refuses a hyphen at the end and two in a row, which a cut before a suffix would make.
     name.get(..most).unwrap_or(name).trim_end_matches('-')
 }
 

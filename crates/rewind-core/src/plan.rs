@@ -1,4 +1,4 @@
-//! The plan: what a recovery will do, settled before anything is changed, and read by every later step.
+//! The plan: all that a recovery will do. It is settled before anything is changed, and every later step reads it.
 
 use crate::check::Check;
 use crate::engine::Engine;
@@ -9,19 +9,19 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-/// Which recovery a step works for.
+/// The recovery that a step works for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Recovery {
-    /// The execution's name: every name and token a step makes derives from it.
+    /// The execution's name, from which every name, tag and token of the recovery derives.
     pub id: String,
-    /// The execution.
+    /// The execution's ARN.
     pub execution_arn: String,
     /// When it was started.
     pub started_at: Timestamp,
 }
 
-/// What a recovery will do.
+/// All that a recovery will do.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Plan {
@@ -29,70 +29,71 @@ pub struct Plan {
     pub recovery_id: String,
     /// The cluster that is rewound.
     pub cluster: String,
-    /// Its ARN.
+    /// The cluster's ARN.
     pub cluster_arn: String,
     /// The cluster's engine.
     pub engine: Engine,
     /// The engine's version.
     pub engine_version: String,
-    /// How: never `auto`, for the choice is made.
+    /// The chosen strategy, never `auto`.
     pub strategy: Strategy,
-    /// Why this strategy.
+    /// The reasons for this strategy, and against the other.
     pub reasons: Vec<String>,
     /// The moment to go back to; with `use_latest`, the latest restorable time when the plan was made.
     pub target: Timestamp,
-    /// Whether the latest restorable time is taken when the restore starts.
+    /// True if the restore takes the latest restorable time of its start.
     pub use_latest: bool,
-    /// The window as it was when the plan was made.
+    /// The window at the time of the plan.
     pub window: Window,
-    /// The name of the restored cluster.
+    /// The name of the restored cluster; in place that of the safety clone.
     pub new_cluster: String,
-    /// Its instances, the writer first.
+    /// The instances of that cluster, the writer first.
     pub instances: Vec<PlannedInstance>,
     /// The records to move.
     pub dns: Vec<PlannedRecord>,
-    /// What must be true of the rewound data.
+    /// The checks of the rewound data.
     pub checks: Vec<Check>,
     /// The secret with the login for checks and the fence.
     pub secret_arn: String,
-    /// Whether a person is asked.
+    /// Decides if a person is asked.
     pub approval: Approval,
-    /// How long the person has.
+    /// The time that the person has, in seconds.
     pub approval_timeout_seconds: i64,
-    /// How long the source is kept after the switch.
+    /// The time for which the source is kept after the cutover, in seconds.
     pub keep_source_seconds: i64,
-    /// Whether this is all that happens.
+    /// True if the recovery ends with the plan and changes nothing.
     pub dry_run: bool,
-    /// What only an in-place recovery needs; absent side by side.
+    /// The part of an in-place recovery; absent side by side.
+    // A plan in the table may be older than this field.
     #[serde(default)]
     pub backtrack: Option<InPlacePlan>,
-    /// What will happen, a sentence a change, in order.
+    /// One sentence for each change, in order.
     pub will_do: Vec<String>,
-    /// What a person should know before it does.
+    /// Facts that a person should know before it starts.
     pub warnings: Vec<String>,
 }
 
 impl Plan {
-    /// The instance that is made first and becomes the writer.
+    /// The instance that is created first and becomes the writer.
     pub fn writer(&self) -> Option<&PlannedInstance> {
         self.instances.iter().find(|instance| instance.writer)
     }
 
-    /// How long the source is kept after the switch.
+    /// The time for which the source is kept after the cutover.
     pub fn keep_source(&self) -> SignedDuration {
         SignedDuration::from_secs(self.keep_source_seconds)
     }
 }
 
-/// What only an in-place recovery needs.
+/// The part of a plan that only an in-place recovery has.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct InPlacePlan {
-    /// The cluster's target window, in seconds: how far back it reaches really, `Plan::window` says.
+    /// The cluster's target window, in seconds. The time that it really reaches back to is in `Plan::window`.
     pub window_seconds: i64,
-    /// Whether the backtrack is forced: AWS refuses it otherwise where binary logging is on.
+    /// True if the backtrack is forced, without which AWS refuses it while binary logging is on.
     pub force: bool,
-    /// The cluster's security groups before the fence: the safety clone gets them, so that people can look at it.
+    /// The cluster's security groups before the fence. The safety clone gets them, so that people can reach it.
     pub security_groups: Vec<String>,
 }
 
@@ -100,54 +101,55 @@ pub struct InPlacePlan {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PlannedInstance {
-    /// The source's instance that it is made like.
+    /// The instance of the source whose settings it gets.
     pub source: String,
-    /// Its name.
+    /// `DBInstanceIdentifier` of the new instance.
     pub name: String,
-    /// Its class, such as `db.r6g.large`.
+    /// `DBInstanceClass`, such as `db.r6g.large`.
     pub class: String,
-    /// Its promotion tier, 0 to 15.
+    /// `PromotionTier`, 0 to 15.
     pub promotion_tier: i32,
-    /// Whether it is the writer.
+    /// True for the writer.
     pub writer: bool,
 }
 
-/// A record as it was when the plan was made: the switch moves it only if it is still so.
+/// A record at the time of the plan. It is moved only if it is still the same.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PlannedRecord {
-    /// The hosted zone.
+    /// The id of the hosted zone.
     pub hosted_zone_id: String,
     /// The record's name, in lower case and without the dot at its end.
     pub name: String,
-    /// Its time to live, in seconds.
+    /// The time to live, in seconds.
     pub ttl: i64,
+    // A batch that deletes a record must name its value byte for byte.
     /// The CNAME's value, exactly as Route 53 holds it.
     pub from: String,
-    /// Which endpoint of the restored cluster it will point at.
+    /// The endpoint of the restored cluster that it will point at.
     pub endpoint: Endpoint,
 }
 
-/// The rewound cluster, or the safety clone: a cluster that a recovery answers for.
+/// A cluster that a recovery is responsible for: the restored cluster, the backtracked source, or the safety clone.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Restored {
-    /// Its name.
+    /// The cluster's name.
     pub cluster: String,
-    /// Its ARN.
+    /// The cluster's ARN.
     pub cluster_arn: String,
     /// The cluster endpoint.
     pub writer_endpoint: String,
     /// The reader endpoint.
     pub reader_endpoint: String,
-    /// The moment of its data: the one that AWS accepted, in place the one that it landed on.
+    /// The moment of its data: the one that AWS accepted; after a backtrack the one that AWS reports.
     pub rewound_to: Timestamp,
-    /// What of the source a restore could not carry over.
+    /// Everything of the source that a restore could not carry over.
     pub differences: Vec<Difference>,
 }
 
 impl Restored {
-    /// The endpoint that a record of `kind` is to point at.
+    /// Returns the endpoint that a record of `kind` is to point at.
     pub fn endpoint(&self, kind: Endpoint) -> &str {
         match kind {
             Endpoint::Writer => &self.writer_endpoint,
@@ -160,29 +162,29 @@ impl Restored {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Backtrack {
-    /// AWS's name for it: what is waited for.
+    /// `BacktrackIdentifier`, by which its end is waited for.
     pub identifier: String,
-    /// The moment that was asked for: where it landed, only AWS's answer says.
+    /// The requested moment. AWS chooses the nearest consistent one, and reports it when the backtrack has ended.
     pub to: Timestamp,
-    /// When AWS took the request.
+    /// The time at which AWS accepted the request.
     pub requested_at: Timestamp,
 }
 
-/// Something in which the restored cluster is not like the source.
+/// A setting in which the restored cluster differs from the source.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Difference {
-    /// What it is.
+    /// The setting.
     pub what: String,
-    /// How the source has it.
+    /// The value on the source.
     pub source: String,
-    /// How the restored cluster has it.
+    /// The value on the restored cluster.
     pub restored: String,
-    /// What a person can do about it.
+    /// An action for a person.
     pub todo: String,
 }
 
 impl Difference {
-    /// A difference, told by its four parts.
+    /// Makes a difference of its four parts.
     pub fn new(
         what: impl Into<String>,
         source: impl Into<String>,
@@ -193,15 +195,15 @@ impl Difference {
     }
 }
 
-/// The switch of the records.
+/// The result of moving the records.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Swap {
-    /// Route 53's id of the change; absent where there was no record to move.
+    /// Route 53's id of the change; absent if there was no record to move, or if an earlier attempt moved them.
     pub change_id: Option<String>,
     /// The zone of the records.
     pub hosted_zone_id: Option<String>,
-    /// When the change was accepted.
+    /// The time at which the change was accepted.
     pub swapped_at: Timestamp,
     /// The records.
     pub records: Vec<MovedRecord>,
@@ -210,19 +212,20 @@ pub struct Swap {
 /// A record that was moved.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MovedRecord {
-    /// Its name.
+    /// The record's name.
     pub name: String,
-    /// Where it pointed.
+    /// The value before.
     pub from: String,
-    /// Where it points.
+    /// The value now.
     pub to: String,
-    /// Its time to live, in seconds.
+    /// The time to live, in seconds.
     pub ttl: i64,
 }
 
-/// The short hash that an approval is bound to: 12 hexadecimal digits of the SHA-256 of what was shown.
+/// Computes the short hash that an approval is bound to: 12 hexadecimal digits of the SHA-256.
 pub fn content_hash(shown: &Value) -> String {
-    // serde_json keeps object keys sorted, so equal content has equal bytes.
+    // serde_json keeps object keys sorted, so equal content has equal bytes. 48 bits are enough: the hash detects a proposal that
+    // has changed, and people compare it by eye; the task token is what nobody may guess.
     let digest = Sha256::digest(shown.to_string().as_bytes());
     digest.iter().take(6).map(|byte| format!("{byte:02x}")).collect()
 }

@@ -1,4 +1,4 @@
-//! How often to look while AWS works: often at first, more seldom as the wait grows. It waits by the clock it is given.
+//! The pauses between polls while AWS works: short at first, longer as the wait grows. It waits by the clock that it is given.
 
 use crate::{Clock, timeouts};
 use std::time::Duration;
@@ -9,11 +9,11 @@ use std::time::Duration;
 /// `longest`. Plain doubling overshoots by up to 100 %, a fixed 30 s by half a minute however short the wait was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Polling {
-    /// The first pauses, and the least overshoot.
+    /// The first pause, which is also the smallest overshoot.
     pub shortest: Duration,
-    /// The longest pause: what a fleet turns up when many recoveries share an account's request rate.
+    /// The longest pause. Raise it if many recoveries share the request rate of one account.
     pub longest: Duration,
-    /// How long one invocation looks before it hands back to the state machine.
+    /// The time after which an invocation returns to the state machine, which calls it again.
     pub budget: Duration,
 }
 
@@ -24,35 +24,36 @@ impl Default for Polling {
 }
 
 impl Polling {
-    /// The pause before the next look, after `waited`.
+    /// The pause before the next poll, after a wait of `waited`.
     pub fn pause(&self, waited: Duration) -> Duration {
         (waited / 20).clamp(self.shortest, self.longest)
     }
 
-    /// True where there is no time for a pause of `pause` and another look: `here` is how long this invocation has looked.
+    /// True if there is no time for a pause of `pause` and another poll; `here` is the time that this invocation has polled.
     pub fn is_used_up(&self, clock: &impl Clock, here: Duration, pause: Duration) -> bool {
         here + pause > self.budget || ends_before(clock, pause)
     }
 
-    /// Looks until what is found `shows` it or `patience` is used up, and answers what was found last. The looks count: they
-    /// may take longer than the pauses.
+    /// Polls until `shows` is true of the value or the time `limit` is over, at least once, and returns the last value. The polls
+    /// count as time: they may take longer than the pauses.
     ///
     /// # Errors
     ///
-    /// What a look answers.
+    /// The error of a poll.
     pub async fn until<T, E, L: Future<Output = Result<T, E>>>(
         &self,
         clock: &impl Clock,
-        patience: Duration,
+        limit: Duration,
         mut look: impl FnMut() -> L,
         shows: impl Fn(&T) -> bool,
     ) -> Result<T, E> {
+        // By the clock, not by the sum of the pauses: a throttled call may take longer than all of them.
         let began = clock.now();
         loop {
             let found = look().await?;
             let waited = Duration::try_from(clock.now().duration_since(began)).unwrap_or_default();
             let pause = self.pause(waited);
-            if shows(&found) || waited >= patience || ends_before(clock, pause) {
+            if shows(&found) || waited >= limit || ends_before(clock, pause) {
                 return Ok(found);
             }
             clock.sleep(pause).await;
@@ -60,7 +61,8 @@ impl Polling {
     }
 }
 
-/// True where the work ends before a pause and the look after it.
+// A poll that the invocation's end cuts off would leave nothing to report: neither its value nor that the time was up.
+/// True if the invocation ends before a pause and the poll after it.
 fn ends_before(clock: &impl Clock, pause: Duration) -> bool {
     clock.left().is_some_and(|left| left < pause + timeouts::CALL_AT_LEAST)
 }
@@ -94,16 +96,16 @@ mod tests {
         }
     }
 
-    /// Looks for `patience` at what shows at the look number `at`; answers the number of looks, and how long was waited.
-    fn look_for(patience: Duration, at: u32) -> (Result<u32, &'static str>, Duration) {
-        look_with(Duration::ZERO, None, patience, at)
+    /// Polls for `limit` for a value that shows at poll number `at`; returns the number of polls, and the time waited.
+    fn look_for(limit: Duration, at: u32) -> (Result<u32, &'static str>, Duration) {
+        look_with(Duration::ZERO, None, limit, at)
     }
 
     /// The same, where a look takes `a_look` and the work ends after `ends`.
     fn look_with(
         a_look: Duration,
         ends: Option<Duration>,
-        patience: Duration,
+        limit: Duration,
         at: u32,
     ) -> (Result<u32, &'static str>, Duration) {
         let (clock, looks) = (Waits { waited: Mutex::default(), ends }, Cell::new(0));
@@ -113,7 +115,7 @@ mod tests {
             std::future::ready(if looks.get() == 50 { Err("broken") } else { Ok(looks.get()) })
         };
         let polling = Polling::default();
-        let mut wait = std::pin::pin!(polling.until(&clock, patience, look, |n| *n == at));
+        let mut wait = std::pin::pin!(polling.until(&clock, limit, look, |n| *n == at));
         let Poll::Ready(found) = wait.as_mut().poll(&mut Context::from_waker(Waker::noop())) else {
             panic!("it waits")
         };
@@ -122,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_looked_until_it_shows_or_the_patience_is_used_up_and_once_at_least() {
+    fn polling_ends_when_the_value_shows_or_the_limit_is_over_and_polls_once_at_least() {
         let second = Duration::from_secs(1);
         assert_eq!(look_for(second, 3), (Ok(3), second / 2));
         assert_eq!(look_for(second, 99), (Ok(5), second));

@@ -1,6 +1,6 @@
-//! The request: the execution's input, the same from every way in, read with care.
+//! The request: the execution's input, the same from command line, chat, events and API.
 //!
-//! Everything wrong is found at once and named: the field, the value, and what would be right.
+//! Reading collects every problem, with the field, the value, and what would be right.
 
 use crate::check::{Check, Expectation};
 use crate::error::StepError;
@@ -10,40 +10,40 @@ use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// What somebody asks for.
+/// A request for a recovery.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Request {
     /// The cluster to rewind, in lower case as RDS keeps it.
     pub cluster: String,
     /// The moment to go back to.
     pub to: Target,
-    /// How.
+    /// The requested strategy.
     pub strategy: Strategy,
-    /// Whether the source may be rewound in place, with its connections cut.
+    /// Allows a rewind of the source in place, which cuts its connections.
     pub in_place: InPlace,
-    /// The name of the restored cluster, if the request gives one.
+    /// The name of the restored cluster; without one it is derived from cluster and target.
     pub new_cluster: Option<String>,
-    /// What must be true of the rewound data.
+    /// The checks of the rewound data.
     pub checks: Vec<Check>,
     /// The records to move.
     pub dns: Vec<RecordRequest>,
     /// The secret with the login for checks and the fence; by default the cluster's managed master secret.
     pub secret_arn: Option<String>,
-    /// Whether a person is asked before traffic moves.
+    /// Decides if a person is asked before traffic moves.
     pub approval: Approval,
-    /// How long the person has.
+    /// The time that the person has.
     pub approval_timeout: SignedDuration,
-    /// How long the source is kept after the switch.
+    /// The time for which the source is kept after the cutover.
     pub keep_source: SignedDuration,
-    /// Whether to answer the plan and change nothing.
+    /// True to get the plan only, and change nothing.
     pub dry_run: bool,
 }
 
-/// How to rewind.
+/// The way to rewind a cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Strategy {
-    /// The tool chooses, and says why.
+    /// The choice is made by the facts, with its reasons in the plan.
     Auto,
     /// Side by side, by point-in-time restore.
     Restore,
@@ -51,17 +51,17 @@ pub enum Strategy {
     Backtrack,
 }
 
-/// Whether downtime of the source is acceptable.
+/// The permission to rewind the source itself, with downtime.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum InPlace {
-    /// It is not.
+    /// The source is never rewound.
     Forbidden,
-    /// It is.
+    /// The source may be rewound, and is down meanwhile.
     Allowed,
 }
 
-/// Whether a person decides.
+/// The rule for asking a person.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Approval {
@@ -71,7 +71,7 @@ pub enum Approval {
     None,
 }
 
-/// Which endpoint of a cluster a record stands for.
+/// The endpoint of a cluster that a record stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Endpoint {
@@ -89,7 +89,7 @@ pub struct RecordRequest {
     pub hosted_zone_id: String,
     /// The record's name, in lower case and without the dot at its end.
     pub name: String,
-    /// What it points at.
+    /// The endpoint that it stands for.
     pub endpoint: Endpoint,
 }
 
@@ -108,7 +108,7 @@ const FIELDS: [&str; 12] = [
     "dryRun",
 ];
 
-/// The longest that an approval may take: the state machine's own bounds are made for it.
+/// The longest time for an approval: the time limits of the state machine and the lease are computed from it.
 pub const APPROVAL_TIMEOUT_MAX: SignedDuration = SignedDuration::from_hours(24);
 
 impl Request {
@@ -150,6 +150,7 @@ impl Request {
         );
         let new_cluster = fields.text("newCluster").map(|name| name.to_ascii_lowercase());
         fields.check_identifier("newCluster", new_cluster.as_deref());
+        // RDS would refuse it too, but an hour later, after the lease and the approval.
         if new_cluster.is_some() && new_cluster == cluster {
             fields.problem("newCluster", "it is the cluster itself: a restore makes a new one, choose another name");
         }
@@ -158,6 +159,7 @@ impl Request {
         let hours = SignedDuration::from_hours;
         let approval_timeout =
             fields.duration("approvalTimeout", hours(1), SignedDuration::from_secs(1), APPROVAL_TIMEOUT_MAX);
+        // 35 days is the longest time for which RDS keeps backups: beyond that nobody expects a state to be there.
         let keep_source = fields.duration("keepSource", hours(7 * 24), hours(1), hours(35 * 24));
         let dry_run = fields.flag("dryRun");
         let secret_arn = fields.text("secretArn");
@@ -196,7 +198,7 @@ fn is_secret_arn(arn: &str) -> bool {
     parts.next() == Some("arn") && parts.nth(1) == Some("secretsmanager") && parts.nth(2) == Some("secret")
 }
 
-/// Two checks of one name cannot be told apart in the report, and records of several zones cannot move as one.
+/// Refuses checks of one name, which the report could not tell apart, and records of several zones, which cannot move in one batch.
 fn find_repeated(fields: &mut Fields<'_>, checks: &[Check], dns: &[RecordRequest]) {
     for (i, check) in checks.iter().enumerate() {
         if checks.iter().take(i).any(|other| other.name == check.name) {
@@ -226,6 +228,7 @@ fn read_check(fields: &mut Fields<'_>) -> Option<Check> {
     let at_least = fields.number("atLeast").map(Expectation::AtLeast);
     let at_most = fields.number("atMost").map(Expectation::AtMost);
     let given: Vec<Expectation> = [expect, at_least, at_most].into_iter().flatten().collect();
+    // Counted by presence, so that an expectation with a wrong value is not reported as missing too.
     let written = ["expect", "atLeast", "atMost"].iter().filter(|f| fields.object.contains_key(**f)).count();
     if written != 1 {
         fields.here("give one of `expect` (text or number), `atLeast` or `atMost` (a number)");
@@ -236,6 +239,7 @@ fn read_check(fields: &mut Fields<'_>) -> Option<Check> {
 
 fn read_record(fields: &mut Fields<'_>) -> Option<RecordRequest> {
     fields.refuse_unknown(&["hostedZoneId", "name", "endpoint"]);
+    // The console and the API show the id with this prefix, and people paste it as it is.
     let zone = fields.required("hostedZoneId").map(|id| id.trim_start_matches("/hostedzone/").to_owned());
     if zone.as_deref().is_some_and(|id| id.is_empty() || !id.chars().all(|c| c.is_ascii_alphanumeric())) {
         fields.problem("hostedZoneId", "write the zone's id, such as Z0123456789ABC");

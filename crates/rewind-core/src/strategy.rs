@@ -1,47 +1,47 @@
-//! The choice between restoring side by side and backtracking in place, from facts alone, with its reasons in words.
+//! Chooses between a restore side by side and a backtrack in place, from facts alone, and gives the reasons.
 //!
 //! It never trades the source's safety for speed: `auto` goes in place only where the request allows it.
 
 use crate::engine::Engine;
 use crate::error::{ErrorName, StepError};
-use crate::reach::format_reach;
 use crate::request::{InPlace, Request, Strategy};
 use crate::time::Target;
 use crate::window::{Moment, Window, floor_to_second as seconds};
+use crate::window_request::format_reach;
 use jiff::{SignedDuration, Timestamp};
 
-/// What is known of a cluster when the strategy is chosen.
+/// The facts about a cluster that the choice of the strategy rests on.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Facts {
+pub struct ClusterFacts {
     /// The cluster.
     pub cluster: String,
     /// The cluster's engine.
     pub engine: Engine,
-    /// Its engine mode.
+    /// The engine mode, such as `provisioned`.
     pub engine_mode: Option<String>,
-    /// What it can be restored to; absent until its first backup is done.
+    /// The restorable window; absent until the first backup is done.
     pub restorable: Option<Window>,
-    /// The backtrack window that was asked for, in seconds; 0 where Backtrack is off.
+    /// The target backtrack window, in seconds; 0 if Backtrack is off.
     pub backtrack_window: i64,
-    /// How far back Backtrack reaches really: `EarliestBacktrackTime`.
+    /// `EarliestBacktrackTime`: the earliest moment that Backtrack reaches now.
     pub earliest_backtrack: Option<Timestamp>,
-    /// When the cluster was made.
+    /// The time at which the cluster was created.
     pub created: Option<Timestamp>,
-    /// Whether it is, or has, a clone.
+    /// True if it is a clone, or has one.
     pub in_clone_group: bool,
     /// The Global Database that it belongs to.
     pub global_cluster: Option<String>,
     /// The cluster that it replicates from.
     pub replicates: Option<String>,
-    /// How binary logging is, where it is or may be on: `on (ROW)`.
+    /// The state of binary logging if it is or may be on, such as `on (ROW)`.
     pub binlog: Option<String>,
     /// The fence's network layer.
     pub fence: FenceGroups,
-    /// When the recovery was started: what "ago" counts from.
+    /// The start of the recovery, from which "ago" counts.
     pub started: Timestamp,
 }
 
-/// The security groups of the fence, without which nothing in place is safe.
+/// The state of the fence's security groups, without which nothing in place is safe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FenceGroups {
     /// The deployment has none.
@@ -52,25 +52,25 @@ pub enum FenceGroups {
     InForce,
 }
 
-/// The strategy, settled.
+/// The chosen strategy, with its target and its reasons.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Chosen {
-    /// Which: never `auto`.
+pub struct StrategyChoice {
+    /// The strategy, never `auto`.
     pub strategy: Strategy,
     /// The moment to go back to.
     pub moment: Moment,
     /// The window of that strategy.
     pub window: Window,
-    /// Why, and why not the other, a sentence each.
+    /// The reasons for it and against the other, one sentence each.
     pub reasons: Vec<String>,
 }
 
-/// Chooses.
+/// Chooses the strategy for a request.
 ///
 /// # Errors
 ///
 /// [`ErrorName::InvalidRequest`] or [`ErrorName::OutsideWindow`], with every reason and what would work.
-pub fn choose(facts: &Facts, request: &Request) -> Result<Chosen, StepError> {
+pub fn choose_strategy(facts: &ClusterFacts, request: &Request) -> Result<StrategyChoice, StepError> {
     refuse_unknown_mode(facts)?;
     match request.strategy {
         Strategy::Restore => restore(facts, request, vec!["restore: asked for".to_owned()]),
@@ -107,9 +107,10 @@ pub fn choose(facts: &Facts, request: &Request) -> Result<Chosen, StepError> {
                     reach(facts)
                 ));
             }
+            // People who wanted the faster way read in the plan what to change for the next time.
             reasons.extend(found.iter().map(|obstacle| format!("not backtrack: {}", obstacle.why)));
             restore(facts, request, reasons).map_err(|refused| match found.is_empty() {
-                // The one case in which a word more in the request is the answer.
+                // Backtrack reaches further back than the backups here, and only the permission is missing.
                 true => refused.advice("write `\"inPlace\": \"allowed\"` if the source may be down: Backtrack reaches it"),
                 false => refused,
             })
@@ -121,7 +122,7 @@ fn invalid(happened: String) -> StepError {
     StepError::new(ErrorName::InvalidRequest, happened).changed("nothing was changed")
 }
 
-fn refuse_unknown_mode(facts: &Facts) -> Result<(), StepError> {
+fn refuse_unknown_mode(facts: &ClusterFacts) -> Result<(), StepError> {
     match facts.engine_mode.as_deref().filter(|mode| *mode != "provisioned") {
         None => Ok(()),
         Some(mode) => Err(invalid(format!("`cluster`: {} has the engine mode {mode}", facts.cluster))
@@ -132,15 +133,16 @@ fn refuse_unknown_mode(facts: &Facts) -> Result<(), StepError> {
 /// Why a cluster cannot be backtracked to a moment.
 struct Obstacle {
     why: String,
-    /// Whether another moment would do.
+    /// True if another target would avoid it.
     of_time: bool,
 }
 
-fn obstacles(facts: &Facts, to: Target) -> Vec<Obstacle> {
+fn obstacles(facts: &ClusterFacts, to: Target) -> Vec<Obstacle> {
     let name = &facts.cluster;
     let mut found = Vec::new();
     let mut kind = |why: String| found.push(Obstacle { why, of_time: false });
     if !facts.engine.has_backtrack() {
+        // The other obstacles don't apply to PostgreSQL, and would only hide this one.
         kind(format!("Backtrack exists for Aurora MySQL only, and {name} is {}", facts.engine));
         return found;
     }
@@ -153,6 +155,7 @@ fn obstacles(facts: &Facts, to: Target) -> Vec<Obstacle> {
     if let Some(source) = &facts.replicates {
         kind(format!("{name} replicates from {source}, and a replica cannot be backtracked"));
     }
+    // A backtrack rewinds users and locks with the data, so only a fence in the network holds through it.
     match facts.fence {
         FenceGroups::Ready => {}
         FenceGroups::Missing => kind(
@@ -170,7 +173,7 @@ fn obstacles(facts: &Facts, to: Target) -> Vec<Obstacle> {
     found
 }
 
-fn obstacle_of_time(facts: &Facts, to: Target) -> Option<String> {
+fn obstacle_of_time(facts: &ClusterFacts, to: Target) -> Option<String> {
     let name = &facts.cluster;
     let at = match to {
         Target::Latest => {
@@ -186,26 +189,27 @@ fn obstacle_of_time(facts: &Facts, to: Target) -> Option<String> {
     let Some(earliest) = facts.earliest_backtrack else {
         return Some(format!("AWS names no earliest time that {name} can be backtracked to yet"));
     };
+    // AWS takes whole seconds, and rounding up could include the mistake.
     let at_second = seconds(at);
     if let Some(created) = facts.created.filter(|created| at_second < *created) {
         let clone = if facts.in_clone_group { ", and a clone cannot go back past its own creation" } else { "" };
         return Some(format!("{at_second} is before {name} was made ({}){clone}", seconds(created)));
     }
     (at_second < earliest).then(|| {
-        format!("{at_second} is before the earliest time that Backtrack reaches: {}", say_earliest(facts, earliest))
+        format!("{at_second} is before the earliest time that Backtrack reaches: {}", render_earliest(facts, earliest))
     })
 }
 
-fn say_earliest(facts: &Facts, earliest: Timestamp) -> String {
+fn render_earliest(facts: &ClusterFacts, earliest: Timestamp) -> String {
     let reach = format_reach(facts.started.duration_since(earliest));
     format!("{} ({reach} of the {} asked for)", seconds(earliest), window_of(facts))
 }
 
-fn window_of(facts: &Facts) -> String {
+fn window_of(facts: &ClusterFacts) -> String {
     format_reach(SignedDuration::from_secs(facts.backtrack_window))
 }
 
-fn reach(facts: &Facts) -> String {
+fn reach(facts: &ClusterFacts) -> String {
     facts.earliest_backtrack.map_or_else(
         || "enabled".to_owned(),
         |earliest| {
@@ -215,14 +219,15 @@ fn reach(facts: &Facts) -> String {
     )
 }
 
-fn forced(facts: &Facts) -> Option<String> {
+fn forced(facts: &ClusterFacts) -> Option<String> {
     facts.binlog.as_ref().map(|binlog| {
         format!("backtrack is forced: binary logging is {binlog}, and AWS refuses a backtrack then unless forced")
     })
 }
 
-fn refuse(facts: &Facts, request: &Request, obstacles: &[Obstacle]) -> StepError {
+fn refuse(facts: &ClusterFacts, request: &Request, obstacles: &[Obstacle]) -> StepError {
     let why: Vec<&str> = obstacles.iter().map(|obstacle| obstacle.why.as_str()).collect();
+    // With other obstacles no target helps, and a window in the message would suggest that one does.
     let only_time = obstacles.iter().all(|obstacle| obstacle.of_time);
     let name = if only_time { ErrorName::OutsideWindow } else { ErrorName::InvalidRequest };
     let other_time = facts
@@ -242,21 +247,22 @@ fn refuse(facts: &Facts, request: &Request, obstacles: &[Obstacle]) -> StepError
         ))
 }
 
-fn restore(facts: &Facts, request: &Request, reasons: Vec<String>) -> Result<Chosen, StepError> {
+fn restore(facts: &ClusterFacts, request: &Request, reasons: Vec<String>) -> Result<StrategyChoice, StepError> {
     let window = facts.restorable.ok_or_else(|| {
         StepError::new(ErrorName::OutsideWindow, format!("{} has no restorable time yet", facts.cluster))
             .changed("nothing was changed")
             .advice("wait until its first backup is done: EarliestRestorableTime appears in describe-db-clusters")
     })?;
     let moment = window.settle(request.to, facts.started)?;
-    Ok(Chosen { strategy: Strategy::Restore, moment, window, reasons })
+    Ok(StrategyChoice { strategy: Strategy::Restore, moment, window, reasons })
 }
 
-fn backtrack(facts: &Facts, request: &Request, reasons: Vec<String>) -> Result<Chosen, StepError> {
+fn backtrack(facts: &ClusterFacts, request: &Request, reasons: Vec<String>) -> Result<StrategyChoice, StepError> {
+    // A backtrack reaches up to now: unlike a restore it doesn't wait for backups in S3.
     let earliest = facts.earliest_backtrack.unwrap_or(facts.started);
     let window = Window { earliest, latest: facts.started };
     let moment = window.settle(request.to, facts.started)?;
-    Ok(Chosen { strategy: Strategy::Backtrack, moment, window, reasons })
+    Ok(StrategyChoice { strategy: Strategy::Backtrack, moment, window, reasons })
 }
 
 #[cfg(test)]
@@ -268,8 +274,8 @@ mod tests {
         text.parse().unwrap()
     }
 
-    fn mysql() -> Facts {
-        Facts {
+    fn mysql() -> ClusterFacts {
+        ClusterFacts {
             cluster: "orders".to_owned(),
             engine: Engine::AuroraMysql,
             engine_mode: Some("provisioned".to_owned()),
@@ -286,8 +292,8 @@ mod tests {
         }
     }
 
-    fn postgresql() -> Facts {
-        Facts { engine: Engine::AuroraPostgresql, backtrack_window: 0, earliest_backtrack: None, ..mysql() }
+    fn postgresql() -> ClusterFacts {
+        ClusterFacts { engine: Engine::AuroraPostgresql, backtrack_window: 0, earliest_backtrack: None, ..mysql() }
     }
 
     fn ask(extra: Value) -> Request {
@@ -298,12 +304,12 @@ mod tests {
         Request::parse(&request).unwrap()
     }
 
-    /// What is chosen, and why, as a person reads it.
+    /// The choice and its reasons, as a person reads them.
     #[test]
     fn the_choice_and_its_reasons() {
         let allowed = json!({ "inPlace": "allowed" });
         let asked = json!({ "strategy": "backtrack", "inPlace": "allowed" });
-        let binlog = Facts { binlog: Some("on (ROW)".to_owned()), ..mysql() };
+        let binlog = ClusterFacts { binlog: Some("on (ROW)".to_owned()), ..mysql() };
         let side_by_side = "restore: side by side, the source stays untouched until the switch";
         let reach = "enabled, reaches back to 2026-11-22T10:36:11Z (23h58m)";
         let forced = "backtrack is forced: binary logging is on (ROW), and AWS refuses a backtrack then unless forced";
@@ -318,7 +324,7 @@ mod tests {
         let not_allowed = format!(
             "not backtrack: the request does not allow downtime of the source (`inPlace` is forbidden), though {reach}"
         );
-        let cases: Vec<(Facts, Value, Strategy, Vec<&str>)> = vec![
+        let cases: Vec<(ClusterFacts, Value, Strategy, Vec<&str>)> = vec![
             (mysql(), allowed.clone(), Strategy::Backtrack, vec![&because, longer]),
             (binlog.clone(), allowed.clone(), Strategy::Backtrack, vec![&because, forced, longer]),
             (mysql(), asked.clone(), Strategy::Backtrack, vec![&asked_for]),
@@ -340,13 +346,13 @@ mod tests {
                 ],
             ),
             (
-                Facts { backtrack_window: 0, earliest_backtrack: None, ..mysql() },
+                ClusterFacts { backtrack_window: 0, earliest_backtrack: None, ..mysql() },
                 allowed.clone(),
                 Strategy::Restore,
                 vec![side_by_side, off],
             ),
             (
-                Facts { global_cluster: Some("world".to_owned()), ..mysql() },
+                ClusterFacts { global_cluster: Some("world".to_owned()), ..mysql() },
                 allowed.clone(),
                 Strategy::Restore,
                 vec![
@@ -355,7 +361,7 @@ mod tests {
                 ],
             ),
             (
-                Facts { replicates: Some("orders-eu".to_owned()), ..mysql() },
+                ClusterFacts { replicates: Some("orders-eu".to_owned()), ..mysql() },
                 allowed.clone(),
                 Strategy::Restore,
                 vec![
@@ -364,7 +370,7 @@ mod tests {
                 ],
             ),
             (
-                Facts { fence: FenceGroups::Missing, ..mysql() },
+                ClusterFacts { fence: FenceGroups::Missing, ..mysql() },
                 allowed.clone(),
                 Strategy::Restore,
                 vec![
@@ -374,7 +380,7 @@ mod tests {
                 ],
             ),
             (
-                Facts { fence: FenceGroups::InForce, ..mysql() },
+                ClusterFacts { fence: FenceGroups::InForce, ..mysql() },
                 allowed.clone(),
                 Strategy::Restore,
                 vec![
@@ -400,7 +406,7 @@ mod tests {
                 ],
             ),
             (
-                Facts { created: Some(at("2026-11-23T10:31:00Z")), in_clone_group: true, ..mysql() },
+                ClusterFacts { created: Some(at("2026-11-23T10:31:00Z")), in_clone_group: true, ..mysql() },
                 allowed.clone(),
                 Strategy::Restore,
                 vec![
@@ -410,14 +416,14 @@ mod tests {
                 ],
             ),
             (
-                Facts { earliest_backtrack: None, ..mysql() },
+                ClusterFacts { earliest_backtrack: None, ..mysql() },
                 allowed,
                 Strategy::Restore,
                 vec![side_by_side, "not backtrack: AWS names no earliest time that orders can be backtracked to yet"],
             ),
         ];
         for (facts, extra, strategy, reasons) in cases {
-            let chosen = choose(&facts, &ask(extra.clone())).unwrap();
+            let chosen = choose_strategy(&facts, &ask(extra.clone())).unwrap();
             assert_eq!(
                 (chosen.strategy, chosen.reasons),
                 (strategy, reasons.iter().map(|r| (*r).to_owned()).collect()),
@@ -426,7 +432,7 @@ mod tests {
         }
     }
 
-    /// What is refused, and what it says would work.
+    /// The refusals, and what they say would work.
     #[test]
     fn the_refusals() {
         let restore = "write `\"strategy\": \"restore\"` for a new cluster beside the source";
@@ -438,7 +444,7 @@ mod tests {
             }
             request
         };
-        let cases: Vec<(Facts, Value, ErrorName, Vec<&str>)> = vec![
+        let cases: Vec<(ClusterFacts, Value, ErrorName, Vec<&str>)> = vec![
             (
                 mysql(),
                 json!({ "strategy": "backtrack" }),
@@ -456,7 +462,7 @@ mod tests {
                 vec!["Backtrack exists for Aurora MySQL only, and orders is aurora-postgresql", &reaches],
             ),
             (
-                Facts {
+                ClusterFacts {
                     backtrack_window: 0,
                     earliest_backtrack: None,
                     fence: FenceGroups::Missing,
@@ -496,26 +502,26 @@ mod tests {
                 vec!["in the future"],
             ),
             (
-                Facts { engine_mode: Some("serverless".to_owned()), ..mysql() },
+                ClusterFacts { engine_mode: Some("serverless".to_owned()), ..mysql() },
                 json!({}),
                 ErrorName::InvalidRequest,
                 vec!["orders has the engine mode serverless"],
             ),
             (
-                Facts { restorable: None, ..mysql() },
+                ClusterFacts { restorable: None, ..mysql() },
                 json!({}),
                 ErrorName::OutsideWindow,
                 vec!["orders has no restorable time yet", "write `\"inPlace\": \"allowed\"` if the source may be down"],
             ),
             (
-                Facts { restorable: None, ..postgresql() },
+                ClusterFacts { restorable: None, ..postgresql() },
                 json!({}),
                 ErrorName::OutsideWindow,
                 vec!["wait until its first backup"],
             ),
         ];
         for (facts, extra, name, said) in cases {
-            let error = choose(&facts, &ask(extra)).unwrap_err();
+            let error = choose_strategy(&facts, &ask(extra)).unwrap_err();
             assert_eq!(error.name, name, "{error}");
             assert!(error.to_string().contains("nothing was changed"), "{error}");
             for said in said {
@@ -526,7 +532,7 @@ mod tests {
 
     #[test]
     fn in_place_the_window_is_what_backtrack_reaches_really() {
-        let chosen = choose(&mysql(), &ask(json!({ "inPlace": "allowed" }))).unwrap();
+        let chosen = choose_strategy(&mysql(), &ask(json!({ "inPlace": "allowed" }))).unwrap();
         assert_eq!(chosen.moment.at, at("2026-11-23T10:30:00Z"));
         assert_eq!(chosen.window.earliest, at("2026-11-22T10:36:11.5Z"));
         assert_eq!((chosen.moment.use_latest, chosen.moment.ahead_of_window), (false, None));

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 pub enum Target {
     /// A point in time.
     At(Timestamp),
-    /// So long before the recovery was started.
+    /// This long before the start of the recovery.
     Ago(SignedDuration),
     /// The latest restorable time, which contains the mistake if it was committed.
     Latest,

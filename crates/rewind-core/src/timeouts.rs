@@ -1,8 +1,8 @@
-//! Every time limit of the functions, in one place: what may take how long inside what. Limits that the platform sets are in
-//! the template (`Timeout`) and in the definitions (`TimeoutSeconds`); a test adds these up and holds them against those.
+//! Every time limit of the functions, in one place. The limits of the platform are in the template (`Timeout`) and in the
+//! definitions (`TimeoutSeconds`); a test adds up these limits and compares them with those.
 //!
-//! Two rules keep an inner limit below the outer one. Waits that a function plans have a length of their own here, and
-//! together they fit. Everything else, however often it is called, gets no more than the invocation has left.
+//! Two rules keep an inner limit below the outer one. Each wait that a function plans has a length here, and together they fit.
+//! Everything else, however often it is called, gets no more than the invocation has left.
 
 use std::time::Duration;
 
@@ -40,24 +40,24 @@ pub const CALL_SET_WINDOW: Duration = seconds(46);
 
 // ------------------------------------------------------------------------------------------------------------ polling
 
-/// The shortest pause between two looks.
+/// The shortest pause between two polls.
 pub const POLL_SHORTEST: Duration = milliseconds(250);
-/// The longest pause between two looks.
+/// The longest pause between two polls.
 pub const POLL_LONGEST: Duration = seconds(5);
-/// How long one invocation looks before it hands back to the state machine.
+/// The time after which a polling invocation returns to the state machine, which calls it again.
 pub const POLL_BUDGET: Duration = seconds(50);
-/// How long a cluster or a backtrack may take to show, after a call that was not answered.
+/// The time for a cluster or a backtrack to appear after a call whose answer was lost.
 pub const APPEARS_WITHIN: Duration = seconds(30);
-/// How long a change of a window may take to show before set-window answers that it does not yet.
+/// The time for a changed window to appear before set-window reports that it has not yet.
 pub const WINDOW_SHOWS_WITHIN: Duration = seconds(10);
-/// How long a name may go on leading elsewhere after the old TTL: resolvers are not exact to the second.
+/// The time for which a name may resolve to the old cluster after the old TTL: resolvers are not exact to the second.
 pub const NAME_LENIENCE: Duration = seconds(20);
 
 // ---------------------------------------------------------------------------------------------------------- databases
 
-/// One question to a DNS server, and how often it is asked.
-pub const DNS_QUESTION: Duration = seconds(2);
-/// How often a DNS server is asked.
+/// One query to a DNS server.
+pub const DNS_QUERY: Duration = seconds(2);
+/// The number of attempts of a query to a DNS server.
 pub const DNS_ATTEMPTS: usize = 3;
 /// One address of a database server has this long to take a connection.
 pub const DATABASE_CONNECT: Duration = seconds(5);
@@ -80,15 +80,15 @@ pub const SESSION_CLOSE: Duration = seconds(2);
 
 /// One check on the rewound data.
 pub const CHECK: Duration = seconds(60);
-/// One check on the source, which is only shown: it must not hold up what is judged.
-pub const CHECK_SHOWN: Duration = seconds(15);
-/// All checks: what is left then has failed, with that as its reason.
+/// One check on the source. Its value is only shown, and must not use up the time of the checks that decide.
+pub const CHECK_ON_SOURCE: Duration = seconds(15);
+/// All checks together. A check that is left then has failed, with that as its reason.
 pub const CHECKING: Duration = seconds(170);
 /// A check's wait for a lock.
 pub const CHECK_LOCK: Duration = seconds(5);
 /// Counting one table.
 pub const COUNT: Duration = seconds(20);
-/// Counting all tables: what is left then is reported as not counted.
+/// Counting all tables. A table that is left then is reported as not counted.
 pub const COUNTING: Duration = seconds(60);
 
 // -------------------------------------------------------------------------------------------------------------- fence
@@ -97,47 +97,47 @@ pub const COUNTING: Duration = seconds(60);
 pub const FENCE_GROUPS: Duration = seconds(60);
 /// Closing the writer's logins and ending its sessions.
 pub const FENCE_SESSIONS: Duration = seconds(30);
-/// Probing every login path.
-pub const FENCE_PROOF: Duration = seconds(25);
+/// Probing every login path from outside the fence.
+pub const FENCE_PROBES: Duration = seconds(25);
 /// The sessions on all readers, which are asked at the same time: up to fifteen, and the writer is fenced already.
 pub const FENCE_READERS: Duration = seconds(20);
 /// Logging in to one reader and ending its sessions: a part of [`FENCE_READERS`].
 pub const FENCE_READER: Duration = seconds(12);
 /// Ending the sessions there: a part of [`FENCE_READER`].
 pub const FENCE_READER_SESSIONS: Duration = seconds(4);
-/// The fence's pause between two looks at the sessions.
+/// The pause between two reads of the sessions.
 pub const FENCE_POLL: Duration = milliseconds(50);
-/// A change's pause while another session is in its way.
-pub const FENCE_IN_THE_WAY: Duration = milliseconds(200);
+/// The pause before a statement is repeated that another session's lock has stopped.
+pub const FENCE_LOCK_RETRY: Duration = milliseconds(200);
 /// The pause before a login path is probed again.
-pub const FENCE_PROBE_AGAIN: Duration = milliseconds(100);
+pub const FENCE_PROBE_RETRY: Duration = milliseconds(100);
 
 // ----------------------------------------------------------------------------------------------------------- clean-up
 
-/// Seeing who is on a kept cluster; its instances are asked at the same time.
-pub const VISITORS: Duration = seconds(60);
+/// Reading the sessions on a kept cluster; all instances are read at the same time.
+pub const KEPT_SESSIONS: Duration = seconds(60);
 /// The lease of a cluster that is being deleted: longer than an invocation, and short where nobody calls again.
 pub const CLEAN_UP_LEASE: Duration = seconds(15 * 60);
 
 // --------------------------------------------------------------------------------------------------------------- chat
 
-/// How long Slack waits for an answer before it shows an error.
-pub const SLACK_WAITS: Duration = seconds(3);
-/// Everything that a request over HTTP may take; the rest of [`SLACK_WAITS`] is the network's.
+/// The time after which Slack shows an error in place of an answer.
+pub const SLACK_DEADLINE: Duration = seconds(3);
+/// All of a request over HTTP; the rest of [`SLACK_DEADLINE`] is for the network.
 pub const CHAT_REQUEST: Duration = milliseconds(2_800);
 /// Work within the request; the rest of it is left for handing over what takes longer.
 pub const CHAT_AT_ONCE: Duration = milliseconds(2_300);
 /// Starting a recovery within the request, before that is handed over too.
 pub const CHAT_START: Duration = milliseconds(2_000);
-/// How long a plan is waited for within the request.
+/// The wait for a plan within the request.
 pub const CHAT_PLAN: Duration = milliseconds(1_700);
-/// How long the later invocation waits for a plan.
+/// The wait for a plan in the later invocation.
 pub const CHAT_PLAN_LATER: Duration = seconds(25);
-/// How long an approval that was announced is waited for.
+/// The wait for an approval that was announced.
 pub const CHAT_APPROVAL: Duration = seconds(25);
-/// The pause between two looks at a plan.
+/// The pause between two polls for a plan.
 pub const CHAT_POLL: Duration = milliseconds(150);
-/// The pause between two looks for an approval.
+/// The pause between two polls for an approval.
 pub const CHAT_POLL_APPROVAL: Duration = seconds(1);
 /// One attempt to bring a message to Slack.
 pub const POST_ATTEMPT: Duration = seconds(5);

@@ -1,11 +1,11 @@
-//! The window that one can go back to, and whether the moment asked for lies in it.
+//! The window of moments that a cluster can be rewound to, and the check that a target lies in it.
 
 use crate::error::{ErrorName, StepError};
 use crate::time::{Target, format_duration};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-/// How far back and how near one can restore: `EarliestRestorableTime` and `LatestRestorableTime` of the cluster.
+/// `EarliestRestorableTime` and `LatestRestorableTime` of a cluster, or the moments that Backtrack reaches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Window {
     /// The earliest restorable time.
@@ -14,14 +14,14 @@ pub struct Window {
     pub latest: Timestamp,
 }
 
-/// The moment to go back to, settled.
+/// The target of a recovery, settled within the window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Moment {
     /// The time, in whole seconds.
     pub at: Timestamp,
-    /// Whether it is "the latest restorable time, whatever that is when the restore starts".
+    /// True for the latest restorable time, whatever that is when the restore starts.
     pub use_latest: bool,
-    /// How far the window's end has still to move before the moment lies in it.
+    /// The time by which the window's end has still to move before the target lies in it; none if it does.
     pub ahead_of_window: Option<SignedDuration>,
 }
 
@@ -46,6 +46,7 @@ impl Window {
             }
         };
         let at = floor_to_second(asked);
+        // A typed date that is still to come is a mistake, most often of the time zone: waiting for it would help nobody.
         if at > now {
             return Err(self.outside(&format!("{at} is in the future: now is {}", floor_to_second(now))));
         }
@@ -63,6 +64,7 @@ impl Window {
     }
 }
 
+// Towards the past also before 1970, where truncation would round towards the future.
 pub(crate) fn floor_to_second(at: Timestamp) -> Timestamp {
     Timestamp::from_second(at.as_second() - i64::from(at.subsec_nanosecond() < 0)).unwrap_or(at)
 }

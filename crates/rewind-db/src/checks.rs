@@ -10,7 +10,7 @@
 use crate::engine::Dialect;
 use crate::error::Failure;
 use crate::session::Session;
-use rewind_core::{Answer, StepError};
+use rewind_core::{QueryResult, StepError};
 use std::time::{Duration, Instant};
 
 /// How long a statement may run, and wait for a lock.
@@ -25,7 +25,7 @@ pub(crate) struct Bounds {
 /// What the database answers to `sql`: the first column of its only row.
 ///
 /// Whatever is wrong with the query is part of the answer; only a broken session is an error.
-pub(crate) async fn ask(session: &Session, sql: &str, bounds: Bounds) -> Result<Answer, StepError> {
+pub(crate) async fn ask(session: &Session, sql: &str, bounds: Bounds) -> Result<QueryResult, StepError> {
     let started = Instant::now();
     begin(session, bounds).await?;
     let asked = ask_within(session, sql, bounds).await;
@@ -35,7 +35,7 @@ pub(crate) async fn ask(session: &Session, sql: &str, bounds: Bounds) -> Result<
         Err(failure) => Err(failure.into_reason(bounds.statement)?),
     };
     end(session).await?;
-    Ok(Answer { value, seconds })
+    Ok(QueryResult { value, seconds })
 }
 
 async fn ask_within(session: &Session, sql: &str, bounds: Bounds) -> Result<Result<String, String>, Failure> {

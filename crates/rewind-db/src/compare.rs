@@ -6,7 +6,7 @@ use crate::error::ConnectError;
 use crate::network::Server;
 use crate::session::Session;
 use crate::tables::{Table, count, tables_of};
-use rewind_core::{Answer, Check, CheckResult, StepError, TableCount, timeouts};
+use rewind_core::{Check, CheckResult, QueryResult, StepError, TableCount, timeouts};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
@@ -40,7 +40,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             statement: timeouts::CHECK,
-            shown: timeouts::CHECK_SHOWN,
+            shown: timeouts::CHECK_ON_SOURCE,
             checking: timeouts::CHECKING,
             lock: timeouts::CHECK_LOCK,
             count: timeouts::COUNT,
@@ -80,7 +80,7 @@ pub async fn examine(
         let left = deadline.saturating_duration_since(Instant::now());
         if left.as_millis() == 0 {
             let used_up =
-                Answer { value: Err("the time for all checks was used up before it".to_owned()), seconds: 0.0 };
+                QueryResult { value: Err("the time for all checks was used up before it".to_owned()), seconds: 0.0 };
             results.push(CheckResult::judge(check, used_up, None));
             continue;
         }
@@ -119,8 +119,8 @@ pub fn half_dropped(database: &str) -> String {
     )
 }
 
-fn unasked() -> Answer {
-    Answer { value: Err("it was not asked".to_owned()), seconds: 0.0 }
+fn unasked() -> QueryResult {
+    QueryResult { value: Err("it was not asked".to_owned()), seconds: 0.0 }
 }
 
 /// Both servers, and the sessions that are open in them.
@@ -160,10 +160,10 @@ impl Side {
         }
     }
 
-    async fn ask(&self, sql: &str, bounds: Bounds) -> Result<Option<Answer>, StepError> {
+    async fn ask(&self, sql: &str, bounds: Bounds) -> Result<Option<QueryResult>, StepError> {
         match self {
             Self::Open(session) => ask(session, sql, bounds).await.map(Some),
-            Self::Closed(reason) => Ok(Some(Answer { value: Err(reason.clone()), seconds: 0.0 })),
+            Self::Closed(reason) => Ok(Some(QueryResult { value: Err(reason.clone()), seconds: 0.0 })),
             Self::Absent => Ok(None),
         }
     }

@@ -73,7 +73,7 @@ fn resolver(server: Option<SocketAddr>) -> Result<TokioResolver, NetError> {
     let options = builder.options_mut();
     options.cache_size = 0;
     options.preserve_intermediates = true;
-    options.timeout = timeouts::DNS_QUESTION;
+    options.timeout = timeouts::DNS_QUERY;
     options.attempts = timeouts::DNS_ATTEMPTS;
     builder.build()
 }

@@ -1,4 +1,4 @@
-//! What every function shares: the [`Step`] trait, start-up, logs, and errors as Step Functions sees them.
+//! The part that all functions share: the [`Step`] trait, start-up, logs, and errors as Step Functions sees them.
 //!
 //! A function's `main` builds its step once, with the clients in it, and hands it to [`start`]. The same step value runs
 //! in unit tests over fakes.
@@ -7,5 +7,5 @@ mod start;
 mod step;
 
 pub use rewind_clock::SystemClock;
-pub use start::{in_time, logs, start};
+pub use start::{init_logging, start, within_deadline};
 pub use step::{Direction, Step, Undone};

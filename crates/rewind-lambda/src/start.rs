@@ -8,8 +8,8 @@ use rewind_core::{Clock, ErrorName, StepError, timeouts};
 use serde_json::Value;
 use std::time::Duration;
 
-/// Begins the logs, as every function writes them.
-pub fn logs() {
+/// Starts logging in JSON, at the level `info` unless `RUST_LOG` has another.
+pub fn init_logging() {
     tracing_subscriber::fmt()
         .json()
         .with_target(false)
@@ -26,9 +26,9 @@ pub fn logs() {
 ///
 /// # Errors
 ///
-/// Whatever the Lambda Runtime API client could not recover from.
+/// An error that the client of the Lambda Runtime API cannot recover from.
 pub async fn start<S: Step>(step: S) -> Result<(), lambda_runtime::Error> {
-    logs();
+    init_logging();
     let step = &step;
     lambda_runtime::run(service_fn(move |event: LambdaEvent<Value>| async move {
         let LambdaEvent { payload, context } = event;
@@ -37,16 +37,16 @@ pub async fn start<S: Step>(step: S) -> Result<(), lambda_runtime::Error> {
     .await
 }
 
-/// Runs `work` as the invocation of that context: it has connections of its own, and is stopped before Lambda would kill it.
+/// Runs `work` as the invocation of that context: with new connections, and stopped before Lambda would kill it.
 ///
 /// # Errors
 ///
 /// [`OutOfTime`] where it was stopped.
-pub async fn in_time<T>(context: &Context, work: impl Future<Output = T>) -> Result<T, OutOfTime> {
+pub async fn within_deadline<T>(context: &Context, work: impl Future<Output = T>) -> Result<T, OutOfTime> {
     invocation(time_until(context.deadline, SystemClock.now()), Box::pin(work)).await
 }
 
-/// One invocation, which has `time`.
+/// Runs one invocation within `time`.
 async fn serve<S: Step>(step: &S, payload: Value, time: Duration) -> Result<Value, StepError> {
     match invocation(time, Box::pin(invoke(step, payload))).await {
         Ok(answer) => answer,
@@ -54,13 +54,13 @@ async fn serve<S: Step>(step: &S, payload: Value, time: Duration) -> Result<Valu
     }
 }
 
-/// The time from `now` until work that Lambda ends at `deadline`, in milliseconds since 1970, has to be stopped.
+/// Computes the time from `now` until the work has to stop, which Lambda kills at `deadline`, in milliseconds since 1970.
 fn time_until(deadline: u64, now: Timestamp) -> Duration {
     let now = u64::try_from(now.as_millisecond()).unwrap_or_default();
     Duration::from_millis(deadline.saturating_sub(now)).saturating_sub(timeouts::STOPPED_BEFORE)
 }
 
-/// The work was stopped: cut off between two lines, it cannot say what it had done.
+/// Makes the error of work that was stopped between two lines, so that nobody knows what it had done.
 fn stopped(time: Duration) -> StepError {
     let error = StepError::new(
         ErrorName::OutcomeUnknown,
@@ -72,8 +72,9 @@ fn stopped(time: Duration) -> StepError {
     error
 }
 
-/// One invocation: reads the direction and the input, goes that way, and logs how it ended.
+/// Reads direction and input, runs the step or its undo, and logs the result.
 async fn invoke<S: Step>(step: &S, payload: Value) -> Result<Value, StepError> {
+    // Before the input is read: a payload that cannot be read must be found in the logs too.
     let recovery = payload.pointer("/recovery/id").and_then(Value::as_str).unwrap_or("unknown").to_owned();
     let direction = match payload.get("direction") {
         None | Some(Value::Null) => Direction::Do,
@@ -100,7 +101,7 @@ fn to_json<T: serde::Serialize>(value: T) -> Result<Value, StepError> {
     serde_json::to_value(value).map_err(|e| StepError::bug(format!("the answer is not JSON: {e}")))
 }
 
-/// A step's error on its way to the Runtime API, where `errorType` is what `ErrorEquals` matches.
+/// A step's error for the Runtime API, whose `errorType` is matched by `ErrorEquals`.
 struct Failure(StepError);
 
 impl From<Failure> for Diagnostic {
@@ -143,7 +144,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_payload_says_which_way_to_go() {
+    async fn the_payload_has_the_direction() {
         assert_eq!(invoke(&Echo, json!({ "word": "a" })).await, Ok(json!("a")));
         let undone = invoke(&Echo, json!({ "word": "a", "direction": "undo" })).await;
         assert_eq!(undone, Ok(json!({ "changed": true, "what": ["a"] })));

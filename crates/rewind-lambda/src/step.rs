@@ -1,4 +1,4 @@
-//! What a step is: one thing done, and its undo beside it.
+//! The trait of a step: one change, and its undo beside it.
 
 use rewind_core::{Backtrack, StepError};
 use serde::de::DeserializeOwned;
@@ -8,9 +8,9 @@ use serde::{Deserialize, Serialize};
 ///
 /// Both directions may run twice, and may find their work done, half done or not done at all.
 pub trait Step: Send + Sync {
-    /// What the state machine passes (`docs/steps.md`).
+    /// The payload from the state machine (`docs/steps.md`).
     type Input: DeserializeOwned + Send;
-    /// What the step answers.
+    /// The result for the state machine.
     type Output: Serialize;
 
     /// Does the step.
@@ -24,23 +24,23 @@ pub trait Step: Send + Sync {
     }
 }
 
-/// Which way a step is to go; `do` unless the payload says `"direction": "undo"`.
+/// The direction of a step: `do` unless the payload has `"direction": "undo"`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Direction {
-    /// Forward.
+    /// Do the step.
     #[default]
     Do,
-    /// Back.
+    /// Undo the step.
     Undo,
 }
 
-/// What an undo changed, a sentence a change.
+/// The changes of an undo, one sentence each.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Undone {
-    /// Whether anything had to be undone.
+    /// True if there was anything to undo.
     pub changed: bool,
-    /// What was undone.
+    /// The changes, one sentence each.
     pub what: Vec<String>,
     /// The backtrack that undoes it, where that is how: it is still to be waited for.
     #[serde(default, skip_serializing_if = "Option::is_none")]

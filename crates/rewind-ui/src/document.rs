@@ -1,9 +1,6 @@
 //! The document model: lines of text with a meaning, before it is known where they are shown. `format` makes documents,
 //! `render` turns them into text for a terminal, a mail or Slack.
 
-use crate::render;
-use std::fmt;
-
 /// One line of a document. The text never holds markup: the renderers add it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Line {
@@ -86,12 +83,5 @@ impl Document {
     /// Adds the lines of another document.
     pub fn extend(&mut self, more: Self) {
         self.0.extend(more.0);
-    }
-}
-
-impl fmt::Display for Document {
-    /// Renders the document as plain text.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&render::plain(self))
     }
 }

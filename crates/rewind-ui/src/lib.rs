@@ -8,11 +8,10 @@ pub mod chat;
 mod document;
 pub mod format;
 mod id;
-mod progress;
 pub mod render;
 mod shorthand;
 
 pub use args::{DecisionArgs, ListArgs, RequestArgs, StartArgs, StatusArgs, UndoArgs, WindowArgs};
 pub use document::{Document, Line};
 pub use id::{derived_id, recovery_id, undo_id};
-pub use progress::progress;
+pub use rewind_statemachine::progress;

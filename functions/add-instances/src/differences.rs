@@ -1,11 +1,11 @@
-//! What neither a restore nor this step carries over, told to a person with what to do about it.
+//! Lists everything that neither the restore nor this step carries over, each with an action for a person.
 
 use rewind_aws::rds::tags::{MOST_TAGS, left_out, of_aws};
 use rewind_aws::rds::{Cluster, Instance};
 use rewind_core::{Difference, ErrorName, PlannedInstance, StepError};
 
-/// A setting that AWS would not take over is told, and does not throw away a restore that took hours. What may pass is
-/// passed on.
+/// Reports a refused setting as a difference: it is no reason to throw away a restore that took hours. Errors that may pass are
+/// returned, so that the step is retried.
 pub(crate) fn unless_done(what: &str, sent: Result<(), StepError>) -> Result<Option<Difference>, StepError> {
     match sent {
         Ok(()) => Ok(None),
@@ -19,7 +19,7 @@ pub(crate) fn unless_done(what: &str, sent: Result<(), StepError>) -> Result<Opt
     }
 }
 
-/// A reader of the source that went between the plan and now.
+/// Reports a reader of the source that was deleted after the plan was made.
 pub(crate) fn reader_is_gone(planned: &PlannedInstance) -> Difference {
     Difference::new(
         format!("reader {}", planned.source),
@@ -29,7 +29,7 @@ pub(crate) fn reader_is_gone(planned: &PlannedInstance) -> Difference {
     )
 }
 
-/// The tags that the restored cluster has not got.
+/// Reports the tags that the restored cluster does not have.
 pub(crate) fn tags(source: &Cluster, restored: &Cluster) -> Vec<Difference> {
     let mut found = Vec::new();
     found.extend(did_not_fit(&left_out(&source.tags, &restored.tags), &restored.name, &restored.arn));
@@ -62,7 +62,7 @@ fn did_not_fit(keys: &[String], name: &str, arn: &str) -> Option<Difference> {
     })
 }
 
-/// Settings that a new instance has not got of the one that it is made like. One that it does not show yet is not known.
+/// Reports the settings in which a new instance differs from its model. A setting that AWS does not show yet is skipped.
 pub(crate) fn of_instance(like: &Instance, new: &Instance) -> Vec<Difference> {
     let mut found = Vec::new();
     let differs =
@@ -96,6 +96,7 @@ pub(crate) fn of_instance(like: &Instance, new: &Instance) -> Vec<Difference> {
 
 pub(crate) fn find(source: &Cluster, restored: &Cluster) -> Vec<Difference> {
     let mut found = Vec::new();
+    // Switching it on would change the password under running clients, so it is left to a person.
     if let Some(secret) = &source.master_secret
         && restored.master_secret.is_none()
     {
@@ -127,6 +128,7 @@ pub(crate) fn find(source: &Cluster, restored: &Cluster) -> Vec<Difference> {
             "the secondary Regions still follow the source: make a new Global Database from the restored cluster",
         ));
     }
+    // They are in services that this function has no permission to read, so they are listed for every cluster.
     found.push(Difference::new(
         "autoscaling, alarms, proxies, event subscriptions",
         "not looked at: they are resources of their own that name the cluster",
@@ -142,11 +144,11 @@ pub(crate) fn find(source: &Cluster, restored: &Cluster) -> Vec<Difference> {
         ("Extended Support", &source.lifecycle, &restored.lifecycle),
     ] {
         if of_source != of_restored {
-            let say = |value: &Option<String>| value.clone().unwrap_or_else(|| "none".to_owned());
+            let render = |value: &Option<String>| value.clone().unwrap_or_else(|| "none".to_owned());
             found.push(Difference::new(
                 what,
-                say(of_source),
-                say(of_restored),
+                render(of_source),
+                render(of_restored),
                 "AWS did not take it over: compare the two",
             ));
         }

@@ -1,5 +1,5 @@
-//! Gives the restored cluster its instances, the writer first, and what a restore cannot carry: roles, the Data API, windows.
-//! What it may not or cannot carry over either, it reports as a difference. Its undo deletes the instances.
+//! Adds the instances to the restored cluster, the writer first, and sets what a restore cannot carry over: roles, the Data API,
+//! windows, monitoring. It reports as a difference what it cannot set either. Its undo deletes the instances.
 
 mod differences;
 
@@ -30,21 +30,21 @@ pub struct AddInstances<C> {
     pub clusters: C,
 }
 
-/// What the step is passed.
+/// The payload of the step.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Input {
-    /// Which recovery.
+    /// The recovery.
     pub recovery: Recovery,
-    /// What it does.
+    /// The plan of the recovery.
     pub plan: Plan,
 }
 
-/// What the step answers.
+/// The result of the step.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Output {
     /// The new instances, the writer first.
     pub instances: Vec<String>,
-    /// In what the restored cluster is not like the source.
+    /// The settings in which the restored cluster differs from the source.
     pub differences: Vec<Difference>,
 }
 
@@ -62,6 +62,7 @@ where
             return Err(StepError::bug(format!("{} was not made by this recovery", restored.name)));
         }
         let like = self.clusters.instances(&source.name).await?;
+        // A second run finds the instances of the first one, and creates only what is missing.
         let present = self.clusters.instances(&restored.name).await?;
         let mut differences = Vec::new();
         let mut instances = Vec::new();
@@ -77,10 +78,11 @@ where
             }
         }
         if plan.backtrack.is_some() {
-            // The safety clone is there to be looked at: it needs none of what makes a cluster fit for traffic. Who may look
-            // goes by its tags.
+            // People only read the safety clone, so it needs nothing that makes a cluster fit for traffic. Its tags matter, because
+            // permissions may depend on them.
             return Ok(Output { instances, differences: differences::tags(&source, &restored) });
         }
+        // Read again: AWS may have created an instance without a setting that it refused.
         let made = self.clusters.instances(&restored.name).await?;
         for planned in &plan.instances {
             let new = made.iter().find(|instance| instance.name == planned.name);
@@ -89,9 +91,9 @@ where
             }
         }
         let change = left_to_modify(&source, &restored);
-        let watched = Some(&source.watched).filter(|watched| **watched != restored.watched);
-        if !change.is_empty() || watched.is_some() {
-            let sent = self.clusters.complete(&restored.name, &change, watched).await;
+        let monitoring = Some(&source.monitoring).filter(|monitoring| **monitoring != restored.monitoring);
+        if !change.is_empty() || monitoring.is_some() {
+            let sent = self.clusters.complete(&restored.name, &change, monitoring).await;
             differences.extend(differences::unless_done("windows, backups and monitoring", sent)?);
         }
         for role in source.roles.iter().filter(|role| !restored.roles.contains(role)) {
@@ -112,16 +114,16 @@ where
             return Ok(Undone::nothing());
         }
         let mut deleted = Vec::new();
-        // Readers first: deleting the writer before them would make RDS fail over to one.
+        // Readers first: if the writer were deleted before them, RDS would fail over to a reader.
         let mut instances = self.clusters.instances(&restored.name).await?;
         let is_writer = |name: &str| restored.members.iter().any(|member| member.writer && member.instance == name);
         instances.sort_by_key(|instance| is_writer(&instance.name));
         let is_ours =
             |instance: &Instance| instance.tags.iter().any(|(key, value)| key == RECOVERY_TAG && *value == recovery.id);
-        if let Some(stranger) = instances.iter().find(|instance| !is_ours(instance)) {
+        if let Some(unknown) = instances.iter().find(|instance| !is_ours(instance)) {
             return Err(StepError::new(
                 ErrorName::RewindFailed,
-                format!("{} has an instance {} that this recovery did not make", restored.name, stranger.name),
+                format!("{} has an instance {} that this recovery did not make", restored.name, unknown.name),
             )
             .changed("no instance was deleted")
             .advice("find out who uses it; delete the restored cluster by hand when nobody does"));
@@ -158,7 +160,7 @@ impl<C: ReadClusters + ChangeInstances> AddInstances<C> {
             .await;
         match sent {
             Ok(true) => Ok(()),
-            // The name was taken, or no answer came: the instance counts if it is in our cluster.
+            // Taken by an earlier attempt of this step, or by somebody else: the instance counts if it is in our cluster.
             Ok(false) => match self.is_there(planned, restored).await? {
                 true => Ok(()),
                 false => Err(StepError::new(
@@ -177,16 +179,17 @@ impl<C: ReadClusters + ChangeInstances> AddInstances<C> {
     }
 }
 
-/// What the planned instance is made like: its source, or for a writer whose source is gone any other of the source's. A
-/// reader may go at any time, by autoscaling: then there is none. Its class and its tier are those that were planned.
+/// Returns the model of a planned instance: its source instance, or for a writer any other instance of the source. A reader
+/// without its source instance, which autoscaling may delete at any time, has none. Class and tier are those of the plan.
 fn model(planned: &PlannedInstance, source: &[Instance]) -> Option<Instance> {
     let like = source.iter().find(|instance| instance.name == planned.source);
+    // Without a writer there is no cluster; a reader fewer costs capacity only.
     let like = like.or(source.first().filter(|_| planned.writer))?;
     Some(Instance { class: planned.class.clone(), promotion_tier: planned.promotion_tier, ..like.clone() })
 }
 
-/// The settings that the restore did not carry over. The windows go in one call: set one after the other, the first could
-/// overlap with what the other was.
+/// Returns the settings that the restore did not carry over. Both windows are set in one call: one after the other, the first
+/// could overlap with the old value of the second.
 fn left_to_modify(source: &Cluster, restored: &Cluster) -> ClusterChange {
     fn differing<T: Clone + PartialEq>(source: &Option<T>, restored: &Option<T>) -> Option<T> {
         source.clone().filter(|_| source != restored)

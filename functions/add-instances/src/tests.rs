@@ -18,6 +18,7 @@ async fn the_writer_is_made_first_and_readers_keep_class_and_tier() {
     let rds = rds_with_restored();
     let output = step(&rds).run(input()).await.unwrap();
     assert_eq!(output.instances, ["orders-r-1", "orders-r-2"]);
+    // RDS makes the first instance of a cluster its writer.
     assert_eq!(rds.changes()[..2], ["create_instance orders-r-1", "create_instance orders-r-2"]);
     let made = rds.instances("orders-r").await.unwrap();
     assert_eq!((made[0].class.as_str(), made[0].promotion_tier), ("db.r6g.xlarge", 1));
@@ -33,7 +34,7 @@ async fn what_a_restore_cannot_carry_is_set_afterwards() {
     assert!(restored.data_api);
     assert_eq!(restored.maintenance_window, source.maintenance_window);
     assert_eq!(restored.auto_minor_version_upgrade, Some(false));
-    assert_eq!(restored.watched, source.watched);
+    assert_eq!(restored.monitoring, source.monitoring);
 }
 
 #[tokio::test]
@@ -43,6 +44,7 @@ async fn what_is_not_carried_over_is_told() {
     for what in ["managed master password", "custom endpoints", "autoscaling, alarms, proxies, event subscriptions"] {
         assert!(told.iter().any(|told| told == what), "{what} is not among {told:?}");
     }
+    // A setting that is equal must not be listed: people stop reading a list of differences that are none.
     assert!(!told.iter().any(|told| told == "parameter group"), "{told:?}");
 }
 
@@ -51,11 +53,14 @@ async fn each_lost_call_is_made_good_by_running_the_step_again() {
     let undisturbed = rds_with_restored();
     step(&undisturbed).run(input()).await.unwrap();
     let changes = undisturbed.changes().len();
+    // Two instances, the windows with the monitoring, a role, the Data API: a new call must be covered by this test
+    // too.
     assert_eq!(changes, 5);
     for nth in 0..changes {
         for how in [Lose::Call, Lose::Answer] {
             let rds = rds_with_restored();
             rds.lose(nth, how);
+            // It may fail or not: what counts is where the second run ends.
             let _ = step(&rds).run(input()).await;
             step(&rds).run(input()).await.unwrap();
             assert_eq!(rds.everything(), undisturbed.everything(), "change {nth}, {how:?}");
@@ -66,6 +71,7 @@ async fn each_lost_call_is_made_good_by_running_the_step_again() {
 #[tokio::test]
 async fn undo_deletes_what_any_part_of_the_step_made_the_writer_last() {
     let before = rds_with_restored().instances("orders-r").await.unwrap();
+    // The answer of each change is lost once, so the undo meets every state that the step can leave behind.
     for nth in 0..5 {
         let rds = rds_with_restored();
         rds.lose(nth, Lose::Answer);
@@ -82,6 +88,7 @@ async fn undo_deletes_what_any_part_of_the_step_made_the_writer_last() {
 #[tokio::test]
 async fn an_instance_of_that_name_in_another_cluster_is_left_alone() {
     let mut others = rewind_aws::fixtures::instances();
+    // Instance names are unique in an account and Region, not in a cluster.
     others.push(("billing".to_owned(), Instance { name: "orders-r-1".to_owned(), ..Instance::default() }));
     let rds = FakeRds::with(rds_with_restored().everything().0, others);
     assert_eq!(step(&rds).run(input()).await.unwrap_err().name, ErrorName::RewindFailed);
@@ -92,6 +99,7 @@ async fn an_instance_of_that_name_in_another_cluster_is_left_alone() {
 #[tokio::test]
 async fn a_reader_that_went_is_told_and_a_writer_that_went_is_made_like_another() {
     let mut source = rewind_aws::fixtures::instances();
+    // Autoscaling deletes readers at any time, also between the plan and this step.
     source.retain(|(_, instance)| instance.name != "orders-2");
     let rds = FakeRds::with(rds_with_restored().everything().0, source);
     let output = step(&rds).run(input()).await.unwrap();
@@ -102,6 +110,7 @@ async fn a_reader_that_went_is_told_and_a_writer_that_went_is_made_like_another(
     source.retain(|(_, instance)| instance.name != "orders-1");
     let rds = FakeRds::with(rds_with_restored().everything().0, source);
     step(&rds).run(input()).await.unwrap();
+    // Its class is the planned one, not that of the instance that stands in as its model.
     assert_eq!(rds.instances("orders-r").await.unwrap()[0].class, "db.r6g.xlarge");
 }
 
@@ -122,6 +131,7 @@ async fn a_source_that_an_earlier_recovery_made_passes_none_of_its_marks_on() {
 async fn an_undo_deletes_nothing_of_a_cluster_that_somebody_else_works_on() {
     let rds = rds_with_restored();
     step(&rds).run(input()).await.unwrap();
+    // An instance without the recovery's tag is somebody's own, and may be why the cluster must stay.
     rds.edit_instances("orders-r", |instance| {
         if instance.name == "orders-r-2" {
             instance.tags.clear();
@@ -136,6 +146,7 @@ async fn an_undo_deletes_nothing_of_a_cluster_that_somebody_else_works_on() {
 fn what_aws_refuses_is_a_difference_and_what_passes_is_an_error() {
     let refused = StepError::new(ErrorName::RewindFailed, "AccessDenied");
     assert!(differences::unless_done("role x", Err(refused)).unwrap().unwrap().restored.contains("AccessDenied"));
+    // `modifying` passes in minutes; as a difference it would be left to people for good.
     let passing = StepError::new(ErrorName::ClusterNotReady, "modifying");
     assert!(differences::unless_done("role x", Err(passing)).is_err());
 }
@@ -149,6 +160,7 @@ async fn an_authority_that_is_offered_no_more_is_replaced_and_told_on_every_run(
     let told = first.differences.iter().find(|told| told.what == "certificate authority of orders-r-1").unwrap();
     assert_eq!((told.source.as_str(), told.restored.as_str()), ("rds-ca-2019", "rds-ca-rsa2048-g1"));
     assert!(first.differences.iter().any(|told| told.what == "certificate authority of orders-r-2"));
+    // The second run creates nothing, and must find the difference by comparing what is there.
     assert_eq!(step(&rds).run(input()).await.unwrap(), first);
     let kept = rds_with_restored();
     kept.edit_instances("orders", |instance| instance.ca_certificate = Some("rds-ca-rsa4096-g1".to_owned()));
@@ -161,6 +173,7 @@ async fn tags_that_do_not_fit_are_named_and_the_recovery_s_own_are_set() {
     let many: Vec<(String, String)> = (0..50).map(|n| (format!("k{n}"), String::new())).collect();
     let rds = rds_with_restored();
     rds.edit("orders", |source| source.tags = [many.clone(), vec![("aws:x".to_owned(), String::new())]].concat());
+    // 46 of the source's and four of the recovery's are 50, the limit of RDS.
     rds.edit("orders-r", |made| made.tags.extend_from_slice(&many[..46]));
     rds.edit_instances("orders", |instance| instance.tags.clone_from(&many));
     let told = step(&rds).run(input()).await.unwrap().differences;
@@ -184,6 +197,7 @@ async fn the_safety_clone_gets_its_one_instance_and_nothing_that_is_for_traffic(
     let rds = FakeRds::with(vec![source, safety_clone], rewind_aws::fixtures::instances());
     let output = step(&rds).run(Input { recovery: recovery(), plan: in_place_plan() }).await.unwrap();
     assert_eq!((output.instances, output.differences), (vec!["orders-e-1".to_owned()], Vec::new()));
+    // No role, no Data API, no monitoring: each could act on data that is there to be kept as it is.
     assert_eq!(rds.changes(), ["create_instance orders-e-1"]);
     let made = rds.instances("orders-e").await.unwrap();
     assert_eq!((made[0].class.as_str(), made[0].promotion_tier), ("db.r6g.xlarge", 0));

@@ -1,6 +1,6 @@
-//! Waits for the restored cluster, for its instances, for its end, for a backtrack, or for moved records to reach all servers of
-//! Route 53: looks often, inside one bounded invocation, and hands back to the state machine when that is used up. It never
-//! changes anything, so there is nothing to undo.
+//! Waits until the restored cluster or its instances are available, the cluster is deleted, a backtrack has ended, or all servers
+//! of Route 53 have the moved records. It polls within one bounded invocation, and then returns to the state machine, which calls
+//! it again. It changes nothing, so it has no undo.
 
 use jiff::Timestamp;
 use rewind_aws::rds::{Cluster, Instance, ReadBacktracks, ReadClusters};
@@ -29,42 +29,42 @@ pub struct AwaitRewind<C, F, K> {
     pub changes: F,
     /// The time.
     pub clock: K,
-    /// How often to look.
+    /// The pauses between polls.
     pub polling: Polling,
 }
 
-/// What the step is passed.
+/// The payload of the step.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Input {
-    /// Which recovery.
+    /// The recovery.
     pub recovery: Recovery,
-    /// What it does.
+    /// The plan of the recovery.
     pub plan: Plan,
-    /// What is waited for.
+    /// The condition that is waited for.
     pub awaiting: Awaiting,
 }
 
-/// What is waited for, and since when.
+/// A condition, and the start of the wait for it.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Awaiting {
-    /// What.
-    pub what: What,
-    /// When the wait began: the first of its invocations.
+    /// The condition.
+    pub what: WaitFor,
+    /// The time of the first invocation of this wait.
     pub since: Timestamp,
     /// The backtrack's identifier, or that of a change of Route 53; null where the change's id was lost.
     #[serde(default)]
     pub identifier: Option<String>,
 }
 
-/// What is waited for.
+/// The conditions that can be waited for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub enum What {
+pub enum WaitFor {
     /// The restored cluster is available.
     Cluster,
     /// All planned instances, and the cluster, are available.
     Instances,
-    /// The restored cluster is gone.
+    /// The restored cluster has been deleted.
     ClusterGone,
     /// The backtrack has ended well, and the cluster and its writer are available again.
     Backtrack,
@@ -72,20 +72,20 @@ pub enum What {
     Change,
 }
 
-/// What the step answers.
+/// The result of the step.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Output {
-    /// Whether the wait is over.
+    /// True if the condition is met.
     pub done: bool,
-    /// What was last seen.
+    /// The last state that was seen.
     pub status: String,
-    /// How long the wait has taken so far.
+    /// The time of the wait so far, over all invocations.
     pub seconds: f64,
     /// The rewound cluster, once a backtrack has ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub restored: Option<Restored>,
-    /// When all servers of Route 53 were first seen to have the change; absent where Route 53 could not be asked.
+    /// The time at which all servers of Route 53 were first seen to have the change; absent if that is not known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub in_sync_at: Option<Timestamp>,
 }
@@ -98,13 +98,14 @@ impl<C: ReadClusters + ReadBacktracks, F: FollowChange, K: Clock> Step for Await
         let began = self.clock.now();
         loop {
             let seen = match awaiting.what {
-                What::Backtrack => self.look_at_backtrack(&plan, awaiting.identifier.as_deref()).await?,
-                What::Change => self.look_at_change(awaiting.identifier.as_deref()).await?,
+                WaitFor::Backtrack => self.look_at_backtrack(&plan, awaiting.identifier.as_deref()).await?,
+                WaitFor::Change => self.look_at_change(awaiting.identifier.as_deref()).await?,
                 what => self.look(&recovery, &plan, what).await?,
             };
             let now = self.clock.now();
             let waited = Duration::try_from(now.duration_since(awaiting.since)).unwrap_or_default();
             let here = Duration::try_from(now.duration_since(began)).unwrap_or_default();
+            // By the whole wait, not by this invocation's part: a wait of an hour is not polled as often as one of a minute.
             let pause = self.polling.pause(waited);
             if seen.done || self.polling.is_used_up(&self.clock, here, pause) {
                 let Seen { done, status, restored, in_sync } = seen;
@@ -130,27 +131,27 @@ impl Seen {
 }
 
 impl<C: ReadClusters + ReadBacktracks, F: FollowChange, K: Clock> AwaitRewind<C, F, K> {
-    async fn look(&self, recovery: &Recovery, plan: &Plan, what: What) -> Result<Seen, StepError> {
+    async fn look(&self, recovery: &Recovery, plan: &Plan, what: WaitFor) -> Result<Seen, StepError> {
         let name = &plan.new_cluster;
         let Some(cluster) = self.clusters.cluster(name).await? else {
             return match what {
-                What::ClusterGone => Ok(Seen::new(true, format!("{name} is gone"))),
+                WaitFor::ClusterGone => Ok(Seen::new(true, format!("{name} is gone"))),
                 _ => Err(failed(plan, format!("the restored cluster {name} is gone"))),
             };
         };
         match what {
-            What::Cluster => {
+            WaitFor::Cluster => {
                 refuse_hopeless(name, &cluster.status, |said| failed(plan, said))?;
-                // Its restorable times appear when the restore has ended; its status alone can be early.
+                // The restorable times appear later than this status; nothing that follows needs them.
                 Ok(Seen::new(cluster.status == "available", format!("{name} is {}", cluster.status)))
             }
             // In place the restored cluster is the safety clone: it is waited for like any other.
-            What::Instances | What::Backtrack | What::Change => self.look_at_instances(plan, &cluster).await,
+            WaitFor::Instances | WaitFor::Backtrack | WaitFor::Change => self.look_at_instances(plan, &cluster).await,
             // A cluster of that name which this recovery did not make was never to go.
-            What::ClusterGone if cluster.tag(RECOVERY_TAG) != Some(recovery.id.as_str()) => {
+            WaitFor::ClusterGone if cluster.tag(RECOVERY_TAG) != Some(recovery.id.as_str()) => {
                 Ok(Seen::new(true, format!("{name} is not of this recovery")))
             }
-            What::ClusterGone => Ok(Seen::new(false, format!("{name} is {}", cluster.status))),
+            WaitFor::ClusterGone => Ok(Seen::new(false, format!("{name} is {}", cluster.status))),
         }
     }
 
@@ -200,7 +201,7 @@ impl<C: ReadClusters + ReadBacktracks, F: FollowChange, K: Clock> AwaitRewind<C,
     }
 
     async fn look_at_change(&self, id: Option<&str>) -> Result<Seen, StepError> {
-        // Confirming the cutover then waits for as long as Route 53 takes at most.
+        // The cutover is then confirmed after the longest time that Route 53 takes.
         let Some(id) = id else {
             return Ok(Seen::new(true, "the id of the change was lost: Route 53 cannot be asked about it".to_owned()));
         };

@@ -25,14 +25,14 @@ fn step(clusters: FakeRds, pending: u32) -> AwaitRewind<FakeRds, Pending, Manual
     AwaitRewind { clusters, changes: Pending(AtomicU32::new(pending)), clock, polling }
 }
 
-async fn wait(rds: &FakeRds, what: What) -> Result<Output, StepError> {
+async fn wait(rds: &FakeRds, what: WaitFor) -> Result<Output, StepError> {
     let awaiting = Awaiting { what, since: time(STARTED), identifier: None };
     step(rds.clone(), 0).run(Input { recovery: recovery(), plan: plan(), awaiting }).await
 }
 
 #[tokio::test]
 async fn an_available_cluster_is_seen_at_once() {
-    let output = wait(&rds_with_restored(), What::Cluster).await.unwrap();
+    let output = wait(&rds_with_restored(), WaitFor::Cluster).await.unwrap();
     assert!(output.done);
     assert!(output.seconds < 0.001);
 }
@@ -41,20 +41,23 @@ async fn an_available_cluster_is_seen_at_once() {
 async fn a_wait_that_takes_long_is_handed_back_within_the_budget() {
     let rds = rds_with_restored();
     rds.edit("orders-r", |cluster| cluster.status = "creating".to_owned());
-    let output = wait(&rds, What::Cluster).await.unwrap();
+    let output = wait(&rds, WaitFor::Cluster).await.unwrap();
     assert!(!output.done);
     assert_eq!(output.status, "orders-r is creating");
+    // Close to the budget and never beyond it: Lambda's own limit is near, and its error says nothing about the
+    // cluster.
     assert!((45.0..=50.0).contains(&output.seconds), "{}", output.seconds);
 }
 
 #[tokio::test]
 async fn a_cluster_that_failed_or_vanished_is_not_waited_for() {
+    // None of these states ends by itself, and waiting would only delay the message.
     for status in ["failed", "restore-error", "incompatible-parameters", "inaccessible-encryption-credentials"] {
         let rds = rds_with_restored();
         rds.edit("orders-r", |cluster| cluster.status = status.to_owned());
-        assert_eq!(wait(&rds, What::Cluster).await.unwrap_err().name, ErrorName::RewindFailed, "{status}");
+        assert_eq!(wait(&rds, WaitFor::Cluster).await.unwrap_err().name, ErrorName::RewindFailed, "{status}");
     }
-    assert_eq!(wait(&rds(), What::Cluster).await.unwrap_err().name, ErrorName::RewindFailed);
+    assert_eq!(wait(&rds(), WaitFor::Cluster).await.unwrap_err().name, ErrorName::RewindFailed);
 }
 
 #[tokio::test]
@@ -65,29 +68,30 @@ async fn instances_are_waited_for_one_and_all() {
         instances.push(("orders-r".to_owned(), Instance { name, ..instance }));
     }
     let rds = FakeRds::with(rds_with_restored().everything().0, instances);
-    assert!(wait(&rds, What::Instances).await.unwrap().done);
+    assert!(wait(&rds, WaitFor::Instances).await.unwrap().done);
     rds.edit_instances("orders-r", |instance| {
         if instance.name == "orders-r-2" {
             instance.status = "configuring-enhanced-monitoring".to_owned();
         }
     });
-    let output = wait(&rds, What::Instances).await.unwrap();
+    let output = wait(&rds, WaitFor::Instances).await.unwrap();
     assert_eq!((output.done, output.status.as_str()), (false, "orders-r-2 is configuring-enhanced-monitoring"));
-    assert!(!wait(&rds_with_restored(), What::Instances).await.unwrap().done);
+    assert!(!wait(&rds_with_restored(), WaitFor::Instances).await.unwrap().done);
 }
 
 #[tokio::test]
 async fn the_end_of_a_cluster_is_waited_for_until_it_is_gone() {
-    assert!(wait(&rds(), What::ClusterGone).await.unwrap().done);
-    assert!(!wait(&rds_with_restored(), What::ClusterGone).await.unwrap().done);
+    assert!(wait(&rds(), WaitFor::ClusterGone).await.unwrap().done);
+    assert!(!wait(&rds_with_restored(), WaitFor::ClusterGone).await.unwrap().done);
     let foreign = rds_with_restored();
+    // A cluster that others created under this name will never be deleted by this recovery.
     foreign.edit("orders-r", |cluster| cluster.tags.clear());
-    assert!(wait(&foreign, What::ClusterGone).await.unwrap().done);
+    assert!(wait(&foreign, WaitFor::ClusterGone).await.unwrap().done);
 }
 
 async fn wait_for(rds: &FakeRds, identifier: Option<&str>) -> Result<Output, StepError> {
     let identifier = identifier.map(ToOwned::to_owned);
-    let awaiting = Awaiting { what: What::Backtrack, since: time(STARTED), identifier };
+    let awaiting = Awaiting { what: WaitFor::Backtrack, since: time(STARTED), identifier };
     step(rds.clone(), 0).run(Input { recovery: recovery(), plan: in_place_plan(), awaiting }).await
 }
 
@@ -106,6 +110,7 @@ async fn a_backtrack_is_waited_for_by_its_name_until_the_cluster_and_its_writer_
     let output = wait_for(&rds, Some("backtrack-1")).await.unwrap();
     assert_eq!((output.done, output.status.as_str()), (false, "orders is backtracked, and backtracking yet"));
     rds.edit("orders", |cluster| cluster.status = "available".to_owned());
+    // RDS restarts the instances after a backtrack, and verify would meet a closed port.
     rds.edit_instances("orders", |instance| instance.status = "rebooting".to_owned());
     let output = wait_for(&rds, Some("backtrack-1")).await.unwrap();
     assert_eq!(
@@ -130,6 +135,7 @@ async fn another_backtrack_is_never_taken_for_the_one_that_is_waited_for() {
     let rds = mysql_rds();
     rds.start_backtrack("orders", time(TARGET), false).await.unwrap();
     rds.complete_backtracks();
+    // An earlier backtrack that has ended must never stand for the one that has just begun.
     let output = wait_for(&rds, Some("backtrack-2")).await.unwrap();
     assert_eq!(
         (output.done, output.status.as_str()),
@@ -158,7 +164,7 @@ async fn a_failed_backtrack_and_a_lost_cluster_end_the_wait_with_where_the_data_
 
 #[tokio::test]
 async fn safety_clone_that_came_to_nothing_is_told_with_where_the_source_is() {
-    let awaiting = Awaiting { what: What::Cluster, since: time(STARTED), identifier: None };
+    let awaiting = Awaiting { what: WaitFor::Cluster, since: time(STARTED), identifier: None };
     let input = Input { recovery: recovery(), plan: in_place_plan(), awaiting };
     let error = step(mysql_rds(), 0).run(input).await.unwrap_err();
     assert!(
@@ -170,7 +176,8 @@ async fn safety_clone_that_came_to_nothing_is_told_with_where_the_source_is() {
 /// The source is not looked at: its cluster may be gone by then.
 async fn wait_for_change(pending: u32, id: Option<&str>) -> Output {
     let identifier = id.map(ToOwned::to_owned);
-    let awaiting = Awaiting { what: What::Change, since: time(STARTED), identifier };
+    let awaiting = Awaiting { what: WaitFor::Change, since: time(STARTED), identifier };
+    // An RDS without any cluster: the wait for Route 53 needs none.
     let step = step(FakeRds::with(Vec::new(), Vec::new()), pending);
     step.run(Input { recovery: recovery(), plan: plan(), awaiting }).await.unwrap()
 }
@@ -179,6 +186,7 @@ async fn wait_for_change(pending: u32, id: Option<&str>) -> Output {
 async fn moved_records_are_waited_for_until_all_servers_have_them_and_the_old_ttl_is_counted_from_then() {
     let output = wait_for_change(3, Some("C1")).await;
     assert_eq!((output.done, output.status.as_str()), (true, "the change C1 is in sync"));
+    // Three pauses of 250 ms: the old TTL is counted from the first poll that saw the change in sync.
     assert_eq!(output.in_sync_at, Some(time("2026-11-23T10:35:00.75Z")));
 }
 

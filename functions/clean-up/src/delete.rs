@@ -1,8 +1,8 @@
-//! The deletion, one change a look: the safety clone's protection, the readers, the writer, the cluster into its final snapshot.
-//! What the marks say is read again before each, so that who changes a tag stops it.
+//! Deletes a kept cluster, one change at a time: the safety clone's deletion protection, the readers, the writer, the cluster with a
+//! final snapshot. The tags are read again before each change, so changing a tag stops the deletion.
 
-use crate::check::{CLEAN_UP_NOTE, Marks, Ours};
-use crate::{Asked, CleanUp, Kept, Kind, Output, Records, Visitors};
+use crate::unused::{CLEAN_UP_NOTE, Marks, Ours};
+use crate::{CleanUp, Kept, KeptRequest, Kind, Output, ReadSessions, Records};
 use jiff::SignedDuration;
 use rewind_aws::rds::{ChangeInstances, ClusterChange, ModifyClusters, ReadClusters, ReadSnapshots, RetireClusters};
 use rewind_aws::records::{Lease, Leases, Notes};
@@ -12,15 +12,15 @@ use rewind_core::{CleanUpRecord, Clock, ErrorName, StepError, content_hash, time
 use serde_json::json;
 use std::time::Duration;
 
-/// How old what find-records saw may be before the first change of a call. It is asked just before this function is, so this is
-/// passed only where the call had to be repeated for minutes.
+/// The largest age of find-records' result before the first change of a call. That function runs just before this one, so the result
+/// is older only if the call was repeated for minutes.
 const RECORDS_HOLD: SignedDuration = SignedDuration::from_mins(5);
 
-/// What one look led to.
+/// The result of one poll.
 enum Next {
-    /// Nothing more to do.
+    /// There is nothing more to do in this call.
     Over(Output),
-    /// To be looked at again.
+    /// Poll again, with this status.
     Wait(String),
 }
 
@@ -29,10 +29,10 @@ where
     C: ReadClusters + ModifyClusters + ChangeInstances + RetireClusters + ReadSnapshots,
     R: Recoveries,
     N: Notes + Leases,
-    V: Visitors,
+    V: ReadSessions,
     K: Clock,
 {
-    pub(crate) async fn delete(&self, Asked { kept, records }: &Asked) -> Result<Output, StepError> {
+    pub(crate) async fn delete(&self, KeptRequest { kept, records }: &KeptRequest) -> Result<Output, StepError> {
         let holder = self.lease(kept).await?;
         let began = self.clock.now();
         let mut looked = false;
@@ -43,12 +43,12 @@ where
                     return Ok(output);
                 }
                 Ok(Next::Wait(status)) => status,
-                // Whether it was done, or can be done by now, the next look shows.
+                // The next poll shows if the change was made, or can be made by now.
                 Err(error) if [ErrorName::OutcomeUnknown, ErrorName::ClusterNotReady].contains(&error.name) => {
                     error.to_string()
                 }
                 Err(error) => {
-                    // The next call takes it anew; left where it is, it ends by itself.
+                    // The next call takes the lease again. If the release fails, the lease ends by itself.
                     drop(self.notes.release_lease(&kept.cluster, &holder).await);
                     return Err(error);
                 }
@@ -62,10 +62,10 @@ where
         }
     }
 
-    /// Keeps recoveries, and their undoing, away from the cluster while it is deleted.
+    /// Takes the cluster's lease, so that no recovery and no undo works on it meanwhile.
     async fn lease(&self, kept: &Kept) -> Result<String, StepError> {
         let now = self.clock.now();
-        // An execution is no other's: where two run at once, one works.
+        // The execution is the holder, not the recovery: of two clean-ups at once only one may work.
         let who = kept.execution_arn.rsplit(':').next().filter(|name| !name.is_empty()).unwrap_or(&kept.recovery_id);
         let lease = Lease {
             holder: format!("clean-up-{who}"),
@@ -81,7 +81,7 @@ where
             .advice("nothing: it is looked at again when that recovery is over"))
     }
 
-    /// One look, and one change at most.
+    /// Polls once, and makes one change at most.
     async fn go_on(&self, kept: &Kept, records: Option<&Records>, looked: &mut bool) -> Result<Next, StepError> {
         let ours = match self.marks(kept).await? {
             Marks::Gone => return self.is_over(kept).await,
@@ -104,7 +104,7 @@ where
             }
             *looked = true;
             if !ours.begun {
-                // From here on traffic can no longer be moved back: whoever would must see it before anything is gone.
+                // From here on traffic cannot be moved back to this cluster. An undo reads the note before anything is deleted.
                 let record = CleanUpRecord {
                     cluster: kept.cluster.clone(),
                     snapshot: snapshot_name(kept),
@@ -128,7 +128,7 @@ where
         let is_writer = |name: &str| cluster.members.iter().any(|member| member.writer && member.instance == name);
         let mut instances = self.clusters.instances(name).await?;
         if instances.iter().any(|instance| !is_writer(&instance.name)) {
-            // Without its readers no writer is replaced by one of them.
+            // Readers first: if the writer were deleted before them, RDS would fail over to a reader.
             instances.retain(|instance| !is_writer(&instance.name));
         }
         if let Some(next) = instances.iter().find(|instance| instance.status != "deleting") {
@@ -143,7 +143,7 @@ where
         Ok(Next::Wait(format!("{name} is deleted into {snapshot}")))
     }
 
-    /// The cluster is gone: is its snapshot whole?
+    /// Reads the snapshot of a cluster that is deleted: the end is reached only when that is complete.
     async fn is_over(&self, kept: &Kept) -> Result<Next, StepError> {
         let name = snapshot_name(kept);
         let over = |status, snapshot| Ok(Next::Over(Output::Deleted { done: true, status, snapshot }));
@@ -170,7 +170,7 @@ fn refused(kept: &Kept, why: &[String]) -> StepError {
         .advice("see who needs it, and delete it by hand when nobody does")
 }
 
-/// The final snapshot's name: `<cluster>-final-<recovery id>`, cut where it must be, but never the same for two ids.
+/// Makes the final snapshot's name: `<cluster>-final-<recovery id>`, cut to RDS's limit, but never the same for two ids.
 fn snapshot_name(kept: &Kept) -> String {
     const WORD: &str = "-final-";
     let id = &kept.recovery_id;

@@ -1,14 +1,14 @@
-//! Deletes what a recovery kept, the fenced source or the safety clone, when its time is over and nobody needs it any more.
-//! It is the one part that deletes what people had data in. So it refuses, and says why, wherever anything is not as the
-//! finished recovery left it; it takes a final snapshot and keeps the automated backups; it never takes protection off
-//! a source. What it deleted it cannot give back: there is no undo.
+//! Deletes the cluster that a recovery kept, the fenced source or the safety clone, when its time is over and nobody needs it any
+//! more. It is the only function that deletes a cluster with data of people. So it refuses, with the reasons, if anything is not as
+//! the finished recovery left it; it takes a final snapshot and keeps the automated backups; it never switches off the deletion
+//! protection of a source. There is no undo.
 
-mod check;
 mod delete;
-mod visitors;
+mod sessions;
+mod unused;
 
-pub use check::CLEAN_UP_NOTE;
-pub use visitors::{Databases, Visitors};
+pub use sessions::{Databases, ReadSessions};
+pub use unused::CLEAN_UP_NOTE;
 
 use jiff::Timestamp;
 use rewind_aws::rds::{
@@ -45,48 +45,48 @@ pub struct CleanUp<C, R, N, V, K> {
     pub clusters: C,
     /// The table's items of recoveries.
     pub recoveries: R,
-    /// Where it is noted that a deletion has begun, and the leases of clusters.
+    /// The notes that a deletion has begun, and the leases of clusters.
     pub notes: N,
-    /// Who is on a cluster.
-    pub visitors: V,
+    /// The sessions on a cluster.
+    pub sessions: V,
     /// The time.
     pub clock: K,
-    /// How often to look.
+    /// The pauses between polls.
     pub polling: Polling,
     /// The security groups of the fence; empty: the fence has no network layer.
     pub fence_groups: Vec<String>,
 }
 
-/// What the step is passed.
+/// The payload of the step.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(tag = "what", rename_all = "camelCase")]
 pub enum Input {
-    /// Which clusters are kept longer than they had to be?
+    /// Find the clusters whose time is over.
     Find,
-    /// Is this one unused?
-    Check(Asked),
-    /// Delete this one: to be called again until it is done.
-    Delete(Asked),
+    /// Check that nobody needs this cluster.
+    Check(KeptRequest),
+    /// Delete this cluster; called again until it is done.
+    Delete(KeptRequest),
 }
 
-/// A cluster that a recovery kept, and what find-records saw of the records that point at it.
+/// A cluster that a recovery kept, and the records that point at it.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-pub struct Asked {
+pub struct KeptRequest {
     /// The cluster.
     #[serde(flatten)]
     pub kept: Kept,
-    /// The records that point at it; without them it stays.
+    /// The records that point at it. Without them it is not deleted.
     #[serde(default)]
     pub records: Option<Records>,
 }
 
-/// The answer of find-records, which can ask Route 53: from the subnets of this function there may be no way.
+/// The result of find-records. The subnets of this function may have no route to Route 53.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Records {
-    /// When they were looked at.
+    /// The time at which they were read.
     pub looked_at: Timestamp,
-    /// Those that point at the cluster, and what could not be seen.
+    /// The records that point at the cluster, and those that could not be read.
     pub why: Vec<String>,
 }
 
@@ -94,23 +94,23 @@ pub struct Records {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Kept {
-    /// Its name.
+    /// The cluster's name.
     pub cluster: String,
-    /// Its ARN.
+    /// The cluster's ARN.
     pub cluster_arn: String,
     /// The recovery that kept it.
     pub recovery_id: String,
-    /// Until when, by its tag.
+    /// The end of its time, from its tag.
     pub keep_until: Timestamp,
-    /// As what.
+    /// The role in which it was kept.
     pub kind: Kind,
-    /// The execution that cleans up, for those who wait for the cluster's lease.
+    /// The execution of the clean-up, which the lease names.
     #[serde(default, skip_serializing)]
     pub execution_arn: String,
 }
 
 impl Kept {
-    /// Whether the recovery kept another cluster, from which this one has its tags.
+    /// True if the recovery kept another cluster, of which this one is a restore with all of its tags.
     fn is_a_copy(&self, record: &RecoveryRecord) -> bool {
         record.plan.as_ref().is_some_and(|plan| match self.kind {
             Kind::Source => plan.cluster_arn != self.cluster_arn,
@@ -119,39 +119,39 @@ impl Kept {
     }
 }
 
-/// As what a cluster was kept.
+/// The roles in which a cluster is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Kind {
-    /// The source, fenced when its traffic was moved.
+    /// The source, fenced before its traffic was moved.
     Source,
-    /// The clone of what an in-place recovery took away.
+    /// The clone of the state before an in-place recovery.
     SafetyClone,
 }
 
-/// What the step answers.
+/// The result of the step.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
 pub enum Output {
     /// To `find`.
     Found {
-        /// Clusters whose time is over, the longest first.
+        /// The clusters whose time is over, the oldest first.
         due: Vec<Kept>,
     },
     /// To `check`.
     Checked {
-        /// Whether nobody needs the cluster any more.
+        /// True if nobody needs the cluster any more.
         unused: bool,
-        /// Why not; empty where it is unused.
+        /// The reasons to keep it; empty if it is unused.
         why: Vec<String>,
     },
     /// To `delete`.
     Deleted {
-        /// Whether the cluster is gone, and its snapshot is complete.
+        /// True if the cluster is deleted and its snapshot is complete.
         done: bool,
-        /// What was last seen.
+        /// The last state that was seen.
         status: String,
-        /// The final snapshot; none where somebody else deleted the cluster without one.
+        /// The final snapshot; none if somebody else deleted the cluster without one.
         snapshot: Option<String>,
     },
 }
@@ -161,7 +161,7 @@ where
     C: ReadClusters + FindClusters + ModifyClusters + ChangeInstances + RetireClusters + ReadSnapshots,
     R: Recoveries,
     N: Notes + Leases,
-    V: Visitors,
+    V: ReadSessions,
     K: Clock,
 {
     type Input = Input;
@@ -174,7 +174,7 @@ where
                 let tagged = self.clusters.tagged(KEEP_UNTIL_TAG).await?;
                 let mut due = Vec::new();
                 for kept in tagged.iter().filter_map(read).filter(|kept| kept.keep_until < now) {
-                    // Whatever its tags still say.
+                    // Tags can be stale: the undo may have failed to remove them, and a restore copies them.
                     match self.recoveries.recovery(&kept.recovery_id).await? {
                         Some(record) if record.state == "Undone" => {
                             tracing::info!(cluster = kept.cluster, "its recovery was undone: it has its traffic");
@@ -197,7 +197,8 @@ where
     }
 }
 
-/// What the cluster's tags say of how it is kept. Tags that say nothing sure keep it: somebody wrote them by hand.
+/// Reads from the tags how a cluster is kept; none if they are incomplete or contradict each other. Then the cluster stays, because
+/// somebody has edited them by hand.
 fn read(cluster: &Cluster) -> Option<Kept> {
     let kept = match (cluster.tag(FENCED_BY_TAG), cluster.tag(SAFETY_CLONE_OF_TAG)) {
         (Some(id), None) => Some((id, Kind::Source)),

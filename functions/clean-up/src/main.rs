@@ -16,7 +16,7 @@ async fn main() -> Result<(), lambda_runtime::Error> {
         clusters: Rds::new(&aws),
         recoveries: RecoveryTable::from_env(&aws)?,
         notes: Records::from_env(&aws)?,
-        visitors: Databases { access, clock: SystemClock },
+        sessions: Databases { access, clock: SystemClock },
         clock: SystemClock,
         polling: Polling::default(),
         fence_groups: fence_groups_from_env(),

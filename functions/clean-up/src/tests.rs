@@ -50,12 +50,15 @@ impl Notes for World {
             return Ok(there);
         }
         // What is noted after something is gone is noted too late.
+        // An undo that reads no note moves traffic back to this cluster. So a note after the first change would come
+        // too late.
         assert!(self.rds.changes().is_empty());
         self.notes.lock().unwrap().push((name.to_owned(), value.clone()));
         Ok(value.clone())
     }
 
     async fn note_again(&self, _: &str, name: &str, _: &Value) -> Answer<()> {
+        // A second run that wrote the note again would lose the time at which the deletion began.
         panic!("{name} was noted, and stays as it is")
     }
 }
@@ -76,8 +79,8 @@ impl Leases for World {
     }
 }
 
-impl Visitors for World {
-    async fn visitors(&self, _: &Kept, _: &Plan, _: &Cluster, _: &[Instance]) -> Result<Inside, StepError> {
+impl ReadSessions for World {
+    async fn sessions(&self, _: &Kept, _: &Plan, _: &Cluster, _: &[Instance]) -> Result<Inside, StepError> {
         self.inside.clone()
     }
 }
@@ -113,6 +116,8 @@ impl World {
             cluster.deletion_protection = false;
             cluster.security_groups = vec!["sg-fence".to_owned()];
         });
+        // With a secret of its own: without one the source's secret, which goes with the source, still serves its
+        // clients.
         rds.edit("orders-r", |cluster| cluster.master_secret = Some("arn:of:its-own".to_owned()));
         Self::of(rds, &plan())
     }
@@ -141,7 +146,7 @@ impl World {
             clusters: self.rds.clone(),
             recoveries: self.clone(),
             notes: self.clone(),
-            visitors: self.clone(),
+            sessions: self.clone(),
             clock: ManualClock::at(self.now),
             polling: Polling::default(),
             fence_groups: vec!["sg-fence".to_owned()],
@@ -169,8 +174,8 @@ impl World {
         self.step().run(Input::Delete(self.asked(kept))).await
     }
 
-    fn asked(&self, kept: &Kept) -> Asked {
-        Asked { kept: kept.clone(), records: self.records.clone() }
+    fn asked(&self, kept: &Kept) -> KeptRequest {
+        KeptRequest { kept: kept.clone(), records: self.records.clone() }
     }
 }
 
@@ -204,13 +209,16 @@ fn done(snapshot: &str) -> impl Fn(&Output) -> bool {
 async fn what_is_due_is_what_the_tags_say_is_over() {
     assert_eq!(World::source().due().await, [source()]);
     assert_eq!(World::safety_clone().due().await, [clone_of_it()]);
+    // At the very end of the time it still counts as kept: a second more costs nothing.
     let early = World { now: UNTIL, ..World::source() };
     assert_eq!(early.due().await, []);
     let mut undone = World::source();
+    // The undo removes the tags, but may have failed to: then the table decides.
     undone.record.as_mut().unwrap().state = "Undone".to_owned();
     assert_eq!(undone.due().await, []);
     for (world, kept) in [(World::source(), "orders"), (World::safety_clone(), "orders-e")] {
         world.rds.edit(kept, |cluster| {
+            // A restore of a kept cluster copies its tags, and must not be deleted for what they say.
             cluster.name.push_str("-copy");
             cluster.arn.push_str("-copy");
         });
@@ -236,6 +244,7 @@ async fn what_the_recovery_left_is_unused() {
 
 #[tokio::test]
 async fn records_that_were_looked_at_too_long_ago_are_asked_for_again_before_anything_is_changed() {
+    // The limit itself, and one second beyond it: five minutes before the clock of this test.
     for (looked_at, deleted) in [("2026-11-30T10:36:00Z", true), ("2026-11-30T10:35:59Z", false)] {
         let records = Some(Records { looked_at: time(looked_at), why: Vec::new() });
         let world = World { records, ..World::source() };
@@ -244,6 +253,8 @@ async fn records_that_were_looked_at_too_long_ago_are_asked_for_again_before_any
         if !deleted {
             let again = "which records point at orders is to be looked at again";
             assert!(matches!(&answer, Output::Deleted { done: false, status, .. } if status == again), "{answer:?}");
+            // The lease is free again: find-records runs between this call and the next, and others may need the
+            // cluster.
             assert_eq!((world.rds.changes(), world.lease.lock().unwrap().clone()), (Vec::new(), None));
             assert_eq!(world.notes.lock().unwrap().len(), 0);
         }
@@ -286,7 +297,7 @@ async fn whatever_is_not_as_the_recovery_left_it_stays() {
         ("orders is stopped", |w| source(w, |c| c.status = "stopped".to_owned())),
         ("operation-001 is Undone", |w| w.record.as_mut().unwrap().state = "Undone".to_owned()),
         ("operation-001 is NeedsOperator", |w| w.record.as_mut().unwrap().state = "NeedsOperator".to_owned()),
-        ("operation-001 was taken back", |w| {
+        ("operation-001 was undone", |w| {
             let (id, at) = ("operation-001-undo".to_owned(), time(AFTER));
             w.record.as_mut().unwrap().undo = Some(UndoRecord { id, by: None, at, undone: Vec::new() });
         }),
@@ -317,6 +328,7 @@ async fn stays(world: &World, said: &str) {
     assert_eq!(error.name, ErrorName::RewindFailed);
     assert!(error.to_string().contains(said), "{error}\nlacks {said}");
     assert_eq!(world.rds.changes(), [""; 0]);
+    // A note would block the undo of a recovery whose cluster stays, and a lease would block every other recovery.
     assert_eq!((world.notes.lock().unwrap().len(), world.lease.lock().unwrap().clone()), (0, None));
 }
 
@@ -348,6 +360,7 @@ async fn an_instance_that_was_added_since_keeps_it() {
 
 #[tokio::test]
 async fn safety_clone_is_looked_at_by_people_and_kept_while_they_do() {
+    // People open the safety clone to read from it, so an open login is no sign that somebody needs it for traffic.
     let open = vec!["the account app is not locked".to_owned()];
     let world = World { inside: Ok(Inside { sessions: Vec::new(), open }), ..World::safety_clone() };
     assert_eq!(world.why(&clone_of_it()).await, [""; 0]);
@@ -373,6 +386,7 @@ async fn the_source_goes_readers_first_and_into_its_snapshot() {
     let answer = world.delete(&source()).await.unwrap();
     assert!(done(SNAPSHOT)(&answer), "{answer:?}");
     let deletion = [
+        // The reader first: if the writer went first, RDS would fail over to it, and a failover can take minutes.
         "delete_instance orders-2",
         "delete_instance orders-1",
         "retire_cluster orders into orders-final-operation-001",
@@ -384,6 +398,7 @@ async fn the_source_goes_readers_first_and_into_its_snapshot() {
     assert!(matches!(notes.as_slice(), [(name, note)] if name == CLEAN_UP_NOTE && note["snapshot"] == SNAPSHOT));
     assert_eq!(world.lease.lock().unwrap().clone(), None);
     // Once more: all of it is done.
+    // The state machine calls again if the answer is lost, also after the cluster is gone.
     assert!(done(SNAPSHOT)(&world.delete(&source()).await.unwrap()));
     assert_eq!(world.rds.changes(), deletion);
     assert_eq!(world.why(&source()).await, ["orders is gone"]);
@@ -402,6 +417,7 @@ async fn the_safety_clone_is_unprotected_by_whoever_protected_it() {
 
 #[tokio::test]
 async fn every_lost_call_and_answer_ends_in_one_snapshot_and_no_cluster() {
+    // Three changes: the reader, the writer, the cluster.
     for nth in 0..3 {
         for how in [Lose::Call, Lose::Answer] {
             let world = World::source();
@@ -421,9 +437,11 @@ async fn a_deletion_that_stopped_half_way_goes_on() {
             instance.status = "deleting".to_owned();
         }
     });
+    // Without the note the missing reader would count as a change by somebody, which keeps the cluster.
     let begun = (CLEAN_UP_NOTE.to_owned(), json!({ "cluster": "orders" }));
     world.notes.lock().unwrap().push(begun);
     assert_eq!(world.why(&source()).await, [""; 0]);
+    // Only polled: deleting the writer before the reader is gone would start a failover.
     let waiting = world.delete(&source()).await.unwrap();
     let expected =
         Output::Deleted { done: false, status: "orders-2 is deleting".to_owned(), snapshot: Some(SNAPSHOT.to_owned()) };
@@ -437,6 +455,7 @@ async fn who_extends_the_time_half_way_stops_it() {
     let world = World::source();
     world.notes.lock().unwrap().push((CLEAN_UP_NOTE.to_owned(), json!({})));
     world.rds.edit("orders", |cluster| {
+        // Its instances are gone already; the cluster itself is the last thing that a person can still save.
         cluster.members.clear();
         tag(cluster, KEEP_UNTIL_TAG, "2026-12-24T00:00:00Z");
     });
@@ -449,6 +468,7 @@ async fn who_extends_the_time_half_way_stops_it() {
 async fn nothing_is_deleted_under_a_recovery_that_works_on_it() {
     let world = World::source();
     let undo = Lease {
+        // The undo moves traffic back to exactly this cluster.
         holder: "operation-001-undo".to_owned(),
         execution_arn: String::new(),
         taken_at: time(UNTIL),
@@ -466,6 +486,7 @@ async fn of_two_executions_at_once_one_works() {
     world.rds.edit_instances("orders", |instance| instance.status = "deleting".to_owned());
     world.notes.lock().unwrap().push((CLEAN_UP_NOTE.to_owned(), json!({})));
     let by = |name: &str| Kept { execution_arn: format!("arn:aws:states:e:1:execution:m:{name}"), ..source() };
+    // Twice, because the holder itself has to get the lease again.
     for _ in 0..2 {
         assert!(matches!(world.delete(&by("one")).await.unwrap(), Output::Deleted { done: false, .. }));
     }
@@ -507,7 +528,7 @@ fn what_find_answers_is_what_check_and_delete_read() {
             "keepUntil": UNTIL, "kind": "source",
         }] })
     );
-    let with = |records: Option<Records>| Asked { kept: source(), records };
+    let with = |records: Option<Records>| KeptRequest { kept: source(), records };
     let seen = Records { looked_at: time(AFTER), why: vec!["the zone is gone".to_owned()] };
     for (records, expected) in [
         (json!({ "lookedAt": AFTER, "why": ["the zone is gone"] }), with(Some(seen))),

@@ -1,5 +1,5 @@
-//! Keeps the present state of a cluster that is about to be rewound in place: a copy-on-write clone, taken inside the fence,
-//! so that every acknowledged write is on it. It never touches the cluster itself. What undoes a restore deletes the clone too.
+//! Makes the safety clone of a cluster that is about to be rewound in place: a copy-on-write clone, taken while the fence is
+//! closed, so that it has every acknowledged write. It never changes the source. The undo of start-restore deletes the clone.
 
 use rewind_aws::rds::{Cluster, NewCluster, Origin, ReadClusters, RestoreClusters, describe_created};
 use rewind_core::{Clock, ErrorName, Plan, Recovery, Restored, StepError};
@@ -18,12 +18,12 @@ pub struct CloneSource<C, K> {
     pub clock: K,
 }
 
-/// What the step is passed.
+/// The payload of the step.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Input {
-    /// Which recovery.
+    /// The recovery.
     pub recovery: Recovery,
-    /// What it does.
+    /// The plan of the recovery.
     pub plan: Plan,
 }
 
@@ -47,9 +47,9 @@ where
                 .advice("restore it from its retained automated backups by hand")
         })?;
         let source = Cluster {
-            // Its own are the fence's by now, through which nobody could look at the safety clone.
+            // The cluster has the fence's groups by now, through which nobody could reach the safety clone.
             security_groups: in_place.security_groups.clone(),
-            // It is the only copy of what the backtrack takes away: nobody deletes it by a slip.
+            // It is the only copy of the writes that the backtrack removes: nobody must delete it by mistake.
             deletion_protection: true,
             ..cluster
         };

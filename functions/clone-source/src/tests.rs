@@ -30,6 +30,7 @@ fn fenced() -> FakeRds {
 #[tokio::test]
 async fn the_clone_of_now_can_be_looked_at_and_is_not_deleted_by_a_slip() {
     let rds = fenced();
+    // Compared as a whole at the end: the step runs inside the fence, where a changed source would go unnoticed.
     let source = rds.look("orders");
     let safety_clone = step(&rds, "2026-11-23T10:36:00Z").run(input()).await.unwrap();
     assert_eq!((safety_clone.cluster.as_str(), safety_clone.rewound_to), ("orders-e", time("2026-11-23T10:36:00Z")));

@@ -142,7 +142,7 @@ where
             Inside { fenced: empty(&session, Patience::default()).await?, logins: None }
         } else {
             let fenced = apply(&session, &logins, Patience::default()).await?;
-            let proof = within(timeouts::FENCE_PROOF, Box::pin(prove(&server, &session, &logins, &fenced))).await;
+            let proof = within(timeouts::FENCE_PROBES, Box::pin(prove(&server, &session, &logins, &fenced))).await;
             let proof = proof.unwrap_or_else(|OutOfTime| Err(unproven(&fence.cluster)))?;
             Inside { logins: Some(proof), fenced }
         };
@@ -282,7 +282,7 @@ fn incomplete(cluster: &str, engine: Engine, proof: &Proof) -> StepError {
 
 /// Nothing is left open by that: the step is repeated, and finds what it closed.
 fn unproven(cluster: &str) -> StepError {
-    let seconds = timeouts::FENCE_PROOF.as_secs();
+    let seconds = timeouts::FENCE_PROBES.as_secs();
     StepError::new(
         ErrorName::Unavailable,
         format!("{cluster}: not every database could be tried within {seconds} s, and so the fence is not proven"),

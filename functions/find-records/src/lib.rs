@@ -1,5 +1,5 @@
-//! Finds the records that point at what a recovery kept, in the hosted zones of its plan. It runs outside the VPC, for the
-//! subnets of clean-up may have no way to Route 53. It changes nothing, and decides nothing: clean-up does.
+//! Finds the records that point at a cluster that a recovery kept, in the hosted zones of its plan. It runs outside the VPC,
+//! because the subnets of clean-up may have no route to Route 53. It changes nothing and decides nothing: clean-up does.
 
 use jiff::Timestamp;
 use rewind_aws::rds::{Cluster, Instance, ReadClusters};
@@ -46,7 +46,7 @@ pub struct Input {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Output {
-    /// When it began to look: what was changed since is not in it.
+    /// The start of the search: later changes are not in the result.
     pub looked_at: Timestamp,
     /// The records that point at the cluster, and what could not be seen; empty where none does.
     pub why: Vec<String>,
@@ -57,6 +57,7 @@ impl<C: ReadClusters, Z: ListRecords, R: Recoveries, K: Clock> Step for FindReco
     type Output = Output;
 
     async fn run(&self, input: Input) -> Result<Output, StepError> {
+        // Before the first read, so that clean-up never takes the result for newer than it is.
         let looked_at = self.clock.now();
         Ok(Output { looked_at, why: self.records(&input).await? })
     }
@@ -80,11 +81,12 @@ impl<C: ReadClusters, Z: ListRecords, R: Recoveries, K: Clock> FindRecords<C, Z,
         let mut why = Vec::new();
         for zone in zones {
             let Some(sets) = self.zones.all_records(zone).await? else {
+                // Not an error: the clean-up lists it as a reason to keep the cluster, among all others.
                 why.push(format!("the hosted zone {zone} is gone: where its records pointed cannot be seen"));
                 continue;
             };
             for set in sets {
-                // Some types say more than a host: a priority, a port.
+                // MX and SRV records have a priority and a port beside the host.
                 let mut words = set.values.iter().flat_map(|value| value.split_whitespace()).map(plain);
                 if let Some(endpoint) = words.find(|word| endpoints.contains(word)) {
                     why.push(format!("the {} record {} points at {endpoint}", set.kind, set.name));
@@ -100,7 +102,7 @@ fn endpoints(cluster: &Cluster, instances: &[Instance]) -> BTreeSet<String> {
     own.chain(instances.iter().filter_map(|instance| instance.endpoint.as_ref())).map(|name| plain(name)).collect()
 }
 
-/// A name as names are compared.
+/// Brings a name into the form in which names are compared.
 fn plain(name: &str) -> String {
     name.trim_end_matches('.').to_ascii_lowercase()
 }

@@ -30,6 +30,7 @@ impl Recoveries for World {
     }
 
     async fn recoveries(&self) -> Answer<Vec<RecoveryRecord>> {
+        // Reading all of them would grow with every recovery that was ever made.
         panic!("only one is asked for")
     }
 }
@@ -69,9 +70,11 @@ async fn records_that_lead_elsewhere_are_no_reason() {
 #[tokio::test]
 async fn every_record_that_points_at_an_endpoint_of_the_cluster_or_of_an_instance_is_found() {
     let records = [
+        // Names are compared without case and without the dot at the end, as DNS does.
         set("CNAME", "old.example.com", "ORDERS.cluster-x.us-east-1.rds.amazonaws.com."),
         set("CNAME", "ro.example.com", "orders-2.x.us-east-1.rds.amazonaws.com"),
         set("SRV", "srv.example.com", "1 10 5432 orders.cluster-x.us-east-1.rds.amazonaws.com"),
+        // Only a whole word counts: another cluster's name may end in this one's.
         set("TXT", "elsewhere.example.com", "not-orders.cluster-x.us-east-1.rds.amazonaws.com"),
     ];
     let why = found(&world(&records), "orders").await.why;
@@ -106,6 +109,7 @@ async fn what_cannot_be_seen_is_a_reason() {
 
 #[test]
 fn what_clean_up_found_is_what_it_reads() {
+    // With all that clean-up has in it: an unknown field must not be an error here.
     let due =
         json!({ "cluster": "orders", "clusterArn": "arn", "recoveryId": ID, "keepUntil": STARTED, "kind": "source" });
     let read: Input = serde_json::from_value(due).unwrap();

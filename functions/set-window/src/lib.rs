@@ -1,18 +1,20 @@
-//! Shows how far back one can go, and sets how far one will be able to: the backtrack window of Aurora MySQL, the days of
-//! backups of Aurora PostgreSQL. People call it, in their own words; what cannot be undone it does only when it is confirmed,
-//! and never while a recovery works on the cluster.
+//! Reads and sets the window of a cluster: the backtrack window of Aurora MySQL, the backup retention of Aurora PostgreSQL. People
+//! call it. It makes a change that cannot be undone only with a confirmation, and never while a recovery works on the cluster.
 
-mod words;
+mod messages;
+mod setting;
 
 use jiff::{SignedDuration, Timestamp};
-use rewind_aws::rds::{Cluster, ClusterChange, ModifyClusters, ReadClusters};
+use rewind_aws::rds::{Cluster, ModifyClusters, ReadClusters};
 use rewind_aws::records::ReadLeases;
 use rewind_core::{
-    Asked, Clock, Engine, ErrorName, Polling, StepError, WindowRequest, format_duration, format_reach, timeouts,
+    Clock, Engine, ErrorName, Polling, RequestedWindow, StepError, WindowRequest, format_duration, format_reach,
+    timeouts,
 };
 use rewind_lambda::Step;
 use serde::Serialize;
 use serde_json::Value;
+use setting::Setting;
 
 /// The IAM actions that the step calls.
 pub const ACTIONS: &[&str] =
@@ -23,13 +25,13 @@ pub const ACTIONS: &[&str] =
 pub struct SetWindow<C, L, K> {
     /// Clusters.
     pub clusters: C,
-    /// Who works on them.
+    /// The leases of the clusters.
     pub leases: L,
     /// The time.
     pub clock: K,
 }
 
-/// How far back one can go.
+/// The window of a cluster.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Output {
@@ -37,25 +39,25 @@ pub struct Output {
     pub cluster: String,
     /// The cluster's engine.
     pub engine: Engine,
-    /// What its window is made of.
+    /// The mechanism behind the window.
     pub kind: Kind,
-    /// The window that was asked for: Aurora may hold less, and holds it only as time passes.
+    /// The configured window. Aurora fills it as time passes, and may hold less.
     pub target_window: String,
     /// The same in seconds.
     pub target_window_seconds: i64,
-    /// The earliest moment that one can go back to now.
+    /// The earliest moment that the cluster can be rewound to now.
     pub earliest: Option<Timestamp>,
-    /// The latest.
+    /// The latest such moment.
     pub latest: Option<Timestamp>,
-    /// How far back the earliest is; none where there is nothing to go back to.
+    /// The time from the earliest moment until now; none if there is no such moment.
     pub reach: Option<String>,
-    /// Whether this call changed something.
+    /// True if this call changed the window.
     pub changed: bool,
-    /// What a person should know.
+    /// Facts that a person should know.
     pub notes: Vec<String>,
 }
 
-/// What a window is made of.
+/// The mechanisms behind a window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Kind {
@@ -63,15 +65,6 @@ pub enum Kind {
     Backtrack,
     /// Automated backups: a new cluster is restored from them.
     BackupRetention,
-}
-
-/// A setting as it is to be, or as it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Setting {
-    /// `BacktrackWindow`, in seconds.
-    Backtrack(i64),
-    /// `BackupRetentionPeriod`, in days.
-    Retention(i32),
 }
 
 impl<C: ReadClusters + ModifyClusters, L: ReadLeases, K: Clock> Step for SetWindow<C, L, K> {
@@ -90,7 +83,7 @@ impl<C: ReadClusters + ModifyClusters, L: ReadLeases, K: Clock> Step for SetWind
             self.refuse_while_leased(&cluster.name).await?;
         }
         let mut notes = Vec::new();
-        if let Some(loss) = words::loss(&cluster, wanted, self.clock.now()) {
+        if let Some(loss) = messages::loss(&cluster, wanted, self.clock.now()) {
             if request.confirm.as_deref().map(str::trim) != Some(loss.confirm.as_str()) {
                 return Err(loss.refusal(request.confirm.as_deref()));
             }
@@ -104,68 +97,43 @@ impl<C: ReadClusters + ModifyClusters, L: ReadLeases, K: Clock> Step for SetWind
     }
 }
 
-impl Setting {
-    fn of(cluster: &Cluster) -> Self {
-        match cluster.backtrack_window {
-            Some(seconds) if seconds > 0 => Self::Backtrack(seconds),
-            // Switched off, it is still what a window of this engine means.
-            _ if cluster.engine.has_backtrack() => Self::Backtrack(0),
-            _ => Self::Retention(cluster.backup_retention.unwrap_or(1)),
-        }
-    }
-
-    fn change(self) -> ClusterChange {
-        match self {
-            Self::Backtrack(seconds) => ClusterChange { backtrack_window: Some(seconds), ..ClusterChange::default() },
-            Self::Retention(days) => ClusterChange { backup_retention: Some(days), ..ClusterChange::default() },
-        }
-    }
-
-    fn length(self) -> SignedDuration {
-        match self {
-            Self::Backtrack(seconds) => SignedDuration::from_secs(seconds),
-            Self::Retention(days) => SignedDuration::from_hours(i64::from(days) * 24),
-        }
-    }
-}
-
 impl<C: ReadClusters + ModifyClusters, L: ReadLeases, K: Clock> SetWindow<C, L, K> {
     async fn read(&self, name: &str) -> Result<Cluster, StepError> {
         self.clusters.cluster(name).await?.ok_or_else(|| {
-            words::invalid(format!("`cluster` is \"{name}\": there is no such cluster in this account and Region"))
+            messages::invalid(format!("`cluster` is \"{name}\": there is no such cluster in this account and Region"))
                 .advice("give the cluster's identifier, as `aws rds describe-db-clusters` shows it")
         })
     }
 
-    /// A recovery goes back by what the window holds, and one in place forward again: nothing of it is taken away meanwhile.
+    /// Refuses a shorter window during a recovery, which may need every moment in it: the target, and in place the way forward.
     async fn refuse_while_leased(&self, cluster: &str) -> Result<(), StepError> {
         let lease = self.leases.lease_of(cluster).await?;
         match lease.filter(|lease| lease.expires_at >= self.clock.now()) {
-            Some(lease) => Err(words::in_use(cluster, &lease)),
+            Some(lease) => Err(messages::in_use(cluster, &lease)),
             None => Ok(()),
         }
     }
 
-    /// What is to be set, as this cluster can have it.
-    async fn settle(&self, asked: Asked, cluster: &Cluster) -> Result<Setting, StepError> {
-        let wrong = |wrong: String| words::invalid(format!("`window`: {wrong}"));
+    /// Translates the request into a setting that this cluster's engine has.
+    async fn settle(&self, asked: RequestedWindow, cluster: &Cluster) -> Result<Setting, StepError> {
+        let wrong = |wrong: String| messages::invalid(format!("`window`: {wrong}"));
         if !cluster.engine.has_backtrack() {
             return asked.retention_days().map(Setting::Retention).map_err(wrong);
         }
         let seconds = asked.backtrack_seconds().map_err(wrong)?;
         if seconds > 0 && cluster.backtrack_window.unwrap_or(0) == 0 {
             let instances = self.clusters.instances(&cluster.name).await?;
-            return Err(words::cannot_be_switched_on(cluster, &instances, seconds));
+            return Err(messages::cannot_be_switched_on(cluster, &instances, seconds));
         }
         Ok(Setting::Backtrack(seconds))
     }
 
-    /// Changes the setting, and answers the cluster and whether it shows.
+    /// Changes the setting; returns the cluster, and true if it shows the new value.
     async fn change(&self, name: &str, wanted: Setting) -> Result<(Cluster, bool), StepError> {
         let sent = self.clusters.modify(name, &wanted.change()).await;
         let lost = match sent {
             Ok(()) => None,
-            // The same value set twice is the same value: what the cluster shows tells whether it was set.
+            // Setting a value twice is harmless, so the value that the cluster shows decides.
             Err(error) if error.name == ErrorName::OutcomeUnknown => Some(error),
             Err(error) if error.name == ErrorName::ClusterNotReady => {
                 return Err(error.changed("nothing was changed").advice("ask again when the cluster is available"));
@@ -186,7 +154,7 @@ impl<C: ReadClusters + ModifyClusters, L: ReadLeases, K: Clock> SetWindow<C, L, 
 
     fn describe(&self, cluster: &Cluster, changed: bool, mut notes: Vec<String>) -> Output {
         let now = self.clock.now();
-        // A cluster that never had Backtrack goes back by its backups: that is what its window is, when one asks.
+        // A cluster that never had Backtrack can be restored from its backups, so those are its window for a question.
         let setting = match Setting::of(cluster) {
             Setting::Backtrack(0) if !changed => Setting::Retention(cluster.backup_retention.unwrap_or(1)),
             setting => setting,
@@ -200,7 +168,7 @@ impl<C: ReadClusters + ModifyClusters, L: ReadLeases, K: Clock> SetWindow<C, L, 
         let earliest = earliest.filter(|_| setting != Setting::Backtrack(0));
         let latest = latest.filter(|_| earliest.is_some());
         let reach = earliest.map(|earliest| now.duration_since(earliest).max(SignedDuration::ZERO));
-        notes.extend(words::of_the_window(cluster, setting, reach));
+        notes.extend(messages::of_the_window(cluster, setting, reach));
         let off = setting == Setting::Backtrack(0);
         Output {
             cluster: cluster.name.clone(),

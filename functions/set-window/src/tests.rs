@@ -1,4 +1,4 @@
-//! What is shown, what is changed once, and what is not done until it is confirmed.
+//! A question changes nothing, a change is made once, and a loss needs a confirmation.
 
 use super::*;
 use rewind_aws::Answer;
@@ -8,11 +8,12 @@ use rewind_aws::rds::fake::{FakeRds, Lose};
 use rewind_aws::records::Lease;
 use serde_json::json;
 
-/// Who works on `orders`, if anybody.
+/// The lease of `orders`, if there is one.
 struct Leases(Option<Lease>);
 
 impl ReadLeases for Leases {
     async fn lease_of(&self, cluster: &str) -> Answer<Option<Lease>> {
+        // The lease is kept under the name in lower case, as RDS has it.
         assert_eq!(cluster, "orders");
         Ok(self.0.clone())
     }
@@ -88,6 +89,7 @@ async fn the_window_is_set_once_and_a_second_call_changes_nothing() {
     assert!(first.changed);
     assert_eq!((first.target_window.as_str(), first.target_window_seconds), ("3d", 259_200));
     assert_eq!(rds.look("orders").unwrap().backtrack_window, Some(259_200));
+    // 72h and 3d are the same window, so nothing is left to change.
     let second = set(&rds, json!("3d")).await.unwrap();
     assert_eq!(second, Output { changed: false, ..first });
     assert_eq!(rds.changes(), ["modify orders"]);
@@ -184,6 +186,7 @@ async fn off_is_for_ever_and_asks_twice() {
     let error = call(&rds, other).await.unwrap_err();
     assert!(error.to_string().starts_with("`confirm` is \"yes\", which is not what was to be written"), "{error}");
     assert!(rds.changes().is_empty());
+    // The sentence names cluster and loss: a `yes` in a script could confirm what nobody has read.
     let confirmed = json!({ "cluster": "orders", "window": "off", "confirm": "switch off orders for ever" });
     let off = call(&rds, confirmed.clone()).await.unwrap();
     assert_eq!((off.kind, off.target_window.as_str(), off.target_window_seconds), (Kind::Backtrack, "off", 0));
@@ -215,6 +218,8 @@ async fn while_a_recovery_works_on_the_cluster_its_window_is_not_made_shorter() 
     for (rds, window, confirm) in [
         (mysql_rds(), "off", "switch off orders for ever"),
         (mysql_rds(), "1h", "shrink orders"),
+        // Shorter than configured and longer than what is reachable: nothing is lost now, but the recovery's reach
+        // would shrink.
         (mysql_rds(), "23h", "shrink orders"),
         (rds(), "1d", "shrink orders"),
     ] {
@@ -238,6 +243,7 @@ async fn while_a_recovery_works_on_the_cluster_its_window_is_not_made_shorter() 
 #[tokio::test]
 async fn while_a_recovery_works_on_the_cluster_one_can_ask_and_have_more() {
     let held = lease("2026-11-23T12:30:00Z");
+    // A longer window takes nothing away, so no recovery can be hurt by it.
     for (window, changed) in [(None, false), (Some("48h"), true)] {
         let said = json!({ "cluster": "orders", "window": window });
         assert_eq!(call_leased(&mysql_rds(), Some(held.clone()), said).await.unwrap().changed, changed);
@@ -254,6 +260,7 @@ async fn a_shorter_window_that_loses_nothing_asks_nobody() {
 #[tokio::test]
 async fn a_lost_answer_is_settled_by_what_the_cluster_shows() {
     let rds = mysql_rds();
+    // The same value twice has the effect of once, so reading decides.
     rds.lose(0, Lose::Answer);
     assert!(set(&rds, json!("48h")).await.unwrap().changed);
     let rds = mysql_rds();

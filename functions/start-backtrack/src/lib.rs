@@ -1,5 +1,5 @@
-//! Backtracks the cluster in place, once: AWS has no token for it, so a backtrack that this recovery started is found before
-//! one is started. It never starts one while clients can write. Its undo goes forward to where the cluster was.
+//! Backtracks the cluster in place, once. The API has no idempotency token, so the step looks for a backtrack of this recovery
+//! before it starts one. It never starts one while clients can write. Its undo backtracks forward to the state before.
 
 use jiff::{SignedDuration, Timestamp};
 use rewind_aws::rds::{BacktrackClusters, BacktrackSeen, Cluster, ReadBacktracks, ReadClusters};
@@ -10,7 +10,7 @@ use serde::Deserialize;
 /// The IAM actions that the step calls.
 pub const ACTIONS: &[&str] = &["rds:DescribeDBClusters", "rds:DescribeDBClusterBacktracks", "rds:BacktrackDBCluster"];
 
-/// How far the nearest consistent time may be from the one that was asked for.
+/// The largest distance between the requested time and the consistent time that AWS takes for it.
 const DRIFT: SignedDuration = SignedDuration::from_secs(60);
 
 /// The step.
@@ -22,14 +22,14 @@ pub struct StartBacktrack<C, K> {
     pub clock: K,
 }
 
-/// What the step is passed.
+/// The payload of the step.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Input {
-    /// Which recovery.
+    /// The recovery.
     pub recovery: Recovery,
-    /// What it does.
+    /// The plan of the recovery.
     pub plan: Plan,
-    /// To be undone: the backtrack that was started, where its answer is known.
+    /// For the undo: the backtrack that was started, if its answer is known.
     #[serde(default)]
     pub backtrack: Option<Backtrack>,
 }
@@ -48,6 +48,7 @@ where
         if let Some(found) = self.find(&wanted).await? {
             return Ok(self.describe(&wanted, found));
         }
+        // Writes after the safety clone would be on neither cluster once the source is rewound.
         self.refuse_unless_ready(&plan, in_place).await?;
         self.start(&wanted, in_place.force).await
     }
@@ -63,7 +64,7 @@ where
             }
         };
         let was = match back.status.as_str() {
-            // AWS rolled it back, or never began: the cluster is where it was.
+            // A failed backtrack leaves the cluster as it was.
             "failed" => return Ok(Undone::nothing()),
             "completed" => back.from.or(back.requested).ok_or_else(|| {
                 StepError::new(
@@ -93,7 +94,7 @@ where
     }
 }
 
-/// A backtrack that this recovery has started, or is to start.
+/// A backtrack that this recovery has started or will start.
 struct Wanted<'a> {
     cluster: &'a str,
     to: Timestamp,
@@ -103,9 +104,9 @@ struct Wanted<'a> {
 
 impl Wanted<'_> {
     fn is(&self, seen: &BacktrackSeen) -> bool {
-        // AWS may tell of the request in whole seconds.
+        // AWS may report the time of the request in whole seconds.
         let since = Timestamp::from_second(self.since.as_second()).unwrap_or(self.since);
-        // One that takes the cluster forward and failed left it where it was: it is asked for again.
+        // A failed backtrack forward left the cluster as it was, so another one is started.
         let is_other = self.not.is_none_or(|not| not != seen.identifier && seen.status != "failed");
         is_other
             && seen.requested.is_some_and(|at| at >= since)
@@ -118,13 +119,13 @@ where
     C: ReadClusters + ReadBacktracks + BacktrackClusters,
     K: Clock,
 {
-    /// The first such backtrack: one that goes back to about where a later one goes forward to comes before it.
+    /// Finds the first such backtrack. The first, because a later one that goes forward may be for about the same time.
     async fn find(&self, wanted: &Wanted<'_>) -> Result<Option<BacktrackSeen>, StepError> {
         let all = self.clusters.backtracks(wanted.cluster).await?;
         Ok(all.into_iter().filter(|seen| wanted.is(seen)).min_by_key(|seen| seen.requested))
     }
 
-    /// The backtrack whose identifier is known, wherever it landed.
+    /// Reads the backtrack whose identifier is known, whatever its time.
     async fn started(&self, plan: &Plan, backtrack: &Backtrack) -> Result<BacktrackSeen, StepError> {
         self.clusters.backtrack(&plan.cluster, &backtrack.identifier).await?.ok_or_else(|| {
             StepError::new(
@@ -150,7 +151,7 @@ where
     async fn start(&self, wanted: &Wanted<'_>, force: bool) -> Result<Backtrack, StepError> {
         match self.clusters.start_backtrack(wanted.cluster, wanted.to, force).await {
             Ok(seen) => Ok(self.describe(wanted, seen)),
-            // Called again, it would be done again: only what AWS shows can settle this.
+            // A second call would backtrack a second time, so the list of backtracks decides.
             Err(error) if error.name == ErrorName::OutcomeUnknown => {
                 let find = || self.find(wanted);
                 match Polling::default().until(&self.clock, timeouts::APPEARS_WITHIN, find, Option::is_some).await? {
@@ -166,7 +167,7 @@ where
         }
     }
 
-    /// A cluster that backtracks though no backtrack is to be seen yet is no reason to say that nothing was done.
+    /// Decides if there is nothing to undo. A cluster can be `backtracking` before AWS lists the backtrack.
     async fn nothing_to_undo(&self, plan: &Plan) -> Result<Undone, StepError> {
         match self.clusters.cluster(&plan.cluster).await? {
             Some(cluster) if cluster.status == "backtracking" => Err(StepError::new(
@@ -201,6 +202,7 @@ where
                 cluster.security_groups.join(", ")
             )));
         }
+        // The window moves on while people decide. AWS could take its earliest time instead, which nobody has approved.
         match cluster.earliest_backtrack {
             Some(earliest) if plan.target < earliest => Err(StepError::new(
                 ErrorName::RewindFailed,
@@ -216,8 +218,8 @@ where
     }
 }
 
-/// Whether the cluster's groups are others than before the fence, and in force. One of the fence's may well have been among
-/// them: the functions have to reach the cluster at all times.
+/// True if the cluster's security groups are no longer those of before the fence, and are in force. The fence's groups may have been
+/// among those before, because the functions have to reach the cluster at all times.
 fn is_fenced(cluster: &Cluster, in_place: &InPlacePlan) -> bool {
     !cluster.security_groups_changing && !cluster.has_groups(&in_place.security_groups)
 }

@@ -34,17 +34,20 @@ async fn the_cluster_is_backtracked_once_and_a_second_run_finds_it_under_way_or_
     assert_eq!(step(&rds).run(input()).await.unwrap(), first);
     rds.complete_backtracks();
     assert_eq!(step(&rds).run(input()).await.unwrap(), first);
+    // One call for three runs: a second backtrack would be a second outage.
     assert_eq!(rds.changes(), ["backtrack orders to 2026-11-23T10:30:00Z"]);
 }
 
 #[tokio::test]
-async fn a_lost_answer_is_settled_by_looking_and_never_by_calling_again() {
+async fn a_lost_answer_is_settled_by_reading_and_never_by_calling_again() {
     let rds = fenced();
     rds.lose(0, Lose::Answer);
     assert_eq!(step(&rds).run(input()).await.unwrap().identifier, "backtrack-1");
     assert_eq!(rds.changes().len(), 1);
 
     let rds = fenced();
+    // From here a lost call and a lost answer look the same, so the list of backtracks is read until the time for that
+    // is over.
     rds.lose(0, Lose::Call);
     let error = step(&rds).run(input()).await.unwrap_err();
     assert_eq!(error.name, ErrorName::OutcomeUnknown);
@@ -56,6 +59,7 @@ async fn a_lost_answer_is_settled_by_looking_and_never_by_calling_again() {
 async fn a_backtrack_from_before_this_recovery_is_not_taken_for_its_own() {
     let rds = fenced();
     rds.set_now(time("2026-11-23T10:33:00Z"));
+    // To the same target, by somebody else, a little before this recovery.
     rds.start_backtrack("orders", time(TARGET), false).await.unwrap();
     rds.complete_backtracks();
     rds.set_now(time(FENCED));
@@ -68,6 +72,7 @@ async fn nothing_is_backtracked_while_clients_can_write() {
     type Edit = fn(&mut Cluster);
     let edits: [(Edit, &str); 3] = [
         (|cluster| cluster.security_groups = vec!["sg-app".to_owned()], "the fence of orders is not in force"),
+        // Groups that are still being applied let new connections in.
         (|cluster| cluster.security_groups_changing = true, "the fence of orders is not in force"),
         (|cluster| cluster.status = "modifying".to_owned(), "orders is modifying"),
     ];
@@ -85,6 +90,7 @@ async fn nothing_is_backtracked_while_clients_can_write() {
 async fn a_fence_group_that_the_cluster_always_had_does_not_hide_the_fence() {
     let rds = fenced();
     let mut always = input();
+    // The functions' own group may be on the cluster at all times, so one common group is no sign of a fence.
     always.plan.backtrack.as_mut().unwrap().security_groups = vec!["sg-app".to_owned(), "sg-fence".to_owned()];
     assert!(step(&rds).run(always).await.is_ok());
 }
@@ -92,6 +98,7 @@ async fn a_fence_group_that_the_cluster_always_had_does_not_hide_the_fence() {
 #[tokio::test]
 async fn a_moment_that_went_out_of_reach_since_the_plan_is_refused_and_never_moved() {
     let rds = fenced();
+    // The window moved on while people decided.
     rds.edit("orders", |cluster| cluster.earliest_backtrack = Some(time("2026-11-23T10:31:00Z")));
     let error = step(&rds).run(input()).await.unwrap_err();
     assert_eq!(error.name, ErrorName::RewindFailed);
@@ -105,6 +112,7 @@ async fn binary_logging_is_forced_past_only_where_the_plan_says_so() {
     rds.set_parameter("binlog_format", "ROW");
     let error = step(&rds).run(input()).await.unwrap_err();
     assert_eq!(error.name, ErrorName::RewindFailed);
+    // Forcing breaks readers of the binary log downstream, which the plan has to say before people approve it.
     assert!(error.to_string().contains("no backtrack of orders was started"), "{error}");
     let mut forced = input();
     forced.plan.backtrack.as_mut().unwrap().force = true;
@@ -116,6 +124,7 @@ async fn undo_goes_forward_to_where_the_cluster_was_once() {
     let rds = fenced();
     step(&rds).run(input()).await.unwrap();
     let waiting = step(&rds).undo(input()).await.unwrap_err();
+    // AWS refuses a second backtrack while the first one runs.
     assert_eq!(waiting.name, ErrorName::ClusterNotReady);
     assert!(waiting.to_string().contains("backtrack-1 of orders is still pending"), "{waiting}");
     rds.complete_backtracks();
@@ -127,6 +136,7 @@ async fn undo_goes_forward_to_where_the_cluster_was_once() {
     assert_eq!(step(&rds).undo(input()).await.unwrap(), undone);
     rds.complete_backtracks();
     assert_eq!(step(&rds).undo(input()).await.unwrap(), undone);
+    // One back and one forward, however often the undo runs.
     assert_eq!(rds.all_backtracks().len(), 2);
 }
 
@@ -135,6 +145,7 @@ async fn undo_finds_by_its_identifier_what_landed_far_from_where_it_was_asked_to
     let rds = fenced();
     let started = step(&rds).run(input()).await.unwrap();
     rds.complete_backtracks();
+    // Ten minutes off is far beyond the drift by which the step recognises its own backtrack.
     rds.edit_backtrack(|backtrack| backtrack.to = Some(time("2026-11-23T10:20:00Z")));
     let known = Input { backtrack: Some(started.clone()), ..input() };
     assert_eq!(step(&rds).undo(known).await.unwrap().backtrack.unwrap().to, time(FENCED));
@@ -178,6 +189,7 @@ async fn a_short_way_back_is_not_taken_for_the_way_forward() {
     let back = step(&rds).run(short.clone()).await.unwrap();
     rds.complete_backtracks();
     let forward = step(&rds).undo(short.clone()).await.unwrap().backtrack.unwrap();
+    // Taken for the way forward, the backtrack to the target would leave the cluster rewound and reported as restored.
     assert_ne!(back.identifier, forward.identifier);
     assert_eq!(step(&rds).run(short).await.unwrap(), back);
 }
@@ -196,6 +208,7 @@ async fn there_is_nothing_to_take_back_of_what_never_began_or_failed() {
 #[tokio::test]
 async fn a_cluster_that_backtracks_unseen_is_not_called_untouched() {
     let rds = fenced();
+    // The status can change before the list shows the backtrack.
     rds.edit("orders", |cluster| cluster.status = "backtracking".to_owned());
     let error = step(&rds).undo(input()).await.unwrap_err();
     assert_eq!(error.name, ErrorName::ClusterNotReady);

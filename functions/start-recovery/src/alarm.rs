@@ -1,19 +1,20 @@
-//! What a CloudWatch alarm asks for: its description names the cluster and how far back, its state the first bad datapoint.
+//! Reads a request from the state change of a CloudWatch alarm: the description names the cluster and the time before the mistake,
+//! the state has the first bad datapoint.
 //!
 //! The description is part of the event, so nothing has to be read: `aurora-rewind: my-aurora-cluster 2m`, or, for the other fields
 //! of a request, `aurora-rewind: {"cluster": "my-aurora-cluster", "before": "2m", "dns": […]}`.
 
-use super::refused;
+use crate::refusal::refused;
 use jiff::fmt::strtime;
 use jiff::{SignedDuration, Timestamp};
 use rewind_core::{StepError, parse_duration};
 use serde_json::{Map, Value};
 
 const MARK: &str = "aurora-rewind:";
-/// How long before the first bad datapoint, where the description does not say.
+/// The time before the first bad datapoint, if the description has none.
 const BEFORE: SignedDuration = SignedDuration::from_mins(1);
 
-/// The request that follows from the `detail` of an alarm's state change.
+/// Makes the request from the `detail` of an alarm's state change.
 pub(crate) fn request(detail: &Map<String, Value>) -> Result<Map<String, Value>, StepError> {
     let alarm = detail.get("alarmName").and_then(Value::as_str).unwrap_or("without a name");
     let state = detail.get("state").cloned().unwrap_or_default();
@@ -21,10 +22,10 @@ pub(crate) fn request(detail: &Map<String, Value>) -> Result<Map<String, Value>,
         return Err(refused(format!("the alarm {alarm} is not in ALARM")).advice("match ALARM alone in the rule"));
     }
     let description = detail.get("configuration").and_then(|c| c.get("description")).and_then(Value::as_str);
-    let Asked { mut request, before } = description
+    let AlarmRequest { mut request, before } = description
         .and_then(|text| Some(text.split_once(MARK)?.1))
         .ok_or_else(|| "it names no cluster".to_owned())
-        .and_then(Asked::read)
+        .and_then(AlarmRequest::read)
         .map_err(|wrong| refused(format!("the description of the alarm {alarm}: {wrong}")).advice(HELP))?;
     let bad = first_bad_datapoint(&state).ok_or_else(|| {
         refused(format!("the alarm {alarm} does not tell its datapoints, so nobody knows when it went wrong"))
@@ -32,22 +33,22 @@ pub(crate) fn request(detail: &Map<String, Value>) -> Result<Map<String, Value>,
     })?;
     let to = bad.checked_sub(before).map_err(|e| refused(format!("the alarm {alarm}: {e}")))?;
     request.insert("to".to_owned(), Value::from(to.to_string()));
-    // Metrics are wrong sometimes: an alarm may propose, and a person decides.
+    // Metrics are wrong sometimes, so an alarm may start a recovery but never approve it.
     request.insert("approval".to_owned(), Value::from("required"));
     Ok(request)
 }
 
 const HELP: &str = "write \"aurora-rewind: <cluster> <how long before, such as 2m>\" into it, or a JSON object after \"aurora-rewind:\"";
 
-/// What a description asks for.
-struct Asked {
+/// A request in the description of an alarm.
+struct AlarmRequest {
     /// The request's fields.
     request: Map<String, Value>,
-    /// How long before the first bad datapoint.
+    /// The time before the first bad datapoint.
     before: SignedDuration,
 }
 
-impl Asked {
+impl AlarmRequest {
     /// Reads what follows the mark.
     fn read(text: &str) -> Result<Self, String> {
         if text.trim_start().starts_with('{') { Self::object(text) } else { Self::words(text) }
@@ -61,7 +62,7 @@ impl Asked {
     }
 
     fn object(text: &str) -> Result<Self, String> {
-        // What follows the object is for people.
+        // Text after the object is for people.
         let mut values = serde_json::Deserializer::from_str(text).into_iter::<Map<String, Value>>();
         let mut request =
             values.next().ok_or("no object follows")?.map_err(|e| format!("it is no JSON object: {e}"))?;
@@ -79,16 +80,16 @@ impl Asked {
     }
 }
 
-/// The first datapoint of those evaluated that crossed the threshold; where the alarm does not tell which way is bad, the first
-/// of all: further back is the safer side, and a person sees the time before anything is moved.
+/// Finds the first of the evaluated datapoints that crossed the threshold; if the alarm does not tell the comparison, the first of
+/// all. An earlier moment is the safer error, and a person sees the time before traffic moves.
 fn first_bad_datapoint(state: &Value) -> Option<Timestamp> {
     let data: Value = serde_json::from_str(state.get("reasonData")?.as_str()?).ok()?;
     let threshold = data.get("threshold").and_then(Value::as_f64);
-    let way = state.get("reason").and_then(Value::as_str).and_then(Way::of);
-    let crossed = |point: &Value| match (point.get("value").and_then(Value::as_f64), threshold, way) {
-        (Some(value), Some(threshold), Some(way)) => way.is_bad(value, threshold),
-        // A missing datapoint that was held against the alarm has no value, and no way means any.
-        _ => way.is_none(),
+    let comparison = state.get("reason").and_then(Value::as_str).and_then(Comparison::of);
+    let crossed = |point: &Value| match (point.get("value").and_then(Value::as_f64), threshold, comparison) {
+        (Some(value), Some(threshold), Some(comparison)) => comparison.is_bad(value, threshold),
+        // A missing datapoint has no value. Without a comparison every datapoint counts as bad.
+        _ => comparison.is_none(),
     };
     let points = data.get("evaluatedDatapoints").and_then(Value::as_array);
     let first = points
@@ -106,25 +107,25 @@ fn time(value: &Value) -> Option<Timestamp> {
     text.parse().ok().or_else(|| strtime::parse("%Y-%m-%dT%H:%M:%S%.f%z", text).ok()?.to_timestamp().ok())
 }
 
-/// Which side of the threshold is bad.
+/// The comparison of a datapoint with the threshold that puts the alarm into ALARM.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Way {
+enum Comparison {
     Above,
     AtOrAbove,
     Below,
     AtOrBelow,
 }
 
-impl Way {
-    /// By the words of CloudWatch's reason: the event has the comparison nowhere else.
+impl Comparison {
+    /// Reads it from CloudWatch's sentence of the reason: the event has it nowhere else.
     fn of(reason: &str) -> Option<Self> {
-        let ways = [
+        let comparisons = [
             ("greater than or equal to the threshold", Self::AtOrAbove),
             ("greater than the threshold", Self::Above),
             ("less than or equal to the threshold", Self::AtOrBelow),
             ("less than the threshold", Self::Below),
         ];
-        ways.into_iter().find(|(words, _)| reason.contains(words)).map(|(_, way)| way)
+        comparisons.into_iter().find(|(words, _)| reason.contains(words)).map(|(_, comparison)| comparison)
     }
 
     fn is_bad(self, value: f64, threshold: f64) -> bool {

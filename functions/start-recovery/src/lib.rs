@@ -1,10 +1,12 @@
-//! Starts the recovery that an EventBridge event asks for. EventBridge delivers at least once and cannot name an execution:
-//! the name is made from the event's id here, so that an event that comes twice starts one recovery. It decides nothing: what
-//! can be wrong with a request, the recovery itself finds out and tells.
+//! Starts the recovery that an EventBridge event requests. EventBridge delivers an event at least once and cannot name an
+//! execution, so this function derives the name from the event's id: an event that comes twice starts one recovery. It decides
+//! nothing: the recovery itself checks the request.
 
 mod alarm;
+mod refusal;
 
 use jiff::Timestamp;
+use refusal::refused;
 use rewind_aws::executions::Executions;
 use rewind_client::{ClientError, RecoveryClient, RecoveryName};
 use rewind_core::{ErrorName, Request, StepError, Target};
@@ -18,7 +20,7 @@ pub const ACTIONS: &[&str] = &["states:StartExecution", "states:DescribeExecutio
 /// The function.
 #[derive(Debug)]
 pub struct StartRecovery<E> {
-    /// The way to executions.
+    /// The client that starts executions.
     pub client: RecoveryClient<E, (), ()>,
 }
 
@@ -26,27 +28,27 @@ pub struct StartRecovery<E> {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Event {
-    /// Its id: the same each time that it is delivered.
+    /// The event's id, which is the same for each delivery.
     pub id: String,
-    /// Who sent it.
+    /// The sender, such as `aws.cloudwatch`.
     pub source: String,
-    /// What it is.
+    /// The kind of the event.
     pub detail_type: String,
-    /// When it happened.
+    /// The time of the event.
     pub time: Timestamp,
-    /// What it says.
+    /// The content.
     pub detail: Map<String, Value>,
 }
 
-/// What the function answers.
+/// The function's result.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Output {
     /// The recovery's id.
     pub recovery_id: String,
-    /// Its execution.
+    /// The ARN of its execution.
     pub execution_arn: String,
-    /// Whether this event had started it before.
+    /// True if an earlier delivery of this event has started it.
     pub started_before: bool,
 }
 
@@ -65,7 +67,8 @@ impl<E: Executions> Step for StartRecovery<E> {
         };
         fix_moment(&mut request, event.time);
         let request = Value::Object(request);
-        // An execution that can only refuse its request would tell nobody: as an error the event is kept and paged for.
+        // An execution that only refuses its request would notify nobody. An error here sends the event to the dead-letter queue,
+        // whose alarm pages.
         Request::parse(&request)?;
         let started =
             self.client.start(RecoveryName::Given(format!("event-{}", event.id)), &request).await.map_err(failed)?;
@@ -73,7 +76,7 @@ impl<E: Executions> Step for StartRecovery<E> {
     }
 }
 
-/// "5m ago" is before the event, not before its delivery, which may be late, or the second one.
+/// Makes a relative target absolute: "5m ago" is before the event, not before its delivery, which may be late or repeated.
 fn fix_moment(request: &mut Map<String, Value>, of: Timestamp) {
     let Some(Value::String(to)) = request.get_mut("to") else { return };
     if let Ok(Target::Ago(ago)) = Target::parse(to)
@@ -81,10 +84,6 @@ fn fix_moment(request: &mut Map<String, Value>, of: Timestamp) {
     {
         *to = at.to_string();
     }
-}
-
-fn refused(happened: String) -> StepError {
-    StepError::new(ErrorName::InvalidRequest, happened).changed("nothing was started")
 }
 
 fn failed(error: ClientError) -> StepError {

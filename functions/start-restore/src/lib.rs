@@ -1,5 +1,5 @@
-//! Starts the point-in-time restore with everything of the source that the API lets it pass. It never touches the source.
-//! Its undo deletes the restored cluster, if this recovery made it.
+//! Starts the point-in-time restore, with all settings of the source that the API accepts. It never changes the source. Its undo
+//! deletes the restored cluster or the safety clone, if this recovery created it.
 
 use rewind_aws::rds::{
     Cluster, DeleteClusters, ModifyClusters, NewCluster, Origin, ReadClusters, RestoreClusters, delete_created,
@@ -27,12 +27,12 @@ pub struct StartRestore<C, K> {
     pub clock: K,
 }
 
-/// What the step is passed.
+/// The payload of the step.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Input {
-    /// Which recovery.
+    /// The recovery.
     pub recovery: Recovery,
-    /// What it does.
+    /// The plan of the recovery.
     pub plan: Plan,
 }
 
@@ -45,6 +45,7 @@ where
     type Output = Restored;
 
     async fn run(&self, Input { recovery, plan }: Input) -> Result<Restored, StepError> {
+        // A second run finds the cluster of the first one: the name is the token.
         if let Some(found) = self.clusters.cluster(&plan.new_cluster).await? {
             return describe(&recovery, &plan, &found);
         }
@@ -54,7 +55,7 @@ where
                 .advice("restore it from its retained automated backups by hand")
         })?;
         let latest = source.latest_restorable.unwrap_or(plan.window.latest);
-        // AWS wants a moment before the latest restorable time, not at it.
+        // RDS restores to moments before the latest restorable time, not to that time itself.
         if !plan.use_latest && latest <= plan.target {
             return Err(StepError::new(
                 ErrorName::ClusterNotReady,
@@ -79,6 +80,7 @@ where
 
 fn describe(recovery: &Recovery, plan: &Plan, found: &Cluster) -> Result<Restored, StepError> {
     let mut restored = describe_created(recovery, found, plan.target)?;
+    // Every restore has new endpoints, and this is the difference that clients meet first.
     restored.differences.push(Difference::new(
         "endpoints",
         plan.cluster.clone(),

@@ -21,6 +21,7 @@ async fn the_new_cluster_bears_the_source_s_tags_and_the_recovery_s() {
     let made = rds.look("orders-r").unwrap();
     assert_eq!(made.tag("team"), Some("orders"));
     assert_eq!(made.tag(RECOVERY_TAG), Some("operation-001"));
+    // AWS refuses the prefix from anybody else, and would refuse the restore with it.
     assert_eq!(made.tag("aws:cloudformation:stack-name"), None);
 }
 
@@ -64,6 +65,7 @@ async fn a_moment_that_aws_cannot_restore_to_yet_is_waited_for() {
 #[tokio::test]
 async fn a_cluster_of_that_name_made_by_others_is_neither_used_nor_deleted() {
     let rds = rds_with_restored();
+    // Another recovery's cluster: its people would lose it without a word.
     rds.edit("orders-r", |cluster| cluster.tags = vec![(RECOVERY_TAG.to_owned(), "another".to_owned())]);
     assert_eq!(step(&rds).run(input()).await.unwrap_err().name, ErrorName::InvalidRequest);
     assert_eq!(step(&rds).undo(input()).await.unwrap(), Undone::nothing());
@@ -72,9 +74,11 @@ async fn a_cluster_of_that_name_made_by_others_is_neither_used_nor_deleted() {
 
 #[tokio::test]
 async fn undo_leaves_the_source_alone_as_it_was_wherever_it_is_interrupted() {
+    // Two changes: the deletion protection, and the cluster.
     for interrupted_at in 0..2 {
         for how in [Lose::Call, Lose::Answer] {
             let rds = rds();
+            // Everything, and not only the restored cluster: the undo must not touch the source.
             let before = rds.everything();
             step(&rds).run(input()).await.unwrap();
             rds.lose(interrupted_at, how);

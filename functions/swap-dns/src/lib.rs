@@ -1,5 +1,5 @@
-//! Moves all records to the restored cluster in one compare-and-swap batch. It never overwrites a record that is not as it was
-//! planned. Its undo moves them back the same way.
+//! Moves all records to the restored cluster in one compare-and-swap batch. It never overwrites a record that has changed since the
+//! plan. Its undo restores the records in the same way.
 
 use rewind_aws::route53::{Move, MoveRecords, Moved, Zones};
 use rewind_core::{Clock, ErrorName, MovedRecord, Plan, Recovery, Restored, StepError, Swap};
@@ -18,12 +18,12 @@ pub struct SwapDns<Z, K> {
     pub clock: K,
 }
 
-/// What the step is passed.
+/// The payload of the step.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Input {
-    /// Which recovery.
+    /// The recovery.
     pub recovery: Recovery,
-    /// What it does.
+    /// The plan of the recovery.
     pub plan: Plan,
     /// The restored cluster.
     pub restored: Restored,
@@ -54,53 +54,54 @@ impl<Z: Zones + MoveRecords, K: Clock> Step for SwapDns<Z, K> {
         let comment = format!("aurora-rewind {}: back to {}", input.recovery.id, input.plan.cluster);
         let back: Vec<Move> =
             forward(&input).into_iter().map(|m| Move { name: m.name, ttl: m.ttl, from: m.to, to: m.from }).collect();
-        let settled = self.settle(zone, &back, &comment).await?;
-        if !settled.moved {
+        let outcome = self.settle(zone, &back, &comment).await?;
+        if !outcome.moved {
             return Ok(Undone::nothing());
         }
         Ok(Undone::of(back.iter().map(|m| format!("{} points at {} again", m.name, m.to)).collect()))
     }
 }
 
-/// What became of a batch.
-struct Settled {
-    /// Route 53's id of the change, where this invocation was the one that made it.
+/// The outcome of a batch.
+struct BatchOutcome {
+    /// Route 53's id of the change; none if another invocation made it, or if the answer was lost.
     change_id: Option<String>,
-    /// Whether this invocation moved the records, or cannot rule it out.
+    /// True if this invocation moved the records, or may have.
     moved: bool,
 }
 
-/// How the records stand.
-enum Standing {
+/// The state of all records of a batch.
+enum RecordState {
     /// All at `from`.
     Before,
     /// All at `to`.
     After,
-    /// Something else, in words.
+    /// Neither, with a description for people.
     Other(String),
 }
 
 impl<Z: Zones + MoveRecords, K: Clock> SwapDns<Z, K> {
-    async fn settle(&self, zone: &str, moves: &[Move], comment: &str) -> Result<Settled, StepError> {
-        match self.standing(zone, moves).await? {
-            Standing::After => return Ok(Settled { change_id: None, moved: false }),
-            Standing::Other(found) => return Err(changed(&found)),
-            Standing::Before => {}
+    async fn settle(&self, zone: &str, moves: &[Move], comment: &str) -> Result<BatchOutcome, StepError> {
+        // A second run, or a second undo, finds its work done and must not fail on it.
+        match self.record_state(zone, moves).await? {
+            RecordState::After => return Ok(BatchOutcome { change_id: None, moved: false }),
+            RecordState::Other(found) => return Err(changed(&found)),
+            RecordState::Before => {}
         }
         let unsettled = match self.zones.move_records(zone, moves, comment).await {
-            Ok(Moved::Accepted(change_id)) => return Ok(Settled { change_id: Some(change_id), moved: true }),
-            Ok(Moved::Mismatch(said)) => changed(&said),
+            Ok(Moved::Accepted(change_id)) => return Ok(BatchOutcome { change_id: Some(change_id), moved: true }),
+            Ok(Moved::Mismatch(message)) => changed(&message),
             Err(error) if error.name == ErrorName::OutcomeUnknown => error,
             Err(error) => return Err(error),
         };
-        // What the zone holds decides: somebody was faster, or our own batch went through and its answer was lost.
-        match self.standing(zone, moves).await? {
-            Standing::After => Ok(Settled { change_id: None, moved: true }),
-            Standing::Before => Err(unsettled),
-            // Refused, nothing was moved. Unanswered, it may have been moved and changed since: nobody may conclude from
-            // this that the restored cluster never had clients.
-            Standing::Other(found) if unsettled.name == ErrorName::RecordChanged => Err(changed(&found)),
-            Standing::Other(found) => Err(StepError::new(
+        // The zone decides: somebody was faster, or our own batch was applied and its answer was lost.
+        match self.record_state(zone, moves).await? {
+            RecordState::After => Ok(BatchOutcome { change_id: None, moved: true }),
+            RecordState::Before => Err(unsettled),
+            // A refused batch moved nothing. An unanswered one may have been applied and changed since, so the restored cluster
+            // may have had clients.
+            RecordState::Other(found) if unsettled.name == ErrorName::RecordChanged => Err(changed(&found)),
+            RecordState::Other(found) => Err(StepError::new(
                 ErrorName::OutcomeUnknown,
                 format!("the records were sent to be moved, no answer came, and now {found}"),
             )
@@ -109,7 +110,7 @@ impl<Z: Zones + MoveRecords, K: Clock> SwapDns<Z, K> {
         }
     }
 
-    async fn standing(&self, zone: &str, moves: &[Move]) -> Result<Standing, StepError> {
+    async fn record_state(&self, zone: &str, moves: &[Move]) -> Result<RecordState, StepError> {
         let (mut before, mut after) = (0, 0);
         let mut found = Vec::new();
         for change in moves {
@@ -123,14 +124,14 @@ impl<Z: Zones + MoveRecords, K: Clock> SwapDns<Z, K> {
             match value {
                 Some(value) if *value == change.from => before += 1,
                 Some(value) if same_host(value, &change.to) => after += 1,
-                _ => found.push(format!("{} is {}", change.name, say(&sets))),
+                _ => found.push(format!("{} is {}", change.name, render(&sets))),
             }
         }
         Ok(match (before, after) {
-            _ if before == moves.len() => Standing::Before,
-            _ if after == moves.len() => Standing::After,
-            _ if found.is_empty() => Standing::Other("some records were moved and some were not".to_owned()),
-            _ => Standing::Other(found.join(", ")),
+            _ if before == moves.len() => RecordState::Before,
+            _ if after == moves.len() => RecordState::After,
+            _ if found.is_empty() => RecordState::Other("some records were moved and some were not".to_owned()),
+            _ => RecordState::Other(found.join(", ")),
         })
     }
 }
@@ -149,11 +150,12 @@ fn forward(input: &Input) -> Vec<Move> {
         .collect()
 }
 
+// Route 53 stores a name as it was written, with or without the dot at its end.
 fn same_host(a: &str, b: &str) -> bool {
     a.trim_end_matches('.').eq_ignore_ascii_case(b.trim_end_matches('.'))
 }
 
-fn say(sets: &[rewind_aws::route53::RecordSet]) -> String {
+fn render(sets: &[rewind_aws::route53::RecordSet]) -> String {
     if sets.is_empty() {
         return "gone".to_owned();
     }

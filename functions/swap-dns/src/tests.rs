@@ -55,6 +55,7 @@ impl Zones for &Zone {
 impl MoveRecords for &Zone {
     async fn move_records(&self, _: &str, moves: &[Move], _: &str) -> Answer<Moved> {
         *self.batches.lock().unwrap() += 1;
+        // Between the read and the batch is the race that only Route 53's own comparison can catch.
         if let Some(name) = self.meddled {
             self.set(name, "elsewhere.example.com");
         }
@@ -63,6 +64,7 @@ impl MoveRecords for &Zone {
             return Err(lost());
         }
         let mut sets = self.sets.lock().unwrap();
+        // Like Route 53: a DELETE must name value and TTL exactly, and one wrong change refuses the whole batch.
         let fits = |m: &Move, sets: &[RecordSet]| {
             sets.iter().any(|set| set.name == m.name && set.values == [m.from.clone()] && set.ttl == Some(m.ttl))
         };
@@ -102,6 +104,7 @@ async fn all_records_move_in_one_batch_and_a_second_run_moves_nothing() {
     assert_eq!(swap.change_id.as_deref(), Some("C1"));
     assert_eq!(zone.values(), at_new());
     let again = step(&zone).run(input()).await.unwrap();
+    // The second run did not make the change, so it has no id to wait for.
     assert_eq!((again.change_id, again.records), (None, swap.records));
     assert_eq!(*zone.batches.lock().unwrap(), 1);
 }
@@ -118,6 +121,7 @@ async fn a_lost_answer_is_settled_by_reading_the_zone() {
 
 #[tokio::test]
 async fn a_record_that_changed_stops_the_recovery_with_nothing_moved() {
+    // Changed before the step reads the zone, and after it.
     let early = Zone::new(Lose::Nothing);
     early.set("db-ro.example.com", "elsewhere.example.com");
     let late = Zone { meddled: Some("db-ro.example.com"), ..Zone::new(Lose::Nothing) };
@@ -125,12 +129,15 @@ async fn a_record_that_changed_stops_the_recovery_with_nothing_moved() {
         let error = step(&zone).run(input()).await.unwrap_err();
         assert_eq!(error.name, ErrorName::RecordChanged);
         assert!(error.to_string().contains("db-ro.example.com is CNAME elsewhere.example.com"), "{error}");
+        // The other record stays too: half a move would split the clients between two writers.
         assert_eq!(zone.values()[0], at_old()[0]);
     }
 }
 
 #[tokio::test]
 async fn a_change_after_a_lost_answer_is_never_taken_for_a_refusal() {
+    // As a refusal this would count as `never moved`, and the restored cluster with its clients' writes would be
+    // deleted.
     let zone = Zone { meddled_after: Some("db-ro.example.com"), ..Zone::new(Lose::Answer) };
     let error = step(&zone).run(input()).await.unwrap_err();
     assert_eq!(error.name, ErrorName::OutcomeUnknown);
@@ -140,6 +147,7 @@ async fn a_change_after_a_lost_answer_is_never_taken_for_a_refusal() {
 #[tokio::test]
 async fn another_ttl_counts_as_a_change() {
     let zone = Zone::new(Lose::Nothing);
+    // Route 53 would refuse the batch, and whoever raised the TTL has a reason that the plan does not know.
     zone.sets.lock().unwrap()[0].ttl = Some(300);
     assert_eq!(step(&zone).run(input()).await.unwrap_err().name, ErrorName::RecordChanged);
 }
@@ -151,6 +159,8 @@ async fn undo_moves_back_what_was_moved_and_nothing_else() {
     step(&zone).run(input()).await.unwrap();
     assert!(step(&zone).undo(input()).await.unwrap().changed);
     assert_eq!(zone.values(), at_old());
+    // Somebody moved the record on after the recovery. Moving it back would take the clients from where people put
+    // them.
     zone.set("db.example.com", "elsewhere.example.com");
     assert_eq!(step(&zone).undo(input()).await.unwrap_err().name, ErrorName::RecordChanged);
 }
@@ -159,6 +169,7 @@ async fn undo_moves_back_what_was_moved_and_nothing_else() {
 async fn without_records_there_is_nothing_to_move() {
     let zone = Zone::new(Lose::Nothing);
     let mut input = input();
+    // A plan without records has no zone either, so nothing may be asked of Route 53.
     input.plan.dns.clear();
     let swap = step(&zone).run(input.clone()).await.unwrap();
     assert_eq!((swap.change_id, swap.hosted_zone_id, swap.records.len()), (None, None, 0));

@@ -1,17 +1,19 @@
-//! Settles what a recovery will do, before anything is changed: reads the request, the cluster, the records and the
-//! secret, and answers the plan. It never changes anything, so there is nothing to undo.
+//! Makes the plan of a recovery, before anything is changed: it reads the request, the cluster, the records and the secret. It
+//! changes nothing, so it has no undo.
 
+mod plan_text;
 mod records;
-mod words;
+mod refusal;
 
+use refusal::invalid;
 use rewind_aws::rds::tags::is_value;
 use rewind_aws::rds::{Cluster, Instance, ReadClusters, ReadParameters};
 use rewind_aws::route53::Zones;
 use rewind_aws::secrets::FindSecrets;
 use rewind_core::names::{default_new_cluster, default_safety_clone, new_instance};
 use rewind_core::{
-    Approval, Chosen, Clock, ErrorName, Facts, FenceGroups, InPlacePlan, Plan, PlannedInstance, Recovery, Request,
-    StepError, Strategy, Window, choose,
+    Approval, Clock, ClusterFacts, ErrorName, FenceGroups, InPlacePlan, Plan, PlannedInstance, Recovery, Request,
+    StepError, Strategy, StrategyChoice, Window, choose_strategy,
 };
 use rewind_lambda::Step;
 use serde::Deserialize;
@@ -42,12 +44,12 @@ pub struct ValidateWindow<C, Z, S, K> {
     pub fence_groups: Vec<String>,
 }
 
-/// What the step is passed.
+/// The payload of the step.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Input {
-    /// Which recovery.
+    /// The recovery.
     pub recovery: Recovery,
-    /// The request, as it came.
+    /// The request, as the caller wrote it.
     pub request: Value,
 }
 
@@ -58,6 +60,7 @@ impl<C: ReadClusters + ReadParameters, Z: Zones, S: FindSecrets, K: Clock> Step 
     async fn run(&self, input: Input) -> Result<Plan, StepError> {
         let request = Request::parse(&input.request)?;
         let id = &input.recovery.id;
+        // RDS would refuse the tag at the restore, after the lease and the approval.
         if !is_value(id) {
             return Err(invalid(format!(
                 "the execution's name \"{id}\" marks what is made, and RDS does not take it as a tag"
@@ -65,10 +68,10 @@ impl<C: ReadClusters + ReadParameters, Z: Zones, S: FindSecrets, K: Clock> Step 
             .advice("give it a name of letters, digits and - _ . alone"));
         }
         let cluster = self.read_cluster(&request).await?;
-        // "5m ago" means before the recovery was started: a retry must not move the moment.
+        // "5m ago" counts from the start of the recovery, so that a retry does not move the target.
         let started = input.recovery.started_at.min(self.clock.now());
         let facts = self.facts(&cluster, started).await?;
-        let chosen = choose(&facts, &request)?;
+        let chosen = choose_strategy(&facts, &request)?;
         let in_place = chosen.strategy == Strategy::Backtrack;
 
         let new_cluster = match &request.new_cluster {
@@ -84,7 +87,7 @@ impl<C: ReadClusters + ReadParameters, Z: Zones, S: FindSecrets, K: Clock> Step 
         let mut instances = plan_instances(&cluster, source_instances.clone(), &new_cluster)?;
         let dns = if in_place {
             instances.retain(|instance| instance.writer);
-            // The safety clone has this one alone: it is to become the writer at once.
+            // The safety clone has no other instance, and tier 0 makes this one the writer without a failover.
             instances.iter_mut().for_each(|instance| instance.promotion_tier = 0);
             records::ignored(&request.dns)
         } else {
@@ -92,10 +95,10 @@ impl<C: ReadClusters + ReadParameters, Z: Zones, S: FindSecrets, K: Clock> Step 
         };
         let secret_arn = self.find_secret(&request, &cluster).await?;
         let is_fenced = !in_place && !dns.records.is_empty();
-        let crowded = words::crowded(&cluster.name, &cluster.tags, is_fenced);
+        let crowded = plan_text::crowded(&cluster.name, &cluster.tags, is_fenced);
 
         let is_anything_to_approve = in_place || !dns.records.is_empty();
-        let Chosen { strategy, moment, window, reasons } = chosen;
+        let StrategyChoice { strategy, moment, window, reasons } = chosen;
         let mut plan = Plan {
             recovery_id: input.recovery.id,
             cluster: cluster.name,
@@ -112,6 +115,7 @@ impl<C: ReadClusters + ReadParameters, Z: Zones, S: FindSecrets, K: Clock> Step 
             dns: dns.records,
             checks: request.checks,
             secret_arn,
+            // A restored cluster beside the source changes nothing for clients, so nobody is asked about it.
             approval: if is_anything_to_approve { request.approval } else { Approval::None },
             approval_timeout_seconds: request.approval_timeout.as_secs(),
             keep_source_seconds: request.keep_source.as_secs(),
@@ -124,8 +128,8 @@ impl<C: ReadClusters + ReadParameters, Z: Zones, S: FindSecrets, K: Clock> Step 
             will_do: Vec::new(),
             warnings: dns.warnings,
         };
-        plan.will_do = words::will_do(&plan, &self.fence_groups);
-        plan.warnings.extend(words::warnings(&plan, &moment, facts.binlog.as_deref()));
+        plan.will_do = plan_text::will_do(&plan, &self.fence_groups);
+        plan.warnings.extend(plan_text::warnings(&plan, &moment, facts.binlog.as_deref()));
         plan.warnings.extend(crowded);
         Ok(plan)
     }
@@ -150,7 +154,7 @@ impl<C: ReadClusters + ReadParameters, Z: Zones, S: FindSecrets, K: Clock> Valid
         })?;
         match cluster.status.as_str() {
             "available" | "backing-up" => Ok(cluster),
-            // These do not pass by themselves.
+            // These states don't end by themselves, so a retry would only delay the answer.
             "stopped"
             | "stopping"
             | "deleting"
@@ -167,11 +171,11 @@ impl<C: ReadClusters + ReadParameters, Z: Zones, S: FindSecrets, K: Clock> Valid
         }
     }
 
-    /// What the choice of the strategy rests on.
-    async fn facts(&self, cluster: &Cluster, started: jiff::Timestamp) -> Result<Facts, StepError> {
+    /// Reads the facts that the choice of the strategy rests on.
+    async fn facts(&self, cluster: &Cluster, started: jiff::Timestamp) -> Result<ClusterFacts, StepError> {
         let backtrack_window = cluster.backtrack_window.unwrap_or(0);
         let restorable = cluster.earliest_restorable.zip(cluster.latest_restorable);
-        Ok(Facts {
+        Ok(ClusterFacts {
             cluster: cluster.name.clone(),
             engine: cluster.engine,
             engine_mode: cluster.engine_mode.clone(),
@@ -188,7 +192,8 @@ impl<C: ReadClusters + ReadParameters, Z: Zones, S: FindSecrets, K: Clock> Valid
         })
     }
 
-    /// How binary logging is, where it is or may be on. Forced for nothing a backtrack is the same; not forced, it fails.
+    /// Reads the state of binary logging, if it is or may be on. A backtrack that is forced without need has the same effect; one that
+    /// is not forced where it is needed fails.
     async fn binlog(&self, cluster: &Cluster) -> Result<Option<String>, StepError> {
         let Some(group) = &cluster.parameter_group else { return Ok(None) };
         let format = self.clusters.cluster_parameter(group, "binlog_format").await?;
@@ -222,10 +227,6 @@ impl<C: ReadClusters + ReadParameters, Z: Zones, S: FindSecrets, K: Clock> Valid
     }
 }
 
-fn invalid(happened: String) -> StepError {
-    StepError::new(ErrorName::InvalidRequest, happened).changed("nothing was changed")
-}
-
 fn plan_instances(
     cluster: &Cluster,
     mut source: Vec<Instance>,
@@ -236,7 +237,7 @@ fn plan_instances(
         return Err(invalid(format!("`cluster`: {} has no writer instance", cluster.name))
             .advice("add an instance to it first: a recovery compares with the source, and fences it"));
     }
-    // Application Auto Scaling makes and removes these by load: a new cluster gets its own when it is registered there.
+    // Application Auto Scaling creates and deletes these by load, and would not manage copies of them.
     source.retain(|instance| !instance.name.starts_with("application-autoscaling-"));
     source.sort_by_key(|i| (Some(i.name.as_str()) != writer, i.promotion_tier, i.name.clone()));
     let names = |named: &dyn Fn(usize, &Instance) -> String| -> Vec<String> {
@@ -247,7 +248,7 @@ fn plan_instances(
     distinct.sort_unstable();
     distinct.dedup();
     if distinct.len() < chosen.len() {
-        // A kept part collides with a number: number them all.
+        // A name that was kept is the same as a numbered one, so all get numbers.
         chosen = names(&|ordinal, _| new_instance("", &cluster.name, new_cluster, ordinal));
     }
     Ok(source

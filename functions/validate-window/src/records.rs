@@ -1,11 +1,11 @@
-//! The records of a plan: each must be a simple CNAME that points at the cluster now.
+//! Plans the records: each must be a simple CNAME that points at the cluster now.
 
-use super::invalid;
+use crate::refusal::invalid;
 use rewind_aws::rds::{Cluster, Instance};
 use rewind_aws::route53::{RecordSet, Zones};
 use rewind_core::{Endpoint, PlannedRecord, RecordRequest, StepError};
 
-/// The records, and what a person should know of them.
+/// The planned records, with warnings about them.
 pub(crate) struct Records {
     pub(crate) records: Vec<PlannedRecord>,
     pub(crate) warnings: Vec<String>,
@@ -27,6 +27,7 @@ pub(crate) async fn plan<Z: Zones>(
             Endpoint::Reader => cluster.reader_endpoint.as_deref(),
         };
         if wanted != Some(target.as_str()) {
+            // A record of another cluster is a typing mistake that would move somebody else's traffic.
             if !is_of_cluster(&target, cluster, instances) {
                 return Err(invalid(format!("`dns`: {} points at {target}, not at {}", request.name, cluster.name))
                     .advice(format!(

@@ -1,4 +1,4 @@
-//! What is refused, what is planned, and that nothing is ever changed.
+//! Requests are refused or planned, and nothing is ever changed.
 
 use super::*;
 use rewind_aws::Answer;
@@ -210,7 +210,7 @@ async fn an_in_place_plan_tells_all_that_happens_in_order_and_the_way_back() {
             "run 0 check(s) on orders, read-only, and compare with orders-e",
             "lift the fence: orders takes connections again, as it was then",
             "keep orders-e for 7d, with what was written since; then delete it, if nobody uses it, into a final snapshot",
-            "should a step or a check fail: backtrack orders forward to where it was, prove that against orders-e, and lift \
+            "should a step or a check fail: backtrack orders forward to where it was, verify that against orders-e, and lift \
              the fence",
         ]
     );
@@ -260,6 +260,7 @@ async fn binary_logging_that_is_off_forces_nothing() {
 async fn binary_logging_that_is_off_only_after_a_reboot_is_forced_past() {
     let rds = mysql_rds();
     rds.set_parameter("binlog_format", "OFF");
+    // The group says OFF, but the running instance may have been started with another value.
     rds.edit("orders", |cluster| cluster.parameters_pending = true);
     let plan = validate(&rds, zone(), in_place(json!({}))).await.unwrap();
     assert!(plan.backtrack.unwrap().force);
@@ -321,6 +322,7 @@ async fn a_name_that_no_tag_can_hold_is_refused_before_anything_is_made() {
     let rds = rds();
     let step =
         ValidateWindow { clusters: rds.clone(), zones: zone(), secrets: Vault(true), clock, fence_groups: Vec::new() };
+    // Step Functions allows parentheses in a name, and RDS refuses them in the value of a tag.
     let recovery = Recovery { id: "fix(1)".to_owned(), ..recovery() };
     let error = step.run(Input { recovery, request: request(json!({})) }).await.unwrap_err();
     assert_eq!(error.name, ErrorName::InvalidRequest);

@@ -161,17 +161,18 @@ fn read(event: &HistoryEvent) -> Option<ExecutionEvent> {
     }
 }
 
-/// Reads the approval that a recovery waits for; none where it waits for none.
+/// Reads the approval that a recovery waits for now, if it does.
 ///
 /// # Errors
 ///
-/// Errors of DynamoDB.
+/// When DynamoDB refuses.
 pub async fn pending_approval(stack: &StackEnv, id: &str) -> Result<Option<PendingApproval>> {
     let item = stack
         .dynamodb()
         .get_item()
         .table_name(&stack.outputs.table_name)
         .key("id", AttributeValue::S(format!("recovery#{id}")))
+        // The item gets a fresh token with each slice of the wait: an old one is refused.
         .consistent_read(true)
         .send()
         .await
@@ -189,11 +190,11 @@ pub async fn pending_approval(stack: &StackEnv, id: &str) -> Result<Option<Pendi
     Ok(Some(PendingApproval { task_token, hash, requested_at, expires_at }))
 }
 
-/// Sends a decision. Returns false where the token has timed out: a fresh one is in the record soon.
+/// Sends a decision. Returns false when no task waits with that token any more: a fresh one is in the item soon.
 ///
 /// # Errors
 ///
-/// Errors of Step Functions.
+/// When Step Functions refuses for another reason.
 pub async fn decide(stack: &StackEnv, pending: &PendingApproval, decision: &str, comment: &str) -> Result<bool> {
     let decision = RecordedDecision {
         decision: Some(decision.to_owned()),

@@ -153,7 +153,7 @@ pub struct ChatApp {
 
 /// Requesters and approvers in chat, as parameters of the template: Ann requests, Ben approves, and Cleo does both.
 pub const CHAT_PEOPLE: [(&str, &str); 3] =
-    [("ChatStarters", "UANN,UCLEO"), ("ChatApprovers", "UBEN,UCLEO"), ("ChatTeam", "TLOCAL")];
+    [("ChatRequesters", "UANN,UCLEO"), ("ChatApprovers", "UBEN,UCLEO"), ("ChatTeam", "TLOCAL")];
 
 fn tag(key: &str, value: &str) -> Tag {
     Tag::builder().key(key).value(value).build()

@@ -8,7 +8,7 @@ use rewind_core::ErrorName;
 pub(super) fn states() -> Vec<State> {
     vec![
         State::choice("IsApprovalNeeded")
-            .comment("The time to answer begins here, once.")
+            .comment("The time to decide begins here, once.")
             .when_with("$plan.approval = 'required'", vec![set("requestedAt", "$now()")], "AnnounceApproval")
             .next("FenceSource"),
         State::announce(
@@ -32,9 +32,9 @@ pub(super) fn states() -> Vec<State> {
             .progress("waits for a person")
             .situation(Situation::InstancesMayExist)
             .comment(
-                "Waits for a person in slices of 60 seconds, each with a fresh task token that the function keeps in \
-                 the table; people are told once. In place nothing is there yet to be shown but the plan. \
-                 docs/adr/0003-approval-in-slices.md says why.",
+                "Waits for a person in slices of 60 seconds, each with a new task token that the function stores \
+                in the table; people are asked once. In place there is only the plan to show. \
+                docs/adr/0003-approval-in-slices.md says why.",
             )
             .wait_for_task_token()
             .inputs(["recovery"])
@@ -50,7 +50,10 @@ pub(super) fn states() -> Vec<State> {
             .catch(&["States.Timeout"], Vec::new(), "IsApprovalExpired")
             .undone_from("IsSourceChanged"),
         State::choice("IsApprovalExpired")
-            .comment("Nobody answered within this slice, or to something else: is there time for another?")
+            .comment(
+                "Nobody decided within this slice, or somebody approved something else: is there time for another \
+                slice?",
+            )
             .when_with(
                 "$millis() >= $toMillis($requestedAt) + $plan.approvalTimeoutSeconds * 1000",
                 found(
@@ -66,15 +69,15 @@ pub(super) fn states() -> Vec<State> {
             )
             .next("RequestApproval"),
         State::choice("IsApprovalToConfirm")
-            .comment("A no needs no second look.")
+            .comment("A rejection needs no confirmation.")
             .when("$type($decision) = 'object' and $decision.decision = 'approved'", "ConfirmApproval")
             .next("RecordDecision"),
         State::step("ConfirmApproval")
             .progress("checks that nothing has changed since people were asked")
             .situation(Situation::InstancesMayExist)
             .comment(
-                "A yes is for what was shown, and for the world in which it was shown: where that has moved, nothing \
-                 is done.",
+                "An approval is valid only for the plan and report that were shown, and only while cluster, \
+                records and report are unchanged.",
             )
             .inputs(["recovery", "plan", "restored", "report", "differences", "requestedAt", "decision"])
             .timeout(45)
@@ -87,8 +90,8 @@ pub(super) fn states() -> Vec<State> {
             .undone_from("IsSourceChanged"),
         State::choice("IsApprovalValid")
             .comment(
-                "A yes to something else refuses the answer, not the recovery, which goes on waiting. Twenty of them \
-                 are the bound, for the history's sake.",
+                "An approval of something else is not valid, and the recovery goes on waiting. It gives up after \
+                twenty of them, so that the history does not fill up.",
             )
             .when("$confirmed.verdict = 'valid'", "RecordDecision")
             .when_with(
@@ -107,8 +110,8 @@ pub(super) fn states() -> Vec<State> {
         State::table("RecordDecision", "updateItem")
             .progress("writes down who decided")
             .comment(
-                "Who said yes or no, and when. A failure here stops nothing: the decision is in the execution's \
-                 history as well.",
+                "Stores who approved or rejected, and when. A failure here stops nothing: the decision is in the \
+                execution's history as well.",
             )
             .argument("Key", object([("id", text("'recovery#' & $recovery.id"))]))
             .argument("UpdateExpression", "SET #state = :running, decision = :decision REMOVE approval".into())
@@ -129,7 +132,7 @@ pub(super) fn states() -> Vec<State> {
             .next("IsApproved")
             .tolerated(),
         State::choice("IsApproved")
-            .comment("Anything but \"approved\" is a no.")
+            .comment("Anything but \"approved\" is a rejection.")
             .assign(
                 "failure",
                 object([

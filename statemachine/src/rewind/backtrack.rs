@@ -31,8 +31,8 @@ pub(super) fn states() -> Vec<State> {
             .progress("lifts the fence: clients get in again")
             .only(Recoveries::Backtrack)
             .comment(
-                "The data is back and verified: the source takes clients again. A failure here undoes nothing, for \
-                 only the fence is left.",
+                "The data is back and verified: the source admits clients again. A failure here rolls nothing \
+                back, because only the fence is left.",
             )
             .timeout(195)
             .next("Finish")
@@ -47,8 +47,8 @@ pub(super) fn undo() -> Vec<State> {
             .progress("takes the cluster forward to where it was")
             .only(Recoveries::Backtrack)
             .comment(
-                "Takes the cluster forward to where it was. ClusterNotReady is retried for 20 minutes: the backtrack \
-                 may still be under way.",
+                "Starts a backtrack forward to the state before the rewind. ClusterNotReady is retried for 20 \
+                minutes, because the first backtrack may still be running.",
             )
             .inputs(["backtrack"])
             .timeout(75)
@@ -63,8 +63,8 @@ pub(super) fn undo() -> Vec<State> {
         State::choice("IsForwardNeeded")
             .only(Recoveries::Backtrack)
             .comment(
-                "Where no backtrack was begun, none has to be undone. That is what RDS says, and not yet a proof: the \
-                 data is compared all the same.",
+                "If RDS lists no backtrack, none has to be undone. A list is no proof, so the data is compared \
+                all the same.",
             )
             .when("$type($awaiting.identifier) = 'string'", "AwaitForward")
             .next("VerifyForward"),
@@ -75,7 +75,7 @@ pub(super) fn undo() -> Vec<State> {
             .undo_fails_to("IsAnythingChanged"),
         State::choice("IsForwardDone")
             .only(Recoveries::Backtrack)
-            .comment("Two hours are the bound.")
+            .comment("Gives up after two hours.")
             .when_with(
                 "$rewind.done = true and $exists($rewind.restored)",
                 vec![set("restored", "$rewind.restored")],
@@ -107,9 +107,9 @@ pub(super) fn undo() -> Vec<State> {
             .progress("compares it with the safety clone, row counts and checks")
             .only(Recoveries::Backtrack)
             .comment(
-                "Before clients get in again and the safety clone is thrown away: each check and each count has to be \
-                 what it is on the safety clone. Where no backtrack was begun, restored is null and the cluster is \
-                 read as it is.",
+                "Each check and each count must equal that of the safety clone before clients are admitted and \
+                the clone is deleted. If no backtrack was begun, restored is null and the cluster is read as it \
+                is.",
             )
             .inputs(["recovery", "plan", "restored"])
             .input_text("expect", "sameAsSource")

@@ -28,13 +28,13 @@ pub(super) fn states() -> Vec<State> {
             .progress("waits until Route 53 is in sync")
             .situation(Situation::RecordsMayHaveMoved)
             .only(Recoveries::Restore)
-            .comment("Asks Route 53 outside the VPC: from the subnets of ConfirmCutover it need not be reachable.")
+            .comment("Runs outside the VPC, because Route 53 need not be reachable from the subnets of ConfirmCutover.")
             .keep_as("inSyncAt", "$exists($states.result.Payload.inSyncAt) ? $states.result.Payload.inSyncAt : null")
             .next("IsInSync")
             .undone_from("IsTrafficPossiblyMoved"),
         State::choice("IsInSync")
             .only(Recoveries::Restore)
-            .comment("One hour is the bound. It counts towards that of IsCutoverConfirmed.")
+            .comment("Gives up after one hour, which counts towards that of IsCutoverConfirmed.")
             .bounded(0, Recoveries::Restore)
             .when("$rewind.done = true", "ConfirmCutover")
             .when_with(
@@ -62,7 +62,7 @@ pub(super) fn states() -> Vec<State> {
             .undone_from("IsTrafficPossiblyMoved"),
         State::choice("IsCutoverConfirmed")
             .only(Recoveries::Restore)
-            .comment("One hour and twice the longest old TTL are the bound, counted from the move of the records.")
+            .comment("Gives up one hour and twice the longest old TTL after the records were moved.")
             .when("$cutover.confirmed = true", "Finish")
             .bounded(hours(CONFIRMED), Recoveries::Restore)
             .when_with(
@@ -94,8 +94,8 @@ pub(super) fn undo() -> Vec<State> {
         State::choice("IsTrafficPossiblyMoved")
             .only(Recoveries::Restore)
             .comment(
-                "A batch that was refused at once because a record had changed moved nothing; in every other case the \
-                 restored cluster may have clients.",
+                "A batch that was refused at the first try because a record had changed moved nothing. In every \
+                other case the restored cluster may have clients.",
             )
             .when(
                 "$failure.state = 'SwapDns' and $failure.Error = 'RecordChanged' and $failure.retries = 0",
@@ -121,8 +121,8 @@ pub(super) fn undo() -> Vec<State> {
             .progress("moves the records back")
             .only(Recoveries::Restore)
             .comment(
-                "An answer to a repetition does not tell whether the call before it moved something: then it counts \
-                 as moved.",
+                "The result of a retry does not say whether the call before it moved a record: then the records \
+                count as moved.",
             )
             .inputs(["restored"])
             .timeout(75)

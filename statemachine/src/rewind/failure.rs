@@ -11,8 +11,8 @@ pub(super) fn states() -> Vec<State> {
     vec![
         State::choice("IsSourceChanged")
             .comment(
-                "What has been answered by now tells what has been done. In place and not yet fenced, that is \
-                 nothing.",
+                "The results that exist by now say what has been done. In place and before the fence, nothing \
+                has.",
             )
             .when("$type($backtrack) = 'object'", "UndoStartBacktrack")
             .when("$type($fence) = 'object'", "UndoFenceSource")
@@ -26,8 +26,8 @@ pub(super) fn ends(steps: &[State]) -> Vec<State> {
     vec![
         State::pass("ConcludeNothingChanged")
             .comment(
-                "Failed before anything was changed, or all of it was undone. The first failure is what is reported, \
-                 as a sentence.",
+                "Failed before anything was changed, or everything was rolled back. Reports the first failure as \
+                a sentence.",
             )
             .assign(
                 "ending",
@@ -47,8 +47,8 @@ pub(super) fn ends(steps: &[State]) -> Vec<State> {
         situation::choice(steps),
         State::pass("ConcludeNeedsOperator")
             .comment(
-                "A bug, an undo that failed, or a failure after the work was done: says what happened, what was \
-                 undone, which way things stand, and what to do about a fence.",
+                "A bug, an undo that failed, or a failure after the work was done. Says what happened, what was \
+                undone, how the clusters stand, and how to lift a fence.",
             )
             .assign(
                 "ending",
@@ -121,13 +121,13 @@ pub(super) fn ends(steps: &[State]) -> Vec<State> {
             )],
         )
         .progress("sends the end as an event")
-        .comment("Which of the two ends it is, and why.")
+        .comment("Sends which of the two ends it is, and why.")
         .next("IsLeaseKept")
         .tolerated(),
         State::choice("IsLeaseKept")
             .comment(
-                "Nobody should start another recovery of a half-changed cluster: there the lease stays until it \
-                 expires or a person deletes it. Without a lease there is none to release.",
+                "Nobody should start another recovery of a half-changed cluster: its lease stays until it expires \
+                or a person deletes it. If the recovery holds no lease, there is none to release.",
             )
             .when("$leaseKey = 'none'", "IsOperatorNeeded")
             .when("$ending.state = 'NeedsOperator' and $type($situation) = 'string'", "IsOperatorNeeded")
@@ -142,7 +142,6 @@ pub(super) fn ends(steps: &[State]) -> Vec<State> {
             .next("NothingChanged"),
         State::fail("NothingChanged", "$ending.error", "$ending.cause")
             .comment("Failed with everything as it was before."),
-        State::fail("NeedsOperator", "$ending.error", "$ending.cause")
-            .comment("A person must look: the only end that pages."),
+        State::fail("NeedsOperator", "$ending.error", "$ending.cause").comment("A person must look. This end pages."),
     ]
 }

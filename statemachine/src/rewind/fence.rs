@@ -9,8 +9,8 @@ pub(super) fn states() -> Vec<State> {
             .progress("ends all writes on the source, and verifies that none gets in")
             .situation(Situation::SourceMayBeFenced)
             .comment(
-                "After it no write is acknowledged by the old writer: clients are without a database from here until \
-                 SwapDns, in place until LiftFence.",
+                "From here on the source acknowledges no write. Clients have no database until SwapDns, in place \
+                until LiftFence.",
             )
             .inputs(["recovery", "plan"])
             .timeout(195)
@@ -19,8 +19,8 @@ pub(super) fn states() -> Vec<State> {
             .undone_from("UndoFenceSource"),
         State::choice("IsDataRewound")
             .comment(
-                "Beside the source it is by now. In place it still has to be; the safety clone comes first, inside \
-                 the fence. docs/adr/0014-in-place.md says why.",
+                "Beside the source the data is restored by now. In place it is not rewound yet: the safety clone \
+                comes first, inside the fence. docs/adr/0014-in-place.md says why.",
             )
             .when("$plan.strategy = 'backtrack'", "CloneSource")
             .next("SwapDns"),
@@ -32,7 +32,7 @@ pub(super) fn undo() -> Vec<State> {
     vec![
         State::undo("UndoFenceSource", "FenceSource")
             .progress("lifts the fence of the source")
-            .comment("Puts back exactly what the fence recorded before it changed it.")
+            .comment("Restores exactly what the fence recorded before it changed anything.")
             .timeout(195)
             .keeps_what_was_undone()
             .next("IsRestoredClusterKept")
@@ -40,8 +40,8 @@ pub(super) fn undo() -> Vec<State> {
         State::choice("IsRestoredClusterKept")
             .only(Recoveries::Restore)
             .comment(
-                "Once the records have moved, the restored cluster may hold writes that exist nowhere else: it is \
-                 fenced by now, and stays.",
+                "Once the records have moved, the restored cluster may hold writes that exist nowhere else. It is \
+                fenced by now, and is kept.",
             )
             .when_with(
                 "$movedBack = true or $type($swap) = 'object'",

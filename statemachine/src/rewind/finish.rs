@@ -9,7 +9,7 @@ pub(super) fn states() -> Vec<State> {
     vec![
         State::step("Finish")
             .progress("tags what is kept, and writes the output")
-            .comment("The work is done: a failure here undoes nothing and calls a person.")
+            .comment("The work is done: a failure here rolls nothing back and calls a person.")
             .inputs([
                 "recovery",
                 "plan",
@@ -27,7 +27,7 @@ pub(super) fn states() -> Vec<State> {
             .undone_from("IsAnythingChanged"),
         State::table("RecordRecovered", "updateItem")
             .progress("writes the end into the table")
-            .comment("A failure here does not unmake the recovery.")
+            .comment("The recovery is done, even if this record fails.")
             .argument("Key", object([("id", text("'recovery#' & $recovery.id"))]))
             .argument(
                 "UpdateExpression",
@@ -59,13 +59,11 @@ pub(super) fn states() -> Vec<State> {
             )],
         )
         .progress("sends the end as an event")
-        .comment("What the execution answers, without what checks and tables held.")
+        .comment("Sends the output of the execution, without the values of checks and tables.")
         .next("ReleaseLease")
         .tolerated(),
         release("ReleaseLease", "recovery")
-            .comment(
-                "A lease that cannot be released expires by itself. The output of the execution is put together here.",
-            )
+            .comment("Builds the output of the execution. A lease that cannot be released expires by itself.")
             .output(jsonata("$outcome"))
             .next("Recovered")
             .tolerated_with_output(),

@@ -10,8 +10,8 @@ pub(super) fn states() -> Vec<State> {
             .progress("gives the restored cluster its instances and settings")
             .situation(Situation::InstancesMayExist)
             .comment(
-                "The writer, then the readers, and all that a restore does not carry over. What differs on the safety \
-                 clone is no difference of what was rewound.",
+                "Creates the writer, then the readers, and sets all that a restore does not carry over. \
+                Differences of the safety clone are not differences of the rewound cluster.",
             )
             .inputs(["recovery", "plan"])
             .timeout(150)
@@ -30,7 +30,7 @@ pub(super) fn states() -> Vec<State> {
             .next("AreInstancesReady")
             .undone_from("IsSourceChanged"),
         State::choice("AreInstancesReady")
-            .comment("Two hours are the bound.")
+            .comment("Gives up after two hours.")
             .when("$rewind.done = true and $plan.strategy = 'backtrack'", "StartBacktrack")
             .when("$rewind.done = true", "Verify")
             .gives_up_after(

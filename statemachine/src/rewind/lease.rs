@@ -15,8 +15,8 @@ pub(super) fn states() -> Vec<State> {
         variables(),
         State::choice("IsLeaseNeeded")
             .comment(
-                "A dry run changes nothing and takes no lease; a request without a usable cluster name goes on to be \
-                 refused by ValidateWindow.",
+                "A dry run changes nothing and takes no lease. A request without a usable cluster name goes on, \
+                so that ValidateWindow refuses it.",
             )
             .when_with(
                 "$type($request) = 'object' and $type($request.cluster) = 'string' and \
@@ -27,8 +27,8 @@ pub(super) fn states() -> Vec<State> {
             .next("ValidateWindow"),
         acquire("recovery", "$leaseKey", UNTIL_PLANNED)
             .comment(
-                "One recovery a cluster. Two hours are more than validation can take with all its retries; \
-                 ExtendLease then makes the lease outlast the recovery.",
+                "Only one recovery works on a cluster at a time. Two hours are more than validation can take with \
+                all its retries; ExtendLease then makes the lease outlast the recovery.",
             )
             .next("ValidateWindow")
             .catch(&CONDITION_FAILED, Vec::new(), "ReadLease")
@@ -89,7 +89,7 @@ fn read_lease() -> State {
     let none = set_to("leaseKey", "none".into());
     State::table("ReadLease", "getItem")
         .progress("reads who holds the lease")
-        .comment("Only to say who holds the lease.")
+        .comment("Reads the lease only to report who holds it.")
         .argument("Key", object([("id", text("$leaseKey"))]))
         .argument("ConsistentRead", true.into())
         .assign(&failure, cause)

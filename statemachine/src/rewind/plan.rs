@@ -10,7 +10,7 @@ pub(super) fn states(lease_hours: u64) -> Vec<State> {
     vec![
         State::step("ValidateWindow")
             .progress("checks the request against cluster, window, records and secret; nothing is changed")
-            .comment("Refuses what cannot be done, and settles the plan that every later step follows.")
+            .comment("Refuses a request that cannot be carried out, and makes the plan that every later step follows.")
             .inputs(["recovery", "request"])
             .timeout(45)
             .keep("plan")
@@ -37,8 +37,8 @@ pub(super) fn states(lease_hours: u64) -> Vec<State> {
         )
         .progress("sends the plan as an event")
         .comment(
-            "Events for whoever listens: docs/events.md. One that cannot be sent stops nothing, here and wherever a \
-             state announces.",
+            "Sends events: docs/events.md. An event that cannot be sent stops nothing, here and in every \
+                state that sends one.",
         )
         .next("IsDryRun")
         .tolerated(),
@@ -55,7 +55,7 @@ pub(super) fn states(lease_hours: u64) -> Vec<State> {
             ])),
         State::table("RecordPlan", "putItem")
             .progress("writes the plan into the table")
-            .comment("What a person or a command needs to see without digging in execution histories.")
+            .comment("Stores the plan, so that people and commands need no execution history to see it.")
             .argument(
                 "Item",
                 object([
@@ -74,8 +74,8 @@ pub(super) fn states(lease_hours: u64) -> Vec<State> {
         extend_lease(lease_hours),
         State::choice("IsInPlace")
             .comment(
-                "In place, people are asked and writes are ended before anything is made; beside the source, after it \
-                 is verified.",
+                "In place, people are asked and writes are ended before anything is created; beside the source, \
+                after the restored cluster is verified.",
             )
             .when("$plan.strategy = 'backtrack'", "IsApprovalNeeded")
             .next("StartRestore"),

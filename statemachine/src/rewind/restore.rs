@@ -17,8 +17,8 @@ pub(super) fn states() -> Vec<State> {
             .situation(Situation::ClusterMayExist)
             .only(Recoveries::Restore)
             .comment(
-                "From here on something may exist that has to be undone. ClusterNotReady is retried for 20 minutes: \
-                 the latest restorable time may still have to reach the target.",
+                "From here on a cluster may exist that has to be deleted. ClusterNotReady is retried for 20 \
+                minutes, because the latest restorable time may not have reached the target yet.",
             )
             .inputs(["recovery", "plan"])
             .timeout(75)
@@ -30,8 +30,8 @@ pub(super) fn states() -> Vec<State> {
             .progress("waits for RDS")
             .situation(Situation::ClusterMayExist)
             .comment(
-                "For the restored cluster or, in place, for the safety clone and then for the backtrack. Polls inside \
-                 the invocation and answers after about 50 seconds at the latest.",
+                "Waits for the restored cluster; in place, for the safety clone and then for the backtrack. Polls \
+                inside the invocation and returns after about 50 seconds at the latest.",
             )
             .timed_as(
                 "$plan.strategy = 'backtrack' and $awaiting.what = 'cluster' ? 'AwaitSafetyClone' : \
@@ -86,7 +86,7 @@ pub(super) fn undo() -> Vec<State> {
     vec![
         State::undo("UndoStartRestore", "StartRestore")
             .progress("deletes the restored cluster")
-            .comment("Deletes the restored cluster, which in place is the safety clone, if this recovery made it.")
+            .comment("Deletes the restored cluster, in place the safety clone, if this recovery created it.")
             .timeout(75)
             .keeps_what_was_undone()
             .starts_waiting_for("clusterGone")
@@ -97,7 +97,7 @@ pub(super) fn undo() -> Vec<State> {
             .next("IsDeletionDone")
             .undo_fails_to("IsAnythingChanged"),
         State::choice("IsDeletionDone")
-            .comment("Two hours are the bound.")
+            .comment("Gives up after two hours.")
             .when("$rewind.done = true", "ConcludeNothingChanged")
             .gives_up_after(
                 hours(2),

@@ -5,8 +5,8 @@ use crate::state::{Assign, Situation, State, set, set_to};
 /// The question `IsAnythingChanged`. `steps` are those that may have failed.
 pub(super) fn choice(steps: &[State]) -> State {
     let state = State::choice("IsAnythingChanged").comment(
-        "Which way things stand when a person has to look: by the undo that failed, or else by the step. Without a \
-         match nothing was changed.",
+        "Says how the clusters stand when a person has to look, by the undo that failed, or else by the \
+                step. Without a match nothing was changed.",
     );
     beside(in_place(state), steps).next("ConcludeNeedsOperator")
 }

@@ -9,8 +9,8 @@ pub(super) fn states() -> Vec<State> {
             .progress("runs the checks on the rewound data, read-only")
             .situation(Situation::InstancesMayExist)
             .comment(
-                "Reads the rewound data; a check that fails ends the recovery with nothing moved, and in place with \
-                 all of it taken forward again.",
+                "Reads the rewound data. If a check fails, the recovery ends with no traffic moved; in place, a \
+                backtrack forward returns the cluster to its state before the rewind.",
             )
             .inputs(["recovery", "plan", "restored"])
             .timeout(315)
@@ -19,8 +19,8 @@ pub(super) fn states() -> Vec<State> {
             .undone_from("IsSourceChanged"),
         State::choice("IsTrafficToMove")
             .comment(
-                "In place the traffic stays, and gets in again. Beside the source and without records to move, the \
-                 rewound cluster is handed over: nobody is asked and nothing is fenced.",
+                "In place the traffic stays, and is admitted again. Beside the source and without records to \
+                move, the restored cluster is only handed over: nobody is asked and nothing is fenced.",
             )
             .when("$plan.strategy = 'backtrack'", "LiftFence")
             .when("$count($plan.dns) = 0", "Finish")

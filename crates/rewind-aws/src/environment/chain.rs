@@ -33,22 +33,22 @@ impl Aws {
         let advice = "sign in as for the AWS CLI (aws sso login, AWS_PROFILE or AWS_ACCESS_KEY_ID); \
                       for the local stack: set -a; . .local/stack.env; set +a";
         let credentials = found.credentials_provider().ok_or_else(|| missing("no AWS credentials").advice(advice))?;
-        // Asked for now: later each call would fail with less to say about it.
+        // Resolved now: later, each call would fail with a message of the service in place of one about the profile.
         credentials.provide_credentials().await.map_err(|error| {
             let why = DisplayErrorContext(&error).to_string();
             missing(&format!("no AWS credentials: {error}")).advice(advice).detail(why)
         })?;
-        // Whoever types a command may wait for a retry: all that it changes can be sent twice and is done once.
+        // The SDK may retry here: every change that the command sends (start, decide, invoke) has the same effect twice as once.
         Ok(Self { region, credentials, http, retries: RetryConfig::standard() })
     }
 
-    /// Whose credentials these are: the ARN of a user or of an assumed role.
+    /// Reads the identity of these credentials: the ARN of a user or of an assumed role.
     ///
     /// IAM: `sts:GetCallerIdentity`, which is always allowed.
     ///
     /// # Errors
     ///
-    /// What AWS answers.
+    /// The error of AWS.
     pub async fn caller(&self) -> Result<String, StepError> {
         let answer = aws_sdk_sts::Client::new(&self.config("STS")).get_caller_identity().send().await;
         let caller = answer.map_err(|e| classify(&e, Call::Read, "sts:GetCallerIdentity"))?;

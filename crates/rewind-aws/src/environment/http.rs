@@ -1,6 +1,6 @@
-//! The way that all calls go over the network. Each invocation begins with connections of its own: those of the one before
-//! may have died while the environment was frozen, and a change that is sent on a dead connection leaves in doubt whether it
-//! was made. No call outlasts the invocation.
+//! The HTTP client of all services. Each invocation begins with new connections: those of the one before may have died while
+//! Lambda froze the environment, and after a change on a dead connection nobody knows if it was made. No call outlasts the
+//! invocation.
 
 use aws_smithy_http_client::tls;
 use aws_smithy_runtime_api::box_error::BoxError;
@@ -16,12 +16,12 @@ use rewind_clock::{OutOfTime, within};
 use rewind_core::timeouts;
 use std::sync::{Mutex, PoisonError};
 
-/// The client of all services, over one TLS stack, with ring.
+/// Makes the client of all services, with one TLS stack over ring.
 pub(crate) fn client() -> SharedHttpClient {
     SharedHttpClient::new(PerInvocation(Mutex::new((rewind_clock::number(), pooling()))))
 }
 
-/// A client that keeps its connections.
+/// Makes a client that keeps its connections.
 fn pooling() -> SharedHttpClient {
     aws_smithy_http_client::Builder::new()
         .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring))
@@ -34,6 +34,7 @@ struct PerInvocation(Mutex<(u64, SharedHttpClient)>);
 
 impl PerInvocation {
     fn present(&self) -> SharedHttpClient {
+        // A poisoned lock guards nothing that could be half-written: a number and a handle.
         let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let number = rewind_clock::number();
         if held.0 != number {
@@ -82,6 +83,7 @@ struct InTime(SharedHttpConnector);
 impl HttpConnector for InTime {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
         let Some(left) = rewind_clock::time_left() else { return self.0.call(request) };
+        // An unsent change is certain; one that is sent and not waited for is not.
         if left < timeouts::CALL_AT_LEAST {
             return HttpConnectorFuture::ready(Err(ConnectorError::user(NotSent.into())));
         }

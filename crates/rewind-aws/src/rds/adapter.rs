@@ -1,10 +1,10 @@
-//! The ports of RDS over aws-sdk-rds. Beside each call stands the IAM action that it needs.
+//! Implements the ports of RDS with aws-sdk-rds. The doc comment of each method names the IAM actions that it needs.
 
 use super::{
     BacktrackClusters, BacktrackSeen, ChangeInstances, Cluster, ClusterChange, CompleteClusters, DeleteClusters,
-    FindClusters, Instance, Member, ModifyClusters, NewInstance, Origin, ReadBacktracks, ReadClusters, ReadParameters,
-    ReadSnapshots, RestoreCall, RestoreClusters, RetireClusters, Role, ServerlessV2, Snapshot, TagClusters, Tagged,
-    Watched,
+    FindClusters, Instance, Member, ModifyClusters, Monitoring, NewInstance, Origin, ReadBacktracks, ReadClusters,
+    ReadParameters, ReadSnapshots, RestoreCall, RestoreClusters, RetireClusters, Role, ServerlessV2, Snapshot,
+    TagClusters, Tagged,
 };
 use crate::classify::{Call, classify, code};
 use crate::{Answer, Aws};
@@ -59,6 +59,7 @@ impl RestoreClusters for Rds {
             .restore_db_cluster_to_point_in_time()
             .source_db_cluster_identifier(&source.name)
             .db_cluster_identifier(call.new_cluster)
+            // The API inherits none of these from the source: what is not passed gets AWS's default.
             .set_port(source.port)
             .set_db_subnet_group_name(source.subnet_group.clone())
             .set_db_cluster_parameter_group_name(source.parameter_group.clone())
@@ -69,21 +70,23 @@ impl RestoreClusters for Rds {
             .enable_iam_database_authentication(source.iam_authentication)
             .deletion_protection(source.deletion_protection)
             .copy_tags_to_snapshot(source.copy_tags_to_snapshot)
-            // Without it the window is chosen at random, and may lie in the maintenance window of an instance to come.
+            // Without it AWS picks a window at random, and refuses an instance whose maintenance window overlaps with it.
             .set_preferred_backup_window(source.backup_window.clone())
             .set_backup_retention_period(source.backup_retention)
             .set_engine_lifecycle_support(source.lifecycle.clone())
             .set_serverless_v2_scaling_configuration(source.serverless_v2.map(write_serverless));
         let full_copy = |request: RestoreBuilder| {
+            // Backtrack can only be switched on when a cluster is created, so this is the only chance to carry it over.
             let window = source.backtrack_window.filter(|window| *window > 0);
             request.restore_type("full-copy").set_backtrack_window(window)
         };
         request = match call.origin {
             Origin::Moment(at) => full_copy(request).restore_to_time(write_time(at)),
             Origin::Latest => full_copy(request).use_latest_restorable_time(true),
-            // It is looked at and thrown away: no change records are kept for it.
+            // No backtrack window: a clone is read and then deleted, and change records cost money.
             Origin::CloneOfNow => request.restore_type("copy-on-write").use_latest_restorable_time(true),
         };
+        // Only if there are any: without the field RDS takes the VPC's default group.
         if !source.security_groups.is_empty() {
             request = request.set_vpc_security_group_ids(Some(source.security_groups.clone()));
         }
@@ -111,17 +114,20 @@ impl ModifyClusters for Rds {
 
 impl CompleteClusters for Rds {
     /// IAM: `rds:ModifyDBCluster`, `iam:PassRole`.
-    async fn complete(&self, cluster: &str, change: &ClusterChange, watched: Option<&Watched>) -> Answer<()> {
+    async fn complete(&self, cluster: &str, change: &ClusterChange, monitoring: Option<&Monitoring>) -> Answer<()> {
         let mut call = with_change(self.0.modify_db_cluster(), cluster, change);
-        if let Some(watched) = watched {
-            let (monitored, insights) = (watched.monitoring_interval > 0, watched.performance_insights);
+        if let Some(monitoring) = monitoring {
+            // RDS refuses the role or key of a feature that the same call does not switch on.
+            let (monitored, insights) = (monitoring.monitoring_interval > 0, monitoring.performance_insights);
             call = call
-                .set_monitoring_interval(monitored.then_some(watched.monitoring_interval))
-                .set_monitoring_role_arn(watched.monitoring_role.clone().filter(|_| monitored))
+                .set_monitoring_interval(monitored.then_some(monitoring.monitoring_interval))
+                .set_monitoring_role_arn(monitoring.monitoring_role.clone().filter(|_| monitored))
                 .set_enable_performance_insights(insights.then_some(true))
-                .set_performance_insights_kms_key_id(watched.performance_insights_key.clone().filter(|_| insights))
-                .set_performance_insights_retention_period(watched.performance_insights_retention.filter(|_| insights))
-                .set_database_insights_mode(watched.insights_mode.as_deref().map(Into::into));
+                .set_performance_insights_kms_key_id(monitoring.performance_insights_key.clone().filter(|_| insights))
+                .set_performance_insights_retention_period(
+                    monitoring.performance_insights_retention.filter(|_| insights),
+                )
+                .set_database_insights_mode(monitoring.insights_mode.as_deref().map(Into::into));
         }
         send_change(call, cluster).await
     }
@@ -167,7 +173,7 @@ impl DeleteClusters for Rds {
 impl FindClusters for Rds {
     /// IAM: `rds:DescribeDBClusters`.
     async fn tagged(&self, key: &str) -> Answer<Vec<Cluster>> {
-        // RDS filters clusters by much, but not by tags.
+        // `DescribeDBClusters` has no filter for tags.
         let mut pages = self.0.describe_db_clusters().into_paginator().items().send();
         let mut found = Vec::new();
         while let Some(item) = pages.next().await {
@@ -189,6 +195,7 @@ impl RetireClusters for Rds {
             .db_cluster_identifier(cluster)
             .skip_final_snapshot(false)
             .final_db_snapshot_identifier(snapshot)
+            // A second way back for the retention period, beside the snapshot; the default deletes them.
             .delete_automated_backups(false);
         match call.send().await {
             Ok(_) => Ok(()),
@@ -251,7 +258,7 @@ impl ChangeInstances for Rds {
                 Err(e) if is(code(&e), "DBInstanceAlreadyExists") => return Ok(false),
                 Err(e) => e,
             };
-            // Refused, so nothing was made. Each time round one setting less is sent.
+            // An error code means that nothing was created, so it is safe to send the call again with one setting less.
             let message = refused.as_service_error().and_then(ProvideErrorMetadata::message).unwrap_or_default();
             match without_refused(call, code(&refused).unwrap_or_default(), message) {
                 Some(less) => call = less,
@@ -277,7 +284,7 @@ impl TagClusters for Rds {
     async fn tag(&self, arn: &str, tags: &[(String, String)]) -> Answer<Tagged> {
         match self.0.add_tags_to_resource().resource_name(arn).set_tags(Some(write_tags(tags))).send().await {
             Ok(_) => Ok(Tagged::Yes),
-            // The model names no error for it. These keys and values are ones that RDS takes: it can only be their number.
+            // The model has no error for too many tags. RDS accepts our keys and values, so it can only be their number.
             Err(e) if code(&e).is_some_and(is_too_many) => Ok(Tagged::Full),
             Err(e) => Err(classify(&e, Call::Change, &format!("rds:AddTagsToResource of {arn}"))),
         }
@@ -289,7 +296,7 @@ impl ReadBacktracks for Rds {
     async fn backtrack(&self, cluster: &str, identifier: &str) -> Answer<Option<BacktrackSeen>> {
         let call = self.0.describe_db_cluster_backtracks().db_cluster_identifier(cluster);
         match call.backtrack_identifier(identifier).send().await {
-            // Whatever else the page may hold: only this one is meant.
+            // An endpoint that ignores the filter would return others, and another backtrack must never be taken for this one.
             Ok(page) => Ok(page
                 .db_cluster_backtracks
                 .unwrap_or_default()
@@ -328,9 +335,11 @@ impl BacktrackClusters for Rds {
             .db_cluster_identifier(cluster)
             .backtrack_to(write_time(to))
             .force(force)
+            // The earliest time is not what the plan says, and people approved the plan.
             .use_earliest_time_on_point_in_time_unavailable(false);
         let what = format!("rds:BacktrackDBCluster of {cluster} to {to}");
         let answer = call.send().await.map_err(|e| classify(&e, Call::Change, &what))?;
+        // Without an identifier its end can't be told from that of another backtrack.
         let identifier = answer.backtrack_identifier.filter(|id| !id.is_empty()).ok_or_else(|| {
             StepError::new(ErrorName::OutcomeUnknown, format!("{what}: AWS's answer names no backtrack"))
         })?;
@@ -347,7 +356,7 @@ impl BacktrackClusters for Rds {
 impl ReadParameters for Rds {
     /// IAM: `rds:DescribeDBClusterParameters`.
     async fn cluster_parameter(&self, group: &str, name: &str) -> Answer<Option<String>> {
-        // There are hundreds, on several pages, and RDS filters by source alone.
+        // A group has hundreds of parameters on several pages, and the API filters by their source alone.
         let mut pages = self
             .0
             .describe_db_cluster_parameters()
@@ -384,18 +393,20 @@ async fn send_change(call: ModifyCall, cluster: &str) -> Answer<()> {
     Ok(())
 }
 
-/// The same call without the setting that AWS refused it for, if it can do without.
+/// Returns the call without the setting that AWS refused, if an instance can do without that.
 fn without_refused(call: CreateCall, code: &str, message: &str) -> Option<CreateCall> {
     let wrong = ["InvalidParameterValue", "InvalidParameterCombination"].contains(&code);
     if is(Some(code), "InsufficientDBInstanceCapacity") && call.get_availability_zone().is_some() {
-        // Where there is no room in the source's zone, another one serves.
+        // An instance in another zone serves the same endpoints.
         return Some(call.set_availability_zone(None));
     }
+    // AWS retires certificate authorities that old instances still have, and gives a new instance its default.
     if let Some(certificate) = call.get_ca_certificate_identifier()
         && (is(Some(code), "CertificateNotFound") || wrong && message.contains(certificate.as_str()))
     {
         return Some(call.set_ca_certificate_identifier(None));
     }
+    // The code is the same for every wrong value: only the message tells that it is the window.
     if wrong && message.contains("overlap") && call.get_preferred_maintenance_window().is_some() {
         return Some(call.set_preferred_maintenance_window(None));
     }
@@ -406,7 +417,7 @@ fn is_too_many(code: &str) -> bool {
     code == "InvalidParameterValue" || code == "InvalidParameterCombination" || code.starts_with("Tag")
 }
 
-/// RDS writes its codes with and without `Fault` at the end, by operation.
+/// Compares error codes, which RDS writes with or without `Fault` at the end, depending on the operation.
 fn is(code: Option<&str>, wanted: &str) -> bool {
     code.is_some_and(|code| code.trim_end_matches("Fault") == wanted)
 }
@@ -433,7 +444,7 @@ fn read_time(at: DateTime) -> Option<Timestamp> {
 }
 
 fn write_time(at: Timestamp) -> DateTime {
-    // Milliseconds: what RDS itself writes, and more than it needs.
+    // RDS writes milliseconds in its own answers, and works in seconds.
     DateTime::from_millis(at.as_millisecond())
 }
 
@@ -479,6 +490,7 @@ pub(super) fn cluster_of(c: DbCluster, engine: Engine) -> Cluster {
         latest_restorable: c.latest_restorable_time.and_then(read_time),
         earliest_backtrack: c.earliest_backtrack_time.and_then(read_time),
         created: c.cluster_create_time.and_then(read_time),
+        // An empty element can stand for a value that is not there.
         clone_group: c.clone_group_id.filter(|id| !id.is_empty()),
         replication_source: c.replication_source_identifier.filter(|id| !id.is_empty()),
         members: c.db_cluster_members.unwrap_or_default().into_iter().filter_map(member).collect(),
@@ -514,7 +526,7 @@ pub(super) fn cluster_of(c: DbCluster, engine: Engine) -> Cluster {
         backup_retention: c.backup_retention_period,
         auto_minor_version_upgrade: c.auto_minor_version_upgrade,
         lifecycle: c.engine_lifecycle_support,
-        watched: Watched {
+        monitoring: Monitoring {
             monitoring_interval: c.monitoring_interval.unwrap_or(0),
             monitoring_role: c.monitoring_role_arn,
             performance_insights: c.performance_insights_enabled.unwrap_or(false),
@@ -546,6 +558,7 @@ fn read_instance(i: DbInstance) -> Instance {
         status: i.db_instance_status.unwrap_or_default().to_ascii_lowercase(),
         class: i.db_instance_class.unwrap_or_default(),
         endpoint: i.endpoint.and_then(|endpoint| endpoint.address),
+        // RDS's own default tier.
         promotion_tier: i.promotion_tier.unwrap_or(1),
         availability_zone: i.availability_zone,
         parameter_group: i

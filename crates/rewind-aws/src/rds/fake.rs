@@ -1,11 +1,11 @@
-//! An RDS in memory for tests of steps. It inherits nothing on a restore, as RDS does, logs every change, and loses a
-//! chosen answer: before the change was made, or after.
+//! An RDS in memory for the tests of steps. Like RDS, it inherits nothing on a restore. It records every change, and can lose the
+//! call or the answer of a chosen one.
 
 use super::adapter::cluster_of;
 use super::{
     BacktrackClusters, BacktrackSeen, ChangeInstances, Cluster, ClusterChange, CompleteClusters, DeleteClusters,
-    FindClusters, Instance, Member, ModifyClusters, NewInstance, Origin, ReadBacktracks, ReadClusters, ReadParameters,
-    ReadSnapshots, RestoreCall, RestoreClusters, RetireClusters, Role, Snapshot, TagClusters, Tagged, Watched,
+    FindClusters, Instance, Member, ModifyClusters, Monitoring, NewInstance, Origin, ReadBacktracks, ReadClusters,
+    ReadParameters, ReadSnapshots, RestoreCall, RestoreClusters, RetireClusters, Role, Snapshot, TagClusters, Tagged,
     tags::{MOST_TAGS, Tag, too_many},
 };
 use crate::Answer;
@@ -14,12 +14,12 @@ use jiff::{SignedDuration, Timestamp};
 use rewind_core::{Engine, ErrorName, StepError};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// When the chosen change goes wrong.
+/// The way in which a chosen change gets lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Lose {
-    /// Nothing was changed, and nobody knows.
+    /// The call is lost: nothing is changed, and the caller can't know.
     Call,
-    /// It was changed, and nobody knows.
+    /// The answer is lost: the change is made, and the caller can't know.
     Answer,
 }
 
@@ -65,25 +65,25 @@ impl FakeRds {
         self.state().changes.clone()
     }
 
-    /// All that is there, to compare two ends with.
+    /// Returns everything that is there, to compare the state before and after.
     pub fn everything(&self) -> (Vec<Cluster>, Vec<(String, Instance)>) {
         let state = self.state();
         (state.clusters.clone(), state.instances.clone())
     }
 
-    /// The cluster `name` as it is now.
+    /// Returns the cluster `name` as it is now.
     pub fn look(&self, name: &str) -> Option<Cluster> {
         self.state().clusters.iter().find(|cluster| cluster.name == name).cloned()
     }
 
-    /// Changes a cluster behind everybody's back.
+    /// Changes a cluster as somebody outside the recovery would.
     pub fn edit(&self, name: &str, edit: impl FnOnce(&mut Cluster)) {
         if let Some(cluster) = self.state().clusters.iter_mut().find(|cluster| cluster.name == name) {
             edit(cluster);
         }
     }
 
-    /// Changes all instances of a cluster behind everybody's back.
+    /// Changes all instances of a cluster as somebody outside the recovery would.
     pub fn edit_instances(&self, cluster: &str, edit: impl Fn(&mut Instance)) {
         self.state().instances.iter_mut().filter(|(of, _)| of == cluster).for_each(|(_, instance)| edit(instance));
     }
@@ -93,7 +93,7 @@ impl FakeRds {
         self.state().foreign.push((name.to_owned(), engine.to_owned()));
     }
 
-    /// A certificate authority is offered no more.
+    /// Withdraws a certificate authority, which new instances then don't get.
     pub fn withdraw_certificate(&self, authority: &str) {
         self.state().withdrawn.push(authority.to_owned());
     }
@@ -113,7 +113,7 @@ impl FakeRds {
         self.state().backtracks.iter().map(|(_, seen)| seen.clone()).collect()
     }
 
-    /// Changes the latest backtrack behind everybody's back.
+    /// Changes the latest backtrack.
     pub fn edit_backtrack(&self, edit: impl FnOnce(&mut BacktrackSeen)) {
         if let Some((_, seen)) = self.state().backtracks.last_mut() {
             edit(seen);
@@ -135,7 +135,7 @@ impl FakeRds {
         self.state().snapshots.clone()
     }
 
-    /// Changes a snapshot behind everybody's back.
+    /// Changes a snapshot.
     pub fn edit_snapshot(&self, name: &str, edit: impl FnOnce(&mut Snapshot)) {
         if let Some(snapshot) = self.state().snapshots.iter_mut().find(|snapshot| snapshot.name == name) {
             edit(snapshot);
@@ -146,6 +146,7 @@ impl FakeRds {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    // A change that gets lost is recorded too: tests count the calls that were sent, not those that worked.
     fn change<T>(&self, what: String, make: impl FnOnce(&mut State) -> T) -> Answer<T> {
         let mut state = self.state();
         let lost = state.lose.filter(|(at, _)| *at == state.changes.len()).map(|(_, how)| how);
@@ -254,11 +255,12 @@ impl ModifyClusters for FakeRds {
 }
 
 impl CompleteClusters for FakeRds {
-    async fn complete(&self, cluster: &str, change: &ClusterChange, watched: Option<&Watched>) -> Answer<()> {
+    async fn complete(&self, cluster: &str, change: &ClusterChange, monitoring: Option<&Monitoring>) -> Answer<()> {
         self.change(format!("complete {cluster}"), |state| {
             apply(state, cluster, change);
-            if let (Some(found), Some(watched)) = (state.clusters.iter_mut().find(|c| c.name == cluster), watched) {
-                found.watched.clone_from(watched);
+            if let (Some(found), Some(monitoring)) = (state.clusters.iter_mut().find(|c| c.name == cluster), monitoring)
+            {
+                found.monitoring.clone_from(monitoring);
             }
         })
     }
@@ -294,6 +296,7 @@ impl FindClusters for FakeRds {
 
 impl RetireClusters for FakeRds {
     async fn retire_cluster(&self, cluster: &str, snapshot: &str) -> Answer<()> {
+        // As strict as RDS, so that a step that deletes in the wrong order fails here already.
         let refused = |why: &str| Err(StepError::new(ErrorName::RewindFailed, format!("AWS answered {why}")));
         if self.look(cluster).is_some_and(|found| found.deletion_protection) {
             return refused("InvalidParameterCombination: the cluster is protected");
@@ -351,6 +354,7 @@ impl ChangeInstances for FakeRds {
 
 impl TagClusters for FakeRds {
     async fn tag(&self, arn: &str, tags: &[(String, String)]) -> Answer<Tagged> {
+        // An instance can vanish between a read and a call, which RDS answers with an error.
         if let Some((_, name)) = arn.split_once(":db:")
             && !self.state().instances.iter().any(|(_, instance)| instance.name == name)
         {

@@ -1,4 +1,6 @@
-//! RDS as the steps see it: clusters and instances as plain values, and one trait for each thing that a step may do.
+//! The ports of RDS: clusters and instances as plain values, and one trait for each thing that a step may do.
+//!
+//! The traits are small because each step's IAM actions follow from the traits that it names.
 
 mod adapter;
 #[cfg(test)]
@@ -15,7 +17,7 @@ use rewind_core::Engine;
 pub use adapter::Rds;
 pub use recovery_cluster::{NewCluster, delete_created, describe_created};
 
-/// A cluster, with all that a restore has to carry over.
+/// A cluster, with everything that a restore has to carry over.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Cluster {
     /// `DBClusterIdentifier`.
@@ -42,7 +44,7 @@ pub struct Cluster {
     pub earliest_restorable: Option<Timestamp>,
     /// `LatestRestorableTime`.
     pub latest_restorable: Option<Timestamp>,
-    /// `EarliestBacktrackTime`: how far back Backtrack reaches really; absent where it is off.
+    /// `EarliestBacktrackTime`: the earliest moment that Backtrack reaches now; absent if it is off.
     pub earliest_backtrack: Option<Timestamp>,
     /// `ClusterCreateTime`.
     pub created: Option<Timestamp>,
@@ -54,13 +56,13 @@ pub struct Cluster {
     pub members: Vec<Member>,
     /// `DBClusterParameterGroup`.
     pub parameter_group: Option<String>,
-    /// Whether an instance runs with other values than the group has, until it is rebooted.
+    /// True if an instance runs with other values than the group has, until it is rebooted (`pending-reboot`).
     pub parameters_pending: bool,
     /// `DBSubnetGroup`.
     pub subnet_group: Option<String>,
     /// `VpcSecurityGroups`, by id.
     pub security_groups: Vec<String>,
-    /// Whether one of them is not `active` yet, or still there on its way out.
+    /// True if one of them is being added or removed: its status is not `active`.
     pub security_groups_changing: bool,
     /// `KmsKeyId`.
     pub kms_key_id: Option<String>,
@@ -88,10 +90,10 @@ pub struct Cluster {
     pub backup_retention: Option<i32>,
     /// `AutoMinorVersionUpgrade`.
     pub auto_minor_version_upgrade: Option<bool>,
-    /// `EngineLifecycleSupport`: whether it is enrolled in Extended Support.
+    /// `EngineLifecycleSupport`: the enrolment in Extended Support.
     pub lifecycle: Option<String>,
-    /// What watches the cluster as a whole.
-    pub watched: Watched,
+    /// The monitoring of the cluster as a whole.
+    pub monitoring: Monitoring,
     /// `HttpEndpointEnabled`: the Data API.
     pub data_api: bool,
     /// `AssociatedRoles`.
@@ -112,8 +114,9 @@ impl Cluster {
         self.tags.iter().find(|(k, _)| k == key).map(|(_, value)| value.as_str())
     }
 
-    /// Whether its security groups are exactly these, in whatever order.
+    /// True if its security groups are exactly these, in any order.
     pub fn has_groups(&self, groups: &[String]) -> bool {
+        // RDS lists them in no documented order, and not in the one in which they were set.
         let sorted = |groups: &[String]| {
             let mut groups = groups.to_vec();
             groups.sort_unstable();
@@ -123,16 +126,16 @@ impl Cluster {
     }
 }
 
-/// The security groups of the fence, which admit the recovery's functions alone: `REWIND_FENCE_SECURITY_GROUP_IDS`,
-/// separated by commas; empty where the deployment has none.
+/// Reads the security groups of the fence from `REWIND_FENCE_SECURITY_GROUP_IDS`, separated by commas; empty if the deployment
+/// has none. They admit the recovery's functions alone.
 pub fn fence_groups_from_env() -> Vec<String> {
     let groups = std::env::var("REWIND_FENCE_SECURITY_GROUP_IDS").unwrap_or_default();
     groups.split(',').map(str::trim).filter(|group| !group.is_empty()).map(ToOwned::to_owned).collect()
 }
 
-/// Enhanced monitoring, Performance Insights and Database Insights, where they are set on the cluster as a whole.
+/// Enhanced Monitoring, Performance Insights and Database Insights, if they are set on the cluster as a whole.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Watched {
+pub struct Monitoring {
     /// `MonitoringInterval`, in seconds; 0 is off.
     pub monitoring_interval: i32,
     /// `MonitoringRoleArn`.
@@ -143,7 +146,7 @@ pub struct Watched {
     pub performance_insights_key: Option<String>,
     /// `PerformanceInsightsRetentionPeriod`, in days.
     pub performance_insights_retention: Option<i32>,
-    /// `DatabaseInsightsMode`, where it is another than `standard`.
+    /// `DatabaseInsightsMode`, if it is not `standard`.
     pub insights_mode: Option<String>,
 }
 
@@ -156,7 +159,7 @@ pub struct Member {
     pub writer: bool,
 }
 
-/// A role that the cluster may take on.
+/// An IAM role that the cluster may assume.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Role {
     /// `RoleArn`.
@@ -176,7 +179,7 @@ pub struct ServerlessV2 {
     pub seconds_until_auto_pause: Option<i32>,
 }
 
-/// An instance, with all that another one like it needs.
+/// An instance, with everything that another one like it needs.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Instance {
     /// `DBInstanceIdentifier`.
@@ -219,43 +222,43 @@ pub struct Instance {
 
 /// Reads clusters and instances.
 pub trait ReadClusters: Send + Sync {
-    /// The cluster `name`, or none of that name.
+    /// Reads the cluster `name`; none if there is no such cluster.
     fn cluster(&self, name: &str) -> impl Future<Output = Answer<Option<Cluster>>> + Send;
-    /// The instances of the cluster `name`.
+    /// Reads the instances of a cluster.
     fn instances(&self, cluster: &str) -> impl Future<Output = Answer<Vec<Instance>>> + Send;
 }
 
-/// What a new cluster is made of.
+/// The origin of a new cluster's data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Origin {
     /// A full copy of the source as it was at that moment.
     Moment(Timestamp),
     /// A full copy of the source at its latest restorable time.
     Latest,
-    /// A copy-on-write clone of the source as it is: AWS takes no other moment for one.
+    /// A copy-on-write clone of the source as it is now: AWS clones no other moment.
     CloneOfNow,
 }
 
-/// A point-in-time restore that is to be made like its source.
+/// A point-in-time restore with the settings of its source.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RestoreCall<'a> {
-    /// The source, whose settings are passed wherever the API lets them pass.
+    /// The source. The call passes all of its settings that the API accepts.
     pub source: &'a Cluster,
     /// The restored cluster's name.
     pub new_cluster: &'a str,
-    /// What it is made of.
+    /// The origin of its data.
     pub origin: Origin,
-    /// The restored cluster's tags: passing any replaces those it would have inherited.
+    /// The restored cluster's tags, which replace all that it would have inherited.
     pub tags: &'a [(String, String)],
 }
 
 /// Starts restores.
 pub trait RestoreClusters: Send + Sync {
-    /// `RestoreDBClusterToPointInTime`; answers whether the name was free.
+    /// Calls `RestoreDBClusterToPointInTime`; false if the name is taken.
     fn restore(&self, call: &RestoreCall<'_>) -> impl Future<Output = Answer<bool>> + Send;
 }
 
-/// What is to change of a cluster; `None` leaves a setting as it is.
+/// A change of a cluster's settings; `None` leaves a setting as it is.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ClusterChange {
     /// `VpcSecurityGroupIds`, all of them.
@@ -270,12 +273,12 @@ pub struct ClusterChange {
     pub backup_retention: Option<i32>,
     /// `AutoMinorVersionUpgrade`.
     pub auto_minor_version_upgrade: Option<bool>,
-    /// `BacktrackWindow`, in seconds; 0 switches Backtrack off for ever.
+    /// `BacktrackWindow`, in seconds; 0 switches Backtrack off for good.
     pub backtrack_window: Option<i64>,
 }
 
 impl ClusterChange {
-    /// Whether it changes nothing.
+    /// True if it changes nothing.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
@@ -283,42 +286,42 @@ impl ClusterChange {
 
 /// Changes clusters.
 pub trait ModifyClusters: Send + Sync {
-    /// `ModifyDBCluster`, applied immediately.
+    /// Calls `ModifyDBCluster`, applied immediately.
     fn modify(&self, cluster: &str, change: &ClusterChange) -> impl Future<Output = Answer<()>> + Send;
 }
 
-/// Gives a cluster what a restore could not carry.
+/// Sets on a restored cluster what a restore could not carry over.
 pub trait CompleteClusters: Send + Sync {
-    /// `ModifyDBCluster`, applied immediately, with what watches the cluster as a whole: all in one call, for a cluster
-    /// that is `modifying` refuses the next.
+    /// Calls `ModifyDBCluster`, applied immediately, with the change and the monitoring in one call: a cluster that is
+    /// `modifying` refuses the next one.
     fn complete(
         &self,
         cluster: &str,
         change: &ClusterChange,
-        watched: Option<&Watched>,
+        monitoring: Option<&Monitoring>,
     ) -> impl Future<Output = Answer<()>> + Send;
-    /// `AddRoleToDBCluster`; a role that is there already counts as added.
+    /// Calls `AddRoleToDBCluster`; a role that is there already counts as added.
     fn add_role(&self, cluster: &str, role: &Role) -> impl Future<Output = Answer<()>> + Send;
-    /// `EnableHttpEndpoint`: the Data API.
+    /// Calls `EnableHttpEndpoint`, which switches on the Data API.
     fn enable_data_api(&self, cluster_arn: &str) -> impl Future<Output = Answer<()>> + Send;
 }
 
 /// Deletes clusters.
 pub trait DeleteClusters: Send + Sync {
-    /// `DeleteDBCluster` without a final snapshot; a cluster that is not there counts as deleted.
+    /// Calls `DeleteDBCluster` without a final snapshot; a cluster that is not there counts as deleted.
     fn delete_cluster(&self, cluster: &str) -> impl Future<Output = Answer<()>> + Send;
 }
 
-/// Finds clusters by what they are tagged with.
+/// Finds clusters by their tags.
 pub trait FindClusters: Send + Sync {
-    /// All clusters that bear the tag `key`, whatever its value.
+    /// Reads all clusters with the tag `key`, whatever its value.
     fn tagged(&self, key: &str) -> impl Future<Output = Answer<Vec<Cluster>>> + Send;
 }
 
-/// Deletes clusters that people had data in.
+/// Deletes clusters that may hold the only copy of data.
 pub trait RetireClusters: Send + Sync {
-    /// `DeleteDBCluster` with a final snapshot of that name; the automated backups are kept for as long as they would
-    /// have been. A cluster that is not there counts as deleted.
+    /// Calls `DeleteDBCluster` with a final snapshot of that name. The automated backups are kept for their retention period. A
+    /// cluster that is not there counts as deleted.
     fn retire_cluster(&self, cluster: &str, snapshot: &str) -> impl Future<Output = Answer<()>> + Send;
 }
 
@@ -327,7 +330,7 @@ pub trait RetireClusters: Send + Sync {
 pub struct Snapshot {
     /// `DBClusterSnapshotIdentifier`.
     pub name: String,
-    /// `DBClusterIdentifier`: whose it is.
+    /// `DBClusterIdentifier` of the cluster that it was taken of.
     pub cluster: String,
     /// `Status`, in lower case.
     pub status: String,
@@ -335,57 +338,57 @@ pub struct Snapshot {
 
 /// Reads snapshots.
 pub trait ReadSnapshots: Send + Sync {
-    /// The snapshot `name` that somebody took, or none of that name.
+    /// Reads the manual snapshot `name`; none if there is no such snapshot.
     fn snapshot(&self, name: &str) -> impl Future<Output = Answer<Option<Snapshot>>> + Send;
 }
 
-/// An instance to be made like one of the source's.
+/// An instance to be created with the settings of one of the source's.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NewInstance<'a> {
-    /// Its name.
+    /// `DBInstanceIdentifier` of the new instance.
     pub name: &'a str,
-    /// Its cluster.
+    /// The cluster that it is added to.
     pub cluster: &'a Cluster,
-    /// The instance that it is made like.
+    /// The instance whose settings it gets.
     pub like: &'a Instance,
-    /// Its tags.
+    /// The tags of the new instance.
     pub tags: &'a [(String, String)],
 }
 
-/// Makes and deletes instances.
+/// Creates and deletes instances.
 pub trait ChangeInstances: Send + Sync {
-    /// `CreateDBInstance`; answers whether the name was free. What AWS does not give an instance any more, the zone, the
-    /// certificate authority or the maintenance window of the one that it is made like, it is made without.
+    /// Calls `CreateDBInstance`; false if the name is taken. If AWS refuses the availability zone, the certificate authority or
+    /// the maintenance window, the instance is created without it.
     fn create_instance(&self, new: &NewInstance<'_>) -> impl Future<Output = Answer<bool>> + Send;
-    /// `DeleteDBInstance`; an instance that is not there, or is being deleted, counts as deleted.
+    /// Calls `DeleteDBInstance`; an instance that is not there, or is being deleted, counts as deleted.
     fn delete_instance(&self, name: &str) -> impl Future<Output = Answer<()>> + Send;
 }
 
-/// The outcome of adding a tag.
+/// The result of adding tags.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tagged {
-    /// All of them were.
+    /// All were added.
     Yes,
-    /// None was: the resource has as many as it may have.
+    /// None was added: the resource has as many tags as it may have.
     Full,
 }
 
-/// Tags clusters.
+/// Tags clusters and instances.
 pub trait TagClusters: Send + Sync {
-    /// `AddTagsToResource`, to a cluster or an instance: all of `tags` or none.
+    /// Calls `AddTagsToResource` for a cluster or an instance. Either all of `tags` are added or none.
     fn tag(&self, arn: &str, tags: &[(String, String)]) -> impl Future<Output = Answer<Tagged>> + Send;
 }
 
-/// A backtrack, as AWS tells of it.
+/// A backtrack, as RDS describes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BacktrackSeen {
     /// `BacktrackIdentifier`.
     pub identifier: String,
     /// `Status`, in lower case: `pending`, `applying`, `completed` or `failed`.
     pub status: String,
-    /// `BacktrackTo`: the nearest consistent time to the one that was asked for.
+    /// `BacktrackTo`: the consistent time nearest to the requested one.
     pub to: Option<Timestamp>,
-    /// `BacktrackedFrom`: where the cluster was.
+    /// `BacktrackedFrom`: the time that the cluster was at before.
     pub from: Option<Timestamp>,
     /// `BacktrackRequestCreationTime`.
     pub requested: Option<Timestamp>,
@@ -393,15 +396,16 @@ pub struct BacktrackSeen {
 
 /// Reads backtracks.
 pub trait ReadBacktracks: Send + Sync {
-    /// The backtrack `identifier` of `cluster`, or none of that name.
+    /// Reads the backtrack `identifier` of `cluster`; none if there is no such backtrack.
     fn backtrack(&self, cluster: &str, identifier: &str) -> impl Future<Output = Answer<Option<BacktrackSeen>>> + Send;
-    /// All backtracks of `cluster`.
+    /// Reads all backtracks of `cluster`.
     fn backtracks(&self, cluster: &str) -> impl Future<Output = Answer<Vec<BacktrackSeen>>> + Send;
 }
 
 /// Starts backtracks.
 pub trait BacktrackClusters: Send + Sync {
-    /// `BacktrackDBCluster`, never moved to the earliest time silently. There is no token: called twice, it does it twice.
+    /// Calls `BacktrackDBCluster`, and never lets AWS take the earliest time in place of `to`. The API has no idempotency token:
+    /// called twice, it backtracks twice.
     fn start_backtrack(
         &self,
         cluster: &str,
@@ -412,6 +416,6 @@ pub trait BacktrackClusters: Send + Sync {
 
 /// Reads parameter groups of clusters.
 pub trait ReadParameters: Send + Sync {
-    /// The value of the parameter `name` in the cluster parameter group `group`; none where it has no value.
+    /// Reads the parameter `name` of the cluster parameter group `group`; none if it has no value.
     fn cluster_parameter(&self, group: &str, name: &str) -> impl Future<Output = Answer<Option<String>>> + Send;
 }

@@ -36,6 +36,7 @@ impl NewCluster<'_> {
         clusters: &C,
         clock: &K,
     ) -> Result<Cluster, StepError> {
+        // In the call itself, not in a second one: a cluster without the tag belongs to nobody and is never deleted.
         let own =
             vec![(RECOVERY_TAG.to_owned(), self.recovery.id.clone()), (TARGET_TAG.to_owned(), self.moment.to_string())];
         let tags = inherit(&self.source.tags, MARKS_OF_CLUSTER, own);

@@ -1,43 +1,45 @@
-//! Tags that a recovery passes on: RDS takes 50 a resource, the recovery's own come first, and AWS sets its own itself. It
-//! calls nobody.
+//! Computes the tags that a recovery copies from the source. RDS accepts 50 tags a resource; the recovery's own come first. It
+//! makes no call.
 
 use rewind_core::names::is_reserved_tag;
 
-/// The most tags of a resource, AWS's own not counted.
+/// The largest number of tags of a resource, not counting AWS's own.
 pub const MOST_TAGS: usize = 50;
-/// The marks of a recovery on a cluster: whose it is and of when; then for whom and until when it is kept.
+/// The number of a recovery's tags on a cluster: recovery and target, and later for which recovery and until when it is kept.
 pub const MARKS_OF_CLUSTER: usize = 4;
-/// The marks of a recovery on an instance: whose it is; then who fenced it.
+/// The number of a recovery's tags on an instance: the recovery, and later the one that fenced it.
 pub const MARKS_OF_INSTANCE: usize = 2;
 
 /// A key and a value.
 pub type Tag = (String, String);
 
-/// The tags of something that is made like a source: as many of the source's as fit beside `marks` of the recovery's, in
-/// their order, and then `own`. What does not fit now, because of a mark that is set later, would make that one fail.
+/// Computes the tags of a copy of a resource: as many of the source's tags as fit beside `marks` tags of the recovery, in their
+/// order, and then `own`.
 pub fn inherit(source: &[Tag], marks: usize, own: Vec<Tag>) -> Vec<Tag> {
+    // Room is left for tags that are set only later, which would fail on a full resource.
     let passed = source.iter().filter(|(key, _)| is_passed_on(key)).take(MOST_TAGS.saturating_sub(marks));
     passed.cloned().chain(own).collect()
 }
 
-/// The keys that could have been passed on to what bears `made`, and were not.
+/// Lists the keys that could have been copied to a resource with the tags `made`, and were not.
 pub fn left_out(source: &[Tag], made: &[Tag]) -> Vec<String> {
     let is_missing = |key: &String| is_passed_on(key) && !made.iter().any(|(known, _)| known == key);
     source.iter().map(|(key, _)| key).filter(|key| is_missing(key)).cloned().collect()
 }
 
-/// The keys that nobody but AWS may set.
+/// Lists the keys that only AWS may set.
 pub fn of_aws(source: &[Tag]) -> Vec<String> {
     source.iter().map(|(key, _)| key).filter(|key| is_of_aws(key)).cloned().collect()
 }
 
-/// How many tags have to be taken off before `marks` more fit.
+/// Counts the tags that have to be removed before the tags `marks` fit.
 pub fn too_many(present: &[Tag], marks: &[&str]) -> usize {
+    // A tag that is there already is replaced, and takes no more room.
     let counted = present.iter().filter(|(key, _)| !is_of_aws(key) && !marks.contains(&key.as_str())).count();
     (counted + marks.len()).saturating_sub(MOST_TAGS)
 }
 
-/// True where RDS takes this as the value of a tag.
+/// True if RDS accepts this as the value of a tag.
 pub fn is_value(text: &str) -> bool {
     text.chars().count() <= 256 && text.chars().all(|c| c.is_alphanumeric() || c == ' ' || "_.:/=+-@".contains(c))
 }
@@ -47,6 +49,7 @@ fn is_passed_on(key: &str) -> bool {
 }
 
 fn is_of_aws(key: &str) -> bool {
+    // AWS refuses both prefixes from anybody else, and does not count its own tags.
     key.starts_with("aws:") || key.starts_with("rds:")
 }
 

@@ -105,7 +105,7 @@ async fn change(session: &Session, sql: &str) -> Result<Option<String>, StepErro
             Err(failure) if is_gone(&failure) => return Ok(None),
             Err(failure) if is_in_the_way(&failure) && attempts > 0 => {
                 attempts -= 1;
-                sleep(timeouts::FENCE_IN_THE_WAY).await;
+                sleep(timeouts::FENCE_LOCK_RETRY).await;
             }
             Err(Failure::Refused(refusal)) => return Ok(Some(refusal.to_string())),
             Err(failure) => return Err(failure.into()),

@@ -126,7 +126,7 @@ async fn knock(server: &Server, database: &str) -> Result<Knock, StepError> {
             Err(ConnectError::ServerFull(why)) => last = Some(why),
             Err(ConnectError::Failed(error)) => return Err(error),
         }
-        sleep(timeouts::FENCE_PROBE_AGAIN).await;
+        sleep(timeouts::FENCE_PROBE_RETRY).await;
     }
     Err(unavailable(format!("it cannot be proven that {database} is closed: {}", last.unwrap_or_default()))
         .changed("the logins are closed and the sessions ended; what was changed is in the record"))

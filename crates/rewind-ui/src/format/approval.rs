@@ -1,6 +1,6 @@
 //! The request for approval, in chat and by mail.
 
-use super::proposal;
+use super::proposal::proposal;
 use crate::document::Document;
 use jiff::Timestamp;
 use rewind_core::{Proposal, Recovery};

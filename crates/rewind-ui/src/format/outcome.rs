@@ -1,6 +1,6 @@
 //! The outcome of an execution.
 
-use super::plan;
+use super::plan::plan;
 use crate::document::Document;
 use rewind_core::{KeepCommands, KeptSafetyClone, MovedRecord, Outcome, Recovered, Undone};
 use std::collections::BTreeMap;

@@ -1,6 +1,7 @@
 //! The proposal that a person decides on.
 
-use super::{plan, report};
+use super::plan::plan;
+use super::report::report;
 use crate::document::Document;
 use rewind_core::{Difference, Plan, Proposal, Restored, format_duration};
 

@@ -1,7 +1,18 @@
 //! Plain text: for mail, for pipes, and for wherever nothing better can be shown.
 
-use super::FIELD_WIDTH;
 use crate::document::{Document, Line};
+use std::fmt;
+
+/// The width of the names of fields: that of the longest one.
+// Slack shows no columns: its font is proportional, so it gets "name: value".
+pub(super) const FIELD_WIDTH: usize = 16;
+
+impl fmt::Display for Document {
+    /// Renders the document as plain text.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&plain(self))
+    }
+}
 
 /// Renders a document as plain text, each line ended by a newline.
 pub fn plain(document: &Document) -> String {

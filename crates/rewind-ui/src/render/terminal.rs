@@ -1,6 +1,6 @@
 //! Text for a terminal: the plain text, with bold, dim and coloured parts where the terminal shows them.
 
-use super::FIELD_WIDTH;
+use super::plain::{FIELD_WIDTH, plain};
 use crate::document::{Document, Line};
 
 // Select Graphic Rendition codes of ECMA-48. The names of the four that are used are worth no dependency.
@@ -12,7 +12,7 @@ const YELLOW: &str = "33";
 /// Renders a document for a terminal, each line ended by a newline. Without `styles` it is the plain text.
 pub fn terminal(document: &Document, styles: bool) -> String {
     if !styles {
-        return super::plain(document);
+        return plain(document);
     }
     document.0.iter().map(|line| styled_line(line) + "\n").collect()
 }

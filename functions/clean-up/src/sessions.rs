@@ -1,5 +1,5 @@
-//! Sessions on a cluster, on its writer and on each reader: seen by logging in as the recovery did, to all of them at the same
-//! time, for a cluster has up to sixteen. Nobody is sent away.
+//! Reads the sessions on a kept cluster, on its writer and on each reader. It logs in as the recovery did, to all instances at the same
+//! time, because a cluster has up to sixteen. It terminates no session.
 
 use crate::{Kept, Kind};
 use futures_util::future::try_join_all;
@@ -11,10 +11,10 @@ use rewind_core::{Clock, ErrorName, Plan, StepError, timeouts};
 use rewind_db::defaults;
 use rewind_db::fence::{Inside, look};
 
-/// Sees who is on a cluster.
-pub trait Visitors: Send + Sync {
-    /// Who is on these instances of the cluster.
-    fn visitors(
+/// Reads the sessions on a cluster.
+pub trait ReadSessions: Send + Sync {
+    /// Reads the sessions on these instances, and the logins that are open.
+    fn sessions(
         &self,
         kept: &Kept,
         plan: &Plan,
@@ -23,26 +23,26 @@ pub trait Visitors: Send + Sync {
     ) -> impl Future<Output = Result<Inside, StepError>> + Send;
 }
 
-/// The databases themselves.
+/// Reads them from the databases.
 #[derive(Debug)]
 pub struct Databases<C, S, K> {
-    /// The way to them.
+    /// The access to the databases.
     pub access: Access<C, S>,
     /// The time.
     pub clock: K,
 }
 
-impl<C: ReadClusters, S: Logins, K: Clock> Visitors for Databases<C, S, K> {
-    async fn visitors(
+impl<C: ReadClusters, S: Logins, K: Clock> ReadSessions for Databases<C, S, K> {
+    async fn sessions(
         &self,
         kept: &Kept,
         plan: &Plan,
         cluster: &Cluster,
         instances: &[Instance],
     ) -> Result<Inside, StepError> {
-        let seen = within(timeouts::VISITORS, Box::pin(self.look_at_all(kept, plan, cluster, instances))).await;
+        let seen = within(timeouts::KEPT_SESSIONS, Box::pin(self.read_all(kept, plan, cluster, instances))).await;
         seen.unwrap_or_else(|OutOfTime| {
-            let seconds = timeouts::VISITORS.as_secs();
+            let seconds = timeouts::KEPT_SESSIONS.as_secs();
             let what = format!("{} did not say within {seconds} s who is on it", cluster.name);
             Err(StepError::new(ErrorName::Unavailable, what))
         })
@@ -50,7 +50,7 @@ impl<C: ReadClusters, S: Logins, K: Clock> Visitors for Databases<C, S, K> {
 }
 
 impl<C: ReadClusters, S: Logins, K: Clock> Databases<C, S, K> {
-    async fn look_at_all(
+    async fn read_all(
         &self,
         kept: &Kept,
         plan: &Plan,
@@ -60,7 +60,7 @@ impl<C: ReadClusters, S: Logins, K: Clock> Databases<C, S, K> {
         let now = self.clock.now();
         let moment = match kept.kind {
             Kind::Source => now,
-            // A clone has the passwords of the moment at which it was made.
+            // A clone has the passwords of the moment of its creation, however often the secret was rotated since.
             Kind::SafetyClone => cluster.created.unwrap_or(now),
         };
         let credentials = self.access.credentials(cluster, &plan.secret_arn, moment).await?;
@@ -78,7 +78,7 @@ impl<C: ReadClusters, S: Logins, K: Clock> Databases<C, S, K> {
         let mut seen = Inside::default();
         for (name, Inside { sessions, open }) in try_join_all(looks).await? {
             seen.sessions.extend(sessions.into_iter().map(|who| format!("{who} on {name}")));
-            seen.open.extend(open.into_iter().filter(|door| !seen.open.contains(door)).collect::<Vec<_>>());
+            seen.open.extend(open.into_iter().filter(|login| !seen.open.contains(login)).collect::<Vec<_>>());
         }
         Ok(seen)
     }

@@ -1,7 +1,7 @@
-//! Whether a kept cluster is still exactly as the finished recovery left it. Every reason against it is told; it changes
-//! nothing.
+//! Checks that a kept cluster is still exactly as the finished recovery left it, and that nobody uses it. It collects every reason to
+//! keep the cluster, and changes nothing.
 
-use crate::{Asked, CleanUp, Kept, Kind, Records, Visitors};
+use crate::{CleanUp, Kept, KeptRequest, Kind, ReadSessions, Records};
 use jiff::Timestamp;
 use rewind_aws::rds::{Cluster, Instance, ReadClusters};
 use rewind_aws::records::Notes;
@@ -9,16 +9,16 @@ use rewind_aws::recoveries::Recoveries;
 use rewind_core::names::{FENCED_BY_TAG, KEEP_UNTIL_TAG, RECOVERY_TAG, SAFETY_CLONE_OF_TAG};
 use rewind_core::{Clock, Plan, RecoveryRecord, StepError, Strategy};
 
-/// The note, in the table's item of the recovery, that what it kept is being deleted: from then on it cannot be undone.
+/// The note in a recovery's item that the deletion of its kept cluster has begun. From then on it cannot be undone.
 pub const CLEAN_UP_NOTE: &str = "cleanUp";
 
-/// What the marks say: read again before every single change.
+/// The state of a kept cluster by its tags and its recovery's item, read again before every change.
 pub(crate) enum Marks {
     /// The cluster is gone.
     Gone,
-    /// It is not, or no longer, as the recovery left it.
+    /// The cluster is not as the recovery left it, for these reasons.
     Changed(Vec<String>),
-    /// It is this recovery's, and its time is over.
+    /// The cluster is this recovery's, and its time is over.
     Ours(Box<Ours>),
 }
 
@@ -26,7 +26,7 @@ pub(crate) enum Marks {
 pub(crate) struct Ours {
     pub(crate) cluster: Cluster,
     pub(crate) plan: Plan,
-    /// Whether its deletion has begun: then instances may be missing.
+    /// True if its deletion has begun: then instances may be missing.
     pub(crate) begun: bool,
 }
 
@@ -35,11 +35,11 @@ where
     C: ReadClusters,
     R: Recoveries,
     N: Notes,
-    V: Visitors,
+    V: ReadSessions,
     K: Clock,
 {
-    /// Why the cluster must stay; empty where nobody needs it any more.
-    pub(crate) async fn check(&self, Asked { kept, records }: &Asked) -> Result<Vec<String>, StepError> {
+    /// Collects the reasons to keep the cluster; none if nobody needs it any more.
+    pub(crate) async fn check(&self, KeptRequest { kept, records }: &KeptRequest) -> Result<Vec<String>, StepError> {
         match self.marks(kept).await? {
             Marks::Gone => Ok(vec![format!("{} is gone", kept.cluster)]),
             Marks::Changed(why) => Ok(why),
@@ -47,7 +47,7 @@ where
         }
     }
 
-    /// What cluster and table say: two cheap reads.
+    /// Reads cluster and table, which is cheap enough to repeat before every change.
     pub(crate) async fn marks(&self, kept: &Kept) -> Result<Marks, StepError> {
         let Some(cluster) = self.clusters.cluster(&kept.cluster).await? else { return Ok(Marks::Gone) };
         let mut why = tags(kept, &cluster, self.clock.now());
@@ -70,7 +70,7 @@ where
         Ok(Marks::Ours(Box::new(Ours { cluster, plan, begun })))
     }
 
-    /// What only people change.
+    /// Collects the settings that only people change, and that differ from those that the recovery left.
     fn settings(&self, kept: &Kept, cluster: &Cluster, plan: &Plan) -> Vec<String> {
         let name = &cluster.name;
         let mut why = Vec::new();
@@ -98,7 +98,7 @@ where
         why
     }
 
-    /// Who may still need it: all that costs more than a read.
+    /// Collects the signs that somebody needs the cluster, which cost more than a read: instances, successor, records, sessions.
     pub(crate) async fn look_around(
         &self,
         kept: &Kept,
@@ -110,7 +110,7 @@ where
             return Ok(vec![format!("{} is {}", cluster.name, cluster.status)]);
         }
         let mut instances = self.clusters.instances(&cluster.name).await?;
-        let mut why = strangers(kept, plan, &instances);
+        let mut why = unknown_instances(kept, plan, &instances);
         why.extend(self.without_successor(kept, cluster, plan).await?);
         match records {
             Some(records) => why.extend(records.why.iter().cloned()),
@@ -127,21 +127,21 @@ where
             .map(|instance| format!("{} is {}: who is on it cannot be seen", instance.name, instance.status))
             .collect();
         if unseen.is_empty() {
-            // Whatever else was found: people are told once a day, and want to know all of it.
+            // Even if there are other reasons: people are notified once a day, and want all of them at once.
             why.extend(self.inside(kept, ours, &instances).await);
         }
         why.extend(unseen);
         Ok(why)
     }
 
-    /// Whoever is on it needs it, and whoever opened it again will.
+    /// Collects the sessions on the cluster, and the logins that somebody has opened again.
     async fn inside(&self, kept: &Kept, ours: &Ours, instances: &[Instance]) -> Vec<String> {
         let name = &ours.cluster.name;
-        match self.visitors.visitors(kept, &ours.plan, &ours.cluster, instances).await {
+        match self.sessions.sessions(kept, &ours.plan, &ours.cluster, instances).await {
             Ok(inside) => {
                 let mut why: Vec<String> = inside.sessions.iter().map(|who| format!("in use: {who}")).collect();
                 if kept.kind == Kind::Source {
-                    why.extend(inside.open.iter().map(|door| format!("{name} is no longer fenced: {door}")));
+                    why.extend(inside.open.iter().map(|login| format!("{name} is no longer fenced: {login}")));
                 }
                 why
             }
@@ -149,7 +149,7 @@ where
         }
     }
 
-    /// What took its place must be there: else this may be the last copy.
+    /// Checks that the cluster that took its place is there and works: otherwise this may be the last copy of the data.
     async fn without_successor(
         &self,
         kept: &Kept,
@@ -174,7 +174,7 @@ where
         if !works {
             return Ok(Some(format!("{name}, which has its clients now, is {}", successor.status)));
         }
-        // A managed secret goes with its cluster, and until the other has one of its own its clients log in by this one.
+        // RDS deletes a managed secret with its cluster. Until the other cluster has one, its clients log in with this one.
         Ok(match (kept.kind, &cluster.master_secret, &successor.master_secret) {
             (Kind::Source, Some(secret), None) => Some(format!(
                 "the secret {secret} goes with {0}, and {name} has no managed master password of its own: when no client \
@@ -187,7 +187,7 @@ where
     }
 }
 
-/// What the tags say against a deletion.
+/// Collects the reasons in the tags against a deletion.
 fn tags(kept: &Kept, cluster: &Cluster, now: Timestamp) -> Vec<String> {
     let (name, id) = (&cluster.name, kept.recovery_id.as_str());
     let mut why = Vec::new();
@@ -222,14 +222,14 @@ fn tags(kept: &Kept, cluster: &Cluster, now: Timestamp) -> Vec<String> {
     why
 }
 
-/// The plan of a recovery that ended well, was not taken back, and kept this cluster.
+/// Reads the plan of a recovery that succeeded, was not undone, and kept this cluster.
 fn planned(kept: &Kept, record: RecoveryRecord) -> Result<Plan, String> {
     let id = &kept.recovery_id;
     if record.state != "Recovered" {
         return Err(format!("the recovery {id} is {}, not Recovered", record.state));
     }
     if record.undo.is_some() {
-        return Err(format!("the recovery {id} was taken back"));
+        return Err(format!("the recovery {id} was undone"));
     }
     // What cannot be read may be an undo: then the cluster has its traffic.
     let (Some(plan), []) = (record.plan, record.unreadable.as_slice()) else {
@@ -246,8 +246,8 @@ fn planned(kept: &Kept, record: RecoveryRecord) -> Result<Plan, String> {
     Ok(plan)
 }
 
-/// Instances that were not there when the recovery ended: somebody needs them.
-fn strangers(kept: &Kept, plan: &Plan, instances: &[Instance]) -> Vec<String> {
+/// Lists the instances that were added after the recovery: somebody needs them.
+fn unknown_instances(kept: &Kept, plan: &Plan, instances: &[Instance]) -> Vec<String> {
     let known = |name: &str| {
         plan.instances.iter().any(|planned| match kept.kind {
             Kind::Source => planned.source == name,

@@ -1,6 +1,6 @@
-//! What people are told about a window: what cannot be, what would be lost for ever, and how far back it really reaches.
+//! The messages of set-window for people: refusals, losses that need a confirmation, and notes on how far the window reaches.
 
-use super::Setting;
+use crate::setting::Setting;
 use jiff::{SignedDuration, Timestamp};
 use rewind_aws::rds::{Cluster, Instance, ServerlessV2};
 use rewind_aws::records::Lease;
@@ -10,7 +10,7 @@ pub(crate) fn invalid(happened: String) -> StepError {
     StepError::new(ErrorName::InvalidRequest, happened).changed("nothing was changed")
 }
 
-/// Somebody works on the cluster by what a shorter window would take away.
+/// Makes the error for a cluster that a recovery works on.
 pub(crate) fn in_use(cluster: &str, lease: &Lease) -> StepError {
     StepError::new(
         ErrorName::LeaseHeld,
@@ -23,13 +23,13 @@ pub(crate) fn in_use(cluster: &str, lease: &Lease) -> StepError {
     .advice(format!("ask again when it has ended: {}", lease.execution_arn))
 }
 
-/// A change that takes away what nothing brings back.
+/// A change that makes moments unreachable for good.
 pub(crate) struct Loss {
-    /// What has to be written to have it done.
+    /// The confirmation that the caller has to send.
     pub(crate) confirm: String,
-    /// What is lost, to be told once it is done.
+    /// The loss, as it is reported after the change.
     pub(crate) note: String,
-    /// What would be lost, to be told before.
+    /// The loss, as the refusal describes it before the change.
     would: String,
 }
 
@@ -43,7 +43,7 @@ impl Loss {
     }
 }
 
-/// What the change would take away for ever, if anything.
+/// Finds the loss that the change would cause, if any.
 pub(crate) fn loss(cluster: &Cluster, wanted: Setting, now: Timestamp) -> Option<Loss> {
     let name = &cluster.name;
     let reach = |earliest: Option<Timestamp>| earliest.map(|earliest| now.duration_since(earliest));
@@ -63,7 +63,7 @@ pub(crate) fn loss(cluster: &Cluster, wanted: Setting, now: Timestamp) -> Option
                 Setting::Retention(_) => cluster.earliest_restorable,
             };
             let (reach, wanted) = (reach(earliest)?, wanted.length());
-            // A backup a day: the oldest may well be some hours older than the window.
+            // RDS makes one backup a day, so the oldest is often some hours older than the window: that alone is no loss.
             let shrinks = wanted < Setting::of(cluster).length();
             (shrinks && reach > wanted).then(|| Loss {
                 confirm: format!("shrink {name}"),
@@ -83,7 +83,7 @@ pub(crate) fn loss(cluster: &Cluster, wanted: Setting, now: Timestamp) -> Option
     }
 }
 
-/// What to know of a window that is as asked for, or is not yet.
+/// Lists notes on a window: how much of it Aurora has already, and the limits of its engine.
 pub(crate) fn of_the_window(cluster: &Cluster, setting: Setting, reach: Option<SignedDuration>) -> Vec<String> {
     let mut notes = Vec::new();
     let target = setting.length();
@@ -112,7 +112,7 @@ pub(crate) fn of_the_window(cluster: &Cluster, setting: Setting, reach: Option<S
     notes
 }
 
-/// Backtrack is for clusters that were made with it: tells how to make one.
+/// Makes the error for switching on Backtrack on a cluster that was created without it, with the commands that create one.
 pub(crate) fn cannot_be_switched_on(cluster: &Cluster, instances: &[Instance], seconds: i64) -> StepError {
     let name = &cluster.name;
     invalid(format!(
@@ -162,11 +162,11 @@ fn commands(cluster: &Cluster, instances: &[Instance], seconds: i64) -> String {
 
 /// The capacity range of Serverless v2, as the AWS CLI takes it.
 fn capacity(range: ServerlessV2) -> String {
-    let said = |name: &str, value: Option<String>| value.map(|value| format!("{name}={value}"));
+    let part = |name: &str, value: Option<String>| value.map(|value| format!("{name}={value}"));
     let parts = [
-        said("MinCapacity", range.min.map(|capacity| capacity.to_string())),
-        said("MaxCapacity", range.max.map(|capacity| capacity.to_string())),
-        said("SecondsUntilAutoPause", range.seconds_until_auto_pause.map(|seconds| seconds.to_string())),
+        part("MinCapacity", range.min.map(|capacity| capacity.to_string())),
+        part("MaxCapacity", range.max.map(|capacity| capacity.to_string())),
+        part("SecondsUntilAutoPause", range.seconds_until_auto_pause.map(|seconds| seconds.to_string())),
     ];
     parts.into_iter().flatten().collect::<Vec<_>>().join(",")
 }

@@ -1,11 +1,11 @@
-//! What a plan tells a person: what will happen, in order, and what to know before it does.
+//! Writes the sentences of a plan for people: the changes in their order, and the warnings.
 
 use jiff::SignedDuration;
 use rewind_aws::rds::tags::{MARKS_OF_CLUSTER, MOST_TAGS, Tag, inherit, left_out, too_many};
 use rewind_core::names::{FENCED_BY_TAG, KEEP_UNTIL_TAG};
 use rewind_core::{Approval, Moment, Plan, PlannedRecord, Strategy, format_duration, format_reach};
 
-/// What will happen, a sentence a change, in order.
+/// Lists the changes in their order, one sentence each.
 pub(crate) fn will_do(plan: &Plan, fence_groups: &[String]) -> Vec<String> {
     match plan.strategy {
         Strategy::Backtrack => in_place(plan, fence_groups),
@@ -34,13 +34,13 @@ fn in_place(plan: &Plan, fence_groups: &[String]) -> Vec<String> {
         format_duration(plan.keep_source())
     ));
     steps.push(format!(
-        "should a step or a check fail: backtrack {cluster} forward to where it was, prove that against {safety_clone}, and \
+        "should a step or a check fail: backtrack {cluster} forward to where it was, verify that against {safety_clone}, and \
          lift the fence"
     ));
     steps
 }
 
-/// The question to a person, where there is one.
+/// Describes the question to a person, if one is asked.
 fn ask(plan: &Plan) -> Option<String> {
     (plan.approval == Approval::Required).then(|| {
         format!("ask a person, for up to {}", format_duration(SignedDuration::from_secs(plan.approval_timeout_seconds)))
@@ -75,7 +75,7 @@ fn side_by_side(plan: &Plan) -> Vec<String> {
     steps
 }
 
-/// What a person should know before it does.
+/// Lists the warnings about a plan.
 pub(crate) fn warnings(plan: &Plan, moment: &Moment, binlog: Option<&str>) -> Vec<String> {
     let mut warnings = Vec::new();
     if plan.strategy == Strategy::Backtrack {
@@ -107,7 +107,7 @@ pub(crate) fn warnings(plan: &Plan, moment: &Moment, binlog: Option<&str>) -> Ve
     warnings
 }
 
-/// Warnings about a source with about as many tags as there may be.
+/// Warns about a source that has about as many tags as RDS allows.
 pub(crate) fn crowded(cluster: &str, tags: &[Tag], is_fenced: bool) -> Vec<String> {
     let mut warnings = Vec::new();
     let left = left_out(tags, &inherit(tags, MARKS_OF_CLUSTER, Vec::new()));

@@ -1,4 +1,4 @@
-//! How far back one wants to be able to go: what people ask for, in their words, and what the two engines can be told.
+//! Requests for a cluster's window: reads the length that people want, and translates it for the two engines.
 //!
 //! Aurora MySQL has a backtrack window in seconds, 72 hours at most; Aurora PostgreSQL keeps backups for whole days.
 
@@ -15,23 +15,23 @@ pub const RETENTION_MAX_DAYS: i32 = 35;
 
 const DAY: i64 = 86_400;
 
-/// What somebody asks of a cluster's window.
+/// A request about the window of a cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WindowRequest {
     /// The cluster, in lower case as RDS keeps it.
     pub cluster: String,
-    /// What its window is to be; none to ask what it is.
-    pub window: Option<Asked>,
-    /// What is written where a change cannot be undone.
+    /// The window that it is to get; none to read the present one.
+    pub window: Option<RequestedWindow>,
+    /// The confirmation of a change that cannot be undone.
     pub confirm: Option<String>,
 }
 
-/// What a window is to be.
+/// The window that a cluster is to get.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Asked {
-    /// None.
+pub enum RequestedWindow {
+    /// No window.
     Off,
-    /// So long.
+    /// A window of this length.
     Length(SignedDuration),
 }
 
@@ -52,7 +52,7 @@ impl WindowRequest {
         fields.check_identifier("cluster", cluster.as_deref());
         let window = fields
             .scalar("window")
-            .and_then(|text| Asked::parse(&text).map_err(|wrong| fields.problem("window", &wrong)).ok());
+            .and_then(|text| RequestedWindow::parse(&text).map_err(|wrong| fields.problem("window", &wrong)).ok());
         let confirm = fields.text("confirm");
         match cluster {
             Some(cluster) if fields.problems.is_empty() => Ok(Self { cluster, window, confirm }),
@@ -61,7 +61,7 @@ impl WindowRequest {
     }
 }
 
-impl Asked {
+impl RequestedWindow {
     /// Reads `24h`, `3d` or `off`.
     ///
     /// # Errors
@@ -69,10 +69,10 @@ impl Asked {
     /// A fragment that says what would be right; a bare number gets the readings that people had in mind.
     ///
     /// ```
-    /// use rewind_core::Asked;
+    /// use rewind_core::RequestedWindow;
     ///
     /// assert_eq!(
-    ///     Asked::parse("1440").unwrap_err(),
+    ///     RequestedWindow::parse("1440").unwrap_err(),
     ///     "1440 seconds is 24 minutes; 24 hours is 86400 seconds: write 24h"
     /// );
     /// ```
@@ -82,7 +82,7 @@ impl Asked {
             return Ok(Self::Off);
         }
         if let Ok(number) = text.parse::<i64>() {
-            return Err(bare(number));
+            return Err(explain_bare_number(number));
         }
         match parse_duration(text) {
             Ok(length) if length.is_zero() => Err("write off for no window".to_owned()),
@@ -92,7 +92,7 @@ impl Asked {
         }
     }
 
-    /// What `ModifyDBCluster` takes as `BacktrackWindow`, in seconds.
+    /// Returns the value of `BacktrackWindow` for `ModifyDBCluster`, in seconds.
     ///
     /// # Errors
     ///
@@ -104,12 +104,12 @@ impl Asked {
             Self::Length(length) => Err(format!(
                 "{} is more than Aurora keeps for Backtrack: 72h (259200 seconds) at most; for longer, keep backups \
                  (BackupRetentionPeriod) and restore side by side",
-                short(length.as_secs())
+                in_units(length.as_secs())
             )),
         }
     }
 
-    /// What `ModifyDBCluster` takes as `BackupRetentionPeriod`, in days.
+    /// Returns the value of `BackupRetentionPeriod` for `ModifyDBCluster`, in days.
     ///
     /// # Errors
     ///
@@ -119,12 +119,13 @@ impl Asked {
             return Err("Aurora always keeps backups, for a day at least: write 1d for the least".to_owned());
         };
         let seconds = length.as_secs();
+        // Rounded up for the hint: the longer window can't lose anything.
         let whole = seconds.div_euclid(DAY) + i64::from(seconds.rem_euclid(DAY) > 0);
         match i32::try_from(whole) {
             Ok(days) if days <= RETENTION_MAX_DAYS && seconds % DAY == 0 => Ok(days),
             Ok(days) if days <= RETENTION_MAX_DAYS => Err(format!(
                 "{} is not whole days, and Aurora keeps backups for whole days: write {days}d",
-                short(seconds)
+                in_units(seconds)
             )),
             _ => Err(format!(
                 "{} is more than Aurora keeps backups for: {RETENTION_MAX_DAYS}d at most",
@@ -134,7 +135,7 @@ impl Asked {
     }
 }
 
-/// Says how far back something reaches, in its two largest units: nobody needs the seconds of a day.
+/// Formats the length of a window in its two largest units: nobody needs the seconds of a day.
 ///
 /// ```
 /// use rewind_core::format_reach;
@@ -150,8 +151,10 @@ pub fn format_reach(reach: SignedDuration) -> String {
     }
 }
 
-/// What to tell somebody who wrote a number without a unit.
-fn bare(number: i64) -> String {
+// The AWS CLI takes the backtrack window in seconds and the console in hours, so a bare number is often off by a factor of 60
+// or 3600. A window of 24 minutes in place of 24 hours would be noticed on the day that it is needed.
+/// Explains the readings of a number without a unit.
+fn explain_bare_number(number: i64) -> String {
     let most = BACKTRACK_WINDOW_MAX.as_secs();
     match number {
         ..0 => "write a length such as 24h or 3d, or off".to_owned(),
@@ -164,26 +167,26 @@ fn bare(number: i64) -> String {
             let meant = number * 60;
             format!(
                 "{number} seconds is {}; {} is {meant} seconds: write {}",
-                words(number),
-                words(meant),
-                short(meant)
+                in_words(number),
+                in_words(meant),
+                in_units(meant)
             )
         }
-        _ if number <= most => format!("{number} seconds is {}: write {}", words(number), short(number)),
+        _ if number <= most => format!("{number} seconds is {}: write {}", in_words(number), in_units(number)),
         _ => "the unit is missing: write a length such as 24h or 3d".to_owned(),
     }
 }
 
-/// `24 hours`, `1 hour 30 minutes`: in hours up to 72, for that is how a backtrack window is thought of.
-fn words(seconds: i64) -> String {
+/// Formats seconds as `24 hours` or `1 hour 30 minutes`. Hours go up to 72, as in AWS's documentation of Backtrack.
+fn in_words(seconds: i64) -> String {
     let parts = [(seconds / 3_600, "hour"), (seconds / 60 % 60, "minute"), (seconds % 60, "second")];
     let said =
         parts.iter().filter(|(n, _)| *n > 0).map(|(n, unit)| format!("{n} {unit}{}", if *n == 1 { "" } else { "s" }));
     said.collect::<Vec<_>>().join(" ")
 }
 
-/// The same as one would write it: `24h`, `1h30m`.
-fn short(seconds: i64) -> String {
+/// Formats seconds as a request has them: `24h`, `1h30m`.
+fn in_units(seconds: i64) -> String {
     let parts = [(seconds / 3_600, 'h'), (seconds / 60 % 60, 'm'), (seconds % 60, 's')];
     parts.iter().filter(|(n, _)| *n > 0).map(|(n, unit)| format!("{n}{unit}")).collect()
 }
@@ -194,8 +197,8 @@ mod tests {
     use proptest::prelude::*;
     use serde_json::json;
 
-    fn length(text: &str) -> Asked {
-        Asked::parse(text).unwrap()
+    fn length(text: &str) -> RequestedWindow {
+        RequestedWindow::parse(text).unwrap()
     }
 
     #[test]
@@ -215,7 +218,7 @@ mod tests {
             ("1 month", "write days, such as 30d"),
             ("0 hours", "write off for no window"),
         ] {
-            let told = Asked::parse(number).unwrap_err();
+            let told = RequestedWindow::parse(number).unwrap_err();
             assert!(told.contains(said), "{number}: {told}");
         }
     }
@@ -224,7 +227,7 @@ mod tests {
     fn a_backtrack_window_is_72_hours_at_most() {
         assert_eq!(length("24h").backtrack_seconds(), Ok(86_400));
         assert_eq!(length("3 days").backtrack_seconds(), Ok(259_200));
-        assert_eq!(Asked::Off.backtrack_seconds(), Ok(0));
+        assert_eq!(RequestedWindow::Off.backtrack_seconds(), Ok(0));
         let told = length("73h").backtrack_seconds().unwrap_err();
         assert!(
             told.starts_with("73h is more than Aurora keeps for Backtrack: 72h (259200 seconds) at most"),
@@ -239,7 +242,7 @@ mod tests {
         for (asked, said) in [
             (length("36h"), "36h is not whole days, and Aurora keeps backups for whole days: write 2d"),
             (length("36d"), "36d is more than Aurora keeps backups for: 35d at most"),
-            (Asked::Off, "write 1d for the least"),
+            (RequestedWindow::Off, "write 1d for the least"),
         ] {
             let told = asked.retention_days().unwrap_err();
             assert!(told.contains(said), "{told}");
@@ -266,8 +269,8 @@ mod tests {
     proptest! {
         #[test]
         fn no_text_makes_the_parser_panic(text in "\\PC*", number in any::<i64>()) {
-            let _ = Asked::parse(&text);
-            let _ = Asked::parse(&number.to_string());
+            let _ = RequestedWindow::parse(&text);
+            let _ = RequestedWindow::parse(&number.to_string());
         }
 
         #[test]
