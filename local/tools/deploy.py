@@ -98,7 +98,7 @@ def zip_binary(binary: pathlib.Path, folder: pathlib.Path) -> pathlib.Path:
     temporary = archive.with_suffix(".new")
     with zipfile.ZipFile(temporary, "w") as zipped:
         zipped.writestr(entry, stripped.read_bytes(), compresslevel=1)
-    temporary.relink(archive)
+    temporary.replace(archive)
     stripped.unlink()
     mark.write_text(made_from)
     return archive
