@@ -3,7 +3,7 @@
 #   PROFILE=release     build as for AWS (slow to compile); dev otherwise
 #   REWIND_STACK_DIR    a stack of its own, elsewhere than in .local
 #   REWIND_STACK_IAM    true: the local AWS enforces the functions' IAM policies
-#   E2E=part-of-a-name  only those end-to-end tests
+#   E2E=part_of_a_name  only those end-to-end tests, as pytest's -k takes it: E2E="fence and not mysql"
 #   RDS_CA_BUNDLE       make package: AWS's certificates for RDS from this file, in place of npm's
 #   STACK, BUCKET, PARAMETERS, YES=1, WITH=aws, WHILE_RUNNING=1
 #                       make deploy: the stack's name, an S3 bucket for zips, the file with the parameters, without
@@ -119,10 +119,10 @@ paths: build
 	$(TOOLS)/ministack/bin/python $(PYTEST)/ministack.xml tests/tools/test_ministack_strict.py
 	$(TOOLS)/tests/bin/python $(PYTEST)/paths.xml tests/paths --numprocesses=8 --maxschedchunk=1 --evaluations=$(EVALUATIONS)
 	$(TOOLS)/ministack/bin/python $(PYTEST)/expressions.xml tests/expressions --evaluations=$(EVALUATIONS)
-	$(TOOLS)/tests/bin/python $(PYTEST)/deploy.xml tests/tools/test_deploy.py
+	$(TOOLS)/tests/bin/python $(PYTEST)/deploy.xml tests/tools/test_deploy.py tests/tools/test_phases.py
 
 # Real clients, the real functions, real databases, on a stack that goes when the tests have ended, however they end.
-# There the functions have only what the template's policies allow them.
+# There the functions have only what the template's policies allow them. What was measured is printed, of passed tests too.
 e2e: export REWIND_STACK_DIR := $(TEST_STACK)
 e2e: export REWIND_STACK_IAM := true
 e2e: export REWIND_BINARIES := $(BIN)
@@ -131,4 +131,4 @@ e2e: build
 	@trap '$(LOCAL) down' EXIT; \
 	$(LOCAL) down; $(LOCAL) up --built; \
 	$(TOOLS)/tests/bin/python $(PYTEST)/rds.xml tests/rds; \
-	$(TOOLS)/tests/bin/python $(PYTEST)/e2e.xml tests/e2e --numprocesses=4 $(if $(E2E),-k "$(E2E)")
+	$(TOOLS)/tests/bin/python $(PYTEST)/e2e.xml tests/e2e --numprocesses=4 -rfEP $(if $(E2E),-k "$(E2E)")

@@ -8,7 +8,6 @@ the AWS CLI's own way. Runs in the venv of local/tools/aws.txt.
 import argparse
 import difflib
 import json
-import os
 import pathlib
 import re
 import shutil

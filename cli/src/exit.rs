@@ -18,7 +18,7 @@ Exit codes:
 /// A command that was done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Completion {
-    /// Its result was written.
+    /// The result was written.
     Done,
     /// The execution that was followed has ended.
     Ended(Ending),

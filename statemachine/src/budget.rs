@@ -7,7 +7,7 @@ use crate::retry::Retries;
 use crate::state::{Bound, Kind, Recoveries, State, hours};
 use std::collections::BTreeSet;
 
-/// What one step may take with all its retries: 20 minutes of `ClusterNotReady`, 10 of a function that is not ready,
+/// The time of one step with all its retries: 20 minutes of `ClusterNotReady`, 10 of a function that is not ready,
 /// and the rest.
 pub(crate) const STEP: u64 = hours(1);
 
@@ -30,7 +30,7 @@ const SLICE_EVENTS: u64 = 8;
 /// attempt has three events.
 const OTHER_EVENTS: u64 = 3_000;
 
-/// What AWS gives an execution.
+/// The events that AWS gives an execution.
 pub(crate) const HISTORY: u64 = 25_000;
 
 /// The parts of the time that one kind of recovery may take after its lease was extended.

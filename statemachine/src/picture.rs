@@ -9,7 +9,7 @@ use crate::{cleanup, rewind, undo};
 use std::collections::BTreeSet;
 use std::fmt::{Result, Write};
 
-/// Where a way from one state to another is gone.
+/// A way from one state to another.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Way {
     /// The state did its work, or a question was answered.

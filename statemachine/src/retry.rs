@@ -1,9 +1,10 @@
-//! Which errors are retried, and how. These lists and the errors of rewind-core are all that `ErrorEquals` may hold.
+//! The errors that are retried, and how. These lists and the errors of rewind-core are all that `ErrorEquals` may
+//! hold.
 
 use crate::json::{Json, object};
 use rewind_core::ErrorName;
 
-/// What a function's failures that are bugs are called: its own, and those of the platform that evaluates the
+/// The names of failures that are bugs: a function's own, and those of the platform that evaluates the
 /// definition. They are never retried, for they would fail again, and a person has to look.
 pub(crate) const BUGS: [&str; 3] = [ErrorName::Bug.as_str(), "States.QueryEvaluationError", "States.DataLimitExceeded"];
 

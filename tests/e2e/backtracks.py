@@ -2,7 +2,8 @@
 
 from cluster import BACKTRACK
 from engines import MYSQL
-from recovery import CLONE, FENCE, START, Recovery
+from recovery import CLONE, Recovery
+from stages import FENCE, START
 from shop import create_shop
 
 CHECK = {"name": "orders are back", "database": "shop", "sql": "SELECT count(*) FROM orders", "expect": "4000"}

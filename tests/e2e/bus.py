@@ -18,7 +18,7 @@ class Bus:
         self.stack, self.events, self.lambda_ = stack, stack.client("events"), stack.client("lambda")
         self.starter = stack.function("StartRecovery")["FunctionName"]
         name = f"e2e-{time.time_ns()}"
-        self.queue = Queue.made(stack, "events.amazonaws.com")
+        self.queue = Queue.create(stack, "events.amazonaws.com")
         self.events.put_rule(Name=name, EventPattern=json.dumps({"source": ["aurora-rewind"]}))
         self.events.put_targets(Rule=name, Targets=[{"Id": "listener", "Arn": self.queue.arn}])
         stack.on_success(lambda: self.events.delete_rule(Name=name))

@@ -52,7 +52,7 @@ class Cluster:
             wait_until(lambda window=window: stack.describe(name).get(window), f"the {window} of {name}")
         return self
 
-    def beside(self, name):
+    def derived(self, name):
         """A cluster that was restored or cloned from this one."""
         return Cluster(self.stack, name, self.engine, self.password)
 

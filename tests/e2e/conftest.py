@@ -60,8 +60,8 @@ class OfController:
 
 
 def pytest_configure(config):
-    if config.option.numprocesses:
-        config.option.dist = "loadgroup"
+    if hasattr(config, "workerinput"):
+        config.option.loadgroup = True  # sends the names of groups along, by which the scheduler knows the phases
 
 
 def pytest_sessionstart(session):

@@ -78,7 +78,7 @@ class Postgres:
         return [f"CREATE ROLE {user} LOGIN PASSWORD '{password}'", f"GRANT SELECT, INSERT ON {table} TO {user}"]
 
     # Logins and limits of every kind, each to be put back exactly; what a lifted fence tells of them; and what it closed.
-    landscape = (
+    logins_of_every_kind = (
         "CREATE ROLE app LOGIN PASSWORD 'apples-and-pears' CONNECTION LIMIT 7",
         "CREATE ROLE batch LOGIN PASSWORD 'apples-and-pears' VALID UNTIL '2030-01-01'",
         "CREATE ROLE retired NOLOGIN",
@@ -91,10 +91,10 @@ class Postgres:
         "GRANT CONNECT ON DATABASE ledger TO app",
         "GRANT SELECT, INSERT ON ALL TABLES IN SCHEMA public TO app",
     )
-    lifted = ("app may log in again", "connection limit of ledger put back to 17")
-    fenced_in = ("ledger", "app, batch")
+    texts_of_a_lifted_fence = ("app may log in again", "connection limit of ledger put back to 17")
+    texts_of_a_fence = ("ledger", "app, batch")
     # Whom a fence keeps out without its network layer, and with what words.
-    kept_out = (
+    refused_logins = (
         ("shop", "app", "is not permitted to log in"),
         ("postgres", "app", "is not permitted to log in"),
         ("shop", "postgres", "too many connections for database"),
@@ -216,7 +216,7 @@ class MySql:
     def grant_app(self, user, password, table):
         return [f"CREATE USER {user} IDENTIFIED BY '{password}'", f"GRANT SELECT, INSERT ON {table} TO {user}"]
 
-    landscape = (
+    logins_of_every_kind = (
         "CREATE USER app IDENTIFIED BY 'apples-and-pears' WITH MAX_USER_CONNECTIONS 7",
         "CREATE USER batch@'127.%' IDENTIFIED BY 'apples-and-pears' PASSWORD EXPIRE INTERVAL 90 DAY",
         "CREATE USER retired IDENTIFIED BY 'apples-and-pears' ACCOUNT LOCK",
@@ -227,10 +227,10 @@ class MySql:
         "GRANT SELECT ON shop.* TO readers",
         "GRANT readers TO batch@'127.%'",
     )
-    lifted = ("app@% may log in again", "batch@127.% may log in again")
-    fenced_in = ("app@%", "batch@127.%")
+    texts_of_a_lifted_fence = ("app@% may log in again", "batch@127.% may log in again")
+    texts_of_a_fence = ("app@%", "batch@127.%")
     # The master user undoes the fence, and cannot be locked out by anything but the network.
-    kept_out = (("shop", "app", "this account is locked"), ("information_schema", "app", "this account is locked"))
+    refused_logins = (("shop", "app", "this account is locked"), ("information_schema", "app", "this account is locked"))
 
     def is_closing(self, session):
         return "ACCOUNT LOCK" in session.execute("SHOW CREATE USER app").fetchone()[0]

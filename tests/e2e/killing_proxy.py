@@ -80,7 +80,7 @@ class KillingProxies:
                 self.is_installed = True
 
     def remove(self):
-        """Lets the functions go straight again, also after a run that was killed."""
+        """Lets the functions go without_repeated_waits again, also after a run that was killed."""
         with self._lock:
             for stem in CHANGING:
                 self._configure(stem, {})
@@ -117,12 +117,12 @@ class KillingProxies:
         look = lambda: self.lambdas.get_function_configuration(FunctionName=name)
         wait_until(lambda: look().get("LastUpdateStatus") == "Successful", f"the new configuration of {name}")
 
-    def pass_through(self, request, when, peer):
+    def pass_through(self, request, when, connection):
         """Whether the function is still alive."""
         kill = self._kill_for(request, when)
         if kill is None:
             return True
-        kill["killed"].append(_kill(peer))
+        kill["killed"].append(_kill(connection))
         return False
 
     def _kill_for(self, request, when):
@@ -149,7 +149,7 @@ def _serve(proxies, upstream):
                     urllib.parse.unquote_plus(body.decode()),
                 ]
             )
-            if not proxies.pass_through(seen, "before", self.client_address):
+            if not proxies.pass_through(seen, "before", self.connection):
                 self.close_connection = True
                 return
             connection = http.client.HTTPConnection(upstream, timeout=60)
@@ -158,7 +158,7 @@ def _serve(proxies, upstream):
             answer = connection.getresponse()
             content = answer.read()
             connection.close()
-            if not proxies.pass_through(seen, "after", self.client_address):
+            if not proxies.pass_through(seen, "after", self.connection):
                 self.close_connection = True
                 return
             self.send_response_only(answer.status, answer.reason)
@@ -182,16 +182,17 @@ def _serve(proxies, upstream):
     return server
 
 
-def _kill(peer):
+def _kill(connection):
     """Kills the function at the other end of a connection; answers its process id. The kernel's list is read in pieces, and
     may lack a connection while others come and go: it is read again."""
-    return wait_until(lambda: _kill_at(peer), f"a function at {peer}", 5)
+    ends = connection.getpeername(), connection.getsockname()
+    return wait_until(lambda: _kill_at(*ends), f"a function at {ends[0]}", 5)
 
 
-def _kill_at(peer):
+def _kill_at(peer, own):
     for row in _connections():
-        # The port may be that of an older connection too, which waits to be forgotten and belongs to nobody.
-        if row["local"] == _written(*peer) and row["state"] == ESTABLISHED:
+        # The port may be that of another connection too: to somebody else, or one that waits to be forgotten and belongs to nobody.
+        if (row["local"], row["remote"], row["state"]) == (_as_in_proc(*peer), _as_in_proc(*own), ESTABLISHED):
             with contextlib.suppress(AssertionError):
                 return _kill_owner(row["inode"])
     return None
@@ -200,7 +201,7 @@ def _kill_at(peer):
 def kill_client_of(address, port):
     """Kills a function that has a session with a database; answers its process id, or None when none has."""
     for row in _connections():
-        if row["remote"] == _written(address, port) and row["state"] == ESTABLISHED:
+        if row["remote"] == _as_in_proc(address, port) and row["state"] == ESTABLISHED:
             with contextlib.suppress(AssertionError):  # tests have sessions too
                 return _kill_owner(row["inode"])
     return None
@@ -209,7 +210,7 @@ def kill_client_of(address, port):
 ESTABLISHED = "01"
 
 
-def _written(address, port):
+def _as_in_proc(address, port):
     """An address as /proc/net/tcp writes it."""
     return "".join(f"{byte:02X}" for byte in reversed(socket.inet_aton(address))) + f":{port:04X}"
 

@@ -26,7 +26,7 @@ def in_order(items):
 
 
 def group(items):
-    """Tells the controller of the phases: pytest-xdist sends names of groups along with `--dist=loadgroup`."""
+    """Tells the controller of the phases: pytest-xdist appends a group's name to the test's id."""
     for item in items:
         if phase_of(item) is not TOGETHER:
             item.add_marker(pytest.mark.xdist_group(phase_of(item)))
@@ -64,33 +64,37 @@ class PhasedScheduling(LoadScheduling):
                 return
             self.collection = next(iter(self.node2collection.values()))
             self.pending = list(range(len(self.collection)))
-            if alone := self.waiting(ALONE):
-                self.enter(ALONE)
-                # The next one, without which the last of them would not begin.
-                following = self.waiting(TOGETHER)[:1] or self.waiting(LAST)
-                self.send(self.nodes[0], alone + following)
         self.distribute()
 
     def check_schedule(self, node, duration=0.0):
         self.distribute()
 
     def distribute(self):
-        if not self.nodes:
+        """Sends what may be sent now. It is called when a test has ended and when a worker comes or goes, one that broke down too."""
+        nodes = [node for node in self.nodes if not node.shutting_down]
+        if not nodes or self.is_at_work(ALONE):
             return
-        first, *others = self.nodes
-        unfinished = [index for node in self.nodes for index in self.node2pending[node]]
-        if ALONE in map(self.phase_of, [*self.pending, *unfinished]):
+        first = nodes[0]
+        if alone := self.waiting(ALONE):
+            self.enter(ALONE)
+            # And the next one, without which the last of them would not begin.
+            self.send(first, alone + (self.waiting(TOGETHER)[:1] or self.waiting(LAST)))
             return
         self.enter(TOGETHER)
-        for node in self.nodes:
-            while len(self.node2pending[node]) < 2 and not node.shutting_down and (waiting := self.waiting(TOGETHER)):
+        for node in nodes:
+            while len(self.node2pending[node]) < 2 and (waiting := self.waiting(TOGETHER)):
                 self.send(node, waiting[:1])
         if self.waiting(TOGETHER):
             return
-        for node in others if self.waiting(LAST) else self.nodes:
+        last = self.waiting(LAST)
+        for node in nodes[1:] if last else nodes:
             node.shutdown()
         # The first has one left, which has not begun.
-        if self.waiting(LAST) and len(self.node2pending[first]) <= 1 and not any(self.node2pending[node] for node in others):
+        others = [node for node in self.nodes if node is not first]
+        if last and len(self.node2pending[first]) <= 1 and not any(self.node2pending[node] for node in others):
             self.enter(LAST)
-            self.send(first, self.waiting(LAST))
+            self.send(first, last)
             first.shutdown()
+
+    def is_at_work(self, phase):
+        return any(self.phase_of(index) == phase for pending in self.node2pending.values() for index in pending)

@@ -136,12 +136,12 @@ def copied(stack, stem, name, keeps, adds=(), **variables):
         iam.put_role_policy(RoleName=name, PolicyName="added", PolicyDocument=json.dumps(document))
     folder = re.sub(r"(?<!^)([A-Z])", r"-\1", stem).lower()
     deployed = like.get("Environment", {}).get("Variables", {})
-    straight = {name: value for name, value in deployed.items() if not name.startswith("AWS_ENDPOINT_URL_")}
+    without_repeated_waits = {name: value for name, value in deployed.items() if not name.startswith("AWS_ENDPOINT_URL_")}
     function = lambdas.create_function(
         FunctionName=name,
         Role=made["Role"]["Arn"],
         Code={"ZipFile": (stack.folder / "deploy/target/lambda" / folder / "bootstrap.zip").read_bytes()},
-        Environment={"Variables": straight | variables},
+        Environment={"Variables": without_repeated_waits | variables},
         **{name: like[name] for name in ["Runtime", "Handler", "Timeout", "MemorySize", "LoggingConfig"]},
     )
     stack.on_success(lambda: lambdas.delete_function(FunctionName=name))

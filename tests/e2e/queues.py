@@ -13,7 +13,7 @@ class Queue:
         self.arn = attributes["QueueArn"]
 
     @classmethod
-    def made(cls, stack, sender):
+    def create(cls, stack, sender):
         """One of the test's own, that a service may send to, such as `sns.amazonaws.com`."""
         queue = cls(stack, stack.client("sqs").create_queue(QueueName=f"e2e-{time.time_ns()}")["QueueUrl"])
         may_send = {"Effect": "Allow", "Principal": {"Service": sender}, "Action": "sqs:SendMessage", "Resource": "*"}

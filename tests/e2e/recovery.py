@@ -9,45 +9,36 @@ import uuid
 from checks import contains, same_path, wait_until
 from cluster import remove
 from leak_watch import TOKEN
+from stages import (
+    APPROVE, ASK, DECIDED, DONE, FENCE, FORWARD, INSTANCES, RELEASED, REWIND, START, UNDO_FENCE, UNDO_INSTANCES, between, stage,
+)  # fmt: skip
 
 # ------------------------------------------------------------------------------------------------------------ the paths
 
-START = "Begin IsLeaseNeeded AcquireLease ValidateWindow AnnouncePlan IsDryRun RecordPlan ExtendLease IsInPlace".split()
 DRY_RUN = "Begin IsLeaseNeeded ValidateWindow AnnouncePlan IsDryRun Planned".split()
-INSTANCES = "AddInstances AwaitInstances AreInstancesReady".split()
-REWIND = ["StartRestore", "AwaitRewind", "IsRewindDone", *INSTANCES, "Verify", "IsTrafficToMove"]
-ASK = "IsApprovalNeeded AnnounceApproval RequestApproval".split()
-DECIDED = "RecordDecision IsApproved".split()
-APPROVE = [*ASK, "IsApprovalToConfirm", "ConfirmApproval", "IsApprovalValid", *DECIDED]
 REFUSE = [*ASK, "IsApprovalToConfirm", *DECIDED]
-FENCE = ["FenceSource", "IsDataRewound"]
-SWITCH = "SwapDns AwaitInSync IsInSync ConfirmCutover IsCutoverConfirmed WaitForOldTtl ConfirmCutover IsCutoverConfirmed".split()
-END = "Finish RecordRecovered AnnounceRecovered ReleaseLease Recovered".split()
+# The old TTL is waited for once: it is longer than the first look takes.
+SWITCH = stage("cutover") + between("cutover", "ConfirmCutover", "IsCutoverConfirmed")
 
-RELEASE = "RecordFailure AnnounceFailure IsLeaseKept ReleaseLeaseAfterFailure IsOperatorNeeded".split()
-CONCLUDE = ["ConcludeNothingChanged", *RELEASE, "NothingChanged"]
+CONCLUDE = ["ConcludeNothingChanged", *RELEASED, "NothingChanged"]
 # Whoever had no lease, or keeps it, gives none back.
-CONCLUDE_WITHOUT_LEASE = [state for state in CONCLUDE if state != "ReleaseLeaseAfterFailure"]
+WITHOUT_RELEASE = [state for state in RELEASED if state != "ReleaseLeaseAfterFailure"]
+CONCLUDE_WITHOUT_LEASE = ["ConcludeNothingChanged", *WITHOUT_RELEASE, "NothingChanged"]
 # Refused before anything was changed.
 REFUSED = [*START[: START.index("ValidateWindow") + 1], *CONCLUDE]
-NEEDS_OPERATOR = "IsAnythingChanged ConcludeNeedsOperator RecordFailure AnnounceFailure IsLeaseKept IsOperatorNeeded NeedsOperator".split()
-PUT_BACK = ["IsSourceChanged"]
-UNDO_RESTORE = "UndoStartRestore AwaitDeletion IsDeletionDone".split()
-UNDO_INSTANCES = ["UndoAddInstances", *UNDO_RESTORE]
-UNDO_FENCE = "UndoFenceSource IsRestoredClusterKept".split()
-UNDO_SWITCH = ["IsTrafficPossiblyMoved", "FenceRestored", "UndoSwapDns", *UNDO_FENCE]
+NEEDS_OPERATOR = ["IsAnythingChanged", "ConcludeNeedsOperator", *WITHOUT_RELEASE, "NeedsOperator"]
 
-BESIDE = START + REWIND + END
-UNASKED = START + REWIND + ["IsApprovalNeeded"] + FENCE + SWITCH + END
-APPROVED = START + REWIND + APPROVE + FENCE + SWITCH + END
+WITHOUT_RECORDS = START + REWIND + DONE
+WITHOUT_APPROVAL = START + REWIND + ["IsApprovalNeeded"] + FENCE + SWITCH + DONE
+APPROVED = START + REWIND + APPROVE + FENCE + SWITCH + DONE
 
-CLONE = ["CloneSource", "AwaitRewind", "IsRewindDone", *INSTANCES]
-BACK = "StartBacktrack AwaitRewind IsRewindDone Verify IsTrafficToMove LiftFence".split()
-IN_PLACE = START + ["IsApprovalNeeded"] + FENCE + CLONE + BACK + END
-IN_PLACE_APPROVED = START + APPROVE + FENCE + CLONE + BACK + END
-FORWARD = "UndoStartBacktrack IsForwardNeeded AwaitForward IsForwardDone VerifyForward".split()
+AWAIT_REWIND = stage("restore", without=["StartRestore"])
+CLONE = ["CloneSource", *AWAIT_REWIND, *INSTANCES]
+BACK = ["StartBacktrack", *AWAIT_REWIND, *stage("verify"), "LiftFence"]
+IN_PLACE = START + ["IsApprovalNeeded"] + FENCE + CLONE + BACK + DONE
+IN_PLACE_APPROVED = START + APPROVE + FENCE + CLONE + BACK + DONE
 # Where no backtrack was begun, or it failed: compared all the same.
-NO_FORWARD = "UndoStartBacktrack IsForwardNeeded VerifyForward".split()
+NO_FORWARD = [state for state in FORWARD if state not in ("AwaitForward", "IsForwardDone")]
 UNDO_CLONE = UNDO_FENCE + UNDO_INSTANCES
 
 # A wait that takes more than one look goes round: how often depends on the machine's mood alone.
@@ -56,7 +47,7 @@ ROUNDS = ["AwaitRewind IsRewindDone", "AwaitInstances AreInstancesReady", "Await
           "RequestApproval IsApprovalExpired"]  # fmt: skip
 
 
-def straight(path):
+def without_repeated_waits(path):
     """The path with every wait gone round once, and an approval's slices as one."""
     text = " ".join(path)
     for steps in ROUNDS:
@@ -105,7 +96,7 @@ class Recovery:
         return [e["stateEnteredEventDetails"]["name"] for e in self.events() if "stateEnteredEventDetails" in e]
 
     def path(self):
-        return straight(self.whole_path())
+        return without_repeated_waits(self.whole_path())
 
     def item(self):
         return self.stack.item(f"recovery#{self.id}") or {}

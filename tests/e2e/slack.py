@@ -16,9 +16,9 @@ ANN, BEN, CLEO, DAN = "UANN", "UBEN", "UCLEO", "UDAN"
 NAMES = {ANN: "ann", BEN: "ben", CLEO: "cleo", DAN: "dan"}
 TEAM = "TLOCAL"
 # Slack shows an error to whoever asked when no answer has come after that.
-PATIENCE = 3
+SLACK_TIMEOUT = 3
 # All that somebody is told who is in no list.
-STRANGER = "you are not among the people who may use this; nothing was done"
+NOT_IN_ANY_LIST = "you are not among the people who may use this; nothing was done"
 
 _numbers = itertools.count(time.time_ns())
 _write = threading.Lock()
@@ -82,7 +82,7 @@ class Slack:
         body = self.line(person, text, to, team)
         status, answer, seconds = self.send(body, self.signed(body))
         assert status == 200, f"the status of {text}"
-        assert seconds < PATIENCE, f"{text} was answered after {seconds:.1f} s"
+        assert seconds < SLACK_TIMEOUT, f"{text} was answered after {seconds:.1f} s"
         said = json.loads(answer)
         with _write, (self.stack.folder / "logs" / "chat-at-once.log").open("a") as log:
             log.write(json.dumps({"to": person, "message": said}) + "\n")
@@ -94,7 +94,7 @@ class Slack:
         body = self.pressed(person, button, to, team)
         status, answer, seconds = self.send(body, self.signed(body))
         assert (status, answer) == (200, b""), "the answer to a pressed button"
-        assert seconds < PATIENCE, f"a button was answered after {seconds:.1f} s"
+        assert seconds < SLACK_TIMEOUT, f"a button was answered after {seconds:.1f} s"
         return Said(self, None, to).later()
 
     def received(self, path):

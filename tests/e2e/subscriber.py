@@ -9,7 +9,7 @@ class Subscriber:
     """Whoever has subscribed to the topic of approvals."""
 
     def __init__(self, stack):
-        self.queue = Queue.made(stack, "sns.amazonaws.com")
+        self.queue = Queue.create(stack, "sns.amazonaws.com")
         sns = stack.client("sns")
         subscribed = sns.subscribe(
             TopicArn=stack.outputs["TopicArn"],

@@ -11,23 +11,10 @@ from baseline import Baseline
 from checks import contains, wait_until
 from cluster import iso
 from recovery import (
-    ASK,
-    BACK,
-    CONCLUDE,
-    CONCLUDE_WITHOUT_LEASE,
-    FORWARD,
-    IN_PLACE,
-    IN_PLACE_APPROVED,
-    NEEDS_OPERATOR,
-    NO_FORWARD,
-    PUT_BACK,
-    REFUSE,
-    START,
-    UNDO_CLONE,
-    moment,
-    seconds,
-    up_to,
+    BACK, CONCLUDE, CONCLUDE_WITHOUT_LEASE, IN_PLACE, IN_PLACE_APPROVED, NEEDS_OPERATOR, NO_FORWARD, REFUSE,
+    UNDO_CLONE, moment, seconds, up_to,
 )  # fmt: skip
+from stages import ASK, FORWARD, PUT_BACK, START
 from shop import difference, everything
 from subscriber import Subscriber
 from writers import Writers
@@ -78,7 +65,7 @@ def test_delete_under_fire_is_undone_in_place_and_every_acknowledged_write_is_ke
     assert (lost["from"], lost["to"]) == (output["rewoundTo"], output["fence"]["fencedAt"]), "the writes that are lost"
     contains(lost["where"], f"{name}-r", "the safety clone")
 
-    safety_clone = cluster.beside(f"{name}-r")
+    safety_clone = cluster.derived(f"{name}-r")
     assert (kept["cluster"], kept["writerEndpoint"]) == (safety_clone.name, safety_clone.endpoint), "the safety clone in the output"
     assert fenced_at <= seconds(kept["takenAt"]), f"the safety clone was taken at {kept['takenAt']}, before the fence"
     contains(kept["delete"], f"delete-db-cluster --db-cluster-identifier {safety_clone.name}", "--no-deletion-protection")
@@ -144,7 +131,7 @@ def test_forward_backtrack_that_cannot_be_verified_stays_fenced(stack):
     cluster = create_shop_with_backtrack(stack, "place-unproven")
     cluster.settle()
     target = cluster.mistake("DELETE FROM orders WHERE id > 3000")
-    safety_clone = cluster.beside(f"{cluster.name}-r")
+    safety_clone = cluster.derived(f"{cluster.name}-r")
     run = rewind_in_place(cluster, iso(target), checks=[WRONG])
     run.reaches("StartBacktrack")
     # The safety clone takes clients, and one of them is careless.

@@ -5,12 +5,13 @@ import time
 
 from checks import contains, wait_until
 from cluster import Cluster
-from recovery import APPROVED, ASK, CONCLUDE, DECIDED, PUT_BACK, REWIND, START, UNDO_INSTANCES, Started
+from recovery import APPROVED, CONCLUDE, Started
+from stages import ASK, DECIDED, PUT_BACK, REWIND, START, UNDO_INSTANCES
 from shop import settled_shop
-from slack import ANN, BEN, CLEO, DAN, STRANGER, Slack, buttons, words
+from slack import ANN, BEN, CLEO, DAN, NOT_IN_ANY_LIST, Slack, buttons, words
 
 
-def named(text):
+def recovery_named_in(text):
     """The recovery's name in a sentence that says it is started."""
     return text.split(" is started")[0].splitlines()[-1].strip("* ")
 
@@ -32,7 +33,7 @@ def test_recovery_and_its_undo_from_chat(stack):
     begun = slack.presses(CLEO, plan.button("Start it"))
     assert not begun.private, "what was begun is for all"
     contains(begun.text, "is started", f"by: cleo ({CLEO} in Slack workspace")
-    run = Started(stack, named(begun.text))
+    run = Started(stack, recovery_named_in(begun.text))
     assert run.request["dryRun"] is False, "a dry run that was started"
     # Pressed again, by somebody in a hurry, it is the same one.
     contains(slack.presses(CLEO, plan.button("Start it")).text, f"{run.id} had been started before")
@@ -43,7 +44,7 @@ def test_recovery_and_its_undo_from_chat(stack):
     yes = next(b for b in buttons(question) if b["text"]["text"] == "Approve")
     contains(slack.presses(CLEO, yes).text, "you started this recovery, so somebody else has to approve it")
     contains(slack.presses(ANN, yes).text, "you may look, and not decide")
-    assert slack.presses(DAN, yes).text == STRANGER, "what a stranger is told"
+    assert slack.presses(DAN, yes).text == NOT_IN_ANY_LIST, "what a stranger is told"
     assert run.item()["state"] == "AwaitingApproval", "the state after those who may not"
     contains(slack.says(ANN, f"status {run.id}").text, f"{run.id}: AwaitingApproval", "decide until", "/rewind approve")
     shown = slack.says(BEN, f"approve {run.id} the count is right")

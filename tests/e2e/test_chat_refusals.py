@@ -16,14 +16,14 @@ import zipfile
 
 import pytest
 
-from slack import ANN, BEN, CLEO, DAN, STRANGER, Slack
+from slack import ANN, BEN, CLEO, DAN, NOT_IN_ANY_LIST, Slack
 
 LIMIT = 0.1
 TIMES = 5
 START = "start my-aurora-cluster latest --name e2e-refused --approval none"
 
 
-def not_let_in(slack):
+def unauthenticated(slack):
     """What is refused before anything of it is read: a name, the body and headers, the status."""
     line = slack.line(CLEO, START)
     good, now = slack.signed(line), time.time()
@@ -41,7 +41,7 @@ def not_let_in(slack):
     ]
 
 
-def not_understood(slack):
+def malformed(slack):
     """What is signed, and no request of Slack's. Each is let in once."""
     line = slack.line(CLEO, START)
     foreign = json.dumps({"user": {"id": CLEO}, "actions": [{"value": f"x{time.time_ns()}"}]})
@@ -56,8 +56,8 @@ def not_understood(slack):
 
 # What is let in and not done: a name, who types what from where, what they are told.
 NOT_PERMITTED = [
-    ("a stranger", (DAN, START), STRANGER),
-    ("another workspace", (CLEO, START, None, "TOTHER"), STRANGER),
+    ("a stranger", (DAN, START), NOT_IN_ANY_LIST),
+    ("another workspace", (CLEO, START, None, "TOTHER"), NOT_IN_ANY_LIST),
     ("one who may only decide", (BEN, START), "you may look, and not start a recovery"),
     ("one who may only start", (ANN, "undo e2e-refused --confirm my-aurora-cluster"), "you may look, and not decide"),
 ]
@@ -78,7 +78,7 @@ def started(stack):
     return executions(stack), {item["id"]["S"] for item in items if not item["id"]["S"].startswith("seen#")}
 
 
-def knock(slack, send):
+def send_all_refused(slack, send):
     """Sends all that is refused, several times, by `send`, and sees it refused; answers the seconds of each."""
     took = {}
 
@@ -94,9 +94,9 @@ def knock(slack, send):
             seconds.append(spent)
         took[name] = seconds
 
-    for name, request, status in not_let_in(slack):
+    for name, request, status in unauthenticated(slack):
         timed(name, [request] * TIMES, status)
-    for name, body, status in not_understood(slack):
+    for name, body, status in malformed(slack):
         # Signed at another second each: otherwise all but the first came before.
         timed(name, [(body, slack.signed(body, at=time.time() - n)) for n in range(TIMES)], status)
     body = slack.line(CLEO, "list")
@@ -116,7 +116,7 @@ def test_bad_requests_are_refused_within_100_ms_and_start_nothing(stack):
     slack.says(CLEO, "help")  # a cold start is Lambda's
     with runtime(stack) as handler:
         handler(b"", {})
-        inside = knock(slack, handler)
+        inside = send_all_refused(slack, handler)
     lambdas = []
 
     def over_http(body, headers):
@@ -127,7 +127,7 @@ def test_bad_requests_are_refused_within_100_ms_and_start_nothing(stack):
         status, answer, spent = slack.send(body, headers)
         return status, answer, spent - empty
 
-    from_outside = knock(slack, over_http)
+    from_outside = send_all_refused(slack, over_http)
     assert started(stack) == before, "executions and items of the table, but for what was seen"
     print(f"the local Lambda itself takes {statistics.median(lambdas) * 1000:.0f} ms a request, which are not counted")
     for where, took in [("in the handler", inside), ("over HTTP", from_outside)]:

@@ -13,17 +13,17 @@ from backtracks import create_shop_with_backtrack, rewind_in_place
 from checks import contains, same_path, wait_until
 from cluster import UTC, Cluster, iso
 from engines import MYSQL, POSTGRES
-from recovery import IN_PLACE, UNASKED, Recovery, seconds
+from recovery import IN_PLACE, WITHOUT_APPROVAL, Recovery, seconds
 from shop import create_shop, difference, everything
 from subscriber import Subscriber
 
 FIND = ["Begin", "FindDue", "IsAnyDue"]
-END = ["IsAnyDue", "CleanedUp"]
+DONE = ["IsAnyDue", "CleanedUp"]
 NOTHING_DUE = [*FIND, "CleanedUp"]
 CHECK = [*FIND, "FindRecords", "CheckUnused", "IsUnused"]
-KEPT = [*CHECK, "RecordNotice", "SendNotice", *END]
-KEPT_AND_TOLD_BEFORE = [*CHECK, "RecordNotice", *END]
-DELETED = [*CHECK, "FindRecordsAgain", "CleanUp", "IsDeleted", "SendNotice", *END]
+KEPT = [*CHECK, "RecordNotice", "SendNotice", *DONE]
+KEPT_AND_TOLD_BEFORE = [*CHECK, "RecordNotice", *DONE]
+DELETED = [*CHECK, "FindRecordsAgain", "CleanUp", "IsDeleted", "SendNotice", *DONE]
 
 
 @contextlib.contextmanager
@@ -93,7 +93,7 @@ def test_source_stays_while_it_is_needed_then_goes_into_a_snapshot(stack):
     content, password, endpoint = everything(cluster), cluster.password, cluster.endpoint
     cluster.settle()
     run = Recovery.of(cluster, "1s ago", dns=cluster.dns(), approval="none", keepSource="1h")
-    output = run.recovered(UNASKED)
+    output = run.recovered(WITHOUT_APPROVAL)
     kept = output["source"]
     assert seconds(kept["keepUntil"]) == seconds(output["fence"]["fencedAt"]) + 3600, "the time until which it is kept"
     arn = cluster.describe()["DBClusterArn"]
@@ -168,7 +168,7 @@ def test_safety_clone_stays_while_it_is_used_then_goes_though_protected(stack):
     target = cluster.mistake("DELETE FROM orders")
     run = rewind_in_place(cluster, iso(target), keepSource="1h")
     output = run.recovered(IN_PLACE)
-    kept = cluster.beside(output["safetyClone"]["cluster"])
+    kept = cluster.derived(output["safetyClone"]["cluster"])
     arn = kept.describe()["DBClusterArn"]
     contains(output["safetyClone"]["keepForever"], f"remove-tags-from-resource --resource-name {arn} ")
     told = Subscriber(stack)
@@ -192,7 +192,7 @@ def test_source_stays_while_somebody_is_on_it_and_after_an_undo(stack):
     content = everything(cluster)
     cluster.settle()
     run = Recovery.of(cluster, "1s ago", dns=cluster.dns(), approval="none", keepSource="1h")
-    run.recovered(UNASKED)
+    run.recovered(WITHOUT_APPROVAL)
     with only_kept_cluster(stack, cluster.name):
         expire(stack, cluster.name)
         with by_the_functions_address(cluster):

@@ -12,7 +12,8 @@ from datetime import UTC, datetime
 
 from checks import contains
 from cluster import Cluster, iso
-from recovery import APPROVED, ASK, CONCLUDE, DECIDED, PUT_BACK, REWIND, START, UNASKED, UNDO_INSTANCES, Started
+from recovery import APPROVED, CONCLUDE, WITHOUT_APPROVAL, Started
+from stages import ASK, DECIDED, PUT_BACK, REWIND, START, UNDO_INSTANCES
 from shop import settled_shop
 from stack import ROOT
 
@@ -180,7 +181,7 @@ def test_recovery_by_a_script(stack):
     unattended = terminal.json("start", cluster.name, "1s ago", "--new-cluster", new, "--approval", "none",
                                "--dns", f"{stack.zone}:{cluster.record}")  # fmt: skip
     assert unattended["outcome"] == "Recovered", "how the one that was followed to its end has ended"
-    Started(stack, unattended["recoveryId"]).recovered(UNASKED)
+    Started(stack, unattended["recoveryId"]).recovered(WITHOUT_APPROVAL)
 
 
 @contextlib.contextmanager

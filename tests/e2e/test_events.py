@@ -10,7 +10,8 @@ from bus import Bus, Requested, executions_named
 from checks import contains, wait_until
 from cluster import UTC, Cluster
 from queues import Queue
-from recovery import ASK, CONCLUDE, DECIDED, PUT_BACK, REWIND, START, UNDO_INSTANCES, moment
+from recovery import CONCLUDE, moment
+from stages import ASK, DECIDED, PUT_BACK, REWIND, START, UNDO_INSTANCES
 from shop import fill
 from stack import SEEDED
 

@@ -6,20 +6,20 @@ import re
 from checks import contains
 from cluster import BACKTRACK, Cluster, remove
 from engines import MYSQL
-from recovery import APPROVED, BESIDE, UNASKED, Recovery
+from recovery import APPROVED, WITHOUT_APPROVAL, WITHOUT_RECORDS, Recovery
 from shop import fill
 from stack import ROOT
 
 INPUTS = ROOT / "statemachine" / "inputs"
 
 
-def promised():
+def outcomes_on_the_page():
     """What the page says of each file's end, by name."""
     rows = re.findall(r"^\| \[([\w-]+\.json)\]\(\1\) \| .* \| `(\w+)` \|$", (INPUTS / "README.md").read_text(), re.M)
     return dict(rows)
 
 
-def adapted(name, cluster, to):
+def with_own_cluster(name, cluster, to):
     """An example with a person's own cluster, moment, records and login in it."""
     request = json.loads((INPUTS / name).read_text())
     request |= {"cluster": cluster.name, "to": request["to"] if request["to"] == "latest" else to}
@@ -32,7 +32,7 @@ def adapted(name, cluster, to):
     return request
 
 
-def own(stack, name):
+def create_example_cluster(stack, name):
     """A cluster of somebody who follows the examples: with what their checks look at, and a record for its readers."""
     cluster = Cluster.create(stack, name, instances=({}, {"PromotionTier": 5}))
     fill(cluster)
@@ -45,13 +45,13 @@ def own(stack, name):
 
 
 def test_each_example_input_is_planned(stack):
-    cluster, mysql = own(stack, "e2e-console"), Cluster.create(stack, "e2e-my-console", engine=MYSQL, **BACKTRACK)
+    cluster, mysql = create_example_cluster(stack, "e2e-console"), Cluster.create(stack, "e2e-my-console", engine=MYSQL, **BACKTRACK)
     fill(mysql)
     mysql.settle(4)
     names = sorted(file.name for file in INPUTS.glob("*.json"))
-    assert sorted(promised()) == names, "the files that the page tells of"
+    assert sorted(outcomes_on_the_page()) == names, "the files that the page tells of"
     of = lambda name: mysql if name == "in-place.json" else cluster
-    runs = {name: Recovery(stack, adapted(name, of(name), "2s ago") | {"dryRun": True}) for name in names}
+    runs = {name: Recovery(stack, with_own_cluster(name, of(name), "2s ago") | {"dryRun": True}) for name in names}
     for name, run in runs.items():
         ended = run.wait()
         assert ended["status"] == "SUCCEEDED", f"{name}, which said {ended.get('cause')}"
@@ -61,36 +61,36 @@ def test_each_example_input_is_planned(stack):
             f"the strategy of {name}"
         )
         assert len(output["plan"]["dns"]) == len(run.request.get("dns", [])), f"the records of {name}"
-    assert promised()["dry-run.json"] == "Planned", "what the page says of dry-run.json"
+    assert outcomes_on_the_page()["dry-run.json"] == "Planned", "what the page says of dry-run.json"
     for wrong, said in [
         ({"to": "2026-11-23T10:30:00"}, "the offset is missing"),
         ({"keepSource": "1440"}, "the unit is missing"),
         ({"keep_source": "1d"}, "`keepSource` was meant"),
     ]:
-        ended = Recovery(stack, adapted("minimal.json", cluster, "2s ago") | {"dryRun": True} | wrong).wait()
+        ended = Recovery(stack, with_own_cluster("minimal.json", cluster, "2s ago") | {"dryRun": True} | wrong).wait()
         assert ended["error"] == "InvalidRequest", "the error"
         contains(ended["cause"], said, "nothing was changed; next step: correct the request")
         assert "\n" not in ended["cause"] and len(ended["cause"]) < 300, f"it is no readable line: {ended['cause']!r}"
 
 
 def test_example_inputs_end_as_the_page_beside_them_says(stack):
-    cluster = own(stack, "e2e-examples")
-    for name, path in [("minimal.json", BESIDE), ("writer-and-reader.json", APPROVED)]:
-        request = adapted(name, cluster, "2s ago")
+    cluster = create_example_cluster(stack, "e2e-examples")
+    for name, path in [("minimal.json", WITHOUT_RECORDS), ("writer-and-reader.json", APPROVED)]:
+        request = with_own_cluster(name, cluster, "2s ago")
         stack.on_success(lambda new=request["newCluster"]: remove(stack, new))
         recovery = Recovery(stack, request)
         if path is APPROVED:
             recovery.approval()
             recovery.decide("approved")
-        assert recovery.recovered(path)["outcome"] == promised()[name], f"the outcome of {name}"
+        assert recovery.recovered(path)["outcome"] == outcomes_on_the_page()[name], f"the outcome of {name}"
     new = stack.describe(f"{cluster.name}-writer-and-reader")
     moved = {record: stack.records()[record][0] for record in (cluster.record, f"ro.{cluster.record}")}
     assert moved == {cluster.record: new["Endpoint"], f"ro.{cluster.record}": new["ReaderEndpoint"]}, "the records"
 
 
 def test_example_input_without_approval_moves_traffic(stack):
-    cluster = own(stack, "e2e-unasked")
-    request = adapted("no-approval.json", cluster, "2s ago")
+    cluster = create_example_cluster(stack, "e2e-unasked")
+    request = with_own_cluster("no-approval.json", cluster, "2s ago")
     stack.on_success(lambda: remove(stack, request["newCluster"]))
-    output = Recovery(stack, request).recovered(UNASKED)
-    assert (output["outcome"], output["checks"][0]["found"]) == (promised()["no-approval.json"], "2"), "the outcome"
+    output = Recovery(stack, request).recovered(WITHOUT_APPROVAL)
+    assert (output["outcome"], output["checks"][0]["found"]) == (outcomes_on_the_page()["no-approval.json"], "2"), "the outcome"

@@ -4,7 +4,7 @@ import time
 
 from checks import refused
 from cluster import Cluster, iso
-from recovery import UNASKED, Recovery, seconds
+from recovery import WITHOUT_APPROVAL, Recovery, seconds
 from writers import APP_PASSWORD, Writers
 
 
@@ -18,7 +18,7 @@ def test_old_writer_acknowledges_no_write_after_the_fence(stack, engine):
         target = cluster.mistake("DELETE FROM precious")
         check = {"name": "precious rows", "database": "shop", "sql": "SELECT count(*) FROM precious", "expect": "1000"}
         run = Recovery.of(cluster, iso(target), dns=cluster.dns(), checks=[check], approval="none")
-        output = run.recovered(UNASKED)
+        output = run.recovered(WITHOUT_APPROVAL)
         time.sleep(1)
     fenced_at, rewound_to = seconds(output["fence"]["fencedAt"]), seconds(output["rewoundTo"])
     new = stack.resolve(cluster.endpoint.replace(cluster.name, f"{cluster.name}-r"))
@@ -43,7 +43,7 @@ def test_logins_stay_closed_without_the_network_layer(stack, engine):
     cluster.sql(["CREATE TABLE t (n int)", *engine.grant_app("app", APP_PASSWORD, "t")])
     cluster.settle()
     run = Recovery.of(cluster, "1s ago", dns=cluster.dns(), approval="none")
-    output = run.recovered(UNASKED)
+    output = run.recovered(WITHOUT_APPROVAL)
     layers = {layer["layer"]: layer["did"] for layer in run.result("FenceSource")["layers"]}
     assert sorted(layers) == ["login", "network", "proof", "sessions"], "the fence's layers"
     # With the network open again the other layers hold by themselves.
@@ -52,7 +52,7 @@ def test_logins_stay_closed_without_the_network_layer(stack, engine):
     )
     cluster.wait_available()
     passwords = {"app": APP_PASSWORD, cluster.user: cluster.password}
-    for database, user, said in engine.kept_out:
+    for database, user, said in engine.refused_logins:
         with refused(engine.error, said):
             cluster.connect(database, user, passwords[user])
     with cluster.connect(user="app", password=APP_PASSWORD, host=cluster.record) as session:

@@ -8,19 +8,8 @@ from baseline import Baseline
 from checks import wait_until
 from cluster import Cluster, iso
 from killing_proxy import kill_client_of
-from recovery import (
-    CONCLUDE,
-    PUT_BACK,
-    REWIND,
-    START,
-    UNASKED,
-    UNDO_FENCE,
-    UNDO_INSTANCES,
-    UNDO_RESTORE,
-    UNDO_SWITCH,
-    Recovery,
-    up_to,
-)  # fmt: skip
+from recovery import CONCLUDE, WITHOUT_APPROVAL, Recovery, up_to
+from stages import PUT_BACK, REWIND, START, UNDO_FENCE, UNDO_INSTANCES, UNDO_RESTORE, UNDO_SWITCH
 from shop import create_shop
 
 CHECK = {"name": "orders are back", "database": "shop", "sql": "SELECT count(*) FROM orders", "expect": "4000"}
@@ -52,7 +41,7 @@ def test_each_function_killed_once_before_its_change_goes_on(stack, kills):
         ) as fence,
         kills.at("POST", "/rrset", cluster.record, when="before") as swap,
     ):
-        output = start(cluster, target).recovered(UNASKED)
+        output = start(cluster, target).recovered(WITHOUT_APPROVAL)
     assert [len(kill.killed) for kill in [restore, create, fence, swap]] == [1, 1, 1, 1], "functions killed"
     assert cluster.value("SELECT count(*) FROM orders", host=cluster.record) == 4000, "the rows by name"
     print(f"recovered in {output['timings']['total']:.1f} s with four functions killed")
@@ -68,7 +57,7 @@ def test_each_function_killed_once_after_its_change_does_nothing_twice(stack, ki
         kills.at("UpdateItem", "fence", f"recovery#{cluster.name}-", when="after") as noted,
         kills.at("POST", "/rrset", cluster.record, when="after") as swap,
     ):
-        output = start(cluster, target).recovered(UNASKED, timeout=240)
+        output = start(cluster, target).recovered(WITHOUT_APPROVAL, timeout=240)
     assert [len(kill.killed) for kill in [restore, create, noted, swap]] == [1, 1, 1, 1], "functions killed"
     assert cluster.value("SELECT count(*) FROM orders", host=cluster.record) == 4000, "the rows by name"
     made = sorted(name for name in stack.inventory() if name.startswith(cluster.name))
@@ -127,7 +116,7 @@ def test_fence_source_killed_every_time_with_its_network_layer_up_changes_nothin
 
 def test_fence_source_killed_every_time_with_logins_closed_changes_nothing(stack, kills, engine):
     cluster, _, target = deleted(stack, f"{engine.prefix}-kill-midway", engine=engine)
-    cluster.sql(engine.landscape)
+    cluster.sql(engine.logins_of_every_kind)
     before = Baseline(cluster)
     address, killed = stack.resolve(cluster.endpoint), []
     # A session of before the fence sees it go up, until it is ended by it.
@@ -141,7 +130,7 @@ def test_fence_source_killed_every_time_with_logins_closed_changes_nothing(stack
     # The second attempt finds everything closed already: it must not take that for how it was.
     killed.append(wait_until(lambda: kill_client_of(address, cluster.port), "a second fence-source", 30, 0.02))
     path = UNTIL_FENCE + UNDO_FENCE + UNDO_INSTANCES + CONCLUDE
-    cause = run.failed(path, "Unavailable", "[Runtime.ExitError in ", "undone:", engine.lifted[-1])
+    cause = run.failed(path, "Unavailable", "[Runtime.ExitError in ", "undone:", engine.texts_of_a_lifted_fence[-1])
     assert all(killed), f"functions killed: {killed}"
     before.is_restored()
     print(cause)

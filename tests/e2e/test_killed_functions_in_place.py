@@ -9,19 +9,8 @@ from backtracks import UNTIL_BACK, WRONG, backtracks, create_shop_with_backtrack
 from baseline import Baseline
 from checks import wait_until
 from cluster import iso
-from recovery import (
-    BACK,
-    CONCLUDE,
-    FENCE,
-    FORWARD,
-    IN_PLACE,
-    NEEDS_OPERATOR,
-    NO_FORWARD,
-    PUT_BACK,
-    START,
-    UNDO_CLONE,
-    up_to,
-)  # fmt: skip
+from recovery import BACK, CONCLUDE, IN_PLACE, NEEDS_OPERATOR, NO_FORWARD, UNDO_CLONE, up_to
+from stages import FENCE, FORWARD, PUT_BACK, START
 from shop import difference, everything
 
 FENCED = START + ["IsApprovalNeeded"]
@@ -68,7 +57,7 @@ class Mistaken:
         assert difference(everything(self.cluster), self.good) == "", "the rewound data"
 
     def has_clone(self):
-        clone = self.cluster.beside(self.clone)
+        clone = self.cluster.derived(self.clone)
         assert difference(everything(clone), self.before.content) == "", "the data on the safety clone"
 
 

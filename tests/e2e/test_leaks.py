@@ -21,7 +21,7 @@ from policies import histories
 from recovery import Recovery
 
 
-def written(secret):
+def encodings(secret):
     """A secret as it may be written down."""
     return {
         secret,
@@ -64,7 +64,7 @@ def in_items(stack):
             yield f"the item {found['id']['S']}", json.dumps(found, ensure_ascii=False)
 
 
-def in_what_was_said(stack):
+def in_events_and_messages(stack):
     stack.leak_watch.look()
     yield from (("an event or a message", body) for body in stack.leak_watch.messages())
 
@@ -78,18 +78,18 @@ PLACES = {
     "files": in_files,
     "histories": in_histories,
     "items": in_items,
-    "events and messages": in_what_was_said,
+    "events and messages": in_events_and_messages,
     "logs of databases": in_databases,
 }
-BY_NATURE = {"histories", "items"}  # of task tokens
+WHERE_TOKENS_BELONG = {"histories", "items"}  # of task tokens
 
 
-def found(stack, secrets):
+def find_leaks(stack, secrets):
     """Where which secrets are, by place."""
-    forms = [(form, kind) for value, kind in secrets.items() for form in written(value)]
+    forms = [(form, kind) for value, kind in secrets.items() for form in encodings(value)]
     leaks, characters = {place: set() for place in PLACES}, 0
     for place, read in PLACES.items():
-        wanted = [(form, kind) for form, kind in forms if not (kind == TOKEN and place in BY_NATURE)]
+        wanted = [(form, kind) for form, kind in forms if not (kind == TOKEN and place in WHERE_TOKENS_BELONG)]
         for where, text in read(stack):
             characters += len(text)
             leaks[place] |= {f"{kind} is in {where}" for form, kind in wanted if form in text}
@@ -99,7 +99,7 @@ def found(stack, secrets):
 # ----------------------------------------------------------------------------------------------------------- the canary
 
 
-def plant(stack, canary):
+def plant_canary(stack, canary):
     """Puts the canary into each place, the way that a leak would get there."""
     logs, group = stack.client("logs"), stack.outputs["FunctionsLogGroup"]
     logs.create_log_stream(logGroupName=group, logStreamName=canary)
@@ -127,11 +127,11 @@ def test_nothing_secret_is_in_what_people_can_read(stack):
         stack.leak_watch.look()
         secrets = stack.leak_watch.secrets()
         assert secrets.get(canary) == "the secret e2e-canary", "the canary among the secrets"
-        plant(stack, canary)
-        seen = lambda: any(canary in body for _, body in in_what_was_said(stack))
+        plant_canary(stack, canary)
+        seen = lambda: any(canary in body for _, body in in_events_and_messages(stack))
         wait_until(seen, "the canary among events and messages", 10)
         secrets = stack.leak_watch.secrets()
-        leaks, characters = found(stack, secrets)
+        leaks, characters = find_leaks(stack, secrets)
     finally:
         stack.secrets.delete_secret(SecretId=made["ARN"], ForceDeleteWithoutRecovery=True)
         stack.client("dynamodb").delete_item(TableName=stack.table, Key={"id": {"S": "e2e-canary"}})

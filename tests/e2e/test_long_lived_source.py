@@ -13,17 +13,17 @@ from shop import fill
 
 OLD, NEW = "rds-ca-2019", "rds-ca-rsa2048-g1"
 # Four marks of the recovery's are kept room for on a cluster, two on an instance.
-FIT = 46, 48
+TAGS_THAT_FIT = 46, 48
 
 
-def half_drop(cluster, database):
+def interrupt_drop_database(cluster, database):
     """Interrupts a DROP DATABASE after it has marked the database, and before it is done."""
-    patience = 1
+    timeout_ms = 1
     for _ in range(200):
         with cluster.connect("postgres") as session:
             if not session.execute("SELECT 1 FROM pg_database WHERE datname = %s", [database]).fetchone():
                 session.execute(f"CREATE DATABASE {database}")
-            session.execute(f"SET statement_timeout = {patience}")
+            session.execute(f"SET statement_timeout = {timeout_ms}")
             try:
                 session.execute(f"DROP DATABASE {database}")
             except Error:
@@ -32,7 +32,7 @@ def half_drop(cluster, database):
             left = session.execute("SELECT datconnlimit FROM pg_database WHERE datname = %s", [database]).fetchone()
         if left == (-2,):
             return
-        patience = patience + 1 if left else max(1, patience // 2)
+        timeout_ms = timeout_ms + 1 if left else max(1, timeout_ms // 2)
     pytest.fail(f"{database} was never left between its mark and its end")
 
 
@@ -59,7 +59,7 @@ def test_source_with_fifty_tags_an_old_authority_and_a_half_dropped_database_rec
     ).close()
     fill(cluster)
     cluster.sql("CREATE ROLE app LOGIN PASSWORD 'apples-and-pears'")
-    half_drop(cluster, "legacy")
+    interrupt_drop_database(cluster, "legacy")
     with refused(OperationalError, "invalid database"):
         cluster.connect("legacy")
     cluster.settle()
@@ -86,7 +86,7 @@ def test_source_with_fifty_tags_an_old_authority_and_a_half_dropped_database_rec
     made = {i["DBInstanceIdentifier"]: i for i in stack.instances(new.name)}
     writer = made[f"{new.name}-1"]
     told = {difference["what"]: difference for difference in output["differences"]}
-    for described, fit, name in [(after, FIT[0], new.name), (writer, FIT[1], writer["DBInstanceIdentifier"])]:
+    for described, fit, name in [(after, TAGS_THAT_FIT[0], new.name), (writer, TAGS_THAT_FIT[1], writer["DBInstanceIdentifier"])]:
         own = [key for key in keys(described) if key.startswith("aurora-rewind:")]
         assert "aurora-rewind:recovery" in own, f"{name} bears no mark: {own}"
         assert keys(described)[len(own) :] == [tag["Key"] for tag in many[:fit]], f"the source's tags on {name}"

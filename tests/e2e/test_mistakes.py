@@ -8,7 +8,7 @@ import pytest
 
 from checks import contains, refused, wait_until
 from cluster import Cluster, iso, remove
-from recovery import APPROVED, UNASKED, Recovery, moment
+from recovery import APPROVED, WITHOUT_APPROVAL, Recovery, moment
 from shop import difference, everything, fill
 from subscriber import Subscriber
 
@@ -42,11 +42,11 @@ def undoes(stack, engine, name, statement, database="shop", approval="none"):
         contains(said[0], f"{cluster.record} moves from", pending["hash"], pending["expiresAt"], run.arn)
         assert look(cluster.record) == after, "the source while people are asked"
         run.decide("approved", comment="looks right")
-    output = run.recovered(APPROVED if approval == "required" else UNASKED)
+    output = run.recovered(APPROVED if approval == "required" else WITHOUT_APPROVAL)
 
     assert moment(output["rewoundTo"]) == target.replace(microsecond=0), "the moment gone back to"
     assert (output["strategy"], output["cluster"], output["newCluster"]) == ("restore", name, f"{name}-r"), "the output"
-    new = cluster.beside(f"{name}-r")
+    new = cluster.derived(f"{name}-r")
     assert (output["writerEndpoint"], output["readerEndpoint"]) == (new.endpoint, new.describe()["ReaderEndpoint"]), (
         "endpoints"
     )
@@ -108,7 +108,7 @@ def test_restored_cluster_can_be_rewound_again(stack):
     rows = lambda: cluster.value("SELECT count(*) FROM orders", host=cluster.record)
     cluster.settle()
     target = cluster.mistake("DELETE FROM orders")
-    Recovery.of(cluster, iso(target), dns=cluster.dns(), checks=[CHECK], approval="none").recovered(UNASKED)
+    Recovery.of(cluster, iso(target), dns=cluster.dns(), checks=[CHECK], approval="none").recovered(WITHOUT_APPROVAL)
     assert rows() == 4000, "rows after the first"
 
     new = Cluster(stack, "e2e-again-r")
@@ -127,7 +127,7 @@ def test_restored_cluster_can_be_rewound_again(stack):
     assert refused.wait()["error"] == "InvalidRequest", "the error without a secret"
     contains(refused.wait()["cause"], f"`secretArn` is missing, and {new.name} has no managed master secret")
     run = Recovery(stack, request)
-    output = run.recovered(UNASKED)
+    output = run.recovered(WITHOUT_APPROVAL)
     stack.on_success(lambda: remove(stack, output["newCluster"]))
     assert rows() == 4001, "rows after the second"
     moment_of_name = re.fullmatch(r"e2e-again-r-rewind-(\d{8}-\d{6})", output["newCluster"])
@@ -168,7 +168,7 @@ def test_delete_in_more_than_a_gigabyte_is_undone(stack):
         "atLeast": 8e6,
     }
     run = Recovery.of(cluster, iso(target), dns=cluster.dns(), checks=[check], approval="none")
-    output = run.recovered(UNASKED, timeout=300)
+    output = run.recovered(WITHOUT_APPROVAL, timeout=300)
     assert rows() == before, "the rows under the same name"
     cluster.unfence_by_hand()
     assert cluster.value("SELECT count(*) FROM pgbench_accounts") == 0, "rows of the source, untouched"

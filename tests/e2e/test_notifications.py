@@ -17,7 +17,7 @@ STATUS = {"startDate": 1551225271984, "stopDate": 1551225272000, "input": "{}", 
 
 def subscribed(stack, output):
     """A queue that gets what is published to the topic of an output."""
-    queue, sns = Queue.made(stack, "sns.amazonaws.com"), stack.client("sns")
+    queue, sns = Queue.create(stack, "sns.amazonaws.com"), stack.client("sns")
     arn = sns.subscribe(TopicArn=stack.outputs[output], Protocol="sqs", Endpoint=queue.arn)["SubscriptionArn"]
     stack.on_success(lambda: sns.unsubscribe(SubscriptionArn=arn))
     return queue

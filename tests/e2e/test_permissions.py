@@ -8,20 +8,8 @@ from baseline import Baseline
 from checks import contains
 from cluster import Cluster
 from policies import WITHOUT, copied, decisions, machine_with
-from recovery import (
-    CONCLUDE,
-    FENCE,
-    PUT_BACK,
-    REWIND,
-    START,
-    SWITCH,
-    UNDO_FENCE,
-    UNDO_INSTANCES,
-    UNDO_RESTORE,
-    UNDO_SWITCH,
-    Recovery,
-    up_to,
-)
+from recovery import CONCLUDE, SWITCH, Recovery, up_to
+from stages import FENCE, PUT_BACK, REWIND, START, UNDO_FENCE, UNDO_INSTANCES, UNDO_RESTORE, UNDO_SWITCH
 from shop import fill
 
 

@@ -214,7 +214,7 @@ class History:
 
     def restore(self, name, target):
         """Restores beside, and compares."""
-        stack, new = self.cluster.stack, self.cluster.beside(name)
+        stack, new = self.cluster.stack, self.cluster.derived(name)
         wait_until(lambda: self.cluster.describe()["LatestRestorableTime"] >= target, "the target inside the window")
         stack.rds.restore_db_cluster_to_point_in_time(
             DBClusterIdentifier=name, SourceDBClusterIdentifier=self.cluster.name, RestoreToTime=target,

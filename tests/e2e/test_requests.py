@@ -9,19 +9,9 @@ import pytest
 from checks import contains, refused
 from cluster import UTC, Cluster, iso
 from recovery import (
-    BESIDE,
-    CONCLUDE,
-    CONCLUDE_WITHOUT_LEASE,
-    DRY_RUN,
-    PUT_BACK,
-    REFUSE,
-    REFUSED,
-    REWIND,
-    START,
-    UNDO_INSTANCES,
-    Recovery,
-    up_to,
+    CONCLUDE, CONCLUDE_WITHOUT_LEASE, DRY_RUN, REFUSE, REFUSED, WITHOUT_RECORDS, Recovery, up_to,
 )  # fmt: skip
+from stages import PUT_BACK, REWIND, START, UNDO_INSTANCES
 from shop import fill
 from stack import SEEDED
 
@@ -190,7 +180,7 @@ def test_second_recovery_is_refused_while_the_first_waits(stack):
     cluster.sql("INSERT INTO audit.log (what) VALUES ('still writable')", host=cluster.record)
 
     third = Recovery.of(cluster, "1s ago", newCluster="e2e-lease-third")
-    output = third.recovered(BESIDE)
+    output = third.recovered(WITHOUT_RECORDS)
     assert (output["dns"], output["fence"], output["lost"]) == ([], None, None), "what was moved and fenced without records"
     assert stack.records()[cluster.record] == (cluster.endpoint, 1), "the record"
     assert cluster.logins() == logins, "roles, databases and security groups of the source"
@@ -214,7 +204,7 @@ def test_execution_started_twice_recovers_once(stack):
         contains(str(error), run.id)
     with refused(again):
         start(run.request | {"newCluster": "e2e-twice-other"})
-    run.recovered(BESIDE)
+    run.recovered(WITHOUT_RECORDS)
     with refused(again):
         start(run.request | {"newCluster": "e2e-twice-other"})
     same = [

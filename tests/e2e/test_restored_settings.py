@@ -7,7 +7,7 @@ from psycopg import OperationalError
 
 from checks import contains, refused, wait_until
 from cluster import Cluster, iso
-from recovery import APPROVED, UNASKED, Recovery
+from recovery import APPROVED, WITHOUT_APPROVAL, Recovery
 from shop import fill
 
 # What may differ on the restored cluster. Everything else that describe-db-clusters shows has to be equal.
@@ -29,7 +29,7 @@ def tags(described):
     return {tag["Key"]: tag["Value"] for tag in described["TagList"] if not tag["Key"].startswith("aurora-rewind:")}
 
 
-def rich(stack):
+def create_cluster_without_defaults(stack):
     """A cluster on which everything is set that can be, and to something that is no default."""
     rds, region = stack.rds, stack.env["AWS_REGION"]
     family = stack.describe("my-aurora-cluster")["EngineVersion"].split(".")[0]
@@ -101,7 +101,7 @@ def _ignoring_existing(rds, call, **arguments):
             raise
 
 
-def shown(described, but):
+def fields_of(described, but):
     plain = {field: value for field, value in described.items() if field not in but}
     if "AssociatedRoles" in plain:
         plain["AssociatedRoles"] = sorted(plain["AssociatedRoles"], key=str)
@@ -109,7 +109,7 @@ def shown(described, but):
 
 
 def test_what_a_restore_does_not_inherit_is_carried_over_or_told(stack):
-    cluster = rich(stack)
+    cluster = create_cluster_without_defaults(stack)
     fill(cluster)
     before, like = cluster.describe(), stack.instances(cluster.name)
     groups = cluster.groups
@@ -118,13 +118,13 @@ def test_what_a_restore_does_not_inherit_is_carried_over_or_told(stack):
     dns = cluster.dns() + [{"hostedZoneId": stack.zone, "name": "e2e-rich-ro.example.com", "endpoint": "reader"}]
     stack.change_record("UPSERT", "e2e-rich-ro.example.com", before["ReaderEndpoint"])
     run = Recovery.of(cluster, "1s ago", dns=dns, checks=[check], approval="none")
-    output = run.recovered(UNASKED)
+    output = run.recovered(WITHOUT_APPROVAL)
     new = Cluster(stack, f"{cluster.name}-r")
     after, made = new.describe(), {i["DBInstanceIdentifier"]: i for i in stack.instances(new.name)}
 
     told = {difference["what"] for difference in output["differences"]}
     wrong = []
-    a, b = shown(before, CLUSTER_OF_ITS_OWN), shown(after, CLUSTER_OF_ITS_OWN)
+    a, b = fields_of(before, CLUSTER_OF_ITS_OWN), fields_of(after, CLUSTER_OF_ITS_OWN)
     for field in sorted(set(a) | set(b)):
         if a.get(field) != b.get(field) and TOLD.get(field) not in told:
             wrong.append(f"{field} was {a.get(field)!r} and is {b.get(field)!r}, and nobody is told")
@@ -142,7 +142,7 @@ def test_what_a_restore_does_not_inherit_is_carried_over_or_told(stack):
     assert sorted(made) == ["e2e-rich-r-1", "e2e-rich-r-2", "e2e-rich-r-3"], "the new instances"
     for source in like:
         copy = made[source["DBInstanceIdentifier"].replace("e2e-rich-", "e2e-rich-r-")]
-        a, b = shown(source, INSTANCE_OF_ITS_OWN), shown(copy, INSTANCE_OF_ITS_OWN)
+        a, b = fields_of(source, INSTANCE_OF_ITS_OWN), fields_of(copy, INSTANCE_OF_ITS_OWN)
         for field in sorted(set(a) | set(b)):
             if a.get(field) != b.get(field):
                 wrong.append(
@@ -158,7 +158,7 @@ def test_what_a_restore_does_not_inherit_is_carried_over_or_told(stack):
     stack.change_record("DELETE", "e2e-rich-ro.example.com", after["ReaderEndpoint"])
     for difference in output["differences"]:
         assert all(difference.values()), f"a difference without words: {difference}"
-    print(f"{len(shown(before, CLUSTER_OF_ITS_OWN))} fields of the cluster; told: {', '.join(sorted(told))}")
+    print(f"{len(fields_of(before, CLUSTER_OF_ITS_OWN))} fields of the cluster; told: {', '.join(sorted(told))}")
 
 
 def test_verify_logs_in_with_a_master_password_that_was_rotated_since(stack):
@@ -207,7 +207,7 @@ def test_verify_logs_in_with_an_older_version_of_a_secret_of_ones_own(stack):
         cluster.sql(f"ALTER ROLE rescuer PASSWORD '{password}'")
         stack.secrets.put_secret_value(SecretId=secret, SecretString=keep(password))
     run = Recovery.of(cluster, iso(target), dns=cluster.dns(), secretArn=secret, approval="none")
-    run.recovered(UNASKED)
+    run.recovered(WITHOUT_APPROVAL)
     login = run.result("Verify")["login"]
     assert (login["user"], login["secretVersion"]) == ("rescuer", "at-first"), "the login of verify"
     # Nobody's databases but its own may this user close: there the network alone does, and it is said so.

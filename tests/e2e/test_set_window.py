@@ -10,7 +10,7 @@ from engines import MYSQL
 from stack import ROOT
 
 
-def call(stack, error=None, **request):
+def set_window(stack, error=None, **request):
     """What the function answers, or the message of its error."""
     name = stack.function("SetWindow")["FunctionName"]
     answer = stack.client("lambda").invoke(FunctionName=name, Payload=json.dumps(request))
@@ -25,33 +25,33 @@ def call(stack, error=None, **request):
 def test_backtrack_window_is_told_set_and_switched_off_only_with_a_confirmation(stack):
     cluster = Cluster.create(stack, "e2e-my-window", engine=MYSQL, record=False, **BACKTRACK)
     name, window = cluster.name, lambda: cluster.describe().get("BacktrackWindow", 0)
-    told = call(stack, cluster=name)
+    told = set_window(stack, cluster=name)
     asked = (told["kind"], told["targetWindow"], told["targetWindowSeconds"], told["changed"])
     assert asked == ("backtrack", "1d", 86_400, False), "the window as it is"
     assert told["earliest"] < told["latest"] and told["reach"], f"how far back one can go: {told}"
     contains(" ".join(told["notes"]), "the rest comes as time passes")
     for asked, seconds in [("3d", 259_200), ("24h", 86_400), ("90m", 5_400)]:
-        told = call(stack, cluster=name, window=asked)
+        told = set_window(stack, cluster=name, window=asked)
         assert (told["changed"], told["targetWindowSeconds"], window()) == (True, seconds, seconds), f"a window of {asked}"
         cluster.wait_available()
-        assert call(stack, cluster=name, window=asked)["changed"] is False, f"whether {asked} once more changed something"
+        assert set_window(stack, cluster=name, window=asked)["changed"] is False, f"whether {asked} once more changed something"
     for asked, said in [
         ("1440", "1440 seconds is 24 minutes; 24 hours is 86400 seconds: write 24h"),
         (1440, "1440 seconds is 24 minutes"),
         ("4d", "72h (259200 seconds) at most"),
         ("soon", "write a length such as 24h or 3d, or off"),
     ]:
-        contains(call(stack, "InvalidRequest", cluster=name, window=asked), said, "nothing was changed")
-    contains(call(stack, "InvalidRequest", cluster=name, windows="1d"), "`windows` is no field")
-    contains(call(stack, "InvalidRequest", cluster="no-such-cluster"), "there is no such cluster")
+        contains(set_window(stack, "InvalidRequest", cluster=name, window=asked), said, "nothing was changed")
+    contains(set_window(stack, "InvalidRequest", cluster=name, windows="1d"), "`windows` is no field")
+    contains(set_window(stack, "InvalidRequest", cluster="no-such-cluster"), "there is no such cluster")
 
     off = f"switch off {name} for ever"
-    contains(call(stack, "InvalidRequest", cluster=name, window="off"), "cannot be switched on again", off)
+    contains(set_window(stack, "InvalidRequest", cluster=name, window="off"), "cannot be switched on again", off)
     contains(
-        call(stack, "InvalidRequest", cluster=name, window="off", confirm="yes"), 'is "yes", which is not what', off
+        set_window(stack, "InvalidRequest", cluster=name, window="off", confirm="yes"), 'is "yes", which is not what', off
     )
     assert window() == 5_400, "the window after two refusals"
-    told = call(stack, cluster=name, window="off", confirm=off)
+    told = set_window(stack, cluster=name, window="off", confirm=off)
     assert (told["changed"], told["targetWindow"], told["reach"], window()) == (True, "off", None, 0), (
         "a window switched off"
     )
@@ -62,11 +62,11 @@ def test_window_is_shrunk_only_with_a_confirmation(stack):
     cluster = Cluster.create(stack, "e2e-my-shrinks", engine=MYSQL, record=False, **BACKTRACK)
     cluster.settle(4)
     confirm = f"shrink {cluster.name}"
-    contains(call(stack, "InvalidRequest", cluster=cluster.name, window="2s"), "out of reach for ever", confirm)
-    told = call(stack, cluster=cluster.name, window="2s", confirm=confirm)
+    contains(set_window(stack, "InvalidRequest", cluster=cluster.name, window="2s"), "out of reach for ever", confirm)
+    told = set_window(stack, cluster=cluster.name, window="2s", confirm=confirm)
     assert (told["changed"], told["targetWindowSeconds"]) == (True, 2), "the window"
     wait_until(
-        lambda: call(stack, cluster=cluster.name)["reach"] in ["1s", "2s", "3s"], "a reach of the window's length", 30
+        lambda: set_window(stack, cluster=cluster.name)["reach"] in ["1s", "2s", "3s"], "a reach of the window's length", 30
     )
 
 
@@ -74,14 +74,14 @@ def test_offered_commands_make_a_cluster_with_backtrack(stack):
     cluster = Cluster.create(stack, "e2e-my-without", engine=MYSQL)
     cluster.sql(["CREATE TABLE t (n int)", "INSERT INTO t VALUES (1), (2)"])
     cluster.settle()
-    told = call(stack, cluster=cluster.name)
+    told = set_window(stack, cluster=cluster.name)
     assert (told["kind"], told["targetWindow"], told["changed"]) == ("backupRetention", "1d", False), "the window as it is"
     contains(" ".join(told["notes"]), "made without Backtrack", "by a restore beside it")
-    said = call(stack, "InvalidRequest", cluster=cluster.name, window="24h")
+    said = set_window(stack, "InvalidRequest", cluster=cluster.name, window="24h")
     contains(said, "only when a cluster is made, never afterwards", "nothing was changed")
     commands = said[said.index("aws rds restore-db-cluster-to-point-in-time") :]
     commands = commands[: commands.index("--db-instance-class db.r6g.large") + len("--db-instance-class db.r6g.large")]
-    new = cluster.beside(f"{cluster.name}-backtrack")
+    new = cluster.derived(f"{cluster.name}-backtrack")
     stack.on_success(lambda: remove(stack, new.name))
     path = f"{ROOT / '.local/tools/aws/bin'}:{os.environ['PATH']}"
     done = subprocess.run(
@@ -92,19 +92,19 @@ def test_offered_commands_make_a_cluster_with_backtrack(stack):
     assert new.describe()["BacktrackWindow"] == 86_400, "the window of the cluster that they made"
     assert new.value("SELECT count(*) FROM t") == 2, "its rows"
     assert new.groups == cluster.groups, "its security groups"
-    wait_until(lambda: call(stack, cluster=new.name)["kind"] == "backtrack", "a backtrack window")
+    wait_until(lambda: set_window(stack, cluster=new.name)["kind"] == "backtrack", "a backtrack window")
 
 
 def test_window_of_postgresql_is_the_backup_retention(stack):
     cluster = Cluster.create(stack, "e2e-window", record=False)
     kept = lambda: cluster.describe()["BackupRetentionPeriod"]
-    told = call(stack, cluster=cluster.name)
+    told = set_window(stack, cluster=cluster.name)
     assert (told["kind"], told["targetWindow"], told["engine"]) == ("backupRetention", "1d", "aurora-postgresql"), (
         "as it is"
     )
     assert told["earliest"] <= told["latest"] and told["reach"], f"how far back one can go: {told}"
     for asked, days in [("7d", 7), ("48h", 2), ("35d", 35), ("1d", 1)]:
-        told = call(stack, cluster=cluster.name, window=asked)
+        told = set_window(stack, cluster=cluster.name, window=asked)
         assert (told["changed"], told["targetWindowSeconds"], kept()) == (True, days * 86_400, days), (
             f"a retention of {asked}"
         )
@@ -115,5 +115,5 @@ def test_window_of_postgresql_is_the_backup_retention(stack):
         ("off", "Aurora always keeps backups"),
         ("1440", "1440 seconds is 24 minutes"),
     ]:
-        contains(call(stack, "InvalidRequest", cluster=cluster.name, window=asked), said, "nothing was changed")
+        contains(set_window(stack, "InvalidRequest", cluster=cluster.name, window=asked), said, "nothing was changed")
     assert kept() == 1, "the retention after the refusals"

@@ -7,7 +7,7 @@ import pytest
 
 from backtracks import create_shop_with_backtrack, rewind_in_place
 from cluster import Cluster, iso
-from recovery import IN_PLACE_APPROVED, UNASKED, Recovery
+from recovery import IN_PLACE_APPROVED, WITHOUT_APPROVAL, Recovery
 from shop import fill
 from writers import Writers
 
@@ -20,7 +20,7 @@ ELSEWHERE = ["ValidateWindow", "StartRestore", "AddInstances", "SwapDns", "Finis
 FOR_SAFETY_CLONE = "CloneSource AwaitRewind IsRewindDone AddInstances AwaitInstances AreInstancesReady".split()
 
 
-def spent(run):
+def durations_of_states(run):
     """Every visit of a state: its name and the seconds between its first event and the next state's."""
     entered = [
         (e["stateEnteredEventDetails"]["name"], e["timestamp"].timestamp())
@@ -49,7 +49,7 @@ def test_template_is_deployed_within_10_seconds(stack):
     assert deployed < 10 * slower, f"it took {deployed:.2f} s at a load of {load}"
 
 
-def timed(stack, name):
+def recover_small_database(stack, name):
     """Recovers a small database; answers the seconds in all, and those of the orchestration itself."""
     cluster = Cluster.create(stack, name)
     fill(cluster)
@@ -57,8 +57,8 @@ def timed(stack, name):
     target = cluster.mistake("DELETE FROM orders")
     check = {"name": "orders are back", "database": "shop", "sql": "SELECT count(*) FROM orders", "expect": "4000"}
     run = Recovery.of(cluster, iso(target), dns=cluster.dns(), checks=[check], approval="none")
-    output = run.recovered(UNASKED)
-    visits = spent(run)
+    output = run.recovered(WITHOUT_APPROVAL)
+    visits = durations_of_states(run)
     # From the call, so that what passes before the first state is in it as well.
     total = run.events()[-1]["timestamp"].timestamp() - run.called
     waiting = sum(seconds for name, seconds in visits if name in WAITING)
@@ -82,7 +82,7 @@ def timed(stack, name):
 def test_small_database_is_recovered_within_30_seconds(stack):
     # Others use the machine too: what takes too long is done twice more at most, and the one within the bound counts.
     for number in range(1, 4):
-        total, own = timed(stack, f"e2e-speed-{number}")
+        total, own = recover_small_database(stack, f"e2e-speed-{number}")
         if own < 3:
             break
     assert total < 30, f"it took {total:.2f} s"
@@ -105,7 +105,7 @@ def test_small_database_is_rewound_in_place_within_20_seconds_of_the_approval(st
     # The longest time without an acknowledged write, of four that write all the time.
     at = sorted(at for _, _, at in writers.acknowledged)
     away = max(after - before for before, after in zip(at, at[1:], strict=False))
-    visits = spent(run)
+    visits = durations_of_states(run)
     back = [name for name, _ in visits].index("StartBacktrack")
     itself = sum(
         seconds for name, seconds in visits[back:] if name in ["StartBacktrack", "AwaitRewind", "IsRewindDone"]

@@ -7,22 +7,8 @@ import pytest
 from baseline import Baseline
 from checks import contains, refused, wait_until
 from cluster import Cluster
-from recovery import (
-    APPROVE,
-    ASK,
-    CONCLUDE,
-    FENCE,
-    NEEDS_OPERATOR,
-    PUT_BACK,
-    REWIND,
-    START,
-    UNASKED,
-    UNDO_FENCE,
-    UNDO_INSTANCES,
-    UNDO_SWITCH,
-    Recovery,
-    up_to,
-)  # fmt: skip
+from recovery import CONCLUDE, NEEDS_OPERATOR, WITHOUT_APPROVAL, Recovery, up_to
+from stages import APPROVE, ASK, FENCE, PUT_BACK, REWIND, START, UNDO_FENCE, UNDO_INSTANCES, UNDO_SWITCH
 from shop import create_shop
 
 ASKED = START + REWIND + ASK
@@ -61,7 +47,7 @@ def test_failed_check_leaves_the_source_as_it_was(stack, engine):
 
 def test_record_that_somebody_changed_stays_and_the_fence_is_lifted(stack, engine):
     cluster = create_shop(stack, f"{engine.prefix}-changed", engine=engine)
-    cluster.sql(engine.landscape)
+    cluster.sql(engine.logins_of_every_kind)
     two_groups = [*stack.app_groups, "sg-0e2e000000000e2e0"]
     stack.rds.modify_db_cluster(DBClusterIdentifier=cluster.name, VpcSecurityGroupIds=two_groups, ApplyImmediately=True)
     cluster.wait_available()
@@ -71,17 +57,17 @@ def test_record_that_somebody_changed_stays_and_the_fence_is_lifted(stack, engin
     run.reaches("StartRestore")
     stack.change_record("UPSERT", cluster.record, "somebody.else.example.org", 1)
     path = (
-        UNASKED[: UNASKED.index("SwapDns")]
+        WITHOUT_APPROVAL[: WITHOUT_APPROVAL.index("SwapDns")]
         + ["SwapDns", "IsTrafficPossiblyMoved"]
         + UNDO_FENCE
         + UNDO_INSTANCES
         + CONCLUDE
     )
     cause = run.failed(path, "RecordChanged", f"{cluster.record} is CNAME somebody.else.example.org", "moved no record")
-    contains(cause, "undone:", *engine.lifted)
+    contains(cause, "undone:", *engine.texts_of_a_lifted_fence)
     assert stack.records()[cluster.record] == ("somebody.else.example.org", 1), "the record that somebody changed"
     fenced = run.result("FenceSource")
-    contains(str(fenced["layers"]), *engine.fenced_in)
+    contains(str(fenced["layers"]), *engine.texts_of_a_fence)
     stack.change_record("UPSERT", cluster.record, cluster.endpoint, 1)
     before.is_restored()
     with cluster.connect("ledger", "app", "apples-and-pears") as session:
@@ -173,7 +159,7 @@ def test_undo_by_the_calls_of_the_runbook_leaves_the_source_as_it_was(stack):
     before = Baseline(cluster)
     cluster.settle()
     run = Recovery.of(cluster, "1s ago", dns=cluster.dns(), approval="none")
-    output = run.recovered(UNASKED)
+    output = run.recovered(WITHOUT_APPROVAL)
     payload = {
         "recovery": {"id": run.id, "executionArn": run.arn, "startedAt": output["rewoundTo"]},
         "plan": json.loads(run.item()["plan"]),

@@ -10,7 +10,8 @@ from baseline import Baseline
 from checks import contains
 from cluster import Cluster
 from policies import WITHOUT, copied, decisions, machine_with
-from recovery import APPROVED, CONCLUDE, START, Recovery, up_to
+from recovery import APPROVED, CONCLUDE, Recovery, up_to
+from stages import START
 from shop import fill
 
 ASKING = ["ValidateWindow", "ConfirmApproval", "SwapDns", "AwaitRewind"]

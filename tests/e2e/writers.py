@@ -7,7 +7,7 @@ import time
 
 APP_PASSWORD = "apples-and-pears"
 # AWS tells times in milliseconds.
-TOLD_IN = 0.001
+CLOCK_RESOLUTION = 0.001
 
 
 class Writer(threading.Thread):
@@ -92,7 +92,7 @@ class Writers:
             "writes that were acknowledged before the recovery and are on the rewound side alone"
         )
         # What is on both was there at the moment gone back to; what is on the source alone was written after it.
-        assert [w for w in both if source[w[0]] > rewound_to + TOLD_IN] == [], (
+        assert [w for w in both if source[w[0]] > rewound_to + CLOCK_RESOLUTION] == [], (
             "writes on both sides that were made after the moment gone back to"
         )
         assert [w for w in only_source if w[2] <= rewound_to] == [], "writes before that moment that did not come back"
@@ -103,6 +103,6 @@ class Writers:
         for what, found in [("before the target", both), ("after it", only_source), ("in the end", only_rewound)]:
             assert found, f"no write was acknowledged {what}: this test showed nothing"
         return (
-            f"{len(acknowledged)} acknowledged: {len(both)} before the target, {len(only_original)} on the source's side "
+            f"{len(acknowledged)} acknowledged: {len(both)} before the target, {len(only_source)} on the source's side "
             f"alone, {len(only_rewound)} on the rewound one alone"
         )

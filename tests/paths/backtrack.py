@@ -3,26 +3,9 @@ forward again, and each undo failing in turn, with what a person is told of how 
 """
 
 from scenario import (
-    APPROVE,
-    ASK,
-    CONFIRM,
-    DONE,
-    FENCE,
-    WITHOUT_TIMEOUTS,
-    NEEDS_OPERATOR,
-    NOTHING_CHANGED,
-    PASSING,
-    PUT_BACK,
-    RELEASED,
-    REFUSED,
-    REQUEST,
-    START,
-    UNDO_FENCE,
-    UNDO_INSTANCES,
-    Scenario,
-    always,
-    passing,
-)
+    WITHOUT_TIMEOUTS, NEEDS_OPERATOR, NOTHING_CHANGED, PASSING, REFUSED, REQUEST, Scenario, always, passing,
+)  # fmt: skip
+from stages import APPROVE, ASK, CONFIRM, DONE, FENCE, PUT_BACK, RELEASED, START, UNDO_FENCE, UNDO_INSTANCES
 
 IN_PLACE = REQUEST | {"strategy": "backtrack", "dns": []}
 ASKED_IN_PLACE = IN_PLACE | {"approval": "required"}

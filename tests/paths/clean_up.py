@@ -5,7 +5,8 @@ state failing in turn. Nothing is ever deleted behind a check that did not say y
 import json
 
 from execution import execute, problems_of_counts, problems_of_end
-from scenario import CLEAN_UP, CLEAN_UP_WITHOUT_TIMEOUTS, PASSING, PAYLOADS, Scenario, always, passing, slug
+from scenario import CLEAN_UP, CLEAN_UP_WITHOUT_TIMEOUTS, PASSING, Scenario, always, passing, slug
+from stages import PAYLOADS
 
 FIND = ["Begin", "FindDue", "IsAnyDue"]
 CHECK = ["FindRecords", "CheckUnused", "IsUnused"]
@@ -56,7 +57,7 @@ def problems_of_runs(scenario, recovery, runs, told):
         looks = 0
         for call in calls:
             payload, asked = dict(call["payload"]), call["call"]
-            if set(payload) != set(PAYLOADS[asked].split()) or payload.pop("executionArn") != execution:
+            if set(payload) != PAYLOADS[asked] or payload.pop("executionArn") != execution:
                 yield f"{asked} got {call['payload']}"
             payload.pop("what", None)
             if asked == "FindRecords":

@@ -6,7 +6,8 @@ import json
 import os
 import time
 
-from scenario import PAYLOADS, slug
+from scenario import slug
+from stages import PAYLOADS
 
 LONGEST = 170  # seconds
 
@@ -68,7 +69,7 @@ def problems_of_calls(deployment, scenario, recovery):
     """Compares the calls that were made for a recovery, and what they were passed."""
     calls = deployment.calls_of(recovery)
     for call in calls:
-        if set(call["payload"]) != set(PAYLOADS[call["call"]].split()):
+        if set(call["payload"]) != PAYLOADS[call["call"]]:
             yield f"{call['call']} got {sorted(call['payload'])}"
         if call["payload"]["recovery"].keys() != {"id", "executionArn", "startedAt"}:
             yield f"{call['call']} got the recovery {call['payload']['recovery']}"

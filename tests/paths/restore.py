@@ -3,35 +3,13 @@ native state failing in turn.
 """
 
 from scenario import (
-    APPROVE,
-    APPROVED,
-    ASK,
-    CONFIRM,
-    BUG_BEFORE_CHANGE,
-    DONE,
-    WITHOUT_TIMEOUTS,
-    IN_SYNC,
-    NEEDS_OPERATOR,
-    NOTHING_CHANGED,
-    NOT_READY,
-    PASSING,
-    PUT_BACK,
-    REFUSED,
-    REQUEST,
-    REWIND,
-    START,
-    SUCCESS,
-    SWITCH,
-    UNDO_FENCE,
-    UNDO_INSTANCES,
-    UNDO_RESTORE,
+    APPROVED, BUG_BEFORE_CHANGE, WITHOUT_TIMEOUTS, IN_SYNC, NEEDS_OPERATOR, NOTHING_CHANGED, NOT_READY,
+    PASSING, REFUSED, REQUEST, SUCCESS, SWITCH, WITH_APPROVAL, Scenario, always, passing, up_to,
+)  # fmt: skip
+from stages import (
+    APPROVE, ASK, CONFIRM, DONE, PUT_BACK, REWIND, START, UNDO_FENCE, UNDO_INSTANCES, UNDO_RESTORE,
     UNDO_SWITCH,
-    WITH_APPROVAL,
-    Scenario,
-    always,
-    passing,
-    up_to,
-)
+)  # fmt: skip
 
 # What is undone after a failure of each step, before the end.
 UNDONE_AFTER = {

@@ -2,6 +2,8 @@
 
 import re
 
+from stages import APPROVE, ASK, DECIDED, DONE, FENCE, RELEASED, REWIND, START, between, stage
+
 # The state machines: copies of the deployed ones, and two whose timeouts are over at once.
 MACHINE, WITHOUT_TIMEOUTS, UNDO = "rewind-paths", "rewind-paths-without-timeouts", "rewind-paths-undo"
 CLEAN_UP, CLEAN_UP_WITHOUT_TIMEOUTS = "rewind-paths-clean-up", "rewind-paths-clean-up-without-timeouts"
@@ -11,70 +13,16 @@ WITH_APPROVAL = REQUEST | {"approval": "required"}
 
 # ------------------------------------------------------------------------------------------------------------ the paths
 
-START = [
-    "Begin", "IsLeaseNeeded", "AcquireLease", "ValidateWindow", "AnnouncePlan", "IsDryRun", "RecordPlan", "ExtendLease", "IsInPlace",
-]  # fmt: skip
-REWIND = [
-    "StartRestore", "AwaitRewind", "IsRewindDone", "AddInstances", "AwaitInstances", "AreInstancesReady", "Verify",
-    "IsTrafficToMove",
-]  # fmt: skip
-ASK = ["IsApprovalNeeded", "AnnounceApproval", "RequestApproval"]
-CONFIRM = ["IsApprovalToConfirm", "ConfirmApproval", "IsApprovalValid"]
-DECIDED = ["RecordDecision", "IsApproved"]
-APPROVE = ASK + CONFIRM + DECIDED
 REFUSED = [*ASK, "IsApprovalToConfirm", *DECIDED]
-FENCE = ["FenceSource", "IsDataRewound"]
-DONE = ["Finish", "RecordRecovered", "AnnounceRecovered", "ReleaseLease", "Recovered"]
-IN_SYNC = ["AwaitInSync", "IsInSync"]
-SWITCH = [*FENCE, "SwapDns", *IN_SYNC, "ConfirmCutover", "IsCutoverConfirmed", *DONE]
+IN_SYNC = between("cutover", "AwaitInSync", "IsInSync")
+SWITCH = FENCE + stage("cutover", without=["WaitForOldTtl"]) + DONE
 SUCCESS = START + REWIND + ["IsApprovalNeeded"] + SWITCH
 APPROVED = START + REWIND + APPROVE + SWITCH
 
-RELEASED = ["RecordFailure", "AnnounceFailure", "IsLeaseKept", "ReleaseLeaseAfterFailure", "IsOperatorNeeded"]
 NOTHING_CHANGED = ["ConcludeNothingChanged", *RELEASED, "NothingChanged"]
 CONCLUDE = ["IsAnythingChanged", "ConcludeNeedsOperator"]
-NEEDS_OPERATOR = [*CONCLUDE, "RecordFailure", "AnnounceFailure", "IsLeaseKept", "IsOperatorNeeded", "NeedsOperator"]
+NEEDS_OPERATOR = [*CONCLUDE, *(state for state in RELEASED if state != "ReleaseLeaseAfterFailure"), "NeedsOperator"]
 BUG_BEFORE_CHANGE = [*CONCLUDE, *RELEASED, "NeedsOperator"]
-PUT_BACK = ["IsSourceChanged"]
-UNDO_RESTORE = ["UndoStartRestore", "AwaitDeletion", "IsDeletionDone"]
-UNDO_INSTANCES = ["UndoAddInstances", *UNDO_RESTORE]
-UNDO_FENCE = ["UndoFenceSource", "IsRestoredClusterKept"]
-UNDO_SWITCH = ["IsTrafficPossiblyMoved", "FenceRestored", "UndoSwapDns", *UNDO_FENCE]
-
-# What each call is passed; the stand-in says which call it is.
-PAYLOADS = {
-    "ValidateWindow": "recovery request",
-    "StartRestore": "recovery plan",
-    "AwaitRewind": "recovery plan awaiting",
-    "AwaitInstances": "recovery plan awaiting",
-    "AwaitDeletion": "recovery plan awaiting",
-    "AwaitSafetyClone": "recovery plan awaiting",
-    "AwaitForward": "recovery plan awaiting",
-    "AwaitInSync": "recovery plan awaiting",
-    "CloneSource": "recovery plan",
-    "StartBacktrack": "recovery plan",
-    "AddInstances": "recovery plan",
-    "Verify": "recovery plan restored",
-    "VerifyForward": "recovery plan restored expect",
-    "RequestApproval": "recovery plan restored report differences taskToken requestedAt",
-    "ConfirmApproval": "recovery plan restored report differences requestedAt decision",
-    "FenceSource": "recovery plan",
-    "FenceRestored": "recovery plan fence restored",
-    "SwapDns": "recovery plan restored",
-    "ConfirmCutover": "recovery plan restored swap inSyncAt",
-    "Finish": "recovery plan restored report differences fence swap safetyClone timings",
-    "LiftFence": "direction recovery plan",
-    "UndoStartBacktrack": "direction recovery plan backtrack",
-    "UndoStartRestore": "direction recovery plan",
-    "UndoAddInstances": "direction recovery plan",
-    "UndoFenceSource": "direction recovery plan",
-    "UndoFenceRestored": "direction recovery plan fence restored",
-    "UndoSwapDns": "direction recovery plan restored",
-    "FindDue": "what executionArn",
-    "FindRecords": "executionArn cluster recoveryId",
-    "CheckUnused": "what executionArn cluster clusterArn recoveryId keepUntil kind records",
-    "CleanUp": "what executionArn cluster clusterArn recoveryId keepUntil kind records",
-}
 
 
 def slug(name):

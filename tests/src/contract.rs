@@ -86,6 +86,8 @@ fn every_function_has_a_resource_and_a_state_and_the_other_way_round() {
     let functions = set(Function::steps().into_iter().map(|function| function.name));
     let machines = Machine::all();
     let invoked = set(machines.iter().flat_map(Machine::invocations).map(|(_, _, function)| function));
+    // In both directions: a function that nothing calls is dead, and a call of one that is not there fails at run time
+    // only.
     assert_eq!(functions, invoked, "functions/ (left) against the functions that states invoke (right)");
     for function in &functions {
         let named = machines.iter().flat_map(Machine::states).any(|(name, _)| name == function);
@@ -101,6 +103,8 @@ fn each_machine_is_given_what_it_names_and_nothing_else() {
         let mut given = template.resource(machine.resource)["DefinitionSubstitutions"].as_object().unwrap().clone();
         let text = files::read(machine.path);
         let used = set(placeholder.captures_iter(&text).map(|found| found[1].to_owned()));
+        // A placeholder without a value reaches AWS as text, and a value without a placeholder is a permission that
+        // nobody uses.
         assert_eq!(used, set(given.keys()), "{} (left) against its substitutions (right)", machine.path);
         assert_eq!(given.remove("TableName"), Some(Value::from("Table")));
         assert_eq!(given.remove("Partition"), Some(Value::from("AWS::Partition")));
@@ -143,6 +147,7 @@ fn folder_crate_binary_and_zip_have_one_stem() {
             function.manifest.contains(&format!("name = \"{stem}\"")),
             "the crate in functions/{stem} is named otherwise"
         );
+        // cargo-lambda names the zip after the binary, and the template looks for it under the folder's name.
         assert!(!function.manifest.contains("[[bin]]"), "functions/{stem}: the binary has the crate's name by default");
         assert!(
             files::root().join(format!("functions/{stem}/src/main.rs")).exists(),
@@ -158,6 +163,7 @@ fn a_state_bears_the_name_of_its_function_or_is_listed() {
     let machines = Machine::all();
     for (name, state, function) in machines.iter().flat_map(Machine::invocations) {
         let direction = state["Arguments"]["Payload"].get("direction");
+        // A misspelt direction would run the step forward, in the middle of an undo.
         assert!(direction.is_none_or(|direction| direction == "undo"), "{name}");
         let expected = match (OTHER_NAMES.iter().find(|(other, _)| *other == name), direction) {
             (Some((_, function)), _) => function,
@@ -174,6 +180,7 @@ fn a_step_that_can_be_undone_has_an_undo_state_and_no_other_has() {
     let undone = set(machine.states().filter_map(|(name, _)| name.strip_prefix("Undo")));
     let steps = set(machine.invocations().map(|(_, _, function)| function));
     let can = Function::all().into_iter().filter(|function| steps.contains(&function.name) && function.has_undo());
+    // A step with an undo that no state calls would leave its change behind after a failure.
     assert_eq!(undone, set(can.map(|function| function.name)));
 }
 
@@ -194,6 +201,7 @@ fn each_machine_may_do_what_its_states_do_and_nothing_else() {
             ("lambda", _) => "lambda:InvokeFunction".to_owned(),
             (service, call) => format!("{service}:{}{}", call[..1].to_uppercase(), &call[1..]),
         }));
+        // A missing permission shows only on AWS, in the first recovery that comes to that state.
         assert_eq!(needed, Template::actions(statements), "states (left) against {role} (right)");
     }
 }
@@ -202,6 +210,7 @@ fn each_machine_may_do_what_its_states_do_and_nothing_else() {
 
 #[test]
 fn a_state_matches_only_names_that_something_raises() {
+    // A misspelt name in ErrorEquals never matches, and no interpreter complains about it.
     let known: BTreeSet<&str> = ErrorName::ALL.iter().map(|name| name.as_str()).chain(PLATFORM).collect();
     for (name, state) in Machine::all().iter().flat_map(Machine::states) {
         for at in ["Retry", "Catch"] {
@@ -224,6 +233,7 @@ fn a_failure_that_a_machine_finds_itself_has_a_name_of_ours_and_says_where() {
                         continue; // its first value
                     }
                     let error = failure["Error"].as_str().unwrap();
+                    // The rule that pages for unexpected ends tells them by these names.
                     assert!(ErrorName::ALL.iter().any(|known| known.as_str() == error), "{name} fails with {error}");
                     let at = failure["state"].as_str().unwrap();
                     assert!(!machine.state(at).is_null(), "{name} fails in {at}, which is no state");
@@ -265,6 +275,7 @@ fn every_task_has_a_timeout_a_retry_and_a_catch_of_everything() {
         assert!(state["TimeoutSeconds"].is_u64(), "{name}: TimeoutSeconds is a number");
         assert!(state["Retry"].as_array().is_some_and(|retry| !retry.is_empty()), "{name} has no Retry");
         let catch = state["Catch"].as_array().unwrap_or_else(|| panic!("{name} has no Catch"));
+        // Without it an error ends the execution where it is: lease held, fence closed, nobody notified.
         assert_eq!(catch.last().unwrap()["ErrorEquals"][0], "States.ALL", "{name} lets an error through");
         let resource = state["Resource"].as_str().unwrap();
         assert!(NATIVE.contains(&resource) || [INVOKE, INVOKE_AND_WAIT].contains(&resource), "{name} calls {resource}");
@@ -282,6 +293,7 @@ fn retries_are_the_same_wherever_the_same_is_called() {
     }
     assert_eq!(kinds.keys().copied().collect::<Vec<_>>(), [PUT_EVENTS, INVOKE, INVOKE_AND_WAIT, PUBLISH, "table"]);
     for (kind, retries) in kinds {
+        // A difference between two states that call the same is a slip in one of them.
         assert_eq!(retries.len(), 1, "{kind} is retried in {} ways", retries.len());
     }
 }
@@ -298,6 +310,7 @@ fn retries_follow_the_error_table() {
         match error {
             ErrorName::Throttled | ErrorName::Unavailable => {
                 let retry = retry(error).unwrap();
+                // Recoveries of many clusters start at the same time, after the same mistake.
                 assert_eq!(retry["JitterStrategy"], "FULL");
                 assert!(retry["MaxDelaySeconds"].is_u64() && retry["MaxAttempts"].as_u64() >= Some(5));
             }
@@ -311,6 +324,7 @@ fn retries_follow_the_error_table() {
             _ => assert!(retry(error).is_none(), "{error} is retried"),
         }
     }
+    // An unknown error may be a change that half happened, which a blind retry would do twice.
     assert!(!task["Retry"].to_string().contains("States.ALL"), "what has no name here is not retried");
 }
 
@@ -347,6 +361,7 @@ fn a_failed_execution_has_an_error_of_ours_and_any_other_pages() {
             }
         }
     }
+    // Found by its text, so the count proves that the pattern still matches.
     assert_eq!(concluded, 6, "two ends of each machine");
     let template = Template::read();
     let detail = &template.resource("UnexpectedEndRule")["EventPattern"]["detail"];
@@ -389,6 +404,7 @@ fn a_machine_ends_in_few_states() {
     ] {
         let ends = machine.states().filter(|(_, state)| Machine::ways(state).is_empty());
         let ends: BTreeMap<&str, &str> = ends.map(|(name, state)| (name, state["Type"].as_str().unwrap())).collect();
+        // The names of the ends decide who is paged, so a new one has to be added here on purpose.
         assert_eq!(ends, others.into_iter().collect(), "{}", machine.path);
     }
 }
@@ -412,6 +428,7 @@ fn a_bug_is_never_undone_automatically_and_a_failing_undo_calls_a_person() {
         let undo = name.starts_with("Undo") || UNDOING.contains(&name);
         let bug =
             catches.iter().find(|c| texts(&c["ErrorEquals"]).iter().any(|e| e == "Bug" || (undo && e == "States.ALL")));
+        // After a broken invariant the next automatic step rests on facts that are not known to be true.
         assert_eq!(bug.map(|c| &c["Next"]), Some(&Value::from("IsAnythingChanged")), "{name}");
         let kept = if undo { "undoFailure" } else { "failure" };
         for catch in catches.iter().filter(|c| c["ErrorEquals"][0] != "States.Timeout") {
@@ -434,6 +451,7 @@ fn every_variable_that_is_read_is_assigned_somewhere() {
         }
         for (name, state) in machine.states() {
             for expression in Machine::expressions(state) {
+                // JSONata's own variables and parameters look like those of the state machine.
                 let locals = set(local.captures_iter(expression).map(|c| c.get(1).or(c.get(2)).unwrap().as_str()));
                 for found in used.captures_iter(expression).filter(|found| found.get(2).is_none()) {
                     let variable = &found[1];
@@ -467,9 +485,9 @@ fn no_assignment_reads_a_variable_that_the_same_block_sets_before_it() {
 
 #[test]
 fn the_lease_lasts_as_long_as_the_page_adds_up() {
-    let reckoned = Regex::new(r"\+ (\d+) \* 3600 \+").unwrap();
+    let summed = Regex::new(r"\+ (\d+) \* 3600 \+").unwrap();
     let extended = Machine::rewind().state("ExtendLease").to_string();
-    let hours = set(reckoned.captures_iter(&extended).map(|found| found[1].to_owned()));
+    let hours = set(summed.captures_iter(&extended).map(|found| found[1].to_owned()));
     assert_eq!(hours.len(), 1, "the item and leaseUntil say {hours:?}");
     let page = files::read("docs/statemachine.md");
     let row = Regex::new(r"(?m)^\|[^|\n]+\| ([\d–]+)(?: × (\d+))?(?: h)? \| ([\d–]+)(?: × (\d+))?(?: h)? \|$").unwrap();
@@ -495,6 +513,7 @@ fn the_definitions_keep_to_what_both_interpreters_do() {
                 kind != "Succeed" || state.get("Output").is_none(),
                 "{name}: Output of a Succeed is ignored locally"
             );
+            // A feature that is ignored locally would be untested, and first work on AWS.
             assert!(state.get("HeartbeatSeconds").is_none(), "{name}: HeartbeatSeconds is ignored locally");
             assert!(kind != "Choice" || name.starts_with("Is") || name.starts_with("Are"), "{name} is no question");
         }
@@ -513,6 +532,7 @@ fn an_event_stops_nothing_and_is_documented_with_all_that_it_says() {
     let mut sent = BTreeSet::new();
     for (name, state) in announcing {
         let catch = state["Catch"].as_array().unwrap();
+        // A recovery must not fail because EventBridge is down.
         assert!(catch.len() == 1 && catch[0]["Next"] == state["Next"], "{name}: an event that fails changes the way");
         for entry in state["Arguments"]["Entries"].as_array().unwrap() {
             assert_eq!(entry["Source"], "aurora-rewind", "{name}");
@@ -584,6 +604,7 @@ fn every_example_is_a_request() {
     assert!(names.len() >= 5);
     for name in names {
         let input: Value = serde_json::from_str(&files::read(format!("statemachine/inputs/{name}"))).unwrap();
+        // People copy the examples, so they must be requests that are accepted.
         rewind_core::Request::parse(&input).unwrap_or_else(|e| panic!("{name}: {e}"));
     }
 }
@@ -593,6 +614,7 @@ fn every_example_is_a_request() {
 #[test]
 fn one_place_alone_asks_the_operating_system_for_the_time() {
     // clippy.toml bans it everywhere; this finds who lifts the ban.
+    // In two parts, so that this file does not find itself.
     let lifted = concat!("clippy::", "disallowed_methods");
     let mut folders: Vec<_> =
         ["cli", "crates", "functions", "local", "tests"].iter().map(|name| files::root().join(name)).collect();

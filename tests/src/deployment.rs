@@ -26,6 +26,7 @@ fn every_alarm_pages() {
         "UndoStoppedAlarm",
         "UnheardAlarm",
     ];
+    // By name, so that an alarm that is renamed or dropped is missed here and not in the night.
     assert_eq!(alarms, BTreeSet::from(expected));
     for name in alarms {
         let alarm = template.resource(name);
@@ -54,6 +55,7 @@ fn what_anybody_can_call_has_a_limit() {
         template.functions().filter(|(_, function)| function["FunctionUrlConfig"]["AuthType"] == "NONE")
     {
         let limit = &function["ReservedConcurrentExecutions"];
+        // Concurrency is shared by all functions of an account and Region, those of other teams included.
         assert_eq!(texts(limit)[1], "ChatConcurrency", "{name} could use up the concurrency of the account");
         public += 1;
     }
@@ -66,6 +68,7 @@ fn what_anybody_can_call_has_a_limit() {
 fn a_first_deployment_that_fails_leaves_nothing_behind() {
     let template = Template::read();
     for (name, resource) in template.section("Resources") {
+        // A retained resource keeps its name, and the next attempt fails because that exists.
         assert_ne!(resource["DeletionPolicy"], "Retain", "{name} would be in the way of the next attempt");
     }
     let (_, table) = template.section("Resources").find(|(name, _)| *name == "Table").unwrap();
@@ -103,6 +106,7 @@ fn no_name_is_made_by_hand() {
 #[test]
 fn functions_in_a_vpc_are_given_all_that_they_need_there_or_the_deployment_is_refused() {
     let template = Template::read();
+    // CloudFormation checks rules before it creates anything, so a wrong parameter costs a second and not a rollback.
     let rules: Vec<(&str, String, String)> = template
         .section("Rules")
         .map(|(name, rule)| (name, rule["RuleCondition"].to_string(), rule["Assertions"][0]["Assert"].to_string()))
@@ -135,6 +139,7 @@ fn messages_arrive_whole_whatever_is_in_them() {
                 variable.captures_iter(text).map(|found| found.get(2).unwrap().as_str()).collect();
             assert_eq!(used, given, "{name}");
             for found in inside.captures_iter(&message.to_string()) {
+                // Text that people or AWS write may have a quote or a newline in it, which breaks the JSON around it.
                 assert!(["id", "status"].contains(&&found[1]), "{name} has {} between quotes", &found[1]);
             }
             if target["Arn"] == "Notifications" {
@@ -145,6 +150,7 @@ fn messages_arrive_whole_whatever_is_in_them() {
             messages += 1;
         }
     }
+    // A transformer that is written in another way would not be looked at.
     assert_eq!(messages, 4);
 }
 

@@ -55,6 +55,7 @@ fn adapters() -> Vec<Adapter> {
             }
         }
     }
+    // A pattern that matches nothing would let every function pass.
     assert!(found.len() > 10, "the adapters are written otherwise than this test reads them");
     found
 }
@@ -88,6 +89,7 @@ fn each_adapter_names_the_action_of_every_sdk_call_that_it_makes() {
         );
         for action in adapter.actions.iter().filter(|action| !IMPLIED.contains(&action.as_str())) {
             let method = sdk_method(action);
+            // Tags in a call that creates something need the permission to tag as well.
             let tagging = action == "rds:AddTagsToResource"
                 && ["set_tags(", "final_db_snapshot_identifier("].iter().any(|tagging| adapter.body.contains(tagging));
             let by_another = adapters().iter().any(|other| {
@@ -106,6 +108,7 @@ fn each_step_names_the_actions_of_the_adapters_that_it_uses() {
     let adapters = adapters();
     for function in Function::all() {
         let used = adapters.iter().filter(|adapter| {
+            // By port and method: another trait may have a method of the same name.
             let named = Regex::new(&format!(r"\b{}\b", adapter.port)).unwrap().is_match(&function.source);
             named && function.calls(&adapter.method)
         });
@@ -130,6 +133,7 @@ fn each_role_allows_what_its_function_calls_and_no_more() {
             function.stem
         );
         for statement in keys {
+            // Without the condition the role could decrypt anything that the key protects.
             let through = statement["Condition"]["StringEquals"]["kms:ViaService"].as_str();
             assert!(through.is_some(), "{}: {} is not held to a service", function.stem, statement["Sid"]);
             let service = through.unwrap().split('.').next().unwrap();
@@ -161,12 +165,14 @@ fn with_zones_elsewhere_functions_assume_their_role_and_may_nothing_of_route_53_
         let role = &resource["Environment"]["Variables"]["REWIND_HOSTED_ZONE_ROLE_ARN"];
         assert_eq!(role, &if calls { Value::from("HostedZoneRoleArn") } else { Value::Null }, "{}", function.stem);
         assert!(
+            // The subnets of a VPC may have no route to Route 53, whose API is on the public network.
             !calls || resource["VpcConfig"].is_null(),
             "{}: in the VPC Route 53 need not be reachable",
             function.stem
         );
         found += usize::from(calls);
     }
+    // So that a renamed condition in the template cannot make this test pass for nobody.
     assert!(found >= 4);
 }
 
@@ -180,6 +186,7 @@ fn no_role_allows_a_wildcard_or_deletes_what_no_recovery_made_or_kept() {
         for statement in Template::statements(function) {
             assert!(statement["Sid"].is_string(), "{name}: a statement says what it is for in its Sid");
             for action in texts(&statement["Action"]) {
+                // A wildcard grows with every action that AWS adds.
                 assert!(!action.contains('*'), "{name} allows {action}");
                 let tagged = MARKS.iter().any(|mark| {
                     statement["Condition"]["Null"][format!("aws:ResourceTag/aurora-rewind:{mark}")] == "false"

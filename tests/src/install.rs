@@ -28,6 +28,7 @@ fn comments() -> BTreeMap<(String, String), String> {
         } else if let Some(captured) = sid.captures(line) {
             let comment = captured.get(2).map_or("", |comment| comment.as_str()).to_owned();
             let before = found.insert((current.clone(), captured[1].to_owned()), comment);
+            // The comment is found by the Sid alone, so a second one would get the first one's reason.
             assert!(before.is_none(), "{current} has two statements with the Sid {}", &captured[1]);
         }
     }
@@ -96,6 +97,7 @@ fn rows(
     for statement in statements {
         let sid = statement["Sid"].as_str().unwrap_or_else(|| panic!("{resource}: a statement without a Sid"));
         // Of a statement that stands elsewhere (`*alias`), the comment does too.
+        // YAML's anchors are resolved before this test sees the statements.
         let elsewhere = || comments.iter().find(|((_, other), _)| other == sid).map(|(_, comment)| comment);
         let comment =
             comments.get(&(resource.to_owned(), sid.to_owned())).or_else(elsewhere).map_or("", String::as_str);
@@ -144,6 +146,7 @@ fn page() -> String {
 #[test]
 fn the_page_about_the_template_is_of_the_present_template() {
     let page = page();
+    // Written by the test that checks it, so that the two can never disagree about the form.
     if std::env::var_os("REWIND_DRAW").is_some() {
         std::fs::write(files::root().join(PAGE), &page).unwrap();
     }
@@ -192,6 +195,7 @@ fn the_functions_that_connect_to_databases_get_the_certificates_where_packaging_
 
     let template = Template::read();
     let (_, bundle) = template.section("Parameters").find(|(name, _)| *name == "DatabaseCaBundle").unwrap();
+    // A wrong path shows as a TLS error of the first recovery, not of the deployment.
     assert_eq!(bundle["Default"], format!("/var/task/{packaged}"), "Lambda unpacks the zip in /var/task");
     let mut found = 0;
     for function in Function::all() {

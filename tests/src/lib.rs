@@ -18,6 +18,8 @@ mod imports;
 #[cfg(test)]
 mod install;
 #[cfg(test)]
+mod language;
+#[cfg(test)]
 mod machine;
 #[cfg(test)]
 mod pages;

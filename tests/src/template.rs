@@ -14,6 +14,7 @@ impl Template {
 
     pub(crate) fn resource(&self, name: &str) -> &Value {
         let resource = &self.0["Resources"][name];
+        // serde_json answers null for a missing key, and a test on null would pass.
         assert!(resource.is_object(), "the template has no resource {name}");
         &resource["Properties"]
     }
@@ -64,6 +65,7 @@ impl Template {
         let policies = function["Policies"].as_array().into_iter().flatten();
         let listed = policies.flat_map(|policy| policy["Statement"].as_array().unwrap());
         listed
+            // Both sides of a condition can be deployed, so both are held to the rules.
             .flat_map(|item| item.as_array().map_or(vec![item], |sides| sides[1..].iter().collect()))
             .filter(|statement| *statement != "AWS::NoValue")
             .collect()
@@ -77,6 +79,7 @@ impl Template {
             .map(|item| match item.as_array() {
                 None => item,
                 Some(sides) => {
+                    // Another condition would be read as this one, on the wrong side.
                     assert_eq!(sides[0], condition, "a statement depends on another condition");
                     &sides[if holds { 1 } else { 2 }]
                 }
@@ -102,6 +105,7 @@ pub(crate) fn texts(value: &Value) -> Vec<String> {
 
 fn plain(yaml: Yaml) -> Value {
     match yaml {
+        // The tests compare names, and not the way in which CloudFormation resolves them.
         Yaml::Tagged(tagged) => plain(tagged.value),
         Yaml::Sequence(items) => items.into_iter().map(plain).collect(),
         Yaml::Mapping(fields) => {

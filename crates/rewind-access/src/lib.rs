@@ -7,7 +7,7 @@ use rewind_aws::secrets::Logins;
 use rewind_core::{ErrorName, StepError};
 use rewind_db::{ConnectError, Credential, Network, Server, Session, Target, defaults};
 
-/// The way to a cluster's databases.
+/// Access to a cluster's databases.
 #[derive(Debug, Clone)]
 pub struct Access<C, S> {
     /// Clusters.
@@ -23,7 +23,7 @@ impl<C: ReadClusters, S: Logins> Access<C, S> {
     ///
     /// # Errors
     ///
-    /// `RewindFailed` where it is gone, and what the read itself answers.
+    /// `RewindFailed` where it is gone, and the errors of the read itself.
     pub async fn cluster(&self, name: &str) -> Result<Cluster, StepError> {
         self.clusters
             .cluster(name)
@@ -35,14 +35,16 @@ impl<C: ReadClusters, S: Logins> Access<C, S> {
     ///
     /// # Errors
     ///
-    /// What reading the secret answers.
+    /// The errors of reading the secret.
     pub async fn credentials(
         &self,
         cluster: &Cluster,
         secret_arn: &str,
         moment: Timestamp,
     ) -> Result<Vec<Credential>, StepError> {
+        // A secret that people made may hold the password alone.
         let master = cluster.master_username.clone().unwrap_or_else(|| defaults(cluster.engine).user.to_owned());
+        // All versions, in the order of their likelihood: passwords are rewound with the data, to the moment or a little off it.
         let logins = self.secrets.logins(secret_arn, moment).await?;
         Ok(logins
             .into_iter()
@@ -58,7 +60,7 @@ impl<C: ReadClusters, S: Logins> Access<C, S> {
     ///
     /// # Errors
     ///
-    /// [`ConnectError`], with what the secret's read answers as its `Failed`.
+    /// [`ConnectError`]; an error of reading the secret is its `Failed`.
     pub async fn log_in(
         &self,
         recovery_id: &str,
@@ -67,9 +69,10 @@ impl<C: ReadClusters, S: Logins> Access<C, S> {
         moment: Timestamp,
         database: &str,
     ) -> Result<(Server, Session), ConnectError> {
+        // Read anew each time: a secret may be rotated between two steps, and a password is kept nowhere.
         let credentials = self.credentials(cluster, secret_arn, moment).await.map_err(ConnectError::Failed)?;
         let target = writer(cluster).map_err(ConnectError::Failed)?;
-        self.network.for_recovery(recovery_id).connect_with(&target, &credentials, database).await
+        Server::connect(&self.network.for_recovery(recovery_id), &target, &credentials, database).await
     }
 }
 

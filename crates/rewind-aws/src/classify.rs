@@ -70,6 +70,7 @@ fn was_not_sent(failure: &DispatchFailure) -> bool {
 }
 
 fn by_code(code: &str, status: u16, unanswered: ErrorName) -> (ErrorName, &'static str) {
+    // The same error has different suffixes from one service and even one operation to the next.
     let code = code.trim_end_matches("Fault").trim_end_matches("Exception");
     match code {
         // Each service has its own word for it.
@@ -81,6 +82,7 @@ fn by_code(code: &str, status: u16, unanswered: ErrorName) -> (ErrorName, &'stat
         | "ProvisionedThroughputExceeded"
         | "RequestThrottled"
         | "KMSThrottling" => (ErrorName::Throttled, "try again, more slowly"),
+        // These pass by themselves: another change, a backup or a failover is under way.
         "InvalidDBClusterState" | "InvalidDBInstanceState" | "InvalidResourceState" => {
             (ErrorName::ClusterNotReady, "try again, for the state may pass")
         }
@@ -113,6 +115,7 @@ mod tests {
 
     #[test]
     fn codes_are_known_with_and_without_their_suffix() {
+        // The wire codes, as the services send them, and not the names of the SDK's types.
         for (code, name) in [
             ("Throttling", ErrorName::Throttled),
             ("ThrottlingException", ErrorName::Throttled),

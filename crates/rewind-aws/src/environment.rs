@@ -33,6 +33,7 @@ impl Aws {
     ///
     /// [`ErrorName::Bug`] where one is missing: Lambda always sets them.
     pub fn from_env() -> Result<Self, StepError> {
+        // Absent for a user's long-lived keys, as the local stack has them; Lambda's role always has one.
         let session = std::env::var("AWS_SESSION_TOKEN").ok().filter(|token| !token.is_empty());
         let (key, secret) = (required("AWS_ACCESS_KEY_ID")?, required("AWS_SECRET_ACCESS_KEY")?);
         Ok(Self {
@@ -74,6 +75,7 @@ impl Aws {
             .region(self.region.clone())
             .credentials_provider(self.credentials.clone())
             .http_client(self.http.clone())
+            // The SDK needs a sleeper for its timeouts, and takes none by default without aws-config.
             .sleep_impl(aws_smithy_async::rt::sleep::SharedAsyncSleep::new(
                 aws_smithy_async::rt::sleep::TokioSleep::new(),
             ))

@@ -114,6 +114,7 @@ impl Executions for StepFunctions {
             self.0.start_execution().state_machine_arn(machine_arn).name(name).input(input.to_string()).send().await;
         match sent {
             Ok(started) => Ok(Started::Runs(started.execution_arn)),
+            // Names are kept for 90 days after the end, so this also finds an execution that ended long ago.
             Err(error) if error.as_service_error().is_some_and(|e| e.is_execution_already_exists()) => {
                 Ok(Started::NameTaken)
             }
@@ -267,6 +268,7 @@ fn failed(error: &Option<String>, cause: &Option<String>) -> What {
     What::Failed(error.clone().unwrap_or_default(), message.unwrap_or(&cause).to_owned())
 }
 
+// What is no JSON counts as absent: an execution that a person started by hand can have anything in it.
 fn json(text: Option<&str>) -> Value {
     text.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
 }

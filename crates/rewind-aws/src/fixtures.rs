@@ -23,6 +23,8 @@ impl ManualClock {
     }
 }
 
+// A poisoned lock must not panic here: the test that poisoned it has failed already, and its message is the one to
+// read.
 impl Clock for ManualClock {
     fn now(&self) -> Timestamp {
         self.0.lock().map_or(Timestamp::UNIX_EPOCH, |now| *now)
@@ -95,6 +97,7 @@ pub fn source() -> Cluster {
             ("team".to_owned(), "orders".to_owned()),
             ("aws:cloudformation:stack-name".to_owned(), "s".to_owned()),
         ],
+        // One of everything that a restore does not carry over, so that a forgotten difference fails a test.
         custom_endpoints: vec!["orders-analytics.cluster-custom-x.us-east-1.rds.amazonaws.com".to_owned()],
         ..Cluster::bare(Engine::AuroraPostgresql)
     }
@@ -212,6 +215,7 @@ pub fn in_place_plan() -> Plan {
             source: "orders-1".to_owned(),
             name: "orders-e-1".to_owned(),
             class: "db.r6g.xlarge".to_owned(),
+            // Tier 0, as validate-window plans it: the clone's only instance becomes its writer without a failover.
             promotion_tier: 0,
             writer: true,
         }],

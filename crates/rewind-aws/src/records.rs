@@ -90,6 +90,8 @@ impl Notes for Records {
             .get_item()
             .table_name(&self.table)
             .key("id", Self::key(recovery_id))
+            // An eventually consistent read may miss a note of the attempt before, and the fence would record the
+            // fenced state as the one to return to.
             .consistent_read(true)
             .send()
             .await
@@ -243,6 +245,7 @@ impl ReadLeases for Records {
 }
 
 fn lease_key(cluster: &str) -> AttributeValue {
+    // The state machines write the key in lower case too, and two spellings would be two leases.
     AttributeValue::S(format!("lease#{}", cluster.to_ascii_lowercase()))
 }
 

@@ -75,6 +75,7 @@ impl Zones for Route53 {
     /// IAM: `route53:ListResourceRecordSets`, `sts:AssumeRole`.
     async fn record_sets(&self, zone: &str, name: &str) -> Answer<Vec<RecordSet>> {
         let client = self.client().await?;
+        // Route 53 has no call that reads one name: a listing that starts at the name is the way to get it.
         let call = client.list_resource_record_sets().hosted_zone_id(zone).start_record_name(name);
         match call.send().await {
             // The listing begins at the name, so a page holds all of its sets (and then those of later names).
@@ -112,6 +113,7 @@ impl ListRecords for Route53 {
                 .hosted_zone_id(zone)
                 .set_start_record_name(page.next_record_name)
                 .set_start_record_type(page.next_record_type)
+                // All three, because a page can end between two sets of one name.
                 .set_start_record_identifier(page.next_record_identifier);
         }
     }
@@ -179,6 +181,7 @@ fn cname(action: ChangeAction, change: &Move, value: &str) -> Answer<SdkChange> 
 
 fn read_set(set: ResourceRecordSet) -> RecordSet {
     RecordSet {
+        // Names are compared with those of requests, which people write without the dot.
         name: set.name.trim_end_matches('.').to_ascii_lowercase(),
         kind: set.r#type.as_str().to_owned(),
         ttl: set.ttl,

@@ -79,6 +79,7 @@ impl Logins for Secrets {
                 (labels != ["AWSPENDING"]).then_some(Version { id: entry.version_id?, labels, created })
             })
             .collect();
+        // A secret can be rotated after the target, so the current version may be unknown to the rewound database.
         order(&mut versions, moment);
         let mut logins = Vec::new();
         for version in versions.into_iter().take(VERSIONS_TRIED) {
@@ -113,6 +114,7 @@ impl FindSecrets for Secrets {
     }
 }
 
+// Not retried: a secret does not become a login by waiting.
 fn not_a_login(secret_arn: &str) -> StepError {
     StepError::new(ErrorName::RewindFailed, format!("the secret {secret_arn} holds no login"))
         .advice("give a secret whose text is JSON with `username` and `password`")

@@ -1,4 +1,4 @@
-//! What the client promises, over AWS in memory.
+//! Tests of the client over AWS in memory.
 
 use crate::fake::{FakeAws, MACHINE, NOW, UNDO_MACHINE};
 use crate::{ClientError, Decision, ExecutionFollower, ProgressEvent, RecoveryName, StartedExecution};
@@ -320,7 +320,7 @@ async fn a_recovery_that_asks_nothing_takes_no_decision() {
 // --------------------------------------------------------------------------------------------------------------- undo
 
 #[tokio::test]
-async fn a_recovery_is_taken_back_once_and_only_with_the_originals_name() {
+async fn a_recovery_is_undone_once_and_only_with_the_name_of_the_source() {
     let aws = FakeAws::default();
     aws.add_recovered("r-1");
     for confirm in [None, Some("orders-r"), Some("Orders")] {

@@ -39,7 +39,9 @@ pub async fn invocation<T>(time: Duration, work: impl Future<Output = T>) -> Res
 ///
 /// [`OutOfTime`] where it was stopped.
 pub async fn keep_back<T>(reserve: Duration, work: impl Future<Output = T>) -> Result<T, OutOfTime> {
+    // The number stays: connections of this invocation are still good within the shorter time.
     let Ok(Invocation { number, deadline }) = INVOCATION.try_with(|now| *now) else { return Ok(work.await) };
+    // An Instant near the start of the machine cannot be moved back: then there is no time left.
     let stop = deadline.checked_sub(reserve).unwrap_or_else(Instant::now);
     run(number, stop, work).await
 }

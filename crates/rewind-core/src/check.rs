@@ -1,6 +1,6 @@
 //! Checks of the rewound data, their results, and the report that a person decides on.
 //!
-//! This module compares what a database answered with what was expected; it never asks one.
+//! This module compares query results with what was expected; it never queries a database.
 
 use crate::decimal::Decimal;
 use serde::{Deserialize, Serialize};
@@ -8,6 +8,7 @@ use std::fmt;
 
 /// A check: the first column of the only row that `sql` returns must meet `expectation`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+// Through another type, because exactly one of three optional fields in JSON is a rule that serde cannot express.
 #[serde(try_from = "Written", into = "Written")]
 pub struct Check {
     /// The name that the report shows.
@@ -58,6 +59,7 @@ impl Expectation {
                 Decimal::of(*most).zip(number).ok_or_else(not_a_number).map(|(most, number)| number <= most)?
             }
         };
+        // The report shows both values beside each other, so a reason here would say them twice.
         if met { Ok(()) } else { Err(None) }
     }
 }
@@ -100,6 +102,7 @@ impl Bound {
     const EXACT: f64 = 9_007_199_254_740_992.0;
 
     fn of(number: f64) -> Self {
+        // A request says 1000 and the plan must not say 1000.0: people compare the two.
         if number.fract() == 0.0 && number.abs() < Self::EXACT {
             #[expect(clippy::cast_possible_truncation, reason = "whole, and small enough to be exact")]
             return Self::Whole(number as i64);
@@ -186,6 +189,7 @@ pub struct CheckResult {
 
 impl CheckResult {
     /// Compares the value in the rewound data with the condition. The value on the source is shown and decides nothing.
+    // The source holds the mistake: a check that fails there is expected to.
     pub fn judge(check: &Check, restored: QueryResult, source: Option<QueryResult>) -> Self {
         let (found, passed, note) = match restored.value {
             Ok(value) => match check.expectation.met_by(&value) {
@@ -374,6 +378,8 @@ mod tests {
     fn text_is_compared_exactly() {
         let expectation = Expectation::Expect("open".into());
         assert_eq!(expectation.met_by("open"), Ok(()));
+        // A database pads CHAR columns and folds case in some collations: what a check expects is what it gets, or it
+        // fails.
         for other in ["Open", "open ", " open", "", "opened"] {
             assert_eq!(expectation.met_by(other), Err(None), "{other:?}");
         }
@@ -381,6 +387,7 @@ mod tests {
 
     #[test]
     fn what_no_number_is_meets_no_bound_and_says_so() {
+        // PostgreSQL's numeric has NaN and Infinity, which compare as larger than every bound.
         for text in ["", "NaN", "Infinity", "t", "1,000", "0x10", "1 000", "$5"] {
             assert!(Expectation::AtLeast(0.0).met_by(text).unwrap_err().is_some(), "{text:?}");
             assert!(Expectation::AtMost(0.0).met_by(text).unwrap_err().is_some(), "{text:?}");
@@ -395,6 +402,7 @@ mod tests {
         assert_eq!(passed.source.as_deref(), Some("0"));
         let failed = CheckResult::judge(&wanted, answer(Ok("0")), Some(answer(Ok("2"))));
         assert!(!failed.passed);
+        // The mistake may have dropped the table on the source, which is no reason to fail the rewound data.
         let missing = CheckResult::judge(&wanted, answer(Ok("2")), Some(answer(Err("the database is missing"))));
         assert!(missing.passed);
         assert_eq!(

@@ -30,7 +30,7 @@ impl Engine {
         }
     }
 
-    /// Whether AWS offers Backtrack for this engine at all. A cluster has it only where it was made with it.
+    /// True if AWS offers Backtrack for this engine at all. A cluster has it only if it was created with it.
     pub const fn has_backtrack(self) -> bool {
         match self {
             Self::AuroraMysql => true,

@@ -62,6 +62,7 @@ pub fn default_safety_clone(cluster: &str, started: Timestamp) -> String {
 }
 
 fn dated(cluster: &str, word: &str, at: Timestamp) -> String {
+    // To the second: two recoveries of one cluster on one day must not meet in one name.
     let suffix = format!("-{word}-{}", at.to_zoned(TimeZone::UTC).strftime("%Y%m%d-%H%M%S"));
     // Three characters are left for the "-15" of an instance name: a cluster has 15 readers at most.
     format!("{}{suffix}", cut(cluster, IDENTIFIER_MAX - suffix.len() - 3))
@@ -70,6 +71,7 @@ fn dated(cluster: &str, word: &str, at: Timestamp) -> String {
 /// The name of a new instance: the source's, with the source cluster's name replaced where it begins with it, and
 /// otherwise numbered. `ordinal` counts from 1, the writer first.
 pub fn new_instance(source_instance: &str, source_cluster: &str, new_cluster: &str, ordinal: usize) -> String {
+    // People tell instances apart by what follows the cluster's name: `-reporting` should stay `-reporting`.
     let kept = source_instance.strip_prefix(source_cluster).and_then(|rest| rest.strip_prefix('-'));
     match kept {
         Some(rest) if new_cluster.len() + 1 + rest.len() <= IDENTIFIER_MAX => format!("{new_cluster}-{rest}"),

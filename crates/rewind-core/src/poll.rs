@@ -146,6 +146,7 @@ mod tests {
         assert!(found.is_ok() && waited <= 10 * second - timeouts::CALL_AT_LEAST, "{found:?} after {waited:?}");
         assert!(waited >= 7 * second, "{waited:?}");
         let polling = Polling::default();
+        // One second of pause and the least time for a call are more than the two seconds that are left.
         let clock = |ends| Waits { waited: Mutex::default(), ends };
         assert!(!polling.is_used_up(&clock(None), second, second));
         assert!(polling.is_used_up(&clock(None), polling.budget, second));
@@ -164,6 +165,7 @@ mod tests {
 
     #[test]
     fn a_wait_is_overshot_by_a_twentieth_at_most() {
+        // From a change of security groups up to the restore of a large cluster.
         for seconds in [1, 7, 30, 90, 600, 3_600] {
             let ready = Duration::from_secs(seconds);
             let (late, looks) = overshoot(ready);

@@ -131,8 +131,11 @@ impl Request {
 
     fn read(input: &Value) -> Result<Self, StepError> {
         let mut fields = Fields::of(input, "a JSON object with `cluster` and `to`")?;
+        // Before all others, so that a misspelt field stands first among the problems.
         fields.refuse_unknown(&FIELDS);
 
+        // RDS keeps identifiers in lower case and compares them without it; names and locks of ours are compared as
+        // text.
         let cluster = fields.required("cluster").map(|name| name.to_ascii_lowercase());
         fields.check_identifier("cluster", cluster.as_deref());
         let to = fields
@@ -161,8 +164,10 @@ impl Request {
             fields.duration("approvalTimeout", hours(1), SignedDuration::from_secs(1), APPROVAL_TIMEOUT_MAX);
         // 35 days is the longest time for which RDS keeps backups: beyond that nobody expects a state to be there.
         let keep_source = fields.duration("keepSource", hours(7 * 24), hours(1), hours(35 * 24));
+        // The default changes something, so a mistyped value must be an error and never fall back to the default.
         let dry_run = fields.flag("dryRun");
         let secret_arn = fields.text("secretArn");
+        // A name would do for Secrets Manager, but the roles are allowed ARNs, and a secret may be in another account.
         if secret_arn.as_deref().is_some_and(|arn| !is_secret_arn(arn)) {
             fields.problem(
                 "secretArn",
@@ -295,6 +300,8 @@ mod tests {
             ("to", json!("2026-11-23T10:30:00"), "the offset is missing"),
             ("to", json!(1440), "`to` is 1440: the unit is missing"),
             ("strategy", json!("snapshot"), "`strategy` is \"snapshot\": write auto or restore or backtrack"),
+            // A boolean reads like a permission that has been given, but the field has words so that `true` is never a
+            // habit.
             ("inPlace", json!(true), "`inPlace` is true"),
             ("newCluster", json!("my-aurora-cluster"), "it is the cluster itself"),
             ("newCluster", json!("a--b"), "no two in a row"),
@@ -316,6 +323,7 @@ mod tests {
             ),
             ("keepSource", json!("0s"), "it goes from 1h to 35d"),
             ("dryRun", json!("yes"), "write true or false"),
+            // The most dangerous misspelling: ignored, it would start the recovery.
             ("dry_run", json!(true), "`dry_run` is no field of a request: `dryRun` was meant, perhaps"),
             ("colour", json!("red"), "the fields are cluster, to,"),
         ] {
@@ -351,6 +359,7 @@ mod tests {
 
     /// JSON with the request's own field names in it, and anything as their values.
     fn anything() -> impl Generate<Value = Value> {
+        // Half of the values are near to right ones: pure noise never gets past the first check of a field.
         let leaf = prop_oneof![
             Just(Value::Null),
             any::<bool>().prop_map(Value::from),

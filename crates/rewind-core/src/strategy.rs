@@ -123,6 +123,7 @@ fn invalid(happened: String) -> StepError {
 }
 
 fn refuse_unknown_mode(facts: &ClusterFacts) -> Result<(), StepError> {
+    // Serverless v1 and the multi-master clusters of old have other calls for the same work, which nothing here makes.
     match facts.engine_mode.as_deref().filter(|mode| *mode != "provisioned") {
         None => Ok(()),
         Some(mode) => Err(invalid(format!("`cluster`: {} has the engine mode {mode}", facts.cluster))
@@ -146,9 +147,11 @@ fn obstacles(facts: &ClusterFacts, to: Target) -> Vec<Obstacle> {
         kind(format!("Backtrack exists for Aurora MySQL only, and {name} is {}", facts.engine));
         return found;
     }
+    // Only a restore or a clone can make a cluster with Backtrack, so no change of this cluster helps.
     if facts.backtrack_window == 0 {
         kind(format!("Backtrack is off for {name}: it is switched on when a cluster is made, and never afterwards"));
     }
+    // AWS refuses a backtrack there, because the secondary Regions could not follow.
     if let Some(global) = &facts.global_cluster {
         kind(format!("{name} belongs to the Global Database {global}, which cannot be backtracked"));
     }
@@ -167,6 +170,7 @@ fn obstacles(facts: &ClusterFacts, to: Target) -> Vec<Obstacle> {
             "{name} has the fence's security groups already: an earlier fence was not lifted, so no client reaches it"
         )),
     }
+    // Without Backtrack there is no window, and a second obstacle about time would say nothing new.
     if facts.backtrack_window > 0 {
         found.extend(obstacle_of_time(facts, to).map(|why| Obstacle { why, of_time: true }));
     }
@@ -184,6 +188,7 @@ fn obstacle_of_time(facts: &ClusterFacts, to: Target) -> Option<String> {
             );
         }
         Target::At(at) => at,
+        // From the start of the recovery and not from now: a retry must not move the target.
         Target::Ago(ago) => facts.started.checked_sub(ago).unwrap_or(Timestamp::MIN),
     };
     let Some(earliest) = facts.earliest_backtrack else {
@@ -248,6 +253,7 @@ fn refuse(facts: &ClusterFacts, request: &Request, obstacles: &[Obstacle]) -> St
 }
 
 fn restore(facts: &ClusterFacts, request: &Request, reasons: Vec<String>) -> Result<StrategyChoice, StepError> {
+    // AWS has no restorable time for a cluster that is younger than its first backup.
     let window = facts.restorable.ok_or_else(|| {
         StepError::new(ErrorName::OutsideWindow, format!("{} has no restorable time yet", facts.cluster))
             .changed("nothing was changed")

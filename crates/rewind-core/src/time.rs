@@ -45,9 +45,11 @@ impl Target {
                 ago => Ok(Self::Ago(ago)),
             };
         }
+        // A length without `ago` can be a slip for a time of day, so it is not guessed.
         if parse_duration(text).is_ok() {
             return Err(format!("write \"{text} ago\" for a moment that long before now"));
         }
+        // A time without an offset means the local time to one person and UTC to the next.
         if text.parse::<jiff::civil::DateTime>().is_ok() {
             return Err(format!("the offset is missing: write \"{text}Z\" for UTC, or add one such as +01:00"));
         }
@@ -152,6 +154,7 @@ mod tests {
 
     #[test]
     fn units_go_from_large_to_small_and_come_once() {
+        // Each of these has a reading that is right for somebody, and wrong for somebody else.
         for wrong in ["", "m", "5", "m5", "5m5m", "30m1h", "5x", "5M", "1h 30", "99999999999999999999d", "an hour"] {
             assert!(parse_duration(wrong).is_err(), "{wrong:?}");
         }

@@ -38,6 +38,7 @@ impl Window {
     pub fn settle(&self, target: Target, now: Timestamp) -> Result<Moment, StepError> {
         let asked = match target {
             Target::Latest => {
+                // The restore itself takes whatever is the latest when it starts; this value is for the plan.
                 return Ok(Moment { at: self.latest, use_latest: true, ahead_of_window: None });
             }
             Target::At(at) => at,
@@ -53,6 +54,7 @@ impl Window {
         if at < self.earliest {
             return Err(self.outside(&format!("{at} is before the earliest restorable time")));
         }
+        // AWS moves the latest restorable time on every few minutes, so a target that is too new is reachable soon.
         let ahead = at.duration_since(self.latest);
         Ok(Moment { at, use_latest: false, ahead_of_window: ahead.is_positive().then_some(ahead) })
     }
@@ -82,6 +84,7 @@ mod tests {
         Window { earliest: at("2026-11-16T02:00:00Z"), latest: at("2026-11-23T10:28:00Z") }
     }
 
+    // With a fraction of a second, which must never round a target up into the mistake.
     const NOW: &str = "2026-11-23T10:30:00.75Z";
 
     #[test]

@@ -78,6 +78,7 @@ impl RequestedWindow {
     /// ```
     pub fn parse(text: &str) -> Result<Self, String> {
         let text = text.trim();
+        // A word and not 0: a zero can come from an empty variable in a script, and off is for good.
         if text.eq_ignore_ascii_case("off") {
             return Ok(Self::Off);
         }
@@ -122,6 +123,7 @@ impl RequestedWindow {
         // Rounded up for the hint: the longer window can't lose anything.
         let whole = seconds.div_euclid(DAY) + i64::from(seconds.rem_euclid(DAY) > 0);
         match i32::try_from(whole) {
+            // RDS takes whole days, and rounding silently would keep less or cost more than somebody asked for.
             Ok(days) if days <= RETENTION_MAX_DAYS && seconds % DAY == 0 => Ok(days),
             Ok(days) if days <= RETENTION_MAX_DAYS => Err(format!(
                 "{} is not whole days, and Aurora keeps backups for whole days: write {days}d",
@@ -159,6 +161,7 @@ fn explain_bare_number(number: i64) -> String {
     match number {
         ..0 => "write a length such as 24h or 3d, or off".to_owned(),
         0 => "write off for no window".to_owned(),
+        // Both units are plausible up to 35 days, so both are offered.
         1..=72 if number <= i64::from(RETENTION_MAX_DAYS) => {
             format!("the unit is missing: write {number}h for hours, or {number}d for days")
         }
@@ -204,6 +207,7 @@ mod tests {
     #[test]
     fn a_length_that_is_wrong_is_refused_with_what_was_meant() {
         for (number, said) in [
+            // Articles about Backtrack give 1440 as a day.
             ("1440", "1440 seconds is 24 minutes; 24 hours is 86400 seconds: write 24h"),
             ("90", "90 seconds is 1 minute 30 seconds; 1 hour 30 minutes is 5400 seconds: write 1h30m"),
             ("4320", "4320 seconds is 1 hour 12 minutes; 72 hours is 259200 seconds: write 72h"),

@@ -1,145 +1,174 @@
-//! One query of somebody's, asked so that it can only read: what a check and a row count are made of.
-//!
-//! The guard is the database's own read-only transaction. Somebody's SQL is put where it cannot leave it: the protocol
-//! takes one statement only, which has to answer a column (so no `COMMIT`, `SET`, `CALL` or `DO`). On PostgreSQL it runs
-//! within a subtransaction whose parent is read-only, which no statement and no function can make writable again. On
-//! MySQL a transaction that began read-only stays so to its end, and DDL, which would end it, is refused within; what is
-//! not refused there does not begin as a query. What acts outside the database, such as `dblink` or `aws_lambda`, no
-//! transaction holds back.
+//! The checks of a recovery, run on the rewound data and on the source side by side. The source is shown, never judged.
 
-use crate::engine::Dialect;
-use crate::error::Failure;
-use crate::session::Session;
-use rewind_core::{QueryResult, StepError};
+use crate::engine::{QueryLimits, Table};
+use crate::server::Server;
+use crate::sides::Sides;
+use rewind_core::{Check, CheckResult, QueryResult, StepError, TableCount, timeouts};
 use std::time::{Duration, Instant};
 
-/// How long a statement may run, and wait for a lock.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Bounds {
-    pub(crate) statement: Duration,
-    pub(crate) lock: Duration,
-    /// Whether row-level security may hide rows: if not, a query that it would hide rows from is refused.
-    pub(crate) filtered: bool,
+/// The time limits of checks and counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CheckLimits {
+    /// Each check.
+    pub check: Duration,
+    /// Each check on the source, which is only shown: it must not hold up what is judged.
+    pub source_check: Duration,
+    /// All checks: what is left then has failed, with that as its reason.
+    pub all_checks: Duration,
+    /// Waiting for a lock.
+    pub lock: Duration,
+    /// Counting one table.
+    pub count: Duration,
+    /// Counting all tables: what is left then is reported as not counted.
+    pub all_counts: Duration,
 }
 
-/// What the database answers to `sql`: the first column of its only row.
+impl CheckLimits {
+    /// Limits for a report that depends on the source too: it gets the time that the rewound data gets.
+    #[must_use]
+    pub fn for_equal_sides() -> Self {
+        let limits = Self::default();
+        Self { source_check: limits.check, ..limits }
+    }
+}
+
+impl Default for CheckLimits {
+    fn default() -> Self {
+        Self {
+            check: timeouts::CHECK,
+            source_check: timeouts::CHECK_ON_SOURCE,
+            all_checks: timeouts::CHECKING,
+            lock: timeouts::CHECK_LOCK,
+            count: timeouts::COUNT,
+            all_counts: timeouts::COUNTING,
+        }
+    }
+}
+
+/// The results of checks and counts on both sides.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Findings {
+    /// The checks, in the order they were given.
+    pub checks: Vec<CheckResult>,
+    /// The tables that the checks read.
+    pub tables: Vec<TableCount>,
+    /// Problems with the source as a whole.
+    pub notes: Vec<String>,
+}
+
+/// Runs the checks on the rewound data and, where it is given, on the source.
 ///
-/// Whatever is wrong with the query is part of the answer; only a broken session is an error.
-pub(crate) async fn ask(session: &Session, sql: &str, bounds: Bounds) -> Result<QueryResult, StepError> {
-    let started = Instant::now();
-    begin(session, bounds).await?;
-    let asked = ask_within(session, sql, bounds).await;
-    let seconds = started.elapsed().as_secs_f64();
-    let value = match asked {
-        Ok(value) => value,
-        Err(failure) => Err(failure.into_reason(bounds.statement)?),
-    };
-    end(session).await?;
-    Ok(QueryResult { value, seconds })
-}
-
-async fn ask_within(session: &Session, sql: &str, bounds: Bounds) -> Result<Result<String, String>, Failure> {
-    if session.dialect() != Dialect::Postgres && !begins_as_a_query(sql) {
-        return Ok(Err("it is no query: it has to begin with SELECT, WITH, VALUES, TABLE, SHOW or EXPLAIN".to_owned()));
-    }
-    if session.columns(sql, bounds.statement).await? == 0 {
-        return Ok(Err("it is no query: it answers no column, and was not run".to_owned()));
-    }
-    let answered = session.answer(sql, 1, bounds.statement).await?;
-    Ok(match (answered.total, answered.rows.into_iter().next().and_then(|row| row.into_iter().next())) {
-        (0, _) => Err("it answered no row".to_owned()),
-        (1, Some(Some(value))) => Ok(value),
-        (1, _) => Err("it answered NULL".to_owned()),
-        (total, _) => Err(format!("it answered {total} rows, and a check has one")),
-    })
-}
-
-/// Whether `sql` is of a kind that only reads. MySQL's maintenance of tables answers columns too, and what it does, a
-/// read-only transaction does not hold back: `OPTIMIZE TABLE` would rebuild a table.
-fn begins_as_a_query(sql: &str) -> bool {
-    let mut rest = sql.trim_start();
-    loop {
-        // What stands in `/*! */` is run.
-        let comment_ends = match rest {
-            _ if rest.starts_with("/*!") || rest.starts_with("/*M!") => return false,
-            _ if rest.starts_with("/*") => "*/",
-            _ if rest.starts_with('#') || rest.starts_with("--") => "\n",
-            _ if rest.starts_with('(') => "(",
-            _ => break,
-        };
-        let Some((_, after)) = rest.split_once(comment_ends) else { return false };
-        rest = after.trim_start();
-    }
-    let word = rest.split(|c: char| !c.is_ascii_alphabetic()).next().unwrap_or_default().to_ascii_uppercase();
-    ["SELECT", "WITH", "VALUES", "TABLE", "SHOW", "EXPLAIN", "DESCRIBE", "DESC"].contains(&word.as_str())
-}
-
-/// Opens the transaction that nothing gets out of.
-pub(crate) async fn begin(session: &Session, bounds: Bounds) -> Result<(), Failure> {
-    let most = match session.dialect() {
-        Dialect::Postgres => return begin_postgres(session, bounds).await,
-        Dialect::MySql => format!("max_execution_time = {}", bounds.statement.as_millis().max(1)),
-        Dialect::MariaDb => format!("max_statement_time = {}", bounds.statement.as_secs_f64().max(0.001)),
-    };
-    // MySQL waits for locks by the second.
-    let lock = bounds.lock.as_millis().div_ceil(1000).max(1);
-    for sql in [
-        "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY",
-        &format!("SET SESSION {most}, innodb_lock_wait_timeout = {lock}, lock_wait_timeout = {lock}"),
-        "START TRANSACTION READ ONLY",
-    ] {
-        session.run(sql).await?;
-    }
-    Ok(())
-}
-
-async fn begin_postgres(session: &Session, bounds: Bounds) -> Result<(), Failure> {
-    let milliseconds = |limit: Duration| limit.as_millis().max(1);
-    let (statement, lock) = (milliseconds(bounds.statement), milliseconds(bounds.lock));
-    let filtered = if bounds.filtered { "on" } else { "off" };
-    session
-        .run(&format!(
-            "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY; SET LOCAL statement_timeout = {statement}; \
-             SET LOCAL lock_timeout = {lock}; SET LOCAL row_security = {filtered}; SAVEPOINT outside"
-        ))
-        .await
-}
-
-/// Ends it, with every setting back as it was; on MySQL the next [`begin`] sets them anew.
-pub(crate) async fn end(session: &Session) -> Result<(), Failure> {
-    session.run("ROLLBACK").await
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_what_reads_begins_as_a_query() {
-        for query in [
-            "SELECT 1",
-            " select/**/1",
-            "-- why\n# and how\n/* oh */ (SELECT 1)",
-            "with a as (select 1) select * from a",
-            "((SELECT 1))",
-            "SHOW TABLES",
-            "VALUES(1)",
-        ] {
-            assert!(begins_as_a_query(query), "{query}");
+/// Nothing about the source is an error: it may be what the recovery is for.
+///
+/// # Errors
+///
+/// [`rewind_core::ErrorName::Unavailable`] when the server with the rewound data does not respond.
+pub async fn run_checks(
+    restored: &Server,
+    source: Option<&Server>,
+    checks: &[Check],
+    limits: &CheckLimits,
+) -> Result<Findings, StepError> {
+    let mut sides = Sides::new(restored, source);
+    let deadline = Instant::now() + limits.all_checks;
+    let mut results = Vec::new();
+    for check in checks {
+        let left = time_left(deadline);
+        if left.is_zero() {
+            results.push(CheckResult::judge(check, unasked("the time for all checks was used up before it"), None));
+            continue;
         }
-        for other in [
-            "",
-            "-- SELECT 1",
-            "/* SELECT 1",
-            "/*! SELECT 1 */",
-            "/*M!100000 SELECT 1 */",
-            "OPTIMIZE TABLE t",
-            "/* SELECT */ ANALYZE TABLE t",
-            "SET STATEMENT max_statement_time = 0 FOR SELECT 1",
-            "SELECTED",
-            "CALL p()",
-        ] {
-            assert!(!begins_as_a_query(other), "{other}");
+        let bounded =
+            |limit: Duration| QueryLimits { statement: limit.min(left), lock: limits.lock, row_security: true };
+        let pair = sides.database(&check.database).await?;
+        // At the same time: both then see the application at the same moment, and the source costs no time of its own.
+        let (restored, source) = tokio::join!(
+            pair.restored.query_one(&check.sql, bounded(limits.check)),
+            pair.source.query_one(&check.sql, bounded(limits.source_check))
+        );
+        let source = sides.source_result(&check.database, source);
+        results.push(CheckResult::judge(check, restored?.unwrap_or_else(|| unasked("it was not asked")), source));
+    }
+    // After all checks: counts are shown beside them, and must not take their time.
+    let tables = count_tables(&mut sides, checks, limits).await?;
+    let notes = sides.close().await;
+    Ok(Findings { checks: results, tables, notes })
+}
+
+/// The time until `deadline`, in the whole milliseconds that a database counts in: less is none.
+fn time_left(deadline: Instant) -> Duration {
+    let left = deadline.saturating_duration_since(Instant::now());
+    if left.as_millis() == 0 { Duration::ZERO } else { left }
+}
+
+fn unasked(reason: &str) -> QueryResult {
+    QueryResult { value: Err(reason.to_owned()), seconds: 0.0 }
+}
+
+/// Counts the tables that the checks read: those that the rewound data names, or the source where it alone can tell.
+async fn count_tables(
+    sides: &mut Sides<'_>,
+    checks: &[Check],
+    limits: &CheckLimits,
+) -> Result<Vec<TableCount>, StepError> {
+    let deadline = Instant::now() + limits.all_counts;
+    let mut counts: Vec<TableCount> = Vec::new();
+    for check in checks {
+        // Finding the tables is a part of counting them: a plan can take long too.
+        let left = time_left(deadline);
+        if left.is_zero() {
+            sides.note(format!("the tables of \"{}\" were not counted: the time for it was used up", check.name));
+            continue;
+        }
+        let plan = QueryLimits { statement: limits.count.min(left), lock: limits.lock, row_security: true };
+        let pair = sides.database(&check.database).await?;
+        let mut tables = pair.restored.tables_read_by(&check.sql, plan).await?;
+        if tables.is_empty() {
+            // A broken session shows when the tables are counted.
+            tables = pair.source.tables_read_by(&check.sql, plan).await.unwrap_or_default();
+        }
+        for table in tables {
+            let name = table.display();
+            if counts.iter().any(|count| count.database == check.database && count.table == name) {
+                continue;
+            }
+            counts.push(count_table(sides, &check.database, &table, limits, deadline).await?);
         }
     }
+    Ok(counts)
+}
+
+async fn count_table(
+    sides: &mut Sides<'_>,
+    database: &str,
+    table: &Table,
+    limits: &CheckLimits,
+    deadline: Instant,
+) -> Result<TableCount, StepError> {
+    let left = time_left(deadline);
+    let mut counted =
+        TableCount { database: database.to_owned(), table: table.display(), restored: None, source: None, note: None };
+    if left.is_zero() {
+        counted.note = Some("not counted: the time for counting was used up".to_owned());
+        return Ok(counted);
+    }
+    // Without row security: a count of the rows that this user may see would be taken for the number there are.
+    let limits = QueryLimits { statement: limits.count.min(left), lock: limits.lock, row_security: false };
+    let pair = sides.database(database).await?;
+    let (restored, source) =
+        tokio::join!(pair.restored.count_rows(table, limits), pair.source.count_rows(table, limits));
+    let source = sides.source_result(database, source);
+    let mut notes = Vec::new();
+    match restored? {
+        Some(Ok(rows)) => counted.restored = Some(rows),
+        Some(Err(why)) => notes.push(format!("restored: {why}")),
+        None => {}
+    }
+    match source {
+        Some(Ok(rows)) => counted.source = Some(rows),
+        Some(Err(why)) => notes.push(format!("source: {why}")),
+        None => notes.push("source: not asked".to_owned()),
+    }
+    counted.note = (!notes.is_empty()).then(|| notes.join("; "));
+    Ok(counted)
 }

@@ -1,29 +1,36 @@
-//! What a recovery does inside a database: checks, row counts, the fence, and finding out who answered.
+//! The work of a recovery inside a database: checks, row counts, the fence, and identifying the server.
 //!
-//! The only crate that names the drivers of PostgreSQL and MySQL, TLS and the resolver: a [`Target`] says which
-//! [`rewind_core::Engine`] it is, and everything else is asked the same of both. It speaks to databases alone: it never calls AWS, and keeps nothing between calls; what must outlive a step ([`fence::LoginState`]) is the caller's to store.
+//! The only crate that names the drivers of PostgreSQL and MySQL, TLS and the resolver. Each engine is a module (`postgresql`,
+//! `mysql`) that implements the same operations (`engine`); a [`Target`] names the engine, and everything else is the same
+//! for both. It speaks to databases alone: it never calls AWS, and keeps nothing between calls; what must outlive a step
+//! ([`fence::LoginState`]) is the caller's to store.
 //!
-//! A step makes one [`Network`], logs in with the versions of a secret ([`Network::connect_with`]), and works through
-//! the [`Server`] and [`Session`] that it gets.
+//! A step makes one [`Network`], logs in with the versions of a secret ([`Server::connect`]), and works through the
+//! [`Server`] and [`Session`] that it gets.
 
 mod checks;
-mod compare;
 mod engine;
 mod error;
 pub mod fence;
-mod identity;
+mod mysql;
 mod network;
-mod quote;
+mod postgresql;
+mod read_only;
 mod resolve;
+mod server;
 mod session;
+mod sides;
 mod tables;
+mod target;
 mod tls;
-mod wire;
 
-pub use compare::{Findings, Limits, examine, half_dropped, invalid_databases};
-pub use engine::{Defaults, defaults};
+pub use checks::{CheckLimits, Findings, run_checks};
+pub use engine::Defaults;
+pub use engine::identity::ServerIdentity;
 pub use error::ConnectError;
-pub use identity::{Identity, identity};
-pub use network::{Credential, Network, Server, Settings, Target};
+pub use network::{Network, Settings};
 pub use resolve::Resolution;
-pub use session::Session;
+pub use server::Server;
+pub use session::{Session, defaults, invalid_databases, server_identity};
+pub use sides::invalid_database_note;
+pub use target::{Credential, Target};

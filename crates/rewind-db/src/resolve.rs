@@ -1,4 +1,4 @@
-//! Names to addresses, asked afresh each time: what confirms a switch of names must not come from a cache.
+//! Resolves names, afresh each time: what confirms a switch of names must not come from a cache.
 
 use crate::error::unavailable;
 use hickory_resolver::TokioResolver;
@@ -9,7 +9,7 @@ use hickory_resolver::proto::rr::{Name, RData, Record, RecordType};
 use rewind_core::{StepError, timeouts};
 use std::net::{IpAddr, SocketAddr};
 
-/// What a name stands for now.
+/// The CNAME chain and the addresses of a name, as they are now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Resolution {
     /// The names that the CNAME records lead through, in order; empty where there is none.
@@ -19,13 +19,13 @@ pub struct Resolution {
 }
 
 impl Resolution {
-    /// Whether the name is, or leads through, `name`.
+    /// True if the name is, or leads through, `name`.
     pub fn leads_to(&self, name: &str) -> bool {
         self.chain.iter().any(|link| *link == plain(name))
     }
 }
 
-/// Asks `server`, or the system's resolver, for `name`.
+/// Resolves `name` at `server`, or at the system's resolver.
 pub(crate) async fn resolve(server: Option<SocketAddr>, name: &str) -> Result<Resolution, StepError> {
     if let Ok(address) = name.parse::<IpAddr>() {
         return Ok(Resolution { chain: Vec::new(), addresses: vec![address] });
@@ -39,11 +39,14 @@ pub(crate) async fn resolve(server: Option<SocketAddr>, name: &str) -> Result<Re
     let resolver = resolver(server).map_err(|error| failed(&error))?;
     let mut absolute =
         Name::from_utf8(name).map_err(|_| StepError::bug(format!("\"{name}\" is not a name that DNS can hold")))?;
+    // Otherwise the resolver tries the search domains of the machine behind it.
     absolute.set_fqdn(true);
     let mut resolution = Resolution { chain: Vec::new(), addresses: Vec::new() };
+    // Addresses of IPv4 first, and alone where there are some: a function's subnets need not have IPv6.
     for family in [RecordType::A, RecordType::AAAA] {
         match resolver.lookup(absolute.clone(), family).await {
             Ok(lookup) => resolution = follow(name, lookup.answers()),
+            // A name that is not there is a finding: a record may just have been deleted.
             Err(error) if error.is_no_records_found() || error.is_nx_domain() => {}
             Err(error) => return Err(failed(&error)),
         }
@@ -65,6 +68,7 @@ fn resolver(server: Option<SocketAddr>) -> Result<TokioResolver, NetError> {
             let server = NameServerConfig::new(address.ip(), true, connections);
             let config = ResolverConfig::from_name_servers(vec![server]);
             let mut builder = TokioResolver::builder_with_config(config, TokioRuntimeProvider::default());
+            // A test's server has to be asked even for a name that this machine's hosts file knows.
             builder.options_mut().use_hosts_file = ResolveHosts::Never;
             builder
         }
@@ -72,6 +76,7 @@ fn resolver(server: Option<SocketAddr>) -> Result<TokioResolver, NetError> {
     };
     let options = builder.options_mut();
     options.cache_size = 0;
+    // Otherwise the CNAME records between are dropped, and the chain could not be shown.
     options.preserve_intermediates = true;
     options.timeout = timeouts::DNS_QUERY;
     options.attempts = timeouts::DNS_ATTEMPTS;
@@ -79,11 +84,12 @@ fn resolver(server: Option<SocketAddr>) -> Result<TokioResolver, NetError> {
 }
 
 /// Walks from `name` through the CNAME records, in whatever order they came, to the addresses.
-fn follow(name: &str, answers: &[Record]) -> Resolution {
+fn follow(name: &str, records: &[Record]) -> Resolution {
     let mut at = plain(name);
     let mut chain = Vec::new();
-    while chain.len() <= answers.len() {
-        let next = answers.iter().find_map(|record| match &record.data {
+    // No further than there are records: a loop of names would never end.
+    while chain.len() <= records.len() {
+        let next = records.iter().find_map(|record| match &record.data {
             RData::CNAME(to) if plain(&record.name.to_utf8()) == at => Some(plain(&to.0.to_utf8())),
             _ => None,
         });
@@ -97,7 +103,7 @@ fn follow(name: &str, answers: &[Record]) -> Resolution {
         _ => None,
     };
     let owned = |record: &&Record| plain(&record.name.to_utf8()) == at;
-    Resolution { addresses: answers.iter().filter(owned).filter_map(address).collect(), chain }
+    Resolution { addresses: records.iter().filter(owned).filter_map(address).collect(), chain }
 }
 
 /// A name as it is compared: lower case, no dot at its end.

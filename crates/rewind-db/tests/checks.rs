@@ -11,7 +11,7 @@
 mod support;
 
 use rewind_core::{Check, CheckResult, Expectation};
-use rewind_db::{Findings, Limits, Server, examine, invalid_databases};
+use rewind_db::{CheckLimits, Findings, Server, invalid_databases, run_checks};
 use std::time::{Duration, Instant};
 use support::Postgres;
 
@@ -33,7 +33,7 @@ fn shop() -> Postgres {
 }
 
 async fn ask(server: &Server, checks: &[Check]) -> Findings {
-    examine(server, None, checks, &Limits::default()).await.expect("the server answers")
+    run_checks(server, None, checks, &CheckLimits::default()).await.expect("the server answers")
 }
 
 async fn ask_one(server: &Server, sql: &str, expect: &str) -> CheckResult {
@@ -180,10 +180,10 @@ async fn no_check_can_write() {
 async fn checks_for_which_no_time_is_left_have_failed_and_say_so() {
     let postgres = shop();
     let server = postgres.master().await;
-    let limits = Limits { checking: Duration::from_millis(300), ..Limits::default() };
+    let limits = CheckLimits { all_checks: Duration::from_millis(300), ..CheckLimits::default() };
     let checks = [check("SELECT pg_sleep(30)", ""), check("SELECT count(*) FROM orders", "2")];
     let started = Instant::now();
-    let findings = examine(&server, None, &checks, &limits).await.unwrap();
+    let findings = run_checks(&server, None, &checks, &limits).await.unwrap();
     assert!(started.elapsed() < Duration::from_secs(20), "{:?}", started.elapsed());
     assert!(findings.checks.iter().all(|result| !result.passed));
     assert!(findings.checks[1].note.as_deref().unwrap().contains("the time for all checks was used up"));
@@ -198,15 +198,15 @@ async fn tables_that_cannot_be_found_in_time_are_told_of_and_hold_up_nothing() {
         "CREATE FUNCTION slow(int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(30); RETURN 1; END'",
     );
     let server = postgres.master().await;
-    let limits = Limits {
-        statement: Duration::from_millis(100),
+    let limits = CheckLimits {
+        check: Duration::from_millis(100),
         count: Duration::from_secs(3),
-        counting: Duration::from_millis(500),
-        ..Limits::default()
+        all_counts: Duration::from_millis(500),
+        ..CheckLimits::default()
     };
     let checks: Vec<Check> = (0..4).map(|_| check("SELECT slow(1)", "1")).collect();
     let started = Instant::now();
-    let findings = examine(&server, None, &checks, &limits).await.unwrap();
+    let findings = run_checks(&server, None, &checks, &limits).await.unwrap();
     assert!(started.elapsed() < Duration::from_secs(6), "{:?}", started.elapsed());
     assert_eq!(findings.notes.len(), 3, "{:?}", findings.notes);
     assert!(findings.notes[0].contains("were not counted"), "{:?}", findings.notes);
@@ -220,11 +220,11 @@ async fn a_check_that_takes_too_long_or_waits_for_a_lock_is_stopped_and_the_othe
     tokio::spawn(connection);
     blocker.batch_execute("CREATE TABLE locked ()").await.unwrap();
     blocker.batch_execute("BEGIN; LOCK TABLE locked").await.unwrap();
-    let limits = Limits {
-        statement: Duration::from_millis(400),
+    let limits = CheckLimits {
+        check: Duration::from_millis(400),
         lock: Duration::from_millis(100),
         count: Duration::from_millis(200),
-        ..Limits::default()
+        ..CheckLimits::default()
     };
     let checks = [
         check("SELECT pg_sleep(30)", ""),
@@ -233,7 +233,7 @@ async fn a_check_that_takes_too_long_or_waits_for_a_lock_is_stopped_and_the_othe
         check("SELECT count(*) FROM orders", "2"),
     ];
     let started = Instant::now();
-    let findings = examine(&server, None, &checks, &limits).await.unwrap();
+    let findings = run_checks(&server, None, &checks, &limits).await.unwrap();
     assert!(started.elapsed() < Duration::from_secs(6), "{:?}", started.elapsed());
     assert_eq!(reason(&findings.checks[0]), "it was stopped after 0.4 s");
     assert_eq!(reason(&findings.checks[1]), "it was stopped after 0.4 s");
@@ -260,7 +260,7 @@ async fn the_source_is_asked_the_same_and_what_it_lacks_is_a_finding() {
     let checks =
         [check("SELECT count(*) FROM orders", "2"), check("SELECT count(*) FROM dropped", "1"), in_vanished, nowhere];
     let (here, there) = (restored.master().await, source.master().await);
-    let findings = examine(&here, Some(&there), &checks, &Limits::default()).await.unwrap();
+    let findings = run_checks(&here, Some(&there), &checks, &CheckLimits::default()).await.unwrap();
 
     let [orders, dropped, vanished, nowhere] = findings.checks.as_slice() else { panic!("{findings:?}") };
     assert!(orders.passed && orders.source.as_deref() == Some("0"), "{orders}");
@@ -291,7 +291,7 @@ async fn a_database_whose_drop_was_interrupted_fails_its_own_check_alone() {
     assert_eq!(invalid_databases(&source.maintenance().await).await.unwrap(), Vec::<String>::new());
     let of_legacy = Check { database: "legacy".into(), ..check("SELECT 1", "1") };
     let checks = [of_legacy, check("SELECT count(*) FROM orders", "2")];
-    let found = examine(&server, Some(&compared), &checks, &Limits::default()).await.unwrap();
+    let found = run_checks(&server, Some(&compared), &checks, &CheckLimits::default()).await.unwrap();
     assert!(reason(&found.checks[0]).contains("legacy was being dropped at that moment"), "{}", found.checks[0]);
     assert_eq!(found.checks[0].source.as_deref(), Some("1"));
     assert!(found.checks[1].passed && found.notes.is_empty(), "{found:?}");
@@ -303,12 +303,12 @@ async fn an_source_that_dies_is_noted_and_stops_nothing_but_the_rewound_data_has
     let (here, there) = (restored.master().await, source.master().await);
     source.crash();
     let checks = [check("SELECT count(*) FROM orders", "2")];
-    let findings = examine(&here, Some(&there), &checks, &Limits::default()).await.unwrap();
+    let findings = run_checks(&here, Some(&there), &checks, &CheckLimits::default()).await.unwrap();
     assert!(findings.checks[0].passed);
     assert_eq!(findings.tables[0].restored, Some(2));
     assert_eq!(findings.notes.len(), 1, "{findings:?}");
 
-    let error = examine(&there, Some(&here), &checks, &Limits::default()).await.unwrap_err();
+    let error = run_checks(&there, Some(&here), &checks, &CheckLimits::default()).await.unwrap_err();
     assert_eq!(error.name, rewind_core::ErrorName::Unavailable);
 }
 
@@ -320,7 +320,7 @@ async fn an_source_whose_session_is_ended_in_the_middle_is_asked_no_more() {
         "SELECT CASE WHEN (SELECT count(*) FROM orders) = 0 THEN pg_terminate_backend(pg_backend_pid()) END IS NULL";
     source.sql("shop", "DELETE FROM orders");
     let checks = [check(end_it, "t"), check("SELECT count(*) FROM orders", "2")];
-    let findings = examine(&here, Some(&there), &checks, &Limits::default()).await.unwrap();
+    let findings = run_checks(&here, Some(&there), &checks, &CheckLimits::default()).await.unwrap();
     assert!(findings.checks.iter().all(|result| result.passed), "{findings:?}");
     assert_eq!(findings.checks[1].source_note.as_deref(), Some("it stopped answering"));
     assert_eq!(findings.notes.len(), 1, "{findings:?}");

@@ -16,7 +16,7 @@ use hickory_resolver::proto::rr::{Name, RData, Record, RecordType};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rewind_core::Engine;
 use rewind_core::{ErrorName, StepError, Tls};
-use rewind_db::{ConnectError, Network, Settings, Target, identity};
+use rewind_db::{ConnectError, Network, Server, Settings, Target, server_identity};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -140,7 +140,7 @@ async fn a_certificate_is_verified_for_the_endpoint_also_when_it_is_reached_by_a
     let endpoint = Target::new(Engine::AuroraPostgresql, ENDPOINT, server.port);
     let session = network.connect(&endpoint, &master(), "postgres").await.unwrap();
     assert_eq!(session.tls(), Tls::Verified);
-    assert_eq!(session.server().unwrap(), SocketAddr::new(server.address, server.port));
+    assert_eq!(session.address().unwrap(), SocketAddr::new(server.address, server.port));
 
     let by_name = network.connect(&endpoint.clone().by_name(RECORD), &master(), "postgres").await.unwrap();
     assert_eq!(by_name.tls(), Tls::Verified);
@@ -182,7 +182,7 @@ async fn without_a_bundle_the_session_is_encrypted_where_the_server_can_and_says
     assert_eq!(encrypted.sql("postgres", ssl), "t");
 
     let plain = Postgres::start();
-    let (server, session) = network.connect_with(&plain.target(), &[master()], "postgres").await.unwrap();
+    let (server, session) = Server::connect(&network, &plain.target(), &[master()], "postgres").await.unwrap();
     assert_eq!(session.tls(), Tls::None);
     assert_eq!(server.login().tls, Tls::None);
 }
@@ -196,7 +196,7 @@ async fn the_first_login_that_works_is_taken_and_named() {
         credential(MASTER, MASTER_PASSWORD, "AWSPREVIOUS"),
         credential(MASTER, "never-tried", "AWSPENDING"),
     ];
-    let (found, _session) = network().connect_with(&server.target(), &candidates, "postgres").await.unwrap();
+    let (found, _session) = Server::connect(&network(), &server.target(), &candidates, "postgres").await.unwrap();
     let login = found.login();
     assert_eq!((login.user.as_str(), login.secret_version.as_str()), (MASTER, "AWSPREVIOUS"));
     found.open("template1").await.unwrap();
@@ -206,7 +206,7 @@ async fn the_first_login_that_works_is_taken_and_named() {
 async fn when_no_login_works_every_version_is_named_and_no_password() {
     let server = Postgres::start();
     let candidates = [credential(MASTER, "wrong-1", "AWSCURRENT"), credential(MASTER, "wrong-2", "AWSPREVIOUS")];
-    let error = network().connect_with(&server.target(), &candidates, "postgres").await.unwrap_err();
+    let error = Server::connect(&network(), &server.target(), &candidates, "postgres").await.unwrap_err();
     assert!(matches!(error, ConnectError::LoginRefused(_)), "{error:?}");
     let text = StepError::from(error).to_string();
     assert!(text.contains("AWSCURRENT") && text.contains("AWSPREVIOUS") && !text.contains("wrong-"), "{text}");
@@ -223,7 +223,7 @@ async fn other_refusals_do_not_try_the_next_login_and_are_told_apart() {
     let network = network();
     let app = credential("app", support::APP_PASSWORD, "AWSCURRENT");
     let connect = async |database: &str| {
-        network.connect_with(&server.target(), &[app.clone(), master()], database).await.map(drop).unwrap_err()
+        Server::connect(&network, &server.target(), &[app.clone(), master()], database).await.map(drop).unwrap_err()
     };
     assert!(matches!(connect("no_such_database").await, ConnectError::DatabaseMissing(_)));
     assert!(matches!(connect("full_up").await, ConnectError::DatabaseFull(_)));
@@ -265,7 +265,7 @@ async fn a_server_is_told_from_another_and_from_itself_started_anew() {
     let (one, other) = (Postgres::start(), Postgres::start());
     let ask = async |server: &Postgres| {
         let session = server.maintenance().await;
-        identity(&session).await.unwrap()
+        server_identity(&session).await.unwrap()
     };
     let first = ask(&one).await;
     assert!(first.is_same_server(&ask(&one).await));

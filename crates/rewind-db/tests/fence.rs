@@ -11,7 +11,7 @@
 mod support;
 
 use rewind_core::ErrorName;
-use rewind_db::fence::{Fenced, Inside, LoginState, Patience, apply, lift, look, prove, survey};
+use rewind_db::fence::{FenceTimeouts, Fenced, Inspection, LoginState, apply, inspect, lift, read_logins, verify};
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -20,7 +20,7 @@ use support::{MASTER, Postgres};
 use tokio::task::JoinHandle;
 use tokio_postgres::NoTls;
 
-/// What a hammering application saw.
+/// The results that a hammering application saw.
 #[derive(Default)]
 struct Seen {
     /// Rows whose commit was acknowledged, with the moment at which the statement was sent.
@@ -103,19 +103,22 @@ async fn fence_under_fire(user: &'static str) {
 
     let master = server.master().await;
     let session = server.maintenance().await;
-    let state = survey(&session).await.unwrap();
-    let fenced = apply(&session, &state, Patience::default()).await.unwrap();
+    let state = read_logins(&session).await.unwrap();
+    let fenced = apply(&session, &state, FenceTimeouts::default()).await.unwrap();
     let raised = Instant::now();
     let rows = server.sql("shop", "SELECT count(*) FROM orders");
-    let proof = prove(&master, &session, &state, &fenced).await.unwrap();
+    let verification = verify(&master, &session, &state, &fenced).await.unwrap();
 
     // Long enough for thousands of attempts to get in.
     tokio::time::sleep(Duration::from_secs(2)).await;
     let rows_later = server.sql("shop", "SELECT count(*) FROM orders");
     let seen = writers.stop().await;
 
-    assert!(proof.is_complete(), "{proof:?}");
-    assert!(proof.refused.contains(&"shop".to_owned()) && proof.refused.contains(&"postgres".to_owned()), "{proof:?}");
+    assert!(verification.is_complete(), "{verification:?}");
+    assert!(
+        verification.closed.contains(&"shop".to_owned()) && verification.closed.contains(&"postgres".to_owned()),
+        "{verification:?}"
+    );
     assert_eq!(rows, rows_later, "the table grew behind the fence");
     assert!(fenced.sessions_ended >= 8, "{fenced:?}");
     let late: Vec<_> = seen.acknowledged.iter().filter(|(_, sent)| *sent > raised).collect();
@@ -153,8 +156,8 @@ async fn lifting_puts_back_limits_and_logins_exactly_and_only_those_recorded() {
     server.sql("postgres", "CREATE DATABASE \"we\"\"ird; db\" OWNER postgres");
     let before = server.accounts();
     let session = server.maintenance().await;
-    let state = survey(&session).await.unwrap();
-    let fenced = apply(&session, &state, Patience::default()).await.unwrap();
+    let state = read_logins(&session).await.unwrap();
+    let fenced = apply(&session, &state, FenceTimeouts::default()).await.unwrap();
     assert!(fenced.not_changed.iter().all(|what| what.contains("rdsadmin")), "{fenced:?}");
     assert_eq!(fenced.roles.len(), 3, "{fenced:?}");
     assert_ne!(server.accounts(), before);
@@ -172,14 +175,14 @@ async fn fencing_and_lifting_twice_is_fencing_and_lifting_once() {
     let server = Postgres::start().with_application();
     let before = server.accounts();
     let session = server.maintenance().await;
-    let recorded = survey(&session).await.unwrap();
-    let first = apply(&session, &recorded, Patience::default()).await.unwrap();
+    let recorded = read_logins(&session).await.unwrap();
+    let first = apply(&session, &recorded, FenceTimeouts::default()).await.unwrap();
     let fenced = server.accounts();
 
     // The second attempt surveys what the first one left, as a retried step does.
-    let again = LoginState::keeping(&recorded, &survey(&session).await.unwrap());
+    let again = LoginState::merge(&recorded, &read_logins(&session).await.unwrap());
     assert_eq!(again, recorded);
-    let second = apply(&session, &again, Patience::default()).await.unwrap();
+    let second = apply(&session, &again, FenceTimeouts::default()).await.unwrap();
     assert_eq!(server.accounts(), fenced);
     assert_eq!((second.databases, second.roles), (first.databases, first.roles));
 
@@ -194,11 +197,11 @@ async fn a_fence_that_broke_off_half_way_is_completed_and_lifted_from_its_record
     let server = Postgres::start().with_application();
     let before = server.accounts();
     let session = server.maintenance().await;
-    let recorded = survey(&session).await.unwrap();
+    let recorded = read_logins(&session).await.unwrap();
     // As far as an attempt may have come: one database of two, no role.
     server.sql("postgres", "ALTER DATABASE shop CONNECTION LIMIT 0");
-    let again = LoginState::keeping(&recorded, &survey(&session).await.unwrap());
-    apply(&session, &again, Patience::default()).await.unwrap();
+    let again = LoginState::merge(&recorded, &read_logins(&session).await.unwrap());
+    apply(&session, &again, FenceTimeouts::default()).await.unwrap();
     lift(&session, &again).await.unwrap();
     assert_eq!(server.accounts(), before);
 }
@@ -208,7 +211,7 @@ async fn lifting_what_was_surveyed_and_never_applied_changes_nothing() {
     let server = Postgres::start().with_application();
     let before = server.accounts();
     let session = server.maintenance().await;
-    let state = survey(&session).await.unwrap();
+    let state = read_logins(&session).await.unwrap();
     assert!(lift(&session, &state).await.unwrap().is_empty());
     assert_eq!(server.accounts(), before);
 }
@@ -219,8 +222,8 @@ async fn what_vanished_under_the_fence_is_no_obstacle_and_a_namesake_is_left_alo
     server.sql("postgres", "CREATE ROLE gone LOGIN; CREATE ROLE renamed LOGIN");
     server.sql("postgres", "CREATE DATABASE scratch OWNER postgres");
     let session = server.maintenance().await;
-    let state = survey(&session).await.unwrap();
-    apply(&session, &state, Patience::default()).await.unwrap();
+    let state = read_logins(&session).await.unwrap();
+    apply(&session, &state, FenceTimeouts::default()).await.unwrap();
     server.sql("postgres", "DROP ROLE gone; CREATE ROLE gone NOLOGIN; ALTER ROLE renamed RENAME TO named_anew");
     server.sql("postgres", "DROP DATABASE scratch");
     session.close().await;
@@ -237,7 +240,7 @@ async fn what_vanished_under_the_fence_is_no_obstacle_and_a_namesake_is_left_alo
 async fn sessions_idle_in_a_transaction_and_those_that_hold_the_catalogue_are_ended_too() {
     let server = Postgres::start().with_application();
     let session = server.maintenance().await;
-    let state = survey(&session).await.unwrap();
+    let state = read_logins(&session).await.unwrap();
     let (idle, connection) = server.client("app", "shop").connect(NoTls).await.unwrap();
     tokio::spawn(connection);
     idle.batch_execute("BEGIN; INSERT INTO orders (word) VALUES ('never committed')").await.unwrap();
@@ -246,7 +249,7 @@ async fn sessions_idle_in_a_transaction_and_those_that_hold_the_catalogue_are_en
     tokio::spawn(connection);
     blocker.batch_execute("BEGIN; ALTER DATABASE shop CONNECTION LIMIT 99").await.unwrap();
 
-    let fenced = apply(&session, &state, Patience::default()).await.unwrap();
+    let fenced = apply(&session, &state, FenceTimeouts::default()).await.unwrap();
     assert_eq!(fenced.sessions_ended, 2, "{fenced:?}");
     assert!(idle.batch_execute("COMMIT").await.is_err());
     assert!(blocker.batch_execute("COMMIT").await.is_err());
@@ -258,7 +261,7 @@ async fn sessions_idle_in_a_transaction_and_those_that_hold_the_catalogue_are_en
 async fn a_connection_that_was_let_in_before_the_fence_and_shows_only_later_is_caught() {
     let server = Postgres::start().with_application();
     let session = server.maintenance().await;
-    let state = survey(&session).await.unwrap();
+    let state = read_logins(&session).await.unwrap();
     // PostgreSQL waits here after it has looked at the connection limit and before anybody can see the session.
     let mut config = server.client("app", "shop");
     config.options("-c post_auth_delay=2");
@@ -269,7 +272,7 @@ async fn a_connection_that_was_let_in_before_the_fence_and_shows_only_later_is_c
     });
     tokio::time::sleep(Duration::from_millis(500)).await;
     assert_eq!(server.sql("postgres", "SELECT count(*) FROM pg_stat_activity WHERE usename = 'app'"), "0");
-    apply(&session, &state, Patience::default()).await.unwrap();
+    apply(&session, &state, FenceTimeouts::default()).await.unwrap();
     let rows = server.sql("shop", "SELECT count(*) FROM orders");
     let written = slow.await.unwrap();
     assert_eq!(server.sql("shop", "SELECT count(*) FROM orders"), rows, "written behind the fence: {written:?}");
@@ -279,7 +282,7 @@ async fn a_connection_that_was_let_in_before_the_fence_and_shows_only_later_is_c
 async fn a_session_that_does_not_end_is_named_and_no_fence_is_claimed() {
     let server = Postgres::start().with_application();
     let session = server.maintenance().await;
-    let state = survey(&session).await.unwrap();
+    let state = read_logins(&session).await.unwrap();
     let (client, connection) = server.client("app", "shop").connect(NoTls).await.unwrap();
     tokio::spawn(connection);
     let pid: i32 = client.query_one("SELECT pg_backend_pid()", &[]).await.unwrap().get(0);
@@ -288,12 +291,12 @@ async fn a_session_that_does_not_end_is_named_and_no_fence_is_claimed() {
         assert!(std::process::Command::new("kill").args([signal, &pid.to_string()]).status().unwrap().success());
     };
     signal("-STOP");
-    let impatient = Patience { bound: Duration::from_millis(800), ..Patience::default() };
+    let impatient = FenceTimeouts { total: Duration::from_millis(800), ..FenceTimeouts::default() };
     let error = apply(&session, &state, impatient).await.unwrap_err();
     assert_eq!(error.name, ErrorName::Unavailable);
     assert!(error.to_string().contains(&format!("app in shop (pid {pid})")), "{error}");
     signal("-CONT");
-    let fenced = apply(&session, &state, Patience::default()).await.unwrap();
+    let fenced = apply(&session, &state, FenceTimeouts::default()).await.unwrap();
     assert!(fenced.sessions_ended <= 1, "{fenced:?}");
     assert!(client.batch_execute("SELECT 1").await.is_err());
 }
@@ -302,15 +305,15 @@ async fn a_session_that_does_not_end_is_named_and_no_fence_is_claimed() {
 async fn what_appears_after_the_survey_is_not_changed_without_a_record() {
     let server = Postgres::start().with_application();
     let session = server.maintenance().await;
-    let state = survey(&session).await.unwrap();
+    let state = read_logins(&session).await.unwrap();
     server.sql("postgres", "CREATE ROLE newcomer LOGIN");
-    let error = apply(&session, &state, Patience::default()).await.unwrap_err();
+    let error = apply(&session, &state, FenceTimeouts::default()).await.unwrap_err();
     assert_eq!(error.name, ErrorName::ClusterNotReady);
     assert!(error.to_string().contains("role newcomer"), "{error}");
     assert_eq!(server.sql("postgres", "SELECT rolcanlogin FROM pg_roles WHERE rolname = 'newcomer'"), "t");
     // Surveyed again, on top of the record, it is fenced.
-    let state = LoginState::keeping(&state, &survey(&session).await.unwrap());
-    apply(&session, &state, Patience::default()).await.unwrap();
+    let state = LoginState::merge(&state, &read_logins(&session).await.unwrap());
+    apply(&session, &state, FenceTimeouts::default()).await.unwrap();
     assert_eq!(server.sql("postgres", "SELECT rolcanlogin FROM pg_roles WHERE rolname = 'newcomer'"), "f");
 }
 
@@ -321,13 +324,13 @@ async fn a_database_that_the_master_user_may_not_limit_is_named_and_closed_to_ro
     server.sql("postgres", "CREATE DATABASE theirs OWNER owner");
     let master = server.master().await;
     let session = server.maintenance().await;
-    let state = survey(&session).await.unwrap();
-    let fenced = apply(&session, &state, Patience::default()).await.unwrap();
+    let state = read_logins(&session).await.unwrap();
+    let fenced = apply(&session, &state, FenceTimeouts::default()).await.unwrap();
     assert!(fenced.not_changed.iter().any(|what| what.contains("theirs")), "{fenced:?}");
     assert!(server.client("app", "theirs").connect(NoTls).await.is_err());
-    let proof = prove(&master, &session, &state, &fenced).await.unwrap();
-    assert!(!proof.is_complete());
-    let open: Vec<_> = proof.open.iter().map(|door| (door.name.as_str(), door.why.as_str())).collect();
+    let verification = verify(&master, &session, &state, &fenced).await.unwrap();
+    assert!(!verification.is_complete());
+    let open: Vec<_> = verification.open.iter().map(|login| (login.name.as_str(), login.why.as_str())).collect();
     assert_eq!(open, [("theirs", "the master user gets in")]);
 }
 
@@ -337,16 +340,16 @@ async fn a_look_sees_who_is_on_it_and_which_database_was_opened_again() {
     let session = server.maintenance().await;
     let (client, connection) = server.client("app", "shop").connect(NoTls).await.unwrap();
     let connection = tokio::spawn(connection);
-    let seen = look(&session).await.unwrap();
+    let seen = inspect(&session).await.unwrap();
     assert!(matches!(seen.sessions.as_slice(), [who] if who.starts_with("app in shop (process ")), "{seen:?}");
     assert!(seen.open.contains(&"the database shop takes connections".to_owned()), "{seen:?}");
 
-    let state = survey(&session).await.unwrap();
-    apply(&session, &state, Patience::default()).await.unwrap();
+    let state = read_logins(&session).await.unwrap();
+    apply(&session, &state, FenceTimeouts::default()).await.unwrap();
     assert!(connection.await.unwrap().is_err() && client.is_closed());
-    assert_eq!(look(&session).await.unwrap(), Inside::default());
+    assert_eq!(inspect(&session).await.unwrap(), Inspection::default());
     server.sql("template1", "ALTER DATABASE shop CONNECTION LIMIT 5");
-    assert_eq!(look(&session).await.unwrap().open, ["the database shop takes connections"]);
+    assert_eq!(inspect(&session).await.unwrap().open, ["the database shop takes connections"]);
 }
 
 #[tokio::test]
@@ -354,11 +357,11 @@ async fn without_a_fence_nothing_is_proven() {
     let server = Postgres::start().with_application();
     let master = server.master().await;
     let session = server.maintenance().await;
-    let state = survey(&session).await.unwrap();
-    let proof = prove(&master, &session, &state, &Fenced::default()).await.unwrap();
-    let open: Vec<_> = proof.open.iter().map(|door| door.name.as_str()).collect();
+    let state = read_logins(&session).await.unwrap();
+    let verification = verify(&master, &session, &state, &Fenced::default()).await.unwrap();
+    let open: Vec<_> = verification.open.iter().map(|login| login.name.as_str()).collect();
     assert!(open.contains(&"shop") && open.contains(&"postgres"), "{open:?}");
-    assert!(proof.open.iter().any(|door| door.why.contains("app may log in")), "{proof:?}");
+    assert!(verification.open.iter().any(|login| login.why.contains("app may log in")), "{verification:?}");
 }
 
 #[tokio::test]
@@ -370,10 +373,10 @@ async fn roles_beyond_the_master_users_reach_are_reported_and_superusers_are_not
     );
     let before = server.accounts();
     let session = server.maintenance().await;
-    let state = survey(&session).await.unwrap();
+    let state = read_logins(&session).await.unwrap();
     let names: Vec<&str> = state.roles.iter().map(|role| role.name.as_str()).collect();
     assert_eq!(names, ["app", "bypass"]);
-    let fenced = apply(&session, &state, Patience::default()).await.unwrap();
+    let fenced = apply(&session, &state, FenceTimeouts::default()).await.unwrap();
     assert_eq!(fenced.roles.len() + fenced.not_changed.iter().filter(|what| what.starts_with("role ")).count(), 2);
     lift(&session, &state).await.unwrap();
     assert_eq!(server.accounts(), before);
@@ -384,27 +387,27 @@ async fn a_prepared_transaction_is_reported_because_no_fence_ends_it() {
     let server = Postgres::start().with_application();
     server.sql("shop", "BEGIN; INSERT INTO orders (word) VALUES ('prepared'); PREPARE TRANSACTION 'half way'");
     let session = server.maintenance().await;
-    let state = survey(&session).await.unwrap();
-    let fenced = apply(&session, &state, Patience::default()).await.unwrap();
+    let state = read_logins(&session).await.unwrap();
+    let fenced = apply(&session, &state, FenceTimeouts::default()).await.unwrap();
     assert!(fenced.notes.iter().any(|note| note.contains("\"half way\"") && note.contains("shop")), "{fenced:?}");
 }
 
 #[tokio::test]
-async fn a_server_whose_connections_are_all_taken_proves_nothing() {
+async fn a_server_whose_connections_are_all_taken_verifies_nothing() {
     let server =
         Postgres::start_with(&["max_connections=8", "superuser_reserved_connections=3"], None).with_application();
     let master = server.master().await;
     let session = server.maintenance().await;
-    let state = survey(&session).await.unwrap();
+    let state = read_logins(&session).await.unwrap();
     let mut taken = Vec::new();
     while let Ok((client, connection)) = server.client("app", "shop").connect(NoTls).await {
         tokio::spawn(connection);
         taken.push(client);
     }
     // The same code as a closed database answers with, from a server that is merely full.
-    let error = prove(&master, &session, &state, &Fenced::default()).await.unwrap_err();
+    let error = verify(&master, &session, &state, &Fenced::default()).await.unwrap_err();
     assert_eq!(error.name, ErrorName::Unavailable);
-    assert!(error.to_string().contains("cannot be proven"), "{error}");
+    assert!(error.to_string().contains("cannot be verified"), "{error}");
 }
 
 #[tokio::test]
@@ -416,12 +419,12 @@ async fn a_database_whose_drop_was_interrupted_is_closed_already_and_left_alone(
     server.half_drop("legacy");
     let before = server.accounts();
     let (master, session) = (server.master().await, server.maintenance().await);
-    let state = survey(&session).await.unwrap();
+    let state = read_logins(&session).await.unwrap();
     assert!(!state.databases.iter().any(|database| database.name == "legacy"), "{state:?}");
-    let fenced = apply(&session, &state, Patience::default()).await.unwrap();
+    let fenced = apply(&session, &state, FenceTimeouts::default()).await.unwrap();
     assert!(!fenced.not_changed.iter().any(|what| what.contains("legacy")), "{fenced:?}");
-    let proof = prove(&master, &session, &state, &fenced).await.unwrap();
-    assert!(proof.is_complete(), "{proof:?}");
+    let verification = verify(&master, &session, &state, &fenced).await.unwrap();
+    assert!(verification.is_complete(), "{verification:?}");
     lift(&session, &state).await.unwrap();
     assert_eq!(server.accounts(), before);
 }
@@ -431,8 +434,8 @@ async fn a_drop_that_is_interrupted_behind_the_fence_stops_no_lifting() {
     let server = Postgres::start().with_application();
     server.sql("postgres", "CREATE DATABASE legacy OWNER postgres");
     let session = server.maintenance().await;
-    let state = survey(&session).await.unwrap();
-    apply(&session, &state, Patience::default()).await.unwrap();
+    let state = read_logins(&session).await.unwrap();
+    apply(&session, &state, FenceTimeouts::default()).await.unwrap();
     server.half_drop("legacy");
     let did = lift(&session, &state).await.unwrap();
     assert!(did.iter().any(|what| what.contains("drop of legacy was interrupted")), "{did:?}");

@@ -13,8 +13,10 @@ mod support;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rewind_core::Engine;
 use rewind_core::{Check, CheckResult, ErrorName, Expectation, StepError, Tls};
-use rewind_db::fence::{Account, Inside, LoginState, Patience, apply, empty, lift, look, prove, survey};
-use rewind_db::{ConnectError, Findings, Limits, Network, Server, Settings, Target, examine, identity};
+use rewind_db::fence::{
+    Account, FenceTimeouts, Inspection, LoginState, apply, inspect, lift, read_logins, terminate_sessions, verify,
+};
+use rewind_db::{CheckLimits, ConnectError, Findings, Network, Server, Settings, Target, run_checks, server_identity};
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Write};
 use std::process::Stdio;
@@ -36,7 +38,7 @@ fn check(sql: &str, expect: &str) -> Check {
 }
 
 async fn ask(server: &Server, checks: &[Check]) -> Findings {
-    examine(server, None, checks, &Limits::default()).await.expect("the server answers")
+    run_checks(server, None, checks, &CheckLimits::default()).await.expect("the server answers")
 }
 
 async fn ask_one(server: &Server, sql: &str, expect: &str) -> CheckResult {
@@ -202,11 +204,11 @@ async fn a_check_that_takes_too_long_or_waits_for_a_lock_is_stopped_and_the_othe
     process.stdin.as_mut().unwrap().write_all(b"LOCK TABLES locked WRITE; SELECT 'locked';\n").unwrap();
     let mut line = String::new();
     BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
-    let limits = Limits {
-        statement: Duration::from_millis(400),
+    let limits = CheckLimits {
+        check: Duration::from_millis(400),
         lock: Duration::from_millis(100),
         count: Duration::from_millis(200),
-        ..Limits::default()
+        ..CheckLimits::default()
     };
     let checks = [
         check("SELECT sleep(30)", ""),
@@ -214,7 +216,7 @@ async fn a_check_that_takes_too_long_or_waits_for_a_lock_is_stopped_and_the_othe
         check("SELECT count(*) FROM orders", "2"),
     ];
     let started = Instant::now();
-    let findings = examine(&server, None, &checks, &limits).await.unwrap();
+    let findings = run_checks(&server, None, &checks, &limits).await.unwrap();
     drop(process.kill());
     drop(process.wait());
     assert!(started.elapsed() < Duration::from_secs(8), "{:?}", started.elapsed());
@@ -238,7 +240,7 @@ async fn the_source_is_asked_the_same_and_what_it_lacks_is_a_finding() {
     let checks =
         [check("SELECT count(*) FROM orders", "2"), check("SELECT count(*) FROM dropped", "1"), in_vanished, nowhere];
     let (here, there) = (restored.master().await, source.master().await);
-    let findings = examine(&here, Some(&there), &checks, &Limits::default()).await.unwrap();
+    let findings = run_checks(&here, Some(&there), &checks, &CheckLimits::default()).await.unwrap();
     let [orders, dropped, vanished, nowhere] = findings.checks.as_slice() else { panic!("{findings:?}") };
     assert!(orders.passed && orders.source.as_deref() == Some("0"), "{orders}");
     assert!(dropped.passed && dropped.source_note.as_deref().unwrap().contains("doesn't exist"), "{dropped}");
@@ -258,10 +260,10 @@ async fn an_source_that_dies_is_noted_and_stops_nothing_but_the_rewound_data_has
     let (here, there) = (restored.master().await, source.master().await);
     source.crash();
     let checks = [check("SELECT count(*) FROM orders", "2")];
-    let findings = examine(&here, Some(&there), &checks, &Limits::default()).await.unwrap();
+    let findings = run_checks(&here, Some(&there), &checks, &CheckLimits::default()).await.unwrap();
     assert!(findings.checks[0].passed);
     assert_eq!(findings.notes.len(), 1, "{findings:?}");
-    let error = examine(&there, Some(&here), &checks, &Limits::default()).await.unwrap_err();
+    let error = run_checks(&there, Some(&here), &checks, &CheckLimits::default()).await.unwrap_err();
     assert_eq!(error.name, ErrorName::Unavailable);
 }
 
@@ -344,10 +346,11 @@ async fn a_login_goes_through_the_versions_of_a_secret_and_refusals_are_told_apa
     let server = MariaDb::start_with(&["--max-connections=11", "--extra-max-connections=1"], None).with_application();
     server.sql("", "CREATE USER locked@'%' IDENTIFIED BY 'app-password' ACCOUNT LOCK; CREATE USER bare@'%'");
     let old = credential(MASTER, "yesterday", "AWSPREVIOUS");
-    let (found, session) = network().connect_with(&server.target(), &[old.clone(), master()], "mysql").await.unwrap();
+    let (found, session) =
+        Server::connect(&network(), &server.target(), &[old.clone(), master()], "mysql").await.unwrap();
     assert_eq!(found.login().secret_version, "AWSCURRENT");
     session.close().await;
-    let error = network().connect_with(&server.target(), &[old], "mysql").await.unwrap_err();
+    let error = Server::connect(&network(), &server.target(), &[old], "mysql").await.unwrap_err();
     assert!(matches!(&error, ConnectError::LoginRefused(why) if why.contains("1045") && !why.contains("yesterday")));
 
     let connect = async |user: &str, password: &str, database: &str| {
@@ -384,17 +387,17 @@ async fn a_session_comes_from_the_address_that_was_set_and_names_its_recovery() 
 async fn two_sessions_on_one_server_agree_on_who_it_is_and_two_servers_do_not() {
     let (one, other) = (MariaDb::start(), MariaDb::start());
     let (first, second) = (one.maintenance().await, one.master().await);
-    let who = identity(&first).await.unwrap();
+    let who = server_identity(&first).await.unwrap();
     assert!(!who.in_recovery && !who.started_at.is_empty(), "{who}");
     for _ in 0..30 {
         let session = second.open("mysql").await.unwrap();
-        assert!(identity(&session).await.unwrap().is_same_server(&who));
+        assert!(server_identity(&session).await.unwrap().is_same_server(&who));
         tokio::time::sleep(Duration::from_millis(73)).await;
     }
-    let elsewhere = identity(&other.maintenance().await).await.unwrap();
+    let elsewhere = server_identity(&other.maintenance().await).await.unwrap();
     assert!(!elsewhere.is_same_server(&who), "{elsewhere} and {who}");
     one.sql("", "SET GLOBAL read_only = 1");
-    let reader = identity(&first).await.unwrap();
+    let reader = server_identity(&first).await.unwrap();
     assert!(reader.in_recovery && reader.is_same_server(&who));
 }
 
@@ -493,20 +496,20 @@ async fn no_write_of_any_account_is_acknowledged_behind_the_fence() {
 
     let master = server.master().await;
     let session = server.maintenance().await;
-    let state = survey(&session).await.unwrap();
+    let state = read_logins(&session).await.unwrap();
     assert_eq!(names(&state.accounts), ["app@%", "other@127.%"]);
-    let fenced = apply(&session, &state, Patience::default()).await.unwrap();
+    let fenced = apply(&session, &state, FenceTimeouts::default()).await.unwrap();
     let raised = Instant::now();
     let rows = server.sql("shop", "SELECT count(*) FROM orders");
-    let proof = prove(&master, &session, &state, &fenced).await.unwrap();
+    let verification = verify(&master, &session, &state, &fenced).await.unwrap();
     let attempts = writers.attempts();
     tokio::time::sleep(Duration::from_secs(2)).await;
     assert!(writers.attempts() > attempts + 20, "the writers hardly tried");
     let rows_later = server.sql("shop", "SELECT count(*) FROM orders");
     let acknowledged = writers.stop();
 
-    assert!(proof.is_complete(), "{proof:?}");
-    assert_eq!(proof.refused, ["app@%", "other@127.%"]);
+    assert!(verification.is_complete(), "{verification:?}");
+    assert_eq!(verification.closed, ["app@%", "other@127.%"]);
     assert_eq!((fenced.master_sessions, fenced.master_returned), (0, false), "{fenced:?}");
     assert!(fenced.sessions_ended >= 6, "{fenced:?}");
     assert_eq!(rows, rows_later, "the table grew behind the fence");
@@ -516,7 +519,7 @@ async fn no_write_of_any_account_is_acknowledged_behind_the_fence() {
     assert!(lost.is_empty(), "acknowledged and not in the table: {lost:?}");
 
     // A second run finds all of it done.
-    let again = apply(&session, &state, Patience::default()).await.unwrap();
+    let again = apply(&session, &state, FenceTimeouts::default()).await.unwrap();
     assert_eq!((again.accounts, again.sessions_ended), (fenced.accounts, 0));
     lift(&session, &state).await.unwrap();
     assert_eq!(server.accounts(), before, "not everything is as it was");
@@ -525,23 +528,26 @@ async fn no_write_of_any_account_is_acknowledged_behind_the_fence() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_master_user_that_others_use_is_an_open_door_and_one_that_comes_back_is_told() {
+async fn a_master_user_that_others_use_is_an_open_login_path_and_one_that_returns_is_reported() {
     let server = MariaDb::start().with_application();
     let master = server.master().await;
     let session = server.maintenance().await;
-    let state = survey(&session).await.unwrap();
+    let state = read_logins(&session).await.unwrap();
     let someone = network().connect(&server.target(), &support::mariadb::master(), "shop").await.unwrap();
-    let fenced = apply(&session, &state, Patience::default()).await.unwrap();
+    let fenced = apply(&session, &state, FenceTimeouts::default()).await.unwrap();
     assert_eq!((fenced.master_sessions, fenced.master_returned), (1, false), "{fenced:?}");
-    assert!(identity(&someone).await.is_err());
-    let proof = prove(&master, &session, &state, &fenced).await.unwrap();
-    assert_eq!(proof.open.len(), 1, "{proof:?}");
-    assert!(proof.open[0].name == MASTER && proof.open[0].why.contains("cannot be locked"), "{proof:?}");
+    assert!(server_identity(&someone).await.is_err());
+    let verification = verify(&master, &session, &state, &fenced).await.unwrap();
+    assert_eq!(verification.open.len(), 1, "{verification:?}");
+    assert!(
+        verification.open[0].name == MASTER && verification.open[0].why.contains("cannot be locked"),
+        "{verification:?}"
+    );
 
     let writers = Writers::start(&server, &[(MASTER, MASTER_PASSWORD)], 4);
     writers.until_busy().await;
     let started = Instant::now();
-    let fenced = apply(&session, &state, Patience::default()).await.unwrap();
+    let fenced = apply(&session, &state, FenceTimeouts::default()).await.unwrap();
     writers.stop();
     assert!(fenced.master_returned && fenced.master_sessions >= 4, "{fenced:?}");
     assert!(started.elapsed() < Duration::from_secs(15), "{:?}", started.elapsed());
@@ -552,9 +558,9 @@ async fn sessions_are_ended_without_touching_a_login_where_the_network_is_the_fe
     let server = MariaDb::start().with_application();
     let before = server.accounts();
     let app = network().connect(&server.target(), &credential("app", APP_PASSWORD, ""), "shop").await.unwrap();
-    let fenced = empty(&server.maintenance().await, Patience::default()).await.unwrap();
+    let fenced = terminate_sessions(&server.maintenance().await, FenceTimeouts::default()).await.unwrap();
     assert_eq!(fenced.sessions_ended, 1, "{fenced:?}");
-    assert!(identity(&app).await.is_err());
+    assert!(server_identity(&app).await.is_err());
     assert_eq!(server.accounts(), before);
 }
 
@@ -564,18 +570,18 @@ async fn a_look_sees_who_is_on_it_and_which_account_was_opened_again() {
     let session = server.maintenance().await;
     let app = network().connect(&server.target(), &credential("app", APP_PASSWORD, ""), "shop").await.unwrap();
     let another = network().connect(&server.target(), &master(), "shop").await.unwrap();
-    let seen = look(&session).await.unwrap();
+    let seen = inspect(&session).await.unwrap();
     let whose: Vec<&str> =
         seen.sessions.iter().filter_map(|who| who.split_once(" in shop (process ")).map(|(user, _)| user).collect();
     assert_eq!(whose, ["app", MASTER], "{seen:?}");
     assert_eq!(seen.open, ["the account app@% is not locked"]);
 
-    let state = survey(&session).await.unwrap();
-    apply(&session, &state, Patience::default()).await.unwrap();
+    let state = read_logins(&session).await.unwrap();
+    apply(&session, &state, FenceTimeouts::default()).await.unwrap();
     drop((app, another));
-    assert_eq!(look(&session).await.unwrap(), Inside::default());
+    assert_eq!(inspect(&session).await.unwrap(), Inspection::default());
     server.sql("", "ALTER USER app@'%' ACCOUNT UNLOCK");
-    assert_eq!(look(&session).await.unwrap().open, ["the account app@% is not locked"]);
+    assert_eq!(inspect(&session).await.unwrap().open, ["the account app@% is not locked"]);
 }
 
 #[tokio::test]
@@ -583,22 +589,25 @@ async fn an_account_that_was_made_meanwhile_is_not_overlooked_and_one_that_was_d
     let server = MariaDb::start().with_application();
     server.sql("", "CREATE USER `o'ne\\`@'%'; CREATE USER admin@'10.%' IDENTIFIED BY 'x'");
     let (master, session) = (server.master().await, server.maintenance().await);
-    let state = survey(&session).await.unwrap();
+    let state = read_logins(&session).await.unwrap();
     assert_eq!(
         names(&state.accounts),
         ["app@%", "o'ne\\@%"],
         "the master user's other accounts stay open: its logins may match them"
     );
-    let fenced = apply(&session, &state, Patience::default()).await.unwrap();
+    let fenced = apply(&session, &state, FenceTimeouts::default()).await.unwrap();
     server.sql("", "CREATE USER late@'%'; DROP USER app@'%'");
-    let proof = prove(&master, &session, &state, &fenced).await.unwrap();
-    assert_eq!(proof.open.len(), 1, "{proof:?}");
-    assert!(proof.open[0].name == "late@%" && proof.open[0].why.contains("after the survey"), "{proof:?}");
-    let error = apply(&session, &state, Patience::default()).await.unwrap_err();
+    let verification = verify(&master, &session, &state, &fenced).await.unwrap();
+    assert_eq!(verification.open.len(), 1, "{verification:?}");
+    assert!(
+        verification.open[0].name == "late@%" && verification.open[0].why.contains("after the logins were recorded"),
+        "{verification:?}"
+    );
+    let error = apply(&session, &state, FenceTimeouts::default()).await.unwrap_err();
     assert_eq!(error.name, ErrorName::ClusterNotReady);
     assert!(error.to_string().contains("account late@%"), "{error}");
-    let state = LoginState::keeping(&state, &survey(&session).await.unwrap());
-    apply(&session, &state, Patience::default()).await.unwrap();
+    let state = LoginState::merge(&state, &read_logins(&session).await.unwrap());
+    apply(&session, &state, FenceTimeouts::default()).await.unwrap();
     let said = lift(&session, &state).await.unwrap();
     assert_eq!(
         said,
@@ -615,21 +624,21 @@ async fn a_session_that_may_not_be_ended_is_named_and_what_no_fence_ends_is_repo
         "XA START 'half way'; INSERT INTO orders (word) VALUES ('x'); XA END 'half way'; XA PREPARE 'half way'",
     );
     let session = server.maintenance().await;
-    let fenced = empty(&session, Patience::default()).await.unwrap();
+    let fenced = terminate_sessions(&session, FenceTimeouts::default()).await.unwrap();
     let notes = fenced.notes.join("\n");
     assert!(notes.contains("shop.tick") && notes.contains("1 XA transactions"), "{notes}");
 
     server.sql("", "DROP PROCEDURE mysql.rds_kill");
     let _app = network().connect(&server.target(), &credential("app", APP_PASSWORD, ""), "shop").await.unwrap();
-    let patience = Patience { bound: Duration::from_millis(300), ..Patience::default() };
-    let error = empty(&session, patience).await.unwrap_err();
+    let timeouts = FenceTimeouts { total: Duration::from_millis(300), ..FenceTimeouts::default() };
+    let error = terminate_sessions(&session, timeouts).await.unwrap_err();
     assert!(error.to_string().contains("app in shop"), "{error}");
 }
 
 #[tokio::test]
-async fn a_login_that_cannot_see_the_sessions_of_others_proves_nothing() {
+async fn a_login_that_cannot_see_the_sessions_of_others_verifies_nothing() {
     let server = MariaDb::start().with_application();
     let app = network().connect(&server.target(), &credential("app", APP_PASSWORD, ""), "shop").await.unwrap();
-    let error = empty(&app, Patience::default()).await.unwrap_err();
+    let error = terminate_sessions(&app, FenceTimeouts::default()).await.unwrap_err();
     assert!(error.to_string().contains("PROCESS"), "{error}");
 }

@@ -29,6 +29,7 @@ pub fn init_logging() {
 /// An error that the client of the Lambda Runtime API cannot recover from.
 pub async fn start<S: Step>(step: S) -> Result<(), lambda_runtime::Error> {
     init_logging();
+    // Borrowed: clients and their pools are built once, not for each invocation.
     let step = &step;
     lambda_runtime::run(service_fn(move |event: LambdaEvent<Value>| async move {
         let LambdaEvent { payload, context } = event;
@@ -50,6 +51,7 @@ pub async fn within_deadline<T>(context: &Context, work: impl Future<Output = T>
 async fn serve<S: Step>(step: &S, payload: Value, time: Duration) -> Result<Value, StepError> {
     match invocation(time, Box::pin(invoke(step, payload))).await {
         Ok(answer) => answer,
+        // Lambda's own timeout has no error name that a state could match, and leaves no line in the log.
         Err(OutOfTime) => Err(stopped(time)),
     }
 }
@@ -146,12 +148,14 @@ mod tests {
     #[tokio::test]
     async fn the_payload_has_the_direction() {
         assert_eq!(invoke(&Echo, json!({ "word": "a" })).await, Ok(json!("a")));
+        // The same payload for both directions: the state machine passes everything that the step had.
         let undone = invoke(&Echo, json!({ "word": "a", "direction": "undo" })).await;
         assert_eq!(undone, Ok(json!({ "changed": true, "what": ["a"] })));
     }
 
     #[tokio::test]
     async fn a_payload_that_the_step_cannot_read_is_a_bug_of_the_state_machine() {
+        // A payload that is wrong once is wrong in every retry, so only a person can help.
         for payload in [json!({}), json!({ "word": "a", "direction": "sideways" })] {
             assert_eq!(invoke(&Echo, payload).await.unwrap_err().name, ErrorName::Bug);
         }

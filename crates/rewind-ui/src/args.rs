@@ -21,7 +21,7 @@ pub struct RequestArgs {
     /// The name of the restored cluster
     #[arg(long, value_name = "NAME")]
     pub new_cluster: Option<String>,
-    /// What must be true of the rewound data: "[name] database: SQL => 2" (or: => at least 2, => at most 2)
+    /// A check of the rewound data: "[name] database: SQL => 2" (or: => at least 2, => at most 2)
     #[arg(long, value_name = "CHECK")]
     pub check: Vec<String>,
     /// A record to move: ZONE:NAME, or ZONE:NAME:reader for one of the reader endpoint

@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn each_command_needs_its_list_and_looking_needs_either() {
+    fn each_command_needs_its_list_and_reading_needs_either() {
         let may = |id: &str, line: &str| match parse(line).unwrap() {
             ChatInput::Command(command) => policy().denied(&user(id), Permission::for_command(&command)).is_none(),
             ChatInput::Help(_) => panic!("{line}"),

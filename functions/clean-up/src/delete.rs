@@ -151,6 +151,7 @@ where
             Some(snapshot) if snapshot.status == "available" => {
                 over(format!("{} is gone, its data is in the snapshot {name}", kept.cluster), Some(name))
             }
+            // The cluster is gone by then: the automated backups are the only way back, and somebody has to know.
             Some(snapshot) if snapshot.status == "failed" => Err(StepError::new(
                 ErrorName::RewindFailed,
                 format!("{} is gone, and its final snapshot {name} has failed", kept.cluster),
@@ -172,6 +173,7 @@ fn refused(kept: &Kept, why: &[String]) -> StepError {
 
 /// Makes the final snapshot's name: `<cluster>-final-<recovery id>`, cut to RDS's limit, but never the same for two ids.
 fn snapshot_name(kept: &Kept) -> String {
+    // RDS limits the name to 63 characters, and two recoveries of one cluster need two names.
     const WORD: &str = "-final-";
     let id = &kept.recovery_id;
     let words: Vec<&str> = id.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty()).collect();
@@ -180,6 +182,7 @@ fn snapshot_name(kept: &Kept) -> String {
     if plain == *id && plain.len() <= room {
         return format!("{}{WORD}{plain}", kept.cluster);
     }
+    // Of the whole id: cut ids of the same day would all begin alike.
     let hash: String = content_hash(&json!(id)).chars().take(8).collect();
     let most = room.saturating_sub(hash.len() + 1);
     let cut = plain.get(..most).unwrap_or(&plain).trim_end_matches('-');

@@ -173,6 +173,8 @@ where
                 let now = self.clock.now();
                 let tagged = self.clusters.tagged(KEEP_UNTIL_TAG).await?;
                 let mut due = Vec::new();
+                // The table is read for each: tags are edited by people and copied by restores, and the table is
+                // written by recoveries alone.
                 for kept in tagged.iter().filter_map(read).filter(|kept| kept.keep_until < now) {
                     // Tags can be stale: the undo may have failed to remove them, and a restore copies them.
                     match self.recoveries.recovery(&kept.recovery_id).await? {
@@ -185,6 +187,8 @@ where
                         _ => due.push(kept),
                     }
                 }
+                // The clean-up works through the list in this order, and what is longest overdue must not wait behind
+                // newer ones.
                 due.sort_by_key(|kept| kept.keep_until);
                 Ok(Output::Found { due })
             }

@@ -8,8 +8,8 @@ use rewind_aws::rds::{Cluster, Instance, ReadClusters};
 use rewind_aws::secrets::Logins;
 use rewind_clock::{OutOfTime, within};
 use rewind_core::{Clock, ErrorName, Plan, StepError, timeouts};
-use rewind_db::defaults;
-use rewind_db::fence::{Inside, look};
+use rewind_db::fence::{Inspection, inspect};
+use rewind_db::{Server, defaults};
 
 /// Reads the sessions on a cluster.
 pub trait ReadSessions: Send + Sync {
@@ -20,7 +20,7 @@ pub trait ReadSessions: Send + Sync {
         plan: &Plan,
         cluster: &Cluster,
         instances: &[Instance],
-    ) -> impl Future<Output = Result<Inside, StepError>> + Send;
+    ) -> impl Future<Output = Result<Inspection, StepError>> + Send;
 }
 
 /// Reads them from the databases.
@@ -39,7 +39,7 @@ impl<C: ReadClusters, S: Logins, K: Clock> ReadSessions for Databases<C, S, K> {
         plan: &Plan,
         cluster: &Cluster,
         instances: &[Instance],
-    ) -> Result<Inside, StepError> {
+    ) -> Result<Inspection, StepError> {
         let seen = within(timeouts::KEPT_SESSIONS, Box::pin(self.read_all(kept, plan, cluster, instances))).await;
         seen.unwrap_or_else(|OutOfTime| {
             let seconds = timeouts::KEPT_SESSIONS.as_secs();
@@ -56,7 +56,7 @@ impl<C: ReadClusters, S: Logins, K: Clock> Databases<C, S, K> {
         plan: &Plan,
         cluster: &Cluster,
         instances: &[Instance],
-    ) -> Result<Inside, StepError> {
+    ) -> Result<Inspection, StepError> {
         let now = self.clock.now();
         let moment = match kept.kind {
             Kind::Source => now,
@@ -69,14 +69,14 @@ impl<C: ReadClusters, S: Logins, K: Clock> Databases<C, S, K> {
             async |(instance, endpoint)| {
                 let target = target(cluster, endpoint);
                 let database = defaults(target.engine).maintenance_database;
-                let (_, session) = network.connect_with(&target, &credentials, database).await?;
-                let inside = look(&session).await;
+                let (_, session) = Server::connect(&network, &target, &credentials, database).await?;
+                let inside = inspect(&session).await;
                 session.close().await;
                 Ok::<_, StepError>((&instance.name, inside?))
             },
         );
-        let mut seen = Inside::default();
-        for (name, Inside { sessions, open }) in try_join_all(looks).await? {
+        let mut seen = Inspection::default();
+        for (name, Inspection { sessions, open }) in try_join_all(looks).await? {
             seen.sessions.extend(sessions.into_iter().map(|who| format!("{who} on {name}")));
             seen.open.extend(open.into_iter().filter(|login| !seen.open.contains(login)).collect::<Vec<_>>());
         }

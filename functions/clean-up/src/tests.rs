@@ -10,7 +10,7 @@ use rewind_aws::rds::{Instance, Member};
 use rewind_aws::records::Lease;
 use rewind_core::names::RECOVERY_TAG;
 use rewind_core::{ErrorName, Plan, UndoRecord};
-use rewind_db::fence::Inside;
+use rewind_db::fence::Inspection;
 use serde_json::{Value, json};
 use std::sync::{Arc, Mutex};
 
@@ -24,7 +24,7 @@ struct World {
     rds: FakeRds,
     record: Option<RecoveryRecord>,
     records: Option<Records>,
-    inside: Result<Inside, StepError>,
+    inside: Result<Inspection, StepError>,
     notes: Arc<Mutex<Vec<(String, Value)>>>,
     lease: Arc<Mutex<Option<Lease>>>,
     now: &'static str,
@@ -80,7 +80,7 @@ impl Leases for World {
 }
 
 impl ReadSessions for World {
-    async fn sessions(&self, _: &Kept, _: &Plan, _: &Cluster, _: &[Instance]) -> Result<Inside, StepError> {
+    async fn sessions(&self, _: &Kept, _: &Plan, _: &Cluster, _: &[Instance]) -> Result<Inspection, StepError> {
         self.inside.clone()
     }
 }
@@ -100,7 +100,7 @@ impl World {
             rds,
             record: Some(record(plan)),
             records: Some(Records { looked_at: time(AFTER), why: Vec::new() }),
-            inside: Ok(Inside::default()),
+            inside: Ok(Inspection::default()),
             notes: Arc::default(),
             lease: Arc::default(),
             now: AFTER,
@@ -336,8 +336,8 @@ async fn stays(world: &World, said: &str) {
 async fn whoever_is_on_it_or_opened_it_again_keeps_it() {
     let one = |text: &str| vec![text.to_owned()];
     let cases = [
-        (Ok(Inside { sessions: one("app in shop (process 7)"), open: Vec::new() }), "in use: app in shop"),
-        (Ok(Inside { sessions: Vec::new(), open: one("the database shop takes connections") }), "no longer fenced"),
+        (Ok(Inspection { sessions: one("app in shop (process 7)"), open: Vec::new() }), "in use: app in shop"),
+        (Ok(Inspection { sessions: Vec::new(), open: one("the database shop takes connections") }), "no longer fenced"),
         (Err(StepError::new(ErrorName::Unavailable, "no connection")), "could not be seen: no connection"),
     ];
     for (inside, said) in cases {
@@ -362,7 +362,7 @@ async fn an_instance_that_was_added_since_keeps_it() {
 async fn safety_clone_is_looked_at_by_people_and_kept_while_they_do() {
     // People open the safety clone to read from it, so an open login is no sign that somebody needs it for traffic.
     let open = vec!["the account app is not locked".to_owned()];
-    let world = World { inside: Ok(Inside { sessions: Vec::new(), open }), ..World::safety_clone() };
+    let world = World { inside: Ok(Inspection { sessions: Vec::new(), open }), ..World::safety_clone() };
     assert_eq!(world.why(&clone_of_it()).await, [""; 0]);
     type Edit = fn(&mut Cluster);
     let cases: [(&str, Edit); 3] = [

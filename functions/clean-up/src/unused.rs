@@ -74,6 +74,8 @@ where
     fn settings(&self, kept: &Kept, cluster: &Cluster, plan: &Plan) -> Vec<String> {
         let name = &cluster.name;
         let mut why = Vec::new();
+        // Never switched off here, unlike the safety clone's, which the recovery set itself: a source's protection is
+        // people's decision.
         if kept.kind == Kind::Source && cluster.deletion_protection {
             why.push(format!("{name} has deletion protection, which only a person takes off"));
         }
@@ -85,6 +87,7 @@ where
                 return why;
             }
         };
+        // People who need the source again open it first, and that is the earliest sign of it.
         if !groups.is_empty() && (!cluster.has_groups(groups) || cluster.security_groups_changing) {
             why.push(format!(
                 "{name} has the security groups {} and not {}, with which the recovery left it",
@@ -106,6 +109,7 @@ where
         records: Option<&Records>,
     ) -> Result<Vec<String>, StepError> {
         let Ours { cluster, plan, begun } = ours;
+        // Nothing can be asked of its databases in another state, and no session seen is not the same as none there.
         if cluster.status != "available" {
             return Ok(vec![format!("{} is {}", cluster.name, cluster.status)]);
         }
@@ -170,6 +174,7 @@ where
         if !same {
             return Ok(Some(format!("{name} is another cluster than the one that {} left", kept.recovery_id)));
         }
+        // A backup runs daily and hinders nobody; any other state may be the beginning of a loss.
         let works = ["available", "backing-up"].contains(&successor.status.as_str());
         if !works {
             return Ok(Some(format!("{name}, which has its clients now, is {}", successor.status)));
@@ -210,6 +215,7 @@ fn tags(kept: &Kept, cluster: &Cluster, now: Timestamp) -> Vec<String> {
         }
     }
     why.extend(cluster.tag(other).map(|of| format!("{name} is tagged {other} by {of}")));
+    // Read again from the cluster: extending the tag is how people keep a cluster, up to the last moment.
     match cluster.tag(KEEP_UNTIL_TAG).map(str::parse::<Timestamp>) {
         Some(Ok(until)) if until >= now => why.push(format!("{name} is kept until {until}")),
         Some(Ok(until)) if until != kept.keep_until => {

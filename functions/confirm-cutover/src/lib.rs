@@ -1,7 +1,7 @@
 //! Confirms that clients reach the restored cluster by name: has the state machine wait for the old TTL, then resolves and
 //! connects as a client would. It changes nothing, and never asks Route 53: its subnets may have no way there.
 
-mod reach;
+mod connect_by_name;
 
 use jiff::{SignedDuration, Timestamp};
 use rewind_access::Access;
@@ -19,58 +19,58 @@ pub const ACTIONS: &[&str] = &[
     "secretsmanager:GetSecretValue",
 ];
 
-/// How long Route 53 usually takes at most, where nobody could ask it whether its servers have the change.
-const UNASKED: SignedDuration = SignedDuration::from_secs(60);
+/// The time that Route 53's servers get for a change where nobody could ask whether they have it: usually they take less.
+const ASSUMED_PROPAGATION: SignedDuration = SignedDuration::from_secs(60);
 
 /// The step.
 #[derive(Debug)]
 pub struct ConfirmCutover<C, S, K> {
-    /// The way to the databases.
+    /// The login to the databases.
     pub access: Access<C, S>,
     /// The time.
     pub clock: K,
-    /// How often to look.
+    /// The pauses between two attempts.
     pub polling: Polling,
 }
 
-/// What the step is passed.
+/// The payload of the step.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Input {
-    /// Which recovery.
+    /// The recovery.
     pub recovery: Recovery,
-    /// What it does.
+    /// The plan.
     pub plan: Plan,
     /// The restored cluster.
     pub restored: Restored,
-    /// The switch.
+    /// The records as they were moved.
     pub swap: Swap,
     /// When all of Route 53's servers had the change; none where that could not be asked.
     pub in_sync_at: Option<Timestamp>,
 }
 
-/// What the step answers.
+/// The result of the step.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Output {
-    /// Whether every name leads to the restored cluster.
+    /// True if every name leads to the restored cluster.
     pub confirmed: bool,
     /// When all of Route 53's servers had the change, or are taken to have had it.
     pub in_sync_at: Option<Timestamp>,
     /// How long to wait before the next invocation.
     pub wait_seconds: i64,
-    /// What each name led to.
-    pub records: Vec<Reached>,
+    /// The server that each name led to.
+    pub records: Vec<ReachedServer>,
 }
 
-/// What a name led to.
+/// The server that a name led to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Reached {
+pub struct ReachedServer {
     /// The name.
     pub name: String,
-    /// The server that answered, or why none did.
+    /// The identity of the server, or the reason why there was no login.
     pub server: String,
-    /// Whether it is one of the restored cluster's.
+    /// True if it is one of the restored cluster's.
     pub matches: bool,
 }
 
@@ -85,19 +85,23 @@ impl<C: ReadClusters, S: Logins, K: Clock> Step for ConfirmCutover<C, S, K> {
         }
         let in_sync_at = match input.in_sync_at {
             Some(at) => at,
-            None => after(swap.swapped_at, UNASKED)?,
+            None => after(swap.swapped_at, ASSUMED_PROPAGATION)?,
         };
+        // A resolver that asked just before INSYNC keeps the old value for the whole of the old TTL.
         let ttl = swap.records.iter().map(|record| record.ttl).max().unwrap_or(0);
         let old_answers_end = after(in_sync_at, SignedDuration::from_secs(ttl))?;
         let left = old_answers_end.duration_since(self.clock.now());
         if left.is_positive() {
+            // The state machine waits, not the function: a TTL of an hour would outlast any invocation.
             let (in_sync_at, wait_seconds) = (Some(in_sync_at), left.as_secs() + 1);
             return Ok(Output { confirmed: false, in_sync_at, wait_seconds, records: Vec::new() });
         }
-        let matches = |records: &Vec<Reached>| records.iter().all(|record| record.matches);
-        let records = self.polling.until(&self.clock, timeouts::NAME_LENIENCE, || self.reach(&input), matches).await?;
+        // With some lenience: resolvers count the TTL by whole seconds, and not all from the same one.
+        let matches = |records: &Vec<ReachedServer>| records.iter().all(|record| record.matches);
+        let records =
+            self.polling.until(&self.clock, timeouts::NAME_LENIENCE, || self.connect_by_names(&input), matches).await?;
         if !matches(&records) {
-            return Err(elsewhere(&records));
+            return Err(wrong_server(&records));
         }
         Ok(Output { confirmed: true, in_sync_at: Some(in_sync_at), wait_seconds: 0, records })
     }
@@ -107,7 +111,7 @@ fn after(at: Timestamp, wait: SignedDuration) -> Result<Timestamp, StepError> {
     at.checked_add(wait).map_err(|e| StepError::bug(format!("a wait that ends at no time: {e}")))
 }
 
-fn elsewhere(records: &[Reached]) -> StepError {
+fn wrong_server(records: &[ReachedServer]) -> StepError {
     let wrong: Vec<String> = records
         .iter()
         .filter(|record| !record.matches)

@@ -75,8 +75,9 @@ async fn without_records_there_is_nothing_to_confirm() {
 
 #[test]
 fn only_a_name_that_leads_elsewhere_is_in_the_error() {
-    let reached = |name: &str, matches| Reached { name: name.to_owned(), server: "the old one".to_owned(), matches };
-    let error = elsewhere(&[reached("good", true), reached("bad", false)]);
+    let reached =
+        |name: &str, matches| ReachedServer { name: name.to_owned(), server: "the old one".to_owned(), matches };
+    let error = wrong_server(&[reached("good", true), reached("bad", false)]);
     assert_eq!(error.name, ErrorName::RecordChanged);
     assert!(error.to_string().contains("bad leads to the old one") && !error.to_string().contains("good"), "{error}");
 }

@@ -1,11 +1,16 @@
-//! Ends writes on a cluster's writer, in layers, and proves it: after it returns, that writer acknowledges no write. What
-//! it changes it notes in the table first; its undo puts back exactly what was noted. Where the cluster itself is about
+//! Ends writes on a cluster's writer, in layers, and verifies it: after it returns, that writer acknowledges no write. Every
+//! change is recorded in the table first, and the undo puts back exactly what was recorded. Where the cluster itself is about
 //! to be rewound, the fence is the network and the sessions' end: what is locked in a database would be rewound too.
 
+mod errors;
+mod layers;
 mod network;
 mod readers;
 
+pub use layers::Layer;
+
 use jiff::Timestamp;
+use layers::DatabaseLayers;
 use rewind_access::Access;
 use rewind_aws::rds::{Cluster, ModifyClusters, ReadClusters};
 use rewind_aws::records::Notes;
@@ -13,7 +18,7 @@ use rewind_aws::secrets::Logins;
 use rewind_clock::{OutOfTime, within};
 use rewind_core::{Clock, Engine, ErrorName, Plan, Recovery, Restored, StepError, Strategy, timeouts};
 use rewind_db::fence::{
-    Fenced, LoginState, Patience, Proof, apply, empty, lift, prove, survey, writers_without_session,
+    FenceTimeouts, LoginState, apply, lift, read_logins, terminate_sessions, verify, writers_without_session,
 };
 use rewind_db::{ConnectError, Server, Session, defaults};
 use rewind_lambda::{Step, Undone};
@@ -33,9 +38,9 @@ pub const ACTIONS: &[&str] = &[
 /// The step.
 #[derive(Debug)]
 pub struct FenceSource<C, S, N, K> {
-    /// The way to the databases.
+    /// The login to the databases.
     pub access: Access<C, S>,
-    /// Where what is about to be changed is noted.
+    /// The table, in which every change is recorded before it is made.
     pub notes: N,
     /// The time.
     pub clock: K,
@@ -43,24 +48,24 @@ pub struct FenceSource<C, S, N, K> {
     pub fence_groups: Vec<String>,
 }
 
-/// What the step is passed.
+/// The payload of the step.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Input {
-    /// Which recovery.
+    /// The recovery.
     pub recovery: Recovery,
-    /// What it does.
+    /// The plan.
     pub plan: Plan,
-    /// Which cluster to fence.
+    /// The cluster to fence.
     #[serde(default)]
-    pub fence: Side,
+    pub fence: FencedSide,
     /// The restored cluster; needed to fence it.
     pub restored: Option<Restored>,
 }
 
-/// Which cluster is fenced.
+/// The cluster that is fenced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Side {
+pub enum FencedSide {
     /// The source, before traffic moves to the restored cluster.
     #[default]
     Source,
@@ -68,28 +73,19 @@ pub enum Side {
     Restored,
 }
 
-/// What the step answers.
+/// The result of the step.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Output {
-    /// From this moment on no write is acknowledged.
+    /// The moment from which on no write is acknowledged.
     pub fenced_at: Timestamp,
     /// How many sessions were ended.
     pub sessions_ended: u64,
-    /// What was done, a layer a line.
+    /// The layers, in the order they were raised.
     pub layers: Vec<Layer>,
 }
 
-/// One layer of the fence.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Layer {
-    /// `network`, `login`, `sessions` or `proof`.
-    pub layer: &'static str,
-    /// What was done.
-    pub did: String,
-}
-
-/// What is noted before it is changed.
+/// The cluster as it was before it was fenced.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Record {
@@ -97,19 +93,13 @@ struct Record {
     logins: LoginState,
 }
 
-/// What the inner layers did.
-struct Inside {
-    /// What is closed; none where the network alone is to close it.
-    logins: Option<Proof>,
-    fenced: Fenced,
-}
-
-/// The cluster to fence, as it was said by the input.
-struct Fence {
-    cluster: String,
-    note: &'static str,
-    /// Whose passwords are valid there: those of this moment.
-    moment: Timestamp,
+/// The cluster to fence.
+struct FencedCluster {
+    name: String,
+    /// The key of the record in the table.
+    record_key: &'static str,
+    /// The moment whose passwords are valid there.
+    password_moment: Timestamp,
 }
 
 impl<C, S, N, K> Step for FenceSource<C, S, N, K>
@@ -123,57 +113,54 @@ where
     type Output = Output;
 
     async fn run(&self, input: Input) -> Result<Output, StepError> {
-        let fence = self.which(&input)?;
-        let cluster = self.access.cluster(&fence.cluster).await?;
+        let fenced_cluster = self.cluster_to_fence(&input)?;
+        let cluster = self.access.cluster(&fenced_cluster.name).await?;
         let in_place = input.plan.strategy == Strategy::Backtrack;
         if in_place && self.fence_groups.is_empty() {
-            return Err(no_network(&fence.cluster));
+            return Err(errors::no_network_layer(&fenced_cluster.name));
         }
-        let (server, session) = self.log_in(&input, &fence, &cluster).await?;
+        // Logged in before the network is closed: where that keeps the functions out too, nothing has been changed yet.
+        let (server, session) = self.log_in(&input, &fenced_cluster, &cluster).await?;
         let logins = if in_place {
-            refuse_writers(&fence.cluster, &session).await?;
+            refuse_writers(&fenced_cluster.name, &session).await?;
             LoginState::default()
         } else {
-            survey(&session).await?
+            read_logins(&session).await?
         };
-        let logins = self.note(&input.recovery.id, &fence, &cluster, logins).await?;
+        // Before the first change: whatever this run gets done, its undo knows how it was.
+        let logins = self.record(&input.recovery.id, &fenced_cluster, &cluster, logins).await?;
+        // The network first, so that sessions that are ended find nowhere to connect to again.
         let network = self.close_network(&cluster).await?;
-        let inside = if in_place {
-            Inside { fenced: empty(&session, Patience::default()).await?, logins: None }
+        let inner = if in_place {
+            // A lock in the database would be undone by the backtrack, and what the undo records would no longer be so.
+            DatabaseLayers { fenced: terminate_sessions(&session, FenceTimeouts::default()).await?, logins: None }
         } else {
-            let fenced = apply(&session, &logins, Patience::default()).await?;
-            let proof = within(timeouts::FENCE_PROBES, Box::pin(prove(&server, &session, &logins, &fenced))).await;
-            let proof = proof.unwrap_or_else(|OutOfTime| Err(unproven(&fence.cluster)))?;
-            Inside { logins: Some(proof), fenced }
+            fence_logins(&fenced_cluster.name, &server, &session, &logins).await?
         };
         session.close().await;
-        match &network {
-            None => {
-                if let Some(proof) = inside.logins.as_ref().filter(|proof| !proof.is_complete()) {
-                    return Err(incomplete(&fence.cluster, cluster.engine, proof));
-                }
-            }
-            Some(network) if inside.fenced.master_returned => return Err(came_back(&fence.cluster, network)),
-            Some(_) => {}
-        }
+        refuse_open_fence(&fenced_cluster.name, cluster.engine, network.as_deref(), &inner)?;
+        // Before the readers, which acknowledge no write: the application's downtime begins here, whatever they take.
         let fenced_at = self.clock.now();
-        let readers = self.empty_readers(&input, &fence, &cluster).await;
-        let sessions_ended = inside.fenced.sessions_ended + readers.sessions_ended;
-        let mut layers = layers(cluster.engine, network, &inside);
+        let readers = self.terminate_reader_sessions(&input, &fenced_cluster, &cluster).await;
+        let sessions_ended = inner.fenced.sessions_ended + readers.sessions_ended;
+        let mut layers = layers::layers(cluster.engine, network, &inner);
         layers.extend(readers.did.map(|did| Layer { layer: "sessions", did }));
         Ok(Output { fenced_at, sessions_ended, layers })
     }
 
     async fn undo(&self, input: Input) -> Result<Undone, StepError> {
-        let fence = self.which(&input)?;
-        let Some(noted) = self.notes.note(&input.recovery.id, fence.note).await? else { return Ok(Undone::nothing()) };
-        let record: Record = serde_json::from_value(noted)
-            .map_err(|e| StepError::bug(format!("what the fence noted cannot be read: {e}")))?;
-        let cluster = self.access.cluster(&fence.cluster).await?;
+        let fenced_cluster = self.cluster_to_fence(&input)?;
+        // Without a record nothing was changed: the record comes first.
+        let Some(recorded) = self.notes.note(&input.recovery.id, fenced_cluster.record_key).await? else {
+            return Ok(Undone::nothing());
+        };
+        let record: Record = serde_json::from_value(recorded)
+            .map_err(|e| StepError::bug(format!("the record of the fence cannot be read: {e}")))?;
+        let cluster = self.access.cluster(&fenced_cluster.name).await?;
         // The network first: the functions get in through either set of groups, the clients only through the old one.
         let mut undone = self.open_network(&cluster, &record.security_groups).await?;
         if !record.logins.is_empty() {
-            let (_, session) = self.log_in(&input, &fence, &cluster).await?;
+            let (_, session) = self.log_in(&input, &fenced_cluster, &cluster).await?;
             undone.extend(lift(&session, &record.logins).await?);
             session.close().await;
         }
@@ -188,69 +175,105 @@ where
     N: Notes,
     K: Clock,
 {
-    fn which(&self, input: &Input) -> Result<Fence, StepError> {
+    fn cluster_to_fence(&self, input: &Input) -> Result<FencedCluster, StepError> {
         match (input.fence, &input.restored) {
-            (Side::Source, _) => {
-                Ok(Fence { cluster: input.plan.cluster.clone(), note: "fence", moment: self.clock.now() })
+            (FencedSide::Source, _) => Ok(FencedCluster {
+                name: input.plan.cluster.clone(),
+                record_key: "fence",
+                password_moment: self.clock.now(),
+            }),
+            (FencedSide::Restored, Some(restored)) => Ok(FencedCluster {
+                name: restored.cluster.clone(),
+                record_key: "fenceRestored",
+                // Its users have the passwords of the moment that it was rewound to.
+                password_moment: restored.rewound_to,
+            }),
+            (FencedSide::Restored, None) => {
+                Err(StepError::bug("the restored cluster is to be fenced, and none was passed"))
             }
-            (Side::Restored, Some(restored)) => {
-                Ok(Fence { cluster: restored.cluster.clone(), note: "fenceRestored", moment: restored.rewound_to })
-            }
-            (Side::Restored, None) => Err(StepError::bug("the restored cluster is to be fenced, and none was passed")),
         }
     }
 
-    async fn log_in(&self, input: &Input, fence: &Fence, cluster: &Cluster) -> Result<(Server, Session), StepError> {
+    async fn log_in(
+        &self,
+        input: &Input,
+        fenced_cluster: &FencedCluster,
+        cluster: &Cluster,
+    ) -> Result<(Server, Session), StepError> {
         let (id, secret) = (&input.recovery.id, &input.plan.secret_arn);
         let database = defaults(cluster.engine).maintenance_database;
-        let opened = self.access.log_in(id, cluster, secret, fence.moment, database).await;
+        let opened = self.access.log_in(id, cluster, secret, fenced_cluster.password_moment, database).await;
         opened.map_err(|error| match error {
             ConnectError::LoginRefused(why)
             | ConnectError::NotAllowed(why)
             | ConnectError::DatabaseMissing(why)
             | ConnectError::DatabaseInvalid(why) => {
-                StepError::new(ErrorName::RewindFailed, format!("no login to fence {}: {why}", fence.cluster))
+                StepError::new(ErrorName::RewindFailed, format!("no login to fence {}: {why}", fenced_cluster.name))
                     .advice(format!("give a secret whose user may connect to {database} and end sessions"))
             }
             other => other.into(),
         })
     }
 
-    /// Notes what is about to be changed. What an earlier run noted stays; what is new since then is added.
-    async fn note(
+    /// Records what is about to be changed, and returns all that is recorded. What an earlier run recorded stays; what is new
+    /// since then is added.
+    async fn record(
         &self,
         recovery_id: &str,
-        fence: &Fence,
+        fenced_cluster: &FencedCluster,
         cluster: &Cluster,
         logins: LoginState,
     ) -> Result<LoginState, StepError> {
         let fresh = Record { security_groups: cluster.security_groups.clone(), logins };
-        let noted = self.notes.note_once(recovery_id, fence.note, &to_json(&fresh)?).await?;
-        let noted: Record = serde_json::from_value(noted)
-            .map_err(|e| StepError::bug(format!("what the fence noted cannot be read: {e}")))?;
-        let logins = LoginState::keeping(&noted.logins, &fresh.logins);
-        if logins != noted.logins {
-            let merged = Record { security_groups: noted.security_groups, logins: logins.clone() };
-            self.notes.note_again(recovery_id, fence.note, &to_json(&merged)?).await?;
+        let recorded = self.notes.note_once(recovery_id, fenced_cluster.record_key, &to_json(&fresh)?).await?;
+        let recorded: Record = serde_json::from_value(recorded)
+            .map_err(|e| StepError::bug(format!("the record of the fence cannot be read: {e}")))?;
+        let logins = LoginState::merge(&recorded.logins, &fresh.logins);
+        // What a crashed run closed is not open now: without the merge the second record would forget it.
+        if logins != recorded.logins {
+            let merged = Record { security_groups: recorded.security_groups, logins: logins.clone() };
+            self.notes.note_again(recovery_id, fenced_cluster.record_key, &to_json(&merged)?).await?;
         }
         Ok(logins)
     }
 }
 
 fn to_json(record: &Record) -> Result<serde_json::Value, StepError> {
-    serde_json::to_value(record).map_err(|e| StepError::bug(format!("the fence's note is not JSON: {e}")))
+    serde_json::to_value(record).map_err(|e| StepError::bug(format!("the record of the fence is not JSON: {e}")))
 }
 
-fn no_network(cluster: &str) -> StepError {
-    StepError::new(
-        ErrorName::RewindFailed,
-        format!("{cluster} cannot be fenced in place: there are no security groups to fence it with"),
-    )
-    .changed("nothing was changed")
-    .advice("deploy with FenceSecurityGroupIds, or ask for the strategy restore, and start again")
+/// Closes the logins, ends the sessions, and verifies that nobody gets in.
+async fn fence_logins(
+    cluster: &str,
+    server: &Server,
+    session: &Session,
+    logins: &LoginState,
+) -> Result<DatabaseLayers, StepError> {
+    let fenced = apply(session, logins, FenceTimeouts::default()).await?;
+    let verification = within(timeouts::FENCE_PROBES, Box::pin(verify(server, session, logins, &fenced))).await;
+    let verification = verification.unwrap_or_else(|OutOfTime| Err(errors::unverified(cluster)))?;
+    Ok(DatabaseLayers { logins: Some(verification), fenced })
 }
 
-/// Side by side such writes stay on the source, which is kept. In place they would be on no cluster at all.
+/// Refuses a fence that somebody still gets through.
+fn refuse_open_fence(
+    cluster: &str,
+    engine: Engine,
+    network: Option<&str>,
+    DatabaseLayers { logins, fenced }: &DatabaseLayers,
+) -> Result<(), StepError> {
+    match (network, logins) {
+        // Behind the security groups a login that cannot be closed is no way in, but for those who are inside already.
+        (Some(network), _) if fenced.master_returned => Err(errors::master_returned(cluster, network)),
+        (None, Some(verification)) if !verification.is_complete() => {
+            Err(errors::incomplete(cluster, engine, verification))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Refuses a cluster that something writes to without a session. Side by side such writes stay on the source, which is kept;
+/// in place they would be on no cluster at all.
 async fn refuse_writers(cluster: &str, session: &Session) -> Result<(), StepError> {
     let writers = writers_without_session(session).await?;
     if writers.is_empty() {
@@ -261,86 +284,6 @@ async fn refuse_writers(cluster: &str, session: &Session) -> Result<(), StepErro
         .advice(
             "stop them (ALTER EVENT … DISABLE, or stop replication), or ask for the strategy restore, and start again",
         ))
-}
-
-fn incomplete(cluster: &str, engine: Engine, proof: &Proof) -> StepError {
-    let open: Vec<String> = proof.open.iter().map(|door| format!("{} ({})", door.name, door.why)).collect();
-    let (who, or) = match engine {
-        Engine::AuroraPostgresql => (
-            "these databases still take connections",
-            "make the secret's user a member of the roles that own these databases",
-        ),
-        Engine::AuroraMysql => (
-            "these accounts can still log in",
-            "give the applications accounts of their own, which the secret's user may lock",
-        ),
-    };
-    StepError::new(ErrorName::RewindFailed, format!("{cluster} could not be fenced: {who}: {}", open.join(", ")))
-        .changed("no record was moved; what the fence closed is noted in the table")
-        .advice(format!("deploy with FenceSecurityGroupIds, or {or}, and start again"))
-}
-
-/// Nothing is left open by that: the step is repeated, and finds what it closed.
-fn unproven(cluster: &str) -> StepError {
-    let seconds = timeouts::FENCE_PROBES.as_secs();
-    StepError::new(
-        ErrorName::Unavailable,
-        format!("{cluster}: not every database could be tried within {seconds} s, and so the fence is not proven"),
-    )
-    .changed("the logins are closed and the sessions ended; what was changed is noted in the table")
-}
-
-fn came_back(cluster: &str, network: &str) -> StepError {
-    StepError::new(
-        ErrorName::RewindFailed,
-        format!("{cluster} could not be fenced: sessions of the master user come back, although {network}"),
-    )
-    .changed("no record was moved; what the fence closed is noted in the table")
-    .advice("find what logs in from within these security groups, stop it, and start again")
-}
-
-fn layers(engine: Engine, network: Option<String>, Inside { logins, fenced }: &Inside) -> Vec<Layer> {
-    let mut layers = Vec::new();
-    layers.extend(network.map(|did| Layer { layer: "network", did }));
-    if logins.is_some() {
-        layers.push(Layer { layer: "login", did: login(engine, fenced) });
-    }
-    let mut sessions = format!("{} ended, none came back", fenced.sessions_ended);
-    if !fenced.notes.is_empty() {
-        sessions.push_str(&format!("; {}", fenced.notes.join("; ")));
-    }
-    layers.push(Layer { layer: "sessions", did: sessions });
-    let proved = match (logins, engine) {
-        (None, _) => "the security groups are in force, and no session is left".to_owned(),
-        (Some(proof), Engine::AuroraPostgresql) => {
-            format!("connections refused by {}", list(&proof.refused, "no database"))
-        }
-        (Some(proof), Engine::AuroraMysql) => format!("read again as locked: {}", list(&proof.refused, "no account")),
-    };
-    let doors = logins.iter().flat_map(|proof| &proof.open);
-    let proved = doors
-        .fold(proved, |proved, door| proved + &format!("; {} closed by the network alone ({})", door.name, door.why));
-    layers.push(Layer { layer: "proof", did: proved });
-    layers
-}
-
-fn login(engine: Engine, fenced: &Fenced) -> String {
-    let mut login = match engine {
-        Engine::AuroraPostgresql => format!(
-            "connection limit 0 on {}; NOLOGIN for {}",
-            list(&fenced.databases, "no database"),
-            list(&fenced.roles, "no role")
-        ),
-        Engine::AuroraMysql => format!("ACCOUNT LOCK for {}", list(&fenced.accounts, "no account")),
-    };
-    if !fenced.not_changed.is_empty() {
-        login.push_str(&format!("; not changed: {}", fenced.not_changed.join(", ")));
-    }
-    login
-}
-
-fn list(names: &[String], none: &str) -> String {
-    if names.is_empty() { none.to_owned() } else { names.join(", ") }
 }
 
 #[cfg(test)]

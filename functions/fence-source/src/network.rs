@@ -14,7 +14,7 @@ where
     N: Notes,
     K: Clock,
 {
-    /// Answers what was done; none where the deployment has no groups for it.
+    /// Closes the network, and returns what was done; none where the deployment has no groups for it.
     pub(crate) async fn close_network(&self, cluster: &Cluster) -> Result<Option<String>, StepError> {
         if self.fence_groups.is_empty() {
             return Ok(None);
@@ -23,6 +23,7 @@ where
         Ok(Some(format!("only {} admitted", self.fence_groups.join(", "))))
     }
 
+    /// Puts back the groups that the cluster had, and returns what was done.
     pub(crate) async fn open_network(&self, cluster: &Cluster, recorded: &[String]) -> Result<Vec<String>, StepError> {
         if !self.change_groups(cluster, recorded).await? {
             return Ok(Vec::new());
@@ -30,7 +31,7 @@ where
         Ok(vec![format!("security groups of {} put back to {}", cluster.name, recorded.join(", "))])
     }
 
-    /// Gives the cluster these groups and waits until it has them; answers whether it had others.
+    /// Gives the cluster these groups and waits until they are in force; returns whether it had others.
     async fn change_groups(&self, cluster: &Cluster, groups: &[String]) -> Result<bool, StepError> {
         let had_others = !cluster.has_groups(groups);
         if groups.is_empty() || (!had_others && !cluster.security_groups_changing) {
@@ -39,7 +40,7 @@ where
         if had_others {
             let change = ClusterChange { security_groups: Some(groups.to_vec()), ..ClusterChange::default() };
             match self.access.clusters.modify(&cluster.name, &change).await {
-                // A lost answer is settled below, by what the cluster has.
+                // A lost response is settled below, by what the cluster has.
                 Err(error) if error.name != ErrorName::OutcomeUnknown => return Err(error),
                 _ => {}
             }

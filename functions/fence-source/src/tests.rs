@@ -1,4 +1,4 @@
-//! The fence's network layer and its notes. What happens inside the database is held in rewind-db on real PostgreSQL, and
+//! The fence's network layer and its record. What happens inside the database is held in rewind-db on real PostgreSQL, and
 //! the whole step end to end.
 
 use super::*;
@@ -7,6 +7,7 @@ use rewind_aws::fixtures::{ManualClock, STARTED, plan, rds, recovery, source};
 use rewind_aws::rds::fake::{FakeRds, Lose};
 use rewind_aws::rds::{Instance, Member};
 use rewind_aws::secrets::Login;
+use rewind_db::fence::Verification;
 use rewind_db::{Network, Settings};
 use serde_json::Value;
 
@@ -18,9 +19,9 @@ impl Logins for NoSecrets {
     }
 }
 
-struct NothingNoted;
+struct NothingRecorded;
 
-impl Notes for NothingNoted {
+impl Notes for NothingRecorded {
     async fn note(&self, _: &str, _: &str) -> Answer<Option<Value>> {
         Ok(None)
     }
@@ -32,11 +33,11 @@ impl Notes for NothingNoted {
     }
 }
 
-fn step(clusters: &FakeRds, groups: &[&str]) -> FenceSource<FakeRds, NoSecrets, NothingNoted, ManualClock> {
+fn step(clusters: &FakeRds, groups: &[&str]) -> FenceSource<FakeRds, NoSecrets, NothingRecorded, ManualClock> {
     let network = Network::new(Settings::default()).unwrap();
     FenceSource {
         access: Access { clusters: clusters.clone(), secrets: NoSecrets, network },
-        notes: NothingNoted,
+        notes: NothingRecorded,
         clock: ManualClock::at(STARTED),
         fence_groups: groups.iter().map(|&group| group.to_owned()).collect(),
     }
@@ -94,22 +95,22 @@ async fn without_groups_of_its_own_the_network_is_left_alone() {
 }
 
 #[tokio::test]
-async fn an_undo_without_a_note_touches_nothing_and_logs_in_nowhere() {
+async fn an_undo_without_a_record_touches_nothing_and_logs_in_nowhere() {
     let rds = rds();
-    let input = Input { recovery: recovery(), plan: plan(), fence: Side::Source, restored: None };
+    let input = Input { recovery: recovery(), plan: plan(), fence: FencedSide::Source, restored: None };
     assert_eq!(step(&rds, &["sg-fence"]).undo(input).await.unwrap(), Undone::nothing());
     assert!(rds.changes().is_empty());
 }
 
 #[test]
-fn an_incomplete_fence_says_which_door_is_open_and_how_to_close_it() {
-    let proof = Proof {
-        refused: vec!["shop".to_owned()],
-        open: vec![rewind_db::fence::OpenDoor { name: "legacy".to_owned(), why: "app may log in".to_owned() }],
+fn an_incomplete_fence_says_which_login_is_open_and_how_to_close_it() {
+    let verification = Verification {
+        closed: vec!["shop".to_owned()],
+        open: vec![rewind_db::fence::OpenLogin { name: "legacy".to_owned(), why: "app may log in".to_owned() }],
     };
-    let error = incomplete("orders", Engine::AuroraPostgresql, &proof).to_string();
+    let error = errors::incomplete("orders", Engine::AuroraPostgresql, &verification).to_string();
     assert!(error.contains("legacy (app may log in)") && error.contains("FenceSecurityGroupIds"), "{error}");
-    let error = incomplete("orders", Engine::AuroraMysql, &proof).to_string();
+    let error = errors::incomplete("orders", Engine::AuroraMysql, &verification).to_string();
     assert!(error.contains("legacy (app may log in)") && !error.contains("database"), "{error}");
 }
 
@@ -118,17 +119,17 @@ async fn in_place_without_a_network_layer_is_refused_before_anybody_logs_in() {
     let rds = rds();
     let mut plan = plan();
     plan.strategy = Strategy::Backtrack;
-    let input = Input { recovery: recovery(), plan, fence: Side::Source, restored: None };
+    let input = Input { recovery: recovery(), plan, fence: FencedSide::Source, restored: None };
     let error = step(&rds, &[]).run(input).await.unwrap_err();
     assert_eq!(error.name, ErrorName::RewindFailed);
     assert!(error.to_string().contains("nothing was changed"), "{error}");
     assert!(rds.changes().is_empty());
 }
 
-/// The note that a fence in place leaves.
-struct NetworkNoted;
+/// The record that a fence in place leaves.
+struct NetworkRecorded;
 
-impl Notes for NetworkNoted {
+impl Notes for NetworkRecorded {
     async fn note(&self, _: &str, _: &str) -> Answer<Option<Value>> {
         Ok(Some(serde_json::json!({ "securityGroups": source().security_groups, "logins": {} })))
     }
@@ -145,8 +146,8 @@ async fn an_undo_with_no_login_to_put_back_opens_the_network_and_logs_in_nowhere
     let rds = rds();
     step(&rds, &["sg-fence"]).close_network(&source()).await.unwrap();
     let FenceSource { access, clock, fence_groups, .. } = step(&rds, &["sg-fence"]);
-    let step = FenceSource { access, notes: NetworkNoted, clock, fence_groups };
-    let input = Input { recovery: recovery(), plan: plan(), fence: Side::Source, restored: None };
+    let step = FenceSource { access, notes: NetworkRecorded, clock, fence_groups };
+    let input = Input { recovery: recovery(), plan: plan(), fence: FencedSide::Source, restored: None };
     assert!(step.undo(input).await.unwrap().changed);
     assert_eq!(groups(&rds), source().security_groups);
 }
@@ -186,9 +187,10 @@ fn all_readers_are_asked_at_the_same_time_and_those_that_hang_hold_nobody_up() {
     let rds = FakeRds::with(vec![cluster.clone()], instances);
     let network = Network::new(Settings::default()).unwrap();
     let access = Access { clusters: rds, secrets: OneLogin, network };
-    let step = FenceSource { access, notes: NothingNoted, clock: ManualClock::at(STARTED), fence_groups: Vec::new() };
-    let input = Input { recovery: recovery(), plan: plan(), fence: Side::Source, restored: None };
-    let fence = step.which(&input).unwrap();
+    let step =
+        FenceSource { access, notes: NothingRecorded, clock: ManualClock::at(STARTED), fence_groups: Vec::new() };
+    let input = Input { recovery: recovery(), plan: plan(), fence: FencedSide::Source, restored: None };
+    let fenced_cluster = step.cluster_to_fence(&input).unwrap();
     let (tell, asked) = std::sync::mpsc::channel();
     for (n, listener) in listeners.into_iter().enumerate() {
         let tell = tell.clone();
@@ -201,7 +203,7 @@ fn all_readers_are_asked_at_the_same_time_and_those_that_hang_hold_nobody_up() {
         });
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let readers = invocation(Duration::from_secs(6), step.empty_readers(&input, &fence, &cluster));
+    let readers = invocation(Duration::from_secs(6), step.terminate_reader_sessions(&input, &fenced_cluster, &cluster));
     let did = runtime.block_on(readers).expect("it ends within the invocation").did.unwrap();
     let mut asked: Vec<(Instant, usize)> = asked.try_iter().collect();
     asked.sort_unstable();

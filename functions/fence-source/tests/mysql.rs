@@ -5,7 +5,7 @@
 #[path = "../../../crates/rewind-db/tests/support/mod.rs"]
 mod support;
 
-use fence_source::{FenceSource, Input, Output, Side};
+use fence_source::{FenceSource, FencedSide, Input, Output};
 use jiff::Timestamp;
 use rewind_access::Access;
 use rewind_aws::Answer;
@@ -94,10 +94,10 @@ impl World {
 
 fn input(strategy: Strategy) -> Input {
     let plan = Plan { strategy, ..in_place_plan() };
-    Input { recovery: recovery(), plan, fence: Side::Source, restored: None }
+    Input { recovery: recovery(), plan, fence: FencedSide::Source, restored: None }
 }
 
-fn said(output: &Output) -> Vec<String> {
+fn layers(output: &Output) -> Vec<String> {
     output.layers.iter().map(|layer| format!("{}: {}", layer.layer, layer.did)).collect()
 }
 
@@ -108,14 +108,14 @@ async fn in_place_the_network_is_closed_and_sessions_end_and_no_login_is_touched
     let app = world.app().await.unwrap();
     let output = world.fence(Strategy::Backtrack, &["sg-fence"]).await.unwrap();
     assert_eq!(output.sessions_ended, 1);
-    assert!(rewind_db::identity(&app).await.is_err());
+    assert!(rewind_db::server_identity(&app).await.is_err());
     assert_eq!(world.groups(), ["sg-fence"]);
     assert_eq!(world.server.accounts(), before);
-    let said = said(&output);
-    assert!(said.iter().all(|layer| !layer.starts_with("login")), "{said:?}");
-    assert!(said.iter().any(|layer| layer.starts_with("proof") && layer.contains("in force")), "{said:?}");
+    let layers = layers(&output);
+    assert!(layers.iter().all(|layer| !layer.starts_with("login")), "{layers:?}");
+    assert!(layers.iter().any(|layer| layer.starts_with("proof") && layer.contains("in force")), "{layers:?}");
 
-    // A repetition notes nothing new: what the cluster has now is the fence.
+    // A repetition records nothing new: what the cluster has now is the fence.
     world.fence(Strategy::Backtrack, &["sg-fence"]).await.unwrap();
     let logins = *world.secret.0.lock().unwrap();
     assert!(world.step(&["sg-fence"]).undo(input(Strategy::Backtrack)).await.unwrap().changed);
@@ -145,10 +145,13 @@ async fn beside_a_new_cluster_accounts_are_locked_and_the_undo_unlocks_them() {
     let before = world.server.accounts();
     let app = world.app().await.unwrap();
     let output = world.fence(Strategy::Restore, &[]).await.unwrap();
-    assert!(rewind_db::identity(&app).await.is_err() && world.app().await.is_none());
-    let said = said(&output).join("\n");
-    assert!(said.contains("login: ACCOUNT LOCK for app@%") && said.contains("read again as locked: app@%"), "{said}");
-    assert!(!said.contains("connection limit") && !said.contains("network"), "{said}");
+    assert!(rewind_db::server_identity(&app).await.is_err() && world.app().await.is_none());
+    let layers = layers(&output).join("\n");
+    assert!(
+        layers.contains("login: ACCOUNT LOCK for app@%") && layers.contains("read again as locked: app@%"),
+        "{layers}"
+    );
+    assert!(!layers.contains("connection limit") && !layers.contains("network"), "{layers}");
     world.fence(Strategy::Restore, &[]).await.unwrap();
     let undone = world.step(&[]).undo(input(Strategy::Restore)).await.unwrap();
     assert_eq!(undone.what, ["app@% may log in again"]);
@@ -166,6 +169,6 @@ async fn a_master_user_that_others_use_needs_the_network_layer() {
 
     let _other = network().connect(&world.server.target(), &master(), "shop").await.unwrap();
     let output = world.fence(Strategy::Restore, &["sg-fence"]).await.unwrap();
-    let said = said(&output).join("\n");
-    assert!(said.contains("admin closed by the network alone"), "{said}");
+    let layers = layers(&output).join("\n");
+    assert!(layers.contains("admin closed by the network alone"), "{layers}");
 }

@@ -77,6 +77,8 @@ impl<C: ReadClusters, Z: ListRecords, R: Recoveries, K: Clock> FindRecords<C, Z,
             return Ok(vec![format!("{cluster} is gone")]);
         };
         let endpoints = endpoints(&found, &self.clusters.instances(cluster).await?);
+        // The zones of the plan only: reading every zone of an account can take minutes, and the role may not be
+        // allowed to.
         let zones: BTreeSet<&String> = plan.dns.iter().map(|record| &record.hosted_zone_id).collect();
         let mut why = Vec::new();
         for zone in zones {

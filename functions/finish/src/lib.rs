@@ -1,5 +1,5 @@
-//! Marks what is kept as the way back, and until when: the fenced source, or in place the safety clone. Writes the output of
-//! the execution. It runs when clients are on the rewound data, so it undoes nothing.
+//! Tags the cluster that is kept for an undo, the fenced source or in place the safety clone, with the time until which it is
+//! kept. Writes the output of the execution. It runs when clients are on the rewound data, so it undoes nothing.
 
 use jiff::Timestamp;
 use rewind_aws::rds::{TagClusters, Tagged};
@@ -24,32 +24,33 @@ pub struct Finish<C, K> {
     pub clock: K,
 }
 
-/// What the step is passed.
+/// The payload of the step.
 #[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Input {
-    /// Which recovery.
+    /// The recovery.
     pub recovery: Recovery,
-    /// What it did.
+    /// The plan.
     pub plan: Plan,
     /// The rewound cluster.
     pub restored: Restored,
-    /// What verification found.
+    /// The report of verification.
     pub report: Report,
-    /// In what the restored cluster is not like the source.
+    /// The differences between the restored cluster and the source.
     #[serde(default)]
     pub differences: Vec<Difference>,
-    /// The fence; absent where no traffic was to be moved.
+    /// The fence; none where no traffic was to be moved.
     pub fence: Option<Fence>,
-    /// The switch; absent where no traffic was to be moved.
+    /// The moved records; none where no traffic was to be moved.
     pub swap: Option<Swap>,
-    /// The safety clone; absent side by side.
+    /// The safety clone; none side by side.
     #[serde(default)]
     pub safety_clone: Option<Restored>,
-    /// When each state ended.
+    /// The time at which each state ended.
     pub timings: BTreeMap<String, Timestamp>,
 }
 
-/// Errors after which the step is called again.
+/// The errors after which the state machine calls the step again.
 const AGAIN: [ErrorName; 3] = [ErrorName::Throttled, ErrorName::Unavailable, ErrorName::OutcomeUnknown];
 
 impl<C: TagClusters, K: Clock> Step for Finish<C, K> {
@@ -68,7 +69,7 @@ impl<C: TagClusters, K: Clock> Finish<C, K> {
         let (keep_until, keep) = match &fence {
             None => (None, None),
             Some(fence) => {
-                // From the fence, not from now: a second run must tag the same time.
+                // From the fence, not from now: a second run must tag the same time, or a retry would move what people read.
                 let until =
                     fence.fenced_at.checked_add(plan.keep_source()).map_err(|e| StepError::bug(e.to_string()))?;
                 let (kept, mark) = match &safety_clone {
@@ -78,26 +79,27 @@ impl<C: TagClusters, K: Clock> Finish<C, K> {
                 let tags = [(mark.to_owned(), recovery.id.clone()), (KEEP_UNTIL_TAG.to_owned(), until.to_string())];
                 let marked = self.clusters.tag(kept, &tags).await?;
                 if safety_clone.is_none() {
-                    self.mark_instances(&plan, &recovery.id).await?;
+                    self.tag_instances(&plan, &recovery.id).await?;
                 }
                 match marked {
-                    Tagged::Yes => (Some(until), Some(how_to_keep(kept))),
-                    // The work is done: for want of a mark nobody is called, and nothing is deleted.
+                    Tagged::Yes => (Some(until), Some(keep_commands(kept))),
+                    // RDS takes 50 tags. The data is back, so nobody is paged for a missing tag, and without it the clean-up
+                    // finds nothing to delete.
                     Tagged::Full => {
-                        notes.push(unmarked(kept, &tags));
+                        notes.push(no_room_note(kept, &tags));
                         (None, None)
                     }
                 }
             }
         };
-        let timings = spent(recovery.started_at, &input.timings, self.clock.now());
+        let timings = seconds_by_state(recovery.started_at, &input.timings, self.clock.now());
         for (step, &seconds) in &timings {
             // The template makes a metric of these lines.
             tracing::info!(recovery = recovery.id, step, seconds, "time of a step");
         }
         let mut differences = restored.differences;
         differences.extend(input.differences.into_iter().filter(|d| !differences.contains(d)).collect::<Vec<_>>());
-        notes.extend(drifted(&plan, restored.rewound_to));
+        notes.extend(landing_note(&plan, restored.rewound_to));
         let place = match &safety_clone {
             Some(safety_clone) => format!("kept on {}, the safety clone", safety_clone.cluster),
             None => format!("kept on {}, which is fenced", plan.cluster),
@@ -123,7 +125,7 @@ impl<C: TagClusters, K: Clock> Finish<C, K> {
             }),
             fence,
             safety_clone: safety_clone.map(|safety_clone| KeptSafetyClone {
-                delete: how_to_delete(&safety_clone.cluster, &plan),
+                delete: delete_commands(&safety_clone.cluster, &plan),
                 cluster: safety_clone.cluster,
                 writer_endpoint: safety_clone.writer_endpoint,
                 taken_at: safety_clone.rewound_to,
@@ -139,9 +141,10 @@ impl<C: TagClusters, K: Clock> Finish<C, K> {
         })
     }
 
-    /// Marks the source's instances, for the right to delete them is held to the mark: the safety clone's have one since they
-    /// were made. One that bears none is left to people, so what cannot be marked stops nothing.
-    async fn mark_instances(&self, plan: &Plan, id: &str) -> Result<(), StepError> {
+    /// Tags the source's instances with the recovery.
+    // The clean-up may delete only instances with that tag: its IAM policy says so. Those of the safety clone have one since
+    // they were made. An instance that cannot be tagged is left to people, so it stops nothing.
+    async fn tag_instances(&self, plan: &Plan, id: &str) -> Result<(), StepError> {
         let Some(account) = plan.cluster_arn.split(":cluster:").next() else { return Ok(()) };
         let mark = [(FENCED_BY_TAG.to_owned(), id.to_owned())];
         for instance in &plan.instances {
@@ -159,14 +162,15 @@ impl<C: TagClusters, K: Clock> Finish<C, K> {
     }
 }
 
-/// A backtrack lands on the nearest consistent time: whoever compares times has to know which.
-fn drifted(plan: &Plan, landed: Timestamp) -> Option<String> {
+/// Formats the note that a backtrack landed elsewhere than asked for; none where it did not.
+// It lands on the nearest consistent time: a person who compares times has to know which.
+fn landing_note(plan: &Plan, landed: Timestamp) -> Option<String> {
     (plan.backtrack.is_some() && landed != plan.target)
         .then(|| format!("{landed} is the nearest consistent time to {}, which was asked for", plan.target))
 }
 
-/// The note to people where a resource has no room for the marks.
-fn unmarked(arn: &str, tags: &[(String, String)]) -> String {
+/// Formats the note that a resource has no room for the tags.
+fn no_room_note(arn: &str, tags: &[(String, String)]) -> String {
     let marks: Vec<String> = tags.iter().map(|(key, value)| format!("Key={key},Value={value}")).collect();
     format!(
         "{arn} has as many tags as RDS takes, and could not be marked as kept: nothing deletes it by itself. Delete it when \
@@ -176,8 +180,9 @@ fn unmarked(arn: &str, tags: &[(String, String)]) -> String {
     )
 }
 
-/// The commands of the AWS CLI that say otherwise than the tag that was just set. Without the tag nothing finds the cluster.
-fn how_to_keep(arn: &str) -> KeepCommands {
+/// Formats the commands that change or remove the tag with the time until which a cluster is kept.
+// Without the tag the clean-up does not find the cluster.
+fn keep_commands(arn: &str) -> KeepCommands {
     KeepCommands {
         keep_longer: format!(
             "aws rds add-tags-to-resource --resource-name {arn} --tags Key={KEEP_UNTIL_TAG},Value=<a later time, like \
@@ -187,8 +192,9 @@ fn how_to_keep(arn: &str) -> KeepCommands {
     }
 }
 
-/// The commands of the AWS CLI that delete the safety clone, which is protected.
-fn how_to_delete(safety_clone: &str, plan: &Plan) -> String {
+/// Formats the commands that delete the safety clone.
+// It has deletion protection: a person takes that off first, knowingly.
+fn delete_commands(safety_clone: &str, plan: &Plan) -> String {
     let mut commands =
         vec![format!("aws rds modify-db-cluster --db-cluster-identifier {safety_clone} --no-deletion-protection")];
     for instance in &plan.instances {
@@ -198,9 +204,9 @@ fn how_to_delete(safety_clone: &str, plan: &Plan) -> String {
     commands.join(" && ")
 }
 
-/// Turns the times at which states ended into the seconds spent in each: states run one after another, so a state took
-/// from the end of the one before it to its own.
-fn spent(started: Timestamp, ended: &BTreeMap<String, Timestamp>, now: Timestamp) -> BTreeMap<String, f64> {
+/// Turns the times at which states ended into the seconds spent in each, and in `total`.
+// States run one after another, so each took from the end of the one before it to its own end.
+fn seconds_by_state(started: Timestamp, ended: &BTreeMap<String, Timestamp>, now: Timestamp) -> BTreeMap<String, f64> {
     let mut in_order: Vec<(&String, &Timestamp)> = ended.iter().collect();
     in_order.sort_by_key(|(_, at)| **at);
     let mut spent = BTreeMap::new();

@@ -1,4 +1,4 @@
-//! The output says where everything is, and a second run says the same.
+//! The output names every cluster and time, and a second run writes the same.
 
 use super::*;
 use rewind_aws::fixtures::{

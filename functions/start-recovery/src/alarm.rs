@@ -18,6 +18,7 @@ const BEFORE: SignedDuration = SignedDuration::from_mins(1);
 pub(crate) fn request(detail: &Map<String, Value>) -> Result<Map<String, Value>, StepError> {
     let alarm = detail.get("alarmName").and_then(Value::as_str).unwrap_or("without a name");
     let state = detail.get("state").cloned().unwrap_or_default();
+    // The same rule matches the return to OK, which must not start a second recovery.
     if state.get("value").and_then(Value::as_str) != Some("ALARM") {
         return Err(refused(format!("the alarm {alarm} is not in ALARM")).advice("match ALARM alone in the rule"));
     }
@@ -73,6 +74,7 @@ impl AlarmRequest {
             }
             Some(other) => return Err(format!("`before` is {other}: write text, such as \"2m\"")),
         };
+        // Two times in one request: whichever won, somebody would be surprised.
         if request.contains_key("to") {
             return Err("`to` cannot be given: it follows from the first bad datapoint and `before`".to_owned());
         }
@@ -83,6 +85,7 @@ impl AlarmRequest {
 /// Finds the first of the evaluated datapoints that crossed the threshold; if the alarm does not tell the comparison, the first of
 /// all. An earlier moment is the safer error, and a person sees the time before traffic moves.
 fn first_bad_datapoint(state: &Value) -> Option<Timestamp> {
+    // A composite alarm has no datapoints, and says so by having no such data.
     let data: Value = serde_json::from_str(state.get("reasonData")?.as_str()?).ok()?;
     let threshold = data.get("threshold").and_then(Value::as_f64);
     let comparison = state.get("reason").and_then(Value::as_str).and_then(Comparison::of);

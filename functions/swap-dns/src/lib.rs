@@ -34,6 +34,7 @@ impl<Z: Zones + MoveRecords, K: Clock> Step for SwapDns<Z, K> {
     type Output = Swap;
 
     async fn run(&self, input: Input) -> Result<Swap, StepError> {
+        // Whoever reads the zone's history later finds the recovery by its id.
         let comment = format!("aurora-rewind {}: to {}", input.recovery.id, input.restored.cluster);
         let moves = forward(&input);
         let change_id = match zone(&input.plan) {
@@ -111,6 +112,7 @@ impl<Z: Zones + MoveRecords, K: Clock> SwapDns<Z, K> {
     }
 
     async fn record_state(&self, zone: &str, moves: &[Move]) -> Result<RecordState, StepError> {
+        // All or none: Route 53 applies a batch as a whole, so a mixture is somebody else's work.
         let (mut before, mut after) = (0, 0);
         let mut found = Vec::new();
         for change in moves {

@@ -136,7 +136,7 @@ impl<C: ReadClusters + ReadParameters, Z: Zones, S: FindSecrets, K: Clock> Step 
 }
 
 impl<C: ReadClusters + ReadParameters, Z: Zones, S: FindSecrets, K: Clock> ValidateWindow<C, Z, S, K> {
-    /// Whether there is a cluster of that name already. Neptune and DocumentDB share the names of RDS, and so one of theirs
+    /// True if there is a cluster of that name already. Neptune and DocumentDB share the names of RDS, and so one of theirs
     /// takes it too, although it cannot be read as one of ours.
     async fn is_taken(&self, name: &str) -> Result<bool, StepError> {
         match self.clusters.cluster(name).await {

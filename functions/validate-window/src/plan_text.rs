@@ -17,6 +17,7 @@ fn in_place(plan: &Plan, fence_groups: &[String]) -> Vec<String> {
     let (cluster, safety_clone) = (&plan.cluster, &plan.new_cluster);
     let instances = plan.instances.iter().map(|i| format!("{} ({})", i.name, i.class)).collect::<Vec<_>>().join(", ");
     let mut steps = Vec::new();
+    // The question comes before the fence: while people think, clients can still work.
     steps.extend(ask(plan));
     steps.push(format!(
         "fence {cluster}: only {} admitted, every connection is cut, and it takes none until the last of these steps",
@@ -84,6 +85,7 @@ pub(crate) fn warnings(plan: &Plan, moment: &Moment, binlog: Option<&str>) -> Ve
     if moment.use_latest {
         warnings.push("`to` is latest: it contains the mistake, if that was committed".to_owned());
     }
+    // Otherwise people wonder why nothing happens for some minutes.
     if let Some(ahead) = moment.ahead_of_window {
         warnings.push(format!(
             "AWS can restore up to {} yet: the restore begins when that has moved on by {}",
@@ -91,6 +93,7 @@ pub(crate) fn warnings(plan: &Plan, moment: &Moment, binlog: Option<&str>) -> Ve
             format_duration(ahead)
         ));
     }
+    // The recovery would be reported as good for the sole reason that nobody looked.
     if plan.checks.is_empty() {
         warnings.push("no check was given: nothing proves that the data is back".to_owned());
     }
@@ -103,6 +106,7 @@ pub(crate) fn warnings(plan: &Plan, moment: &Moment, binlog: Option<&str>) -> Ve
             warnings.push("nobody is asked before traffic moves".to_owned());
         }
     }
+    // Clients keep an address for the old TTL, whatever Route 53 answers by then.
     warnings.extend(plan.dns.iter().filter(|record| record.ttl > 60).map(slow_record));
     warnings
 }
@@ -118,6 +122,7 @@ pub(crate) fn crowded(cluster: &str, tags: &[Tag], is_fenced: bool) -> Vec<Strin
             left.join(", ")
         ));
     }
+    // Warned about now, because tags can be removed before the recovery and not in its last step.
     let surplus = too_many(tags, &[FENCED_BY_TAG, KEEP_UNTIL_TAG]);
     if is_fenced && surplus > 0 {
         warnings.push(format!(
@@ -147,6 +152,7 @@ fn in_place_warnings(plan: &Plan, binlog: Option<&str>) -> Vec<String> {
     if plan.approval == Approval::None {
         warnings.push(format!("nobody is asked before {cluster} is rewound"));
     }
+    // The window moves on with the clock, and an approval that comes too late finds its target gone.
     let left = plan.target.duration_since(plan.window.earliest);
     if plan.approval == Approval::Required && left < SignedDuration::from_secs(plan.approval_timeout_seconds) {
         warnings.push(format!(

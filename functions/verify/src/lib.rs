@@ -1,15 +1,16 @@
-//! Runs the checks on the rewound data, read-only, and asks the source the same for comparison. It changes nothing, so
-//! there is nothing to undo. Whatever the source answers is shown and not judged, except where the rewound data has to
-//! be the source's again.
+//! Runs the checks on the rewound data, read-only, and on the source for comparison. It changes nothing, so there is nothing
+//! to undo. The source's results are shown and not judged, except where the rewound data has to be the source's again.
 
-mod same;
+mod compare_with_source;
 
 use jiff::Timestamp;
 use rewind_access::Access;
 use rewind_aws::rds::{Cluster, ReadClusters};
 use rewind_aws::secrets::Logins;
 use rewind_core::{Clock, ErrorName, Login, Plan, Recovery, Report, Restored, StepError, Strategy};
-use rewind_db::{ConnectError, Limits, Server, Session, defaults, examine, half_dropped, invalid_databases};
+use rewind_db::{
+    CheckLimits, ConnectError, Server, Session, defaults, invalid_database_note, invalid_databases, run_checks,
+};
 use rewind_lambda::Step;
 use serde::Deserialize;
 
@@ -20,31 +21,31 @@ pub const ACTIONS: &[&str] =
 /// The step.
 #[derive(Debug)]
 pub struct Verify<C, S, K> {
-    /// The way to the databases.
+    /// The login to the databases.
     pub access: Access<C, S>,
     /// The time.
     pub clock: K,
 }
 
-/// What the step is passed.
+/// The payload of the step.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Input {
-    /// Which recovery.
+    /// The recovery.
     pub recovery: Recovery,
-    /// What it does.
+    /// The plan.
     pub plan: Plan,
     /// The cluster with the rewound data; none where it is not known whether it was rewound: then the cluster as it is.
     pub restored: Option<Restored>,
-    /// What it is held against.
+    /// The expectation: see [`Expect`].
     #[serde(default)]
     pub expect: Expect,
 }
 
-/// What the rewound data is held against.
+/// The expectation that the rewound data has to meet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Expect {
-    /// What the checks expect.
+    /// The expected value of each check.
     #[default]
     Checks,
     /// The source: each check and each count has to be what it is there.
@@ -64,27 +65,32 @@ impl<C: ReadClusters, S: Logins, K: Clock> Step for Verify<C, S, K> {
         let cluster = self.access.cluster(name).await?;
         let (rewound, session) = self.log_in(&recovery, &plan, &cluster, moment).await?;
         let invalid = invalid_databases(&session).await;
+        // Checks open sessions of their own, a database each.
         session.close().await;
 
-        let mut notes: Vec<String> = invalid?.iter().map(|database| half_dropped(database)).collect();
+        let mut notes: Vec<String> = invalid?.iter().map(|database| invalid_database_note(database)).collect();
         let source = match (self.log_in_to_source(&recovery, &plan).await, expect) {
             (Ok(server), _) => Some(server),
+            // Here the source is half of the comparison: without it nothing was compared.
             (Err(error), Expect::SameAsSource) => return Err(error),
+            // The source may be what the recovery is for: without it the checks judge all the same.
             (Err(error), Expect::Checks) => {
                 notes.push(format!("the source could not be compared with: {error}"));
                 None
             }
         };
         let limits = match expect {
-            Expect::Checks => Limits::default(),
-            Expect::SameAsSource => Limits::alike(),
+            Expect::Checks => CheckLimits::default(),
+            Expect::SameAsSource => CheckLimits::for_equal_sides(),
         };
-        let found = examine(&rewound, source.as_ref(), &plan.checks, &limits).await?;
+        let found = run_checks(&rewound, source.as_ref(), &plan.checks, &limits).await?;
         notes.extend(found.notes.iter().cloned());
-        notes.extend(old_login(&rewound.login()));
+        notes.extend(old_password_note(&rewound.login()));
         let report = match expect {
             Expect::Checks => Report::new(rewound.login(), found.checks, found.tables, notes),
-            Expect::SameAsSource => same::report(rewound.login(), source_of(&plan), found, notes),
+            Expect::SameAsSource => {
+                compare_with_source::report(rewound.login(), reference_cluster(&plan), found, notes)
+            }
         };
         if report.passed {
             return Ok(report);
@@ -92,10 +98,10 @@ impl<C: ReadClusters, S: Logins, K: Clock> Step for Verify<C, S, K> {
         let failed = StepError::new(ErrorName::VerificationFailed, report.to_string());
         Err(match (expect, plan.strategy) {
             (Expect::SameAsSource, _) => failed
-                .changed(format!("this step changed nothing: {} holds the data as it was", source_of(&plan)))
+                .changed(format!("this step changed nothing: {} holds the data as it was", reference_cluster(&plan)))
                 .advice("compare the two before anybody writes to the cluster"),
             (Expect::Checks, Strategy::Backtrack) => failed
-                .changed(format!("the data as it was before is on {}", source_of(&plan)))
+                .changed(format!("the data as it was before is on {}", reference_cluster(&plan)))
                 .advice("correct the check, or choose another moment, and start again"),
             (Expect::Checks, _) => failed
                 .changed("the source was not touched")
@@ -104,16 +110,16 @@ impl<C: ReadClusters, S: Logins, K: Clock> Step for Verify<C, S, K> {
     }
 }
 
-/// The cluster that holds the data as it was before the recovery.
-fn source_of(plan: &Plan) -> &str {
+/// The cluster that holds the data as it was before the recovery: in place the safety clone, for the source itself is rewound.
+fn reference_cluster(plan: &Plan) -> &str {
     match plan.strategy {
         Strategy::Backtrack => &plan.new_cluster,
         Strategy::Restore | Strategy::Auto => &plan.cluster,
     }
 }
 
-/// Passwords were rewound too: whoever holds today's is refused there.
-fn old_login(login: &Login) -> Option<String> {
+/// The note about passwords, which were rewound with the data: clients that hold today's are refused there.
+fn old_password_note(login: &Login) -> Option<String> {
     let current = login.secret_version.split('+').any(|label| label == "AWSCURRENT");
     (!current).then(|| {
         format!(
@@ -132,6 +138,7 @@ impl<C: ReadClusters, S: Logins, K: Clock> Verify<C, S, K> {
         cluster: &Cluster,
         moment: Timestamp,
     ) -> Result<(Server, Session), ConnectError> {
+        // Somebody may have dropped the first, which is why there is a second that nobody can drop.
         let (id, secret, defaults) = (&recovery.id, &plan.secret_arn, defaults(cluster.engine));
         match self.access.log_in(id, cluster, secret, moment, defaults.first_database).await {
             Err(ConnectError::DatabaseMissing(_) | ConnectError::DatabaseInvalid(_)) => {
@@ -142,7 +149,7 @@ impl<C: ReadClusters, S: Logins, K: Clock> Verify<C, S, K> {
     }
 
     async fn log_in_to_source(&self, recovery: &Recovery, plan: &Plan) -> Result<Server, StepError> {
-        let cluster = self.access.cluster(source_of(plan)).await?;
+        let cluster = self.access.cluster(reference_cluster(plan)).await?;
         let (server, session) = self.log_in(recovery, plan, &cluster, self.clock.now()).await?;
         session.close().await;
         Ok(server)
@@ -155,13 +162,13 @@ mod tests {
     use rewind_core::Tls;
 
     #[test]
-    fn a_login_that_is_not_today_s_is_told() {
+    fn a_login_that_is_not_today_s_is_reported() {
         let login = |version: &str| Login {
             user: "postgres".to_owned(),
             secret_version: version.to_owned(),
             tls: Tls::Verified,
         };
-        assert_eq!(old_login(&login("AWSCURRENT")), None);
-        assert!(old_login(&login("AWSPREVIOUS")).unwrap().contains("clients that hold today's are refused"));
+        assert_eq!(old_password_note(&login("AWSCURRENT")), None);
+        assert!(old_password_note(&login("AWSPREVIOUS")).unwrap().contains("clients that hold today's are refused"));
     }
 }

@@ -9,8 +9,8 @@ use rewind_core::ErrorName;
 
 /// The answer of the function that a state invokes.
 pub(crate) const ANSWER: &str = "$states.result.Payload";
-/// What went wrong, where, and after how many retries. An error without a cause gets an empty one: later expressions
-/// read both.
+/// The failure of a state: error, cause, state, and number of retries. An error without a cause gets an empty one:
+/// later expressions read both.
 const FAILURE: &str = "$merge([{'Error': 'Unknown', 'Cause': ''}, $states.errorOutput, \
     {'state': $states.context.State.Name, 'retries': $states.context.State.RetryCount}])";
 
@@ -230,7 +230,7 @@ impl State {
         self
     }
 
-    /// What the wait for `what` that begins now waits for.
+    /// Begins to wait for `what`: the next `waiting` state asks after it.
     pub(crate) fn starts_waiting_for(self, what: &str) -> Self {
         self.assign("awaiting", object([("what", what.into()), ("since", jsonata("$now()"))]))
     }
@@ -247,7 +247,7 @@ impl State {
         self
     }
 
-    /// Where `condition` holds, the next state is `next`.
+    /// Leads to `next` if `condition` holds.
     pub(crate) fn when(self, condition: &str, next: &'static str) -> Self {
         self.when_with(condition, Vec::new(), next)
     }
@@ -301,7 +301,8 @@ impl State {
         self.catch(&ANY, failure("failure"), next)
     }
 
-    /// What this step may have done is undone from `next` on. A bug undoes nothing: nobody knows what it did.
+    /// Leads a failure to `next`, from where on this step and those before it are undone. A bug undoes nothing:
+    /// nobody knows what it did.
     pub(crate) fn undone_from(self, next: &'static str) -> Self {
         self.bugs_to("IsAnythingChanged").fails_to(next)
     }

@@ -19,7 +19,7 @@ pub enum Recoveries {
 }
 
 impl Recoveries {
-    /// Whether these recoveries are among `others`, or the other way round.
+    /// True if some recoveries are among both.
     pub(crate) fn meet(self, others: Self) -> bool {
         self == others || self == Self::Any || others == Self::Any
     }
@@ -88,7 +88,7 @@ pub(crate) struct Bound {
     pub(crate) recoveries: Recoveries,
 }
 
-/// What a state assigns, in order: a later line does not see an earlier one.
+/// The assignments of a state, in order: a later line does not see an earlier one.
 pub(crate) type Assign = Vec<(String, Json)>;
 
 /// One answer to a question.
@@ -99,7 +99,7 @@ pub struct Choice {
     pub(crate) next: &'static str,
 }
 
-/// Where errors lead.
+/// The way on from errors.
 #[derive(Debug, Clone)]
 pub struct Catcher {
     errors: Vec<&'static str>,

@@ -174,6 +174,7 @@ impl FindClusters for Rds {
     /// IAM: `rds:DescribeDBClusters`.
     async fn tagged(&self, key: &str) -> Answer<Vec<Cluster>> {
         // `DescribeDBClusters` has no filter for tags.
+        // A page has 100 clusters at most, and a kept one may be on the last page.
         let mut pages = self.0.describe_db_clusters().into_paginator().items().send();
         let mut found = Vec::new();
         while let Some(item) = pages.next().await {

@@ -41,6 +41,7 @@ pub struct Cluster {
     /// `MasterUsername`.
     pub master_username: Option<String>,
     /// `EarliestRestorableTime`: absent until a restore has ended.
+    // Times as values and not as text: the SDK's own type does not compare with the domain's.
     pub earliest_restorable: Option<Timestamp>,
     /// `LatestRestorableTime`.
     pub latest_restorable: Option<Timestamp>,
@@ -77,6 +78,7 @@ pub struct Cluster {
     /// `CopyTagsToSnapshot`.
     pub copy_tags_to_snapshot: bool,
     /// `BacktrackWindow`, in seconds.
+    // None and 0 both mean off: RDS omits the field for a cluster that never had it.
     pub backtrack_window: Option<i64>,
     /// `ServerlessV2ScalingConfiguration`.
     pub serverless_v2: Option<ServerlessV2>,
@@ -129,6 +131,7 @@ impl Cluster {
 /// Reads the security groups of the fence from `REWIND_FENCE_SECURITY_GROUP_IDS`, separated by commas; empty if the deployment
 /// has none. They admit the recovery's functions alone.
 pub fn fence_groups_from_env() -> Vec<String> {
+    // CloudFormation joins the list with commas, and gives an empty text for an empty list.
     let groups = std::env::var("REWIND_FENCE_SECURITY_GROUP_IDS").unwrap_or_default();
     groups.split(',').map(str::trim).filter(|group| !group.is_empty()).map(ToOwned::to_owned).collect()
 }
@@ -234,6 +237,7 @@ pub enum Origin {
     /// A full copy of the source as it was at that moment.
     Moment(Timestamp),
     /// A full copy of the source at its latest restorable time.
+    // Not a moment: AWS moves it on between the plan and the call.
     Latest,
     /// A copy-on-write clone of the source as it is now: AWS clones no other moment.
     CloneOfNow,
@@ -279,6 +283,7 @@ pub struct ClusterChange {
 
 impl ClusterChange {
     /// True if it changes nothing.
+    // An empty change would still be a call, for which the cluster may become `modifying`.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
@@ -291,6 +296,7 @@ pub trait ModifyClusters: Send + Sync {
 }
 
 /// Sets on a restored cluster what a restore could not carry over.
+// Apart from `ModifyClusters`, because these calls need iam:PassRole, which most functions must not have.
 pub trait CompleteClusters: Send + Sync {
     /// Calls `ModifyDBCluster`, applied immediately, with the change and the monitoring in one call: a cluster that is
     /// `modifying` refuses the next one.
@@ -307,12 +313,15 @@ pub trait CompleteClusters: Send + Sync {
 }
 
 /// Deletes clusters.
+// Apart from `RetireClusters`, so that no step that deletes without a snapshot can reach a cluster of people by
+// mistake.
 pub trait DeleteClusters: Send + Sync {
     /// Calls `DeleteDBCluster` without a final snapshot; a cluster that is not there counts as deleted.
     fn delete_cluster(&self, cluster: &str) -> impl Future<Output = Answer<()>> + Send;
 }
 
 /// Finds clusters by their tags.
+// Apart from `ReadClusters`: only the clean-up looks for clusters that nobody has named.
 pub trait FindClusters: Send + Sync {
     /// Reads all clusters with the tag `key`, whatever its value.
     fn tagged(&self, key: &str) -> impl Future<Output = Answer<Vec<Cluster>>> + Send;

@@ -17,7 +17,7 @@ pub struct NewCluster<'a> {
     pub recovery: &'a Recovery,
     /// The cluster whose settings and tags it gets.
     pub source: &'a Cluster,
-    /// `DBClusterIdentifier` of the new cluster.
+    /// `DBClusterIdentifier` of the restored cluster.
     pub name: &'a str,
     /// The data that it gets.
     pub origin: Origin,

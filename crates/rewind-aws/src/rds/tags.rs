@@ -67,6 +67,7 @@ mod tests {
 
     #[test]
     fn the_recovery_s_own_are_always_set_and_the_source_s_as_far_as_they_fit() {
+        // 46 of the source's fit beside the four of the recovery: the limit itself, and both sides of it.
         for count in [0, 1, 45, 46, 47, 49, 50] {
             let source = [vec![tag("aws:x"), tag("rds:x"), tag("aurora-rewind:x")], tags(count)].concat();
             let made = inherit(&source, MARKS_OF_CLUSTER, vec![tag("aurora-rewind:recovery")]);
@@ -82,6 +83,7 @@ mod tests {
     #[test]
     fn a_value_is_of_the_characters_that_rds_takes() {
         assert!(is_value("operation-001") && is_value("Rettung_é.1") && is_value(""));
+        // All of these are names that Step Functions accepts for an execution.
         for wrong in ["fix(1)", "it's", "a!", "a,b", &"x".repeat(257)] {
             assert!(!is_value(wrong), "{wrong}");
         }

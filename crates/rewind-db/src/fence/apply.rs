@@ -1,37 +1,15 @@
-//! Closing the logins of an old writer and ending its sessions. It changes nothing that is not in the record.
+//! Closing the logins of a writer and ending its sessions. It changes nothing that is not in the record.
 
-use super::mysql;
-use super::sessions::{Other, Starting, end, leftovers, others, starting};
-use super::state::{Account, LoginState, survey};
-use crate::engine::Dialect;
-use crate::error::{Failure, unavailable};
-use crate::quote::identifier;
-use crate::session::Session;
-use rewind_clock::bounded;
+use super::FenceTimeouts;
+use super::terminate::Termination;
+use crate::engine::logins::{CloseAction, CloseLogin, LoginPath, LoginState};
+use crate::engine::{LoginOperations, SessionOperations};
+use crate::error::{StatementError, unavailable};
+use crate::session::{Session, on_engine};
 use rewind_core::{ErrorName, StepError, timeouts};
-use std::collections::BTreeSet;
-use std::time::{Duration, Instant};
 use tokio::time::sleep;
-use tokio_postgres::error::SqlState;
 
-/// How patient the fence is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Patience {
-    /// How long everything may take.
-    pub bound: Duration,
-    /// How often it looks for sessions.
-    pub poll: Duration,
-    /// How many looks in a row have to find none.
-    pub quiet_polls: u32,
-}
-
-impl Default for Patience {
-    fn default() -> Self {
-        Self { bound: timeouts::FENCE_SESSIONS, poll: timeouts::FENCE_POLL, quiet_polls: 5 }
-    }
-}
-
-/// What the fence did.
+/// The outcome of a fence.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Fenced {
     /// Databases that take no more connections.
@@ -40,19 +18,19 @@ pub struct Fenced {
     pub roles: Vec<String>,
     /// Accounts that are locked.
     pub accounts: Vec<String>,
-    /// What could not be changed, with the reason.
+    /// Login paths that could not be closed, with the reason.
     pub not_changed: Vec<String>,
     /// How many sessions were ended.
     pub sessions_ended: u64,
     /// How many of them were the master user's, where it cannot be locked out.
     pub master_sessions: u64,
-    /// Whether the master user's came back while the others stayed away.
+    /// True if the master user's came back while the others stayed away.
     pub master_returned: bool,
-    /// What may still write: no session, and out of the fence's reach.
+    /// Writers that are left: no sessions, and out of the fence's reach.
     pub notes: Vec<String>,
 }
 
-/// Closes the logins in `state`, ends all sessions of others, and waits until none is left.
+/// Closes the logins in `recorded`, ends all sessions of others, and waits until none is left.
 ///
 /// When it returns, nobody but superusers is in a database, and nobody who comes later gets into one that is in
 /// [`Fenced::databases`], or into any other as a role in [`Fenced::roles`] or an account in [`Fenced::accounts`]; on
@@ -61,21 +39,11 @@ pub struct Fenced {
 ///
 /// # Errors
 ///
-/// - [`ErrorName::ClusterNotReady`]: a database or a role has appeared that is not in `state`. To be surveyed, recorded
-///   and applied again.
-/// - [`ErrorName::Unavailable`]: sessions that do not end, or a database that does not answer. The logins may be closed.
-pub async fn apply(session: &Session, state: &LoginState, patience: Patience) -> Result<Fenced, StepError> {
-    let mut run = Run::new(session, patience).await?;
-    let mut fenced = Fenced::default();
-    settle(session).await?;
-    match session.dialect() {
-        Dialect::Postgres => run.close_postgres(state, &mut fenced).await?,
-        Dialect::MySql | Dialect::MariaDb => run.close_mysql(state, &mut fenced).await?,
-    }
-    run.empty(patience, &mut fenced).await?;
-    verify(session, state, &fenced).await?;
-    fenced.notes = leftovers(session).await?;
-    Ok(fenced)
+/// - [`ErrorName::ClusterNotReady`]: a database or a role has appeared that is not in `recorded`. To be read, recorded and
+///   applied again.
+/// - [`ErrorName::Unavailable`]: sessions that do not end, or a database that does not respond. The logins may be closed.
+pub async fn apply(session: &Session, recorded: &LoginState, timeouts: FenceTimeouts) -> Result<Fenced, StepError> {
+    on_engine!(session, connection => apply_on(connection, recorded, timeouts).await)
 }
 
 /// Ends all sessions of others, and waits until none is left. It closes no login: on a reader those that [`apply`] closed
@@ -83,193 +51,111 @@ pub async fn apply(session: &Session, state: &LoginState, patience: Patience) ->
 ///
 /// # Errors
 ///
-/// [`ErrorName::Unavailable`]: sessions that do not end or come back, or a database that does not answer.
-pub async fn empty(session: &Session, patience: Patience) -> Result<Fenced, StepError> {
+/// [`ErrorName::Unavailable`]: sessions that do not end or come back, or a database that does not respond.
+pub async fn terminate_sessions(session: &Session, timeouts: FenceTimeouts) -> Result<Fenced, StepError> {
+    on_engine!(session, connection => {
+        let mut fenced = Fenced::default();
+        let mut termination = Termination::new(connection, timeouts).await?;
+        terminate(connection, &mut termination, &mut fenced).await?;
+        Ok(fenced)
+    })
+}
+
+async fn apply_on<C>(connection: &C, recorded: &LoginState, timeouts: FenceTimeouts) -> Result<Fenced, StepError>
+where
+    C: LoginOperations + SessionOperations,
+{
+    let mut termination = Termination::new(connection, timeouts).await?;
     let mut fenced = Fenced::default();
-    Run::new(session, patience).await?.empty(patience, &mut fenced).await?;
-    fenced.notes = leftovers(session).await?;
+    connection.prepare_changes().await?;
+    let open = connection.read_logins().await?;
+    // Logins before sessions: one that is ended while its login is open is back at once.
+    for login in connection.close_logins(&open, recorded) {
+        close(connection, &mut termination, login, &mut fenced).await?;
+    }
+    terminate(connection, &mut termination, &mut fenced).await?;
+    check_closed(connection, recorded, &mut fenced).await?;
     Ok(fenced)
 }
 
-/// Sets the session up for changes to the catalogue: durable, and never waiting long for somebody else's.
-pub(super) async fn settle(session: &Session) -> Result<(), Failure> {
-    if session.dialect() != Dialect::Postgres {
-        return mysql::settle(session).await;
-    }
-    session.run("SET lock_timeout = '1s'; SET statement_timeout = '20s'; SET synchronous_commit = on").await
+async fn terminate<C: SessionOperations>(
+    connection: &C,
+    termination: &mut Termination<'_, C>,
+    fenced: &mut Fenced,
+) -> Result<(), StepError> {
+    termination.until_none_is_left().await?;
+    fenced.sessions_ended = termination.ended();
+    fenced.master_sessions = termination.master_ended();
+    fenced.master_returned = termination.master_returned;
+    fenced.notes = connection.unfenced_writers().await?;
+    Ok(())
 }
 
-/// Whether a change failed for another transaction that is changing the same: over when that one is.
-pub(super) fn is_in_the_way(failure: &Failure) -> bool {
-    matches!(failure, Failure::TimedOut)
-        || mysql::is_in_the_way(failure)
-        || [SqlState::LOCK_NOT_AVAILABLE, SqlState::INTERNAL_ERROR, SqlState::T_R_SERIALIZATION_FAILURE]
-            .iter()
-            .any(|state| failure.is(state.code()))
-}
-
-/// Whether a change failed because its database or role is gone.
-pub(super) fn is_gone(failure: &Failure) -> bool {
-    failure.is(SqlState::INVALID_CATALOG_NAME.code()) || failure.is(SqlState::UNDEFINED_OBJECT.code())
-}
-
-struct Run<'a> {
-    session: &'a Session,
-    /// The user that the fence works as.
-    own: String,
-    deadline: Instant,
-    ended: BTreeSet<Other>,
-}
-
-impl<'a> Run<'a> {
-    async fn new(session: &'a Session, patience: Patience) -> Result<Self, StepError> {
-        let own = match session.dialect() {
-            // There the connection limits hold for it too, so that nobody needs to know.
-            Dialect::Postgres => String::new(),
-            Dialect::MySql | Dialect::MariaDb => mysql::own_user(session).await?,
-        };
-        Ok(Self { session, own, deadline: Instant::now() + bounded(patience.bound), ended: BTreeSet::new() })
-    }
-
-    async fn close_mysql(&mut self, state: &LoginState, fenced: &mut Fenced) -> Result<(), StepError> {
-        let now = survey(self.session).await?;
-        for account in now.accounts.iter().filter(|account| state.accounts.contains(account)) {
-            if let Some(why) = self.change(&mysql::lock(account, true)).await? {
-                fenced.not_changed.push(format!("account {account}: {why}"));
-            }
+/// Closes one login path, and notes what became of it.
+async fn close<C: LoginOperations + SessionOperations>(
+    connection: &C,
+    termination: &mut Termination<'_, C>,
+    CloseLogin { path, name, action }: CloseLogin,
+    fenced: &mut Fenced,
+) -> Result<(), StepError> {
+    let refused = match action {
+        CloseAction::AlreadyClosed => None,
+        CloseAction::NotPermitted(why) => {
+            fenced.not_changed.push(format!("{path} {name} {why}"));
+            return Ok(());
         }
-        let still = mysql::open(self.session).await?;
-        let locked = state.accounts.iter().filter(|account| !still.contains(account));
-        fenced.accounts.extend(locked.map(Account::to_string));
-        Ok(())
+        CloseAction::Run(sql) => run(connection, termination, &sql).await?,
+    };
+    match (refused, path) {
+        (Some(why), _) => fenced.not_changed.push(format!("{path} {name}: {why}")),
+        (None, LoginPath::Database) => fenced.databases.push(name),
+        (None, LoginPath::Role) => fenced.roles.push(name),
+        (None, LoginPath::Account) => fenced.accounts.push(name),
     }
+    Ok(())
+}
 
-    /// Databases first: their limit holds for every role, the master user included.
-    async fn close_postgres(&mut self, state: &LoginState, fenced: &mut Fenced) -> Result<(), StepError> {
-        let now = survey(self.session).await?;
-        for database in now.databases.iter().filter(|database| state.database(database.oid).is_some()) {
-            let name = &database.name;
-            if !database.can_be_limited {
-                fenced
-                    .not_changed
-                    .push(format!("database {name} belongs to a role that the master user is no member of"));
-                continue;
-            }
-            if database.connection_limit != 0 {
-                let sql = format!("ALTER DATABASE {} CONNECTION LIMIT 0", identifier(name));
-                if let Some(why) = self.change(&sql).await? {
-                    fenced.not_changed.push(format!("database {name}: {why}"));
-                    continue;
+/// Makes one change, and returns the reason where the server refuses it. Sessions that are in its way are ended.
+async fn run<C: LoginOperations + SessionOperations>(
+    connection: &C,
+    termination: &mut Termination<'_, C>,
+    sql: &str,
+) -> Result<Option<String>, StepError> {
+    loop {
+        match connection.execute(sql).await {
+            Ok(()) => return Ok(None),
+            // Dropped since the logins were read: nobody can log in there.
+            Err(error) if connection.is_gone(&error) => return Ok(None),
+            Err(error) if connection.is_conflict(&error) => {
+                if termination.is_over() {
+                    return Err(unavailable(format!("`{sql}` waited too long for other sessions"))
+                        .changed("some logins may be closed; what was changed is in the record"));
                 }
+                // Whoever holds the lock is to leave anyway, and would otherwise hold up the fence for as long as it likes.
+                termination.terminate_all().await?;
+                sleep(timeouts::FENCE_POLL).await;
             }
-            fenced.databases.push(name.clone());
-        }
-        for role in now.roles.iter().filter(|role| state.role(role.oid).is_some()) {
-            match self.change(&format!("ALTER ROLE {} NOLOGIN", identifier(&role.name))).await? {
-                Some(why) => fenced.not_changed.push(format!("role {}: {why}", role.name)),
-                None => fenced.roles.push(role.name.clone()),
-            }
-        }
-        // Closed by an earlier attempt, and so not in the survey.
-        let stopped = state.roles.iter().filter(|role| now.role(role.oid).is_none());
-        fenced.roles.extend(stopped.map(|role| role.name.clone()));
-        Ok(())
-    }
-
-    /// Makes one change; answers why the server refused it. Whoever is in the way is ended.
-    async fn change(&mut self, sql: &str) -> Result<Option<String>, StepError> {
-        loop {
-            match self.session.run(sql).await {
-                Ok(()) => return Ok(None),
-                Err(failure) if is_gone(&failure) => return Ok(None),
-                Err(failure) if is_in_the_way(&failure) => {
-                    if Instant::now() >= self.deadline {
-                        return Err(unavailable(format!("`{sql}` waited too long for other sessions"))
-                            .changed("some logins may be closed; what was changed is in the record"));
-                    }
-                    self.end_others().await?;
-                    sleep(timeouts::FENCE_POLL).await;
-                }
-                Err(Failure::Refused(refusal)) => return Ok(Some(refusal.to_string())),
-                Err(failure) => return Err(failure.into()),
-            }
-        }
-    }
-
-    /// Tells everybody to leave; answers who was still there.
-    async fn end_others(&mut self) -> Result<Vec<Other>, StepError> {
-        let there = others(self.session, &self.own).await?;
-        if there.is_empty() {
-            return Ok(there);
-        }
-        let refused = end(self.session, &there).await?;
-        self.ended.extend(there.iter().filter(|other| !refused.contains(other)).cloned());
-        Ok(there)
-    }
-
-    /// Ends sessions until there is none left, and none on its way in that knows the logins as they were before.
-    async fn empty(&mut self, patience: Patience, fenced: &mut Fenced) -> Result<(), StepError> {
-        let early = starting(self.session).await?;
-        let empty = self.wait_until_empty(patience, early, fenced).await;
-        let count = |of: &dyn Fn(&Other) -> bool| {
-            u64::try_from(self.ended.iter().filter(|&other| of(other)).count()).unwrap_or(u64::MAX)
-        };
-        fenced.sessions_ended = count(&|_| true);
-        fenced.master_sessions = count(&|other| other.master);
-        empty
-    }
-
-    async fn wait_until_empty(
-        &mut self,
-        patience: Patience,
-        mut early: Starting,
-        fenced: &mut Fenced,
-    ) -> Result<(), StepError> {
-        let mut quiet = 0;
-        let mut known = early.clone();
-        let mut first = true;
-        loop {
-            if !early.is_empty() {
-                let still = starting(self.session).await?;
-                early.retain(|pid| still.contains(pid));
-            }
-            let mut there = self.end_others().await?;
-            // Nothing keeps the master user of MySQL from coming back. Waiting for it to stop would be waiting for ever:
-            // it is ended, told of, and whoever asked decides.
-            let returns = |other: &Other| other.master && !first && !known.contains(&other.pid);
-            fenced.master_returned |= there.iter().any(returns);
-            let seen: Vec<String> = there.iter().map(|other| other.pid.clone()).collect();
-            there.retain(|other| !returns(other));
-            known.extend(seen);
-            first = false;
-            quiet = if there.is_empty() && early.is_empty() { quiet + 1 } else { 0 };
-            if quiet >= patience.quiet_polls {
-                return Ok(());
-            }
-            if Instant::now() >= self.deadline {
-                let who: BTreeSet<String> = there
-                    .iter()
-                    .map(|other| format!("{} in {} (pid {})", other.user, other.database, other.pid))
-                    .collect();
-                let who = who.into_iter().take(10).collect::<Vec<_>>().join(", ");
-                return Err(unavailable(format!("sessions do not end: {who}; {} are still starting", early.len()))
-                    .changed("the logins are closed; what was changed is in the record")
-                    .advice("end these sessions or reboot the old writer, then try again"));
-            }
-            sleep(patience.poll).await;
+            Err(StatementError::Refused(error)) => return Ok(Some(error.to_string())),
+            Err(error) => return Err(error.into()),
         }
     }
 }
 
 /// With nobody left who could change it back, makes sure that what was to be closed is.
-async fn verify(session: &Session, state: &LoginState, fenced: &Fenced) -> Result<(), StepError> {
-    let now = survey(session).await?;
-    let accounts = now.accounts.iter().filter(|account| !state.accounts.contains(account));
-    let databases = now.databases.iter().filter(|database| match state.database(database.oid) {
+async fn check_closed<C: LoginOperations>(
+    connection: &C,
+    recorded: &LoginState,
+    fenced: &mut Fenced,
+) -> Result<(), StepError> {
+    let now = connection.read_logins().await?;
+    // On MySQL success says little: `ALTER USER IF EXISTS` succeeds for an account that is gone, which may be made anew.
+    fenced.accounts.retain(|name| !now.accounts.iter().any(|account| account.to_string() == *name));
+    let accounts = now.accounts.iter().filter(|account| !recorded.accounts.contains(account));
+    let databases = now.databases.iter().filter(|database| match recorded.database(database.oid) {
         None => true,
         Some(_) => fenced.databases.contains(&database.name) && database.connection_limit != 0,
     });
-    let new_roles = now.roles.iter().filter(|role| state.role(role.oid).is_none());
+    let new_roles = now.roles.iter().filter(|role| recorded.role(role.oid).is_none());
     let open: Vec<String> = databases
         .map(|database| format!("database {}", database.name))
         .chain(new_roles.map(|role| format!("role {}", role.name)))
@@ -278,10 +164,11 @@ async fn verify(session: &Session, state: &LoginState, fenced: &Fenced) -> Resul
     if open.is_empty() {
         return Ok(());
     }
+    // Retried: the next run records what is new, and closes it. Closing it here would change what is in no record.
     Err(StepError::new(
         ErrorName::ClusterNotReady,
         format!("made or changed while the fence was raised: {}", open.join(", ")),
     )
     .changed("other logins are closed; what was changed is in the record")
-    .advice("survey, record and fence again"))
+    .advice("read the logins, record them and fence again"))
 }

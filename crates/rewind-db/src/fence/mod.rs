@@ -1,34 +1,73 @@
-//! The fence around an old writer: logins closed, sessions ended, and the proof that nobody gets in any more.
+//! The fence around a writer that is left behind: logins closed, sessions ended, and verification that nobody gets in.
 //!
 //! Done with a master user's rights: no superuser is needed, and none is stopped (on RDS those are AWS's own). In order:
 //!
-//! 1. [`survey`] reads what is about to be changed. The caller stores it, merged with what an earlier attempt stored
-//!    ([`LoginState::keeping`]), **before** anything is changed.
+//! 1. [`read_logins`] reads what is about to be changed. The caller stores it, merged with what an earlier attempt stored
+//!    ([`LoginState::merge`]), **before** anything is changed.
 //! 2. [`apply`] closes the logins and ends the sessions that got in before, until none is left. On PostgreSQL every
 //!    database's connection limit becomes zero and the application's roles lose `LOGIN`; on MySQL the application's
 //!    accounts are locked.
-//! 3. [`prove`] looks whether somebody still gets in.
+//! 3. [`verify`] probes every login path that is left.
 //! 4. [`lift`] puts back exactly what was recorded.
 //!
-//! Where the network alone is the fence, [`empty`] ends the sessions and nothing else, and [`writers_without_session`] says
-//! what would go on writing. [`look`] sees, days later, whether the fence still stands.
+//! Where the network alone is the fence, [`terminate_sessions`] ends the sessions and nothing else, and
+//! [`writers_without_session`] names what would go on writing. [`inspect`] shows, days later, whether the fence still holds.
 //!
-//! Each may be run again, whatever an earlier run got done. All of them speak from the engine's maintenance database
-//! ([`crate::Defaults::maintenance_database`]), which stays open, for the way back leads through it.
+//! Each may be run again, whatever an earlier run got done. All of them work from the engine's maintenance database
+//! ([`crate::Defaults::maintenance_database`]), which stays open, for lifting the fence needs a login too.
 //!
 //! What the fence cannot stop it reports: background workers, subscriptions, events, prepared transactions.
 
 mod apply;
+mod inspect;
 mod lift;
-mod look;
-mod mysql;
-mod prove;
-mod sessions;
-mod state;
+mod terminate;
+mod verify;
 
-pub use apply::{Fenced, Patience, apply, empty};
+use crate::engine::{LoginOperations, SessionOperations};
+use crate::session::{Session, on_engine};
+use rewind_core::{StepError, timeouts};
+use std::time::Duration;
+
+pub use crate::engine::logins::{Account, DatabaseLimit, LoginRole, LoginState};
+pub use apply::{Fenced, apply, terminate_sessions};
+pub use inspect::{Inspection, inspect};
 pub use lift::lift;
-pub use look::{Inside, look};
-pub use prove::{OpenDoor, Proof, prove};
-pub use sessions::writers_without_session;
-pub use state::{Account, DatabaseLimit, LoginRole, LoginState, survey};
+pub use verify::{OpenLogin, Verification, verify};
+
+/// The time limits of a fence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FenceTimeouts {
+    /// Everything together.
+    pub total: Duration,
+    /// The pause between two looks for sessions.
+    pub poll: Duration,
+    /// How many looks in a row have to find none.
+    pub quiet_polls: u32,
+}
+
+impl Default for FenceTimeouts {
+    fn default() -> Self {
+        // One look is not enough: a pool that was cut off comes back within milliseconds, if it can come back at all.
+        Self { total: timeouts::FENCE_SESSIONS, poll: timeouts::FENCE_POLL, quiet_polls: 5 }
+    }
+}
+
+/// Reads who may log in where now. It changes nothing.
+///
+/// # Errors
+///
+/// [`rewind_core::ErrorName::Unavailable`] when the database does not respond.
+pub async fn read_logins(session: &Session) -> Result<LoginState, StepError> {
+    on_engine!(session, connection => connection.read_logins().await)
+}
+
+/// Names what writes without a session: on MySQL replication from elsewhere, and events. No fence ends it, and what it writes
+/// between the clone of a cluster and its backtrack would be on neither.
+///
+/// # Errors
+///
+/// [`rewind_core::ErrorName::Unavailable`] when the database does not respond.
+pub async fn writers_without_session(session: &Session) -> Result<Vec<String>, StepError> {
+    Ok(on_engine!(session, connection => connection.writers_without_session().await)?)
+}

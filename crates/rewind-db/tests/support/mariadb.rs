@@ -16,7 +16,7 @@ pub const MASTER: &str = "admin";
 pub const MASTER_PASSWORD: &str = "master-password";
 pub const APP_PASSWORD: &str = "app-password";
 
-/// What RDS does when it makes a cluster.
+/// Does what RDS does when it makes a cluster.
 const ACCOUNTS: &str = "
     DELETE FROM mysql.global_priv WHERE user = 'root' AND host <> 'localhost';
     FLUSH PRIVILEGES;
@@ -136,7 +136,7 @@ impl MariaDb {
     /// The master user's server, logged in to by the product's own way.
     pub async fn master(&self) -> Server {
         let (server, session) =
-            network().connect_with(&self.target(), &[master()], "mysql").await.expect("the master user logs in");
+            Server::connect(&network(), &self.target(), &[master()], "mysql").await.expect("the master user logs in");
         session.close().await;
         server
     }

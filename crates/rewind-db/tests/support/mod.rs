@@ -24,7 +24,7 @@ pub const APP_PASSWORD: &str = "app-password";
 
 const BIN: &str = "/usr/lib/postgresql/15/bin";
 
-/// What RDS does when it makes a cluster. The rights are those of its documentation's `rds_superuser`.
+/// Does what RDS does when it makes a cluster. The rights are those of its documentation's `rds_superuser`.
 const ACCOUNTS: &str = "
     CREATE ROLE rds_superuser NOLOGIN;
     GRANT pg_monitor, pg_signal_backend, pg_checkpoint TO rds_superuser WITH ADMIN OPTION;
@@ -171,8 +171,9 @@ impl Postgres {
 
     /// The master user's server, logged in to by the product's own way.
     pub async fn master(&self) -> Server {
-        let (server, session) =
-            network().connect_with(&self.target(), &[master()], "template1").await.expect("the master user logs in");
+        let (server, session) = Server::connect(&network(), &self.target(), &[master()], "template1")
+            .await
+            .expect("the master user logs in");
         session.close().await;
         server
     }

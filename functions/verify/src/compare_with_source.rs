@@ -1,30 +1,32 @@
-//! Whether the rewound data is the source's: each check's answer and each table's count on both. It judges what was
-//! found, and asks nobody.
+//! Compares the rewound data with the source: each check's result and each table's count on both. It judges findings, and
+//! connects to nothing.
 
 use rewind_core::{CheckResult, Login, Report, TableCount};
 use rewind_db::Findings;
 
-/// The report on `found`: passed if nothing differs from what `source` holds.
+/// The report on `found`: passed if nothing differs from what the cluster `source` holds.
 pub(crate) fn report(login: Login, source: &str, found: Findings, mut notes: Vec<String>) -> Report {
     let checks: Vec<CheckResult> = found.checks.into_iter().map(|check| judge(check, source)).collect();
-    let mut alike = true;
+    let mut equal = true;
     for table in &found.tables {
         match (table.restored, table.source) {
             (Some(restored), Some(kept)) if restored == kept => {}
+            // Counts are a second look beside the checks: where neither side could be counted in time, the checks decide.
             (None, None) => notes.push(format!("{} in {} could be counted on neither", table.table, table.database)),
             _ => {
-                alike = false;
+                equal = false;
                 notes.push(difference(table, source));
             }
         }
     }
     notes.push(format!("compared with {source}: {} checks and {} tables", checks.len(), found.tables.len()));
     let mut report = Report::new(login, checks, found.tables, notes);
-    report.passed &= alike;
+    report.passed &= equal;
     report
 }
 
-/// The check as it is when the source's answer is what is expected. The same reason for no answer is the same answer.
+/// Judges a check by the source's result. The same reason for no result is the same result: a check of a table that was made
+/// since then fails alike on both.
 fn judge(mut check: CheckResult, source: &str) -> CheckResult {
     check.passed = match (&check.found, &check.source) {
         (Some(found), Some(kept)) => found == kept,

@@ -1,15 +1,15 @@
-//! Who may log in where: what the fence changes, as it was before. It changes nothing itself.
+//! Logins as a fence finds them, and the statements that close them and put them back.
 
-use super::mysql;
-use crate::engine::{Dialect, INVALID};
-use crate::session::{Row, Session};
+use super::connection::Connection;
+use crate::error::StatementError;
 use rewind_core::StepError;
 use serde::{Deserialize, Serialize};
 
-/// What the fence is about to change, as it was before. Serialisable: it has to outlive the step.
+/// The logins that a fence is about to close, as they were before. Serialisable: it has to outlive the step.
 ///
 /// PostgreSQL has the first two, MySQL the third.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+// Defaults for all: a record that an earlier version wrote lacks the fields of later engines.
 #[serde(rename_all = "camelCase", default)]
 pub struct LoginState {
     /// The databases that take connections, without the one that the fence works from.
@@ -23,12 +23,12 @@ pub struct LoginState {
     pub accounts: Vec<Account>,
 }
 
-/// An account of MySQL's that may log in. It has no number: one that was dropped and made again is the same.
+/// An account of MySQL that may log in. It has no number: one that was dropped and made again is the same.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Account {
     /// The user.
     pub user: String,
-    /// Where it may connect from: a pattern.
+    /// The hosts that it may connect from: a pattern.
     pub host: String,
 }
 
@@ -42,13 +42,13 @@ impl std::fmt::Display for Account {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct DatabaseLimit {
-    /// Its object id: a database that was dropped and made again is another one.
+    /// The object id: a database that was dropped and made again is another one.
     pub oid: u32,
-    /// Its name.
+    /// The name.
     pub name: String,
     /// `datconnlimit`: -1 is no limit.
     pub connection_limit: i32,
-    /// Whether the master user may change that: as its owner, or as a member of its owner.
+    /// True if the master user may change that: as the owner, or as a member of the owner.
     pub can_be_limited: bool,
 }
 
@@ -56,29 +56,31 @@ pub struct DatabaseLimit {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct LoginRole {
-    /// Its object id.
+    /// The object id.
     pub oid: u32,
-    /// Its name.
+    /// The name.
     pub name: String,
 }
 
 impl LoginState {
-    /// What `recorded` holds, and beside it what only `fresh` knows.
+    /// Adds to `recorded` what only `fresh` holds.
     ///
-    /// A survey of a cluster that is fenced already, or half, sees limits of zero, no roles and no accounts: what an earlier attempt
+    /// A cluster that is fenced already, or half, shows limits of zero, no roles and no accounts: what an earlier attempt
     /// recorded is how it was before, and must not be overwritten with that.
     #[must_use]
-    pub fn keeping(recorded: &Self, fresh: &Self) -> Self {
+    pub fn merge(recorded: &Self, fresh: &Self) -> Self {
         let mut merged = recorded.clone();
         for database in &fresh.databases {
             match merged.databases.iter_mut().find(|known| known.oid == database.oid) {
                 Some(known) => {
+                    // All but the limit, which `fresh` may have read after the fence set it to zero.
                     known.name.clone_from(&database.name);
                     known.can_be_limited = database.can_be_limited;
                 }
                 None => merged.databases.push(database.clone()),
             }
         }
+        // By object id: a role that was renamed meanwhile is the same one, and its record must not be doubled.
         for role in &fresh.roles {
             match merged.roles.iter_mut().find(|known| known.oid == role.oid) {
                 Some(known) => known.name.clone_from(&role.name),
@@ -93,7 +95,7 @@ impl LoginState {
         merged
     }
 
-    /// Whether there is nothing to put back.
+    /// True if there is nothing to put back.
     pub fn is_empty(&self) -> bool {
         self.databases.is_empty() && self.roles.is_empty() && self.accounts.is_empty()
     }
@@ -107,56 +109,77 @@ impl LoginState {
     }
 }
 
-/// Reads who may log in where.
-///
-/// # Errors
-///
-/// [`rewind_core::ErrorName::Unavailable`] when the database does not answer.
-pub async fn survey(session: &Session) -> Result<LoginState, StepError> {
-    if session.dialect() != Dialect::Postgres {
-        let accounts = mysql::open(session).await?.into_iter().collect();
-        return Ok(LoginState { accounts, ..LoginState::default() });
+/// A way to log in that a fence closes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LoginPath {
+    /// A database of PostgreSQL's, by its connection limit.
+    Database,
+    /// A role of PostgreSQL's, by its `LOGIN`.
+    Role,
+    /// An account of MySQL's, by its lock.
+    Account,
+}
+
+impl std::fmt::Display for LoginPath {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Database => "database",
+            Self::Role => "role",
+            Self::Account => "account",
+        })
     }
-    // One whose drop was interrupted is closed to everybody, superusers too, and its limit cannot be changed.
-    let databases = session
-        .rows(&format!(
-            "SELECT oid, datname, datconnlimit, pg_catalog.pg_has_role(datdba, 'USAGE') FROM pg_catalog.pg_database \
-             WHERE datallowconn AND datconnlimit <> {INVALID} AND datname <> pg_catalog.current_database() ORDER BY oid"
-        ))
-        .await?;
-    // RDS keeps names that begin with rds_ to itself, and has a few of its own beside them.
-    let roles = session
-        .rows(
-            "SELECT oid, rolname FROM pg_catalog.pg_roles WHERE rolcanlogin AND NOT rolsuper AND NOT rolreplication \
-             AND rolname <> session_user AND rolname <> current_user AND rolname !~ '^rds_' \
-             AND rolname NOT IN ('rdsadmin', 'rdsrepladmin', 'rdstopmgr', 'rdswriteforwarduser', 'rdsproxyadmin') \
-             ORDER BY oid",
-        )
-        .await?;
-    Ok(LoginState {
-        databases: databases.into_iter().map(read_database).collect::<Option<_>>().ok_or_else(unreadable)?,
-        roles: roles.into_iter().map(read_role).collect::<Option<_>>().ok_or_else(unreadable)?,
-        accounts: Vec::new(),
-    })
 }
 
-fn unreadable() -> StepError {
-    StepError::bug("the catalogue of databases and roles has a row that cannot be read")
+/// One login path that is to be closed.
+pub(crate) struct CloseLogin {
+    pub(crate) path: LoginPath,
+    pub(crate) name: String,
+    pub(crate) action: CloseAction,
 }
 
-fn read_database(row: Row) -> Option<DatabaseLimit> {
-    let [Some(oid), Some(name), Some(limit), Some(owned)] = <[_; 4]>::try_from(row).ok()? else { return None };
-    Some(DatabaseLimit {
-        oid: oid.parse().ok()?,
-        name,
-        connection_limit: limit.parse().ok()?,
-        can_be_limited: owned == "t",
-    })
+/// The way to close a login path.
+pub(crate) enum CloseAction {
+    /// A statement.
+    Run(String),
+    /// Nothing: an earlier attempt closed it.
+    AlreadyClosed,
+    /// Nothing that this user has a right to: the reason, as the end of a sentence that begins with the path.
+    NotPermitted(&'static str),
 }
 
-fn read_role(row: Row) -> Option<LoginRole> {
-    let [Some(oid), Some(name)] = <[_; 2]>::try_from(row).ok()? else { return None };
-    Some(LoginRole { oid: oid.parse().ok()?, name })
+/// One login path that is to be as it was recorded.
+pub(crate) struct RestoreLogin {
+    /// The statement; none where nothing can be put back, and `done` says why.
+    pub(crate) statement: Option<String>,
+    /// The sentence for the report once it is done.
+    pub(crate) done: String,
+    /// The name of the change in the error where the server refuses it.
+    pub(crate) name: String,
+}
+
+/// The logins of an engine: read, closed and put back.
+pub(crate) trait LoginOperations: Connection {
+    /// Sets the connection up for changes of logins: durable, and never waiting long for somebody else's.
+    fn prepare_changes(&self) -> impl Future<Output = Result<(), StatementError>> + Send;
+
+    /// Reads who may log in where now.
+    fn read_logins(&self) -> impl Future<Output = Result<LoginState, StepError>> + Send;
+
+    /// The changes that close what is `open` now and stands in `recorded`, in the order to make them.
+    fn close_logins(&self, open: &LoginState, recorded: &LoginState) -> Vec<CloseLogin>;
+
+    /// The changes that put back what is not as it was recorded. What is gone, or was made anew under the same name, stays
+    /// as it is.
+    fn restore_logins(
+        &self,
+        recorded: &LoginState,
+    ) -> impl Future<Output = Result<Vec<RestoreLogin>, StepError>> + Send;
+
+    /// True if a change failed for another transaction that is changing the same: over when that one is.
+    fn is_conflict(&self, error: &StatementError) -> bool;
+
+    /// True if a change failed because what it was to change is gone.
+    fn is_gone(&self, error: &StatementError) -> bool;
 }
 
 #[cfg(test)]
@@ -176,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn a_survey_of_a_fenced_cluster_does_not_overwrite_how_it_was_before() {
+    fn logins_read_from_a_fenced_cluster_do_not_overwrite_how_they_were_before() {
         let recorded = LoginState {
             databases: vec![database(1, -1), database(2, 50)],
             roles: vec![role(10)],
@@ -187,7 +210,7 @@ mod tests {
             roles: vec![role(11)],
             accounts: vec![account("app"), account("late")],
         };
-        let merged = LoginState::keeping(&recorded, &fresh);
+        let merged = LoginState::merge(&recorded, &fresh);
         assert_eq!(merged.databases, [database(1, -1), database(2, 50), database(3, 7)]);
         assert_eq!(merged.roles, [role(10), role(11)]);
         assert_eq!(merged.accounts, [account("app"), account("late")]);

@@ -1,0 +1,72 @@
+//! Reading by somebody else's SQL: a transaction that can only read, the tables that a query reads, and what the server is.
+
+use super::connection::Connection;
+use super::identity::ServerIdentity;
+use crate::error::StatementError;
+use rewind_core::StepError;
+use std::time::Duration;
+
+/// How long a query may run, and wait for a lock.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct QueryLimits {
+    pub(crate) statement: Duration,
+    pub(crate) lock: Duration,
+    /// True if row-level security may hide rows; if not, a query that it would hide rows from is refused.
+    pub(crate) row_security: bool,
+}
+
+/// A table, as the catalogue names it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Table {
+    pub(crate) schema: String,
+    pub(crate) name: String,
+}
+
+impl Table {
+    /// The name as a person reads it.
+    pub(crate) fn display(&self) -> String {
+        format!("{}.{}", self.schema, self.name)
+    }
+}
+
+/// The read-only side of an engine.
+pub(crate) trait QueryOperations: Connection {
+    /// Opens a transaction that no statement within it can make writable or leave.
+    fn begin_read_only(&self, limits: QueryLimits) -> impl Future<Output = Result<(), StatementError>> + Send;
+
+    /// Ends that transaction, and drops whatever was done in it.
+    fn end_read_only(&self) -> impl Future<Output = Result<(), StatementError>> + Send {
+        // Never COMMIT: a query has nothing to keep, and a failed transaction can only be rolled back.
+        self.execute("ROLLBACK")
+    }
+
+    /// True for a statement that the read-only transaction holds back if it writes; others are not even parsed.
+    fn is_guarded(&self, sql: &str) -> bool;
+
+    /// The tables that `sql` reads, partitions as the table that they are parts of, without the system's own.
+    ///
+    /// A query that the database cannot plan reads none. Tables that functions read are not seen.
+    fn tables_read_by(
+        &self,
+        sql: &str,
+        limits: QueryLimits,
+    ) -> impl Future<Output = Result<Vec<Table>, StepError>> + Send;
+
+    /// The table's name as it stands in SQL.
+    fn quoted(&self, table: &Table) -> String;
+
+    /// The databases whose drop was interrupted, by name.
+    fn invalid_databases(&self) -> impl Future<Output = Result<Vec<String>, StatementError>> + Send;
+
+    /// Identifies the server of this connection.
+    fn identity(&self) -> impl Future<Output = Result<ServerIdentity, StepError>> + Send;
+}
+
+/// Sorts what finding tables came to: a query that cannot be planned reads none, a lost session is an error.
+pub(crate) fn tables_or_none<T: Default>(found: Result<T, StatementError>) -> Result<T, StepError> {
+    match found {
+        Ok(found) => Ok(found),
+        Err(StatementError::Disconnected(error)) => Err(error),
+        Err(StatementError::Refused(_) | StatementError::TimedOut) => Ok(T::default()),
+    }
+}

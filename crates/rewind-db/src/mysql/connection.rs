@@ -1,0 +1,95 @@
+//! A connection to MySQL: login, statements as text, and a bound on every wait.
+
+use super::Variant;
+use super::errors::{connect_error, statement_error};
+use super::packets::ProtocolError;
+use super::protocol::Protocol;
+use crate::engine::{Connection, QueryResult};
+use crate::error::{ConnectError, StatementError, unavailable};
+use crate::target::LoginAttempt;
+use crate::tls::Protection;
+use rewind_clock::bounded;
+use rewind_core::timeouts;
+use std::time::Duration;
+use tokio::net::TcpStream;
+use tokio::sync::Mutex;
+
+/// A connection that is logged in.
+pub(crate) struct MysqlConnection {
+    /// Absent once it broke, and while a statement runs: a wait that was given up leaves a result half read, and what comes
+    /// late would be taken for the result of the next statement.
+    protocol: Mutex<Option<Protocol>>,
+    pub(super) variant: Variant,
+    /// The database and the address, for error messages.
+    at: String,
+}
+
+impl MysqlConnection {
+    /// Logs in over `stream`; returns the connection, and whether it is encrypted.
+    pub(crate) async fn log_in(
+        stream: TcpStream,
+        attempt: &LoginAttempt<'_>,
+        protection: &Protection,
+    ) -> Result<(Self, bool), ConnectError> {
+        let LoginAttempt { target, at, .. } = attempt;
+        let opened = Protocol::open(stream, attempt, protection).await;
+        let protocol = opened.map_err(|error| match error {
+            ProtocolError::Refused(error) => connect_error(at, &error),
+            ProtocolError::Tls(error) => {
+                ConnectError::handshake_failed(target, &target.certificate_name, &error.to_string())
+            }
+            ProtocolError::Broken(why) => ConnectError::broke_off(at, &why),
+        })?;
+        let encrypted = protocol.encrypted;
+        Ok((Self { variant: protocol.variant, protocol: Mutex::new(Some(protocol)), at: at.clone() }, encrypted))
+    }
+
+    /// Does `work` with the protocol, which is kept for the next statement only where the result was read to its end.
+    async fn with_protocol<T>(
+        &self,
+        timeout: Duration,
+        work: impl AsyncFnOnce(&mut Protocol) -> Result<T, ProtocolError>,
+    ) -> Result<T, StatementError> {
+        // Held while the statement runs: the protocol takes one at a time, and a check and a count must not mix.
+        let mut kept = self.protocol.lock().await;
+        let Some(mut protocol) = kept.take() else {
+            return Err(StatementError::Disconnected(unavailable(format!("the connection to {} broke", self.at))));
+        };
+        match tokio::time::timeout(timeout, work(&mut protocol)).await {
+            Ok(Ok(result)) => {
+                *kept = Some(protocol);
+                Ok(result)
+            }
+            Ok(Err(error)) => {
+                // An error is a whole message: after it the server waits for the next command.
+                if matches!(error, ProtocolError::Refused(_)) {
+                    *kept = Some(protocol);
+                }
+                Err(statement_error(&self.at, error))
+            }
+            Err(_) => Err(StatementError::no_response(&self.at, timeout)),
+        }
+    }
+}
+
+impl Connection for MysqlConnection {
+    async fn query(&self, sql: &str, keep: usize, limit: Duration) -> Result<QueryResult, StatementError> {
+        let timeout = bounded(limit.saturating_add(timeouts::STATEMENT_GRACE));
+        self.with_protocol(timeout, async |protocol| protocol.query(sql, keep).await).await
+    }
+
+    async fn execute(&self, sql: &str) -> Result<(), StatementError> {
+        self.query(sql, 0, timeouts::STATEMENT).await.map(drop)
+    }
+
+    async fn count_columns(&self, sql: &str, limit: Duration) -> Result<usize, StatementError> {
+        let timeout = bounded(limit.saturating_add(timeouts::STATEMENT_GRACE));
+        self.with_protocol(timeout, async |protocol| protocol.count_columns(sql).await).await
+    }
+
+    async fn close(self) {
+        if let Some(protocol) = self.protocol.into_inner() {
+            drop(tokio::time::timeout(timeouts::SESSION_CLOSE, protocol.quit()).await);
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! Reading on MySQL: the transaction that can only read, and what the server says of itself.
+
+use super::connection::MysqlConnection;
+use super::quote::identifier;
+use super::{Variant, rewritten};
+use crate::engine::identity::ServerIdentity;
+use crate::engine::{Connection, QueryLimits, QueryOperations, Row, Table};
+use crate::error::StatementError;
+use rewind_core::StepError;
+use std::collections::BTreeMap;
+
+impl QueryOperations for MysqlConnection {
+    async fn begin_read_only(&self, limits: QueryLimits) -> Result<(), StatementError> {
+        // Zero would mean no limit.
+        let statement = match self.variant {
+            Variant::MySql => format!("max_execution_time = {}", limits.statement.as_millis().max(1)),
+            Variant::MariaDb => format!("max_statement_time = {}", limits.statement.as_secs_f64().max(0.001)),
+        };
+        // MySQL waits for locks by the second.
+        let lock = limits.lock.as_millis().div_ceil(1000).max(1);
+        // By session: MySQL has no settings of a transaction, and the next one sets them anew.
+        for sql in [
+            "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY",
+            &format!("SET SESSION {statement}, innodb_lock_wait_timeout = {lock}, lock_wait_timeout = {lock}"),
+            "START TRANSACTION READ ONLY",
+        ] {
+            self.execute(sql).await?;
+        }
+        Ok(())
+    }
+
+    /// Queries alone. The maintenance of tables returns columns too, and a read-only transaction does not hold it back:
+    /// `OPTIMIZE TABLE` would rebuild a table.
+    fn is_guarded(&self, sql: &str) -> bool {
+        begins_as_a_query(sql)
+    }
+
+    async fn tables_read_by(&self, sql: &str, limits: QueryLimits) -> Result<Vec<Table>, StepError> {
+        rewritten::tables_read_by(self, sql, limits).await
+    }
+
+    fn quoted(&self, table: &Table) -> String {
+        format!("{}.{}", identifier(&table.schema), identifier(&table.name))
+    }
+
+    /// None: a database whose drop was interrupted is there, with the tables that are left.
+    async fn invalid_databases(&self) -> Result<Vec<String>, StatementError> {
+        Ok(Vec::new())
+    }
+
+    /// Servers differ in which of these names they have; those that they have tell them apart.
+    async fn identity(&self) -> Result<ServerIdentity, StepError> {
+        let unknown = || StepError::bug("the database did not say who it is");
+        let rows = self
+            .rows(
+                "SHOW GLOBAL VARIABLES WHERE Variable_name IN ('aurora_server_id', 'server_uuid', 'server_id', \
+                 'report_host', 'hostname', 'port', 'bind_address', 'datadir', 'read_only', 'innodb_read_only')",
+            )
+            .await?;
+        let pair = |row: Row| match <[_; 2]>::try_from(row) {
+            Ok([Some(name), Some(value)]) if !value.is_empty() => Some((name, value)),
+            _ => None,
+        };
+        let variables: BTreeMap<String, String> = rows.into_iter().filter_map(pair).collect();
+        let all = |names: &[&str]| -> Vec<&str> {
+            names.iter().filter_map(|&name| variables.get(name)).map(String::as_str).collect()
+        };
+        let name = *all(&["aurora_server_id", "report_host", "hostname"]).first().ok_or_else(unknown)?;
+        let port = variables.get("port").ok_or_else(unknown)?;
+        // More than the name: two servers on a laptop have the same host name.
+        let numbers = all(&["server_uuid", "server_id", "hostname", "bind_address", "datadir"]).join(", ");
+        let is_on = |name: &str| variables.get(name).is_some_and(|value| value.eq_ignore_ascii_case("on"));
+        Ok(ServerIdentity {
+            server: format!("{name}:{port} ({numbers})"),
+            started_at: self.started_at().await?.ok_or_else(unknown)?,
+            // Aurora's readers have the first, MySQL's and MariaDB's replicas the second.
+            in_recovery: is_on("innodb_read_only") || is_on("read_only"),
+        })
+    }
+}
+
+impl MysqlConnection {
+    /// The start of the server, RFC 3339 in UTC.
+    async fn started_at(&self) -> Result<Option<String>, StatementError> {
+        let schema = match self.variant {
+            Variant::MySql => "performance_schema",
+            Variant::MariaDb => "information_schema",
+        };
+        // Both are the whole second at which this one statement began, so their difference is exactly the start.
+        let started = self
+            .values(&format!(
+                "SELECT UTC_TIMESTAMP() - INTERVAL VARIABLE_VALUE SECOND FROM {schema}.global_status \
+                 WHERE VARIABLE_NAME = 'Uptime'"
+            ))
+            .await?;
+        Ok(started.first().map(|at| format!("{}Z", at.replace(' ', "T"))))
+    }
+}
+
+/// True if `sql` is of a kind that only reads.
+fn begins_as_a_query(sql: &str) -> bool {
+    let mut rest = sql.trim_start();
+    loop {
+        let comment_ends = match rest {
+            // The server runs what stands in a comment of this kind.
+            _ if rest.starts_with("/*!") || rest.starts_with("/*M!") => return false,
+            _ if rest.starts_with("/*") => "*/",
+            _ if rest.starts_with('#') || rest.starts_with("--") => "\n",
+            _ if rest.starts_with('(') => "(",
+            _ => break,
+        };
+        let Some((_, after)) = rest.split_once(comment_ends) else { return false };
+        rest = after.trim_start();
+    }
+    let word = rest.split(|c: char| !c.is_ascii_alphabetic()).next().unwrap_or_default().to_ascii_uppercase();
+    ["SELECT", "WITH", "VALUES", "TABLE", "SHOW", "EXPLAIN", "DESCRIBE", "DESC"].contains(&word.as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_reads_begins_as_a_query() {
+        for query in [
+            "SELECT 1",
+            " select/**/1",
+            "-- why\n# and how\n/* oh */ (SELECT 1)",
+            "with a as (select 1) select * from a",
+            "((SELECT 1))",
+            "SHOW TABLES",
+            "VALUES(1)",
+        ] {
+            assert!(begins_as_a_query(query), "{query}");
+        }
+        for other in [
+            "",
+            "-- SELECT 1",
+            "/* SELECT 1",
+            "/*! SELECT 1 */",
+            "/*M!100000 SELECT 1 */",
+            "OPTIMIZE TABLE t",
+            "/* SELECT */ ANALYZE TABLE t",
+            "SET STATEMENT max_statement_time = 0 FOR SELECT 1",
+            "SELECTED",
+            "CALL p()",
+        ] {
+            assert!(!begins_as_a_query(other), "{other}");
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! The fence's logins on PostgreSQL: every database's connection limit, and the `LOGIN` of the application's roles.
+
+use super::connection::PostgresqlConnection;
+use super::quote::identifier;
+use super::{AWS_ROLES, INVALID_DATABASE};
+use crate::engine::logins::{
+    CloseAction, CloseLogin, DatabaseLimit, LoginOperations, LoginPath, LoginRole, LoginState, RestoreLogin,
+};
+use crate::engine::{Connection, Row};
+use crate::error::StatementError;
+use rewind_core::StepError;
+use std::collections::BTreeMap;
+use tokio_postgres::error::SqlState;
+
+impl LoginOperations for PostgresqlConnection {
+    async fn prepare_changes(&self) -> Result<(), StatementError> {
+        // The record says that a login is closed from here on: it must be so after a crash of the server too, whatever the
+        // cluster's own setting of synchronous_commit is.
+        self.execute("SET lock_timeout = '1s'; SET statement_timeout = '20s'; SET synchronous_commit = on").await
+    }
+
+    async fn read_logins(&self) -> Result<LoginState, StepError> {
+        // One whose drop was interrupted is closed to everybody, superusers too, and its limit cannot be changed.
+        let databases = self
+            .rows(&format!(
+                "SELECT oid, datname, datconnlimit, pg_catalog.pg_has_role(datdba, 'USAGE') \
+                 FROM pg_catalog.pg_database WHERE datallowconn AND datconnlimit <> {INVALID_DATABASE} \
+                 AND datname <> pg_catalog.current_database() ORDER BY oid"
+            ))
+            .await?;
+        // RDS keeps names that begin with rds_ to itself, and has a few of its own beside them.
+        let roles = self
+            .rows(&format!(
+                "SELECT oid, rolname FROM pg_catalog.pg_roles WHERE rolcanlogin AND NOT rolsuper AND NOT rolreplication \
+                 AND rolname <> session_user AND rolname <> current_user AND rolname !~ '^rds_' \
+                 AND rolname NOT IN {AWS_ROLES} ORDER BY oid"
+            ))
+            .await?;
+        Ok(LoginState {
+            databases: databases.into_iter().map(read_database).collect::<Option<_>>().ok_or_else(unreadable)?,
+            roles: roles.into_iter().map(read_role).collect::<Option<_>>().ok_or_else(unreadable)?,
+            accounts: Vec::new(),
+        })
+    }
+
+    /// Databases first: their limit holds for every role, the master user included.
+    fn close_logins(&self, open: &LoginState, recorded: &LoginState) -> Vec<CloseLogin> {
+        let databases = open.databases.iter().filter(|database| recorded.database(database.oid).is_some());
+        let databases = databases.map(|database| CloseLogin {
+            path: LoginPath::Database,
+            name: database.name.clone(),
+            action: if !database.can_be_limited {
+                CloseAction::NotPermitted("belongs to a role that the master user is no member of")
+            } else if database.connection_limit == 0 {
+                CloseAction::AlreadyClosed
+            } else {
+                CloseAction::Run(format!("ALTER DATABASE {} CONNECTION LIMIT 0", identifier(&database.name)))
+            },
+        });
+        let roles = open.roles.iter().filter(|role| recorded.role(role.oid).is_some());
+        let roles = roles.map(|role| CloseLogin {
+            path: LoginPath::Role,
+            name: role.name.clone(),
+            action: CloseAction::Run(format!("ALTER ROLE {} NOLOGIN", identifier(&role.name))),
+        });
+        // Closed by an earlier attempt, and so not among those that are open.
+        let closed = recorded.roles.iter().filter(|role| open.role(role.oid).is_none());
+        let closed = closed.map(|role| CloseLogin {
+            path: LoginPath::Role,
+            name: role.name.clone(),
+            action: CloseAction::AlreadyClosed,
+        });
+        databases.chain(roles).chain(closed).collect()
+    }
+
+    async fn restore_logins(&self, recorded: &LoginState) -> Result<Vec<RestoreLogin>, StepError> {
+        let limits = settings(self, "SELECT oid, datname, datconnlimit FROM pg_catalog.pg_database").await?;
+        let logins = settings(self, "SELECT oid, rolname, rolcanlogin FROM pg_catalog.pg_roles").await?;
+        let databases = recorded.databases.iter().filter_map(|database| restore_limit(database, &limits));
+        let roles = recorded.roles.iter().filter_map(|role| {
+            let (name, can_login) = logins.get(&role.oid)?;
+            (can_login != "t").then(|| RestoreLogin {
+                statement: Some(format!("ALTER ROLE {} LOGIN", identifier(name))),
+                done: format!("{name} may log in again"),
+                name: format!("LOGIN of {name}"),
+            })
+        });
+        Ok(databases.chain(roles).collect())
+    }
+
+    fn is_conflict(&self, error: &StatementError) -> bool {
+        // `tuple concurrently updated` comes as an internal error: two sessions changed the same row of the catalogue.
+        matches!(error, StatementError::TimedOut)
+            || [SqlState::LOCK_NOT_AVAILABLE, SqlState::INTERNAL_ERROR, SqlState::T_R_SERIALIZATION_FAILURE]
+                .iter()
+                .any(|state| error.has_code(state.code()))
+    }
+
+    fn is_gone(&self, error: &StatementError) -> bool {
+        error.has_code(SqlState::INVALID_CATALOG_NAME.code()) || error.has_code(SqlState::UNDEFINED_OBJECT.code())
+    }
+}
+
+/// The change that puts a recorded limit back; none where there is nothing to change, or it never was ours to change.
+fn restore_limit(database: &DatabaseLimit, limits: &BTreeMap<u32, (String, String)>) -> Option<RestoreLogin> {
+    let (name, limit) = limits.get(&database.oid).filter(|_| database.can_be_limited)?;
+    let recorded = database.connection_limit;
+    if *limit == recorded.to_string() {
+        return None;
+    }
+    // The mark must stay: PostgreSQL takes a database without it for a whole one, and its files may be half gone.
+    let is_invalid = *limit == INVALID_DATABASE.to_string();
+    let statement = format!("ALTER DATABASE {} CONNECTION LIMIT {recorded}", identifier(name));
+    Some(RestoreLogin {
+        statement: (!is_invalid).then_some(statement),
+        done: if is_invalid {
+            format!("the drop of {name} was interrupted meanwhile: nothing to put back")
+        } else {
+            format!("connection limit of {name} put back to {recorded}")
+        },
+        name: format!("connection limit {recorded} of {name}"),
+    })
+}
+
+/// Names and present settings, by object id.
+async fn settings(
+    connection: &PostgresqlConnection,
+    sql: &str,
+) -> Result<BTreeMap<u32, (String, String)>, StatementError> {
+    let read = |row: Row| match <[_; 3]>::try_from(row) {
+        Ok([Some(oid), Some(name), Some(setting)]) => Some((oid.parse().ok()?, (name, setting))),
+        _ => None,
+    };
+    Ok(connection.rows(sql).await?.into_iter().filter_map(read).collect())
+}
+
+fn unreadable() -> StepError {
+    StepError::bug("the catalogue of databases and roles has a row that cannot be read")
+}
+
+fn read_database(row: Row) -> Option<DatabaseLimit> {
+    let [Some(oid), Some(name), Some(limit), Some(owned)] = <[_; 4]>::try_from(row).ok()? else { return None };
+    Some(DatabaseLimit {
+        oid: oid.parse().ok()?,
+        name,
+        connection_limit: limit.parse().ok()?,
+        can_be_limited: owned == "t",
+    })
+}
+
+fn read_role(row: Row) -> Option<LoginRole> {
+    let [Some(oid), Some(name)] = <[_; 2]>::try_from(row).ok()? else { return None };
+    Some(LoginRole { oid: oid.parse().ok()?, name })
+}

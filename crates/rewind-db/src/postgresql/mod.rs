@@ -1,0 +1,23 @@
+//! Aurora PostgreSQL: the only module that names its driver, its catalogue and its codes.
+
+mod connection;
+mod errors;
+mod logins;
+mod plan;
+mod queries;
+mod quote;
+mod sessions;
+
+use crate::engine::Defaults;
+
+pub(crate) use connection::PostgresqlConnection;
+
+/// How a cluster is reached where nobody says otherwise. The fence works from `template1`, which `DROP DATABASE` refuses.
+pub(crate) const DEFAULTS: Defaults =
+    Defaults { port: 5432, user: "postgres", first_database: "postgres", maintenance_database: "template1" };
+
+/// The connection limit with which PostgreSQL marks a database whose drop was interrupted.
+const INVALID_DATABASE: i32 = -2;
+
+/// Roles of AWS's own beside those whose names begin with `rds_`, as they stand in SQL.
+const AWS_ROLES: &str = "('rdsadmin', 'rdsrepladmin', 'rdstopmgr', 'rdswriteforwarduser', 'rdsproxyadmin')";

@@ -1,0 +1,65 @@
+//! Reading on PostgreSQL: the transaction that can only read, and what the server says of itself.
+
+use super::connection::PostgresqlConnection;
+use super::quote::table_name;
+use super::{INVALID_DATABASE, plan};
+use crate::engine::identity::ServerIdentity;
+use crate::engine::{Connection, QueryLimits, QueryOperations, Table};
+use crate::error::StatementError;
+use rewind_core::StepError;
+use std::time::Duration;
+
+impl QueryOperations for PostgresqlConnection {
+    async fn begin_read_only(&self, limits: QueryLimits) -> Result<(), StatementError> {
+        // Zero would mean no limit.
+        let milliseconds = |limit: Duration| limit.as_millis().max(1);
+        let (statement, lock) = (milliseconds(limits.statement), milliseconds(limits.lock));
+        let row_security = if limits.row_security { "on" } else { "off" };
+        // The query runs in the subtransaction of the savepoint: its parent is read-only, and that no statement and no
+        // function within can change. SET LOCAL ends with the transaction.
+        self.execute(&format!(
+            "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY; SET LOCAL statement_timeout = {statement}; \
+             SET LOCAL lock_timeout = {lock}; SET LOCAL row_security = {row_security}; SAVEPOINT outside"
+        ))
+        .await
+    }
+
+    /// Everything: a read-only transaction holds back every statement that writes.
+    fn is_guarded(&self, _: &str) -> bool {
+        true
+    }
+
+    async fn tables_read_by(&self, sql: &str, limits: QueryLimits) -> Result<Vec<Table>, StepError> {
+        plan::tables_read_by(self, sql, limits).await
+    }
+
+    fn quoted(&self, table: &Table) -> String {
+        table_name(table)
+    }
+
+    async fn invalid_databases(&self) -> Result<Vec<String>, StatementError> {
+        self.values(&format!(
+            "SELECT datname FROM pg_catalog.pg_database WHERE datconnlimit = {INVALID_DATABASE} ORDER BY 1"
+        ))
+        .await
+    }
+
+    async fn identity(&self) -> Result<ServerIdentity, StepError> {
+        let rows = self
+            .rows(
+                // The address as the server sees it: through a proxy or a NAT it is not the one that was dialled.
+                "SELECT coalesce(host(inet_server_addr()), 'local') || ':' || coalesce(inet_server_port(), 0), \
+                 to_char(pg_postmaster_start_time() AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"'), \
+                 pg_is_in_recovery()",
+            )
+            .await?;
+        match rows.into_iter().next().as_deref() {
+            Some([Some(server), Some(started_at), Some(in_recovery)]) => Ok(ServerIdentity {
+                server: server.clone(),
+                started_at: started_at.clone(),
+                in_recovery: in_recovery == "t",
+            }),
+            _ => Err(StepError::bug("the database did not say who it is")),
+        }
+    }
+}

@@ -1,0 +1,49 @@
+//! The errors of a fence that does not hold, each with what was changed and what a person can do.
+
+use rewind_core::{Engine, ErrorName, StepError, timeouts};
+use rewind_db::fence::Verification;
+
+pub(crate) fn no_network_layer(cluster: &str) -> StepError {
+    StepError::new(
+        ErrorName::RewindFailed,
+        format!("{cluster} cannot be fenced in place: there are no security groups to fence it with"),
+    )
+    .changed("nothing was changed")
+    .advice("deploy with FenceSecurityGroupIds, or ask for the strategy restore, and start again")
+}
+
+pub(crate) fn incomplete(cluster: &str, engine: Engine, verification: &Verification) -> StepError {
+    let open: Vec<String> = verification.open.iter().map(|login| format!("{} ({})", login.name, login.why)).collect();
+    let (who, or) = match engine {
+        Engine::AuroraPostgresql => (
+            "these databases still take connections",
+            "make the secret's user a member of the roles that own these databases",
+        ),
+        Engine::AuroraMysql => (
+            "these accounts can still log in",
+            "give the applications accounts of their own, which the secret's user may lock",
+        ),
+    };
+    StepError::new(ErrorName::RewindFailed, format!("{cluster} could not be fenced: {who}: {}", open.join(", ")))
+        .changed("no record was moved; what the fence closed is recorded in the table")
+        .advice(format!("deploy with FenceSecurityGroupIds, or {or}, and start again"))
+}
+
+/// The time for the probes was over. Nothing is left open by that: the step is repeated, and finds what it closed.
+pub(crate) fn unverified(cluster: &str) -> StepError {
+    let seconds = timeouts::FENCE_PROBES.as_secs();
+    StepError::new(
+        ErrorName::Unavailable,
+        format!("{cluster}: not every database could be tried within {seconds} s, and so the fence is not verified"),
+    )
+    .changed("the logins are closed and the sessions ended; what was changed is recorded in the table")
+}
+
+pub(crate) fn master_returned(cluster: &str, network: &str) -> StepError {
+    StepError::new(
+        ErrorName::RewindFailed,
+        format!("{cluster} could not be fenced: sessions of the master user come back, although {network}"),
+    )
+    .changed("no record was moved; what the fence closed is recorded in the table")
+    .advice("find what logs in from within these security groups, stop it, and start again")
+}

@@ -1,0 +1,44 @@
+"""The stretches of states that paths are made of, by the stages of the declaration (`statemachine/stages.json`): a step that is added
+to a stage is in them by itself. Which way a path takes is for the tests to say."""
+
+import json
+from pathlib import Path
+
+DECLARED = json.loads((Path(__file__).resolve().parent.parent / "statemachine" / "stages.json").read_text())
+
+
+def stage(name, without=()):
+    """The states of a stage of a recovery, in order, without those that this way does not pass."""
+    states = DECLARED["rewind.asl.json"]["stages"][name]
+    assert set(without) <= set(states), f"{without} are not all in {states}"
+    return [state for state in states if state not in without]
+
+
+def between(name, first, last):
+    """The states of a stage from `first` to `last`."""
+    states = stage(name)
+    return states[states.index(first) : states.index(last) + 1]
+
+
+# What each state passes to its function.
+PAYLOADS = {state: set(names) for machine in DECLARED.values() for state, names in machine["payloads"].items()}
+# AwaitRewind while it waits for the safety clone, which its stand-in and the timings tell apart.
+PAYLOADS["AwaitSafetyClone"] = PAYLOADS["AwaitRewind"]
+
+START = stage("lease", without=["ReadLease"]) + stage("plan", without=["Planned"])
+INSTANCES = stage("instances")
+REWIND = stage("restore") + INSTANCES + stage("verify")
+ASK = between("approval", "IsApprovalNeeded", "RequestApproval")
+CONFIRM = between("approval", "IsApprovalToConfirm", "IsApprovalValid")
+DECIDED = between("approval", "RecordDecision", "IsApproved")
+APPROVE = ASK + CONFIRM + DECIDED
+FENCE = stage("fence")
+DONE = stage("finish")
+
+RELEASED = between("end", "RecordFailure", "IsOperatorNeeded")
+PUT_BACK = stage("failure")
+UNDO_RESTORE = stage("restore undo")
+UNDO_INSTANCES = stage("instances undo") + UNDO_RESTORE
+UNDO_FENCE = stage("fence undo")
+UNDO_SWITCH = stage("cutover undo") + UNDO_FENCE
+FORWARD = stage("backtrack undo")
