@@ -45,6 +45,7 @@ pub(crate) struct Budget {
 impl Budget {
     /// The budget of the recoveries `of` in `states`, of which the lease knows nothing yet.
     pub(crate) fn new(states: &[State], of: Recoveries) -> Self {
+        // Its time is in the loop's own bound: an hour for it as well would be counted twice.
         let looped: BTreeSet<&str> = states.iter().filter_map(|state| looped(states, state)).collect();
         let passed = |state: &&State| state.recoveries.meet(of);
         let bounds = |state: &State| state.bounds.iter().filter(|Bound { recoveries, .. }| recoveries.meet(of)).count();
@@ -67,6 +68,7 @@ impl Budget {
     /// The events that its history may get.
     pub(crate) fn events(&self) -> u64 {
         let rounds: u64 = self.loops.iter().map(|(_, seconds)| seconds / ROUND + 1).sum();
+        // A slice of waiting for people lasts 60 seconds: docs/adr/0003-approval-in-slices.md.
         rounds * ROUND_EVENTS + APPROVAL / 60 * SLICE_EVENTS + OTHER_EVENTS
     }
 }
@@ -75,6 +77,7 @@ impl Budget {
 /// strategy.
 pub(crate) fn lease_hours(states: &[State]) -> u64 {
     let seconds = [Recoveries::Restore, Recoveries::Backtrack].map(|of| Budget::new(states, of).seconds());
+    // The definition has one number for every recovery, whatever strategy its plan chooses.
     seconds.into_iter().max().unwrap_or_default().div_ceil(hours(1))
 }
 
@@ -86,6 +89,7 @@ fn count(names: &[&str]) -> u64 {
 fn looped(states: &[State], state: &State) -> Option<&'static str> {
     let again = state.next.filter(|_| !state.bounds.is_empty())?;
     let pause = states.iter().find(|state| state.name == again && state.kind == Kind::Wait);
+    // Where a Wait comes in between, the state behind it is the one that is called again.
     pause.map_or(Some(again), |pause| pause.next)
 }
 

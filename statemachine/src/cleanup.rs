@@ -110,6 +110,8 @@ fn states() -> Vec<State> {
             )
             .when_with("$check.unused = true", vec![set("since", "$millis()")], "FindRecordsAgain")
             .next("RecordNotice"),
+        // Only a failed condition skips the message. Where the table fails otherwise, a message too many is better
+        // than none.
         State::table("RecordNotice", "putItem")
             .comment(
                 "The conditional put fails within 23 hours of the last one, so people hear of one cluster once a \
@@ -159,6 +161,7 @@ fn states() -> Vec<State> {
             .timeout(195)
             .keep("deletion")
             .next("IsDeleted")
+            // A recovery works on the cluster: no failure, for the next hour looks again.
             .catch(&["LeaseHeld"], Vec::new(), "IsAnyDue")
             .fails_to("ConcludeFailed"),
         State::choice("IsDeleted")
@@ -238,6 +241,7 @@ fn states() -> Vec<State> {
                     ("Cause", "what recoveries kept could not be looked for; people were told why".into()),
                 ]),
             )
+            // RecordNotice stores a cluster with each notice, and here none was found.
             .assign("item", object([("cluster", "*".into())]))
             .assign("noticeKey", "failed#".into())
             .assign("subject", "nothing was cleaned up".into())

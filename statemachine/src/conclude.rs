@@ -28,6 +28,7 @@ pub(crate) fn explained(expression: &str) -> Json {
 /// The error of an execution: always one of our names, so that people and alarms know what each means. What the
 /// platform called it stays in the cause.
 pub(crate) fn error_name() -> Json {
+    // From the enum itself, so that a name that is added there is not reported as Unavailable.
     let ours: Vec<String> = ErrorName::ALL.iter().map(|name| format!("'{}'", name.as_str())).collect();
     jsonata(format!(
         "$failure.Error in [{}] ? $failure.Error : $failure.Error in ['States.QueryEvaluationError', \

@@ -70,6 +70,7 @@ impl Json {
                 text.push_str(&" ".repeat(indent));
                 text.push('}');
             }
+            // A single string has no place to break at, and JSON has no continuation lines.
             _ => text.push_str(&compact),
         }
     }
@@ -149,6 +150,7 @@ fn fill(text: &mut String, items: &[Json], indent: usize) {
 }
 
 fn quoted(text: &str) -> String {
+    // Only the order of fields is ours: escapes are left to the library that gets them right.
     serde_json::Value::from(text).to_string()
 }
 

@@ -12,6 +12,8 @@ pub(crate) fn acquire(owner: &str, key: &str, seconds: &str) -> State {
         ("recoveryId", text(&format!("${owner}.id"))),
         ("executionArn", text(&format!("${owner}.executionArn"))),
         ("takenAt", text("$now()")),
+        // In seconds, for the table's time to live reads the same field. It deletes late, so conditions compare as
+        // well.
         ("expiresAt", number(&format!("$string($floor($millis() / 1000) + {seconds})"))),
     ];
     let values = [(":now", number("$string($floor($millis() / 1000))")), (":me", text(&format!("${owner}.id")))];
@@ -25,6 +27,7 @@ pub(crate) fn acquire(owner: &str, key: &str, seconds: &str) -> State {
 
 /// A state that deletes the item, if it is still of the execution in the variable `owner`.
 pub(crate) fn release(name: &'static str, owner: &str) -> State {
+    // Conditional: this lease may have expired, and the item be another recovery's by now.
     State::table(name, "deleteItem")
         .progress("releases the lease")
         .argument("Key", object([("id", text("$leaseKey"))]))

@@ -42,6 +42,7 @@ impl Machine {
             let names = state.payload.iter().map(|(name, _)| Json::from(name.as_str()));
             (state.name.to_owned(), Json::List(names.collect()))
         });
+        // Payloads too: the tests of paths compare them with what each function was really passed.
         object([("stages", Json::Object(stages)), ("payloads", Json::Object(passed.collect()))])
     }
 

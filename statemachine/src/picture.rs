@@ -144,6 +144,7 @@ fn table(text: &mut String, machine: &Machine) -> Result {
 }
 
 fn budget(text: &mut String, machine: &Machine) -> Result {
+    // Until ExtendLease the two hours of the first lease hold, which are no part of this sum.
     let after = machine.states.iter().skip_while(|state| state.name != "ExtendLease").skip(1);
     let after: Vec<State> = after.cloned().collect();
     let budgets = [Recoveries::Restore, Recoveries::Backtrack].map(|of| Budget::new(&after, of));

@@ -117,11 +117,13 @@ impl Retries {
             longest: None,
             jitter: false,
         };
+        // Once only: nobody knows if the call was carried out, and one that was cut off may be running still.
         let once = |errors| Retrier { errors, interval: 2, rate: 1, attempts: 1, longest: None, jitter: false };
         match self {
             Self::None => Vec::new(),
             Self::Function => {
                 let mut unknown = UNKNOWN.to_vec();
+                // Not in a slice, where the timeout is the regular end: RequestApproval catches it.
                 unknown.insert(1, "States.Timeout");
                 vec![jittered(&BUSY, 8), not_ready, wrong_state, once(unknown)]
             }
@@ -158,6 +160,7 @@ impl Retrier {
         let mut pause = self.interval;
         let mut sum: u64 = 0;
         for _ in 0..self.attempts {
+            // Full jitter draws a pause between zero and this one, so this is the longest.
             sum += self.longest.map_or(pause, |longest| pause.min(longest));
             pause = pause.saturating_mul(self.rate);
         }

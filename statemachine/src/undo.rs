@@ -65,6 +65,8 @@ fn states() -> Vec<State> {
                 that is held a clean-up may begin to delete the source.",
             )
             .argument("Key", object([("id", text("'recovery#' & $id"))]))
+            // The recovery may have ended a moment ago, and the clean-up may just have noted that it deletes the
+            // source.
             .argument("ConsistentRead", true.into())
             .keep_as("state", "$exists($states.result.Item.state.S) ? $states.result.Item.state.S : 'unknown'")
             .keep_as("cleanUp", "$exists($states.result.Item.cleanUp.S) ? $parse($states.result.Item.cleanUp.S) : {}")
@@ -215,6 +217,8 @@ fn states() -> Vec<State> {
             .timeout(195)
             .keeps_what_was_undone()
             .next("RecordUndone")
+            // Not to UndoFenceRestored: the records point at the source by then, and opening the restored cluster as
+            // well could make a second writer.
             .fails_to("ConcludeNeedsOperator"),
         State::undo("UndoFenceRestored", "FenceSource")
             .progress("lifts the fence of the restored cluster")

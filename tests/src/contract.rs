@@ -1,7 +1,7 @@
 //! The state machines against the functions, the template, the error names and the documentation.
 
 use crate::files;
-use crate::functions::{CALLED_BY_PEOPLE, Function};
+use crate::functions::{CALLED_BY_OPERATORS, Function};
 use crate::machine::Machine;
 use crate::template::{Template, texts};
 use regex::Regex;
@@ -91,6 +91,7 @@ fn every_function_has_a_resource_and_a_state_and_the_other_way_round() {
     assert_eq!(functions, invoked, "functions/ (left) against the functions that states invoke (right)");
     for function in &functions {
         let named = machines.iter().flat_map(Machine::states).any(|(name, _)| name == function);
+        // People look for the function of a failed state under the state's name.
         assert!(named, "{function} has no state of its name");
     }
 }
@@ -123,14 +124,15 @@ fn each_machine_is_given_what_it_names_and_nothing_else() {
     }
     let definitions = files::names_in("statemachine").into_iter().filter(|name| name.ends_with(".asl.json"));
     let known = Machine::all().map(|machine| machine.path.trim_start_matches("statemachine/").to_owned());
+    // A definition that no test knows would be deployed without any of these checks.
     assert_eq!(set(definitions), set(known));
 }
 
 #[test]
-fn what_people_call_is_in_the_contract_and_its_name_among_the_outputs() {
+fn functions_for_operators_are_in_the_contract_and_their_names_among_the_outputs() {
     let template = Template::read();
     let steps = files::read("docs/steps.md");
-    for name in CALLED_BY_PEOPLE {
+    for name in CALLED_BY_OPERATORS {
         let function = Function::all().into_iter().find(|function| function.name == name);
         let stem = function.unwrap_or_else(|| panic!("there is no function {name}")).stem;
         assert_eq!(template.output(&format!("{name}FunctionName")), &format!("{name}Function"));
@@ -224,7 +226,7 @@ fn a_state_matches_only_names_that_something_raises() {
 }
 
 #[test]
-fn a_failure_that_a_machine_finds_itself_has_a_name_of_ours_and_says_where() {
+fn a_failure_that_a_machine_finds_itself_has_a_name_of_ours_and_names_its_state() {
     for machine in Machine::all() {
         for (name, state) in machine.states() {
             for assign in Machine::assigns(state) {
@@ -386,6 +388,7 @@ fn every_state_is_reached_and_every_way_leads_to_one() {
                     reached.insert(to.to_owned());
                 }
             }
+            // Machines have loops, so the search ends when a round finds nothing new.
             if reached.len() == before {
                 break;
             }
@@ -523,7 +526,7 @@ fn the_definitions_keep_to_what_both_interpreters_do() {
 // --------------------------------------------------------------------------------------------------------- the events
 
 #[test]
-fn an_event_stops_nothing_and_is_documented_with_all_that_it_says() {
+fn an_event_stops_nothing_and_is_documented_with_all_of_its_fields() {
     let page = files::read("docs/events.md");
     let machines = Machine::all();
     let announcing = machines.iter().flat_map(Machine::tasks).filter(|(_, state)| state["Resource"] == PUT_EVENTS);
@@ -537,14 +540,18 @@ fn an_event_stops_nothing_and_is_documented_with_all_that_it_says() {
         for entry in state["Arguments"]["Entries"].as_array().unwrap() {
             assert_eq!(entry["Source"], "aurora-rewind", "{name}");
             sent.extend(quoted.find_iter(entry["DetailType"].as_str().unwrap()).map(|found| found.as_str().to_owned()));
-            for said in field.captures_iter(entry["Detail"].as_str().unwrap()) {
-                assert!(page.contains(&format!("`{}`", &said[1])), "{name} says {}, which no page tells of", &said[1]);
+            for named in field.captures_iter(entry["Detail"].as_str().unwrap()) {
+                assert!(
+                    page.contains(&format!("`{}`", &named[1])),
+                    "{name} says {}, which no page tells of",
+                    &named[1]
+                );
             }
         }
     }
     let heading = Regex::new(r"(?m)^\| `(Rewind [^`]+)` \|").unwrap();
-    let told = set(heading.captures_iter(&page).map(|found| found[1].to_owned()));
-    assert_eq!(sent, told, "events (left) against docs/events.md (right)");
+    let documented = set(heading.captures_iter(&page).map(|found| found[1].to_owned()));
+    assert_eq!(sent, documented, "events (left) against docs/events.md (right)");
 }
 
 // -------------------------------------------------------------------------------------------------- the documentation

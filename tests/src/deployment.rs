@@ -59,6 +59,7 @@ fn what_anybody_can_call_has_a_limit() {
         assert_eq!(texts(limit)[1], "ChatConcurrency", "{name} could use up the concurrency of the account");
         public += 1;
     }
+    // A property that is spelt otherwise would leave the loop with nothing to check.
     assert_eq!(public, 1);
     let parameter = template.section("Parameters").find(|(name, _)| *name == "ChatConcurrency").unwrap().1;
     assert!(parameter["Default"].as_str().unwrap().parse::<u16>().unwrap() > 0, "there is a limit by default");
@@ -71,6 +72,7 @@ fn a_first_deployment_that_fails_leaves_nothing_behind() {
         // A retained resource keeps its name, and the next attempt fails because that exists.
         assert_ne!(resource["DeletionPolicy"], "Retain", "{name} would be in the way of the next attempt");
     }
+    // The table holds the records of all recoveries, which must outlive a stack that is deleted by mistake.
     let (_, table) = template.section("Resources").find(|(name, _)| *name == "Table").unwrap();
     assert_eq!(
         (&table["DeletionPolicy"], &table["UpdateReplacePolicy"]),
@@ -131,6 +133,7 @@ fn messages_arrive_whole_whatever_is_in_them() {
         for target in rule["Properties"]["Targets"].as_array().unwrap() {
             let transformer = &target["InputTransformer"];
             let Some(text) = transformer["InputTemplate"].as_str() else { continue };
+            // EventBridge quotes what stands alone by itself, so a string takes its place here.
             let message: Value = serde_json::from_str(&alone.replace_all(text, r#": "x""#))
                 .unwrap_or_else(|e| panic!("{name} sends no JSON: {e}"));
             let given: BTreeSet<&str> =
@@ -158,6 +161,7 @@ fn messages_arrive_whole_whatever_is_in_them() {
 #[test]
 fn a_key_of_your_own_serves_every_function_and_every_machine() {
     let template = Template::read();
+    // SAM makes the functions' roles, and derives their names: nothing else in the template shows them.
     let listed = texts(&template.resource("KeyPolicy")["Roles"]);
     let roles = listed.into_iter().filter(|role| role.ends_with("Role"));
     let functions = template.functions().map(|(name, _)| format!("{name}FunctionRole"));

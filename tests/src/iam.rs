@@ -92,6 +92,7 @@ fn each_adapter_names_the_action_of_every_sdk_call_that_it_makes() {
             // Tags in a call that creates something need the permission to tag as well.
             let tagging = action == "rds:AddTagsToResource"
                 && ["set_tags(", "final_db_snapshot_identifier("].iter().any(|tagging| adapter.body.contains(tagging));
+            // An adapter may call another one, whose action its callers need as well.
             let by_another = adapters().iter().any(|other| {
                 adapter.body.contains(&format!(".{}(", other.method)) && other.body.contains(&format!(".{method}()"))
             });
@@ -135,6 +136,7 @@ fn each_role_allows_what_its_function_calls_and_no_more() {
         for statement in keys {
             // Without the condition the role could decrypt anything that the key protects.
             let through = statement["Condition"]["StringEquals"]["kms:ViaService"].as_str();
+            // A key's policy is the customer's: the role is the only place where we can narrow it.
             assert!(through.is_some(), "{}: {} is not held to a service", function.stem, statement["Sid"]);
             let service = through.unwrap().split('.').next().unwrap();
             assert!(

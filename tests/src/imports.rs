@@ -79,6 +79,7 @@ impl Crate {
                 continue;
             }
             // A name in `module`: its own, or one that it passes on.
+            // Two modules that pass on each other's names would be followed for ever, so the depth is limited.
             let passed_on = self.modules.get(&module)?.passed_on.get(next).filter(|_| depth < 8);
             return match passed_on {
                 Some(from) => self.defining(&module, from, depth + 1).or(Some(module)),

@@ -75,6 +75,7 @@ fn identifiers_are_of_the_projects_vocabulary() {
             found.extend(outside.map(|instead| format!("{path}:{line}: {name} (say {instead})")));
         }
     }
+    // One line often has a name twice, and one report of it is enough.
     found.dedup();
     assert!(found.is_empty(), "{} identifiers are of another vocabulary:\n{}", found.len(), found.join("\n"));
 }
@@ -141,7 +142,7 @@ fn identifiers(text: &str) -> Vec<(usize, String)> {
 }
 
 #[test]
-fn identifiers_are_told_from_comments_strings_and_lifetimes() {
+fn identifiers_are_distinguished_from_comments_strings_and_lifetimes() {
     let text = r####"
         // door
         /* desk

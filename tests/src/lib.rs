@@ -65,6 +65,7 @@ mod files {
             .map(|entry| entry.unwrap().file_name().into_string().unwrap())
             .filter(|n| !n.starts_with('.'))
             .collect();
+        // Each file system lists in an order of its own, and generated pages must not depend on it.
         names.sort_unstable();
         names
     }

@@ -140,6 +140,7 @@ impl Machine {
 
     /// All `Assign` blocks of a state: its own, its choices' and its catchers'.
     pub(crate) fn assigns(state: &Value) -> Vec<&serde_json::Map<String, Value>> {
+        // A variable may be set on the way out of a state as well, by the choice or the catcher that was taken.
         let nested = ["Choices", "Catch"].into_iter().flat_map(|at| state[at].as_array().into_iter().flatten());
         nested.chain([state]).filter_map(|at| at["Assign"].as_object()).collect()
     }

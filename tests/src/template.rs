@@ -57,6 +57,7 @@ impl Template {
 
     /// A property of a function, or what all functions have.
     pub(crate) fn of_function<'a>(&'a self, function: &'a Value, property: &str) -> &'a Value {
+        // As SAM does: a function's own value comes before that of Globals.
         function.get(property).unwrap_or(&self.0["Globals"]["Function"][property])
     }
 
@@ -99,6 +100,7 @@ pub(crate) fn texts(value: &Value) -> Vec<String> {
     match value {
         Value::Array(items) => items.iter().flat_map(texts).collect(),
         Value::String(text) => vec![text.clone()],
+        // Skipping it would leave a resource or an action out of every comparison.
         other => panic!("{other} is no text"),
     }
 }

@@ -34,6 +34,7 @@ const END: Duration = CALLS_END_BEFORE.saturating_add(STOPPED_BEFORE);
 fn timeout(template: &Template, function: &str) -> Duration {
     let (_, properties) =
         template.functions().find(|(name, _)| *name == function).unwrap_or_else(|| panic!("there is no {function}"));
+    // The default of Lambda is three seconds, which no function here could work with.
     let seconds = template.of_function(properties, "Timeout").as_u64();
     Duration::from_secs(seconds.unwrap_or_else(|| panic!("{function} has no Timeout in seconds")))
 }
@@ -48,6 +49,7 @@ fn a_function_has_time_for_all_that_it_waits_for() {
     let template = Template::read();
     let there: Vec<&str> = template.functions().map(|(function, _)| function).collect();
     for (function, _) in WAITS {
+        // A renamed function would take its waits out of the sum without a word.
         assert!(there.contains(&function), "{function} is no function of the template");
     }
     for function in there {
@@ -98,8 +100,8 @@ fn who_calls_a_function_waits_longer_than_it_may_run() {
     assert!(set_window < CALL_SET_WINDOW, "set-window may take {set_window:?} of its caller's {CALL_SET_WINDOW:?}");
     // Chat calls it, and tells the person what it answered after that.
     let chat = timeout(&template, "Chatops");
-    let told = CALL_SET_WINDOW + CALLS_END_BEFORE + POST + END;
-    assert!(told < chat, "chat may take {told:?} of {chat:?} for a window");
+    let longest = CALL_SET_WINDOW + CALLS_END_BEFORE + POST + END;
+    assert!(longest < chat, "chat may take {longest:?} of {chat:?} for a window");
 }
 
 #[test]

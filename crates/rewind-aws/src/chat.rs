@@ -2,7 +2,7 @@
 //! of itself. The record of a recovery is never written here.
 
 use crate::classify::{Call, classify, code};
-use crate::{Answer, Aws};
+use crate::{Aws, AwsResult};
 use aws_sdk_dynamodb::types::AttributeValue;
 use aws_sdk_lambda::types::InvocationType;
 use aws_smithy_types::Blob;
@@ -12,23 +12,24 @@ use serde_json::Value;
 /// Keeps the records of chat, each with an expiry in epoch seconds.
 pub trait ChatRecords: Send + Sync {
     /// Records `key`; returns true if it was not recorded before.
-    fn first_seen(&self, key: &str, until: i64) -> impl Future<Output = Answer<bool>> + Send;
+    fn first_seen(&self, key: &str, until: i64) -> impl Future<Output = AwsResult<bool>> + Send;
     /// Records that `user` asked for a recovery to be started. A recovery may have several requesters.
-    fn record_requester(&self, recovery_id: &str, user: &str, until: i64) -> impl Future<Output = Answer<()>> + Send;
+    fn record_requester(&self, recovery_id: &str, user: &str, until: i64)
+    -> impl Future<Output = AwsResult<()>> + Send;
     /// Returns true if `user` asked for that recovery.
-    fn is_requester(&self, recovery_id: &str, user: &str) -> impl Future<Output = Answer<bool>> + Send;
+    fn is_requester(&self, recovery_id: &str, user: &str) -> impl Future<Output = AwsResult<bool>> + Send;
 }
 
 /// Reads secrets that are no logins.
 pub trait ReadSecretText: Send + Sync {
     /// Reads the text of a secret's current version.
-    fn secret_text(&self, secret_arn: &str) -> impl Future<Output = Answer<String>> + Send;
+    fn secret_text(&self, secret_arn: &str) -> impl Future<Output = AwsResult<String>> + Send;
 }
 
 /// Invokes functions without waiting for them.
 pub trait InvokeAsync: Send + Sync {
     /// Invokes a function asynchronously.
-    fn invoke_async(&self, function: &str, payload: &Value) -> impl Future<Output = Answer<()>> + Send;
+    fn invoke_async(&self, function: &str, payload: &Value) -> impl Future<Output = AwsResult<()>> + Send;
 }
 
 /// The DynamoDB client for the records of chat, in the table of recoveries.
@@ -47,7 +48,7 @@ impl ChatTable {
 
 impl ChatRecords for ChatTable {
     /// IAM: `dynamodb:PutItem`.
-    async fn first_seen(&self, key: &str, until: i64) -> Answer<bool> {
+    async fn first_seen(&self, key: &str, until: i64) -> AwsResult<bool> {
         let put = self
             .client
             .put_item()
@@ -66,7 +67,7 @@ impl ChatRecords for ChatTable {
     }
 
     /// IAM: `dynamodb:PutItem`.
-    async fn record_requester(&self, recovery_id: &str, user: &str, until: i64) -> Answer<()> {
+    async fn record_requester(&self, recovery_id: &str, user: &str, until: i64) -> AwsResult<()> {
         self.client
             .put_item()
             .table_name(&self.name)
@@ -79,7 +80,7 @@ impl ChatRecords for ChatTable {
     }
 
     /// IAM: `dynamodb:GetItem`.
-    async fn is_requester(&self, recovery_id: &str, user: &str) -> Answer<bool> {
+    async fn is_requester(&self, recovery_id: &str, user: &str) -> AwsResult<bool> {
         let read = self
             .client
             .get_item()
@@ -111,7 +112,7 @@ impl SecretTexts {
 
 impl ReadSecretText for SecretTexts {
     /// IAM: `secretsmanager:GetSecretValue`.
-    async fn secret_text(&self, secret_arn: &str) -> Answer<String> {
+    async fn secret_text(&self, secret_arn: &str) -> AwsResult<String> {
         let read = self.0.get_secret_value().secret_id(secret_arn).send().await;
         let read = read.map_err(|e| classify(&e, Call::Read, "secretsmanager:GetSecretValue of the app's secret"))?;
         read.secret_string.ok_or_else(|| StepError::bug("the app's secret holds no text"))
@@ -131,7 +132,7 @@ impl AsyncLambda {
 
 impl InvokeAsync for AsyncLambda {
     /// IAM: `lambda:InvokeFunction`.
-    async fn invoke_async(&self, function: &str, payload: &Value) -> Answer<()> {
+    async fn invoke_async(&self, function: &str, payload: &Value) -> AwsResult<()> {
         self.0
             .invoke()
             .function_name(function)

@@ -2,7 +2,7 @@
 //! renders nothing and decides nothing.
 
 use crate::classify::{Call, classify};
-use crate::{Answer, Aws};
+use crate::{Aws, AwsResult};
 use aws_sdk_sfn::types::{ExecutionStatus, HistoryEvent, HistoryEventType};
 use aws_smithy_types::DateTime;
 use jiff::Timestamp;
@@ -80,17 +80,17 @@ pub enum What {
 /// Starts executions, reads them, and sends them decisions.
 pub trait Executions: Send + Sync {
     /// Starts an execution of a state machine under this name.
-    fn start(&self, machine_arn: &str, name: &str, input: &Value) -> impl Future<Output = Answer<Started>> + Send;
+    fn start(&self, machine_arn: &str, name: &str, input: &Value) -> impl Future<Output = AwsResult<Started>> + Send;
     /// Reads an execution; none if there is no such ARN.
-    fn execution(&self, arn: &str) -> impl Future<Output = Answer<Option<Execution>>> + Send;
+    fn execution(&self, arn: &str) -> impl Future<Output = AwsResult<Option<Execution>>> + Send;
     /// Reads the events after the number `after`, in order; of a long history only the last part.
-    fn events(&self, arn: &str, after: i64) -> impl Future<Output = Answer<Vec<Event>>> + Send;
+    fn events(&self, arn: &str, after: i64) -> impl Future<Output = AwsResult<Vec<Event>>> + Send;
     /// Reads the last output of each state before the state `until` was entered for the first time.
-    fn answers(&self, arn: &str, until: &str) -> impl Future<Output = Answer<BTreeMap<String, Value>>> + Send;
+    fn answers(&self, arn: &str, until: &str) -> impl Future<Output = AwsResult<BTreeMap<String, Value>>> + Send;
     /// Ends the wait for `task_token` with this output; false if that wait is over.
-    fn answer(&self, task_token: &str, answer: &Value) -> impl Future<Output = Answer<bool>> + Send;
+    fn answer(&self, task_token: &str, answer: &Value) -> impl Future<Output = AwsResult<bool>> + Send;
     /// The definition of a state machine.
-    fn definition(&self, machine_arn: &str) -> impl Future<Output = Answer<Value>> + Send;
+    fn definition(&self, machine_arn: &str) -> impl Future<Output = AwsResult<Value>> + Send;
 }
 
 /// The client of Step Functions.
@@ -109,7 +109,7 @@ impl StepFunctions {
 
 impl Executions for StepFunctions {
     /// IAM: `states:StartExecution`.
-    async fn start(&self, machine_arn: &str, name: &str, input: &Value) -> Answer<Started> {
+    async fn start(&self, machine_arn: &str, name: &str, input: &Value) -> AwsResult<Started> {
         let sent =
             self.0.start_execution().state_machine_arn(machine_arn).name(name).input(input.to_string()).send().await;
         match sent {
@@ -123,7 +123,7 @@ impl Executions for StepFunctions {
     }
 
     /// IAM: `states:DescribeExecution`.
-    async fn execution(&self, arn: &str) -> Answer<Option<Execution>> {
+    async fn execution(&self, arn: &str) -> AwsResult<Option<Execution>> {
         let found = match self.0.describe_execution().execution_arn(arn).send().await {
             Ok(found) => found,
             Err(error) if error.as_service_error().is_some_and(|e| e.is_execution_does_not_exist()) => {
@@ -151,7 +151,7 @@ impl Executions for StepFunctions {
     }
 
     /// IAM: `states:GetExecutionHistory`.
-    async fn events(&self, arn: &str, after: i64) -> Answer<Vec<Event>> {
+    async fn events(&self, arn: &str, after: i64) -> AwsResult<Vec<Event>> {
         // Newest first, so that a client that polls a long history reads only what is new.
         let mut fresh: Vec<HistoryEvent> = Vec::new();
         let mut page = None;
@@ -178,7 +178,7 @@ impl Executions for StepFunctions {
     }
 
     /// IAM: `states:GetExecutionHistory`.
-    async fn answers(&self, arn: &str, until: &str) -> Answer<BTreeMap<String, Value>> {
+    async fn answers(&self, arn: &str, until: &str) -> AwsResult<BTreeMap<String, Value>> {
         let mut answers = BTreeMap::new();
         let mut page = None;
         loop {
@@ -208,7 +208,7 @@ impl Executions for StepFunctions {
     }
 
     /// IAM: `states:SendTaskSuccess`.
-    async fn answer(&self, task_token: &str, answer: &Value) -> Answer<bool> {
+    async fn answer(&self, task_token: &str, answer: &Value) -> AwsResult<bool> {
         // An approval is renewed every few minutes, with a new token: an old one is no error, the caller reads the new one.
         match self.0.send_task_success().task_token(task_token).output(answer.to_string()).send().await {
             Ok(_) => Ok(true),
@@ -222,7 +222,7 @@ impl Executions for StepFunctions {
     }
 
     /// IAM: `states:DescribeStateMachine`.
-    async fn definition(&self, machine_arn: &str) -> Answer<Value> {
+    async fn definition(&self, machine_arn: &str) -> AwsResult<Value> {
         let found = self
             .0
             .describe_state_machine()
@@ -235,7 +235,7 @@ impl Executions for StepFunctions {
 }
 
 /// Translates an event of the history; none for a kind that no client follows.
-fn translate(event: &HistoryEvent) -> Answer<Option<Event>> {
+fn translate(event: &HistoryEvent) -> AwsResult<Option<Event>> {
     let what = match &event.r#type {
         kind if kind.as_str().ends_with("StateEntered") => {
             event.state_entered_event_details.as_ref().map(|details| What::Entered(details.name.clone()))
@@ -273,6 +273,6 @@ fn json(text: Option<&str>) -> Value {
     text.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
 }
 
-fn time(at: &DateTime) -> Answer<Timestamp> {
+fn time(at: &DateTime) -> AwsResult<Timestamp> {
     Timestamp::from_nanosecond(at.as_nanos()).map_err(|e| StepError::bug(format!("AWS answered no time: {e}")))
 }

@@ -1,7 +1,7 @@
 //! Calls functions for people, such as set-window. The steps of a recovery are called by the state machine alone.
 
 use crate::classify::{Call, classify};
-use crate::{Answer, Aws};
+use crate::{Aws, AwsResult};
 use aws_smithy_types::Blob;
 use rewind_core::timeouts;
 use serde_json::Value;
@@ -18,7 +18,7 @@ pub enum Called {
 /// Calls functions.
 pub trait CallFunctions: Send + Sync {
     /// Calls a function, by name or ARN, and waits for its answer.
-    fn call(&self, function: &str, payload: &Value) -> impl Future<Output = Answer<Called>> + Send;
+    fn call(&self, function: &str, payload: &Value) -> impl Future<Output = AwsResult<Called>> + Send;
 }
 
 /// The client of Lambda.
@@ -34,7 +34,7 @@ impl Lambda {
 
 impl CallFunctions for Lambda {
     /// IAM: `lambda:InvokeFunction`.
-    async fn call(&self, function: &str, payload: &Value) -> Answer<Called> {
+    async fn call(&self, function: &str, payload: &Value) -> AwsResult<Called> {
         let answer = self
             .0
             .invoke()

@@ -20,4 +20,4 @@ pub mod topic;
 pub use environment::Aws;
 
 /// The result of every call of AWS: a value, or an error that the state machine knows.
-pub type Answer<T> = Result<T, rewind_core::StepError>;
+pub type AwsResult<T> = Result<T, rewind_core::StepError>;

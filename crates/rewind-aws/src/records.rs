@@ -3,7 +3,7 @@
 //! The item itself, its state and most leases are written by states of the state machine that call DynamoDB without a function.
 
 use crate::classify::{Call, classify, code};
-use crate::{Answer, Aws};
+use crate::{Aws, AwsResult};
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
 use rewind_core::{PendingApproval, StepError};
@@ -13,23 +13,23 @@ use std::collections::HashMap;
 /// Keeps notes for a step that runs twice or is undone.
 pub trait Notes: Send + Sync {
     /// Reads the note `name` of a recovery.
-    fn note(&self, recovery_id: &str, name: &str) -> impl Future<Output = Answer<Option<Value>>> + Send;
+    fn note(&self, recovery_id: &str, name: &str) -> impl Future<Output = AwsResult<Option<Value>>> + Send;
     /// Writes the note `name` unless it is there already; returns the note that is there then.
-    fn note_once(&self, recovery_id: &str, name: &str, value: &Value) -> impl Future<Output = Answer<Value>> + Send;
+    fn note_once(&self, recovery_id: &str, name: &str, value: &Value) -> impl Future<Output = AwsResult<Value>> + Send;
     /// Writes the note `name` in place of the one that is there.
-    fn note_again(&self, recovery_id: &str, name: &str, value: &Value) -> impl Future<Output = Answer<()>> + Send;
+    fn note_again(&self, recovery_id: &str, name: &str, value: &Value) -> impl Future<Output = AwsResult<()>> + Send;
 }
 
 /// Keeps approvals.
 pub trait Approvals: Send + Sync {
-    /// Keeps the approval in place of the one before; answers the hash of what people were told of, if they were.
+    /// Keeps the approval in place of the one before; returns the hash that people were notified of, if they were.
     fn keep(
         &self,
         recovery_id: &str,
         approval: &PendingApproval,
-    ) -> impl Future<Output = Answer<Option<String>>> + Send;
-    /// Notes that people were told of what has this hash.
-    fn told(&self, recovery_id: &str, hash: &str) -> impl Future<Output = Answer<()>> + Send;
+    ) -> impl Future<Output = AwsResult<Option<String>>> + Send;
+    /// Notes that people were notified of the proposal with this hash.
+    fn mark_notified(&self, recovery_id: &str, hash: &str) -> impl Future<Output = AwsResult<()>> + Send;
 }
 
 /// The exclusive right to work on a cluster, until a time.
@@ -48,15 +48,15 @@ pub struct Lease {
 /// Takes leases as the state machines do, for functions that are called by something else.
 pub trait Leases: Send + Sync {
     /// Takes the lease of `cluster`, or renews it; false if somebody else holds it.
-    fn take_lease(&self, cluster: &str, lease: &Lease) -> impl Future<Output = Answer<bool>> + Send;
+    fn take_lease(&self, cluster: &str, lease: &Lease) -> impl Future<Output = AwsResult<bool>> + Send;
     /// Releases the lease if this holder still has it.
-    fn release_lease(&self, cluster: &str, holder: &str) -> impl Future<Output = Answer<()>> + Send;
+    fn release_lease(&self, cluster: &str, holder: &str) -> impl Future<Output = AwsResult<()>> + Send;
 }
 
 /// Reads leases.
 pub trait ReadLeases: Send + Sync {
     /// Reads the lease of `cluster`, which may have ended.
-    fn lease_of(&self, cluster: &str) -> impl Future<Output = Answer<Option<Lease>>> + Send;
+    fn lease_of(&self, cluster: &str) -> impl Future<Output = AwsResult<Option<Lease>>> + Send;
 }
 
 /// The client of the table.
@@ -72,7 +72,7 @@ impl Records {
     /// # Errors
     ///
     /// `Bug` where the variable is not set: the template sets it.
-    pub fn from_env(aws: &Aws) -> Answer<Self> {
+    pub fn from_env(aws: &Aws) -> AwsResult<Self> {
         let table = crate::environment::required("REWIND_TABLE")?;
         Ok(Self { client: aws_sdk_dynamodb::Client::new(&aws.config("DYNAMODB")), table })
     }
@@ -84,7 +84,7 @@ impl Records {
 
 impl Notes for Records {
     /// IAM: `dynamodb:GetItem`.
-    async fn note(&self, recovery_id: &str, name: &str) -> Answer<Option<Value>> {
+    async fn note(&self, recovery_id: &str, name: &str) -> AwsResult<Option<Value>> {
         let answer = self
             .client
             .get_item()
@@ -100,7 +100,7 @@ impl Notes for Records {
     }
 
     /// IAM: `dynamodb:UpdateItem`, `dynamodb:GetItem`.
-    async fn note_once(&self, recovery_id: &str, name: &str, value: &Value) -> Answer<Value> {
+    async fn note_once(&self, recovery_id: &str, name: &str, value: &Value) -> AwsResult<Value> {
         let written = self
             .client
             .update_item()
@@ -123,7 +123,7 @@ impl Notes for Records {
     }
 
     /// IAM: `dynamodb:UpdateItem`.
-    async fn note_again(&self, recovery_id: &str, name: &str, value: &Value) -> Answer<()> {
+    async fn note_again(&self, recovery_id: &str, name: &str, value: &Value) -> AwsResult<()> {
         self.client
             .update_item()
             .table_name(&self.table)
@@ -140,7 +140,7 @@ impl Notes for Records {
 
 impl Approvals for Records {
     /// IAM: `dynamodb:UpdateItem`.
-    async fn keep(&self, recovery_id: &str, approval: &PendingApproval) -> Answer<Option<String>> {
+    async fn keep(&self, recovery_id: &str, approval: &PendingApproval) -> AwsResult<Option<String>> {
         let text = |text: &str| AttributeValue::S(text.to_owned());
         let map = HashMap::from([
             ("taskToken".to_owned(), text(&approval.task_token)),
@@ -165,7 +165,7 @@ impl Approvals for Records {
     }
 
     /// IAM: `dynamodb:UpdateItem`.
-    async fn told(&self, recovery_id: &str, hash: &str) -> Answer<()> {
+    async fn mark_notified(&self, recovery_id: &str, hash: &str) -> AwsResult<()> {
         self.client
             .update_item()
             .table_name(&self.table)
@@ -181,7 +181,7 @@ impl Approvals for Records {
 
 impl Leases for Records {
     /// IAM: `dynamodb:PutItem`.
-    async fn take_lease(&self, cluster: &str, lease: &Lease) -> Answer<bool> {
+    async fn take_lease(&self, cluster: &str, lease: &Lease) -> AwsResult<bool> {
         let text = |text: &str| AttributeValue::S(text.to_owned());
         let number = |at: Timestamp| AttributeValue::N(at.as_second().to_string());
         let taken = self
@@ -207,7 +207,7 @@ impl Leases for Records {
     }
 
     /// IAM: `dynamodb:UpdateItem`.
-    async fn release_lease(&self, cluster: &str, holder: &str) -> Answer<()> {
+    async fn release_lease(&self, cluster: &str, holder: &str) -> AwsResult<()> {
         let released = self
             .client
             .update_item()
@@ -230,7 +230,7 @@ impl Leases for Records {
 
 impl ReadLeases for Records {
     /// IAM: `dynamodb:GetItem`.
-    async fn lease_of(&self, cluster: &str) -> Answer<Option<Lease>> {
+    async fn lease_of(&self, cluster: &str) -> AwsResult<Option<Lease>> {
         let answer = self
             .client
             .get_item()
@@ -249,12 +249,12 @@ fn lease_key(cluster: &str) -> AttributeValue {
     AttributeValue::S(format!("lease#{}", cluster.to_ascii_lowercase()))
 }
 
-fn read(value: &AttributeValue) -> Answer<Value> {
+fn read(value: &AttributeValue) -> AwsResult<Value> {
     let text = value.as_s().map_err(|_| StepError::bug("a note of the recovery is no text"))?;
     serde_json::from_str(text).map_err(|e| StepError::bug(format!("a note of the recovery is not JSON: {e}")))
 }
 
-fn read_lease(item: &HashMap<String, AttributeValue>) -> Answer<Lease> {
+fn read_lease(item: &HashMap<String, AttributeValue>) -> AwsResult<Lease> {
     let text = |name: &str| item.get(name).and_then(|value| value.as_s().ok());
     let lease = || {
         Some(Lease {

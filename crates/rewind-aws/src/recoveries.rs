@@ -1,7 +1,7 @@
 //! Reads the records of recoveries from the table. Functions and native states write them; nothing here does.
 
 use crate::classify::{Call, classify};
-use crate::{Answer, Aws};
+use crate::{Aws, AwsResult};
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
 use rewind_core::{PendingApproval, RecoveryRecord, StepError};
@@ -11,9 +11,9 @@ use std::collections::HashMap;
 /// Reads records of recoveries.
 pub trait Recoveries: Send + Sync {
     /// The record of a recovery, strongly consistent; none where the table has none.
-    fn recovery(&self, id: &str) -> impl Future<Output = Answer<Option<RecoveryRecord>>> + Send;
+    fn recovery(&self, id: &str) -> impl Future<Output = AwsResult<Option<RecoveryRecord>>> + Send;
     /// The records of all recoveries, the latest first, without their plans and outcomes.
-    fn recoveries(&self) -> impl Future<Output = Answer<Vec<RecoveryRecord>>> + Send;
+    fn recoveries(&self) -> impl Future<Output = AwsResult<Vec<RecoveryRecord>>> + Send;
 }
 
 /// The DynamoDB client for the table of recoveries.
@@ -29,7 +29,7 @@ impl RecoveryTable {
     /// # Errors
     ///
     /// `Bug` where the variable is not set: the template sets it.
-    pub fn from_env(aws: &Aws) -> Answer<Self> {
+    pub fn from_env(aws: &Aws) -> AwsResult<Self> {
         Ok(Self::new(aws, crate::environment::required("REWIND_TABLE")?))
     }
 
@@ -41,7 +41,7 @@ impl RecoveryTable {
 
 impl Recoveries for RecoveryTable {
     /// IAM: `dynamodb:GetItem`.
-    async fn recovery(&self, id: &str) -> Answer<Option<RecoveryRecord>> {
+    async fn recovery(&self, id: &str) -> AwsResult<Option<RecoveryRecord>> {
         let read = self
             .client
             .get_item()
@@ -56,7 +56,7 @@ impl Recoveries for RecoveryTable {
     }
 
     /// IAM: `dynamodb:Scan`.
-    async fn recoveries(&self) -> Answer<Vec<RecoveryRecord>> {
+    async fn recoveries(&self) -> AwsResult<Vec<RecoveryRecord>> {
         let mut found = Vec::new();
         let mut from = None;
         loop {
@@ -94,7 +94,7 @@ impl Recoveries for RecoveryTable {
 
 type Item = HashMap<String, AttributeValue>;
 
-fn record(item: &Item) -> Answer<RecoveryRecord> {
+fn record(item: &Item) -> AwsResult<RecoveryRecord> {
     let approval = match item.get("approval") {
         Some(AttributeValue::M(approval)) => Some(PendingApproval {
             task_token: required(approval, "taskToken")?,
@@ -129,7 +129,7 @@ fn text(item: &Item, name: &str) -> Option<String> {
     item.get(name).and_then(|value| value.as_s().ok()).cloned()
 }
 
-fn required(item: &Item, name: &str) -> Answer<String> {
+fn required(item: &Item, name: &str) -> AwsResult<String> {
     text(item, name).ok_or_else(|| StepError::bug(format!("the record of a recovery has no {name}")))
 }
 
@@ -145,7 +145,7 @@ fn json<T: DeserializeOwned>(item: &Item, name: &str, unreadable: &mut Vec<Strin
     }
 }
 
-fn time(text: &str) -> Answer<Timestamp> {
+fn time(text: &str) -> AwsResult<Timestamp> {
     text.parse().map_err(|e| StepError::bug(format!("\"{text}\" in the record of a recovery is no time: {e}")))
 }
 
@@ -206,7 +206,7 @@ mod tests {
             ("expiresAt", "2026-11-23T11:30:00Z"),
         ]);
         awaiting.insert("approval".to_owned(), AttributeValue::M(approval));
-        let said = format!("{:?}", record(&awaiting).unwrap());
-        assert!(said.contains("abc") && !said.contains("secret"), "{said}");
+        let printed = format!("{:?}", record(&awaiting).unwrap());
+        assert!(printed.contains("abc") && !printed.contains("secret"), "{printed}");
     }
 }

@@ -2,7 +2,7 @@
 
 pub use crate::route53_role::Route53;
 
-use crate::Answer;
+use crate::AwsResult;
 use crate::classify::{Call, classify, code};
 use crate::route53_role::ReachZones;
 use aws_sdk_route53::types::{
@@ -50,30 +50,30 @@ pub enum Moved {
 /// Reads the record sets of a name.
 pub trait Zones: Send + Sync {
     /// Reads the record sets of that name.
-    fn record_sets(&self, zone: &str, name: &str) -> impl Future<Output = Answer<Vec<RecordSet>>> + Send;
+    fn record_sets(&self, zone: &str, name: &str) -> impl Future<Output = AwsResult<Vec<RecordSet>>> + Send;
 }
 
 /// Reads all record sets of a zone.
 pub trait ListRecords: Send + Sync {
     /// Reads every record set of the zone; none if there is no such zone.
-    fn all_records(&self, zone: &str) -> impl Future<Output = Answer<Option<Vec<RecordSet>>>> + Send;
+    fn all_records(&self, zone: &str) -> impl Future<Output = AwsResult<Option<Vec<RecordSet>>>> + Send;
 }
 
 /// Moves records.
 pub trait MoveRecords: Send + Sync {
     /// `ChangeResourceRecordSets`: DELETE of each old value and CREATE of each new one, in one batch.
-    fn move_records(&self, zone: &str, moves: &[Move], comment: &str) -> impl Future<Output = Answer<Moved>> + Send;
+    fn move_records(&self, zone: &str, moves: &[Move], comment: &str) -> impl Future<Output = AwsResult<Moved>> + Send;
 }
 
 /// Reads the state of a change.
 pub trait FollowChange: Send + Sync {
     /// True if all servers of Route 53 have the change.
-    fn in_sync(&self, change_id: &str) -> impl Future<Output = Answer<bool>> + Send;
+    fn in_sync(&self, change_id: &str) -> impl Future<Output = AwsResult<bool>> + Send;
 }
 
 impl Zones for Route53 {
     /// IAM: `route53:ListResourceRecordSets`, `sts:AssumeRole`.
-    async fn record_sets(&self, zone: &str, name: &str) -> Answer<Vec<RecordSet>> {
+    async fn record_sets(&self, zone: &str, name: &str) -> AwsResult<Vec<RecordSet>> {
         let client = self.client().await?;
         // Route 53 has no call that reads one name: a listing that starts at the name is the way to get it.
         let call = client.list_resource_record_sets().hosted_zone_id(zone).start_record_name(name);
@@ -94,7 +94,7 @@ impl Zones for Route53 {
 
 impl ListRecords for Route53 {
     /// IAM: `route53:ListResourceRecordSets`, `sts:AssumeRole`.
-    async fn all_records(&self, zone: &str) -> Answer<Option<Vec<RecordSet>>> {
+    async fn all_records(&self, zone: &str) -> AwsResult<Option<Vec<RecordSet>>> {
         let client = self.client().await?;
         let mut found = Vec::new();
         let mut call = client.list_resource_record_sets().hosted_zone_id(zone);
@@ -121,7 +121,7 @@ impl ListRecords for Route53 {
 
 impl MoveRecords for Route53 {
     /// IAM: `route53:ChangeResourceRecordSets`, `sts:AssumeRole`.
-    async fn move_records(&self, zone: &str, moves: &[Move], comment: &str) -> Answer<Moved> {
+    async fn move_records(&self, zone: &str, moves: &[Move], comment: &str) -> AwsResult<Moved> {
         let client = self.client().await?;
         let mut changes = Vec::with_capacity(moves.len() * 2);
         for change in moves {
@@ -148,7 +148,7 @@ impl MoveRecords for Route53 {
 
 impl FollowChange for Route53 {
     /// IAM: `route53:GetChange`, `sts:AssumeRole`.
-    async fn in_sync(&self, change_id: &str) -> Answer<bool> {
+    async fn in_sync(&self, change_id: &str) -> AwsResult<bool> {
         let client = self.client().await?;
         let answer = client
             .get_change()
@@ -168,7 +168,7 @@ fn unbuilt(error: aws_sdk_route53::error::BuildError) -> StepError {
     StepError::bug(format!("a change of records could not be built: {error}"))
 }
 
-fn cname(action: ChangeAction, change: &Move, value: &str) -> Answer<SdkChange> {
+fn cname(action: ChangeAction, change: &Move, value: &str) -> AwsResult<SdkChange> {
     let set = ResourceRecordSet::builder()
         .name(&change.name)
         .r#type(RrType::Cname)

@@ -2,7 +2,7 @@
 //! role it uses the function's own credentials.
 
 use crate::classify::{Call, classify, code};
-use crate::{Answer, Aws};
+use crate::{Aws, AwsResult};
 use aws_credential_types::Credentials;
 use aws_sdk_route53::Client;
 use aws_smithy_async::time::{SharedTimeSource, SystemTimeSource};
@@ -20,7 +20,7 @@ const SESSION_SECONDS: i32 = 900;
 /// Gives the client that calls Route 53.
 pub(crate) trait ReachZones {
     /// The client, with credentials that are valid for longer than a call takes.
-    fn client(&self) -> impl Future<Output = Answer<Client>> + Send;
+    fn client(&self) -> impl Future<Output = AwsResult<Client>> + Send;
 }
 
 /// The client of Route 53, and how it comes by its credentials.
@@ -65,7 +65,7 @@ impl Route53 {
 
 impl ReachZones for Route53 {
     /// IAM: `sts:AssumeRole`.
-    async fn client(&self) -> Answer<Client> {
+    async fn client(&self) -> AwsResult<Client> {
         let Some(role) = &self.role else { return Ok(self.own.clone()) };
         if let Some(client) = role.kept() {
             return Ok(client);

@@ -3,7 +3,7 @@
 //! A rewound database has the passwords of its moment: if a secret was rotated since, the login is in an older version.
 
 use crate::classify::{Call, classify, code};
-use crate::{Answer, Aws};
+use crate::{Aws, AwsResult};
 use jiff::Timestamp;
 use rewind_core::{ErrorName, StepError};
 use serde::Deserialize;
@@ -33,13 +33,13 @@ const VERSIONS_TRIED: usize = 4;
 /// Reads logins.
 pub trait Logins: Send + Sync {
     /// Reads the logins of a secret: the one that was current at `moment` first, then the newer ones, then the older.
-    fn logins(&self, secret_arn: &str, moment: Timestamp) -> impl Future<Output = Answer<Vec<Login>>> + Send;
+    fn logins(&self, secret_arn: &str, moment: Timestamp) -> impl Future<Output = AwsResult<Vec<Login>>> + Send;
 }
 
 /// Finds secrets.
 pub trait FindSecrets: Send + Sync {
     /// True if there is a secret of that ARN.
-    fn exists(&self, secret_arn: &str) -> impl Future<Output = Answer<bool>> + Send;
+    fn exists(&self, secret_arn: &str) -> impl Future<Output = AwsResult<bool>> + Send;
 }
 
 /// The client of Secrets Manager.
@@ -63,7 +63,7 @@ struct Content {
 
 impl Logins for Secrets {
     /// IAM: `secretsmanager:ListSecretVersionIds`, `secretsmanager:GetSecretValue`.
-    async fn logins(&self, secret_arn: &str, moment: Timestamp) -> Answer<Vec<Login>> {
+    async fn logins(&self, secret_arn: &str, moment: Timestamp) -> AwsResult<Vec<Login>> {
         let listed =
             self.0.list_secret_version_ids().secret_id(secret_arn).include_deprecated(true).send().await.map_err(
                 |e| classify(&e, Call::Read, &format!("secretsmanager:ListSecretVersionIds of {secret_arn}")),
@@ -105,7 +105,7 @@ impl Logins for Secrets {
 
 impl FindSecrets for Secrets {
     /// IAM: `secretsmanager:DescribeSecret`.
-    async fn exists(&self, secret_arn: &str) -> Answer<bool> {
+    async fn exists(&self, secret_arn: &str) -> AwsResult<bool> {
         match self.0.describe_secret().secret_id(secret_arn).send().await {
             Ok(_) => Ok(true),
             Err(e) if code(&e) == Some("ResourceNotFoundException") => Ok(false),

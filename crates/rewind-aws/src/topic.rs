@@ -1,15 +1,15 @@
 //! Publishes messages for people to an SNS topic.
 
 use crate::classify::{Call, classify};
-use crate::{Answer, Aws};
+use crate::{Aws, AwsResult};
 
 /// Publishes messages for people.
-pub trait Tell: Send + Sync {
+pub trait Notify: Send + Sync {
     /// Publishes a message. A subject of SNS has 100 characters of ASCII at most: it is cut here.
-    fn tell(&self, subject: &str, message: &str) -> impl Future<Output = Answer<()>> + Send;
+    fn notify(&self, subject: &str, message: &str) -> impl Future<Output = AwsResult<()>> + Send;
 
     /// True if the topic has a confirmed subscription.
-    fn is_heard(&self) -> impl Future<Output = Answer<bool>> + Send;
+    fn is_heard(&self) -> impl Future<Output = AwsResult<bool>> + Send;
 }
 
 /// The client of the topic.
@@ -25,15 +25,15 @@ impl Topic {
     /// # Errors
     ///
     /// `Bug` where the variable is not set: the template sets it.
-    pub fn from_env(aws: &Aws) -> Answer<Self> {
+    pub fn from_env(aws: &Aws) -> AwsResult<Self> {
         let arn = crate::environment::required("REWIND_TOPIC_ARN")?;
         Ok(Self { client: aws_sdk_sns::Client::new(&aws.config("SNS")), arn })
     }
 }
 
-impl Tell for Topic {
+impl Notify for Topic {
     /// IAM: `sns:Publish`.
-    async fn tell(&self, subject: &str, message: &str) -> Answer<()> {
+    async fn notify(&self, subject: &str, message: &str) -> AwsResult<()> {
         // SNS refuses the whole message for a subject with a newline or a 101st character; the message says it all anyway.
         let subject: String = subject.chars().filter(|c| c.is_ascii() && !c.is_ascii_control()).take(100).collect();
         self.client
@@ -48,7 +48,7 @@ impl Tell for Topic {
     }
 
     /// IAM: `sns:GetTopicAttributes`.
-    async fn is_heard(&self) -> Answer<bool> {
+    async fn is_heard(&self) -> AwsResult<bool> {
         let topic = self
             .client
             .get_topic_attributes()

@@ -2,7 +2,7 @@
 //! says what has happened.
 
 use crate::{Deployment, RecoveryClient};
-use rewind_aws::Answer;
+use rewind_aws::AwsResult;
 use rewind_aws::executions::{Event, Execution, Executions, Started, Status, What};
 use rewind_aws::fixtures::{in_place_plan, plan, recovered, recovery_record, restored, time};
 use rewind_aws::invoke::{CallFunctions, Called};
@@ -171,7 +171,7 @@ fn record(id: &str, arn: &str, state: &str) -> RecoveryRecord {
 }
 
 impl Executions for FakeAws {
-    async fn start(&self, machine_arn: &str, name: &str, input: &Value) -> Answer<Started> {
+    async fn start(&self, machine_arn: &str, name: &str, input: &Value) -> AwsResult<Started> {
         let arn = Deployment::execution_arn(machine_arn, name);
         let mut state = self.state();
         let (lost, taken) = (state.lost_start.take(), state.executions.contains_key(&arn));
@@ -186,16 +186,16 @@ impl Executions for FakeAws {
         }
     }
 
-    async fn execution(&self, arn: &str) -> Answer<Option<Execution>> {
+    async fn execution(&self, arn: &str) -> AwsResult<Option<Execution>> {
         Ok(self.state().executions.get(arn).cloned())
     }
 
-    async fn events(&self, arn: &str, after: i64) -> Answer<Vec<Event>> {
+    async fn events(&self, arn: &str, after: i64) -> AwsResult<Vec<Event>> {
         let state = self.state();
         Ok(state.events.get(arn).into_iter().flatten().filter(|event| event.id > after).cloned().collect())
     }
 
-    async fn answers(&self, arn: &str, until: &str) -> Answer<BTreeMap<String, Value>> {
+    async fn answers(&self, arn: &str, until: &str) -> AwsResult<BTreeMap<String, Value>> {
         let mut answers = BTreeMap::new();
         for event in self.state().events.get(arn).into_iter().flatten() {
             match &event.what {
@@ -207,7 +207,7 @@ impl Executions for FakeAws {
         Ok(answers)
     }
 
-    async fn answer(&self, task_token: &str, answer: &Value) -> Answer<bool> {
+    async fn answer(&self, task_token: &str, answer: &Value) -> AwsResult<bool> {
         let mut state = self.state();
         if state.expired_tokens.first().is_some_and(|token| token == task_token) {
             state.expired_tokens.remove(0);
@@ -223,23 +223,23 @@ impl Executions for FakeAws {
         Ok(true)
     }
 
-    async fn definition(&self, _: &str) -> Answer<Value> {
+    async fn definition(&self, _: &str) -> AwsResult<Value> {
         Err(StepError::bug("nobody asks for the definition here"))
     }
 }
 
 impl Recoveries for FakeAws {
-    async fn recovery(&self, id: &str) -> Answer<Option<RecoveryRecord>> {
+    async fn recovery(&self, id: &str) -> AwsResult<Option<RecoveryRecord>> {
         Ok(self.state().records.get(id).cloned())
     }
 
-    async fn recoveries(&self) -> Answer<Vec<RecoveryRecord>> {
+    async fn recoveries(&self) -> AwsResult<Vec<RecoveryRecord>> {
         Ok(self.state().records.values().cloned().collect())
     }
 }
 
 impl CallFunctions for FakeAws {
-    async fn call(&self, function: &str, payload: &Value) -> Answer<Called> {
+    async fn call(&self, function: &str, payload: &Value) -> AwsResult<Called> {
         let mut state = self.state();
         state.calls.push((function.to_owned(), payload.clone()));
         Ok(state.response.clone().unwrap_or(Called::Answered(json!({ "cluster": "orders", "changed": false }))))

@@ -51,7 +51,7 @@ async fn what_is_asked_for_twice_is_started_once() {
 }
 
 #[tokio::test]
-async fn when_the_answer_is_lost_what_is_there_says_whether_it_was_started() {
+async fn when_the_answer_is_lost_the_execution_shows_whether_it_was_started() {
     let request = json!({ "cluster": "orders", "to": "5m ago" });
     for was_started in [true, false] {
         let aws = FakeAws::default();
@@ -89,8 +89,8 @@ async fn two_recoveries_of_one_second_get_two_names() {
 #[tokio::test]
 async fn what_cannot_be_carried_out_is_refused_before_anything_is_started() {
     let aws = FakeAws::default();
-    let said = refused(aws.client().start(given("r-1"), &json!({ "cluster": "orders", "to": "soon" })).await);
-    assert!(said.contains("`to` is \"soon\""), "{said}");
+    let message = refused(aws.client().start(given("r-1"), &json!({ "cluster": "orders", "to": "soon" })).await);
+    assert!(message.contains("`to` is \"soon\""), "{message}");
     for name in ["", "a b", "a/b", "ä", &"x".repeat(81)] {
         let request = json!({ "cluster": "orders", "to": "latest" });
         assert!(refused(aws.client().start(given(name), &request).await).contains("cannot be the name"), "{name:?}");
@@ -98,10 +98,10 @@ async fn what_cannot_be_carried_out_is_refused_before_anything_is_started() {
     assert!(aws.state().started.is_empty());
 }
 
-// --------------------------------------------------------------------------------------------------------------- look
+// -------------------------------------------------------------------------------------------------------------- status
 
 #[tokio::test]
-async fn a_recovery_that_somebody_stopped_is_not_told_as_running() {
+async fn a_recovery_that_somebody_stopped_is_not_shown_as_running() {
     let aws = FakeAws::default();
     let arn = aws.add_running("r-1");
     assert_eq!(aws.client().recovery("r-1").await.unwrap().state, "Running");
@@ -111,7 +111,7 @@ async fn a_recovery_that_somebody_stopped_is_not_told_as_running() {
 }
 
 #[tokio::test]
-async fn what_the_table_does_not_have_is_looked_for_among_the_executions() {
+async fn what_the_table_does_not_have_is_found_among_the_executions() {
     let aws = FakeAws::default();
     let begun = aws
         .client()
@@ -127,21 +127,21 @@ async fn what_the_table_does_not_have_is_looked_for_among_the_executions() {
 }
 
 #[tokio::test]
-async fn taking_back_is_told_by_the_state_it_ended_in_and_by_the_recoverys_cluster() {
+async fn an_undo_is_shown_with_the_state_it_ended_in_and_the_recoverys_cluster() {
     let aws = FakeAws::default();
     aws.add_recovered("r-1");
     let begun = aws.client().undo("r-1", Some("orders"), "ann").await.unwrap();
-    let told = aws.client().recovery("r-1-undo").await.unwrap();
-    assert_eq!((told.state.as_str(), told.cluster.as_str()), ("Running", "orders"));
+    let shown = aws.client().recovery("r-1-undo").await.unwrap();
+    assert_eq!((shown.state.as_str(), shown.cluster.as_str()), ("Running", "orders"));
     // Another execution held the lease.
     aws.add_event(&begun.arn, What::Entered("NothingChanged".into()));
     aws.end(&begun.arn, Status::Failed, Value::Null);
-    let told = aws.client().recovery("r-1-undo").await.unwrap();
-    assert_eq!((told.state.as_str(), told.cluster.as_str()), ("NothingChanged", "orders"));
+    let shown = aws.client().recovery("r-1-undo").await.unwrap();
+    assert_eq!((shown.state.as_str(), shown.cluster.as_str()), ("NothingChanged", "orders"));
 }
 
 #[tokio::test]
-async fn a_recovery_whose_end_could_not_be_recorded_is_told_by_the_state_it_ended_in() {
+async fn a_recovery_whose_end_could_not_be_recorded_is_shown_with_the_state_it_ended_in() {
     for (last, state) in [("NothingChanged", "NothingChanged"), ("Verify", "NeedsOperator")] {
         let aws = FakeAws::default();
         let arn = aws.add_running("r-1");
@@ -164,7 +164,7 @@ async fn a_list_is_of_one_cluster_or_of_all_and_no_longer_than_asked_for() {
 }
 
 #[tokio::test]
-async fn what_is_told_of_a_recovery_never_holds_its_token() {
+async fn the_status_of_a_recovery_never_holds_its_token() {
     let aws = FakeAws::default();
     aws.add_awaiting_approval("r-1");
     let recovery = aws.client().recovery("r-1").await.unwrap();
@@ -198,7 +198,7 @@ async fn news_come_once_and_in_order_until_the_end() {
 }
 
 #[tokio::test]
-async fn a_failed_execution_ended_as_its_last_state_says() {
+async fn a_failed_execution_ended_in_its_last_state() {
     for (last, ending) in [
         (Some("NothingChanged"), Ending::NothingChanged),
         (Some("NeedsOperator"), Ending::NeedsOperator),
@@ -272,7 +272,7 @@ async fn in_place_one_decides_on_the_plan_alone() {
 }
 
 #[tokio::test]
-async fn a_decision_says_who_why_and_on_what() {
+async fn a_decision_records_who_why_and_on_what() {
     let aws = FakeAws::default();
     let hash = aws.add_awaiting_approval("r-1");
     let bound_to = aws.client().decide("r-1", &yes(&hash[..6].to_uppercase()), &clock()).await.unwrap();
@@ -297,10 +297,10 @@ async fn a_token_that_was_replaced_is_read_again() {
 async fn who_saw_something_else_decides_nothing() {
     let aws = FakeAws::default();
     let hash = aws.add_awaiting_approval("r-1");
-    for (said, why) in
+    for (typed, why) in
         [("", "too short"), (&hash[..5], "too short"), ("000000", "is not the hash"), (&hash[1..], "is not the hash")]
     {
-        assert!(refused(aws.client().decide("r-1", &yes(said), &clock()).await).contains(why), "{said:?}");
+        assert!(refused(aws.client().decide("r-1", &yes(typed), &clock()).await).contains(why), "{typed:?}");
     }
     assert!(aws.state().decisions.is_empty());
 }
@@ -334,7 +334,7 @@ async fn a_recovery_is_undone_once_and_only_with_the_name_of_the_source() {
 }
 
 #[tokio::test]
-async fn taking_back_that_failed_is_begun_again_under_the_next_name() {
+async fn a_failed_undo_is_started_again_under_the_next_name() {
     let aws = FakeAws::default();
     aws.add_recovered("r-1");
     let first = aws.client().undo("r-1", Some("orders"), "ann").await.unwrap();
@@ -361,7 +361,7 @@ async fn an_answer_that_was_lost_does_not_bring_an_old_failure_back() {
 }
 
 #[tokio::test]
-async fn an_execution_that_takes_another_recovery_back_is_not_taken_for_this_ones() {
+async fn an_execution_that_undoes_another_recovery_is_not_taken_for_this_ones() {
     let aws = FakeAws::default();
     aws.add_recovered("r-1");
     let client = aws.client();
@@ -372,7 +372,7 @@ async fn an_execution_that_takes_another_recovery_back_is_not_taken_for_this_one
 }
 
 #[tokio::test]
-async fn taking_back_that_was_done_is_followed_and_not_repeated() {
+async fn an_undo_that_was_done_is_followed_and_not_repeated() {
     let aws = FakeAws::default();
     aws.add_recovered("r-1");
     let first = aws.client().undo("r-1", Some("orders"), "ann").await.unwrap();
@@ -388,7 +388,7 @@ async fn taking_back_that_was_done_is_followed_and_not_repeated() {
 }
 
 #[tokio::test]
-async fn what_moved_no_traffic_or_is_not_over_cannot_be_taken_back() {
+async fn what_moved_no_traffic_or_is_not_over_cannot_be_undone() {
     let aws = FakeAws::default();
     aws.add_running("r-1");
     let with = |state: &str, outcome: Option<Recovered>| {
@@ -427,14 +427,14 @@ async fn what_is_being_deleted_cannot_be_gone_back_to_and_its_snapshot_is_named(
     };
     aws.state().records.get_mut("r-1").unwrap().clean_up = Some(clean_up);
     let why = refused(aws.client().undo("r-1", Some("orders"), "ann").await);
-    for said in ["since 2026-11-30T10:41:00Z", "--snapshot-identifier orders-final-r-1", "nothing was changed"] {
-        assert!(why.contains(said), "{why}\nlacks {said}");
+    for part in ["since 2026-11-30T10:41:00Z", "--snapshot-identifier orders-final-r-1", "nothing was changed"] {
+        assert!(why.contains(part), "{why}\nlacks {part}");
     }
     assert!(aws.state().started.is_empty());
 }
 
 #[tokio::test]
-async fn without_a_machine_that_takes_back_it_says_what_to_set() {
+async fn without_an_undo_state_machine_the_refusal_names_the_setting() {
     let aws = FakeAws::default();
     aws.add_recovered("r-1");
     let mut client = aws.client();
@@ -447,7 +447,7 @@ async fn without_a_machine_that_takes_back_it_says_what_to_set() {
 // ------------------------------------------------------------------------------------------------------------- window
 
 #[tokio::test]
-async fn a_window_is_asked_for_with_what_was_said_and_no_more() {
+async fn a_window_is_asked_for_with_the_given_arguments_and_no_more() {
     let aws = FakeAws::default();
     let words = WindowArgs { cluster: "orders".into(), ..WindowArgs::default() };
     aws.client().window(&words).await.unwrap();

@@ -386,7 +386,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_number_is_meets_no_bound_and_says_so() {
+    fn a_value_that_is_no_number_meets_no_bound_and_gives_the_reason() {
         // PostgreSQL's numeric has NaN and Infinity, which compare as larger than every bound.
         for text in ["", "NaN", "Infinity", "t", "1,000", "0x10", "1 000", "$5"] {
             assert!(Expectation::AtLeast(0.0).met_by(text).unwrap_err().is_some(), "{text:?}");
@@ -422,7 +422,7 @@ mod tests {
     }
 
     #[test]
-    fn a_report_passes_only_if_every_check_does_and_tells_failures_first() {
+    fn a_report_passes_only_if_every_check_does_and_lists_failures_first() {
         let login = Login { user: "u".into(), secret_version: "AWSCURRENT".into(), tls: Tls::Verified };
         let wanted = check(Expectation::Expect("2".into()));
         let good = CheckResult::judge(&wanted, answer(Ok("2")), None);

@@ -27,7 +27,7 @@ pub fn is_reserved_tag(key: &str) -> bool {
     key.starts_with("aws:") || key.starts_with("aurora-rewind:")
 }
 
-/// Says what is wrong with an RDS identifier, if anything is.
+/// Explains what is wrong with an RDS identifier, if anything is.
 ///
 /// Rules of `DBClusterIdentifier`: 1 to 63 letters, digits or hyphens, first a letter, no hyphen at the end, no two in a row.
 pub fn identifier_problem(name: &str) -> Option<&'static str> {
@@ -95,14 +95,14 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn the_default_name_says_what_it_is_and_of_when() {
+    fn the_default_name_holds_its_kind_and_its_moment() {
         let target = "2026-11-23T10:30:00Z".parse().unwrap();
         assert_eq!(default_new_cluster("my-aurora-cluster", target), "my-aurora-cluster-rewind-20261123-103000");
         assert_eq!(default_safety_clone("my-aurora-cluster", target), "my-aurora-cluster-safety-clone-20261123-103000");
     }
 
     #[test]
-    fn an_instance_keeps_the_part_that_tells_it_from_its_siblings() {
+    fn an_instance_keeps_the_part_that_distinguishes_it() {
         assert_eq!(new_instance("orders-blue", "orders", "orders-r", 1), "orders-r-blue");
         assert_eq!(new_instance("writer", "orders", "orders-r", 2), "orders-r-2");
     }

@@ -44,13 +44,13 @@ impl Polling {
         &self,
         clock: &impl Clock,
         limit: Duration,
-        mut look: impl FnMut() -> L,
+        mut poll: impl FnMut() -> L,
         shows: impl Fn(&T) -> bool,
     ) -> Result<T, E> {
         // By the clock, not by the sum of the pauses: a throttled call may take longer than all of them.
         let began = clock.now();
         loop {
-            let found = look().await?;
+            let found = poll().await?;
             let waited = Duration::try_from(clock.now().duration_since(began)).unwrap_or_default();
             let pause = self.pause(waited);
             if shows(&found) || waited >= limit || ends_before(clock, pause) {
@@ -97,25 +97,25 @@ mod tests {
     }
 
     /// Polls for `limit` for a value that shows at poll number `at`; returns the number of polls, and the time waited.
-    fn look_for(limit: Duration, at: u32) -> (Result<u32, &'static str>, Duration) {
-        look_with(Duration::ZERO, None, limit, at)
+    fn poll_for(limit: Duration, at: u32) -> (Result<u32, &'static str>, Duration) {
+        poll_with(Duration::ZERO, None, limit, at)
     }
 
-    /// The same, where a look takes `a_look` and the work ends after `ends`.
-    fn look_with(
-        a_look: Duration,
+    /// The same, where a poll takes `each_poll` and the work ends after `ends`.
+    fn poll_with(
+        each_poll: Duration,
         ends: Option<Duration>,
         limit: Duration,
         at: u32,
     ) -> (Result<u32, &'static str>, Duration) {
-        let (clock, looks) = (Waits { waited: Mutex::default(), ends }, Cell::new(0));
-        let look = || {
-            *clock.waited.lock().unwrap() += a_look;
-            looks.set(looks.get() + 1);
-            std::future::ready(if looks.get() == 50 { Err("broken") } else { Ok(looks.get()) })
+        let (clock, polls) = (Waits { waited: Mutex::default(), ends }, Cell::new(0));
+        let poll = || {
+            *clock.waited.lock().unwrap() += each_poll;
+            polls.set(polls.get() + 1);
+            std::future::ready(if polls.get() == 50 { Err("broken") } else { Ok(polls.get()) })
         };
         let polling = Polling::default();
-        let mut wait = std::pin::pin!(polling.until(&clock, limit, look, |n| *n == at));
+        let mut wait = std::pin::pin!(polling.until(&clock, limit, poll, |n| *n == at));
         let Poll::Ready(found) = wait.as_mut().poll(&mut Context::from_waker(Waker::noop())) else {
             panic!("it waits")
         };
@@ -126,23 +126,23 @@ mod tests {
     #[test]
     fn polling_ends_when_the_value_shows_or_the_limit_is_over_and_polls_once_at_least() {
         let second = Duration::from_secs(1);
-        assert_eq!(look_for(second, 3), (Ok(3), second / 2));
-        assert_eq!(look_for(second, 99), (Ok(5), second));
-        assert_eq!(look_for(Duration::ZERO, 99), (Ok(1), Duration::ZERO));
-        assert_eq!(look_for(second * 60, 99).0, Err("broken"));
+        assert_eq!(poll_for(second, 3), (Ok(3), second / 2));
+        assert_eq!(poll_for(second, 99), (Ok(5), second));
+        assert_eq!(poll_for(Duration::ZERO, 99), (Ok(1), Duration::ZERO));
+        assert_eq!(poll_for(second * 60, 99).0, Err("broken"));
     }
 
     #[test]
-    fn a_look_that_takes_long_is_part_of_the_wait() {
+    fn a_poll_that_takes_long_is_part_of_the_wait() {
         let second = Duration::from_secs(1);
-        let (found, waited) = look_with(20 * second, None, 30 * second, 99);
+        let (found, waited) = poll_with(20 * second, None, 30 * second, 99);
         assert_eq!((found, waited), (Ok(2), 41 * second));
     }
 
     #[test]
-    fn no_look_begins_that_the_work_would_not_outlast() {
+    fn no_poll_begins_that_the_work_would_not_outlast() {
         let second = Duration::from_secs(1);
-        let (found, waited) = look_with(Duration::ZERO, Some(10 * second), 60 * second, 999);
+        let (found, waited) = poll_with(Duration::ZERO, Some(10 * second), 60 * second, 999);
         assert!(found.is_ok() && waited <= 10 * second - timeouts::CALL_AT_LEAST, "{found:?} after {waited:?}");
         assert!(waited >= 7 * second, "{waited:?}");
         let polling = Polling::default();
@@ -153,14 +153,14 @@ mod tests {
         assert!(polling.is_used_up(&clock(Some(2 * second)), second, second));
     }
 
-    /// Looks until `ready` and answers how late that was seen, and after how many looks.
+    /// Polls until `ready` and answers how late that was seen, and after how many polls.
     fn overshoot(ready: Duration) -> (Duration, u32) {
-        let (mut waited, mut looks) = (Duration::ZERO, 1);
+        let (mut waited, mut polls) = (Duration::ZERO, 1);
         while waited < ready {
             waited += Polling::default().pause(waited);
-            looks += 1;
+            polls += 1;
         }
-        (waited - ready, looks)
+        (waited - ready, polls)
     }
 
     #[test]
@@ -168,9 +168,9 @@ mod tests {
         // From a change of security groups up to the restore of a large cluster.
         for seconds in [1, 7, 30, 90, 600, 3_600] {
             let ready = Duration::from_secs(seconds);
-            let (late, looks) = overshoot(ready);
+            let (late, polls) = overshoot(ready);
             assert!(late <= (ready / 20).max(Polling::default().shortest), "{seconds} s: {late:?} late");
-            assert!(looks < 100 + u32::try_from(seconds).unwrap() / 5, "{seconds} s: {looks} looks");
+            assert!(polls < 100 + u32::try_from(seconds).unwrap() / 5, "{seconds} s: {polls} polls");
         }
     }
 }

@@ -294,7 +294,7 @@ mod tests {
 
     #[test]
     fn each_wrong_field_is_named_with_its_value_and_what_would_be_right() {
-        for (field, value, said) in [
+        for (field, value, expected) in [
             ("cluster", json!("1st"), "`cluster` is \"1st\": an identifier begins with a letter"),
             ("cluster", json!(7), "`cluster` is 7: write it as text"),
             ("to", json!("2026-11-23T10:30:00"), "the offset is missing"),
@@ -329,12 +329,12 @@ mod tests {
         ] {
             let error = Request::parse(&with(field, value)).unwrap_err();
             assert_eq!(error.name, ErrorName::InvalidRequest);
-            assert!(error.to_string().contains(said), "{error}\nlacks {said}");
+            assert!(error.to_string().contains(expected), "{error}\nlacks {expected}");
         }
     }
 
     #[test]
-    fn everything_wrong_is_told_at_once() {
+    fn everything_wrong_is_reported_at_once() {
         let error = Request::parse(&json!({ "to": "soon", "dns": 1, "x": 2 })).unwrap_err().to_string();
         for field in ["`cluster` is missing", "`to` is \"soon\"", "`dns` is 1", "`x` is no field"] {
             assert!(error.contains(field), "{error}\nlacks {field}");

@@ -526,12 +526,12 @@ mod tests {
                 vec!["wait until its first backup"],
             ),
         ];
-        for (facts, extra, name, said) in cases {
+        for (facts, extra, name, fragments) in cases {
             let error = choose_strategy(&facts, &ask(extra)).unwrap_err();
             assert_eq!(error.name, name, "{error}");
             assert!(error.to_string().contains("nothing was changed"), "{error}");
-            for said in said {
-                assert!(error.to_string().contains(said), "{error}\nlacks {said}");
+            for fragment in fragments {
+                assert!(error.to_string().contains(fragment), "{error}\nlacks {fragment}");
             }
         }
     }

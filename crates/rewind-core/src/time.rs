@@ -130,12 +130,15 @@ mod tests {
 
     #[test]
     fn a_bare_number_is_refused_with_both_of_its_readings() {
-        let told = parse_duration("1440").unwrap_err();
-        assert!(told.contains("1440 seconds would be \"24m\"") && told.contains("1440 minutes \"1d\""), "{told}");
+        let message = parse_duration("1440").unwrap_err();
+        assert!(
+            message.contains("1440 seconds would be \"24m\"") && message.contains("1440 minutes \"1d\""),
+            "{message}"
+        );
     }
 
     #[test]
-    fn lengths_are_read_as_people_write_them() {
+    fn lengths_are_read_in_every_common_notation() {
         for (text, expected) in [
             ("1d2h3m4s", 93_784),
             ("1h30m", 5_400),
@@ -162,7 +165,7 @@ mod tests {
 
     #[test]
     fn what_can_be_read_in_two_ways_is_refused_with_what_would_be_right() {
-        for (text, told) in [
+        for (text, expected) in [
             ("1 month", "months and years differ in length: write days, such as 30d"),
             ("1y", "months and years differ in length: write days, such as 30d"),
             ("-5m", "a length has no sign and no \"ago\": write 5m"),
@@ -170,12 +173,12 @@ mod tests {
             ("0.5s", "a second is the smallest part: write 1s"),
             ("1m500ms", "a second is the smallest part: write 1m1s"),
         ] {
-            assert_eq!(parse_duration(text).unwrap_err(), told, "{text:?}");
+            assert_eq!(parse_duration(text).unwrap_err(), expected, "{text:?}");
         }
     }
 
     #[test]
-    fn a_moment_is_read_as_people_write_it() {
+    fn a_moment_is_read_in_every_common_notation() {
         for (text, expected) in [
             ("5m ago", 300),
             ("1h30m ago", 5_400),
@@ -186,7 +189,7 @@ mod tests {
         ] {
             assert_eq!(Target::parse(text), Ok(Target::Ago(seconds(expected))), "{text:?}");
         }
-        for (text, told) in [
+        for (text, expected) in [
             ("1 month ago", "write days, such as 30d"),
             ("-5m ago", "write 5m"),
             ("5m ago ago", "write 5m"),
@@ -196,7 +199,7 @@ mod tests {
             ("5 ago", "the unit is missing"),
         ] {
             let error = Target::parse(text).unwrap_err();
-            assert!(error.contains(told), "{text:?}: {error}");
+            assert!(error.contains(expected), "{text:?}: {error}");
         }
     }
 

@@ -146,10 +146,10 @@ impl RequestedWindow {
 /// assert_eq!(format_reach(SignedDuration::from_secs(86_329)), "23h58m");
 /// ```
 pub fn format_reach(reach: SignedDuration) -> String {
-    let said = format_duration(reach);
-    match said.match_indices(|c: char| c.is_ascii_alphabetic()).nth(1) {
-        Some((end, _)) => said.get(..=end).unwrap_or(&said).to_owned(),
-        None => said,
+    let text = format_duration(reach);
+    match text.match_indices(|c: char| c.is_ascii_alphabetic()).nth(1) {
+        Some((end, _)) => text.get(..=end).unwrap_or(&text).to_owned(),
+        None => text,
     }
 }
 
@@ -183,9 +183,9 @@ fn explain_bare_number(number: i64) -> String {
 /// Formats seconds as `24 hours` or `1 hour 30 minutes`. Hours go up to 72, as in AWS's documentation of Backtrack.
 fn in_words(seconds: i64) -> String {
     let parts = [(seconds / 3_600, "hour"), (seconds / 60 % 60, "minute"), (seconds % 60, "second")];
-    let said =
+    let named =
         parts.iter().filter(|(n, _)| *n > 0).map(|(n, unit)| format!("{n} {unit}{}", if *n == 1 { "" } else { "s" }));
-    said.collect::<Vec<_>>().join(" ")
+    named.collect::<Vec<_>>().join(" ")
 }
 
 /// Formats seconds as a request has them: `24h`, `1h30m`.
@@ -206,7 +206,7 @@ mod tests {
 
     #[test]
     fn a_length_that_is_wrong_is_refused_with_what_was_meant() {
-        for (number, said) in [
+        for (number, expected) in [
             // Articles about Backtrack give 1440 as a day.
             ("1440", "1440 seconds is 24 minutes; 24 hours is 86400 seconds: write 24h"),
             ("90", "90 seconds is 1 minute 30 seconds; 1 hour 30 minutes is 5400 seconds: write 1h30m"),
@@ -222,8 +222,8 @@ mod tests {
             ("1 month", "write days, such as 30d"),
             ("0 hours", "write off for no window"),
         ] {
-            let told = RequestedWindow::parse(number).unwrap_err();
-            assert!(told.contains(said), "{number}: {told}");
+            let message = RequestedWindow::parse(number).unwrap_err();
+            assert!(message.contains(expected), "{number}: {message}");
         }
     }
 
@@ -232,10 +232,10 @@ mod tests {
         assert_eq!(length("24h").backtrack_seconds(), Ok(86_400));
         assert_eq!(length("3 days").backtrack_seconds(), Ok(259_200));
         assert_eq!(RequestedWindow::Off.backtrack_seconds(), Ok(0));
-        let told = length("73h").backtrack_seconds().unwrap_err();
+        let message = length("73h").backtrack_seconds().unwrap_err();
         assert!(
-            told.starts_with("73h is more than Aurora keeps for Backtrack: 72h (259200 seconds) at most"),
-            "{told}"
+            message.starts_with("73h is more than Aurora keeps for Backtrack: 72h (259200 seconds) at most"),
+            "{message}"
         );
     }
 
@@ -243,13 +243,13 @@ mod tests {
     fn backups_are_kept_for_whole_days_up_to_35() {
         assert_eq!(length("24h").retention_days(), Ok(1));
         assert_eq!(length("35d").retention_days(), Ok(35));
-        for (asked, said) in [
+        for (asked, expected) in [
             (length("36h"), "36h is not whole days, and Aurora keeps backups for whole days: write 2d"),
             (length("36d"), "36d is more than Aurora keeps backups for: 35d at most"),
             (RequestedWindow::Off, "write 1d for the least"),
         ] {
-            let told = asked.retention_days().unwrap_err();
-            assert!(told.contains(said), "{told}");
+            let message = asked.retention_days().unwrap_err();
+            assert!(message.contains(expected), "{message}");
         }
     }
 
@@ -259,13 +259,13 @@ mod tests {
         assert_eq!((request.cluster.as_str(), request.window), ("orders", Some(length("24h"))));
         assert_eq!(WindowRequest::parse(&json!({ "cluster": "orders" })).unwrap().window, None);
         let wrong = json!({ "cluster": "1st", "window": 1440, "windows": "1d" });
-        let told = WindowRequest::parse(&wrong).unwrap_err().to_string();
-        for said in [
+        let message = WindowRequest::parse(&wrong).unwrap_err().to_string();
+        for expected in [
             "`cluster` is \"1st\"",
             "`window` is 1440: 1440 seconds is 24 minutes",
             "`windows` is no field of a request: `window` was meant, perhaps",
         ] {
-            assert!(told.contains(said), "{told}\nlacks {said}");
+            assert!(message.contains(expected), "{message}\nlacks {expected}");
         }
         assert!(WindowRequest::parse(&json!("orders")).unwrap_err().to_string().contains("a JSON object with"));
     }
@@ -278,9 +278,9 @@ mod tests {
         }
 
         #[test]
-        fn a_reach_is_said_in_two_units_at_most(seconds in 0i64..10_000_000) {
-            let said = format_reach(SignedDuration::from_secs(seconds));
-            prop_assert!(said.chars().filter(char::is_ascii_alphabetic).count() <= 2, "{}", said);
+        fn a_reach_is_formatted_in_two_units_at_most(seconds in 0i64..10_000_000) {
+            let formatted = format_reach(SignedDuration::from_secs(seconds));
+            prop_assert!(formatted.chars().filter(char::is_ascii_alphabetic).count() <= 2, "{}", formatted);
         }
     }
 }

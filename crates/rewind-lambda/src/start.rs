@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_step_that_hangs_is_stopped_and_says_that_nobody_knows_what_it_did() {
+    async fn a_step_that_hangs_is_stopped_and_its_outcome_is_reported_as_unknown() {
         let error = serve(&Hangs, json!({}), Duration::from_millis(20)).await.unwrap_err();
         assert_eq!(error.name, ErrorName::OutcomeUnknown);
         assert!(error.to_string().contains("may or may not be done"), "{error}");

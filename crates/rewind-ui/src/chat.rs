@@ -159,14 +159,14 @@ mod tests {
 
     #[test]
     fn what_cannot_be_parsed_is_refused_with_a_reason() {
-        for (line, said) in [
+        for (line, expected) in [
             ("approve", "<ID>"),
             ("start orders latest --colour red", "--colour"),
             ("plan 'orders", "a quote is opened"),
             ("list --limit many", "many"),
         ] {
             let error = parse(line).unwrap_err();
-            assert!(error.contains(said) && !error.starts_with("error"), "{error}\nlacks {said}");
+            assert!(error.contains(expected) && !error.starts_with("error"), "{error}\nlacks {expected}");
         }
         assert!(parse(&"a ".repeat(LINE_MAX)).unwrap_err().contains("longer than"));
     }

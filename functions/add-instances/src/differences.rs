@@ -9,12 +9,14 @@ use rewind_core::{Difference, ErrorName, PlannedInstance, StepError};
 pub(crate) fn unless_done(what: &str, sent: Result<(), StepError>) -> Result<Option<Difference>, StepError> {
     match sent {
         Ok(()) => Ok(None),
+        // RewindFailed is AWS's final no: a retry would get the same, and the undo would delete a cluster that works.
         Err(error) if error.name == ErrorName::RewindFailed => Ok(Some(Difference::new(
             what,
             "set",
             format!("refused: {error}"),
             "set it by hand once the reason is mended",
         ))),
+        // Throttled or unavailable may pass. The retry of the step sets only what is still missing.
         Err(error) => Err(error),
     }
 }
@@ -33,6 +35,7 @@ pub(crate) fn reader_is_gone(planned: &PlannedInstance) -> Difference {
 pub(crate) fn tags(source: &Cluster, restored: &Cluster) -> Vec<Difference> {
     let mut found = Vec::new();
     found.extend(did_not_fit(&left_out(&source.tags, &restored.tags), &restored.name, &restored.arn));
+    // Keys with the prefix `aws:` are reserved for AWS: no call of ours can set them.
     let of_aws = of_aws(&source.tags);
     if !of_aws.is_empty() {
         found.push(Difference::new(
@@ -65,8 +68,10 @@ fn did_not_fit(keys: &[String], name: &str, arn: &str) -> Option<Difference> {
 /// Reports the settings in which a new instance differs from its model. A setting that AWS does not show yet is skipped.
 pub(crate) fn of_instance(like: &Instance, new: &Instance) -> Vec<Difference> {
     let mut found = Vec::new();
+    // AWS shows some settings only once the instance is up: one side without a value is nothing to act on.
     let differs =
         |like: &Option<String>, new: &Option<String>| Some((like.clone()?, new.clone()?)).filter(|(a, b)| a != b);
+    // Not an error: AWS gives an old authority to no new instance, so a retry would end the same way.
     if let Some((old, given)) = differs(&like.ca_certificate, &new.ca_certificate) {
         found.push(Difference::new(
             format!("certificate authority of {}", new.name),
@@ -112,6 +117,7 @@ pub(crate) fn find(source: &Cluster, restored: &Cluster) -> Vec<Difference> {
             ),
         ));
     }
+    // Custom endpoints are resources of their own that name instances, so a restore makes none.
     if !source.custom_endpoints.is_empty() {
         found.push(Difference::new(
             "custom endpoints",
@@ -120,6 +126,7 @@ pub(crate) fn find(source: &Cluster, restored: &Cluster) -> Vec<Difference> {
             "make them with `aws rds create-db-cluster-endpoint`, and move what points at them",
         ));
     }
+    // No restore call passes the membership of a Global Database on, and joining one replicates to other Regions.
     if let Some(global) = &source.global_cluster {
         found.push(Difference::new(
             "Global Database",
@@ -135,6 +142,8 @@ pub(crate) fn find(source: &Cluster, restored: &Cluster) -> Vec<Difference> {
         "none",
         format!("make those that name {} anew for {}", source.name, restored.name),
     ));
+    // These are passed in the restore call. They are compared all the same: what RDS does not take becomes its
+    // default.
     for (what, of_source, of_restored) in [
         ("parameter group", &source.parameter_group, &restored.parameter_group),
         ("subnet group", &source.subnet_group, &restored.subnet_group),
@@ -154,6 +163,7 @@ pub(crate) fn find(source: &Cluster, restored: &Cluster) -> Vec<Difference> {
         }
     }
     found.extend(tags(source, restored));
+    // RDS promises no order of groups and exports, and another order is no difference.
     let sorted = |list: &[String]| {
         let mut list = list.to_vec();
         list.sort_unstable();

@@ -56,8 +56,10 @@ where
     type Output = Output;
 
     async fn run(&self, Input { recovery, plan }: Input) -> Result<Output, StepError> {
+        // Read again: a restore takes minutes to hours, in which the source may have been changed since the plan.
         let source = self.read(&plan.cluster).await?;
         let restored = self.read(&plan.new_cluster).await?;
+        // The name alone proves nothing: a cluster that was deleted and made anew has the same name and ARN.
         if restored.tag(RECOVERY_TAG) != Some(recovery.id.as_str()) {
             return Err(StepError::bug(format!("{} was not made by this recovery", restored.name)));
         }
@@ -90,16 +92,19 @@ where
                 differences.extend(differences::of_instance(&like, new));
             }
         }
+        // The restore call has no field for minor version upgrades, and refuses monitoring: both are set afterwards.
         let change = left_to_modify(&source, &restored);
         let monitoring = Some(&source.monitoring).filter(|monitoring| **monitoring != restored.monitoring);
         if !change.is_empty() || monitoring.is_some() {
             let sent = self.clusters.complete(&restored.name, &change, monitoring).await;
             differences.extend(differences::unless_done("windows, backups and monitoring", sent)?);
         }
+        // Only what is missing: RDS refuses a role that the cluster has already, and a second run would fail on it.
         for role in source.roles.iter().filter(|role| !restored.roles.contains(role)) {
             let sent = self.clusters.add_role(&restored.name, role).await;
             differences.extend(differences::unless_done(&format!("role {}", role.arn), sent)?);
         }
+        // EnableHttpEndpoint takes a cluster that exists: the restore call cannot switch the Data API on.
         if source.data_api && !restored.data_api {
             let sent = self.clusters.enable_data_api(&restored.arn).await;
             differences.extend(differences::unless_done("Data API", sent)?);
@@ -109,6 +114,7 @@ where
     }
 
     async fn undo(&self, Input { recovery, plan }: Input) -> Result<Undone, StepError> {
+        // The undo of start-restore deletes the cluster itself, which RDS refuses while it has instances.
         let Some(restored) = self.clusters.cluster(&plan.new_cluster).await? else { return Ok(Undone::nothing()) };
         if restored.tag(RECOVERY_TAG) != Some(recovery.id.as_str()) {
             return Ok(Undone::nothing());
@@ -120,6 +126,7 @@ where
         instances.sort_by_key(|instance| is_writer(&instance.name));
         let is_ours =
             |instance: &Instance| instance.tags.iter().any(|(key, value)| key == RECOVERY_TAG && *value == recovery.id);
+        // Somebody uses the restored cluster already. An undo that stops is better than their instance deleted.
         if let Some(unknown) = instances.iter().find(|instance| !is_ours(instance)) {
             return Err(StepError::new(
                 ErrorName::RewindFailed,
@@ -129,6 +136,7 @@ where
             .advice("find out who uses it; delete the restored cluster by hand when nobody does"));
         }
         for instance in instances {
+            // An undo may run twice, and RDS refuses to delete an instance that is being deleted.
             if instance.status != "deleting" {
                 self.clusters.delete_instance(&instance.name).await?;
             }
@@ -169,6 +177,8 @@ impl<C: ReadClusters + ChangeInstances> AddInstances<C> {
                 )
                 .advice("choose another `newCluster`, from which the names of its instances derive")),
             },
+            // CreateDBInstance has no idempotency token, so the name shows if the call without a response was carried
+            // out.
             Err(error) if error.name == ErrorName::OutcomeUnknown && self.is_there(planned, restored).await? => Ok(()),
             Err(error) => Err(error),
         }

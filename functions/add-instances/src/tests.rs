@@ -29,7 +29,7 @@ async fn the_writer_is_made_first_and_readers_keep_class_and_tier() {
 async fn what_a_restore_cannot_carry_is_set_afterwards() {
     let rds = rds_with_restored();
     step(&rds).run(input()).await.unwrap();
-    let (source, restored) = (rds.look("orders").unwrap(), rds.look("orders-r").unwrap());
+    let (source, restored) = (rds.find("orders").unwrap(), rds.find("orders-r").unwrap());
     assert_eq!(restored.roles, source.roles);
     assert!(restored.data_api);
     assert_eq!(restored.maintenance_window, source.maintenance_window);
@@ -38,14 +38,15 @@ async fn what_a_restore_cannot_carry_is_set_afterwards() {
 }
 
 #[tokio::test]
-async fn what_is_not_carried_over_is_told() {
+async fn what_is_not_carried_over_is_reported() {
     let rds = rds_with_restored();
-    let told: Vec<String> = step(&rds).run(input()).await.unwrap().differences.into_iter().map(|d| d.what).collect();
+    let reported: Vec<String> =
+        step(&rds).run(input()).await.unwrap().differences.into_iter().map(|d| d.what).collect();
     for what in ["managed master password", "custom endpoints", "autoscaling, alarms, proxies, event subscriptions"] {
-        assert!(told.iter().any(|told| told == what), "{what} is not among {told:?}");
+        assert!(reported.iter().any(|reported| reported == what), "{what} is not among {reported:?}");
     }
     // A setting that is equal must not be listed: people stop reading a list of differences that are none.
-    assert!(!told.iter().any(|told| told == "parameter group"), "{told:?}");
+    assert!(!reported.iter().any(|reported| reported == "parameter group"), "{reported:?}");
 }
 
 #[tokio::test]
@@ -97,7 +98,7 @@ async fn an_instance_of_that_name_in_another_cluster_is_left_alone() {
 }
 
 #[tokio::test]
-async fn a_reader_that_went_is_told_and_a_writer_that_went_is_made_like_another() {
+async fn a_reader_that_went_is_reported_and_a_writer_that_went_is_made_like_another() {
     let mut source = rewind_aws::fixtures::instances();
     // Autoscaling deletes readers at any time, also between the plan and this step.
     source.retain(|(_, instance)| instance.name != "orders-2");
@@ -152,20 +153,21 @@ fn what_aws_refuses_is_a_difference_and_what_passes_is_an_error() {
 }
 
 #[tokio::test]
-async fn an_authority_that_is_offered_no_more_is_replaced_and_told_on_every_run() {
+async fn an_authority_that_is_offered_no_more_is_replaced_and_reported_on_every_run() {
     let rds = rds_with_restored();
     rds.edit_instances("orders", |instance| instance.ca_certificate = Some("rds-ca-2019".to_owned()));
     rds.withdraw_certificate("rds-ca-2019");
     let first = step(&rds).run(input()).await.unwrap();
-    let told = first.differences.iter().find(|told| told.what == "certificate authority of orders-r-1").unwrap();
-    assert_eq!((told.source.as_str(), told.restored.as_str()), ("rds-ca-2019", "rds-ca-rsa2048-g1"));
-    assert!(first.differences.iter().any(|told| told.what == "certificate authority of orders-r-2"));
+    let reported =
+        first.differences.iter().find(|reported| reported.what == "certificate authority of orders-r-1").unwrap();
+    assert_eq!((reported.source.as_str(), reported.restored.as_str()), ("rds-ca-2019", "rds-ca-rsa2048-g1"));
+    assert!(first.differences.iter().any(|reported| reported.what == "certificate authority of orders-r-2"));
     // The second run creates nothing, and must find the difference by comparing what is there.
     assert_eq!(step(&rds).run(input()).await.unwrap(), first);
     let kept = rds_with_restored();
     kept.edit_instances("orders", |instance| instance.ca_certificate = Some("rds-ca-rsa4096-g1".to_owned()));
     let differences = step(&kept).run(input()).await.unwrap().differences;
-    assert!(!differences.iter().any(|told| told.what.starts_with("certificate")), "{differences:?}");
+    assert!(!differences.iter().any(|reported| reported.what.starts_with("certificate")), "{differences:?}");
 }
 
 #[tokio::test]
@@ -176,8 +178,9 @@ async fn tags_that_do_not_fit_are_named_and_the_recovery_s_own_are_set() {
     // 46 of the source's and four of the recovery's are 50, the limit of RDS.
     rds.edit("orders-r", |made| made.tags.extend_from_slice(&many[..46]));
     rds.edit_instances("orders", |instance| instance.tags.clone_from(&many));
-    let told = step(&rds).run(input()).await.unwrap().differences;
-    let of = |what: &str| told.iter().find(|told| told.what == what).map(|told| told.source.as_str());
+    let reported = step(&rds).run(input()).await.unwrap().differences;
+    let of =
+        |what: &str| reported.iter().find(|reported| reported.what == what).map(|reported| reported.source.as_str());
     assert_eq!(of("tags of orders-r"), Some("k46, k47, k48, k49"));
     assert_eq!(of("tags of orders-r-1"), Some("k48, k49"));
     assert_eq!(of("tags of AWS's own on orders-r"), Some("aws:x"));

@@ -95,12 +95,14 @@ impl<C: ReadClusters + ReadBacktracks, F: FollowChange, K: Clock> Step for Await
     type Output = Output;
 
     async fn run(&self, Input { recovery, plan, awaiting }: Input) -> Result<Output, StepError> {
+        // Two times: `since` is the start of the whole wait, `began` that of this invocation, which Lambda ends at
+        // its timeout.
         let began = self.clock.now();
         loop {
             let seen = match awaiting.what {
-                WaitFor::Backtrack => self.look_at_backtrack(&plan, awaiting.identifier.as_deref()).await?,
-                WaitFor::Change => self.look_at_change(awaiting.identifier.as_deref()).await?,
-                what => self.look(&recovery, &plan, what).await?,
+                WaitFor::Backtrack => self.check_backtrack(&plan, awaiting.identifier.as_deref()).await?,
+                WaitFor::Change => self.check_change(awaiting.identifier.as_deref()).await?,
+                what => self.check_cluster(&recovery, &plan, what).await?,
             };
             let now = self.clock.now();
             let waited = Duration::try_from(now.duration_since(awaiting.since)).unwrap_or_default();
@@ -109,6 +111,8 @@ impl<C: ReadClusters + ReadBacktracks, F: FollowChange, K: Clock> Step for Await
             let pause = self.polling.pause(waited);
             if seen.done || self.polling.is_used_up(&self.clock, here, pause) {
                 let Seen { done, status, restored, in_sync } = seen;
+                // The time at which it was seen, and not that of the change: being later, it only makes the wait for
+                // the TTL longer.
                 let in_sync_at = in_sync.then_some(now);
                 return Ok(Output { done, status, seconds: waited.as_secs_f64(), restored, in_sync_at });
             }
@@ -131,7 +135,7 @@ impl Seen {
 }
 
 impl<C: ReadClusters + ReadBacktracks, F: FollowChange, K: Clock> AwaitRewind<C, F, K> {
-    async fn look(&self, recovery: &Recovery, plan: &Plan, what: WaitFor) -> Result<Seen, StepError> {
+    async fn check_cluster(&self, recovery: &Recovery, plan: &Plan, what: WaitFor) -> Result<Seen, StepError> {
         let name = &plan.new_cluster;
         let Some(cluster) = self.clusters.cluster(name).await? else {
             return match what {
@@ -141,12 +145,12 @@ impl<C: ReadClusters + ReadBacktracks, F: FollowChange, K: Clock> AwaitRewind<C,
         };
         match what {
             WaitFor::Cluster => {
-                refuse_hopeless(name, &cluster.status, |said| failed(plan, said))?;
+                refuse_hopeless(name, &cluster.status, |happened| failed(plan, happened))?;
                 // The restorable times appear later than this status; nothing that follows needs them.
                 Ok(Seen::new(cluster.status == "available", format!("{name} is {}", cluster.status)))
             }
             // In place the restored cluster is the safety clone: it is waited for like any other.
-            WaitFor::Instances | WaitFor::Backtrack | WaitFor::Change => self.look_at_instances(plan, &cluster).await,
+            WaitFor::Instances | WaitFor::Backtrack | WaitFor::Change => self.check_instances(plan, &cluster).await,
             // A cluster of that name which this recovery did not make was never to go.
             WaitFor::ClusterGone if cluster.tag(RECOVERY_TAG) != Some(recovery.id.as_str()) => {
                 Ok(Seen::new(true, format!("{name} is not of this recovery")))
@@ -155,38 +159,48 @@ impl<C: ReadClusters + ReadBacktracks, F: FollowChange, K: Clock> AwaitRewind<C,
         }
     }
 
-    async fn look_at_backtrack(&self, plan: &Plan, identifier: Option<&str>) -> Result<Seen, StepError> {
+    async fn check_backtrack(&self, plan: &Plan, identifier: Option<&str>) -> Result<Seen, StepError> {
         let name = &plan.cluster;
         let id = identifier.ok_or_else(|| StepError::bug("a backtrack is waited for without its identifier"))?;
+        // By its identifier: the list has earlier backtracks too, whose end would be taken for the end of this one.
+        // AWS may list a new one a moment late.
         let Some(seen) = self.clusters.backtrack(name, id).await? else {
             return Ok(Seen::new(false, format!("the backtrack {id} of {name} is not to be seen yet")));
         };
-        let said = |happened: String| {
+        let backtrack_failed = |happened: String| {
             StepError::new(ErrorName::RewindFailed, happened)
                 .changed(format!("{name} is fenced; its state before the backtrack is on {}", plan.new_cluster))
                 .advice("read the cluster's events (`aws rds describe-events`)")
         };
         match seen.status.as_str() {
+            // That is not enough: the cluster and its writer become available a little later, and logins fail until
+            // then.
             "completed" => {}
-            "failed" => return Err(said(format!("AWS says that the backtrack {id} of {name} failed"))),
+            "failed" => return Err(backtrack_failed(format!("AWS says that the backtrack {id} of {name} failed"))),
             under_way => return Ok(Seen::new(false, format!("the backtrack {id} of {name} is {under_way}"))),
         }
-        let cluster = self.clusters.cluster(name).await?.ok_or_else(|| said(format!("the cluster {name} is gone")))?;
-        refuse_hopeless(name, &cluster.status, said)?;
+        let cluster = self
+            .clusters
+            .cluster(name)
+            .await?
+            .ok_or_else(|| backtrack_failed(format!("the cluster {name} is gone")))?;
+        refuse_hopeless(name, &cluster.status, backtrack_failed)?;
         if cluster.status != "available" {
             return Ok(Seen::new(false, format!("{name} is backtracked, and {} yet", cluster.status)));
         }
+        // By the members of now: a failover since the plan may have made another instance the writer.
         let writer = cluster.members.iter().find(|member| member.writer).map(|member| member.instance.as_str());
         let instances = self.clusters.instances(name).await?;
         match instances.iter().find(|instance| Some(instance.name.as_str()) == writer) {
             Some(writer) if is_up(writer) => {}
             Some(writer) => {
                 let (writer, status) = (&writer.name, &writer.status);
-                refuse_hopeless(writer, status, said)?;
+                refuse_hopeless(writer, status, backtrack_failed)?;
                 return Ok(Seen::new(false, format!("{name} is backtracked, and its writer {writer} {status} yet")));
             }
             None => return Ok(Seen::new(false, format!("{name} is backtracked, and has no writer yet"))),
         }
+        // AWS takes the nearest consistent time, which need not be the target.
         let landed = seen.to.unwrap_or(plan.target);
         let restored = Restored {
             cluster: name.clone(),
@@ -200,7 +214,7 @@ impl<C: ReadClusters + ReadBacktracks, F: FollowChange, K: Clock> AwaitRewind<C,
         Ok(Seen { restored: Some(restored), ..Seen::new(true, status) })
     }
 
-    async fn look_at_change(&self, id: Option<&str>) -> Result<Seen, StepError> {
+    async fn check_change(&self, id: Option<&str>) -> Result<Seen, StepError> {
         // The cutover is then confirmed after the longest time that Route 53 takes.
         let Some(id) = id else {
             return Ok(Seen::new(true, "the id of the change was lost: Route 53 cannot be asked about it".to_owned()));
@@ -211,8 +225,8 @@ impl<C: ReadClusters + ReadBacktracks, F: FollowChange, K: Clock> AwaitRewind<C,
         Ok(Seen::new(false, format!("the change {id} is pending")))
     }
 
-    async fn look_at_instances(&self, plan: &Plan, cluster: &Cluster) -> Result<Seen, StepError> {
-        let failed = |said| failed(plan, said);
+    async fn check_instances(&self, plan: &Plan, cluster: &Cluster) -> Result<Seen, StepError> {
+        let failed = |happened| failed(plan, happened);
         refuse_hopeless(&cluster.name, &cluster.status, failed)?;
         let instances = self.clusters.instances(&cluster.name).await?;
         let mut waiting = Vec::new();
@@ -241,11 +255,14 @@ impl<C: ReadClusters + ReadBacktracks, F: FollowChange, K: Clock> AwaitRewind<C,
 }
 
 fn is_up(instance: &Instance) -> bool {
+    // Without an endpoint nobody can log in, whatever the status is.
     instance.status == "available" && instance.endpoint.is_some()
 }
 
 /// Refuses states that never become `available` by themselves.
 fn refuse_hopeless(name: &str, status: &str, failed: impl FnOnce(String) -> StepError) -> Result<(), StepError> {
+    // Only a person ends these states. Without the list the wait would last as many hours as the state machine
+    // allows.
     let hopeless = ["failed", "restore-error", "deleting", "deleted", "stopped", "storage-full", "creation-failed"];
     let is_hopeless = hopeless.contains(&status)
         || status.starts_with("incompatible-")

@@ -1,7 +1,7 @@
 //! A wait ends when it is over, when it is hopeless, or when its invocation is used up.
 
 use super::*;
-use rewind_aws::Answer;
+use rewind_aws::AwsResult;
 use rewind_aws::fixtures::{
     ManualClock, STARTED, TARGET, in_place_plan, mysql_rds, plan, rds, rds_with_restored, recovery, time,
 };
@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 struct Pending(AtomicU32);
 
 impl FollowChange for Pending {
-    async fn in_sync(&self, id: &str) -> Answer<bool> {
+    async fn in_sync(&self, id: &str) -> AwsResult<bool> {
         assert_eq!(id, "C1");
         Ok(self.0.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_err())
     }
@@ -163,7 +163,7 @@ async fn a_failed_backtrack_and_a_lost_cluster_end_the_wait_with_where_the_data_
 }
 
 #[tokio::test]
-async fn safety_clone_that_came_to_nothing_is_told_with_where_the_source_is() {
+async fn a_failed_safety_clone_is_reported_with_the_state_of_the_source() {
     let awaiting = Awaiting { what: WaitFor::Cluster, since: time(STARTED), identifier: None };
     let input = Input { recovery: recovery(), plan: in_place_plan(), awaiting };
     let error = step(mysql_rds(), 0).run(input).await.unwrap_err();

@@ -58,6 +58,7 @@ impl AccessPolicy {
 
     /// True if the user is in any list, and in the right workspace.
     pub(crate) fn has_access(&self, user: &ChatUser) -> bool {
+        // The lists hold ids, which are unique within a workspace only: the same id elsewhere is another person.
         self.team.as_ref().is_none_or(|team| *team == user.team) && (self.may_request(user) || self.may_approve(user))
     }
 
@@ -74,7 +75,7 @@ impl AccessPolicy {
         match permission {
             Permission::Request if !self.may_request(user) => Some(REQUEST_DENIED),
             Permission::Approve if !self.may_approve(user) => Some(APPROVAL_DENIED),
-            Permission::Look | Permission::Request | Permission::Approve => None,
+            Permission::Read | Permission::Request | Permission::Approve => None,
         }
     }
 }
@@ -82,8 +83,8 @@ impl AccessPolicy {
 /// A permission.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Permission {
-    /// To look: everybody with access has it.
-    Look,
+    /// To read: everybody with access has it.
+    Read,
     /// To plan and start recoveries: requesters have it.
     Request,
     /// To approve, reject, undo and set windows: approvers have it.
@@ -94,9 +95,9 @@ impl Permission {
     /// The permission that a command needs.
     pub(crate) fn for_command(command: &ChatCommand) -> Self {
         match command {
-            ChatCommand::Status(_) | ChatCommand::List(_) => Self::Look,
+            ChatCommand::Status(_) | ChatCommand::List(_) => Self::Read,
             ChatCommand::Plan(_) | ChatCommand::Start(_) => Self::Request,
-            ChatCommand::Window(args) if args.window.is_none() => Self::Look,
+            ChatCommand::Window(args) if args.window.is_none() => Self::Read,
             ChatCommand::Approve(_) | ChatCommand::Reject(_) | ChatCommand::Undo(_) | ChatCommand::Window(_) => {
                 Self::Approve
             }

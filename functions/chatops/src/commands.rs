@@ -78,6 +78,7 @@ impl<P: Ports> ChatApp<P> {
     pub(crate) async fn ended(&self, id: &str, timeout: Duration) -> Result<Option<Execution>, ClientError> {
         let client = self.ports.client();
         let arn = client.deployment.recovery_arn(id);
+        // From Step Functions, and not from the table, in which a dry run writes no item.
         let describe = async || {
             let execution = client.executions.execution(&arn).await?;
             Ok(execution.filter(|execution| execution.status != Status::Running))
@@ -135,6 +136,7 @@ impl<P: Ports> ChatApp<P> {
         if let Some(confirm) = args.confirm {
             return Ok(Response::Deferred(Task::Undo { id, confirm }, "starting the undo …".to_owned()));
         }
+        // Before the button is shown, so that what cannot be undone is refused at once.
         let recovery = self.ports.client().undoable(&id).await?;
         let task = Task::Undo { id, confirm: recovery.cluster.clone() };
         let question = format!("Traffic returns to {} now.", recovery.cluster);

@@ -22,6 +22,7 @@ impl<P: Ports> ChatApp<P> {
     pub(crate) async fn run_deferred(&self, deferred: DeferredTask) {
         let DeferredTask { task, user, response_url } = deferred;
         let access = &self.settings.access;
+        // Checked here again: a button stays in the channel for everybody, and the lists may have changed since.
         let message = if !access.has_access(&user) {
             tracing::warn!(user = user.id, team = user.team, "somebody without access pressed a button");
             SlackMessage::sentence(ACCESS_DENIED)
@@ -57,6 +58,7 @@ impl<P: Ports> ChatApp<P> {
                 let changes = window.is_some();
                 let output = client.window(&WindowArgs { cluster, window, confirm }).await?;
                 let document = format::window(&output);
+                // A change concerns everybody in the channel, a reading only the user who asked.
                 Ok(if changes { SlackMessage::public(document) } else { SlackMessage::private(document) })
             }
         }

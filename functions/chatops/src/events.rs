@@ -16,7 +16,7 @@ use std::time::Duration;
 
 impl<P: Ports> ChatApp<P> {
     /// Tells the channel the status of the recovery that an event is about, with the buttons where it waits for a decision.
-    pub(crate) async fn tell_channel(&self, event: &Value) {
+    pub(crate) async fn notify_channel(&self, event: &Value) {
         let Some(id) = event.pointer("/detail/recoveryId").and_then(Value::as_str) else {
             return tracing::error!("an event of a recovery names none");
         };

@@ -73,6 +73,7 @@ impl Refusal {
 impl<P: Ports> ChatApp<P> {
     /// Handles an event: a request over HTTP, a deferred task, or an event of a recovery. Returns the HTTP response, or null.
     pub async fn handle(&self, event: Value) -> Value {
+        // First, so that nothing from outside can pass for a deferred task, which is trusted without a signature.
         if event.get("requestContext").is_some() {
             return self.handle_request(event).await;
         }
@@ -82,7 +83,7 @@ impl<P: Ports> ChatApp<P> {
                 Err(error) => tracing::error!("the deferred task cannot be parsed: {error}"),
             }
         } else if event.get("source").and_then(Value::as_str) == Some("aurora-rewind") {
-            self.tell_channel(&event).await;
+            self.notify_channel(&event).await;
         } else {
             tracing::error!("invoked with neither a request, a deferred task nor an event of a recovery");
         }
@@ -108,6 +109,7 @@ impl<P: Ports> ChatApp<P> {
     /// Parses a request, once it is certain that Slack sends it, now, and for the first time.
     async fn verified(&self, event: Value) -> Result<SlackRequest, Refusal> {
         let request: HttpRequest = serde_json::from_value(event).map_err(|_| Refusal::Encoding)?;
+        // The cheapest checks come first: anybody on the Internet can call the URL.
         if request.request_context.http.method != "POST" {
             return Err(Refusal::Method);
         }
@@ -115,6 +117,7 @@ impl<P: Ports> ChatApp<P> {
         if body.len() > BODY_MAX {
             return Err(Refusal::TooLarge);
         }
+        // A function URL encodes every body whose content type it does not take for text.
         let body = if request.is_base64_encoded {
             STANDARD.decode(body).map_err(|_| Refusal::Encoding)?
         } else {

@@ -43,6 +43,7 @@ impl AppSecret {
         now: Timestamp,
         read_again: bool,
     ) -> Result<Option<AppSecretContent>, StepError> {
+        // Held during the read, so that requests at the same time read the secret once.
         let mut known = self.0.lock().await;
         if let Some((content, read_at)) = known.as_ref() {
             if !read_again {
@@ -54,6 +55,7 @@ impl AppSecret {
         }
         let text = secrets.secret_text(arn).await?;
         let content: AppSecretContent = serde_json::from_str(&text).map_err(|_| {
+            // The parser's own error is dropped: it may quote the secret.
             StepError::bug("the app's secret is not {\"signingSecret\": \"…\"}")
                 .advice("write it so; docs/chatops.md says how")
         })?;

@@ -35,6 +35,7 @@ impl Settings {
 
 /// Reads a variable that the template always sets.
 pub(crate) fn required(get: impl Fn(&str) -> Option<String>, name: &str) -> Result<String, StepError> {
+    // CloudFormation passes an empty parameter on as an empty string.
     get(name)
         .filter(|value| !value.is_empty())
         .ok_or_else(|| StepError::new(ErrorName::Bug, format!("the environment variable {name} is not set")))

@@ -43,6 +43,7 @@ impl<K: Clock> HttpsClient<K> {
         let mut pauses = timeouts::POST_PAUSES.into_iter();
         loop {
             let (agent, url, message) = (self.agent.clone(), url.to_owned(), message.clone());
+            // ureq blocks, and on the only thread it would stop the timeout around it as well.
             let sent = tokio::task::spawn_blocking(move || {
                 agent.post(&url).header("content-type", "application/json").send(message.as_str()).map(drop)
             });
@@ -54,6 +55,7 @@ impl<K: Clock> HttpsClient<K> {
                 Ok(Err(_)) => return Err(unsent("no answer came".to_owned())),
                 Err(_) => return Err(unsent("the sender broke".to_owned())),
             };
+            // Slack asks to wait (429) or has a fault of its own. Any other status would be the same again.
             match pauses.next().filter(|_| refused == 429 || refused >= 500) {
                 Some(pause) => self.clock.sleep(pause).await,
                 None => return Err(unsent(format!("it answered {refused}"))),

@@ -60,6 +60,8 @@ impl SlackMessage {
         task: &Task,
     ) -> Self {
         let style = if dangerous { "danger" } else { "primary" };
+        // Slack refuses the whole message for one value that is too long, so the button is dropped and the text
+        // stays.
         let value = serde_json::to_string(task).ok().filter(|value| value.len() <= VALUE_MAX);
         self.buttons.extend(value.map(|value| Button { label, style, question: question.into(), value }));
         self
@@ -78,6 +80,7 @@ impl SlackMessage {
         }
         json!({
             "response_type": if self.public { "in_channel" } else { "ephemeral" },
+            // The message with the buttons stays, so that people can read later what was decided on.
             "replace_original": false,
             "text": notification(&self.document),
             "blocks": blocks,

@@ -69,6 +69,7 @@ pub(crate) fn parse(body: &[u8]) -> Option<SlackRequest> {
         }
         form.insert(name.into_owned(), value.into_owned());
     }
+    // It has no user and no command, so it would be refused below, and Slack would report the URL as broken.
     if form.contains_key("ssl_check") {
         return Some(SlackRequest::SslCheck);
     }
@@ -86,6 +87,7 @@ pub(crate) fn parse(body: &[u8]) -> Option<SlackRequest> {
         });
     }
     let mut field = |name: &str| form.remove(name);
+    // Not read further: the app has one command. Without the field it is no slash command at all.
     let _command = field("command")?;
     Some(SlackRequest::Line {
         user: ChatUser {

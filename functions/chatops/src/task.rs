@@ -55,7 +55,7 @@ impl Task {
     // A task is checked again where it runs: a button stays in the channel, and whoever may not type a command may press it.
     pub(crate) fn permission(&self) -> Permission {
         match self {
-            Self::Show { .. } | Self::Window { window: None, .. } => Permission::Look,
+            Self::Show { .. } | Self::Window { window: None, .. } => Permission::Read,
             Self::Start { .. } => Permission::Request,
             Self::Decide { .. } | Self::Undo { .. } | Self::Window { .. } => Permission::Approve,
         }

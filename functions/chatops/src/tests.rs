@@ -9,7 +9,7 @@ use crate::settings::Settings;
 use crate::signature::sign;
 use crate::slack_client::SlackClient;
 use crate::task::{DeferredTask, Task};
-use rewind_aws::Answer;
+use rewind_aws::AwsResult;
 use rewind_aws::chat::{ChatRecords, InvokeAsync, ReadSecretText};
 use rewind_aws::executions::Status;
 use rewind_aws::fixtures::{ManualClock, plan, time};
@@ -71,16 +71,16 @@ impl Ports for FakePorts {
     }
 }
 
-fn broken(ports: &FakePorts) -> Answer<()> {
+fn broken(ports: &FakePorts) -> AwsResult<()> {
     if *ports.broken.lock().unwrap() { Err(StepError::new(ErrorName::Unavailable, "not now")) } else { Ok(()) }
 }
 
 impl ChatRecords for FakePorts {
-    async fn first_seen(&self, key: &str, until: i64) -> Answer<bool> {
+    async fn first_seen(&self, key: &str, until: i64) -> AwsResult<bool> {
         broken(self)?;
         Ok(self.seen.lock().unwrap().insert(key.to_owned(), until).is_none())
     }
-    async fn record_requester(&self, recovery_id: &str, user: &str, _: i64) -> Answer<()> {
+    async fn record_requester(&self, recovery_id: &str, user: &str, _: i64) -> AwsResult<()> {
         if *self.hangs.lock().unwrap() {
             std::future::pending::<()>().await;
         }
@@ -88,14 +88,14 @@ impl ChatRecords for FakePorts {
         self.requesters.lock().unwrap().insert((recovery_id.to_owned(), user.to_owned()));
         Ok(())
     }
-    async fn is_requester(&self, recovery_id: &str, user: &str) -> Answer<bool> {
+    async fn is_requester(&self, recovery_id: &str, user: &str) -> AwsResult<bool> {
         broken(self)?;
         Ok(self.requesters.lock().unwrap().contains(&(recovery_id.to_owned(), user.to_owned())))
     }
 }
 
 impl ReadSecretText for FakePorts {
-    async fn secret_text(&self, _: &str) -> Answer<String> {
+    async fn secret_text(&self, _: &str) -> AwsResult<String> {
         if *self.hangs.lock().unwrap() {
             std::future::pending::<()>().await;
         }
@@ -105,7 +105,7 @@ impl ReadSecretText for FakePorts {
 }
 
 impl InvokeAsync for FakePorts {
-    async fn invoke_async(&self, function: &str, payload: &Value) -> Answer<()> {
+    async fn invoke_async(&self, function: &str, payload: &Value) -> AwsResult<()> {
         assert_eq!(function, "chatops");
         broken(self)?;
         self.deferred.lock().unwrap().push(payload.clone());
@@ -190,7 +190,7 @@ fn pressed(person: &str, task: &Task) -> String {
     form_urlencoded::Serializer::new(String::new()).append_pair("payload", &payload.to_string()).finish()
 }
 
-async fn says(app: &ChatApp<FakePorts>, person: &str, text: &str) -> Value {
+async fn send_line(app: &ChatApp<FakePorts>, person: &str, text: &str) -> Value {
     let answer = app.handle(signed(&line(person, text))).await;
     assert_eq!(answer["statusCode"], 200, "{text}: {answer}");
     serde_json::from_str(answer["body"].as_str().unwrap()).unwrap()
@@ -265,7 +265,7 @@ async fn the_same_request_is_accepted_once() {
 }
 
 #[tokio::test]
-async fn a_request_is_refused_where_the_table_cannot_say_if_it_came_before() {
+async fn a_request_is_refused_where_the_table_cannot_show_if_it_came_before() {
     let app = app();
     *app.ports.broken.lock().unwrap() = true;
     let answer = app.handle(signed(&line("U3", "start orders latest"))).await;
@@ -277,7 +277,7 @@ async fn a_request_is_refused_where_the_table_cannot_say_if_it_came_before() {
 async fn a_replaced_secret_is_read_again_and_wrong_signatures_do_not_make_it_read_each_time() {
     let app = app();
     let reads = || *app.ports.secret_reads.lock().unwrap();
-    says(&app, "U3", "list").await;
+    send_line(&app, "U3", "list").await;
     assert_eq!(reads(), 1);
     let at = |now: i64| now.to_string();
     let mut now = time(NOW).as_second();
@@ -305,11 +305,11 @@ async fn slack_is_answered_in_time_even_where_aws_does_not_answer() {
     assert_eq!(app.handle(signed(&line("U3", "list"))).await["statusCode"], 503);
     assert!(began.elapsed() < 3 * timeouts::SLACK_DEADLINE, "{:?}", began.elapsed());
     *app.ports.hangs.lock().unwrap() = false;
-    says(&app, "U3", "list").await;
-    // With the table silent a start is handed over, and started once, under the name that was said.
+    send_line(&app, "U3", "list").await;
+    // With the table silent a start is handed over, and started once, under the name that was reply.
     *app.ports.hangs.lock().unwrap() = true;
     let began = Instant::now();
-    let answer = says(&app, "U3", "start orders latest --name r-1").await;
+    let answer = send_line(&app, "U3", "start orders latest --name r-1").await;
     assert!(began.elapsed() < 3 * timeouts::SLACK_DEADLINE, "{:?}", began.elapsed());
     assert!(answer["text"].as_str().unwrap().contains("starting r-1"), "{answer}");
     assert!(app.ports.aws.state().started.is_empty());
@@ -319,7 +319,7 @@ async fn slack_is_answered_in_time_even_where_aws_does_not_answer() {
 }
 
 #[tokio::test]
-async fn who_waits_for_a_deferred_task_is_told_even_where_it_takes_too_long() {
+async fn a_deferred_task_that_takes_too_long_is_answered_all_the_same() {
     let app = app();
     *app.ports.hangs.lock().unwrap() = true;
     let person = json!({ "team": "T1", "id": "U3", "name": "ann" });
@@ -342,7 +342,7 @@ async fn an_ssl_check_is_answered() {
 // ------------------------------------------------------------------------------------------------------------- access
 
 #[tokio::test]
-async fn a_user_without_access_is_told_that_and_nothing_else() {
+async fn a_user_without_access_is_denied_and_shown_nothing_else() {
     let app = app();
     app.ports.aws.add_awaiting_approval("r-1");
     let mut elsewhere = line("U3", "list");
@@ -352,15 +352,15 @@ async fn a_user_without_access_is_told_that_and_nothing_else() {
         answers.push(app.handle(signed(&line("U9", text))).await);
     }
     for answer in answers {
-        let said: Value = serde_json::from_str(answer["body"].as_str().unwrap()).unwrap();
-        assert_eq!(said["text"], ACCESS_DENIED);
-        assert!(!said.to_string().contains("r-1") && !said.to_string().contains("orders"), "{said}");
+        let reply: Value = serde_json::from_str(answer["body"].as_str().unwrap()).unwrap();
+        assert_eq!(reply["text"], ACCESS_DENIED);
+        assert!(!reply.to_string().contains("r-1") && !reply.to_string().contains("orders"), "{reply}");
     }
     assert_nothing_happened(&app);
 }
 
 #[tokio::test]
-async fn a_user_without_the_permission_is_told_why_and_nothing_is_done() {
+async fn a_user_without_the_permission_is_given_the_reason_and_nothing_is_done() {
     let app = app();
     let hash = app.ports.aws.add_awaiting_approval("r-1");
     for (person, text) in [
@@ -370,9 +370,9 @@ async fn a_user_without_the_permission_is_told_why_and_nothing_is_done() {
         ("U1", "undo r-1 --confirm orders".to_owned()),
         ("U1", "window orders 24h".to_owned()),
     ] {
-        let said = says(&app, person, &text).await;
-        assert!(said["text"].as_str().unwrap().starts_with("you may look"), "{text}: {said}");
-        assert_eq!(said["response_type"], "ephemeral");
+        let reply = send_line(&app, person, &text).await;
+        assert!(reply["text"].as_str().unwrap().starts_with("you may look"), "{text}: {reply}");
+        assert_eq!(reply["response_type"], "ephemeral");
     }
     assert_nothing_happened(&app);
 }
@@ -382,10 +382,10 @@ async fn a_button_needs_the_permission_of_whoever_presses_it() {
     let app = app();
     let hash = app.ports.aws.add_awaiting_approval("r-1");
     let decide = Task::Decide { id: "r-1".into(), approved: true, comment: None, hash };
-    for (person, said) in [("U1", APPROVAL_DENIED), ("U9", ACCESS_DENIED)] {
+    for (person, reply) in [("U1", APPROVAL_DENIED), ("U9", ACCESS_DENIED)] {
         let answer = app.handle(signed(&pressed(person, &decide))).await;
         assert_eq!((&answer["statusCode"], &answer["body"]), (&json!(200), &json!("")));
-        assert_eq!(run_deferred(&app).await["text"], said);
+        assert_eq!(run_deferred(&app).await["text"], reply);
     }
     assert!(app.ports.aws.state().decisions.is_empty());
 }
@@ -394,8 +394,8 @@ async fn a_button_needs_the_permission_of_whoever_presses_it() {
 async fn a_requester_cannot_approve_their_own_recovery() {
     let app = app();
     // That somebody else asked for that name before changes nothing.
-    says(&app, "U1", "start orders soon --name r-1").await;
-    says(&app, "U3", "start orders latest --name r-1").await;
+    send_line(&app, "U1", "start orders soon --name r-1").await;
+    send_line(&app, "U3", "start orders latest --name r-1").await;
     let hash = app.ports.aws.add_awaiting_approval("r-1");
     let yes = Task::Decide { id: "r-1".into(), approved: true, comment: None, hash };
     app.handle(signed(&pressed("U3", &yes))).await;
@@ -410,9 +410,9 @@ async fn a_requester_cannot_approve_their_own_recovery() {
 #[tokio::test]
 async fn a_requester_can_reject_their_own_recovery() {
     let app = app();
-    says(&app, "U3", "start orders latest --name r-1").await;
+    send_line(&app, "U3", "start orders latest --name r-1").await;
     let hash = app.ports.aws.add_awaiting_approval("r-1");
-    says(&app, "U3", &format!("reject r-1 not now --hash {hash}")).await;
+    send_line(&app, "U3", &format!("reject r-1 not now --hash {hash}")).await;
     run_deferred(&app).await;
     let decision = app.ports.aws.state().decisions[0].1.clone();
     assert_eq!((&decision["decision"], &decision["comment"]), (&json!("rejected"), &json!("not now")));
@@ -437,13 +437,13 @@ async fn nothing_is_started_whose_requester_cannot_be_recorded() {
 async fn a_plan_comes_at_once_with_a_button_that_starts_the_recovery_to_that_very_moment() {
     let app = app();
     // The dry run ends while it is waited for.
-    let begun = says(&app, "U1", "orders 5m ago").await;
+    let begun = send_line(&app, "U1", "orders 5m ago").await;
     assert!(begun["text"].as_str().unwrap().contains("planning"), "{begun}");
     let id = app.ports.aws.state().started[0].0.clone();
     let arn = app.ports.client.deployment.recovery_arn(&id);
     app.ports.aws.end(&arn, Status::Succeeded, json!({ "outcome": "Planned", "recoveryId": id, "plan": plan() }));
-    let said = run_deferred(&app).await;
-    let button = &said["blocks"].as_array().unwrap().last().unwrap()["elements"][0];
+    let reply = run_deferred(&app).await;
+    let button = &reply["blocks"].as_array().unwrap().last().unwrap()["elements"][0];
     let task: Task = serde_json::from_str(button["value"].as_str().unwrap()).unwrap();
     let Task::Start { id, request } = &task else { panic!("{task:?}") };
     assert_eq!(
@@ -460,9 +460,9 @@ async fn a_plan_comes_at_once_with_a_button_that_starts_the_recovery_to_that_ver
 }
 
 #[tokio::test]
-async fn a_plan_that_was_refused_says_why() {
+async fn a_plan_that_was_refused_gives_the_reason() {
     let app = app();
-    says(&app, "U1", "orders 5m ago").await;
+    send_line(&app, "U1", "orders 5m ago").await;
     let id = app.ports.aws.state().started[0].0.clone();
     let arn = app.ports.client.deployment.recovery_arn(&id);
     app.ports.aws.state().executions.get_mut(&arn).unwrap().cause = Some("outside the window".into());
@@ -474,8 +474,8 @@ async fn a_plan_that_was_refused_says_why() {
 async fn approving_without_a_hash_shows_what_there_is_to_decide_on() {
     let app = app();
     let hash = app.ports.aws.add_awaiting_approval("r-1");
-    let said = says(&app, "U2", "approve r-1 looks good").await;
-    let buttons = said["blocks"].as_array().unwrap().last().unwrap()["elements"].clone();
+    let reply = send_line(&app, "U2", "approve r-1 looks good").await;
+    let buttons = reply["blocks"].as_array().unwrap().last().unwrap()["elements"].clone();
     let tasks: Vec<Task> = buttons
         .as_array()
         .unwrap()
@@ -485,12 +485,12 @@ async fn approving_without_a_hash_shows_what_there_is_to_decide_on() {
     let decide =
         |approved| Task::Decide { id: "r-1".into(), approved, comment: Some("looks good".into()), hash: hash.clone() };
     assert_eq!(tasks, [decide(true), decide(false)]);
-    assert!(said.to_string().contains(&hash) && !said.to_string().contains("token"));
+    assert!(reply.to_string().contains(&hash) && !reply.to_string().contains("token"));
     assert!(app.ports.aws.state().decisions.is_empty());
 }
 
 #[tokio::test]
-async fn each_button_says_what_it_does_where_the_cluster_itself_is_rewound_too() {
+async fn each_button_shows_its_effect_where_the_cluster_itself_is_rewound_too() {
     let beside = ("orders is fenced and its traffic moves to orders-r.", "orders-r is deleted.");
     let in_place = (
         "orders itself goes back to 2026-11-23T10:30:00Z: every connection to it is cut.",
@@ -500,8 +500,8 @@ async fn each_button_says_what_it_does_where_the_cluster_itself_is_rewound_too()
     app.ports.aws.add_awaiting_approval("r-1");
     app.ports.aws.add_awaiting_approval_in_place("r-2");
     for (id, (approve, reject)) in [("r-1", beside), ("r-2", in_place)] {
-        let said = says(&app, "U2", &format!("approve {id}")).await;
-        let buttons = said["blocks"].as_array().unwrap().last().unwrap()["elements"].as_array().unwrap().clone();
+        let reply = send_line(&app, "U2", &format!("approve {id}")).await;
+        let buttons = reply["blocks"].as_array().unwrap().last().unwrap()["elements"].as_array().unwrap().clone();
         let asks: Vec<_> = buttons.iter().map(|button| button["confirm"]["text"]["text"].as_str().unwrap()).collect();
         assert_eq!(asks, [approve, reject], "{id}");
     }
@@ -512,8 +512,8 @@ async fn a_proposal_that_cannot_be_shown_cannot_be_approved_by_a_button() {
     let app = app();
     app.ports.aws.add_awaiting_approval("r-1");
     app.ports.aws.state().records.get_mut("r-1").unwrap().approval.as_mut().unwrap().hash = "0123456789ab".into();
-    let said = says(&app, "U2", "approve r-1").await;
-    let labels: Vec<_> = said["blocks"].as_array().unwrap().last().unwrap()["elements"]
+    let reply = send_line(&app, "U2", "approve r-1").await;
+    let labels: Vec<_> = reply["blocks"].as_array().unwrap().last().unwrap()["elements"]
         .as_array()
         .unwrap()
         .iter()
@@ -526,8 +526,8 @@ async fn a_proposal_that_cannot_be_shown_cannot_be_approved_by_a_button() {
 async fn an_undo_asks_first_and_is_then_started_in_the_users_name() {
     let app = app();
     app.ports.aws.add_recovered("r-1");
-    let said = says(&app, "U2", "undo r-1").await;
-    let button = &said["blocks"].as_array().unwrap().last().unwrap()["elements"][0];
+    let reply = send_line(&app, "U2", "undo r-1").await;
+    let button = &reply["blocks"].as_array().unwrap().last().unwrap()["elements"][0];
     let task: Task = serde_json::from_str(button["value"].as_str().unwrap()).unwrap();
     assert!(app.ports.aws.state().started.is_empty());
     app.handle(signed(&pressed("U2", &task))).await;
@@ -542,9 +542,9 @@ async fn an_undo_asks_first_and_is_then_started_in_the_users_name() {
 #[tokio::test]
 async fn a_window_is_read_by_everybody_with_access_and_set_by_approvers() {
     let app = app();
-    says(&app, "U1", "window orders").await;
+    send_line(&app, "U1", "window orders").await;
     run_deferred(&app).await;
-    says(&app, "U2", "window orders 24h --confirm orders").await;
+    send_line(&app, "U2", "window orders 24h --confirm orders").await;
     run_deferred(&app).await;
     let called: Vec<Value> = app.ports.aws.state().calls.iter().map(|(_, payload)| payload.clone()).collect();
     assert_eq!(
@@ -562,15 +562,15 @@ async fn the_reason_of_a_refusal_reaches_the_user_who_asked() {
         ("approve nope", "there is no recovery nope"),
         ("start orders latest --colour red", "--colour"),
     ] {
-        let said = says(&app, "U3", text).await;
-        assert!(said["text"].as_str().unwrap().contains(part), "{text}: {said}");
+        let reply = send_line(&app, "U3", text).await;
+        assert!(reply["text"].as_str().unwrap().contains(part), "{text}: {reply}");
     }
 }
 
 // -------------------------------------------------------------------------------------------------------------- events
 
 #[tokio::test]
-async fn the_channel_is_asked_when_a_recovery_waits_and_told_when_it_has_ended() {
+async fn the_channel_is_asked_when_a_recovery_waits_and_notified_when_it_has_ended() {
     let app = app();
     let hash = app.ports.aws.add_awaiting_approval("r-1");
     app.ports.aws.add_recovered("r-2");
@@ -584,16 +584,16 @@ async fn the_channel_is_asked_when_a_recovery_waits_and_told_when_it_has_ended()
 }
 
 #[tokio::test]
-async fn the_channel_is_not_told_of_a_plan_that_was_refused_to_the_one_who_asked_for_it() {
+async fn the_channel_is_not_notified_of_a_plan_that_was_refused_to_its_requester() {
     let app = app();
-    for (text, told) in [("orders 5m ago", 0), ("start orders 5m ago --name r-1", 1)] {
-        says(&app, "U3", text).await;
+    for (text, notified) in [("orders 5m ago", 0), ("start orders 5m ago --name r-1", 1)] {
+        send_line(&app, "U3", text).await;
         let id = app.ports.aws.state().started.last().unwrap().0.clone();
         let arn = app.ports.client.deployment.recovery_arn(&id);
         let detail = json!({ "recoveryId": id, "executionArn": arn });
         app.handle(json!({ "source": "aurora-rewind", "detail-type": "Rewind Nothing Changed", "detail": detail }))
             .await;
-        assert_eq!(app.ports.sent.lock().unwrap().len(), told, "{text}");
+        assert_eq!(app.ports.sent.lock().unwrap().len(), notified, "{text}");
     }
 }
 
@@ -608,8 +608,8 @@ async fn an_approval_that_is_announced_before_it_can_be_given_is_waited_for() {
     app.handle(announced).await;
     let waited = app.ports.clock.now().duration_since(before);
     assert!(waited.unsigned_abs() >= timeouts::CHAT_APPROVAL, "{waited}");
-    let (_, said) = app.ports.sent.lock().unwrap().pop().unwrap();
-    assert!(said["text"].as_str().unwrap().contains("r-1: Running"));
+    let (_, reply) = app.ports.sent.lock().unwrap().pop().unwrap();
+    assert!(reply["text"].as_str().unwrap().contains("r-1: Running"));
 }
 
 #[tokio::test]

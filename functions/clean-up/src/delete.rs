@@ -33,11 +33,12 @@ where
     K: Clock,
 {
     pub(crate) async fn delete(&self, KeptRequest { kept, records }: &KeptRequest) -> Result<Output, StepError> {
+        // Before the first read, so that no recovery changes between check and deletion what was checked.
         let holder = self.lease(kept).await?;
         let began = self.clock.now();
-        let mut looked = false;
+        let mut checked = false;
         loop {
-            let status = match self.go_on(kept, records.as_ref(), &mut looked).await {
+            let status = match self.go_on(kept, records.as_ref(), &mut checked).await {
                 Ok(Next::Over(output)) => {
                     self.notes.release_lease(&kept.cluster, &holder).await?;
                     return Ok(output);
@@ -55,6 +56,7 @@ where
             };
             let here = Duration::try_from(self.clock.now().duration_since(began)).unwrap_or_default();
             let pause = self.polling.pause(here);
+            // Deleting an instance takes minutes, longer than one invocation should: the state machine calls again.
             if self.polling.is_used_up(&self.clock, here, pause) {
                 return Ok(Output::Deleted { done: false, status, snapshot: Some(snapshot_name(kept)) });
             }
@@ -82,27 +84,30 @@ where
     }
 
     /// Polls once, and makes one change at most.
-    async fn go_on(&self, kept: &Kept, records: Option<&Records>, looked: &mut bool) -> Result<Next, StepError> {
+    async fn go_on(&self, kept: &Kept, records: Option<&Records>, checked: &mut bool) -> Result<Next, StepError> {
         let ours = match self.marks(kept).await? {
+            // A call after the deletion finds no cluster any more. Then the snapshot decides.
             Marks::Gone => return self.is_over(kept).await,
             Marks::Changed(why) => return Err(refused(kept, &why)),
             Marks::Ours(ours) => ours,
         };
+        // After our own first change the cluster leaves `available` for some minutes. Before it, that is a reason to
+        // keep it.
         let status = &ours.cluster.status;
         if status == "deleting" || (ours.begun && status != "available") {
             return Ok(Next::Wait(format!("{} is {status}", kept.cluster)));
         }
-        if !*looked {
-            if records.is_some_and(|records| self.clock.now().duration_since(records.looked_at) > RECORDS_HOLD) {
+        if !*checked {
+            if records.is_some_and(|records| self.clock.now().duration_since(records.read_at) > RECORDS_HOLD) {
                 let status = format!("which records point at {} is to be looked at again", kept.cluster);
                 let snapshot = Some(snapshot_name(kept));
                 return Ok(Next::Over(Output::Deleted { done: false, status, snapshot }));
             }
-            let why = self.look_around(kept, &ours, records).await?;
+            let why = self.check_usage(kept, &ours, records).await?;
             if !why.is_empty() {
                 return Err(refused(kept, &why));
             }
-            *looked = true;
+            *checked = true;
             if !ours.begun {
                 // From here on traffic cannot be moved back to this cluster. An undo reads the note before anything is deleted.
                 let record = CleanUpRecord {
@@ -120,6 +125,7 @@ where
     async fn change(&self, kept: &Kept, ours: &Ours) -> Result<Next, StepError> {
         let cluster = &ours.cluster;
         let name = &cluster.name;
+        // The recovery set this protection itself, so taking it off overrules nobody.
         if kept.kind == Kind::SafetyClone && cluster.deletion_protection {
             let change = ClusterChange { deletion_protection: Some(false), ..ClusterChange::default() };
             self.clusters.modify(name, &change).await?;
@@ -131,6 +137,7 @@ where
             // Readers first: if the writer were deleted before them, RDS would fail over to a reader.
             instances.retain(|instance| !is_writer(&instance.name));
         }
+        // One a poll: the tags are read again before the next, so people can stop the deletion in between.
         if let Some(next) = instances.iter().find(|instance| instance.status != "deleting") {
             self.clusters.delete_instance(&next.name).await?;
             return Ok(Next::Wait(format!("{} is deleted", next.name)));
@@ -139,6 +146,7 @@ where
             return Ok(Next::Wait(format!("{} is deleting", last.name)));
         }
         let snapshot = snapshot_name(kept);
+        // Last, because RDS refuses to delete a cluster that has instances. The call takes the snapshot as well.
         self.clusters.retire_cluster(name, &snapshot).await?;
         Ok(Next::Wait(format!("{name} is deleted into {snapshot}")))
     }
@@ -158,6 +166,7 @@ where
             )
             .advice("restore the cluster from its automated backups, which are kept, if its data is needed")),
             Some(snapshot) => Ok(Next::Wait(format!("the snapshot {name} is {}", snapshot.status))),
+            // Nothing is left to save here, so it is the end and no error.
             None => over(format!("{} is gone without a snapshot {name}: somebody else deleted it", kept.cluster), None),
         }
     }
@@ -208,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn a_snapshot_says_of_what_it_is_and_by_which_recovery() {
+    fn a_snapshot_is_named_after_its_cluster_and_recovery() {
         assert_eq!(named("orders", "operation-001"), "orders-final-operation-001");
     }
 

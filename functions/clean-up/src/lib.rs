@@ -85,7 +85,8 @@ pub struct KeptRequest {
 #[serde(rename_all = "camelCase")]
 pub struct Records {
     /// The time at which they were read.
-    pub looked_at: Timestamp,
+    #[serde(rename = "lookedAt")]
+    pub read_at: Timestamp,
     /// The records that point at the cluster, and those that could not be read.
     pub why: Vec<String>,
 }
@@ -112,6 +113,7 @@ pub struct Kept {
 impl Kept {
     /// True if the recovery kept another cluster, of which this one is a restore with all of its tags.
     fn is_a_copy(&self, record: &RecoveryRecord) -> bool {
+        // A restore inherits all tags of its source unless others are passed, the recovery's marks included.
         record.plan.as_ref().is_some_and(|plan| match self.kind {
             Kind::Source => plan.cluster_arn != self.cluster_arn,
             Kind::SafetyClone => plan.new_cluster != self.cluster,
@@ -171,6 +173,7 @@ where
         match input {
             Input::Find => {
                 let now = self.clock.now();
+                // By tag, and not by the table: people keep a cluster for ever by taking the tag off.
                 let tagged = self.clusters.tagged(KEEP_UNTIL_TAG).await?;
                 let mut due = Vec::new();
                 // The table is read for each: tags are edited by people and copied by restores, and the table is
@@ -184,6 +187,8 @@ where
                         Some(record) if kept.is_a_copy(&record) => {
                             tracing::info!(cluster = kept.cluster, "it was restored from what was kept, tags and all");
                         }
+                        // A record that is missing or unreadable is left to the check, which keeps the cluster and
+                        // reports why.
                         _ => due.push(kept),
                     }
                 }

@@ -40,6 +40,7 @@ impl<C: ReadClusters, S: Logins, K: Clock> ReadSessions for Databases<C, S, K> {
         cluster: &Cluster,
         instances: &[Instance],
     ) -> Result<Inspection, StepError> {
+        // Bounded, and an error at its end: no response is no proof that nobody is connected.
         let seen = within(timeouts::KEPT_SESSIONS, Box::pin(self.read_all(kept, plan, cluster, instances))).await;
         seen.unwrap_or_else(|OutOfTime| {
             let seconds = timeouts::KEPT_SESSIONS.as_secs();
@@ -65,7 +66,7 @@ impl<C: ReadClusters, S: Logins, K: Clock> Databases<C, S, K> {
         };
         let credentials = self.access.credentials(cluster, &plan.secret_arn, moment).await?;
         let network = self.access.network.for_recovery(&kept.recovery_id);
-        let looks = instances.iter().filter_map(|instance| Some((instance, instance.endpoint.as_ref()?))).map(
+        let inspections = instances.iter().filter_map(|instance| Some((instance, instance.endpoint.as_ref()?))).map(
             async |(instance, endpoint)| {
                 let target = target(cluster, endpoint);
                 let database = defaults(target.engine).maintenance_database;
@@ -76,8 +77,9 @@ impl<C: ReadClusters, S: Logins, K: Clock> Databases<C, S, K> {
             },
         );
         let mut seen = Inspection::default();
-        for (name, Inspection { sessions, open }) in try_join_all(looks).await? {
+        for (name, Inspection { sessions, open }) in try_join_all(inspections).await? {
             seen.sessions.extend(sessions.into_iter().map(|who| format!("{who} on {name}")));
+            // All instances share one catalogue, so each of them reports the same open logins.
             seen.open.extend(open.into_iter().filter(|login| !seen.open.contains(login)).collect::<Vec<_>>());
         }
         Ok(seen)

@@ -1,7 +1,7 @@
 //! Only what is exactly as a finished recovery left it is deleted, once, and into a snapshot.
 
 use super::*;
-use rewind_aws::Answer;
+use rewind_aws::AwsResult;
 use rewind_aws::fixtures::{
     ManualClock, in_place_plan, instances, mysql_source, plan, rds_with_restored, recovery_record, safety_clone, time,
 };
@@ -31,25 +31,24 @@ struct World {
 }
 
 impl Recoveries for World {
-    async fn recovery(&self, id: &str) -> Answer<Option<RecoveryRecord>> {
+    async fn recovery(&self, id: &str) -> AwsResult<Option<RecoveryRecord>> {
         Ok(self.record.clone().filter(|record| record.id == id))
     }
 
-    async fn recoveries(&self) -> Answer<Vec<RecoveryRecord>> {
+    async fn recoveries(&self) -> AwsResult<Vec<RecoveryRecord>> {
         Ok(self.record.clone().into_iter().collect())
     }
 }
 
 impl Notes for World {
-    async fn note(&self, _: &str, name: &str) -> Answer<Option<Value>> {
+    async fn note(&self, _: &str, name: &str) -> AwsResult<Option<Value>> {
         Ok(self.notes.lock().unwrap().iter().find(|(of, _)| of == name).map(|(_, value)| value.clone()))
     }
 
-    async fn note_once(&self, id: &str, name: &str, value: &Value) -> Answer<Value> {
+    async fn note_once(&self, id: &str, name: &str, value: &Value) -> AwsResult<Value> {
         if let Some(there) = self.note(id, name).await? {
             return Ok(there);
         }
-        // What is noted after something is gone is noted too late.
         // An undo that reads no note moves traffic back to this cluster. So a note after the first change would come
         // too late.
         assert!(self.rds.changes().is_empty());
@@ -57,14 +56,14 @@ impl Notes for World {
         Ok(value.clone())
     }
 
-    async fn note_again(&self, _: &str, name: &str, _: &Value) -> Answer<()> {
+    async fn note_again(&self, _: &str, name: &str, _: &Value) -> AwsResult<()> {
         // A second run that wrote the note again would lose the time at which the deletion began.
         panic!("{name} was noted, and stays as it is")
     }
 }
 
 impl Leases for World {
-    async fn take_lease(&self, _: &str, lease: &Lease) -> Answer<bool> {
+    async fn take_lease(&self, _: &str, lease: &Lease) -> AwsResult<bool> {
         let mut held = self.lease.lock().unwrap();
         let free = held.as_ref().is_none_or(|held| held.holder == lease.holder || held.expires_at < lease.taken_at);
         if free {
@@ -73,7 +72,7 @@ impl Leases for World {
         Ok(free)
     }
 
-    async fn release_lease(&self, _: &str, holder: &str) -> Answer<()> {
+    async fn release_lease(&self, _: &str, holder: &str) -> AwsResult<()> {
         self.lease.lock().unwrap().take_if(|held| held.holder == holder);
         Ok(())
     }
@@ -99,7 +98,7 @@ impl World {
         Self {
             rds,
             record: Some(record(plan)),
-            records: Some(Records { looked_at: time(AFTER), why: Vec::new() }),
+            records: Some(Records { read_at: time(AFTER), why: Vec::new() }),
             inside: Ok(Inspection::default()),
             notes: Arc::default(),
             lease: Arc::default(),
@@ -206,7 +205,7 @@ fn done(snapshot: &str) -> impl Fn(&Output) -> bool {
 }
 
 #[tokio::test]
-async fn what_is_due_is_what_the_tags_say_is_over() {
+async fn clusters_are_due_whose_tags_are_past() {
     assert_eq!(World::source().due().await, [source()]);
     assert_eq!(World::safety_clone().due().await, [clone_of_it()]);
     // At the very end of the time it still counts as kept: a second more costs nothing.
@@ -243,10 +242,10 @@ async fn what_the_recovery_left_is_unused() {
 }
 
 #[tokio::test]
-async fn records_that_were_looked_at_too_long_ago_are_asked_for_again_before_anything_is_changed() {
+async fn records_that_were_read_too_long_ago_are_requested_again_before_anything_is_changed() {
     // The limit itself, and one second beyond it: five minutes before the clock of this test.
-    for (looked_at, deleted) in [("2026-11-30T10:36:00Z", true), ("2026-11-30T10:35:59Z", false)] {
-        let records = Some(Records { looked_at: time(looked_at), why: Vec::new() });
+    for (read_at, deleted) in [("2026-11-30T10:36:00Z", true), ("2026-11-30T10:35:59Z", false)] {
+        let records = Some(Records { read_at: time(read_at), why: Vec::new() });
         let world = World { records, ..World::source() };
         let answer = world.delete(&source()).await.unwrap();
         assert_eq!(done(SNAPSHOT)(&answer), deleted, "{answer:?}");
@@ -306,7 +305,7 @@ async fn whatever_is_not_as_the_recovery_left_it_stays() {
         }),
         ("the table has no recovery", |w| w.record = None),
         ("operation-001 did not keep orders", |w| w.record = Some(record(&in_place_plan()))),
-        ("this may be the last copy", |w| w.rds = FakeRds::with(vec![w.rds.look("orders").unwrap()], instances())),
+        ("this may be the last copy", |w| w.rds = FakeRds::with(vec![w.rds.find("orders").unwrap()], instances())),
         ("another cluster than the one that operation-001 left", |w| w.rds.edit("orders-r", |c| c.tags.clear())),
         ("the CNAME record old.example.com points at it", |w| {
             w.records.as_mut().unwrap().why.push("the CNAME record old.example.com points at it".to_owned());
@@ -314,19 +313,19 @@ async fn whatever_is_not_as_the_recovery_left_it_stays() {
         ("which records point at orders was not looked at", |w| w.records = None),
         ("orders-2 is rebooting", |w| w.rds.edit_instances("orders", |i| i.status = "rebooting".to_owned())),
     ];
-    for (said, edit) in cases {
+    for (message, edit) in cases {
         let mut world = World::source();
         edit(&mut world);
-        stays(&world, said).await;
+        stays(&world, message).await;
     }
 }
 
-async fn stays(world: &World, said: &str) {
+async fn stays(world: &World, message: &str) {
     let why = world.why(&source()).await.join("; ");
-    assert!(why.contains(said), "{why}\nlacks {said}");
+    assert!(why.contains(message), "{why}\nlacks {message}");
     let error = world.delete(&source()).await.unwrap_err();
     assert_eq!(error.name, ErrorName::RewindFailed);
-    assert!(error.to_string().contains(said), "{error}\nlacks {said}");
+    assert!(error.to_string().contains(message), "{error}\nlacks {message}");
     assert_eq!(world.rds.changes(), [""; 0]);
     // A note would block the undo of a recovery whose cluster stays, and a lease would block every other recovery.
     assert_eq!((world.notes.lock().unwrap().len(), world.lease.lock().unwrap().clone()), (0, None));
@@ -340,8 +339,8 @@ async fn whoever_is_on_it_or_opened_it_again_keeps_it() {
         (Ok(Inspection { sessions: Vec::new(), open: one("the database shop takes connections") }), "no longer fenced"),
         (Err(StepError::new(ErrorName::Unavailable, "no connection")), "could not be seen: no connection"),
     ];
-    for (inside, said) in cases {
-        stays(&World { inside, ..World::source() }, said).await;
+    for (inside, message) in cases {
+        stays(&World { inside, ..World::source() }, message).await;
     }
 }
 
@@ -351,7 +350,7 @@ async fn an_instance_that_was_added_since_keeps_it() {
     let mut all = instances();
     let added = Instance { name: "orders-3".to_owned(), status: "available".to_owned(), ..Instance::default() };
     all.push(("orders".to_owned(), added));
-    let rds = FakeRds::with(vec![world.rds.look("orders").unwrap(), world.rds.look("orders-r").unwrap()], all);
+    let rds = FakeRds::with(vec![world.rds.find("orders").unwrap(), world.rds.find("orders-r").unwrap()], all);
     stays(&World { rds, ..world }, "orders-3 was added since").await;
     let world = World::source();
     let rds = FakeRds::with(world.rds.everything().0, Vec::new());
@@ -359,7 +358,7 @@ async fn an_instance_that_was_added_since_keeps_it() {
 }
 
 #[tokio::test]
-async fn safety_clone_is_looked_at_by_people_and_kept_while_they_do() {
+async fn a_safety_clone_is_kept_while_people_read_it() {
     // People open the safety clone to read from it, so an open login is no sign that somebody needs it for traffic.
     let open = vec!["the account app is not locked".to_owned()];
     let world = World { inside: Ok(Inspection { sessions: Vec::new(), open }), ..World::safety_clone() };
@@ -370,11 +369,11 @@ async fn safety_clone_is_looked_at_by_people_and_kept_while_they_do() {
         ("no longer tagged aurora-rewind:recovery", |c| c.tags.retain(|(key, _)| key != RECOVERY_TAG)),
         ("is tagged aurora-rewind:fenced-by", |c| tag(c, FENCED_BY_TAG, "operation-002")),
     ];
-    for (said, edit) in cases {
+    for (message, edit) in cases {
         let world = World::safety_clone();
         world.rds.edit("orders-e", edit);
         let why = world.why(&clone_of_it()).await.join("; ");
-        assert!(why.contains(said), "{why}\nlacks {said}");
+        assert!(why.contains(message), "{why}\nlacks {message}");
         assert_eq!(world.delete(&clone_of_it()).await.unwrap_err().name, ErrorName::RewindFailed);
         assert_eq!(world.rds.changes(), [""; 0]);
     }
@@ -393,7 +392,7 @@ async fn the_source_goes_readers_first_and_into_its_snapshot() {
     ];
     assert_eq!(world.rds.changes(), deletion);
     assert_eq!(world.rds.all_snapshots().len(), 1);
-    assert!(world.rds.look("orders").is_none() && world.rds.look("orders-r").is_some());
+    assert!(world.rds.find("orders").is_none() && world.rds.find("orders-r").is_some());
     let notes = world.notes.lock().unwrap().clone();
     assert!(matches!(notes.as_slice(), [(name, note)] if name == CLEAN_UP_NOTE && note["snapshot"] == SNAPSHOT));
     assert_eq!(world.lease.lock().unwrap().clone(), None);
@@ -412,7 +411,7 @@ async fn the_safety_clone_is_unprotected_by_whoever_protected_it() {
         world.rds.changes(),
         ["modify orders-e", "delete_instance orders-e-1", "retire_cluster orders-e into orders-e-final-operation-001"]
     );
-    assert_eq!(world.rds.look("orders"), Some(mysql_source()));
+    assert_eq!(world.rds.find("orders"), Some(mysql_source()));
 }
 
 #[tokio::test]
@@ -423,7 +422,7 @@ async fn every_lost_call_and_answer_ends_in_one_snapshot_and_no_cluster() {
             let world = World::source();
             world.rds.lose(nth, how);
             assert!(done(SNAPSHOT)(&world.delete(&source()).await.unwrap()), "{nth} {how:?}");
-            assert!(world.rds.look("orders").is_none());
+            assert!(world.rds.find("orders").is_none());
             assert_eq!(world.rds.all_snapshots().len(), 1, "{nth} {how:?}");
         }
     }
@@ -496,7 +495,7 @@ async fn of_two_executions_at_once_one_works() {
 }
 
 #[tokio::test]
-async fn a_snapshot_is_waited_for_and_a_failed_one_told() {
+async fn a_snapshot_is_waited_for_and_a_failed_one_reported() {
     let world = World::source();
     world.delete(&source()).await.unwrap();
     world.rds.edit_snapshot(SNAPSHOT, |snapshot| snapshot.status = "creating".to_owned());
@@ -511,11 +510,14 @@ async fn a_snapshot_is_waited_for_and_a_failed_one_told() {
 }
 
 #[tokio::test]
-async fn a_cluster_that_somebody_else_deleted_is_told_as_that() {
+async fn a_cluster_that_somebody_else_deleted_is_reported_as_that() {
     let gone = World { rds: FakeRds::with(Vec::new(), Vec::new()), ..World::source() };
     let answer = gone.delete(&source()).await.unwrap();
-    let told = |status: &str| status.contains("somebody else deleted it");
-    assert!(matches!(&answer, Output::Deleted { done: true, status, snapshot: None } if told(status)), "{answer:?}");
+    let names_another = |status: &str| status.contains("somebody else deleted it");
+    assert!(
+        matches!(&answer, Output::Deleted { done: true, status, snapshot: None } if names_another(status)),
+        "{answer:?}"
+    );
 }
 
 #[test]
@@ -529,7 +531,7 @@ fn what_find_answers_is_what_check_and_delete_read() {
         }] })
     );
     let with = |records: Option<Records>| KeptRequest { kept: source(), records };
-    let seen = Records { looked_at: time(AFTER), why: vec!["the zone is gone".to_owned()] };
+    let seen = Records { read_at: time(AFTER), why: vec!["the zone is gone".to_owned()] };
     for (records, expected) in [
         (json!({ "lookedAt": AFTER, "why": ["the zone is gone"] }), with(Some(seen))),
         // As an execution of the definition before find-records passes it.

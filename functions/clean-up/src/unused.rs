@@ -43,7 +43,7 @@ where
         match self.marks(kept).await? {
             Marks::Gone => Ok(vec![format!("{} is gone", kept.cluster)]),
             Marks::Changed(why) => Ok(why),
-            Marks::Ours(ours) => self.look_around(kept, &ours, records.as_ref()).await,
+            Marks::Ours(ours) => self.check_usage(kept, &ours, records.as_ref()).await,
         }
     }
 
@@ -66,6 +66,7 @@ where
         if !why.is_empty() {
             return Ok(Marks::Changed(why));
         }
+        // By the note, and not by missing instances: people may have deleted one, which is a reason to stop.
         let begun = self.notes.note(&kept.recovery_id, CLEAN_UP_NOTE).await?.is_some();
         Ok(Marks::Ours(Box::new(Ours { cluster, plan, begun })))
     }
@@ -102,7 +103,7 @@ where
     }
 
     /// Collects the signs that somebody needs the cluster, which cost more than a read: instances, successor, records, sessions.
-    pub(crate) async fn look_around(
+    pub(crate) async fn check_usage(
         &self,
         kept: &Kept,
         ours: &Ours,
@@ -118,8 +119,10 @@ where
         why.extend(self.without_successor(kept, cluster, plan).await?);
         match records {
             Some(records) => why.extend(records.why.iter().cloned()),
+            // Without a result of find-records nobody knows, and an unknown record may have clients behind it.
             None => why.push(format!("which records point at {} was not looked at", cluster.name)),
         }
+        // Our own deletion has taken instances away by now, so a missing one is no sign of anything.
         if *begun {
             instances.retain(|instance| instance.status != "deleting");
         } else if instances.is_empty() {
@@ -168,6 +171,7 @@ where
             return Ok(Some(format!("{name}, which has its clients now, is gone: this may be the last copy")));
         };
         let same = match kept.kind {
+            // A cluster that was deleted and made anew has the same name and ARN: only the tag tells whose it is.
             Kind::Source => successor.tag(RECOVERY_TAG) == Some(kept.recovery_id.as_str()),
             Kind::SafetyClone => successor.arn == plan.cluster_arn,
         };
@@ -218,6 +222,7 @@ fn tags(kept: &Kept, cluster: &Cluster, now: Timestamp) -> Vec<String> {
     // Read again from the cluster: extending the tag is how people keep a cluster, up to the last moment.
     match cluster.tag(KEEP_UNTIL_TAG).map(str::parse::<Timestamp>) {
         Some(Ok(until)) if until >= now => why.push(format!("{name} is kept until {until}")),
+        // Changed after it was found: somebody is at work on it. The next execution begins with the new value.
         Some(Ok(until)) if until != kept.keep_until => {
             why.push(format!("{name} was kept until {until} and not until {}", kept.keep_until));
         }
@@ -231,6 +236,7 @@ fn tags(kept: &Kept, cluster: &Cluster, now: Timestamp) -> Vec<String> {
 /// Reads the plan of a recovery that succeeded, was not undone, and kept this cluster.
 fn planned(kept: &Kept, record: RecoveryRecord) -> Result<Plan, String> {
     let id = &kept.recovery_id;
+    // After a failure a person decides which of the clusters is needed, and may not have done so yet.
     if record.state != "Recovered" {
         return Err(format!("the recovery {id} is {}, not Recovered", record.state));
     }
@@ -245,6 +251,7 @@ fn planned(kept: &Kept, record: RecoveryRecord) -> Result<Plan, String> {
         Kind::Source => (Strategy::Restore, &plan.cluster),
         Kind::SafetyClone => (Strategy::Backtrack, &plan.new_cluster),
     };
+    // The plan was made before the safety clone, so it holds no ARN of that.
     let same_arn = kept.kind == Kind::SafetyClone || plan.cluster_arn == kept.cluster_arn;
     if plan.recovery_id != *id || plan.strategy != strategy || *cluster != kept.cluster || !same_arn {
         return Err(format!("the recovery {id} did not keep {}", kept.cluster));

@@ -38,6 +38,7 @@ where
     async fn run(&self, Input { recovery, plan }: Input) -> Result<Restored, StepError> {
         let in_place = plan.backtrack.as_ref().ok_or_else(|| StepError::bug("a safety clone is kept in place only"))?;
         let now = self.clock.now();
+        // A clone is always of now: the one of the first attempt is taken, and not a second one of a later moment.
         if let Some(found) = self.clusters.cluster(&plan.new_cluster).await? {
             return describe_created(&recovery, &found, now);
         }
@@ -57,6 +58,7 @@ where
             recovery: &recovery,
             source: &source,
             name: &plan.new_cluster,
+            // RestoreType copy-on-write cannot be combined with RestoreToTime.
             origin: Origin::CloneOfNow,
             moment: now,
         };

@@ -28,18 +28,18 @@ fn fenced() -> FakeRds {
 }
 
 #[tokio::test]
-async fn the_clone_of_now_can_be_looked_at_and_is_not_deleted_by_a_slip() {
+async fn the_clone_of_now_can_be_read_and_is_not_deleted_by_a_slip() {
     let rds = fenced();
     // Compared as a whole at the end: the step runs inside the fence, where a changed source would go unnoticed.
-    let source = rds.look("orders");
+    let source = rds.find("orders");
     let safety_clone = step(&rds, "2026-11-23T10:36:00Z").run(input()).await.unwrap();
     assert_eq!((safety_clone.cluster.as_str(), safety_clone.rewound_to), ("orders-e", time("2026-11-23T10:36:00Z")));
     assert_eq!(safety_clone.differences, []);
-    let made = rds.look("orders-e").unwrap();
+    let made = rds.find("orders-e").unwrap();
     assert!(made.clone_group.is_some() && made.deletion_protection);
     assert_eq!(made.security_groups, ["sg-app"]);
     assert_eq!((made.tag("team"), made.tag(RECOVERY_TAG)), (Some("orders"), Some("operation-001")));
-    assert_eq!(rds.look("orders"), source);
+    assert_eq!(rds.find("orders"), source);
 }
 
 #[tokio::test]
@@ -47,13 +47,13 @@ async fn the_clone_of_a_source_with_fifty_tags_has_room_for_the_marks_of_the_saf
     let rds = fenced();
     rds.edit("orders", |source| source.tags = (0..50).map(|n| (format!("k{n}"), String::new())).collect());
     step(&rds, STARTED).run(input()).await.unwrap();
-    let made = rds.look("orders-e").unwrap();
+    let made = rds.find("orders-e").unwrap();
     assert_eq!(too_many(&made.tags, &[SAFETY_CLONE_OF_TAG, KEEP_UNTIL_TAG]), 0);
     assert_eq!((made.tag("k45"), made.tag(RECOVERY_TAG)), (Some(""), Some("operation-001")));
 }
 
 #[tokio::test]
-async fn a_second_run_and_a_lost_answer_take_no_second_clone_and_tell_the_first_one_s_time() {
+async fn a_second_run_and_a_lost_answer_take_no_second_clone_and_report_the_first_one_s_time() {
     for lost in [None, Some(Lose::Answer), Some(Lose::Call)] {
         let rds = fenced();
         if let Some(how) = lost {
@@ -78,7 +78,7 @@ async fn a_cluster_of_that_name_made_by_others_is_no_safety_clone_and_stays() {
     assert_eq!(error.name, ErrorName::InvalidRequest);
     assert!(error.to_string().contains("this step changed nothing"), "{error}");
     assert_eq!(undo(&rds).await, Ok(false));
-    assert!(rds.look("orders-e").is_some());
+    assert!(rds.find("orders-e").is_some());
 }
 
 #[tokio::test]

@@ -71,6 +71,7 @@ impl<C: ReadClusters, Z: Zones, K: Clock> Step for ConfirmApproval<C, Z, K> {
 
     async fn run(&self, input: Input) -> Result<Output, StepError> {
         let Input { recovery, proposal, requested_at, decision } = input;
+        // First, because it ends nothing: people are still asked, and somebody may yet send the right hash.
         if let Some(why) = why_another_proposal(&decision, &proposal.hash()) {
             return Ok(Output { verdict: Verdict::WrongHash, why });
         }
@@ -103,6 +104,7 @@ impl<C: ReadClusters, Z: Zones, K: Clock> ConfirmApproval<C, Z, K> {
         let Some(now) = self.clusters.cluster(name).await? else {
             return Err(too_late(by, format!("{name} was deleted after the plan was made")));
         };
+        // An upgrade counts as well: the checks ran against the other engine version.
         if now.arn != plan.cluster_arn || now.engine_version != plan.engine_version {
             return Err(too_late(
                 by,
@@ -148,6 +150,7 @@ impl<C: ReadClusters, Z: Zones, K: Clock> ConfirmApproval<C, Z, K> {
     async fn refuse_changed_record(&self, by: &str, record: &PlannedRecord) -> Result<(), StepError> {
         let name = &record.name;
         let sets = self.zones.record_sets(&record.hosted_zone_id, name).await?;
+        // Exactly what swap-dns deletes in its batch. Route 53 would refuse anything else, with the source fenced.
         let as_planned = matches!(sets.as_slice(), [set]
             if set.kind == "CNAME" && !set.routed && set.ttl == Some(record.ttl) && set.values == [record.from.as_str()]);
         if as_planned {
@@ -179,6 +182,7 @@ fn why_another_proposal(decision: &RecordedDecision, shown: &str) -> Option<Stri
 
 fn refuse_unavailable(by: &str, cluster: &Cluster) -> Result<(), StepError> {
     match cluster.status.as_str() {
+        // A backup runs daily and hinders no recovery.
         "available" | "backing-up" => Ok(()),
         status => Err(too_late(by, format!("{} is {status} by now", cluster.name))),
     }

@@ -1,7 +1,7 @@
 //! An approval is valid only for the proposal that was shown, and only while nothing has changed since.
 
 use super::*;
-use rewind_aws::Answer;
+use rewind_aws::AwsResult;
 use rewind_aws::fixtures::{ManualClock, in_place_plan, mysql_rds, plan, rds_with_restored, recovery, restored, time};
 use rewind_aws::rds::fake::FakeRds;
 use rewind_aws::route53::RecordSet;
@@ -13,7 +13,7 @@ const ASKED: &str = "2026-11-23T10:40:00Z";
 struct Zone(Option<&'static str>);
 
 impl Zones for Zone {
-    async fn record_sets(&self, _: &str, name: &str) -> Answer<Vec<RecordSet>> {
+    async fn record_sets(&self, _: &str, name: &str) -> AwsResult<Vec<RecordSet>> {
         let planned = plan().dns.into_iter().find(|record| record.name == name).unwrap();
         let value = self.0.map_or(planned.from, str::to_owned);
         Ok(vec![RecordSet {
@@ -62,11 +62,11 @@ async fn an_approval_of_the_proposal_that_was_shown_is_valid() {
 }
 
 #[tokio::test]
-async fn an_approval_of_another_proposal_or_of_none_leaves_people_asked() {
-    for (hash, said) in [(Some("0123456789ab"), "ada approved 0123456789ab"), (None, "without saying what")] {
+async fn an_approval_of_another_proposal_or_of_none_leaves_the_request_open() {
+    for (hash, message) in [(Some("0123456789ab"), "ada approved 0123456789ab"), (None, "without saying what")] {
         let answer = confirm(rds_with_restored(), Zone(None), SOON, input(hash)).await.unwrap();
         assert_eq!(answer.verdict, Verdict::WrongHash);
-        assert!(answer.why.contains(said), "{}", answer.why);
+        assert!(answer.why.contains(message), "{}", answer.why);
     }
 }
 
@@ -111,13 +111,13 @@ async fn an_approval_is_refused_once_cluster_records_or_age_have_changed() {
             "orders-r is deleting by now",
         ),
     ];
-    for (edit, zone, now, name, said) in cases {
+    for (edit, zone, now, name, message) in cases {
         let rds = rds_with_restored();
         edit(&rds);
         let error = confirm(rds, zone, now, input(Some("shown"))).await.unwrap_err();
         assert_eq!(error.name, name, "{error}");
-        for said in [said, "the approval of ada came too late", "nothing was fenced"] {
-            assert!(error.to_string().contains(said), "{error}\nlacks {said}");
+        for message in [message, "the approval of ada came too late", "nothing was fenced"] {
+            assert!(error.to_string().contains(message), "{error}\nlacks {message}");
         }
     }
 }
@@ -140,7 +140,7 @@ async fn in_place_the_safety_clone_may_not_be_there_yet_unless_this_recovery_mad
 
 #[tokio::test]
 async fn in_place_an_approval_is_refused_once_backtrack_no_longer_reaches_the_moment() {
-    for (earliest, said) in [
+    for (earliest, message) in [
         (Some("2026-11-23T10:31:00Z"), "reaches back to 2026-11-23T10:31:00Z only, and not to 2026-11-23T10:30:00Z"),
         (None, "reaches back to no moment any more"),
     ] {
@@ -148,7 +148,7 @@ async fn in_place_an_approval_is_refused_once_backtrack_no_longer_reaches_the_mo
         rds.edit("orders", |cluster| cluster.earliest_backtrack = earliest.map(time));
         let error = confirm(rds, Zone(None), SOON, in_place(in_place_plan())).await.unwrap_err();
         assert_eq!(error.name, ErrorName::NotApproved);
-        assert!(error.to_string().contains(said), "{error}\nlacks {said}");
+        assert!(error.to_string().contains(message), "{error}\nlacks {message}");
     }
 }
 

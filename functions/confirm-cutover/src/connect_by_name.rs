@@ -11,6 +11,7 @@ impl<C: ReadClusters, S: Logins, K: Clock> ConfirmCutover<C, S, K> {
     /// Connects to every record's name. A name without a login is a result, not an error: it is reported with the others.
     pub(crate) async fn connect_by_names(&self, input: &Input) -> Result<Vec<ReachedServer>, StepError> {
         let cluster = self.access.cluster(&input.restored.cluster).await?;
+        // The restored cluster has the passwords of that moment, however often the secret was rotated since.
         let moment = input.restored.rewound_to;
         let credentials = self.access.credentials(&cluster, &input.plan.secret_arn, moment).await?;
         let network = self.access.network.for_recovery(&input.recovery.id);
@@ -18,6 +19,8 @@ impl<C: ReadClusters, S: Logins, K: Clock> ConfirmCutover<C, S, K> {
         let mut reached = Vec::new();
         for record in &input.plan.dns {
             let endpoint = input.restored.endpoint(record.endpoint);
+            // Resolved by the record's name, as clients do, but TLS verifies the endpoint: RDS certificates name no
+            // CNAME.
             let target = target(&cluster, endpoint).by_name(&record.name);
             reached.push(match identify(&network, &target, &credentials).await {
                 Ok(identity) => ReachedServer {

@@ -85,6 +85,7 @@ impl<C: ReadClusters, S: Logins, K: Clock> Step for ConfirmCutover<C, S, K> {
         }
         let in_sync_at = match input.in_sync_at {
             Some(at) => at,
+            // The id of the change was lost with its response, so nobody could ask Route 53 whether it is in sync.
             None => after(swap.swapped_at, ASSUMED_PROPAGATION)?,
         };
         // A resolver that asked just before INSYNC keeps the old value for the whole of the old TTL.

@@ -2,7 +2,7 @@
 //! to end, on real databases.
 
 use super::*;
-use rewind_aws::Answer;
+use rewind_aws::AwsResult;
 use rewind_aws::fixtures::{ManualClock, STARTED, plan, rds, recovery, restored, time};
 use rewind_aws::rds::fake::FakeRds;
 use rewind_aws::secrets::Login;
@@ -12,7 +12,7 @@ use rewind_db::{Network, Settings};
 struct NoSecrets;
 
 impl Logins for NoSecrets {
-    async fn logins(&self, _: &str, _: Timestamp) -> Answer<Vec<Login>> {
+    async fn logins(&self, _: &str, _: Timestamp) -> AwsResult<Vec<Login>> {
         Err(StepError::bug("nobody was to log in"))
     }
 }

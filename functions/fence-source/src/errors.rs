@@ -14,6 +14,7 @@ pub(crate) fn no_network_layer(cluster: &str) -> StepError {
 
 pub(crate) fn incomplete(cluster: &str, engine: Engine, verification: &Verification) -> StepError {
     let open: Vec<String> = verification.open.iter().map(|login| format!("{} ({})", login.name, login.why)).collect();
+    // PostgreSQL is fenced by database, MySQL by account: each error names what people can look up there.
     let (who, or) = match engine {
         Engine::AuroraPostgresql => (
             "these databases still take connections",

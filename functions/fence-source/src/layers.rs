@@ -36,6 +36,7 @@ pub(crate) fn layers(
         sessions.push_str(&format!("; {}", fenced.notes.join("; ")));
     }
     layers.push(Layer { layer: "sessions", did: sessions });
+    // A MySQL account can only be probed with its password, which the recovery does not have: its lock is read again.
     let verified = match (logins, engine) {
         (None, _) => "the security groups are in force, and no session is left".to_owned(),
         (Some(verification), Engine::AuroraPostgresql) => {

@@ -159,6 +159,7 @@ where
         let cluster = self.access.cluster(&fenced_cluster.name).await?;
         // The network first: the functions get in through either set of groups, the clients only through the old one.
         let mut undone = self.open_network(&cluster, &record.security_groups).await?;
+        // In place no login was closed, so nothing inside the database has to be restored.
         if !record.logins.is_empty() {
             let (_, session) = self.log_in(&input, &fenced_cluster, &cluster).await?;
             undone.extend(lift(&session, &record.logins).await?);
@@ -203,6 +204,7 @@ where
         let (id, secret) = (&input.recovery.id, &input.plan.secret_arn);
         let database = defaults(cluster.engine).maintenance_database;
         let opened = self.access.log_in(id, cluster, secret, fenced_cluster.password_moment, database).await;
+        // These four are decisions of the server, which a retry would only repeat. Any other error may pass.
         opened.map_err(|error| match error {
             ConnectError::LoginRefused(why)
             | ConnectError::NotAllowed(why)
@@ -250,6 +252,7 @@ async fn fence_logins(
     logins: &LoginState,
 ) -> Result<DatabaseLayers, StepError> {
     let fenced = apply(session, logins, FenceTimeouts::default()).await?;
+    // Bounded as a whole: each database gets a probe of its own, and a server may have very many.
     let verification = within(timeouts::FENCE_PROBES, Box::pin(verify(server, session, logins, &fenced))).await;
     let verification = verification.unwrap_or_else(|OutOfTime| Err(errors::unverified(cluster)))?;
     Ok(DatabaseLayers { logins: Some(verification), fenced })

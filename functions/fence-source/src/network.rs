@@ -34,6 +34,7 @@ where
     /// Gives the cluster these groups and waits until they are in force; returns whether it had others.
     async fn change_groups(&self, cluster: &Cluster, groups: &[String]) -> Result<bool, StepError> {
         let had_others = !cluster.has_groups(groups);
+        // An earlier attempt may have set the same groups, and AWS still be applying them: then this one only waits.
         if groups.is_empty() || (!had_others && !cluster.security_groups_changing) {
             return Ok(false);
         }
@@ -48,11 +49,12 @@ where
         // Named is not in force: a group that is still `adding` stops nobody.
         let in_force =
             |now: &Cluster| now.has_groups(groups) && !now.security_groups_changing && now.status == "available";
-        let look = || self.access.cluster(&cluster.name);
-        let now = Polling::default().until(&self.clock, timeouts::FENCE_GROUPS, look, in_force).await?;
+        let read = || self.access.cluster(&cluster.name);
+        let now = Polling::default().until(&self.clock, timeouts::FENCE_GROUPS, read, in_force).await?;
         if in_force(&now) {
             return Ok(had_others);
         }
+        // Unavailable, so that the step is repeated: it finds the groups set, and goes on waiting.
         Err(StepError::new(
             ErrorName::Unavailable,
             format!("{} does not have the security groups {} yet", cluster.name, groups.join(", ")),

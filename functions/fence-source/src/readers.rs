@@ -42,6 +42,7 @@ impl<C: ReadClusters, S: Logins, N, K> FenceSource<C, S, N, K> {
                     }
                 }
             }
+            // The writer is fenced: a reader that is left behind loses no write, so this is a note and no error.
             Ok(Err(error)) => sentences.push(format!("the readers may still have some: {error}")),
             Err(_) => sentences.push("the readers may still have some: they could not be asked in time".to_owned()),
         }

@@ -2,7 +2,7 @@
 //! the whole step end to end.
 
 use super::*;
-use rewind_aws::Answer;
+use rewind_aws::AwsResult;
 use rewind_aws::fixtures::{ManualClock, STARTED, plan, rds, recovery, source};
 use rewind_aws::rds::fake::{FakeRds, Lose};
 use rewind_aws::rds::{Instance, Member};
@@ -14,7 +14,7 @@ use serde_json::Value;
 struct NoSecrets;
 
 impl Logins for NoSecrets {
-    async fn logins(&self, _: &str, _: Timestamp) -> Answer<Vec<Login>> {
+    async fn logins(&self, _: &str, _: Timestamp) -> AwsResult<Vec<Login>> {
         Err(StepError::bug("nobody was to log in"))
     }
 }
@@ -22,13 +22,13 @@ impl Logins for NoSecrets {
 struct NothingRecorded;
 
 impl Notes for NothingRecorded {
-    async fn note(&self, _: &str, _: &str) -> Answer<Option<Value>> {
+    async fn note(&self, _: &str, _: &str) -> AwsResult<Option<Value>> {
         Ok(None)
     }
-    async fn note_once(&self, _: &str, _: &str, value: &Value) -> Answer<Value> {
+    async fn note_once(&self, _: &str, _: &str, value: &Value) -> AwsResult<Value> {
         Ok(value.clone())
     }
-    async fn note_again(&self, _: &str, _: &str, _: &Value) -> Answer<()> {
+    async fn note_again(&self, _: &str, _: &str, _: &Value) -> AwsResult<()> {
         Ok(())
     }
 }
@@ -44,7 +44,7 @@ fn step(clusters: &FakeRds, groups: &[&str]) -> FenceSource<FakeRds, NoSecrets, 
 }
 
 fn groups(rds: &FakeRds) -> Vec<String> {
-    rds.look("orders").unwrap().security_groups
+    rds.find("orders").unwrap().security_groups
 }
 
 #[tokio::test]
@@ -54,12 +54,12 @@ async fn the_network_is_closed_once_and_opened_to_exactly_what_it_was() {
     let recorded = source().security_groups;
     assert!(step.close_network(&source()).await.unwrap().is_some());
     assert_eq!(groups(&rds), ["sg-fence"]);
-    let now = rds.look("orders").unwrap();
+    let now = rds.find("orders").unwrap();
     step.close_network(&now).await.unwrap();
     assert_eq!(rds.changes().len(), 1);
     assert_eq!(step.open_network(&now, &recorded).await.unwrap().len(), 1);
     assert_eq!(groups(&rds), recorded);
-    let now = rds.look("orders").unwrap();
+    let now = rds.find("orders").unwrap();
     assert!(step.open_network(&now, &recorded).await.unwrap().is_empty());
 }
 
@@ -81,7 +81,7 @@ async fn a_group_that_is_not_in_force_yet_is_waited_for_by_a_second_run_too() {
         cluster.security_groups = vec!["sg-fence".to_owned()];
         cluster.security_groups_changing = true;
     });
-    let adding = rds.look("orders").unwrap();
+    let adding = rds.find("orders").unwrap();
     let error = step(&rds, &["sg-fence"]).close_network(&adding).await.unwrap_err();
     assert_eq!(error.name, ErrorName::Unavailable);
     assert!(rds.changes().is_empty());
@@ -103,7 +103,7 @@ async fn an_undo_without_a_record_touches_nothing_and_logs_in_nowhere() {
 }
 
 #[test]
-fn an_incomplete_fence_says_which_login_is_open_and_how_to_close_it() {
+fn an_incomplete_fence_names_the_open_login_and_how_to_close_it() {
     let verification = Verification {
         closed: vec!["shop".to_owned()],
         open: vec![rewind_db::fence::OpenLogin { name: "legacy".to_owned(), why: "app may log in".to_owned() }],
@@ -130,13 +130,13 @@ async fn in_place_without_a_network_layer_is_refused_before_anybody_logs_in() {
 struct NetworkRecorded;
 
 impl Notes for NetworkRecorded {
-    async fn note(&self, _: &str, _: &str) -> Answer<Option<Value>> {
+    async fn note(&self, _: &str, _: &str) -> AwsResult<Option<Value>> {
         Ok(Some(serde_json::json!({ "securityGroups": source().security_groups, "logins": {} })))
     }
-    async fn note_once(&self, _: &str, _: &str, value: &Value) -> Answer<Value> {
+    async fn note_once(&self, _: &str, _: &str, value: &Value) -> AwsResult<Value> {
         Ok(value.clone())
     }
-    async fn note_again(&self, _: &str, _: &str, _: &Value) -> Answer<()> {
+    async fn note_again(&self, _: &str, _: &str, _: &Value) -> AwsResult<()> {
         Ok(())
     }
 }
@@ -156,7 +156,7 @@ async fn an_undo_with_no_login_to_put_back_opens_the_network_and_logs_in_nowhere
 struct OneLogin;
 
 impl Logins for OneLogin {
-    async fn logins(&self, _: &str, _: Timestamp) -> Answer<Vec<Login>> {
+    async fn logins(&self, _: &str, _: Timestamp) -> AwsResult<Vec<Login>> {
         Ok(vec![Login { user: Some("u".to_owned()), password: "p".to_owned(), version: "v".to_owned() }])
     }
 }
@@ -191,13 +191,13 @@ fn all_readers_are_asked_at_the_same_time_and_those_that_hang_hold_nobody_up() {
         FenceSource { access, notes: NothingRecorded, clock: ManualClock::at(STARTED), fence_groups: Vec::new() };
     let input = Input { recovery: recovery(), plan: plan(), fence: FencedSide::Source, restored: None };
     let fenced_cluster = step.cluster_to_fence(&input).unwrap();
-    let (tell, asked) = std::sync::mpsc::channel();
+    let (sender, asked) = std::sync::mpsc::channel();
     for (n, listener) in listeners.into_iter().enumerate() {
-        let tell = tell.clone();
+        let sender = sender.clone();
         std::thread::spawn(move || {
             let (mut connection, _) = listener.accept().unwrap();
             connection.read_exact(&mut [0; 8]).unwrap();
-            tell.send((Instant::now(), n)).unwrap();
+            sender.send((Instant::now(), n)).unwrap();
             // Held open until the other side is tired of it.
             drop(connection.read(&mut [0; 1]));
         });

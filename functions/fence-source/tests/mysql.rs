@@ -8,7 +8,7 @@ mod support;
 use fence_source::{FenceSource, FencedSide, Input, Output};
 use jiff::Timestamp;
 use rewind_access::Access;
-use rewind_aws::Answer;
+use rewind_aws::AwsResult;
 use rewind_aws::fixtures::{ManualClock, STARTED, in_place_plan, mysql_source, recovery};
 use rewind_aws::rds::Cluster;
 use rewind_aws::rds::fake::FakeRds;
@@ -27,7 +27,7 @@ use support::{credential, network};
 struct Secret(Arc<Mutex<u32>>);
 
 impl Logins for Secret {
-    async fn logins(&self, _: &str, _: Timestamp) -> Answer<Vec<Login>> {
+    async fn logins(&self, _: &str, _: Timestamp) -> AwsResult<Vec<Login>> {
         *self.0.lock().unwrap() += 1;
         Ok(vec![Login { user: None, password: MASTER_PASSWORD.to_owned(), version: "AWSCURRENT".to_owned() }])
     }
@@ -37,13 +37,13 @@ impl Logins for Secret {
 struct Table(Arc<Mutex<Option<Value>>>);
 
 impl Notes for Table {
-    async fn note(&self, _: &str, _: &str) -> Answer<Option<Value>> {
+    async fn note(&self, _: &str, _: &str) -> AwsResult<Option<Value>> {
         Ok(self.0.lock().unwrap().clone())
     }
-    async fn note_once(&self, _: &str, _: &str, value: &Value) -> Answer<Value> {
+    async fn note_once(&self, _: &str, _: &str, value: &Value) -> AwsResult<Value> {
         Ok(self.0.lock().unwrap().get_or_insert_with(|| value.clone()).clone())
     }
-    async fn note_again(&self, _: &str, _: &str, value: &Value) -> Answer<()> {
+    async fn note_again(&self, _: &str, _: &str, value: &Value) -> AwsResult<()> {
         *self.0.lock().unwrap() = Some(value.clone());
         Ok(())
     }
@@ -84,7 +84,7 @@ impl World {
     }
 
     fn groups(&self) -> Vec<String> {
-        self.rds.look("orders").unwrap().security_groups
+        self.rds.find("orders").unwrap().security_groups
     }
 
     async fn app(&self) -> Option<Session> {
@@ -131,8 +131,8 @@ async fn in_place_nothing_is_fenced_while_something_writes_without_a_session() {
     let before = world.groups();
     let error = world.fence(Strategy::Backtrack, &["sg-fence"]).await.unwrap_err();
     assert_eq!(error.name, ErrorName::RewindFailed);
-    for said in ["what these events write: shop.tick", "nothing was fenced", "ALTER EVENT"] {
-        assert!(error.to_string().contains(said), "{error}\nlacks {said}");
+    for message in ["what these events write: shop.tick", "nothing was fenced", "ALTER EVENT"] {
+        assert!(error.to_string().contains(message), "{error}\nlacks {message}");
     }
     assert_eq!(world.groups(), before);
     world.server.sql("", "ALTER EVENT shop.tick DISABLE");

@@ -47,7 +47,8 @@ pub struct Input {
 #[serde(rename_all = "camelCase")]
 pub struct Output {
     /// The start of the search: later changes are not in the result.
-    pub looked_at: Timestamp,
+    #[serde(rename = "lookedAt")]
+    pub read_at: Timestamp,
     /// The records that point at the cluster, and what could not be seen; empty where none does.
     pub why: Vec<String>,
 }
@@ -58,14 +59,15 @@ impl<C: ReadClusters, Z: ListRecords, R: Recoveries, K: Clock> Step for FindReco
 
     async fn run(&self, input: Input) -> Result<Output, StepError> {
         // Before the first read, so that clean-up never takes the result for newer than it is.
-        let looked_at = self.clock.now();
-        Ok(Output { looked_at, why: self.records(&input).await? })
+        let read_at = self.clock.now();
+        Ok(Output { read_at, why: self.records(&input).await? })
     }
 }
 
 impl<C: ReadClusters, Z: ListRecords, R: Recoveries, K: Clock> FindRecords<C, Z, R, K> {
     async fn records(&self, Input { cluster, recovery_id }: &Input) -> Result<Vec<String>, StepError> {
         let unknown = |reason: String| Ok(vec![format!("{reason}: in which zones to look is not known")]);
+        // Reasons and no errors: the clean-up reports them beside all others, and keeps the cluster.
         let Some(record) = self.recoveries.recovery(recovery_id).await? else {
             return unknown(format!("the table has no recovery {recovery_id}"));
         };
@@ -100,12 +102,14 @@ impl<C: ReadClusters, Z: ListRecords, R: Recoveries, K: Clock> FindRecords<C, Z,
 }
 
 fn endpoints(cluster: &Cluster, instances: &[Instance]) -> BTreeSet<String> {
+    // Endpoints of instances count as well: some clients have a reader of their own.
     let own = cluster.endpoint.iter().chain(&cluster.reader_endpoint).chain(&cluster.custom_endpoints);
     own.chain(instances.iter().filter_map(|instance| instance.endpoint.as_ref())).map(|name| plain(name)).collect()
 }
 
 /// Brings a name into the form in which names are compared.
 fn plain(name: &str) -> String {
+    // DNS ignores case, and a name may be written with the dot at its end or without.
     name.trim_end_matches('.').to_ascii_lowercase()
 }
 

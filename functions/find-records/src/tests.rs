@@ -1,7 +1,7 @@
 //! Every record of the plan's zones that points at what was kept is found, and what cannot be seen is told as a reason.
 
 use super::*;
-use rewind_aws::Answer;
+use rewind_aws::AwsResult;
 use rewind_aws::fixtures::{ManualClock, STARTED, plan, rds_with_restored, recovery_record, time};
 use rewind_aws::route53::RecordSet;
 use rewind_core::RecoveryRecord;
@@ -17,19 +17,19 @@ struct World {
 }
 
 impl ListRecords for World {
-    async fn all_records(&self, zone: &str) -> Answer<Option<Vec<RecordSet>>> {
+    async fn all_records(&self, zone: &str) -> AwsResult<Option<Vec<RecordSet>>> {
         assert_eq!(zone, "Z1");
         Ok(self.records.clone())
     }
 }
 
 impl Recoveries for World {
-    async fn recovery(&self, id: &str) -> Answer<Option<RecoveryRecord>> {
+    async fn recovery(&self, id: &str) -> AwsResult<Option<RecoveryRecord>> {
         assert_eq!(id, ID);
         Ok(self.record.clone())
     }
 
-    async fn recoveries(&self) -> Answer<Vec<RecoveryRecord>> {
+    async fn recoveries(&self) -> AwsResult<Vec<RecoveryRecord>> {
         // Reading all of them would grow with every recovery that was ever made.
         panic!("only one is asked for")
     }
@@ -64,7 +64,7 @@ async fn found(world: &World, cluster: &str) -> Output {
 
 #[tokio::test]
 async fn records_that_lead_elsewhere_are_no_reason() {
-    assert_eq!(found(&world(&[]), "orders").await, Output { looked_at: time(STARTED), why: Vec::new() });
+    assert_eq!(found(&world(&[]), "orders").await, Output { read_at: time(STARTED), why: Vec::new() });
 }
 
 #[tokio::test]
@@ -92,7 +92,7 @@ async fn every_record_that_points_at_an_endpoint_of_the_cluster_or_of_an_instanc
 async fn what_cannot_be_seen_is_a_reason() {
     let why = vec!["plan in the record cannot be read".to_owned()];
     let unreadable = RecoveryRecord { plan: None, unreadable: why, ..recovery_record(&plan()) };
-    for (world, cluster, said) in [
+    for (world, cluster, message) in [
         (World { record: None, ..world(&[]) }, "orders", "the table has no recovery operation-001"),
         (
             World { record: Some(unreadable), ..world(&[]) },
@@ -103,7 +103,7 @@ async fn what_cannot_be_seen_is_a_reason() {
         (world(&[]), "another", "another is gone"),
     ] {
         let why = found(&world, cluster).await.why;
-        assert!(matches!(why.as_slice(), [one] if one.starts_with(said)), "{why:?}");
+        assert!(matches!(why.as_slice(), [one] if one.starts_with(message)), "{why:?}");
     }
 }
 

@@ -98,12 +98,15 @@ impl<C: TagClusters, K: Clock> Finish<C, K> {
             tracing::info!(recovery = recovery.id, step, seconds, "time of a step");
         }
         let mut differences = restored.differences;
+        // The restore and add-instances may have reported the same one.
         differences.extend(input.differences.into_iter().filter(|d| !differences.contains(d)).collect::<Vec<_>>());
         notes.extend(landing_note(&plan, restored.rewound_to));
         let place = match &safety_clone {
             Some(safety_clone) => format!("kept on {}, the safety clone", safety_clone.cluster),
             None => format!("kept on {}, which is fenced", plan.cluster),
         };
+        // In place there is no new cluster, and the safety clone must not be taken for one: it has the data of
+        // before.
         let is_in_place = safety_clone.is_some();
         Ok(Recovered {
             recovery_id: recovery.id,
@@ -150,6 +153,7 @@ impl<C: TagClusters, K: Clock> Finish<C, K> {
         for instance in &plan.instances {
             let arn = format!("{account}:db:{}", instance.source);
             match self.clusters.tag(&arn, &mark).await {
+                // Setting a tag twice does no harm, so what may pass is left to the retry of the state machine.
                 Err(error) if AGAIN.contains(&error.name) => return Err(error),
                 Err(error) => tracing::warn!(instance = instance.source, %error, "it is not marked as the recovery's"),
                 Ok(Tagged::Full) => {
@@ -220,6 +224,7 @@ fn seconds_by_state(started: Timestamp, ended: &BTreeMap<String, Timestamp>, now
 }
 
 fn seconds(from: Timestamp, to: Timestamp) -> f64 {
+    // Whole milliseconds: more digits are noise in a metric and in the table.
     let seconds = to.duration_since(from).as_secs_f64();
     (seconds * 1_000.0).round() / 1_000.0
 }

@@ -45,7 +45,7 @@ async fn the_source_is_tagged_with_who_fenced_it_and_until_when_it_is_kept() {
     let rds = rds();
     let step = Finish { clusters: rds.clone(), clock: ManualClock::at("2026-11-23T10:41:00Z") };
     let Outcome::Recovered(first) = step.run(input()).await.unwrap() else { panic!("it did not recover") };
-    let source = rds.look("orders").unwrap();
+    let source = rds.find("orders").unwrap();
     assert_eq!(source.tag(FENCED_BY_TAG), Some("operation-001"));
     assert_eq!(source.tag(KEEP_UNTIL_TAG), Some("2026-11-30T10:40:00Z"));
     assert_eq!(source.tag("team"), Some("orders"));
@@ -71,7 +71,7 @@ async fn an_instance_that_is_gone_by_then_stops_nothing() {
     instances.retain(|(_, instance)| instance.name != "orders-1");
     let rds = FakeRds::with(clusters, instances);
     let step = Finish { clusters: rds.clone(), clock: ManualClock::at("2026-11-23T10:41:00Z") };
-    let kept = rds.look("orders").unwrap().arn;
+    let kept = rds.find("orders").unwrap().arn;
     assert!(step.finish(input()).await.unwrap().source.keep.is_some());
     assert_eq!(rds.changes(), [format!("tag {kept}"), format!("tag {}-2", kept.replace(":cluster:", ":db:"))]);
     // What has no answer is asked for again.
@@ -80,7 +80,7 @@ async fn an_instance_that_is_gone_by_then_stops_nothing() {
 }
 
 #[tokio::test]
-async fn a_source_without_room_for_the_marks_fails_nothing_and_is_left_to_people() {
+async fn a_source_without_room_for_the_marks_fails_nothing_and_is_left_to_the_operator() {
     let rds = rds();
     let step = Finish { clusters: rds.clone(), clock: ManualClock::at("2026-11-23T10:41:00Z") };
     let tagged = |count| (0..count).map(|n| (format!("k{n}"), String::new())).collect::<Vec<_>>();
@@ -89,7 +89,7 @@ async fn a_source_without_room_for_the_marks_fails_nothing_and_is_left_to_people
     assert_eq!((output.source.keep_until, output.source.keep), (None, None));
     let note = output.notes.iter().find(|note| note.contains("could not be marked")).unwrap();
     assert!(note.contains("take 2 of its tags off") && note.contains("Key=aurora-rewind:keep-until,Value=2026-11-30T"));
-    assert_eq!(rds.look("orders").unwrap().tags, tagged(49));
+    assert_eq!(rds.find("orders").unwrap().tags, tagged(49));
     rds.edit("orders", |source| source.tags = tagged(48));
     let output = step.finish(input()).await.unwrap();
     assert_eq!(output.source.keep_until, Some(time("2026-11-30T10:40:00Z")));
@@ -142,7 +142,7 @@ async fn in_place_the_safety_clone_is_what_is_kept_and_its_end_is_a_command() {
     };
     let output = step.finish(input.clone()).await.unwrap();
     assert_eq!(step.finish(input).await.unwrap(), output);
-    let (source, clone) = (rds.look("orders").unwrap(), rds.look("orders-e").unwrap());
+    let (source, clone) = (rds.find("orders").unwrap(), rds.find("orders-e").unwrap());
     assert_eq!(source, mysql_source());
     assert_eq!(clone.tag(SAFETY_CLONE_OF_TAG), Some("operation-001"));
     assert_eq!(clone.tag(KEEP_UNTIL_TAG), Some("2026-11-30T10:40:00Z"));
@@ -153,10 +153,13 @@ async fn in_place_the_safety_clone_is_what_is_kept_and_its_end_is_a_command() {
         (lost.from, lost.to, lost.place.as_str()),
         (landed, time("2026-11-23T10:40:00Z"), "kept on orders-e, the safety clone")
     );
-    let told = output.safety_clone.unwrap();
-    assert_eq!((told.taken_at, told.keep_until), (safety_clone().rewound_to, Some(time("2026-11-30T10:40:00Z"))));
+    let kept_clone = output.safety_clone.unwrap();
     assert_eq!(
-        told.delete,
+        (kept_clone.taken_at, kept_clone.keep_until),
+        (safety_clone().rewound_to, Some(time("2026-11-30T10:40:00Z")))
+    );
+    assert_eq!(
+        kept_clone.delete,
         "aws rds modify-db-cluster --db-cluster-identifier orders-e --no-deletion-protection && aws rds delete-db-instance \
          --db-instance-identifier orders-e-1 && aws rds delete-db-cluster --db-cluster-identifier orders-e \
          --skip-final-snapshot"

@@ -3,7 +3,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 use rewind_aws::records::Approvals;
-use rewind_aws::topic::Tell;
+use rewind_aws::topic::Notify;
 use rewind_core::{PendingApproval, Proposal, Recovery, StepError};
 use rewind_lambda::Step;
 use rewind_ui::format;
@@ -18,7 +18,7 @@ pub struct RequestApproval<A, P> {
     /// The table of pending approvals.
     pub approvals: A,
     /// The topic that people are told by.
-    pub people: P,
+    pub topic: P,
 }
 
 /// The payload of the step.
@@ -41,39 +41,42 @@ pub struct Input {
 pub struct Output {
     /// The hash of the proposal.
     pub hash: String,
-    /// True if people were told by this invocation.
-    pub told: bool,
+    /// True if people were notified by this invocation.
+    #[serde(rename = "told")]
+    pub notified: bool,
     /// True if somebody is subscribed to the topic; none where nobody was told, or that could not be seen.
     pub heard: Option<bool>,
 }
 
-impl<A: Approvals, P: Tell> Step for RequestApproval<A, P> {
+impl<A: Approvals, P: Notify> Step for RequestApproval<A, P> {
     type Input = Input;
     type Output = Output;
 
     async fn run(&self, input: Input) -> Result<Output, StepError> {
         let Input { recovery, proposal, task_token, requested_at } = input;
         let hash = proposal.hash();
+        // From the first request on: each slice calls this function again, and must not extend the time to decide.
         let expires_at = requested_at
             .checked_add(SignedDuration::from_secs(proposal.plan.approval_timeout_seconds))
             .map_err(|e| StepError::bug(format!("the approval would end at no time: {e}")))?;
         let approval = PendingApproval { task_token, hash: hash.clone(), requested_at, expires_at };
         // Before people are told: whoever decides at once must find the token.
-        let told_hash = self.approvals.keep(&recovery.id, &approval).await?;
-        if told_hash.as_ref() == Some(&hash) {
-            return Ok(Output { hash, told: false, heard: None });
+        let notified_hash = self.approvals.keep(&recovery.id, &approval).await?;
+        // A slice lasts a minute: without the hash people would get a mail every minute.
+        if notified_hash.as_ref() == Some(&hash) {
+            return Ok(Output { hash, notified: false, heard: None });
         }
         let (subject, mail) = format::approval_mail(&recovery, &proposal, expires_at);
-        self.people.tell(&subject, &mail.to_string()).await?;
+        self.topic.notify(&subject, &mail.to_string()).await?;
         // Recorded afterwards: a mail that comes twice is better than one that never came.
-        self.approvals.told(&recovery.id, &hash).await?;
+        self.approvals.mark_notified(&recovery.id, &hash).await?;
         // People were asked: an error here must not fail the step, which would ask them again.
-        let heard = self.people.is_heard().await.ok();
+        let heard = self.topic.is_heard().await.ok();
         if heard == Some(false) {
             // The stack's UnheardAlarm looks for this line: the approval would wait until its timeout.
             tracing::warn!(recovery = recovery.id, "an approval was asked of nobody");
         }
-        Ok(Output { hash, told: true, heard })
+        Ok(Output { hash, notified: true, heard })
     }
 }
 

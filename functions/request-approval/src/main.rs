@@ -6,6 +6,6 @@ use rewind_aws::{Aws, records::Records, topic::Topic};
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_runtime::Error> {
     let aws = Aws::from_env()?;
-    let step = RequestApproval { approvals: Records::from_env(&aws)?, people: Topic::from_env(&aws)? };
+    let step = RequestApproval { approvals: Records::from_env(&aws)?, topic: Topic::from_env(&aws)? };
     rewind_lambda::start(step).await
 }

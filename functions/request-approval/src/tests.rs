@@ -1,7 +1,7 @@
 //! People are told once of the same proposal, and the token that is kept is always the latest.
 
 use super::*;
-use rewind_aws::Answer;
+use rewind_aws::AwsResult;
 use rewind_aws::fixtures::{in_place_plan, plan, recovery, restored, time};
 use rewind_core::{Check, CheckResult, Expectation, Login, Report, Tls};
 use std::sync::Mutex;
@@ -11,12 +11,12 @@ use std::sync::Mutex;
 struct Table(Mutex<Option<PendingApproval>>, Mutex<Option<String>>);
 
 impl Approvals for &Table {
-    async fn keep(&self, _: &str, approval: &PendingApproval) -> Answer<Option<String>> {
+    async fn keep(&self, _: &str, approval: &PendingApproval) -> AwsResult<Option<String>> {
         *self.0.lock().unwrap() = Some(approval.clone());
         Ok(self.1.lock().unwrap().clone())
     }
 
-    async fn told(&self, _: &str, hash: &str) -> Answer<()> {
+    async fn mark_notified(&self, _: &str, hash: &str) -> AwsResult<()> {
         *self.1.lock().unwrap() = Some(hash.to_owned());
         Ok(())
     }
@@ -24,10 +24,10 @@ impl Approvals for &Table {
 
 /// The topic: the mails that were sent, true to fail the next one, and its subscribers.
 #[derive(Default)]
-struct People(Mutex<Vec<(String, String)>>, Mutex<bool>, Subscribed);
+struct FakeTopic(Mutex<Vec<(String, String)>>, Mutex<bool>, Subscribed);
 
 /// True where somebody is subscribed.
-struct Subscribed(Answer<bool>);
+struct Subscribed(AwsResult<bool>);
 
 impl Default for Subscribed {
     fn default() -> Self {
@@ -35,8 +35,8 @@ impl Default for Subscribed {
     }
 }
 
-impl Tell for &People {
-    async fn tell(&self, subject: &str, message: &str) -> Answer<()> {
+impl Notify for &FakeTopic {
+    async fn notify(&self, subject: &str, message: &str) -> AwsResult<()> {
         if std::mem::take(&mut *self.1.lock().unwrap()) {
             return Err(StepError::new(rewind_core::ErrorName::Throttled, "not now"));
         }
@@ -44,7 +44,7 @@ impl Tell for &People {
         Ok(())
     }
 
-    async fn is_heard(&self) -> Answer<bool> {
+    async fn is_heard(&self) -> AwsResult<bool> {
         self.2.0.clone()
     }
 }
@@ -73,45 +73,45 @@ fn input(token: &str) -> Input {
 }
 
 #[tokio::test]
-async fn a_fresh_token_is_kept_and_nobody_is_told_twice() {
-    let (table, people) = (Table::default(), People::default());
-    let step = RequestApproval { approvals: &table, people: &people };
-    assert!(step.run(input("first")).await.unwrap().told);
-    assert!(!step.run(input("second")).await.unwrap().told);
+async fn a_fresh_token_is_kept_and_nobody_is_notified_twice() {
+    let (table, topic) = (Table::default(), FakeTopic::default());
+    let step = RequestApproval { approvals: &table, topic: &topic };
+    assert!(step.run(input("first")).await.unwrap().notified);
+    assert!(!step.run(input("second")).await.unwrap().notified);
     let kept = table.0.lock().unwrap().clone().unwrap();
     assert_eq!((kept.task_token.as_str(), kept.expires_at), ("second", time("2026-11-23T11:40:00Z")));
-    assert_eq!(people.0.lock().unwrap().len(), 1);
+    assert_eq!(topic.0.lock().unwrap().len(), 1);
 }
 
 #[tokio::test]
 async fn a_message_that_could_not_be_sent_is_sent_by_the_next_run() {
-    let (table, people) = (Table::default(), People::default());
-    *people.1.lock().unwrap() = true;
-    let step = RequestApproval { approvals: &table, people: &people };
+    let (table, topic) = (Table::default(), FakeTopic::default());
+    *topic.1.lock().unwrap() = true;
+    let step = RequestApproval { approvals: &table, topic: &topic };
     assert!(step.run(input("a")).await.is_err());
-    assert!(step.run(input("b")).await.unwrap().told);
-    assert_eq!(people.0.lock().unwrap().len(), 1);
+    assert!(step.run(input("b")).await.unwrap().notified);
+    assert_eq!(topic.0.lock().unwrap().len(), 1);
 }
 
 #[tokio::test]
-async fn people_are_told_again_when_what_they_decide_on_is_no_longer_the_same() {
-    let (table, people) = (Table::default(), People::default());
-    let step = RequestApproval { approvals: &table, people: &people };
+async fn approvers_are_notified_again_when_the_proposal_has_changed() {
+    let (table, topic) = (Table::default(), FakeTopic::default());
+    let step = RequestApproval { approvals: &table, topic: &topic };
     let first = step.run(input("a")).await.unwrap();
     let mut changed = input("b");
     changed.proposal.report.as_mut().unwrap().notes.push("something new".to_owned());
     let second = step.run(changed).await.unwrap();
     assert_ne!(first.hash, second.hash);
-    assert_eq!(people.0.lock().unwrap().len(), 2);
+    assert_eq!(topic.0.lock().unwrap().len(), 2);
 }
 
 #[tokio::test]
 async fn the_message_holds_what_one_needs_to_decide_and_never_the_token() {
-    let (table, people) = (Table::default(), People::default());
-    let step = RequestApproval { approvals: &table, people: &people };
+    let (table, topic) = (Table::default(), FakeTopic::default());
+    let step = RequestApproval { approvals: &table, topic: &topic };
     let hash = step.run(input("secret-token")).await.unwrap().hash;
-    let told = people.0.lock().unwrap().clone();
-    let (subject, text) = &told[0];
+    let sent = topic.0.lock().unwrap().clone();
+    let (subject, text) = &sent[0];
     assert!(subject.contains("operation-001") && subject.contains("orders"));
     for part in [
         hash.as_str(),
@@ -128,17 +128,17 @@ async fn the_message_holds_what_one_needs_to_decide_and_never_the_token() {
 }
 
 #[tokio::test]
-async fn in_place_the_message_says_what_is_cut_and_what_is_lost_before_anything_is() {
-    let (table, people) = (Table::default(), People::default());
-    let step = RequestApproval { approvals: &table, people: &people };
+async fn in_place_the_message_names_cut_connections_and_removed_writes_before_anything_is_changed() {
+    let (table, topic) = (Table::default(), FakeTopic::default());
+    let step = RequestApproval { approvals: &table, topic: &topic };
     let proposal = Proposal { plan: in_place_plan(), restored: None, report: None, differences: Vec::new() };
     let mut in_place = Input { proposal, ..input("secret-token") };
     in_place.proposal.plan.reasons = vec!["backtrack: enabled".to_owned()];
     in_place.proposal.plan.will_do = vec!["fence orders".to_owned(), "backtrack orders".to_owned()];
     in_place.proposal.plan.warnings = vec!["binary logging is on".to_owned()];
     let hash = step.run(in_place).await.unwrap().hash;
-    let told = people.0.lock().unwrap().clone();
-    let (subject, text) = &told[0];
+    let sent = topic.0.lock().unwrap().clone();
+    let (subject, text) = &sent[0];
     assert_eq!(subject, "Approve operation-001? orders back to 2026-11-23T10:30:00Z, in place");
     for part in [
         hash.as_str(),
@@ -162,10 +162,10 @@ async fn in_place_the_message_says_what_is_cut_and_what_is_lost_before_anything_
 async fn a_topic_without_subscribers_is_reported_and_not_knowing_stops_nothing() {
     let blind = StepError::new(rewind_core::ErrorName::Unavailable, "no answer");
     for (subscribed, heard) in [(Ok(true), Some(true)), (Ok(false), Some(false)), (Err(blind), None)] {
-        let (table, people) = (Table::default(), People(Mutex::default(), Mutex::default(), Subscribed(subscribed)));
-        let step = RequestApproval { approvals: &table, people: &people };
+        let (table, topic) = (Table::default(), FakeTopic(Mutex::default(), Mutex::default(), Subscribed(subscribed)));
+        let step = RequestApproval { approvals: &table, topic: &topic };
         let output = step.run(input("one")).await.unwrap();
-        assert_eq!((output.told, output.heard), (true, heard));
+        assert_eq!((output.notified, output.heard), (true, heard));
         // The next slice tells nobody again, and asks nobody.
         assert_eq!(step.run(input("two")).await.unwrap().heard, None);
     }

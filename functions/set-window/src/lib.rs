@@ -76,9 +76,11 @@ impl<C: ReadClusters + ModifyClusters, L: ReadLeases, K: Clock> Step for SetWind
         let cluster = self.read(&request.cluster).await?;
         let Some(asked) = request.window else { return Ok(self.describe(&cluster, false, Vec::new())) };
         let wanted = self.settle(asked, &cluster).await?;
+        // A request that is sent again changes nothing, so it needs no confirmation.
         if Setting::of(&cluster) == wanted {
             return Ok(self.describe(&cluster, false, Vec::new()));
         }
+        // A longer window takes nothing from a running recovery, so only a shorter one is refused.
         if wanted.length() < Setting::of(&cluster).length() {
             self.refuse_while_leased(&cluster.name).await?;
         }
@@ -121,6 +123,8 @@ impl<C: ReadClusters + ModifyClusters, L: ReadLeases, K: Clock> SetWindow<C, L, 
             return asked.retention_days().map(Setting::Retention).map_err(wrong);
         }
         let seconds = asked.backtrack_seconds().map_err(wrong)?;
+        // Backtrack is enabled when a cluster is made, never afterwards: ModifyDBCluster resizes the window or sets
+        // it to 0.
         if seconds > 0 && cluster.backtrack_window.unwrap_or(0) == 0 {
             let instances = self.clusters.instances(&cluster.name).await?;
             return Err(messages::cannot_be_switched_on(cluster, &instances, seconds));
@@ -166,6 +170,7 @@ impl<C: ReadClusters + ModifyClusters, L: ReadLeases, K: Clock> SetWindow<C, L, 
             Setting::Retention(_) => (Kind::BackupRetention, cluster.earliest_restorable, cluster.latest_restorable),
         };
         let earliest = earliest.filter(|_| setting != Setting::Backtrack(0));
+        // A latest moment alone would read like a window that can be used.
         let latest = latest.filter(|_| earliest.is_some());
         let reach = earliest.map(|earliest| now.duration_since(earliest).max(SignedDuration::ZERO));
         notes.extend(messages::of_the_window(cluster, setting, reach));

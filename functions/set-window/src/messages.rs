@@ -48,6 +48,8 @@ pub(crate) fn loss(cluster: &Cluster, wanted: Setting, now: Timestamp) -> Option
     let name = &cluster.name;
     let reach = |earliest: Option<Timestamp>| earliest.map(|earliest| now.duration_since(earliest));
     match wanted {
+        // Another confirmation than for a shorter window: that one fills again as time passes, this one never comes
+        // back.
         Setting::Backtrack(0) => Some(Loss {
             confirm: format!("switch off {name} for ever"),
             note: format!("Backtrack is off for {name}, for ever: only a restore makes a cluster that has it again"),
@@ -134,6 +136,7 @@ fn commands(cluster: &Cluster, instances: &[Instance], seconds: i64) -> String {
             restore.push_str(&format!(" --{name} {value}"));
         }
     };
+    // RDS takes its defaults for what is left out: the default group of the VPC, default parameters.
     option("db-subnet-group-name", cluster.subnet_group.clone());
     option("vpc-security-group-ids", Some(cluster.security_groups.join(" ")));
     option("db-cluster-parameter-group-name", cluster.parameter_group.clone());
@@ -151,6 +154,7 @@ fn commands(cluster: &Cluster, instances: &[Instance], seconds: i64) -> String {
     }
     let writer = cluster.members.iter().find(|member| member.writer).map(|member| member.instance.as_str());
     let like = instances.iter().find(|i| Some(i.name.as_str()) == writer).or(instances.first());
+    // A person reads the command before they run it, so a common class will do where no instance shows one.
     let class = like.map_or("db.r6g.large", |instance| instance.class.as_str());
     let instance = rewind_core::names::with_suffix(&new, "-1");
     format!(

@@ -18,6 +18,7 @@ impl Setting {
             Some(seconds) if seconds > 0 => Self::Backtrack(seconds),
             // A MySQL cluster without Backtrack: a request for a window means Backtrack all the same, and is told that it is off.
             _ if cluster.engine.has_backtrack() => Self::Backtrack(0),
+            // One day is the least, and the default: Aurora has no cluster without backups.
             _ => Self::Retention(cluster.backup_retention.unwrap_or(1)),
         }
     }

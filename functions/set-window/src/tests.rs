@@ -1,7 +1,7 @@
 //! A question changes nothing, a change is made once, and a loss needs a confirmation.
 
 use super::*;
-use rewind_aws::Answer;
+use rewind_aws::AwsResult;
 use rewind_aws::fixtures::{ManualClock, STARTED, mysql_rds, rds, time};
 use rewind_aws::rds::ServerlessV2;
 use rewind_aws::rds::fake::{FakeRds, Lose};
@@ -12,7 +12,7 @@ use serde_json::json;
 struct Leases(Option<Lease>);
 
 impl ReadLeases for Leases {
-    async fn lease_of(&self, cluster: &str) -> Answer<Option<Lease>> {
+    async fn lease_of(&self, cluster: &str) -> AwsResult<Option<Lease>> {
         // The lease is kept under the name in lower case, as RDS has it.
         assert_eq!(cluster, "orders");
         Ok(self.0.clone())
@@ -88,7 +88,7 @@ async fn the_window_is_set_once_and_a_second_call_changes_nothing() {
     let first = set(&rds, json!("72h")).await.unwrap();
     assert!(first.changed);
     assert_eq!((first.target_window.as_str(), first.target_window_seconds), ("3d", 259_200));
-    assert_eq!(rds.look("orders").unwrap().backtrack_window, Some(259_200));
+    assert_eq!(rds.find("orders").unwrap().backtrack_window, Some(259_200));
     // 72h and 3d are the same window, so nothing is left to change.
     let second = set(&rds, json!("3d")).await.unwrap();
     assert_eq!(second, Output { changed: false, ..first });
@@ -100,13 +100,13 @@ async fn backups_are_kept_for_whole_days_on_postgresql() {
     let rds = rds();
     let set_to = set(&rds, json!("14d")).await.unwrap();
     assert_eq!((set_to.kind, set_to.target_window.as_str(), set_to.changed), (Kind::BackupRetention, "14d", true));
-    assert_eq!(rds.look("orders").unwrap().backup_retention, Some(14));
+    assert_eq!(rds.find("orders").unwrap().backup_retention, Some(14));
 }
 
 #[tokio::test]
 async fn what_cannot_be_is_refused_with_what_can() {
     let mysql = "1440 seconds is 24 minutes; 24 hours is 86400 seconds: write 24h";
-    for (rds, window, said) in [
+    for (rds, window, message) in [
         (mysql_rds(), json!(1440), mysql),
         (mysql_rds(), json!("1440"), mysql),
         (mysql_rds(), json!("96h"), "96h is more than Aurora keeps for Backtrack: 72h (259200 seconds) at most"),
@@ -117,7 +117,7 @@ async fn what_cannot_be_is_refused_with_what_can() {
     ] {
         let error = set(&rds, window.clone()).await.unwrap_err();
         assert_eq!(error.name, ErrorName::InvalidRequest, "{window}");
-        assert!(error.to_string().contains(said), "{error}\nlacks {said}");
+        assert!(error.to_string().contains(message), "{error}\nlacks {message}");
         assert!(error.to_string().contains("nothing was changed"), "{error}");
         assert!(rds.changes().is_empty());
     }
@@ -155,7 +155,7 @@ async fn backtrack_cannot_be_switched_on_and_the_commands_that_make_a_cluster_wi
 
 #[tokio::test]
 async fn a_serverless_cluster_is_offered_with_its_capacity_which_its_instances_need() {
-    for (range, said) in [
+    for (range, message) in [
         (
             ServerlessV2 { min: Some(0.5), max: Some(16.0), seconds_until_auto_pause: None },
             "MinCapacity=0.5,MaxCapacity=16 ",
@@ -168,7 +168,7 @@ async fn a_serverless_cluster_is_offered_with_its_capacity_which_its_instances_n
         let rds = without_backtrack();
         rds.edit("orders", |cluster| cluster.serverless_v2 = Some(range));
         let error = set(&rds, json!("24h")).await.unwrap_err().to_string();
-        assert!(error.contains(&format!(" --serverless-v2-scaling-configuration {said}")), "{error}");
+        assert!(error.contains(&format!(" --serverless-v2-scaling-configuration {message}")), "{error}");
     }
 }
 
@@ -197,7 +197,7 @@ async fn off_is_for_ever_and_asks_twice() {
 }
 
 #[tokio::test]
-async fn a_window_shorter_than_what_is_reachable_loses_it_and_says_so_before() {
+async fn a_window_shorter_than_what_is_reachable_loses_it_and_warns_before() {
     for (rds, window, would) in [
         (mysql_rds(), "1h", "`window` is 1h: orders reaches back 23h59m now, and what is older"),
         (rds(), "1d", "`window` is 1d: orders reaches back 7d8h now, and what is older"),
@@ -245,8 +245,8 @@ async fn while_a_recovery_works_on_the_cluster_one_can_ask_and_have_more() {
     let held = lease("2026-11-23T12:30:00Z");
     // A longer window takes nothing away, so no recovery can be hurt by it.
     for (window, changed) in [(None, false), (Some("48h"), true)] {
-        let said = json!({ "cluster": "orders", "window": window });
-        assert_eq!(call_leased(&mysql_rds(), Some(held.clone()), said).await.unwrap().changed, changed);
+        let message = json!({ "cluster": "orders", "window": window });
+        assert_eq!(call_leased(&mysql_rds(), Some(held.clone()), message).await.unwrap().changed, changed);
     }
 }
 

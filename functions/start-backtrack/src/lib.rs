@@ -83,6 +83,7 @@ where
                 .advice("it is undone as soon as it has ended: AWS takes no other backtrack until then"));
             }
         };
+        // Only later ones: an earlier backtrack to about the same time does not undo this one.
         let since = back.requested.unwrap_or(recovery.started_at);
         let forward = Wanted { cluster: &plan.cluster, to: was, since, not: Some(&back.identifier) };
         let forward = match self.find(&forward).await? {
@@ -143,6 +144,7 @@ where
     fn describe(&self, wanted: &Wanted<'_>, seen: BacktrackSeen) -> Backtrack {
         Backtrack {
             identifier: seen.identifier,
+            // Where it really lands is known only at its end: await-rewind reads it.
             to: wanted.to,
             requested_at: seen.requested.unwrap_or_else(|| self.clock.now()),
         }
@@ -187,6 +189,7 @@ where
                 .changed("no backtrack was started")
                 .advice(format!("its last state is on {}", plan.new_cluster))
         })?;
+        // AWS takes minutes to apply security groups, and the state machine retries ClusterNotReady for twenty.
         let not_ready = |what: String| {
             StepError::new(ErrorName::ClusterNotReady, what)
                 .changed("no backtrack was started")

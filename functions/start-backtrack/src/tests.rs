@@ -76,12 +76,12 @@ async fn nothing_is_backtracked_while_clients_can_write() {
         (|cluster| cluster.security_groups_changing = true, "the fence of orders is not in force"),
         (|cluster| cluster.status = "modifying".to_owned(), "orders is modifying"),
     ];
-    for (edit, said) in edits {
+    for (edit, message) in edits {
         let rds = fenced();
         rds.edit("orders", edit);
         let error = step(&rds).run(input()).await.unwrap_err();
         assert_eq!(error.name, ErrorName::ClusterNotReady);
-        assert!(error.to_string().contains(said), "{error}\nlacks {said}");
+        assert!(error.to_string().contains(message), "{error}\nlacks {message}");
         assert!(rds.changes().is_empty());
     }
 }
@@ -107,7 +107,7 @@ async fn a_moment_that_went_out_of_reach_since_the_plan_is_refused_and_never_mov
 }
 
 #[tokio::test]
-async fn binary_logging_is_forced_past_only_where_the_plan_says_so() {
+async fn binary_logging_is_forced_past_only_where_the_plan_has_it() {
     let rds = fenced();
     rds.set_parameter("binlog_format", "ROW");
     let error = step(&rds).run(input()).await.unwrap_err();

@@ -200,7 +200,7 @@ mod tests {
 
     #[test]
     fn what_asks_for_nothing_is_refused_with_what_would_be_right() {
-        for (description, said) in [
+        for (description, message) in [
             ("Rows vanish.", "it names no cluster"),
             ("aurora-rewind:", "no cluster follows"),
             ("aurora-rewind: orders 1440", "the unit is missing"),
@@ -209,7 +209,7 @@ mod tests {
             (r#"aurora-rewind: {"cluster": "orders", "before": 2}"#, "`before` is 2"),
         ] {
             let error = request(&detail(description, LESS, &points())).unwrap_err();
-            assert!(error.to_string().contains(said), "{error}\nlacks {said}");
+            assert!(error.to_string().contains(message), "{error}\nlacks {message}");
             assert!(error.to_string().contains("nothing was started"), "{error}");
         }
         let mut calm = detail("aurora-rewind: orders", LESS, &points());

@@ -78,6 +78,7 @@ impl<E: Executions> Step for StartRecovery<E> {
 
 /// Makes a relative target absolute: "5m ago" is before the event, not before its delivery, which may be late or repeated.
 fn fix_moment(request: &mut Map<String, Value>, of: Timestamp) {
+    // Wrong values are left as they are: the parser refuses them, and names the field.
     let Some(Value::String(to)) = request.get_mut("to") else { return };
     if let Ok(Target::Ago(ago)) = Target::parse(to)
         && let Ok(at) = of.checked_sub(ago)

@@ -35,10 +35,10 @@ async fn what_cannot_be_a_recovery_is_an_error_and_starts_nothing() {
     let aws = FakeAws::default();
     let wrong = event(json!({ "cluster": "orders", "to": "5m ago", "keepSource": "1440" }));
     let other = Event { detail_type: "Rewind Recovered".to_owned(), ..event(json!({})) };
-    for (event, said) in [(wrong, "`keepSource` is \"1440\""), (other, "no recovery follows from that")] {
+    for (event, message) in [(wrong, "`keepSource` is \"1440\""), (other, "no recovery follows from that")] {
         let error = function(&aws).run(event).await.unwrap_err();
         assert_eq!(error.name, ErrorName::InvalidRequest);
-        assert!(error.to_string().contains(said), "{error}\nlacks {said}");
+        assert!(error.to_string().contains(message), "{error}\nlacks {message}");
     }
     assert!(aws.state().started.is_empty());
 }

@@ -65,12 +65,14 @@ where
             .advice("it is tried again until the latest restorable time has moved on"));
         }
         let moment = if plan.use_latest { latest } else { plan.target };
+        // RestoreToTime and UseLatestRestorableTime exclude each other.
         let origin = if plan.use_latest { Origin::Latest } else { Origin::Moment(plan.target) };
         let new = NewCluster { recovery: &recovery, source: &source, name: &plan.new_cluster, origin, moment };
         describe(&recovery, &plan, &new.create(&self.clusters, &self.clock).await?)
     }
 
     async fn undo(&self, Input { recovery, plan }: Input) -> Result<Undone, StepError> {
+        // Only what has this recovery's tag is deleted: somebody else may have taken the name.
         if !delete_created(&self.clusters, &recovery, &plan.new_cluster).await? {
             return Ok(Undone::nothing());
         }

@@ -18,7 +18,7 @@ async fn the_new_cluster_bears_the_source_s_tags_and_the_recovery_s() {
     let rds = rds();
     let restored = step(&rds).run(input()).await.unwrap();
     assert_eq!(restored.rewound_to, time(TARGET));
-    let made = rds.look("orders-r").unwrap();
+    let made = rds.find("orders-r").unwrap();
     assert_eq!(made.tag("team"), Some("orders"));
     assert_eq!(made.tag(RECOVERY_TAG), Some("operation-001"));
     // AWS refuses the prefix from anybody else, and would refuse the restore with it.
@@ -30,7 +30,7 @@ async fn a_source_with_as_many_tags_as_there_may_be_is_restored_with_those_that_
     let rds = rds();
     rds.edit("orders", |source| source.tags = (0..50).map(|n| (format!("k{n}"), "v".to_owned())).collect());
     step(&rds).run(input()).await.unwrap();
-    let made = rds.look("orders-r").unwrap();
+    let made = rds.find("orders-r").unwrap();
     assert_eq!(made.tag(RECOVERY_TAG), Some("operation-001"));
     assert_eq!((made.tag("k45"), made.tag("k46")), (Some("v"), None));
     // There is room for who fences or keeps it later.

@@ -53,6 +53,7 @@ impl<Z: Zones + MoveRecords, K: Clock> Step for SwapDns<Z, K> {
     async fn undo(&self, input: Input) -> Result<Undone, StepError> {
         let Some(zone) = zone(&input.plan) else { return Ok(Undone::nothing()) };
         let comment = format!("aurora-rewind {}: back to {}", input.recovery.id, input.plan.cluster);
+        // With the planned TTL: another one is somebody's edit since then, which must not be overwritten.
         let back: Vec<Move> =
             forward(&input).into_iter().map(|m| Move { name: m.name, ttl: m.ttl, from: m.to, to: m.from }).collect();
         let outcome = self.settle(zone, &back, &comment).await?;
@@ -124,6 +125,8 @@ impl<Z: Zones + MoveRecords, K: Clock> SwapDns<Z, K> {
                 _ => None,
             };
             match value {
+                // The stored value to the letter, and not only the same host: the DELETE in the batch has to match it
+                // exactly.
                 Some(value) if *value == change.from => before += 1,
                 Some(value) if same_host(value, &change.to) => after += 1,
                 _ => found.push(format!("{} is {}", change.name, render(&sets))),

@@ -1,7 +1,7 @@
 //! A zone in memory that refuses a batch as Route 53 does, under every loss and every meddling.
 
 use super::*;
-use rewind_aws::Answer;
+use rewind_aws::AwsResult;
 use rewind_aws::fixtures::{ManualClock, STARTED, plan, recovery, restored};
 use rewind_aws::route53::RecordSet;
 use std::sync::Mutex;
@@ -47,13 +47,13 @@ impl Zone {
 }
 
 impl Zones for &Zone {
-    async fn record_sets(&self, _: &str, name: &str) -> Answer<Vec<RecordSet>> {
+    async fn record_sets(&self, _: &str, name: &str) -> AwsResult<Vec<RecordSet>> {
         Ok(self.sets.lock().unwrap().iter().filter(|set| set.name == name).cloned().collect())
     }
 }
 
 impl MoveRecords for &Zone {
-    async fn move_records(&self, _: &str, moves: &[Move], _: &str) -> Answer<Moved> {
+    async fn move_records(&self, _: &str, moves: &[Move], _: &str) -> AwsResult<Moved> {
         *self.batches.lock().unwrap() += 1;
         // Between the read and the batch is the race that only Route 53's own comparison can catch.
         if let Some(name) = self.meddled {

@@ -79,6 +79,7 @@ impl<C: ReadClusters + ReadParameters, Z: Zones, S: FindSecrets, K: Clock> Step 
             None if in_place => default_safety_clone(&cluster.name, input.recovery.started_at),
             None => default_new_cluster(&cluster.name, chosen.moment.at),
         };
+        // RDS refuses the name too, but in place only after the approval, with the source fenced.
         if self.is_taken(&new_cluster).await? {
             return Err(invalid(format!("`newCluster`: there is a cluster {new_cluster} already"))
                 .advice("choose another `newCluster`, or delete that one if it is left over"));
@@ -186,6 +187,7 @@ impl<C: ReadClusters + ReadParameters, Z: Zones, S: FindSecrets, K: Clock> Valid
             in_clone_group: cluster.clone_group.is_some(),
             global_cluster: cluster.global_cluster.clone(),
             replicates: cluster.replication_source.clone(),
+            // Without Backtrack nothing is forced, and the call can be spared.
             binlog: if backtrack_window > 0 { self.binlog(cluster).await? } else { None },
             fence: self.fence_of(cluster),
             started,
@@ -218,6 +220,7 @@ impl<C: ReadClusters + ReadParameters, Z: Zones, S: FindSecrets, K: Clock> Valid
             return Err(invalid(format!("`secretArn` is missing, and {} has no managed master secret", cluster.name))
                 .advice("give the ARN of a secret with `username` and `password` of a user who may check and fence"));
         };
+        // Without a login nothing can be verified or fenced, which would show only after hours of restoring.
         if self.secrets.exists(&arn).await? {
             Ok(arn)
         } else {
@@ -239,6 +242,7 @@ fn plan_instances(
     }
     // Application Auto Scaling creates and deletes these by load, and would not manage copies of them.
     source.retain(|instance| !instance.name.starts_with("application-autoscaling-"));
+    // In a fixed order, so that a retry gives every instance the same name again.
     source.sort_by_key(|i| (Some(i.name.as_str()) != writer, i.promotion_tier, i.name.clone()));
     let names = |named: &dyn Fn(usize, &Instance) -> String| -> Vec<String> {
         source.iter().enumerate().map(|(i, instance)| named(i + 1, instance)).collect()

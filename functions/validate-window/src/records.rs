@@ -75,6 +75,7 @@ fn simple_cname<'a>(request: &RecordRequest, sets: &'a [RecordSet]) -> Result<(i
             [value] => Ok((*ttl, value)),
             _ => Err(not_simple(name, "it has several values")),
         },
+        // With a routing policy one name has several records, and moving one of them moves a part of the clients.
         [set] if set.routed => {
             Err(not_simple(name, "it has a routing policy (weighted, latency, failover or the like)"))
         }

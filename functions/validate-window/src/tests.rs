@@ -1,7 +1,7 @@
 //! Requests are refused or planned, and nothing is ever changed.
 
 use super::*;
-use rewind_aws::Answer;
+use rewind_aws::AwsResult;
 use rewind_aws::fixtures::{
     ManualClock, STARTED, TARGET, instances, mysql_rds, rds, rds_with_restored, recovery, source, time,
 };
@@ -12,7 +12,7 @@ use serde_json::json;
 struct Zone(Vec<RecordSet>);
 
 impl Zones for Zone {
-    async fn record_sets(&self, _: &str, name: &str) -> Answer<Vec<RecordSet>> {
+    async fn record_sets(&self, _: &str, name: &str) -> AwsResult<Vec<RecordSet>> {
         Ok(self.0.iter().filter(|set| set.name == name).cloned().collect())
     }
 }
@@ -20,7 +20,7 @@ impl Zones for Zone {
 struct Vault(bool);
 
 impl FindSecrets for Vault {
-    async fn exists(&self, _: &str) -> Answer<bool> {
+    async fn exists(&self, _: &str) -> AwsResult<bool> {
         Ok(self.0)
     }
 }
@@ -99,7 +99,7 @@ async fn without_records_nobody_is_asked_and_nothing_is_fenced() {
 async fn records_that_cannot_be_moved_safely_are_refused() {
     let alias = RecordSet { ttl: None, values: Vec::new(), kind: "A".to_owned(), ..cname("x") };
     let weighted = RecordSet { routed: true, ..cname("x") };
-    for (sets, said) in [
+    for (sets, message) in [
         (vec![], "there is no record db.example.com"),
         (vec![cname("billing.cluster-x.us-east-1.rds.amazonaws.com")], "points at billing.cluster-x"),
         (vec![alias], "it is an alias"),
@@ -108,20 +108,20 @@ async fn records_that_cannot_be_moved_safely_are_refused() {
     ] {
         let error = validate(&rds(), Zone(sets), request(json!({}))).await.unwrap_err();
         assert_eq!(error.name, ErrorName::InvalidRequest);
-        assert!(error.to_string().contains(said), "{error}\nlacks {said}");
+        assert!(error.to_string().contains(message), "{error}\nlacks {message}");
     }
 }
 
 #[tokio::test]
 async fn what_cannot_be_rewound_is_refused_with_what_would_be_right() {
-    for (extra, said) in [
+    for (extra, message) in [
         (json!({ "cluster": "nothing" }), "there is no such cluster"),
         (json!({ "strategy": "backtrack" }), "Aurora MySQL only"),
         (json!({ "to": "30d ago" }), "before the earliest restorable time"),
         (json!({ "to": "2027-01-01T00:00:00Z" }), "in the future"),
     ] {
         let error = validate(&rds(), zone(), request(extra)).await.unwrap_err();
-        assert!(error.to_string().contains(said), "{error}\nlacks {said}");
+        assert!(error.to_string().contains(message), "{error}\nlacks {message}");
         assert!(error.to_string().contains("nothing was changed"), "{error}");
     }
     let taken = validate(&rds_with_restored(), zone(), request(json!({}))).await.unwrap_err();
@@ -197,7 +197,7 @@ async fn an_in_place_plan_names_the_safety_clone_and_what_a_backtrack_needs() {
 }
 
 #[tokio::test]
-async fn an_in_place_plan_tells_all_that_happens_in_order_and_the_way_back() {
+async fn an_in_place_plan_lists_all_that_happens_in_order_and_the_undo() {
     let plan = validate(&mysql_rds(), zone(), in_place(json!({ "newCluster": "orders-e" }))).await.unwrap();
     assert_eq!(
         plan.will_do,
@@ -214,14 +214,14 @@ async fn an_in_place_plan_tells_all_that_happens_in_order_and_the_way_back() {
              the fence",
         ]
     );
-    for said in [
+    for message in [
         "it takes none from the fence to the end: as long as the clone, its instance and the backtrack take, which is \
          minutes on AWS",
         "writes to orders after 2026-11-23T10:30:00Z are no longer on it: they stay on orders-e",
         "users and passwords in orders go back too",
         "no check was given",
     ] {
-        assert!(plan.warnings.iter().any(|warning| warning.contains(said)), "{:?}\nlacks {said}", plan.warnings);
+        assert!(plan.warnings.iter().any(|warning| warning.contains(message)), "{:?}\nlacks {message}", plan.warnings);
     }
 }
 
@@ -234,12 +234,12 @@ async fn in_place_the_plan_warns_of_what_one_may_not_expect() {
     // The zone holds no such record: in place nobody looks.
     let plan = validate(&rds, Zone(Vec::new()), asked).await.unwrap();
     assert!(plan.dns.is_empty() && plan.backtrack.as_ref().unwrap().force);
-    for said in [
+    for message in [
         "`dns` is left alone: in place the endpoints stay the same, so db.example.com need not move",
         "binary logging is on (ROW): what reads it downstream",
         "Backtrack reaches only 20m further back than that, and its reach moves on: decide within that time",
     ] {
-        assert!(plan.warnings.iter().any(|warning| warning.contains(said)), "{:?}\nlacks {said}", plan.warnings);
+        assert!(plan.warnings.iter().any(|warning| warning.contains(message)), "{:?}\nlacks {message}", plan.warnings);
     }
     assert!(plan.reasons.iter().any(|reason| reason.contains("forced")), "{:?}", plan.reasons);
     let unasked = validate(&mysql_rds(), zone(), in_place(json!({ "approval": "none" }))).await.unwrap();
@@ -264,8 +264,8 @@ async fn binary_logging_that_is_off_only_after_a_reboot_is_forced_past() {
     rds.edit("orders", |cluster| cluster.parameters_pending = true);
     let plan = validate(&rds, zone(), in_place(json!({}))).await.unwrap();
     assert!(plan.backtrack.unwrap().force);
-    let said = "binary logging is perhaps on: a change of orders-cluster-pg waits for a reboot";
-    assert!(plan.warnings.iter().any(|warning| warning.contains(said)), "{:?}", plan.warnings);
+    let message = "binary logging is perhaps on: a change of orders-cluster-pg waits for a reboot";
+    assert!(plan.warnings.iter().any(|warning| warning.contains(message)), "{:?}", plan.warnings);
 }
 
 #[tokio::test]
@@ -304,16 +304,16 @@ async fn a_source_with_nearly_as_many_tags_as_there_may_be_is_warned_of() {
         rds.edit("orders", |source| source.tags = (0..count).map(|n| (format!("k{n}"), String::new())).collect());
         validate(&rds, zone(), request(extra)).await.unwrap().warnings
     };
-    let told = |warnings: &[String], what: &str| warnings.iter().any(|warning| warning.contains(what));
+    let warns = |warnings: &[String], what: &str| warnings.iter().any(|warning| warning.contains(what));
     let warnings = plan(49, json!({})).await;
-    assert!(told(&warnings, "does not get k46, k47, k48") && told(&warnings, "unless 1 of its tags"), "{warnings:?}");
+    assert!(warns(&warnings, "does not get k46, k47, k48") && warns(&warnings, "unless 1 of its tags"), "{warnings:?}");
     let warnings = plan(48, json!({})).await;
-    assert!(told(&warnings, "does not get k46, k47") && !told(&warnings, "no room"), "{warnings:?}");
+    assert!(warns(&warnings, "does not get k46, k47") && !warns(&warnings, "no room"), "{warnings:?}");
     let warnings = plan(46, json!({})).await;
-    assert!(!told(&warnings, "tags"), "{warnings:?}");
+    assert!(!warns(&warnings, "tags"), "{warnings:?}");
     // Without a record nothing is fenced, and nothing marked.
     let warnings = plan(50, json!({ "dns": [] })).await;
-    assert!(told(&warnings, "does not get") && !told(&warnings, "no room"), "{warnings:?}");
+    assert!(warns(&warnings, "does not get") && !warns(&warnings, "no room"), "{warnings:?}");
 }
 
 #[tokio::test]

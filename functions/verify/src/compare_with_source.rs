@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_source_answers_is_expected_and_not_what_the_request_says() {
+    fn the_result_of_the_source_is_expected_and_not_the_one_in_the_request() {
         assert!(judged(vec![check(Ok("0"), Ok("0"))], vec![table(Some(0), Some(0))]).passed);
         assert!(!judged(vec![check(Ok("2"), Ok("0"))], vec![]).passed);
     }
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn the_report_says_what_was_compared() {
+    fn the_report_lists_what_was_compared() {
         let report = judged(vec![check(Ok("2"), Ok("2"))], vec![table(None, None)]);
         assert!(
             report.passed && report.notes.contains(&"compared with the safety clone: 1 checks and 1 tables".to_owned())

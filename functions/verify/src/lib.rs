@@ -64,6 +64,8 @@ impl<C: ReadClusters, S: Logins, K: Clock> Step for Verify<C, S, K> {
         };
         let cluster = self.access.cluster(name).await?;
         let (rewound, session) = self.log_in(&recovery, &plan, &cluster, moment).await?;
+        // An interrupted DROP DATABASE leaves one that nobody can connect to: a target inside the drop restores it
+        // so.
         let invalid = invalid_databases(&session).await;
         // Checks open sessions of their own, a database each.
         session.close().await;
@@ -120,6 +122,7 @@ fn reference_cluster(plan: &Plan) -> &str {
 
 /// The note about passwords, which were rewound with the data: clients that hold today's are refused there.
 fn old_password_note(login: &Login) -> Option<String> {
+    // One version of a secret can have several labels.
     let current = login.secret_version.split('+').any(|label| label == "AWSCURRENT");
     (!current).then(|| {
         format!(

@@ -7,7 +7,7 @@ mod support;
 
 use jiff::Timestamp;
 use rewind_access::Access;
-use rewind_aws::Answer;
+use rewind_aws::AwsResult;
 use rewind_aws::fixtures::{ManualClock, STARTED, TARGET, in_place_plan, mysql_source, recovery, time};
 use rewind_aws::rds::Cluster;
 use rewind_aws::rds::fake::FakeRds;
@@ -21,7 +21,7 @@ use verify::{Expect, Input, Verify};
 struct Secret;
 
 impl Logins for Secret {
-    async fn logins(&self, _: &str, _: Timestamp) -> Answer<Vec<Login>> {
+    async fn logins(&self, _: &str, _: Timestamp) -> AwsResult<Vec<Login>> {
         let login = |password: &str, version: &str| Login {
             user: None,
             password: password.to_owned(),

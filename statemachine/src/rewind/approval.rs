@@ -36,6 +36,7 @@ pub(super) fn states() -> Vec<State> {
                 in the table; people are asked once. In place there is only the plan to show. \
                 docs/adr/0003-approval-in-slices.md says why.",
             )
+            // Without TimeoutSeconds a task token is waited for a year.
             .wait_for_task_token()
             .inputs(["recovery"])
             .inputs(["plan"])
@@ -49,6 +50,7 @@ pub(super) fn states() -> Vec<State> {
             .next("IsApprovalToConfirm")
             .catch(&["States.Timeout"], Vec::new(), "IsApprovalExpired")
             .undone_from("IsSourceChanged"),
+        // By the clock, and not by counting slices: a retry or a slow start makes a slice longer.
         State::choice("IsApprovalExpired")
             .comment(
                 "Nobody decided within this slice, or somebody approved something else: is there time for another \

@@ -7,6 +7,7 @@ use rewind_core::ErrorName;
 /// The states, in the order in which a recovery that works passes them.
 pub(super) fn states() -> Vec<State> {
     vec![
+        // Between fence and backtrack: an earlier clone would lack writes, a later one would hold the rewound data.
         State::step("CloneSource")
             .progress("asks RDS for a copy-on-write clone of the present state: the safety clone")
             .only(Recoveries::Backtrack)
@@ -43,6 +44,7 @@ pub(super) fn states() -> Vec<State> {
 /// The undo of them, last first.
 pub(super) fn undo() -> Vec<State> {
     vec![
+        // AWS allows a backtrack forward again, which is the only undo that needs no other cluster.
         State::undo("UndoStartBacktrack", "StartBacktrack")
             .progress("takes the cluster forward to where it was")
             .only(Recoveries::Backtrack)

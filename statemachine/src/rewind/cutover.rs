@@ -17,6 +17,7 @@ pub(super) fn states() -> Vec<State> {
             .inputs(["recovery", "plan", "restored"])
             .timeout(75)
             .keep("swap")
+            // One start for both loops below, so that together they stay within one bound.
             .keep_as("cutoverSince", "$now()")
             .starts_waiting_for_one(
                 "change",
@@ -35,6 +36,7 @@ pub(super) fn states() -> Vec<State> {
         State::choice("IsInSync")
             .only(Recoveries::Restore)
             .comment("Gives up after one hour, which counts towards that of IsCutoverConfirmed.")
+            // Zero, or the hour that it shares with IsCutoverConfirmed would be in the lease twice.
             .bounded(0, Recoveries::Restore)
             .when("$rewind.done = true", "ConfirmCutover")
             .when_with(

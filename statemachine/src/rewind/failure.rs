@@ -14,6 +14,7 @@ pub(super) fn states() -> Vec<State> {
                 "The results that exist by now say what has been done. In place and before the fence, nothing \
                 has.",
             )
+            // The latest change first: each undo leads on to that of the change before it.
             .when("$type($backtrack) = 'object'", "UndoStartBacktrack")
             .when("$type($fence) = 'object'", "UndoFenceSource")
             .when("$plan.strategy = 'backtrack'", "ConcludeNothingChanged")
@@ -129,6 +130,8 @@ pub(super) fn ends(steps: &[State]) -> Vec<State> {
                 "Nobody should start another recovery of a half-changed cluster: its lease stays until it expires \
                 or a person deletes it. If the recovery holds no lease, there is none to release.",
             )
+            // A recovery that was refused the lease has none to release: the item is that of the recovery that holds
+            // it.
             .when("$leaseKey = 'none'", "IsOperatorNeeded")
             .when("$ending.state = 'NeedsOperator' and $type($situation) = 'string'", "IsOperatorNeeded")
             .next("ReleaseLeaseAfterFailure"),

@@ -24,6 +24,8 @@ pub(super) fn states() -> Vec<State> {
             .timeout(45)
             .keep("outcome")
             .next("RecordRecovered")
+            // Never undone: clients write to the rewound data by now, and moving them back would take those writes
+            // from them.
             .undone_from("IsAnythingChanged"),
         State::table("RecordRecovered", "updateItem")
             .progress("writes the end into the table")

@@ -31,6 +31,7 @@ pub(super) fn states() -> Vec<State> {
             .undone_from("IsSourceChanged"),
         State::choice("AreInstancesReady")
             .comment("Gives up after two hours.")
+            // The safety clone has to be readable before the source is changed: an undo compares the two.
             .when("$rewind.done = true and $plan.strategy = 'backtrack'", "StartBacktrack")
             .when("$rewind.done = true", "Verify")
             .gives_up_after(

@@ -21,6 +21,7 @@ pub(super) fn states() -> Vec<State> {
             .when_with(
                 "$type($request) = 'object' and $type($request.cluster) = 'string' and \
                  $length($trim($request.cluster)) > 0 and $not($request.dryRun = true)",
+                // In lower case, as RDS compares identifiers: two spellings of one cluster must be one lease.
                 vec![set("leaseKey", "'lease#' & $lowercase($trim($request.cluster))")],
                 "AcquireLease",
             )
@@ -91,6 +92,7 @@ fn read_lease() -> State {
         .progress("reads who holds the lease")
         .comment("Reads the lease only to report who holds it.")
         .argument("Key", object([("id", text("$leaseKey"))]))
+        // An eventually consistent read could miss the very item that has just refused the put.
         .argument("ConsistentRead", true.into())
         .assign(&failure, cause)
         .assign("leaseKey", "none".into())

@@ -39,8 +39,10 @@ pub(crate) fn machine() -> Machine {
         ("restore undo", restore::undo()),
     ];
     let mut after: Vec<State> = steps.into_iter().chain(undo).flat_map(stage).collect();
+    // Last, because the ends describe what each declared step may have left behind.
     let ends = failure::ends(&after);
     after.extend(stage(("end", ends)));
+    // Computed from the declared states, so that a step that is added makes the lease longer.
     let lease_hours = budget::lease_hours(&after);
     let before = [("lease", lease::states()), ("plan", plan::states(lease_hours))];
     Machine {

@@ -24,6 +24,8 @@ pub(super) fn states(lease_hours: u64) -> Vec<State> {
                     &of_recovery("'cluster': $plan.cluster, 'state': 'Running', 'at': $recovery.startedAt"),
                 ),
                 (
+                    // Lists and sentences are cut: EventBridge refuses an entry that is too large, and nobody would
+                    // get any of it.
                     "Rewind Plan Ready".into(),
                     &of_recovery(
                         "'cluster': $plan.cluster, 'state': $plan.dryRun = true ? 'Planned' : 'Running', 'at': \
@@ -99,6 +101,7 @@ fn extend_lease(hours: u64) -> State {
         ))
         .argument("Key", object([("id", text("$leaseKey"))]))
         .argument("UpdateExpression", "SET expiresAt = :until".into())
+        // Only the own lease is extended: a person may have deleted it, and another recovery taken it.
         .argument("ConditionExpression", "recoveryId = :me".into())
         .argument("ExpressionAttributeValues", object(values))
         .keep_as("leaseUntil", &until(&seconds))

@@ -55,6 +55,7 @@ pub(super) fn states() -> Vec<State> {
                 "IsAnythingChanged",
             )
             .when("$rewind.done = true", "AddInstances")
+            // Both bounds add up in place, where this state waits for the clone first and then for the backtrack.
             .bounded(hours(RESTORE), Recoveries::Any)
             .bounded(hours(BACKTRACK), Recoveries::Backtrack)
             .when_with(
@@ -96,6 +97,7 @@ pub(super) fn undo() -> Vec<State> {
             .progress("waits until it is gone")
             .next("IsDeletionDone")
             .undo_fails_to("IsAnythingChanged"),
+        // Waited for: a new recovery may want the same name, and RDS frees it only at the end.
         State::choice("IsDeletionDone")
             .comment("Gives up after two hours.")
             .when("$rewind.done = true", "ConcludeNothingChanged")

@@ -13,6 +13,7 @@ pub(super) fn choice(steps: &[State]) -> State {
 
 /// In place. A fence that is left has to be lifted by hand, once it is known what the cluster holds.
 fn in_place(state: State) -> State {
+    // The order matters: an undo that failed describes the clusters better than the failure that started it.
     state
         .when_with(
             "$plan.strategy = 'backtrack' and $undoFailure.state in ['UndoAddInstances', 'UndoStartRestore', \

@@ -22,6 +22,7 @@ pub(super) fn states() -> Vec<State> {
                 "In place the traffic stays, and is admitted again. Beside the source and without records to \
                 move, the restored cluster is only handed over: nobody is asked and nothing is fenced.",
             )
+            // In place people were asked before the fence, so nobody is asked a second time.
             .when("$plan.strategy = 'backtrack'", "LiftFence")
             .when("$count($plan.dns) = 0", "Finish")
             .next("IsApprovalNeeded"),

@@ -213,6 +213,7 @@ impl State {
 
     /// Gives `variable` this value. What is kept comes before the time at which it was.
     pub(crate) fn assign(mut self, variable: &str, value: Json) -> Self {
+        // An Assign reads the variables as they were before the state, so the order is for readers alone.
         let at = self.assign.iter().position(|(name, _)| name == "timings" && self.function.is_some());
         self.assign.insert(at.unwrap_or(self.assign.len()), (variable.to_owned(), value));
         self

@@ -160,12 +160,12 @@ mod tests {
         fn start(then: Then) -> Self {
             let listener = TcpListener::bind("127.0.0.1:0").unwrap();
             let endpoint = format!("http://{}", listener.local_addr().unwrap());
-            let ((say_closed, closed), (tell, events)) = (channel(), channel());
+            let ((report_closed, closed), (report, events)) = (channel(), channel());
             std::thread::spawn(move || {
                 while let Ok((connection, _)) = listener.accept() {
-                    tell.send("connection").unwrap();
-                    let (tell, say_closed) = (tell.clone(), say_closed.clone());
-                    std::thread::spawn(move || serve(connection, then, &tell, &say_closed));
+                    report.send("connection").unwrap();
+                    let (report, report_closed) = (report.clone(), report_closed.clone());
+                    std::thread::spawn(move || serve(connection, then, &report, &report_closed));
                 }
             });
             Self { endpoint, closed, events }
@@ -177,9 +177,9 @@ mod tests {
         }
     }
 
-    fn serve(mut connection: TcpStream, then: Then, tell: &Sender<&'static str>, say_closed: &Sender<()>) {
+    fn serve(mut connection: TcpStream, then: Then, report: &Sender<&'static str>, report_closed: &Sender<()>) {
         while read_request(&mut connection) {
-            tell.send("request").unwrap();
+            report.send("request").unwrap();
             let body = "<PublishResponse xmlns=\"http://sns.amazonaws.com/doc/2010-03-31/\"><PublishResult>\
                         <MessageId>1</MessageId></PublishResult></PublishResponse>";
             write!(connection, "HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}", body.len()).unwrap();
@@ -187,12 +187,12 @@ mod tests {
                 Then::Answers => {}
                 Then::Closes => {
                     drop(connection);
-                    return say_closed.send(()).unwrap();
+                    return report_closed.send(()).unwrap();
                 }
                 Then::IsDead => {
                     // A byte of the next request is all that it takes to be told.
                     if connection.read(&mut [0; 1]).is_ok_and(|read| read > 0) {
-                        tell.send("lost request").unwrap();
+                        report.send("lost request").unwrap();
                     }
                     return;
                 }

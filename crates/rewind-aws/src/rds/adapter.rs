@@ -7,7 +7,7 @@ use super::{
     TagClusters, Tagged,
 };
 use crate::classify::{Call, classify, code};
-use crate::{Answer, Aws};
+use crate::{Aws, AwsResult};
 use aws_sdk_rds::operation::create_db_instance::builders::CreateDBInstanceFluentBuilder as CreateCall;
 use aws_sdk_rds::operation::modify_db_cluster::builders::ModifyDBClusterFluentBuilder as ModifyCall;
 use aws_sdk_rds::operation::restore_db_cluster_to_point_in_time::builders::RestoreDBClusterToPointInTimeFluentBuilder as RestoreBuilder;
@@ -30,7 +30,7 @@ impl Rds {
 
 impl ReadClusters for Rds {
     /// IAM: `rds:DescribeDBClusters`.
-    async fn cluster(&self, name: &str) -> Answer<Option<Cluster>> {
+    async fn cluster(&self, name: &str) -> AwsResult<Option<Cluster>> {
         match self.0.describe_db_clusters().db_cluster_identifier(name).send().await {
             Ok(page) => page.db_clusters.and_then(|clusters| clusters.into_iter().next()).map(read_cluster).transpose(),
             Err(e) if is(code(&e), "DBClusterNotFound") => Ok(None),
@@ -39,7 +39,7 @@ impl ReadClusters for Rds {
     }
 
     /// IAM: `rds:DescribeDBInstances`.
-    async fn instances(&self, cluster: &str) -> Answer<Vec<Instance>> {
+    async fn instances(&self, cluster: &str) -> AwsResult<Vec<Instance>> {
         let filter = Filter::builder().name("db-cluster-id").values(cluster).build();
         // A cluster has 16 instances at most: one page holds them all.
         match self.0.describe_db_instances().filters(filter).send().await {
@@ -52,7 +52,7 @@ impl ReadClusters for Rds {
 
 impl RestoreClusters for Rds {
     /// IAM: `rds:RestoreDBClusterToPointInTime`, `rds:AddTagsToResource`.
-    async fn restore(&self, call: &RestoreCall<'_>) -> Answer<bool> {
+    async fn restore(&self, call: &RestoreCall<'_>) -> AwsResult<bool> {
         let source = call.source;
         let mut request = self
             .0
@@ -107,14 +107,14 @@ impl RestoreClusters for Rds {
 
 impl ModifyClusters for Rds {
     /// IAM: `rds:ModifyDBCluster`.
-    async fn modify(&self, cluster: &str, change: &ClusterChange) -> Answer<()> {
+    async fn modify(&self, cluster: &str, change: &ClusterChange) -> AwsResult<()> {
         send_change(with_change(self.0.modify_db_cluster(), cluster, change), cluster).await
     }
 }
 
 impl CompleteClusters for Rds {
     /// IAM: `rds:ModifyDBCluster`, `iam:PassRole`.
-    async fn complete(&self, cluster: &str, change: &ClusterChange, monitoring: Option<&Monitoring>) -> Answer<()> {
+    async fn complete(&self, cluster: &str, change: &ClusterChange, monitoring: Option<&Monitoring>) -> AwsResult<()> {
         let mut call = with_change(self.0.modify_db_cluster(), cluster, change);
         if let Some(monitoring) = monitoring {
             // RDS refuses the role or key of a feature that the same call does not switch on.
@@ -133,7 +133,7 @@ impl CompleteClusters for Rds {
     }
 
     /// IAM: `rds:AddRoleToDBCluster`, `iam:PassRole`.
-    async fn add_role(&self, cluster: &str, role: &Role) -> Answer<()> {
+    async fn add_role(&self, cluster: &str, role: &Role) -> AwsResult<()> {
         let call = self
             .0
             .add_role_to_db_cluster()
@@ -148,7 +148,7 @@ impl CompleteClusters for Rds {
     }
 
     /// IAM: `rds:EnableHttpEndpoint`.
-    async fn enable_data_api(&self, cluster_arn: &str) -> Answer<()> {
+    async fn enable_data_api(&self, cluster_arn: &str) -> AwsResult<()> {
         self.0
             .enable_http_endpoint()
             .resource_arn(cluster_arn)
@@ -161,7 +161,7 @@ impl CompleteClusters for Rds {
 
 impl DeleteClusters for Rds {
     /// IAM: `rds:DeleteDBCluster`.
-    async fn delete_cluster(&self, cluster: &str) -> Answer<()> {
+    async fn delete_cluster(&self, cluster: &str) -> AwsResult<()> {
         match self.0.delete_db_cluster().db_cluster_identifier(cluster).skip_final_snapshot(true).send().await {
             Ok(_) => Ok(()),
             Err(e) if is(code(&e), "DBClusterNotFound") => Ok(()),
@@ -172,7 +172,7 @@ impl DeleteClusters for Rds {
 
 impl FindClusters for Rds {
     /// IAM: `rds:DescribeDBClusters`.
-    async fn tagged(&self, key: &str) -> Answer<Vec<Cluster>> {
+    async fn tagged(&self, key: &str) -> AwsResult<Vec<Cluster>> {
         // `DescribeDBClusters` has no filter for tags.
         // A page has 100 clusters at most, and a kept one may be on the last page.
         let mut pages = self.0.describe_db_clusters().into_paginator().items().send();
@@ -189,7 +189,7 @@ impl FindClusters for Rds {
 
 impl RetireClusters for Rds {
     /// IAM: `rds:DeleteDBCluster`, `rds:CreateDBClusterSnapshot`, `rds:AddTagsToResource`.
-    async fn retire_cluster(&self, cluster: &str, snapshot: &str) -> Answer<()> {
+    async fn retire_cluster(&self, cluster: &str, snapshot: &str) -> AwsResult<()> {
         let call = self
             .0
             .delete_db_cluster()
@@ -208,7 +208,7 @@ impl RetireClusters for Rds {
 
 impl ReadSnapshots for Rds {
     /// IAM: `rds:DescribeDBClusterSnapshots`.
-    async fn snapshot(&self, name: &str) -> Answer<Option<Snapshot>> {
+    async fn snapshot(&self, name: &str) -> AwsResult<Option<Snapshot>> {
         match self.0.describe_db_cluster_snapshots().db_cluster_snapshot_identifier(name).send().await {
             Ok(page) => {
                 let found = page.db_cluster_snapshots.and_then(|snapshots| snapshots.into_iter().next());
@@ -226,7 +226,7 @@ impl ReadSnapshots for Rds {
 
 impl ChangeInstances for Rds {
     /// IAM: `rds:CreateDBInstance`, `rds:AddTagsToResource`, `iam:PassRole`.
-    async fn create_instance(&self, new: &NewInstance<'_>) -> Answer<bool> {
+    async fn create_instance(&self, new: &NewInstance<'_>) -> AwsResult<bool> {
         let like = new.like;
         let monitored = like.monitoring_interval > 0;
         let mut call = self
@@ -271,7 +271,7 @@ impl ChangeInstances for Rds {
     }
 
     /// IAM: `rds:DeleteDBInstance`.
-    async fn delete_instance(&self, name: &str) -> Answer<()> {
+    async fn delete_instance(&self, name: &str) -> AwsResult<()> {
         match self.0.delete_db_instance().db_instance_identifier(name).skip_final_snapshot(true).send().await {
             Ok(_) => Ok(()),
             Err(e) if is(code(&e), "DBInstanceNotFound") => Ok(()),
@@ -282,7 +282,7 @@ impl ChangeInstances for Rds {
 
 impl TagClusters for Rds {
     /// IAM: `rds:AddTagsToResource`.
-    async fn tag(&self, arn: &str, tags: &[(String, String)]) -> Answer<Tagged> {
+    async fn tag(&self, arn: &str, tags: &[(String, String)]) -> AwsResult<Tagged> {
         match self.0.add_tags_to_resource().resource_name(arn).set_tags(Some(write_tags(tags))).send().await {
             Ok(_) => Ok(Tagged::Yes),
             // The model has no error for too many tags. RDS accepts our keys and values, so it can only be their number.
@@ -294,7 +294,7 @@ impl TagClusters for Rds {
 
 impl ReadBacktracks for Rds {
     /// IAM: `rds:DescribeDBClusterBacktracks`.
-    async fn backtrack(&self, cluster: &str, identifier: &str) -> Answer<Option<BacktrackSeen>> {
+    async fn backtrack(&self, cluster: &str, identifier: &str) -> AwsResult<Option<BacktrackSeen>> {
         let call = self.0.describe_db_cluster_backtracks().db_cluster_identifier(cluster);
         match call.backtrack_identifier(identifier).send().await {
             // An endpoint that ignores the filter would return others, and another backtrack must never be taken for this one.
@@ -310,7 +310,7 @@ impl ReadBacktracks for Rds {
     }
 
     /// IAM: `rds:DescribeDBClusterBacktracks`.
-    async fn backtracks(&self, cluster: &str) -> Answer<Vec<BacktrackSeen>> {
+    async fn backtracks(&self, cluster: &str) -> AwsResult<Vec<BacktrackSeen>> {
         let mut pages =
             self.0.describe_db_cluster_backtracks().db_cluster_identifier(cluster).into_paginator().items().send();
         let mut found = Vec::new();
@@ -329,7 +329,7 @@ impl ReadBacktracks for Rds {
 
 impl BacktrackClusters for Rds {
     /// IAM: `rds:BacktrackDBCluster`.
-    async fn start_backtrack(&self, cluster: &str, to: Timestamp, force: bool) -> Answer<BacktrackSeen> {
+    async fn start_backtrack(&self, cluster: &str, to: Timestamp, force: bool) -> AwsResult<BacktrackSeen> {
         let call = self
             .0
             .backtrack_db_cluster()
@@ -356,7 +356,7 @@ impl BacktrackClusters for Rds {
 
 impl ReadParameters for Rds {
     /// IAM: `rds:DescribeDBClusterParameters`.
-    async fn cluster_parameter(&self, group: &str, name: &str) -> Answer<Option<String>> {
+    async fn cluster_parameter(&self, group: &str, name: &str) -> AwsResult<Option<String>> {
         // A group has hundreds of parameters on several pages, and the API filters by their source alone.
         let mut pages = self
             .0
@@ -388,7 +388,7 @@ fn with_change(call: ModifyCall, cluster: &str, change: &ClusterChange) -> Modif
         .set_backtrack_window(change.backtrack_window)
 }
 
-async fn send_change(call: ModifyCall, cluster: &str) -> Answer<()> {
+async fn send_change(call: ModifyCall, cluster: &str) -> AwsResult<()> {
     let sent = call.send().await;
     sent.map_err(|e| classify(&e, Call::Change, &format!("rds:ModifyDBCluster of {cluster}")))?;
     Ok(())
@@ -460,7 +460,7 @@ fn read_backtrack(b: DbClusterBacktrack) -> Option<BacktrackSeen> {
 }
 
 /// Reads a cluster; refuses one of another engine than Aurora's.
-fn read_cluster(c: DbCluster) -> Answer<Cluster> {
+fn read_cluster(c: DbCluster) -> AwsResult<Cluster> {
     let name = c.db_cluster_identifier.as_deref().unwrap_or_default();
     let engine = Engine::of_cluster(name, c.engine.as_deref().unwrap_or_default())?;
     Ok(cluster_of(c, engine))
@@ -636,7 +636,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_resource_is_told_from_one_that_may_not_be_tagged() {
+    fn a_full_resource_is_distinguished_from_one_that_may_not_be_tagged() {
         for code in ["InvalidParameterValue", "TagQuotaPerResourceExceeded", "TagLimitExceededFault"] {
             assert!(is_too_many(code), "{code}");
         }

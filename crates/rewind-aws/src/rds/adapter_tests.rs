@@ -2,7 +2,7 @@
 
 use super::{FindClusters, ReadClusters};
 use crate::rds::Rds;
-use crate::{Answer, Aws};
+use crate::{Aws, AwsResult};
 use aws_smithy_runtime_api::client::http::{HttpConnector, HttpConnectorFuture, SharedHttpConnector, http_client_fn};
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_types::body::SdkBody;
@@ -37,7 +37,7 @@ fn rds(engines: &[&str]) -> Rds {
     Rds::new(&Aws::for_test(http_client_fn(move |_, _| SharedHttpConnector::new(Always(body.clone())))))
 }
 
-async fn engine_of(name: &str) -> Answer<Engine> {
+async fn engine_of(name: &str) -> AwsResult<Engine> {
     Ok(rds(&[name]).cluster("orders").await?.expect("the cluster is there").engine)
 }
 

@@ -8,7 +8,7 @@ use super::{
     ReadParameters, ReadSnapshots, RestoreCall, RestoreClusters, RetireClusters, Role, Snapshot, TagClusters, Tagged,
     tags::{MOST_TAGS, Tag, too_many},
 };
-use crate::Answer;
+use crate::AwsResult;
 use aws_sdk_rds::types::DbCluster;
 use jiff::{SignedDuration, Timestamp};
 use rewind_core::{Engine, ErrorName, StepError};
@@ -72,7 +72,7 @@ impl FakeRds {
     }
 
     /// Returns the cluster `name` as it is now.
-    pub fn look(&self, name: &str) -> Option<Cluster> {
+    pub fn find(&self, name: &str) -> Option<Cluster> {
         self.state().clusters.iter().find(|cluster| cluster.name == name).cloned()
     }
 
@@ -147,7 +147,7 @@ impl FakeRds {
     }
 
     // A change that gets lost is recorded too: tests count the calls that were sent, not those that worked.
-    fn change<T>(&self, what: String, make: impl FnOnce(&mut State) -> T) -> Answer<T> {
+    fn change<T>(&self, what: String, make: impl FnOnce(&mut State) -> T) -> AwsResult<T> {
         let mut state = self.state();
         let lost = state.lose.filter(|(at, _)| *at == state.changes.len()).map(|(_, how)| how);
         state.changes.push(what.clone());
@@ -164,21 +164,21 @@ impl FakeRds {
 }
 
 impl ReadClusters for FakeRds {
-    async fn cluster(&self, name: &str) -> Answer<Option<Cluster>> {
+    async fn cluster(&self, name: &str) -> AwsResult<Option<Cluster>> {
         let foreign = self.state().foreign.iter().find(|(cluster, _)| cluster == name).cloned();
         if let Some((cluster, engine)) = foreign {
             return Engine::of_cluster(&cluster, &engine).map(|_| None);
         }
-        Ok(self.look(name))
+        Ok(self.find(name))
     }
 
-    async fn instances(&self, cluster: &str) -> Answer<Vec<Instance>> {
+    async fn instances(&self, cluster: &str) -> AwsResult<Vec<Instance>> {
         Ok(self.state().instances.iter().filter(|(of, _)| of == cluster).map(|(_, i)| i.clone()).collect())
     }
 }
 
 impl RestoreClusters for FakeRds {
-    async fn restore(&self, call: &RestoreCall<'_>) -> Answer<bool> {
+    async fn restore(&self, call: &RestoreCall<'_>) -> AwsResult<bool> {
         refuse_too_many(call.tags)?;
         self.change(format!("restore {}", call.new_cluster), |state| {
             if state.clusters.iter().any(|cluster| cluster.name == call.new_cluster) {
@@ -205,17 +205,17 @@ impl RestoreClusters for FakeRds {
 }
 
 impl ReadBacktracks for FakeRds {
-    async fn backtrack(&self, cluster: &str, identifier: &str) -> Answer<Option<BacktrackSeen>> {
+    async fn backtrack(&self, cluster: &str, identifier: &str) -> AwsResult<Option<BacktrackSeen>> {
         Ok(self.backtracks(cluster).await?.into_iter().find(|seen| seen.identifier == identifier))
     }
 
-    async fn backtracks(&self, cluster: &str) -> Answer<Vec<BacktrackSeen>> {
+    async fn backtracks(&self, cluster: &str) -> AwsResult<Vec<BacktrackSeen>> {
         Ok(self.state().backtracks.iter().filter(|(of, _)| of == cluster).map(|(_, seen)| seen.clone()).collect())
     }
 }
 
 impl BacktrackClusters for FakeRds {
-    async fn start_backtrack(&self, cluster: &str, to: Timestamp, force: bool) -> Answer<BacktrackSeen> {
+    async fn start_backtrack(&self, cluster: &str, to: Timestamp, force: bool) -> AwsResult<BacktrackSeen> {
         if !force && self.cluster_parameter("", "binlog_format").await?.is_some_and(|format| format != "OFF") {
             return Err(StepError::new(
                 ErrorName::RewindFailed,
@@ -243,19 +243,19 @@ impl BacktrackClusters for FakeRds {
 }
 
 impl ReadParameters for FakeRds {
-    async fn cluster_parameter(&self, _: &str, name: &str) -> Answer<Option<String>> {
+    async fn cluster_parameter(&self, _: &str, name: &str) -> AwsResult<Option<String>> {
         Ok(self.state().parameters.iter().find(|(of, _)| of == name).map(|(_, value)| value.clone()))
     }
 }
 
 impl ModifyClusters for FakeRds {
-    async fn modify(&self, cluster: &str, change: &ClusterChange) -> Answer<()> {
+    async fn modify(&self, cluster: &str, change: &ClusterChange) -> AwsResult<()> {
         self.change(format!("modify {cluster}"), |state| apply(state, cluster, change))
     }
 }
 
 impl CompleteClusters for FakeRds {
-    async fn complete(&self, cluster: &str, change: &ClusterChange, monitoring: Option<&Monitoring>) -> Answer<()> {
+    async fn complete(&self, cluster: &str, change: &ClusterChange, monitoring: Option<&Monitoring>) -> AwsResult<()> {
         self.change(format!("complete {cluster}"), |state| {
             apply(state, cluster, change);
             if let (Some(found), Some(monitoring)) = (state.clusters.iter_mut().find(|c| c.name == cluster), monitoring)
@@ -265,7 +265,7 @@ impl CompleteClusters for FakeRds {
         })
     }
 
-    async fn add_role(&self, cluster: &str, role: &Role) -> Answer<()> {
+    async fn add_role(&self, cluster: &str, role: &Role) -> AwsResult<()> {
         self.change(format!("add_role {} to {cluster}", role.arn), |state| {
             if let Some(found) = state.clusters.iter_mut().find(|c| c.name == cluster)
                 && !found.roles.contains(role)
@@ -275,7 +275,7 @@ impl CompleteClusters for FakeRds {
         })
     }
 
-    async fn enable_data_api(&self, cluster_arn: &str) -> Answer<()> {
+    async fn enable_data_api(&self, cluster_arn: &str) -> AwsResult<()> {
         self.change(format!("enable_data_api {cluster_arn}"), |state| {
             state.clusters.iter_mut().filter(|c| c.arn == cluster_arn).for_each(|c| c.data_api = true);
         })
@@ -283,22 +283,22 @@ impl CompleteClusters for FakeRds {
 }
 
 impl DeleteClusters for FakeRds {
-    async fn delete_cluster(&self, cluster: &str) -> Answer<()> {
+    async fn delete_cluster(&self, cluster: &str) -> AwsResult<()> {
         self.change(format!("delete_cluster {cluster}"), |state| state.clusters.retain(|c| c.name != cluster))
     }
 }
 
 impl FindClusters for FakeRds {
-    async fn tagged(&self, key: &str) -> Answer<Vec<Cluster>> {
+    async fn tagged(&self, key: &str) -> AwsResult<Vec<Cluster>> {
         Ok(self.state().clusters.iter().filter(|cluster| cluster.tag(key).is_some()).cloned().collect())
     }
 }
 
 impl RetireClusters for FakeRds {
-    async fn retire_cluster(&self, cluster: &str, snapshot: &str) -> Answer<()> {
+    async fn retire_cluster(&self, cluster: &str, snapshot: &str) -> AwsResult<()> {
         // As strict as RDS, so that a step that deletes in the wrong order fails here already.
         let refused = |why: &str| Err(StepError::new(ErrorName::RewindFailed, format!("AWS answered {why}")));
-        if self.look(cluster).is_some_and(|found| found.deletion_protection) {
+        if self.find(cluster).is_some_and(|found| found.deletion_protection) {
             return refused("InvalidParameterCombination: the cluster is protected");
         }
         if !self.instances(cluster).await?.is_empty() {
@@ -319,13 +319,13 @@ impl RetireClusters for FakeRds {
 }
 
 impl ReadSnapshots for FakeRds {
-    async fn snapshot(&self, name: &str) -> Answer<Option<Snapshot>> {
+    async fn snapshot(&self, name: &str) -> AwsResult<Option<Snapshot>> {
         Ok(self.state().snapshots.iter().find(|snapshot| snapshot.name == name).cloned())
     }
 }
 
 impl ChangeInstances for FakeRds {
-    async fn create_instance(&self, new: &NewInstance<'_>) -> Answer<bool> {
+    async fn create_instance(&self, new: &NewInstance<'_>) -> AwsResult<bool> {
         refuse_too_many(new.tags)?;
         self.change(format!("create_instance {}", new.name), |state| {
             if state.instances.iter().any(|(_, instance)| instance.name == new.name) {
@@ -344,7 +344,7 @@ impl ChangeInstances for FakeRds {
         })
     }
 
-    async fn delete_instance(&self, name: &str) -> Answer<()> {
+    async fn delete_instance(&self, name: &str) -> AwsResult<()> {
         self.change(format!("delete_instance {name}"), |state| {
             state.instances.retain(|(_, instance)| instance.name != name);
             state.clusters.iter_mut().for_each(|cluster| cluster.members.retain(|member| member.instance != name));
@@ -353,7 +353,7 @@ impl ChangeInstances for FakeRds {
 }
 
 impl TagClusters for FakeRds {
-    async fn tag(&self, arn: &str, tags: &[(String, String)]) -> Answer<Tagged> {
+    async fn tag(&self, arn: &str, tags: &[(String, String)]) -> AwsResult<Tagged> {
         // An instance can vanish between a read and a call, which RDS answers with an error.
         if let Some((_, name)) = arn.split_once(":db:")
             && !self.state().instances.iter().any(|(_, instance)| instance.name == name)
@@ -374,7 +374,7 @@ impl TagClusters for FakeRds {
     }
 }
 
-fn refuse_too_many(tags: &[Tag]) -> Answer<()> {
+fn refuse_too_many(tags: &[Tag]) -> AwsResult<()> {
     let refused =
         || StepError::new(ErrorName::RewindFailed, format!("AWS answered InvalidParameterValue: {} tags", tags.len()));
     if tags.len() > MOST_TAGS { Err(refused()) } else { Ok(()) }

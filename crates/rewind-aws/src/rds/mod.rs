@@ -10,7 +10,7 @@ pub mod fake;
 mod recovery_cluster;
 pub mod tags;
 
-use crate::Answer;
+use crate::AwsResult;
 use jiff::Timestamp;
 use rewind_core::Engine;
 
@@ -226,9 +226,9 @@ pub struct Instance {
 /// Reads clusters and instances.
 pub trait ReadClusters: Send + Sync {
     /// Reads the cluster `name`; none if there is no such cluster.
-    fn cluster(&self, name: &str) -> impl Future<Output = Answer<Option<Cluster>>> + Send;
+    fn cluster(&self, name: &str) -> impl Future<Output = AwsResult<Option<Cluster>>> + Send;
     /// Reads the instances of a cluster.
-    fn instances(&self, cluster: &str) -> impl Future<Output = Answer<Vec<Instance>>> + Send;
+    fn instances(&self, cluster: &str) -> impl Future<Output = AwsResult<Vec<Instance>>> + Send;
 }
 
 /// The origin of a new cluster's data.
@@ -259,7 +259,7 @@ pub struct RestoreCall<'a> {
 /// Starts restores.
 pub trait RestoreClusters: Send + Sync {
     /// Calls `RestoreDBClusterToPointInTime`; false if the name is taken.
-    fn restore(&self, call: &RestoreCall<'_>) -> impl Future<Output = Answer<bool>> + Send;
+    fn restore(&self, call: &RestoreCall<'_>) -> impl Future<Output = AwsResult<bool>> + Send;
 }
 
 /// A change of a cluster's settings; `None` leaves a setting as it is.
@@ -292,7 +292,7 @@ impl ClusterChange {
 /// Changes clusters.
 pub trait ModifyClusters: Send + Sync {
     /// Calls `ModifyDBCluster`, applied immediately.
-    fn modify(&self, cluster: &str, change: &ClusterChange) -> impl Future<Output = Answer<()>> + Send;
+    fn modify(&self, cluster: &str, change: &ClusterChange) -> impl Future<Output = AwsResult<()>> + Send;
 }
 
 /// Sets on a restored cluster what a restore could not carry over.
@@ -305,11 +305,11 @@ pub trait CompleteClusters: Send + Sync {
         cluster: &str,
         change: &ClusterChange,
         monitoring: Option<&Monitoring>,
-    ) -> impl Future<Output = Answer<()>> + Send;
+    ) -> impl Future<Output = AwsResult<()>> + Send;
     /// Calls `AddRoleToDBCluster`; a role that is there already counts as added.
-    fn add_role(&self, cluster: &str, role: &Role) -> impl Future<Output = Answer<()>> + Send;
+    fn add_role(&self, cluster: &str, role: &Role) -> impl Future<Output = AwsResult<()>> + Send;
     /// Calls `EnableHttpEndpoint`, which switches on the Data API.
-    fn enable_data_api(&self, cluster_arn: &str) -> impl Future<Output = Answer<()>> + Send;
+    fn enable_data_api(&self, cluster_arn: &str) -> impl Future<Output = AwsResult<()>> + Send;
 }
 
 /// Deletes clusters.
@@ -317,21 +317,21 @@ pub trait CompleteClusters: Send + Sync {
 // mistake.
 pub trait DeleteClusters: Send + Sync {
     /// Calls `DeleteDBCluster` without a final snapshot; a cluster that is not there counts as deleted.
-    fn delete_cluster(&self, cluster: &str) -> impl Future<Output = Answer<()>> + Send;
+    fn delete_cluster(&self, cluster: &str) -> impl Future<Output = AwsResult<()>> + Send;
 }
 
 /// Finds clusters by their tags.
 // Apart from `ReadClusters`: only the clean-up looks for clusters that nobody has named.
 pub trait FindClusters: Send + Sync {
     /// Reads all clusters with the tag `key`, whatever its value.
-    fn tagged(&self, key: &str) -> impl Future<Output = Answer<Vec<Cluster>>> + Send;
+    fn tagged(&self, key: &str) -> impl Future<Output = AwsResult<Vec<Cluster>>> + Send;
 }
 
 /// Deletes clusters that may hold the only copy of data.
 pub trait RetireClusters: Send + Sync {
     /// Calls `DeleteDBCluster` with a final snapshot of that name. The automated backups are kept for their retention period. A
     /// cluster that is not there counts as deleted.
-    fn retire_cluster(&self, cluster: &str, snapshot: &str) -> impl Future<Output = Answer<()>> + Send;
+    fn retire_cluster(&self, cluster: &str, snapshot: &str) -> impl Future<Output = AwsResult<()>> + Send;
 }
 
 /// A snapshot of a cluster.
@@ -348,7 +348,7 @@ pub struct Snapshot {
 /// Reads snapshots.
 pub trait ReadSnapshots: Send + Sync {
     /// Reads the manual snapshot `name`; none if there is no such snapshot.
-    fn snapshot(&self, name: &str) -> impl Future<Output = Answer<Option<Snapshot>>> + Send;
+    fn snapshot(&self, name: &str) -> impl Future<Output = AwsResult<Option<Snapshot>>> + Send;
 }
 
 /// An instance to be created with the settings of one of the source's.
@@ -368,9 +368,9 @@ pub struct NewInstance<'a> {
 pub trait ChangeInstances: Send + Sync {
     /// Calls `CreateDBInstance`; false if the name is taken. If AWS refuses the availability zone, the certificate authority or
     /// the maintenance window, the instance is created without it.
-    fn create_instance(&self, new: &NewInstance<'_>) -> impl Future<Output = Answer<bool>> + Send;
+    fn create_instance(&self, new: &NewInstance<'_>) -> impl Future<Output = AwsResult<bool>> + Send;
     /// Calls `DeleteDBInstance`; an instance that is not there, or is being deleted, counts as deleted.
-    fn delete_instance(&self, name: &str) -> impl Future<Output = Answer<()>> + Send;
+    fn delete_instance(&self, name: &str) -> impl Future<Output = AwsResult<()>> + Send;
 }
 
 /// The result of adding tags.
@@ -385,7 +385,7 @@ pub enum Tagged {
 /// Tags clusters and instances.
 pub trait TagClusters: Send + Sync {
     /// Calls `AddTagsToResource` for a cluster or an instance. Either all of `tags` are added or none.
-    fn tag(&self, arn: &str, tags: &[(String, String)]) -> impl Future<Output = Answer<Tagged>> + Send;
+    fn tag(&self, arn: &str, tags: &[(String, String)]) -> impl Future<Output = AwsResult<Tagged>> + Send;
 }
 
 /// A backtrack, as RDS describes it.
@@ -406,9 +406,13 @@ pub struct BacktrackSeen {
 /// Reads backtracks.
 pub trait ReadBacktracks: Send + Sync {
     /// Reads the backtrack `identifier` of `cluster`; none if there is no such backtrack.
-    fn backtrack(&self, cluster: &str, identifier: &str) -> impl Future<Output = Answer<Option<BacktrackSeen>>> + Send;
+    fn backtrack(
+        &self,
+        cluster: &str,
+        identifier: &str,
+    ) -> impl Future<Output = AwsResult<Option<BacktrackSeen>>> + Send;
     /// Reads all backtracks of `cluster`.
-    fn backtracks(&self, cluster: &str) -> impl Future<Output = Answer<Vec<BacktrackSeen>>> + Send;
+    fn backtracks(&self, cluster: &str) -> impl Future<Output = AwsResult<Vec<BacktrackSeen>>> + Send;
 }
 
 /// Starts backtracks.
@@ -420,11 +424,11 @@ pub trait BacktrackClusters: Send + Sync {
         cluster: &str,
         to: Timestamp,
         force: bool,
-    ) -> impl Future<Output = Answer<BacktrackSeen>> + Send;
+    ) -> impl Future<Output = AwsResult<BacktrackSeen>> + Send;
 }
 
 /// Reads parameter groups of clusters.
 pub trait ReadParameters: Send + Sync {
     /// Reads the parameter `name` of the cluster parameter group `group`; none if it has no value.
-    fn cluster_parameter(&self, group: &str, name: &str) -> impl Future<Output = Answer<Option<String>>> + Send;
+    fn cluster_parameter(&self, group: &str, name: &str) -> impl Future<Output = AwsResult<Option<String>>> + Send;
 }

@@ -85,7 +85,7 @@ impl TimeSource for Watch {
     }
 }
 
-async fn move_a_record(client: &Route53) -> Answer<Moved> {
+async fn move_a_record(client: &Route53) -> AwsResult<Moved> {
     let (from, to) = ("old.example.com".to_owned(), "new.example.com".to_owned());
     client.move_records("Z1", &[Move { name: "db.example.com".to_owned(), ttl: 5, from, to }], "a test").await
 }
@@ -106,13 +106,13 @@ async fn a_role_is_assumed_in_the_functions_region_and_its_credentials_sign_what
     let seen = wire.seen.lock().unwrap();
     let who: Vec<_> = seen.iter().map(|(host, key, _)| (host.as_str(), key.as_str())).collect();
     assert_eq!(who, [("sts.eu-west-1.amazonaws.com", "AKIAHERE"), ("route53.amazonaws.com", "ASIATHERE")]);
-    for said in [
+    for part in [
         "Action=AssumeRole",
         "RoleArn=arn%3Aaws%3Aiam%3A%3A210987654321%3Arole%2Fzones-for-rewind",
         "RoleSessionName=rewind-SwapDnsFunction-1",
         "DurationSeconds=900",
     ] {
-        assert!(seen[0].2.contains(said), "{said} is not in {}", seen[0].2);
+        assert!(seen[0].2.contains(part), "{part} is not in {}", seen[0].2);
     }
 }
 
@@ -132,19 +132,19 @@ async fn a_role_is_assumed_once_and_again_before_its_session_ends() {
 }
 
 #[tokio::test]
-async fn a_role_that_does_not_admit_the_function_ends_the_step_with_what_its_trust_policy_must_say() {
+async fn a_role_that_does_not_admit_the_function_ends_the_step_with_what_its_trust_policy_must_allow() {
     let wire = Wire::new(403, DENIED);
     let client = wire.client(Some(ROLE_ARN), at(0));
     let error = move_a_record(&client).await.unwrap_err();
     // No OutcomeUnknown: nothing was sent that could have changed a record.
     assert_eq!(error.name, ErrorName::RewindFailed);
-    let said = error.to_string();
+    let message = error.to_string();
     for part in [
         "sts:AssumeRole of arn:aws:iam::210987654321:role/zones-for-rewind: AWS answered AccessDenied: User: arn:aws:sts::123456789012",
         "no record was read or changed",
         "the trust policy of arn:aws:iam::210987654321:role/zones-for-rewind must admit the role of this function",
     ] {
-        assert!(said.contains(part), "{part} is not in {said}");
+        assert!(message.contains(part), "{part} is not in {message}");
     }
     assert_eq!(wire.hosts(), ["sts.eu-west-1.amazonaws.com"]);
 }

@@ -98,7 +98,7 @@ fn every_fact_of_a_document_is_in_every_rendering() {
 }
 
 #[test]
-fn a_difference_that_the_restore_found_is_told_once() {
+fn a_difference_that_the_restore_found_is_listed_once() {
     let text = plain(&format::proposal(&proposal()));
     assert_eq!(text.matches("log exports").count(), 1, "{text}");
     assert_eq!(text.matches("custom endpoints").count(), 1, "{text}");
