@@ -26,6 +26,7 @@ pub struct Finish<C, K> {
 
 /// The payload of the step.
 #[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Input {
     /// The recovery.
     pub recovery: Recovery,

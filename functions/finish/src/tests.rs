@@ -28,6 +28,18 @@ fn input() -> Input {
     }
 }
 
+#[test]
+fn the_payload_is_read_by_the_names_that_the_state_machine_passes() {
+    let Input { recovery, plan, restored, report, differences, fence, timings, .. } = input();
+    let payload = serde_json::json!({
+        "recovery": recovery, "plan": plan, "restored": restored, "report": report, "differences": differences,
+        "fence": fence, "swap": null, "safetyClone": safety_clone(), "timings": timings,
+    });
+    // A name that differs is no error but an absent safety clone, and in place the rewound cluster would be tagged as fenced.
+    let read: Input = serde_json::from_value(payload).unwrap();
+    assert_eq!(read.safety_clone.map(|clone| clone.cluster), Some(safety_clone().cluster));
+}
+
 #[tokio::test]
 async fn the_source_is_tagged_with_who_fenced_it_and_until_when_it_is_kept() {
     let rds = rds();

@@ -18,7 +18,7 @@ use crate::stack::progress::shown;
 use anyhow::{Context, Result, bail};
 use jiff::Timestamp;
 use rewind_clock::SystemClock;
-use rewind_core::Clock;
+use rewind_core::{Clock, KeptSafetyClone};
 use serde_json::json;
 use std::time::Duration;
 use tokio::time::sleep;
@@ -127,6 +127,7 @@ impl Scenario<'_> {
         vec![
             ("cluster", json!(self.demo_cluster.id)),
             ("to", json!(target)),
+            // Not "backtrack": the choice is the product's, and the plan says why.
             ("strategy", json!("auto")),
             ("inPlace", json!("allowed")),
             ("checks", self.check("rows are back", rows)),
@@ -146,6 +147,7 @@ impl Scenario<'_> {
         session.run(&sql).await.context("the row could not be inserted")?;
         console.print(format_args!("{}  {sql};   -- a good row", clock(before)));
         let rows = tables::rows(&mut session).await?;
+        // The fence of the second rewind changes them, and rolling back has to restore them.
         let groups = security_groups(stack, demo_cluster).await?;
         let target = second_before(before)?;
         console.print(format_args!("Somebody rewinds to {target}, too far: the check knows that there are 3 rows."));
@@ -197,7 +199,7 @@ impl Scenario<'_> {
     }
 }
 
-fn safety_clone_of(outcome: &rewind_core::Recovered) -> Result<&rewind_core::KeptSafetyClone> {
+fn safety_clone_of(outcome: &rewind_core::Recovered) -> Result<&KeptSafetyClone> {
     outcome.safety_clone.as_ref().context("the execution's output names no safety clone")
 }
 

@@ -71,6 +71,17 @@ enum Link {
     MySql(Box<Conn>),
 }
 
+/// Formats an error with its causes, leaving out what an error repeats of its cause: mysql_async quotes each in the one above it.
+pub fn causes(error: &anyhow::Error) -> String {
+    let mut text = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !text.ends_with(&cause) {
+            text = format!("{text}: {cause}");
+        }
+    }
+    text
+}
+
 impl Session {
     /// Runs one statement; returns how many rows it changed.
     ///
@@ -250,4 +261,18 @@ async fn dial(from: Option<Ipv4Addr>, to: Ipv4Addr) -> std::io::Result<TcpStream
     let stream = socket.connect(SocketAddr::from((to, port(Engine::AuroraPostgresql)))).await?;
     stream.set_nodelay(true)?;
     Ok(stream)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Error;
+
+    #[test]
+    fn a_vague_error_gets_its_cause_and_a_quoted_cause_is_not_repeated() {
+        let vague = anyhow::Error::new(Error::other("no such table")).context("db error").context("rows");
+        assert_eq!(causes(&vague), "rows: db error: no such table");
+        let quoting = anyhow::Error::new(Error::other("closed")).context("io error: closed");
+        assert_eq!(causes(&quoting), "io error: closed");
+    }
 }

@@ -1,5 +1,5 @@
-//! Following an execution to its end: each state is printed when it has ended, and where a person is asked, the demo prints what
-//! there is to decide on and approves. It changes nothing else.
+//! Follows an execution to its end: each state is shown when it has ended, and where a person is asked, the demo shows the
+//! proposal and approves it. It changes nothing else.
 
 use super::console::{Console, count};
 use super::recovery::{Execution, ExecutionEvent, History, decide, pending_approval};
@@ -16,42 +16,42 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
-/// Time between two looks at the history.
+/// The pause between two looks at the history.
 const POLL_INTERVAL: Duration = Duration::from_millis(150);
-/// Far longer than a recovery of a small database takes.
+/// The time after which following gives up: far longer than a recovery of a small database takes.
 const EXECUTION_TIMEOUT: Duration = Duration::from_secs(600);
 
-/// The end of an execution, and what was seen on the way.
+/// How an execution ended, and what was seen on the way.
 #[derive(Debug)]
 pub struct Followed {
-    /// The end.
+    /// The ending.
     pub end: ExecutionEnd,
-    /// The time from which on the cluster took no write.
+    /// The moment from which the cluster took no write.
     pub fenced_at: Option<Timestamp>,
     /// Every visit of a state that takes time, in order, with its seconds.
     pub spent: Vec<(String, f64)>,
 }
 
-/// The two ways in which an execution ends.
+/// The two endings.
 #[derive(Debug)]
 pub enum ExecutionEnd {
-    /// It recovered; the output.
+    /// It recovered, with this output.
     Recovered(Value),
-    /// It did not.
+    /// It failed.
     Failed {
         /// The error's name.
         error: String,
-        /// The cause, written for people.
+        /// The cause, for a person.
         cause: String,
     },
 }
 
-/// The headings that are printed where a person is asked, and after the decision.
+/// The titles of the headings before and after the decision.
 #[derive(Debug, Clone, Copy)]
 pub struct Headings {
-    /// Printed where a person decides.
+    /// The title where a person decides.
     pub decision: &'static str,
-    /// Printed after the decision.
+    /// The title of what follows.
     pub after: &'static str,
 }
 
@@ -83,12 +83,13 @@ pub async fn follow(
                     let seconds = at.duration_since(since).as_secs_f64();
                     console.step_done(seconds, &state, progress(&state).unwrap_or_default());
                     let payload = output.get("Payload").cloned().unwrap_or_default();
+                    // From the state's result and not from the output: a recovery that fails later has no output.
                     if state == "FenceSource" {
                         fenced_at = payload.get("fencedAt").and_then(Value::as_str).and_then(|at| at.parse().ok());
                     }
-                    // A state that is left by an error has no payload.
+                    // A state that is left by a Catch has no output of its function.
                     if !payload.is_null() {
-                        print_result(console, &state, payload, &mut approval)?;
+                        show_output(console, &state, payload, &mut approval)?;
                     }
                     if state == "RequestApproval" && approval.given {
                         console.heading(headings.after);
@@ -106,6 +107,7 @@ pub async fn follow(
                 }
             }
         }
+        // After all events of this look: the report of Verify may be among them, and is printed with the question.
         if approval.requested {
             approve(stack, console, execution, &mut approval, headings).await?;
         }
@@ -118,14 +120,14 @@ pub async fn follow(
     }
 }
 
-/// Takes the message of a function's error out of the envelope that Lambda puts it in.
+/// Takes a function's message out of the JSON that Lambda wraps it in.
 fn message(cause: &str) -> String {
     let envelope: Option<Value> = serde_json::from_str(cause).ok();
     let inner = envelope.as_ref().and_then(|envelope| envelope.get("errorMessage")).and_then(Value::as_str);
     inner.unwrap_or(cause).to_owned()
 }
 
-/// Formats the application's counters.
+/// Sums up the writes of the application so far.
 pub fn write_progress(writer: &Writer) -> String {
     let refused = match writer.refusals() {
         0 => String::new(),
@@ -134,7 +136,7 @@ pub fn write_progress(writer: &Writer) -> String {
     format!("{} writes acknowledged{refused}", count(writer.acknowledged()))
 }
 
-/// The state of the approval, with the parts of the proposal as the states put them out.
+/// The parts of the proposal as the states put them out, and how far its approval is.
 #[derive(Debug, Default)]
 struct Approval {
     requested: bool,
@@ -146,8 +148,8 @@ struct Approval {
     differences: Vec<Difference>,
 }
 
-/// Prints the result of a state, where that is of interest.
-fn print_result(console: &Console, state: &str, payload: Value, approval: &mut Approval) -> Result<()> {
+/// Shows the output of a state, where that is of interest.
+fn show_output(console: &Console, state: &str, payload: Value, approval: &mut Approval) -> Result<()> {
     match state {
         "ValidateWindow" => {
             let plan: Plan = read(state, payload)?;
@@ -156,7 +158,7 @@ fn print_result(console: &Console, state: &str, payload: Value, approval: &mut A
         }
         "Verify" => {
             let report: Report = read(state, payload)?;
-            // In place the approval comes before the backtrack and the checks after it: nothing is left to decide on.
+            // In place it is approved already, so the report belongs to no proposal.
             match approval.given {
                 true => show::document(console, &format::report(&report)),
                 false => approval.report = Some(report),
@@ -201,7 +203,7 @@ fn print_result(console: &Console, state: &str, payload: Value, approval: &mut A
     Ok(())
 }
 
-/// Prints the proposal, and approves it.
+/// Shows the proposal, and approves it.
 async fn approve(
     stack: &StackEnv,
     console: &Console,
@@ -214,21 +216,21 @@ async fn approve(
         console.end_activity();
         console.heading(headings.decision);
         let proposal = Proposal {
-            plan: approval.plan.clone().context("an approval is requested, and there is no plan")?,
+            plan: approval.plan.clone().context("there is a request for approval, and no plan")?,
             restored: approval.restored.clone(),
             report: approval.report.clone(),
             differences: approval.differences.clone(),
         };
-        // The hash is what the approval is bound to: the demo must not approve what it has not printed.
+        // Put together from the history alone, as a person could: an approval of something that was not shown must not be sent.
         if proposal.hash() != pending.hash {
-            bail!("the proposal has the hash {}, and the approval is requested for {}", proposal.hash(), pending.hash);
+            bail!("the proposal has the hash {}, and the request for approval {}", proposal.hash(), pending.hash);
         }
-        // The plan was printed when it was made.
+        // The plan was shown when it was made.
         show::document(console, &format::decision_basis(&proposal));
         console.print(format_args!("Decide until {}; the proposal has the hash {}.", pending.expires_at, pending.hash));
         approval.shown = true;
     }
-    // False means that the token has been replaced since it was read: the next look at the item finds the new one.
+    // False means that the token was replaced since it was read: the next look at the item finds the new one.
     if decide(stack, &pending, "approved", "as planned").await? {
         console.print("The demo approves, in the place of a person: SendTaskSuccess with that hash.");
         approval.given = true;
@@ -237,8 +239,8 @@ async fn approve(
     Ok(())
 }
 
-fn read<T: DeserializeOwned>(state: &str, result: Value) -> Result<T> {
-    serde_json::from_value(result).with_context(|| format!("the result of {state} is not as documented"))
+fn read<T: DeserializeOwned>(state: &str, output: Value) -> Result<T> {
+    serde_json::from_value(output).with_context(|| format!("the output of {state} is not as documented"))
 }
 
 #[cfg(test)]
@@ -246,7 +248,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_message_of_an_error_is_taken_out_of_its_envelope() {
+    fn an_error_is_shown_without_the_json_around_it() {
         let cause = r#"{"errorType":"VerificationFailed","errorMessage":"too few rows"}"#;
         assert_eq!(message(cause), "too few rows");
         assert_eq!(message("no JSON"), "no JSON");

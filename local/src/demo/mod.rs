@@ -91,7 +91,7 @@ async fn until_interrupted(layout: &Layout, console: &Console, in_place: bool) -
 fn failed(console: &Console, error: &anyhow::Error, layout: Option<&Layout>) -> ExitCode {
     console.end_activity();
     // Errors of the AWS SDK and of tokio-postgres say "service error" or "db error": the cause below has the substance.
-    eprintln!("\nerror: {error:#}");
+    eprintln!("\nerror: {}", database::causes(error));
     if let Some(layout) = layout.filter(|layout| layout.logs().is_dir()) {
         eprintln!("the logs of the stack are in {}", shown(&layout.logs()));
         eprintln!("next step: the same once more, which repairs a broken stack; or make down first, for a fresh one");

@@ -207,6 +207,7 @@ pub async fn decide(stack: &StackEnv, pending: &PendingApproval, decision: &str,
     let sent = stack.sfn().send_task_success().task_token(&pending.task_token).output(output).send().await;
     match sent {
         Ok(_) => Ok(true),
+        // The wait is cut into slices, each with a fresh token, so that one can expire between reading and sending.
         Err(error) if error.as_service_error().is_some_and(|e| e.is_task_timed_out() || e.is_task_does_not_exist()) => {
             Ok(false)
         }

@@ -1,7 +1,7 @@
 //! The scenario of `make demo`: a restored cluster beside the source, the record moved to it, the source fenced and kept.
 
 use super::console::Console;
-use super::database::{Databases, Engine};
+use super::database::{Databases, Engine, causes};
 use super::demo_cluster;
 use super::follow_execution::{ExecutionEnd, Headings};
 use super::names::free_names;
@@ -127,7 +127,11 @@ impl Scenario<'_> {
         match databases.connect(&demo_cluster.endpoint, &workload.login, APP_DATABASE).await {
             Ok(_) => bail!("the application gets into the fenced source {}", demo_cluster.id),
             Err(refused) => {
-                console.note(format_args!("The application tries to connect to {}: {refused:#}.", demo_cluster.id));
+                console.note(format_args!(
+                    "The application tries to connect to {}: {}.",
+                    demo_cluster.id,
+                    causes(&refused)
+                ));
             }
         }
         let from = fenced_source::admitted_address(stack, layout, &demo_cluster.id).await?;

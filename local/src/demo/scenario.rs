@@ -1,5 +1,5 @@
-//! The parts that both scenarios share: an application that writes, a mistake, a request, and a look at the rows. The order of the parts is
-//! in `restore_scenario` and `backtrack_scenario`.
+//! The parts that both scenarios share: an application that writes, a mistake, a request, and a look at the rows. Their order is in
+//! `restore_scenario` and `backtrack_scenario`.
 
 use super::console::{Console, clock, count};
 use super::database::{Databases, Engine, Session};
@@ -46,11 +46,6 @@ pub struct Scenario<'a> {
 pub struct Recovered {
     pub execution: Execution,
     pub outcome: rewind_core::Recovered,
-}
-
-/// The moment of the fence, which every recovery of the demo has.
-pub fn fenced_at(outcome: &rewind_core::Recovered) -> Result<Timestamp> {
-    outcome.fence.as_ref().map(|fence| fence.fenced_at).context("the execution's output names no fence")
 }
 
 /// A request, a field a line, in the order in which a person would write it.
@@ -132,6 +127,7 @@ impl Scenario<'_> {
         let console = self.console;
         let mut session = self.session().await?;
         let before = SystemClock.now();
+        // By the clock of this machine, as a person would note it; database and demo share it on a local stack.
         let sql = format!("DELETE FROM {TABLE}");
         let deleted = session.run(&sql).await.context("the DELETE could not be run")?;
         console.print(format_args!("{}  {sql};   -- somebody forgot the WHERE", clock(before)));
@@ -206,6 +202,7 @@ impl Scenario<'_> {
     pub async fn expect_more_writes(&self, writer: &Writer) -> Result<()> {
         let settled = writer.acknowledged();
         sleep(WRITES_AFTER).await;
+        // The counter, not a connection of the demo's own: the pool may still hold connections to the fenced source.
         if writer.acknowledged() == settled {
             bail!("the application writes no more; see {}", shown(&self.layout.logs()));
         }
@@ -233,8 +230,15 @@ impl Scenario<'_> {
     }
 }
 
+/// The moment of the fence, which every recovery of the demo has.
+pub fn fenced_at(outcome: &rewind_core::Recovered) -> Result<Timestamp> {
+    let fence = outcome.fence.as_ref().context("the execution's output names no fence")?;
+    Ok(fence.fenced_at)
+}
+
 /// Rounds to a whole second, at least one before the mistake: what a person would write down.
 pub fn second_before(mistake: Timestamp) -> Result<Timestamp> {
+    // A row inserted within the second before the mistake may go either way; a whole second earlier nothing is in doubt.
     let before = mistake.checked_sub(SignedDuration::from_secs(1)).context("there is no such moment")?;
     let floor = jiff::TimestampRound::new().smallest(Unit::Second).mode(jiff::RoundMode::Floor);
     before.round(floor).context("there is no such moment")

@@ -1,14 +1,14 @@
-//! Prints documents, a request, and where the writes are. It works nothing out.
+//! Shows documents, a request, and what became of the writes. It works nothing out.
 
 use super::console::{Console, clock, count};
 use super::totals::{Group, Totals};
-use anyhow::{Error, Result, bail};
+use anyhow::{Result, bail};
 use rewind_core::{Outcome, Recovered};
 use rewind_ui::{Document, Line, format};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
-/// Prints a request, a field a line, in the order in which a person would write it.
+/// Shows a request, a field a line, in the order in which a person would write it.
 pub fn request(console: &Console, fields: &[(&str, Value)]) {
     console.print("  {");
     for (index, (field, value)) in fields.iter().enumerate() {
@@ -18,7 +18,7 @@ pub fn request(console: &Console, fields: &[(&str, Value)]) {
     console.print("  }");
 }
 
-/// Prints a document: the same lines as on a terminal and in chat.
+/// Shows a document: the same lines as on a terminal and in chat.
 pub fn document(console: &Console, document: &Document) {
     for line in &document.0 {
         match line {
@@ -32,17 +32,17 @@ pub fn document(console: &Console, document: &Document) {
     }
 }
 
-/// Prints the output of an execution that recovered; returns it typed.
+/// Shows the output of an execution that recovered; returns it typed.
 ///
 /// # Errors
 ///
-/// Where it is not of the documented shape, or not of a recovery.
+/// Where it is not of the documented shape, or of no recovery.
 pub fn outcome(console: &Console, output: &Value) -> Result<Recovered> {
-    let outcome = Outcome::read(output).map_err(Error::msg)?;
+    let outcome = Outcome::read(output).map_err(anyhow::Error::msg)?;
     document(console, &format::outcome(&outcome));
     match outcome {
         Outcome::Recovered(recovered) => Ok(*recovered),
-        Outcome::Planned(_) | Outcome::Undone(_) => bail!("the execution's output is not of a recovery"),
+        Outcome::Planned(_) | Outcome::Undone(_) => bail!("the execution's output is of no recovery"),
     }
 }
 
@@ -59,7 +59,7 @@ pub struct Places<'a> {
     pub afterwards: &'a str,
 }
 
-/// Prints where the writes are.
+/// Shows where the writes are.
 pub fn totals(console: &Console, totals: &Totals, places: Places<'_>) {
     let Places { rewound, source, source_is, afterwards } = places;
     let both = totals.before_target.len() + totals.afterwards.len();
@@ -93,7 +93,7 @@ pub fn totals(console: &Console, totals: &Totals, places: Places<'_>) {
     }
 }
 
-/// Prints why the application got no connection while the fence was up.
+/// Shows why the application got no connection while the fence was up.
 pub fn refused(console: &Console, refused: &BTreeMap<String, usize>) {
     let all: usize = refused.values().sum();
     // The most frequent alone: while a fence closes, a dozen reasons come once each.

@@ -5,7 +5,7 @@
 //! and stays so: a real application would have to look, or to try again with something that makes that harmless.
 
 use super::attempt::{Attempt, gaps};
-use super::database::{Databases, Login, Session};
+use super::database::{Databases, Login, Session, causes};
 use deadpool::managed::{Manager, Metrics, Pool, PoolError, RecycleError, RecycleResult};
 use jiff::{SignedDuration, Timestamp};
 use rewind_clock::SystemClock;
@@ -137,7 +137,7 @@ async fn work(pool: Pool<Connections>, insert: String, shared: Arc<Shared>) {
             Ok(connection) => connection,
             Err(error) => {
                 let why = match error {
-                    PoolError::Backend(error) => format!("{error:#}"),
+                    PoolError::Backend(error) => causes(&error),
                     other => other.to_string(),
                 };
                 *lock(&shared.refused).entry(why).or_default() += 1;
@@ -154,7 +154,7 @@ async fn work(pool: Pool<Connections>, insert: String, shared: Arc<Shared>) {
         let acknowledged = match reply {
             Ok(Ok(1)) => Ok(SystemClock.now()),
             Ok(Ok(rows)) => Err(format!("the server says that {rows} rows were inserted")),
-            Ok(Err(error)) => Err(format!("{error:#}")),
+            Ok(Err(error)) => Err(causes(&error)),
             Err(_) => Err(format!("no reply within {} s", STATEMENT_TIMEOUT.as_secs())),
         };
         let failed = acknowledged.is_err();
