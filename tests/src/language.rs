@@ -41,12 +41,13 @@ fn a_vague_beginning_is_found_at_the_first_line_of_a_block_only() {
 }
 
 /// Words that a reader from AWS and PostgreSQL would not guess, and the words to use.
-const VOCABULARY: [(&str, &str); 18] = [
+const VOCABULARY: [(&str, &str); 22] = [
     ("desk", "client"),
     ("door", "login path, proxy, HTTP"),
     ("errand", "client"),
     ("evidence", "safety clone"),
     ("knock", "probe"),
+    ("look", "inspect, find"),
     ("looking", "describe"),
     ("matter", "proposal"),
     ("objection", "denied"),
@@ -56,10 +57,13 @@ const VOCABULARY: [(&str, &str); 18] = [
     ("plane", "control plane"),
     ("prove", "verify"),
     ("reckoning", "totals"),
+    ("said", "output, message"),
+    ("say", "render, format"),
     ("starter", "requester"),
     ("story", "scenario"),
     ("stranger", "unknown"),
     ("tale", "render, console"),
+    ("tell", "notify, print"),
 ];
 
 #[test]

@@ -69,7 +69,7 @@ async fn a_check_compares_the_first_column_of_the_only_row() {
 }
 
 #[tokio::test]
-async fn what_is_no_single_value_is_a_failed_check_that_says_so() {
+async fn what_is_no_single_value_is_a_failed_check_that_reports_it() {
     let postgres = shop();
     let server = postgres.master().await;
     for (sql, because) in [
@@ -177,7 +177,7 @@ async fn no_check_can_write() {
 }
 
 #[tokio::test]
-async fn checks_for_which_no_time_is_left_have_failed_and_say_so() {
+async fn checks_for_which_no_time_is_left_have_failed_for_that_reason() {
     let postgres = shop();
     let server = postgres.master().await;
     let limits = CheckLimits { all_checks: Duration::from_millis(300), ..CheckLimits::default() };
@@ -327,7 +327,7 @@ async fn an_source_whose_session_is_ended_in_the_middle_is_asked_no_more() {
 }
 
 #[tokio::test]
-async fn the_tables_counted_are_those_the_database_says_it_reads() {
+async fn the_tables_counted_are_those_the_database_reports_to_read() {
     let postgres = shop();
     postgres.sql(
         "shop",

@@ -172,7 +172,7 @@ async fn with_a_bundle_neither_another_authority_nor_a_server_without_tls_gets_t
 }
 
 #[tokio::test]
-async fn without_a_bundle_the_session_is_encrypted_where_the_server_can_and_says_so() {
+async fn without_a_bundle_the_session_is_encrypted_where_the_server_can_and_reports_it() {
     let (authority, directory) = (Authority::new(), Directory::new("ca"));
     let network = with(None, None, &directory);
     let encrypted = authority.server();
@@ -288,7 +288,7 @@ async fn sessions_name_their_recovery_and_leave_from_the_address_they_are_told()
 }
 
 #[tokio::test]
-async fn a_port_that_nobody_listens_on_is_unavailable_and_says_what_was_tried() {
+async fn a_port_that_nobody_listens_on_is_unavailable_and_names_what_was_tried() {
     let mut server = Postgres::start();
     server.crash();
     let error = failure(network().connect(&server.target(), &master(), "postgres").await.unwrap_err());

@@ -335,7 +335,7 @@ async fn a_database_that_the_master_user_may_not_limit_is_named_and_closed_to_ro
 }
 
 #[tokio::test]
-async fn a_look_sees_who_is_on_it_and_which_database_was_opened_again() {
+async fn an_inspection_sees_who_is_on_it_and_which_database_was_opened_again() {
     let server = Postgres::start().with_application();
     let session = server.maintenance().await;
     let (client, connection) = server.client("app", "shop").connect(NoTls).await.unwrap();

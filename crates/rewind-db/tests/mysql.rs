@@ -76,7 +76,7 @@ async fn a_check_compares_the_first_column_of_the_only_row() {
 }
 
 #[tokio::test]
-async fn what_is_no_single_value_is_a_failed_check_that_says_so() {
+async fn what_is_no_single_value_is_a_failed_check_that_reports_it() {
     let mariadb = MariaDb::start().with_application();
     let server = mariadb.master().await;
     for (sql, because) in [
@@ -268,7 +268,7 @@ async fn an_source_that_dies_is_noted_and_stops_nothing_but_the_rewound_data_has
 }
 
 #[tokio::test]
-async fn the_tables_counted_are_those_the_database_says_it_reads() {
+async fn the_tables_counted_are_those_the_database_reports_to_read() {
     let mariadb = MariaDb::start().with_application();
     mariadb.sql(
         "shop",
@@ -565,7 +565,7 @@ async fn sessions_are_ended_without_touching_a_login_where_the_network_is_the_fe
 }
 
 #[tokio::test]
-async fn a_look_sees_who_is_on_it_and_which_account_was_opened_again() {
+async fn an_inspection_sees_who_is_on_it_and_which_account_was_opened_again() {
     let server = MariaDb::start().with_application();
     let session = server.maintenance().await;
     let app = network().connect(&server.target(), &credential("app", APP_PASSWORD, ""), "shop").await.unwrap();
@@ -608,9 +608,9 @@ async fn an_account_that_was_made_meanwhile_is_not_overlooked_and_one_that_was_d
     assert!(error.to_string().contains("account late@%"), "{error}");
     let state = LoginState::merge(&state, &read_logins(&session).await.unwrap());
     apply(&session, &state, FenceTimeouts::default()).await.unwrap();
-    let said = lift(&session, &state).await.unwrap();
+    let undone = lift(&session, &state).await.unwrap();
     assert_eq!(
-        said,
+        undone,
         ["app@% was dropped meanwhile: nothing to put back", "o'ne\\@% may log in again", "late@% may log in again"]
     );
 }

@@ -88,8 +88,8 @@ impl Console {
     pub fn start_activity(&self, name: &str, note: &str) {
         self.end_activity();
         let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stdout());
-        if let Ok(look) = ProgressStyle::with_template("  {spinner} {wide_msg}") {
-            bar.set_style(look);
+        if let Ok(style) = ProgressStyle::with_template("  {spinner} {wide_msg}") {
+            bar.set_style(style);
         }
         // A spinner that turns by itself shows that the demo is alive while it waits for a call.
         bar.enable_steady_tick(Duration::from_millis(100));

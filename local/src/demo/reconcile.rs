@@ -84,7 +84,7 @@ mod tests {
     use jiff::Timestamp;
 
     #[test]
-    fn a_line_of_the_ledger_says_where_a_number_is() {
+    fn a_line_of_the_ledger_shows_where_a_number_is() {
         let at: Timestamp = "2026-11-23T10:30:00Z".parse().unwrap();
         let attempt = |number, acknowledged| Attempt { number, endpoint: "e".into(), sent: at, acknowledged };
         let text = csv(&[attempt(1, Ok(at)), attempt(2, Err("a \"b\", c".into()))], &[1].into(), &[].into());

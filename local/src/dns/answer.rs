@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn the_negative_answer_may_be_cached_no_longer_than_the_zone_says() {
+    fn the_negative_answer_may_be_cached_no_longer_than_the_zone_allows() {
         let soa = ask("missing.example.com.", RecordType::A).soa.unwrap();
         assert_eq!(soa.ttl, 900);
     }

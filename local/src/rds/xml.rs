@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_says_whose_fault_it_is() {
+    fn an_error_names_whose_fault_it_is() {
         let text = |status| String::from_utf8(error("Code", status, "why", "r").unwrap()).unwrap();
         assert!(
             text(StatusCode::NOT_FOUND).contains("<Error><Type>Sender</Type><Code>Code</Code><Message>why</Message>")

@@ -80,7 +80,7 @@ pub enum Error {
 // The driver's own text is only "db error": the server's message is one level down.
 fn sql(error: &tokio_postgres::Error) -> String {
     match error.as_db_error() {
-        Some(said) => format!("{} ({})", said.message(), said.code().code()),
+        Some(refused) => format!("{} ({})", refused.message(), refused.code().code()),
         None => error.to_string(),
     }
 }

@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn outside_a_checkout_it_says_so() {
+    fn outside_a_checkout_it_is_refused_with_the_reason() {
         let error = Layout::find(Path::new("/"), None).unwrap_err();
         assert!(error.to_string().contains("in no checkout"), "{error}");
     }

@@ -158,7 +158,7 @@ mod tests {
 
     /// Steps that nobody has to be told of: before the first, nothing is changed, and Finish has sentences of its
     /// own.
-    const TOLD_OTHERWISE: [&str; 2] = ["ValidateWindow", "Finish"];
+    const WITH_SENTENCES_OF_THEIR_OWN: [&str; 2] = ["ValidateWindow", "Finish"];
 
     #[test]
     fn wherever_a_step_stops_people_are_told_how_things_stand() {
@@ -170,7 +170,7 @@ mod tests {
         };
         let is_step = |retries| matches!(retries, Retries::Function | Retries::Slice);
         for step in machine.states.iter().filter(|state| is_step(state.retries) && !state.stage.ends_with("undo")) {
-            if TOLD_OTHERWISE.contains(&step.name) {
+            if WITH_SENTENCES_OF_THEIR_OWN.contains(&step.name) {
                 continue;
             }
             if step.recoveries.meet(Recoveries::Restore) {

@@ -129,11 +129,11 @@ impl Postgres {
         command.args(["-XAtq", "-U", "rdsadmin", "-d", "postgres", "-c", "SET statement_timeout = '2s'"]);
         command.args(["-c", &format!("DROP DATABASE {database}")]);
         command.arg("-h").arg(&self.directory.0).arg("-p").arg(self.port.to_string());
-        let said = command.output().unwrap();
+        let output = command.output().unwrap();
         self.sql("postgres", "ROLLBACK PREPARED 'in the way'");
         let marked =
             self.sql("postgres", &format!("SELECT datconnlimit FROM pg_database WHERE datname = '{database}'"));
-        assert_eq!(marked, "-2", "{}", String::from_utf8_lossy(&said.stderr));
+        assert_eq!(marked, "-2", "{}", String::from_utf8_lossy(&output.stderr));
     }
 
     /// Everything that a fence may change, and everything that it may not: as the catalogue has it.
