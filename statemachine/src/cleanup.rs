@@ -51,8 +51,8 @@ fn states() -> Vec<State> {
             .fails_to("ConcludeNotFound"),
         State::choice("IsAnyDue")
             .comment(
-                "One cluster after another. None is begun after 50 minutes or after a hundred, so that the \
-                history does not fill up: the next execution goes on.",
+                "One cluster after another. None is begun after 50 minutes or after a hundred, so that the history \
+                 does not fill up: the next execution goes on.",
             )
             .when_with(
                 "$next < $min([$count($due), 100]) and $millis() - $began < 50 * 60 * 1000",
@@ -64,7 +64,7 @@ fn states() -> Vec<State> {
         State::invoke("FindRecords")
             .comment(
                 "Finds records that point at the cluster. It runs outside the VPC, because Route 53 need not be \
-                reachable from the subnets of clean-up.",
+                 reachable from the subnets of clean-up.",
             )
             .inputs([])
             .input_as("cluster", "$item.cluster")
@@ -78,7 +78,7 @@ fn states() -> Vec<State> {
             .function("CleanUp")
             .comment(
                 "A cluster that somebody uses, or that is not as the recovery left it, is not deleted. This check \
-                changes nothing and takes no lease, so it blocks nobody.",
+                 changes nothing and takes no lease, so it blocks nobody.",
             )
             .input_text("what", "check")
             .input_as("cluster", "$item.cluster")
@@ -114,8 +114,7 @@ fn states() -> Vec<State> {
         // than none.
         State::table("RecordNotice", "putItem")
             .comment(
-                "The conditional put fails within 23 hours of the last one, so people hear of one cluster once a \
-                day.",
+                "The conditional put fails within 23 hours of the last one, so people hear of one cluster once a day.",
             )
             .argument(
                 "Item",
@@ -133,8 +132,8 @@ fn states() -> Vec<State> {
         State::invoke("FindRecordsAgain")
             .function("FindRecords")
             .comment(
-                "Looks again just before each call that deletes: a record that points at the cluster meanwhile \
-                stops the deletion.",
+                "Looks again just before each call that deletes: a record that points at the cluster meanwhile stops \
+                 the deletion.",
             )
             .inputs([])
             .input_as("cluster", "$item.cluster")
@@ -146,9 +145,9 @@ fn states() -> Vec<State> {
             .fails_to("ConcludeFailed"),
         State::invoke("CleanUp")
             .comment(
-                "Deletes the instances, then the cluster, into a final snapshot, under the cluster's lease. It \
-                checks all but the records again first, and tags and table before every change. It is called \
-                until the cluster is gone.",
+                "Deletes the instances, then the cluster, into a final snapshot, under the cluster's lease. It checks \
+                 all but the records again first, and tags and table before every change. It is called until the \
+                 cluster is gone.",
             )
             .input_text("what", "delete")
             .input_as("cluster", "$item.cluster")
@@ -167,7 +166,7 @@ fn states() -> Vec<State> {
         State::choice("IsDeleted")
             .comment(
                 "Gives up after two hours: the next execution finds a deletion that is under way. There is no \
-                snapshot only if somebody else deleted the cluster.",
+                 snapshot only if somebody else deleted the cluster.",
             )
             .when_with(
                 "$deletion.done = true",
@@ -178,8 +177,8 @@ fn states() -> Vec<State> {
                         "$item.cluster & ' (' & ($item.kind = 'safetyClone' ? 'the safety clone' : 'the source') & ' \
                          of recovery ' & $item.recoveryId & ') was kept until ' & $item.keepUntil & ', and nobody \
                          used it: ' & $string($deletion.status) & ($type($deletion.snapshot) = 'string' ? '; its \
-                         automated backups are kept as long as they would have been; the recovery cannot be \
-                         undone any more; to have the data again: aws rds restore-db-cluster-from-snapshot \
+                         automated backups are kept as long as they would have been; the recovery cannot be undone \
+                         any more; to have the data again: aws rds restore-db-cluster-from-snapshot \
                          --snapshot-identifier ' & $deletion.snapshot & ' …; to be rid of it: aws rds \
                          delete-db-cluster-snapshot --db-cluster-snapshot-identifier ' & $deletion.snapshot : '')",
                     ),
@@ -199,8 +198,7 @@ fn states() -> Vec<State> {
             .next("FindRecordsAgain"),
         State::pass("ConcludeFailed")
             .comment(
-                "This cluster could not be cleaned up. The others still are, and the next execution finds it \
-                again.",
+                "This cluster could not be cleaned up. The others still are, and the next execution finds it again.",
             )
             .assign(
                 "failed",

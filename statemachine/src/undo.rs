@@ -62,7 +62,7 @@ fn states() -> Vec<State> {
             .progress("reads what the recovery did")
             .comment(
                 "Reads what the recovery did from its record. It is read once more under the lease, because until \
-                that is held a clean-up may begin to delete the source.",
+                 that is held a clean-up may begin to delete the source.",
             )
             .argument("Key", object([("id", text("'recovery#' & $id"))]))
             // The recovery may have ended a moment ago, and the clean-up may just have noted that it deletes the
@@ -103,8 +103,8 @@ fn states() -> Vec<State> {
         State::choice("IsUndoable")
             .comment(
                 "Only a recovery that moved traffic can be undone. One that was half undone may be undone again: \
-                every step below finds what is done already. Checked once before the lease is taken, and once \
-                more under it.",
+                 every step below finds what is done already. Checked once before the lease is taken, and once more \
+                 under it.",
             )
             .when_with(
                 "$state = 'Undone'",
@@ -168,8 +168,8 @@ fn states() -> Vec<State> {
             .next("FenceRestored"),
         acquire("undo", "'lease#' & $plan.cluster", "6 * 3600")
             .comment(
-                "Takes the same lease as a recovery, so that never both run at once. Six hours are more than the \
-                four steps can take with all their retries.",
+                "Takes the same lease as a recovery, so that never both run at once. Six hours are more than the four \
+                 steps can take with all their retries.",
             )
             .keep_as("leaseKey", "'lease#' & $plan.cluster")
             .next("ReadRecovery")
@@ -212,7 +212,7 @@ fn states() -> Vec<State> {
             .progress("lifts the fence of the source")
             .comment(
                 "Lifts the fence of the source: it is exactly as it was. Not before the records have left the \
-                restored cluster.",
+                 restored cluster.",
             )
             .timeout(195)
             .keeps_what_was_undone()
@@ -223,8 +223,8 @@ fn states() -> Vec<State> {
         State::undo("UndoFenceRestored", "FenceSource")
             .progress("lifts the fence of the restored cluster")
             .comment(
-                "The undo failed, so the fence of the restored cluster is lifted again. The source is still \
-                fenced, so no write can be acknowledged twice, wherever the records point.",
+                "The undo failed, so the fence of the restored cluster is lifted again. The source is still fenced, \
+                 so no write can be acknowledged twice, wherever the records point.",
             )
             .input_text("fence", "restored")
             .inputs(["restored"])
@@ -235,7 +235,7 @@ fn states() -> Vec<State> {
         State::choice("IsTrafficUnmoved")
             .comment(
                 "A batch that was refused at the first try because a record had changed moved nothing. After any \
-                other failure of UndoSwapDns the records may point at either cluster.",
+                 other failure of UndoSwapDns the records may point at either cluster.",
             )
             .when(
                 "$failure.state = 'FenceRestored' or ($failure.Error = 'RecordChanged' and $failure.retries = 0)",
@@ -245,8 +245,8 @@ fn states() -> Vec<State> {
         State::table("RecordUndone", "updateItem")
             .progress("writes the end into the table")
             .comment(
-                "Stores who undid the recovery, and what that changed, and builds the output of the execution. \
-                The undo is done, even if this record fails.",
+                "Stores who undid the recovery, and what that changed, and builds the output of the execution. The \
+                 undo is done, even if this record fails.",
             )
             .argument("Key", object([("id", text("'recovery#' & $id"))]))
             .argument("UpdateExpression", "SET #state = :state, #undo = :undo REMOVE #error, cause".into())
@@ -330,8 +330,8 @@ fn states() -> Vec<State> {
         State::table("RecordFailure", "updateItem")
             .progress("writes the failure into the table")
             .comment(
-                "The recovery's record must show that its undo stopped half-way. A failure here hides nothing: \
-                the execution ends with the same error and cause.",
+                "The recovery's record must show that its undo stopped half-way. A failure here hides nothing: the \
+                 execution ends with the same error and cause.",
             )
             .argument("Key", object([("id", text("'recovery#' & $id"))]))
             .argument("UpdateExpression", "SET #state = :state, #error = :error, cause = :cause, #undo = :undo".into())
@@ -360,8 +360,8 @@ fn states() -> Vec<State> {
         )
         .progress("sends the end as an event")
         .comment(
-            "Sends the same event as a recovery that needs a person: docs/events.md. An event that cannot be \
-                sent stops nothing.",
+            "Sends the same event as a recovery that needs a person: docs/events.md. An event that cannot be sent \
+             stops nothing.",
         )
         .next("NeedsOperator")
         .tolerated(),

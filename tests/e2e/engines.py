@@ -77,7 +77,7 @@ class Postgres:
     def grant_app(self, user, password, table):
         return [f"CREATE ROLE {user} LOGIN PASSWORD '{password}'", f"GRANT SELECT, INSERT ON {table} TO {user}"]
 
-    # Logins and limits of every kind, each to be put back exactly; what a lifted fence tells of them; and what it closed.
+    # Logins and limits of every kind, each to be restored exactly; what a lifted fence tells of them; and what it closed.
     logins_of_every_kind = (
         "CREATE ROLE app LOGIN PASSWORD 'apples-and-pears' CONNECTION LIMIT 7",
         "CREATE ROLE batch LOGIN PASSWORD 'apples-and-pears' VALID UNTIL '2030-01-01'",
@@ -91,7 +91,7 @@ class Postgres:
         "GRANT CONNECT ON DATABASE ledger TO app",
         "GRANT SELECT, INSERT ON ALL TABLES IN SCHEMA public TO app",
     )
-    texts_of_a_lifted_fence = ("app may log in again", "connection limit of ledger put back to 17")
+    texts_of_a_lifted_fence = ("app may log in again", "connection limit of ledger restored to 17")
     texts_of_a_fence = ("ledger", "app, batch")
     # Whom a fence keeps out without its network layer, and with what words.
     refused_logins = (

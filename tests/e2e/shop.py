@@ -115,7 +115,7 @@ def create_shop(stack, name, **more):
 
 
 def settled_shop(stack, name, **more):
-    """The same, and a moment to go back to is well after its last statement."""
+    """The same, and a moment to rewind to is well after its last statement."""
     cluster = create_shop(stack, name, **more)
     cluster.settle()
     return cluster

@@ -137,7 +137,7 @@ def test_forward_backtrack_that_cannot_be_verified_stays_fenced(stack):
     # The safety clone takes clients, and one of them is careless.
     safety_clone.sql("DELETE FROM orders WHERE id = 1")
     path = UNTIL_BACK + up_to("Verify", BACK) + PUT_BACK + FORWARD + NEEDS_OPERATOR
-    said = ["then undoing failed", "2999", "that it holds what it held before is not proven", "it is still fenced"]
+    said = ["then undoing failed", "2999", "that it holds what it held before is not verified", "it is still fenced"]
     run.failed(path, "VerificationFailed", *said, f"the safety clone {safety_clone.name} is kept: compare them", lease=run.id)
     assert cluster.groups == sorted(stack.fence_groups), "the security groups: nobody gets in"
     cluster.unfence_by_hand()

@@ -108,7 +108,7 @@ def test_fence_source_killed_every_time_with_its_network_layer_up_changes_nothin
         wait_until(lambda: closed.killed, "the end of the first fence-source", 90)
         again.begin("before")
         path = UNTIL_FENCE + UNDO_FENCE + UNDO_INSTANCES + CONCLUDE
-        cause = run.failed(path, "Unavailable", "[Runtime.ExitError in ", "undone:", "security groups of e2e-kill-fence put back")
+        cause = run.failed(path, "Unavailable", "[Runtime.ExitError in ", "undone:", "security groups of e2e-kill-fence restored")
     assert (len(closed.killed), len(again.killed)) == (1, 1), "functions killed"
     before.is_restored()
     print(cause)

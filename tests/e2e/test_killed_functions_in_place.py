@@ -113,7 +113,7 @@ def test_fence_source_killed_every_time_with_its_fence_up_changes_nothing(stack,
         wait_until(lambda: closed.killed, "the end of the first fence-source", 90)
         again.begin("before")
         path = FENCED + ["FenceSource"] + UNDO_CLONE + CONCLUDE
-        cause = run.failed(path, "Unavailable", "[Runtime.ExitError in ", "undone:", f"security groups of {it.name} put back")
+        cause = run.failed(path, "Unavailable", "[Runtime.ExitError in ", "undone:", f"security groups of {it.name} restored")
     killed(closed, again)
     it.before.is_restored()
     print(cause)
@@ -126,7 +126,7 @@ def test_cloning_killed_every_time_with_the_clone_begun_changes_nothing(stack, k
         wait_until(lambda: keep.killed, "the end of the first clone-source", 90)
         look.begin("before")
         path = FENCED + FENCE + ["CloneSource"] + UNDO_CLONE + CONCLUDE
-        cause = run.failed(path, "Unavailable", "[Runtime.ExitError in ", "undone:", f"security groups of {it.name} put back", it.clone)
+        cause = run.failed(path, "Unavailable", "[Runtime.ExitError in ", "undone:", f"security groups of {it.name} restored", it.clone)
     killed(keep, look)
     it.before.is_restored()
     print(cause)
@@ -137,7 +137,7 @@ def test_start_backtrack_killed_every_time_before_its_call_begins_no_backtrack(s
     with it.backtracking("before", times=2) as back:
         run = it.start()
         path = UNTIL_BACK + ["StartBacktrack"] + NO_FORWARD + UNDO_CLONE + CONCLUDE
-        cause = run.failed(path, "Unavailable", "[Runtime.ExitError in ", "undone:", f"security groups of {it.name} put back", it.clone)
+        cause = run.failed(path, "Unavailable", "[Runtime.ExitError in ", "undone:", f"security groups of {it.name} restored", it.clone)
     assert (len(back.killed), backtracks(it.cluster)) == (2, []), "functions killed, and backtracks"
     it.before.is_restored()
     print(cause)

@@ -44,7 +44,7 @@ def undoes(stack, engine, name, statement, database="shop", approval="none"):
         run.decide("approved", comment="looks right")
     output = run.recovered(APPROVED if approval == "required" else WITHOUT_APPROVAL)
 
-    assert moment(output["rewoundTo"]) == target.replace(microsecond=0), "the moment gone back to"
+    assert moment(output["rewoundTo"]) == target.replace(microsecond=0), "the moment rewound to"
     assert (output["strategy"], output["cluster"], output["newCluster"]) == ("restore", name, f"{name}-r"), "the output"
     new = cluster.derived(f"{name}-r")
     assert (output["writerEndpoint"], output["readerEndpoint"]) == (new.endpoint, new.describe()["ReaderEndpoint"]), (

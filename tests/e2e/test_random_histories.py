@@ -83,7 +83,7 @@ class History:
     # ------------------------------------------------------------------------------------------------------- a step
 
     def step(self):
-        """Something that people do, in the databases and in the model, and a moment to go back to afterwards."""
+        """Something that people do, in the databases and in the model, and a moment to rewind to afterwards."""
         after = self.model.now
         database, statements = self.choose(after)
         before = self.engine.now(self.session())

@@ -91,9 +91,9 @@ class Writers:
         assert [w for w in only_rewound if by_source(w)] == [], (
             "writes that were acknowledged before the recovery and are on the rewound side alone"
         )
-        # What is on both was there at the moment gone back to; what is on the source alone was written after it.
+        # What is on both was there at the moment rewound to; what is on the source alone was written after it.
         assert [w for w in both if source[w[0]] > rewound_to + CLOCK_RESOLUTION] == [], (
-            "writes on both sides that were made after the moment gone back to"
+            "writes on both sides that were made after the moment rewound to"
         )
         assert [w for w in only_source if w[2] <= rewound_to] == [], "writes before that moment that did not come back"
         assert [i for i in {**source, **rewound} if i not in known | unknown] == [], "rows that nobody wrote"

@@ -50,7 +50,7 @@ STANDING = {
     "Verify": [f"now: {CLUSTER} is rewound to 2026-11-23T10:30:00.4Z and not verified", KEPT, LIFT],
     "UndoStartBacktrack": [f"now: {CLUSTER} was rewound to 2026-11-23T10:30:00.4Z, and whether", KEPT, LIFT],
     "AwaitForward": [f"now: {CLUSTER} was rewound to 2026-11-23T10:30:00.4Z, and whether", KEPT, LIFT],
-    "VerifyForward": [f"now: {CLUSTER} was taken forward to 2026-11-23T10:40:00.2Z", "is not proven", KEPT, LIFT],
+    "VerifyForward": [f"now: {CLUSTER} was backtracked forward to 2026-11-23T10:40:00.2Z", "is not verified", KEPT, LIFT],
     "UndoFenceSource": AS_IT_WAS,
     "UndoAddInstances": [f"now: {CLUSTER} is as it was, and clients reach it", f"{NEW} or part of it may be left"],
 }
@@ -174,7 +174,7 @@ def ways():
         "in place: no backtrack was begun, and the data is not what is on the safety clone",
         up_to("StartBacktrack") + NOT_BEGUN + NEEDS_OPERATOR,
         "RewindFailed",
-        [f"now: no backtrack of {CLUSTER} was begun, as far as RDS knows", "is not proven", KEPT, LIFT],
+        [f"now: no backtrack of {CLUSTER} was begun, as far as RDS knows", "is not verified", KEPT, LIFT],
         request=IN_PLACE,
         script={
             "StartBacktrack": always("RewindFailed"),
@@ -188,7 +188,7 @@ def ways():
         "in place: RDS has forgotten the backtrack, and the data is rewound",
         up_to("Verify") + PUT_BACK + NOT_BEGUN + NEEDS_OPERATOR,
         "VerificationFailed",
-        [f"now: {CLUSTER} was rewound to 2026-11-23T10:30:00.4Z, and RDS knows of no backtrack", "is not proven", KEPT, LIFT],
+        [f"now: {CLUSTER} was rewound to 2026-11-23T10:30:00.4Z, and RDS knows of no backtrack", "is not verified", KEPT, LIFT],
         request=IN_PLACE,
         script={
             "Verify": always("VerificationFailed"),

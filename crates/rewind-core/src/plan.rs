@@ -39,7 +39,7 @@ pub struct Plan {
     pub strategy: Strategy,
     /// The reasons for this strategy, and against the other.
     pub reasons: Vec<String>,
-    /// The moment to go back to; with `use_latest`, the latest restorable time when the plan was made.
+    /// The moment to rewind to; with `use_latest`, the latest restorable time when the plan was made.
     pub target: Timestamp,
     /// True if the restore takes the latest restorable time of its start.
     pub use_latest: bool,

@@ -15,7 +15,7 @@ use serde_json::Value;
 pub struct Request {
     /// The cluster to rewind, in lower case as RDS keeps it.
     pub cluster: String,
-    /// The moment to go back to.
+    /// The moment to rewind to.
     pub to: Target,
     /// The requested strategy.
     pub strategy: Strategy,

@@ -57,7 +57,7 @@ pub enum FenceGroups {
 pub struct StrategyChoice {
     /// The strategy, never `auto`.
     pub strategy: Strategy,
-    /// The moment to go back to.
+    /// The moment to rewind to.
     pub moment: Moment,
     /// The window of that strategy.
     pub window: Window,

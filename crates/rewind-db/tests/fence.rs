@@ -163,7 +163,7 @@ async fn lifting_puts_back_limits_and_logins_exactly_and_only_those_recorded() {
     assert_ne!(server.accounts(), before);
     let did = lift(&session, &state).await.unwrap();
     assert_eq!(server.accounts(), before);
-    assert!(did.contains(&"connection limit of shop put back to 17".to_owned()), "{did:?}");
+    assert!(did.contains(&"connection limit of shop restored to 17".to_owned()), "{did:?}");
     assert!(
         did.contains(&"batch may log in again".to_owned()) && !did.iter().any(|what| what.contains("retired")),
         "{did:?}"

@@ -611,7 +611,7 @@ async fn an_account_that_was_made_meanwhile_is_not_overlooked_and_one_that_was_d
     let undone = lift(&session, &state).await.unwrap();
     assert_eq!(
         undone,
-        ["app@% was dropped meanwhile: nothing to put back", "o'ne\\@% may log in again", "late@% may log in again"]
+        ["app@% was dropped meanwhile: nothing to restore", "o'ne\\@% may log in again", "late@% may log in again"]
     );
 }
 

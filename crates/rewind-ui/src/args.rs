@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 pub struct RequestArgs {
     /// The cluster to rewind
     pub cluster: Option<String>,
-    /// The moment to go back to: 5m ago, 5 minutes ago, 2026-11-23T10:30:00Z or latest
+    /// The moment to rewind to: 5m ago, 5 minutes ago, 2026-11-23T10:30:00Z or latest
     pub to: Vec<String>,
     /// How: auto, restore (side by side) or backtrack (in place)
     #[arg(long, value_name = "HOW")]

@@ -1,5 +1,5 @@
 //! Ends writes on a cluster's writer, in layers, and verifies it: after it returns, that writer acknowledges no write. Every
-//! change is recorded in the table first, and the undo puts back exactly what was recorded. Where the cluster itself is about
+//! change is recorded in the table first, and the undo restores exactly what was recorded. Where the cluster itself is about
 //! to be rewound, the fence is the network and the sessions' end: what is locked in a database would be rewound too.
 
 mod errors;

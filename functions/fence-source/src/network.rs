@@ -28,7 +28,7 @@ where
         if !self.change_groups(cluster, recorded).await? {
             return Ok(Vec::new());
         }
-        Ok(vec![format!("security groups of {} put back to {}", cluster.name, recorded.join(", "))])
+        Ok(vec![format!("security groups of {} restored to {}", cluster.name, recorded.join(", "))])
     }
 
     /// Gives the cluster these groups and waits until they are in force; returns whether it had others.

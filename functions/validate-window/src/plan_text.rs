@@ -69,7 +69,7 @@ fn side_by_side(plan: &Plan) -> Vec<String> {
         steps.push(format!("move {} from {} to the restored cluster", record.name, record.from));
     }
     steps.push(format!(
-        "keep {}, fenced, for {} as the way back; then delete it, if nobody uses it, into a final snapshot",
+        "keep {}, fenced, for {} to roll back to; then delete it, if nobody uses it, into a final snapshot",
         plan.cluster,
         format_duration(plan.keep_source())
     ));

@@ -122,7 +122,7 @@ impl Scenario<'_> {
         Ok(())
     }
 
-    /// Deletes all rows of the article's table; returns the moment to go back to.
+    /// Deletes all rows of the article's table; returns the moment to rewind to.
     pub async fn make_mistake(&self) -> Result<Timestamp> {
         let console = self.console;
         let mut session = self.session().await?;
@@ -137,7 +137,7 @@ impl Scenario<'_> {
             bail!("the DELETE was to remove 2 rows and leave none: it removed {deleted}, left {left}");
         }
         let target = second_before(before)?;
-        console.print(format_args!("The moment to go back to: {target}."));
+        console.print(format_args!("The moment to rewind to: {target}."));
         sleep(UNNOTICED).await;
         Ok(target)
     }

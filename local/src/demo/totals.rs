@@ -15,7 +15,7 @@ pub struct Observed<'a> {
     pub on_source: &'a BTreeSet<i64>,
     /// The rule that tells which of the two a write was sent to.
     pub sides: Sides<'a>,
-    /// The moment that was gone back to.
+    /// The moment that was rewound to.
     pub rewound_to: Timestamp,
     /// The time from which on the source data took no write.
     pub fenced_at: Timestamp,

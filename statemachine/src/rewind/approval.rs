@@ -32,9 +32,9 @@ pub(super) fn states() -> Vec<State> {
             .progress("waits for a person")
             .situation(Situation::InstancesMayExist)
             .comment(
-                "Waits for a person in slices of 60 seconds, each with a new task token that the function stores \
-                in the table; people are asked once. In place there is only the plan to show. \
-                docs/adr/0003-approval-in-slices.md says why.",
+                "Waits for a person in slices of 60 seconds, each with a new task token that the function stores in \
+                 the table; people are asked once. In place there is only the plan to show. \
+                 docs/adr/0003-approval-in-slices.md says why.",
             )
             // Without TimeoutSeconds a task token is waited for a year.
             .wait_for_task_token()
@@ -54,7 +54,7 @@ pub(super) fn states() -> Vec<State> {
         State::choice("IsApprovalExpired")
             .comment(
                 "Nobody decided within this slice, or somebody approved something else: is there time for another \
-                slice?",
+                 slice?",
             )
             .when_with(
                 "$millis() >= $toMillis($requestedAt) + $plan.approvalTimeoutSeconds * 1000",
@@ -78,8 +78,8 @@ pub(super) fn states() -> Vec<State> {
             .progress("checks that nothing has changed since people were asked")
             .situation(Situation::InstancesMayExist)
             .comment(
-                "An approval is valid only for the plan and report that were shown, and only while cluster, \
-                records and report are unchanged.",
+                "An approval is valid only for the plan and report that were shown, and only while cluster, records \
+                 and report are unchanged.",
             )
             .inputs(["recovery", "plan", "restored", "report", "differences", "requestedAt", "decision"])
             .timeout(45)
@@ -93,7 +93,7 @@ pub(super) fn states() -> Vec<State> {
         State::choice("IsApprovalValid")
             .comment(
                 "An approval of something else is not valid, and the recovery goes on waiting. It gives up after \
-                twenty of them, so that the history does not fill up.",
+                 twenty of them, so that the history does not fill up.",
             )
             .when("$confirmed.verdict = 'valid'", "RecordDecision")
             .when_with(
@@ -113,7 +113,7 @@ pub(super) fn states() -> Vec<State> {
             .progress("writes down who decided")
             .comment(
                 "Stores who approved or rejected, and when. A failure here stops nothing: the decision is in the \
-                execution's history as well.",
+                 execution's history as well.",
             )
             .argument("Key", object([("id", text("'recovery#' & $recovery.id"))]))
             .argument("UpdateExpression", "SET #state = :running, decision = :decision REMOVE approval".into())

@@ -32,8 +32,8 @@ pub(super) fn states() -> Vec<State> {
             .progress("lifts the fence: clients get in again")
             .only(Recoveries::Backtrack)
             .comment(
-                "The data is back and verified: the source admits clients again. A failure here rolls nothing \
-                back, because only the fence is left.",
+                "The data is back and verified: the source admits clients again. A failure here rolls nothing back, \
+                 because only the fence is left.",
             )
             .timeout(195)
             .next("Finish")
@@ -50,7 +50,7 @@ pub(super) fn undo() -> Vec<State> {
             .only(Recoveries::Backtrack)
             .comment(
                 "Starts a backtrack forward to the state before the rewind. ClusterNotReady is retried for 20 \
-                minutes, because the first backtrack may still be running.",
+                 minutes, because the first backtrack may still be running.",
             )
             .inputs(["backtrack"])
             .timeout(75)
@@ -65,8 +65,8 @@ pub(super) fn undo() -> Vec<State> {
         State::choice("IsForwardNeeded")
             .only(Recoveries::Backtrack)
             .comment(
-                "If RDS lists no backtrack, none has to be undone. A list is no proof, so the data is compared \
-                all the same.",
+                "If RDS lists no backtrack, none has to be undone. A list is no proof, so the data is compared all \
+                 the same.",
             )
             .when("$type($awaiting.identifier) = 'string'", "AwaitForward")
             .next("VerifyForward"),
@@ -109,9 +109,8 @@ pub(super) fn undo() -> Vec<State> {
             .progress("compares it with the safety clone, row counts and checks")
             .only(Recoveries::Backtrack)
             .comment(
-                "Each check and each count must equal that of the safety clone before clients are admitted and \
-                the clone is deleted. If no backtrack was begun, restored is null and the cluster is read as it \
-                is.",
+                "Each check and each count must equal that of the safety clone before clients are admitted and the \
+                 clone is deleted. If no backtrack was begun, restored is null and the cluster is read as it is.",
             )
             .inputs(["recovery", "plan", "restored"])
             .input_text("expect", "sameAsSource")

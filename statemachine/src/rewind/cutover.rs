@@ -29,7 +29,10 @@ pub(super) fn states() -> Vec<State> {
             .progress("waits until Route 53 is in sync")
             .situation(Situation::RecordsMayHaveMoved)
             .only(Recoveries::Restore)
-            .comment("Runs outside the VPC, because Route 53 need not be reachable from the subnets of ConfirmCutover.")
+            .comment(
+                "Runs outside the VPC, because Route 53 need not be reachable from the subnets of \
+                      ConfirmCutover.",
+            )
             .keep_as("inSyncAt", "$exists($states.result.Payload.inSyncAt) ? $states.result.Payload.inSyncAt : null")
             .next("IsInSync")
             .undone_from("IsTrafficPossiblyMoved"),
@@ -96,8 +99,8 @@ pub(super) fn undo() -> Vec<State> {
         State::choice("IsTrafficPossiblyMoved")
             .only(Recoveries::Restore)
             .comment(
-                "A batch that was refused at the first try because a record had changed moved nothing. In every \
-                other case the restored cluster may have clients.",
+                "A batch that was refused at the first try because a record had changed moved nothing. In every other \
+                 case the restored cluster may have clients.",
             )
             .when(
                 "$failure.state = 'SwapDns' and $failure.Error = 'RecordChanged' and $failure.retries = 0",
@@ -123,8 +126,8 @@ pub(super) fn undo() -> Vec<State> {
             .progress("moves the records back")
             .only(Recoveries::Restore)
             .comment(
-                "The result of a retry does not say whether the call before it moved a record: then the records \
-                count as moved.",
+                "The result of a retry does not say whether the call before it moved a record: then the records count \
+                 as moved.",
             )
             .inputs(["restored"])
             .timeout(75)

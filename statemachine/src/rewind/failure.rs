@@ -11,8 +11,7 @@ pub(super) fn states() -> Vec<State> {
     vec![
         State::choice("IsSourceChanged")
             .comment(
-                "The results that exist by now say what has been done. In place and before the fence, nothing \
-                has.",
+                "The results that exist by now say what has been done. In place and before the fence, nothing has.",
             )
             // The latest change first: each undo leads on to that of the change before it.
             .when("$type($backtrack) = 'object'", "UndoStartBacktrack")
@@ -27,8 +26,8 @@ pub(super) fn ends(steps: &[State]) -> Vec<State> {
     vec![
         State::pass("ConcludeNothingChanged")
             .comment(
-                "Failed before anything was changed, or everything was rolled back. Reports the first failure as \
-                a sentence.",
+                "Failed before anything was changed, or everything was rolled back. Reports the first failure as a \
+                 sentence.",
             )
             .assign(
                 "ending",
@@ -49,7 +48,7 @@ pub(super) fn ends(steps: &[State]) -> Vec<State> {
         State::pass("ConcludeNeedsOperator")
             .comment(
                 "A bug, an undo that failed, or a failure after the work was done. Says what happened, what was \
-                undone, how the clusters stand, and how to lift a fence.",
+                 undone, how the clusters stand, and how to lift a fence.",
             )
             .assign(
                 "ending",
@@ -127,8 +126,8 @@ pub(super) fn ends(steps: &[State]) -> Vec<State> {
         .tolerated(),
         State::choice("IsLeaseKept")
             .comment(
-                "Nobody should start another recovery of a half-changed cluster: its lease stays until it expires \
-                or a person deletes it. If the recovery holds no lease, there is none to release.",
+                "Nobody should start another recovery of a half-changed cluster: its lease stays until it expires or \
+                 a person deletes it. If the recovery holds no lease, there is none to release.",
             )
             // A recovery that was refused the lease has none to release: the item is that of the recovery that holds
             // it.

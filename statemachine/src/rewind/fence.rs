@@ -10,7 +10,7 @@ pub(super) fn states() -> Vec<State> {
             .situation(Situation::SourceMayBeFenced)
             .comment(
                 "From here on the source acknowledges no write. Clients have no database until SwapDns, in place \
-                until LiftFence.",
+                 until LiftFence.",
             )
             .inputs(["recovery", "plan"])
             .timeout(195)
@@ -20,7 +20,7 @@ pub(super) fn states() -> Vec<State> {
         State::choice("IsDataRewound")
             .comment(
                 "Beside the source the data is restored by now. In place it is not rewound yet: the safety clone \
-                comes first, inside the fence. docs/adr/0014-in-place.md says why.",
+                 comes first, inside the fence. docs/adr/0014-in-place.md says why.",
             )
             .when("$plan.strategy = 'backtrack'", "CloneSource")
             .next("SwapDns"),
@@ -41,7 +41,7 @@ pub(super) fn undo() -> Vec<State> {
             .only(Recoveries::Restore)
             .comment(
                 "Once the records have moved, the restored cluster may hold writes that exist nowhere else. It is \
-                fenced by now, and is kept.",
+                 fenced by now, and is kept.",
             )
             .when_with(
                 "$movedBack = true or $type($swap) = 'object'",

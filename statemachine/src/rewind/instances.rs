@@ -10,8 +10,8 @@ pub(super) fn states() -> Vec<State> {
             .progress("gives the restored cluster its instances and settings")
             .situation(Situation::InstancesMayExist)
             .comment(
-                "Creates the writer, then the readers, and sets all that a restore does not carry over. \
-                Differences of the safety clone are not differences of the rewound cluster.",
+                "Creates the writer, then the readers, and sets all that a restore does not carry over. Differences \
+                 of the safety clone are not differences of the rewound cluster.",
             )
             .inputs(["recovery", "plan"])
             .timeout(150)

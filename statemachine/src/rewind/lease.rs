@@ -15,8 +15,8 @@ pub(super) fn states() -> Vec<State> {
         variables(),
         State::choice("IsLeaseNeeded")
             .comment(
-                "A dry run changes nothing and takes no lease. A request without a usable cluster name goes on, \
-                so that ValidateWindow refuses it.",
+                "A dry run changes nothing and takes no lease. A request without a usable cluster name goes on, so \
+                 that ValidateWindow refuses it.",
             )
             .when_with(
                 "$type($request) = 'object' and $type($request.cluster) = 'string' and \
@@ -28,8 +28,8 @@ pub(super) fn states() -> Vec<State> {
             .next("ValidateWindow"),
         acquire("recovery", "$leaseKey", UNTIL_PLANNED)
             .comment(
-                "Only one recovery works on a cluster at a time. Two hours are more than validation can take with \
-                all its retries; ExtendLease then makes the lease outlast the recovery.",
+                "Only one recovery works on a cluster at a time. Two hours are more than validation can take with all \
+                 its retries; ExtendLease then makes the lease outlast the recovery.",
             )
             .next("ValidateWindow")
             .catch(&CONDITION_FAILED, Vec::new(), "ReadLease")

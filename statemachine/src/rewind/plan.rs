@@ -39,8 +39,8 @@ pub(super) fn states(lease_hours: u64) -> Vec<State> {
         )
         .progress("sends the plan as an event")
         .comment(
-            "Sends events: docs/events.md. An event that cannot be sent stops nothing, here and in every \
-                state that sends one.",
+            "Sends events: docs/events.md. An event that cannot be sent stops nothing, here and in every state that \
+             sends one.",
         )
         .next("IsDryRun")
         .tolerated(),
@@ -76,8 +76,8 @@ pub(super) fn states(lease_hours: u64) -> Vec<State> {
         extend_lease(lease_hours),
         State::choice("IsInPlace")
             .comment(
-                "In place, people are asked and writes are ended before anything is created; beside the source, \
-                after the restored cluster is verified.",
+                "In place, people are asked and writes are ended before anything is created; beside the source, after \
+                 the restored cluster is verified.",
             )
             .when("$plan.strategy = 'backtrack'", "IsApprovalNeeded")
             .next("StartRestore"),

@@ -17,8 +17,8 @@ pub(super) fn states() -> Vec<State> {
             .situation(Situation::ClusterMayExist)
             .only(Recoveries::Restore)
             .comment(
-                "From here on a cluster may exist that has to be deleted. ClusterNotReady is retried for 20 \
-                minutes, because the latest restorable time may not have reached the target yet.",
+                "From here on a cluster may exist that has to be deleted. ClusterNotReady is retried for 20 minutes, \
+                 because the latest restorable time may not have reached the target yet.",
             )
             .inputs(["recovery", "plan"])
             .timeout(75)
@@ -31,7 +31,7 @@ pub(super) fn states() -> Vec<State> {
             .situation(Situation::ClusterMayExist)
             .comment(
                 "Waits for the restored cluster; in place, for the safety clone and then for the backtrack. Polls \
-                inside the invocation and returns after about 50 seconds at the latest.",
+                 inside the invocation and returns after about 50 seconds at the latest.",
             )
             .timed_as(
                 "$plan.strategy = 'backtrack' and $awaiting.what = 'cluster' ? 'AwaitSafetyClone' : \

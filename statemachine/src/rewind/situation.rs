@@ -5,8 +5,8 @@ use crate::state::{Assign, Situation, State, set, set_to};
 /// The question `IsAnythingChanged`. `steps` are those that may have failed.
 pub(super) fn choice(steps: &[State]) -> State {
     let state = State::choice("IsAnythingChanged").comment(
-        "Says how the clusters stand when a person has to look, by the undo that failed, or else by the \
-                step. Without a match nothing was changed.",
+        "Says how the clusters stand when a person has to look, by the undo that failed, or else by the step. Without \
+         a match nothing was changed.",
     );
     beside(in_place(state), steps).next("ConcludeNeedsOperator")
 }
@@ -37,20 +37,22 @@ fn in_place(state: State) -> State {
         .when_with(
             "$undoFailure.state = 'VerifyForward'",
             situation_fenced(
-                "'now: ' & ($type($awaiting.identifier) = 'string' ? $plan.cluster & ' was taken forward to ' & \
+                "'now: ' & ($type($awaiting.identifier) = 'string' ? $plan.cluster & ' was backtracked forward to ' & \
                  $restored.rewoundTo : $type($restored) = 'object' ? $plan.cluster & ' was rewound to ' & \
                  $restored.rewoundTo & ', and RDS knows of no backtrack to take it forward from' : 'no backtrack of ' \
                  & $plan.cluster & ' was begun, as far as RDS knows') & ', and that it holds what it held before is \
-                 not proven; it is still fenced, and the safety clone ' & $plan.newCluster & ' is kept: compare them'",
+                 not verified; it is still fenced, and the safety clone ' & $plan.newCluster & ' is kept: compare \
+                 them'",
             ),
             "ConcludeNeedsOperator",
         )
         .when_with(
             "$undoFailure.state in ['UndoStartBacktrack', 'AwaitForward'] and $type($restored) = 'object'",
             situation_fenced(
-                "'now: ' & $plan.cluster & ' was rewound to ' & $restored.rewoundTo & ', and whether it was taken \
-                 forward from there is not known: ask aws rds describe-db-cluster-backtracks --db-cluster-identifier \
-                 ' & $plan.cluster & '; it is still fenced, and the safety clone ' & $plan.newCluster & ' is kept'",
+                "'now: ' & $plan.cluster & ' was rewound to ' & $restored.rewoundTo & ', and whether it was \
+                 backtracked forward from there is not known: ask aws rds describe-db-cluster-backtracks \
+                 --db-cluster-identifier ' & $plan.cluster & '; it is still fenced, and the safety clone ' & \
+                 $plan.newCluster & ' is kept'",
             ),
             "ConcludeNeedsOperator",
         )

@@ -10,7 +10,7 @@ pub(super) fn states() -> Vec<State> {
             .situation(Situation::InstancesMayExist)
             .comment(
                 "Reads the rewound data. If a check fails, the recovery ends with no traffic moved; in place, a \
-                backtrack forward returns the cluster to its state before the rewind.",
+                 backtrack forward returns the cluster to its state before the rewind.",
             )
             .inputs(["recovery", "plan", "restored"])
             .timeout(315)
@@ -19,8 +19,8 @@ pub(super) fn states() -> Vec<State> {
             .undone_from("IsSourceChanged"),
         State::choice("IsTrafficToMove")
             .comment(
-                "In place the traffic stays, and is admitted again. Beside the source and without records to \
-                move, the restored cluster is only handed over: nobody is asked and nothing is fenced.",
+                "In place the traffic stays, and is admitted again. Beside the source and without records to move, \
+                 the restored cluster is only handed over: nobody is asked and nothing is fenced.",
             )
             // In place people were asked before the fence, so nobody is asked a second time.
             .when("$plan.strategy = 'backtrack'", "LiftFence")

@@ -95,7 +95,7 @@ impl LoginState {
         merged
     }
 
-    /// True if there is nothing to put back.
+    /// True if there is nothing to restore.
     pub fn is_empty(&self) -> bool {
         self.databases.is_empty() && self.roles.is_empty() && self.accounts.is_empty()
     }
@@ -149,7 +149,7 @@ pub(crate) enum CloseAction {
 
 /// One login path that is to be as it was recorded.
 pub(crate) struct RestoreLogin {
-    /// The statement; none where nothing can be put back, and `done` says why.
+    /// The statement; none where nothing can be restored, and `done` says why.
     pub(crate) statement: Option<String>,
     /// The sentence for the report once it is done.
     pub(crate) done: String,
@@ -157,7 +157,7 @@ pub(crate) struct RestoreLogin {
     pub(crate) name: String,
 }
 
-/// The logins of an engine: read, closed and put back.
+/// The logins of an engine: read, closed and restored.
 pub(crate) trait LoginOperations: Connection {
     /// Sets the connection up for changes of logins: durable, and never waiting long for somebody else's.
     fn prepare_changes(&self) -> impl Future<Output = Result<(), StatementError>> + Send;
@@ -168,7 +168,7 @@ pub(crate) trait LoginOperations: Connection {
     /// The changes that close what is `open` now and stands in `recorded`, in the order to make them.
     fn close_logins(&self, open: &LoginState, recorded: &LoginState) -> Vec<CloseLogin>;
 
-    /// The changes that put back what is not as it was recorded. What is gone, or was made anew under the same name, stays
+    /// The changes that restore what is not as it was recorded. What is gone, or was made anew under the same name, stays
     /// as it is.
     fn restore_logins(
         &self,

@@ -15,13 +15,13 @@ use tokio::time::sleep;
 ///
 /// # Errors
 ///
-/// [`rewind_core::ErrorName::Unavailable`] when something could not be put back; everything else has been.
+/// [`rewind_core::ErrorName::Unavailable`] when something could not be restored; everything else has been.
 pub async fn lift(session: &Session, recorded: &LoginState) -> Result<Vec<String>, StepError> {
     on_engine!(session, connection => lift_on(connection, recorded).await)
 }
 
 async fn lift_on<C: LoginOperations>(connection: &C, recorded: &LoginState) -> Result<Vec<String>, StepError> {
-    // The undo is run again after a failure, so it begins by reading what is still to be put back.
+    // The undo is run again after a failure, so it begins by reading what is still to be restored.
     connection.prepare_changes().await?;
     let mut done = Vec::new();
     let mut left = Vec::new();
@@ -30,7 +30,7 @@ async fn lift_on<C: LoginOperations>(connection: &C, recorded: &LoginState) -> R
             Some(sql) => run(connection, sql).await?,
             None => None,
         };
-        // One that cannot be put back must not keep the others closed.
+        // One that cannot be restored must not keep the others closed.
         match refused {
             None => done.push(login.done),
             Some(why) => left.push(format!("{}: {why}", login.name)),
@@ -39,7 +39,7 @@ async fn lift_on<C: LoginOperations>(connection: &C, recorded: &LoginState) -> R
     if left.is_empty() {
         return Ok(done);
     }
-    Err(unavailable(format!("not everything could be put back: {}", left.join("; ")))
+    Err(unavailable(format!("not everything could be restored: {}", left.join("; ")))
         .changed(if done.is_empty() { "nothing was changed".to_owned() } else { done.join("; ") })
         .advice("put these back by hand as the master user"))
 }

@@ -8,7 +8,7 @@
 //!    database's connection limit becomes zero and the application's roles lose `LOGIN`; on MySQL the application's
 //!    accounts are locked.
 //! 3. [`verify`] probes every login path that is left.
-//! 4. [`lift`] puts back exactly what was recorded.
+//! 4. [`lift`] restores exactly what was recorded.
 //!
 //! Where the network alone is the fence, [`terminate_sessions`] ends the sessions and nothing else, and
 //! [`writers_without_session`] names what would go on writing. [`inspect`] shows, days later, whether the fence still holds.

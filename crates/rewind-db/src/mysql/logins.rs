@@ -43,7 +43,7 @@ impl LoginOperations for MysqlConnection {
             match now.iter().find(|(known, _)| known == account) {
                 None => Some(RestoreLogin {
                     statement: None,
-                    done: format!("{account} was dropped meanwhile: nothing to put back"),
+                    done: format!("{account} was dropped meanwhile: nothing to restore"),
                     name,
                 }),
                 Some((_, false)) => None,

@@ -114,9 +114,9 @@ fn restore_limit(database: &DatabaseLimit, limits: &BTreeMap<u32, (String, Strin
     Some(RestoreLogin {
         statement: (!is_invalid).then_some(statement),
         done: if is_invalid {
-            format!("the drop of {name} was interrupted meanwhile: nothing to put back")
+            format!("the drop of {name} was interrupted meanwhile: nothing to restore")
         } else {
-            format!("connection limit of {name} put back to {recorded}")
+            format!("connection limit of {name} restored to {recorded}")
         },
         name: format!("connection limit {recorded} of {name}"),
     })
