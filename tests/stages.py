@@ -25,6 +25,13 @@ PAYLOADS = {state: set(names) for machine in DECLARED.values() for state, names 
 # AwaitRewind while it waits for the safety clone, which its stand-in and the timings tell apart.
 PAYLOADS["AwaitSafetyClone"] = PAYLOADS["AwaitRewind"]
 
+
+
+def steps(*names):
+    """The states of these stages that call a function."""
+    return [state for name in names for state in stage(name) if state in PAYLOADS]
+
+
 START = stage("lease", without=["ReadLease"]) + stage("plan", without=["Planned"])
 INSTANCES = stage("instances")
 REWIND = stage("restore") + INSTANCES + stage("verify")

@@ -36,8 +36,8 @@ def undoes(stack, engine, name, statement, database="shop", approval="none"):
         said = wait_until(lambda: told.messages(run.id), "a message to people")
         contains(
             said[0],
-            "Traffic is still on the source",
-            "ok   orders are back: expected 4000, found 4000, on the source 0",
+            "traffic is still on the source",
+            'check "orders are back" in shop passed: expected 4000, found 4000; the source has 0',
         )
         contains(said[0], f"{cluster.record} moves from", pending["hash"], pending["expiresAt"], run.arn)
         assert look(cluster.record) == after, "the source while people are asked"

@@ -8,7 +8,7 @@ from scenario import (
 )  # fmt: skip
 from stages import (
     APPROVE, ASK, CONFIRM, DONE, PUT_BACK, REWIND, START, UNDO_FENCE, UNDO_INSTANCES, UNDO_RESTORE,
-    UNDO_SWITCH,
+    UNDO_SWITCH, steps,
 )  # fmt: skip
 
 # What is undone after a failure of each step, before the end.
@@ -16,14 +16,13 @@ UNDONE_AFTER = {
     "ValidateWindow": [],
     "StartRestore": UNDO_RESTORE,
     "AwaitRewind": PUT_BACK + UNDO_INSTANCES,
-    "AddInstances": PUT_BACK + UNDO_INSTANCES,
-    "AwaitInstances": PUT_BACK + UNDO_INSTANCES,
-    "Verify": PUT_BACK + UNDO_INSTANCES,
+    **dict.fromkeys(steps("instances", "verify"), PUT_BACK + UNDO_INSTANCES),
     "FenceSource": UNDO_FENCE + UNDO_INSTANCES,
     "SwapDns": UNDO_SWITCH + UNDO_INSTANCES,
     "AwaitInSync": UNDO_SWITCH,
     "ConfirmCutover": UNDO_SWITCH,
 }
+assert set(UNDONE_AFTER) == set(steps("plan", "restore", "instances", "verify", "fence", "cutover")), "a step never fails"
 NOT_MOVED = {"UndoSwapDns": [{"answer": {"changed": False, "what": []}, "always": True}]}
 
 

@@ -8,11 +8,13 @@ pub(super) fn choice(steps: &[State]) -> State {
         "Says how the clusters stand when a person has to look, by the undo that failed, or else by the step. Without \
          a match nothing was changed.",
     );
-    beside(in_place(state), steps).next("ConcludeNeedsOperator")
+    beside(in_place(state, steps), steps).next("ConcludeNeedsOperator")
 }
 
 /// In place. A fence that is left has to be lifted by hand, once it is known what the cluster holds.
-fn in_place(state: State) -> State {
+fn in_place(state: State, steps: &[State]) -> State {
+    // All that reads the rewound data before it is verified leaves the same behind when it stops.
+    let reading = names(steps.iter().filter(|step| step.stage == "verify" && step.function.is_some()));
     // The order matters: an undo that failed describes the clusters better than the failure that started it.
     state
         .when_with(
@@ -67,7 +69,7 @@ fn in_place(state: State) -> State {
             "ConcludeNeedsOperator",
         )
         .when_with(
-            "$plan.strategy = 'backtrack' and $failure.state = 'Verify'",
+            &format!("$plan.strategy = 'backtrack' and $failure.state in [{reading}]"),
             situation_fenced(
                 "'now: ' & $plan.cluster & ' is rewound to ' & $restored.rewoundTo & ' and not verified; it is still \
                  fenced, and the safety clone ' & $plan.newCluster & ' is kept'",
@@ -119,9 +121,8 @@ fn beside(state: State, steps: &[State]) -> State {
     situations
         .into_iter()
         .fold(state, |state, (of, text)| {
-            let stopped = steps.iter().filter(|step| step.situation == Some(of));
-            let stopped: Vec<String> = stopped.map(|step| format!("'{}'", step.name)).collect();
-            let condition = format!("$plan.strategy != 'backtrack' and $failure.state in [{}]", stopped.join(", "));
+            let stopped = names(steps.iter().filter(|step| step.situation == Some(of)));
+            let condition = format!("$plan.strategy != 'backtrack' and $failure.state in [{stopped}]");
             state.when_with(&condition, situation(text), "ConcludeNeedsOperator")
         })
         .when_with(
@@ -140,6 +141,12 @@ fn beside(state: State, steps: &[State]) -> State {
             ),
             "ConcludeNeedsOperator",
         )
+}
+
+/// The names of states, as the items of a JSONata array.
+fn names<'a>(states: impl Iterator<Item = &'a State>) -> String {
+    let names: Vec<String> = states.map(|state| format!("'{}'", state.name)).collect();
+    names.join(", ")
 }
 
 /// How things stand for whoever has to look.
