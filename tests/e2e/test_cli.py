@@ -124,7 +124,7 @@ def test_recovery_and_its_undo_at_a_terminal(stack):
     refusal = terminal.json("approve", name, "--hash", "0123456789", code=5)
     contains(refusal["message"], "is not the hash of what", "nothing was decided")
     screen = Screen(terminal, "approve", name, "the", "count", "is", "right")
-    screen.sees("If you approve:", "orders are back", "type the first 6 characters")
+    screen.sees("If you approve:", "it stays on the source, fenced", "orders are back", "type the first 6 characters")
     screen.types(asked["hash"][:6] + "\n")
     screen.sees(f"{name}: approved by ann (arn:aws:")
     screen.ends(0)

@@ -637,3 +637,91 @@ fn one_place_alone_asks_the_operating_system_for_the_time() {
     }
     assert_eq!(who, ["crates/rewind-clock/src/lib.rs"]);
 }
+
+#[test]
+fn every_payload_field_is_one_that_its_function_reads() {
+    // A name that serde does not know is skipped, and a field with a default is then silently empty.
+    let machines = Machine::all();
+    let mut read = 0;
+    for (name, state, function) in machines.iter().flat_map(Machine::invocations) {
+        let stem = Function::all().into_iter().find(|f| f.name == function).unwrap().stem;
+        let known = payload_fields(&format!("functions/{stem}/src/lib.rs"), "Input");
+        for field in state["Arguments"]["Payload"].as_object().unwrap().keys() {
+            // The direction is read by rewind-lambda, and who asks for records only says so in the log.
+            let is_read_elsewhere = field == "direction" || (stem == "find-records" && field == "executionArn");
+            assert!(is_read_elsewhere || known.contains(field), "{name} passes {field}; {stem} reads {known:?}");
+            read += 1;
+        }
+    }
+    assert!(read > 50, "{read} fields");
+}
+
+/// The names by which serde reads the type `name` of a file.
+fn payload_fields(path: &str, name: &str) -> BTreeSet<String> {
+    let file = syn::parse_file(&files::read(path)).expect("it compiles");
+    let mut fields = BTreeSet::new();
+    for item in file.items {
+        match item {
+            syn::Item::Struct(item) if item.ident == name => {
+                let camel = serde_words(&item.attrs).iter().any(|word| word == "camelCase");
+                for field in item.fields {
+                    let words = serde_words(&field.attrs);
+                    let ident = field.ident.expect("a payload has names").to_string();
+                    let flattened = words.iter().any(|word| word == "flatten").then(|| type_name(&field.ty));
+                    match flattened.as_deref() {
+                        Some("Proposal") => {
+                            fields.extend(payload_fields("crates/rewind-core/src/proposal.rs", "Proposal"))
+                        }
+                        Some(other) => fields.extend(payload_fields(path, other)),
+                        None => {
+                            let renamed =
+                                words.iter().position(|word| word == "rename").and_then(|at| words.get(at + 1));
+                            fields.insert(renamed.cloned().unwrap_or(if camel { camel_case(&ident) } else { ident }));
+                        }
+                    }
+                }
+            }
+            // An enum is tagged, and each of its variants is a struct of the same file.
+            syn::Item::Enum(item) if item.ident == name => {
+                let words = serde_words(&item.attrs);
+                fields.extend(words.iter().position(|word| word == "tag").and_then(|at| words.get(at + 1)).cloned());
+                for field in item.variants.iter().flat_map(|variant| &variant.fields) {
+                    match &field.ident {
+                        Some(ident) => _ = fields.insert(camel_case(&ident.to_string())),
+                        None => fields.extend(payload_fields(path, &type_name(&field.ty))),
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+    assert!(!fields.is_empty(), "{path} has no {name} that this test can read");
+    fields
+}
+
+/// The words and strings in the serde attributes of an item.
+fn serde_words(attributes: &[syn::Attribute]) -> Vec<String> {
+    let word = Regex::new(r"\w+").unwrap();
+    let serde = attributes.iter().filter(|attribute| attribute.path().is_ident("serde"));
+    let tokens = serde.filter_map(|attribute| attribute.meta.require_list().ok()).map(|list| list.tokens.to_string());
+    tokens.flat_map(|tokens| word.find_iter(&tokens).map(|w| w.as_str().to_owned()).collect::<Vec<_>>()).collect()
+}
+
+fn type_name(of: &syn::Type) -> String {
+    let syn::Type::Path(path) = of else { panic!("a payload has named types") };
+    let last = path.path.segments.last().unwrap();
+    match &last.arguments {
+        // Box<T>, the only generic type of a variant.
+        syn::PathArguments::AngleBracketed(inner) if last.ident == "Box" => match inner.args.first() {
+            Some(syn::GenericArgument::Type(of)) => type_name(of),
+            _ => panic!("a Box has a type"),
+        },
+        _ => last.ident.to_string(),
+    }
+}
+
+fn camel_case(snake: &str) -> String {
+    let mut words = snake.split('_');
+    let first = words.next().unwrap_or_default().to_owned();
+    words.fold(first, |name, word| name + &word[..1].to_uppercase() + &word[1..])
+}

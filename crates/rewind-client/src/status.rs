@@ -100,7 +100,12 @@ fn with_execution(mut record: RecoveryRecord, execution: Option<(&'static str, E
         // The wait is over with its execution: nobody should be asked for a decision that nothing takes.
         record.approval = None;
         record.ended_at = execution.ended_at;
-        record.outcome = record.outcome.or_else(|| Outcome::read(&execution.output).ok());
+        if record.outcome.is_none() && execution.status == Status::Succeeded {
+            match Outcome::read(&execution.output) {
+                Ok(outcome) => record.outcome = Some(outcome),
+                Err(why) => record.unreadable.push(why),
+            }
+        }
         // The record first: the state machine wrote it, with the name that the error page has.
         record.error = record.error.or(execution.error);
         record.cause = record.cause.or(execution.cause);
@@ -111,10 +116,12 @@ fn with_execution(mut record: RecoveryRecord, execution: Option<(&'static str, E
 /// Makes the record of an execution that the table does not have: a dry run, an undo, or a recovery that has not recorded its
 /// plan yet.
 fn from_execution(id: &str, cluster: String, state: &str, execution: Execution) -> RecoveryRecord {
-    let (plan, outcome) = match Outcome::read(&execution.output) {
-        Ok(Outcome::Planned(planned)) => (Some(planned.plan), None),
-        Ok(outcome) => (None, Some(outcome)),
-        Err(_) => (None, None),
+    let (plan, outcome, unreadable) = match Outcome::read(&execution.output) {
+        Ok(Outcome::Planned(planned)) => (Some(planned.plan), None, Vec::new()),
+        Ok(outcome) => (None, Some(outcome), Vec::new()),
+        // A failed execution has no output to read.
+        Err(why) if execution.status == Status::Succeeded => (None, None, vec![why]),
+        Err(_) => (None, None, Vec::new()),
     };
     RecoveryRecord {
         id: id.to_owned(),
@@ -132,7 +139,7 @@ fn from_execution(id: &str, cluster: String, state: &str, execution: Execution) 
         cause: execution.cause,
         outcome,
         plan,
-        unreadable: Vec::new(),
+        unreadable,
     }
 }
 
@@ -141,7 +148,10 @@ fn from_execution(id: &str, cluster: String, state: &str, execution: Execution) 
 pub(crate) fn ending_of(execution: &Execution, last_state: Option<&str>) -> Ending {
     match execution.status {
         // An output of another version cannot be read, and a success is still a success.
-        Status::Succeeded => Outcome::read(&execution.output).map_or(Ending::Recovered, |outcome| outcome.ending()),
+        Status::Succeeded => {
+            let by_name = || execution.output.get("outcome").and_then(Value::as_str).and_then(Ending::from_name);
+            Outcome::read(&execution.output).map_or_else(|_| by_name().unwrap_or(Ending::Recovered), |o| o.ending())
+        }
         Status::Failed => last_state.and_then(Ending::from_name).unwrap_or(Ending::NeedsOperator),
         Status::Stopped | Status::Running => Ending::Stopped,
     }

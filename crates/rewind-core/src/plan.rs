@@ -74,6 +74,15 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// Names what the cluster `new_cluster` is: for people, who must not take the one for the other.
+    pub fn created_cluster(&self) -> &'static str {
+        // In place it holds the data with the mistake, and beside the source the data without it.
+        match self.strategy {
+            Strategy::Backtrack => "the safety clone",
+            Strategy::Restore | Strategy::Auto => "the restored cluster",
+        }
+    }
+
     /// The instance that is created first and becomes the writer.
     pub fn writer(&self) -> Option<&PlannedInstance> {
         self.instances.iter().find(|instance| instance.writer)

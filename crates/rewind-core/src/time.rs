@@ -79,6 +79,10 @@ pub fn parse_duration(text: &str) -> Result<SignedDuration, String> {
             format_duration(SignedDuration::from_secs(minutes)),
         ));
     }
+    // jiff reads 10:30:00 as ten hours and a half, and whoever writes that means a time of day.
+    if text.contains(':') {
+        return Err(UNREADABLE.to_owned());
+    }
     // jiff knows the names of the units and their plurals, so that no list of them is kept here.
     let span = SpanParser::new().parse_span(text).map_err(|_| UNREADABLE.to_owned())?;
     if span.get_years() != 0 || span.get_months() != 0 {
@@ -128,6 +132,13 @@ mod tests {
 
     fn seconds(seconds: i64) -> SignedDuration {
         SignedDuration::from_secs(seconds)
+    }
+
+    #[test]
+    fn a_time_of_day_is_not_taken_for_a_length() {
+        for text in ["10:30:00", "10:30"] {
+            assert_eq!(parse_duration(text).unwrap_err(), UNREADABLE, "{text}");
+        }
     }
 
     #[test]

@@ -115,10 +115,9 @@ where
 
     async fn undo(&self, Input { recovery, plan }: Input) -> Result<Undone, StepError> {
         // The undo of start-restore deletes the cluster itself, which RDS refuses while it has instances.
-        let Some(restored) = self.clusters.cluster(&plan.new_cluster).await? else { return Ok(Undone::nothing()) };
-        if restored.tag(RECOVERY_TAG) != Some(recovery.id.as_str()) {
+        let Some(restored) = self.clusters.created_cluster(&plan.new_cluster, &recovery.id).await? else {
             return Ok(Undone::nothing());
-        }
+        };
         let mut deleted = Vec::new();
         // Readers first: if the writer were deleted before them, RDS would fail over to a reader.
         let mut instances = self.clusters.instances(&restored.name).await?;
@@ -133,7 +132,7 @@ where
                 format!("{} has an instance {} that this recovery did not make", restored.name, unknown.name),
             )
             .changed("no instance was deleted")
-            .advice("find out who uses it; delete the restored cluster by hand when nobody does"));
+            .advice(format!("find out who uses it; delete {} by hand when nobody does", restored.name)));
         }
         for instance in instances {
             // An undo may run twice, and RDS refuses to delete an instance that is being deleted.

@@ -3,7 +3,7 @@
 //! it again. It changes nothing, so it has no undo.
 
 use jiff::Timestamp;
-use rewind_aws::rds::{Cluster, Instance, ReadBacktracks, ReadClusters};
+use rewind_aws::rds::{Cluster, Instance, ReadBacktracks, ReadClusters, is_foreign};
 use rewind_aws::route53::FollowChange;
 use rewind_core::names::RECOVERY_TAG;
 use rewind_core::{Clock, ErrorName, Plan, Polling, Recovery, Restored, StepError};
@@ -137,10 +137,15 @@ impl Seen {
 impl<C: ReadClusters + ReadBacktracks, F: FollowChange, K: Clock> AwaitRewind<C, F, K> {
     async fn check_cluster(&self, recovery: &Recovery, plan: &Plan, what: WaitFor) -> Result<Seen, StepError> {
         let name = &plan.new_cluster;
-        let Some(cluster) = self.clusters.cluster(name).await? else {
+        let found = match self.clusters.cluster(name).await {
+            // The name is somebody else's by now: what this recovery created is gone.
+            Err(error) if what == WaitFor::ClusterGone && is_foreign(&error) => None,
+            found => found?,
+        };
+        let Some(cluster) = found else {
             return match what {
                 WaitFor::ClusterGone => Ok(Seen::new(true, format!("{name} is gone"))),
-                _ => Err(failed(plan, format!("the restored cluster {name} is gone"))),
+                _ => Err(failed(plan, format!("{} {name} is gone", plan.created_cluster()))),
             };
         };
         match what {

@@ -88,6 +88,9 @@ async fn the_end_of_a_cluster_is_waited_for_until_it_is_gone() {
     // A cluster that others created under this name will never be deleted by this recovery.
     foreign.edit("orders-r", |cluster| cluster.tags.clear());
     assert!(wait(&foreign, WaitFor::ClusterGone).await.unwrap().done);
+    // A name that another engine has taken cannot be read, and what this recovery created is gone all the same.
+    foreign.make_foreign("orders-r", "neptune");
+    assert!(wait(&foreign, WaitFor::ClusterGone).await.unwrap().done);
 }
 
 async fn wait_for(rds: &FakeRds, identifier: Option<&str>) -> Result<Output, StepError> {
@@ -169,7 +172,7 @@ async fn a_failed_safety_clone_is_reported_with_the_state_of_the_source() {
     let input = Input { recovery: recovery(), plan: in_place_plan(), awaiting };
     let error = step(mysql_rds(), 0).run(input).await.unwrap_err();
     assert!(
-        error.to_string().starts_with("the restored cluster orders-e is gone; orders is fenced, and was not rewound"),
+        error.to_string().starts_with("the safety clone orders-e is gone; orders is fenced, and was not rewound"),
         "{error}"
     );
 }

@@ -3,7 +3,7 @@
 
 use crate::{CleanUp, Kept, KeptRequest, Kind, ReadSessions, Records};
 use jiff::Timestamp;
-use rewind_aws::rds::{Cluster, Instance, ReadClusters};
+use rewind_aws::rds::{Cluster, Instance, ReadClusters, is_foreign};
 use rewind_aws::records::Notes;
 use rewind_aws::recoveries::Recoveries;
 use rewind_core::names::{FENCED_BY_TAG, KEEP_UNTIL_TAG, RECOVERY_TAG, SAFETY_CLONE_OF_TAG};
@@ -49,7 +49,13 @@ where
 
     /// Reads cluster and table, which is cheap enough to repeat before every change.
     pub(crate) async fn marks(&self, kept: &Kept) -> Result<Marks, StepError> {
-        let Some(cluster) = self.clusters.cluster(&kept.cluster).await? else { return Ok(Marks::Gone) };
+        let found = match self.clusters.cluster(&kept.cluster).await {
+            Err(error) if is_foreign(&error) => {
+                return Ok(Marks::Changed(vec![format!("{} is a cluster of another engine by now", kept.cluster)]));
+            }
+            found => found?,
+        };
+        let Some(cluster) = found else { return Ok(Marks::Gone) };
         let mut why = tags(kept, &cluster, self.clock.now());
         let plan = match self.recoveries.recovery(&kept.recovery_id).await? {
             Some(record) => planned(kept, record),
@@ -167,7 +173,13 @@ where
             Kind::Source => &plan.new_cluster,
             Kind::SafetyClone => &plan.cluster,
         };
-        let Some(successor) = self.clusters.cluster(name).await? else {
+        let found = match self.clusters.cluster(name).await {
+            Err(error) if is_foreign(&error) => {
+                return Ok(Some(format!("{name} is another cluster than the one that {} left", kept.recovery_id)));
+            }
+            found => found?,
+        };
+        let Some(successor) = found else {
             return Ok(Some(format!("{name}, which has its clients now, is gone: this may be the last copy")));
         };
         let same = match kept.kind {

@@ -2,7 +2,7 @@
 //! records are unchanged. It runs before the fence and changes nothing, so there is nothing to undo.
 
 use jiff::{SignedDuration, Timestamp};
-use rewind_aws::rds::{Cluster, ReadClusters};
+use rewind_aws::rds::{Cluster, ReadClusters, is_foreign};
 use rewind_aws::route53::Zones;
 use rewind_core::names::RECOVERY_TAG;
 use rewind_core::{
@@ -126,7 +126,12 @@ impl<C: ReadClusters, Z: Zones, K: Clock> ConfirmApproval<C, Z, K> {
         restored: Option<&Restored>,
     ) -> Result<(), StepError> {
         let name = &plan.new_cluster;
-        let found = self.clusters.cluster(name).await?;
+        let found = match self.clusters.cluster(name).await {
+            Err(error) if is_foreign(&error) => {
+                return Err(too_late(by, format!("{name} is a cluster of another engine by now")));
+            }
+            found => found?,
+        };
         match (plan.strategy, found) {
             // In place the safety clone is made after the approval, under a name that nobody else may have taken.
             (Strategy::Backtrack, None) => Ok(()),

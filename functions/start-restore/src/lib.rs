@@ -76,7 +76,7 @@ where
         if !delete_created(&self.clusters, &recovery, &plan.new_cluster).await? {
             return Ok(Undone::nothing());
         }
-        Ok(Undone::of(vec![format!("the restored cluster {} is being deleted", plan.new_cluster)]))
+        Ok(Undone::of(vec![format!("{} {} is being deleted", plan.created_cluster(), plan.new_cluster)]))
     }
 }
 

@@ -89,3 +89,11 @@ async fn undo_leaves_the_source_alone_as_it_was_wherever_it_is_interrupted() {
         }
     }
 }
+
+#[tokio::test]
+async fn undo_leaves_alone_whoever_has_the_name_by_now() {
+    let rds = rds();
+    // A cluster of Neptune has taken the name that the plan chose: it cannot be read, and it is not ours.
+    rds.make_foreign("orders-r", "neptune");
+    assert_eq!(step(&rds).undo(input()).await.unwrap(), Undone::nothing());
+}

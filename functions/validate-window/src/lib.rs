@@ -7,7 +7,7 @@ mod refusal;
 
 use refusal::invalid;
 use rewind_aws::rds::tags::is_value;
-use rewind_aws::rds::{Cluster, Instance, ReadClusters, ReadParameters};
+use rewind_aws::rds::{Cluster, Instance, ReadClusters, ReadParameters, is_foreign};
 use rewind_aws::route53::Zones;
 use rewind_aws::secrets::FindSecrets;
 use rewind_core::names::{default_new_cluster, default_safety_clone, new_instance};
@@ -142,7 +142,7 @@ impl<C: ReadClusters + ReadParameters, Z: Zones, S: FindSecrets, K: Clock> Valid
     async fn is_taken(&self, name: &str) -> Result<bool, StepError> {
         match self.clusters.cluster(name).await {
             Ok(found) => Ok(found.is_some()),
-            Err(error) if error.name == ErrorName::InvalidRequest => Ok(true),
+            Err(error) if is_foreign(&error) => Ok(true),
             Err(error) => Err(error),
         }
     }

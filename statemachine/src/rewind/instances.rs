@@ -7,7 +7,7 @@ use rewind_core::ErrorName;
 pub(super) fn states() -> Vec<State> {
     vec![
         State::step("AddInstances")
-            .progress("gives the restored cluster its instances and settings")
+            .progress("gives the new cluster its instances and settings")
             .situation(Situation::InstancesMayExist)
             .comment(
                 "Creates the writer, then the readers, and sets all that a restore does not carry over. Differences \

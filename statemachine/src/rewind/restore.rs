@@ -86,7 +86,7 @@ fn not_done() -> Assign {
 pub(super) fn undo() -> Vec<State> {
     vec![
         State::undo("UndoStartRestore", "StartRestore")
-            .progress("deletes the restored cluster")
+            .progress("deletes the new cluster")
             .comment("Deletes the restored cluster, in place the safety clone, if this recovery created it.")
             .timeout(75)
             .keeps_what_was_undone()

@@ -12,7 +12,8 @@ pub mod tags;
 
 use crate::AwsResult;
 use jiff::Timestamp;
-use rewind_core::Engine;
+use rewind_core::names::RECOVERY_TAG;
+use rewind_core::{Engine, ErrorName, StepError};
 
 pub use adapter::Rds;
 pub use recovery_cluster::{NewCluster, delete_created, describe_created};
@@ -227,8 +228,24 @@ pub struct Instance {
 pub trait ReadClusters: Send + Sync {
     /// Reads the cluster `name`; none if there is no such cluster.
     fn cluster(&self, name: &str) -> impl Future<Output = AwsResult<Option<Cluster>>> + Send;
+    /// Reads the cluster `name` if the recovery `id` created it; none if it is gone, or if the name is somebody else's by now.
+    fn created_cluster(&self, name: &str, id: &str) -> impl Future<Output = AwsResult<Option<Cluster>>> + Send {
+        async move {
+            match self.cluster(name).await {
+                Ok(found) => Ok(found.filter(|cluster| cluster.tag(RECOVERY_TAG) == Some(id))),
+                Err(error) if is_foreign(&error) => Ok(None),
+                Err(error) => Err(error),
+            }
+        }
+    }
     /// Reads the instances of a cluster.
     fn instances(&self, cluster: &str) -> impl Future<Output = AwsResult<Vec<Instance>>> + Send;
+}
+
+/// True if a cluster could not be read because it is none of Aurora. Neptune and DocumentDB share the names of RDS, so one of
+/// theirs can take a name that a recovery planned.
+pub fn is_foreign(error: &StepError) -> bool {
+    error.name == ErrorName::InvalidRequest
 }
 
 /// The origin of a new cluster's data.

@@ -98,11 +98,8 @@ where
     C: ReadClusters + ModifyClusters + DeleteClusters,
 {
     // An undo also runs where its step never ran, or ran already: then there is nothing to delete.
-    let Some(found) = clusters.cluster(name).await? else { return Ok(false) };
     // A cluster of somebody else is left alone, even under the name that the plan chose.
-    if found.tag(RECOVERY_TAG) != Some(recovery.id.as_str()) {
-        return Ok(false);
-    }
+    let Some(found) = clusters.created_cluster(name, &recovery.id).await? else { return Ok(false) };
     // RDS refuses further calls for a cluster that is being deleted, and that is what was wanted.
     if found.status != "deleting" {
         if found.deletion_protection {

@@ -3,7 +3,7 @@
 use super::outcome::outcome_fields;
 use crate::document::Document;
 use jiff::Timestamp;
-use rewind_core::{RecordedDecision, RecoveryRecord, format_duration};
+use rewind_core::{RecordedDecision, RecoveryRecord, Strategy, format_duration};
 
 /// Formats the status of a recovery as of `now`.
 pub fn recovery(recovery: &RecoveryRecord, now: Timestamp) -> Document {
@@ -17,7 +17,13 @@ pub fn recovery(recovery: &RecoveryRecord, now: Timestamp) -> Document {
     // An outcome says both of these itself, and more exactly.
     if recovery.outcome.is_none() {
         if let Some(new_cluster) = &recovery.new_cluster {
-            document.field("restored cluster", new_cluster);
+            // In place that cluster holds the data with the mistake: nobody may take it for the restored one.
+            let name = match recovery.plan.as_ref().map(|plan| plan.strategy) {
+                Some(Strategy::Backtrack) => "safety clone",
+                Some(_) => "restored cluster",
+                None => "new cluster",
+            };
+            document.field(name, new_cluster);
         }
         if let Some(ended) = recovery.ended_at {
             document.field("took", format_duration(ended.duration_since(recovery.started_at)));
