@@ -6,6 +6,7 @@ use crate::json::{Json, jsonata, object};
 use crate::machine::Machine;
 use crate::retry::{ANY, CONDITION_FAILED};
 use crate::state::{State, found, number, set, set_to, text};
+use crate::timeouts;
 use rewind_core::ErrorName;
 
 /// The machine.
@@ -45,7 +46,7 @@ fn states() -> Vec<State> {
             .inputs([])
             .input_text("what", "find")
             .input_as("executionArn", "$states.context.Execution.Id")
-            .timeout(195)
+            .timeout(timeouts::CLEAN_UP)
             .keep_as("due", "$append([], $states.result.Payload.due)")
             .next("IsAnyDue")
             .fails_to("ConcludeNotFound"),
@@ -70,7 +71,7 @@ fn states() -> Vec<State> {
             .input_as("cluster", "$item.cluster")
             .input_as("recoveryId", "$item.recoveryId")
             .input_as("executionArn", "$states.context.Execution.Id")
-            .timeout(75)
+            .timeout(timeouts::FIND_RECORDS)
             .keep("records")
             .next("CheckUnused")
             .fails_to("ConcludeFailed"),
@@ -88,7 +89,7 @@ fn states() -> Vec<State> {
             .input_as("kind", "$item.kind")
             .inputs(["records"])
             .input_as("executionArn", "$states.context.Execution.Id")
-            .timeout(195)
+            .timeout(timeouts::CLEAN_UP)
             .keep("check")
             .next("IsUnused")
             .fails_to("ConcludeFailed"),
@@ -139,7 +140,7 @@ fn states() -> Vec<State> {
             .input_as("cluster", "$item.cluster")
             .input_as("recoveryId", "$item.recoveryId")
             .input_as("executionArn", "$states.context.Execution.Id")
-            .timeout(75)
+            .timeout(timeouts::FIND_RECORDS)
             .keep("records")
             .next("CleanUp")
             .fails_to("ConcludeFailed"),
@@ -157,7 +158,7 @@ fn states() -> Vec<State> {
             .input_as("kind", "$item.kind")
             .inputs(["records"])
             .input_as("executionArn", "$states.context.Execution.Id")
-            .timeout(195)
+            .timeout(timeouts::CLEAN_UP)
             .keep("deletion")
             .next("IsDeleted")
             // A recovery works on the cluster: no failure, for the next hour looks again.

@@ -15,6 +15,7 @@ mod picture;
 mod retry;
 mod rewind;
 mod state;
+mod timeouts;
 mod undo;
 
 pub use json::Json;

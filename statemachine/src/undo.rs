@@ -6,6 +6,7 @@ use crate::lease::{acquire, release};
 use crate::machine::Machine;
 use crate::retry::{ANY, CONDITION_FAILED};
 use crate::state::{Assign, State, set, set_to, text};
+use crate::timeouts;
 use rewind_core::ErrorName;
 
 /// The machine.
@@ -195,7 +196,7 @@ fn states() -> Vec<State> {
             .inputs(["plan"])
             .input_text("fence", "restored")
             .inputs(["restored"])
-            .timeout(195)
+            .timeout(timeouts::FENCE_SOURCE)
             .next("UndoSwapDns")
             .bugs_to("ConcludeNeedsOperator")
             .fails_to("UndoFenceRestored"),
@@ -203,7 +204,7 @@ fn states() -> Vec<State> {
             .progress("moves the records back")
             .comment("Moves the records back, if they are still as the recovery left them.")
             .inputs(["restored"])
-            .timeout(75)
+            .timeout(timeouts::SWAP_DNS)
             .keeps_what_was_undone()
             .next("UndoFenceSource")
             .bugs_to("ConcludeNeedsOperator")
@@ -214,7 +215,7 @@ fn states() -> Vec<State> {
                 "Lifts the fence of the source: it is exactly as it was. Not before the records have left the \
                  restored cluster.",
             )
-            .timeout(195)
+            .timeout(timeouts::FENCE_SOURCE)
             .keeps_what_was_undone()
             .next("RecordUndone")
             // Not to UndoFenceRestored: the records point at the source by then, and opening the restored cluster as
@@ -228,7 +229,7 @@ fn states() -> Vec<State> {
             )
             .input_text("fence", "restored")
             .inputs(["restored"])
-            .timeout(195)
+            .timeout(timeouts::FENCE_SOURCE)
             .keeps_what_was_undone()
             .next("IsTrafficUnmoved")
             .undo_fails_to("ConcludeNeedsOperator"),

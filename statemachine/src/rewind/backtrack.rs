@@ -2,6 +2,7 @@
 //! clone.
 
 use crate::state::{Recoveries, State, bug, found, hours, set};
+use crate::timeouts;
 use rewind_core::ErrorName;
 
 /// The states, in the order in which a recovery that works passes them.
@@ -23,7 +24,7 @@ pub(super) fn states() -> Vec<State> {
             .only(Recoveries::Backtrack)
             .comment("From here on the data may be rewound.")
             .inputs(["recovery", "plan"])
-            .timeout(75)
+            .timeout(timeouts::START_BACKTRACK)
             .keep("backtrack")
             .starts_waiting_for_one("backtrack", "$states.result.Payload.identifier")
             .next("AwaitRewind")
@@ -35,7 +36,7 @@ pub(super) fn states() -> Vec<State> {
                 "The data is back and verified: the source admits clients again. A failure here rolls nothing back, \
                  because only the fence is left.",
             )
-            .timeout(195)
+            .timeout(timeouts::FENCE_SOURCE)
             .next("Finish")
             .undone_from("IsAnythingChanged"),
     ]
@@ -53,7 +54,7 @@ pub(super) fn undo() -> Vec<State> {
                  minutes, because the first backtrack may still be running.",
             )
             .inputs(["backtrack"])
-            .timeout(75)
+            .timeout(timeouts::START_BACKTRACK)
             .starts_waiting_for_one(
                 "backtrack",
                 "$exists($states.result.Payload.backtrack.identifier) ? $states.result.Payload.backtrack.identifier : \
@@ -114,7 +115,7 @@ pub(super) fn undo() -> Vec<State> {
             )
             .inputs(["recovery", "plan", "restored"])
             .input_text("expect", "sameAsSource")
-            .timeout(315)
+            .timeout(timeouts::VERIFY)
             .keep_as(
                 "undone",
                 "$append($undone, [$plan.cluster & ' was compared with the safety clone: it holds what it held \

@@ -1,6 +1,7 @@
 //! Records move to the restored cluster, and every name is followed there; the undo moves them back.
 
 use crate::state::{Recoveries, Situation, State, found, hours};
+use crate::timeouts;
 use rewind_core::ErrorName;
 
 /// Hours in which every name has to lead to the restored cluster, beside the TTL of the old records.
@@ -15,7 +16,7 @@ pub(super) fn states() -> Vec<State> {
             .only(Recoveries::Restore)
             .comment("All records in one compare-and-swap batch.")
             .inputs(["recovery", "plan", "restored"])
-            .timeout(75)
+            .timeout(timeouts::SWAP_DNS)
             .keep("swap")
             // One start for both loops below, so that together they stay within one bound.
             .keep_as("cutoverSince", "$now()")
@@ -119,7 +120,7 @@ pub(super) fn undo() -> Vec<State> {
             .inputs(["plan"])
             .input_text("fence", "restored")
             .inputs(["restored"])
-            .timeout(195)
+            .timeout(timeouts::FENCE_SOURCE)
             .next("UndoSwapDns")
             .undo_fails_to("IsAnythingChanged"),
         State::undo("UndoSwapDns", "SwapDns")
@@ -130,7 +131,7 @@ pub(super) fn undo() -> Vec<State> {
                  as moved.",
             )
             .inputs(["restored"])
-            .timeout(75)
+            .timeout(timeouts::SWAP_DNS)
             .keep_as("movedBack", "$states.result.Payload.changed = true or $states.context.State.RetryCount > 0")
             .keeps_what_was_undone()
             .next("UndoFenceSource")

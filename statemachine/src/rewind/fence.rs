@@ -1,6 +1,7 @@
 //! No write is acknowledged by the source from here on; the undo lifts the fence.
 
 use crate::state::{Recoveries, Situation, State, set};
+use crate::timeouts;
 
 /// The states, in the order in which a recovery that works passes them.
 pub(super) fn states() -> Vec<State> {
@@ -13,7 +14,7 @@ pub(super) fn states() -> Vec<State> {
                  until LiftFence.",
             )
             .inputs(["recovery", "plan"])
-            .timeout(195)
+            .timeout(timeouts::FENCE_SOURCE)
             .keep("fence")
             .next("IsDataRewound")
             .undone_from("UndoFenceSource"),
@@ -33,7 +34,7 @@ pub(super) fn undo() -> Vec<State> {
         State::undo("UndoFenceSource", "FenceSource")
             .progress("lifts the fence of the source")
             .comment("Restores exactly what the fence recorded before it changed anything.")
-            .timeout(195)
+            .timeout(timeouts::FENCE_SOURCE)
             .keeps_what_was_undone()
             .next("IsRestoredClusterKept")
             .undo_fails_to("IsAnythingChanged"),

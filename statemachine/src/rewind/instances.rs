@@ -1,6 +1,7 @@
 //! The restored cluster, or the safety clone, gets its instances; the undo deletes them.
 
 use crate::state::{Situation, State, found, hours};
+use crate::timeouts;
 use rewind_core::ErrorName;
 
 /// The states, in the order in which a recovery that works passes them.
@@ -14,7 +15,7 @@ pub(super) fn states() -> Vec<State> {
                  of the safety clone are not differences of the rewound cluster.",
             )
             .inputs(["recovery", "plan"])
-            .timeout(150)
+            .timeout(timeouts::ADD_INSTANCES)
             .keep("added")
             .keep_as(
                 "differences",
@@ -55,7 +56,7 @@ pub(super) fn undo() -> Vec<State> {
     vec![
         State::undo("UndoAddInstances", "AddInstances")
             .progress("deletes the new instances")
-            .timeout(150)
+            .timeout(timeouts::ADD_INSTANCES)
             .keeps_what_was_undone()
             .next("UndoStartRestore")
             .undo_fails_to("IsAnythingChanged"),

@@ -1,6 +1,7 @@
 //! RDS restores into a new cluster, and is waited for; the undo deletes that cluster.
 
 use crate::state::{Assign, Recoveries, Situation, State, bug, found, hours, set};
+use crate::timeouts;
 use rewind_core::ErrorName;
 
 /// Hours that RDS gets for a cluster, by a restore or as a clone.
@@ -21,7 +22,7 @@ pub(super) fn states() -> Vec<State> {
                  because the latest restorable time may not have reached the target yet.",
             )
             .inputs(["recovery", "plan"])
-            .timeout(75)
+            .timeout(timeouts::START_RESTORE)
             .keep("restored")
             .starts_waiting_for("cluster")
             .next("AwaitRewind")
@@ -88,7 +89,7 @@ pub(super) fn undo() -> Vec<State> {
         State::undo("UndoStartRestore", "StartRestore")
             .progress("deletes the new cluster")
             .comment("Deletes the restored cluster, in place the safety clone, if this recovery created it.")
-            .timeout(75)
+            .timeout(timeouts::START_RESTORE)
             .keeps_what_was_undone()
             .starts_waiting_for("clusterGone")
             .next("AwaitDeletion")

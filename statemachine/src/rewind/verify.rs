@@ -1,6 +1,7 @@
 //! The checks run on the rewound data, and decide whether there is anything to go on with.
 
 use crate::state::{Situation, State};
+use crate::timeouts;
 
 /// The states, in the order in which a recovery that works passes them.
 pub(super) fn states() -> Vec<State> {
@@ -13,7 +14,7 @@ pub(super) fn states() -> Vec<State> {
                  backtrack forward returns the cluster to its state before the rewind.",
             )
             .inputs(["recovery", "plan", "restored"])
-            .timeout(315)
+            .timeout(timeouts::VERIFY)
             .keep("report")
             .next("IsTrafficToMove")
             .undone_from("IsSourceChanged"),
