@@ -62,34 +62,18 @@ fn states() -> Vec<State> {
             )
             .when("$exists($failed.Error)", "NotCleanedUp")
             .next("CleanedUp"),
-        State::invoke("FindRecords")
+        find_records("FindRecords")
             .comment(
                 "Finds records that point at the cluster. It runs outside the VPC, because Route 53 need not be \
                  reachable from the subnets of clean-up.",
             )
-            .inputs([])
-            .input_as("cluster", "$item.cluster")
-            .input_as("recoveryId", "$item.recoveryId")
-            .input_as("executionArn", "$states.context.Execution.Id")
-            .timeout(timeouts::FIND_RECORDS)
-            .keep("records")
             .next("CheckUnused")
             .fails_to("ConcludeFailed"),
-        State::invoke("CheckUnused")
-            .function("CleanUp")
+        clean_up("CheckUnused", "check")
             .comment(
                 "A cluster that somebody uses, or that is not as the recovery left it, is not deleted. This check \
                  changes nothing and takes no lease, so it blocks nobody.",
             )
-            .input_text("what", "check")
-            .input_as("cluster", "$item.cluster")
-            .input_as("clusterArn", "$item.clusterArn")
-            .input_as("recoveryId", "$item.recoveryId")
-            .input_as("keepUntil", "$item.keepUntil")
-            .input_as("kind", "$item.kind")
-            .inputs(["records"])
-            .input_as("executionArn", "$states.context.Execution.Id")
-            .timeout(timeouts::CLEAN_UP)
             .keep("check")
             .next("IsUnused")
             .fails_to("ConcludeFailed"),
@@ -130,35 +114,19 @@ fn states() -> Vec<State> {
             .next("SendNotice")
             .catch(&CONDITION_FAILED, Vec::new(), "IsAnyDue")
             .tolerated(),
-        State::invoke("FindRecordsAgain")
-            .function("FindRecords")
+        find_records("FindRecordsAgain")
             .comment(
                 "Looks again just before each call that deletes: a record that points at the cluster meanwhile stops \
                  the deletion.",
             )
-            .inputs([])
-            .input_as("cluster", "$item.cluster")
-            .input_as("recoveryId", "$item.recoveryId")
-            .input_as("executionArn", "$states.context.Execution.Id")
-            .timeout(timeouts::FIND_RECORDS)
-            .keep("records")
             .next("CleanUp")
             .fails_to("ConcludeFailed"),
-        State::invoke("CleanUp")
+        clean_up("CleanUp", "delete")
             .comment(
                 "Deletes the instances, then the cluster, into a final snapshot, under the cluster's lease. It checks \
                  all but the records again first, and tags and table before every change. It is called until the \
                  cluster is gone.",
             )
-            .input_text("what", "delete")
-            .input_as("cluster", "$item.cluster")
-            .input_as("clusterArn", "$item.clusterArn")
-            .input_as("recoveryId", "$item.recoveryId")
-            .input_as("keepUntil", "$item.keepUntil")
-            .input_as("kind", "$item.kind")
-            .inputs(["records"])
-            .input_as("executionArn", "$states.context.Execution.Id")
-            .timeout(timeouts::CLEAN_UP)
             .keep("deletion")
             .next("IsDeleted")
             // A recovery works on the cluster: no failure, for the next hour looks again.
@@ -277,4 +245,30 @@ fn states() -> Vec<State> {
         State::fail("NotCleanedUp", "$failed.Error", "$failed.Cause")
             .comment("A cluster could not be checked or deleted, or people could not be told. The rest was done."),
     ]
+}
+
+/// A state that finds the records which point at the present item.
+fn find_records(name: &'static str) -> State {
+    State::invoke(name)
+        .function("FindRecords")
+        .input_as("cluster", "$item.cluster")
+        .input_as("recoveryId", "$item.recoveryId")
+        .input_as("executionArn", "$states.context.Execution.Id")
+        .timeout(timeouts::FIND_RECORDS)
+        .keep("records")
+}
+
+/// A state that passes the present item, and the records that were found, to clean-up.
+fn clean_up(name: &'static str, what: &str) -> State {
+    State::invoke(name)
+        .function("CleanUp")
+        .input_text("what", what)
+        .input_as("cluster", "$item.cluster")
+        .input_as("clusterArn", "$item.clusterArn")
+        .input_as("recoveryId", "$item.recoveryId")
+        .input_as("keepUntil", "$item.keepUntil")
+        .input_as("kind", "$item.kind")
+        .inputs(["records"])
+        .input_as("executionArn", "$states.context.Execution.Id")
+        .timeout(timeouts::CLEAN_UP)
 }

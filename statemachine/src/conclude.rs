@@ -1,6 +1,7 @@
 //! How a failure becomes the error and the cause of an execution: one of our names, and a sentence.
 
-use crate::json::{Json, jsonata};
+use crate::json::{Json, jsonata, object};
+use crate::state::State;
 use rewind_core::ErrorName;
 
 /// Reads the sentence out of the cause that Lambda wraps into JSON, as `$read(failure)`.
@@ -23,6 +24,26 @@ const READ: &str = concat!(
 /// An expression in which `$read` makes a sentence of a failure.
 pub(crate) fn explained(expression: &str) -> Json {
     jsonata(format!("({READ}; {expression})"))
+}
+
+/// The state `ConcludeNothingChanged`: the first failure as a sentence, and what was undone.
+pub(crate) fn nothing_changed() -> State {
+    conclude(
+        "ConcludeNothingChanged",
+        "NothingChanged",
+        "$text := $read($failure) & ($count($undone) > 0 ? '; undone: ' & $join($undone, '; ') : ''); \
+         $substring($text, 0, 30000)",
+    )
+}
+
+/// The state `ConcludeNeedsOperator`. `cause` is an expression, in which `$read` makes a sentence of a failure.
+pub(crate) fn needs_operator(cause: &str) -> State {
+    conclude("ConcludeNeedsOperator", "NeedsOperator", cause)
+}
+
+fn conclude(name: &'static str, end: &str, cause: &str) -> State {
+    let ending = [("state", end.into()), ("error", error_name()), ("cause", explained(cause))];
+    State::pass(name).assign("ending", object(ending))
 }
 
 /// The error of an execution: always one of our names, so that people and alarms know what each means. What the

@@ -1,8 +1,9 @@
 //! The lease of a cluster: one execution at a time may change it. An item `lease#<cluster>` of the table, written by
 //! conditional calls.
 
-use crate::json::{jsonata, object};
-use crate::state::{State, number, text};
+use crate::json::{Json, jsonata, object};
+use crate::state::{State, failure_of, number, set_to, text};
+use rewind_core::ErrorName;
 
 /// The state `AcquireLease`: puts the item `key` for the execution in the variable `owner`, for so many `seconds` (an
 /// expression). A put that is sent twice finds its own item, and an item whose time is over is nobody's.
@@ -41,7 +42,6 @@ pub(crate) fn until(seconds: &str) -> String {
 }
 
 /// A failure for the lease is another's, kept in `failure` by `state`. `cause` is an expression.
-pub(crate) fn held(state: &str, cause: &str) -> (String, crate::json::Json) {
-    let fields = [("Error", "LeaseHeld".into()), ("state", state.into()), ("Cause", jsonata(cause))];
-    ("failure".to_owned(), object(fields))
+pub(crate) fn held(state: &str, cause: &str) -> (String, Json) {
+    set_to("failure", failure_of(ErrorName::LeaseHeld, state, jsonata(cause)))
 }

@@ -18,6 +18,9 @@ mod state;
 mod timeouts;
 mod undo;
 
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
 pub use json::Json;
 pub use machine::Machine;
 pub use picture::page;
@@ -35,8 +38,13 @@ pub fn stages() -> String {
 
 /// The sentence that people read while an execution is in `state`; `None` for a state that takes no time.
 pub fn progress(state: &str) -> Option<&'static str> {
-    let of = |machine: &Machine| machine.states.iter().find(|declared| declared.name == state)?.progress;
-    machines().iter().find_map(of)
+    // Asked at every look at an execution: the machines are built for it once.
+    static SENTENCES: LazyLock<BTreeMap<&str, &str>> = LazyLock::new(|| {
+        // A state of two machines keeps the sentence of the first.
+        let states = machines().into_iter().rev().flat_map(|machine| machine.states);
+        states.filter_map(|state| Some((state.name, state.progress?))).collect()
+    });
+    SENTENCES.get(state).copied()
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! The machine that undoes a recovery which moved traffic: the functions that moved it are called again, last first.
 
-use crate::conclude::{error_name, explained};
+use crate::conclude::{needs_operator, nothing_changed};
 use crate::json::{Json, jsonata, object};
 use crate::lease::{acquire, release};
 use crate::machine::Machine;
@@ -286,34 +286,9 @@ fn states() -> Vec<State> {
             .next("Undone")
             .tolerated_with_output(),
         State::succeed("Undone").comment("Traffic is back on the source; the restored cluster is fenced and kept."),
-        State::pass("ConcludeNothingChanged")
-            .comment("Traffic is where the recovery left it.")
-            .assign(
-                "ending",
-                object([
-                    ("state", "NothingChanged".into()),
-                    ("error", error_name()),
-                    (
-                        "cause",
-                        explained(
-                            "$text := $read($failure) & ($count($undone) > 0 ? '; undone: ' & $join($undone, '; ') : \
-                             ''); $substring($text, 0, 30000)",
-                        ),
-                    ),
-                ]),
-            )
-            .next("IsLeaseTaken"),
-        State::pass("ConcludeNeedsOperator")
-            .comment("The undo stopped half-way. Says what failed, what was done before, and where traffic may be.")
-            .assign(
-                "ending",
-                object([
-                    ("state", "NeedsOperator".into()),
-                    ("error", error_name()),
-                    (
-                        "cause",
-                        explained(
-                            "$new := $restored.cluster; $old := $plan.cluster; $where := $failure.state = \
+        nothing_changed().comment("Traffic is where the recovery left it.").next("IsLeaseTaken"),
+        needs_operator(
+            "$new := $restored.cluster; $old := $plan.cluster; $where := $failure.state = \
                              'FenceRestored' ? 'the records point at ' & $new & ', which may be fenced' : \
                              $failure.state = 'UndoSwapDns' ? 'the records may point at ' & $new & ' or at ' & $old & \
                              ', which is fenced' : 'the records point at ' & $old & ', which may still be fenced, and \
@@ -323,11 +298,9 @@ fn states() -> Vec<State> {
                              step: mend what the first sentence names, then undo it again: every step finds what is \
                              done already; ' & $leaseKey & ' is kept until ' & $leaseUntil & ': delete that item of \
                              table ${TableName} first'; $substring($text, 0, 30000)",
-                        ),
-                    ),
-                ]),
-            )
-            .next("RecordFailure"),
+        )
+        .comment("The undo stopped half-way. Says what failed, what was done before, and where traffic may be.")
+        .next("RecordFailure"),
         State::table("RecordFailure", "updateItem")
             .progress("writes the failure into the table")
             .comment(

@@ -36,7 +36,7 @@ pub fn document(console: &Console, document: &Document) {
 ///
 /// # Errors
 ///
-/// Where it is not of the documented shape, or of no recovery.
+/// An output that is not of the documented shape, or of no recovery.
 pub fn outcome(console: &Console, output: &Value) -> Result<Recovered> {
     let outcome = Outcome::read(output).map_err(anyhow::Error::msg)?;
     document(console, &format::outcome(&outcome));

@@ -1,7 +1,7 @@
 //! From a failure to the end: where undoing begins, how things stand, and which of the two ends it is.
 
 use super::situation;
-use crate::conclude::{error_name, explained};
+use crate::conclude::{needs_operator, nothing_changed};
 use crate::json::{jsonata, object};
 use crate::lease::release;
 use crate::state::{State, of_recovery, text};
@@ -24,41 +24,15 @@ pub(super) fn states() -> Vec<State> {
 /// From the end of undoing to the ends of the execution. `steps` are all before them.
 pub(super) fn ends(steps: &[State]) -> Vec<State> {
     vec![
-        State::pass("ConcludeNothingChanged")
+        nothing_changed()
             .comment(
                 "Failed before anything was changed, or everything was rolled back. Reports the first failure as a \
                  sentence.",
             )
-            .assign(
-                "ending",
-                object([
-                    ("state", "NothingChanged".into()),
-                    ("error", error_name()),
-                    (
-                        "cause",
-                        explained(
-                            "$text := $read($failure) & ($count($undone) > 0 ? '; undone: ' & $join($undone, '; ') : \
-                             ''); $substring($text, 0, 30000)",
-                        ),
-                    ),
-                ]),
-            )
             .next("RecordFailure"),
         situation::choice(steps),
-        State::pass("ConcludeNeedsOperator")
-            .comment(
-                "A bug, an undo that failed, or a failure after the work was done. Says what happened, what was \
-                 undone, how the clusters stand, and how to lift a fence.",
-            )
-            .assign(
-                "ending",
-                object([
-                    ("state", "NeedsOperator".into()),
-                    ("error", error_name()),
-                    (
-                        "cause",
-                        explained(
-                            "$undo := $exists($undoFailure.Error) ? '; then undoing failed: ' & $read($undoFailure) : \
+        needs_operator(
+            "$undo := $exists($undoFailure.Error) ? '; then undoing failed: ' & $read($undoFailure) : \
                              '; nothing was undone'; $done := $count($undone) > 0 ? '; undone before that: ' & \
                              $join($undone, '; ') : ''; $lift := $fenceIsUp ? '; to let clients in when it is right: \
                              aws rds modify-db-cluster --db-cluster-identifier ' & $plan.cluster & ' \
@@ -68,11 +42,12 @@ pub(super) fn ends(steps: &[State]) -> Vec<State> {
                              of it meanwhile: delete that item of table ${TableName} when it is put in order'; $text \
                              := $read($failure) & $undo & $done & '; ' & ($type($situation) = 'string' ? $situation : \
                              'nothing was changed') & $lift & $lease; $substring($text, 0, 30000)",
-                        ),
-                    ),
-                ]),
-            )
-            .next("RecordFailure"),
+        )
+        .comment(
+            "A bug, an undo that failed, or a failure after the work was done. Says what happened, what was \
+                 undone, how the clusters stand, and how to lift a fence.",
+        )
+        .next("RecordFailure"),
         State::table("RecordFailure", "updateItem")
             .progress("writes the failure into the table")
             .comment("A failure here hides nothing: the execution ends with the same error and cause.")

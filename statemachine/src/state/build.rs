@@ -326,8 +326,12 @@ fn failure(variable: &str) -> Assign {
 
 /// A failure that the machine itself finds, kept in `variable`. `cause` is an expression.
 pub(crate) fn found(variable: &str, error: ErrorName, state: &str, cause: &str) -> Assign {
-    let fields = [("Error", error.as_str().into()), ("state", state.into()), ("Cause", jsonata(cause))];
-    vec![(variable.to_owned(), object(fields))]
+    vec![set_to(variable, failure_of(error, state, jsonata(cause)))]
+}
+
+/// A failure that is no error of a call: it has the fields that later expressions read of every failure.
+pub(crate) fn failure_of(error: ErrorName, state: &str, cause: Json) -> Json {
+    object([("Error", error.as_str().into()), ("state", state.into()), ("Cause", cause)])
 }
 
 /// A variable that gets what `expression` yields.
@@ -362,6 +366,5 @@ pub(crate) fn of_recovery(fields: &str) -> String {
 
 /// A bug that the machine itself finds. `cause` is a sentence.
 pub(crate) fn bug(variable: &str, state: &str, cause: &str) -> Assign {
-    let fields = [("Error", ErrorName::Bug.as_str().into()), ("state", state.into()), ("Cause", cause.into())];
-    vec![(variable.to_owned(), object(fields))]
+    vec![set_to(variable, failure_of(ErrorName::Bug, state, cause.into()))]
 }

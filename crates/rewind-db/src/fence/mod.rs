@@ -10,7 +10,7 @@
 //! 3. [`verify`] probes every login path that is left.
 //! 4. [`lift`] restores exactly what was recorded.
 //!
-//! Where the network alone is the fence, [`terminate_sessions`] ends the sessions and nothing else, and
+//! If the network alone is the fence, [`terminate_sessions`] ends the sessions and nothing else, and
 //! [`writers_without_session`] names what would go on writing. [`inspect`] shows, days later, whether the fence still holds.
 //!
 //! Each may be run again, whatever an earlier run got done. All of them work from the engine's maintenance database
