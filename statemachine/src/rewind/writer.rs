@@ -1,8 +1,7 @@
 //! The planned writer becomes the writer of the restored cluster, where another instance is.
 
-use crate::json::jsonata;
 use crate::retry::ANY;
-use crate::state::{Recoveries, Situation, State};
+use crate::state::{Recoveries, Situation, State, set};
 use crate::timeouts;
 
 /// The states, in the order in which a recovery that works passes them. Most recoveries pass none of them.
@@ -25,16 +24,18 @@ pub(super) fn states() -> Vec<State> {
             .bugs_to("IsAnythingChanged")
             .catch(
                 &ANY,
-                vec![(
-                    "differences".to_owned(),
-                    jsonata(
+                vec![
+                    set("timings", "$merge([$timings, {$states.context.State.Name: $now()}])"),
+                    set(
+                    "differences",
+
                         "$append($differences, [{'what': 'writer of ' & $plan.newCluster, 'source': \
                          $plan.instances[writer=true].source, 'restored': 'another instance, and a failover was not \
                          made: ' & $substring($string($states.errorOutput.Error), 0, 200), 'todo': 'see which instance \
                          writes, and run: aws rds failover-db-cluster --db-cluster-identifier ' & $plan.newCluster & ' \
                          --target-db-instance-identifier ' & $plan.instances[writer=true].name}])",
                     ),
-                )],
+                ],
                 "Verify",
             ),
     ]
