@@ -2,6 +2,7 @@
 
 use rewind_aws::rds::tags::{MOST_TAGS, left_out, of_aws};
 use rewind_aws::rds::{Cluster, Instance};
+use rewind_core::names::held_jobs_group;
 use rewind_core::{Difference, ErrorName, PlannedInstance, StepError};
 
 /// Reports a refused setting as a difference: it is no reason to throw away a restore that took hours. Errors that may pass are
@@ -144,8 +145,15 @@ pub(crate) fn find(source: &Cluster, restored: &Cluster) -> Vec<Difference> {
     ));
     // These are passed in the restore call. They are compared all the same: what RDS does not take becomes its
     // default.
+    // Its own group is a copy of the source's in which no events run: that is told with the jobs that it holds.
+    let held = held_jobs_group(&restored.name);
+    let has_own = restored.parameter_group.as_ref() == Some(&held);
     for (what, of_source, of_restored) in [
-        ("parameter group", &source.parameter_group, &restored.parameter_group),
+        (
+            "parameter group",
+            &source.parameter_group,
+            if has_own { &source.parameter_group } else { &restored.parameter_group },
+        ),
         ("subnet group", &source.subnet_group, &restored.subnet_group),
         ("KMS key", &source.kms_key_id, &restored.kms_key_id),
         ("storage type", &source.storage_type, &restored.storage_type),

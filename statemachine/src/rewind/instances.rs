@@ -33,8 +33,8 @@ pub(super) fn states() -> Vec<State> {
         State::choice("AreInstancesReady")
             .comment("Gives up after two hours.")
             // The safety clone has to be readable before the source is changed: an undo compares the two.
-            .when("$rewind.done = true and $plan.strategy = 'backtrack'", "StartBacktrack")
-            .when("$rewind.done = true", "Verify")
+            .when("$rewind.done = true and $plan.strategy = 'backtrack'", "InspectFence")
+            .when("$rewind.done = true", "HoldJobs")
             .gives_up_after(
                 hours(2),
                 found(
