@@ -33,6 +33,33 @@ def hits(stack, execution, state):
     return json.loads(urllib.request.urlopen(url).read())["hits"]
 
 
+def recover(ground, name, decision="approved", during=None, machine=None, **more):
+    """A recovery of a ground to a second ago, to its end; people decide when they are asked, after `during`. Answers both."""
+    request = {
+        "cluster": ground.name, "to": "1s ago", "newCluster": f"{ground.name}-r", "checks": [CHECK],
+        "dns": ground.cluster.dns(), "approval": "required" if decision else "none", "keepSource": "1h",
+    }  # fmt: skip
+    request = {field: value for field, value in (request | more).items() if value != []}
+    ground.settle()
+    run = Recovery(ground.stack, request, name, machine)
+    states, decided, deadline = ground.stack.states, set(), time.monotonic() + TIMEOUT
+    while (ended := run.describe())["status"] == "RUNNING":
+        pending = run.item().get("approval") if decision else None
+        if pending and pending["taskToken"] not in decided:
+            if during and not decided:
+                during(run)
+            answer = {"decision": decision, "by": "e2e", "hash": pending["hash"]}
+            decided.add(pending["taskToken"])
+            try:
+                states.send_task_success(taskToken=pending["taskToken"], output=json.dumps(answer))
+            except (states.exceptions.TaskTimedOut, states.exceptions.TaskDoesNotExist):
+                pass  # the next slice has a token of its own
+        if time.monotonic() > deadline:
+            raise Failed(f"{name} was in {run.whole_path()[-1]} after {TIMEOUT} s")
+        time.sleep(0.2)
+    return run, ended
+
+
 class Run:
     """A case on its ground."""
 
@@ -60,30 +87,9 @@ class Run:
             plan_fault(self.stack, name, state, fault, self.case.id)
 
     def recovery(self, name, decision="approved", **more):
-        """A recovery of the ground to a second ago, to its end; people decide when they are asked."""
-        request = {
-            "cluster": self.ground.name, "to": "1s ago", "newCluster": self.new, "checks": [CHECK],
-            "dns": self.ground.cluster.dns(), "approval": "required" if decision else "none", "keepSource": "1h",
-        }  # fmt: skip
-        if self.flow.in_place:
-            request |= {"strategy": "backtrack", "inPlace": "allowed"}
-        request = {field: value for field, value in (request | self.flow.request | more).items() if value != []}
-        self.ground.settle()
-        run = Recovery(self.stack, request, name)
-        self.execution = run
-        decided, deadline = set(), time.monotonic() + TIMEOUT
-        while (ended := run.describe())["status"] == "RUNNING":
-            pending = run.item().get("approval") if decision else None
-            if pending and pending["taskToken"] not in decided:
-                answer = {"decision": decision, "by": "e2e", "hash": pending["hash"]}
-                decided.add(pending["taskToken"])
-                try:
-                    self.stack.states.send_task_success(taskToken=pending["taskToken"], output=json.dumps(answer))
-                except (self.stack.states.exceptions.TaskTimedOut, self.stack.states.exceptions.TaskDoesNotExist):
-                    pass  # the next slice has a token of its own
-            if time.monotonic() > deadline:
-                raise Failed(f"{self.case.id}: {name} was in {run.whole_path()[-1]} after {TIMEOUT} s")
-            time.sleep(0.2)
+        """A recovery of the ground, to its end."""
+        in_place = {"strategy": "backtrack", "inPlace": "allowed"} if self.flow.in_place else {}
+        self.execution, ended = recover(self.ground, name, decision, **(in_place | self.flow.request | more))
         return ended
 
     def rewind(self):
@@ -181,7 +187,7 @@ class Run:
         ground.open_source()
         missing = ground.unexplained(others)
         if missing:
-            problems.append(f"{len(missing)} acknowledged rows are nowhere: {sorted(missing)[:5]}")
+            problems.append(missing)
         ground.put_in_order()
         return problems
 

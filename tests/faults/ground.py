@@ -80,16 +80,18 @@ class Ground:
     def unexplained(self, others):
         """The acknowledged rows that neither the source nor any of the `others`, which are opened for it, holds."""
         acknowledged = self.acknowledged() - self.settled
-        missing = acknowledged - self.rows(self.cluster)
+        missing, asked = acknowledged - self.rows(self.cluster), [self.name]
         for name in others if missing else []:
             other = self.cluster.derived(name)
-            if not self.stack.instances(name) or other.describe()["Status"] != "available":
+            if not self.stack.instances(name):
                 continue
+            other.wait_available()  # a fence that was just built is a change of the cluster
             if other.groups != sorted(self.stack.app_groups):
                 other.unfence_by_hand(["app"])
             missing -= self.rows(other)
+            asked.append(name)
         self.settled |= acknowledged
-        return missing
+        return f"{len(missing)} acknowledged rows are on none of {asked}: {sorted(missing)[:3]}" if missing else ""
 
     # ------------------------------------------------------------------------------------------------------- afterwards
 

@@ -155,7 +155,10 @@ pub fn create(control_plane: &Arc<ControlPlane>, params: &Params) -> ActionResul
     store.instances.insert(id.clone(), instance.clone());
     store.cluster_mut(&cluster.id)?.members.push(id.clone());
     drop(store);
-    tokio::spawn(start_instance(Arc::clone(control_plane), instance));
+    // Nothing is started: it stays in `creating` until it is deleted.
+    if !control_plane.faults.take_instance(&id) {
+        tokio::spawn(start_instance(Arc::clone(control_plane), instance));
+    }
     describe_one(control_plane, &id)
 }
 
