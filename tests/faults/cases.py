@@ -94,7 +94,11 @@ class Run:
 
     def rewind(self):
         self.plan(self.name)
-        return self.recovery(self.name, self.flow.decision)
+        hide = (lambda _: self.ground.hide_record()) if self.flow.hidden else None
+        try:
+            return self.recovery(self.name, self.flow.decision, during=hide)
+        finally:
+            self.ground.show_record()
 
     def recovered_first(self):
         """What comes before an undo and a clean-up: a recovery without a fault."""
@@ -167,7 +171,7 @@ class Run:
             yield "the lease is held, and nobody is told of it"
         if end != "NeedsOperator" and held:
             yield f"the lease is held by {held['recoveryId']}"
-        if end == "NothingChanged":
+        if end in ("NothingChanged", "RolledBack") and self.flow.machine == REWIND:
             yield from (f"nothing is to be changed, and {difference}" for difference in ground.differences())
 
     # ------------------------------------------------------------------------------------------------------- afterwards

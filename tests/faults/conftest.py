@@ -1,13 +1,15 @@
 """The fixtures of the fault tests: the running stack, and for each worker a ground of each kind, on which its cases follow each other.
 
-    .local/tools/tests/bin/python -m pytest tests/faults --numprocesses=4 [--part=3/10 | --matrix=docs/fault-matrix.md]
+    .local/tools/tests/bin/python -m pytest tests/faults --numprocesses=4 [--part=3/12 | --part=commit/12]
 
-`--part=n/m` runs the n-th of m parts of the matrix, `--matrix` writes the table after a run of all of it. The stack is the one in
-$REWIND_STACK_DIR, or in .local.
+`--part` runs the third of twelve parts of the matrix, or the one that the commit chooses. The stack is the one in $REWIND_STACK_DIR,
+or in .local.
 """
 
 import itertools
 import os
+import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -27,8 +29,7 @@ from checks import wait_until  # noqa: E402
 
 
 def pytest_addoption(parser):
-    parser.addoption("--part", default="1/1", help="n/m: the n-th of m parts of the matrix")
-    parser.addoption("--matrix", help="the file that the table is written to after a run of the whole matrix")
+    parser.addoption("--part", default="1/1", help="n/m: the n-th of m parts of the matrix; commit/m: the one of this commit")
 
 
 def pytest_sessionstart(session):
@@ -39,6 +40,20 @@ def pytest_sessionstart(session):
     for name in left():
         remove(stack, name)
     wait_until(lambda: not left(), "the end of what an earlier run left")
+
+
+def pytest_configure(config):
+    number, parts = config.option.part.split("/")
+    if number == "commit":
+        config.option.part = f"{int(commit(), 16) % int(parts) + 1}/{parts}"
+
+
+def commit():
+    """The commit that is checked out, as a number; zero where nobody knows."""
+    if not shutil.which("git"):
+        return "0"
+    found = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True)
+    return found.stdout.strip() or "0"
 
 
 def folder():
@@ -71,9 +86,3 @@ def grounds(stack, worker_id):
 
 def pytest_terminal_summary(terminalreporter):
     report.print_table(terminalreporter)
-
-
-def pytest_sessionfinish(session, exitstatus):
-    config = session.config
-    if config.option.matrix and exitstatus == 0 and not hasattr(config, "workerinput"):
-        report.write(Path(config.option.matrix))

@@ -46,6 +46,8 @@ class Flow:
     # The request, where it is not that of every flow.
     request: dict = field(default_factory=dict)
     decision: str = "approved"
+    # A more specific zone hides the record while the cutover runs: the name leads elsewhere.
+    hidden: bool = False
 
     def __hash__(self):
         return hash(self.name)
@@ -53,7 +55,7 @@ class Flow:
     def steps(self):
         """The states of this flow that invoke a function."""
         declared = DECLARED[self.machine]
-        of_stages = [state for stage in self.stages for state in declared["stages"][stage]]
+        of_stages = [state for stage in self.stages for state in declared["stages"].get(stage, [])]
         return [s for s in [*of_stages, *self.states] if s in declared["payloads"] and s not in self.without]
 
 
@@ -70,8 +72,12 @@ FLOWS = [
          ("plan", "restore", "instances", "verify", "finish"), request={"dns": []}),
     Flow("restore, dns, rejected", REWIND, "the same, and a person says no", "NothingChanged",
          ("instances undo", "restore undo"), decision="rejected"),
-    Flow("restore, dns, moved back", REWIND, "the records move, nobody hears of it, and they are moved back", "NothingChanged",
-         ("cutover undo", "fence undo"), leading={"SwapDns": "answer lost"}),
+    Flow("restore, dns, moved back", REWIND, "the records move, a name leads elsewhere, and they are moved back", "RolledBack",
+         ("cutover undo", "fence undo", "keep undo"), without=("ReadRecords", "LiftRestoredFence"), hidden=True),
+    Flow("restore, dns, not moved", REWIND, "the records can't be moved", "NothingChanged",
+         ("fence undo", "keep undo"), ("ReadRecords",), leading={"SwapDns": "fails"}),
+    Flow("restore, dns, to a person", REWIND, "a name leads elsewhere, and the restored cluster can't be fenced", "NeedsOperator",
+         states=("LiftRestoredFence",), hidden=True, leading={"FenceRestored": "fails"}),
     Flow("in place", REWIND, "by Backtrack, with a safety clone", "Recovered",
          ("plan", "approval", "fence", "backtrack", "restore", "instances", "verify", "finish"),
          without=("StartRestore",), engine="mysql", in_place=True),
@@ -128,6 +134,8 @@ LEAVES = {
     "restore, none": RESTORED,
     "restore, dns, rejected": NOTHING,
     "restore, dns, moved back": RESTORED,
+    "restore, dns, not moved": RESTORED,
+    "restore, dns, to a person": RESTORED,
     "in place": CLONE,
     "in place, forward again": NOTHING,
     "undo": RESTORED,
@@ -151,22 +159,38 @@ def stage_of(flow, state):
 
 
 UNCHANGED = ("NothingChanged", NOTHING)
-MOVED_BACK = ("NothingChanged", RESTORED)
+KEPT = ("NothingChanged", RESTORED)
+RECOVERED = ("Recovered", SOURCE)
 
 # For each flow: the end of a fault that never ends, by state or by stage.
 RULES = {
     "restore, dns": {
-        **dict.fromkeys(("plan", "restore", "instances", "verify", "approval", "fence"), UNCHANGED),
-        "cutover": MOVED_BACK,
-        ("SwapDns", "fails"): UNCHANGED,
+        "plan": UNCHANGED,
+        "StartRestore": UNCHANGED,
+        # Hours may have passed by now: nothing but a rejection, and a restore that RDS calls failed, deletes the cluster.
+        **dict.fromkeys(("restore", "instances", "verify", "approval", "fence"), KEPT),
+        ("SwapDns", "fails"): KEPT,
+        # The zone says that the records have moved, and nobody moves them back for an answer that was lost.
+        "cutover": RECOVERED,
         "finish": ("NeedsOperator", SOURCE),
     },
     "restore, none": {
-        **dict.fromkeys(("plan", "restore", "instances", "verify"), UNCHANGED),
+        "plan": UNCHANGED,
+        "StartRestore": UNCHANGED,
+        **dict.fromkeys(("restore", "instances", "verify"), KEPT),
         "finish": ("NeedsOperator", RESTORED),
     },
     "restore, dns, rejected": dict.fromkeys(("instances undo", "restore undo"), ("NeedsOperator", "what is left of the restored cluster")),
-    "restore, dns, moved back": dict.fromkeys(("cutover undo", "fence undo"), ("NeedsOperator", RESTORED)),
+    "restore, dns, moved back": {
+        **dict.fromkeys(("cutover undo", "fence undo"), ("NeedsOperator", RESTORED)),
+        # A tag that can't be set changes no end: people are told that nothing deletes the cluster by itself.
+        "keep undo": ("RolledBack", RESTORED),
+    },
+    "restore, dns, not moved": {
+        **dict.fromkeys(("cutover undo", "fence undo"), ("NeedsOperator", RESTORED)),
+        "keep undo": KEPT,
+    },
+    "restore, dns, to a person": {"cutover undo": ("NeedsOperator", RESTORED)},
     "in place": {
         **dict.fromkeys(("plan", "approval", "fence", "restore", "instances", "backtrack", "verify"), UNCHANGED),
         "LiftFence": ("NeedsOperator", CLONE),
@@ -183,5 +207,5 @@ RULES = {
         ("UndoSwapDns", "fails"): ("NeedsOperator", SOURCE),
     },
     "undo that fails": {UNDO: ("NeedsOperator", RESTORED)},
-    "clean-up": {UNCHANGED[0]: UNCHANGED, CLEAN_UP: ("NotCleanedUp", SOURCE)},
+    "clean-up": {CLEAN_UP: ("NotCleanedUp", SOURCE)},
 }

@@ -61,6 +61,7 @@ class Ground:
         self.cluster.settle()
         self.logins, self.tags = self.cluster.logins(), self.cluster.describe()["TagList"]
         self.endpoint = self.cluster.endpoint
+        self.hiding = None
         self.is_gone, self.ordered_at = False, time.monotonic()
         self.settled = set()  # acknowledged rows whose place is known
         logins = [("app", APP_PASSWORD), (self.cluster.user, self.cluster.password)]
@@ -71,6 +72,30 @@ class Ground:
 
     def acknowledged(self):
         return {number for application in self.applications for number in list(application.acknowledged)}
+
+    # ------------------------------------------------------------------------------------------------------- the record
+
+    def hide_record(self):
+        """A more specific private zone of the same name hides the record from everybody in its network: the name leads to the
+        source, whatever the record says."""
+        route53, address = self.stack.route53, self.stack.resolve(self.endpoint)
+        zone = route53.create_hosted_zone(
+            Name=self.record, CallerReference=f"{self.name}-{time.time_ns()}",
+            VPC={"VPCRegion": self.stack.env["AWS_REGION"], "VPCId": "vpc-00000001"}, HostedZoneConfig={"PrivateZone": True},
+        )["HostedZone"]["Id"].removeprefix("/hostedzone/")  # fmt: skip
+        self.hiding = zone, {"Name": self.record, "Type": "A", "TTL": 1, "ResourceRecords": [{"Value": address}]}
+        self._change_hiding("CREATE")
+
+    def show_record(self):
+        if self.hiding:
+            self._change_hiding("DELETE")
+            self.stack.route53.delete_hosted_zone(Id=self.hiding[0])
+            self.hiding = None
+
+    def _change_hiding(self, action):
+        zone, record = self.hiding
+        changes = {"Changes": [{"Action": action, "ResourceRecordSet": record}]}
+        self.stack.route53.change_resource_record_sets(HostedZoneId=zone, ChangeBatch=changes)
 
     # ----------------------------------------------------------------------------------------------------------- rows
 
