@@ -150,6 +150,7 @@ class Ground:
     def open_source(self):
         """What a person does who wants the source back, however a recovery left it."""
         self.stack.change_record("UPSERT", self.record, self.endpoint, 1)
+        self.cluster.wait_available()  # a backtrack may be under way
         if self.cluster.groups != self.logins["groups"]:
             self.cluster.unfence_by_hand(["app"])
         else:

@@ -124,3 +124,34 @@ def test_source_that_others_change_while_people_are_asked_is_fenced_all_the_same
 
     attempt = Attempt(ground, "approved", during=change)
     attempt.ends_in("Recovered", left=[attempt.new])
+
+
+def with_short_bounds(stack):
+    """A copy of the state machine whose waits give up after as many seconds as the deployed one's do after hours."""
+    deployed = stack.states.describe_state_machine(stateMachineArn=stack.machine)
+    name = f"fault-short-bounds-{os.getpid()}"
+    definition = deployed["definition"].replace(" * 3600 * 1000", " * 1000")
+    assert definition != deployed["definition"], "no bound in hours was found"
+    made = stack.states.create_state_machine(name=name, definition=definition, roleArn=deployed["roleArn"])
+    return made["stateMachineArn"]
+
+
+def test_writer_that_never_comes_is_given_up_and_the_restored_cluster_is_told_of(ground):
+    plan(ground.stack, instance=f"{ground.name}-r-1", never="available")
+    machine = with_short_bounds(ground.stack)
+    try:
+        attempt = Attempt(ground, machine=machine)
+    finally:
+        ground.stack.states.delete_state_machine(stateMachineArn=machine)
+    attempt.ends_in("NothingChanged", f"{ground.name}-r", left=[attempt.new])
+
+
+def test_account_without_room_for_an_instance_keeps_the_restored_cluster(ground):
+    plan(ground.stack, action="CreateDBInstance", fails="quota", mentions=ground.name, times=1000)
+    attempt = Attempt(ground)
+    attempt.ends_in("NothingChanged", "allowed number of DB instances", left=[attempt.new])
+
+
+def test_account_without_room_for_a_cluster_changes_nothing(ground):
+    plan(ground.stack, action="Restore", fails="quota", mentions=ground.name, times=1000)
+    Attempt(ground).ends_in("NothingChanged", "allowed number of DB clusters", left=[])
