@@ -2,6 +2,7 @@
 //! `Timeout` in the template and a cold start; a contract test holds that.
 
 pub(crate) const ADD_INSTANCES: u64 = 150;
+pub(crate) const AWAIT_REWIND: u64 = 270;
 pub(crate) const CLEAN_UP: u64 = 195;
 pub(crate) const FENCE_SOURCE: u64 = 195;
 pub(crate) const FIND_RECORDS: u64 = 75;

@@ -9,6 +9,9 @@ use crate::state::{Assign, State, set, set_to, text};
 use crate::timeouts;
 use rewind_core::ErrorName;
 
+/// Seconds for which the undo holds the lease, as an expression: more than its steps can take.
+const LEASE: &str = "12 * 3600";
+
 /// The machine.
 pub(crate) fn machine() -> Machine {
     Machine {
@@ -167,10 +170,10 @@ fn states() -> Vec<State> {
             )
             .when("$leaseKey = 'none'", "AcquireLease")
             .next("FenceRestored"),
-        acquire("undo", "'lease#' & $plan.cluster", "6 * 3600")
+        acquire("undo", "'lease#' & $plan.cluster", LEASE)
             .comment(
-                "Takes the same lease as a recovery, so that never both run at once. Six hours are more than the four \
-                 steps can take with all their retries.",
+                "Takes the same lease as a recovery, so that never both run at once. Twelve hours are more than the \
+                 four steps can take with all their retries.",
             )
             .keep_as("leaseKey", "'lease#' & $plan.cluster")
             .next("ReadRecovery")
@@ -210,6 +213,8 @@ fn states() -> Vec<State> {
             .bugs_to("ConcludeNeedsOperator")
             .fails_to("UndoFenceRestored"),
         State::undo("UndoFenceSource", "FenceSource")
+            // Giving up would leave clients locked out.
+            .waits_an_hour()
             .progress("lifts the fence of the source")
             .comment(
                 "Lifts the fence of the source: it is exactly as it was. Not before the records have left the \
@@ -222,6 +227,8 @@ fn states() -> Vec<State> {
             // well could make a second writer.
             .fails_to("ConcludeNeedsOperator"),
         State::undo("UndoFenceRestored", "FenceSource")
+            // Giving up would leave clients locked out.
+            .waits_an_hour()
             .progress("lifts the fence of the restored cluster")
             .comment(
                 "The undo failed, so the fence of the restored cluster is lifted again. The source is still fenced, \
@@ -363,4 +370,20 @@ fn refused(error: ErrorName, state: &str, cause: &str) -> Assign {
         ("Cause", jsonata(cause)),
     ];
     vec![set_to("failure", object(fields))]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::budget::step;
+    use crate::retry::Retries;
+    use crate::state::hours;
+
+    #[test]
+    fn the_lease_outlasts_the_steps_with_all_their_retries() {
+        let steps = states().into_iter().filter(|state| state.retries == Retries::Function);
+        let seconds: u64 = steps.map(|state| step(state.waits_out)).sum();
+        assert!(seconds > hours(6) && seconds < hours(12), "{} h", seconds / hours(1));
+        assert!(LEASE.starts_with("12 "), "the bound above is that of the lease");
+    }
 }

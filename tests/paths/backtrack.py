@@ -3,7 +3,8 @@ forward again, and each undo failing in turn, with what a person is told of how 
 """
 
 from scenario import (
-    WITHOUT_TIMEOUTS, NEEDS_OPERATOR, NOTHING_CHANGED, PASSING, REFUSED, REQUEST, Scenario, always, passing,
+    WITHOUT_TIMEOUTS, NEEDS_OPERATOR, NOTHING_CHANGED, PASSING, REFUSED, REQUEST, Scenario, always, attempts,
+    passing,
 )  # fmt: skip
 from stages import APPROVE, ASK, CONFIRM, DONE, FENCE, PUT_BACK, RELEASED, START, UNDO_FENCE, UNDO_INSTANCES, stage, steps
 
@@ -208,7 +209,7 @@ def ways():
             "AwaitRewind": always("Unavailable"),
             "UndoStartBacktrack": [{"error": ["ClusterNotReady", "it is backtracking"]}] * 3,
         },
-        calls={"AwaitRewind": 9, "UndoStartBacktrack": 4},
+        calls={"AwaitRewind": attempts("AwaitRewind", "Unavailable") + 1, "UndoStartBacktrack": 4},
     )
     nowhere = [{"answer": {"done": True, "status": "available", "seconds": 1}}]
     yield Scenario(

@@ -73,7 +73,7 @@ def problems_of_calls(deployment, scenario, recovery):
             yield f"{call['call']} got {sorted(call['payload'])}"
         if call["payload"]["recovery"].keys() != {"id", "executionArn", "startedAt"}:
             yield f"{call['call']} got the recovery {call['payload']['recovery']}"
-        yield from problems_of_payload(call["call"], call["payload"])
+        yield from problems_of_payload(call["call"], call["payload"], scenario.differences)
     yield from problems_of_counts(scenario, [call["call"] for call in calls])
 
 
@@ -83,14 +83,14 @@ def problems_of_counts(scenario, calls):
             yield f"{call} was called {calls.count(call)} times, expected {times}"
 
 
-def problems_of_payload(call, payload):
+def problems_of_payload(call, payload, differences=()):
     """Compares what differs with the strategy."""
     if "plan" not in payload:
         return
     in_place = payload["plan"]["strategy"] == "backtrack"
     if "differences" in payload:
         found = [difference["what"] for difference in payload["differences"]]
-        if found != ([] if in_place else ["autoscaling"]):
+        if found != ([] if in_place else ["autoscaling", *differences]):
             yield f"{call} got the differences {found}"
     if restored := payload.get("restored"):
         if restored["cluster"] != payload["plan"]["cluster" if in_place else "newCluster"]:

@@ -4,7 +4,7 @@ native state failing in turn.
 
 from scenario import (
     APPROVED, BUG_BEFORE_CHANGE, WITHOUT_TIMEOUTS, IN_SYNC, NEEDS_OPERATOR, NOTHING_CHANGED, NOT_READY,
-    PASSING, REFUSED, REQUEST, SUCCESS, SWITCH, WITH_APPROVAL, Scenario, always, passing, up_to,
+    PASSING, REFUSED, REQUEST, SUCCESS, SWITCH, WITH_APPROVAL, Scenario, always, attempts, away, passing, up_to,
 )  # fmt: skip
 from stages import (
     APPROVE, ASK, CONFIRM, DONE, PUT_BACK, REWIND, START, UNDO_FENCE, UNDO_INSTANCES, UNDO_RESTORE,
@@ -23,6 +23,10 @@ UNDONE_AFTER = {
     "ConfirmCutover": UNDO_SWITCH,
 }
 assert set(UNDONE_AFTER) == set(steps("plan", "restore", "instances", "verify", "fence", "cutover")), "a step never fails"
+# Another instance than the planned one writes.
+FAILED_OVER = [*up_to("AreInstancesReady"), "FailOver", *SUCCESS[SUCCESS.index("Verify") :]]
+NEW = "my-aurora-cluster-rewind-20261123-103000"
+READER = {"what": "reader my-aurora-cluster-2", "source": "db.r6g.large", "restored": "not made", "todo": "add it"}
 NOT_MOVED = {"UndoSwapDns": [{"answer": {"changed": False, "what": []}, "always": True}]}
 
 
@@ -284,6 +288,7 @@ def scenarios():
             lease_stays=True,
         ),
     ]
+    found.extend([*outlasting(), *instances_of_another_kind()])
     for state, undone in UNDONE_AFTER.items():
         found.append(
             Scenario(
@@ -417,12 +422,12 @@ def scenarios():
     )
     found.append(
         Scenario(
-            "a function that does not become ready within ten minutes is given up",
+            "a function that does not become ready within an hour is given up",
             up_to("Verify") + PUT_BACK + UNDO_INSTANCES + NOTHING_CHANGED,
             "Unavailable",
             [f"wait [{NOT_READY[0]} in Verify]"],
             script={"Verify": always(NOT_READY[0], "wait")},
-            calls={"Verify": len(NOT_READY) + 1},
+            calls={"Verify": attempts("Verify", NOT_READY[0]) + 1},
         )
     )
     # What a function says arrives whole, and what only looks like its words is told as it is.
@@ -499,3 +504,64 @@ def scenarios():
         )
     )
     return found
+
+
+def outlasting():
+    """A service or a function that is away for an hour: nothing is given up that took hours, and no source stays fenced."""
+    of_aws, of_lambda = ["Unavailable", "Throttled"], ["Lambda.ServiceException", NOT_READY[0], "Lambda.TooManyRequestsException"]
+    for state, errors in [("AwaitRewind", of_aws), ("AddInstances", of_aws), ("Verify", of_lambda)]:
+        yield Scenario(
+            f"{state} meets an hour of {errors[0]}",
+            SUCCESS,
+            script={state: away(state, *errors)},
+            calls={state: attempts(state, errors[0]) + 1},
+        )
+    yield Scenario(
+        "the source is opened again after an hour of Unavailable",
+        up_to("FenceSource") + UNDO_FENCE + UNDO_INSTANCES + NOTHING_CHANGED,
+        "RewindFailed",
+        ["undid FenceSource"],
+        script={"FenceSource": always("RewindFailed"), "UndoFenceSource": away("UndoFenceSource", *of_aws)},
+        calls={"UndoFenceSource": attempts("UndoFenceSource", "Unavailable") + 1},
+    )
+
+
+def instances_of_another_kind():
+    """Readers that were given up, and a writer that is another than the planned one."""
+    done = {"done": True, "status": "available", "seconds": 1}
+    yield Scenario(
+        "readers that were given up are differences",
+        SUCCESS,
+        script={"AwaitInstances": [{"answer": done | {"differences": [READER]}}]},
+        differences=[READER["what"]],
+    )
+    other = {"AwaitInstances": [{"answer": done | {"differences": [READER], "failOver": True}}]}
+    yield Scenario(
+        "another instance writes: the planned one is made the writer",
+        FAILED_OVER,
+        script=other,
+        calls={"FailOver": 1},
+        differences=[READER["what"]],
+    )
+    writer = f"writer of {NEW}"
+    yield Scenario(
+        "a failover that is not made is a difference",
+        FAILED_OVER,
+        script=other | {"FailOver": [{"answer": {"instances": [], "differences": [READER | {"what": writer}]}}]},
+        differences=[READER["what"], writer],
+    )
+    yield Scenario(
+        "a failover that fails is a difference",
+        FAILED_OVER,
+        script=other | {"FailOver": always("RewindFailed")},
+        calls={"FailOver": 1},
+        differences=[READER["what"], writer],
+    )
+    yield Scenario(
+        "a bug in FailOver",
+        up_to("FailOver", FAILED_OVER) + NEEDS_OPERATOR,
+        "Bug",
+        ["it is so [Bug in FailOver]", "nothing was undone"],
+        script=other | {"FailOver": always("Bug")},
+        lease_stays=True,
+    )

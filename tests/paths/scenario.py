@@ -1,8 +1,12 @@
 """What one execution is told and what it must do, and the stretches of states that paths are made of. It runs nothing."""
 
+import json
 import re
+from pathlib import Path
 
 from stages import APPROVE, ASK, DECIDED, DONE, FENCE, RELEASED, REWIND, START, between, stage
+
+DEFINITIONS = Path(__file__).resolve().parent.parent.parent / "statemachine"
 
 # The state machines: copies of the deployed ones, and two whose timeouts are over at once.
 MACHINE, WITHOUT_TIMEOUTS, UNDO = "rewind-paths", "rewind-paths-without-timeouts", "rewind-paths-undo"
@@ -48,6 +52,17 @@ def passing():
     return [{"error": [name, "wait"]} for name in PASSING]
 
 
+def attempts(state, error, definition="rewind.asl.json"):
+    """How often a state is repeated after an error, by its declaration."""
+    states = json.loads((DEFINITIONS / definition).read_text())["States"]
+    return next(retrier["MaxAttempts"] for retrier in states[state]["Retry"] if error in retrier["ErrorEquals"])
+
+
+def away(state, *errors):
+    """What a service or a function that is away for an hour answers: the errors in turn, as often as the state bears them."""
+    return [{"error": [errors[n % len(errors)], "away"]} for n in range(attempts(state, errors[0]))]
+
+
 def always(name, message="it is so"):
     return [{"error": [name, message], "always": True}]
 
@@ -67,6 +82,7 @@ class Scenario:
         self.mocked = more.pop("mocked", None)  # a native state that throws: state -> error, or error and cause
         self.lease_stays = more.pop("lease_stays", False)
         self.recorded = more.pop("recorded", True)
+        self.differences = more.pop("differences", [])  # beside those of AddInstances
         assert not more, more
 
     @property

@@ -24,7 +24,7 @@ mod window_request;
 pub use check::{Check, CheckResult, Expectation, Login, QueryResult, Report, TableCount, Tls};
 pub use clock::Clock;
 pub use engine::{Engine, UnknownEngine};
-pub use error::{ErrorName, StepError};
+pub use error::{ErrorName, MayPass, StepError};
 pub use outcome::{
     Ending, Fence, FenceLayer, KeepCommands, KeptSafetyClone, KeptSource, Outcome, Planned, Recovered, Undone,
     WritesNotCarriedOver,

@@ -122,6 +122,20 @@ pub struct PlannedInstance {
     pub writer: bool,
 }
 
+impl PlannedInstance {
+    /// Writes the command with which a person adds the instance to `cluster`.
+    pub fn create_command(&self, cluster: &str, engine: Engine) -> String {
+        format!(
+            "aws rds create-db-instance --db-instance-identifier {} --db-cluster-identifier {cluster} --engine {} \
+             --db-instance-class {} --promotion-tier {}",
+            self.name,
+            engine.name(),
+            self.class,
+            self.promotion_tier
+        )
+    }
+}
+
 /// A record at the time of the plan. It is moved only if it is still the same.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

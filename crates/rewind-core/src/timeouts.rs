@@ -47,6 +47,14 @@ pub const POLL_SHORTEST: Duration = milliseconds(250);
 pub const POLL_LONGEST: Duration = seconds(5);
 /// The time after which a polling invocation returns to the state machine, which calls it again.
 pub const POLL_BUDGET: Duration = seconds(50);
+/// The same for await-rewind, which polls for hours: longer rounds leave the history's events to other things.
+pub const AWAIT_BUDGET: Duration = seconds(230);
+/// The time for which reads may fail one after the other within a round before the round fails.
+pub const READS_FAIL_WITHIN: Duration = seconds(20);
+/// The time for readers to become available, from the begin of the wait; a reader that is not is a difference.
+pub const READERS_WITHIN: Duration = seconds(30 * 60);
+/// The time for a failover of the restored cluster, which takes a minute on AWS.
+pub const FAILOVER_WITHIN: Duration = seconds(90);
 /// The time for a cluster or a backtrack to appear after a call whose answer was lost.
 pub const APPEARS_WITHIN: Duration = seconds(30);
 /// The time for a changed window to appear before set-window reports that it has not yet.

@@ -240,8 +240,17 @@ fn plan_instances(
         return Err(invalid(format!("`cluster`: {} has no writer instance", cluster.name))
             .advice("add an instance to it first: a recovery compares with the source, and fences it"));
     }
-    // Application Auto Scaling creates and deletes these by load, and would not manage copies of them.
-    source.retain(|instance| !instance.name.starts_with("application-autoscaling-"));
+    // Application Auto Scaling creates and deletes these by load, and would not manage copies of them. A failover can make
+    // one of them the writer: then the instance that would take over next is planned in its place, if there is one.
+    let is_autoscaled = |instance: &Instance| instance.name.starts_with("application-autoscaling-");
+    let own = source.iter().filter(|instance| !is_autoscaled(instance));
+    let next = own.min_by_key(|instance| (instance.promotion_tier, instance.name.clone())).map(|i| i.name.clone());
+    let writer = match source.iter().find(|instance| Some(instance.name.as_str()) == writer) {
+        Some(found) if is_autoscaled(found) => next.or(Some(found.name.clone())),
+        _ => writer.map(ToOwned::to_owned),
+    };
+    let writer = writer.as_deref();
+    source.retain(|instance| !is_autoscaled(instance) || Some(instance.name.as_str()) == writer);
     // In a fixed order, so that a retry gives every instance the same name again.
     source.sort_by_key(|i| (Some(i.name.as_str()) != writer, i.promotion_tier, i.name.clone()));
     let names = |named: &dyn Fn(usize, &Instance) -> String| -> Vec<String> {

@@ -170,6 +170,26 @@ fn names_that_would_collide_are_numbered() {
     assert_eq!(instances().len(), 2);
 }
 
+#[test]
+fn a_reader_of_autoscaling_that_became_the_writer_is_not_planned_as_the_writer() {
+    let instance = |name: &str, tier| Instance { name: name.to_owned(), promotion_tier: tier, ..Instance::default() };
+    let scaled = "application-autoscaling-0b1c2d3e";
+    let mut cluster = source();
+    cluster.members = [("orders-1", false), ("orders-2", false), (scaled, true)]
+        .map(|(name, writer)| rewind_aws::rds::Member { instance: name.to_owned(), writer })
+        .to_vec();
+    let all = vec![instance("orders-2", 5), instance(scaled, 15), instance("orders-1", 1)];
+    let planned = plan_instances(&cluster, all, "orders-r").unwrap();
+    let shown: Vec<_> =
+        planned.iter().map(|i| (i.source.as_str(), i.name.as_str(), i.promotion_tier, i.writer)).collect();
+    // The instance that would take over next is the writer, with the tiers of the source.
+    assert_eq!(shown, [("orders-1", "orders-r-1", 1, true), ("orders-2", "orders-r-2", 5, false)]);
+    // Without any other instance it is the model, and its name is not carried over.
+    let planned = plan_instances(&cluster, vec![instance(scaled, 15)], "orders-r").unwrap();
+    let shown: Vec<_> = planned.iter().map(|i| (i.source.as_str(), i.name.as_str(), i.writer)).collect();
+    assert_eq!(shown, [(scaled, "orders-r-1", true)]);
+}
+
 fn in_place(extra: Value) -> Value {
     let mut request = json!({ "cluster": "orders", "to": "5m ago", "inPlace": "allowed" });
     for (field, value) in extra.as_object().unwrap() {

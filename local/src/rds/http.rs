@@ -8,6 +8,7 @@ use super::control_plane::ControlPlane;
 use super::error::ApiError;
 use super::faults::CallFaultKind;
 use super::iam::{self, Authorizer};
+use super::instance_limits;
 use super::query::Params;
 use super::xml;
 use axum::Extension;
@@ -30,6 +31,7 @@ pub fn router(control_plane: Arc<ControlPlane>, authorizer: Option<Authorizer>) 
         // Paths that RDS has not: a client of the API can neither hit them by mistake nor rely on them.
         .route("/_local/resolve", get(resolve))
         .route("/_local/faults", post(fault))
+        .route("/_local/instances", post(instance_limits::set))
         .route("/", any(serve))
         // The health check stays open whoever asks: `up` has no credentials to sign with.
         .layer(Extension(authorizer))

@@ -48,6 +48,7 @@ pub enum InstanceStatus {
     Backtracking,
     Deleting,
     Failed,
+    IncompatibleNetwork,
 }
 
 impl fmt::Display for InstanceStatus {
@@ -61,6 +62,7 @@ impl fmt::Display for InstanceStatus {
             Self::Backtracking => "backtracking",
             Self::Deleting => "deleting",
             Self::Failed => "failed",
+            Self::IncompatibleNetwork => "incompatible-network",
         })
     }
 }

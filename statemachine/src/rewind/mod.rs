@@ -12,6 +12,7 @@ mod plan;
 mod restore;
 mod situation;
 mod verify;
+mod writer;
 
 use crate::budget;
 use crate::machine::Machine;
@@ -22,6 +23,7 @@ pub(crate) fn machine() -> Machine {
     let steps = [
         ("restore", restore::states()),
         ("instances", instances::states()),
+        ("writer", writer::states()),
         ("verify", verify::states()),
         ("approval", approval::states()),
         ("fence", fence::states()),
@@ -38,7 +40,7 @@ pub(crate) fn machine() -> Machine {
         ("instances undo", instances::undo()),
         ("restore undo", restore::undo()),
     ];
-    let mut after: Vec<State> = steps.into_iter().chain(undo).flat_map(stage).collect();
+    let mut after: Vec<State> = steps.into_iter().chain(undo).flat_map(stage).map(waits_out).collect();
     // Last, because the ends describe what each declared step may have left behind.
     let ends = failure::ends(&after);
     after.extend(stage(("end", ends)));
@@ -59,4 +61,17 @@ pub(crate) fn machine() -> Machine {
 
 fn stage((name, states): (&'static str, Vec<State>)) -> impl Iterator<Item = State> {
     states.into_iter().map(move |state| state.of_stage(name))
+}
+
+/// The stages in which clients have no database, or may have none. They are bounded by what people can bear, which is
+/// minutes: the undo then opens the source again.
+const INSIDE_THE_OUTAGE: [&str; 3] = ["fence", "backtrack", "cutover"];
+
+/// From the restore on a state waits out an hour of what passes by itself: giving up earlier would throw away hours of
+/// restore. An undo does so too, for giving up would leave the source fenced.
+fn waits_out(state: State) -> State {
+    // By a rule and not state by state, so that a state that is added cannot be forgotten. In place some of these states
+    // are passed inside the outage; there giving up means an undo that needs the same service.
+    let is_bounded = state.name == "StartRestore" || INSIDE_THE_OUTAGE.contains(&state.stage);
+    if is_bounded { state } else { state.waits_an_hour() }
 }

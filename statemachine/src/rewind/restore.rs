@@ -32,7 +32,7 @@ pub(super) fn states() -> Vec<State> {
             .situation(Situation::ClusterMayExist)
             .comment(
                 "Waits for the restored cluster; in place, for the safety clone and then for the backtrack. Polls \
-                 inside the invocation and returns after about 50 seconds at the latest.",
+                 inside the invocation and returns after about four minutes at the latest.",
             )
             .timed_as(
                 "$plan.strategy = 'backtrack' and $awaiting.what = 'cluster' ? 'AwaitSafetyClone' : \

@@ -4,7 +4,8 @@
 
 use super::{Assign, Bound, Catcher, Choice, Kind, Recoveries, Situation, State};
 use crate::json::{Json, jsonata, object};
-use crate::retry::{ANY, BUGS, Retries};
+use crate::retry::{ANY, BUGS, Retries, WaitsOut};
+use crate::timeouts;
 use rewind_core::ErrorName;
 
 /// The answer of the function that a state invokes.
@@ -25,6 +26,7 @@ impl State {
             situation: None,
             bounds: Vec::new(),
             retries: Retries::None,
+            waits_out: WaitsOut::Minutes,
             choices: Vec::new(),
             catchers: Vec::new(),
             assign: Vec::new(),
@@ -63,7 +65,11 @@ impl State {
     /// A state that invokes await-rewind: it answers whether `awaiting` is over by now, and the question after it
     /// asks again.
     pub(crate) fn waiting(name: &'static str) -> Self {
-        Self::step(name).function("AwaitRewind").inputs(["recovery", "plan", "awaiting"]).timeout(90).keep("rewind")
+        Self::step(name)
+            .function("AwaitRewind")
+            .inputs(["recovery", "plan", "awaiting"])
+            .timeout(timeouts::AWAIT_REWIND)
+            .keep("rewind")
     }
 
     /// A state that writes or reads an item of the table. `action` is one of `putItem`, `getItem`, `updateItem`,
@@ -148,6 +154,13 @@ impl State {
     /// How things stand when this step ends in a bug, of a recovery beside the source.
     pub(crate) fn situation(mut self, situation: Situation) -> Self {
         self.situation = Some(situation);
+        self
+    }
+
+    /// Waits out for an hour what passes by itself: giving up earlier would lose what took hours, or leave clients
+    /// locked out.
+    pub(crate) fn waits_an_hour(mut self) -> Self {
+        self.waits_out = WaitsOut::Hour;
         self
     }
 

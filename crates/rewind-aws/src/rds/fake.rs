@@ -1,11 +1,13 @@
 //! An RDS in memory for the tests of steps. Like RDS, it inherits nothing on a restore. It records every change, and can lose the
 //! call or the answer of a chosen one.
 
+mod instances;
+
 use super::adapter::cluster_of;
 use super::{
-    BacktrackClusters, BacktrackSeen, ChangeInstances, Cluster, ClusterChange, CompleteClusters, DeleteClusters,
-    FindClusters, Instance, Member, ModifyClusters, Monitoring, NewInstance, Origin, ReadBacktracks, ReadClusters,
-    ReadParameters, ReadSnapshots, RestoreCall, RestoreClusters, RetireClusters, Role, Snapshot, TagClusters, Tagged,
+    BacktrackClusters, BacktrackSeen, Cluster, ClusterChange, CompleteClusters, DeleteClusters, FindClusters, Instance,
+    ModifyClusters, Monitoring, Origin, ReadBacktracks, ReadClusters, ReadParameters, ReadSnapshots, RestoreCall,
+    RestoreClusters, RetireClusters, Role, Snapshot, TagClusters, Tagged,
     tags::{MOST_TAGS, Tag, too_many},
 };
 use crate::AwsResult;
@@ -33,6 +35,8 @@ struct State {
     parameters: Vec<(String, String)>,
     snapshots: Vec<Snapshot>,
     withdrawn: Vec<String>,
+    limits: instances::Limits,
+    failing_reads: usize,
     foreign: Vec<(String, String)>,
     now: Option<Timestamp>,
 }
@@ -142,6 +146,11 @@ impl FakeRds {
         }
     }
 
+    /// Makes the next `count` reads of clusters fail as if RDS did not answer.
+    pub fn fail_reads(&self, count: usize) {
+        self.state().failing_reads = count;
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         // The test that poisoned the lock has failed already, and its message is the one to read.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
@@ -166,6 +175,11 @@ impl FakeRds {
 
 impl ReadClusters for FakeRds {
     async fn cluster(&self, name: &str) -> AwsResult<Option<Cluster>> {
+        let left = self.state().failing_reads;
+        if left > 0 {
+            self.state().failing_reads = left - 1;
+            return Err(StepError::new(ErrorName::Unavailable, format!("rds:DescribeDBClusters of {name}: no answer")));
+        }
         let foreign = self.state().foreign.iter().find(|(cluster, _)| cluster == name).cloned();
         if let Some((cluster, engine)) = foreign {
             // The adapter refuses it in the same way, so steps meet the same error here as on AWS.
@@ -329,36 +343,6 @@ impl ReadSnapshots for FakeRds {
     }
 }
 
-impl ChangeInstances for FakeRds {
-    async fn create_instance(&self, new: &NewInstance<'_>) -> AwsResult<bool> {
-        refuse_too_many(new.tags)?;
-        self.change(format!("create_instance {}", new.name), |state| {
-            if state.instances.iter().any(|(_, instance)| instance.name == new.name) {
-                return false;
-            }
-            let mut instance = Instance { name: new.name.to_owned(), tags: new.tags.to_vec(), ..new.like.clone() };
-            // For an authority that it has retired, AWS gives a new instance its default.
-            if instance.ca_certificate.as_ref().is_some_and(|authority| state.withdrawn.contains(authority)) {
-                instance.ca_certificate = Some("rds-ca-rsa2048-g1".to_owned());
-            }
-            state.instances.push((new.cluster.name.clone(), instance));
-            if let Some(cluster) = state.clusters.iter_mut().find(|c| c.name == new.cluster.name) {
-                // The first instance of a cluster becomes its writer, whatever its promotion tier.
-                let writer = cluster.members.is_empty();
-                cluster.members.push(Member { instance: new.name.to_owned(), writer });
-            }
-            true
-        })
-    }
-
-    async fn delete_instance(&self, name: &str) -> AwsResult<()> {
-        self.change(format!("delete_instance {name}"), |state| {
-            state.instances.retain(|(_, instance)| instance.name != name);
-            state.clusters.iter_mut().for_each(|cluster| cluster.members.retain(|member| member.instance != name));
-        })
-    }
-}
-
 impl TagClusters for FakeRds {
     async fn tag(&self, arn: &str, tags: &[(String, String)]) -> AwsResult<Tagged> {
         // An instance can vanish between a read and a call, which RDS answers with an error.
@@ -375,6 +359,10 @@ impl TagClusters for FakeRds {
             for cluster in state.clusters.iter_mut().filter(|cluster| cluster.arn == arn) {
                 cluster.tags.retain(|(key, _)| !tags.iter().any(|(new, _)| new == key));
                 cluster.tags.extend_from_slice(tags);
+            }
+            for (_, instance) in state.instances.iter_mut().filter(|(_, instance)| instance.arn == arn) {
+                instance.tags.retain(|(key, _)| !tags.iter().any(|(new, _)| new == key));
+                instance.tags.extend_from_slice(tags);
             }
             Tagged::Yes
         })

@@ -7,6 +7,7 @@ mod adapter;
 mod adapter_tests;
 #[cfg(any(test, feature = "fakes"))]
 pub mod fake;
+mod instances;
 mod recovery_cluster;
 pub mod tags;
 
@@ -200,6 +201,8 @@ pub struct Instance {
     pub promotion_tier: i32,
     /// `AvailabilityZone`.
     pub availability_zone: Option<String>,
+    /// The zones of `DBSubnetGroup`, sorted: in these an instance of the cluster may be.
+    pub zones: Vec<String>,
     /// `DBParameterGroups`, the first one's name.
     pub parameter_group: Option<String>,
     /// `PreferredMaintenanceWindow`.
@@ -381,13 +384,56 @@ pub struct NewInstance<'a> {
     pub tags: &'a [(String, String)],
 }
 
+/// The result of creating an instance.
+// A refusal is no error: what it means depends on the instance. A cluster does without a reader, and without a zone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Created {
+    /// It is being created.
+    Yes,
+    /// There is an instance of that name already.
+    NameTaken,
+    /// AWS refused it, and would refuse the same call again.
+    Refused(Refusal),
+}
+
+/// A refusal of AWS to create an instance.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// The part of the call that was refused.
+    pub why: RefusedFor,
+    /// AWS's code and message.
+    pub message: String,
+}
+
+/// The part of a call for which AWS refuses an instance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RefusedFor {
+    /// The account has as many instances as it may have.
+    Quota,
+    /// There is no capacity for the class, in the zone that was named or anywhere.
+    Capacity,
+    /// The zone is not offered, or not in the subnet group.
+    Zone,
+    /// The class is not offered.
+    Class,
+    /// Anything else, such as a permission that is missing.
+    Other,
+}
+
 /// Creates and deletes instances.
 pub trait ChangeInstances: Send + Sync {
-    /// Calls `CreateDBInstance`; false if the name is taken. If AWS refuses the availability zone, the certificate authority or
-    /// the maintenance window, the instance is created without it.
-    fn create_instance(&self, new: &NewInstance<'_>) -> impl Future<Output = AwsResult<bool>> + Send;
+    /// Calls `CreateDBInstance`. If AWS refuses the certificate authority or the maintenance window, the instance is created
+    /// without it.
+    fn create_instance(&self, new: &NewInstance<'_>) -> impl Future<Output = AwsResult<Created>> + Send;
     /// Calls `DeleteDBInstance`; an instance that is not there, or is being deleted, counts as deleted.
     fn delete_instance(&self, name: &str) -> impl Future<Output = AwsResult<()>> + Send;
+}
+
+/// Makes a reader the writer.
+// Apart from `ChangeInstances`: a failover ends every connection of a cluster, and only one step may make one.
+pub trait FailOverClusters: Send + Sync {
+    /// Calls `FailoverDBCluster`, which answers at once: the instance `to` is the writer some time later.
+    fn fail_over(&self, cluster: &str, to: &str) -> impl Future<Output = AwsResult<()>> + Send;
 }
 
 // A result and no error: a full resource is an ordinary thing, and the caller goes on without the tags.

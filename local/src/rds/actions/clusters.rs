@@ -5,7 +5,7 @@ use crate::rds::control_plane::{ControlPlane, successor};
 use crate::rds::database::Database;
 use crate::rds::engine::{Engine, check_password};
 use crate::rds::error::ApiError;
-use crate::rds::model::{ClusterStatus, DbCluster};
+use crate::rds::model::{ClusterStatus, DbCluster, InstanceStatus};
 use crate::rds::query::{Params, identifier};
 use crate::rds::render;
 use crate::rds::resource_names::{cluster_arn, endpoint, id_of};
@@ -246,6 +246,12 @@ pub fn fail_over(control_plane: &Arc<ControlPlane>, params: &Params) -> ActionRe
         let cluster = store.cluster(given)?.clone();
         check_available(&cluster)?;
         let writer = cluster.writer.clone().unwrap_or_default();
+        // In this order, as clients tell a wrong name from one that they have to wait for.
+        if let Some(target) = &target
+            && store.instance(target)?.status != InstanceStatus::Available
+        {
+            return Err(ApiError::instance_state(format!("DB instance {target} is not in available state.")));
+        }
         let chosen = match &target {
             Some(target) => store.members(&cluster).find(|instance| instance.id == *target && instance.id != writer),
             None => successor(store.members(&cluster), &writer),
