@@ -3,6 +3,7 @@
 import hashlib
 import json
 import time
+import urllib.parse
 import urllib.request
 
 from checks import wait_until
@@ -26,6 +27,13 @@ def plan_fault(stack, execution, state, fault, seed):
     body = {"execution": execution, "state": state, "fault": kind, "times": times, "after": after, "pauses": PAUSES}
     request = urllib.request.Request(f"{stack.env['AWS_ENDPOINT_URL']}/_rewind/faults", json.dumps(body).encode(), method="POST")
     urllib.request.urlopen(request).read()
+
+
+def plan(stack, kind="faults", **fault):
+    """Plans a fault of the control plane."""
+    url = f"{stack.env['AWS_ENDPOINT_URL_RDS']}/_local/{kind}?{urllib.parse.urlencode(fault)}"
+    with urllib.request.urlopen(urllib.request.Request(url, method="POST")) as answer:
+        assert answer.status in (200, 204), "the answer to a fault that was planned"
 
 
 def hits(stack, execution, state):
@@ -94,6 +102,8 @@ class Run:
 
     def rewind(self):
         self.plan(self.name)
+        if self.flow.late_writer:
+            plan(self.stack, "instances", instance=f"{self.new}-1", becomes="late")
         hide = (lambda _: self.ground.hide_record()) if self.flow.hidden else None
         try:
             return self.recovery(self.name, self.flow.decision, during=hide)

@@ -67,16 +67,15 @@ def stack():
 
 @pytest.fixture(scope="session")
 def grounds(stack, worker_id):
-    """Gives the ground of an engine; one that a case left in disorder is replaced."""
+    """Gives the ground of a kind; one that a case left in disorder is replaced."""
     numbers, kept = itertools.count(1), {}
     short = "m" if worker_id == "master" else worker_id.removeprefix("gw")
 
-    def ground(engine, in_place, fresh=False):
-        key = (engine, in_place)
+    def ground(key, fresh=False):
         if fresh or key not in kept or kept[key].is_gone:
             if key in kept:
                 kept[key].close() if kept[key].is_gone else kept[key].abandon()
-            kept[key] = Ground(stack, f"{PREFIX}-{short}{next(numbers)}{os.getpid() % 1000}", engine, in_place)
+            kept[key] = Ground(stack, f"{PREFIX}-{short}{next(numbers)}{os.getpid() % 1000}", *key)
         return kept[key]
 
     yield ground

@@ -48,9 +48,16 @@ class Flow:
     decision: str = "approved"
     # A more specific zone hides the record while the cutover runs: the name leads elsewhere.
     hidden: bool = False
+    # The source has a reader too, and the restored cluster's writer starts after its reader.
+    late_writer: bool = False
 
     def __hash__(self):
         return hash(self.name)
+
+    @property
+    def kind(self):
+        """The kind of cluster that it runs on."""
+        return self.engine, self.in_place, self.late_writer
 
     def steps(self):
         """The states of this flow that invoke a function."""
@@ -70,6 +77,8 @@ FLOWS = [
          ("plan", "restore", "instances", "verify", "approval", "fence", "cutover", "finish")),
     Flow("restore, none", REWIND, "into a new cluster that stands beside the source", "Recovered",
          ("plan", "restore", "instances", "verify", "finish"), request={"dns": []}),
+    Flow("restore, none, late writer", REWIND, "another instance than the planned one becomes the writer", "Recovered",
+         ("writer",), request={"dns": []}, late_writer=True),
     Flow("restore, dns, rejected", REWIND, "the same, and a person says no", "NothingChanged",
          ("instances undo", "restore undo"), decision="rejected"),
     Flow("restore, dns, moved back", REWIND, "the records move, a name leads elsewhere, and they are moved back", "RolledBack",
@@ -132,6 +141,7 @@ CLONE = "the safety clone"
 LEAVES = {
     "restore, dns": SOURCE,
     "restore, none": RESTORED,
+    "restore, none, late writer": RESTORED,
     "restore, dns, rejected": NOTHING,
     "restore, dns, moved back": RESTORED,
     "restore, dns, not moved": RESTORED,
@@ -180,6 +190,7 @@ RULES = {
         **dict.fromkeys(("restore", "instances", "verify"), KEPT),
         "finish": ("NeedsOperator", RESTORED),
     },
+    "restore, none, late writer": {"writer": KEPT},
     "restore, dns, rejected": dict.fromkeys(("instances undo", "restore undo"), ("NeedsOperator", "what is left of the restored cluster")),
     "restore, dns, moved back": {
         **dict.fromkeys(("cutover undo", "fence undo"), ("NeedsOperator", RESTORED)),

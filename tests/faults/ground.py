@@ -47,10 +47,11 @@ class Application(threading.Thread):
 class Ground:
     """The cluster, its applications, and how it was at first."""
 
-    def __init__(self, stack, name, engine, in_place):
+    def __init__(self, stack, name, engine, in_place, with_reader):
         self.stack, self.engine = stack, ENGINE[engine]
         more = BACKTRACK if in_place else {}
-        self.cluster = Cluster.create(stack, name, engine=self.engine, **more)
+        instances = ({}, {"PromotionTier": 15}) if with_reader else ({},)
+        self.cluster = Cluster.create(stack, name, instances=instances, engine=self.engine, **more)
         self.name, self.record = name, self.cluster.record
         # Read once: a cluster that is fenced, or that lost its managed secret, can still be asked.
         self.cluster._password = self.cluster.password

@@ -61,7 +61,7 @@ class Soak:
                 end = self.cell(case, number)
             except (Failed, AssertionError) as failure:
                 failed += 1
-                self.grounds.pop(self.kind(case)).abandon()
+                self.grounds.pop(case.flow.kind).abandon()
                 print(f"FAILED {number} {case.id}: {failure}", flush=True)
                 print(f"  repeat: make soak SEED={self.seed}, or alone: make faults E2E='{case.flow.name.split(',')[0]} and {case.state}'", flush=True)
             else:
@@ -69,10 +69,10 @@ class Soak:
 
     def cell(self, case, number):
         """Runs one cell on the ground of its kind."""
-        key = self.kind(case)
+        key = case.flow.kind
         if key not in self.grounds or self.grounds[key].is_gone:
             name = f"{PREFIX}-s{self.seed}-{next(self.made)}"
-            self.grounds[key] = Ground(self.stack, name, case.flow.engine, case.flow.in_place)
+            self.grounds[key] = Ground(self.stack, name, *key)
         ground = self.grounds[key]
         before = len(ground.acknowledged())
         run = Run(ground, case, number)
@@ -81,9 +81,6 @@ class Soak:
             raise Failed("; ".join(problems))
         self.rows += len(ground.acknowledged()) - before
         return end
-
-    def kind(self, case):
-        return case.flow.engine, case.flow.in_place
 
     def close(self):
         for ground in self.grounds.values():

@@ -4,23 +4,16 @@ those of the local control plane (docs/local-stack.md)."""
 import itertools
 import json
 import os
-import urllib.parse
-import urllib.request
 
 import pytest
 
-from cases import recover
+from cases import plan, recover
 from checks import contains, wait_until
 
 NUMBERS = itertools.count(1)
-NAMES = f"control-{os.getpid()}"
+# A cluster with a writer alone.
+POSTGRES = ("postgresql", False, False)
 
-
-def plan(stack, **fault):
-    """Plans a fault of the control plane."""
-    url = f"{stack.env['AWS_ENDPOINT_URL_RDS']}/_local/faults?{urllib.parse.urlencode(fault)}"
-    with urllib.request.urlopen(urllib.request.Request(url, method="POST")) as answer:
-        assert answer.status == 204, "the answer to a fault that was planned"
 
 
 class Attempt:
@@ -56,12 +49,12 @@ class Attempt:
 @pytest.fixture
 def ground(grounds, request):
     """A cluster of PostgreSQL that is put in order afterwards, and replaced when the test failed."""
-    one = grounds("postgresql", False)
+    one = grounds(POSTGRES)
     try:
         yield one
         one.put_in_order()
     except BaseException:
-        grounds("postgresql", False, fresh=True)
+        grounds(POSTGRES, fresh=True)
         raise
 
 
@@ -137,7 +130,7 @@ def with_short_bounds(stack):
 
 
 def test_writer_that_never_comes_is_given_up_and_the_restored_cluster_is_told_of(ground):
-    plan(ground.stack, instance=f"{ground.name}-r-1", never="available")
+    plan(ground.stack, "instances", instance=f"{ground.name}-r-1", becomes="creating")
     machine = with_short_bounds(ground.stack)
     try:
         attempt = Attempt(ground, machine=machine)

@@ -24,7 +24,7 @@ def test_every_state_that_invokes_a_function_is_in_the_matrix():
 
 def test_case(stack, grounds, case, record_property):
     record_property("case", case.id)
-    ground = grounds(case.flow.engine, case.flow.in_place)
+    ground = grounds(case.flow.kind)
     run = Run(ground, case, next(NUMBERS))
     try:
         record_property(RESULT, run.run())
@@ -32,5 +32,5 @@ def test_case(stack, grounds, case, record_property):
         if problems:
             raise Failed(f"{case.id} ({run.name}): " + "; ".join(problems))
     except BaseException:
-        grounds(case.flow.engine, case.flow.in_place, fresh=True)
+        grounds(case.flow.kind, fresh=True)
         raise

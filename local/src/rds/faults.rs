@@ -17,7 +17,6 @@ pub struct Faults(Mutex<Planned>);
 struct Planned {
     backtracks: BTreeSet<String>,
     restores: BTreeMap<String, Duration>,
-    never_available: BTreeSet<String>,
     calls: Vec<CallFault>,
     rate: Option<Rate>,
 }
@@ -139,16 +138,6 @@ impl Faults {
     /// Returns how long this restore lasts before it fails, and forgets it; `None` where it succeeds.
     pub fn take_restore(&self, cluster: &str) -> Option<Duration> {
         self.planned().restores.remove(cluster)
-    }
-
-    /// Keeps an instance that is yet to be created from ever being available.
-    pub fn plan_instance(&self, instance: &str) {
-        self.planned().never_available.insert(instance.to_ascii_lowercase());
-    }
-
-    /// Returns true when this instance is never available, and forgets it: one that is created later under the name is.
-    pub fn take_instance(&self, instance: &str) -> bool {
-        self.planned().never_available.remove(instance)
     }
 
     /// Makes the next `times` calls fail whose action begins with `action` and whose parameters contain `mentions`.

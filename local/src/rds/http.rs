@@ -70,8 +70,6 @@ fn plan_fault(control_plane: &ControlPlane, query: &HashMap<String, String>) -> 
     } else if let Some(cluster) = get("restore") {
         let seconds = get("seconds").unwrap_or("0").parse().map_err(|_| unknown())?;
         faults.plan_restore(cluster, Duration::from_secs(seconds));
-    } else if let (Some(instance), Some("available")) = (get("instance"), get("never")) {
-        faults.plan_instance(instance);
     } else if let (Some(instance), Some(certificate)) = (get("instance"), get("certificate")) {
         control_plane.store().instance_mut(instance)?.certificate = certificate.to_owned();
     } else if let Some(rate) = get("rate") {
@@ -87,8 +85,8 @@ fn plan_fault(control_plane: &ControlPlane, query: &HashMap<String, String>) -> 
     Ok(())
 }
 
-const KNOWN_FAULTS: &str = "backtrack=<cluster>, restore=<new cluster>&seconds=<n>, instance=<instance>&never=available, \
-    instance=<instance>&certificate=<identifier>, rate=<calls a second>|off, or \
+const KNOWN_FAULTS: &str = "backtrack=<cluster>, restore=<new cluster>&seconds=<n>, instance=<instance>&certificate=<identifier>, \
+    rate=<calls a second>|off, or \
     action=<prefix>&fails=throttle|unavailable|internal|quota|capacity|cut&mentions=<text>&times=<n>";
 
 /// True for a call of a function: the credentials of a session begin so, and those of the account's user do not.

@@ -158,10 +158,7 @@ pub fn create(control_plane: &Arc<ControlPlane>, params: &Params) -> ActionResul
     store.instances.insert(id.clone(), instance.clone());
     store.cluster_mut(&cluster.id)?.members.push(id.clone());
     drop(store);
-    // Nothing is started: it stays in `creating` until it is deleted.
-    if !control_plane.faults.take_instance(&id) {
-        tokio::spawn(start_instance(Arc::clone(control_plane), instance));
-    }
+    tokio::spawn(start_instance(Arc::clone(control_plane), instance));
     describe_one(control_plane, &id)
 }
 
