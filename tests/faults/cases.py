@@ -10,9 +10,11 @@ from checks import wait_until
 from cluster import iso
 from flows import ALWAYS, CLEAN_UP, CLONE, FAULTS, NOTHING, PAUSES, RESTORED, REWIND, SOURCE, UNDO
 from recovery import Recovery
+from stages import DECLARED
 
 CHECK = {"name": "orders are there", "database": "shop", "sql": "SELECT count(*) FROM orders", "expect": "3"}
 TIMEOUT = 240
+CAN_RESUME = any("ReadResumed" in states for states in DECLARED[REWIND]["stages"].values())
 
 
 class Failed(AssertionError):
@@ -187,14 +189,22 @@ class Run:
     # ------------------------------------------------------------------------------------------------------- afterwards
 
     def after(self):
-        """Undoes what moved traffic, looks for every acknowledged row, and puts the ground in order; answers what is wrong."""
+        """Resumes what is kept, undoes what moved traffic, looks for every acknowledged row, and puts the ground in order; answers
+        what is wrong."""
         ground, problems = self.ground, []
         if self.flow.machine == CLEAN_UP and not self.stack.describe(ground.name):
             return self.deleted()
-        item = self.stack.item(f"recovery#{self.name}") or {}
-        moved = self.flow.machine == REWIND and item.get("state") == "Recovered" and self.flow.request.get("dns") != []
-        if moved and not self.flow.in_place:
-            ended = self.start_undo(self.name, f"{self.name}-undo")
+        last = self.name
+        if self.flow.machine == REWIND and self.case.due() == ("NothingChanged", RESTORED) and CAN_RESUME:
+            last = f"{self.name}-resumed"
+            request = {"cluster": ground.name, "resume": self.name, "approval": "none", "checks": [CHECK]}
+            ended = self.execute(self.stack.machine, last, request)
+            if ended["status"] != "SUCCEEDED":
+                problems.append(f"resuming it ended with {ended.get('error')}: {ended.get('cause')}")
+        item = self.stack.item(f"recovery#{last}") or {}
+        moved = item.get("state") == "Recovered" and self.flow.request.get("dns") != []
+        if self.flow.machine == REWIND and moved and not self.flow.in_place:
+            ended = self.start_undo(last, f"{last}-undo")
             if ended["status"] != "SUCCEEDED":
                 problems.append(f"the undo afterwards ended with {ended.get('error')}: {ended.get('cause')}")
         others = ground.other_clusters()
