@@ -115,6 +115,9 @@ where
     async fn run(&self, input: Input) -> Result<Output, StepError> {
         let fenced_cluster = self.cluster_to_fence(&input)?;
         let cluster = self.access.cluster(&fenced_cluster.name).await?;
+        if input.fence == FencedSide::Source {
+            input.plan.refuse_other_source(&cluster.resource_id)?;
+        }
         let in_place = input.plan.strategy == Strategy::Backtrack;
         if in_place && self.fence_groups.is_empty() {
             return Err(errors::no_network_layer(&fenced_cluster.name));

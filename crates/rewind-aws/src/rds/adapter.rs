@@ -486,6 +486,7 @@ pub(super) fn cluster_of(c: DbCluster, engine: Engine) -> Cluster {
     Cluster {
         name: c.db_cluster_identifier.unwrap_or_default(),
         arn: c.db_cluster_arn.unwrap_or_default(),
+        resource_id: c.db_cluster_resource_id.unwrap_or_default(),
         status: c.status.unwrap_or_default().to_ascii_lowercase(),
         engine,
         engine_version: c.engine_version.unwrap_or_default(),
@@ -564,6 +565,7 @@ fn read_instance(i: DbInstance) -> Instance {
     Instance {
         name: i.db_instance_identifier.unwrap_or_default(),
         arn: i.db_instance_arn.unwrap_or_default(),
+        resource_id: i.dbi_resource_id.unwrap_or_default(),
         status: i.db_instance_status.unwrap_or_default().to_ascii_lowercase(),
         class: i.db_instance_class.unwrap_or_default(),
         endpoint: i.endpoint.and_then(|endpoint| endpoint.address),
