@@ -63,6 +63,7 @@ pub fn source() -> Cluster {
     Cluster {
         name: "orders".to_owned(),
         arn: "arn:aws:rds:us-east-1:000000000000:cluster:orders".to_owned(),
+        resource_id: "cluster-ORDERS".to_owned(),
         status: "available".to_owned(),
         engine: Engine::AuroraPostgresql,
         engine_version: "15.4".to_owned(),
@@ -109,6 +110,7 @@ pub fn source() -> Cluster {
 pub fn instances() -> Vec<(String, Instance)> {
     let instance = |name: &str, class: &str, tier| Instance {
         name: name.to_owned(),
+        resource_id: format!("db-{name}"),
         status: "available".to_owned(),
         class: class.to_owned(),
         endpoint: Some(format!("{name}.x.us-east-1.rds.amazonaws.com")),
@@ -132,6 +134,7 @@ pub fn rds_with_restored() -> FakeRds {
     let restored = Cluster {
         name: "orders-r".to_owned(),
         arn: "arn:aws:rds:us-east-1:000000000000:cluster:orders-r".to_owned(),
+        resource_id: "cluster-ORDERS-R".to_owned(),
         members: Vec::new(),
         roles: Vec::new(),
         data_api: false,
@@ -161,6 +164,7 @@ pub fn plan() -> Plan {
         recovery_id: recovery().id,
         cluster: "orders".to_owned(),
         cluster_arn: source().arn,
+        resource_ids: source().resource_ids(&instances().into_iter().map(|(_, instance)| instance).collect::<Vec<_>>()),
         engine: Engine::AuroraPostgresql,
         engine_version: "15.4".to_owned(),
         strategy: Strategy::Restore,

@@ -2,6 +2,7 @@
 
 use crate::check::Check;
 use crate::engine::Engine;
+use crate::identity::ResourceIds;
 use crate::request::{Approval, Endpoint, Strategy};
 use crate::window::Window;
 use jiff::{SignedDuration, Timestamp};
@@ -31,6 +32,10 @@ pub struct Plan {
     pub cluster: String,
     /// The cluster's ARN.
     pub cluster_arn: String,
+    /// The resource ids of the cluster and its instances: under the same name and ARN there may be another cluster later.
+    // A plan in the table may be older than this field.
+    #[serde(default)]
+    pub resource_ids: ResourceIds,
     /// The cluster's engine.
     pub engine: Engine,
     /// The engine's version.

@@ -118,6 +118,9 @@ where
     async fn run(&self, input: Input) -> Result<Output, StepError> {
         let fenced_cluster = self.cluster_to_fence(&input)?;
         let cluster = self.access.cluster(&fenced_cluster.name).await?;
+        if input.fence == FencedSide::Source {
+            input.plan.refuse_other_source(&cluster.resource_id)?;
+        }
         let in_place = input.plan.strategy == Strategy::Backtrack;
         if input.fence == FencedSide::Inspect {
             return self.inspect(&input, &fenced_cluster, &cluster).await;

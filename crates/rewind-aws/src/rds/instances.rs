@@ -138,6 +138,7 @@ pub(super) fn read_instance(i: DbInstance) -> Instance {
     Instance {
         name: i.db_instance_identifier.unwrap_or_default(),
         arn: i.db_instance_arn.unwrap_or_default(),
+        resource_id: i.dbi_resource_id.unwrap_or_default(),
         status: i.db_instance_status.unwrap_or_default().to_ascii_lowercase(),
         class: i.db_instance_class.unwrap_or_default(),
         endpoint: i.endpoint.and_then(|endpoint| endpoint.address),

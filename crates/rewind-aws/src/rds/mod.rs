@@ -14,7 +14,7 @@ pub mod tags;
 use crate::AwsResult;
 use jiff::Timestamp;
 use rewind_core::names::RECOVERY_TAG;
-use rewind_core::{Engine, ErrorName, StepError};
+use rewind_core::{Engine, ErrorName, ResourceIds, StepError};
 
 pub use adapter::Rds;
 pub use recovery_cluster::{NewCluster, delete_created, describe_created};
@@ -26,6 +26,8 @@ pub struct Cluster {
     pub name: String,
     /// `DBClusterArn`.
     pub arn: String,
+    /// `DbClusterResourceId`: a cluster that is deleted and made anew has another, under the same name and ARN.
+    pub resource_id: String,
     /// `Status`, in lower case.
     pub status: String,
     /// `Engine`.
@@ -123,6 +125,12 @@ impl Cluster {
         self.tags.iter().find(|(k, _)| k == key).map(|(_, value)| value.as_str())
     }
 
+    /// The resource ids of the cluster and `instances`, which are its.
+    pub fn resource_ids(&self, instances: &[Instance]) -> ResourceIds {
+        let instances = instances.iter().map(|instance| (instance.name.clone(), instance.resource_id.clone()));
+        ResourceIds { cluster: self.resource_id.clone(), instances: instances.collect() }
+    }
+
     /// True if its security groups are exactly these, in any order.
     pub fn has_groups(&self, groups: &[String]) -> bool {
         // RDS lists them in no documented order, and not in the one in which they were set.
@@ -196,6 +204,8 @@ pub struct Instance {
     pub name: String,
     /// `DBInstanceArn`.
     pub arn: String,
+    /// `DbiResourceId`: an instance that is deleted and made anew has another.
+    pub resource_id: String,
     /// `DBInstanceStatus`, in lower case.
     pub status: String,
     /// `DBInstanceClass`.

@@ -16,7 +16,7 @@ fn report() -> Report {
         sql: "SELECT count(*) FROM orders".to_owned(),
         expectation: Expectation::Expect("2".to_owned()),
     };
-    let answer = |value: &str| rewind_core::QueryResult { value: Ok(value.to_owned()), seconds: 0.1 };
+    let answer = |value: &str| rewind_core::QueryResult { value: Ok(Some(value.to_owned())), seconds: 0.1 };
     let checks = vec![
         CheckResult::judge(&check("rows are back"), answer("2"), Some(answer("0"))),
         // A name with the characters that Slack reads as its own.
