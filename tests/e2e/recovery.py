@@ -80,6 +80,9 @@ class Recovery:
     def of(cls, cluster, to, name=None, machine=None, **more):
         """A recovery of a test's cluster; the restored cluster goes when the test has passed."""
         new = more.setdefault("newCluster", f"{cluster.name}-r")
+        # Most tests compare the data themselves.
+        if more.get("approval") == "none" and not more.get("checks"):
+            more.setdefault("unverified", "accepted")
         cluster.stack.on_success(lambda: remove(cluster.stack, new))
         return cls(cluster.stack, {"cluster": cluster.name, "to": to} | more, name, machine)
 

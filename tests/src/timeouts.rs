@@ -34,7 +34,7 @@ const WAITS: [(&str, &[&[Duration]]); 12] = [
     ("SetWindow", &[&[WINDOW_SHOWS_WITHIN]]),
     ("StartBacktrack", &[&[APPEARS_WITHIN]]),
     ("StartRestore", &[&[APPEARS_WITHIN]]),
-    ("Verify", &[&[LOG_IN, LOG_IN, CHECKING, COUNTING]]),
+    ("Verify", &[&[LOG_IN, LOG_IN, CHECKING, COUNTING, COUNTERS]]),
 ];
 
 /// Time that an invocation needs at its end: its calls are over, its work is over, its error is reported.

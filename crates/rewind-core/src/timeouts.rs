@@ -101,6 +101,8 @@ pub const CHECK_LOCK: Duration = seconds(5);
 pub const COUNT: Duration = seconds(20);
 /// Counting all tables. A table that is left then is reported as not counted.
 pub const COUNTING: Duration = seconds(60);
+/// Comparing sequences and AUTO_INCREMENT, of which people are only told.
+pub const COUNTERS: Duration = seconds(5);
 
 // -------------------------------------------------------------------------------------------------------------- fence
 

@@ -9,6 +9,7 @@
 //! [`Server`] and [`Session`] that it gets.
 
 mod checks;
+mod counters;
 mod engine;
 mod error;
 pub mod fence;
@@ -27,6 +28,7 @@ mod target;
 mod tls;
 
 pub use checks::{CheckLimits, Findings, run_checks};
+pub use counters::{ComparedCounters, MovedCounter, compare_counters};
 pub use engine::Defaults;
 pub use engine::identity::ServerIdentity;
 pub use error::ConnectError;

@@ -4,7 +4,9 @@
 use crate::unused::{CLEAN_UP_NOTE, Marks, Ours};
 use crate::{CleanUp, Kept, KeptRequest, Kind, Output, ReadSessions, Records};
 use jiff::SignedDuration;
-use rewind_aws::rds::{ChangeInstances, ClusterChange, ModifyClusters, ReadClusters, ReadSnapshots, RetireClusters};
+use rewind_aws::rds::{
+    ChangeInstances, ClusterChange, FindClusters, ModifyClusters, ReadClusters, ReadSnapshots, RetireClusters,
+};
 use rewind_aws::records::{Lease, Leases, Notes};
 use rewind_aws::recoveries::Recoveries;
 use rewind_core::names::{IDENTIFIER_MAX, with_suffix};
@@ -26,7 +28,7 @@ enum Next {
 
 impl<C, R, N, V, K> CleanUp<C, R, N, V, K>
 where
-    C: ReadClusters + ModifyClusters + ChangeInstances + RetireClusters + ReadSnapshots,
+    C: ReadClusters + FindClusters + ModifyClusters + ChangeInstances + RetireClusters + ReadSnapshots,
     R: Recoveries,
     N: Notes + Leases,
     V: ReadSessions,

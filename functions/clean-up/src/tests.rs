@@ -8,7 +8,7 @@ use rewind_aws::fixtures::{
 use rewind_aws::rds::fake::{FakeRds, Lose};
 use rewind_aws::rds::{Instance, Member};
 use rewind_aws::records::Lease;
-use rewind_core::names::RECOVERY_TAG;
+use rewind_core::names::{RECOVERY_TAG, SECRET_TAG, secret_tag_value};
 use rewind_core::{ErrorName, Plan, UndoRecord};
 use rewind_db::fence::Inspection;
 use serde_json::{Value, json};
@@ -257,6 +257,34 @@ async fn records_that_were_read_too_long_ago_are_requested_again_before_anything
             assert_eq!((world.rds.changes(), world.lease.lock().unwrap().clone()), (Vec::new(), None));
             assert_eq!(world.notes.lock().unwrap().len(), 0);
         }
+    }
+}
+
+#[tokio::test]
+async fn a_managed_secret_that_a_later_recovery_still_logs_in_with_keeps_its_cluster() {
+    let secret = "arn:aws:secretsmanager:us-east-1:000000000000:secret:rds!cluster-orders";
+    // The live cluster after the second recovery, restored from orders-r before that got a secret of its own.
+    let second = |edit: fn(&mut Cluster)| {
+        let world = World::source();
+        let (mut clusters, instances) = world.rds.everything();
+        let mut live =
+            Cluster { name: "orders-r2".to_owned(), arn: "arn:of:orders-r2".to_owned(), ..clusters[1].clone() };
+        live.master_secret = None;
+        live.tags = vec![(SECRET_TAG.to_owned(), secret_tag_value(secret).unwrap())];
+        edit(&mut live);
+        clusters.push(live);
+        World { rds: FakeRds::with(clusters, instances), ..world }
+    };
+    let world = second(|_| {});
+    let why = world.why(&source()).await;
+    assert!(why.iter().any(|why| why.contains("goes with orders, and orders-r2 logs in with it")), "{why:?}");
+    assert!(world.delete(&source()).await.is_err() && world.rds.changes().is_empty());
+    for unneeded in [
+        second(|live| live.master_secret = Some("arn:of:its-own".to_owned())),
+        second(|live| tag(live, FENCED_BY_TAG, "a-third-one")),
+        second(|live| tag(live, SECRET_TAG, "arn:of:another")),
+    ] {
+        assert_eq!(unneeded.why(&source()).await, [""; 0]);
     }
 }
 

@@ -3,10 +3,10 @@
 
 use crate::{CleanUp, Kept, KeptRequest, Kind, ReadSessions, Records};
 use jiff::Timestamp;
-use rewind_aws::rds::{Cluster, Instance, ReadClusters, is_foreign};
+use rewind_aws::rds::{Cluster, FindClusters, Instance, ReadClusters, is_foreign};
 use rewind_aws::records::Notes;
 use rewind_aws::recoveries::Recoveries;
-use rewind_core::names::{FENCED_BY_TAG, KEEP_UNTIL_TAG, RECOVERY_TAG, SAFETY_CLONE_OF_TAG};
+use rewind_core::names::{FENCED_BY_TAG, KEEP_UNTIL_TAG, RECOVERY_TAG, SAFETY_CLONE_OF_TAG, SECRET_TAG, secret_of_tag};
 use rewind_core::{Clock, Plan, RecoveryRecord, StepError, Strategy};
 
 /// The note in a recovery's item that the deletion of its kept cluster has begun. From then on it cannot be undone.
@@ -32,7 +32,7 @@ pub(crate) struct Ours {
 
 impl<C, R, N, V, K> CleanUp<C, R, N, V, K>
 where
-    C: ReadClusters,
+    C: ReadClusters + FindClusters,
     R: Recoveries,
     N: Notes,
     V: ReadSessions,
@@ -123,6 +123,7 @@ where
         let mut instances = self.clusters.instances(&cluster.name).await?;
         let mut why = unknown_instances(kept, plan, &instances);
         why.extend(self.without_successor(kept, cluster, plan).await?);
+        why.extend(self.users_of_its_secret(cluster, plan).await?);
         match records {
             Some(records) => why.extend(records.why.iter().cloned()),
             // Without a result of find-records nobody knows, and an unknown record may have clients behind it.
@@ -185,7 +186,9 @@ where
         let same = match kept.kind {
             // A cluster that was deleted and made anew has the same name and ARN: only the tag tells whose it is.
             Kind::Source => successor.tag(RECOVERY_TAG) == Some(kept.recovery_id.as_str()),
-            Kind::SafetyClone => successor.arn == plan.cluster_arn,
+            Kind::SafetyClone => {
+                successor.arn == plan.cluster_arn && plan.refuse_other_source(&successor.resource_id).is_ok()
+            }
         };
         if !same {
             return Ok(Some(format!("{name} is another cluster than the one that {} left", kept.recovery_id)));
@@ -205,6 +208,35 @@ where
             )),
             _ => None,
         })
+    }
+}
+
+impl<C, R, N, V, K> CleanUp<C, R, N, V, K>
+where
+    C: FindClusters,
+{
+    /// Finds other clusters whose clients log in with the managed secret of this one, which RDS deletes with it.
+    // Beside the cluster that took its place: a later recovery of that one has the same login, under another name.
+    async fn users_of_its_secret(&self, cluster: &Cluster, plan: &Plan) -> Result<Vec<String>, StepError> {
+        let Some(secret) = &cluster.master_secret else { return Ok(Vec::new()) };
+        let tagged = self.clusters.tagged(SECRET_TAG).await?;
+        let uses = |other: &&Cluster| {
+            // A fenced cluster has no clients. One with a secret of its own has another password by now.
+            let serves = other.master_secret.is_none() && other.tag(FENCED_BY_TAG).is_none();
+            serves && other.tag(SECRET_TAG).and_then(secret_of_tag).as_ref() == Some(secret)
+        };
+        let users =
+            tagged.iter().filter(|other| other.arn != cluster.arn && other.name != plan.new_cluster).filter(uses);
+        Ok(users
+            .map(|other| {
+                format!(
+                    "the secret {secret} goes with {}, and {} logs in with it: when no client needs it, aws rds \
+                     modify-db-cluster --db-cluster-identifier {} --manage-master-user-password --apply-immediately gives it \
+                     another",
+                    cluster.name, other.name, other.name
+                )
+            })
+            .collect())
     }
 }
 

@@ -48,6 +48,16 @@ fn groups(rds: &FakeRds) -> Vec<String> {
 }
 
 #[tokio::test]
+async fn a_source_that_was_deleted_and_made_anew_is_not_fenced() {
+    let rds = rds();
+    rds.edit("orders", |source| source.resource_id = "cluster-ANEW".to_owned());
+    let input = Input { recovery: recovery(), plan: plan(), restored: None, fence: FencedSide::Source };
+    let error = step(&rds, &["sg-fence"]).run(input).await.unwrap_err();
+    assert_eq!(error.name, ErrorName::RewindFailed);
+    assert!(error.to_string().contains("deleted and made anew") && rds.changes().is_empty(), "{error}");
+}
+
+#[tokio::test]
 async fn the_network_is_closed_once_and_opened_to_exactly_what_it_was() {
     let rds = rds();
     let step = step(&rds, &["sg-fence"]);

@@ -1,6 +1,8 @@
 //! Tags the cluster that is kept for an undo, the fenced source or in place the safety clone, with the time until which it is
 //! kept. Writes the output of the execution. It runs when clients are on the rewound data, so it undoes nothing.
 
+mod secret;
+
 use jiff::Timestamp;
 use rewind_aws::rds::{TagClusters, Tagged};
 use rewind_core::names::{FENCED_BY_TAG, KEEP_UNTIL_TAG, SAFETY_CLONE_OF_TAG};
@@ -95,6 +97,7 @@ impl<C: TagClusters, K: Clock> Finish<C, K> {
                 }
             }
         };
+        notes.extend(self.tag_with_secret(&plan, &restored).await?);
         let timings = seconds_by_state(recovery.started_at, &input.timings, self.clock.now());
         for (step, &seconds) in &timings {
             // The template makes a metric of these lines.
@@ -103,6 +106,7 @@ impl<C: TagClusters, K: Clock> Finish<C, K> {
         let mut differences = restored.differences;
         // The restore and add-instances may have reported the same one.
         differences.extend(input.differences.into_iter().filter(|d| !differences.contains(d)).collect::<Vec<_>>());
+        differences.extend(report.differences);
         notes.extend(landing_note(&plan, restored.rewound_to));
         let place = match &safety_clone {
             Some(safety_clone) => format!("kept on {}, the safety clone", safety_clone.cluster),

@@ -2,10 +2,12 @@
 
 use super::*;
 use rewind_aws::fixtures::{
-    ManualClock, STARTED, TARGET, in_place_plan, mysql_source, plan, rds, recovery, restored, safety_clone, time,
+    ManualClock, STARTED, TARGET, in_place_plan, mysql_source, plan, rds, rds_with_restored, recovery, restored,
+    safety_clone, time,
 };
 use rewind_aws::rds::Cluster;
 use rewind_aws::rds::fake::{FakeRds, Lose};
+use rewind_core::names::{SECRET_TAG, secret_of_tag};
 use rewind_core::{Engine, FenceLayer, Login, Tls};
 
 fn input() -> Input {
@@ -75,7 +77,8 @@ async fn an_instance_that_is_gone_by_then_stops_nothing() {
     let step = Finish { clusters: rds.clone(), clock: ManualClock::at("2026-11-23T10:41:00Z") };
     let kept = rds.find("orders").unwrap().arn;
     assert!(step.finish(input()).await.unwrap().source.keep.is_some());
-    assert_eq!(rds.changes(), [format!("tag {kept}"), format!("tag {}-2", kept.replace(":cluster:", ":db:"))]);
+    let instance = format!("tag {}-2", kept.replace(":cluster:", ":db:"));
+    assert_eq!(rds.changes(), [format!("tag {kept}"), instance, format!("tag {}", restored().cluster_arn)]);
     // What has no answer is asked for again.
     rds.lose(1, Lose::Answer);
     assert_eq!(step.finish(input()).await.unwrap_err().name, ErrorName::OutcomeUnknown);
@@ -100,11 +103,59 @@ async fn a_source_without_room_for_the_marks_fails_nothing_and_is_left_to_the_op
 }
 
 #[tokio::test]
+async fn the_restored_cluster_is_tagged_with_the_secret_that_logs_in_to_it() {
+    let rds = rds_with_restored();
+    let step = Finish { clusters: rds.clone(), clock: ManualClock::at(STARTED) };
+    step.finish(input()).await.unwrap();
+    let restored = rds.find("orders-r").unwrap();
+    assert_eq!(restored.tag(SECRET_TAG).and_then(secret_of_tag), Some(plan().secret_arn));
+    assert_eq!(rds.find("orders").unwrap().tag(SECRET_TAG), None);
+    // A cluster without room for it is recovered all the same.
+    rds.edit("orders-r", |restored| restored.tags = (0..50).map(|n| (format!("k{n}"), String::new())).collect());
+    let output = step.finish(input()).await.unwrap();
+    assert!(
+        output.notes.iter().any(|note| note.contains("give `secretArn` when it is recovered again")),
+        "{:?}",
+        output.notes
+    );
+    // RDS takes 256 characters, and a secret's name may have 512.
+    let long = Plan { secret_arn: format!("arn:aws:secretsmanager:r:1:secret:{}", "x".repeat(300)), ..plan() };
+    let output = step.finish(Input { plan: long, ..input() }).await.unwrap();
+    assert!(output.notes.iter().any(|note| note.contains("its ARN is longer than a tag")), "{:?}", output.notes);
+}
+
+#[tokio::test]
+async fn in_place_a_secret_that_was_named_in_the_request_is_found_again_too() {
+    let rds = FakeRds::with(vec![mysql_source()], Vec::new());
+    let step = Finish { clusters: rds.clone(), clock: ManualClock::at(STARTED) };
+    let rewound = Restored { cluster: "orders".to_owned(), cluster_arn: mysql_source().arn, ..restored() };
+    let rewind = |secret_arn: &str| Input {
+        plan: Plan { secret_arn: secret_arn.to_owned(), ..in_place_plan() },
+        restored: rewound.clone(),
+        safety_clone: Some(safety_clone()),
+        ..input()
+    };
+    step.finish(rewind("arn:aws:secretsmanager:r:1:secret:rds!cluster-1")).await.unwrap();
+    assert_eq!(rds.find("orders").unwrap().tag(SECRET_TAG), None);
+    step.finish(rewind("arn:aws:secretsmanager:r:1:secret:mine")).await.unwrap();
+    assert_eq!(rds.find("orders").unwrap().tag(SECRET_TAG), Some("arn:aws:secretsmanager:r:1:secret:mine"));
+}
+
+#[tokio::test]
+async fn what_only_verification_sees_is_among_the_differences_once() {
+    let step = Finish { clusters: rds(), clock: ManualClock::at(STARTED) };
+    let mut input = input();
+    input.report.differences = vec![Difference::new("secret", "a", "b", "c")];
+    let found: Vec<String> = step.finish(input).await.unwrap().differences.into_iter().map(|d| d.what).collect();
+    assert_eq!(found, ["w", "secret"]);
+}
+
+#[tokio::test]
 async fn a_source_that_keeps_its_traffic_is_not_tagged() {
     let rds = rds();
     let step = Finish { clusters: rds.clone(), clock: ManualClock::at(STARTED) };
     let output = step.finish(Input { fence: None, ..input() }).await.unwrap();
-    assert!(rds.changes().is_empty());
+    assert_eq!(rds.changes(), [format!("tag {}", restored().cluster_arn)]);
     assert_eq!((output.not_carried_over, output.source.keep_until), (None, None));
 }
 

@@ -1,9 +1,11 @@
 //! Makes the plan of a recovery, before anything is changed: it reads the request, the cluster, the records and the secret. It
 //! changes nothing, so it has no undo.
 
+mod limits;
 mod plan_text;
 mod records;
 mod refusal;
+mod secret;
 
 use refusal::invalid;
 use rewind_aws::rds::tags::is_value;
@@ -85,6 +87,7 @@ impl<C: ReadClusters + ReadParameters, Z: Zones, S: FindSecrets, K: Clock> Step 
                 .advice("choose another `newCluster`, or delete that one if it is left over"));
         }
         let source_instances = self.clusters.instances(&cluster.name).await?;
+        let resource_ids = cluster.resource_ids(&source_instances);
         let mut instances = plan_instances(&cluster, source_instances.clone(), &new_cluster)?;
         let dns = if in_place {
             instances.retain(|instance| instance.writer);
@@ -94,7 +97,7 @@ impl<C: ReadClusters + ReadParameters, Z: Zones, S: FindSecrets, K: Clock> Step 
         } else {
             records::plan(&self.zones, &request.dns, &cluster, &source_instances).await?
         };
-        let secret_arn = self.find_secret(&request, &cluster).await?;
+        let secret = secret::find(&self.secrets, &request, &cluster).await?;
         let is_fenced = !in_place && !dns.records.is_empty();
         let crowded = plan_text::crowded(&cluster.name, &cluster.tags, is_fenced);
         let pending = plan_text::pending(&cluster.name, &cluster.pending);
@@ -105,6 +108,7 @@ impl<C: ReadClusters + ReadParameters, Z: Zones, S: FindSecrets, K: Clock> Step 
             recovery_id: input.recovery.id,
             cluster: cluster.name,
             cluster_arn: cluster.arn,
+            resource_ids,
             engine: cluster.engine,
             engine_version: cluster.engine_version,
             strategy,
@@ -116,7 +120,7 @@ impl<C: ReadClusters + ReadParameters, Z: Zones, S: FindSecrets, K: Clock> Step 
             instances,
             dns: dns.records,
             checks: request.checks,
-            secret_arn,
+            secret_arn: secret.arn,
             // A restored cluster beside the source changes nothing for clients, so nobody is asked about it.
             approval: if is_anything_to_approve { request.approval } else { Approval::None },
             approval_timeout_seconds: request.approval_timeout.as_secs(),
@@ -135,6 +139,9 @@ impl<C: ReadClusters + ReadParameters, Z: Zones, S: FindSecrets, K: Clock> Step 
         plan.warnings.extend(plan_text::warnings(&plan, &moment, facts.binlog.as_deref()));
         plan.warnings.extend(crowded);
         plan.warnings.extend(pending);
+        plan.warnings.extend(secret.note);
+        limits::refuse_unverified(&plan, request.unverified)?;
+        limits::refuse_too_large(&plan)?;
         Ok(plan)
     }
 }
@@ -217,20 +224,6 @@ impl<C: ReadClusters + ReadParameters, Z: Zones, S: FindSecrets, K: Clock> Valid
             FenceGroups::InForce
         } else {
             FenceGroups::Ready
-        }
-    }
-
-    async fn find_secret(&self, request: &Request, cluster: &Cluster) -> Result<String, StepError> {
-        let Some(arn) = request.secret_arn.clone().or_else(|| cluster.master_secret.clone()) else {
-            return Err(invalid(format!("`secretArn` is missing, and {} has no managed master secret", cluster.name))
-                .advice("give the ARN of a secret with `username` and `password` of a user who may check and fence"));
-        };
-        // Without a login nothing can be verified or fenced, which would show only after hours of restoring.
-        if self.secrets.exists(&arn).await? {
-            Ok(arn)
-        } else {
-            Err(invalid(format!("`secretArn`: there is no secret {arn}"))
-                .advice("give the ARN of a secret that is there"))
         }
     }
 }

@@ -65,15 +65,24 @@ fn side_by_side(plan: &Plan) -> Vec<String> {
     }
     steps.extend(ask(plan));
     steps.push(format!("fence {}: no write is acknowledged by it after that, and its sessions end", plan.cluster));
-    for record in &plan.dns {
+    for record in plan.dns.iter().take(NAMED_RECORDS) {
         steps.push(format!("move {} from {} to the restored cluster", record.name, record.from));
     }
+    steps.extend(unnamed(plan.dns.len()).map(|more| format!("move {more} more records in the same batch")));
     steps.push(format!(
         "keep {}, fenced, for {} to roll back to; then delete it, if nobody uses it, into a final snapshot",
         plan.cluster,
         format_duration(plan.keep_source())
     ));
     steps
+}
+
+/// The most records that sentences name: all of them are in the plan, and each sentence travels from step to step.
+const NAMED_RECORDS: usize = 10;
+
+/// The number of records beyond those that are named; none if all are.
+fn unnamed(records: usize) -> Option<usize> {
+    records.checked_sub(NAMED_RECORDS).filter(|more| *more > 0)
 }
 
 /// Lists the warnings about a plan.
@@ -107,7 +116,9 @@ pub(crate) fn warnings(plan: &Plan, moment: &Moment, binlog: Option<&str>) -> Ve
         }
     }
     // Clients keep an address for the old TTL, whatever Route 53 answers by then.
-    warnings.extend(plan.dns.iter().filter(|record| record.ttl > 60).map(slow_record));
+    let slow: Vec<&PlannedRecord> = plan.dns.iter().filter(|record| record.ttl > 60).collect();
+    warnings.extend(slow.iter().take(NAMED_RECORDS).map(|record| slow_record(record)));
+    warnings.extend(unnamed(slow.len()).map(|more| format!("{more} more records have a TTL of more than 60 s")));
     warnings
 }
 
