@@ -34,7 +34,7 @@ def steps(*names):
 
 START = stage("lease", without=["ReadLease"]) + stage("plan", without=["Planned"])
 INSTANCES = stage("instances")
-REWIND = stage("restore") + INSTANCES + stage("verify")
+REWIND = stage("restore") + stage("scheduler") + INSTANCES + stage("jobs") + stage("verify")
 ASK = between("approval", "IsApprovalNeeded", "RequestApproval")
 CONFIRM = between("approval", "IsApprovalToConfirm", "IsApprovalValid")
 DECIDED = between("approval", "RecordDecision", "IsApproved")
@@ -44,7 +44,7 @@ DONE = stage("finish")
 
 RELEASED = between("end", "RecordFailure", "IsOperatorNeeded")
 PUT_BACK = stage("failure")
-UNDO_RESTORE = stage("restore undo")
+UNDO_RESTORE = stage("restore undo") + stage("jobs undo")
 UNDO_INSTANCES = stage("instances undo") + UNDO_RESTORE
 UNDO_FENCE = stage("fence undo")
 UNDO_SWITCH = stage("cutover undo") + UNDO_FENCE

@@ -2,7 +2,7 @@
 
 use crate::conclude::{needs_operator, nothing_changed};
 use crate::json::{Json, jsonata, object};
-use crate::lease::{acquire, release};
+use crate::lease::{acquire, acquire_as, release, release_key};
 use crate::machine::Machine;
 use crate::retry::{ANY, CONDITION_FAILED};
 use crate::state::{Assign, State, set, set_to, text};
@@ -56,6 +56,7 @@ fn states() -> Vec<State> {
             .assign("cleanUp", object([]))
             .assign("timings", object([]))
             .assign("leaseKey", "none".into())
+            .assign("restoredLeaseKey", "none".into())
             .assign("leaseUntil", "none".into())
             .assign("failure", object([]))
             .assign("undoFailure", object([]))
@@ -176,7 +177,7 @@ fn states() -> Vec<State> {
                  four steps can take with all their retries.",
             )
             .keep_as("leaseKey", "'lease#' & $plan.cluster")
-            .next("ReadRecovery")
+            .next("AcquireRestoredLease")
             .catch(
                 &CONDITION_FAILED,
                 refused(
@@ -184,6 +185,24 @@ fn states() -> Vec<State> {
                     "AcquireLease",
                     "'another execution holds lease#' & $plan.cluster & '; nothing was changed; next step: wait for \
                      it to end; which it is says that item of table ${TableName}'",
+                ),
+                "ConcludeNothingChanged",
+            )
+            .fails_to("ConcludeNothingChanged"),
+        acquire_as("AcquireRestoredLease", "undo", "'lease#' & $restored.cluster", "6 * 3600")
+            .comment(
+                "The restored cluster is fenced, so nobody else may work on it either: a recovery of it would fence it too, and \
+                 move the same records.",
+            )
+            .keep_as("restoredLeaseKey", "'lease#' & $restored.cluster")
+            .next("ReadRecovery")
+            .catch(
+                &CONDITION_FAILED,
+                refused(
+                    ErrorName::LeaseHeld,
+                    "AcquireRestoredLease",
+                    "'another execution holds lease#' & $restored.cluster & ', the restored cluster; nothing was changed; \
+                     next step: wait for it to end; which it is says that item of table ${TableName}'",
                 ),
                 "ConcludeNothingChanged",
             )
@@ -276,7 +295,7 @@ fn states() -> Vec<State> {
                  'from': $r.to, 'to': $r.from, 'ttl': $r.ttl} })), 'undone': $undone, 'timings': $merge([$timings, \
                  {$states.context.State.Name: $now()}])}",
             )
-            .next("ReleaseLease")
+            .next("ReleaseRestoredLease")
             .catch(
                 &ANY,
                 vec![set(
@@ -285,8 +304,12 @@ fn states() -> Vec<State> {
                      $plan.cluster, 'newCluster': $restored.cluster, 'undone': $append($undone, ['not recorded in the \
                      table: ' & $string($states.errorOutput.Error)]), 'timings': $timings}",
                 )],
-                "ReleaseLease",
+                "ReleaseRestoredLease",
             ),
+        release_key("ReleaseRestoredLease", "$restoredLeaseKey", "undo")
+            .comment("A lease that cannot be released expires by itself.")
+            .next("ReleaseLease")
+            .tolerated(),
         release("ReleaseLease", "undo")
             .comment("A lease that cannot be released expires by itself.")
             .output(jsonata("$outcome"))
@@ -303,8 +326,9 @@ fn states() -> Vec<State> {
                              then opening ' & $new & ' again failed: ' & $read($undoFailure) : '') & ($count($undone) \
                              > 0 ? '; done before that: ' & $join($undone, '; ') : '') & '; ' & $where & '; next \
                              step: mend what the first sentence names, then undo it again: every step finds what is \
-                             done already; ' & $leaseKey & ' is kept until ' & $leaseUntil & ': delete that item of \
-                             table ${TableName} first'; $substring($text, 0, 30000)",
+                             done already; ' & $leaseKey & ' is kept until ' & $leaseUntil & ', and so is ' & \
+                             $restoredLeaseKey & ': delete both items of table ${TableName} first'; $substring($text, 0, \
+                             30000)",
         )
         .comment("The undo stopped half-way. Says what failed, what was done before, and where traffic may be.")
         .next("RecordFailure"),
@@ -349,7 +373,12 @@ fn states() -> Vec<State> {
         State::choice("IsLeaseTaken")
             .comment("If the undo holds no lease, there is none to release.")
             .when("$leaseKey = 'none'", "NothingChanged")
-            .next("ReleaseLeaseAfterFailure"),
+            .when("$restoredLeaseKey = 'none'", "ReleaseLeaseAfterFailure")
+            .next("ReleaseRestoredLeaseAfterFailure"),
+        release_key("ReleaseRestoredLeaseAfterFailure", "$restoredLeaseKey", "undo")
+            .comment("A lease that cannot be released expires by itself.")
+            .next("ReleaseLeaseAfterFailure")
+            .tolerated(),
         release("ReleaseLeaseAfterFailure", "undo")
             .comment("A lease that cannot be released expires by itself.")
             .next("NothingChanged")

@@ -16,15 +16,16 @@ UNDONE_AFTER = {
     "ValidateWindow": [],
     "StartRestore": UNDO_RESTORE,
     "AwaitRewind": PUT_BACK + UNDO_INSTANCES,
-    **dict.fromkeys(steps("instances", "verify"), PUT_BACK + UNDO_INSTANCES),
+    **dict.fromkeys(steps("scheduler", "instances", "jobs", "verify"), PUT_BACK + UNDO_INSTANCES),
     "FenceSource": UNDO_FENCE + UNDO_INSTANCES,
     "SwapDns": UNDO_SWITCH + UNDO_INSTANCES,
     "AwaitInSync": UNDO_SWITCH,
     "ConfirmCutover": UNDO_SWITCH,
 }
-assert set(UNDONE_AFTER) == set(steps("plan", "restore", "instances", "verify", "fence", "cutover")), "a step never fails"
+STEPS = steps("plan", "restore", "scheduler", "instances", "jobs", "verify", "fence", "cutover")
+assert set(UNDONE_AFTER) == set(STEPS), "a step never fails"
 # Another instance than the planned one writes.
-FAILED_OVER = [*up_to("AreInstancesReady"), "FailOver", *SUCCESS[SUCCESS.index("Verify") :]]
+FAILED_OVER = [*up_to("AreInstancesReady"), "FailOver", *SUCCESS[SUCCESS.index("HoldJobs") :]]
 NEW = "my-aurora-cluster-rewind-20261123-103000"
 READER = {"what": "reader my-aurora-cluster-2", "source": "db.r6g.large", "restored": "not made", "todo": "add it"}
 NOT_MOVED = {"UndoSwapDns": [{"answer": {"changed": False, "what": []}, "always": True}]}
@@ -265,7 +266,7 @@ def scenarios():
         ),
         Scenario(
             "finish fails without records",
-            START + REWIND + ["Finish"] + NEEDS_OPERATOR,
+            START + REWIND + ["EndFenceWatch", "Finish"] + NEEDS_OPERATOR,
             "Bug",
             ["which keeps its traffic"],
             script={"Finish": always("Bug")},
@@ -278,6 +279,22 @@ def scenarios():
             "Unavailable",
             script={"ConfirmCutover": always("Unavailable")} | NOT_MOVED,
             calls={"ConfirmCutover": 9},
+        ),
+        *(
+            Scenario(
+                f"the release of jobs fails with {error}: clients are there, and the recovery is done",
+                SUCCESS,
+                script={"ReleaseJobs": always(error)},
+                calls={"ReleaseJobs": times},
+            )
+            for error, times in [("RewindFailed", 1), ("Bug", 1), ("Lambda.Unknown", 2)]
+        ),
+        Scenario(
+            "a parameter group that cannot be deleted is left over",
+            up_to("Verify") + PUT_BACK + UNDO_INSTANCES + NOTHING_CHANGED,
+            "VerificationFailed",
+            script={"Verify": always("VerificationFailed"), "UndoHoldJobs": always("RewindFailed")},
+            calls={"UndoHoldJobs": 1},
         ),
         Scenario(
             "finish fails: nothing is undone",

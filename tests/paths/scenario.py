@@ -11,6 +11,7 @@ DEFINITIONS = Path(__file__).resolve().parent.parent.parent / "statemachine"
 # The state machines: copies of the deployed ones, and two whose timeouts are over at once.
 MACHINE, WITHOUT_TIMEOUTS, UNDO = "rewind-paths", "rewind-paths-without-timeouts", "rewind-paths-undo"
 CLEAN_UP, CLEAN_UP_WITHOUT_TIMEOUTS = "rewind-paths-clean-up", "rewind-paths-clean-up-without-timeouts"
+WATCH = "rewind-paths-watch"
 
 REQUEST = {"cluster": "my-aurora-cluster", "to": "5m ago", "dns": [{}], "approval": "none"}
 WITH_APPROVAL = REQUEST | {"approval": "required"}
@@ -19,7 +20,7 @@ WITH_APPROVAL = REQUEST | {"approval": "required"}
 
 REFUSED = [*ASK, "IsApprovalToConfirm", *DECIDED]
 IN_SYNC = between("cutover", "AwaitInSync", "IsInSync")
-SWITCH = FENCE + stage("cutover", without=["WaitForOldTtl"]) + DONE
+SWITCH = FENCE + stage("cutover", without=["WaitForOldTtl"]) + stage("release") + DONE
 SUCCESS = START + REWIND + ["IsApprovalNeeded"] + SWITCH
 APPROVED = START + REWIND + APPROVE + SWITCH
 

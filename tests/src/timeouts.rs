@@ -14,15 +14,23 @@ const LOG_IN: Duration = DATABASE_CONNECT.saturating_add(DATABASE_LOGIN);
 
 /// Waits of each function, one after the other, on the way that takes longest, besides the one AWS call in full that
 /// every function must have time for. What is not listed here gets no more than the invocation has left.
-const WAITS: [(&str, &[&[Duration]]); 11] = [
+const WAITS: [(&str, &[&[Duration]]); 12] = [
     ("AddInstances", &[&[FAILOVER_WITHIN]]),
     ("AwaitRewind", &[&[AWAIT_BUDGET]]),
     // A call of set-window has its own limit, and what is done for a person is told to them after it.
     ("Chatops", &[&[CHAT_PLAN_LATER, CALLS_END_BEFORE, POST], &[CHAT_APPROVAL, CALLS_END_BEFORE, POST]]),
     ("CleanUp", &[&[KEPT_SESSIONS, POLL_BUDGET]]),
     ("ConfirmCutover", &[&[LOG_IN, NAME_LENIENCE]]),
-    ("FenceSource", &[&[LOG_IN, FENCE_GROUPS, FENCE_SESSIONS, FENCE_PROBES, FENCE_READERS]]),
+    (
+        "FenceSource",
+        &[
+            &[LOG_IN, FENCE_GROUPS, FENCE_SESSIONS, FENCE_PROBES, FENCE_READERS],
+            // A fence that is inspected again.
+            &[LOG_IN, FENCE_INSPECTION],
+        ],
+    ),
     ("CloneSource", &[&[APPEARS_WITHIN]]),
+    ("HoldJobs", &[&[PARAMETER_GROUP], &[PARAMETER_GROUP, LOG_IN]]),
     ("SetWindow", &[&[WINDOW_SHOWS_WITHIN]]),
     ("StartBacktrack", &[&[APPEARS_WITHIN]]),
     ("StartRestore", &[&[APPEARS_WITHIN]]),

@@ -30,8 +30,8 @@ pub use outcome::{
     WritesNotCarriedOver,
 };
 pub use plan::{
-    Backtrack, Difference, InPlacePlan, MovedRecord, Plan, PlannedInstance, PlannedRecord, Recovery, Restored, Swap,
-    content_hash,
+    Backtrack, Difference, HeldJob, InPlacePlan, MovedRecord, Plan, PlannedInstance, PlannedRecord, Recovery, Restored,
+    Swap, content_hash,
 };
 pub use poll::Polling;
 pub use proposal::Proposal;

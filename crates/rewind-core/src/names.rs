@@ -79,6 +79,12 @@ pub fn new_instance(source_instance: &str, source_cluster: &str, new_cluster: &s
     }
 }
 
+/// The name of the parameter group with which a restored cluster runs no events. The function's policy admits no other groups.
+pub fn held_jobs_group(new_cluster: &str) -> String {
+    // Never cut: names of groups may be four times as long as those of clusters.
+    format!("{new_cluster}-jobs-held")
+}
+
 /// A name with something at its end, the name cut where it must be.
 pub fn with_suffix(name: &str, suffix: &str) -> String {
     format!("{}{suffix}", cut(name, IDENTIFIER_MAX.saturating_sub(suffix.len())))

@@ -2,7 +2,7 @@
 //! `docs/steps.md` documents the shape. This module computes nothing and formats nothing for people.
 
 use crate::check::{CheckResult, TableCount};
-use crate::plan::{Difference, MovedRecord, Plan};
+use crate::plan::{Difference, HeldJob, MovedRecord, Plan};
 use crate::request::Strategy;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -155,6 +155,9 @@ pub struct Recovered {
     /// The safety clone; none side by side.
     #[serde(default)]
     pub safety_clone: Option<KeptSafetyClone>,
+    /// The jobs of the restored cluster that would have acted by themselves.
+    #[serde(default)]
+    pub held_jobs: Vec<HeldJob>,
     /// Seconds spent in each state, and in `total`.
     #[serde(default)]
     pub timings: BTreeMap<String, f64>,
@@ -288,6 +291,7 @@ mod tests {
             },
             // Null and not absent, as the state machine writes it side by side.
             "safetyClone": null,
+            "heldJobs": [{ "kind": "event", "name": "shop.purge", "held": true, "released": false, "release": "aws rds …" }],
             "timings": { "ValidateWindow": 0.5, "total": 14.1 },
         })
     }

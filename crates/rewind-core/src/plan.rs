@@ -59,6 +59,10 @@ pub struct Plan {
     pub approval: Approval,
     /// The time that the person has, in seconds.
     pub approval_timeout_seconds: i64,
+    /// The time after which a fence that still stands pages, in seconds.
+    // A plan in the table may be older than this field.
+    #[serde(default = "default_fence_timeout")]
+    pub fence_timeout_seconds: i64,
     /// The time for which the source is kept after the cutover, in seconds.
     pub keep_source_seconds: i64,
     /// True if the recovery ends with the plan and changes nothing.
@@ -71,6 +75,10 @@ pub struct Plan {
     pub will_do: Vec<String>,
     /// Facts that a person should know before it starts.
     pub warnings: Vec<String>,
+}
+
+fn default_fence_timeout() -> i64 {
+    900
 }
 
 impl Plan {
@@ -230,6 +238,27 @@ pub struct Swap {
     pub swapped_at: Timestamp,
     /// The records.
     pub records: Vec<MovedRecord>,
+}
+
+/// A job of a restored cluster that would act by itself as soon as an instance serves: an event of MySQL, a job of pg_cron, a
+/// subscription.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HeldJob {
+    /// `event`, `cron` or `subscription`.
+    pub kind: String,
+    /// The name, with its schema or database.
+    pub name: String,
+    /// True if it does not run until it is released.
+    pub held: bool,
+    /// True if it runs again, as it did on the source.
+    pub released: bool,
+    /// The command or the statement that releases it; none where nothing holds it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub release: Option<String>,
+    /// The reason why it could not be held or released, or what it did before it was held.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
 }
 
 /// A record that was moved.

@@ -33,6 +33,8 @@ pub struct Request {
     pub approval: Approval,
     /// The time that the person has.
     pub approval_timeout: SignedDuration,
+    /// The time after which a fence that still stands pages.
+    pub fence_timeout: SignedDuration,
     /// The time for which the source is kept after the cutover.
     pub keep_source: SignedDuration,
     /// True to get the plan only, and change nothing.
@@ -93,7 +95,7 @@ pub struct RecordRequest {
     pub endpoint: Endpoint,
 }
 
-const FIELDS: [&str; 12] = [
+const FIELDS: [&str; 13] = [
     "cluster",
     "to",
     "strategy",
@@ -104,6 +106,7 @@ const FIELDS: [&str; 12] = [
     "secretArn",
     "approval",
     "approvalTimeout",
+    "fenceTimeout",
     "keepSource",
     "dryRun",
 ];
@@ -162,6 +165,8 @@ impl Request {
         let hours = SignedDuration::from_hours;
         let approval_timeout =
             fields.duration("approvalTimeout", hours(1), SignedDuration::from_secs(1), APPROVAL_TIMEOUT_MAX);
+        let minutes = SignedDuration::from_mins;
+        let fence_timeout = fields.duration("fenceTimeout", minutes(15), minutes(1), hours(24));
         // 35 days is the longest time for which RDS keeps backups: beyond that nobody expects a state to be there.
         let keep_source = fields.duration("keepSource", hours(7 * 24), hours(1), hours(35 * 24));
         // The default changes something, so a mistyped value must be an error and never fall back to the default.
@@ -190,6 +195,7 @@ impl Request {
                 secret_arn,
                 approval,
                 approval_timeout,
+                fence_timeout,
                 keep_source,
                 dry_run,
             }),
@@ -317,6 +323,7 @@ mod tests {
             ("approval", json!("maybe"), "write required or none"),
             ("approvalTimeout", json!("1440"), "1440 seconds would be \"24m\", 1440 minutes \"1d\""),
             ("approvalTimeout", json!("2d"), "it goes from 1s to 1d"),
+            ("fenceTimeout", json!("30s"), "it goes from 1m to 1d"),
             ("keepSource", json!(7), "the unit is missing"),
             (
                 "keepSource",

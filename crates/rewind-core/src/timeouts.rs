@@ -57,6 +57,8 @@ pub const READERS_WITHIN: Duration = seconds(30 * 60);
 pub const FAILOVER_WITHIN: Duration = seconds(90);
 /// The time for a cluster or a backtrack to appear after a call whose answer was lost.
 pub const APPEARS_WITHIN: Duration = seconds(30);
+/// The time for a cluster to show another parameter group, and to be available with it.
+pub const PARAMETER_GROUP: Duration = seconds(30);
 /// The time for a changed window to appear before set-window reports that it has not yet.
 pub const WINDOW_SHOWS_WITHIN: Duration = seconds(10);
 /// The time for which a name may resolve to the old cluster after the old TTL: resolvers are not exact to the second.
@@ -114,6 +116,8 @@ pub const FENCE_READERS: Duration = seconds(20);
 pub const FENCE_READER: Duration = seconds(12);
 /// Ending the sessions there: a part of [`FENCE_READER`].
 pub const FENCE_READER_SESSIONS: Duration = seconds(4);
+/// The time for sessions of the fence's own login to end when a fence in place is inspected again.
+pub const FENCE_INSPECTION: Duration = seconds(10);
 /// The pause between two reads of the sessions.
 pub const FENCE_POLL: Duration = milliseconds(50);
 /// The pause before a statement is repeated that another session's lock has stopped.

@@ -2,6 +2,7 @@
 
 use rewind_aws::rds::tags::{MOST_TAGS, left_out, of_aws};
 use rewind_aws::rds::{Cluster, Instance, Refusal, RefusedFor};
+use rewind_core::names::held_jobs_group;
 use rewind_core::{Difference, ErrorName, Plan, PlannedInstance, StepError};
 
 /// Characters of a message of AWS in a difference: a cluster has fifteen readers, and the state of an execution 256 KiB.
@@ -193,8 +194,15 @@ pub(crate) fn find(source: &Cluster, restored: &Cluster) -> Vec<Difference> {
     ));
     // These are passed in the restore call. They are compared all the same: what RDS does not take becomes its
     // default.
+    // Its own group is a copy of the source's in which no events run: that is told with the jobs that it holds.
+    let held = held_jobs_group(&restored.name);
+    let has_own = restored.parameter_group.as_ref() == Some(&held);
     for (what, of_source, of_restored) in [
-        ("parameter group", &source.parameter_group, &restored.parameter_group),
+        (
+            "parameter group",
+            &source.parameter_group,
+            if has_own { &source.parameter_group } else { &restored.parameter_group },
+        ),
         ("subnet group", &source.subnet_group, &restored.subnet_group),
         ("KMS key", &source.kms_key_id, &restored.kms_key_id),
         ("storage type", &source.storage_type, &restored.storage_type),

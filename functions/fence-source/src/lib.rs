@@ -3,6 +3,7 @@
 //! to be rewound, the fence is the network and the sessions' end: what is locked in a database would be rewound too.
 
 mod errors;
+mod inspect;
 mod layers;
 mod network;
 mod readers;
@@ -71,6 +72,8 @@ pub enum FencedSide {
     Source,
     /// The restored cluster, before traffic moves back to the source.
     Restored,
+    /// The source, which is fenced in place already: the fence is inspected, and nothing is changed.
+    Inspect,
 }
 
 /// The result of the step.
@@ -116,6 +119,9 @@ where
         let fenced_cluster = self.cluster_to_fence(&input)?;
         let cluster = self.access.cluster(&fenced_cluster.name).await?;
         let in_place = input.plan.strategy == Strategy::Backtrack;
+        if input.fence == FencedSide::Inspect {
+            return self.inspect(&input, &fenced_cluster, &cluster).await;
+        }
         if in_place && self.fence_groups.is_empty() {
             return Err(errors::no_network_layer(&fenced_cluster.name));
         }
@@ -178,7 +184,7 @@ where
 {
     fn cluster_to_fence(&self, input: &Input) -> Result<FencedCluster, StepError> {
         match (input.fence, &input.restored) {
-            (FencedSide::Source, _) => Ok(FencedCluster {
+            (FencedSide::Source | FencedSide::Inspect, _) => Ok(FencedCluster {
                 name: input.plan.cluster.clone(),
                 record_key: "fence",
                 password_moment: self.clock.now(),

@@ -172,3 +172,43 @@ async fn a_master_user_that_others_use_needs_the_network_layer() {
     let layers = layers(&output).join("\n");
     assert!(layers.contains("admin closed by the network alone"), "{layers}");
 }
+
+#[tokio::test]
+async fn a_fence_in_place_that_somebody_opened_or_got_into_does_not_count() {
+    let world = World::new();
+    world.fence(Strategy::Backtrack, &["sg-fence"]).await.unwrap();
+    let inspect = || async {
+        let input = Input { fence: FencedSide::Inspect, ..input(Strategy::Backtrack) };
+        world.step(&["sg-fence"]).run(input).await
+    };
+    let layers = layers(&inspect().await.unwrap());
+    assert_eq!(layers, ["proof: only sg-fence admitted, and nobody is connected"]);
+    // Whoever is connected may have written since the safety clone was taken.
+    let app = world.app().await.unwrap();
+    let error = inspect().await.unwrap_err();
+    assert_eq!(error.name, ErrorName::RewindFailed);
+    assert!(error.to_string().contains("1 sessions are there: app in shop"), "{error}");
+    app.close().await;
+    let changes = world.rds.changes();
+    type Edit = fn(&mut Cluster);
+    let edits: [(Edit, ErrorName, &str); 4] = [
+        (
+            |cluster| cluster.security_groups.push("sg-app".to_owned()),
+            ErrorName::RewindFailed,
+            "its security groups are sg-fence, sg-app, and may only be sg-fence",
+        ),
+        (|cluster| cluster.data_api = true, ErrorName::RewindFailed, "its Data API is on"),
+        (|cluster| cluster.write_forwarding = Some("enabled".to_owned()), ErrorName::RewindFailed, "write forwarding"),
+        (|cluster| cluster.security_groups_changing = true, ErrorName::ClusterNotReady, "as soon as it is available"),
+    ];
+    let fenced = world.rds.find("orders").unwrap();
+    for (edit, name, message) in edits {
+        world.rds.edit("orders", edit);
+        let error = inspect().await.unwrap_err();
+        assert_eq!(error.name, name);
+        assert!(error.to_string().contains(message), "{error}\nlacks {message}");
+        world.rds.edit("orders", |cluster| *cluster = fenced.clone());
+    }
+    assert!(inspect().await.is_ok());
+    assert_eq!(world.rds.changes(), changes, "an inspection changed something");
+}

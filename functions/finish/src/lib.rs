@@ -5,8 +5,8 @@ use jiff::Timestamp;
 use rewind_aws::rds::{TagClusters, Tagged};
 use rewind_core::names::{FENCED_BY_TAG, KEEP_UNTIL_TAG, SAFETY_CLONE_OF_TAG};
 use rewind_core::{
-    Clock, Difference, ErrorName, Fence, KeepCommands, KeptSafetyClone, KeptSource, Outcome, Plan, Recovered, Recovery,
-    Report, Restored, StepError, Swap, WritesNotCarriedOver,
+    Clock, Difference, ErrorName, Fence, HeldJob, KeepCommands, KeptSafetyClone, KeptSource, Outcome, Plan, Recovered,
+    Recovery, Report, Restored, StepError, Swap, WritesNotCarriedOver,
 };
 use rewind_lambda::Step;
 use serde::Deserialize;
@@ -46,6 +46,9 @@ pub struct Input {
     /// The safety clone; none side by side.
     #[serde(default)]
     pub safety_clone: Option<Restored>,
+    /// The jobs of the restored cluster that would have acted by themselves.
+    #[serde(default)]
+    pub held_jobs: Vec<HeldJob>,
     /// The time at which each state ended.
     pub timings: BTreeMap<String, Timestamp>,
 }
@@ -64,7 +67,7 @@ impl<C: TagClusters, K: Clock> Step for Finish<C, K> {
 
 impl<C: TagClusters, K: Clock> Finish<C, K> {
     async fn finish(&self, input: Input) -> Result<Recovered, StepError> {
-        let Input { recovery, plan, restored, report, fence, swap, safety_clone, .. } = input;
+        let Input { recovery, plan, restored, report, fence, swap, safety_clone, held_jobs, .. } = input;
         let mut notes = report.notes;
         let (keep_until, keep) = match &fence {
             None => (None, None),
@@ -135,6 +138,7 @@ impl<C: TagClusters, K: Clock> Finish<C, K> {
                 keep_until,
                 keep: keep.clone(),
             }),
+            held_jobs,
             source: KeptSource {
                 cluster: plan.cluster,
                 keep_until: keep_until.filter(|_| !is_in_place),

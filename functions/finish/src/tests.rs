@@ -24,6 +24,7 @@ fn input() -> Input {
         }),
         swap: None,
         safety_clone: None,
+        held_jobs: Vec::new(),
         timings: timings.into_iter().map(|(state, at)| (state.to_owned(), time(at))).collect(),
     }
 }

@@ -97,6 +97,7 @@ impl<C: ReadClusters + ReadParameters, Z: Zones, S: FindSecrets, K: Clock> Step 
         let secret_arn = self.find_secret(&request, &cluster).await?;
         let is_fenced = !in_place && !dns.records.is_empty();
         let crowded = plan_text::crowded(&cluster.name, &cluster.tags, is_fenced);
+        let pending = plan_text::pending(&cluster.name, &cluster.pending);
 
         let is_anything_to_approve = in_place || !dns.records.is_empty();
         let StrategyChoice { strategy, moment, window, reasons } = chosen;
@@ -119,6 +120,7 @@ impl<C: ReadClusters + ReadParameters, Z: Zones, S: FindSecrets, K: Clock> Step 
             // A restored cluster beside the source changes nothing for clients, so nobody is asked about it.
             approval: if is_anything_to_approve { request.approval } else { Approval::None },
             approval_timeout_seconds: request.approval_timeout.as_secs(),
+            fence_timeout_seconds: request.fence_timeout.as_secs(),
             keep_source_seconds: request.keep_source.as_secs(),
             dry_run: request.dry_run,
             backtrack: in_place.then(|| InPlacePlan {
@@ -132,6 +134,7 @@ impl<C: ReadClusters + ReadParameters, Z: Zones, S: FindSecrets, K: Clock> Step 
         plan.will_do = plan_text::will_do(&plan, &self.fence_groups);
         plan.warnings.extend(plan_text::warnings(&plan, &moment, facts.binlog.as_deref()));
         plan.warnings.extend(crowded);
+        plan.warnings.extend(pending);
         Ok(plan)
     }
 }
@@ -190,6 +193,8 @@ impl<C: ReadClusters + ReadParameters, Z: Zones, S: FindSecrets, K: Clock> Valid
             // Without Backtrack nothing is forced, and the call can be spared.
             binlog: if backtrack_window > 0 { self.binlog(cluster).await? } else { None },
             fence: self.fence_of(cluster),
+            data_api: cluster.data_api.then(|| cluster.arn.clone()),
+            write_forwarding: cluster.write_forwarding.clone(),
             started,
         })
     }

@@ -111,6 +111,18 @@ pub(crate) fn warnings(plan: &Plan, moment: &Moment, binlog: Option<&str>) -> Ve
     warnings
 }
 
+/// Warns about changes of the source that wait for its maintenance window.
+// No step starts them: its calls of ModifyDBCluster go without ApplyImmediately. But AWS may, in the middle of the recovery.
+pub(crate) fn pending(cluster: &str, changes: &[String]) -> Option<String> {
+    (!changes.is_empty()).then(|| {
+        format!(
+            "{cluster} has changes that wait for its maintenance window ({}): the recovery does not start them, and they still \
+             wait when it is over; move the window if it comes before that",
+            changes.join(", ")
+        )
+    })
+}
+
 /// Warns about a source that has about as many tags as RDS allows.
 pub(crate) fn crowded(cluster: &str, tags: &[Tag], is_fenced: bool) -> Vec<String> {
     let mut warnings = Vec::new();

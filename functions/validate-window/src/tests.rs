@@ -78,6 +78,33 @@ async fn the_plan_names_everything_that_will_be_made_and_moved() {
 }
 
 #[tokio::test]
+async fn what_waits_for_the_maintenance_window_is_named_and_no_reason_to_wait() {
+    let rds = rds();
+    rds.edit("orders", |cluster| cluster.pending = vec!["engine version 15.9".to_owned()]);
+    let plan = validate(&rds, zone(), request(json!({}))).await.unwrap();
+    let warned = plan.warnings.iter().any(|warning| warning.contains("maintenance window (engine version 15.9)"));
+    assert!(warned, "{:?}", plan.warnings);
+}
+
+#[tokio::test]
+async fn in_place_what_passes_the_security_groups_is_refused_with_the_command_that_closes_it() {
+    type Edit = fn(&mut Cluster);
+    let edits: [(Edit, &str); 2] = [
+        (|cluster| cluster.data_api = true, "disable-http-endpoint --resource-arn arn:aws:rds:us-east-1"),
+        (|cluster| cluster.write_forwarding = Some("enabling".to_owned()), "--no-enable-local-write-forwarding"),
+    ];
+    let asked = json!({ "strategy": "backtrack", "inPlace": "allowed", "dns": [] });
+    for (edit, message) in edits {
+        let rds = mysql_rds();
+        assert!(validate(&rds, zone(), request(asked.clone())).await.is_ok());
+        rds.edit("orders", edit);
+        let error = validate(&rds, zone(), request(asked.clone())).await.unwrap_err();
+        assert_eq!(error.name, ErrorName::InvalidRequest);
+        assert!(error.to_string().contains(message), "{error}\nlacks {message}");
+    }
+}
+
+#[tokio::test]
 async fn a_relative_time_counts_from_the_start_of_the_recovery() {
     let plan = validate(&rds(), zone(), request(json!({ "to": "90s ago" }))).await.unwrap();
     assert_eq!(plan.target, time(STARTED) - jiff::SignedDuration::from_secs(90));

@@ -175,6 +175,7 @@ async fn dispatch(control_plane: &Arc<ControlPlane>, action: &str, params: &Para
         "AddRoleToDBCluster" => roles::add(control_plane, params),
         "AddTagsToResource" => tags::add(control_plane, params),
         "BacktrackDBCluster" => backtrack::start(control_plane, params),
+        "CopyDBClusterParameterGroup" => parameter_groups::copy_cluster(control_plane, params),
         "CreateDBCluster" => clusters::create(control_plane, params).await,
         "CreateDBClusterEndpoint" => endpoints::create(control_plane, params),
         "CreateDBClusterParameterGroup" => parameter_groups::create_cluster(control_plane, params),

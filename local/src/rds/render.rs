@@ -122,6 +122,9 @@ pub fn cluster(control_plane: &ControlPlane, store: &Store, cluster: &DbCluster)
             .optional("PerformanceInsightsKMSKeyId", settings.insights.kms_key.as_ref())
             .optional("PerformanceInsightsRetentionPeriod", settings.insights.retention);
     }
+    if let Some(version) = &cluster.next_version {
+        shape = shape.child(Element::new("PendingModifiedValues").field("EngineVersion", version));
+    }
     if let Some(secret) = &cluster.secret {
         shape = shape.child(
             Element::new("MasterUserSecret")

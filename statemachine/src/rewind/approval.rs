@@ -10,7 +10,7 @@ pub(super) fn states() -> Vec<State> {
         State::choice("IsApprovalNeeded")
             .comment("The time to decide begins here, once.")
             .when_with("$plan.approval = 'required'", vec![set("requestedAt", "$now()")], "AnnounceApproval")
-            .next("FenceSource"),
+            .next("WatchFence"),
         State::announce(
             "AnnounceApproval",
             &[(
@@ -152,7 +152,7 @@ pub(super) fn states() -> Vec<State> {
                     ),
                 ]),
             )
-            .when("$type($decision) = 'object' and $decision.decision = 'approved'", "FenceSource")
+            .when("$type($decision) = 'object' and $decision.decision = 'approved'", "WatchFence")
             .next("IsSourceChanged"),
     ]
 }

@@ -69,7 +69,7 @@ pub(super) fn states() -> Vec<State> {
         State::choice("IsCutoverConfirmed")
             .only(Recoveries::Restore)
             .comment("Gives up one hour and twice the longest old TTL after the records were moved.")
-            .when("$cutover.confirmed = true", "Finish")
+            .when("$cutover.confirmed = true", "ReleaseJobs")
             .bounded(hours(CONFIRMED), Recoveries::Restore)
             .when_with(
                 &format!(

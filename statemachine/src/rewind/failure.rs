@@ -36,7 +36,7 @@ pub(super) fn ends(steps: &[State]) -> Vec<State> {
                              '; nothing was undone'; $done := $count($undone) > 0 ? '; undone before that: ' & \
                              $join($undone, '; ') : ''; $lift := $fenceIsUp ? '; to let clients in when it is right: \
                              aws rds modify-db-cluster --db-cluster-identifier ' & $plan.cluster & ' \
-                             --apply-immediately --vpc-security-group-ids ' & $join($plan.backtrack.securityGroups, ' \
+                             --vpc-security-group-ids ' & $join($plan.backtrack.securityGroups, ' \
                              ') : ''; $lease := $type($situation) != 'string' or $leaseKey = 'none' ? '' : '; ' & \
                              $leaseKey & ' is kept until ' & $leaseUntil & ' so that nobody starts another recovery \
                              of it meanwhile: delete that item of table ${TableName} when it is put in order'; $text \

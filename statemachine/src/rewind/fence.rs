@@ -2,10 +2,18 @@
 
 use crate::state::{Recoveries, Situation, State, set};
 use crate::timeouts;
+use crate::watch;
 
 /// The states, in the order in which a recovery that works passes them.
 pub(super) fn states() -> Vec<State> {
     vec![
+        watch::start("WatchFence")
+            .comment(
+                "A machine of its own pages when the fence stands for longer than the request says, whatever this one does \
+                 meanwhile. Before the fence, so that none is up unwatched. A watch that cannot be started stops nothing.",
+            )
+            .next("FenceSource")
+            .tolerated(),
         State::step("FenceSource")
             .progress("ends all writes on the source, and verifies that none gets in")
             .situation(Situation::SourceMayBeFenced)
@@ -36,8 +44,12 @@ pub(super) fn undo() -> Vec<State> {
             .comment("Restores exactly what the fence recorded before it changed anything.")
             .timeout(timeouts::FENCE_SOURCE)
             .keeps_what_was_undone()
-            .next("IsRestoredClusterKept")
+            .next("EndFenceWatchAfterUndo")
             .undo_fails_to("IsAnythingChanged"),
+        watch::end("EndFenceWatchAfterUndo")
+            .comment("Clients are in again. A watch that is not ended pages without need.")
+            .next("IsRestoredClusterKept")
+            .tolerated(),
         State::choice("IsRestoredClusterKept")
             .only(Recoveries::Restore)
             .comment(

@@ -60,6 +60,7 @@ fn variables() -> State {
         .assign("report", Json::Null)
         .assign("differences", Json::List(Vec::new()))
         .assign("safetyClone", Json::Null)
+        .assign("heldJobs", Json::List(Vec::new()))
         .assign("backtrack", Json::Null)
         .assign("inSyncAt", Json::Null)
         .assign("fence", Json::Null)

@@ -6,6 +6,7 @@ mod cutover;
 mod failure;
 mod fence;
 mod finish;
+mod hold_jobs;
 mod instances;
 mod lease;
 mod plan;
@@ -22,13 +23,16 @@ use crate::state::State;
 pub(crate) fn machine() -> Machine {
     let steps = [
         ("restore", restore::states()),
+        ("scheduler", hold_jobs::scheduler()),
         ("instances", instances::states()),
         ("writer", writer::states()),
+        ("jobs", hold_jobs::jobs()),
         ("verify", verify::states()),
         ("approval", approval::states()),
         ("fence", fence::states()),
         ("backtrack", backtrack::states()),
         ("cutover", cutover::states()),
+        ("release", hold_jobs::release()),
         ("finish", finish::states()),
     ];
     // What was done last is undone first. IsSourceChanged finds out where to begin.
@@ -39,6 +43,7 @@ pub(crate) fn machine() -> Machine {
         ("fence undo", fence::undo()),
         ("instances undo", instances::undo()),
         ("restore undo", restore::undo()),
+        ("jobs undo", hold_jobs::undo()),
     ];
     let mut after: Vec<State> = steps.into_iter().chain(undo).flat_map(stage).map(waits_out).collect();
     // Last, because the ends describe what each declared step may have left behind.

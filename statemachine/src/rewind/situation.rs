@@ -28,7 +28,7 @@ fn in_place(state: State, steps: &[State]) -> State {
         )
         .when_with(
             "$plan.strategy = 'backtrack' and ($undoFailure.state = 'UndoFenceSource' or $failure.state in \
-             ['FenceSource', 'CloneSource', 'AddInstances', 'AwaitInstances'] or $failure.state = 'AwaitRewind' and \
+             ['FenceSource', 'CloneSource', 'AddInstances', 'AwaitInstances', 'InspectFence'] or $failure.state = 'AwaitRewind' and \
              $type($backtrack) != 'object')",
             situation_fenced(
                 "'now: ' & $plan.cluster & ' holds what it held before, and may be fenced; the safety clone ' & \

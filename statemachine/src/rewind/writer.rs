@@ -20,15 +20,14 @@ pub(super) fn states() -> Vec<State> {
             .input_text("part", "writer")
             .timeout(timeouts::ADD_INSTANCES)
             .keep_as("differences", "$append($differences, $states.result.Payload.differences)")
-            .next("Verify")
+            .next("HoldJobs")
             .bugs_to("IsAnythingChanged")
             .catch(
                 &ANY,
                 vec![
                     set("timings", "$merge([$timings, {$states.context.State.Name: $now()}])"),
                     set(
-                    "differences",
-
+                        "differences",
                         "$append($differences, [{'what': 'writer of ' & $plan.newCluster, 'source': \
                          $plan.instances[writer=true].source, 'restored': 'another instance, and a failover was not \
                          made: ' & $substring($string($states.errorOutput.Error), 0, 200), 'todo': 'see which instance \
@@ -36,7 +35,7 @@ pub(super) fn states() -> Vec<State> {
                          --target-db-instance-identifier ' & $plan.instances[writer=true].name}])",
                     ),
                 ],
-                "Verify",
+                "HoldJobs",
             ),
     ]
 }

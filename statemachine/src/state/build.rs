@@ -96,6 +96,18 @@ impl State {
         state
     }
 
+    /// A state that starts an execution of another machine, and does not wait for it.
+    pub(crate) fn start_execution(name: &'static str, machine: &str, execution: &str, input: Json) -> Self {
+        let mut state = Self::new(name, Kind::Task)
+            .argument("StateMachineArn", machine.into())
+            .argument("Name", jsonata(execution))
+            .argument("Input", input)
+            .timeout(10);
+        state.resource = Some("states:startExecution".to_owned());
+        state.retries = Retries::Notice;
+        state
+    }
+
     /// A state that sends a message to the topic.
     pub(crate) fn publish(name: &'static str) -> Self {
         let mut state = Self::new(name, Kind::Task).argument("TopicArn", "${TopicArn}".into()).timeout(10);

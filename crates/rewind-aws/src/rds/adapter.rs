@@ -2,15 +2,19 @@
 
 use super::instances::read_instance;
 use super::{
-    BacktrackClusters, BacktrackSeen, Cluster, ClusterChange, CompleteClusters, DeleteClusters, FindClusters, Instance,
-    Member, ModifyClusters, Monitoring, Origin, ReadBacktracks, ReadClusters, ReadParameters, ReadSnapshots,
-    RestoreCall, RestoreClusters, RetireClusters, Role, ServerlessV2, Snapshot, TagClusters, Tagged,
+    BacktrackClusters, BacktrackSeen, ChangeParameterGroups, Cluster, ClusterChange, CompleteClusters, DeleteClusters,
+    FindClusters, Instance, Member, ModifyClusters, Monitoring, NewParameterGroup, Origin, ReadBacktracks,
+    ReadClusters, ReadParameters, ReadSnapshots, RestoreCall, RestoreClusters, RetireClusters, Role, ServerlessV2,
+    Snapshot, TagClusters, Tagged,
 };
 use crate::classify::{Call, classify, code};
 use crate::{Aws, AwsResult};
 use aws_sdk_rds::operation::modify_db_cluster::builders::ModifyDBClusterFluentBuilder as ModifyCall;
 use aws_sdk_rds::operation::restore_db_cluster_to_point_in_time::builders::RestoreDBClusterToPointInTimeFluentBuilder as RestoreBuilder;
-use aws_sdk_rds::types::{DbCluster, DbClusterBacktrack, Filter, ServerlessV2ScalingConfiguration, Tag};
+use aws_sdk_rds::types::{
+    ApplyMethod, ClusterPendingModifiedValues, DbCluster, DbClusterBacktrack, Filter, Parameter,
+    ServerlessV2ScalingConfiguration, Tag,
+};
 use aws_smithy_types::DateTime;
 use jiff::Timestamp;
 use rewind_core::{Engine, ErrorName, StepError};
@@ -106,14 +110,17 @@ impl RestoreClusters for Rds {
 impl ModifyClusters for Rds {
     /// IAM: `rds:ModifyDBCluster`.
     async fn modify(&self, cluster: &str, change: &ClusterChange) -> AwsResult<()> {
-        send_change(with_change(self.0.modify_db_cluster(), cluster, change), cluster).await
+        let call = with_change(self.0.modify_db_cluster(), cluster, change);
+        // Left out wherever that is possible: the flag would start whatever else waits for the maintenance window.
+        send_change(call.set_apply_immediately(change.can_wait().then_some(true)), cluster).await
     }
 }
 
 impl CompleteClusters for Rds {
     /// IAM: `rds:ModifyDBCluster`, `iam:PassRole`.
     async fn complete(&self, cluster: &str, change: &ClusterChange, monitoring: Option<&Monitoring>) -> AwsResult<()> {
-        let mut call = with_change(self.0.modify_db_cluster(), cluster, change);
+        // Immediately: monitoring would wait for the maintenance window, and nothing waits on a cluster that was just restored.
+        let mut call = with_change(self.0.modify_db_cluster(), cluster, change).apply_immediately(true);
         if let Some(monitoring) = monitoring {
             // RDS refuses the role or key of a feature that the same call does not switch on.
             let (monitored, insights) = (monitoring.monitoring_interval > 0, monitoring.performance_insights);
@@ -320,10 +327,75 @@ impl ReadParameters for Rds {
     }
 }
 
+impl ChangeParameterGroups for Rds {
+    /// IAM: `rds:CreateDBClusterParameterGroup`, `rds:CopyDBClusterParameterGroup`, `rds:AddTagsToResource`.
+    async fn create_group(&self, new: &NewParameterGroup<'_>) -> AwsResult<bool> {
+        let what = format!("rds:CopyDBClusterParameterGroup of {} into {}", new.like, new.name);
+        let tags = Some(write_tags(new.tags));
+        // A default group is named after its family, and has all of its values.
+        if let Some(family) = new.like.strip_prefix("default.") {
+            let call = self
+                .0
+                .create_db_cluster_parameter_group()
+                .db_cluster_parameter_group_name(new.name)
+                .db_parameter_group_family(family)
+                .description(new.description)
+                .set_tags(tags);
+            return match call.send().await {
+                Ok(_) => Ok(true),
+                Err(e) if is(code(&e), "DBParameterGroupAlreadyExists") => Ok(false),
+                Err(e) => Err(classify(&e, Call::Change, &what)),
+            };
+        }
+        let call = self
+            .0
+            .copy_db_cluster_parameter_group()
+            .source_db_cluster_parameter_group_identifier(new.like)
+            .target_db_cluster_parameter_group_identifier(new.name)
+            .target_db_cluster_parameter_group_description(new.description)
+            .set_tags(tags);
+        match call.send().await {
+            Ok(_) => Ok(true),
+            Err(e) if is(code(&e), "DBParameterGroupAlreadyExists") => Ok(false),
+            Err(e) => Err(classify(&e, Call::Change, &what)),
+        }
+    }
+
+    /// IAM: `rds:ModifyDBClusterParameterGroup`.
+    async fn set_parameter(&self, group: &str, name: &str, value: &str) -> AwsResult<()> {
+        let parameter = Parameter::builder()
+            .parameter_name(name)
+            .parameter_value(value)
+            .apply_method(ApplyMethod::Immediate)
+            .build();
+        let call = self.0.modify_db_cluster_parameter_group().db_cluster_parameter_group_name(group);
+        let what = format!("rds:ModifyDBClusterParameterGroup of {group}: {name}={value}");
+        call.parameters(parameter).send().await.map_err(|e| classify(&e, Call::Change, &what))?;
+        Ok(())
+    }
+
+    /// IAM: `rds:ResetDBClusterParameterGroup`.
+    async fn reset_parameter(&self, group: &str, name: &str) -> AwsResult<()> {
+        let parameter = Parameter::builder().parameter_name(name).apply_method(ApplyMethod::Immediate).build();
+        let call = self.0.reset_db_cluster_parameter_group().db_cluster_parameter_group_name(group);
+        let what = format!("rds:ResetDBClusterParameterGroup of {group}: {name}");
+        call.parameters(parameter).send().await.map_err(|e| classify(&e, Call::Change, &what))?;
+        Ok(())
+    }
+
+    /// IAM: `rds:DeleteDBClusterParameterGroup`.
+    async fn delete_group(&self, group: &str) -> AwsResult<bool> {
+        match self.0.delete_db_cluster_parameter_group().db_cluster_parameter_group_name(group).send().await {
+            Ok(_) => Ok(true),
+            Err(e) if is(code(&e), "DBParameterGroupNotFound") => Ok(true),
+            Err(e) if is(code(&e), "InvalidDBParameterGroupState") => Ok(false),
+            Err(e) => Err(classify(&e, Call::Change, &format!("rds:DeleteDBClusterParameterGroup of {group}"))),
+        }
+    }
+}
+
 fn with_change(call: ModifyCall, cluster: &str, change: &ClusterChange) -> ModifyCall {
-    // Immediately: RDS keeps some changes for the maintenance window otherwise, which may be days away.
     call.db_cluster_identifier(cluster)
-        .apply_immediately(true)
         .set_auto_minor_version_upgrade(change.auto_minor_version_upgrade)
         .set_vpc_security_group_ids(change.security_groups.clone())
         .set_deletion_protection(change.deletion_protection)
@@ -331,6 +403,7 @@ fn with_change(call: ModifyCall, cluster: &str, change: &ClusterChange) -> Modif
         .set_preferred_backup_window(change.backup_window.clone())
         .set_backup_retention_period(change.backup_retention)
         .set_backtrack_window(change.backtrack_window)
+        .set_db_cluster_parameter_group_name(change.parameter_group.clone())
 }
 
 async fn send_change(call: ModifyCall, cluster: &str) -> AwsResult<()> {
@@ -466,6 +539,16 @@ pub(super) fn cluster_of(c: DbCluster, engine: Engine) -> Cluster {
                 .filter(|mode| mode != "standard"),
         },
         data_api: c.http_endpoint_enabled.unwrap_or(false),
+        write_forwarding: [
+            c.local_write_forwarding_status.map(|status| status.as_str().to_owned()),
+            c.global_write_forwarding_status.map(|status| status.as_str().to_owned()),
+        ]
+        .into_iter()
+        .flatten()
+        .map(|status| status.to_ascii_lowercase())
+        // What is being switched off still forwards.
+        .find(|status| status != "disabled"),
+        pending: c.pending_modified_values.map(pending).unwrap_or_default(),
         roles: c
             .associated_roles
             .unwrap_or_default()
@@ -477,6 +560,22 @@ pub(super) fn cluster_of(c: DbCluster, engine: Engine) -> Cluster {
         global_cluster: c.global_cluster_identifier.filter(|id| !id.is_empty()),
         custom_endpoints: c.custom_endpoints.unwrap_or_default(),
     }
+}
+
+/// Lists what waits for the maintenance window. Values are named where they tell nothing that nobody may see.
+fn pending(values: ClusterPendingModifiedValues) -> Vec<String> {
+    let text = |what: &str, value: Option<String>| value.map(|value| format!("{what} {value}"));
+    let all = [
+        text("engine version", values.engine_version),
+        values.master_user_password.map(|_| "another master password".to_owned()),
+        text("IAM authentication", values.iam_database_authentication_enabled.map(|on| on.to_string())),
+        text("backup retention", values.backup_retention_period.map(|days| days.to_string())),
+        text("storage type", values.storage_type),
+        text("the name", values.db_cluster_identifier),
+        values.pending_cloudwatch_logs_exports.map(|_| "log exports".to_owned()),
+        values.certificate_details.map(|_| "another certificate".to_owned()),
+    ];
+    all.into_iter().flatten().collect()
 }
 
 #[cfg(test)]

@@ -5,9 +5,9 @@ mod instances;
 
 use super::adapter::cluster_of;
 use super::{
-    BacktrackClusters, BacktrackSeen, Cluster, ClusterChange, CompleteClusters, DeleteClusters, FindClusters, Instance,
-    ModifyClusters, Monitoring, Origin, ReadBacktracks, ReadClusters, ReadParameters, ReadSnapshots, RestoreCall,
-    RestoreClusters, RetireClusters, Role, Snapshot, TagClusters, Tagged,
+    BacktrackClusters, BacktrackSeen, ChangeParameterGroups, Cluster, ClusterChange, CompleteClusters, DeleteClusters,
+    FindClusters, Instance, ModifyClusters, Monitoring, NewParameterGroup, Origin, ReadBacktracks, ReadClusters,
+    ReadParameters, ReadSnapshots, RestoreCall, RestoreClusters, RetireClusters, Role, Snapshot, TagClusters, Tagged,
     tags::{MOST_TAGS, Tag, too_many},
 };
 use crate::AwsResult;
@@ -33,6 +33,7 @@ struct State {
     lose: Option<(usize, Lose)>,
     backtracks: Vec<(String, BacktrackSeen)>,
     parameters: Vec<(String, String)>,
+    groups: Vec<String>,
     snapshots: Vec<Snapshot>,
     withdrawn: Vec<String>,
     limits: instances::Limits,
@@ -110,6 +111,11 @@ impl FakeRds {
     /// Sets a parameter of every cluster parameter group.
     pub fn set_parameter(&self, name: &str, value: &str) {
         self.state().parameters.push((name.to_owned(), value.to_owned()));
+    }
+
+    /// The cluster parameter groups that were created and are still there.
+    pub fn groups(&self) -> Vec<String> {
+        self.state().groups.clone()
     }
 
     /// The backtracks so far, of all clusters.
@@ -267,6 +273,35 @@ impl ReadParameters for FakeRds {
     }
 }
 
+impl ChangeParameterGroups for FakeRds {
+    async fn create_group(&self, new: &NewParameterGroup<'_>) -> AwsResult<bool> {
+        self.change(format!("create_group {} like {}", new.name, new.like), |state| {
+            let is_free = !state.groups.iter().any(|group| group == new.name);
+            if is_free {
+                state.groups.push(new.name.to_owned());
+            }
+            is_free
+        })
+    }
+
+    async fn set_parameter(&self, group: &str, name: &str, value: &str) -> AwsResult<()> {
+        self.change(format!("set_parameter {name}={value} of {group}"), |_| ())
+    }
+
+    async fn reset_parameter(&self, group: &str, name: &str) -> AwsResult<()> {
+        self.change(format!("reset_parameter {name} of {group}"), |_| ())
+    }
+
+    async fn delete_group(&self, group: &str) -> AwsResult<bool> {
+        // As RDS: a group that a cluster has cannot be deleted.
+        if self.state().clusters.iter().any(|cluster| cluster.parameter_group.as_deref() == Some(group)) {
+            return Ok(false);
+        }
+        self.change(format!("delete_group {group}"), |state| state.groups.retain(|there| there != group))?;
+        Ok(true)
+    }
+}
+
 impl ModifyClusters for FakeRds {
     async fn modify(&self, cluster: &str, change: &ClusterChange) -> AwsResult<()> {
         self.change(format!("modify {cluster}"), |state| apply(state, cluster, change))
@@ -387,4 +422,13 @@ fn apply(state: &mut State, cluster: &str, change: &ClusterChange) {
     found.backup_retention = change.backup_retention.or(found.backup_retention);
     found.auto_minor_version_upgrade = change.auto_minor_version_upgrade.or(found.auto_minor_version_upgrade);
     found.backtrack_window = change.backtrack_window.or(found.backtrack_window);
+    found.parameter_group = change.parameter_group.clone().or(found.parameter_group.take());
+    // As RDS does: what waits is started by the first call that is to be applied immediately, whatever that one changes.
+    if change.can_wait() {
+        for upgrade in
+            found.pending.drain(..).filter_map(|what| what.strip_prefix("engine version ").map(str::to_owned))
+        {
+            found.engine_version = upgrade;
+        }
+    }
 }

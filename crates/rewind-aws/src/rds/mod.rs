@@ -100,6 +100,11 @@ pub struct Cluster {
     pub monitoring: Monitoring,
     /// `HttpEndpointEnabled`: the Data API.
     pub data_api: bool,
+    /// `LocalWriteForwardingStatus` or `GlobalWriteForwardingStatus`, in lower case, where sessions on readers can or may soon
+    /// write by it.
+    pub write_forwarding: Option<String>,
+    /// `PendingModifiedValues`: what waits for the maintenance window, in words such as `engine version 8.0.mysql_aurora.3.09.0`.
+    pub pending: Vec<String>,
     /// `AssociatedRoles`.
     pub roles: Vec<Role>,
     /// `MasterUserSecret`: the managed master password.
@@ -299,9 +304,21 @@ pub struct ClusterChange {
     pub auto_minor_version_upgrade: Option<bool>,
     /// `BacktrackWindow`, in seconds; 0 switches Backtrack off for good.
     pub backtrack_window: Option<i64>,
+    /// `DBClusterParameterGroupName`. Instances that run already take it over when they are rebooted.
+    pub parameter_group: Option<String>,
 }
 
 impl ClusterChange {
+    /// True if RDS may keep the change for the maintenance window unless it is told to apply it immediately.
+    ///
+    /// `ApplyImmediately` starts everything else that waits as well, an upgrade of the engine too. So it is sent for the one
+    /// setting here that can be pending at all: the members of `ClusterPendingModifiedValues` are the engine version, the
+    /// password, IAM authentication, storage, log exports, the certificate and the retention. Security groups, windows and
+    /// protection are applied at once, whatever the flag says.
+    pub fn can_wait(&self) -> bool {
+        self.backup_retention.is_some()
+    }
+
     /// True if it changes nothing.
     // An empty change would still be a call, for which the cluster may become `modifying`.
     pub fn is_empty(&self) -> bool {
@@ -311,7 +328,7 @@ impl ClusterChange {
 
 /// Changes clusters.
 pub trait ModifyClusters: Send + Sync {
-    /// Calls `ModifyDBCluster`, applied immediately.
+    /// Calls `ModifyDBCluster`. It starts nothing that waits for the maintenance window, unless [`ClusterChange::can_wait`].
     fn modify(&self, cluster: &str, change: &ClusterChange) -> impl Future<Output = AwsResult<()>> + Send;
 }
 
@@ -490,6 +507,32 @@ pub trait BacktrackClusters: Send + Sync {
         to: Timestamp,
         force: bool,
     ) -> impl Future<Output = AwsResult<BacktrackSeen>> + Send;
+}
+
+/// A cluster parameter group to be created.
+#[derive(Debug, Clone, Copy)]
+pub struct NewParameterGroup<'a> {
+    /// `DBClusterParameterGroupName`.
+    pub name: &'a str,
+    /// The group whose values it gets.
+    pub like: &'a str,
+    /// A sentence for people who find it.
+    pub description: &'a str,
+    /// The tags of the new group.
+    pub tags: &'a [(String, String)],
+}
+
+/// Creates, changes and deletes parameter groups of clusters.
+pub trait ChangeParameterGroups: Send + Sync {
+    /// Calls `CopyDBClusterParameterGroup`, or `CreateDBClusterParameterGroup` where the model is a default group, which AWS
+    /// copies for nobody; false if the name is taken.
+    fn create_group(&self, new: &NewParameterGroup<'_>) -> impl Future<Output = AwsResult<bool>> + Send;
+    /// Calls `ModifyDBClusterParameterGroup` for a parameter that needs no reboot.
+    fn set_parameter(&self, group: &str, name: &str, value: &str) -> impl Future<Output = AwsResult<()>> + Send;
+    /// Calls `ResetDBClusterParameterGroup` for one such parameter.
+    fn reset_parameter(&self, group: &str, name: &str) -> impl Future<Output = AwsResult<()>> + Send;
+    /// Calls `DeleteDBClusterParameterGroup`; a group that is not there counts as deleted. False while a cluster has it.
+    fn delete_group(&self, group: &str) -> impl Future<Output = AwsResult<bool>> + Send;
 }
 
 /// Reads parameter groups of clusters.

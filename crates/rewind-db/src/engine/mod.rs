@@ -5,11 +5,13 @@
 
 pub(crate) mod connection;
 pub(crate) mod identity;
+pub(crate) mod jobs;
 pub mod logins;
 pub(crate) mod queries;
 pub(crate) mod sessions;
 
 pub(crate) use connection::{Connection, QueryResult, Row};
+pub(crate) use jobs::JobOperations;
 pub(crate) use logins::LoginOperations;
 pub(crate) use queries::{QueryLimits, QueryOperations, Table};
 pub(crate) use sessions::{ClientSession, SessionOperations};

@@ -3,6 +3,7 @@
 
 mod connection;
 mod errors;
+mod jobs;
 mod logins;
 mod packets;
 mod protocol;

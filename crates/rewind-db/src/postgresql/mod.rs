@@ -2,6 +2,7 @@
 
 mod connection;
 mod errors;
+mod jobs;
 mod logins;
 mod plan;
 mod queries;

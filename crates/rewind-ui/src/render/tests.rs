@@ -60,6 +60,7 @@ fn documents() -> Vec<Document> {
     let in_place_outcome = Recovered {
         new_cluster: None,
         notes: vec!["a note".to_owned()],
+        held_jobs: Vec::new(),
         safety_clone: Some(KeptSafetyClone {
             cluster: clone.cluster,
             writer_endpoint: clone.writer_endpoint,

@@ -1,5 +1,6 @@
 //! Describing, creating and failing over clusters, and what other actions on clusters share.
 
+use super::parameter_groups::runs_events;
 use super::{ActionResult, filters, page, result, secret};
 use crate::rds::control_plane::{ControlPlane, successor};
 use crate::rds::database::Database;
@@ -183,6 +184,7 @@ pub async fn create(control_plane: &Arc<ControlPlane>, params: &Params) -> Actio
         tags,
         secret: secret.clone(),
         groups_active: true,
+        next_version: None,
         members: Vec::new(),
         writer: None,
         backtracks: Vec::new(),
@@ -225,6 +227,8 @@ pub fn insert(control_plane: &ControlPlane, cluster: DbCluster) -> Result<(), Ap
     if store.clusters.contains_key(&cluster.id) {
         return Err(already_exists());
     }
+    // Before its first writer: one that starts with the scheduler on runs what was due at once.
+    cluster.database.run_events(runs_events(&store, &cluster.settings.parameter_group), false);
     store.clusters.insert(cluster.id.clone(), cluster);
     Ok(())
 }

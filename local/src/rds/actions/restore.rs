@@ -185,6 +185,7 @@ fn create(
         // a managed one.
         secret: None,
         groups_active: true,
+        next_version: None,
         members: Vec::new(),
         writer: None,
         backtracks: Vec::new(),
