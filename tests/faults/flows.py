@@ -74,13 +74,15 @@ WRONG_CHECK = {"name": "never true", "database": "shop", "sql": "SELECT count(*)
 
 FLOWS = [
     Flow("restore, dns", REWIND, "into a new cluster; a person approves; the records move", "Recovered",
-         ("plan", "restore", "instances", "verify", "approval", "fence", "cutover", "finish")),
+         ("plan", "restore", "scheduler", "instances", "jobs", "verify", "approval", "fence", "cutover", "release", "finish")),
     Flow("restore, none", REWIND, "into a new cluster that stands beside the source", "Recovered",
-         ("plan", "restore", "instances", "verify", "finish"), request={"dns": []}),
+         ("plan", "restore", "scheduler", "instances", "jobs", "verify", "finish"), request={"dns": []}),
+    Flow("restore, dns, with events", REWIND, "of Aurora MySQL with an event that must not fire", "Recovered",
+         ("scheduler", "jobs", "release"), engine="mysql"),
     Flow("restore, none, late writer", REWIND, "another instance than the planned one becomes the writer", "Recovered",
          ("writer",), request={"dns": []}, late_writer=True),
     Flow("restore, dns, rejected", REWIND, "the same, and a person says no", "NothingChanged",
-         ("instances undo", "restore undo"), decision="rejected"),
+         ("instances undo", "restore undo", "jobs undo"), decision="rejected", engine="mysql"),
     Flow("restore, dns, moved back", REWIND, "the records move, a name leads elsewhere, and they are moved back", "RolledBack",
          ("cutover undo", "fence undo", "keep undo"), without=("ReadRecords", "LiftRestoredFence"), hidden=True),
     Flow("restore, dns, not moved", REWIND, "the records can't be moved", "NothingChanged",
@@ -142,6 +144,7 @@ LEAVES = {
     "restore, dns": SOURCE,
     "restore, none": RESTORED,
     "restore, none, late writer": RESTORED,
+    "restore, dns, with events": SOURCE,
     "restore, dns, rejected": NOTHING,
     "restore, dns, moved back": RESTORED,
     "restore, dns, not moved": RESTORED,
@@ -178,20 +181,27 @@ RULES = {
         "plan": UNCHANGED,
         "StartRestore": UNCHANGED,
         # Hours may have passed by now: nothing but a rejection, and a restore that RDS calls failed, deletes the cluster.
-        **dict.fromkeys(("restore", "instances", "verify", "approval", "fence"), KEPT),
+        **dict.fromkeys(("restore", "scheduler", "instances", "jobs", "verify", "approval", "fence"), KEPT),
         ("SwapDns", "fails"): KEPT,
         # The zone says that the records have moved, and nobody moves them back for an answer that was lost.
         "cutover": RECOVERED,
+        # What is still held is told of, with the command that releases it.
+        "release": RECOVERED,
         "finish": ("NeedsOperator", SOURCE),
     },
     "restore, none": {
         "plan": UNCHANGED,
         "StartRestore": UNCHANGED,
-        **dict.fromkeys(("restore", "instances", "verify"), KEPT),
+        **dict.fromkeys(("restore", "scheduler", "instances", "jobs", "verify"), KEPT),
         "finish": ("NeedsOperator", RESTORED),
     },
-    "restore, none, late writer": {"writer": KEPT},
-    "restore, dns, rejected": dict.fromkeys(("instances undo", "restore undo"), ("NeedsOperator", "what is left of the restored cluster")),
+    "restore, dns, with events": {**dict.fromkeys(("scheduler", "jobs"), KEPT), "release": RECOVERED},
+    "restore, none, late writer": {"writer": ("Recovered", RESTORED)},
+    "restore, dns, rejected": {
+        **dict.fromkeys(("instances undo", "restore undo"), ("NeedsOperator", "what is left of the restored cluster")),
+        # A parameter group that is left over harms nobody.
+        "jobs undo": UNCHANGED,
+    },
     "restore, dns, moved back": {
         **dict.fromkeys(("cutover undo", "fence undo"), ("NeedsOperator", RESTORED)),
         # A tag that can't be set changes no end: people are told that nothing deletes the cluster by itself.

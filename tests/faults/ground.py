@@ -59,6 +59,8 @@ class Ground:
             self.engine.writes, *self.engine.grant_app("app", APP_PASSWORD, "writes"),
             "CREATE TABLE orders (id int PRIMARY KEY)", "INSERT INTO orders VALUES (1), (2), (3)",
         ])  # fmt: skip
+        if engine == "mysql" and not in_place:
+            self.cluster.sql("CREATE EVENT trim_orders ON SCHEDULE EVERY 1 HOUR DO DELETE FROM orders WHERE id < 0")
         self.cluster.settle()
         self.logins, self.tags = self.cluster.logins(), self.cluster.describe()["TagList"]
         self.endpoint = self.cluster.endpoint

@@ -101,7 +101,7 @@ struct Rate {
 impl Rate {
     fn take(&mut self) -> bool {
         let now = Instant::now();
-        self.left = (now.duration_since(self.at).as_secs_f64()).mul_add(self.calls, self.left).min(self.calls);
+        self.left = now.duration_since(self.at).as_secs_f64().mul_add(self.calls, self.left).min(self.calls);
         self.at = now;
         let allowed = self.left >= 1.0;
         if allowed {
