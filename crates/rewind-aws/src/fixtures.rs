@@ -63,6 +63,7 @@ pub fn source() -> Cluster {
     Cluster {
         name: "orders".to_owned(),
         arn: "arn:aws:rds:us-east-1:000000000000:cluster:orders".to_owned(),
+        resource_id: "cluster-ORDERS".to_owned(),
         status: "available".to_owned(),
         engine: Engine::AuroraPostgresql,
         engine_version: "15.4".to_owned(),
@@ -176,6 +177,7 @@ pub fn plan() -> Plan {
         approval: Approval::Required,
         approval_timeout_seconds: 3_600,
         keep_source_seconds: 7 * 86_400,
+        keep_restored_seconds: 86_400,
         dry_run: false,
         backtrack: None,
         will_do: Vec::new(),

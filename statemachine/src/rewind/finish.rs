@@ -19,6 +19,7 @@ pub(super) fn states() -> Vec<State> {
                 "fence",
                 "swap",
                 "safetyClone",
+                "unconfirmed",
                 "timings",
             ])
             .timeout(45)

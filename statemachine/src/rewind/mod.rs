@@ -7,6 +7,7 @@ mod failure;
 mod fence;
 mod finish;
 mod instances;
+mod keep;
 mod lease;
 mod plan;
 mod restore;
@@ -35,6 +36,7 @@ pub(crate) fn machine() -> Machine {
         ("backtrack undo", backtrack::undo()),
         ("cutover undo", cutover::undo()),
         ("fence undo", fence::undo()),
+        ("keep undo", keep::states()),
         ("instances undo", instances::undo()),
         ("restore undo", restore::undo()),
     ];

@@ -486,6 +486,7 @@ pub(super) fn cluster_of(c: DbCluster, engine: Engine) -> Cluster {
     Cluster {
         name: c.db_cluster_identifier.unwrap_or_default(),
         arn: c.db_cluster_arn.unwrap_or_default(),
+        resource_id: c.db_cluster_resource_id.unwrap_or_default(),
         status: c.status.unwrap_or_default().to_ascii_lowercase(),
         engine,
         engine_version: c.engine_version.unwrap_or_default(),

@@ -25,6 +25,8 @@ pub struct Cluster {
     pub name: String,
     /// `DBClusterArn`.
     pub arn: String,
+    /// `DbClusterResourceId`: a cluster that is deleted and made anew has another, under the same name and ARN.
+    pub resource_id: String,
     /// `Status`, in lower case.
     pub status: String,
     /// `Engine`.
