@@ -187,6 +187,8 @@ fn states() -> Vec<State> {
             .inputs(["plan"])
             .input_text("fence", "restored")
             .inputs(["restored"])
+            // A person has decided, whatever was written since.
+            .input_as("writes", "null")
             .timeout(timeouts::FENCE_SOURCE)
             .next("UndoSwapDns")
             .bugs_to("ConcludeNeedsOperator")

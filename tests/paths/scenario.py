@@ -2,7 +2,7 @@
 
 import re
 
-from stages import APPROVE, ASK, DECIDED, DONE, FENCE, RELEASED, REWIND, START, between, stage
+from stages import APPROVE, ASK, DECIDED, DONE, FENCE, RELEASED, REWIND, START, UNCONFIRMED, between, stage
 
 # The state machines: copies of the deployed ones, and two whose timeouts are over at once.
 MACHINE, WITHOUT_TIMEOUTS, UNDO = "rewind-paths", "rewind-paths-without-timeouts", "rewind-paths-undo"
@@ -15,11 +15,12 @@ WITH_APPROVAL = REQUEST | {"approval": "required"}
 
 REFUSED = [*ASK, "IsApprovalToConfirm", *DECIDED]
 IN_SYNC = between("cutover", "AwaitInSync", "IsInSync")
-SWITCH = FENCE + stage("cutover", without=["WaitForOldTtl"]) + DONE
+SWITCH = FENCE + stage("cutover", without=["WaitForOldTtl", *UNCONFIRMED]) + DONE
 SUCCESS = START + REWIND + ["IsApprovalNeeded"] + SWITCH
 APPROVED = START + REWIND + APPROVE + SWITCH
 
 NOTHING_CHANGED = ["ConcludeNothingChanged", *RELEASED, "NothingChanged"]
+ROLLED_BACK = ["ConcludeRolledBack", *RELEASED, "RolledBack"]
 CONCLUDE = ["IsAnythingChanged", "ConcludeNeedsOperator"]
 NEEDS_OPERATOR = [*CONCLUDE, *(state for state in RELEASED if state != "ReleaseLeaseAfterFailure"), "NeedsOperator"]
 BUG_BEFORE_CHANGE = [*CONCLUDE, *RELEASED, "NeedsOperator"]

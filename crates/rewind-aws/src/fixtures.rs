@@ -289,6 +289,7 @@ pub fn recovery_record(plan: &Plan) -> RecoveryRecord {
         error: None,
         cause: None,
         outcome: None,
+        moved: None,
         plan: Some(plan.clone()),
         unreadable: Vec::new(),
     }

@@ -7,6 +7,7 @@ mod plan;
 mod queries;
 mod quote;
 mod sessions;
+mod writes;
 
 use crate::engine::Defaults;
 
