@@ -8,6 +8,11 @@ use rewind_core::ErrorName;
 /// The state `AcquireLease`: puts the item `key` for the execution in the variable `owner`, for so many `seconds` (an
 /// expression). A put that is sent twice finds its own item, and an item whose time is over is nobody's.
 pub(crate) fn acquire(owner: &str, key: &str, seconds: &str) -> State {
+    acquire_from(owner, key, seconds, None)
+}
+
+/// The same, and the item of the execution `former` (an expression) is taken over, which has ended.
+pub(crate) fn acquire_from(owner: &str, key: &str, seconds: &str, former: Option<&str>) -> State {
     let item = [
         ("id", text(key)),
         ("recoveryId", text(&format!("${owner}.id"))),
@@ -17,11 +22,17 @@ pub(crate) fn acquire(owner: &str, key: &str, seconds: &str) -> State {
         // well.
         ("expiresAt", number(&format!("$string($floor($millis() / 1000) + {seconds})"))),
     ];
-    let values = [(":now", number("$string($floor($millis() / 1000))")), (":me", text(&format!("${owner}.id")))];
+    let mut values =
+        vec![(":now", number("$string($floor($millis() / 1000))")), (":me", text(&format!("${owner}.id")))];
+    let mut condition = "attribute_not_exists(id) OR expiresAt < :now OR recoveryId = :me".to_owned();
+    if let Some(former) = former {
+        condition.push_str(" OR recoveryId = :former");
+        values.push((":former", text(former)));
+    }
     State::table("AcquireLease", "putItem")
         .progress("takes the lease: one recovery a cluster")
         .argument("Item", object(item))
-        .argument("ConditionExpression", "attribute_not_exists(id) OR expiresAt < :now OR recoveryId = :me".into())
+        .argument("ConditionExpression", condition.into())
         .argument("ExpressionAttributeValues", object(values))
         .keep_as("leaseUntil", &until(seconds))
 }

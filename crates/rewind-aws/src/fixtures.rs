@@ -63,6 +63,7 @@ pub fn source() -> Cluster {
     Cluster {
         name: "orders".to_owned(),
         arn: "arn:aws:rds:us-east-1:000000000000:cluster:orders".to_owned(),
+        resource_id: "cluster-ORDERS".to_owned(),
         status: "available".to_owned(),
         engine: Engine::AuroraPostgresql,
         engine_version: "15.4".to_owned(),
@@ -178,6 +179,7 @@ pub fn plan() -> Plan {
         keep_source_seconds: 7 * 86_400,
         dry_run: false,
         backtrack: None,
+        adopted: None,
         will_do: Vec::new(),
         warnings: Vec::new(),
     }
@@ -284,6 +286,7 @@ pub fn recovery_record(plan: &Plan) -> RecoveryRecord {
         decision: None,
         undo: None,
         clean_up: None,
+        resumed_by: None,
         error: None,
         cause: None,
         outcome: None,

@@ -37,6 +37,19 @@ pub struct Request {
     pub keep_source: SignedDuration,
     /// True to get the plan only, and change nothing.
     pub dry_run: bool,
+    /// The id of the earlier recovery whose restored cluster is adopted.
+    pub resume: Option<String>,
+}
+
+/// A request as a person wrote it: one that resumes a recovery may leave out everything else.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Asked {
+    /// The cluster, where it is named.
+    pub cluster: Option<String>,
+    /// The id of the recovery to resume.
+    pub resume: Option<String>,
+    /// True to get the plan only.
+    pub dry_run: bool,
 }
 
 /// The way to rewind a cluster.
@@ -93,7 +106,7 @@ pub struct RecordRequest {
     pub endpoint: Endpoint,
 }
 
-const FIELDS: [&str; 12] = [
+const FIELDS: [&str; 13] = [
     "cluster",
     "to",
     "strategy",
@@ -106,6 +119,7 @@ const FIELDS: [&str; 12] = [
     "approvalTimeout",
     "keepSource",
     "dryRun",
+    "resume",
 ];
 
 /// The longest time for an approval: the time limits of the state machine and the lease are computed from it.
@@ -127,6 +141,35 @@ impl Request {
     /// ```
     pub fn parse(input: &Value) -> Result<Self, StepError> {
         Self::read(input).map_err(|refused| refused.advice("correct the request and start another execution"))
+    }
+
+    /// Checks a request before it is sent. Where it resumes a recovery, the fields that it leaves out come from that
+    /// recovery, and [`Request::parse`] reads the whole once they are there.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorName::InvalidRequest`] with every field that is wrong.
+    ///
+    /// ```
+    /// use rewind_core::Request;
+    /// use serde_json::json;
+    ///
+    /// assert!(Request::check(&json!({ "resume": "rewind-orders-20261123-103000" })).is_ok());
+    /// assert!(Request::check(&json!({ "dryRun": true })).is_err());
+    /// ```
+    pub fn check(input: &Value) -> Result<Asked, StepError> {
+        let missing = |field: &str| input.get(field).is_none_or(Value::is_null);
+        let mut whole = input.clone();
+        if let (false, Some(fields)) = (missing("resume"), whole.as_object_mut()) {
+            // Only the state machine reads the earlier request. These stand in for it, so that what is given is checked.
+            for (field, assumed) in [("cluster", "assumed"), ("to", "latest")] {
+                if missing(field) {
+                    fields.insert(field.to_owned(), Value::from(assumed));
+                }
+            }
+        }
+        let Self { cluster, resume, dry_run, .. } = Self::parse(&whole)?;
+        Ok(Asked { cluster: (!missing("cluster")).then_some(cluster), resume, dry_run })
     }
 
     fn read(input: &Value) -> Result<Self, StepError> {
@@ -166,6 +209,7 @@ impl Request {
         let keep_source = fields.duration("keepSource", hours(7 * 24), hours(1), hours(35 * 24));
         // The default changes something, so a mistyped value must be an error and never fall back to the default.
         let dry_run = fields.flag("dryRun");
+        let resume = fields.text("resume");
         let secret_arn = fields.text("secretArn");
         // A name would do for Secrets Manager, but the roles are allowed ARNs, and a secret may be in another account.
         if secret_arn.as_deref().is_some_and(|arn| !is_secret_arn(arn)) {
@@ -192,6 +236,7 @@ impl Request {
                 approval_timeout,
                 keep_source,
                 dry_run,
+                resume,
             }),
             _ => Err(refused(&fields.problems)),
         }
@@ -325,6 +370,7 @@ mod tests {
             ),
             ("keepSource", json!("0s"), "it goes from 1h to 35d"),
             ("dryRun", json!("yes"), "write true or false"),
+            ("resume", json!(7), "`resume` is 7: write it as text"),
             // The most dangerous misspelling: ignored, it would start the recovery.
             ("dry_run", json!(true), "`dry_run` is no field of a request: `dryRun` was meant, perhaps"),
             ("colour", json!("red"), "the fields are cluster, to,"),
@@ -332,6 +378,22 @@ mod tests {
             let error = Request::parse(&with(field, value)).unwrap_err();
             assert_eq!(error.name, ErrorName::InvalidRequest);
             assert!(error.to_string().contains(expected), "{error}\nlacks {expected}");
+        }
+    }
+
+    #[test]
+    fn a_request_that_resumes_may_leave_out_all_that_the_earlier_one_has() {
+        let asked = Request::check(&json!({ "resume": "r-1", "dryRun": true })).unwrap();
+        assert_eq!(asked, Asked { cluster: None, resume: Some("r-1".to_owned()), dry_run: true });
+        let named = Request::check(&json!({ "resume": "r-1", "cluster": "Orders", "to": null })).unwrap();
+        assert_eq!((named.cluster.as_deref(), named.dry_run), (Some("orders"), false));
+        // Without the record nothing stands in for them.
+        let error = Request::parse(&json!({ "resume": "r-1" })).unwrap_err().to_string();
+        assert!(error.contains("`cluster` is missing") && error.contains("`to` is missing"), "{error}");
+        // What is given is checked before anything is started, and `resume` alone lifts the need for the rest.
+        for wrong in [json!({ "resume": "r-1", "keepSource": 7 }), json!({ "resume": null }), json!({ "resume": " " })]
+        {
+            assert_eq!(Request::check(&wrong).unwrap_err().name, ErrorName::InvalidRequest, "{wrong}");
         }
     }
 

@@ -4,7 +4,9 @@
 mod differences;
 
 use rewind_aws::rds::tags::{MARKS_OF_INSTANCE, inherit};
-use rewind_aws::rds::{ChangeInstances, Cluster, ClusterChange, CompleteClusters, Instance, NewInstance, ReadClusters};
+use rewind_aws::rds::{
+    ChangeInstances, Cluster, ClusterChange, CompleteClusters, Instance, NewInstance, ReadClusters, TagClusters,
+};
 use rewind_core::names::RECOVERY_TAG;
 use rewind_core::{Difference, ErrorName, Plan, PlannedInstance, Recovery, StepError};
 use rewind_lambda::{Step, Undone};
@@ -50,7 +52,7 @@ pub struct Output {
 
 impl<C> Step for AddInstances<C>
 where
-    C: ReadClusters + ChangeInstances + CompleteClusters,
+    C: ReadClusters + ChangeInstances + CompleteClusters + TagClusters,
 {
     type Input = Input;
     type Output = Output;
@@ -66,6 +68,7 @@ where
         let like = self.clusters.instances(&source.name).await?;
         // A second run finds the instances of the first one, and creates only what is missing.
         let present = self.clusters.instances(&restored.name).await?;
+        self.adopt(&recovery, &plan, &present).await?;
         let mut differences = Vec::new();
         let mut instances = Vec::new();
         for planned in &plan.instances {
@@ -142,6 +145,21 @@ where
             deleted.push(format!("the new instance {} is being deleted", instance.name));
         }
         Ok(Undone::of(deleted))
+    }
+}
+
+impl<C: TagClusters> AddInstances<C> {
+    /// Takes over the instances of an adopted cluster, which bear the tag of the recovery that created them.
+    async fn adopt(&self, recovery: &Recovery, plan: &Plan, present: &[Instance]) -> Result<(), StepError> {
+        let Some(adopted) = &plan.adopted else { return Ok(()) };
+        let is_theirs = |instance: &&Instance| {
+            instance.tags.iter().any(|(key, value)| key == RECOVERY_TAG && adopted.owners.contains(value))
+        };
+        // One that somebody else added keeps its tags, so that an undo still finds it foreign.
+        for instance in present.iter().filter(is_theirs) {
+            self.clusters.tag(&instance.arn, &[(RECOVERY_TAG.to_owned(), recovery.id.clone())]).await?;
+        }
+        Ok(())
     }
 }
 

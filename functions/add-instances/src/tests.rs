@@ -3,7 +3,7 @@
 use super::*;
 use rewind_aws::fixtures::{in_place_plan, mysql_source, plan, rds_with_restored, recovery};
 use rewind_aws::rds::fake::{FakeRds, Lose};
-use rewind_core::Engine;
+use rewind_core::{Adopted, Engine};
 
 fn step(clusters: &FakeRds) -> AddInstances<FakeRds> {
     AddInstances { clusters: clusters.clone() }
@@ -175,13 +175,13 @@ async fn tags_that_do_not_fit_are_named_and_the_recovery_s_own_are_set() {
     let many: Vec<(String, String)> = (0..50).map(|n| (format!("k{n}"), String::new())).collect();
     let rds = rds_with_restored();
     rds.edit("orders", |source| source.tags = [many.clone(), vec![("aws:x".to_owned(), String::new())]].concat());
-    // 46 of the source's and four of the recovery's are 50, the limit of RDS.
-    rds.edit("orders-r", |made| made.tags.extend_from_slice(&many[..46]));
+    // 45 of the source's and five of the recovery's are 50, the limit of RDS.
+    rds.edit("orders-r", |made| made.tags.extend_from_slice(&many[..45]));
     rds.edit_instances("orders", |instance| instance.tags.clone_from(&many));
     let reported = step(&rds).run(input()).await.unwrap().differences;
     let of =
         |what: &str| reported.iter().find(|reported| reported.what == what).map(|reported| reported.source.as_str());
-    assert_eq!(of("tags of orders-r"), Some("k46, k47, k48, k49"));
+    assert_eq!(of("tags of orders-r"), Some("k45, k46, k47, k48, k49"));
     assert_eq!(of("tags of orders-r-1"), Some("k48, k49"));
     assert_eq!(of("tags of AWS's own on orders-r"), Some("aws:x"));
     for made in rds.instances("orders-r").await.unwrap() {
@@ -204,4 +204,30 @@ async fn the_safety_clone_gets_its_one_instance_and_nothing_that_is_for_traffic(
     assert_eq!(rds.changes(), ["create_instance orders-e-1"]);
     let made = rds.instances("orders-e").await.unwrap();
     assert_eq!((made[0].class.as_str(), made[0].promotion_tier), ("db.r6g.xlarge", 0));
+}
+
+#[tokio::test]
+async fn the_instances_of_an_adopted_cluster_are_taken_over_and_missing_ones_are_made() {
+    let tagged = |owner: &str| vec![(RECOVERY_TAG.to_owned(), owner.to_owned())];
+    let rds = rds_with_restored();
+    step(&rds).run(input()).await.unwrap();
+    rds.delete_instance("orders-r-2").await.unwrap();
+    rds.edit_instances("orders-r", |instance| instance.tags = tagged("earlier-1"));
+    let owners = vec!["earlier-2".to_owned(), "earlier-1".to_owned()];
+    let adopted = Some(Adopted { recovery: "earlier-2".to_owned(), owners });
+    let input = Input { plan: Plan { adopted, ..plan() }, ..input() };
+    let made_so_far = rds.changes().len();
+    let output = step(&rds).run(input.clone()).await.unwrap();
+    assert_eq!(output.instances, ["orders-r-1", "orders-r-2"]);
+    let changes = rds.changes().split_off(made_so_far);
+    assert!(changes[0].ends_with(":db:orders-r-1") && changes[1] == "create_instance orders-r-2", "{changes:?}");
+    // An undo deletes them as its own: a person's no ends what the earlier recovery made as well.
+    let undone = step(&rds).undo(input.clone()).await.unwrap();
+    assert_eq!(undone.what.len(), 2, "{undone:?}");
+
+    // What somebody else added stays theirs, and stops the undo.
+    step(&rds).run(input.clone()).await.unwrap();
+    rds.edit_instances("orders-r", |instance| instance.tags = tagged("somebody"));
+    step(&rds).run(input.clone()).await.unwrap();
+    assert_eq!(step(&rds).undo(input).await.unwrap_err().name, ErrorName::RewindFailed);
 }

@@ -9,7 +9,7 @@ use rewind_aws::rds::fake::FakeRds;
 use rewind_aws::route53::RecordSet;
 use serde_json::json;
 
-struct Zone(Vec<RecordSet>);
+pub(crate) struct Zone(pub(crate) Vec<RecordSet>);
 
 impl Zones for Zone {
     async fn record_sets(&self, _: &str, name: &str) -> AwsResult<Vec<RecordSet>> {
@@ -17,7 +17,7 @@ impl Zones for Zone {
     }
 }
 
-struct Vault(bool);
+pub(crate) struct Vault(pub(crate) bool);
 
 impl FindSecrets for Vault {
     async fn exists(&self, _: &str) -> AwsResult<bool> {
@@ -25,7 +25,7 @@ impl FindSecrets for Vault {
     }
 }
 
-fn cname(value: &str) -> RecordSet {
+pub(crate) fn cname(value: &str) -> RecordSet {
     RecordSet {
         name: "db.example.com".to_owned(),
         kind: "CNAME".to_owned(),
@@ -35,7 +35,7 @@ fn cname(value: &str) -> RecordSet {
     }
 }
 
-fn zone() -> Zone {
+pub(crate) fn zone() -> Zone {
     Zone(vec![cname("Orders.cluster-x.us-east-1.rds.amazonaws.com.")])
 }
 
@@ -48,7 +48,7 @@ async fn validate_with(rds: &FakeRds, zone: Zone, request: Value, fence: &[&str]
     // Ten seconds after the start, as of a retry: relative times must not move with it.
     let clock = ManualClock::at("2026-11-23T10:35:10Z");
     let step = ValidateWindow { clusters: rds.clone(), zones: zone, secrets: Vault(true), clock, fence_groups };
-    let plan = step.run(Input { recovery: recovery(), request }).await;
+    let plan = step.run(Input { recovery: recovery(), request, resumed: None }).await;
     // Held for every request of these tests, whether it is planned or refused.
     assert!(rds.changes().is_empty());
     plan
@@ -314,7 +314,10 @@ async fn a_source_with_nearly_as_many_tags_as_there_may_be_is_warned_of() {
     let warns = |warnings: &[String], what: &str| warnings.iter().any(|warning| warning.contains(what));
     // RDS takes 50 tags. Four are kept free for marks on the restored cluster, and the fenced source needs two.
     let warnings = plan(49, json!({})).await;
-    assert!(warns(&warnings, "does not get k46, k47, k48") && warns(&warnings, "unless 1 of its tags"), "{warnings:?}");
+    assert!(
+        warns(&warnings, "does not get k45, k46, k47, k48") && warns(&warnings, "unless 1 of its tags"),
+        "{warnings:?}"
+    );
     let warnings = plan(48, json!({})).await;
     assert!(warns(&warnings, "does not get k46, k47") && !warns(&warnings, "no room"), "{warnings:?}");
     let warnings = plan(46, json!({})).await;
@@ -332,7 +335,7 @@ async fn a_name_that_no_tag_can_hold_is_refused_before_anything_is_made() {
         ValidateWindow { clusters: rds.clone(), zones: zone(), secrets: Vault(true), clock, fence_groups: Vec::new() };
     // Step Functions allows parentheses in a name, and RDS refuses them in the value of a tag.
     let recovery = Recovery { id: "fix(1)".to_owned(), ..recovery() };
-    let error = step.run(Input { recovery, request: request(json!({})) }).await.unwrap_err();
+    let error = step.run(Input { recovery, request: request(json!({})), resumed: None }).await.unwrap_err();
     assert_eq!(error.name, ErrorName::InvalidRequest);
     assert!(error.to_string().contains("fix(1)") && rds.changes().is_empty(), "{error}");
 }

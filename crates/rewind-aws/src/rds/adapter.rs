@@ -4,7 +4,7 @@ use super::{
     BacktrackClusters, BacktrackSeen, ChangeInstances, Cluster, ClusterChange, CompleteClusters, DeleteClusters,
     FindClusters, Instance, Member, ModifyClusters, Monitoring, NewInstance, Origin, ReadBacktracks, ReadClusters,
     ReadParameters, ReadSnapshots, RestoreCall, RestoreClusters, RetireClusters, Role, ServerlessV2, Snapshot,
-    TagClusters, Tagged,
+    TagClusters, Tagged, UntagClusters,
 };
 use crate::classify::{Call, classify, code};
 use crate::{Aws, AwsResult};
@@ -297,6 +297,17 @@ impl TagClusters for Rds {
     }
 }
 
+impl UntagClusters for Rds {
+    /// IAM: `rds:RemoveTagsFromResource`.
+    async fn untag(&self, arn: &str, keys: &[&str]) -> AwsResult<()> {
+        let keys = keys.iter().map(|key| (*key).to_owned()).collect();
+        match self.0.remove_tags_from_resource().resource_name(arn).set_tag_keys(Some(keys)).send().await {
+            Ok(_) => Ok(()),
+            Err(e) => Err(classify(&e, Call::Change, &format!("rds:RemoveTagsFromResource of {arn}"))),
+        }
+    }
+}
+
 impl ReadBacktracks for Rds {
     /// IAM: `rds:DescribeDBClusterBacktracks`.
     async fn backtrack(&self, cluster: &str, identifier: &str) -> AwsResult<Option<BacktrackSeen>> {
@@ -486,6 +497,7 @@ pub(super) fn cluster_of(c: DbCluster, engine: Engine) -> Cluster {
     Cluster {
         name: c.db_cluster_identifier.unwrap_or_default(),
         arn: c.db_cluster_arn.unwrap_or_default(),
+        resource_id: c.db_cluster_resource_id.unwrap_or_default(),
         status: c.status.unwrap_or_default().to_ascii_lowercase(),
         engine,
         engine_version: c.engine_version.unwrap_or_default(),

@@ -6,6 +6,7 @@ use super::{
     BacktrackClusters, BacktrackSeen, ChangeInstances, Cluster, ClusterChange, CompleteClusters, DeleteClusters,
     FindClusters, Instance, Member, ModifyClusters, Monitoring, NewInstance, Origin, ReadBacktracks, ReadClusters,
     ReadParameters, ReadSnapshots, RestoreCall, RestoreClusters, RetireClusters, Role, Snapshot, TagClusters, Tagged,
+    UntagClusters,
     tags::{MOST_TAGS, Tag, too_many},
 };
 use crate::AwsResult;
@@ -336,7 +337,9 @@ impl ChangeInstances for FakeRds {
             if state.instances.iter().any(|(_, instance)| instance.name == new.name) {
                 return false;
             }
-            let mut instance = Instance { name: new.name.to_owned(), tags: new.tags.to_vec(), ..new.like.clone() };
+            let (name, tags) = (new.name.to_owned(), new.tags.to_vec());
+            let arn = format!("arn:aws:rds:us-east-1:000000000000:db:{name}");
+            let mut instance = Instance { name, arn, tags, ..new.like.clone() };
             // For an authority that it has retired, AWS gives a new instance its default.
             if instance.ca_certificate.as_ref().is_some_and(|authority| state.withdrawn.contains(authority)) {
                 instance.ca_certificate = Some("rds-ca-rsa2048-g1".to_owned());
@@ -376,7 +379,22 @@ impl TagClusters for FakeRds {
                 cluster.tags.retain(|(key, _)| !tags.iter().any(|(new, _)| new == key));
                 cluster.tags.extend_from_slice(tags);
             }
+            let name = arn.split_once(":db:").map(|(_, name)| name);
+            for (_, instance) in state.instances.iter_mut().filter(|(_, instance)| name == Some(&instance.name)) {
+                instance.tags.retain(|(key, _)| !tags.iter().any(|(new, _)| new == key));
+                instance.tags.extend_from_slice(tags);
+            }
             Tagged::Yes
+        })
+    }
+}
+
+impl UntagClusters for FakeRds {
+    async fn untag(&self, arn: &str, keys: &[&str]) -> AwsResult<()> {
+        self.change(format!("untag {arn}"), |state| {
+            for cluster in state.clusters.iter_mut().filter(|cluster| cluster.arn == arn) {
+                cluster.tags.retain(|(key, _)| !keys.contains(&key.as_str()));
+            }
         })
     }
 }

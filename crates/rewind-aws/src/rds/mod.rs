@@ -16,7 +16,7 @@ use rewind_core::names::RECOVERY_TAG;
 use rewind_core::{Engine, ErrorName, StepError};
 
 pub use adapter::Rds;
-pub use recovery_cluster::{NewCluster, delete_created, describe_created};
+pub use recovery_cluster::{NewCluster, adopt, delete_created, describe_created};
 
 /// A cluster, with everything that a restore has to carry over.
 #[derive(Debug, Clone, PartialEq)]
@@ -25,6 +25,8 @@ pub struct Cluster {
     pub name: String,
     /// `DBClusterArn`.
     pub arn: String,
+    /// `DbClusterResourceId`: a cluster that is deleted and made anew has another, under the same name and ARN.
+    pub resource_id: String,
     /// `Status`, in lower case.
     pub status: String,
     /// `Engine`.
@@ -404,6 +406,13 @@ pub enum Tagged {
 pub trait TagClusters: Send + Sync {
     /// Calls `AddTagsToResource` for a cluster or an instance. Either all of `tags` are added or none.
     fn tag(&self, arn: &str, tags: &[(String, String)]) -> impl Future<Output = AwsResult<Tagged>> + Send;
+}
+
+/// Removes tags.
+// Apart from `TagClusters`: most steps that set tags must not be able to take one off.
+pub trait UntagClusters: Send + Sync {
+    /// Calls `RemoveTagsFromResource` for a cluster or an instance; a tag that is not there counts as removed.
+    fn untag(&self, arn: &str, keys: &[&str]) -> impl Future<Output = AwsResult<()>> + Send;
 }
 
 /// A backtrack, as RDS describes it.
