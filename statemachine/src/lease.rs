@@ -5,14 +5,9 @@ use crate::json::{Json, jsonata, object};
 use crate::state::{State, failure_of, number, set_to, text};
 use rewind_core::ErrorName;
 
-/// The state `AcquireLease`: puts the item `key` for the execution in the variable `owner`, for so many `seconds` (an
-/// expression). A put that is sent twice finds its own item, and an item whose time is over is nobody's.
-pub(crate) fn acquire(owner: &str, key: &str, seconds: &str) -> State {
-    acquire_as("AcquireLease", owner, key, seconds, None)
-}
-
-/// The same under another name, for an execution that takes more than one; the item of the execution `former` (an
-/// expression), which has ended, is taken over.
+/// The state `name`: puts the item `key` for the execution in the variable `owner`, for so many `seconds` (an
+/// expression). A put that is sent twice finds its own item, and an item whose time is over is nobody's. The item of the
+/// execution `former` (an expression), which has ended, is taken over.
 pub(crate) fn acquire_as(name: &'static str, owner: &str, key: &str, seconds: &str, former: Option<&str>) -> State {
     let item = [
         ("id", text(key)),

@@ -184,6 +184,7 @@ pub fn plan() -> Plan {
         keep_restored_seconds: 86_400,
         dry_run: false,
         backtrack: None,
+        adopted: None,
         will_do: Vec::new(),
         warnings: Vec::new(),
     }
@@ -292,6 +293,7 @@ pub fn recovery_record(plan: &Plan) -> RecoveryRecord {
         decision: None,
         undo: None,
         clean_up: None,
+        resumed_by: None,
         error: None,
         cause: None,
         outcome: None,

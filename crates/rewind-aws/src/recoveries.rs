@@ -121,6 +121,7 @@ fn record(item: &Item) -> AwsResult<RecoveryRecord> {
         decision: json(item, "decision", &mut unreadable),
         undo: json(item, "undo", &mut unreadable),
         clean_up: json(item, "cleanUp", &mut unreadable),
+        resumed_by: text(item, "resumedBy"),
         error: text(item, "error"),
         cause: text(item, "cause"),
         outcome: json(item, "outcome", &mut unreadable),

@@ -34,13 +34,15 @@ pub use outcome::{
     WritesNotCarriedOver,
 };
 pub use plan::{
-    Backtrack, Difference, HeldJob, InPlacePlan, MovedRecord, Plan, PlannedInstance, PlannedRecord, Recovery, Restored,
-    Swap, content_hash,
+    Adopted, Backtrack, Difference, HeldJob, InPlacePlan, MovedRecord, Plan, PlannedInstance, PlannedRecord, Recovery,
+    Restored, Swap, content_hash,
 };
 pub use poll::Polling;
 pub use proposal::Proposal;
 pub use record::{CleanUpRecord, PendingApproval, PossiblyMoved, RecordedDecision, RecoveryRecord, UndoRecord};
-pub use request::{APPROVAL_TIMEOUT_MAX, Approval, Endpoint, InPlace, RecordRequest, Request, Strategy, Unverified};
+pub use request::{
+    APPROVAL_TIMEOUT_MAX, Approval, Asked, Endpoint, InPlace, RecordRequest, Request, Strategy, Unverified,
+};
 pub use strategy::{ClusterFacts, FenceGroups, StrategyChoice, choose_strategy};
 pub use time::{Target, format_duration, parse_duration};
 pub use window::{Moment, Window};

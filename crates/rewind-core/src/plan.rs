@@ -80,6 +80,9 @@ pub struct Plan {
     // A plan in the table may be older than this field.
     #[serde(default)]
     pub backtrack: Option<InPlacePlan>,
+    /// The earlier recovery whose restored cluster this one adopts; absent where it restores one itself.
+    #[serde(default)]
+    pub adopted: Option<Adopted>,
     /// One sentence for each change, in order.
     pub will_do: Vec<String>,
     /// Facts that a person should know before it starts.
@@ -118,6 +121,17 @@ impl Plan {
 
 fn a_day() -> i64 {
     SignedDuration::from_hours(24).as_secs()
+}
+
+/// The earlier recovery whose restored cluster is adopted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Adopted {
+    /// The id of that recovery.
+    pub recovery: String,
+    // More than one where a recovery was stopped after its plan adopted the cluster, and before it took it over.
+    /// The ids that the cluster's recovery tag may hold, the latest first.
+    pub owners: Vec<String>,
 }
 
 /// The part of a plan that only an in-place recovery has.

@@ -34,6 +34,8 @@ pub struct RecoveryRecord {
     pub undo: Option<UndoRecord>,
     /// The deletion of what the recovery kept, once it has begun.
     pub clean_up: Option<CleanUpRecord>,
+    /// The id of the recovery that adopted the restored cluster of this one.
+    pub resumed_by: Option<String>,
     /// The name of the error with which the recovery ended.
     pub error: Option<String>,
     /// The cause of that error.

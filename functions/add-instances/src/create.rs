@@ -24,11 +24,12 @@ impl<C: ReadClusters + ChangeInstances + TagClusters, K> AddInstances<C, K> {
     ) -> Result<(Vec<String>, Vec<Difference>), StepError> {
         // A second run finds the instances of the first one, and creates only what is missing.
         let present = self.clusters.instances(&restored.name).await?;
+        self.take_over(recovery, plan, &present).await?;
         let (mut instances, mut found) = (Vec::new(), Vec::new());
         let mut quota: Option<Refusal> = None;
         for planned in &plan.instances {
             if let Some(there) = present.iter().find(|instance| instance.name == planned.name) {
-                self.adopt(recovery, planned, restored, there).await?;
+                self.refuse_failed_writer(planned, restored, there).await?;
                 instances.push(planned.name.clone());
                 continue;
             }
@@ -99,18 +100,17 @@ impl<C: ReadClusters + ChangeInstances + TagClusters, K> AddInstances<C, K> {
         Ok(last)
     }
 
-    /// Takes an instance that is there for the planned one. A writer that came to nothing is deleted and made anew.
-    async fn adopt(
+    /// Deletes a writer that came to nothing, so that it is made anew.
+    async fn refuse_failed_writer(
         &self,
-        recovery: &Recovery,
         planned: &PlannedInstance,
         restored: &Cluster,
         there: &Instance,
     ) -> Result<(), StepError> {
-        let mark = there.tags.iter().find(|(key, _)| key == RECOVERY_TAG).map(|(_, id)| id.as_str());
+        let is_ours = there.tags.iter().any(|(key, _)| key == RECOVERY_TAG);
         let another_writes = restored.members.iter().any(|member| member.writer && member.instance != planned.name);
         let came_to_nothing = there.status == "failed" || there.status.starts_with("incompatible-");
-        if planned.writer && !another_writes && (came_to_nothing && mark.is_some() || there.status == "deleting") {
+        if planned.writer && !another_writes && (came_to_nothing && is_ours || there.status == "deleting") {
             if came_to_nothing {
                 self.clusters.delete_instance(&there.name).await?;
             }
@@ -119,9 +119,18 @@ impl<C: ReadClusters + ChangeInstances + TagClusters, K> AddInstances<C, K> {
                 .changed("it is being deleted")
                 .advice("it is made anew when it is gone"));
         }
-        // A cluster that was adopted has the instances of the recovery that made it: this one deletes them if a person says no.
-        if mark.is_some_and(|id| id != recovery.id) && !there.arn.is_empty() {
-            self.clusters.tag(&there.arn, &[(RECOVERY_TAG.to_owned(), recovery.id.clone())]).await?;
+        Ok(())
+    }
+
+    /// Takes over the instances of an adopted cluster, which bear the tag of the recovery that created them.
+    async fn take_over(&self, recovery: &Recovery, plan: &Plan, present: &[Instance]) -> Result<(), StepError> {
+        let Some(adopted) = &plan.adopted else { return Ok(()) };
+        let is_theirs = |instance: &&Instance| {
+            instance.tags.iter().any(|(key, value)| key == RECOVERY_TAG && adopted.owners.contains(value))
+        };
+        // One that somebody else added keeps its tags, so that an undo still finds it foreign.
+        for instance in present.iter().filter(is_theirs) {
+            self.clusters.tag(&instance.arn, &[(RECOVERY_TAG.to_owned(), recovery.id.clone())]).await?;
         }
         Ok(())
     }

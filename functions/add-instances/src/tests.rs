@@ -3,7 +3,7 @@
 use super::*;
 use rewind_aws::fixtures::{ManualClock, STARTED, in_place_plan, mysql_source, plan, rds_with_restored, recovery};
 use rewind_aws::rds::fake::{FakeRds, Lose};
-use rewind_core::Engine;
+use rewind_core::{Adopted, Engine};
 
 fn step(clusters: &FakeRds) -> AddInstances<FakeRds, ManualClock> {
     AddInstances { clusters: clusters.clone(), clock: ManualClock::at(STARTED) }
@@ -334,22 +334,6 @@ async fn a_writer_that_came_to_nothing_is_deleted_and_made_anew() {
 }
 
 #[tokio::test]
-async fn instances_of_the_recovery_whose_cluster_was_adopted_get_the_mark_of_this_one() {
-    let rds = rds_with_restored();
-    step(&rds).run(input()).await.unwrap();
-    rds.edit_instances("orders-r", |instance| {
-        instance.tags = vec![(RECOVERY_TAG.to_owned(), "earlier".to_owned())];
-    });
-    step(&rds).run(input()).await.unwrap();
-    for instance in rds.instances("orders-r").await.unwrap() {
-        assert_eq!(instance.tags, [(RECOVERY_TAG.to_owned(), recovery().id)], "{}", instance.name);
-    }
-    // So a person's no deletes them with the cluster.
-    step(&rds).undo(input()).await.unwrap();
-    assert!(rds.instances("orders-r").await.unwrap().is_empty());
-}
-
-#[tokio::test]
 async fn tags_of_autoscaling_are_not_passed_on() {
     let rds = rds_with_restored();
     rds.edit_instances("orders", |instance| {
@@ -436,4 +420,30 @@ async fn a_cluster_of_another_recovery_is_not_failed_over() {
     rds.edit("orders-r", |cluster| cluster.tags.clear());
     assert_eq!(step(&rds).run(writer_part()).await.unwrap_err().name, ErrorName::Bug);
     assert_eq!(writer_of(&rds), "orders-r-2");
+}
+
+#[tokio::test]
+async fn the_instances_of_an_adopted_cluster_are_taken_over_and_missing_ones_are_made() {
+    let tagged = |owner: &str| vec![(RECOVERY_TAG.to_owned(), owner.to_owned())];
+    let rds = rds_with_restored();
+    step(&rds).run(input()).await.unwrap();
+    rds.delete_instance("orders-r-2").await.unwrap();
+    rds.edit_instances("orders-r", |instance| instance.tags = tagged("earlier-1"));
+    let owners = vec!["earlier-2".to_owned(), "earlier-1".to_owned()];
+    let adopted = Some(Adopted { recovery: "earlier-2".to_owned(), owners });
+    let input = Input { plan: Plan { adopted, ..plan() }, ..input() };
+    let made_so_far = rds.changes().len();
+    let output = step(&rds).run(input.clone()).await.unwrap();
+    assert_eq!(output.instances, ["orders-r-1", "orders-r-2"]);
+    let changes = rds.changes().split_off(made_so_far);
+    assert!(changes[0].ends_with(":db:orders-r-1") && changes[1] == "create_instance orders-r-2", "{changes:?}");
+    // An undo deletes them as its own: a person's no ends what the earlier recovery made as well.
+    let undone = step(&rds).undo(input.clone()).await.unwrap();
+    assert_eq!(undone.what.len(), 2, "{undone:?}");
+
+    // What somebody else added stays theirs, and stops the undo.
+    step(&rds).run(input.clone()).await.unwrap();
+    rds.edit_instances("orders-r", |instance| instance.tags = tagged("somebody"));
+    step(&rds).run(input.clone()).await.unwrap();
+    assert_eq!(step(&rds).undo(input).await.unwrap_err().name, ErrorName::RewindFailed);
 }

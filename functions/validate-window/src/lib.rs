@@ -1,12 +1,15 @@
 //! Makes the plan of a recovery, before anything is changed: it reads the request, the cluster, the records and the secret. It
-//! changes nothing, so it has no undo.
+//! changes nothing, so it has no undo. Where the request resumes an earlier recovery, it decides if that one's restored cluster can
+//! be adopted.
 
+mod adopt;
 mod limits;
 mod plan_text;
 mod records;
 mod refusal;
 mod secret;
 
+use adopt::{Adoption, Resumed, adoption};
 use refusal::invalid;
 use rewind_aws::rds::tags::is_value;
 use rewind_aws::rds::{Cluster, Instance, ReadClusters, ReadParameters, is_foreign};
@@ -51,8 +54,11 @@ pub struct ValidateWindow<C, Z, S, K> {
 pub struct Input {
     /// The recovery.
     pub recovery: Recovery,
-    /// The request, as the caller wrote it.
+    /// The request, as the caller wrote it. Where it resumes a recovery, that one's fields are in it.
     pub request: Value,
+    /// The record of the recovery to resume; absent where there is none.
+    #[serde(default)]
+    pub resumed: Option<Resumed>,
 }
 
 impl<C: ReadClusters + ReadParameters, Z: Zones, S: FindSecrets, K: Clock> Step for ValidateWindow<C, Z, S, K> {
@@ -60,6 +66,10 @@ impl<C: ReadClusters + ReadParameters, Z: Zones, S: FindSecrets, K: Clock> Step 
     type Output = Plan;
 
     async fn run(&self, input: Input) -> Result<Plan, StepError> {
+        if let Some(resumed) = &input.resumed {
+            // Before the request is read: without a record the fields that it would bring are missing.
+            resumed.refuse_record()?;
+        }
         let request = Request::parse(&input.request)?;
         let id = &input.recovery.id;
         // RDS would refuse the tag at the restore, after the lease and the approval.
@@ -73,7 +83,18 @@ impl<C: ReadClusters + ReadParameters, Z: Zones, S: FindSecrets, K: Clock> Step 
         // "5m ago" counts from the start of the recovery, so that a retry does not move the target.
         let started = input.recovery.started_at.min(self.clock.now());
         let facts = self.facts(&cluster, started).await?;
-        let chosen = choose_strategy(&facts, &request)?;
+        let adoption = match &input.resumed {
+            Some(resumed) => {
+                let reading = (&self.clusters, &self.zones, self.fence_groups.as_slice());
+                Some(adoption(reading, resumed, &cluster).await?)
+            }
+            None => None,
+        };
+        // The window has moved on since an adopted cluster was restored, and its data is there already.
+        let chosen = match &adoption {
+            Some(adoption) => adoption.strategy(&facts),
+            None => choose_strategy(&facts, &request)?,
+        };
         let in_place = chosen.strategy == Strategy::Backtrack;
 
         let new_cluster = match &request.new_cluster {
@@ -82,13 +103,16 @@ impl<C: ReadClusters + ReadParameters, Z: Zones, S: FindSecrets, K: Clock> Step 
             None => default_new_cluster(&cluster.name, chosen.moment.at),
         };
         // RDS refuses the name too, but in place only after the approval, with the source fenced.
-        if self.is_taken(&new_cluster).await? {
+        if adoption.is_none() && self.is_taken(&new_cluster).await? {
             return Err(invalid(format!("`newCluster`: there is a cluster {new_cluster} already"))
                 .advice("choose another `newCluster`, or delete that one if it is left over"));
         }
         let source_instances = self.clusters.instances(&cluster.name).await?;
         let resource_ids = cluster.resource_ids(&source_instances);
         let mut instances = plan_instances(&cluster, source_instances.clone(), &new_cluster)?;
+        if let Some(adoption) = &adoption {
+            adoption.keep_writer(&mut instances);
+        }
         let dns = if in_place {
             instances.retain(|instance| instance.writer);
             // The safety clone has no other instance, and tier 0 makes this one the writer without a failover.
@@ -133,6 +157,7 @@ impl<C: ReadClusters + ReadParameters, Z: Zones, S: FindSecrets, K: Clock> Step 
                 force: facts.binlog.is_some(),
                 security_groups: cluster.security_groups,
             }),
+            adopted: adoption.as_ref().map(Adoption::adopted),
             will_do: Vec::new(),
             warnings: dns.warnings,
         };
@@ -141,6 +166,7 @@ impl<C: ReadClusters + ReadParameters, Z: Zones, S: FindSecrets, K: Clock> Step 
         plan.warnings.extend(crowded);
         plan.warnings.extend(pending);
         plan.warnings.extend(secret.note);
+        plan.warnings.extend(adoption.iter().flat_map(Adoption::warnings));
         limits::refuse_unverified(&plan, request.unverified)?;
         limits::refuse_too_large(&plan)?;
         Ok(plan)

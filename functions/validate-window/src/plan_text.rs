@@ -51,9 +51,18 @@ fn ask(plan: &Plan) -> Option<String> {
 fn side_by_side(plan: &Plan) -> Vec<String> {
     let moment = if plan.use_latest { "the latest restorable time".to_owned() } else { plan.target.to_string() };
     let mut steps = vec![
-        format!("restore {} as it was at {moment} into the restored cluster {}", plan.cluster, plan.new_cluster),
+        match &plan.adopted {
+            Some(adopted) => format!(
+                "adopt {}, which {} restored as of {moment}: nothing is restored again",
+                plan.new_cluster, adopted.recovery
+            ),
+            None => {
+                format!("restore {} as it was at {moment} into the restored cluster {}", plan.cluster, plan.new_cluster)
+            }
+        },
         format!(
-            "add {} instance(s): {}",
+            "{} {} instance(s): {}",
+            if plan.adopted.is_some() { "have" } else { "add" },
             plan.instances.len(),
             plan.instances.iter().map(|i| format!("{} ({})", i.name, i.class)).collect::<Vec<_>>().join(", ")
         ),

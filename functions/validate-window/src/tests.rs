@@ -10,7 +10,7 @@ use rewind_aws::route53::RecordSet;
 use rewind_core::names::{RECOVERY_TAG, SECRET_TAG, secret_tag_value};
 use serde_json::json;
 
-struct Zone(Vec<RecordSet>);
+pub(crate) struct Zone(pub(crate) Vec<RecordSet>);
 
 impl Zones for Zone {
     async fn record_sets(&self, _: &str, name: &str) -> AwsResult<Vec<RecordSet>> {
@@ -18,7 +18,7 @@ impl Zones for Zone {
     }
 }
 
-struct Vault(bool);
+pub(crate) struct Vault(pub(crate) bool);
 
 impl FindSecrets for Vault {
     async fn exists(&self, _: &str) -> AwsResult<bool> {
@@ -26,7 +26,7 @@ impl FindSecrets for Vault {
     }
 }
 
-fn cname(value: &str) -> RecordSet {
+pub(crate) fn cname(value: &str) -> RecordSet {
     RecordSet {
         name: "db.example.com".to_owned(),
         kind: "CNAME".to_owned(),
@@ -36,7 +36,7 @@ fn cname(value: &str) -> RecordSet {
     }
 }
 
-fn zone() -> Zone {
+pub(crate) fn zone() -> Zone {
     Zone(vec![cname("Orders.cluster-x.us-east-1.rds.amazonaws.com.")])
 }
 
@@ -49,7 +49,7 @@ async fn validate_with(rds: &FakeRds, zone: Zone, request: Value, fence: &[&str]
     // Ten seconds after the start, as of a retry: relative times must not move with it.
     let clock = ManualClock::at("2026-11-23T10:35:10Z");
     let step = ValidateWindow { clusters: rds.clone(), zones: zone, secrets: Vault(true), clock, fence_groups };
-    let plan = step.run(Input { recovery: recovery(), request }).await;
+    let plan = step.run(Input { recovery: recovery(), request, resumed: None }).await;
     // Held for every request of these tests, whether it is planned or refused.
     assert!(rds.changes().is_empty());
     plan
@@ -227,7 +227,7 @@ async fn a_tagged_secret_that_is_gone_is_told_with_what_to_do() {
     let clock = ManualClock::at("2026-11-23T10:35:10Z");
     let clusters = recovered_once(SECRET);
     let step = ValidateWindow { clusters, zones: zone(), secrets: Vault(false), clock, fence_groups: Vec::new() };
-    let error = step.run(Input { recovery: recovery(), request: request(json!({})) }).await.unwrap_err();
+    let error = step.run(Input { recovery: recovery(), request: request(json!({})), resumed: None }).await.unwrap_err();
     assert_eq!(error.name, ErrorName::InvalidRequest);
     for message in [SECRET, "names in its tag aurora-rewind:secret is gone", "--manage-master-user-password"] {
         assert!(error.to_string().contains(message), "{error}\nlacks {message}");
@@ -498,7 +498,7 @@ async fn a_name_that_no_tag_can_hold_is_refused_before_anything_is_made() {
         ValidateWindow { clusters: rds.clone(), zones: zone(), secrets: Vault(true), clock, fence_groups: Vec::new() };
     // Step Functions allows parentheses in a name, and RDS refuses them in the value of a tag.
     let recovery = Recovery { id: "fix(1)".to_owned(), ..recovery() };
-    let error = step.run(Input { recovery, request: request(json!({})) }).await.unwrap_err();
+    let error = step.run(Input { recovery, request: request(json!({})), resumed: None }).await.unwrap_err();
     assert_eq!(error.name, ErrorName::InvalidRequest);
     assert!(error.to_string().contains("fix(1)") && rds.changes().is_empty(), "{error}");
 }

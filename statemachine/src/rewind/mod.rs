@@ -12,6 +12,7 @@ mod keep;
 mod lease;
 mod plan;
 mod restore;
+mod resume;
 mod situation;
 mod verify;
 mod writer;
@@ -53,7 +54,7 @@ pub(crate) fn machine() -> Machine {
     after.extend(stage(("end", ends)));
     // Computed from the declared states, so that a step that is added makes the lease longer.
     let lease_hours = budget::lease_hours(&after);
-    let before = [("lease", lease::states()), ("plan", plan::states(lease_hours))];
+    let before = [("lease", lease::states()), ("resume", resume::states()), ("plan", plan::states(lease_hours))];
     Machine {
         file: "rewind.asl.json",
         title: "A recovery",

@@ -108,6 +108,14 @@ impl State {
         state
     }
 
+    /// A state that asks Step Functions how an execution stands. `arn` is an expression.
+    pub(crate) fn describe_execution(name: &'static str, arn: &str) -> Self {
+        let mut state = Self::new(name, Kind::Task).argument("ExecutionArn", jsonata(arn)).timeout(10);
+        state.resource = Some("aws-sdk:sfn:describeExecution".to_owned());
+        state.retries = Retries::Notice;
+        state
+    }
+
     /// A state that sends a message to the topic.
     pub(crate) fn publish(name: &'static str) -> Self {
         let mut state = Self::new(name, Kind::Task).argument("TopicArn", "${TopicArn}".into()).timeout(10);

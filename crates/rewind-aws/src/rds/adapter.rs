@@ -5,7 +5,7 @@ use super::{
     BacktrackClusters, BacktrackSeen, ChangeParameterGroups, Cluster, ClusterChange, CompleteClusters, DeleteClusters,
     FindClusters, Instance, Member, ModifyClusters, Monitoring, NewParameterGroup, Origin, ReadBacktracks,
     ReadClusters, ReadParameters, ReadSnapshots, RestoreCall, RestoreClusters, RetireClusters, Role, ServerlessV2,
-    Snapshot, TagClusters, Tagged,
+    Snapshot, TagClusters, Tagged, UntagClusters,
 };
 use crate::classify::{Call, classify, code};
 use crate::{Aws, AwsResult};
@@ -239,6 +239,17 @@ impl TagClusters for Rds {
             // The model has no error for too many tags. RDS accepts our keys and values, so it can only be their number.
             Err(e) if code(&e).is_some_and(is_too_many) => Ok(Tagged::Full),
             Err(e) => Err(classify(&e, Call::Change, &format!("rds:AddTagsToResource of {arn}"))),
+        }
+    }
+}
+
+impl UntagClusters for Rds {
+    /// IAM: `rds:RemoveTagsFromResource`.
+    async fn untag(&self, arn: &str, keys: &[&str]) -> AwsResult<()> {
+        let keys = keys.iter().map(|key| (*key).to_owned()).collect();
+        match self.0.remove_tags_from_resource().resource_name(arn).set_tag_keys(Some(keys)).send().await {
+            Ok(_) => Ok(()),
+            Err(e) => Err(classify(&e, Call::Change, &format!("rds:RemoveTagsFromResource of {arn}"))),
         }
     }
 }

@@ -8,6 +8,7 @@ use super::{
     BacktrackClusters, BacktrackSeen, ChangeParameterGroups, Cluster, ClusterChange, CompleteClusters, DeleteClusters,
     FindClusters, Instance, ModifyClusters, Monitoring, NewParameterGroup, Origin, ReadBacktracks, ReadClusters,
     ReadParameters, ReadSnapshots, RestoreCall, RestoreClusters, RetireClusters, Role, Snapshot, TagClusters, Tagged,
+    UntagClusters,
     tags::{MOST_TAGS, Tag, too_many},
 };
 use crate::AwsResult;
@@ -400,6 +401,16 @@ impl TagClusters for FakeRds {
                 instance.tags.extend_from_slice(tags);
             }
             Tagged::Yes
+        })
+    }
+}
+
+impl UntagClusters for FakeRds {
+    async fn untag(&self, arn: &str, keys: &[&str]) -> AwsResult<()> {
+        self.change(format!("untag {arn}"), |state| {
+            for cluster in state.clusters.iter_mut().filter(|cluster| cluster.arn == arn) {
+                cluster.tags.retain(|(key, _)| !keys.contains(&key.as_str()));
+            }
         })
     }
 }

@@ -17,7 +17,7 @@ use rewind_core::names::RECOVERY_TAG;
 use rewind_core::{Engine, ErrorName, ResourceIds, StepError};
 
 pub use adapter::Rds;
-pub use recovery_cluster::{NewCluster, delete_created, describe_created};
+pub use recovery_cluster::{NewCluster, adopt, delete_created, describe_created};
 
 /// A cluster, with everything that a restore has to carry over.
 #[derive(Debug, Clone, PartialEq)]
@@ -477,6 +477,13 @@ pub enum Tagged {
 pub trait TagClusters: Send + Sync {
     /// Calls `AddTagsToResource` for a cluster or an instance. Either all of `tags` are added or none.
     fn tag(&self, arn: &str, tags: &[(String, String)]) -> impl Future<Output = AwsResult<Tagged>> + Send;
+}
+
+/// Removes tags.
+// Apart from `TagClusters`: most steps that set tags must not be able to take one off.
+pub trait UntagClusters: Send + Sync {
+    /// Calls `RemoveTagsFromResource` for a cluster or an instance; a tag that is not there counts as removed.
+    fn untag(&self, arn: &str, keys: &[&str]) -> impl Future<Output = AwsResult<()>> + Send;
 }
 
 /// A backtrack, as RDS describes it.
