@@ -12,7 +12,7 @@
 mod support;
 
 use rewind_db::Server;
-use rewind_db::fence::{FenceTimeouts, apply, lift, read_logins, verify};
+use rewind_db::fence::{FenceTimeouts, LoginRecord, apply, lift, read_logins, verify};
 use std::time::{Duration, Instant};
 use support::Postgres;
 use support::mariadb::MariaDb;
@@ -24,7 +24,7 @@ fn tenants() -> usize {
 /// The parts of a fence, in milliseconds.
 async fn raise_and_lift(server: &Server, session: &rewind_db::Session) -> Duration {
     let started = Instant::now();
-    let state = read_logins(session).await.unwrap();
+    let state = LoginRecord::of(&read_logins(session).await.unwrap());
     let read = started.elapsed();
     let fenced = apply(session, &state, FenceTimeouts::default()).await.unwrap();
     let applied = started.elapsed();

@@ -7,6 +7,8 @@ pub(crate) mod connection;
 pub(crate) mod identity;
 pub mod logins;
 pub(crate) mod queries;
+pub mod record;
+pub(crate) mod reserved;
 pub(crate) mod sessions;
 
 pub(crate) use connection::{Connection, QueryResult, Row};

@@ -1,16 +1,20 @@
 //! Inspecting a cluster that was left behind: who is on it, and whether it is still closed. It changes nothing.
 
+use super::summary::cut;
 use crate::engine::{LoginOperations, SessionOperations};
 use crate::session::{Session, on_engine};
 use rewind_core::StepError;
 
-/// The sessions on a server, and the logins that are open.
+/// The sessions on a server, and the logins that are open. Long lists are cut, with the number of the others.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Inspection {
     /// Everybody's sessions but our own and AWS's, and what replicates from or to the server.
     pub sessions: Vec<String>,
     /// Login paths that [`super::apply`] closes wherever it may, and that are open.
     pub open: Vec<String>,
+    /// Those of `sessions` that write, or could: all but replicas that read the server's log. None may be left behind a fence that
+    /// stands.
+    pub writers: Vec<String>,
 }
 
 /// Reads who is on the server of this session, and who could be.
@@ -24,10 +28,15 @@ pub async fn inspect(session: &Session) -> Result<Inspection, StepError> {
 
 async fn inspect_on<C: LoginOperations + SessionOperations>(connection: &C) -> Result<Inspection, StepError> {
     let mut inspection = Inspection::default();
-    for session in connection.client_sessions(None).await? {
+    // Before the sessions are read: in between one can move from here to there, never back.
+    let starting = connection.starting_sessions().await?;
+    for session in connection.client_sessions(&[]).await? {
         let database = if session.database.is_empty() { "no database" } else { &session.database };
         inspection.sessions.push(format!("{} in {database} (process {})", session.user, session.pid));
     }
+    inspection.writers.clone_from(&inspection.sessions);
+    inspection.writers.extend(starting.iter().map(|pid| format!("a session that is being opened (process {pid})")));
+    inspection.writers.extend(connection.writers_without_session().await?);
     inspection.sessions.extend(connection.replication().await?);
     let logins = connection.read_logins().await?;
     // A database that the master user may not limit was never closed: whoever fenced the cluster was told so.
@@ -35,6 +44,8 @@ async fn inspect_on<C: LoginOperations + SessionOperations>(connection: &C) -> R
         logins.databases.iter().filter(|database| database.can_be_limited && database.connection_limit != 0);
     let databases = databases.map(|database| format!("the database {} takes connections", database.name));
     let accounts = logins.accounts.iter().map(|account| format!("the account {account} is not locked"));
-    inspection.open = databases.chain(accounts).collect();
+    inspection.open = cut(databases.chain(accounts).collect(), "logins are open");
+    inspection.sessions = cut(inspection.sessions, "sessions");
+    inspection.writers = cut(inspection.writers, "that could write");
     Ok(inspection)
 }
