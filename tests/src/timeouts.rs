@@ -20,7 +20,7 @@ const WAITS: [(&str, &[&[Duration]]); 10] = [
     ("Chatops", &[&[CHAT_PLAN_LATER, CALLS_END_BEFORE, POST], &[CHAT_APPROVAL, CALLS_END_BEFORE, POST]]),
     ("CleanUp", &[&[KEPT_SESSIONS, POLL_BUDGET]]),
     ("ConfirmCutover", &[&[LOG_IN, NAME_LENIENCE]]),
-    ("FenceSource", &[&[LOG_IN, FENCE_GROUPS, FENCE_SESSIONS, FENCE_PROBES, FENCE_READERS]]),
+    ("FenceSource", &[&[LOG_IN, FENCE_LOGIN, FENCE_GROUPS, FENCE_SESSIONS, FENCE_PROBES, FENCE_READERS]]),
     ("CloneSource", &[&[APPEARS_WITHIN]]),
     ("SetWindow", &[&[WINDOW_SHOWS_WITHIN]]),
     ("StartBacktrack", &[&[APPEARS_WITHIN]]),

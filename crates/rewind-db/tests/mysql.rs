@@ -597,13 +597,13 @@ async fn writes_that_readers_forward_are_ended_with_their_session_and_aws_keeps_
     let (forwarded, aws) = (connect("rdswriteforwarduser").await, connect("rdsrepladmin").await);
     let session = server.maintenance().await;
     let seen = inspect(&session).await.unwrap();
-    assert!(matches!(seen.writers.as_slice(), [who] if who.starts_with("rdswriteforwarduser in shop")), "{seen:?}");
+    assert!(matches!(seen.sessions.as_slice(), [who] if who.starts_with("rdswriteforwarduser in shop")), "{seen:?}");
     let state = LoginRecord::of(&read_logins(&session).await.unwrap());
     let fenced = apply(&session, &state, FenceTimeouts::default()).await.unwrap();
     assert_eq!((fenced.sessions_ended, fenced.accounts), (1, vec!["app@%".to_owned()]));
     assert!(server_identity(&forwarded).await.is_err());
     server_identity(&aws).await.unwrap();
-    assert!(inspect(&session).await.unwrap().writers.is_empty());
+    assert!(inspect(&session).await.unwrap().sessions.is_empty());
 }
 
 #[tokio::test]

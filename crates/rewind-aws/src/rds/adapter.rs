@@ -547,6 +547,15 @@ pub(super) fn cluster_of(c: DbCluster, engine: Engine) -> Cluster {
                 .filter(|mode| mode != "standard"),
         },
         data_api: c.http_endpoint_enabled.unwrap_or(false),
+        write_forwarding: [
+            c.local_write_forwarding_status.map(|status| status.as_str().to_owned()),
+            c.global_write_forwarding_status.map(|status| status.as_str().to_owned()),
+        ]
+        .into_iter()
+        .flatten()
+        .map(|status| status.to_ascii_lowercase())
+        // What is being switched off still forwards.
+        .find(|status| status != "disabled"),
         roles: c
             .associated_roles
             .unwrap_or_default()

@@ -99,6 +99,9 @@ pub struct Cluster {
     pub monitoring: Monitoring,
     /// `HttpEndpointEnabled`: the Data API.
     pub data_api: bool,
+    /// `LocalWriteForwardingStatus` or `GlobalWriteForwardingStatus`, in lower case, where sessions on readers can or may soon
+    /// write by it.
+    pub write_forwarding: Option<String>,
     /// `AssociatedRoles`.
     pub roles: Vec<Role>,
     /// `MasterUserSecret`: the managed master password.

@@ -1,7 +1,7 @@
 //! Closing the logins of a writer and ending its sessions. It changes nothing that is not in the record.
 
 use super::FenceTimeouts;
-use super::changes::make_changes;
+use super::changes::{OnConflict, make_changes};
 use super::summary::some_of;
 use super::terminate::Termination;
 use crate::engine::logins::{CloseAction, CloseLogin, Direction, LoginPath};
@@ -50,6 +50,19 @@ pub async fn apply(session: &Session, recorded: &LoginRecord, timeouts: FenceTim
     on_engine!(session, connection => apply_on(connection, recorded, timeouts).await)
 }
 
+/// Closes the logins in `recorded`, and nothing else: [`apply`] finds them closed. For the time in between, in which the sessions
+/// on readers are ended that could write through the writer.
+///
+/// # Errors
+///
+/// [`ErrorName::Unavailable`]: a database that does not respond, or logins that other sessions hold.
+pub async fn close_logins(session: &Session, recorded: &LoginRecord, timeouts: FenceTimeouts) -> Result<(), StepError> {
+    on_engine!(session, connection => {
+        let mut termination = Termination::new(connection, timeouts).await?;
+        close_open(connection, &mut termination, recorded, &mut Fenced::default()).await
+    })
+}
+
 /// Ends all sessions of others, and waits until none is left. It closes no login: on a reader those that [`apply`] closed
 /// on the writer are closed too, and elsewhere the network has to be.
 ///
@@ -71,14 +84,23 @@ where
 {
     let mut termination = Termination::new(connection, timeouts).await?;
     let mut fenced = Fenced::default();
-    connection.prepare_changes().await?;
-    let open = connection.read_logins().await?;
     // Logins before sessions: one that is ended while its login is open is back at once.
-    let logins = connection.close_logins(&open, recorded).await?;
-    close(connection, &mut termination, logins, &mut fenced).await?;
+    close_open(connection, &mut termination, recorded, &mut fenced).await?;
     terminate(connection, &mut termination, &mut fenced).await?;
     check_closed(connection, recorded, &mut fenced).await?;
     Ok(fenced)
+}
+
+async fn close_open<C: LoginOperations + SessionOperations>(
+    connection: &C,
+    termination: &mut Termination<'_, C>,
+    recorded: &LoginRecord,
+    fenced: &mut Fenced,
+) -> Result<(), StepError> {
+    connection.prepare_changes().await?;
+    let open = connection.read_logins().await?;
+    let logins = connection.close_logins(&open, recorded).await?;
+    close(connection, termination, logins, fenced).await
 }
 
 async fn terminate<C: SessionOperations>(
@@ -106,18 +128,7 @@ async fn close<C: LoginOperations + SessionOperations>(
         CloseAction::AlreadyClosed | CloseAction::NotPermitted(_) => None,
     });
     let changes: Vec<String> = changes.collect();
-    let refused = make_changes(connection, Direction::Close, &changes, async |what| {
-        if termination.is_over() {
-            let what: String = what.chars().take(200).collect();
-            return Err(unavailable(format!("`{what}` waited too long for other sessions"))
-                .changed("some logins may be closed; what was changed is in the record"));
-        }
-        // Whoever holds the lock is to leave anyway, and would otherwise hold up the fence for as long as it likes.
-        termination.terminate_all().await?;
-        sleep(timeouts::FENCE_POLL).await;
-        Ok(true)
-    });
-    let mut refused = refused.await?.into_iter();
+    let mut refused = make_changes(connection, Direction::Close, &changes, termination).await?.into_iter();
     for CloseLogin { path, name, action } in logins {
         let refused = match action {
             CloseAction::AlreadyClosed => None,
@@ -135,6 +146,22 @@ async fn close<C: LoginOperations + SessionOperations>(
         }
     }
     Ok(())
+}
+
+impl<C: SessionOperations> OnConflict for Termination<'_, C> {
+    async fn make_way(&mut self, changes: &[String]) -> Result<bool, StepError> {
+        if self.is_over() {
+            return Err(unavailable(format!(
+                "other sessions were in the way too long: {}",
+                some_of(changes, "nothing")
+            ))
+            .changed("some logins may be closed; what was changed is in the record"));
+        }
+        // Whoever holds the lock is to leave anyway, and would otherwise hold up the fence for as long as it likes.
+        self.terminate_all().await?;
+        sleep(timeouts::FENCE_POLL).await;
+        Ok(true)
+    }
 }
 
 /// With nobody left who could change it back, makes sure that what was to be closed is.

@@ -6,14 +6,18 @@ use crate::engine::logins::Direction;
 use crate::error::StatementError;
 use rewind_core::StepError;
 
+/// The reaction to other sessions that are in the way of a statement.
+pub(super) trait OnConflict: Send {
+    /// Makes way for the statement with these changes, or waits; false to give up on it.
+    fn make_way(&mut self, changes: &[String]) -> impl Future<Output = Result<bool, StepError>> + Send;
+}
+
 /// Makes all changes, and returns for each the reason where the server refused it.
-///
-/// `on_conflict` runs when other sessions are in the way of a statement; it returns false to give up on that statement.
 pub(super) async fn make_changes<C: LoginOperations>(
     connection: &C,
     direction: Direction,
     changes: &[String],
-    mut on_conflict: impl AsyncFnMut(&str) -> Result<bool, StepError>,
+    on_conflict: &mut impl OnConflict,
 ) -> Result<Vec<Option<String>>, StepError> {
     let mut refused = vec![None; changes.len()];
     let at_once = connection.changes_at_once();
@@ -26,7 +30,7 @@ pub(super) async fn make_changes<C: LoginOperations>(
         let why = match connection.execute(&sql).await {
             Ok(()) => continue,
             Err(error) if connection.is_conflict(&error) => {
-                if on_conflict(&batch.join("; ")).await? {
+                if on_conflict.make_way(batch).await? {
                     ranges.push(range);
                     continue;
                 }
@@ -131,6 +135,15 @@ mod tests {
         }
     }
 
+    /// Tries again, or gives up at once.
+    struct Again(bool);
+
+    impl OnConflict for Again {
+        async fn make_way(&mut self, _: &[String]) -> Result<bool, StepError> {
+            Ok(self.0)
+        }
+    }
+
     fn changes(count: usize) -> Vec<String> {
         (0..count).map(|n| format!("c{n:04}")).collect()
     }
@@ -138,8 +151,8 @@ mod tests {
     #[tokio::test]
     async fn thousands_of_changes_are_made_in_order_and_in_few_statements() {
         let (fake, wanted) = (Fake::default(), changes(2_050));
-        let refused = make_changes(&fake, Direction::Close, &wanted, async |_| panic!("nobody is in the way"));
-        assert_eq!(refused.await.unwrap(), vec![None; 2_050]);
+        let refused = make_changes(&fake, Direction::Close, &wanted, &mut Again(false)).await;
+        assert_eq!(refused.unwrap(), vec![None; 2_050]);
         assert_eq!(*fake.made.lock().unwrap(), wanted);
         assert_eq!(*fake.statements.lock().unwrap(), 21);
     }
@@ -149,8 +162,8 @@ mod tests {
         let (fake, mut wanted) = (Fake::default(), changes(250));
         wanted[17] = "bad".to_owned();
         wanted[120] = "gone".to_owned();
-        let refused = make_changes(&fake, Direction::Restore, &wanted, async |_| panic!("nobody is in the way"));
-        let refused = refused.await.unwrap();
+        let refused = make_changes(&fake, Direction::Restore, &wanted, &mut Again(false)).await;
+        let refused = refused.unwrap();
         assert_eq!(refused.iter().flatten().collect::<Vec<_>>(), ["no (42501)"]);
         assert!(refused[17].is_some());
         assert_eq!(fake.made.lock().unwrap().len(), 248);
@@ -161,10 +174,10 @@ mod tests {
     async fn a_conflict_is_tried_again_until_it_is_given_up() {
         let wanted = changes(3);
         let fake = Fake { conflicts: Mutex::new(2), ..Fake::default() };
-        let refused = make_changes(&fake, Direction::Close, &wanted, async |_| Ok(true)).await.unwrap();
+        let refused = make_changes(&fake, Direction::Close, &wanted, &mut Again(true)).await.unwrap();
         assert_eq!((refused, fake.made.lock().unwrap().clone()), (vec![None; 3], wanted.clone()));
         let fake = Fake { conflicts: Mutex::new(99), ..Fake::default() };
-        let refused = make_changes(&fake, Direction::Close, &wanted, async |_| Ok(false)).await.unwrap();
+        let refused = make_changes(&fake, Direction::Close, &wanted, &mut Again(false)).await.unwrap();
         assert!(refused.iter().all(Option::is_some) && fake.made.lock().unwrap().is_empty(), "{refused:?}");
     }
 }

@@ -12,9 +12,6 @@ pub struct Inspection {
     pub sessions: Vec<String>,
     /// Login paths that [`super::apply`] closes wherever it may, and that are open.
     pub open: Vec<String>,
-    /// Those of `sessions` that write, or could: all but replicas that read the server's log. None may be left behind a fence that
-    /// stands.
-    pub writers: Vec<String>,
 }
 
 /// Reads who is on the server of this session, and who could be.
@@ -28,15 +25,10 @@ pub async fn inspect(session: &Session) -> Result<Inspection, StepError> {
 
 async fn inspect_on<C: LoginOperations + SessionOperations>(connection: &C) -> Result<Inspection, StepError> {
     let mut inspection = Inspection::default();
-    // Before the sessions are read: in between one can move from here to there, never back.
-    let starting = connection.starting_sessions().await?;
     for session in connection.client_sessions(&[]).await? {
         let database = if session.database.is_empty() { "no database" } else { &session.database };
         inspection.sessions.push(format!("{} in {database} (process {})", session.user, session.pid));
     }
-    inspection.writers.clone_from(&inspection.sessions);
-    inspection.writers.extend(starting.iter().map(|pid| format!("a session that is being opened (process {pid})")));
-    inspection.writers.extend(connection.writers_without_session().await?);
     inspection.sessions.extend(connection.replication().await?);
     let logins = connection.read_logins().await?;
     // A database that the master user may not limit was never closed: whoever fenced the cluster was told so.
@@ -46,6 +38,5 @@ async fn inspect_on<C: LoginOperations + SessionOperations>(connection: &C) -> R
     let accounts = logins.accounts.iter().map(|account| format!("the account {account} is not locked"));
     inspection.open = cut(databases.chain(accounts).collect(), "logins are open");
     inspection.sessions = cut(inspection.sessions, "sessions");
-    inspection.writers = cut(inspection.writers, "that could write");
     Ok(inspection)
 }

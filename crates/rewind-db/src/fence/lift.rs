@@ -1,6 +1,6 @@
 //! Putting back what a fence changed: exactly what was recorded, and nothing else.
 
-use super::changes::make_changes;
+use super::changes::{OnConflict, make_changes};
 use super::summary::{cut, some_of};
 use crate::engine::LoginOperations;
 use crate::engine::logins::Direction;
@@ -28,14 +28,8 @@ async fn lift_on<C: LoginOperations>(connection: &C, recorded: &LoginRecord) -> 
     connection.prepare_changes().await?;
     let logins = connection.restore_logins(recorded).await?;
     let changes: Vec<String> = logins.iter().filter_map(|login| login.change.clone()).collect();
-    let mut attempts = 0;
-    // Here nobody is ended who is in the way: the clients that come back are what lifting is for.
-    let refused = make_changes(connection, Direction::Restore, &changes, async |_| {
-        attempts += 1;
-        sleep(timeouts::FENCE_LOCK_RETRY).await;
-        Ok(attempts % 10 != 0)
-    });
-    let mut refused = refused.await?.into_iter();
+    let refused = make_changes(connection, Direction::Restore, &changes, &mut Wait::default()).await?;
+    let mut refused = refused.into_iter();
     let (mut done, mut left) = (Vec::new(), Vec::new());
     for login in logins {
         // One that cannot be restored must not keep the others closed.
@@ -51,4 +45,19 @@ async fn lift_on<C: LoginOperations>(connection: &C, recorded: &LoginRecord) -> 
     Err(unavailable(format!("not everything could be restored: {}", some_of(&left, "nothing")))
         .changed(if done.is_empty() { "nothing was changed".to_owned() } else { done.join("; ") })
         .advice("put these back by hand as the master user"))
+}
+
+/// Waits for others, ten times for each statement. Here nobody is ended who is in the way: the clients that come back are what
+/// lifting is for.
+#[derive(Default)]
+struct Wait {
+    attempts: u32,
+}
+
+impl OnConflict for Wait {
+    async fn make_way(&mut self, _: &[String]) -> Result<bool, StepError> {
+        self.attempts += 1;
+        sleep(timeouts::FENCE_LOCK_RETRY).await;
+        Ok(!self.attempts.is_multiple_of(10))
+    }
 }

@@ -36,7 +36,7 @@ use std::time::Duration;
 
 pub use crate::engine::logins::{Account, DatabaseLimit, LoginRole, LoginState};
 pub use crate::engine::record::LoginRecord;
-pub use apply::{Fenced, apply, terminate_sessions};
+pub use apply::{Fenced, apply, close_logins, terminate_sessions};
 pub use inspect::{Inspection, inspect};
 pub use lift::lift;
 pub use summary::{cut, some_of};
