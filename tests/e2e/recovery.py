@@ -221,6 +221,17 @@ class Started(Recovery):
             stack.on_success(lambda: remove(stack, self.request["newCluster"]))
 
 
+def undo(stack, recovery):
+    """Starts the machine that undoes a recovery; answers how that ended."""
+    started = stack.states.start_execution(
+        stateMachineArn=stack.outputs["UndoStateMachineArn"],
+        name=f"{recovery}-undo",
+        input=json.dumps({"recovery": recovery, "by": "e2e"}),
+    )
+    look = lambda: stack.states.describe_execution(executionArn=started["executionArn"])
+    return wait_until(lambda: (ended := look())["status"] != "RUNNING" and ended, "the end of the undo", 120)
+
+
 def moment(text):
     """A time of the output."""
     return datetime.datetime.fromisoformat(text.replace("Z", "+00:00"))

@@ -54,7 +54,7 @@ def test_each_function_killed_once_after_its_change_does_nothing_twice(stack, ki
     with (
         kills.at("Action=RestoreDBClusterToPointInTime", new, when="after") as restore,
         kills.at("Action=CreateDBInstance", new, when="after") as create,
-        kills.at("UpdateItem", "fence", f"recovery#{cluster.name}-", when="after") as noted,
+        kills.at("UpdateItem", f"fence#{cluster.name}-", when="after") as noted,
         kills.at("POST", "/rrset", cluster.record, when="after") as swap,
     ):
         output = start(cluster, target).recovered(WITHOUT_APPROVAL, timeout=240)
@@ -102,7 +102,7 @@ def test_fence_source_killed_every_time_with_its_network_layer_up_changes_nothin
     fence = stack.fence_groups[0]
     with (
         kills.at("Action=ModifyDBCluster", f"DBClusterIdentifier={cluster.name}&", fence, when="after") as closed,
-        kills.at("UpdateItem", "fence", f"recovery#{cluster.name}-", when="never") as again,
+        kills.at("UpdateItem", f"fence#{cluster.name}-", when="never") as again,
     ):
         run = start(cluster, target)
         wait_until(lambda: closed.killed, "the end of the first fence-source", 90)

@@ -110,10 +110,12 @@ pub const COUNTERS: Duration = seconds(5);
 pub const WRITE_POSITION: Duration = seconds(5);
 /// A change of security groups, until it is in force.
 pub const FENCE_GROUPS: Duration = seconds(60);
+/// Waiting for a free connection of a server that has none left, with the network closed.
+pub const FENCE_LOGIN: Duration = seconds(15);
 /// Closing the writer's logins and ending its sessions.
 pub const FENCE_SESSIONS: Duration = seconds(30);
-/// Probing every login path from outside the fence.
-pub const FENCE_PROBES: Duration = seconds(25);
+/// Reading every login path again, and probing some from outside the fence, all at the same time.
+pub const FENCE_PROBES: Duration = seconds(10);
 /// The sessions on all readers, which are asked at the same time: up to fifteen, and the writer is fenced already.
 pub const FENCE_READERS: Duration = seconds(20);
 /// Logging in to one reader and ending its sessions: a part of [`FENCE_READERS`].

@@ -8,6 +8,8 @@ pub(crate) mod identity;
 pub(crate) mod jobs;
 pub mod logins;
 pub(crate) mod queries;
+pub mod record;
+pub(crate) mod reserved;
 pub(crate) mod sessions;
 pub(crate) mod writes;
 

@@ -29,11 +29,3 @@ enum Variant {
     MySql,
     MariaDb,
 }
-
-/// Accounts of AWS's and of the server's own, beside those that begin with `rds_` and `mysql.`.
-const RESERVED: [&str; 6] =
-    ["rdsadmin", "rdsrepladmin", "rdsproxyadmin", "rdstopmgr", "rdswriteforwarduser", "mariadb.sys"];
-
-fn is_reserved(user: &str) -> bool {
-    RESERVED.contains(&user) || user.starts_with("rds_") || user.starts_with("mysql.")
-}

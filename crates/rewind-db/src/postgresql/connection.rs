@@ -19,6 +19,8 @@ use tokio_postgres::{Client, SimpleQueryMessage};
 pub(crate) struct PostgresqlConnection {
     client: Client,
     driver: JoinHandle<()>,
+    /// The cluster's master user, where it is known.
+    pub(super) master_user: Option<String>,
     /// The database and the address, for error messages.
     at: String,
 }
@@ -57,7 +59,7 @@ impl PostgresqlConnection {
             // How it ended shows in the statement that waits for a result; without one nobody needs to know.
             drop(driver.await);
         });
-        Ok((Self { client, driver, at: at.clone() }, progress.done()))
+        Ok((Self { client, driver, master_user: target.master_user.clone(), at: at.clone() }, progress.done()))
     }
 
     /// Waits for a result, but not for ever: a server can be alive for TCP and dead for everything else.
