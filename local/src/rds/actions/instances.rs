@@ -129,7 +129,8 @@ pub fn create(control_plane: &Arc<ControlPlane>, params: &Params) -> ActionResul
     control_plane.limits.check_quota(&id, store.instances.keys())?;
     // Zones go round, so that a reader is not beside its writer.
     let mut zones = subnet_groups::zones(store.subnet_groups.get(&cluster.subnet_group));
-    zones.rotate_left(cluster.members.len() % zones.len().max(1));
+    let turn = cluster.members.len() % zones.len().max(1);
+    zones.rotate_left(turn);
     let zone = control_plane.limits.zone(&class, params.text("AvailabilityZone"), &zones)?;
     let address = control_plane.take_address()?;
     let instance = DbInstance {
