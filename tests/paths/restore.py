@@ -690,7 +690,7 @@ def outlasting():
             f"{state} meets an hour of {errors[0]}",
             SUCCESS,
             script={state: away(state, *errors)},
-            calls={state: attempts(state, errors[0]) + 1},
+            calls={state: len(away(state, *errors)) + 1},
         )
     yield Scenario(
         "the source is opened again after an hour of Unavailable",
@@ -698,7 +698,7 @@ def outlasting():
         "RewindFailed",
         ["undid FenceSource"],
         script={"FenceSource": always("RewindFailed"), "UndoFenceSource": away("UndoFenceSource", *of_aws)},
-        calls={"UndoFenceSource": attempts("UndoFenceSource", "Unavailable") + 1},
+        calls={"UndoFenceSource": len(away("UndoFenceSource", *of_aws)) + 1},
     )
 
 
