@@ -21,7 +21,6 @@ use serde::{Deserialize, Serialize};
 /// The IAM actions that the step calls.
 pub const ACTIONS: &[&str] = &[
     "rds:DescribeDBClusters",
-    "rds:DescribeDBInstances",
     "rds:DescribeDBClusterParameters",
     "rds:CreateDBClusterParameterGroup",
     "rds:CopyDBClusterParameterGroup",
