@@ -8,11 +8,12 @@ use rewind_core::ErrorName;
 /// The state `AcquireLease`: puts the item `key` for the execution in the variable `owner`, for so many `seconds` (an
 /// expression). A put that is sent twice finds its own item, and an item whose time is over is nobody's.
 pub(crate) fn acquire(owner: &str, key: &str, seconds: &str) -> State {
-    acquire_as("AcquireLease", owner, key, seconds)
+    acquire_as("AcquireLease", owner, key, seconds, None)
 }
 
-/// The same under another name, for an execution that takes more than one.
-pub(crate) fn acquire_as(name: &'static str, owner: &str, key: &str, seconds: &str) -> State {
+/// The same under another name, for an execution that takes more than one; the item of the execution `former` (an
+/// expression), which has ended, is taken over.
+pub(crate) fn acquire_as(name: &'static str, owner: &str, key: &str, seconds: &str, former: Option<&str>) -> State {
     let item = [
         ("id", text(key)),
         ("recoveryId", text(&format!("${owner}.id"))),
@@ -22,11 +23,17 @@ pub(crate) fn acquire_as(name: &'static str, owner: &str, key: &str, seconds: &s
         // well.
         ("expiresAt", number(&format!("$string($floor($millis() / 1000) + {seconds})"))),
     ];
-    let values = [(":now", number("$string($floor($millis() / 1000))")), (":me", text(&format!("${owner}.id")))];
+    let mut values =
+        vec![(":now", number("$string($floor($millis() / 1000))")), (":me", text(&format!("${owner}.id")))];
+    let mut condition = "attribute_not_exists(id) OR expiresAt < :now OR recoveryId = :me".to_owned();
+    if let Some(former) = former {
+        condition.push_str(" OR recoveryId = :former");
+        values.push((":former", text(former)));
+    }
     State::table(name, "putItem")
         .progress("takes the lease: one recovery a cluster")
         .argument("Item", object(item))
-        .argument("ConditionExpression", "attribute_not_exists(id) OR expiresAt < :now OR recoveryId = :me".into())
+        .argument("ConditionExpression", condition.into())
         .argument("ExpressionAttributeValues", object(values))
         .keep_as("leaseUntil", &until(seconds))
 }

@@ -2,7 +2,7 @@
 
 use crate::conclude::{needs_operator, nothing_changed};
 use crate::json::{Json, jsonata, object};
-use crate::lease::{acquire, acquire_as, release, release_key};
+use crate::lease::{acquire_as, release, release_key};
 use crate::machine::Machine;
 use crate::retry::{ANY, CONDITION_FAILED};
 use crate::state::{Assign, State, set, set_to, text};
@@ -77,31 +77,21 @@ fn states() -> Vec<State> {
             .keep_as("cleanUp", "$exists($states.result.Item.cleanUp.S) ? $parse($states.result.Item.cleanUp.S) : {}")
             .keep_as(
                 "recovery",
-                "$exists($states.result.Item.outcome.S) and $exists($states.result.Item.plan.S) ? {'id': \
-                 $states.result.Item.recoveryId.S, 'executionArn': $states.result.Item.executionArn.S, 'startedAt': \
-                 $states.result.Item.startedAt.S} : {}",
+                &of_record(
+                    "{'id': $item.recoveryId.S, 'executionArn': $item.executionArn.S, 'startedAt': $item.startedAt.S}",
+                    "{}",
+                ),
             )
-            .keep_as(
-                "plan",
-                "$exists($states.result.Item.outcome.S) and $exists($states.result.Item.plan.S) ? \
-                 $parse($states.result.Item.plan.S) : {}",
-            )
-            .keep_as(
-                "strategy",
-                "$exists($states.result.Item.outcome.S) and $exists($states.result.Item.plan.S) ? \
-                 $parse($states.result.Item.outcome.S).strategy : 'unknown'",
-            )
-            .keep_as(
-                "dns",
-                "$exists($states.result.Item.outcome.S) and $exists($states.result.Item.plan.S) ? $append([], \
-                 $parse($states.result.Item.outcome.S).dns) : []",
-            )
+            .keep_as("plan", &of_record("$parse($item.plan.S)", "{}"))
+            .keep_as("strategy", &of_record("$o.strategy", "'unknown'"))
+            .keep_as("dns", &of_record("$append([], $o.dns)", "[]"))
             .keep_as(
                 "restored",
-                "$exists($states.result.Item.outcome.S) and $exists($states.result.Item.plan.S) ? ($o := \
-                 $parse($states.result.Item.outcome.S); {'cluster': $o.newCluster, 'clusterArn': '', \
-                 'writerEndpoint': $o.writerEndpoint, 'readerEndpoint': $o.readerEndpoint, 'rewoundTo': $o.rewoundTo, \
-                 'differences': []}) : {}",
+                &of_record(
+                    "{'cluster': $o.newCluster, 'clusterArn': '', 'writerEndpoint': $o.writerEndpoint, \
+                     'readerEndpoint': $o.readerEndpoint, 'rewoundTo': $o.rewoundTo, 'differences': []}",
+                    "{}",
+                ),
             )
             .next("IsUndoable")
             .fails_to("ConcludeNothingChanged"),
@@ -171,10 +161,11 @@ fn states() -> Vec<State> {
             )
             .when("$leaseKey = 'none'", "AcquireLease")
             .next("FenceRestored"),
-        acquire("undo", "'lease#' & $plan.cluster", LEASE)
+        acquire_as("AcquireLease", "undo", "'lease#' & $plan.cluster", LEASE, Some("$id"))
             .comment(
-                "Takes the same lease as a recovery, so that never both run at once. Twelve hours are more than the \
-                 four steps can take with all their retries.",
+                "Takes the same lease as a recovery, so that never both run at once: that of the recovery itself, which \
+                 keeps it where it calls a person. Twelve hours are more than the four steps can take with all their \
+                 retries.",
             )
             .keep_as("leaseKey", "'lease#' & $plan.cluster")
             .next("AcquireRestoredLease")
@@ -189,7 +180,7 @@ fn states() -> Vec<State> {
                 "ConcludeNothingChanged",
             )
             .fails_to("ConcludeNothingChanged"),
-        acquire_as("AcquireRestoredLease", "undo", "'lease#' & $restored.cluster", "6 * 3600")
+        acquire_as("AcquireRestoredLease", "undo", "'lease#' & $restored.cluster", LEASE, None)
             .comment(
                 "The restored cluster is fenced, so nobody else may work on it either: a recovery of it would fence it too, and \
                  move the same records.",
@@ -218,6 +209,8 @@ fn states() -> Vec<State> {
             .inputs(["plan"])
             .input_text("fence", "restored")
             .inputs(["restored"])
+            // A person has decided, whatever was written since.
+            .input_as("writes", "null")
             .timeout(timeouts::FENCE_SOURCE)
             .next("UndoSwapDns")
             .bugs_to("ConcludeNeedsOperator")
@@ -316,7 +309,7 @@ fn states() -> Vec<State> {
             .next("Undone")
             .tolerated_with_output(),
         State::succeed("Undone").comment("Traffic is back on the source; the restored cluster is fenced and kept."),
-        nothing_changed().comment("Traffic is where the recovery left it.").next("IsLeaseTaken"),
+        nothing_changed("''").comment("Traffic is where the recovery left it.").next("IsLeaseTaken"),
         needs_operator(
             "$new := $restored.cluster; $old := $plan.cluster; $where := $failure.state = \
                              'FenceRestored' ? 'the records point at ' & $new & ', which may be fenced' : \
@@ -387,6 +380,16 @@ fn states() -> Vec<State> {
             .comment("Failed with traffic where the recovery had left it."),
         State::fail("NeedsOperator", "$ending.error", "$ending.cause").comment("A person must look. This end pages."),
     ]
+}
+
+/// An expression over the record of a recovery that moved traffic, or may have: `$item` is the record, and `$o` its output, or
+/// what a recovery that called a person recorded in its place. `otherwise` is the value for any other record.
+fn of_record(expression: &str, otherwise: &str) -> String {
+    format!(
+        "($item := $states.result.Item; $o := $exists($item.outcome.S) ? $parse($item.outcome.S) : \
+         $exists($item.moved.S) ? $parse($item.moved.S) : {{}}; $exists($o.strategy) and $exists($item.plan.S) ? \
+         {expression} : {otherwise})"
+    )
 }
 
 /// The undo is not begun. `cause` is an expression.

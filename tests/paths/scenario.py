@@ -4,7 +4,7 @@ import json
 import re
 from pathlib import Path
 
-from stages import APPROVE, ASK, DECIDED, DONE, FENCE, RELEASED, REWIND, START, between, stage
+from stages import APPROVE, ASK, DECIDED, DONE, FENCE, RELEASED, REWIND, START, UNCONFIRMED, between, stage
 
 DEFINITIONS = Path(__file__).resolve().parent.parent.parent / "statemachine"
 
@@ -20,11 +20,12 @@ WITH_APPROVAL = REQUEST | {"approval": "required"}
 
 REFUSED = [*ASK, "IsApprovalToConfirm", *DECIDED]
 IN_SYNC = between("cutover", "AwaitInSync", "IsInSync")
-SWITCH = FENCE + stage("cutover", without=["WaitForOldTtl"]) + stage("release") + DONE
+SWITCH = FENCE + stage("cutover", without=["WaitForOldTtl", *UNCONFIRMED]) + stage("release") + DONE
 SUCCESS = START + REWIND + ["IsApprovalNeeded"] + SWITCH
 APPROVED = START + REWIND + APPROVE + SWITCH
 
 NOTHING_CHANGED = ["ConcludeNothingChanged", *RELEASED, "NothingChanged"]
+ROLLED_BACK = ["ConcludeRolledBack", *RELEASED, "RolledBack"]
 CONCLUDE = ["IsAnythingChanged", "ConcludeNeedsOperator"]
 NEEDS_OPERATOR = [*CONCLUDE, *(state for state in RELEASED if state != "ReleaseLeaseAfterFailure"), "NeedsOperator"]
 BUG_BEFORE_CHANGE = [*CONCLUDE, *RELEASED, "NeedsOperator"]

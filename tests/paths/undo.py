@@ -157,6 +157,16 @@ def ways():
     )
 
 
+    moved = json.loads(item("x")["outcome"]["S"])
+    yield scenario(
+        "one that called a person with its records moved, by what it recorded, and over its own lease",
+        SUCCESS,
+        item={"state": "NeedsOperator", "error": "RecordChanged", "cause": "elsewhere", "outcome": None, "moved": True},
+        held="own",
+        calls=once,
+    )
+
+
 def refused():
     """Nothing is called, the table is as it was, and the sentence says so."""
     invalid = {"error": "InvalidRequest", "calls": NO_CALLS}

@@ -42,7 +42,7 @@ const PLATFORM: [&str; 28] = [
 ];
 
 /// States that call a function under another name than its own, and why.
-const OTHER_NAMES: [(&str, &str); 14] = [
+const OTHER_NAMES: [(&str, &str); 17] = [
     ("AwaitInstances", "AwaitRewind"), // waits for something else
     ("AwaitDeletion", "AwaitRewind"),
     ("AwaitForward", "AwaitRewind"),
@@ -52,15 +52,22 @@ const OTHER_NAMES: [(&str, &str); 14] = [
     ("InspectFence", "FenceSource"),  // the same fence again, right before what relies on it
     ("LiftFence", "FenceSource"),     // its undo, which in place is a step of a recovery that works
     ("UndoFenceRestored", "FenceSource"),
-    ("HoldScheduler", "HoldJobs"), // before there is an instance to log in to
-    ("ReleaseJobs", "HoldJobs"),   // its undo, which after a cutover is a step of a recovery that works
-    ("FindDue", "CleanUp"),        // what comes before the deletion changes nothing
+    ("HoldScheduler", "HoldJobs"),        // before there is an instance to log in to
+    ("ReleaseJobs", "HoldJobs"),          // its undo, which after a cutover is a step of a recovery that works
+    ("LiftRestoredFence", "FenceSource"), // its undo, which leaves traffic where it is
+    ("ReadRecords", "SwapDns"),           // moves none
+    ("KeepRestored", "Finish"),           // the end of a recovery that failed
+    ("FindDue", "CleanUp"),               // what comes before the deletion changes nothing
     ("CheckUnused", "CleanUp"),
     ("FindRecordsAgain", "FindRecords"),
 ];
 
 /// States of an undo whose names do not say so.
-const UNDOING: [&str; 4] = ["FenceRestored", "AwaitForward", "VerifyForward", "AwaitDeletion"];
+const UNDOING: [&str; 6] =
+    ["FenceRestored", "AwaitForward", "VerifyForward", "AwaitDeletion", "LiftRestoredFence", "ReadRecords"];
+
+/// A state whose failure changes no end: it is told beside the failure that came before it.
+const TOLERATED: &str = "KeepRestored";
 
 const INVOKE: &str = "arn:${Partition}:states:::lambda:invoke";
 const INVOKE_AND_WAIT: &str = "arn:${Partition}:states:::lambda:invoke.waitForTaskToken";
@@ -390,7 +397,7 @@ fn a_failed_execution_has_an_error_of_ours_and_any_other_pages() {
         }
     }
     // Found by its text, so the count proves that the pattern still matches.
-    assert_eq!(concluded, 6, "two ends of each machine");
+    assert_eq!(concluded, 7, "two ends of each machine, and a third of a recovery");
     let template = Template::read();
     let detail = &template.resource("UnexpectedEndRule")["EventPattern"]["detail"];
     let machines = set(Machine::all().map(|machine| machine.resource));
@@ -427,7 +434,10 @@ fn every_state_is_reached_and_every_way_leads_to_one() {
 fn a_machine_ends_in_few_states() {
     let failures = [("NeedsOperator", "Fail"), ("NothingChanged", "Fail")];
     for (machine, others) in [
-        (Machine::rewind(), [&failures[..], &[("Planned", "Pass"), ("Recovered", "Succeed")]].concat()),
+        (
+            Machine::rewind(),
+            [&failures[..], &[("Planned", "Pass"), ("Recovered", "Succeed"), ("RolledBack", "Fail")]].concat(),
+        ),
         (Machine::undo(), [&failures[..], &[("Undone", "Succeed")]].concat()),
         (Machine::clean_up(), vec![("CleanedUp", "Succeed"), ("NotCleanedUp", "Fail")]),
     ] {
@@ -443,7 +453,15 @@ fn nothing_is_undone_and_nothing_fails_unless_something_failed() {
     let machine = Machine::rewind();
     let reached = machine.reached_without_a_failure();
     for name in &reached {
-        let failing = ["Undo", "Conclude", "IsAnythingChanged", "IsSourceChanged", "NothingChanged", "NeedsOperator"];
+        let failing = [
+            "Undo",
+            "Conclude",
+            "IsAnythingChanged",
+            "IsSourceChanged",
+            "NothingChanged",
+            "RolledBack",
+            "NeedsOperator",
+        ];
         let failing = failing.iter().any(|start| name.starts_with(start)) || UNDOING.contains(name);
         assert!(!failing, "{name} is reached without a failure");
     }
@@ -454,6 +472,9 @@ fn nothing_is_undone_and_nothing_fails_unless_something_failed() {
 fn a_bug_is_never_undone_automatically_and_a_failing_undo_calls_a_person() {
     for (name, state, _) in Machine::rewind().invocations() {
         let catches = state["Catch"].as_array().unwrap();
+        if name == TOLERATED {
+            continue;
+        }
         let undo = name.starts_with("Undo") || UNDOING.contains(&name);
         let bug =
             catches.iter().find(|c| texts(&c["ErrorEquals"]).iter().any(|e| e == "Bug" || (undo && e == "States.ALL")));

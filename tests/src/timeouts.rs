@@ -24,7 +24,7 @@ const WAITS: [(&str, &[&[Duration]]); 12] = [
     (
         "FenceSource",
         &[
-            &[LOG_IN, FENCE_GROUPS, FENCE_SESSIONS, FENCE_PROBES, FENCE_READERS],
+            &[WRITE_POSITION, LOG_IN, FENCE_GROUPS, FENCE_SESSIONS, FENCE_PROBES, FENCE_READERS],
             // A fence that is inspected again.
             &[LOG_IN, FENCE_INSPECTION],
         ],

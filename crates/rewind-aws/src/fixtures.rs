@@ -181,6 +181,7 @@ pub fn plan() -> Plan {
         approval_timeout_seconds: 3_600,
         fence_timeout_seconds: 900,
         keep_source_seconds: 7 * 86_400,
+        keep_restored_seconds: 86_400,
         dry_run: false,
         backtrack: None,
         will_do: Vec::new(),
@@ -294,6 +295,7 @@ pub fn recovery_record(plan: &Plan) -> RecoveryRecord {
         error: None,
         cause: None,
         outcome: None,
+        moved: None,
         plan: Some(plan.clone()),
         unreadable: Vec::new(),
     }

@@ -13,6 +13,9 @@ pub const RECOVERY_TAG: &str = "aurora-rewind:recovery";
 /// The tag on the restored cluster: the moment that it was restored to (RFC 3339).
 pub const TARGET_TAG: &str = "aurora-rewind:target";
 
+/// The tag on the restored cluster: `DbClusterResourceId` of its source, which a cluster that is deleted and made anew does not have.
+pub const SOURCE_RESOURCE_ID_TAG: &str = "aurora-rewind:source-resource-id";
+
 /// The tag on the source after a switch: the id of the recovery that fenced it.
 pub const FENCED_BY_TAG: &str = "aurora-rewind:fenced-by";
 

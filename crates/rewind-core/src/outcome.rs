@@ -69,8 +69,10 @@ pub enum Ending {
     Recovered,
     /// Traffic is back on the source.
     Undone,
-    /// It failed, and clients are where they were.
+    /// It failed, and clients are where they were and never were elsewhere.
     NothingChanged,
+    /// It failed after traffic had moved to the restored cluster, and traffic is back on the source.
+    RolledBack,
     /// It failed, and a person must look.
     NeedsOperator,
     /// It was stopped from outside: nothing was undone.
@@ -79,8 +81,15 @@ pub enum Ending {
 
 impl Ending {
     /// Every ending.
-    pub const ALL: [Self; 6] =
-        [Self::Planned, Self::Recovered, Self::Undone, Self::NothingChanged, Self::NeedsOperator, Self::Stopped];
+    pub const ALL: [Self; 7] = [
+        Self::Planned,
+        Self::Recovered,
+        Self::Undone,
+        Self::NothingChanged,
+        Self::RolledBack,
+        Self::NeedsOperator,
+        Self::Stopped,
+    ];
 
     /// The ending with that name; none where `state` is another state.
     pub fn from_name(state: &str) -> Option<Self> {
@@ -95,6 +104,7 @@ impl Ending {
             Self::Recovered => "Recovered",
             Self::Undone => "Undone",
             Self::NothingChanged => "NothingChanged",
+            Self::RolledBack => "RolledBack",
             Self::NeedsOperator => "NeedsOperator",
             Self::Stopped => "Stopped",
         }

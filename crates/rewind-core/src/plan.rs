@@ -70,6 +70,10 @@ pub struct Plan {
     pub fence_timeout_seconds: i64,
     /// The time for which the source is kept after the cutover, in seconds.
     pub keep_source_seconds: i64,
+    /// The time for which the restored cluster is kept where the recovery did not move traffic to it, in seconds.
+    // A plan in the table may be older than this field.
+    #[serde(default = "a_day")]
+    pub keep_restored_seconds: i64,
     /// True if the recovery ends with the plan and changes nothing.
     pub dry_run: bool,
     /// The part of an in-place recovery; absent side by side.
@@ -105,6 +109,15 @@ impl Plan {
     pub fn keep_source(&self) -> SignedDuration {
         SignedDuration::from_secs(self.keep_source_seconds)
     }
+
+    /// The time for which the restored cluster is kept where the recovery did not move traffic to it.
+    pub fn keep_restored(&self) -> SignedDuration {
+        SignedDuration::from_secs(self.keep_restored_seconds)
+    }
+}
+
+fn a_day() -> i64 {
+    SignedDuration::from_hours(24).as_secs()
 }
 
 /// The part of a plan that only an in-place recovery has.

@@ -39,6 +39,8 @@ pub struct Request {
     pub fence_timeout: SignedDuration,
     /// The time for which the source is kept after the cutover.
     pub keep_source: SignedDuration,
+    /// The time for which the restored cluster is kept where the recovery did not move traffic to it.
+    pub keep_restored: SignedDuration,
     /// True to get the plan only, and change nothing.
     pub dry_run: bool,
 }
@@ -107,7 +109,7 @@ pub struct RecordRequest {
     pub endpoint: Endpoint,
 }
 
-const FIELDS: [&str; 14] = [
+const FIELDS: [&str; 15] = [
     "cluster",
     "to",
     "strategy",
@@ -121,6 +123,7 @@ const FIELDS: [&str; 14] = [
     "approvalTimeout",
     "fenceTimeout",
     "keepSource",
+    "keepRestored",
     "dryRun",
 ];
 
@@ -205,6 +208,8 @@ impl Request {
         let fence_timeout = fields.duration("fenceTimeout", minutes(15), minutes(1), hours(24));
         // 35 days is the longest time for which RDS keeps backups: beyond that nobody expects a state to be there.
         let keep_source = fields.duration("keepSource", hours(7 * 24), hours(1), hours(35 * 24));
+        // A day by default: whoever is woken at night goes on from it the next morning.
+        let keep_restored = fields.duration("keepRestored", hours(24), hours(1), hours(35 * 24));
         // The default changes something, so a mistyped value must be an error and never fall back to the default.
         let dry_run = fields.flag("dryRun");
         let secret_arn = fields.text("secretArn");
@@ -239,6 +244,7 @@ impl Request {
                 approval_timeout,
                 fence_timeout,
                 keep_source,
+                keep_restored,
                 dry_run,
             }),
             _ => Err(refused(&fields.problems)),
@@ -358,6 +364,7 @@ mod tests {
         assert_eq!((request.strategy, request.in_place), (Strategy::Auto, InPlace::Forbidden));
         assert_eq!((request.approval, request.dry_run), (Approval::Required, false));
         assert_eq!(format_duration(request.keep_source), "7d");
+        assert_eq!(format_duration(request.keep_restored), "1d");
     }
 
     #[test]
@@ -391,6 +398,7 @@ mod tests {
                 "`keepSource` is \"1 month\": months and years differ in length: write days",
             ),
             ("keepSource", json!("0s"), "it goes from 1h to 35d"),
+            ("keepRestored", json!("30m"), "`keepRestored` is \"30m\": it goes from 1h to 35d"),
             ("dryRun", json!("yes"), "write true or false"),
             // The most dangerous misspelling: ignored, it would start the recovery.
             ("dry_run", json!(true), "`dry_run` is no field of a request: `dryRun` was meant, perhaps"),

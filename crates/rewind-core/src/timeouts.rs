@@ -106,6 +106,8 @@ pub const COUNTERS: Duration = seconds(5);
 
 // -------------------------------------------------------------------------------------------------------------- fence
 
+/// Reading where the writes of the restored cluster stand, before the outage begins. Unread, nobody goes back by itself.
+pub const WRITE_POSITION: Duration = seconds(5);
 /// A change of security groups, until it is in force.
 pub const FENCE_GROUPS: Duration = seconds(60);
 /// Closing the writer's logins and ending its sessions.

@@ -42,6 +42,9 @@ pub struct RequestArgs {
     /// How long the source is kept after the switch, such as 7d
     #[arg(long, value_name = "TIME")]
     pub keep_source: Option<String>,
+    /// How long the restored cluster is kept where no traffic moved to it, such as 1d
+    #[arg(long, value_name = "TIME")]
+    pub keep_restored: Option<String>,
 }
 
 impl RequestArgs {
@@ -68,6 +71,7 @@ impl RequestArgs {
         put(&mut request, "unverified", &self.unverified.then(|| "accepted".to_owned()));
         put(&mut request, "approvalTimeout", &self.approval_timeout);
         put(&mut request, "keepSource", &self.keep_source);
+        put(&mut request, "keepRestored", &self.keep_restored);
         if !self.check.is_empty() {
             // In place of the list of the file: merged, it would run checks that the command line does not show.
             let checks: Result<Vec<Value>, String> = self.check.iter().map(|text| parse_check(text)).collect();

@@ -34,7 +34,14 @@ where
         // Read again: whoever opened it while the sessions were read may be connecting now.
         self.refuse_changed(&self.access.cluster(&cluster.name).await?)?;
         let did = format!("only {} admitted, and nobody is connected", self.fence_groups.join(", "));
-        Ok(Output { fenced_at: self.clock.now(), sessions_ended: 0, layers: vec![Layer { layer: "proof", did }] })
+        Ok(Output {
+            fenced_at: self.clock.now(),
+            sessions_ended: 0,
+            layers: vec![Layer { layer: "proof", did }],
+            writes: None,
+            untouched: None,
+            why: None,
+        })
     }
 
     /// Refuses a cluster that somebody has changed since it was fenced, so that clients may get past the fence.

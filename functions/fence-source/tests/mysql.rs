@@ -94,7 +94,7 @@ impl World {
 
 fn input(strategy: Strategy) -> Input {
     let plan = Plan { strategy, ..in_place_plan() };
-    Input { recovery: recovery(), plan, fence: FencedSide::Source, restored: None }
+    Input { recovery: recovery(), plan, fence: FencedSide::Source, restored: None, writes: None }
 }
 
 fn layers(output: &Output) -> Vec<String> {

@@ -126,6 +126,7 @@ impl<C: ReadClusters + ReadParameters, Z: Zones, S: FindSecrets, K: Clock> Step 
             approval_timeout_seconds: request.approval_timeout.as_secs(),
             fence_timeout_seconds: request.fence_timeout.as_secs(),
             keep_source_seconds: request.keep_source.as_secs(),
+            keep_restored_seconds: request.keep_restored.as_secs(),
             dry_run: request.dry_run,
             backtrack: in_place.then(|| InPlacePlan {
                 window_seconds: facts.backtrack_window,

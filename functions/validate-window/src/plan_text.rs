@@ -61,6 +61,7 @@ fn side_by_side(plan: &Plan) -> Vec<String> {
     ];
     if plan.dns.is_empty() {
         steps.push(format!("leave traffic on {}: no record was named", plan.cluster));
+        steps.push(if_it_fails(plan));
         return steps;
     }
     steps.extend(ask(plan));
@@ -74,6 +75,7 @@ fn side_by_side(plan: &Plan) -> Vec<String> {
         plan.cluster,
         format_duration(plan.keep_source())
     ));
+    steps.push(if_it_fails(plan));
     steps
 }
 
@@ -83,6 +85,17 @@ const NAMED_RECORDS: usize = 10;
 /// The number of records beyond those that are named; none if all are.
 fn unnamed(records: usize) -> Option<usize> {
     records.checked_sub(NAMED_RECORDS).filter(|more| *more > 0)
+}
+
+/// Describes the end of a recovery beside the source that fails.
+fn if_it_fails(plan: &Plan) -> String {
+    format!(
+        "should a step or a check fail: leave {} as it was, and keep {} for {}, so that nobody waits for it again; only a \
+         person's rejection deletes it",
+        plan.cluster,
+        plan.new_cluster,
+        format_duration(plan.keep_restored())
+    )
 }
 
 /// Lists the warnings about a plan.

@@ -134,12 +134,14 @@ pub(super) fn states() -> Vec<State> {
             .next("IsApproved")
             .tolerated(),
         State::choice("IsApproved")
-            .comment("Anything but \"approved\" is a rejection.")
+            .comment("Anything but \"approved\" moves no traffic. \"rejected\" deletes the restored cluster as well.")
             .assign(
                 "failure",
                 object([
                     ("Error", "NotApproved".into()),
                     ("state", "RequestApproval".into()),
+                    // Only a person's no deletes the restored cluster: what is neither yes nor no keeps it.
+                    ("rejected", jsonata("$type($decision) = 'object' and $decision.decision = 'rejected'")),
                     (
                         "Cause",
                         jsonata(

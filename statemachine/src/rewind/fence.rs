@@ -1,6 +1,6 @@
 //! No write is acknowledged by the source from here on; the undo lifts the fence.
 
-use crate::state::{Recoveries, Situation, State, set};
+use crate::state::{Situation, State};
 use crate::timeouts;
 use crate::watch;
 
@@ -21,7 +21,8 @@ pub(super) fn states() -> Vec<State> {
                 "From here on the source acknowledges no write. Clients have no database until SwapDns, in place \
                  until LiftFence.",
             )
-            .inputs(["recovery", "plan"])
+            // The restored cluster too: its writes are counted before the outage begins.
+            .inputs(["recovery", "plan", "restored"])
             .timeout(timeouts::FENCE_SOURCE)
             .keep("fence")
             .next("IsDataRewound")
@@ -50,21 +51,5 @@ pub(super) fn undo() -> Vec<State> {
             .comment("Clients are in again. A watch that is not ended pages without need.")
             .next("IsRestoredClusterKept")
             .tolerated(),
-        State::choice("IsRestoredClusterKept")
-            .only(Recoveries::Restore)
-            .comment(
-                "Once the records have moved, the restored cluster may hold writes that exist nowhere else. It is \
-                 fenced by now, and is kept.",
-            )
-            .when_with(
-                "$movedBack = true or $type($swap) = 'object'",
-                vec![set(
-                    "undone",
-                    "$append($undone, ['the restored cluster ' & $plan.newCluster & ' is KEPT and fenced, because \
-                     clients may have written to it: compare it with ' & $plan.cluster & ', then delete it'])",
-                )],
-                "ConcludeNothingChanged",
-            )
-            .next("UndoAddInstances"),
     ]
 }

@@ -25,6 +25,7 @@ pub(super) fn states() -> Vec<State> {
                 "swap",
                 "safetyClone",
                 "heldJobs",
+                "unconfirmed",
                 "timings",
             ])
             .timeout(45)

@@ -8,6 +8,7 @@ mod fence;
 mod finish;
 mod hold_jobs;
 mod instances;
+mod keep;
 mod lease;
 mod plan;
 mod restore;
@@ -41,6 +42,7 @@ pub(crate) fn machine() -> Machine {
         ("backtrack undo", backtrack::undo()),
         ("cutover undo", cutover::undo()),
         ("fence undo", fence::undo()),
+        ("keep undo", keep::states()),
         ("instances undo", instances::undo()),
         ("restore undo", restore::undo()),
         ("jobs undo", hold_jobs::undo()),

@@ -26,7 +26,7 @@ pub(super) fn states() -> Vec<State> {
             .keep("restored")
             .starts_waiting_for("cluster")
             .next("AwaitRewind")
-            .undone_from("UndoStartRestore"),
+            .undone_from("IsSourceChanged"),
         State::waiting("AwaitRewind")
             .progress("waits for RDS")
             .situation(Situation::ClusterMayExist)
@@ -81,7 +81,8 @@ fn not_done() -> Assign {
          hours after it began') & ': its status is ' & $string($rewind.status) & '; next step: ask AWS Support about \
          it, or recover to another time'"
     );
-    found("failure", ErrorName::RewindFailed, "AwaitRewind", &cause)
+    // Not RewindFailed, after which the restored cluster is deleted: RDS has not said that the restore failed.
+    found("failure", ErrorName::Unavailable, "AwaitRewind", &cause)
 }
 
 /// The undo of them, last first.

@@ -322,6 +322,17 @@ impl State {
         self
     }
 
+    /// A failure of these names is kept in `failure`, and leads to `next`.
+    pub(crate) fn fails_by(self, errors: &[&'static str], next: &'static str) -> Self {
+        self.catch(errors, failure("failure"), next)
+    }
+
+    /// A failure is kept in `variable` and stops nothing: what people are told in the end reads it there.
+    pub(crate) fn tolerated_as(self, variable: &str) -> Self {
+        let next = self.next.unwrap_or_default();
+        self.catch(&ANY, failure(variable), next)
+    }
+
     /// A failure is kept in `failure`, and leads to `next`: to the undo of whatever this step may have done.
     pub(crate) fn fails_to(self, next: &'static str) -> Self {
         self.catch(&ANY, failure("failure"), next)
@@ -336,6 +347,11 @@ impl State {
     /// The same for bugs alone, of which nobody knows what they did.
     pub(crate) fn bugs_to(self, next: &'static str) -> Self {
         self.catch(&BUGS, failure("failure"), next)
+    }
+
+    /// An undo that fails by a bug is kept beside the failure that it was to undo, and a person is called.
+    pub(crate) fn undo_bugs_to(self, next: &'static str) -> Self {
+        self.catch(&BUGS, failure("undoFailure"), next)
     }
 
     /// An undo that fails is kept beside the failure that it was to undo.

@@ -6,7 +6,7 @@ use super::{
     Cluster, ClusterChange, DeleteClusters, ModifyClusters, Origin, ReadClusters, RestoreCall, RestoreClusters,
 };
 use jiff::Timestamp;
-use rewind_core::names::{RECOVERY_TAG, TARGET_TAG};
+use rewind_core::names::{RECOVERY_TAG, SOURCE_RESOURCE_ID_TAG, TARGET_TAG};
 use rewind_core::{Clock, ErrorName, Polling, Recovery, Restored, StepError, timeouts};
 use std::time::Duration;
 
@@ -37,8 +37,12 @@ impl NewCluster<'_> {
         clock: &K,
     ) -> Result<Cluster, StepError> {
         // In the call itself, not in a second one: a cluster without the tag belongs to nobody and is never deleted.
-        let own =
-            vec![(RECOVERY_TAG.to_owned(), self.recovery.id.clone()), (TARGET_TAG.to_owned(), self.moment.to_string())];
+        let own = vec![
+            (RECOVERY_TAG.to_owned(), self.recovery.id.clone()),
+            (TARGET_TAG.to_owned(), self.moment.to_string()),
+            // Whoever goes on with this cluster later has to know that the source is still the same one.
+            (SOURCE_RESOURCE_ID_TAG.to_owned(), self.source.resource_id.clone()),
+        ];
         let tags = inherit(&self.source.tags, MARKS_OF_CLUSTER, own);
         let call = RestoreCall { source: self.source, new_cluster: self.name, origin: self.origin, tags: &tags };
         let sent = clusters.restore(&call).await;

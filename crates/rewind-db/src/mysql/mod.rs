@@ -12,6 +12,7 @@ mod quote;
 mod rewritten;
 mod sessions;
 mod threads;
+mod writes;
 
 use crate::engine::Defaults;
 

@@ -8,6 +8,7 @@ mod plan;
 mod queries;
 mod quote;
 mod sessions;
+mod writes;
 
 use crate::engine::Defaults;
 

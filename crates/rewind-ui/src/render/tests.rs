@@ -4,9 +4,9 @@ use super::{plain, slack, terminal};
 use crate::document::Document;
 use crate::format;
 use rewind_aws::fixtures::{in_place_plan, plan, recovered, recovery, restored, safety_clone, time};
-use rewind_core::{HeldJob, 
-    Check, CheckResult, Difference, Expectation, KeptSafetyClone, Login, Outcome, Plan, Proposal, Recovered, Report,
-    Restored, TableCount, Tls,
+use rewind_core::{
+    Check, CheckResult, Difference, Expectation, HeldJob, KeptSafetyClone, Login, Outcome, Plan, Proposal, Recovered,
+    Report, Restored, TableCount, Tls,
 };
 
 fn report() -> Report {
