@@ -136,6 +136,12 @@ class Ground:
     def other_clusters(self):
         return [name for name in self.others() if self.stack.describe(name)]
 
+    def parameter_groups(self):
+        """The parameter groups that were made for clusters of this ground."""
+        pages = self.stack.rds.get_paginator("describe_db_cluster_parameter_groups").paginate()
+        names = [group["DBClusterParameterGroupName"] for page in pages for group in page["DBClusterParameterGroups"]]
+        return [name for name in names if f"{self.name}-r" in name]
+
     def lease(self):
         return self.stack.item(f"lease#{self.name}")
 
@@ -194,6 +200,8 @@ class Ground:
         for name in self.other_clusters():
             remove(self.stack, name)
         wait_until(lambda: not self.others(), f"the end of what was made of {self.name}", 90)
+        for group in self.parameter_groups():
+            self.stack.rds.delete_db_cluster_parameter_group(DBClusterParameterGroupName=group)
 
     def abandon(self):
         """Leaves everything as it is, for people to look at; the next run removes it."""
