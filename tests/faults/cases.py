@@ -172,7 +172,7 @@ class Run:
         for name in ground.others():
             if name not in told and not any(name.startswith(f"{cluster}-") for cluster in ground.other_clusters() if cluster in told):
                 yield f"{name} is left, and nobody is told of it"
-        if self.flow.machine != REWIND:
+        if self.flow.machine == CLEAN_UP:
             return
         clusters = ground.other_clusters()
         if left == NOTHING and clusters:
