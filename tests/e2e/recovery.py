@@ -10,7 +10,8 @@ from checks import contains, same_path, wait_until
 from cluster import remove
 from leak_watch import TOKEN
 from stages import (
-    APPROVE, ASK, DECIDED, DONE, FENCE, FORWARD, INSTANCES, RELEASED, REWIND, START, UNDO_FENCE, UNDO_INSTANCES, between, stage,
+    APPROVE, ASK, DECIDED, DONE, FENCE, FORWARD, INSTANCES, RELEASED, REWIND, START, UNCONFIRMED, UNDO_FENCE, UNDO_INSTANCES,
+    between, stage,
 )  # fmt: skip
 
 # ------------------------------------------------------------------------------------------------------------ the paths
@@ -18,9 +19,10 @@ from stages import (
 DRY_RUN = "Begin IsLeaseNeeded ValidateWindow AnnouncePlan IsDryRun Planned".split()
 REFUSE = [*ASK, "IsApprovalToConfirm", *DECIDED]
 # The old TTL is waited for once: it is longer than the first look takes.
-SWITCH = stage("cutover") + between("cutover", "ConfirmCutover", "IsCutoverConfirmed") + stage("release")
+SWITCH = stage("cutover", without=UNCONFIRMED) + between("cutover", "ConfirmCutover", "IsCutoverConfirmed") + stage("release")
 
 CONCLUDE = ["ConcludeNothingChanged", *RELEASED, "NothingChanged"]
+ROLLED_BACK = ["ConcludeRolledBack", *RELEASED, "RolledBack"]
 # Whoever had no lease, or keeps it, gives none back.
 WITHOUT_RELEASE = [state for state in RELEASED if state != "ReleaseLeaseAfterFailure"]
 CONCLUDE_WITHOUT_LEASE = ["ConcludeNothingChanged", *WITHOUT_RELEASE, "NothingChanged"]

@@ -32,11 +32,12 @@ def execute(deployment, scenario, name, given):
 
 
 def hold_lease(deployment, scenario, lease):
-    """Gives the lease to somebody else, where the scenario says so."""
+    """Gives the lease to somebody else, or to the recovery that is undone, where the scenario says so."""
     if scenario.held:
         until = int(time.time()) + (-5 if scenario.held == "expired" else 3600)
+        holder = slug(scenario.name) if scenario.held == "own" else "the-other-one"
         deployment.client("dynamodb").put_item(TableName=deployment.table, Item={
-            "id": {"S": lease}, "recoveryId": {"S": "the-other-one"}, "executionArn": {"S": "arn:of:the-other-one"},
+            "id": {"S": lease}, "recoveryId": {"S": holder}, "executionArn": {"S": "arn:of:the-other-one"},
             "takenAt": {"S": "2026-11-23T09:00:00Z"}, "expiresAt": {"N": str(until)},
         })  # fmt: skip
 

@@ -4,16 +4,12 @@ native state failing in turn.
 
 from scenario import (
     APPROVED, BUG_BEFORE_CHANGE, WITHOUT_TIMEOUTS, IN_SYNC, NEEDS_OPERATOR, NOTHING_CHANGED, NOT_READY,
-    PASSING, REFUSED, REQUEST, SUCCESS, SWITCH, WITH_APPROVAL, Scenario, always, attempts, away, passing, up_to,
+    PASSING, REFUSED, REQUEST, ROLLED_BACK, SUCCESS, SWITCH, WITH_APPROVAL, Scenario, always, attempts, away, passing, up_to,
 )  # fmt: skip
 from stages import (
-    APPROVE, ASK, CONFIRM, DONE, KEEP, KEPT_OR_NOT, MOVE_BACK, PUT_BACK, READ_RECORDS, RELEASE, REWIND, START, UNCONFIRMED, UNDO_FENCE,
-    UNDO_INSTANCES, UNDO_RESTORE, UNTOUCHED, steps,
+    APPROVE, ASK, CONFIRM, DELETED, DONE, KEEP, KEPT, KEPT_OR_NOT, MOVE_BACK, PUT_BACK, READ_RECORDS, RELEASE, REWIND,
+    START, UNCONFIRMED, UNDO_FENCE, UNDO_RESTORE, UNTOUCHED, steps,
 )  # fmt: skip
-
-# Before the fence: the restored cluster is deleted, or it is kept.
-DELETED = PUT_BACK + KEPT_OR_NOT + UNDO_INSTANCES
-KEPT = PUT_BACK + KEPT_OR_NOT + KEEP
 
 # What is undone after a failure of each step, before the end.
 UNDONE_AFTER = {

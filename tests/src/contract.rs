@@ -66,9 +66,6 @@ const OTHER_NAMES: [(&str, &str); 17] = [
 const UNDOING: [&str; 6] =
     ["FenceRestored", "AwaitForward", "VerifyForward", "AwaitDeletion", "LiftRestoredFence", "ReadRecords"];
 
-/// A state whose failure changes no end: it is told beside the failure that came before it.
-const TOLERATED: &str = "KeepRestored";
-
 const INVOKE: &str = "arn:${Partition}:states:::lambda:invoke";
 const INVOKE_AND_WAIT: &str = "arn:${Partition}:states:::lambda:invoke.waitForTaskToken";
 const PUT_EVENTS: &str = "arn:${Partition}:states:::events:putEvents";
