@@ -16,6 +16,7 @@ import pytest
 import backtrack
 import clean_up
 import restore
+import resume
 import undo
 from deployment import ROOT, Client, Deployment, Notifications
 from scenario import slug
@@ -25,7 +26,7 @@ known = pytest.StashKey[dict]()
 
 
 def all_scenarios():
-    return [*restore.scenarios(), *backtrack.scenarios(), *undo.scenarios(), *clean_up.scenarios()]
+    return [*restore.scenarios(), *backtrack.scenarios(), *undo.scenarios(), *clean_up.scenarios(), *resume.scenarios()]
 
 
 def pytest_addoption(parser):

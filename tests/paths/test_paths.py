@@ -7,6 +7,7 @@ import pytest
 import backtrack
 import clean_up
 import restore
+import resume
 import undo
 from execution import run_recovery
 from scenario import name_of
@@ -30,6 +31,11 @@ def test_undo(deployment, scenario):
 @pytest.mark.parametrize("scenario", clean_up.scenarios(), ids=name_of)
 def test_clean_up(deployment, notifications, scenario):
     holds(clean_up.run(deployment, notifications, scenario))
+
+
+@pytest.mark.parametrize("scenario", resume.scenarios(), ids=name_of)
+def test_resume(deployment, scenario):
+    holds(resume.run(deployment, scenario))
 
 
 def holds(problems):
