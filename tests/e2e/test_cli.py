@@ -179,7 +179,7 @@ def test_recovery_by_a_script(stack):
     contains(refusal["message"], "it ended in NothingChanged, which left all as it was")
 
     unattended = terminal.json("start", cluster.name, "1s ago", "--new-cluster", new, "--approval", "none",
-                               "--dns", f"{stack.zone}:{cluster.record}")  # fmt: skip
+                               "--unverified", "--dns", f"{stack.zone}:{cluster.record}")  # fmt: skip
     assert unattended["outcome"] == "Recovered", "how the one that was followed to its end has ended"
     Started(stack, unattended["recoveryId"]).recovered(WITHOUT_APPROVAL)
 

@@ -9,6 +9,7 @@ import clean_up
 import restore
 import resume
 import undo
+import watch
 from execution import run_recovery
 from scenario import name_of
 
@@ -31,6 +32,11 @@ def test_undo(deployment, scenario):
 @pytest.mark.parametrize("scenario", clean_up.scenarios(), ids=name_of)
 def test_clean_up(deployment, notifications, scenario):
     holds(clean_up.run(deployment, notifications, scenario))
+
+
+@pytest.mark.parametrize("scenario", watch.scenarios(), ids=name_of)
+def test_watch(deployment, scenario):
+    holds(watch.run(deployment, scenario))
 
 
 @pytest.mark.parametrize("scenario", resume.scenarios(), ids=name_of)

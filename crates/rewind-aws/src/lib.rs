@@ -14,6 +14,7 @@ pub mod records;
 pub mod recoveries;
 pub mod route53;
 mod route53_role;
+pub mod secret_target;
 pub mod secrets;
 pub mod topic;
 

@@ -139,6 +139,7 @@ fn from_execution(id: &str, cluster: String, state: &str, execution: Execution) 
         error: execution.error,
         cause: execution.cause,
         outcome,
+        moved: None,
         plan,
         unreadable,
     }

@@ -5,7 +5,7 @@ use crate::{ClientError, Decision, ExecutionFollower, ProgressEvent, RecoveryNam
 use rewind_aws::executions::{Executions, Status, What};
 use rewind_aws::fixtures::{ManualClock, plan, recovered, time};
 use rewind_aws::invoke::Called;
-use rewind_core::{CleanUpRecord, Ending, Outcome, Plan, Recovered, Strategy};
+use rewind_core::{CleanUpRecord, Ending, Outcome, Plan, PossiblyMoved, Recovered, Strategy};
 use rewind_ui::WindowArgs;
 use serde_json::{Map, Value, json};
 
@@ -448,6 +448,23 @@ async fn an_undo_that_was_done_is_followed_and_not_repeated() {
 }
 
 #[tokio::test]
+async fn a_recovery_that_called_a_person_with_its_records_moved_can_be_undone_without_an_output() {
+    let aws = FakeAws::default();
+    aws.add_running("r-1");
+    {
+        let mut state = aws.state();
+        let record = state.records.get_mut("r-1").unwrap();
+        record.state = "NeedsOperator".into();
+        record.moved = Some(PossiblyMoved { new_cluster: Some("orders-r".into()), dns: recovered().dns });
+    }
+    let begun = aws.client().undo("r-1", Some("orders"), "ann").await.unwrap();
+    assert_eq!(begun.id, "r-1-undo");
+    // The same in a recovery that still runs means nothing yet: it may go back by itself.
+    aws.state().records.get_mut("r-1").unwrap().state = "Running".into();
+    assert!(refused(aws.client().undo("r-1", Some("orders"), "ann").await).contains("has not ended"));
+}
+
+#[tokio::test]
 async fn what_moved_no_traffic_or_is_not_over_cannot_be_undone() {
     let aws = FakeAws::default();
     aws.add_running("r-1");
@@ -462,6 +479,7 @@ async fn what_moved_no_traffic_or_is_not_over_cannot_be_undone() {
         ("Running", None, "has not ended"),
         ("AwaitingApproval", None, "has not ended"),
         ("NothingChanged", None, "left all as it was"),
+        ("RolledBack", None, "back on the source already"),
         ("NeedsOperator", None, "runbook"),
         ("Recovered", Some(Recovered { dns: Vec::new(), ..recovered() }), "moved no traffic"),
         ("Recovered", Some(Recovered { strategy: Strategy::Backtrack, ..recovered() }), "in place"),

@@ -4,10 +4,12 @@
 
 mod check;
 mod clock;
+mod cut;
 mod decimal;
 mod engine;
 mod error;
 mod fields;
+mod identity;
 pub mod names;
 mod outcome;
 mod plan;
@@ -23,20 +25,24 @@ mod window_request;
 
 pub use check::{Check, CheckResult, Expectation, Login, QueryResult, Report, TableCount, Tls};
 pub use clock::Clock;
+pub use cut::{PLAN_MAX, REPORT_MAX, cut};
 pub use engine::{Engine, UnknownEngine};
-pub use error::{ErrorName, StepError};
+pub use error::{ErrorName, MayPass, StepError};
+pub use identity::ResourceIds;
 pub use outcome::{
     Ending, Fence, FenceLayer, KeepCommands, KeptSafetyClone, KeptSource, Outcome, Planned, Recovered, Undone,
     WritesNotCarriedOver,
 };
 pub use plan::{
-    Adopted, Backtrack, Difference, InPlacePlan, MovedRecord, Plan, PlannedInstance, PlannedRecord, Recovery, Restored,
-    Swap, content_hash,
+    Adopted, Backtrack, Difference, HeldJob, InPlacePlan, MovedRecord, Plan, PlannedInstance, PlannedRecord, Recovery,
+    Restored, Swap, content_hash,
 };
 pub use poll::Polling;
 pub use proposal::Proposal;
-pub use record::{CleanUpRecord, PendingApproval, RecordedDecision, RecoveryRecord, UndoRecord};
-pub use request::{APPROVAL_TIMEOUT_MAX, Approval, Asked, Endpoint, InPlace, RecordRequest, Request, Strategy};
+pub use record::{CleanUpRecord, PendingApproval, PossiblyMoved, RecordedDecision, RecoveryRecord, UndoRecord};
+pub use request::{
+    APPROVAL_TIMEOUT_MAX, Approval, Asked, Endpoint, InPlace, RecordRequest, Request, Strategy, Unverified,
+};
 pub use strategy::{ClusterFacts, FenceGroups, StrategyChoice, choose_strategy};
 pub use time::{Target, format_duration, parse_duration};
 pub use window::{Moment, Window};

@@ -32,8 +32,9 @@ impl Proposal {
     /// All differences, each once: those that the restore found come with `restored` and again with `differences`.
     pub fn all_differences(&self) -> Vec<&Difference> {
         let restored = self.restored.iter().flat_map(|restored| &restored.differences);
+        let verified = self.report.iter().flat_map(|report| &report.differences);
         let mut all: Vec<&Difference> = Vec::new();
-        for difference in restored.chain(&self.differences) {
+        for difference in restored.chain(&self.differences).chain(verified) {
             // By content: the two states that report a difference give it no id.
             if !all.contains(&difference) {
                 all.push(difference);

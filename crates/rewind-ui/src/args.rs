@@ -30,7 +30,7 @@ pub struct RequestOptions {
     /// The name of the restored cluster
     #[arg(long, value_name = "NAME")]
     pub new_cluster: Option<String>,
-    /// A check of the rewound data: "[name] database: SQL => 2" (or: => at least 2, => at most 2)
+    /// A check of the rewound data: "[name] database: SQL => 2" (or: => at least 2, => at most 2, => is null)
     #[arg(long, value_name = "CHECK")]
     pub check: Vec<String>,
     /// A record to move: ZONE:NAME, or ZONE:NAME:reader for one of the reader endpoint
@@ -42,12 +42,18 @@ pub struct RequestOptions {
     /// Ask a person before traffic moves: required or none
     #[arg(long, value_name = "APPROVAL")]
     pub approval: Option<String>,
+    /// Nobody is asked and no check was given: clients get data that nobody has seen
+    #[arg(long)]
+    pub unverified: bool,
     /// How long people have to decide, such as 1h
     #[arg(long, value_name = "TIME")]
     pub approval_timeout: Option<String>,
     /// How long the source is kept after the switch, such as 7d
     #[arg(long, value_name = "TIME")]
     pub keep_source: Option<String>,
+    /// How long the restored cluster is kept where no traffic moved to it, such as 1d
+    #[arg(long, value_name = "TIME")]
+    pub keep_restored: Option<String>,
 }
 
 impl RequestArgs {
@@ -78,8 +84,11 @@ impl RequestOptions {
         put(&mut request, "newCluster", &self.new_cluster);
         put(&mut request, "secretArn", &self.secret);
         put(&mut request, "approval", &self.approval);
+        // As above: without the flag the decision of the file stands.
+        put(&mut request, "unverified", &self.unverified.then(|| "accepted".to_owned()));
         put(&mut request, "approvalTimeout", &self.approval_timeout);
         put(&mut request, "keepSource", &self.keep_source);
+        put(&mut request, "keepRestored", &self.keep_restored);
         if !self.check.is_empty() {
             // In place of the list of the file: merged, it would run checks that the command line does not show.
             let checks: Result<Vec<Value>, String> = self.check.iter().map(|text| parse_check(text)).collect();
@@ -256,6 +265,7 @@ mod tests {
             "arn:aws:secretsmanager:eu-west-1:1:secret:x",
             "--approval",
             "none",
+            "--unverified",
             "--approval-timeout",
             "2h",
             "--keep-source",
@@ -274,7 +284,7 @@ mod tests {
                 { "hostedZoneId": "Z1", "name": "ro.example.com", "endpoint": "reader" },
             ],
             "secretArn": "arn:aws:secretsmanager:eu-west-1:1:secret:x", "approval": "none",
-            "approvalTimeout": "2h", "keepSource": "3d", "dryRun": false,
+            "unverified": "accepted", "approvalTimeout": "2h", "keepSource": "3d", "dryRun": false,
         });
         assert_eq!(request, expected);
         Request::parse(&request).unwrap();

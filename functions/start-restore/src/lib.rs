@@ -61,6 +61,8 @@ where
                 .changed("nothing was changed")
                 .advice("restore it from its retained automated backups by hand")
         })?;
+        // Its data would be restored for hours, and it is not that of the cluster that people asked for.
+        plan.refuse_other_source(&source.resource_id)?;
         let latest = source.latest_restorable.unwrap_or(plan.window.latest);
         // RDS restores to moments before the latest restorable time, not to that time itself.
         if !plan.use_latest && latest <= plan.target {

@@ -38,6 +38,16 @@ async fn a_source_with_as_many_tags_as_there_may_be_is_restored_with_those_that_
 }
 
 #[tokio::test]
+async fn a_source_that_was_deleted_and_made_anew_since_the_plan_is_not_restored() {
+    let rds = rds();
+    rds.edit("orders", |source| source.resource_id = "cluster-ANEW".to_owned());
+    let error = step(&rds).run(input()).await.unwrap_err();
+    assert_eq!(error.name, ErrorName::RewindFailed);
+    assert!(error.to_string().contains("(cluster-ORDERS then, cluster-ANEW now)"), "{error}");
+    assert!(rds.changes().is_empty());
+}
+
+#[tokio::test]
 async fn a_second_run_and_a_lost_answer_start_no_second_restore() {
     for lost in [None, Some(Lose::Answer), Some(Lose::Call)] {
         let rds = rds();

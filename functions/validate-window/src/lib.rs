@@ -3,9 +3,11 @@
 //! be adopted.
 
 mod adopt;
+mod limits;
 mod plan_text;
 mod records;
 mod refusal;
+mod secret;
 
 use adopt::{Adoption, Resumed, adoption};
 use refusal::invalid;
@@ -106,6 +108,7 @@ impl<C: ReadClusters + ReadParameters, Z: Zones, S: FindSecrets, K: Clock> Step 
                 .advice("choose another `newCluster`, or delete that one if it is left over"));
         }
         let source_instances = self.clusters.instances(&cluster.name).await?;
+        let resource_ids = cluster.resource_ids(&source_instances);
         let mut instances = plan_instances(&cluster, source_instances.clone(), &new_cluster)?;
         if let Some(adoption) = &adoption {
             adoption.keep_writer(&mut instances);
@@ -118,9 +121,10 @@ impl<C: ReadClusters + ReadParameters, Z: Zones, S: FindSecrets, K: Clock> Step 
         } else {
             records::plan(&self.zones, &request.dns, &cluster, &source_instances).await?
         };
-        let secret_arn = self.find_secret(&request, &cluster).await?;
+        let secret = secret::find(&self.secrets, &request, &cluster).await?;
         let is_fenced = !in_place && !dns.records.is_empty();
         let crowded = plan_text::crowded(&cluster.name, &cluster.tags, is_fenced);
+        let pending = plan_text::pending(&cluster.name, &cluster.pending);
 
         let is_anything_to_approve = in_place || !dns.records.is_empty();
         let StrategyChoice { strategy, moment, window, reasons } = chosen;
@@ -128,6 +132,7 @@ impl<C: ReadClusters + ReadParameters, Z: Zones, S: FindSecrets, K: Clock> Step 
             recovery_id: input.recovery.id,
             cluster: cluster.name,
             cluster_arn: cluster.arn,
+            resource_ids,
             engine: cluster.engine,
             engine_version: cluster.engine_version,
             strategy,
@@ -139,11 +144,13 @@ impl<C: ReadClusters + ReadParameters, Z: Zones, S: FindSecrets, K: Clock> Step 
             instances,
             dns: dns.records,
             checks: request.checks,
-            secret_arn,
+            secret_arn: secret.arn,
             // A restored cluster beside the source changes nothing for clients, so nobody is asked about it.
             approval: if is_anything_to_approve { request.approval } else { Approval::None },
             approval_timeout_seconds: request.approval_timeout.as_secs(),
+            fence_timeout_seconds: request.fence_timeout.as_secs(),
             keep_source_seconds: request.keep_source.as_secs(),
+            keep_restored_seconds: request.keep_restored.as_secs(),
             dry_run: request.dry_run,
             backtrack: in_place.then(|| InPlacePlan {
                 window_seconds: facts.backtrack_window,
@@ -157,7 +164,11 @@ impl<C: ReadClusters + ReadParameters, Z: Zones, S: FindSecrets, K: Clock> Step 
         plan.will_do = plan_text::will_do(&plan, &self.fence_groups);
         plan.warnings.extend(plan_text::warnings(&plan, &moment, facts.binlog.as_deref()));
         plan.warnings.extend(crowded);
+        plan.warnings.extend(pending);
+        plan.warnings.extend(secret.note);
         plan.warnings.extend(adoption.iter().flat_map(Adoption::warnings));
+        limits::refuse_unverified(&plan, request.unverified)?;
+        limits::refuse_too_large(&plan)?;
         Ok(plan)
     }
 }
@@ -216,6 +227,8 @@ impl<C: ReadClusters + ReadParameters, Z: Zones, S: FindSecrets, K: Clock> Valid
             // Without Backtrack nothing is forced, and the call can be spared.
             binlog: if backtrack_window > 0 { self.binlog(cluster).await? } else { None },
             fence: self.fence_of(cluster),
+            data_api: cluster.data_api.then(|| cluster.arn.clone()),
+            write_forwarding: cluster.write_forwarding.clone(),
             started,
         })
     }
@@ -240,20 +253,6 @@ impl<C: ReadClusters + ReadParameters, Z: Zones, S: FindSecrets, K: Clock> Valid
             FenceGroups::Ready
         }
     }
-
-    async fn find_secret(&self, request: &Request, cluster: &Cluster) -> Result<String, StepError> {
-        let Some(arn) = request.secret_arn.clone().or_else(|| cluster.master_secret.clone()) else {
-            return Err(invalid(format!("`secretArn` is missing, and {} has no managed master secret", cluster.name))
-                .advice("give the ARN of a secret with `username` and `password` of a user who may check and fence"));
-        };
-        // Without a login nothing can be verified or fenced, which would show only after hours of restoring.
-        if self.secrets.exists(&arn).await? {
-            Ok(arn)
-        } else {
-            Err(invalid(format!("`secretArn`: there is no secret {arn}"))
-                .advice("give the ARN of a secret that is there"))
-        }
-    }
 }
 
 fn plan_instances(
@@ -266,8 +265,17 @@ fn plan_instances(
         return Err(invalid(format!("`cluster`: {} has no writer instance", cluster.name))
             .advice("add an instance to it first: a recovery compares with the source, and fences it"));
     }
-    // Application Auto Scaling creates and deletes these by load, and would not manage copies of them.
-    source.retain(|instance| !instance.name.starts_with("application-autoscaling-"));
+    // Application Auto Scaling creates and deletes these by load, and would not manage copies of them. A failover can make
+    // one of them the writer: then the instance that would take over next is planned in its place, if there is one.
+    let is_autoscaled = |instance: &Instance| instance.name.starts_with("application-autoscaling-");
+    let own = source.iter().filter(|instance| !is_autoscaled(instance));
+    let next = own.min_by_key(|instance| (instance.promotion_tier, instance.name.clone())).map(|i| i.name.clone());
+    let writer = match source.iter().find(|instance| Some(instance.name.as_str()) == writer) {
+        Some(found) if is_autoscaled(found) => next.or(Some(found.name.clone())),
+        _ => writer.map(ToOwned::to_owned),
+    };
+    let writer = writer.as_deref();
+    source.retain(|instance| !is_autoscaled(instance) || Some(instance.name.as_str()) == writer);
     // In a fixed order, so that a retry gives every instance the same name again.
     source.sort_by_key(|i| (Some(i.name.as_str()) != writer, i.promotion_tier, i.name.clone()));
     let names = |named: &dyn Fn(usize, &Instance) -> String| -> Vec<String> {

@@ -1,7 +1,7 @@
 //! One recovery a cluster: the lease is taken before anything is looked at.
 
 use crate::json::{Json, jsonata, object};
-use crate::lease::{acquire_from, held};
+use crate::lease::{acquire_as, held};
 use crate::retry::{ANY, CONDITION_FAILED};
 use crate::state::{State, set, set_to, text};
 
@@ -30,7 +30,7 @@ pub(super) fn states() -> Vec<State> {
                 "AcquireLease",
             )
             .next("ValidateWindow"),
-        acquire_from("recovery", "$leaseKey", UNTIL_PLANNED, Some("$endedHolder"))
+        acquire_as("AcquireLease", "recovery", "$leaseKey", UNTIL_PLANNED, Some("$endedHolder"))
             .comment(
                 "Only one recovery works on a cluster at a time. Two hours are more than validation can take with all \
                  its retries; ExtendLease then makes the lease outlast the recovery.",
@@ -66,12 +66,19 @@ fn variables() -> State {
         .assign("report", Json::Null)
         .assign("differences", Json::List(Vec::new()))
         .assign("safetyClone", Json::Null)
+        .assign("heldJobs", Json::List(Vec::new()))
         .assign("backtrack", Json::Null)
         .assign("inSyncAt", Json::Null)
         .assign("fence", Json::Null)
         .assign("swap", Json::Null)
         .assign("outcome", object([]))
+        .assign("found", object([]))
+        .assign("unconfirmed", Json::Null)
+        .assign("restoredFence", Json::Null)
+        .assign("written", Json::Null)
         .assign("movedBack", false.into())
+        .assign("kept", Json::Null)
+        .assign("keepFailure", object([]))
         .assign("situation", Json::Null)
         .assign("fenceIsUp", false.into())
         .assign("invalidApprovals", 0.into())

@@ -1,7 +1,8 @@
 //! Reading by somebody else's SQL: a transaction that can only read, the tables that a query reads, and what the server is.
 
-use super::connection::Connection;
+use super::connection::{Connection, Row};
 use super::identity::ServerIdentity;
+use crate::counters::Counter;
 use crate::error::StatementError;
 use rewind_core::StepError;
 use std::time::Duration;
@@ -58,8 +59,24 @@ pub(crate) trait QueryOperations: Connection {
     /// The databases whose drop was interrupted, by name.
     fn invalid_databases(&self) -> impl Future<Output = Result<Vec<String>, StatementError>> + Send;
 
+    /// The databases whose counters of ids have to be read in a session of their own; none where one session sees all.
+    fn databases_with_counters(&self) -> impl Future<Output = Result<Option<Vec<String>>, StatementError>> + Send;
+
+    /// The counters of ids that this session sees: sequences, or AUTO_INCREMENT of tables.
+    fn counters(&self) -> impl Future<Output = Result<Vec<Counter>, StatementError>> + Send;
+
     /// Identifies the server of this connection.
     fn identity(&self) -> impl Future<Output = Result<ServerIdentity, StepError>> + Send;
+}
+
+/// Reads rows of name, value and increment as counters; a row that is none is left out.
+pub(crate) fn read_counters(rows: Vec<Row>) -> Vec<Counter> {
+    let one = |row: Row| {
+        let [name, value, increment] = <[Option<String>; 3]>::try_from(row).ok()?;
+        let value = value.and_then(|value| value.parse().ok());
+        Some(Counter { name: name?, value, increment: increment?.parse().ok()? })
+    };
+    rows.into_iter().filter_map(one).collect()
 }
 
 /// Sorts what finding tables came to: a query that cannot be planned reads none, a lost session is an error.
