@@ -81,7 +81,7 @@ def ways():
         [*READ, "IsLeaseNeeded", *ADOPTED],
         earlier={"fence": "{}", "cleanUp": "{}", "fenceRestored": "{}"},
         request=given,
-        merged=merged | {"checks": [], "keepSource": None, "approvalTimeout": "2h"},
+        merged={name: value for name, value in merged.items() if name != "keepSource"} | {"checks": [], "approvalTimeout": "2h"},
         resumed=read
         | {"sourceFenced": True, "restoredFenced": True, "cleanedUp": True}
         | {"asked": read["asked"] | {"cluster": "Other", "to": "latest"}},
