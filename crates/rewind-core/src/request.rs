@@ -189,11 +189,11 @@ impl Request {
         let missing = |field: &str| input.get(field).is_none_or(Value::is_null);
         let mut whole = input.clone();
         if let (false, Some(fields)) = (missing("resume"), whole.as_object_mut()) {
+            // Null takes a field of the earlier request away.
+            fields.retain(|_, value| !value.is_null());
             // Only the state machine reads the earlier request. These stand in for it, so that what is given is checked.
             for (field, assumed) in [("cluster", "assumed"), ("to", "latest")] {
-                if missing(field) {
-                    fields.insert(field.to_owned(), Value::from(assumed));
-                }
+                fields.entry(field).or_insert_with(|| Value::from(assumed));
             }
         }
         let Self { cluster, resume, dry_run, .. } = Self::parse(&whole)?;
@@ -540,6 +540,9 @@ mod tests {
         {
             assert_eq!(Request::check(&wrong).unwrap_err().name, ErrorName::InvalidRequest, "{wrong}");
         }
+        // Null takes a field of the earlier request away, so it is no value of this one.
+        assert!(Request::check(&json!({ "resume": "r-1", "checks": null, "keepSource": null })).is_ok());
+        assert!(Request::check(&json!({ "cluster": "orders", "to": "latest", "checks": null })).is_err());
     }
 
     #[test]
