@@ -11,7 +11,7 @@ pub(crate) mod sessions;
 
 pub(crate) use connection::{Connection, QueryResult, Row};
 pub(crate) use logins::LoginOperations;
-pub(crate) use queries::{QueryLimits, QueryOperations, Table};
+pub(crate) use queries::{Counter, QueryLimits, QueryOperations, Table};
 pub(crate) use sessions::{ClientSession, SessionOperations};
 
 /// How a cluster of an engine is reached where nobody says otherwise.
