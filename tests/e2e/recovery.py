@@ -18,7 +18,7 @@ from stages import (
 DRY_RUN = "Begin IsLeaseNeeded ValidateWindow AnnouncePlan IsDryRun Planned".split()
 REFUSE = [*ASK, "IsApprovalToConfirm", *DECIDED]
 # The old TTL is waited for once: it is longer than the first look takes.
-SWITCH = stage("cutover") + between("cutover", "ConfirmCutover", "IsCutoverConfirmed")
+SWITCH = stage("cutover") + between("cutover", "ConfirmCutover", "IsCutoverConfirmed") + stage("release")
 
 CONCLUDE = ["ConcludeNothingChanged", *RELEASED, "NothingChanged"]
 # Whoever had no lease, or keeps it, gives none back.
@@ -34,7 +34,7 @@ APPROVED = START + REWIND + APPROVE + FENCE + SWITCH + DONE
 
 AWAIT_REWIND = stage("restore", without=["StartRestore"])
 CLONE = ["CloneSource", *AWAIT_REWIND, *INSTANCES]
-BACK = ["StartBacktrack", *AWAIT_REWIND, *stage("verify"), "LiftFence"]
+BACK = ["InspectFence", "StartBacktrack", *AWAIT_REWIND, *stage("verify"), "LiftFence"]
 IN_PLACE = START + ["IsApprovalNeeded"] + FENCE + CLONE + BACK + DONE
 IN_PLACE_APPROVED = START + APPROVE + FENCE + CLONE + BACK + DONE
 # Where no backtrack was begun, or it failed: compared all the same.

@@ -13,7 +13,7 @@ from stages import PUT_BACK, REWIND, START, UNDO_FENCE, UNDO_INSTANCES, UNDO_RES
 from shop import create_shop
 
 CHECK = {"name": "orders are back", "database": "shop", "sql": "SELECT count(*) FROM orders", "expect": "4000"}
-UNTIL_FENCE = START + REWIND + ["IsApprovalNeeded", "FenceSource"]
+UNTIL_FENCE = START + REWIND + ["IsApprovalNeeded", "WatchFence", "FenceSource"]
 
 
 def deleted(stack, name, **more):

@@ -17,6 +17,7 @@ import backtrack
 import clean_up
 import restore
 import undo
+import watch
 from deployment import ROOT, Client, Deployment, Notifications
 from scenario import slug
 
@@ -25,7 +26,7 @@ known = pytest.StashKey[dict]()
 
 
 def all_scenarios():
-    return [*restore.scenarios(), *backtrack.scenarios(), *undo.scenarios(), *clean_up.scenarios()]
+    return [*restore.scenarios(), *backtrack.scenarios(), *undo.scenarios(), *clean_up.scenarios(), *watch.scenarios()]
 
 
 def pytest_addoption(parser):

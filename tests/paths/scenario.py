@@ -1,12 +1,17 @@
 """What one execution is told and what it must do, and the stretches of states that paths are made of. It runs nothing."""
 
+import json
 import re
+from pathlib import Path
 
-from stages import APPROVE, ASK, DECIDED, DONE, FENCE, RELEASED, REWIND, START, between, stage
+from stages import APPROVE, ASK, DECIDED, DONE, FENCE, RELEASED, REWIND, START, UNCONFIRMED, between, stage
+
+DEFINITIONS = Path(__file__).resolve().parent.parent.parent / "statemachine"
 
 # The state machines: copies of the deployed ones, and two whose timeouts are over at once.
 MACHINE, WITHOUT_TIMEOUTS, UNDO = "rewind-paths", "rewind-paths-without-timeouts", "rewind-paths-undo"
 CLEAN_UP, CLEAN_UP_WITHOUT_TIMEOUTS = "rewind-paths-clean-up", "rewind-paths-clean-up-without-timeouts"
+WATCH = "rewind-paths-watch"
 
 REQUEST = {"cluster": "my-aurora-cluster", "to": "5m ago", "dns": [{}], "approval": "none"}
 WITH_APPROVAL = REQUEST | {"approval": "required"}
@@ -15,11 +20,12 @@ WITH_APPROVAL = REQUEST | {"approval": "required"}
 
 REFUSED = [*ASK, "IsApprovalToConfirm", *DECIDED]
 IN_SYNC = between("cutover", "AwaitInSync", "IsInSync")
-SWITCH = FENCE + stage("cutover", without=["WaitForOldTtl"]) + DONE
+SWITCH = FENCE + stage("cutover", without=["WaitForOldTtl", *UNCONFIRMED]) + stage("release") + DONE
 SUCCESS = START + REWIND + ["IsApprovalNeeded"] + SWITCH
 APPROVED = START + REWIND + APPROVE + SWITCH
 
 NOTHING_CHANGED = ["ConcludeNothingChanged", *RELEASED, "NothingChanged"]
+ROLLED_BACK = ["ConcludeRolledBack", *RELEASED, "RolledBack"]
 CONCLUDE = ["IsAnythingChanged", "ConcludeNeedsOperator"]
 NEEDS_OPERATOR = [*CONCLUDE, *(state for state in RELEASED if state != "ReleaseLeaseAfterFailure"), "NeedsOperator"]
 BUG_BEFORE_CHANGE = [*CONCLUDE, *RELEASED, "NeedsOperator"]
@@ -48,6 +54,17 @@ def passing():
     return [{"error": [name, "wait"]} for name in PASSING]
 
 
+def attempts(state, error, definition="rewind.asl.json"):
+    """How often a state is repeated after an error, by its declaration."""
+    states = json.loads((DEFINITIONS / definition).read_text())["States"]
+    return next(retrier["MaxAttempts"] for retrier in states[state]["Retry"] if error in retrier["ErrorEquals"])
+
+
+def away(state, *errors):
+    """What a service or a function that is away for an hour answers: the errors in turn, as often as the state bears them."""
+    return [{"error": [errors[n % len(errors)], "away"]} for n in range(attempts(state, errors[0]))]
+
+
 def always(name, message="it is so"):
     return [{"error": [name, message], "always": True}]
 
@@ -67,6 +84,7 @@ class Scenario:
         self.mocked = more.pop("mocked", None)  # a native state that throws: state -> error, or error and cause
         self.lease_stays = more.pop("lease_stays", False)
         self.recorded = more.pop("recorded", True)
+        self.differences = more.pop("differences", [])  # beside those of AddInstances
         assert not more, more
 
     @property

@@ -22,6 +22,7 @@ fn every_alarm_pages() {
         "FailedEvaluationAlarm",
         "NeedsOperatorAlarm",
         "NotCleanedUpAlarm",
+        "RolledBackAlarm",
         "StoppedAlarm",
         "UndoStoppedAlarm",
         "UnheardAlarm",

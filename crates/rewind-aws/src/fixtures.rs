@@ -179,9 +179,12 @@ pub fn plan() -> Plan {
         secret_arn: "arn:aws:secretsmanager:us-east-1:000000000000:secret:rds!cluster-orders".to_owned(),
         approval: Approval::Required,
         approval_timeout_seconds: 3_600,
+        fence_timeout_seconds: 900,
         keep_source_seconds: 7 * 86_400,
+        keep_restored_seconds: 86_400,
         dry_run: false,
         backtrack: None,
+        adopted: None,
         will_do: Vec::new(),
         warnings: Vec::new(),
     }
@@ -196,6 +199,8 @@ pub fn mysql_source() -> Cluster {
         master_username: Some("admin".to_owned()),
         backtrack_window: Some(86_400),
         earliest_backtrack: Some(time("2026-11-22T10:36:00Z")),
+        // On, it would be a way around the fence: no cluster is rewound in place with it.
+        data_api: false,
         created: Some(time("2026-01-05T08:00:00Z")),
         ..source()
     }
@@ -288,9 +293,11 @@ pub fn recovery_record(plan: &Plan) -> RecoveryRecord {
         decision: None,
         undo: None,
         clean_up: None,
+        resumed_by: None,
         error: None,
         cause: None,
         outcome: None,
+        moved: None,
         plan: Some(plan.clone()),
         unreadable: Vec::new(),
     }
@@ -332,6 +339,7 @@ pub fn recovered() -> Recovered {
             }),
         },
         safety_clone: None,
+        held_jobs: Vec::new(),
         timings: [("StartRestore".to_owned(), 1.5), ("total".to_owned(), 14.1)].into(),
     }
 }

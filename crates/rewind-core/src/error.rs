@@ -144,6 +144,18 @@ impl StepError {
     }
 }
 
+/// An error of a read that may be gone when the read is repeated.
+pub trait MayPass {
+    /// True if the service asked to wait or did not answer: the same read may work a moment later.
+    fn may_pass(&self) -> bool;
+}
+
+impl MayPass for StepError {
+    fn may_pass(&self) -> bool {
+        matches!(self.name, ErrorName::Throttled | ErrorName::Unavailable)
+    }
+}
+
 impl fmt::Display for StepError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // One line of fragments: Step Functions shows the cause in a single line, and mail and chat put it into sentences.

@@ -86,7 +86,7 @@ impl<'a> Fields<'a> {
                 None
             }
             // A number where a duration belongs gets the readings that people had in mind, not a hint about quotes.
-            Value::Number(number) if matches!(field, "to" | "approvalTimeout" | "keepSource") => {
+            Value::Number(number) if matches!(field, "to" | "approvalTimeout" | "fenceTimeout" | "keepSource") => {
                 let wrong = parse_duration(&number.to_string()).err();
                 self.problem(field, &wrong.unwrap_or_else(|| "write it as text".to_owned()));
                 None

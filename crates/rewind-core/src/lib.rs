@@ -31,20 +31,23 @@ pub use clock::Clock;
 pub use cut::cut;
 pub use difference::Difference;
 pub use engine::{Engine, UnknownEngine};
-pub use error::{ErrorName, StepError};
+pub use error::{ErrorName, MayPass, StepError};
 pub use identity::ResourceIds;
 pub use outcome::{
     Ending, Fence, FenceLayer, KeepCommands, KeptSafetyClone, KeptSource, Outcome, Planned, Recovered, Undone,
     WritesNotCarriedOver,
 };
 pub use plan::{
-    Backtrack, InPlacePlan, MovedRecord, Plan, PlannedInstance, PlannedRecord, Recovery, Restored, Swap, content_hash,
+    Adopted, Backtrack, HeldJob, InPlacePlan, MovedRecord, Plan, PlannedInstance, PlannedRecord, Recovery, Restored,
+    Swap, content_hash,
 };
 pub use poll::Polling;
 pub use proposal::Proposal;
-pub use record::{CleanUpRecord, PendingApproval, RecordedDecision, RecoveryRecord, UndoRecord};
+pub use record::{CleanUpRecord, PendingApproval, PossiblyMoved, RecordedDecision, RecoveryRecord, UndoRecord};
 pub use report_size::{PLAN_MAX, REPORT_MAX};
-pub use request::{APPROVAL_TIMEOUT_MAX, Approval, Endpoint, InPlace, RecordRequest, Request, Strategy, Unverified};
+pub use request::{
+    APPROVAL_TIMEOUT_MAX, Approval, Asked, Endpoint, InPlace, RecordRequest, Request, Strategy, Unverified,
+};
 pub use strategy::{ClusterFacts, FenceGroups, StrategyChoice, choose_strategy};
 pub use time::{Target, format_duration, parse_duration};
 pub use window::{Moment, Window};

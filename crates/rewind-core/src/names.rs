@@ -13,6 +13,9 @@ pub const RECOVERY_TAG: &str = "aurora-rewind:recovery";
 /// The tag on the restored cluster: the moment that it was restored to (RFC 3339).
 pub const TARGET_TAG: &str = "aurora-rewind:target";
 
+/// The tag on the restored cluster: `DbClusterResourceId` of its source, which a cluster that is deleted and made anew does not have.
+pub const SOURCE_RESOURCE_ID_TAG: &str = "aurora-rewind:source-resource-id";
+
 /// The tag on the source after a switch: the id of the recovery that fenced it.
 pub const FENCED_BY_TAG: &str = "aurora-rewind:fenced-by";
 
@@ -147,6 +150,12 @@ pub fn new_instance(source_instance: &str, source_cluster: &str, new_cluster: &s
         Some(rest) if new_cluster.len() + 1 + rest.len() <= IDENTIFIER_MAX => format!("{new_cluster}-{rest}"),
         _ => with_suffix(new_cluster, &format!("-{ordinal}")),
     }
+}
+
+/// The name of the parameter group with which a restored cluster runs no events. The function's policy admits no other groups.
+pub fn held_jobs_group(new_cluster: &str) -> String {
+    // Never cut: names of groups may be four times as long as those of clusters.
+    format!("{new_cluster}-jobs-held")
 }
 
 /// A name with something at its end, the name cut where it must be.

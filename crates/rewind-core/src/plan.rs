@@ -65,18 +65,33 @@ pub struct Plan {
     pub approval: Approval,
     /// The time that the person has, in seconds.
     pub approval_timeout_seconds: i64,
+    /// The time after which a fence that still stands pages, in seconds.
+    // A plan in the table may be older than this field.
+    #[serde(default = "default_fence_timeout")]
+    pub fence_timeout_seconds: i64,
     /// The time for which the source is kept after the cutover, in seconds.
     pub keep_source_seconds: i64,
+    /// The time for which the restored cluster is kept where the recovery did not move traffic to it, in seconds.
+    // A plan in the table may be older than this field.
+    #[serde(default = "a_day")]
+    pub keep_restored_seconds: i64,
     /// True if the recovery ends with the plan and changes nothing.
     pub dry_run: bool,
     /// The part of an in-place recovery; absent side by side.
     // A plan in the table may be older than this field.
     #[serde(default)]
     pub backtrack: Option<InPlacePlan>,
+    /// The earlier recovery whose restored cluster this one adopts; absent where it restores one itself.
+    #[serde(default)]
+    pub adopted: Option<Adopted>,
     /// One sentence for each change, in order.
     pub will_do: Vec<String>,
     /// Facts that a person should know before it starts.
     pub warnings: Vec<String>,
+}
+
+fn default_fence_timeout() -> i64 {
+    900
 }
 
 impl Plan {
@@ -98,6 +113,26 @@ impl Plan {
     pub fn keep_source(&self) -> SignedDuration {
         SignedDuration::from_secs(self.keep_source_seconds)
     }
+
+    /// The time for which the restored cluster is kept where the recovery did not move traffic to it.
+    pub fn keep_restored(&self) -> SignedDuration {
+        SignedDuration::from_secs(self.keep_restored_seconds)
+    }
+}
+
+fn a_day() -> i64 {
+    SignedDuration::from_hours(24).as_secs()
+}
+
+/// The earlier recovery whose restored cluster is adopted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Adopted {
+    /// The id of that recovery.
+    pub recovery: String,
+    // More than one where a recovery was stopped after its plan adopted the cluster, and before it took it over.
+    /// The ids that the cluster's recovery tag may hold, the latest first.
+    pub owners: Vec<String>,
 }
 
 /// The part of a plan that only an in-place recovery has.
@@ -126,6 +161,20 @@ pub struct PlannedInstance {
     pub promotion_tier: i32,
     /// True for the writer.
     pub writer: bool,
+}
+
+impl PlannedInstance {
+    /// Writes the command with which a person adds the instance to `cluster`.
+    pub fn create_command(&self, cluster: &str, engine: Engine) -> String {
+        format!(
+            "aws rds create-db-instance --db-instance-identifier {} --db-cluster-identifier {cluster} --engine {} \
+             --db-instance-class {} --promotion-tier {}",
+            self.name,
+            engine.name(),
+            self.class,
+            self.promotion_tier
+        )
+    }
 }
 
 /// A record at the time of the plan. It is moved only if it is still the same.
@@ -197,6 +246,27 @@ pub struct Swap {
     pub swapped_at: Timestamp,
     /// The records.
     pub records: Vec<MovedRecord>,
+}
+
+/// A job of a restored cluster that would act by itself as soon as an instance serves: an event of MySQL, a job of pg_cron, a
+/// subscription.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HeldJob {
+    /// `event`, `cron` or `subscription`.
+    pub kind: String,
+    /// The name, with its schema or database.
+    pub name: String,
+    /// True if it does not run until it is released.
+    pub held: bool,
+    /// True if it runs again, as it did on the source.
+    pub released: bool,
+    /// The command or the statement that releases it; none where nothing holds it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub release: Option<String>,
+    /// The reason why it could not be held or released, or what it did before it was held.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
 }
 
 /// A record that was moved.

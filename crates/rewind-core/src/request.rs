@@ -35,9 +35,26 @@ pub struct Request {
     pub unverified: Unverified,
     /// The time that the person has.
     pub approval_timeout: SignedDuration,
+    /// The time after which a fence that still stands pages.
+    pub fence_timeout: SignedDuration,
     /// The time for which the source is kept after the cutover.
     pub keep_source: SignedDuration,
+    /// The time for which the restored cluster is kept where the recovery did not move traffic to it.
+    pub keep_restored: SignedDuration,
     /// True to get the plan only, and change nothing.
+    pub dry_run: bool,
+    /// The id of the earlier recovery whose restored cluster is adopted.
+    pub resume: Option<String>,
+}
+
+/// A request as a person wrote it: one that resumes a recovery may leave out everything else.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Asked {
+    /// The cluster, where it is named.
+    pub cluster: Option<String>,
+    /// The id of the recovery to resume.
+    pub resume: Option<String>,
+    /// True to get the plan only.
     pub dry_run: bool,
 }
 
@@ -105,7 +122,7 @@ pub struct RecordRequest {
     pub endpoint: Endpoint,
 }
 
-const FIELDS: [&str; 13] = [
+const FIELDS: [&str; 16] = [
     "cluster",
     "to",
     "strategy",
@@ -117,8 +134,11 @@ const FIELDS: [&str; 13] = [
     "approval",
     "unverified",
     "approvalTimeout",
+    "fenceTimeout",
     "keepSource",
+    "keepRestored",
     "dryRun",
+    "resume",
 ];
 
 /// The most bytes of a request, as JSON. Every step gets the plan, which holds it, and Step Functions passes 256 KiB at most.
@@ -149,6 +169,35 @@ impl Request {
     /// ```
     pub fn parse(input: &Value) -> Result<Self, StepError> {
         Self::read(input).map_err(|refused| refused.advice("correct the request and start another execution"))
+    }
+
+    /// Checks a request before it is sent. Where it resumes a recovery, the fields that it leaves out come from that
+    /// recovery, and [`Request::parse`] reads the whole once they are there.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorName::InvalidRequest`] with every field that is wrong.
+    ///
+    /// ```
+    /// use rewind_core::Request;
+    /// use serde_json::json;
+    ///
+    /// assert!(Request::check(&json!({ "resume": "rewind-orders-20261123-103000" })).is_ok());
+    /// assert!(Request::check(&json!({ "dryRun": true })).is_err());
+    /// ```
+    pub fn check(input: &Value) -> Result<Asked, StepError> {
+        let missing = |field: &str| input.get(field).is_none_or(Value::is_null);
+        let mut whole = input.clone();
+        if let (false, Some(fields)) = (missing("resume"), whole.as_object_mut()) {
+            // Only the state machine reads the earlier request. These stand in for it, so that what is given is checked.
+            for (field, assumed) in [("cluster", "assumed"), ("to", "latest")] {
+                if missing(field) {
+                    fields.insert(field.to_owned(), Value::from(assumed));
+                }
+            }
+        }
+        let Self { cluster, resume, dry_run, .. } = Self::parse(&whole)?;
+        Ok(Asked { cluster: (!missing("cluster")).then_some(cluster), resume, dry_run })
     }
 
     fn read(input: &Value) -> Result<Self, StepError> {
@@ -198,10 +247,15 @@ impl Request {
         let hours = SignedDuration::from_hours;
         let approval_timeout =
             fields.duration("approvalTimeout", hours(1), SignedDuration::from_secs(1), APPROVAL_TIMEOUT_MAX);
+        let minutes = SignedDuration::from_mins;
+        let fence_timeout = fields.duration("fenceTimeout", minutes(15), minutes(1), hours(24));
         // 35 days is the longest time for which RDS keeps backups: beyond that nobody expects a state to be there.
         let keep_source = fields.duration("keepSource", hours(7 * 24), hours(1), hours(35 * 24));
+        // A day by default: whoever is woken at night goes on from it the next morning.
+        let keep_restored = fields.duration("keepRestored", hours(24), hours(1), hours(35 * 24));
         // The default changes something, so a mistyped value must be an error and never fall back to the default.
         let dry_run = fields.flag("dryRun");
+        let resume = fields.text("resume");
         let secret_arn = fields.text("secretArn");
         // A name would do for Secrets Manager, but the roles are allowed ARNs, and a secret may be in another account.
         if secret_arn.as_deref().is_some_and(|arn| !is_secret_arn(arn)) {
@@ -232,8 +286,11 @@ impl Request {
                 approval,
                 unverified,
                 approval_timeout,
+                fence_timeout,
                 keep_source,
+                keep_restored,
                 dry_run,
+                resume,
             }),
             _ => Err(refused(&fields.problems)),
         }
@@ -352,6 +409,7 @@ mod tests {
         assert_eq!((request.strategy, request.in_place), (Strategy::Auto, InPlace::Forbidden));
         assert_eq!((request.approval, request.dry_run), (Approval::Required, false));
         assert_eq!(format_duration(request.keep_source), "7d");
+        assert_eq!(format_duration(request.keep_restored), "1d");
     }
 
     #[test]
@@ -377,6 +435,7 @@ mod tests {
             ("approval", json!("maybe"), "write required or none"),
             ("approvalTimeout", json!("1440"), "1440 seconds would be \"24m\", 1440 minutes \"1d\""),
             ("approvalTimeout", json!("2d"), "it goes from 1s to 1d"),
+            ("fenceTimeout", json!("30s"), "it goes from 1m to 1d"),
             ("keepSource", json!(7), "the unit is missing"),
             (
                 "keepSource",
@@ -384,7 +443,9 @@ mod tests {
                 "`keepSource` is \"1 month\": months and years differ in length: write days",
             ),
             ("keepSource", json!("0s"), "it goes from 1h to 35d"),
+            ("keepRestored", json!("30m"), "`keepRestored` is \"30m\": it goes from 1h to 35d"),
             ("dryRun", json!("yes"), "write true or false"),
+            ("resume", json!(7), "`resume` is 7: write it as text"),
             // The most dangerous misspelling: ignored, it would start the recovery.
             ("dry_run", json!(true), "`dry_run` is no field of a request: `dryRun` was meant, perhaps"),
             ("colour", json!("red"), "the fields are cluster, to,"),
@@ -463,6 +524,22 @@ mod tests {
         let checks: Vec<Value> = (0..90).map(|n| json!({ "x".repeat(400): n })).collect();
         let error = Request::parse(&with("checks", json!(checks))).unwrap_err().to_string();
         assert!(error.len() < 20_000 && error.contains("more of this kind"), "{} bytes: {error}", error.len());
+    }
+
+    #[test]
+    fn a_request_that_resumes_may_leave_out_all_that_the_earlier_one_has() {
+        let asked = Request::check(&json!({ "resume": "r-1", "dryRun": true })).unwrap();
+        assert_eq!(asked, Asked { cluster: None, resume: Some("r-1".to_owned()), dry_run: true });
+        let named = Request::check(&json!({ "resume": "r-1", "cluster": "Orders" })).unwrap();
+        assert_eq!((named.cluster.as_deref(), named.dry_run), (Some("orders"), false));
+        // Without the record nothing stands in for them.
+        let error = Request::parse(&json!({ "resume": "r-1" })).unwrap_err().to_string();
+        assert!(error.contains("`cluster` is missing") && error.contains("`to` is missing"), "{error}");
+        // What is given is checked before anything is started, and `resume` alone lifts the need for the rest.
+        for wrong in [json!({ "resume": "r-1", "keepSource": 7 }), json!({ "resume": null }), json!({ "resume": " " })]
+        {
+            assert_eq!(Request::check(&wrong).unwrap_err().name, ErrorName::InvalidRequest, "{wrong}");
+        }
     }
 
     #[test]

@@ -37,6 +37,10 @@ pub struct ClusterFacts {
     pub binlog: Option<String>,
     /// The fence's network layer.
     pub fence: FenceGroups,
+    /// The cluster's ARN where the Data API is on, which reaches a cluster whatever its security groups are.
+    pub data_api: Option<String>,
+    /// The status of write forwarding where it is not `disabled`: sessions on readers can write by it.
+    pub write_forwarding: Option<String>,
     /// The start of the recovery, from which "ago" counts.
     pub started: Timestamp,
 }
@@ -171,6 +175,20 @@ fn obstacles(facts: &ClusterFacts, to: Target) -> Vec<Obstacle> {
             "{name} has the fence's security groups already: an earlier fence was not lifted, so no client reaches it"
         )),
     }
+    // In place the fence is the network alone, so whatever passes it is refused: what it wrote between the safety clone and the
+    // backtrack would be on neither cluster.
+    if let Some(arn) = &facts.data_api {
+        kind(format!(
+            "the Data API of {name} is on, which reaches it whatever its security groups are, so no fence keeps out who uses it: \
+             switch it off with `aws rds disable-http-endpoint --resource-arn {arn}`, and on again afterwards"
+        ));
+    }
+    if let Some(status) = &facts.write_forwarding {
+        kind(format!(
+            "write forwarding of {name} is {status}, by which sessions on its readers write: switch it off with `aws rds \
+             modify-db-cluster --db-cluster-identifier {name} --no-enable-local-write-forwarding`, and on again afterwards"
+        ));
+    }
     // Without Backtrack there is no window, and a second obstacle about time would say nothing new.
     if facts.backtrack_window > 0 {
         found.extend(obstacle_of_time(facts, to).map(|why| Obstacle { why, of_time: true }));
@@ -298,6 +316,8 @@ mod tests {
             replicates: None,
             binlog: None,
             fence: FenceGroups::Ready,
+            data_api: None,
+            write_forwarding: None,
             started: at("2026-11-23T10:35:00Z"),
         }
     }
@@ -400,6 +420,17 @@ mod tests {
                 ],
             ),
             (
+                ClusterFacts { data_api: Some("arn:orders".to_owned()), ..mysql() },
+                allowed.clone(),
+                Strategy::Restore,
+                vec![
+                    side_by_side,
+                    "not backtrack: the Data API of orders is on, which reaches it whatever its security groups are, so no fence \
+                     keeps out who uses it: switch it off with `aws rds disable-http-endpoint --resource-arn arn:orders`, and \
+                     on again afterwards",
+                ],
+            ),
+            (
                 mysql(),
                 json!({ "inPlace": "allowed", "to": "2026-11-22T09:00:00Z" }),
                 Strategy::Restore,
@@ -496,6 +527,21 @@ mod tests {
                     "before the earliest time that Backtrack reaches",
                     "ask for a time from 2026-11-22T10:36:11.5Z to 2026-11-23T10:35:00Z, or write",
                     &reaches,
+                ],
+            ),
+            (
+                ClusterFacts {
+                    data_api: Some("arn:orders".to_owned()),
+                    write_forwarding: Some("enabling".to_owned()),
+                    ..mysql()
+                },
+                in_place(json!({})),
+                ErrorName::InvalidRequest,
+                vec![
+                    "the Data API of orders is on",
+                    "disable-http-endpoint --resource-arn arn:orders",
+                    "write forwarding of orders is enabling",
+                    "--no-enable-local-write-forwarding",
                 ],
             ),
             (

@@ -276,3 +276,22 @@ async fn a_lost_answer_is_settled_by_what_the_cluster_shows() {
     assert!(error.to_string().contains("the window may or may not be changed"), "{error}");
     assert!(error.to_string().contains("setting it twice does no harm"), "{error}");
 }
+
+#[tokio::test]
+async fn a_retention_is_not_changed_while_an_upgrade_would_start_with_it() {
+    let rds = rds();
+    rds.edit("orders", |cluster| {
+        cluster.pending = vec!["backup retention 9".to_owned(), "engine version 15.9".to_owned()];
+    });
+    let error = set(&rds, json!("14d")).await.unwrap_err();
+    assert_eq!(error.name, ErrorName::InvalidRequest);
+    assert!(error.to_string().contains("maintenance window (engine version 15.9)"), "{error}");
+    assert!(rds.changes().is_empty());
+    rds.edit("orders", |cluster| cluster.pending.truncate(1));
+    assert!(set(&rds, json!("14d")).await.unwrap().changed);
+    // The window of Backtrack is applied at once in any case, and starts nothing.
+    let mysql = mysql_rds();
+    mysql.edit("orders", |cluster| cluster.pending = vec!["engine version 8.0.mysql_aurora.3.99.0".to_owned()]);
+    assert!(set(&mysql, json!("2d")).await.unwrap().changed);
+    assert_eq!(mysql.find("orders").unwrap().engine_version, "8.0.mysql_aurora.3.08.0");
+}

@@ -10,7 +10,7 @@ use rewind_aws::route53::RecordSet;
 use rewind_core::names::{RECOVERY_TAG, SECRET_TAG, secret_tag_value};
 use serde_json::json;
 
-struct Zone(Vec<RecordSet>);
+pub(crate) struct Zone(pub(crate) Vec<RecordSet>);
 
 impl Zones for Zone {
     async fn record_sets(&self, _: &str, name: &str) -> AwsResult<Vec<RecordSet>> {
@@ -18,7 +18,7 @@ impl Zones for Zone {
     }
 }
 
-struct Vault(bool);
+pub(crate) struct Vault(pub(crate) bool);
 
 impl FindSecrets for Vault {
     async fn exists(&self, _: &str) -> AwsResult<bool> {
@@ -26,7 +26,7 @@ impl FindSecrets for Vault {
     }
 }
 
-fn cname(value: &str) -> RecordSet {
+pub(crate) fn cname(value: &str) -> RecordSet {
     RecordSet {
         name: "db.example.com".to_owned(),
         kind: "CNAME".to_owned(),
@@ -36,7 +36,7 @@ fn cname(value: &str) -> RecordSet {
     }
 }
 
-fn zone() -> Zone {
+pub(crate) fn zone() -> Zone {
     Zone(vec![cname("Orders.cluster-x.us-east-1.rds.amazonaws.com.")])
 }
 
@@ -49,7 +49,7 @@ async fn validate_with(rds: &FakeRds, zone: Zone, request: Value, fence: &[&str]
     // Ten seconds after the start, as of a retry: relative times must not move with it.
     let clock = ManualClock::at("2026-11-23T10:35:10Z");
     let step = ValidateWindow { clusters: rds.clone(), zones: zone, secrets: Vault(true), clock, fence_groups };
-    let plan = step.run(Input { recovery: recovery(), request }).await;
+    let plan = step.run(Input { recovery: recovery(), request, resumed: None }).await;
     // Held for every request of these tests, whether it is planned or refused.
     assert!(rds.changes().is_empty());
     plan
@@ -76,6 +76,33 @@ async fn the_plan_names_everything_that_will_be_made_and_moved() {
     assert_eq!(plan.dns[0].from, "Orders.cluster-x.us-east-1.rds.amazonaws.com.");
     assert!(plan.will_do.iter().any(|step| step.contains("fence orders")), "{:?}", plan.will_do);
     assert!(plan.warnings.iter().any(|warning| warning.contains("no check was given")), "{:?}", plan.warnings);
+}
+
+#[tokio::test]
+async fn what_waits_for_the_maintenance_window_is_named_and_no_reason_to_wait() {
+    let rds = rds();
+    rds.edit("orders", |cluster| cluster.pending = vec!["engine version 15.9".to_owned()]);
+    let plan = validate(&rds, zone(), request(json!({}))).await.unwrap();
+    let warned = plan.warnings.iter().any(|warning| warning.contains("maintenance window (engine version 15.9)"));
+    assert!(warned, "{:?}", plan.warnings);
+}
+
+#[tokio::test]
+async fn in_place_what_passes_the_security_groups_is_refused_with_the_command_that_closes_it() {
+    type Edit = fn(&mut Cluster);
+    let edits: [(Edit, &str); 2] = [
+        (|cluster| cluster.data_api = true, "disable-http-endpoint --resource-arn arn:aws:rds:us-east-1"),
+        (|cluster| cluster.write_forwarding = Some("enabling".to_owned()), "--no-enable-local-write-forwarding"),
+    ];
+    let asked = json!({ "strategy": "backtrack", "inPlace": "allowed", "dns": [] });
+    for (edit, message) in edits {
+        let rds = mysql_rds();
+        assert!(validate(&rds, zone(), request(asked.clone())).await.is_ok());
+        rds.edit("orders", edit);
+        let error = validate(&rds, zone(), request(asked.clone())).await.unwrap_err();
+        assert_eq!(error.name, ErrorName::InvalidRequest);
+        assert!(error.to_string().contains(message), "{error}\nlacks {message}");
+    }
 }
 
 #[tokio::test]
@@ -200,7 +227,7 @@ async fn a_tagged_secret_that_is_gone_is_told_with_what_to_do() {
     let clock = ManualClock::at("2026-11-23T10:35:10Z");
     let clusters = recovered_once(SECRET);
     let step = ValidateWindow { clusters, zones: zone(), secrets: Vault(false), clock, fence_groups: Vec::new() };
-    let error = step.run(Input { recovery: recovery(), request: request(json!({})) }).await.unwrap_err();
+    let error = step.run(Input { recovery: recovery(), request: request(json!({})), resumed: None }).await.unwrap_err();
     assert_eq!(error.name, ErrorName::InvalidRequest);
     for message in [SECRET, "names in its tag aurora-rewind:secret is gone", "--manage-master-user-password"] {
         assert!(error.to_string().contains(message), "{error}\nlacks {message}");
@@ -282,6 +309,26 @@ fn names_that_would_collide_are_numbered() {
     let names: Vec<&str> = planned.iter().map(|instance| instance.name.as_str()).collect();
     assert_eq!(names, ["orders-r-1", "orders-r-2"]);
     assert_eq!(instances().len(), 2);
+}
+
+#[test]
+fn a_reader_of_autoscaling_that_became_the_writer_is_not_planned_as_the_writer() {
+    let instance = |name: &str, tier| Instance { name: name.to_owned(), promotion_tier: tier, ..Instance::default() };
+    let scaled = "application-autoscaling-0b1c2d3e";
+    let mut cluster = source();
+    cluster.members = [("orders-1", false), ("orders-2", false), (scaled, true)]
+        .map(|(name, writer)| rewind_aws::rds::Member { instance: name.to_owned(), writer })
+        .to_vec();
+    let all = vec![instance("orders-2", 5), instance(scaled, 15), instance("orders-1", 1)];
+    let planned = plan_instances(&cluster, all, "orders-r").unwrap();
+    let shown: Vec<_> =
+        planned.iter().map(|i| (i.source.as_str(), i.name.as_str(), i.promotion_tier, i.writer)).collect();
+    // The instance that would take over next is the writer, with the tiers of the source.
+    assert_eq!(shown, [("orders-1", "orders-r-1", 1, true), ("orders-2", "orders-r-2", 5, false)]);
+    // Without any other instance it is the model, and its name is not carried over.
+    let planned = plan_instances(&cluster, vec![instance(scaled, 15)], "orders-r").unwrap();
+    let shown: Vec<_> = planned.iter().map(|i| (i.source.as_str(), i.name.as_str(), i.writer)).collect();
+    assert_eq!(shown, [(scaled, "orders-r-1", true)]);
 }
 
 fn in_place(extra: Value) -> Value {
@@ -430,7 +477,10 @@ async fn a_source_with_nearly_as_many_tags_as_there_may_be_is_warned_of() {
     let warns = |warnings: &[String], what: &str| warnings.iter().any(|warning| warning.contains(what));
     // RDS takes 50 tags. Four are kept free for marks on the restored cluster, and the fenced source needs two.
     let warnings = plan(49, json!({})).await;
-    assert!(warns(&warnings, "does not get k46, k47, k48") && warns(&warnings, "unless 1 of its tags"), "{warnings:?}");
+    assert!(
+        warns(&warnings, "does not get k45, k46, k47, k48") && warns(&warnings, "unless 1 of its tags"),
+        "{warnings:?}"
+    );
     let warnings = plan(48, json!({})).await;
     assert!(warns(&warnings, "does not get k46, k47") && !warns(&warnings, "no room"), "{warnings:?}");
     let warnings = plan(46, json!({})).await;
@@ -448,7 +498,7 @@ async fn a_name_that_no_tag_can_hold_is_refused_before_anything_is_made() {
         ValidateWindow { clusters: rds.clone(), zones: zone(), secrets: Vault(true), clock, fence_groups: Vec::new() };
     // Step Functions allows parentheses in a name, and RDS refuses them in the value of a tag.
     let recovery = Recovery { id: "fix(1)".to_owned(), ..recovery() };
-    let error = step.run(Input { recovery, request: request(json!({})) }).await.unwrap_err();
+    let error = step.run(Input { recovery, request: request(json!({})), resumed: None }).await.unwrap_err();
     assert_eq!(error.name, ErrorName::InvalidRequest);
     assert!(error.to_string().contains("fix(1)") && rds.changes().is_empty(), "{error}");
 }

@@ -3,6 +3,7 @@
 
 mod connection;
 mod errors;
+mod jobs;
 mod logins;
 mod packets;
 mod protocol;
@@ -11,6 +12,7 @@ mod quote;
 mod rewritten;
 mod sessions;
 mod threads;
+mod writes;
 
 use crate::engine::Defaults;
 

@@ -2,11 +2,13 @@
 
 mod connection;
 mod errors;
+mod jobs;
 mod logins;
 mod plan;
 mod queries;
 mod quote;
 mod sessions;
+mod writes;
 
 use crate::engine::Defaults;
 
