@@ -3,8 +3,8 @@
 //! This module compares query results with what was expected; it never queries a database.
 
 use crate::decimal::Decimal;
+use crate::difference::Difference;
 use crate::identity::ResourceIds;
-use crate::plan::Difference;
 use serde::{Deserialize, Deserializer, Serialize};
 use std::fmt;
 

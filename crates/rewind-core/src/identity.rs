@@ -1,8 +1,6 @@
 //! The identity of a cluster and its instances: the ids that RDS gives to each new resource. Name and ARN are those of whatever
 //! bears the name now.
 
-use crate::error::{ErrorName, StepError};
-use crate::plan::Plan;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -43,30 +41,7 @@ impl ResourceIds {
 }
 
 /// True if both are known and not the same.
-fn differ(id: &str, now: &str) -> bool {
+pub(crate) fn differ(id: &str, now: &str) -> bool {
     // A plan of an earlier version has no ids, and must not fail a recovery that waits for its approval.
     !id.is_empty() && !now.is_empty() && id != now
-}
-
-impl Plan {
-    /// Refuses the source that has the id `resource_id` now, if the plan was made for another one of that name.
-    ///
-    /// # Errors
-    ///
-    /// [`ErrorName::RewindFailed`].
-    pub fn refuse_other_source(&self, resource_id: &str) -> Result<(), StepError> {
-        if !differ(&self.resource_ids.cluster, resource_id) {
-            return Ok(());
-        }
-        let (name, planned) = (&self.cluster, &self.resource_ids.cluster);
-        Err(StepError::new(
-            ErrorName::RewindFailed,
-            format!("{name} is not the cluster that the plan was made for: it was deleted and made anew ({planned} then, {resource_id} now)"),
-        )
-        .changed("this step changed nothing")
-        .advice(format!(
-            "find out who did that; the data of the former {name} may be in a final snapshot or in its retained automated backups \
-             (aws rds describe-db-cluster-automated-backups --db-cluster-resource-id {planned})"
-        )))
-    }
 }

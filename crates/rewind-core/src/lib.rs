@@ -6,6 +6,7 @@ mod check;
 mod clock;
 mod cut;
 mod decimal;
+mod difference;
 mod engine;
 mod error;
 mod fields;
@@ -16,7 +17,9 @@ mod plan;
 mod poll;
 mod proposal;
 mod record;
+mod report_size;
 mod request;
+mod same_source;
 mod strategy;
 mod time;
 pub mod timeouts;
@@ -25,7 +28,8 @@ mod window_request;
 
 pub use check::{Check, CheckResult, Expectation, Login, QueryResult, Report, TableCount, Tls};
 pub use clock::Clock;
-pub use cut::{PLAN_MAX, REPORT_MAX, cut};
+pub use cut::cut;
+pub use difference::Difference;
 pub use engine::{Engine, UnknownEngine};
 pub use error::{ErrorName, MayPass, StepError};
 pub use identity::ResourceIds;
@@ -34,12 +38,13 @@ pub use outcome::{
     WritesNotCarriedOver,
 };
 pub use plan::{
-    Adopted, Backtrack, Difference, HeldJob, InPlacePlan, MovedRecord, Plan, PlannedInstance, PlannedRecord, Recovery,
-    Restored, Swap, content_hash,
+    Adopted, Backtrack, HeldJob, InPlacePlan, MovedRecord, Plan, PlannedInstance, PlannedRecord, Recovery, Restored,
+    Swap, content_hash,
 };
 pub use poll::Polling;
 pub use proposal::Proposal;
 pub use record::{CleanUpRecord, PendingApproval, PossiblyMoved, RecordedDecision, RecoveryRecord, UndoRecord};
+pub use report_size::{PLAN_MAX, REPORT_MAX};
 pub use request::{
     APPROVAL_TIMEOUT_MAX, Approval, Asked, Endpoint, InPlace, RecordRequest, Request, Strategy, Unverified,
 };

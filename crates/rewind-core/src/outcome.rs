@@ -2,7 +2,8 @@
 //! `docs/steps.md` documents the shape. This module computes nothing and formats nothing for people.
 
 use crate::check::{CheckResult, TableCount};
-use crate::plan::{Difference, HeldJob, MovedRecord, Plan};
+use crate::difference::Difference;
+use crate::plan::{HeldJob, MovedRecord, Plan};
 use crate::request::Strategy;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};

@@ -1,6 +1,7 @@
 //! The plan: all that a recovery will do. It is settled before anything is changed, and every later step reads it.
 
 use crate::check::Check;
+use crate::difference::Difference;
 use crate::engine::Engine;
 use crate::identity::ResourceIds;
 use crate::request::{Approval, Endpoint, Strategy};
@@ -231,31 +232,6 @@ pub struct Backtrack {
     pub to: Timestamp,
     /// The time at which AWS accepted the request.
     pub requested_at: Timestamp,
-}
-
-/// A setting in which the restored cluster differs from the source.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Difference {
-    /// The setting.
-    pub what: String,
-    /// The value on the source.
-    pub source: String,
-    /// The value on the restored cluster.
-    pub restored: String,
-    /// An action for a person.
-    pub todo: String,
-}
-
-impl Difference {
-    /// Makes a difference of its four parts.
-    pub fn new(
-        what: impl Into<String>,
-        source: impl Into<String>,
-        restored: impl Into<String>,
-        todo: impl Into<String>,
-    ) -> Self {
-        Self { what: what.into(), source: source.into(), restored: restored.into(), todo: todo.into() }
-    }
 }
 
 /// The result of moving the records.

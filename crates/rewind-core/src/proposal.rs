@@ -2,7 +2,8 @@
 //! it. This module asks nobody and formats nothing.
 
 use crate::check::Report;
-use crate::plan::{Difference, Plan, Restored, content_hash};
+use crate::difference::Difference;
+use crate::plan::{Plan, Restored, content_hash};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 

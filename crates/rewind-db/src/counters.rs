@@ -1,23 +1,12 @@
 //! Compares the counters of ids on both sides: sequences on PostgreSQL, AUTO_INCREMENT on MySQL. The restored cluster issues again
 //! what the source has issued since the target. It reads, and moves no counter on.
 
-use crate::engine::QueryOperations;
+use crate::engine::{Counter, QueryOperations};
 use crate::server::Server;
 use crate::session::{Session, on_engine};
 use rewind_clock::{OutOfTime, within};
 use rewind_core::{StepError, timeouts};
 use std::collections::BTreeMap;
-
-/// A counter of ids.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Counter {
-    /// The name as it stands in SQL, with its schema.
-    pub(crate) name: String,
-    /// The value that it issued last, or will issue next; none where it has issued none.
-    pub(crate) value: Option<i128>,
-    /// The step from one value to the next; negative where it counts down.
-    pub(crate) increment: i128,
-}
 
 /// A counter that has gone on since the target.
 #[derive(Debug, Clone, PartialEq, Eq)]

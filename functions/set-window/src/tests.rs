@@ -248,7 +248,8 @@ async fn while_a_recovery_works_on_the_cluster_one_can_ask_and_have_more() {
     let held = lease("2026-11-23T12:30:00Z");
     // A longer window takes nothing away, so no recovery can be hurt by it.
     for (window, changed) in [(None, false), (Some("48h"), true)] {
-        let message = json!({ "cluster": "orders", "window": window });
+        let mut message = json!({ "cluster": "orders" });
+        message.as_object_mut().unwrap().extend(window.map(|window: &str| ("window".to_owned(), json!(window))));
         assert_eq!(call_leased(&mysql_rds(), Some(held.clone()), message).await.unwrap().changed, changed);
     }
 }

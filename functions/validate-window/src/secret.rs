@@ -15,7 +15,7 @@ pub(crate) struct PlannedSecret {
     pub(crate) note: Option<String>,
 }
 
-/// Where a secret was named.
+/// The place that names a secret.
 enum Named {
     Request,
     Cluster,

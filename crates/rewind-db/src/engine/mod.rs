@@ -16,7 +16,7 @@ pub(crate) mod writes;
 pub(crate) use connection::{Connection, QueryResult, Row};
 pub(crate) use jobs::JobOperations;
 pub(crate) use logins::LoginOperations;
-pub(crate) use queries::{QueryLimits, QueryOperations, Table};
+pub(crate) use queries::{Counter, QueryLimits, QueryOperations, Table};
 pub(crate) use sessions::{ClientSession, SessionOperations};
 pub(crate) use writes::WriteOperations;
 

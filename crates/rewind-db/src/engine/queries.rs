@@ -2,7 +2,6 @@
 
 use super::connection::{Connection, Row};
 use super::identity::ServerIdentity;
-use crate::counters::Counter;
 use crate::error::StatementError;
 use rewind_core::StepError;
 use std::time::Duration;
@@ -28,6 +27,17 @@ impl Table {
     pub(crate) fn display(&self) -> String {
         format!("{}.{}", self.schema, self.name)
     }
+}
+
+/// A counter of ids.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Counter {
+    /// The name as it stands in SQL, with its schema.
+    pub(crate) name: String,
+    /// The value that it issued last, or will issue next; none where it has issued none.
+    pub(crate) value: Option<i128>,
+    /// The step from one value to the next; negative where it counts down.
+    pub(crate) increment: i128,
 }
 
 /// The read-only side of an engine.

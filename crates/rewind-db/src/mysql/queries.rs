@@ -3,10 +3,9 @@
 use super::connection::MysqlConnection;
 use super::quote::identifier;
 use super::{Variant, rewritten};
-use crate::counters::Counter;
 use crate::engine::identity::ServerIdentity;
 use crate::engine::queries::read_counters;
-use crate::engine::{Connection, QueryLimits, QueryOperations, Row, Table};
+use crate::engine::{Connection, Counter, QueryLimits, QueryOperations, Row, Table};
 use crate::error::StatementError;
 use rewind_core::StepError;
 use std::collections::BTreeMap;

@@ -3,10 +3,9 @@
 use super::connection::PostgresqlConnection;
 use super::quote::table_name;
 use super::{INVALID_DATABASE, plan};
-use crate::counters::Counter;
 use crate::engine::identity::ServerIdentity;
 use crate::engine::queries::read_counters;
-use crate::engine::{Connection, QueryLimits, QueryOperations, Table};
+use crate::engine::{Connection, Counter, QueryLimits, QueryOperations, Table};
 use crate::error::StatementError;
 use rewind_core::StepError;
 use std::time::Duration;
