@@ -14,6 +14,7 @@ from stages import (
 # What is undone after a failure of each step, before the end.
 UNDONE_AFTER = {
     "ValidateWindow": [],
+    "Preflight": [],
     "StartRestore": UNDO_RESTORE,
     "AwaitRewind": PUT_BACK + UNDO_INSTANCES,
     **dict.fromkeys(steps("instances", "verify"), PUT_BACK + UNDO_INSTANCES),
@@ -23,6 +24,11 @@ UNDONE_AFTER = {
     "ConfirmCutover": UNDO_SWITCH,
 }
 assert set(UNDONE_AFTER) == set(steps("plan", "restore", "instances", "verify", "fence", "cutover")), "a step never fails"
+DRY_RUN = ["Begin", "IsLeaseNeeded", "ValidateWindow", "Preflight", "IsBlocked", "AnnouncePlan", "IsDryRun", "Planned"]
+BLOCKING = {
+    "findings": [{"severity": "blocking", "code": "secret-plain-text", "what": "it is no JSON", "fix": "write JSON"}],
+    "blocking": "it is no JSON [secret-plain-text]: write JSON; nothing was changed",
+}
 NOT_MOVED = {"UndoSwapDns": [{"answer": {"changed": False, "what": []}, "always": True}]}
 
 
@@ -107,9 +113,24 @@ def scenarios():
         ),
         Scenario(
             "dry run",
-            ["Begin", "IsLeaseNeeded", "ValidateWindow", "AnnouncePlan", "IsDryRun", "Planned"],
+            DRY_RUN,
             request=REQUEST | {"dryRun": True},
             recorded=False,
+        ),
+        Scenario(
+            "a dry run shows what would block",
+            DRY_RUN,
+            request=REQUEST | {"dryRun": True},
+            script={"Preflight": [{"answer": BLOCKING}]},
+            recorded=False,
+        ),
+        Scenario(
+            "a finding that blocks ends it before anything is changed",
+            up_to("IsBlocked") + NOTHING_CHANGED,
+            "InvalidRequest",
+            ["it is no JSON [secret-plain-text]: write JSON; nothing was changed [InvalidRequest in Preflight]"],
+            script={"Preflight": [{"answer": BLOCKING}]},
+            calls={"Preflight": 1},
         ),
         Scenario(
             "lease held",
@@ -304,7 +325,7 @@ def scenarios():
             )
         )
     for state in [*UNDONE_AFTER, "Finish"]:
-        before = state == "ValidateWindow"
+        before = state in ("ValidateWindow", "Preflight")
         found.append(
             Scenario(
                 f"a bug in {state}",

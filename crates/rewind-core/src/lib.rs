@@ -8,6 +8,7 @@ mod decimal;
 mod engine;
 mod error;
 mod fields;
+mod findings;
 pub mod names;
 mod outcome;
 mod plan;
@@ -25,6 +26,7 @@ pub use check::{Check, CheckResult, Expectation, Login, QueryResult, Report, Tab
 pub use clock::Clock;
 pub use engine::{Engine, UnknownEngine};
 pub use error::{ErrorName, StepError};
+pub use findings::{ColumnKind, Finding, FindingCode, Severity, arrange, blocking_cause, type_fault};
 pub use outcome::{
     Ending, Fence, FenceLayer, KeepCommands, KeptSafetyClone, KeptSource, Outcome, Planned, Recovered, Undone,
     WritesNotCarriedOver,
@@ -36,7 +38,10 @@ pub use plan::{
 pub use poll::Polling;
 pub use proposal::Proposal;
 pub use record::{CleanUpRecord, PendingApproval, RecordedDecision, RecoveryRecord, UndoRecord};
-pub use request::{APPROVAL_TIMEOUT_MAX, Approval, Endpoint, InPlace, RecordRequest, Request, Strategy};
+pub use request::{
+    APPROVAL_TIMEOUT_MAX, Approval, CHECK_TIMEOUT_MAX, Endpoint, InPlace, RecordRequest, Request, Strategy,
+    TTL_ACCEPTED,
+};
 pub use strategy::{ClusterFacts, FenceGroups, StrategyChoice, choose_strategy};
 pub use time::{Target, format_duration, parse_duration};
 pub use window::{Moment, Window};

@@ -15,6 +15,7 @@ pub mod fence;
 mod mysql;
 mod network;
 mod postgresql;
+pub mod preflight;
 mod read_only;
 mod resolve;
 mod server;

@@ -36,6 +36,9 @@ pub struct RequestArgs {
     /// How long people have to decide, such as 1h
     #[arg(long, value_name = "TIME")]
     pub approval_timeout: Option<String>,
+    /// How long each check may take, such as 5m; up to 10m
+    #[arg(long, value_name = "TIME")]
+    pub check_timeout: Option<String>,
     /// How long the source is kept after the switch, such as 7d
     #[arg(long, value_name = "TIME")]
     pub keep_source: Option<String>,
@@ -62,6 +65,7 @@ impl RequestArgs {
         put(&mut request, "secretArn", &self.secret);
         put(&mut request, "approval", &self.approval);
         put(&mut request, "approvalTimeout", &self.approval_timeout);
+        put(&mut request, "checkTimeout", &self.check_timeout);
         put(&mut request, "keepSource", &self.keep_source);
         if !self.check.is_empty() {
             // In place of the list of the file: merged, it would run checks that the command line does not show.
@@ -201,6 +205,8 @@ mod tests {
             "none",
             "--approval-timeout",
             "2h",
+            "--check-timeout",
+            "5m",
             "--keep-source",
             "3d",
         ]);
@@ -213,11 +219,11 @@ mod tests {
                 { "name": "SELECT 1", "database": "shop", "sql": "SELECT 1", "atLeast": 1.0 },
             ],
             "dns": [
-                { "hostedZoneId": "Z1", "name": "db.example.com", "endpoint": "writer" },
+                { "hostedZoneId": "Z1", "name": "db.example.com" },
                 { "hostedZoneId": "Z1", "name": "ro.example.com", "endpoint": "reader" },
             ],
             "secretArn": "arn:aws:secretsmanager:eu-west-1:1:secret:x", "approval": "none",
-            "approvalTimeout": "2h", "keepSource": "3d", "dryRun": false,
+            "approvalTimeout": "2h", "checkTimeout": "5m", "keepSource": "3d", "dryRun": false,
         });
         assert_eq!(request, expected);
         Request::parse(&request).unwrap();

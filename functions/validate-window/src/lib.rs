@@ -2,18 +2,22 @@
 //! changes nothing, so it has no undo.
 
 mod plan_text;
+mod record_findings;
 mod records;
 mod refusal;
+pub mod wake;
 
 use refusal::invalid;
 use rewind_aws::rds::tags::is_value;
 use rewind_aws::rds::{Cluster, Instance, ReadClusters, ReadParameters, is_foreign};
 use rewind_aws::route53::Zones;
 use rewind_aws::secrets::FindSecrets;
+use rewind_aws::zone_facts::ReadZones;
+use rewind_clock::{OutOfTime, within};
 use rewind_core::names::{default_new_cluster, default_safety_clone, new_instance};
 use rewind_core::{
     Approval, Clock, ClusterFacts, ErrorName, FenceGroups, InPlacePlan, Plan, PlannedInstance, Recovery, Request,
-    StepError, Strategy, StrategyChoice, Window, choose_strategy,
+    StepError, Strategy, StrategyChoice, Window, choose_strategy, timeouts,
 };
 use rewind_lambda::Step;
 use serde::Deserialize;
@@ -24,9 +28,11 @@ pub const ACTIONS: &[&str] = &[
     "rds:DescribeDBClusters",
     "rds:DescribeDBInstances",
     "rds:DescribeDBClusterParameters",
+    "route53:ListHostedZones",
     "route53:ListResourceRecordSets",
     "secretsmanager:DescribeSecret",
     "sts:AssumeRole",
+    "lambda:InvokeFunction",
 ];
 
 /// The step.
@@ -53,7 +59,9 @@ pub struct Input {
     pub request: Value,
 }
 
-impl<C: ReadClusters + ReadParameters, Z: Zones, S: FindSecrets, K: Clock> Step for ValidateWindow<C, Z, S, K> {
+impl<C: ReadClusters + ReadParameters, Z: Zones + ReadZones, S: FindSecrets, K: Clock> Step
+    for ValidateWindow<C, Z, S, K>
+{
     type Input = Input;
     type Output = Plan;
 
@@ -94,6 +102,12 @@ impl<C: ReadClusters + ReadParameters, Z: Zones, S: FindSecrets, K: Clock> Step 
         } else {
             records::plan(&self.zones, &request.dns, &cluster, &source_instances).await?
         };
+        let mut findings = dns.findings;
+        if !dns.records.is_empty() {
+            let read = record_findings::find(&self.zones, &request.dns, &dns.records, &cluster, &source_instances);
+            let read = within(timeouts::ZONES_READ, Box::pin(read)).await;
+            findings.extend(read.unwrap_or_else(|OutOfTime| Ok(vec![record_findings::unread(&dns.records)]))?);
+        }
         let secret_arn = self.find_secret(&request, &cluster).await?;
         let is_fenced = !in_place && !dns.records.is_empty();
         let crowded = plan_text::crowded(&cluster.name, &cluster.tags, is_fenced);
@@ -115,6 +129,7 @@ impl<C: ReadClusters + ReadParameters, Z: Zones, S: FindSecrets, K: Clock> Step 
             instances,
             dns: dns.records,
             checks: request.checks,
+            check_timeout_seconds: request.check_timeout.unsigned_abs().as_secs(),
             secret_arn,
             // A restored cluster beside the source changes nothing for clients, so nobody is asked about it.
             approval: if is_anything_to_approve { request.approval } else { Approval::None },
@@ -128,6 +143,7 @@ impl<C: ReadClusters + ReadParameters, Z: Zones, S: FindSecrets, K: Clock> Step 
             }),
             will_do: Vec::new(),
             warnings: dns.warnings,
+            findings,
         };
         plan.will_do = plan_text::will_do(&plan, &self.fence_groups);
         plan.warnings.extend(plan_text::warnings(&plan, &moment, facts.binlog.as_deref()));

@@ -19,7 +19,7 @@ use rewind_core::{Engine, ErrorName, StepError};
 
 /// The client of RDS.
 #[derive(Debug, Clone)]
-pub struct Rds(aws_sdk_rds::Client);
+pub struct Rds(pub(super) aws_sdk_rds::Client);
 
 impl Rds {
     /// The client at the environment's endpoint.

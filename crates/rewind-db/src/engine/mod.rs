@@ -6,6 +6,7 @@
 pub(crate) mod connection;
 pub(crate) mod identity;
 pub mod logins;
+pub(crate) mod preflight;
 pub(crate) mod queries;
 pub(crate) mod sessions;
 

@@ -5,6 +5,7 @@ mod connection;
 mod errors;
 mod logins;
 mod packets;
+mod preflight;
 mod protocol;
 mod queries;
 mod quote;

@@ -4,6 +4,7 @@ mod connection;
 mod errors;
 mod logins;
 mod plan;
+mod preflight;
 mod queries;
 mod quote;
 mod sessions;
