@@ -16,7 +16,7 @@ from stages import (
 
 # ------------------------------------------------------------------------------------------------------------ the paths
 
-DRY_RUN = "Begin IsLeaseNeeded ValidateWindow AnnouncePlan IsDryRun Planned".split()
+DRY_RUN = "Begin IsLeaseNeeded ValidateWindow Preflight IsBlocked AnnouncePlan IsDryRun Planned".split()
 REFUSE = [*ASK, "IsApprovalToConfirm", *DECIDED]
 # The old TTL is waited for once: it is longer than the first look takes.
 SWITCH = stage("cutover", without=UNCONFIRMED) + between("cutover", "ConfirmCutover", "IsCutoverConfirmed") + stage("release")
@@ -28,6 +28,7 @@ WITHOUT_RELEASE = [state for state in RELEASED if state != "ReleaseLeaseAfterFai
 CONCLUDE_WITHOUT_LEASE = ["ConcludeNothingChanged", *WITHOUT_RELEASE, "NothingChanged"]
 # Refused before anything was changed.
 REFUSED = [*START[: START.index("ValidateWindow") + 1], *CONCLUDE]
+BLOCKED = [*START[: START.index("IsBlocked") + 1], *CONCLUDE]
 NEEDS_OPERATOR = ["IsAnythingChanged", "ConcludeNeedsOperator", *WITHOUT_RELEASE, "NeedsOperator"]
 
 WITHOUT_RECORDS = START + REWIND + DONE

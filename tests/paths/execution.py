@@ -127,10 +127,20 @@ def run_recovery(deployment, scenario):
     return [
         *problems_of_end(deployment, scenario, ended),
         *problems_of_calls(deployment, scenario, recovery),
+        *problems_of_findings(deployment, recovery),
         *problems_of_output(scenario, recovery, ended),
         *problems_of_approvals(deployment, recovery),
         *problems_of_table(deployment, scenario, recovery, ended, lease),
     ]
+
+
+def problems_of_findings(deployment, recovery):
+    """Compares the findings in each plan: what the preflight answered goes to every later step, and so to people and the hash."""
+    for call in deployment.calls_of(recovery):
+        codes = [finding["code"] for finding in call["payload"].get("plan", {}).get("findings", [])]
+        due = [] if call["call"] in ("ValidateWindow", "Preflight") else ["check-slow"]
+        if codes != due:
+            yield f"{call['call']} got the findings {codes}, expected {due}"
 
 
 def problems_of_output(scenario, recovery, ended):
@@ -140,6 +150,10 @@ def problems_of_output(scenario, recovery, ended):
     outcome = {"Recovered": "Recovered", "Planned": "Planned"}[scenario.end]
     if output.get("outcome") != outcome or output.get("recoveryId") != recovery:
         yield f"the output was {output}"
+    if scenario.end == "Planned":
+        codes = [finding["code"] for finding in output["plan"]["findings"]]
+        if codes != ["secret-plain-text" if "Preflight" in scenario.script else "check-slow"]:
+            yield f"the dry run showed the findings {codes}"
     if scenario.end == "Recovered":
         marks = [state for state in scenario.path if state in PAYLOADS and state not in ("Finish",)]
         # Its failure is a note, and no time.

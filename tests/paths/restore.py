@@ -14,6 +14,7 @@ from stages import (
 # What is undone after a failure of each step, before the end.
 UNDONE_AFTER = {
     "ValidateWindow": [],
+    "Preflight": [],
     "StartRestore": PUT_BACK + KEPT_OR_NOT + UNDO_RESTORE,
     "AwaitRewind": DELETED,
     **dict.fromkeys(steps("scheduler", "instances", "jobs", "verify"), KEPT),
@@ -28,6 +29,11 @@ TOLD_AFTER = {
 STEPS = [*UNDONE_AFTER, *TOLD_AFTER]
 DECLARED = steps("plan", "restore", "scheduler", "instances", "jobs", "verify", "fence", "cutover")
 assert set(STEPS) == set(DECLARED), "a step never fails"
+DRY_RUN = [*up_to("Preflight"), "IsBlocked", "AnnouncePlan", "IsDryRun", "Planned"]
+BLOCKING = {
+    "findings": [{"severity": "blocking", "code": "secret-plain-text", "what": "it is no JSON", "fix": "write JSON"}],
+    "blocking": "it is no JSON [secret-plain-text]: write JSON; nothing was changed",
+}
 # Another instance than the planned one writes.
 FAILED_OVER = [*up_to("AreInstancesReady"), "FailOver", *SUCCESS[SUCCESS.index("HoldJobs") :]]
 READER = {"what": "reader my-aurora-cluster-2", "source": "db.r6g.large", "restored": "not made", "todo": "add it"}
@@ -128,9 +134,24 @@ def scenarios():
         ),
         Scenario(
             "dry run",
-            ["Begin", "IsLeaseNeeded", "ValidateWindow", "AnnouncePlan", "IsDryRun", "Planned"],
+            DRY_RUN,
             request=REQUEST | {"dryRun": True},
             recorded=False,
+        ),
+        Scenario(
+            "a dry run shows what would block",
+            DRY_RUN,
+            request=REQUEST | {"dryRun": True},
+            script={"Preflight": [{"answer": BLOCKING}]},
+            recorded=False,
+        ),
+        Scenario(
+            "a finding that blocks ends it before anything is changed",
+            up_to("IsBlocked") + NOTHING_CHANGED,
+            "InvalidRequest",
+            ["it is no JSON [secret-plain-text]: write JSON; nothing was changed [InvalidRequest in Preflight]"],
+            script={"Preflight": [{"answer": BLOCKING}]},
+            calls={"Preflight": 1},
         ),
         Scenario(
             "lease held",
@@ -487,7 +508,7 @@ def scenarios():
             )
         )
     for state in [*STEPS, "Finish"]:
-        before = state == "ValidateWindow"
+        before = state in ("ValidateWindow", "Preflight")
         found.append(
             Scenario(
                 f"a bug in {state}",

@@ -7,6 +7,7 @@ pub(crate) mod connection;
 pub(crate) mod identity;
 pub(crate) mod jobs;
 pub mod logins;
+pub(crate) mod preflight;
 pub(crate) mod queries;
 pub mod record;
 pub(crate) mod reserved;

@@ -6,6 +6,7 @@ mod errors;
 mod jobs;
 mod logins;
 mod packets;
+mod preflight;
 mod protocol;
 mod queries;
 mod quote;

@@ -5,6 +5,7 @@ mod errors;
 mod jobs;
 mod logins;
 mod plan;
+mod preflight;
 mod queries;
 mod quote;
 mod sessions;
