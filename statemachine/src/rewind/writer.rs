@@ -27,8 +27,7 @@ pub(super) fn states() -> Vec<State> {
                 vec![
                     set("timings", "$merge([$timings, {$states.context.State.Name: $now()}])"),
                     set(
-                    "differences",
-
+                        "differences",
                         "$append($differences, [{'what': 'writer of ' & $plan.newCluster, 'source': \
                          $plan.instances[writer=true].source, 'restored': 'another instance, and a failover was not \
                          made: ' & $substring($string($states.errorOutput.Error), 0, 200), 'todo': 'see which instance \
