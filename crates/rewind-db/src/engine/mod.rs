@@ -5,7 +5,8 @@
 
 pub(crate) mod connection;
 pub(crate) mod identity;
-pub mod logins;
+pub mod login_state;
+pub(crate) mod logins;
 pub(crate) mod queries;
 pub mod record;
 pub(crate) mod reserved;
