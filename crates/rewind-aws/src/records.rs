@@ -96,21 +96,6 @@ impl Records {
     fn key(&self, recovery_id: &str) -> AttributeValue {
         key(self.kind, recovery_id)
     }
-
-    async fn note_of(&self, kind: &str, recovery_id: &str, name: &str) -> AwsResult<Option<Value>> {
-        let answer = self
-            .client
-            .get_item()
-            .table_name(&self.table)
-            .key("id", key(kind, recovery_id))
-            // An eventually consistent read may miss a note of the attempt before, and the fence would record the
-            // fenced state as the one to return to.
-            .consistent_read(true)
-            .send()
-            .await
-            .map_err(|e| classify(&e, Call::Read, "dynamodb:GetItem of the recovery"))?;
-        answer.item.and_then(|item| item.get(name).cloned()).map(|value| read(&value)).transpose()
-    }
 }
 
 fn key(kind: &str, recovery_id: &str) -> AttributeValue {
@@ -120,10 +105,24 @@ fn key(kind: &str, recovery_id: &str) -> AttributeValue {
 impl Notes for Records {
     /// IAM: `dynamodb:GetItem`.
     async fn note(&self, recovery_id: &str, name: &str) -> AwsResult<Option<Value>> {
-        match self.note_of(self.kind, recovery_id, name).await? {
-            None if self.kind != RECOVERY => self.note_of(RECOVERY, recovery_id, name).await,
-            found => Ok(found),
+        let earlier = (self.kind != RECOVERY).then_some(RECOVERY);
+        for kind in [Some(self.kind), earlier].into_iter().flatten() {
+            let answer = self
+                .client
+                .get_item()
+                .table_name(&self.table)
+                .key("id", key(kind, recovery_id))
+                // An eventually consistent read may miss a note of the attempt before, and the fence would record the
+                // fenced state as the one to return to.
+                .consistent_read(true)
+                .send()
+                .await
+                .map_err(|e| classify(&e, Call::Read, "dynamodb:GetItem of the recovery"))?;
+            if let Some(value) = answer.item.and_then(|item| item.get(name).cloned()) {
+                return read(&value).map(Some);
+            }
         }
+        Ok(None)
     }
 
     /// IAM: `dynamodb:UpdateItem`, `dynamodb:GetItem`.

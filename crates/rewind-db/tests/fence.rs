@@ -399,7 +399,7 @@ async fn roles_that_cannot_be_closed_are_named_and_the_databases_of_their_batch_
 }
 
 #[tokio::test]
-async fn an_application_whose_role_only_looks_like_one_of_aws_is_fenced() {
+async fn an_application_whose_role_begins_with_rds_is_fenced() {
     let server = Postgres::start().with_application();
     server.sql("postgres", "CREATE ROLE rds_app LOGIN; CREATE ROLE rdsproxyadmin LOGIN");
     let session = server.maintenance().await;

@@ -13,7 +13,6 @@ pub use layers::Layer;
 
 use jiff::Timestamp;
 use layers::DatabaseLayers;
-use readers::Readers;
 use rewind_access::{Access, writer};
 use rewind_aws::rds::{Cluster, ModifyClusters, ReadClusters};
 use rewind_aws::records::Notes;
@@ -167,7 +166,7 @@ where
         // The network first, so that sessions that are ended find nowhere to connect to again.
         let network = self.close_network(&cluster).await?;
         // Readers that forward writes are part of the fence. Before the sessions on the writer, through which they write.
-        let mut readers = Readers::default();
+        let mut readers = None;
         let mut timeouts = FenceTimeouts::default();
         if cluster.write_forwarding.is_some() {
             let began = self.clock.now();
@@ -175,8 +174,9 @@ where
             // One bound for both, because the invocation has one for all.
             let taken = Duration::try_from(self.clock.now().duration_since(began)).unwrap_or_default();
             timeouts.total = timeouts.total.saturating_sub(taken);
-            readers = self.terminate_reader_sessions(&input, &fenced_cluster, &cluster).await;
-            readers.refuse_left(&fenced_cluster.name)?;
+            let emptied = self.terminate_reader_sessions(&input, &fenced_cluster, &cluster).await;
+            emptied.refuse_left(&fenced_cluster.name)?;
+            readers = Some(emptied);
         }
         let inner = if in_place {
             // A lock in the database would be undone by the backtrack, and what the undo records would no longer be so.
@@ -196,9 +196,10 @@ where
         refuse_open_fence(&fenced_cluster.name, cluster.engine, network.as_deref(), &inner)?;
         let fenced_at = self.clock.now();
         // Other readers acknowledge no write: the application's downtime begins above, whatever they take.
-        if cluster.write_forwarding.is_none() {
-            readers = self.terminate_reader_sessions(&input, &fenced_cluster, &cluster).await;
-        }
+        let readers = match readers {
+            Some(emptied) => emptied,
+            None => self.terminate_reader_sessions(&input, &fenced_cluster, &cluster).await,
+        };
         let sessions_ended = inner.fenced.sessions_ended + readers.sessions_ended;
         let mut layers = layers::layers(cluster.engine, network, &inner);
         layers.extend(readers.did.map(|did| Layer { layer: "sessions", did }));

@@ -1,7 +1,7 @@
 //! The record of the logins that a fence changes, as they were before. It has to outlive the step and to fit into an item of
 //! the table with thousands of tenants, so it holds object ids and no names where the engine has ids.
 
-use super::logins::{Account, DatabaseLimit, LoginRole, LoginState};
+use super::login_state::{Account, DatabaseLimit, LoginRole, LoginState};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 

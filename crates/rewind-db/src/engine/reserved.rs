@@ -67,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_that_only_looks_like_one_of_aws_is_an_applications() {
+    fn a_name_with_the_beginning_of_an_aws_account_is_an_applications() {
         for user in ["rds_app", "rds_", "rdsadmin2", "mysql.app", "RDSADMIN", "AWS_APP_ACCESS", "rds_superuser_role_2"]
         {
             assert!(!is_mysql_login(user) && !is_mysql_session(user), "{user}");

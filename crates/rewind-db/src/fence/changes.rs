@@ -58,7 +58,8 @@ pub(super) async fn make_changes<C: LoginOperations>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::logins::{CloseLogin, LoginState, RestoreLogin};
+    use crate::engine::login_state::LoginState;
+    use crate::engine::logins::{CloseLogin, RestoreLogin};
     use crate::engine::record::LoginRecord;
     use crate::engine::{Connection, QueryResult};
     use crate::error::DatabaseError;

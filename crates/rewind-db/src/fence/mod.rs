@@ -34,7 +34,7 @@ use crate::session::{Session, on_engine};
 use rewind_core::{StepError, timeouts};
 use std::time::Duration;
 
-pub use crate::engine::logins::{Account, DatabaseLimit, LoginRole, LoginState};
+pub use crate::engine::login_state::{Account, DatabaseLimit, LoginRole, LoginState};
 pub use crate::engine::record::LoginRecord;
 pub use apply::{Fenced, apply, close_logins, terminate_sessions};
 pub use inspect::{Inspection, inspect};

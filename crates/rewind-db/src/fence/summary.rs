@@ -32,7 +32,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_list_of_thousands_shows_ten_and_says_how_many_more() {
+    fn a_list_of_thousands_shows_ten_and_the_number_of_the_others() {
         let names: Vec<String> = (0..2_600).map(|n| format!("{n:063}")).collect();
         let text = some_of(&names, "none");
         assert!(text.len() < 700 && text.ends_with(" and 2590 more"), "{text}");

@@ -7,7 +7,7 @@
 
 use super::apply::Fenced;
 use super::summary::some_of;
-use crate::engine::logins::{Account, DatabaseLimit};
+use crate::engine::login_state::{Account, DatabaseLimit};
 use crate::engine::record::LoginRecord;
 use crate::engine::{LoginOperations, SessionOperations};
 use crate::error::{ConnectError, unavailable};

@@ -2,9 +2,8 @@
 
 use super::Variant;
 use super::connection::MysqlConnection;
-use crate::engine::logins::{
-    Account, CloseAction, CloseLogin, Direction, LoginOperations, LoginPath, LoginState, RestoreLogin,
-};
+use crate::engine::login_state::{Account, LoginState};
+use crate::engine::logins::{CloseAction, CloseLogin, Direction, LoginOperations, LoginPath, RestoreLogin};
 use crate::engine::record::LoginRecord;
 use crate::engine::{Connection, Row, SessionOperations, reserved};
 use crate::error::StatementError;
@@ -120,9 +119,8 @@ impl MysqlConnection {
         let mut accounts =
             accounts.ok_or_else(|| StepError::bug("the list of accounts has a row that cannot be read"))?;
         accounts.retain(|(Account { user, host }, _)| {
-            !unlockable.contains(user)
-                && !reserved::is_mysql_login(user)
-                && !(user == "root" && LOCAL_HOSTS.contains(&host.as_str()))
+            let local = user == "root" && LOCAL_HOSTS.contains(&host.as_str());
+            !(local || unlockable.contains(user) || reserved::is_mysql_login(user))
         });
         Ok(accounts)
     }

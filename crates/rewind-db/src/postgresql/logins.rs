@@ -3,9 +3,8 @@
 use super::INVALID_DATABASE;
 use super::connection::PostgresqlConnection;
 use super::quote::{identifier, literal, literals};
-use crate::engine::logins::{
-    CloseAction, CloseLogin, DatabaseLimit, Direction, LoginOperations, LoginPath, LoginRole, LoginState, RestoreLogin,
-};
+use crate::engine::login_state::{DatabaseLimit, LoginRole, LoginState};
+use crate::engine::logins::{CloseAction, CloseLogin, Direction, LoginOperations, LoginPath, RestoreLogin};
 use crate::engine::record::LoginRecord;
 use crate::engine::{Connection, Row, reserved};
 use crate::error::StatementError;
