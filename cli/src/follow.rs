@@ -203,7 +203,9 @@ impl Screen {
                 // It succeeded all the same: only how it went cannot be shown.
                 Err(why) => format::failed(&self.id, ending, Some(&why)),
             },
-            Ending::NothingChanged | Ending::NeedsOperator | Ending::Stopped => format::failed(&self.id, ending, cause),
+            Ending::NothingChanged | Ending::RolledBack | Ending::NeedsOperator | Ending::Stopped => {
+                format::failed(&self.id, ending, cause)
+            }
         };
         self.output.result(&document, &text);
     }

@@ -10,7 +10,8 @@ from checks import contains, same_path, wait_until
 from cluster import remove
 from leak_watch import TOKEN
 from stages import (
-    APPROVE, ASK, DECIDED, DONE, FENCE, FORWARD, INSTANCES, RELEASED, REWIND, START, UNDO_FENCE, UNDO_INSTANCES, between, stage,
+    APPROVE, ASK, DECIDED, DONE, FENCE, FORWARD, INSTANCES, RELEASED, REWIND, START, UNCONFIRMED, UNDO_FENCE, UNDO_INSTANCES,
+    between, stage,
 )  # fmt: skip
 
 # ------------------------------------------------------------------------------------------------------------ the paths
@@ -18,9 +19,10 @@ from stages import (
 DRY_RUN = "Begin IsLeaseNeeded ValidateWindow Preflight IsBlocked AnnouncePlan IsDryRun Planned".split()
 REFUSE = [*ASK, "IsApprovalToConfirm", *DECIDED]
 # The old TTL is waited for once: it is longer than the first look takes.
-SWITCH = stage("cutover") + between("cutover", "ConfirmCutover", "IsCutoverConfirmed")
+SWITCH = stage("cutover", without=UNCONFIRMED) + between("cutover", "ConfirmCutover", "IsCutoverConfirmed") + stage("release")
 
 CONCLUDE = ["ConcludeNothingChanged", *RELEASED, "NothingChanged"]
+ROLLED_BACK = ["ConcludeRolledBack", *RELEASED, "RolledBack"]
 # Whoever had no lease, or keeps it, gives none back.
 WITHOUT_RELEASE = [state for state in RELEASED if state != "ReleaseLeaseAfterFailure"]
 CONCLUDE_WITHOUT_LEASE = ["ConcludeNothingChanged", *WITHOUT_RELEASE, "NothingChanged"]
@@ -35,7 +37,7 @@ APPROVED = START + REWIND + APPROVE + FENCE + SWITCH + DONE
 
 AWAIT_REWIND = stage("restore", without=["StartRestore"])
 CLONE = ["CloneSource", *AWAIT_REWIND, *INSTANCES]
-BACK = ["StartBacktrack", *AWAIT_REWIND, *stage("verify"), "LiftFence"]
+BACK = ["InspectFence", "StartBacktrack", *AWAIT_REWIND, *stage("verify"), "LiftFence"]
 IN_PLACE = START + ["IsApprovalNeeded"] + FENCE + CLONE + BACK + DONE
 IN_PLACE_APPROVED = START + APPROVE + FENCE + CLONE + BACK + DONE
 # Where no backtrack was begun, or it failed: compared all the same.
@@ -81,6 +83,9 @@ class Recovery:
     def of(cls, cluster, to, name=None, machine=None, **more):
         """A recovery of a test's cluster; the restored cluster goes when the test has passed."""
         new = more.setdefault("newCluster", f"{cluster.name}-r")
+        # Most tests compare the data themselves.
+        if more.get("approval") == "none" and not more.get("checks"):
+            more.setdefault("unverified", "accepted")
         cluster.stack.on_success(lambda: remove(cluster.stack, new))
         return cls(cluster.stack, {"cluster": cluster.name, "to": to} | more, name, machine)
 
@@ -217,6 +222,17 @@ class Started(Recovery):
         self.called, self._ended = described["startDate"].timestamp(), None
         if "newCluster" in self.request:
             stack.on_success(lambda: remove(stack, self.request["newCluster"]))
+
+
+def undo(stack, recovery):
+    """Starts the machine that undoes a recovery; answers how that ended."""
+    started = stack.states.start_execution(
+        stateMachineArn=stack.outputs["UndoStateMachineArn"],
+        name=f"{recovery}-undo",
+        input=json.dumps({"recovery": recovery, "by": "e2e"}),
+    )
+    look = lambda: stack.states.describe_execution(executionArn=started["executionArn"])
+    return wait_until(lambda: (ended := look())["status"] != "RUNNING" and ended, "the end of the undo", 120)
 
 
 def moment(text):

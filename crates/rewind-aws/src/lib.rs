@@ -15,6 +15,7 @@ pub mod recoveries;
 pub mod route53;
 mod route53_role;
 pub mod secret_form;
+pub mod secret_target;
 pub mod secrets;
 pub mod topic;
 pub mod wake;

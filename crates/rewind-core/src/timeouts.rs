@@ -47,8 +47,18 @@ pub const POLL_SHORTEST: Duration = milliseconds(250);
 pub const POLL_LONGEST: Duration = seconds(5);
 /// The time after which a polling invocation returns to the state machine, which calls it again.
 pub const POLL_BUDGET: Duration = seconds(50);
+/// The same for await-rewind, which polls for hours: longer rounds leave the history's events to other things.
+pub const AWAIT_BUDGET: Duration = seconds(230);
+/// The time for which reads may fail one after the other within a round before the round fails.
+pub const READS_FAIL_WITHIN: Duration = seconds(20);
+/// The time for readers to become available, from the begin of the wait; a reader that is not is a difference.
+pub const READERS_WITHIN: Duration = seconds(30 * 60);
+/// The time for a failover of the restored cluster, which takes a minute on AWS.
+pub const FAILOVER_WITHIN: Duration = seconds(90);
 /// The time for a cluster or a backtrack to appear after a call whose answer was lost.
 pub const APPEARS_WITHIN: Duration = seconds(30);
+/// The time for a cluster to show another parameter group, and to be available with it.
+pub const PARAMETER_GROUP: Duration = seconds(30);
 /// The time for a changed window to appear before set-window reports that it has not yet.
 pub const WINDOW_SHOWS_WITHIN: Duration = seconds(10);
 /// The time for which a name may resolve to the old cluster after the old TTL: resolvers are not exact to the second.
@@ -95,6 +105,8 @@ pub const CHECK_LOCK: Duration = seconds(5);
 pub const COUNT: Duration = seconds(20);
 /// Counting all tables. A table that is left then is reported as not counted.
 pub const COUNTING: Duration = seconds(60);
+/// Comparing sequences and AUTO_INCREMENT, of which people are only told.
+pub const COUNTERS: Duration = seconds(5);
 
 // ---------------------------------------------------------------------------------------------------------- preflight
 
@@ -111,18 +123,24 @@ pub const PREFLIGHT_FACTS: Duration = seconds(30);
 
 // -------------------------------------------------------------------------------------------------------------- fence
 
+/// Reading where the writes of the restored cluster stand, before the outage begins. Unread, nobody goes back by itself.
+pub const WRITE_POSITION: Duration = seconds(5);
 /// A change of security groups, until it is in force.
 pub const FENCE_GROUPS: Duration = seconds(60);
+/// Waiting for a free connection of a server that has none left, with the network closed.
+pub const FENCE_LOGIN: Duration = seconds(15);
 /// Closing the writer's logins and ending its sessions.
 pub const FENCE_SESSIONS: Duration = seconds(30);
-/// Probing every login path from outside the fence.
-pub const FENCE_PROBES: Duration = seconds(25);
+/// Reading every login path again, and probing some from outside the fence, all at the same time.
+pub const FENCE_PROBES: Duration = seconds(10);
 /// The sessions on all readers, which are asked at the same time: up to fifteen, and the writer is fenced already.
 pub const FENCE_READERS: Duration = seconds(20);
 /// Logging in to one reader and ending its sessions: a part of [`FENCE_READERS`].
 pub const FENCE_READER: Duration = seconds(12);
 /// Ending the sessions there: a part of [`FENCE_READER`].
 pub const FENCE_READER_SESSIONS: Duration = seconds(4);
+/// The time for sessions of the fence's own login to end when a fence in place is inspected again.
+pub const FENCE_INSPECTION: Duration = seconds(10);
 /// The pause between two reads of the sessions.
 pub const FENCE_POLL: Duration = milliseconds(50);
 /// The pause before a statement is repeated that another session's lock has stopped.

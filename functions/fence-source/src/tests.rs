@@ -48,6 +48,16 @@ fn groups(rds: &FakeRds) -> Vec<String> {
 }
 
 #[tokio::test]
+async fn a_source_that_was_deleted_and_made_anew_is_not_fenced() {
+    let rds = rds();
+    rds.edit("orders", |source| source.resource_id = "cluster-ANEW".to_owned());
+    let input = Input { recovery: recovery(), plan: plan(), restored: None, fence: FencedSide::Source, writes: None };
+    let error = step(&rds, &["sg-fence"]).run(input).await.unwrap_err();
+    assert_eq!(error.name, ErrorName::RewindFailed);
+    assert!(error.to_string().contains("deleted and made anew") && rds.changes().is_empty(), "{error}");
+}
+
+#[tokio::test]
 async fn the_network_is_closed_once_and_opened_to_exactly_what_it_was() {
     let rds = rds();
     let step = step(&rds, &["sg-fence"]);
@@ -97,7 +107,7 @@ async fn without_groups_of_its_own_the_network_is_left_alone() {
 #[tokio::test]
 async fn an_undo_without_a_record_touches_nothing_and_logs_in_nowhere() {
     let rds = rds();
-    let input = Input { recovery: recovery(), plan: plan(), fence: FencedSide::Source, restored: None };
+    let input = Input { recovery: recovery(), plan: plan(), fence: FencedSide::Source, restored: None, writes: None };
     assert_eq!(step(&rds, &["sg-fence"]).undo(input).await.unwrap(), Undone::nothing());
     assert!(rds.changes().is_empty());
 }
@@ -107,6 +117,7 @@ fn an_incomplete_fence_names_the_open_login_and_how_to_close_it() {
     let verification = Verification {
         closed: vec!["shop".to_owned()],
         open: vec![rewind_db::fence::OpenLogin { name: "legacy".to_owned(), why: "app may log in".to_owned() }],
+        ..Verification::default()
     };
     let error = errors::incomplete("orders", Engine::AuroraPostgresql, &verification).to_string();
     assert!(error.contains("legacy (app may log in)") && error.contains("FenceSecurityGroupIds"), "{error}");
@@ -119,7 +130,7 @@ async fn in_place_without_a_network_layer_is_refused_before_anybody_logs_in() {
     let rds = rds();
     let mut plan = plan();
     plan.strategy = Strategy::Backtrack;
-    let input = Input { recovery: recovery(), plan, fence: FencedSide::Source, restored: None };
+    let input = Input { recovery: recovery(), plan, fence: FencedSide::Source, restored: None, writes: None };
     let error = step(&rds, &[]).run(input).await.unwrap_err();
     assert_eq!(error.name, ErrorName::RewindFailed);
     assert!(error.to_string().contains("nothing was changed"), "{error}");
@@ -147,7 +158,7 @@ async fn an_undo_with_no_login_to_put_back_opens_the_network_and_logs_in_nowhere
     step(&rds, &["sg-fence"]).close_network(&source()).await.unwrap();
     let FenceSource { access, clock, fence_groups, .. } = step(&rds, &["sg-fence"]);
     let step = FenceSource { access, notes: NetworkRecorded, clock, fence_groups };
-    let input = Input { recovery: recovery(), plan: plan(), fence: FencedSide::Source, restored: None };
+    let input = Input { recovery: recovery(), plan: plan(), fence: FencedSide::Source, restored: None, writes: None };
     assert!(step.undo(input).await.unwrap().changed);
     assert_eq!(groups(&rds), source().security_groups);
 }
@@ -189,7 +200,7 @@ fn all_readers_are_asked_at_the_same_time_and_those_that_hang_hold_nobody_up() {
     let access = Access { clusters: rds, secrets: OneLogin, network };
     let step =
         FenceSource { access, notes: NothingRecorded, clock: ManualClock::at(STARTED), fence_groups: Vec::new() };
-    let input = Input { recovery: recovery(), plan: plan(), fence: FencedSide::Source, restored: None };
+    let input = Input { recovery: recovery(), plan: plan(), fence: FencedSide::Source, restored: None, writes: None };
     let fenced_cluster = step.cluster_to_fence(&input).unwrap();
     let (sender, asked) = std::sync::mpsc::channel();
     for (n, listener) in listeners.into_iter().enumerate() {

@@ -3,6 +3,7 @@
 
 mod connection;
 mod errors;
+mod jobs;
 mod logins;
 mod packets;
 mod preflight;
@@ -12,6 +13,7 @@ mod quote;
 mod rewritten;
 mod sessions;
 mod threads;
+mod writes;
 
 use crate::engine::Defaults;
 
@@ -27,12 +29,4 @@ pub(crate) const DEFAULTS: Defaults =
 enum Variant {
     MySql,
     MariaDb,
-}
-
-/// Accounts of AWS's and of the server's own, beside those that begin with `rds_` and `mysql.`.
-const RESERVED: [&str; 6] =
-    ["rdsadmin", "rdsrepladmin", "rdsproxyadmin", "rdstopmgr", "rdswriteforwarduser", "mariadb.sys"];
-
-fn is_reserved(user: &str) -> bool {
-    RESERVED.contains(&user) || user.starts_with("rds_") || user.starts_with("mysql.")
 }

@@ -64,7 +64,7 @@ impl PreflightOperations for MysqlConnection {
             _ => Vec::new(),
         };
         // The account that the fence works as stays open, so nobody else may be logged in as it.
-        let sessions = match self.client_sessions(Some(&own)).await {
+        let sessions = match self.client_sessions(&self.unlockable_users().await?).await {
             Ok(sessions) => sessions,
             Err(StatementError::Refused(error)) => {
                 return Ok(Unclosable {

@@ -20,6 +20,8 @@ use tokio_postgres::{Client, SimpleQueryMessage};
 pub(crate) struct PostgresqlConnection {
     client: Client,
     driver: JoinHandle<()>,
+    /// The cluster's master user, where it is known.
+    pub(super) master_user: Option<String>,
     /// The database and the address, for error messages.
     at: String,
 }
@@ -58,7 +60,7 @@ impl PostgresqlConnection {
             // How it ended shows in the statement that waits for a result; without one nobody needs to know.
             drop(driver.await);
         });
-        Ok((Self { client, driver, at: at.clone() }, progress.done()))
+        Ok((Self { client, driver, master_user: target.master_user.clone(), at: at.clone() }, progress.done()))
     }
 
     /// Has the server parse one statement, and returns the types of its columns and the number of its placeholders.

@@ -161,7 +161,7 @@ fn run_findings(check: &Check, run: &Run, Trial { check_timeout, server, .. }: T
     }
     let value = result.rows.first().and_then(|row| row.first()).and_then(Option::as_ref);
     if let (Some(value), Expectation::AtLeast(_) | Expectation::AtMost(_)) = (value, &check.expectation)
-        && let Err(Some(_)) = check.expectation.met_by(value)
+        && let Err(Some(_)) = check.expectation.met_by(Some(value))
     {
         let shown: String = value.chars().take(60).collect();
         findings.push(Finding::blocking(
