@@ -36,6 +36,11 @@ BLOCKING = {
 }
 # Another instance than the planned one writes.
 FAILED_OVER = [*up_to("AreInstancesReady"), "FailOver", *SUCCESS[SUCCESS.index("HoldJobs") :]]
+DRY_RUN = ["Begin", "IsLeaseNeeded", "ValidateWindow", "Preflight", "IsBlocked", "AnnouncePlan", "IsDryRun", "Planned"]
+BLOCKING = {
+    "findings": [{"severity": "blocking", "code": "secret-plain-text", "what": "it is no JSON", "fix": "write JSON"}],
+    "blocking": "it is no JSON [secret-plain-text]: write JSON; nothing was changed",
+}
 READER = {"what": "reader my-aurora-cluster-2", "source": "db.r6g.large", "restored": "not made", "todo": "add it"}
 NEW = "my-aurora-cluster-rewind-20261123-103000"
 IS_KEPT = f"the restored cluster {NEW} is kept with its instances until 2026-11-24T10:50:00Z"

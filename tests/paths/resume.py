@@ -16,7 +16,7 @@ PLANNED = ["AcquireLease", *stage("plan", without=["Planned"])]
 ADOPTED = [*PLANNED, "RecordResumed", *REWIND, *DONE]
 HELD = ["AcquireLease", "ReadLease", *NOTHING_CHANGED]
 HELD.remove("ReleaseLeaseAfterFailure")  # it is the other's
-DRY = ["ValidateWindow", "AnnouncePlan", "IsDryRun", "Planned"]
+DRY = ["ValidateWindow", "Preflight", "IsBlocked", "AnnouncePlan", "IsDryRun", "Planned"]
 UNKNOWN = [*READ, "IsLeaseNeeded", "ValidateWindow", *NOTHING_CHANGED]
 UNKNOWN.remove("ReleaseLeaseAfterFailure")  # without a cluster there is none
 

@@ -320,12 +320,6 @@ impl Request {
     }
 }
 
-/// Names the field that takes most of a request.
-fn largest(input: &Value) -> &str {
-    let fields = input.as_object().into_iter().flatten();
-    fields.max_by_key(|(_, value)| value.to_string().len()).map_or("", |(name, _)| name.as_str())
-}
-
 /// Refuses more checks of that length than verify has time for, so that none is left when its time is over.
 fn check_time_for_all(fields: &mut Fields<'_>, checks: usize, each: SignedDuration) {
     let at_once = timeouts::CHECKS_AT_ONCE;
@@ -342,6 +336,12 @@ fn check_time_for_all(fields: &mut Fields<'_>, checks: usize, each: SignedDurati
             ),
         );
     }
+}
+
+/// Names the field that takes most of a request.
+fn largest(input: &Value) -> &str {
+    let fields = input.as_object().into_iter().flatten();
+    fields.max_by_key(|(_, value)| value.to_string().len()).map_or("", |(name, _)| name.as_str())
 }
 
 fn is_secret_arn(arn: &str) -> bool {
@@ -484,10 +484,10 @@ mod tests {
             ("approval", json!("maybe"), "write required or none"),
             ("approvalTimeout", json!("1440"), "1440 seconds would be \"24m\", 1440 minutes \"1d\""),
             ("approvalTimeout", json!("2d"), "it goes from 1s to 1d"),
-            ("fenceTimeout", json!("30s"), "it goes from 1m to 1d"),
             ("checkTimeout", json!("60"), "the unit is missing"),
             ("checkTimeout", json!("11m"), "it goes from 1s to 10m"),
             ("checkTimeout", json!("0s"), "it goes from 1s to 10m"),
+            ("fenceTimeout", json!("30s"), "it goes from 1m to 1d"),
             ("keepSource", json!(7), "the unit is missing"),
             (
                 "keepSource",

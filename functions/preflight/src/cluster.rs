@@ -51,13 +51,10 @@ pub(crate) fn settings(plan: &Plan, cluster: &Cluster, facts: &SourceFacts) -> V
         ));
     }
     if !facts.pending.is_empty() {
-        // The fence changes the source with --apply-immediately, which applies what waits too.
-        let with_upgrade = is_fenced && facts.pending.iter().any(|pending| pending == "EngineVersion");
-        let finding = if with_upgrade { Finding::blocking } else { Finding::warning };
-        findings.push(finding(
+        findings.push(Finding::warning(
             FindingCode::PendingModification,
-            format!("changes of {name} wait for its maintenance window: {}", facts.pending.join(", ")),
-            "apply them beforehand, or take them back".to_owned(),
+            format!("changes of instances wait for their maintenance window: {}", facts.pending.join(", ")),
+            "the restored cluster does not get them: make them there too, if they are wanted",
         ));
     }
     if cluster.parameters_pending {

@@ -91,8 +91,12 @@ impl<C: ReadClusters + ReadFacts, S: Logins + ReadSecretForm, K: Clock> Prefligh
         let rds = &self.access.clusters;
         let facts = rds.source_facts(&plan.cluster).await?;
         let mut findings = cluster::settings(plan, cluster, &facts);
-        findings.extend(cluster::quotas(plan, &rds.quotas().await?));
         findings.extend(cluster::authorities(instances, &rds.authorities().await?, self.clock.now()));
+        // A recovery that resumes another finds its cluster and its instances there.
+        if plan.adopted.is_some() {
+            return Ok(findings);
+        }
+        findings.extend(cluster::quotas(plan, &rds.quotas().await?));
         for instance in &plan.instances {
             if rds.is_instance_taken(&instance.name).await? {
                 findings.push(cluster::taken(&instance.name));

@@ -129,13 +129,13 @@ impl<C: ReadClusters + ReadParameters, Z: Zones + ReadZones, S: FindSecrets, K: 
         } else {
             records::plan(&self.zones, &request.dns, &cluster, &source_instances).await?
         };
-        let secret = secret::find(&self.secrets, &request, &cluster).await?;
         let mut findings = dns.findings;
         if !dns.records.is_empty() {
             let read = record_findings::find(&self.zones, &request.dns, &dns.records, &cluster, &source_instances);
             let read = within(timeouts::ZONES_READ, Box::pin(read)).await;
             findings.extend(read.unwrap_or_else(|OutOfTime| Ok(vec![record_findings::unread(&dns.records)]))?);
         }
+        let secret = secret::find(&self.secrets, &request, &cluster).await?;
         let is_fenced = !in_place && !dns.records.is_empty();
         let crowded = plan_text::crowded(&cluster.name, &cluster.tags, is_fenced);
         let pending = plan_text::pending(&cluster.name, &cluster.pending);

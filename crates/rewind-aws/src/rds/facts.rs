@@ -8,7 +8,7 @@ use jiff::Timestamp;
 /// Settings of a cluster that a recovery cannot see past.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct SourceFacts {
-    /// The names of the settings in `PendingModifiedValues`, of the cluster and of its instances (`orders-1: DBInstanceClass`).
+    /// The names of the settings in `PendingModifiedValues` of its instances (`orders-1: DBInstanceClass`).
     pub pending: Vec<String>,
     /// `LocalWriteForwardingStatus` or `GlobalWriteForwardingStatus`, if it is on or being changed.
     pub write_forwarding: Option<String>,
@@ -71,7 +71,7 @@ impl ReadFacts for Rds {
             .send()
             .await
             .map_err(|e| classify(&e, Call::Read, &format!("rds:DescribeDBInstances of {cluster}")))?;
-        let mut pending = found.pending_modified_values.as_ref().map(pending_of_cluster).unwrap_or_default();
+        let mut pending = Vec::new();
         for instance in instances.db_instances.unwrap_or_default() {
             let name = instance.db_instance_identifier.clone().unwrap_or_default();
             let values = instance.pending_modified_values.as_ref().map(pending_of_instance).unwrap_or_default();
@@ -138,23 +138,6 @@ impl ReadFacts for Rds {
 /// True for a status that means that the feature is off.
 fn is_off(status: &str) -> bool {
     ["disabled", "stopped", "unknown", ""].contains(&status)
-}
-
-/// The names of the pending settings of a cluster. A pending upgrade starts with the next change that is applied at once.
-fn pending_of_cluster(values: &aws_sdk_rds::types::ClusterPendingModifiedValues) -> Vec<String> {
-    [
-        ("EngineVersion", values.engine_version.is_some()),
-        ("MasterUserPassword", values.master_user_password.is_some()),
-        ("IAMDatabaseAuthenticationEnabled", values.iam_database_authentication_enabled.is_some()),
-        ("DBClusterIdentifier", values.db_cluster_identifier.is_some()),
-        ("StorageType", values.storage_type.is_some()),
-        ("BackupRetentionPeriod", values.backup_retention_period.is_some()),
-        ("CertificateDetails", values.certificate_details.is_some()),
-    ]
-    .into_iter()
-    .filter(|(_, is_pending)| *is_pending)
-    .map(|(name, _)| name.to_owned())
-    .collect()
 }
 
 fn pending_of_instance(values: &aws_sdk_rds::types::PendingModifiedValues) -> Vec<String> {

@@ -75,7 +75,7 @@ impl PreflightOperations for MysqlConnection {
             Err(error) => return Err(error.into()),
         };
         let own_sessions = sessions.iter().filter(|session| session.master).count();
-        let is_protected = |account: &crate::engine::logins::Account| {
+        let is_protected = |account: &crate::engine::login_state::Account| {
             protected.iter().any(|grantee| *grantee == format!("'{}'@'{}'", account.user, account.host))
         };
         Ok(Unclosable {
@@ -150,7 +150,7 @@ impl PreflightOperations for MysqlConnection {
 
 impl MysqlConnection {
     /// The accounts that the fence locks, or why this user may not read them.
-    async fn accounts_or_refusal(&self) -> Result<Result<Vec<crate::engine::logins::Account>, String>, StepError> {
+    async fn accounts_or_refusal(&self) -> Result<Result<Vec<crate::engine::login_state::Account>, String>, StepError> {
         // Read as the fence does, for what it can read is what it can close.
         match self.values("SELECT 1 FROM mysql.user LIMIT 1").await {
             Ok(_) => Ok(Ok(self.read_logins().await?.accounts)),

@@ -2,14 +2,15 @@
 
 use super::INVALID_DATABASE;
 use super::connection::PostgresqlConnection;
-use super::quote::{literal, literals};
+use super::quote::literal;
 use crate::engine::preflight::{
     Column, DatabaseFacts, Description, PreflightOperations, ReadOnly, Refusal, ServerFacts, Unclosable,
     rows_if_readable,
 };
-use crate::engine::{Connection, LoginOperations, reserved};
+use crate::engine::{Connection, LoginOperations};
 use crate::error::{DatabaseError, StatementError};
 use rewind_core::{ColumnKind, StepError};
+use std::collections::BTreeSet;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::Type;
 
@@ -51,36 +52,32 @@ impl PreflightOperations for PostgresqlConnection {
 
     async fn unclosable(&self) -> Result<Unclosable, StepError> {
         let logins = self.read_logins().await?;
-        let unlimited: Vec<String> = logins
-            .databases
-            .into_iter()
-            .filter(|database| !database.can_be_limited)
-            .map(|database| database.name)
-            .collect();
-        let entered = self
-            .values(
-                "SELECT datname FROM pg_catalog.pg_database WHERE pg_catalog.has_database_privilege(oid, 'CONNECT')",
-            )
-            .await?;
+        let unlimited = logins.databases.iter().filter(|database| !database.can_be_limited);
         // Until PostgreSQL 15 CREATEROLE is enough. From 16 on it takes the ADMIN option on each role, held by this user
         // or by a role that it is a member of.
-        let roles = self
-            .values(&format!(
-                "SELECT r.rolname FROM pg_catalog.pg_roles r, \
+        let alterable = self
+            .values(
+                "SELECT r.oid FROM pg_catalog.pg_roles r, \
                  (SELECT rolcreaterole FROM pg_catalog.pg_roles WHERE rolname = current_user) me \
-                 WHERE r.rolcanlogin AND NOT r.rolsuper AND NOT r.rolreplication AND r.rolname <> session_user \
-                 AND r.rolname <> current_user AND r.rolname NOT IN ({}) \
-                 AND NOT (me.rolcreaterole AND (pg_catalog.current_setting('server_version_num')::int < 160000 \
+                 WHERE me.rolcreaterole AND (pg_catalog.current_setting('server_version_num')::int < 160000 \
                  OR EXISTS (SELECT FROM pg_catalog.pg_auth_members m WHERE m.roleid = r.oid AND m.admin_option \
-                 AND pg_catalog.pg_has_role(current_user, m.member, 'MEMBER')))) ORDER BY 1",
-                literals(reserved::postgresql_logins())
-            ))
+                 AND pg_catalog.pg_has_role(current_user, m.member, 'MEMBER')))",
+            )
             .await?;
+        let alterable: BTreeSet<String> = alterable.into_iter().collect();
         Ok(Unclosable {
             // The fence verifies by connecting as this user, and takes what is closed to it alone for closed to nobody.
-            logins_get_in: !unlimited.is_empty(),
-            databases: unlimited.into_iter().filter(|name| entered.contains(name)).collect(),
-            logins: roles,
+            logins_get_in: unlimited.clone().next().is_some(),
+            databases: unlimited
+                .filter(|database| database.takes_master)
+                .map(|database| database.name.clone())
+                .collect(),
+            logins: logins
+                .roles
+                .into_iter()
+                .filter(|role| !alterable.contains(&role.oid.to_string()))
+                .map(|role| role.name)
+                .collect(),
             ..Unclosable::default()
         })
     }
