@@ -654,7 +654,7 @@ def scenarios():
     # The same machine with timeouts that are over at once.
     not_done = {"answer": {"done": False, "status": "creating", "seconds": 50}, "always": True}
     for state, question, error, said in [
-        ("AwaitRewind", "IsRewindDone", "Unavailable", "was not done 12 hours after it began"),
+        ("AwaitRewind", "IsRewindDone", "RewindFailed", "was not done 12 hours after it began"),
         ("AwaitInstances", "AreInstancesReady", "RewindFailed", "were not available 2 hours after"),
     ]:
         found.append(

@@ -1,31 +1,12 @@
 //! Connecting to a record's name as a client does, and identifying the server that it leads to.
 
 use super::{ConfirmCutover, Input, ReachedServer};
+use crate::led::{Led, Servers, led};
 use rewind_access::target;
 use rewind_aws::rds::{Cluster, Instance, ReadClusters};
 use rewind_aws::secrets::Logins;
 use rewind_core::{Clock, Endpoint, StepError};
 use rewind_db::{ConnectError, Credential, Network, Server, ServerIdentity, Target, defaults, server_identity};
-
-/// The restored cluster's instances that were asked for who they are.
-#[derive(Debug, Default)]
-pub(crate) struct Servers {
-    /// Those that answered.
-    pub(crate) seen: Vec<ServerIdentity>,
-    /// Those that did not, with the reason.
-    pub(crate) unseen: Vec<String>,
-}
-
-/// Where a name leads.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Led {
-    /// To a server of the restored cluster that the record may lead to.
-    There,
-    /// To another server: a fact.
-    Elsewhere(String),
-    /// Nobody knows: the name or what is behind it did not answer, or what answered may be an instance that did not.
-    Unseen(String),
-}
 
 impl<C: ReadClusters, S: Logins, K: Clock> ConfirmCutover<C, S, K> {
     /// Connects to every record's name. A name without a login is a result, not an error: it is reported with the others.
@@ -69,7 +50,7 @@ impl<C: ReadClusters, S: Logins, K: Clock> ConfirmCutover<C, S, K> {
 
     /// True if `found` is a server of the source, as far as that can be seen.
     async fn is_of_source(&self, input: &Input, network: &Network, found: &ServerIdentity) -> bool {
-        let look = async {
+        let read = async {
             let source = self.access.cluster(&input.plan.cluster).await?;
             let credentials = self.access.credentials(&source, &input.plan.secret_arn, self.clock.now()).await?;
             let instances = self.access.clusters.instances(&source.name).await?;
@@ -77,7 +58,7 @@ impl<C: ReadClusters, S: Logins, K: Clock> ConfirmCutover<C, S, K> {
             Ok::<_, StepError>(identify_all(network, &source, &all, &credentials).await)
         };
         // A source that does not answer proves nothing.
-        look.await.is_ok_and(|servers| servers.seen.iter().any(|server| server.is_same_server(found)))
+        read.await.is_ok_and(|servers| servers.seen.iter().any(|server| server.is_same_server(found)))
     }
 }
 
@@ -97,29 +78,6 @@ pub(crate) fn behind<'a>(
         Endpoint::Reader if readers.is_empty() => (writers, readers),
         Endpoint::Reader => (readers, writers),
     }
-}
-
-/// Decides where a name leads by the server that answered it, and by those of the restored cluster.
-pub(crate) fn led(endpoint: Endpoint, found: &ServerIdentity, meant: &Servers, others: &Servers) -> Led {
-    let is_among = |servers: &Servers| servers.seen.iter().any(|server| server.is_same_server(found));
-    let role_fits = endpoint == Endpoint::Reader || !found.in_recovery;
-    if is_among(meant) && role_fits {
-        return Led::There;
-    }
-    if is_among(meant) || is_among(others) {
-        // It is the restored cluster's, which is no reason to leave it: a name for readers may lead to the writer while
-        // they restart, and a failover gives a writer's name to another instance.
-        return match endpoint {
-            Endpoint::Reader => Led::There,
-            Endpoint::Writer => Led::Unseen(format!("{found} answers, which is no writer yet")),
-        };
-    }
-    let unseen: Vec<&str> = meant.unseen.iter().chain(&others.unseen).map(String::as_str).collect();
-    if unseen.is_empty() && !(meant.seen.is_empty() && others.seen.is_empty()) {
-        return Led::Elsewhere(found.to_string());
-    }
-    // What did not answer by its own name may be what answered by the record's.
-    Led::Unseen(format!("{found} answers, and of the restored cluster did not answer: {}", unseen.join(", ")))
 }
 
 /// Identifies instances, each at its own endpoint: addresses would not do, for behind one name they change.

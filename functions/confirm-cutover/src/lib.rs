@@ -3,9 +3,10 @@
 //! changes nothing, and never asks Route 53: its subnets may have no way there.
 
 mod connect_by_name;
+mod led;
 
-use connect_by_name::Led;
 use jiff::{SignedDuration, Timestamp};
+use led::Led;
 use rewind_access::Access;
 use rewind_aws::rds::ReadClusters;
 use rewind_aws::secrets::Logins;
@@ -25,7 +26,7 @@ pub const ACTIONS: &[&str] = &[
 const ASSUMED_PROPAGATION: SignedDuration = SignedDuration::from_secs(60);
 
 /// The seconds after which a server that cannot be seen is asked for again: one that restarts takes as long as that.
-const LOOK_AGAIN: i64 = 10;
+const ASK_AGAIN: i64 = 10;
 
 /// The step.
 #[derive(Debug)]
@@ -139,7 +140,7 @@ fn judge(records: Vec<ReachedServer>, in_sync_at: Timestamp) -> Result<Output, S
         })
         .collect();
     let confirmed = unseen.is_empty();
-    let wait_seconds = if confirmed { 0 } else { LOOK_AGAIN };
+    let wait_seconds = if confirmed { 0 } else { ASK_AGAIN };
     Ok(Output { confirmed, in_sync_at: Some(in_sync_at), wait_seconds, records, unseen })
 }
 

@@ -1,7 +1,8 @@
 //! The wait before anybody is asked by name: the old TTL from INSYNC on, and never less. Who answers by name is held end
 //! to end, on real databases.
 
-use super::connect_by_name::{Servers, behind, led};
+use super::connect_by_name::behind;
+use super::led::{Servers, led};
 use super::*;
 use rewind_aws::AwsResult;
 use rewind_aws::fixtures::{ManualClock, STARTED, plan, rds, recovery, restored, time};

@@ -6,6 +6,7 @@ mod errors;
 mod inspect;
 mod layers;
 mod network;
+mod position;
 mod readers;
 mod written;
 
@@ -65,7 +66,7 @@ pub struct Input {
     pub fence: FencedSide,
     /// The restored cluster; needed to fence it, and to read its writes before the source is fenced.
     pub restored: Option<Restored>,
-    /// Where the writes of the restored cluster stood before the source was fenced; none if that is not known.
+    /// The position of the restored cluster's writes before the source was fenced; none if that is not known.
     #[serde(default)]
     pub writes: Option<WritePosition>,
 }
@@ -93,7 +94,7 @@ pub struct Output {
     pub sessions_ended: u64,
     /// The layers, in the order they were raised.
     pub layers: Vec<Layer>,
-    /// Where the writes of the restored cluster stand, before the source is fenced.
+    /// The position of the restored cluster's writes before the source is fenced.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub writes: Option<WritePosition>,
     /// True if nobody wrote to the restored cluster since then; absent if the source is fenced.

@@ -1,5 +1,5 @@
-//! Whether clients wrote to the restored cluster, as the fence finds out, on real PostgreSQL and MariaDB: the fence's own changes are
-//! no write, and every other one is.
+//! The fence finds out if clients wrote to the restored cluster, on real PostgreSQL and MariaDB: its own changes are no write, and
+//! every other one is.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test stops where something is wrong")]
 

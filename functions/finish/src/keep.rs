@@ -1,21 +1,12 @@
 //! Keeps the restored cluster of a recovery that failed: tags it with the time until which it is kept, and names the way on. It
 //! deletes nothing and changes nothing else.
 
-use super::Finish;
+use super::{Finish, KeepInput};
 use jiff::{Timestamp, Unit};
-use rewind_aws::rds::{Cluster, ReadClusters, TagClusters, Tagged};
-use rewind_core::names::KEEP_UNTIL_TAG;
-use rewind_core::{Clock, Plan, Recovery, StepError};
-use serde::{Deserialize, Serialize};
-
-/// The payload after a failure.
-#[derive(Debug, Clone, Deserialize)]
-pub struct KeepInput {
-    /// The recovery.
-    pub recovery: Recovery,
-    /// The plan.
-    pub plan: Plan,
-}
+use rewind_aws::rds::{Cluster, ReadClusters, TagClusters, Tagged, is_foreign};
+use rewind_core::names::{KEEP_UNTIL_TAG, RECOVERY_TAG};
+use rewind_core::{Clock, StepError};
+use serde::Serialize;
 
 /// The restored cluster, as it is kept.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -30,11 +21,15 @@ pub struct Kept {
 }
 
 impl<C: ReadClusters + TagClusters, K: Clock> Finish<C, K> {
-    pub(crate) async fn keep(&self, KeepInput { recovery, plan }: KeepInput) -> Result<Kept, StepError> {
+    pub(crate) async fn keep(&self, KeepInput { recovery, plan, .. }: KeepInput) -> Result<Kept, StepError> {
         let name = &plan.new_cluster;
+        let found = match self.clusters.cluster(name).await {
+            Err(error) if is_foreign(&error) => None,
+            found => found?,
+        };
         // By its tag: the name alone may be somebody else's, whose cluster must not be deleted a day later.
-        let found = self.clusters.created_cluster(name, &recovery.id).await?;
-        let Some(cluster) = found.filter(|cluster| cluster.status != "deleting") else {
+        let is_ours = |cluster: &Cluster| cluster.tag(RECOVERY_TAG) == Some(recovery.id.as_str());
+        let Some(cluster) = found.filter(|cluster| is_ours(cluster) && cluster.status != "deleting") else {
             return Ok(Kept { cluster: None, keep_until: None, what: format!("there is no restored cluster {name}") });
         };
         let until = self.clock.now().checked_add(plan.keep_restored()).map_err(|e| StepError::bug(e.to_string()))?;

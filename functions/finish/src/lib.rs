@@ -4,7 +4,7 @@
 
 mod keep;
 
-pub use keep::{KeepInput, Kept};
+pub use keep::Kept;
 
 mod secret;
 
@@ -47,8 +47,8 @@ impl<'de> Deserialize<'de> for Input {
         let payload = Value::deserialize(deserializer)?;
         // Told apart by this field alone: an untagged enum would report a missing field as "no variant matches".
         match payload.get("what").and_then(Value::as_str) {
-            Some("keep") => serde_json::from_value(payload).map(|input| Self::Keep(Box::new(input))),
-            _ => serde_json::from_value(payload).map(|input| Self::Finish(Box::new(input))),
+            Some(_) => serde_json::from_value(payload).map(|input| Self::Keep(Box::new(input))),
+            None => serde_json::from_value(payload).map(|input| Self::Finish(Box::new(input))),
         }
         .map_err(D::Error::custom)
     }
@@ -62,6 +62,25 @@ pub enum Output {
     Finished(Box<Outcome>),
     /// The restored cluster, as it is kept.
     Kept(Kept),
+}
+
+/// The payload after a failure.
+#[derive(Debug, Clone, Deserialize)]
+pub struct KeepInput {
+    /// The recovery.
+    pub recovery: Recovery,
+    /// The plan.
+    pub plan: Plan,
+    /// The word by which this payload is told apart.
+    pub what: What,
+}
+
+/// The work of the step where it is not the end of a recovery that worked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum What {
+    /// Keep the restored cluster.
+    Keep,
 }
 
 /// The payload when the work is done.

@@ -235,7 +235,7 @@ async fn in_place_the_safety_clone_is_what_is_kept_and_its_end_is_a_command() {
 }
 
 fn failed() -> KeepInput {
-    KeepInput { recovery: recovery(), plan: plan() }
+    KeepInput { recovery: recovery(), plan: plan(), what: What::Keep }
 }
 
 #[tokio::test]

@@ -190,7 +190,7 @@ async fn without_records_there_is_nothing_to_move() {
 }
 
 #[tokio::test]
-async fn the_zone_says_what_an_attempt_whose_answer_was_lost_has_moved() {
+async fn the_zone_shows_what_an_attempt_whose_answer_was_lost_has_moved() {
     let zone = Zone::new(Lose::Nothing);
     assert_eq!(read(&zone).await.records, FoundState::Planned);
     let moved = swap(&zone, input()).await;

@@ -15,7 +15,11 @@ pub(super) fn states() -> Vec<State> {
             .when("$failure.rejected = true", "UndoAddInstances")
             // One that was adopted from an earlier recovery is hours old, whatever happened to this call.
             .when("$failure.state = 'StartRestore' and $not($exists($request.resume))", "UndoStartRestore")
-            .when("$failure.state = 'AwaitRewind' and $failure.Error = 'RewindFailed'", "UndoAddInstances")
+            // Raised by the function, which knows of RDS: where only the time ran out, nobody knows that it failed.
+            .when(
+                "$failure.state = 'AwaitRewind' and $failure.Error = 'RewindFailed' and $exists($failure.retries)",
+                "UndoAddInstances",
+            )
             .next("KeepRestored"),
         State::step("KeepRestored")
             .function("Finish")

@@ -81,8 +81,7 @@ fn not_done() -> Assign {
          hours after it began') & ': its status is ' & $string($rewind.status) & '; next step: ask AWS Support about \
          it, or recover to another time'"
     );
-    // Not RewindFailed, after which the restored cluster is deleted: RDS has not said that the restore failed.
-    found("failure", ErrorName::Unavailable, "AwaitRewind", &cause)
+    found("failure", ErrorName::RewindFailed, "AwaitRewind", &cause)
 }
 
 /// The undo of them, last first.
