@@ -130,7 +130,7 @@ async fn the_restored_cluster_is_tagged_with_the_secret_that_logs_in_to_it() {
     );
     // RDS takes 256 characters, and a secret's name may have 512.
     let long = Plan { secret_arn: format!("arn:aws:secretsmanager:r:1:secret:{}", "x".repeat(300)), ..plan() };
-    let output = step.finish(Input { plan: long, ..input() }).await.unwrap();
+    let output = step.finish(FinishInput { plan: long, ..input() }).await.unwrap();
     assert!(output.notes.iter().any(|note| note.contains("its ARN is longer than a tag")), "{:?}", output.notes);
 }
 
@@ -139,7 +139,7 @@ async fn in_place_a_secret_that_was_named_in_the_request_is_found_again_too() {
     let rds = FakeRds::with(vec![mysql_source()], Vec::new());
     let step = Finish { clusters: rds.clone(), clock: ManualClock::at(STARTED) };
     let rewound = Restored { cluster: "orders".to_owned(), cluster_arn: mysql_source().arn, ..restored() };
-    let rewind = |secret_arn: &str| Input {
+    let rewind = |secret_arn: &str| FinishInput {
         plan: Plan { secret_arn: secret_arn.to_owned(), ..in_place_plan() },
         restored: rewound.clone(),
         safety_clone: Some(safety_clone()),
