@@ -80,7 +80,7 @@ fn states() -> Vec<State> {
         )
         .progress("sends the event that pages")
         .comment("The one event that pages while a recovery runs.")
-        .next("Watched")
+        .next("IsAnnounced")
         .catch(
             &ANY,
             vec![set_to(
@@ -91,8 +91,12 @@ fn states() -> Vec<State> {
                     ("Cause", "a fence is overdue, and the event that says so could not be sent".into()),
                 ]),
             )],
-            "Unannounced",
+            "IsAnnounced",
         ),
+        State::choice("IsAnnounced")
+            .comment("A page that could not be sent must not end in silence.")
+            .when("$exists($failure.Error)", "Unannounced")
+            .next("Watched"),
         State::succeed("Watched").comment("Clients are in again, or people know that they are not."),
         State::fail("Unannounced", "'FenceOverdueUnannounced'", "$failure.Cause")
             .comment("An error that is none of ours, so that the rule for unexpected ends pages."),

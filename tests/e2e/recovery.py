@@ -10,22 +10,25 @@ from checks import contains, same_path, wait_until
 from cluster import remove
 from leak_watch import TOKEN
 from stages import (
-    APPROVE, ASK, DECIDED, DONE, FENCE, FORWARD, INSTANCES, RELEASED, REWIND, START, UNDO_FENCE, UNDO_INSTANCES, between, stage,
+    APPROVE, ASK, DECIDED, DONE, FENCE, FORWARD, INSTANCES, RELEASED, REWIND, START, UNCONFIRMED, UNDO_FENCE, UNDO_INSTANCES,
+    between, stage,
 )  # fmt: skip
 
 # ------------------------------------------------------------------------------------------------------------ the paths
 
-DRY_RUN = "Begin IsLeaseNeeded ValidateWindow AnnouncePlan IsDryRun Planned".split()
+DRY_RUN = "Begin IsLeaseNeeded ValidateWindow Preflight IsBlocked AnnouncePlan IsDryRun Planned".split()
 REFUSE = [*ASK, "IsApprovalToConfirm", *DECIDED]
 # The old TTL is waited for once: it is longer than the first look takes.
-SWITCH = stage("cutover") + between("cutover", "ConfirmCutover", "IsCutoverConfirmed") + stage("release")
+SWITCH = stage("cutover", without=UNCONFIRMED) + between("cutover", "ConfirmCutover", "IsCutoverConfirmed") + stage("release")
 
 CONCLUDE = ["ConcludeNothingChanged", *RELEASED, "NothingChanged"]
+ROLLED_BACK = ["ConcludeRolledBack", *RELEASED, "RolledBack"]
 # Whoever had no lease, or keeps it, gives none back.
 WITHOUT_RELEASE = [state for state in RELEASED if state != "ReleaseLeaseAfterFailure"]
 CONCLUDE_WITHOUT_LEASE = ["ConcludeNothingChanged", *WITHOUT_RELEASE, "NothingChanged"]
 # Refused before anything was changed.
 REFUSED = [*START[: START.index("ValidateWindow") + 1], *CONCLUDE]
+BLOCKED = [*START[: START.index("IsBlocked") + 1], *CONCLUDE]
 NEEDS_OPERATOR = ["IsAnythingChanged", "ConcludeNeedsOperator", *WITHOUT_RELEASE, "NeedsOperator"]
 
 WITHOUT_RECORDS = START + REWIND + DONE
@@ -219,6 +222,17 @@ class Started(Recovery):
         self.called, self._ended = described["startDate"].timestamp(), None
         if "newCluster" in self.request:
             stack.on_success(lambda: remove(stack, self.request["newCluster"]))
+
+
+def undo(stack, recovery):
+    """Starts the machine that undoes a recovery; answers how that ended."""
+    started = stack.states.start_execution(
+        stateMachineArn=stack.outputs["UndoStateMachineArn"],
+        name=f"{recovery}-undo",
+        input=json.dumps({"recovery": recovery, "by": "e2e"}),
+    )
+    look = lambda: stack.states.describe_execution(executionArn=started["executionArn"])
+    return wait_until(lambda: (ended := look())["status"] != "RUNNING" and ended, "the end of the undo", 120)
 
 
 def moment(text):

@@ -13,7 +13,7 @@ from backtracks import create_shop_with_backtrack, rewind_in_place
 from checks import contains, same_path, wait_until
 from cluster import UTC, Cluster, iso
 from engines import MYSQL, POSTGRES
-from recovery import IN_PLACE, WITHOUT_APPROVAL, Recovery, seconds
+from recovery import IN_PLACE, WITHOUT_APPROVAL, Recovery, seconds, undo
 from shop import create_shop, difference, everything
 from subscriber import Subscriber
 
@@ -63,17 +63,6 @@ def keep_until(stack, name, at):
 
 def expire(stack, name):
     keep_until(stack, name, datetime.datetime.now(UTC) - datetime.timedelta(seconds=1))
-
-
-def undo(stack, recovery):
-    """Starts the machine that takes a recovery back; answers how that ended."""
-    started = stack.states.start_execution(
-        stateMachineArn=stack.outputs["UndoStateMachineArn"],
-        name=f"{recovery}-undo",
-        input=json.dumps({"recovery": recovery, "by": "e2e"}),
-    )
-    look = lambda: stack.states.describe_execution(executionArn=started["executionArn"])
-    return wait_until(lambda: (ended := look())["status"] != "RUNNING" and ended, "the end of taking back", 120)
 
 
 def into_a_snapshot(stack, run, name):

@@ -4,7 +4,7 @@ import time
 
 from checks import refused
 from cluster import Cluster, iso
-from recovery import WITHOUT_APPROVAL, Recovery, seconds
+from recovery import WITHOUT_APPROVAL, Recovery, seconds, undo
 from writers import APP_PASSWORD, Writers
 
 
@@ -58,3 +58,23 @@ def test_logins_stay_closed_without_the_network_layer(stack, engine):
     with cluster.connect(user="app", password=APP_PASSWORD, host=cluster.record) as session:
         session.execute("INSERT INTO t VALUES (1)")
     assert output["fence"]["sessionsEnded"] == 0, "sessions ended where there were none"
+
+
+def test_undo_enters_the_restored_cluster_after_its_managed_password_was_turned_on(stack, engine):
+    cluster = Cluster.create(stack, f"{engine.prefix}-own-secret", engine=engine)
+    cluster.sql(["CREATE TABLE t (n int)", *engine.grant_app("app", APP_PASSWORD, "t")])
+    cluster.settle()
+    run = Recovery.of(cluster, "1s ago", dns=cluster.dns(), approval="none")
+    run.recovered(WITHOUT_APPROVAL)
+    # As the report advises: the password of the source's secret is over then.
+    new = cluster.derived(f"{cluster.name}-r")
+    stack.rds.modify_db_cluster(DBClusterIdentifier=new.name, ManageMasterUserPassword=True, ApplyImmediately=True)
+    new.wait_available()
+    ended = undo(stack, run.id)
+    assert ended["status"] == "SUCCEEDED", f"the undo: {ended.get('cause')}"
+    assert stack.records()[cluster.record] == (cluster.endpoint, 1), "the record"
+    with cluster.connect(user="app", password=APP_PASSWORD, host=cluster.record) as session:
+        session.execute("INSERT INTO t VALUES (1)")
+    assert new.groups == sorted(stack.fence_groups), "the restored cluster is fenced"
+    item = stack.item(f"fence#{run.id}")
+    assert {"fence", "fenceRestored"} <= set(item), "the records of both fences"

@@ -107,7 +107,7 @@ def test_fence_source_killed_every_time_with_its_fence_up_changes_nothing(stack,
     it = Mistaken(stack, kills, "kill-fence")
     with (
         it.fencing("after") as closed,
-        it.kills.at("UpdateItem", "fence", f"recovery#{it.name}-", when="never") as again,
+        it.kills.at("UpdateItem", f"fence#{it.name}-", when="never") as again,
     ):
         run = it.start()
         wait_until(lambda: closed.killed, "the end of the first fence-source", 90)

@@ -43,12 +43,14 @@ class Writer(threading.Thread):
 
 
 class Writers:
-    """Three of the application's own login, as a pool has them, and one that logs in as the master user."""
+    """Two of the application's own login, as a pool has them, one whose name only looks like one of AWS's, and one that logs in as the
+    master user."""
 
     def __init__(self, cluster):
         self.cluster, engine = cluster, cluster.engine
-        cluster.sql([engine.writes, *engine.grant_app("app", APP_PASSWORD, "writes")])
-        logins = [("app", APP_PASSWORD)] * 3 + [(cluster.user, cluster.password)]
+        grants = [statement for user in ("app", "rds_app") for statement in engine.grant_app(user, APP_PASSWORD, "writes")]
+        cluster.sql([engine.writes, *grants])
+        logins = [*((user, APP_PASSWORD) for user in ("app", "app", "rds_app")), (cluster.user, cluster.password)]
         self.all = [Writer(cluster, number, *login) for number, login in enumerate(logins, 1)]
 
     @contextlib.contextmanager

@@ -14,6 +14,7 @@ from stages import DECLARED
 
 CHECK = {"name": "orders are there", "database": "shop", "sql": "SELECT count(*) FROM orders", "expect": "3"}
 TIMEOUT = 240
+KEPT_ENDS = [("NothingChanged", RESTORED), ("RolledBack", RESTORED)]
 CAN_RESUME = any("ReadResumed" in states for states in DECLARED[REWIND]["stages"].values())
 
 
@@ -178,6 +179,14 @@ class Run:
             yield f"{clusters} are left"
         if left in (RESTORED, SOURCE, CLONE) and self.new not in clusters:
             yield f"{left} is gone"
+        for group in [] if clusters else ground.parameter_groups():
+            if group not in told:
+                yield f"the parameter group {group} is left, and nobody is told of it"
+        if (end, left) in KEPT_ENDS and self.new in clusters and (self.case.state, self.case.fault) != ("KeepRestored", "fails"):
+            if "aurora-rewind:keep-until" not in {tag["Key"] for tag in self.stack.describe(self.new)["TagList"]}:
+                yield "the restored cluster has no tag that says until when it is kept"
+            if self.flow.request.get("dns") != [] and f"rewind resume {self.name}" not in told:
+                yield "nobody is told how to go on with it"
         held = ground.lease()
         if end == "NeedsOperator" and held and f"lease#{ground.name}" not in told:
             yield "the lease is held, and nobody is told of it"

@@ -36,6 +36,10 @@ def pytest_sessionstart(session):
     if hasattr(session.config, "workerinput") or session.config.option.collectonly:
         return
     stack = Stack(folder())
+    for machine in [stack.machine, stack.outputs["UndoStateMachineArn"]]:
+        for execution in stack.states.list_executions(stateMachineArn=machine, statusFilter="RUNNING")["executions"]:
+            if execution["name"].startswith(PREFIX):
+                stack.states.stop_execution(executionArn=execution["executionArn"])
     left = lambda: [name for name in stack.inventory() if name.startswith(PREFIX)]
     for name in left():
         remove(stack, name)

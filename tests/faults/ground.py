@@ -24,19 +24,23 @@ class Application(threading.Thread):
         super().__init__(daemon=True)
         self.cluster, self.user, self.password = cluster, user, password
         self.ids, self.ended, self.acknowledged = itertools.count(number * 100_000_000), False, []
+        # The connection is the one that was asked for last, and a row was acknowledged on it.
+        self.asked, self.writes_on = 0, 0
 
     def run(self):
         while not self.ended:
+            connection = self.asked
             try:
                 session = self.cluster.connect("shop", self.user, self.password, self.cluster.record)
             except Exception:  # a database that is not to be reached is what a fence is for
                 time.sleep(0.1)
                 continue
             try:
-                while not self.ended:
+                while not self.ended and self.asked == connection:
                     number = next(self.ids)
                     session.execute("INSERT INTO writes (id, who) VALUES (%s, current_user)", [number])
                     self.acknowledged.append(number)
+                    self.writes_on = connection
                     time.sleep(0.04)
             except self.cluster.engine.error:
                 pass
@@ -132,6 +136,12 @@ class Ground:
     def other_clusters(self):
         return [name for name in self.others() if self.stack.describe(name)]
 
+    def parameter_groups(self):
+        """The parameter groups that were made for clusters of this ground."""
+        pages = self.stack.rds.get_paginator("describe_db_cluster_parameter_groups").paginate()
+        names = [group["DBClusterParameterGroupName"] for page in pages for group in page["DBClusterParameterGroups"]]
+        return [name for name in names if f"{self.name}-r" in name]
+
     def lease(self):
         return self.stack.item(f"lease#{self.name}")
 
@@ -159,6 +169,13 @@ class Ground:
         else:
             with self.cluster.connect(self.engine.maintenance) as session:
                 self.engine.reopen(session, ["app"])
+        self.restart_applications()
+
+    def restart_applications(self):
+        """Ends connections that outlive a change of the record: what they write until then is on the cluster that is left."""
+        for application in self.applications:
+            application.asked += 1
+        wait_until(lambda: all(a.writes_on == a.asked for a in self.applications), "rows of the restarted applications")
 
     def put_in_order(self):
         """What a person does at the end of a case: traffic on the source, open, and nothing beside it."""
@@ -183,6 +200,8 @@ class Ground:
         for name in self.other_clusters():
             remove(self.stack, name)
         wait_until(lambda: not self.others(), f"the end of what was made of {self.name}", 90)
+        for group in self.parameter_groups():
+            self.stack.rds.delete_db_cluster_parameter_group(DBClusterParameterGroupName=group)
 
     def abandon(self):
         """Leaves everything as it is, for people to look at; the next run removes it."""

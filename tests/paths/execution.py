@@ -32,11 +32,12 @@ def execute(deployment, scenario, name, given):
 
 
 def hold_lease(deployment, scenario, lease):
-    """Gives the lease to somebody else, where the scenario says so."""
+    """Gives the lease to somebody else, or to the recovery that is undone, where the scenario says so."""
     if scenario.held:
         until = int(time.time()) + (-5 if scenario.held == "expired" else 3600)
+        holder = slug(scenario.name) if scenario.held == "own" else "the-other-one"
         deployment.client("dynamodb").put_item(TableName=deployment.table, Item={
-            "id": {"S": lease}, "recoveryId": {"S": "the-other-one"}, "executionArn": {"S": "arn:of:the-other-one"},
+            "id": {"S": lease}, "recoveryId": {"S": holder}, "executionArn": {"S": "arn:of:the-other-one"},
             "takenAt": {"S": "2026-11-23T09:00:00Z"}, "expiresAt": {"N": str(until)},
         })  # fmt: skip
 
@@ -126,10 +127,20 @@ def run_recovery(deployment, scenario):
     return [
         *problems_of_end(deployment, scenario, ended),
         *problems_of_calls(deployment, scenario, recovery),
+        *problems_of_findings(deployment, recovery),
         *problems_of_output(scenario, recovery, ended),
         *problems_of_approvals(deployment, recovery),
         *problems_of_table(deployment, scenario, recovery, ended, lease),
     ]
+
+
+def problems_of_findings(deployment, recovery):
+    """Compares the findings in each plan: what the preflight answered goes to every later step, and so to people and the hash."""
+    for call in deployment.calls_of(recovery):
+        codes = [finding["code"] for finding in call["payload"].get("plan", {}).get("findings", [])]
+        due = [] if call["call"] in ("ValidateWindow", "Preflight") else ["check-slow"]
+        if codes != due:
+            yield f"{call['call']} got the findings {codes}, expected {due}"
 
 
 def problems_of_output(scenario, recovery, ended):
@@ -139,6 +150,10 @@ def problems_of_output(scenario, recovery, ended):
     outcome = {"Recovered": "Recovered", "Planned": "Planned"}[scenario.end]
     if output.get("outcome") != outcome or output.get("recoveryId") != recovery:
         yield f"the output was {output}"
+    if scenario.end == "Planned":
+        codes = [finding["code"] for finding in output["plan"]["findings"]]
+        if codes != ["secret-plain-text" if "Preflight" in scenario.script else "check-slow"]:
+            yield f"the dry run showed the findings {codes}"
     if scenario.end == "Recovered":
         marks = [state for state in scenario.path if state in PAYLOADS and state not in ("Finish",)]
         # Its failure is a note, and no time.

@@ -2,6 +2,7 @@
 
 import json
 import re
+from itertools import count
 from pathlib import Path
 
 from stages import APPROVE, ASK, DECIDED, DONE, FENCE, RELEASED, REWIND, START, UNCONFIRMED, between, stage
@@ -54,15 +55,28 @@ def passing():
     return [{"error": [name, "wait"]} for name in PASSING]
 
 
-def attempts(state, error, definition="rewind.asl.json"):
-    """How often a state is repeated after an error, by its declaration."""
-    states = json.loads((DEFINITIONS / definition).read_text())["States"]
-    return next(retrier["MaxAttempts"] for retrier in states[state]["Retry"] if error in retrier["ErrorEquals"])
+def retrier(state, error):
+    """The entry of `Retry` that repeats a state of a recovery after an error."""
+    states = json.loads((DEFINITIONS / "rewind.asl.json").read_text())["States"]
+    return next(retrier for retrier in states[state]["Retry"] if error in retrier["ErrorEquals"])
 
 
-def away(state, *errors):
-    """What a service or a function that is away for an hour answers: the errors in turn, as often as the state bears them."""
-    return [{"error": [errors[n % len(errors)], "away"]} for n in range(attempts(state, errors[0]))]
+def attempts(state, error):
+    """How often a state is repeated after an error."""
+    return retrier(state, error)["MaxAttempts"]
+
+
+def away(state, *errors, minutes=55):
+    """What a service or a function that is away so long answers to a state: the errors in turn, as often as the state asks
+    on average. Full jitter draws a pause between zero and its limit."""
+    of = retrier(state, errors[0])
+    assert of["JitterStrategy"] == "FULL", f"{state} pauses otherwise than is reckoned here"
+    limits = (min(of["IntervalSeconds"] * of["BackoffRate"] ** n, of["MaxDelaySeconds"]) for n in count())
+    waited, answers = 0, []
+    while waited < minutes * 60:
+        answers.append({"error": [errors[len(answers) % len(errors)], "away"]})
+        waited += next(limits) / 2
+    return answers
 
 
 def always(name, message="it is so"):

@@ -7,6 +7,7 @@ import pytest
 import backtrack
 import clean_up
 import restore
+import resume
 import undo
 import watch
 from execution import run_recovery
@@ -36,6 +37,11 @@ def test_clean_up(deployment, notifications, scenario):
 @pytest.mark.parametrize("scenario", watch.scenarios(), ids=name_of)
 def test_watch(deployment, scenario):
     holds(watch.run(deployment, scenario))
+
+
+@pytest.mark.parametrize("scenario", resume.scenarios(), ids=name_of)
+def test_resume(deployment, scenario):
+    holds(resume.run(deployment, scenario))
 
 
 def holds(problems):

@@ -4,7 +4,7 @@ from execution import execute, problems_of_end
 from scenario import WATCH, Scenario, slug
 
 READ = ["Begin", "WaitForFence", "ReadFence"]
-OVERDUE = ["AnnounceOverdue", "Watched"]
+OVERDUE = ["AnnounceOverdue", "IsAnnounced", "Watched"]
 BROKEN = "DynamoDB.AmazonDynamoDBException"
 
 
@@ -32,7 +32,7 @@ def scenarios():
     yield scenario("the record cannot be read", [*READ, *OVERDUE], item=ended, mocked={"ReadFence": BROKEN})
     yield scenario(
         "the event cannot be sent",
-        [*READ, "IsFenceUp", "AnnounceOverdue", "Unannounced"],
+        [*READ, "IsFenceUp", *OVERDUE[:2], "Unannounced"],
         "FenceOverdueUnannounced",
         ["could not be sent"],
         item={},

@@ -66,9 +66,6 @@ const OTHER_NAMES: [(&str, &str); 17] = [
 const UNDOING: [&str; 6] =
     ["FenceRestored", "AwaitForward", "VerifyForward", "AwaitDeletion", "LiftRestoredFence", "ReadRecords"];
 
-/// A state whose failure changes no end: it is told beside the failure that came before it.
-const TOLERATED: &str = "KeepRestored";
-
 const INVOKE: &str = "arn:${Partition}:states:::lambda:invoke";
 const INVOKE_AND_WAIT: &str = "arn:${Partition}:states:::lambda:invoke.waitForTaskToken";
 const PUT_EVENTS: &str = "arn:${Partition}:states:::events:putEvents";
@@ -479,7 +476,8 @@ fn nothing_is_undone_and_nothing_fails_unless_something_failed() {
 fn a_bug_is_never_undone_automatically_and_a_failing_undo_calls_a_person() {
     for (name, state, _) in Machine::rewind().invocations() {
         let catches = state["Catch"].as_array().unwrap();
-        if name == TOLERATED {
+        // Nothing that fails there stops anything, and nothing is undone.
+        if catches.iter().all(|catch| catch["Next"] == state["Next"]) {
             continue;
         }
         let undo = name.starts_with("Undo") || UNDOING.contains(&name);
@@ -527,7 +525,7 @@ fn no_assignment_reads_a_variable_that_the_same_block_sets_before_it() {
     // AWS evaluates a block with the values from before it, the local interpreter one line after another.
     for machine in Machine::all() {
         let blocks = machine.assigns_as_written();
-        assert!(blocks.len() > 10, "{}", machine.path);
+        assert!(blocks.len() > 2, "{}", machine.path);
         for (name, lines) in blocks {
             for (i, (variable, _)) in lines.iter().enumerate() {
                 let read = Regex::new(&format!(r"\${variable}\b")).unwrap();
@@ -666,7 +664,7 @@ fn every_example_is_a_request() {
     for name in names {
         let input: Value = serde_json::from_str(&files::read(format!("statemachine/inputs/{name}"))).unwrap();
         // People copy the examples, so they must be requests that are accepted.
-        rewind_core::Request::parse(&input).unwrap_or_else(|e| panic!("{name}: {e}"));
+        rewind_core::Request::check(&input).unwrap_or_else(|e| panic!("{name}: {e}"));
     }
 }
 

@@ -14,7 +14,7 @@ const LOG_IN: Duration = DATABASE_CONNECT.saturating_add(DATABASE_LOGIN);
 
 /// Waits of each function, one after the other, on the way that takes longest, besides the one AWS call in full that
 /// every function must have time for. What is not listed here gets no more than the invocation has left.
-const WAITS: [(&str, &[&[Duration]]); 12] = [
+const WAITS: [(&str, &[&[Duration]]); 14] = [
     ("AddInstances", &[&[FAILOVER_WITHIN]]),
     ("AwaitRewind", &[&[AWAIT_BUDGET]]),
     // A call of set-window has its own limit, and what is done for a person is told to them after it.
@@ -24,16 +24,18 @@ const WAITS: [(&str, &[&[Duration]]); 12] = [
     (
         "FenceSource",
         &[
-            &[WRITE_POSITION, LOG_IN, FENCE_GROUPS, FENCE_SESSIONS, FENCE_PROBES, FENCE_READERS],
+            &[WRITE_POSITION, LOG_IN, FENCE_LOGIN, FENCE_GROUPS, FENCE_SESSIONS, FENCE_PROBES, FENCE_READERS],
             // A fence that is inspected again.
             &[LOG_IN, FENCE_INSPECTION],
         ],
     ),
     ("CloneSource", &[&[APPEARS_WITHIN]]),
     ("HoldJobs", &[&[PARAMETER_GROUP], &[PARAMETER_GROUP, LOG_IN]]),
+    ("Preflight", &[&[LOG_IN, PREFLIGHT_FACTS, LOG_IN, PREFLIGHT_CHECKS]]),
     ("SetWindow", &[&[WINDOW_SHOWS_WITHIN]]),
     ("StartBacktrack", &[&[APPEARS_WITHIN]]),
     ("StartRestore", &[&[APPEARS_WITHIN]]),
+    ("ValidateWindow", &[&[ZONES_READ]]),
     ("Verify", &[&[LOG_IN, LOG_IN, CHECKING, COUNTING, COUNTERS]]),
 ];
 
@@ -125,6 +127,8 @@ fn the_parts_of_a_wait_are_smaller_than_the_whole() {
         (CHECK, CHECKING, "a check"),
         (CHECK_ON_SOURCE, CHECK, "a check on the source"),
         (CHECK_LOCK, CHECK_ON_SOURCE, "a check's lock"),
+        (PREFLIGHT_CHECK_ON_WRITER, PREFLIGHT_CHECK_ON_READER, "a check that is tried where clients write"),
+        (PREFLIGHT_CHECK_ON_READER, PREFLIGHT_CHECKS, "a check that is tried"),
         (COUNT, COUNTING, "counting a table"),
         (FENCE_READER, FENCE_READERS, "one reader"),
         (FENCE_READER_SESSIONS, FENCE_READER, "a reader's sessions"),

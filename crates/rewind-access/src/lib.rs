@@ -32,12 +32,41 @@ impl<C: ReadClusters, S: Logins> Access<C, S> {
             .ok_or_else(|| StepError::new(ErrorName::RewindFailed, format!("the cluster {name} is gone")))
     }
 
-    /// The logins that the secret holds for `cluster`, the one first that was current at `moment`.
+    /// The logins for `cluster`: those of `secret_arn`, the one first that was current at `moment`, and those of the cluster's own
+    /// managed secret where that is another.
+    ///
+    /// A restored cluster gets a secret of its own when somebody turns on its managed password, and the password of `moment` ends
+    /// with that. What cannot be read of one secret is no error where the other has a login.
     ///
     /// # Errors
     ///
-    /// The errors of reading the secret.
+    /// The errors of reading the secrets.
     pub async fn credentials(
+        &self,
+        cluster: &Cluster,
+        secret_arn: &str,
+        moment: Timestamp,
+    ) -> Result<Vec<Credential>, StepError> {
+        let given = self.logins(cluster, secret_arn, moment).await;
+        let Some(own) = cluster.master_secret.as_deref().filter(|own| *own != secret_arn) else { return given };
+        // The latest version first: RDS sets the password and the secret together.
+        let mut own = match self.logins(cluster, own, Timestamp::MAX).await {
+            Ok(own) => own,
+            // Not readable for now: the other secret's login may be over, and a refused login would be final.
+            Err(error) if matches!(error.name, ErrorName::Unavailable | ErrorName::Throttled) => return Err(error),
+            Err(_) => return given,
+        };
+        for login in &mut own {
+            login.label = format!("{} of the cluster's own secret", login.label);
+        }
+        let given = given.unwrap_or_default();
+        // A managed secret belongs to one cluster, and the given one to another. One that people made was chosen for its user.
+        Ok(if is_managed(secret_arn) { [own, given] } else { [given, own] }.concat())
+    }
+
+    /// The logins that the secret holds, all versions in the order of their likelihood: passwords are rewound with the data, to the
+    /// moment or a little off it.
+    async fn logins(
         &self,
         cluster: &Cluster,
         secret_arn: &str,
@@ -45,7 +74,6 @@ impl<C: ReadClusters, S: Logins> Access<C, S> {
     ) -> Result<Vec<Credential>, StepError> {
         // A secret that people made may hold the password alone.
         let master = cluster.master_username.clone().unwrap_or_else(|| defaults(cluster.engine).user.to_owned());
-        // All versions, in the order of their likelihood: passwords are rewound with the data, to the moment or a little off it.
         let logins = self.secrets.logins(secret_arn, moment).await?;
         Ok(logins
             .into_iter()
@@ -77,14 +105,24 @@ impl<C: ReadClusters, S: Logins> Access<C, S> {
     }
 }
 
+/// True for a secret that RDS made, with the master user's password of one cluster.
+fn is_managed(secret_arn: &str) -> bool {
+    secret_arn.contains(":secret:rds!")
+}
+
 /// A server of the cluster's at `endpoint`.
 pub fn target(cluster: &Cluster, endpoint: impl Into<String>) -> Target {
     // Without a usable port in the answer the default of the engine is left, which most clusters have.
     let port = cluster.port.and_then(|port| u16::try_from(port).ok()).unwrap_or(defaults(cluster.engine).port);
-    Target::new(cluster.engine, endpoint, port)
+    Target::new(cluster.engine, endpoint, port).of_master_user(cluster.master_username.clone())
 }
 
-fn writer(cluster: &Cluster) -> Result<Target, StepError> {
+/// The server that writes.
+///
+/// # Errors
+///
+/// `ClusterNotReady` where the cluster has no endpoint yet.
+pub fn writer(cluster: &Cluster) -> Result<Target, StepError> {
     // Its absence passes: a cluster that is being created gets its endpoint a little later.
     let endpoint = cluster
         .endpoint

@@ -176,6 +176,7 @@ pub fn plan() -> Plan {
         instances: vec![instance(1, "db.r6g.xlarge", 1, true), instance(2, "db.r6g.large", 5, false)],
         dns: vec![record("db", Endpoint::Writer), record("db-ro", Endpoint::Reader)],
         checks: Vec::new(),
+        check_timeout_seconds: 60,
         secret_arn: "arn:aws:secretsmanager:us-east-1:000000000000:secret:rds!cluster-orders".to_owned(),
         approval: Approval::Required,
         approval_timeout_seconds: 3_600,
@@ -187,6 +188,7 @@ pub fn plan() -> Plan {
         adopted: None,
         will_do: Vec::new(),
         warnings: Vec::new(),
+        findings: Vec::new(),
     }
 }
 

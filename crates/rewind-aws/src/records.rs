@@ -64,7 +64,14 @@ pub trait ReadLeases: Send + Sync {
 pub struct Records {
     client: aws_sdk_dynamodb::Client,
     table: String,
+    /// The first part of the key of the items with notes.
+    kind: &'static str,
 }
+
+/// The items of recoveries.
+const RECOVERY: &str = "recovery";
+/// The items of fences.
+const FENCE: &str = "fence";
 
 impl Records {
     /// The client at the environment's endpoint, for the table `REWIND_TABLE`.
@@ -74,38 +81,63 @@ impl Records {
     /// `Bug` where the variable is not set: the template sets it.
     pub fn from_env(aws: &Aws) -> AwsResult<Self> {
         let table = crate::environment::required("REWIND_TABLE")?;
-        Ok(Self { client: aws_sdk_dynamodb::Client::new(&aws.config("DYNAMODB")), table })
+        Ok(Self { client: aws_sdk_dynamodb::Client::new(&aws.config("DYNAMODB")), table, kind: RECOVERY })
     }
 
-    fn key(recovery_id: &str) -> AttributeValue {
-        AttributeValue::S(format!("recovery#{recovery_id}"))
+    /// The same client, with notes in an item of their own, `fence#<id>`. The item of a recovery is read whole by state machines,
+    /// whose data is limited, and the record of a fence grows with the number of accounts.
+    ///
+    /// A note that stands in the item of the recovery, as earlier versions wrote it, is found as well.
+    #[must_use]
+    pub fn of_fences(self) -> Self {
+        Self { kind: FENCE, ..self }
     }
+
+    fn key(&self, recovery_id: &str) -> AttributeValue {
+        key(self.kind, recovery_id)
+    }
+}
+
+fn key(kind: &str, recovery_id: &str) -> AttributeValue {
+    AttributeValue::S(format!("{kind}#{recovery_id}"))
 }
 
 impl Notes for Records {
     /// IAM: `dynamodb:GetItem`.
     async fn note(&self, recovery_id: &str, name: &str) -> AwsResult<Option<Value>> {
-        let answer = self
-            .client
-            .get_item()
-            .table_name(&self.table)
-            .key("id", Self::key(recovery_id))
-            // An eventually consistent read may miss a note of the attempt before, and the fence would record the
-            // fenced state as the one to return to.
-            .consistent_read(true)
-            .send()
-            .await
-            .map_err(|e| classify(&e, Call::Read, "dynamodb:GetItem of the recovery"))?;
-        answer.item.and_then(|item| item.get(name).cloned()).map(|value| read(&value)).transpose()
+        let earlier = (self.kind != RECOVERY).then_some(RECOVERY);
+        for kind in [Some(self.kind), earlier].into_iter().flatten() {
+            let answer = self
+                .client
+                .get_item()
+                .table_name(&self.table)
+                .key("id", key(kind, recovery_id))
+                // An eventually consistent read may miss a note of the attempt before, and the fence would record the
+                // fenced state as the one to return to.
+                .consistent_read(true)
+                .send()
+                .await
+                .map_err(|e| classify(&e, Call::Read, "dynamodb:GetItem of the recovery"))?;
+            if let Some(value) = answer.item.and_then(|item| item.get(name).cloned()) {
+                return read(&value).map(Some);
+            }
+        }
+        Ok(None)
     }
 
     /// IAM: `dynamodb:UpdateItem`, `dynamodb:GetItem`.
     async fn note_once(&self, recovery_id: &str, name: &str, value: &Value) -> AwsResult<Value> {
+        // A function that was replaced while it was retried has left its note in the item of the recovery.
+        if self.kind != RECOVERY
+            && let Some(there) = self.note(recovery_id, name).await?
+        {
+            return Ok(there);
+        }
         let written = self
             .client
             .update_item()
             .table_name(&self.table)
-            .key("id", Self::key(recovery_id))
+            .key("id", self.key(recovery_id))
             .update_expression("SET #name = :value")
             // The first note counts: only the attempt before any change saw the state to return to.
             .condition_expression("attribute_not_exists(#name)")
@@ -128,7 +160,7 @@ impl Notes for Records {
         self.client
             .update_item()
             .table_name(&self.table)
-            .key("id", Self::key(recovery_id))
+            .key("id", self.key(recovery_id))
             .update_expression("SET #name = :value")
             .expression_attribute_names("#name", name)
             .expression_attribute_values(":value", AttributeValue::S(value.to_string()))
@@ -153,7 +185,7 @@ impl Approvals for Records {
             .client
             .update_item()
             .table_name(&self.table)
-            .key("id", Self::key(recovery_id))
+            .key("id", self.key(recovery_id))
             .update_expression("SET approval = :approval, #state = :state")
             .expression_attribute_names("#state", "state")
             .expression_attribute_values(":approval", AttributeValue::M(map))
@@ -171,7 +203,7 @@ impl Approvals for Records {
         self.client
             .update_item()
             .table_name(&self.table)
-            .key("id", Self::key(recovery_id))
+            .key("id", self.key(recovery_id))
             // Called after the message was sent: if that failed, the next slice of the wait sends it again.
             .update_expression("SET toldHash = :hash")
             .expression_attribute_values(":hash", AttributeValue::S(hash.to_owned()))

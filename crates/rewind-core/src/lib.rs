@@ -10,6 +10,7 @@ mod difference;
 mod engine;
 mod error;
 mod fields;
+mod findings;
 mod identity;
 pub mod names;
 mod outcome;
@@ -32,6 +33,7 @@ pub use cut::cut;
 pub use difference::Difference;
 pub use engine::{Engine, UnknownEngine};
 pub use error::{ErrorName, MayPass, StepError};
+pub use findings::{ColumnKind, Finding, FindingCode, Severity, arrange, blocking_cause, type_fault};
 pub use identity::ResourceIds;
 pub use outcome::{
     Ending, Fence, FenceLayer, KeepCommands, KeptSafetyClone, KeptSource, Outcome, Planned, Recovered, Undone,
@@ -46,7 +48,8 @@ pub use proposal::Proposal;
 pub use record::{CleanUpRecord, PendingApproval, PossiblyMoved, RecordedDecision, RecoveryRecord, UndoRecord};
 pub use report_size::{PLAN_MAX, REPORT_MAX};
 pub use request::{
-    APPROVAL_TIMEOUT_MAX, Approval, Asked, Endpoint, InPlace, RecordRequest, Request, Strategy, Unverified,
+    APPROVAL_TIMEOUT_MAX, Approval, Asked, CHECK_TIMEOUT_MAX, Endpoint, InPlace, RecordRequest, Request, Strategy,
+    TTL_ACCEPTED, Unverified,
 };
 pub use strategy::{ClusterFacts, FenceGroups, StrategyChoice, choose_strategy};
 pub use time::{Target, format_duration, parse_duration};

@@ -3,13 +3,16 @@
 use crate::check::Check;
 use crate::difference::Difference;
 use crate::engine::Engine;
+use crate::findings::Finding;
 use crate::identity::ResourceIds;
 use crate::request::{Approval, Endpoint, Strategy};
+use crate::timeouts;
 use crate::window::Window;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
+use std::time::Duration;
 
 /// The recovery that a step works for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -59,6 +62,10 @@ pub struct Plan {
     pub dns: Vec<PlannedRecord>,
     /// The checks of the rewound data.
     pub checks: Vec<Check>,
+    /// The time for each check, in seconds.
+    // A plan in the table may be older than this field.
+    #[serde(default = "default_check_timeout")]
+    pub check_timeout_seconds: u64,
     /// The secret with the login for checks and the fence.
     pub secret_arn: String,
     /// Decides if a person is asked.
@@ -88,6 +95,13 @@ pub struct Plan {
     pub will_do: Vec<String>,
     /// Facts that a person should know before it starts.
     pub warnings: Vec<String>,
+    /// The findings of the preflight, blocking ones first.
+    #[serde(default)]
+    pub findings: Vec<Finding>,
+}
+
+fn default_check_timeout() -> u64 {
+    timeouts::CHECK.as_secs()
 }
 
 fn default_fence_timeout() -> i64 {
@@ -107,6 +121,11 @@ impl Plan {
     /// The instance that is created first and becomes the writer.
     pub fn writer(&self) -> Option<&PlannedInstance> {
         self.instances.iter().find(|instance| instance.writer)
+    }
+
+    /// The time for each check.
+    pub fn check_timeout(&self) -> Duration {
+        Duration::from_secs(self.check_timeout_seconds)
     }
 
     /// The time for which the source is kept after the cutover.

@@ -5,7 +5,8 @@
 use crate::check::{Check, Expectation};
 use crate::error::StepError;
 use crate::fields::{Fields, refused};
-use crate::time::Target;
+use crate::time::{Target, format_duration};
+use crate::timeouts;
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -25,6 +26,8 @@ pub struct Request {
     pub new_cluster: Option<String>,
     /// The checks of the rewound data.
     pub checks: Vec<Check>,
+    /// The time for each check.
+    pub check_timeout: SignedDuration,
     /// The records to move.
     pub dns: Vec<RecordRequest>,
     /// The secret with the login for checks and the fence; by default the cluster's managed master secret.
@@ -118,17 +121,23 @@ pub struct RecordRequest {
     pub hosted_zone_id: String,
     /// The record's name, in lower case and without the dot at its end.
     pub name: String,
-    /// The endpoint that it stands for.
-    pub endpoint: Endpoint,
+    /// The endpoint that it stands for; none to keep the kind of its present value.
+    pub endpoint: Option<Endpoint>,
+    /// The TTL up to which the record is moved, though clients keep its old value that long.
+    pub accept_ttl: Option<SignedDuration>,
 }
 
-const FIELDS: [&str; 16] = [
+/// The longest TTL of a record that nobody has to accept.
+pub const TTL_ACCEPTED: SignedDuration = SignedDuration::from_mins(5);
+
+const FIELDS: [&str; 17] = [
     "cluster",
     "to",
     "strategy",
     "inPlace",
     "newCluster",
     "checks",
+    "checkTimeout",
     "dns",
     "secretArn",
     "approval",
@@ -152,6 +161,9 @@ const DATABASE_MAX: usize = 64;
 
 /// The longest time for an approval: the time limits of the state machine and the lease are computed from it.
 pub const APPROVAL_TIMEOUT_MAX: SignedDuration = SignedDuration::from_hours(24);
+
+/// The longest time for a check: all of them have to fit into one invocation of verify.
+pub const CHECK_TIMEOUT_MAX: SignedDuration = SignedDuration::from_mins(10);
 
 impl Request {
     /// Reads a request.
@@ -189,11 +201,11 @@ impl Request {
         let missing = |field: &str| input.get(field).is_none_or(Value::is_null);
         let mut whole = input.clone();
         if let (false, Some(fields)) = (missing("resume"), whole.as_object_mut()) {
+            // Null takes a field of the earlier request away.
+            fields.retain(|_, value| !value.is_null());
             // Only the state machine reads the earlier request. These stand in for it, so that what is given is checked.
             for (field, assumed) in [("cluster", "assumed"), ("to", "latest")] {
-                if missing(field) {
-                    fields.insert(field.to_owned(), Value::from(assumed));
-                }
+                fields.entry(field).or_insert_with(|| Value::from(assumed));
             }
         }
         let Self { cluster, resume, dry_run, .. } = Self::parse(&whole)?;
@@ -265,6 +277,16 @@ impl Request {
             );
         }
         let checks = fields.list("checks", read_check);
+        let check_timeout = fields.duration(
+            "checkTimeout",
+            SignedDuration::from_secs(timeouts::CHECK.as_secs().cast_signed()),
+            SignedDuration::from_secs(1),
+            CHECK_TIMEOUT_MAX,
+        );
+        // With the default, many checks are known to be quick ones, and nobody has promised each its minute.
+        if fields.object.contains_key("checkTimeout") {
+            check_time_for_all(&mut fields, checks.len(), check_timeout);
+        }
         let dns = fields.list("dns", read_record);
         for (field, count) in [("checks", checks.len()), ("dns", dns.len())] {
             if count > ENTRIES_MAX {
@@ -281,6 +303,7 @@ impl Request {
                 in_place,
                 new_cluster,
                 checks,
+                check_timeout,
                 dns,
                 secret_arn,
                 approval,
@@ -301,6 +324,24 @@ impl Request {
 fn largest(input: &Value) -> &str {
     let fields = input.as_object().into_iter().flatten();
     fields.max_by_key(|(_, value)| value.to_string().len()).map_or("", |(name, _)| name.as_str())
+}
+
+/// Refuses more checks of that length than verify has time for, so that none is left when its time is over.
+fn check_time_for_all(fields: &mut Fields<'_>, checks: usize, each: SignedDuration) {
+    let at_once = timeouts::CHECKS_AT_ONCE;
+    let rounds = u32::try_from(checks.div_ceil(at_once)).unwrap_or(u32::MAX);
+    let all = each.unsigned_abs().saturating_mul(rounds);
+    if all > timeouts::CHECKING {
+        fields.problem(
+            "checkTimeout",
+            &format!(
+                "{checks} checks of up to {} take longer than {}, which is what verify has for all ({at_once} run at \
+                 once): shorten it, or name fewer checks",
+                format_duration(each),
+                format_duration(SignedDuration::from_secs(timeouts::CHECKING.as_secs().cast_signed()))
+            ),
+        );
+    }
 }
 
 fn is_secret_arn(arn: &str) -> bool {
@@ -358,7 +399,7 @@ fn read_check(fields: &mut Fields<'_>) -> Option<Check> {
 }
 
 fn read_record(fields: &mut Fields<'_>) -> Option<RecordRequest> {
-    fields.refuse_unknown(&["hostedZoneId", "name", "endpoint"]);
+    fields.refuse_unknown(&["hostedZoneId", "name", "endpoint", "acceptTtl"]);
     // The console and the API show the id with this prefix, and people paste it as it is.
     let zone = fields.required("hostedZoneId").map(|id| id.trim_start_matches("/hostedzone/").to_owned());
     if zone
@@ -372,8 +413,12 @@ fn read_record(fields: &mut Fields<'_>) -> Option<RecordRequest> {
         fields.problem("name", "write a full DNS name, such as db.example.com");
     }
     let endpoint =
-        fields.word("endpoint", Endpoint::Writer, &[("writer", Endpoint::Writer), ("reader", Endpoint::Reader)]);
-    Some(RecordRequest { hosted_zone_id: zone?, name: name?, endpoint })
+        fields.word("endpoint", None, &[("writer", Some(Endpoint::Writer)), ("reader", Some(Endpoint::Reader))]);
+    let accept_ttl = fields.object.contains_key("acceptTtl").then(|| {
+        // Route 53 takes TTLs of up to 68 years; whoever has one of a month has time to lower it.
+        fields.duration("acceptTtl", TTL_ACCEPTED, SignedDuration::from_secs(1), SignedDuration::from_hours(7 * 24))
+    });
+    Some(RecordRequest { hosted_zone_id: zone?, name: name?, endpoint, accept_ttl })
 }
 
 fn is_host_name(name: &str) -> bool {
@@ -392,7 +437,6 @@ fn is_host_name(name: &str) -> bool {
 mod tests {
     use super::{Strategy, *};
     use crate::error::ErrorName;
-    use crate::time::format_duration;
     use proptest::prelude::{Strategy as Generate, *};
     use serde_json::json;
 
@@ -431,11 +475,19 @@ mod tests {
             ("dns", json!([{ "name": "db.example.com" }]), "`dns[0].hostedZoneId` is missing"),
             ("dns", json!([{ "hostedZoneId": "Z1", "name": "db" }]), "`dns[0].name` is \"db\""),
             ("dns", json!([7]), "`dns[0]` is 7: write an object"),
+            (
+                "dns",
+                json!([{ "hostedZoneId": "Z1", "name": "db.example.com", "acceptTtl": 3600 }]),
+                "`dns[0].acceptTtl` is 3600: write it as text",
+            ),
             ("secretArn", json!("my-secret"), "write the secret's ARN"),
             ("approval", json!("maybe"), "write required or none"),
             ("approvalTimeout", json!("1440"), "1440 seconds would be \"24m\", 1440 minutes \"1d\""),
             ("approvalTimeout", json!("2d"), "it goes from 1s to 1d"),
             ("fenceTimeout", json!("30s"), "it goes from 1m to 1d"),
+            ("checkTimeout", json!("60"), "the unit is missing"),
+            ("checkTimeout", json!("11m"), "it goes from 1s to 10m"),
+            ("checkTimeout", json!("0s"), "it goes from 1s to 10m"),
             ("keepSource", json!(7), "the unit is missing"),
             (
                 "keepSource",
@@ -540,6 +592,9 @@ mod tests {
         {
             assert_eq!(Request::check(&wrong).unwrap_err().name, ErrorName::InvalidRequest, "{wrong}");
         }
+        // Null takes a field of the earlier request away, so it is no value of this one.
+        assert!(Request::check(&json!({ "resume": "r-1", "checks": null, "keepSource": null })).is_ok());
+        assert!(Request::check(&json!({ "cluster": "orders", "to": "latest", "checks": null })).is_err());
     }
 
     #[test]

@@ -89,12 +89,16 @@ pub const SESSION_CLOSE: Duration = seconds(2);
 
 // ------------------------------------------------------------------------------------------------------------- checks
 
-/// One check on the rewound data.
+/// One check on the rewound data, unless the request has another time (`checkTimeout`).
 pub const CHECK: Duration = seconds(60);
+/// The number of checks that run side by side on the rewound data.
+pub const CHECKS_AT_ONCE: usize = 8;
+/// The number of checks that run side by side on the source, which has clients.
+pub const CHECKS_AT_ONCE_ON_SOURCE: usize = 2;
 /// One check on the source. Its value is only shown, and must not use up the time of the checks that decide.
 pub const CHECK_ON_SOURCE: Duration = seconds(15);
 /// All checks together. A check that is left then has failed, with that as its reason.
-pub const CHECKING: Duration = seconds(170);
+pub const CHECKING: Duration = seconds(720);
 /// A check's wait for a lock.
 pub const CHECK_LOCK: Duration = seconds(5);
 /// Counting one table.
@@ -104,16 +108,31 @@ pub const COUNTING: Duration = seconds(60);
 /// Comparing sequences and AUTO_INCREMENT, of which people are only told.
 pub const COUNTERS: Duration = seconds(5);
 
+// ---------------------------------------------------------------------------------------------------------- preflight
+
+/// Reading the zones of the records, however many records they have.
+pub const ZONES_READ: Duration = seconds(12);
+/// One check that the preflight runs on a reader of the source, to see its value and how long it takes.
+pub const PREFLIGHT_CHECK_ON_READER: Duration = seconds(15);
+/// The same on the writer, where the source has no reader: short, for clients work there.
+pub const PREFLIGHT_CHECK_ON_WRITER: Duration = seconds(3);
+/// All checks together; those that are left are described and not run.
+pub const PREFLIGHT_CHECKS: Duration = seconds(60);
+/// Reading the facts of all databases of the source.
+pub const PREFLIGHT_FACTS: Duration = seconds(30);
+
 // -------------------------------------------------------------------------------------------------------------- fence
 
 /// Reading where the writes of the restored cluster stand, before the outage begins. Unread, nobody goes back by itself.
 pub const WRITE_POSITION: Duration = seconds(5);
 /// A change of security groups, until it is in force.
 pub const FENCE_GROUPS: Duration = seconds(60);
+/// Waiting for a free connection of a server that has none left, with the network closed.
+pub const FENCE_LOGIN: Duration = seconds(15);
 /// Closing the writer's logins and ending its sessions.
 pub const FENCE_SESSIONS: Duration = seconds(30);
-/// Probing every login path from outside the fence.
-pub const FENCE_PROBES: Duration = seconds(25);
+/// Reading every login path again, and probing some from outside the fence, all at the same time.
+pub const FENCE_PROBES: Duration = seconds(10);
 /// The sessions on all readers, which are asked at the same time: up to fifteen, and the writer is fenced already.
 pub const FENCE_READERS: Duration = seconds(20);
 /// Logging in to one reader and ending its sessions: a part of [`FENCE_READERS`].

@@ -18,6 +18,7 @@ mod mysql;
 mod network;
 mod other_sessions;
 mod postgresql;
+pub mod preflight;
 mod read_only;
 mod resolve;
 mod server;

@@ -32,8 +32,8 @@ impl fmt::Display for OtherSession {
 /// [`rewind_core::ErrorName::Unavailable`] when the database does not respond.
 pub async fn other_sessions(session: &Session) -> Result<Vec<OtherSession>, StepError> {
     on_engine!(session, connection => {
-        let own = connection.unlockable_user().await?;
-        let sessions = connection.client_sessions(own.as_deref()).await?;
+        let own = connection.unlockable_users().await?;
+        let sessions = connection.client_sessions(&own).await?;
         Ok(sessions
             .into_iter()
             .map(|other| OtherSession {

@@ -15,13 +15,22 @@ pub struct Target {
     /// The name that the server's certificate has to hold: another than `host` where `host` is a CNAME, since
     /// certificates name the RDS endpoints only.
     pub certificate_name: String,
+    /// The master user of its cluster, where that is known: no fence closes its login, whoever raises it.
+    pub master_user: Option<String>,
 }
 
 impl Target {
     /// A server that is reached by the name that its certificate holds.
     pub fn new(engine: Engine, host: impl Into<String>, port: u16) -> Self {
         let host = host.into();
-        Self { engine, certificate_name: host.clone(), host, port }
+        Self { engine, certificate_name: host.clone(), host, port, master_user: None }
+    }
+
+    /// The same server, whose cluster has this master user.
+    #[must_use]
+    pub fn of_master_user(mut self, name: Option<String>) -> Self {
+        self.master_user = name;
+        self
     }
 
     /// The same server by another of its names: `host` is resolved, the certificate still has to hold the first name.

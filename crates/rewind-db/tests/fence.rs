@@ -11,12 +11,13 @@
 mod support;
 
 use rewind_core::ErrorName;
-use rewind_db::fence::{FenceTimeouts, Fenced, Inspection, LoginState, apply, inspect, lift, read_logins, verify};
+use rewind_db::Server;
+use rewind_db::fence::{FenceTimeouts, Fenced, Inspection, LoginRecord, apply, inspect, lift, read_logins, verify};
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
-use support::{MASTER, Postgres};
+use support::{APP_PASSWORD, MASTER, Postgres, credential, network};
 use tokio::task::JoinHandle;
 use tokio_postgres::NoTls;
 
@@ -103,7 +104,7 @@ async fn fence_under_fire(user: &'static str) {
 
     let master = server.master().await;
     let session = server.maintenance().await;
-    let state = read_logins(&session).await.unwrap();
+    let state = LoginRecord::of(&read_logins(&session).await.unwrap());
     let fenced = apply(&session, &state, FenceTimeouts::default()).await.unwrap();
     let raised = Instant::now();
     let rows = server.sql("shop", "SELECT count(*) FROM orders");
@@ -156,7 +157,7 @@ async fn lifting_puts_back_limits_and_logins_exactly_and_only_those_recorded() {
     server.sql("postgres", "CREATE DATABASE \"we\"\"ird; db\" OWNER postgres");
     let before = server.accounts();
     let session = server.maintenance().await;
-    let state = read_logins(&session).await.unwrap();
+    let state = LoginRecord::of(&read_logins(&session).await.unwrap());
     let fenced = apply(&session, &state, FenceTimeouts::default()).await.unwrap();
     assert!(fenced.not_changed.iter().all(|what| what.contains("rdsadmin")), "{fenced:?}");
     assert_eq!(fenced.roles.len(), 3, "{fenced:?}");
@@ -175,12 +176,12 @@ async fn fencing_and_lifting_twice_is_fencing_and_lifting_once() {
     let server = Postgres::start().with_application();
     let before = server.accounts();
     let session = server.maintenance().await;
-    let recorded = read_logins(&session).await.unwrap();
+    let recorded = LoginRecord::of(&read_logins(&session).await.unwrap());
     let first = apply(&session, &recorded, FenceTimeouts::default()).await.unwrap();
     let fenced = server.accounts();
 
     // The second attempt surveys what the first one left, as a retried step does.
-    let again = LoginState::merge(&recorded, &read_logins(&session).await.unwrap());
+    let again = recorded.clone().and(&read_logins(&session).await.unwrap());
     assert_eq!(again, recorded);
     let second = apply(&session, &again, FenceTimeouts::default()).await.unwrap();
     assert_eq!(server.accounts(), fenced);
@@ -197,10 +198,10 @@ async fn a_fence_that_broke_off_half_way_is_completed_and_lifted_from_its_record
     let server = Postgres::start().with_application();
     let before = server.accounts();
     let session = server.maintenance().await;
-    let recorded = read_logins(&session).await.unwrap();
+    let recorded = LoginRecord::of(&read_logins(&session).await.unwrap());
     // As far as an attempt may have come: one database of two, no role.
     server.sql("postgres", "ALTER DATABASE shop CONNECTION LIMIT 0");
-    let again = LoginState::merge(&recorded, &read_logins(&session).await.unwrap());
+    let again = recorded.clone().and(&read_logins(&session).await.unwrap());
     apply(&session, &again, FenceTimeouts::default()).await.unwrap();
     lift(&session, &again).await.unwrap();
     assert_eq!(server.accounts(), before);
@@ -211,7 +212,7 @@ async fn lifting_what_was_surveyed_and_never_applied_changes_nothing() {
     let server = Postgres::start().with_application();
     let before = server.accounts();
     let session = server.maintenance().await;
-    let state = read_logins(&session).await.unwrap();
+    let state = LoginRecord::of(&read_logins(&session).await.unwrap());
     assert!(lift(&session, &state).await.unwrap().is_empty());
     assert_eq!(server.accounts(), before);
 }
@@ -222,7 +223,7 @@ async fn what_vanished_under_the_fence_is_no_obstacle_and_a_namesake_is_left_alo
     server.sql("postgres", "CREATE ROLE gone LOGIN; CREATE ROLE renamed LOGIN");
     server.sql("postgres", "CREATE DATABASE scratch OWNER postgres");
     let session = server.maintenance().await;
-    let state = read_logins(&session).await.unwrap();
+    let state = LoginRecord::of(&read_logins(&session).await.unwrap());
     apply(&session, &state, FenceTimeouts::default()).await.unwrap();
     server.sql("postgres", "DROP ROLE gone; CREATE ROLE gone NOLOGIN; ALTER ROLE renamed RENAME TO named_anew");
     server.sql("postgres", "DROP DATABASE scratch");
@@ -240,7 +241,7 @@ async fn what_vanished_under_the_fence_is_no_obstacle_and_a_namesake_is_left_alo
 async fn sessions_idle_in_a_transaction_and_those_that_hold_the_catalogue_are_ended_too() {
     let server = Postgres::start().with_application();
     let session = server.maintenance().await;
-    let state = read_logins(&session).await.unwrap();
+    let state = LoginRecord::of(&read_logins(&session).await.unwrap());
     let (idle, connection) = server.client("app", "shop").connect(NoTls).await.unwrap();
     tokio::spawn(connection);
     idle.batch_execute("BEGIN; INSERT INTO orders (word) VALUES ('never committed')").await.unwrap();
@@ -261,7 +262,7 @@ async fn sessions_idle_in_a_transaction_and_those_that_hold_the_catalogue_are_en
 async fn a_connection_that_was_let_in_before_the_fence_and_shows_only_later_is_caught() {
     let server = Postgres::start().with_application();
     let session = server.maintenance().await;
-    let state = read_logins(&session).await.unwrap();
+    let state = LoginRecord::of(&read_logins(&session).await.unwrap());
     // PostgreSQL waits here after it has looked at the connection limit and before anybody can see the session.
     let mut config = server.client("app", "shop");
     config.options("-c post_auth_delay=2");
@@ -282,7 +283,7 @@ async fn a_connection_that_was_let_in_before_the_fence_and_shows_only_later_is_c
 async fn a_session_that_does_not_end_is_named_and_no_fence_is_claimed() {
     let server = Postgres::start().with_application();
     let session = server.maintenance().await;
-    let state = read_logins(&session).await.unwrap();
+    let state = LoginRecord::of(&read_logins(&session).await.unwrap());
     let (client, connection) = server.client("app", "shop").connect(NoTls).await.unwrap();
     tokio::spawn(connection);
     let pid: i32 = client.query_one("SELECT pg_backend_pid()", &[]).await.unwrap().get(0);
@@ -305,14 +306,14 @@ async fn a_session_that_does_not_end_is_named_and_no_fence_is_claimed() {
 async fn what_appears_after_the_survey_is_not_changed_without_a_record() {
     let server = Postgres::start().with_application();
     let session = server.maintenance().await;
-    let state = read_logins(&session).await.unwrap();
+    let state = LoginRecord::of(&read_logins(&session).await.unwrap());
     server.sql("postgres", "CREATE ROLE newcomer LOGIN");
     let error = apply(&session, &state, FenceTimeouts::default()).await.unwrap_err();
     assert_eq!(error.name, ErrorName::ClusterNotReady);
     assert!(error.to_string().contains("role newcomer"), "{error}");
     assert_eq!(server.sql("postgres", "SELECT rolcanlogin FROM pg_roles WHERE rolname = 'newcomer'"), "t");
     // Surveyed again, on top of the record, it is fenced.
-    let state = LoginState::merge(&state, &read_logins(&session).await.unwrap());
+    let state = state.clone().and(&read_logins(&session).await.unwrap());
     apply(&session, &state, FenceTimeouts::default()).await.unwrap();
     assert_eq!(server.sql("postgres", "SELECT rolcanlogin FROM pg_roles WHERE rolname = 'newcomer'"), "f");
 }
@@ -324,7 +325,7 @@ async fn a_database_that_the_master_user_may_not_limit_is_named_and_closed_to_ro
     server.sql("postgres", "CREATE DATABASE theirs OWNER owner");
     let master = server.master().await;
     let session = server.maintenance().await;
-    let state = read_logins(&session).await.unwrap();
+    let state = LoginRecord::of(&read_logins(&session).await.unwrap());
     let fenced = apply(&session, &state, FenceTimeouts::default()).await.unwrap();
     assert!(fenced.not_changed.iter().any(|what| what.contains("theirs")), "{fenced:?}");
     assert!(server.client("app", "theirs").connect(NoTls).await.is_err());
@@ -344,7 +345,7 @@ async fn an_inspection_sees_who_is_on_it_and_which_database_was_opened_again() {
     assert!(matches!(seen.sessions.as_slice(), [who] if who.starts_with("app in shop (process ")), "{seen:?}");
     assert!(seen.open.contains(&"the database shop takes connections".to_owned()), "{seen:?}");
 
-    let state = read_logins(&session).await.unwrap();
+    let state = LoginRecord::of(&read_logins(&session).await.unwrap());
     apply(&session, &state, FenceTimeouts::default()).await.unwrap();
     assert!(connection.await.unwrap().is_err() && client.is_closed());
     assert_eq!(inspect(&session).await.unwrap(), Inspection::default());
@@ -357,7 +358,7 @@ async fn without_a_fence_nothing_is_proven() {
     let server = Postgres::start().with_application();
     let master = server.master().await;
     let session = server.maintenance().await;
-    let state = read_logins(&session).await.unwrap();
+    let state = LoginRecord::of(&read_logins(&session).await.unwrap());
     let verification = verify(&master, &session, &state, &Fenced::default()).await.unwrap();
     let open: Vec<_> = verification.open.iter().map(|login| login.name.as_str()).collect();
     assert!(open.contains(&"shop") && open.contains(&"postgres"), "{open:?}");
@@ -373,8 +374,9 @@ async fn roles_beyond_the_master_users_reach_are_reported_and_superusers_are_not
     );
     let before = server.accounts();
     let session = server.maintenance().await;
-    let state = read_logins(&session).await.unwrap();
-    let names: Vec<&str> = state.roles.iter().map(|role| role.name.as_str()).collect();
+    let open = read_logins(&session).await.unwrap();
+    let state = LoginRecord::of(&open);
+    let names: Vec<&str> = open.roles.iter().map(|role| role.name.as_str()).collect();
     assert_eq!(names, ["app", "bypass"]);
     let fenced = apply(&session, &state, FenceTimeouts::default()).await.unwrap();
     assert_eq!(fenced.roles.len() + fenced.not_changed.iter().filter(|what| what.starts_with("role ")).count(), 2);
@@ -383,11 +385,59 @@ async fn roles_beyond_the_master_users_reach_are_reported_and_superusers_are_not
 }
 
 #[tokio::test]
+async fn roles_that_cannot_be_closed_are_named_and_the_databases_of_their_batch_are_closed() {
+    let server = Postgres::start().with_application();
+    // As PostgreSQL 16 refuses to alter roles that the master user has no ADMIN option on.
+    server.sql("postgres", "CREATE ROLE other LOGIN; ALTER ROLE postgres NOCREATEROLE");
+    let session = server.maintenance().await;
+    let state = LoginRecord::of(&read_logins(&session).await.unwrap());
+    let fenced = apply(&session, &state, FenceTimeouts::default()).await.unwrap();
+    assert_eq!((fenced.databases, fenced.roles), (vec!["postgres".to_owned(), "shop".to_owned()], vec![]));
+    let named = ["role app: ", "role other: "].map(|role| fenced.not_changed.iter().any(|what| what.starts_with(role)));
+    assert_eq!(named, [true, true], "{:?}", fenced.not_changed);
+    assert_eq!(server.sql("postgres", "SELECT datconnlimit FROM pg_database WHERE datname = 'shop'"), "0");
+}
+
+#[tokio::test]
+async fn an_application_whose_role_begins_with_rds_is_fenced() {
+    let server = Postgres::start().with_application();
+    server.sql("postgres", "CREATE ROLE rds_app LOGIN; CREATE ROLE rdsproxyadmin LOGIN");
+    let session = server.maintenance().await;
+    let state = LoginRecord::of(&read_logins(&session).await.unwrap());
+    let fenced = apply(&session, &state, FenceTimeouts::default()).await.unwrap();
+    assert_eq!(fenced.roles, ["app", "rds_app"]);
+}
+
+#[tokio::test]
+async fn the_master_user_keeps_its_login_although_the_secret_is_another_users() {
+    let server = Postgres::start().with_application();
+    server.sql(
+        "postgres",
+        "CREATE ROLE rewinder LOGIN CREATEROLE PASSWORD 'app-password' IN ROLE rds_superuser, postgres",
+    );
+    server.sql("postgres", "CREATE ROLE owner");
+    server.sql("postgres", "CREATE DATABASE theirs OWNER owner");
+    server
+        .sql("postgres", "REVOKE CONNECT ON DATABASE theirs FROM PUBLIC; GRANT CONNECT ON DATABASE theirs TO postgres");
+    let target = server.target().of_master_user(Some(MASTER.to_owned()));
+    let login = credential("rewinder", APP_PASSWORD, "AWSCURRENT");
+    let (rewinder, session) = Server::connect(&network(), &target, &[login], "template1").await.unwrap();
+    let state = LoginRecord::of(&read_logins(&session).await.unwrap());
+    let fenced = apply(&session, &state, FenceTimeouts::default()).await.unwrap();
+    assert_eq!(fenced.roles, ["app"]);
+    server.master().await;
+    let verification = verify(&rewinder, &session, &state, &fenced).await.unwrap();
+    // Where the limit could not be changed, the master user gets in, whoever it is that raises the fence.
+    let open: Vec<_> = verification.open.iter().map(|login| (login.name.as_str(), login.why.as_str())).collect();
+    assert_eq!(open, [("theirs", "the master user gets in")]);
+}
+
+#[tokio::test]
 async fn a_prepared_transaction_is_reported_because_no_fence_ends_it() {
     let server = Postgres::start().with_application();
     server.sql("shop", "BEGIN; INSERT INTO orders (word) VALUES ('prepared'); PREPARE TRANSACTION 'half way'");
     let session = server.maintenance().await;
-    let state = read_logins(&session).await.unwrap();
+    let state = LoginRecord::of(&read_logins(&session).await.unwrap());
     let fenced = apply(&session, &state, FenceTimeouts::default()).await.unwrap();
     assert!(fenced.notes.iter().any(|note| note.contains("\"half way\"") && note.contains("shop")), "{fenced:?}");
 }
@@ -398,13 +448,14 @@ async fn a_server_whose_connections_are_all_taken_verifies_nothing() {
         Postgres::start_with(&["max_connections=8", "superuser_reserved_connections=3"], None).with_application();
     let master = server.master().await;
     let session = server.maintenance().await;
-    let state = read_logins(&session).await.unwrap();
+    let state = LoginRecord::of(&read_logins(&session).await.unwrap());
+    // Closed, and still nothing that a probe could tell from a server that is merely full.
+    server.sql("postgres", "ALTER DATABASE postgres CONNECTION LIMIT 0");
     let mut taken = Vec::new();
     while let Ok((client, connection)) = server.client("app", "shop").connect(NoTls).await {
         tokio::spawn(connection);
         taken.push(client);
     }
-    // The same code as a closed database answers with, from a server that is merely full.
     let error = verify(&master, &session, &state, &Fenced::default()).await.unwrap_err();
     assert_eq!(error.name, ErrorName::Unavailable);
     assert!(error.to_string().contains("cannot be verified"), "{error}");
@@ -419,8 +470,9 @@ async fn a_database_whose_drop_was_interrupted_is_closed_already_and_left_alone(
     server.half_drop("legacy");
     let before = server.accounts();
     let (master, session) = (server.master().await, server.maintenance().await);
-    let state = read_logins(&session).await.unwrap();
-    assert!(!state.databases.iter().any(|database| database.name == "legacy"), "{state:?}");
+    let open = read_logins(&session).await.unwrap();
+    let state = LoginRecord::of(&open);
+    assert!(!open.databases.iter().any(|database| database.name == "legacy"), "{open:?}");
     let fenced = apply(&session, &state, FenceTimeouts::default()).await.unwrap();
     assert!(!fenced.not_changed.iter().any(|what| what.contains("legacy")), "{fenced:?}");
     let verification = verify(&master, &session, &state, &fenced).await.unwrap();
@@ -434,7 +486,7 @@ async fn a_drop_that_is_interrupted_behind_the_fence_stops_no_lifting() {
     let server = Postgres::start().with_application();
     server.sql("postgres", "CREATE DATABASE legacy OWNER postgres");
     let session = server.maintenance().await;
-    let state = read_logins(&session).await.unwrap();
+    let state = LoginRecord::of(&read_logins(&session).await.unwrap());
     apply(&session, &state, FenceTimeouts::default()).await.unwrap();
     server.half_drop("legacy");
     let did = lift(&session, &state).await.unwrap();

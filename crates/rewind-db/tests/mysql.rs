@@ -14,7 +14,7 @@ use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair}
 use rewind_core::Engine;
 use rewind_core::{Check, CheckResult, ErrorName, Expectation, StepError, Tls};
 use rewind_db::fence::{
-    Account, FenceTimeouts, Inspection, LoginState, apply, inspect, lift, read_logins, terminate_sessions, verify,
+    Account, FenceTimeouts, Inspection, LoginRecord, apply, inspect, lift, read_logins, terminate_sessions, verify,
 };
 use rewind_db::{CheckLimits, ConnectError, Findings, Network, Server, Settings, Target, run_checks, server_identity};
 use std::collections::BTreeSet;
@@ -27,6 +27,9 @@ use support::mariadb::{APP_PASSWORD, MASTER, MASTER_PASSWORD, MariaDb, master};
 use support::{Directory, credential, network};
 
 const ENDPOINT: &str = "localhost";
+
+/// The reason of a check that took longer than these tests let it.
+const STOPPED: &str = "it was stopped after 0.4 s: `checkTimeout` gives it longer, up to 10m";
 
 fn check(sql: &str, expect: &str) -> Check {
     Check {
@@ -220,8 +223,8 @@ async fn a_check_that_takes_too_long_or_waits_for_a_lock_is_stopped_and_the_othe
     drop(process.kill());
     drop(process.wait());
     assert!(started.elapsed() < Duration::from_secs(8), "{:?}", started.elapsed());
-    assert_eq!(reason(&findings.checks[0]), "it was stopped after 0.4 s");
-    assert_eq!(reason(&findings.checks[1]), "it was stopped after 0.4 s");
+    assert_eq!(reason(&findings.checks[0]), STOPPED);
+    assert_eq!(reason(&findings.checks[1]), STOPPED);
     assert!(findings.checks[2].passed, "{}", findings.checks[2]);
 }
 
@@ -488,16 +491,21 @@ async fn no_write_of_any_account_is_acknowledged_behind_the_fence() {
     server.sql(
         "",
         "CREATE USER other@'127.%' IDENTIFIED BY 'app-password'; GRANT ALL ON shop.* TO other@'127.%'; \
+         CREATE USER rds_app@'%' IDENTIFIED BY 'app-password'; GRANT ALL ON shop.* TO rds_app@'%'; \
+         CREATE USER rdsrepladmin@'%' IDENTIFIED BY 'app-password'; CREATE USER `mysql.sys`@'%'; \
          CREATE USER asleep@'%' IDENTIFIED BY 'app-password' ACCOUNT LOCK; CREATE ROLE clerk; GRANT clerk TO app@'%'",
     );
     let before = server.accounts();
-    let writers = Writers::start(&server, &[("app", APP_PASSWORD), ("other", APP_PASSWORD)], 3);
+    // AWS reserves names, and no prefix: an application may be called `rds_app`.
+    let users = ["app", "other", "rds_app"].map(|user| (user, APP_PASSWORD));
+    let writers = Writers::start(&server, &users, 2);
     writers.until_busy().await;
 
     let master = server.master().await;
     let session = server.maintenance().await;
-    let state = read_logins(&session).await.unwrap();
-    assert_eq!(names(&state.accounts), ["app@%", "other@127.%"]);
+    let open = read_logins(&session).await.unwrap();
+    let state = LoginRecord::of(&open);
+    assert_eq!(names(&open.accounts), ["app@%", "other@127.%", "rds_app@%"]);
     let fenced = apply(&session, &state, FenceTimeouts::default()).await.unwrap();
     let raised = Instant::now();
     let rows = server.sql("shop", "SELECT count(*) FROM orders");
@@ -509,7 +517,7 @@ async fn no_write_of_any_account_is_acknowledged_behind_the_fence() {
     let acknowledged = writers.stop();
 
     assert!(verification.is_complete(), "{verification:?}");
-    assert_eq!(verification.closed, ["app@%", "other@127.%"]);
+    assert_eq!(verification.closed, ["app@%", "other@127.%", "rds_app@%"]);
     assert_eq!((fenced.master_sessions, fenced.master_returned), (0, false), "{fenced:?}");
     assert!(fenced.sessions_ended >= 6, "{fenced:?}");
     assert_eq!(rows, rows_later, "the table grew behind the fence");
@@ -532,7 +540,7 @@ async fn a_master_user_that_others_use_is_an_open_login_path_and_one_that_return
     let server = MariaDb::start().with_application();
     let master = server.master().await;
     let session = server.maintenance().await;
-    let state = read_logins(&session).await.unwrap();
+    let state = LoginRecord::of(&read_logins(&session).await.unwrap());
     let someone = network().connect(&server.target(), &support::mariadb::master(), "shop").await.unwrap();
     let fenced = apply(&session, &state, FenceTimeouts::default()).await.unwrap();
     assert_eq!((fenced.master_sessions, fenced.master_returned), (1, false), "{fenced:?}");
@@ -551,6 +559,54 @@ async fn a_master_user_that_others_use_is_an_open_login_path_and_one_that_return
     writers.stop();
     assert!(fenced.master_returned && fenced.master_sessions >= 4, "{fenced:?}");
     assert!(started.elapsed() < Duration::from_secs(15), "{:?}", started.elapsed());
+}
+
+#[tokio::test]
+async fn the_master_user_keeps_its_login_although_the_secret_is_another_users() {
+    let server = MariaDb::start().with_application();
+    server.sql(
+        "",
+        "CREATE USER rewinder@'%' IDENTIFIED BY 'app-password'; GRANT ALL ON *.* TO rewinder@'%' WITH GRANT OPTION; \
+         CREATE USER admin@'10.%' IDENTIFIED BY 'x'",
+    );
+    let target = server.target().of_master_user(Some(MASTER.to_owned()));
+    let login = credential("rewinder", APP_PASSWORD, "AWSCURRENT");
+    let (rewinder, session) = Server::connect(&network(), &target, &[login], "information_schema").await.unwrap();
+    let open = read_logins(&session).await.unwrap();
+    assert_eq!(names(&open.accounts), ["app@%"], "no fence locks the master user");
+    let someone = network().connect(&server.target(), &master(), "shop").await.unwrap();
+    let state = LoginRecord::of(&open);
+    let fenced = apply(&session, &state, FenceTimeouts::default()).await.unwrap();
+    assert!(server_identity(&someone).await.is_err(), "a session of the master user is ended as others are");
+    assert_eq!((fenced.sessions_ended, fenced.master_sessions), (1, 1), "{fenced:?}");
+    network().connect(&server.target(), &master(), "mysql").await.unwrap();
+    // A login that cannot be closed and is used is no fence.
+    let verification = verify(&rewinder, &session, &state, &fenced).await.unwrap();
+    assert!(verification.open.iter().any(|login| login.name.contains(MASTER)), "{verification:?}");
+}
+
+#[tokio::test]
+async fn writes_that_readers_forward_are_ended_with_their_session_and_aws_keeps_its_own() {
+    let server = MariaDb::start().with_application();
+    server.sql(
+        "",
+        "CREATE USER rdswriteforwarduser@'%' IDENTIFIED BY 'app-password'; \
+         GRANT ALL ON shop.* TO rdswriteforwarduser@'%'; CREATE USER rdsrepladmin@'%' IDENTIFIED BY 'app-password'; \
+         GRANT ALL ON shop.* TO rdsrepladmin@'%'",
+    );
+    let connect = async |user: &str| {
+        network().connect(&server.target(), &credential(user, APP_PASSWORD, ""), "shop").await.unwrap()
+    };
+    let (forwarded, aws) = (connect("rdswriteforwarduser").await, connect("rdsrepladmin").await);
+    let session = server.maintenance().await;
+    let seen = inspect(&session).await.unwrap();
+    assert!(matches!(seen.sessions.as_slice(), [who] if who.starts_with("rdswriteforwarduser in shop")), "{seen:?}");
+    let state = LoginRecord::of(&read_logins(&session).await.unwrap());
+    let fenced = apply(&session, &state, FenceTimeouts::default()).await.unwrap();
+    assert_eq!((fenced.sessions_ended, fenced.accounts), (1, vec!["app@%".to_owned()]));
+    assert!(server_identity(&forwarded).await.is_err());
+    server_identity(&aws).await.unwrap();
+    assert!(inspect(&session).await.unwrap().sessions.is_empty());
 }
 
 #[tokio::test]
@@ -576,7 +632,7 @@ async fn an_inspection_sees_who_is_on_it_and_which_account_was_opened_again() {
     assert_eq!(whose, ["app", MASTER], "{seen:?}");
     assert_eq!(seen.open, ["the account app@% is not locked"]);
 
-    let state = read_logins(&session).await.unwrap();
+    let state = LoginRecord::of(&read_logins(&session).await.unwrap());
     apply(&session, &state, FenceTimeouts::default()).await.unwrap();
     drop((app, another));
     assert_eq!(inspect(&session).await.unwrap(), Inspection::default());
@@ -589,9 +645,10 @@ async fn an_account_that_was_made_meanwhile_is_not_overlooked_and_one_that_was_d
     let server = MariaDb::start().with_application();
     server.sql("", "CREATE USER `o'ne\\`@'%'; CREATE USER admin@'10.%' IDENTIFIED BY 'x'");
     let (master, session) = (server.master().await, server.maintenance().await);
-    let state = read_logins(&session).await.unwrap();
+    let open = read_logins(&session).await.unwrap();
+    let state = LoginRecord::of(&open);
     assert_eq!(
-        names(&state.accounts),
+        names(&open.accounts),
         ["app@%", "o'ne\\@%"],
         "the master user's other accounts stay open: its logins may match them"
     );
@@ -606,12 +663,12 @@ async fn an_account_that_was_made_meanwhile_is_not_overlooked_and_one_that_was_d
     let error = apply(&session, &state, FenceTimeouts::default()).await.unwrap_err();
     assert_eq!(error.name, ErrorName::ClusterNotReady);
     assert!(error.to_string().contains("account late@%"), "{error}");
-    let state = LoginState::merge(&state, &read_logins(&session).await.unwrap());
+    let state = state.clone().and(&read_logins(&session).await.unwrap());
     apply(&session, &state, FenceTimeouts::default()).await.unwrap();
     let undone = lift(&session, &state).await.unwrap();
     assert_eq!(
         undone,
-        ["app@% was dropped meanwhile: nothing to restore", "o'ne\\@% may log in again", "late@% may log in again"]
+        ["app@% was dropped meanwhile: nothing to restore", "late@% may log in again", "o'ne\\@% may log in again"]
     );
 }
 

@@ -48,6 +48,9 @@ pub struct RequestOptions {
     /// How long people have to decide, such as 1h
     #[arg(long, value_name = "TIME")]
     pub approval_timeout: Option<String>,
+    /// How long each check may take, such as 5m; up to 10m
+    #[arg(long, value_name = "TIME")]
+    pub check_timeout: Option<String>,
     /// How long the source is kept after the switch, such as 7d
     #[arg(long, value_name = "TIME")]
     pub keep_source: Option<String>,
@@ -87,6 +90,7 @@ impl RequestOptions {
         // As above: without the flag the decision of the file stands.
         put(&mut request, "unverified", &self.unverified.then(|| "accepted".to_owned()));
         put(&mut request, "approvalTimeout", &self.approval_timeout);
+        put(&mut request, "checkTimeout", &self.check_timeout);
         put(&mut request, "keepSource", &self.keep_source);
         put(&mut request, "keepRestored", &self.keep_restored);
         if !self.check.is_empty() {
@@ -268,6 +272,8 @@ mod tests {
             "--unverified",
             "--approval-timeout",
             "2h",
+            "--check-timeout",
+            "5m",
             "--keep-source",
             "3d",
         ]);
@@ -280,11 +286,11 @@ mod tests {
                 { "name": "SELECT 1", "database": "shop", "sql": "SELECT 1", "atLeast": 1.0 },
             ],
             "dns": [
-                { "hostedZoneId": "Z1", "name": "db.example.com", "endpoint": "writer" },
+                { "hostedZoneId": "Z1", "name": "db.example.com" },
                 { "hostedZoneId": "Z1", "name": "ro.example.com", "endpoint": "reader" },
             ],
             "secretArn": "arn:aws:secretsmanager:eu-west-1:1:secret:x", "approval": "none",
-            "unverified": "accepted", "approvalTimeout": "2h", "keepSource": "3d", "dryRun": false,
+            "unverified": "accepted", "approvalTimeout": "2h", "checkTimeout": "5m", "keepSource": "3d", "dryRun": false,
         });
         assert_eq!(request, expected);
         Request::parse(&request).unwrap();

@@ -42,8 +42,8 @@ pub(crate) fn parse_check(text: &str) -> Result<Value, String> {
 pub(crate) fn parse_record(text: &str) -> Result<Value, String> {
     let parts: Vec<&str> = text.split(':').map(str::trim).collect();
     let (zone, name, endpoint) = match parts.as_slice() {
-        // Most requests move the record of the writer alone.
-        [zone, name] => (zone, name, "writer"),
+        // Without a word the record keeps the kind of endpoint that it leads to.
+        [zone, name] => return Ok(json!({ "hostedZoneId": zone, "name": name })),
         [zone, name, endpoint] => (zone, name, *endpoint),
         _ => {
             return Err(format!(

@@ -15,7 +15,7 @@ impl Places {
     /// The zones for a reader: its model's own, the others of the subnet group, and then the choice of AWS. Its class is
     /// the planned one, because a smaller reader would fail under the load that it is for.
     pub(crate) fn of_reader(like: &Instance) -> Self {
-        Self::new(like, &[like.class.clone()])
+        Self::new(like, std::slice::from_ref(&like.class))
     }
 
     /// The zones for the writer, of its class and then of every class that the cluster is known to take.

@@ -1,7 +1,8 @@
 //! The errors of a fence that does not hold, each with what was changed and what a person can do.
 
 use rewind_core::{Engine, ErrorName, StepError, timeouts};
-use rewind_db::fence::Verification;
+use rewind_db::fence::{Verification, some_of};
+use rewind_db::{ConnectError, defaults};
 
 pub(crate) fn no_network_layer(cluster: &str) -> StepError {
     StepError::new(
@@ -10,6 +11,39 @@ pub(crate) fn no_network_layer(cluster: &str) -> StepError {
     )
     .changed("nothing was changed")
     .advice("deploy with FenceSecurityGroupIds, or ask for the strategy restore, and start again")
+}
+
+pub(crate) fn no_login(cluster: &str, engine: Engine, error: ConnectError) -> StepError {
+    let database = defaults(engine).maintenance_database;
+    match error {
+        // These four are decisions of the server, which a retry would only repeat.
+        ConnectError::LoginRefused(why)
+        | ConnectError::NotAllowed(why)
+        | ConnectError::DatabaseMissing(why)
+        | ConnectError::DatabaseInvalid(why) => {
+            StepError::new(ErrorName::RewindFailed, format!("no login to fence {cluster}: {why}"))
+                .advice(format!("give a secret whose user may connect to {database} and end sessions"))
+        }
+        // Repeated by the state machine: a connection may come free a little later.
+        ConnectError::ServerFull(why) => {
+            StepError::new(ErrorName::Unavailable, format!("no connection of {cluster} came free to fence it: {why}"))
+                .changed("no login was closed and no session ended; the security groups are recorded in the table")
+                .advice(
+                    "end sessions, or reboot the writer, and start again; leave connections to the master user \
+                     (rds_superuser_reserved_connections), and give applications users of their own",
+                )
+        }
+        other => other.into(),
+    }
+}
+
+pub(crate) fn readers_may_write(cluster: &str, left: &str) -> StepError {
+    StepError::new(
+        ErrorName::Unavailable,
+        format!("{cluster} could not be fenced: its readers forward writes, and {left}"),
+    )
+    .changed("no record was moved; what the fence closed is recorded in the table")
+    .advice("see whether these readers are available, or switch write forwarding off, and start again")
 }
 
 pub(crate) fn incomplete(cluster: &str, engine: Engine, verification: &Verification) -> StepError {
@@ -25,7 +59,7 @@ pub(crate) fn incomplete(cluster: &str, engine: Engine, verification: &Verificat
             "give the applications accounts of their own, which the secret's user may lock",
         ),
     };
-    StepError::new(ErrorName::RewindFailed, format!("{cluster} could not be fenced: {who}: {}", open.join(", ")))
+    StepError::new(ErrorName::RewindFailed, format!("{cluster} could not be fenced: {who}: {}", some_of(&open, "none")))
         .changed("no record was moved; what the fence closed is recorded in the table")
         .advice(format!("deploy with FenceSecurityGroupIds, or {or}, and start again"))
 }
@@ -35,7 +69,7 @@ pub(crate) fn unverified(cluster: &str) -> StepError {
     let seconds = timeouts::FENCE_PROBES.as_secs();
     StepError::new(
         ErrorName::Unavailable,
-        format!("{cluster}: not every database could be tried within {seconds} s, and so the fence is not verified"),
+        format!("{cluster}: databases could not be probed within {seconds} s, and so the fence is not verified"),
     )
     .changed("the logins are closed and the sessions ended; what was changed is recorded in the table")
 }

@@ -13,18 +13,21 @@ pub use layers::Layer;
 
 use jiff::Timestamp;
 use layers::DatabaseLayers;
-use rewind_access::Access;
+use rewind_access::{Access, writer};
 use rewind_aws::rds::{Cluster, ModifyClusters, ReadClusters};
 use rewind_aws::records::Notes;
 use rewind_aws::secrets::Logins;
 use rewind_clock::{OutOfTime, within};
-use rewind_core::{Clock, Engine, ErrorName, Plan, Recovery, Restored, StepError, Strategy, timeouts};
+use rewind_core::timeouts::{FENCE_LOGIN, FENCE_PROBE_RETRY, FENCE_PROBES};
+use rewind_core::{Clock, Engine, ErrorName, Plan, Polling, Recovery, Restored, StepError, Strategy};
 use rewind_db::fence::{
-    FenceTimeouts, LoginState, apply, lift, read_logins, terminate_sessions, verify, writers_without_session,
+    FenceTimeouts, LoginRecord, LoginState, apply, close_logins, lift, read_logins, terminate_sessions, verify,
+    writers_without_session,
 };
-use rewind_db::{ConnectError, Server, Session, WritePosition, defaults, write_position};
+use rewind_db::{ConnectError, Credential, Server, Session, WritePosition, defaults, write_position};
 use rewind_lambda::{Step, Undone};
 use serde::{Deserialize, Serialize};
+use std::time::Duration;
 
 /// The IAM actions that the step calls.
 pub const ACTIONS: &[&str] = &[
@@ -106,8 +109,12 @@ pub struct Output {
 #[serde(rename_all = "camelCase")]
 struct Record {
     security_groups: Vec<String>,
-    logins: LoginState,
+    logins: LoginRecord,
 }
+
+/// The pauses between two logins to a server that has no free connection: short, because whoever asks first gets the next one.
+const FREE_CONNECTION: Polling =
+    Polling { shortest: FENCE_PROBE_RETRY, longest: FENCE_PROBE_RETRY, budget: FENCE_LOGIN };
 
 /// The cluster to fence.
 struct FencedCluster {
@@ -149,8 +156,7 @@ where
         if in_place && self.fence_groups.is_empty() {
             return Err(errors::no_network_layer(&fenced_cluster.name));
         }
-        // Logged in before the network is closed: where that keeps the functions out too, nothing has been changed yet.
-        let (server, session) = self.log_in(&input, &fenced_cluster, &cluster).await?;
+        let (server, session) = self.enter(&input, &fenced_cluster, &cluster).await?;
         let logins = if in_place {
             refuse_writers(&fenced_cluster.name, &session).await?;
             LoginState::default()
@@ -159,14 +165,27 @@ where
         };
         let open = logins.clone();
         // Before the first change: whatever this run gets done, its undo knows how it was.
-        let logins = self.record(&input.recovery.id, &fenced_cluster, &cluster, logins).await?;
+        let logins = self.record(&input.recovery.id, &fenced_cluster, &cluster, &logins).await?;
         // The network first, so that sessions that are ended find nowhere to connect to again.
         let network = self.close_network(&cluster).await?;
+        // Readers that forward writes are part of the fence. Before the sessions on the writer, through which they write.
+        let mut readers = None;
+        let mut timeouts = FenceTimeouts::default();
+        if cluster.write_forwarding.is_some() {
+            let began = self.clock.now();
+            close_logins(&session, &logins, timeouts).await?;
+            // One bound for both, because the invocation has one for all.
+            let taken = Duration::try_from(self.clock.now().duration_since(began)).unwrap_or_default();
+            timeouts.total = timeouts.total.saturating_sub(taken);
+            let emptied = self.terminate_reader_sessions(&input, &fenced_cluster, &cluster).await;
+            emptied.refuse_left(&fenced_cluster.name)?;
+            readers = Some(emptied);
+        }
         let inner = if in_place {
             // A lock in the database would be undone by the backtrack, and what the undo records would no longer be so.
-            DatabaseLayers { fenced: terminate_sessions(&session, FenceTimeouts::default()).await?, logins: None }
+            DatabaseLayers { fenced: terminate_sessions(&session, timeouts).await?, logins: None }
         } else {
-            fence_logins(&fenced_cluster.name, &server, &session, &logins).await?
+            fence_logins(&fenced_cluster.name, &server, &session, &logins, timeouts).await?
         };
         let finding = match input.fence {
             FencedSide::Source | FencedSide::Inspect => None,
@@ -178,9 +197,12 @@ where
         };
         session.close().await;
         refuse_open_fence(&fenced_cluster.name, cluster.engine, network.as_deref(), &inner)?;
-        // Before the readers, which acknowledge no write: the application's downtime begins here, whatever they take.
         let fenced_at = self.clock.now();
-        let readers = self.terminate_reader_sessions(&input, &fenced_cluster, &cluster).await;
+        // Other readers acknowledge no write: the application's downtime begins above, whatever they take.
+        let readers = match readers {
+            Some(emptied) => emptied,
+            None => self.terminate_reader_sessions(&input, &fenced_cluster, &cluster).await,
+        };
         let sessions_ended = inner.fenced.sessions_ended + readers.sessions_ended;
         let mut layers = layers::layers(cluster.engine, network, &inner);
         layers.extend(readers.did.map(|did| Layer { layer: "sessions", did }));
@@ -235,26 +257,64 @@ where
         }
     }
 
+    /// Logs in to fence the cluster. Before the network is closed: where that keeps the functions out too, nothing has been changed
+    /// yet.
+    ///
+    /// Clients that hold every connection of the server are the exception. Closed, the network keeps them from taking the next one
+    /// that comes free, so that this step gets it. Some are kept for the master user on AWS (`rds_superuser_reserved_connections` and
+    /// `reserved_connections` on PostgreSQL, one for `CONNECTION_ADMIN` on MySQL), unless applications log in as that user.
+    async fn enter(
+        &self,
+        input: &Input,
+        fenced_cluster: &FencedCluster,
+        cluster: &Cluster,
+    ) -> Result<(Server, Session), StepError> {
+        let attempt = async || {
+            let credentials = self.credentials(input, fenced_cluster, cluster).await.map_err(ConnectError::Failed)?;
+            self.connect(input, cluster, &credentials).await
+        };
+        match attempt().await {
+            Err(ConnectError::ServerFull(_)) => {}
+            opened => return opened.map_err(|error| errors::no_login(&fenced_cluster.name, cluster.engine, error)),
+        }
+        self.record(&input.recovery.id, fenced_cluster, cluster, &LoginState::default()).await?;
+        self.close_network(cluster).await?;
+        let credentials = self.credentials(input, fenced_cluster, cluster).await?;
+        let connect = async || Ok::<_, StepError>(self.connect(input, cluster, &credentials).await);
+        let is_decided = |opened: &Result<_, ConnectError>| !matches!(opened, Err(ConnectError::ServerFull(_)));
+        let opened = FREE_CONNECTION.until(&self.clock, FENCE_LOGIN, connect, is_decided).await?;
+        opened.map_err(|error| errors::no_login(&fenced_cluster.name, cluster.engine, error))
+    }
+
+    async fn credentials(
+        &self,
+        input: &Input,
+        fenced_cluster: &FencedCluster,
+        cluster: &Cluster,
+    ) -> Result<Vec<Credential>, StepError> {
+        self.access.credentials(cluster, &input.plan.secret_arn, fenced_cluster.password_moment).await
+    }
+
+    async fn connect(
+        &self,
+        input: &Input,
+        cluster: &Cluster,
+        credentials: &[Credential],
+    ) -> Result<(Server, Session), ConnectError> {
+        let network = self.access.network.for_recovery(&input.recovery.id);
+        let target = writer(cluster).map_err(ConnectError::Failed)?;
+        Server::connect(&network, &target, credentials, defaults(cluster.engine).maintenance_database).await
+    }
+
     async fn log_in(
         &self,
         input: &Input,
         fenced_cluster: &FencedCluster,
         cluster: &Cluster,
     ) -> Result<(Server, Session), StepError> {
-        let (id, secret) = (&input.recovery.id, &input.plan.secret_arn);
-        let database = defaults(cluster.engine).maintenance_database;
-        let opened = self.access.log_in(id, cluster, secret, fenced_cluster.password_moment, database).await;
-        // These four are decisions of the server, which a retry would only repeat. Any other error may pass.
-        opened.map_err(|error| match error {
-            ConnectError::LoginRefused(why)
-            | ConnectError::NotAllowed(why)
-            | ConnectError::DatabaseMissing(why)
-            | ConnectError::DatabaseInvalid(why) => {
-                StepError::new(ErrorName::RewindFailed, format!("no login to fence {}: {why}", fenced_cluster.name))
-                    .advice(format!("give a secret whose user may connect to {database} and end sessions"))
-            }
-            other => other.into(),
-        })
+        let credentials = self.credentials(input, fenced_cluster, cluster).await?;
+        let opened = self.connect(input, cluster, &credentials).await;
+        opened.map_err(|error| errors::no_login(&fenced_cluster.name, cluster.engine, error))
     }
 
     /// Records what is about to be changed, and returns all that is recorded. What an earlier run recorded stays; what is new
@@ -264,14 +324,14 @@ where
         recovery_id: &str,
         fenced_cluster: &FencedCluster,
         cluster: &Cluster,
-        logins: LoginState,
-    ) -> Result<LoginState, StepError> {
-        let fresh = Record { security_groups: cluster.security_groups.clone(), logins };
+        logins: &LoginState,
+    ) -> Result<LoginRecord, StepError> {
+        let fresh = Record { security_groups: cluster.security_groups.clone(), logins: LoginRecord::of(logins) };
         let recorded = self.notes.note_once(recovery_id, fenced_cluster.record_key, &to_json(&fresh)?).await?;
         let recorded: Record = serde_json::from_value(recorded)
             .map_err(|e| StepError::bug(format!("the record of the fence cannot be read: {e}")))?;
-        let logins = LoginState::merge(&recorded.logins, &fresh.logins);
         // What a crashed run closed is not open now: without the merge the second record would forget it.
+        let logins = recorded.logins.clone().and(logins);
         if logins != recorded.logins {
             let merged = Record { security_groups: recorded.security_groups, logins: logins.clone() };
             self.notes.note_again(recovery_id, fenced_cluster.record_key, &to_json(&merged)?).await?;
@@ -289,11 +349,12 @@ async fn fence_logins(
     cluster: &str,
     server: &Server,
     session: &Session,
-    logins: &LoginState,
+    logins: &LoginRecord,
+    timeouts: FenceTimeouts,
 ) -> Result<DatabaseLayers, StepError> {
-    let fenced = apply(session, logins, FenceTimeouts::default()).await?;
-    // Bounded as a whole: each database gets a probe of its own, and a server may have very many.
-    let verification = within(timeouts::FENCE_PROBES, Box::pin(verify(server, session, logins, &fenced))).await;
+    let fenced = apply(session, logins, timeouts).await?;
+    // Bounded as a whole, beside the bound of each probe.
+    let verification = within(FENCE_PROBES, Box::pin(verify(server, session, logins, &fenced))).await;
     let verification = verification.unwrap_or_else(|OutOfTime| Err(errors::unverified(cluster)))?;
     Ok(DatabaseLayers { logins: Some(verification), fenced })
 }

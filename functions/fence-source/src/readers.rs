@@ -1,15 +1,17 @@
-//! Ends the sessions on the fenced cluster's readers. They can write nothing, but would go on reading the data that was left
-//! behind. A reader on which they do not end is reported, and stops nothing.
+//! Ends the sessions on the fenced cluster's readers. Without write forwarding they can write nothing, but would go on reading the
+//! data that was left behind: a reader on which they do not end is reported, and stops nothing. With it such a reader is a hole in
+//! the fence.
 
-use super::{FenceSource, FencedCluster, Input};
+use super::{FREE_CONNECTION, FenceSource, FencedCluster, Input, errors};
 use futures_util::future::join_all;
 use rewind_access::target;
-use rewind_aws::rds::{Cluster, Instance, ReadClusters};
+use rewind_aws::rds::{Cluster, Instance, ModifyClusters, ReadClusters};
+use rewind_aws::records::Notes;
 use rewind_aws::secrets::Logins;
 use rewind_clock::{OutOfTime, within};
-use rewind_core::{ErrorName, StepError, timeouts};
+use rewind_core::{Clock, ErrorName, StepError, timeouts};
 use rewind_db::fence::{FenceTimeouts, terminate_sessions};
-use rewind_db::{Credential, Server, defaults};
+use rewind_db::{ConnectError, Credential, Server, defaults};
 
 /// The outcome on all readers.
 #[derive(Default)]
@@ -17,9 +19,27 @@ pub(crate) struct Readers {
     pub(crate) sessions_ended: u64,
     /// The sentence for the report; none where there is no reader.
     pub(crate) did: Option<String>,
+    /// The sentences about readers on which sessions may be left.
+    left: Vec<String>,
 }
 
-impl<C: ReadClusters, S: Logins, N, K> FenceSource<C, S, N, K> {
+impl Readers {
+    /// Refuses a fence whose readers may still have sessions.
+    pub(crate) fn refuse_left(&self, cluster: &str) -> Result<(), StepError> {
+        match self.left.is_empty() {
+            true => Ok(()),
+            false => Err(errors::readers_may_write(cluster, &self.left.join("; "))),
+        }
+    }
+}
+
+impl<C, S, N, K> FenceSource<C, S, N, K>
+where
+    C: ReadClusters + ModifyClusters,
+    S: Logins,
+    N: Notes,
+    K: Clock,
+{
     pub(crate) async fn terminate_reader_sessions(
         &self,
         input: &Input,
@@ -38,14 +58,16 @@ impl<C: ReadClusters, S: Logins, N, K> FenceSource<C, S, N, K> {
                             readers.sessions_ended += ended;
                             sentences.push(format!("{ended} ended on the reader {reader}"));
                         }
-                        Err(error) => sentences.push(format!("the reader {reader} may still have some: {error}")),
+                        Err(error) => readers.left.push(format!("the reader {reader} may still have some: {error}")),
                     }
                 }
             }
-            // The writer is fenced: a reader that is left behind loses no write, so this is a note and no error.
-            Ok(Err(error)) => sentences.push(format!("the readers may still have some: {error}")),
-            Err(_) => sentences.push("the readers may still have some: they could not be asked in time".to_owned()),
+            Ok(Err(error)) => readers.left.push(format!("the readers may still have some: {error}")),
+            Err(_) => {
+                readers.left.push("the readers may still have some: they could not be asked in time".to_owned());
+            }
         }
+        sentences.extend(readers.left.iter().cloned());
         readers.did = (!sentences.is_empty()).then(|| sentences.join("; "));
         readers
     }
@@ -63,8 +85,7 @@ impl<C: ReadClusters, S: Logins, N, K> FenceSource<C, S, N, K> {
         if instances.is_empty() {
             return Ok(Vec::new());
         }
-        let credentials =
-            self.access.credentials(cluster, &input.plan.secret_arn, fenced_cluster.password_moment).await?;
+        let credentials = self.credentials(input, fenced_cluster, cluster).await?;
         // At the same time, for one that hangs must not take the time of the others.
         let ended = instances.iter().map(async |reader| {
             // A part of the whole time: what the others did is reported even where one takes all of its own.
@@ -85,15 +106,24 @@ impl<C: ReadClusters, S: Logins, N, K> FenceSource<C, S, N, K> {
         let Some(endpoint) = &reader.endpoint else { return Ok(0) };
         let network = self.access.network.for_recovery(&input.recovery.id);
         let target = target(cluster, endpoint);
-        let (_, session) =
-            Server::connect(&network, &target, credentials, defaults(target.engine).maintenance_database).await?;
+        let database = defaults(target.engine).maintenance_database;
+        let connect = async || Ok::<_, StepError>(Server::connect(&network, &target, credentials, database).await);
+        let is_decided = |opened: &Result<_, ConnectError>| !matches!(opened, Err(ConnectError::ServerFull(_)));
+        // A reader whose connections are all taken lets this step in as soon as one ends.
+        let opened = FREE_CONNECTION.until(&self.clock, timeouts::FENCE_READER, connect, is_decided).await?;
+        let (_, session) = opened?;
         let ended = terminate_sessions(
             &session,
             FenceTimeouts { total: timeouts::FENCE_READER_SESSIONS, ..FenceTimeouts::default() },
         )
         .await;
         session.close().await;
-        Ok(ended?.sessions_ended)
+        let ended = ended?;
+        // Only on MySQL, where no fence locks the master user.
+        if ended.master_returned {
+            return Err(StepError::new(ErrorName::Unavailable, "sessions of the master user come back"));
+        }
+        Ok(ended.sessions_ended)
     }
 }
 

@@ -119,6 +119,7 @@ fn an_incomplete_fence_names_the_open_login_and_how_to_close_it() {
     let verification = Verification {
         closed: vec!["shop".to_owned()],
         open: vec![rewind_db::fence::OpenLogin { name: "legacy".to_owned(), why: "app may log in".to_owned() }],
+        ..Verification::default()
     };
     let error = errors::incomplete("orders", Engine::AuroraPostgresql, &verification).to_string();
     assert!(error.contains("legacy (app may log in)") && error.contains("FenceSecurityGroupIds"), "{error}");

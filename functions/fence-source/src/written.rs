@@ -102,6 +102,7 @@ mod tests {
             name: format!("d{oid}"),
             connection_limit,
             can_be_limited: true,
+            takes_master: true,
         };
         let role = |&oid: &u32| LoginRole { oid, name: format!("r{oid}") };
         LoginState {

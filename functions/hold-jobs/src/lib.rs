@@ -21,7 +21,6 @@ use serde::{Deserialize, Serialize};
 /// The IAM actions that the step calls.
 pub const ACTIONS: &[&str] = &[
     "rds:DescribeDBClusters",
-    "rds:DescribeDBInstances",
     "rds:DescribeDBClusterParameters",
     "rds:CreateDBClusterParameterGroup",
     "rds:CopyDBClusterParameterGroup",
@@ -89,7 +88,7 @@ pub enum Task {
 pub struct Output {
     /// The jobs that were found, up to 50.
     pub jobs: Vec<HeldJob>,
-    /// What people have to know of them before they decide, as a difference between the clusters.
+    /// Facts that people need before they decide, as a difference between the clusters.
     pub differences: Vec<Difference>,
 }
 
@@ -180,7 +179,7 @@ where
             note: None,
         };
         if found.runs_none {
-            held.release = scheduler::release_command(cluster);
+            held.release = self.release_command(cluster);
             return Ok(held);
         }
         held.release = Some(format!("{} -- in {}", release_statement(session, job), job.database));

@@ -98,6 +98,17 @@ where
         })
     }
 
+    /// The command that lets events run again; none where the cluster has no group of the recovery's own.
+    pub(crate) fn release_command(&self, cluster: &Cluster) -> Option<String> {
+        let own = held_jobs_group(&cluster.name);
+        (cluster.parameter_group.as_deref() == Some(own.as_str())).then(|| {
+            format!(
+                "aws rds modify-db-cluster-parameter-group --db-cluster-parameter-group-name {own} --parameters \
+                 ParameterName={EVENT_SCHEDULER},ParameterValue=ON,ApplyMethod=immediate"
+            )
+        })
+    }
+
     async fn associate(&self, cluster: &Cluster, group: &str) -> Result<(), StepError> {
         let clusters = &self.access.clusters;
         let change = ClusterChange { parameter_group: Some(group.to_owned()), ..ClusterChange::default() };
@@ -120,17 +131,6 @@ where
             format!("{} does not have the parameter group {group} yet", cluster.name),
         ))
     }
-}
-
-/// The command that lets events run again; none where the cluster has no group of the recovery's own.
-pub(crate) fn release_command(cluster: &Cluster) -> Option<String> {
-    let own = held_jobs_group(&cluster.name);
-    (cluster.parameter_group.as_deref() == Some(own.as_str())).then(|| {
-        format!(
-            "aws rds modify-db-cluster-parameter-group --db-cluster-parameter-group-name {own} --parameters \
-             ParameterName={EVENT_SCHEDULER},ParameterValue=ON,ApplyMethod=immediate"
-        )
-    })
 }
 
 fn is_off(value: &str) -> bool {

@@ -21,6 +21,8 @@ async fn the_new_cluster_bears_the_source_s_tags_and_the_recovery_s() {
     let made = rds.find("orders-r").unwrap();
     assert_eq!(made.tag("team"), Some("orders"));
     assert_eq!(made.tag(RECOVERY_TAG), Some("operation-001"));
+    // Whoever goes on with it a day later has to know that the source is still the same one.
+    assert_eq!(made.tag("aurora-rewind:source-resource-id"), Some("cluster-ORDERS"));
     // AWS refuses the prefix from anybody else, and would refuse the restore with it.
     assert_eq!(made.tag("aws:cloudformation:stack-name"), None);
 }

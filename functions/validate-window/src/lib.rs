@@ -5,9 +5,11 @@
 mod adopt;
 mod limits;
 mod plan_text;
+mod record_findings;
 mod records;
 mod refusal;
 mod secret;
+pub mod wake;
 
 use adopt::{Adoption, Resumed, adoption};
 use refusal::invalid;
@@ -15,10 +17,12 @@ use rewind_aws::rds::tags::is_value;
 use rewind_aws::rds::{Cluster, Instance, ReadClusters, ReadParameters, is_foreign};
 use rewind_aws::route53::Zones;
 use rewind_aws::secrets::FindSecrets;
+use rewind_aws::zone_facts::ReadZones;
+use rewind_clock::{OutOfTime, within};
 use rewind_core::names::{default_new_cluster, default_safety_clone, new_instance};
 use rewind_core::{
     Approval, Clock, ClusterFacts, ErrorName, FenceGroups, InPlacePlan, Plan, PlannedInstance, Recovery, Request,
-    StepError, Strategy, StrategyChoice, Window, choose_strategy,
+    StepError, Strategy, StrategyChoice, Window, choose_strategy, timeouts,
 };
 use rewind_lambda::Step;
 use serde::Deserialize;
@@ -29,9 +33,11 @@ pub const ACTIONS: &[&str] = &[
     "rds:DescribeDBClusters",
     "rds:DescribeDBInstances",
     "rds:DescribeDBClusterParameters",
+    "route53:ListHostedZones",
     "route53:ListResourceRecordSets",
     "secretsmanager:DescribeSecret",
     "sts:AssumeRole",
+    "lambda:InvokeFunction",
 ];
 
 /// The step.
@@ -61,7 +67,9 @@ pub struct Input {
     pub resumed: Option<Resumed>,
 }
 
-impl<C: ReadClusters + ReadParameters, Z: Zones, S: FindSecrets, K: Clock> Step for ValidateWindow<C, Z, S, K> {
+impl<C: ReadClusters + ReadParameters, Z: Zones + ReadZones, S: FindSecrets, K: Clock> Step
+    for ValidateWindow<C, Z, S, K>
+{
     type Input = Input;
     type Output = Plan;
 
@@ -122,6 +130,12 @@ impl<C: ReadClusters + ReadParameters, Z: Zones, S: FindSecrets, K: Clock> Step 
             records::plan(&self.zones, &request.dns, &cluster, &source_instances).await?
         };
         let secret = secret::find(&self.secrets, &request, &cluster).await?;
+        let mut findings = dns.findings;
+        if !dns.records.is_empty() {
+            let read = record_findings::find(&self.zones, &request.dns, &dns.records, &cluster, &source_instances);
+            let read = within(timeouts::ZONES_READ, Box::pin(read)).await;
+            findings.extend(read.unwrap_or_else(|OutOfTime| Ok(vec![record_findings::unread(&dns.records)]))?);
+        }
         let is_fenced = !in_place && !dns.records.is_empty();
         let crowded = plan_text::crowded(&cluster.name, &cluster.tags, is_fenced);
         let pending = plan_text::pending(&cluster.name, &cluster.pending);
@@ -144,6 +158,7 @@ impl<C: ReadClusters + ReadParameters, Z: Zones, S: FindSecrets, K: Clock> Step 
             instances,
             dns: dns.records,
             checks: request.checks,
+            check_timeout_seconds: request.check_timeout.unsigned_abs().as_secs(),
             secret_arn: secret.arn,
             // A restored cluster beside the source changes nothing for clients, so nobody is asked about it.
             approval: if is_anything_to_approve { request.approval } else { Approval::None },
@@ -160,6 +175,7 @@ impl<C: ReadClusters + ReadParameters, Z: Zones, S: FindSecrets, K: Clock> Step 
             adopted: adoption.as_ref().map(Adoption::adopted),
             will_do: Vec::new(),
             warnings: dns.warnings,
+            findings,
         };
         plan.will_do = plan_text::will_do(&plan, &self.fence_groups);
         plan.warnings.extend(plan_text::warnings(&plan, &moment, facts.binlog.as_deref()));

@@ -7,6 +7,8 @@ use rewind_aws::fixtures::{
 };
 use rewind_aws::rds::fake::FakeRds;
 use rewind_aws::route53::RecordSet;
+use rewind_aws::zone_facts::{ZoneName, ZoneRecord};
+use rewind_core::Endpoint;
 use rewind_core::names::{RECOVERY_TAG, SECRET_TAG, secret_tag_value};
 use serde_json::json;
 
@@ -15,6 +17,22 @@ pub(crate) struct Zone(pub(crate) Vec<RecordSet>);
 impl Zones for Zone {
     async fn record_sets(&self, _: &str, name: &str) -> AwsResult<Vec<RecordSet>> {
         Ok(self.0.iter().filter(|set| set.name == name).cloned().collect())
+    }
+}
+
+impl ReadZones for Zone {
+    async fn zone_records(&self, _: &str) -> AwsResult<Option<Vec<ZoneRecord>>> {
+        let record = |set: &RecordSet| ZoneRecord {
+            name: set.name.clone(),
+            kind: set.kind.clone(),
+            values: set.values.iter().map(|value| value.trim_end_matches('.').to_ascii_lowercase()).collect(),
+            ..ZoneRecord::default()
+        };
+        Ok(Some(self.0.iter().map(record).collect()))
+    }
+
+    async fn zones(&self) -> AwsResult<Option<Vec<ZoneName>>> {
+        Ok(Some(Vec::new()))
     }
 }
 
@@ -141,6 +159,35 @@ async fn records_that_cannot_be_moved_safely_are_refused() {
         assert_eq!(error.name, ErrorName::InvalidRequest);
         assert!(error.to_string().contains(message), "{error}\nlacks {message}");
     }
+}
+
+#[tokio::test]
+async fn a_record_keeps_the_kind_of_endpoint_that_it_leads_to_unless_the_request_names_another() {
+    let reader = || Zone(vec![cname("orders.cluster-ro-x.us-east-1.rds.amazonaws.com")]);
+    let plan = validate(&rds(), reader(), request(json!({}))).await.unwrap();
+    assert_eq!((plan.dns[0].endpoint, plan.findings.len()), (Endpoint::Reader, 0));
+    let asked = json!({ "dns": [{ "hostedZoneId": "Z1", "name": "db.example.com", "endpoint": "writer" }] });
+    let plan = validate(&rds(), reader(), request(asked)).await.unwrap();
+    assert_eq!(plan.dns[0].endpoint, Endpoint::Writer);
+    assert_eq!(plan.findings[0].code, "record-endpoint");
+    assert!(plan.findings[0].what.contains("leads to a reader now"), "{:?}", plan.findings);
+    // An instance's own endpoint has the kind that the instance has now.
+    let instance = Zone(vec![cname("orders-2.x.us-east-1.rds.amazonaws.com")]);
+    let plan = validate(&rds(), instance, request(json!({}))).await.unwrap();
+    assert_eq!(plan.dns[0].endpoint, Endpoint::Reader);
+    let rds = rds();
+    rds.edit("orders", |cluster| cluster.custom_endpoints = vec!["a.cluster-custom-x".to_owned()]);
+    let error = validate(&rds, Zone(vec![cname("a.cluster-custom-x")]), request(json!({}))).await.unwrap_err();
+    assert!(error.to_string().contains("a custom endpoint") && error.to_string().contains("\"writer\""), "{error}");
+}
+
+#[tokio::test]
+async fn a_record_with_a_long_ttl_is_a_finding_of_the_plan() {
+    let slow = || Zone(vec![RecordSet { ttl: Some(3_600), ..zone().0.remove(0) }]);
+    let plan = validate(&rds(), slow(), request(json!({}))).await.unwrap();
+    assert_eq!(plan.findings[0].code, "record-ttl");
+    let accepted = json!({ "dns": [{ "hostedZoneId": "Z1", "name": "db.example.com", "acceptTtl": "1h" }] });
+    assert!(validate(&rds(), slow(), request(accepted)).await.unwrap().findings.is_empty());
 }
 
 #[tokio::test]

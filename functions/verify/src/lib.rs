@@ -91,8 +91,8 @@ impl<C: ReadClusters, S: Logins + ReadSecretTargets, K: Clock> Step for Verify<C
             }
         };
         let limits = match expect {
-            Expect::Checks => CheckLimits::default(),
-            Expect::SameAsSource => CheckLimits::for_equal_sides(),
+            Expect::Checks => CheckLimits::with_check(plan.check_timeout()),
+            Expect::SameAsSource => CheckLimits::with_check(plan.check_timeout()).for_equal_sides(),
         };
         let found = run_checks(&rewound, source.as_ref(), &plan.checks, &limits).await?;
         notes.extend(found.notes.iter().cloned());
@@ -122,10 +122,14 @@ impl<C: ReadClusters, S: Logins + ReadSecretTargets, K: Clock> Step for Verify<C
                 .advice("compare the two before anybody writes to the cluster"),
             (Expect::Checks, Strategy::Backtrack) => failed
                 .changed(format!("the data as it was before is on {}", reference_cluster(&plan)))
-                .advice("correct the check, or choose another moment, and start again"),
-            (Expect::Checks, _) => failed
-                .changed("the source was not touched")
-                .advice("correct the check, or choose another moment, and start again"),
+                .advice(
+                    "correct the check, give it longer (`checkTimeout`), or choose another moment, and start again",
+                ),
+            (Expect::Checks, _) => failed.changed("the source was not touched").advice(format!(
+                "correct the check or give it longer (`checkTimeout`), and go on with the same restored cluster: rewind \
+                 resume {}; or start again with another moment",
+                recovery.id
+            )),
         })
     }
 }

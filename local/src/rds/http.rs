@@ -188,6 +188,7 @@ async fn dispatch(control_plane: &Arc<ControlPlane>, action: &str, params: &Para
         "DeleteDBClusterSnapshot" => restore::delete_snapshot(control_plane, params),
         "DeleteDBInstance" => instances::delete(control_plane, params),
         "DeleteDBParameterGroup" => parameter_groups::delete_instance(control_plane, params),
+        "DescribeAccountAttributes" => describe::account_attributes(control_plane),
         "DescribeCertificates" => describe::certificates(params),
         "DescribeDBClusterAutomatedBackups" => clusters::automated_backups(control_plane, params),
         "DescribeDBClusterBacktracks" => backtrack::describe(control_plane, params),

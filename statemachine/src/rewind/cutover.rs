@@ -180,7 +180,7 @@ pub(super) fn undo() -> Vec<State> {
             )
             .when("$found.records = 'planned'", "UndoFenceSource")
             .when_with(
-                "$found.records = 'moved'",
+                "$found.records = 'moved' and $type($found.swap) = 'object'",
                 vec![
                     set("swap", "$found.swap"),
                     set("cutoverSince", "$now()"),

@@ -14,7 +14,7 @@ pub(super) fn states() -> Vec<State> {
             .when("$plan.strategy = 'backtrack'", "UndoAddInstances")
             .when("$failure.rejected = true", "UndoAddInstances")
             // One that was adopted from an earlier recovery is hours old, whatever happened to this call.
-            .when("$failure.state = 'StartRestore' and $type($request.resume) != 'string'", "UndoStartRestore")
+            .when("$failure.state = 'StartRestore' and $not($exists($request.resume))", "UndoStartRestore")
             .when("$failure.state = 'AwaitRewind' and $failure.Error = 'RewindFailed'", "UndoAddInstances")
             .next("KeepRestored"),
         State::step("KeepRestored")

@@ -5,9 +5,9 @@ use crate::lease::{acquire_as, held};
 use crate::retry::{ANY, CONDITION_FAILED};
 use crate::state::{State, set, set_to, text};
 
-/// More than the validation can take with all its retries, and short, for a refused request should not lock a cluster
+/// More than validation and preflight can take with all their retries, and short, for a refused request should not lock a cluster
 /// for a day.
-const UNTIL_PLANNED: &str = "7200";
+const UNTIL_PLANNED: &str = "10800";
 
 /// The states, in the order in which a recovery that works passes them.
 pub(super) fn states() -> Vec<State> {
@@ -32,8 +32,8 @@ pub(super) fn states() -> Vec<State> {
             .next("ValidateWindow"),
         acquire_as("AcquireLease", "recovery", "$leaseKey", UNTIL_PLANNED, Some("$endedHolder"))
             .comment(
-                "Only one recovery works on a cluster at a time. Two hours are more than validation can take with all \
-                 its retries; ExtendLease then makes the lease outlast the recovery.",
+                "Only one recovery works on a cluster at a time. Three hours are more than validation and preflight can \
+                 take with all their retries; ExtendLease then makes the lease outlast the recovery.",
             )
             .next("ValidateWindow")
             .catch(&CONDITION_FAILED, Vec::new(), "ReadLease")
@@ -59,6 +59,7 @@ fn variables() -> State {
         .assign("leaseKey", "none".into())
         .assign("leaseUntil", "none".into())
         .assign("plan", object([]))
+        .assign("blocking", Json::Null)
         .assign("failure", object([]))
         .assign("undoFailure", object([]))
         .assign("undone", Json::List(Vec::new()))

@@ -11,6 +11,7 @@ mod instances;
 mod keep;
 mod lease;
 mod plan;
+mod preflight;
 mod restore;
 mod resume;
 mod situation;
@@ -54,7 +55,10 @@ pub(crate) fn machine() -> Machine {
     after.extend(stage(("end", ends)));
     // Computed from the declared states, so that a step that is added makes the lease longer.
     let lease_hours = budget::lease_hours(&after);
-    let before = [("lease", lease::states()), ("resume", resume::states()), ("plan", plan::states(lease_hours))];
+    let mut plan = plan::states(lease_hours);
+    // Between the plan and its announcement, so that what people see has the findings in it.
+    plan.splice(1..1, preflight::states());
+    let before = [("lease", lease::states()), ("resume", resume::states()), ("plan", plan)];
     Machine {
         file: "rewind.asl.json",
         title: "A recovery",

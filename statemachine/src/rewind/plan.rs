@@ -12,9 +12,9 @@ pub(super) fn states(lease_hours: u64) -> Vec<State> {
             .progress("checks the request against cluster, window, records and secret; nothing is changed")
             .comment("Refuses a request that cannot be carried out, and makes the plan that every later step follows.")
             .inputs(["recovery", "request", "resumed"])
-            .timeout(45)
+            .timeout(75)
             .keep("plan")
-            .next("AnnouncePlan")
+            .next("Preflight")
             .undone_from("ConcludeNothingChanged"),
         State::announce(
             "AnnouncePlan",

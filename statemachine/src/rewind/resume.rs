@@ -16,12 +16,12 @@ const RECORD: &str = "($i := $states.result.Item; $plan := $exists($i.plan.S) ? 
     $request.to : null, 'newCluster': $exists($request.newCluster) ? $request.newCluster : null, 'strategy': \
     $exists($request.strategy) ? $request.strategy : null}})";
 
-/// The request with the fields of the earlier one that it leaves out. What the restored cluster settles is that
+/// The request with the fields of the earlier one that it leaves out, and without those that are null in it. What the restored cluster settles is that
 /// cluster's, whatever either says, and ValidateWindow compares it with what was asked.
 const MERGED: &str = "($i := $states.result.Item; $plan := $exists($i.plan.S) ? $parse($i.plan.S) : {}; \
-    $exists($plan.newCluster) ? $merge([$exists($i.request.S) ? $parse($i.request.S) : {}, {'dryRun': false}, $request, \
-    {'cluster': $plan.cluster, 'to': $plan.target, 'newCluster': $plan.newCluster, 'strategy': $plan.strategy}]) : \
-    $request)";
+    $exists($plan.newCluster) ? $sift($merge([$exists($i.request.S) ? $parse($i.request.S) : {}, {'dryRun': false}, $request, \
+    {'cluster': $plan.cluster, 'to': $plan.target, 'newCluster': $plan.newCluster, 'strategy': $plan.strategy}]), \
+    function($value) { $type($value) != 'null' }) : $request)";
 
 /// The states, in the order in which a recovery that resumes another passes them.
 pub(super) fn states() -> Vec<State> {

@@ -171,9 +171,9 @@ mod tests {
     use crate::retry::Retries;
     use crate::state::Recoveries;
 
-    /// Steps that nobody has to be told of: before the first, nothing is changed, and Finish has sentences of its
+    /// Steps that nobody has to be told of: before the first two, nothing is changed, and Finish has sentences of its
     /// own.
-    const WITH_SENTENCES_OF_THEIR_OWN: [&str; 2] = ["ValidateWindow", "Finish"];
+    const WITH_SENTENCES_OF_THEIR_OWN: [&str; 3] = ["ValidateWindow", "Preflight", "Finish"];
 
     #[test]
     fn wherever_a_step_stops_people_are_told_how_things_stand() {

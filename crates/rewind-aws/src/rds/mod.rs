@@ -5,6 +5,7 @@
 mod adapter;
 #[cfg(test)]
 mod adapter_tests;
+pub mod facts;
 #[cfg(any(test, feature = "fakes"))]
 pub mod fake;
 mod instances;

@@ -6,8 +6,12 @@
 pub(crate) mod connection;
 pub(crate) mod identity;
 pub(crate) mod jobs;
-pub mod logins;
+pub mod login_state;
+pub(crate) mod logins;
+pub(crate) mod preflight;
 pub(crate) mod queries;
+pub mod record;
+pub(crate) mod reserved;
 pub(crate) mod sessions;
 pub(crate) mod writes;
 

@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 pub(crate) struct ClientSession {
     pub(crate) pid: String,
     pub(crate) started: String,
-    /// True for a session of the user that the fence works as, where that user cannot be locked out (MySQL).
+    /// True for a session of a user that cannot be locked out (MySQL): the one that the fence works as, and the master user.
     pub(crate) master: bool,
     pub(crate) user: String,
     /// Empty where the session is in no database.
@@ -22,18 +22,18 @@ pub(crate) type StartingSessions = BTreeSet<String>;
 
 /// The sessions of an engine: listed and ended, with the writers beside them.
 pub(crate) trait SessionOperations: Connection {
-    /// The user whose logins no fence can close, because the fence itself works as that user; none where closing holds for
-    /// everybody.
-    fn unlockable_user(&self) -> impl Future<Output = Result<Option<String>, StepError>> + Send;
+    /// The users whose logins no fence may close, because the fence itself or a person needs them to lift it; none where closing
+    /// holds for everybody.
+    fn unlockable_users(&self) -> impl Future<Output = Result<Vec<String>, StepError>> + Send;
 
     /// Connections that are being made, and may have been let in before the logins were closed. To be read before
     /// [`SessionOperations::client_sessions`]: one that is in neither has read the logins as they are now.
     fn starting_sessions(&self) -> impl Future<Output = Result<StartingSessions, StatementError>> + Send;
 
-    /// Everybody else who can write, without AWS's own sessions; `unlockable` is [`SessionOperations::unlockable_user`].
+    /// Everybody else who can write, without AWS's own sessions; `unlockable` is [`SessionOperations::unlockable_users`].
     fn client_sessions(
         &self,
-        unlockable: Option<&str>,
+        unlockable: &[String],
     ) -> impl Future<Output = Result<Vec<ClientSession>, StatementError>> + Send;
 
     /// Tells sessions to end, and returns those that this user may not end. The others have ended when

@@ -1,12 +1,16 @@
 //! Closing the logins of a writer and ending its sessions. It changes nothing that is not in the record.
 
 use super::FenceTimeouts;
+use super::changes::{OnConflict, make_changes};
+use super::summary::some_of;
 use super::terminate::Termination;
-use crate::engine::logins::{CloseAction, CloseLogin, LoginPath, LoginState};
+use crate::engine::logins::{CloseAction, CloseLogin, Direction, LoginPath};
+use crate::engine::record::LoginRecord;
 use crate::engine::{LoginOperations, SessionOperations};
-use crate::error::{StatementError, unavailable};
+use crate::error::unavailable;
 use crate::session::{Session, on_engine};
 use rewind_core::{ErrorName, StepError, timeouts};
+use std::collections::BTreeSet;
 use tokio::time::sleep;
 
 /// The outcome of a fence.
@@ -42,8 +46,21 @@ pub struct Fenced {
 /// - [`ErrorName::ClusterNotReady`]: a database or a role has appeared that is not in `recorded`. To be read, recorded and
 ///   applied again.
 /// - [`ErrorName::Unavailable`]: sessions that do not end, or a database that does not respond. The logins may be closed.
-pub async fn apply(session: &Session, recorded: &LoginState, timeouts: FenceTimeouts) -> Result<Fenced, StepError> {
+pub async fn apply(session: &Session, recorded: &LoginRecord, timeouts: FenceTimeouts) -> Result<Fenced, StepError> {
     on_engine!(session, connection => apply_on(connection, recorded, timeouts).await)
+}
+
+/// Closes the logins in `recorded`, and nothing else: [`apply`] finds them closed. For the time in between, in which the sessions
+/// on readers are ended that could write through the writer.
+///
+/// # Errors
+///
+/// [`ErrorName::Unavailable`]: a database that does not respond, or logins that other sessions hold.
+pub async fn close_logins(session: &Session, recorded: &LoginRecord, timeouts: FenceTimeouts) -> Result<(), StepError> {
+    on_engine!(session, connection => {
+        let mut termination = Termination::new(connection, timeouts).await?;
+        close_open(connection, &mut termination, recorded, &mut Fenced::default()).await
+    })
 }
 
 /// Ends all sessions of others, and waits until none is left. It closes no login: on a reader those that [`apply`] closed
@@ -61,21 +78,29 @@ pub async fn terminate_sessions(session: &Session, timeouts: FenceTimeouts) -> R
     })
 }
 
-async fn apply_on<C>(connection: &C, recorded: &LoginState, timeouts: FenceTimeouts) -> Result<Fenced, StepError>
+async fn apply_on<C>(connection: &C, recorded: &LoginRecord, timeouts: FenceTimeouts) -> Result<Fenced, StepError>
 where
     C: LoginOperations + SessionOperations,
 {
     let mut termination = Termination::new(connection, timeouts).await?;
     let mut fenced = Fenced::default();
-    connection.prepare_changes().await?;
-    let open = connection.read_logins().await?;
     // Logins before sessions: one that is ended while its login is open is back at once.
-    for login in connection.close_logins(&open, recorded) {
-        close(connection, &mut termination, login, &mut fenced).await?;
-    }
+    close_open(connection, &mut termination, recorded, &mut fenced).await?;
     terminate(connection, &mut termination, &mut fenced).await?;
     check_closed(connection, recorded, &mut fenced).await?;
     Ok(fenced)
+}
+
+async fn close_open<C: LoginOperations + SessionOperations>(
+    connection: &C,
+    termination: &mut Termination<'_, C>,
+    recorded: &LoginRecord,
+    fenced: &mut Fenced,
+) -> Result<(), StepError> {
+    connection.prepare_changes().await?;
+    let open = connection.read_logins().await?;
+    let logins = connection.close_logins(&open, recorded).await?;
+    close(connection, termination, logins, fenced).await
 }
 
 async fn terminate<C: SessionOperations>(
@@ -91,71 +116,70 @@ async fn terminate<C: SessionOperations>(
     Ok(())
 }
 
-/// Closes one login path, and notes what became of it.
+/// Closes the login paths, and notes what became of each. Sessions that are in the way are ended.
 async fn close<C: LoginOperations + SessionOperations>(
     connection: &C,
     termination: &mut Termination<'_, C>,
-    CloseLogin { path, name, action }: CloseLogin,
+    logins: Vec<CloseLogin>,
     fenced: &mut Fenced,
 ) -> Result<(), StepError> {
-    let refused = match action {
-        CloseAction::AlreadyClosed => None,
-        CloseAction::NotPermitted(why) => {
-            fenced.not_changed.push(format!("{path} {name} {why}"));
-            return Ok(());
+    let changes = logins.iter().filter_map(|login| match &login.action {
+        CloseAction::Run(change) => Some(change.clone()),
+        CloseAction::AlreadyClosed | CloseAction::NotPermitted(_) => None,
+    });
+    let changes: Vec<String> = changes.collect();
+    let mut refused = make_changes(connection, Direction::Close, &changes, termination).await?.into_iter();
+    for CloseLogin { path, name, action } in logins {
+        let refused = match action {
+            CloseAction::AlreadyClosed => None,
+            CloseAction::NotPermitted(why) => {
+                fenced.not_changed.push(format!("{path} {name} {why}"));
+                continue;
+            }
+            CloseAction::Run(_) => refused.next().flatten(),
+        };
+        match (refused, path) {
+            (Some(why), _) => fenced.not_changed.push(format!("{path} {name}: {why}")),
+            (None, LoginPath::Database) => fenced.databases.push(name),
+            (None, LoginPath::Role) => fenced.roles.push(name),
+            (None, LoginPath::Account) => fenced.accounts.push(name),
         }
-        CloseAction::Run(sql) => run(connection, termination, &sql).await?,
-    };
-    match (refused, path) {
-        (Some(why), _) => fenced.not_changed.push(format!("{path} {name}: {why}")),
-        (None, LoginPath::Database) => fenced.databases.push(name),
-        (None, LoginPath::Role) => fenced.roles.push(name),
-        (None, LoginPath::Account) => fenced.accounts.push(name),
     }
     Ok(())
 }
 
-/// Makes one change, and returns the reason where the server refuses it. Sessions that are in its way are ended.
-async fn run<C: LoginOperations + SessionOperations>(
-    connection: &C,
-    termination: &mut Termination<'_, C>,
-    sql: &str,
-) -> Result<Option<String>, StepError> {
-    loop {
-        match connection.execute(sql).await {
-            Ok(()) => return Ok(None),
-            // Dropped since the logins were read: nobody can log in there.
-            Err(error) if connection.is_gone(&error) => return Ok(None),
-            Err(error) if connection.is_conflict(&error) => {
-                if termination.is_over() {
-                    return Err(unavailable(format!("`{sql}` waited too long for other sessions"))
-                        .changed("some logins may be closed; what was changed is in the record"));
-                }
-                // Whoever holds the lock is to leave anyway, and would otherwise hold up the fence for as long as it likes.
-                termination.terminate_all().await?;
-                sleep(timeouts::FENCE_POLL).await;
-            }
-            Err(StatementError::Refused(error)) => return Ok(Some(error.to_string())),
-            Err(error) => return Err(error.into()),
+impl<C: SessionOperations> OnConflict for Termination<'_, C> {
+    async fn make_way(&mut self, changes: &[String]) -> Result<bool, StepError> {
+        if self.is_over() {
+            return Err(unavailable(format!(
+                "other sessions were in the way too long: {}",
+                some_of(changes, "nothing")
+            ))
+            .changed("some logins may be closed; what was changed is in the record"));
         }
+        // Whoever holds the lock is to leave anyway, and would otherwise hold up the fence for as long as it likes.
+        self.terminate_all().await?;
+        sleep(timeouts::FENCE_POLL).await;
+        Ok(true)
     }
 }
 
 /// With nobody left who could change it back, makes sure that what was to be closed is.
 async fn check_closed<C: LoginOperations>(
     connection: &C,
-    recorded: &LoginState,
+    recorded: &LoginRecord,
     fenced: &mut Fenced,
 ) -> Result<(), StepError> {
     let now = connection.read_logins().await?;
     // On MySQL success says little: `ALTER USER IF EXISTS` succeeds for an account that is gone, which may be made anew.
-    fenced.accounts.retain(|name| !now.accounts.iter().any(|account| account.to_string() == *name));
-    let accounts = now.accounts.iter().filter(|account| !recorded.accounts.contains(account));
-    let databases = now.databases.iter().filter(|database| match recorded.database(database.oid) {
-        None => true,
-        Some(_) => fenced.databases.contains(&database.name) && database.connection_limit != 0,
+    let open_accounts: BTreeSet<String> = now.accounts.iter().map(ToString::to_string).collect();
+    fenced.accounts.retain(|name| !open_accounts.contains(name));
+    let accounts = now.accounts.iter().filter(|account| !recorded.has_account(account));
+    let closed: BTreeSet<&String> = fenced.databases.iter().collect();
+    let databases = now.databases.iter().filter(|database| {
+        !recorded.has_database(database) || closed.contains(&database.name) && database.connection_limit != 0
     });
-    let new_roles = now.roles.iter().filter(|role| recorded.role(role.oid).is_none());
+    let new_roles = now.roles.iter().filter(|role| !recorded.has_role(role));
     let open: Vec<String> = databases
         .map(|database| format!("database {}", database.name))
         .chain(new_roles.map(|role| format!("role {}", role.name)))
@@ -167,7 +191,7 @@ async fn check_closed<C: LoginOperations>(
     // Retried: the next run records what is new, and closes it. Closing it here would change what is in no record.
     Err(StepError::new(
         ErrorName::ClusterNotReady,
-        format!("made or changed while the fence was raised: {}", open.join(", ")),
+        format!("made or changed while the fence was raised: {}", some_of(&open, "none")),
     )
     .changed("other logins are closed; what was changed is in the record")
     .advice("read the logins, record them and fence again"))

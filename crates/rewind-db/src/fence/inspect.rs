@@ -1,10 +1,11 @@
 //! Inspecting a cluster that was left behind: who is on it, and whether it is still closed. It changes nothing.
 
+use super::summary::cut;
 use crate::engine::{LoginOperations, SessionOperations};
 use crate::session::{Session, on_engine};
 use rewind_core::StepError;
 
-/// The sessions on a server, and the logins that are open.
+/// The sessions on a server, and the logins that are open. Long lists are cut, with the number of the others.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Inspection {
     /// Everybody's sessions but our own and AWS's, and what replicates from or to the server.
@@ -24,7 +25,7 @@ pub async fn inspect(session: &Session) -> Result<Inspection, StepError> {
 
 async fn inspect_on<C: LoginOperations + SessionOperations>(connection: &C) -> Result<Inspection, StepError> {
     let mut inspection = Inspection::default();
-    for session in connection.client_sessions(None).await? {
+    for session in connection.client_sessions(&[]).await? {
         let database = if session.database.is_empty() { "no database" } else { &session.database };
         inspection.sessions.push(format!("{} in {database} (process {})", session.user, session.pid));
     }
@@ -35,6 +36,7 @@ async fn inspect_on<C: LoginOperations + SessionOperations>(connection: &C) -> R
         logins.databases.iter().filter(|database| database.can_be_limited && database.connection_limit != 0);
     let databases = databases.map(|database| format!("the database {} takes connections", database.name));
     let accounts = logins.accounts.iter().map(|account| format!("the account {account} is not locked"));
-    inspection.open = databases.chain(accounts).collect();
+    inspection.open = cut(databases.chain(accounts).collect(), "logins are open");
+    inspection.sessions = cut(inspection.sessions, "sessions");
     Ok(inspection)
 }

@@ -2,16 +2,19 @@
 //!
 //! Done with a master user's rights: no superuser is needed, and none is stopped (on RDS those are AWS's own). In order:
 //!
-//! 1. [`read_logins`] reads what is about to be changed. The caller stores it, merged with what an earlier attempt stored
-//!    ([`LoginState::merge`]), **before** anything is changed.
+//! 1. [`read_logins`] reads what is about to be changed. The caller stores it as a [`LoginRecord`], with what an earlier
+//!    attempt stored ([`LoginRecord::and`]), **before** anything is changed.
 //! 2. [`apply`] closes the logins and ends the sessions that got in before, until none is left. On PostgreSQL every
 //!    database's connection limit becomes zero and the application's roles lose `LOGIN`; on MySQL the application's
 //!    accounts are locked.
-//! 3. [`verify`] probes every login path that is left.
+//! 3. [`verify`] reads every login path again, and probes some of those that are closed.
 //! 4. [`lift`] restores exactly what was recorded.
 //!
 //! If the network alone is the fence, [`terminate_sessions`] ends the sessions and nothing else, and
 //! [`writers_without_session`] names what would go on writing. [`inspect`] shows, days later, whether the fence still holds.
+//!
+//! Thousands of databases and roles take no longer than seconds: changes are made in batches, and no step asks for each of them by
+//! itself.
 //!
 //! Each may be run again, whatever an earlier run got done. All of them work from the engine's maintenance database
 //! ([`crate::Defaults::maintenance_database`]), which stays open, for lifting the fence needs a login too.
@@ -19,8 +22,10 @@
 //! What the fence cannot stop it reports: background workers, subscriptions, events, prepared transactions.
 
 mod apply;
+mod changes;
 mod inspect;
 mod lift;
+mod summary;
 mod terminate;
 mod verify;
 
@@ -29,10 +34,12 @@ use crate::session::{Session, on_engine};
 use rewind_core::{StepError, timeouts};
 use std::time::Duration;
 
-pub use crate::engine::logins::{Account, DatabaseLimit, LoginRole, LoginState};
-pub use apply::{Fenced, apply, terminate_sessions};
+pub use crate::engine::login_state::{Account, DatabaseLimit, LoginRole, LoginState};
+pub use crate::engine::record::LoginRecord;
+pub use apply::{Fenced, apply, close_logins, terminate_sessions};
 pub use inspect::{Inspection, inspect};
 pub use lift::lift;
+pub use summary::{cut, some_of};
 pub use verify::{OpenLogin, Verification, verify};
 
 /// The time limits of a fence.

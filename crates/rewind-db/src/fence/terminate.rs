@@ -15,10 +15,10 @@ pub(super) struct Termination<'a, C> {
     connection: &'a C,
     timeouts: FenceTimeouts,
     deadline: Instant,
-    /// The user that cannot be locked out.
-    unlockable: Option<String>,
+    /// The users that cannot be locked out.
+    unlockable: Vec<String>,
     ended: BTreeSet<ClientSession>,
-    /// True if sessions of that user came back while the others stayed away.
+    /// True if sessions of those users came back while the others stayed away.
     pub(super) master_returned: bool,
 }
 
@@ -28,7 +28,7 @@ impl<'a, C: SessionOperations> Termination<'a, C> {
             connection,
             timeouts,
             deadline: Instant::now() + bounded(timeouts.total),
-            unlockable: connection.unlockable_user().await?,
+            unlockable: connection.unlockable_users().await?,
             ended: BTreeSet::new(),
             master_returned: false,
         })
@@ -44,14 +44,14 @@ impl<'a, C: SessionOperations> Termination<'a, C> {
         self.ended.len() as u64
     }
 
-    /// The number of those that were of the user who cannot be locked out.
+    /// The number of those that were of users who cannot be locked out.
     pub(super) fn master_ended(&self) -> u64 {
         self.ended.iter().filter(|session| session.master).count() as u64
     }
 
     /// Tells all sessions of others to end, and returns those that were there.
     pub(super) async fn terminate_all(&mut self) -> Result<Vec<ClientSession>, StepError> {
-        let present = self.connection.client_sessions(self.unlockable.as_deref()).await?;
+        let present = self.connection.client_sessions(&self.unlockable).await?;
         if present.is_empty() {
             return Ok(present);
         }

@@ -20,6 +20,8 @@ pub(crate) struct MysqlConnection {
     /// late would be taken for the result of the next statement.
     protocol: Mutex<Option<Protocol>>,
     pub(super) variant: Variant,
+    /// The cluster's master user, where it is known.
+    pub(super) master_user: Option<String>,
     /// The database and the address, for error messages.
     at: String,
 }
@@ -41,7 +43,13 @@ impl MysqlConnection {
             ProtocolError::Broken(why) => ConnectError::broke_off(at, &why),
         })?;
         let encrypted = protocol.encrypted;
-        Ok((Self { variant: protocol.variant, protocol: Mutex::new(Some(protocol)), at: at.clone() }, encrypted))
+        let (variant, master_user) = (protocol.variant, target.master_user.clone());
+        Ok((Self { protocol: Mutex::new(Some(protocol)), variant, master_user, at: at.clone() }, encrypted))
+    }
+
+    /// Has the server parse one statement, and returns the descriptions of its columns and the number of its placeholders.
+    pub(super) async fn prepare(&self, sql: &str) -> Result<(Vec<Vec<u8>>, usize), StatementError> {
+        self.with_protocol(bounded(timeouts::STATEMENT), async |protocol| protocol.describe(sql).await).await
     }
 
     /// Does `work` with the protocol, which is kept for the next statement only where the result was read to its end.

@@ -1,12 +1,14 @@
-//! The fence's logins on MySQL: accounts are locked, one by one.
+//! The fence's logins on MySQL: accounts are locked.
 
+use super::Variant;
 use super::connection::MysqlConnection;
-use super::{Variant, is_reserved};
-use crate::engine::logins::{Account, CloseAction, CloseLogin, LoginOperations, LoginPath, LoginState, RestoreLogin};
-use crate::engine::{Connection, Row};
+use crate::engine::login_state::{Account, LoginState};
+use crate::engine::logins::{CloseAction, CloseLogin, Direction, LoginOperations, LoginPath, RestoreLogin};
+use crate::engine::record::LoginRecord;
+use crate::engine::{Connection, Row, SessionOperations, reserved};
 use crate::error::StatementError;
 use rewind_core::StepError;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Hosts that nobody connects from on RDS; elsewhere they are where the server's own superuser does.
 const LOCAL_HOSTS: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
@@ -23,38 +25,53 @@ impl LoginOperations for MysqlConnection {
         Ok(LoginState { accounts: open.into_iter().collect(), ..LoginState::default() })
     }
 
-    fn close_logins(&self, open: &LoginState, recorded: &LoginState) -> Vec<CloseLogin> {
+    async fn close_logins(&self, open: &LoginState, recorded: &LoginRecord) -> Result<Vec<CloseLogin>, StepError> {
+        let open: BTreeSet<&Account> = open.accounts.iter().collect();
         let close = |account: &Account| CloseLogin {
             path: LoginPath::Account,
             name: account.to_string(),
-            action: match open.accounts.contains(account) {
-                true => CloseAction::Run(lock(account, true)),
+            action: match open.contains(account) {
+                true => CloseAction::Run(quoted(account)),
                 false => CloseAction::AlreadyClosed,
             },
         };
         // Those that are recorded and not open now: an earlier attempt locked them, or they are gone.
-        recorded.accounts.iter().map(close).collect()
+        Ok(recorded.accounts().iter().map(close).collect())
     }
 
-    async fn restore_logins(&self, recorded: &LoginState) -> Result<Vec<RestoreLogin>, StepError> {
-        let now = self.accounts().await?;
+    async fn restore_logins(&self, recorded: &LoginRecord) -> Result<Vec<RestoreLogin>, StepError> {
+        let now: BTreeMap<Account, bool> = self.accounts().await?.into_iter().collect();
         let restore = |account: &Account| {
             let name = format!("ACCOUNT UNLOCK of {account}");
-            match now.iter().find(|(known, _)| known == account) {
+            match now.get(account) {
                 None => Some(RestoreLogin {
-                    statement: None,
+                    change: None,
                     done: format!("{account} was dropped meanwhile: nothing to restore"),
                     name,
                 }),
-                Some((_, false)) => None,
-                Some((_, true)) => Some(RestoreLogin {
-                    statement: Some(lock(account, false)),
+                Some(false) => None,
+                Some(true) => Some(RestoreLogin {
+                    change: Some(quoted(account)),
                     done: format!("{account} may log in again"),
                     name,
                 }),
             }
         };
-        Ok(recorded.accounts.iter().filter_map(restore).collect())
+        Ok(recorded.accounts().iter().filter_map(restore).collect())
+    }
+
+    /// Few enough that other statements are not held up for long: all logins wait for the lock on the accounts.
+    fn changes_at_once(&self) -> usize {
+        250
+    }
+
+    fn statement(&self, direction: Direction, changes: &[String]) -> String {
+        let state = match direction {
+            Direction::Close => "LOCK",
+            Direction::Restore => "UNLOCK",
+        };
+        // One that is gone is no error.
+        format!("ALTER USER IF EXISTS {} ACCOUNT {state}", changes.join(", "))
     }
 
     fn is_conflict(&self, error: &StatementError) -> bool {
@@ -80,9 +97,9 @@ impl MysqlConnection {
 
     /// All accounts that a fence may lock, and whether each is locked. Roles are none.
     async fn accounts(&self) -> Result<Vec<(Account, bool)>, StepError> {
-        // One user may have several accounts, by host. None of our own user's is locked: whichever of them a later login of
-        // the recovery's would match, it has to get in.
-        let own = self.current_user().await?;
+        // One user may have several accounts, by host. None of our own user's is locked, and none of the master user's:
+        // whichever of them a later login would match, it has to get in.
+        let unlockable = self.unlockable_users().await?;
         let rows = self
             .rows(match self.variant {
                 // In MariaDB `mysql.user` is a view without the locks.
@@ -102,18 +119,17 @@ impl MysqlConnection {
         let mut accounts =
             accounts.ok_or_else(|| StepError::bug("the list of accounts has a row that cannot be read"))?;
         accounts.retain(|(Account { user, host }, _)| {
-            *user != own && !is_reserved(user) && !(user == "root" && LOCAL_HOSTS.contains(&host.as_str()))
+            let local = user == "root" && LOCAL_HOSTS.contains(&host.as_str());
+            !(local || unlockable.contains(user) || reserved::is_mysql_login(user))
         });
         Ok(accounts)
     }
 }
 
-/// The statement that locks an account, or unlocks it. One that is gone is no error.
-fn lock(account: &Account, locked: bool) -> String {
-    // ALTER USER takes no text in hexadecimal, as other statements do.
+/// An account as it stands in `ALTER USER`, which takes no text in hexadecimal, as other statements do.
+fn quoted(account: &Account) -> String {
     let quoted = |text: &str| format!("'{}'", text.replace('\\', "\\\\").replace('\'', "''"));
-    let state = if locked { "LOCK" } else { "UNLOCK" };
-    format!("ALTER USER IF EXISTS {}@{} ACCOUNT {state}", quoted(&account.user), quoted(&account.host))
+    format!("{}@{}", quoted(&account.user), quoted(&account.host))
 }
 
 #[cfg(test)]
@@ -123,6 +139,6 @@ mod tests {
     #[test]
     fn an_account_with_quotes_in_its_name_stays_one_account() {
         let account = Account { user: "o'ne\\".to_owned(), host: "%".to_owned() };
-        assert_eq!(lock(&account, true), "ALTER USER IF EXISTS 'o''ne\\\\'@'%' ACCOUNT LOCK");
+        assert_eq!(quoted(&account), "'o''ne\\\\'@'%'");
     }
 }

@@ -6,6 +6,7 @@ mod errors;
 mod jobs;
 mod logins;
 mod packets;
+mod preflight;
 mod protocol;
 mod queries;
 mod quote;
@@ -28,12 +29,4 @@ pub(crate) const DEFAULTS: Defaults =
 enum Variant {
     MySql,
     MariaDb,
-}
-
-/// Accounts of AWS's and of the server's own, beside those that begin with `rds_` and `mysql.`.
-const RESERVED: [&str; 6] =
-    ["rdsadmin", "rdsrepladmin", "rdsproxyadmin", "rdstopmgr", "rdswriteforwarduser", "mariadb.sys"];
-
-fn is_reserved(user: &str) -> bool {
-    RESERVED.contains(&user) || user.starts_with("rds_") || user.starts_with("mysql.")
 }

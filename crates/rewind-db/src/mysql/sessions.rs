@@ -1,18 +1,20 @@
 //! The sessions of others on MySQL, and what writes there without one: replication, events, prepared transactions.
 
 use super::connection::MysqlConnection;
-use super::is_reserved;
 use super::threads::{Thread, threads};
+use crate::engine::reserved;
 use crate::engine::sessions::StartingSessions;
 use crate::engine::{ClientSession, Connection, SessionOperations};
 use crate::error::StatementError;
 use rewind_core::StepError;
 
 impl SessionOperations for MysqlConnection {
-    /// The session's own user: it is what lifts the fence, and MySQL has no connection limit a database that would hold for
-    /// it too.
-    async fn unlockable_user(&self) -> Result<Option<String>, StepError> {
-        self.current_user().await.map(Some)
+    /// The session's own user and the master user: they are what lifts the fence, and MySQL has no connection limit a database
+    /// that would hold for them too.
+    async fn unlockable_users(&self) -> Result<Vec<String>, StepError> {
+        let own = self.current_user().await?;
+        let master = self.master_user.clone().filter(|master| *master != own);
+        Ok([own].into_iter().chain(master).collect())
     }
 
     /// Connections that are logging in: each has read the account before it was locked, or will read it after.
@@ -20,14 +22,16 @@ impl SessionOperations for MysqlConnection {
         Ok(threads(self).await?.into_iter().filter(Thread::is_logging_in).map(|thread| thread.id).collect())
     }
 
-    async fn client_sessions(&self, unlockable: Option<&str>) -> Result<Vec<ClientSession>, StatementError> {
-        let clients =
-            threads(self).await?.into_iter().filter(|thread| thread.is_client() && !is_reserved(&thread.user));
+    async fn client_sessions(&self, unlockable: &[String]) -> Result<Vec<ClientSession>, StatementError> {
+        let clients = threads(self)
+            .await?
+            .into_iter()
+            .filter(|thread| thread.is_client() && !reserved::is_mysql_session(&thread.user));
         let session = |thread: Thread| ClientSession {
             pid: thread.id,
             // A thread's id is never used again while the server runs, so nothing else has to tell two apart.
             started: String::new(),
-            master: Some(thread.user.as_str()) == unlockable,
+            master: unlockable.contains(&thread.user),
             user: thread.user,
             database: thread.database,
         };

@@ -13,12 +13,15 @@ use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 use tokio_postgres::config::SslMode;
+use tokio_postgres::types::Type;
 use tokio_postgres::{Client, SimpleQueryMessage};
 
 /// A connection that is logged in. The driver's task, which reads and writes the socket, ends with it.
 pub(crate) struct PostgresqlConnection {
     client: Client,
     driver: JoinHandle<()>,
+    /// The cluster's master user, where it is known.
+    pub(super) master_user: Option<String>,
     /// The database and the address, for error messages.
     at: String,
 }
@@ -57,7 +60,14 @@ impl PostgresqlConnection {
             // How it ended shows in the statement that waits for a result; without one nobody needs to know.
             drop(driver.await);
         });
-        Ok((Self { client, driver, at: at.clone() }, progress.done()))
+        Ok((Self { client, driver, master_user: target.master_user.clone(), at: at.clone() }, progress.done()))
+    }
+
+    /// Has the server parse one statement, and returns the types of its columns and the number of its placeholders.
+    pub(super) async fn prepare(&self, sql: &str) -> Result<(Vec<Type>, usize), StatementError> {
+        let prepared = self.within(bounded(timeouts::STATEMENT), self.client.prepare(sql)).await?;
+        let types = prepared.columns().iter().map(|column| column.type_().clone()).collect();
+        Ok((types, prepared.params().len()))
     }
 
     /// Waits for a result, but not for ever: a server can be alive for TCP and dead for everything else.

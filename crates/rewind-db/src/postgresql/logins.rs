@@ -1,15 +1,15 @@
 //! The fence's logins on PostgreSQL: every database's connection limit, and the `LOGIN` of the application's roles.
 
+use super::INVALID_DATABASE;
 use super::connection::PostgresqlConnection;
-use super::quote::identifier;
-use super::{AWS_ROLES, INVALID_DATABASE};
-use crate::engine::logins::{
-    CloseAction, CloseLogin, DatabaseLimit, LoginOperations, LoginPath, LoginRole, LoginState, RestoreLogin,
-};
-use crate::engine::{Connection, Row};
+use super::quote::{identifier, literal, literals};
+use crate::engine::login_state::{DatabaseLimit, LoginRole, LoginState};
+use crate::engine::logins::{CloseAction, CloseLogin, Direction, LoginOperations, LoginPath, RestoreLogin};
+use crate::engine::record::LoginRecord;
+use crate::engine::{Connection, Row, reserved};
 use crate::error::StatementError;
 use rewind_core::StepError;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use tokio_postgres::error::SqlState;
 
 impl LoginOperations for PostgresqlConnection {
@@ -20,20 +20,24 @@ impl LoginOperations for PostgresqlConnection {
     }
 
     async fn read_logins(&self) -> Result<LoginState, StepError> {
+        // The master user keeps its login, although the secret may be another user's: people lift a fence as it.
+        let master = self.master_user.as_deref().map_or_else(|| "current_user".to_owned(), literal);
         // One whose drop was interrupted is closed to everybody, superusers too, and its limit cannot be changed.
         let databases = self
             .rows(&format!(
-                "SELECT oid, datname, datconnlimit, pg_catalog.pg_has_role(datdba, 'USAGE') \
-                 FROM pg_catalog.pg_database WHERE datallowconn AND datconnlimit <> {INVALID_DATABASE} \
+                "SELECT oid, datname, datconnlimit, pg_catalog.pg_has_role(datdba, 'USAGE'), \
+                 pg_catalog.has_database_privilege(oid, 'CONNECT') OR EXISTS (SELECT FROM pg_catalog.pg_roles r \
+                 WHERE r.rolname = {master} AND pg_catalog.has_database_privilege(r.oid, d.oid, 'CONNECT')) \
+                 FROM pg_catalog.pg_database d WHERE datallowconn AND datconnlimit <> {INVALID_DATABASE} \
                  AND datname <> pg_catalog.current_database() ORDER BY oid"
             ))
             .await?;
-        // RDS keeps names that begin with rds_ to itself, and has a few of its own beside them.
         let roles = self
             .rows(&format!(
                 "SELECT oid, rolname FROM pg_catalog.pg_roles WHERE rolcanlogin AND NOT rolsuper AND NOT rolreplication \
-                 AND rolname <> session_user AND rolname <> current_user AND rolname !~ '^rds_' \
-                 AND rolname NOT IN {AWS_ROLES} ORDER BY oid"
+                 AND rolname <> session_user AND rolname <> current_user AND rolname <> {master} \
+                 AND rolname NOT IN ({}) ORDER BY oid",
+                literals(reserved::postgresql_logins())
             ))
             .await?;
         Ok(LoginState {
@@ -44,8 +48,8 @@ impl LoginOperations for PostgresqlConnection {
     }
 
     /// Databases first: their limit holds for every role, the master user included.
-    fn close_logins(&self, open: &LoginState, recorded: &LoginState) -> Vec<CloseLogin> {
-        let databases = open.databases.iter().filter(|database| recorded.database(database.oid).is_some());
+    async fn close_logins(&self, open: &LoginState, recorded: &LoginRecord) -> Result<Vec<CloseLogin>, StepError> {
+        let databases = open.databases.iter().filter(|database| recorded.has_database(database));
         let databases = databases.map(|database| CloseLogin {
             path: LoginPath::Database,
             name: database.name.clone(),
@@ -57,35 +61,49 @@ impl LoginOperations for PostgresqlConnection {
                 CloseAction::Run(format!("ALTER DATABASE {} CONNECTION LIMIT 0", identifier(&database.name)))
             },
         });
-        let roles = open.roles.iter().filter(|role| recorded.role(role.oid).is_some());
+        let roles = open.roles.iter().filter(|role| recorded.has_role(role));
         let roles = roles.map(|role| CloseLogin {
             path: LoginPath::Role,
             name: role.name.clone(),
             action: CloseAction::Run(format!("ALTER ROLE {} NOLOGIN", identifier(&role.name))),
         });
-        // Closed by an earlier attempt, and so not among those that are open.
-        let closed = recorded.roles.iter().filter(|role| open.role(role.oid).is_none());
-        let closed = closed.map(|role| CloseLogin {
+        // Closed by an earlier attempt, and so not among those that are open. The record has no names.
+        let still_open: BTreeSet<u32> = open.roles.iter().map(|role| role.oid).collect();
+        let closed: BTreeSet<u32> = recorded.roles().filter(|oid| !still_open.contains(oid)).collect();
+        let names = match closed.is_empty() {
+            true => BTreeMap::new(),
+            false => settings(self, "SELECT oid, rolname, rolcanlogin FROM pg_catalog.pg_roles").await?,
+        };
+        let closed = closed.iter().filter_map(|oid| names.get(oid)).map(|(name, _)| CloseLogin {
             path: LoginPath::Role,
-            name: role.name.clone(),
+            name: name.clone(),
             action: CloseAction::AlreadyClosed,
         });
-        databases.chain(roles).chain(closed).collect()
+        Ok(databases.chain(roles).chain(closed).collect())
     }
 
-    async fn restore_logins(&self, recorded: &LoginState) -> Result<Vec<RestoreLogin>, StepError> {
+    async fn restore_logins(&self, recorded: &LoginRecord) -> Result<Vec<RestoreLogin>, StepError> {
         let limits = settings(self, "SELECT oid, datname, datconnlimit FROM pg_catalog.pg_database").await?;
         let logins = settings(self, "SELECT oid, rolname, rolcanlogin FROM pg_catalog.pg_roles").await?;
-        let databases = recorded.databases.iter().filter_map(|database| restore_limit(database, &limits));
-        let roles = recorded.roles.iter().filter_map(|role| {
-            let (name, can_login) = logins.get(&role.oid)?;
+        let databases = recorded.limits().filter_map(|(oid, recorded)| restore_limit(recorded, limits.get(&oid)?));
+        let roles = recorded.roles().filter_map(|oid| {
+            let (name, can_login) = logins.get(&oid)?;
             (can_login != "t").then(|| RestoreLogin {
-                statement: Some(format!("ALTER ROLE {} LOGIN", identifier(name))),
+                change: Some(format!("ALTER ROLE {} LOGIN", identifier(name))),
                 done: format!("{name} may log in again"),
                 name: format!("LOGIN of {name}"),
             })
         });
         Ok(databases.chain(roles).collect())
+    }
+
+    /// One transaction of the simple protocol: a kill in the middle of it leaves everything as it was.
+    fn changes_at_once(&self) -> usize {
+        1_000
+    }
+
+    fn statement(&self, _: Direction, changes: &[String]) -> String {
+        changes.join("; ")
     }
 
     fn is_conflict(&self, error: &StatementError) -> bool {
@@ -101,18 +119,16 @@ impl LoginOperations for PostgresqlConnection {
     }
 }
 
-/// The change that puts a recorded limit back; none where there is nothing to change, or it never was ours to change.
-fn restore_limit(database: &DatabaseLimit, limits: &BTreeMap<u32, (String, String)>) -> Option<RestoreLogin> {
-    let (name, limit) = limits.get(&database.oid).filter(|_| database.can_be_limited)?;
-    let recorded = database.connection_limit;
+/// The change that restores a recorded limit; none where it is as it was.
+fn restore_limit(recorded: i32, (name, limit): &(String, String)) -> Option<RestoreLogin> {
     if *limit == recorded.to_string() {
         return None;
     }
     // The mark must stay: PostgreSQL takes a database without it for a whole one, and its files may be half gone.
     let is_invalid = *limit == INVALID_DATABASE.to_string();
-    let statement = format!("ALTER DATABASE {} CONNECTION LIMIT {recorded}", identifier(name));
+    let change = format!("ALTER DATABASE {} CONNECTION LIMIT {recorded}", identifier(name));
     Some(RestoreLogin {
-        statement: (!is_invalid).then_some(statement),
+        change: (!is_invalid).then_some(change),
         done: if is_invalid {
             format!("the drop of {name} was interrupted meanwhile: nothing to restore")
         } else {
@@ -139,12 +155,15 @@ fn unreadable() -> StepError {
 }
 
 fn read_database(row: Row) -> Option<DatabaseLimit> {
-    let [Some(oid), Some(name), Some(limit), Some(owned)] = <[_; 4]>::try_from(row).ok()? else { return None };
+    let [Some(oid), Some(name), Some(limit), Some(owned), Some(takes_master)] = <[_; 5]>::try_from(row).ok()? else {
+        return None;
+    };
     Some(DatabaseLimit {
         oid: oid.parse().ok()?,
         name,
         connection_limit: limit.parse().ok()?,
         can_be_limited: owned == "t",
+        takes_master: takes_master == "t",
     })
 }
 

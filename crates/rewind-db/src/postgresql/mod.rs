@@ -5,6 +5,7 @@ mod errors;
 mod jobs;
 mod logins;
 mod plan;
+mod preflight;
 mod queries;
 mod quote;
 mod sessions;
@@ -20,6 +21,3 @@ pub(crate) const DEFAULTS: Defaults =
 
 /// The connection limit with which PostgreSQL marks a database whose drop was interrupted.
 const INVALID_DATABASE: i32 = -2;
-
-/// Roles of AWS's own beside those whose names begin with `rds_`, as they stand in SQL.
-const AWS_ROLES: &str = "('rdsadmin', 'rdsrepladmin', 'rdstopmgr', 'rdswriteforwarduser', 'rdsproxyadmin')";

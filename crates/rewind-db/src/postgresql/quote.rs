@@ -19,6 +19,11 @@ pub(super) fn literal(text: &str) -> String {
     if quoted.contains('\\') { format!(" E'{}'", quoted.replace('\\', "\\\\")) } else { format!("'{quoted}'") }
 }
 
+/// Texts, as a list.
+pub(super) fn literals<'a>(texts: impl IntoIterator<Item = &'a str>) -> String {
+    texts.into_iter().map(literal).collect::<Vec<_>>().join(", ")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,8 +1,8 @@
 //! The sessions of others on PostgreSQL. It never touches our own, or those of superusers: on RDS those are AWS's.
 
-use super::AWS_ROLES;
 use super::connection::PostgresqlConnection;
-use super::quote::literal;
+use super::quote::{literal, literals};
+use crate::engine::reserved;
 use crate::engine::sessions::StartingSessions;
 use crate::engine::{ClientSession, Connection, Row, SessionOperations};
 use crate::error::StatementError;
@@ -13,11 +13,14 @@ use tokio_postgres::error::SqlState;
 ///
 /// A backend that is not shown in full, for lack of `pg_monitor`, counts. One that has not got in yet ('starting', from
 /// PostgreSQL 18) does not.
+///
+/// Sessions that forward the writes of readers count: each writes what a client of a reader asked for.
 fn client_backends() -> String {
+    let reserved = literals(reserved::postgresql_sessions());
     format!(
         "FROM pg_catalog.pg_stat_activity a LEFT JOIN pg_catalog.pg_roles r ON r.oid = a.usesysid \
          WHERE a.pid <> pg_catalog.pg_backend_pid() AND NOT coalesce(r.rolsuper, false) \
-         AND coalesce(r.rolname, '') NOT IN {AWS_ROLES} \
+         AND coalesce(r.rolname, '') NOT IN ({reserved}) \
          AND (coalesce(a.backend_type, 'client backend') = 'client backend' \
          OR a.backend_type = 'walsender' AND a.datid IS NOT NULL) AND a.state IS DISTINCT FROM 'starting'"
     )
@@ -25,8 +28,8 @@ fn client_backends() -> String {
 
 impl SessionOperations for PostgresqlConnection {
     /// Nobody: a connection limit of zero holds for the master user too.
-    async fn unlockable_user(&self) -> Result<Option<String>, StepError> {
-        Ok(None)
+    async fn unlockable_users(&self) -> Result<Vec<String>, StepError> {
+        Ok(Vec::new())
     }
 
     /// Backends between the moment at which they looked for their database and the one at which they show as sessions.
@@ -44,7 +47,7 @@ impl SessionOperations for PostgresqlConnection {
         Ok(pids.into_iter().collect())
     }
 
-    async fn client_sessions(&self, _: Option<&str>) -> Result<Vec<ClientSession>, StatementError> {
+    async fn client_sessions(&self, _: &[String]) -> Result<Vec<ClientSession>, StatementError> {
         let backends = client_backends();
         let rows = self
             .rows(&format!(

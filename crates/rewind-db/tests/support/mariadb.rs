@@ -120,6 +120,15 @@ impl MariaDb {
         self
     }
 
+    /// As many accounts that may log in, with names of 32 characters.
+    pub fn add_tenants(&self, count: usize) {
+        let name = |n: usize| format!("tenant_{n:08}_{}@'10.%'", "x".repeat(16));
+        let names: Vec<String> = (1..=count).map(name).collect();
+        for some in names.chunks(500) {
+            self.sql("", &format!("CREATE USER {}", some.join(", ")));
+        }
+    }
+
     /// Every account, with all that a fence may change of it.
     pub fn accounts(&self) -> String {
         self.sql(

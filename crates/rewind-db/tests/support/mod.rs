@@ -121,6 +121,36 @@ impl Postgres {
         self
     }
 
+    /// As many databases and as many roles that may log in, with names of 63 characters.
+    ///
+    /// The databases are entries of the catalogue that share the files of `shop`: a fence enters none of them, and
+    /// `CREATE DATABASE` would copy 7 MB for each.
+    pub fn add_tenants(&self, count: usize) {
+        let padding = "x".repeat(49);
+        self.sql(
+            "postgres",
+            &format!(
+                "DO $$ BEGIN FOR n IN 1..{count} LOOP \
+                 EXECUTE format('CREATE ROLE role_%s_{padding} LOGIN', lpad(n::text, 8, '0')); END LOOP; END $$"
+            ),
+        );
+        self.sql(
+            "postgres",
+            &format!(
+                "INSERT INTO pg_database (oid, datname, datdba, encoding, datlocprovider, datistemplate, datallowconn, \
+                 datconnlimit, datfrozenxid, datminmxid, dattablespace, datcollate, datctype) \
+                 SELECT (1000000 + n)::oid, 'base_' || lpad(n::text, 8, '0') || '_{padding}', datdba, encoding, \
+                 datlocprovider, false, true, -1, datfrozenxid, datminmxid, dattablespace, datcollate, datctype \
+                 FROM pg_database, generate_series(1, {count}) n WHERE datname = 'shop'"
+            ),
+        );
+        let base = self.directory.0.join("data/base");
+        let shop = self.sql("postgres", "SELECT oid FROM pg_database WHERE datname = 'shop'");
+        for n in 1..=count {
+            std::os::unix::fs::symlink(&shop, base.join((1_000_000 + n).to_string())).unwrap();
+        }
+    }
+
     /// Begins to drop a database and is interrupted, as by a crash or a cancelled statement: it is marked by then.
     pub fn half_drop(&self, database: &str) {
         // What holds this, holds the drop between its mark and the removal of the files.
