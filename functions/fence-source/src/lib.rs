@@ -139,9 +139,12 @@ where
     async fn run(&self, input: Input) -> Result<Output, StepError> {
         let fenced_cluster = self.cluster_to_fence(&input)?;
         let cluster = self.access.cluster(&fenced_cluster.name).await?;
-        if input.fence == FencedSide::Source {
-            input.plan.refuse_other_source(&cluster.resource_id)?;
-        }
+        // Before traffic goes back to the source, too: a cluster that was made anew under its name never had these clients.
+        let source = match input.fence {
+            FencedSide::Restored => &self.access.cluster(&input.plan.cluster).await?,
+            FencedSide::Source | FencedSide::Inspect => &cluster,
+        };
+        input.plan.refuse_other_source(&source.resource_id)?;
         // Before the first change, so that it takes nothing of the time in which clients have no database.
         let writes = match input.fence {
             FencedSide::Source => self.position_before(&input).await,

@@ -3,7 +3,7 @@
 
 use super::*;
 use rewind_aws::AwsResult;
-use rewind_aws::fixtures::{ManualClock, STARTED, plan, rds, recovery, source};
+use rewind_aws::fixtures::{ManualClock, STARTED, plan, rds, rds_with_restored, recovery, restored, source};
 use rewind_aws::rds::fake::{FakeRds, Lose};
 use rewind_aws::rds::{Instance, Member};
 use rewind_aws::secrets::Login;
@@ -48,13 +48,15 @@ fn groups(rds: &FakeRds) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_source_that_was_deleted_and_made_anew_is_not_fenced() {
-    let rds = rds();
-    rds.edit("orders", |source| source.resource_id = "cluster-ANEW".to_owned());
-    let input = Input { recovery: recovery(), plan: plan(), restored: None, fence: FencedSide::Source, writes: None };
-    let error = step(&rds, &["sg-fence"]).run(input).await.unwrap_err();
-    assert_eq!(error.name, ErrorName::RewindFailed);
-    assert!(error.to_string().contains("deleted and made anew") && rds.changes().is_empty(), "{error}");
+async fn a_source_that_was_deleted_and_made_anew_is_not_fenced_and_gets_no_traffic_back() {
+    for (fence, restored) in [(FencedSide::Source, None), (FencedSide::Restored, Some(restored()))] {
+        let rds = rds_with_restored();
+        rds.edit("orders", |source| source.resource_id = "cluster-ANEW".to_owned());
+        let input = Input { recovery: recovery(), plan: plan(), restored, fence, writes: None };
+        let error = step(&rds, &["sg-fence"]).run(input).await.unwrap_err();
+        assert_eq!(error.name, ErrorName::RewindFailed);
+        assert!(error.to_string().contains("deleted and made anew") && rds.changes().is_empty(), "{error}");
+    }
 }
 
 #[tokio::test]
