@@ -691,7 +691,7 @@ def scenarios():
     found.append(
         Scenario(
             "the deletion is overdue",
-            START + REWIND + REFUSED + DELETED + NEEDS_OPERATOR,
+            START + REWIND + REFUSED + [state for state in DELETED if state != "UndoHoldJobs"] + NEEDS_OPERATOR,
             "NotApproved",
             ["then undoing failed:", "was still being deleted after 2 hours"],
             script={"AwaitDeletion": [not_done]},

@@ -34,7 +34,7 @@ def test_clean_up(deployment, notifications, scenario):
     holds(clean_up.run(deployment, notifications, scenario))
 
 
-@pytest.mark.parametrize("scenario", watch.scenarios(), ids=name_of)
+@pytest.mark.parametrize("scenario", [*watch.scenarios()], ids=name_of)
 def test_watch(deployment, scenario):
     holds(watch.run(deployment, scenario))
 
