@@ -42,9 +42,10 @@ const PLATFORM: [&str; 28] = [
 ];
 
 /// States that call a function under another name than its own, and why.
-const OTHER_NAMES: [(&str, &str); 11] = [
+const OTHER_NAMES: [(&str, &str); 12] = [
     ("AwaitInstances", "AwaitRewind"), // waits for something else
     ("AwaitDeletion", "AwaitRewind"),
+    ("FailOver", "AddInstances"), // its second part, once there is something to fail over
     ("AwaitForward", "AwaitRewind"),
     ("AwaitInSync", "AwaitRewind"),
     ("VerifyForward", "Verify"),      // expects something else
@@ -451,6 +452,10 @@ fn a_bug_is_never_undone_automatically_and_a_failing_undo_calls_a_person() {
             catches.iter().find(|c| texts(&c["ErrorEquals"]).iter().any(|e| e == "Bug" || (undo && e == "States.ALL")));
         // After a broken invariant the next automatic step rests on facts that are not known to be true.
         assert_eq!(bug.map(|c| &c["Next"]), Some(&Value::from("IsAnythingChanged")), "{name}");
+        // A cluster with another writer works: that is a difference, and no failure.
+        if name == "FailOver" {
+            continue;
+        }
         let kept = if undo { "undoFailure" } else { "failure" };
         for catch in catches.iter().filter(|c| c["ErrorEquals"][0] != "States.Timeout") {
             let assigned: Vec<&String> = catch["Assign"].as_object().unwrap().keys().collect();
