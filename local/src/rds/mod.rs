@@ -19,6 +19,7 @@ mod preferred_windows;
 mod query;
 mod render;
 mod resource_names;
+mod room;
 pub(crate) mod secrets;
 mod security_groups;
 mod settings;

@@ -1,6 +1,6 @@
 //! Implements the ports of RDS with aws-sdk-rds. The doc comment of each method names the IAM actions that it needs.
 
-use super::instances::read_instance;
+use super::translate::{is, read_instance, read_tags, write_tags};
 use super::{
     BacktrackClusters, BacktrackSeen, ChangeParameterGroups, Cluster, ClusterChange, CompleteClusters, DeleteClusters,
     FindClusters, Instance, Member, ModifyClusters, Monitoring, NewParameterGroup, Origin, ReadBacktracks,
@@ -12,8 +12,7 @@ use crate::{Aws, AwsResult};
 use aws_sdk_rds::operation::modify_db_cluster::builders::ModifyDBClusterFluentBuilder as ModifyCall;
 use aws_sdk_rds::operation::restore_db_cluster_to_point_in_time::builders::RestoreDBClusterToPointInTimeFluentBuilder as RestoreBuilder;
 use aws_sdk_rds::types::{
-    ApplyMethod, ClusterPendingModifiedValues, DbCluster, DbClusterBacktrack, Filter, Parameter,
-    ServerlessV2ScalingConfiguration, Tag,
+    ApplyMethod, ClusterPendingModifiedValues, DbCluster, DbClusterBacktrack, Filter, Parameter, ServerlessV2ScalingConfiguration,
 };
 use aws_smithy_types::DateTime;
 use jiff::Timestamp;
@@ -427,26 +426,12 @@ fn is_too_many(code: &str) -> bool {
     code == "InvalidParameterValue" || code == "InvalidParameterCombination" || code.starts_with("Tag")
 }
 
-/// Compares error codes, which RDS writes with or without `Fault` at the end, depending on the operation.
-pub(super) fn is(code: Option<&str>, wanted: &str) -> bool {
-    code.is_some_and(|code| code.trim_end_matches("Fault") == wanted)
-}
-
-pub(super) fn write_tags(tags: &[(String, String)]) -> Vec<Tag> {
-    tags.iter().map(|(key, value)| Tag::builder().key(key).value(value).build()).collect()
-}
-
 fn write_serverless(range: ServerlessV2) -> ServerlessV2ScalingConfiguration {
     ServerlessV2ScalingConfiguration::builder()
         .set_min_capacity(range.min)
         .set_max_capacity(range.max)
         .set_seconds_until_auto_pause(range.seconds_until_auto_pause)
         .build()
-}
-
-pub(super) fn read_tags(tags: Option<Vec<Tag>>) -> Vec<(String, String)> {
-    let pair = |tag: Tag| Some((tag.key?, tag.value.unwrap_or_default()));
-    tags.unwrap_or_default().into_iter().filter_map(pair).collect()
 }
 
 fn read_time(at: DateTime) -> Option<Timestamp> {

@@ -2,6 +2,7 @@
 //! call or the answer of a chosen one.
 
 mod instances;
+mod limits;
 
 use super::adapter::cluster_of;
 use super::{
@@ -37,7 +38,7 @@ struct State {
     groups: Vec<String>,
     snapshots: Vec<Snapshot>,
     withdrawn: Vec<String>,
-    limits: instances::Limits,
+    limits: limits::Limits,
     failing_reads: usize,
     foreign: Vec<(String, String)>,
     now: Option<Timestamp>,

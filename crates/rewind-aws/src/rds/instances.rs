@@ -1,12 +1,12 @@
 //! Instances: how they are read, created, deleted and made the writer, and what a refusal of AWS to create one is for. The step
 //! decides what to do about a refusal.
 
-use super::adapter::{Rds, is, read_tags, write_tags};
-use super::{ChangeInstances, Created, FailOverClusters, Instance, NewInstance, Refusal, RefusedFor};
+use super::adapter::Rds;
+use super::translate::{is, write_tags};
+use super::{ChangeInstances, Created, FailOverClusters, NewInstance, Refusal, RefusedFor};
 use crate::AwsResult;
 use crate::classify::{Call, classify, code};
 use aws_sdk_rds::operation::create_db_instance::builders::CreateDBInstanceFluentBuilder as CreateCall;
-use aws_sdk_rds::types::DbInstance;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use rewind_core::ErrorName;
 
@@ -127,41 +127,6 @@ fn refused_for(code: &str, message: &str, class: &str, zone: Option<&str>) -> Re
 
 fn is_wrong_value(code: &str) -> bool {
     ["InvalidParameterValue", "InvalidParameterCombination"].contains(&code)
-}
-
-pub(super) fn read_instance(i: DbInstance) -> Instance {
-    let subnets = i.db_subnet_group.and_then(|group| group.subnets).unwrap_or_default();
-    let mut zones: Vec<String> =
-        subnets.into_iter().filter_map(|subnet| subnet.subnet_availability_zone?.name).collect();
-    zones.sort_unstable();
-    zones.dedup();
-    Instance {
-        name: i.db_instance_identifier.unwrap_or_default(),
-        arn: i.db_instance_arn.unwrap_or_default(),
-        resource_id: i.dbi_resource_id.unwrap_or_default(),
-        status: i.db_instance_status.unwrap_or_default().to_ascii_lowercase(),
-        class: i.db_instance_class.unwrap_or_default(),
-        endpoint: i.endpoint.and_then(|endpoint| endpoint.address),
-        // RDS's own default tier.
-        promotion_tier: i.promotion_tier.unwrap_or(1),
-        availability_zone: i.availability_zone,
-        zones,
-        parameter_group: i
-            .db_parameter_groups
-            .unwrap_or_default()
-            .into_iter()
-            .find_map(|group| group.db_parameter_group_name),
-        maintenance_window: i.preferred_maintenance_window,
-        auto_minor_version_upgrade: i.auto_minor_version_upgrade,
-        publicly_accessible: i.publicly_accessible,
-        ca_certificate: i.ca_certificate_identifier,
-        monitoring_interval: i.monitoring_interval.unwrap_or(0),
-        monitoring_role: i.monitoring_role_arn,
-        performance_insights: i.performance_insights_enabled.unwrap_or(false),
-        performance_insights_key: i.performance_insights_kms_key_id,
-        performance_insights_retention: i.performance_insights_retention_period,
-        tags: read_tags(i.tag_list),
-    }
 }
 
 #[cfg(test)]

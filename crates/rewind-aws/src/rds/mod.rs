@@ -11,6 +11,7 @@ pub mod fake;
 mod instances;
 mod recovery_cluster;
 pub mod tags;
+mod translate;
 
 use crate::AwsResult;
 use jiff::Timestamp;

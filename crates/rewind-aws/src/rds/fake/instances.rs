@@ -1,20 +1,10 @@
 //! The instances of the RDS in memory: like RDS it refuses what a quota, the capacity of a zone, or the subnet group forbids, and
 //! makes the first instance of a cluster its writer.
 
-use super::{FakeRds, State, refuse_too_many};
+use super::{FakeRds, refuse_too_many};
 use crate::AwsResult;
-use crate::rds::{ChangeInstances, Created, FailOverClusters, Instance, Member, NewInstance, Refusal, RefusedFor};
+use crate::rds::{ChangeInstances, Created, FailOverClusters, Instance, Member, NewInstance};
 use rewind_core::{ErrorName, StepError};
-
-/// The limits of the account and of its zones.
-#[derive(Debug, Default)]
-pub(super) struct Limits {
-    quota: Option<usize>,
-    /// Classes that a zone has no capacity for; without a zone, no zone has.
-    full: Vec<(String, Option<String>)>,
-    zones_not_offered: Vec<String>,
-    failover_does_nothing: bool,
-}
 
 impl FakeRds {
     /// Lets the account have no more than `most` instances.
@@ -38,30 +28,12 @@ impl FakeRds {
     }
 }
 
-impl State {
-    fn refusal(&self, class: &str, zone: Option<&str>) -> Option<Refusal> {
-        let refusal = |why, message: &str| Some(Refusal { why, message: message.to_owned() });
-        let limits = &self.limits;
-        if limits.quota.is_some_and(|most| self.instances.len() >= most) {
-            return refusal(RefusedFor::Quota, "InstanceQuotaExceeded: DB Instance quota exceeded");
-        }
-        if zone.is_some_and(|zone| limits.zones_not_offered.iter().any(|gone| gone == zone)) {
-            return refusal(RefusedFor::Zone, "InvalidVPCNetworkStateFault: the zone is unavailable");
-        }
-        // RDS chooses a zone with capacity where none is named, and refuses where no zone has any.
-        let is_full = limits.full.iter().any(|(full, of)| full == class && (of.is_none() || of.as_deref() == zone));
-        if is_full {
-            return refusal(RefusedFor::Capacity, "InsufficientDBInstanceCapacity: no capacity");
-        }
-        None
-    }
-}
-
 impl ChangeInstances for FakeRds {
     async fn create_instance(&self, new: &NewInstance<'_>) -> AwsResult<Created> {
         refuse_too_many(new.tags)?;
         let (class, zone) = (&new.like.class, new.like.availability_zone.as_deref());
-        if let Some(refusal) = self.state().refusal(class, zone) {
+        let instances = self.state().instances.len();
+        if let Some(refusal) = self.state().limits.refusal(instances, class, zone) {
             return Ok(Created::Refused(refusal));
         }
         self.change(format!("create_instance {}", new.name), |state| {
