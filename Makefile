@@ -4,6 +4,8 @@
 #   REWIND_STACK_DIR    a stack of its own, elsewhere than in .local
 #   REWIND_STACK_IAM    true: the local AWS enforces the functions' IAM policies
 #   E2E=part_of_a_name  only those end-to-end tests, as pytest's -k takes it: E2E="fence and not mysql"
+#   PART=3/12           make faults: the third of twelve parts of the matrix
+#   SECONDS, SEED       make soak: how long, and which faults
 #   RDS_CA_BUNDLE       make package: AWS's certificates for RDS from this file, in place of npm's
 #   STACK, BUCKET, PARAMETERS, YES=1, WITH=aws, WHILE_RUNNING=1
 #                       make deploy: the stack's name, an S3 bucket for zips, the file with the parameters, without
@@ -54,6 +56,26 @@ test: unit lint paths e2e ## Every test: unit, contract, lints of template and s
 
 .PHONY: check
 check: format clippy test ## The whole gate: format, lints, every test
+
+.PHONY: faults
+faults: export REWIND_STACK_DIR := $(CURDIR)/.local/faults
+faults: export REWIND_STACK_IAM := true
+faults: export PYTHONDONTWRITEBYTECODE := 1
+faults: build ## Every state fails in every way on real databases (an hour; PART=3/12: a part)
+	@$(LOCAL) tools tests aws
+	@trap '$(LOCAL) down' EXIT; \
+	$(LOCAL) down; $(LOCAL) up --built; \
+	$(TOOLS)/tests/bin/python $(PYTEST)/faults.xml tests/faults --numprocesses=4 --maxschedchunk=1 --part=$(or $(PART),1/1) $(if $(E2E),-k "$(E2E)")
+
+.PHONY: soak
+soak: export REWIND_STACK_DIR := $(CURDIR)/.local/faults
+soak: export REWIND_STACK_IAM := true
+soak: export PYTHONDONTWRITEBYTECODE := 1
+soak: build ## Faults drawn at random for SECONDS=600, from SEED=1; prints what repeats a failure
+	@$(LOCAL) tools tests aws
+	@trap '$(LOCAL) down' EXIT; \
+	$(LOCAL) down; $(LOCAL) up --built; \
+	$(TOOLS)/tests/bin/python tests/faults/soak.py --seconds $(or $(SECONDS),600) --seed $(or $(SEED),1)
 
 .PHONY: fresh
 fresh: ## The commands of the README in a clean Debian root, as root and as an ordinary user (made and entered by root)
@@ -108,7 +130,7 @@ lint: build
 	$(TOOLS)/audit/bin/python local/tools/lint_template.py infra/template.yaml infra/lint.yaml
 	$(TOOLS)/lint/bin/python local/tools/lint_models.py infra/template.yaml
 	$(TOOLS)/lint/bin/python local/tools/lint_asl.py statemachine/*.asl.json
-	$(TOOLS)/lint/bin/python $(PYTEST)/lint.xml tests/tools/test_programs.py tests/tools/test_lint_asl.py tests/tools/test_lint_models.py
+	$(TOOLS)/lint/bin/python $(PYTEST)/lint.xml tests/tools/test_programs.py tests/tools/test_lint_asl.py tests/tools/test_lint_models.py tests/tools/test_fault_matrix.py
 	$(TOOLS)/audit/bin/python $(PYTEST)/audit.xml tests/tools/test_lint_template.py
 
 # The state machine on ministack with stand-in functions: every step and every undo fails in turn. What was evaluated on the
@@ -116,12 +138,13 @@ lint: build
 paths: EVALUATIONS = $(CURDIR)/.local/evaluations.jsonl
 paths: build
 	@$(LOCAL) tools tests ministack aws jsonata
-	$(TOOLS)/ministack/bin/python $(PYTEST)/ministack.xml tests/tools/test_ministack_strict.py
+	$(TOOLS)/ministack/bin/python $(PYTEST)/ministack.xml tests/tools/test_ministack_strict.py tests/tools/test_ministack_faults.py
 	$(TOOLS)/tests/bin/python $(PYTEST)/paths.xml tests/paths --numprocesses=8 --maxschedchunk=1 --evaluations=$(EVALUATIONS)
 	$(TOOLS)/ministack/bin/python $(PYTEST)/expressions.xml tests/expressions --evaluations=$(EVALUATIONS)
 	$(TOOLS)/tests/bin/python $(PYTEST)/deploy.xml tests/tools/test_deploy.py tests/tools/test_phases.py
 
 # Real clients, the real functions, real databases, on a stack that goes when the tests have ended, however they end.
+# A part of the fault matrix follows, another one with each commit: four to five minutes of an hour.
 # There the functions have only what the template's policies allow them. What was measured is printed, of passed tests too.
 e2e: export REWIND_STACK_DIR := $(TEST_STACK)
 e2e: export REWIND_STACK_IAM := true
@@ -131,4 +154,5 @@ e2e: build
 	@trap '$(LOCAL) down' EXIT; \
 	$(LOCAL) down; $(LOCAL) up --built; \
 	$(TOOLS)/tests/bin/python $(PYTEST)/rds.xml tests/rds; \
-	$(TOOLS)/tests/bin/python $(PYTEST)/e2e.xml tests/e2e --numprocesses=4 -rfEP $(if $(E2E),-k "$(E2E)")
+	$(TOOLS)/tests/bin/python $(PYTEST)/e2e.xml tests/e2e --numprocesses=4 -rfEP $(if $(E2E),-k "$(E2E)"); \
+	$(TOOLS)/tests/bin/python $(PYTEST)/faults.xml tests/faults --numprocesses=4 --maxschedchunk=1 --part=commit/12 $(if $(E2E),-k "$(E2E)" || test $$? = 5)

@@ -26,7 +26,6 @@ PAYLOADS = {state: set(names) for machine in DECLARED.values() for state, names 
 PAYLOADS["AwaitSafetyClone"] = PAYLOADS["AwaitRewind"]
 
 
-
 def steps(*names):
     """The states of these stages that call a function."""
     return [state for name in names for state in stage(name) if state in PAYLOADS]
@@ -34,18 +33,27 @@ def steps(*names):
 
 START = stage("lease", without=["ReadLease"]) + stage("plan", without=["Planned"])
 INSTANCES = stage("instances")
-REWIND = stage("restore") + INSTANCES + stage("verify")
+REWIND = stage("restore") + stage("scheduler") + INSTANCES + stage("jobs") + stage("verify")
 ASK = between("approval", "IsApprovalNeeded", "RequestApproval")
 CONFIRM = between("approval", "IsApprovalToConfirm", "IsApprovalValid")
 DECIDED = between("approval", "RecordDecision", "IsApproved")
 APPROVE = ASK + CONFIRM + DECIDED
 FENCE = stage("fence")
+KEPT_OR_NOT = stage("keep undo")[:1]
+KEEP = stage("keep undo")[1:]
+RELEASE = stage("release")
 DONE = stage("finish")
 
 RELEASED = between("end", "RecordFailure", "IsOperatorNeeded")
 PUT_BACK = stage("failure")
-UNDO_RESTORE = stage("restore undo")
+UNDO_RESTORE = stage("restore undo") + stage("jobs undo")
 UNDO_INSTANCES = stage("instances undo") + UNDO_RESTORE
-UNDO_FENCE = stage("fence undo")
-UNDO_SWITCH = stage("cutover undo") + UNDO_FENCE
+UNDO_FENCE = stage("fence undo") + KEPT_OR_NOT
+# Before the fence: the restored cluster is deleted, or it is kept.
+DELETED = PUT_BACK + KEPT_OR_NOT + UNDO_INSTANCES
+KEPT = PUT_BACK + KEPT_OR_NOT + KEEP
+READ_RECORDS = between("cutover undo", "IsTrafficPossiblyMoved", "AreRecordsMoved")
+UNTOUCHED = between("cutover undo", "FenceRestored", "IsRestoredClusterUntouched")
+MOVE_BACK = [*UNTOUCHED, "UndoSwapDns", *UNDO_FENCE]
+UNCONFIRMED = between("cutover", "NoteUnconfirmed", "AnnounceUnconfirmed")
 FORWARD = stage("backtrack undo")

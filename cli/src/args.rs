@@ -3,7 +3,7 @@
 use crate::exit::CODES;
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
-use rewind_ui::{DecisionArgs, ListArgs, RequestArgs, StartArgs, StatusArgs, UndoArgs, WindowArgs};
+use rewind_ui::{DecisionArgs, ListArgs, RequestArgs, ResumeArgs, StartArgs, StatusArgs, UndoArgs, WindowArgs};
 use std::path::PathBuf;
 
 /// Bring an Amazon Aurora cluster back to a moment before, prove it, and move the traffic
@@ -51,6 +51,8 @@ pub(crate) enum Command {
     Plan(PlanOptions),
     /// Start a recovery, and follow it to its end
     Start(StartOptions),
+    /// Start a recovery that goes on from the restored cluster of one that ended, and follow it
+    Resume(ResumeOptions),
     /// Show the status of a recovery
     Status(StatusOptions),
     /// List the recoveries, the latest first
@@ -86,6 +88,19 @@ pub(crate) struct StartOptions {
     #[command(flatten)]
     pub(crate) args: StartArgs,
     /// A file with the request as JSON, or - for standard input; arguments override the file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) request: Option<PathBuf>,
+    /// Start it without following it
+    #[arg(long)]
+    pub(crate) detach: bool,
+}
+
+/// A recovery to resume, with the fields that shall differ, and options of the start.
+#[derive(Debug, Args)]
+pub(crate) struct ResumeOptions {
+    #[command(flatten)]
+    pub(crate) args: ResumeArgs,
+    /// A file with the fields that shall differ as JSON, or - for standard input; arguments override the file
     #[arg(long, value_name = "FILE")]
     pub(crate) request: Option<PathBuf>,
     /// Start it without following it

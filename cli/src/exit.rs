@@ -10,9 +10,10 @@ Exit codes:
   0    it was done; a recovery that was followed has ended in Recovered (or Undone)
   1    a call to AWS failed, or could not be made
   2    the arguments were not understood
-  3    NothingChanged: it failed, and everything is as it was before
+  3    NothingChanged: it failed, and clients are where they were all the time; or a dry run found what blocks the recovery
   4    NeedsOperator: it failed half-way, or was stopped from outside; a person must look
   5    refused: nothing was started or decided
+  6    RolledBack: it failed after traffic had moved, and traffic is back on the source
   130  interrupted; a recovery goes on without being followed";
 
 /// A command that was done.
@@ -22,6 +23,8 @@ pub(crate) enum Completion {
     Done,
     /// The execution that was followed has ended.
     Ended(Ending),
+    /// A dry run has ended, with a finding that would end the recovery.
+    Blocked,
     /// Following was interrupted.
     Interrupted,
 }
@@ -31,7 +34,9 @@ impl Completion {
     pub(crate) fn code(self) -> ExitCode {
         match self {
             Self::Done | Self::Ended(Ending::Planned | Ending::Recovered | Ending::Undone) => ExitCode::SUCCESS,
-            Self::Ended(Ending::NothingChanged) => ExitCode::from(3),
+            // As the recovery itself would end.
+            Self::Ended(Ending::NothingChanged) | Self::Blocked => ExitCode::from(3),
+            Self::Ended(Ending::RolledBack) => ExitCode::from(6),
             // A stopped execution undid nothing, so a person has to look, as after a failure half-way.
             Self::Ended(Ending::NeedsOperator | Ending::Stopped) => ExitCode::from(4),
             // 128 and the number of SIGINT, as shells report it.

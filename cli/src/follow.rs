@@ -8,7 +8,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use jiff::{SignedDuration, Timestamp};
 use rewind_client::{ClientError, ExecutionFollower, ProgressEvent};
 use rewind_clock::SystemClock;
-use rewind_core::{Clock, Ending, ErrorName, Outcome, Plan, format_duration};
+use rewind_core::{Clock, Ending, ErrorName, Finding, Outcome, Plan, format_duration};
 use rewind_ui::{format, progress};
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -127,7 +127,11 @@ impl Screen {
                 self.finished(execution.ended_at.unwrap_or_else(|| SystemClock.now()));
                 self.bar.finish_and_clear();
                 self.ended(ending, &execution.output, execution.error.as_deref(), execution.cause.as_deref());
-                return Some(Completion::Ended(ending));
+                let blocked = matches!(
+                    Outcome::read(&execution.output),
+                    Ok(Outcome::Planned(planned)) if planned.plan.findings.iter().any(Finding::is_blocking)
+                );
+                return Some(if blocked { Completion::Blocked } else { Completion::Ended(ending) });
             }
         }
         None
@@ -173,6 +177,12 @@ impl Screen {
             let text = for_stderr(&format::plan(&plan));
             self.line(text.trim_end());
         }
+        if let ("Preflight", Some(findings)) = (state, output.get("findings")) {
+            let findings: Vec<Finding> = serde_json::from_value(findings.clone()).unwrap_or_default();
+            for finding in findings {
+                self.note(&finding.to_string());
+            }
+        }
     }
 
     fn ended(&self, ending: Ending, output: &Value, error: Option<&str>, cause: Option<&str>) {
@@ -193,7 +203,9 @@ impl Screen {
                 // It succeeded all the same: only how it went cannot be shown.
                 Err(why) => format::failed(&self.id, ending, Some(&why)),
             },
-            Ending::NothingChanged | Ending::NeedsOperator | Ending::Stopped => format::failed(&self.id, ending, cause),
+            Ending::NothingChanged | Ending::RolledBack | Ending::NeedsOperator | Ending::Stopped => {
+                format::failed(&self.id, ending, cause)
+            }
         };
         self.output.result(&document, &text);
     }

@@ -448,6 +448,10 @@ def tighten() -> None:
 
 
 def main() -> None:
+    if os.environ.get("REWIND_FAULTS", "").lower() == "true":
+        import ministack_faults
+
+        ministack_faults.install()
     tighten()
     if os.environ.get("AUTH", "").lower() == "true":
         import ministack_iam

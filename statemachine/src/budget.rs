@@ -3,13 +3,9 @@
 //! A lease that ends before its recovery protects nothing, and AWS ends an execution at 25,000 events with nothing
 //! undone. Both sums follow from the steps, so that a step that is added is in them.
 
-use crate::retry::Retries;
+use crate::retry::{Retries, WaitsOut};
 use crate::state::{Bound, Kind, Recoveries, State, hours};
 use std::collections::BTreeSet;
-
-/// The time of one step with all its retries: 20 minutes of `ClusterNotReady`, 10 of a function that is not ready,
-/// and the rest.
-pub(crate) const STEP: u64 = hours(1);
 
 /// For calls that take their whole timeout again and again.
 pub(crate) const RESERVE: u64 = hours(4);
@@ -17,17 +13,22 @@ pub(crate) const RESERVE: u64 = hours(4);
 /// The longest time that people may be given: `approvalTimeout` is no longer.
 const APPROVAL: u64 = hours(24);
 
-/// One round of a loop: the invocation polls for 50 seconds.
+/// One round of a loop around await-rewind, which polls for nearly four minutes.
+const POLLING_ROUND: u64 = 232;
+
+/// One round of another loop: the TTL of a record is waited for.
 const ROUND: u64 = 52;
 
 /// Events of one state that invokes a function, and of the question after it.
 const ROUND_EVENTS: u64 = 7;
 
+/// Events of an attempt that fails, and is followed by another.
+const ATTEMPT_EVENTS: u64 = 3;
+
 /// Events of a slice in which people are waited for.
 const SLICE_EVENTS: u64 = 8;
 
-/// For the states that are passed once, for answers to something else than was shown, and for retries: a retried
-/// attempt has three events.
+/// For the states that are passed once, for answers to something else than was shown, and for the retries of minutes.
 const OTHER_EVENTS: u64 = 3_000;
 
 /// The events that AWS gives an execution.
@@ -40,37 +41,69 @@ pub(crate) struct Budget {
     pub(crate) loops: Vec<(&'static str, u64)>,
     /// The states that call a function once, on the way there and on the way back.
     pub(crate) steps: Vec<&'static str>,
+    /// The states that wait out an hour of what passes, and those of them that a loop calls again and again.
+    pub(crate) hours: Vec<&'static str>,
+    /// The rounds of all loops.
+    rounds: u64,
+    /// The attempts of the states in `hours`, if each waits for its hour.
+    attempts: u64,
 }
 
 impl Budget {
     /// The budget of the recoveries `of` in `states`, of which the lease knows nothing yet.
     pub(crate) fn new(states: &[State], of: Recoveries) -> Self {
         // Its time is in the loop's own bound: an hour for it as well would be counted twice.
-        let looped: BTreeSet<&str> = states.iter().filter_map(|state| looped(states, state)).collect();
+        let in_loop: BTreeSet<&str> = states.iter().filter_map(|state| looped(states, state)).collect();
         let passed = |state: &&State| state.recoveries.meet(of);
         let bounds = |state: &State| state.bounds.iter().filter(|Bound { recoveries, .. }| recoveries.meet(of)).count();
-        let loops = states.iter().filter(passed).filter(|state| bounds(state) > 0).map(|state| {
-            let bounds = state.bounds.iter().filter(|bound| bound.recoveries.meet(of));
-            (state.name, bounds.map(|bound| bound.seconds).sum())
+        let in_loops = states.iter().filter(passed).filter(|state| bounds(state) > 0);
+        let loops: Vec<_> = in_loops
+            .map(|state| {
+                let bounds = state.bounds.iter().filter(|bound| bound.recoveries.meet(of));
+                (state, bounds.map(|bound| bound.seconds).sum::<u64>())
+            })
+            .collect();
+        let rounds = loops.iter().map(|(state, seconds)| {
+            let polls = looped(states, state).is_some_and(|name| {
+                states.iter().any(|state| state.name == name && state.function == Some("AwaitRewind"))
+            });
+            seconds / if polls { POLLING_ROUND } else { ROUND } + 1
         });
-        let steps = states.iter().filter(passed).filter(|state| {
-            matches!(state.retries, Retries::Function | Retries::Slice) && !looped.contains(state.name)
-        });
-        Self { loops: loops.collect(), steps: steps.map(|state| state.name).collect() }
+        let calls = |state: &&State| matches!(state.retries, Retries::Function | Retries::Slice);
+        let outlasting: Vec<&State> =
+            states.iter().filter(passed).filter(calls).filter(|state| state.waits_out == WaitsOut::Hour).collect();
+        let steps = states
+            .iter()
+            .filter(passed)
+            .filter(calls)
+            .filter(|state| state.waits_out == WaitsOut::Minutes && !in_loop.contains(state.name));
+        Self {
+            steps: steps.map(|state| state.name).collect(),
+            hours: outlasting.iter().map(|state| state.name).collect(),
+            rounds: rounds.sum(),
+            attempts: outlasting.iter().map(|state| state.retries.attempts_of_an_hour()).sum(),
+            loops: loops.into_iter().map(|(state, seconds)| (state.name, seconds)).collect(),
+        }
     }
 
     /// The seconds that the recovery may take, without the time that people have and without the TTL of records.
     pub(crate) fn seconds(&self) -> u64 {
         let loops: u64 = self.loops.iter().map(|(_, seconds)| seconds).sum();
-        loops + STEP * count(&self.steps) + RESERVE
+        // A loop's last round may begin just before its bound, and then wait for its hour: so those in loops count too.
+        loops + step(WaitsOut::Minutes) * count(&self.steps) + step(WaitsOut::Hour) * count(&self.hours) + RESERVE
     }
 
     /// The events that its history may get.
     pub(crate) fn events(&self) -> u64 {
-        let rounds: u64 = self.loops.iter().map(|(_, seconds)| seconds / ROUND + 1).sum();
         // A slice of waiting for people lasts 60 seconds: docs/adr/0003-approval-in-slices.md.
-        rounds * ROUND_EVENTS + APPROVAL / 60 * SLICE_EVENTS + OTHER_EVENTS
+        self.rounds * ROUND_EVENTS + APPROVAL / 60 * SLICE_EVENTS + self.attempts * ATTEMPT_EVENTS + OTHER_EVENTS
     }
+}
+
+/// The time of one step with all its retries, in whole hours. The pauses are six tenths of it at most; the rest is for
+/// the attempts themselves.
+pub(crate) fn step(waits_out: WaitsOut) -> u64 {
+    hours((Retries::Function.longest_pause(waits_out) * 10 / 6).div_ceil(hours(1)))
 }
 
 /// The hours that a lease lasts beside the time that people have and twice the longest TTL: enough for either
@@ -135,15 +168,37 @@ mod tests {
     }
 
     #[test]
-    fn the_pauses_between_all_attempts_of_a_step_fit_into_its_hour() {
-        // Half of it is for the attempts themselves.
-        assert!(Retries::Function.longest_pause() < STEP * 6 / 10, "{} s", Retries::Function.longest_pause());
+    fn the_time_of_a_step_follows_from_its_pauses() {
+        // 20 minutes of ClusterNotReady, 10 of a function that is not ready, and the rest.
+        assert_eq!(step(WaitsOut::Minutes), hours(1));
+        // Two hours where every draw of the jitter is the longest, twenty minutes of ClusterNotReady, and the calls.
+        assert_eq!(step(WaitsOut::Hour), hours(4));
     }
 
     #[test]
-    fn one_loop_after_the_other_and_then_an_hour_a_step() {
+    fn a_state_is_in_the_budget_with_its_minutes_its_hours_or_its_loop() {
+        for budget in budgets() {
+            for name in &budget.hours {
+                assert!(!budget.steps.contains(name), "{name} counts twice");
+            }
+            // The attempts of an hour are in the history's sum for each of them.
+            assert_eq!(budget.attempts, 125 * count(&budget.hours));
+        }
+        let [restore, _] = budgets();
+        // Inside the outage nobody waits for an hour: it is minutes until the source is opened again.
+        for name in ["StartRestore", "FenceSource", "SwapDns"] {
+            assert!(restore.steps.contains(&name), "{name} is not in {:?}", restore.steps);
+        }
+        for name in ["AwaitRewind", "AddInstances", "Verify", "RequestApproval", "UndoFenceSource", "UndoSwapDns"] {
+            assert!(restore.hours.contains(&name), "{name} is not in {:?}", restore.hours);
+        }
+    }
+
+    #[test]
+    fn one_loop_after_the_other_and_then_the_steps() {
         let loops = vec![("IsDone", hours(2)), ("IsGone", hours(3))];
-        let budget = Budget { loops, steps: vec!["Start", "Verify"] };
-        assert_eq!(budget.seconds(), hours(5 + 2) + RESERVE);
+        let budget = Budget { loops, steps: vec!["Start"], hours: vec!["Verify"], rounds: 10, attempts: 125 };
+        assert_eq!(budget.seconds(), hours(5 + 1 + 4) + RESERVE);
+        assert_eq!(budget.events(), 10 * 7 + 24 * 60 * 8 + 125 * 3 + OTHER_EVENTS);
     }
 }

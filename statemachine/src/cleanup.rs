@@ -15,8 +15,8 @@ pub(crate) fn machine() -> Machine {
         file: "cleanup.asl.json",
         title: "The clean-up of what recoveries kept",
         comment: "aurora-rewind, every hour: deletes what recoveries kept, once the time is past until which they \
-                  kept it and nobody uses it: the fenced source, or the safety clone. Each gets a final snapshot, and \
-                  people are told. It takes no input. docs/adr/0019-clean-up.md says when it does nothing.",
+                  kept it and nobody uses it: the fenced source, the safety clone, or the restored cluster of one that \
+                  failed. What had clients gets a final snapshot, and people are told. It takes no input. docs/adr/0019-clean-up.md says when it does nothing.",
         states: states(),
     }
 }
@@ -83,8 +83,7 @@ fn states() -> Vec<State> {
             .keep_as("subject", "$substring('kept: ' & $item.cluster, 0, 80)")
             .keep_as(
                 "message",
-                "($why := $append([], $check.why); $text := $item.cluster & ' (' & ($item.kind = 'safetyClone' ? 'the \
-                 safety clone' : 'the source') & ' of recovery ' & $item.recoveryId & ') was to be kept until ' & \
+                "($why := $append([], $check.why); $text := $item.cluster & ' (' & ($item.kind = 'safetyClone' ? 'the safety clone' : $item.kind = 'restored' ? 'the restored cluster' : 'the source') & ' of recovery ' & $item.recoveryId & ') was to be kept until ' & \
                  $item.keepUntil & ', and is not deleted: ' & ($count($why) > 0 ? $join($why, '; ') : 'it is not \
                  certain that nobody uses it') & '; nothing was changed; next step: end what needs it, and it is \
                  deleted within the hour; or keep it longer: aws rds add-tags-to-resource --resource-name ' & \
@@ -123,7 +122,7 @@ fn states() -> Vec<State> {
             .fails_to("ConcludeFailed"),
         clean_up("CleanUp", "delete")
             .comment(
-                "Deletes the instances, then the cluster, into a final snapshot, under the cluster's lease. It checks \
+                "Deletes the instances, then the cluster, into a final snapshot if it had clients, under the lease. It checks \
                  all but the records again first, and tags and table before every change. It is called until the \
                  cluster is gone.",
             )
@@ -135,7 +134,7 @@ fn states() -> Vec<State> {
         State::choice("IsDeleted")
             .comment(
                 "Gives up after two hours: the next execution finds a deletion that is under way. There is no \
-                 snapshot only if somebody else deleted the cluster.",
+                 snapshot of a restored cluster that never had clients, and if somebody else deleted the cluster.",
             )
             .when_with(
                 "$deletion.done = true",
@@ -143,7 +142,7 @@ fn states() -> Vec<State> {
                     set("subject", "$substring('deleted: ' & $item.cluster, 0, 80)"),
                     set(
                         "message",
-                        "$item.cluster & ' (' & ($item.kind = 'safetyClone' ? 'the safety clone' : 'the source') & ' \
+                        "$item.cluster & ' (' & ($item.kind = 'safetyClone' ? 'the safety clone' : $item.kind = 'restored' ? 'the restored cluster' : 'the source') & ' \
                          of recovery ' & $item.recoveryId & ') was kept until ' & $item.keepUntil & ', and nobody \
                          used it: ' & $string($deletion.status) & ($type($deletion.snapshot) = 'string' ? '; its \
                          automated backups are kept as long as they would have been; the recovery cannot be undone \
@@ -193,7 +192,7 @@ fn states() -> Vec<State> {
                  $contains($raw, /[\\x00\\x03-\\x1F]|\\x5C(?![\\x2Fbfnrt]|u[0-9a-fA-F]{4})/) ? $c : $parse('\"' & \
                  $replace($replace($raw, '\\u0002', '\\\\\"'), '\\u0001', '\\\\\\\\') & '\"'); $m := $length($m) > 0 \
                  ? $m : 'no reason was given'; $m & ' [' & $f.Error & ' in ' & $f.state & ']') }; \
-                 $substring($item.cluster & ' (' & ($item.kind = 'safetyClone' ? 'the safety clone' : 'the source') & \
+                 $substring($item.cluster & ' (' & ($item.kind = 'safetyClone' ? 'the safety clone' : $item.kind = 'restored' ? 'the restored cluster' : 'the source') & \
                  ' of recovery ' & $item.recoveryId & ', kept until ' & $item.keepUntil & ') could not be cleaned up: \
                  ' & $read($failure) & '; next step: mend what that names; it is tried again every hour, and told of \
                  once a day', 0, 30000))",

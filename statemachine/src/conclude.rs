@@ -26,13 +26,21 @@ pub(crate) fn explained(expression: &str) -> Json {
     jsonata(format!("({READ}; {expression})"))
 }
 
-/// The state `ConcludeNothingChanged`: the first failure as a sentence, and what was undone.
-pub(crate) fn nothing_changed() -> State {
-    conclude(
-        "ConcludeNothingChanged",
-        "NothingChanged",
-        "$text := $read($failure) & ($count($undone) > 0 ? '; undone: ' & $join($undone, '; ') : ''); \
-         $substring($text, 0, 30000)",
+/// The state `ConcludeNothingChanged`: the first failure as a sentence, and what was undone. `kept` is an expression that
+/// names what is left.
+pub(crate) fn nothing_changed(kept: &str) -> State {
+    conclude("ConcludeNothingChanged", "NothingChanged", &failed(kept))
+}
+
+/// The state `ConcludeRolledBack`: the same after traffic had moved.
+pub(crate) fn rolled_back(kept: &str) -> State {
+    conclude("ConcludeRolledBack", "RolledBack", &failed(kept))
+}
+
+fn failed(kept: &str) -> String {
+    format!(
+        "$text := $read($failure) & ($count($undone) > 0 ? '; undone: ' & $join($undone, '; ') : '') & {kept}; \
+         $substring($text, 0, 30000)"
     )
 }
 

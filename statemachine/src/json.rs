@@ -123,7 +123,7 @@ impl<V: Into<Json>, const N: usize> From<[V; N]> for Json {
 }
 
 /// An object of these fields, in this order.
-pub(crate) fn object<const N: usize>(fields: [(&str, Json); N]) -> Json {
+pub(crate) fn object<'a>(fields: impl IntoIterator<Item = (&'a str, Json)>) -> Json {
     Json::Object(fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
 }
 

@@ -5,9 +5,10 @@ use crate::json::{Json, jsonata, object};
 use crate::state::{State, failure_of, number, set_to, text};
 use rewind_core::ErrorName;
 
-/// The state `AcquireLease`: puts the item `key` for the execution in the variable `owner`, for so many `seconds` (an
-/// expression). A put that is sent twice finds its own item, and an item whose time is over is nobody's.
-pub(crate) fn acquire(owner: &str, key: &str, seconds: &str) -> State {
+/// The state `name`: puts the item `key` for the execution in the variable `owner`, for so many `seconds` (an
+/// expression). A put that is sent twice finds its own item, and an item whose time is over is nobody's. The item of the
+/// execution `former` (an expression), which has ended, is taken over.
+pub(crate) fn acquire_as(name: &'static str, owner: &str, key: &str, seconds: &str, former: Option<&str>) -> State {
     let item = [
         ("id", text(key)),
         ("recoveryId", text(&format!("${owner}.id"))),
@@ -17,21 +18,32 @@ pub(crate) fn acquire(owner: &str, key: &str, seconds: &str) -> State {
         // well.
         ("expiresAt", number(&format!("$string($floor($millis() / 1000) + {seconds})"))),
     ];
-    let values = [(":now", number("$string($floor($millis() / 1000))")), (":me", text(&format!("${owner}.id")))];
-    State::table("AcquireLease", "putItem")
+    let mut values =
+        vec![(":now", number("$string($floor($millis() / 1000))")), (":me", text(&format!("${owner}.id")))];
+    let mut condition = "attribute_not_exists(id) OR expiresAt < :now OR recoveryId = :me".to_owned();
+    if let Some(former) = former {
+        condition.push_str(" OR recoveryId = :former");
+        values.push((":former", text(former)));
+    }
+    State::table(name, "putItem")
         .progress("takes the lease: one recovery a cluster")
         .argument("Item", object(item))
-        .argument("ConditionExpression", "attribute_not_exists(id) OR expiresAt < :now OR recoveryId = :me".into())
+        .argument("ConditionExpression", condition.into())
         .argument("ExpressionAttributeValues", object(values))
         .keep_as("leaseUntil", &until(seconds))
 }
 
 /// A state that deletes the item, if it is still of the execution in the variable `owner`.
 pub(crate) fn release(name: &'static str, owner: &str) -> State {
+    release_key(name, "$leaseKey", owner)
+}
+
+/// The same of the item whose key the expression `key` yields.
+pub(crate) fn release_key(name: &'static str, key: &str, owner: &str) -> State {
     // Conditional: this lease may have expired, and the item be another recovery's by now.
     State::table(name, "deleteItem")
         .progress("releases the lease")
-        .argument("Key", object([("id", text("$leaseKey"))]))
+        .argument("Key", object([("id", text(key))]))
         .argument("ConditionExpression", "recoveryId = :me".into())
         .argument("ExpressionAttributeValues", object([(":me", text(&format!("${owner}.id")))]))
 }

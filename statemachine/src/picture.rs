@@ -1,11 +1,11 @@
 //! The page `docs/statemachine.md`: a picture of each machine, a table of its states, and how long a recovery may
 //! take.
 
-use crate::budget::{Budget, HISTORY, RESERVE, STEP, lease_hours};
+use crate::budget::{Budget, HISTORY, RESERVE, lease_hours, step};
 use crate::machine::Machine;
-use crate::retry::Retries;
+use crate::retry::{Retries, WaitsOut};
 use crate::state::{Assign, Kind, Recoveries, State, hours};
-use crate::{cleanup, rewind, undo};
+use crate::{cleanup, rewind, undo, watch};
 use std::collections::BTreeSet;
 use std::fmt::{Result, Write};
 
@@ -52,7 +52,11 @@ fn write_page(text: &mut String) -> Result {
     let cleanup = cleanup::machine();
     writeln!(text, "\n## {}\n", cleanup.title)?;
     draw(text, &cleanup, None)?;
-    table(text, &cleanup)
+    table(text, &cleanup)?;
+    let watch = watch::machine();
+    writeln!(text, "\n## {}\n", watch.title)?;
+    draw(text, &watch, None)?;
+    table(text, &watch)
 }
 
 /// Draws the states that are reached without a failure, or the others, or all. They are drawn apart so that the way
@@ -163,13 +167,16 @@ fn budget(text: &mut String, machine: &Machine) -> Result {
         };
         writeln!(text, "| {} gives up | {} | {} |", state.name, of(restore), of(backtrack))?;
     }
-    let steps = |budget: &Budget| format!("{} × {} h", budget.steps.len(), STEP / hours(1));
-    writeln!(
-        text,
-        "| the other steps and undos, with all their retries | {} | {} |",
-        steps(restore),
-        steps(backtrack)
-    )?;
+    for (what, waits_out) in [
+        ("the steps before the restore and inside the outage", WaitsOut::Minutes),
+        ("the other steps and undos, which wait out an hour of what passes", WaitsOut::Hour),
+    ] {
+        let of = |budget: &Budget| {
+            let states = if waits_out == WaitsOut::Hour { &budget.hours } else { &budget.steps };
+            format!("{} × {} h", states.len(), step(waits_out) / hours(1))
+        };
+        writeln!(text, "| {what}, with all their retries | {} | {} |", of(restore), of(backtrack))?;
+    }
     writeln!(
         text,
         "| reserve for calls that take their whole timeout again and again | {0} h | {0} h |",
@@ -179,9 +186,10 @@ fn budget(text: &mut String, machine: &Machine) -> Result {
     writeln!(text, "| together | {} h | {} h |", sum(restore), sum(backtrack))?;
     writeln!(
         text,
-        "\nThe pauses between the attempts of a step are {} minutes together at most. The lease is {} h and what is added. The execution's history gets at most {} and {} events, of the {HISTORY} at which \
+        "\nThe pauses between the attempts of a step are {} minutes together at most, and {} where it waits out an hour. The lease is {} h and what is added. The execution's history gets at most {} and {} events, of the {HISTORY} at which \
          AWS would end it with nothing undone.",
-        Retries::Function.longest_pause().div_ceil(60),
+        Retries::Function.longest_pause(WaitsOut::Minutes).div_ceil(60),
+        Retries::Function.longest_pause(WaitsOut::Hour).div_ceil(60),
         lease_hours(&after),
         restore.events(),
         backtrack.events(),

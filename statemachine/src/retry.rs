@@ -67,7 +67,17 @@ pub(crate) enum Retries {
     Notice,
 }
 
+/// How long a state waits for what passes by itself: a service that is busy or away, a function that is not ready.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum WaitsOut {
+    /// Minutes: nothing that took long is lost by starting again, or people are without their database meanwhile.
+    Minutes,
+    /// About an hour: hours of restore would be lost, or clients would stay locked out, by giving up earlier.
+    Hour,
+}
+
 /// One entry of `Retry`.
+#[derive(Clone)]
 struct Retrier {
     errors: Vec<&'static str>,
     interval: u64,
@@ -79,17 +89,22 @@ struct Retrier {
 
 impl Retries {
     /// The `Retry` of a state; `None` where there is none.
-    pub(crate) fn to_json(self) -> Option<Json> {
-        let retriers = self.retriers();
+    pub(crate) fn to_json(self, waits_out: WaitsOut) -> Option<Json> {
+        let retriers = self.retriers(waits_out);
         (!retriers.is_empty()).then(|| Json::List(retriers.iter().map(Retrier::to_json).collect()))
     }
 
     /// The seconds that a state may spend between its attempts, whatever fails and however often.
-    pub(crate) fn longest_pause(self) -> u64 {
-        self.retriers().iter().map(Retrier::longest_pause).sum()
+    pub(crate) fn longest_pause(self, waits_out: WaitsOut) -> u64 {
+        self.retriers(waits_out).iter().map(Retrier::longest_pause).sum()
     }
 
-    fn retriers(self) -> Vec<Retrier> {
+    /// The attempts that a service or a function that is away for an hour takes.
+    pub(crate) fn attempts_of_an_hour(self) -> u64 {
+        self.retriers(WaitsOut::Hour).first().map_or(0, |retrier| retrier.attempts)
+    }
+
+    fn retriers(self, waits_out: WaitsOut) -> Vec<Retrier> {
         // Throttled calls are many at once: without jitter they would come back at once.
         let jittered = |errors: &[&'static str], attempts| Retrier {
             errors: errors.to_vec(),
@@ -108,6 +123,18 @@ impl Retries {
             longest: Some(30),
             jitter: false,
         };
+        // With full jitter a pause is half of its limit on average, so 125 attempts are an hour. A minute is the longest
+        // pause: a service that is back is noticed within it. Longer pauses would spare events of the history, and keep
+        // people waiting in the undos that run inside an outage.
+        let hour = Retrier {
+            errors: BUSY.iter().chain(&NOT_READY).copied().collect(),
+            longest: Some(60),
+            ..jittered(&[], 125)
+        };
+        let passing = |attempts| match waits_out {
+            WaitsOut::Minutes => vec![jittered(&BUSY, attempts), not_ready],
+            WaitsOut::Hour => vec![hour],
+        };
         // 20 minutes, which is how long RDS takes to leave a state in which it refuses a call.
         let wrong_state = Retrier {
             errors: vec![ErrorName::ClusterNotReady.as_str()],
@@ -125,9 +152,9 @@ impl Retries {
                 let mut unknown = UNKNOWN.to_vec();
                 // Not in a slice, where the timeout is the regular end: RequestApproval catches it.
                 unknown.insert(1, "States.Timeout");
-                vec![jittered(&BUSY, 8), not_ready, wrong_state, once(unknown)]
+                [passing(8), vec![wrong_state, once(unknown)]].concat()
             }
-            Self::Slice => vec![jittered(&BUSY, 8), not_ready, once(UNKNOWN.to_vec())],
+            Self::Slice => [passing(8), vec![once(UNKNOWN.to_vec())]].concat(),
             Self::Table => vec![jittered(&TABLE, 6)],
             Self::Notice => {
                 vec![Retrier { errors: ANY.to_vec(), interval: 1, rate: 2, attempts: 2, longest: None, jitter: false }]
@@ -165,5 +192,49 @@ impl Retrier {
             pause = pause.saturating_mul(self.rate);
         }
         sum
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The seconds between the attempts at `error`, on average and at most.
+    fn pauses(retries: Retries, waits_out: WaitsOut, error: &str) -> (u64, u64) {
+        let retriers = retries.retriers(waits_out);
+        let retrier = retriers.iter().find(|retrier| retrier.errors.contains(&error)).unwrap();
+        // Full jitter draws between zero and the limit.
+        let share = if retrier.jitter { 2 } else { 1 };
+        (retrier.longest_pause() / share, retrier.longest.unwrap_or(retrier.interval))
+    }
+
+    #[test]
+    fn what_passes_is_waited_out_for_about_an_hour_with_pauses_of_a_minute_at_most() {
+        for retries in [Retries::Function, Retries::Slice] {
+            for error in BUSY.iter().chain(&NOT_READY) {
+                let (average, longest) = pauses(retries, WaitsOut::Hour, error);
+                assert!((55 * 60..=65 * 60).contains(&average), "{error}: {average} s");
+                assert!(longest <= 60, "{error}: {longest} s");
+            }
+        }
+    }
+
+    #[test]
+    fn before_the_restore_and_while_people_wait_it_is_minutes() {
+        for error in BUSY {
+            let (average, longest) = pauses(Retries::Function, WaitsOut::Minutes, error);
+            assert!(average < 5 * 60 && longest <= 20, "{error}: {average} s, {longest} s");
+        }
+        assert!(pauses(Retries::Function, WaitsOut::Minutes, NOT_READY[0]).0 <= 11 * 60);
+    }
+
+    #[test]
+    fn no_error_is_in_two_entries_for_only_the_first_would_count() {
+        for waits_out in [WaitsOut::Minutes, WaitsOut::Hour] {
+            let retriers = Retries::Function.retriers(waits_out);
+            let all: Vec<&str> = retriers.iter().flat_map(|retrier| retrier.errors.iter().copied()).collect();
+            let distinct: std::collections::BTreeSet<&str> = all.iter().copied().collect();
+            assert_eq!(all.len(), distinct.len(), "{waits_out:?}");
+        }
     }
 }

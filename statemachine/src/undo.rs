@@ -2,12 +2,15 @@
 
 use crate::conclude::{needs_operator, nothing_changed};
 use crate::json::{Json, jsonata, object};
-use crate::lease::{acquire, release};
+use crate::lease::{acquire_as, release, release_key};
 use crate::machine::Machine;
 use crate::retry::{ANY, CONDITION_FAILED};
 use crate::state::{Assign, State, set, set_to, text};
 use crate::timeouts;
 use rewind_core::ErrorName;
+
+/// Seconds for which the undo holds the lease, as an expression: more than its steps can take.
+const LEASE: &str = "12 * 3600";
 
 /// The machine.
 pub(crate) fn machine() -> Machine {
@@ -53,6 +56,7 @@ fn states() -> Vec<State> {
             .assign("cleanUp", object([]))
             .assign("timings", object([]))
             .assign("leaseKey", "none".into())
+            .assign("restoredLeaseKey", "none".into())
             .assign("leaseUntil", "none".into())
             .assign("failure", object([]))
             .assign("undoFailure", object([]))
@@ -73,31 +77,21 @@ fn states() -> Vec<State> {
             .keep_as("cleanUp", "$exists($states.result.Item.cleanUp.S) ? $parse($states.result.Item.cleanUp.S) : {}")
             .keep_as(
                 "recovery",
-                "$exists($states.result.Item.outcome.S) and $exists($states.result.Item.plan.S) ? {'id': \
-                 $states.result.Item.recoveryId.S, 'executionArn': $states.result.Item.executionArn.S, 'startedAt': \
-                 $states.result.Item.startedAt.S} : {}",
+                &of_record(
+                    "{'id': $item.recoveryId.S, 'executionArn': $item.executionArn.S, 'startedAt': $item.startedAt.S}",
+                    "{}",
+                ),
             )
-            .keep_as(
-                "plan",
-                "$exists($states.result.Item.outcome.S) and $exists($states.result.Item.plan.S) ? \
-                 $parse($states.result.Item.plan.S) : {}",
-            )
-            .keep_as(
-                "strategy",
-                "$exists($states.result.Item.outcome.S) and $exists($states.result.Item.plan.S) ? \
-                 $parse($states.result.Item.outcome.S).strategy : 'unknown'",
-            )
-            .keep_as(
-                "dns",
-                "$exists($states.result.Item.outcome.S) and $exists($states.result.Item.plan.S) ? $append([], \
-                 $parse($states.result.Item.outcome.S).dns) : []",
-            )
+            .keep_as("plan", &of_record("$parse($item.plan.S)", "{}"))
+            .keep_as("strategy", &of_record("$o.strategy", "'unknown'"))
+            .keep_as("dns", &of_record("$append([], $o.dns)", "[]"))
             .keep_as(
                 "restored",
-                "$exists($states.result.Item.outcome.S) and $exists($states.result.Item.plan.S) ? ($o := \
-                 $parse($states.result.Item.outcome.S); {'cluster': $o.newCluster, 'clusterArn': '', \
-                 'writerEndpoint': $o.writerEndpoint, 'readerEndpoint': $o.readerEndpoint, 'rewoundTo': $o.rewoundTo, \
-                 'differences': []}) : {}",
+                &of_record(
+                    "{'cluster': $o.newCluster, 'clusterArn': '', 'writerEndpoint': $o.writerEndpoint, \
+                     'readerEndpoint': $o.readerEndpoint, 'rewoundTo': $o.rewoundTo, 'differences': []}",
+                    "{}",
+                ),
             )
             .next("IsUndoable")
             .fails_to("ConcludeNothingChanged"),
@@ -167,13 +161,14 @@ fn states() -> Vec<State> {
             )
             .when("$leaseKey = 'none'", "AcquireLease")
             .next("FenceRestored"),
-        acquire("undo", "'lease#' & $plan.cluster", "6 * 3600")
+        acquire_as("AcquireLease", "undo", "'lease#' & $plan.cluster", LEASE, Some("$id"))
             .comment(
-                "Takes the same lease as a recovery, so that never both run at once. Six hours are more than the four \
-                 steps can take with all their retries.",
+                "Takes the same lease as a recovery, so that never both run at once: that of the recovery itself, which \
+                 keeps it where it calls a person. Twelve hours are more than the four steps can take with all their \
+                 retries.",
             )
             .keep_as("leaseKey", "'lease#' & $plan.cluster")
-            .next("ReadRecovery")
+            .next("AcquireRestoredLease")
             .catch(
                 &CONDITION_FAILED,
                 refused(
@@ -181,6 +176,24 @@ fn states() -> Vec<State> {
                     "AcquireLease",
                     "'another execution holds lease#' & $plan.cluster & '; nothing was changed; next step: wait for \
                      it to end; which it is says that item of table ${TableName}'",
+                ),
+                "ConcludeNothingChanged",
+            )
+            .fails_to("ConcludeNothingChanged"),
+        acquire_as("AcquireRestoredLease", "undo", "'lease#' & $restored.cluster", LEASE, None)
+            .comment(
+                "The restored cluster is fenced, so nobody else may work on it either: a recovery of it would fence it too, and \
+                 move the same records.",
+            )
+            .keep_as("restoredLeaseKey", "'lease#' & $restored.cluster")
+            .next("ReadRecovery")
+            .catch(
+                &CONDITION_FAILED,
+                refused(
+                    ErrorName::LeaseHeld,
+                    "AcquireRestoredLease",
+                    "'another execution holds lease#' & $restored.cluster & ', the restored cluster; nothing was changed; \
+                     next step: wait for it to end; which it is says that item of table ${TableName}'",
                 ),
                 "ConcludeNothingChanged",
             )
@@ -196,6 +209,8 @@ fn states() -> Vec<State> {
             .inputs(["plan"])
             .input_text("fence", "restored")
             .inputs(["restored"])
+            // A person has decided, whatever was written since.
+            .input_as("writes", "null")
             .timeout(timeouts::FENCE_SOURCE)
             .next("UndoSwapDns")
             .bugs_to("ConcludeNeedsOperator")
@@ -210,6 +225,8 @@ fn states() -> Vec<State> {
             .bugs_to("ConcludeNeedsOperator")
             .fails_to("UndoFenceRestored"),
         State::undo("UndoFenceSource", "FenceSource")
+            // Giving up would leave clients locked out.
+            .waits_an_hour()
             .progress("lifts the fence of the source")
             .comment(
                 "Lifts the fence of the source: it is exactly as it was. Not before the records have left the \
@@ -222,6 +239,8 @@ fn states() -> Vec<State> {
             // well could make a second writer.
             .fails_to("ConcludeNeedsOperator"),
         State::undo("UndoFenceRestored", "FenceSource")
+            // Giving up would leave clients locked out.
+            .waits_an_hour()
             .progress("lifts the fence of the restored cluster")
             .comment(
                 "The undo failed, so the fence of the restored cluster is lifted again. The source is still fenced, \
@@ -269,7 +288,7 @@ fn states() -> Vec<State> {
                  'from': $r.to, 'to': $r.from, 'ttl': $r.ttl} })), 'undone': $undone, 'timings': $merge([$timings, \
                  {$states.context.State.Name: $now()}])}",
             )
-            .next("ReleaseLease")
+            .next("ReleaseRestoredLease")
             .catch(
                 &ANY,
                 vec![set(
@@ -278,15 +297,19 @@ fn states() -> Vec<State> {
                      $plan.cluster, 'newCluster': $restored.cluster, 'undone': $append($undone, ['not recorded in the \
                      table: ' & $string($states.errorOutput.Error)]), 'timings': $timings}",
                 )],
-                "ReleaseLease",
+                "ReleaseRestoredLease",
             ),
+        release_key("ReleaseRestoredLease", "$restoredLeaseKey", "undo")
+            .comment("A lease that cannot be released expires by itself.")
+            .next("ReleaseLease")
+            .tolerated(),
         release("ReleaseLease", "undo")
             .comment("A lease that cannot be released expires by itself.")
             .output(jsonata("$outcome"))
             .next("Undone")
             .tolerated_with_output(),
         State::succeed("Undone").comment("Traffic is back on the source; the restored cluster is fenced and kept."),
-        nothing_changed().comment("Traffic is where the recovery left it.").next("IsLeaseTaken"),
+        nothing_changed("''").comment("Traffic is where the recovery left it.").next("IsLeaseTaken"),
         needs_operator(
             "$new := $restored.cluster; $old := $plan.cluster; $where := $failure.state = \
                              'FenceRestored' ? 'the records point at ' & $new & ', which may be fenced' : \
@@ -296,8 +319,9 @@ fn states() -> Vec<State> {
                              then opening ' & $new & ' again failed: ' & $read($undoFailure) : '') & ($count($undone) \
                              > 0 ? '; done before that: ' & $join($undone, '; ') : '') & '; ' & $where & '; next \
                              step: mend what the first sentence names, then undo it again: every step finds what is \
-                             done already; ' & $leaseKey & ' is kept until ' & $leaseUntil & ': delete that item of \
-                             table ${TableName} first'; $substring($text, 0, 30000)",
+                             done already; ' & $leaseKey & ' is kept until ' & $leaseUntil & ', and so is ' & \
+                             $restoredLeaseKey & ': delete both items of table ${TableName} first'; $substring($text, 0, \
+                             30000)",
         )
         .comment("The undo stopped half-way. Says what failed, what was done before, and where traffic may be.")
         .next("RecordFailure"),
@@ -342,7 +366,12 @@ fn states() -> Vec<State> {
         State::choice("IsLeaseTaken")
             .comment("If the undo holds no lease, there is none to release.")
             .when("$leaseKey = 'none'", "NothingChanged")
-            .next("ReleaseLeaseAfterFailure"),
+            .when("$restoredLeaseKey = 'none'", "ReleaseLeaseAfterFailure")
+            .next("ReleaseRestoredLeaseAfterFailure"),
+        release_key("ReleaseRestoredLeaseAfterFailure", "$restoredLeaseKey", "undo")
+            .comment("A lease that cannot be released expires by itself.")
+            .next("ReleaseLeaseAfterFailure")
+            .tolerated(),
         release("ReleaseLeaseAfterFailure", "undo")
             .comment("A lease that cannot be released expires by itself.")
             .next("NothingChanged")
@@ -351,6 +380,16 @@ fn states() -> Vec<State> {
             .comment("Failed with traffic where the recovery had left it."),
         State::fail("NeedsOperator", "$ending.error", "$ending.cause").comment("A person must look. This end pages."),
     ]
+}
+
+/// An expression over the record of a recovery that moved traffic, or may have: `$item` is the record, and `$o` its output, or
+/// what a recovery that called a person recorded in its place. `otherwise` is the value for any other record.
+fn of_record(expression: &str, otherwise: &str) -> String {
+    format!(
+        "($item := $states.result.Item; $o := $exists($item.outcome.S) ? $parse($item.outcome.S) : \
+         $exists($item.moved.S) ? $parse($item.moved.S) : {{}}; $exists($o.strategy) and $exists($item.plan.S) ? \
+         {expression} : {otherwise})"
+    )
 }
 
 /// The undo is not begun. `cause` is an expression.
@@ -363,4 +402,20 @@ fn refused(error: ErrorName, state: &str, cause: &str) -> Assign {
         ("Cause", jsonata(cause)),
     ];
     vec![set_to("failure", object(fields))]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::budget::step;
+    use crate::retry::Retries;
+    use crate::state::hours;
+
+    #[test]
+    fn the_lease_outlasts_the_steps_with_all_their_retries() {
+        let steps = states().into_iter().filter(|state| state.retries == Retries::Function);
+        let seconds: u64 = steps.map(|state| step(state.waits_out)).sum();
+        assert!(seconds > hours(6) && seconds < hours(12), "{} h", seconds / hours(1));
+        assert!(LEASE.starts_with("12 "), "the bound above is that of the lease");
+    }
 }

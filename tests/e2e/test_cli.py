@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from checks import contains
 from cluster import Cluster, iso
 from recovery import APPROVED, CONCLUDE, WITHOUT_APPROVAL, Started
-from stages import ASK, DECIDED, PUT_BACK, REWIND, START, UNDO_INSTANCES
+from stages import ASK, DECIDED, DELETED, REWIND, START
 from shop import settled_shop
 from stack import ROOT
 
@@ -170,16 +170,16 @@ def test_recovery_by_a_script(stack):
     hash = run.approval()["hash"]
     said = terminal.json("reject", name, "not", "today")
     assert (said["decision"], said["hash"]) == ("rejected", hash), "what reject answers"
-    path = START + REWIND + ASK + ["IsApprovalToConfirm", *DECIDED] + PUT_BACK + UNDO_INSTANCES + CONCLUDE
+    path = START + REWIND + ASK + ["IsApprovalToConfirm", *DECIDED] + DELETED + CONCLUDE
     run.failed(path, "NotApproved", "rejected it: not today")
     out, err = follower.communicate(timeout=30)
     assert follower.returncode == 3, f"the follower's exit code: {out}{err}"
-    contains(out + err, "ended in NothingChanged", "everything is as it was before", "not today", "AwaitRewind")
+    contains(out + err, "ended in NothingChanged", "clients are where they were all the time", "not today", "AwaitRewind")
     refusal = terminal.json("undo", name, "--confirm", cluster.name, code=5)
     contains(refusal["message"], "it ended in NothingChanged, which left all as it was")
 
     unattended = terminal.json("start", cluster.name, "1s ago", "--new-cluster", new, "--approval", "none",
-                               "--dns", f"{stack.zone}:{cluster.record}")  # fmt: skip
+                               "--unverified", "--dns", f"{stack.zone}:{cluster.record}")  # fmt: skip
     assert unattended["outcome"] == "Recovered", "how the one that was followed to its end has ended"
     Started(stack, unattended["recoveryId"]).recovered(WITHOUT_APPROVAL)
 

@@ -112,7 +112,7 @@ def test_fence_source_killed_every_time_with_its_fence_up_changes_nothing(stack,
         run = it.start()
         wait_until(lambda: closed.killed, "the end of the first fence-source", 90)
         again.begin("before")
-        path = FENCED + ["FenceSource"] + UNDO_CLONE + CONCLUDE
+        path = FENCED + ["WatchFence", "FenceSource"] + UNDO_CLONE + CONCLUDE
         cause = run.failed(path, "Unavailable", "[Runtime.ExitError in ", "undone:", f"security groups of {it.name} restored")
     killed(closed, again)
     it.before.is_restored()
@@ -136,7 +136,7 @@ def test_start_backtrack_killed_every_time_before_its_call_begins_no_backtrack(s
     it = Mistaken(stack, kills, "kill-unsent")
     with it.backtracking("before", times=2) as back:
         run = it.start()
-        path = UNTIL_BACK + ["StartBacktrack"] + NO_FORWARD + UNDO_CLONE + CONCLUDE
+        path = UNTIL_BACK + ["InspectFence", "StartBacktrack"] + NO_FORWARD + UNDO_CLONE + CONCLUDE
         cause = run.failed(path, "Unavailable", "[Runtime.ExitError in ", "undone:", f"security groups of {it.name} restored", it.clone)
     assert (len(back.killed), backtracks(it.cluster)) == (2, []), "functions killed, and backtracks"
     it.before.is_restored()
@@ -149,7 +149,7 @@ def test_start_backtrack_killed_every_time_after_its_call_goes_forward_again(sta
         run = it.start()
         wait_until(lambda: back.killed, "the end of the first start-backtrack", 90)
         look.begin("before")
-        path = UNTIL_BACK + ["StartBacktrack"] + FORWARD + UNDO_CLONE + CONCLUDE
+        path = UNTIL_BACK + ["InspectFence", "StartBacktrack"] + FORWARD + UNDO_CLONE + CONCLUDE
         cause = run.failed(
             path, "Unavailable", "[Runtime.ExitError in ", "undone:", "backtracked forward to", "it holds what it held before"
         )

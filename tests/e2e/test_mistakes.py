@@ -1,13 +1,12 @@
 """The mistakes that people make, and that everything is as it was before."""
 
 import datetime
-import re
 import time
 
 import pytest
 
 from checks import contains, refused, wait_until
-from cluster import Cluster, iso, remove
+from cluster import Cluster, iso
 from recovery import APPROVED, WITHOUT_APPROVAL, Recovery, moment
 from shop import difference, everything, fill
 from subscriber import Subscriber
@@ -99,43 +98,6 @@ def test_drop_table_is_undone(stack, engine):
 
 def test_drop_database_is_undone(stack, engine):
     undoes(stack, engine, "dropdb", engine.drop_database, database=engine.neutral)
-
-
-def test_restored_cluster_can_be_rewound_again(stack):
-    cluster = Cluster.create(stack, "e2e-again")
-    fill(cluster)
-    secret = cluster.secret
-    rows = lambda: cluster.value("SELECT count(*) FROM orders", host=cluster.record)
-    cluster.settle()
-    target = cluster.mistake("DELETE FROM orders")
-    Recovery.of(cluster, iso(target), dns=cluster.dns(), checks=[CHECK], approval="none").recovered(WITHOUT_APPROVAL)
-    assert rows() == 4000, "rows after the first"
-
-    new = Cluster(stack, "e2e-again-r")
-    with cluster.connect(host=cluster.record) as session:
-        session.execute("INSERT INTO orders (customer, placed, net) VALUES (1, now(), 5)")
-        wait_until(lambda: new.describe().get("EarliestRestorableTime"), "a restorable window")
-        new.settle()
-        (at,) = session.execute("SELECT clock_timestamp()").fetchone()
-        session.execute("TRUNCATE orders")
-    # The restored cluster's password is that of the source, whose secret RDS keeps; it has none of its own.
-    request = {
-        "cluster": new.name, "to": iso(at - datetime.timedelta(seconds=1)), "dns": cluster.dns(), "approval": "none",
-        "secretArn": secret, "checks": [CHECK | {"expect": "4001"}],
-    }  # fmt: skip
-    refused = Recovery(stack, {k: v for k, v in request.items() if k != "secretArn"})
-    assert refused.wait()["error"] == "InvalidRequest", "the error without a secret"
-    contains(refused.wait()["cause"], f"`secretArn` is missing, and {new.name} has no managed master secret")
-    run = Recovery(stack, request)
-    output = run.recovered(WITHOUT_APPROVAL)
-    stack.on_success(lambda: remove(stack, output["newCluster"]))
-    assert rows() == 4001, "rows after the second"
-    moment_of_name = re.fullmatch(r"e2e-again-r-rewind-(\d{8}-\d{6})", output["newCluster"])
-    assert moment_of_name, f"the restored cluster is named {output['newCluster']}"
-    assert moment_of_name[1] == f"{moment(output['rewoundTo']):%Y%m%d-%H%M%S}", "the moment in its name"
-    tags = {tag["Key"]: tag["Value"] for tag in stack.describe(output["newCluster"])["TagList"]}
-    assert tags.get("aurora-rewind:recovery") == run.id, "the recovery in its tags"
-    assert "aurora-rewind:fenced-by" not in tags, "a tag of the fenced source on what is new"
 
 
 @pytest.mark.slow

@@ -9,7 +9,7 @@ from checks import contains
 from cluster import Cluster
 from policies import WITHOUT, copied, decisions, machine_with
 from recovery import CONCLUDE, SWITCH, Recovery, up_to
-from stages import FENCE, PUT_BACK, REWIND, START, UNDO_FENCE, UNDO_INSTANCES, UNDO_RESTORE, UNDO_SWITCH
+from stages import FENCE, KEEP, KEPT, KEPT_OR_NOT, PUT_BACK, READ_RECORDS, REWIND, START, UNDO_FENCE, UNDO_RESTORE
 from shop import fill
 
 
@@ -28,12 +28,12 @@ MOVING = START + REWIND + ["IsApprovalNeeded"]
 @pytest.mark.parametrize(
     ("stem", "action", "path"),
     [
-        ("StartRestore", "rds:RestoreDBClusterToPointInTime", up_to("StartRestore", START + REWIND) + UNDO_RESTORE),
+        ("StartRestore", "rds:RestoreDBClusterToPointInTime", up_to("StartRestore", START + REWIND) + PUT_BACK + KEPT_OR_NOT + UNDO_RESTORE),
         # Creating with tags takes it.
-        ("AddInstances", "rds:AddTagsToResource", up_to("AddInstances", START + REWIND) + PUT_BACK + UNDO_INSTANCES),
-        ("Verify", "secretsmanager:GetSecretValue", up_to("Verify", START + REWIND) + PUT_BACK + UNDO_INSTANCES),
-        ("FenceSource", "dynamodb:UpdateItem", up_to("FenceSource", MOVING + FENCE) + UNDO_FENCE + UNDO_INSTANCES),
-        ("SwapDns", "route53:ChangeResourceRecordSets", up_to("SwapDns", MOVING + FENCE + SWITCH) + UNDO_SWITCH + UNDO_INSTANCES),
+        ("AddInstances", "rds:AddTagsToResource", up_to("AddInstances", START + REWIND) + KEPT),
+        ("Verify", "secretsmanager:GetSecretValue", up_to("Verify", START + REWIND) + KEPT),
+        ("FenceSource", "dynamodb:UpdateItem", up_to("FenceSource", MOVING + FENCE) + UNDO_FENCE + KEEP),
+        ("SwapDns", "route53:ChangeResourceRecordSets", up_to("SwapDns", MOVING + FENCE + SWITCH) + READ_RECORDS + UNDO_FENCE + KEEP),
     ],
     ids=["StartRestore", "AddInstances", "Verify", "FenceSource", "SwapDns"],
 )
@@ -48,4 +48,4 @@ def test_missing_permission_is_told_and_nothing_is_changed(stack, stem, action, 
     run = Recovery.of(cluster, "1s ago", machine=less.machine, dns=cluster.dns(), approval="none", checks=[check])
     cause = run.failed(path + CONCLUDE, "RewindFailed", f"is not authorized to perform: {action}")
     contains(cause, less.name, "allow the caller the action that is named, and start again", f"[RewindFailed in {stem}]")
-    before.is_restored()
+    before.is_restored(new_cluster_kept=stem != "StartRestore")

@@ -1,5 +1,7 @@
-"""What ends without a recovery: it leaves the source as it was, and nothing half-made beside it."""
+"""What ends without a recovery: it leaves the source as it was, and the restored cluster kept beside it."""
 
+import contextlib
+import datetime
 import json
 
 import pytest
@@ -7,12 +9,29 @@ import pytest
 from baseline import Baseline
 from checks import contains, refused, wait_until
 from cluster import Cluster
-from recovery import CONCLUDE, NEEDS_OPERATOR, WITHOUT_APPROVAL, Recovery, up_to
-from stages import APPROVE, ASK, FENCE, PUT_BACK, REWIND, START, UNDO_FENCE, UNDO_INSTANCES, UNDO_SWITCH
+from recovery import CONCLUDE, NEEDS_OPERATOR, ROLLED_BACK, WITHOUT_APPROVAL, Recovery, up_to
+from stages import APPROVE, ASK, DONE, FENCE, KEEP, KEPT, MOVE_BACK, REWIND, START, UNCONFIRMED, UNDO_FENCE, UNTOUCHED
 from shop import create_shop
 
 ASKED = START + REWIND + ASK
 SWITCHED = START + REWIND + APPROVE + FENCE
+FOLLOWED = "SwapDns AwaitInSync IsInSync ConfirmCutover IsCutoverConfirmed WaitForOldTtl ConfirmCutover".split()
+
+
+def is_kept(run, cause, hours=24):
+    """The restored cluster is there with its instances, tagged, and the cause names it, the time and the command that goes on."""
+    new = run.request["newCluster"]
+    described = run.stack.describe(new)
+    tags = {tag["Key"]: tag["Value"] for tag in described["TagList"]}
+    until = tags["aurora-rewind:keep-until"]
+    left = datetime.datetime.fromisoformat(until.replace("Z", "+00:00")) - datetime.datetime.now(datetime.timezone.utc)
+    assert 0 < hours * 3600 - left.total_seconds() < 600, f"it is kept until {until}"
+    contains(cause, f"the restored cluster {new} is kept with its instances until {until}", f"rewind resume {run.id}")
+    source = run.stack.describe(run.request["cluster"])
+    assert tags["aurora-rewind:recovery"] == run.id, "whose it is"
+    assert tags["aurora-rewind:source-resource-id"] == source["DbClusterResourceId"], "the source that it is of"
+    assert "aurora-rewind:fenced-by" not in tags, "the mark of a fenced source"
+    assert described["Status"] == "available" and run.stack.instances(new), "the cluster and its instances"
 
 
 @pytest.mark.slow
@@ -21,11 +40,12 @@ def test_expired_approval_leaves_the_source_as_it_was(stack):
     before = Baseline(cluster)
     cluster.settle()
     run = Recovery.of(cluster, "1s ago", dns=cluster.dns(), approvalTimeout="1s")
-    path = ASKED + ["IsApprovalExpired"] + PUT_BACK + UNDO_INSTANCES + CONCLUDE
-    run.failed(
+    path = ASKED + ["IsApprovalExpired"] + KEPT + CONCLUDE
+    cause = run.failed(
         path, "NotApproved", "nobody answered within 1 seconds", "no traffic was moved", "longer approvalTimeout"
     )
-    before.is_restored()
+    before.is_restored(new_cluster_kept=True)
+    is_kept(run, cause)
 
 
 def test_failed_check_leaves_the_source_as_it_was(stack, engine):
@@ -38,11 +58,12 @@ def test_failed_check_leaves_the_source_as_it_was(stack, engine):
         {"name": "tries to write", "database": "shop", "sql": engine.writing_check, "expect": "1"},
         {"name": "no such table", "database": "shop", "sql": "SELECT count(*) FROM ordres", "atLeast": 0},
     ]
-    run = Recovery.of(cluster, "1s ago", dns=cluster.dns(), checks=checks)
-    path = START + up_to("Verify", REWIND) + PUT_BACK + UNDO_INSTANCES + CONCLUDE
+    run = Recovery.of(cluster, "1s ago", dns=cluster.dns(), checks=checks, keepRestored="3h")
+    path = START + up_to("Verify", REWIND) + KEPT + CONCLUDE
     said = ["too few", "4001", "4000", "tries to write", engine.read_only, "no such table", engine.no_table]
-    run.failed(path, "VerificationFailed", *said, "the source was not touched", "undone:")
-    before.is_restored()
+    cause = run.failed(path, "VerificationFailed", *said, "the source was not touched")
+    before.is_restored(new_cluster_kept=True)
+    is_kept(run, cause, hours=3)
 
 
 def test_record_that_somebody_changed_stays_and_the_fence_is_lifted(stack, engine):
@@ -60,7 +81,7 @@ def test_record_that_somebody_changed_stays_and_the_fence_is_lifted(stack, engin
         WITHOUT_APPROVAL[: WITHOUT_APPROVAL.index("SwapDns")]
         + ["SwapDns", "IsTrafficPossiblyMoved"]
         + UNDO_FENCE
-        + UNDO_INSTANCES
+        + KEEP
         + CONCLUDE
     )
     cause = run.failed(path, "RecordChanged", f"{cluster.record} is CNAME somebody.else.example.org", "moved no record")
@@ -69,7 +90,8 @@ def test_record_that_somebody_changed_stays_and_the_fence_is_lifted(stack, engin
     fenced = run.result("FenceSource")
     contains(str(fenced["layers"]), *engine.texts_of_a_fence)
     stack.change_record("UPSERT", cluster.record, cluster.endpoint, 1)
-    before.is_restored()
+    before.is_restored(new_cluster_kept=True)
+    is_kept(run, cause)
     with cluster.connect("ledger", "app", "apples-and-pears") as session:
         assert session.execute("SELECT 1").fetchone() == (1,), "the application's login"
 
@@ -82,54 +104,90 @@ def test_approval_is_not_valid_after_a_record_has_changed(stack):
     run.approval()
     stack.change_record("UPSERT", cluster.record, "somebody.else.example.org", 1)
     run.decide("approved")
-    path = START + REWIND + up_to("ConfirmApproval", APPROVE) + PUT_BACK + UNDO_INSTANCES + CONCLUDE
+    path = START + REWIND + up_to("ConfirmApproval", APPROVE) + KEPT + CONCLUDE
     said = [f"{cluster.record} was {cluster.endpoint}", "is CNAME somebody.else.example.org now", "nothing was fenced"]
-    run.failed(path, "RecordChanged", *said, "undone:")
+    cause = run.failed(path, "RecordChanged", *said)
     stack.change_record("UPSERT", cluster.record, cluster.endpoint, 1)
-    before.is_restored()
+    before.is_restored(new_cluster_kept=True)
+    is_kept(run, cause)
 
 
-def test_name_that_leads_elsewhere_after_the_switch_moves_the_records_back(stack):
-    cluster = create_shop(stack, "e2e-elsewhere")
-    before = Baseline(cluster)
-    cluster.settle()
-    run = Recovery.of(cluster, "1s ago", dns=cluster.dns())
-    run.approval()
-    # A more specific private zone with the same name hides the record from everybody in its network.
+@contextlib.contextmanager
+def hidden(stack, run, cluster):
+    """The record is hidden from everybody in its network, by a more specific private zone of the same name."""
     zone = stack.route53.create_hosted_zone(
         Name=cluster.record,
         CallerReference=run.id,
         VPC={"VPCRegion": stack.env["AWS_REGION"], "VPCId": "vpc-00000001"},
         HostedZoneConfig={"PrivateZone": True},
     )["HostedZone"]["Id"].removeprefix("/hostedzone/")
-    address = stack.resolve(cluster.endpoint)
-    record = {"Name": cluster.record, "Type": "A", "TTL": 1, "ResourceRecords": [{"Value": address}]}
+    record = {
+        "Name": cluster.record, "Type": "A", "TTL": 1, "ResourceRecords": [{"Value": stack.resolve(cluster.endpoint)}],
+    }  # fmt: skip
     change = lambda action: stack.route53.change_resource_record_sets(
         HostedZoneId=zone, ChangeBatch={"Changes": [{"Action": action, "ResourceRecordSet": record}]}
     )
     change("CREATE")
     try:
-        run.decide("approved")
-        run.wait()
+        yield
     finally:
         change("DELETE")
         stack.route53.delete_hosted_zone(Id=zone)
-    path = (
-        SWITCHED
-        + "SwapDns AwaitInSync IsInSync ConfirmCutover IsCutoverConfirmed WaitForOldTtl ConfirmCutover".split()
-        + UNDO_SWITCH
-        + CONCLUDE
+
+
+def test_name_that_leads_elsewhere_moves_the_records_back_if_nobody_wrote(stack, engine):
+    cluster = create_shop(stack, f"{engine.prefix}-elsewhere", engine=engine)
+    before = Baseline(cluster)
+    cluster.settle()
+    run = Recovery.of(cluster, "1s ago", dns=cluster.dns())
+    run.approval()
+    with hidden(stack, run, cluster):
+        run.decide("approved")
+        run.wait(timeout=240)
+    cause = run.failed(
+        SWITCHED + FOLLOWED + MOVE_BACK + KEEP + ROLLED_BACK,
+        "RecordChanged",
+        "clients do not reach the restored cluster",
+        f"{cluster.record} leads to",
+        f"{cluster.record} points at {before.record[0]}",
+        "was moved back to",
     )
-    cause = run.failed(path, "RecordChanged", "clients do not reach the restored cluster", f"{cluster.record} leads to")
-    contains(cause, f"{cluster.record} points at {before.record[0]}", "is KEPT and fenced")
     before.is_restored(new_cluster_kept=True)
+    is_kept(run, cause)
+    # Whoever remembers its address must not write there unseen.
+    assert Cluster(stack, f"{cluster.name}-r").groups == sorted(stack.fence_groups), "the restored cluster's security groups"
+
+
+def test_name_that_leads_elsewhere_calls_a_person_if_clients_wrote_and_undo_goes_back(stack, engine):
+    cluster = create_shop(stack, f"{engine.prefix}-wrote", engine=engine)
+    before = Baseline(cluster)
+    cluster.settle()
+    run = Recovery.of(cluster, "1s ago", dns=cluster.dns())
+    run.approval()
     new = Cluster(stack, f"{cluster.name}-r")
-    assert new.describe()["Status"] == "available", "the restored cluster, which clients may have written to"
-    assert new.groups == sorted(stack.fence_groups), "the restored cluster's security groups"
+    groups = new.groups
+    with hidden(stack, run, cluster):
+        run.decide("approved")
+        run.reaches("AwaitInSync")
+        # By its own endpoint: the name leads this client elsewhere, and others to where it should.
+        cluster.sql("INSERT INTO audit.log (what) VALUES ('a write to the restored cluster')", host=new.describe()["Endpoint"])
+        run.wait(timeout=240)
+    path = SWITCHED + FOLLOWED + UNTOUCHED + ["LiftRestoredFence"] + NEEDS_OPERATOR
+    said = [f"now: traffic is on the restored cluster {new.name}", "its count of writes was", f"rewind undo {run.id}"]
+    run.failed(path, "RecordChanged", *said, lease=run.id)
+    assert stack.records()[cluster.record][0] == new.describe()["Endpoint"], "the record"
+    assert new.groups == groups, "the security groups of the restored cluster, which has clients"
+    assert cluster.groups == sorted(stack.fence_groups), "the fenced source's security groups"
+    # A person decides to go back: over the recovery's own lease, by what it recorded.
+    undo = Recovery(stack, {"recovery": run.id, "by": "e2e"}, name=f"{run.id}-undo", machine=stack.outputs["UndoStateMachineArn"])
+    ended = undo.wait(timeout=150)
+    assert ended["status"] == "SUCCEEDED", f"{ended.get('error')}: {ended.get('cause')}"
+    before.is_restored(new_cluster_kept=True)
+    assert run.item()["state"] == "Undone", "the state in the table"
 
 
 @pytest.mark.slow
-def test_unreachable_new_writer_is_left_to_a_person_with_no_writer_open(stack):
+def test_writer_that_cannot_be_seen_is_told_and_nothing_goes_back(stack):
     cluster = create_shop(stack, "e2e-unreach")
     cluster.settle()
     run = Recovery.of(cluster, "1s ago", dns=cluster.dns())
@@ -138,20 +196,10 @@ def test_unreachable_new_writer_is_left_to_a_person_with_no_writer_open(stack):
     stack.rds.delete_db_instance(DBInstanceIdentifier=f"{new}-1", SkipFinalSnapshot=True)
     wait_until(lambda: not stack.instances(new), "the end of the new writer")
     run.decide("approved")
-    path = SWITCHED + "SwapDns AwaitInSync IsInSync ConfirmCutover IsCutoverConfirmed WaitForOldTtl ConfirmCutover".split()
-    path += ["IsTrafficPossiblyMoved", "FenceRestored"] + NEEDS_OPERATOR
-    cause = run.failed(path, "RewindFailed", "no instance that is up", "then undoing failed", timeout=400, lease=run.id)
-    contains(
-        cause,
-        f"the source {cluster.name} may be fenced",
-        "the DNS records may point at either",
-        f"lease#{cluster.name} is kept",
-    )
-    # No writer answers: neither the old one, which is fenced, nor the new one, which is gone.
+    output = run.recovered(SWITCHED + FOLLOWED + ["IsCutoverConfirmed", *UNCONFIRMED, *DONE], timeout=400)
+    contains(output["notes"][0], "NOT CONFIRMED", f"the records point at {new}")
     assert cluster.groups == sorted(stack.fence_groups), "the fenced source's security groups"
-    assert stack.describe(new)["Status"] == "available", "the restored cluster, which may have had clients"
     assert stack.records()[cluster.record][0] == stack.describe(new)["Endpoint"], "the record"
-    run.release_lease()
 
 
 def test_undo_by_the_calls_of_the_runbook_leaves_the_source_as_it_was(stack):

@@ -3,7 +3,8 @@ forward again, and each undo failing in turn, with what a person is told of how 
 """
 
 from scenario import (
-    WITHOUT_TIMEOUTS, NEEDS_OPERATOR, NOTHING_CHANGED, PASSING, REFUSED, REQUEST, Scenario, always, passing,
+    WITHOUT_TIMEOUTS, NEEDS_OPERATOR, NOTHING_CHANGED, PASSING, REFUSED, REQUEST, Scenario, always, attempts,
+    passing,
 )  # fmt: skip
 from stages import APPROVE, ASK, CONFIRM, DONE, FENCE, PUT_BACK, RELEASED, START, UNDO_FENCE, UNDO_INSTANCES, stage, steps
 
@@ -12,7 +13,7 @@ ASKED_IN_PLACE = IN_PLACE | {"approval": "required"}
 
 AWAIT_REWIND = stage("restore", without=["StartRestore"])
 SAFETY_CLONE = ["CloneSource", *AWAIT_REWIND, *stage("instances")]
-BACK = ["StartBacktrack", *AWAIT_REWIND, *stage("verify"), "LiftFence"]
+BACK = ["InspectFence", "StartBacktrack", *AWAIT_REWIND, *stage("verify"), "LiftFence"]
 SUCCESS = START + ["IsApprovalNeeded"] + FENCE + SAFETY_CLONE + BACK + DONE
 APPROVED = START + APPROVE + FENCE + SAFETY_CLONE + BACK + DONE
 
@@ -28,6 +29,7 @@ UNDONE_AFTER = {
     "CloneSource": UNDO_CLONE,
     "AwaitSafetyClone": PUT_BACK + UNDO_CLONE,
     **dict.fromkeys(steps("instances"), PUT_BACK + UNDO_CLONE),
+    "InspectFence": UNDO_CLONE,
     "StartBacktrack": UNDO_ALL,
     "AwaitRewind": PUT_BACK + UNDO_ALL,
     **dict.fromkeys(steps("verify"), PUT_BACK + UNDO_ALL),
@@ -37,7 +39,7 @@ assert set(UNDONE_AFTER) >= set(steps("fence", "backtrack", "instances", "verify
 
 # How things stand after a failure of each call, or else of the undo, when a person has to look.
 CLUSTER, NEW = "my-aurora-cluster", "my-aurora-cluster-rewind-20261123-103000"
-LIFT = f"aws rds modify-db-cluster --db-cluster-identifier {CLUSTER} --apply-immediately --vpc-security-group-ids sg-one sg-two"
+LIFT = f"aws rds modify-db-cluster --db-cluster-identifier {CLUSTER} --vpc-security-group-ids sg-one sg-two"
 AS_IT_WAS = [f"now: {CLUSTER} holds what it held before, and may be fenced", f"the safety clone {NEW} may exist", LIFT]
 KEPT = f"the safety clone {NEW} is kept"
 UNKNOWN = [f"now: whether {CLUSTER} is as it was or rewound to 2026-11-23T10:30:00Z is not known", KEPT, LIFT]
@@ -46,6 +48,7 @@ STANDING = {
     "CloneSource": AS_IT_WAS,
     "AwaitSafetyClone": AS_IT_WAS,
     **dict.fromkeys(steps("instances"), AS_IT_WAS),
+    "InspectFence": AS_IT_WAS,
     "StartBacktrack": UNKNOWN,
     "AwaitRewind": UNKNOWN,
     **dict.fromkeys(steps("verify"), [f"now: {CLUSTER} is rewound to 2026-11-23T10:30:00.4Z and not verified", KEPT, LIFT]),
@@ -136,9 +139,9 @@ def ways():
         + SAFETY_CLONE[:3]
         + ["AwaitRewind", "IsRewindDone"]
         + SAFETY_CLONE[3:]
-        + BACK[:3]
+        + BACK[:4]
         + ["AwaitRewind", "IsRewindDone"]
-        + BACK[3:]
+        + BACK[4:]
         + DONE,
         request=IN_PLACE,
         script={
@@ -208,7 +211,7 @@ def ways():
             "AwaitRewind": always("Unavailable"),
             "UndoStartBacktrack": [{"error": ["ClusterNotReady", "it is backtracking"]}] * 3,
         },
-        calls={"AwaitRewind": 9, "UndoStartBacktrack": 4},
+        calls={"AwaitRewind": attempts("AwaitRewind", "Unavailable") + 1, "UndoStartBacktrack": 4},
     )
     nowhere = [{"answer": {"done": True, "status": "available", "seconds": 1}}]
     yield Scenario(
@@ -313,7 +316,9 @@ def killed():
 def failing_undos():
     """The data is not what the checks expect, and each undo fails, or is killed, in turn."""
     whole = up_to("Verify") + PUT_BACK + UNDO_ALL
-    for undo in [step for step in UNDO_ALL if not step.startswith("Is")]:
+    # One that is tolerated ends as if it had worked: a parameter group that is left over.
+    tolerated = ["UndoHoldJobs", "EndFenceWatchAfterUndo"]
+    for undo in [step for step in UNDO_ALL if not step.startswith("Is") and step not in tolerated]:
         for error, times in [("RewindFailed", 1), ("Lambda.Unknown", 2)]:
             yield Scenario(
                 f"in place: {undo} fails with {error}",

@@ -16,7 +16,9 @@ import pytest
 import backtrack
 import clean_up
 import restore
+import resume
 import undo
+import watch
 from deployment import ROOT, Client, Deployment, Notifications
 from scenario import slug
 
@@ -25,7 +27,8 @@ known = pytest.StashKey[dict]()
 
 
 def all_scenarios():
-    return [*restore.scenarios(), *backtrack.scenarios(), *undo.scenarios(), *clean_up.scenarios()]
+    found = [*restore.scenarios(), *backtrack.scenarios(), *undo.scenarios(), *clean_up.scenarios(), *watch.scenarios()]
+    return [*found, *resume.scenarios()]
 
 
 def pytest_addoption(parser):

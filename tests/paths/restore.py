@@ -4,26 +4,59 @@ native state failing in turn.
 
 from scenario import (
     APPROVED, BUG_BEFORE_CHANGE, WITHOUT_TIMEOUTS, IN_SYNC, NEEDS_OPERATOR, NOTHING_CHANGED, NOT_READY,
-    PASSING, REFUSED, REQUEST, SUCCESS, SWITCH, WITH_APPROVAL, Scenario, always, passing, up_to,
+    PASSING, REFUSED, REQUEST, ROLLED_BACK, SUCCESS, SWITCH, WITH_APPROVAL, Scenario, always, attempts, away, passing, up_to,
 )  # fmt: skip
 from stages import (
-    APPROVE, ASK, CONFIRM, DONE, PUT_BACK, REWIND, START, UNDO_FENCE, UNDO_INSTANCES, UNDO_RESTORE,
-    UNDO_SWITCH, steps,
+    APPROVE, ASK, CONFIRM, DELETED, DONE, KEEP, KEPT, KEPT_OR_NOT, MOVE_BACK, PUT_BACK, READ_RECORDS, RELEASE, REWIND,
+    START, UNCONFIRMED, UNDO_FENCE, UNDO_RESTORE, UNTOUCHED, steps,
 )  # fmt: skip
 
 # What is undone after a failure of each step, before the end.
 UNDONE_AFTER = {
     "ValidateWindow": [],
-    "StartRestore": UNDO_RESTORE,
-    "AwaitRewind": PUT_BACK + UNDO_INSTANCES,
-    **dict.fromkeys(steps("instances", "verify"), PUT_BACK + UNDO_INSTANCES),
-    "FenceSource": UNDO_FENCE + UNDO_INSTANCES,
-    "SwapDns": UNDO_SWITCH + UNDO_INSTANCES,
-    "AwaitInSync": UNDO_SWITCH,
-    "ConfirmCutover": UNDO_SWITCH,
+    "Preflight": [],
+    "StartRestore": PUT_BACK + KEPT_OR_NOT + UNDO_RESTORE,
+    "AwaitRewind": DELETED,
+    **dict.fromkeys(steps("scheduler", "instances", "jobs", "verify"), KEPT),
+    "FenceSource": UNDO_FENCE + KEEP,
+    "SwapDns": READ_RECORDS + UNDO_FENCE + KEEP,
 }
-assert set(UNDONE_AFTER) == set(steps("plan", "restore", "instances", "verify", "fence", "cutover")), "a step never fails"
-NOT_MOVED = {"UndoSwapDns": [{"answer": {"changed": False, "what": []}, "always": True}]}
+# What follows a failure after the records have moved: nothing is undone, and people are told.
+TOLD_AFTER = {
+    "AwaitInSync": ["ConfirmCutover", "IsCutoverConfirmed", *UNCONFIRMED, *RELEASE, *DONE],
+    "ConfirmCutover": [*UNCONFIRMED, *RELEASE, *DONE],
+}
+STEPS = [*UNDONE_AFTER, *TOLD_AFTER]
+DECLARED = steps("plan", "restore", "scheduler", "instances", "jobs", "verify", "fence", "cutover")
+assert set(STEPS) == set(DECLARED), "a step never fails"
+DRY_RUN = [*up_to("Preflight"), "IsBlocked", "AnnouncePlan", "IsDryRun", "Planned"]
+BLOCKING = {
+    "findings": [{"severity": "blocking", "code": "secret-plain-text", "what": "it is no JSON", "fix": "write JSON"}],
+    "blocking": "it is no JSON [secret-plain-text]: write JSON; nothing was changed",
+}
+# Another instance than the planned one writes.
+FAILED_OVER = [*up_to("AreInstancesReady"), "FailOver", *SUCCESS[SUCCESS.index("HoldJobs") :]]
+DRY_RUN = ["Begin", "IsLeaseNeeded", "ValidateWindow", "Preflight", "IsBlocked", "AnnouncePlan", "IsDryRun", "Planned"]
+BLOCKING = {
+    "findings": [{"severity": "blocking", "code": "secret-plain-text", "what": "it is no JSON", "fix": "write JSON"}],
+    "blocking": "it is no JSON [secret-plain-text]: write JSON; nothing was changed",
+}
+READER = {"what": "reader my-aurora-cluster-2", "source": "db.r6g.large", "restored": "not made", "todo": "add it"}
+NEW = "my-aurora-cluster-rewind-20261123-103000"
+IS_KEPT = f"the restored cluster {NEW} is kept with its instances until 2026-11-24T10:50:00Z"
+ELSEWHERE = {"ConfirmCutover": always("RecordChanged", "db.example.com leads to the old one")}
+SWAP = {"changeId": None, "hostedZoneId": "Z1", "swappedAt": "2026-11-23T10:40:05Z", "records": []}
+
+
+def records(state, swap=None):
+    """The zone is found to be so after records were, or were not, moved."""
+    return {"ReadRecords": [{"answer": {"records": state, "what": state, "swap": swap}}]}
+
+
+def fenced(untouched, why):
+    """What the fence of the restored cluster finds out about writes there."""
+    found = {"untouched": untouched, "why": why} if untouched is not None else {}
+    return {"FenceRestored": [{"answer": {"fencedAt": "2026-11-23T10:41:00Z", "sessionsEnded": 1, "layers": []} | found}]}
 
 
 def scenarios():
@@ -41,7 +74,7 @@ def scenarios():
         ),
         Scenario(
             "rejected",
-            START + REWIND + REFUSED + PUT_BACK + UNDO_INSTANCES + NOTHING_CHANGED,
+            START + REWIND + REFUSED + DELETED + NOTHING_CHANGED,
             "NotApproved",
             [
                 "ana rejected it: not on a Friday",
@@ -52,18 +85,18 @@ def scenarios():
             decide=(1, {"decision": "rejected", "by": "ana", "comment": "not on a Friday"}),
         ),
         Scenario(
-            "a decision that is none is a no",
-            START + REWIND + REFUSED + PUT_BACK + UNDO_INSTANCES + NOTHING_CHANGED,
+            "a decision that is none moves nothing, and deletes nothing",
+            START + REWIND + REFUSED + KEPT + NOTHING_CHANGED,
             "NotApproved",
-            ["somebody who left no name rejected it"],
+            ["somebody who left no name rejected it", IS_KEPT],
             request=WITH_APPROVAL,
             decide=(1, "yes"),
         ),
         Scenario(
             "approved when it was too late",
-            START + REWIND + ASK + CONFIRM[:2] + PUT_BACK + UNDO_INSTANCES + NOTHING_CHANGED,
+            START + REWIND + ASK + CONFIRM[:2] + KEPT + NOTHING_CHANGED,
             "RecordChanged",
-            ["db.example.com leads elsewhere by now [RecordChanged in ConfirmApproval]", "undone: undid AddInstances"],
+            ["db.example.com leads elsewhere by now [RecordChanged in ConfirmApproval]", IS_KEPT],
             request=WITH_APPROVAL,
             decide=(1, {"decision": "approved", "by": "ana", "hash": "h"}),
             script={"ConfirmApproval": always("RecordChanged", "db.example.com leads elsewhere by now")},
@@ -86,11 +119,10 @@ def scenarios():
             + ASK
             + (CONFIRM + ["IsApprovalExpired", "RequestApproval"]) * 19
             + CONFIRM
-            + PUT_BACK
-            + UNDO_INSTANCES
+            + KEPT
             + NOTHING_CHANGED,
             "NotApproved",
-            ["twenty answers were not for what was shown, the last because it is another hash", "no traffic was moved"],
+            ["twenty answers were not for what was shown, the last because it is another hash", "no traffic was moved", IS_KEPT],
             request=WITH_APPROVAL,
             decide=[(n, {"decision": "approved", "hash": "of another report"}) for n in range(1, 21)],
             script={
@@ -100,16 +132,31 @@ def scenarios():
         ),
         Scenario(
             "approval timed out",
-            up_to("RequestApproval", APPROVED) + ["IsApprovalExpired"] + PUT_BACK + UNDO_INSTANCES + NOTHING_CHANGED,
+            up_to("RequestApproval", APPROVED) + ["IsApprovalExpired"] + KEPT + NOTHING_CHANGED,
             "NotApproved",
-            ["nobody answered within 5 seconds"],
+            ["nobody answered within 5 seconds", IS_KEPT],
             request=WITH_APPROVAL | {"approvalTimeoutSeconds": 5},
         ),
         Scenario(
             "dry run",
-            ["Begin", "IsLeaseNeeded", "ValidateWindow", "AnnouncePlan", "IsDryRun", "Planned"],
+            DRY_RUN,
             request=REQUEST | {"dryRun": True},
             recorded=False,
+        ),
+        Scenario(
+            "a dry run shows what would block",
+            DRY_RUN,
+            request=REQUEST | {"dryRun": True},
+            script={"Preflight": [{"answer": BLOCKING}]},
+            recorded=False,
+        ),
+        Scenario(
+            "a finding that blocks ends it before anything is changed",
+            up_to("IsBlocked") + NOTHING_CHANGED,
+            "InvalidRequest",
+            ["it is no JSON [secret-plain-text]: write JSON; nothing was changed [InvalidRequest in Preflight]"],
+            script={"Preflight": [{"answer": BLOCKING}]},
+            calls={"Preflight": 1},
         ),
         Scenario(
             "lease held",
@@ -216,43 +263,179 @@ def scenarios():
             calls={"ConfirmCutover": 2},
         ),
         Scenario(
-            "a record had changed: nothing moved, the restored cluster goes",
-            up_to("SwapDns") + ["IsTrafficPossiblyMoved", *UNDO_FENCE, *UNDO_INSTANCES, *NOTHING_CHANGED],
+            "a record had changed: nothing moved, and the restored cluster is kept",
+            up_to("SwapDns") + ["IsTrafficPossiblyMoved", *UNDO_FENCE, *KEEP, *NOTHING_CHANGED],
             "RecordChanged",
-            ["undone: undid FenceSource; undid AddInstances; undid StartRestore"],
+            [f"undone: undid FenceSource; {IS_KEPT}"],
             script={"SwapDns": always("RecordChanged")} | {"UndoSwapDns": always("Bug")},
+            calls={"ReadRecords": 0, "FenceRestored": 0},
         ),
         Scenario(
-            "traffic had moved: it goes back and the restored cluster is kept",
-            up_to("ConfirmCutover") + UNDO_SWITCH + NOTHING_CHANGED,
-            "VerificationFailed",
-            ["is KEPT and fenced", "undone: undid SwapDns; undid FenceSource"],
-            script={"ConfirmCutover": always("VerificationFailed")},
+            "a name leads elsewhere and nobody wrote: traffic goes back",
+            up_to("ConfirmCutover") + MOVE_BACK + KEEP + ROLLED_BACK,
+            "RecordChanged",
+            [
+                "leads to the old one [RecordChanged in ConfirmCutover]; undone: undid SwapDns; undid FenceSource",
+                f"traffic had moved to {NEW}, and was moved back to my-aurora-cluster",
+                IS_KEPT,
+            ],
+            script=ELSEWHERE,
         ),
         Scenario(
-            "the switch failed but traffic had moved: it goes back and the restored cluster is kept",
-            up_to("SwapDns") + UNDO_SWITCH + NOTHING_CHANGED,
+            "traffic went back and the tag cannot be set",
+            up_to("ConfirmCutover") + MOVE_BACK + KEEP + ROLLED_BACK,
+            "RecordChanged",
+            ["nothing deletes it by itself, because it could not be tagged: no luck [RewindFailed in KeepRestored]"],
+            script=ELSEWHERE | {"KeepRestored": always("RewindFailed", "no luck")},
+        ),
+        Scenario(
+            "a name leads elsewhere, and somebody has moved the records back",
+            up_to("ConfirmCutover") + MOVE_BACK + KEEP + ROLLED_BACK,
+            "RecordChanged",
+            script=ELSEWHERE | {"UndoSwapDns": [{"answer": {"changed": False, "what": []}}]},
+        ),
+        *[
+            Scenario(
+                f"a name leads elsewhere, and {name}: nobody goes back without a person",
+                up_to("ConfirmCutover") + [*UNTOUCHED, "LiftRestoredFence", *NEEDS_OPERATOR],
+                "RecordChanged",
+                [
+                    "leads to the old one [RecordChanged in ConfirmCutover]; nothing was undone",
+                    f"now: traffic is on the restored cluster {NEW}, the source my-aurora-cluster is fenced",
+                    said,
+                    "next step: mend the name that leads elsewhere; or go back to the source",
+                    "rewind undo a-name-leads-elsewhere",
+                ],
+                script=ELSEWHERE | fenced(untouched, said),
+                calls={"UndoSwapDns": 0, "UndoFenceSource": 0, "KeepRestored": 0, "UndoFenceRestored": 1},
+                lease_stays=True,
+            )
+            for name, untouched, said in [
+                ("clients wrote", False, "its count of writes was 7"),
+                ("nobody knows", None, "whether clients wrote to it is not known"),
+            ]
+        ],
+        *[
+            Scenario(
+                f"a name leads elsewhere, and {state} fails: the restored cluster is opened again",
+                up_to("ConfirmCutover") + up_to(state, MOVE_BACK) + ["LiftRestoredFence", *NEEDS_OPERATOR],
+                "RecordChanged",
+                [f"then undoing failed: no luck [RewindFailed in {state}]", "rewind undo a-name-leads-elsewhere"],
+                script=ELSEWHERE | {state: always("RewindFailed", "no luck")},
+                calls={"UndoFenceSource": 0, "UndoFenceRestored": 1},
+                lease_stays=True,
+            )
+            for state in ["FenceRestored", "UndoSwapDns"]
+        ],
+        Scenario(
+            "a server behind a name cannot be seen: people are told and nothing goes back",
+            up_to("IsCutoverConfirmed") + [*UNCONFIRMED, *RELEASE, *DONE],
+            script={
+                "ConfirmCutover": [
+                    {
+                        "answer": {
+                            "confirmed": False,
+                            "inSyncAt": "2026-11-23T10:40:02Z",
+                            "waitSeconds": 10,
+                            "records": [],
+                            "unseen": ["db.example.com: connection refused"],
+                        },
+                        "always": True,
+                    }
+                ]
+            },
+            machine=WITHOUT_TIMEOUTS,
+        ),
+        Scenario(
+            "a server behind a name restarts and is seen",
+            up_to("IsCutoverConfirmed") + ["WaitForOldTtl"] + SUCCESS[SUCCESS.index("ConfirmCutover") :],
+            script={
+                "ConfirmCutover": [
+                    {
+                        "answer": {
+                            "confirmed": False,
+                            "inSyncAt": "2026-11-23T10:40:02Z",
+                            "waitSeconds": 10,
+                            "records": [],
+                            "unseen": ["db.example.com: connection refused"],
+                        }
+                    }
+                ]
+            },
+            calls={"ConfirmCutover": 2},
+        ),
+        Scenario(
+            "the move was not answered, and nothing had moved",
+            up_to("SwapDns") + READ_RECORDS + UNDO_FENCE + KEEP + NOTHING_CHANGED,
             "OutcomeUnknown",
-            ["is KEPT and fenced"],
-            script={"SwapDns": always("OutcomeUnknown")},
+            [IS_KEPT],
+            script={"SwapDns": always("OutcomeUnknown")} | records("planned"),
+            calls={"SwapDns": 2, "FenceRestored": 0, "UndoSwapDns": 0},
         ),
         Scenario(
-            "moving back had to be repeated: the restored cluster is kept",
-            up_to("SwapDns") + UNDO_SWITCH + NOTHING_CHANGED,
+            "the move was not answered, and all records had moved: the cutover goes on",
+            up_to("SwapDns") + READ_RECORDS + SUCCESS[SUCCESS.index("AwaitInSync") :],
+            script={"SwapDns": always("OutcomeUnknown")} | records("moved", SWAP),
+            calls={"SwapDns": 2, "AwaitInSync": 1, "ConfirmCutover": 1},
+        ),
+        Scenario(
+            "the move was not answered, and some record leads elsewhere",
+            up_to("SwapDns") + READ_RECORDS + MOVE_BACK + KEEP + ROLLED_BACK,
             "OutcomeUnknown",
-            ["is KEPT and fenced"],
+            [IS_KEPT],
+            script={"SwapDns": always("OutcomeUnknown")} | records("mixed"),
+        ),
+        Scenario(
+            "a record had changed when the move was repeated, and none leads to the restored cluster",
+            up_to("SwapDns") + READ_RECORDS + UNTOUCHED + UNDO_FENCE + KEEP + NOTHING_CHANGED,
+            "RecordChanged",
+            [IS_KEPT],
+            script={"SwapDns": [{"error": ["OutcomeUnknown", "no answer"]}, *always("RecordChanged")]} | records("elsewhere"),
+            calls={"SwapDns": 2, "UndoSwapDns": 0},
+        ),
+        Scenario(
+            "moving back had to be repeated: traffic may have moved",
+            up_to("SwapDns") + READ_RECORDS + MOVE_BACK + KEEP + ROLLED_BACK,
+            "OutcomeUnknown",
             script={
                 "SwapDns": always("OutcomeUnknown"),
-                "UndoSwapDns": [{"error": ["OutcomeUnknown", "no answer"]}, *NOT_MOVED["UndoSwapDns"]],
-            },
+                "UndoSwapDns": [{"error": ["OutcomeUnknown", "no answer"]}, {"answer": {"changed": False, "what": []}}],
+            }
+            | records("mixed"),
             calls={"UndoSwapDns": 2},
         ),
         Scenario(
-            "a record had changed when the switch was repeated: it may have moved something before",
-            up_to("SwapDns") + UNDO_SWITCH + UNDO_INSTANCES + NOTHING_CHANGED,
-            "RecordChanged",
-            script={"SwapDns": [{"error": ["OutcomeUnknown", "no answer"]}, *always("RecordChanged")]} | NOT_MOVED,
-            calls={"SwapDns": 2},
+            "the zone cannot be read: a person is called",
+            up_to("SwapDns") + up_to("ReadRecords", READ_RECORDS) + NEEDS_OPERATOR,
+            "OutcomeUnknown",
+            ["then undoing failed: it is so [Unavailable in ReadRecords]", "rewind undo the-zone-cannot-be-read"],
+            script={"SwapDns": always("OutcomeUnknown"), "ReadRecords": always("Unavailable")},
+            lease_stays=True,
+        ),
+        *[
+            Scenario(
+                f"{name}: the restored cluster is kept",
+                up_to("AwaitRewind") + KEPT + NOTHING_CHANGED,
+                error,
+                [f"in AwaitRewind]; {IS_KEPT}"],
+                script={"AwaitRewind": always(error)},
+            )
+            for name, error in [
+                ("RDS does not answer", "Unavailable"),
+                ("the wait for RDS is killed", "OutcomeUnknown"),
+                ("RDS is busy", "Throttled"),
+            ]
+        ],
+        Scenario(
+            "the tag cannot be set",
+            up_to("Verify") + KEPT + NOTHING_CHANGED,
+            "VerificationFailed",
+            [
+                f"the restored cluster {NEW} is kept with its instances, and nothing deletes it by itself",
+                "no luck [Unavailable in KeepRestored]",
+                "rewind resume the-tag-cannot-be-set",
+            ],
+            script={"Verify": always("VerificationFailed"), "KeepRestored": always("Unavailable", "no luck")},
         ),
         Scenario(
             "no records: nobody is asked and nothing is fenced",
@@ -261,7 +444,7 @@ def scenarios():
         ),
         Scenario(
             "finish fails without records",
-            START + REWIND + ["Finish"] + NEEDS_OPERATOR,
+            START + REWIND + ["EndFenceWatch", "Finish"] + NEEDS_OPERATOR,
             "Bug",
             ["which keeps its traffic"],
             script={"Finish": always("Bug")},
@@ -270,10 +453,25 @@ def scenarios():
         ),
         Scenario(
             "a read that fails nine times fails",
-            up_to("ConfirmCutover") + UNDO_SWITCH + NOTHING_CHANGED,
-            "Unavailable",
-            script={"ConfirmCutover": always("Unavailable")} | NOT_MOVED,
+            up_to("ConfirmCutover") + UNCONFIRMED + RELEASE + DONE,
+            script={"ConfirmCutover": always("Unavailable")},
             calls={"ConfirmCutover": 9},
+        ),
+        *(
+            Scenario(
+                f"the release of jobs fails with {error}: clients are there, and the recovery is done",
+                SUCCESS,
+                script={"ReleaseJobs": always(error)},
+                calls={"ReleaseJobs": times},
+            )
+            for error, times in [("RewindFailed", 1), ("Bug", 1), ("Lambda.Unknown", 2)]
+        ),
+        Scenario(
+            "a parameter group that cannot be deleted is left over",
+            up_to("AwaitRewind") + DELETED + NOTHING_CHANGED,
+            "RewindFailed",
+            script={"AwaitRewind": always("RewindFailed"), "UndoHoldJobs": always("RewindFailed")},
+            calls={"UndoHoldJobs": 1},
         ),
         Scenario(
             "finish fails: nothing is undone",
@@ -284,6 +482,7 @@ def scenarios():
             lease_stays=True,
         ),
     ]
+    found.extend([*outlasting(), *instances_of_another_kind()])
     for state, undone in UNDONE_AFTER.items():
         found.append(
             Scenario(
@@ -291,10 +490,20 @@ def scenarios():
                 up_to(state) + undone + NOTHING_CHANGED,
                 "RewindFailed",
                 [f"it is so [RewindFailed in {state}]"],
-                script={state: always("RewindFailed")} | NOT_MOVED,
+                script={state: always("RewindFailed")},
                 calls={state: 1},
             )
         )
+    for state, told in TOLD_AFTER.items():
+        found.append(
+            Scenario(
+                f"{state} fails: nothing goes back",
+                up_to(state) + told,
+                script={state: always("RewindFailed")},
+                calls={state: 1, "FenceRestored": 0},
+            )
+        )
+    for state in STEPS:
         found.append(
             Scenario(
                 f"{state} is throttled, then not ready, then of unknown outcome, then works",
@@ -303,8 +512,8 @@ def scenarios():
                 calls={state: len(PASSING) + 1},
             )
         )
-    for state in [*UNDONE_AFTER, "Finish"]:
-        before = state == "ValidateWindow"
+    for state in [*STEPS, "Finish"]:
+        before = state in ("ValidateWindow", "Preflight")
         found.append(
             Scenario(
                 f"a bug in {state}",
@@ -323,38 +532,34 @@ def scenarios():
     found.append(
         Scenario(
             "an outcome unknown twice is undone",
-            up_to("StartRestore") + UNDO_RESTORE + NOTHING_CHANGED,
+            up_to("StartRestore") + UNDONE_AFTER["StartRestore"] + NOTHING_CHANGED,
             "OutcomeUnknown",
             script={"StartRestore": always("OutcomeUnknown")},
             calls={"StartRestore": 2},
         )
     )
-    # A failed switch that moved nothing passes every undo: each is made to fail in turn.
-    whole = up_to("SwapDns") + UNDO_SWITCH + UNDO_INSTANCES
-    for undo in [
-        "FenceRestored",
-        "UndoSwapDns",
-        "UndoFenceSource",
-        "UndoAddInstances",
-        "UndoStartRestore",
-        "AwaitDeletion",
+    # Undos that fail in turn, on the way on which a recovery comes to them.
+    rejected = START + REWIND + REFUSED + DELETED
+    for undo, whole, script, extra in [
+        ("UndoFenceSource", up_to("SwapDns") + UNDONE_AFTER["SwapDns"], {"SwapDns": always("RewindFailed", "not there")}, {}),
+        *[
+            (undo, rejected, {}, {"request": WITH_APPROVAL, "decide": (1, {"decision": "rejected", "by": "ana"})})
+            for undo in ["UndoAddInstances", "UndoStartRestore", "AwaitDeletion"]
+        ],
     ]:
         found.append(
             Scenario(
                 f"{undo} fails",
                 up_to(undo, whole) + NEEDS_OPERATOR,
-                "RewindFailed",
+                "NotApproved" if extra else "RewindFailed",
                 [
-                    "not there [RewindFailed in SwapDns]",
+                    "rejected it" if extra else "not there [RewindFailed in SwapDns]",
                     f"then undoing failed: no luck [RecordChanged in {undo}]",
                     "is kept until",
                 ],
-                script=NOT_MOVED
-                | {
-                    "SwapDns": always("RewindFailed", "not there"),
-                    undo: always("RecordChanged", "no luck"),
-                },
+                script=script | {undo: always("RecordChanged", "no luck")},
                 lease_stays=True,
+                **extra,
             )
         )
     # The native states, made to throw.
@@ -408,7 +613,7 @@ def scenarios():
     found.append(
         Scenario(
             "a failure that cannot be recorded ends as it would have",
-            up_to("Verify") + PUT_BACK + UNDO_INSTANCES + NOTHING_CHANGED,
+            up_to("Verify") + KEPT + NOTHING_CHANGED,
             "VerificationFailed",
             script={"Verify": always("VerificationFailed")},
             mocked={"RecordFailure": broken},
@@ -417,12 +622,12 @@ def scenarios():
     )
     found.append(
         Scenario(
-            "a function that does not become ready within ten minutes is given up",
-            up_to("Verify") + PUT_BACK + UNDO_INSTANCES + NOTHING_CHANGED,
+            "a function that does not become ready within an hour is given up",
+            up_to("Verify") + KEPT + NOTHING_CHANGED,
             "Unavailable",
             [f"wait [{NOT_READY[0]} in Verify]"],
             script={"Verify": always(NOT_READY[0], "wait")},
-            calls={"Verify": len(NOT_READY) + 1},
+            calls={"Verify": attempts("Verify", NOT_READY[0]) + 1},
         )
     )
     # What a function says arrives whole, and what only looks like its words is told as it is.
@@ -430,9 +635,9 @@ def scenarios():
     found.append(
         Scenario(
             "a cause with quotes, newlines, 4,000 characters and no ASCII",
-            up_to("Verify") + PUT_BACK + UNDO_INSTANCES + NOTHING_CHANGED,
+            up_to("Verify") + KEPT + NOTHING_CHANGED,
             "VerificationFailed",
-            [f"{said} [VerificationFailed in Verify]; undone:"],
+            [f"{said} [VerificationFailed in Verify]; {IS_KEPT}"],
             script={"Verify": always("VerificationFailed", said)},
         )
     )
@@ -448,37 +653,33 @@ def scenarios():
         )
     # The same machine with timeouts that are over at once.
     not_done = {"answer": {"done": False, "status": "creating", "seconds": 50}, "always": True}
-    for state, question, tail, said in [
-        ("AwaitRewind", "IsRewindDone", PUT_BACK + UNDO_INSTANCES, "was not done 12 hours after it began"),
-        ("AwaitInstances", "AreInstancesReady", PUT_BACK + UNDO_INSTANCES, "were not available 2 hours after"),
+    for state, question, error, said in [
+        ("AwaitRewind", "IsRewindDone", "RewindFailed", "was not done 12 hours after it began"),
+        ("AwaitInstances", "AreInstancesReady", "RewindFailed", "were not available 2 hours after"),
     ]:
         found.append(
             Scenario(
                 f"{state} is overdue",
-                up_to(question) + tail + NOTHING_CHANGED,
-                "RewindFailed",
-                [said, "creating"],
+                up_to(question) + KEPT + NOTHING_CHANGED,
+                error,
+                [said, "creating", IS_KEPT],
                 script={state: [not_done]},
                 machine=WITHOUT_TIMEOUTS,
             )
         )
     found.append(
         Scenario(
-            "the change of the records is overdue",
-            up_to("IsInSync") + UNDO_SWITCH + NOTHING_CHANGED,
-            "VerificationFailed",
-            ["one hour after they were moved: pending", "[VerificationFailed in AwaitInSync]", "is KEPT and fenced"],
+            "the change of the records is overdue: the names are followed all the same, and people are told",
+            up_to("IsInSync") + TOLD_AFTER["AwaitInSync"],
             script={"AwaitInSync": [{"answer": {"done": False, "status": "pending", "seconds": 50}, "always": True}]},
-            calls={"AwaitInSync": 1, "ConfirmCutover": 0},
+            calls={"AwaitInSync": 1, "ConfirmCutover": 1},
             machine=WITHOUT_TIMEOUTS,
         )
     )
     found.append(
         Scenario(
             "the cutover is overdue",
-            up_to("IsCutoverConfirmed") + UNDO_SWITCH + NOTHING_CHANGED,
-            "VerificationFailed",
-            ["did not lead to"],
+            up_to("IsCutoverConfirmed") + UNCONFIRMED + RELEASE + DONE,
             script={
                 "ConfirmCutover": [
                     {"answer": {"confirmed": False, "inSyncAt": None, "waitSeconds": 1, "records": []}, "always": True}
@@ -490,12 +691,75 @@ def scenarios():
     found.append(
         Scenario(
             "the deletion is overdue",
-            up_to("Verify") + PUT_BACK + UNDO_INSTANCES + NEEDS_OPERATOR,
-            "VerificationFailed",
+            START + REWIND + REFUSED + [state for state in DELETED if state != "UndoHoldJobs"] + NEEDS_OPERATOR,
+            "NotApproved",
             ["then undoing failed:", "was still being deleted after 2 hours"],
-            script={"Verify": always("VerificationFailed"), "AwaitDeletion": [not_done]},
+            script={"AwaitDeletion": [not_done]},
             machine=WITHOUT_TIMEOUTS,
+            request=WITH_APPROVAL,
+            decide=(1, {"decision": "rejected", "by": "ana"}),
             lease_stays=True,
         )
     )
     return found
+
+
+def outlasting():
+    """A service or a function that is away for an hour: nothing is given up that took hours, and no source stays fenced."""
+    of_aws, of_lambda = ["Unavailable", "Throttled"], ["Lambda.ServiceException", NOT_READY[0], "Lambda.TooManyRequestsException"]
+    for state, errors in [("AwaitRewind", of_aws), ("AddInstances", of_aws), ("Verify", of_lambda)]:
+        yield Scenario(
+            f"{state} meets an hour of {errors[0]}",
+            SUCCESS,
+            script={state: away(state, *errors)},
+            calls={state: len(away(state, *errors)) + 1},
+        )
+    yield Scenario(
+        "the source is opened again after an hour of Unavailable",
+        up_to("FenceSource") + UNDO_FENCE + UNDO_INSTANCES + NOTHING_CHANGED,
+        "RewindFailed",
+        ["undid FenceSource"],
+        script={"FenceSource": always("RewindFailed"), "UndoFenceSource": away("UndoFenceSource", *of_aws)},
+        calls={"UndoFenceSource": len(away("UndoFenceSource", *of_aws)) + 1},
+    )
+
+
+def instances_of_another_kind():
+    """Readers that were given up, and a writer that is another than the planned one."""
+    done = {"done": True, "status": "available", "seconds": 1}
+    yield Scenario(
+        "readers that were given up are differences",
+        SUCCESS,
+        script={"AwaitInstances": [{"answer": done | {"differences": [READER]}}]},
+        differences=[READER["what"]],
+    )
+    other = {"AwaitInstances": [{"answer": done | {"differences": [READER], "failOver": True}}]}
+    yield Scenario(
+        "another instance writes: the planned one is made the writer",
+        FAILED_OVER,
+        script=other,
+        calls={"FailOver": 1},
+        differences=[READER["what"]],
+    )
+    writer = f"writer of {NEW}"
+    yield Scenario(
+        "a failover that is not made is a difference",
+        FAILED_OVER,
+        script=other | {"FailOver": [{"answer": {"instances": [], "differences": [READER | {"what": writer}]}}]},
+        differences=[READER["what"], writer],
+    )
+    yield Scenario(
+        "a failover that fails is a difference",
+        FAILED_OVER,
+        script=other | {"FailOver": always("RewindFailed")},
+        calls={"FailOver": 1},
+        differences=[READER["what"], writer],
+    )
+    yield Scenario(
+        "a bug in FailOver",
+        up_to("FailOver", FAILED_OVER) + NEEDS_OPERATOR,
+        "Bug",
+        ["it is so [Bug in FailOver]", "nothing was undone"],
+        script=other | {"FailOver": always("Bug")},
+        lease_stays=True,
+    )

@@ -1,12 +1,18 @@
 """What one execution is told and what it must do, and the stretches of states that paths are made of. It runs nothing."""
 
+import json
 import re
+from itertools import count
+from pathlib import Path
 
-from stages import APPROVE, ASK, DECIDED, DONE, FENCE, RELEASED, REWIND, START, between, stage
+from stages import APPROVE, ASK, DECIDED, DONE, FENCE, RELEASED, REWIND, START, UNCONFIRMED, between, stage
+
+DEFINITIONS = Path(__file__).resolve().parent.parent.parent / "statemachine"
 
 # The state machines: copies of the deployed ones, and two whose timeouts are over at once.
 MACHINE, WITHOUT_TIMEOUTS, UNDO = "rewind-paths", "rewind-paths-without-timeouts", "rewind-paths-undo"
 CLEAN_UP, CLEAN_UP_WITHOUT_TIMEOUTS = "rewind-paths-clean-up", "rewind-paths-clean-up-without-timeouts"
+WATCH = "rewind-paths-watch"
 
 REQUEST = {"cluster": "my-aurora-cluster", "to": "5m ago", "dns": [{}], "approval": "none"}
 WITH_APPROVAL = REQUEST | {"approval": "required"}
@@ -15,11 +21,12 @@ WITH_APPROVAL = REQUEST | {"approval": "required"}
 
 REFUSED = [*ASK, "IsApprovalToConfirm", *DECIDED]
 IN_SYNC = between("cutover", "AwaitInSync", "IsInSync")
-SWITCH = FENCE + stage("cutover", without=["WaitForOldTtl"]) + DONE
+SWITCH = FENCE + stage("cutover", without=["WaitForOldTtl", *UNCONFIRMED]) + stage("release") + DONE
 SUCCESS = START + REWIND + ["IsApprovalNeeded"] + SWITCH
 APPROVED = START + REWIND + APPROVE + SWITCH
 
 NOTHING_CHANGED = ["ConcludeNothingChanged", *RELEASED, "NothingChanged"]
+ROLLED_BACK = ["ConcludeRolledBack", *RELEASED, "RolledBack"]
 CONCLUDE = ["IsAnythingChanged", "ConcludeNeedsOperator"]
 NEEDS_OPERATOR = [*CONCLUDE, *(state for state in RELEASED if state != "ReleaseLeaseAfterFailure"), "NeedsOperator"]
 BUG_BEFORE_CHANGE = [*CONCLUDE, *RELEASED, "NeedsOperator"]
@@ -48,6 +55,30 @@ def passing():
     return [{"error": [name, "wait"]} for name in PASSING]
 
 
+def retrier(state, error):
+    """The entry of `Retry` that repeats a state of a recovery after an error."""
+    states = json.loads((DEFINITIONS / "rewind.asl.json").read_text())["States"]
+    return next(retrier for retrier in states[state]["Retry"] if error in retrier["ErrorEquals"])
+
+
+def attempts(state, error):
+    """How often a state is repeated after an error."""
+    return retrier(state, error)["MaxAttempts"]
+
+
+def away(state, *errors, minutes=55):
+    """What a service or a function that is away so long answers to a state: the errors in turn, as often as the state asks
+    on average. Full jitter draws a pause between zero and its limit."""
+    of = retrier(state, errors[0])
+    assert of["JitterStrategy"] == "FULL", f"{state} pauses otherwise than is reckoned here"
+    limits = (min(of["IntervalSeconds"] * of["BackoffRate"] ** n, of["MaxDelaySeconds"]) for n in count())
+    waited, answers = 0, []
+    while waited < minutes * 60:
+        answers.append({"error": [errors[len(answers) % len(errors)], "away"]})
+        waited += next(limits) / 2
+    return answers
+
+
 def always(name, message="it is so"):
     return [{"error": [name, message], "always": True}]
 
@@ -67,6 +98,7 @@ class Scenario:
         self.mocked = more.pop("mocked", None)  # a native state that throws: state -> error, or error and cause
         self.lease_stays = more.pop("lease_stays", False)
         self.recorded = more.pop("recorded", True)
+        self.differences = more.pop("differences", [])  # beside those of AddInstances
         assert not more, more
 
     @property

@@ -7,7 +7,9 @@ import pytest
 import backtrack
 import clean_up
 import restore
+import resume
 import undo
+import watch
 from execution import run_recovery
 from scenario import name_of
 
@@ -30,6 +32,16 @@ def test_undo(deployment, scenario):
 @pytest.mark.parametrize("scenario", clean_up.scenarios(), ids=name_of)
 def test_clean_up(deployment, notifications, scenario):
     holds(clean_up.run(deployment, notifications, scenario))
+
+
+@pytest.mark.parametrize("scenario", [*watch.scenarios()], ids=name_of)
+def test_watch(deployment, scenario):
+    holds(watch.run(deployment, scenario))
+
+
+@pytest.mark.parametrize("scenario", resume.scenarios(), ids=name_of)
+def test_resume(deployment, scenario):
+    holds(resume.run(deployment, scenario))
 
 
 def holds(problems):

@@ -10,9 +10,11 @@ from scenario import PASSING, UNDO, Scenario, always, passing, slug, up_to
 READ = ["Begin", "ReadRecovery", "IsUndoable"]
 STEPS = ["FenceRestored", "UndoSwapDns", "UndoFenceSource"]
 # Read once more under the lease.
-SUCCESS = [*READ, "AcquireLease", *READ[1:], *STEPS, "RecordUndone", "ReleaseLease", "Undone"]
+LEASES = ["AcquireLease", "AcquireRestoredLease"]
+SUCCESS = [*READ, *LEASES, *READ[1:], *STEPS, "RecordUndone", "ReleaseRestoredLease", "ReleaseLease", "Undone"]
 REFUSED = ["ConcludeNothingChanged", "IsLeaseTaken", "NothingChanged"]
-RELEASED = ["ConcludeNothingChanged", "IsLeaseTaken", "ReleaseLeaseAfterFailure", "NothingChanged"]
+ONE_RELEASED = ["ConcludeNothingChanged", "IsLeaseTaken", "ReleaseLeaseAfterFailure", "NothingChanged"]
+RELEASED = [*ONE_RELEASED[:2], "ReleaseRestoredLeaseAfterFailure", *ONE_RELEASED[2:]]
 OPENED = ["UndoFenceRestored", "IsTrafficUnmoved"]
 NEEDS_OPERATOR = ["ConcludeNeedsOperator", "RecordFailure", "AnnounceFailure", "NeedsOperator"]
 DELETED = json.dumps({"cluster": "kept", "snapshot": "kept-final", "begunAt": "2026-11-30T10:41:00Z"})
@@ -56,6 +58,8 @@ def item(recovery, **but):
             "rewoundTo": "2026-11-23T10:30:00Z", "dns": but.pop("dns", moved),
         }),
     }  # fmt: skip
+    if but.pop("moved", False):
+        fields["moved"] = fields["outcome"]  # of the same fields, where there is no output
     return {name: {"S": value} for name, value in (fields | but).items() if value is not None}
 
 
@@ -67,13 +71,18 @@ def run(deployment, scenario):
     before = item(recovery, **scenario.request["item"])
     if before:
         deployment.client("dynamodb").put_item(TableName=deployment.table, Item=before)
-    hold_lease(deployment, scenario, lease)
+    hold_lease(deployment, scenario, f"{lease}-rewind" if scenario.held == "restored" else lease)
     ended = execute(deployment, scenario, name, given(recovery, scenario.request["given"]))
     after, left = deployment.item(f"recovery#{recovery}"), deployment.item(lease)
+    of_restored = deployment.item(f"{lease}-rewind")
+    # Kept where a person has to look, and where it is somebody else's.
+    stays = scenario.end == "NeedsOperator" or scenario.held == "restored"
+    stays = stays or any("RestoredLease" in state for state in scenario.mocked or {}) and scenario.end == "Undone"
     return [
         *problems_of_end(deployment, scenario, ended),
         *problems_of_calls(deployment, scenario, recovery),
         *problems_of_table(scenario, recovery, ended, before, after, left),
+        *([f"the lease of the restored cluster is {of_restored}"] if bool(of_restored) != stays else []),
     ]
 
 
@@ -93,13 +102,14 @@ def problems_of_table(scenario, recovery, ended, before, after, lease):
         told = [(after.get(name) or {"S": None})["S"] for name in ("error", "cause")]
         if told != [ended.get("error"), ended.get("cause")]:
             yield f"the table tells another error than the execution: {told}"
-        if {name: after.get(name) for name in ("plan", "outcome")} != {name: before[name] for name in ("plan", "outcome")}:
+        own = ("plan", "outcome", "moved")
+        if {name: after.get(name) for name in own} != {name: before.get(name) for name in own}:
             yield "what the recovery had recorded of itself is gone"
     old = cluster(recovery)
     if scenario.end == "NeedsOperator":
         failed = next(state for state in reversed(scenario.path) if state in STEPS)
         standing = STANDING[failed].format(old=old, new=f"{old}-rewind")
-        for said in [standing, f"lease#{old} is kept until", "then undo it again"]:
+        for said in [standing, f"lease#{old} is kept until", f"and so is lease#{old}-rewind", "then undo it again"]:
             if said not in (ended.get("cause") or ""):
                 yield f"the cause lacks {said!r}: {ended.get('cause')}"
     if scenario.end == "Undone" and ended["status"] == "SUCCEEDED":
@@ -150,6 +160,15 @@ def ways():
     )
 
 
+    yield scenario(
+        "one that called a person with its records moved, by what it recorded, and over its own lease",
+        SUCCESS,
+        item={"state": "NeedsOperator", "error": "RecordChanged", "cause": "elsewhere", "outcome": None, "moved": True},
+        held="own",
+        calls=once,
+    )
+
+
 def refused():
     """Nothing is called, the table is as it was, and the sentence says so."""
     invalid = {"error": "InvalidRequest", "calls": NO_CALLS}
@@ -173,6 +192,14 @@ def refused():
             given=given,
             **invalid,
         )
+    yield scenario(
+        "the lease of the restored cluster is held",
+        up_to("AcquireRestoredLease", SUCCESS) + ONE_RELEASED,
+        "LeaseHeld",
+        ["another execution holds lease#cluster-of-undo--the-lease-of-the-restored-cluster-is-held-rewind, the restored cluster"],
+        held="restored",
+        calls=NO_CALLS,
+    )
     yield scenario(
         "the lease is held",
         up_to("AcquireLease", SUCCESS) + REFUSED,
@@ -267,6 +294,15 @@ def native():
             mocked={state: broken},
             calls=NO_CALLS,
         )
+    yield scenario(
+        "AcquireRestoredLease throws",
+        up_to("AcquireRestoredLease", SUCCESS) + ONE_RELEASED,
+        "Unavailable",
+        [f"told to [{broken} in AcquireRestoredLease]"],
+        mocked={"AcquireRestoredLease": broken},
+        calls=NO_CALLS,
+    )
+    yield scenario("ReleaseRestoredLease throws", SUCCESS, mocked={"ReleaseRestoredLease": broken})
     yield scenario("RecordUndone throws", SUCCESS, mocked={"RecordUndone": broken}, recorded=False)
     yield scenario("ReleaseLease throws", SUCCESS, mocked={"ReleaseLease": broken}, lease_stays=True)
     yield scenario(

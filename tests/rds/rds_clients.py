@@ -5,6 +5,7 @@ import os
 import subprocess
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 import uuid
 
@@ -109,6 +110,12 @@ def gone(call, code, **parameters):
 def age(instance_id, authority):
     """Gives an instance the certificate authority that it would have had for years."""
     address = f"{os.environ['AWS_ENDPOINT_URL_RDS']}/_local/faults?instance={instance_id}&certificate={authority}"
+    urllib.request.urlopen(urllib.request.Request(address, method="POST")).close()
+
+
+def limit_instances(**query):
+    """Sets a quota, the capacity of a zone, or what becomes of the next instance of a name."""
+    address = f"{os.environ['AWS_ENDPOINT_URL_RDS']}/_local/instances?{urllib.parse.urlencode(query)}"
     urllib.request.urlopen(urllib.request.Request(address, method="POST")).close()
 
 

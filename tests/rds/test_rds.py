@@ -12,6 +12,7 @@ from rds_clients import (
     cluster,
     gone,
     instance,
+    limit_instances,
     mark_before_mistake,
     now,
     rds,
@@ -283,6 +284,38 @@ def test_clone_is_a_copy_of_its_own(on):
     on.query(host, "DELETE FROM proof", **password)
     on.expect("a clone's changes are its own", on.query(writer, "SELECT n FROM proof", **password) == "1")
     remove_cluster(target)
+
+
+def test_room_for_instances_and_what_becomes_of_them(on):
+    region, prefix, scarce = rds.meta.region_name, on.name("more-"), "db.x2g.16xlarge"
+    new = lambda number, **more: on.make_instance(on.source, f"{prefix}{number}", **more)
+    refused = lambda what, code, number, **more: on.refused(what, code, lambda: new(number, **more))
+    refused("a zone that the subnets are not in", "InvalidVPCNetworkStateFault", 1, AvailabilityZone=f"{region}f")
+    limit_instances(quota=1, prefix=prefix)
+    limit_instances(instance=f"{prefix}1", becomes="incompatible-network")
+    new(1)
+    wait_instance(f"{prefix}1", "incompatible-network")
+    on.expect("an instance that came to nothing has no endpoint", "Endpoint" not in instance(f"{prefix}1"))
+    refused("an instance over the quota", "InstanceQuotaExceeded", 2)
+    limit_instances(quota="none", prefix=prefix)
+    for zone in "ab":
+        limit_instances(**{"class": scarce}, zone=f"{region}{zone}", capacity="none")
+    refused("a class that a zone has no capacity for", "InsufficientDBInstanceCapacity", 2, DBInstanceClass=scarce, AvailabilityZone=f"{region}a")
+    made = new(2, DBInstanceClass=scarce)
+    on.expect("without a zone one with capacity is chosen", made["AvailabilityZone"] == f"{region}c", made)
+    limit_instances(**{"class": scarce}, zone=f"{region}c", capacity="none")
+    refused("a class that no zone has capacity for", "InsufficientDBInstanceCapacity", 3, DBInstanceClass=scarce)
+    for zone in "abc":
+        limit_instances(**{"class": scarce}, zone=f"{region}{zone}", capacity="some")
+    on.refused("a failover to an instance that is not available", "InvalidDBInstanceState", rds.failover_db_cluster,
+               DBClusterIdentifier=on.source, TargetDBInstanceIdentifier=f"{prefix}1")
+    on.refused("a failover to nobody", "DBInstanceNotFound", rds.failover_db_cluster,
+               DBClusterIdentifier=on.source, TargetDBInstanceIdentifier="nobody")
+    on.refused("a failover to the writer", "InvalidDBClusterStateFault", rds.failover_db_cluster,
+               DBClusterIdentifier=on.source, TargetDBInstanceIdentifier=on.name("source-1"))
+    for number in (1, 2):
+        rds.delete_db_instance(DBInstanceIdentifier=f"{prefix}{number}")
+        gone(rds.describe_db_instances, "DBInstanceNotFound", DBInstanceIdentifier=f"{prefix}{number}")
 
 
 def test_failover_and_restores_across_it(on):

@@ -42,30 +42,41 @@ const PLATFORM: [&str; 28] = [
 ];
 
 /// States that call a function under another name than its own, and why.
-const OTHER_NAMES: [(&str, &str); 11] = [
+const OTHER_NAMES: [(&str, &str); 17] = [
     ("AwaitInstances", "AwaitRewind"), // waits for something else
     ("AwaitDeletion", "AwaitRewind"),
     ("AwaitForward", "AwaitRewind"),
     ("AwaitInSync", "AwaitRewind"),
     ("VerifyForward", "Verify"),      // expects something else
     ("FenceRestored", "FenceSource"), // the same fence around the other writer
+    ("InspectFence", "FenceSource"),  // the same fence again, right before what relies on it
     ("LiftFence", "FenceSource"),     // its undo, which in place is a step of a recovery that works
     ("UndoFenceRestored", "FenceSource"),
-    ("FindDue", "CleanUp"), // what comes before the deletion changes nothing
+    ("HoldScheduler", "HoldJobs"),        // before there is an instance to log in to
+    ("ReleaseJobs", "HoldJobs"),          // its undo, which after a cutover is a step of a recovery that works
+    ("LiftRestoredFence", "FenceSource"), // its undo, which leaves traffic where it is
+    ("ReadRecords", "SwapDns"),           // moves none
+    ("KeepRestored", "Finish"),           // the end of a recovery that failed
+    ("FindDue", "CleanUp"),               // what comes before the deletion changes nothing
     ("CheckUnused", "CleanUp"),
     ("FindRecordsAgain", "FindRecords"),
 ];
 
 /// States of an undo whose names do not say so.
-const UNDOING: [&str; 4] = ["FenceRestored", "AwaitForward", "VerifyForward", "AwaitDeletion"];
+const UNDOING: [&str; 6] =
+    ["FenceRestored", "AwaitForward", "VerifyForward", "AwaitDeletion", "LiftRestoredFence", "ReadRecords"];
 
 const INVOKE: &str = "arn:${Partition}:states:::lambda:invoke";
 const INVOKE_AND_WAIT: &str = "arn:${Partition}:states:::lambda:invoke.waitForTaskToken";
 const PUT_EVENTS: &str = "arn:${Partition}:states:::events:putEvents";
 const PUBLISH: &str = "arn:${Partition}:states:::sns:publish";
-const NATIVE: [&str; 6] = [
+const START_EXECUTION: &str = "arn:${Partition}:states:::states:startExecution";
+const DESCRIBE: &str = "arn:${Partition}:states:::aws-sdk:sfn:describeExecution";
+const NATIVE: [&str; 8] = [
     PUT_EVENTS,
+    START_EXECUTION,
     PUBLISH,
+    DESCRIBE,
     "arn:${Partition}:states:::dynamodb:putItem",
     "arn:${Partition}:states:::dynamodb:getItem",
     "arn:${Partition}:states:::dynamodb:updateItem",
@@ -110,6 +121,7 @@ fn each_machine_is_given_what_it_names_and_nothing_else() {
         assert_eq!(given.remove("TableName"), Some(Value::from("Table")));
         assert_eq!(given.remove("Partition"), Some(Value::from("AWS::Partition")));
         assert!(given.remove("TopicArn").is_none_or(|topic| topic == "Approvals"));
+        assert!(given.remove("FenceWatchArn").is_none_or(|watch| watch == "FenceWatch"));
         for (name, value) in given {
             let function = name.strip_suffix("FunctionArn").unwrap_or_else(|| panic!("{name} is no function"));
             assert_eq!(value, format!("{function}Function.Arn"));
@@ -192,15 +204,20 @@ fn each_machine_may_do_what_its_states_do_and_nothing_else() {
     for machine in Machine::all() {
         let role = format!("{}Role", machine.resource);
         let policies = &template.resource(&role)["Policies"][0]["PolicyDocument"]["Statement"];
-        let statements: Vec<&Value> = policies.as_array().unwrap().iter().collect();
-        let invoke = statements.iter().find(|s| s["Action"] == "lambda:InvokeFunction").unwrap();
+        let mut statements: Vec<&Value> = policies.as_array().unwrap().iter().collect();
+        // Apart from the role where a policy names the machine, which is created after its role.
+        let apart = template.statements_of_policies_of(&role);
+        statements.extend(apart);
+        let invoke = statements.iter().find(|s| s["Action"] == "lambda:InvokeFunction");
         let functions = set(machine.invocations().map(|(_, _, function)| format!("{function}Function.Arn")));
-        assert_eq!(set(texts(&invoke["Resource"])), functions, "{role} (left) against the states (right)");
+        let allowed = invoke.map(|invoke| texts(&invoke["Resource"])).unwrap_or_default();
+        assert_eq!(set(allowed), functions, "{role} (left) against the states (right)");
         let calls = machine
             .tasks()
             .filter_map(|(_, state)| state["Resource"].as_str()?.strip_prefix("arn:${Partition}:states:::"));
         let needed = set(calls.map(|call| match call.split_once(':').unwrap() {
             ("lambda", _) => "lambda:InvokeFunction".to_owned(),
+            ("aws-sdk", "sfn:describeExecution") => "states:DescribeExecution".to_owned(),
             (service, call) => format!("{service}:{}{}", call[..1].to_uppercase(), &call[1..]),
         }));
         // A missing permission shows only on AWS, in the first recovery that comes to that state.
@@ -287,14 +304,26 @@ fn every_task_has_a_timeout_a_retry_and_a_catch_of_everything() {
 #[test]
 fn retries_are_the_same_wherever_the_same_is_called() {
     let machines = Machine::all();
-    let mut kinds: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
+    let mut kinds: BTreeMap<(&str, bool), BTreeSet<String>> = BTreeMap::new();
     for (_, state) in machines.iter().flat_map(Machine::tasks) {
         let resource = state["Resource"].as_str().unwrap();
         let kind = if resource.contains(":dynamodb:") { "table" } else { resource };
-        kinds.entry(kind).or_default().insert(state["Retry"].to_string());
+        // Minutes or an hour, by the stage that a state is in: statemachine/src/rewind/mod.rs.
+        let hour = is_waited_out(&state["Retry"]);
+        kinds.entry((kind, hour)).or_default().insert(state["Retry"].to_string());
     }
-    assert_eq!(kinds.keys().copied().collect::<Vec<_>>(), [PUT_EVENTS, INVOKE, INVOKE_AND_WAIT, PUBLISH, "table"]);
-    for (kind, retries) in kinds {
+    let known = [
+        (DESCRIBE, false),
+        (PUT_EVENTS, false),
+        (INVOKE, false),
+        (INVOKE, true),
+        (INVOKE_AND_WAIT, true),
+        (PUBLISH, false),
+        (START_EXECUTION, false),
+        ("table", false),
+    ];
+    assert_eq!(kinds.keys().copied().collect::<Vec<_>>(), known);
+    for ((kind, _), retries) in kinds {
         // A difference between two states that call the same is a slip in one of them.
         assert_eq!(retries.len(), 1, "{kind} is retried in {} ways", retries.len());
     }
@@ -330,10 +359,15 @@ fn retries_follow_the_error_table() {
     assert!(!task["Retry"].to_string().contains("States.ALL"), "what has no name here is not retried");
 }
 
+/// True if a state waits out an hour of what passes by itself.
+fn is_waited_out(retry: &Value) -> bool {
+    retry.as_array().unwrap().iter().any(|retry| retry["MaxAttempts"].as_u64() == Some(125))
+}
+
 /// A function in a VPC that was idle for weeks is made anew at its first call, which takes minutes.
 /// <https://docs.aws.amazon.com/lambda/latest/dg/functions-states.html>
 #[test]
-fn a_function_that_is_not_ready_is_waited_for_for_ten_minutes() {
+fn a_function_that_is_not_ready_is_waited_for_for_ten_minutes_or_an_hour() {
     for (name, state) in Machine::all().iter().flat_map(Machine::invocations).map(|(name, state, _)| (name, state)) {
         let retriers = state["Retry"].as_array().unwrap();
         let retry = retriers
@@ -344,8 +378,11 @@ fn a_function_that_is_not_ready_is_waited_for_for_ten_minutes() {
         let (first, rate, longest) = (number("IntervalSeconds"), number("BackoffRate"), number("MaxDelaySeconds"));
         let waits = std::iter::successors(Some(first), |wait| Some((wait * rate).min(longest)));
         let seconds: u64 = waits.take(usize::try_from(number("MaxAttempts")).unwrap()).sum();
-        assert!((600..660).contains(&seconds), "{name} waits for {seconds} s");
-        assert!(retry.get("JitterStrategy").is_none(), "{name}: full jitter halves the time that is waited");
+        match retry.get("JitterStrategy") {
+            // Full jitter halves the time that is waited.
+            Some(_) => assert!((3_300..3_900).contains(&(seconds / 2)), "{name} waits for {} s", seconds / 2),
+            None => assert!((600..660).contains(&seconds), "{name} waits for {seconds} s"),
+        }
     }
 }
 
@@ -364,7 +401,7 @@ fn a_failed_execution_has_an_error_of_ours_and_any_other_pages() {
         }
     }
     // Found by its text, so the count proves that the pattern still matches.
-    assert_eq!(concluded, 6, "two ends of each machine");
+    assert_eq!(concluded, 7, "two ends of each machine, and a third of a recovery");
     let template = Template::read();
     let detail = &template.resource("UnexpectedEndRule")["EventPattern"]["detail"];
     let machines = set(Machine::all().map(|machine| machine.resource));
@@ -401,7 +438,10 @@ fn every_state_is_reached_and_every_way_leads_to_one() {
 fn a_machine_ends_in_few_states() {
     let failures = [("NeedsOperator", "Fail"), ("NothingChanged", "Fail")];
     for (machine, others) in [
-        (Machine::rewind(), [&failures[..], &[("Planned", "Pass"), ("Recovered", "Succeed")]].concat()),
+        (
+            Machine::rewind(),
+            [&failures[..], &[("Planned", "Pass"), ("Recovered", "Succeed"), ("RolledBack", "Fail")]].concat(),
+        ),
         (Machine::undo(), [&failures[..], &[("Undone", "Succeed")]].concat()),
         (Machine::clean_up(), vec![("CleanedUp", "Succeed"), ("NotCleanedUp", "Fail")]),
     ] {
@@ -417,7 +457,15 @@ fn nothing_is_undone_and_nothing_fails_unless_something_failed() {
     let machine = Machine::rewind();
     let reached = machine.reached_without_a_failure();
     for name in &reached {
-        let failing = ["Undo", "Conclude", "IsAnythingChanged", "IsSourceChanged", "NothingChanged", "NeedsOperator"];
+        let failing = [
+            "Undo",
+            "Conclude",
+            "IsAnythingChanged",
+            "IsSourceChanged",
+            "NothingChanged",
+            "RolledBack",
+            "NeedsOperator",
+        ];
         let failing = failing.iter().any(|start| name.starts_with(start)) || UNDOING.contains(name);
         assert!(!failing, "{name} is reached without a failure");
     }
@@ -428,6 +476,10 @@ fn nothing_is_undone_and_nothing_fails_unless_something_failed() {
 fn a_bug_is_never_undone_automatically_and_a_failing_undo_calls_a_person() {
     for (name, state, _) in Machine::rewind().invocations() {
         let catches = state["Catch"].as_array().unwrap();
+        // Nothing that fails there stops anything, and nothing is undone.
+        if catches.iter().all(|catch| catch["Next"] == state["Next"]) {
+            continue;
+        }
         let undo = name.starts_with("Undo") || UNDOING.contains(&name);
         let bug =
             catches.iter().find(|c| texts(&c["ErrorEquals"]).iter().any(|e| e == "Bug" || (undo && e == "States.ALL")));
@@ -473,7 +525,7 @@ fn no_assignment_reads_a_variable_that_the_same_block_sets_before_it() {
     // AWS evaluates a block with the values from before it, the local interpreter one line after another.
     for machine in Machine::all() {
         let blocks = machine.assigns_as_written();
-        assert!(blocks.len() > 10, "{}", machine.path);
+        assert!(blocks.len() > 2, "{}", machine.path);
         for (name, lines) in blocks {
             for (i, (variable, _)) in lines.iter().enumerate() {
                 let read = Regex::new(&format!(r"\${variable}\b")).unwrap();
@@ -612,7 +664,7 @@ fn every_example_is_a_request() {
     for name in names {
         let input: Value = serde_json::from_str(&files::read(format!("statemachine/inputs/{name}"))).unwrap();
         // People copy the examples, so they must be requests that are accepted.
-        rewind_core::Request::parse(&input).unwrap_or_else(|e| panic!("{name}: {e}"));
+        rewind_core::Request::check(&input).unwrap_or_else(|e| panic!("{name}: {e}"));
     }
 }
 

@@ -22,6 +22,7 @@ fn every_alarm_pages() {
         "FailedEvaluationAlarm",
         "NeedsOperatorAlarm",
         "NotCleanedUpAlarm",
+        "RolledBackAlarm",
         "StoppedAlarm",
         "UndoStoppedAlarm",
         "UnheardAlarm",
@@ -154,7 +155,7 @@ fn messages_arrive_whole_whatever_is_in_them() {
         }
     }
     // A transformer that is written in another way would not be looked at.
-    assert_eq!(messages, 4);
+    assert_eq!(messages, 5);
 }
 
 /// A role that is forgotten there fails at the table or at its environment, and only where somebody gives a key.

@@ -24,6 +24,8 @@ mod machine;
 #[cfg(test)]
 mod pages;
 #[cfg(test)]
+mod preflight;
+#[cfg(test)]
 mod template;
 #[cfg(test)]
 mod timeouts;

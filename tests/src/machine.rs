@@ -38,9 +38,14 @@ impl Machine {
         Self::read("CleanUpMachine", "statemachine/cleanup.asl.json")
     }
 
+    /// The machine that watches a fence.
+    pub(crate) fn watch() -> Self {
+        Self::read("FenceWatch", "statemachine/watch.asl.json")
+    }
+
     /// Every machine.
-    pub(crate) fn all() -> [Self; 3] {
-        [Self::rewind(), Self::undo(), Self::clean_up()]
+    pub(crate) fn all() -> [Self; 4] {
+        [Self::rewind(), Self::undo(), Self::clean_up(), Self::watch()]
     }
 
     fn read(resource: &'static str, path: &'static str) -> Self {

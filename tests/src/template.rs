@@ -50,6 +50,15 @@ impl Template {
         })
     }
 
+    /// The statements of the policies for the role `role` alone, which stand apart from it.
+    pub(crate) fn statements_of_policies_of(&self, role: &str) -> Vec<&Value> {
+        let alone =
+            |policy: &&Value| policy["Properties"]["Roles"].as_array().is_some_and(|r| r.len() == 1 && r[0] == role);
+        let policies = self.section("Resources").map(|(_, policy)| policy).filter(|p| p["Type"] == "AWS::IAM::Policy");
+        let documents = policies.filter(alone).map(|policy| &policy["Properties"]["PolicyDocument"]["Statement"]);
+        documents.flat_map(|statements| statements.as_array().unwrap()).collect()
+    }
+
     /// A section of the template, such as its parameters, in alphabetical order.
     pub(crate) fn section(&self, name: &str) -> impl Iterator<Item = (&str, &Value)> {
         self.0[name].as_object().into_iter().flatten().map(|(name, value)| (name.as_str(), value))

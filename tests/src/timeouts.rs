@@ -14,18 +14,29 @@ const LOG_IN: Duration = DATABASE_CONNECT.saturating_add(DATABASE_LOGIN);
 
 /// Waits of each function, one after the other, on the way that takes longest, besides the one AWS call in full that
 /// every function must have time for. What is not listed here gets no more than the invocation has left.
-const WAITS: [(&str, &[&[Duration]]); 10] = [
-    ("AwaitRewind", &[&[POLL_BUDGET]]),
+const WAITS: [(&str, &[&[Duration]]); 14] = [
+    ("AddInstances", &[&[FAILOVER_WITHIN]]),
+    ("AwaitRewind", &[&[AWAIT_BUDGET]]),
     // A call of set-window has its own limit, and what is done for a person is told to them after it.
     ("Chatops", &[&[CHAT_PLAN_LATER, CALLS_END_BEFORE, POST], &[CHAT_APPROVAL, CALLS_END_BEFORE, POST]]),
     ("CleanUp", &[&[KEPT_SESSIONS, POLL_BUDGET]]),
     ("ConfirmCutover", &[&[LOG_IN, NAME_LENIENCE]]),
-    ("FenceSource", &[&[LOG_IN, FENCE_LOGIN, FENCE_GROUPS, FENCE_SESSIONS, FENCE_PROBES, FENCE_READERS]]),
+    (
+        "FenceSource",
+        &[
+            &[WRITE_POSITION, LOG_IN, FENCE_LOGIN, FENCE_GROUPS, FENCE_SESSIONS, FENCE_PROBES, FENCE_READERS],
+            // A fence that is inspected again.
+            &[LOG_IN, FENCE_INSPECTION],
+        ],
+    ),
     ("CloneSource", &[&[APPEARS_WITHIN]]),
+    ("HoldJobs", &[&[PARAMETER_GROUP], &[PARAMETER_GROUP, LOG_IN]]),
+    ("Preflight", &[&[LOG_IN, PREFLIGHT_FACTS, LOG_IN, PREFLIGHT_CHECKS]]),
     ("SetWindow", &[&[WINDOW_SHOWS_WITHIN]]),
     ("StartBacktrack", &[&[APPEARS_WITHIN]]),
     ("StartRestore", &[&[APPEARS_WITHIN]]),
-    ("Verify", &[&[LOG_IN, LOG_IN, CHECKING, COUNTING]]),
+    ("ValidateWindow", &[&[ZONES_READ]]),
+    ("Verify", &[&[LOG_IN, LOG_IN, CHECKING, COUNTING, COUNTERS]]),
 ];
 
 /// Time that an invocation needs at its end: its calls are over, its work is over, its error is reported.
@@ -112,9 +123,12 @@ fn the_parts_of_a_wait_are_smaller_than_the_whole() {
         (CALL_AT_LEAST, CALL, "the least time for an AWS call"),
         (ASSUME_ROLE, CALL, "assuming the role for Route 53, before a call"),
         (CALL, CREDENTIALS_RENEWED_BEFORE, "an AWS call, of the credentials that it is begun with"),
+        (READS_FAIL_WITHIN, AWAIT_BUDGET, "reads that fail, of a round of polling"),
         (CHECK, CHECKING, "a check"),
         (CHECK_ON_SOURCE, CHECK, "a check on the source"),
         (CHECK_LOCK, CHECK_ON_SOURCE, "a check's lock"),
+        (PREFLIGHT_CHECK_ON_WRITER, PREFLIGHT_CHECK_ON_READER, "a check that is tried where clients write"),
+        (PREFLIGHT_CHECK_ON_READER, PREFLIGHT_CHECKS, "a check that is tried"),
         (COUNT, COUNTING, "counting a table"),
         (FENCE_READER, FENCE_READERS, "one reader"),
         (FENCE_READER_SESSIONS, FENCE_READER, "a reader's sessions"),

@@ -4,6 +4,7 @@ mod completions;
 mod decide;
 mod list;
 mod plan;
+mod resume;
 mod start;
 mod status;
 mod undo;
@@ -24,6 +25,7 @@ pub(crate) async fn run(cli: Cli, output: &Output) -> Result<Completion, Failure
     match cli.command {
         Command::Plan(options) => plan::run(&client, output, &options).await,
         Command::Start(options) => start::run(&client, output, &options).await,
+        Command::Resume(options) => resume::run(&client, output, &options).await,
         Command::Status(options) => status::run(&client, output, &options).await,
         Command::List(args) => list::run(&client, output, &args).await,
         Command::Approve(options) => decide::approve(&aws, &client, output, &options).await,

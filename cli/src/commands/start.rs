@@ -6,7 +6,7 @@ use crate::exit::{Completion, Failure};
 use crate::follow::follow;
 use crate::output::Output;
 use crate::request_file::read_request;
-use rewind_client::RecoveryName;
+use rewind_client::{RecoveryName, StartedExecution};
 use rewind_clock::SystemClock;
 use rewind_core::Clock;
 use rewind_ui::format;
@@ -20,8 +20,18 @@ pub(crate) async fn run(client: &AwsClient, output: &Output, options: &StartOpti
     let name =
         options.args.name.clone().map_or_else(|| RecoveryName::Generated(SystemClock.now()), RecoveryName::Given);
     let started = client.start(name, &request).await?;
+    shown(client, output, started, options.detach).await
+}
+
+/// Shows what was started, and follows it unless it shall run alone.
+pub(super) async fn shown(
+    client: &AwsClient,
+    output: &Output,
+    started: StartedExecution,
+    detach: bool,
+) -> Result<Completion, Failure> {
     let notice = format::started(&started.id, started.started_before);
-    if options.detach {
+    if detach {
         output.result(
             &json!({ "recoveryId": started.id, "executionArn": started.arn, "startedBefore": started.started_before }),
             &notice,

@@ -63,6 +63,7 @@ pub fn source() -> Cluster {
     Cluster {
         name: "orders".to_owned(),
         arn: "arn:aws:rds:us-east-1:000000000000:cluster:orders".to_owned(),
+        resource_id: "cluster-ORDERS".to_owned(),
         status: "available".to_owned(),
         engine: Engine::AuroraPostgresql,
         engine_version: "15.4".to_owned(),
@@ -109,6 +110,7 @@ pub fn source() -> Cluster {
 pub fn instances() -> Vec<(String, Instance)> {
     let instance = |name: &str, class: &str, tier| Instance {
         name: name.to_owned(),
+        resource_id: format!("db-{name}"),
         status: "available".to_owned(),
         class: class.to_owned(),
         endpoint: Some(format!("{name}.x.us-east-1.rds.amazonaws.com")),
@@ -132,6 +134,7 @@ pub fn rds_with_restored() -> FakeRds {
     let restored = Cluster {
         name: "orders-r".to_owned(),
         arn: "arn:aws:rds:us-east-1:000000000000:cluster:orders-r".to_owned(),
+        resource_id: "cluster-ORDERS-R".to_owned(),
         members: Vec::new(),
         roles: Vec::new(),
         data_api: false,
@@ -161,6 +164,7 @@ pub fn plan() -> Plan {
         recovery_id: recovery().id,
         cluster: "orders".to_owned(),
         cluster_arn: source().arn,
+        resource_ids: source().resource_ids(&instances().into_iter().map(|(_, instance)| instance).collect::<Vec<_>>()),
         engine: Engine::AuroraPostgresql,
         engine_version: "15.4".to_owned(),
         strategy: Strategy::Restore,
@@ -172,14 +176,19 @@ pub fn plan() -> Plan {
         instances: vec![instance(1, "db.r6g.xlarge", 1, true), instance(2, "db.r6g.large", 5, false)],
         dns: vec![record("db", Endpoint::Writer), record("db-ro", Endpoint::Reader)],
         checks: Vec::new(),
+        check_timeout_seconds: 60,
         secret_arn: "arn:aws:secretsmanager:us-east-1:000000000000:secret:rds!cluster-orders".to_owned(),
         approval: Approval::Required,
         approval_timeout_seconds: 3_600,
+        fence_timeout_seconds: 900,
         keep_source_seconds: 7 * 86_400,
+        keep_restored_seconds: 86_400,
         dry_run: false,
         backtrack: None,
+        adopted: None,
         will_do: Vec::new(),
         warnings: Vec::new(),
+        findings: Vec::new(),
     }
 }
 
@@ -192,6 +201,8 @@ pub fn mysql_source() -> Cluster {
         master_username: Some("admin".to_owned()),
         backtrack_window: Some(86_400),
         earliest_backtrack: Some(time("2026-11-22T10:36:00Z")),
+        // On, it would be a way around the fence: no cluster is rewound in place with it.
+        data_api: false,
         created: Some(time("2026-01-05T08:00:00Z")),
         ..source()
     }
@@ -284,9 +295,11 @@ pub fn recovery_record(plan: &Plan) -> RecoveryRecord {
         decision: None,
         undo: None,
         clean_up: None,
+        resumed_by: None,
         error: None,
         cause: None,
         outcome: None,
+        moved: None,
         plan: Some(plan.clone()),
         unreadable: Vec::new(),
     }
@@ -328,6 +341,7 @@ pub fn recovered() -> Recovered {
             }),
         },
         safety_clone: None,
+        held_jobs: Vec::new(),
         timings: [("StartRestore".to_owned(), 1.5), ("total".to_owned(), 14.1)].into(),
     }
 }

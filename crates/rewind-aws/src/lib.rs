@@ -14,8 +14,12 @@ pub mod records;
 pub mod recoveries;
 pub mod route53;
 mod route53_role;
+pub mod secret_form;
+pub mod secret_target;
 pub mod secrets;
 pub mod topic;
+pub mod wake;
+pub mod zone_facts;
 
 pub use environment::Aws;
 

@@ -4,7 +4,7 @@ use crate::classify::{Call, classify};
 use crate::{Aws, AwsResult};
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
-use rewind_core::{PendingApproval, RecoveryRecord, StepError};
+use rewind_core::{PendingApproval, PossiblyMoved, RecoveryRecord, StepError};
 use serde::de::DeserializeOwned;
 use std::collections::HashMap;
 
@@ -121,9 +121,12 @@ fn record(item: &Item) -> AwsResult<RecoveryRecord> {
         decision: json(item, "decision", &mut unreadable),
         undo: json(item, "undo", &mut unreadable),
         clean_up: json(item, "cleanUp", &mut unreadable),
+        resumed_by: text(item, "resumedBy"),
         error: text(item, "error"),
         cause: text(item, "cause"),
         outcome: json(item, "outcome", &mut unreadable),
+        // Empty where a person has to look for another reason.
+        moved: json(item, "moved", &mut unreadable).filter(|moved: &PossiblyMoved| !moved.dns.is_empty()),
         plan: json(item, "plan", &mut unreadable),
         unreadable,
     })

@@ -44,7 +44,7 @@ pub trait FindSecrets: Send + Sync {
 
 /// The client of Secrets Manager.
 #[derive(Debug, Clone)]
-pub struct Secrets(aws_sdk_secretsmanager::Client);
+pub struct Secrets(pub(crate) aws_sdk_secretsmanager::Client);
 
 impl Secrets {
     /// The client at the environment's endpoint.

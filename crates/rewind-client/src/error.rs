@@ -1,6 +1,6 @@
 //! The errors of the client, for the person who asked.
 
-use rewind_core::{ErrorName, StepError};
+use rewind_core::{ErrorName, MayPass, StepError};
 
 /// An error of the client.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -14,6 +14,12 @@ pub enum ClientError {
     /// A call to AWS failed.
     #[error("{0}")]
     Aws(StepError),
+}
+
+impl MayPass for ClientError {
+    fn may_pass(&self) -> bool {
+        matches!(self, Self::Aws(error) if error.may_pass())
+    }
 }
 
 impl From<StepError> for ClientError {

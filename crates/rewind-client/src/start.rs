@@ -39,8 +39,8 @@ impl<E: Executions, R, F> RecoveryClient<E, R, F> {
     /// `Refused` where the request or the name is invalid, or the name is taken; errors of AWS.
     pub async fn start(&self, name: RecoveryName, request: &Value) -> ClientResult<StartedExecution> {
         // The state machine checks it again. Here a wrong field is answered at once, without an execution.
-        let parsed = Request::parse(request)?;
-        let prefix = if parsed.dry_run { "plan" } else { "rewind" };
+        let asked = Request::check(request)?;
+        let prefix = if asked.dry_run { "plan" } else { "rewind" };
         let state_machine = &self.deployment.state_machine;
         match name {
             RecoveryName::Given(id) => {
@@ -48,13 +48,15 @@ impl<E: Executions, R, F> RecoveryClient<E, R, F> {
                 self.start_execution(state_machine, &id, request).await?.ok_or_else(|| name_taken(&id))
             }
             RecoveryName::Generated(now) => {
+                // One that resumes a recovery may leave the cluster to that one.
+                let about = asked.cluster.or(asked.resume).unwrap_or_default();
                 for attempt in 0..NAME_ATTEMPTS {
-                    let id = derived_id(prefix, &parsed.cluster, now, attempt);
+                    let id = derived_id(prefix, &about, now, attempt);
                     if let Some(started) = self.start_execution(state_machine, &id, request).await? {
                         return Ok(started);
                     }
                 }
-                Err(name_taken(&derived_id(prefix, &parsed.cluster, now, 0)))
+                Err(name_taken(&derived_id(prefix, &about, now, 0)))
             }
         }
     }

@@ -135,9 +135,11 @@ fn from_execution(id: &str, cluster: String, state: &str, execution: Execution) 
         decision: None,
         undo: None,
         clean_up: None,
+        resumed_by: None,
         error: execution.error,
         cause: execution.cause,
         outcome,
+        moved: None,
         plan,
         unreadable,
     }

@@ -5,9 +5,9 @@ use crate::{ClientError, Decision, ExecutionFollower, ProgressEvent, RecoveryNam
 use rewind_aws::executions::{Executions, Status, What};
 use rewind_aws::fixtures::{ManualClock, plan, recovered, time};
 use rewind_aws::invoke::Called;
-use rewind_core::{CleanUpRecord, Ending, Outcome, Recovered, Strategy};
+use rewind_core::{CleanUpRecord, Ending, Outcome, Plan, PossiblyMoved, Recovered, Strategy};
 use rewind_ui::WindowArgs;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 fn refused<T: std::fmt::Debug>(answer: Result<T, ClientError>) -> String {
     match answer {
@@ -98,6 +98,58 @@ async fn what_cannot_be_carried_out_is_refused_before_anything_is_started() {
         let request = json!({ "cluster": "orders", "to": "latest" });
         assert!(refused(aws.client().start(given(name), &request).await).contains("cannot be the name"), "{name:?}");
     }
+    assert!(aws.state().started.is_empty());
+}
+
+// ------------------------------------------------------------------------------------------------------------- resume
+
+fn ended(aws: &FakeAws, id: &str, state: &str) {
+    let arn = aws.add_running(id);
+    aws.end(&arn, Status::Failed, Value::Null);
+    aws.state().records.get_mut(id).unwrap().state = state.to_owned();
+}
+
+fn resume_of(id: &str) -> Map<String, Value> {
+    json!({ "resume": id, "dryRun": false }).as_object().unwrap().clone()
+}
+
+#[tokio::test]
+async fn a_recovery_that_ended_or_was_stopped_is_resumed_under_a_name_of_its_cluster() {
+    let aws = FakeAws::default();
+    ended(&aws, "r-1", "NothingChanged");
+    let stopped = aws.add_running("r-2");
+    aws.end(&stopped, Status::Stopped, Value::Null);
+    for id in ["r-1", "r-2"] {
+        let name = RecoveryName::Generated(time(NOW));
+        let started = aws.client().resume(name, id, resume_of(id)).await.unwrap();
+        assert!(started.id.starts_with("rewind-orders-20261123-105000"), "{started:?}");
+        let (_, input) = aws.state().started.last().unwrap().clone();
+        assert_eq!(input, json!({ "cluster": "orders", "resume": id, "dryRun": false }));
+    }
+}
+
+#[tokio::test]
+async fn what_left_nothing_to_go_on_from_is_refused_at_once() {
+    let aws = FakeAws::default();
+    aws.add_running("running");
+    aws.add_recovered("recovered");
+    for (id, state) in [("undone", "Undone"), ("in-place", "NothingChanged"), ("unplanned", "NothingChanged")] {
+        ended(&aws, id, state);
+    }
+    aws.state().records.get_mut("in-place").unwrap().plan = Some(Plan { strategy: Strategy::Backtrack, ..plan() });
+    aws.state().records.get_mut("unplanned").unwrap().new_cluster = None;
+    for (id, message) in [
+        ("running", "it has not ended"),
+        ("recovered", "has had the traffic"),
+        ("undone", "it ended in Undone"),
+        ("in-place", "in place"),
+        ("unplanned", "before it had a plan"),
+    ] {
+        let why = refused(aws.client().resume(given("r-9"), id, resume_of(id)).await);
+        assert!(why.contains(message) && why.contains("nothing was changed"), "{why}\nlacks {message}");
+    }
+    let unknown = aws.client().resume(given("r-9"), "never", resume_of("never")).await;
+    assert_eq!(unknown.unwrap_err(), ClientError::Unknown("never".to_owned()));
     assert!(aws.state().started.is_empty());
 }
 
@@ -396,6 +448,23 @@ async fn an_undo_that_was_done_is_followed_and_not_repeated() {
 }
 
 #[tokio::test]
+async fn a_recovery_that_called_a_person_with_its_records_moved_can_be_undone_without_an_output() {
+    let aws = FakeAws::default();
+    aws.add_running("r-1");
+    {
+        let mut state = aws.state();
+        let record = state.records.get_mut("r-1").unwrap();
+        record.state = "NeedsOperator".into();
+        record.moved = Some(PossiblyMoved { new_cluster: Some("orders-r".into()), dns: recovered().dns });
+    }
+    let begun = aws.client().undo("r-1", Some("orders"), "ann").await.unwrap();
+    assert_eq!(begun.id, "r-1-undo");
+    // The same in a recovery that still runs means nothing yet: it may go back by itself.
+    aws.state().records.get_mut("r-1").unwrap().state = "Running".into();
+    assert!(refused(aws.client().undo("r-1", Some("orders"), "ann").await).contains("has not ended"));
+}
+
+#[tokio::test]
 async fn what_moved_no_traffic_or_is_not_over_cannot_be_undone() {
     let aws = FakeAws::default();
     aws.add_running("r-1");
@@ -410,6 +479,7 @@ async fn what_moved_no_traffic_or_is_not_over_cannot_be_undone() {
         ("Running", None, "has not ended"),
         ("AwaitingApproval", None, "has not ended"),
         ("NothingChanged", None, "left all as it was"),
+        ("RolledBack", None, "back on the source already"),
         ("NeedsOperator", None, "runbook"),
         ("Recovered", Some(Recovered { dns: Vec::new(), ..recovered() }), "moved no traffic"),
         ("Recovered", Some(Recovered { strategy: Strategy::Backtrack, ..recovered() }), "in place"),

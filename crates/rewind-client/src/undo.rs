@@ -88,6 +88,8 @@ fn why_not_undoable(recovery: &RecoveryRecord) -> Option<String> {
     let recovered = match (recovery.state.as_str(), recovered) {
         // A recovery whose undo failed half-way needs an operator, has its outcome still, and may be undone again.
         ("Recovered" | "NeedsOperator", Some(recovered)) => recovered,
+        // One that stopped with traffic moved, or perhaps moved: it recorded the records for this.
+        ("NeedsOperator", None) if recovery.moved.is_some() => return None,
         ("Recovered", None) => return Some("its outcome is not in the table".to_owned()),
         (state, _) => return Some(why_not_in_state(state)),
     };
@@ -109,6 +111,7 @@ fn why_not_in_state(state: &str) -> String {
             "it has not ended; next step: reject it when it asks, and it undoes itself".to_owned()
         }
         "NeedsOperator" => "it stopped half-way, and where is for a person to see: follow the runbook".to_owned(),
+        "RolledBack" => "its traffic is back on the source already".to_owned(),
         state => format!("it ended in {state}, which left all as it was"),
     }
 }

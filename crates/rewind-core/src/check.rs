@@ -3,7 +3,9 @@
 //! This module compares query results with what was expected; it never queries a database.
 
 use crate::decimal::Decimal;
-use serde::{Deserialize, Serialize};
+use crate::difference::Difference;
+use crate::identity::ResourceIds;
+use serde::{Deserialize, Deserializer, Serialize};
 use std::fmt;
 
 /// A check: the first column of the only row that `sql` returns must meet `expectation`.
@@ -26,6 +28,8 @@ pub struct Check {
 pub enum Expectation {
     /// The same text, or the same number.
     Expect(String),
+    /// NULL, and no text.
+    Null,
     /// A number that is not smaller.
     AtLeast(f64),
     /// A number that is not greater.
@@ -33,20 +37,26 @@ pub enum Expectation {
 }
 
 impl Expectation {
-    /// Compares `found` with the condition. An error has a reason where the two values alone do not explain it.
+    /// Compares `found` with the condition; none is NULL. An error has a reason where the two values alone do not explain it.
     ///
     /// ```
     /// use rewind_core::Expectation;
     ///
-    /// assert!(Expectation::Expect("2".to_owned()).met_by("2.00").is_ok());
-    /// assert!(Expectation::AtLeast(10.0).met_by("9").is_err());
-    /// assert_eq!(Expectation::AtMost(10.0).met_by("many").unwrap_err().as_deref(), Some("\"many\" is not a number"));
+    /// assert!(Expectation::Expect("2".to_owned()).met_by(Some("2.00")).is_ok());
+    /// assert!(Expectation::AtLeast(10.0).met_by(Some("9")).is_err());
+    /// assert_eq!(Expectation::AtMost(10.0).met_by(Some("many")).unwrap_err().as_deref(), Some("\"many\" is not a number"));
+    /// assert!(Expectation::Null.met_by(None).is_ok());
     /// ```
-    pub fn met_by(&self, found: &str) -> Result<(), Option<String>> {
+    pub fn met_by(&self, found: Option<&str>) -> Result<(), Option<String>> {
+        let Some(found) = found else {
+            return if *self == Self::Null { Ok(()) } else { Err(Some(NULL_FOUND.to_owned())) };
+        };
         // As a decimal, not as f64: counts and sums of money go beyond the 15 digits that f64 keeps apart.
         let number = Decimal::parse(found);
         let not_a_number = || Some(format!("\"{found}\" is not a number"));
         let met = match self {
+            // Also for the text "NULL", which reads like what is expected.
+            Self::Null => return Err(Some("it answered a text, not NULL".to_owned())),
             Self::Expect(text) => {
                 // Databases print one number in several ways: 2, 2.0 and 2.00 are what somebody who wrote 2 expects.
                 text == found
@@ -68,11 +78,15 @@ impl fmt::Display for Expectation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Expect(text) => f.write_str(text),
+            Self::Null => f.write_str("NULL"),
             Self::AtLeast(least) => write!(f, "at least {least}"),
             Self::AtMost(most) => write!(f, "at most {most}"),
         }
     }
 }
+
+/// The note of a check that found NULL, beside an absent value.
+const NULL_FOUND: &str = "it answered NULL";
 
 /// A check in JSON: three optional fields, of which exactly one is present.
 #[derive(Serialize, Deserialize)]
@@ -81,12 +95,18 @@ struct Written {
     name: String,
     database: String,
     sql: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    expect: Option<String>,
+    // Twice optional: absent, or null, which expects NULL.
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    expect: Option<Option<String>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     at_least: Option<Bound>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     at_most: Option<Bound>,
+}
+
+/// Reads a field that is present, be it null.
+fn present<'de, D: Deserializer<'de>>(field: D) -> Result<Option<Option<String>>, D::Error> {
+    Option::deserialize(field).map(Some)
 }
 
 /// A bound in JSON. A whole number has no decimal point, because people read the plan.
@@ -124,7 +144,8 @@ impl TryFrom<Written> for Check {
 
     fn try_from(written: Written) -> Result<Self, String> {
         let expectation = match (written.expect, written.at_least, written.at_most) {
-            (Some(text), None, None) => Expectation::Expect(text),
+            (Some(Some(text)), None, None) => Expectation::Expect(text),
+            (Some(None), None, None) => Expectation::Null,
             (None, Some(least), None) => Expectation::AtLeast(least.number()),
             (None, None, Some(most)) => Expectation::AtMost(most.number()),
             _ => return Err(format!("check \"{}\" needs one of expect, atLeast and atMost", written.name)),
@@ -144,7 +165,8 @@ impl From<Check> for Written {
             at_most: None,
         };
         match check.expectation {
-            Expectation::Expect(text) => written.expect = Some(text),
+            Expectation::Expect(text) => written.expect = Some(Some(text)),
+            Expectation::Null => written.expect = Some(None),
             Expectation::AtLeast(least) => written.at_least = Some(Bound::of(least)),
             Expectation::AtMost(most) => written.at_most = Some(Bound::of(most)),
         }
@@ -155,8 +177,8 @@ impl From<Check> for Written {
 /// The result of a check's query.
 #[derive(Debug, Clone, PartialEq)]
 pub struct QueryResult {
-    /// The value as text, or the reason that there is none.
-    pub value: Result<String, String>,
+    /// The value as text, none for NULL; or the reason that there is neither.
+    pub value: Result<Option<String>, String>,
     /// How long the query took.
     pub seconds: f64,
 }
@@ -171,7 +193,7 @@ pub struct CheckResult {
     pub database: String,
     /// The condition, as people read it.
     pub expected: String,
-    /// The value in the rewound data; absent if the query returned none.
+    /// The value in the rewound data; absent if the query returned none, or NULL, of which the note tells.
     pub found: Option<String>,
     /// True if the value meets the condition.
     pub passed: bool,
@@ -192,16 +214,20 @@ impl CheckResult {
     // The source holds the mistake: a check that fails there is expected to.
     pub fn judge(check: &Check, restored: QueryResult, source: Option<QueryResult>) -> Self {
         let (found, passed, note) = match restored.value {
-            Ok(value) => match check.expectation.met_by(&value) {
-                Ok(()) => (Some(value), true, None),
-                Err(note) => (Some(value), false, note),
+            Ok(value) => match check.expectation.met_by(value.as_deref()) {
+                Ok(()) => {
+                    let note = value.is_none().then(|| NULL_FOUND.to_owned());
+                    (value, true, note)
+                }
+                Err(note) => (value, false, note),
             },
             Err(reason) => (None, false, Some(reason)),
         };
         // The source has the mistake in it, so its value says nothing about the rewound data. People compare the two.
         let (source, source_note) = match source.map(|answer| answer.value) {
             None => (None, None),
-            Some(Ok(value)) => (Some(value), None),
+            Some(Ok(Some(value))) => (Some(value), None),
+            Some(Ok(None)) => (None, Some(NULL_FOUND.to_owned())),
             Some(Err(reason)) => (None, Some(reason)),
         };
         Self {
@@ -225,6 +251,7 @@ impl fmt::Display for CheckResult {
         match (&self.found, &self.note) {
             (Some(found), None) => write!(f, "found {found}")?,
             (Some(found), Some(note)) => write!(f, "found {found} ({note})")?,
+            (None, _) if self.passed => write!(f, "found NULL")?,
             (None, note) => write!(f, "found nothing: {}", note.as_deref().unwrap_or("no reason was given"))?,
         }
         match (&self.source, &self.source_note) {
@@ -313,13 +340,21 @@ pub struct Report {
     pub tables: Vec<TableCount>,
     /// Other facts that a person should know.
     pub notes: Vec<String>,
+    /// Differences from the source that only its databases and its secret show.
+    // A report in the table may be older than this field.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub differences: Vec<Difference>,
+    /// The resource ids of the cluster and the instances that were verified; empty in reports that are older than this field.
+    #[serde(default, rename = "resourceIds")]
+    pub resource_ids: ResourceIds,
 }
 
 impl Report {
     /// Makes a report, which has passed if every check has.
     pub fn new(login: Login, checks: Vec<CheckResult>, tables: Vec<TableCount>, notes: Vec<String>) -> Self {
         // Without checks nothing has failed; the rendering then says that none was given.
-        Self { passed: checks.iter().all(|check| check.passed), login, checks, tables, notes }
+        let passed = checks.iter().all(|check| check.passed);
+        Self { passed, login, checks, tables, notes, differences: Vec::new(), resource_ids: ResourceIds::default() }
     }
 }
 
@@ -347,13 +382,14 @@ mod tests {
     }
 
     fn answer(value: Result<&str, &str>) -> QueryResult {
-        QueryResult { value: value.map(str::to_owned).map_err(str::to_owned), seconds: 0.5 }
+        QueryResult { value: value.map(|text| Some(text.to_owned())).map_err(str::to_owned), seconds: 0.5 }
     }
 
     #[test]
     fn a_check_survives_json_as_the_plan_shows_it() {
         let cases = [
             (Expectation::Expect("2".into()), json!({ "expect": "2" })),
+            (Expectation::Null, json!({ "expect": null })),
             (Expectation::AtLeast(1000.0), json!({ "atLeast": 1000 })),
             (Expectation::AtMost(-0.5), json!({ "atMost": -0.5 })),
         ];
@@ -370,7 +406,8 @@ mod tests {
     fn a_check_with_no_or_two_expectations_is_refused() {
         let none = json!({ "name": "n", "database": "d", "sql": "s" });
         let two = json!({ "name": "n", "database": "d", "sql": "s", "expect": "1", "atLeast": 1 });
-        for value in [none, two] {
+        let null = json!({ "name": "n", "database": "d", "sql": "s", "expect": null, "atLeast": 1 });
+        for value in [none, two, null] {
             let error = serde_json::from_value::<Check>(value).unwrap_err();
             assert!(error.to_string().contains("needs one of expect, atLeast and atMost"), "{error}");
         }
@@ -379,11 +416,11 @@ mod tests {
     #[test]
     fn text_is_compared_exactly() {
         let expectation = Expectation::Expect("open".into());
-        assert_eq!(expectation.met_by("open"), Ok(()));
+        assert_eq!(expectation.met_by(Some("open")), Ok(()));
         // A database pads CHAR columns and folds case in some collations: what a check expects is what it gets, or it
         // fails.
         for other in ["Open", "open ", " open", "", "opened"] {
-            assert_eq!(expectation.met_by(other), Err(None), "{other:?}");
+            assert_eq!(expectation.met_by(Some(other)), Err(None), "{other:?}");
         }
     }
 
@@ -391,8 +428,8 @@ mod tests {
     fn a_value_that_is_no_number_meets_no_bound_and_gives_the_reason() {
         // PostgreSQL's numeric has NaN and Infinity, which compare as larger than every bound.
         for text in ["", "NaN", "Infinity", "t", "1,000", "0x10", "1 000", "$5"] {
-            assert!(Expectation::AtLeast(0.0).met_by(text).unwrap_err().is_some(), "{text:?}");
-            assert!(Expectation::AtMost(0.0).met_by(text).unwrap_err().is_some(), "{text:?}");
+            assert!(Expectation::AtLeast(0.0).met_by(Some(text)).unwrap_err().is_some(), "{text:?}");
+            assert!(Expectation::AtMost(0.0).met_by(Some(text)).unwrap_err().is_some(), "{text:?}");
         }
     }
 
@@ -411,6 +448,27 @@ mod tests {
             missing.to_string(),
             "check \"n\" in d passed: expected 2, found 2; on the source: the database is missing"
         );
+    }
+
+    #[test]
+    fn null_is_met_by_null_alone() {
+        let null = || QueryResult { value: Ok(None), seconds: 0.5 };
+        let passed = CheckResult::judge(&check(Expectation::Null), null(), Some(answer(Ok("NULL"))));
+        assert_eq!((passed.passed, passed.found.as_deref(), passed.source.as_deref()), (true, None, Some("NULL")));
+        assert_eq!(passed.to_string(), "check \"n\" in d passed: expected NULL, found NULL; the source has NULL");
+        for (expectation, found) in [
+            (Expectation::Null, answer(Ok("NULL"))),
+            (Expectation::Null, answer(Ok(""))),
+            (Expectation::Null, answer(Err("it answered no row"))),
+            (Expectation::Expect("NULL".into()), null()),
+            (Expectation::Expect(String::new()), null()),
+            (Expectation::AtMost(0.0), null()),
+        ] {
+            let failed = CheckResult::judge(&check(expectation), found, Some(null()));
+            assert!(!failed.passed && failed.note.is_some(), "{failed}");
+            // Beside a value the note explains; without one it tells that it was NULL.
+            assert_eq!(failed.source_note.as_deref(), Some("it answered NULL"));
+        }
     }
 
     #[test]
@@ -442,8 +500,8 @@ mod tests {
         fn bounds_agree_with_integer_comparison(found in any::<i64>(), bound in -(1_i64 << 53)..(1_i64 << 53)) {
             #[expect(clippy::cast_precision_loss, reason = "the range is exact")]
             let number = bound as f64;
-            prop_assert_eq!(Expectation::AtLeast(number).met_by(&found.to_string()).is_ok(), found >= bound);
-            prop_assert_eq!(Expectation::AtMost(number).met_by(&found.to_string()).is_ok(), found <= bound);
+            prop_assert_eq!(Expectation::AtLeast(number).met_by(Some(&found.to_string())).is_ok(), found >= bound);
+            prop_assert_eq!(Expectation::AtMost(number).met_by(Some(&found.to_string())).is_ok(), found <= bound);
         }
 
         #[test]
@@ -451,21 +509,21 @@ mod tests {
             let plain = number.to_string();
             let sign = if plus && number >= 0 { "+" } else { "" };
             let padded = format!("{sign}{plain}.{}", "0".repeat(zeros + 1));
-            prop_assert_eq!(Expectation::Expect(plain.clone()).met_by(&padded), Ok(()));
-            prop_assert_eq!(Expectation::Expect(padded).met_by(&plain), Ok(()));
+            prop_assert_eq!(Expectation::Expect(plain.clone()).met_by(Some(&padded)), Ok(()));
+            prop_assert_eq!(Expectation::Expect(padded).met_by(Some(&plain)), Ok(()));
         }
 
         #[test]
         fn different_numbers_never_pass_for_equal(a in any::<i128>(), b in any::<i128>()) {
-            prop_assert_eq!(Expectation::Expect(a.to_string()).met_by(&b.to_string()).is_ok(), a == b);
+            prop_assert_eq!(Expectation::Expect(a.to_string()).met_by(Some(&b.to_string())).is_ok(), a == b);
         }
 
         #[test]
         fn judging_never_panics_and_text_always_equals_itself(text in ".*", other in ".*", bound in any::<f64>()) {
-            prop_assert_eq!(Expectation::Expect(text.clone()).met_by(&text), Ok(()));
-            let _ = Expectation::Expect(text.clone()).met_by(&other);
-            let _ = Expectation::AtLeast(bound).met_by(&text);
-            let _ = Expectation::AtMost(bound).met_by(&text);
+            prop_assert_eq!(Expectation::Expect(text.clone()).met_by(Some(&text)), Ok(()));
+            let _ = Expectation::Expect(text.clone()).met_by(Some(&other));
+            let _ = Expectation::AtLeast(bound).met_by(Some(&text));
+            let _ = Expectation::AtMost(bound).met_by(Some(&text));
         }
 
         #[test]

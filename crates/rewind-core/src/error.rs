@@ -3,8 +3,12 @@
 //! The names are the only strings that a state's `ErrorEquals` may hold besides the platform's own. Each has a page in
 //! `docs/errors/`. This module never decides what to retry: the state machine does, by name.
 
+use crate::cut::cut;
 use serde::{Deserialize, Serialize};
 use std::fmt;
+
+/// The most bytes of the first part of a message.
+const HAPPENED_MAX: usize = 24 * 1024;
 
 /// Every name under which a step can fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -140,10 +144,23 @@ impl StepError {
     }
 }
 
+/// An error of a read that may be gone when the read is repeated.
+pub trait MayPass {
+    /// True if the service asked to wait or did not answer: the same read may work a moment later.
+    fn may_pass(&self) -> bool;
+}
+
+impl MayPass for StepError {
+    fn may_pass(&self) -> bool {
+        matches!(self.name, ErrorName::Throttled | ErrorName::Unavailable)
+    }
+}
+
 impl fmt::Display for StepError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // One line of fragments: Step Functions shows the cause in a single line, and mail and chat put it into sentences.
-        f.write_str(&self.happened)?;
+        // A database may answer with a page: Step Functions cuts a cause at 32,768 characters, and what to do stands at its end.
+        f.write_str(&cut(&self.happened, HAPPENED_MAX))?;
         if let Some(changed) = &self.changed {
             write!(f, "; {changed}")?;
         }
@@ -151,5 +168,18 @@ impl fmt::Display for StepError {
             write!(f, "; next step: {advice}")?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_to_do_stands_at_the_end_of_the_longest_message() {
+        let error = StepError::new(ErrorName::RewindFailed, "x".repeat(1 << 20)).changed("nothing").advice("go on");
+        let text = error.to_string();
+        // Step Functions cuts a cause at 32,768 characters.
+        assert!(text.len() < 32_768 && text.ends_with("; nothing; next step: go on"), "{} bytes", text.len());
     }
 }

@@ -1,15 +1,28 @@
 //! Reads a JSON object that a person wrote. It collects every problem, with the path of the field, the value, and what would be
 //! right, so that one correction is enough.
 
+use crate::cut::cut;
 use crate::error::{ErrorName, StepError};
 use crate::names::identifier_problem;
 use crate::time::{format_duration, parse_duration};
 use jiff::SignedDuration;
 use serde_json::{Map, Value};
 
+/// The most problems that one error lists: more than that nobody corrects at once.
+const PROBLEMS_MAX: usize = 20;
+/// The most bytes of a problem, which may quote what people wrote.
+const PROBLEM_MAX: usize = 400;
+
+/// Fields in which null has a meaning of its own.
+const MAY_BE_NULL: [&str; 1] = ["expect"];
+
 /// Makes the error for a request from all problems in it.
 pub(crate) fn refused(problems: &[String]) -> StepError {
-    StepError::new(ErrorName::InvalidRequest, problems.join("; ")).changed("nothing was changed")
+    let mut listed: Vec<String> = problems.iter().take(PROBLEMS_MAX).map(|text| cut(text, PROBLEM_MAX)).collect();
+    if let Some(more) = problems.len().checked_sub(PROBLEMS_MAX).filter(|more| *more > 0) {
+        listed.push(format!("and {more} more of this kind"));
+    }
+    StepError::new(ErrorName::InvalidRequest, listed.join("; ")).changed("nothing was changed")
 }
 
 /// A JSON object that is being read, and the problems so far.
@@ -24,7 +37,19 @@ impl<'a> Fields<'a> {
     pub(crate) fn of(input: &'a Value, what: &str) -> Result<Self, StepError> {
         let wrong = || refused(&[format!("the request is {}: it is {what}", shorten(input))]);
         let object = input.as_object().ok_or_else(wrong)?;
-        Ok(Self { at: String::new(), object, problems: Vec::new() })
+        Ok(Self::at(String::new(), object))
+    }
+
+    /// Begins to read the object at `at`, and refuses each null in it.
+    // Null can mean "none", "the default" or a variable that was never set. Taken for absent, `"expect": null` made a check that
+    // expects nothing, and `"dryRun": null` would start a recovery.
+    fn at(at: String, object: &'a Map<String, Value>) -> Self {
+        let mut fields = Self { at, object, problems: Vec::new() };
+        let nulls = object.iter().filter(|(field, value)| value.is_null() && !MAY_BE_NULL.contains(&field.as_str()));
+        for (field, _) in nulls {
+            fields.problem(field, "leave it out, or give it a value");
+        }
+        fields
     }
 
     pub(crate) fn problem(&mut self, field: &str, wrong: &str) {
@@ -48,7 +73,7 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// A field that may be absent; JSON null counts as absent.
+    /// A field that may be absent. Null is none either: it was refused when reading began, or has a meaning of its own.
     pub(crate) fn value(&self, field: &str) -> Option<Value> {
         self.object.get(field).filter(|value| !value.is_null()).cloned()
     }
@@ -61,7 +86,7 @@ impl<'a> Fields<'a> {
                 None
             }
             // A number where a duration belongs gets the readings that people had in mind, not a hint about quotes.
-            Value::Number(number) if matches!(field, "to" | "approvalTimeout" | "keepSource") => {
+            Value::Number(number) if matches!(field, "to" | "approvalTimeout" | "fenceTimeout" | "keepSource") => {
                 let wrong = parse_duration(&number.to_string()).err();
                 self.problem(field, &wrong.unwrap_or_else(|| "write it as text".to_owned()));
                 None
@@ -75,7 +100,7 @@ impl<'a> Fields<'a> {
 
     pub(crate) fn required(&mut self, field: &str) -> Option<String> {
         // Only the absence: `text` reports a wrong value, and no field is to be reported twice.
-        if self.value(field).is_none() {
+        if !self.object.contains_key(field) {
             self.problem(field, "it is needed");
         }
         self.text(field)
@@ -174,7 +199,7 @@ impl<'a> Fields<'a> {
                 ));
                 continue;
             };
-            let mut fields = Fields { at: format!("{}{field}[{i}].", self.at), object, problems: Vec::new() };
+            let mut fields = Fields::at(format!("{}{field}[{i}].", self.at), object);
             let read = read(&mut fields);
             // From every item, not from the first wrong one alone: one correction should be enough.
             self.problems.append(&mut fields.problems);

@@ -4,17 +4,23 @@
 
 mod check;
 mod clock;
+mod cut;
 mod decimal;
+mod difference;
 mod engine;
 mod error;
 mod fields;
+mod findings;
+mod identity;
 pub mod names;
 mod outcome;
 mod plan;
 mod poll;
 mod proposal;
 mod record;
+mod report_size;
 mod request;
+mod same_source;
 mod strategy;
 mod time;
 pub mod timeouts;
@@ -23,20 +29,28 @@ mod window_request;
 
 pub use check::{Check, CheckResult, Expectation, Login, QueryResult, Report, TableCount, Tls};
 pub use clock::Clock;
+pub use cut::cut;
+pub use difference::Difference;
 pub use engine::{Engine, UnknownEngine};
-pub use error::{ErrorName, StepError};
+pub use error::{ErrorName, MayPass, StepError};
+pub use findings::{ColumnKind, Finding, FindingCode, Severity, arrange, blocking_cause, type_fault};
+pub use identity::ResourceIds;
 pub use outcome::{
     Ending, Fence, FenceLayer, KeepCommands, KeptSafetyClone, KeptSource, Outcome, Planned, Recovered, Undone,
     WritesNotCarriedOver,
 };
 pub use plan::{
-    Backtrack, Difference, InPlacePlan, MovedRecord, Plan, PlannedInstance, PlannedRecord, Recovery, Restored, Swap,
-    content_hash,
+    Adopted, Backtrack, HeldJob, InPlacePlan, MovedRecord, Plan, PlannedInstance, PlannedRecord, Recovery, Restored,
+    Swap, content_hash,
 };
 pub use poll::Polling;
 pub use proposal::Proposal;
-pub use record::{CleanUpRecord, PendingApproval, RecordedDecision, RecoveryRecord, UndoRecord};
-pub use request::{APPROVAL_TIMEOUT_MAX, Approval, Endpoint, InPlace, RecordRequest, Request, Strategy};
+pub use record::{CleanUpRecord, PendingApproval, PossiblyMoved, RecordedDecision, RecoveryRecord, UndoRecord};
+pub use report_size::{PLAN_MAX, REPORT_MAX};
+pub use request::{
+    APPROVAL_TIMEOUT_MAX, Approval, Asked, CHECK_TIMEOUT_MAX, Endpoint, InPlace, RecordRequest, Request, Strategy,
+    TTL_ACCEPTED, Unverified,
+};
 pub use strategy::{ClusterFacts, FenceGroups, StrategyChoice, choose_strategy};
 pub use time::{Target, format_duration, parse_duration};
 pub use window::{Moment, Window};

@@ -13,6 +13,9 @@ pub const RECOVERY_TAG: &str = "aurora-rewind:recovery";
 /// The tag on the restored cluster: the moment that it was restored to (RFC 3339).
 pub const TARGET_TAG: &str = "aurora-rewind:target";
 
+/// The tag on the restored cluster: `DbClusterResourceId` of its source, which a cluster that is deleted and made anew does not have.
+pub const SOURCE_RESOURCE_ID_TAG: &str = "aurora-rewind:source-resource-id";
+
 /// The tag on the source after a switch: the id of the recovery that fenced it.
 pub const FENCED_BY_TAG: &str = "aurora-rewind:fenced-by";
 
@@ -21,6 +24,48 @@ pub const KEEP_UNTIL_TAG: &str = "aurora-rewind:keep-until";
 
 /// The tag on the safety clone of an in-place recovery: the id of the recovery that it is kept for.
 pub const SAFETY_CLONE_OF_TAG: &str = "aurora-rewind:safety-clone-of";
+
+/// The tag on a cluster that a recovery created: the secret that logs in to it, as [`secret_tag_value`] writes it.
+// RDS carries a managed master secret over to no restored cluster, and the next recovery of that cluster needs a login.
+pub const SECRET_TAG: &str = "aurora-rewind:secret";
+
+/// The most characters of a tag's value.
+const TAG_VALUE_MAX: usize = 256;
+
+/// Writes the ARN of a secret as the value of [`SECRET_TAG`]; none if it is too long for one.
+///
+/// Tags of RDS hold letters, digits, spaces and `_.:/=+-@`. An ARN may hold others (`secret:rds!cluster-…`), which become `@` and
+/// two hexadecimal digits.
+///
+/// ```
+/// use rewind_core::names::{secret_of_tag, secret_tag_value};
+///
+/// let arn = "arn:aws:secretsmanager:eu-west-1:000000000000:secret:rds!cluster-1-aB3xY9";
+/// let value = secret_tag_value(arn).unwrap();
+/// assert_eq!(value, "arn:aws:secretsmanager:eu-west-1:000000000000:secret:rds@21cluster-1-aB3xY9");
+/// assert_eq!(secret_of_tag(&value).as_deref(), Some(arn));
+/// ```
+pub fn secret_tag_value(arn: &str) -> Option<String> {
+    let mut value = String::new();
+    for byte in arn.bytes() {
+        match char::from(byte) {
+            c if c.is_ascii_alphanumeric() || "_.:/=+-".contains(c) => value.push(c),
+            _ => value.push_str(&format!("@{byte:02x}")),
+        }
+    }
+    (value.len() <= TAG_VALUE_MAX).then_some(value)
+}
+
+/// Reads the ARN of a secret from the value of [`SECRET_TAG`]; none if people have written something else there.
+pub fn secret_of_tag(value: &str) -> Option<String> {
+    let mut parts = value.split('@');
+    let mut arn = parts.next()?.as_bytes().to_vec();
+    for part in parts {
+        arn.push(u8::from_str_radix(part.get(..2)?, 16).ok()?);
+        arn.extend(part.get(2..)?.bytes());
+    }
+    String::from_utf8(arn).ok()
+}
 
 /// True for a tag that must not be copied from the source: AWS refuses `aws:` from others, and ours describe the source.
 pub fn is_reserved_tag(key: &str) -> bool {
@@ -65,7 +110,35 @@ fn dated(cluster: &str, word: &str, at: Timestamp) -> String {
     // To the second: two recoveries of one cluster on one day must not meet in one name.
     let suffix = format!("-{word}-{}", at.to_zoned(TimeZone::UTC).strftime("%Y%m%d-%H%M%S"));
     // Three characters are left for the "-15" of an instance name: a cluster has 15 readers at most.
-    format!("{}{suffix}", cut(cluster, IDENTIFIER_MAX - suffix.len() - 3))
+    format!("{}{suffix}", cut(without_dates(cluster), IDENTIFIER_MAX - suffix.len() - 3))
+}
+
+/// The words before the date in the names above.
+const DATED: [&str; 2] = ["-rewind-", "-safety-clone-"];
+
+/// Strips what [`dated`] has added to a name, however often: the live cluster after a recovery bears such a name, and is
+/// recovered again.
+fn without_dates(name: &str) -> &str {
+    let mut rest = name;
+    while let Some(shorter) = DATED.iter().find_map(|word| without_date(rest, word, rest != name)) {
+        rest = shorter;
+    }
+    rest
+}
+
+/// Strips `word`, a date and a time from the end of `name`; none if they are not there. In a name that had another date `behind`
+/// this one, that had to make room: of this one the first part may be left alone.
+fn without_date<'a>(name: &'a str, word: &str, behind: bool) -> Option<&'a str> {
+    let is_digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    if behind && let Some(shorter) = name.strip_suffix(word.trim_end_matches('-')) {
+        return Some(shorter);
+    }
+    let (shorter, end) = name.rsplit_once(word)?;
+    let (date, time) = end.split_once('-').unwrap_or((end, ""));
+    let is_dated = is_digits(date) && is_digits(time) && time.len() <= 6;
+    // A name like `orders-rewind-2` may be people's own, so a date that is not whole counts as one only where it was cut.
+    (!shorter.is_empty() && is_dated && (date.len() == 8 || (behind && date.len() < 8 && time.is_empty())))
+        .then_some(shorter)
 }
 
 /// The name of a new instance: the source's, with the source cluster's name replaced where it begins with it, and
@@ -77,6 +150,12 @@ pub fn new_instance(source_instance: &str, source_cluster: &str, new_cluster: &s
         Some(rest) if new_cluster.len() + 1 + rest.len() <= IDENTIFIER_MAX => format!("{new_cluster}-{rest}"),
         _ => with_suffix(new_cluster, &format!("-{ordinal}")),
     }
+}
+
+/// The name of the parameter group with which a restored cluster runs no events. The function's policy admits no other groups.
+pub fn held_jobs_group(new_cluster: &str) -> String {
+    // Never cut: names of groups may be four times as long as those of clusters.
+    format!("{new_cluster}-jobs-held")
 }
 
 /// A name with something at its end, the name cut where it must be.
@@ -107,7 +186,77 @@ mod tests {
         assert_eq!(new_instance("writer", "orders", "orders-r", 2), "orders-r-2");
     }
 
+    #[test]
+    fn the_name_of_a_second_recovery_is_no_longer_than_that_of_the_first() {
+        let at = "2026-11-29T08:00:00Z".parse().unwrap();
+        for former in [
+            "my-aurora-cluster-rewind-20261123-103000",
+            "my-aurora-cluster-safety-clone-20261123-103000",
+            // Cut where it had to be, and what an earlier version made of it.
+            "my-aurora-cluster-rewind-20261128-201",
+            "my-aurora-cluster-rewind-20261128",
+            "my-aurora-cluster-rewind-20261128-201-rewind-20261128-201608",
+            "my-aurora-cluster-rewind-2026-rewind-20261128-201608",
+            "my-aurora-cluster-rewind-rewind-20261128-201608",
+            "my-aurora-cluster-safety-clone-2-safety-clone-20261128-201608",
+            "my-aurora-cluster-rewind-20261128-201600-safety-clone-20261128-201608",
+        ] {
+            assert_eq!(default_new_cluster(former, at), "my-aurora-cluster-rewind-20261129-080000", "{former}");
+            assert_eq!(default_safety_clone(former, at), "my-aurora-cluster-safety-clone-20261129-080000", "{former}");
+        }
+    }
+
+    #[test]
+    fn a_name_of_people_s_own_is_kept_whole() {
+        let at = "2026-11-29T08:00:00Z".parse().unwrap();
+        for own in [
+            "orders-rewind",
+            "orders-rewind-2",
+            "orders-20261128-201608",
+            "rewind-20261128",
+            "rewind",
+            "a-rewind-20261128-1234567",
+        ] {
+            assert_eq!(default_new_cluster(own, at), format!("{own}-rewind-20261129-080000"));
+        }
+    }
+
+    #[test]
+    fn what_people_wrote_into_the_tag_is_no_secret() {
+        assert_eq!(secret_of_tag("a@b"), None);
+        assert_eq!(secret_of_tag("a@zz"), None);
+        assert_eq!(secret_of_tag("a@ff"), None);
+        assert_eq!(secret_tag_value(&"a".repeat(257)), None);
+    }
+
     proptest! {
+        #[test]
+        fn a_secret_is_read_back_from_a_value_that_rds_takes(name in "[A-Za-z0-9/_+=.@!-]{1,60}") {
+            let arn = format!("arn:aws:secretsmanager:eu-west-1:000000000000:secret:{name}");
+            let value = secret_tag_value(&arn).unwrap();
+            prop_assert!(value.chars().all(|c| c.is_ascii_alphanumeric() || " _.:/=+-@".contains(c)), "{}", value);
+            prop_assert_eq!(secret_of_tag(&value), Some(arn));
+        }
+
+        #[test]
+        fn a_name_does_not_grow_with_the_number_of_recoveries(
+            cluster in "[a-z]([a-z0-9]|-[a-z0-9]){0,30}",
+            steps in prop::collection::vec((any::<bool>(), 0i64..4_000_000_000), 1..6),
+        ) {
+            prop_assume!(cluster.len() <= IDENTIFIER_MAX);
+            let made = |from: &str, clone: bool, second: i64| {
+                let at = Timestamp::from_second(second).unwrap();
+                if clone { default_safety_clone(from, at) } else { default_new_cluster(from, at) }
+            };
+            // Each is made of the one before, as recoveries of a live cluster are; the last depends on the first alone.
+            let chain = steps.iter().fold(cluster.clone(), |from, (clone, second)| made(&from, *clone, *second));
+            let (clone, second) = *steps.last().unwrap();
+            let at_once = made(&cluster, clone, second);
+            prop_assert!(chain.len() <= at_once.len(), "{} and {}", chain, at_once);
+            // A safety clone's name leaves less room for the cluster's.
+            prop_assert!(at_once.starts_with(chain.split("-rewind-").next().unwrap().split("-safety-").next().unwrap()));
+        }
+
         #[test]
         fn every_derived_name_is_one_that_rds_accepts(
             cluster in "[a-z]([a-z0-9]|-[a-z0-9]){0,30}",

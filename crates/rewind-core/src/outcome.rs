@@ -2,7 +2,8 @@
 //! `docs/steps.md` documents the shape. This module computes nothing and formats nothing for people.
 
 use crate::check::{CheckResult, TableCount};
-use crate::plan::{Difference, MovedRecord, Plan};
+use crate::difference::Difference;
+use crate::plan::{HeldJob, MovedRecord, Plan};
 use crate::request::Strategy;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -69,8 +70,10 @@ pub enum Ending {
     Recovered,
     /// Traffic is back on the source.
     Undone,
-    /// It failed, and clients are where they were.
+    /// It failed, and clients are where they were and never were elsewhere.
     NothingChanged,
+    /// It failed after traffic had moved to the restored cluster, and traffic is back on the source.
+    RolledBack,
     /// It failed, and a person must look.
     NeedsOperator,
     /// It was stopped from outside: nothing was undone.
@@ -79,8 +82,15 @@ pub enum Ending {
 
 impl Ending {
     /// Every ending.
-    pub const ALL: [Self; 6] =
-        [Self::Planned, Self::Recovered, Self::Undone, Self::NothingChanged, Self::NeedsOperator, Self::Stopped];
+    pub const ALL: [Self; 7] = [
+        Self::Planned,
+        Self::Recovered,
+        Self::Undone,
+        Self::NothingChanged,
+        Self::RolledBack,
+        Self::NeedsOperator,
+        Self::Stopped,
+    ];
 
     /// The ending with that name; none where `state` is another state.
     pub fn from_name(state: &str) -> Option<Self> {
@@ -95,6 +105,7 @@ impl Ending {
             Self::Recovered => "Recovered",
             Self::Undone => "Undone",
             Self::NothingChanged => "NothingChanged",
+            Self::RolledBack => "RolledBack",
             Self::NeedsOperator => "NeedsOperator",
             Self::Stopped => "Stopped",
         }
@@ -155,6 +166,9 @@ pub struct Recovered {
     /// The safety clone; none side by side.
     #[serde(default)]
     pub safety_clone: Option<KeptSafetyClone>,
+    /// The jobs of the restored cluster that would have acted by themselves.
+    #[serde(default)]
+    pub held_jobs: Vec<HeldJob>,
     /// Seconds spent in each state, and in `total`.
     #[serde(default)]
     pub timings: BTreeMap<String, f64>,
@@ -288,6 +302,7 @@ mod tests {
             },
             // Null and not absent, as the state machine writes it side by side.
             "safetyClone": null,
+            "heldJobs": [{ "kind": "event", "name": "shop.purge", "held": true, "released": false, "release": "aws rds …" }],
             "timings": { "ValidateWindow": 0.5, "total": 14.1 },
         })
     }

@@ -1,13 +1,18 @@
 //! The plan: all that a recovery will do. It is settled before anything is changed, and every later step reads it.
 
 use crate::check::Check;
+use crate::difference::Difference;
 use crate::engine::Engine;
+use crate::findings::Finding;
+use crate::identity::ResourceIds;
 use crate::request::{Approval, Endpoint, Strategy};
+use crate::timeouts;
 use crate::window::Window;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
+use std::time::Duration;
 
 /// The recovery that a step works for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,6 +36,10 @@ pub struct Plan {
     pub cluster: String,
     /// The cluster's ARN.
     pub cluster_arn: String,
+    /// The resource ids of the cluster and its instances: under the same name and ARN there may be another cluster later.
+    // A plan in the table may be older than this field.
+    #[serde(default)]
+    pub resource_ids: ResourceIds,
     /// The cluster's engine.
     pub engine: Engine,
     /// The engine's version.
@@ -53,24 +62,50 @@ pub struct Plan {
     pub dns: Vec<PlannedRecord>,
     /// The checks of the rewound data.
     pub checks: Vec<Check>,
+    /// The time for each check, in seconds.
+    // A plan in the table may be older than this field.
+    #[serde(default = "default_check_timeout")]
+    pub check_timeout_seconds: u64,
     /// The secret with the login for checks and the fence.
     pub secret_arn: String,
     /// Decides if a person is asked.
     pub approval: Approval,
     /// The time that the person has, in seconds.
     pub approval_timeout_seconds: i64,
+    /// The time after which a fence that still stands pages, in seconds.
+    // A plan in the table may be older than this field.
+    #[serde(default = "default_fence_timeout")]
+    pub fence_timeout_seconds: i64,
     /// The time for which the source is kept after the cutover, in seconds.
     pub keep_source_seconds: i64,
+    /// The time for which the restored cluster is kept where the recovery did not move traffic to it, in seconds.
+    // A plan in the table may be older than this field.
+    #[serde(default = "a_day")]
+    pub keep_restored_seconds: i64,
     /// True if the recovery ends with the plan and changes nothing.
     pub dry_run: bool,
     /// The part of an in-place recovery; absent side by side.
     // A plan in the table may be older than this field.
     #[serde(default)]
     pub backtrack: Option<InPlacePlan>,
+    /// The earlier recovery whose restored cluster this one adopts; absent where it restores one itself.
+    #[serde(default)]
+    pub adopted: Option<Adopted>,
     /// One sentence for each change, in order.
     pub will_do: Vec<String>,
     /// Facts that a person should know before it starts.
     pub warnings: Vec<String>,
+    /// The findings of the preflight, blocking ones first.
+    #[serde(default)]
+    pub findings: Vec<Finding>,
+}
+
+fn default_check_timeout() -> u64 {
+    timeouts::CHECK.as_secs()
+}
+
+fn default_fence_timeout() -> i64 {
+    900
 }
 
 impl Plan {
@@ -88,10 +123,35 @@ impl Plan {
         self.instances.iter().find(|instance| instance.writer)
     }
 
+    /// The time for each check.
+    pub fn check_timeout(&self) -> Duration {
+        Duration::from_secs(self.check_timeout_seconds)
+    }
+
     /// The time for which the source is kept after the cutover.
     pub fn keep_source(&self) -> SignedDuration {
         SignedDuration::from_secs(self.keep_source_seconds)
     }
+
+    /// The time for which the restored cluster is kept where the recovery did not move traffic to it.
+    pub fn keep_restored(&self) -> SignedDuration {
+        SignedDuration::from_secs(self.keep_restored_seconds)
+    }
+}
+
+fn a_day() -> i64 {
+    SignedDuration::from_hours(24).as_secs()
+}
+
+/// The earlier recovery whose restored cluster is adopted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Adopted {
+    /// The id of that recovery.
+    pub recovery: String,
+    // More than one where a recovery was stopped after its plan adopted the cluster, and before it took it over.
+    /// The ids that the cluster's recovery tag may hold, the latest first.
+    pub owners: Vec<String>,
 }
 
 /// The part of a plan that only an in-place recovery has.
@@ -120,6 +180,20 @@ pub struct PlannedInstance {
     pub promotion_tier: i32,
     /// True for the writer.
     pub writer: bool,
+}
+
+impl PlannedInstance {
+    /// Writes the command with which a person adds the instance to `cluster`.
+    pub fn create_command(&self, cluster: &str, engine: Engine) -> String {
+        format!(
+            "aws rds create-db-instance --db-instance-identifier {} --db-cluster-identifier {cluster} --engine {} \
+             --db-instance-class {} --promotion-tier {}",
+            self.name,
+            engine.name(),
+            self.class,
+            self.promotion_tier
+        )
+    }
 }
 
 /// A record at the time of the plan. It is moved only if it is still the same.
@@ -179,31 +253,6 @@ pub struct Backtrack {
     pub requested_at: Timestamp,
 }
 
-/// A setting in which the restored cluster differs from the source.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Difference {
-    /// The setting.
-    pub what: String,
-    /// The value on the source.
-    pub source: String,
-    /// The value on the restored cluster.
-    pub restored: String,
-    /// An action for a person.
-    pub todo: String,
-}
-
-impl Difference {
-    /// Makes a difference of its four parts.
-    pub fn new(
-        what: impl Into<String>,
-        source: impl Into<String>,
-        restored: impl Into<String>,
-        todo: impl Into<String>,
-    ) -> Self {
-        Self { what: what.into(), source: source.into(), restored: restored.into(), todo: todo.into() }
-    }
-}
-
 /// The result of moving the records.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -216,6 +265,27 @@ pub struct Swap {
     pub swapped_at: Timestamp,
     /// The records.
     pub records: Vec<MovedRecord>,
+}
+
+/// A job of a restored cluster that would act by itself as soon as an instance serves: an event of MySQL, a job of pg_cron, a
+/// subscription.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HeldJob {
+    /// `event`, `cron` or `subscription`.
+    pub kind: String,
+    /// The name, with its schema or database.
+    pub name: String,
+    /// True if it does not run until it is released.
+    pub held: bool,
+    /// True if it runs again, as it did on the source.
+    pub released: bool,
+    /// The command or the statement that releases it; none where nothing holds it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub release: Option<String>,
+    /// The reason why it could not be held or released, or what it did before it was held.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
 }
 
 /// A record that was moved.

@@ -1,6 +1,6 @@
 //! The pauses between polls while AWS works: short at first, longer as the wait grows. It waits by the clock that it is given.
 
-use crate::{Clock, timeouts};
+use crate::{Clock, MayPass, timeouts};
 use std::time::Duration;
 
 /// A polling plan for waits of seconds to hours.
@@ -35,12 +35,12 @@ impl Polling {
     }
 
     /// Polls until `shows` is true of the value or the time `limit` is over, at least once, and returns the last value. The polls
-    /// count as time: they may take longer than the pauses.
+    /// count as time: they may take longer than the pauses. A poll whose error may pass is repeated like one that shows nothing.
     ///
     /// # Errors
     ///
-    /// The error of a poll.
-    pub async fn until<T, E, L: Future<Output = Result<T, E>>>(
+    /// The error of a poll that will not pass, or of the last one.
+    pub async fn until<T, E: MayPass, L: Future<Output = Result<T, E>>>(
         &self,
         clock: &impl Clock,
         limit: Duration,
@@ -51,11 +51,15 @@ impl Polling {
         let began = clock.now();
         loop {
             // Once even without any time: the caller decides on a value, and has none otherwise.
-            let found = poll().await?;
+            let found = poll().await;
             let waited = Duration::try_from(clock.now().duration_since(began)).unwrap_or_default();
             let pause = self.pause(waited);
-            if shows(&found) || waited >= limit || ends_before(clock, pause) {
-                return Ok(found);
+            let is_last = waited >= limit || ends_before(clock, pause);
+            match found {
+                Ok(found) if is_last || shows(&found) => return Ok(found),
+                // One failed read is no reason to end a wait that took minutes, or to undo what it waited for.
+                Err(error) if is_last || !error.may_pass() => return Err(error),
+                _ => {}
             }
             clock.sleep(pause).await;
         }
@@ -99,22 +103,32 @@ mod tests {
 
     /// Polls for `limit` for a value that shows at poll number `at`; returns the number of polls, and the time waited.
     fn poll_for(limit: Duration, at: u32) -> (Result<u32, &'static str>, Duration) {
-        poll_with(Duration::ZERO, None, limit, at)
+        poll_with(Duration::ZERO, None, limit, at, false)
     }
 
-    /// The same, where a poll takes `each_poll` and the work ends after `ends`.
+    impl MayPass for &str {
+        fn may_pass(&self) -> bool {
+            *self == "busy"
+        }
+    }
+
+    /// The same, where a poll takes `each_poll`, the work ends after `ends`, and the second poll may fail.
     fn poll_with(
         each_poll: Duration,
         ends: Option<Duration>,
         limit: Duration,
         at: u32,
+        fails: bool,
     ) -> (Result<u32, &'static str>, Duration) {
         let (clock, polls) = (Waits { waited: Mutex::default(), ends }, Cell::new(0));
         let poll = || {
             *clock.waited.lock().unwrap() += each_poll;
             polls.set(polls.get() + 1);
-            // An error ends the wait at once: repeating a failed call is for the state machine.
-            std::future::ready(if polls.get() == 50 { Err("broken") } else { Ok(polls.get()) })
+            std::future::ready(match polls.get() {
+                2 if fails => Err("busy"),
+                50 => Err("broken"),
+                number => Ok(number),
+            })
         };
         let polling = Polling::default();
         let mut wait = std::pin::pin!(polling.until(&clock, limit, poll, |n| *n == at));
@@ -135,16 +149,26 @@ mod tests {
     }
 
     #[test]
+    fn a_read_that_fails_once_does_not_end_the_wait_and_one_that_fails_last_does() {
+        let second = Duration::from_secs(1);
+        assert_eq!(poll_with(Duration::ZERO, None, second, 3, true), (Ok(3), second / 2));
+        // The limit is over with the second poll, which fails.
+        assert_eq!(poll_with(second, None, 2 * second, 3, true).0, Err("busy"));
+        // What will not pass ends it at once.
+        assert_eq!(poll_for(second * 60, 99).0, Err("broken"));
+    }
+
+    #[test]
     fn a_poll_that_takes_long_is_part_of_the_wait() {
         let second = Duration::from_secs(1);
-        let (found, waited) = poll_with(20 * second, None, 30 * second, 99);
+        let (found, waited) = poll_with(20 * second, None, 30 * second, 99, false);
         assert_eq!((found, waited), (Ok(2), 41 * second));
     }
 
     #[test]
     fn no_poll_begins_that_the_work_would_not_outlast() {
         let second = Duration::from_secs(1);
-        let (found, waited) = poll_with(Duration::ZERO, Some(10 * second), 60 * second, 999);
+        let (found, waited) = poll_with(Duration::ZERO, Some(10 * second), 60 * second, 999, false);
         assert!(found.is_ok() && waited <= 10 * second - timeouts::CALL_AT_LEAST, "{found:?} after {waited:?}");
         assert!(waited >= 7 * second, "{waited:?}");
         let polling = Polling::default();

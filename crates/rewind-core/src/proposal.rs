@@ -2,7 +2,8 @@
 //! it. This module asks nobody and formats nothing.
 
 use crate::check::Report;
-use crate::plan::{Difference, Plan, Restored, content_hash};
+use crate::difference::Difference;
+use crate::plan::{Plan, Restored, content_hash};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -32,8 +33,9 @@ impl Proposal {
     /// All differences, each once: those that the restore found come with `restored` and again with `differences`.
     pub fn all_differences(&self) -> Vec<&Difference> {
         let restored = self.restored.iter().flat_map(|restored| &restored.differences);
+        let verified = self.report.iter().flat_map(|report| &report.differences);
         let mut all: Vec<&Difference> = Vec::new();
-        for difference in restored.chain(&self.differences) {
+        for difference in restored.chain(&self.differences).chain(verified) {
             // By content: the two states that report a difference give it no id.
             if !all.contains(&difference) {
                 all.push(difference);

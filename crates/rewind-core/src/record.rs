@@ -2,7 +2,7 @@
 //! `docs/steps.md` documents the attributes. Reading the item is rewind-aws's work.
 
 use crate::outcome::Outcome;
-use crate::plan::Plan;
+use crate::plan::{MovedRecord, Plan};
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
@@ -34,18 +34,33 @@ pub struct RecoveryRecord {
     pub undo: Option<UndoRecord>,
     /// The deletion of what the recovery kept, once it has begun.
     pub clean_up: Option<CleanUpRecord>,
+    /// The id of the recovery that adopted the restored cluster of this one.
+    pub resumed_by: Option<String>,
     /// The name of the error with which the recovery ended.
     pub error: Option<String>,
     /// The cause of that error.
     pub cause: Option<String>,
     /// The output; none where the recovery did not end well, and in a list.
     pub outcome: Option<Outcome>,
+    /// The records that were moved or may have been, where the recovery called a person and has no output; none in a list.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub moved: Option<PossiblyMoved>,
     /// The plan; none where the recovery failed before it had one, and in a list.
     pub plan: Option<Plan>,
     /// A sentence for each attribute that could not be read: another version wrote it, or a person.
     // One bad item must neither hide the other recoveries of a list nor stop the clean-up of all clusters.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub unreadable: Vec<String>,
+}
+
+/// The part of a recovery that an undo needs where the recovery has no output.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct PossiblyMoved {
+    /// The restored cluster; absent where no record can have been moved.
+    pub new_cluster: Option<String>,
+    /// The records, as they were before and may be now.
+    pub dns: Vec<MovedRecord>,
 }
 
 /// An approval that a recovery waits for.

@@ -37,6 +37,10 @@ pub struct ClusterFacts {
     pub binlog: Option<String>,
     /// The fence's network layer.
     pub fence: FenceGroups,
+    /// The cluster's ARN where the Data API is on, which reaches a cluster whatever its security groups are.
+    pub data_api: Option<String>,
+    /// The status of write forwarding where it is not `disabled`: sessions on readers can write by it.
+    pub write_forwarding: Option<String>,
     /// The start of the recovery, from which "ago" counts.
     pub started: Timestamp,
 }
@@ -171,6 +175,20 @@ fn obstacles(facts: &ClusterFacts, to: Target) -> Vec<Obstacle> {
             "{name} has the fence's security groups already: an earlier fence was not lifted, so no client reaches it"
         )),
     }
+    // In place the fence is the network alone, so whatever passes it is refused: what it wrote between the safety clone and the
+    // backtrack would be on neither cluster.
+    if let Some(arn) = &facts.data_api {
+        kind(format!(
+            "the Data API of {name} is on, which reaches it whatever its security groups are, so no fence keeps out who uses it: \
+             switch it off with `aws rds disable-http-endpoint --resource-arn {arn}`, and on again afterwards"
+        ));
+    }
+    if let Some(status) = &facts.write_forwarding {
+        kind(format!(
+            "write forwarding of {name} is {status}, by which sessions on its readers write: switch it off with `aws rds \
+             modify-db-cluster --db-cluster-identifier {name} --no-enable-local-write-forwarding`, and on again afterwards"
+        ));
+    }
     // Without Backtrack there is no window, and a second obstacle about time would say nothing new.
     if facts.backtrack_window > 0 {
         found.extend(obstacle_of_time(facts, to).map(|why| Obstacle { why, of_time: true }));
@@ -195,21 +213,22 @@ fn obstacle_of_time(facts: &ClusterFacts, to: Target) -> Option<String> {
     let Some(earliest) = facts.earliest_backtrack else {
         return Some(format!("AWS names no earliest time that {name} can be backtracked to yet"));
     };
-    // AWS takes whole seconds, and rounding up could include the mistake.
-    let at_second = seconds(at);
+    // As `settle` will cut it, so that both agree on what is within reach.
+    let at_second = Window { earliest, latest: facts.started }.cut(at);
     if let Some(created) = facts.created.filter(|created| at_second < *created) {
         let clone = if facts.in_clone_group { ", and a clone cannot go back past its own creation" } else { "" };
         return Some(format!("{at_second} is before {name} was made ({}){clone}", seconds(created)));
     }
-    (at_second < earliest).then(|| {
-        format!("{at_second} is before the earliest time that Backtrack reaches: {}", render_earliest(facts, earliest))
+    (at < earliest).then(|| {
+        format!("{at} is before the earliest time that Backtrack reaches: {}", render_earliest(facts, earliest))
     })
 }
 
 fn render_earliest(facts: &ClusterFacts, earliest: Timestamp) -> String {
     // The window is a target of AWS: after many changes it reaches less far, so both are named.
     let reach = format_reach(facts.started.duration_since(earliest));
-    format!("{} ({reach} of the {} asked for)", seconds(earliest), window_of(facts))
+    // With its milliseconds: people copy it, and the second alone would be before it.
+    format!("{earliest} ({reach} of the {} asked for)", window_of(facts))
 }
 
 fn window_of(facts: &ClusterFacts) -> String {
@@ -221,7 +240,7 @@ fn reach(facts: &ClusterFacts) -> String {
         || "enabled".to_owned(),
         |earliest| {
             let reach = format_reach(facts.started.duration_since(earliest));
-            format!("enabled, reaches back to {} ({reach})", seconds(earliest))
+            format!("enabled, reaches back to {earliest} ({reach})")
         },
     )
 }
@@ -241,11 +260,11 @@ fn refuse(facts: &ClusterFacts, request: &Request, obstacles: &[Obstacle]) -> St
     let other_time = facts
         .earliest_backtrack
         .filter(|_| only_time)
-        .map(|earliest| format!("ask for a time from {} to {}, or ", seconds(earliest), seconds(facts.started)));
+        .map(|earliest| format!("ask for a time from {earliest} to {}, or ", seconds(facts.started)));
     let restorable = facts.restorable.map_or_else(String::new, |window| {
         let reaches = window.settle(request.to, facts.started).is_ok();
         let to = if reaches { "reaches it" } else { "goes" };
-        format!(", which {to} (from {} to {})", seconds(window.earliest), seconds(window.latest))
+        format!(", which {to} (from {} to {})", window.earliest, seconds(window.latest))
     });
     StepError::new(name, format!("`strategy` is \"backtrack\": {}", why.join("; ")))
         .changed("nothing was changed")
@@ -297,6 +316,8 @@ mod tests {
             replicates: None,
             binlog: None,
             fence: FenceGroups::Ready,
+            data_api: None,
+            write_forwarding: None,
             started: at("2026-11-23T10:35:00Z"),
         }
     }
@@ -320,7 +341,7 @@ mod tests {
         let asked = json!({ "strategy": "backtrack", "inPlace": "allowed" });
         let binlog = ClusterFacts { binlog: Some("on (ROW)".to_owned()), ..mysql() };
         let side_by_side = "restore: side by side, the source stays untouched until the switch";
-        let reach = "enabled, reaches back to 2026-11-22T10:36:11Z (23h58m)";
+        let reach = "enabled, reaches back to 2026-11-22T10:36:11.5Z (23h58m)";
         let forced = "backtrack is forced: binary logging is on (ROW), and AWS refuses a backtrack then unless forced";
         let longer = "not restore: it takes longer, and `\"strategy\": \"restore\"` asks for it";
         let because = format!("backtrack: {reach}; chosen because the request allows downtime of the source");
@@ -329,7 +350,7 @@ mod tests {
             "not backtrack: Backtrack is off for orders: it is switched on when a cluster is made, and never afterwards",
         );
         let unreached = "not backtrack: 2026-11-22T09:00:00Z is before the earliest time that Backtrack reaches: \
-                         2026-11-22T10:36:11Z (23h58m of the 1d asked for)";
+                         2026-11-22T10:36:11.5Z (23h58m of the 1d asked for)";
         let not_allowed = format!(
             "not backtrack: the request does not allow downtime of the source (`inPlace` is forbidden), though {reach}"
         );
@@ -396,6 +417,17 @@ mod tests {
                     side_by_side,
                     "not backtrack: orders has the fence's security groups already: an earlier fence was not lifted, so \
                      no client reaches it",
+                ],
+            ),
+            (
+                ClusterFacts { data_api: Some("arn:orders".to_owned()), ..mysql() },
+                allowed.clone(),
+                Strategy::Restore,
+                vec![
+                    side_by_side,
+                    "not backtrack: the Data API of orders is on, which reaches it whatever its security groups are, so no fence \
+                     keeps out who uses it: switch it off with `aws rds disable-http-endpoint --resource-arn arn:orders`, and \
+                     on again afterwards",
                 ],
             ),
             (
@@ -493,8 +525,23 @@ mod tests {
                 ErrorName::OutsideWindow,
                 vec![
                     "before the earliest time that Backtrack reaches",
-                    "ask for a time from 2026-11-22T10:36:11Z to 2026-11-23T10:35:00Z, or write",
+                    "ask for a time from 2026-11-22T10:36:11.5Z to 2026-11-23T10:35:00Z, or write",
                     &reaches,
+                ],
+            ),
+            (
+                ClusterFacts {
+                    data_api: Some("arn:orders".to_owned()),
+                    write_forwarding: Some("enabling".to_owned()),
+                    ..mysql()
+                },
+                in_place(json!({})),
+                ErrorName::InvalidRequest,
+                vec![
+                    "the Data API of orders is on",
+                    "disable-http-endpoint --resource-arn arn:orders",
+                    "write forwarding of orders is enabling",
+                    "--no-enable-local-write-forwarding",
                 ],
             ),
             (
@@ -536,6 +583,23 @@ mod tests {
             for fragment in fragments {
                 assert!(error.to_string().contains(fragment), "{error}\nlacks {fragment}");
             }
+        }
+    }
+
+    #[test]
+    fn backtrack_reaches_back_to_its_very_first_millisecond() {
+        let asked = |to: &str| ask(json!({ "strategy": "backtrack", "inPlace": "allowed", "to": to }));
+        for (to, moment) in [
+            ("2026-11-22T10:36:11.5Z", "2026-11-22T10:36:11.5Z"),
+            ("2026-11-22T10:36:11.9Z", "2026-11-22T10:36:11.5Z"),
+            ("2026-11-22T10:36:12.3Z", "2026-11-22T10:36:12Z"),
+        ] {
+            assert_eq!(choose_strategy(&mysql(), &asked(to)).unwrap().moment.at, at(moment), "{to}");
+        }
+        for to in ["2026-11-22T10:36:11.499Z", "2026-11-22T10:36:11Z"] {
+            let error = choose_strategy(&mysql(), &asked(to)).unwrap_err();
+            assert_eq!(error.name, ErrorName::OutsideWindow, "{to}");
+            assert!(error.to_string().contains("ask for a time from 2026-11-22T10:36:11.5Z"), "{error}");
         }
     }
 

@@ -47,8 +47,18 @@ pub const POLL_SHORTEST: Duration = milliseconds(250);
 pub const POLL_LONGEST: Duration = seconds(5);
 /// The time after which a polling invocation returns to the state machine, which calls it again.
 pub const POLL_BUDGET: Duration = seconds(50);
+/// The same for await-rewind, which polls for hours: longer rounds leave the history's events to other things.
+pub const AWAIT_BUDGET: Duration = seconds(230);
+/// The time for which reads may fail one after the other within a round before the round fails.
+pub const READS_FAIL_WITHIN: Duration = seconds(20);
+/// The time for readers to become available, from the begin of the wait; a reader that is not is a difference.
+pub const READERS_WITHIN: Duration = seconds(30 * 60);
+/// The time for a failover of the restored cluster, which takes a minute on AWS.
+pub const FAILOVER_WITHIN: Duration = seconds(90);
 /// The time for a cluster or a backtrack to appear after a call whose answer was lost.
 pub const APPEARS_WITHIN: Duration = seconds(30);
+/// The time for a cluster to show another parameter group, and to be available with it.
+pub const PARAMETER_GROUP: Duration = seconds(30);
 /// The time for a changed window to appear before set-window reports that it has not yet.
 pub const WINDOW_SHOWS_WITHIN: Duration = seconds(10);
 /// The time for which a name may resolve to the old cluster after the old TTL: resolvers are not exact to the second.
@@ -79,21 +89,42 @@ pub const SESSION_CLOSE: Duration = seconds(2);
 
 // ------------------------------------------------------------------------------------------------------------- checks
 
-/// One check on the rewound data.
+/// One check on the rewound data, unless the request has another time (`checkTimeout`).
 pub const CHECK: Duration = seconds(60);
+/// The number of checks that run side by side on the rewound data.
+pub const CHECKS_AT_ONCE: usize = 8;
+/// The number of checks that run side by side on the source, which has clients.
+pub const CHECKS_AT_ONCE_ON_SOURCE: usize = 2;
 /// One check on the source. Its value is only shown, and must not use up the time of the checks that decide.
 pub const CHECK_ON_SOURCE: Duration = seconds(15);
 /// All checks together. A check that is left then has failed, with that as its reason.
-pub const CHECKING: Duration = seconds(170);
+pub const CHECKING: Duration = seconds(720);
 /// A check's wait for a lock.
 pub const CHECK_LOCK: Duration = seconds(5);
 /// Counting one table.
 pub const COUNT: Duration = seconds(20);
 /// Counting all tables. A table that is left then is reported as not counted.
 pub const COUNTING: Duration = seconds(60);
+/// Comparing sequences and AUTO_INCREMENT, of which people are only told.
+pub const COUNTERS: Duration = seconds(5);
+
+// ---------------------------------------------------------------------------------------------------------- preflight
+
+/// Reading the zones of the records, however many records they have.
+pub const ZONES_READ: Duration = seconds(12);
+/// One check that the preflight runs on a reader of the source, to see its value and how long it takes.
+pub const PREFLIGHT_CHECK_ON_READER: Duration = seconds(15);
+/// The same on the writer, where the source has no reader: short, for clients work there.
+pub const PREFLIGHT_CHECK_ON_WRITER: Duration = seconds(3);
+/// All checks together; those that are left are described and not run.
+pub const PREFLIGHT_CHECKS: Duration = seconds(60);
+/// Reading the facts of all databases of the source.
+pub const PREFLIGHT_FACTS: Duration = seconds(30);
 
 // -------------------------------------------------------------------------------------------------------------- fence
 
+/// Reading where the writes of the restored cluster stand, before the outage begins. Unread, nobody goes back by itself.
+pub const WRITE_POSITION: Duration = seconds(5);
 /// A change of security groups, until it is in force.
 pub const FENCE_GROUPS: Duration = seconds(60);
 /// Waiting for a free connection of a server that has none left, with the network closed.
@@ -108,6 +139,8 @@ pub const FENCE_READERS: Duration = seconds(20);
 pub const FENCE_READER: Duration = seconds(12);
 /// Ending the sessions there: a part of [`FENCE_READER`].
 pub const FENCE_READER_SESSIONS: Duration = seconds(4);
+/// The time for sessions of the fence's own login to end when a fence in place is inspected again.
+pub const FENCE_INSPECTION: Duration = seconds(10);
 /// The pause between two reads of the sessions.
 pub const FENCE_POLL: Duration = milliseconds(50);
 /// The pause before a statement is repeated that another session's lock has stopped.

@@ -17,7 +17,7 @@ pub struct Window {
 /// The target of a recovery, settled within the window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Moment {
-    /// The time, in whole seconds.
+    /// The time: in whole seconds, or the earliest time of the window exactly as AWS gives it.
     pub at: Timestamp,
     /// True for the latest restorable time, whatever that is when the restore starts.
     pub use_latest: bool,
@@ -29,7 +29,8 @@ impl Window {
     /// Settles the moment that `target` names, as seen at `now`.
     ///
     /// The result is cut to the second *downwards*: a moment a little earlier than asked for cannot contain a mistake
-    /// that the one asked for did not. A moment after `latest` but not after `now` is accepted: AWS will be able to
+    /// that the one asked for did not. Where that second begins before the window, the result is the window's earliest time,
+    /// with its milliseconds: AWS takes times in milliseconds, and this one is its own. A moment after `latest` but not after `now` is accepted: AWS will be able to
     /// restore to it within minutes, and waiting beats refusing somebody who was quick.
     ///
     /// # Errors
@@ -46,17 +47,24 @@ impl Window {
                 now.checked_sub(ago).map_err(|_| self.outside(&format!("{} ago is no time", format_duration(ago))))?
             }
         };
-        let at = floor_to_second(asked);
+        let at = self.cut(asked);
         // A typed date that is still to come is a mistake, most often of the time zone: waiting for it would help nobody.
         if at > now {
             return Err(self.outside(&format!("{at} is in the future: now is {}", floor_to_second(now))));
         }
-        if at < self.earliest {
-            return Err(self.outside(&format!("{at} is before the earliest restorable time")));
+        if asked < self.earliest {
+            return Err(self.outside(&format!("{asked} is before the earliest restorable time")));
         }
         // AWS moves the latest restorable time on every few minutes, so a target that is too new is reachable soon.
         let ahead = at.duration_since(self.latest);
         Ok(Moment { at, use_latest: false, ahead_of_window: ahead.is_positive().then_some(ahead) })
+    }
+
+    /// Cuts a moment to its second, but not to before the window. One that lies before the window is only cut.
+    pub(crate) fn cut(&self, asked: Timestamp) -> Timestamp {
+        let second = floor_to_second(asked);
+        // The window begins between two seconds: AWS names its earliest time in milliseconds.
+        if asked >= self.earliest { second.max(self.earliest) } else { second }
     }
 
     fn outside(&self, wrong: &str) -> StepError {
@@ -109,14 +117,47 @@ mod tests {
         }
     }
 
+    #[test]
+    fn the_window_begins_at_its_very_first_millisecond() {
+        let window = Window { earliest: at("2026-11-16T02:00:00.684Z"), ..window() };
+        let settle = |asked: &str| window.settle(Target::At(at(asked)), at(NOW)).map(|moment| moment.at);
+        assert_eq!(settle("2026-11-16T02:00:00.684Z"), Ok(window.earliest));
+        // Later within that second: cut to the earliest time, not to the second before it, and never later than asked for.
+        assert_eq!(settle("2026-11-16T02:00:00.999Z"), Ok(window.earliest));
+        assert_eq!(settle("2026-11-16T02:00:01Z"), Ok(at("2026-11-16T02:00:01Z")));
+        assert_eq!(settle("2026-11-16T02:00:01.5Z"), Ok(at("2026-11-16T02:00:01Z")));
+        for before in ["2026-11-16T02:00:00.683Z", "2026-11-16T02:00:00Z", "2026-11-16T01:59:59.999Z"] {
+            let error = settle(before).unwrap_err();
+            assert_eq!(error.name, ErrorName::OutsideWindow);
+            // Exactly as people have to write it: the second alone would be refused again.
+            assert!(error.to_string().contains("ask for a time from 2026-11-16T02:00:00.684Z"), "{error}");
+        }
+        let whole = Window { earliest: at("2026-11-16T02:00:00Z"), ..window };
+        assert_eq!(whole.settle(Target::At(whole.earliest), at(NOW)).unwrap().at, whole.earliest);
+        assert!(whole.settle(Target::At(at("2026-11-16T01:59:59.999Z")), at(NOW)).is_err());
+    }
+
     proptest! {
         #[test]
-        fn the_moment_is_never_after_what_was_asked_for(seconds in 1i64..600_000, nanos in 0i32..1_000_000_000) {
-            let asked = at(NOW) - SignedDuration::new(seconds, nanos);
-            if let Ok(moment) = window().settle(Target::At(asked), at(NOW)) {
-                prop_assert!(moment.at <= asked);
-                prop_assert!(asked.duration_since(moment.at) < SignedDuration::from_secs(1));
-                prop_assert!(moment.at >= window().earliest);
+        fn the_moment_is_never_after_what_was_asked_for(
+            seconds in 1i64..600_000,
+            nanos in 0i32..1_000_000_000,
+            begins in 0i64..1_000,
+        ) {
+            let window = Window { earliest: window().earliest + SignedDuration::from_millis(begins), ..window() };
+            // Around the window's beginning too, which random moments of a week hardly ever meet.
+            for asked in [
+                at(NOW) - SignedDuration::new(seconds, nanos),
+                window.earliest + SignedDuration::from_nanos(i64::from(nanos) * 2 - 1_000_000_000),
+            ] {
+                let settled = window.settle(Target::At(asked), at(NOW));
+                prop_assert_eq!(settled.is_ok(), asked >= window.earliest);
+                if let Ok(moment) = settled {
+                    prop_assert!(moment.at <= asked);
+                    prop_assert!(asked.duration_since(moment.at) < SignedDuration::from_secs(1));
+                    prop_assert!(moment.at >= window.earliest);
+                    prop_assert!(moment.at.subsec_nanosecond() == 0 || moment.at == window.earliest);
+                }
             }
         }
     }

@@ -1,9 +1,13 @@
 //! The checks of a recovery, run on the rewound data and on the source side by side. The source is shown, never judged.
 
 use crate::engine::{QueryLimits, Table};
+use crate::error::STOPPED;
 use crate::server::Server;
-use crate::sides::Sides;
+use crate::sides::{Side, Sides};
+use futures_util::{StreamExt, stream};
 use rewind_core::{Check, CheckResult, QueryResult, StepError, TableCount, timeouts};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// The time limits of checks and counts.
@@ -15,6 +19,10 @@ pub struct CheckLimits {
     pub source_check: Duration,
     /// All checks: what is left then has failed, with that as its reason.
     pub all_checks: Duration,
+    /// The number of checks that run side by side.
+    pub at_once: usize,
+    /// The same on the source, which has clients.
+    pub source_at_once: usize,
     /// Waiting for a lock.
     pub lock: Duration,
     /// Counting one table.
@@ -24,11 +32,17 @@ pub struct CheckLimits {
 }
 
 impl CheckLimits {
+    /// Limits with so much time for each check on the rewound data.
+    #[must_use]
+    pub fn with_check(check: Duration) -> Self {
+        let limits = Self::default();
+        Self { check, source_check: limits.source_check.min(check), ..limits }
+    }
+
     /// Limits for a report that depends on the source too: it gets the time that the rewound data gets.
     #[must_use]
-    pub fn for_equal_sides() -> Self {
-        let limits = Self::default();
-        Self { source_check: limits.check, ..limits }
+    pub fn for_equal_sides(self) -> Self {
+        Self { source_check: self.check, source_at_once: self.at_once, ..self }
     }
 }
 
@@ -38,6 +52,8 @@ impl Default for CheckLimits {
             check: timeouts::CHECK,
             source_check: timeouts::CHECK_ON_SOURCE,
             all_checks: timeouts::CHECKING,
+            at_once: timeouts::CHECKS_AT_ONCE,
+            source_at_once: timeouts::CHECKS_AT_ONCE_ON_SOURCE,
             lock: timeouts::CHECK_LOCK,
             count: timeouts::COUNT,
             all_counts: timeouts::COUNTING,
@@ -56,7 +72,7 @@ pub struct Findings {
     pub notes: Vec<String>,
 }
 
-/// Runs the checks on the rewound data and, where it is given, on the source.
+/// Runs the checks on the rewound data and, where it is given, on the source: several at a time on each.
 ///
 /// Nothing about the source is an error: it may be what the recovery is for.
 ///
@@ -69,30 +85,109 @@ pub async fn run_checks(
     checks: &[Check],
     limits: &CheckLimits,
 ) -> Result<Findings, StepError> {
-    let mut sides = Sides::new(restored, source);
     let deadline = Instant::now() + limits.all_checks;
-    let mut results = Vec::new();
-    for check in checks {
-        let left = time_left(deadline);
-        if left.is_zero() {
-            results.push(CheckResult::judge(check, unasked("the time for all checks was used up before it"), None));
-            continue;
+    let run = |check: Duration, at_once: usize| Run { check, at_once, lock: limits.lock, deadline };
+    // Each side at its own pace: the source has clients, and must not hold up what is judged.
+    let (on_restored, on_source) = tokio::join!(ask_all(restored, checks, run(limits.check, limits.at_once)), async {
+        match source {
+            Some(server) => ask_all(server, checks, run(limits.source_check, limits.source_at_once)).await,
+            None => Answers::default(),
         }
-        let bounded =
-            |limit: Duration| QueryLimits { statement: limit.min(left), lock: limits.lock, row_security: true };
-        let pair = sides.database(&check.database).await?;
-        // At the same time: both then see the application at the same moment, and the source costs no time of its own.
-        let (restored, source) = tokio::join!(
-            pair.restored.query_one(&check.sql, bounded(limits.check)),
-            pair.source.query_one(&check.sql, bounded(limits.source_check))
-        );
-        let source = sides.source_result(&check.database, source);
-        results.push(CheckResult::judge(check, restored?.unwrap_or_else(|| unasked("it was not asked")), source));
+    });
+    let mut notes = Vec::new();
+    let mut lost = BTreeMap::new();
+    let mut on_source = on_source.into_iter();
+    let mut results = Vec::new();
+    for (check, answer) in checks.iter().zip(on_restored) {
+        let found = answer.map_err(Lost::into_error)?;
+        let source = on_source.next().and_then(|answer| match answer {
+            Ok(found) => Some(found),
+            Err(Lost { doing, reason, error }) => {
+                notes.push(format!("the source {doing} in {}: {error}", check.database));
+                lost.insert(check.database.clone(), reason.to_owned());
+                Some(unasked(reason))
+            }
+        });
+        results.push(CheckResult::judge(check, with_advice(found), source));
     }
     // After all checks: counts are shown beside them, and must not take their time.
+    let mut sides = Sides::new(restored, source, lost);
     let tables = count_tables(&mut sides, checks, limits).await?;
-    let notes = sides.close().await;
+    notes.extend(sides.close().await);
     Ok(Findings { checks: results, tables, notes })
+}
+
+/// The bounds of all checks on one server.
+#[derive(Clone, Copy)]
+struct Run {
+    check: Duration,
+    lock: Duration,
+    at_once: usize,
+    deadline: Instant,
+}
+
+/// The results on one server, in the order of the checks.
+type Answers = Vec<Result<QueryResult, Lost>>;
+
+/// A server that did not answer a check.
+struct Lost {
+    doing: &'static str,
+    reason: &'static str,
+    error: StepError,
+}
+
+impl Lost {
+    fn into_error(self) -> StepError {
+        self.error
+    }
+}
+
+async fn ask_all(server: &Server, checks: &[Check], run: Run) -> Answers {
+    let lost = Mutex::new(BTreeSet::new());
+    let lost = &lost;
+    // Owned, because the stream's work may borrow nothing that lives shorter than itself.
+    let asked = stream::iter(checks.to_vec()).map(|check| async move { ask(server, &check, run, lost).await });
+    asked.buffered(run.at_once.max(1)).collect().await
+}
+
+/// Runs one check in a session of its own. Databases in `lost` did not answer before, and are not asked again.
+async fn ask(server: &Server, check: &Check, run: Run, lost: &Mutex<BTreeSet<String>>) -> Result<QueryResult, Lost> {
+    const SILENT: &str = "it does not answer";
+    let left = time_left(run.deadline);
+    if left.is_zero() {
+        return Ok(unasked("the time for all checks was used up before it"));
+    }
+    // Otherwise each further check would wait its whole time for a server that is gone.
+    if lost.lock().unwrap_or_else(PoisonError::into_inner).contains(&check.database) {
+        return Ok(unasked(SILENT));
+    }
+    let side = match Side::connect(server, &check.database).await {
+        Ok(side) => side,
+        Err(error) => {
+            let is_first = lost.lock().unwrap_or_else(PoisonError::into_inner).insert(check.database.clone());
+            // Several may have been connecting at the same time: one of them reports it.
+            return match is_first {
+                true => Err(Lost { doing: "could not be asked", reason: SILENT, error }),
+                false => Ok(unasked(SILENT)),
+            };
+        }
+    };
+    let limits = QueryLimits { statement: run.check.min(left), lock: run.lock, row_security: true };
+    let answer = side.query_one(&check.sql, limits).await;
+    side.close().await;
+    match answer {
+        Ok(found) => Ok(found.unwrap_or_else(|| unasked("it was not asked"))),
+        Err(error) => Err(Lost { doing: "stopped answering", reason: "it stopped answering", error }),
+    }
+}
+
+/// Names the field of the request that gives a check more time, where it took too long.
+fn with_advice(found: QueryResult) -> QueryResult {
+    let value = found.value.map_err(|reason| match reason.starts_with(STOPPED) {
+        true => format!("{reason}: `checkTimeout` gives it longer, up to 10m"),
+        false => reason,
+    });
+    QueryResult { value, ..found }
 }
 
 /// The time until `deadline`, in the whole milliseconds that a database counts in: less is none.

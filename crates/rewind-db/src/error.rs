@@ -94,6 +94,9 @@ impl std::fmt::Display for DatabaseError {
     }
 }
 
+/// The beginning of the reason for a query that took longer than its limit.
+pub(crate) const STOPPED: &str = "it was stopped after";
+
 /// Why a statement has no result.
 #[derive(Debug)]
 pub(crate) enum StatementError {
@@ -130,7 +133,7 @@ impl StatementError {
     pub(crate) fn into_reason(self, limit: std::time::Duration) -> Result<String, StepError> {
         match self {
             Self::Refused(error) => Ok(error.to_string()),
-            Self::TimedOut => Ok(format!("it was stopped after {} s", limit.as_secs_f64())),
+            Self::TimedOut => Ok(format!("{STOPPED} {} s", limit.as_secs_f64())),
             Self::Disconnected(error) => Err(error),
         }
     }

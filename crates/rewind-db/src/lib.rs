@@ -9,12 +9,16 @@
 //! [`Server`] and [`Session`] that it gets.
 
 mod checks;
+mod counters;
 mod engine;
 mod error;
 pub mod fence;
+pub mod jobs;
 mod mysql;
 mod network;
+mod other_sessions;
 mod postgresql;
+pub mod preflight;
 mod read_only;
 mod resolve;
 mod server;
@@ -23,14 +27,19 @@ mod sides;
 mod tables;
 mod target;
 mod tls;
+mod writes;
 
 pub use checks::{CheckLimits, Findings, run_checks};
+pub use counters::{ComparedCounters, MovedCounter, compare_counters};
 pub use engine::Defaults;
 pub use engine::identity::ServerIdentity;
+pub use engine::writes::WritePosition;
 pub use error::ConnectError;
 pub use network::{Network, Settings};
+pub use other_sessions::{OtherSession, other_sessions};
 pub use resolve::Resolution;
 pub use server::Server;
 pub use session::{Session, defaults, invalid_databases, server_identity};
 pub use sides::invalid_database_note;
 pub use target::{Credential, Target};
+pub use writes::{write_position, writes_of_closing};

@@ -13,7 +13,7 @@ use crate::session::{Session, on_engine};
 use rewind_core::{QueryResult, StepError};
 use std::time::Instant;
 
-/// Runs `sql` and returns the first column of its only row.
+/// Runs `sql` and returns the first column of its only row; none for NULL.
 ///
 /// Whatever is wrong with the query is part of the answer; only a lost session is an error.
 pub(crate) async fn query_one(session: &Session, sql: &str, limits: QueryLimits) -> Result<QueryResult, StepError> {
@@ -42,7 +42,7 @@ async fn value_of<C: QueryOperations>(
     connection: &C,
     sql: &str,
     limits: QueryLimits,
-) -> Result<Result<String, String>, StatementError> {
+) -> Result<Result<Option<String>, String>, StatementError> {
     if !connection.is_guarded(sql) {
         return Ok(Err("it is no query: it has to begin with SELECT, WITH, VALUES, TABLE, SHOW or EXPLAIN".to_owned()));
     }
@@ -54,8 +54,8 @@ async fn value_of<C: QueryOperations>(
     let result = connection.query(sql, 1, limits.statement).await?;
     Ok(match (result.total, result.rows.into_iter().next().and_then(|row| row.into_iter().next())) {
         (0, _) => Err("it answered no row".to_owned()),
-        (1, Some(Some(value))) => Ok(value),
-        (1, _) => Err("it answered NULL".to_owned()),
+        (1, Some(value)) => Ok(value),
+        (1, None) => Err("it answered a row without a column".to_owned()),
         (total, _) => Err(format!("it answered {total} rows, and a check has one")),
     })
 }

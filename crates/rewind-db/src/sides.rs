@@ -21,6 +21,8 @@ pub(crate) struct Sides<'a> {
     restored: &'a Server,
     source: Option<&'a Server>,
     databases: BTreeMap<String, Pair>,
+    /// Databases of the source that stopped answering before, with the reason.
+    lost: BTreeMap<String, String>,
     notes: Vec<String>,
 }
 
@@ -41,7 +43,7 @@ pub(crate) enum Side {
 
 impl Side {
     /// Connects. A database that a server does not have is a finding; a server that does not respond is an error.
-    async fn connect(server: &Server, database: &str) -> Result<Self, StepError> {
+    pub(crate) async fn connect(server: &Server, database: &str) -> Result<Self, StepError> {
         match server.open(database).await {
             Ok(session) => Ok(Self::Connected(Box::new(session))),
             Err(ConnectError::DatabaseMissing(_)) => {
@@ -82,7 +84,7 @@ impl Side {
         }
     }
 
-    async fn close(self) {
+    pub(crate) async fn close(self) {
         if let Self::Connected(session) = self {
             session.close().await;
         }
@@ -90,17 +92,19 @@ impl Side {
 }
 
 impl<'a> Sides<'a> {
-    pub(crate) fn new(restored: &'a Server, source: Option<&'a Server>) -> Self {
-        Self { restored, source, databases: BTreeMap::new(), notes: Vec::new() }
+    /// Both servers; the databases of the source that are `lost` are not asked again.
+    pub(crate) fn new(restored: &'a Server, source: Option<&'a Server>, lost: BTreeMap<String, String>) -> Self {
+        Self { restored, source, databases: BTreeMap::new(), lost, notes: Vec::new() }
     }
 
     /// The sessions in `database`, opened when it is first asked for.
     pub(crate) async fn database(&mut self, database: &str) -> Result<&Pair, StepError> {
         if !self.databases.contains_key(database) {
             let source = async {
-                match self.source {
-                    Some(server) => Side::connect(server, database).await,
-                    None => Ok(Side::Absent),
+                match (self.source, self.lost.get(database)) {
+                    (Some(_), Some(reason)) => Ok(Side::Unavailable(reason.clone())),
+                    (Some(server), None) => Side::connect(server, database).await,
+                    (None, _) => Ok(Side::Absent),
                 }
             };
             let (restored, source) = tokio::join!(Side::connect(self.restored, database), source);

@@ -19,5 +19,8 @@ pub(crate) async fn count_rows(
     let name = on_engine!(session, connection => connection.quoted(table));
     // In the read-only transaction of a check: a table may well be a view by now, with functions in it.
     let answer = query_one(session, &format!("SELECT count(*) FROM {name}"), limits).await?;
-    Ok(answer.value.and_then(|text| text.parse().map_err(|_| format!("its count is \"{text}\""))))
+    Ok(answer.value.and_then(|value| {
+        let text = value.unwrap_or_default();
+        text.parse().map_err(|_| format!("its count is \"{text}\""))
+    }))
 }

@@ -15,6 +15,9 @@ use rewind_db::{CheckLimits, Findings, Server, invalid_databases, run_checks};
 use std::time::{Duration, Instant};
 use support::Postgres;
 
+/// The reason of a check that took longer than these tests let it.
+const STOPPED: &str = "it was stopped after 0.4 s: `checkTimeout` gives it longer, up to 10m";
+
 fn check(sql: &str, expect: &str) -> Check {
     Check {
         name: "a check".into(),
@@ -180,7 +183,7 @@ async fn no_check_can_write() {
 async fn checks_for_which_no_time_is_left_have_failed_for_that_reason() {
     let postgres = shop();
     let server = postgres.master().await;
-    let limits = CheckLimits { all_checks: Duration::from_millis(300), ..CheckLimits::default() };
+    let limits = CheckLimits { all_checks: Duration::from_millis(300), at_once: 1, ..CheckLimits::default() };
     let checks = [check("SELECT pg_sleep(30)", ""), check("SELECT count(*) FROM orders", "2")];
     let started = Instant::now();
     let findings = run_checks(&server, None, &checks, &limits).await.unwrap();
@@ -235,12 +238,28 @@ async fn a_check_that_takes_too_long_or_waits_for_a_lock_is_stopped_and_the_othe
     let started = Instant::now();
     let findings = run_checks(&server, None, &checks, &limits).await.unwrap();
     assert!(started.elapsed() < Duration::from_secs(6), "{:?}", started.elapsed());
-    assert_eq!(reason(&findings.checks[0]), "it was stopped after 0.4 s");
-    assert_eq!(reason(&findings.checks[1]), "it was stopped after 0.4 s");
+    assert_eq!(reason(&findings.checks[0]), STOPPED);
+    assert_eq!(reason(&findings.checks[1]), STOPPED);
     assert!(reason(&findings.checks[2]).contains("lock timeout"), "{}", findings.checks[2]);
     assert!(findings.checks[3].passed, "{}", findings.checks[3]);
     let orders = findings.tables.iter().find(|count| count.table == "public.orders").unwrap();
     assert_eq!(orders.restored, Some(2));
+}
+
+#[tokio::test]
+async fn checks_run_side_by_side_on_the_rewound_data_and_a_few_at_a_time_on_the_source() {
+    let (restored, source) = (shop(), shop());
+    let (here, there) = (restored.master().await, source.master().await);
+    // How many of them run at that moment, half a second after it began.
+    let nap = "SELECT (SELECT count(*) FROM pg_stat_activity WHERE state = 'active' \
+               AND query LIKE '%pg_sleep(0.5)%' AND length(s::text) >= 0) FROM pg_sleep(0.5) s";
+    let checks: Vec<Check> = (0..8).map(|_| check(nap, "8")).collect();
+    let findings = run_checks(&here, Some(&there), &checks, &CheckLimits::default()).await.unwrap();
+    let most = |values: Vec<Option<&str>>| {
+        values.into_iter().flatten().map(|value| value.parse::<u32>().unwrap()).max().unwrap()
+    };
+    assert!(most(findings.checks.iter().map(|result| result.found.as_deref()).collect()) > 2, "{findings:?}");
+    assert!(most(findings.checks.iter().map(|result| result.source.as_deref()).collect()) <= 2, "{findings:?}");
 }
 
 #[tokio::test]
@@ -313,7 +332,7 @@ async fn an_source_that_dies_is_noted_and_stops_nothing_but_the_rewound_data_has
 }
 
 #[tokio::test]
-async fn an_source_whose_session_is_ended_in_the_middle_is_asked_no_more() {
+async fn a_source_whose_session_is_ended_in_the_middle_of_a_check_is_asked_the_others() {
     let (restored, source) = (shop(), shop());
     let (here, there) = (restored.master().await, source.master().await);
     let end_it =
@@ -322,7 +341,8 @@ async fn an_source_whose_session_is_ended_in_the_middle_is_asked_no_more() {
     let checks = [check(end_it, "t"), check("SELECT count(*) FROM orders", "2")];
     let findings = run_checks(&here, Some(&there), &checks, &CheckLimits::default()).await.unwrap();
     assert!(findings.checks.iter().all(|result| result.passed), "{findings:?}");
-    assert_eq!(findings.checks[1].source_note.as_deref(), Some("it stopped answering"));
+    assert_eq!(findings.checks[0].source_note.as_deref(), Some("it stopped answering"));
+    assert_eq!(findings.checks[1].source.as_deref(), Some("0"));
     assert_eq!(findings.notes.len(), 1, "{findings:?}");
 }
 

@@ -1,6 +1,7 @@
 //! The arguments of each command, for clap in the terminal and in chat. Values are not validated here: the request does
 //! that, with the same messages from wherever it comes.
 
+use crate::id::recovery_id;
 use crate::shorthand::{parse_check, parse_record};
 use clap::Args;
 use serde_json::{Map, Value};
@@ -12,6 +13,14 @@ pub struct RequestArgs {
     pub cluster: Option<String>,
     /// The moment to rewind to: 5m ago, 5 minutes ago, 2026-11-23T10:30:00Z or latest
     pub to: Vec<String>,
+    /// Every other field.
+    #[command(flatten)]
+    pub options: RequestOptions,
+}
+
+/// The fields of a request besides the cluster and the moment.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
+pub struct RequestOptions {
     /// How: auto, restore (side by side) or backtrack (in place)
     #[arg(long, value_name = "HOW")]
     pub strategy: Option<String>,
@@ -21,7 +30,7 @@ pub struct RequestArgs {
     /// The name of the restored cluster
     #[arg(long, value_name = "NAME")]
     pub new_cluster: Option<String>,
-    /// A check of the rewound data: "[name] database: SQL => 2" (or: => at least 2, => at most 2)
+    /// A check of the rewound data: "[name] database: SQL => 2" (or: => at least 2, => at most 2, => is null)
     #[arg(long, value_name = "CHECK")]
     pub check: Vec<String>,
     /// A record to move: ZONE:NAME, or ZONE:NAME:reader for one of the reader endpoint
@@ -33,12 +42,21 @@ pub struct RequestArgs {
     /// Ask a person before traffic moves: required or none
     #[arg(long, value_name = "APPROVAL")]
     pub approval: Option<String>,
+    /// Nobody is asked and no check was given: clients get data that nobody has seen
+    #[arg(long)]
+    pub unverified: bool,
     /// How long people have to decide, such as 1h
     #[arg(long, value_name = "TIME")]
     pub approval_timeout: Option<String>,
+    /// How long each check may take, such as 5m; up to 10m
+    #[arg(long, value_name = "TIME")]
+    pub check_timeout: Option<String>,
     /// How long the source is kept after the switch, such as 7d
     #[arg(long, value_name = "TIME")]
     pub keep_source: Option<String>,
+    /// How long the restored cluster is kept where no traffic moved to it, such as 1d
+    #[arg(long, value_name = "TIME")]
+    pub keep_restored: Option<String>,
 }
 
 impl RequestArgs {
@@ -48,21 +66,33 @@ impl RequestArgs {
     ///
     /// An explanation for the person, where a check or a record cannot be parsed or `base` is no object.
     pub fn request(&self, base: Value, dry_run: bool) -> Result<Value, String> {
-        let Value::Object(mut request) = base else {
-            return Err("the request is no JSON object: write { \"cluster\": \"…\", \"to\": \"…\" }".to_owned());
-        };
+        let mut request = fields_of(base)?;
         // Several words, so that "5m ago" needs no quotes.
         let to = (!self.to.is_empty()).then(|| self.to.join(" "));
         put(&mut request, "cluster", &self.cluster);
         put(&mut request, "to", &to);
+        let mut request = self.options.merge(request)?;
+        // The command decides: `rewind start` with a file that was used for a plan must not make another plan.
+        request.insert("dryRun".to_owned(), Value::Bool(dry_run));
+        Ok(Value::Object(request))
+    }
+}
+
+impl RequestOptions {
+    /// Overrides the fields that are given here.
+    fn merge(&self, mut request: Map<String, Value>) -> Result<Map<String, Value>, String> {
         put(&mut request, "strategy", &self.strategy);
         // The flag can only allow: without it the decision of the file stands.
         put(&mut request, "inPlace", &self.in_place.then(|| "allowed".to_owned()));
         put(&mut request, "newCluster", &self.new_cluster);
         put(&mut request, "secretArn", &self.secret);
         put(&mut request, "approval", &self.approval);
+        // As above: without the flag the decision of the file stands.
+        put(&mut request, "unverified", &self.unverified.then(|| "accepted".to_owned()));
         put(&mut request, "approvalTimeout", &self.approval_timeout);
+        put(&mut request, "checkTimeout", &self.check_timeout);
         put(&mut request, "keepSource", &self.keep_source);
+        put(&mut request, "keepRestored", &self.keep_restored);
         if !self.check.is_empty() {
             // In place of the list of the file: merged, it would run checks that the command line does not show.
             let checks: Result<Vec<Value>, String> = self.check.iter().map(|text| parse_check(text)).collect();
@@ -72,9 +102,14 @@ impl RequestArgs {
             let records: Result<Vec<Value>, String> = self.dns.iter().map(|text| parse_record(text)).collect();
             request.insert("dns".to_owned(), Value::Array(records?));
         }
-        // The command decides: `rewind start` with a file that was used for a plan must not make another plan.
-        request.insert("dryRun".to_owned(), Value::Bool(dry_run));
-        Ok(Value::Object(request))
+        Ok(request)
+    }
+}
+
+fn fields_of(base: Value) -> Result<Map<String, Value>, String> {
+    match base {
+        Value::Object(fields) => Ok(fields),
+        _ => Err("the request is no JSON object: write { \"cluster\": \"…\", \"to\": \"…\" }".to_owned()),
     }
 }
 
@@ -93,6 +128,41 @@ pub struct StartArgs {
     /// The recovery's name; otherwise rewind-<cluster>-<time>
     #[arg(long, value_name = "NAME")]
     pub name: Option<String>,
+}
+
+/// A recovery to resume, and the fields that shall differ from its request.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
+pub struct ResumeArgs {
+    /// The recovery whose restored cluster is adopted; every option that is left out is as it was there
+    pub id: String,
+    /// The fields.
+    #[command(flatten)]
+    pub options: RequestOptions,
+    /// The name of the new recovery; otherwise rewind-<cluster>-<time>
+    #[arg(long, visible_alias = "id", value_name = "NAME")]
+    pub name: Option<String>,
+    /// Show the plan only; nothing is changed
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+impl ResumeArgs {
+    /// The id of the recovery to resume.
+    pub fn resumed(&self) -> &str {
+        recovery_id(&self.id)
+    }
+
+    /// Merges these arguments into `base`, as [`RequestArgs::request`] does.
+    ///
+    /// # Errors
+    ///
+    /// An explanation for the person, where a check or a record cannot be parsed or `base` is no object.
+    pub fn request(&self, base: Value) -> Result<Map<String, Value>, String> {
+        let mut request = self.options.merge(fields_of(base)?)?;
+        request.insert("resume".to_owned(), Value::from(self.resumed()));
+        request.insert("dryRun".to_owned(), Value::Bool(self.dry_run));
+        Ok(request)
+    }
 }
 
 /// One recovery.
@@ -199,8 +269,11 @@ mod tests {
             "arn:aws:secretsmanager:eu-west-1:1:secret:x",
             "--approval",
             "none",
+            "--unverified",
             "--approval-timeout",
             "2h",
+            "--check-timeout",
+            "5m",
             "--keep-source",
             "3d",
         ]);
@@ -213,11 +286,11 @@ mod tests {
                 { "name": "SELECT 1", "database": "shop", "sql": "SELECT 1", "atLeast": 1.0 },
             ],
             "dns": [
-                { "hostedZoneId": "Z1", "name": "db.example.com", "endpoint": "writer" },
+                { "hostedZoneId": "Z1", "name": "db.example.com" },
                 { "hostedZoneId": "Z1", "name": "ro.example.com", "endpoint": "reader" },
             ],
             "secretArn": "arn:aws:secretsmanager:eu-west-1:1:secret:x", "approval": "none",
-            "approvalTimeout": "2h", "keepSource": "3d", "dryRun": false,
+            "unverified": "accepted", "approvalTimeout": "2h", "checkTimeout": "5m", "keepSource": "3d", "dryRun": false,
         });
         assert_eq!(request, expected);
         Request::parse(&request).unwrap();
@@ -229,6 +302,30 @@ mod tests {
         let request = parse(&["payments"]).request(file, false).unwrap();
         let expected = json!({ "cluster": "payments", "to": "latest", "dryRun": false, "keepSource": "1d" });
         assert_eq!(request, expected);
+    }
+
+    #[test]
+    fn a_resume_has_the_fields_that_are_given_and_no_others() {
+        #[derive(Debug, Parser)]
+        struct Resume {
+            #[command(flatten)]
+            args: ResumeArgs,
+        }
+        let parse = |args: &[&str]| Resume::try_parse_from([&["resume"], args].concat()).unwrap().args;
+        let request = |args: &[&str]| Value::Object(parse(args).request(json!({})).unwrap());
+        assert_eq!(request(&["r-1"]), json!({ "resume": "r-1", "dryRun": false }));
+        let args = [
+            "arn:aws:states:eu-west-1:1:execution:rewind:r-1",
+            "--check",
+            "d: SELECT 1 => 1",
+            "--dry-run",
+            "--id",
+            "r-2",
+        ];
+        let checks = json!([{ "name": "SELECT 1", "database": "d", "sql": "SELECT 1", "expect": "1" }]);
+        assert_eq!(request(&args), json!({ "resume": "r-1", "checks": checks, "dryRun": true }));
+        assert_eq!(parse(&args).name.as_deref(), Some("r-2"));
+        Request::check(&request(&args)).unwrap();
     }
 
     #[test]

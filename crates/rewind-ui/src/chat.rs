@@ -1,6 +1,6 @@
 //! Parses a line of chat as the command line parses its arguments: `/rewind my-aurora-cluster 5m ago` is a plan.
 
-use crate::args::{DecisionArgs, ListArgs, RequestArgs, StartArgs, StatusArgs, UndoArgs, WindowArgs};
+use crate::args::{DecisionArgs, ListArgs, RequestArgs, ResumeArgs, StartArgs, StatusArgs, UndoArgs, WindowArgs};
 use clap::{CommandFactory, Parser, Subcommand};
 
 /// The meaning of a line.
@@ -19,6 +19,8 @@ pub enum ChatCommand {
     Plan(RequestArgs),
     /// Start a recovery
     Start(StartArgs),
+    /// Start a recovery that goes on from the restored cluster of one that ended
+    Resume(ResumeArgs),
     /// Show the status of a recovery
     Status(StatusArgs),
     /// List the recoveries, the latest first
@@ -154,7 +156,7 @@ mod tests {
             assert!(matches!(parse(line), Ok(ChatInput::Help(_))), "{line:?}");
         }
         let Ok(ChatInput::Help(help)) = parse("help") else { panic!() };
-        for word in ["plan", "start", "status", "list", "approve", "reject", "undo", "window"] {
+        for word in ["plan", "start", "resume", "status", "list", "approve", "reject", "undo", "window"] {
             assert!(help.contains(word), "{help}\nlacks {word}");
         }
     }
@@ -182,7 +184,7 @@ mod tests {
         #[test]
         fn words_of_chat_in_any_order_are_parsed_or_refused_with_a_reason(
             words in prop::collection::vec(prop::sample::select(vec![
-                "plan", "start", "status", "list", "approve", "reject", "undo", "window", "help", "--check", "--hash",
+                "plan", "start", "resume", "status", "list", "approve", "reject", "undo", "window", "help", "--check", "--hash",
                 "--dns", "--name", "--in-place", "orders", "5m", "ago", "latest", "\"", "'", "\u{2014}", "--", "-", "=",
             ]), 0..8)
         ) {

@@ -11,7 +11,9 @@ mod id;
 pub mod render;
 mod shorthand;
 
-pub use args::{DecisionArgs, ListArgs, RequestArgs, StartArgs, StatusArgs, UndoArgs, WindowArgs};
+pub use args::{
+    DecisionArgs, ListArgs, RequestArgs, RequestOptions, ResumeArgs, StartArgs, StatusArgs, UndoArgs, WindowArgs,
+};
 pub use document::{Document, Line};
 pub use id::{derived_id, recovery_id, undo_id};
 pub use rewind_statemachine::progress;

@@ -5,11 +5,12 @@ use serde_json::{Value, json};
 /// The most characters of a check's name that is made from its SQL.
 const NAME_MAX: usize = 60;
 
-/// Parses `[name] database: SQL => expected`, where `expected` may begin with `at least` or `at most`.
+/// Parses `[name] database: SQL => expected`, where `expected` may begin with `at least` or `at most`, or be `is null`.
 pub(crate) fn parse_check(text: &str) -> Result<Value, String> {
     let wrong = |what: &str| {
         format!(
-            "the check \"{text}\" has no {what}: write \"database: SQL => 2\", or \"=> at least 2\", \"=> at most 2\""
+            "the check \"{text}\" has no {what}: write \"database: SQL => 2\", or \"=> at least 2\", \"=> at most 2\", \
+             \"=> is null\""
         )
     };
     let (named, rest) = match text.trim().strip_prefix('[').and_then(|rest| rest.split_once(']')) {
@@ -30,6 +31,8 @@ pub(crate) fn parse_check(text: &str) -> Result<Value, String> {
     let (field, value) = match (expected.strip_prefix("at least "), expected.strip_prefix("at most ")) {
         (Some(bound), _) => ("atLeast", number(bound).ok_or_else(|| wrong("number after \"at least\""))?),
         (_, Some(bound)) => ("atMost", number(bound).ok_or_else(|| wrong("number after \"at most\""))?),
+        // Two words, because `null` alone may be a text that somebody expects.
+        _ if expected.eq_ignore_ascii_case("is null") => ("expect", Value::Null),
         _ => ("expect", Value::from(expected)),
     };
     Ok(json!({ "name": name, "database": database, "sql": sql, field: value }))
@@ -39,8 +42,8 @@ pub(crate) fn parse_check(text: &str) -> Result<Value, String> {
 pub(crate) fn parse_record(text: &str) -> Result<Value, String> {
     let parts: Vec<&str> = text.split(':').map(str::trim).collect();
     let (zone, name, endpoint) = match parts.as_slice() {
-        // Most requests move the record of the writer alone.
-        [zone, name] => (zone, name, "writer"),
+        // Without a word the record keeps the kind of endpoint that it leads to.
+        [zone, name] => return Ok(json!({ "hostedZoneId": zone, "name": name })),
         [zone, name, endpoint] => (zone, name, *endpoint),
         _ => {
             return Err(format!(
@@ -75,6 +78,14 @@ mod tests {
         let check = parse_check("shop: SELECT f(a => 1) FROM t WHERE x::int >= 2 => at most 7").unwrap();
         assert_eq!(check["sql"], "SELECT f(a => 1) FROM t WHERE x::int >= 2");
         assert_eq!(check["atMost"], 7.0);
+    }
+
+    #[test]
+    fn null_is_expected_in_two_words_and_a_text_in_one() {
+        for (text, expected) in [("is null", Value::Null), ("IS NULL", Value::Null), ("null", Value::from("null"))] {
+            assert_eq!(parse_check(&format!("d: SELECT 1 => {text}")).unwrap()["expect"], expected);
+        }
+        assert!(parse_check("d: SELECT 1 => is null").unwrap().as_object().unwrap().contains_key("expect"));
     }
 
     #[test]

@@ -1,8 +1,12 @@
 //! Lists everything that neither the restore nor this step carries over, each with an action for a person.
 
 use rewind_aws::rds::tags::{MOST_TAGS, left_out, of_aws};
-use rewind_aws::rds::{Cluster, Instance};
-use rewind_core::{Difference, ErrorName, PlannedInstance, StepError};
+use rewind_aws::rds::{Cluster, Instance, Refusal, RefusedFor};
+use rewind_core::names::held_jobs_group;
+use rewind_core::{Difference, ErrorName, Plan, PlannedInstance, StepError};
+
+/// Characters of a message of AWS in a difference: a cluster has fifteen readers, and the state of an execution 256 KiB.
+pub(crate) const LONGEST_MESSAGE: usize = 400;
 
 /// Reports a refused setting as a difference: it is no reason to throw away a restore that took hours. Errors that may pass are
 /// returned, so that the step is retried.
@@ -28,6 +32,28 @@ pub(crate) fn reader_is_gone(planned: &PlannedInstance) -> Difference {
         format!("{}, gone since the plan was made", planned.class),
         "not made",
         "add a reader if the load needs it",
+    )
+}
+
+/// Reports an instance that AWS refused.
+pub(crate) fn not_made(plan: &Plan, planned: &PlannedInstance, refusal: &Refusal) -> Difference {
+    let command = planned.create_command(&plan.new_cluster, plan.engine);
+    let first = match refusal.why {
+        RefusedFor::Quota => {
+            "raise the quota of DB instances (`aws service-quotas request-service-quota-increase --service-code rds \
+             --quota-code L-7B6409FD --desired-value` and the number), or delete an instance that nobody needs"
+        }
+        RefusedFor::Capacity | RefusedFor::Zone => "try again later, or with another class",
+        RefusedFor::Class => "choose a class that is offered",
+        RefusedFor::Other => "mend what AWS's message names",
+    };
+    let message: String = refusal.message.chars().take(LONGEST_MESSAGE).collect();
+    let what = if planned.writer { "writer" } else { "reader" };
+    Difference::new(
+        format!("{what} {}", planned.source),
+        planned.class.clone(),
+        format!("{} is not made, for AWS refuses it: {message}", planned.name),
+        format!("if the load needs it, {first}; then run `{command}`"),
     )
 }
 
@@ -66,8 +92,21 @@ fn did_not_fit(keys: &[String], name: &str, arn: &str) -> Option<Difference> {
 }
 
 /// Reports the settings in which a new instance differs from its model. A setting that AWS does not show yet is skipped.
-pub(crate) fn of_instance(like: &Instance, new: &Instance) -> Vec<Difference> {
+pub(crate) fn of_instance(planned: &PlannedInstance, like: &Instance, new: &Instance) -> Vec<Difference> {
     let mut found = Vec::new();
+    // Compared, and not kept from the creation: a second run of the step has to report it too.
+    if new.class != planned.class {
+        found.push(Difference::new(
+            format!("class of {}", new.name),
+            planned.class.clone(),
+            format!("{}, for AWS had no {} for it", new.class, planned.class),
+            format!(
+                "see whether it bears the load before traffic moves; when AWS has capacity, run `aws rds modify-db-instance \
+                 --db-instance-identifier {} --db-instance-class {} --apply-immediately`",
+                new.name, planned.class
+            ),
+        ));
+    }
     // AWS shows some settings only once the instance is up: one side without a value is nothing to act on.
     let differs =
         |like: &Option<String>, new: &Option<String>| Some((like.clone()?, new.clone()?)).filter(|(a, b)| a != b);
@@ -80,6 +119,17 @@ pub(crate) fn of_instance(like: &Instance, new: &Instance) -> Vec<Difference> {
             format!(
                 "AWS gives {old} to no new instance: clients that verify certificates have to trust {given}, or they are \
                  refused when traffic moves: give them the bundle of all authorities before that"
+            ),
+        ));
+    }
+    if let Some((old, given)) = differs(&like.availability_zone, &new.availability_zone) {
+        found.push(Difference::new(
+            format!("availability zone of {}", new.name),
+            old.clone(),
+            given,
+            format!(
+                "AWS took it in no other zone: if it has to be in {old}, add an instance there later with `aws rds \
+                 create-db-instance`, and delete this one"
             ),
         ));
     }
@@ -144,8 +194,15 @@ pub(crate) fn find(source: &Cluster, restored: &Cluster) -> Vec<Difference> {
     ));
     // These are passed in the restore call. They are compared all the same: what RDS does not take becomes its
     // default.
+    // Its own group is a copy of the source's in which no events run: that is told with the jobs that it holds.
+    let held = held_jobs_group(&restored.name);
+    let has_own = restored.parameter_group.as_ref() == Some(&held);
     for (what, of_source, of_restored) in [
-        ("parameter group", &source.parameter_group, &restored.parameter_group),
+        (
+            "parameter group",
+            &source.parameter_group,
+            if has_own { &source.parameter_group } else { &restored.parameter_group },
+        ),
         ("subnet group", &source.subnet_group, &restored.subnet_group),
         ("KMS key", &source.kms_key_id, &restored.kms_key_id),
         ("storage type", &source.storage_type, &restored.storage_type),

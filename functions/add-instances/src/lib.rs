@@ -1,12 +1,17 @@
 //! Adds the instances to the restored cluster, the writer first, and sets what a restore cannot carry over: roles, the Data API,
-//! windows, monitoring. It reports as a difference what it cannot set either. Its undo deletes the instances.
+//! windows, monitoring. It reports as a difference what it cannot set either, and each reader that AWS refuses. Its undo deletes
+//! the instances. Its second part makes the planned instance the writer, where another one is.
 
+mod create;
 mod differences;
+mod places;
+mod writer;
 
-use rewind_aws::rds::tags::{MARKS_OF_INSTANCE, inherit};
-use rewind_aws::rds::{ChangeInstances, Cluster, ClusterChange, CompleteClusters, Instance, NewInstance, ReadClusters};
+use rewind_aws::rds::{
+    ChangeInstances, Cluster, ClusterChange, CompleteClusters, FailOverClusters, Instance, ReadClusters, TagClusters,
+};
 use rewind_core::names::RECOVERY_TAG;
-use rewind_core::{Difference, ErrorName, Plan, PlannedInstance, Recovery, StepError};
+use rewind_core::{Clock, Difference, ErrorName, Plan, PlannedInstance, Recovery, StepError};
 use rewind_lambda::{Step, Undone};
 use serde::{Deserialize, Serialize};
 
@@ -20,14 +25,17 @@ pub const ACTIONS: &[&str] = &[
     "rds:AddRoleToDBCluster",
     "rds:EnableHttpEndpoint",
     "rds:DeleteDBInstance",
+    "rds:FailoverDBCluster",
     "iam:PassRole",
 ];
 
 /// The step.
 #[derive(Debug)]
-pub struct AddInstances<C> {
+pub struct AddInstances<C, K> {
     /// Clusters and instances.
     pub clusters: C,
+    /// The time.
+    pub clock: K,
 }
 
 /// The payload of the step.
@@ -37,6 +45,20 @@ pub struct Input {
     pub recovery: Recovery,
     /// The plan of the recovery.
     pub plan: Plan,
+    /// The part of the work.
+    #[serde(default)]
+    pub part: Part,
+}
+
+/// The parts of the work, each a state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Part {
+    /// Creating the instances, and setting what the restore did not carry over.
+    #[default]
+    Instances,
+    /// Making the planned instance the writer.
+    Writer,
 }
 
 /// The result of the step.
@@ -48,72 +70,26 @@ pub struct Output {
     pub differences: Vec<Difference>,
 }
 
-impl<C> Step for AddInstances<C>
+impl<C, K: Clock> Step for AddInstances<C, K>
 where
-    C: ReadClusters + ChangeInstances + CompleteClusters,
+    C: ReadClusters + ChangeInstances + CompleteClusters + FailOverClusters + TagClusters,
 {
     type Input = Input;
     type Output = Output;
 
-    async fn run(&self, Input { recovery, plan }: Input) -> Result<Output, StepError> {
-        // Read again: a restore takes minutes to hours, in which the source may have been changed since the plan.
-        let source = self.read(&plan.cluster).await?;
+    async fn run(&self, Input { recovery, plan, part }: Input) -> Result<Output, StepError> {
         let restored = self.read(&plan.new_cluster).await?;
         // The name alone proves nothing: a cluster that was deleted and made anew has the same name and ARN.
         if restored.tag(RECOVERY_TAG) != Some(recovery.id.as_str()) {
             return Err(StepError::bug(format!("{} was not made by this recovery", restored.name)));
         }
-        let like = self.clusters.instances(&source.name).await?;
-        // A second run finds the instances of the first one, and creates only what is missing.
-        let present = self.clusters.instances(&restored.name).await?;
-        let mut differences = Vec::new();
-        let mut instances = Vec::new();
-        for planned in &plan.instances {
-            let is_there = present.iter().any(|instance| instance.name == planned.name);
-            match model(planned, &like) {
-                _ if is_there => instances.push(planned.name.clone()),
-                Some(model) => {
-                    self.create(&recovery, planned, &restored, &model).await?;
-                    instances.push(planned.name.clone());
-                }
-                None => differences.push(differences::reader_is_gone(planned)),
-            }
+        match part {
+            Part::Instances => self.add(&recovery, &plan, &restored).await,
+            Part::Writer => self.make_planned_writer(&plan, &restored).await,
         }
-        if plan.backtrack.is_some() {
-            // People only read the safety clone, so it needs nothing that makes a cluster fit for traffic. Its tags matter, because
-            // permissions may depend on them.
-            return Ok(Output { instances, differences: differences::tags(&source, &restored) });
-        }
-        // Read again: AWS may have created an instance without a setting that it refused.
-        let made = self.clusters.instances(&restored.name).await?;
-        for planned in &plan.instances {
-            let new = made.iter().find(|instance| instance.name == planned.name);
-            if let (Some(like), Some(new)) = (model(planned, &like), new) {
-                differences.extend(differences::of_instance(&like, new));
-            }
-        }
-        // The restore call has no field for minor version upgrades, and refuses monitoring: both are set afterwards.
-        let change = left_to_modify(&source, &restored);
-        let monitoring = Some(&source.monitoring).filter(|monitoring| **monitoring != restored.monitoring);
-        if !change.is_empty() || monitoring.is_some() {
-            let sent = self.clusters.complete(&restored.name, &change, monitoring).await;
-            differences.extend(differences::unless_done("windows, backups and monitoring", sent)?);
-        }
-        // Only what is missing: RDS refuses a role that the cluster has already, and a second run would fail on it.
-        for role in source.roles.iter().filter(|role| !restored.roles.contains(role)) {
-            let sent = self.clusters.add_role(&restored.name, role).await;
-            differences.extend(differences::unless_done(&format!("role {}", role.arn), sent)?);
-        }
-        // EnableHttpEndpoint takes a cluster that exists: the restore call cannot switch the Data API on.
-        if source.data_api && !restored.data_api {
-            let sent = self.clusters.enable_data_api(&restored.arn).await;
-            differences.extend(differences::unless_done("Data API", sent)?);
-        }
-        differences.extend(differences::find(&source, &restored));
-        Ok(Output { instances, differences })
     }
 
-    async fn undo(&self, Input { recovery, plan }: Input) -> Result<Undone, StepError> {
+    async fn undo(&self, Input { recovery, plan, .. }: Input) -> Result<Undone, StepError> {
         // The undo of start-restore deletes the cluster itself, which RDS refuses while it has instances.
         let Some(restored) = self.clusters.created_cluster(&plan.new_cluster, &recovery.id).await? else {
             return Ok(Undone::nothing());
@@ -145,46 +121,54 @@ where
     }
 }
 
-impl<C: ReadClusters + ChangeInstances> AddInstances<C> {
+impl<C, K: Clock> AddInstances<C, K>
+where
+    C: ReadClusters + ChangeInstances + CompleteClusters + FailOverClusters + TagClusters,
+{
+    async fn add(&self, recovery: &Recovery, plan: &Plan, restored: &Cluster) -> Result<Output, StepError> {
+        // Read again: a restore takes minutes to hours, in which the source may have been changed since the plan.
+        let source = self.read(&plan.cluster).await?;
+        let like = self.clusters.instances(&source.name).await?;
+        let (instances, mut differences) = self.create_missing(recovery, plan, restored, &like).await?;
+        if plan.backtrack.is_some() {
+            // People only read the safety clone, so it needs nothing that makes a cluster fit for traffic. Its tags matter, because
+            // permissions may depend on them.
+            return Ok(Output { instances, differences: differences::tags(&source, restored) });
+        }
+        // Read again: AWS may have created an instance without a setting that it refused.
+        let made = self.clusters.instances(&restored.name).await?;
+        for planned in &plan.instances {
+            let new = made.iter().find(|instance| instance.name == planned.name);
+            if let (Some(like), Some(new)) = (model(planned, &like), new) {
+                differences.extend(differences::of_instance(planned, &like, new));
+            }
+        }
+        // The restore call has no field for minor version upgrades, and refuses monitoring: both are set afterwards.
+        let change = left_to_modify(&source, restored);
+        let monitoring = Some(&source.monitoring).filter(|monitoring| **monitoring != restored.monitoring);
+        if !change.is_empty() || monitoring.is_some() {
+            let sent = self.clusters.complete(&restored.name, &change, monitoring).await;
+            differences.extend(differences::unless_done("windows, backups and monitoring", sent)?);
+        }
+        // Only what is missing: RDS refuses a role that the cluster has already, and a second run would fail on it.
+        for role in source.roles.iter().filter(|role| !restored.roles.contains(role)) {
+            let sent = self.clusters.add_role(&restored.name, role).await;
+            differences.extend(differences::unless_done(&format!("role {}", role.arn), sent)?);
+        }
+        // EnableHttpEndpoint takes a cluster that exists: the restore call cannot switch the Data API on.
+        if source.data_api && !restored.data_api {
+            let sent = self.clusters.enable_data_api(&restored.arn).await;
+            differences.extend(differences::unless_done("Data API", sent)?);
+        }
+        differences.extend(differences::find(&source, restored));
+        Ok(Output { instances, differences })
+    }
+
     async fn read(&self, name: &str) -> Result<Cluster, StepError> {
         self.clusters
             .cluster(name)
             .await?
             .ok_or_else(|| StepError::new(ErrorName::RewindFailed, format!("the cluster {name} is gone")))
-    }
-
-    async fn create(
-        &self,
-        recovery: &Recovery,
-        planned: &PlannedInstance,
-        restored: &Cluster,
-        like: &Instance,
-    ) -> Result<(), StepError> {
-        let tags = inherit(&like.tags, MARKS_OF_INSTANCE, vec![(RECOVERY_TAG.to_owned(), recovery.id.clone())]);
-        let sent = self
-            .clusters
-            .create_instance(&NewInstance { name: &planned.name, cluster: restored, like, tags: &tags })
-            .await;
-        match sent {
-            Ok(true) => Ok(()),
-            // Taken by an earlier attempt of this step, or by somebody else: the instance counts if it is in our cluster.
-            Ok(false) => match self.is_there(planned, restored).await? {
-                true => Ok(()),
-                false => Err(StepError::new(
-                    ErrorName::RewindFailed,
-                    format!("there is an instance {} already, in another cluster", planned.name),
-                )
-                .advice("choose another `newCluster`, from which the names of its instances derive")),
-            },
-            // CreateDBInstance has no idempotency token, so the name shows if the call without a response was carried
-            // out.
-            Err(error) if error.name == ErrorName::OutcomeUnknown && self.is_there(planned, restored).await? => Ok(()),
-            Err(error) => Err(error),
-        }
-    }
-
-    async fn is_there(&self, planned: &PlannedInstance, restored: &Cluster) -> Result<bool, StepError> {
-        Ok(self.clusters.instances(&restored.name).await?.iter().any(|instance| instance.name == planned.name))
     }
 }
 

@@ -2,9 +2,10 @@
 
 use add_instances::AddInstances;
 use rewind_aws::{Aws, rds::Rds};
+use rewind_lambda::SystemClock;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_runtime::Error> {
     let aws = Aws::from_env()?;
-    rewind_lambda::start(AddInstances { clusters: Rds::new(&aws) }).await
+    rewind_lambda::start(AddInstances { clusters: Rds::new(&aws), clock: SystemClock }).await
 }

@@ -1,16 +1,16 @@
 //! Whatever call is lost, running the step again ends where an undisturbed run does.
 
 use super::*;
-use rewind_aws::fixtures::{in_place_plan, mysql_source, plan, rds_with_restored, recovery};
+use rewind_aws::fixtures::{ManualClock, STARTED, in_place_plan, mysql_source, plan, rds_with_restored, recovery};
 use rewind_aws::rds::fake::{FakeRds, Lose};
-use rewind_core::Engine;
+use rewind_core::{Adopted, Engine};
 
-fn step(clusters: &FakeRds) -> AddInstances<FakeRds> {
-    AddInstances { clusters: clusters.clone() }
+fn step(clusters: &FakeRds) -> AddInstances<FakeRds, ManualClock> {
+    AddInstances { clusters: clusters.clone(), clock: ManualClock::at(STARTED) }
 }
 
 fn input() -> Input {
-    Input { recovery: recovery(), plan: plan() }
+    Input { recovery: recovery(), plan: plan(), part: Part::Instances }
 }
 
 #[tokio::test]
@@ -175,13 +175,13 @@ async fn tags_that_do_not_fit_are_named_and_the_recovery_s_own_are_set() {
     let many: Vec<(String, String)> = (0..50).map(|n| (format!("k{n}"), String::new())).collect();
     let rds = rds_with_restored();
     rds.edit("orders", |source| source.tags = [many.clone(), vec![("aws:x".to_owned(), String::new())]].concat());
-    // 46 of the source's and four of the recovery's are 50, the limit of RDS.
-    rds.edit("orders-r", |made| made.tags.extend_from_slice(&many[..46]));
+    // 44 of the source's and six of the recovery's are 50, the limit of RDS.
+    rds.edit("orders-r", |made| made.tags.extend_from_slice(&many[..44]));
     rds.edit_instances("orders", |instance| instance.tags.clone_from(&many));
     let reported = step(&rds).run(input()).await.unwrap().differences;
     let of =
         |what: &str| reported.iter().find(|reported| reported.what == what).map(|reported| reported.source.as_str());
-    assert_eq!(of("tags of orders-r"), Some("k46, k47, k48, k49"));
+    assert_eq!(of("tags of orders-r"), Some("k44, k45, k46, k47, k48, k49"));
     assert_eq!(of("tags of orders-r-1"), Some("k48, k49"));
     assert_eq!(of("tags of AWS's own on orders-r"), Some("aws:x"));
     for made in rds.instances("orders-r").await.unwrap() {
@@ -198,10 +198,252 @@ async fn the_safety_clone_gets_its_one_instance_and_nothing_that_is_for_traffic(
     };
     let source = Cluster { tags: vec![("team".to_owned(), "orders".to_owned())], ..mysql_source() };
     let rds = FakeRds::with(vec![source, safety_clone], rewind_aws::fixtures::instances());
-    let output = step(&rds).run(Input { recovery: recovery(), plan: in_place_plan() }).await.unwrap();
+    let output =
+        step(&rds).run(Input { recovery: recovery(), plan: in_place_plan(), part: Part::Instances }).await.unwrap();
     assert_eq!((output.instances, output.differences), (vec!["orders-e-1".to_owned()], Vec::new()));
     // No role, no Data API, no monitoring: each could act on data that is there to be kept as it is.
     assert_eq!(rds.changes(), ["create_instance orders-e-1"]);
     let made = rds.instances("orders-e").await.unwrap();
     assert_eq!((made[0].class.as_str(), made[0].promotion_tier), ("db.r6g.xlarge", 0));
+}
+
+fn named<'a>(output: &'a Output, what: &str) -> &'a Difference {
+    let found = output.differences.iter().find(|difference| difference.what == what);
+    found.unwrap_or_else(|| panic!("{what} is not among {:?}", output.differences))
+}
+
+#[tokio::test]
+async fn a_reader_over_the_quota_is_a_difference_with_the_command_that_adds_it() {
+    let rds = rds_with_restored();
+    // Two of the source, and the restored writer.
+    rds.set_quota(3);
+    let output = step(&rds).run(input()).await.unwrap();
+    assert_eq!(output.instances, ["orders-r-1"]);
+    let reader = named(&output, "reader orders-2");
+    assert!(reader.restored.contains("InstanceQuotaExceeded"), "{reader:?}");
+    assert!(reader.todo.contains("L-7B6409FD"), "{reader:?}");
+    assert!(
+        reader.todo.ends_with(
+            "run `aws rds create-db-instance --db-instance-identifier orders-r-2 --db-cluster-identifier orders-r --engine \
+             aurora-postgresql --db-instance-class db.r6g.large --promotion-tier 5`"
+        ),
+        "{reader:?}"
+    );
+    // The rest of the work is done all the same.
+    assert!(rds.find("orders-r").unwrap().data_api);
+    // The second run asks again: by then there may be room.
+    rds.set_quota(4);
+    assert_eq!(step(&rds).run(input()).await.unwrap().instances, ["orders-r-1", "orders-r-2"]);
+}
+
+#[tokio::test]
+async fn a_writer_over_the_quota_fails_with_what_to_raise_and_keeps_the_cluster() {
+    let rds = rds_with_restored();
+    rds.set_quota(2);
+    let error = step(&rds).run(input()).await.unwrap_err();
+    assert_eq!(error.name, ErrorName::RewindFailed);
+    let text = error.to_string();
+    assert!(text.contains("--quota-code L-7B6409FD") && text.contains("resume"), "{text}");
+    assert!(rds.find("orders-r").is_some());
+}
+
+fn in_zones(rds: &FakeRds) {
+    rds.edit_instances("orders", |instance| {
+        instance.availability_zone = Some("us-east-1a".to_owned());
+        instance.zones = ["us-east-1a", "us-east-1b"].map(ToOwned::to_owned).to_vec();
+    });
+}
+
+#[tokio::test]
+async fn a_writer_whose_zone_is_full_or_gone_is_made_in_another_and_that_is_a_difference() {
+    type Spoil = fn(&FakeRds);
+    let spoiled: [Spoil; 2] =
+        [|rds| rds.fill_zone("db.r6g.xlarge", Some("us-east-1a")), |rds| rds.withdraw_zone("us-east-1a")];
+    for spoil in spoiled {
+        let rds = rds_with_restored();
+        in_zones(&rds);
+        spoil(&rds);
+        let first = step(&rds).run(input()).await.unwrap();
+        let moved = named(&first, "availability zone of orders-r-1");
+        assert_eq!((moved.source.as_str(), moved.restored.as_str()), ("us-east-1a", "us-east-1b"));
+        // The second run creates nothing, and reports the same.
+        assert_eq!(step(&rds).run(input()).await.unwrap(), first);
+        assert_eq!(rds.instances("orders-r").await.unwrap()[0].class, "db.r6g.xlarge");
+    }
+}
+
+#[tokio::test]
+async fn a_writer_whose_class_has_no_capacity_gets_that_of_another_instance_of_the_source() {
+    let rds = rds_with_restored();
+    in_zones(&rds);
+    rds.fill_zone("db.r6g.xlarge", None);
+    let output = step(&rds).run(input()).await.unwrap();
+    let class = named(&output, "class of orders-r-1");
+    assert_eq!(class.source, "db.r6g.xlarge");
+    assert!(class.restored.starts_with("db.r6g.large, "), "{class:?}");
+    assert!(class.todo.contains("--db-instance-identifier orders-r-1 --db-instance-class db.r6g.xlarge"), "{class:?}");
+    // It stays in its zone: only the class was refused.
+    assert_eq!(rds.instances("orders-r").await.unwrap()[0].availability_zone.as_deref(), Some("us-east-1a"));
+}
+
+#[tokio::test]
+async fn a_writer_that_no_class_is_left_for_fails_with_the_command_that_makes_one_by_hand() {
+    let rds = rds_with_restored();
+    for class in ["db.r6g.xlarge", "db.r6g.large"] {
+        rds.fill_zone(class, None);
+    }
+    let error = step(&rds).run(input()).await.unwrap_err();
+    assert_eq!(error.name, ErrorName::RewindFailed);
+    let text = error.to_string();
+    assert!(text.contains("create-db-instance --db-instance-identifier orders-r-1"), "{text}");
+    assert!(text.contains("describe-orderable-db-instance-options --engine aurora-postgresql"), "{text}");
+    // A writer that a person made by hand since is enough: the planned one is a difference then.
+    rds.edit("orders-r", |cluster| {
+        cluster.members.push(rewind_aws::rds::Member { instance: "by-hand".to_owned(), writer: true });
+    });
+    let output = step(&rds).run(input()).await.unwrap();
+    assert!(named(&output, "writer orders-1").restored.contains("InsufficientDBInstanceCapacity"));
+}
+
+#[tokio::test]
+async fn a_reader_is_never_made_of_another_class() {
+    let rds = rds_with_restored();
+    in_zones(&rds);
+    rds.fill_zone("db.r6g.large", None);
+    let output = step(&rds).run(input()).await.unwrap();
+    assert_eq!(output.instances, ["orders-r-1"]);
+    assert!(named(&output, "reader orders-2").restored.contains("InsufficientDBInstanceCapacity"));
+}
+
+#[tokio::test]
+async fn a_writer_that_came_to_nothing_is_deleted_and_made_anew() {
+    let rds = rds_with_restored();
+    step(&rds).run(input()).await.unwrap();
+    rds.edit("orders-r", |cluster| cluster.members.clear());
+    rds.edit_instances("orders-r", |instance| {
+        if instance.name == "orders-r-1" {
+            instance.status = "incompatible-network".to_owned();
+        }
+    });
+    // Its name is free only when the deletion has ended, so the step is repeated.
+    assert_eq!(step(&rds).run(input()).await.unwrap_err().name, ErrorName::ClusterNotReady);
+    assert_eq!(rds.changes().last().unwrap(), "delete_instance orders-r-1");
+    step(&rds).run(input()).await.unwrap();
+    let made = rds.instances("orders-r").await.unwrap();
+    assert!(made.iter().any(|instance| instance.name == "orders-r-1" && instance.status == "available"));
+}
+
+#[tokio::test]
+async fn tags_of_autoscaling_are_not_passed_on() {
+    let rds = rds_with_restored();
+    rds.edit_instances("orders", |instance| {
+        instance.tags.push(("application-autoscaling:resourceId".to_owned(), "cluster:orders".to_owned()));
+    });
+    step(&rds).run(input()).await.unwrap();
+    // Application Auto Scaling would delete a copy as one of its own.
+    let made = rds.instances("orders-r").await.unwrap();
+    assert!(made.iter().all(|instance| instance.tags.iter().all(|(key, _)| key == RECOVERY_TAG)), "{made:?}");
+}
+
+fn writer_part() -> Input {
+    Input { part: Part::Writer, ..input() }
+}
+
+/// The restored cluster with both instances, of which the reader writes.
+async fn failed_over() -> FakeRds {
+    let rds = rds_with_restored();
+    step(&rds).run(input()).await.unwrap();
+    rds.edit("orders-r", |cluster| {
+        cluster.members.iter_mut().for_each(|member| member.writer = member.instance == "orders-r-2");
+    });
+    rds
+}
+
+fn writer_of(rds: &FakeRds) -> String {
+    rds.find("orders-r").unwrap().members.into_iter().find(|member| member.writer).unwrap().instance
+}
+
+#[tokio::test]
+async fn the_planned_writer_is_made_the_writer_once() {
+    let rds = failed_over().await;
+    let output = step(&rds).run(writer_part()).await.unwrap();
+    assert_eq!((output.differences, writer_of(&rds).as_str()), (Vec::new(), "orders-r-1"));
+    let changes = rds.changes();
+    assert_eq!(changes.last().unwrap(), "fail_over orders-r to orders-r-1");
+    // A failover ends every connection: the second run makes none.
+    step(&rds).run(writer_part()).await.unwrap();
+    assert_eq!(rds.changes(), changes);
+}
+
+#[tokio::test]
+async fn a_failover_whose_answer_or_call_was_lost_ends_the_same() {
+    for how in [Lose::Call, Lose::Answer] {
+        let rds = failed_over().await;
+        rds.lose(0, how);
+        let first = step(&rds).run(writer_part()).await.unwrap();
+        if how == Lose::Answer {
+            assert_eq!((first.differences, writer_of(&rds).as_str()), (Vec::new(), "orders-r-1"));
+        } else {
+            // Another instance still writes: people are told, and the recovery goes on.
+            assert_eq!(first.differences.len(), 1);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_failover_that_changes_nothing_is_a_difference_with_its_command() {
+    let rds = failed_over().await;
+    rds.keep_writer();
+    let output = step(&rds).run(writer_part()).await.unwrap();
+    let writer = named(&output, "writer of orders-r");
+    assert!(writer.restored.starts_with("orders-r-2 in place of orders-r-1"), "{writer:?}");
+    assert!(
+        writer.todo.contains(
+            "aws rds failover-db-cluster --db-cluster-identifier orders-r --target-db-instance-identifier orders-r-1"
+        ),
+        "{writer:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_failover_under_way_is_waited_for_and_not_asked_for_again() {
+    let rds = failed_over().await;
+    rds.edit("orders-r", |cluster| cluster.status = "failing-over".to_owned());
+    let before = rds.changes();
+    assert_eq!(step(&rds).run(writer_part()).await.unwrap_err().name, ErrorName::ClusterNotReady);
+    assert_eq!(rds.changes(), before);
+}
+
+#[tokio::test]
+async fn a_cluster_of_another_recovery_is_not_failed_over() {
+    let rds = failed_over().await;
+    rds.edit("orders-r", |cluster| cluster.tags.clear());
+    assert_eq!(step(&rds).run(writer_part()).await.unwrap_err().name, ErrorName::Bug);
+    assert_eq!(writer_of(&rds), "orders-r-2");
+}
+
+#[tokio::test]
+async fn the_instances_of_an_adopted_cluster_are_taken_over_and_missing_ones_are_made() {
+    let tagged = |owner: &str| vec![(RECOVERY_TAG.to_owned(), owner.to_owned())];
+    let rds = rds_with_restored();
+    step(&rds).run(input()).await.unwrap();
+    rds.delete_instance("orders-r-2").await.unwrap();
+    rds.edit_instances("orders-r", |instance| instance.tags = tagged("earlier-1"));
+    let owners = vec!["earlier-2".to_owned(), "earlier-1".to_owned()];
+    let adopted = Some(Adopted { recovery: "earlier-2".to_owned(), owners });
+    let input = Input { plan: Plan { adopted, ..plan() }, ..input() };
+    let made_so_far = rds.changes().len();
+    let output = step(&rds).run(input.clone()).await.unwrap();
+    assert_eq!(output.instances, ["orders-r-1", "orders-r-2"]);
+    let changes = rds.changes().split_off(made_so_far);
+    assert!(changes[0].ends_with(":db:orders-r-1") && changes[1] == "create_instance orders-r-2", "{changes:?}");
+    // An undo deletes them as its own: a person's no ends what the earlier recovery made as well.
+    let undone = step(&rds).undo(input.clone()).await.unwrap();
+    assert_eq!(undone.what.len(), 2, "{undone:?}");
+
+    // What somebody else added stays theirs, and stops the undo.
+    step(&rds).run(input.clone()).await.unwrap();
+    rds.edit_instances("orders-r", |instance| instance.tags = tagged("somebody"));
+    step(&rds).run(input.clone()).await.unwrap();
+    assert_eq!(step(&rds).undo(input).await.unwrap_err().name, ErrorName::RewindFailed);
 }

@@ -6,7 +6,9 @@ use jiff::Timestamp;
 use rewind_aws::rds::{Cluster, Instance, ReadBacktracks, ReadClusters, is_foreign};
 use rewind_aws::route53::FollowChange;
 use rewind_core::names::RECOVERY_TAG;
-use rewind_core::{Clock, ErrorName, Plan, Polling, Recovery, Restored, StepError};
+use rewind_core::{
+    Clock, Difference, ErrorName, MayPass, Plan, PlannedInstance, Polling, Recovery, Restored, StepError, timeouts,
+};
 use rewind_lambda::Step;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -62,7 +64,7 @@ pub struct Awaiting {
 pub enum WaitFor {
     /// The restored cluster is available.
     Cluster,
-    /// All planned instances, and the cluster, are available.
+    /// The cluster and its writer are available, and each reader is or was given up.
     Instances,
     /// The restored cluster has been deleted.
     ClusterGone,
@@ -88,6 +90,12 @@ pub struct Output {
     /// The time at which all servers of Route 53 were first seen to have the change; absent if that is not known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub in_sync_at: Option<Timestamp>,
+    /// The instances that were given up; only once the wait for instances is done.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub differences: Vec<Difference>,
+    /// True if another instance than the planned one writes, and the planned one could.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub fail_over: bool,
 }
 
 impl<C: ReadClusters + ReadBacktracks, F: FollowChange, K: Clock> Step for AwaitRewind<C, F, K> {
@@ -98,11 +106,29 @@ impl<C: ReadClusters + ReadBacktracks, F: FollowChange, K: Clock> Step for Await
         // Two times: `since` is the start of the whole wait, `began` that of this invocation, which Lambda ends at
         // its timeout.
         let began = self.clock.now();
+        let mut failing_since: Option<Timestamp> = None;
+        let mut before: Option<Seen> = None;
         loop {
-            let seen = match awaiting.what {
-                WaitFor::Backtrack => self.check_backtrack(&plan, awaiting.identifier.as_deref()).await?,
-                WaitFor::Change => self.check_change(awaiting.identifier.as_deref()).await?,
-                what => self.check_cluster(&recovery, &plan, what).await?,
+            let now = self.clock.now();
+            let waited = Duration::try_from(now.duration_since(awaiting.since)).unwrap_or_default();
+            let seen = match self.check(&recovery, &plan, &awaiting, waited).await {
+                Ok(seen) => {
+                    failing_since = None;
+                    seen
+                }
+                // A restore goes on whether it can be seen or not: one read that fails says nothing about it.
+                Err(error) if error.may_pass() => {
+                    let since = *failing_since.get_or_insert(now);
+                    let failing = Duration::try_from(self.clock.now().duration_since(since)).unwrap_or_default();
+                    if failing >= timeouts::READS_FAIL_WITHIN {
+                        return Err(error);
+                    }
+                    match before.take() {
+                        Some(seen) => seen,
+                        None => Seen::new(false, format!("not to be seen: {error}")),
+                    }
+                }
+                Err(error) => return Err(error),
             };
             let now = self.clock.now();
             let waited = Duration::try_from(now.duration_since(awaiting.since)).unwrap_or_default();
@@ -110,12 +136,14 @@ impl<C: ReadClusters + ReadBacktracks, F: FollowChange, K: Clock> Step for Await
             // By the whole wait, not by this invocation's part: a wait of an hour is not polled as often as one of a minute.
             let pause = self.polling.pause(waited);
             if seen.done || self.polling.is_used_up(&self.clock, here, pause) {
-                let Seen { done, status, restored, in_sync } = seen;
+                let Seen { done, status, restored, in_sync, differences, fail_over } = seen;
                 // The time at which it was seen, and not that of the change: being later, it only makes the wait for
                 // the TTL longer.
                 let in_sync_at = in_sync.then_some(now);
-                return Ok(Output { done, status, seconds: waited.as_secs_f64(), restored, in_sync_at });
+                let seconds = waited.as_secs_f64();
+                return Ok(Output { done, status, seconds, restored, in_sync_at, differences, fail_over });
             }
+            before = Some(seen);
             self.clock.sleep(pause).await;
         }
     }
@@ -126,16 +154,38 @@ struct Seen {
     status: String,
     restored: Option<Restored>,
     in_sync: bool,
+    differences: Vec<Difference>,
+    fail_over: bool,
 }
 
 impl Seen {
     fn new(done: bool, status: String) -> Self {
-        Self { done, status, restored: None, in_sync: false }
+        Self { done, status, restored: None, in_sync: false, differences: Vec::new(), fail_over: false }
     }
 }
 
 impl<C: ReadClusters + ReadBacktracks, F: FollowChange, K: Clock> AwaitRewind<C, F, K> {
-    async fn check_cluster(&self, recovery: &Recovery, plan: &Plan, what: WaitFor) -> Result<Seen, StepError> {
+    async fn check(
+        &self,
+        recovery: &Recovery,
+        plan: &Plan,
+        awaiting: &Awaiting,
+        waited: Duration,
+    ) -> Result<Seen, StepError> {
+        match awaiting.what {
+            WaitFor::Backtrack => self.check_backtrack(plan, awaiting.identifier.as_deref()).await,
+            WaitFor::Change => self.check_change(awaiting.identifier.as_deref()).await,
+            what => self.check_cluster(recovery, plan, what, waited).await,
+        }
+    }
+
+    async fn check_cluster(
+        &self,
+        recovery: &Recovery,
+        plan: &Plan,
+        what: WaitFor,
+        waited: Duration,
+    ) -> Result<Seen, StepError> {
         let name = &plan.new_cluster;
         let found = match self.clusters.cluster(name).await {
             // The name is somebody else's by now: what this recovery created is gone.
@@ -155,7 +205,9 @@ impl<C: ReadClusters + ReadBacktracks, F: FollowChange, K: Clock> AwaitRewind<C,
                 Ok(Seen::new(cluster.status == "available", format!("{name} is {}", cluster.status)))
             }
             // In place the restored cluster is the safety clone: it is waited for like any other.
-            WaitFor::Instances | WaitFor::Backtrack | WaitFor::Change => self.check_instances(plan, &cluster).await,
+            WaitFor::Instances | WaitFor::Backtrack | WaitFor::Change => {
+                self.check_instances(plan, &cluster, waited).await
+            }
             // A cluster of that name which this recovery did not make was never to go.
             WaitFor::ClusterGone if cluster.tag(RECOVERY_TAG) != Some(recovery.id.as_str()) => {
                 Ok(Seen::new(true, format!("{name} is not of this recovery")))
@@ -230,20 +282,34 @@ impl<C: ReadClusters + ReadBacktracks, F: FollowChange, K: Clock> AwaitRewind<C,
         Ok(Seen::new(false, format!("the change {id} is pending")))
     }
 
-    async fn check_instances(&self, plan: &Plan, cluster: &Cluster) -> Result<Seen, StepError> {
+    async fn check_instances(&self, plan: &Plan, cluster: &Cluster, waited: Duration) -> Result<Seen, StepError> {
         let failed = |happened| failed(plan, happened);
         refuse_hopeless(&cluster.name, &cluster.status, failed)?;
         let instances = self.clusters.instances(&cluster.name).await?;
-        let mut waiting = Vec::new();
+        let is_up_by_name = |name: &str| instances.iter().any(|instance| instance.name == name && is_up(instance));
+        let writer = cluster.members.iter().find(|member| member.writer).map(|member| member.instance.as_str());
+        let (mut waiting, mut given_up) = (Vec::new(), Vec::new());
+        let mut fail_over = false;
         for planned in &plan.instances {
-            match instances.iter().find(|instance| instance.name == planned.name) {
-                // add-instances reports a reader that could not be made; without a writer there is no cluster.
-                None if planned.writer => waiting.push(format!("{} is not to be seen yet", planned.name)),
+            let found = instances.iter().find(|instance| instance.name == planned.name);
+            // Any instance of the cluster can write: the planned one is worth a failover, and not the whole recovery.
+            let another_writes = writer.filter(|name| *name != planned.name && is_up_by_name(name));
+            let is_needed = planned.writer && another_writes.is_none();
+            match found {
+                // add-instances reports what could not be made; without a writer there is no cluster.
+                None if is_needed => waiting.push(format!("{} is not to be seen yet", planned.name)),
                 None => {}
+                Some(instance) if is_up(instance) => fail_over |= planned.writer && another_writes.is_some(),
                 Some(instance) => {
-                    refuse_hopeless(&instance.name, &instance.status, failed)?;
-                    if !is_up(instance) {
-                        waiting.push(format!("{} is {}", instance.name, instance.status));
+                    let hopeless = refuse_hopeless(&instance.name, &instance.status, failed);
+                    match hopeless {
+                        Err(error) if is_needed => return Err(error),
+                        Err(_) => given_up.push(instance_failed(plan, planned, &instance.status)),
+                        // A reader costs capacity only: nobody waits for it longer than for a restore of a small cluster.
+                        Ok(()) if !is_needed && waited >= timeouts::READERS_WITHIN => {
+                            given_up.push(instance_is_late(planned, &instance.status));
+                        }
+                        Ok(()) => waiting.push(format!("{} is {}", instance.name, instance.status)),
                     }
                 }
             }
@@ -251,12 +317,48 @@ impl<C: ReadClusters + ReadBacktracks, F: FollowChange, K: Clock> AwaitRewind<C,
         if cluster.status != "available" {
             waiting.push(format!("{} is {}", cluster.name, cluster.status));
         }
-        if waiting.is_empty() {
-            Ok(Seen::new(true, format!("{} and its instances are available", cluster.name)))
-        } else {
-            Ok(Seen::new(false, waiting.join(", ")))
+        if !waiting.is_empty() {
+            return Ok(Seen::new(false, waiting.join(", ")));
         }
+        let status = match given_up.len() {
+            0 => format!("{} and its instances are available", cluster.name),
+            some => format!("{} and its writer are available, and {some} of its instances are not", cluster.name),
+        };
+        Ok(Seen { differences: given_up, fail_over, ..Seen::new(true, status) })
     }
+}
+
+fn kind(planned: &PlannedInstance) -> &'static str {
+    if planned.writer { "writer" } else { "reader" }
+}
+
+/// Reports an instance that will not become available by itself.
+fn instance_failed(plan: &Plan, planned: &PlannedInstance, status: &str) -> Difference {
+    Difference::new(
+        format!("{} {}", kind(planned), planned.source),
+        planned.class.clone(),
+        format!("{} is {status}", planned.name),
+        format!(
+            "read its events (`aws rds describe-events --source-type db-instance --source-identifier {0}`), run `aws rds \
+             delete-db-instance --db-instance-identifier {0} --skip-final-snapshot`; when it is gone and the reason is mended, run \
+             `{1}`",
+            planned.name,
+            planned.create_command(&plan.new_cluster, plan.engine)
+        ),
+    )
+}
+
+/// Reports an instance that took too long.
+fn instance_is_late(planned: &PlannedInstance, status: &str) -> Difference {
+    Difference::new(
+        format!("{} {}", kind(planned), planned.source),
+        planned.class.clone(),
+        format!("{} is not available yet: it is {status}", planned.name),
+        format!(
+            "it may still become available: see `aws rds describe-db-instances --db-instance-identifier {}`",
+            planned.name
+        ),
+    )
 }
 
 fn is_up(instance: &Instance) -> bool {

@@ -2,7 +2,7 @@
 
 use await_rewind::AwaitRewind;
 use rewind_aws::{Aws, rds::Rds, route53::Route53};
-use rewind_core::Polling;
+use rewind_core::{Polling, timeouts};
 use rewind_lambda::SystemClock;
 
 #[tokio::main(flavor = "current_thread")]
@@ -12,7 +12,7 @@ async fn main() -> Result<(), lambda_runtime::Error> {
         clusters: Rds::new(&aws),
         changes: Route53::from_env(&aws),
         clock: SystemClock,
-        polling: Polling::default(),
+        polling: Polling { budget: timeouts::AWAIT_BUDGET, ..Polling::default() },
     };
     rewind_lambda::start(step).await
 }

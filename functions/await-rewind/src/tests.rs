@@ -80,6 +80,101 @@ async fn instances_are_waited_for_one_and_all() {
     assert!(!wait(&rds_with_restored(), WaitFor::Instances).await.unwrap().done);
 }
 
+/// An RDS with the restored cluster and its two instances; `status` is that of the instance that is named.
+fn with_instances(name: &str, status: &str) -> FakeRds {
+    let mut instances = rewind_aws::fixtures::instances();
+    for (_, instance) in rewind_aws::fixtures::instances() {
+        let name = instance.name.replace("orders", "orders-r");
+        instances.push(("orders-r".to_owned(), Instance { name, ..instance }));
+    }
+    let rds = FakeRds::with(rds_with_restored().everything().0, instances);
+    rds.edit_instances("orders-r", |instance| {
+        if instance.name == name {
+            status.clone_into(&mut instance.status);
+        }
+    });
+    rds
+}
+
+fn writes(rds: &FakeRds, writer: &str) {
+    rds.edit("orders-r", |cluster| {
+        cluster.members = ["orders-r-1", "orders-r-2"]
+            .map(|name| rewind_aws::rds::Member { instance: name.to_owned(), writer: name == writer })
+            .to_vec();
+    });
+}
+
+#[tokio::test]
+async fn a_reader_that_came_to_nothing_is_a_difference_and_a_writer_is_a_failure() {
+    for status in ["failed", "incompatible-network", "incompatible-parameters", "storage-full", "deleting"] {
+        let rds = with_instances("orders-r-2", status);
+        writes(&rds, "orders-r-1");
+        let output = wait(&rds, WaitFor::Instances).await.unwrap();
+        assert!(output.done, "{status}");
+        let [reader] = &output.differences[..] else { panic!("{status}: {:?}", output.differences) };
+        assert_eq!(
+            (reader.what.as_str(), reader.restored.clone()),
+            ("reader orders-2", format!("orders-r-2 is {status}"))
+        );
+        assert!(reader.todo.contains("delete-db-instance --db-instance-identifier orders-r-2"), "{reader:?}");
+        assert!(reader.todo.contains("create-db-instance --db-instance-identifier orders-r-2"), "{reader:?}");
+        let rds = with_instances("orders-r-1", status);
+        assert_eq!(wait(&rds, WaitFor::Instances).await.unwrap_err().name, ErrorName::RewindFailed, "{status}");
+    }
+}
+
+/// Waits for instances, the wait having begun so many minutes ago.
+async fn wait_since(rds: &FakeRds, minutes: i64) -> Output {
+    let since = time(STARTED) - jiff::SignedDuration::from_mins(minutes);
+    let awaiting = Awaiting { what: WaitFor::Instances, since, identifier: None };
+    step(rds.clone(), 0).run(Input { recovery: recovery(), plan: plan(), awaiting }).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_reader_that_is_not_there_after_half_an_hour_is_a_difference_and_a_writer_is_waited_for() {
+    let rds = with_instances("orders-r-2", "creating");
+    writes(&rds, "orders-r-1");
+    assert!(!wait_since(&rds, 20).await.done);
+    let output = wait_since(&rds, 30).await;
+    assert!(output.done);
+    let [reader] = &output.differences[..] else { panic!("{:?}", output.differences) };
+    assert_eq!(reader.restored, "orders-r-2 is not available yet: it is creating");
+    let rds = with_instances("orders-r-1", "creating");
+    let output = wait_since(&rds, 90).await;
+    assert_eq!((output.done, output.differences.len()), (false, 0));
+}
+
+#[tokio::test]
+async fn another_writer_than_the_planned_one_is_reported_where_the_planned_one_could_write() {
+    let rds = with_instances("", "");
+    writes(&rds, "orders-r-1");
+    assert!(!wait(&rds, WaitFor::Instances).await.unwrap().fail_over);
+    writes(&rds, "orders-r-2");
+    let output = wait(&rds, WaitFor::Instances).await.unwrap();
+    assert!(output.done && output.fail_over);
+    // It came to nothing: there is nothing to fail over to, and the recovery goes on with the one that writes.
+    let rds = with_instances("orders-r-1", "failed");
+    writes(&rds, "orders-r-2");
+    let output = wait(&rds, WaitFor::Instances).await.unwrap();
+    assert!(output.done && !output.fail_over);
+    assert_eq!(output.differences[0].what, "writer orders-1");
+}
+
+#[tokio::test]
+async fn reads_that_fail_for_seconds_do_not_end_the_wait_and_those_that_go_on_do() {
+    let rds = rds_with_restored();
+    rds.fail_reads(5);
+    assert!(wait(&rds, WaitFor::Cluster).await.unwrap().done);
+    // The last state that was seen stands, while nothing newer can be.
+    rds.edit("orders-r", |cluster| cluster.status = "creating".to_owned());
+    let clock_ends = wait(&rds, WaitFor::Cluster).await.unwrap();
+    assert_eq!(clock_ends.status, "orders-r is creating");
+    rds.fail_reads(usize::MAX);
+    let error = wait(&rds, WaitFor::Cluster).await.unwrap_err();
+    // The state machine waits out what takes longer, with longer pauses.
+    assert_eq!(error.name, ErrorName::Unavailable);
+}
+
 #[tokio::test]
 async fn the_end_of_a_cluster_is_waited_for_until_it_is_gone() {
     assert!(wait(&rds(), WaitFor::ClusterGone).await.unwrap().done);

@@ -97,7 +97,7 @@ impl Permission {
     pub(crate) fn for_command(command: &ChatCommand) -> Self {
         match command {
             ChatCommand::Status(_) | ChatCommand::List(_) => Self::Read,
-            ChatCommand::Plan(_) | ChatCommand::Start(_) => Self::Request,
+            ChatCommand::Plan(_) | ChatCommand::Start(_) | ChatCommand::Resume(_) => Self::Request,
             ChatCommand::Window(args) if args.window.is_none() => Self::Read,
             ChatCommand::Approve(_) | ChatCommand::Reject(_) | ChatCommand::Undo(_) | ChatCommand::Window(_) => {
                 Self::Approve
@@ -139,7 +139,7 @@ mod tests {
             ChatInput::Command(command) => policy().denied(&user(id), Permission::for_command(&command)).is_none(),
             ChatInput::Help(_) => panic!("{line}"),
         };
-        for line in ["plan orders latest", "orders 5m ago", "start orders latest"] {
+        for line in ["plan orders latest", "orders 5m ago", "start orders latest", "resume r-1"] {
             assert_eq!([may("U1", line), may("U2", line), may("U3", line)], [true, false, true], "{line}");
         }
         for line in ["approve r-1", "reject r-1", "undo r-1", "window orders 24h"] {

@@ -12,8 +12,10 @@ use rewind_client::{ClientError, RecoveryName};
 use rewind_clock::{OutOfTime, within};
 use rewind_core::{Clock, Polling, timeouts};
 use rewind_ui::chat::ChatCommand;
-use rewind_ui::{DecisionArgs, RequestArgs, StartArgs, UndoArgs, WindowArgs, derived_id, format, recovery_id};
-use serde_json::json;
+use rewind_ui::{
+    DecisionArgs, RequestArgs, ResumeArgs, StartArgs, UndoArgs, WindowArgs, derived_id, format, recovery_id,
+};
+use serde_json::{Value, json};
 use std::time::Duration;
 
 /// The response to a command within the time that Slack waits.
@@ -47,7 +49,8 @@ impl<P: Ports> ChatApp<P> {
     async fn run_command(&self, user: &ChatUser, command: ChatCommand) -> Result<Response, ClientError> {
         match command {
             ChatCommand::Plan(args) => self.plan(&args).await,
-            ChatCommand::Start(args) => self.start_or_defer(user, args).await,
+            ChatCommand::Start(args) => self.start_command(user, args).await,
+            ChatCommand::Resume(args) => self.resume(user, args).await,
             ChatCommand::Status(args) => self.status(args.id.as_deref()).await.map(Response::from),
             ChatCommand::List(args) => self.list(args.cluster.as_deref(), args.limit).await.map(Response::from),
             ChatCommand::Approve(args) => self.approval(args, true).await,
@@ -63,8 +66,13 @@ impl<P: Ports> ChatApp<P> {
 
     async fn plan(&self, args: &RequestArgs) -> Result<Response, ClientError> {
         let request = args.request(json!({}), true).map_err(ClientError::Refused)?;
+        self.plan_of(&request).await
+    }
+
+    /// Plans a request, or defers to show the plan where that takes too long.
+    async fn plan_of(&self, request: &Value) -> Result<Response, ClientError> {
         let name = RecoveryName::Generated(self.ports.clock().now());
-        let started = self.ports.client().start(name, &request).await?;
+        let started = self.ports.client().start(name, request).await?;
         Ok(match self.ended(&started.id, timeouts::CHAT_PLAN).await? {
             Some(execution) => plan_message(&started.id, &execution).into(),
             None => {
@@ -86,12 +94,34 @@ impl<P: Ports> ChatApp<P> {
         poll_each(timeouts::CHAT_POLL).until(self.ports.clock(), timeout, describe, Option::is_some).await
     }
 
-    /// Starts a recovery, or defers that where it takes too long.
-    async fn start_or_defer(&self, user: &ChatUser, args: StartArgs) -> Result<Response, ClientError> {
+    async fn start_command(&self, user: &ChatUser, args: StartArgs) -> Result<Response, ClientError> {
         let request = args.request.request(json!({}), false).map_err(ClientError::Refused)?;
         let cluster = args.request.cluster.unwrap_or_default();
+        self.start_or_defer(user, args.name, &cluster, request).await
+    }
+
+    async fn resume(&self, user: &ChatUser, args: ResumeArgs) -> Result<Response, ClientError> {
+        let mut request = args.request(json!({})).map_err(ClientError::Refused)?;
+        // Before anything is started, so that what left nothing to go on from is refused at once.
+        let cluster = self.ports.client().resumable(args.resumed()).await?.cluster;
+        request.insert("cluster".to_owned(), Value::from(cluster.clone()));
+        let request = Value::Object(request);
+        if args.dry_run {
+            return self.plan_of(&request).await;
+        }
+        self.start_or_defer(user, args.name, &cluster, request).await
+    }
+
+    /// Starts a recovery, or defers that where it takes too long.
+    async fn start_or_defer(
+        &self,
+        user: &ChatUser,
+        name: Option<String>,
+        cluster: &str,
+        request: Value,
+    ) -> Result<Response, ClientError> {
         // The id is settled here: with the same id the deferred task starts nothing that this attempt has started.
-        let id = args.name.unwrap_or_else(|| derived_id("rewind", &cluster, self.ports.clock().now(), 0));
+        let id = name.unwrap_or_else(|| derived_id("rewind", cluster, self.ports.clock().now(), 0));
         match within(timeouts::CHAT_START, Box::pin(self.start(user, id.clone(), &request))).await {
             Ok(started) => started.map(Response::from),
             Err(OutOfTime) => {

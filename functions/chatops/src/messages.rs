@@ -5,7 +5,7 @@ use crate::slack_message::SlackMessage;
 use crate::task::Task;
 use rewind_aws::executions::Execution;
 use rewind_client::{ApprovalRequest, ClientError, StartedExecution};
-use rewind_core::{Outcome, Plan, StepError, Strategy};
+use rewind_core::{Finding, Outcome, Plan, StepError, Strategy};
 use rewind_ui::{Document, format};
 use serde_json::Value;
 
@@ -49,6 +49,10 @@ pub(crate) fn plan_message(id: &str, execution: &Execution) -> SlackMessage {
         return SlackMessage::sentence(cause);
     };
     let plan = &planned.plan;
+    if plan.findings.iter().any(Finding::is_blocking) {
+        // The recovery would be refused with the same findings.
+        return SlackMessage::private(format::plan(plan));
+    }
     // The same id however often the button is pressed, so that it starts one recovery.
     let task = Task::Start { id: id.replacen("plan-", "rewind-", 1), request: request_of(plan, execution) };
     let question = format!("{} back to {}", plan.cluster, plan.target);

@@ -666,3 +666,26 @@ fn an_execution_is_shown_in_the_console_of_its_partition() {
         assert_eq!(console_url(&arn), Some(url));
     }
 }
+
+// ------------------------------------------------------------------------------------------------------------- resume
+
+#[tokio::test]
+async fn a_recovery_that_ended_is_resumed_by_those_who_may_start_one() {
+    let app = app();
+    let arn = app.ports.aws.add_running("r-1");
+    // While it runs there is nothing to go on from, and the reason comes at once.
+    let refused = send_line(&app, "U1", "resume r-1").await.to_string();
+    assert!(refused.contains("it has not ended"), "{refused}");
+    app.ports.aws.end(&arn, Status::Stopped, Value::Null);
+    let denied = send_line(&app, "U2", "resume r-1").await.to_string();
+    assert!(denied.contains("you may look, and not start a recovery"), "{denied}");
+    assert_nothing_happened(&app);
+    send_line(&app, "U1", "resume r-1 --check \"d: SELECT 1 => 1\" --name r-2").await;
+    let checks = json!([{ "name": "SELECT 1", "database": "d", "sql": "SELECT 1", "expect": "1" }]);
+    let request = json!({ "cluster": "orders", "resume": "r-1", "checks": checks, "dryRun": false });
+    assert_eq!(app.ports.aws.state().started, [("r-2".to_owned(), request)]);
+    // A plan of it is a dry run, with a name of its own and no word to the channel.
+    send_line(&app, "U1", "resume r-1 --dry-run").await;
+    let (id, request) = app.ports.aws.state().started.last().unwrap().clone();
+    assert!(id.starts_with("plan-orders-") && request["dryRun"] == true, "{id}: {request}");
+}

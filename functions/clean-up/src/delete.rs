@@ -4,7 +4,10 @@
 use crate::unused::{CLEAN_UP_NOTE, Marks, Ours};
 use crate::{CleanUp, Kept, KeptRequest, Kind, Output, ReadSessions, Records};
 use jiff::SignedDuration;
-use rewind_aws::rds::{ChangeInstances, ClusterChange, ModifyClusters, ReadClusters, ReadSnapshots, RetireClusters};
+use rewind_aws::rds::{
+    ChangeInstances, ClusterChange, DeleteClusters, FindClusters, ModifyClusters, ReadClusters, ReadSnapshots,
+    RetireClusters,
+};
 use rewind_aws::records::{Lease, Leases, Notes};
 use rewind_aws::recoveries::Recoveries;
 use rewind_core::names::{IDENTIFIER_MAX, with_suffix};
@@ -26,7 +29,7 @@ enum Next {
 
 impl<C, R, N, V, K> CleanUp<C, R, N, V, K>
 where
-    C: ReadClusters + ModifyClusters + ChangeInstances + RetireClusters + ReadSnapshots,
+    C: ReadClusters + FindClusters + ModifyClusters + ChangeInstances + RetireClusters + DeleteClusters + ReadSnapshots,
     R: Recoveries,
     N: Notes + Leases,
     V: ReadSessions,
@@ -34,13 +37,14 @@ where
 {
     pub(crate) async fn delete(&self, KeptRequest { kept, records }: &KeptRequest) -> Result<Output, StepError> {
         // Before the first read, so that no recovery changes between check and deletion what was checked.
-        let holder = self.lease(kept).await?;
+        let leased = self.leased_cluster(kept).await?;
+        let holder = self.lease(kept, &leased).await?;
         let began = self.clock.now();
         let mut checked = false;
         loop {
             let status = match self.go_on(kept, records.as_ref(), &mut checked).await {
                 Ok(Next::Over(output)) => {
-                    self.notes.release_lease(&kept.cluster, &holder).await?;
+                    self.notes.release_lease(&leased, &holder).await?;
                     return Ok(output);
                 }
                 Ok(Next::Wait(status)) => status,
@@ -50,7 +54,7 @@ where
                 }
                 Err(error) => {
                     // The next call takes the lease again. If the release fails, the lease ends by itself.
-                    drop(self.notes.release_lease(&kept.cluster, &holder).await);
+                    drop(self.notes.release_lease(&leased, &holder).await);
                     return Err(error);
                 }
             };
@@ -64,8 +68,18 @@ where
         }
     }
 
+    /// The cluster whose lease keeps recoveries away from this one.
+    async fn leased_cluster(&self, kept: &Kept) -> Result<String, StepError> {
+        if kept.kind != Kind::Restored {
+            return Ok(kept.cluster.clone());
+        }
+        // A recovery that adopts it holds the lease of the source. Without a record nothing is deleted anyway.
+        let record = self.recoveries.recovery(&kept.recovery_id).await?;
+        Ok(record.map_or_else(|| kept.cluster.clone(), |record| record.cluster))
+    }
+
     /// Takes the cluster's lease, so that no recovery and no undo works on it meanwhile.
-    async fn lease(&self, kept: &Kept) -> Result<String, StepError> {
+    async fn lease(&self, kept: &Kept, cluster: &str) -> Result<String, StepError> {
         let now = self.clock.now();
         // The execution is the holder, not the recovery: of two clean-ups at once only one may work.
         let who = kept.execution_arn.rsplit(':').next().filter(|name| !name.is_empty()).unwrap_or(&kept.recovery_id);
@@ -75,7 +89,7 @@ where
             taken_at: now,
             expires_at: now.checked_add(timeouts::CLEAN_UP_LEASE).map_err(|e| StepError::bug(e.to_string()))?,
         };
-        if self.notes.take_lease(&kept.cluster, &lease).await? {
+        if self.notes.take_lease(cluster, &lease).await? {
             return Ok(lease.holder);
         }
         Err(StepError::new(ErrorName::LeaseHeld, format!("{} is being worked on by a recovery", kept.cluster))
@@ -125,8 +139,9 @@ where
     async fn change(&self, kept: &Kept, ours: &Ours) -> Result<Next, StepError> {
         let cluster = &ours.cluster;
         let name = &cluster.name;
-        // The recovery set this protection itself, so taking it off overrules nobody.
-        if kept.kind == Kind::SafetyClone && cluster.deletion_protection {
+        // The recovery set this protection itself, so taking it off overrules nobody. On a restored cluster too: it copied that
+        // of the source.
+        if kept.kind != Kind::Source && cluster.deletion_protection {
             let change = ClusterChange { deletion_protection: Some(false), ..ClusterChange::default() };
             self.clusters.modify(name, &change).await?;
             return Ok(Next::Wait(format!("the protection of {name} is taken off")));
@@ -144,6 +159,11 @@ where
         }
         if let Some(last) = instances.first() {
             return Ok(Next::Wait(format!("{} is deleting", last.name)));
+        }
+        if !ours.had_clients {
+            // The moment that it was restored to is in the source's backups, and nothing else is on it.
+            self.clusters.delete_cluster(name).await?;
+            return Ok(Next::Wait(format!("{name} is deleted")));
         }
         let snapshot = snapshot_name(kept);
         // Last, because RDS refuses to delete a cluster that has instances. The call takes the snapshot as well.
@@ -166,6 +186,9 @@ where
             )
             .advice("restore the cluster from its automated backups, which are kept, if its data is needed")),
             Some(snapshot) => Ok(Next::Wait(format!("the snapshot {name} is {}", snapshot.status))),
+            None if kept.kind == Kind::Restored => {
+                over(format!("{} is gone, and the source has its traffic: no client was on it", kept.cluster), None)
+            }
             // Nothing is left to save here, so it is the end and no error.
             None => over(format!("{} is gone without a snapshot {name}: somebody else deleted it", kept.cluster), None),
         }

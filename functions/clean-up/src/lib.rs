@@ -1,5 +1,5 @@
-//! Deletes the cluster that a recovery kept, the fenced source or the safety clone, when its time is over and nobody needs it any
-//! more. It is the only function that deletes a cluster with data of people. So it refuses, with the reasons, if anything is not as
+//! Deletes the cluster that a recovery kept, the fenced source, the safety clone or the restored cluster of one that failed, when
+//! its time is over and nobody needs it any more. It is the only function that deletes a cluster with data of people. So it refuses, with the reasons, if anything is not as
 //! the finished recovery left it; it takes a final snapshot and keeps the automated backups; it never switches off the deletion
 //! protection of a source. There is no undo.
 
@@ -12,11 +12,11 @@ pub use unused::CLEAN_UP_NOTE;
 
 use jiff::Timestamp;
 use rewind_aws::rds::{
-    ChangeInstances, Cluster, FindClusters, ModifyClusters, ReadClusters, ReadSnapshots, RetireClusters,
+    ChangeInstances, Cluster, DeleteClusters, FindClusters, ModifyClusters, ReadClusters, ReadSnapshots, RetireClusters,
 };
 use rewind_aws::records::{Leases, Notes};
 use rewind_aws::recoveries::Recoveries;
-use rewind_core::names::{FENCED_BY_TAG, KEEP_UNTIL_TAG, SAFETY_CLONE_OF_TAG};
+use rewind_core::names::{FENCED_BY_TAG, KEEP_UNTIL_TAG, RECOVERY_TAG, SAFETY_CLONE_OF_TAG};
 use rewind_core::{Clock, Polling, RecoveryRecord, StepError};
 use rewind_lambda::Step;
 use serde::{Deserialize, Serialize};
@@ -116,7 +116,7 @@ impl Kept {
         // A restore inherits all tags of its source unless others are passed, the recovery's marks included.
         record.plan.as_ref().is_some_and(|plan| match self.kind {
             Kind::Source => plan.cluster_arn != self.cluster_arn,
-            Kind::SafetyClone => plan.new_cluster != self.cluster,
+            Kind::SafetyClone | Kind::Restored => plan.new_cluster != self.cluster,
         })
     }
 }
@@ -129,6 +129,8 @@ pub enum Kind {
     Source,
     /// The clone of the state before an in-place recovery.
     SafetyClone,
+    /// The restored cluster of a recovery that moved no traffic to it, or moved it back.
+    Restored,
 }
 
 /// The result of the step.
@@ -153,14 +155,14 @@ pub enum Output {
         done: bool,
         /// The last state that was seen.
         status: String,
-        /// The final snapshot; none if somebody else deleted the cluster without one.
+        /// The final snapshot; none if somebody else deleted the cluster, or no client was ever on it.
         snapshot: Option<String>,
     },
 }
 
 impl<C, R, N, V, K> Step for CleanUp<C, R, N, V, K>
 where
-    C: ReadClusters + FindClusters + ModifyClusters + ChangeInstances + RetireClusters + ReadSnapshots,
+    C: ReadClusters + FindClusters + ModifyClusters + ChangeInstances + RetireClusters + DeleteClusters + ReadSnapshots,
     R: Recoveries,
     N: Notes + Leases,
     V: ReadSessions,
@@ -212,6 +214,8 @@ fn read(cluster: &Cluster) -> Option<Kept> {
     let kept = match (cluster.tag(FENCED_BY_TAG), cluster.tag(SAFETY_CLONE_OF_TAG)) {
         (Some(id), None) => Some((id, Kind::Source)),
         (None, Some(id)) => Some((id, Kind::SafetyClone)),
+        // What neither fenced it nor cloned it for safety created it, and failed.
+        (None, None) => cluster.tag(RECOVERY_TAG).map(|id| (id, Kind::Restored)),
         _ => None,
     };
     let until = cluster.tag(KEEP_UNTIL_TAG).and_then(|until| until.parse().ok());

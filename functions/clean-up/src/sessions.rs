@@ -7,6 +7,7 @@ use rewind_access::{Access, target};
 use rewind_aws::rds::{Cluster, Instance, ReadClusters};
 use rewind_aws::secrets::Logins;
 use rewind_clock::{OutOfTime, within};
+use rewind_core::names::TARGET_TAG;
 use rewind_core::{Clock, ErrorName, Plan, StepError, timeouts};
 use rewind_db::fence::{Inspection, cut, inspect};
 use rewind_db::{Server, defaults};
@@ -63,6 +64,8 @@ impl<C: ReadClusters, S: Logins, K: Clock> Databases<C, S, K> {
             Kind::Source => now,
             // A clone has the passwords of the moment of its creation, however often the secret was rotated since.
             Kind::SafetyClone => cluster.created.unwrap_or(now),
+            // It has those of the moment that it was restored to.
+            Kind::Restored => cluster.tag(TARGET_TAG).and_then(|at| at.parse().ok()).unwrap_or(plan.target),
         };
         let credentials = self.access.credentials(cluster, &plan.secret_arn, moment).await?;
         let network = self.access.network.for_recovery(&kept.recovery_id);

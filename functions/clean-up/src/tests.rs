@@ -8,7 +8,7 @@ use rewind_aws::fixtures::{
 use rewind_aws::rds::fake::{FakeRds, Lose};
 use rewind_aws::rds::{Instance, Member};
 use rewind_aws::records::Lease;
-use rewind_core::names::RECOVERY_TAG;
+use rewind_core::names::{RECOVERY_TAG, SECRET_TAG, secret_tag_value};
 use rewind_core::{ErrorName, Plan, UndoRecord};
 use rewind_db::fence::Inspection;
 use serde_json::{Value, json};
@@ -27,6 +27,7 @@ struct World {
     inside: Result<Inspection, StepError>,
     notes: Arc<Mutex<Vec<(String, Value)>>>,
     lease: Arc<Mutex<Option<Lease>>>,
+    leased: Arc<Mutex<Vec<String>>>,
     now: &'static str,
 }
 
@@ -63,7 +64,8 @@ impl Notes for World {
 }
 
 impl Leases for World {
-    async fn take_lease(&self, _: &str, lease: &Lease) -> AwsResult<bool> {
+    async fn take_lease(&self, cluster: &str, lease: &Lease) -> AwsResult<bool> {
+        self.leased.lock().unwrap().push(cluster.to_owned());
         let mut held = self.lease.lock().unwrap();
         let free = held.as_ref().is_none_or(|held| held.holder == lease.holder || held.expires_at < lease.taken_at);
         if free {
@@ -102,6 +104,7 @@ impl World {
             inside: Ok(Inspection::default()),
             notes: Arc::default(),
             lease: Arc::default(),
+            leased: Arc::default(),
             now: AFTER,
         }
     }
@@ -138,6 +141,22 @@ impl World {
         let mut all = instances();
         all.push(("orders-e".to_owned(), instance));
         Self::of(FakeRds::with(vec![mysql_source(), clone], all), &in_place_plan())
+    }
+
+    /// Side by side: the recovery failed in `state`, and its restored cluster is kept, with the source's protection.
+    fn restored(state: &str) -> Self {
+        let rds = rds_with_restored();
+        rds.edit("orders-r", |cluster| {
+            tag(cluster, KEEP_UNTIL_TAG, UNTIL);
+            cluster.members = vec![Member { instance: "orders-r-1".to_owned(), writer: true }];
+        });
+        let (clusters, mut all) = rds.everything();
+        let instance =
+            Instance { name: "orders-r-1".to_owned(), status: "available".to_owned(), ..Instance::default() };
+        all.push(("orders-r".to_owned(), instance));
+        let mut world = Self::of(FakeRds::with(clusters, all), &plan());
+        world.record.as_mut().unwrap().state = state.to_owned();
+        world
     }
 
     fn step(&self) -> CleanUp<FakeRds, World, World, World, ManualClock> {
@@ -194,6 +213,15 @@ fn clone_of_it() -> Kept {
         cluster: "orders-e".to_owned(),
         cluster_arn: safety_clone().cluster_arn,
         kind: Kind::SafetyClone,
+        ..source()
+    }
+}
+
+fn restored() -> Kept {
+    Kept {
+        cluster: "orders-r".to_owned(),
+        cluster_arn: "arn:aws:rds:us-east-1:000000000000:cluster:orders-r".to_owned(),
+        kind: Kind::Restored,
         ..source()
     }
 }
@@ -257,6 +285,34 @@ async fn records_that_were_read_too_long_ago_are_requested_again_before_anything
             assert_eq!((world.rds.changes(), world.lease.lock().unwrap().clone()), (Vec::new(), None));
             assert_eq!(world.notes.lock().unwrap().len(), 0);
         }
+    }
+}
+
+#[tokio::test]
+async fn a_managed_secret_that_a_later_recovery_still_logs_in_with_keeps_its_cluster() {
+    let secret = "arn:aws:secretsmanager:us-east-1:000000000000:secret:rds!cluster-orders";
+    // The live cluster after the second recovery, restored from orders-r before that got a secret of its own.
+    let second = |edit: fn(&mut Cluster)| {
+        let world = World::source();
+        let (mut clusters, instances) = world.rds.everything();
+        let mut live =
+            Cluster { name: "orders-r2".to_owned(), arn: "arn:of:orders-r2".to_owned(), ..clusters[1].clone() };
+        live.master_secret = None;
+        live.tags = vec![(SECRET_TAG.to_owned(), secret_tag_value(secret).unwrap())];
+        edit(&mut live);
+        clusters.push(live);
+        World { rds: FakeRds::with(clusters, instances), ..world }
+    };
+    let world = second(|_| {});
+    let why = world.why(&source()).await;
+    assert!(why.iter().any(|why| why.contains("goes with orders, and orders-r2 logs in with it")), "{why:?}");
+    assert!(world.delete(&source()).await.is_err() && world.rds.changes().is_empty());
+    for unneeded in [
+        second(|live| live.master_secret = Some("arn:of:its-own".to_owned())),
+        second(|live| tag(live, FENCED_BY_TAG, "a-third-one")),
+        second(|live| tag(live, SECRET_TAG, "arn:of:another")),
+    ] {
+        assert_eq!(unneeded.why(&source()).await, [""; 0]);
     }
 }
 
@@ -412,6 +468,67 @@ async fn the_safety_clone_is_unprotected_by_whoever_protected_it() {
         ["modify orders-e", "delete_instance orders-e-1", "retire_cluster orders-e into orders-e-final-operation-001"]
     );
     assert_eq!(world.rds.find("orders"), Some(mysql_source()));
+}
+
+#[tokio::test]
+async fn the_restored_cluster_of_a_recovery_that_failed_goes_under_the_lease_of_its_source() {
+    let world = World::restored("NothingChanged");
+    assert_eq!(world.due().await, [restored()]);
+    assert_eq!(world.why(&restored()).await, [""; 0]);
+    let answer = world.delete(&restored()).await.unwrap();
+    assert!(matches!(&answer, Output::Deleted { done: true, snapshot: None, .. }), "{answer:?}");
+    // No client was ever on it, so there is nothing that a snapshot would keep.
+    assert_eq!(world.rds.changes(), ["modify orders-r", "delete_instance orders-r-1", "delete_cluster orders-r"]);
+    assert!(world.rds.find("orders").unwrap().deletion_protection, "the source was touched");
+    // Whoever resumes the recovery works on this cluster, and holds the lease of the source.
+    assert_eq!(*world.leased.lock().unwrap(), ["orders"]);
+    // Traffic was on the other one, so what was on it at the end stays to be read.
+    let world = World::restored("RolledBack");
+    assert!(done("orders-r-final-operation-001")(&world.delete(&restored()).await.unwrap()));
+    assert_eq!(world.rds.all_snapshots().len(), 1);
+}
+
+#[tokio::test]
+async fn a_restored_cluster_without_instances_is_deleted_too() {
+    let world = World::restored("NothingChanged");
+    let (mut clusters, _) = world.rds.everything();
+    clusters.iter_mut().for_each(|cluster| cluster.members.clear());
+    let world = World { rds: FakeRds::with(clusters, Vec::new()), ..world };
+    assert_eq!(world.why(&restored()).await, [""; 0]);
+    assert!(matches!(world.delete(&restored()).await.unwrap(), Output::Deleted { done: true, .. }));
+}
+
+#[tokio::test]
+async fn a_restored_cluster_that_somebody_needs_stays() {
+    type Edit = fn(&mut World);
+    let cases: [(&str, Edit); 9] = [
+        // By a person, or adopted by another recovery.
+        ("operation-001 is NeedsOperator", |w| w.record.as_mut().unwrap().state = "NeedsOperator".to_owned()),
+        ("operation-001 is Recovered", |w| w.record.as_mut().unwrap().state = "Recovered".to_owned()),
+        ("operation-001 is Running", |w| w.record.as_mut().unwrap().state = "Running".to_owned()),
+        ("by operation-002 and not by operation-001", |w| {
+            w.rds.edit("orders-r", |c| tag(c, RECOVERY_TAG, "operation-002"));
+        }),
+        ("is tagged aurora-rewind:fenced-by", |w| w.rds.edit("orders-r", |c| tag(c, FENCED_BY_TAG, "operation-002"))),
+        ("is kept until 2026-12-24T00:00:00Z", |w| {
+            w.rds.edit("orders-r", |c| tag(c, KEEP_UNTIL_TAG, "2026-12-24T00:00:00Z"));
+        }),
+        ("this may be the last copy", |w| w.rds.edit("orders", |c| c.name.push_str("-gone"))),
+        ("the CNAME record old.example.com points at it", |w| {
+            w.records.as_mut().unwrap().why.push("the CNAME record old.example.com points at it".to_owned());
+        }),
+        ("in use: app", |w| {
+            w.inside = Ok(Inspection { sessions: vec!["app in shop".to_owned()], open: Vec::new() });
+        }),
+    ];
+    for (message, edit) in cases {
+        let mut world = World::restored("NothingChanged");
+        edit(&mut world);
+        let why = world.why(&restored()).await.join("; ");
+        assert!(why.contains(message), "{why}\nlacks {message}");
+        assert_eq!(world.delete(&restored()).await.unwrap_err().name, ErrorName::RewindFailed, "{message}");
+        assert_eq!(world.rds.changes(), [""; 0]);
+    }
 }
 
 #[tokio::test]

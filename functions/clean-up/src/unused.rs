@@ -3,11 +3,11 @@
 
 use crate::{CleanUp, Kept, KeptRequest, Kind, ReadSessions, Records};
 use jiff::Timestamp;
-use rewind_aws::rds::{Cluster, Instance, ReadClusters, is_foreign};
+use rewind_aws::rds::{Cluster, FindClusters, Instance, ReadClusters, is_foreign};
 use rewind_aws::records::Notes;
 use rewind_aws::recoveries::Recoveries;
-use rewind_core::names::{FENCED_BY_TAG, KEEP_UNTIL_TAG, RECOVERY_TAG, SAFETY_CLONE_OF_TAG};
-use rewind_core::{Clock, Plan, RecoveryRecord, StepError, Strategy};
+use rewind_core::names::{FENCED_BY_TAG, KEEP_UNTIL_TAG, RECOVERY_TAG, SAFETY_CLONE_OF_TAG, SECRET_TAG, secret_of_tag};
+use rewind_core::{Clock, Ending, Plan, RecoveryRecord, StepError, Strategy};
 
 /// The note in a recovery's item that the deletion of its kept cluster has begun. From then on it cannot be undone.
 pub const CLEAN_UP_NOTE: &str = "cleanUp";
@@ -26,13 +26,15 @@ pub(crate) enum Marks {
 pub(crate) struct Ours {
     pub(crate) cluster: Cluster,
     pub(crate) plan: Plan,
+    /// True if clients were on it: then its last state goes into a snapshot.
+    pub(crate) had_clients: bool,
     /// True if its deletion has begun: then instances may be missing.
     pub(crate) begun: bool,
 }
 
 impl<C, R, N, V, K> CleanUp<C, R, N, V, K>
 where
-    C: ReadClusters,
+    C: ReadClusters + FindClusters,
     R: Recoveries,
     N: Notes,
     V: ReadSessions,
@@ -57,8 +59,12 @@ where
         };
         let Some(cluster) = found else { return Ok(Marks::Gone) };
         let mut why = tags(kept, &cluster, self.clock.now());
+        let mut had_clients = true;
         let plan = match self.recoveries.recovery(&kept.recovery_id).await? {
-            Some(record) => planned(kept, record),
+            Some(record) => {
+                had_clients = kept.kind != Kind::Restored || record.state != Ending::NothingChanged.name();
+                planned(kept, record)
+            }
             None => Err(format!("the table has no recovery {}", kept.recovery_id)),
         };
         let plan = match plan {
@@ -74,7 +80,7 @@ where
         }
         // By the note, and not by missing instances: people may have deleted one, which is a reason to stop.
         let begun = self.notes.note(&kept.recovery_id, CLEAN_UP_NOTE).await?.is_some();
-        Ok(Marks::Ours(Box::new(Ours { cluster, plan, begun })))
+        Ok(Marks::Ours(Box::new(Ours { cluster, plan, had_clients, begun })))
     }
 
     /// Collects the settings that only people change, and that differ from those that the recovery left.
@@ -86,7 +92,10 @@ where
         if kept.kind == Kind::Source && cluster.deletion_protection {
             why.push(format!("{name} has deletion protection, which only a person takes off"));
         }
+        // Those of the source at the time of the restore, which nobody recorded, or those of the fence.
+        let of_source = Vec::new();
         let groups = match (kept.kind, &plan.backtrack) {
+            (Kind::Restored, _) => &of_source,
             (Kind::Source, _) => &self.fence_groups,
             (Kind::SafetyClone, Some(in_place)) => &in_place.security_groups,
             (Kind::SafetyClone, None) => {
@@ -115,7 +124,7 @@ where
         ours: &Ours,
         records: Option<&Records>,
     ) -> Result<Vec<String>, StepError> {
-        let Ours { cluster, plan, begun } = ours;
+        let Ours { cluster, plan, begun, .. } = ours;
         // Nothing can be asked of its databases in another state, and no session seen is not the same as none there.
         if cluster.status != "available" {
             return Ok(vec![format!("{} is {}", cluster.name, cluster.status)]);
@@ -123,6 +132,7 @@ where
         let mut instances = self.clusters.instances(&cluster.name).await?;
         let mut why = unknown_instances(kept, plan, &instances);
         why.extend(self.without_successor(kept, cluster, plan).await?);
+        why.extend(self.users_of_its_secret(cluster, plan).await?);
         match records {
             Some(records) => why.extend(records.why.iter().cloned()),
             // Without a result of find-records nobody knows, and an unknown record may have clients behind it.
@@ -131,7 +141,8 @@ where
         // Our own deletion has taken instances away by now, so a missing one is no sign of anything.
         if *begun {
             instances.retain(|instance| instance.status != "deleting");
-        } else if instances.is_empty() {
+        } else if instances.is_empty() && kept.kind != Kind::Restored {
+            // A restored cluster may have got none before its recovery failed, and without one nobody can use it.
             why.push(format!("{} has no instance: who uses its data cannot be seen", cluster.name));
         }
         let unseen: Vec<String> = instances
@@ -171,7 +182,7 @@ where
     ) -> Result<Option<String>, StepError> {
         let name = match kept.kind {
             Kind::Source => &plan.new_cluster,
-            Kind::SafetyClone => &plan.cluster,
+            Kind::SafetyClone | Kind::Restored => &plan.cluster,
         };
         let found = match self.clusters.cluster(name).await {
             Err(error) if is_foreign(&error) => {
@@ -185,7 +196,9 @@ where
         let same = match kept.kind {
             // A cluster that was deleted and made anew has the same name and ARN: only the tag tells whose it is.
             Kind::Source => successor.tag(RECOVERY_TAG) == Some(kept.recovery_id.as_str()),
-            Kind::SafetyClone => successor.arn == plan.cluster_arn,
+            Kind::SafetyClone | Kind::Restored => {
+                successor.arn == plan.cluster_arn && plan.refuse_other_source(&successor.resource_id).is_ok()
+            }
         };
         if !same {
             return Ok(Some(format!("{name} is another cluster than the one that {} left", kept.recovery_id)));
@@ -208,6 +221,35 @@ where
     }
 }
 
+impl<C, R, N, V, K> CleanUp<C, R, N, V, K>
+where
+    C: FindClusters,
+{
+    /// Finds other clusters whose clients log in with the managed secret of this one, which RDS deletes with it.
+    // Beside the cluster that took its place: a later recovery of that one has the same login, under another name.
+    async fn users_of_its_secret(&self, cluster: &Cluster, plan: &Plan) -> Result<Vec<String>, StepError> {
+        let Some(secret) = &cluster.master_secret else { return Ok(Vec::new()) };
+        let tagged = self.clusters.tagged(SECRET_TAG).await?;
+        let uses = |other: &&Cluster| {
+            // A fenced cluster has no clients. One with a secret of its own has another password by now.
+            let serves = other.master_secret.is_none() && other.tag(FENCED_BY_TAG).is_none();
+            serves && other.tag(SECRET_TAG).and_then(secret_of_tag).as_ref() == Some(secret)
+        };
+        let users =
+            tagged.iter().filter(|other| other.arn != cluster.arn && other.name != plan.new_cluster).filter(uses);
+        Ok(users
+            .map(|other| {
+                format!(
+                    "the secret {secret} goes with {}, and {} logs in with it: when no client needs it, aws rds \
+                     modify-db-cluster --db-cluster-identifier {} --manage-master-user-password --apply-immediately gives it \
+                     another",
+                    cluster.name, other.name, other.name
+                )
+            })
+            .collect())
+    }
+}
+
 /// Collects the reasons in the tags against a deletion.
 fn tags(kept: &Kept, cluster: &Cluster, now: Timestamp) -> Vec<String> {
     let (name, id) = (&cluster.name, kept.recovery_id.as_str());
@@ -215,14 +257,12 @@ fn tags(kept: &Kept, cluster: &Cluster, now: Timestamp) -> Vec<String> {
     if cluster.arn != kept.cluster_arn {
         why.push(format!("{name} is {} and not {}", cluster.arn, kept.cluster_arn));
     }
-    let (mark, other) = match kept.kind {
-        Kind::Source => (FENCED_BY_TAG, SAFETY_CLONE_OF_TAG),
-        Kind::SafetyClone => (SAFETY_CLONE_OF_TAG, FENCED_BY_TAG),
+    let (marks, others): (&[&str], &[&str]) = match kept.kind {
+        Kind::Source => (&[FENCED_BY_TAG], &[SAFETY_CLONE_OF_TAG]),
+        Kind::SafetyClone => (&[SAFETY_CLONE_OF_TAG, RECOVERY_TAG], &[FENCED_BY_TAG]),
+        // A recovery that adopts the cluster gives it its own mark.
+        Kind::Restored => (&[RECOVERY_TAG], &[FENCED_BY_TAG, SAFETY_CLONE_OF_TAG]),
     };
-    let mut marks = vec![mark];
-    if kept.kind == Kind::SafetyClone {
-        marks.push(RECOVERY_TAG);
-    }
     for mark in marks {
         match cluster.tag(mark) {
             Some(of) if of == id => {}
@@ -230,7 +270,9 @@ fn tags(kept: &Kept, cluster: &Cluster, now: Timestamp) -> Vec<String> {
             None => why.push(format!("{name} is no longer tagged {mark}")),
         }
     }
-    why.extend(cluster.tag(other).map(|of| format!("{name} is tagged {other} by {of}")));
+    for other in others {
+        why.extend(cluster.tag(other).map(|of| format!("{name} is tagged {other} by {of}")));
+    }
     // Read again from the cluster: extending the tag is how people keep a cluster, up to the last moment.
     match cluster.tag(KEEP_UNTIL_TAG).map(str::parse::<Timestamp>) {
         Some(Ok(until)) if until >= now => why.push(format!("{name} is kept until {until}")),
@@ -245,12 +287,18 @@ fn tags(kept: &Kept, cluster: &Cluster, now: Timestamp) -> Vec<String> {
     why
 }
 
-/// Reads the plan of a recovery that succeeded, was not undone, and kept this cluster.
+/// Reads the plan of a recovery that ended as its kind of kept cluster needs, was not undone, and kept this cluster.
 fn planned(kept: &Kept, record: RecoveryRecord) -> Result<Plan, String> {
     let id = &kept.recovery_id;
-    // After a failure a person decides which of the clusters is needed, and may not have done so yet.
-    if record.state != "Recovered" {
-        return Err(format!("the recovery {id} is {}, not Recovered", record.state));
+    // Where a person has to look, they decide which of the clusters is needed, and may not have done so yet. A recovery that
+    // runs may have adopted the restored cluster of an earlier one.
+    let ended: &[Ending] = match kept.kind {
+        Kind::Source | Kind::SafetyClone => &[Ending::Recovered],
+        Kind::Restored => &[Ending::NothingChanged, Ending::RolledBack],
+    };
+    if !ended.iter().any(|ending| ending.name() == record.state) {
+        let names: Vec<&str> = ended.iter().map(|ending| ending.name()).collect();
+        return Err(format!("the recovery {id} is {}, not {}", record.state, names.join(" or ")));
     }
     if record.undo.is_some() {
         return Err(format!("the recovery {id} was undone"));
@@ -262,9 +310,10 @@ fn planned(kept: &Kept, record: RecoveryRecord) -> Result<Plan, String> {
     let (strategy, cluster) = match kept.kind {
         Kind::Source => (Strategy::Restore, &plan.cluster),
         Kind::SafetyClone => (Strategy::Backtrack, &plan.new_cluster),
+        Kind::Restored => (Strategy::Restore, &plan.new_cluster),
     };
-    // The plan was made before the safety clone, so it holds no ARN of that.
-    let same_arn = kept.kind == Kind::SafetyClone || plan.cluster_arn == kept.cluster_arn;
+    // The plan was made before what the recovery creates, so it holds no ARN of that.
+    let same_arn = kept.kind != Kind::Source || plan.cluster_arn == kept.cluster_arn;
     if plan.recovery_id != *id || plan.strategy != strategy || *cluster != kept.cluster || !same_arn {
         return Err(format!("the recovery {id} did not keep {}", kept.cluster));
     }
@@ -276,7 +325,7 @@ fn unknown_instances(kept: &Kept, plan: &Plan, instances: &[Instance]) -> Vec<St
     let known = |name: &str| {
         plan.instances.iter().any(|planned| match kept.kind {
             Kind::Source => planned.source == name,
-            Kind::SafetyClone => planned.name == name,
+            Kind::SafetyClone | Kind::Restored => planned.name == name,
         })
     };
     let added = instances.iter().filter(|instance| !known(&instance.name));

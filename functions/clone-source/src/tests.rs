@@ -49,7 +49,7 @@ async fn the_clone_of_a_source_with_fifty_tags_has_room_for_the_marks_of_the_saf
     step(&rds, STARTED).run(input()).await.unwrap();
     let made = rds.find("orders-e").unwrap();
     assert_eq!(too_many(&made.tags, &[SAFETY_CLONE_OF_TAG, KEEP_UNTIL_TAG]), 0);
-    assert_eq!((made.tag("k45"), made.tag(RECOVERY_TAG)), (Some(""), Some("operation-001")));
+    assert_eq!((made.tag("k43"), made.tag(RECOVERY_TAG)), (Some(""), Some("operation-001")));
 }
 
 #[tokio::test]

@@ -6,14 +6,15 @@ use rewind_aws::rds::{Cluster, ReadClusters, is_foreign};
 use rewind_aws::route53::Zones;
 use rewind_core::names::RECOVERY_TAG;
 use rewind_core::{
-    Clock, ErrorName, Plan, PlannedRecord, Proposal, RecordedDecision, Recovery, Restored, StepError, Strategy,
-    format_duration,
+    Clock, ErrorName, Plan, PlannedRecord, Proposal, RecordedDecision, Recovery, Report, ResourceIds, Restored,
+    StepError, Strategy, format_duration,
 };
 use rewind_lambda::Step;
 use serde::{Deserialize, Serialize};
 
 /// The IAM actions that the step calls.
-pub const ACTIONS: &[&str] = &["rds:DescribeDBClusters", "route53:ListResourceRecordSets", "sts:AssumeRole"];
+pub const ACTIONS: &[&str] =
+    &["rds:DescribeDBClusters", "rds:DescribeDBInstances", "route53:ListResourceRecordSets", "sts:AssumeRole"];
 
 /// The age of a proposal up to which it may be approved, unless the deployment says otherwise.
 const AGE_MAX: SignedDuration = SignedDuration::from_hours(24);
@@ -75,7 +76,7 @@ impl<C: ReadClusters, Z: Zones, K: Clock> Step for ConfirmApproval<C, Z, K> {
         if let Some(why) = why_another_proposal(&decision, &proposal.hash()) {
             return Ok(Output { verdict: Verdict::WrongHash, why });
         }
-        let Proposal { plan, restored, .. } = proposal;
+        let Proposal { plan, restored, report, .. } = proposal;
         // The table keeps no approval that came too late, so the error has to say whose it was.
         let by = decision.decided_by();
         let age = self.clock.now().duration_since(requested_at);
@@ -90,12 +91,19 @@ impl<C: ReadClusters, Z: Zones, K: Clock> Step for ConfirmApproval<C, Z, K> {
             ));
         }
         self.refuse_changed_cluster(by, &plan).await?;
-        self.refuse_changed_new_cluster(by, &recovery, &plan, restored.as_ref()).await?;
+        let verified = Verified { restored: restored.as_ref(), report: report.as_ref() };
+        self.refuse_changed_new_cluster(by, &recovery, &plan, verified).await?;
         for record in &plan.dns {
             self.refuse_changed_record(by, record).await?;
         }
         Ok(Output { verdict: Verdict::Valid, why: String::new() })
     }
+}
+
+/// The restored cluster as it was shown to people; neither is there in place.
+struct Verified<'a> {
+    restored: Option<&'a Restored>,
+    report: Option<&'a Report>,
 }
 
 impl<C: ReadClusters, Z: Zones, K: Clock> ConfirmApproval<C, Z, K> {
@@ -115,7 +123,18 @@ impl<C: ReadClusters, Z: Zones, K: Clock> ConfirmApproval<C, Z, K> {
             ));
         }
         refuse_unavailable(by, &now)?;
-        refuse_out_of_reach(by, &now, plan)
+        refuse_out_of_reach(by, &now, plan)?;
+        self.refuse_replaced(by, &now, "the plan was made", &plan.resource_ids).await
+    }
+
+    /// Refuses a cluster that is another one since then, or has another instance, under the same name.
+    // Whoever deletes a cluster and makes it anew keeps name, ARN, endpoint and even tags: only RDS's own ids tell.
+    async fn refuse_replaced(&self, by: &str, now: &Cluster, since: &str, ids: &ResourceIds) -> Result<(), StepError> {
+        let instances = self.clusters.instances(&now.name).await?;
+        match ids.replaced_in(&now.resource_ids(&instances)) {
+            None => Ok(()),
+            Some(what) => Err(too_late(by, format!("{what} ({}) was deleted and made anew after {since}", now.name))),
+        }
     }
 
     async fn refuse_changed_new_cluster(
@@ -123,7 +142,7 @@ impl<C: ReadClusters, Z: Zones, K: Clock> ConfirmApproval<C, Z, K> {
         by: &str,
         recovery: &Recovery,
         plan: &Plan,
-        restored: Option<&Restored>,
+        Verified { restored, report }: Verified<'_>,
     ) -> Result<(), StepError> {
         let name = &plan.new_cluster;
         let found = match self.clusters.cluster(name).await {
@@ -141,13 +160,17 @@ impl<C: ReadClusters, Z: Zones, K: Clock> ConfirmApproval<C, Z, K> {
             }
             (_, None) => Err(too_late(by, format!("the restored cluster {name} was deleted after it was verified"))),
             (_, Some(now)) => {
-                // A cluster that was deleted and made anew has the same name and ARN: only the tag says whose it is.
+                // A cluster that was deleted and made anew has the same name and ARN: the tag says whose it is.
                 let same = now.tag(RECOVERY_TAG) == Some(recovery.id.as_str())
                     && restored.is_some_and(|verified| now.endpoint.as_ref() == Some(&verified.writer_endpoint));
                 if !same {
                     return Err(too_late(by, format!("the cluster {name} is not the one that was verified")));
                 }
-                refuse_unavailable(by, &now)
+                refuse_unavailable(by, &now)?;
+                match report {
+                    Some(report) => self.refuse_replaced(by, &now, "it was verified", &report.resource_ids).await,
+                    None => Ok(()),
+                }
             }
         }
     }

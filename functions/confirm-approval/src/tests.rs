@@ -3,8 +3,10 @@
 use super::*;
 use rewind_aws::AwsResult;
 use rewind_aws::fixtures::{ManualClock, in_place_plan, mysql_rds, plan, rds_with_restored, recovery, restored, time};
+use rewind_aws::rds::Instance;
 use rewind_aws::rds::fake::FakeRds;
 use rewind_aws::route53::RecordSet;
+use rewind_core::{Login, Tls};
 use serde_json::json;
 
 const ASKED: &str = "2026-11-23T10:40:00Z";
@@ -36,8 +38,17 @@ fn in_place(plan: Plan) -> Input {
     Input { decision: approval(Some(&proposal.hash())), proposal, ..input(None) }
 }
 
+/// The report on `orders-r` and its one instance.
+fn report() -> Report {
+    let login = Login { user: "postgres".to_owned(), secret_version: "AWSCURRENT".to_owned(), tls: Tls::Verified };
+    let instances = [("orders-r-1".to_owned(), "db-orders-r-1".to_owned())].into();
+    let resource_ids = ResourceIds { cluster: "cluster-ORDERS-R".to_owned(), instances };
+    Report { resource_ids, ..Report::new(login, Vec::new(), Vec::new(), Vec::new()) }
+}
+
 fn input(hash: Option<&str>) -> Input {
-    let proposal = Proposal { plan: plan(), restored: Some(restored()), report: None, differences: Vec::new() };
+    let report = Some(report());
+    let proposal = Proposal { plan: plan(), restored: Some(restored()), report, differences: Vec::new() };
     let shown = proposal.hash();
     Input {
         recovery: recovery(),
@@ -122,6 +133,69 @@ async fn an_approval_is_refused_once_cluster_records_or_age_have_changed() {
             assert!(error.to_string().contains(message), "{error}\nlacks {message}");
         }
     }
+}
+
+/// Deletes a resource and makes another one of that name, as its id alone shows.
+fn replace(id: &mut String) {
+    id.push_str("-ANEW");
+}
+
+#[tokio::test]
+async fn an_approval_is_not_valid_for_whatever_bears_the_same_name_by_then() {
+    type Edit = fn(&FakeRds);
+    let cases: [(Edit, &str); 4] = [
+        (
+            |rds| rds.edit("orders", |cluster| replace(&mut cluster.resource_id)),
+            "the cluster (orders) was deleted and made anew after the plan was made",
+        ),
+        (
+            |rds| {
+                rds.edit_instances("orders", |instance| {
+                    if instance.name == "orders-2" {
+                        replace(&mut instance.resource_id);
+                    }
+                });
+            },
+            "the instance orders-2 (orders) was deleted and made anew after the plan was made",
+        ),
+        // With all its tags, as somebody leaves it who restores it once more by hand.
+        (
+            |rds| rds.edit("orders-r", |cluster| replace(&mut cluster.resource_id)),
+            "the cluster (orders-r) was deleted and made anew after it was verified",
+        ),
+        (
+            |rds| rds.edit_instances("orders-r", |instance| replace(&mut instance.resource_id)),
+            "the instance orders-r-1 (orders-r) was deleted and made anew after it was verified",
+        ),
+    ];
+    let rds = || {
+        let (clusters, mut instances) = rds_with_restored().everything();
+        let (name, resource_id) = ("orders-r-1".to_owned(), "db-orders-r-1".to_owned());
+        instances.push(("orders-r".to_owned(), Instance { name, resource_id, ..Instance::default() }));
+        FakeRds::with(clusters, instances)
+    };
+    assert_eq!(confirm(rds(), Zone(None), SOON, input(Some("shown"))).await.unwrap().verdict, Verdict::Valid);
+    for (edit, message) in cases {
+        let rds = rds();
+        edit(&rds);
+        let error = confirm(rds, Zone(None), SOON, input(Some("shown"))).await.unwrap_err();
+        assert_eq!(error.name, ErrorName::NotApproved);
+        assert!(error.to_string().contains(message), "{error}\nlacks {message}");
+    }
+    // In place too, where the source is all that there is.
+    let rds = mysql_rds();
+    rds.edit("orders", |cluster| replace(&mut cluster.resource_id));
+    let error = confirm(rds, Zone(None), SOON, in_place(in_place_plan())).await.unwrap_err();
+    assert!(error.to_string().contains("the cluster (orders) was deleted and made anew"), "{error}");
+}
+
+#[tokio::test]
+async fn a_proposal_of_a_version_without_ids_can_still_be_approved() {
+    let mut proposal = input(None).proposal;
+    proposal.plan.resource_ids = ResourceIds::default();
+    proposal.report = proposal.report.map(|report| Report { resource_ids: ResourceIds::default(), ..report });
+    let input = Input { decision: approval(Some(&proposal.hash())), proposal, ..input(None) };
+    assert_eq!(confirm(rds_with_restored(), Zone(None), SOON, input).await.unwrap().verdict, Verdict::Valid);
 }
 
 #[tokio::test]

@@ -1,10 +1,11 @@
 //! Connecting to a record's name as a client does, and identifying the server that it leads to.
 
 use super::{ConfirmCutover, Input, ReachedServer};
+use crate::led::{Led, Servers, led};
 use rewind_access::target;
-use rewind_aws::rds::{Cluster, ReadClusters};
+use rewind_aws::rds::{Cluster, Instance, ReadClusters};
 use rewind_aws::secrets::Logins;
-use rewind_core::{Clock, Endpoint, ErrorName, PlannedRecord, StepError};
+use rewind_core::{Clock, Endpoint, StepError};
 use rewind_db::{ConnectError, Credential, Network, Server, ServerIdentity, Target, defaults, server_identity};
 
 impl<C: ReadClusters, S: Logins, K: Clock> ConfirmCutover<C, S, K> {
@@ -15,53 +16,87 @@ impl<C: ReadClusters, S: Logins, K: Clock> ConfirmCutover<C, S, K> {
         let moment = input.restored.rewound_to;
         let credentials = self.access.credentials(&cluster, &input.plan.secret_arn, moment).await?;
         let network = self.access.network.for_recovery(&input.recovery.id);
-        let servers = self.instance_identities(&network, &cluster, &credentials).await?;
+        let instances = self.access.clusters.instances(&cluster.name).await?;
         let mut reached = Vec::new();
         for record in &input.plan.dns {
             let endpoint = input.restored.endpoint(record.endpoint);
             // Resolved by the record's name, as clients do, but TLS verifies the endpoint: RDS certificates name no
             // CNAME.
             let target = target(&cluster, endpoint).by_name(&record.name);
-            reached.push(match identify(&network, &target, &credentials).await {
-                Ok(identity) => ReachedServer {
-                    name: record.name.clone(),
-                    matches: is_expected(record, &identity, &servers),
-                    server: identity.to_string(),
-                },
-                Err(error) => ReachedServer { name: record.name.clone(), server: error.to_string(), matches: false },
-            });
+            let (server, led) = match identify(&network, &target, &credentials).await {
+                Ok(found) => {
+                    let (meant, others) = behind(record.endpoint, &cluster, &instances);
+                    let meant = identify_all(&network, &cluster, &meant, &credentials).await;
+                    // Only where it is none of those that were meant: the others need not even be up.
+                    let others = match led(record.endpoint, &found, &meant, &Servers::default()) {
+                        Led::There => Servers::default(),
+                        _ => identify_all(&network, &cluster, &others, &credentials).await,
+                    };
+                    let led = match led(record.endpoint, &found, &meant, &others) {
+                        // The restored cluster cannot say that it is none of its own; the source can say that it is its.
+                        Led::Unseen(_) if self.is_of_source(input, &network, &found).await => {
+                            Led::Elsewhere(format!("{found}, which is of {}", input.plan.cluster))
+                        }
+                        led => led,
+                    };
+                    (found.to_string(), led)
+                }
+                Err(error) => (error.to_string(), Led::Unseen(error.to_string())),
+            };
+            reached.push(ReachedServer { name: record.name.clone(), matches: led == Led::There, server, led });
         }
         Ok(reached)
     }
 
-    /// Identifies the restored cluster's instances, each at its own endpoint: addresses would not do, for behind one name they
-    /// change.
-    async fn instance_identities(
-        &self,
-        network: &Network,
-        cluster: &Cluster,
-        credentials: &[Credential],
-    ) -> Result<Vec<ServerIdentity>, StepError> {
-        let mut servers = Vec::new();
-        for instance in self.access.clusters.instances(&cluster.name).await? {
-            // One that is still being made has none, and no name can lead to it.
-            let Some(endpoint) = instance.endpoint else { continue };
-            servers.push(identify(network, &target(cluster, endpoint), credentials).await?);
-        }
-        if servers.is_empty() {
-            return Err(StepError::new(
-                ErrorName::RewindFailed,
-                format!("{} has no instance that is up", cluster.name),
-            ));
-        }
-        Ok(servers)
+    /// True if `found` is a server of the source, as far as that can be seen.
+    async fn is_of_source(&self, input: &Input, network: &Network, found: &ServerIdentity) -> bool {
+        let read = async {
+            let source = self.access.cluster(&input.plan.cluster).await?;
+            let credentials = self.access.credentials(&source, &input.plan.secret_arn, self.clock.now()).await?;
+            let instances = self.access.clusters.instances(&source.name).await?;
+            let all: Vec<&Instance> = instances.iter().collect();
+            Ok::<_, StepError>(identify_all(network, &source, &all, &credentials).await)
+        };
+        // A source that does not answer proves nothing.
+        read.await.is_ok_and(|servers| servers.seen.iter().any(|server| server.is_same_server(found)))
     }
 }
 
-fn is_expected(record: &PlannedRecord, identity: &ServerIdentity, servers: &[ServerIdentity]) -> bool {
-    // A name for readers may lead to the writer: with a single instance Aurora's reader endpoint does.
-    let role_fits = record.endpoint == Endpoint::Reader || !identity.in_recovery;
-    role_fits && servers.iter().any(|server| server.is_same_server(identity))
+/// The instances that a record of this kind may lead to, and all others of the cluster.
+pub(crate) fn behind<'a>(
+    endpoint: Endpoint,
+    cluster: &Cluster,
+    instances: &'a [Instance],
+) -> (Vec<&'a Instance>, Vec<&'a Instance>) {
+    let is_writer =
+        |instance: &Instance| cluster.members.iter().any(|member| member.writer && member.instance == instance.name);
+    let (writers, readers): (Vec<&Instance>, Vec<&Instance>) =
+        instances.iter().partition(|instance| is_writer(instance));
+    match endpoint {
+        Endpoint::Writer => (writers, readers),
+        // With a single instance Aurora's reader endpoint leads to the writer.
+        Endpoint::Reader if readers.is_empty() => (writers, readers),
+        Endpoint::Reader => (readers, writers),
+    }
+}
+
+/// Identifies instances, each at its own endpoint: addresses would not do, for behind one name they change.
+async fn identify_all(
+    network: &Network,
+    cluster: &Cluster,
+    instances: &[&Instance],
+    credentials: &[Credential],
+) -> Servers {
+    let mut servers = Servers::default();
+    for instance in instances {
+        // One that is still being made has none, and no name can lead to it.
+        let Some(endpoint) = &instance.endpoint else { continue };
+        match identify(network, &target(cluster, endpoint), credentials).await {
+            Ok(identity) => servers.seen.push(identity),
+            Err(error) => servers.unseen.push(format!("{}: {error}", instance.name)),
+        }
+    }
+    servers
 }
 
 async fn identify(

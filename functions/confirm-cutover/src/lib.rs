@@ -1,9 +1,12 @@
 //! Confirms that clients reach the restored cluster by name: has the state machine wait for the old TTL, then resolves and
-//! connects as a client would. It changes nothing, and never asks Route 53: its subnets may have no way there.
+//! connects as a client would. A name that leads elsewhere is an error; a server that cannot be seen is told, and no error. It
+//! changes nothing, and never asks Route 53: its subnets may have no way there.
 
 mod connect_by_name;
+mod led;
 
 use jiff::{SignedDuration, Timestamp};
+use led::Led;
 use rewind_access::Access;
 use rewind_aws::rds::ReadClusters;
 use rewind_aws::secrets::Logins;
@@ -21,6 +24,9 @@ pub const ACTIONS: &[&str] = &[
 
 /// The time that Route 53's servers get for a change where nobody could ask whether they have it: usually they take less.
 const ASSUMED_PROPAGATION: SignedDuration = SignedDuration::from_secs(60);
+
+/// The seconds after which a server that cannot be seen is asked for again: one that restarts takes as long as that.
+const ASK_AGAIN: i64 = 10;
 
 /// The step.
 #[derive(Debug)]
@@ -50,7 +56,7 @@ pub struct Input {
 }
 
 /// The result of the step.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Output {
     /// True if every name leads to the restored cluster.
@@ -61,6 +67,8 @@ pub struct Output {
     pub wait_seconds: i64,
     /// The server that each name led to.
     pub records: Vec<ReachedServer>,
+    /// A sentence for each name behind which nothing could be seen.
+    pub unseen: Vec<String>,
 }
 
 /// The server that a name led to.
@@ -72,6 +80,8 @@ pub struct ReachedServer {
     pub server: String,
     /// True if it is one of the restored cluster's.
     pub matches: bool,
+    #[serde(skip)]
+    pub(crate) led: Led,
 }
 
 impl<C: ReadClusters, S: Logins, K: Clock> Step for ConfirmCutover<C, S, K> {
@@ -81,7 +91,7 @@ impl<C: ReadClusters, S: Logins, K: Clock> Step for ConfirmCutover<C, S, K> {
     async fn run(&self, input: Input) -> Result<Output, StepError> {
         let swap = &input.swap;
         if swap.records.is_empty() {
-            return Ok(Output { confirmed: true, in_sync_at: None, wait_seconds: 0, records: Vec::new() });
+            return Ok(Output { confirmed: true, in_sync_at: None, wait_seconds: 0, ..Output::default() });
         }
         let in_sync_at = match input.in_sync_at {
             Some(at) => at,
@@ -95,16 +105,13 @@ impl<C: ReadClusters, S: Logins, K: Clock> Step for ConfirmCutover<C, S, K> {
         if left.is_positive() {
             // The state machine waits, not the function: a TTL of an hour would outlast any invocation.
             let (in_sync_at, wait_seconds) = (Some(in_sync_at), left.as_secs() + 1);
-            return Ok(Output { confirmed: false, in_sync_at, wait_seconds, records: Vec::new() });
+            return Ok(Output { confirmed: false, in_sync_at, wait_seconds, ..Output::default() });
         }
         // With some lenience: resolvers count the TTL by whole seconds, and not all from the same one.
         let matches = |records: &Vec<ReachedServer>| records.iter().all(|record| record.matches);
         let records =
             self.polling.until(&self.clock, timeouts::NAME_LENIENCE, || self.connect_by_names(&input), matches).await?;
-        if !matches(&records) {
-            return Err(wrong_server(&records));
-        }
-        Ok(Output { confirmed: true, in_sync_at: Some(in_sync_at), wait_seconds: 0, records })
+        judge(records, in_sync_at)
     }
 }
 
@@ -112,12 +119,32 @@ fn after(at: Timestamp, wait: SignedDuration) -> Result<Timestamp, StepError> {
     at.checked_add(wait).map_err(|e| StepError::bug(format!("a wait that ends at no time: {e}")))
 }
 
-fn wrong_server(records: &[ReachedServer]) -> StepError {
+/// Decides by where the names lead.
+fn judge(records: Vec<ReachedServer>, in_sync_at: Timestamp) -> Result<Output, StepError> {
     let wrong: Vec<String> = records
         .iter()
-        .filter(|record| !record.matches)
-        .map(|record| format!("{} leads to {}", record.name, record.server))
+        .filter_map(|record| match &record.led {
+            Led::Elsewhere(server) => Some(format!("{} leads to {server}", record.name)),
+            _ => None,
+        })
         .collect();
+    // One fact outweighs whatever else could not be seen: those clients are not on the restored cluster.
+    if !wrong.is_empty() {
+        return Err(wrong_server(&wrong));
+    }
+    let unseen: Vec<String> = records
+        .iter()
+        .filter_map(|record| match &record.led {
+            Led::Unseen(why) => Some(format!("{}: {why}", record.name)),
+            _ => None,
+        })
+        .collect();
+    let confirmed = unseen.is_empty();
+    let wait_seconds = if confirmed { 0 } else { ASK_AGAIN };
+    Ok(Output { confirmed, in_sync_at: Some(in_sync_at), wait_seconds, records, unseen })
+}
+
+fn wrong_server(wrong: &[String]) -> StepError {
     StepError::new(ErrorName::RecordChanged, format!("clients do not reach the restored cluster: {}", wrong.join(", ")))
         .changed("this step changed nothing: the records point at the restored cluster, the source is fenced")
         .advice("find out what answers for these names (another zone, a resolver's override) and start again")

@@ -1,13 +1,15 @@
 //! The wait before anybody is asked by name: the old TTL from INSYNC on, and never less. Who answers by name is held end
 //! to end, on real databases.
 
+use super::connect_by_name::behind;
+use super::led::{Servers, led};
 use super::*;
 use rewind_aws::AwsResult;
 use rewind_aws::fixtures::{ManualClock, STARTED, plan, rds, recovery, restored, time};
 use rewind_aws::rds::fake::FakeRds;
 use rewind_aws::secrets::Login;
-use rewind_core::MovedRecord;
-use rewind_db::{Network, Settings};
+use rewind_core::{Endpoint, MovedRecord};
+use rewind_db::{Network, ServerIdentity, Settings};
 
 struct NoSecrets;
 
@@ -76,11 +78,76 @@ async fn without_records_there_is_nothing_to_confirm() {
     assert!(step().run(input).await.unwrap().confirmed);
 }
 
+fn reached(name: &str, led: Led) -> ReachedServer {
+    ReachedServer { name: name.to_owned(), server: "the server".to_owned(), matches: led == Led::There, led }
+}
+
 #[test]
-fn only_a_name_that_leads_elsewhere_is_in_the_error() {
-    let reached =
-        |name: &str, matches| ReachedServer { name: name.to_owned(), server: "the old one".to_owned(), matches };
-    let error = wrong_server(&[reached("good", true), reached("bad", false)]);
+fn only_a_name_that_leads_elsewhere_is_an_error_and_what_cannot_be_seen_is_told() {
+    let there = reached("good", Led::There);
+    let unseen = reached("dark", Led::Unseen("connection refused".to_owned()));
+    let wrong = reached("bad", Led::Elsewhere("the old one".to_owned()));
+    let at = time(STARTED);
+    let output = judge(vec![there.clone()], at).unwrap();
+    assert_eq!((output.confirmed, output.wait_seconds, output.unseen.len()), (true, 0, 0));
+    let output = judge(vec![there.clone(), unseen.clone()], at).unwrap();
+    assert_eq!((output.confirmed, output.unseen), (false, vec!["dark: connection refused".to_owned()]));
+    // Asked for again soon, and not after no time at all.
+    assert!(output.wait_seconds > 0);
+    let error = judge(vec![there, unseen, wrong], at).unwrap_err();
     assert_eq!(error.name, ErrorName::RecordChanged);
-    assert!(error.to_string().contains("bad leads to the old one") && !error.to_string().contains("good"), "{error}");
+    let error = error.to_string();
+    assert!(
+        error.contains("bad leads to the old one") && !error.contains("good") && !error.contains("dark"),
+        "{error}"
+    );
+}
+
+fn server(address: &str, in_recovery: bool) -> ServerIdentity {
+    ServerIdentity { server: address.to_owned(), started_at: "10:00:00Z".to_owned(), in_recovery }
+}
+
+fn seen(servers: &[ServerIdentity]) -> Servers {
+    Servers { seen: servers.to_vec(), unseen: Vec::new() }
+}
+
+#[test]
+fn a_name_leads_elsewhere_only_if_every_server_of_the_restored_cluster_is_known_and_it_is_none() {
+    let (writer, reader, old) = (server("w", false), server("r", true), server("old", false));
+    let none = Servers::default();
+    assert_eq!(led(Endpoint::Writer, &writer, &seen(std::slice::from_ref(&writer)), &none), Led::There);
+    let meant = seen(std::slice::from_ref(&writer));
+    let others = seen(std::slice::from_ref(&reader));
+    assert!(matches!(led(Endpoint::Writer, &old, &meant, &others), Led::Elsewhere(_)));
+    // The instance that did not answer may be the very one that the name leads to.
+    let dark = Servers { seen: vec![writer.clone()], unseen: vec!["orders-r-2: refused".to_owned()] };
+    assert!(matches!(led(Endpoint::Writer, &old, &dark, &none), Led::Unseen(why) if why.contains("orders-r-2")));
+    assert!(matches!(led(Endpoint::Writer, &old, &meant, &dark), Led::Unseen(_)));
+    // Nobody answered at all: nothing is known.
+    assert!(matches!(led(Endpoint::Writer, &old, &none, &none), Led::Unseen(_)));
+}
+
+#[test]
+fn a_server_of_the_restored_cluster_is_never_elsewhere() {
+    let (writer, reader) = (server("w", false), server("r", true));
+    let (writers, readers) = (seen(std::slice::from_ref(&writer)), seen(std::slice::from_ref(&reader)));
+    // While its readers restart, Aurora's reader endpoint leads to the writer.
+    assert_eq!(led(Endpoint::Reader, &writer, &readers, &writers), Led::There);
+    // During a failover the writer's name leads to a server that takes no writes yet.
+    assert!(matches!(led(Endpoint::Writer, &reader, &writers, &readers), Led::Unseen(_)));
+    assert!(matches!(led(Endpoint::Writer, &reader, &readers, &writers), Led::Unseen(_)));
+}
+
+#[test]
+fn only_instances_that_a_record_of_its_kind_leads_to_are_meant() {
+    let mut cluster = rewind_aws::fixtures::source();
+    let instances: Vec<_> = rewind_aws::fixtures::instances().into_iter().map(|(_, instance)| instance).collect();
+    let names = |found: &[&rewind_aws::rds::Instance]| found.iter().map(|i| i.name.clone()).collect::<Vec<_>>();
+    let (meant, others) = behind(Endpoint::Writer, &cluster, &instances);
+    assert_eq!((names(&meant), names(&others)), (vec!["orders-1".to_owned()], vec!["orders-2".to_owned()]));
+    let (meant, _) = behind(Endpoint::Reader, &cluster, &instances);
+    assert_eq!(names(&meant), ["orders-2"]);
+    cluster.members.retain(|member| member.writer);
+    let (meant, others) = behind(Endpoint::Reader, &cluster, &instances[1..]);
+    assert_eq!((names(&meant), names(&others)), (vec!["orders-1".to_owned()], Vec::new()));
 }

@@ -3,9 +3,12 @@
 //! to be rewound, the fence is the network and the sessions' end: what is locked in a database would be rewound too.
 
 mod errors;
+mod inspect;
 mod layers;
 mod network;
+mod position;
 mod readers;
+mod written;
 
 pub use layers::Layer;
 
@@ -22,7 +25,7 @@ use rewind_db::fence::{
     FenceTimeouts, LoginRecord, LoginState, apply, close_logins, lift, read_logins, terminate_sessions, verify,
     writers_without_session,
 };
-use rewind_db::{ConnectError, Credential, Server, Session, defaults};
+use rewind_db::{ConnectError, Credential, Server, Session, WritePosition, defaults, write_position};
 use rewind_lambda::{Step, Undone};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -61,8 +64,11 @@ pub struct Input {
     /// The cluster to fence.
     #[serde(default)]
     pub fence: FencedSide,
-    /// The restored cluster; needed to fence it.
+    /// The restored cluster; needed to fence it, and to read its writes before the source is fenced.
     pub restored: Option<Restored>,
+    /// The position of the restored cluster's writes before the source was fenced; none if that is not known.
+    #[serde(default)]
+    pub writes: Option<WritePosition>,
 }
 
 /// The cluster that is fenced.
@@ -74,6 +80,8 @@ pub enum FencedSide {
     Source,
     /// The restored cluster, before traffic moves back to the source.
     Restored,
+    /// The source, which is fenced in place already: the fence is inspected, and nothing is changed.
+    Inspect,
 }
 
 /// The result of the step.
@@ -86,6 +94,15 @@ pub struct Output {
     pub sessions_ended: u64,
     /// The layers, in the order they were raised.
     pub layers: Vec<Layer>,
+    /// The position of the restored cluster's writes before the source is fenced.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub writes: Option<WritePosition>,
+    /// True if nobody wrote to the restored cluster since then; absent if the source is fenced.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub untouched: Option<bool>,
+    /// The reason for that, as a sentence.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
 }
 
 /// The cluster as it was before it was fenced.
@@ -122,7 +139,21 @@ where
     async fn run(&self, input: Input) -> Result<Output, StepError> {
         let fenced_cluster = self.cluster_to_fence(&input)?;
         let cluster = self.access.cluster(&fenced_cluster.name).await?;
+        // Before traffic goes back to the source, too: a cluster that was made anew under its name never had these clients.
+        let source = match input.fence {
+            FencedSide::Restored => &self.access.cluster(&input.plan.cluster).await?,
+            FencedSide::Source | FencedSide::Inspect => &cluster,
+        };
+        input.plan.refuse_other_source(&source.resource_id)?;
+        // Before the first change, so that it takes nothing of the time in which clients have no database.
+        let writes = match input.fence {
+            FencedSide::Source => self.position_before(&input).await,
+            FencedSide::Restored | FencedSide::Inspect => None,
+        };
         let in_place = input.plan.strategy == Strategy::Backtrack;
+        if input.fence == FencedSide::Inspect {
+            return self.inspect(&input, &fenced_cluster, &cluster).await;
+        }
         if in_place && self.fence_groups.is_empty() {
             return Err(errors::no_network_layer(&fenced_cluster.name));
         }
@@ -133,6 +164,7 @@ where
         } else {
             read_logins(&session).await?
         };
+        let open = logins.clone();
         // Before the first change: whatever this run gets done, its undo knows how it was.
         let logins = self.record(&input.recovery.id, &fenced_cluster, &cluster, &logins).await?;
         // The network first, so that sessions that are ended find nowhere to connect to again.
@@ -156,6 +188,14 @@ where
         } else {
             fence_logins(&fenced_cluster.name, &server, &session, &logins, timeouts).await?
         };
+        let finding = match input.fence {
+            FencedSide::Source | FencedSide::Inspect => None,
+            // With nobody left inside who could write: every transaction has ended.
+            FencedSide::Restored => {
+                let (now, closed) = (write_position(&session).await, read_logins(&session).await);
+                Some(written::compare(&session, input.writes.as_ref(), now, &open, closed))
+            }
+        };
         session.close().await;
         refuse_open_fence(&fenced_cluster.name, cluster.engine, network.as_deref(), &inner)?;
         let fenced_at = self.clock.now();
@@ -167,7 +207,8 @@ where
         let sessions_ended = inner.fenced.sessions_ended + readers.sessions_ended;
         let mut layers = layers::layers(cluster.engine, network, &inner);
         layers.extend(readers.did.map(|did| Layer { layer: "sessions", did }));
-        Ok(Output { fenced_at, sessions_ended, layers })
+        let (untouched, why) = finding.map(|finding| (finding.untouched, finding.why)).unzip();
+        Ok(Output { fenced_at, sessions_ended, layers, writes, untouched, why })
     }
 
     async fn undo(&self, input: Input) -> Result<Undone, StepError> {
@@ -200,7 +241,7 @@ where
 {
     fn cluster_to_fence(&self, input: &Input) -> Result<FencedCluster, StepError> {
         match (input.fence, &input.restored) {
-            (FencedSide::Source, _) => Ok(FencedCluster {
+            (FencedSide::Source | FencedSide::Inspect, _) => Ok(FencedCluster {
                 name: input.plan.cluster.clone(),
                 record_key: "fence",
                 password_moment: self.clock.now(),

@@ -3,7 +3,7 @@
 
 use super::*;
 use rewind_aws::AwsResult;
-use rewind_aws::fixtures::{ManualClock, STARTED, plan, rds, recovery, source};
+use rewind_aws::fixtures::{ManualClock, STARTED, plan, rds, rds_with_restored, recovery, restored, source};
 use rewind_aws::rds::fake::{FakeRds, Lose};
 use rewind_aws::rds::{Instance, Member};
 use rewind_aws::secrets::Login;
@@ -45,6 +45,18 @@ fn step(clusters: &FakeRds, groups: &[&str]) -> FenceSource<FakeRds, NoSecrets, 
 
 fn groups(rds: &FakeRds) -> Vec<String> {
     rds.find("orders").unwrap().security_groups
+}
+
+#[tokio::test]
+async fn a_source_that_was_deleted_and_made_anew_is_not_fenced_and_gets_no_traffic_back() {
+    for (fence, restored) in [(FencedSide::Source, None), (FencedSide::Restored, Some(restored()))] {
+        let rds = rds_with_restored();
+        rds.edit("orders", |source| source.resource_id = "cluster-ANEW".to_owned());
+        let input = Input { recovery: recovery(), plan: plan(), restored, fence, writes: None };
+        let error = step(&rds, &["sg-fence"]).run(input).await.unwrap_err();
+        assert_eq!(error.name, ErrorName::RewindFailed);
+        assert!(error.to_string().contains("deleted and made anew") && rds.changes().is_empty(), "{error}");
+    }
 }
 
 #[tokio::test]
@@ -97,7 +109,7 @@ async fn without_groups_of_its_own_the_network_is_left_alone() {
 #[tokio::test]
 async fn an_undo_without_a_record_touches_nothing_and_logs_in_nowhere() {
     let rds = rds();
-    let input = Input { recovery: recovery(), plan: plan(), fence: FencedSide::Source, restored: None };
+    let input = Input { recovery: recovery(), plan: plan(), fence: FencedSide::Source, restored: None, writes: None };
     assert_eq!(step(&rds, &["sg-fence"]).undo(input).await.unwrap(), Undone::nothing());
     assert!(rds.changes().is_empty());
 }
@@ -120,7 +132,7 @@ async fn in_place_without_a_network_layer_is_refused_before_anybody_logs_in() {
     let rds = rds();
     let mut plan = plan();
     plan.strategy = Strategy::Backtrack;
-    let input = Input { recovery: recovery(), plan, fence: FencedSide::Source, restored: None };
+    let input = Input { recovery: recovery(), plan, fence: FencedSide::Source, restored: None, writes: None };
     let error = step(&rds, &[]).run(input).await.unwrap_err();
     assert_eq!(error.name, ErrorName::RewindFailed);
     assert!(error.to_string().contains("nothing was changed"), "{error}");
@@ -148,7 +160,7 @@ async fn an_undo_with_no_login_to_put_back_opens_the_network_and_logs_in_nowhere
     step(&rds, &["sg-fence"]).close_network(&source()).await.unwrap();
     let FenceSource { access, clock, fence_groups, .. } = step(&rds, &["sg-fence"]);
     let step = FenceSource { access, notes: NetworkRecorded, clock, fence_groups };
-    let input = Input { recovery: recovery(), plan: plan(), fence: FencedSide::Source, restored: None };
+    let input = Input { recovery: recovery(), plan: plan(), fence: FencedSide::Source, restored: None, writes: None };
     assert!(step.undo(input).await.unwrap().changed);
     assert_eq!(groups(&rds), source().security_groups);
 }
@@ -190,7 +202,7 @@ fn all_readers_are_asked_at_the_same_time_and_those_that_hang_hold_nobody_up() {
     let access = Access { clusters: rds, secrets: OneLogin, network };
     let step =
         FenceSource { access, notes: NothingRecorded, clock: ManualClock::at(STARTED), fence_groups: Vec::new() };
-    let input = Input { recovery: recovery(), plan: plan(), fence: FencedSide::Source, restored: None };
+    let input = Input { recovery: recovery(), plan: plan(), fence: FencedSide::Source, restored: None, writes: None };
     let fenced_cluster = step.cluster_to_fence(&input).unwrap();
     let (sender, asked) = std::sync::mpsc::channel();
     for (n, listener) in listeners.into_iter().enumerate() {

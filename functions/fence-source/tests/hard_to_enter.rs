@@ -101,7 +101,7 @@ impl World {
 
 fn input(fence: FencedSide) -> Input {
     let restored = Restored { cluster: "orders".to_owned(), ..restored() };
-    Input { recovery: recovery(), plan: plan(), fence, restored: Some(restored) }
+    Input { recovery: recovery(), plan: plan(), fence, restored: Some(restored), writes: None }
 }
 
 async fn app(server: &MariaDb) -> Option<Session> {

@@ -94,7 +94,7 @@ impl World {
 
 fn input(strategy: Strategy) -> Input {
     let plan = Plan { strategy, ..in_place_plan() };
-    Input { recovery: recovery(), plan, fence: FencedSide::Source, restored: None }
+    Input { recovery: recovery(), plan, fence: FencedSide::Source, restored: None, writes: None }
 }
 
 fn layers(output: &Output) -> Vec<String> {
@@ -171,4 +171,49 @@ async fn a_master_user_that_others_use_needs_the_network_layer() {
     let output = world.fence(Strategy::Restore, &["sg-fence"]).await.unwrap();
     let layers = layers(&output).join("\n");
     assert!(layers.contains("admin closed by the network alone"), "{layers}");
+}
+
+#[tokio::test]
+async fn a_fence_in_place_that_somebody_opened_or_got_into_does_not_count() {
+    let world = World::new();
+    world.fence(Strategy::Backtrack, &["sg-fence"]).await.unwrap();
+    let inspect = || async {
+        let input = Input { fence: FencedSide::Inspect, ..input(Strategy::Backtrack) };
+        world.step(&["sg-fence"]).run(input).await
+    };
+    let layers = layers(&inspect().await.unwrap());
+    assert_eq!(layers, ["proof: only sg-fence admitted, and nobody is connected"]);
+    // Whoever is connected may have written since the safety clone was taken.
+    let app = world.app().await.unwrap();
+    let error = inspect().await.unwrap_err();
+    assert_eq!(error.name, ErrorName::RewindFailed);
+    assert!(error.to_string().contains("1 sessions are there: app in shop"), "{error}");
+    app.close().await;
+    let changes = world.rds.changes();
+    type Edit = fn(&mut Cluster);
+    let edits: [(Edit, ErrorName, &str); 4] = [
+        (
+            |cluster| cluster.security_groups.push("sg-app".to_owned()),
+            ErrorName::RewindFailed,
+            "its security groups are sg-fence, sg-app, and may only be sg-fence",
+        ),
+        (|cluster| cluster.data_api = true, ErrorName::RewindFailed, "its Data API is on"),
+        (|cluster| cluster.write_forwarding = Some("enabled".to_owned()), ErrorName::RewindFailed, "write forwarding"),
+        (|cluster| cluster.security_groups_changing = true, ErrorName::ClusterNotReady, "as soon as it is available"),
+    ];
+    let fenced = world.rds.find("orders").unwrap();
+    for (edit, name, message) in edits {
+        world.rds.edit("orders", edit);
+        let error = inspect().await.unwrap_err();
+        assert_eq!(error.name, name);
+        assert!(error.to_string().contains(message), "{error}\nlacks {message}");
+        world.rds.edit("orders", |cluster| *cluster = fenced.clone());
+    }
+    // The clock of this test does not wait for the sessions that were just closed, as the step does otherwise.
+    let others = "SELECT count(*) FROM information_schema.processlist WHERE user IN ('admin', 'app')";
+    while world.server.sql("", others) != "0" {
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    inspect().await.unwrap();
+    assert_eq!(world.rds.changes(), changes, "an inspection changed something");
 }

@@ -1,19 +1,28 @@
 //! Tags the cluster that is kept for an undo, the fenced source or in place the safety clone, with the time until which it is
-//! kept. Writes the output of the execution. It runs when clients are on the rewound data, so it undoes nothing.
+//! kept. Writes the output of the execution. It runs when clients are on the rewound data, so it undoes nothing. After a failure
+//! it tags the restored cluster instead.
+
+mod keep;
+
+pub use keep::Kept;
+
+mod secret;
 
 use jiff::Timestamp;
-use rewind_aws::rds::{TagClusters, Tagged};
+use rewind_aws::rds::{ReadClusters, TagClusters, Tagged};
 use rewind_core::names::{FENCED_BY_TAG, KEEP_UNTIL_TAG, SAFETY_CLONE_OF_TAG};
 use rewind_core::{
-    Clock, Difference, ErrorName, Fence, KeepCommands, KeptSafetyClone, KeptSource, Outcome, Plan, Recovered, Recovery,
-    Report, Restored, StepError, Swap, WritesNotCarriedOver,
+    Clock, Difference, ErrorName, Fence, HeldJob, KeepCommands, KeptSafetyClone, KeptSource, Outcome, Plan, Recovered,
+    Recovery, Report, Restored, StepError, Swap, WritesNotCarriedOver,
 };
 use rewind_lambda::Step;
-use serde::Deserialize;
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// The IAM actions that the step calls.
-pub const ACTIONS: &[&str] = &["rds:AddTagsToResource"];
+pub const ACTIONS: &[&str] = &["rds:DescribeDBClusters", "rds:AddTagsToResource"];
 
 /// The step.
 #[derive(Debug)]
@@ -25,9 +34,59 @@ pub struct Finish<C, K> {
 }
 
 /// The payload of the step.
+#[derive(Debug, Clone)]
+pub enum Input {
+    /// The work is done.
+    Finish(Box<FinishInput>),
+    /// It failed, and the restored cluster is kept.
+    Keep(Box<KeepInput>),
+}
+
+impl<'de> Deserialize<'de> for Input {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let payload = Value::deserialize(deserializer)?;
+        // Told apart by this field alone: an untagged enum would report a missing field as "no variant matches".
+        match payload.get("what").and_then(Value::as_str) {
+            Some(_) => serde_json::from_value(payload).map(|input| Self::Keep(Box::new(input))),
+            None => serde_json::from_value(payload).map(|input| Self::Finish(Box::new(input))),
+        }
+        .map_err(D::Error::custom)
+    }
+}
+
+/// The result of the step.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum Output {
+    /// The output of the execution.
+    Finished(Box<Outcome>),
+    /// The restored cluster, as it is kept.
+    Kept(Kept),
+}
+
+/// The payload after a failure.
+#[derive(Debug, Clone, Deserialize)]
+pub struct KeepInput {
+    /// The recovery.
+    pub recovery: Recovery,
+    /// The plan.
+    pub plan: Plan,
+    /// The word by which this payload is told apart.
+    pub what: What,
+}
+
+/// The work of the step where it is not the end of a recovery that worked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum What {
+    /// Keep the restored cluster.
+    Keep,
+}
+
+/// The payload when the work is done.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Input {
+pub struct FinishInput {
     /// The recovery.
     pub recovery: Recovery,
     /// The plan.
@@ -46,6 +105,12 @@ pub struct Input {
     /// The safety clone; none side by side.
     #[serde(default)]
     pub safety_clone: Option<Restored>,
+    /// The jobs of the restored cluster that would have acted by themselves.
+    #[serde(default)]
+    pub held_jobs: Vec<HeldJob>,
+    /// The reason why it is not known whether clients reach the restored cluster by name; none where they do.
+    #[serde(default)]
+    pub unconfirmed: Option<String>,
     /// The time at which each state ended.
     pub timings: BTreeMap<String, Timestamp>,
 }
@@ -53,19 +118,26 @@ pub struct Input {
 /// The errors after which the state machine calls the step again.
 const AGAIN: [ErrorName; 3] = [ErrorName::Throttled, ErrorName::Unavailable, ErrorName::OutcomeUnknown];
 
-impl<C: TagClusters, K: Clock> Step for Finish<C, K> {
+impl<C: ReadClusters + TagClusters, K: Clock> Step for Finish<C, K> {
     type Input = Input;
-    type Output = Outcome;
+    type Output = Output;
 
-    async fn run(&self, input: Input) -> Result<Outcome, StepError> {
-        Ok(Outcome::Recovered(Box::new(self.finish(input).await?)))
+    async fn run(&self, input: Input) -> Result<Output, StepError> {
+        Ok(match input {
+            Input::Finish(input) => {
+                Output::Finished(Box::new(Outcome::Recovered(Box::new(self.finish(*input).await?))))
+            }
+            Input::Keep(input) => Output::Kept(self.keep(*input).await?),
+        })
     }
 }
 
 impl<C: TagClusters, K: Clock> Finish<C, K> {
-    async fn finish(&self, input: Input) -> Result<Recovered, StepError> {
-        let Input { recovery, plan, restored, report, fence, swap, safety_clone, .. } = input;
+    async fn finish(&self, input: FinishInput) -> Result<Recovered, StepError> {
+        let FinishInput { recovery, plan, restored, report, fence, swap, safety_clone, held_jobs, .. } = input;
         let mut notes = report.notes;
+        // Before all others: whoever reads the report has to look after it.
+        notes.splice(0..0, input.unconfirmed.iter().map(|why| unconfirmed_note(&restored, why)));
         let (keep_until, keep) = match &fence {
             None => (None, None),
             Some(fence) => {
@@ -92,6 +164,7 @@ impl<C: TagClusters, K: Clock> Finish<C, K> {
                 }
             }
         };
+        notes.extend(self.tag_with_secret(&plan, &restored).await?);
         let timings = seconds_by_state(recovery.started_at, &input.timings, self.clock.now());
         for (step, &seconds) in &timings {
             // The template makes a metric of these lines.
@@ -100,6 +173,7 @@ impl<C: TagClusters, K: Clock> Finish<C, K> {
         let mut differences = restored.differences;
         // The restore and add-instances may have reported the same one.
         differences.extend(input.differences.into_iter().filter(|d| !differences.contains(d)).collect::<Vec<_>>());
+        differences.extend(report.differences);
         notes.extend(landing_note(&plan, restored.rewound_to));
         let place = match &safety_clone {
             Some(safety_clone) => format!("kept on {}, the safety clone", safety_clone.cluster),
@@ -135,6 +209,7 @@ impl<C: TagClusters, K: Clock> Finish<C, K> {
                 keep_until,
                 keep: keep.clone(),
             }),
+            held_jobs,
             source: KeptSource {
                 cluster: plan.cluster,
                 keep_until: keep_until.filter(|_| !is_in_place),
@@ -165,6 +240,15 @@ impl<C: TagClusters, K: Clock> Finish<C, K> {
         }
         Ok(())
     }
+}
+
+/// Formats the note that the cutover could not be confirmed.
+fn unconfirmed_note(restored: &Restored, why: &str) -> String {
+    format!(
+        "NOT CONFIRMED: the records point at {}, and whether clients reach it could not be seen: {why}; nothing was moved back; \
+         next step: connect by each name, and look at what is behind it",
+        restored.cluster
+    )
 }
 
 /// Formats the note that a backtrack landed elsewhere than asked for; none where it did not.

@@ -2,16 +2,18 @@
 
 use super::*;
 use rewind_aws::fixtures::{
-    ManualClock, STARTED, TARGET, in_place_plan, mysql_source, plan, rds, recovery, restored, safety_clone, time,
+    ManualClock, STARTED, TARGET, in_place_plan, mysql_source, plan, rds, rds_with_restored, recovery, restored,
+    safety_clone, time,
 };
 use rewind_aws::rds::Cluster;
 use rewind_aws::rds::fake::{FakeRds, Lose};
+use rewind_core::names::{SECRET_TAG, secret_of_tag};
 use rewind_core::{Engine, FenceLayer, Login, Tls};
 
-fn input() -> Input {
+fn input() -> FinishInput {
     let login = Login { user: "postgres".to_owned(), secret_version: "AWSCURRENT".to_owned(), tls: Tls::Verified };
     let timings = [("ValidateWindow", "2026-11-23T10:35:00.5Z"), ("StartRestore", "2026-11-23T10:35:02Z")];
-    Input {
+    FinishInput {
         recovery: recovery(),
         plan: plan(),
         restored: restored(),
@@ -24,33 +26,44 @@ fn input() -> Input {
         }),
         swap: None,
         safety_clone: None,
+        held_jobs: Vec::new(),
+        unconfirmed: None,
         timings: timings.into_iter().map(|(state, at)| (state.to_owned(), time(at))).collect(),
     }
 }
 
 #[test]
 fn the_payload_is_read_by_the_names_that_the_state_machine_passes() {
-    let Input { recovery, plan, restored, report, differences, fence, timings, .. } = input();
+    let FinishInput { recovery, plan, restored, report, differences, fence, timings, .. } = input();
     let payload = serde_json::json!({
         "recovery": recovery, "plan": plan, "restored": restored, "report": report, "differences": differences,
         "fence": fence, "swap": null, "safetyClone": safety_clone(), "timings": timings,
     });
     // A name that differs is no error but an absent safety clone, and in place the rewound cluster would be tagged as fenced.
-    let read: Input = serde_json::from_value(payload).unwrap();
+    let read = serde_json::from_value(payload.clone()).unwrap();
+    let Input::Finish(read) = read else { panic!("it is not the end of a recovery") };
     assert_eq!(read.safety_clone.map(|clone| clone.cluster), Some(safety_clone().cluster));
+    let mut lacking = payload;
+    lacking.as_object_mut().unwrap().remove("report");
+    assert!(serde_json::from_value::<Input>(lacking).unwrap_err().to_string().contains("report"));
+    let keep = serde_json::json!({ "recovery": recovery, "plan": plan, "what": "keep" });
+    assert!(matches!(serde_json::from_value(keep).unwrap(), Input::Keep(_)));
 }
 
 #[tokio::test]
 async fn the_source_is_tagged_with_who_fenced_it_and_until_when_it_is_kept() {
     let rds = rds();
     let step = Finish { clusters: rds.clone(), clock: ManualClock::at("2026-11-23T10:41:00Z") };
-    let Outcome::Recovered(first) = step.run(input()).await.unwrap() else { panic!("it did not recover") };
+    let run = || step.run(Input::Finish(Box::new(input())));
+    let Output::Finished(first) = run().await.unwrap() else { panic!("it did not recover") };
+    let first = first.recovered().unwrap().clone();
     let source = rds.find("orders").unwrap();
     assert_eq!(source.tag(FENCED_BY_TAG), Some("operation-001"));
     assert_eq!(source.tag(KEEP_UNTIL_TAG), Some("2026-11-30T10:40:00Z"));
     assert_eq!(source.tag("team"), Some("orders"));
     // The state machine repeats the step after a lost response, and people may have read the first time already.
-    assert_eq!(step.run(input()).await.unwrap(), Outcome::Recovered(first.clone()));
+    let again = Outcome::Recovered(Box::new(first.clone()));
+    assert_eq!(run().await.unwrap(), Output::Finished(Box::new(again)));
     let lost = first.not_carried_over.unwrap();
     assert_eq!((lost.from, lost.to), (time(TARGET), time("2026-11-23T10:40:00Z")));
     let keep = first.source.keep.unwrap();
@@ -74,7 +87,8 @@ async fn an_instance_that_is_gone_by_then_stops_nothing() {
     let step = Finish { clusters: rds.clone(), clock: ManualClock::at("2026-11-23T10:41:00Z") };
     let kept = rds.find("orders").unwrap().arn;
     assert!(step.finish(input()).await.unwrap().source.keep.is_some());
-    assert_eq!(rds.changes(), [format!("tag {kept}"), format!("tag {}-2", kept.replace(":cluster:", ":db:"))]);
+    let instance = format!("tag {}-2", kept.replace(":cluster:", ":db:"));
+    assert_eq!(rds.changes(), [format!("tag {kept}"), instance, format!("tag {}", restored().cluster_arn)]);
     // What has no answer is asked for again.
     rds.lose(1, Lose::Answer);
     assert_eq!(step.finish(input()).await.unwrap_err().name, ErrorName::OutcomeUnknown);
@@ -99,11 +113,59 @@ async fn a_source_without_room_for_the_marks_fails_nothing_and_is_left_to_the_op
 }
 
 #[tokio::test]
+async fn the_restored_cluster_is_tagged_with_the_secret_that_logs_in_to_it() {
+    let rds = rds_with_restored();
+    let step = Finish { clusters: rds.clone(), clock: ManualClock::at(STARTED) };
+    step.finish(input()).await.unwrap();
+    let restored = rds.find("orders-r").unwrap();
+    assert_eq!(restored.tag(SECRET_TAG).and_then(secret_of_tag), Some(plan().secret_arn));
+    assert_eq!(rds.find("orders").unwrap().tag(SECRET_TAG), None);
+    // A cluster without room for it is recovered all the same.
+    rds.edit("orders-r", |restored| restored.tags = (0..50).map(|n| (format!("k{n}"), String::new())).collect());
+    let output = step.finish(input()).await.unwrap();
+    assert!(
+        output.notes.iter().any(|note| note.contains("give `secretArn` when it is recovered again")),
+        "{:?}",
+        output.notes
+    );
+    // RDS takes 256 characters, and a secret's name may have 512.
+    let long = Plan { secret_arn: format!("arn:aws:secretsmanager:r:1:secret:{}", "x".repeat(300)), ..plan() };
+    let output = step.finish(FinishInput { plan: long, ..input() }).await.unwrap();
+    assert!(output.notes.iter().any(|note| note.contains("its ARN is longer than a tag")), "{:?}", output.notes);
+}
+
+#[tokio::test]
+async fn in_place_a_secret_that_was_named_in_the_request_is_found_again_too() {
+    let rds = FakeRds::with(vec![mysql_source()], Vec::new());
+    let step = Finish { clusters: rds.clone(), clock: ManualClock::at(STARTED) };
+    let rewound = Restored { cluster: "orders".to_owned(), cluster_arn: mysql_source().arn, ..restored() };
+    let rewind = |secret_arn: &str| FinishInput {
+        plan: Plan { secret_arn: secret_arn.to_owned(), ..in_place_plan() },
+        restored: rewound.clone(),
+        safety_clone: Some(safety_clone()),
+        ..input()
+    };
+    step.finish(rewind("arn:aws:secretsmanager:r:1:secret:rds!cluster-1")).await.unwrap();
+    assert_eq!(rds.find("orders").unwrap().tag(SECRET_TAG), None);
+    step.finish(rewind("arn:aws:secretsmanager:r:1:secret:mine")).await.unwrap();
+    assert_eq!(rds.find("orders").unwrap().tag(SECRET_TAG), Some("arn:aws:secretsmanager:r:1:secret:mine"));
+}
+
+#[tokio::test]
+async fn what_only_verification_sees_is_among_the_differences_once() {
+    let step = Finish { clusters: rds(), clock: ManualClock::at(STARTED) };
+    let mut input = input();
+    input.report.differences = vec![Difference::new("secret", "a", "b", "c")];
+    let found: Vec<String> = step.finish(input).await.unwrap().differences.into_iter().map(|d| d.what).collect();
+    assert_eq!(found, ["w", "secret"]);
+}
+
+#[tokio::test]
 async fn a_source_that_keeps_its_traffic_is_not_tagged() {
     let rds = rds();
     let step = Finish { clusters: rds.clone(), clock: ManualClock::at(STARTED) };
-    let output = step.finish(Input { fence: None, ..input() }).await.unwrap();
-    assert!(rds.changes().is_empty());
+    let output = step.finish(FinishInput { fence: None, ..input() }).await.unwrap();
+    assert_eq!(rds.changes(), [format!("tag {}", restored().cluster_arn)]);
     assert_eq!((output.not_carried_over, output.source.keep_until), (None, None));
 }
 
@@ -135,7 +197,7 @@ async fn in_place_the_safety_clone_is_what_is_kept_and_its_end_is_a_command() {
         rewound_to: landed,
         differences: Vec::new(),
     };
-    let input = Input {
+    let input = FinishInput {
         plan: in_place_plan(),
         restored: rewound,
         safety_clone: Some(safety_clone()),
@@ -170,4 +232,64 @@ async fn in_place_the_safety_clone_is_what_is_kept_and_its_end_is_a_command() {
         output.notes,
         ["2026-11-23T10:29:59.75Z is the nearest consistent time to 2026-11-23T10:30:00Z, which was asked for"]
     );
+}
+
+fn failed() -> KeepInput {
+    KeepInput { recovery: recovery(), plan: plan(), what: What::Keep }
+}
+
+#[tokio::test]
+async fn after_a_failure_the_restored_cluster_is_tagged_and_the_sentence_names_the_way_on() {
+    let rds = rds_with_restored();
+    let step = Finish { clusters: rds.clone(), clock: ManualClock::at("2026-11-23T11:00:00.4Z") };
+    let kept = step.keep(failed()).await.unwrap();
+    // A day from now, in whole seconds.
+    let until = time("2026-11-24T11:00:00Z");
+    assert_eq!((kept.cluster.as_deref(), kept.keep_until), (Some("orders-r"), Some(until)));
+    for part in ["orders-r is kept with its instances until 2026-11-24T11:00:00Z", "`rewind resume operation-001`"] {
+        assert!(kept.what.contains(part), "{}", kept.what);
+    }
+    let restored = rds.find("orders-r").unwrap();
+    assert_eq!(restored.tag(KEEP_UNTIL_TAG), Some("2026-11-24T11:00:00Z"));
+    // The mark of a fenced source would have it deleted by the rules for one.
+    assert_eq!((restored.tag(FENCED_BY_TAG), restored.tag(SAFETY_CLONE_OF_TAG)), (None, None));
+    // The source is as it was, its tags too.
+    assert_eq!(rds.changes(), ["tag arn:aws:rds:us-east-1:000000000000:cluster:orders-r"]);
+    // In the field names of the state machine's sentence.
+    let written = serde_json::to_value(Output::Kept(kept)).unwrap();
+    assert_eq!(written["keepUntil"], "2026-11-24T11:00:00Z");
+}
+
+#[tokio::test]
+async fn a_cluster_of_somebody_else_or_one_that_goes_is_never_tagged() {
+    let edits: [fn(&mut Cluster); 2] = [|c| c.tags.clear(), |c| "deleting".clone_into(&mut c.status)];
+    for edit in edits {
+        let rds = rds_with_restored();
+        rds.edit("orders-r", edit);
+        let step = Finish { clusters: rds.clone(), clock: ManualClock::at(STARTED) };
+        let kept = step.keep(failed()).await.unwrap();
+        assert_eq!((kept.cluster, kept.keep_until), (None, None));
+        // Resuming would fail: nothing may promise it.
+        assert!(!kept.what.contains("resume"), "{}", kept.what);
+        assert!(rds.changes().is_empty());
+    }
+}
+
+#[tokio::test]
+async fn a_restored_cluster_without_room_for_the_tag_is_kept_without_an_end() {
+    let rds = rds_with_restored();
+    rds.edit("orders-r", |c| c.tags.extend((0..48).map(|n| (format!("k{n}"), String::new()))));
+    let step = Finish { clusters: rds.clone(), clock: ManualClock::at(STARTED) };
+    let kept = step.keep(failed()).await.unwrap();
+    assert_eq!((kept.cluster.as_deref(), kept.keep_until), (Some("orders-r"), None));
+    assert!(kept.what.contains("until somebody deletes it") && kept.what.contains("resume"), "{}", kept.what);
+}
+
+#[tokio::test]
+async fn a_cutover_that_could_not_be_seen_is_the_first_note() {
+    let step = Finish { clusters: rds(), clock: ManualClock::at("2026-11-23T10:41:00Z") };
+    let unseen = FinishInput { unconfirmed: Some("db: refused".to_owned()), ..input() };
+    let notes = step.finish(unseen).await.unwrap().notes;
+    assert!(notes[0].contains("NOT CONFIRMED") && notes[0].contains("db: refused"), "{notes:?}");
+    assert!(!step.finish(input()).await.unwrap().notes.iter().any(|note| note.contains("CONFIRMED")));
 }

@@ -57,7 +57,7 @@ fn input(token: &str) -> Input {
         sql: "SELECT count(*) FROM orders".to_owned(),
         expectation: Expectation::Expect("2".to_owned()),
     };
-    let answer = |value: &str| rewind_core::QueryResult { value: Ok(value.to_owned()), seconds: 0.1 };
+    let answer = |value: &str| rewind_core::QueryResult { value: Ok(Some(value.to_owned())), seconds: 0.1 };
     let result = CheckResult::judge(&check, answer("2"), Some(answer("0")));
     Input {
         recovery: recovery(),

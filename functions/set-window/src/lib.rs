@@ -84,6 +84,7 @@ impl<C: ReadClusters + ModifyClusters, L: ReadLeases, K: Clock> Step for SetWind
         if wanted.length() < Setting::of(&cluster).length() {
             self.refuse_while_leased(&cluster.name).await?;
         }
+        refuse_while_pending(&cluster, wanted)?;
         let mut notes = Vec::new();
         if let Some(loss) = messages::loss(&cluster, wanted, self.clock.now()) {
             if request.confirm.as_deref().map(str::trim) != Some(loss.confirm.as_str()) {
@@ -187,6 +188,17 @@ impl<C: ReadClusters + ModifyClusters, L: ReadLeases, K: Clock> SetWindow<C, L, 
             changed,
             notes,
         }
+    }
+}
+
+/// Refuses a change that would start what else waits for the maintenance window, such as an upgrade of the engine.
+fn refuse_while_pending(cluster: &Cluster, wanted: Setting) -> Result<(), StepError> {
+    // The retention that waits already is replaced by this one, and starts nothing else.
+    let others: Vec<&str> =
+        cluster.pending.iter().map(String::as_str).filter(|what| !what.starts_with("backup retention")).collect();
+    match wanted.change().can_wait() && !others.is_empty() {
+        true => Err(messages::others_wait(&cluster.name, &others)),
+        false => Ok(()),
     }
 }
 

@@ -23,6 +23,16 @@ pub(crate) fn in_use(cluster: &str, lease: &Lease) -> StepError {
     .advice(format!("ask again when it has ended: {}", lease.execution_arn))
 }
 
+/// Makes the error for a change that RDS could make only together with others that wait for the maintenance window.
+pub(crate) fn others_wait(cluster: &str, others: &[&str]) -> StepError {
+    invalid(format!(
+        "`window`: {cluster} has changes that wait for its maintenance window ({}), and RDS would start them together with \
+         this one",
+        others.join(", ")
+    ))
+    .advice("ask again when they are made; one is cancelled by `aws rds modify-db-cluster` with the present value")
+}
+
 /// A change that makes moments unreachable for good.
 pub(crate) struct Loss {
     /// The confirmation that the caller has to send.

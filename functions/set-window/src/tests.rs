@@ -248,7 +248,8 @@ async fn while_a_recovery_works_on_the_cluster_one_can_ask_and_have_more() {
     let held = lease("2026-11-23T12:30:00Z");
     // A longer window takes nothing away, so no recovery can be hurt by it.
     for (window, changed) in [(None, false), (Some("48h"), true)] {
-        let message = json!({ "cluster": "orders", "window": window });
+        let mut message = json!({ "cluster": "orders" });
+        message.as_object_mut().unwrap().extend(window.map(|window: &str| ("window".to_owned(), json!(window))));
         assert_eq!(call_leased(&mysql_rds(), Some(held.clone()), message).await.unwrap().changed, changed);
     }
 }
@@ -274,4 +275,23 @@ async fn a_lost_answer_is_settled_by_what_the_cluster_shows() {
     assert_eq!(error.name, ErrorName::OutcomeUnknown);
     assert!(error.to_string().contains("the window may or may not be changed"), "{error}");
     assert!(error.to_string().contains("setting it twice does no harm"), "{error}");
+}
+
+#[tokio::test]
+async fn a_retention_is_not_changed_while_an_upgrade_would_start_with_it() {
+    let rds = rds();
+    rds.edit("orders", |cluster| {
+        cluster.pending = vec!["backup retention 9".to_owned(), "engine version 15.9".to_owned()];
+    });
+    let error = set(&rds, json!("14d")).await.unwrap_err();
+    assert_eq!(error.name, ErrorName::InvalidRequest);
+    assert!(error.to_string().contains("maintenance window (engine version 15.9)"), "{error}");
+    assert!(rds.changes().is_empty());
+    rds.edit("orders", |cluster| cluster.pending.truncate(1));
+    assert!(set(&rds, json!("14d")).await.unwrap().changed);
+    // The window of Backtrack is applied at once in any case, and starts nothing.
+    let mysql = mysql_rds();
+    mysql.edit("orders", |cluster| cluster.pending = vec!["engine version 8.0.mysql_aurora.3.99.0".to_owned()]);
+    assert!(set(&mysql, json!("2d")).await.unwrap().changed);
+    assert_eq!(mysql.find("orders").unwrap().engine_version, "8.0.mysql_aurora.3.08.0");
 }

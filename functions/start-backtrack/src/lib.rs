@@ -3,7 +3,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 use rewind_aws::rds::{BacktrackClusters, BacktrackSeen, Cluster, ReadBacktracks, ReadClusters};
-use rewind_core::{Backtrack, Clock, ErrorName, InPlacePlan, Plan, Polling, Recovery, StepError, timeouts};
+use rewind_core::{Backtrack, Clock, ErrorName, Plan, Polling, Recovery, StepError, timeouts};
 use rewind_lambda::{Step, Undone};
 use serde::Deserialize;
 
@@ -18,6 +18,8 @@ const DRIFT: SignedDuration = SignedDuration::from_secs(60);
 pub struct StartBacktrack<C, K> {
     /// Clusters and their backtracks.
     pub clusters: C,
+    /// The security groups of the fence, which admit the recovery's functions alone.
+    pub fence_groups: Vec<String>,
     /// The time.
     pub clock: K,
 }
@@ -50,7 +52,7 @@ where
             return Ok(self.describe(&wanted, found));
         }
         // Writes after the safety clone would be on neither cluster once the source is rewound.
-        self.refuse_unless_ready(&plan, in_place).await?;
+        self.refuse_unless_ready(&plan).await?;
         self.start(&wanted, in_place.force).await
     }
 
@@ -170,6 +172,23 @@ where
         }
     }
 
+    /// Names what lets somebody write to the cluster in spite of its fence; none while it is closed.
+    fn way_past_the_fence(&self, cluster: &Cluster) -> Option<String> {
+        // Exactly the fence's: any other group beside them admits whoever that one admits.
+        if !cluster.has_groups(&self.fence_groups) {
+            return Some(format!(
+                "its security groups are {}, and may only be {}",
+                cluster.security_groups.join(", "),
+                self.fence_groups.join(", ")
+            ));
+        }
+        if cluster.data_api {
+            return Some("its Data API is on, which reaches it whatever its security groups are".to_owned());
+        }
+        let forwarding = cluster.write_forwarding.as_ref()?;
+        Some(format!("its write forwarding is {forwarding}, by which sessions on readers write"))
+    }
+
     /// Decides if there is nothing to undo. A cluster can be `backtracking` before AWS lists the backtrack.
     async fn nothing_to_undo(&self, plan: &Plan) -> Result<Undone, StepError> {
         match self.clusters.cluster(&plan.cluster).await? {
@@ -183,7 +202,7 @@ where
         }
     }
 
-    async fn refuse_unless_ready(&self, plan: &Plan, in_place: &InPlacePlan) -> Result<(), StepError> {
+    async fn refuse_unless_ready(&self, plan: &Plan) -> Result<(), StepError> {
         let name = &plan.cluster;
         let cluster = self.clusters.cluster(name).await?.ok_or_else(|| {
             StepError::new(ErrorName::RewindFailed, format!("{name} is gone since the plan was made"))
@@ -199,12 +218,14 @@ where
         if cluster.status != "available" {
             return Err(not_ready(format!("{name} is {}", cluster.status)));
         }
-        if !is_fenced(&cluster, in_place) {
-            return Err(not_ready(format!(
-                "the fence of {name} is not in force: it has the security groups {}, and what clients write now would be \
-                 on neither cluster",
-                cluster.security_groups.join(", ")
-            )));
+        if let Some(why) = self.way_past_the_fence(&cluster) {
+            // Not retried: the fence was in force before, so somebody has changed that since, and may have written.
+            return Err(StepError::new(ErrorName::RewindFailed, format!("the fence of {name} does not hold: {why}"))
+                .changed("no backtrack was started")
+                .advice(format!("see who changed {name} while it was fenced, and start again")));
+        }
+        if cluster.security_groups_changing {
+            return Err(not_ready(format!("the security groups of {name} are still being applied")));
         }
         // The window moves on while people decide. AWS could take its earliest time instead, which nobody has approved.
         match cluster.earliest_backtrack {
@@ -220,13 +241,6 @@ where
             _ => Ok(()),
         }
     }
-}
-
-/// True if the cluster's security groups are no longer those of before the fence, and are in force. The fence's groups may have been
-/// among those before, because the functions have to reach the cluster at all times.
-fn is_fenced(cluster: &Cluster, in_place: &InPlacePlan) -> bool {
-    // Groups that are still being applied stop nobody yet.
-    !cluster.security_groups_changing && !cluster.has_groups(&in_place.security_groups)
 }
 
 #[cfg(test)]

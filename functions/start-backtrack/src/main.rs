@@ -1,11 +1,13 @@
 //! The function `start-backtrack`.
 
-use rewind_aws::{Aws, rds::Rds};
+use rewind_aws::Aws;
+use rewind_aws::rds::{Rds, fence_groups_from_env};
 use rewind_lambda::SystemClock;
 use start_backtrack::StartBacktrack;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_runtime::Error> {
     let aws = Aws::from_env()?;
-    rewind_lambda::start(StartBacktrack { clusters: Rds::new(&aws), clock: SystemClock }).await
+    let step = StartBacktrack { clusters: Rds::new(&aws), fence_groups: fence_groups_from_env(), clock: SystemClock };
+    rewind_lambda::start(step).await
 }

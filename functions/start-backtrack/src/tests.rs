@@ -9,7 +9,8 @@ use rewind_aws::rds::fake::{FakeRds, Lose};
 const FENCED: &str = "2026-11-23T10:37:00Z";
 
 fn step(clusters: &FakeRds) -> StartBacktrack<FakeRds, ManualClock> {
-    StartBacktrack { clusters: clusters.clone(), clock: ManualClock::at(FENCED) }
+    let fence_groups = vec!["sg-fence".to_owned()];
+    StartBacktrack { clusters: clusters.clone(), fence_groups, clock: ManualClock::at(FENCED) }
 }
 
 fn input() -> Input {
@@ -70,17 +71,27 @@ async fn a_backtrack_from_before_this_recovery_is_not_taken_for_its_own() {
 #[tokio::test]
 async fn nothing_is_backtracked_while_clients_can_write() {
     type Edit = fn(&mut Cluster);
-    let edits: [(Edit, &str); 3] = [
-        (|cluster| cluster.security_groups = vec!["sg-app".to_owned()], "the fence of orders is not in force"),
+    let groups = "its security groups are";
+    let edits: [(Edit, ErrorName, &str); 6] = [
+        (|cluster| cluster.security_groups = vec!["sg-app".to_owned()], ErrorName::RewindFailed, groups),
+        // The fence's group is there, and another one lets clients in beside it.
+        (|cluster| cluster.security_groups.push("sg-app".to_owned()), ErrorName::RewindFailed, groups),
+        // Both pass the security groups.
+        (|cluster| cluster.data_api = true, ErrorName::RewindFailed, "its Data API is on"),
+        (
+            |cluster| cluster.write_forwarding = Some("enabled".to_owned()),
+            ErrorName::RewindFailed,
+            "its write forwarding is enabled",
+        ),
         // Groups that are still being applied let new connections in.
-        (|cluster| cluster.security_groups_changing = true, "the fence of orders is not in force"),
-        (|cluster| cluster.status = "modifying".to_owned(), "orders is modifying"),
+        (|cluster| cluster.security_groups_changing = true, ErrorName::ClusterNotReady, "still being applied"),
+        (|cluster| cluster.status = "modifying".to_owned(), ErrorName::ClusterNotReady, "orders is modifying"),
     ];
-    for (edit, message) in edits {
+    for (edit, name, message) in edits {
         let rds = fenced();
         rds.edit("orders", edit);
         let error = step(&rds).run(input()).await.unwrap_err();
-        assert_eq!(error.name, ErrorName::ClusterNotReady);
+        assert_eq!(error.name, name, "{error}");
         assert!(error.to_string().contains(message), "{error}\nlacks {message}");
         assert!(rds.changes().is_empty());
     }

@@ -69,7 +69,7 @@ impl<E: Executions> Step for StartRecovery<E> {
         let request = Value::Object(request);
         // An execution that only refuses its request would notify nobody. An error here sends the event to the dead-letter queue,
         // whose alarm pages.
-        Request::parse(&request)?;
+        Request::check(&request)?;
         let started =
             self.client.start(RecoveryName::Given(format!("event-{}", event.id)), &request).await.map_err(failed)?;
         Ok(Output { recovery_id: started.id, execution_arn: started.arn, started_before: started.started_before })

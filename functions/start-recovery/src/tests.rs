@@ -45,6 +45,13 @@ async fn what_cannot_be_a_recovery_is_an_error_and_starts_nothing() {
 }
 
 #[tokio::test]
+async fn an_event_resumes_a_recovery_with_no_more_than_its_id() {
+    let aws = FakeAws::default();
+    let started = function(&aws).run(event(json!({ "resume": "rewind-orders-20261123-103000" }))).await.unwrap();
+    assert_eq!(aws.state().started, [(started.recovery_id, json!({ "resume": "rewind-orders-20261123-103000" }))]);
+}
+
+#[tokio::test]
 async fn an_alarm_starts_the_recovery_that_its_description_names() {
     let aws = FakeAws::default();
     // CloudWatch writes this offset without a colon, which RFC 3339 does not allow.

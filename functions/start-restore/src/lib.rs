@@ -1,11 +1,12 @@
 //! Starts the point-in-time restore, with all settings of the source that the API accepts. It never changes the source. Its undo
-//! deletes the restored cluster or the safety clone, if this recovery created it.
+//! deletes the restored cluster or the safety clone, if this recovery created it. Where the plan adopts the restored cluster of an
+//! earlier recovery, it takes that one over and restores nothing.
 
 use rewind_aws::rds::{
-    Cluster, DeleteClusters, ModifyClusters, NewCluster, Origin, ReadClusters, RestoreClusters, delete_created,
-    describe_created,
+    Cluster, DeleteClusters, ModifyClusters, NewCluster, Origin, ReadClusters, RestoreClusters, TagClusters,
+    UntagClusters, adopt, delete_created, describe_created,
 };
-use rewind_core::{Clock, Difference, ErrorName, Plan, Recovery, Restored, StepError};
+use rewind_core::{Adopted, Clock, Difference, ErrorName, Plan, Recovery, Restored, StepError};
 use rewind_lambda::{Step, Undone};
 use serde::Deserialize;
 
@@ -14,6 +15,7 @@ pub const ACTIONS: &[&str] = &[
     "rds:DescribeDBClusters",
     "rds:RestoreDBClusterToPointInTime",
     "rds:AddTagsToResource",
+    "rds:RemoveTagsFromResource",
     "rds:ModifyDBCluster",
     "rds:DeleteDBCluster",
 ];
@@ -38,15 +40,20 @@ pub struct Input {
 
 impl<C, K> Step for StartRestore<C, K>
 where
-    C: ReadClusters + RestoreClusters + ModifyClusters + DeleteClusters,
+    C: ReadClusters + RestoreClusters + ModifyClusters + DeleteClusters + TagClusters + UntagClusters,
     K: Clock,
 {
     type Input = Input;
     type Output = Restored;
 
     async fn run(&self, Input { recovery, plan }: Input) -> Result<Restored, StepError> {
+        let found = self.clusters.cluster(&plan.new_cluster).await?;
+        if let Some(adopted) = &plan.adopted {
+            let found = found.filter(|found| found.status != "deleting").ok_or_else(|| is_gone(&plan, adopted))?;
+            return describe(&recovery, &plan, &adopt(&self.clusters, &recovery, adopted, found).await?);
+        }
         // A second run finds the cluster of the first one: the name is the token.
-        if let Some(found) = self.clusters.cluster(&plan.new_cluster).await? {
+        if let Some(found) = found {
             return describe(&recovery, &plan, &found);
         }
         let source = self.clusters.cluster(&plan.cluster).await?.ok_or_else(|| {
@@ -54,6 +61,8 @@ where
                 .changed("nothing was changed")
                 .advice("restore it from its retained automated backups by hand")
         })?;
+        // Its data would be restored for hours, and it is not that of the cluster that people asked for.
+        plan.refuse_other_source(&source.resource_id)?;
         let latest = source.latest_restorable.unwrap_or(plan.window.latest);
         // RDS restores to moments before the latest restorable time, not to that time itself.
         if !plan.use_latest && latest <= plan.target {
@@ -78,6 +87,16 @@ where
         }
         Ok(Undone::of(vec![format!("{} {} is being deleted", plan.created_cluster(), plan.new_cluster)]))
     }
+}
+
+fn is_gone(plan: &Plan, adopted: &Adopted) -> StepError {
+    let (cluster, recovery) = (&plan.new_cluster, &adopted.recovery);
+    StepError::new(
+        ErrorName::RewindFailed,
+        format!("{cluster}, which {recovery} restored, is gone since the plan was made"),
+    )
+    .changed("nothing was changed")
+    .advice("start a recovery without `resume`, which restores a cluster of its own")
 }
 
 fn describe(recovery: &Recovery, plan: &Plan, found: &Cluster) -> Result<Restored, StepError> {

@@ -3,7 +3,7 @@
 use super::*;
 use rewind_aws::fixtures::{ManualClock, STARTED, TARGET, plan, rds, rds_with_restored, recovery, time};
 use rewind_aws::rds::fake::{FakeRds, Lose};
-use rewind_core::names::RECOVERY_TAG;
+use rewind_core::names::{KEEP_UNTIL_TAG, RECOVERY_TAG};
 
 fn step(clusters: &FakeRds) -> StartRestore<FakeRds, ManualClock> {
     StartRestore { clusters: clusters.clone(), clock: ManualClock::at(STARTED) }
@@ -21,6 +21,8 @@ async fn the_new_cluster_bears_the_source_s_tags_and_the_recovery_s() {
     let made = rds.find("orders-r").unwrap();
     assert_eq!(made.tag("team"), Some("orders"));
     assert_eq!(made.tag(RECOVERY_TAG), Some("operation-001"));
+    // Whoever goes on with it a day later has to know that the source is still the same one.
+    assert_eq!(made.tag("aurora-rewind:source-resource-id"), Some("cluster-ORDERS"));
     // AWS refuses the prefix from anybody else, and would refuse the restore with it.
     assert_eq!(made.tag("aws:cloudformation:stack-name"), None);
 }
@@ -32,9 +34,19 @@ async fn a_source_with_as_many_tags_as_there_may_be_is_restored_with_those_that_
     step(&rds).run(input()).await.unwrap();
     let made = rds.find("orders-r").unwrap();
     assert_eq!(made.tag(RECOVERY_TAG), Some("operation-001"));
-    assert_eq!((made.tag("k45"), made.tag("k46")), (Some("v"), None));
-    // There is room for who fences or keeps it later.
-    assert_eq!(made.tags.len(), 48);
+    assert_eq!((made.tag("k43"), made.tag("k44")), (Some("v"), None));
+    // There is room for the secret, and for who fences or keeps it later.
+    assert_eq!(made.tags.len(), 47);
+}
+
+#[tokio::test]
+async fn a_source_that_was_deleted_and_made_anew_since_the_plan_is_not_restored() {
+    let rds = rds();
+    rds.edit("orders", |source| source.resource_id = "cluster-ANEW".to_owned());
+    let error = step(&rds).run(input()).await.unwrap_err();
+    assert_eq!(error.name, ErrorName::RewindFailed);
+    assert!(error.to_string().contains("(cluster-ORDERS then, cluster-ANEW now)"), "{error}");
+    assert!(rds.changes().is_empty());
 }
 
 #[tokio::test]
@@ -96,4 +108,64 @@ async fn undo_leaves_alone_whoever_has_the_name_by_now() {
     // A cluster of Neptune has taken the name that the plan chose: it cannot be read, and it is not ours.
     rds.make_foreign("orders-r", "neptune");
     assert_eq!(step(&rds).undo(input()).await.unwrap(), Undone::nothing());
+}
+
+// -------------------------------------------------------------------------------------------------------------- resume
+
+/// An RDS with the restored cluster that an earlier recovery kept, and a plan that adopts it.
+fn kept_by(owner: &str) -> (FakeRds, Input) {
+    let rds = rds_with_restored();
+    rds.edit("orders-r", |cluster| {
+        cluster.tags.retain(|(key, _)| key != RECOVERY_TAG);
+        cluster.tags.push((RECOVERY_TAG.to_owned(), owner.to_owned()));
+        cluster.tags.push((KEEP_UNTIL_TAG.to_owned(), "2026-11-24T10:30:00Z".to_owned()));
+    });
+    let owners = vec!["earlier-2".to_owned(), "earlier-1".to_owned()];
+    let adopted = Some(Adopted { recovery: "earlier-2".to_owned(), owners });
+    (rds, Input { plan: Plan { adopted, ..plan() }, ..input() })
+}
+
+#[tokio::test]
+async fn an_adopted_cluster_is_taken_over_and_nothing_is_restored() {
+    // Stopped before it had taken the cluster over, the second recovery left it to the first.
+    for owner in ["earlier-2", "earlier-1"] {
+        let (rds, input) = kept_by(owner);
+        let restored = step(&rds).run(input).await.unwrap();
+        assert_eq!((restored.cluster.as_str(), restored.rewound_to), ("orders-r", time(TARGET)));
+        let taken = rds.find("orders-r").unwrap();
+        assert_eq!((taken.tag(RECOVERY_TAG), taken.tag(KEEP_UNTIL_TAG)), (Some("operation-001"), None));
+        assert_eq!(rds.changes(), [format!("tag {}", taken.arn), format!("untag {}", taken.arn)]);
+    }
+}
+
+#[tokio::test]
+async fn an_adoption_that_is_interrupted_is_finished_by_the_next_run() {
+    for interrupted_at in 0..2 {
+        for how in [Lose::Call, Lose::Answer] {
+            let (rds, input) = kept_by("earlier-2");
+            rds.lose(interrupted_at, how);
+            assert!(step(&rds).run(input.clone()).await.is_err());
+            // Never without an owner and a time at once: one of the two recoveries, or the clean-up, has it.
+            let between = rds.find("orders-r").unwrap();
+            assert!(between.tag(KEEP_UNTIL_TAG).is_some() || between.tag(RECOVERY_TAG) == Some("operation-001"));
+            step(&rds).run(input).await.unwrap();
+            let taken = rds.find("orders-r").unwrap();
+            assert_eq!((taken.tag(RECOVERY_TAG), taken.tag(KEEP_UNTIL_TAG)), (Some("operation-001"), None));
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_cluster_that_is_another_s_or_gone_by_now_is_not_adopted() {
+    let (rds, input) = kept_by("resumed-meanwhile");
+    let error = step(&rds).run(input.clone()).await.unwrap_err();
+    assert_eq!(error.name, ErrorName::InvalidRequest);
+    assert!(error.to_string().contains("not the restored cluster of earlier-2 any more"), "{error}");
+    rds.edit("orders-r", |cluster| cluster.status = "deleting".to_owned());
+    for rds in [rds.clone(), self::rds()] {
+        // Nothing is restored in its place: people were shown a plan without a restore.
+        let error = step(&rds).run(input.clone()).await.unwrap_err();
+        assert_eq!(error.name, ErrorName::RewindFailed);
+        assert!(error.to_string().contains("is gone since the plan was made") && rds.changes().is_empty(), "{error}");
+    }
 }

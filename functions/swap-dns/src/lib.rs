@@ -1,10 +1,11 @@
 //! Moves all records to the restored cluster in one compare-and-swap batch. It never overwrites a record that has changed since the
-//! plan. Its undo restores the records in the same way.
+//! plan. Its undo restores the records in the same way. With `readOnly` it moves nothing, and finds out from the zone what an
+//! attempt whose answer was lost has moved.
 
 use rewind_aws::route53::{Move, MoveRecords, Moved, Zones};
 use rewind_core::{Clock, ErrorName, MovedRecord, Plan, Recovery, Restored, StepError, Swap};
 use rewind_lambda::{Step, Undone};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// The IAM actions that the step calls.
 pub const ACTIONS: &[&str] = &["route53:ListResourceRecordSets", "route53:ChangeResourceRecordSets", "sts:AssumeRole"];
@@ -20,6 +21,7 @@ pub struct SwapDns<Z, K> {
 
 /// The payload of the step.
 #[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Input {
     /// The recovery.
     pub recovery: Recovery,
@@ -27,13 +29,54 @@ pub struct Input {
     pub plan: Plan,
     /// The restored cluster.
     pub restored: Restored,
+    /// True if no record is to be moved, and only the zone read.
+    #[serde(default)]
+    pub read_only: bool,
+}
+
+/// The result of the step.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub enum Output {
+    /// The records were moved.
+    Moved(Swap),
+    /// The records were only read.
+    Read(FoundRecords),
+}
+
+/// The records as they are in the zone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct FoundRecords {
+    /// How they stand.
+    pub records: FoundState,
+    /// A sentence for people.
+    pub what: String,
+    /// The records as they were moved; none unless all of them were.
+    pub swap: Option<Swap>,
+}
+
+/// All records of a plan at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum FoundState {
+    /// All as planned: nothing was moved.
+    Planned,
+    /// All at the restored cluster.
+    Moved,
+    /// Some at the restored cluster, and not all.
+    Mixed,
+    /// None at the restored cluster, and somebody changed one.
+    Elsewhere,
 }
 
 impl<Z: Zones + MoveRecords, K: Clock> Step for SwapDns<Z, K> {
     type Input = Input;
-    type Output = Swap;
+    type Output = Output;
 
-    async fn run(&self, input: Input) -> Result<Swap, StepError> {
+    async fn run(&self, input: Input) -> Result<Output, StepError> {
+        if input.read_only {
+            return Ok(Output::Read(self.read(&input).await?));
+        }
         // Whoever reads the zone's history later finds the recovery by its id.
         let comment = format!("aurora-rewind {}: to {}", input.recovery.id, input.restored.cluster);
         let moves = forward(&input);
@@ -41,13 +84,7 @@ impl<Z: Zones + MoveRecords, K: Clock> Step for SwapDns<Z, K> {
             None => None,
             Some(zone) => self.settle(zone, &moves, &comment).await?.change_id,
         };
-        let records = moves.into_iter().map(|m| MovedRecord { name: m.name, from: m.from, to: m.to, ttl: m.ttl });
-        Ok(Swap {
-            change_id,
-            hosted_zone_id: zone(&input.plan).map(ToOwned::to_owned),
-            swapped_at: self.clock.now(),
-            records: records.collect(),
-        })
+        Ok(Output::Moved(self.swap(&input.plan, moves, change_id)))
     }
 
     async fn undo(&self, input: Input) -> Result<Undone, StepError> {
@@ -79,15 +116,57 @@ enum RecordState {
     /// All at `to`.
     After,
     /// Neither, with a description for people.
-    Other(String),
+    Other {
+        found: String,
+        /// The number of records at `to`.
+        after: usize,
+    },
 }
 
 impl<Z: Zones + MoveRecords, K: Clock> SwapDns<Z, K> {
+    fn swap(&self, plan: &Plan, moves: Vec<Move>, change_id: Option<String>) -> Swap {
+        let records = moves.into_iter().map(|m| MovedRecord { name: m.name, from: m.from, to: m.to, ttl: m.ttl });
+        Swap {
+            change_id,
+            hosted_zone_id: zone(plan).map(ToOwned::to_owned),
+            swapped_at: self.clock.now(),
+            records: records.collect(),
+        }
+    }
+
+    /// Finds out from the zone what an earlier attempt has moved.
+    async fn read(&self, input: &Input) -> Result<FoundRecords, StepError> {
+        let moves = forward(input);
+        let state = match zone(&input.plan) {
+            // Without records there is nothing to move, and nothing was moved.
+            None => RecordState::Before,
+            Some(zone) => self.record_state(zone, &moves).await?,
+        };
+        Ok(match state {
+            RecordState::Before => FoundRecords {
+                records: FoundState::Planned,
+                what: format!("all records point at {}, as planned", input.plan.cluster),
+                swap: None,
+            },
+            RecordState::After => FoundRecords {
+                records: FoundState::Moved,
+                what: format!("all records point at {}", input.restored.cluster),
+                // The time is later than that of the move, and makes the wait for the old TTL longer, never shorter.
+                swap: Some(self.swap(&input.plan, moves, None)),
+            },
+            RecordState::Other { found, after } => FoundRecords {
+                records: if after == 0 { FoundState::Elsewhere } else { FoundState::Mixed },
+                what: found,
+                swap: None,
+            },
+        })
+    }
+
     async fn settle(&self, zone: &str, moves: &[Move], comment: &str) -> Result<BatchOutcome, StepError> {
         // A second run, or a second undo, finds its work done and must not fail on it.
         match self.record_state(zone, moves).await? {
             RecordState::After => return Ok(BatchOutcome { change_id: None, moved: false }),
-            RecordState::Other(found) => return Err(changed(&found)),
+            RecordState::Other { found, .. } => return Err(changed(&found)),
             RecordState::Before => {}
         }
         let unsettled = match self.zones.move_records(zone, moves, comment).await {
@@ -102,8 +181,8 @@ impl<Z: Zones + MoveRecords, K: Clock> SwapDns<Z, K> {
             RecordState::Before => Err(unsettled),
             // A refused batch moved nothing. An unanswered one may have been applied and changed since, so the restored cluster
             // may have had clients.
-            RecordState::Other(found) if unsettled.name == ErrorName::RecordChanged => Err(changed(&found)),
-            RecordState::Other(found) => Err(StepError::new(
+            RecordState::Other { found, .. } if unsettled.name == ErrorName::RecordChanged => Err(changed(&found)),
+            RecordState::Other { found, .. } => Err(StepError::new(
                 ErrorName::OutcomeUnknown,
                 format!("the records were sent to be moved, no answer came, and now {found}"),
             )
@@ -135,8 +214,10 @@ impl<Z: Zones + MoveRecords, K: Clock> SwapDns<Z, K> {
         Ok(match (before, after) {
             _ if before == moves.len() => RecordState::Before,
             _ if after == moves.len() => RecordState::After,
-            _ if found.is_empty() => RecordState::Other("some records were moved and some were not".to_owned()),
-            _ => RecordState::Other(found.join(", ")),
+            _ if found.is_empty() => {
+                RecordState::Other { found: "some records were moved and some were not".to_owned(), after }
+            }
+            _ => RecordState::Other { found: found.join(", "), after },
         })
     }
 }

@@ -86,7 +86,19 @@ fn step(zone: &Zone) -> SwapDns<&Zone, ManualClock> {
 }
 
 fn input() -> Input {
-    Input { recovery: recovery(), plan: plan(), restored: restored() }
+    Input { recovery: recovery(), plan: plan(), restored: restored(), read_only: false }
+}
+
+async fn swap(zone: &Zone, input: Input) -> Swap {
+    let Output::Moved(swap) = step(zone).run(input).await.unwrap() else { panic!("it only read") };
+    swap
+}
+
+async fn read(zone: &Zone) -> FoundRecords {
+    let Output::Read(found) = step(zone).run(Input { read_only: true, ..input() }).await.unwrap() else {
+        panic!("it moved")
+    };
+    found
 }
 
 fn at_new() -> Vec<String> {
@@ -100,12 +112,12 @@ fn at_old() -> Vec<String> {
 #[tokio::test]
 async fn all_records_move_in_one_batch_and_a_second_run_moves_nothing() {
     let zone = Zone::new(Lose::Nothing);
-    let swap = step(&zone).run(input()).await.unwrap();
-    assert_eq!(swap.change_id.as_deref(), Some("C1"));
+    let moved = swap(&zone, input()).await;
+    assert_eq!(moved.change_id.as_deref(), Some("C1"));
     assert_eq!(zone.values(), at_new());
-    let again = step(&zone).run(input()).await.unwrap();
+    let again = swap(&zone, input()).await;
     // The second run did not make the change, so it has no id to wait for.
-    assert_eq!((again.change_id, again.records), (None, swap.records));
+    assert_eq!((again.change_id, again.records), (None, moved.records));
     assert_eq!(*zone.batches.lock().unwrap(), 1);
 }
 
@@ -171,8 +183,37 @@ async fn without_records_there_is_nothing_to_move() {
     let mut input = input();
     // A plan without records has no zone either, so nothing may be asked of Route 53.
     input.plan.dns.clear();
-    let swap = step(&zone).run(input.clone()).await.unwrap();
-    assert_eq!((swap.change_id, swap.hosted_zone_id, swap.records.len()), (None, None, 0));
+    let moved = swap(&zone, input.clone()).await;
+    assert_eq!((moved.change_id, moved.hosted_zone_id, moved.records.len()), (None, None, 0));
     assert_eq!(step(&zone).undo(input).await.unwrap(), Undone::nothing());
     assert_eq!(*zone.batches.lock().unwrap(), 0);
+}
+
+#[tokio::test]
+async fn the_zone_shows_what_an_attempt_whose_answer_was_lost_has_moved() {
+    let zone = Zone::new(Lose::Nothing);
+    assert_eq!(read(&zone).await.records, FoundState::Planned);
+    let moved = swap(&zone, input()).await;
+    let found = read(&zone).await;
+    assert_eq!(found.records, FoundState::Moved);
+    // The cutover goes on with it, without an id to ask Route 53 about.
+    assert_eq!(found.swap, Some(Swap { change_id: None, ..moved }));
+    // One record leads clients to the restored cluster still: nothing may be concluded from the other one alone.
+    zone.set("db-ro.example.com", "elsewhere.example.com");
+    let found = read(&zone).await;
+    assert_eq!((found.records, found.swap), (FoundState::Mixed, None));
+    assert!(found.what.contains("db-ro.example.com is CNAME elsewhere.example.com"), "{}", found.what);
+    zone.set("db.example.com", &at_old()[0]);
+    assert_eq!(read(&zone).await.records, FoundState::Elsewhere);
+    assert_eq!(*zone.batches.lock().unwrap(), 1, "reading moved a record");
+}
+
+#[test]
+fn what_was_found_is_written_in_the_words_of_the_state_machine() {
+    let found = FoundRecords { records: FoundState::Elsewhere, what: "w".to_owned(), swap: None };
+    let written = serde_json::to_value(Output::Read(found)).unwrap();
+    assert_eq!(written, serde_json::json!({ "records": "elsewhere", "what": "w", "swap": null }));
+    let payload =
+        serde_json::json!({ "recovery": recovery(), "plan": plan(), "restored": restored(), "readOnly": true });
+    assert!(serde_json::from_value::<Input>(payload).unwrap().read_only);
 }

@@ -1,19 +1,28 @@
 //! Makes the plan of a recovery, before anything is changed: it reads the request, the cluster, the records and the secret. It
-//! changes nothing, so it has no undo.
+//! changes nothing, so it has no undo. Where the request resumes an earlier recovery, it decides if that one's restored cluster can
+//! be adopted.
 
+mod adopt;
+mod limits;
 mod plan_text;
+mod record_findings;
 mod records;
 mod refusal;
+mod secret;
+pub mod wake;
 
+use adopt::{Adoption, Resumed, adoption};
 use refusal::invalid;
 use rewind_aws::rds::tags::is_value;
 use rewind_aws::rds::{Cluster, Instance, ReadClusters, ReadParameters, is_foreign};
 use rewind_aws::route53::Zones;
 use rewind_aws::secrets::FindSecrets;
+use rewind_aws::zone_facts::ReadZones;
+use rewind_clock::{OutOfTime, within};
 use rewind_core::names::{default_new_cluster, default_safety_clone, new_instance};
 use rewind_core::{
     Approval, Clock, ClusterFacts, ErrorName, FenceGroups, InPlacePlan, Plan, PlannedInstance, Recovery, Request,
-    StepError, Strategy, StrategyChoice, Window, choose_strategy,
+    StepError, Strategy, StrategyChoice, Window, choose_strategy, timeouts,
 };
 use rewind_lambda::Step;
 use serde::Deserialize;
@@ -24,9 +33,11 @@ pub const ACTIONS: &[&str] = &[
     "rds:DescribeDBClusters",
     "rds:DescribeDBInstances",
     "rds:DescribeDBClusterParameters",
+    "route53:ListHostedZones",
     "route53:ListResourceRecordSets",
     "secretsmanager:DescribeSecret",
     "sts:AssumeRole",
+    "lambda:InvokeFunction",
 ];
 
 /// The step.
@@ -49,15 +60,24 @@ pub struct ValidateWindow<C, Z, S, K> {
 pub struct Input {
     /// The recovery.
     pub recovery: Recovery,
-    /// The request, as the caller wrote it.
+    /// The request, as the caller wrote it. Where it resumes a recovery, that one's fields are in it.
     pub request: Value,
+    /// The record of the recovery to resume; absent where there is none.
+    #[serde(default)]
+    pub resumed: Option<Resumed>,
 }
 
-impl<C: ReadClusters + ReadParameters, Z: Zones, S: FindSecrets, K: Clock> Step for ValidateWindow<C, Z, S, K> {
+impl<C: ReadClusters + ReadParameters, Z: Zones + ReadZones, S: FindSecrets, K: Clock> Step
+    for ValidateWindow<C, Z, S, K>
+{
     type Input = Input;
     type Output = Plan;
 
     async fn run(&self, input: Input) -> Result<Plan, StepError> {
+        if let Some(resumed) = &input.resumed {
+            // Before the request is read: without a record the fields that it would bring are missing.
+            resumed.refuse_record()?;
+        }
         let request = Request::parse(&input.request)?;
         let id = &input.recovery.id;
         // RDS would refuse the tag at the restore, after the lease and the approval.
@@ -71,7 +91,18 @@ impl<C: ReadClusters + ReadParameters, Z: Zones, S: FindSecrets, K: Clock> Step 
         // "5m ago" counts from the start of the recovery, so that a retry does not move the target.
         let started = input.recovery.started_at.min(self.clock.now());
         let facts = self.facts(&cluster, started).await?;
-        let chosen = choose_strategy(&facts, &request)?;
+        let adoption = match &input.resumed {
+            Some(resumed) => {
+                let reading = (&self.clusters, &self.zones, self.fence_groups.as_slice());
+                Some(adoption(reading, resumed, &cluster).await?)
+            }
+            None => None,
+        };
+        // The window has moved on since an adopted cluster was restored, and its data is there already.
+        let chosen = match &adoption {
+            Some(adoption) => adoption.strategy(&facts),
+            None => choose_strategy(&facts, &request)?,
+        };
         let in_place = chosen.strategy == Strategy::Backtrack;
 
         let new_cluster = match &request.new_cluster {
@@ -80,12 +111,16 @@ impl<C: ReadClusters + ReadParameters, Z: Zones, S: FindSecrets, K: Clock> Step 
             None => default_new_cluster(&cluster.name, chosen.moment.at),
         };
         // RDS refuses the name too, but in place only after the approval, with the source fenced.
-        if self.is_taken(&new_cluster).await? {
+        if adoption.is_none() && self.is_taken(&new_cluster).await? {
             return Err(invalid(format!("`newCluster`: there is a cluster {new_cluster} already"))
                 .advice("choose another `newCluster`, or delete that one if it is left over"));
         }
         let source_instances = self.clusters.instances(&cluster.name).await?;
+        let resource_ids = cluster.resource_ids(&source_instances);
         let mut instances = plan_instances(&cluster, source_instances.clone(), &new_cluster)?;
+        if let Some(adoption) = &adoption {
+            adoption.keep_writer(&mut instances);
+        }
         let dns = if in_place {
             instances.retain(|instance| instance.writer);
             // The safety clone has no other instance, and tier 0 makes this one the writer without a failover.
@@ -94,9 +129,16 @@ impl<C: ReadClusters + ReadParameters, Z: Zones, S: FindSecrets, K: Clock> Step 
         } else {
             records::plan(&self.zones, &request.dns, &cluster, &source_instances).await?
         };
-        let secret_arn = self.find_secret(&request, &cluster).await?;
+        let mut findings = dns.findings;
+        if !dns.records.is_empty() {
+            let read = record_findings::find(&self.zones, &request.dns, &dns.records, &cluster, &source_instances);
+            let read = within(timeouts::ZONES_READ, Box::pin(read)).await;
+            findings.extend(read.unwrap_or_else(|OutOfTime| Ok(vec![record_findings::unread(&dns.records)]))?);
+        }
+        let secret = secret::find(&self.secrets, &request, &cluster).await?;
         let is_fenced = !in_place && !dns.records.is_empty();
         let crowded = plan_text::crowded(&cluster.name, &cluster.tags, is_fenced);
+        let pending = plan_text::pending(&cluster.name, &cluster.pending);
 
         let is_anything_to_approve = in_place || !dns.records.is_empty();
         let StrategyChoice { strategy, moment, window, reasons } = chosen;
@@ -104,6 +146,7 @@ impl<C: ReadClusters + ReadParameters, Z: Zones, S: FindSecrets, K: Clock> Step 
             recovery_id: input.recovery.id,
             cluster: cluster.name,
             cluster_arn: cluster.arn,
+            resource_ids,
             engine: cluster.engine,
             engine_version: cluster.engine_version,
             strategy,
@@ -115,23 +158,33 @@ impl<C: ReadClusters + ReadParameters, Z: Zones, S: FindSecrets, K: Clock> Step 
             instances,
             dns: dns.records,
             checks: request.checks,
-            secret_arn,
+            check_timeout_seconds: request.check_timeout.unsigned_abs().as_secs(),
+            secret_arn: secret.arn,
             // A restored cluster beside the source changes nothing for clients, so nobody is asked about it.
             approval: if is_anything_to_approve { request.approval } else { Approval::None },
             approval_timeout_seconds: request.approval_timeout.as_secs(),
+            fence_timeout_seconds: request.fence_timeout.as_secs(),
             keep_source_seconds: request.keep_source.as_secs(),
+            keep_restored_seconds: request.keep_restored.as_secs(),
             dry_run: request.dry_run,
             backtrack: in_place.then(|| InPlacePlan {
                 window_seconds: facts.backtrack_window,
                 force: facts.binlog.is_some(),
                 security_groups: cluster.security_groups,
             }),
+            adopted: adoption.as_ref().map(Adoption::adopted),
             will_do: Vec::new(),
             warnings: dns.warnings,
+            findings,
         };
         plan.will_do = plan_text::will_do(&plan, &self.fence_groups);
         plan.warnings.extend(plan_text::warnings(&plan, &moment, facts.binlog.as_deref()));
         plan.warnings.extend(crowded);
+        plan.warnings.extend(pending);
+        plan.warnings.extend(secret.note);
+        plan.warnings.extend(adoption.iter().flat_map(Adoption::warnings));
+        limits::refuse_unverified(&plan, request.unverified)?;
+        limits::refuse_too_large(&plan)?;
         Ok(plan)
     }
 }
@@ -190,6 +243,8 @@ impl<C: ReadClusters + ReadParameters, Z: Zones, S: FindSecrets, K: Clock> Valid
             // Without Backtrack nothing is forced, and the call can be spared.
             binlog: if backtrack_window > 0 { self.binlog(cluster).await? } else { None },
             fence: self.fence_of(cluster),
+            data_api: cluster.data_api.then(|| cluster.arn.clone()),
+            write_forwarding: cluster.write_forwarding.clone(),
             started,
         })
     }
@@ -214,20 +269,6 @@ impl<C: ReadClusters + ReadParameters, Z: Zones, S: FindSecrets, K: Clock> Valid
             FenceGroups::Ready
         }
     }
-
-    async fn find_secret(&self, request: &Request, cluster: &Cluster) -> Result<String, StepError> {
-        let Some(arn) = request.secret_arn.clone().or_else(|| cluster.master_secret.clone()) else {
-            return Err(invalid(format!("`secretArn` is missing, and {} has no managed master secret", cluster.name))
-                .advice("give the ARN of a secret with `username` and `password` of a user who may check and fence"));
-        };
-        // Without a login nothing can be verified or fenced, which would show only after hours of restoring.
-        if self.secrets.exists(&arn).await? {
-            Ok(arn)
-        } else {
-            Err(invalid(format!("`secretArn`: there is no secret {arn}"))
-                .advice("give the ARN of a secret that is there"))
-        }
-    }
 }
 
 fn plan_instances(
@@ -240,8 +281,17 @@ fn plan_instances(
         return Err(invalid(format!("`cluster`: {} has no writer instance", cluster.name))
             .advice("add an instance to it first: a recovery compares with the source, and fences it"));
     }
-    // Application Auto Scaling creates and deletes these by load, and would not manage copies of them.
-    source.retain(|instance| !instance.name.starts_with("application-autoscaling-"));
+    // Application Auto Scaling creates and deletes these by load, and would not manage copies of them. A failover can make
+    // one of them the writer: then the instance that would take over next is planned in its place, if there is one.
+    let is_autoscaled = |instance: &Instance| instance.name.starts_with("application-autoscaling-");
+    let own = source.iter().filter(|instance| !is_autoscaled(instance));
+    let next = own.min_by_key(|instance| (instance.promotion_tier, instance.name.clone())).map(|i| i.name.clone());
+    let writer = match source.iter().find(|instance| Some(instance.name.as_str()) == writer) {
+        Some(found) if is_autoscaled(found) => next.or(Some(found.name.clone())),
+        _ => writer.map(ToOwned::to_owned),
+    };
+    let writer = writer.as_deref();
+    source.retain(|instance| !is_autoscaled(instance) || Some(instance.name.as_str()) == writer);
     // In a fixed order, so that a retry gives every instance the same name again.
     source.sort_by_key(|i| (Some(i.name.as_str()) != writer, i.promotion_tier, i.name.clone()));
     let names = |named: &dyn Fn(usize, &Instance) -> String| -> Vec<String> {

@@ -1,9 +1,10 @@
 //! The function `validate-window`.
 
 use rewind_aws::rds::{Rds, fence_groups_from_env};
-use rewind_aws::{Aws, route53::Route53, secrets::Secrets};
+use rewind_aws::{Aws, route53::Route53, secrets::Secrets, wake::Waker};
 use rewind_lambda::SystemClock;
 use validate_window::ValidateWindow;
+use validate_window::wake::{Waking, functions_from_env};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_runtime::Error> {
@@ -15,5 +16,5 @@ async fn main() -> Result<(), lambda_runtime::Error> {
         clock: SystemClock,
         fence_groups: fence_groups_from_env(),
     };
-    rewind_lambda::start(step).await
+    rewind_lambda::start(Waking { step, waker: Waker::new(&aws), functions: functions_from_env() }).await
 }

@@ -51,9 +51,18 @@ fn ask(plan: &Plan) -> Option<String> {
 fn side_by_side(plan: &Plan) -> Vec<String> {
     let moment = if plan.use_latest { "the latest restorable time".to_owned() } else { plan.target.to_string() };
     let mut steps = vec![
-        format!("restore {} as it was at {moment} into the restored cluster {}", plan.cluster, plan.new_cluster),
+        match &plan.adopted {
+            Some(adopted) => format!(
+                "adopt {}, which {} restored as of {moment}: nothing is restored again",
+                plan.new_cluster, adopted.recovery
+            ),
+            None => {
+                format!("restore {} as it was at {moment} into the restored cluster {}", plan.cluster, plan.new_cluster)
+            }
+        },
         format!(
-            "add {} instance(s): {}",
+            "{} {} instance(s): {}",
+            if plan.adopted.is_some() { "have" } else { "add" },
             plan.instances.len(),
             plan.instances.iter().map(|i| format!("{} ({})", i.name, i.class)).collect::<Vec<_>>().join(", ")
         ),
@@ -61,19 +70,41 @@ fn side_by_side(plan: &Plan) -> Vec<String> {
     ];
     if plan.dns.is_empty() {
         steps.push(format!("leave traffic on {}: no record was named", plan.cluster));
+        steps.push(if_it_fails(plan));
         return steps;
     }
     steps.extend(ask(plan));
     steps.push(format!("fence {}: no write is acknowledged by it after that, and its sessions end", plan.cluster));
-    for record in &plan.dns {
+    for record in plan.dns.iter().take(NAMED_RECORDS) {
         steps.push(format!("move {} from {} to the restored cluster", record.name, record.from));
     }
+    steps.extend(unnamed(plan.dns.len()).map(|more| format!("move {more} more records in the same batch")));
     steps.push(format!(
         "keep {}, fenced, for {} to roll back to; then delete it, if nobody uses it, into a final snapshot",
         plan.cluster,
         format_duration(plan.keep_source())
     ));
+    steps.push(if_it_fails(plan));
     steps
+}
+
+/// The most records that sentences name: all of them are in the plan, and each sentence travels from step to step.
+const NAMED_RECORDS: usize = 10;
+
+/// The number of records beyond those that are named; none if all are.
+fn unnamed(records: usize) -> Option<usize> {
+    records.checked_sub(NAMED_RECORDS).filter(|more| *more > 0)
+}
+
+/// Describes the end of a recovery beside the source that fails.
+fn if_it_fails(plan: &Plan) -> String {
+    format!(
+        "should a step or a check fail: leave {} as it was, and keep {} for {}, so that nobody waits for it again; only a \
+         person's rejection deletes it",
+        plan.cluster,
+        plan.new_cluster,
+        format_duration(plan.keep_restored())
+    )
 }
 
 /// Lists the warnings about a plan.
@@ -107,8 +138,22 @@ pub(crate) fn warnings(plan: &Plan, moment: &Moment, binlog: Option<&str>) -> Ve
         }
     }
     // Clients keep an address for the old TTL, whatever Route 53 answers by then.
-    warnings.extend(plan.dns.iter().filter(|record| record.ttl > 60).map(slow_record));
+    let slow: Vec<&PlannedRecord> = plan.dns.iter().filter(|record| record.ttl > 60).collect();
+    warnings.extend(slow.iter().take(NAMED_RECORDS).map(|record| slow_record(record)));
+    warnings.extend(unnamed(slow.len()).map(|more| format!("{more} more records have a TTL of more than 60 s")));
     warnings
+}
+
+/// Warns about changes of the source that wait for its maintenance window.
+// No step starts them: its calls of ModifyDBCluster go without ApplyImmediately. But AWS may, in the middle of the recovery.
+pub(crate) fn pending(cluster: &str, changes: &[String]) -> Option<String> {
+    (!changes.is_empty()).then(|| {
+        format!(
+            "{cluster} has changes that wait for its maintenance window ({}): the recovery does not start them, and they still \
+             wait when it is over; move the window if it comes before that",
+            changes.join(", ")
+        )
+    })
 }
 
 /// Warns about a source that has about as many tags as RDS allows.

@@ -3,12 +3,13 @@
 use crate::refusal::invalid;
 use rewind_aws::rds::{Cluster, Instance};
 use rewind_aws::route53::{RecordSet, Zones};
-use rewind_core::{Endpoint, PlannedRecord, RecordRequest, StepError};
+use rewind_core::{Endpoint, Finding, FindingCode, PlannedRecord, RecordRequest, StepError};
 
 /// The planned records, with warnings about them.
 pub(crate) struct Records {
     pub(crate) records: Vec<PlannedRecord>,
     pub(crate) warnings: Vec<String>,
+    pub(crate) findings: Vec<Finding>,
 }
 
 pub(crate) async fn plan<Z: Zones>(
@@ -17,12 +18,29 @@ pub(crate) async fn plan<Z: Zones>(
     cluster: &Cluster,
     instances: &[Instance],
 ) -> Result<Records, StepError> {
-    let mut planned = Records { records: Vec::new(), warnings: Vec::new() };
+    let mut planned = Records { records: Vec::new(), warnings: Vec::new(), findings: Vec::new() };
     for request in requests {
         let sets = zones.record_sets(&request.hosted_zone_id, &request.name).await?;
         let (ttl, value) = simple_cname(request, &sets)?;
         let target = value.trim_end_matches('.').to_ascii_lowercase();
-        let wanted = match request.endpoint {
+        let present = kind_of(&target, cluster, instances);
+        let endpoint = match (request.endpoint, present) {
+            (Some(asked), _) => asked,
+            (None, Some(kind)) => kind,
+            // Refused below where it is not of this cluster; a custom endpoint has no kind.
+            (None, None) if !is_of_cluster(&target, cluster, instances) => Endpoint::Writer,
+            (None, None) => {
+                return Err(invalid(format!(
+                    "`dns`: {} points at {target}, a custom endpoint, which the restored cluster does not have",
+                    request.name
+                ))
+                .advice("write `\"endpoint\": \"writer\"` or `\"endpoint\": \"reader\"` beside the record's name"));
+            }
+        };
+        if let Some(kind) = present.filter(|kind| *kind != endpoint) {
+            planned.findings.push(contradicted(&request.name, kind, endpoint));
+        }
+        let wanted = match endpoint {
             Endpoint::Writer => cluster.endpoint.as_deref(),
             Endpoint::Reader => cluster.reader_endpoint.as_deref(),
         };
@@ -45,7 +63,7 @@ pub(crate) async fn plan<Z: Zones>(
             name: request.name.clone(),
             ttl,
             from: value.to_owned(),
-            endpoint: request.endpoint,
+            endpoint,
         });
     }
     Ok(planned)
@@ -58,7 +76,34 @@ pub(crate) fn ignored(requests: &[RecordRequest]) -> Records {
     let warning = (!names.is_empty()).then(|| {
         format!("`dns` is left alone: in place the endpoints stay the same, so {} need not move", names.join(", "))
     });
-    Records { records: Vec::new(), warnings: warning.into_iter().collect() }
+    Records { records: Vec::new(), warnings: warning.into_iter().collect(), findings: Vec::new() }
+}
+
+/// The kind of endpoint that `target` is; none for a custom endpoint, and for what is not of the cluster.
+fn kind_of(target: &str, cluster: &Cluster, instances: &[Instance]) -> Option<Endpoint> {
+    let is = |endpoint: &Option<String>| endpoint.as_deref() == Some(target);
+    if is(&cluster.endpoint) {
+        return Some(Endpoint::Writer);
+    }
+    if is(&cluster.reader_endpoint) {
+        return Some(Endpoint::Reader);
+    }
+    let instance = instances.iter().find(|instance| is(&instance.endpoint))?;
+    let is_writer = cluster.members.iter().any(|member| member.writer && member.instance == instance.name);
+    Some(if is_writer { Endpoint::Writer } else { Endpoint::Reader })
+}
+
+/// The finding about a record that would lead to another kind of endpoint than it does now.
+fn contradicted(name: &str, now: Endpoint, asked: Endpoint) -> Finding {
+    let word = |kind| match kind {
+        Endpoint::Writer => "writer",
+        Endpoint::Reader => "reader",
+    };
+    Finding::warning(
+        FindingCode::RecordEndpoint,
+        format!("{name} leads to a {} now, and `endpoint` says {}: its clients change sides", word(now), word(asked)),
+        "leave `endpoint` out to keep the kind that it has",
+    )
 }
 
 fn is_of_cluster(target: &str, cluster: &Cluster, instances: &[Instance]) -> bool {

@@ -7,9 +7,12 @@ use rewind_aws::fixtures::{
 };
 use rewind_aws::rds::fake::FakeRds;
 use rewind_aws::route53::RecordSet;
+use rewind_aws::zone_facts::{ZoneName, ZoneRecord};
+use rewind_core::Endpoint;
+use rewind_core::names::{RECOVERY_TAG, SECRET_TAG, secret_tag_value};
 use serde_json::json;
 
-struct Zone(Vec<RecordSet>);
+pub(crate) struct Zone(pub(crate) Vec<RecordSet>);
 
 impl Zones for Zone {
     async fn record_sets(&self, _: &str, name: &str) -> AwsResult<Vec<RecordSet>> {
@@ -17,7 +20,23 @@ impl Zones for Zone {
     }
 }
 
-struct Vault(bool);
+impl ReadZones for Zone {
+    async fn zone_records(&self, _: &str) -> AwsResult<Option<Vec<ZoneRecord>>> {
+        let record = |set: &RecordSet| ZoneRecord {
+            name: set.name.clone(),
+            kind: set.kind.clone(),
+            values: set.values.iter().map(|value| value.trim_end_matches('.').to_ascii_lowercase()).collect(),
+            ..ZoneRecord::default()
+        };
+        Ok(Some(self.0.iter().map(record).collect()))
+    }
+
+    async fn zones(&self) -> AwsResult<Option<Vec<ZoneName>>> {
+        Ok(Some(Vec::new()))
+    }
+}
+
+pub(crate) struct Vault(pub(crate) bool);
 
 impl FindSecrets for Vault {
     async fn exists(&self, _: &str) -> AwsResult<bool> {
@@ -25,7 +44,7 @@ impl FindSecrets for Vault {
     }
 }
 
-fn cname(value: &str) -> RecordSet {
+pub(crate) fn cname(value: &str) -> RecordSet {
     RecordSet {
         name: "db.example.com".to_owned(),
         kind: "CNAME".to_owned(),
@@ -35,7 +54,7 @@ fn cname(value: &str) -> RecordSet {
     }
 }
 
-fn zone() -> Zone {
+pub(crate) fn zone() -> Zone {
     Zone(vec![cname("Orders.cluster-x.us-east-1.rds.amazonaws.com.")])
 }
 
@@ -48,7 +67,7 @@ async fn validate_with(rds: &FakeRds, zone: Zone, request: Value, fence: &[&str]
     // Ten seconds after the start, as of a retry: relative times must not move with it.
     let clock = ManualClock::at("2026-11-23T10:35:10Z");
     let step = ValidateWindow { clusters: rds.clone(), zones: zone, secrets: Vault(true), clock, fence_groups };
-    let plan = step.run(Input { recovery: recovery(), request }).await;
+    let plan = step.run(Input { recovery: recovery(), request, resumed: None }).await;
     // Held for every request of these tests, whether it is planned or refused.
     assert!(rds.changes().is_empty());
     plan
@@ -75,6 +94,33 @@ async fn the_plan_names_everything_that_will_be_made_and_moved() {
     assert_eq!(plan.dns[0].from, "Orders.cluster-x.us-east-1.rds.amazonaws.com.");
     assert!(plan.will_do.iter().any(|step| step.contains("fence orders")), "{:?}", plan.will_do);
     assert!(plan.warnings.iter().any(|warning| warning.contains("no check was given")), "{:?}", plan.warnings);
+}
+
+#[tokio::test]
+async fn what_waits_for_the_maintenance_window_is_named_and_no_reason_to_wait() {
+    let rds = rds();
+    rds.edit("orders", |cluster| cluster.pending = vec!["engine version 15.9".to_owned()]);
+    let plan = validate(&rds, zone(), request(json!({}))).await.unwrap();
+    let warned = plan.warnings.iter().any(|warning| warning.contains("maintenance window (engine version 15.9)"));
+    assert!(warned, "{:?}", plan.warnings);
+}
+
+#[tokio::test]
+async fn in_place_what_passes_the_security_groups_is_refused_with_the_command_that_closes_it() {
+    type Edit = fn(&mut Cluster);
+    let edits: [(Edit, &str); 2] = [
+        (|cluster| cluster.data_api = true, "disable-http-endpoint --resource-arn arn:aws:rds:us-east-1"),
+        (|cluster| cluster.write_forwarding = Some("enabling".to_owned()), "--no-enable-local-write-forwarding"),
+    ];
+    let asked = json!({ "strategy": "backtrack", "inPlace": "allowed", "dns": [] });
+    for (edit, message) in edits {
+        let rds = mysql_rds();
+        assert!(validate(&rds, zone(), request(asked.clone())).await.is_ok());
+        rds.edit("orders", edit);
+        let error = validate(&rds, zone(), request(asked.clone())).await.unwrap_err();
+        assert_eq!(error.name, ErrorName::InvalidRequest);
+        assert!(error.to_string().contains(message), "{error}\nlacks {message}");
+    }
 }
 
 #[tokio::test]
@@ -113,6 +159,35 @@ async fn records_that_cannot_be_moved_safely_are_refused() {
         assert_eq!(error.name, ErrorName::InvalidRequest);
         assert!(error.to_string().contains(message), "{error}\nlacks {message}");
     }
+}
+
+#[tokio::test]
+async fn a_record_keeps_the_kind_of_endpoint_that_it_leads_to_unless_the_request_names_another() {
+    let reader = || Zone(vec![cname("orders.cluster-ro-x.us-east-1.rds.amazonaws.com")]);
+    let plan = validate(&rds(), reader(), request(json!({}))).await.unwrap();
+    assert_eq!((plan.dns[0].endpoint, plan.findings.len()), (Endpoint::Reader, 0));
+    let asked = json!({ "dns": [{ "hostedZoneId": "Z1", "name": "db.example.com", "endpoint": "writer" }] });
+    let plan = validate(&rds(), reader(), request(asked)).await.unwrap();
+    assert_eq!(plan.dns[0].endpoint, Endpoint::Writer);
+    assert_eq!(plan.findings[0].code, "record-endpoint");
+    assert!(plan.findings[0].what.contains("leads to a reader now"), "{:?}", plan.findings);
+    // An instance's own endpoint has the kind that the instance has now.
+    let instance = Zone(vec![cname("orders-2.x.us-east-1.rds.amazonaws.com")]);
+    let plan = validate(&rds(), instance, request(json!({}))).await.unwrap();
+    assert_eq!(plan.dns[0].endpoint, Endpoint::Reader);
+    let rds = rds();
+    rds.edit("orders", |cluster| cluster.custom_endpoints = vec!["a.cluster-custom-x".to_owned()]);
+    let error = validate(&rds, Zone(vec![cname("a.cluster-custom-x")]), request(json!({}))).await.unwrap_err();
+    assert!(error.to_string().contains("a custom endpoint") && error.to_string().contains("\"writer\""), "{error}");
+}
+
+#[tokio::test]
+async fn a_record_with_a_long_ttl_is_a_finding_of_the_plan() {
+    let slow = || Zone(vec![RecordSet { ttl: Some(3_600), ..zone().0.remove(0) }]);
+    let plan = validate(&rds(), slow(), request(json!({}))).await.unwrap();
+    assert_eq!(plan.findings[0].code, "record-ttl");
+    let accepted = json!({ "dns": [{ "hostedZoneId": "Z1", "name": "db.example.com", "acceptTtl": "1h" }] });
+    assert!(validate(&rds(), slow(), request(accepted)).await.unwrap().findings.is_empty());
 }
 
 #[tokio::test]
@@ -157,6 +232,119 @@ async fn a_missing_secret_is_found_before_anything_is_made() {
     assert!(error.to_string().contains("`secretArn` is missing"), "{error}");
 }
 
+const SECRET: &str = "arn:aws:secretsmanager:us-east-1:000000000000:secret:rds!cluster-orders-aB3xY9";
+
+/// The live cluster after a recovery: without a managed secret, and tagged with the one that logs in.
+fn recovered_once(secret: &str) -> FakeRds {
+    let rds = rds();
+    rds.edit("orders", |cluster| {
+        cluster.master_secret = None;
+        cluster.tags = vec![
+            (RECOVERY_TAG.to_owned(), "the-first-one".to_owned()),
+            (SECRET_TAG.to_owned(), secret_tag_value(secret).unwrap()),
+        ];
+    });
+    rds
+}
+
+#[tokio::test]
+async fn a_cluster_that_was_recovered_once_is_recovered_again_by_the_secret_of_the_first() {
+    let plan = validate(&recovered_once(SECRET), zone(), request(json!({}))).await.unwrap();
+    assert_eq!(plan.secret_arn, SECRET);
+    let note = format!(
+        "logs in with {SECRET}, found by the tag aurora-rewind:secret of orders, which the recovery the-first-one"
+    );
+    assert!(plan.warnings.iter().any(|warning| warning.starts_with(&note)), "{:?}", plan.warnings);
+}
+
+#[tokio::test]
+async fn a_secret_of_the_request_or_of_the_cluster_counts_before_the_tag() {
+    let named = "arn:aws:secretsmanager:us-east-1:000000000000:secret:mine";
+    let plan = validate(&recovered_once(SECRET), zone(), request(json!({ "secretArn": named }))).await.unwrap();
+    assert_eq!(plan.secret_arn, named);
+    let rds = recovered_once(SECRET);
+    rds.edit("orders", |cluster| cluster.master_secret = Some("arn:managed".to_owned()));
+    let plan = validate(&rds, zone(), request(json!({}))).await.unwrap();
+    assert_eq!(plan.secret_arn, "arn:managed");
+    assert!(!plan.warnings.iter().any(|warning| warning.contains("found by the tag")), "{:?}", plan.warnings);
+}
+
+#[tokio::test]
+async fn a_tagged_secret_that_is_gone_is_told_with_what_to_do() {
+    let clock = ManualClock::at("2026-11-23T10:35:10Z");
+    let clusters = recovered_once(SECRET);
+    let step = ValidateWindow { clusters, zones: zone(), secrets: Vault(false), clock, fence_groups: Vec::new() };
+    let error = step.run(Input { recovery: recovery(), request: request(json!({})), resumed: None }).await.unwrap_err();
+    assert_eq!(error.name, ErrorName::InvalidRequest);
+    for message in [SECRET, "names in its tag aurora-rewind:secret is gone", "--manage-master-user-password"] {
+        assert!(error.to_string().contains(message), "{error}\nlacks {message}");
+    }
+    let rds = recovered_once(SECRET);
+    rds.edit("orders", |cluster| cluster.tags = vec![(SECRET_TAG.to_owned(), "see@the wiki".to_owned())]);
+    let error = validate(&rds, zone(), request(json!({}))).await.unwrap_err();
+    assert!(error.to_string().contains("is no ARN: see@the wiki"), "{error}");
+}
+
+#[tokio::test]
+async fn data_that_neither_a_person_nor_a_check_sees_reaches_clients_only_where_that_is_accepted() {
+    let check = json!([{ "name": "n", "database": "d", "sql": "SELECT 1", "expect": 1 }]);
+    let beside = |extra: Value| validate_owned(rds(), request(extra));
+    let rewound = |extra: Value| validate_owned(mysql_rds(), in_place(extra));
+    for (refused, what) in [
+        (beside(json!({ "approval": "none" })).await, "traffic is moved with `approval` none"),
+        (beside(json!({ "approval": "none", "dryRun": true })).await, "traffic is moved with `approval` none"),
+        (rewound(json!({ "approval": "none" })).await, "orders is rewound with `approval` none"),
+    ] {
+        let error = refused.unwrap_err();
+        assert_eq!(error.name, ErrorName::InvalidRequest);
+        assert!(
+            error.to_string().contains(what) && error.to_string().contains("`\"unverified\": \"accepted\"`"),
+            "{error}"
+        );
+    }
+    for accepted in [
+        beside(json!({ "approval": "none", "unverified": "accepted" })).await,
+        beside(json!({ "approval": "none", "checks": check })).await,
+        beside(json!({})).await,
+        // Nothing reaches clients, so nobody has to accept anything.
+        beside(json!({ "approval": "none", "dns": [] })).await,
+        rewound(json!({ "approval": "none", "unverified": "accepted" })).await,
+        rewound(json!({ "approval": "none", "checks": check })).await,
+    ] {
+        accepted.unwrap();
+    }
+}
+
+async fn validate_owned(rds: FakeRds, request: Value) -> Result<Plan, StepError> {
+    validate(&rds, zone(), request).await
+}
+
+#[tokio::test]
+async fn a_plan_that_no_step_could_carry_is_refused_before_anything_is_made() {
+    // Names of the most characters that DNS takes, and values as long.
+    let name = |n: usize| format!("{n:03}.{}.{}.{}.example.com", "a".repeat(63), "b".repeat(63), "c".repeat(63));
+    let long = |n: usize| RecordSet {
+        name: name(n),
+        ttl: Some(300),
+        ..cname("Orders.cluster-x.us-east-1.rds.amazonaws.com.")
+    };
+    let records =
+        |count: usize| (0..count).map(|n| json!({ "hostedZoneId": "Z1", "name": name(n) })).collect::<Value>();
+    let sql = "x".repeat(15_000);
+    let checks = json!([{ "name": "n", "database": "d", "sql": sql, "expect": 1 }]);
+    let zone = || Zone((0..100).map(long).collect());
+    let plan = validate(&rds(), zone(), request(json!({ "dns": records(100), "checks": checks }))).await.unwrap();
+    assert_eq!(plan.dns.len(), 100);
+    let has = |texts: &[String], text: &str| texts.iter().any(|found| found.contains(text));
+    assert!(has(&plan.will_do, "move 90 more records in the same batch"), "{:?}", plan.will_do);
+    assert!(has(&plan.warnings, "90 more records have a TTL"), "{:?}", plan.warnings);
+    assert!(serde_json::to_vec(&plan).unwrap().len() <= rewind_core::PLAN_MAX);
+    let mut large = plan.clone();
+    large.checks[0].sql = "x".repeat(rewind_core::PLAN_MAX);
+    let error = limits::refuse_too_large(&large).unwrap_err();
+    assert!(error.to_string().contains("1 checks and 100 records"), "{error}");
+}
+
 #[test]
 fn names_that_would_collide_are_numbered() {
     let instance = |name: &str| Instance { name: name.to_owned(), ..Instance::default() };
@@ -168,6 +356,26 @@ fn names_that_would_collide_are_numbered() {
     let names: Vec<&str> = planned.iter().map(|instance| instance.name.as_str()).collect();
     assert_eq!(names, ["orders-r-1", "orders-r-2"]);
     assert_eq!(instances().len(), 2);
+}
+
+#[test]
+fn a_reader_of_autoscaling_that_became_the_writer_is_not_planned_as_the_writer() {
+    let instance = |name: &str, tier| Instance { name: name.to_owned(), promotion_tier: tier, ..Instance::default() };
+    let scaled = "application-autoscaling-0b1c2d3e";
+    let mut cluster = source();
+    cluster.members = [("orders-1", false), ("orders-2", false), (scaled, true)]
+        .map(|(name, writer)| rewind_aws::rds::Member { instance: name.to_owned(), writer })
+        .to_vec();
+    let all = vec![instance("orders-2", 5), instance(scaled, 15), instance("orders-1", 1)];
+    let planned = plan_instances(&cluster, all, "orders-r").unwrap();
+    let shown: Vec<_> =
+        planned.iter().map(|i| (i.source.as_str(), i.name.as_str(), i.promotion_tier, i.writer)).collect();
+    // The instance that would take over next is the writer, with the tiers of the source.
+    assert_eq!(shown, [("orders-1", "orders-r-1", 1, true), ("orders-2", "orders-r-2", 5, false)]);
+    // Without any other instance it is the model, and its name is not carried over.
+    let planned = plan_instances(&cluster, vec![instance(scaled, 15)], "orders-r").unwrap();
+    let shown: Vec<_> = planned.iter().map(|i| (i.source.as_str(), i.name.as_str(), i.writer)).collect();
+    assert_eq!(shown, [(scaled, "orders-r-1", true)]);
 }
 
 fn in_place(extra: Value) -> Value {
@@ -247,7 +455,9 @@ async fn in_place_the_plan_warns_of_what_one_may_not_expect() {
         assert!(plan.warnings.iter().any(|warning| warning.contains(message)), "{:?}\nlacks {message}", plan.warnings);
     }
     assert!(plan.reasons.iter().any(|reason| reason.contains("forced")), "{:?}", plan.reasons);
-    let unasked = validate(&mysql_rds(), zone(), in_place(json!({ "approval": "none" }))).await.unwrap();
+    let unasked = validate(&mysql_rds(), zone(), in_place(json!({ "approval": "none", "unverified": "accepted" })))
+        .await
+        .unwrap();
     assert!(unasked.warnings.iter().any(|warning| warning == "nobody is asked before orders is rewound"));
 }
 
@@ -312,12 +522,15 @@ async fn a_source_with_nearly_as_many_tags_as_there_may_be_is_warned_of() {
         validate(&rds, zone(), request(extra)).await.unwrap().warnings
     };
     let warns = |warnings: &[String], what: &str| warnings.iter().any(|warning| warning.contains(what));
-    // RDS takes 50 tags. Four are kept free for marks on the restored cluster, and the fenced source needs two.
+    // RDS takes 50 tags. Six are kept free for marks on the restored cluster, and the fenced source needs two.
     let warnings = plan(49, json!({})).await;
-    assert!(warns(&warnings, "does not get k46, k47, k48") && warns(&warnings, "unless 1 of its tags"), "{warnings:?}");
+    assert!(
+        warns(&warnings, "does not get k44, k45, k46, k47, k48") && warns(&warnings, "unless 1 of its tags"),
+        "{warnings:?}"
+    );
     let warnings = plan(48, json!({})).await;
-    assert!(warns(&warnings, "does not get k46, k47") && !warns(&warnings, "no room"), "{warnings:?}");
-    let warnings = plan(46, json!({})).await;
+    assert!(warns(&warnings, "does not get k44, k45, k46, k47") && !warns(&warnings, "no room"), "{warnings:?}");
+    let warnings = plan(44, json!({})).await;
     assert!(!warns(&warnings, "tags"), "{warnings:?}");
     // Without a record nothing is fenced, and nothing marked.
     let warnings = plan(50, json!({ "dns": [] })).await;
@@ -332,7 +545,7 @@ async fn a_name_that_no_tag_can_hold_is_refused_before_anything_is_made() {
         ValidateWindow { clusters: rds.clone(), zones: zone(), secrets: Vault(true), clock, fence_groups: Vec::new() };
     // Step Functions allows parentheses in a name, and RDS refuses them in the value of a tag.
     let recovery = Recovery { id: "fix(1)".to_owned(), ..recovery() };
-    let error = step.run(Input { recovery, request: request(json!({})) }).await.unwrap_err();
+    let error = step.run(Input { recovery, request: request(json!({})), resumed: None }).await.unwrap_err();
     assert_eq!(error.name, ErrorName::InvalidRequest);
     assert!(error.to_string().contains("fix(1)") && rds.changes().is_empty(), "{error}");
 }

@@ -1,22 +1,29 @@
 //! Runs the checks on the rewound data, read-only, and on the source for comparison. It changes nothing, so there is nothing
 //! to undo. The source's results are shown and not judged, except where the rewound data has to be the source's again.
 
+mod after_cutover;
 mod compare_with_source;
 
 use jiff::Timestamp;
 use rewind_access::Access;
 use rewind_aws::rds::{Cluster, ReadClusters};
+use rewind_aws::secret_target::ReadSecretTargets;
 use rewind_aws::secrets::Logins;
 use rewind_core::{Clock, ErrorName, Login, Plan, Recovery, Report, Restored, StepError, Strategy};
 use rewind_db::{
-    CheckLimits, ConnectError, Server, Session, defaults, invalid_database_note, invalid_databases, run_checks,
+    CheckLimits, ConnectError, Server, Session, compare_counters, defaults, invalid_database_note, invalid_databases,
+    run_checks,
 };
 use rewind_lambda::Step;
 use serde::Deserialize;
 
 /// The IAM actions that the step calls.
-pub const ACTIONS: &[&str] =
-    &["rds:DescribeDBClusters", "secretsmanager:ListSecretVersionIds", "secretsmanager:GetSecretValue"];
+pub const ACTIONS: &[&str] = &[
+    "rds:DescribeDBClusters",
+    "rds:DescribeDBInstances",
+    "secretsmanager:ListSecretVersionIds",
+    "secretsmanager:GetSecretValue",
+];
 
 /// The step.
 #[derive(Debug)]
@@ -52,7 +59,7 @@ pub enum Expect {
     SameAsSource,
 }
 
-impl<C: ReadClusters, S: Logins, K: Clock> Step for Verify<C, S, K> {
+impl<C: ReadClusters, S: Logins + ReadSecretTargets, K: Clock> Step for Verify<C, S, K> {
     type Input = Input;
     type Output = Report;
 
@@ -63,6 +70,8 @@ impl<C: ReadClusters, S: Logins, K: Clock> Step for Verify<C, S, K> {
             None => (plan.cluster.as_str(), self.clock.now()),
         };
         let cluster = self.access.cluster(name).await?;
+        // Before anything is read of it: an approval of this report is for these resources.
+        let resource_ids = cluster.resource_ids(&self.access.clusters.instances(name).await?);
         let (rewound, session) = self.log_in(&recovery, &plan, &cluster, moment).await?;
         // An interrupted DROP DATABASE leaves one that nobody can connect to: a target inside the drop restores it
         // so.
@@ -82,20 +91,27 @@ impl<C: ReadClusters, S: Logins, K: Clock> Step for Verify<C, S, K> {
             }
         };
         let limits = match expect {
-            Expect::Checks => CheckLimits::default(),
-            Expect::SameAsSource => CheckLimits::for_equal_sides(),
+            Expect::Checks => CheckLimits::with_check(plan.check_timeout()),
+            Expect::SameAsSource => CheckLimits::with_check(plan.check_timeout()).for_equal_sides(),
         };
         let found = run_checks(&rewound, source.as_ref(), &plan.checks, &limits).await?;
         notes.extend(found.notes.iter().cloned());
         notes.extend(old_password_note(&rewound.login()));
         // In an undo the request's expectations do not hold: they describe the data that was wanted, not that of
         // before.
-        let report = match expect {
+        let mut report = match expect {
             Expect::Checks => Report::new(rewound.login(), found.checks, found.tables, notes),
             Expect::SameAsSource => {
                 compare_with_source::report(rewound.login(), reference_cluster(&plan), found, notes)
             }
         };
+        report.resource_ids = resource_ids;
+        if let (Expect::Checks, true, Some(restored)) = (expect, report.passed, &restored) {
+            let servers = Servers { rewound: &rewound, source: source.as_ref() };
+            self.add_what_stays_behind(&mut report, &plan, restored, servers).await;
+        }
+        // Last: everything was compared whole.
+        let report = report.fitted();
         if report.passed {
             return Ok(report);
         }
@@ -106,12 +122,22 @@ impl<C: ReadClusters, S: Logins, K: Clock> Step for Verify<C, S, K> {
                 .advice("compare the two before anybody writes to the cluster"),
             (Expect::Checks, Strategy::Backtrack) => failed
                 .changed(format!("the data as it was before is on {}", reference_cluster(&plan)))
-                .advice("correct the check, or choose another moment, and start again"),
-            (Expect::Checks, _) => failed
-                .changed("the source was not touched")
-                .advice("correct the check, or choose another moment, and start again"),
+                .advice(
+                    "correct the check, give it longer (`checkTimeout`), or choose another moment, and start again",
+                ),
+            (Expect::Checks, _) => failed.changed("the source was not touched").advice(format!(
+                "correct the check or give it longer (`checkTimeout`), and go on with the same restored cluster: rewind \
+                 resume {}; or start again with another moment",
+                recovery.id
+            )),
         })
     }
+}
+
+/// The servers of both sides.
+struct Servers<'a> {
+    rewound: &'a Server,
+    source: Option<&'a Server>,
 }
 
 /// The cluster that holds the data as it was before the recovery: in place the safety clone, for the source itself is rewound.
@@ -135,7 +161,30 @@ fn old_password_note(login: &Login) -> Option<String> {
     })
 }
 
-impl<C: ReadClusters, S: Logins, K: Clock> Verify<C, S, K> {
+impl<C: ReadClusters, S: Logins + ReadSecretTargets, K: Clock> Verify<C, S, K> {
+    /// Adds to the report what goes on as if the source still had the traffic.
+    // None of it decides anything, so none of it may fail a verification of hours of work.
+    async fn add_what_stays_behind(&self, report: &mut Report, plan: &Plan, restored: &Restored, servers: Servers<'_>) {
+        if !after_cutover::moves_traffic(plan) {
+            return;
+        }
+        let target = self.access.secrets.secret_target(&plan.secret_arn).await;
+        match (target, self.access.cluster(&plan.cluster).await) {
+            (Ok(target), Ok(source)) => {
+                report.differences.extend(after_cutover::secret(plan, &target, &source, restored))
+            }
+            (Err(error), _) | (_, Err(error)) => {
+                report.notes.push(format!("what the secret names could not be read: {error}"));
+            }
+        }
+        let Some(source) = servers.source else { return };
+        let first_database = defaults(plan.engine).first_database;
+        match compare_counters(servers.rewound, source, first_database).await {
+            Ok(compared) => report.notes.extend(after_cutover::counters(plan.engine, &restored.cluster, &compared)),
+            Err(error) => report.notes.push(format!("sequences were not compared with the source: {error}")),
+        }
+    }
+
     async fn log_in(
         &self,
         recovery: &Recovery,

@@ -11,6 +11,7 @@ use rewind_aws::AwsResult;
 use rewind_aws::fixtures::{ManualClock, STARTED, TARGET, in_place_plan, mysql_source, recovery, time};
 use rewind_aws::rds::Cluster;
 use rewind_aws::rds::fake::FakeRds;
+use rewind_aws::secret_target::{ReadSecretTargets, SecretTarget};
 use rewind_aws::secrets::{Login, Logins};
 use rewind_core::{Check, ErrorName, Expectation, Report, Restored, StepError};
 use rewind_db::{Network, Settings};
@@ -28,6 +29,12 @@ impl Logins for Secret {
             version: version.to_owned(),
         };
         Ok(vec![login("of another time", "AWSPREVIOUS"), login(MASTER_PASSWORD, "AWSCURRENT")])
+    }
+}
+
+impl ReadSecretTargets for Secret {
+    async fn secret_target(&self, _: &str) -> AwsResult<SecretTarget> {
+        Ok(SecretTarget::default())
     }
 }
 

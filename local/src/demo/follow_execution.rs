@@ -8,7 +8,7 @@ use super::writer::Writer;
 use crate::stack::StackEnv;
 use anyhow::{Context, Result, bail};
 use jiff::Timestamp;
-use rewind_core::{Difference, FenceLayer, MovedRecord, Plan, Proposal, Report, Restored};
+use rewind_core::{Difference, FenceLayer, Finding, MovedRecord, Plan, Proposal, Report, Restored};
 use rewind_ui::{format, progress};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -155,6 +155,17 @@ fn show_output(console: &Console, state: &str, payload: Value, approval: &mut Ap
             let plan: Plan = read(state, payload)?;
             show::document(console, &format::plan(&plan));
             approval.plan = Some(plan);
+        }
+        "Preflight" => {
+            let findings = payload.get("findings").cloned().unwrap_or_default();
+            let findings: Vec<Finding> = read(state, findings)?;
+            for finding in &findings {
+                console.print(format_args!("          ! {finding}"));
+            }
+            // People decide on the plan with its findings: without them the hash would be another.
+            if let Some(plan) = &mut approval.plan {
+                plan.findings = findings;
+            }
         }
         "Verify" => {
             let report: Report = read(state, payload)?;

@@ -22,6 +22,7 @@ use rewind_core::Clock;
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::task::JoinSet;
@@ -40,6 +41,8 @@ pub struct Cluster {
     names: Vec<String>,
     admitted: AdmittedBlocks,
     history: Arc<History>,
+    /// True if a writer is started with the event scheduler on.
+    events: AtomicBool,
     servers: tokio::sync::Mutex<Servers>,
 }
 
@@ -84,12 +87,31 @@ impl Cluster {
             password: None,
         };
         let admitted = Arc::new(Mutex::new(admitted));
-        Ok(Self { context, dir, names, admitted, history, servers: servers.into() })
+        Ok(Self { context, dir, names, admitted, history, events: true.into(), servers: servers.into() })
     }
 
     /// Sets how far back the history reaches: for rewinds in place, and for restores. What is older than both is removed.
     pub fn set_reach(&self, backtrack: SignedDuration, retention: SignedDuration) {
         self.history.set_reach(backtrack, retention);
+    }
+
+    /// Turns the event scheduler on or off: from the next start of the writer on, and with `now` on the present one too.
+    pub fn run_events(cluster: &Arc<Self>, runs: bool, now: bool) {
+        cluster.events.store(runs, Ordering::SeqCst);
+        if !now {
+            return;
+        }
+        let cluster = Arc::clone(cluster);
+        tokio::spawn(async move {
+            let servers = cluster.servers.lock().await;
+            if servers.writer.is_none() {
+                return;
+            }
+            let statement = format!("SET GLOBAL event_scheduler = {};\n", if runs { "ON" } else { "OFF" });
+            if let Err(error) = servers.volume.run(&cluster.context.host, cluster.context.admin(), &statement).await {
+                tracing::warn!(%error, runs, "the event scheduler could not be set");
+            }
+        });
     }
 
     /// The moments it can be restored to, once it has data.
@@ -330,7 +352,8 @@ impl Cluster {
         // The log belongs to the epoch, not to the instance: it goes on in the same files after a failover.
         let log = self.history.log()?;
         let certificate = self.certificate(&instance.endpoint)?;
-        volume.start(host, identity(&instance.endpoint), Role::Writer { log: &log }, Some(&certificate)).await?;
+        let role = Role::Writer { log: &log, events: self.events.load(Ordering::SeqCst) };
+        volume.start(host, identity(&instance.endpoint), role, Some(&certificate)).await?;
         if let Some((user, password)) = &servers.password {
             volume.run(host, self.context.admin(), &accounts::set_password(user, password)).await?;
         }

@@ -7,7 +7,11 @@ use std::path::Path;
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Role<'a> {
     /// It takes writes and logs them.
-    Writer { log: &'a Path },
+    Writer {
+        log: &'a Path,
+        /// True if it runs events.
+        events: bool,
+    },
     /// It follows a writer.
     Reader { relay: &'a Path },
     /// Only the control plane uses it: it replays the log in `relay`.
@@ -91,10 +95,10 @@ pub(super) fn render(settings: &Settings<'_>) -> String {
         set("ssl_key", &path(key));
     }
     match role {
-        Role::Writer { log } => {
+        Role::Writer { log, events } => {
             set("log_bin", &path(&log.join("binlog")));
             // On Aurora enabled events fire on the writer, on a restored cluster at once: what hold-jobs is there for.
-            set("event_scheduler", "ON");
+            set("event_scheduler", if *events { "ON" } else { "OFF" });
             set("max_allowed_packet", "64M");
         }
         Role::Reader { relay } => {
@@ -138,14 +142,15 @@ mod tests {
 
     #[test]
     fn a_path_with_quotes_spaces_and_hashes_stays_whole() {
-        assert!(text(Role::Writer { log: Path::new("/l") }).contains("datadir = \"/it's #1/data\"\n"));
+        assert!(text(Role::Writer { log: Path::new("/l"), events: true }).contains("datadir = \"/it's #1/data\"\n"));
     }
 
     #[test]
     fn only_a_writer_logs_and_only_a_reader_refuses_writes() {
         let path = Path::new("/p");
-        let (writer, reader) = (text(Role::Writer { log: path }), text(Role::Reader { relay: path }));
+        let (writer, reader) = (text(Role::Writer { log: path, events: false }), text(Role::Reader { relay: path }));
         assert!(writer.contains("log_bin = \"/p/binlog\"") && !writer.contains("read_only"));
+        assert!(writer.contains("event_scheduler = \"OFF\""), "{writer}");
         assert!(reader.contains("read_only = \"ON\"") && !reader.contains("\nlog_bin ="));
         assert!(!text(Role::Scratch { relay: path }).contains("\nlog_bin ="));
     }

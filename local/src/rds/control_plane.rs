@@ -4,6 +4,7 @@ use super::database::Servers;
 use super::endpoints::Endpoints;
 use super::error::ApiError;
 use super::faults::Faults;
+use super::instance_limits::InstanceLimits;
 use super::model::{ClusterStatus, DbInstance, Event, InstanceStatus};
 use super::resource_names::{ACCOUNT, cluster_arn, region};
 use super::secrets::Secrets;
@@ -29,6 +30,7 @@ const MOST_EVENTS: usize = 10_000;
 pub struct ControlPlane {
     pub servers: Servers,
     pub faults: Faults,
+    pub limits: InstanceLimits,
     pub endpoints: Endpoints,
     pub groups: SecurityGroups,
     pub secrets: Secrets,
@@ -62,6 +64,7 @@ impl ControlPlane {
         Self {
             servers,
             faults: Faults::default(),
+            limits: InstanceLimits::default(),
             endpoints: Endpoints::default(),
             groups: SecurityGroups::new(groups),
             secrets,

@@ -84,6 +84,14 @@ impl Database {
         }
     }
 
+    /// Turns the event scheduler on or off: from the next start of a writer on, and with `now` on the present one too.
+    pub fn run_events(&self, runs: bool, now: bool) {
+        // PostgreSQL has no scheduler of its own.
+        if let Self::MariaDb(cluster) = self {
+            mariadb::Cluster::run_events(cluster, runs, now);
+        }
+    }
+
     /// Returns the moments that it can be restored to, once there is a base backup.
     pub fn window(&self) -> Option<RestoreWindow> {
         each!(self, cluster => cluster.window())

@@ -53,5 +53,11 @@ impl Endpoints {
 
 // A rebooting instance keeps its address in DNS on AWS too: clients meet a refused connection, not a missing name.
 fn is_serving(instance: &DbInstance) -> bool {
-    !matches!(instance.status, InstanceStatus::Creating | InstanceStatus::Deleting | InstanceStatus::Failed)
+    !matches!(
+        instance.status,
+        InstanceStatus::Creating
+            | InstanceStatus::Deleting
+            | InstanceStatus::Failed
+            | InstanceStatus::IncompatibleNetwork
+    )
 }

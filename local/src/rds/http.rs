@@ -6,7 +6,9 @@ use super::actions::{
 };
 use super::control_plane::ControlPlane;
 use super::error::ApiError;
+use super::faults::CallFaultKind;
 use super::iam::{self, Authorizer};
+use super::instance_limits;
 use super::query::Params;
 use super::xml;
 use axum::Extension;
@@ -18,6 +20,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post};
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 const VERSION: &str = "2014-10-31";
 
@@ -28,6 +31,7 @@ pub fn router(control_plane: Arc<ControlPlane>, authorizer: Option<Authorizer>) 
         // Paths that RDS has not: a client of the API can neither hit them by mistake nor rely on them.
         .route("/_local/resolve", get(resolve))
         .route("/_local/faults", post(fault))
+        .route("/_local/instances", post(instance_limits::set))
         .route("/", any(serve))
         // The health check stays open whoever asks: `up` has no credentials to sign with.
         .layer(Extension(authorizer))
@@ -46,24 +50,49 @@ async fn resolve(
     }
 }
 
-/// Makes the next backtrack of a cluster fail, `POST /_local/faults?backtrack=my-cluster`, or gives an instance the
-/// certificate authority that it would have had for years, `?instance=my-instance&certificate=rds-ca-2019`.
+/// Plans a fault, `POST /_local/faults?…`: docs/local-stack.md lists them.
 async fn fault(
     State(control_plane): State<Arc<ControlPlane>>,
     Query(query): Query<HashMap<String, String>>,
 ) -> Response {
-    match (query.get("backtrack"), query.get("instance"), query.get("certificate")) {
-        (Some(cluster), None, None) => control_plane.faults.plan(cluster),
-        (None, Some(instance), Some(certificate)) => match control_plane.store().instance_mut(instance) {
-            Ok(found) => found.certificate.clone_from(certificate),
-            Err(error) => return (error.status, error.message).into_response(),
-        },
-        _ => {
-            let known = "which fault? backtrack=<cluster>, or instance=<instance>&certificate=<identifier>\n";
-            return (StatusCode::BAD_REQUEST, known).into_response();
-        }
+    match plan_fault(&control_plane, &query) {
+        Ok(()) => StatusCode::NO_CONTENT.into_response(),
+        Err(error) => (error.status, error.message).into_response(),
     }
-    StatusCode::NO_CONTENT.into_response()
+}
+
+fn plan_fault(control_plane: &ControlPlane, query: &HashMap<String, String>) -> Result<(), ApiError> {
+    let faults = &control_plane.faults;
+    let get = |name: &str| query.get(name).map(String::as_str);
+    let unknown = || ApiError::value(format!("which fault? {KNOWN_FAULTS}\n"));
+    if let Some(cluster) = get("backtrack") {
+        faults.plan(cluster);
+    } else if let Some(cluster) = get("restore") {
+        let seconds = get("seconds").unwrap_or("0").parse().map_err(|_| unknown())?;
+        faults.plan_restore(cluster, Duration::from_secs(seconds));
+    } else if let (Some(instance), Some(certificate)) = (get("instance"), get("certificate")) {
+        control_plane.store().instance_mut(instance)?.certificate = certificate.to_owned();
+    } else if let Some(rate) = get("rate") {
+        let calls = if rate == "off" { None } else { Some(rate.parse().map_err(|_| unknown())?) };
+        faults.plan_rate(calls);
+    } else if let (Some(action), Some(kind)) = (get("action"), get("fails")) {
+        let kind = CallFaultKind::parse(kind).ok_or_else(unknown)?;
+        let times = get("times").unwrap_or("1").parse().map_err(|_| unknown())?;
+        faults.plan_calls(action, get("mentions").unwrap_or_default(), kind, times);
+    } else {
+        return Err(unknown());
+    }
+    Ok(())
+}
+
+const KNOWN_FAULTS: &str = "backtrack=<cluster>, restore=<new cluster>&seconds=<n>, instance=<instance>&certificate=<identifier>, \
+    rate=<calls a second>|off, or \
+    action=<prefix>&fails=throttle|unavailable|internal|quota|capacity|cut&mentions=<text>&times=<n>";
+
+/// True for a call of a function: the credentials of a session begin so, and those of the account's user do not.
+fn is_of_a_function(headers: &HeaderMap) -> bool {
+    let authorization = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    authorization.is_some_and(|value| value.contains("Credential=ASIA"))
 }
 
 async fn serve(
@@ -87,8 +116,13 @@ async fn serve(
         }
         None => Ok(()),
     };
-    let result = match authorized {
-        Ok(()) => dispatch(&control_plane, action, &params).await,
+    let planned = match authorized {
+        Ok(()) if is_of_a_function(&headers) => control_plane.faults.of_call(action, &String::from_utf8_lossy(form)),
+        other => other.map(|()| None),
+    };
+    let is_cut = planned == Ok(Some(CallFaultKind::Cut));
+    let result = match planned {
+        Ok(_) => dispatch(&control_plane, action, &params).await,
         Err(error) => Err(error),
     };
     let (status, document) = match result {
@@ -106,7 +140,11 @@ async fn serve(
         }
     };
     match document {
-        Ok(document) => {
+        Ok(mut document) => {
+            if is_cut {
+                // A client must not take what is left for an answer.
+                document.truncate(document.len() / 2);
+            }
             let headers = [(header::CONTENT_TYPE, "text/xml".to_owned()), (REQUEST_ID, id)];
             (status, headers, document).into_response()
         }
@@ -137,6 +175,7 @@ async fn dispatch(control_plane: &Arc<ControlPlane>, action: &str, params: &Para
         "AddRoleToDBCluster" => roles::add(control_plane, params),
         "AddTagsToResource" => tags::add(control_plane, params),
         "BacktrackDBCluster" => backtrack::start(control_plane, params),
+        "CopyDBClusterParameterGroup" => parameter_groups::copy_cluster(control_plane, params),
         "CreateDBCluster" => clusters::create(control_plane, params).await,
         "CreateDBClusterEndpoint" => endpoints::create(control_plane, params),
         "CreateDBClusterParameterGroup" => parameter_groups::create_cluster(control_plane, params),
@@ -149,6 +188,7 @@ async fn dispatch(control_plane: &Arc<ControlPlane>, action: &str, params: &Para
         "DeleteDBClusterSnapshot" => restore::delete_snapshot(control_plane, params),
         "DeleteDBInstance" => instances::delete(control_plane, params),
         "DeleteDBParameterGroup" => parameter_groups::delete_instance(control_plane, params),
+        "DescribeAccountAttributes" => describe::account_attributes(control_plane),
         "DescribeCertificates" => describe::certificates(params),
         "DescribeDBClusterAutomatedBackups" => clusters::automated_backups(control_plane, params),
         "DescribeDBClusterBacktracks" => backtrack::describe(control_plane, params),

@@ -152,7 +152,21 @@ pub fn required_permissions(store: &mut Store, own_key: &str, action: &str, para
         "EnableHttpEndpoint" | "DisableHttpEndpoint" => {
             list.rds(&call, params.text("ResourceArn").unwrap_or_default());
         }
-        "DescribeDBClusterParameters" => list.rds(&call, resource("cluster-pg", "DBClusterParameterGroupName")),
+        "DescribeDBClusterParameters"
+        | "ModifyDBClusterParameterGroup"
+        | "ResetDBClusterParameterGroup"
+        | "DeleteDBClusterParameterGroup" => {
+            list.rds(&call, resource("cluster-pg", "DBClusterParameterGroupName"));
+        }
+        "CreateDBClusterParameterGroup" => {
+            list.rds(&call, resource("cluster-pg", "DBClusterParameterGroupName"));
+            list.tagging(resource("cluster-pg", "DBClusterParameterGroupName"));
+        }
+        "CopyDBClusterParameterGroup" => {
+            list.rds(&call, resource("cluster-pg", "SourceDBClusterParameterGroupIdentifier"));
+            list.rds(&call, resource("cluster-pg", "TargetDBClusterParameterGroupIdentifier"));
+            list.tagging(resource("cluster-pg", "TargetDBClusterParameterGroupIdentifier"));
+        }
         "DescribeDBClusterSnapshots" => {
             list.rds(&call, cluster());
             list.rds(&call, resource("cluster-snapshot", "DBClusterSnapshotIdentifier"));

@@ -11,6 +11,7 @@ mod error;
 mod faults;
 mod http;
 mod iam;
+mod instance_limits;
 mod model;
 mod monitoring;
 mod parameters;

@@ -48,6 +48,7 @@ pub enum InstanceStatus {
     Backtracking,
     Deleting,
     Failed,
+    IncompatibleNetwork,
 }
 
 impl fmt::Display for InstanceStatus {
@@ -61,6 +62,7 @@ impl fmt::Display for InstanceStatus {
             Self::Backtracking => "backtracking",
             Self::Deleting => "deleting",
             Self::Failed => "failed",
+            Self::IncompatibleNetwork => "incompatible-network",
         })
     }
 }
@@ -106,6 +108,8 @@ pub struct DbCluster {
     pub secret: Option<MasterSecret>,
     /// True when the present security groups are in force.
     pub groups_active: bool,
+    /// The engine version that waits for the maintenance window, or for a modification that is applied immediately.
+    pub next_version: Option<String>,
     /// The instances, in the order of their creation.
     pub members: Vec<String>,
     pub writer: Option<String>,

@@ -1,12 +1,15 @@
 //! The parameters of DB cluster parameter groups: their types, defaults and allowed values.
 //!
-//! They reach no server; the one that matters here is `binlog_format`, for Backtrack asks about it.
+//! Two of them matter here: `binlog_format`, for Backtrack asks about it, and `event_scheduler`, which reaches the servers.
 
 use super::engine::Engine;
 use super::error::ApiError;
 
 /// The parameter that turns binary logging on.
 pub const BINLOG_FORMAT: &str = "binlog_format";
+
+/// The parameter that turns the event scheduler on: events fire on a restored cluster as soon as it has a writer.
+pub const EVENT_SCHEDULER: &str = "event_scheduler";
 
 /// A parameter of a family.
 #[derive(Debug, Clone, Copy)]
@@ -111,6 +114,8 @@ const MYSQL: &[Parameter] = &[
     parameter("enforce_gtid_consistency", "string", "Whether only statements are run that GTIDs can log safely")
         .allows(Some("OFF,ON,WARN"))
         .at_reboot(),
+    // On unless a group turns it off, as in MySQL 8.0: events act by themselves wherever nobody prevents it.
+    parameter(EVENT_SCHEDULER, "string", "Whether events are run").set("ON").allows(Some("ON,OFF")),
     parameter("gtid-mode", "string", "Whether transactions carry GTIDs")
         .set("OFF_PERMISSIVE")
         .allows(Some("OFF,OFF_PERMISSIVE,ON_PERMISSIVE,ON"))

@@ -122,6 +122,9 @@ pub fn cluster(control_plane: &ControlPlane, store: &Store, cluster: &DbCluster)
             .optional("PerformanceInsightsKMSKeyId", settings.insights.kms_key.as_ref())
             .optional("PerformanceInsightsRetentionPeriod", settings.insights.retention);
     }
+    if let Some(version) = &cluster.next_version {
+        shape = shape.child(Element::new("PendingModifiedValues").field("EngineVersion", version));
+    }
     if let Some(secret) = &cluster.secret {
         shape = shape.child(
             Element::new("MasterUserSecret")
@@ -212,10 +215,10 @@ pub fn instance(control_plane: &ControlPlane, store: &Store, instance: &DbInstan
 
 /// `DBSubnetGroup`; `None` is the default one.
 pub fn subnet_group(name: &str, group: Option<&SubnetGroup>) -> Element {
-    // AWS's default group covers the default VPC: two subnets are the least that a group may have.
-    let default = ["subnet-local-a".to_owned(), "subnet-local-b".to_owned()];
+    // AWS's default group covers the default VPC, with a subnet in each zone.
+    let default = ["a", "b", "c"].map(|zone| format!("subnet-local-{zone}"));
     let subnets = group.map_or(default.as_slice(), |group| group.subnets.as_slice());
-    let shown = subnets.iter().zip(["a", "b", "c", "d", "e", "f"].iter().cycle()).map(|(subnet, zone)| {
+    let shown = subnets.iter().zip(["a", "b", "c"].iter().cycle()).map(|(subnet, zone)| {
         Element::new("Subnet")
             .field("SubnetIdentifier", subnet)
             .child(

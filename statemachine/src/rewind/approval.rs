@@ -10,7 +10,7 @@ pub(super) fn states() -> Vec<State> {
         State::choice("IsApprovalNeeded")
             .comment("The time to decide begins here, once.")
             .when_with("$plan.approval = 'required'", vec![set("requestedAt", "$now()")], "AnnounceApproval")
-            .next("FenceSource"),
+            .next("WatchFence"),
         State::announce(
             "AnnounceApproval",
             &[(
@@ -134,12 +134,14 @@ pub(super) fn states() -> Vec<State> {
             .next("IsApproved")
             .tolerated(),
         State::choice("IsApproved")
-            .comment("Anything but \"approved\" is a rejection.")
+            .comment("Anything but \"approved\" moves no traffic. \"rejected\" deletes the restored cluster as well.")
             .assign(
                 "failure",
                 object([
                     ("Error", "NotApproved".into()),
                     ("state", "RequestApproval".into()),
+                    // Only a person's no deletes the restored cluster: what is neither yes nor no keeps it.
+                    ("rejected", jsonata("$type($decision) = 'object' and $decision.decision = 'rejected'")),
                     (
                         "Cause",
                         jsonata(
@@ -152,7 +154,7 @@ pub(super) fn states() -> Vec<State> {
                     ),
                 ]),
             )
-            .when("$type($decision) = 'object' and $decision.decision = 'approved'", "FenceSource")
+            .when("$type($decision) = 'object' and $decision.decision = 'approved'", "WatchFence")
             .next("IsSourceChanged"),
     ]
 }

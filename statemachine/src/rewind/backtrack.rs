@@ -19,6 +19,20 @@ pub(super) fn states() -> Vec<State> {
             .starts_waiting_for("cluster")
             .next("AwaitRewind")
             .undone_from("UndoFenceSource"),
+        State::step("InspectFence")
+            .function("FenceSource")
+            .progress("inspects the fence again, and the sessions inside it")
+            .only(Recoveries::Backtrack)
+            .comment(
+                "Minutes have passed since the fence closed. If its groups were changed, a way around it was opened, or \
+                 somebody is connected, nothing is backtracked: what they wrote would be on neither cluster.",
+            )
+            .inputs(["recovery", "plan"])
+            .input_text("fence", "inspect")
+            .timeout(timeouts::FENCE_SOURCE)
+            .next("StartBacktrack")
+            // No backtrack was begun, so there is nothing to compare: what clients wrote meanwhile is theirs to keep.
+            .undone_from("UndoFenceSource"),
         State::step("StartBacktrack")
             .progress("asks RDS to rewind the cluster in place")
             .only(Recoveries::Backtrack)
@@ -37,7 +51,7 @@ pub(super) fn states() -> Vec<State> {
                  because only the fence is left.",
             )
             .timeout(timeouts::FENCE_SOURCE)
-            .next("Finish")
+            .next("EndFenceWatch")
             .undone_from("IsAnythingChanged"),
     ]
 }

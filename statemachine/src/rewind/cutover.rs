@@ -1,11 +1,17 @@
-//! Records move to the restored cluster, and every name is followed there; the undo moves them back.
+//! Records move to the restored cluster, and every name is followed there. Only a fact moves them back: a name that leads
+//! elsewhere. docs/adr/0022-a-restored-cluster-is-kept.md says why.
 
-use crate::state::{Recoveries, Situation, State, found, hours};
+use crate::conclude::explained;
+use crate::json::{Json, jsonata, object};
+use crate::state::{Recoveries, Situation, State, found, hours, of_recovery, set, set_to};
 use crate::timeouts;
 use rewind_core::ErrorName;
 
 /// Hours in which every name has to lead to the restored cluster, beside the TTL of the old records.
 const CONFIRMED: u64 = 1;
+
+/// Seconds in which a server behind a name may be restarting, beside the TTL of the old records.
+const UNSEEN: u64 = 120;
 
 /// The states, in the order in which a recovery that works passes them.
 pub(super) fn states() -> Vec<State> {
@@ -36,10 +42,15 @@ pub(super) fn states() -> Vec<State> {
             )
             .keep_as("inSyncAt", "$exists($states.result.Payload.inSyncAt) ? $states.result.Payload.inSyncAt : null")
             .next("IsInSync")
-            .undone_from("IsTrafficPossiblyMoved"),
+            .bugs_to("IsAnythingChanged")
+            // Route 53 answers nobody, which says nothing about the records: the names are followed all the same.
+            .fails_to("ConfirmCutover"),
         State::choice("IsInSync")
             .only(Recoveries::Restore)
-            .comment("Gives up after one hour, which counts towards that of IsCutoverConfirmed.")
+            .comment(
+                "Gives up after one hour, which counts towards that of IsCutoverConfirmed. The names are followed all \
+                 the same, and people are told.",
+            )
             // Zero, or the hour that it shares with IsCutoverConfirmed would be in the lease twice.
             .bounded(0, Recoveries::Restore)
             .when("$rewind.done = true", "ConfirmCutover")
@@ -51,26 +62,51 @@ pub(super) fn states() -> Vec<State> {
                     "AwaitInSync",
                     "'not all servers of Route 53 had the records of ' & $plan.newCluster & ' one hour after they \
                      were moved: ' & $string($rewind.status) & '; next step: look at the AWS Health Dashboard for \
-                     Route 53, and start again'",
+                     Route 53: clients may still be led to ' & $plan.cluster & ', which is fenced'",
                 ),
-                "IsTrafficPossiblyMoved",
+                "ConfirmCutover",
             )
             .next("AwaitInSync"),
         State::step("ConfirmCutover")
             .progress("resolves and connects by name")
             .situation(Situation::RecordsMayHaveMoved)
             .only(Recoveries::Restore)
+            .comment(
+                "A name that leads elsewhere is a fact, and moves the records back. A server that cannot be seen is \
+                 none: clients may write to the restored cluster by now.",
+            )
             .inputs(["recovery", "plan", "restored", "swap", "inSyncAt"])
             .timeout(105)
             .keep("cutover")
             .keep_as("inSyncAt", "$exists($states.result.Payload.inSyncAt) ? $states.result.Payload.inSyncAt : null")
             .next("IsCutoverConfirmed")
-            .undone_from("IsTrafficPossiblyMoved"),
+            .bugs_to("IsAnythingChanged")
+            .fails_by(&[ErrorName::RecordChanged.as_str()], "FenceRestored")
+            .fails_to("NoteUnconfirmed"),
         State::choice("IsCutoverConfirmed")
             .only(Recoveries::Restore)
-            .comment("Gives up one hour and twice the longest old TTL after the records were moved.")
-            .when("$cutover.confirmed = true", "Finish")
+            .comment(
+                "Gives up one hour and twice the longest old TTL after the records were moved; on a server that cannot \
+                 be seen after two minutes and that. Nothing is moved back for it.",
+            )
+            // A wait for Route 53 that failed is told of, even where every name is right by now.
+            .when("$cutover.confirmed = true and $exists($failure.Error)", "NoteUnconfirmed")
+            .when("$cutover.confirmed = true", "ReleaseJobs")
             .bounded(hours(CONFIRMED), Recoveries::Restore)
+            .when_with(
+                &format!(
+                    "$count($cutover.unseen) > 0 and $millis() - $toMillis($cutoverSince) > ({UNSEEN} + 2 * \
+                     $max($append([0], $plan.dns.ttl))) * 1000"
+                ),
+                found(
+                    "failure",
+                    ErrorName::Unavailable,
+                    "ConfirmCutover",
+                    "'the records point at ' & $plan.newCluster & ', and what is behind them could not be seen: ' & \
+                     $join($append([], $cutover.unseen), '; ')",
+                ),
+                "NoteUnconfirmed",
+            )
             .when_with(
                 &format!(
                     "$millis() - $toMillis($cutoverSince) > ({} + 2 * $max($append([0], $plan.dns.ttl))) * 1000",
@@ -80,10 +116,10 @@ pub(super) fn states() -> Vec<State> {
                     "failure",
                     ErrorName::VerificationFailed,
                     "ConfirmCutover",
-                    "'the DNS names did not lead to ' & $plan.newCluster & ' in time: ' & $string($cutover.records) & \
-                     '; next step: look at the resolvers and caches in between, and start again'",
+                    "'it is not known whether the DNS names lead to ' & $plan.newCluster & ': ' & \
+                     $string($cutover.records) & '; next step: look at the resolvers and caches in between'",
                 ),
-                "IsTrafficPossiblyMoved",
+                "NoteUnconfirmed",
             )
             .next("WaitForOldTtl"),
         State::wait("WaitForOldTtl", "$max([1, $ceil($cutover.waitSeconds)])")
@@ -91,6 +127,26 @@ pub(super) fn states() -> Vec<State> {
             .only(Recoveries::Restore)
             .comment("Resolvers may serve the old value until the old TTL is over.")
             .next("ConfirmCutover"),
+        State::pass("NoteUnconfirmed")
+            .only(Recoveries::Restore)
+            .comment("The records have moved, and that is no reason to move them back: it goes into the notes.")
+            .assign("unconfirmed", explained("$substring($read($failure), 0, 4000)"))
+            .next("AnnounceUnconfirmed"),
+        State::announce(
+            "AnnounceUnconfirmed",
+            &[(
+                "Rewind Cutover Unconfirmed".into(),
+                &of_recovery(
+                    "'cluster': $plan.cluster, 'state': 'Running', 'at': $now(), 'newCluster': $plan.newCluster, \
+                     'cause': $unconfirmed",
+                ),
+            )],
+        )
+        .progress("sends as an event that a server could not be seen")
+        .only(Recoveries::Restore)
+        .comment("Pages: clients are on the restored cluster, and somebody should look whether all of them are.")
+        .next("ReleaseJobs")
+        .tolerated(),
     ]
 }
 
@@ -101,11 +157,41 @@ pub(super) fn undo() -> Vec<State> {
             .only(Recoveries::Restore)
             .comment(
                 "A batch that was refused at the first try because a record had changed moved nothing. In every other \
-                 case the restored cluster may have clients.",
+                 case the zone knows.",
             )
-            .when(
-                "$failure.state = 'SwapDns' and $failure.Error = 'RecordChanged' and $failure.retries = 0",
-                "UndoFenceSource",
+            .when("$failure.Error = 'RecordChanged' and $failure.retries = 0", "UndoFenceSource")
+            .next("ReadRecords"),
+        State::step("ReadRecords")
+            .function("SwapDns")
+            .progress("reads from the zone whether the records were moved")
+            .only(Recoveries::Restore)
+            .comment("Moves nothing: decides by what the records are now, and not by which call failed.")
+            .inputs(["recovery", "plan", "restored"])
+            .input_as("readOnly", "true")
+            .timeout(timeouts::SWAP_DNS)
+            .keep("found")
+            .next("AreRecordsMoved")
+            .undo_fails_to("IsAnythingChanged"),
+        State::choice("AreRecordsMoved")
+            .only(Recoveries::Restore)
+            .comment(
+                "All as planned: nothing was moved. All at the restored cluster: the cutover goes on. Otherwise \
+                 somebody changed a record.",
+            )
+            .when("$found.records = 'planned'", "UndoFenceSource")
+            .when_with(
+                "$found.records = 'moved' and $type($found.swap) = 'object'",
+                vec![
+                    set("swap", "$found.swap"),
+                    set("cutoverSince", "$now()"),
+                    // What failed was an answer, and the records are where they were to be.
+                    set("failure", "{}"),
+                    set_to(
+                        "awaiting",
+                        object([("what", "change".into()), ("identifier", Json::Null), ("since", jsonata("$now()"))]),
+                    ),
+                ],
+                "AwaitInSync",
             )
             .next("FenceRestored"),
         State::step("FenceRestored")
@@ -114,14 +200,44 @@ pub(super) fn undo() -> Vec<State> {
             .only(Recoveries::Restore)
             .comment(
                 "Before the records go back: no write may be acknowledged by the restored cluster while clients \
-                 return to the source.",
+                 return to the source. Finds out whether one was acknowledged before.",
             )
             .inputs(["recovery"])
             .inputs(["plan"])
             .input_text("fence", "restored")
             .inputs(["restored"])
+            .input_as("writes", "$exists($fence.writes) ? $fence.writes : null")
             .timeout(timeouts::FENCE_SOURCE)
-            .next("UndoSwapDns")
+            .keep("restoredFence")
+            .next("IsRestoredClusterUntouched")
+            .undo_bugs_to("IsAnythingChanged")
+            .undo_fails_to("LiftRestoredFence"),
+        State::choice("IsRestoredClusterUntouched")
+            .only(Recoveries::Restore)
+            .comment(
+                "Where clients may have written to the restored cluster, nobody goes back without a person: those \
+                 writes would be on no cluster that has traffic.",
+            )
+            // Nothing leads to the restored cluster, so there is nothing to move back.
+            .when("$restoredFence.untouched = true and $found.records = 'elsewhere'", "UndoFenceSource")
+            .when("$restoredFence.untouched = true", "UndoSwapDns")
+            .keep_as(
+                "written",
+                "$exists($restoredFence.why) ? $restoredFence.why : 'whether clients wrote to it is not known'",
+            )
+            .next("LiftRestoredFence"),
+        State::undo("LiftRestoredFence", "FenceSource")
+            .progress("lifts the fence of the restored cluster: traffic stays there")
+            .only(Recoveries::Restore)
+            .comment(
+                "The source is still fenced, so no write can be acknowledged twice, wherever the records point. A \
+                 person decides.",
+            )
+            .input_text("fence", "restored")
+            .inputs(["restored"])
+            .timeout(timeouts::FENCE_SOURCE)
+            .keeps_what_was_undone()
+            .next("IsAnythingChanged")
             .undo_fails_to("IsAnythingChanged"),
         State::undo("UndoSwapDns", "SwapDns")
             .progress("moves the records back")
@@ -135,6 +251,7 @@ pub(super) fn undo() -> Vec<State> {
             .keep_as("movedBack", "$states.result.Payload.changed = true or $states.context.State.RetryCount > 0")
             .keeps_what_was_undone()
             .next("UndoFenceSource")
-            .undo_fails_to("IsAnythingChanged"),
+            .undo_bugs_to("IsAnythingChanged")
+            .undo_fails_to("LiftRestoredFence"),
     ]
 }

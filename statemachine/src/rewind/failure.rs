@@ -1,10 +1,25 @@
 //! From a failure to the end: where undoing begins, how things stand, and which of the two ends it is.
 
 use super::situation;
-use crate::conclude::{needs_operator, nothing_changed};
+use crate::conclude::{needs_operator, nothing_changed, rolled_back};
 use crate::json::{jsonata, object};
 use crate::lease::release;
 use crate::state::{State, of_recovery, text};
+
+/// The end of a sentence about a failure: the restored cluster that is kept, until when, and the way on.
+const KEPT: &str = "($type($kept) = 'object' and $exists($kept.what) ? '; ' & $kept.what : $exists($keepFailure.Error) ? \
+                    '; the restored cluster ' & $plan.newCluster & ' is kept with its instances, and nothing deletes it \
+                    by itself, because it could not be tagged: ' & $read($keepFailure) & '; next step: rewind resume ' & \
+                    $recovery.id & ' goes on with it' : '')";
+
+/// The part of the record that `rewind undo` reads where a recovery has no output: records and endpoints. Empty unless
+/// a person has to look after the source was fenced.
+const MOVED: &str = "$ending.state = 'NeedsOperator' and $plan.strategy = 'restore' and $type($restored) = 'object' and \
+                     $type($report) = 'object' and $count($plan.dns) > 0 ? $string({'strategy': $plan.strategy, \
+                     'newCluster': $restored.cluster, 'writerEndpoint': $restored.writerEndpoint, 'readerEndpoint': \
+                     $restored.readerEndpoint, 'rewoundTo': $restored.rewoundTo, 'dns': $append([], $map($plan.dns, \
+                     function($r) { {'name': $r.name, 'from': $r.from, 'to': $r.endpoint = 'reader' ? \
+                     $restored.readerEndpoint : $restored.writerEndpoint, 'ttl': $r.ttl} }))}) : '{}'";
 
 /// The states, in the order in which a recovery that works passes them.
 pub(super) fn states() -> Vec<State> {
@@ -17,26 +32,32 @@ pub(super) fn states() -> Vec<State> {
             .when("$type($backtrack) = 'object'", "UndoStartBacktrack")
             .when("$type($fence) = 'object'", "UndoFenceSource")
             .when("$plan.strategy = 'backtrack'", "ConcludeNothingChanged")
-            .next("UndoAddInstances"),
+            .next("IsRestoredClusterKept"),
     ]
 }
 
 /// From the end of undoing to the ends of the execution. `steps` are all before them.
 pub(super) fn ends(steps: &[State]) -> Vec<State> {
     vec![
-        nothing_changed()
+        nothing_changed(KEPT)
             .comment(
-                "Failed before anything was changed, or everything was rolled back. Reports the first failure as a \
-                 sentence.",
+                "Failed with clients where they were all the time. Reports the first failure as a sentence, and what \
+                 is kept.",
             )
             .next("RecordFailure"),
+        rolled_back(&format!(
+            "'; traffic had moved to ' & $plan.newCluster & ', and was moved back to ' & \
+                     $plan.cluster & ': nothing was written to the restored cluster meanwhile; it is fenced' & {KEPT}"
+        ))
+        .comment("Failed after traffic had moved, and traffic is back. Says why, and what is kept.")
+        .next("RecordFailure"),
         situation::choice(steps),
         needs_operator(
             "$undo := $exists($undoFailure.Error) ? '; then undoing failed: ' & $read($undoFailure) : \
                              '; nothing was undone'; $done := $count($undone) > 0 ? '; undone before that: ' & \
                              $join($undone, '; ') : ''; $lift := $fenceIsUp ? '; to let clients in when it is right: \
                              aws rds modify-db-cluster --db-cluster-identifier ' & $plan.cluster & ' \
-                             --apply-immediately --vpc-security-group-ids ' & $join($plan.backtrack.securityGroups, ' \
+                             --vpc-security-group-ids ' & $join($plan.backtrack.securityGroups, ' \
                              ') : ''; $lease := $type($situation) != 'string' or $leaseKey = 'none' ? '' : '; ' & \
                              $leaseKey & ' is kept until ' & $leaseUntil & ' so that nobody starts another recovery \
                              of it meanwhile: delete that item of table ${TableName} when it is put in order'; $text \
@@ -55,7 +76,8 @@ pub(super) fn ends(steps: &[State]) -> Vec<State> {
             .argument(
                 "UpdateExpression",
                 "SET recoveryId = :id, #cluster = :cluster, executionArn = :execution, startedAt = :started, #state = \
-                 :state, #error = :error, cause = :cause, timings = :timings, endedAt = :now REMOVE approval"
+                 :state, #error = :error, cause = :cause, timings = :timings, moved = :moved, endedAt = :now REMOVE \
+                 approval"
                     .into(),
             )
             .argument(
@@ -79,6 +101,7 @@ pub(super) fn ends(steps: &[State]) -> Vec<State> {
                     (":error", text("$ending.error")),
                     (":cause", text("$ending.cause")),
                     (":timings", text("$string($timings)")),
+                    (":moved", text(MOVED)),
                     (":now", text("$now()")),
                 ]),
             )
@@ -87,7 +110,10 @@ pub(super) fn ends(steps: &[State]) -> Vec<State> {
         State::announce(
             "AnnounceFailure",
             &[(
-                jsonata("$ending.state = 'NeedsOperator' ? 'Rewind Needs Operator' : 'Rewind Nothing Changed'"),
+                jsonata(
+                    "$ending.state = 'NeedsOperator' ? 'Rewind Needs Operator' : $ending.state = 'RolledBack' ? \
+                     'Rewind Rolled Back' : 'Rewind Nothing Changed'",
+                ),
                 &of_recovery(
                     "'cluster': ($exists($plan.cluster) ? $plan.cluster : $type($request) = 'object' and \
                      $type($request.cluster) = 'string' ? $substring($request.cluster, 0, 255) : 'unknown'), 'state': \
@@ -96,7 +122,7 @@ pub(super) fn ends(steps: &[State]) -> Vec<State> {
             )],
         )
         .progress("sends the end as an event")
-        .comment("Sends which of the two ends it is, and why.")
+        .comment("Sends which of the three ends it is, and why.")
         .next("IsLeaseKept")
         .tolerated(),
         State::choice("IsLeaseKept")
@@ -114,11 +140,14 @@ pub(super) fn ends(steps: &[State]) -> Vec<State> {
             .next("IsOperatorNeeded")
             .tolerated(),
         State::choice("IsOperatorNeeded")
-            .comment("The two ways to fail.")
+            .comment("The three ways to fail.")
             .when("$ending.state = 'NeedsOperator'", "NeedsOperator")
+            .when("$ending.state = 'RolledBack'", "RolledBack")
             .next("NothingChanged"),
         State::fail("NothingChanged", "$ending.error", "$ending.cause")
-            .comment("Failed with everything as it was before."),
+            .comment("Failed with clients where they were all the time."),
+        State::fail("RolledBack", "$ending.error", "$ending.cause")
+            .comment("Failed after traffic had moved, and traffic is back on the source. This end pages."),
         State::fail("NeedsOperator", "$ending.error", "$ending.cause").comment("A person must look. This end pages."),
     ]
 }

@@ -1,11 +1,19 @@
 //! No write is acknowledged by the source from here on; the undo lifts the fence.
 
-use crate::state::{Recoveries, Situation, State, set};
+use crate::state::{Situation, State};
 use crate::timeouts;
+use crate::watch;
 
 /// The states, in the order in which a recovery that works passes them.
 pub(super) fn states() -> Vec<State> {
     vec![
+        watch::start("WatchFence")
+            .comment(
+                "A machine of its own pages when the fence stands for longer than the request says, whatever this one does \
+                 meanwhile. Before the fence, so that none is up unwatched. A watch that cannot be started stops nothing.",
+            )
+            .next("FenceSource")
+            .tolerated(),
         State::step("FenceSource")
             .progress("ends all writes on the source, and verifies that none gets in")
             .situation(Situation::SourceMayBeFenced)
@@ -13,7 +21,8 @@ pub(super) fn states() -> Vec<State> {
                 "From here on the source acknowledges no write. Clients have no database until SwapDns, in place \
                  until LiftFence.",
             )
-            .inputs(["recovery", "plan"])
+            // The restored cluster too: its writes are counted before the outage begins.
+            .inputs(["recovery", "plan", "restored"])
             .timeout(timeouts::FENCE_SOURCE)
             .keep("fence")
             .next("IsDataRewound")
@@ -36,23 +45,11 @@ pub(super) fn undo() -> Vec<State> {
             .comment("Restores exactly what the fence recorded before it changed anything.")
             .timeout(timeouts::FENCE_SOURCE)
             .keeps_what_was_undone()
-            .next("IsRestoredClusterKept")
+            .next("EndFenceWatchAfterUndo")
             .undo_fails_to("IsAnythingChanged"),
-        State::choice("IsRestoredClusterKept")
-            .only(Recoveries::Restore)
-            .comment(
-                "Once the records have moved, the restored cluster may hold writes that exist nowhere else. It is \
-                 fenced by now, and is kept.",
-            )
-            .when_with(
-                "$movedBack = true or $type($swap) = 'object'",
-                vec![set(
-                    "undone",
-                    "$append($undone, ['the restored cluster ' & $plan.newCluster & ' is KEPT and fenced, because \
-                     clients may have written to it: compare it with ' & $plan.cluster & ', then delete it'])",
-                )],
-                "ConcludeNothingChanged",
-            )
-            .next("UndoAddInstances"),
+        watch::end("EndFenceWatchAfterUndo")
+            .comment("Clients are in again. A watch that is not ended pages without need.")
+            .next("IsRestoredClusterKept")
+            .tolerated(),
     ]
 }

@@ -3,10 +3,15 @@
 use crate::json::{jsonata, object};
 use crate::lease::release;
 use crate::state::{State, of_recovery, text};
+use crate::watch;
 
 /// The states, in the order in which a recovery that works passes them.
 pub(super) fn states() -> Vec<State> {
     vec![
+        watch::end("EndFenceWatch")
+            .comment("Clients have a database. A watch that is not ended pages without need.")
+            .next("Finish")
+            .tolerated(),
         State::step("Finish")
             .progress("tags what is kept, and writes the output")
             .comment("The work is done: a failure here rolls nothing back and calls a person.")
@@ -19,6 +24,8 @@ pub(super) fn states() -> Vec<State> {
                 "fence",
                 "swap",
                 "safetyClone",
+                "heldJobs",
+                "unconfirmed",
                 "timings",
             ])
             .timeout(45)

@@ -1,6 +1,6 @@
 //! The restored cluster, or the safety clone, gets its instances; the undo deletes them.
 
-use crate::state::{Situation, State, found, hours};
+use crate::state::{Assign, Situation, State, found, hours, set};
 use crate::timeouts;
 use rewind_core::ErrorName;
 
@@ -31,10 +31,14 @@ pub(super) fn states() -> Vec<State> {
             .next("AreInstancesReady")
             .undone_from("IsSourceChanged"),
         State::choice("AreInstancesReady")
-            .comment("Gives up after two hours.")
+            .comment(
+                "Done when the writer is available, and each reader is or was given up. Readers that were given up are \
+                 differences. Gives up on the writer after two hours.",
+            )
             // The safety clone has to be readable before the source is changed: an undo compares the two.
-            .when("$rewind.done = true and $plan.strategy = 'backtrack'", "StartBacktrack")
-            .when("$rewind.done = true", "Verify")
+            .when("$rewind.done = true and $plan.strategy = 'backtrack'", "InspectFence")
+            .when_with("$rewind.done = true and $rewind.failOver = true", differences(), "FailOver")
+            .when_with("$rewind.done = true", differences(), "HoldJobs")
             .gives_up_after(
                 hours(2),
                 found(
@@ -49,6 +53,11 @@ pub(super) fn states() -> Vec<State> {
             )
             .next("AwaitInstances"),
     ]
+}
+
+/// The differences that waiting found, which are there only at its end.
+fn differences() -> Assign {
+    vec![set("differences", "$append($differences, $append([], $rewind.differences))")]
 }
 
 /// The undo of them, last first.

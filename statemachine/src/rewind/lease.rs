@@ -1,13 +1,13 @@
 //! One recovery a cluster: the lease is taken before anything is looked at.
 
 use crate::json::{Json, jsonata, object};
-use crate::lease::{acquire, held};
+use crate::lease::{acquire_as, held};
 use crate::retry::{ANY, CONDITION_FAILED};
 use crate::state::{State, set, set_to, text};
 
-/// More than the validation can take with all its retries, and short, for a refused request should not lock a cluster
+/// More than validation and preflight can take with all their retries, and short, for a refused request should not lock a cluster
 /// for a day.
-const UNTIL_PLANNED: &str = "7200";
+const UNTIL_PLANNED: &str = "10800";
 
 /// The states, in the order in which a recovery that works passes them.
 pub(super) fn states() -> Vec<State> {
@@ -16,7 +16,11 @@ pub(super) fn states() -> Vec<State> {
         State::choice("IsLeaseNeeded")
             .comment(
                 "A dry run changes nothing and takes no lease. A request without a usable cluster name goes on, so \
-                 that ValidateWindow refuses it.",
+                 that ValidateWindow refuses it. One that resumes a recovery gets that one's fields first.",
+            )
+            .when(
+                "$type($request) = 'object' and $type($request.resume) = 'string' and $type($resumed) != 'object'",
+                "ReadResumed",
             )
             .when_with(
                 "$type($request) = 'object' and $type($request.cluster) = 'string' and \
@@ -26,10 +30,10 @@ pub(super) fn states() -> Vec<State> {
                 "AcquireLease",
             )
             .next("ValidateWindow"),
-        acquire("recovery", "$leaseKey", UNTIL_PLANNED)
+        acquire_as("AcquireLease", "recovery", "$leaseKey", UNTIL_PLANNED, Some("$endedHolder"))
             .comment(
-                "Only one recovery works on a cluster at a time. Two hours are more than validation can take with all \
-                 its retries; ExtendLease then makes the lease outlast the recovery.",
+                "Only one recovery works on a cluster at a time. Three hours are more than validation and preflight can \
+                 take with all their retries; ExtendLease then makes the lease outlast the recovery.",
             )
             .next("ValidateWindow")
             .catch(&CONDITION_FAILED, Vec::new(), "ReadLease")
@@ -49,10 +53,13 @@ fn variables() -> State {
         .comment("Names the recovery after the execution and gives every variable its first value.")
         .assign("recovery", object(recovery))
         .keep_as("request", "$states.input")
+        .assign("resumed", Json::Null)
+        .keep_as("endedHolder", "$states.context.Execution.Name")
         .assign("timings", object([]))
         .assign("leaseKey", "none".into())
         .assign("leaseUntil", "none".into())
         .assign("plan", object([]))
+        .assign("blocking", Json::Null)
         .assign("failure", object([]))
         .assign("undoFailure", object([]))
         .assign("undone", Json::List(Vec::new()))
@@ -60,12 +67,19 @@ fn variables() -> State {
         .assign("report", Json::Null)
         .assign("differences", Json::List(Vec::new()))
         .assign("safetyClone", Json::Null)
+        .assign("heldJobs", Json::List(Vec::new()))
         .assign("backtrack", Json::Null)
         .assign("inSyncAt", Json::Null)
         .assign("fence", Json::Null)
         .assign("swap", Json::Null)
         .assign("outcome", object([]))
+        .assign("found", object([]))
+        .assign("unconfirmed", Json::Null)
+        .assign("restoredFence", Json::Null)
+        .assign("written", Json::Null)
         .assign("movedBack", false.into())
+        .assign("kept", Json::Null)
+        .assign("keepFailure", object([]))
         .assign("situation", Json::Null)
         .assign("fenceIsUp", false.into())
         .assign("invalidApprovals", 0.into())
@@ -78,8 +92,9 @@ fn read_lease() -> State {
         "( $lease := $states.result.Item; $exists($lease) ? 'recovery ' & $lease.recoveryId.S & ' holds ' & $leaseKey \
          & ' since ' & $lease.takenAt.S & ', until ' & $fromMillis($number($lease.expiresAt.N) * 1000) & ' at the \
          latest; nothing was changed; next step: wait for it to end (' & $lease.executionArn.S & '); if that \
-         execution is not running any more, look at what it left, then delete the item ' & $leaseKey & ' of table \
-         ${TableName} and start again under another name' : 'another recovery held ' & $leaseKey & ' until just now; \
+         execution is not running any more, go on from what it restored (rewind resume ' & $lease.recoveryId.S & '), or \
+         look at what it left, then delete the item ' & $leaseKey & ' of table ${TableName} and start again under \
+         another name' : 'another recovery held ' & $leaseKey & ' until just now; \
          nothing was changed; next step: start this one again under another name' )",
     );
     let unread = held(

@@ -6,12 +6,17 @@ mod cutover;
 mod failure;
 mod fence;
 mod finish;
+mod hold_jobs;
 mod instances;
+mod keep;
 mod lease;
 mod plan;
+mod preflight;
 mod restore;
+mod resume;
 mod situation;
 mod verify;
+mod writer;
 
 use crate::budget;
 use crate::machine::Machine;
@@ -21,12 +26,16 @@ use crate::state::State;
 pub(crate) fn machine() -> Machine {
     let steps = [
         ("restore", restore::states()),
+        ("scheduler", hold_jobs::scheduler()),
         ("instances", instances::states()),
+        ("writer", writer::states()),
+        ("jobs", hold_jobs::jobs()),
         ("verify", verify::states()),
         ("approval", approval::states()),
         ("fence", fence::states()),
         ("backtrack", backtrack::states()),
         ("cutover", cutover::states()),
+        ("release", hold_jobs::release()),
         ("finish", finish::states()),
     ];
     // What was done last is undone first. IsSourceChanged finds out where to begin.
@@ -35,16 +44,21 @@ pub(crate) fn machine() -> Machine {
         ("backtrack undo", backtrack::undo()),
         ("cutover undo", cutover::undo()),
         ("fence undo", fence::undo()),
+        ("keep undo", keep::states()),
         ("instances undo", instances::undo()),
         ("restore undo", restore::undo()),
+        ("jobs undo", hold_jobs::undo()),
     ];
-    let mut after: Vec<State> = steps.into_iter().chain(undo).flat_map(stage).collect();
+    let mut after: Vec<State> = steps.into_iter().chain(undo).flat_map(stage).map(waits_out).collect();
     // Last, because the ends describe what each declared step may have left behind.
     let ends = failure::ends(&after);
     after.extend(stage(("end", ends)));
     // Computed from the declared states, so that a step that is added makes the lease longer.
     let lease_hours = budget::lease_hours(&after);
-    let before = [("lease", lease::states()), ("plan", plan::states(lease_hours))];
+    let mut plan = plan::states(lease_hours);
+    // Between the plan and its announcement, so that what people see has the findings in it.
+    plan.splice(1..1, preflight::states());
+    let before = [("lease", lease::states()), ("resume", resume::states()), ("plan", plan)];
     Machine {
         file: "rewind.asl.json",
         title: "A recovery",
@@ -59,4 +73,17 @@ pub(crate) fn machine() -> Machine {
 
 fn stage((name, states): (&'static str, Vec<State>)) -> impl Iterator<Item = State> {
     states.into_iter().map(move |state| state.of_stage(name))
+}
+
+/// The stages in which clients have no database, or may have none. They are bounded by what people can bear, which is
+/// minutes: the undo then opens the source again.
+const INSIDE_THE_OUTAGE: [&str; 3] = ["fence", "backtrack", "cutover"];
+
+/// From the restore on a state waits out an hour of what passes by itself: giving up earlier would throw away hours of
+/// restore. An undo does so too, for giving up would leave the source fenced.
+fn waits_out(state: State) -> State {
+    // By a rule and not state by state, so that a state that is added cannot be forgotten. In place some of these states
+    // are passed inside the outage; there giving up means an undo that needs the same service.
+    let is_bounded = state.name == "StartRestore" || INSIDE_THE_OUTAGE.contains(&state.stage);
+    if is_bounded { state } else { state.waits_an_hour() }
 }

@@ -11,10 +11,10 @@ pub(super) fn states(lease_hours: u64) -> Vec<State> {
         State::step("ValidateWindow")
             .progress("checks the request against cluster, window, records and secret; nothing is changed")
             .comment("Refuses a request that cannot be carried out, and makes the plan that every later step follows.")
-            .inputs(["recovery", "request"])
-            .timeout(45)
+            .inputs(["recovery", "request", "resumed"])
+            .timeout(75)
             .keep("plan")
-            .next("AnnouncePlan")
+            .next("Preflight")
             .undone_from("ConcludeNothingChanged"),
         State::announce(
             "AnnouncePlan",
@@ -69,6 +69,8 @@ pub(super) fn states(lease_hours: u64) -> Vec<State> {
                     ("executionArn", text("$recovery.executionArn")),
                     ("startedAt", text("$recovery.startedAt")),
                     ("plan", text("$string($plan)")),
+                    // What a recovery that resumes this one starts from.
+                    ("request", text("$string($request)")),
                 ]),
             )
             .next("ExtendLease")
@@ -80,6 +82,7 @@ pub(super) fn states(lease_hours: u64) -> Vec<State> {
                  the restored cluster is verified.",
             )
             .when("$plan.strategy = 'backtrack'", "IsApprovalNeeded")
+            .when("$type($plan.adopted) = 'object'", "RecordResumed")
             .next("StartRestore"),
     ]
 }

@@ -26,13 +26,13 @@ pub(super) fn states() -> Vec<State> {
             .keep("restored")
             .starts_waiting_for("cluster")
             .next("AwaitRewind")
-            .undone_from("UndoStartRestore"),
+            .undone_from("IsSourceChanged"),
         State::waiting("AwaitRewind")
             .progress("waits for RDS")
             .situation(Situation::ClusterMayExist)
             .comment(
                 "Waits for the restored cluster; in place, for the safety clone and then for the backtrack. Polls \
-                 inside the invocation and returns after about 50 seconds at the latest.",
+                 inside the invocation and returns after about four minutes at the latest.",
             )
             .timed_as(
                 "$plan.strategy = 'backtrack' and $awaiting.what = 'cluster' ? 'AwaitSafetyClone' : \
@@ -55,6 +55,7 @@ pub(super) fn states() -> Vec<State> {
                 bug("failure", "AwaitRewind", "the backtrack is done, and where it landed was not answered"),
                 "IsAnythingChanged",
             )
+            .when("$rewind.done = true and $plan.strategy != 'backtrack'", "HoldScheduler")
             .when("$rewind.done = true", "AddInstances")
             // Both bounds add up in place, where this state waits for the clone first and then for the backtrack.
             .bounded(hours(RESTORE), Recoveries::Any)
@@ -101,7 +102,7 @@ pub(super) fn undo() -> Vec<State> {
         // Waited for: a new recovery may want the same name, and RDS frees it only at the end.
         State::choice("IsDeletionDone")
             .comment("Gives up after two hours.")
-            .when("$rewind.done = true", "ConcludeNothingChanged")
+            .when("$rewind.done = true", "UndoHoldJobs")
             .gives_up_after(
                 hours(2),
                 found(

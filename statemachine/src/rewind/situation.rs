@@ -28,7 +28,7 @@ fn in_place(state: State, steps: &[State]) -> State {
         )
         .when_with(
             "$plan.strategy = 'backtrack' and ($undoFailure.state = 'UndoFenceSource' or $failure.state in \
-             ['FenceSource', 'CloneSource', 'AddInstances', 'AwaitInstances'] or $failure.state = 'AwaitRewind' and \
+             ['FenceSource', 'CloneSource', 'AddInstances', 'AwaitInstances', 'InspectFence'] or $failure.state = 'AwaitRewind' and \
              $type($backtrack) != 'object')",
             situation_fenced(
                 "'now: ' & $plan.cluster & ' holds what it held before, and may be fenced; the safety clone ' & \
@@ -115,9 +115,15 @@ fn beside(state: State, steps: &[State]) -> State {
         (
             Situation::RecordsMayHaveMoved,
             "'before any undoing: the restored cluster ' & $plan.newCluster & ' and its instances may exist, the \
-             source ' & $plan.cluster & ' may be fenced, the DNS records may point at either'",
+             source ' & $plan.cluster & ' may be fenced, the DNS records may point at either; to have them at the \
+             source again: rewind undo ' & $recovery.id",
         ),
     ];
+    let written = "'now: traffic is on the restored cluster ' & $plan.newCluster & ', the source ' & $plan.cluster & ' is \
+                   fenced, and nobody goes back without a person: ' & $written & '; next step: mend the name that leads \
+                   elsewhere; or go back to the source, where what was written to ' & $plan.newCluster & ' stays on it: \
+                   rewind undo ' & $recovery.id";
+    let state = state.when_with("$type($written) = 'string'", situation(written), "ConcludeNeedsOperator");
     situations
         .into_iter()
         .fold(state, |state, (of, text)| {
@@ -165,9 +171,9 @@ mod tests {
     use crate::retry::Retries;
     use crate::state::Recoveries;
 
-    /// Steps that nobody has to be told of: before the first, nothing is changed, and Finish has sentences of its
+    /// Steps that nobody has to be told of: before the first two, nothing is changed, and Finish has sentences of its
     /// own.
-    const WITH_SENTENCES_OF_THEIR_OWN: [&str; 2] = ["ValidateWindow", "Finish"];
+    const WITH_SENTENCES_OF_THEIR_OWN: [&str; 3] = ["ValidateWindow", "Preflight", "Finish"];
 
     #[test]
     fn wherever_a_step_stops_people_are_told_how_things_stand() {

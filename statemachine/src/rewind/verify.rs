@@ -25,7 +25,7 @@ pub(super) fn states() -> Vec<State> {
             )
             // In place people were asked before the fence, so nobody is asked a second time.
             .when("$plan.strategy = 'backtrack'", "LiftFence")
-            .when("$count($plan.dns) = 0", "Finish")
+            .when("$count($plan.dns) = 0", "EndFenceWatch")
             .next("IsApprovalNeeded"),
     ]
 }

@@ -4,7 +4,8 @@
 
 use super::{Assign, Bound, Catcher, Choice, Kind, Recoveries, Situation, State};
 use crate::json::{Json, jsonata, object};
-use crate::retry::{ANY, BUGS, Retries};
+use crate::retry::{ANY, BUGS, Retries, WaitsOut};
+use crate::timeouts;
 use rewind_core::ErrorName;
 
 /// The answer of the function that a state invokes.
@@ -25,6 +26,7 @@ impl State {
             situation: None,
             bounds: Vec::new(),
             retries: Retries::None,
+            waits_out: WaitsOut::Minutes,
             choices: Vec::new(),
             catchers: Vec::new(),
             assign: Vec::new(),
@@ -63,7 +65,11 @@ impl State {
     /// A state that invokes await-rewind: it answers whether `awaiting` is over by now, and the question after it
     /// asks again.
     pub(crate) fn waiting(name: &'static str) -> Self {
-        Self::step(name).function("AwaitRewind").inputs(["recovery", "plan", "awaiting"]).timeout(90).keep("rewind")
+        Self::step(name)
+            .function("AwaitRewind")
+            .inputs(["recovery", "plan", "awaiting"])
+            .timeout(timeouts::AWAIT_REWIND)
+            .keep("rewind")
     }
 
     /// A state that writes or reads an item of the table. `action` is one of `putItem`, `getItem`, `updateItem`,
@@ -86,6 +92,26 @@ impl State {
         });
         let mut state = Self::new(name, Kind::Task).argument("Entries", Json::List(entries.collect())).timeout(10);
         state.resource = Some("events:putEvents".to_owned());
+        state.retries = Retries::Notice;
+        state
+    }
+
+    /// A state that starts an execution of another machine, and does not wait for it.
+    pub(crate) fn start_execution(name: &'static str, machine: &str, execution: &str, input: Json) -> Self {
+        let mut state = Self::new(name, Kind::Task)
+            .argument("StateMachineArn", machine.into())
+            .argument("Name", jsonata(execution))
+            .argument("Input", input)
+            .timeout(10);
+        state.resource = Some("states:startExecution".to_owned());
+        state.retries = Retries::Notice;
+        state
+    }
+
+    /// A state that asks Step Functions how an execution stands. `arn` is an expression.
+    pub(crate) fn describe_execution(name: &'static str, arn: &str) -> Self {
+        let mut state = Self::new(name, Kind::Task).argument("ExecutionArn", jsonata(arn)).timeout(10);
+        state.resource = Some("aws-sdk:sfn:describeExecution".to_owned());
         state.retries = Retries::Notice;
         state
     }
@@ -148,6 +174,13 @@ impl State {
     /// How things stand when this step ends in a bug, of a recovery beside the source.
     pub(crate) fn situation(mut self, situation: Situation) -> Self {
         self.situation = Some(situation);
+        self
+    }
+
+    /// Waits out for an hour what passes by itself: giving up earlier would lose what took hours, or leave clients
+    /// locked out.
+    pub(crate) fn waits_an_hour(mut self) -> Self {
+        self.waits_out = WaitsOut::Hour;
         self
     }
 
@@ -297,6 +330,17 @@ impl State {
         self
     }
 
+    /// A failure of these names is kept in `failure`, and leads to `next`.
+    pub(crate) fn fails_by(self, errors: &[&'static str], next: &'static str) -> Self {
+        self.catch(errors, failure("failure"), next)
+    }
+
+    /// A failure is kept in `variable` and stops nothing: what people are told in the end reads it there.
+    pub(crate) fn tolerated_as(self, variable: &str) -> Self {
+        let next = self.next.unwrap_or_default();
+        self.catch(&ANY, failure(variable), next)
+    }
+
     /// A failure is kept in `failure`, and leads to `next`: to the undo of whatever this step may have done.
     pub(crate) fn fails_to(self, next: &'static str) -> Self {
         self.catch(&ANY, failure("failure"), next)
@@ -311,6 +355,11 @@ impl State {
     /// The same for bugs alone, of which nobody knows what they did.
     pub(crate) fn bugs_to(self, next: &'static str) -> Self {
         self.catch(&BUGS, failure("failure"), next)
+    }
+
+    /// An undo that fails by a bug is kept beside the failure that it was to undo, and a person is called.
+    pub(crate) fn undo_bugs_to(self, next: &'static str) -> Self {
+        self.catch(&BUGS, failure("undoFailure"), next)
     }
 
     /// An undo that fails is kept beside the failure that it was to undo.

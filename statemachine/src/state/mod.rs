@@ -5,7 +5,7 @@ mod build;
 pub(crate) use build::{bug, failure_of, found, hours, number, of_recovery, set, set_to, text};
 
 use crate::json::{Json, jsonata};
-use crate::retry::Retries;
+use crate::retry::{Retries, WaitsOut};
 
 /// The recoveries that can come to a state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,6 +66,7 @@ pub struct State {
     pub(crate) situation: Option<Situation>,
     pub(crate) bounds: Vec<Bound>,
     pub(crate) retries: Retries,
+    pub(crate) waits_out: WaitsOut,
     pub(crate) choices: Vec<Choice>,
     pub(crate) catchers: Vec<Catcher>,
     pub(crate) assign: Assign,
@@ -126,7 +127,7 @@ impl State {
         put("Assign", assigned(&self.assign));
         put("Output", self.output.clone());
         put("Choices", list(&self.choices, Choice::to_json));
-        put("Retry", self.retries.to_json());
+        put("Retry", self.retries.to_json(self.waits_out));
         // AWS takes the first catcher that matches: the one for everything has to be the last.
         put("Catch", list(&self.catchers, Catcher::to_json));
         // A Choice has no Next, and ends in a failure of the machine where no condition holds and no Default is

@@ -1,25 +1,27 @@
 //! Implements the ports of RDS with aws-sdk-rds. The doc comment of each method names the IAM actions that it needs.
 
+use super::instances::read_instance;
 use super::{
-    BacktrackClusters, BacktrackSeen, ChangeInstances, Cluster, ClusterChange, CompleteClusters, DeleteClusters,
-    FindClusters, Instance, Member, ModifyClusters, Monitoring, NewInstance, Origin, ReadBacktracks, ReadClusters,
-    ReadParameters, ReadSnapshots, RestoreCall, RestoreClusters, RetireClusters, Role, ServerlessV2, Snapshot,
-    TagClusters, Tagged,
+    BacktrackClusters, BacktrackSeen, ChangeParameterGroups, Cluster, ClusterChange, CompleteClusters, DeleteClusters,
+    FindClusters, Instance, Member, ModifyClusters, Monitoring, NewParameterGroup, Origin, ReadBacktracks,
+    ReadClusters, ReadParameters, ReadSnapshots, RestoreCall, RestoreClusters, RetireClusters, Role, ServerlessV2,
+    Snapshot, TagClusters, Tagged, UntagClusters,
 };
 use crate::classify::{Call, classify, code};
 use crate::{Aws, AwsResult};
-use aws_sdk_rds::operation::create_db_instance::builders::CreateDBInstanceFluentBuilder as CreateCall;
 use aws_sdk_rds::operation::modify_db_cluster::builders::ModifyDBClusterFluentBuilder as ModifyCall;
 use aws_sdk_rds::operation::restore_db_cluster_to_point_in_time::builders::RestoreDBClusterToPointInTimeFluentBuilder as RestoreBuilder;
-use aws_sdk_rds::types::{DbCluster, DbClusterBacktrack, DbInstance, Filter, ServerlessV2ScalingConfiguration, Tag};
+use aws_sdk_rds::types::{
+    ApplyMethod, ClusterPendingModifiedValues, DbCluster, DbClusterBacktrack, Filter, Parameter,
+    ServerlessV2ScalingConfiguration, Tag,
+};
 use aws_smithy_types::DateTime;
-use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use jiff::Timestamp;
 use rewind_core::{Engine, ErrorName, StepError};
 
 /// The client of RDS.
 #[derive(Debug, Clone)]
-pub struct Rds(aws_sdk_rds::Client);
+pub struct Rds(pub(super) aws_sdk_rds::Client);
 
 impl Rds {
     /// The client at the environment's endpoint.
@@ -108,14 +110,17 @@ impl RestoreClusters for Rds {
 impl ModifyClusters for Rds {
     /// IAM: `rds:ModifyDBCluster`.
     async fn modify(&self, cluster: &str, change: &ClusterChange) -> AwsResult<()> {
-        send_change(with_change(self.0.modify_db_cluster(), cluster, change), cluster).await
+        let call = with_change(self.0.modify_db_cluster(), cluster, change);
+        // Left out wherever that is possible: the flag would start whatever else waits for the maintenance window.
+        send_change(call.set_apply_immediately(change.can_wait().then_some(true)), cluster).await
     }
 }
 
 impl CompleteClusters for Rds {
     /// IAM: `rds:ModifyDBCluster`, `iam:PassRole`.
     async fn complete(&self, cluster: &str, change: &ClusterChange, monitoring: Option<&Monitoring>) -> AwsResult<()> {
-        let mut call = with_change(self.0.modify_db_cluster(), cluster, change);
+        // Immediately: monitoring would wait for the maintenance window, and nothing waits on a cluster that was just restored.
+        let mut call = with_change(self.0.modify_db_cluster(), cluster, change).apply_immediately(true);
         if let Some(monitoring) = monitoring {
             // RDS refuses the role or key of a feature that the same call does not switch on.
             let (monitored, insights) = (monitoring.monitoring_interval > 0, monitoring.performance_insights);
@@ -226,65 +231,6 @@ impl ReadSnapshots for Rds {
     }
 }
 
-impl ChangeInstances for Rds {
-    /// IAM: `rds:CreateDBInstance`, `rds:AddTagsToResource`, `iam:PassRole`.
-    async fn create_instance(&self, new: &NewInstance<'_>) -> AwsResult<bool> {
-        let like = new.like;
-        // RDS refuses the role or the key of a feature that the same call leaves off.
-        let monitored = like.monitoring_interval > 0;
-        let mut call = self
-            .0
-            .create_db_instance()
-            .db_instance_identifier(new.name)
-            .db_cluster_identifier(&new.cluster.name)
-            .engine(new.cluster.engine.name())
-            .db_instance_class(&like.class)
-            .promotion_tier(like.promotion_tier)
-            .set_availability_zone(like.availability_zone.clone())
-            .set_db_parameter_group_name(like.parameter_group.clone())
-            .set_preferred_maintenance_window(like.maintenance_window.clone())
-            .set_auto_minor_version_upgrade(like.auto_minor_version_upgrade)
-            .set_publicly_accessible(like.publicly_accessible)
-            .set_ca_certificate_identifier(like.ca_certificate.clone())
-            .set_monitoring_interval(monitored.then_some(like.monitoring_interval))
-            .set_monitoring_role_arn(like.monitoring_role.clone().filter(|_| monitored))
-            .set_enable_performance_insights(like.performance_insights.then_some(true))
-            .set_performance_insights_kms_key_id(
-                like.performance_insights_key.clone().filter(|_| like.performance_insights),
-            )
-            .set_performance_insights_retention_period(
-                like.performance_insights_retention.filter(|_| like.performance_insights),
-            )
-            .set_tags(Some(write_tags(new.tags)));
-        loop {
-            // The loop ends: each round leaves out one more setting, and any other refusal is returned.
-            let refused = match call.clone().send().await {
-                Ok(_) => return Ok(true),
-                Err(e) if is(code(&e), "DBInstanceAlreadyExists") => return Ok(false),
-                Err(e) => e,
-            };
-            // An error code means that nothing was created, so it is safe to send the call again with one setting less.
-            let message = refused.as_service_error().and_then(ProvideErrorMetadata::message).unwrap_or_default();
-            match without_refused(call, code(&refused).unwrap_or_default(), message) {
-                Some(less) => call = less,
-                None => {
-                    return Err(classify(&refused, Call::Change, &format!("rds:CreateDBInstance of {}", new.name)));
-                }
-            }
-        }
-    }
-
-    /// IAM: `rds:DeleteDBInstance`.
-    async fn delete_instance(&self, name: &str) -> AwsResult<()> {
-        // An Aurora instance holds no data of its own: a snapshot, where one is taken, is of the cluster.
-        match self.0.delete_db_instance().db_instance_identifier(name).skip_final_snapshot(true).send().await {
-            Ok(_) => Ok(()),
-            Err(e) if is(code(&e), "DBInstanceNotFound") => Ok(()),
-            Err(e) => Err(classify(&e, Call::Change, &format!("rds:DeleteDBInstance of {name}"))),
-        }
-    }
-}
-
 impl TagClusters for Rds {
     /// IAM: `rds:AddTagsToResource`.
     async fn tag(&self, arn: &str, tags: &[(String, String)]) -> AwsResult<Tagged> {
@@ -293,6 +239,17 @@ impl TagClusters for Rds {
             // The model has no error for too many tags. RDS accepts our keys and values, so it can only be their number.
             Err(e) if code(&e).is_some_and(is_too_many) => Ok(Tagged::Full),
             Err(e) => Err(classify(&e, Call::Change, &format!("rds:AddTagsToResource of {arn}"))),
+        }
+    }
+}
+
+impl UntagClusters for Rds {
+    /// IAM: `rds:RemoveTagsFromResource`.
+    async fn untag(&self, arn: &str, keys: &[&str]) -> AwsResult<()> {
+        let keys = keys.iter().map(|key| (*key).to_owned()).collect();
+        match self.0.remove_tags_from_resource().resource_name(arn).set_tag_keys(Some(keys)).send().await {
+            Ok(_) => Ok(()),
+            Err(e) => Err(classify(&e, Call::Change, &format!("rds:RemoveTagsFromResource of {arn}"))),
         }
     }
 }
@@ -381,10 +338,75 @@ impl ReadParameters for Rds {
     }
 }
 
+impl ChangeParameterGroups for Rds {
+    /// IAM: `rds:CreateDBClusterParameterGroup`, `rds:CopyDBClusterParameterGroup`, `rds:AddTagsToResource`.
+    async fn create_group(&self, new: &NewParameterGroup<'_>) -> AwsResult<bool> {
+        let what = format!("rds:CopyDBClusterParameterGroup of {} into {}", new.like, new.name);
+        let tags = Some(write_tags(new.tags));
+        // A default group is named after its family, and has all of its values.
+        if let Some(family) = new.like.strip_prefix("default.") {
+            let call = self
+                .0
+                .create_db_cluster_parameter_group()
+                .db_cluster_parameter_group_name(new.name)
+                .db_parameter_group_family(family)
+                .description(new.description)
+                .set_tags(tags);
+            return match call.send().await {
+                Ok(_) => Ok(true),
+                Err(e) if is(code(&e), "DBParameterGroupAlreadyExists") => Ok(false),
+                Err(e) => Err(classify(&e, Call::Change, &what)),
+            };
+        }
+        let call = self
+            .0
+            .copy_db_cluster_parameter_group()
+            .source_db_cluster_parameter_group_identifier(new.like)
+            .target_db_cluster_parameter_group_identifier(new.name)
+            .target_db_cluster_parameter_group_description(new.description)
+            .set_tags(tags);
+        match call.send().await {
+            Ok(_) => Ok(true),
+            Err(e) if is(code(&e), "DBParameterGroupAlreadyExists") => Ok(false),
+            Err(e) => Err(classify(&e, Call::Change, &what)),
+        }
+    }
+
+    /// IAM: `rds:ModifyDBClusterParameterGroup`.
+    async fn set_parameter(&self, group: &str, name: &str, value: &str) -> AwsResult<()> {
+        let parameter = Parameter::builder()
+            .parameter_name(name)
+            .parameter_value(value)
+            .apply_method(ApplyMethod::Immediate)
+            .build();
+        let call = self.0.modify_db_cluster_parameter_group().db_cluster_parameter_group_name(group);
+        let what = format!("rds:ModifyDBClusterParameterGroup of {group}: {name}={value}");
+        call.parameters(parameter).send().await.map_err(|e| classify(&e, Call::Change, &what))?;
+        Ok(())
+    }
+
+    /// IAM: `rds:ResetDBClusterParameterGroup`.
+    async fn reset_parameter(&self, group: &str, name: &str) -> AwsResult<()> {
+        let parameter = Parameter::builder().parameter_name(name).apply_method(ApplyMethod::Immediate).build();
+        let call = self.0.reset_db_cluster_parameter_group().db_cluster_parameter_group_name(group);
+        let what = format!("rds:ResetDBClusterParameterGroup of {group}: {name}");
+        call.parameters(parameter).send().await.map_err(|e| classify(&e, Call::Change, &what))?;
+        Ok(())
+    }
+
+    /// IAM: `rds:DeleteDBClusterParameterGroup`.
+    async fn delete_group(&self, group: &str) -> AwsResult<bool> {
+        match self.0.delete_db_cluster_parameter_group().db_cluster_parameter_group_name(group).send().await {
+            Ok(_) => Ok(true),
+            Err(e) if is(code(&e), "DBParameterGroupNotFound") => Ok(true),
+            Err(e) if is(code(&e), "InvalidDBParameterGroupState") => Ok(false),
+            Err(e) => Err(classify(&e, Call::Change, &format!("rds:DeleteDBClusterParameterGroup of {group}"))),
+        }
+    }
+}
+
 fn with_change(call: ModifyCall, cluster: &str, change: &ClusterChange) -> ModifyCall {
-    // Immediately: RDS keeps some changes for the maintenance window otherwise, which may be days away.
     call.db_cluster_identifier(cluster)
-        .apply_immediately(true)
         .set_auto_minor_version_upgrade(change.auto_minor_version_upgrade)
         .set_vpc_security_group_ids(change.security_groups.clone())
         .set_deletion_protection(change.deletion_protection)
@@ -392,6 +414,7 @@ fn with_change(call: ModifyCall, cluster: &str, change: &ClusterChange) -> Modif
         .set_preferred_backup_window(change.backup_window.clone())
         .set_backup_retention_period(change.backup_retention)
         .set_backtrack_window(change.backtrack_window)
+        .set_db_cluster_parameter_group_name(change.parameter_group.clone())
 }
 
 async fn send_change(call: ModifyCall, cluster: &str) -> AwsResult<()> {
@@ -400,36 +423,16 @@ async fn send_change(call: ModifyCall, cluster: &str) -> AwsResult<()> {
     Ok(())
 }
 
-/// Returns the call without the setting that AWS refused, if an instance can do without that.
-fn without_refused(call: CreateCall, code: &str, message: &str) -> Option<CreateCall> {
-    let wrong = ["InvalidParameterValue", "InvalidParameterCombination"].contains(&code);
-    if is(Some(code), "InsufficientDBInstanceCapacity") && call.get_availability_zone().is_some() {
-        // An instance in another zone serves the same endpoints.
-        return Some(call.set_availability_zone(None));
-    }
-    // AWS retires certificate authorities that old instances still have, and gives a new instance its default.
-    if let Some(certificate) = call.get_ca_certificate_identifier()
-        && (is(Some(code), "CertificateNotFound") || wrong && message.contains(certificate.as_str()))
-    {
-        return Some(call.set_ca_certificate_identifier(None));
-    }
-    // The code is the same for every wrong value: only the message tells that it is the window.
-    if wrong && message.contains("overlap") && call.get_preferred_maintenance_window().is_some() {
-        return Some(call.set_preferred_maintenance_window(None));
-    }
-    None
-}
-
 fn is_too_many(code: &str) -> bool {
     code == "InvalidParameterValue" || code == "InvalidParameterCombination" || code.starts_with("Tag")
 }
 
 /// Compares error codes, which RDS writes with or without `Fault` at the end, depending on the operation.
-fn is(code: Option<&str>, wanted: &str) -> bool {
+pub(super) fn is(code: Option<&str>, wanted: &str) -> bool {
     code.is_some_and(|code| code.trim_end_matches("Fault") == wanted)
 }
 
-fn write_tags(tags: &[(String, String)]) -> Vec<Tag> {
+pub(super) fn write_tags(tags: &[(String, String)]) -> Vec<Tag> {
     tags.iter().map(|(key, value)| Tag::builder().key(key).value(value).build()).collect()
 }
 
@@ -441,7 +444,7 @@ fn write_serverless(range: ServerlessV2) -> ServerlessV2ScalingConfiguration {
         .build()
 }
 
-fn read_tags(tags: Option<Vec<Tag>>) -> Vec<(String, String)> {
+pub(super) fn read_tags(tags: Option<Vec<Tag>>) -> Vec<(String, String)> {
     let pair = |tag: Tag| Some((tag.key?, tag.value.unwrap_or_default()));
     tags.unwrap_or_default().into_iter().filter_map(pair).collect()
 }
@@ -486,6 +489,7 @@ pub(super) fn cluster_of(c: DbCluster, engine: Engine) -> Cluster {
     Cluster {
         name: c.db_cluster_identifier.unwrap_or_default(),
         arn: c.db_cluster_arn.unwrap_or_default(),
+        resource_id: c.db_cluster_resource_id.unwrap_or_default(),
         status: c.status.unwrap_or_default().to_ascii_lowercase(),
         engine,
         engine_version: c.engine_version.unwrap_or_default(),
@@ -556,6 +560,7 @@ pub(super) fn cluster_of(c: DbCluster, engine: Engine) -> Cluster {
         .map(|status| status.to_ascii_lowercase())
         // What is being switched off still forwards.
         .find(|status| status != "disabled"),
+        pending: c.pending_modified_values.map(pending).unwrap_or_default(),
         roles: c
             .associated_roles
             .unwrap_or_default()
@@ -569,88 +574,25 @@ pub(super) fn cluster_of(c: DbCluster, engine: Engine) -> Cluster {
     }
 }
 
-fn read_instance(i: DbInstance) -> Instance {
-    Instance {
-        name: i.db_instance_identifier.unwrap_or_default(),
-        arn: i.db_instance_arn.unwrap_or_default(),
-        status: i.db_instance_status.unwrap_or_default().to_ascii_lowercase(),
-        class: i.db_instance_class.unwrap_or_default(),
-        endpoint: i.endpoint.and_then(|endpoint| endpoint.address),
-        // RDS's own default tier.
-        promotion_tier: i.promotion_tier.unwrap_or(1),
-        availability_zone: i.availability_zone,
-        parameter_group: i
-            .db_parameter_groups
-            .unwrap_or_default()
-            .into_iter()
-            .find_map(|group| group.db_parameter_group_name),
-        maintenance_window: i.preferred_maintenance_window,
-        auto_minor_version_upgrade: i.auto_minor_version_upgrade,
-        publicly_accessible: i.publicly_accessible,
-        ca_certificate: i.ca_certificate_identifier,
-        monitoring_interval: i.monitoring_interval.unwrap_or(0),
-        monitoring_role: i.monitoring_role_arn,
-        performance_insights: i.performance_insights_enabled.unwrap_or(false),
-        performance_insights_key: i.performance_insights_kms_key_id,
-        performance_insights_retention: i.performance_insights_retention_period,
-        tags: read_tags(i.tag_list),
-    }
+/// Lists what waits for the maintenance window. Values are named where they tell nothing that nobody may see.
+fn pending(values: ClusterPendingModifiedValues) -> Vec<String> {
+    let text = |what: &str, value: Option<String>| value.map(|value| format!("{what} {value}"));
+    let all = [
+        text("engine version", values.engine_version),
+        values.master_user_password.map(|_| "another master password".to_owned()),
+        text("IAM authentication", values.iam_database_authentication_enabled.map(|on| on.to_string())),
+        text("backup retention", values.backup_retention_period.map(|days| days.to_string())),
+        text("storage type", values.storage_type),
+        text("the name", values.db_cluster_identifier),
+        values.pending_cloudwatch_logs_exports.map(|_| "log exports".to_owned()),
+        values.certificate_details.map(|_| "another certificate".to_owned()),
+    ];
+    all.into_iter().flatten().collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn call() -> CreateCall {
-        let config = aws_sdk_rds::Config::builder().behavior_version_latest().build();
-        aws_sdk_rds::Client::from_conf(config)
-            .create_db_instance()
-            .availability_zone("eu-west-1a")
-            .ca_certificate_identifier("rds-ca-2019")
-            .preferred_maintenance_window("sun:05:00-sun:05:30")
-    }
-
-    fn left(call: &CreateCall) -> (bool, bool, bool) {
-        let zone = call.get_availability_zone().is_some();
-        (zone, call.get_ca_certificate_identifier().is_some(), call.get_preferred_maintenance_window().is_some())
-    }
-
-    #[test]
-    fn an_instance_does_without_what_aws_gives_no_more_and_with_all_the_rest() {
-        for (code, message, kept) in [
-            ("InsufficientDBInstanceCapacity", "", (false, true, true)),
-            ("CertificateNotFound", "Certificate not found: rds-ca-2019", (true, false, true)),
-            ("CertificateNotFoundFault", "", (true, false, true)),
-            (
-                "InvalidParameterCombination",
-                "Version 17.9 doesn't support certificate rds-ca-2019.",
-                (true, false, true),
-            ),
-            (
-                "InvalidParameterValue",
-                "The backup window and maintenance window must not overlap.",
-                (true, true, false),
-            ),
-        ] {
-            let less = without_refused(call(), code, message).unwrap();
-            assert_eq!(left(&less), kept, "{code}: {message}");
-            // It is not sent a third time for the same reason.
-            assert!(without_refused(less, code, message).is_none(), "{code}: {message}");
-        }
-    }
-
-    #[test]
-    fn whatever_else_is_refused_is_an_error() {
-        for (code, message) in [
-            ("InvalidParameterValue", "Invalid DB Instance class: db.x"),
-            ("InvalidParameterCombination", "a MonitoringRoleARN value is required"),
-            ("DBClusterNotFoundFault", "rds-ca-2019"),
-            ("AccessDenied", "overlap rds-ca-2019"),
-            ("", ""),
-        ] {
-            assert!(without_refused(call(), code, message).is_none(), "{code}: {message}");
-        }
-    }
 
     #[test]
     fn a_full_resource_is_distinguished_from_one_that_may_not_be_tagged() {

@@ -1,11 +1,14 @@
 //! An RDS in memory for the tests of steps. Like RDS, it inherits nothing on a restore. It records every change, and can lose the
 //! call or the answer of a chosen one.
 
+mod instances;
+
 use super::adapter::cluster_of;
 use super::{
-    BacktrackClusters, BacktrackSeen, ChangeInstances, Cluster, ClusterChange, CompleteClusters, DeleteClusters,
-    FindClusters, Instance, Member, ModifyClusters, Monitoring, NewInstance, Origin, ReadBacktracks, ReadClusters,
+    BacktrackClusters, BacktrackSeen, ChangeParameterGroups, Cluster, ClusterChange, CompleteClusters, DeleteClusters,
+    FindClusters, Instance, ModifyClusters, Monitoring, NewParameterGroup, Origin, ReadBacktracks, ReadClusters,
     ReadParameters, ReadSnapshots, RestoreCall, RestoreClusters, RetireClusters, Role, Snapshot, TagClusters, Tagged,
+    UntagClusters,
     tags::{MOST_TAGS, Tag, too_many},
 };
 use crate::AwsResult;
@@ -31,8 +34,11 @@ struct State {
     lose: Option<(usize, Lose)>,
     backtracks: Vec<(String, BacktrackSeen)>,
     parameters: Vec<(String, String)>,
+    groups: Vec<String>,
     snapshots: Vec<Snapshot>,
     withdrawn: Vec<String>,
+    limits: instances::Limits,
+    failing_reads: usize,
     foreign: Vec<(String, String)>,
     now: Option<Timestamp>,
 }
@@ -108,6 +114,11 @@ impl FakeRds {
         self.state().parameters.push((name.to_owned(), value.to_owned()));
     }
 
+    /// The cluster parameter groups that were created and are still there.
+    pub fn groups(&self) -> Vec<String> {
+        self.state().groups.clone()
+    }
+
     /// The backtracks so far, of all clusters.
     pub fn all_backtracks(&self) -> Vec<BacktrackSeen> {
         self.state().backtracks.iter().map(|(_, seen)| seen.clone()).collect()
@@ -142,6 +153,11 @@ impl FakeRds {
         }
     }
 
+    /// Makes the next `count` reads of clusters fail as if RDS did not answer.
+    pub fn fail_reads(&self, count: usize) {
+        self.state().failing_reads = count;
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         // The test that poisoned the lock has failed already, and its message is the one to read.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
@@ -166,6 +182,11 @@ impl FakeRds {
 
 impl ReadClusters for FakeRds {
     async fn cluster(&self, name: &str) -> AwsResult<Option<Cluster>> {
+        let left = self.state().failing_reads;
+        if left > 0 {
+            self.state().failing_reads = left - 1;
+            return Err(StepError::new(ErrorName::Unavailable, format!("rds:DescribeDBClusters of {name}: no answer")));
+        }
         let foreign = self.state().foreign.iter().find(|(cluster, _)| cluster == name).cloned();
         if let Some((cluster, engine)) = foreign {
             // The adapter refuses it in the same way, so steps meet the same error here as on AWS.
@@ -253,6 +274,35 @@ impl ReadParameters for FakeRds {
     }
 }
 
+impl ChangeParameterGroups for FakeRds {
+    async fn create_group(&self, new: &NewParameterGroup<'_>) -> AwsResult<bool> {
+        self.change(format!("create_group {} like {}", new.name, new.like), |state| {
+            let is_free = !state.groups.iter().any(|group| group == new.name);
+            if is_free {
+                state.groups.push(new.name.to_owned());
+            }
+            is_free
+        })
+    }
+
+    async fn set_parameter(&self, group: &str, name: &str, value: &str) -> AwsResult<()> {
+        self.change(format!("set_parameter {name}={value} of {group}"), |_| ())
+    }
+
+    async fn reset_parameter(&self, group: &str, name: &str) -> AwsResult<()> {
+        self.change(format!("reset_parameter {name} of {group}"), |_| ())
+    }
+
+    async fn delete_group(&self, group: &str) -> AwsResult<bool> {
+        // As RDS: a group that a cluster has cannot be deleted.
+        if self.state().clusters.iter().any(|cluster| cluster.parameter_group.as_deref() == Some(group)) {
+            return Ok(false);
+        }
+        self.change(format!("delete_group {group}"), |state| state.groups.retain(|there| there != group))?;
+        Ok(true)
+    }
+}
+
 impl ModifyClusters for FakeRds {
     async fn modify(&self, cluster: &str, change: &ClusterChange) -> AwsResult<()> {
         self.change(format!("modify {cluster}"), |state| apply(state, cluster, change))
@@ -329,36 +379,6 @@ impl ReadSnapshots for FakeRds {
     }
 }
 
-impl ChangeInstances for FakeRds {
-    async fn create_instance(&self, new: &NewInstance<'_>) -> AwsResult<bool> {
-        refuse_too_many(new.tags)?;
-        self.change(format!("create_instance {}", new.name), |state| {
-            if state.instances.iter().any(|(_, instance)| instance.name == new.name) {
-                return false;
-            }
-            let mut instance = Instance { name: new.name.to_owned(), tags: new.tags.to_vec(), ..new.like.clone() };
-            // For an authority that it has retired, AWS gives a new instance its default.
-            if instance.ca_certificate.as_ref().is_some_and(|authority| state.withdrawn.contains(authority)) {
-                instance.ca_certificate = Some("rds-ca-rsa2048-g1".to_owned());
-            }
-            state.instances.push((new.cluster.name.clone(), instance));
-            if let Some(cluster) = state.clusters.iter_mut().find(|c| c.name == new.cluster.name) {
-                // The first instance of a cluster becomes its writer, whatever its promotion tier.
-                let writer = cluster.members.is_empty();
-                cluster.members.push(Member { instance: new.name.to_owned(), writer });
-            }
-            true
-        })
-    }
-
-    async fn delete_instance(&self, name: &str) -> AwsResult<()> {
-        self.change(format!("delete_instance {name}"), |state| {
-            state.instances.retain(|(_, instance)| instance.name != name);
-            state.clusters.iter_mut().for_each(|cluster| cluster.members.retain(|member| member.instance != name));
-        })
-    }
-}
-
 impl TagClusters for FakeRds {
     async fn tag(&self, arn: &str, tags: &[(String, String)]) -> AwsResult<Tagged> {
         // An instance can vanish between a read and a call, which RDS answers with an error.
@@ -376,7 +396,21 @@ impl TagClusters for FakeRds {
                 cluster.tags.retain(|(key, _)| !tags.iter().any(|(new, _)| new == key));
                 cluster.tags.extend_from_slice(tags);
             }
+            for (_, instance) in state.instances.iter_mut().filter(|(_, instance)| instance.arn == arn) {
+                instance.tags.retain(|(key, _)| !tags.iter().any(|(new, _)| new == key));
+                instance.tags.extend_from_slice(tags);
+            }
             Tagged::Yes
+        })
+    }
+}
+
+impl UntagClusters for FakeRds {
+    async fn untag(&self, arn: &str, keys: &[&str]) -> AwsResult<()> {
+        self.change(format!("untag {arn}"), |state| {
+            for cluster in state.clusters.iter_mut().filter(|cluster| cluster.arn == arn) {
+                cluster.tags.retain(|(key, _)| !keys.contains(&key.as_str()));
+            }
         })
     }
 }
@@ -399,4 +433,13 @@ fn apply(state: &mut State, cluster: &str, change: &ClusterChange) {
     found.backup_retention = change.backup_retention.or(found.backup_retention);
     found.auto_minor_version_upgrade = change.auto_minor_version_upgrade.or(found.auto_minor_version_upgrade);
     found.backtrack_window = change.backtrack_window.or(found.backtrack_window);
+    found.parameter_group = change.parameter_group.clone().or(found.parameter_group.take());
+    // As RDS does: what waits is started by the first call that is to be applied immediately, whatever that one changes.
+    if change.can_wait() {
+        for upgrade in
+            found.pending.drain(..).filter_map(|what| what.strip_prefix("engine version ").map(str::to_owned))
+        {
+            found.engine_version = upgrade;
+        }
+    }
 }

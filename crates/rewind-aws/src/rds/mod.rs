@@ -5,18 +5,20 @@
 mod adapter;
 #[cfg(test)]
 mod adapter_tests;
+pub mod facts;
 #[cfg(any(test, feature = "fakes"))]
 pub mod fake;
+mod instances;
 mod recovery_cluster;
 pub mod tags;
 
 use crate::AwsResult;
 use jiff::Timestamp;
 use rewind_core::names::RECOVERY_TAG;
-use rewind_core::{Engine, ErrorName, StepError};
+use rewind_core::{Engine, ErrorName, ResourceIds, StepError};
 
 pub use adapter::Rds;
-pub use recovery_cluster::{NewCluster, delete_created, describe_created};
+pub use recovery_cluster::{NewCluster, adopt, delete_created, describe_created};
 
 /// A cluster, with everything that a restore has to carry over.
 #[derive(Debug, Clone, PartialEq)]
@@ -25,6 +27,8 @@ pub struct Cluster {
     pub name: String,
     /// `DBClusterArn`.
     pub arn: String,
+    /// `DbClusterResourceId`: a cluster that is deleted and made anew has another, under the same name and ARN.
+    pub resource_id: String,
     /// `Status`, in lower case.
     pub status: String,
     /// `Engine`.
@@ -102,6 +106,8 @@ pub struct Cluster {
     /// `LocalWriteForwardingStatus` or `GlobalWriteForwardingStatus`, in lower case, where sessions on readers can or may soon
     /// write by it.
     pub write_forwarding: Option<String>,
+    /// `PendingModifiedValues`: what waits for the maintenance window, in words such as `engine version 8.0.mysql_aurora.3.09.0`.
+    pub pending: Vec<String>,
     /// `AssociatedRoles`.
     pub roles: Vec<Role>,
     /// `MasterUserSecret`: the managed master password.
@@ -118,6 +124,12 @@ impl Cluster {
     /// The value of the tag `key`.
     pub fn tag(&self, key: &str) -> Option<&str> {
         self.tags.iter().find(|(k, _)| k == key).map(|(_, value)| value.as_str())
+    }
+
+    /// The resource ids of the cluster and `instances`, which are its.
+    pub fn resource_ids(&self, instances: &[Instance]) -> ResourceIds {
+        let instances = instances.iter().map(|instance| (instance.name.clone(), instance.resource_id.clone()));
+        ResourceIds { cluster: self.resource_id.clone(), instances: instances.collect() }
     }
 
     /// True if its security groups are exactly these, in any order.
@@ -193,6 +205,8 @@ pub struct Instance {
     pub name: String,
     /// `DBInstanceArn`.
     pub arn: String,
+    /// `DbiResourceId`: an instance that is deleted and made anew has another.
+    pub resource_id: String,
     /// `DBInstanceStatus`, in lower case.
     pub status: String,
     /// `DBInstanceClass`.
@@ -203,6 +217,8 @@ pub struct Instance {
     pub promotion_tier: i32,
     /// `AvailabilityZone`.
     pub availability_zone: Option<String>,
+    /// The zones of `DBSubnetGroup`, sorted: in these an instance of the cluster may be.
+    pub zones: Vec<String>,
     /// `DBParameterGroups`, the first one's name.
     pub parameter_group: Option<String>,
     /// `PreferredMaintenanceWindow`.
@@ -299,9 +315,21 @@ pub struct ClusterChange {
     pub auto_minor_version_upgrade: Option<bool>,
     /// `BacktrackWindow`, in seconds; 0 switches Backtrack off for good.
     pub backtrack_window: Option<i64>,
+    /// `DBClusterParameterGroupName`. Instances that run already take it over when they are rebooted.
+    pub parameter_group: Option<String>,
 }
 
 impl ClusterChange {
+    /// True if RDS may keep the change for the maintenance window unless it is told to apply it immediately.
+    ///
+    /// `ApplyImmediately` starts everything else that waits as well, an upgrade of the engine too. So it is sent for the one
+    /// setting here that can be pending at all: the members of `ClusterPendingModifiedValues` are the engine version, the
+    /// password, IAM authentication, storage, log exports, the certificate and the retention. Security groups, windows and
+    /// protection are applied at once, whatever the flag says.
+    pub fn can_wait(&self) -> bool {
+        self.backup_retention.is_some()
+    }
+
     /// True if it changes nothing.
     // An empty change would still be a call, for which the cluster may become `modifying`.
     pub fn is_empty(&self) -> bool {
@@ -311,7 +339,7 @@ impl ClusterChange {
 
 /// Changes clusters.
 pub trait ModifyClusters: Send + Sync {
-    /// Calls `ModifyDBCluster`, applied immediately.
+    /// Calls `ModifyDBCluster`. It starts nothing that waits for the maintenance window, unless [`ClusterChange::can_wait`].
     fn modify(&self, cluster: &str, change: &ClusterChange) -> impl Future<Output = AwsResult<()>> + Send;
 }
 
@@ -384,13 +412,56 @@ pub struct NewInstance<'a> {
     pub tags: &'a [(String, String)],
 }
 
+/// The result of creating an instance.
+// A refusal is no error: what it means depends on the instance. A cluster does without a reader, and without a zone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Created {
+    /// It is being created.
+    Yes,
+    /// There is an instance of that name already.
+    NameTaken,
+    /// AWS refused it, and would refuse the same call again.
+    Refused(Refusal),
+}
+
+/// A refusal of AWS to create an instance.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// The part of the call that was refused.
+    pub why: RefusedFor,
+    /// AWS's code and message.
+    pub message: String,
+}
+
+/// The part of a call for which AWS refuses an instance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RefusedFor {
+    /// The account has as many instances as it may have.
+    Quota,
+    /// There is no capacity for the class, in the zone that was named or anywhere.
+    Capacity,
+    /// The zone is not offered, or not in the subnet group.
+    Zone,
+    /// The class is not offered.
+    Class,
+    /// Anything else, such as a permission that is missing.
+    Other,
+}
+
 /// Creates and deletes instances.
 pub trait ChangeInstances: Send + Sync {
-    /// Calls `CreateDBInstance`; false if the name is taken. If AWS refuses the availability zone, the certificate authority or
-    /// the maintenance window, the instance is created without it.
-    fn create_instance(&self, new: &NewInstance<'_>) -> impl Future<Output = AwsResult<bool>> + Send;
+    /// Calls `CreateDBInstance`. If AWS refuses the certificate authority or the maintenance window, the instance is created
+    /// without it.
+    fn create_instance(&self, new: &NewInstance<'_>) -> impl Future<Output = AwsResult<Created>> + Send;
     /// Calls `DeleteDBInstance`; an instance that is not there, or is being deleted, counts as deleted.
     fn delete_instance(&self, name: &str) -> impl Future<Output = AwsResult<()>> + Send;
+}
+
+/// Makes a reader the writer.
+// Apart from `ChangeInstances`: a failover ends every connection of a cluster, and only one step may make one.
+pub trait FailOverClusters: Send + Sync {
+    /// Calls `FailoverDBCluster`, which answers at once: the instance `to` is the writer some time later.
+    fn fail_over(&self, cluster: &str, to: &str) -> impl Future<Output = AwsResult<()>> + Send;
 }
 
 // A result and no error: a full resource is an ordinary thing, and the caller goes on without the tags.
@@ -407,6 +478,13 @@ pub enum Tagged {
 pub trait TagClusters: Send + Sync {
     /// Calls `AddTagsToResource` for a cluster or an instance. Either all of `tags` are added or none.
     fn tag(&self, arn: &str, tags: &[(String, String)]) -> impl Future<Output = AwsResult<Tagged>> + Send;
+}
+
+/// Removes tags.
+// Apart from `TagClusters`: most steps that set tags must not be able to take one off.
+pub trait UntagClusters: Send + Sync {
+    /// Calls `RemoveTagsFromResource` for a cluster or an instance; a tag that is not there counts as removed.
+    fn untag(&self, arn: &str, keys: &[&str]) -> impl Future<Output = AwsResult<()>> + Send;
 }
 
 /// A backtrack, as RDS describes it.
@@ -447,6 +525,32 @@ pub trait BacktrackClusters: Send + Sync {
         to: Timestamp,
         force: bool,
     ) -> impl Future<Output = AwsResult<BacktrackSeen>> + Send;
+}
+
+/// A cluster parameter group to be created.
+#[derive(Debug, Clone, Copy)]
+pub struct NewParameterGroup<'a> {
+    /// `DBClusterParameterGroupName`.
+    pub name: &'a str,
+    /// The group whose values it gets.
+    pub like: &'a str,
+    /// A sentence for people who find it.
+    pub description: &'a str,
+    /// The tags of the new group.
+    pub tags: &'a [(String, String)],
+}
+
+/// Creates, changes and deletes parameter groups of clusters.
+pub trait ChangeParameterGroups: Send + Sync {
+    /// Calls `CopyDBClusterParameterGroup`, or `CreateDBClusterParameterGroup` where the model is a default group, which AWS
+    /// copies for nobody; false if the name is taken.
+    fn create_group(&self, new: &NewParameterGroup<'_>) -> impl Future<Output = AwsResult<bool>> + Send;
+    /// Calls `ModifyDBClusterParameterGroup` for a parameter that needs no reboot.
+    fn set_parameter(&self, group: &str, name: &str, value: &str) -> impl Future<Output = AwsResult<()>> + Send;
+    /// Calls `ResetDBClusterParameterGroup` for one such parameter.
+    fn reset_parameter(&self, group: &str, name: &str) -> impl Future<Output = AwsResult<()>> + Send;
+    /// Calls `DeleteDBClusterParameterGroup`; a group that is not there counts as deleted. False while a cluster has it.
+    fn delete_group(&self, group: &str) -> impl Future<Output = AwsResult<bool>> + Send;
 }
 
 /// Reads parameter groups of clusters.

@@ -4,10 +4,11 @@
 use super::tags::{MARKS_OF_CLUSTER, inherit};
 use super::{
     Cluster, ClusterChange, DeleteClusters, ModifyClusters, Origin, ReadClusters, RestoreCall, RestoreClusters,
+    TagClusters, Tagged, UntagClusters,
 };
 use jiff::Timestamp;
-use rewind_core::names::{RECOVERY_TAG, TARGET_TAG};
-use rewind_core::{Clock, ErrorName, Polling, Recovery, Restored, StepError, timeouts};
+use rewind_core::names::{KEEP_UNTIL_TAG, RECOVERY_TAG, SOURCE_RESOURCE_ID_TAG, TARGET_TAG};
+use rewind_core::{Adopted, Clock, ErrorName, Polling, Recovery, Restored, StepError, timeouts};
 use std::time::Duration;
 
 /// A cluster to be created.
@@ -37,8 +38,12 @@ impl NewCluster<'_> {
         clock: &K,
     ) -> Result<Cluster, StepError> {
         // In the call itself, not in a second one: a cluster without the tag belongs to nobody and is never deleted.
-        let own =
-            vec![(RECOVERY_TAG.to_owned(), self.recovery.id.clone()), (TARGET_TAG.to_owned(), self.moment.to_string())];
+        let own = vec![
+            (RECOVERY_TAG.to_owned(), self.recovery.id.clone()),
+            (TARGET_TAG.to_owned(), self.moment.to_string()),
+            // Whoever goes on with this cluster later has to know that the source is still the same one.
+            (SOURCE_RESOURCE_ID_TAG.to_owned(), self.source.resource_id.clone()),
+        ];
         let tags = inherit(&self.source.tags, MARKS_OF_CLUSTER, own);
         let call = RestoreCall { source: self.source, new_cluster: self.name, origin: self.origin, tags: &tags };
         let sent = clusters.restore(&call).await;
@@ -56,6 +61,43 @@ impl NewCluster<'_> {
             })),
         }
     }
+}
+
+/// Takes over `found`, the restored cluster of an earlier recovery, and returns it as it is then. From here on it is this
+/// recovery's: the clean-up leaves it alone, and an undo deletes it.
+///
+/// # Errors
+///
+/// The error of AWS; [`ErrorName::InvalidRequest`] if the cluster is neither this recovery's nor that of the adopted one.
+pub async fn adopt<C: TagClusters + UntagClusters>(
+    clusters: &C,
+    recovery: &Recovery,
+    adopted: &Adopted,
+    mut found: Cluster,
+) -> Result<Cluster, StepError> {
+    let owner = found.tag(RECOVERY_TAG).unwrap_or_default().to_owned();
+    if owner != recovery.id {
+        if !adopted.owners.contains(&owner) {
+            return Err(StepError::new(
+                ErrorName::InvalidRequest,
+                format!("`resume`: {} is not the restored cluster of {} any more", found.name, adopted.recovery),
+            )
+            .changed("nothing was changed")
+            .advice("look at its tag aurora-rewind:recovery, and resume the recovery that it names"));
+        }
+        // Before the other tag is removed: whenever this is interrupted, either the clean-up or this recovery has the cluster.
+        let own = [(RECOVERY_TAG.to_owned(), recovery.id.clone())];
+        if clusters.tag(&found.arn, &own).await? == Tagged::Full {
+            return Err(StepError::bug(format!("{} took no new value of a tag that it has", found.name)));
+        }
+        found.tags.retain(|(key, _)| key != RECOVERY_TAG);
+        found.tags.extend(own);
+    }
+    if found.tag(KEEP_UNTIL_TAG).is_some() {
+        clusters.untag(&found.arn, &[KEEP_UNTIL_TAG]).await?;
+        found.tags.retain(|(key, _)| key != KEEP_UNTIL_TAG);
+    }
+    Ok(found)
 }
 
 /// Describes `found` if this recovery created it. `otherwise` is the moment of its data where it has no tag for that.

@@ -5,8 +5,9 @@ use rewind_core::names::is_reserved_tag;
 
 /// The largest number of tags of a resource, not counting AWS's own.
 pub const MOST_TAGS: usize = 50;
-/// The number of a recovery's tags on a cluster: recovery and target, and later for which recovery and until when it is kept.
-pub const MARKS_OF_CLUSTER: usize = 4;
+/// The number of a recovery's tags on a cluster: recovery, target and source, and later the secret, and for which recovery and
+/// until when it is kept.
+pub const MARKS_OF_CLUSTER: usize = 6;
 /// The number of a recovery's tags on an instance: the recovery, and later the one that fenced it.
 pub const MARKS_OF_INSTANCE: usize = 2;
 
@@ -68,15 +69,15 @@ mod tests {
 
     #[test]
     fn the_recovery_s_own_are_always_set_and_the_source_s_as_far_as_they_fit() {
-        // 46 of the source's fit beside the four of the recovery: the limit itself, and both sides of it.
-        for count in [0, 1, 45, 46, 47, 49, 50] {
+        // 44 of the source's fit beside the six of the recovery: the limit itself, and both sides of it.
+        for count in [0, 1, 43, 44, 45, 49, 50] {
             let source = [vec![tag("aws:x"), tag("rds:x"), tag("aurora-rewind:x")], tags(count)].concat();
             let made = inherit(&source, MARKS_OF_CLUSTER, vec![tag("aurora-rewind:recovery")]);
             assert_eq!(made.last(), Some(&tag("aurora-rewind:recovery")));
-            assert_eq!(made.len(), count.min(46) + 1);
+            assert_eq!(made.len(), count.min(44) + 1);
             assert!(made.len() + MARKS_OF_CLUSTER - 1 <= MOST_TAGS);
             let left = left_out(&source, &made);
-            assert_eq!(left, (count.min(46)..count).map(|n| format!("k{n}")).collect::<Vec<_>>());
+            assert_eq!(left, (count.min(44)..count).map(|n| format!("k{n}")).collect::<Vec<_>>());
             assert_eq!(of_aws(&source), ["aws:x", "rds:x"]);
         }
     }

@@ -1,21 +1,26 @@
 //! The operations that every engine implements, and the values that they exchange. No engine is known here.
 //!
-//! `postgresql` and `mysql` each implement the four traits for their connection. Everything above them (checks, counts, the
+//! `postgresql` and `mysql` each implement the five traits for their connection. Everything above them (checks, counts, the
 //! fence) is written once, against the traits; [`crate::session::on_engine`] is the one place that chooses.
 
 pub(crate) mod connection;
 pub(crate) mod identity;
+pub(crate) mod jobs;
 pub mod login_state;
 pub(crate) mod logins;
+pub(crate) mod preflight;
 pub(crate) mod queries;
 pub mod record;
 pub(crate) mod reserved;
 pub(crate) mod sessions;
+pub(crate) mod writes;
 
 pub(crate) use connection::{Connection, QueryResult, Row};
+pub(crate) use jobs::JobOperations;
 pub(crate) use logins::LoginOperations;
-pub(crate) use queries::{QueryLimits, QueryOperations, Table};
+pub(crate) use queries::{Counter, QueryLimits, QueryOperations, Table};
 pub(crate) use sessions::{ClientSession, SessionOperations};
+pub(crate) use writes::WriteOperations;
 
 /// How a cluster of an engine is reached where nobody says otherwise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,6 +1,6 @@
 //! Reading by somebody else's SQL: a transaction that can only read, the tables that a query reads, and what the server is.
 
-use super::connection::Connection;
+use super::connection::{Connection, Row};
 use super::identity::ServerIdentity;
 use crate::error::StatementError;
 use rewind_core::StepError;
@@ -27,6 +27,17 @@ impl Table {
     pub(crate) fn display(&self) -> String {
         format!("{}.{}", self.schema, self.name)
     }
+}
+
+/// A counter of ids.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Counter {
+    /// The name as it stands in SQL, with its schema.
+    pub(crate) name: String,
+    /// The value that it issued last, or will issue next; none where it has issued none.
+    pub(crate) value: Option<i128>,
+    /// The step from one value to the next; negative where it counts down.
+    pub(crate) increment: i128,
 }
 
 /// The read-only side of an engine.
@@ -58,8 +69,24 @@ pub(crate) trait QueryOperations: Connection {
     /// The databases whose drop was interrupted, by name.
     fn invalid_databases(&self) -> impl Future<Output = Result<Vec<String>, StatementError>> + Send;
 
+    /// The databases whose counters of ids have to be read in a session of their own; none where one session sees all.
+    fn databases_with_counters(&self) -> impl Future<Output = Result<Option<Vec<String>>, StatementError>> + Send;
+
+    /// The counters of ids that this session sees: sequences, or AUTO_INCREMENT of tables.
+    fn counters(&self) -> impl Future<Output = Result<Vec<Counter>, StatementError>> + Send;
+
     /// Identifies the server of this connection.
     fn identity(&self) -> impl Future<Output = Result<ServerIdentity, StepError>> + Send;
+}
+
+/// Reads rows of name, value and increment as counters; a row that is none is left out.
+pub(crate) fn read_counters(rows: Vec<Row>) -> Vec<Counter> {
+    let one = |row: Row| {
+        let [name, value, increment] = <[Option<String>; 3]>::try_from(row).ok()?;
+        let value = value.and_then(|value| value.parse().ok());
+        Some(Counter { name: name?, value, increment: increment?.parse().ok()? })
+    };
+    rows.into_iter().filter_map(one).collect()
 }
 
 /// Sorts what finding tables came to: a query that cannot be planned reads none, a lost session is an error.

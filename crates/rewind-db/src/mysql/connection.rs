@@ -47,6 +47,11 @@ impl MysqlConnection {
         Ok((Self { protocol: Mutex::new(Some(protocol)), variant, master_user, at: at.clone() }, encrypted))
     }
 
+    /// Has the server parse one statement, and returns the descriptions of its columns and the number of its placeholders.
+    pub(super) async fn prepare(&self, sql: &str) -> Result<(Vec<Vec<u8>>, usize), StatementError> {
+        self.with_protocol(bounded(timeouts::STATEMENT), async |protocol| protocol.describe(sql).await).await
+    }
+
     /// Does `work` with the protocol, which is kept for the next statement only where the result was read to its end.
     async fn with_protocol<T>(
         &self,

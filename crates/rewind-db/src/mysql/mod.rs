@@ -3,14 +3,17 @@
 
 mod connection;
 mod errors;
+mod jobs;
 mod logins;
 mod packets;
+mod preflight;
 mod protocol;
 mod queries;
 mod quote;
 mod rewritten;
 mod sessions;
 mod threads;
+mod writes;
 
 use crate::engine::Defaults;
 

@@ -139,6 +139,12 @@ impl Protocol {
 
     /// Has the server parse one statement without running it, and returns how many columns its result would have.
     pub(super) async fn count_columns(&mut self, sql: &str) -> Result<usize, ProtocolError> {
+        Ok(self.describe(sql).await?.0.len())
+    }
+
+    /// Has the server parse one statement without running it, and returns the descriptions of its columns, as they came,
+    /// and the number of its placeholders.
+    pub(super) async fn describe(&mut self, sql: &str) -> Result<(Vec<Vec<u8>>, usize), ProtocolError> {
         self.command(PREPARE, sql.as_bytes()).await?;
         let prepared = self.receive().await?;
         let mut prepared = ParseBuf(unless_refused(&prepared)?);
@@ -147,15 +153,20 @@ impl Protocol {
             Some((prepared.checked_eat_u32_le()?, prepared.checked_eat_u16_le()?, prepared.checked_eat_u16_le()?))
         };
         let (statement, columns, parameters) = read().ok_or_else(|| malformed("response"))?;
+        let mut descriptions = Vec::new();
         for described in [parameters, columns] {
-            // The descriptions, and a message that ends them, which is there only where there are descriptions.
-            for _ in 0..if described == 0 { 0 } else { u32::from(described) + 1 } {
+            descriptions.clear();
+            for _ in 0..described {
+                descriptions.push(self.receive().await?);
+            }
+            // A message that ends them, which is there only where there are descriptions.
+            if described > 0 {
                 self.receive().await?;
             }
         }
         // The server sends nothing back for this, so nothing is read.
         self.command(CLOSE_STATEMENT, &statement.to_le_bytes()).await?;
-        Ok(columns.into())
+        Ok((descriptions, parameters.into()))
     }
 
     /// Runs one statement and keeps the first `keep` rows of all its results.

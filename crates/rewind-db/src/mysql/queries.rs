@@ -4,7 +4,8 @@ use super::connection::MysqlConnection;
 use super::quote::identifier;
 use super::{Variant, rewritten};
 use crate::engine::identity::ServerIdentity;
-use crate::engine::{Connection, QueryLimits, QueryOperations, Row, Table};
+use crate::engine::queries::read_counters;
+use crate::engine::{Connection, Counter, QueryLimits, QueryOperations, Row, Table};
 use crate::error::StatementError;
 use rewind_core::StepError;
 use std::collections::BTreeMap;
@@ -46,6 +47,27 @@ impl QueryOperations for MysqlConnection {
     /// None: a database whose drop was interrupted is there, with the tables that are left.
     async fn invalid_databases(&self) -> Result<Vec<String>, StatementError> {
         Ok(Vec::new())
+    }
+
+    async fn databases_with_counters(&self) -> Result<Option<Vec<String>>, StatementError> {
+        Ok(None)
+    }
+
+    async fn counters(&self) -> Result<Vec<Counter>, StatementError> {
+        if matches!(self.variant, Variant::MySql) {
+            // Otherwise MySQL answers what it knew up to a day ago.
+            self.execute("SET SESSION information_schema_stats_expiry = 0").await?;
+        }
+        let rows = self
+            .rows(
+                "SELECT CONCAT('`', REPLACE(table_schema, '`', '``'), '`.`', REPLACE(table_name, '`', '``'), '`'), \
+                 auto_increment, 1 FROM information_schema.tables WHERE auto_increment IS NOT NULL \
+                 AND table_type = 'BASE TABLE' \
+                 AND table_schema NOT IN ('mysql', 'sys', 'information_schema', 'performance_schema') \
+                 ORDER BY 1 LIMIT 10000",
+            )
+            .await?;
+        Ok(read_counters(rows))
     }
 
     /// Servers differ in which of these names they have; those that they have tell them apart.

@@ -13,6 +13,7 @@ use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 use tokio_postgres::config::SslMode;
+use tokio_postgres::types::Type;
 use tokio_postgres::{Client, SimpleQueryMessage};
 
 /// A connection that is logged in. The driver's task, which reads and writes the socket, ends with it.
@@ -60,6 +61,13 @@ impl PostgresqlConnection {
             drop(driver.await);
         });
         Ok((Self { client, driver, master_user: target.master_user.clone(), at: at.clone() }, progress.done()))
+    }
+
+    /// Has the server parse one statement, and returns the types of its columns and the number of its placeholders.
+    pub(super) async fn prepare(&self, sql: &str) -> Result<(Vec<Type>, usize), StatementError> {
+        let prepared = self.within(bounded(timeouts::STATEMENT), self.client.prepare(sql)).await?;
+        let types = prepared.columns().iter().map(|column| column.type_().clone()).collect();
+        Ok((types, prepared.params().len()))
     }
 
     /// Waits for a result, but not for ever: a server can be alive for TCP and dead for everything else.

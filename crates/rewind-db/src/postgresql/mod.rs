@@ -2,11 +2,14 @@
 
 mod connection;
 mod errors;
+mod jobs;
 mod logins;
 mod plan;
+mod preflight;
 mod queries;
 mod quote;
 mod sessions;
+mod writes;
 
 use crate::engine::Defaults;
 

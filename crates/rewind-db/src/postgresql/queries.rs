@@ -4,7 +4,8 @@ use super::connection::PostgresqlConnection;
 use super::quote::table_name;
 use super::{INVALID_DATABASE, plan};
 use crate::engine::identity::ServerIdentity;
-use crate::engine::{Connection, QueryLimits, QueryOperations, Table};
+use crate::engine::queries::read_counters;
+use crate::engine::{Connection, Counter, QueryLimits, QueryOperations, Table};
 use crate::error::StatementError;
 use rewind_core::StepError;
 use std::time::Duration;
@@ -42,6 +43,25 @@ impl QueryOperations for PostgresqlConnection {
             "SELECT datname FROM pg_catalog.pg_database WHERE datconnlimit = {INVALID_DATABASE} ORDER BY 1"
         ))
         .await
+    }
+
+    async fn databases_with_counters(&self) -> Result<Option<Vec<String>>, StatementError> {
+        self.values(&format!(
+            "SELECT datname FROM pg_catalog.pg_database WHERE datallowconn AND NOT datistemplate \
+             AND datconnlimit <> {INVALID_DATABASE} AND datname <> 'rdsadmin' ORDER BY 1"
+        ))
+        .await
+        .map(Some)
+    }
+
+    async fn counters(&self) -> Result<Vec<Counter>, StatementError> {
+        let rows = self
+            .rows(
+                "SELECT pg_catalog.format('%I.%I', schemaname, sequencename), last_value::text, increment_by::text \
+                 FROM pg_catalog.pg_sequences ORDER BY 1 LIMIT 10000",
+            )
+            .await?;
+        Ok(read_counters(rows))
     }
 
     async fn identity(&self) -> Result<ServerIdentity, StepError> {

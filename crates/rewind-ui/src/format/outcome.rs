@@ -2,7 +2,7 @@
 
 use super::plan::plan;
 use crate::document::Document;
-use rewind_core::{KeepCommands, KeptSafetyClone, MovedRecord, Outcome, Recovered, Undone};
+use rewind_core::{HeldJob, KeepCommands, KeptSafetyClone, MovedRecord, Outcome, Recovered, Undone};
 use std::collections::BTreeMap;
 
 /// The number of states whose times are named: the rest take moments.
@@ -56,11 +56,32 @@ fn recovered_fields(recovered: &Recovered) -> Document {
     if let Some(safety_clone) = &recovered.safety_clone {
         document.extend(safety_clone_fields(safety_clone));
     }
+    held_jobs(&mut document, &recovered.held_jobs);
     for note in &recovered.notes {
         document.warning(note);
     }
     times(&mut document, &recovered.timings);
     document
+}
+
+/// The number of jobs that are named: the output has all of them.
+const JOBS: usize = 10;
+
+/// Adds the jobs of the restored cluster that would have acted by themselves.
+fn held_jobs(document: &mut Document, jobs: &[HeldJob]) {
+    for job in jobs.iter().take(JOBS) {
+        let state = match (job.held, job.released) {
+            (_, true) => "runs again",
+            (true, false) => "is held, and does not run",
+            (false, false) => "RUNS: nothing could hold it",
+        };
+        let release = job.release.as_ref().filter(|_| job.held && !job.released);
+        let release = release.map(|release| format!("; to release it: {release}")).unwrap_or_default();
+        document.field("job", format!("{} {} {state}{release}", job.kind, job.name));
+    }
+    if jobs.len() > JOBS {
+        document.field("jobs", format!("and {} more", jobs.len() - JOBS));
+    }
 }
 
 fn safety_clone_fields(clone: &KeptSafetyClone) -> Document {

@@ -3,7 +3,7 @@
 use crate::document::Document;
 use rewind_core::Plan;
 
-/// Formats a plan: its steps, why this strategy was chosen, and its warnings.
+/// Formats a plan: its steps, why this strategy was chosen, its warnings, and the findings of the preflight.
 pub fn plan(plan: &Plan) -> Document {
     let mut document = Document::new();
     document.heading(format!("The plan: {} back to {}", plan.cluster, plan.target));
@@ -15,6 +15,10 @@ pub fn plan(plan: &Plan) -> Document {
     // Last, where a terminal leaves them in sight.
     for warning in &plan.warnings {
         document.warning(warning);
+    }
+    // Those that block first, as the plan has them.
+    for finding in &plan.findings {
+        document.warning(if finding.is_blocking() { format!("BLOCKING: {finding}") } else { finding.to_string() });
     }
     document
 }

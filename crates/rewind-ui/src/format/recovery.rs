@@ -55,6 +55,9 @@ fn afterwards(recovery: &RecoveryRecord) -> Document {
         let (cluster, since, snapshot) = (&clean_up.cluster, clean_up.begun_at, &clean_up.snapshot);
         document.field("deleted", format!("{cluster} since {since}, into the snapshot {snapshot}"));
     }
+    if let Some(resumed_by) = &recovery.resumed_by {
+        document.field("resumed by", resumed_by);
+    }
     if let Some(cause) = &recovery.cause {
         document.warning(cause);
     }
@@ -135,11 +138,13 @@ mod tests {
             decision: Some(decision),
             outcome: Some(Outcome::Recovered(Box::new(recovered()))),
             unreadable: vec!["undo in the record cannot be read".into()],
+            resumed_by: Some("r-2".into()),
             ..awaiting()
         };
         let text = recovery(&ended, time("2026-11-23T12:00:00Z")).to_string();
         for part in [
             "approved by ann: go",
+            "r-2",
             "writes from 2026-11-23T10:30:00Z to 2026-11-23T10:40:00Z: kept on orders, which is fenced",
             "undo in the record cannot be read",
         ] {

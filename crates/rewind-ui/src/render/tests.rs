@@ -5,8 +5,8 @@ use crate::document::Document;
 use crate::format;
 use rewind_aws::fixtures::{in_place_plan, plan, recovered, recovery, restored, safety_clone, time};
 use rewind_core::{
-    Check, CheckResult, Difference, Expectation, KeptSafetyClone, Login, Outcome, Plan, Proposal, Recovered, Report,
-    Restored, TableCount, Tls,
+    Check, CheckResult, Difference, Expectation, HeldJob, KeptSafetyClone, Login, Outcome, Plan, Proposal, Recovered,
+    Report, Restored, TableCount, Tls,
 };
 
 fn report() -> Report {
@@ -16,7 +16,7 @@ fn report() -> Report {
         sql: "SELECT count(*) FROM orders".to_owned(),
         expectation: Expectation::Expect("2".to_owned()),
     };
-    let answer = |value: &str| rewind_core::QueryResult { value: Ok(value.to_owned()), seconds: 0.1 };
+    let answer = |value: &str| rewind_core::QueryResult { value: Ok(Some(value.to_owned())), seconds: 0.1 };
     let checks = vec![
         CheckResult::judge(&check("rows are back"), answer("2"), Some(answer("0"))),
         // A name with the characters that Slack reads as its own.
@@ -60,6 +60,7 @@ fn documents() -> Vec<Document> {
     let in_place_outcome = Recovered {
         new_cluster: None,
         notes: vec!["a note".to_owned()],
+        held_jobs: Vec::new(),
         safety_clone: Some(KeptSafetyClone {
             cluster: clone.cluster,
             writer_endpoint: clone.writer_endpoint,
@@ -97,6 +98,31 @@ fn every_fact_of_a_document_is_in_every_rendering() {
                 assert!(is_there, "{fact} is not in\n{rendering}");
             }
         }
+    }
+}
+
+#[test]
+fn jobs_that_are_held_are_named_with_the_command_that_releases_them_and_the_rest_is_counted() {
+    let job = |name: &str, held, released| HeldJob {
+        kind: "event".to_owned(),
+        name: name.to_owned(),
+        held,
+        released,
+        release: Some("aws rds …".to_owned()),
+        note: None,
+    };
+    let mut held_jobs =
+        vec![job("shop.purge", true, false), job("shop.mail", false, true), job("shop.tick", false, false)];
+    held_jobs.extend((0..9).map(|n| job(&format!("shop.n{n}"), true, false)));
+    let outcome = Outcome::Recovered(Box::new(Recovered { held_jobs, ..recovered() }));
+    let text = plain(&format::outcome(&outcome));
+    for line in [
+        "event shop.purge is held, and does not run; to release it: aws rds …",
+        "event shop.mail runs again\n",
+        "event shop.tick RUNS: nothing could hold it\n",
+        "and 2 more",
+    ] {
+        assert!(text.contains(line), "{text}\nlacks {line}");
     }
 }
 

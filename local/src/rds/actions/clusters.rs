@@ -1,11 +1,12 @@
 //! Describing, creating and failing over clusters, and what other actions on clusters share.
 
+use super::parameter_groups::runs_events;
 use super::{ActionResult, filters, page, result, secret};
 use crate::rds::control_plane::{ControlPlane, successor};
 use crate::rds::database::Database;
 use crate::rds::engine::{Engine, check_password};
 use crate::rds::error::ApiError;
-use crate::rds::model::{ClusterStatus, DbCluster};
+use crate::rds::model::{ClusterStatus, DbCluster, InstanceStatus};
 use crate::rds::query::{Params, identifier};
 use crate::rds::render;
 use crate::rds::resource_names::{cluster_arn, endpoint, id_of};
@@ -183,6 +184,7 @@ pub async fn create(control_plane: &Arc<ControlPlane>, params: &Params) -> Actio
         tags,
         secret: secret.clone(),
         groups_active: true,
+        next_version: None,
         members: Vec::new(),
         writer: None,
         backtracks: Vec::new(),
@@ -225,6 +227,8 @@ pub fn insert(control_plane: &ControlPlane, cluster: DbCluster) -> Result<(), Ap
     if store.clusters.contains_key(&cluster.id) {
         return Err(already_exists());
     }
+    // Before its first writer: one that starts with the scheduler on runs what was due at once.
+    cluster.database.run_events(runs_events(&store, &cluster.settings.parameter_group), false);
     store.clusters.insert(cluster.id.clone(), cluster);
     Ok(())
 }
@@ -246,6 +250,12 @@ pub fn fail_over(control_plane: &Arc<ControlPlane>, params: &Params) -> ActionRe
         let cluster = store.cluster(given)?.clone();
         check_available(&cluster)?;
         let writer = cluster.writer.clone().unwrap_or_default();
+        // In this order, as clients tell a wrong name from one that they have to wait for.
+        if let Some(target) = &target
+            && store.instance(target)?.status != InstanceStatus::Available
+        {
+            return Err(ApiError::instance_state(format!("DB instance {target} is not in available state.")));
+        }
         let chosen = match &target {
             Some(target) => store.members(&cluster).find(|instance| instance.id == *target && instance.id != writer),
             None => successor(store.members(&cluster), &writer),

@@ -9,6 +9,7 @@ use crate::rds::model::{Event, Snapshot};
 use crate::rds::query::Params;
 use crate::rds::render;
 use crate::rds::resource_names::id_of;
+use crate::rds::xml::Element;
 use jiff::SignedDuration;
 
 /// The default of `Duration`, in minutes.
@@ -55,6 +56,17 @@ pub fn engine_versions(control_plane: &ControlPlane, params: &Params) -> ActionR
     let shape =
         |(engine, version)| (format!("{}/{version}", Engine::name(engine)), render::engine_version(engine, version));
     page(params, "DBEngineVersions", shown.map(shape).collect())
+}
+
+/// `DescribeAccountAttributes`: the quotas that the product looks at. An account has room for as many as the stack has addresses.
+pub fn account_attributes(control_plane: &ControlPlane) -> ActionResult {
+    const MOST: usize = 239;
+    let store = control_plane.store();
+    let quotas = [("DBClusters", store.clusters.len()), ("DBInstances", store.instances.len())];
+    let quotas = quotas.map(|(name, used)| {
+        Element::new("AccountQuota").field("AccountQuotaName", name).field("Used", used).field("Max", MOST)
+    });
+    Ok(result().list("AccountQuotas", quotas))
 }
 
 /// `DescribeCertificates`.

@@ -1,10 +1,11 @@
 //! Describing, creating, modifying, rebooting and deleting instances.
 
-use super::{ActionResult, filters, page, result};
+use super::{ActionResult, filters, page, result, subnet_groups};
 use crate::rds::certificates;
 use crate::rds::control_plane::{ControlPlane, successor};
 use crate::rds::engine::Engine;
 use crate::rds::error::ApiError;
+use crate::rds::instance_limits::Fate;
 use crate::rds::model::{ClusterStatus, DbInstance, InstanceStatus};
 use crate::rds::monitoring::{Insights, Monitoring};
 use crate::rds::monitoring::{read_insights, read_monitoring};
@@ -125,9 +126,12 @@ pub fn create(control_plane: &Arc<ControlPlane>, params: &Params) -> ActionResul
         None => preferred_windows::maintenance_clear_of(&cluster.settings.backup_window)?,
     };
     preferred_windows::refuse_overlap(&cluster.settings.backup_window, &window)?;
+    control_plane.limits.check_quota(&id, store.instances.keys())?;
     // Zones go round, so that a reader is not beside its writer.
-    let zone =
-        params.text("AvailabilityZone").or_else(|| cluster.zones.iter().cycle().nth(cluster.members.len()).cloned());
+    let mut zones = subnet_groups::zones(store.subnet_groups.get(&cluster.subnet_group));
+    let turn = cluster.members.len() % zones.len().max(1);
+    zones.rotate_left(turn);
+    let zone = control_plane.limits.zone(&class, params.text("AvailabilityZone"), &zones)?;
     let address = control_plane.take_address()?;
     let instance = DbInstance {
         id: id.clone(),
@@ -142,7 +146,7 @@ pub fn create(control_plane: &Arc<ControlPlane>, params: &Params) -> ActionResul
         parameter_group,
         in_sync: true,
         binlog: false,
-        zone: zone.unwrap_or_default(),
+        zone,
         maintenance_window: window,
         minor_upgrade,
         public,
@@ -160,6 +164,21 @@ pub fn create(control_plane: &Arc<ControlPlane>, params: &Params) -> ActionResul
 }
 
 async fn start_instance(control_plane: Arc<ControlPlane>, instance: DbInstance) {
+    match control_plane.limits.take_fate(&instance.id) {
+        None => {}
+        Some(Fate::Ends(status)) => {
+            ControlPlane::with_minimum_duration(async {}).await;
+            control_plane.set_instance(&instance.id, status);
+            control_plane.instance_event(&instance.id, "failure", format!("DB instance not created: {status}"));
+            return;
+        }
+        Some(Fate::NeverComes) => return,
+        Some(Fate::Late) => {
+            let of = &instance.cluster;
+            let has_writer = |store: &Store| store.clusters.get(of).is_none_or(|cluster| cluster.writer.is_some());
+            control_plane.wait_for(|store| (has_writer(store) || !is_wanted(store, &instance.id)).then_some(())).await;
+        }
+    }
     // The volume must be there, and the first instance to be created becomes the writer, however fast the others are.
     let ready = control_plane
         .wait_for(|store| match store.clusters.get(&instance.cluster).filter(|_| is_wanted(store, &instance.id)) {
@@ -168,7 +187,10 @@ async fn start_instance(control_plane: Arc<ControlPlane>, instance: DbInstance) 
             Some(cluster) if cluster.status == ClusterStatus::Creating => None,
             Some(cluster) => {
                 let mut earlier = store.members(cluster).take_while(|other| other.id != instance.id);
-                let waits = cluster.writer.is_none() && earlier.any(|other| other.status == InstanceStatus::Creating);
+                let waits = cluster.writer.is_none()
+                    && earlier.any(|other| {
+                        other.status == InstanceStatus::Creating && !control_plane.limits.is_held_back(&other.id)
+                    });
                 (!waits).then(|| Some(cluster.clone()))
             }
         })

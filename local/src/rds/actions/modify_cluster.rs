@@ -1,6 +1,7 @@
 //! `ModifyDBCluster`: reads the whole change first, and refuses it or makes all of it.
 
 use super::clusters::{check_available, describe_one, refuse_unsupported};
+use super::parameter_groups::runs_events;
 use super::{ActionResult, secret};
 use crate::rds::control_plane::ControlPlane;
 use crate::rds::error::ApiError;
@@ -39,7 +40,7 @@ pub async fn modify(control_plane: &Arc<ControlPlane>, params: &Params) -> Actio
             "EnableHttpEndpoint in ModifyDBCluster is for Aurora Serverless v1. Use the EnableHttpEndpoint action.",
         ));
     }
-    let version = before.engine.version(params.get("EngineVersion").or(Some(&before.version)), &before.version)?;
+    let (version, next_version) = versions(&before, params)?;
     control_plane.store().check_cluster_parameter_group(before.engine, &settings.parameter_group)?;
     let admitted = control_plane.groups.admitted(&settings.security_groups)?;
     // Last of the checks, for it may create a secret.
@@ -49,7 +50,7 @@ pub async fn modify(control_plane: &Arc<ControlPlane>, params: &Params) -> Actio
     let wanted = settings.clone();
     let accepted = {
         let mut store = control_plane.store();
-        accept(&mut store, &id, settings, version, &login, asked_for_groups)
+        accept(&mut store, &id, settings, (version, next_version), &login, asked_for_groups)
     };
     match accepted {
         Ok(true) => {}
@@ -78,6 +79,21 @@ pub async fn modify(control_plane: &Arc<ControlPlane>, params: &Params) -> Actio
     describe_one(control_plane, &id)
 }
 
+/// Reads the version that the cluster gets now, and the one that waits. With `ApplyImmediately` everything starts that waits,
+/// whatever this request changes: a caller that sends the flag without need upgrades the engine.
+fn versions(before: &DbCluster, params: &Params) -> Result<(String, Option<String>), ApiError> {
+    let asked = params.get("EngineVersion");
+    let next = match asked {
+        // The present version cancels what waits.
+        Some(_) => Some(before.engine.version(asked, &before.version)?).filter(|next| *next != before.version),
+        None => before.next_version.clone(),
+    };
+    Ok(match next {
+        Some(next) if params.boolean("ApplyImmediately")? == Some(true) => (next, None),
+        next => (before.version.clone(), next),
+    })
+}
+
 /// Refuses a change after which a backup would overlap maintenance, the cluster's own or an instance's.
 fn refuse_overlap(control_plane: &ControlPlane, before: &DbCluster, after: &Settings) -> Result<(), ApiError> {
     preferred_windows::refuse_overlap(&after.backup_window, &after.maintenance_window)?;
@@ -95,13 +111,14 @@ fn accept(
     store: &mut Store,
     id: &str,
     settings: Settings,
-    version: String,
+    (version, next_version): (String, Option<String>),
     login: &secret::Change,
     asked_for_groups: bool,
 ) -> Result<bool, ApiError> {
     // Checked again: between reading the request and this lock another change may have begun.
     let cluster = store.cluster_mut(id)?;
     check_available(cluster)?;
+    cluster.next_version = next_version;
     if settings == cluster.settings && version == cluster.version && login.is_none() && !asked_for_groups {
         return Ok(false);
     }
@@ -110,11 +127,15 @@ fn accept(
     cluster.version = version;
     login.show_in(cluster);
     let regrouped = settings.parameter_group != cluster.settings.parameter_group;
+    let group = settings.parameter_group.clone();
     cluster.settings = settings;
+    let database = cluster.database.clone();
     let members = cluster.members.clone();
     // Another parameter group is in force for an instance from its next reboot on.
     for instance in store.instances.values_mut().filter(|instance| regrouped && members.contains(&instance.id)) {
         instance.in_sync = false;
     }
+    // The writer that runs keeps what it has, until it is started again.
+    database.run_events(runs_events(store, &group), false);
     Ok(true)
 }

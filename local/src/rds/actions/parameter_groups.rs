@@ -1,4 +1,4 @@
-//! Parameter groups of clusters and instances. Values are kept and shown, and reach no server.
+//! Parameter groups of clusters and instances. Values are kept and shown; of all of them only `event_scheduler` reaches a server.
 
 use super::{ActionResult, filters, group_name, page, result};
 use crate::rds::control_plane::ControlPlane;
@@ -81,6 +81,34 @@ pub fn describe_parameters(control_plane: &ControlPlane, params: &Params) -> Act
     page(params, "Parameters", shown.map(shape).collect())
 }
 
+/// `CopyDBClusterParameterGroup`.
+pub fn copy_cluster(control_plane: &ControlPlane, params: &Params) -> ActionResult {
+    let source = group_name("SourceDBClusterParameterGroupIdentifier", params)?;
+    let name = group_name("TargetDBClusterParameterGroupIdentifier", params)?;
+    let description = params.required("TargetDBClusterParameterGroupDescription")?.to_owned();
+    // As on AWS: a default group is nobody's to copy, and a new one of its family is the same.
+    if source.starts_with("default.") {
+        return Err(ApiError::value("You can't copy a default DB cluster parameter group."));
+    }
+    let tags = read_tags(params)?.unwrap_or_default();
+    let groups = &mut control_plane.store().cluster_parameter_groups;
+    if groups.contains_key(&name) {
+        return Err(taken(&name));
+    }
+    let found = groups.get(&source).ok_or_else(|| no_group(&source))?;
+    let group = ParameterGroup { description, tags, ..found.clone() };
+    let shape = render::cluster_parameter_group(&name, &group);
+    groups.insert(name, group);
+    Ok(result().child(shape))
+}
+
+/// Finds out if the clusters of a group run events.
+pub fn runs_events(store: &Store, group: &str) -> bool {
+    let value =
+        store.cluster_parameter_groups.get(group).and_then(|group| group.values.get(parameters::EVENT_SCHEDULER));
+    value.is_none_or(|value| value == "ON")
+}
+
 /// `ModifyDBClusterParameterGroup`.
 pub fn modify_cluster(control_plane: &ControlPlane, params: &Params) -> ActionResult {
     let changes = params.structures("Parameters", "Parameter");
@@ -151,6 +179,14 @@ fn change_cluster(
     let mut group = present.clone();
     let changed = change(&mut group)?;
     *present = group;
+    if changed.iter().any(|known| known.name == parameters::EVENT_SCHEDULER) {
+        let runs = runs_events(&store, &name);
+        for cluster in store.clusters.values().filter(|found| found.settings.parameter_group == name) {
+            // Instances that have not taken up the group since it became the cluster's do not follow it.
+            let is_in_sync = store.members(cluster).all(|instance| instance.in_sync);
+            cluster.database.run_events(runs, is_in_sync);
+        }
+    }
     if changed.iter().any(|known| !known.is_dynamic) {
         let Store { clusters, instances, .. } = &mut *store;
         let runs_with_it = |id: &String| clusters.get(id).is_some_and(|found| found.settings.parameter_group == name);

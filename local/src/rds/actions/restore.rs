@@ -13,7 +13,7 @@ use crate::rds::render;
 use crate::rds::resource_names::id_of;
 use crate::rds::settings::Settings;
 use crate::rds::tags::read_tags;
-use crate::servers::RestoreTo;
+use crate::servers::{Error, RestoreTo};
 use std::sync::Arc;
 
 /// Parameters that the API model has and a restore refuses all the same: they are set on instances, or by `ModifyDBCluster`.
@@ -185,6 +185,7 @@ fn create(
         // a managed one.
         secret: None,
         groups_active: true,
+        next_version: None,
         members: Vec::new(),
         writer: None,
         backtracks: Vec::new(),
@@ -194,7 +195,14 @@ fn create(
     let (task_control_plane, cluster_id, source) = (Arc::clone(control_plane), id.clone(), source.clone());
     tokio::spawn(async move {
         let began = tokio::time::Instant::now();
-        let work_on = database.restore(work.address, &source.database, moment);
+        let fails_after = task_control_plane.faults.take_restore(&cluster_id);
+        let work_on = async {
+            if let Some(time) = fails_after {
+                tokio::time::sleep(time).await;
+                return Err(Error::State("a failure that was asked for"));
+            }
+            database.restore(work.address, &source.database, moment).await
+        };
         let restored = ControlPlane::with_minimum_duration(work_on).await.map(|to| {
             tracing::info!(cluster = cluster_id, source = source.id, %to, seconds = began.elapsed().as_secs_f32(), "restored a cluster");
         });

@@ -1,6 +1,6 @@
 //! Subnet groups: names and subnets are kept and shown; every database of the stack is in the one loopback network.
 
-use super::{ActionResult, group_name, page, result};
+use super::{ActionResult, clusters, group_name, page, result};
 use crate::rds::control_plane::ControlPlane;
 use crate::rds::error::ApiError;
 use crate::rds::model::SubnetGroup;
@@ -44,4 +44,13 @@ pub fn create(control_plane: &ControlPlane, params: &Params) -> ActionResult {
     let shape = render::subnet_group(&name, Some(&group));
     groups.insert(name, group);
     Ok(result().child(shape))
+}
+
+/// The zones of a subnet group; `None` is the default one. There is no VPC to ask, so each subnet is in the next zone.
+pub fn zones(group: Option<&SubnetGroup>) -> Vec<String> {
+    let mut zones = clusters::zones();
+    if let Some(group) = group {
+        zones.truncate(group.subnets.len());
+    }
+    zones
 }

@@ -1,0 +1,197 @@
+//! The preflight's facts on MySQL: what a query would answer, and which accounts stay open.
+
+use super::Variant;
+use super::connection::MysqlConnection;
+use crate::engine::preflight::{
+    Column, DatabaseFacts, Description, PreflightOperations, ReadOnly, Refusal, ServerFacts, Unclosable,
+    rows_if_readable,
+};
+use crate::engine::{Connection, LoginOperations, SessionOperations};
+use crate::error::{DatabaseError, StatementError};
+use mysql_common::io::ParseBuf;
+use rewind_core::{ColumnKind, StepError};
+
+/// Schemas of the server's own.
+const SYSTEM: &str = "('mysql', 'sys', 'information_schema', 'performance_schema')";
+
+impl PreflightOperations for MysqlConnection {
+    async fn describe(&self, sql: &str) -> Result<Description, StatementError> {
+        let (definitions, parameters) = self.prepare(sql).await?;
+        let columns = definitions.iter().map(|definition| column(definition).unwrap_or_else(unknown)).collect();
+        Ok(Description { columns, parameters })
+    }
+
+    fn refusal(&self, error: &DatabaseError) -> Refusal {
+        match error.code.as_str() {
+            "1146" | "1049" => Refusal::ObjectMissing,
+            "1054" => Refusal::ColumnMissing,
+            "1205" | "1213" => Refusal::Locked,
+            _ => Refusal::Wrong,
+        }
+    }
+
+    /// Never known: MySQL keeps no trace of a column that was dropped.
+    async fn may_have_lost_a_column(&self, _: &str) -> Result<bool, StatementError> {
+        Ok(false)
+    }
+
+    async fn unclosable(&self) -> Result<Unclosable, StepError> {
+        let own = self.current_user().await?;
+        let accounts = match self.accounts_or_refusal().await? {
+            Ok(accounts) => accounts,
+            Err(error) => {
+                return Ok(Unclosable {
+                    missing_right: Some(format!("{own} may not read the accounts: {error}")),
+                    ..Unclosable::default()
+                });
+            }
+        };
+        let grants = self.values("SHOW GRANTS").await?;
+        // The role of Aurora MySQL 3 has the right, and SHOW GRANTS names the role and not what is in it.
+        let may_lock = grants.iter().any(|grant| {
+            let grant = grant.to_uppercase();
+            (grant.contains("CREATE USER") || grant.contains("ALL PRIVILEGES ON *.*"))
+                || grant.contains("RDS_SUPERUSER_ROLE")
+        });
+        let protected = match self.variant {
+            // From 8.0.16 on an account with this right is altered only by somebody who has it too.
+            Variant::MySql if !grants.iter().any(|grant| grant.contains("SYSTEM_USER")) => rows_if_readable(
+                self.values(
+                    "SELECT grantee FROM information_schema.user_privileges WHERE privilege_type = 'SYSTEM_USER'",
+                )
+                .await,
+            )?,
+            _ => Vec::new(),
+        };
+        // The account that the fence works as stays open, so nobody else may be logged in as it.
+        let sessions = match self.client_sessions(&self.unlockable_users().await?).await {
+            Ok(sessions) => sessions,
+            Err(StatementError::Refused(error)) => {
+                return Ok(Unclosable {
+                    missing_right: Some(format!("{own} may not see the sessions of others: {error}")),
+                    ..Unclosable::default()
+                });
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let own_sessions = sessions.iter().filter(|session| session.master).count();
+        let is_protected = |account: &crate::engine::login_state::Account| {
+            protected.iter().any(|grantee| *grantee == format!("'{}'@'{}'", account.user, account.host))
+        };
+        Ok(Unclosable {
+            logins: accounts.iter().filter(|account| is_protected(account)).map(ToString::to_string).collect(),
+            missing_right: (!may_lock && !accounts.is_empty())
+                .then(|| format!("{own} may not lock accounts: it lacks the right CREATE USER")),
+            databases: Vec::new(),
+            logins_get_in: true,
+            own_sessions: (own_sessions > 0).then(|| format!("{own_sessions} other sessions of {own}")),
+        })
+    }
+
+    async fn server_facts(&self) -> Result<ServerFacts, StepError> {
+        let user = self.current_user().await?;
+        let used = self
+            .rows("SHOW GLOBAL STATUS LIKE 'Threads_connected'")
+            .await?
+            .into_iter()
+            .next()
+            .and_then(|row| row.into_iter().nth(1).flatten());
+        let limits = self.rows("SELECT @@global.max_connections, @@global.read_only").await?;
+        let limits = limits.into_iter().next().map(|row| <[_; 2]>::try_from(row).unwrap_or_default());
+        let [most, read_only] = limits.unwrap_or_default();
+        let number = |text: Option<String>| text.and_then(|text| text.parse::<i64>().ok());
+        let free = number(most).zip(number(used)).map(|(most, used)| most - used);
+        // A routine may be seen by who can read the catalogue, and run only with the right to.
+        let kill = self
+            .values(
+                "SELECT 1 FROM information_schema.routines WHERE routine_schema = 'mysql' AND routine_name = 'rds_kill'",
+            )
+            .await?;
+        let may_run = self.values("SHOW GRANTS").await?.iter().any(|grant| {
+            let grant = grant.to_uppercase();
+            ["EXECUTE", "ALL PRIVILEGES ON *.*", "RDS_SUPERUSER_ROLE"].iter().any(|right| grant.contains(right))
+        });
+        Ok(ServerFacts {
+            free_connections: free.unwrap_or(i64::MAX),
+            read_only_by: (read_only.as_deref() == Some("1")).then(|| ReadOnly {
+                what: format!("read_only is on for the writer, so {user} can lock no account"),
+                fix: "set read_only to 0 in the cluster's parameter group".to_owned(),
+            }),
+            cannot_end_sessions: (kill.is_empty() || !may_run)
+                .then(|| format!("{user} may not end sessions: it has no EXECUTE on mysql.rds_kill")),
+            replication: rows_if_readable(self.replication().await)?,
+        })
+    }
+
+    async fn database_facts(&self) -> Result<DatabaseFacts, StepError> {
+        let jobs = rows_if_readable(
+            self.values(&format!(
+                "SELECT concat('event ', event_schema, '.', event_name) FROM information_schema.events \
+                 WHERE status = 'ENABLED' AND event_schema NOT IN {SYSTEM} AND @@global.event_scheduler = 'ON' \
+                 ORDER BY 1 LIMIT 20"
+            ))
+            .await,
+        )?;
+        let unlogged = rows_if_readable(
+            self.values(&format!(
+                "SELECT concat(table_schema, '.', table_name) FROM information_schema.tables \
+                 WHERE engine = 'MEMORY' AND table_schema NOT IN {SYSTEM} ORDER BY 1 LIMIT 20"
+            ))
+            .await,
+        )?;
+        Ok(DatabaseFacts { jobs, unlogged })
+    }
+
+    /// None: the catalogue of one is that of all.
+    async fn databases(&self) -> Result<Vec<String>, StepError> {
+        Ok(Vec::new())
+    }
+}
+
+impl MysqlConnection {
+    /// The accounts that the fence locks, or why this user may not read them.
+    async fn accounts_or_refusal(&self) -> Result<Result<Vec<crate::engine::login_state::Account>, String>, StepError> {
+        // Read as the fence does, for what it can read is what it can close.
+        match self.values("SELECT 1 FROM mysql.user LIMIT 1").await {
+            Ok(_) => Ok(Ok(self.read_logins().await?.accounts)),
+            Err(StatementError::Refused(error)) => Ok(Err(error.to_string())),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+fn unknown() -> Column {
+    Column { kind: ColumnKind::Unknown, type_name: "unknown".to_owned() }
+}
+
+/// Reads the description of a column; none where the message ends too early.
+fn column(definition: &[u8]) -> Option<Column> {
+    /// The character set of bytes.
+    const BINARY: u16 = 63;
+    let mut rest = ParseBuf(definition);
+    // Catalogue, schema, table, its own name, name, and the column's own name.
+    for _ in 0..6 {
+        rest.checked_eat_lenenc_str()?;
+    }
+    rest.checked_eat_lenenc_int()?;
+    let charset = rest.checked_eat_u16_le()?;
+    rest.checked_eat_u32_le()?;
+    let kind = rest.checked_eat_u8()?;
+    let (kind, name) = match kind {
+        0x00 | 0xf6 => (ColumnKind::Number, "decimal"),
+        0x01 => (ColumnKind::Number, "tinyint"),
+        0x02 | 0x09 | 0x03 => (ColumnKind::Number, "int"),
+        0x08 => (ColumnKind::Number, "bigint"),
+        0x04 | 0x05 => (ColumnKind::Number, "double"),
+        0x0d => (ColumnKind::Number, "year"),
+        0x07 | 0x0c => (ColumnKind::Time, "datetime"),
+        0x0a => (ColumnKind::Time, "date"),
+        0x0b => (ColumnKind::Time, "time"),
+        0x10 => (ColumnKind::Bits, "bit"),
+        // Text and bytes have the same types, and differ in the character set.
+        0xf9..=0xfc if charset == BINARY => (ColumnKind::Binary, "blob"),
+        0x06 => (ColumnKind::Unknown, "null"),
+        _ => (ColumnKind::Other, "text"),
+    };
+    Some(Column { kind, type_name: name.to_owned() })
+}

@@ -1,0 +1,66 @@
+//! Subscriptions and the jobs of pg_cron, which PostgreSQL runs in the background as soon as it has started.
+
+use super::connection::PostgresqlConnection;
+use super::quote::identifier;
+use crate::engine::jobs::{Job, JobKind, JobOperations};
+use crate::engine::{Connection, Row};
+use crate::error::StatementError;
+
+impl JobOperations for PostgresqlConnection {
+    /// The database of pg_cron alone: subscriptions are seen from any.
+    async fn job_databases(&self) -> Result<Vec<String>, StatementError> {
+        // The setting is there where the library is loaded; without it nothing runs the jobs.
+        self.values(
+            "SELECT d.datname FROM pg_catalog.pg_database d WHERE d.datallowconn AND d.datconnlimit <> -2 \
+             AND d.datname = nullif(pg_catalog.current_setting('cron.database_name', true), '')",
+        )
+        .await
+    }
+
+    async fn enabled_jobs(&self) -> Result<Vec<Job>, StatementError> {
+        let mut jobs = Vec::new();
+        let subscriptions = self
+            .rows(
+                "SELECT d.datname, s.subname FROM pg_catalog.pg_subscription s \
+                 JOIN pg_catalog.pg_database d ON d.oid = s.subdbid WHERE s.subenabled ORDER BY 1, 2",
+            )
+            .await?;
+        let read = |row: Row| {
+            let [database, name] = <[_; 2]>::try_from(row).ok()?;
+            Some(Job { kind: JobKind::Subscription, database: database?, name: name?, number: None })
+        };
+        jobs.extend(subscriptions.into_iter().filter_map(read));
+        // Asked for first: the table is there only where the extension was created.
+        let is_there = "SELECT 1 WHERE pg_catalog.to_regclass('cron.job') IS NOT NULL";
+        if self.values(is_there).await?.is_empty() {
+            return Ok(jobs);
+        }
+        let crons = self
+            .rows(
+                "SELECT pg_catalog.current_database(), coalesce(nullif(j.jobname, ''), 'job ' || j.jobid), j.jobid \
+                 FROM cron.job j WHERE j.active ORDER BY j.jobid",
+            )
+            .await?;
+        let read = |row: Row| {
+            let [database, name, number] = <[_; 3]>::try_from(row).ok()?;
+            Some(Job { kind: JobKind::Cron, database: database?, name: name?, number: number?.parse().ok() })
+        };
+        jobs.extend(crons.into_iter().filter_map(read));
+        Ok(jobs)
+    }
+
+    /// Never: no setting that can be changed without a restart stops both.
+    async fn runs_none(&self) -> Result<bool, StatementError> {
+        Ok(false)
+    }
+
+    fn switch(&self, job: &Job, on: bool) -> String {
+        match job.kind {
+            JobKind::Cron => format!("UPDATE cron.job SET active = {on} WHERE jobid = {}", job.number.unwrap_or(-1)),
+            JobKind::Subscription | JobKind::Event => {
+                let state = if on { "ENABLE" } else { "DISABLE" };
+                format!("ALTER SUBSCRIPTION {} {state}", identifier(&job.name))
+            }
+        }
+    }
+}

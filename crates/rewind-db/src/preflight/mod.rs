@@ -1,0 +1,160 @@
+//! The preflight inside the source's databases: what would fail hours later, read-only and within bounds.
+//!
+//! It reads catalogues as the fence's login, prepares every check, and runs each once for a bounded time. It changes nothing.
+
+mod checks;
+
+use crate::engine::preflight::PreflightOperations;
+use crate::session::{Session, on_engine};
+use rewind_core::{Finding, FindingCode, StepError};
+
+pub use checks::{Trial, check_findings, database_missing};
+
+/// The part of the source that the recovery closes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fencing {
+    /// Nothing: its traffic stays.
+    None,
+    /// Logins and sessions. Where security groups close the network before that, a login that stays open lets nobody in.
+    Logins {
+        /// True if the fence has security groups.
+        network: bool,
+    },
+    /// The network and the sessions, in place.
+    Sessions,
+}
+
+/// The number of free connections below which people are warned: the fence and the comparison with the source need some.
+const FEW_CONNECTIONS: i64 = 5;
+
+/// Reads the facts of the server that matter for a recovery with this fence.
+///
+/// # Errors
+///
+/// [`rewind_core::ErrorName::Unavailable`] when the database does not respond.
+pub async fn server_findings(session: &Session, fencing: Fencing) -> Result<Vec<Finding>, StepError> {
+    on_engine!(session, connection => server_findings_on(connection, fencing).await)
+}
+
+/// Reads the facts of the session's database: jobs that run by themselves, and tables that a restore leaves empty.
+///
+/// # Errors
+///
+/// As [`server_findings`].
+pub async fn database_findings(session: &Session) -> Result<Vec<Finding>, StepError> {
+    on_engine!(session, connection => database_findings_on(connection).await)
+}
+
+/// The databases that have facts of their own, by name.
+///
+/// # Errors
+///
+/// As [`server_findings`].
+pub async fn databases(session: &Session) -> Result<Vec<String>, StepError> {
+    on_engine!(session, connection => connection.databases().await)
+}
+
+async fn server_findings_on<C: PreflightOperations>(
+    connection: &C,
+    fencing: Fencing,
+) -> Result<Vec<Finding>, StepError> {
+    let facts = connection.server_facts().await?;
+    let mut findings = Vec::new();
+    if fencing != Fencing::None {
+        if let (Some(read_only), Fencing::Logins { .. }) = (facts.read_only_by, fencing) {
+            findings.push(Finding::blocking(FindingCode::LoginReadOnly, read_only.what, read_only.fix));
+        }
+        findings.extend(facts.cannot_end_sessions.map(|what| {
+            Finding::blocking(FindingCode::SessionsStay, what, "name the secret of the cluster's master user")
+        }));
+    }
+    if let Fencing::Logins { network } = fencing {
+        findings.extend(unclosable_findings(connection, network).await?);
+    }
+    if facts.free_connections < FEW_CONNECTIONS {
+        findings.push(Finding::warning(
+            FindingCode::ConnectionSlots,
+            format!("the source has {} connections left", facts.free_connections.max(0)),
+            "end idle sessions, or raise max_connections, so that the recovery can log in later",
+        ));
+    }
+    findings.extend(listed(
+        FindingCode::Replication,
+        &facts.replication,
+        "the restored cluster does not take part in it: set it up anew there, from a new copy",
+    ));
+    findings.extend(connection.invalid_databases().await?.iter().map(|database| {
+        Finding::warning(
+            FindingCode::InvalidDatabase,
+            format!("the drop of the database {database} was interrupted: nobody can connect to it"),
+            "drop it, or leave it: the fence does not need it",
+        )
+    }));
+    Ok(findings)
+}
+
+/// Describes the logins that would stay open behind a fence.
+async fn unclosable_findings<C: PreflightOperations>(connection: &C, network: bool) -> Result<Vec<Finding>, StepError> {
+    let unclosable = connection.unclosable().await?;
+    // Behind security groups an open login lets nobody in: the fence reports it, and goes on.
+    let finding = if network { Finding::warning } else { Finding::blocking };
+    let fix = "name the secret of the master user, or give the deployment a fence of the network \
+               (FenceSecurityGroupIds)";
+    let mut findings: Vec<Finding> = Vec::new();
+    findings.extend(unclosable.missing_right.map(|what| finding(FindingCode::LoginsStayOpen, what, fix.to_owned())));
+    if !unclosable.databases.is_empty() {
+        findings.push(finding(
+            FindingCode::LoginsStayOpen,
+            format!(
+                "the fence cannot close {}: owned by roles that the login is no member of",
+                short_list("database", &unclosable.databases)
+            ),
+            format!("grant it their owners' roles, or {fix}"),
+        ));
+    }
+    findings.extend(unclosable.own_sessions.map(|sessions| {
+        finding(
+            FindingCode::LoginsStayOpen,
+            format!("the source has {sessions}, whose account the fence cannot lock because it works as it"),
+            "give the applications accounts of their own, or give the deployment a fence of the network".to_owned(),
+        )
+    }));
+    if !unclosable.logins.is_empty() {
+        // The limit of a database holds for every role, so a role that keeps LOGIN gets in only where one stays open.
+        let finding = if unclosable.logins_get_in { finding } else { Finding::warning };
+        findings.push(finding(
+            FindingCode::LoginsStayOpen,
+            format!("the fence cannot take the login from {}", short_list("login", &unclosable.logins)),
+            format!("grant the login's user the ADMIN option on them (MySQL: SYSTEM_USER), or {fix}"),
+        ));
+    }
+    Ok(findings)
+}
+
+async fn database_findings_on<C: PreflightOperations>(connection: &C) -> Result<Vec<Finding>, StepError> {
+    let facts = connection.database_facts().await?;
+    let jobs = listed(
+        FindingCode::ScheduledJobs,
+        &facts.jobs,
+        "they would run on the restored cluster by themselves: see whether they may act on data of the target time",
+    );
+    let unlogged = listed(
+        FindingCode::UnloggedTables,
+        &facts.unlogged,
+        "a restore leaves them empty: fill them again afterwards, or copy them before traffic moves",
+    );
+    Ok(jobs.into_iter().chain(unlogged).collect())
+}
+
+fn listed(code: FindingCode, facts: &[String], fix: &str) -> Option<Finding> {
+    (!facts.is_empty()).then(|| Finding::warning(code, format!("the source has {}", facts.join(", ")), fix))
+}
+
+/// Names up to ten things, and counts the others.
+fn short_list(kind: &str, names: &[String]) -> String {
+    const SHOWN: usize = 10;
+    let shown = names.iter().take(SHOWN).cloned().collect::<Vec<_>>().join(", ");
+    let more = names.len().saturating_sub(SHOWN);
+    let kinds = if names.len() == 1 { kind.to_owned() } else { format!("{kind}s") };
+    if more > 0 { format!("{kinds} {shown} and {more} more") } else { format!("{kinds} {shown}") }
+}

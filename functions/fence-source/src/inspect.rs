@@ -1,0 +1,94 @@
+//! Inspects a fence in place again, right before what relies on it. Minutes may have passed since the fence closed, in which
+//! people can have changed the cluster. It changes nothing: a fence that does not hold is an error, and the recovery is undone.
+
+use super::{FenceSource, FencedCluster, Input, Layer, Output, refuse_writers};
+use rewind_aws::rds::{Cluster, ModifyClusters, ReadClusters};
+use rewind_aws::records::Notes;
+use rewind_aws::secrets::Logins;
+use rewind_core::{Clock, ErrorName, Polling, StepError, timeouts};
+use rewind_db::{OtherSession, Session, other_sessions};
+
+impl<C, S, N, K> FenceSource<C, S, N, K>
+where
+    C: ReadClusters + ModifyClusters,
+    S: Logins,
+    N: Notes,
+    K: Clock,
+{
+    /// Returns if nobody can get past the fence, and nobody is inside it.
+    pub(crate) async fn inspect(
+        &self,
+        input: &Input,
+        fenced_cluster: &FencedCluster,
+        cluster: &Cluster,
+    ) -> Result<Output, StepError> {
+        self.refuse_changed(cluster)?;
+        let (_, session) = self.log_in(input, fenced_cluster, cluster).await?;
+        let inspected = async {
+            refuse_writers(&cluster.name, &session).await?;
+            self.refuse_sessions(&cluster.name, &session).await
+        }
+        .await;
+        session.close().await;
+        inspected?;
+        // Read again: whoever opened it while the sessions were read may be connecting now.
+        self.refuse_changed(&self.access.cluster(&cluster.name).await?)?;
+        let did = format!("only {} admitted, and nobody is connected", self.fence_groups.join(", "));
+        Ok(Output {
+            fenced_at: self.clock.now(),
+            sessions_ended: 0,
+            layers: vec![Layer { layer: "proof", did }],
+            writes: None,
+            untouched: None,
+            why: None,
+        })
+    }
+
+    /// Refuses a cluster that somebody has changed since it was fenced, so that clients may get past the fence.
+    fn refuse_changed(&self, cluster: &Cluster) -> Result<(), StepError> {
+        let name = &cluster.name;
+        // Exactly the fence's: any other group beside them admits whoever that one admits.
+        if !cluster.has_groups(&self.fence_groups) {
+            return Err(broken(
+                name,
+                &format!(
+                    "its security groups are {}, and may only be {}",
+                    cluster.security_groups.join(", "),
+                    self.fence_groups.join(", ")
+                ),
+            ));
+        }
+        if cluster.data_api {
+            return Err(broken(name, "its Data API is on, which reaches it whatever its security groups are"));
+        }
+        if let Some(status) = &cluster.write_forwarding {
+            return Err(broken(name, &format!("its write forwarding is {status}, by which sessions on readers write")));
+        }
+        if cluster.security_groups_changing || cluster.status != "available" {
+            return Err(StepError::new(ErrorName::ClusterNotReady, format!("{name} is {}", cluster.status))
+                .changed("nothing was changed")
+                .advice("the fence is inspected as soon as it is available"));
+        }
+        Ok(())
+    }
+
+    /// Refuses a server that somebody is connected to.
+    async fn refuse_sessions(&self, cluster: &str, session: &Session) -> Result<(), StepError> {
+        let is_client = |other: &OtherSession| !other.own_user;
+        let decided = |others: &Vec<OtherSession>| others.is_empty() || others.iter().any(is_client);
+        // Those of the fence's own user may be of a function of ours that was killed: the server notices that a little later.
+        let read = || other_sessions(session);
+        let others = Polling::default().until(&self.clock, timeouts::FENCE_INSPECTION, read, decided).await?;
+        if others.is_empty() {
+            return Ok(());
+        }
+        let named: Vec<String> = others.iter().take(10).map(ToString::to_string).collect();
+        Err(broken(cluster, &format!("{} sessions are there: {}", others.len(), named.join(", "))))
+    }
+}
+
+fn broken(cluster: &str, why: &str) -> StepError {
+    StepError::new(ErrorName::RewindFailed, format!("the fence of {cluster} does not hold: {why}"))
+        .changed("nothing was backtracked")
+        .advice(format!("see who changed {cluster} or logged in while it was fenced, and start again"))
+}

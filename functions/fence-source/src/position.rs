@@ -1,0 +1,37 @@
+//! Reads the writes of the restored cluster before the source is fenced. It stops nothing: what cannot be read counts as written later.
+
+use crate::{FenceSource, Input};
+use rewind_aws::rds::ReadClusters;
+use rewind_aws::secrets::Logins;
+use rewind_clock::{OutOfTime, within};
+use rewind_core::{Clock, Strategy, timeouts};
+use rewind_db::{WritePosition, defaults, write_position};
+
+impl<C: ReadClusters, S: Logins, N: Sync, K: Clock> FenceSource<C, S, N, K> {
+    /// Reads where the writes of the restored cluster stand; none if that cannot be read, which stops nothing.
+    pub(crate) async fn position_before(&self, input: &Input) -> Option<WritePosition> {
+        // In place nothing moves to another cluster.
+        let restored = input.restored.as_ref().filter(|_| input.plan.strategy == Strategy::Restore)?;
+        let read = async {
+            let cluster = self.access.cluster(&restored.cluster).await?;
+            let (id, secret) = (&input.recovery.id, &input.plan.secret_arn);
+            let database = defaults(cluster.engine).maintenance_database;
+            let (_, session) = self.access.log_in(id, &cluster, secret, restored.rewound_to, database).await?;
+            let position = write_position(&session).await;
+            session.close().await;
+            position
+        };
+        let position = within(timeouts::WRITE_POSITION, Box::pin(read)).await;
+        match position {
+            Ok(Ok(position)) => Some(position),
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "where the writes of the restored cluster stand was not read");
+                None
+            }
+            Err(OutOfTime) => {
+                tracing::warn!("where the writes of the restored cluster stand was not read in time");
+                None
+            }
+        }
+    }
+}

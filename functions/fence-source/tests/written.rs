@@ -1,0 +1,166 @@
+//! The fence finds out if clients wrote to the restored cluster, on real PostgreSQL and MariaDB: its own changes are no write, and
+//! every other one is.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test stops where something is wrong")]
+
+#[path = "../../../crates/rewind-db/tests/support/mod.rs"]
+mod support;
+
+use fence_source::{FenceSource, FencedSide, Input, Output};
+use jiff::Timestamp;
+use rewind_access::Access;
+use rewind_aws::AwsResult;
+use rewind_aws::fixtures::{ManualClock, STARTED, mysql_source, plan, recovery, restored, source};
+use rewind_aws::rds::Cluster;
+use rewind_aws::rds::fake::FakeRds;
+use rewind_aws::records::Notes;
+use rewind_aws::secrets::{Login, Logins};
+use rewind_db::{Network, Settings, WritePosition};
+use rewind_lambda::Step;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use support::Postgres;
+use support::mariadb::MariaDb;
+
+struct Secret(&'static str);
+
+impl Logins for Secret {
+    async fn logins(&self, _: &str, _: Timestamp) -> AwsResult<Vec<Login>> {
+        Ok(vec![Login { user: None, password: self.0.to_owned(), version: "AWSCURRENT".to_owned() }])
+    }
+}
+
+/// The notes of one recovery by their names.
+#[derive(Clone, Default)]
+struct Table(Arc<Mutex<BTreeMap<String, Value>>>);
+
+impl Notes for Table {
+    async fn note(&self, _: &str, name: &str) -> AwsResult<Option<Value>> {
+        Ok(self.0.lock().unwrap().get(name).cloned())
+    }
+    async fn note_once(&self, _: &str, name: &str, value: &Value) -> AwsResult<Value> {
+        Ok(self.0.lock().unwrap().entry(name.to_owned()).or_insert_with(|| value.clone()).clone())
+    }
+    async fn note_again(&self, _: &str, name: &str, value: &Value) -> AwsResult<()> {
+        self.0.lock().unwrap().insert(name.to_owned(), value.clone());
+        Ok(())
+    }
+}
+
+/// A server for the source and another one for the restored cluster.
+struct World<'a> {
+    rds: FakeRds,
+    password: &'static str,
+    table: Table,
+    /// Runs a statement on the restored cluster as a client that comes and goes.
+    write: Box<dyn Fn(&str) + 'a>,
+}
+
+impl World<'_> {
+    fn step(&self) -> FenceSource<FakeRds, Secret, Table, ManualClock> {
+        FenceSource {
+            access: Access {
+                clusters: self.rds.clone(),
+                secrets: Secret(self.password),
+                network: Network::new(Settings::default()).unwrap(),
+            },
+            notes: self.table.clone(),
+            clock: ManualClock::at(STARTED),
+            fence_groups: Vec::new(),
+        }
+    }
+
+    async fn fence(&self, fence: FencedSide, writes: Option<WritePosition>) -> Output {
+        self.step().run(input(fence, writes)).await.unwrap()
+    }
+
+    /// Fences the restored cluster, answers whether it is untouched and why, and lifts the fence again.
+    async fn untouched(&self, writes: Option<WritePosition>) -> (bool, String) {
+        let output = self.fence(FencedSide::Restored, writes).await;
+        self.step().undo(input(FencedSide::Restored, None)).await.unwrap();
+        self.table.0.lock().unwrap().remove("fenceRestored");
+        (output.untouched.unwrap(), output.why.unwrap())
+    }
+}
+
+fn input(fence: FencedSide, writes: Option<WritePosition>) -> Input {
+    Input { recovery: recovery(), plan: plan(), fence, restored: Some(restored()), writes }
+}
+
+fn cluster(of: Cluster, name: &str, address: &str, port: u16) -> Cluster {
+    Cluster {
+        name: name.to_owned(),
+        endpoint: Some(address.to_owned()),
+        port: Some(i32::from(port)),
+        members: Vec::new(),
+        ..of
+    }
+}
+
+/// `statements` are writes of a client, each of another kind.
+async fn finds_out(world: &World<'_>, statements: &[&str]) {
+    let before = world.fence(FencedSide::Source, None).await;
+    assert_eq!((before.untouched, before.why), (None, None));
+    let position = before.writes.expect("the writes of the restored cluster were counted");
+    let (untouched, why) = world.untouched(Some(position)).await;
+    assert!(untouched, "the fence's own changes count as writes: {why}");
+    for statement in statements {
+        // Lifting the fence wrote as well, so each statement begins with a position of its own.
+        let position = world.fence(FencedSide::Source, None).await.writes;
+        (world.write)(statement);
+        let (untouched, why) = world.untouched(position).await;
+        assert!(!untouched && why.contains("count of writes was"), "{statement}: {why}");
+    }
+    // Unknown is never "nobody wrote".
+    let (untouched, why) = world.untouched(None).await;
+    assert!(!untouched && why.contains("were not counted before"), "{why}");
+}
+
+#[tokio::test]
+async fn a_write_to_a_restored_postgresql_is_found_and_the_fence_is_none() {
+    let (old, new) = (Postgres::start().with_application(), Postgres::start().with_application());
+    let clusters = vec![
+        cluster(source(), "orders", &old.address.to_string(), old.port),
+        cluster(source(), "orders-r", &new.address.to_string(), new.port),
+    ];
+    let world = World {
+        rds: FakeRds::with(clusters, Vec::new()),
+        password: "master-password",
+        table: Table::default(),
+        write: Box::new(|sql| drop(new.sql("shop", sql))),
+    };
+    let statements = [
+        "INSERT INTO orders (word) VALUES ('third')",
+        "UPDATE orders SET word = 'other' WHERE id = 1",
+        "DELETE FROM orders WHERE id = 2",
+        "CREATE TABLE late (id int)",
+        "TRUNCATE late",
+    ];
+    finds_out(&world, &statements).await;
+}
+
+#[tokio::test]
+async fn a_write_to_a_restored_mysql_is_found_and_the_fence_is_none() {
+    let (old, new) = (MariaDb::start().with_application(), MariaDb::start().with_application());
+    let clusters = vec![
+        cluster(mysql_source(), "orders", &old.address.to_string(), old.port),
+        cluster(mysql_source(), "orders-r", &new.address.to_string(), new.port),
+    ];
+    let world = World {
+        rds: FakeRds::with(clusters, Vec::new()),
+        password: support::mariadb::MASTER_PASSWORD,
+        table: Table::default(),
+        write: Box::new(|sql| drop(new.sql("shop", sql))),
+    };
+    let statements = [
+        "INSERT INTO orders (word) VALUES ('third')",
+        "UPDATE orders SET word = 'other' WHERE id = 1",
+        "DELETE FROM orders WHERE id = 2",
+        "CREATE TABLE late (id INT)",
+        "TRUNCATE late",
+        "ALTER TABLE late ADD COLUMN more INT",
+        "DROP TABLE late",
+    ];
+    finds_out(&world, &statements).await;
+}

@@ -1,0 +1,289 @@
+//! Holds what would act by itself on a restored cluster: events, jobs of pg_cron, subscriptions. They are restored with the
+//! data, enabled as they were, and would delete again what was brought back. It names them, and releases them when clients are
+//! on the restored cluster. Where no traffic moves they stay held, and the report has the command that releases each.
+//!
+//! MySQL's events are held before the cluster has an instance, by a parameter group of the recovery's own in which the event
+//! scheduler is off. PostgreSQL has no such parameter that works without a restart: its jobs are switched off one by one, as
+//! soon as the writer is up.
+
+mod scheduler;
+
+use rewind_access::Access;
+use rewind_aws::rds::{ChangeParameterGroups, Cluster, ModifyClusters, ReadClusters, ReadParameters};
+use rewind_aws::records::Notes;
+use rewind_aws::secrets::Logins;
+use rewind_core::{Clock, Difference, ErrorName, HeldJob, Plan, Recovery, Restored, StepError};
+use rewind_db::jobs::{Job, Jobs, hold_job, list_jobs, release_job, release_statement};
+use rewind_db::{Server, Session, defaults};
+use rewind_lambda::{Step, Undone};
+use serde::{Deserialize, Serialize};
+
+/// The IAM actions that the step calls.
+pub const ACTIONS: &[&str] = &[
+    "rds:DescribeDBClusters",
+    "rds:DescribeDBClusterParameters",
+    "rds:CreateDBClusterParameterGroup",
+    "rds:CopyDBClusterParameterGroup",
+    "rds:AddTagsToResource",
+    "rds:ModifyDBClusterParameterGroup",
+    "rds:ResetDBClusterParameterGroup",
+    "rds:DeleteDBClusterParameterGroup",
+    "rds:ModifyDBCluster",
+    "secretsmanager:ListSecretVersionIds",
+    "secretsmanager:GetSecretValue",
+    "dynamodb:GetItem",
+    "dynamodb:UpdateItem",
+];
+
+/// The key of the record in the recovery's item: the jobs that were enabled before any was held.
+const RECORD: &str = "heldJobs";
+/// The largest number of jobs in the answer: state data and item have a limit, and people read no longer list.
+const SHOWN: usize = 50;
+
+/// The step.
+#[derive(Debug)]
+pub struct HoldJobs<C, S, N, K> {
+    /// The login to the databases.
+    pub access: Access<C, S>,
+    /// The table, in which the jobs are recorded before they are held.
+    pub notes: N,
+    /// The time.
+    pub clock: K,
+}
+
+/// The payload of the step.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Input {
+    /// The recovery.
+    pub recovery: Recovery,
+    /// The plan of the recovery.
+    pub plan: Plan,
+    /// The restored cluster; none for the undo.
+    #[serde(default)]
+    pub restored: Option<Restored>,
+    /// The part of the work.
+    #[serde(default)]
+    pub task: Task,
+    /// The recovery whose restored cluster this one adopted, if it did: what that one held is released as well.
+    #[serde(default)]
+    pub resumes: Option<String>,
+}
+
+/// The parts of the work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Task {
+    /// Before the cluster has an instance: the event scheduler is switched off.
+    Scheduler,
+    /// As soon as the writer is up: all jobs are named, and those that run are switched off.
+    #[default]
+    Jobs,
+    /// When clients are on the restored cluster: everything that was held runs again.
+    Release,
+}
+
+/// The result of the step.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct Output {
+    /// The jobs that were found, up to 50.
+    pub jobs: Vec<HeldJob>,
+    /// Facts that people need before they decide, as a difference between the clusters.
+    pub differences: Vec<Difference>,
+}
+
+impl<C, S, N, K> Step for HoldJobs<C, S, N, K>
+where
+    C: ReadClusters + ModifyClusters + ReadParameters + ChangeParameterGroups,
+    S: Logins,
+    N: Notes,
+    K: Clock,
+{
+    type Input = Input;
+    type Output = Output;
+
+    async fn run(&self, input: Input) -> Result<Output, StepError> {
+        let cluster = self.restored_cluster(&input).await?;
+        match input.task {
+            Task::Scheduler => {
+                self.stop_scheduler(&input, &cluster).await?;
+                Ok(Output::default())
+            }
+            Task::Jobs => self.hold(&input, &cluster).await,
+            Task::Release => self.release(&input, &cluster).await,
+        }
+    }
+
+    async fn undo(&self, input: Input) -> Result<Undone, StepError> {
+        self.delete_group(&input.plan).await
+    }
+}
+
+impl<C, S, N, K> HoldJobs<C, S, N, K>
+where
+    C: ReadClusters + ModifyClusters + ReadParameters + ChangeParameterGroups,
+    S: Logins,
+    N: Notes,
+    K: Clock,
+{
+    async fn restored_cluster(&self, input: &Input) -> Result<Cluster, StepError> {
+        let name = &input.plan.new_cluster;
+        // By the tag, not by the name: jobs of somebody else's cluster are none of ours.
+        self.access.clusters.created_cluster(name, &input.recovery.id).await?.ok_or_else(|| {
+            StepError::new(ErrorName::RewindFailed, format!("the restored cluster {name} is gone"))
+                .changed("this step changed nothing")
+                .advice("start again")
+        })
+    }
+
+    async fn log_in(&self, input: &Input, cluster: &Cluster) -> Result<(Server, Session), StepError> {
+        let moment = input.restored.as_ref().map_or_else(|| self.clock.now(), |restored| restored.rewound_to);
+        let (id, secret) = (&input.recovery.id, &input.plan.secret_arn);
+        // From the maintenance database: every cluster has it, and nobody can drop it.
+        let database = defaults(cluster.engine).maintenance_database;
+        Ok(self.access.log_in(id, cluster, secret, moment, database).await?)
+    }
+
+    /// Names the enabled jobs, and switches off those that run.
+    async fn hold(&self, input: &Input, cluster: &Cluster) -> Result<Output, StepError> {
+        let (server, session) = self.log_in(input, cluster).await?;
+        let held = async {
+            let found = list_jobs(&server, &session).await?;
+            let recorded = self.record(input, &found.enabled).await?;
+            let mut jobs = Vec::new();
+            for job in &recorded {
+                jobs.push(self.hold_one(&server, &session, cluster, &found, job).await?);
+            }
+            Ok::<_, StepError>((jobs, found.notes))
+        }
+        .await;
+        session.close().await;
+        let (jobs, notes) = held?;
+        Ok(Output { differences: difference(&jobs, &notes).into_iter().collect(), jobs: shown(jobs) })
+    }
+
+    async fn hold_one(
+        &self,
+        server: &Server,
+        session: &Session,
+        cluster: &Cluster,
+        found: &Jobs,
+        job: &Job,
+    ) -> Result<HeldJob, StepError> {
+        let mut held = HeldJob {
+            kind: job.kind.word().to_owned(),
+            name: job.to_string(),
+            held: true,
+            released: false,
+            release: None,
+            note: None,
+        };
+        if found.runs_none {
+            held.release = self.release_command(cluster);
+            return Ok(held);
+        }
+        held.release = Some(format!("{} -- in {}", release_statement(session, job), job.database));
+        // One that is switched off already was so by an earlier run of this step.
+        if found.enabled.contains(job) {
+            match hold_job(server, job).await? {
+                None => held.note = Some("it may have run between the start of the writer and now".to_owned()),
+                // Told, not failed: a job that cannot be held is for people to decide about, and the restore took hours.
+                Some(why) => {
+                    (held.held, held.release) = (false, None);
+                    held.note = Some(format!("it could not be held, and runs: {why}"));
+                }
+            }
+        }
+        Ok(held)
+    }
+
+    /// Records the jobs before any is held, and returns all that are recorded.
+    async fn record(&self, input: &Input, found: &[Job]) -> Result<Vec<Job>, StepError> {
+        let mut jobs = found.to_vec();
+        if let Some(earlier) = &input.resumes {
+            jobs.extend(self.recorded(earlier).await?);
+        }
+        jobs.extend(self.recorded(&input.recovery.id).await?);
+        jobs.sort_unstable();
+        jobs.dedup();
+        let value = serde_json::to_value(&jobs).map_err(|e| StepError::bug(format!("jobs are not JSON: {e}")))?;
+        self.notes.note_again(&input.recovery.id, RECORD, &value).await?;
+        Ok(jobs)
+    }
+
+    async fn recorded(&self, recovery_id: &str) -> Result<Vec<Job>, StepError> {
+        let Some(value) = self.notes.note(recovery_id, RECORD).await? else { return Ok(Vec::new()) };
+        serde_json::from_value(value).map_err(|e| StepError::bug(format!("the record of jobs cannot be read: {e}")))
+    }
+
+    /// Lets everything run again that was held.
+    async fn release(&self, input: &Input, cluster: &Cluster) -> Result<Output, StepError> {
+        let recorded = self.recorded(&input.recovery.id).await?;
+        // The scheduler first: until then no event runs, whatever its own state is.
+        let left = self.start_scheduler(&input.plan, cluster).await?;
+        let (server, session) = self.log_in(input, cluster).await?;
+        let enabled = list_jobs(&server, &session).await?.enabled;
+        let mut jobs = Vec::new();
+        for job in &recorded {
+            // Only what is off: switching on an event that is on would make the master user its definer.
+            let refused = match enabled.contains(job) {
+                true => None,
+                false => release_job(&server, job).await?,
+            };
+            jobs.push(HeldJob {
+                kind: job.kind.word().to_owned(),
+                name: job.to_string(),
+                held: refused.is_some(),
+                released: refused.is_none(),
+                release: refused
+                    .as_ref()
+                    .map(|_| format!("{} -- in {}", release_statement(&session, job), job.database)),
+                note: refused.map(|why| format!("it could not be released: {why}")),
+            });
+        }
+        session.close().await;
+        if let (Some(note), Some(first)) = (left, jobs.first_mut()) {
+            first.note = Some(note);
+        }
+        Ok(Output { jobs: shown(jobs), differences: Vec::new() })
+    }
+}
+
+/// Describes the jobs to people who decide; none where there are no jobs.
+fn difference(jobs: &[HeldJob], notes: &[String]) -> Option<Difference> {
+    if jobs.is_empty() && notes.is_empty() {
+        return None;
+    }
+    let named = |held: bool| -> Vec<String> {
+        let of = jobs.iter().filter(|job| job.held == held).take(20);
+        of.map(|job| format!("{} {}", job.kind, job.name)).collect()
+    };
+    let (held, running) = (named(true), named(false));
+    let mut restored = Vec::new();
+    if !held.is_empty() {
+        restored.push(format!("held: {}", held.join(", ")));
+    }
+    if !running.is_empty() {
+        restored.push(format!("RUNNING, because nothing could hold it: {}", running.join(", ")));
+    }
+    restored.extend(notes.iter().take(5).cloned());
+    Some(Difference::new(
+        "jobs that act by themselves",
+        format!("{} enabled", jobs.len()),
+        restored.join("; "),
+        "they are released when clients are on the restored cluster, and stay held where no traffic moves: `heldJobs` has the \
+         command for each",
+    ))
+}
+
+fn shown(mut jobs: Vec<HeldJob>) -> Vec<HeldJob> {
+    let more = jobs.len().saturating_sub(SHOWN);
+    jobs.truncate(SHOWN);
+    if let (Some(last), true) = (jobs.last_mut(), more > 0) {
+        last.note = Some(format!("and {more} more, which are in the attribute `{RECORD}` of the recovery's item"));
+    }
+    jobs
+}
+
+#[cfg(test)]
+mod tests;

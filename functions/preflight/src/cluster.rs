@@ -1,0 +1,153 @@
+//! The findings about the source's settings and the account: what RDS would refuse later, and what the fence cannot close.
+
+use jiff::{SignedDuration, Timestamp};
+use rewind_aws::rds::facts::{Authority, Quota, SourceFacts};
+use rewind_aws::rds::{Cluster, Instance};
+use rewind_core::{Finding, FindingCode, Plan, Strategy};
+
+/// The time before its end in which a certificate authority is warned of.
+const SOON: SignedDuration = SignedDuration::from_hours(30 * 24);
+
+/// The findings about settings of the source.
+pub(crate) fn settings(plan: &Plan, cluster: &Cluster, facts: &SourceFacts) -> Vec<Finding> {
+    let name = &cluster.name;
+    let in_place = plan.strategy == Strategy::Backtrack;
+    let is_fenced = in_place || !plan.dns.is_empty();
+    let mut findings = Vec::new();
+    if cluster.data_api && is_fenced {
+        findings.push(passes_the_fence(
+            in_place,
+            FindingCode::DataApi,
+            format!("the Data API of {name} is on, and reaches it whatever its security groups are"),
+            format!("switch it off for the recovery: aws rds disable-http-endpoint --resource-arn {}", cluster.arn),
+        ));
+    }
+    if let Some(status) = facts.write_forwarding.as_ref().filter(|_| is_fenced) {
+        findings.push(passes_the_fence(
+            in_place,
+            FindingCode::WriteForwarding,
+            format!("write forwarding of {name} is {status}: sessions on readers write"),
+            format!(
+                "switch it off for the recovery: aws rds modify-db-cluster --db-cluster-identifier {name} \
+                 --no-enable-local-write-forwarding --apply-immediately"
+            ),
+        ));
+    }
+    if let Some(status) = &facts.activity_stream {
+        findings.push(Finding::warning(
+            FindingCode::ActivityStream,
+            format!("the activity stream of {name} is {status}: the restored cluster has none"),
+            "start one on the restored cluster, if audits need it: aws rds start-activity-stream",
+        ));
+    }
+    if !facts.domains.is_empty() {
+        findings.push(Finding::warning(
+            FindingCode::DirectoryDomain,
+            format!(
+                "{name} is a member of {}: users of the directory cannot log in to the restored cluster",
+                facts.domains.join(", ")
+            ),
+            "join the restored cluster to it: aws rds modify-db-cluster --domain …",
+        ));
+    }
+    if !facts.pending.is_empty() {
+        findings.push(Finding::warning(
+            FindingCode::PendingModification,
+            format!("changes of instances wait for their maintenance window: {}", facts.pending.join(", ")),
+            "the restored cluster does not get them: make them there too, if they are wanted",
+        ));
+    }
+    if cluster.parameters_pending {
+        findings.push(Finding::warning(
+            FindingCode::PendingReboot,
+            format!("parameters of {name} wait for a reboot: the restored cluster starts with the new values"),
+            "compare the parameter group with what runs, or reboot the source beforehand",
+        ));
+    }
+    if cluster.lifecycle.as_deref() == Some("open-source-rds-extended-support") && is_old(&cluster.engine_version) {
+        findings.push(Finding::warning(
+            FindingCode::ExtendedSupport,
+            format!(
+                "{name} runs {}, which is in or near Extended Support: the restored cluster is billed for it too",
+                cluster.engine_version
+            ),
+            "plan an upgrade after the recovery",
+        ));
+    }
+    findings
+}
+
+/// Describes a way past a fence of the network. In place nothing else closes the source.
+fn passes_the_fence(in_place: bool, code: FindingCode, what: String, fix: String) -> Finding {
+    if in_place { Finding::blocking(code, what, fix) } else { Finding::warning(code, what, fix) }
+}
+
+/// True for a major version that has left standard support, or will soon.
+fn is_old(version: &str) -> bool {
+    // Aurora PostgreSQL 11 to 13 and Aurora MySQL 2 (5.7).
+    ["11.", "12.", "13.", "5.7."].iter().any(|major| version.starts_with(major))
+}
+
+/// The findings about what the account has room for.
+pub(crate) fn quotas(plan: &Plan, quotas: &[Quota]) -> Vec<Finding> {
+    let left =
+        |name: &str| quotas.iter().find(|quota| quota.name == name).map(|quota| (quota.most - quota.used, quota));
+    let mut findings = Vec::new();
+    let fix = "delete what is not needed, or ask for a larger quota in Service Quotas";
+    if let Some((left, quota)) = left("DBClusters").filter(|(left, _)| *left < 1) {
+        findings.push(Finding::blocking(
+            FindingCode::Quota,
+            format!(
+                "{} of {} clusters are in use: {left} are left, and the recovery creates one",
+                quota.used, quota.most
+            ),
+            fix,
+        ));
+    }
+    let wanted = i64::try_from(plan.instances.len()).unwrap_or(i64::MAX);
+    if let Some((left, quota)) = left("DBInstances").filter(|(left, _)| *left < wanted) {
+        let what = format!(
+            "{} of {} instances are in use: {left} are left, and the recovery creates {wanted}",
+            quota.used, quota.most
+        );
+        // A reader that cannot be made is a difference; without a writer there is nothing to verify.
+        let finding = if left < 1 { Finding::blocking } else { Finding::warning };
+        findings.push(finding(FindingCode::Quota, what, fix.to_owned()));
+    }
+    findings
+}
+
+/// The findings about the certificate authorities of the source's instances.
+pub(crate) fn authorities(instances: &[Instance], offered: &[Authority], now: Timestamp) -> Vec<Finding> {
+    let mut names: Vec<&String> = instances.iter().filter_map(|instance| instance.ca_certificate.as_ref()).collect();
+    names.sort_unstable();
+    names.dedup();
+    let soon = now.checked_add(SOON).unwrap_or(now);
+    names
+        .into_iter()
+        .filter_map(|name| match offered.iter().find(|authority| authority.name == *name) {
+            None => Some(Finding::warning(
+                FindingCode::CertificateAuthority,
+                format!(
+                    "RDS no longer offers the source's certificate authority {name}: the restored cluster gets another"
+                ),
+                "let clients that verify trust the Region's bundle (global-bundle.pem) before traffic moves",
+            )),
+            Some(Authority { valid_till: Some(till), .. }) if *till < soon => Some(Finding::warning(
+                FindingCode::CertificateAuthority,
+                format!("the source's certificate authority {name} ends at {till}"),
+                "rotate it: aws rds modify-db-instance --ca-certificate-identifier …",
+            )),
+            Some(_) => None,
+        })
+        .collect()
+}
+
+/// The finding about a name that is taken.
+pub(crate) fn taken(instance: &str) -> Finding {
+    Finding::blocking(
+        FindingCode::InstanceName,
+        format!("there is an instance {instance} already"),
+        "choose another `newCluster`, from which the names of instances derive, or delete that one if it is left over",
+    )
+}

@@ -1,0 +1,226 @@
+//! A restored cluster is adopted as the earlier recovery left it, and in no other case. Nothing is ever changed.
+
+use crate::tests::{Vault, Zone, cname, zone};
+use crate::{Input, ValidateWindow};
+use rewind_aws::fixtures::{ManualClock, TARGET, plan, rds, rds_with_restored, recovery, time};
+use rewind_aws::rds::fake::FakeRds;
+use rewind_aws::rds::{Instance, Member};
+use rewind_core::names::{FENCED_BY_TAG, KEEP_UNTIL_TAG, RECOVERY_TAG, SOURCE_RESOURCE_ID_TAG, TARGET_TAG};
+use rewind_core::{ErrorName, Plan, StepError};
+use rewind_lambda::Step;
+use serde_json::{Value, json};
+
+/// The restored cluster that the recovery `earlier` kept, with its instances; the second one is the writer.
+fn kept() -> FakeRds {
+    let (mut clusters, mut instances) = rds_with_restored().everything();
+    let member = |instance: &str, writer| Member { instance: instance.to_owned(), writer };
+    clusters[1].members = vec![member("orders-r-1", false), member("orders-r-2", true)];
+    for name in ["orders-r-1", "orders-r-2"] {
+        let tags = vec![(RECOVERY_TAG.to_owned(), "earlier".to_owned())];
+        let (endpoint, status) = (Some(format!("{name}.x.us-east-1.rds.amazonaws.com")), "available".to_owned());
+        let instance = Instance { name: name.to_owned(), endpoint, status, tags, ..Instance::default() };
+        instances.push(("orders-r".to_owned(), instance));
+    }
+    let rds = FakeRds::with(clusters, instances);
+    set_tag(&rds, RECOVERY_TAG, "earlier");
+    set_tag(&rds, SOURCE_RESOURCE_ID_TAG, "cluster-ORDERS");
+    set_tag(&rds, KEEP_UNTIL_TAG, "2026-11-24T10:30:00Z");
+    rds
+}
+
+fn set_tag(rds: &FakeRds, key: &str, value: &str) {
+    rds.edit("orders-r", |cluster| {
+        cluster.tags.retain(|(known, _)| known != key);
+        cluster.tags.push((key.to_owned(), value.to_owned()));
+    });
+}
+
+/// The record of `earlier`, as the state machine passes it.
+fn resumed() -> Value {
+    let plan = json!({
+        "cluster": "orders", "newCluster": "orders-r", "target": TARGET, "useLatest": false, "strategy": "restore",
+        "dns": plan().dns, "adopted": null,
+    });
+    json!({
+        "id": "earlier", "state": "NothingChanged", "status": null, "plan": plan, "hasRequest": true,
+        "sourceFenced": false, "restoredFenced": false, "cleanedUp": false,
+        "asked": { "cluster": null, "to": null, "newCluster": null, "strategy": null },
+    })
+}
+
+fn with(base: Value, path: &str, value: Value) -> Value {
+    let mut changed = base;
+    *changed.pointer_mut(path).unwrap() = value;
+    changed
+}
+
+/// Validates a resume. The request is merged already, as the state machine passes it.
+async fn validate(rds: &FakeRds, zone: Zone, resumed: Value) -> Result<Plan, StepError> {
+    let clock = ManualClock::at("2026-11-23T10:35:10Z");
+    let fence_groups = vec!["sg-fence".to_owned()];
+    let step = ValidateWindow { clusters: rds.clone(), zones: zone, secrets: Vault(true), clock, fence_groups };
+    let request = json!({
+        "cluster": "orders", "to": TARGET, "newCluster": "orders-r", "strategy": "restore", "resume": "earlier",
+        "dryRun": false, "dns": [{ "hostedZoneId": "Z1", "name": "db.example.com" }],
+    });
+    let resumed = serde_json::from_value(resumed).unwrap();
+    let plan = step.run(Input { recovery: recovery(), request, resumed: Some(resumed) }).await;
+    assert!(rds.changes().is_empty());
+    plan
+}
+
+#[tokio::test]
+async fn the_plan_adopts_the_kept_cluster_and_restores_nothing() {
+    let rds = kept();
+    // The backups reach to after the target by now: the data is there, so nobody needs the window.
+    rds.edit("orders", |source| source.earliest_restorable = Some(time("2026-11-23T10:32:00Z")));
+    let plan = validate(&rds, zone(), resumed()).await.unwrap();
+    assert_eq!((plan.new_cluster.as_str(), plan.target, plan.use_latest), ("orders-r", time(TARGET), false));
+    let adopted = plan.adopted.clone().unwrap();
+    assert_eq!((adopted.recovery.as_str(), adopted.owners.as_slice()), ("earlier", &["earlier".to_owned()][..]));
+    assert!(plan.will_do[0].starts_with("adopt orders-r, which earlier restored"), "{:?}", plan.will_do);
+    assert!(!plan.will_do.iter().any(|step| step.starts_with("restore")), "{:?}", plan.will_do);
+    assert!(
+        plan.warnings.iter().any(|warning| warning.starts_with("adopts orders-r of earlier")),
+        "{:?}",
+        plan.warnings
+    );
+    // The source's writer is another one, and the present writer stays: a failover would cost clients' time for nothing.
+    let instances: Vec<_> = plan.instances.iter().map(|instance| (instance.name.as_str(), instance.writer)).collect();
+    assert_eq!(instances, [("orders-r-2", true), ("orders-r-1", false)]);
+}
+
+#[tokio::test]
+async fn a_recovery_that_resumed_another_is_resumed_itself() {
+    // Stopped before it took the cluster over: the tag still names the first of the three.
+    let chain = json!({ "recovery": "first", "owners": ["first", "zeroth"] });
+    let rds = kept();
+    set_tag(&rds, RECOVERY_TAG, "first");
+    rds.edit_instances("orders-r", |instance| instance.tags = vec![(RECOVERY_TAG.to_owned(), "zeroth".to_owned())]);
+    let plan = validate(&rds, zone(), with(resumed(), "/plan/adopted", chain)).await.unwrap();
+    assert_eq!(plan.adopted.unwrap().owners, ["earlier", "first", "zeroth"]);
+}
+
+#[tokio::test]
+async fn the_moment_of_a_restore_of_the_latest_time_is_that_of_its_tag() {
+    let rds = kept();
+    set_tag(&rds, TARGET_TAG, "2026-11-23T10:33:07Z");
+    let plan = validate(&rds, zone(), with(resumed(), "/plan/useLatest", json!(true))).await.unwrap();
+    assert_eq!((plan.target, plan.use_latest), (time("2026-11-23T10:33:07Z"), false));
+}
+
+#[tokio::test]
+async fn a_restore_that_goes_on_is_adopted_and_waited_for() {
+    let rds = kept();
+    rds.edit("orders-r", |cluster| cluster.status = "creating".to_owned());
+    let plan = validate(&rds, zone(), resumed()).await.unwrap();
+    assert!(plan.warnings.iter().any(|warning| warning.contains("still being restored")), "{:?}", plan.warnings);
+    for (status, name) in [("stopped", ErrorName::InvalidRequest), ("modifying", ErrorName::ClusterNotReady)] {
+        rds.edit("orders-r", |cluster| cluster.status = status.to_owned());
+        assert_eq!(validate(&rds, zone(), resumed()).await.unwrap_err().name, name, "{status}");
+    }
+}
+
+#[tokio::test]
+async fn a_recovery_that_left_nothing_to_adopt_is_refused_with_what_to_do() {
+    let set = |path: &str, value: Value| with(resumed(), path, value);
+    for (resumed, message) in [
+        (set("/state", Value::Null), "there is no recovery earlier"),
+        (set("/plan", Value::Null), "ended before it had a plan"),
+        (set("/plan/strategy", json!("backtrack")), "in place"),
+        (set("/state", json!("Recovered")), "earlier is Recovered: orders-r has had the traffic"),
+        (set("/state", json!("Undone")), "earlier is Undone"),
+        (set("/cleanedUp", json!(true)), "is being deleted"),
+        (set("/restoredFenced", json!(true)), "clients may have written to it"),
+        (with(set("/state", json!("NeedsOperator")), "/sourceFenced", json!(true)), "may be fenced still"),
+        (with(set("/state", json!("Running")), "/sourceFenced", json!(true)), "may be fenced still"),
+    ] {
+        let error = validate(&kept(), zone(), resumed).await.unwrap_err();
+        assert_eq!(error.name, ErrorName::InvalidRequest, "{error}");
+        let text = error.to_string();
+        assert!(text.contains(message) && text.contains("nothing was changed; next step: "), "{text}\nlacks {message}");
+    }
+    let error = validate(&kept(), zone(), set("/status", json!("RUNNING"))).await.unwrap_err();
+    assert_eq!(error.name, ErrorName::LeaseHeld);
+    // Its undo lifted the fence, or it had none: these are what resuming is for.
+    for resumed in [
+        set("/sourceFenced", json!(true)),
+        set("/state", json!("NeedsOperator")),
+        with(set("/state", json!("Running")), "/status", json!("ABORTED")),
+    ] {
+        assert!(validate(&kept(), zone(), resumed).await.is_ok());
+    }
+}
+
+#[tokio::test]
+async fn a_cluster_that_is_not_the_kept_one_any_more_is_refused() {
+    type Edit = fn(&FakeRds);
+    let cases: [(Edit, &str); 9] = [
+        (|rds| set_tag(rds, RECOVERY_TAG, "another"), "adopted by another since earlier ended"),
+        (|rds| rds.edit("orders-r", |cluster| cluster.tags.clear()), "no recovery restored it"),
+        (|rds| rds.edit("orders", |source| source.resource_id = "cluster-ANEW".to_owned()), "deleted and created anew"),
+        (
+            |rds| rds.edit("orders-r", |cluster| cluster.tags.retain(|(key, _)| key != SOURCE_RESOURCE_ID_TAG)),
+            "does not tell which cluster it was restored from",
+        ),
+        (|rds| set_tag(rds, TARGET_TAG, "2026-11-23T09:00:00Z"), "its data may be of another moment"),
+        (|rds| set_tag(rds, FENCED_BY_TAG, "later"), "later fenced it"),
+        (
+            |rds| rds.edit("orders-r", |cluster| cluster.security_groups = vec!["sg-fence".to_owned()]),
+            "the security groups of the fence",
+        ),
+        (|rds| rds.edit("orders-r", |cluster| cluster.status = "deleting".to_owned()), "gone or being deleted"),
+        (
+            |rds| rds.edit_instances("orders-r", |instance| instance.tags.clear()),
+            "somebody added the instance orders-r-1",
+        ),
+    ];
+    for (edit, message) in cases {
+        let rds = kept();
+        edit(&rds);
+        let error = validate(&rds, zone(), resumed()).await.unwrap_err();
+        assert_eq!(error.name, ErrorName::InvalidRequest, "{error}");
+        assert!(error.to_string().contains(message), "{error}\nlacks {message}");
+    }
+    let gone = validate(&rds(), zone(), resumed()).await.unwrap_err();
+    assert!(gone.to_string().contains("orders-r, the restored cluster of earlier, is gone"), "{gone}");
+}
+
+#[tokio::test]
+async fn a_cluster_that_a_record_of_the_earlier_plan_leads_to_is_in_use() {
+    // The new request may leave that record out, and clients follow it all the same.
+    let mut other = cname("orders-r-1.x.us-east-1.rds.amazonaws.com");
+    other.name = "db-ro.example.com".to_owned();
+    let mut zone = zone();
+    zone.0.push(other);
+    let error = validate(&kept(), zone, resumed()).await.unwrap_err();
+    assert!(error.to_string().contains("orders-r is in use: db-ro.example.com leads to orders-r-1"), "{error}");
+}
+
+#[tokio::test]
+async fn a_field_that_contradicts_the_adopted_cluster_is_refused_with_both_values() {
+    for (field, asked, message) in [
+        ("cluster", json!("payments"), "`cluster` is \"payments\", and that of earlier is \"orders\""),
+        ("to", json!("5m ago"), "`to` is \"5m ago\", and that of earlier is \"2026-11-23T10:30:00Z\""),
+        ("to", json!("latest"), "`to` is \"latest\""),
+        ("newCluster", json!("other"), "`newCluster` is \"other\", and that of earlier is \"orders-r\""),
+        ("strategy", json!("backtrack"), "`strategy` is \"backtrack\", and that of earlier is \"restore\""),
+        ("to", json!(7), "`to` is 7"),
+    ] {
+        let error = validate(&kept(), zone(), with(resumed(), &format!("/asked/{field}"), asked)).await.unwrap_err();
+        assert_eq!(error.name, ErrorName::InvalidRequest);
+        assert!(error.to_string().contains(message), "{error}\nlacks {message}");
+    }
+    for (field, asked) in
+        [("cluster", "Orders"), ("to", "2026-11-23T11:30:00+01:00"), ("newCluster", "ORDERS-R"), ("strategy", "auto")]
+    {
+        let agreed = with(resumed(), &format!("/asked/{field}"), json!(asked));
+        assert!(validate(&kept(), zone(), agreed).await.is_ok(), "{field}");
+    }
+}
+
+#[tokio::test]
+async fn a_record_of_an_earlier_version_without_a_request_is_told_of() {
+    let plan = validate(&kept(), zone(), with(resumed(), "/hasRequest", json!(false))).await.unwrap();
+    assert!(plan.warnings.iter().any(|warning| warning.contains("does not hold its request")), "{:?}", plan.warnings);
+}

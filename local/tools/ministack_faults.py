@@ -1,0 +1,206 @@
+"""Faults that a test plans for one state of one execution: its function is not reached, its answer is lost, it is killed, it runs twice.
+
+ministack_strict.py turns it on where REWIND_FAULTS=true, for local stacks; without a planned fault it changes nothing. The functions,
+the definitions and the databases are as they are: only the invocation fails, as Step Functions and Lambda make it fail. For the
+executions with a fault the pauses before a retry can be shortened; only those that follow a fault of this file are.
+
+    POST /_rewind/faults    {"execution": "<name>", "state": "<state>", "fault": "<kind>", "times": 3, "after": 0.2, "pauses": 0.01}
+    GET  /_rewind/faults?execution=<name>&state=<state>    {"hits": 3}, how often the fault happened so far
+"""
+
+import contextvars
+import functools
+import json
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from urllib.parse import parse_qs
+
+from ministack import app as gateway
+from ministack.services import lambda_svc, stepfunctions
+
+PATH = "/_rewind/faults"
+CAUSE = "a planned fault"
+refused = stepfunctions._ExecutionError
+# What Step Functions reports where an invocation does not reach its function.
+REFUSALS = {
+    "refused": "Lambda.ServiceException",
+    "throttled": "Lambda.TooManyRequestsException",
+    "not ready": "Lambda.ResourceNotReadyException",
+}
+KINDS = {*REFUSALS, "lost", "times out", "killed", "twice", "at once"}
+
+current = contextvars.ContextVar("current", default=None)  # execution and state of the running task
+environments = contextvars.ContextVar("environments", default=None)  # of the functions that an invocation acquires
+shortened = threading.local()
+planned: dict[tuple[str, str], "Fault"] = {}
+lock = threading.Lock()
+
+
+class Fault:
+    """A planned fault. `times` below zero: every time. `after`: the seconds after which a function is killed or given up."""
+
+    def __init__(self, fault: str, times: int = 1, after: float = 0.1, pauses: float = 1.0):
+        if fault not in KINDS:
+            raise ValueError(f"fault is {fault}, and has to be one of {', '.join(sorted(KINDS))}")
+        self.kind, self.times, self.after, self.pauses, self.hits = fault, times, after, pauses, 0
+
+    def take(self) -> bool:
+        """Counts this invocation; returns whether it is to fail."""
+        with lock:
+            if self.hits == self.times:
+                return False
+            self.hits += 1
+            return True
+
+
+def invoke(call, func_ref, event):
+    """Invokes a function, with the fault that is planned for the running state."""
+    fault = planned.get(current.get())
+    if fault is None or not fault.take():
+        return call(func_ref, event)
+    if fault.kind in REFUSALS:
+        raise failed(REFUSALS[fault.kind])
+    return BEHAVIOURS[fault.kind](fault, functools.partial(call, func_ref, event))
+
+
+def failed(error: str):
+    return refused(error, json.dumps({"errorType": error, "errorMessage": CAUSE}))
+
+
+def lost(_, call):
+    """Runs the function to its end, whatever that is; nobody hears of it."""
+    try:
+        call()
+    except refused:
+        pass
+    raise failed("Lambda.Unknown")
+
+
+def times_out(fault: Fault, call):
+    """Gives the function up while it still runs: it goes on beside the retry."""
+    beside(call)
+    time.sleep(fault.after)
+    raise failed("States.Timeout")
+
+
+def killed(fault: Fault, call):
+    """Kills the function's process in the middle of its work."""
+    found: list = []
+    bound = environments.set(found)
+    running = beside(call)
+    environments.reset(bound)
+    time.sleep(fault.after)
+    # One that has answered may be at work for another execution by now.
+    for environment in [] if running.done() else found:
+        if environment._proc is not None:
+            environment._proc.kill()
+    try:
+        running.result()
+    except refused:
+        pass
+    raise failed("Runtime.ExitError")
+
+
+def twice(_, call):
+    """Runs the function again after it has answered, as after an answer that was lost; returns the second answer."""
+    try:
+        call()
+    except refused:
+        pass
+    return call()
+
+
+def at_once(_, call):
+    """Runs the function twice side by side; returns the second answer."""
+    first, second = beside(call), beside(call)
+    first.exception()
+    return second.result()
+
+
+BEHAVIOURS = {"lost": lost, "times out": times_out, "killed": killed, "twice": twice, "at once": at_once}
+
+
+def beside(call):
+    """Begins a call in a thread of its own, in this context."""
+    pool = ThreadPoolExecutor(max_workers=1)
+    running = pool.submit(contextvars.copy_context().run, call)
+    pool.shutdown(wait=False)
+    return running
+
+
+def acquire_worker(acquire, *given, **named):
+    """Notes which process an invocation runs in."""
+    worker, reason = acquire(*given, **named)
+    if worker is not None and environments.get() is not None:
+        environments.get().append(worker)
+    return worker, reason
+
+
+def execute_task(execute, state_def, raw_input, execution, ctx):
+    """Notes of which execution and state the invocations that follow are."""
+    bound = current.set((execution["name"], ctx.get("State", {}).get("Name")))
+    try:
+        return execute(state_def, raw_input, execution, ctx)
+    finally:
+        current.reset(bound)
+
+
+def find_retrier(find, retriers, error, counts):
+    """Notes whether the pause that follows comes of a planned fault."""
+    fault = planned.get(current.get())
+    is_planned = fault is not None and error in {*REFUSALS.values(), "Lambda.Unknown", "States.Timeout", "Runtime.ExitError"}
+    shortened.factor = fault.pauses if is_planned else 1.0
+    return find(retriers, error, counts)
+
+
+def scaled_sleep(sleep, seconds):
+    """Shortens the pause after a planned fault."""
+    factor, shortened.factor = getattr(shortened, "factor", 1.0), 1.0
+    return sleep(seconds * factor)
+
+
+def answer(method: str, query: str, body: bytes) -> tuple[int, dict]:
+    """Plans a fault, or tells how often those of an execution happened."""
+    if method == "GET":
+        wanted = parse_qs(query)
+        fault = planned.get((wanted.get("execution", [""])[0], wanted.get("state", [""])[0]))
+        return 200, {"hits": fault.hits if fault else 0}
+    try:
+        given = json.loads(body)
+        key = (given.pop("execution"), given.pop("state"))
+        planned[key] = Fault(**given)
+    except (KeyError, TypeError, ValueError) as error:
+        return 400, {"error": str(error)}
+    return 200, {"hits": 0}
+
+
+def with_faults(app):
+    """Wraps the gateway: faults are planned there too."""
+
+    async def gateway_with_faults(scope, receive, send):
+        if scope["type"] != "http" or scope["path"] != PATH:
+            return await app(scope, receive, send)
+        body, more = b"", True
+        while more:
+            message = await receive()
+            body, more = body + message.get("body", b""), message.get("more_body", False)
+        status, content = answer(scope["method"], scope.get("query_string", b"").decode(), body)
+        await send({"type": "http.response.start", "status": status, "headers": [(b"content-type", b"application/json")]})
+        await send({"type": "http.response.body", "body": json.dumps(content).encode()})
+
+    return gateway_with_faults
+
+
+def put_before(module, name: str, function) -> None:
+    setattr(module, name, functools.wraps(getattr(module, name))(functools.partial(function, getattr(module, name))))
+
+
+def install() -> None:
+    """Puts the faults next to ministack's own functions: what is stricter comes before them, and meets their errors as any other."""
+    put_before(stepfunctions, "_call_lambda", invoke)
+    put_before(stepfunctions, "_execute_task", execute_task)
+    put_before(stepfunctions, "_find_matching_retrier", find_retrier)
+    put_before(stepfunctions, "_scaled_sleep", scaled_sleep)
+    put_before(lambda_svc, "acquire_worker", acquire_worker)
+    gateway.app = with_faults(gateway.app)

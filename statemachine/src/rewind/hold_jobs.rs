@@ -1,0 +1,80 @@
+//! Holds what would act by itself on the restored cluster from the first moment, and releases it when clients are on it.
+
+use crate::retry::ANY;
+use crate::state::{Recoveries, Situation, State, set};
+use crate::timeouts;
+
+/// Before the restored cluster has an instance.
+pub(super) fn scheduler() -> Vec<State> {
+    vec![
+        State::step("HoldScheduler")
+            .function("HoldJobs")
+            .progress("switches off the event scheduler of the restored cluster")
+            .situation(Situation::ClusterMayExist)
+            .only(Recoveries::Restore)
+            .comment(
+                "Events fire as soon as a writer runs, and would delete again what was restored. A parameter group that is \
+                 the cluster's before it has an instance is in force from the first moment.",
+            )
+            .inputs(["recovery", "plan", "restored"])
+            .input_text("task", "scheduler")
+            .timeout(timeouts::HOLD_JOBS)
+            .next("AddInstances")
+            .undone_from("IsSourceChanged"),
+    ]
+}
+
+/// As soon as the writer is up.
+pub(super) fn jobs() -> Vec<State> {
+    vec![
+        State::step("HoldJobs")
+            .progress("holds what would act by itself on the restored cluster")
+            .situation(Situation::InstancesMayExist)
+            .only(Recoveries::Restore)
+            .comment(
+                "Names events, jobs of pg_cron and subscriptions, and switches off those that run, before anybody looks at \
+                 the data. People see them among the differences.",
+            )
+            .inputs(["recovery", "plan", "restored"])
+            .input_as("resumes", "$type($request.resume) = 'string' ? $request.resume : null")
+            .timeout(timeouts::HOLD_JOBS)
+            .keep_as("heldJobs", "$append([], $states.result.Payload.jobs)")
+            .keep_as("differences", "$append($append([], $differences), $states.result.Payload.differences)")
+            .next("Verify")
+            .undone_from("IsSourceChanged"),
+    ]
+}
+
+/// When clients are on the restored cluster.
+pub(super) fn release() -> Vec<State> {
+    // Whatever fails here: clients work on the restored cluster, and each job has the command that releases it.
+    let note = "$append([], $map($heldJobs, function($job) { $merge([$job, {'note': 'it is still held, because the release \
+                failed: ' & $substring($string($states.errorOutput.Cause), 0, 300)}]) }))";
+    vec![
+        State::step("ReleaseJobs")
+            .function("HoldJobs")
+            .progress("releases what was held on the restored cluster")
+            .situation(Situation::RecordsMayHaveMoved)
+            .only(Recoveries::Restore)
+            .comment("A failure here is a note in the report: the cutover is done, and the jobs stay held.")
+            .inputs(["recovery", "plan", "restored"])
+            .input_text("task", "release")
+            .timeout(timeouts::HOLD_JOBS)
+            .keep_as("heldJobs", "$append([], $states.result.Payload.jobs)")
+            .next("EndFenceWatch")
+            .catch(&ANY, vec![set("heldJobs", note)], "EndFenceWatch"),
+    ]
+}
+
+/// The undo of them.
+pub(super) fn undo() -> Vec<State> {
+    vec![
+        State::undo("UndoHoldJobs", "HoldJobs")
+            .progress("deletes the parameter group in which the event scheduler is off")
+            .comment("Last, because RDS deletes no group that a cluster has. One that is left over harms nobody.")
+            .timeout(timeouts::HOLD_JOBS)
+            .keeps_what_was_undone()
+            .next("ConcludeNothingChanged")
+            .tolerated(),
+    ]
+}

@@ -1,0 +1,42 @@
+//! Keeps the restored cluster after a failure: somebody waited hours for it, and the next attempt goes on from there.
+//! docs/adr/0022-a-restored-cluster-is-kept.md says why.
+
+use crate::state::State;
+
+/// The states, in the order in which a recovery that fails passes them.
+pub(super) fn states() -> Vec<State> {
+    vec![
+        State::choice("IsRestoredClusterKept")
+            .comment(
+                "Only a person's rejection and a restore that RDS calls failed delete the restored cluster. In place \
+                 the safety clone goes, because the cluster holds what it held before.",
+            )
+            .when("$plan.strategy = 'backtrack'", "UndoAddInstances")
+            .when("$failure.rejected = true", "UndoAddInstances")
+            // One that was adopted from an earlier recovery is hours old, whatever happened to this call.
+            .when("$failure.state = 'StartRestore' and $not($exists($request.resume))", "UndoStartRestore")
+            // Raised by the function, which knows of RDS: where only the time ran out, nobody knows that it failed.
+            .when(
+                "$failure.state = 'AwaitRewind' and $failure.Error = 'RewindFailed' and $exists($failure.retries)",
+                "UndoAddInstances",
+            )
+            .next("KeepRestored"),
+        State::step("KeepRestored")
+            .function("Finish")
+            .progress("tags the restored cluster with the time until which it is kept")
+            .comment(
+                "Without the tag nothing deletes the cluster by itself, and people are told so: a tag that cannot be \
+                 set changes no end.",
+            )
+            .inputs(["recovery", "plan"])
+            .input_text("what", "keep")
+            .timeout(45)
+            .keep("kept")
+            .next("IsTrafficRolledBack")
+            .tolerated_as("keepFailure"),
+        State::choice("IsTrafficRolledBack")
+            .comment("Clients that were on the restored cluster and are back had two outages: that pages.")
+            .when("$movedBack = true or $type($swap) = 'object'", "ConcludeRolledBack")
+            .next("ConcludeNothingChanged"),
+    ]
+}

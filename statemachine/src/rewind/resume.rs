@@ -1,0 +1,83 @@
+//! A recovery that resumes an earlier one gets the fields of that one's request, and its lease where its execution is over.
+
+use crate::json::object;
+use crate::retry::ANY;
+use crate::state::{Recoveries, State, set, text};
+
+/// The parts of the record that ValidateWindow decides by. Never the whole: all variables together have 256 KiB, and the
+/// checks of the earlier request are in the merged one already.
+const RECORD: &str = "($i := $states.result.Item; $plan := $exists($i.plan.S) ? $parse($i.plan.S) : {}; {'id': $request.resume, \
+    'state': $exists($i.state.S) ? $i.state.S : null, 'status': null, 'hasRequest': $exists($i.request.S), \
+    'sourceFenced': $exists($i.fence), 'restoredFenced': $exists($i.fenceRestored), 'cleanedUp': $exists($i.cleanUp), \
+    'executionArn': $exists($i.executionArn.S) ? $i.executionArn.S : 'none', 'plan': $exists($plan.newCluster) ? \
+    {'cluster': $plan.cluster, 'newCluster': $plan.newCluster, 'target': $plan.target, 'useLatest': $plan.useLatest = \
+    true, 'strategy': $plan.strategy, 'dns': $append([], $plan.dns), 'adopted': $exists($plan.adopted) ? $plan.adopted \
+    : null} : null, 'asked': {'cluster': $exists($request.cluster) ? $request.cluster : null, 'to': $exists($request.to) ? \
+    $request.to : null, 'newCluster': $exists($request.newCluster) ? $request.newCluster : null, 'strategy': \
+    $exists($request.strategy) ? $request.strategy : null}})";
+
+/// The request with the fields of the earlier one that it leaves out, and without those that are null in it. What the restored cluster settles is that
+/// cluster's, whatever either says, and ValidateWindow compares it with what was asked.
+const MERGED: &str = "($i := $states.result.Item; $plan := $exists($i.plan.S) ? $parse($i.plan.S) : {}; \
+    $exists($plan.newCluster) ? $sift($merge([$exists($i.request.S) ? $parse($i.request.S) : {}, {'dryRun': false}, $request, \
+    {'cluster': $plan.cluster, 'to': $plan.target, 'newCluster': $plan.newCluster, 'strategy': $plan.strategy}]), \
+    function($value) { $type($value) != 'null' }) : $request)";
+
+/// The states, in the order in which a recovery that resumes another passes them.
+pub(super) fn states() -> Vec<State> {
+    vec![
+        State::table("ReadResumed", "getItem")
+            .progress("reads the recovery to resume")
+            .comment(
+                "The request gets the fields of the earlier one that it leaves out; null takes one away, and dryRun is \
+                 never taken over. The target is the moment that the earlier plan settled.",
+            )
+            .argument("Key", object([("id", text("'recovery#' & $request.resume"))]))
+            // It may have ended a moment ago.
+            .argument("ConsistentRead", true.into())
+            .keep_as("resumed", RECORD)
+            .keep_as("request", MERGED)
+            .next("IsResumedOver")
+            .undone_from("ConcludeNothingChanged"),
+        State::choice("IsResumedOver")
+            .comment(
+                "stop-execution runs no state: then the record says that the recovery runs, and its lease is held, \
+                 though nobody works on the cluster.",
+            )
+            .when("$resumed.state in ['Running', 'AwaitingApproval']", "DescribeResumed")
+            .next("IsLeaseNeeded"),
+        State::describe_execution("DescribeResumed", "$resumed.executionArn")
+            .progress("asks Step Functions if that recovery is over")
+            .comment("Without an answer it counts as running, and its lease is respected.")
+            .keep_as("resumed", "$merge([$resumed, {'status': $states.result.Status}])")
+            .next("IsLeaseToTakeOver")
+            .catch(&ANY, Vec::new(), "IsLeaseNeeded"),
+        State::choice("IsLeaseToTakeOver")
+            .comment(
+                "One that had begun to fence the source keeps its lease: a person has to put the source in order \
+                 first.",
+            )
+            .when_with(
+                "$resumed.status != 'RUNNING' and $resumed.sourceFenced = false",
+                vec![set("endedHolder", "$resumed.id")],
+                "IsLeaseNeeded",
+            )
+            .next("IsLeaseNeeded"),
+        record(),
+    ]
+}
+
+/// The state that writes into the record of the earlier recovery what resumed it.
+fn record() -> State {
+    State::table("RecordResumed", "updateItem")
+        .progress("writes into the earlier recovery's record what resumed it")
+        .comment("For people alone: a failure here stops nothing.")
+        .only(Recoveries::Restore)
+        .argument("Key", object([("id", text("'recovery#' & $plan.adopted.recovery"))]))
+        .argument("UpdateExpression", "SET resumedBy = :me".into())
+        // An update would create an item that is no recovery's.
+        .argument("ConditionExpression", "attribute_exists(id)".into())
+        .argument("ExpressionAttributeValues", object([(":me", text("$recovery.id"))]))
+        .next("StartRestore")
+        .tolerated()
+}

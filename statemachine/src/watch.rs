@@ -1,0 +1,104 @@
+//! The machine that watches a fence: it pages when a recovery has kept clients out for longer than the request says. It runs
+//! beside the recovery, so that it pages as well where a step hangs, is repeated for an hour, or was stopped by hand.
+
+use crate::json::{jsonata, object};
+use crate::machine::Machine;
+use crate::retry::ANY;
+use crate::state::{State, set_to, text};
+use rewind_core::ErrorName;
+
+/// The attribute of the recovery's item that ends the watch.
+pub(crate) const ENDED: &str = "fenceWatchEndedAt";
+
+/// The machine.
+pub(crate) fn machine() -> Machine {
+    Machine {
+        file: "watch.asl.json",
+        title: "A fence is watched",
+        comment: "aurora-rewind: pages when a recovery keeps clients out for longer than its request says. Input: \
+                  {\"recovery\": {…}, \"cluster\": \"…\", \"seconds\": n}. It changes nothing; docs/events.md has the event.",
+        states: states(),
+    }
+}
+
+/// A state of a recovery that starts the watch.
+pub(crate) fn start(name: &'static str) -> State {
+    let input = [
+        ("recovery", jsonata("$recovery")),
+        ("cluster", jsonata("$plan.cluster")),
+        // A plan that was made by an earlier version has no such field.
+        ("seconds", jsonata("$exists($plan.fenceTimeoutSeconds) ? $plan.fenceTimeoutSeconds : 900")),
+    ];
+    State::start_execution(name, "${FenceWatchArn}", "$recovery.id", object(input))
+        .progress("starts the watch over the fence")
+}
+
+/// A state of a recovery that ends the watch: clients get in again.
+pub(crate) fn end(name: &'static str) -> State {
+    State::table(name, "updateItem")
+        .progress("ends the watch over the fence")
+        .argument("Key", object([("id", text("'recovery#' & $recovery.id"))]))
+        .argument("UpdateExpression", format!("SET {ENDED} = :now").into())
+        .argument("ExpressionAttributeValues", object([(":now", text("$now()"))]))
+}
+
+/// The states, in the order in which they are passed.
+fn states() -> Vec<State> {
+    vec![
+        State::pass("Begin")
+            .comment("Gives every variable its first value.")
+            .keep_as("recovery", "$states.input.recovery")
+            .keep_as("cluster", "$states.input.cluster")
+            .keep_as("seconds", "$states.input.seconds")
+            .assign("ended", false.into())
+            .assign("failure", object([]))
+            .next("WaitForFence"),
+        State::wait("WaitForFence", "$max([1, $ceil($seconds)])")
+            .progress("waits as long as a fence may stand")
+            .next("ReadFence"),
+        State::table("ReadFence", "getItem")
+            .progress("reads whether the fence still stands")
+            .comment("Reads the recovery's record. A watch that cannot read it pages: nobody knows how the fence stands.")
+            .argument("Key", object([("id", text("'recovery#' & $recovery.id"))]))
+            .argument("ConsistentRead", true.into())
+            .keep_as("ended", &format!("$exists($states.result.Item.{ENDED}.S)"))
+            .next("IsFenceUp")
+            .catch(&ANY, Vec::new(), "AnnounceOverdue"),
+        State::choice("IsFenceUp")
+            .comment("The end of a recovery is none of the watch: what ends with a fence that stands is still overdue.")
+            .when("$ended = true", "Watched")
+            .next("AnnounceOverdue"),
+        State::announce(
+            "AnnounceOverdue",
+            &[(
+                "Rewind Fence Overdue".into(),
+                "{'recoveryId': $recovery.id, 'executionArn': $recovery.executionArn, 'cluster': $cluster, 'state': 'Running', \
+                 'at': $now(), 'cause': $cluster & ' is fenced for more than ' & $string($round($seconds / 60)) & ' minutes: \
+                 its clients have no database; next step: see what the recovery waits for (rewind status ' & $recovery.id & \
+                 '); docs/runbook.md says how to lift the fence where it does not go on'}",
+            )],
+        )
+        .progress("sends the event that pages")
+        .comment("The one event that pages while a recovery runs.")
+        .next("IsAnnounced")
+        .catch(
+            &ANY,
+            vec![set_to(
+                "failure",
+                object([
+                    ("Error", ErrorName::Unavailable.as_str().into()),
+                    ("state", "AnnounceOverdue".into()),
+                    ("Cause", "a fence is overdue, and the event that says so could not be sent".into()),
+                ]),
+            )],
+            "IsAnnounced",
+        ),
+        State::choice("IsAnnounced")
+            .comment("A page that could not be sent must not end in silence.")
+            .when("$exists($failure.Error)", "Unannounced")
+            .next("Watched"),
+        State::succeed("Watched").comment("Clients are in again, or people know that they are not."),
+        State::fail("Unannounced", "'FenceOverdueUnannounced'", "$failure.Cause")
+            .comment("An error that is none of ours, so that the rule for unexpected ends pages."),
+    ]
+}

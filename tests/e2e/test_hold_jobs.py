@@ -1,0 +1,102 @@
+"""What acts by itself on a restored cluster: an event that deletes rows every second on the source deletes none of those that were
+brought back, is named to whoever decides, and runs again when clients are on the restored cluster."""
+
+import time
+
+from checks import contains, wait_until
+from cluster import iso
+from engines import MYSQL
+from recovery import APPROVED, WITHOUT_APPROVAL, WITHOUT_RECORDS, Recovery
+from shop import create_shop
+
+CHECK = {"name": "orders are back", "database": "shop", "sql": "SELECT count(*) FROM orders", "expect": "4000"}
+PURGE = "CREATE EVENT purge ON SCHEDULE EVERY 1 SECOND DO DELETE FROM orders ORDER BY id LIMIT 100"
+
+
+def create_shop_that_purges(stack, name, **more):
+    """A shop with an event that deletes orders as long as it runs; answers the cluster and the moment at which all were there."""
+    cluster = create_shop(stack, f"e2e-my-{name}", engine=MYSQL, **more)
+    cluster.settle()
+    # Enabled at the target already, and due once every second from then on: on a restored cluster it would run at once.
+    cluster.sql("CREATE EVENT audit.idle ON SCHEDULE EVERY 1 SECOND DISABLE DO DELETE FROM shop.orders")
+    cluster.sql("CREATE TABLE ticks (at timestamp(6) DEFAULT CURRENT_TIMESTAMP(6))")
+    cluster.sql("CREATE EVENT tick ON SCHEDULE EVERY 1 SECOND DO INSERT INTO ticks () VALUES ()")
+    wait_until(lambda: cluster.value("SELECT count(*) FROM ticks") > 1, "the event on the source")
+    return cluster
+
+
+def ticks(cluster):
+    return cluster.value("SELECT count(*) FROM ticks")
+
+
+def group_of(cluster):
+    return cluster.describe()["DBClusterParameterGroup"]
+
+
+def groups(stack):
+    found = stack.rds.get_paginator("describe_db_cluster_parameter_groups").paginate()
+    return {group["DBClusterParameterGroupName"] for page in found for group in page["DBClusterParameterGroups"]}
+
+
+def test_events_of_the_restored_cluster_are_held_until_clients_are_on_it(stack):
+    cluster = create_shop_that_purges(stack, "held")
+    target = cluster.mistake("DELETE FROM orders")
+    run = Recovery.of(cluster, iso(target), dns=cluster.dns(), checks=[CHECK], approval="required")
+    pending = run.approval()
+    restored = cluster.derived(f"{cluster.name}-r")
+    # People are told before they decide.
+    (told,) = [d for d in run.result("HoldJobs")["differences"] if d["what"] == "jobs that act by themselves"]
+    contains(told["restored"], "held: event shop.tick")
+    assert "audit.idle" not in told["restored"], "an event that was off on the source is none of ours"
+    at_first = ticks(restored)
+    time.sleep(3)
+    assert ticks(restored) == at_first, "an event ran on the restored cluster before anybody was on it"
+    last = restored.value("SELECT max(at) FROM ticks")
+    assert last <= target.replace(tzinfo=None), f"an event ran at {last}, and the target is {target}"
+    assert restored.value("SELECT @@global.event_scheduler") == "OFF", "the scheduler"
+    assert group_of(restored) == f"{restored.name}-jobs-held", "the parameter group"
+    assert ticks(cluster) > at_first, "the event on the source"
+    assert pending["hash"], "the proposal"
+    run.decide("approved")
+    output = run.recovered(APPROVED)
+    (job,) = output["heldJobs"]
+    assert (job["kind"], job["name"], job["held"], job["released"]) == ("event", "shop.tick", False, True), "the report"
+    # As it was on the source: the same definer, the same group, and it runs.
+    wait_until(lambda: ticks(restored) > at_first, "the event on the restored cluster")
+    status = "SELECT group_concat(event_name, ' ', status, ' ', definer ORDER BY event_name) FROM information_schema.events"
+    assert restored.value(status) == cluster.value(status, host=cluster.endpoint), "the events"
+    assert group_of(restored) == group_of(cluster), "the parameter group after the release"
+    assert f"{restored.name}-jobs-held" not in groups(stack), "the recovery's own group"
+
+
+def test_an_event_that_deletes_every_second_deletes_nothing_that_was_brought_back(stack):
+    cluster = create_shop(stack, "e2e-my-purge", engine=MYSQL)
+    cluster.settle()
+    cluster.sql(PURGE)
+    target = cluster.mistake("SELECT 1")
+    wait_until(lambda: cluster.value("SELECT count(*) FROM orders") < 4000, "the event on the source")
+    left = cluster.value("SELECT count(*) FROM orders")
+    check = {"name": "orders", "database": "shop", "sql": "SELECT count(*) FROM orders", "atLeast": 3000}
+    run = Recovery.of(cluster, iso(target), checks=[check], newCluster=f"{cluster.name}-r")
+    output = run.recovered(WITHOUT_RECORDS)
+    restored = cluster.derived(f"{cluster.name}-r")
+    found = int(output["checks"][0]["found"])
+    assert found >= left, f"{found} orders, and {left} a little later on the source"
+    time.sleep(3)
+    assert restored.value("SELECT count(*) FROM orders") == found, "the orders that were brought back"
+    # Traffic does not move, so nothing is released; whoever uses the cluster has the command.
+    (job,) = output["heldJobs"]
+    assert (job["name"], job["held"], job["released"]) == ("shop.purge", True, False), "the report"
+    contains(job["release"], f"--db-cluster-parameter-group-name {restored.name}-jobs-held", "ParameterValue=ON")
+    stack.rds.modify_db_cluster_parameter_group(
+        DBClusterParameterGroupName=f"{restored.name}-jobs-held",
+        Parameters=[{"ParameterName": "event_scheduler", "ParameterValue": "ON", "ApplyMethod": "immediate"}],
+    )
+    wait_until(lambda: restored.value("SELECT count(*) FROM orders") < found, "the event, by the command of the report")
+
+
+def test_subscriptions_and_jobs_of_postgresql_are_named(stack):
+    cluster = create_shop(stack, "e2e-held-pg")
+    cluster.settle()
+    run = Recovery.of(cluster, "1s ago", dns=cluster.dns(), approval="none")
+    assert run.recovered(WITHOUT_APPROVAL)["heldJobs"] == [], "a cluster without jobs"

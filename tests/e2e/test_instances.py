@@ -1,0 +1,103 @@
+"""Instances that can't be had: readers over the quota or that come to nothing, a writer for which its zone or its class has no
+capacity, and another writer than the planned one. None of them ends a recovery, and each is told with what to do."""
+
+import urllib.parse
+import urllib.request
+
+from checks import contains
+from cluster import Cluster, iso
+from recovery import WITHOUT_RECORDS, Recovery
+from shop import fill
+from stages import DONE, INSTANCES, START, stage
+
+CHECK = {"name": "orders", "database": "shop", "sql": "SELECT count(*) FROM orders", "expect": "4000"}
+FAILED_OVER = START + stage("restore") + INSTANCES + stage("writer") + stage("verify") + DONE
+
+
+def limit(stack, **query):
+    """Sets a limit of the stack's account, its zones or an instance."""
+    url = f"{stack.env['AWS_ENDPOINT_URL_RDS']}/_local/instances?{urllib.parse.urlencode(query)}"
+    urllib.request.urlopen(urllib.request.Request(url, method="POST")).close()
+
+
+def mistaken(stack, name, *instances):
+    """A cluster whose orders were deleted, and the moment before that."""
+    cluster = Cluster.create(stack, name, instances=instances, record=False)
+    fill(cluster)
+    cluster.settle()
+    return cluster, iso(cluster.mistake("DELETE FROM orders"))
+
+
+def recover(cluster, target, path=WITHOUT_RECORDS, **more):
+    """Recovers beside the source; answers the differences by what they are of."""
+    output = Recovery.of(cluster, target, checks=[CHECK], **more).recovered(path)
+    return {difference["what"]: difference for difference in output["differences"]}
+
+
+def members(stack, name):
+    """The class and the zone of each instance, and which of them writes."""
+    made = {i["DBInstanceIdentifier"]: (i["DBInstanceClass"], i["AvailabilityZone"]) for i in stack.instances(name)}
+    writers = [m["DBInstanceIdentifier"] for m in stack.describe(name)["DBClusterMembers"] if m["IsClusterWriter"]]
+    return made, writers
+
+
+def test_readers_over_the_quota_and_one_that_fails_are_differences(stack):
+    cluster, target = mistaken(stack, "e2e-quota", {}, {"PromotionTier": 3}, {"DBInstanceClass": "db.t4g.medium"}, {})
+    new = f"{cluster.name}-r"
+    # The writer and one reader; the reader that sorts first comes to nothing.
+    limit(stack, quota=2, prefix=f"{new}-")
+    stack.on_success(lambda: limit(stack, quota="none", prefix=f"{new}-"))
+    for number in (2, 3, 4):
+        limit(stack, instance=f"{new}-{number}", becomes="incompatible-network")
+    told = recover(cluster, target)
+    made, writers = members(stack, new)
+    assert writers == [f"{new}-1"], "the writer"
+    assert len(made) == 2, f"instances: {made}"
+    readers = [told[f"reader {cluster.name}-{number}"] for number in (2, 3, 4)]
+    refused = [reader for reader in readers if "InstanceQuotaExceeded" in reader["restored"]]
+    broken = [reader for reader in readers if "is incompatible-network" in reader["restored"]]
+    assert (len(refused), len(broken)) == (2, 1), f"{readers}"
+    for reader in refused:
+        contains(reader["todo"], "L-7B6409FD", f"aws rds create-db-instance --db-instance-identifier {new}-")
+    contains(broken[0]["todo"], "aws rds delete-db-instance", "aws rds create-db-instance")
+
+
+def test_writer_is_made_in_another_zone_and_then_of_another_class(stack):
+    region, scarce = stack.env["AWS_REGION"], "db.x2g.2xlarge"
+    zones = [f"{region}{letter}" for letter in "abc"]
+    cluster, target = mistaken(
+        stack,
+        "e2e-scarce",
+        {"DBInstanceClass": scarce, "AvailabilityZone": zones[1]},
+        {"DBInstanceClass": "db.r6g.xlarge", "AvailabilityZone": zones[0]},
+    )
+    limit(stack, **{"class": scarce}, zone=zones[1], capacity="none")
+    stack.on_success(lambda: [limit(stack, **{"class": scarce}, zone=zone, capacity="some") for zone in zones])
+    told = recover(cluster, target)
+    made, writers = members(stack, f"{cluster.name}-r")
+    assert writers == [f"{cluster.name}-r-1"] and made[writers[0]] == (scarce, zones[0]), f"the writer: {made}"
+    moved = told[f"availability zone of {writers[0]}"]
+    assert (moved["source"], moved["restored"]) == (zones[1], zones[0]), "what is told of its zone"
+
+    for zone in zones:
+        limit(stack, **{"class": scarce}, zone=zone, capacity="none")
+    told = recover(cluster, target, newCluster=f"{cluster.name}-q")
+    made, writers = members(stack, f"{cluster.name}-q")
+    assert writers == [f"{cluster.name}-q-1"] and made[writers[0]] == ("db.r6g.xlarge", zones[1]), f"the writer: {made}"
+    other = told[f"class of {writers[0]}"]
+    assert other["source"] == scarce, "the class of the source"
+    contains(other["todo"], f"aws rds modify-db-instance --db-instance-identifier {writers[0]} --db-instance-class {scarce}")
+
+
+def test_planned_writer_becomes_the_writer_though_another_instance_was_first(stack):
+    cluster, target = mistaken(stack, "e2e-writer", {"DBInstanceClass": "db.r6g.4xlarge", "PromotionTier": 0}, {"PromotionTier": 1})
+    new = f"{cluster.name}-r"
+    limit(stack, instance=f"{new}-1", becomes="late")
+    told = recover(cluster, target, FAILED_OVER)
+    made, writers = members(stack, new)
+    assert (writers, made[f"{new}-1"][0]) == ([f"{new}-1"], "db.r6g.4xlarge"), "the writer"
+    assert not [what for what in told if what.startswith("writer")], f"told: {list(told)}"
+    restored = cluster.derived(new)
+    assert restored.value("SELECT count(*) FROM orders") == 4000, "orders on the restored cluster"
+    # It takes writes: the failover is over.
+    restored.sql("CREATE TABLE written_after (n integer)")

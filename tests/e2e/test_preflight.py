@@ -1,0 +1,138 @@
+"""What the preflight finds on real databases, secrets and zones, before anything is changed: a table of faults, each with its code, and
+a recovery that goes on with its warnings. It restores nothing but once.
+"""
+
+import json
+
+import pytest
+
+from checks import contains
+from cluster import Cluster, iso
+from engines import MYSQL, POSTGRES
+from recovery import APPROVED, BLOCKED, DRY_RUN, Recovery
+from shop import fill
+
+# Secrets that are no login: the value, and the code of what is found.
+SECRETS = {
+    "plain text": ({"SecretString": "plain-text-of-preflight"}, "secret-plain-text", "write JSON"),
+    "other keys": ({"SecretString": json.dumps({"User": "postgres", "Pass": "other-key-of-preflight"})}, "secret-keys", "its fields are Pass, User"),
+    "a number": ({"SecretString": json.dumps({"username": "postgres", "password": 12345})}, "secret-password-number", "in quotes"),
+    "bytes": ({"SecretBinary": b"\x00\x01"}, "secret-binary", "bytes"),
+    "a wrong password": ({"SecretString": json.dumps({"username": "postgres", "password": "wrong-password-of-preflight"})}, "login-refused", "secretArn"),
+}  # fmt: skip
+
+# Checks: the SQL, what it expects, whether it blocks, the code, and what the finding says.
+CHECKS = {
+    POSTGRES: [
+        ("SELECT EXISTS (SELECT FROM orders)", {"expect": "true"}, True, "check-type", '"expect": "t"'),
+        ("SELECT now()", {"atLeast": 1}, True, "check-type", "timestamptz"),
+        ("SELEC 1", {"expect": "1"}, True, "check-refused", "syntax error"),
+        ("SELECT no_such_column FROM orders", {"expect": "1"}, True, "check-refused", "no_such_column"),
+        ("SELECT count(*) FROM dropped_by_mistake", {"expect": "1"}, False, "check-object-missing", "if the mistake dropped it"),
+        ("SELECT 1 FROM pg_sleep(4)", {"expect": "1"}, False, "check-slow", "checkTimeout"),
+    ],
+    MYSQL: [
+        ("SELECT EXISTS (SELECT 1 FROM orders)", {"expect": "true"}, True, "check-type", '"expect": "1"'),
+        ("SELECT 1 FORM orders", {"expect": "1"}, True, "check-refused", "1064"),
+        ("SELECT count(*) FROM dropped_by_mistake", {"expect": "1"}, False, "check-object-missing", "if the mistake dropped it"),
+    ],
+}  # fmt: skip
+
+
+def dry_run(stack, cluster, **more):
+    """The findings of a dry run, by their code."""
+    run = Recovery(stack, {"cluster": cluster.name, "to": "1s ago", "dryRun": True} | more)
+    ended = run.wait()
+    assert ended["status"] == "SUCCEEDED", f"it {ended['status']}: {ended.get('error')}: {ended.get('cause')}"
+    assert run.path() == DRY_RUN, "the path"
+    return json.loads(ended["output"])["plan"]["findings"]
+
+
+def find(findings, code, severity, *said):
+    """The finding with this code; fails where there is none, or another severity."""
+    of_code = [finding for finding in findings if finding["code"] == code]
+    assert of_code, f"no {code} in {[finding['code'] for finding in findings]}"
+    assert of_code[0]["severity"] == severity, of_code
+    contains(of_code[0]["what"] + " " + of_code[0]["fix"], *said)
+
+
+def nothing_was_made(stack, cluster):
+    assert not [name for name in stack.inventory() if name.startswith(f"{cluster.name}-r")], "a cluster was made"
+
+
+@pytest.fixture
+def shop(stack):
+    cluster = Cluster.create(stack, "e2e-preflight")
+    fill(cluster)
+    cluster.settle()
+    return cluster
+
+
+def test_each_secret_that_is_no_login_is_told_with_its_fix(stack, shop):
+    for name, (value, code, said) in SECRETS.items():
+        made = stack.secrets.create_secret(Name=f"{shop.name}-{code}", **value)["ARN"]
+        stack.on_success(lambda arn=made: stack.secrets.delete_secret(SecretId=arn, ForceDeleteWithoutRecovery=True))
+        find(dry_run(stack, shop, secretArn=made), code, "blocking", said)
+        # The recovery itself ends at once, with nothing made and the lease given back.
+        run = Recovery(stack, {"cluster": shop.name, "to": "1s ago", "newCluster": f"{shop.name}-r", "secretArn": made})
+        run.failed(BLOCKED, "InvalidRequest", f"[{code}]", said, "nothing was changed", "in Preflight")
+        nothing_was_made(stack, shop)
+        print(f"{name}: {code}")
+    deleted = stack.secrets.create_secret(Name=f"{shop.name}-deleted", SecretString="deleted-secret-of-preflight")["ARN"]
+    stack.secrets.delete_secret(SecretId=deleted, RecoveryWindowInDays=7)
+    find(dry_run(stack, shop, secretArn=deleted), "secret-deleted", "blocking", "restore-secret")
+
+
+@pytest.mark.parametrize("engine", [POSTGRES, MYSQL])
+def test_each_fault_of_a_check_is_told_before_anything_is_made(stack, engine):
+    cluster = Cluster.create(stack, f"e2e-preflight-{'pg' if engine is POSTGRES else 'my'}", engine=engine)
+    fill(cluster)
+    cluster.settle()
+    table = CHECKS[engine]
+    checks = [
+        {"name": f"check {n}", "database": "shop", "sql": sql} | expectation
+        for n, (sql, expectation, *_) in enumerate(table)
+    ]
+    checks.append({"name": "elsewhere", "database": "nowhere", "sql": "SELECT 1", "expect": "1"})
+    findings = dry_run(stack, cluster, checks=checks, dns=cluster.dns())
+    for n, (_, _, blocking, code, said) in enumerate(table):
+        mine = [finding for finding in findings if f'"check {n}"' in finding["what"]]
+        find(mine, code, "blocking" if blocking else "warning", said)
+    find(findings, "check-database", "warning", "nowhere", "if the mistake dropped it")
+    run = Recovery(stack, {"cluster": cluster.name, "to": "1s ago", "checks": checks, "newCluster": f"{cluster.name}-r"})
+    codes = {code for _, _, blocking, code, _ in table if blocking}
+    run.failed(BLOCKED, "InvalidRequest", *(f"[{code}]" for code in codes), "nothing was changed")
+    nothing_was_made(stack, cluster)
+
+
+def test_records_that_cannot_move_or_leave_clients_behind_are_told(stack, shop):
+    reader = shop.describe()["ReaderEndpoint"]
+    name = f"ro.{shop.record}"
+    stack.change_record("UPSERT", name, reader, ttl=3600)
+    stack.on_success(lambda: stack.change_record("DELETE", name, reader, ttl=3600))
+    named = {"hostedZoneId": stack.zone, "name": name}
+    findings = dry_run(stack, shop, dns=[named])
+    find(findings, "record-ttl", "blocking", '"acceptTtl": "1h"')
+    find(findings, "record-unnamed", "warning", shop.record)
+    accepted = Recovery(stack, {"cluster": shop.name, "to": "1s ago", "dryRun": True, "dns": [named | {"acceptTtl": "1h"}]})
+    plan = json.loads(accepted.wait()["output"])["plan"]
+    assert "record-ttl" not in [finding["code"] for finding in plan["findings"]], "the TTL that was accepted"
+    # The record led to the readers, and nobody said that it should not any more.
+    assert [record["endpoint"] for record in plan["dns"]] == ["reader"], "the kind of endpoint"
+    asked = named | {"acceptTtl": "1h", "endpoint": "writer"}
+    find(dry_run(stack, shop, dns=[asked]), "record-endpoint", "warning", "leave `endpoint` out")
+
+
+def test_a_warning_is_a_part_of_what_people_approve(stack, shop):
+    check = {"name": "was there", "database": "shop", "sql": "SELECT count(*) FROM made_since", "atLeast": 0}
+    shop.sql("CREATE TABLE made_since (n int)")
+    shop.settle()
+    moment = shop.mistake("DROP TABLE made_since")
+    shop.settle()
+    run = Recovery.of(shop, iso(moment), checks=[check], dns=shop.dns())
+    pending = run.approval()
+    plan = json.loads(run.item()["plan"])
+    find(plan["findings"], "check-object-missing", "warning", "if the mistake dropped it")
+    assert pending["hash"], "the hash"
+    run.decide("approved")
+    run.recovered(APPROVED)

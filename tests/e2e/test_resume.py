@@ -1,0 +1,141 @@
+"""A recovery that ended, or was stopped, is resumed: a new one adopts its restored cluster, so that nothing is restored twice. From the
+terminal, from chat and by an event; and refused wherever that cluster is not the right one.
+"""
+
+import time
+
+from bus import Bus, Requested
+from checks import contains, wait_until
+from cluster import Cluster, iso
+from recovery import CONCLUDE, CONCLUDE_WITHOUT_LEASE, SWITCH, Recovery, Started, seconds
+from shop import create_shop, settled_shop
+from slack import ANN, BEN, Slack
+from stages import DONE, FENCE, REWIND, stage
+from test_cli import Terminal
+
+RIGHT = [{"name": "orders are back", "database": "shop", "sql": "SELECT count(*) FROM orders", "expect": "4000"}]
+READ = ["Begin", "IsLeaseNeeded", "ReadResumed", "IsResumedOver"]
+# The execution is over, and its lease is still there.
+STOPPED = [*READ, "DescribeResumed", "IsLeaseToTakeOver", "IsLeaseNeeded"]
+ADOPTED = [
+    "AcquireLease", *stage("plan", without=["Planned"]), "RecordResumed", *REWIND, "IsApprovalNeeded", *FENCE, *SWITCH, *DONE
+]  # fmt: skip
+
+
+def stopped(cluster, name=None, **more):
+    """A recovery that has restored its cluster and waits for people, and that somebody stops there."""
+    target = cluster.mistake("DELETE FROM orders")
+    run = Recovery.of(cluster, iso(target), name, dns=cluster.dns(), **({"checks": RIGHT} | more))
+    run.approval()
+    cluster.stack.states.stop_execution(executionArn=run.arn)
+    return run
+
+
+def tags(stack, name):
+    return {tag["Key"]: tag["Value"] for tag in stack.describe(name)["TagList"]}
+
+
+def test_stopped_recovery_is_resumed_at_a_terminal_without_a_second_restore(stack, engine):
+    terminal, cluster = Terminal(stack), settled_shop(stack, f"e2e-resume-{engine.name}", engine=engine)
+    # A check of the wrong rows passes: somebody sees that in the report, and stops it instead of approving.
+    earlier = stopped(cluster, checks=[RIGHT[0] | {"sql": "SELECT count(*) FROM customers", "expect": "300"}])
+    kept = stack.describe(f"{cluster.name}-r")
+    assert tags(stack, kept["DBClusterIdentifier"])["aurora-rewind:recovery"] == earlier.id, "whose the cluster is"
+
+    plan = terminal.json("resume", earlier.id, "--dry-run")["plan"]
+    assert plan["adopted"]["recovery"] == earlier.id and plan["willDo"][0].startswith("adopt "), f"the plan {plan}"
+    contains(terminal.run("resume", earlier.id, "--new-cluster", "another", code=2)[1], "`newCluster` is \"another\"")
+
+    name, began = f"{earlier.id}-again", time.monotonic()
+    out = terminal.json("resume", earlier.id, "--approval", "none", "--check", "[back] shop: SELECT count(*) FROM orders => 4000",
+                        "--id", name)  # fmt: skip
+    took = time.monotonic() - began
+    assert (out["outcome"], out["newCluster"]) == ("Recovered", kept["DBClusterIdentifier"]), "the output"
+    assert [check["name"] for check in out["checks"]] == ["back"], "the checks of the new request"
+    run = Started(stack, name)
+    run.recovered([*STOPPED, *ADOPTED])
+    now = stack.describe(kept["DBClusterIdentifier"])
+    assert now["DbClusterResourceId"] == kept["DbClusterResourceId"], "the cluster was restored once more"
+    assert now["ClusterCreateTime"] == kept["ClusterCreateTime"], "the cluster was restored once more"
+    assert run.result("StartRestore")["rewoundTo"] == plan["target"], "the moment of its data"
+    assert took < 60, f"it took {took:.0f} s"
+    marks = tags(stack, now["DBClusterIdentifier"])
+    assert marks["aurora-rewind:recovery"] == name and "aurora-rewind:keep-until" not in marks, f"the tags {marks}"
+    for instance in stack.instances(now["DBClusterIdentifier"]):
+        owner = {tag["Key"]: tag["Value"] for tag in instance["TagList"]}["aurora-rewind:recovery"]
+        assert owner == name, f"whose {instance['DBInstanceIdentifier']} is"
+    assert cluster.value("SELECT count(*) FROM orders", host=cluster.record) == 4000, "the rows by name"
+    contains(terminal.run("status", earlier.id)[0], "resumed by", name)
+    assert seconds(out["lost"]["from"]) == seconds(plan["target"]), "from when writes are missing"
+
+    # Its cluster has the traffic by now.
+    contains(terminal.run("resume", name, code=2)[1], "has had the traffic")
+    again = Recovery(stack, {"cluster": cluster.name, "resume": earlier.id})
+    again.failed(refused(STOPPED), "InvalidRequest", f"was adopted by {name}", f"resume {name}")
+
+
+def refused(read):
+    return [*read, "AcquireLease", "ValidateWindow", *CONCLUDE]
+
+
+def test_resumed_recovery_is_resumed_and_one_that_runs_is_not(stack):
+    terminal, cluster = Terminal(stack), settled_shop(stack, "e2e-resume-twice")
+    first = stopped(cluster)
+    second = Recovery(stack, {"cluster": cluster.name, "resume": first.id})
+    second.approval()
+    # It holds the lease, and so does not let go of the cluster.
+    contains(terminal.run("resume", second.id, code=2)[1], "it has not ended")
+    third = Recovery(stack, {"cluster": cluster.name, "resume": second.id})
+    held = [*STOPPED, "AcquireLease", "ReadLease", *CONCLUDE_WITHOUT_LEASE]
+    third.failed(held, "LeaseHeld", f"recovery {second.id} holds", lease=second.id)
+    # By the id of the first as well: who works on its cluster is what counts.
+    third = Recovery(stack, {"cluster": cluster.name, "resume": first.id})
+    third.failed(held, "LeaseHeld", f"recovery {second.id} holds", lease=second.id)
+
+    stack.states.stop_execution(executionArn=second.arn)
+    last = Recovery(stack, {"cluster": cluster.name, "resume": second.id, "approval": "none"})
+    last.recovered([*STOPPED, *ADOPTED])
+    assert cluster.value("SELECT count(*) FROM orders", host=cluster.record) == 4000, "the rows by name"
+
+
+def test_cluster_of_a_source_that_was_created_anew_is_not_adopted(stack):
+    cluster = settled_shop(stack, "e2e-resume-anew")
+    earlier = stopped(cluster)
+    cluster.delete()
+    wait_until(lambda: stack.describe(cluster.name) is None, "the end of the source")
+    anew = create_shop(stack, cluster.name)
+    before = stack.describe(f"{cluster.name}-r")
+    run = Recovery(stack, {"resume": earlier.id, "cluster": cluster.name})
+    run.failed(refused(STOPPED), "InvalidRequest", "it was deleted and created anew", anew.describe()["DbClusterResourceId"])
+    assert stack.describe(f"{cluster.name}-r") == before, "the cluster that was not adopted"
+
+
+def test_resume_by_an_event_and_from_chat(stack):
+    bus, slack = Bus(stack), Slack(stack)
+    cluster = settled_shop(stack, "e2e-resume-event")
+    earlier = stopped(cluster)
+    contains(slack.says(BEN, f"resume {earlier.id}").text, "you may look, and not start a recovery")
+    name = f"{earlier.id}-chat"
+    said = slack.says(ANN, f"resume {earlier.id} --name {name}")
+    if "is started" not in said.text:
+        said = said.later()
+    contains(said.text, f"{name} is started")
+    chatted = Started(stack, name)
+    chatted.approval()
+    stack.states.stop_execution(executionArn=chatted.arn)
+
+    event = bus.ask({"resume": name, "approval": "none"})
+    run = Requested(stack, event["id"])
+    run.request["cluster"] = cluster.name
+    assert run.recovered([*STOPPED, *ADOPTED])["newCluster"] == f"{cluster.name}-r", "the cluster"
+    assert cluster.value("SELECT count(*) FROM orders", host=cluster.record) == 4000, "the rows by name"
+
+
+def test_what_is_in_use_is_not_adopted(stack):
+    cluster = settled_shop(stack, "e2e-resume-used")
+    earlier = stopped(cluster)
+    kept = Cluster(stack, f"{cluster.name}-r")
+    # Somebody led the application there by hand.
+    stack.change_record("UPSERT", cluster.record, kept.endpoint, 1)
+    run = Recovery(stack, {"resume": earlier.id, "cluster": cluster.name, "dns": []})
+    run.failed(refused(STOPPED), "InvalidRequest", f"{kept.name} is in use: {cluster.record} leads to {kept.endpoint}")

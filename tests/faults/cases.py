@@ -1,0 +1,233 @@
+"""One case of the matrix: a recovery with a fault at one state, and all that must hold when it has ended. It knows no pytest."""
+
+import hashlib
+import json
+import time
+import urllib.parse
+import urllib.request
+
+from checks import wait_until
+from cluster import iso
+from flows import ALWAYS, CLEAN_UP, CLONE, FAULTS, NOTHING, PAUSES, RESTORED, REWIND, SOURCE, UNDO
+from recovery import Recovery
+from stages import DECLARED
+
+CHECK = {"name": "orders are there", "database": "shop", "sql": "SELECT count(*) FROM orders", "expect": "3"}
+TIMEOUT = 240
+KEPT_ENDS = [("NothingChanged", RESTORED), ("RolledBack", RESTORED)]
+CAN_RESUME = any("ReadResumed" in states for states in DECLARED[REWIND]["stages"].values())
+
+
+class Failed(AssertionError):
+    """The case did not end as it is documented, or left something that nobody is told of."""
+
+
+def plan_fault(stack, execution, state, fault, seed):
+    """Plans a fault for a state of an execution that is about to start."""
+    kind, times, _ = FAULTS[fault]
+    # Another moment for each case, and the same one each time: before, in or after what the function does.
+    after = 0.02 + int(hashlib.sha256(seed.encode()).hexdigest(), 16) % 200 / 1000
+    body = {"execution": execution, "state": state, "fault": kind, "times": times, "after": after, "pauses": PAUSES}
+    request = urllib.request.Request(f"{stack.env['AWS_ENDPOINT_URL']}/_rewind/faults", json.dumps(body).encode(), method="POST")
+    urllib.request.urlopen(request).read()
+
+
+def plan(stack, kind="faults", **fault):
+    """Plans a fault of the control plane."""
+    url = f"{stack.env['AWS_ENDPOINT_URL_RDS']}/_local/{kind}?{urllib.parse.urlencode(fault)}"
+    with urllib.request.urlopen(urllib.request.Request(url, method="POST")) as answer:
+        assert answer.status in (200, 204), "the answer to a fault that was planned"
+
+
+def hits(stack, execution, state):
+    url = f"{stack.env['AWS_ENDPOINT_URL']}/_rewind/faults?execution={execution}&state={state}"
+    return json.loads(urllib.request.urlopen(url).read())["hits"]
+
+
+def recover(ground, name, decision="approved", during=None, machine=None, **more):
+    """A recovery of a ground to a second ago, to its end; people decide when they are asked, after `during`. Answers both."""
+    request = {
+        "cluster": ground.name, "to": "1s ago", "newCluster": f"{ground.name}-r", "checks": [CHECK],
+        "dns": ground.cluster.dns(), "approval": "required" if decision else "none", "keepSource": "1h",
+    }  # fmt: skip
+    request = {field: value for field, value in (request | more).items() if value != []}
+    ground.settle()
+    run = Recovery(ground.stack, request, name, machine)
+    states, decided, deadline = ground.stack.states, set(), time.monotonic() + TIMEOUT
+    while (ended := run.describe())["status"] == "RUNNING":
+        pending = run.item().get("approval") if decision else None
+        if pending and pending["taskToken"] not in decided:
+            if during and not decided:
+                during(run)
+            answer = {"decision": decision, "by": "e2e", "hash": pending["hash"]}
+            decided.add(pending["taskToken"])
+            try:
+                states.send_task_success(taskToken=pending["taskToken"], output=json.dumps(answer))
+            except (states.exceptions.TaskTimedOut, states.exceptions.TaskDoesNotExist):
+                pass  # the next slice has a token of its own
+        if time.monotonic() > deadline:
+            raise Failed(f"{name} was in {run.whole_path()[-1]} after {TIMEOUT} s")
+        time.sleep(0.2)
+    return run, ended
+
+
+class Run:
+    """A case on its ground."""
+
+    def __init__(self, ground, case, number):
+        self.ground, self.stack, self.case, self.flow = ground, ground.stack, case, case.flow
+        self.name = f"{ground.name}-{number}"
+        self.new = f"{ground.name}-r"
+
+    # -------------------------------------------------------------------------------------------------------- the run
+
+    def run(self):
+        """Runs the case; raises `Failed` with everything that is wrong."""
+        prepare = {REWIND: self.rewind, UNDO: self.undo, CLEAN_UP: self.clean_up}[self.flow.machine]
+        ended = prepare()
+        problems = list(self.problems(ended))
+        if problems:
+            raise Failed(f"{self.case.id} ({self.name}): " + "; ".join(problems) + f"\n{self.describe(ended)}")
+        return self.ended_as(ended)
+
+    def describe(self, ended):
+        return f"by {' '.join(self.execution.path())}\nwith {ended.get('error')}: {ended.get('cause') or ended.get('output')}"
+
+    def plan(self, name):
+        for state, fault in [*self.flow.leading.items(), (self.case.state, self.case.fault)]:
+            plan_fault(self.stack, name, state, fault, self.case.id)
+
+    def recovery(self, name, decision="approved", **more):
+        """A recovery of the ground, to its end."""
+        in_place = {"strategy": "backtrack", "inPlace": "allowed"} if self.flow.in_place else {}
+        self.execution, ended = recover(self.ground, name, decision, **(in_place | self.flow.request | more))
+        return ended
+
+    def rewind(self):
+        self.plan(self.name)
+        if self.flow.late_writer:
+            plan(self.stack, "instances", instance=f"{self.new}-1", becomes="late")
+        hide = (lambda _: self.ground.hide_record()) if self.flow.hidden else None
+        try:
+            return self.recovery(self.name, self.flow.decision, during=hide)
+        finally:
+            self.ground.show_record()
+
+    def recovered_first(self):
+        """What comes before an undo and a clean-up: a recovery without a fault."""
+        first = f"{self.name}-first"
+        ended = self.recovery(first, None)
+        if ended["status"] != "SUCCEEDED":
+            raise Failed(f"{self.case.id}: the recovery before it ended with {ended.get('error')}: {ended.get('cause')}")
+        return first
+
+    def undo(self):
+        first = self.recovered_first()
+        self.plan(self.name)
+        return self.start_undo(first, self.name)
+
+    def start_undo(self, recovery, name):
+        return self.execute(self.stack.outputs["UndoStateMachineArn"], name, {"recovery": recovery, "by": "e2e"})
+
+    def clean_up(self):
+        self.recovered_first()
+        arn = self.ground.cluster.describe()["DBClusterArn"]
+        past = [{"Key": "aurora-rewind:keep-until", "Value": "2026-01-01T00:00:00Z"}]
+        # Each clean-up looks at everything that is due: one at a time has something that is.
+        with self.stack.exclusive("clean-up"):
+            self.stack.rds.add_tags_to_resource(ResourceName=arn, Tags=past)
+            self.plan(self.name)
+            ended = self.execute(self.stack.outputs["CleanUpStateMachineArn"], self.name, {})
+            if self.stack.describe(self.ground.name):
+                self.stack.rds.remove_tags_from_resource(ResourceName=arn, TagKeys=["aurora-rewind:keep-until"])
+            return ended
+
+    def execute(self, machine, name, given):
+        run = Recovery(self.stack, given, name, machine)
+        self.execution = run
+        return run.wait(TIMEOUT)
+
+    # ---------------------------------------------------------------------------------------------------- what must hold
+
+    def ended_as(self, ended):
+        """The name of the end: the last state, or what a recovery says of itself."""
+        return self.execution.path()[-1]
+
+    def problems(self, ended):
+        """Everything that is not as it must be."""
+        end, left = self.case.due()
+        path = self.execution.path()
+        if self.case.state not in path:
+            yield f"it never came to {self.case.state}"
+            return
+        if not hits(self.stack, self.name, self.case.state):
+            yield "the fault never happened"
+        if path[-1] != end:
+            yield f"it ended in {path[-1]}, and has to end in {end}"
+        yield from self.problems_of_leftovers(json.dumps([ended.get("output"), ended.get("cause")]), end, left)
+
+    def problems_of_leftovers(self, told, end, left):
+        """What is there that nobody is told of, and what is not there that should be."""
+        ground = self.ground
+        for name in ground.others():
+            if name not in told and not any(name.startswith(f"{cluster}-") for cluster in ground.other_clusters() if cluster in told):
+                yield f"{name} is left, and nobody is told of it"
+        if self.flow.machine == CLEAN_UP:
+            return
+        clusters = ground.other_clusters()
+        if left == NOTHING and clusters:
+            yield f"{clusters} are left"
+        if left in (RESTORED, SOURCE, CLONE) and self.new not in clusters:
+            yield f"{left} is gone"
+        for group in [] if clusters else ground.parameter_groups():
+            if group not in told:
+                yield f"the parameter group {group} is left, and nobody is told of it"
+        if (end, left) in KEPT_ENDS and self.new in clusters and (self.case.state, self.case.fault) != ("KeepRestored", "fails"):
+            if "aurora-rewind:keep-until" not in {tag["Key"] for tag in self.stack.describe(self.new)["TagList"]}:
+                yield "the restored cluster has no tag that says until when it is kept"
+            if self.flow.request.get("dns") != [] and f"rewind resume {self.name}" not in told:
+                yield "nobody is told how to go on with it"
+        held = ground.lease()
+        if end == "NeedsOperator" and held and f"lease#{ground.name}" not in told:
+            yield "the lease is held, and nobody is told of it"
+        if end != "NeedsOperator" and held:
+            yield f"the lease is held by {held['recoveryId']}"
+        if end in ("NothingChanged", "RolledBack") and self.flow.machine == REWIND:
+            yield from (f"nothing is to be changed, and {difference}" for difference in ground.differences())
+
+    # ------------------------------------------------------------------------------------------------------- afterwards
+
+    def after(self):
+        """Resumes what is kept, undoes what moved traffic, looks for every acknowledged row, and puts the ground in order; answers
+        what is wrong."""
+        ground, problems = self.ground, []
+        if self.flow.machine == CLEAN_UP and not self.stack.describe(ground.name):
+            return self.deleted()
+        last = self.name
+        if self.flow.machine == REWIND and self.case.due() == ("NothingChanged", RESTORED) and CAN_RESUME:
+            last = f"{self.name}-resumed"
+            request = {"cluster": ground.name, "resume": self.name, "approval": "none", "checks": [CHECK]}
+            ended = self.execute(self.stack.machine, last, request)
+            if ended["status"] != "SUCCEEDED":
+                problems.append(f"resuming it ended with {ended.get('error')}: {ended.get('cause')}")
+        item = self.stack.item(f"recovery#{last}") or {}
+        moved = item.get("state") == "Recovered" and self.flow.request.get("dns") != []
+        if self.flow.machine == REWIND and moved and not self.flow.in_place:
+            ended = self.start_undo(last, f"{last}-undo")
+            if ended["status"] != "SUCCEEDED":
+                problems.append(f"the undo afterwards ended with {ended.get('error')}: {ended.get('cause')}")
+        others = ground.other_clusters()
+        ground.open_source()
+        missing = ground.unexplained(others)
+        if missing:
+            problems.append(missing)
+        ground.put_in_order()
+        return problems
+
+    def deleted(self):
+        """The source is gone, as it has to be: its final snapshot holds it."""
+        found = self.stack.rds.describe_db_cluster_snapshots(DBClusterIdentifier=self.ground.name)["DBClusterSnapshots"]
+        for snapshot in found:
+            self.stack.rds.delete_db_cluster_snapshot(DBClusterSnapshotIdentifier=snapshot["DBClusterSnapshotIdentifier"])
+        self.ground.is_gone = True
+        return [] if len(found) == 1 else [f"it has {len(found)} final snapshots"]

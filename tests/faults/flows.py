@@ -1,0 +1,232 @@
+"""The fault matrix as it is documented: the flows by which every state that invokes a function is reached, the faults, and the end that
+each must have. The states come from the declaration (`statemachine/stages.json`), so a new step of a stage is in the matrix by itself.
+It starts nothing and knows no stack.
+"""
+
+from dataclasses import dataclass, field
+
+from stages import DECLARED
+
+ALWAYS = -1
+# The pauses before retries are shortened to this part: what the matrix waits for is the work, and not the minutes between attempts.
+PAUSES = 0.01
+
+# fault -> kind of local/tools/ministack_faults.py, how often, and what it stands for.
+FAULTS = {
+    "fails": ("refused", ALWAYS, "no invocation ever reaches the function"),
+    "answer lost": ("lost", ALWAYS, "the function does its work each time, and no answer ever comes back"),
+    "throttled": ("throttled", 3, "Lambda refuses three invocations"),
+    "times out": ("times out", 1, "the state gives up while the function goes on; the retry runs beside it"),
+    "killed": ("killed", 1, "the process is killed in the middle of its work"),
+    "twice": ("twice", 1, "the function runs again after it has answered"),
+    "at once": ("at once", 1, "the function runs twice side by side"),
+    "not ready": ("not ready", 10, "its network is not ready for four minutes"),
+}
+# These never end: whatever the state was for does not happen, or nobody hears of it.
+FOR_GOOD = ("fails", "answer lost")
+
+REWIND, UNDO, CLEAN_UP = "rewind.asl.json", "undo.asl.json", "cleanup.asl.json"
+
+
+@dataclass(frozen=True)
+class Flow:
+    """A way through a state machine, and the states that are reached on it."""
+
+    name: str
+    machine: str
+    about: str
+    end: str
+    stages: tuple = ()
+    states: tuple = ()
+    without: tuple = ()
+    engine: str = "postgresql"
+    in_place: bool = False
+    # Faults that lead the flow there: state -> fault.
+    leading: dict = field(default_factory=dict)
+    # The request, where it is not that of every flow.
+    request: dict = field(default_factory=dict)
+    decision: str = "approved"
+    # A more specific zone hides the record while the cutover runs: the name leads elsewhere.
+    hidden: bool = False
+    # The source has a reader too, and the restored cluster's writer starts after its reader.
+    late_writer: bool = False
+
+    def __hash__(self):
+        return hash(self.name)
+
+    @property
+    def kind(self):
+        """The kind of cluster that it runs on."""
+        return self.engine, self.in_place, self.late_writer
+
+    def steps(self):
+        """The states of this flow that invoke a function."""
+        declared = DECLARED[self.machine]
+        of_stages = [state for stage in self.stages for state in declared["stages"].get(stage, [])]
+        return [s for s in [*of_stages, *self.states] if s in declared["payloads"] and s not in self.without]
+
+
+def invoking(machine, *without):
+    return tuple(state for state in DECLARED[machine]["payloads"] if state not in without)
+
+
+WRONG_CHECK = {"name": "never true", "database": "shop", "sql": "SELECT count(*) FROM orders", "expect": "-1"}
+
+FLOWS = [
+    Flow("restore, dns", REWIND, "into a new cluster; a person approves; the records move", "Recovered",
+         ("plan", "restore", "scheduler", "instances", "jobs", "verify", "approval", "fence", "cutover", "release", "finish")),
+    Flow("restore, none", REWIND, "into a new cluster that stands beside the source", "Recovered",
+         ("plan", "restore", "scheduler", "instances", "jobs", "verify", "finish"), request={"dns": []}),
+    Flow("restore, dns, with events", REWIND, "of Aurora MySQL with an event that must not fire", "Recovered",
+         ("scheduler", "jobs", "release"), engine="mysql"),
+    Flow("restore, none, late writer", REWIND, "another instance than the planned one becomes the writer", "Recovered",
+         ("writer",), request={"dns": []}, late_writer=True),
+    Flow("restore, dns, rejected", REWIND, "the same, and a person says no", "NothingChanged",
+         ("instances undo", "restore undo", "jobs undo"), decision="rejected", engine="mysql"),
+    Flow("restore, dns, moved back", REWIND, "the records move, a name leads elsewhere, and they are moved back", "RolledBack",
+         ("cutover undo", "fence undo", "keep undo"), without=("ReadRecords", "LiftRestoredFence"), hidden=True),
+    Flow("restore, dns, not moved", REWIND, "the records can't be moved", "NothingChanged",
+         ("fence undo", "keep undo"), ("ReadRecords",), leading={"SwapDns": "fails"}),
+    Flow("restore, dns, to a person", REWIND, "a name leads elsewhere, and the restored cluster can't be fenced", "NeedsOperator",
+         states=("LiftRestoredFence",), hidden=True, leading={"FenceRestored": "fails"}),
+    Flow("in place", REWIND, "by Backtrack, with a safety clone", "Recovered",
+         ("plan", "approval", "fence", "backtrack", "restore", "instances", "verify", "finish"),
+         without=("StartRestore",), engine="mysql", in_place=True),
+    Flow("in place, forward again", REWIND, "a check fails, and the cluster is backtracked forward", "NothingChanged",
+         ("backtrack undo", "fence undo", "instances undo", "restore undo"),
+         engine="mysql", in_place=True, request={"checks": [WRONG_CHECK]}),
+    Flow("undo", UNDO, "a recovery that moved traffic is undone", "Undone", states=invoking(UNDO, "UndoFenceRestored")),
+    Flow("undo that fails", UNDO, "the records can't be moved back", "NeedsOperator", states=("UndoFenceRestored",),
+         leading={"UndoSwapDns": "fails"}),
+    Flow("clean-up", CLEAN_UP, "the fenced source is past its time", "CleanedUp", states=invoking(CLEAN_UP)),
+]  # fmt: skip
+BY_NAME = {flow.name: flow for flow in FLOWS}
+
+
+@dataclass(frozen=True)
+class Case:
+    """One cell of the matrix."""
+
+    flow: Flow
+    state: str
+    fault: str
+
+    @property
+    def id(self):
+        return f"{self.flow.name}/{self.state}/{self.fault}".replace(", ", "-").replace(" ", "-")
+
+    def due(self):
+        """The end that the rules give it, and what it leaves beside the source."""
+        return due(self.flow, self.state, self.fault)
+
+
+def cases():
+    """Every cell: each state of each flow, with each fault."""
+    return [Case(flow, state, fault) for flow in FLOWS for state in flow.steps() for fault in FAULTS]
+
+
+def uncovered():
+    """The states that invoke a function and are in no flow."""
+    reached = {(flow.machine, state) for flow in FLOWS for state in flow.steps()}
+    declared = {(machine, state) for machine, content in DECLARED.items() for state in content["payloads"]}
+    return sorted(declared - reached)
+
+
+# ------------------------------------------------------------------------------------------------------------ the rules
+
+NOTHING = "nothing"
+RESTORED = "the restored cluster"
+SOURCE = "the fenced source"
+CLONE = "the safety clone"
+
+# What a flow leaves at its own end.
+LEAVES = {
+    "restore, dns": SOURCE,
+    "restore, none": RESTORED,
+    "restore, none, late writer": RESTORED,
+    "restore, dns, with events": SOURCE,
+    "restore, dns, rejected": NOTHING,
+    "restore, dns, moved back": RESTORED,
+    "restore, dns, not moved": RESTORED,
+    "restore, dns, to a person": RESTORED,
+    "in place": CLONE,
+    "in place, forward again": NOTHING,
+    "undo": RESTORED,
+    "undo that fails": RESTORED,
+    "clean-up": NOTHING,
+}
+
+
+def due(flow, state, fault):
+    """A fault that passes changes nothing about the end. One that never ends does, by the stage of its state."""
+    if fault not in FOR_GOOD:
+        return flow.end, LEAVES[flow.name]
+    stage = stage_of(flow, state)
+    rule = RULES[flow.name]
+    return rule.get((state, fault)) or rule.get(state) or rule[stage]
+
+
+def stage_of(flow, state):
+    stages = DECLARED[flow.machine]["stages"] if flow.machine == REWIND else {}
+    return next((name for name, states in stages.items() if state in states), flow.machine)
+
+
+UNCHANGED = ("NothingChanged", NOTHING)
+KEPT = ("NothingChanged", RESTORED)
+RECOVERED = ("Recovered", SOURCE)
+
+# For each flow: the end of a fault that never ends, by state or by stage.
+RULES = {
+    "restore, dns": {
+        "plan": UNCHANGED,
+        "StartRestore": UNCHANGED,
+        # Hours may have passed by now: nothing but a rejection, and a restore that RDS calls failed, deletes the cluster.
+        **dict.fromkeys(("restore", "scheduler", "instances", "jobs", "verify", "approval", "fence"), KEPT),
+        ("SwapDns", "fails"): KEPT,
+        # The zone says that the records have moved, and nobody moves them back for an answer that was lost.
+        "cutover": RECOVERED,
+        # What is still held is told of, with the command that releases it.
+        "release": RECOVERED,
+        "finish": ("NeedsOperator", SOURCE),
+    },
+    "restore, none": {
+        "plan": UNCHANGED,
+        "StartRestore": UNCHANGED,
+        **dict.fromkeys(("restore", "scheduler", "instances", "jobs", "verify"), KEPT),
+        "finish": ("NeedsOperator", RESTORED),
+    },
+    "restore, dns, with events": {**dict.fromkeys(("scheduler", "jobs"), KEPT), "release": RECOVERED},
+    "restore, none, late writer": {"writer": ("Recovered", RESTORED)},
+    "restore, dns, rejected": {
+        **dict.fromkeys(("instances undo", "restore undo"), ("NeedsOperator", "what is left of the restored cluster")),
+        # A parameter group that is left over harms nobody.
+        "jobs undo": UNCHANGED,
+    },
+    "restore, dns, moved back": {
+        **dict.fromkeys(("cutover undo", "fence undo"), ("NeedsOperator", RESTORED)),
+        # A tag that can't be set changes no end: people are told that nothing deletes the cluster by itself.
+        "keep undo": ("RolledBack", RESTORED),
+    },
+    "restore, dns, not moved": {
+        **dict.fromkeys(("cutover undo", "fence undo"), ("NeedsOperator", RESTORED)),
+        "keep undo": KEPT,
+    },
+    "restore, dns, to a person": {"cutover undo": ("NeedsOperator", RESTORED)},
+    "in place": {
+        **dict.fromkeys(("plan", "approval", "fence", "restore", "instances", "backtrack", "verify"), UNCHANGED),
+        "LiftFence": ("NeedsOperator", CLONE),
+        "finish": ("NeedsOperator", CLONE),
+    },
+    "in place, forward again": {
+        "backtrack undo": ("NeedsOperator", CLONE),
+        "fence undo": ("NeedsOperator", CLONE),
+        **dict.fromkeys(("instances undo", "restore undo"), ("NeedsOperator", "what is left of the safety clone")),
+    },
+    "undo": {
+        UNDO: ("NeedsOperator", RESTORED),
+        "FenceRestored": ("NothingChanged", SOURCE),
+        ("UndoSwapDns", "fails"): ("NeedsOperator", SOURCE),
+    },
+    "undo that fails": {UNDO: ("NeedsOperator", RESTORED)},
+    "clean-up": {CLEAN_UP: ("NotCleanedUp", SOURCE)},
+}

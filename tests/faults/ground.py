@@ -1,0 +1,216 @@
+"""A cluster on which one case of the matrix runs after the other: two applications with sticky connections write to it by name the
+whole time, and every case leaves it as it found it. So each case is also the second recovery after the one before it.
+"""
+
+import itertools
+import threading
+import time
+
+from checks import wait_until
+from cluster import BACKTRACK, Cluster, remove
+from engines import ENGINES
+from writers import APP_PASSWORD
+
+ENGINE = {engine.name: engine for engine in ENGINES}
+PREFIX = "e2e-fault"
+FENCE_TAGS = ["aurora-rewind:fenced-by", "aurora-rewind:keep-until"]
+
+
+class Application(threading.Thread):
+    """Keeps a connection to the name and inserts a row at a time; when the connection breaks it makes a new one, to wherever the name
+    leads then. Every acknowledged row is kept until somebody has seen where it is."""
+
+    def __init__(self, cluster, number, user, password):
+        super().__init__(daemon=True)
+        self.cluster, self.user, self.password = cluster, user, password
+        self.ids, self.ended, self.acknowledged = itertools.count(number * 100_000_000), False, []
+        # The connection is the one that was asked for last, and a row was acknowledged on it.
+        self.asked, self.writes_on = 0, 0
+
+    def run(self):
+        while not self.ended:
+            connection = self.asked
+            try:
+                session = self.cluster.connect("shop", self.user, self.password, self.cluster.record)
+            except Exception:  # a database that is not to be reached is what a fence is for
+                time.sleep(0.1)
+                continue
+            try:
+                while not self.ended and self.asked == connection:
+                    number = next(self.ids)
+                    session.execute("INSERT INTO writes (id, who) VALUES (%s, current_user)", [number])
+                    self.acknowledged.append(number)
+                    self.writes_on = connection
+                    time.sleep(0.04)
+            except self.cluster.engine.error:
+                pass
+            finally:
+                session.close()
+
+
+class Ground:
+    """The cluster, its applications, and how it was at first."""
+
+    def __init__(self, stack, name, engine, in_place, with_reader):
+        self.stack, self.engine = stack, ENGINE[engine]
+        more = BACKTRACK if in_place else {}
+        instances = ({}, {"PromotionTier": 15}) if with_reader else ({},)
+        self.cluster = Cluster.create(stack, name, instances=instances, engine=self.engine, **more)
+        self.name, self.record = name, self.cluster.record
+        # Read once: a cluster that is fenced, or that lost its managed secret, can still be asked.
+        self.cluster._password = self.cluster.password
+        self.cluster.sql([
+            self.engine.writes, *self.engine.grant_app("app", APP_PASSWORD, "writes"),
+            "CREATE TABLE orders (id int PRIMARY KEY)", "INSERT INTO orders VALUES (1), (2), (3)",
+        ])  # fmt: skip
+        if engine == "mysql" and not in_place:
+            self.cluster.sql("CREATE EVENT trim_orders ON SCHEDULE EVERY 1 HOUR DO DELETE FROM orders WHERE id < 0")
+        self.cluster.settle()
+        self.logins, self.tags = self.cluster.logins(), self.cluster.describe()["TagList"]
+        self.endpoint = self.cluster.endpoint
+        self.hiding = None
+        self.is_gone, self.ordered_at = False, time.monotonic()
+        self.settled = set()  # acknowledged rows whose place is known
+        logins = [("app", APP_PASSWORD), (self.cluster.user, self.cluster.password)]
+        self.applications = [Application(self.cluster, number, *login) for number, login in enumerate(logins, 1)]
+        for application in self.applications:
+            application.start()
+        wait_until(lambda: all(a.acknowledged for a in self.applications), "the first rows")
+
+    def acknowledged(self):
+        return {number for application in self.applications for number in list(application.acknowledged)}
+
+    # ------------------------------------------------------------------------------------------------------- the record
+
+    def hide_record(self):
+        """A more specific private zone of the same name hides the record from everybody in its network: the name leads to the
+        source, whatever the record says."""
+        route53, address = self.stack.route53, self.stack.resolve(self.endpoint)
+        zone = route53.create_hosted_zone(
+            Name=self.record, CallerReference=f"{self.name}-{time.time_ns()}",
+            VPC={"VPCRegion": self.stack.env["AWS_REGION"], "VPCId": "vpc-00000001"}, HostedZoneConfig={"PrivateZone": True},
+        )["HostedZone"]["Id"].removeprefix("/hostedzone/")  # fmt: skip
+        self.hiding = zone, {"Name": self.record, "Type": "A", "TTL": 1, "ResourceRecords": [{"Value": address}]}
+        self._change_hiding("CREATE")
+
+    def show_record(self):
+        if self.hiding:
+            self._change_hiding("DELETE")
+            self.stack.route53.delete_hosted_zone(Id=self.hiding[0])
+            self.hiding = None
+
+    def _change_hiding(self, action):
+        zone, record = self.hiding
+        changes = {"Changes": [{"Action": action, "ResourceRecordSet": record}]}
+        self.stack.route53.change_resource_record_sets(HostedZoneId=zone, ChangeBatch=changes)
+
+    # ----------------------------------------------------------------------------------------------------------- rows
+
+    def rows(self, cluster, **more):
+        return {number for (number,) in cluster.sql("SELECT id FROM writes", **more)}
+
+    def unexplained(self, others):
+        """The acknowledged rows that neither the source nor any of the `others`, which are opened for it, holds."""
+        acknowledged = self.acknowledged() - self.settled
+        missing, asked = acknowledged - self.rows(self.cluster), [self.name]
+        for name in others if missing else []:
+            other = self.cluster.derived(name)
+            if not self.stack.instances(name):
+                continue
+            other.wait_available()  # a fence that was just built is a change of the cluster
+            if other.groups != sorted(self.stack.app_groups):
+                other.unfence_by_hand(["app"])
+            missing -= self.rows(other)
+            asked.append(name)
+        self.settled |= acknowledged
+        return f"{len(missing)} acknowledged rows are on none of {asked}: {sorted(missing)[:3]}" if missing else ""
+
+    # ------------------------------------------------------------------------------------------------------- afterwards
+
+    def others(self):
+        """The clusters that were made of this one, with their instances."""
+        names = [name for name in self.stack.inventory() if name.startswith(f"{self.name}-")]
+        own = {instance["DBInstanceIdentifier"] for instance in self.stack.instances(self.name)}
+        return sorted(set(names) - own)
+
+    def other_clusters(self):
+        return [name for name in self.others() if self.stack.describe(name)]
+
+    def parameter_groups(self):
+        """The parameter groups that were made for clusters of this ground."""
+        pages = self.stack.rds.get_paginator("describe_db_cluster_parameter_groups").paginate()
+        names = [group["DBClusterParameterGroupName"] for page in pages for group in page["DBClusterParameterGroups"]]
+        return [name for name in names if f"{self.name}-r" in name]
+
+    def lease(self):
+        return self.stack.item(f"lease#{self.name}")
+
+    def differences(self):
+        """In what the source is not as it was at first, in sentences."""
+        found = []
+        if self.stack.records().get(self.record, ("none",))[0] != self.endpoint:
+            found.append(f"the record is {self.stack.records().get(self.record)}")
+        if self.cluster.groups != self.logins["groups"]:
+            found.append(f"its security groups are {self.cluster.groups}")
+        elif (now := self.cluster.logins()) != self.logins:
+            found.append(f"its logins are {[what for what in now if now[what] != self.logins[what]]} different")
+        if self.cluster.describe()["TagList"] != self.tags:
+            found.append(f"its tags are {self.cluster.describe()['TagList']}")
+        if self.lease():
+            found.append(f"its lease is held by {self.lease()['recoveryId']}")
+        return found
+
+    def open_source(self):
+        """What a person does who wants the source back, however a recovery left it."""
+        self.stack.change_record("UPSERT", self.record, self.endpoint, 1)
+        self.cluster.wait_available()  # a backtrack may be under way
+        if self.cluster.groups != self.logins["groups"]:
+            self.cluster.unfence_by_hand(["app"])
+        else:
+            with self.cluster.connect(self.engine.maintenance) as session:
+                self.engine.reopen(session, ["app"])
+        self.restart_applications()
+
+    def restart_applications(self):
+        """Ends connections that outlive a change of the record: what they write until then is on the cluster that is left."""
+        for application in self.applications:
+            application.asked += 1
+        wait_until(lambda: all(a.writes_on == a.asked for a in self.applications), "rows of the restarted applications")
+
+    def put_in_order(self):
+        """What a person does at the end of a case: traffic on the source, open, and nothing beside it."""
+        self.open_source()
+        tags = {tag["Key"] for tag in self.cluster.describe()["TagList"]} - {tag["Key"] for tag in self.tags}
+        if tags:
+            self.stack.rds.remove_tags_from_resource(
+                ResourceName=self.cluster.describe()["DBClusterArn"], TagKeys=sorted(tags)
+            )
+        key = {"id": {"S": f"lease#{self.name}"}}
+        self.stack.client("dynamodb").delete_item(TableName=self.stack.table, Key=key)
+        self.remove_others()
+        problems = self.differences()
+        assert not problems, f"a person could not put {self.name} in order: {problems}"
+        self.ordered_at = time.monotonic()
+
+    def settle(self):
+        """Waits until a second ago was after the last case: one that fenced the cluster would be rewound into its fence."""
+        time.sleep(max(0, self.ordered_at + 1.3 - time.monotonic()))
+
+    def remove_others(self):
+        for name in self.other_clusters():
+            remove(self.stack, name)
+        wait_until(lambda: not self.others(), f"the end of what was made of {self.name}", 90)
+        for group in self.parameter_groups():
+            self.stack.rds.delete_db_cluster_parameter_group(DBClusterParameterGroupName=group)
+
+    def abandon(self):
+        """Leaves everything as it is, for people to look at; the next run removes it."""
+        for application in self.applications:
+            application.ended = True
+
+    def close(self):
+        for application in self.applications:
+            application.ended = True
+        self.remove_others()
+        self.cluster.drop_record()
+        remove(self.stack, self.name)

@@ -1,0 +1,60 @@
+"""The table of the matrix: for people on the terminal with what happened, and as `docs/fault-matrix.md` with what has to happen.
+
+    python3 tests/faults/report.py    writes the page, after a change of the declaration or of the rules
+"""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+import flows  # noqa: E402
+
+RESULT = "end"
+
+
+def print_table(terminal):
+    """Prints a line for each case that ran."""
+    reports = [r for outcome in ("passed", "failed", "skipped") for r in terminal.stats.get(outcome, [])]
+    rows = sorted((dict(r.user_properties).get("case", ""), dict(r.user_properties).get(RESULT, ""), r.outcome, r.duration)
+                  for r in reports if r.when == "call" and "case" in dict(r.user_properties))  # fmt: skip
+    if not rows:
+        return
+    terminal.section("fault matrix")
+    for case, end, outcome, duration in rows:
+        terminal.write_line(f"{outcome:7} {duration:6.1f} s  {case:58} {end}")
+
+
+def write(path):
+    path.write_text(page())
+
+
+def page():
+    """The whole page, from the declaration of the states and the rules of their ends: two runs of it write the same."""
+    cases = flows.cases()
+    lines = [
+        "# The fault matrix", "",
+        "Every state that invokes a function fails in every way, on real databases and with the real functions: `make faults` runs all of",
+        "it, `make check` a part that another commit has another of. The states come from the declaration in `statemachine/src`, the faults and",
+        "the rules from `tests/faults/flows.py`; `python3 tests/faults/report.py` writes this page: do not edit it here.", "",
+        "| fault | stands for |", "|---|---|",
+        *(f"| {name} | {about} |" for name, (_, _, about) in flows.FAULTS.items()), "",
+        "In every cell: two applications with sticky connections write by name all the time, and every acknowledged row is on the",
+        "source, the restored cluster or the safety clone afterwards; no cluster, instance or lease is left that the end does not name;",
+        "after `NothingChanged` records, logins, security groups and tags of the source are as they were; a recovery that moved",
+        "traffic is undone; and the next cell is a recovery of the same cluster.", "",
+        f"{len(cases)} cells. Pauses before retries are a hundredth of the product's: how long it waits is not tested here",
+        "(`tests/src/timeouts.rs` and the path tests hold that).",
+    ]  # fmt: skip
+    passing = [fault for fault in flows.FAULTS if fault not in flows.FOR_GOOD]
+    for flow in flows.FLOWS:
+        lines += ["", f"## {flow.name}", "", f"{flow.about[0].upper()}{flow.about[1:]}. Without a fault: `{flow.end}`.", "",
+                  f"| state | {' | '.join(flows.FOR_GOOD)} | {', '.join(passing)} |", "|---|---|---|---|"]  # fmt: skip
+        for state in flow.steps():
+            cells = [" → ".join(flows.due(flow, state, fault)) for fault in [*flows.FOR_GOOD, passing[0]]]
+            lines.append(f"| {state} | {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    write(Path(__file__).resolve().parents[2] / "docs" / "fault-matrix.md")

@@ -1,0 +1,151 @@
+"""Faults of RDS, of the databases and of other people in the middle of a recovery, each with its documented end. The faults are
+those of the local control plane (docs/local-stack.md)."""
+
+import itertools
+import json
+import os
+
+import pytest
+
+from cases import plan, recover
+from checks import contains, wait_until
+
+NUMBERS = itertools.count(1)
+# A cluster with a writer alone.
+POSTGRES = ("postgresql", False, False)
+
+
+
+class Attempt:
+    """A recovery of a ground, and how it ended."""
+
+    def __init__(self, ground, decision=None, **more):
+        self.ground, self.stack = ground, ground.stack
+        self.name = f"{ground.name}-c{next(NUMBERS)}"
+        self.new = f"{ground.name}-r"
+        self.run, self.ended = recover(ground, self.name, decision, **more)
+
+    @property
+    def end(self):
+        return self.run.path()[-1]
+
+    @property
+    def told(self):
+        return json.dumps([self.ended.get("output"), self.ended.get("cause")])
+
+    def ends_in(self, end, *said, left=()):
+        """It has this end, says all of `said`, left exactly `left` beside the source, and lost no acknowledged row."""
+        assert self.end == end, f"by {' '.join(self.run.path())}\nwith {self.ended.get('error')}: {self.ended.get('cause')}"
+        contains(self.told, *said)
+        others = self.ground.other_clusters()
+        assert others == sorted(left), "what is left beside the source"
+        assert all(name in self.told for name in others), f"{others} are not told of"
+        if end == "NothingChanged":
+            assert self.ground.differences() == [], "the source afterwards"
+        self.ground.open_source()
+        assert self.ground.unexplained(others) == "", "acknowledged rows"
+
+
+@pytest.fixture
+def ground(grounds, request):
+    """A cluster of PostgreSQL that is put in order afterwards, and replaced when the test failed."""
+    one = grounds(POSTGRES)
+    try:
+        yield one
+        one.put_in_order()
+    except BaseException:
+        grounds(POSTGRES, fresh=True)
+        raise
+
+
+@pytest.mark.parametrize("kind", ["throttle", "unavailable", "internal"])
+def test_calls_that_fail_for_a_while_are_made_again(ground, kind):
+    # Before anything is done. A change that a 500 answers may have been made all the same: it is tried once more.
+    for action in ["Describe", "ListTags", "Restore", "CreateDBInstance", "ModifyDBCluster", "AddTags"]:
+        times = 1 if kind == "internal" and not action.startswith(("Describe", "List")) else 3
+        plan(ground.stack, action=action, fails=kind, mentions=ground.name, times=times)
+    Attempt(ground).ends_in("Recovered", left=[f"{ground.name}-r"])
+
+
+def test_recovery_under_the_rate_of_an_account_takes_its_time_and_ends_well(ground):
+    plan(ground.stack, rate="10")
+    try:
+        attempt = Attempt(ground)
+    finally:
+        plan(ground.stack, rate="off")
+    attempt.ends_in("Recovered", left=[attempt.new])
+
+
+@pytest.mark.parametrize("action", ["Restore", "CreateDBInstance", "ModifyDBCluster", "AddTags"])
+def test_answer_that_is_cut_half_way_leads_to_nothing_twice(ground, action):
+    plan(ground.stack, action=action, fails="cut", mentions=ground.name)
+    attempt = Attempt(ground)
+    attempt.ends_in("Recovered", left=[attempt.new])
+
+
+def test_restore_that_fails_half_way_leaves_nothing(ground):
+    plan(ground.stack, restore=f"{ground.name}-r", seconds=5)
+    Attempt(ground).ends_in("NothingChanged", "failed", left=[])
+
+
+def test_records_moved_by_others_while_people_are_asked_stop_the_recovery(ground):
+    stack = ground.stack
+    change = lambda _: stack.change_record("UPSERT", ground.record, "somebody.else.example.org", 1)
+    attempt = Attempt(ground, "approved", during=change)
+    assert attempt.end == "NothingChanged", attempt.ended.get("cause")
+    contains(attempt.told, ground.record, "somebody.else.example.org")
+    assert stack.records()[ground.record][0] == "somebody.else.example.org", "the record that somebody changed"
+
+
+def test_secret_that_is_rotated_while_people_are_asked_is_read_again(ground):
+    stack = ground.stack
+
+    def rotate(_):
+        stack.rds.modify_db_cluster(DBClusterIdentifier=ground.name, RotateMasterUserPassword=True, ApplyImmediately=True)
+        wait_until(lambda: stack.describe(ground.name)["Status"] == "available", "the rotated secret")
+        ground.cluster._password = None
+        ground.cluster._password = ground.cluster.password
+
+    attempt = Attempt(ground, "approved", during=rotate)
+    assert attempt.end == "Recovered", f"{attempt.ended.get('error')}: {attempt.ended.get('cause')}"
+
+
+def test_source_that_others_change_while_people_are_asked_is_fenced_all_the_same(ground):
+    def change(_):
+        ground.stack.rds.modify_db_cluster(
+            DBClusterIdentifier=ground.name, BackupRetentionPeriod=3, ApplyImmediately=True
+        )
+
+    attempt = Attempt(ground, "approved", during=change)
+    attempt.ends_in("Recovered", left=[attempt.new])
+
+
+def with_short_bounds(stack):
+    """A copy of the state machine whose waits give up after as many seconds as the deployed one's do after hours."""
+    deployed = stack.states.describe_state_machine(stateMachineArn=stack.machine)
+    name = f"fault-short-bounds-{os.getpid()}"
+    definition = deployed["definition"].replace(" * 3600 * 1000", " * 1000")
+    assert definition != deployed["definition"], "no bound in hours was found"
+    made = stack.states.create_state_machine(name=name, definition=definition, roleArn=deployed["roleArn"])
+    return made["stateMachineArn"]
+
+
+def test_writer_that_never_comes_is_given_up_and_the_restored_cluster_is_told_of(ground):
+    plan(ground.stack, "instances", instance=f"{ground.name}-r-1", becomes="creating")
+    machine = with_short_bounds(ground.stack)
+    try:
+        attempt = Attempt(ground, machine=machine)
+    finally:
+        ground.stack.states.delete_state_machine(stateMachineArn=machine)
+    attempt.ends_in("NothingChanged", f"{ground.name}-r", left=[attempt.new])
+
+
+def test_account_without_room_for_an_instance_keeps_the_restored_cluster(ground):
+    plan(ground.stack, action="CreateDBInstance", fails="quota", mentions=ground.name, times=1000)
+    attempt = Attempt(ground)
+    attempt.ends_in("NothingChanged", "allowed number of DB instances", left=[attempt.new])
+
+
+def test_account_without_room_for_a_cluster_changes_nothing(ground):
+    plan(ground.stack, action="Restore", fails="quota", mentions=ground.name, times=1000)
+    Attempt(ground).ends_in("NothingChanged", "allowed number of DB clusters", left=[])

@@ -1,0 +1,36 @@
+"""The fault matrix: every state that invokes a function, with every fault, on real databases."""
+
+import itertools
+
+import pytest
+
+import flows
+from cases import Failed, Run
+from report import RESULT
+
+NUMBERS = itertools.count(1)
+
+
+def pytest_generate_tests(metafunc):
+    if "case" in metafunc.fixturenames:
+        number, parts = map(int, metafunc.config.option.part.split("/"))
+        cases = [case for at, case in enumerate(flows.cases()) if at % parts == number - 1]
+        metafunc.parametrize("case", cases, ids=lambda case: case.id)
+
+
+def test_every_state_that_invokes_a_function_is_in_the_matrix():
+    assert flows.uncovered() == [], "states without a row"
+
+
+def test_case(stack, grounds, case, record_property):
+    record_property("case", case.id)
+    ground = grounds(case.flow.kind)
+    run = Run(ground, case, next(NUMBERS))
+    try:
+        record_property(RESULT, run.run())
+        problems = run.after()
+        if problems:
+            raise Failed(f"{case.id} ({run.name}): " + "; ".join(problems))
+    except BaseException:
+        grounds(case.flow.kind, fresh=True)
+        raise

@@ -1,0 +1,108 @@
+"""Holds the planned faults of local/tools/ministack_faults.py to their names: how often each happens, what the state is told, and how often
+the function ran. Runs in the venv of ministack.txt; nothing is started.
+"""
+
+import json
+import threading
+import time
+
+import pytest
+
+import ministack_faults as faults
+
+STATE = ("execution", "StartRestore")
+
+
+class Function:
+    """A function that takes a moment and answers how often it ran."""
+
+    def __init__(self):
+        self.runs, self.most_at_once, self._now, self._lock = 0, 0, 0, threading.Lock()
+
+    def __call__(self, *_):
+        with self._lock:
+            self.runs += 1
+            self._now += 1
+            self.most_at_once = max(self.most_at_once, self._now)
+            run = self.runs
+        time.sleep(0.05)
+        with self._lock:
+            self._now -= 1
+        return run
+
+
+@pytest.fixture
+def function():
+    bound = faults.current.set(STATE)
+    yield Function()
+    faults.current.reset(bound)
+    faults.planned.clear()
+
+
+def plan(**fault):
+    body = {"execution": STATE[0], "state": STATE[1]} | fault
+    status, _ = faults.answer("POST", "", json.dumps(body).encode())
+    assert status == 200
+
+
+def hits():
+    return faults.answer("GET", f"execution={STATE[0]}&state={STATE[1]}", b"")[1]["hits"]
+
+
+def test_without_a_fault_the_function_just_runs(function):
+    assert faults.invoke(function, "arn", {}) == 1
+
+
+@pytest.mark.parametrize("kind", faults.REFUSALS)
+def test_a_refused_invocation_never_reaches_the_function(function, kind):
+    plan(fault=kind, times=2)
+    for _ in range(2):
+        with pytest.raises(faults.refused) as caught:
+            faults.invoke(function, "arn", {})
+        assert caught.value.error == faults.REFUSALS[kind]
+    assert (function.runs, faults.invoke(function, "arn", {}), hits()) == (0, 1, 2)
+
+
+def test_a_lost_answer_is_one_of_a_function_that_ran_every_time(function):
+    plan(fault="lost", times=-1)
+    for _ in range(3):
+        with pytest.raises(faults.refused):
+            faults.invoke(function, "arn", {})
+    assert (function.runs, hits()) == (3, 3)
+
+
+def test_a_state_gives_up_while_its_function_goes_on(function):
+    plan(fault="times out", after=0.01)
+    with pytest.raises(faults.refused) as caught:
+        faults.invoke(function, "arn", {})
+    faults.invoke(function, "arn", {})
+    assert (caught.value.error, function.runs, function.most_at_once) == ("States.Timeout", 2, 2)
+
+
+@pytest.mark.parametrize(("kind", "at_once"), [("twice", 1), ("at once", 2)])
+def test_the_state_hears_the_second_of_two_runs(function, kind, at_once):
+    plan(fault=kind)
+    answer = faults.invoke(function, "arn", {})
+    assert (function.runs, function.most_at_once) == (2, at_once)
+    assert answer == 2 or at_once == 2
+
+
+def test_a_fault_is_of_one_state_of_one_execution(function):
+    plan(fault="refused", times=-1)
+    bound = faults.current.set(("another", STATE[1]))
+    assert faults.invoke(function, "arn", {}) == 1
+    faults.current.reset(bound)
+
+
+def test_only_the_pause_after_a_planned_fault_is_shorter(function):
+    plan(fault="refused", times=-1, pauses=0.01)
+    slept = []
+    for error in ["Lambda.ServiceException", "ClusterNotReady"]:
+        faults.find_retrier(lambda *_: (None, 0), [], error, {})
+        faults.scaled_sleep(slept.append, 100)
+    assert slept == [1.0, 100.0]
+
+
+@pytest.mark.parametrize("body", [b"{", b"{}", json.dumps({"execution": "e", "state": "s", "fault": "unknown"}).encode()])
+def test_a_fault_that_nobody_knows_is_refused(body):
+    assert faults.answer("POST", "", body)[0] == 400
