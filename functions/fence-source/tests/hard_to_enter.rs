@@ -119,7 +119,10 @@ async fn a_server_without_a_free_connection_is_closed_by_its_network_and_entered
     let world = World::of(server, None);
     let rds = world.rds.clone();
     let holders = async {
+        let mut polls = 0;
         while rds.find("orders").unwrap().security_groups != ["sg-fence"] {
+            polls += 1;
+            assert!(polls < 10_000, "the network is not closed");
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
         // One of them ends by itself. Nobody can take its connection but the fence, which ends all others.

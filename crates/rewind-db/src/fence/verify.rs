@@ -19,7 +19,7 @@ use std::collections::BTreeSet;
 use tokio::time::sleep;
 
 /// The most databases that are probed. All at the same time: the server is empty by then, and has connections for them.
-const PROBES: usize = 16;
+const PROBES: usize = 8;
 
 /// The outcome of the verification.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
