@@ -155,4 +155,4 @@ e2e: build
 	$(LOCAL) down; $(LOCAL) up --built; \
 	$(TOOLS)/tests/bin/python $(PYTEST)/rds.xml tests/rds; \
 	$(TOOLS)/tests/bin/python $(PYTEST)/e2e.xml tests/e2e --numprocesses=4 -rfEP $(if $(E2E),-k "$(E2E)"); \
-	$(TOOLS)/tests/bin/python $(PYTEST)/faults.xml tests/faults --numprocesses=4 --maxschedchunk=1 --part=commit/12 $(if $(E2E),-k "$(E2E)" || test $$? = 5)
+	$(TOOLS)/tests/bin/python $(PYTEST)/faults.xml tests/faults --numprocesses=4 --maxschedchunk=1 --part=commit/16 $(if $(E2E),-k "$(E2E)" || test $$? = 5)

@@ -1,6 +1,6 @@
 """The fixtures of the fault tests: the running stack, and for each worker a ground of each kind, on which its cases follow each other.
 
-    .local/tools/tests/bin/python -m pytest tests/faults --numprocesses=4 [--part=3/12 | --part=commit/12]
+    .local/tools/tests/bin/python -m pytest tests/faults --numprocesses=4 [--part=3/12 | --part=commit/16]
 
 `--part` runs the third of twelve parts of the matrix, or the one that the commit chooses. The stack is the one in $REWIND_STACK_DIR,
 or in .local.
