@@ -12,7 +12,8 @@ use crate::{Aws, AwsResult};
 use aws_sdk_rds::operation::modify_db_cluster::builders::ModifyDBClusterFluentBuilder as ModifyCall;
 use aws_sdk_rds::operation::restore_db_cluster_to_point_in_time::builders::RestoreDBClusterToPointInTimeFluentBuilder as RestoreBuilder;
 use aws_sdk_rds::types::{
-    ApplyMethod, ClusterPendingModifiedValues, DbCluster, DbClusterBacktrack, Filter, Parameter, ServerlessV2ScalingConfiguration,
+    ApplyMethod, ClusterPendingModifiedValues, DbCluster, DbClusterBacktrack, Filter, Parameter,
+    ServerlessV2ScalingConfiguration,
 };
 use aws_smithy_types::DateTime;
 use jiff::Timestamp;
