@@ -6,8 +6,8 @@ import json
 import time
 
 from execution import LONGEST, execute, hold_lease, problems_of_calls, problems_of_end
-from scenario import BUG_BEFORE_CHANGE, DONE, MACHINE, NOTHING_CHANGED, Scenario, always, slug
-from stages import REWIND, stage
+from scenario import BUG_BEFORE_CHANGE, MACHINE, NOTHING_CHANGED, Scenario, always, slug
+from stages import DONE, REWIND, between, stage
 
 # Read before the lease, and once more asked whether one is needed.
 READ = ["Begin", "IsLeaseNeeded", "ReadResumed", "IsResumedOver"]
@@ -16,7 +16,7 @@ PLANNED = ["AcquireLease", *stage("plan", without=["Planned"])]
 ADOPTED = [*PLANNED, "RecordResumed", *REWIND, *DONE]
 HELD = ["AcquireLease", "ReadLease", *NOTHING_CHANGED]
 HELD.remove("ReleaseLeaseAfterFailure")  # it is the other's
-DRY = ["ValidateWindow", "Preflight", "IsBlocked", "AnnouncePlan", "IsDryRun", "Planned"]
+DRY = between("plan", "ValidateWindow", "Planned")
 UNKNOWN = [*READ, "IsLeaseNeeded", "ValidateWindow", *NOTHING_CHANGED]
 UNKNOWN.remove("ReleaseLeaseAfterFailure")  # without a cluster there is none
 
