@@ -25,6 +25,7 @@ refused = stepfunctions._ExecutionError
 # What Step Functions reports where an invocation does not reach its function.
 REFUSALS = {
     "refused": "Lambda.ServiceException",
+    "gone": "Lambda.ResourceNotFoundException",
     "throttled": "Lambda.TooManyRequestsException",
     "not ready": "Lambda.ResourceNotReadyException",
 }

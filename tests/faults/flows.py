@@ -13,7 +13,8 @@ PAUSES = 0.01
 
 # fault -> kind of local/tools/ministack_faults.py, how often, and what it stands for.
 FAULTS = {
-    "fails": ("refused", ALWAYS, "no invocation ever reaches the function"),
+    # Not an error that is retried for an hour: two hundred attempts would take minutes even without their pauses.
+    "fails": ("gone", ALWAYS, "no invocation ever reaches the function"),
     "answer lost": ("lost", ALWAYS, "the function does its work each time, and no answer ever comes back"),
     "throttled": ("throttled", 3, "Lambda refuses three invocations"),
     "times out": ("times out", 1, "the state gives up while the function goes on; the retry runs beside it"),
