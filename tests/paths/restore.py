@@ -716,7 +716,7 @@ def outlasting():
         )
     yield Scenario(
         "the source is opened again after an hour of Unavailable",
-        up_to("FenceSource") + UNDO_FENCE + UNDO_INSTANCES + NOTHING_CHANGED,
+        up_to("FenceSource") + UNDO_FENCE + KEEP + NOTHING_CHANGED,
         "RewindFailed",
         ["undid FenceSource"],
         script={"FenceSource": always("RewindFailed"), "UndoFenceSource": away("UndoFenceSource", *of_aws)},
