@@ -100,12 +100,12 @@ pub async fn run_checks(
     let mut results = Vec::new();
     for (check, answer) in checks.iter().zip(on_restored) {
         let found = answer.map_err(Lost::into_error)?;
-        let source = on_source.next().and_then(|answer| match answer {
-            Ok(found) => Some(found),
+        let source = on_source.next().map(|answer| match answer {
+            Ok(found) => found,
             Err(Lost { doing, reason, error }) => {
                 notes.push(format!("the source {doing} in {}: {error}", check.database));
                 lost.insert(check.database.clone(), reason.to_owned());
-                Some(unasked(reason))
+                unasked(reason)
             }
         });
         results.push(CheckResult::judge(check, with_advice(found), source));

@@ -38,7 +38,7 @@ pub fn database_missing(check: &Check) -> Finding {
 
 /// The result of the run.
 enum Run {
-    NotRun,
+    Skipped,
     Answered(QueryResult, Duration),
     TooLong(Duration),
 }
@@ -84,7 +84,7 @@ async fn try_out<C: PreflightOperations>(
 }
 
 async fn run<C: PreflightOperations>(connection: &C, check: &Check, trial: Trial<'_>) -> Result<Run, StatementError> {
-    let Some(limit) = trial.run_for else { return Ok(Run::NotRun) };
+    let Some(limit) = trial.run_for else { return Ok(Run::Skipped) };
     let started = Instant::now();
     match connection.query(&check.sql, 1, limit).await {
         Ok(result) => Ok(Run::Answered(result, started.elapsed())),
@@ -122,7 +122,7 @@ fn run_findings(check: &Check, run: &Run, Trial { check_timeout, server, .. }: T
     let name = &check.name;
     let timeout = check_timeout.as_secs();
     let (result, took) = match run {
-        Run::NotRun => {
+        Run::Skipped => {
             return vec![Finding::warning(
                 FindingCode::CheckSlow,
                 format!("check \"{name}\" was prepared and not run: the time for trying checks was used up"),
