@@ -18,7 +18,7 @@ SWITCHED = START + REWIND + APPROVE + FENCE
 FOLLOWED = "SwapDns AwaitInSync IsInSync ConfirmCutover IsCutoverConfirmed WaitForOldTtl ConfirmCutover".split()
 
 
-def is_kept(run, cause, hours=24):
+def is_kept(run, cause, hours=24, fenced=False):
     """The restored cluster is there with its instances, tagged, and the cause names it, the time and the command that goes on."""
     new = run.request["newCluster"]
     described = run.stack.describe(new)
@@ -26,7 +26,7 @@ def is_kept(run, cause, hours=24):
     until = tags["aurora-rewind:keep-until"]
     left = datetime.datetime.fromisoformat(until.replace("Z", "+00:00")) - datetime.datetime.now(datetime.timezone.utc)
     assert 0 < hours * 3600 - left.total_seconds() < 600, f"it is kept until {until}"
-    contains(cause, f"the restored cluster {new} is kept with its instances until {until}", f"rewind resume {run.id}")
+    contains(cause, f"the restored cluster {new} is kept with its instances until {until}", "it is fenced" if fenced else f"rewind resume {run.id}")
     source = run.stack.describe(run.request["cluster"])
     assert tags["aurora-rewind:recovery"] == run.id, "whose it is"
     assert tags["aurora-rewind:source-resource-id"] == source["DbClusterResourceId"], "the source that it is of"
@@ -153,7 +153,7 @@ def test_name_that_leads_elsewhere_moves_the_records_back_if_nobody_wrote(stack,
         "was moved back to",
     )
     before.is_restored(new_cluster_kept=True)
-    is_kept(run, cause)
+    is_kept(run, cause, fenced=True)
     # Whoever remembers its address must not write there unseen.
     assert Cluster(stack, f"{cluster.name}-r").groups == sorted(stack.fence_groups), "the restored cluster's security groups"
 

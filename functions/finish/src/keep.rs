@@ -21,7 +21,7 @@ pub struct Kept {
 }
 
 impl<C: ReadClusters + TagClusters, K: Clock> Finish<C, K> {
-    pub(crate) async fn keep(&self, KeepInput { recovery, plan, .. }: KeepInput) -> Result<Kept, StepError> {
+    pub(crate) async fn keep(&self, KeepInput { recovery, plan, fenced, .. }: KeepInput) -> Result<Kept, StepError> {
         let name = &plan.new_cluster;
         let found = match self.clusters.cluster(name).await {
             Err(error) if is_foreign(&error) => None,
@@ -36,20 +36,29 @@ impl<C: ReadClusters + TagClusters, K: Clock> Finish<C, K> {
         let until = until.round(Unit::Second).map_err(|e| StepError::bug(e.to_string()))?;
         let tags = [(KEEP_UNTIL_TAG.to_owned(), until.to_string())];
         Ok(match self.clusters.tag(&cluster.arn, &tags).await? {
-            Tagged::Yes => kept(&cluster, Some(until), &format!("until {until}"), &recovery.id),
+            Tagged::Yes => kept(&cluster, Some(until), &format!("until {until}"), &way_on(&recovery.id, fenced)),
             Tagged::Full => {
                 let forever = "until somebody deletes it, because it has as many tags as RDS takes";
-                kept(&cluster, None, forever, &recovery.id)
+                kept(&cluster, None, forever, &way_on(&recovery.id, fenced))
             }
         })
     }
 }
 
-fn kept(cluster: &Cluster, keep_until: Option<Timestamp>, until: &str, id: &str) -> Kept {
+/// The next step from a restored cluster.
+fn way_on(id: &str, fenced: bool) -> String {
+    if fenced {
+        // Nobody adopts it: a client that remembers its address would write there unseen once it is open.
+        return "it is fenced, and can be read as the master user; next step: correct what failed, and start again"
+            .to_owned();
+    }
+    format!(
+        "next step: correct what failed, and `rewind resume {id}` goes on with it: nobody waits for the restore again"
+    )
+}
+
+fn kept(cluster: &Cluster, keep_until: Option<Timestamp>, until: &str, way_on: &str) -> Kept {
     let name = cluster.name.clone();
-    let what = format!(
-        "the restored cluster {name} is kept with its instances {until}; next step: correct what failed, and `rewind resume {id}` \
-         goes on with it: nobody waits for the restore again"
-    );
+    let what = format!("the restored cluster {name} is kept with its instances {until}; {way_on}");
     Kept { cluster: Some(name), keep_until, what }
 }

@@ -73,6 +73,9 @@ pub struct KeepInput {
     pub plan: Plan,
     /// The word by which this payload is told apart.
     pub what: What,
+    /// True if the restored cluster is fenced.
+    #[serde(default)]
+    pub fenced: bool,
 }
 
 /// The work of the step where it is not the end of a recovery that worked.

@@ -235,7 +235,7 @@ async fn in_place_the_safety_clone_is_what_is_kept_and_its_end_is_a_command() {
 }
 
 fn failed() -> KeepInput {
-    KeepInput { recovery: recovery(), plan: plan(), what: What::Keep }
+    KeepInput { recovery: recovery(), plan: plan(), what: What::Keep, fenced: false }
 }
 
 #[tokio::test]
@@ -273,6 +273,14 @@ async fn a_cluster_of_somebody_else_or_one_that_goes_is_never_tagged() {
         assert!(!kept.what.contains("resume"), "{}", kept.what);
         assert!(rds.changes().is_empty());
     }
+}
+
+#[tokio::test]
+async fn nobody_is_promised_to_resume_from_a_restored_cluster_that_is_fenced() {
+    let step = Finish { clusters: rds_with_restored(), clock: ManualClock::at(STARTED) };
+    let kept = step.keep(KeepInput { fenced: true, ..failed() }).await.unwrap();
+    assert!(kept.what.contains("it is fenced") && !kept.what.contains("resume"), "{}", kept.what);
+    assert!(kept.keep_until.is_some());
 }
 
 #[tokio::test]

@@ -30,6 +30,8 @@ pub(super) fn states() -> Vec<State> {
             )
             .inputs(["recovery", "plan"])
             .input_text("what", "keep")
+            // One that is fenced cannot be adopted: whoever reads the sentence must not be promised that.
+            .input_as("fenced", "$type($restoredFence) = 'object'")
             .timeout(45)
             .keep("kept")
             .next("IsTrafficRolledBack")
