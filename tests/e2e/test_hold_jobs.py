@@ -10,7 +10,7 @@ from recovery import APPROVED, WITHOUT_APPROVAL, WITHOUT_RECORDS, Recovery
 from shop import create_shop
 
 CHECK = {"name": "orders are back", "database": "shop", "sql": "SELECT count(*) FROM orders", "expect": "4000"}
-PURGE = "CREATE EVENT purge ON SCHEDULE EVERY 1 SECOND DO DELETE FROM orders ORDER BY id LIMIT 100"
+PURGE = "CREATE EVENT drain ON SCHEDULE EVERY 1 SECOND DO DELETE FROM orders ORDER BY id LIMIT 100"
 
 
 def create_shop_that_purges(stack, name, **more):
@@ -88,7 +88,7 @@ def test_an_event_that_deletes_every_second_deletes_nothing_that_was_brought_bac
     assert restored.value("SELECT count(*) FROM orders") == found, "the orders that were brought back"
     # Traffic does not move, so nothing is released; whoever uses the cluster has the command.
     (job,) = output["heldJobs"]
-    assert (job["name"], job["held"], job["released"]) == ("shop.purge", True, False), "the report"
+    assert (job["name"], job["held"], job["released"]) == ("shop.drain", True, False), "the report"
     contains(job["release"], f"--db-cluster-parameter-group-name {restored.name}-jobs-held", "ParameterValue=ON")
     stack.rds.modify_db_cluster_parameter_group(
         DBClusterParameterGroupName=f"{restored.name}-jobs-held",
