@@ -17,7 +17,7 @@ NOT_BACKTRACKED = UNTIL_BACK + ["InspectFence"] + UNDO_CLONE + CONCLUDE
 
 
 def test_a_source_with_the_data_api_is_refused_before_anything_is_changed(stack):
-    cluster = create_shop_with_backtrack(stack, "fence-api")
+    cluster = create_shop_with_backtrack(stack, "fence-refused")
     cluster.settle()
     target = cluster.mistake("DELETE FROM orders")
     arn = cluster.describe()["DBClusterArn"]
