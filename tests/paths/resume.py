@@ -10,7 +10,7 @@ from scenario import BUG_BEFORE_CHANGE, MACHINE, NOTHING_CHANGED, Scenario, alwa
 from stages import DONE, REWIND, between, stage
 
 # Read before the lease, and once more asked whether one is needed.
-READ = ["Begin", "IsLeaseNeeded", "ReadResumed", "IsResumedOver"]
+READ = ["Begin", "IsLeaseNeeded", "ReadResumed", "ReadResumedFence", "IsResumedOver"]
 STOPPED = [*READ, "DescribeResumed", "IsLeaseToTakeOver", "IsLeaseNeeded"]
 PLANNED = ["AcquireLease", *stage("plan", without=["Planned"])]
 ADOPTED = [*PLANNED, "RecordResumed", *REWIND, *DONE]
@@ -198,10 +198,8 @@ def begin(deployment, scenario, name, earlier):
         assert time.monotonic() < deadline, "the earlier recovery never asked"
         time.sleep(0.2)
     if scenario.earlier == "fenced":
-        deployment.client("dynamodb").update_item(
-            TableName=deployment.table, Key={"id": {"S": f"recovery#{earlier}"}}, UpdateExpression="SET fence = :fence",
-            ExpressionAttributeValues={":fence": {"S": "{}"}},
-        )  # fmt: skip
+        fence = {"id": {"S": f"fence#{earlier}"}, "fence": {"S": "{}"}}
+        deployment.client("dynamodb").put_item(TableName=deployment.table, Item=fence)
     if scenario.earlier != "running":
         states.stop_execution(executionArn=arn)
 
@@ -231,7 +229,7 @@ PLAN = {"cluster", "newCluster", "target", "useLatest", "strategy", "dns", "adop
 def problems_of_table(deployment, scenario, name, earlier, lease):
     left = deployment.item(lease)
     if bool(left) != scenario.lease_stays:
-        yield f"the lease {'stayed' if left else 'is gone'}"
+        yield f"the lease {'stayed: ' + str(left) if left else 'is gone'}"
     kept = deployment.item(f"recovery#{earlier}") or {}
     by = kept.get("resumedBy", {}).get("S")
     if by != (name if scenario.recorded else None):

@@ -55,15 +55,15 @@ def passing():
     return [{"error": [name, "wait"]} for name in PASSING]
 
 
-def retrier(state, error):
-    """The entry of `Retry` that repeats a state of a recovery after an error."""
-    states = json.loads((DEFINITIONS / "rewind.asl.json").read_text())["States"]
+def retrier(state, error, definition="rewind.asl.json"):
+    """The entry of `Retry` that repeats a state after an error."""
+    states = json.loads((DEFINITIONS / definition).read_text())["States"]
     return next(retrier for retrier in states[state]["Retry"] if error in retrier["ErrorEquals"])
 
 
-def attempts(state, error):
+def attempts(state, error, definition="rewind.asl.json"):
     """How often a state is repeated after an error."""
-    return retrier(state, error)["MaxAttempts"]
+    return retrier(state, error, definition)["MaxAttempts"]
 
 
 def away(state, *errors, minutes=55):

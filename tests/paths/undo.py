@@ -5,7 +5,7 @@ what the table, the lease and the output then say.
 import json
 
 from execution import execute, hold_lease, problems_of_calls, problems_of_end
-from scenario import PASSING, UNDO, Scenario, always, passing, slug, up_to
+from scenario import PASSING, UNDO, Scenario, always, attempts, passing, slug, up_to
 
 READ = ["Begin", "ReadRecovery", "IsUndoable"]
 STEPS = ["FenceRestored", "UndoSwapDns", "UndoFenceSource"]
@@ -260,7 +260,7 @@ def failing():
                 "RewindFailed",
                 [*said, "then opening cluster-of-undo--", "again failed: no luck [Unavailable in UndoFenceRestored]"],
                 script=script | {"UndoFenceRestored": always("Unavailable", "no luck")},
-                calls=later | {"UndoFenceRestored": 9},
+                calls=later | {"UndoFenceRestored": attempts("UndoFenceRestored", "Unavailable", "undo.asl.json") + 1},
                 lease_stays=True,
             )
     moved = up_to("UndoSwapDns", SUCCESS) + OPENED

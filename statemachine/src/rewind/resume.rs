@@ -37,6 +37,21 @@ pub(super) fn states() -> Vec<State> {
             .argument("ConsistentRead", true.into())
             .keep_as("resumed", RECORD)
             .keep_as("request", MERGED)
+            .next("ReadResumedFence")
+            .undone_from("ConcludeNothingChanged"),
+        State::table("ReadResumedFence", "getItem")
+            .progress("reads whether that recovery had begun to fence")
+            .comment(
+                "The record of a fence is an item of its own. A recovery of an earlier version has it in its own item.",
+            )
+            .argument("Key", object([("id", text("'fence#' & $request.resume"))]))
+            // Nothing may be taken over from whoever has just begun to fence.
+            .argument("ConsistentRead", true.into())
+            .keep_as(
+                "resumed",
+                "$merge([$resumed, {'sourceFenced': $resumed.sourceFenced or $exists($states.result.Item.fence), \
+                 'restoredFenced': $resumed.restoredFenced or $exists($states.result.Item.fenceRestored)}])",
+            )
             .next("IsResumedOver")
             .undone_from("ConcludeNothingChanged"),
         State::choice("IsResumedOver")
@@ -58,7 +73,7 @@ pub(super) fn states() -> Vec<State> {
                  first.",
             )
             .when_with(
-                "$resumed.status != 'RUNNING' and $resumed.sourceFenced = false",
+                "$resumed.status in ['SUCCEEDED', 'FAILED', 'TIMED_OUT', 'ABORTED'] and $resumed.sourceFenced = false",
                 vec![set("endedHolder", "$resumed.id")],
                 "IsLeaseNeeded",
             )
