@@ -35,7 +35,12 @@ class Postgres:
     no_database = 'database "shop" does not exist'
     no_table = '"ordres" does not exist'
     read_only = "read-only transaction"
-    writing_check = "DELETE FROM orders RETURNING 1"
+    writing_check = "SELECT noted('by a check')"
+    refused_checks = (writing_check, "DELETE FROM orders RETURNING 1")
+    # The function of that check, which writes; and one of its name that does not.
+    noting = """CREATE FUNCTION noted(n text) RETURNS int LANGUAGE plpgsql AS
+         $$ BEGIN INSERT INTO audit.log (what) VALUES (n); RETURN 1; END $$"""
+    not_noting = "CREATE OR REPLACE FUNCTION noted(n text) RETURNS int LANGUAGE sql AS 'SELECT 1'"
 
     class Session(psycopg.Connection):
         """A session, autocommit."""
@@ -178,6 +183,10 @@ class MySql:
     no_table = "ordres' doesn't exist"
     read_only = "READ ONLY transaction"
     writing_check = "SELECT noted('by a check')"
+    refused_checks = (writing_check,)
+    noting = """CREATE FUNCTION noted(n text) RETURNS int MODIFIES SQL DATA
+         BEGIN INSERT INTO audit.log (what) VALUES (n); RETURN 1; END"""
+    not_noting = ("DROP FUNCTION noted", "CREATE FUNCTION noted(n text) RETURNS int DETERMINISTIC RETURN 1")
 
     class Session(pymysql.connections.Connection):
         """A session, autocommit, that speaks as psycopg's does."""

@@ -3,6 +3,7 @@
 It lives in the controller of the tests, which the workers ask: what it answers can be sent.
 """
 
+import base64
 import contextlib
 import hashlib
 import json
@@ -13,7 +14,7 @@ import threading
 EVERYTHING = "e2e-everything"
 PAUSE = 1.0
 # What a secret holds beside the secret itself.
-NOT_SECRET = {"username", "engine", "host", "port", "dbname", "dbClusterIdentifier"}
+NOT_SECRET = {"username", "user", "User", "engine", "host", "port", "dbname", "dbClusterIdentifier"}
 TOKEN = "task token"
 
 
@@ -90,7 +91,7 @@ class LeakWatch:
                         continue
                     with contextlib.suppress(secrets.exceptions.ResourceNotFoundException):
                         found = secrets.get_secret_value(SecretId=secret["ARN"], VersionId=version)
-                        for value in values(found["SecretString"]):
+                        for value in values_of(found):
                             self.remember(f"the secret {secret['Name']}", value)
                         self._versions.add((secret["ARN"], version))
 
@@ -122,6 +123,16 @@ class LeakWatch:
             for message in messages:
                 self._messages.append(message["Body"])
                 sqs.delete_message(QueueUrl=self.queue, ReceiptHandle=message["ReceiptHandle"])
+
+
+def values_of(found):
+    """What is secret in a version of a secret, which holds a text or bytes."""
+    if "SecretString" in found:
+        return values(found["SecretString"])
+    try:
+        return values(found["SecretBinary"].decode())
+    except UnicodeDecodeError:  # bytes that no text can hold come out in base64 at most
+        return [base64.b64encode(found["SecretBinary"]).decode().rstrip("=")]
 
 
 def values(secret):

@@ -13,6 +13,9 @@ STACK = "aurora-rewind"
 # What local/tools/deploy.py grants where ministack asks on another resource than AWS does.
 GRANTED_LOCALLY = "local-stack"
 WITHOUT = "e2e-without-"
+STATE_MACHINE = "AWS::StepFunctions::StateMachine"
+# IAM's name of a service, where a state's resource has another.
+PREFIXES = {"sfn": "states"}
 
 
 # ------------------------------------------------------------------------------------------------- what the template allows
@@ -64,7 +67,9 @@ def decisions(stack):
 
 
 def machines(stack):
-    return {name: arn for name, arn in stack.outputs.items() if name.endswith("StateMachineArn")}
+    """The stack's machines: their ARNs by what the template calls them."""
+    found = stack.client("cloudformation").describe_stack_resources(StackName=STACK)["StackResources"]
+    return {r["LogicalResourceId"]: r["PhysicalResourceId"] for r in found if r["ResourceType"] == STATE_MACHINE}
 
 
 def histories(stack, machine):
@@ -89,7 +94,7 @@ def native(definition):
             if service == "lambda":
                 found[name] = f"lambda:InvokeFunction {state['Arguments']['FunctionName'].split(':')[-1]}"
             else:
-                found[name] = f"{service}:{call[0].upper()}{call[1:]}"
+                found[name] = f"{PREFIXES.get(service, service)}:{call[0].upper()}{call[1:]}"
     return found
 
 

@@ -22,6 +22,7 @@ ON_POSTGRES = [
     """CREATE FUNCTION audit.note() RETURNS trigger LANGUAGE plpgsql AS
          $$ BEGIN INSERT INTO audit.log (what) VALUES (TG_OP || ' ' || NEW.id); RETURN NEW; END $$""",
     "CREATE TRIGGER note AFTER INSERT ON orders FOR EACH ROW EXECUTE FUNCTION audit.note()",
+    POSTGRES.noting,
     "COMMENT ON TABLE orders IS 'what was ordered; Grüße, 漢字'",
     """INSERT INTO customers (name, email, born, notes, tags, photo)
          SELECT 'Zoë ' || n, CASE WHEN n % 7 > 0 THEN n || '@example.com' END, date '1950-01-01' + n,
@@ -53,8 +54,7 @@ ON_MYSQL = [
     "CREATE VIEW spent AS SELECT customer, sum(gross) AS gross FROM orders GROUP BY customer",
     "CREATE FUNCTION doubled(n int) RETURNS int DETERMINISTIC RETURN n * 2",
     "CREATE PROCEDURE clear_log() DELETE FROM audit.log",
-    """CREATE FUNCTION noted(n text) RETURNS int MODIFIES SQL DATA
-         BEGIN INSERT INTO audit.log (what) VALUES (n); RETURN 1; END""",
+    MYSQL.noting,
     """CREATE TRIGGER note AFTER INSERT ON orders FOR EACH ROW
          INSERT INTO audit.log (what) VALUES (CONCAT('INSERT ', NEW.id))""",
     """INSERT INTO customers (id, name, email, born, notes, tags, photo)

@@ -13,16 +13,37 @@ CHECK = {"name": "orders are back", "database": "shop", "sql": "SELECT count(*) 
 PURGE = "CREATE EVENT drain ON SCHEDULE EVERY 1 SECOND DO DELETE FROM orders ORDER BY id LIMIT 100"
 
 
-def create_shop_that_purges(stack, name, **more):
-    """A shop with an event that deletes orders as long as it runs; answers the cluster and the moment at which all were there."""
+def create_shop_with_events(stack, name, **more):
+    """A shop with an event that has run, and one that is off; a moment to rewind to is well after that."""
     cluster = create_shop(stack, f"e2e-my-{name}", engine=MYSQL, **more)
-    cluster.settle()
     # Enabled at the target already, and due once every second from then on: on a restored cluster it would run at once.
     cluster.sql("CREATE EVENT audit.idle ON SCHEDULE EVERY 1 SECOND DISABLE DO DELETE FROM shop.orders")
     cluster.sql("CREATE TABLE ticks (at timestamp(6) DEFAULT CURRENT_TIMESTAMP(6))")
     cluster.sql("CREATE EVENT tick ON SCHEDULE EVERY 1 SECOND DO INSERT INTO ticks () VALUES ()")
     wait_until(lambda: cluster.value("SELECT count(*) FROM ticks") > 1, "the event on the source")
+    cluster.settle()
     return cluster
+
+
+def group_with_a_value(stack, name):
+    """A group of the source's own, with a value that no default group has."""
+    rds = stack.rds
+    try:
+        rds.create_db_cluster_parameter_group(
+            DBClusterParameterGroupName=name, DBParameterGroupFamily="aurora-mysql8.0", Description="e2e"
+        )
+    except rds.exceptions.DBParameterGroupAlreadyExistsFault:
+        pass  # groups outlive the test that made them
+    parameter = {"ParameterName": "binlog_row_image", "ParameterValue": "MINIMAL", "ApplyMethod": "immediate"}
+    rds.modify_db_cluster_parameter_group(DBClusterParameterGroupName=name, Parameters=[parameter])
+    return name
+
+
+def set_by_people(stack, group):
+    """The parameters of a group that are not the defaults."""
+    pages = stack.rds.get_paginator("describe_db_cluster_parameters")
+    found = pages.paginate(DBClusterParameterGroupName=group, Source="user")
+    return {p["ParameterName"]: p["ParameterValue"] for page in found for p in page["Parameters"]}
 
 
 def ticks(cluster):
@@ -39,7 +60,8 @@ def groups(stack):
 
 
 def test_events_of_the_restored_cluster_are_held_until_clients_are_on_it(stack):
-    cluster = create_shop_that_purges(stack, "held")
+    own = group_with_a_value(stack, "e2e-my-held")
+    cluster = create_shop_with_events(stack, "held", DBClusterParameterGroupName=own)
     target = cluster.mistake("DELETE FROM orders")
     run = Recovery.of(cluster, iso(target), dns=cluster.dns(), checks=[CHECK], approval="required")
     pending = run.approval()
@@ -55,6 +77,8 @@ def test_events_of_the_restored_cluster_are_held_until_clients_are_on_it(stack):
     assert last <= target.replace(tzinfo=None), f"an event ran at {last}, and the target is {target}"
     assert restored.value("SELECT @@global.event_scheduler") == "OFF", "the scheduler"
     assert group_of(restored) == f"{restored.name}-jobs-held", "the parameter group"
+    values = {"binlog_row_image": "MINIMAL", "event_scheduler": "OFF"}
+    assert set_by_people(stack, group_of(restored)) == values, "the source's values, and the scheduler"
     assert ticks(cluster) > at_first, "the event on the source"
     assert pending["hash"], "the proposal"
     # Read now: the source is fenced afterwards.
@@ -67,16 +91,16 @@ def test_events_of_the_restored_cluster_are_held_until_clients_are_on_it(stack):
     # As it was on the source: the same definer, the same group, and it runs.
     wait_until(lambda: ticks(restored) > at_first, "the event on the restored cluster")
     assert restored.value(status) == events, "the events"
-    assert group_of(restored) == group_of(cluster), "the parameter group after the release"
+    assert group_of(restored) == group_of(cluster) == own, "the parameter group after the release"
     assert f"{restored.name}-jobs-held" not in groups(stack), "the recovery's own group"
 
 
 def test_an_event_that_deletes_every_second_deletes_nothing_that_was_brought_back(stack):
     cluster = create_shop(stack, "e2e-my-purge", engine=MYSQL)
-    cluster.settle()
     cluster.sql(PURGE)
-    target = cluster.mistake("SELECT 1")
     wait_until(lambda: cluster.value("SELECT count(*) FROM orders") < 4000, "the event on the source")
+    cluster.settle()
+    target = cluster.mistake("SELECT 1")
     left = cluster.value("SELECT count(*) FROM orders")
     check = {"name": "orders", "database": "shop", "sql": "SELECT count(*) FROM orders", "atLeast": 3000}
     run = Recovery.of(cluster, iso(target), checks=[check], newCluster=f"{cluster.name}-r")

@@ -105,9 +105,10 @@ def test_each_function_killed_once_after_its_change_does_nothing_twice(stack, ki
 
 def test_fence_source_killed_every_time_with_its_fence_up_changes_nothing(stack, kills):
     it = Mistaken(stack, kills, "kill-fence")
+    # A second attempt reads the record of the first one before it changes anything: it is killed there.
     with (
         it.fencing("after") as closed,
-        it.kills.at("UpdateItem", f"fence#{it.name}-", when="never") as again,
+        it.kills.at("GetItem", f"fence#{it.name}-", when="never") as again,
     ):
         run = it.start()
         wait_until(lambda: closed.killed, "the end of the first fence-source", 90)

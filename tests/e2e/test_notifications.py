@@ -7,6 +7,7 @@ import pytest
 
 from bus import Bus
 from checks import contains, wait_until
+from policies import machines
 from queues import Queue
 
 # A cause may hold whatever a database, a person or AWS said; 4,000 characters of it are announced.
@@ -86,8 +87,9 @@ def ended(machine, status, **more):
 def test_unexpected_end_of_an_execution_pages(stack):
     bus = Bus(stack)
     topic = stack.outputs["PagesTopicArn"].split(":")[-1]
-    machines = [stack.outputs[name] for name in ("StateMachineArn", "UndoStateMachineArn", "CleanUpStateMachineArn")]
-    for machine in machines:
+    deployed = machines(stack)
+    assert set(deployed) == {"Rewind", "Undo", "CleanUpMachine", "FenceWatch"}, "the machines"
+    for machine in deployed.values():
         for expected, status, more in [
             (True, "FAILED", {"error": "States.Runtime", "cause": "the history has 25,000 events"}),
             (True, "FAILED", {"error": "States.DataLimitExceeded", "cause": ""}),
@@ -102,13 +104,13 @@ def test_unexpected_end_of_an_execution_pages(stack):
         ]:
             matches = bus.rule_matches("UnexpectedEndRule", ended(machine, status, **more), topic)
             assert matches == expected, f"whether {status} with {more or 'no error'} pages"
-    elsewhere = ended(machines[0] + "-of-somebody-else", "ABORTED")
+    elsewhere = ended(stack.machine + "-of-somebody-else", "ABORTED")
     assert bus.rule_matches("UnexpectedEndRule", elsewhere, topic) is False, "whether another machine pages"
     # And for real: somebody stops one.
     pages, states = subscribed(stack, "PagesTopicArn"), stack.client("stepfunctions")
     name = f"stopped-{time.time_ns()}"
     run = states.start_execution(
-        stateMachineArn=machines[0], name=name, input=json.dumps({"cluster": "nobody", "to": "1m ago", "dryRun": True})
+        stateMachineArn=stack.machine, name=name, input=json.dumps({"cluster": "nobody", "to": "1m ago", "dryRun": True})
     )["executionArn"]
     states.stop_execution(executionArn=run)
     assert states.describe_execution(executionArn=run)["status"] == "ABORTED", "how the execution ended"

@@ -3,6 +3,7 @@ a recovery that goes on with its warnings. It restores nothing but once.
 """
 
 import json
+import time
 
 import pytest
 
@@ -11,6 +12,8 @@ from cluster import Cluster, iso
 from engines import MYSQL, POSTGRES
 from recovery import APPROVED, BLOCKED, DRY_RUN, Recovery
 from shop import fill
+
+PASSWORD = "master-password-of-preflight"
 
 # Secrets that are no login: the value, and the code of what is found.
 SECRETS = {
@@ -60,17 +63,28 @@ def nothing_was_made(stack, cluster):
     assert not [name for name in stack.inventory() if name.startswith(f"{cluster.name}-r")], "a cluster was made"
 
 
-@pytest.fixture
-def shop(stack):
-    cluster = Cluster.create(stack, "e2e-preflight")
+def filled(stack, name):
+    """A cluster with the shop in it, with a name of its own for each test: tests run at the same time."""
+    cluster = Cluster.create(stack, name)
     fill(cluster)
     cluster.settle()
     return cluster
 
 
-def test_each_secret_that_is_no_login_is_told_with_its_fix(stack, shop):
+def filled_without_secret(stack, name):
+    """One for which RDS keeps no secret: with that a recovery would log in where the secret that is named is refused."""
+    stack.leak_watch.remember("the master password of a test", PASSWORD)
+    Cluster.create(stack, name, ManageMasterUserPassword=False, MasterUserPassword=PASSWORD)
+    cluster = Cluster(stack, name, password=PASSWORD)
+    fill(cluster)
+    cluster.settle()
+    return cluster
+
+
+def test_each_secret_that_is_no_login_is_told_with_its_fix(stack):
+    shop = filled_without_secret(stack, "e2e-preflight-secrets")
     for name, (value, code, said) in SECRETS.items():
-        made = stack.secrets.create_secret(Name=f"{shop.name}-{code}", **value)["ARN"]
+        made = stack.secrets.create_secret(Name=f"{shop.name}-{code}-{time.time_ns()}", **value)["ARN"]
         stack.on_success(lambda arn=made: stack.secrets.delete_secret(SecretId=arn, ForceDeleteWithoutRecovery=True))
         find(dry_run(stack, shop, secretArn=made), code, "blocking", said)
         # The recovery itself ends at once, with nothing made and the lease given back.
@@ -78,7 +92,9 @@ def test_each_secret_that_is_no_login_is_told_with_its_fix(stack, shop):
         run.failed(BLOCKED, "InvalidRequest", f"[{code}]", said, "nothing was changed", "in Preflight")
         nothing_was_made(stack, shop)
         print(f"{name}: {code}")
-    deleted = stack.secrets.create_secret(Name=f"{shop.name}-deleted", SecretString="deleted-secret-of-preflight")["ARN"]
+    # A deleted one keeps its name for days, also from a run before.
+    name = f"{shop.name}-deleted-{time.time_ns()}"
+    deleted = stack.secrets.create_secret(Name=name, SecretString="deleted-secret-of-preflight")["ARN"]
     stack.secrets.delete_secret(SecretId=deleted, RecoveryWindowInDays=7)
     find(dry_run(stack, shop, secretArn=deleted), "secret-deleted", "blocking", "restore-secret")
 
@@ -105,7 +121,8 @@ def test_each_fault_of_a_check_is_told_before_anything_is_made(stack, engine):
     nothing_was_made(stack, cluster)
 
 
-def test_records_that_cannot_move_or_leave_clients_behind_are_told(stack, shop):
+def test_records_that_cannot_move_or_leave_clients_behind_are_told(stack):
+    shop = filled(stack, "e2e-preflight-records")
     reader = shop.describe()["ReaderEndpoint"]
     name = f"ro.{shop.record}"
     stack.change_record("UPSERT", name, reader, ttl=3600)
@@ -123,7 +140,8 @@ def test_records_that_cannot_move_or_leave_clients_behind_are_told(stack, shop):
     find(dry_run(stack, shop, dns=[asked]), "record-endpoint", "warning", "leave `endpoint` out")
 
 
-def test_a_warning_is_a_part_of_what_people_approve(stack, shop):
+def test_a_warning_is_a_part_of_what_people_approve(stack):
+    shop = filled(stack, "e2e-preflight-approved")
     check = {"name": "was there", "database": "shop", "sql": "SELECT count(*) FROM made_since", "atLeast": 0}
     shop.sql("CREATE TABLE made_since (n int)")
     shop.settle()

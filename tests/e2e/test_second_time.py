@@ -129,7 +129,9 @@ def test_null_is_an_answer_that_a_check_can_expect(stack, engine):
     cluster.settle()
     now = iso(datetime.datetime.now(UTC) - datetime.timedelta(seconds=1))
     null = {"name": "no such customer", "database": "shop", "sql": "SELECT max(id) FROM customers WHERE id < 0"}
-    long = {"name": "long", "database": "shop", "sql": "SELECT repeat('x', 307200)", "atLeast": 0}
+    # A text where all orders are there, which is no number; a number on the source, once there is one more.
+    text = "SELECT CASE WHEN count(*) = 4000 THEN repeat('x', 307200) ELSE '1' END FROM orders"
+    long = {"name": "long", "database": "shop", "sql": text, "atLeast": 0}
     _, output = recover(cluster, now, checks=[null | {"expect": None}])
     (check,) = output["checks"]
     assert (check["passed"], check["expected"], check["found"]) == (True, "NULL", None), "the check of NULL"
@@ -137,8 +139,14 @@ def test_null_is_an_answer_that_a_check_can_expect(stack, engine):
         refused = Recovery(stack, {"cluster": cluster.name, "to": now, field: None}).wait()
         assert refused["error"] == "InvalidRequest", f"the error for {field} null"
         contains(refused["cause"], f"`{field}` is null: leave it out, or give it a value")
-    ended = Recovery(stack, {"cluster": cluster.name, "to": now, "checks": [long]}).wait()
-    assert ended["error"] == "VerificationFailed", "the error for a text that is no number"
+    request = {"cluster": cluster.name, "to": now, "newCluster": f"{cluster.name}-r", "checks": [long]}
+    ended = Recovery(stack, request).wait()
+    assert ended["error"] == "InvalidRequest", "the error for a text that is no number on the source already"
+    contains(ended["cause"], 'check "long" has a bound', f'answers "{"x" * 60}" on the source', "[check-type]")
+    assert len(ended["cause"]) < 1_000, "the length of the cause where the source answers it"
+    target = cluster.mistake(INSERT)
+    ended = Recovery.of(cluster, iso(target), checks=[long]).wait()
+    assert ended["error"] == "VerificationFailed", f"the error for a text that is no number: {ended.get('cause')}"
     contains(ended["cause"], "… (307200 characters)", "is not a number")
     assert len(ended["cause"]) < 32_768, "the length of the cause"
 

@@ -4,12 +4,13 @@ import contextlib
 import datetime
 import json
 
+import dns.resolver
 import pytest
 
 from baseline import Baseline
 from checks import contains, refused, wait_until
-from cluster import Cluster
-from recovery import CONCLUDE, NEEDS_OPERATOR, ROLLED_BACK, WITHOUT_APPROVAL, Recovery, up_to
+from cluster import Cluster, iso
+from recovery import BLOCKED, CONCLUDE, NEEDS_OPERATOR, ROLLED_BACK, WITHOUT_APPROVAL, Recovery, up_to
 from stages import APPROVE, ASK, DONE, FENCE, KEEP, KEPT, MOVE_BACK, REWIND, START, UNCONFIRMED, UNDO_FENCE, UNTOUCHED
 from shop import create_shop
 
@@ -25,6 +26,7 @@ def is_kept(run, cause, hours=24, fenced=False):
     tags = {tag["Key"]: tag["Value"] for tag in described["TagList"]}
     until = tags["aurora-rewind:keep-until"]
     left = datetime.datetime.fromisoformat(until.replace("Z", "+00:00")) - datetime.datetime.now(datetime.timezone.utc)
+    # Rounded to a second, so up to half of one later.
     assert 0 < hours * 3600 - left.total_seconds() < 600, f"it is kept until {until}"
     contains(cause, f"the restored cluster {new} is kept with its instances until {until}", "it is fenced" if fenced else f"rewind resume {run.id}")
     source = run.stack.describe(run.request["cluster"])
@@ -32,6 +34,19 @@ def is_kept(run, cause, hours=24, fenced=False):
     assert tags["aurora-rewind:source-resource-id"] == source["DbClusterResourceId"], "the source that it is of"
     assert "aurora-rewind:fenced-by" not in tags, "the mark of a fenced source"
     assert described["Status"] == "available" and run.stack.instances(new), "the cluster and its instances"
+
+
+def point_back(stack, cluster):
+    """Points the record at the source again; waits for the name server, which remembers a zone for a moment."""
+    stack.change_record("UPSERT", cluster.record, cluster.endpoint, 1)
+    address = stack.resolve(cluster.endpoint)
+
+    def leads_there():
+        # Before, the record led out of what the name server knows.
+        with contextlib.suppress(dns.resolver.NoAnswer):
+            return stack.resolve(cluster.record) == address
+
+    wait_until(leads_there, f"the way of {cluster.record} to {cluster.endpoint}", timeout=10)
 
 
 @pytest.mark.slow
@@ -50,15 +65,25 @@ def test_expired_approval_leaves_the_source_as_it_was(stack):
 
 def test_failed_check_leaves_the_source_as_it_was(stack, engine):
     cluster = create_shop(stack, f"{engine.prefix}-verify", engine=engine)
-    before = Baseline(cluster)
     cluster.settle()
+    writes = {"name": "tries to write", "database": "shop", "sql": engine.writing_check, "expect": "1"}
+    for sql in engine.refused_checks:
+        request = {"cluster": cluster.name, "to": "1s ago", "dns": cluster.dns(), "checks": [writes | {"sql": sql}]}
+        said = ['check "tries to write" cannot run in shop', engine.read_only, "[check-refused]", "nothing was changed"]
+        Recovery(stack, request).failed(BLOCKED, "InvalidRequest", *said)
+    assert [name for name in stack.inventory() if name.startswith(f"{cluster.name}-r")] == [], "what it restored"
+    assert cluster.value("SELECT count(*) FROM audit.log WHERE what = 'by a check'") == 0, "what the check wrote"
+    assert cluster.value("SELECT count(*) FROM orders") == 4000, "the orders after a check that deletes"
+    # On the source it does not write any more, so only the restored cluster can refuse it.
+    target = cluster.mistake(engine.not_noting)
+    before = Baseline(cluster)
     checks = [
         {"name": "a good one", "database": "shop", "sql": "SELECT count(*) FROM customers", "atLeast": 300},
         {"name": "too few", "database": "shop", "sql": "SELECT count(*) FROM orders", "expect": "4001"},
-        {"name": "tries to write", "database": "shop", "sql": engine.writing_check, "expect": "1"},
+        writes,
         {"name": "no such table", "database": "shop", "sql": "SELECT count(*) FROM ordres", "atLeast": 0},
     ]
-    run = Recovery.of(cluster, "1s ago", dns=cluster.dns(), checks=checks, keepRestored="3h")
+    run = Recovery.of(cluster, iso(target), dns=cluster.dns(), checks=checks, keepRestored="3h")
     path = START + up_to("Verify", REWIND) + KEPT + CONCLUDE
     said = ["too few", "4001", "4000", "tries to write", engine.read_only, "no such table", engine.no_table]
     cause = run.failed(path, "VerificationFailed", *said, "the source was not touched")
@@ -89,7 +114,7 @@ def test_record_that_somebody_changed_stays_and_the_fence_is_lifted(stack, engin
     assert stack.records()[cluster.record] == ("somebody.else.example.org", 1), "the record that somebody changed"
     fenced = run.result("FenceSource")
     contains(str(fenced["layers"]), *engine.texts_of_a_fence)
-    stack.change_record("UPSERT", cluster.record, cluster.endpoint, 1)
+    point_back(stack, cluster)
     before.is_restored(new_cluster_kept=True)
     is_kept(run, cause)
     with cluster.connect("ledger", "app", "apples-and-pears") as session:
@@ -107,7 +132,7 @@ def test_approval_is_not_valid_after_a_record_has_changed(stack):
     path = START + REWIND + up_to("ConfirmApproval", APPROVE) + KEPT + CONCLUDE
     said = [f"{cluster.record} was {cluster.endpoint}", "is CNAME somebody.else.example.org now", "nothing was fenced"]
     cause = run.failed(path, "RecordChanged", *said)
-    stack.change_record("UPSERT", cluster.record, cluster.endpoint, 1)
+    point_back(stack, cluster)
     before.is_restored(new_cluster_kept=True)
     is_kept(run, cause)
 

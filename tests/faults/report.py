@@ -35,8 +35,8 @@ def page():
     lines = [
         "# The fault matrix", "",
         "Every state that invokes a function fails in every way, on real databases and with the real functions: `make faults` runs all of",
-        "it, `make check` a part that another commit has another of. The states come from the declaration in `statemachine/src`, the faults and",
-        "the rules from `tests/faults/flows.py`; `python3 tests/faults/report.py` writes this page: do not edit it here.", "",
+        "it, `make faults PART=3/12` a part. The tables say how each case has to end, and not when it was last run. The states come from the",
+        "declaration in `statemachine/src`, the faults and the rules from `tests/faults/flows.py`; `python3 tests/faults/report.py` writes this page: do not edit it here.", "",
         "| fault | stands for |", "|---|---|",
         *(f"| {name} | {about} |" for name, (_, _, about) in flows.FAULTS.items()), "",
         "In every cell: two applications with sticky connections write by name all the time, and every acknowledged row is on the",

@@ -102,8 +102,8 @@ def problems_of_table(scenario, recovery, ended, before, after, lease):
         told = [(after.get(name) or {"S": None})["S"] for name in ("error", "cause")]
         if told != [ended.get("error"), ended.get("cause")]:
             yield f"the table tells another error than the execution: {told}"
-        own = ("plan", "outcome", "moved")
-        if {name: after.get(name) for name in own} != {name: before.get(name) for name in own}:
+        attributes = ("plan", "outcome", "moved")
+        if {name: after.get(name) for name in attributes} != {name: before.get(name) for name in attributes}:
             yield "what the recovery had recorded of itself is gone"
     old = cluster(recovery)
     if scenario.end == "NeedsOperator":

@@ -26,6 +26,8 @@ mod pages;
 #[cfg(test)]
 mod preflight;
 #[cfg(test)]
+mod specification;
+#[cfg(test)]
 mod template;
 #[cfg(test)]
 mod timeouts;

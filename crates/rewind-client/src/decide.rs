@@ -4,7 +4,7 @@ use crate::{ClientError, ClientResult, RecoveryClient};
 use jiff::Timestamp;
 use rewind_aws::executions::Executions;
 use rewind_aws::recoveries::Recoveries;
-use rewind_core::{Clock, Difference, PendingApproval, Proposal, RecordedDecision, StepError, timeouts};
+use rewind_core::{Clock, Difference, PendingApproval, Plan, Proposal, RecordedDecision, StepError, timeouts};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -124,18 +124,23 @@ impl<E: Executions, R: Recoveries, F> RecoveryClient<E, R, F> {
 /// payload: a field more or less, and the hash differs.
 fn proposal(outputs: &BTreeMap<String, Value>) -> ClientResult<Proposal> {
     let output = |state: &str| outputs.get(state).cloned().unwrap_or_default();
+    let mut plan: Plan = read(output("ValidateWindow"))?;
+    if let Some(preflight) = outputs.get("Preflight") {
+        // All findings of the plan: preflight repeats those that the plan had before it.
+        plan.findings = list(preflight, "findings")?;
+    }
     let mut differences: Vec<Difference> = Vec::new();
     // In the order of the state machine: in another order the same differences have another hash.
-    for state in ["StartRestore", "AddInstances"] {
-        let found = output(state).get("differences").cloned().unwrap_or_default();
-        differences.extend(read::<Option<Vec<Difference>>>(found)?.unwrap_or_default());
+    for state in ["StartRestore", "AddInstances", "FailOver", "HoldJobs"] {
+        differences.extend(list::<Difference>(&output(state), "differences")?);
     }
-    Ok(Proposal {
-        plan: read(output("ValidateWindow"))?,
-        restored: read(output("StartRestore"))?,
-        report: read(output("Verify"))?,
-        differences,
-    })
+    Ok(Proposal { plan, restored: read(output("StartRestore"))?, report: read(output("Verify"))?, differences })
+}
+
+/// Reads a list in the output of a state; empty where it has none.
+fn list<T: DeserializeOwned>(output: &Value, field: &str) -> ClientResult<Vec<T>> {
+    let found = output.get(field).cloned().unwrap_or_default();
+    Ok(read::<Option<Vec<T>>>(found)?.unwrap_or_default())
 }
 
 fn no_decision_pending(id: &str, state: &str) -> ClientError {

@@ -8,7 +8,8 @@ use rewind_aws::fixtures::{in_place_plan, plan, recovered, recovery_record, rest
 use rewind_aws::invoke::{CallFunctions, Called};
 use rewind_aws::recoveries::Recoveries;
 use rewind_core::{
-    ErrorName, Login, Outcome, PendingApproval, Proposal, Recovered, RecoveryRecord, Report, StepError, Tls,
+    Difference, ErrorName, Finding, FindingCode, Login, Outcome, PendingApproval, Plan, Proposal, Recovered,
+    RecoveryRecord, Report, StepError, Tls,
 };
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -90,21 +91,30 @@ impl FakeAws {
     pub fn add_awaiting_approval(&self, id: &str) -> String {
         let login = Login { user: "u".to_owned(), secret_version: "AWSCURRENT".to_owned(), tls: Tls::Verified };
         let report = Report::new(login, Vec::new(), Vec::new(), Vec::new());
+        let found = |what: &str| vec![Difference::new(what, "on", "off", "look at it")];
         let outputs = [
             ("ValidateWindow", json!(plan())),
+            ("Preflight", json!({ "findings": findings(), "blocking": null })),
             ("StartRestore", json!(restored())),
-            ("AddInstances", json!({ "instances": [], "differences": [] })),
+            ("AddInstances", json!({ "instances": [], "differences": found("tags") })),
+            ("FailOver", json!({ "differences": found("writer") })),
+            ("HoldJobs", json!({ "jobs": [], "differences": found("jobs") })),
             ("Verify", json!(report)),
         ];
-        let differences = restored().differences;
-        let proposal = Proposal { plan: plan(), restored: Some(restored()), report: Some(report), differences };
+        let plan = Plan { findings: findings(), ..plan() };
+        let differences = [restored().differences, found("tags"), found("writer"), found("jobs")].concat();
+        let proposal = Proposal { plan, restored: Some(restored()), report: Some(report), differences };
         self.add_approval(id, &outputs, proposal.hash())
     }
 
     /// Adds a recovery in place that waits for a decision on its plan alone; returns the hash of that.
     pub fn add_awaiting_approval_in_place(&self, id: &str) -> String {
-        let outputs = [("ValidateWindow", json!(in_place_plan()))];
-        let proposal = Proposal { plan: in_place_plan(), restored: None, report: None, differences: Vec::new() };
+        let outputs = [
+            ("ValidateWindow", json!(in_place_plan())),
+            ("Preflight", json!({ "findings": findings(), "blocking": null })),
+        ];
+        let plan = Plan { findings: findings(), ..in_place_plan() };
+        let proposal = Proposal { plan, restored: None, report: None, differences: Vec::new() };
         self.add_approval(id, &outputs, proposal.hash())
     }
 
@@ -149,6 +159,10 @@ impl FakeAws {
         // Both agree here; a test of the moment in which they do not adds the event alone.
         self.add_event(arn, What::Ended);
     }
+}
+
+fn findings() -> Vec<Finding> {
+    vec![Finding::warning(FindingCode::Replication, "a replica reads from it", "set it up anew")]
 }
 
 fn execution(arn: &str, status: Status, input: Value) -> Execution {

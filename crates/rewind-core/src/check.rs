@@ -2,6 +2,7 @@
 //!
 //! This module compares query results with what was expected; it never queries a database.
 
+use crate::cut::cut;
 use crate::decimal::Decimal;
 use crate::difference::Difference;
 use crate::identity::ResourceIds;
@@ -53,7 +54,8 @@ impl Expectation {
         };
         // As a decimal, not as f64: counts and sums of money go beyond the 15 digits that f64 keeps apart.
         let number = Decimal::parse(found);
-        let not_a_number = || Some(format!("\"{found}\" is not a number"));
+        // Cut before the words, which would be cut off behind a long text.
+        let not_a_number = || Some(format!("\"{}\" is not a number", cut(found, 60)));
         let met = match self {
             // Also for the text "NULL", which reads like what is expected.
             Self::Null => return Err(Some("it answered a text, not NULL".to_owned())),

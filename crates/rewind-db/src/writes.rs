@@ -19,7 +19,7 @@ pub async fn write_position(session: &Session) -> Result<WritePosition, StepErro
     Ok(WritePosition { count, server })
 }
 
-/// The number of counted writes that closing so many logins takes: databases and roles of PostgreSQL, accounts of MySQL.
+/// The least number of counted writes that closing so many logins takes: databases and roles of PostgreSQL, accounts of MySQL.
 pub fn writes_of_closing(session: &Session, logins: u64) -> u64 {
     on_engine!(session, connection => connection.writes_of_closing(logins))
 }

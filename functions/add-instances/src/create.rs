@@ -12,6 +12,8 @@ use rewind_core::{Difference, ErrorName, Plan, PlannedInstance, Recovery, StepEr
 
 /// The prefix of the tags by which Application Auto Scaling knows its own readers.
 const OF_AUTOSCALING: &str = "application-autoscaling:";
+/// The code with which a refusal begins where a permission is missing: no other name of the instance helps then.
+const ACCESS_DENIED: &str = "AccessDenied";
 
 impl<C: ReadClusters + ChangeInstances + TagClusters, K> AddInstances<C, K> {
     /// Creates what is missing; returns the names of the instances that are there, and the differences.
@@ -156,6 +158,9 @@ fn no_writer(plan: &Plan, planned: &PlannedInstance, refusal: &Refusal) -> StepE
             plan.engine_version,
             planned.create_command(&plan.new_cluster, plan.engine)
         ),
+        RefusedFor::Other if refusal.message.starts_with(ACCESS_DENIED) => {
+            "allow the caller the action that is named, and start again".to_owned()
+        }
         RefusedFor::Other => format!(
             "mend what AWS's message names; an instance of that name is renamed with `aws rds modify-db-instance \
              --db-instance-identifier {} --apply-immediately --new-db-instance-identifier` and another name; then resume the recovery",

@@ -2,7 +2,7 @@
 
 use super::{ConfirmCutover, Input, ReachedServer};
 use crate::led::{Led, Servers, led};
-use rewind_access::target;
+use rewind_access::{target, writer};
 use rewind_aws::rds::{Cluster, Instance, ReadClusters};
 use rewind_aws::secrets::Logins;
 use rewind_core::{Clock, Endpoint, StepError};
@@ -41,11 +41,28 @@ impl<C: ReadClusters, S: Logins, K: Clock> ConfirmCutover<C, S, K> {
                     };
                     (found.to_string(), led)
                 }
-                Err(error) => (error.to_string(), Led::Unseen(error.to_string())),
+                // No certificate of the source names an endpoint of the restored cluster: as the source it may be let in.
+                Err(error) => match self.source_behind(input, &network, &record.name).await {
+                    Some(found) => {
+                        let led = Led::Elsewhere(format!("{found}, which is of {}", input.plan.cluster));
+                        (found.to_string(), led)
+                    }
+                    None => (error.to_string(), Led::Unseen(error.to_string())),
+                },
             };
             reached.push(ReachedServer { name: record.name.clone(), matches: led == Led::There, server, led });
         }
         Ok(reached)
+    }
+
+    /// The server of the source to which `name` leads; none where it leads to none, or that cannot be seen.
+    async fn source_behind(&self, input: &Input, network: &Network, name: &str) -> Option<ServerIdentity> {
+        let source = self.access.cluster(&input.plan.cluster).await.ok()?;
+        let credentials = self.access.credentials(&source, &input.plan.secret_arn, self.clock.now()).await.ok()?;
+        let by_name = writer(&source).ok()?.by_name(name);
+        let found = identify(network, &by_name, &credentials).await.ok()?;
+        // Where no certificate is verified, a server of the restored cluster may have answered as well.
+        self.is_of_source(input, network, &found).await.then_some(found)
     }
 
     /// True if `found` is a server of the source, as far as that can be seen.

@@ -2,7 +2,7 @@
 //! deletes nothing and changes nothing else.
 
 use super::{Finish, KeepInput};
-use jiff::{Timestamp, Unit};
+use jiff::{RoundMode, Timestamp, TimestampRound, Unit};
 use rewind_aws::rds::{Cluster, ReadClusters, TagClusters, Tagged, is_foreign};
 use rewind_core::names::{KEEP_UNTIL_TAG, RECOVERY_TAG};
 use rewind_core::{Clock, StepError};
@@ -33,7 +33,9 @@ impl<C: ReadClusters + TagClusters, K: Clock> Finish<C, K> {
             return Ok(Kept { cluster: None, keep_until: None, what: format!("there is no restored cluster {name}") });
         };
         let until = self.clock.now().checked_add(plan.keep_restored()).map_err(|e| StepError::bug(e.to_string()))?;
-        let until = until.round(Unit::Second).map_err(|e| StepError::bug(e.to_string()))?;
+        // Cut, so that it is never kept for longer than was asked for.
+        let whole = TimestampRound::new().smallest(Unit::Second).mode(RoundMode::Trunc);
+        let until = until.round(whole).map_err(|e| StepError::bug(e.to_string()))?;
         let tags = [(KEEP_UNTIL_TAG.to_owned(), until.to_string())];
         Ok(match self.clusters.tag(&cluster.arn, &tags).await? {
             Tagged::Yes => kept(&cluster, Some(until), &format!("until {until}"), &way_on(&recovery.id, fenced)),

@@ -1,4 +1,4 @@
-//! Finds the end of a transaction in a binary log: nothing else of the format must be known. It reads headers and interprets no row.
+//! Finds the end of a transaction in a binary log, and the statements in words. It reads headers and interprets no row.
 //!
 //! The format: <https://mariadb.com/kb/en/replication-protocol/>; every event begins with 19 bytes: time (4), type (1), server (4),
 //! length (4), end (4), flags (2).
@@ -58,6 +58,42 @@ pub(super) fn boundary(path: &Path, limit: u64) -> io::Result<u64> {
         }
     }
     Ok(whole)
+}
+
+/// Calls `each` with every statement in words from `from` on, after the database that it was said in.
+pub(super) fn statements(path: &Path, from: u64, mut each: impl FnMut(&str, &str)) -> io::Result<()> {
+    let file = File::open(path)?;
+    let (mut at, end) = (from, file.metadata()?.len());
+    let mut header = [0; HEADER as usize];
+    while at + HEADER <= end {
+        file.read_exact_at(&mut header, at)?;
+        let [_, _, _, _, kind, _, _, _, _, a, b, c, d, ..] = header;
+        let length = u32::from_le_bytes([a, b, c, d]);
+        let next = at + u64::from(length);
+        if u64::from(length) < HEADER || next > end {
+            break;
+        }
+        if kind == QUERY {
+            let mut event = vec![0; length as usize];
+            file.read_exact_at(&mut event, at)?;
+            if let Some((database, text)) = statement(&event) {
+                each(&String::from_utf8_lossy(database), &String::from_utf8_lossy(text));
+            }
+        }
+        at = next;
+    }
+    Ok(())
+}
+
+/// The database and the text. After the header: thread (4), duration (4), length of the database's name (1), error (2), length of the
+/// variables (2), the variables, the name, a zero byte, the text, the checksum (4).
+fn statement(event: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (fixed, rest) = event.get(HEADER as usize..)?.split_at_checked(13)?;
+    let &[_, _, _, _, _, _, _, _, database, _, _, low, high] = fixed else { return None };
+    let (_, rest) = rest.split_at_checked(u16::from_le_bytes([low, high]).into())?;
+    let (database, rest) = rest.split_at_checked(database.into())?;
+    let [0, text @ .., _, _, _, _] = rest else { return None };
+    Some((database, text))
 }
 
 #[derive(Debug, Clone, Copy)]

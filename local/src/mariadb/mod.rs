@@ -7,6 +7,7 @@ mod binlog;
 pub mod cluster;
 mod config;
 mod context;
+mod events;
 mod history;
 pub mod host;
 mod proxy;

@@ -7,6 +7,7 @@
 use super::admin::LoginAs;
 use super::binlog::{self, START};
 use super::config::{Identity, Role};
+use super::events::{self, Off};
 use super::history::{Position, RestorePoint, log_file};
 use super::server::Server;
 use crate::servers::Error;
@@ -39,7 +40,7 @@ pub(super) async fn rebuild(host: &Host, password: &str, point: &RestorePoint, d
     let relay = scratch.relay();
     host.make_dir(&relay)?;
     let first = point.base.at.file.max(1);
-    let mut index = String::new();
+    let (mut index, mut relays) = (String::new(), Vec::new());
     for number in first..=to.file {
         let (from, name) = (log_file(&point.log, number), relay.join(format!("relay.{number:06}")));
         copy(host, &from, &name).await?;
@@ -49,11 +50,20 @@ pub(super) async fn rebuild(host: &Host, password: &str, point: &RestorePoint, d
             log.set_len(to.offset).map_err(file(&name))?;
         }
         index.push_str(&format!("{}\n", name.display()));
+        relays.push(name);
     }
     host.write(&relay.join("relay.index"), &index)?;
     let applied = async {
         scratch.start(host, SCRATCH, Role::Scratch { relay: &relay }, None).await?;
-        apply(host, &scratch, password, first, point.base.at.offset.max(START)).await
+        let offset = point.base.at.offset.max(START);
+        let mut off = Off::of(&scratch.run(host, LoginAs::Admin(password), events::LIST).await?);
+        let mut from = offset;
+        for relay in &relays {
+            binlog::statements(relay, from, |database, text| off.follow(database, text)).map_err(file(relay))?;
+            from = START;
+        }
+        apply(host, &scratch, password, first, offset).await?;
+        scratch.run(host, LoginAs::Admin(password), &off.statements()).await.map(drop)
     }
     .await;
     applied.and(scratch.stop().await)?;

@@ -77,7 +77,7 @@ fn stage((name, states): (&'static str, Vec<State>)) -> impl Iterator<Item = Sta
 
 /// The stages in which clients have no database, or may have none. They are bounded by what people can bear, which is
 /// minutes: the undo then opens the source again.
-const INSIDE_THE_OUTAGE: [&str; 3] = ["fence", "backtrack", "cutover"];
+const INSIDE_THE_OUTAGE: [&str; 4] = ["fence", "backtrack", "cutover", "release"];
 
 /// From the restore on a state waits out an hour of what passes by itself: giving up earlier would throw away hours of
 /// restore. An undo does so too, for giving up would leave the source fenced.

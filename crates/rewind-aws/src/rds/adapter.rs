@@ -394,8 +394,15 @@ impl ChangeParameterGroups for Rds {
         Ok(())
     }
 
-    /// IAM: `rds:DeleteDBClusterParameterGroup`.
+    /// IAM: `rds:DescribeDBClusterParameters`, `rds:DeleteDBClusterParameterGroup`.
     async fn delete_group(&self, group: &str) -> AwsResult<bool> {
+        // Looked for first: the policy goes by the group's tag, and the deletion of one that is not there would be refused.
+        let read = self.0.describe_db_cluster_parameters().db_cluster_parameter_group_name(group).max_records(20);
+        match read.send().await {
+            Ok(_) => {}
+            Err(e) if is(code(&e), "DBParameterGroupNotFound") => return Ok(true),
+            Err(e) => return Err(classify(&e, Call::Read, &format!("rds:DescribeDBClusterParameters of {group}"))),
+        }
         match self.0.delete_db_cluster_parameter_group().db_cluster_parameter_group_name(group).send().await {
             Ok(_) => Ok(true),
             Err(e) if is(code(&e), "DBParameterGroupNotFound") => Ok(true),

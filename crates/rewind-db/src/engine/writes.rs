@@ -37,7 +37,7 @@ pub(crate) trait WriteOperations: Connection {
     /// The count of writes by now.
     fn writes(&self) -> impl Future<Output = Result<Option<u64>, StatementError>> + Send;
 
-    /// The number of counted writes that closing so many logins takes.
+    /// The least number of counted writes that closing so many logins takes.
     fn writes_of_closing(&self, logins: u64) -> u64;
 }
 

@@ -1,7 +1,7 @@
 //! The writes of PostgreSQL: every transaction that writes gets an id, and the cluster issues them in order.
 
 use super::connection::PostgresqlConnection;
-use crate::engine::{Connection, WriteOperations};
+use crate::engine::{Connection, LoginOperations, WriteOperations};
 use crate::error::StatementError;
 
 impl WriteOperations for PostgresqlConnection {
@@ -21,8 +21,11 @@ impl WriteOperations for PostgresqlConnection {
         Ok(next.first().and_then(|id| id.parse().ok()))
     }
 
-    /// One transaction each: the fence runs every `ALTER` by itself.
+    /// One transaction for each statement of the fence, which holds many changes. Where the server refused one of them the
+    /// statement was split, and the fence wrote more than this: then the count looks as if a client had written, never the
+    /// other way round.
     fn writes_of_closing(&self, logins: u64) -> u64 {
-        logins
+        let at_once = u64::try_from(self.changes_at_once()).unwrap_or(u64::MAX);
+        logins.div_ceil(at_once)
     }
 }
