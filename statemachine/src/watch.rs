@@ -47,9 +47,10 @@ fn states() -> Vec<State> {
     vec![
         State::pass("Begin")
             .comment("Gives every variable its first value.")
-            .keep_as("recovery", "$states.input.recovery")
-            .keep_as("cluster", "$states.input.cluster")
-            .keep_as("seconds", "$states.input.seconds")
+            // Only a recovery starts it, but an execution that dies here would page as nothing does.
+            .keep_as("recovery", "$type($states.input.recovery) = 'object' ? $states.input.recovery : {'id': 'unknown'}")
+            .keep_as("cluster", "$type($states.input.cluster) = 'string' ? $states.input.cluster : 'unknown'")
+            .keep_as("seconds", "$type($states.input.seconds) = 'number' ? $states.input.seconds : 0")
             .assign("ended", false.into())
             .assign("failure", object([]))
             .next("WaitForFence"),

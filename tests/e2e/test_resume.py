@@ -12,7 +12,7 @@ from stages import DONE, FENCE, REWIND, stage
 from test_cli import Terminal
 
 RIGHT = [{"name": "orders are back", "database": "shop", "sql": "SELECT count(*) FROM orders", "expect": "4000"}]
-READ = ["Begin", "IsLeaseNeeded", "ReadResumed", "IsResumedOver"]
+READ = ["Begin", "IsLeaseNeeded", "ReadResumed", "ReadResumedFence", "IsResumedOver"]
 # The execution is over, and its lease is still there.
 STOPPED = [*READ, "DescribeResumed", "IsLeaseToTakeOver", "IsLeaseNeeded"]
 ADOPTED = [

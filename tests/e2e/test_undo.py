@@ -10,8 +10,9 @@ import pytest
 from baseline import Baseline
 from checks import contains, refused, wait_until
 from cluster import Cluster, iso
+from engines import MYSQL
 from recovery import BLOCKED, CONCLUDE, NEEDS_OPERATOR, ROLLED_BACK, WITHOUT_APPROVAL, Recovery, up_to
-from stages import APPROVE, ASK, DONE, FENCE, KEEP, KEPT, MOVE_BACK, REWIND, START, UNCONFIRMED, UNDO_FENCE, UNTOUCHED
+from stages import APPROVE, ASK, DONE, FENCE, KEEP, KEPT, MOVE_BACK, RELEASE, REWIND, START, UNCONFIRMED, UNDO_FENCE, UNTOUCHED
 from shop import create_shop
 
 ASKED = START + REWIND + ASK
@@ -160,8 +161,10 @@ def hidden(stack, run, cluster):
         stack.route53.delete_hosted_zone(Id=zone)
 
 
-def test_name_that_leads_elsewhere_moves_the_records_back_if_nobody_wrote(stack, engine):
-    cluster = create_shop(stack, f"{engine.prefix}-elsewhere", engine=engine)
+def test_name_that_leads_elsewhere_moves_the_records_back_if_nobody_wrote(stack):
+    # On MySQL alone: the local PostgreSQL commits four times a second, so that a restore can stop at any moment, and that counts as
+    # somebody's writes. tests/paths and functions/fence-source/tests/written.rs have the rest.
+    cluster = create_shop(stack, "e2e-my-elsewhere", engine=MYSQL)
     before = Baseline(cluster)
     cluster.settle()
     run = Recovery.of(cluster, "1s ago", dns=cluster.dns())
@@ -221,7 +224,7 @@ def test_writer_that_cannot_be_seen_is_told_and_nothing_goes_back(stack):
     stack.rds.delete_db_instance(DBInstanceIdentifier=f"{new}-1", SkipFinalSnapshot=True)
     wait_until(lambda: not stack.instances(new), "the end of the new writer")
     run.decide("approved")
-    output = run.recovered(SWITCHED + FOLLOWED + ["IsCutoverConfirmed", *UNCONFIRMED, *DONE], timeout=400)
+    output = run.recovered(SWITCHED + FOLLOWED + ["IsCutoverConfirmed", *UNCONFIRMED, *RELEASE, *DONE], timeout=400)
     contains(output["notes"][0], "NOT CONFIRMED", f"the records point at {new}")
     assert cluster.groups == sorted(stack.fence_groups), "the fenced source's security groups"
     assert stack.records()[cluster.record][0] == stack.describe(new)["Endpoint"], "the record"

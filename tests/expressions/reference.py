@@ -18,7 +18,7 @@ from collections import defaultdict
 
 import ministack_strict
 from jsonata import timebox
-from scenario import CLEAN_UP, CLEAN_UP_WITHOUT_TIMEOUTS, MACHINE, UNDO, WITHOUT_TIMEOUTS
+from scenario import CLEAN_UP, CLEAN_UP_WITHOUT_TIMEOUTS, MACHINE, UNDO, WATCH, WITHOUT_TIMEOUTS
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 
@@ -28,7 +28,10 @@ INTEGRITY = "WhQB5tXQ32qjkx2GYHFw2XbL90u+LLzjofAYwi+86g6SyZeXHz9F1Q0amy3dWRYczsh
 
 DEFINITIONS = {
     MACHINE: "rewind", WITHOUT_TIMEOUTS: "rewind", UNDO: "undo", CLEAN_UP: "cleanup", CLEAN_UP_WITHOUT_TIMEOUTS: "cleanup",
+    WATCH: "watch",
 }  # fmt: skip
+# The deployed watch, which every recovery starts beside the copies; CloudFormation gives it letters behind its name.
+DEPLOYED_WATCH = "rewind-paths-FenceWatch-"
 AT = 1795428000000  # the time of every evaluation: 2026-11-23T10:00:00Z
 
 # What a field takes, by its name: the rest takes anything.
@@ -58,6 +61,11 @@ def definitions() -> dict:
     return {name: json.loads((ROOT / "statemachine" / f"{name}.asl.json").read_text()) for name in DEFINITIONS.values()}
 
 
+def definition_of(machine: str) -> str:
+    """The definition of a machine by its name on the local Step Functions."""
+    return DEFINITIONS[WATCH if machine.startswith(DEPLOYED_WATCH) else machine]
+
+
 def places_of(definitions: dict) -> list[tuple]:
     """Where each expression stands: the machine, the state, and the path inside it."""
     return [(name, *place) for name, definition in definitions.items() for place, _ in expressions_of(definition)]
@@ -66,7 +74,7 @@ def places_of(definitions: dict) -> list[tuple]:
 def check(reference, definitions: dict, recorded: list) -> tuple[dict, int]:
     """The problems of each place, in sentences, and how many cases were tried."""
     places = set(places_of(definitions))
-    evaluated = {(DEFINITIONS[line["machine"]], line["state"], line["where"]) for line in recorded}
+    evaluated = {(definition_of(line["machine"]), line["state"], line["where"]) for line in recorded}
     problems = defaultdict(list)
     for place in places - evaluated:
         problems[place].append("no path evaluates it")
@@ -120,7 +128,7 @@ def cases_of(recorded: list, types):
     missing = missing_somewhere(recorded)
     tried = set()
     for line in recorded:
-        name = DEFINITIONS[line["machine"]]
+        name = definition_of(line["machine"])
         case = {"place": (name, line["state"], line["where"]), "expression": line["expression"], "guards": line["guards"]}
         for but, bindings in [("as it was", line["bindings"]), *variants(name, line, missing, types)]:
             key = hashlib.sha256(repr((case["place"], line["expression"], json.dumps(bindings, sort_keys=True))).encode()).digest()
@@ -144,7 +152,7 @@ def general(path: tuple) -> tuple:
 def missing_somewhere(recorded: list) -> dict:
     """The values that some evaluation of a state has not, or has as null, though another one of it has them."""
     known, missing = defaultdict(set), defaultdict(set)
-    everything = [(DEFINITIONS[line["machine"]], line["state"], path, value) for line in recorded for path, value in walk(line["bindings"])]
+    everything = [(definition_of(line["machine"]), line["state"], path, value) for line in recorded for path, value in walk(line["bindings"])]
     for name, state, path, value in everything:
         if isinstance(value, dict):
             known[name, state, general(path)].update(value)

@@ -327,6 +327,29 @@ def scenarios():
             )
             for state in ["FenceRestored", "UndoSwapDns"]
         ],
+        *[
+            Scenario(
+                f"a name leads elsewhere, and there is a bug in {state}: nothing more is done",
+                up_to("ConfirmCutover") + [*before, state, *NEEDS_OPERATOR],
+                "RecordChanged",
+                [f"then undoing failed: no luck [Bug in {state}]"],
+                script=ELSEWHERE | fenced(untouched, "its count of writes was 7") | {call: always("Bug", "no luck")},
+                calls={"UndoFenceSource": 0},
+                lease_stays=True,
+            )
+            for state, call, before, untouched in [
+                ("UndoSwapDns", "UndoSwapDns", UNTOUCHED, True), ("LiftRestoredFence", "UndoFenceRestored", UNTOUCHED, False),
+            ]
+        ],
+        Scenario(
+            "a name leads elsewhere, and there is a bug in FenceRestored: nothing more is done",
+            up_to("ConfirmCutover") + ["FenceRestored", *NEEDS_OPERATOR],
+            "RecordChanged",
+            ["then undoing failed: no luck [Bug in FenceRestored]"],
+            script=ELSEWHERE | {"FenceRestored": always("Bug", "no luck")},
+            calls={"UndoSwapDns": 0, "UndoFenceSource": 0},
+            lease_stays=True,
+        ),
         Scenario(
             "a server behind a name cannot be seen: people are told and nothing goes back",
             up_to("IsCutoverConfirmed") + [*UNCONFIRMED, *RELEASE, *DONE],

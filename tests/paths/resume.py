@@ -159,6 +159,10 @@ def refused():
             f"the record cannot be read: {error}", [*READ[:3], *path], error, earlier={}, request={},
             mocked={"ReadResumed": mocked}, recorded=False,
         )  # fmt: skip
+        yield Resume(
+            f"the record of its fence cannot be read: {error}", [*READ[:4], *path], error, earlier={}, request={},
+            mocked={"ReadResumedFence": mocked}, recorded=False,
+        )  # fmt: skip
 
 
 def run(deployment, scenario):

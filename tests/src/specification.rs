@@ -27,7 +27,8 @@ fn every_promise_has_a_number_of_its_own() {
 fn every_promise_names_tests_that_exist() {
     let test = Regex::new(r"`([\w./-]+\.(?:rs|py))::(\w+)`").unwrap();
     for (number, held_by) in promises() {
-        let named: Vec<_> = test.captures_iter(&held_by).map(|found| (found[1].to_owned(), found[2].to_owned())).collect();
+        let named: Vec<_> =
+            test.captures_iter(&held_by).map(|found| (found[1].to_owned(), found[2].to_owned())).collect();
         assert!(!named.is_empty(), "{number} names no test: {held_by}");
         for (path, name) in named {
             let code = files::read(&path);

@@ -19,7 +19,7 @@ const RECORD: &str = "($i := $states.result.Item; $plan := $exists($i.plan.S) ? 
 /// The request with the fields of the earlier one that it leaves out, and without those that are null in it. What the restored cluster settles is that
 /// cluster's, whatever either says, and ValidateWindow compares it with what was asked.
 const MERGED: &str = "($i := $states.result.Item; $plan := $exists($i.plan.S) ? $parse($i.plan.S) : {}; \
-    $exists($plan.newCluster) ? $sift($merge([$exists($i.request.S) ? $parse($i.request.S) : {}, {'dryRun': false}, $request, \
+    $exists($plan.newCluster) and $type($request) = 'object' ? $sift($merge([$exists($i.request.S) ? $parse($i.request.S) : {}, {'dryRun': false}, $request, \
     {'cluster': $plan.cluster, 'to': $plan.target, 'newCluster': $plan.newCluster, 'strategy': $plan.strategy}]), \
     function($value) { $type($value) != 'null' }) : $request)";
 
