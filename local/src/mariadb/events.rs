@@ -1,4 +1,4 @@
-//! Which events are off. Replication switches off every event that it creates or alters, those that were off as those that were on:
+//! The events that are off. Replication switches off every event that it creates or alters, those that were off as those that were on:
 //! a rebuilt server must be told which of them ran. On Aurora a restored cluster has them as they were.
 
 use super::accounts::literal;
@@ -49,7 +49,7 @@ fn key(database: &str, name: &str) -> (String, String) {
     (database.to_owned(), name.to_lowercase())
 }
 
-/// What `CREATE EVENT` or `ALTER EVENT` says.
+/// The event of a `CREATE EVENT` or `ALTER EVENT`, and whether that leaves it on.
 #[derive(Debug)]
 struct Statement {
     creates: bool,
