@@ -200,6 +200,7 @@ impl<C: ReadClusters + ReadBacktracks, F: FollowChange, K: Clock> AwaitRewind<C,
         };
         match what {
             WaitFor::Cluster => {
+                refuse_unusable(name, &cluster.status)?;
                 refuse_hopeless(name, &cluster.status, |happened| failed(plan, happened))?;
                 // The restorable times appear later than this status; nothing that follows needs them.
                 Ok(Seen::new(cluster.status == "available", format!("{name} is {}", cluster.status)))
@@ -364,6 +365,17 @@ fn instance_is_late(planned: &PlannedInstance, status: &str) -> Difference {
 fn is_up(instance: &Instance) -> bool {
     // Without an endpoint nobody can log in, whatever the status is.
     instance.status == "available" && instance.endpoint.is_some()
+}
+
+/// Refuses states that people end, and in which the restored data is there: a failed restore would be deleted.
+fn refuse_unusable(name: &str, status: &str) -> Result<(), StepError> {
+    let is_unusable = ["stopping", "stopped", "storage-full"].contains(&status) || status.starts_with("inaccessible-");
+    if !is_unusable {
+        return Ok(());
+    }
+    Err(StepError::new(ErrorName::ClusterNotReady, format!("{name} is {status}"))
+        .changed("the source was not touched")
+        .advice("end that state (a stopped cluster: `aws rds start-db-cluster`), and go on with what is restored"))
 }
 
 /// Refuses states that never become `available` by themselves.
