@@ -5,6 +5,7 @@ pub use crate::route53_role::Route53;
 use crate::AwsResult;
 use crate::classify::{Call, classify, code};
 use crate::route53_role::ReachZones;
+use aws_sdk_route53::operation::list_resource_record_sets::builders::ListResourceRecordSetsFluentBuilder as ListRecordSets;
 use aws_sdk_route53::types::{
     Change as SdkChange, ChangeAction, ChangeBatch, ChangeStatus, ResourceRecord, ResourceRecordSet, RrType,
 };
@@ -96,26 +97,8 @@ impl ListRecords for Route53 {
     /// IAM: `route53:ListResourceRecordSets`, `sts:AssumeRole`.
     async fn all_records(&self, zone: &str) -> AwsResult<Option<Vec<RecordSet>>> {
         let client = self.client().await?;
-        let mut found = Vec::new();
-        let mut call = client.list_resource_record_sets().hosted_zone_id(zone);
-        loop {
-            let page = match call.send().await {
-                Ok(page) => page,
-                Err(e) if is_gone(code(&e)) => return Ok(None),
-                Err(e) => return Err(classify(&e, Call::Read, &format!("route53:ListResourceRecordSets of {zone}"))),
-            };
-            found.extend(page.resource_record_sets.into_iter().map(read_set));
-            if !page.is_truncated {
-                return Ok(Some(found));
-            }
-            call = client
-                .list_resource_record_sets()
-                .hosted_zone_id(zone)
-                .set_start_record_name(page.next_record_name)
-                .set_start_record_type(page.next_record_type)
-                // All three, because a page can end between two sets of one name.
-                .set_start_record_identifier(page.next_record_identifier);
-        }
+        let sets = every_set(client.list_resource_record_sets(), zone, is_gone).await?;
+        Ok(sets.map(|sets| sets.into_iter().map(read_set).collect()))
     }
 }
 
@@ -159,6 +142,33 @@ impl FollowChange for Route53 {
             .map_err(|e| classify(&e, Call::Read, &format!("route53:GetChange of {change_id}")))?;
         // INSYNC speaks for the servers of Route 53 only: resolvers keep the old value for its TTL after that.
         Ok(answer.change_info.is_some_and(|info| info.status == ChangeStatus::Insync))
+    }
+}
+
+/// Reads every record set of a zone by `list`, page after page; none where `is_hidden` holds for the code of the refusal.
+pub(crate) async fn every_set(
+    list: ListRecordSets,
+    zone: &str,
+    is_hidden: fn(Option<&str>) -> bool,
+) -> AwsResult<Option<Vec<ResourceRecordSet>>> {
+    let list = list.hosted_zone_id(zone);
+    let (mut found, mut call) = (Vec::new(), list.clone());
+    loop {
+        let page = match call.send().await {
+            Ok(page) => page,
+            Err(e) if is_hidden(code(&e)) => return Ok(None),
+            Err(e) => return Err(classify(&e, Call::Read, &format!("route53:ListResourceRecordSets of {zone}"))),
+        };
+        found.extend(page.resource_record_sets);
+        if !page.is_truncated {
+            return Ok(Some(found));
+        }
+        call = list
+            .clone()
+            .set_start_record_name(page.next_record_name)
+            .set_start_record_type(page.next_record_type)
+            // All three, because a page can end between two sets of one name.
+            .set_start_record_identifier(page.next_record_identifier);
     }
 }
 

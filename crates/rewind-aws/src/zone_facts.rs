@@ -2,7 +2,7 @@
 
 use crate::AwsResult;
 use crate::classify::{Call, classify, code};
-use crate::route53::Route53;
+use crate::route53::{Route53, every_set};
 use crate::route53_role::ReachZones;
 use aws_sdk_route53::types::ResourceRecordSet;
 
@@ -44,26 +44,8 @@ impl ReadZones for Route53 {
     /// IAM: `route53:ListResourceRecordSets`, `sts:AssumeRole`.
     async fn zone_records(&self, zone: &str) -> AwsResult<Option<Vec<ZoneRecord>>> {
         let client = self.client().await?;
-        let mut found = Vec::new();
-        let mut call = client.list_resource_record_sets().hosted_zone_id(zone);
-        loop {
-            let page = match call.send().await {
-                Ok(page) => page,
-                Err(e) if is_out_of_sight(code(&e)) => return Ok(None),
-                Err(e) => return Err(classify(&e, Call::Read, &format!("route53:ListResourceRecordSets of {zone}"))),
-            };
-            found.extend(page.resource_record_sets.into_iter().map(read_record));
-            if !page.is_truncated {
-                return Ok(Some(found));
-            }
-            call = client
-                .list_resource_record_sets()
-                .hosted_zone_id(zone)
-                .set_start_record_name(page.next_record_name)
-                .set_start_record_type(page.next_record_type)
-                // All three, because a page can end between two sets of one name.
-                .set_start_record_identifier(page.next_record_identifier);
-        }
+        let sets = every_set(client.list_resource_record_sets(), zone, is_out_of_sight).await?;
+        Ok(sets.map(|sets| sets.into_iter().map(read_record).collect()))
     }
 
     /// IAM: `route53:ListHostedZones`, `sts:AssumeRole`.
