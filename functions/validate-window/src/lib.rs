@@ -5,6 +5,7 @@
 mod adopt;
 mod limits;
 mod plan_text;
+pub mod policy;
 mod record_findings;
 mod records;
 mod refusal;
@@ -12,6 +13,7 @@ mod secret;
 pub mod wake;
 
 use adopt::{Adoption, Resumed, adoption};
+use policy::Policy;
 use refusal::invalid;
 use rewind_aws::rds::tags::is_value;
 use rewind_aws::rds::{Cluster, Instance, ReadClusters, ReadParameters, is_foreign};
@@ -53,6 +55,8 @@ pub struct ValidateWindow<C, Z, S, K> {
     pub clock: K,
     /// The security groups of the fence; empty where the deployment has none.
     pub fence_groups: Vec<String>,
+    /// The deployment's rules about what may be asked for.
+    pub policy: Policy,
 }
 
 /// The payload of the step.
@@ -183,6 +187,7 @@ impl<C: ReadClusters + ReadParameters, Z: Zones + ReadZones, S: FindSecrets, K: 
         plan.warnings.extend(pending);
         plan.warnings.extend(secret.note);
         plan.warnings.extend(adoption.iter().flat_map(Adoption::warnings));
+        self.policy.refuse(&plan)?;
         limits::refuse_unverified(&plan, request.unverified)?;
         limits::refuse_too_large(&plan)?;
         Ok(plan)

@@ -4,6 +4,7 @@ use rewind_aws::rds::{Rds, fence_groups_from_env};
 use rewind_aws::{Aws, route53::Route53, secrets::Secrets, wake::Waker};
 use rewind_lambda::SystemClock;
 use validate_window::ValidateWindow;
+use validate_window::policy::Policy;
 use validate_window::wake::{Waking, functions_from_env};
 
 #[tokio::main(flavor = "current_thread")]
@@ -15,6 +16,7 @@ async fn main() -> Result<(), lambda_runtime::Error> {
         secrets: Secrets::new(&aws),
         clock: SystemClock,
         fence_groups: fence_groups_from_env(),
+        policy: Policy::read(|name| std::env::var(name).ok())?,
     };
     rewind_lambda::start(Waking { step, waker: Waker::new(&aws), functions: functions_from_env() }).await
 }
