@@ -293,7 +293,7 @@ where
         fenced_cluster: &FencedCluster,
         cluster: &Cluster,
     ) -> Result<Vec<Credential>, StepError> {
-        self.access.credentials(cluster, &input.plan.secret_arn, fenced_cluster.password_moment).await
+        self.access.credentials(cluster, &input.plan, fenced_cluster.password_moment).await
     }
 
     async fn connect(

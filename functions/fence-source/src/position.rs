@@ -14,9 +14,9 @@ impl<C: ReadClusters, S: Logins, N: Sync, K: Clock> FenceSource<C, S, N, K> {
         let restored = input.restored.as_ref().filter(|_| input.plan.strategy == Strategy::Restore)?;
         let read = async {
             let cluster = self.access.cluster(&restored.cluster).await?;
-            let (id, secret) = (&input.recovery.id, &input.plan.secret_arn);
+            let (id, plan) = (&input.recovery.id, &input.plan);
             let database = defaults(cluster.engine).maintenance_database;
-            let (_, session) = self.access.log_in(id, &cluster, secret, restored.rewound_to, database).await?;
+            let (_, session) = self.access.log_in(id, &cluster, plan, restored.rewound_to, database).await?;
             let position = write_position(&session).await;
             session.close().await;
             position
