@@ -7,7 +7,7 @@ use rewind_clock::{OutOfTime, within};
 use rewind_core::{Clock, Strategy, timeouts};
 use rewind_db::{WritePosition, defaults, write_position};
 
-impl<C: ReadClusters, S: Logins, N: Sync, K: Clock> FenceSource<C, S, N, K> {
+impl<C: ReadClusters, S: Logins, R: Sync, K: Clock> FenceSource<C, S, R, K> {
     /// Reads where the writes of the restored cluster stand; none if that cannot be read, which stops nothing.
     pub(crate) async fn position_before(&self, input: &Input) -> Option<WritePosition> {
         // In place nothing moves to another cluster.
