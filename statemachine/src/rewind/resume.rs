@@ -67,9 +67,9 @@ pub(super) fn states() -> Vec<State> {
             .comment("Without an answer it counts as running, and its lease is respected.")
             .keep_as("resumed", "$merge([$resumed, {'status': $states.result.Status}])")
             .keep_as("stillRunning", &still_running())
-            .next("MayFunctionRun")
+            .next("IsFunctionPossiblyRunning")
             .catch(&ANY, Vec::new(), "ReadResumedFence"),
-        State::choice("MayFunctionRun")
+        State::choice("IsFunctionPossiblyRunning")
             .comment(
                 "stop-execution does not stop the function that the execution had called: it may still fence the source. While \
                  people are asked none runs that changes anything, and a dry run takes nothing over.",
