@@ -211,6 +211,7 @@ fn states() -> Vec<State> {
             .inputs(["restored"])
             // A person has decided, whatever was written since.
             .input_as("writes", "null")
+            .input_as("holder", "$undo.id")
             .timeout(timeouts::FENCE_SOURCE)
             .next("UndoSwapDns")
             .bugs_to("ConcludeNeedsOperator")

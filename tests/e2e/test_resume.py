@@ -2,6 +2,8 @@
 terminal, from chat and by an event; and refused wherever that cluster is not the right one.
 """
 
+import pytest
+
 from bus import Bus, Requested
 from checks import contains, wait_until
 from cluster import Cluster, iso
@@ -12,9 +14,11 @@ from stages import DONE, FENCE, REWIND, stage
 from test_cli import Terminal
 
 RIGHT = [{"name": "orders are back", "database": "shop", "sql": "SELECT count(*) FROM orders", "expect": "4000"}]
-READ = ["Begin", "IsLeaseNeeded", "ReadResumed", "ReadResumedFence", "IsResumedOver"]
+BEGIN = ["Begin", "IsLeaseNeeded", "ReadResumed", "IsResumedOver"]
+FENCE_READ = ["ReadResumedFence", "IsLeaseToTakeOver", "IsLeaseNeeded"]
+READ = [*BEGIN, *FENCE_READ]
 # The execution is over, and its lease is still there.
-STOPPED = [*READ, "DescribeResumed", "IsLeaseToTakeOver", "IsLeaseNeeded"]
+STOPPED = [*BEGIN, "DescribeResumed", "IsFunctionPossiblyRunning", *FENCE_READ]
 ADOPTED = [
     "AcquireLease", *stage("plan", without=["Planned"]), "RecordResumed", *REWIND, "IsApprovalNeeded", *FENCE, *SWITCH, *DONE
 ]  # fmt: skip
@@ -89,7 +93,7 @@ def test_wrong_check_costs_no_second_restore(stack, engine):
     assert "aurora-rewind:keep-until" in tags(stack, f"{cluster.name}-r"), "until when the cluster is kept"
 
     again = Recovery(stack, {"cluster": cluster.name, "resume": earlier.id, "checks": RIGHT})
-    again.recovered([*READ, "IsLeaseNeeded", *ADOPTED])
+    again.recovered([*READ, *ADOPTED])
     assert stack.describe(f"{cluster.name}-r")["DbClusterResourceId"] == kept["DbClusterResourceId"], "it was restored again"
     assert "aurora-rewind:keep-until" not in tags(stack, f"{cluster.name}-r"), "the cluster with the traffic may be deleted"
     assert cluster.value("SELECT count(*) FROM orders", host=cluster.record) == 4000, "the rows by name"
@@ -113,6 +117,21 @@ def test_resumed_recovery_is_resumed_and_one_that_runs_is_not(stack):
     last = Recovery(stack, {"cluster": cluster.name, "resume": second.id, "approval": "none"})
     last.recovered([*STOPPED, *ADOPTED])
     assert cluster.value("SELECT count(*) FROM orders", host=cluster.record) == 4000, "the rows by name"
+
+
+@pytest.mark.slow
+def test_function_that_outlives_its_stopped_execution_is_waited_for_and_its_fence_is_seen(stack):
+    cluster = settled_shop(stack, "e2e-resume-fence")
+    target = cluster.mistake("DELETE FROM orders")
+    earlier = Recovery.of(cluster, iso(target), dns=cluster.dns(), checks=RIGHT, approval="none")
+    earlier.reaches("FenceSource")
+    # Step Functions ends the execution, and not the function.
+    stack.states.stop_execution(executionArn=earlier.arn)
+    path = [*BEGIN, "DescribeResumed", "IsFunctionPossiblyRunning", "WaitForStopped", *FENCE_READ, "AcquireLease", "ReadLease"]
+    run = Recovery(stack, {"resume": earlier.id, "cluster": cluster.name})
+    run.failed([*path, *CONCLUDE_WITHOUT_LEASE], "LeaseHeld", f"recovery {earlier.id} holds", timeout=260, lease=earlier.id)
+    assert cluster.groups == sorted(stack.fence_groups), "the fence that the function closed by itself"
+    assert "fence" in stack.item(f"fence#{earlier.id}"), "the record of that fence"
 
 
 def test_cluster_of_a_source_that_was_created_anew_is_not_adopted(stack):

@@ -68,6 +68,10 @@ pub struct Plan {
     pub check_timeout_seconds: u64,
     /// The secret with the login for checks and the fence.
     pub secret_arn: String,
+    /// The moment whose version of the secret has the login, where that is known: the secret is rotated on with another cluster.
+    // A plan in the table may be older than this field.
+    #[serde(default)]
+    pub secret_moment: Option<Timestamp>,
     /// Decides if a person is asked.
     pub approval: Approval,
     /// The time that the person has, in seconds.

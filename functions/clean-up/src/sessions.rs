@@ -67,7 +67,7 @@ impl<C: ReadClusters, S: Logins, K: Clock> Databases<C, S, K> {
             // It has those of the moment that it was restored to.
             Kind::Restored => cluster.tag(TARGET_TAG).and_then(|at| at.parse().ok()).unwrap_or(plan.target),
         };
-        let credentials = self.access.credentials(cluster, &plan.secret_arn, moment).await?;
+        let credentials = self.access.credentials(cluster, plan, moment).await?;
         let network = self.access.network.for_recovery(&kept.recovery_id);
         let inspections = instances.iter().filter_map(|instance| Some((instance, instance.endpoint.as_ref()?))).map(
             async |(instance, endpoint)| {

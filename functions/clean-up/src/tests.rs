@@ -298,7 +298,7 @@ async fn a_managed_secret_that_a_later_recovery_still_logs_in_with_keeps_its_clu
         let mut live =
             Cluster { name: "orders-r2".to_owned(), arn: "arn:of:orders-r2".to_owned(), ..clusters[1].clone() };
         live.master_secret = None;
-        live.tags = vec![(SECRET_TAG.to_owned(), secret_tag_value(secret).unwrap())];
+        live.tags = vec![(SECRET_TAG.to_owned(), secret_tag_value(secret, None).unwrap())];
         edit(&mut live);
         clusters.push(live);
         World { rds: FakeRds::with(clusters, instances), ..world }

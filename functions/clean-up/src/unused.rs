@@ -233,7 +233,7 @@ where
         let uses = |other: &&Cluster| {
             // A fenced cluster has no clients. One with a secret of its own has another password by now.
             let serves = other.master_secret.is_none() && other.tag(FENCED_BY_TAG).is_none();
-            serves && other.tag(SECRET_TAG).and_then(secret_of_tag).as_ref() == Some(secret)
+            serves && other.tag(SECRET_TAG).and_then(secret_of_tag).is_some_and(|(arn, _)| arn == *secret)
         };
         let users =
             tagged.iter().filter(|other| other.arn != cluster.arn && other.name != plan.new_cluster).filter(uses);

@@ -13,6 +13,18 @@ pub(crate) fn no_network_layer(cluster: &str) -> StepError {
     .advice("deploy with FenceSecurityGroupIds, or ask for the strategy restore, and start again")
 }
 
+pub(crate) fn fenced_already(cluster: &str, groups: &[String]) -> StepError {
+    StepError::new(
+        ErrorName::RewindFailed,
+        format!("{cluster} has the fence's security groups ({}) already, and this recovery did not fence it", groups.join(", ")),
+    )
+    .changed("nothing was fenced")
+    .advice(format!(
+        "find the fence that is up: an earlier recovery of {cluster} that stopped, by docs/runbook.md#an-execution-was-stopped; lift \
+         it, and start again"
+    ))
+}
+
 pub(crate) fn no_login(cluster: &str, engine: Engine, error: ConnectError) -> StepError {
     let database = defaults(engine).maintenance_database;
     match error {

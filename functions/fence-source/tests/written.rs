@@ -10,16 +10,13 @@ use fence_source::{FenceSource, FencedSide, Input, Output};
 use jiff::Timestamp;
 use rewind_access::Access;
 use rewind_aws::AwsResult;
+use rewind_aws::fence_records::fake::FakeFenceRecords;
 use rewind_aws::fixtures::{ManualClock, STARTED, mysql_source, plan, recovery, restored, source};
 use rewind_aws::rds::Cluster;
 use rewind_aws::rds::fake::FakeRds;
-use rewind_aws::records::Notes;
 use rewind_aws::secrets::{Login, Logins};
 use rewind_db::{Network, Settings, WritePosition};
 use rewind_lambda::Step;
-use serde_json::Value;
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
 use support::Postgres;
 use support::mariadb::MariaDb;
 
@@ -31,41 +28,24 @@ impl Logins for Secret {
     }
 }
 
-/// The notes of one recovery by their names.
-#[derive(Clone, Default)]
-struct Table(Arc<Mutex<BTreeMap<String, Value>>>);
-
-impl Notes for Table {
-    async fn note(&self, _: &str, name: &str) -> AwsResult<Option<Value>> {
-        Ok(self.0.lock().unwrap().get(name).cloned())
-    }
-    async fn note_once(&self, _: &str, name: &str, value: &Value) -> AwsResult<Value> {
-        Ok(self.0.lock().unwrap().entry(name.to_owned()).or_insert_with(|| value.clone()).clone())
-    }
-    async fn note_again(&self, _: &str, name: &str, value: &Value) -> AwsResult<()> {
-        self.0.lock().unwrap().insert(name.to_owned(), value.clone());
-        Ok(())
-    }
-}
-
 /// A server for the source and another one for the restored cluster.
 struct World<'a> {
     rds: FakeRds,
     password: &'static str,
-    table: Table,
+    records: FakeFenceRecords,
     /// Runs a statement on the restored cluster as a client that comes and goes.
     write: Box<dyn Fn(&str) + 'a>,
 }
 
 impl World<'_> {
-    fn step(&self) -> FenceSource<FakeRds, Secret, Table, ManualClock> {
+    fn step(&self) -> FenceSource<FakeRds, Secret, FakeFenceRecords, ManualClock> {
         FenceSource {
             access: Access {
                 clusters: self.rds.clone(),
                 secrets: Secret(self.password),
                 network: Network::new(Settings::default()).unwrap(),
             },
-            notes: self.table.clone(),
+            records: self.records.clone(),
             clock: ManualClock::at(STARTED),
             fence_groups: Vec::new(),
         }
@@ -79,13 +59,12 @@ impl World<'_> {
     async fn untouched(&self, writes: Option<WritePosition>) -> (bool, String) {
         let output = self.fence(FencedSide::Restored, writes).await;
         self.step().undo(input(FencedSide::Restored, None)).await.unwrap();
-        self.table.0.lock().unwrap().remove("fenceRestored");
         (output.untouched.unwrap(), output.why.unwrap())
     }
 }
 
 fn input(fence: FencedSide, writes: Option<WritePosition>) -> Input {
-    Input { recovery: recovery(), plan: plan(), fence, restored: Some(restored()), writes }
+    Input { recovery: recovery(), plan: plan(), fence, restored: Some(restored()), writes, holder: None }
 }
 
 fn cluster(of: Cluster, name: &str, address: &str, port: u16) -> Cluster {
@@ -127,7 +106,7 @@ async fn a_write_to_a_restored_postgresql_is_found_and_the_fence_is_none() {
     let world = World {
         rds: FakeRds::with(clusters, Vec::new()),
         password: "master-password",
-        table: Table::default(),
+        records: FakeFenceRecords::default(),
         write: Box::new(|sql| drop(new.sql("shop", sql))),
     };
     let statements = [
@@ -150,7 +129,7 @@ async fn a_write_to_a_restored_mysql_is_found_and_the_fence_is_none() {
     let world = World {
         rds: FakeRds::with(clusters, Vec::new()),
         password: support::mariadb::MASTER_PASSWORD,
-        table: Table::default(),
+        records: FakeFenceRecords::default(),
         write: Box::new(|sql| drop(new.sql("shop", sql))),
     };
     let statements = [

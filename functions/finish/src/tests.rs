@@ -118,7 +118,9 @@ async fn the_restored_cluster_is_tagged_with_the_secret_that_logs_in_to_it() {
     let step = Finish { clusters: rds.clone(), clock: ManualClock::at(STARTED) };
     step.finish(input()).await.unwrap();
     let restored = rds.find("orders-r").unwrap();
-    assert_eq!(restored.tag(SECRET_TAG).and_then(secret_of_tag), Some(plan().secret_arn));
+    // A managed secret is rotated on with the source: the login is that of the moment.
+    let moment = Some(crate::tests::restored().rewound_to);
+    assert_eq!(restored.tag(SECRET_TAG).and_then(secret_of_tag), Some((plan().secret_arn, moment)));
     assert_eq!(rds.find("orders").unwrap().tag(SECRET_TAG), None);
     // A cluster without room for it is recovered all the same.
     rds.edit("orders-r", |restored| restored.tags = (0..50).map(|n| (format!("k{n}"), String::new())).collect());

@@ -138,10 +138,10 @@ where
 
     async fn log_in(&self, input: &Input, cluster: &Cluster) -> Result<(Server, Session), StepError> {
         let moment = input.restored.as_ref().map_or_else(|| self.clock.now(), |restored| restored.rewound_to);
-        let (id, secret) = (&input.recovery.id, &input.plan.secret_arn);
+        let (id, plan) = (&input.recovery.id, &input.plan);
         // From the maintenance database: every cluster has it, and nobody can drop it.
         let database = defaults(cluster.engine).maintenance_database;
-        Ok(self.access.log_in(id, cluster, secret, moment, database).await?)
+        Ok(self.access.log_in(id, cluster, plan, moment, database).await?)
     }
 
     /// Names the enabled jobs, and switches off those that run.

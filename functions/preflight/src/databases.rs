@@ -29,9 +29,9 @@ impl<C: ReadClusters, S: Logins, K: Clock> Preflight<C, S, K> {
         instances: &[Instance],
     ) -> Result<Vec<Finding>, StepError> {
         let defaults = defaults(cluster.engine);
-        let (id, secret, now) = (&recovery.id, &plan.secret_arn, self.clock.now());
+        let (id, now) = (&recovery.id, self.clock.now());
         // From where the fence works. Nobody can drop it, so its absence is no reason to try another.
-        let opened = self.access.log_in(id, cluster, secret, now, defaults.maintenance_database).await;
+        let opened = self.access.log_in(id, cluster, plan, now, defaults.maintenance_database).await;
         let (server, session) = match opened {
             Ok(opened) => opened,
             Err(error) => return login_finding(error).map(|finding| vec![finding]),
@@ -82,7 +82,7 @@ impl<C: ReadClusters, S: Logins, K: Clock> Preflight<C, S, K> {
             .iter()
             .filter(|instance| Some(&instance.name) != writer && instance.status == "available")
             .find_map(|instance| instance.endpoint.clone())?;
-        let credentials = self.access.credentials(cluster, &plan.secret_arn, self.clock.now()).await.ok()?;
+        let credentials = self.access.credentials(cluster, plan, self.clock.now()).await.ok()?;
         let network = self.access.network.for_recovery(&recovery.id);
         let database = defaults(cluster.engine).maintenance_database;
         let (server, session) =

@@ -142,6 +142,14 @@ impl<C: ReadClusters + ReadParameters, Z: Zones + ReadZones, S: FindSecrets, K: 
         let secret = secret::find(&self.secrets, &request, &cluster).await?;
         let is_fenced = !in_place && !dns.records.is_empty();
         let crowded = plan_text::crowded(&cluster.name, &cluster.tags, is_fenced);
+        // fence-source would refuse it as well, after hours of restoring.
+        if is_fenced && facts.fence == FenceGroups::InForce {
+            return Err(invalid(format!("`cluster`: {} is fenced already: it has the fence's security groups", cluster.name))
+                .advice(format!(
+                    "find the recovery of {} that stopped, lift its fence by docs/runbook.md#an-execution-was-stopped, and start again",
+                    cluster.name
+                )));
+        }
         let pending = plan_text::pending(&cluster.name, &cluster.pending);
 
         let is_anything_to_approve = in_place || !dns.records.is_empty();
@@ -164,6 +172,7 @@ impl<C: ReadClusters + ReadParameters, Z: Zones + ReadZones, S: FindSecrets, K: 
             checks: request.checks,
             check_timeout_seconds: request.check_timeout.unsigned_abs().as_secs(),
             secret_arn: secret.arn,
+            secret_moment: secret.moment,
             // A restored cluster beside the source changes nothing for clients, so nobody is asked about it.
             approval: if is_anything_to_approve { request.approval } else { Approval::None },
             approval_timeout_seconds: request.approval_timeout.as_secs(),

@@ -247,7 +247,7 @@ fn recovered_once(secret: &str) -> FakeRds {
         cluster.master_secret = None;
         cluster.tags = vec![
             (RECOVERY_TAG.to_owned(), "the-first-one".to_owned()),
-            (SECRET_TAG.to_owned(), secret_tag_value(secret).unwrap()),
+            (SECRET_TAG.to_owned(), secret_tag_value(secret, Some(time(TARGET))).unwrap()),
         ];
     });
     rds
@@ -256,7 +256,8 @@ fn recovered_once(secret: &str) -> FakeRds {
 #[tokio::test]
 async fn a_cluster_that_was_recovered_once_is_recovered_again_by_the_secret_of_the_first() {
     let plan = validate(&recovered_once(SECRET), zone(), request(json!({}))).await.unwrap();
-    assert_eq!(plan.secret_arn, SECRET);
+    // RDS rotates it with the cluster that it belongs to: the login is in the version of the first recovery's target.
+    assert_eq!((plan.secret_arn.as_str(), plan.secret_moment), (SECRET, Some(time(TARGET))));
     let note = format!(
         "logs in with {SECRET}, found by the tag aurora-rewind:secret of orders, which the recovery the-first-one"
     );
@@ -267,11 +268,13 @@ async fn a_cluster_that_was_recovered_once_is_recovered_again_by_the_secret_of_t
 async fn a_secret_of_the_request_or_of_the_cluster_counts_before_the_tag() {
     let named = "arn:aws:secretsmanager:us-east-1:000000000000:secret:mine";
     let plan = validate(&recovered_once(SECRET), zone(), request(json!({ "secretArn": named }))).await.unwrap();
-    assert_eq!(plan.secret_arn, named);
+    assert_eq!((plan.secret_arn.as_str(), plan.secret_moment), (named, None));
+    let plan = validate(&recovered_once(SECRET), zone(), request(json!({ "secretArn": SECRET }))).await.unwrap();
+    assert_eq!((plan.secret_arn.as_str(), plan.secret_moment), (SECRET, Some(time(TARGET))));
     let rds = recovered_once(SECRET);
     rds.edit("orders", |cluster| cluster.master_secret = Some("arn:managed".to_owned()));
     let plan = validate(&rds, zone(), request(json!({}))).await.unwrap();
-    assert_eq!(plan.secret_arn, "arn:managed");
+    assert_eq!((plan.secret_arn.as_str(), plan.secret_moment), ("arn:managed", None));
     assert!(!plan.warnings.iter().any(|warning| warning.contains("found by the tag")), "{:?}", plan.warnings);
 }
 
@@ -554,4 +557,16 @@ async fn a_name_that_no_tag_can_hold_is_refused_before_anything_is_made() {
     let error = step.run(Input { recovery, request: request(json!({})), resumed: None }).await.unwrap_err();
     assert_eq!(error.name, ErrorName::InvalidRequest);
     assert!(error.to_string().contains("fix(1)") && rds.changes().is_empty(), "{error}");
+}
+
+#[tokio::test]
+async fn a_source_that_is_fenced_already_is_refused_before_anything_is_restored() {
+    let rds = rds();
+    rds.edit("orders", |cluster| cluster.security_groups = vec!["sg-fence".to_owned()]);
+    let dns = json!([{ "hostedZoneId": "Z1", "name": "db.example.com" }]);
+    let error = validate_with(&rds, zone(), request(json!({ "dns": dns })), &["sg-fence"]).await.unwrap_err();
+    assert_eq!(error.name, ErrorName::InvalidRequest);
+    assert!(error.to_string().contains("orders is fenced already") && rds.changes().is_empty(), "{error}");
+    // Beside the source nothing is fenced.
+    assert!(validate_with(&rds, zone(), request(json!({ "dns": [] })), &["sg-fence"]).await.is_ok());
 }

@@ -54,6 +54,7 @@ fn variables() -> State {
         .assign("recovery", object(recovery))
         .keep_as("request", "$states.input")
         .assign("resumed", Json::Null)
+        .assign("stillRunning", 0.into())
         .keep_as("endedHolder", "$states.context.Execution.Name")
         .assign("timings", object([]))
         .assign("leaseKey", "none".into())

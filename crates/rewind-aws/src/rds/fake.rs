@@ -306,7 +306,12 @@ impl ChangeParameterGroups for FakeRds {
 
 impl ModifyClusters for FakeRds {
     async fn modify(&self, cluster: &str, change: &ClusterChange) -> AwsResult<()> {
-        self.change(format!("modify {cluster}"), |state| apply(state, cluster, change))
+        self.change(format!("modify {cluster}"), |state| {
+            apply(state, cluster, change);
+            if change.can_wait() {
+                start_pending(state, cluster);
+            }
+        })
     }
 }
 
@@ -314,6 +319,7 @@ impl CompleteClusters for FakeRds {
     async fn complete(&self, cluster: &str, change: &ClusterChange, monitoring: Option<&Monitoring>) -> AwsResult<()> {
         self.change(format!("complete {cluster}"), |state| {
             apply(state, cluster, change);
+            start_pending(state, cluster);
             if let (Some(found), Some(monitoring)) = (state.clusters.iter_mut().find(|c| c.name == cluster), monitoring)
             {
                 found.monitoring.clone_from(monitoring);
@@ -435,12 +441,12 @@ fn apply(state: &mut State, cluster: &str, change: &ClusterChange) {
     found.auto_minor_version_upgrade = change.auto_minor_version_upgrade.or(found.auto_minor_version_upgrade);
     found.backtrack_window = change.backtrack_window.or(found.backtrack_window);
     found.parameter_group = change.parameter_group.clone().or(found.parameter_group.take());
-    // As RDS does: what waits is started by the first call that is to be applied immediately, whatever that one changes.
-    if change.can_wait() {
-        for upgrade in
-            found.pending.drain(..).filter_map(|what| what.strip_prefix("engine version ").map(str::to_owned))
-        {
-            found.engine_version = upgrade;
-        }
+}
+
+/// Starts what waits, as RDS does at the first call that is to be applied immediately, whatever that one changes.
+fn start_pending(state: &mut State, cluster: &str) {
+    let Some(found) = state.clusters.iter_mut().find(|c| c.name == cluster) else { return };
+    for upgrade in found.pending.drain(..).filter_map(|what| what.strip_prefix("engine version ").map(str::to_owned)) {
+        found.engine_version = upgrade;
     }
 }
