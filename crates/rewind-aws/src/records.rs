@@ -18,6 +18,8 @@ pub trait Notes: Send + Sync {
     fn note_once(&self, recovery_id: &str, name: &str, value: &Value) -> impl Future<Output = AwsResult<Value>> + Send;
     /// Writes the note `name` in place of the one that is there.
     fn note_again(&self, recovery_id: &str, name: &str, value: &Value) -> impl Future<Output = AwsResult<()>> + Send;
+    /// Deletes the note `name`, if it is there.
+    fn forget(&self, recovery_id: &str, name: &str) -> impl Future<Output = AwsResult<()>> + Send;
 }
 
 /// Keeps approvals.
@@ -164,6 +166,20 @@ impl Notes for Records {
             .update_expression("SET #name = :value")
             .expression_attribute_names("#name", name)
             .expression_attribute_values(":value", AttributeValue::S(value.to_string()))
+            .send()
+            .await
+            .map_err(|e| classify(&e, Call::Change, "dynamodb:UpdateItem of the recovery"))?;
+        Ok(())
+    }
+
+    /// IAM: `dynamodb:UpdateItem`.
+    async fn forget(&self, recovery_id: &str, name: &str) -> AwsResult<()> {
+        self.client
+            .update_item()
+            .table_name(&self.table)
+            .key("id", self.key(recovery_id))
+            .update_expression("REMOVE #name")
+            .expression_attribute_names("#name", name)
             .send()
             .await
             .map_err(|e| classify(&e, Call::Change, "dynamodb:UpdateItem of the recovery"))?;

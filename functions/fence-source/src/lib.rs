@@ -145,6 +145,9 @@ where
             FencedSide::Source | FencedSide::Inspect => &cluster,
         };
         input.plan.refuse_other_source(&source.resource_id)?;
+        if input.fence != FencedSide::Inspect {
+            refuse_data_api(&cluster)?;
+        }
         // Before the first change, so that it takes nothing of the time in which clients have no database.
         let writes = match input.fence {
             FencedSide::Source => self.position_before(&input).await,
@@ -197,7 +200,7 @@ where
             }
         };
         session.close().await;
-        refuse_open_fence(&fenced_cluster.name, cluster.engine, network.as_deref(), &inner)?;
+        refuse_open_fence(&cluster, network.as_deref(), &inner)?;
         let fenced_at = self.clock.now();
         // Other readers acknowledge no write: the application's downtime begins above, whatever they take.
         let readers = match readers {
@@ -227,6 +230,11 @@ where
             let (_, session) = self.log_in(&input, &fenced_cluster, &cluster).await?;
             undone.extend(lift(&session, &record.logins).await?);
             session.close().await;
+        }
+        // It says that the restored cluster is fenced, and one that is cannot be resumed. That of the source stays: people see by
+        // it that there was an outage.
+        if input.fence == FencedSide::Restored {
+            self.notes.forget(&input.recovery.id, fenced_cluster.record_key).await?;
         }
         Ok(Undone::of(undone))
     }
@@ -360,18 +368,28 @@ async fn fence_logins(
     Ok(DatabaseLayers { logins: Some(verification), fenced })
 }
 
+/// Refuses a cluster that its master user reaches whatever the fence closes. MySQL's is never locked, for the fence is lifted as it,
+/// and the Data API lets it in past the security groups. On PostgreSQL the limit of a database holds for it too.
+fn refuse_data_api(cluster: &Cluster) -> Result<(), StepError> {
+    match cluster.data_api && cluster.engine == Engine::AuroraMysql {
+        true => Err(errors::data_api(cluster)),
+        false => Ok(()),
+    }
+}
+
 /// Refuses a fence that somebody still gets through.
 fn refuse_open_fence(
-    cluster: &str,
-    engine: Engine,
+    cluster: &Cluster,
     network: Option<&str>,
     DatabaseLayers { logins, fenced }: &DatabaseLayers,
 ) -> Result<(), StepError> {
     match (network, logins) {
-        // Behind the security groups a login that cannot be closed is no way in, but for those who are inside already.
-        (Some(network), _) if fenced.master_returned => Err(errors::master_returned(cluster, network)),
-        (None, Some(verification)) if !verification.is_complete() => {
-            Err(errors::incomplete(cluster, engine, verification))
+        (Some(network), _) if fenced.master_returned => Err(errors::master_returned(&cluster.name, network)),
+        // Behind the security groups a login that cannot be closed is no way in, but for those who are inside already and for
+        // the Data API, which passes them.
+        (Some(_), _) if !cluster.data_api => Ok(()),
+        (_, Some(verification)) if !verification.is_complete() => {
+            Err(errors::incomplete(cluster, network.is_some(), verification))
         }
         _ => Ok(()),
     }

@@ -46,6 +46,10 @@ impl Notes for Table {
         self.0.lock().unwrap().insert(name.to_owned(), value.clone());
         Ok(())
     }
+    async fn forget(&self, _: &str, name: &str) -> AwsResult<()> {
+        self.0.lock().unwrap().remove(name);
+        Ok(())
+    }
 }
 
 /// A server for the source and another one for the restored cluster.
