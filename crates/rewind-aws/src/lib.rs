@@ -6,6 +6,7 @@ pub mod chat;
 mod classify;
 mod environment;
 pub mod executions;
+pub mod fence_periods;
 #[cfg(feature = "fakes")]
 pub mod fixtures;
 pub mod invoke;

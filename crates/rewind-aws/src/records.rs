@@ -95,6 +95,11 @@ impl Records {
         Self { kind: FENCE, ..self }
     }
 
+    /// The client, and the name of the table.
+    pub(crate) fn table(&self) -> (&aws_sdk_dynamodb::Client, &str) {
+        (&self.client, &self.table)
+    }
+
     fn key(&self, recovery_id: &str) -> AttributeValue {
         key(self.kind, recovery_id)
     }

@@ -15,6 +15,7 @@ pub use layers::Layer;
 use jiff::Timestamp;
 use layers::DatabaseLayers;
 use rewind_access::{Access, writer};
+use rewind_aws::fence_periods::FencePeriods;
 use rewind_aws::rds::{Cluster, ModifyClusters, ReadClusters};
 use rewind_aws::records::Notes;
 use rewind_aws::secrets::Logins;
@@ -130,7 +131,7 @@ impl<C, S, N, K> Step for FenceSource<C, S, N, K>
 where
     C: ReadClusters + ModifyClusters,
     S: Logins,
-    N: Notes,
+    N: Notes + FencePeriods,
     K: Clock,
 {
     type Input = Input;
@@ -170,6 +171,10 @@ where
         let open = logins.clone();
         // Before the first change: whatever this run gets done, its undo knows how it was.
         let logins = self.record(&input.recovery.id, &fenced_cluster, &cluster, &logins).await?;
+        // Where none is closed there is nothing that a restore would bring back.
+        if !logins.is_empty() {
+            self.notes.begin(&cluster.resource_id, &input.recovery.id, self.clock.now()).await?;
+        }
         // The network first, so that sessions that are ended find nowhere to connect to again.
         let network = self.close_network(&cluster).await?;
         // Readers that forward writes are part of the fence. Before the sessions on the writer, through which they write.
@@ -230,6 +235,11 @@ where
             let (_, session) = self.log_in(&input, &fenced_cluster, &cluster).await?;
             undone.extend(lift(&session, &record.logins).await?);
             session.close().await;
+            // Clients are in again, and that counts: without its end the period only makes a preflight ask.
+            let ended = self.notes.end(&cluster.resource_id, &input.recovery.id, self.clock.now()).await;
+            if let Err(error) = ended {
+                tracing::warn!(%error, "the end of the fence was not noted");
+            }
         }
         // It says that the restored cluster is fenced, and one that is cannot be resumed. That of the source stays: people see by
         // it that there was an outage.

@@ -3,6 +3,7 @@
 
 use super::*;
 use rewind_aws::AwsResult;
+use rewind_aws::fence_periods::FencePeriod;
 use rewind_aws::fixtures::{
     ManualClock, STARTED, mysql_source, plan, rds, rds_with_restored, recovery, restored, source,
 };
@@ -35,6 +36,18 @@ impl Notes for NothingRecorded {
     }
     async fn forget(&self, _: &str, _: &str) -> AwsResult<()> {
         Ok(())
+    }
+}
+
+impl FencePeriods for NothingRecorded {
+    async fn begin(&self, _: &str, _: &str, _: Timestamp) -> AwsResult<()> {
+        Ok(())
+    }
+    async fn end(&self, _: &str, _: &str, _: Timestamp) -> AwsResult<()> {
+        Ok(())
+    }
+    async fn periods(&self, _: &str) -> AwsResult<Vec<FencePeriod>> {
+        Ok(Vec::new())
     }
 }
 
@@ -180,6 +193,18 @@ impl Notes for NetworkRecorded {
     }
     async fn forget(&self, _: &str, _: &str) -> AwsResult<()> {
         Ok(())
+    }
+}
+
+impl FencePeriods for NetworkRecorded {
+    async fn begin(&self, _: &str, _: &str, _: Timestamp) -> AwsResult<()> {
+        Ok(())
+    }
+    async fn end(&self, _: &str, _: &str, _: Timestamp) -> AwsResult<()> {
+        Ok(())
+    }
+    async fn periods(&self, _: &str) -> AwsResult<Vec<FencePeriod>> {
+        Ok(Vec::new())
     }
 }
 

@@ -10,6 +10,7 @@ use fence_source::{FenceSource, FencedSide, Input, Output};
 use jiff::Timestamp;
 use rewind_access::Access;
 use rewind_aws::AwsResult;
+use rewind_aws::fence_periods::{FencePeriod, FencePeriods};
 use rewind_aws::fixtures::{ManualClock, STARTED, mysql_source, plan, recovery, restored};
 use rewind_aws::rds::fake::FakeRds;
 use rewind_aws::rds::{Cluster, Instance, Member};
@@ -54,6 +55,18 @@ impl Notes for Table {
     }
     async fn forget(&self, _: &str, _: &str) -> AwsResult<()> {
         Ok(())
+    }
+}
+
+impl FencePeriods for Table {
+    async fn begin(&self, _: &str, _: &str, _: Timestamp) -> AwsResult<()> {
+        Ok(())
+    }
+    async fn end(&self, _: &str, _: &str, _: Timestamp) -> AwsResult<()> {
+        Ok(())
+    }
+    async fn periods(&self, _: &str) -> AwsResult<Vec<FencePeriod>> {
+        Ok(Vec::new())
     }
 }
 

@@ -9,6 +9,7 @@ use fence_source::{FenceSource, FencedSide, Input, Output};
 use jiff::Timestamp;
 use rewind_access::Access;
 use rewind_aws::AwsResult;
+use rewind_aws::fence_periods::{FencePeriod, FencePeriods};
 use rewind_aws::fixtures::{ManualClock, STARTED, in_place_plan, mysql_source, recovery};
 use rewind_aws::rds::Cluster;
 use rewind_aws::rds::fake::FakeRds;
@@ -50,6 +51,18 @@ impl Notes for Table {
     async fn forget(&self, _: &str, _: &str) -> AwsResult<()> {
         *self.0.lock().unwrap() = None;
         Ok(())
+    }
+}
+
+impl FencePeriods for Table {
+    async fn begin(&self, _: &str, _: &str, _: Timestamp) -> AwsResult<()> {
+        Ok(())
+    }
+    async fn end(&self, _: &str, _: &str, _: Timestamp) -> AwsResult<()> {
+        Ok(())
+    }
+    async fn periods(&self, _: &str) -> AwsResult<Vec<FencePeriod>> {
+        Ok(Vec::new())
     }
 }
 

@@ -19,7 +19,7 @@ const AT_ONCE: usize = 4;
 /// The number of databases whose facts are read at all.
 const MOST_DATABASES: usize = 50;
 
-impl<C: ReadClusters, S: Logins, K: Clock> Preflight<C, S, K> {
+impl<C: ReadClusters, S: Logins, F: Sync, K: Clock> Preflight<C, S, F, K> {
     /// Logs in to the source, and reads what the fence and the checks will meet there.
     pub(crate) async fn inspect_databases(
         &self,
