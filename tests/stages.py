@@ -55,5 +55,7 @@ KEPT = PUT_BACK + KEPT_OR_NOT + KEEP
 READ_RECORDS = between("cutover undo", "IsTrafficPossiblyMoved", "AreRecordsMoved")
 UNTOUCHED = between("cutover undo", "FenceRestored", "IsRestoredClusterUntouched")
 MOVE_BACK = [*UNTOUCHED, "UndoSwapDns", *UNDO_FENCE]
+# Nothing had moved, and nobody wrote: the restored cluster was fenced to see that, and is opened again for a resume.
+NOT_MOVED = [*UNTOUCHED, *UNDO_FENCE, "AwaitOldAnswers", "OpenRestored"]
 UNCONFIRMED = between("cutover", "NoteUnconfirmed", "AnnounceUnconfirmed")
 FORWARD = stage("backtrack undo")

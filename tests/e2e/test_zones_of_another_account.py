@@ -37,6 +37,7 @@ class Elsewhere:
         }
         allowed = [
             {"Effect": "Allow", "Action": "route53:ListResourceRecordSets", "Resource": zone},
+            {"Effect": "Allow", "Action": "route53:ListHostedZones", "Resource": "*"},
             {
                 "Effect": "Allow",
                 "Action": "route53:ChangeResourceRecordSets",
@@ -107,7 +108,7 @@ def test_records_are_moved_and_looked_for_by_the_role_of_the_other_account(stack
     # The session bears the function's name.
     by = {stem: {d["action"] for d in of_route53 if d["principal"].endswith(arn.split(":")[-1])} for stem, arn in elsewhere.functions.items()}
     listing = {"route53:ListResourceRecordSets"}
-    assert by == { "ValidateWindow": listing, "ConfirmApproval": listing, "SwapDns": listing | {"route53:ChangeResourceRecordSets"}, "AwaitRewind": {"route53:GetChange"}, "FindRecords": listing, }, (
+    assert by == { "ValidateWindow": listing | {"route53:ListHostedZones"}, "ConfirmApproval": listing, "SwapDns": listing | {"route53:ChangeResourceRecordSets"}, "AwaitRewind": {"route53:GetChange"}, "FindRecords": listing, }, (
         "what each function called by the role"
     )
     assumed = [d for d in calls if d["action"] == "sts:AssumeRole"]

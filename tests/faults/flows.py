@@ -85,9 +85,9 @@ FLOWS = [
     Flow("restore, dns, rejected", REWIND, "the same, and a person says no", "NothingChanged",
          ("instances undo", "restore undo", "jobs undo"), decision="rejected", engine="mysql"),
     Flow("restore, dns, moved back", REWIND, "the records move, a name leads elsewhere, and they are moved back", "RolledBack",
-         ("cutover undo", "fence undo", "keep undo"), without=("ReadRecords", "LiftRestoredFence"), hidden=True),
+         ("cutover undo", "fence undo", "keep undo"), without=("ReadRecords", "LiftRestoredFence", "OpenRestored"), hidden=True),
     Flow("restore, dns, not moved", REWIND, "the records can't be moved", "NothingChanged",
-         ("fence undo", "keep undo"), ("ReadRecords",), leading={"SwapDns": "fails"}),
+         ("fence undo", "keep undo"), ("ReadRecords", "OpenRestored"), leading={"SwapDns": "fails"}),
     Flow("restore, dns, to a person", REWIND, "a name leads elsewhere, and the restored cluster can't be fenced", "NeedsOperator",
          states=("LiftRestoredFence",), hidden=True, leading={"FenceRestored": "fails"}),
     Flow("in place", REWIND, "by Backtrack, with a safety clone", "Recovered",
@@ -210,6 +210,8 @@ RULES = {
     },
     "restore, dns, not moved": {
         **dict.fromkeys(("cutover undo", "fence undo"), ("NeedsOperator", RESTORED)),
+        # It stays fenced, and people are told so.
+        "OpenRestored": KEPT,
         "keep undo": KEPT,
     },
     "restore, dns, to a person": {"cutover undo": ("NeedsOperator", RESTORED)},

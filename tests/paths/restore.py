@@ -8,7 +8,7 @@ from scenario import (
 )  # fmt: skip
 from stages import (
     APPROVE, ASK, CONFIRM, DELETED, DONE, KEEP, KEPT, KEPT_OR_NOT, MOVE_BACK, PUT_BACK, READ_RECORDS, RELEASE, REWIND,
-    START, UNCONFIRMED, UNDO_FENCE, UNDO_RESTORE, UNTOUCHED, steps,
+    NOT_MOVED, START, UNCONFIRMED, UNDO_FENCE, UNDO_RESTORE, UNTOUCHED, steps,
 )  # fmt: skip
 
 # What is undone after a failure of each step, before the end.
@@ -19,7 +19,7 @@ UNDONE_AFTER = {
     "AwaitRewind": DELETED,
     **dict.fromkeys(steps("scheduler", "instances", "jobs", "verify"), KEPT),
     "FenceSource": UNDO_FENCE + KEEP,
-    "SwapDns": READ_RECORDS + UNDO_FENCE + KEEP,
+    "SwapDns": READ_RECORDS + NOT_MOVED + KEEP,
 }
 # What follows a failure after the records have moved: nothing is undone, and people are told.
 TOLD_AFTER = {
@@ -389,12 +389,35 @@ def scenarios():
         ),
         Scenario(
             "the move was not answered, and nothing had moved",
-            up_to("SwapDns") + READ_RECORDS + UNDO_FENCE + KEEP + NOTHING_CHANGED,
+            up_to("SwapDns") + READ_RECORDS + NOT_MOVED + KEEP + NOTHING_CHANGED,
             "OutcomeUnknown",
             [IS_KEPT],
             script={"SwapDns": always("OutcomeUnknown")} | records("planned"),
-            calls={"SwapDns": 2, "FenceRestored": 0, "UndoSwapDns": 0},
+            calls={"SwapDns": 2, "FenceRestored": 1, "UndoSwapDns": 0, "UndoFenceRestored": 1},
         ),
+        Scenario(
+            "the move was not answered, nothing had moved, and the restored cluster stays fenced",
+            up_to("SwapDns") + READ_RECORDS + NOT_MOVED + KEEP + NOTHING_CHANGED,
+            "OutcomeUnknown",
+            [IS_KEPT],
+            script={"SwapDns": always("OutcomeUnknown"), "UndoFenceRestored": always("RewindFailed")} | records("planned"),
+        ),
+        *[
+            Scenario(
+                f"the move was not answered, all records are {state}, and clients wrote: a person is called",
+                up_to("SwapDns") + READ_RECORDS + [*UNTOUCHED, "LiftRestoredFence", *NEEDS_OPERATOR],
+                "OutcomeUnknown",
+                [
+                    f"now: {state}, the source my-aurora-cluster is fenced",
+                    f"{NEW} may have had clients before somebody moved the records back: its count of writes was 7",
+                    "rewind undo the-move-was-not-answered",
+                ],
+                script={"SwapDns": always("OutcomeUnknown")} | records(state) | fenced(False, "its count of writes was 7"),
+                calls={"UndoFenceSource": 0, "UndoSwapDns": 0, "KeepRestored": 0},
+                lease_stays=True,
+            )
+            for state in ["planned", "elsewhere"]
+        ],
         Scenario(
             "the move was not answered, and all records had moved: the cutover goes on",
             up_to("SwapDns") + READ_RECORDS + SUCCESS[SUCCESS.index("AwaitInSync") :],

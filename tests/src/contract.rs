@@ -42,7 +42,7 @@ const PLATFORM: [&str; 28] = [
 ];
 
 /// States that call a function under another name than its own, and why.
-const OTHER_NAMES: [(&str, &str); 18] = [
+const OTHER_NAMES: [(&str, &str); 19] = [
     ("AwaitInstances", "AwaitRewind"), // waits for something else
     ("FailOver", "AddInstances"),      // its second part, which most recoveries pass by
     ("AwaitDeletion", "AwaitRewind"),
@@ -56,6 +56,7 @@ const OTHER_NAMES: [(&str, &str); 18] = [
     ("HoldScheduler", "HoldJobs"),        // before there is an instance to log in to
     ("ReleaseJobs", "HoldJobs"),          // its undo, which after a cutover is a step of a recovery that works
     ("LiftRestoredFence", "FenceSource"), // its undo, which leaves traffic where it is
+    ("OpenRestored", "FenceSource"),      // the same, where nothing had moved
     ("ReadRecords", "SwapDns"),           // moves none
     ("KeepRestored", "Finish"),           // the end of a recovery that failed
     ("FindDue", "CleanUp"),               // what comes before the deletion changes nothing
@@ -64,8 +65,15 @@ const OTHER_NAMES: [(&str, &str); 18] = [
 ];
 
 /// States of an undo whose names do not say so.
-const UNDOING: [&str; 6] =
-    ["FenceRestored", "AwaitForward", "VerifyForward", "AwaitDeletion", "LiftRestoredFence", "ReadRecords"];
+const UNDOING: [&str; 7] = [
+    "FenceRestored",
+    "AwaitForward",
+    "VerifyForward",
+    "AwaitDeletion",
+    "LiftRestoredFence",
+    "OpenRestored",
+    "ReadRecords",
+];
 
 const INVOKE: &str = "arn:${Partition}:states:::lambda:invoke";
 const INVOKE_AND_WAIT: &str = "arn:${Partition}:states:::lambda:invoke.waitForTaskToken";

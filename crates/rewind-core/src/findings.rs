@@ -60,12 +60,13 @@ pub enum FindingCode {
     ActivityStream,
     DirectoryDomain,
     FunctionsAsleep,
+    TargetFenced,
     FindingsCut,
 }
 
 impl FindingCode {
     /// All codes, in the order of docs/preflight.md.
-    pub const ALL: [FindingCode; 40] = [
+    pub const ALL: [FindingCode; 41] = [
         Self::SecretMissing,
         Self::SecretDeleted,
         Self::SecretUnreadable,
@@ -105,6 +106,7 @@ impl FindingCode {
         Self::ActivityStream,
         Self::DirectoryDomain,
         Self::FunctionsAsleep,
+        Self::TargetFenced,
         Self::FindingsCut,
     ];
 
@@ -150,6 +152,7 @@ impl FindingCode {
             Self::ActivityStream => "activity-stream",
             Self::DirectoryDomain => "directory-domain",
             Self::FunctionsAsleep => "functions-asleep",
+            Self::TargetFenced => "target-fenced",
             Self::FindingsCut => "findings-cut",
         }
     }

@@ -269,6 +269,9 @@ pub struct Swap {
     pub swapped_at: Timestamp,
     /// The records.
     pub records: Vec<MovedRecord>,
+    /// A sentence for each record that leads to the restored cluster, and that somebody edited since it was moved.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub edited: Vec<String>,
 }
 
 /// A job of a restored cluster that would act by itself as soon as an instance serves: an event of MySQL, a job of pg_cron, a

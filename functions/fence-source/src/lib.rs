@@ -15,6 +15,7 @@ pub use layers::Layer;
 use jiff::Timestamp;
 use layers::DatabaseLayers;
 use rewind_access::{Access, writer};
+use rewind_aws::fence_periods::FencePeriods;
 use rewind_aws::fence_records::{FenceRecords, HeldLease};
 use rewind_aws::rds::{Cluster, ModifyClusters, ReadClusters};
 use rewind_aws::secrets::Logins;
@@ -145,7 +146,7 @@ impl<C, S, R, K> Step for FenceSource<C, S, R, K>
 where
     C: ReadClusters + ModifyClusters,
     S: Logins,
-    R: FenceRecords,
+    R: FenceRecords + FencePeriods,
     K: Clock,
 {
     type Input = Input;
@@ -160,6 +161,9 @@ where
             FencedSide::Source | FencedSide::Inspect => &cluster,
         };
         input.plan.refuse_other_source(&source.resource_id)?;
+        if input.fence != FencedSide::Inspect {
+            refuse_data_api(&cluster)?;
+        }
         // Before the first change, so that it takes nothing of the time in which clients have no database.
         let writes = match input.fence {
             FencedSide::Source => self.position_before(&input).await,
@@ -181,7 +185,11 @@ where
         };
         let open = logins.clone();
         // Before the first change: whatever this run gets done, its undo knows how it was.
-        let logins = self.record(&input, &fenced_cluster, &cluster, &logins).await?;
+        let logins = self.record(\&input, \&fenced_cluster, \&cluster, \&logins).await?;
+        // Where none is closed there is nothing that a restore would bring back.
+        if !logins.is_empty() {
+            self.records.begin(\&cluster.resource_id, \&input.recovery.id, self.clock.now()).await?;
+        }
         // The network first, so that sessions that are ended find nowhere to connect to again.
         let network = self.close_network(&cluster).await?;
         // Readers that forward writes are part of the fence. Before the sessions on the writer, through which they write.
@@ -212,7 +220,7 @@ where
             }
         };
         session.close().await;
-        refuse_open_fence(&fenced_cluster.name, cluster.engine, network.as_deref(), &inner)?;
+        refuse_open_fence(&cluster, network.as_deref(), &inner)?;
         let fenced_at = self.clock.now();
         // Other readers acknowledge no write: the application's downtime begins above, whatever they take.
         let readers = match readers {
@@ -238,6 +246,11 @@ where
             let (_, session) = self.log_in(&input, &fenced_cluster, &cluster).await?;
             undone.extend(lift(&session, &record.logins).await?);
             session.close().await;
+            // Clients are in again, and that counts: without its end the period only makes a preflight ask.
+            let ended = self.records.end(&cluster.resource_id, &input.recovery.id, self.clock.now()).await;
+            if let Err(error) = ended {
+                tracing::warn!(%error, "the end of the fence was not noted");
+            }
         }
         // Kept, it would count as a fence that may be up, and a fence of later on would be lifted to what was so once.
         let (id, key) = (&input.recovery.id, fenced_cluster.record_key);
@@ -250,7 +263,7 @@ impl<C, S, R, K> FenceSource<C, S, R, K>
 where
     C: ReadClusters + ModifyClusters,
     S: Logins,
-    R: FenceRecords,
+    R: FenceRecords + FencePeriods,
     K: Clock,
 {
     fn cluster_to_fence(&self, input: &Input) -> Result<FencedCluster, StepError> {
@@ -386,18 +399,28 @@ async fn fence_logins(
     Ok(DatabaseLayers { logins: Some(verification), fenced })
 }
 
+/// Refuses a cluster that its master user reaches whatever the fence closes. MySQL's is never locked, for the fence is lifted as it,
+/// and the Data API lets it in past the security groups. On PostgreSQL the limit of a database holds for it too.
+fn refuse_data_api(cluster: &Cluster) -> Result<(), StepError> {
+    match cluster.data_api && cluster.engine == Engine::AuroraMysql {
+        true => Err(errors::data_api(cluster)),
+        false => Ok(()),
+    }
+}
+
 /// Refuses a fence that somebody still gets through.
 fn refuse_open_fence(
-    cluster: &str,
-    engine: Engine,
+    cluster: &Cluster,
     network: Option<&str>,
     DatabaseLayers { logins, fenced }: &DatabaseLayers,
 ) -> Result<(), StepError> {
     match (network, logins) {
-        // Behind the security groups a login that cannot be closed is no way in, but for those who are inside already.
-        (Some(network), _) if fenced.master_returned => Err(errors::master_returned(cluster, network)),
-        (None, Some(verification)) if !verification.is_complete() => {
-            Err(errors::incomplete(cluster, engine, verification))
+        (Some(network), _) if fenced.master_returned => Err(errors::master_returned(&cluster.name, network)),
+        // Behind the security groups a login that cannot be closed is no way in, but for those who are inside already and for
+        // the Data API, which passes them.
+        (Some(_), _) if !cluster.data_api => Ok(()),
+        (_, Some(verification)) if !verification.is_complete() => {
+            Err(errors::incomplete(cluster, network.is_some(), verification))
         }
         _ => Ok(()),
     }

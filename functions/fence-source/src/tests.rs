@@ -4,7 +4,9 @@
 use super::*;
 use rewind_aws::AwsResult;
 use rewind_aws::fence_records::fake::FakeFenceRecords;
-use rewind_aws::fixtures::{ManualClock, STARTED, plan, rds, rds_with_restored, recovery, restored, source};
+use rewind_aws::fixtures::{
+    ManualClock, STARTED, mysql_source, plan, rds, rds_with_restored, recovery, restored, source,
+};
 use rewind_aws::rds::fake::{FakeRds, Lose};
 use rewind_aws::rds::{Instance, Member};
 use rewind_aws::secrets::Login;
@@ -115,10 +117,31 @@ fn an_incomplete_fence_names_the_open_login_and_how_to_close_it() {
         open: vec![rewind_db::fence::OpenLogin { name: "legacy".to_owned(), why: "app may log in".to_owned() }],
         ..Verification::default()
     };
-    let error = errors::incomplete("orders", Engine::AuroraPostgresql, &verification).to_string();
+    let error = errors::incomplete(&source(), false, &verification).to_string();
     assert!(error.contains("legacy (app may log in)") && error.contains("FenceSecurityGroupIds"), "{error}");
-    let error = errors::incomplete("orders", Engine::AuroraMysql, &verification).to_string();
+    let error = errors::incomplete(&mysql_source(), false, &verification).to_string();
     assert!(error.contains("legacy (app may log in)") && !error.contains("database"), "{error}");
+}
+
+#[test]
+fn an_open_login_is_closed_by_the_network_unless_the_data_api_passes_it() {
+    let open = vec![rewind_db::fence::OpenLogin { name: "legacy".to_owned(), why: "app may log in".to_owned() }];
+    let inner = |open: &[rewind_db::fence::OpenLogin]| DatabaseLayers {
+        logins: Some(Verification { open: open.to_vec(), ..Verification::default() }),
+        fenced: rewind_db::fence::Fenced::default(),
+    };
+    for cluster in [source(), mysql_source()] {
+        let without = Cluster { data_api: false, ..cluster.clone() };
+        assert!(refuse_open_fence(&without, Some("only sg-fence admitted"), &inner(&open)).is_ok());
+        assert!(refuse_open_fence(&without, None, &inner(&open)).is_err());
+        let with = Cluster { data_api: true, ..cluster };
+        assert!(refuse_open_fence(&with, Some("only sg-fence admitted"), &inner(&[])).is_ok());
+        let error = refuse_open_fence(&with, Some("only sg-fence admitted"), &inner(&open)).unwrap_err().to_string();
+        for message in ["legacy (app may log in)", "through the Data API", "disable-http-endpoint --resource-arn arn:"]
+        {
+            assert!(error.contains(message), "{error}\nlacks {message}");
+        }
+    }
 }
 
 #[tokio::test]

@@ -156,6 +156,24 @@ async fn a_master_user_that_others_use_needs_the_network_layer() {
     assert!(layers.contains("admin closed by the network alone"), "{layers}");
 }
 
+/// The master user is never locked, and the Data API passes the security groups: whether a session of it is there right now says
+/// nothing of the next call.
+#[tokio::test]
+async fn with_the_data_api_on_nothing_is_fenced_because_the_master_user_gets_in_past_the_network() {
+    let world = World::new();
+    world.rds.edit("orders", |cluster| cluster.data_api = true);
+    let before = (world.server.accounts(), world.groups());
+    for strategy in [Strategy::Restore, Strategy::Backtrack] {
+        let error = world.fence(strategy, &["sg-fence"]).await.unwrap_err();
+        assert_eq!(error.name, ErrorName::RewindFailed);
+        for message in ["its Data API is on", "nothing was fenced", "disable-http-endpoint --resource-arn arn:aws:rds"]
+        {
+            assert!(error.to_string().contains(message), "{error}\nlacks {message}");
+        }
+    }
+    assert_eq!((world.server.accounts(), world.groups()), before);
+}
+
 #[tokio::test]
 async fn a_fence_in_place_that_somebody_opened_or_got_into_does_not_count() {
     let world = World::new();

@@ -17,8 +17,8 @@ use rewind_aws::rds::fake::FakeRds;
 use rewind_aws::secrets::{Login, Logins};
 use rewind_db::{Network, Settings, WritePosition};
 use rewind_lambda::Step;
-use support::Postgres;
 use support::mariadb::MariaDb;
+use support::{APP_PASSWORD, Postgres, credential, network};
 
 struct Secret(&'static str);
 
@@ -117,6 +117,61 @@ async fn a_write_to_a_restored_postgresql_is_found_and_the_fence_is_none() {
         "TRUNCATE late",
     ];
     finds_out(&world, &statements).await;
+}
+
+/// AWS's own transactions take ids too, and so does an autovacuum: neither is a client's write, of which one alone counts.
+#[tokio::test]
+async fn a_transaction_that_no_client_began_is_no_write_to_a_restored_postgresql() {
+    let (old, new) = (Postgres::start().with_application(), Postgres::start().with_application());
+    let clusters = vec![
+        cluster(source(), "orders", &old.address.to_string(), old.port),
+        cluster(source(), "orders-r", &new.address.to_string(), new.port),
+    ];
+    let world = World {
+        rds: FakeRds::with(clusters, Vec::new()),
+        password: "master-password",
+        table: Table::default(),
+        write: Box::new(|sql| drop(new.sql("rdsadmin", sql))),
+    };
+    let ours = |sql: &str| drop(new.sql("rdsadmin", sql));
+    // Our own functions look at the restored cluster from the maintenance database, some after the records have moved.
+    let before = world.fence(FencedSide::Source, None).await.writes;
+    ours("SELECT txid_current()");
+    new.sql("template1", "SELECT 1");
+    let (untouched, why) = world.untouched(before).await;
+    assert!(untouched && why.contains("no session was there"), "{why}");
+
+    // A session that was there already has written by then what it wrote, or writes it later: nobody knows.
+    let app = network().connect(&new.target(), &credential("app", APP_PASSWORD, ""), "shop").await.unwrap();
+    let before = world.fence(FencedSide::Source, None).await.writes;
+    assert_eq!(before.as_ref().unwrap().visits, None);
+    ours("SELECT txid_current()");
+    let (untouched, _) = world.untouched(before).await;
+    assert!(!untouched);
+    app.close().await;
+
+    type Write<'a> = (&'a str, &'a str);
+    let writes: [Write<'_>; 5] = [
+        // One row, and the session is gone before anybody looks.
+        ("shop", "INSERT INTO orders (word) VALUES ('fourth')"),
+        // From where our own functions come and go.
+        ("template1", "CREATE ROLE late"),
+        ("template1", "CREATE TABLE late (id int)"),
+        // A reset hides what was there before it.
+        ("shop", "SELECT pg_stat_reset()"),
+        ("postgres", "SELECT 1"),
+    ];
+    for (database, write) in writes {
+        while new.sql("template1", "SELECT count(*) FROM pg_stat_activity WHERE datname = 'shop'") != "0" {
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+        let before = world.fence(FencedSide::Source, None).await.writes;
+        assert!(before.as_ref().unwrap().visits.is_some(), "{write}");
+        ours("SELECT txid_current()");
+        new.sql(database, write);
+        let (untouched, why) = world.untouched(before).await;
+        assert!(!untouched, "{write} in {database}: {why}");
+    }
 }
 
 #[tokio::test]

@@ -141,6 +141,8 @@ impl<C: TagClusters, K: Clock> Finish<C, K> {
         let mut notes = report.notes;
         // Before all others: whoever reads the report has to look after it.
         notes.splice(0..0, input.unconfirmed.iter().map(|why| unconfirmed_note(&restored, why)));
+        let edited = swap.iter().flat_map(|swap| &swap.edited);
+        notes.extend(edited.map(|what| format!("somebody edited a record after it was moved: {what}")));
         let (keep_until, keep) = match &fence {
             None => (None, None),
             Some(fence) => {

@@ -3,9 +3,11 @@
 
 mod cluster;
 mod databases;
+mod fences;
 mod secret;
 
 use rewind_access::Access;
+use rewind_aws::fence_periods::FencePeriods;
 use rewind_aws::rds::facts::ReadFacts;
 use rewind_aws::rds::{Cluster, Instance, ReadClusters};
 use rewind_aws::secret_form::ReadSecretForm;
@@ -23,13 +25,16 @@ pub const ACTIONS: &[&str] = &[
     "secretsmanager:DescribeSecret",
     "secretsmanager:ListSecretVersionIds",
     "secretsmanager:GetSecretValue",
+    "dynamodb:GetItem",
 ];
 
 /// The step.
 #[derive(Debug)]
-pub struct Preflight<C, S, K> {
+pub struct Preflight<C, S, F, K> {
     /// The login to the databases.
     pub access: Access<C, S>,
+    /// The times in which earlier fences had the logins closed.
+    pub fences: F,
     /// The time.
     pub clock: K,
     /// True if the fence has security groups, behind which a login that stays open lets nobody in.
@@ -54,7 +59,9 @@ pub struct Output {
     pub blocking: Option<String>,
 }
 
-impl<C: ReadClusters + ReadFacts, S: Logins + ReadSecretForm, K: Clock> Step for Preflight<C, S, K> {
+impl<C: ReadClusters + ReadFacts, S: Logins + ReadSecretForm, F: FencePeriods, K: Clock> Step
+    for Preflight<C, S, F, K>
+{
     type Input = Input;
     type Output = Output;
 
@@ -67,11 +74,12 @@ impl<C: ReadClusters + ReadFacts, S: Logins + ReadSecretForm, K: Clock> Step for
     }
 }
 
-impl<C: ReadClusters + ReadFacts, S: Logins + ReadSecretForm, K: Clock> Preflight<C, S, K> {
+impl<C: ReadClusters + ReadFacts, S: Logins + ReadSecretForm, F: FencePeriods, K: Clock> Preflight<C, S, F, K> {
     async fn inspect(&self, recovery: &Recovery, plan: &Plan) -> Result<Vec<Finding>, StepError> {
         let cluster = self.access.cluster(&plan.cluster).await?;
         let instances = self.access.clusters.instances(&plan.cluster).await?;
         let mut findings = self.inspect_account(plan, &cluster, &instances).await?;
+        findings.extend(fences::finding(plan, &cluster, &self.fences.periods(&cluster.resource_id).await?));
         let form = self.access.secrets.form(&plan.secret_arn).await?;
         match secret::finding(&plan.secret_arn, form) {
             // Without a login there is nothing in the databases to try.

@@ -20,6 +20,8 @@ pub(super) fn states() -> Vec<State> {
                 "$failure.state = 'AwaitRewind' and $failure.Error = 'RewindFailed' and $exists($failure.retries)",
                 "UndoAddInstances",
             )
+            // It was fenced to count its writes, and all records are as planned.
+            .when("$found.records = 'planned' and $type($restoredFence) = 'object'", "AwaitOldAnswers")
             .next("KeepRestored"),
         State::step("KeepRestored")
             .function("Finish")

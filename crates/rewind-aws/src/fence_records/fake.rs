@@ -2,6 +2,7 @@
 
 use super::{FenceRecords, HeldLease, not_held};
 use crate::AwsResult;
+use crate::fence_periods::{FencePeriod, FencePeriods};
 use jiff::Timestamp;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -12,6 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 pub struct FakeFenceRecords {
     records: Arc<Mutex<BTreeMap<String, Value>>>,
     holder: Arc<Mutex<Option<String>>>,
+    periods: Arc<Mutex<Vec<FencePeriod>>>,
 }
 
 impl FakeFenceRecords {
@@ -51,5 +53,27 @@ impl FenceRecords for FakeFenceRecords {
     async fn mark_fence_lifted(&self, _: &str, name: &str, _: Timestamp) -> AwsResult<()> {
         self.records().remove(name);
         Ok(())
+    }
+}
+
+impl FencePeriods for FakeFenceRecords {
+    async fn begin(&self, _: &str, recovery_id: &str, at: Timestamp) -> AwsResult<()> {
+        let mut periods = self.periods.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if let Some(period) = periods.iter_mut().find(|period| period.recovery == recovery_id) {
+            period.until = None;
+        } else {
+            periods.push(FencePeriod { recovery: recovery_id.to_owned(), from: at, until: None });
+        }
+        Ok(())
+    }
+
+    async fn end(&self, _: &str, recovery_id: &str, at: Timestamp) -> AwsResult<()> {
+        let mut periods = self.periods.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        periods.iter_mut().filter(|period| period.recovery == recovery_id).for_each(|period| period.until = Some(at));
+        Ok(())
+    }
+
+    async fn periods(&self, _: &str) -> AwsResult<Vec<FencePeriod>> {
+        Ok(self.periods.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone())
     }
 }
