@@ -70,7 +70,7 @@ def ways():
     }  # fmt: skip
     read = {
         "state": "NothingChanged", "status": None, "hasRequest": True, "sourceFenced": False, "restoredFenced": False,
-        "cleanedUp": False, "asked": {"cluster": None, "to": None, "newCluster": None, "strategy": None},
+        "asked": {"cluster": None, "to": None, "newCluster": None, "strategy": None},
     }  # fmt: skip
     yield Resume(
         "the earlier request is followed", [*READ, "IsLeaseNeeded", *ADOPTED], earlier={}, request={}, merged=merged, resumed=read
@@ -83,7 +83,7 @@ def ways():
         request=given,
         merged={name: value for name, value in merged.items() if name != "keepSource"} | {"checks": [], "approvalTimeout": "2h"},
         resumed=read
-        | {"sourceFenced": True, "restoredFenced": True, "cleanedUp": True}
+        | {"sourceFenced": True, "restoredFenced": True}
         | {"asked": read["asked"] | {"cluster": "Other", "to": "latest"}},
     )
     yield Resume(

@@ -42,7 +42,7 @@ const PLATFORM: [&str; 28] = [
 ];
 
 /// States that call a function under another name than its own, and why.
-const OTHER_NAMES: [(&str, &str); 18] = [
+const OTHER_NAMES: [(&str, &str); 19] = [
     ("AwaitInstances", "AwaitRewind"), // waits for something else
     ("FailOver", "AddInstances"),      // its second part, which most recoveries pass by
     ("AwaitDeletion", "AwaitRewind"),
@@ -57,6 +57,7 @@ const OTHER_NAMES: [(&str, &str); 18] = [
     ("ReleaseJobs", "HoldJobs"),          // its undo, which after a cutover is a step of a recovery that works
     ("LiftRestoredFence", "FenceSource"), // its undo, which leaves traffic where it is
     ("ReadRecords", "SwapDns"),           // moves none
+    ("InspectRestored", "Preflight"),     // before a rejected cluster is deleted
     ("KeepRestored", "Finish"),           // the end of a recovery that failed
     ("FindDue", "CleanUp"),               // what comes before the deletion changes nothing
     ("CheckUnused", "CleanUp"),
@@ -64,8 +65,15 @@ const OTHER_NAMES: [(&str, &str); 18] = [
 ];
 
 /// States of an undo whose names do not say so.
-const UNDOING: [&str; 6] =
-    ["FenceRestored", "AwaitForward", "VerifyForward", "AwaitDeletion", "LiftRestoredFence", "ReadRecords"];
+const UNDOING: [&str; 7] = [
+    "InspectRestored",
+    "FenceRestored",
+    "AwaitForward",
+    "VerifyForward",
+    "AwaitDeletion",
+    "LiftRestoredFence",
+    "ReadRecords",
+];
 
 const INVOKE: &str = "arn:${Partition}:states:::lambda:invoke";
 const INVOKE_AND_WAIT: &str = "arn:${Partition}:states:::lambda:invoke.waitForTaskToken";

@@ -50,6 +50,7 @@ pub enum FindingCode {
     RecordElsewhere,
     RecordUnnamed,
     InstanceName,
+    RestoredInUse,
     Quota,
     CertificateAuthority,
     PendingModification,
@@ -65,7 +66,7 @@ pub enum FindingCode {
 
 impl FindingCode {
     /// All codes, in the order of docs/preflight.md.
-    pub const ALL: [FindingCode; 40] = [
+    pub const ALL: [FindingCode; 41] = [
         Self::SecretMissing,
         Self::SecretDeleted,
         Self::SecretUnreadable,
@@ -95,6 +96,7 @@ impl FindingCode {
         Self::RecordElsewhere,
         Self::RecordUnnamed,
         Self::InstanceName,
+        Self::RestoredInUse,
         Self::Quota,
         Self::CertificateAuthority,
         Self::PendingModification,
@@ -140,6 +142,7 @@ impl FindingCode {
             Self::RecordElsewhere => "record-elsewhere",
             Self::RecordUnnamed => "record-unnamed",
             Self::InstanceName => "instance-name",
+            Self::RestoredInUse => "restored-in-use",
             Self::Quota => "quota",
             Self::CertificateAuthority => "certificate-authority",
             Self::PendingModification => "pending-modification",

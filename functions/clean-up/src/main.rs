@@ -16,6 +16,7 @@ async fn main() -> Result<(), lambda_runtime::Error> {
         clusters: Rds::new(&aws),
         recoveries: RecoveryTable::from_env(&aws)?,
         notes: Records::from_env(&aws)?,
+        fences: Records::from_env(&aws)?.of_fences(),
         sessions: Databases { access, clock: SystemClock },
         clock: SystemClock,
         polling: Polling::default(),

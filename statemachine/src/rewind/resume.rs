@@ -8,7 +8,7 @@ use crate::state::{Recoveries, State, set, text};
 /// checks of the earlier request are in the merged one already.
 const RECORD: &str = "($i := $states.result.Item; $plan := $exists($i.plan.S) ? $parse($i.plan.S) : {}; {'id': $request.resume, \
     'state': $exists($i.state.S) ? $i.state.S : null, 'status': null, 'hasRequest': $exists($i.request.S), \
-    'sourceFenced': $exists($i.fence), 'restoredFenced': $exists($i.fenceRestored), 'cleanedUp': $exists($i.cleanUp), \
+    'sourceFenced': $exists($i.fence), 'restoredFenced': $exists($i.fenceRestored), \
     'executionArn': $exists($i.executionArn.S) ? $i.executionArn.S : 'none', 'plan': $exists($plan.newCluster) ? \
     {'cluster': $plan.cluster, 'newCluster': $plan.newCluster, 'target': $plan.target, 'useLatest': $plan.useLatest = \
     true, 'strategy': $plan.strategy, 'dns': $append([], $plan.dns), 'adopted': $exists($plan.adopted) ? $plan.adopted \
