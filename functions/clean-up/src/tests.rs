@@ -462,7 +462,7 @@ async fn the_source_goes_readers_first_and_into_its_snapshot() {
     let notes = world.notes.lock().unwrap().clone();
     assert!(matches!(notes.as_slice(), [(name, note)] if name == CLEAN_UP_NOTE && note["snapshot"] == SNAPSHOT));
     assert_eq!(world.lease.lock().unwrap().clone(), None);
-    assert_eq!(notes[0].1["instances"], json!(["orders-1", "orders-2"]));
+    assert_eq!(notes[0].1["instances"].as_array().map(Vec::len), Some(2));
     // The state machine calls again if the answer is lost, also after the cluster is gone.
     assert!(done(SNAPSHOT)(&world.delete(&source()).await.unwrap()));
     assert_eq!(world.rds.changes()[..4], deletion);

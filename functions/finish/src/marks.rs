@@ -1,4 +1,4 @@
-//! What distinguishes a live cluster from a kept one: no time after which it may be deleted, no mark of a fence, and the deletion
+//! Turns a kept cluster into a live one: no time after which it may be deleted, no mark of a fence, and the deletion
 //! protection that people have chosen. Set on the restored cluster when the recovery has ended well, and on the source when it is undone.
 
 use super::{AGAIN, Finish};
