@@ -2,6 +2,8 @@
 terminal, from chat and by an event; and refused wherever that cluster is not the right one.
 """
 
+import time
+
 import pytest
 
 from bus import Bus, Requested
@@ -75,6 +77,9 @@ def test_stopped_recovery_is_resumed_at_a_terminal_without_a_second_restore(stac
     contains(terminal.run("resume", name, code=5)[1], "has had the traffic")
     again = Recovery(stack, {"cluster": cluster.name, "resume": earlier.id})
     again.failed(refused(STOPPED), "InvalidRequest", f"was adopted by {name}", f"resume {name}")
+
+
+BLOCKED = [*STOPPED, "AcquireLease", "ValidateWindow", "Preflight", "IsBlocked", *CONCLUDE]
 
 
 def refused(read):
@@ -175,3 +180,48 @@ def test_what_is_in_use_is_not_adopted(stack):
     stack.change_record("UPSERT", cluster.record, kept.endpoint, 1)
     run = Recovery(stack, {"resume": earlier.id, "cluster": cluster.name, "dns": []})
     run.failed(refused(STOPPED), "InvalidRequest", f"{kept.name} is in use: {cluster.record} leads to {kept.endpoint}")
+
+
+def test_cluster_that_clients_are_on_is_not_adopted(stack, engine):
+    cluster = settled_shop(stack, f"e2e-resume-busy-{engine.name}", engine=engine)
+    earlier = stopped(cluster)
+    kept = Cluster(stack, f"{cluster.name}-r", engine, cluster.password)
+    # By its address and without a record, as an application is led there by hand.
+    with kept.connect():
+        run = Recovery(stack, {"resume": earlier.id, "cluster": cluster.name})
+        run.failed(BLOCKED, "InvalidRequest", f"the restored cluster is in use: {engine.user} in shop", "[restored-in-use]")
+    assert tags(stack, kept.name)["aurora-rewind:recovery"] == earlier.id, "whose the cluster is"
+
+
+def test_rejected_resume_keeps_a_cluster_in_use_and_what_people_asked_for(stack):
+    cluster = settled_shop(stack, "e2e-resume-no")
+    earlier = stopped(cluster)
+    kept = Cluster(stack, f"{cluster.name}-r", cluster.engine, cluster.password)
+    # Set when it was restored: nobody has to set it for a recovery that is stopped.
+    set_by_the_restore = tags(stack, kept.name)["aurora-rewind:keep-until"]
+    assert seconds(set_by_the_restore) > time.time() + 86400, "until when the cluster of a stopped recovery is kept"
+    later = "2031-01-01T00:00:00Z"
+    keep = [{"Key": "aurora-rewind:keep-until", "Value": later}]
+    stack.rds.add_tags_to_resource(ResourceName=kept.describe()["DBClusterArn"], Tags=keep)
+
+    second = Recovery(stack, {"cluster": cluster.name, "resume": earlier.id})
+    second.approval()
+    with kept.connect():
+        second.decide("rejected")
+        ended = second.wait()
+    assert (ended["status"], ended.get("error")) == ("FAILED", "NotApproved"), f"how it ended: {ended}"
+    contains(ended["cause"], "it is not deleted, though it was rejected", "in use: ", f"until {later}")
+    assert tags(stack, kept.name)["aurora-rewind:keep-until"] == later, "until when people asked to keep it"
+
+    # Nobody is on it any more, and what somebody has written there goes into a snapshot.
+    kept.sql("INSERT INTO audit.log (what) VALUES ('by hand')")
+    third = Recovery(stack, {"cluster": cluster.name, "resume": second.id})
+    third.approval()
+    third.decide("rejected")
+    ended = third.wait()
+    snapshot = f"{kept.name}-final-{third.id}"[:63]
+    contains(ended["cause"], f"is being deleted, into the snapshot {snapshot}")
+    assert stack.describe(kept.name) is None, "the rejected cluster"
+    (found,) = stack.rds.describe_db_cluster_snapshots(DBClusterIdentifier=kept.name)["DBClusterSnapshots"]
+    assert (found["DBClusterSnapshotIdentifier"], found["Status"]) == (snapshot, "available"), "the final snapshot"
+    stack.on_success(lambda: stack.rds.delete_db_cluster_snapshot(DBClusterSnapshotIdentifier=snapshot))

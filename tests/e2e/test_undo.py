@@ -255,8 +255,7 @@ def test_undo_by_the_calls_of_the_runbook_leaves_the_source_as_it_was(stack):
         call("FenceSource", fence="restored")
         call("SwapDns", direction="undo")
         call("FenceSource", direction="undo")
-    tags = ["aurora-rewind:fenced-by", "aurora-rewind:keep-until"]
-    stack.rds.remove_tags_from_resource(ResourceName=cluster.describe()["DBClusterArn"], TagKeys=tags)
+        call("Finish", direction="undo")
     before.is_restored(new_cluster_kept=True)
     with refused(cluster.engine.error, cluster.engine.closed):
         cluster.connect(host=output["writerEndpoint"])

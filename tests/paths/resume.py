@@ -73,7 +73,7 @@ def ways():
     }  # fmt: skip
     read = {
         "state": "NothingChanged", "status": None, "hasRequest": True, "fence": "none", "restoredFence": "none",
-        "watchEnded": False, "cleanedUp": False, "asked": {"cluster": None, "to": None, "newCluster": None, "strategy": None},
+        "watchEnded": False, "asked": {"cluster": None, "to": None, "newCluster": None, "strategy": None},
     }  # fmt: skip
     yield Resume(
         "the earlier request is followed", [*READ, *ADOPTED], earlier={}, request={}, merged=merged, resumed=read
@@ -86,7 +86,7 @@ def ways():
         request=given,
         merged={name: value for name, value in merged.items() if name != "keepSource"} | {"checks": [], "approvalTimeout": "2h"},
         resumed=read
-        | {"fence": "up", "restoredFence": "lifted", "watchEnded": True, "cleanedUp": True}
+        | {"fence": "up", "restoredFence": "lifted", "watchEnded": True}
         | {"asked": read["asked"] | {"cluster": "Other", "to": "latest"}},
     )
     yield Resume(

@@ -17,6 +17,7 @@ use aws_sdk_dynamodb::types::{AttributeValue, CancellationReason, ConditionCheck
 use jiff::Timestamp;
 use rewind_core::{ErrorName, StepError};
 use serde_json::Value;
+use std::collections::HashMap;
 
 /// The lease under which a cluster may be fenced.
 #[derive(Debug, Clone, Copy)]
@@ -59,6 +60,12 @@ pub trait FenceRecords: Send + Sync {
     ) -> impl Future<Output = AwsResult<()>> + Send;
 }
 
+/// Knows of fences, whoever lifted them.
+pub trait ReadFences: Send + Sync {
+    /// True if the recovery began the fence `name`, be it up or lifted.
+    fn was_fenced(&self, recovery_id: &str, name: &str) -> impl Future<Output = AwsResult<bool>> + Send;
+}
+
 /// The first parts of the keys of items with records, the present one first.
 const KINDS: [&str; 2] = ["fence", "recovery"];
 
@@ -70,19 +77,8 @@ impl FenceRecords for Records {
     /// IAM: `dynamodb:GetItem`.
     async fn fence_record(&self, recovery_id: &str, name: &str) -> AwsResult<Option<Value>> {
         for kind in KINDS {
-            let answer = self
-                .client
-                .get_item()
-                .table_name(&self.table)
-                .key("id", key(kind, recovery_id))
-                // An eventually consistent read may miss the record of the attempt before, and the fence would record the
-                // fenced state as the one to return to.
-                .consistent_read(true)
-                .send()
-                .await
-                .map_err(|e| classify(&e, Call::Read, "dynamodb:GetItem of the fence"))?;
-            if let Some(value) = answer.item.and_then(|item| item.get(name).cloned()) {
-                return read(&value).map(Some);
+            if let Some(value) = self.fence_item(kind, recovery_id).await?.get(name) {
+                return read(value).map(Some);
             }
         }
         Ok(None)
@@ -166,7 +162,7 @@ impl FenceRecords for Records {
                 // An update would create an item that is not there.
                 .condition_expression("attribute_exists(#name)")
                 .expression_attribute_names("#name", name)
-                .expression_attribute_names("#lifted", format!("{name}LiftedAt"))
+                .expression_attribute_names("#lifted", lifted(name))
                 .expression_attribute_values(":at", AttributeValue::S(at.to_string()))
                 .send()
                 .await;
@@ -178,6 +174,42 @@ impl FenceRecords for Records {
         }
         Ok(())
     }
+}
+
+impl ReadFences for Records {
+    /// IAM: `dynamodb:GetItem`.
+    async fn was_fenced(&self, recovery_id: &str, name: &str) -> AwsResult<bool> {
+        for kind in KINDS {
+            let item = self.fence_item(kind, recovery_id).await?;
+            if item.contains_key(name) || item.contains_key(&lifted(name)) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}
+
+impl Records {
+    /// IAM: `dynamodb:GetItem`.
+    async fn fence_item(&self, kind: &str, recovery_id: &str) -> AwsResult<HashMap<String, AttributeValue>> {
+        let answer = self
+            .client
+            .get_item()
+            .table_name(&self.table)
+            .key("id", key(kind, recovery_id))
+            // An eventually consistent read may miss the record of the attempt before, and the fence would record the
+            // fenced state as the one to return to.
+            .consistent_read(true)
+            .send()
+            .await
+            .map_err(|e| classify(&e, Call::Read, "dynamodb:GetItem of the fence"))?;
+        Ok(answer.item.unwrap_or_default())
+    }
+}
+
+/// The attribute that marks a fence as lifted.
+fn lifted(name: &str) -> String {
+    format!("{name}LiftedAt")
 }
 
 /// The reason for which the transaction that records a fence was not carried out.

@@ -21,6 +21,13 @@ pub trait Notes: Send + Sync {
     fn note_again(&self, recovery_id: &str, name: &str, value: &Value) -> impl Future<Output = AwsResult<()>> + Send;
 }
 
+/// Removes notes.
+// Apart from `Notes`: what a fence recorded must stay for as long as anybody may undo it.
+pub trait RemoveNotes: Send + Sync {
+    /// Removes the note `name` of a recovery; one that is not there counts as removed.
+    fn remove_note(&self, recovery_id: &str, name: &str) -> impl Future<Output = AwsResult<()>> + Send;
+}
+
 /// Keeps approvals.
 pub trait Approvals: Send + Sync {
     /// Keeps the approval in place of the one before; returns the hash that people were notified of, if they were.
@@ -132,6 +139,22 @@ impl Notes for Records {
             .update_expression("SET #name = :value")
             .expression_attribute_names("#name", name)
             .expression_attribute_values(":value", AttributeValue::S(value.to_string()))
+            .send()
+            .await
+            .map_err(|e| classify(&e, Call::Change, "dynamodb:UpdateItem of the recovery"))?;
+        Ok(())
+    }
+}
+
+impl RemoveNotes for Records {
+    /// IAM: `dynamodb:UpdateItem`.
+    async fn remove_note(&self, recovery_id: &str, name: &str) -> AwsResult<()> {
+        self.client
+            .update_item()
+            .table_name(&self.table)
+            .key("id", key(recovery_id))
+            .update_expression("REMOVE #name")
+            .expression_attribute_names("#name", name)
             .send()
             .await
             .map_err(|e| classify(&e, Call::Change, "dynamodb:UpdateItem of the recovery"))?;

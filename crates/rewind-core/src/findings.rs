@@ -50,6 +50,7 @@ pub enum FindingCode {
     RecordElsewhere,
     RecordUnnamed,
     InstanceName,
+    RestoredInUse,
     Quota,
     CertificateAuthority,
     PendingModification,
@@ -66,7 +67,7 @@ pub enum FindingCode {
 
 impl FindingCode {
     /// All codes, in the order of docs/preflight.md.
-    pub const ALL: [FindingCode; 41] = [
+    pub const ALL: [FindingCode; 42] = [
         Self::SecretMissing,
         Self::SecretDeleted,
         Self::SecretUnreadable,
@@ -96,6 +97,7 @@ impl FindingCode {
         Self::RecordElsewhere,
         Self::RecordUnnamed,
         Self::InstanceName,
+        Self::RestoredInUse,
         Self::Quota,
         Self::CertificateAuthority,
         Self::PendingModification,
@@ -142,6 +144,7 @@ impl FindingCode {
             Self::RecordElsewhere => "record-elsewhere",
             Self::RecordUnnamed => "record-unnamed",
             Self::InstanceName => "instance-name",
+            Self::RestoredInUse => "restored-in-use",
             Self::Quota => "quota",
             Self::CertificateAuthority => "certificate-authority",
             Self::PendingModification => "pending-modification",

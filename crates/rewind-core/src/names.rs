@@ -1,8 +1,10 @@
 //! The names and tags of everything that a recovery creates. Each derives from request and plan alone, so that a step that runs
 //! twice finds what it created the first time.
 
+use crate::plan::content_hash;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use serde_json::json;
 
 /// The most characters of an RDS cluster or instance identifier.
 pub const IDENTIFIER_MAX: usize = 63;
@@ -173,6 +175,26 @@ pub fn held_jobs_group(new_cluster: &str) -> String {
     format!("{new_cluster}-jobs-held")
 }
 
+/// The name of the final snapshot of a cluster that a recovery kept: `<cluster>-final-<recovery id>`, cut to RDS's limit, but never
+/// the same for two ids.
+pub fn final_snapshot(cluster: &str, recovery_id: &str) -> String {
+    // RDS limits the name to 63 characters, and two recoveries of one cluster need two names.
+    const WORD: &str = "-final-";
+    let words: Vec<&str> =
+        recovery_id.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty()).collect();
+    let plain = words.join("-").to_ascii_lowercase();
+    let room = IDENTIFIER_MAX.saturating_sub(cluster.len() + WORD.len());
+    if plain == recovery_id && plain.len() <= room {
+        return format!("{cluster}{WORD}{plain}");
+    }
+    // Of the whole id: cut ids of the same day would all begin alike.
+    let hash: String = content_hash(&json!(recovery_id)).chars().take(8).collect();
+    let most = room.saturating_sub(hash.len() + 1);
+    let cut = plain.get(..most).unwrap_or(&plain).trim_end_matches('-');
+    let suffix = if cut.is_empty() { format!("{WORD}{hash}") } else { format!("{WORD}{cut}-{hash}") };
+    with_suffix(cluster, &suffix)
+}
+
 /// A name with something at its end, the name cut where it must be.
 pub fn with_suffix(name: &str, suffix: &str) -> String {
     format!("{}{suffix}", cut(name, IDENTIFIER_MAX.saturating_sub(suffix.len())))
@@ -245,8 +267,24 @@ mod tests {
         assert_eq!(secret_tag_value(&"a".repeat(257), None), None);
     }
 
+    #[test]
+    fn a_snapshot_is_named_after_its_cluster_and_recovery() {
+        assert_eq!(final_snapshot("orders", "operation-001"), "orders-final-operation-001");
+    }
+
     proptest! {
         #[test]
+        fn every_final_snapshot_has_a_name_that_rds_accepts_and_no_two_recoveries_share_one(
+            cluster in "[a-z]([a-z0-9]|-[a-z0-9]){0,31}",
+            one in "[A-Za-z0-9_.-]{1,80}",
+            other in "[A-Za-z0-9_.-]{1,80}",
+        ) {
+            prop_assume!(cluster.len() <= IDENTIFIER_MAX && one != other);
+            let name = final_snapshot(&cluster, &one);
+            prop_assert_eq!(identifier_problem(&name), None, "{}", name);
+            prop_assert_ne!(name, final_snapshot(&cluster, &other));
+        }
+
         fn a_secret_is_read_back_from_a_value_that_rds_takes(
             name in "[A-Za-z0-9/_+=.@! -]{1,60}",
             second in prop::option::of(0i64..4_000_000_000),

@@ -3,12 +3,13 @@
 use crate::check::Check;
 use crate::difference::Difference;
 use crate::engine::Engine;
+use crate::error::StepError;
 use crate::findings::Finding;
 use crate::identity::ResourceIds;
 use crate::request::{Approval, Endpoint, Strategy};
 use crate::timeouts;
 use crate::window::Window;
-use jiff::{SignedDuration, Timestamp};
+use jiff::{RoundMode, SignedDuration, Timestamp, TimestampRound, Unit};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -141,6 +142,20 @@ impl Plan {
     pub fn keep_restored(&self) -> SignedDuration {
         SignedDuration::from_secs(self.keep_restored_seconds)
     }
+
+    /// The time until which the restored cluster is kept that somebody works on, or worked on, until `end`; in whole seconds.
+    ///
+    /// While a recovery runs, `end` is that of its lease: a restored cluster that is past its time has no recovery that runs.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorName::Bug`](crate::ErrorName::Bug) if that is no time any more.
+    pub fn keep_restored_from(&self, end: Timestamp) -> Result<Timestamp, StepError> {
+        // Cut, so that it is never kept for longer than was asked for.
+        let whole = TimestampRound::new().smallest(Unit::Second).mode(RoundMode::Trunc);
+        let until = end.checked_add(self.keep_restored()).and_then(|until| until.round(whole));
+        until.map_err(|e| StepError::bug(e.to_string()))
+    }
 }
 
 fn a_day() -> i64 {
@@ -156,6 +171,10 @@ pub struct Adopted {
     // More than one where a recovery was stopped after its plan adopted the cluster, and before it took it over.
     /// The ids that the cluster's recovery tag may hold, the latest first.
     pub owners: Vec<String>,
+    /// The time until which the cluster was kept before; none if nothing was to delete it.
+    // A failure of this recovery must not shorten what people have extended.
+    #[serde(default)]
+    pub keep_until: Option<Timestamp>,
 }
 
 /// The part of a plan that only an in-place recovery has.

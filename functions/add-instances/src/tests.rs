@@ -430,7 +430,7 @@ async fn the_instances_of_an_adopted_cluster_are_taken_over_and_missing_ones_are
     rds.delete_instance("orders-r-2").await.unwrap();
     rds.edit_instances("orders-r", |instance| instance.tags = tagged("earlier-1"));
     let owners = vec!["earlier-2".to_owned(), "earlier-1".to_owned()];
-    let adopted = Some(Adopted { recovery: "earlier-2".to_owned(), owners });
+    let adopted = Some(Adopted { recovery: "earlier-2".to_owned(), owners, keep_until: None });
     let input = Input { plan: Plan { adopted, ..plan() }, ..input() };
     let made_so_far = rds.changes().len();
     let output = step(&rds).run(input.clone()).await.unwrap();

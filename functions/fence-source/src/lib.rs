@@ -185,10 +185,10 @@ where
         };
         let open = logins.clone();
         // Before the first change: whatever this run gets done, its undo knows how it was.
-        let logins = self.record(\&input, \&fenced_cluster, \&cluster, \&logins).await?;
+        let logins = self.record(&input, &fenced_cluster, &cluster, &logins).await?;
         // Where none is closed there is nothing that a restore would bring back.
         if !logins.is_empty() {
-            self.records.begin(\&cluster.resource_id, \&input.recovery.id, self.clock.now()).await?;
+            self.records.begin(&cluster.resource_id, &input.recovery.id, self.clock.now()).await?;
         }
         // The network first, so that sessions that are ended find nowhere to connect to again.
         let network = self.close_network(&cluster).await?;
@@ -263,7 +263,7 @@ impl<C, S, R, K> FenceSource<C, S, R, K>
 where
     C: ReadClusters + ModifyClusters,
     S: Logins,
-    R: FenceRecords + FencePeriods,
+    R: FenceRecords,
     K: Clock,
 {
     fn cluster_to_fence(&self, input: &Input) -> Result<FencedCluster, StepError> {

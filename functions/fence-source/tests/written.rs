@@ -130,7 +130,7 @@ async fn a_transaction_that_no_client_began_is_no_write_to_a_restored_postgresql
     let world = World {
         rds: FakeRds::with(clusters, Vec::new()),
         password: "master-password",
-        table: Table::default(),
+        records: FakeFenceRecords::default(),
         write: Box::new(|sql| drop(new.sql("rdsadmin", sql))),
     };
     let ours = |sql: &str| drop(new.sql("rdsadmin", sql));

@@ -9,7 +9,9 @@
 mod scheduler;
 
 use rewind_access::Access;
-use rewind_aws::rds::{ChangeParameterGroups, Cluster, ModifyClusters, ReadClusters, ReadParameters};
+use rewind_aws::rds::{
+    ChangeParameterGroups, Cluster, DeleteParameterGroups, ModifyClusters, ReadClusters, ReadParameters,
+};
 use rewind_aws::records::Notes;
 use rewind_aws::secrets::Logins;
 use rewind_core::{Clock, Difference, ErrorName, HeldJob, Plan, Recovery, Restored, StepError};
@@ -94,7 +96,7 @@ pub struct Output {
 
 impl<C, S, N, K> Step for HoldJobs<C, S, N, K>
 where
-    C: ReadClusters + ModifyClusters + ReadParameters + ChangeParameterGroups,
+    C: ReadClusters + ModifyClusters + ReadParameters + ChangeParameterGroups + DeleteParameterGroups,
     S: Logins,
     N: Notes,
     K: Clock,
@@ -121,7 +123,7 @@ where
 
 impl<C, S, N, K> HoldJobs<C, S, N, K>
 where
-    C: ReadClusters + ModifyClusters + ReadParameters + ChangeParameterGroups,
+    C: ReadClusters + ModifyClusters + ReadParameters + ChangeParameterGroups + DeleteParameterGroups,
     S: Logins,
     N: Notes,
     K: Clock,

@@ -32,9 +32,6 @@ impl Notes for NoNotes {
     async fn note_again(&self, _: &str, _: &str, _: &Value) -> AwsResult<()> {
         Ok(())
     }
-    async fn forget(&self, _: &str, _: &str) -> AwsResult<()> {
-        Err(StepError::bug("nothing was to be forgotten"))
-    }
 }
 
 fn step(clusters: &FakeRds) -> HoldJobs<FakeRds, NoLogins, NoNotes, ManualClock> {

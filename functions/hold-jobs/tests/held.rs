@@ -47,9 +47,6 @@ impl Notes for Table {
         self.0.lock().unwrap().insert(id.to_owned(), value.clone());
         Ok(())
     }
-    async fn forget(&self, _: &str, _: &str) -> AwsResult<()> {
-        Ok(())
-    }
 }
 
 struct World {

@@ -4,6 +4,7 @@
 mod cluster;
 mod databases;
 mod fences;
+mod restored;
 mod secret;
 
 use rewind_access::Access;
@@ -48,6 +49,20 @@ pub struct Input {
     pub recovery: Recovery,
     /// The plan, with the findings that were made while it was.
     pub plan: Plan,
+    /// The part of the work.
+    #[serde(default)]
+    pub part: Part,
+}
+
+/// The parts of the work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Part {
+    /// Before anything is changed: the source, and what is adopted.
+    #[default]
+    Source,
+    /// Before the restored cluster is deleted, because a person rejected it: does somebody use it?
+    Restored,
 }
 
 /// The result of the step.
@@ -65,9 +80,14 @@ impl<C: ReadClusters + ReadFacts, S: Logins + ReadSecretForm, F: FencePeriods, K
     type Input = Input;
     type Output = Output;
 
-    async fn run(&self, Input { recovery, plan }: Input) -> Result<Output, StepError> {
-        let mut findings = plan.findings.clone();
-        findings.extend(self.inspect(&recovery, &plan).await.map_err(before_any_change)?);
+    async fn run(&self, Input { recovery, plan, part }: Input) -> Result<Output, StepError> {
+        let findings = match part {
+            Part::Source => {
+                let found = self.inspect(&recovery, &plan).await.map_err(before_any_change)?;
+                plan.findings.iter().cloned().chain(found).collect()
+            }
+            Part::Restored => self.inspect_rejected(&recovery, &plan).await?,
+        };
         let findings = arrange(findings);
         let blocking = blocking_cause(&findings);
         Ok(Output { findings, blocking })
@@ -84,7 +104,12 @@ impl<C: ReadClusters + ReadFacts, S: Logins + ReadSecretForm, F: FencePeriods, K
         match secret::finding(&plan.secret_arn, form) {
             // Without a login there is nothing in the databases to try.
             Some(finding) => findings.push(finding),
-            None => findings.extend(self.inspect_databases(recovery, plan, &cluster, &instances).await?),
+            None => {
+                findings.extend(self.inspect_databases(recovery, plan, &cluster, &instances).await?);
+                if plan.adopted.is_some() {
+                    findings.extend(self.inspect_adopted(recovery, plan).await?);
+                }
+            }
         }
         Ok(findings)
     }

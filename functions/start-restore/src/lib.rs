@@ -2,9 +2,10 @@
 //! deletes the restored cluster or the safety clone, if this recovery created it. Where the plan adopts the restored cluster of an
 //! earlier recovery, it takes that one over and restores nothing.
 
+use jiff::Timestamp;
 use rewind_aws::rds::{
-    Cluster, DeleteClusters, ModifyClusters, NewCluster, Origin, ReadClusters, RestoreClusters, TagClusters,
-    UntagClusters, adopt, delete_created, describe_created,
+    Cluster, DeleteClusters, Deletion, ModifyClusters, NewCluster, Origin, ReadClusters, RestoreClusters,
+    RetireClusters, TagClusters, adopt, delete_created, describe_created,
 };
 use rewind_core::{Adopted, Clock, Difference, ErrorName, Plan, Recovery, Restored, StepError};
 use rewind_lambda::{Step, Undone};
@@ -15,9 +16,9 @@ pub const ACTIONS: &[&str] = &[
     "rds:DescribeDBClusters",
     "rds:RestoreDBClusterToPointInTime",
     "rds:AddTagsToResource",
-    "rds:RemoveTagsFromResource",
     "rds:ModifyDBCluster",
     "rds:DeleteDBCluster",
+    "rds:CreateDBClusterSnapshot",
 ];
 
 /// The step.
@@ -31,26 +32,32 @@ pub struct StartRestore<C, K> {
 
 /// The payload of the step.
 #[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Input {
     /// The recovery.
     pub recovery: Recovery,
     /// The plan of the recovery.
     pub plan: Plan,
+    /// The end of the recovery's lease, after which it cannot run any more; none for the undo.
+    #[serde(default)]
+    pub lease_until: Option<Timestamp>,
 }
 
 impl<C, K> Step for StartRestore<C, K>
 where
-    C: ReadClusters + RestoreClusters + ModifyClusters + DeleteClusters + TagClusters + UntagClusters,
+    C: ReadClusters + RestoreClusters + ModifyClusters + DeleteClusters + RetireClusters + TagClusters,
     K: Clock,
 {
     type Input = Input;
     type Output = Restored;
 
-    async fn run(&self, Input { recovery, plan }: Input) -> Result<Restored, StepError> {
+    async fn run(&self, Input { recovery, plan, lease_until }: Input) -> Result<Restored, StepError> {
+        // From its first moment: a recovery that somebody stops sets no tag any more, and nothing would ever delete its cluster.
+        let keep_until = lease_until.map(|end| plan.keep_restored_from(end)).transpose()?;
         let found = self.clusters.cluster(&plan.new_cluster).await?;
         if let Some(adopted) = &plan.adopted {
             let found = found.filter(|found| found.status != "deleting").ok_or_else(|| is_gone(&plan, adopted))?;
-            return describe(&recovery, &plan, &adopt(&self.clusters, &recovery, adopted, found).await?);
+            return describe(&recovery, &plan, &adopt(&self.clusters, &recovery, adopted, keep_until, found).await?);
         }
         // A second run finds the cluster of the first one: the name is the token.
         if let Some(found) = found {
@@ -76,16 +83,23 @@ where
         let moment = if plan.use_latest { latest } else { plan.target };
         // RestoreToTime and UseLatestRestorableTime exclude each other.
         let origin = if plan.use_latest { Origin::Latest } else { Origin::Moment(plan.target) };
-        let new = NewCluster { recovery: &recovery, source: &source, name: &plan.new_cluster, origin, moment };
+        // finish protects it as the source is. Until then a protection of it is people's, whom nobody overrules.
+        let source = Cluster { deletion_protection: false, ..source };
+        let new =
+            NewCluster { recovery: &recovery, source: &source, name: &plan.new_cluster, origin, moment, keep_until };
         describe(&recovery, &plan, &new.create(&self.clusters, &self.clock).await?)
     }
 
-    async fn undo(&self, Input { recovery, plan }: Input) -> Result<Undone, StepError> {
+    async fn undo(&self, Input { recovery, plan, .. }: Input) -> Result<Undone, StepError> {
+        let (what, name) = (plan.created_cluster(), &plan.new_cluster);
         // Only what has this recovery's tag is deleted: somebody else may have taken the name.
-        if !delete_created(&self.clusters, &recovery, &plan.new_cluster).await? {
-            return Ok(Undone::nothing());
-        }
-        Ok(Undone::of(vec![format!("{} {} is being deleted", plan.created_cluster(), plan.new_cluster)]))
+        Ok(match delete_created(&self.clusters, &recovery, &plan).await? {
+            Deletion::None => Undone::nothing(),
+            Deletion::Begun => Undone::of(vec![format!("{what} {name} is being deleted")]),
+            Deletion::Into(snapshot) => {
+                Undone::of(vec![format!("{what} {name} is being deleted, into the snapshot {snapshot}")])
+            }
+        })
     }
 }
 

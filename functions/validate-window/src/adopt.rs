@@ -5,7 +5,9 @@ use crate::plan_text;
 use crate::refusal::invalid;
 use rewind_aws::rds::{Cluster, Instance, ReadClusters, is_foreign};
 use rewind_aws::route53::Zones;
-use rewind_core::names::{FENCED_BY_TAG, RECOVERY_TAG, SAFETY_CLONE_OF_TAG, SOURCE_RESOURCE_ID_TAG, TARGET_TAG};
+use rewind_core::names::{
+    FENCED_BY_TAG, KEEP_UNTIL_TAG, RECOVERY_TAG, SAFETY_CLONE_OF_TAG, SOURCE_RESOURCE_ID_TAG, TARGET_TAG,
+};
 use rewind_core::{
     Adopted, ClusterFacts, ErrorName, Moment, PlannedInstance, PlannedRecord, StepError, Strategy, StrategyChoice,
     Target, Window,
@@ -37,8 +39,6 @@ pub struct Resumed {
     pub restored_fence: FenceState,
     /// True if the recovery itself let clients in again.
     pub watch_ended: bool,
-    /// True if the clean-up deletes what it kept.
-    pub cleaned_up: bool,
     /// The fields of the request that an adopted cluster settles, as the person wrote them.
     pub asked: Map<String, Value>,
 }
@@ -124,9 +124,6 @@ impl Resumed {
             return start_anew(format!(
                 "{id} is {state}: {restored} has had the traffic, and is no state of then any more"
             ));
-        }
-        if self.cleaned_up {
-            return start_anew(format!("what {id} kept is being deleted, because its time was over"));
         }
         self.refuse_fence(state, cluster, restored)
     }
@@ -227,7 +224,8 @@ impl Adoption {
 
     /// The adopted recovery, for the plan.
     pub(crate) fn adopted(&self) -> Adopted {
-        Adopted { recovery: self.resumed.id.clone(), owners: self.owners.clone() }
+        let keep_until = self.cluster.tag(KEEP_UNTIL_TAG).and_then(|until| until.parse().ok());
+        Adopted { recovery: self.resumed.id.clone(), owners: self.owners.clone(), keep_until }
     }
 
     /// Facts about the adoption that a person should know.

@@ -81,6 +81,7 @@ fn variables() -> State {
         .assign("movedBack", false.into())
         .assign("kept", Json::Null)
         .assign("keepFailure", object([]))
+        .assign("inUse", Json::Null)
         .assign("situation", Json::Null)
         .assign("fenceIsUp", false.into())
         .assign("invalidApprovals", 0.into())

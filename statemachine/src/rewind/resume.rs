@@ -11,7 +11,7 @@ const RECORD: &str = "($i := $states.result.Item; $plan := $exists($i.plan.S) ? 
     'state': $exists($i.state.S) ? $i.state.S : null, 'status': null, 'hasRequest': $exists($i.request.S), \
     'fence': $exists($i.fence) ? 'up' : $exists($i.fenceLiftedAt) ? 'lifted' : 'none', 'restoredFence': \
     $exists($i.fenceRestored) ? 'up' : $exists($i.fenceRestoredLiftedAt) ? 'lifted' : 'none', 'watchEnded': \
-    $exists($i.fenceWatchEndedAt), 'cleanedUp': $exists($i.cleanUp), \
+    $exists($i.fenceWatchEndedAt), \
     'executionArn': $exists($i.executionArn.S) ? $i.executionArn.S : 'none', 'plan': $exists($plan.newCluster) ? \
     {'cluster': $plan.cluster, 'newCluster': $plan.newCluster, 'target': $plan.target, 'useLatest': $plan.useLatest = \
     true, 'strategy': $plan.strategy, 'dns': $append([], $plan.dns), 'adopted': $exists($plan.adopted) ? $plan.adopted \

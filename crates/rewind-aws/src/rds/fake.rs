@@ -7,9 +7,9 @@ mod limits;
 use super::adapter::cluster_of;
 use super::{
     BacktrackClusters, BacktrackSeen, ChangeParameterGroups, Cluster, ClusterChange, CompleteClusters, DeleteClusters,
-    FindClusters, Instance, ModifyClusters, Monitoring, NewParameterGroup, Origin, ReadBacktracks, ReadClusters,
-    ReadParameters, ReadSnapshots, RestoreCall, RestoreClusters, RetireClusters, Role, Snapshot, TagClusters, Tagged,
-    UntagClusters,
+    DeleteParameterGroups, FindClusters, Instance, ModifyClusters, Monitoring, NewParameterGroup, Origin,
+    ReadBacktracks, ReadClusters, ReadParameters, ReadSnapshots, RestoreCall, RestoreClusters, RetireClusters, Role,
+    Snapshot, TagClusters, Tagged, UntagClusters,
     tags::{MOST_TAGS, Tag, too_many},
 };
 use crate::AwsResult;
@@ -293,7 +293,9 @@ impl ChangeParameterGroups for FakeRds {
     async fn reset_parameter(&self, group: &str, name: &str) -> AwsResult<()> {
         self.change(format!("reset_parameter {name} of {group}"), |_| ())
     }
+}
 
+impl DeleteParameterGroups for FakeRds {
     async fn delete_group(&self, group: &str) -> AwsResult<bool> {
         // As RDS: a group that a cluster has cannot be deleted.
         if self.state().clusters.iter().any(|cluster| cluster.parameter_group.as_deref() == Some(group)) {
@@ -417,6 +419,9 @@ impl UntagClusters for FakeRds {
         self.change(format!("untag {arn}"), |state| {
             for cluster in state.clusters.iter_mut().filter(|cluster| cluster.arn == arn) {
                 cluster.tags.retain(|(key, _)| !keys.contains(&key.as_str()));
+            }
+            for (_, instance) in state.instances.iter_mut().filter(|(_, instance)| instance.arn == arn) {
+                instance.tags.retain(|(key, _)| !keys.contains(&key.as_str()));
             }
         })
     }

@@ -43,7 +43,7 @@ fn resumed() -> Value {
     });
     json!({
         "id": "earlier", "state": "NothingChanged", "status": null, "plan": plan, "hasRequest": true,
-        "fence": "none", "restoredFence": "none", "watchEnded": false, "cleanedUp": false,
+        "fence": "none", "restoredFence": "none", "watchEnded": false,
         "asked": { "cluster": null, "to": null, "newCluster": null, "strategy": null },
     })
 }
@@ -78,6 +78,8 @@ async fn the_plan_adopts_the_kept_cluster_and_restores_nothing() {
     assert_eq!((plan.new_cluster.as_str(), plan.target, plan.use_latest), ("orders-r", time(TARGET), false));
     let adopted = plan.adopted.clone().unwrap();
     assert_eq!((adopted.recovery.as_str(), adopted.owners.as_slice()), ("earlier", &["earlier".to_owned()][..]));
+    // Whatever becomes of this recovery, it is not kept for less than people asked for.
+    assert_eq!(adopted.keep_until, Some(time("2026-11-24T10:30:00Z")));
     assert!(plan.will_do[0].starts_with("adopt orders-r, which earlier restored"), "{:?}", plan.will_do);
     assert!(!plan.will_do.iter().any(|step| step.starts_with("restore")), "{:?}", plan.will_do);
     assert!(
@@ -130,7 +132,6 @@ async fn a_recovery_that_left_nothing_to_adopt_is_refused_with_what_to_do() {
         (set("/plan/strategy", json!("backtrack")), "in place"),
         (set("/state", json!("Recovered")), "earlier is Recovered: orders-r has had the traffic"),
         (set("/state", json!("Undone")), "earlier is Undone"),
-        (set("/cleanedUp", json!(true)), "is being deleted"),
         (set("/restoredFence", json!("up")), "would write there unseen once it is open"),
         (ended("RolledBack", "lifted", "up"), "would write there unseen once it is open"),
         (ended("NeedsOperator", "up", "lifted"), "clients may have written to it"),
