@@ -185,7 +185,9 @@ class Run:
         if (end, left) in KEPT_ENDS and self.new in clusters and (self.case.state, self.case.fault) != ("KeepRestored", "fails"):
             if "aurora-rewind:keep-until" not in {tag["Key"] for tag in self.stack.describe(self.new)["TagList"]}:
                 yield "the restored cluster has no tag that says until when it is kept"
-            if self.flow.request.get("dns") != [] and f"rewind resume {self.name}" not in told:
+            # One that may have had clients is adopted by no other recovery.
+            onward = f"rewind resume {self.name}" if end == "NothingChanged" else f"was moved back to {ground.name}"
+            if self.flow.request.get("dns") != [] and onward not in told:
                 yield "nobody is told how to go on with it"
         held = ground.lease()
         if end == "NeedsOperator" and held and f"lease#{ground.name}" not in told:

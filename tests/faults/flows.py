@@ -84,8 +84,9 @@ FLOWS = [
          ("writer",), request={"dns": []}, late_writer=True),
     Flow("restore, dns, rejected", REWIND, "the same, and a person says no", "NothingChanged",
          ("instances undo", "restore undo", "jobs undo"), decision="rejected", engine="mysql"),
+    # On MySQL: the local PostgreSQL commits four times a second, which counts as somebody's writes, and then nobody goes back.
     Flow("restore, dns, moved back", REWIND, "the records move, a name leads elsewhere, and they are moved back", "RolledBack",
-         ("cutover undo", "fence undo", "keep undo"), without=("ReadRecords", "LiftRestoredFence"), hidden=True),
+         ("cutover undo", "fence undo", "keep undo"), without=("ReadRecords", "LiftRestoredFence"), hidden=True, engine="mysql"),
     Flow("restore, dns, not moved", REWIND, "the records can't be moved", "NothingChanged",
          ("fence undo", "keep undo"), ("ReadRecords",), leading={"SwapDns": "fails"}),
     Flow("restore, dns, to a person", REWIND, "a name leads elsewhere, and the restored cluster can't be fenced", "NeedsOperator",

@@ -68,7 +68,7 @@ class Ground:
         self.cluster.settle()
         self.logins, self.tags = self.cluster.logins(), self.cluster.describe()["TagList"]
         self.endpoint = self.cluster.endpoint
-        self.hiding = None
+        self.hiding, self.restored_password = None, None
         self.is_gone, self.ordered_at = False, time.monotonic()
         self.settled = set()  # acknowledged rows whose place is known
         logins = [("app", APP_PASSWORD), (self.cluster.user, self.cluster.password)]
@@ -76,6 +76,15 @@ class Ground:
         for application in self.applications:
             application.start()
         wait_until(lambda: all(a.acknowledged for a in self.applications), "the first rows")
+
+    def rotate_secret(self):
+        """Lets RDS change the master user's password; the application of that user takes the new one, and what was restored until now
+        has the old one."""
+        self.restored_password = self.cluster.password
+        self.stack.rds.modify_db_cluster(DBClusterIdentifier=self.name, RotateMasterUserPassword=True, ApplyImmediately=True)
+        self.cluster.wait_available()
+        self.cluster._password = None
+        self.cluster._password = self.applications[-1].password = self.cluster.password
 
     def acknowledged(self):
         return {number for application in self.applications for number in list(application.acknowledged)}
@@ -115,6 +124,7 @@ class Ground:
         missing, asked = acknowledged - self.rows(self.cluster), [self.name]
         for name in others if missing else []:
             other = self.cluster.derived(name)
+            other._password = self.restored_password or other._password
             if not self.stack.instances(name):
                 continue
             other.wait_available()  # a fence that was just built is a change of the cluster
@@ -188,6 +198,7 @@ class Ground:
         key = {"id": {"S": f"lease#{self.name}"}}
         self.stack.client("dynamodb").delete_item(TableName=self.stack.table, Key=key)
         self.remove_others()
+        self.restored_password = None
         problems = self.differences()
         assert not problems, f"a person could not put {self.name} in order: {problems}"
         self.ordered_at = time.monotonic()
