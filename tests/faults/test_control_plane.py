@@ -7,7 +7,7 @@ import os
 
 import pytest
 
-from cases import plan, recover
+from cases import limit_route53, plan, recover
 from checks import contains, wait_until
 
 NUMBERS = itertools.count(1)
@@ -72,6 +72,17 @@ def test_recovery_under_the_rate_of_an_account_takes_its_time_and_ends_well(grou
         attempt = Attempt(ground)
     finally:
         plan(ground.stack, rate="off")
+    attempt.ends_in("Recovered", left=[attempt.new])
+
+
+def test_recovery_under_the_rate_of_route_53_that_others_use_up_ends_well(ground):
+    # The account has five calls a second, and other programs of it take most of them.
+    limit_route53(ground.stack, 1)
+    try:
+        attempt = Attempt(ground)
+    finally:
+        throttled = limit_route53(ground.stack, None)
+    assert throttled > 0, "nothing was throttled"
     attempt.ends_in("Recovered", left=[attempt.new])
 
 
