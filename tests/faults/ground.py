@@ -3,6 +3,7 @@ whole time, and every case leaves it as it found it. So each case is also the se
 """
 
 import itertools
+import random
 import threading
 import time
 
@@ -48,10 +49,56 @@ class Application(threading.Thread):
                 session.close()
 
 
+class Pool(threading.Thread):
+    """A pool of connections, as applications have them: each row goes by one of them at random, so most of them are idle when traffic
+    moves, and none is looked at before it is used. One that breaks is replaced by a new one, to wherever the name leads then."""
+
+    SIZE = 6
+
+    def __init__(self, cluster, number, user, password):
+        super().__init__(daemon=True)
+        self.cluster, self.user, self.password = cluster, user, password
+        self.ids, self.ended, self.acknowledged = itertools.count(number * 100_000_000), False, []
+        self.draw, self.connections, self.used = random.Random(number), [None] * self.SIZE, set()
+        # The pool is as old as it was asked to be last, and all of its connections acknowledged a row since.
+        self.asked, self.renewed, self.writes_on = 0, 0, 0
+
+    def run(self):
+        while not self.ended:
+            if self.renewed != self.asked:
+                self.renewed, self.used = self.asked, set()
+                for at in range(self.SIZE):
+                    self.end(at)
+            self.insert(self.draw.randrange(self.SIZE))
+            if len(self.used) == self.SIZE:
+                self.writes_on = self.renewed
+            time.sleep(0.02)
+        for at in range(self.SIZE):
+            self.end(at)
+
+    def insert(self, at):
+        try:
+            session = self.connections[at] or self.cluster.connect("shop", self.user, self.password, self.cluster.record)
+            self.connections[at], number = session, next(self.ids)
+            session.execute("INSERT INTO writes (id, who) VALUES (%s, current_user)", [number])
+            self.acknowledged.append(number)
+            self.used.add(at)
+        except Exception:  # a database that is not to be reached is what a fence is for
+            self.end(at)
+
+    def end(self, at):
+        session, self.connections[at] = self.connections[at], None
+        try:
+            if session:
+                session.close()
+        except self.cluster.engine.error:
+            pass
+
+
 class Ground:
     """The cluster, its applications, and how it was at first."""
 
-    def __init__(self, stack, name, engine, in_place, with_reader):
+    def __init__(self, stack, name, engine, in_place, with_reader, application=Application):
         self.stack, self.engine = stack, ENGINE[engine]
         more = BACKTRACK if in_place else {}
         instances = ({}, {"PromotionTier": 15}) if with_reader else ({},)
@@ -72,7 +119,7 @@ class Ground:
         self.is_gone, self.ordered_at = False, time.monotonic()
         self.settled = set()  # acknowledged rows whose place is known
         logins = [("app", APP_PASSWORD), (self.cluster.user, self.cluster.password)]
-        self.applications = [Application(self.cluster, number, *login) for number, login in enumerate(logins, 1)]
+        self.applications = [application(self.cluster, number, *login) for number, login in enumerate(logins, 1)]
         for application in self.applications:
             application.start()
         wait_until(lambda: all(a.acknowledged for a in self.applications), "the first rows")
@@ -88,6 +135,12 @@ class Ground:
 
     def acknowledged(self):
         return {number for application in self.applications for number in list(application.acknowledged)}
+
+    def wait_for_rows(self):
+        """Waits until each application has acknowledged another row."""
+        seen = [len(application.acknowledged) for application in self.applications]
+        more = lambda: all(len(a.acknowledged) > before for a, before in zip(self.applications, seen))
+        wait_until(more, "more rows of each application")
 
     # ------------------------------------------------------------------------------------------------------- the record
 
