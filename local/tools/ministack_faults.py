@@ -7,7 +7,8 @@ executions with a fault the pauses before a retry can be shortened; only those t
 
     POST /_rewind/faults    {"execution": "<name>", "state": "<state>", "fault": "<kind>", "times": 3, "after": 0.2, "pauses": 0.01}
     GET  /_rewind/faults?execution=<name>&state=<state>    {"hits": 3}, how often the fault happened so far
-    POST /_rewind/faults    {"route53": 5}, so many calls a second; {"route53": null}, any number. Answers how many were throttled
+    POST /_rewind/faults    {"route53": 5, "mentions": "<text>"}, so many calls a second that contain the text; {"route53": null},
+                            any number. Answers how many were throttled
 """
 
 import contextvars
@@ -58,9 +59,12 @@ class Fault:
 
 
 class Rate:
-    """Calls a second, with as many at once; `None`: any number."""
+    """Calls a second, five of them at once; `None`: any number."""
 
-    def __init__(self, calls: float | None = None):
+    AT_ONCE = 5
+
+    def __init__(self, calls: float | None = None, mentions: str = ""):
+        self.mentions = mentions.encode()
         self.calls, self.left, self.at, self.throttled = calls, calls, time.monotonic(), 0
 
     def take(self) -> bool:
@@ -68,7 +72,7 @@ class Rate:
         if self.calls is None:
             return True
         now = time.monotonic()
-        self.left, self.at = min(self.calls, self.left + (now - self.at) * self.calls), now
+        self.left, self.at = min(self.AT_ONCE, self.left + (now - self.at) * self.calls), now
         if self.left < 1:
             self.throttled += 1
             return False
@@ -195,7 +199,7 @@ def answer(method: str, query: str, body: bytes) -> tuple[int, dict]:
     try:
         given = json.loads(body)
         if "route53" in given:
-            before, zones = zones, Rate(given["route53"])
+            before, zones = zones, Rate(given["route53"], given.get("mentions", ""))
             return 200, {"throttled": before.throttled}
         key = (given.pop("execution"), given.pop("state"))
         planned[key] = Fault(**given)
@@ -210,21 +214,35 @@ def is_of_route53_and_a_function(scope) -> bool:
     return scope["path"].startswith(f"/{route53.API_VERSION}/") and b"Credential=ASIA" in authorization
 
 
+async def body_of(receive) -> bytes:
+    body, more = b"", True
+    while more:
+        message = await receive()
+        body, more = body + message.get("body", b""), message.get("more_body", False)
+    return body
+
+
 def with_faults(app):
     """Wraps the gateway: faults are planned there too."""
 
     async def gateway_with_faults(scope, receive, send):
-        if scope["type"] == "http" and is_of_route53_and_a_function(scope) and not zones.take():
-            status, headers, body = route53._error_response("Throttling", "Rate exceeded")
-            headers = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
-            await send({"type": "http.response.start", "status": status, "headers": headers})
-            return await send({"type": "http.response.body", "body": body})
+        if scope["type"] == "http" and zones.calls is not None and is_of_route53_and_a_function(scope):
+            body = await body_of(receive)
+            if zones.mentions in scope["query_string"] + body and not zones.take():
+                status, headers, refusal = route53._error_response("Throttling", "Rate exceeded")
+                headers = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+                await send({"type": "http.response.start", "status": status, "headers": headers})
+                return await send({"type": "http.response.body", "body": refusal})
+
+            messages = iter([{"type": "http.request", "body": body, "more_body": False}])
+
+            async def again():
+                return next(messages, None) or await receive()
+
+            return await app(scope, again, send)
         if scope["type"] != "http" or scope["path"] != PATH:
             return await app(scope, receive, send)
-        body, more = b"", True
-        while more:
-            message = await receive()
-            body, more = body + message.get("body", b""), message.get("more_body", False)
+        body = await body_of(receive)
         status, content = answer(scope["method"], scope.get("query_string", b"").decode(), body)
         await send({"type": "http.response.start", "status": status, "headers": [(b"content-type", b"application/json")]})
         await send({"type": "http.response.body", "body": json.dumps(content).encode()})

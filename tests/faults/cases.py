@@ -39,9 +39,9 @@ def plan(stack, kind="faults", **fault):
         assert answer.status in (200, 204), "the answer to a fault that was planned"
 
 
-def limit_route53(stack, calls):
-    """Limits the calls of functions to Route 53 to so many a second; answers how many an earlier limit throttled."""
-    body = json.dumps({"route53": calls}).encode()
+def limit_route53(stack, calls, mentions=""):
+    """Limits the calls of functions to Route 53 that mention a text to so many a second; answers how many an earlier limit throttled."""
+    body = json.dumps({"route53": calls, "mentions": mentions}).encode()
     request = urllib.request.Request(f"{stack.env['AWS_ENDPOINT_URL']}/_rewind/faults", body, method="POST")
     return json.loads(urllib.request.urlopen(request).read())["throttled"]
 

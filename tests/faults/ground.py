@@ -4,8 +4,11 @@ whole time, and every case leaves it as it found it. So each case is also the se
 
 import itertools
 import random
+import re
+import resource
 import threading
 import time
+from pathlib import Path
 
 from checks import wait_until
 from cluster import BACKTRACK, Cluster, remove
@@ -93,6 +96,16 @@ class Pool(threading.Thread):
                 session.close()
         except self.cluster.engine.error:
             pass
+
+
+def fill_disk(cluster, full=True):
+    """Lets no file of a PostgreSQL writer grow beyond a segment of its log, as on a disk that has no room for more; or ends that. It is
+    for the connections that are made from now on."""
+    with cluster.connect() as session:
+        backend = session.execute("SELECT pg_backend_pid()").fetchone()[0]
+        parent = re.search(r"^PPid:\s*(\d+)", Path(f"/proc/{backend}/status").read_text(), re.M)
+        unlimited = resource.RLIM_INFINITY
+        resource.prlimit(int(parent[1]), resource.RLIMIT_FSIZE, (4 << 20 if full else unlimited, unlimited))
 
 
 class Ground:

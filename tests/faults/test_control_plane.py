@@ -4,11 +4,14 @@ those of the local control plane (docs/local-stack.md)."""
 import itertools
 import json
 import os
+import threading
 
 import pytest
 
-from cases import limit_route53, plan, recover
-from checks import contains, wait_until
+from cases import limit_route53, plan, plan_fault, recover
+from checks import contains, refused, wait_until
+from ground import fill_disk
+from recovery import Recovery
 
 NUMBERS = itertools.count(1)
 # A cluster with a writer alone.
@@ -75,14 +78,23 @@ def test_recovery_under_the_rate_of_an_account_takes_its_time_and_ends_well(grou
     attempt.ends_in("Recovered", left=[attempt.new])
 
 
-def test_recovery_under_the_rate_of_route_53_that_others_use_up_ends_well(ground):
-    # The account has five calls a second, and other programs of it take most of them.
-    limit_route53(ground.stack, 1)
+@pytest.mark.parametrize("calls, more", [(1, 0), (5, 30)], ids=["that-others-use-up", "with-many-records"])
+def test_recovery_under_the_rate_of_route_53_ends_well(ground, calls, more):
+    # An account has five calls a second, all its programs together.
+    stack = ground.stack
+    names = [f"{number}.{ground.record}" for number in range(more)]
+    for name in names:
+        stack.change_record("UPSERT", name, ground.endpoint)
+    records = [{"hostedZoneId": stack.zone, "name": name, "endpoint": "writer"} for name in [ground.record, *names]]
+    limit_route53(stack, calls, ground.name)  # and not those of the tests beside
     try:
-        attempt = Attempt(ground)
+        attempt = Attempt(ground, dns=records)
     finally:
-        throttled = limit_route53(ground.stack, None)
-    assert throttled > 0, "nothing was throttled"
+        throttled = limit_route53(stack, None)
+        found = stack.records()
+        for name in names:
+            stack.change_record("DELETE", name, *found[name])
+    assert throttled or more, "nothing was throttled"
     attempt.ends_in("Recovered", left=[attempt.new])
 
 
@@ -149,6 +161,54 @@ def test_writer_that_never_comes_is_given_up_and_the_restored_cluster_is_told_of
     finally:
         ground.stack.states.delete_state_machine(stateMachineArn=machine)
     attempt.ends_in("NothingChanged", f"{ground.name}-r", left=[attempt.new])
+
+
+# Sorting it takes a file of many MB.
+SORTING = {
+    "name": "sorted", "database": "shop", "sql": "SELECT count(DISTINCT md5(n::text)) FROM generate_series(1, 300000) n",
+    "expect": "300000",
+}  # fmt: skip
+
+
+def test_disk_of_the_restored_cluster_that_is_full_keeps_it_and_a_resume_goes_on(ground):
+    name = f"{ground.name}-full"
+    restored = ground.cluster.derived(f"{ground.name}-r")
+
+    def fill():
+        is_there = lambda: any(i["DBInstanceStatus"] == "available" for i in ground.stack.instances(restored.name))
+        wait_until(is_there, "the restored writer", pause=0.02)
+        fill_disk(restored)
+
+    # Verify waits until the disk is full.
+    plan_fault(ground.stack, name, "Verify", "not ready", name)
+    filling = threading.Thread(target=fill)
+    filling.start()
+    run, ended = recover(ground, name, None, checks=[SORTING])
+    filling.join()
+    cause = ended.get("cause", "")
+    assert run.path()[-1] == "NothingChanged", f"{ended.get('error')}: {cause}"
+    contains(cause, "File too large", f"rewind resume {name}", restored.name)
+    assert ground.differences() == [], "the source afterwards"
+    # Somebody makes room.
+    fill_disk(restored, False)
+    resumed = Recovery(ground.stack, {"cluster": ground.name, "resume": name}, f"{name}-resumed").wait(120)
+    assert resumed["status"] == "SUCCEEDED", f"{resumed.get('error')}: {resumed.get('cause')}"
+    ground.open_source()
+    assert ground.unexplained([restored.name]) == "", "acknowledged rows"
+
+
+def test_source_whose_disk_is_full_is_recovered_from_all_the_same(ground):
+    ground.cluster.sql("CREATE TABLE filling AS SELECT n, repeat('x', 200) AS text FROM generate_series(1, 20000) n")
+    fill_disk(ground.cluster)
+    try:
+        with refused(ground.cluster.engine.error, "File too large"):
+            ground.cluster.sql("INSERT INTO filling SELECT n, repeat('x', 200) FROM generate_series(1, 20000) n")
+        attempt = Attempt(ground)
+    finally:
+        ground.open_source()
+        fill_disk(ground.cluster, False)
+    attempt.ends_in("Recovered", left=[attempt.new])
+    ground.cluster.sql("DROP TABLE filling")
 
 
 def test_account_without_room_for_an_instance_keeps_the_restored_cluster(ground):
