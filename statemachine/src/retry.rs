@@ -149,7 +149,12 @@ impl Retries {
         // Once only: nobody knows if the call was carried out, and one that was cut off may be running still. RDS refuses changes
         // with a 503 while it is away, and that is waited out where everything else is.
         let once = |timeout: Option<&'static str>| Retrier {
-            errors: (waits_out == WaitsOut::Minutes).then_some(UNKNOWN).into_iter().chain(timeout).chain(CUT_OFF).collect(),
+            errors: (waits_out == WaitsOut::Minutes)
+                .then_some(UNKNOWN)
+                .into_iter()
+                .chain(timeout)
+                .chain(CUT_OFF)
+                .collect(),
             interval: 2,
             rate: 1,
             attempts: 1,

@@ -3,9 +3,10 @@ whole time, and every case leaves it as it found it. So each case is also the se
 """
 
 import itertools
+import os
 import random
 import re
-import resource
+import subprocess
 import threading
 import time
 from pathlib import Path
@@ -103,9 +104,12 @@ def fill_disk(cluster, full=True):
     for the connections that are made from now on."""
     with cluster.connect() as session:
         backend = session.execute("SELECT pg_backend_pid()").fetchone()[0]
-        parent = re.search(r"^PPid:\s*(\d+)", Path(f"/proc/{backend}/status").read_text(), re.M)
-        unlimited = resource.RLIM_INFINITY
-        resource.prlimit(int(parent[1]), resource.RLIMIT_FSIZE, (4 << 20 if full else unlimited, unlimited))
+        status = Path(f"/proc/{backend}/status").read_text()
+        parent, uid, gid = (re.search(rf"^{field}:\s*(\d+)", status, re.M)[1] for field in ["PPid", "Uid", "Gid"])
+        limit = f"--fsize={4 << 20 if full else 'unlimited'}:unlimited"
+        # As the server's user: root needs a capability for it that containers do not have.
+        as_server = {} if os.geteuid() else {"user": int(uid), "group": int(gid), "extra_groups": []}
+        subprocess.run(["prlimit", "--pid", parent, limit], check=True, cwd="/", **as_server)
 
 
 class Ground:

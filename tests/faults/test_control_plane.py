@@ -78,7 +78,7 @@ def test_recovery_under_the_rate_of_an_account_takes_its_time_and_ends_well(grou
     attempt.ends_in("Recovered", left=[attempt.new])
 
 
-@pytest.mark.parametrize("calls, more", [(1, 0), (5, 30)], ids=["that-others-use-up", "with-many-records"])
+@pytest.mark.parametrize("calls, more", [(0.5, 0), (5, 30)], ids=["that-others-use-up", "with-many-records"])
 def test_recovery_under_the_rate_of_route_53_ends_well(ground, calls, more):
     # An account has five calls a second, all its programs together.
     stack = ground.stack
