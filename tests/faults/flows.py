@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from stages import DECLARED
 
 ALWAYS = -1
-# The pauses before retries are shortened to this part: what the matrix waits for is the work, and not the minutes between attempts.
-PAUSES = 0.01
+# The pauses before retries are shortened to this part of themselves: what the matrix waits for is the work, and not the minutes between attempts.
+PAUSES = 0.002
 
 # fault -> kind of local/tools/ministack_faults.py, how often, and what it stands for.
 FAULTS = {

@@ -43,7 +43,7 @@ def page():
         "source, the restored cluster or the safety clone afterwards; no cluster, instance or lease is left that the end does not name;",
         "after `NothingChanged` records, logins, security groups and tags of the source are as they were; a recovery that moved",
         "traffic is undone; and the next cell is a recovery of the same cluster.", "",
-        f"{len(cases)} cells. Pauses before retries are a hundredth of the product's: how long it waits is not tested here",
+        f"{len(cases)} cells. Pauses before retries are a five hundredth of the product's: how long it waits is not tested here",
         "(`tests/src/timeouts.rs` and the path tests hold that).",
     ]  # fmt: skip
     passing = [fault for fault in flows.FAULTS if fault not in flows.FOR_GOOD]
