@@ -195,6 +195,8 @@ class Ground:
         for name in others if missing else []:
             other = self.cluster.derived(name)
             other._password = self.restored_password or other._password
+            if other.describe().get("MasterUserSecret"):
+                other._password = None  # it has a secret of its own
             if not self.stack.instances(name):
                 continue
             other.wait_available()  # a fence that was just built is a change of the cluster
@@ -222,8 +224,10 @@ class Ground:
         names = [group["DBClusterParameterGroupName"] for page in pages for group in page["DBClusterParameterGroups"]]
         return [name for name in names if f"{self.name}-r" in name]
 
-    def lease(self):
-        return self.stack.item(f"lease#{self.name}")
+    def leases(self):
+        """The leases that are held: an undo takes that of the restored cluster too."""
+        items = [self.stack.item(f"lease#{name}") for name in [self.name, f"{self.name}-r"]]
+        return [item for item in items if item]
 
     def differences(self):
         """In what the source is not as it was at first, in sentences."""
@@ -236,8 +240,7 @@ class Ground:
             found.append(f"its logins are {[what for what in now if now[what] != self.logins[what]]} different")
         if self.cluster.describe()["TagList"] != self.tags:
             found.append(f"its tags are {self.cluster.describe()['TagList']}")
-        if self.lease():
-            found.append(f"its lease is held by {self.lease()['recoveryId']}")
+        found += [f"{lease['id']} is held by {lease['recoveryId']}" for lease in self.leases()]
         return found
 
     def open_source(self):
@@ -265,8 +268,8 @@ class Ground:
             self.stack.rds.remove_tags_from_resource(
                 ResourceName=self.cluster.describe()["DBClusterArn"], TagKeys=sorted(tags)
             )
-        key = {"id": {"S": f"lease#{self.name}"}}
-        self.stack.client("dynamodb").delete_item(TableName=self.stack.table, Key=key)
+        for lease in self.leases():
+            self.stack.client("dynamodb").delete_item(TableName=self.stack.table, Key={"id": {"S": lease["id"]}})
         self.remove_others()
         self.restored_password = None
         problems = self.differences()
