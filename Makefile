@@ -4,7 +4,8 @@
 #   REWIND_STACK_DIR    a stack of its own, elsewhere than in .local
 #   REWIND_STACK_IAM    true: the local AWS enforces the functions' IAM policies
 #   E2E=part_of_a_name  only those end-to-end tests, as pytest's -k takes it: E2E="fence and not mysql"
-#   PART=3/12           make faults: the third of twelve parts of the matrix
+#   PART=3/12           make faults: the third of twelve parts of the matrix; PART=commit/7: the one of seven that the commit chooses
+#   CUTOVERS=400        make faults: how often traffic moves under applications with pools of connections
 #   SECONDS, SEED       make soak: how long, and which faults
 #   RDS_CA_BUNDLE       make package: AWS's certificates for RDS from this file, in place of npm's
 #   STACK, BUCKET, PARAMETERS, YES=1, WITH=aws, WHILE_RUNNING=1
@@ -52,20 +53,22 @@ down: ## End every process of the local stack and remove its state; tools, logs 
 	@$(LOCAL) down
 
 .PHONY: test
-test: unit lint paths e2e ## Every test: unit, contract, lints of template and state machine, paths, end to end
+test: unit lint paths e2e ## Every test but the fault matrix: unit, contract, lints of template and state machine, paths, end to end
 
 .PHONY: check
-check: format clippy test ## The whole gate: format, lints, every test
+check: PART := commit/7
+check: CUTOVERS := 16
+check: format clippy test faults ## The whole gate: format, lints, every test, and the part of the fault matrix that the commit chooses
 
 .PHONY: faults
 faults: export REWIND_STACK_DIR := $(CURDIR)/.local/faults
 faults: export REWIND_STACK_IAM := true
 faults: export PYTHONDONTWRITEBYTECODE := 1
-faults: build ## Every state fails in every way on real databases (an hour; PART=3/12: a part)
+faults: build ## Every state fails in every way on real databases (an hour; PART=3/12: a part of that)
 	@$(LOCAL) tools tests aws
 	@trap '$(LOCAL) down' EXIT; \
 	$(LOCAL) down; $(LOCAL) up --built; \
-	$(TOOLS)/tests/bin/python $(PYTEST)/faults.xml tests/faults --numprocesses=4 --maxschedchunk=1 --part=$(or $(PART),1/1) $(if $(E2E),-k "$(E2E)")
+	$(TOOLS)/tests/bin/python $(PYTEST)/faults.xml tests/faults --numprocesses=4 --maxschedchunk=1 --part=$(or $(PART),1/1) $(if $(CUTOVERS),--cutovers=$(CUTOVERS)) $(if $(E2E),-k "$(E2E)")
 
 .PHONY: soak
 soak: export REWIND_STACK_DIR := $(CURDIR)/.local/faults

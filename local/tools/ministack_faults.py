@@ -1,4 +1,5 @@
 """Faults that a test plans for one state of one execution: its function is not reached, its answer is lost, it is killed, it runs twice.
+Beside them the rate of Route 53, which an account shares: calls of functions beyond it are throttled.
 
 ministack_strict.py turns it on where REWIND_FAULTS=true, for local stacks; without a planned fault it changes nothing. The functions,
 the definitions and the databases are as they are: only the invocation fails, as Step Functions and Lambda make it fail. For the
@@ -6,6 +7,8 @@ executions with a fault the pauses before a retry can be shortened; only those t
 
     POST /_rewind/faults    {"execution": "<name>", "state": "<state>", "fault": "<kind>", "times": 3, "after": 0.2, "pauses": 0.01}
     GET  /_rewind/faults?execution=<name>&state=<state>    {"hits": 3}, how often the fault happened so far
+    POST /_rewind/faults    {"route53": 5, "mentions": "<text>"}, so many calls a second that contain the text; {"route53": null},
+                            any number. Answers how many were throttled
 """
 
 import contextvars
@@ -17,7 +20,7 @@ from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import parse_qs
 
 from ministack import app as gateway
-from ministack.services import lambda_svc, stepfunctions
+from ministack.services import lambda_svc, route53, stepfunctions
 
 PATH = "/_rewind/faults"
 CAUSE = "a planned fault"
@@ -53,6 +56,31 @@ class Fault:
                 return False
             self.hits += 1
             return True
+
+
+class Rate:
+    """Calls a second, five of them at once; `None`: any number."""
+
+    AT_ONCE = 5
+
+    def __init__(self, calls: float | None = None, mentions: str = ""):
+        self.mentions = mentions.encode()
+        self.calls, self.left, self.at, self.throttled = calls, calls, time.monotonic(), 0
+
+    def take(self) -> bool:
+        """Counts this call; returns whether it is allowed."""
+        if self.calls is None:
+            return True
+        now = time.monotonic()
+        self.left, self.at = min(self.AT_ONCE, self.left + (now - self.at) * self.calls), now
+        if self.left < 1:
+            self.throttled += 1
+            return False
+        self.left -= 1
+        return True
+
+
+zones = Rate()
 
 
 def invoke(call, func_ref, event):
@@ -167,8 +195,12 @@ def answer(method: str, query: str, body: bytes) -> tuple[int, dict]:
         wanted = parse_qs(query)
         fault = planned.get((wanted.get("execution", [""])[0], wanted.get("state", [""])[0]))
         return 200, {"hits": fault.hits if fault else 0}
+    global zones
     try:
         given = json.loads(body)
+        if "route53" in given:
+            before, zones = zones, Rate(given["route53"], given.get("mentions", ""))
+            return 200, {"throttled": before.throttled}
         key = (given.pop("execution"), given.pop("state"))
         planned[key] = Fault(**given)
     except (KeyError, TypeError, ValueError) as error:
@@ -176,16 +208,41 @@ def answer(method: str, query: str, body: bytes) -> tuple[int, dict]:
     return 200, {"hits": 0}
 
 
+def is_of_route53_and_a_function(scope) -> bool:
+    """The credentials of a function are a session's, and those begin so."""
+    authorization = dict(scope["headers"]).get(b"authorization", b"")
+    return scope["path"].startswith(f"/{route53.API_VERSION}/") and b"Credential=ASIA" in authorization
+
+
+async def body_of(receive) -> bytes:
+    body, more = b"", True
+    while more:
+        message = await receive()
+        body, more = body + message.get("body", b""), message.get("more_body", False)
+    return body
+
+
 def with_faults(app):
     """Wraps the gateway: faults are planned there too."""
 
     async def gateway_with_faults(scope, receive, send):
+        if scope["type"] == "http" and zones.calls is not None and is_of_route53_and_a_function(scope):
+            body = await body_of(receive)
+            if zones.mentions in scope["query_string"] + body and not zones.take():
+                status, headers, refusal = route53._error_response("Throttling", "Rate exceeded")
+                headers = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+                await send({"type": "http.response.start", "status": status, "headers": headers})
+                return await send({"type": "http.response.body", "body": refusal})
+
+            messages = iter([{"type": "http.request", "body": body, "more_body": False}])
+
+            async def again():
+                return next(messages, None) or await receive()
+
+            return await app(scope, again, send)
         if scope["type"] != "http" or scope["path"] != PATH:
             return await app(scope, receive, send)
-        body, more = b"", True
-        while more:
-            message = await receive()
-            body, more = body + message.get("body", b""), message.get("more_body", False)
+        body = await body_of(receive)
         status, content = answer(scope["method"], scope.get("query_string", b"").decode(), body)
         await send({"type": "http.response.start", "status": status, "headers": [(b"content-type", b"application/json")]})
         await send({"type": "http.response.body", "body": json.dumps(content).encode()})

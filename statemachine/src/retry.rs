@@ -37,9 +37,11 @@ const NOT_READY: [&str; 8] = [
     "Lambda.SubnetIPAddressLimitReachedException",
 ];
 
-/// A change may have been made: the step is repeated once, for every step looks first what is done already.
-const UNKNOWN: [&str; 4] =
-    [ErrorName::OutcomeUnknown.as_str(), "Sandbox.Timedout", "Runtime.ExitError", "Lambda.Unknown"];
+/// A change may have been made: every step looks first what is done already. The function that reports it has ended.
+const UNKNOWN: &str = ErrorName::OutcomeUnknown.as_str();
+
+/// The function was cut off, and may be running still.
+const CUT_OFF: [&str; 3] = ["Sandbox.Timedout", "Runtime.ExitError", "Lambda.Unknown"];
 
 /// The errors of DynamoDB that a second attempt may not meet.
 const TABLE: [&str; 7] = [
@@ -127,7 +129,7 @@ impl Retries {
         // pause: a service that is back is noticed within it. Longer pauses would spare events of the history, and keep
         // people waiting in the undos that run inside an outage.
         let hour = Retrier {
-            errors: BUSY.iter().chain(&NOT_READY).copied().collect(),
+            errors: BUSY.iter().chain(&NOT_READY).chain([&UNKNOWN]).copied().collect(),
             longest: Some(60),
             ..jittered(&[], 125)
         };
@@ -144,17 +146,26 @@ impl Retries {
             longest: None,
             jitter: false,
         };
-        // Once only: nobody knows if the call was carried out, and one that was cut off may be running still.
-        let once = |errors| Retrier { errors, interval: 2, rate: 1, attempts: 1, longest: None, jitter: false };
+        // Once only: nobody knows if the call was carried out, and one that was cut off may be running still. RDS refuses changes
+        // with a 503 while it is away, and that is waited out where everything else is.
+        let once = |timeout: Option<&'static str>| Retrier {
+            errors: (waits_out == WaitsOut::Minutes)
+                .then_some(UNKNOWN)
+                .into_iter()
+                .chain(timeout)
+                .chain(CUT_OFF)
+                .collect(),
+            interval: 2,
+            rate: 1,
+            attempts: 1,
+            longest: None,
+            jitter: false,
+        };
         match self {
             Self::None => Vec::new(),
-            Self::Function => {
-                let mut unknown = UNKNOWN.to_vec();
-                // Not in a slice, where the timeout is the regular end: RequestApproval catches it.
-                unknown.insert(1, "States.Timeout");
-                [passing(8), vec![wrong_state, once(unknown)]].concat()
-            }
-            Self::Slice => [passing(8), vec![once(UNKNOWN.to_vec())]].concat(),
+            Self::Function => [passing(8), vec![wrong_state, once(Some("States.Timeout"))]].concat(),
+            // There the timeout is the regular end: RequestApproval catches it.
+            Self::Slice => [passing(8), vec![once(None)]].concat(),
             Self::Table => vec![jittered(&TABLE, 6)],
             Self::Notice => {
                 vec![Retrier { errors: ANY.to_vec(), interval: 1, rate: 2, attempts: 2, longest: None, jitter: false }]
@@ -211,7 +222,7 @@ mod tests {
     #[test]
     fn what_passes_is_waited_out_for_about_an_hour_with_pauses_of_a_minute_at_most() {
         for retries in [Retries::Function, Retries::Slice] {
-            for error in BUSY.iter().chain(&NOT_READY) {
+            for error in BUSY.iter().chain(&NOT_READY).chain([&UNKNOWN]) {
                 let (average, longest) = pauses(retries, WaitsOut::Hour, error);
                 assert!((55 * 60..=65 * 60).contains(&average), "{error}: {average} s");
                 assert!(longest <= 60, "{error}: {longest} s");

@@ -328,7 +328,13 @@ fn states() -> Vec<State> {
             .next("Undone")
             .tolerated_with_output(),
         State::succeed("Undone").comment("Traffic is back on the source; the restored cluster is fenced and kept."),
-        nothing_changed("''").comment("Traffic is where the recovery left it.").next("IsLeaseTaken"),
+        nothing_changed(
+            "($failure.state in ['FenceRestored', 'UndoSwapDns'] ? '; traffic is where the recovery left it, on ' & \
+             $restored.cluster & ', and ' & $plan.cluster & ' is fenced; next step: mend what the first sentence \
+             names, then undo it again' : '')",
+        )
+        .comment("Traffic is where the recovery left it.")
+        .next("IsLeaseTaken"),
         needs_operator(
             "$new := $restored.cluster; $old := $plan.cluster; $where := $failure.state = \
                              'FenceRestored' ? 'the records point at ' & $new & ', which may be fenced' : \

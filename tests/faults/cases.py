@@ -39,6 +39,13 @@ def plan(stack, kind="faults", **fault):
         assert answer.status in (200, 204), "the answer to a fault that was planned"
 
 
+def limit_route53(stack, calls, mentions=""):
+    """Limits the calls of functions to Route 53 that mention a text to so many a second; answers how many an earlier limit throttled."""
+    body = json.dumps({"route53": calls, "mentions": mentions}).encode()
+    request = urllib.request.Request(f"{stack.env['AWS_ENDPOINT_URL']}/_rewind/faults", body, method="POST")
+    return json.loads(urllib.request.urlopen(request).read())["throttled"]
+
+
 def hits(stack, execution, state):
     url = f"{stack.env['AWS_ENDPOINT_URL']}/_rewind/faults?execution={execution}&state={state}"
     return json.loads(urllib.request.urlopen(url).read())["hits"]
@@ -131,6 +138,9 @@ class Run:
 
     def clean_up(self):
         self.recovered_first()
+        # As the report advises: the source's secret goes with it, and the cluster that has the traffic needs one of its own.
+        self.stack.rds.modify_db_cluster(DBClusterIdentifier=self.new, ManageMasterUserPassword=True, ApplyImmediately=True)
+        self.ground.cluster.derived(self.new).wait_available()
         arn = self.ground.cluster.describe()["DBClusterArn"]
         past = [{"Key": "aurora-rewind:keep-until", "Value": "2026-01-01T00:00:00Z"}]
         # Each clean-up looks at everything that is due: one at a time has something that is.
@@ -169,11 +179,11 @@ class Run:
     def problems_of_leftovers(self, told, end, left):
         """What is there that nobody is told of, and what is not there that should be."""
         ground = self.ground
+        if self.flow.machine == CLEAN_UP:
+            return  # what is beside the source has the traffic; `after` looks at the source
         for name in ground.others():
             if name not in told and not any(name.startswith(f"{cluster}-") for cluster in ground.other_clusters() if cluster in told):
                 yield f"{name} is left, and nobody is told of it"
-        if self.flow.machine == CLEAN_UP:
-            return
         clusters = ground.other_clusters()
         if left == NOTHING and clusters:
             yield f"{clusters} are left"
@@ -185,13 +195,15 @@ class Run:
         if (end, left) in KEPT_ENDS and self.new in clusters:
             if "aurora-rewind:keep-until" not in {tag["Key"] for tag in self.stack.describe(self.new)["TagList"]}:
                 yield "the restored cluster has no tag that says until when it is kept"
-            if self.flow.request.get("dns") != [] and f"rewind resume {self.name}" not in told:
+            # One that may have had clients is adopted by no other recovery.
+            onward = f"rewind resume {self.name}" if end == "NothingChanged" else f"was moved back to {ground.name}"
+            if self.flow.request.get("dns") != [] and onward not in told:
                 yield "nobody is told how to go on with it"
-        held = ground.lease()
-        if end == "NeedsOperator" and held and f"lease#{ground.name}" not in told:
-            yield "the lease is held, and nobody is told of it"
-        if end != "NeedsOperator" and held:
-            yield f"the lease is held by {held['recoveryId']}"
+        for lease in ground.leases():
+            if end != "NeedsOperator":
+                yield f"{lease['id']} is held by {lease['recoveryId']}"
+            elif lease["id"] not in told:
+                yield f"{lease['id']} is held, and nobody is told of it"
         if end in ("NothingChanged", "RolledBack") and self.flow.machine == REWIND:
             yield from (f"nothing is to be changed, and {difference}" for difference in ground.differences())
 

@@ -29,6 +29,7 @@ from checks import wait_until  # noqa: E402
 
 
 def pytest_addoption(parser):
+    parser.addoption("--cutovers", type=int, default=200, help="how often traffic moves under the applications of test_cutovers.py")
     parser.addoption("--part", default="1/1", help="n/m: the n-th of m parts of the matrix; commit/m: the one of this commit")
 
 

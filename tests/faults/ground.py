@@ -3,8 +3,13 @@ whole time, and every case leaves it as it found it. So each case is also the se
 """
 
 import itertools
+import os
+import random
+import re
+import subprocess
 import threading
 import time
+from pathlib import Path
 
 from checks import wait_until
 from cluster import BACKTRACK, Cluster, remove
@@ -48,10 +53,69 @@ class Application(threading.Thread):
                 session.close()
 
 
+class Pool(threading.Thread):
+    """A pool of connections, as applications have them: each row goes by one of them at random, so most of them are idle when traffic
+    moves, and none is looked at before it is used. One that breaks is replaced by a new one, to wherever the name leads then."""
+
+    SIZE = 6
+
+    def __init__(self, cluster, number, user, password):
+        super().__init__(daemon=True)
+        self.cluster, self.user, self.password = cluster, user, password
+        self.ids, self.ended, self.acknowledged = itertools.count(number * 100_000_000), False, []
+        self.draw, self.connections, self.used = random.Random(number), [None] * self.SIZE, set()
+        # The pool is as old as it was asked to be last, and all of its connections acknowledged a row since.
+        self.asked, self.renewed, self.writes_on = 0, 0, 0
+
+    def run(self):
+        while not self.ended:
+            if self.renewed != self.asked:
+                self.renewed, self.used = self.asked, set()
+                for at in range(self.SIZE):
+                    self.end(at)
+            self.insert(self.draw.randrange(self.SIZE))
+            if len(self.used) == self.SIZE:
+                self.writes_on = self.renewed
+            time.sleep(0.02)
+        for at in range(self.SIZE):
+            self.end(at)
+
+    def insert(self, at):
+        try:
+            session = self.connections[at] or self.cluster.connect("shop", self.user, self.password, self.cluster.record)
+            self.connections[at], number = session, next(self.ids)
+            session.execute("INSERT INTO writes (id, who) VALUES (%s, current_user)", [number])
+            self.acknowledged.append(number)
+            self.used.add(at)
+        except Exception:  # a database that is not to be reached is what a fence is for
+            self.end(at)
+
+    def end(self, at):
+        session, self.connections[at] = self.connections[at], None
+        try:
+            if session:
+                session.close()
+        except self.cluster.engine.error:
+            pass
+
+
+def fill_disk(cluster, full=True):
+    """Lets no file of a PostgreSQL writer grow beyond a segment of its log, as on a disk that has no room for more; or ends that. It is
+    for the connections that are made from now on."""
+    with cluster.connect() as session:
+        backend = session.execute("SELECT pg_backend_pid()").fetchone()[0]
+        status = Path(f"/proc/{backend}/status").read_text()
+        parent, uid, gid = (re.search(rf"^{field}:\s*(\d+)", status, re.M)[1] for field in ["PPid", "Uid", "Gid"])
+        limit = f"--fsize={4 << 20 if full else 'unlimited'}:unlimited"
+        # As the server's user: root needs a capability for it that containers do not have.
+        as_server = {} if os.geteuid() else {"user": int(uid), "group": int(gid), "extra_groups": []}
+        subprocess.run(["prlimit", "--pid", parent, limit], check=True, cwd="/", **as_server)
+
+
 class Ground:
     """The cluster, its applications, and how it was at first."""
 
-    def __init__(self, stack, name, engine, in_place, with_reader):
+    def __init__(self, stack, name, engine, in_place, with_reader, application=Application):
         self.stack, self.engine = stack, ENGINE[engine]
         more = BACKTRACK if in_place else {}
         instances = ({}, {"PromotionTier": 15}) if with_reader else ({},)
@@ -68,17 +132,32 @@ class Ground:
         self.cluster.settle()
         self.logins, self.tags = self.cluster.logins(), self.cluster.describe()["TagList"]
         self.endpoint = self.cluster.endpoint
-        self.hiding = None
+        self.hiding, self.restored_password = None, None
         self.is_gone, self.ordered_at = False, time.monotonic()
         self.settled = set()  # acknowledged rows whose place is known
         logins = [("app", APP_PASSWORD), (self.cluster.user, self.cluster.password)]
-        self.applications = [Application(self.cluster, number, *login) for number, login in enumerate(logins, 1)]
+        self.applications = [application(self.cluster, number, *login) for number, login in enumerate(logins, 1)]
         for application in self.applications:
             application.start()
         wait_until(lambda: all(a.acknowledged for a in self.applications), "the first rows")
 
+    def rotate_secret(self):
+        """Lets RDS change the master user's password; the application of that user takes the new one, and what was restored until now
+        has the old one."""
+        self.restored_password = self.cluster.password
+        self.stack.rds.modify_db_cluster(DBClusterIdentifier=self.name, RotateMasterUserPassword=True, ApplyImmediately=True)
+        self.cluster.wait_available()
+        self.cluster._password = None
+        self.cluster._password = self.applications[-1].password = self.cluster.password
+
     def acknowledged(self):
         return {number for application in self.applications for number in list(application.acknowledged)}
+
+    def wait_for_rows(self):
+        """Waits until each application has acknowledged another row."""
+        seen = [len(application.acknowledged) for application in self.applications]
+        more = lambda: all(len(a.acknowledged) > before for a, before in zip(self.applications, seen))
+        wait_until(more, "more rows of each application")
 
     # ------------------------------------------------------------------------------------------------------- the record
 
@@ -115,6 +194,9 @@ class Ground:
         missing, asked = acknowledged - self.rows(self.cluster), [self.name]
         for name in others if missing else []:
             other = self.cluster.derived(name)
+            other._password = self.restored_password or other._password
+            if other.describe().get("MasterUserSecret"):
+                other._password = None  # it has a secret of its own
             if not self.stack.instances(name):
                 continue
             other.wait_available()  # a fence that was just built is a change of the cluster
@@ -142,8 +224,10 @@ class Ground:
         names = [group["DBClusterParameterGroupName"] for page in pages for group in page["DBClusterParameterGroups"]]
         return [name for name in names if f"{self.name}-r" in name]
 
-    def lease(self):
-        return self.stack.item(f"lease#{self.name}")
+    def leases(self):
+        """The leases that are held: an undo takes that of the restored cluster too."""
+        items = [self.stack.item(f"lease#{name}") for name in [self.name, f"{self.name}-r"]]
+        return [item for item in items if item]
 
     def differences(self):
         """In what the source is not as it was at first, in sentences."""
@@ -156,8 +240,7 @@ class Ground:
             found.append(f"its logins are {[what for what in now if now[what] != self.logins[what]]} different")
         if self.cluster.describe()["TagList"] != self.tags:
             found.append(f"its tags are {self.cluster.describe()['TagList']}")
-        if self.lease():
-            found.append(f"its lease is held by {self.lease()['recoveryId']}")
+        found += [f"{lease['id']} is held by {lease['recoveryId']}" for lease in self.leases()]
         return found
 
     def open_source(self):
@@ -185,9 +268,10 @@ class Ground:
             self.stack.rds.remove_tags_from_resource(
                 ResourceName=self.cluster.describe()["DBClusterArn"], TagKeys=sorted(tags)
             )
-        key = {"id": {"S": f"lease#{self.name}"}}
-        self.stack.client("dynamodb").delete_item(TableName=self.stack.table, Key=key)
+        for lease in self.leases():
+            self.stack.client("dynamodb").delete_item(TableName=self.stack.table, Key={"id": {"S": lease["id"]}})
         self.remove_others()
+        self.restored_password = None
         problems = self.differences()
         assert not problems, f"a person could not put {self.name} in order: {problems}"
         self.ordered_at = time.monotonic()

@@ -1,5 +1,5 @@
-"""Draws cells of the fault matrix at random and runs one after the other on the same clusters, for a time: what only shows after many
-recoveries of one cluster, and for writers whose connections survive them all. Prints what repeats a failure.
+"""Draws cells of the fault matrix at random, and faults of RDS beside them, and runs one after the other on the same clusters, for a
+time: what only shows after many recoveries of one cluster, and for writers whose connections survive them all. Prints what repeats a failure.
 
     .local/tools/tests/bin/python tests/faults/soak.py --seconds 600 --seed 1 [--from 17]
 
@@ -20,8 +20,13 @@ sys.path[:0] = [str(HERE), str(HERE.parent), str(HERE.parent / "e2e")]
 from stack import ROOT, Stack  # noqa: E402
 
 import flows  # noqa: E402
-from cases import Failed, Run  # noqa: E402
+from cases import Failed, Run, plan  # noqa: E402
 from ground import PREFIX, Ground  # noqa: E402
+
+
+# Of RDS, where nothing is done before: no end is another for them.
+BESIDE = [None, None, ("Describe", "throttle"), ("Describe", "unavailable"), ("List", "unavailable"), ("Create", "throttle"), ("Modify", "throttle"),
+          ("Restore", "throttle"), ("AddTags", "throttle"), ("Delete", "throttle")]  # fmt: skip
 
 
 def main() -> None:
@@ -50,7 +55,7 @@ class Soak:
         """Runs cells until the time is over; answers how many failed."""
         cases, failed = flows.cases(), 0
         for number in itertools.count(1):
-            case = self.draw.choice(cases)
+            case, beside = self.draw.choice(cases), self.draw.choice(BESIDE)
             if number < first:
                 continue
             if time.monotonic() > until:
@@ -58,16 +63,16 @@ class Soak:
                 return failed
             began = time.monotonic()
             try:
-                end = self.cell(case, number)
+                end = self.cell(case, number, beside)
             except (Failed, AssertionError) as failure:
                 failed += 1
                 self.grounds.pop(case.flow.kind).abandon()
-                print(f"FAILED {number} {case.id}: {failure}", flush=True)
+                print(f"FAILED {number} {case.id} beside {beside}: {failure}", flush=True)
                 print(f"  repeat: make soak SEED={self.seed}, or alone: make faults E2E='{case.flow.name.split(',')[0]} and {case.state}'", flush=True)
             else:
-                print(f"{number:4} {time.monotonic() - began:6.1f} s  {case.id:60} {end}", flush=True)
+                print(f"{number:4} {time.monotonic() - began:6.1f} s  {case.id:60} {end:16} {' '.join(beside or [])}", flush=True)
 
-    def cell(self, case, number):
+    def cell(self, case, number, beside):
         """Runs one cell on the ground of its kind."""
         key = case.flow.kind
         if key not in self.grounds or self.grounds[key].is_gone:
@@ -75,6 +80,8 @@ class Soak:
             self.grounds[key] = Ground(self.stack, name, *key)
         ground = self.grounds[key]
         before = len(ground.acknowledged())
+        if beside:
+            plan(self.stack, action=beside[0], fails=beside[1], mentions=ground.name, times=2)
         run = Run(ground, case, number)
         end = run.run()
         if problems := run.after():

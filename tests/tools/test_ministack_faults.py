@@ -2,6 +2,7 @@
 the function ran. Runs in the venv of ministack.txt; nothing is started.
 """
 
+import asyncio
 import json
 import threading
 import time
@@ -106,3 +107,36 @@ def test_only_the_pause_after_a_planned_fault_is_shorter(function):
 @pytest.mark.parametrize("body", [b"{", b"{}", json.dumps({"execution": "e", "state": "s", "fault": "unknown"}).encode()])
 def test_a_fault_that_nobody_knows_is_refused(body):
     assert faults.answer("POST", "", body)[0] == 400
+
+
+def call_route53(credential):
+    """The status and the body of a call to Route 53 through the gateway; 200 where ministack would be asked."""
+    sent = []
+
+    async def receive():
+        return {"type": "http.request", "body": b"<ChangeBatch>db.example.com", "more_body": False}
+
+    async def app(scope, receive, send):
+        assert (await receive())["body"], "the body of the call"
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+
+    async def send(message):
+        sent.append(message)
+
+    headers = [(b"authorization", f"AWS4-HMAC-SHA256 Credential={credential}/20260101/us-east-1/route53".encode())]
+    scope = {"type": "http", "path": "/2013-04-01/hostedzone/Z1/rrset", "query_string": b"", "headers": headers}
+    asyncio.run(faults.with_faults(app)(scope, receive, send))
+    return sent[0]["status"], b"".join(message.get("body", b"") for message in sent)
+
+
+def test_calls_of_functions_beyond_the_rate_of_route_53_are_throttled_and_those_of_people_are_not():
+    faults.answer("POST", "", b'{"route53": 2, "mentions": "other.example.com"}')
+    assert [call_route53("ASIAFUNCTION")[0] for _ in range(9)] == [200] * 9
+    faults.answer("POST", "", b'{"route53": 2, "mentions": "db.example.com"}')
+    # As many are left as a second has; up to five are saved.
+    statuses = [call_route53("ASIAFUNCTION")[0] for _ in range(4)]
+    assert statuses == [200, 200, 400, 400]
+    assert b"<Code>Throttling</Code>" in call_route53("ASIAFUNCTION")[1]
+    assert call_route53("AKIAPERSON")[0] == 200
+    assert faults.answer("POST", "", b'{"route53": null}')[1] == {"throttled": 3}
+    assert [call_route53("ASIAFUNCTION")[0] for _ in range(9)] == [200] * 9

@@ -5,11 +5,16 @@ pub use crate::route53_role::Route53;
 use crate::AwsResult;
 use crate::classify::{Call, classify, code};
 use crate::route53_role::ReachZones;
+use aws_sdk_route53::config::Builder;
 use aws_sdk_route53::operation::list_resource_record_sets::builders::ListResourceRecordSetsFluentBuilder as ListRecordSets;
 use aws_sdk_route53::types::{
     Change as SdkChange, ChangeAction, ChangeBatch, ChangeStatus, ResourceRecord, ResourceRecordSet, RrType,
 };
+use aws_smithy_types::retry::RetryConfig;
 use rewind_core::{ErrorName, StepError};
+
+/// The attempts at one read, with pauses of seconds between them.
+const READ_ATTEMPTS: u32 = 8;
 
 /// The parts of a record set that a recovery needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,7 +83,10 @@ impl Zones for Route53 {
         let client = self.client().await?;
         // Route 53 has no call that reads one name: a listing that starts at the name is the way to get it.
         let call = client.list_resource_record_sets().hosted_zone_id(zone).start_record_name(name);
-        match call.send().await {
+        // An account has five calls a second, all its programs together. A step that reads many records would begin anew at each
+        // refusal and never come to its end, so here the SDK repeats: a read changes nothing.
+        let retries = RetryConfig::standard().with_max_attempts(READ_ATTEMPTS);
+        match call.customize().config_override(Builder::new().retry_config(retries)).send().await {
             // The listing begins at the name, so a page holds all of its sets (and then those of later names).
             Ok(page) => {
                 Ok(page.resource_record_sets.into_iter().map(read_set).filter(|set| set.name == name).collect())

@@ -113,7 +113,8 @@ async fn no_check_can_write() {
     );
     let before = postgres.sql("shop", "SELECT o FROM orders o ORDER BY id");
     // Allowed, so that nothing but the transaction is in their way.
-    let functions = ["public.sneak", "public.plain", "public.set_and_delete", "public.fixed", "set_config", "nextval", "lo_create"];
+    let functions =
+        ["public.sneak", "public.plain", "public.set_and_delete", "public.fixed", "set_config", "nextval", "lo_create"];
     let server = postgres.master_who_lets_checks_call(&functions).await;
     let attempts = [
         "DELETE FROM orders",

@@ -451,7 +451,8 @@ async fn the_instances_of_an_adopted_cluster_are_taken_over_and_missing_ones_are
 #[tokio::test]
 async fn what_waits_for_the_maintenance_window_of_an_adopted_cluster_is_not_started() {
     let rds = rds_with_restored();
-    let adopted = Some(Adopted { recovery: "earlier".to_owned(), owners: vec!["earlier".to_owned()] });
+    let adopted =
+        Some(Adopted { recovery: "earlier".to_owned(), owners: vec!["earlier".to_owned()], keep_until: None });
     let input = Input { plan: Plan { adopted, ..plan() }, ..input() };
     rds.edit("orders", |source| source.maintenance_window = Some("sun:05:00-sun:05:30".to_owned()));
     let before = rds.find("orders-r").unwrap();

@@ -1,8 +1,8 @@
 //! A message as Slack takes it: a document in blocks, and buttons below it.
 
 use crate::task::Task;
-use rewind_ui::render::slack;
 use rewind_ui::Document;
+use rewind_ui::render::slack;
 use serde_json::{Value, json};
 
 /// The most bytes of a button's value. Slack takes 2,000 characters.

@@ -448,7 +448,8 @@ async fn nobody_in_chat_leaves_the_question_out() {
         assert!(text.contains("always asked") || text.contains("approval"), "{line}: {text}");
     }
     // Nor by a button whose value was made elsewhere, or in another workspace.
-    let task = Task::Start { id: "r-1".into(), request: json!({ "cluster": "orders", "to": "latest", "approval": "none" }) };
+    let task =
+        Task::Start { id: "r-1".into(), request: json!({ "cluster": "orders", "to": "latest", "approval": "none" }) };
     app.handle(signed(&pressed("U1", &task))).await;
     assert_eq!(run_deferred(&app).await["text"], UNASKED_DENIED);
     assert_nothing_happened(&app);

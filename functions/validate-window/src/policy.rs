@@ -60,13 +60,13 @@ impl Policy {
         let read = |name: &str| variable(name).filter(|value| !value.is_empty());
         let default = Self::default();
         let without_approval = match read("REWIND_WITHOUT_APPROVAL") {
-            Some(value) => {
-                value.parse().map_err(|()| wrong("REWIND_WITHOUT_APPROVAL", "never, checked or always"))?
-            }
+            Some(value) => value.parse().map_err(|()| wrong("REWIND_WITHOUT_APPROVAL", "never, checked or always"))?,
             None => default.without_approval,
         };
         let least_keep_source = match read("REWIND_LEAST_KEEP_SOURCE") {
-            Some(value) => parse_duration(&value).map_err(|_| wrong("REWIND_LEAST_KEEP_SOURCE", "a length such as 1d"))?,
+            Some(value) => {
+                parse_duration(&value).map_err(|_| wrong("REWIND_LEAST_KEEP_SOURCE", "a length such as 1d"))?
+            }
             None => default.least_keep_source,
         };
         Ok(Self { without_approval, least_keep_source })
@@ -90,10 +90,10 @@ impl Policy {
         };
         if !is_allowed {
             let what = if in_place { format!("rewinds {}", plan.cluster) } else { "moves traffic".to_owned() };
-            return Err(invalid(format!("`approval` is none, and this deployment {what} only with a person's approval"))
-                .advice(
-                    "leave `approval` out; or change the stack's parameter WithoutApproval (never, checked, always)",
-                ));
+            return Err(invalid(format!(
+                "`approval` is none, and this deployment {what} only with a person's approval"
+            ))
+            .advice("leave `approval` out; or change the stack's parameter WithoutApproval (never, checked, always)"));
         }
         let kept = SignedDuration::from_secs(plan.keep_source_seconds);
         if kept < self.least_keep_source {

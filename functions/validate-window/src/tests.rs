@@ -72,7 +72,14 @@ async fn validate_with(rds: &FakeRds, zone: Zone, request: Value, fence: &[&str]
     let fence_groups: Vec<String> = fence.iter().map(|group| (*group).to_owned()).collect();
     // Ten seconds after the start, as of a retry: relative times must not move with it.
     let clock = ManualClock::at("2026-11-23T10:35:10Z");
-    let step = ValidateWindow { clusters: rds.clone(), zones: zone, secrets: Vault(true), clock, fence_groups, policy: LENIENT };
+    let step = ValidateWindow {
+        clusters: rds.clone(),
+        zones: zone,
+        secrets: Vault(true),
+        clock,
+        fence_groups,
+        policy: LENIENT,
+    };
     let plan = step.run(Input { recovery: recovery(), request, resumed: None }).await;
     // Held for every request of these tests, whether it is planned or refused.
     assert!(rds.changes().is_empty());
@@ -282,7 +289,14 @@ async fn a_secret_of_the_request_or_of_the_cluster_counts_before_the_tag() {
 async fn a_tagged_secret_that_is_gone_is_told_with_what_to_do() {
     let clock = ManualClock::at("2026-11-23T10:35:10Z");
     let clusters = recovered_once(SECRET);
-    let step = ValidateWindow { clusters, zones: zone(), secrets: Vault(false), clock, fence_groups: Vec::new(), policy: LENIENT };
+    let step = ValidateWindow {
+        clusters,
+        zones: zone(),
+        secrets: Vault(false),
+        clock,
+        fence_groups: Vec::new(),
+        policy: LENIENT,
+    };
     let error = step.run(Input { recovery: recovery(), request: request(json!({})), resumed: None }).await.unwrap_err();
     assert_eq!(error.name, ErrorName::InvalidRequest);
     for message in [SECRET, "names in its tag aurora-rewind:secret is gone", "--manage-master-user-password"] {
@@ -550,8 +564,14 @@ async fn a_source_with_nearly_as_many_tags_as_there_may_be_is_warned_of() {
 async fn a_name_that_no_tag_can_hold_is_refused_before_anything_is_made() {
     let clock = ManualClock::at("2026-11-23T10:35:10Z");
     let rds = rds();
-    let step =
-        ValidateWindow { clusters: rds.clone(), zones: zone(), secrets: Vault(true), clock, fence_groups: Vec::new(), policy: LENIENT };
+    let step = ValidateWindow {
+        clusters: rds.clone(),
+        zones: zone(),
+        secrets: Vault(true),
+        clock,
+        fence_groups: Vec::new(),
+        policy: LENIENT,
+    };
     // Step Functions allows parentheses in a name, and RDS refuses them in the value of a tag.
     let recovery = Recovery { id: "fix(1)".to_owned(), ..recovery() };
     let error = step.run(Input { recovery, request: request(json!({})), resumed: None }).await.unwrap_err();

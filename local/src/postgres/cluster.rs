@@ -16,7 +16,12 @@ use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep};
+
+const POLL_INTERVAL: Duration = Duration::from_millis(30);
+const READERS_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// One cluster.
 #[derive(Debug)]
@@ -308,6 +313,7 @@ impl Cluster {
     ) -> Result<(), Error> {
         // The heartbeat would connect to the old writer while it stops, and keep it from ending.
         servers.watch = None;
+        self.wait_for_readers(servers.all.len() - 1, old).await?;
         // A clean stop waits until every reader has everything: promoted before, a reader could lack acknowledged writes.
         old.stop().await?;
         let client = self.context.admin.connect(&new.endpoint, ADMIN).await?;
@@ -318,6 +324,22 @@ impl Cluster {
             server.follow(&self.context, &role).await?;
         }
         self.become_writer(servers, name, new).await
+    }
+
+    /// Waits until all readers are connected to the writer. One that just started is not, and a stop would not wait for it.
+    async fn wait_for_readers(&self, readers: usize, writer: &Server) -> Result<(), Error> {
+        let client = self.context.admin.connect(&writer.endpoint, ADMIN).await?;
+        let count =
+            "SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming' AND application_name = 'reader'";
+        let deadline = Instant::now() + READERS_TIMEOUT;
+        while client.query_one(count, &[]).await?.get::<_, i64>(0) < i64::try_from(readers).unwrap_or_default() {
+            if Instant::now() > deadline {
+                tracing::warn!(name = writer.endpoint.name, "a reader is not connected to its writer");
+                break;
+            }
+            sleep(POLL_INTERVAL).await;
+        }
+        Ok(())
     }
 
     fn reader_of(&self, writer: &Server) -> Role {

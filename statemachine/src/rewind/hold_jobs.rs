@@ -68,13 +68,15 @@ pub(super) fn release() -> Vec<State> {
 
 /// The undo of them.
 pub(super) fn undo() -> Vec<State> {
+    let left = "$append($undone, 'the parameter group ' & $plan.newCluster & '-jobs-held may be left: aws rds \
+                delete-db-cluster-parameter-group --db-cluster-parameter-group-name ' & $plan.newCluster & '-jobs-held')";
     vec![
         State::undo("UndoHoldJobs", "HoldJobs")
             .progress("deletes the parameter group in which the event scheduler is off")
-            .comment("Last, because RDS deletes no group that a cluster has. One that is left over harms nobody.")
+            .comment("Last, because RDS deletes no group that a cluster has. One that is left over harms nobody, and is named.")
             .timeout(timeouts::HOLD_JOBS)
             .keeps_what_was_undone()
             .next("ConcludeNothingChanged")
-            .tolerated(),
+            .catch(&ANY, vec![set("undone", left)], "ConcludeNothingChanged"),
     ]
 }

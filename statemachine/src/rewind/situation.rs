@@ -97,25 +97,22 @@ fn in_place(state: State, steps: &[State]) -> State {
 
 /// Beside the source, where each step is declared with how things stand when it ends in a bug.
 fn beside(state: State, steps: &[State]) -> State {
+    // The parameter group is deleted last, so it may be left whatever stopped before that.
+    let group = "($plan.engine = 'aurora-mysql' ? ' with its parameter group ' & $plan.newCluster & '-jobs-held' : '')";
+    let cluster = format!("'before any undoing: the restored cluster ' & $plan.newCluster & {group} & ");
     let situations = [
-        (
-            Situation::ClusterMayExist,
-            "'before any undoing: the restored cluster ' & $plan.newCluster & ' may exist, the source is untouched'",
-        ),
+        (Situation::ClusterMayExist, "' may exist, the source is untouched'"),
         (
             Situation::InstancesMayExist,
-            "'before any undoing: the restored cluster ' & $plan.newCluster & ' and its instances may exist, traffic \
-             is on the source ' & $plan.cluster & ', which is untouched'",
+            "' and its instances may exist, traffic is on the source ' & $plan.cluster & ', which is untouched'",
         ),
         (
             Situation::SourceMayBeFenced,
-            "'before any undoing: the restored cluster ' & $plan.newCluster & ' and its instances may exist, the \
-             source ' & $plan.cluster & ' may be fenced, the DNS records are as they were'",
+            "' and its instances may exist, the source ' & $plan.cluster & ' may be fenced, the DNS records are as they were'",
         ),
         (
             Situation::RecordsMayHaveMoved,
-            "'before any undoing: the restored cluster ' & $plan.newCluster & ' and its instances may exist, the \
-             source ' & $plan.cluster & ' may be fenced, the DNS records may point at either; to have them at the \
+            "' and its instances may exist, the source ' & $plan.cluster & ' may be fenced, the DNS records may point at either; to have them at the \
              source again: rewind undo ' & $recovery.id",
         ),
     ];
@@ -139,7 +136,7 @@ fn beside(state: State, steps: &[State]) -> State {
         .fold(state, |state, (of, text)| {
             let stopped = names(steps.iter().filter(|step| step.situation == Some(of)));
             let condition = format!("$plan.strategy != 'backtrack' and $failure.state in [{stopped}]");
-            state.when_with(&condition, situation(text), "ConcludeNeedsOperator")
+            state.when_with(&condition, situation(&format!("{cluster}{text}")), "ConcludeNeedsOperator")
         })
         .when_with(
             "$failure.state = 'Finish' and $count($plan.dns) = 0",

@@ -47,7 +47,10 @@ impl MysqlConnection {
         let encrypted = protocol.encrypted;
         let (variant, master_user) = (protocol.variant, target.master_user.clone());
         let check_functions = check_functions.to_vec();
-        Ok((Self { protocol: Mutex::new(Some(protocol)), variant, check_functions, master_user, at: at.clone() }, encrypted))
+        Ok((
+            Self { protocol: Mutex::new(Some(protocol)), variant, check_functions, master_user, at: at.clone() },
+            encrypted,
+        ))
     }
 
     /// Has the server parse one statement, and returns the descriptions of its columns and the number of its placeholders.

@@ -107,9 +107,7 @@ impl Named {
             while let Some(word) = words.next() {
                 let Some(field) = word.strip_prefix(':') else { continue };
                 let set = match field {
-                    "funcid" | "opfuncid" | "aggfnoid" | "winfnoid" | "hashfuncid" | "negfuncid" => {
-                        &mut self.functions
-                    }
+                    "funcid" | "opfuncid" | "aggfnoid" | "winfnoid" | "hashfuncid" | "negfuncid" => &mut self.functions,
                     "opno" | "sortop" | "eqop" => &mut self.operators,
                     "relid" => &mut self.relations,
                     // A list: all numbers behind it, the first of which is its kind.

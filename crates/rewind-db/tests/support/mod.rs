@@ -241,7 +241,13 @@ impl Postgres {
     pub fn client(&self, user: &str, database: &str) -> tokio_postgres::Config {
         let mut config = tokio_postgres::Config::new();
         let password = if user == MASTER { MASTER_PASSWORD } else { APP_PASSWORD };
-        config.options(NOT_STEERED).host(self.address.to_string()).port(self.port).user(user).password(password).dbname(database);
+        config
+            .options(NOT_STEERED)
+            .host(self.address.to_string())
+            .port(self.port)
+            .user(user)
+            .password(password)
+            .dbname(database);
         config
     }
 }

@@ -83,7 +83,9 @@ mod tests {
     fn names_of_emoji_are_taken_apart_and_everything_else_stays() {
         assert_eq!(escape(":white_check_mark: done"), ":\u{2060}white_check_mark: done");
         assert_eq!(escape("x:+1::smile:"), "x:+1::\u{2060}smile:");
-        for same in ["10:30:00", "arn:aws:rds:eu-west-1:0:cluster:x", "db.example.com:5432", "aurora-rewind:keep-until", ":"] {
+        for same in
+            ["10:30:00", "arn:aws:rds:eu-west-1:0:cluster:x", "db.example.com:5432", "aurora-rewind:keep-until", ":"]
+        {
             assert_eq!(escape(same), same);
         }
     }

@@ -58,7 +58,14 @@ fn with(base: Value, path: &str, value: Value) -> Value {
 async fn validate(rds: &FakeRds, zone: Zone, resumed: Value) -> Result<Plan, StepError> {
     let clock = ManualClock::at("2026-11-23T10:35:10Z");
     let fence_groups = vec!["sg-fence".to_owned()];
-    let step = ValidateWindow { clusters: rds.clone(), zones: zone, secrets: Vault(true), clock, fence_groups, policy: LENIENT };
+    let step = ValidateWindow {
+        clusters: rds.clone(),
+        zones: zone,
+        secrets: Vault(true),
+        clock,
+        fence_groups,
+        policy: LENIENT,
+    };
     let request = json!({
         "cluster": "orders", "to": TARGET, "newCluster": "orders-r", "strategy": "restore", "resume": "earlier",
         "dryRun": false, "dns": [{ "hostedZoneId": "Z1", "name": "db.example.com" }],
