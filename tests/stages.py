@@ -26,6 +26,11 @@ PAYLOADS = {state: set(names) for machine in DECLARED.values() for state, names 
 PAYLOADS["AwaitSafetyClone"] = PAYLOADS["AwaitRewind"]
 
 
+def payload(machine, state):
+    """What a state of this machine passes: two machines may have a state of one name, which pass different fields."""
+    return set(DECLARED[machine]["payloads"].get(state, PAYLOADS[state]))
+
+
 def steps(*names):
     """The states of these stages that call a function."""
     return [state for name in names for state in stage(name) if state in PAYLOADS]

@@ -7,7 +7,7 @@ import os
 import time
 
 from scenario import UNDO, slug
-from stages import PAYLOADS
+from stages import PAYLOADS, payload
 
 LONGEST = 170  # seconds
 
@@ -76,7 +76,7 @@ def problems_of_calls(deployment, scenario, recovery):
     """Compares the calls that were made for a recovery, and what they were passed."""
     calls = deployment.calls_of(recovery)
     for call in calls:
-        if set(call["payload"]) != PAYLOADS[call["call"]]:
+        if set(call["payload"]) != payload("undo.asl.json" if scenario.machine == UNDO else "rewind.asl.json", call["call"]):
             yield f"{call['call']} got {sorted(call['payload'])}"
         if call["payload"]["recovery"].keys() != {"id", "executionArn", "startedAt"}:
             yield f"{call['call']} got the recovery {call['payload']['recovery']}"

@@ -41,7 +41,12 @@ impl FencePeriods for Records {
     /// IAM: `dynamodb:UpdateItem`.
     async fn begin(&self, cluster: &str, recovery_id: &str, at: Timestamp) -> AwsResult<()> {
         // Not to expire while the fence stands, which may be for months.
-        self.update_period(cluster, recovery_id, "SET #from = if_not_exists(#from, :at) REMOVE #until, expiresAt")
+        self.client
+            .update_item()
+            .table_name(&self.table)
+            .key("id", key(cluster))
+            .update_expression("SET #from = if_not_exists(#from, :at) REMOVE #until, expiresAt")
+            .expression_attribute_names("#until", format!("{UNTIL}{recovery_id}"))
             .expression_attribute_names("#from", format!("{FROM}{recovery_id}"))
             .expression_attribute_values(":at", AttributeValue::S(at.to_string()))
             .send()
@@ -53,7 +58,12 @@ impl FencePeriods for Records {
     /// IAM: `dynamodb:UpdateItem`.
     async fn end(&self, cluster: &str, recovery_id: &str, at: Timestamp) -> AwsResult<()> {
         let expires = at.as_second().saturating_add(KEPT.as_secs());
-        self.update_period(cluster, recovery_id, "SET #until = :at, expiresAt = :expires")
+        self.client
+            .update_item()
+            .table_name(&self.table)
+            .key("id", key(cluster))
+            .update_expression("SET #until = :at, expiresAt = :expires")
+            .expression_attribute_names("#until", format!("{UNTIL}{recovery_id}"))
             .expression_attribute_values(":at", AttributeValue::S(at.to_string()))
             .expression_attribute_values(":expires", AttributeValue::N(expires.to_string()))
             .send()
@@ -73,22 +83,6 @@ impl FencePeriods for Records {
             .await
             .map_err(|e| classify(&e, Call::Read, "dynamodb:GetItem of the fences"))?;
         Ok(read.item.map(|item| read_periods(&item)).unwrap_or_default())
-    }
-}
-
-impl Records {
-    fn update_period(
-        &self,
-        cluster: &str,
-        recovery_id: &str,
-        expression: &str,
-    ) -> aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder {
-        self.client
-            .update_item()
-            .table_name(&self.table)
-            .key("id", key(cluster))
-            .update_expression(expression)
-            .expression_attribute_names("#until", format!("{UNTIL}{recovery_id}"))
     }
 }
 

@@ -17,7 +17,6 @@ use aws_sdk_dynamodb::types::{AttributeValue, CancellationReason, ConditionCheck
 use jiff::Timestamp;
 use rewind_core::{ErrorName, StepError};
 use serde_json::Value;
-use std::collections::HashMap;
 
 /// The lease under which a cluster may be fenced.
 #[derive(Debug, Clone, Copy)]
@@ -77,8 +76,19 @@ impl FenceRecords for Records {
     /// IAM: `dynamodb:GetItem`.
     async fn fence_record(&self, recovery_id: &str, name: &str) -> AwsResult<Option<Value>> {
         for kind in KINDS {
-            if let Some(value) = self.fence_item(kind, recovery_id).await?.get(name) {
-                return read(value).map(Some);
+            let answer = self
+                .client
+                .get_item()
+                .table_name(&self.table)
+                .key("id", key(kind, recovery_id))
+                // An eventually consistent read may miss the record of the attempt before, and the fence would record the
+                // fenced state as the one to return to.
+                .consistent_read(true)
+                .send()
+                .await
+                .map_err(|e| classify(&e, Call::Read, "dynamodb:GetItem of the fence"))?;
+            if let Some(value) = answer.item.and_then(|item| item.get(name).cloned()) {
+                return read(&value).map(Some);
             }
         }
         Ok(None)
@@ -180,30 +190,20 @@ impl ReadFences for Records {
     /// IAM: `dynamodb:GetItem`.
     async fn was_fenced(&self, recovery_id: &str, name: &str) -> AwsResult<bool> {
         for kind in KINDS {
-            let item = self.fence_item(kind, recovery_id).await?;
-            if item.contains_key(name) || item.contains_key(&lifted(name)) {
+            let answer = self
+                .client
+                .get_item()
+                .table_name(&self.table)
+                .key("id", key(kind, recovery_id))
+                .consistent_read(true)
+                .send()
+                .await
+                .map_err(|e| classify(&e, Call::Read, "dynamodb:GetItem of the fence"))?;
+            if answer.item.is_some_and(|item| item.contains_key(name) || item.contains_key(&lifted(name))) {
                 return Ok(true);
             }
         }
         Ok(false)
-    }
-}
-
-impl Records {
-    /// IAM: `dynamodb:GetItem`.
-    async fn fence_item(&self, kind: &str, recovery_id: &str) -> AwsResult<HashMap<String, AttributeValue>> {
-        let answer = self
-            .client
-            .get_item()
-            .table_name(&self.table)
-            .key("id", key(kind, recovery_id))
-            // An eventually consistent read may miss the record of the attempt before, and the fence would record the
-            // fenced state as the one to return to.
-            .consistent_read(true)
-            .send()
-            .await
-            .map_err(|e| classify(&e, Call::Read, "dynamodb:GetItem of the fence"))?;
-        Ok(answer.item.unwrap_or_default())
     }
 }
 

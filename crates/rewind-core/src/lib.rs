@@ -4,6 +4,7 @@
 
 mod check;
 mod clock;
+mod content_hash;
 mod cut;
 mod decimal;
 mod difference;
@@ -30,6 +31,7 @@ mod window_request;
 
 pub use check::{Check, CheckResult, Expectation, Login, QueryResult, Report, TableCount, Tls};
 pub use clock::Clock;
+pub use content_hash::content_hash;
 pub use cut::cut;
 pub use difference::Difference;
 pub use engine::{Engine, UnknownEngine};
@@ -42,7 +44,7 @@ pub use outcome::{
 };
 pub use plan::{
     Adopted, Backtrack, HeldJob, InPlacePlan, MovedRecord, Plan, PlannedInstance, PlannedRecord, Recovery, Restored,
-    Swap, content_hash,
+    Swap,
 };
 pub use poll::Polling;
 pub use printable::{printable, printable_lines};

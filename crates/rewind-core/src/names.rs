@@ -1,7 +1,7 @@
 //! The names and tags of everything that a recovery creates. Each derives from request and plan alone, so that a step that runs
 //! twice finds what it created the first time.
 
-use crate::plan::content_hash;
+use crate::content_hash::content_hash;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde_json::json;

@@ -2,8 +2,9 @@
 //! it. This module asks nobody and formats nothing.
 
 use crate::check::Report;
+use crate::content_hash::content_hash;
 use crate::difference::Difference;
-use crate::plan::{Plan, Restored, content_hash};
+use crate::plan::{Plan, Restored};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 

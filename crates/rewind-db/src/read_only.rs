@@ -38,7 +38,7 @@ async fn query_one_on<C: QueryOperations>(
     Ok(QueryResult { value, seconds })
 }
 
-/// The objection to a query that calls `functions`.
+/// The denial to a query that calls `functions`.
 pub(crate) fn calls_what_it_may_not(functions: &[String]) -> String {
     format!(
         "it calls {}: a check runs as a user that may do nearly everything, so it may call only functions that act on nothing, and \
@@ -59,8 +59,8 @@ async fn value_of<C: QueryOperations>(
     if connection.count_columns(sql, limits.statement).await? == 0 {
         return Ok(Err("it is no query: it answers no column, and was not run".to_owned()));
     }
-    if let Some(objection) = connection.objection(sql).await? {
-        return Ok(Err(objection));
+    if let Some(denial) = connection.denial(sql).await? {
+        return Ok(Err(denial));
     }
     // One row is kept and all are counted: a check without a LIMIT must not fill the function's memory.
     let result = connection.query(sql, 1, limits.statement).await?;

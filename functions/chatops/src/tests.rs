@@ -703,7 +703,8 @@ async fn a_recovery_that_ended_is_resumed_by_those_who_may_start_one() {
     assert_nothing_happened(&app);
     send_line(&app, "U1", "resume r-1 --check \"d: SELECT 1 => 1\" --name r-2").await;
     let checks = json!([{ "name": "SELECT 1", "database": "d", "sql": "SELECT 1", "expect": "1" }]);
-    let request = json!({ "cluster": "orders", "resume": "r-1", "checks": checks, "dryRun": false });
+    let request =
+        json!({ "cluster": "orders", "resume": "r-1", "checks": checks, "dryRun": false, "approval": "required" });
     assert_eq!(app.ports.aws.state().started, [("r-2".to_owned(), request)]);
     // A plan of it is a dry run, with a name of its own and no word to the channel.
     send_line(&app, "U1", "resume r-1 --dry-run").await;

@@ -96,7 +96,7 @@ async fn undo_leaves_the_source_alone_as_it_was_wherever_it_is_interrupted() {
         // Everything, and not only the restored cluster: the undo must not touch the source.
         let before = rds.everything();
         step(&rds).run(input()).await.unwrap();
-        rds.lose(1, how);
+        rds.lose(0, how);
         assert!(step(&rds).undo(input()).await.is_err());
         step(&rds).undo(input()).await.unwrap();
         assert_eq!(rds.everything(), before, "{how:?}");
@@ -174,6 +174,7 @@ async fn what_people_made_of_the_time_survives_an_adoption() {
 #[tokio::test]
 async fn an_adopted_cluster_is_deleted_into_a_snapshot() {
     let (rds, input) = kept_by("earlier-2");
+    rds.edit("orders-r", |cluster| cluster.deletion_protection = false);
     step(&rds).run(input.clone()).await.unwrap();
     for _ in 0..2 {
         let undone = step(&rds).undo(input.clone()).await.unwrap();

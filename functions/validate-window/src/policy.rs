@@ -15,7 +15,7 @@ pub struct Policy {
     pub least_keep_source: SignedDuration,
 }
 
-/// What may reach clients without a person who approves it.
+/// The data that may reach clients without a person who approves it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WithoutApproval {
     /// Nothing.
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn an_environment_that_says_nothing_is_the_strictest_and_a_wrong_one_starts_nothing() {
+    fn an_empty_environment_is_the_strictest_and_a_wrong_one_starts_nothing() {
         let read = |pairs: &'static [(&str, &str)]| {
             Policy::read(move |name| pairs.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned()))
         };

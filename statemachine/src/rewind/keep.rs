@@ -1,12 +1,14 @@
 //! Keeps the restored cluster after a failure: somebody waited hours for it, and the next attempt goes on from there.
 //! docs/adr/0022-a-restored-cluster-is-kept.md says why.
 
+use crate::conclude::explained;
 use crate::retry::ANY;
-use crate::state::{State, set};
+use crate::state::{State, set_to};
 use crate::timeouts;
 
 /// The reason to keep a cluster that could not be inspected.
-const UNSEEN: &str = "'who uses it could not be seen: ' & $substring($string($states.errorOutput.Cause), 0, 500)";
+const UNSEEN: &str = "'who uses it could not be seen: ' & $substring($read({'Error': $states.errorOutput.Error, 'Cause': \
+    $states.errorOutput.Cause, 'state': 'InspectRestored'}), 0, 500)";
 
 /// The states, in the order in which a recovery that fails passes them.
 pub(super) fn states() -> Vec<State> {
@@ -64,7 +66,7 @@ pub(super) fn rejected() -> Vec<State> {
             .timeout(timeouts::PREFLIGHT)
             .keep_as("inUse", "$exists($states.result.Payload.blocking) ? $states.result.Payload.blocking : null")
             .next("IsRestoredInUse")
-            .catch(&ANY, vec![set("inUse", UNSEEN)], "KeepRestored"),
+            .catch(&ANY, vec![set_to("inUse", explained(UNSEEN))], "KeepRestored"),
         State::choice("IsRestoredInUse")
             .comment("A cluster in use is kept, and people are told why.")
             .when("$type($inUse) = 'string'", "KeepRestored")

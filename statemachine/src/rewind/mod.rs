@@ -85,6 +85,8 @@ const INSIDE_THE_OUTAGE: [&str; 4] = ["fence", "backtrack", "cutover", "release"
 fn waits_out(state: State) -> State {
     // By a rule and not state by state, so that a state that is added cannot be forgotten. In place some of these states
     // are passed inside the outage; there giving up means an undo that needs the same service.
-    let is_bounded = state.name == "StartRestore" || INSIDE_THE_OUTAGE.contains(&state.stage);
+    // What is not seen within minutes before a rejected cluster is deleted keeps it, and so throws nothing away.
+    let is_bounded =
+        ["StartRestore", "InspectRestored"].contains(&state.name) || INSIDE_THE_OUTAGE.contains(&state.stage);
     if is_bounded { state } else { state.waits_an_hour() }
 }

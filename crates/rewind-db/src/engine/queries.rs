@@ -56,7 +56,7 @@ pub(crate) trait QueryOperations: Connection {
 
     /// The reason why `sql` must not run, from the functions that it would call; none where it may. It is asked within the
     /// transaction in which the statement is to run, and runs nothing of it.
-    fn objection(&self, sql: &str) -> impl Future<Output = Result<Option<String>, StatementError>> + Send;
+    fn denial(&self, sql: &str) -> impl Future<Output = Result<Option<String>, StatementError>> + Send;
 
     /// The tables that `sql` reads, partitions as the table that they are parts of, without the system's own.
     ///

@@ -50,7 +50,7 @@ struct Names {
 }
 
 /// The reason why `sql` must not run, or none.
-pub(super) async fn objection(connection: &MysqlConnection, sql: &str) -> Result<Option<String>, StatementError> {
+pub(super) async fn denial(connection: &MysqlConnection, sql: &str) -> Result<Option<String>, StatementError> {
     let mode = connection.values("SELECT @@SESSION.sql_mode").await?;
     let escapes = !mode.iter().any(|mode| mode.contains("NO_BACKSLASH_ESCAPES"));
     let (mut unread, mut seen) = (vec![sql.to_owned()], BTreeSet::new());
@@ -181,11 +181,11 @@ impl Names {
 /// The name that stands before what is read next.
 #[derive(Debug, Default)]
 struct Name {
-    /// Its parts, and whether each is a word without quotes.
+    /// The parts, and whether each is a word without quotes.
     parts: Vec<(String, bool)>,
     /// True if a dot follows them.
     joined: bool,
-    /// What stands right before the name.
+    /// The part of another name that stands right before it.
     after: Option<(String, bool)>,
 }
 

@@ -36,8 +36,8 @@ impl QueryOperations for MysqlConnection {
         begins_as_a_query(sql)
     }
 
-    async fn objection(&self, sql: &str) -> Result<Option<String>, StatementError> {
-        called::objection(self, sql).await
+    async fn denial(&self, sql: &str) -> Result<Option<String>, StatementError> {
+        called::denial(self, sql).await
     }
 
     async fn tables_read_by(&self, sql: &str, limits: QueryLimits) -> Result<Vec<Table>, StepError> {

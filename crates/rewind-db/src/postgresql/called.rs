@@ -55,7 +55,7 @@ const RUN_SQL: &[&str] = &[
     "table_to_xml_and_xmlschema",
 ];
 
-/// What a tree names, by object id.
+/// The objects that a tree names, by their ids.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Named {
     functions: BTreeSet<u32>,
@@ -67,7 +67,7 @@ struct Named {
 /// The reason why `sql` must not run, or none.
 ///
 /// The caller has had it parsed alone, in the transaction and on the path on which it is to run: it is one statement.
-pub(super) async fn objection(connection: &PostgresqlConnection, sql: &str) -> Result<Option<String>, StatementError> {
+pub(super) async fn denial(connection: &PostgresqlConnection, sql: &str) -> Result<Option<String>, StatementError> {
     if first_word(sql) == "show" {
         return Ok(None);
     }

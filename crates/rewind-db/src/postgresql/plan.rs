@@ -34,7 +34,7 @@ async fn scanned(
     // Refuses a second statement behind the first, which the simple protocol would run.
     connection.count_columns(&explain, limits.statement).await?;
     // Planning runs functions too.
-    if connection.objection(sql).await?.is_some() {
+    if connection.denial(sql).await?.is_some() {
         return Ok(BTreeSet::new());
     }
     let result = connection.query(&explain, usize::MAX, limits.statement).await?;

@@ -32,8 +32,8 @@ impl QueryOperations for PostgresqlConnection {
         true
     }
 
-    async fn objection(&self, sql: &str) -> Result<Option<String>, StatementError> {
-        called::objection(self, sql).await
+    async fn denial(&self, sql: &str) -> Result<Option<String>, StatementError> {
+        called::denial(self, sql).await
     }
 
     async fn tables_read_by(&self, sql: &str, limits: QueryLimits) -> Result<Vec<Table>, StepError> {
