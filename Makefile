@@ -4,7 +4,7 @@
 #   REWIND_STACK_DIR    a stack of its own, elsewhere than in .local
 #   REWIND_STACK_IAM    true: the local AWS enforces the functions' IAM policies
 #   E2E=part_of_a_name  only those end-to-end tests, as pytest's -k takes it: E2E="fence and not mysql"
-#   PART=3/12           make faults: the third of twelve parts of the matrix; PART=commit/9: the one of nine that the commit chooses
+#   PART=3/12           make faults: the third of twelve parts of the matrix
 #   CUTOVERS=400        make faults: how often traffic moves under applications with pools of connections
 #   SECONDS, SEED       make soak: how long, and which faults
 #   RDS_CA_BUNDLE       make package: AWS's certificates for RDS from this file, in place of npm's
@@ -56,9 +56,7 @@ down: ## End every process of the local stack and remove its state; tools, logs 
 test: unit lint paths e2e ## Every test but the fault matrix: unit, contract, lints of template and state machine, paths, end to end
 
 .PHONY: check
-check: PART := commit/9
-check: CUTOVERS := 16
-check: format clippy test faults ## The whole gate: format, lints, every test, and the part of the fault matrix that the commit chooses
+check: format clippy test ## The whole gate: format, lints, every test
 
 .PHONY: faults
 faults: export REWIND_STACK_DIR := $(CURDIR)/.local/faults

@@ -157,7 +157,7 @@ async fn jobs_of_pg_cron_and_subscriptions_are_switched_off_and_only_those_on_ag
     assert_eq!(states(&held), of((true, false), (false, false)));
     assert!(held.jobs[2].note.as_ref().unwrap().contains("must be owner of subscription feed"), "{:?}", held.jobs);
     assert!(held.differences[0].restored.contains("RUNNING"), "{:?}", held.differences);
-    let active = "SELECT string_agg(jobid || ' ' || active, ', ' ORDER BY jobid) FROM cron.job";
+    let active = "SELECT string_agg(jobid::text || ' '::text || active::text, ', ' ORDER BY jobid) FROM cron.job";
     assert_eq!(server.sql("shop", active), "1 false, 2 false, 3 false");
 
     // On RDS the master user owns what it made. A recovery that adopted the cluster knows what the first one held.
