@@ -77,7 +77,7 @@ impl AccessPolicy {
     /// asked. Otherwise a requester could do alone what two people are for.
     pub(crate) fn ask_a_person(&self, user: &ChatUser, request: &mut Value) -> Option<&'static str> {
         let alone = !self.two_people && self.may_approve(user);
-        let Some(fields) = request.as_object_mut().filter(|_| !alone) else { return None };
+        let fields = request.as_object_mut().filter(|_| !alone)?;
         match fields.get("approval") {
             // A recovery that is resumed may have left the approval out, and its words hold unless others are given.
             None => {

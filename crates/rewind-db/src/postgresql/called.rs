@@ -40,12 +40,14 @@ const VOLATILE_AND_HARMLESS: &[&str] = &[
     "timeofday",
 ];
 
-/// Functions that are not marked as volatile, and run SQL that the tree does not show.
-const RUN_SQL: &[&str] = &[
+/// Functions that are not marked as volatile, and run SQL that the tree does not show, or take a transaction id, which counts as a
+/// write.
+const STABLE_AND_NOT_HARMLESS: &[&str] = &[
     "cursor_to_xml",
     "cursor_to_xmlschema",
     "database_to_xml",
     "database_to_xml_and_xmlschema",
+    "pg_current_xact_id",
     "query_to_xml",
     "query_to_xml_and_xmlschema",
     "query_to_xmlschema",
@@ -53,6 +55,7 @@ const RUN_SQL: &[&str] = &[
     "schema_to_xml_and_xmlschema",
     "table_to_xml",
     "table_to_xml_and_xmlschema",
+    "txid_current",
 ];
 
 /// The objects that a tree names, by their ids.
@@ -248,7 +251,7 @@ fn may_not_be_called(row: Row) -> Option<String> {
     let acts = volatility == "v";
     let is_of_the_system = id.parse::<u32>().is_ok_and(|id| id < FIRST_OF_USERS);
     let is_harmless = if is_of_the_system {
-        !RUN_SQL.contains(&name.as_str()) && (!acts || VOLATILE_AND_HARMLESS.contains(&name.as_str()))
+        !STABLE_AND_NOT_HARMLESS.contains(&name.as_str()) && (!acts || VOLATILE_AND_HARMLESS.contains(&name.as_str()))
     } else {
         // Only a superuser, on RDS that is AWS, can make a function of these.
         !acts && matches!(language.as_str(), "c" | "internal")
