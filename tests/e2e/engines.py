@@ -33,12 +33,12 @@ class Postgres:
     # What a client behind a fence is told.
     closed = "pg_hba.conf"
     no_database = 'database "shop" does not exist'
-    no_table = '"ordres" does not exist'
+    no_table = '"made_since" does not exist'
     # Checks that would act, and why they are refused.
     refused_checks = (
         ("SELECT noted('by a check')", "it calls public.noted"),
-        ("SELECT pg_terminate_backend(pid) FROM pg_stat_activity", "it calls pg_terminate_backend"),
-        ("SELECT pg_drop_replication_slot('any')", "it calls pg_drop_replication_slot"),
+        ("SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity", "it calls pg_terminate_backend"),
+        ("SELECT pg_drop_replication_slot('any')::text", "it calls pg_drop_replication_slot"),
         ("DELETE FROM orders RETURNING 1", "read-only transaction"),
     )
     # The function of the first, which writes.
@@ -183,12 +183,12 @@ class MySql:
     epoch = "UNIX_TIMESTAMP(at)"
     closed = "Lost connection"
     no_database = "Unknown database 'shop'"
-    no_table = "ordres' doesn't exist"
+    no_table = "made_since' doesn't exist"
     refused_checks = (
-        ("SELECT noted('by a check')", "it calls noted"),
+        ("SELECT noted('by a check')", "READ ONLY transaction"),
         ("SELECT lambda_sync('arn:of:a-function', '{}')", "FUNCTION shop.lambda_sync does not exist"),
         ("SELECT get_lock('any', 0)", "it calls get_lock"),
-        ("SELECT count(*) FROM orders INTO OUTFILE '/tmp/rows'", "INTO"),
+        ("SELECT count(*) FROM orders INTO OUTFILE '/tmp/rows'", "FILE privilege"),
     )
     noting = """CREATE FUNCTION noted(n text) RETURNS int MODIFIES SQL DATA
          BEGIN INSERT INTO audit.log (what) VALUES (n); RETURN 1; END"""

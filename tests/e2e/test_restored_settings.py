@@ -120,6 +120,8 @@ def test_what_a_restore_does_not_inherit_is_carried_over_or_told(stack):
     run = Recovery.of(cluster, "1s ago", dns=dns, checks=[check], approval="none")
     output = run.recovered(WITHOUT_APPROVAL)
     new = Cluster(stack, f"{cluster.name}-r")
+    # The last change of a recovery, its protection, may be under way still.
+    new.wait_available()
     after, made = new.describe(), {i["DBInstanceIdentifier"]: i for i in stack.instances(new.name)}
 
     told = {difference["what"] for difference in output["differences"]}

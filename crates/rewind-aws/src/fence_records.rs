@@ -25,6 +25,8 @@ pub struct HeldLease<'a> {
     pub cluster: &'a str,
     /// The execution that holds it.
     pub holder: &'a str,
+    /// True if nobody need hold it: a person fences by hand what has ended.
+    pub or_nobody: bool,
 }
 
 /// Keeps the records of fences, by the recovery and a name.
@@ -107,7 +109,10 @@ impl FenceRecords for Records {
         let held = ConditionCheck::builder()
             .table_name(&self.table)
             .key("id", lease_key(lease.cluster))
-            .condition_expression("recoveryId = :holder")
+            .condition_expression(match lease.or_nobody {
+                true => "attribute_not_exists(recoveryId) OR recoveryId = :holder",
+                false => "recoveryId = :holder",
+            })
             .expression_attribute_values(":holder", AttributeValue::S(lease.holder.to_owned()))
             .build();
         let first = Update::builder()
@@ -247,7 +252,7 @@ fn cancellation_reasons<R>(error: &SdkError<TransactWriteItemsError, R>) -> &[Ca
     }
 }
 
-fn not_held(HeldLease { cluster, holder }: HeldLease<'_>) -> StepError {
+fn not_held(HeldLease { cluster, holder, .. }: HeldLease<'_>) -> StepError {
     StepError::new(ErrorName::LeaseHeld, format!("{holder} does not hold the lease of {cluster} any more"))
         .changed("nothing was fenced")
         .advice(format!("see which recovery holds lease#{cluster}: it works on the cluster now"))

@@ -55,6 +55,9 @@ async fn value_of<C: QueryOperations>(
     if !connection.is_guarded(sql) {
         return Ok(Err("it is no query: it has to begin with SELECT, WITH, VALUES, TABLE, SHOW or EXPLAIN".to_owned()));
     }
+    if let Some(denial) = connection.denial_of_database().await? {
+        return Ok(Err(denial));
+    }
     // Parsed alone first: this refuses two statements in one text, the second of which could end the transaction.
     if connection.count_columns(sql, limits.statement).await? == 0 {
         return Ok(Err("it is no query: it answers no column, and was not run".to_owned()));

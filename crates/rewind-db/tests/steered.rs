@@ -29,11 +29,13 @@ const PLANTED: &str = "
     ALTER TABLE guarded ENABLE ROW LEVEL SECURITY;
     CREATE POLICY acts ON guarded USING (act_fixed('x'));
     GRANT SELECT ON guarded, acting, behind TO postgres;
-    CREATE DOMAIN acting_domain AS text CHECK (act_fixed(VALUE));
-    CREATE TYPE pair AS (a acting_domain, b int);
     CREATE TYPE mood AS ENUM ('good');
-    CREATE FUNCTION mood_to_json(mood) RETURNS json LANGUAGE sql AS 'SELECT to_json(public.act())';
-    CREATE CAST (mood AS json) WITH FUNCTION mood_to_json(mood);
+    CREATE FUNCTION act_not(integer, integer) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN PERFORM public.act(); RETURN true; END $$;
+    CREATE OPERATOR !=== (LEFTARG = integer, RIGHTARG = integer, FUNCTION = act_not);
+    CREATE OPERATOR ==== (LEFTARG = integer, RIGHTARG = integer, FUNCTION = int4eq, NEGATOR = !===);
+    CREATE TABLE folded (id int, word text);
+    CREATE INDEX ON folded ((act_fixed(COALESCE('x', word))));
+    GRANT SELECT ON folded TO postgres;
     CREATE FUNCTION act_on(orders) RETURNS text LANGUAGE sql AS 'SELECT public.act()';
     CREATE FUNCTION act_more(text, text) RETURNS text LANGUAGE sql AS 'SELECT public.act()';
     CREATE AGGREGATE act_all(text) (SFUNC = act_more, STYPE = text);
@@ -76,13 +78,9 @@ const ATTACKS: &[&str] = &[
     "SELECT count(*) FROM behind",
     "TABLE behind",
     "SELECT count(*) FROM guarded",
-    "SELECT 'x'::acting_domain",
-    "SELECT CAST(word AS acting_domain) FROM orders LIMIT 1",
-    "SELECT ARRAY['x']::acting_domain[]",
-    "SELECT json_populate_record(NULL::pair, '{\"a\": \"x\"}')",
-    "SELECT ROW('x', 1)::pair",
-    "SELECT to_json('good'::mood)",
-    "SELECT json_agg(m) FROM (VALUES ('good'::mood)) v(m)",
+    "SELECT NOT (1 ==== 1)",
+    "SELECT count(*) FROM folded",
+    "SELECT count(*) FROM crosstab('select public.act(), 1, 1') AS t(a text, b text)",
     "SELECT o.act_on FROM orders o LIMIT 1",
     "SELECT act_all(word) FROM orders",
     "SELECT act_all(word) OVER () FROM orders LIMIT 1",
@@ -120,6 +118,8 @@ fn attacked() -> Postgres {
     let server = Postgres::start_with(&["wal_level=logical"], None).with_application();
     server.sql("shop", "ALTER SCHEMA public OWNER TO app; GRANT SELECT ON orders TO postgres");
     server.sql("shop", &format!("SET ROLE app; SET search_path = public; {PLANTED}"));
+    // Trusted: whoever may create in the database may have it.
+    server.sql("shop", "CREATE EXTENSION tablefunc SCHEMA public");
     server.sql("shop", "SELECT pg_create_logical_replication_slot('kept', 'pgoutput')");
     server
 }
@@ -136,6 +136,37 @@ async fn no_check_makes_the_master_user_act() {
         assert!(!note.starts_with("NULL"), "{sql}: {result}");
         canary.batch_execute("SELECT 1").await.unwrap_or_else(|_| panic!("the canary is gone after {sql}: {result}"));
         assert_eq!(postgres.sql("postgres", "SELECT count(*) FROM pg_replication_slots"), "1", "{sql}");
+    }
+}
+
+#[tokio::test]
+async fn a_domain_and_a_cast_to_json_that_act_keep_every_check_out_of_the_database() {
+    for planted in [
+        "CREATE DOMAIN acting_domain AS text CHECK (act_fixed(VALUE)); CREATE TYPE pair AS (a acting_domain, b int)",
+        "CREATE FUNCTION mood_to_json(mood) RETURNS json LANGUAGE sql AS 'SELECT to_json(public.act())'; \
+         CREATE CAST (mood AS json) WITH FUNCTION mood_to_json(mood)",
+    ] {
+        let postgres = attacked();
+        postgres.sql("shop", &format!("SET ROLE app; SET search_path = public; {planted}"));
+        let canary = canary(&postgres).await;
+        let server = postgres.master().await;
+        for sql in [
+            "SELECT count(*) FROM orders",
+            "SELECT 'x'::acting_domain",
+            "SELECT '{x}'::acting_domain[]",
+            "SELECT '(x,1)'::pair",
+            "SELECT CAST(word AS acting_domain) FROM orders LIMIT 1",
+            "SELECT ROW('x', 1)::pair",
+            "SELECT count(*) FROM json_to_record('{\"a\": 1}') x(a acting_domain)",
+            "SELECT json_populate_record(NULL::pair, '{\"a\": \"x\"}')",
+            "SELECT to_json('good'::mood)",
+            "SELECT json_agg(m) FROM (VALUES ('good'::mood)) v(m)",
+        ] {
+            let result = ask_one(&server, sql).await;
+            let note = result.note.clone().unwrap_or_default();
+            assert!(note.starts_with("a domain or a cast to JSON"), "{sql}: {result}");
+            canary.batch_execute("SELECT 1").await.unwrap_or_else(|_| panic!("the canary is gone after {sql}"));
+        }
     }
 }
 

@@ -370,7 +370,9 @@ where
                 let fresh =
                     Record { security_groups: cluster.security_groups.clone(), logins: LoginRecord::of(logins) };
                 let holder = input.holder.as_ref().unwrap_or(id);
-                let lease = HeldLease { cluster: &input.plan.cluster, holder };
+                // The restored cluster is fenced by hand too, by the runbook, when its recovery has ended and released the lease.
+                let or_nobody = input.fence == FencedSide::Restored;
+                let lease = HeldLease { cluster: &input.plan.cluster, holder, or_nobody };
                 Record::read(self.records.record_fence(id, key, &fresh.to_json()?, lease).await?)?
             }
         };

@@ -22,6 +22,9 @@ pub const ACTIONS: &[&str] = &["states:StartExecution", "states:DescribeExecutio
 pub struct StartRecovery<E> {
     /// The client that starts executions.
     pub client: RecoveryClient<E, (), ()>,
+    /// True if events may start recoveries in this deployment.
+    // Not by a rule that is off: then an event would vanish, and nobody would know on the worst day.
+    pub events_may_start: bool,
 }
 
 /// An event, as EventBridge delivers it.
@@ -58,6 +61,10 @@ impl<E: Executions> Step for StartRecovery<E> {
 
     async fn run(&self, event: Event) -> Result<Output, StepError> {
         let mut request = match (event.source.as_str(), event.detail_type.as_str()) {
+            ("aurora-rewind", "Rewind Requested") if !self.events_may_start => {
+                return Err(refused("events may start no recovery in this deployment".to_owned())
+                    .advice("set the stack's parameter EventsMayStart to ENABLED, or start it otherwise"));
+            }
             ("aurora-rewind", "Rewind Requested") => event.detail.clone(),
             ("aws.cloudwatch", "CloudWatch Alarm State Change") => alarm::request(&event.detail)?,
             (source, kind) => {

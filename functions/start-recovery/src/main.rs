@@ -16,5 +16,6 @@ async fn main() -> Result<(), lambda_runtime::Error> {
         functions: (),
         deployment: Deployment { state_machine, undo_state_machine: None, set_window_function: None },
     };
-    rewind_lambda::start(StartRecovery { client }).await
+    let events_may_start = std::env::var("REWIND_EVENTS_MAY_START").is_ok_and(|value| value == "ENABLED");
+    rewind_lambda::start(StartRecovery { client, events_may_start }).await
 }

@@ -6,7 +6,8 @@ use serde_json::json;
 
 fn function(aws: &FakeAws) -> StartRecovery<FakeAws> {
     let RecoveryClient { executions, deployment, .. } = aws.client();
-    StartRecovery { client: RecoveryClient { executions, recoveries: (), functions: (), deployment } }
+    let client = RecoveryClient { executions, recoveries: (), functions: (), deployment };
+    StartRecovery { client, events_may_start: true }
 }
 
 fn event(detail: Value) -> Event {
@@ -69,4 +70,13 @@ async fn an_alarm_starts_the_recovery_that_its_description_names() {
     let begun = function(&aws).run(alarm).await.unwrap();
     let input = json!({ "cluster": "orders", "to": "2026-11-23T10:30:00Z", "approval": "required" });
     assert_eq!(aws.state().started, [(begun.recovery_id, input)]);
+}
+
+#[tokio::test]
+async fn where_events_may_not_start_anything_each_is_refused_with_the_parameter() {
+    let aws = FakeAws::default();
+    let closed = StartRecovery { events_may_start: false, ..function(&aws) };
+    let error = closed.run(event(json!({ "cluster": "orders", "to": "5m ago" }))).await.unwrap_err().to_string();
+    assert!(error.contains("EventsMayStart") && error.contains("nothing was started"), "{error}");
+    assert!(aws.state().started.is_empty());
 }

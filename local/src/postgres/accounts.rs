@@ -55,6 +55,8 @@ pub async fn create(
     }
     // A database can't be made inside the transaction that a batch is.
     client.batch_execute(&format!("CREATE DATABASE {ADMIN}")).await?;
+    // As RDS has it: nobody but AWS connects there, and whoever looks for open databases finds none here.
+    client.batch_execute(&format!("REVOKE ALL ON DATABASE {ADMIN} FROM PUBLIC")).await?;
     if let Some(database) = database {
         client.batch_execute(&format!("CREATE DATABASE {} OWNER {user}", identifier(database))).await?;
     }

@@ -24,7 +24,8 @@ pub(super) fn states() -> Vec<State> {
             .when("$failure.state = 'StartRestore' and $not($exists($request.resume))", "UndoStartRestore")
             // Raised by the function, which knows of RDS: where only the time ran out, nobody knows that it failed.
             .when(
-                "$failure.state = 'AwaitRewind' and $failure.Error = 'RewindFailed' and $exists($failure.retries)",
+                "$failure.state = 'AwaitRewind' and $failure.Error = 'RewindFailed' and $exists($failure.retries) and \
+                 $not($exists($request.resume))",
                 "UndoAddInstances",
             )
             // It was fenced to count its writes, and all records are as planned.

@@ -54,6 +54,10 @@ pub(crate) trait QueryOperations: Connection {
     /// True for a statement that the read-only transaction holds back if it writes; others are not even parsed.
     fn is_guarded(&self, sql: &str) -> bool;
 
+    /// The reason why no query of somebody's may even be parsed in this database; none where it may. It is asked within the transaction
+    /// of the query.
+    fn denial_of_database(&self) -> impl Future<Output = Result<Option<String>, StatementError>> + Send;
+
     /// The reason why `sql` must not run, from the functions that it would call; none where it may. It is asked within the
     /// transaction in which the statement is to run, and runs nothing of it.
     fn denial(&self, sql: &str) -> impl Future<Output = Result<Option<String>, StatementError>> + Send;

@@ -36,6 +36,11 @@ impl QueryOperations for MysqlConnection {
         begins_as_a_query(sql)
     }
 
+    /// None: MySQL has neither domains nor casts of people's.
+    async fn denial_of_database(&self) -> Result<Option<String>, StatementError> {
+        Ok(None)
+    }
+
     async fn denial(&self, sql: &str) -> Result<Option<String>, StatementError> {
         called::denial(self, sql).await
     }

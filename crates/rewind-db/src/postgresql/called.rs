@@ -58,13 +58,60 @@ const STABLE_AND_NOT_HARMLESS: &[&str] = &[
     "txid_current",
 ];
 
+/// Extensions whose functions in C compute, and run no SQL.
+const COMPUTING_EXTENSIONS: &[&str] = &[
+    "btree_gin",
+    "btree_gist",
+    "citext",
+    "cube",
+    "earthdistance",
+    "fuzzystrmatch",
+    "hll",
+    "hstore",
+    "intarray",
+    "ip4r",
+    "isn",
+    "ltree",
+    "pg_trgm",
+    "pgcrypto",
+    "postgis",
+    "seg",
+    "unaccent",
+    "uuid-ossp",
+    "vector",
+];
+
 /// The objects that a tree names, by their ids.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Named {
     functions: BTreeSet<u32>,
     operators: BTreeSet<u32>,
-    types: BTreeSet<u32>,
     relations: BTreeSet<u32>,
+}
+
+/// The reason why no check may be parsed in this database, or none.
+///
+/// Values in the text of a query are read while it is parsed, and a domain's constraint runs then; what writes JSON calls the cast to
+/// it by itself. Neither shows in a tree, so all of the database are looked at.
+pub(super) async fn denial_of_database(connection: &PostgresqlConnection) -> Result<Option<String>, StatementError> {
+    connection.execute(OWN_PATH).await?;
+    let mut named = Named::default();
+    let domains =
+        "SELECT c.conbin::text FROM pg_catalog.pg_constraint c WHERE c.contypid <> 0 AND c.conbin IS NOT NULL";
+    connection.values(domains).await?.iter().for_each(|tree| named.add(tree, Part::Run));
+    let casts = connection
+        .values(&format!(
+            "SELECT c.castfunc FROM pg_catalog.pg_cast c WHERE c.castfunc >= {FIRST_OF_USERS} AND c.casttarget IN \
+             ('pg_catalog.json'::pg_catalog.regtype, 'pg_catalog.jsonb'::pg_catalog.regtype)"
+        ))
+        .await?;
+    named.functions.extend(casts.iter().filter_map(|id| id.parse::<u32>().ok()));
+    let refused = refused(connection, &named).await?;
+    connection.execute(&connection.login_path_first()).await?;
+    Ok((!refused.is_empty()).then(|| {
+        let why = calls_what_it_may_not(&refused);
+        format!("a domain or a cast to JSON of the database may be evaluated by any query: {why}")
+    }))
 }
 
 /// The reason why `sql` must not run, or none.
@@ -119,7 +166,6 @@ impl Named {
                         self.operators.extend(ids);
                         continue;
                     }
-                    _ if field.ends_with("type") || field.ends_with("_typeid") => &mut self.types,
                     _ => continue,
                 };
                 set.extend(words.clone().next().and_then(|id| id.parse::<u32>().ok()).filter(|id| *id != 0));
@@ -127,12 +173,8 @@ impl Named {
         }
     }
 
-    /// Follows what the tree leads to: types to their domains, relations to their indexes and constraints.
+    /// Follows the relations that the tree names to their indexes and constraints.
     async fn close_over(&mut self, connection: &PostgresqlConnection) -> Result<(), StatementError> {
-        let domains = connection.values(&constraints_of_types(&self.types)).await?;
-        domains.iter().for_each(|tree| self.add(tree, Part::Run));
-        let casts = connection.values(&casts_of_types(&self.types)).await?;
-        self.functions.extend(casts.iter().filter_map(|id| id.parse::<u32>().ok()));
         let planned = connection.values(&expressions_of_relations(&self.relations)).await?;
         planned.iter().for_each(|tree| self.add(tree, Part::Planned));
         Ok(())
@@ -146,7 +188,10 @@ fn calls(tree: &str, part: Part) -> Vec<&str> {
     }
     let nodes = ["{FUNCEXPR", "{OPEXPR", "{DISTINCTEXPR", "{NULLIFEXPR", "{SCALARARRAYOPEXPR", "{COERCEVIAIO"];
     let starts = nodes.iter().flat_map(|node| tree.match_indices(node)).map(|(at, _)| at);
-    starts.filter_map(|at| node(tree.get(at..)?)).filter(|call| !call.contains("{VAR")).collect()
+    let folds = ["{COALESCE", "{CASE", "{BOOLEXPR", "{MINMAX", "{NULLIF", "{NULLTEST", "{ROW", "{ARRAYEXPR"];
+    // With a column in it a call is computed for each row, unless something in it can be decided without the column.
+    let is_planned = |call: &&str| !call.contains("{VAR") || folds.iter().any(|node| call.contains(node));
+    starts.filter_map(|at| node(tree.get(at..)?)).filter(is_planned).collect()
 }
 
 /// The node at the start of `text`, with everything in it.
@@ -179,28 +224,6 @@ fn list(ids: &BTreeSet<u32>) -> String {
     if ids.is_empty() { "0".to_owned() } else { ids.join(",") }
 }
 
-/// The constraints of the domains that the types lead to: by their elements, columns, bases and ranges.
-fn constraints_of_types(types: &BTreeSet<u32>) -> String {
-    let types = list(types);
-    format!(
-        "WITH RECURSIVE reached(id) AS (SELECT t.oid FROM pg_catalog.pg_type t WHERE t.oid IN ({types}) UNION \
-         SELECT next.id FROM reached r JOIN pg_catalog.pg_type t ON t.oid = r.id CROSS JOIN LATERAL (\
-         SELECT t.typelem UNION ALL SELECT t.typbasetype \
-         UNION ALL SELECT a.atttypid FROM pg_catalog.pg_attribute a WHERE a.attrelid = t.typrelid AND a.attnum > 0 \
-         UNION ALL SELECT g.rngsubtype FROM pg_catalog.pg_range g WHERE g.rngtypid = t.oid) next(id) WHERE next.id <> 0) \
-         SELECT c.conbin::text FROM reached r JOIN pg_catalog.pg_constraint c ON c.contypid = r.id \
-         WHERE c.conbin IS NOT NULL"
-    )
-}
-
-/// The functions of casts that people made from the types: what writes JSON calls them by itself.
-fn casts_of_types(types: &BTreeSet<u32>) -> String {
-    format!(
-        "SELECT c.castfunc FROM pg_catalog.pg_cast c WHERE c.castsource IN ({}) AND c.castfunc >= {FIRST_OF_USERS}",
-        list(types)
-    )
-}
-
 /// The expressions that the planner looks at for the relations and the parts of them.
 fn expressions_of_relations(relations: &BTreeSet<u32>) -> String {
     let relations = list(relations);
@@ -225,13 +248,18 @@ async fn refused(connection: &PostgresqlConnection, named: &Named) -> Result<Vec
     let rows = connection
         .rows(&format!(
             "WITH called(id) AS (SELECT p.oid FROM pg_catalog.pg_proc p WHERE p.oid IN ({functions}) \
-             UNION SELECT o.oprcode::pg_catalog.oid FROM pg_catalog.pg_operator o WHERE o.oid IN ({operators})), \
+             UNION SELECT o.oprcode::pg_catalog.oid FROM pg_catalog.pg_operator o WHERE o.oid IN ({operators}) \
+             UNION SELECT other.oprcode::pg_catalog.oid FROM pg_catalog.pg_operator o \
+             JOIN pg_catalog.pg_operator other ON other.oid IN (o.oprnegate, o.oprcom) WHERE o.oid IN ({operators})), \
              every(id) AS (SELECT id FROM called UNION SELECT part.id FROM called c \
              JOIN pg_catalog.pg_aggregate a ON a.aggfnoid::pg_catalog.oid = c.id CROSS JOIN LATERAL (VALUES \
              (a.aggtransfn::pg_catalog.oid), (a.aggfinalfn::pg_catalog.oid), (a.aggcombinefn::pg_catalog.oid), \
              (a.aggserialfn::pg_catalog.oid), (a.aggdeserialfn::pg_catalog.oid), (a.aggmtransfn::pg_catalog.oid), \
              (a.aggminvtransfn::pg_catalog.oid), (a.aggmfinalfn::pg_catalog.oid)) part(id)) \
-             SELECT p.oid, n.nspname, p.proname, p.provolatile, l.lanname FROM every e \
+             SELECT p.oid, n.nspname, p.proname, p.provolatile, l.lanname, coalesce((SELECT x.extname \
+             FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_extension x ON x.oid = d.refobjid \
+             WHERE d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND d.objid = p.oid AND d.deptype = 'e' \
+             AND d.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass), '') FROM every e \
              JOIN pg_catalog.pg_proc p ON p.oid = e.id JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace \
              JOIN pg_catalog.pg_language l ON l.oid = p.prolang ORDER BY 2, 3"
         ))
@@ -245,7 +273,9 @@ async fn refused(connection: &PostgresqlConnection, named: &Named) -> Result<Vec
 }
 
 fn may_not_be_called(row: Row) -> Option<String> {
-    let [Some(id), Some(schema), Some(name), Some(volatility), Some(language)] = <[_; 5]>::try_from(row).ok()? else {
+    let [Some(id), Some(schema), Some(name), Some(volatility), Some(language), Some(extension)] =
+        <[_; 6]>::try_from(row).ok()?
+    else {
         return None;
     };
     let acts = volatility == "v";
@@ -253,8 +283,9 @@ fn may_not_be_called(row: Row) -> Option<String> {
     let is_harmless = if is_of_the_system {
         !STABLE_AND_NOT_HARMLESS.contains(&name.as_str()) && (!acts || VOLATILE_AND_HARMLESS.contains(&name.as_str()))
     } else {
-        // Only a superuser, on RDS that is AWS, can make a function of these.
-        !acts && matches!(language.as_str(), "c" | "internal")
+        // Only a superuser, on RDS that is AWS, can make a function in C. That of some extensions runs the SQL that it is given.
+        !acts && language == "c" && COMPUTING_EXTENSIONS.contains(&extension.as_str())
+            || language == "internal" && volatility == "i"
     };
     (!is_harmless).then(|| if is_of_the_system { name } else { format!("{schema}.{name}") })
 }

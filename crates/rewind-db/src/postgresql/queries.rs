@@ -32,6 +32,10 @@ impl QueryOperations for PostgresqlConnection {
         true
     }
 
+    async fn denial_of_database(&self) -> Result<Option<String>, StatementError> {
+        called::denial_of_database(self).await
+    }
+
     async fn denial(&self, sql: &str) -> Result<Option<String>, StatementError> {
         called::denial(self, sql).await
     }

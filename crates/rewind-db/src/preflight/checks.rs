@@ -73,6 +73,9 @@ async fn try_out<C: PreflightOperations>(
     check: &Check,
     trial: Trial<'_>,
 ) -> Result<Vec<Finding>, StatementError> {
+    if let Some(denial) = connection.denial_of_database().await? {
+        return Ok(vec![wrong(check, &denial, "name the function in CheckFunctions if it acts on nothing".to_owned())]);
+    }
     let description = connection.describe(&check.sql).await?;
     let mut findings = described(check, &description);
     if findings.iter().any(Finding::is_blocking) {
