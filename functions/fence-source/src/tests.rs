@@ -203,26 +203,6 @@ async fn a_fence_that_was_lifted_leaves_no_record_for_the_next_one_to_return_to(
 }
 
 #[tokio::test]
-async fn a_run_that_outlived_its_state_does_not_fence_again_behind_the_undo() {
-    let rds = rds();
-    let step = step(&rds, &["sg-fence"]);
-    let input = || Input {
-        recovery: recovery(),
-        plan: plan(),
-        fence: FencedSide::Source,
-        restored: None,
-        writes: None,
-        holder: None,
-    };
-    let fenced_cluster = step.cluster_to_fence(&input()).unwrap();
-    step.record(&input(), &fenced_cluster, &source(), &LoginState::default()).await.unwrap();
-    step.undo(input()).await.unwrap();
-    // The lease is held until the recovery has ended, so that alone would let it in.
-    let error = step.record(&input(), &fenced_cluster, &source(), &LoginState::default()).await.unwrap_err();
-    assert!(error.to_string().contains("was lifted already") && rds.changes().is_empty(), "{error}");
-}
-
-#[tokio::test]
 async fn without_the_lease_nothing_is_recorded_and_so_nothing_fenced() {
     let rds = rds();
     let step = step(&rds, &["sg-fence"]);
