@@ -40,7 +40,7 @@ impl<C: ReadClusters, S: Logins> Access<C, S> {
     /// The logins for `cluster`: those of the plan's secret, the one first that was current at `moment`, and those of the cluster's own
     /// managed secret where that is another.
     ///
-    /// Where the plan has a moment of the secret itself, it counts instead: the secret is rotated on with another cluster.
+    /// A moment of the secret itself in the plan counts instead: the secret is rotated on with another cluster.
     ///
     /// A restored cluster gets a secret of its own when somebody turns on its managed password, and the password of `moment` ends
     /// with that. What cannot be read of one secret is no error where the other has a login.

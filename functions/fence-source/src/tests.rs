@@ -32,6 +32,11 @@ fn step(clusters: &FakeRds, groups: &[&str]) -> FenceSource<FakeRds, NoSecrets, 
     }
 }
 
+/// The payload for one side of a recovery beside the source.
+fn of_side(fence: FencedSide, restored: Option<Restored>) -> Input {
+    Input { recovery: recovery(), plan: plan(), fence, restored, writes: None, holder: None }
+}
+
 fn groups(rds: &FakeRds) -> Vec<String> {
     rds.find("orders").unwrap().security_groups
 }
@@ -41,7 +46,7 @@ async fn a_source_that_was_deleted_and_made_anew_is_not_fenced_and_gets_no_traff
     for (fence, restored) in [(FencedSide::Source, None), (FencedSide::Restored, Some(restored()))] {
         let rds = rds_with_restored();
         rds.edit("orders", |source| source.resource_id = "cluster-ANEW".to_owned());
-        let input = Input { recovery: recovery(), plan: plan(), restored, fence, writes: None, holder: None };
+        let input = of_side(fence, restored);
         let error = step(&rds, &["sg-fence"]).run(input).await.unwrap_err();
         assert_eq!(error.name, ErrorName::RewindFailed);
         assert!(error.to_string().contains("deleted and made anew") && rds.changes().is_empty(), "{error}");
@@ -98,14 +103,7 @@ async fn without_groups_of_its_own_the_network_is_left_alone() {
 #[tokio::test]
 async fn an_undo_without_a_record_touches_nothing_and_logs_in_nowhere() {
     let rds = rds();
-    let input = Input {
-        recovery: recovery(),
-        plan: plan(),
-        fence: FencedSide::Source,
-        restored: None,
-        writes: None,
-        holder: None,
-    };
+    let input = of_side(FencedSide::Source, None);
     assert_eq!(step(&rds, &["sg-fence"]).undo(input).await.unwrap(), Undone::nothing());
     assert!(rds.changes().is_empty());
 }
@@ -161,14 +159,7 @@ async fn in_place_without_a_network_layer_is_refused_before_anybody_logs_in() {
 async fn an_undo_with_no_login_to_put_back_opens_the_network_and_logs_in_nowhere() {
     let rds = rds();
     let step = step(&rds, &["sg-fence"]);
-    let input = Input {
-        recovery: recovery(),
-        plan: plan(),
-        fence: FencedSide::Source,
-        restored: None,
-        writes: None,
-        holder: None,
-    };
+    let input = of_side(FencedSide::Source, None);
     let fenced_cluster = step.cluster_to_fence(&input).unwrap();
     step.record(&input, &fenced_cluster, &source(), &LoginState::default()).await.unwrap();
     step.close_network(&source()).await.unwrap();
@@ -180,14 +171,7 @@ async fn an_undo_with_no_login_to_put_back_opens_the_network_and_logs_in_nowhere
 async fn a_fence_that_was_lifted_leaves_no_record_for_the_next_one_to_return_to() {
     let rds = rds_with_restored();
     let step = step(&rds, &["sg-fence"]);
-    let input = || Input {
-        recovery: recovery(),
-        plan: plan(),
-        fence: FencedSide::Restored,
-        restored: Some(restored()),
-        writes: None,
-        holder: None,
-    };
+    let input = || of_side(FencedSide::Restored, Some(restored()));
     let fenced_cluster = step.cluster_to_fence(&input()).unwrap();
     for groups in [&["sg-orders"][..], &["sg-new", "sg-other"][..]] {
         // Between two undos people give the cluster, which has the traffic, other groups.
@@ -206,14 +190,7 @@ async fn a_fence_that_was_lifted_leaves_no_record_for_the_next_one_to_return_to(
 async fn without_the_lease_nothing_is_recorded_and_so_nothing_fenced() {
     let rds = rds();
     let step = step(&rds, &["sg-fence"]);
-    let mut input = Input {
-        recovery: recovery(),
-        plan: plan(),
-        fence: FencedSide::Source,
-        restored: None,
-        writes: None,
-        holder: None,
-    };
+    let mut input = of_side(FencedSide::Source, None);
     let fenced_cluster = step.cluster_to_fence(&input).unwrap();
     step.records.lease_to("a-later-one");
     let error = step.record(&input, &fenced_cluster, &source(), &LoginState::default()).await.unwrap_err();
@@ -231,14 +208,7 @@ async fn the_fence_of_somebody_else_is_no_state_to_return_to() {
     let rds = rds();
     rds.edit("orders", |cluster| cluster.security_groups = vec!["sg-fence".to_owned()]);
     let step = step(&rds, &["sg-fence"]);
-    let input = Input {
-        recovery: recovery(),
-        plan: plan(),
-        fence: FencedSide::Source,
-        restored: None,
-        writes: None,
-        holder: None,
-    };
+    let input = of_side(FencedSide::Source, None);
     let fenced_cluster = step.cluster_to_fence(&input).unwrap();
     let fenced = rds.find("orders").unwrap();
     let error = step.record(&input, &fenced_cluster, &fenced, &LoginState::default()).await.unwrap_err();
@@ -291,14 +261,7 @@ fn all_readers_are_asked_at_the_same_time_and_those_that_hang_hold_nobody_up() {
         clock: ManualClock::at(STARTED),
         fence_groups: Vec::new(),
     };
-    let input = Input {
-        recovery: recovery(),
-        plan: plan(),
-        fence: FencedSide::Source,
-        restored: None,
-        writes: None,
-        holder: None,
-    };
+    let input = of_side(FencedSide::Source, None);
     let fenced_cluster = step.cluster_to_fence(&input).unwrap();
     let (sender, asked) = std::sync::mpsc::channel();
     for (n, listener) in listeners.into_iter().enumerate() {

@@ -162,7 +162,9 @@ async fn a_transaction_that_no_client_began_is_no_write_to_a_restored_postgresql
         ("postgres", "SELECT 1"),
     ];
     for (database, write) in writes {
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
         while new.sql("template1", "SELECT count(*) FROM pg_stat_activity WHERE datname = 'shop'") != "0" {
+            assert!(std::time::Instant::now() < deadline, "the session before {write} has not ended");
             tokio::time::sleep(std::time::Duration::from_millis(20)).await;
         }
         let before = world.fence(FencedSide::Source, None).await.writes;

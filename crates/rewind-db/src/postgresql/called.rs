@@ -95,6 +95,16 @@ struct Named {
 /// it by itself. Neither shows in a tree, so all of the database are looked at.
 pub(super) async fn denial_of_database(connection: &PostgresqlConnection) -> Result<Option<String>, StatementError> {
     connection.execute(OWN_PATH).await?;
+    let refused = refused_in_database(connection).await?;
+    connection.execute(&connection.login_path_first()).await?;
+    Ok((!refused.is_empty()).then(|| {
+        let why = calls_what_it_may_not(&refused);
+        format!("a domain or a cast to JSON of the database may be evaluated by any query: {why}")
+    }))
+}
+
+/// The functions of all domains and of all casts to JSON which may not be called.
+async fn refused_in_database(connection: &PostgresqlConnection) -> Result<Vec<String>, StatementError> {
     let mut named = Named::default();
     let domains =
         "SELECT c.conbin::text FROM pg_catalog.pg_constraint c WHERE c.contypid <> 0 AND c.conbin IS NOT NULL";
@@ -106,12 +116,7 @@ pub(super) async fn denial_of_database(connection: &PostgresqlConnection) -> Res
         ))
         .await?;
     named.functions.extend(casts.iter().filter_map(|id| id.parse::<u32>().ok()));
-    let refused = refused(connection, &named).await?;
-    connection.execute(&connection.login_path_first()).await?;
-    Ok((!refused.is_empty()).then(|| {
-        let why = calls_what_it_may_not(&refused);
-        format!("a domain or a cast to JSON of the database may be evaluated by any query: {why}")
-    }))
+    refused(connection, &named).await
 }
 
 /// The reason why `sql` must not run, or none.
@@ -136,7 +141,9 @@ pub(super) async fn denial(connection: &PostgresqlConnection, sql: &str) -> Resu
 async fn refused_in(connection: &PostgresqlConnection, trees: &[String]) -> Result<Vec<String>, StatementError> {
     let mut named = Named::default();
     trees.iter().for_each(|tree| named.add(tree, Part::Run));
-    named.close_over(connection).await?;
+    // Of an index and a constraint the planner evaluates some.
+    let planned = connection.values(&expressions_of_relations(&named.relations)).await?;
+    planned.iter().for_each(|tree| named.add(tree, Part::Planned));
     refused(connection, &named).await
 }
 
@@ -171,13 +178,6 @@ impl Named {
                 set.extend(words.clone().next().and_then(|id| id.parse::<u32>().ok()).filter(|id| *id != 0));
             }
         }
-    }
-
-    /// Follows the relations that the tree names to their indexes and constraints.
-    async fn close_over(&mut self, connection: &PostgresqlConnection) -> Result<(), StatementError> {
-        let planned = connection.values(&expressions_of_relations(&self.relations)).await?;
-        planned.iter().for_each(|tree| self.add(tree, Part::Planned));
-        Ok(())
     }
 }
 
