@@ -13,7 +13,7 @@ use rewind_core::Clock;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 use tokio::sync::RwLock;
 use tokio::time::MissedTickBehavior;
 
@@ -55,10 +55,19 @@ struct Epoch {
     dir: PathBuf,
     bases: Vec<BaseCopy>,
     observations: Vec<Observation>,
-    /// The newest file of the log, by its number and its inode.
-    newest: Option<(u32, u64)>,
+    /// The newest file of the log.
+    newest: Option<LogFile>,
     /// True after `RESET MASTER`: the log since the base copy is gone.
     reset: bool,
+}
+
+/// A file of a log, told from a later one of the same number.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct LogFile {
+    number: u32,
+    inode: u64,
+    /// The time of its creation: a file system may give the inode of a removed file to the next one at once.
+    born: Option<SystemTime>,
 }
 
 /// A state that can be rebuilt: a base copy, and the log to replay over it.
@@ -157,8 +166,10 @@ impl History {
         let Some(epoch) = state.epochs.last_mut() else { return };
         let Some(last) = epoch.observations.last_mut() else { return };
         let log = log(&epoch.dir);
-        // `RESET MASTER` begins at the first file again: the file of that number is another one, which its inode shows.
-        if epoch.newest.is_some_and(|(number, inode)| inode_of(&log, number) != Some(inode)) && !epoch.reset {
+        // `RESET MASTER` begins at the first file again: the file of that number is another one.
+        let replaced = epoch.newest.is_some_and(|newest| LogFile::find(&log, newest.number) != Some(newest));
+        let shorter = length_of(&log, last.at.file).is_some_and(|length| length < last.at.offset);
+        if (replaced || shorter) && !epoch.reset {
             tracing::warn!(log = %log.display(), "the log was reset: its moments can't be gone to any more");
             epoch.reset = true;
         }
@@ -167,8 +178,8 @@ impl History {
             return;
         }
         let at = end_of(&log, last.at);
-        if epoch.newest.is_none_or(|(number, _)| number != at.file) {
-            epoch.newest = inode_of(&log, at.file).map(|inode| (at.file, inode));
+        if epoch.newest.is_none_or(|newest| newest.number != at.file) {
+            epoch.newest = LogFile::find(&log, at.file);
         }
         // After the length was read: a time from before could miss what was acknowledged in between.
         let now = self.clock.now();
@@ -333,28 +344,31 @@ fn reached(observation: Observation, moment: Timestamp) -> Timestamp {
 
 /// Finds the present end of a log that ended at `known` before.
 fn end_of(log: &Path, known: Position) -> Position {
-    let length = |number: u32| std::fs::metadata(log_file(log, number)).map(|data| data.len()).ok();
     let mut at = known;
     // A server that starts, and `FLUSH LOGS`, begin another file.
     // No directory listing: this runs with every reply of the server, and two lookups are what it can cost.
-    while let Some(offset) = length(at.file + 1) {
+    while let Some(offset) = length_of(log, at.file + 1) {
         at = Position { file: at.file + 1, offset };
     }
-    match length(at.file) {
+    match length_of(log, at.file) {
         Some(offset) if at.file > 0 => Position { file: at.file, offset },
         _ => at,
     }
 }
 
-fn inode_of(log: &Path, number: u32) -> Option<u64> {
-    std::fs::metadata(log_file(log, number)).ok().map(|data| data.ino())
+fn length_of(log: &Path, number: u32) -> Option<u64> {
+    std::fs::metadata(log_file(log, number)).map(|data| data.len()).ok()
+}
+
+impl LogFile {
+    fn find(log: &Path, number: u32) -> Option<Self> {
+        let data = std::fs::metadata(log_file(log, number)).ok()?;
+        Some(Self { number, inode: data.ino(), born: data.created().ok() })
+    }
 }
 
 fn bytes_between(log: &Path, from: Position, to: Position) -> u64 {
-    let whole: u64 = (from.file.max(1)..to.file)
-        .filter_map(|number| std::fs::metadata(log_file(log, number)).ok())
-        .map(|data| data.len())
-        .sum();
+    let whole: u64 = (from.file.max(1)..to.file).filter_map(|number| length_of(log, number)).sum();
     (whole + to.offset).saturating_sub(from.offset)
 }
 
@@ -388,6 +402,23 @@ mod tests {
             let landed = reached(seen, at(moment));
             assert!(seen.first <= landed && landed <= seen.last.min(at(moment)), "{first} {last} {moment}: {landed}");
         }
+    }
+
+    #[test]
+    fn a_log_file_is_told_from_a_later_one_of_its_number_though_the_inode_is_the_same() {
+        let log = tempfile::tempdir().unwrap();
+        let path = log_file(log.path(), 1);
+        let created = || {
+            std::fs::write(&path, "binlog").unwrap();
+            let found = LogFile::find(log.path(), 1);
+            assert_eq!(LogFile::find(log.path(), 1), found);
+            // Beyond the granularity of a file system's times.
+            std::thread::sleep(std::time::Duration::from_millis(20));
+            std::fs::remove_file(&path).unwrap();
+            found.unwrap()
+        };
+        let found: Vec<LogFile> = std::iter::repeat_with(created).take(5).collect();
+        assert!(found.windows(2).all(|pair| pair[0] != pair[1]), "{found:?}");
     }
 
     #[test]
