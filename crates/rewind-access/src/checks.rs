@@ -80,9 +80,7 @@ impl<C: ReadClusters, S: Logins> Access<C, S> {
         let credentials: Vec<Credential> = logins
             .into_iter()
             // The master user, which stands in for a name that is missing elsewhere, is the one that this login is not.
-            .filter_map(|login| {
-                Some(Credential { user: login.user?, password: login.password, label: login.version })
-            })
+            .filter_map(|login| Some(Credential { user: login.user?, password: login.password, label: login.version }))
             .collect();
         if credentials.is_empty() {
             return Err(StepError::new(ErrorName::VerificationFailed, format!("the secret {arn} names no user"))

@@ -271,7 +271,8 @@ impl Request {
         // The default changes something, so a mistyped value must be an error and never fall back to the default.
         let dry_run = fields.flag("dryRun");
         let resume = fields.text("resume");
-        let [secret_arn, check_secret_arn] = ["secretArn", "checkSecretArn"].map(|field| read_secret(&mut fields, field));
+        let [secret_arn, check_secret_arn] =
+            ["secretArn", "checkSecretArn"].map(|field| read_secret(&mut fields, field));
         let checks = fields.list("checks", read_check);
         let check_timeout = fields.duration(
             "checkTimeout",

@@ -39,7 +39,9 @@ pub(crate) fn rights(
     if is_master && is_of_event(&recovery.id) {
         return Some(Finding::blocking(
             FindingCode::CheckLogin,
-            format!("an event or an alarm started this recovery, and its check login {user} has the rights of the master user"),
+            format!(
+                "an event or an alarm started this recovery, and its check login {user} has the rights of the master user"
+            ),
             "name the secret of a login that can only read as the stack's parameter CheckSecretArn, or as `checkSecretArn`",
         ));
     }

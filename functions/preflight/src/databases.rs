@@ -110,7 +110,13 @@ impl<C: ReadClusters, S: Logins, F: Sync, K: Clock> Preflight<C, S, F, K> {
                     // Rights on tables are a matter of the database.
                     if plan.check_secret_arn.is_some() && seen.insert(check.database.as_str()) {
                         let rights = rights(&session).await?;
-                        findings.extend(check_login::rights(recovery, cluster, &check.database, &server.login().user, rights));
+                        findings.extend(check_login::rights(
+                            recovery,
+                            cluster,
+                            &check.database,
+                            &server.login().user,
+                            rights,
+                        ));
                     }
                     findings.extend(check_findings(&session, check, trial).await?);
                     session.close().await;

@@ -31,7 +31,11 @@ pub enum WithoutApproval {
 
 impl Default for Policy {
     fn default() -> Self {
-        Self { without_approval: WithoutApproval::Never, least_keep_source: SignedDuration::from_hours(24), check_secret: None }
+        Self {
+            without_approval: WithoutApproval::Never,
+            least_keep_source: SignedDuration::from_hours(24),
+            check_secret: None,
+        }
     }
 }
 
@@ -121,7 +125,9 @@ fn refuse_checks_as_master(plan: &Plan) -> Result<(), StepError> {
     let refused = match &plan.check_secret_arn {
         None => "an event or an alarm started this recovery, and its checks have no login of their own".to_owned(),
         Some(arn) if *arn == plan.secret_arn => {
-            format!("an event or an alarm started this recovery, and `checkSecretArn` is the secret of the fence: {arn}")
+            format!(
+                "an event or an alarm started this recovery, and `checkSecretArn` is the secret of the fence: {arn}"
+            )
         }
         Some(_) => return Ok(()),
     };
@@ -183,7 +189,11 @@ mod tests {
     fn the_checks_of_an_event_never_run_with_the_login_of_the_fence() {
         let policy = Policy { without_approval: WithoutApproval::Always, ..Policy::default() };
         let of = |id: &str, check_secret: Option<&str>| {
-            let plan = Plan { recovery_id: id.to_owned(), check_secret_arn: check_secret.map(ToOwned::to_owned), ..checked(plan()) };
+            let plan = Plan {
+                recovery_id: id.to_owned(),
+                check_secret_arn: check_secret.map(ToOwned::to_owned),
+                ..checked(plan())
+            };
             policy.refuse(&plan)
         };
         let fence = plan().secret_arn;

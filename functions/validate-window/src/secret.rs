@@ -60,7 +60,9 @@ pub(crate) async fn of_checks<S: FindSecrets>(
         (None, None) => return Ok(None),
     };
     if !secrets.exists(arn).await? {
-        return Err(invalid(format!("{from}: there is no secret {arn}")).advice("give the ARN of a secret that is there"));
+        return Err(
+            invalid(format!("{from}: there is no secret {arn}")).advice("give the ARN of a secret that is there")
+        );
     }
     Ok(Some(arn.to_owned()))
 }

@@ -283,7 +283,10 @@ mod tests {
         ] {
             assert_eq!(calls(sql), [found], "{sql}");
         }
-        assert!(Names::read("SELECT /*!50000 f(1) */ 1", true, NEW).hides && Names::read("SELECT /*M! 1 */ 1", true, NEW).hides);
+        assert!(
+            Names::read("SELECT /*!50000 f(1) */ 1", true, NEW).hides
+                && Names::read("SELECT /*M! 1 */ 1", true, NEW).hides
+        );
     }
 
     #[test]
@@ -325,7 +328,8 @@ mod tests {
             assert_eq!(refused(sql, NEW), [""; 0], "{sql}");
         }
         assert_eq!(refused("SELECT intersect(1)", (8, 0, 28)), ["intersect"]);
-        for sql in ["SELECT count(*), md5(concat(a, 'b')) FROM t WHERE a IN (1)", "SELECT json_extract(a, '$') FROM t"] {
+        for sql in ["SELECT count(*), md5(concat(a, 'b')) FROM t WHERE a IN (1)", "SELECT json_extract(a, '$') FROM t"]
+        {
             assert_eq!(refused(sql, AURORA_2), [""; 0], "{sql}");
         }
     }

@@ -1,9 +1,9 @@
 //! A connection to MySQL: login, statements as text, and a bound on every wait.
 
-use super::{Variant, Version};
 use super::errors::{connect_error, statement_error};
 use super::packets::ProtocolError;
 use super::protocol::Protocol;
+use super::{Variant, Version};
 use crate::engine::{Connection, QueryResult};
 use crate::error::{ConnectError, StatementError, unavailable};
 use crate::target::LoginAttempt;

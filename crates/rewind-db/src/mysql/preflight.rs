@@ -180,13 +180,14 @@ fn granted_roles(grant: &str) -> Option<&str> {
 /// Reads the rights that the lines of `SHOW GRANTS` name.
 fn rights_of(grants: &[String]) -> Rights {
     /// Rights that change nothing and end nothing.
-    const READING: [&str; 6] =
-        ["USAGE", "SELECT", "SHOW VIEW", "SHOW DATABASES", "PROCESS", "REPLICATION CLIENT"];
+    const READING: [&str; 6] = ["USAGE", "SELECT", "SHOW VIEW", "SHOW DATABASES", "PROCESS", "REPLICATION CLIENT"];
     let mut rights = Rights::default();
     for grant in grants {
         // Aurora's own role has every right that RDS gives to people.
         rights.all |= grant.contains("rds_superuser_role");
-        let Some((names, rest)) = grant.strip_prefix("GRANT ").and_then(|rest| rest.split_once(" ON ")) else { continue };
+        let Some((names, rest)) = grant.strip_prefix("GRANT ").and_then(|rest| rest.split_once(" ON ")) else {
+            continue;
+        };
         let on = rest.split_once(" TO ").map_or(rest, |(on, _)| on);
         // The columns of a right stand in brackets behind it.
         let mut depth = 0_i32;
@@ -254,7 +255,8 @@ mod tests {
     use super::*;
 
     fn rights(grants: &[&str]) -> (bool, Vec<String>) {
-        let Rights { all, beyond_reading } = rights_of(&grants.iter().map(|&grant| grant.to_owned()).collect::<Vec<_>>());
+        let Rights { all, beyond_reading } =
+            rights_of(&grants.iter().map(|&grant| grant.to_owned()).collect::<Vec<_>>());
         (all, beyond_reading)
     }
 

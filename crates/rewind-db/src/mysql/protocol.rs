@@ -3,8 +3,8 @@
 //! The messages and the logins are `mysql_common`'s. The drivers above it resolve names and connect by themselves, from
 //! an address of the system's choice, and always let several statements stand in one text; here none of that may be.
 
-use super::{OLDEST, Variant, Version};
 use super::packets::{LARGEST, ProtocolError, framed, malformed, receive, row, unless_refused};
+use super::{OLDEST, Variant, Version};
 use crate::engine::QueryResult;
 use crate::target::LoginAttempt;
 use crate::tls::Protection;
