@@ -5,12 +5,9 @@ use crate::{Access, target, writer};
 use jiff::Timestamp;
 use rewind_aws::rds::{Cluster, Instance, ReadClusters};
 use rewind_aws::secrets::Logins;
-use rewind_core::{ErrorName, Plan, StepError};
+use rewind_clock::{OutOfTime, within};
+use rewind_core::{ErrorName, Plan, StepError, timeouts};
 use rewind_db::{ConnectError, Credential, Server, Target, defaults};
-
-/// The number of readers that are tried before the writer is asked.
-// Each that does not answer takes seconds of the step.
-const READERS_TRIED: usize = 3;
 
 /// The instance of a cluster that checks run on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,17 +52,34 @@ impl<C: ReadClusters, S: Logins> Access<C, S> {
         moment: Timestamp,
     ) -> Result<(Server, CheckedOn), ConnectError> {
         let credentials = self.check_credentials(cluster, plan, moment).await.map_err(ConnectError::Failed)?;
-        for endpoint in reader_endpoints(cluster, instances).take(READERS_TRIED) {
-            match self.connect_for_checks(recovery_id, plan, &target(cluster, endpoint), &credentials).await {
-                Ok(server) => return Ok((server, CheckedOn::Reader)),
-                // All instances share their logins: the writer would refuse this one as well.
-                Err(error @ ConnectError::LoginRefused(_)) => return Err(explained(error, plan, cluster, moment)),
-                Err(_) => {}
-            }
+        let reader = self.reader_for_checks(recovery_id, plan, (cluster, instances), &credentials);
+        match within(timeouts::READERS, Box::pin(reader)).await.unwrap_or_else(|OutOfTime| Ok(None)) {
+            Ok(Some(server)) => return Ok((server, CheckedOn::Reader)),
+            // All instances share their logins: the writer would refuse this one as well.
+            Err(error) => return Err(explained(error, plan, cluster, moment)),
+            Ok(None) => {}
         }
         let writer = writer(cluster).map_err(ConnectError::Failed)?;
         let server = self.connect_for_checks(recovery_id, plan, &writer, &credentials).await;
         server.map(|server| (server, CheckedOn::Writer)).map_err(|error| explained(error, plan, cluster, moment))
+    }
+
+    /// The first reader that lets the login in; none where no reader takes the connection.
+    async fn reader_for_checks(
+        &self,
+        recovery_id: &str,
+        plan: &Plan,
+        (cluster, instances): (&Cluster, &[Instance]),
+        credentials: &[Credential],
+    ) -> Result<Option<Server>, ConnectError> {
+        for endpoint in reader_endpoints(cluster, instances) {
+            match self.connect_for_checks(recovery_id, plan, &target(cluster, endpoint), credentials).await {
+                Ok(server) => return Ok(Some(server)),
+                Err(error @ ConnectError::LoginRefused(_)) => return Err(error),
+                Err(_) => {}
+            }
+        }
+        Ok(None)
     }
 
     /// The logins that checks may run with, the likeliest first.

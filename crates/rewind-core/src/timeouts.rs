@@ -101,6 +101,8 @@ pub const CHECK_ON_SOURCE: Duration = seconds(15);
 pub const CHECKING: Duration = seconds(720);
 /// A check's wait for a lock.
 pub const CHECK_LOCK: Duration = seconds(5);
+/// Logging in to a reader of the source, however many there are: then its writer is asked.
+pub const READERS: Duration = seconds(10);
 /// Counting one table.
 pub const COUNT: Duration = seconds(20);
 /// Counting all tables. A table that is left then is reported as not counted.
