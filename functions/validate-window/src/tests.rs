@@ -286,6 +286,34 @@ async fn a_secret_of_the_request_or_of_the_cluster_counts_before_the_tag() {
 }
 
 #[tokio::test]
+async fn checks_get_the_login_that_the_request_names_or_the_deployment_s_and_otherwise_a_warning() {
+    const OF_REQUEST: &str = "arn:aws:secretsmanager:us-east-1:000000000000:secret:reader";
+    let check = json!([{ "name": "n", "database": "shop", "sql": "SELECT 1", "expect": 1 }]);
+    let plan = async |of_deployment: Option<&str>, extra: Value| {
+        let policy = Policy { check_secret: of_deployment.map(ToOwned::to_owned), ..LENIENT };
+        let clock = ManualClock::at("2026-11-23T10:35:10Z");
+        let (clusters, secrets, fence_groups) = (rds(), Vault(true), Vec::new());
+        let step = ValidateWindow { clusters, zones: zone(), secrets, clock, fence_groups, policy };
+        step.run(Input { recovery: recovery(), request: request(extra), resumed: None }).await.unwrap()
+    };
+    let warns =
+        |plan: &Plan| plan.warnings.iter().any(|warning| warning.starts_with("checks run with the login of the fence"));
+    for (of_deployment, of_request, expected) in [
+        (None, None, None),
+        (Some("arn:deployment"), None, Some("arn:deployment")),
+        (Some("arn:deployment"), Some(OF_REQUEST), Some(OF_REQUEST)),
+        (None, Some(OF_REQUEST), Some(OF_REQUEST)),
+    ] {
+        let planned = plan(of_deployment, json!({ "checks": check, "checkSecretArn": of_request })).await;
+        assert_eq!(planned.check_secret_arn.as_deref(), expected);
+        assert_eq!(warns(&planned), expected.is_none(), "{:?}", planned.warnings);
+        let step = planned.will_do.iter().find(|step| step.starts_with("run 1 check(s)")).unwrap();
+        assert_eq!(step.contains("with the login of"), expected.is_some(), "{step}");
+    }
+    assert!(!warns(&plan(None, json!({})).await));
+}
+
+#[tokio::test]
 async fn a_tagged_secret_that_is_gone_is_told_with_what_to_do() {
     let clock = ManualClock::at("2026-11-23T10:35:10Z");
     let clusters = recovered_once(SECRET);
