@@ -304,7 +304,11 @@ async fn checks_get_the_login_that_the_request_names_or_the_deployment_s_and_oth
         (Some("arn:deployment"), Some(OF_REQUEST), Some(OF_REQUEST)),
         (None, Some(OF_REQUEST), Some(OF_REQUEST)),
     ] {
-        let planned = plan(of_deployment, json!({ "checks": check, "checkSecretArn": of_request })).await;
+        let mut extra = json!({ "checks": check });
+        if let Some(arn) = of_request {
+            extra["checkSecretArn"] = json!(arn);
+        }
+        let planned = plan(of_deployment, extra).await;
         assert_eq!(planned.check_secret_arn.as_deref(), expected);
         assert_eq!(warns(&planned), expected.is_none(), "{:?}", planned.warnings);
         let step = planned.will_do.iter().find(|step| step.starts_with("run 1 check(s)")).unwrap();

@@ -73,7 +73,7 @@ pub(crate) struct ReadOnly {
 pub struct Rights {
     /// True if it may do what the cluster's master user may.
     pub all: bool,
-    /// What it may do besides reading, a phrase each; only the first few.
+    /// The first few rights that go beyond reading, a phrase each.
     pub beyond_reading: Vec<String>,
 }
 
