@@ -213,7 +213,7 @@ RULES = {
     "restore, dns, not moved": {
         **dict.fromkeys(("cutover undo", "fence undo"), ("NeedsOperator", RESTORED)),
         # It stays fenced, and people are told so.
-        "OpenRestored": KEPT,
+        **dict.fromkeys(("ReadRecordsAgain", "OpenRestored"), KEPT),
         "keep undo": KEPT,
     },
     "restore, dns, to a person": {"cutover undo": ("NeedsOperator", RESTORED)},
