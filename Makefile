@@ -2,7 +2,6 @@
 #
 #   PROFILE=release     build as for AWS (slow to compile); dev otherwise
 #   REWIND_STACK_DIR    a stack of its own, elsewhere than in .local
-#   REWIND_STACK_IAM    true: the local AWS enforces the functions' IAM policies
 #   E2E=part_of_a_name  only those end-to-end tests, as pytest's -k takes it: E2E="fence and not mysql"
 #   PART=3/12           make faults: the third of twelve parts of the matrix
 #   CUTOVERS=400        make faults: how often traffic moves under applications with pools of connections
@@ -60,7 +59,6 @@ check: format clippy test ## The whole gate: format, lints, every test
 
 .PHONY: faults
 faults: export REWIND_STACK_DIR := $(CURDIR)/.local/faults
-faults: export REWIND_STACK_IAM := true
 faults: export PYTHONDONTWRITEBYTECODE := 1
 faults: build ## Every state fails in every way on real databases (an hour; PART=3/12: a part of that)
 	@$(LOCAL) tools tests aws
@@ -70,7 +68,6 @@ faults: build ## Every state fails in every way on real databases (an hour; PART
 
 .PHONY: soak
 soak: export REWIND_STACK_DIR := $(CURDIR)/.local/faults
-soak: export REWIND_STACK_IAM := true
 soak: export PYTHONDONTWRITEBYTECODE := 1
 soak: build ## Faults drawn at random for SECONDS=600, from SEED=1; prints what repeats a failure
 	@$(LOCAL) tools tests aws
@@ -147,7 +144,6 @@ paths: build
 # Real clients, the real functions, real databases, on a stack that goes when the tests have ended, however they end.
 # There the functions have only what the template's policies allow them. What was measured is printed, of passed tests too.
 e2e: export REWIND_STACK_DIR := $(TEST_STACK)
-e2e: export REWIND_STACK_IAM := true
 e2e: export REWIND_BINARIES := $(BIN)
 e2e: build
 	@$(LOCAL) tools tests aws
