@@ -22,7 +22,7 @@ BIN := $(abspath $(TARGET_DIR))/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))
 LOCAL := $(BIN)/rewind-local
 TOOLS := $(CURDIR)/.local/tools
 # One set of packages for building and for testing: cargo then compiles what they share once.
-CARGO_SET := --workspace --profile $(PROFILE)
+CARGO_SET := --locked --workspace --profile $(PROFILE)
 # Apart from the local build, which is for this machine and in another profile.
 ARM64_TARGET_DIR ?= $(abspath $(TARGET_DIR))/arm64
 STACK ?= aurora-rewind
@@ -108,12 +108,12 @@ format:
 	cargo fmt --all --check
 
 clippy: needs
-	cargo clippy --quiet --workspace --all-targets -- -D warnings
+	cargo clippy --locked --quiet --workspace --all-targets -- -D warnings
 
 # The contract tests are among them.
 unit: needs
 	@if command -v cargo-nextest >/dev/null; then \
-	  cargo nextest run --workspace --cargo-profile $(PROFILE); cargo test --quiet $(CARGO_SET) --doc; \
+	  cargo nextest run --locked --workspace --cargo-profile $(PROFILE); cargo test --quiet $(CARGO_SET) --doc; \
 	else \
 	  cargo test --quiet $(CARGO_SET); \
 	fi
