@@ -26,7 +26,7 @@ const WAITS: [(&str, &[&[Duration]]); 14] = [
         &[
             &[WRITE_POSITION, LOG_IN, FENCE_LOGIN, FENCE_GROUPS, FENCE_SESSIONS, FENCE_PROBES, FENCE_READERS],
             // A fence that is inspected again.
-            &[LOG_IN, FENCE_INSPECTION],
+            &[LOG_IN, OWN_SESSIONS_END],
         ],
     ),
     ("CloneSource", &[&[APPEARS_WITHIN]]),

@@ -4,8 +4,8 @@
 
 use jiff::Timestamp;
 use rewind_aws::rds::{
-    Cluster, DeleteClusters, Deletion, ModifyClusters, NewCluster, Origin, ReadClusters, RestoreClusters,
-    RetireClusters, TagClusters, adopt, delete_created, describe_created,
+    Cluster, DeleteClusters, Deletion, ModifyClusters, NewCluster, Origin, ReadClusters, ReadSnapshots,
+    RestoreClusters, RetireClusters, TagClusters, adopt, delete_created, describe_created,
 };
 use rewind_core::{Adopted, Clock, Difference, ErrorName, Plan, Recovery, Restored, StepError};
 use rewind_lambda::{Step, Undone};
@@ -19,6 +19,7 @@ pub const ACTIONS: &[&str] = &[
     "rds:ModifyDBCluster",
     "rds:DeleteDBCluster",
     "rds:CreateDBClusterSnapshot",
+    "rds:DescribeDBClusterSnapshots",
 ];
 
 /// The step.
@@ -45,7 +46,7 @@ pub struct Input {
 
 impl<C, K> Step for StartRestore<C, K>
 where
-    C: ReadClusters + RestoreClusters + ModifyClusters + DeleteClusters + RetireClusters + TagClusters,
+    C: ReadClusters + RestoreClusters + ModifyClusters + DeleteClusters + RetireClusters + ReadSnapshots + TagClusters,
     K: Clock,
 {
     type Input = Input;

@@ -5,6 +5,7 @@ mod actions;
 mod certificates;
 mod control_plane;
 pub(crate) mod database;
+mod door;
 mod endpoints;
 mod engine;
 mod error;
@@ -28,6 +29,7 @@ mod tags;
 mod xml;
 
 pub(crate) use control_plane::ControlPlane;
+pub use door::Door;
 pub use endpoints::Endpoints;
 pub(crate) use http::router;
 pub(crate) use iam::Authorizer;

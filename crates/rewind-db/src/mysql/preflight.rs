@@ -36,7 +36,7 @@ impl PreflightOperations for MysqlConnection {
     }
 
     async fn unclosable(&self) -> Result<Unclosable, StepError> {
-        let own = self.current_user().await?;
+        let own = self.own_user().await?;
         let accounts = match self.accounts_or_refusal().await? {
             Ok(accounts) => accounts,
             Err(error) => {
@@ -100,7 +100,7 @@ impl PreflightOperations for MysqlConnection {
     }
 
     async fn server_facts(&self) -> Result<ServerFacts, StepError> {
-        let user = self.current_user().await?;
+        let user = self.own_user().await?;
         let used = self
             .rows("SHOW GLOBAL STATUS LIKE 'Threads_connected'")
             .await?
