@@ -52,7 +52,7 @@ down: ## End every process of the local stack and remove its state; tools, logs 
 	@$(LOCAL) down
 
 .PHONY: test
-test: unit lint paths e2e ## Every test but the fault matrix: unit, contract, lints of template and state machine, paths, end to end
+test: unit lint paths e2e ## Every test, of the fault matrix a part: unit, contract, lints of template and state machine, paths, end to end
 
 .PHONY: check
 check: format clippy test ## The whole gate: format, lints, every test
@@ -143,6 +143,7 @@ paths: build
 
 # Real clients, the real functions, real databases, on a stack that goes when the tests have ended, however they end.
 # There the functions have only what the template's policies allow them. What was measured is printed, of passed tests too.
+# Then a part of the fault matrix, another one with each commit: all of it takes longer than everything else together.
 e2e: export REWIND_STACK_DIR := $(TEST_STACK)
 e2e: export REWIND_BINARIES := $(BIN)
 e2e: build
@@ -150,4 +151,5 @@ e2e: build
 	@trap '$(LOCAL) down' EXIT; \
 	$(LOCAL) down; $(LOCAL) up --built; \
 	$(TOOLS)/tests/bin/python $(PYTEST)/rds.xml tests/rds; \
-	$(TOOLS)/tests/bin/python $(PYTEST)/e2e.xml tests/e2e --numprocesses=4 -rfEP $(if $(E2E),-k "$(E2E)")
+	$(TOOLS)/tests/bin/python $(PYTEST)/e2e.xml tests/e2e --numprocesses=4 -rfEP $(if $(E2E),-k "$(E2E)"); \
+	$(if $(E2E),,$(TOOLS)/tests/bin/python $(PYTEST)/faults.xml tests/faults/test_matrix.py --numprocesses=4 --maxschedchunk=1 --part=commit/16)
