@@ -213,6 +213,8 @@ class Run:
         last = self.name
         if self.flow.machine == REWIND and self.case.due() == ("NothingChanged", RESTORED) and CAN_RESUME:
             last = f"{self.name}-resumed"
+            if "lift its fence" in self.told():
+                self.lift_restored_fence()
             request = {"cluster": ground.name, "resume": self.name, "approval": "none", "checks": [CHECK]}
             ended = self.execute(self.stack.machine, last, request)
             if ended["status"] != "SUCCEEDED":
@@ -230,6 +232,26 @@ class Run:
             problems.append(missing)
         ground.put_in_order()
         return problems
+
+    def told(self):
+        """What people are told at the end."""
+        return self.stack.item(f"recovery#{self.name}").get("cause", "")
+
+    def lift_restored_fence(self):
+        """Lifts the fence of the restored cluster as docs/runbook.md says, by a call of the function."""
+        item, new = self.stack.item(f"recovery#{self.name}"), self.stack.describe(self.new)
+        plan = json.loads(item["plan"])
+        payload = {
+            "recovery": {"id": item["recoveryId"], "executionArn": item["executionArn"], "startedAt": item["startedAt"]},
+            "plan": plan, "fence": "restored", "direction": "undo",
+            "restored": {
+                "cluster": self.new, "clusterArn": new["DBClusterArn"], "writerEndpoint": new["Endpoint"],
+                "readerEndpoint": new["ReaderEndpoint"], "rewoundTo": plan["target"], "differences": [],
+            },
+        }  # fmt: skip
+        function = self.stack.function("FenceSource")["FunctionName"]
+        answer = self.stack.client("lambda").invoke(FunctionName=function, Payload=json.dumps(payload))
+        assert "FunctionError" not in answer, answer["Payload"].read()
 
     def deleted(self):
         """The source is gone, as it has to be: its final snapshot holds it."""
