@@ -148,14 +148,14 @@ async fn serve(args: ServeArgs) -> Result<(), Failure> {
         tokio::spawn(axum::serve(listener, router).into_future());
     }
     let authorizer = args.aws_endpoint.as_deref().map(|at| rds::Authorizer::new(at, &args.secret_access_key));
-    let door = rds::Door { host: args.listen, secret: args.secret_access_key };
+    let callers = rds::Callers { host: args.listen, secret: args.secret_access_key };
     let listener = TcpListener::bind(args.listen).await.map_err(|error| Failure::Listen(args.listen, error))?;
     let (postgresql, mariadb) =
         (control_plane.servers.postgres.host.version(), control_plane.servers.mariadb.host.version());
     tracing::info!(rds = %args.listen, dns = %args.dns, postgresql, mariadb, "ready");
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     tokio::select! {
-        served = axum::serve(listener, rds::router(Arc::clone(&control_plane), door, authorizer)) => served?,
+        served = axum::serve(listener, rds::router(Arc::clone(&control_plane), callers, authorizer)) => served?,
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }

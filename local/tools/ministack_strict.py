@@ -457,9 +457,9 @@ def main() -> None:
         import ministack_iam
 
         ministack_iam.enforce()
-    import ministack_door
+    import ministack_callers
 
-    ministack_door.install()
+    ministack_callers.install()
     gateway.main()
 
 

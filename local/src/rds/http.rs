@@ -4,8 +4,8 @@ use super::actions::{
     ActionResult, backtrack, clusters, delete_cluster, describe, endpoints, instances, modify_cluster,
     parameter_groups, restore, roles, subnet_groups, tags,
 };
+use super::callers::{self, Callers};
 use super::control_plane::ControlPlane;
-use super::door::{self, Door};
 use super::error::ApiError;
 use super::faults::CallFaultKind;
 use super::iam::{self, Authorizer};
@@ -26,8 +26,8 @@ use std::time::Duration;
 
 const VERSION: &str = "2014-10-31";
 
-/// Builds the routes of the API; without an authorizer every request that comes through the door is allowed.
-pub fn router(control_plane: Arc<ControlPlane>, door: Door, authorizer: Option<Authorizer>) -> Router {
+/// Builds the routes of the API; without an authorizer every request that is no web page's is allowed.
+pub fn router(control_plane: Arc<ControlPlane>, callers: Callers, authorizer: Option<Authorizer>) -> Router {
     Router::new()
         .route("/health", get(|| async { "ok\n" }))
         // Paths that RDS has not: a client of the API can neither hit them by mistake nor rely on them.
@@ -37,7 +37,7 @@ pub fn router(control_plane: Arc<ControlPlane>, door: Door, authorizer: Option<A
         .route("/", any(serve))
         // The health check stays open whoever asks: `up` has no credentials to sign with.
         .layer(Extension(authorizer))
-        .layer(from_fn_with_state(Arc::new(door), door::check))
+        .layer(from_fn_with_state(Arc::new(callers), callers::check))
         .with_state(control_plane)
 }
 

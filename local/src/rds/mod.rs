@@ -2,10 +2,10 @@
 //! the local AWS, if it is told to.
 
 mod actions;
+mod callers;
 mod certificates;
 mod control_plane;
 pub(crate) mod database;
-mod door;
 mod endpoints;
 mod engine;
 mod error;
@@ -28,8 +28,8 @@ mod store;
 mod tags;
 mod xml;
 
+pub use callers::Callers;
 pub(crate) use control_plane::ControlPlane;
-pub use door::Door;
 pub use endpoints::Endpoints;
 pub(crate) use http::router;
 pub(crate) use iam::Authorizer;

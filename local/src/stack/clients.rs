@@ -17,7 +17,7 @@ pub const REGION: &str = "eu-west-1";
 pub struct Keys {
     /// The access key's id.
     pub id: String,
-    /// Its secret.
+    /// The secret that requests are signed with.
     pub secret: String,
 }
 

@@ -231,7 +231,7 @@ mod tests {
         StackEnv {
             aws_endpoint: "http://127.77.1.1:4566".into(),
             rds_endpoint: "http://127.77.1.1:4567".into(),
-            keys: Keys::random(),
+            keys: Keys { id: "AKIA0123456789ABCDEF".into(), secret: "it's".into() },
             dns: "127.77.1.1:10053".parse().unwrap(),
             outputs: Outputs {
                 state_machine_arn: "arn:aws:states:us-east-1:000000000000:stateMachine:x".into(),

@@ -9,9 +9,9 @@ use axum::response::{IntoResponse, Response};
 use std::net::SocketAddrV4;
 use std::sync::Arc;
 
-/// What a request has to show.
+/// The marks of a request that is let in.
 #[derive(Debug)]
-pub struct Door {
+pub struct Callers {
     /// The address that is listened on; the `Host` of every request.
     pub host: SocketAddrV4,
     /// The secret key of the account's root user, for the paths that RDS has not.
@@ -19,14 +19,14 @@ pub struct Door {
 }
 
 /// Refuses a request of a web page, and one to a path of the stack's own without the secret.
-pub async fn check(State(door): State<Arc<Door>>, request: Request, next: Next) -> Response {
+pub async fn check(State(callers): State<Arc<Callers>>, request: Request, next: Next) -> Response {
     let headers = request.headers();
     let is_own = request.uri().path().starts_with("/_local/") && request.method() != axum::http::Method::GET;
-    if is_of_a_page(headers, &door.host.to_string()) {
+    if is_of_a_page(headers, &callers.host.to_string()) {
         let why = "the local AWS answers no web page, and under no other name than its address\n";
         return (StatusCode::FORBIDDEN, why).into_response();
     }
-    if is_own && headers.get(KEY_HEADER).is_none_or(|shown| shown.as_bytes() != door.secret.as_bytes()) {
+    if is_own && headers.get(KEY_HEADER).is_none_or(|shown| shown.as_bytes() != callers.secret.as_bytes()) {
         return (StatusCode::FORBIDDEN, format!("{KEY_HEADER} has to be the secret key of this start\n"))
             .into_response();
     }

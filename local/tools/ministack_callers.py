@@ -72,7 +72,7 @@ async def refuse(send, headers: dict, code: str, message: str) -> None:
         kind, body = "application/x-amz-json-1.0", json.dumps({"__type": code, "message": message})
     else:
         error = f"<Error><Type>Sender</Type><Code>{code}</Code><Message>{message}</Message></Error>"
-        kind, body = "text/xml", f"<ErrorResponse>{error}<RequestId>door</RequestId></ErrorResponse>"
+        kind, body = "text/xml", f"<ErrorResponse>{error}<RequestId>local</RequestId></ErrorResponse>"
     given = [(b"content-type", kind.encode()), (b"x-amzn-errortype", code.encode())]
     await send({"type": "http.response.start", "status": 403, "headers": given})
     await send({"type": "http.response.body", "body": body.encode()})
@@ -86,10 +86,10 @@ async def read(receive) -> bytes:
     return body
 
 
-def with_door(app):
+def with_checked_callers(app):
     """Wraps the gateway: everything comes through here first."""
 
-    async def behind_the_door(scope, receive, send):
+    async def of_known_callers(scope, receive, send):
         if scope["type"] == "lifespan":
             return await app(scope, receive, send)
         headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope.get("headers", [])}
@@ -113,9 +113,9 @@ def with_door(app):
             return await refuse(send, headers, *refused)
         return await app(scope, receive, send)
 
-    return behind_the_door
+    return of_known_callers
 
 
 def install() -> None:
-    """Puts the door before everything else that is put before ministack."""
-    gateway.app = with_door(gateway.app)
+    """Puts the check of callers before everything else that is put before ministack."""
+    gateway.app = with_checked_callers(gateway.app)

@@ -96,7 +96,7 @@ def test_no_password_is_on_a_command_line(stack):
     watching.start()
     try:
         # A reader begins with a copy of its writer's data.
-        cluster = Cluster.create(stack, "e2e-door", instances=({}, {}), record=False)
+        cluster = Cluster.create(stack, "e2e-callers", instances=({}, {}), record=False)
     finally:
         ended.set()
         watching.join()
