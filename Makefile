@@ -152,4 +152,6 @@ e2e: build
 	$(LOCAL) down; $(LOCAL) up --built; \
 	$(TOOLS)/tests/bin/python $(PYTEST)/rds.xml tests/rds; \
 	$(TOOLS)/tests/bin/python $(PYTEST)/e2e.xml tests/e2e --numprocesses=4 -rfEP $(if $(E2E),-k "$(E2E)"); \
-	$(if $(E2E),,$(TOOLS)/tests/bin/python $(PYTEST)/faults.xml tests/faults/test_matrix.py --numprocesses=4 --maxschedchunk=1 --part=commit/16)
+	if [ -z '$(E2E)' ]; then \
+	  $(TOOLS)/tests/bin/python $(PYTEST)/faults.xml tests/faults/test_matrix.py --numprocesses=4 --maxschedchunk=1 --part=commit/16; \
+	fi
