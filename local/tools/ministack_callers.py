@@ -15,6 +15,7 @@ from urllib.parse import parse_qs, quote
 
 from ministack import app as gateway
 from ministack.core import sigv4
+from ministack_faults import body_of
 
 KEY, SECRET = os.environ["AWS_ACCESS_KEY_ID"], os.environ["AWS_SECRET_ACCESS_KEY"]
 SESSIONS = os.environ.get("AUTH", "").lower() == "true"
@@ -80,14 +81,6 @@ async def refuse(send, headers: dict, code: str, message: str) -> None:
     await send({"type": "http.response.body", "body": body.encode()})
 
 
-async def read(receive) -> bytes:
-    body, more = b"", True
-    while more:
-        message = await receive()
-        body, more = body + message.get("body", b""), message.get("more_body", False)
-    return body
-
-
 def with_checked_callers(app):
     """Wraps the gateway: everything comes through here first."""
 
@@ -101,7 +94,7 @@ def with_checked_callers(app):
         refused = refusal(scope["path"], query, headers)
         if refused is None and is_root(headers) and not scope["path"].startswith(OWN):
             # The hash of what S3 is given is signed as a header; everything else is signed as it is.
-            body = None if "x-amz-content-sha256" in headers else await read(receive)
+            body = None if "x-amz-content-sha256" in headers else await body_of(receive)
             path = (scope.get("raw_path") or quote(scope["path"]).encode()).decode("latin-1")
             refused = root_failure(scope["method"], path.split("?")[0], query, headers, body or b"")
             if body is not None:

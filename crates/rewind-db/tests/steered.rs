@@ -232,17 +232,18 @@ async fn application(server: &Postgres) -> Client {
 /// Counts the sessions of the product in which a check sleeps.
 const SLEEPS: &str = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND usename = 'postgres'";
 
-/// Waits until a session of the product waits for a lock.
-async fn await_blocked(server: &Postgres) {
-    const BLOCKED: &str =
-        "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND usename = 'postgres'";
+/// Counts the sessions of the product that wait for a lock.
+const BLOCKED: &str = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND usename = 'postgres'";
+
+/// Waits until the server counts some of these sessions.
+async fn await_sessions(server: &Postgres, count: &str) {
     for _ in 0..200 {
-        if server.sql("postgres", BLOCKED) != "0" {
+        if server.sql("postgres", count) != "0" {
             return;
         }
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
-    panic!("no check waits for a lock");
+    panic!("none was counted by {count}");
 }
 
 #[tokio::test]
@@ -254,7 +255,7 @@ async fn a_part_that_is_attached_while_a_check_is_examined_is_examined_too() {
     // The check is held where the first statement of its transaction is over, and nothing of the table was read.
     app.batch_execute("BEGIN; LOCK TABLE orders").await.unwrap();
     let check = tokio::spawn(async move { ask_one(&server, "SELECT count(*) FROM wholly, orders").await });
-    await_blocked(&postgres).await;
+    await_sessions(&postgres, BLOCKED).await;
     application(&postgres).await.batch_execute(ATTACH).await.unwrap();
     // Attaching evaluates the constraint as well, as `app`.
     canary.batch_execute("SELECT 1").await.unwrap();
@@ -273,7 +274,7 @@ async fn a_function_that_fits_better_and_is_planted_while_a_check_is_examined_is
     let in_the_way = "BEGIN; LOCK TABLE pg_partitioned_table; PREPARE TRANSACTION 'in the way'";
     postgres.sql("shop", in_the_way);
     let check = tokio::spawn(async move { ask_one(&server, "SELECT max(length(word::varchar)) FROM orders").await });
-    await_blocked(&postgres).await;
+    await_sessions(&postgres, BLOCKED).await;
     app.batch_execute(
         "CREATE FUNCTION length(varchar) RETURNS int LANGUAGE plpgsql AS 'BEGIN PERFORM public.act(); RETURN 99; END'",
     )
@@ -295,9 +296,7 @@ async fn nothing_is_attached_while_a_check_runs_whose_login_may_lock_the_table()
     let (app, other) = (application(&postgres).await, application(&postgres).await);
     let server = postgres.master().await;
     let check = tokio::spawn(async move { ask_one(&server, "SELECT count(*) FROM wholly, pg_sleep(3)").await });
-    while postgres.sql("postgres", SLEEPS) == "0" {
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-    }
+    await_sessions(&postgres, SLEEPS).await;
     // Clients go on reading and writing.
     other.batch_execute("INSERT INTO wholly VALUES (1); UPDATE wholly SET id = 2; SELECT * FROM wholly").await.unwrap();
     let refused = app.batch_execute(&format!("SET lock_timeout = '200ms'; {ATTACH}")).await.unwrap_err();
