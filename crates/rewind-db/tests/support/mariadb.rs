@@ -64,6 +64,11 @@ impl MariaDb {
         command.arg("--no-defaults").arg(format!("--datadir={}", data.display()));
         command.arg(format!("--socket={}", directory.0.join("socket").display()));
         command.arg(format!("--pid-file={}", directory.0.join("pid").display()));
+        // A server that starts deletes the temporary tables in its folder, whoever made them.
+        let temporary = directory.0.join("tmp");
+        std::fs::create_dir(&temporary).unwrap();
+        super::own_by(&temporary, "mysql");
+        command.arg(format!("--tmpdir={}", temporary.display()));
         command.arg(format!("--bind-address={address}")).arg(format!("--port={port}"));
         command.args(["--skip-name-resolve", "--innodb-flush-log-at-trx-commit=0", "--innodb-buffer-pool-size=32M"]);
         command.args(["--log-bin=binlog", "--server-id=7", "--max-connections=80"]).args(settings);
@@ -189,6 +194,7 @@ fn template() -> &'static Path {
             let mut install = as_mysql("mariadb-install-db");
             install.args(["--no-defaults", "--auth-root-authentication-method=normal", "--skip-test-db"]);
             install.arg(format!("--datadir={}", directory.0.join("data").display()));
+            install.arg(format!("--tmpdir={}", directory.0.display()));
             run(&mut install, "mariadb-install-db: `apt-get install mariadb-server`");
             keep(&directory, &kept);
         }
