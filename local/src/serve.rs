@@ -148,7 +148,7 @@ async fn serve(args: ServeArgs) -> Result<(), Failure> {
         tokio::spawn(axum::serve(listener, router).into_future());
     }
     let authorizer = args.aws_endpoint.as_deref().map(|at| rds::Authorizer::new(at, &args.secret_access_key));
-    let callers = rds::Callers { host: args.listen, secret: args.secret_access_key };
+    let callers = rds::Callers { secret: args.secret_access_key };
     let listener = TcpListener::bind(args.listen).await.map_err(|error| Failure::Listen(args.listen, error))?;
     let (postgresql, mariadb) =
         (control_plane.servers.postgres.host.version(), control_plane.servers.mariadb.host.version());

@@ -18,7 +18,9 @@ from ministack.core import sigv4
 
 KEY, SECRET = os.environ["AWS_ACCESS_KEY_ID"], os.environ["AWS_SECRET_ACCESS_KEY"]
 SESSIONS = os.environ.get("AUTH", "").lower() == "true"
-HOST = f"{os.environ['BIND_HOST']}:{os.environ['GATEWAY_PORT']}"
+# An address, never a name: a page that is found by a name can have that lead here, and then asks as itself. Not the very address of
+# the gateway alone: a client may come by a proxy of this machine, and has signed the proxy's.
+HOST = re.compile(r"127(\.\d{1,3}){3}(:\d+)?")
 OPEN = re.compile(r"/_ministack/health|/_aws/lambda-url/[^/]+/.*")
 UNKNOWN = "InvalidClientTokenId", "The security token included in the request is invalid; next step: take the keys of .local/stack.env"
 OWN, SHOWN = "/_rewind/", "x-rewind-key"
@@ -26,7 +28,7 @@ OWN, SHOWN = "/_rewind/", "x-rewind-key"
 
 def of_a_page(headers: dict) -> bool:
     """True for a request that a web page may have made."""
-    return headers.get("host") != HOST or "origin" in headers or headers.get("sec-fetch-site", "none") != "none"
+    return not HOST.fullmatch(headers.get("host", "")) or "origin" in headers or headers.get("sec-fetch-site", "none") != "none"
 
 
 def root_failure(method: str, path: str, query: dict, headers: dict, body: bytes) -> tuple[str, str] | None:

@@ -6,14 +6,12 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use std::net::SocketAddrV4;
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 /// The marks of a request that is let in.
 #[derive(Debug)]
 pub struct Callers {
-    /// The address that is listened on; the `Host` of every request.
-    pub host: SocketAddrV4,
     /// The secret key of the account's root user, for the paths that RDS has not.
     pub secret: String,
 }
@@ -22,7 +20,7 @@ pub struct Callers {
 pub async fn check(State(callers): State<Arc<Callers>>, request: Request, next: Next) -> Response {
     let headers = request.headers();
     let is_own = request.uri().path().starts_with("/_local/") && request.method() != axum::http::Method::GET;
-    if is_of_a_page(headers, &callers.host.to_string()) {
+    if is_of_a_page(headers) {
         let why = "the local AWS answers no web page, and under no other name than its address\n";
         return (StatusCode::FORBIDDEN, why).into_response();
     }
@@ -33,10 +31,15 @@ pub async fn check(State(callers): State<Arc<Callers>>, request: Request, next: 
     next.run(request).await
 }
 
-fn is_of_a_page(headers: &HeaderMap, host: &str) -> bool {
-    let is = |name: &str, value: &str| headers.get(name).is_some_and(|found| found.as_bytes() == value.as_bytes());
-    let is_cross_site = headers.contains_key("sec-fetch-site") && !is("sec-fetch-site", "none");
-    !is(header::HOST.as_str(), host) || headers.contains_key(header::ORIGIN) || is_cross_site
+fn is_of_a_page(headers: &HeaderMap) -> bool {
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let is_cross_site = text("sec-fetch-site").is_some_and(|site| site != "none");
+    // An address, never a name: a page that is found by a name can have that lead here, and then asks as itself. Any loopback address,
+    // because a client may come by a proxy of this machine, and has signed the proxy's.
+    let host = text(header::HOST.as_str()).unwrap_or_default();
+    let address = host.rsplit_once(':').map_or(host, |(address, _)| address);
+    let is_address = address.parse::<Ipv4Addr>().is_ok_and(|address| address.is_loopback());
+    !is_address || headers.contains_key(header::ORIGIN) || is_cross_site
 }
 
 #[cfg(test)]
@@ -50,11 +53,14 @@ mod tests {
             for (name, value) in given {
                 headers.insert(*name, value.parse().unwrap());
             }
-            is_of_a_page(&headers, "127.77.1.1:4567")
+            is_of_a_page(&headers)
         };
         assert!(!of(&[("host", "127.77.1.1:4567")]));
         assert!(!of(&[("host", "127.77.1.1:4567"), ("sec-fetch-site", "none")]));
+        // A proxy of the same machine.
+        assert!(!of(&[("host", "127.0.0.1:41000")]));
         assert!(of(&[]));
+        assert!(of(&[("host", "localhost:4567")]));
         assert!(of(&[("host", "evil.example:4567")]));
         assert!(of(&[("host", "127.77.1.1:4567"), ("origin", "https://evil.example")]));
         assert!(of(&[("host", "127.77.1.1:4567"), ("sec-fetch-site", "cross-site")]));

@@ -162,9 +162,9 @@ where
     // A cluster of somebody else is left alone, even under the name that the plan chose.
     let Some(found) = clusters.created_cluster(name, &recovery.id).await? else { return Ok(Deletion::None) };
     let snapshot = final_snapshot(name, &recovery.id);
+    let is_kept = clusters.snapshot(&snapshot).await?.is_some();
     // RDS refuses further calls for a cluster that is being deleted, and that is what was wanted.
     if found.status == "deleting" {
-        let is_kept = clusters.snapshot(&snapshot).await?.is_some();
         return Ok(if is_kept { Deletion::Into(snapshot) } else { Deletion::Begun });
     }
     if found.deletion_protection {
