@@ -4,7 +4,7 @@ use crate::conclude::{needs_operator, nothing_changed};
 use crate::json::{Json, jsonata, object};
 use crate::lease::{acquire_as, release, release_key};
 use crate::machine::Machine;
-use crate::retry::{ANY, CONDITION_FAILED};
+use crate::retry::{ANY, CONDITION_FAILED, still_running};
 use crate::state::{Assign, State, set, set_to, text};
 use crate::timeouts;
 use rewind_core::ErrorName;
@@ -22,6 +22,11 @@ pub(crate) fn machine() -> Machine {
                   first; docs/adr/0015-undo-machine.md says why it is a machine of its own.",
         states: states(),
     }
+}
+
+/// The seconds for which the function that failed may still run.
+fn over(longest: u64) -> Assign {
+    vec![set("stillRunning", &still_running(longest))]
 }
 
 /// The states, in the order in which they are passed.
@@ -215,7 +220,7 @@ fn states() -> Vec<State> {
             .timeout(timeouts::FENCE_SOURCE)
             .next("UndoSwapDns")
             .bugs_to("ConcludeNeedsOperator")
-            .fails_to("UndoFenceRestored"),
+            .fails_with("failure", over(timeouts::FENCE_SOURCE), "IsFailedFunctionOver"),
         State::undo("UndoSwapDns", "SwapDns")
             .progress("moves the records back")
             .comment("Moves the records back, if they are still as the recovery left them.")
@@ -224,7 +229,7 @@ fn states() -> Vec<State> {
             .keeps_what_was_undone()
             .next("UndoFenceSource")
             .bugs_to("ConcludeNeedsOperator")
-            .fails_to("UndoFenceRestored"),
+            .fails_with("failure", over(timeouts::SWAP_DNS), "IsFailedFunctionOver"),
         State::undo("UndoFenceSource", "FenceSource")
             // Giving up would leave clients locked out.
             .waits_an_hour()
@@ -257,6 +262,18 @@ fn states() -> Vec<State> {
                 )],
                 "RecordUndone",
             ),
+        State::choice("IsFailedFunctionOver")
+            .comment(
+                "A function whose answer was lost may run until its timeout: it would fence the restored cluster again, or move the \
+                 records, behind what follows.",
+            )
+            .when("$stillRunning > 0", "WaitForFailedFunction")
+            .next("UndoFenceRestored"),
+        State::wait("WaitForFailedFunction", "$stillRunning")
+            .progress("waits until the function whose answer was lost cannot run any more")
+            .comment("Three minutes at most. By the clock, and not by what the function does: nobody hears of its end.")
+            .assign("stillRunning", 0.into())
+            .next("IsFailedFunctionOver"),
         State::undo("UndoFenceRestored", "FenceSource")
             // Giving up would leave clients locked out.
             .waits_an_hour()

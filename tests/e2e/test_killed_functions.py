@@ -76,7 +76,7 @@ def test_start_restore_killed_every_time_changes_nothing(stack, kills):
         run = start(cluster, target)
         wait_until(lambda: restore.killed, "the end of the first start-restore", 60)
         look.begin("before")
-        cause = run.failed(START + ["StartRestore"] + PUT_BACK + KEPT_OR_NOT + UNDO_RESTORE + CONCLUDE, "Unavailable", "[Runtime.ExitError in ", "undone:", new)
+        cause = run.failed(START + ["StartRestore"] + OVERSTAYED + PUT_BACK + KEPT_OR_NOT + UNDO_RESTORE + CONCLUDE, "Unavailable", "[Runtime.ExitError in ", "undone:", new, timeout=300)
     assert (len(restore.killed), len(look.killed)) == (1, 1), "functions killed"
     before.is_restored()
     print(cause)

@@ -127,8 +127,8 @@ def test_cloning_killed_every_time_with_the_clone_begun_changes_nothing(stack, k
         run = it.start()
         wait_until(lambda: keep.killed, "the end of the first clone-source", 90)
         look.begin("before")
-        path = FENCED + FENCE + ["CloneSource"] + UNDO_CLONE + CONCLUDE
-        cause = run.failed(path, "Unavailable", "[Runtime.ExitError in ", "undone:", f"security groups of {it.name} restored", it.clone)
+        path = FENCED + FENCE + ["CloneSource", *OVERSTAYED] + UNDO_CLONE + CONCLUDE
+        cause = run.failed(path, "Unavailable", "[Runtime.ExitError in ", "undone:", f"security groups of {it.name} restored", it.clone, timeout=300)
     killed(keep, look)
     it.before.is_restored()
     print(cause)

@@ -28,7 +28,7 @@ MOVING = START + REWIND + ["IsApprovalNeeded"]
 @pytest.mark.parametrize(
     ("stem", "action", "path"),
     [
-        ("StartRestore", "rds:RestoreDBClusterToPointInTime", up_to("StartRestore", START + REWIND) + PUT_BACK + KEPT_OR_NOT + UNDO_RESTORE),
+        ("StartRestore", "rds:RestoreDBClusterToPointInTime", up_to("StartRestore", START + REWIND) + OVER + PUT_BACK + KEPT_OR_NOT + UNDO_RESTORE),
         # Creating with tags takes it.
         ("AddInstances", "rds:AddTagsToResource", up_to("AddInstances", START + REWIND) + KEPT),
         ("Verify", "secretsmanager:GetSecretValue", up_to("Verify", START + REWIND) + KEPT),

@@ -26,7 +26,7 @@ NONE = [{"answer": {"changed": False, "what": []}}]
 # What is undone after a failure of each call, before the end.
 UNDONE_AFTER = {
     "FenceSource": OVER + UNDO_CLONE,
-    "CloneSource": UNDO_CLONE,
+    "CloneSource": OVER + UNDO_CLONE,
     "AwaitSafetyClone": PUT_BACK + UNDO_CLONE,
     **dict.fromkeys(steps("instances"), PUT_BACK + UNDO_CLONE),
     "InspectFence": UNDO_CLONE,

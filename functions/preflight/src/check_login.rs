@@ -26,6 +26,25 @@ pub(crate) fn refused(error: ConnectError) -> Result<Finding, StepError> {
     Ok(Finding::blocking(FindingCode::CheckLogin, what, FIX))
 }
 
+/// The finding about the check login `user` of an event, whose rights on the whole server are these; none if it is not the master's.
+pub(crate) fn of_event(
+    recovery: &Recovery,
+    cluster: &Cluster,
+    user: &str,
+    rights_found: Result<Rights, String>,
+) -> Option<Finding> {
+    match rights_found {
+        Ok(Rights { all, .. }) => rights(recovery, cluster, "", user, Rights { all, beyond_reading: Vec::new() }),
+        Err(why) => Some(Finding::blocking(
+            FindingCode::CheckLogin,
+            format!(
+                "an event or an alarm started this recovery, and what its check login {user} may do could not be read: {why}"
+            ),
+            "let the check login connect to the server's own database, or start the recovery yourself",
+        )),
+    }
+}
+
 /// The finding about what the check login `user` may do in `database` besides reading; none if that is nothing.
 pub(crate) fn rights(
     recovery: &Recovery,
@@ -82,6 +101,16 @@ mod tests {
             let by_event = found("event-1", user, all, &[]).unwrap();
             assert!(by_event.is_blocking() && by_event.fix.contains("CheckSecretArn"), "{by_event}");
         }
+    }
+
+    #[test]
+    fn an_event_s_login_whose_rights_cannot_be_read_is_taken_for_the_master_s() {
+        let recovery = Recovery { id: "event-1".to_owned(), ..recovery() };
+        let of = |all| of_event(&recovery, &source(), "reader", Ok(Rights { all, beyond_reading: Vec::new() }));
+        assert_eq!(of(false), None);
+        assert!(of(true).unwrap().is_blocking());
+        let unread = of_event(&recovery, &source(), "reader", Err("refused".to_owned())).unwrap();
+        assert!(unread.is_blocking() && unread.what.contains("refused"), "{unread}");
     }
 
     #[test]

@@ -6,6 +6,7 @@ use rewind_access::CheckedOn;
 use rewind_aws::rds::{Cluster, Instance, ReadClusters};
 use rewind_aws::secrets::Logins;
 use rewind_clock::within;
+use rewind_core::names::is_of_event;
 use rewind_core::{Check, Clock, Finding, FindingCode, Plan, Recovery, StepError, Strategy, timeouts};
 use rewind_db::fence::writers_without_session;
 use rewind_db::preflight::{
@@ -98,6 +99,22 @@ impl<C: ReadClusters, S: Logins, F: Sync, K: Clock> Preflight<C, S, F, K> {
         };
         let deadline = Instant::now() + timeouts::PREFLIGHT_CHECKS;
         let mut findings = Vec::new();
+        if plan.check_secret_arn.is_some() && is_of_event(&recovery.id) {
+            // Also where no database of a check is there to ask in: on the restored cluster it may be.
+            let opened = server.open(defaults(cluster.engine).maintenance_database).await;
+            let rights = match opened {
+                Ok(session) => {
+                    let rights = rights(&session).await;
+                    session.close().await;
+                    rights.map_err(|error| error.to_string())
+                }
+                Err(error) => Err(error.to_string()),
+            };
+            let finding = check_login::of_event(recovery, cluster, &server.login().user, rights);
+            if finding.is_some() {
+                return Ok(finding.into_iter().collect());
+            }
+        }
         let mut seen = BTreeSet::new();
         // One after another: clients work on the source, and one query at a time is all that it is asked for.
         for check in &plan.checks {

@@ -14,11 +14,11 @@ pub(super) fn states() -> Vec<State> {
             .only(Recoveries::Backtrack)
             .comment("A copy-on-write clone of the cluster as it is: no acknowledged write is lost by what follows.")
             .inputs(["recovery", "plan"])
-            .timeout(75)
+            .timeout(timeouts::CLONE_SOURCE)
             .keep("safetyClone")
             .starts_waiting_for("cluster")
             .next("AwaitRewind")
-            .undone_from("UndoFenceSource"),
+            .undone_when_over(timeouts::CLONE_SOURCE),
         State::step("InspectFence")
             .function("FenceSource")
             .progress("inspects the fence again, and the sessions inside it")

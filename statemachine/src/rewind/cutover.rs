@@ -213,8 +213,7 @@ pub(super) fn undo() -> Vec<State> {
             .timeout(timeouts::FENCE_SOURCE)
             .keep("restoredFence")
             .next("IsRestoredClusterUntouched")
-            .undo_bugs_to("IsAnythingChanged")
-            .undo_fails_to("LiftRestoredFence"),
+            .undo_lifted_when_over(timeouts::FENCE_SOURCE),
         State::choice("IsRestoredClusterUntouched")
             .only(Recoveries::Restore)
             .comment(

@@ -1,19 +1,8 @@
 //! Between the failure of a change inside the outage and its undo: a function whose answer was lost may still be at work, and would
 //! make its change behind the undo.
 
-use crate::retry::UNANSWERED;
+use crate::retry::still_running;
 use crate::state::{State, set};
-
-/// Seconds for which the function that failed may still run, as an expression. `longest` is the time after which none does.
-///
-/// After a retry nobody knows when the earlier attempt lost its answer, so the longest time is waited.
-pub(super) fn still_running(longest: u64) -> String {
-    let unanswered = UNANSWERED.map(|error| format!("'{error}'")).join(", ");
-    format!(
-        "$states.context.State.RetryCount > 0 ? {longest} : $states.errorOutput.Error in [{unanswered}] ? $max([0, \
-         $ceil({longest} - ($millis() - $toMillis($states.context.State.EnteredTime)) / 1000)]) : 0"
-    )
-}
 
 /// The states, in the order in which a recovery passes them whose fence, backtrack or swap failed.
 pub(super) fn states() -> Vec<State> {
@@ -24,8 +13,10 @@ pub(super) fn states() -> Vec<State> {
                  until its timeout, and what it did then would be undone by nobody.",
             )
             .when("$stillRunning > 0", "WaitForFailedFunction")
+            .when("$undoFailure.state = 'FenceRestored'", "LiftRestoredFence")
             .when("$failure.state = 'SwapDns'", "IsTrafficPossiblyMoved")
             .when("$failure.state = 'StartBacktrack'", "UndoStartBacktrack")
+            .when("$failure.state = 'StartRestore'", "IsSourceChanged")
             .next("UndoFenceSource"),
         State::wait("WaitForFailedFunction", "$stillRunning")
             .progress("waits until the function whose answer was lost cannot run any more")
@@ -38,7 +29,13 @@ pub(super) fn states() -> Vec<State> {
 impl State {
     /// A failure is undone as soon as the function cannot be at work any more. A bug undoes nothing.
     pub(super) fn undone_when_over(self, longest: u64) -> Self {
-        self.bugs_to("IsAnythingChanged")
-            .fails_with(vec![set("stillRunning", &still_running(longest))], "IsFailedFunctionOver")
+        let over = vec![set("stillRunning", &still_running(longest))];
+        self.bugs_to("IsAnythingChanged").fails_with("failure", over, "IsFailedFunctionOver")
+    }
+
+    /// The same for an undo, whose own failure is kept beside the one that it was to undo.
+    pub(super) fn undo_lifted_when_over(self, longest: u64) -> Self {
+        let over = vec![set("stillRunning", &still_running(longest))];
+        self.undo_bugs_to("IsAnythingChanged").fails_with("undoFailure", over, "IsFailedFunctionOver")
     }
 }

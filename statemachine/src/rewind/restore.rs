@@ -26,7 +26,7 @@ pub(super) fn states() -> Vec<State> {
             .keep("restored")
             .starts_waiting_for("cluster")
             .next("AwaitRewind")
-            .undone_from("IsSourceChanged"),
+            .undone_when_over(timeouts::START_RESTORE),
         State::waiting("AwaitRewind")
             .progress("waits for RDS")
             .situation(Situation::ClusterMayExist)

@@ -346,9 +346,9 @@ impl State {
         self.catch(&ANY, failure("failure"), next)
     }
 
-    /// The same, and other variables get a value on the way.
-    pub(crate) fn fails_with(self, mut assign: Assign, next: &'static str) -> Self {
-        assign.splice(0..0, failure("failure"));
+    /// A failure is kept in `variable`, others get a value on the way, and it leads to `next`.
+    pub(crate) fn fails_with(self, variable: &str, mut assign: Assign, next: &'static str) -> Self {
+        assign.splice(0..0, failure(variable));
         self.catch(&ANY, assign, next)
     }
 

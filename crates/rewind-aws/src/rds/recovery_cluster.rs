@@ -178,10 +178,11 @@ where
     Ok(Deletion::Into(snapshot))
 }
 
-/// True if people could log in to the cluster. A restore that came to nothing has no data to keep, and a safety clone holds what the
-/// cluster was compared with.
+/// True if people could log in to the cluster, or it is the only copy of what was written before a backtrack. A restore that came to
+/// nothing has no data to keep.
 fn was_usable(plan: &Plan, found: &Cluster) -> bool {
-    plan.strategy == Strategy::Restore && (plan.adopted.is_some() || found.status == "available")
+    let came_to_nothing = ["creating", "failed", "restore-error", "creation-failed"];
+    plan.adopted.is_some() || !came_to_nothing.contains(&found.status.as_str())
 }
 
 async fn remove_protection<C: ReadClusters + ModifyClusters>(clusters: &C, plan: &Plan) -> Result<(), StepError> {
