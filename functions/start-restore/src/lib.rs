@@ -1,13 +1,12 @@
-//! Starts the point-in-time restore, with all settings of the source that the API accepts. It never changes the source. Its undo
-//! deletes the restored cluster or the safety clone, if this recovery created it. Where the plan adopts the restored cluster of an
-//! earlier recovery, it takes that one over and restores nothing.
+//! Starts the point-in-time restore, with all settings of the source that the API accepts. It never changes the source. Where the
+//! plan adopts the restored cluster of an earlier recovery, it takes that one over and restores nothing. Its undo is a function of
+//! its own, delete-restored: this one sets the tag without which nothing is deleted.
 
 use rewind_aws::rds::{
-    Cluster, DeleteClusters, ModifyClusters, NewCluster, Origin, ReadClusters, RestoreClusters, TagClusters,
-    UntagClusters, adopt, delete_created, describe_created,
+    Cluster, NewCluster, Origin, ReadClusters, RestoreClusters, TagClusters, UntagClusters, adopt, describe_created,
 };
 use rewind_core::{Adopted, Clock, Difference, ErrorName, Plan, Recovery, Restored, StepError};
-use rewind_lambda::{Step, Undone};
+use rewind_lambda::Step;
 use serde::Deserialize;
 
 /// The IAM actions that the step calls.
@@ -16,8 +15,6 @@ pub const ACTIONS: &[&str] = &[
     "rds:RestoreDBClusterToPointInTime",
     "rds:AddTagsToResource",
     "rds:RemoveTagsFromResource",
-    "rds:ModifyDBCluster",
-    "rds:DeleteDBCluster",
 ];
 
 /// The step.
@@ -40,7 +37,7 @@ pub struct Input {
 
 impl<C, K> Step for StartRestore<C, K>
 where
-    C: ReadClusters + RestoreClusters + ModifyClusters + DeleteClusters + TagClusters + UntagClusters,
+    C: ReadClusters + RestoreClusters + TagClusters + UntagClusters,
     K: Clock,
 {
     type Input = Input;
@@ -78,14 +75,6 @@ where
         let origin = if plan.use_latest { Origin::Latest } else { Origin::Moment(plan.target) };
         let new = NewCluster { recovery: &recovery, source: &source, name: &plan.new_cluster, origin, moment };
         describe(&recovery, &plan, &new.create(&self.clusters, &self.clock).await?)
-    }
-
-    async fn undo(&self, Input { recovery, plan }: Input) -> Result<Undone, StepError> {
-        // Only what has this recovery's tag is deleted: somebody else may have taken the name.
-        if !delete_created(&self.clusters, &recovery, &plan.new_cluster).await? {
-            return Ok(Undone::nothing());
-        }
-        Ok(Undone::of(vec![format!("{} {} is being deleted", plan.created_cluster(), plan.new_cluster)]))
     }
 }
 

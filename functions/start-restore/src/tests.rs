@@ -1,4 +1,4 @@
-//! The restore is started once, whatever is lost on the way, and undone only if it is this recovery's.
+//! The restore is started once, whatever is lost on the way.
 
 use super::*;
 use rewind_aws::fixtures::{ManualClock, STARTED, TARGET, plan, rds, rds_with_restored, recovery, time};
@@ -75,39 +75,12 @@ async fn a_moment_that_aws_cannot_restore_to_yet_is_waited_for() {
 }
 
 #[tokio::test]
-async fn a_cluster_of_that_name_made_by_others_is_neither_used_nor_deleted() {
+async fn a_cluster_of_that_name_made_by_others_is_not_used() {
     let rds = rds_with_restored();
     // Another recovery's cluster: its people would lose it without a word.
     rds.edit("orders-r", |cluster| cluster.tags = vec![(RECOVERY_TAG.to_owned(), "another".to_owned())]);
     assert_eq!(step(&rds).run(input()).await.unwrap_err().name, ErrorName::InvalidRequest);
-    assert_eq!(step(&rds).undo(input()).await.unwrap(), Undone::nothing());
     assert!(rds.changes().is_empty());
-}
-
-#[tokio::test]
-async fn undo_leaves_the_source_alone_as_it_was_wherever_it_is_interrupted() {
-    // Two changes: the deletion protection, and the cluster.
-    for interrupted_at in 0..2 {
-        for how in [Lose::Call, Lose::Answer] {
-            let rds = rds();
-            // Everything, and not only the restored cluster: the undo must not touch the source.
-            let before = rds.everything();
-            step(&rds).run(input()).await.unwrap();
-            rds.lose(interrupted_at, how);
-            assert!(step(&rds).undo(input()).await.is_err());
-            step(&rds).undo(input()).await.unwrap();
-            assert_eq!(rds.everything(), before, "interrupted at change {interrupted_at}, {how:?}");
-            assert_eq!(step(&rds).undo(input()).await.unwrap(), Undone::nothing());
-        }
-    }
-}
-
-#[tokio::test]
-async fn undo_leaves_alone_whoever_has_the_name_by_now() {
-    let rds = rds();
-    // A cluster of Neptune has taken the name that the plan chose: it cannot be read, and it is not ours.
-    rds.make_foreign("orders-r", "neptune");
-    assert_eq!(step(&rds).undo(input()).await.unwrap(), Undone::nothing());
 }
 
 // -------------------------------------------------------------------------------------------------------------- resume

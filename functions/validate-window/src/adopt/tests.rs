@@ -1,6 +1,6 @@
 //! A restored cluster is adopted as the earlier recovery left it, and in no other case. Nothing is ever changed.
 
-use crate::tests::{Vault, Zone, cname, zone};
+use crate::tests::{Vault, Zone, cname, everything, zone};
 use crate::{Input, ValidateWindow};
 use rewind_aws::fixtures::{ManualClock, TARGET, plan, rds, rds_with_restored, recovery, time};
 use rewind_aws::rds::fake::FakeRds;
@@ -58,7 +58,14 @@ fn with(base: Value, path: &str, value: Value) -> Value {
 async fn validate(rds: &FakeRds, zone: Zone, resumed: Value) -> Result<Plan, StepError> {
     let clock = ManualClock::at("2026-11-23T10:35:10Z");
     let fence_groups = vec!["sg-fence".to_owned()];
-    let step = ValidateWindow { clusters: rds.clone(), zones: zone, secrets: Vault(true), clock, fence_groups };
+    let step = ValidateWindow {
+        clusters: rds.clone(),
+        zones: zone,
+        secrets: Vault(true),
+        clock,
+        fence_groups,
+        allowed: everything(),
+    };
     let request = json!({
         "cluster": "orders", "to": TARGET, "newCluster": "orders-r", "strategy": "restore", "resume": "earlier",
         "dryRun": false, "dns": [{ "hostedZoneId": "Z1", "name": "db.example.com" }],
