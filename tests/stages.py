@@ -49,11 +49,15 @@ PUT_BACK = stage("failure")
 UNDO_RESTORE = stage("restore undo") + stage("jobs undo")
 UNDO_INSTANCES = stage("instances undo") + UNDO_RESTORE
 UNDO_FENCE = stage("fence undo") + KEPT_OR_NOT
-# Before the fence: the restored cluster is deleted, or it is kept.
+# Before the fence: the restored cluster is deleted, because the restore failed or a person rejected it, or it is kept.
 DELETED = PUT_BACK + KEPT_OR_NOT + UNDO_INSTANCES
+INSPECT = PUT_BACK + KEPT_OR_NOT + stage("rejection undo")
+REJECTED = INSPECT + UNDO_INSTANCES
 KEPT = PUT_BACK + KEPT_OR_NOT + KEEP
 READ_RECORDS = between("cutover undo", "IsTrafficPossiblyMoved", "AreRecordsMoved")
 UNTOUCHED = between("cutover undo", "FenceRestored", "IsRestoredClusterUntouched")
 MOVE_BACK = [*UNTOUCHED, "UndoSwapDns", *UNDO_FENCE]
+# Nothing had moved, and nobody wrote: the restored cluster was fenced to see that, and is opened again for a resume.
+NOT_MOVED = [*UNTOUCHED, *UNDO_FENCE, "AwaitOldAnswers", "OpenRestored"]
 UNCONFIRMED = between("cutover", "NoteUnconfirmed", "AnnounceUnconfirmed")
 FORWARD = stage("backtrack undo")

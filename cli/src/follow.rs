@@ -8,7 +8,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use jiff::{SignedDuration, Timestamp};
 use rewind_client::{ClientError, ExecutionFollower, ProgressEvent};
 use rewind_clock::SystemClock;
-use rewind_core::{Clock, Ending, ErrorName, Finding, Outcome, Plan, format_duration};
+use rewind_core::{Clock, Ending, ErrorName, Finding, Outcome, Plan, format_duration, printable};
 use rewind_ui::{format, progress};
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -226,7 +226,7 @@ impl Screen {
     }
 
     fn note(&self, text: &str) {
-        self.line(&format!("           ! {text}"));
+        self.line(&format!("           ! {}", printable(text)));
     }
 
     fn line(&self, text: &str) {

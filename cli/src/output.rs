@@ -2,6 +2,7 @@
 
 use crate::exit::Failure;
 use console::Style;
+use rewind_core::printable_lines;
 use rewind_ui::{Document, render};
 use serde_json::{Value, json};
 use std::io::IsTerminal;
@@ -52,7 +53,8 @@ impl Output {
             // On standard output: a script finds one document there however the command ends.
             println!("{}", json!({ "error": failure.kind(), "message": failure.message() }));
         } else {
-            eprintln!("{} {}", Style::new().red().bold().for_stderr().apply_to("error:"), failure.message());
+            let message = printable_lines(failure.message());
+            eprintln!("{} {message}", Style::new().red().bold().for_stderr().apply_to("error:"));
         }
         failure.code()
     }

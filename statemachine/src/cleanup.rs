@@ -16,7 +16,7 @@ pub(crate) fn machine() -> Machine {
         title: "The clean-up of what recoveries kept",
         comment: "aurora-rewind, every hour: deletes what recoveries kept, once the time is past until which they \
                   kept it and nobody uses it: the fenced source, the safety clone, or the restored cluster of one that \
-                  failed. What had clients gets a final snapshot, and people are told. It takes no input. docs/adr/0019-clean-up.md says when it does nothing.",
+                  failed or was stopped. Each gets a final snapshot, and people are told. It takes no input. docs/adr/0019-clean-up.md says when it does nothing.",
         states: states(),
     }
 }
@@ -122,7 +122,7 @@ fn states() -> Vec<State> {
             .fails_to("ConcludeFailed"),
         clean_up("CleanUp", "delete")
             .comment(
-                "Deletes the instances, then the cluster, into a final snapshot if it had clients, under the lease. It checks \
+                "Deletes the instances, then the cluster, into a final snapshot, under the lease. It checks \
                  all but the records again first, and tags and table before every change. It is called until the \
                  cluster is gone.",
             )
@@ -134,7 +134,7 @@ fn states() -> Vec<State> {
         State::choice("IsDeleted")
             .comment(
                 "Gives up after two hours: the next execution finds a deletion that is under way. There is no \
-                 snapshot of a restored cluster that never had clients, and if somebody else deleted the cluster.",
+                 snapshot if somebody else deleted the cluster.",
             )
             .when_with(
                 "$deletion.done = true",
@@ -145,7 +145,7 @@ fn states() -> Vec<State> {
                         "$item.cluster & ' (' & ($item.kind = 'safetyClone' ? 'the safety clone' : $item.kind = 'restored' ? 'the restored cluster' : 'the source') & ' \
                          of recovery ' & $item.recoveryId & ') was kept until ' & $item.keepUntil & ', and nobody \
                          used it: ' & $string($deletion.status) & ($type($deletion.snapshot) = 'string' ? '; its \
-                         automated backups are kept as long as they would have been; the recovery cannot be undone \
+                         automated backups are kept as long as they would have been; the recovery cannot be ' & ($item.kind = 'restored' ? 'resumed' : 'undone') & ' \
                          any more; to have the data again: aws rds restore-db-cluster-from-snapshot \
                          --snapshot-identifier ' & $deletion.snapshot & ' …; to be rid of it: aws rds \
                          delete-db-cluster-snapshot --db-cluster-snapshot-identifier ' & $deletion.snapshot : '')",

@@ -211,6 +211,7 @@ fn states() -> Vec<State> {
             .inputs(["restored"])
             // A person has decided, whatever was written since.
             .input_as("writes", "null")
+            .input_as("holder", "$undo.id")
             .timeout(timeouts::FENCE_SOURCE)
             .next("UndoSwapDns")
             .bugs_to("ConcludeNeedsOperator")
@@ -234,10 +235,28 @@ fn states() -> Vec<State> {
             )
             .timeout(timeouts::FENCE_SOURCE)
             .keeps_what_was_undone()
-            .next("RecordUndone")
+            .next("UndoFinish")
             // Not to UndoFenceRestored: the records point at the source by then, and opening the restored cluster as
             // well could make a second writer.
             .fails_to("ConcludeNeedsOperator"),
+        State::undo("UndoFinish", "Finish")
+            .progress("takes the tags of a kept cluster off the source")
+            .comment(
+                "The source is live again. A tag that is left harms nobody, because the clean-up goes by the record as well: a \
+                 failure here stops nothing.",
+            )
+            .timeout(45)
+            .keeps_what_was_undone()
+            .next("RecordUndone")
+            .catch(
+                &ANY,
+                vec![set(
+                    "undone",
+                    "$append($undone, ['the tags aurora-rewind:fenced-by and aurora-rewind:keep-until of ' & $plan.cluster & ' \
+                     could not be taken off: ' & $string($states.errorOutput.Error)])",
+                )],
+                "RecordUndone",
+            ),
         State::undo("UndoFenceRestored", "FenceSource")
             // Giving up would leave clients locked out.
             .waits_an_hour()

@@ -34,13 +34,16 @@ class Postgres:
     closed = "pg_hba.conf"
     no_database = 'database "shop" does not exist'
     no_table = '"ordres" does not exist'
-    read_only = "read-only transaction"
-    writing_check = "SELECT noted('by a check')"
-    refused_checks = (writing_check, "DELETE FROM orders RETURNING 1")
-    # The function of that check, which writes; and one of its name that does not.
+    # Checks that would act, and why they are refused.
+    refused_checks = (
+        ("SELECT noted('by a check')", "it calls public.noted"),
+        ("SELECT pg_terminate_backend(pid) FROM pg_stat_activity", "it calls pg_terminate_backend"),
+        ("SELECT pg_drop_replication_slot('any')", "it calls pg_drop_replication_slot"),
+        ("DELETE FROM orders RETURNING 1", "read-only transaction"),
+    )
+    # The function of the first, which writes.
     noting = """CREATE FUNCTION noted(n text) RETURNS int LANGUAGE plpgsql AS
          $$ BEGIN INSERT INTO audit.log (what) VALUES (n); RETURN 1; END $$"""
-    not_noting = "CREATE OR REPLACE FUNCTION noted(n text) RETURNS int LANGUAGE sql AS 'SELECT 1'"
 
     class Session(psycopg.Connection):
         """A session, autocommit."""
@@ -181,12 +184,14 @@ class MySql:
     closed = "Lost connection"
     no_database = "Unknown database 'shop'"
     no_table = "ordres' doesn't exist"
-    read_only = "READ ONLY transaction"
-    writing_check = "SELECT noted('by a check')"
-    refused_checks = (writing_check,)
+    refused_checks = (
+        ("SELECT noted('by a check')", "it calls noted"),
+        ("SELECT lambda_sync('arn:of:a-function', '{}')", "FUNCTION shop.lambda_sync does not exist"),
+        ("SELECT get_lock('any', 0)", "it calls get_lock"),
+        ("SELECT count(*) FROM orders INTO OUTFILE '/tmp/rows'", "INTO"),
+    )
     noting = """CREATE FUNCTION noted(n text) RETURNS int MODIFIES SQL DATA
          BEGIN INSERT INTO audit.log (what) VALUES (n); RETURN 1; END"""
-    not_noting = ("DROP FUNCTION noted", "CREATE FUNCTION noted(n text) RETURNS int DETERMINISTIC RETURN 1")
 
     class Session(pymysql.connections.Connection):
         """A session, autocommit, that speaks as psycopg's does."""

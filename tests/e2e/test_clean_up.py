@@ -14,7 +14,7 @@ from checks import contains, same_path, wait_until
 from cluster import UTC, Cluster, iso
 from engines import MYSQL, POSTGRES
 from recovery import IN_PLACE, WITHOUT_APPROVAL, Recovery, seconds, undo
-from shop import create_shop, difference, everything
+from shop import create_shop, difference, everything, settled_shop
 from subscriber import Subscriber
 
 FIND = ["Begin", "FindDue", "IsAnyDue"]
@@ -135,19 +135,19 @@ def own_password(new):
     new.wait_available()
 
 
-def restored(stack, name, snapshot, password):
+def restored(stack, name, snapshot, password, engine=POSTGRES):
     """A cluster with what is in the snapshot, opened: it was fenced when it was taken."""
     stack.rds.restore_db_cluster_from_snapshot(
-        DBClusterIdentifier=name, SnapshotIdentifier=snapshot, Engine=POSTGRES.api, VpcSecurityGroupIds=stack.app_groups
+        DBClusterIdentifier=name, SnapshotIdentifier=snapshot, Engine=engine.api, VpcSecurityGroupIds=stack.app_groups
     )
     stack.rds.create_db_instance(
-        DBInstanceIdentifier=f"{name}-1", DBClusterIdentifier=name, DBInstanceClass="db.r6g.large", Engine=POSTGRES.api
+        DBInstanceIdentifier=f"{name}-1", DBClusterIdentifier=name, DBInstanceClass="db.r6g.large", Engine=engine.api
     )
-    again = Cluster(stack, name, POSTGRES, password)
+    again = Cluster(stack, name, engine, password)
     stack.on_success(again.delete)
     again.wait_available()
-    with again.connect(POSTGRES.maintenance) as session:
-        POSTGRES.reopen(session, [])
+    with again.connect(engine.maintenance) as session:
+        engine.reopen(session, [])
     return again
 
 
@@ -176,6 +176,37 @@ def test_safety_clone_stays_while_it_is_used_then_goes_though_protected(stack):
     assert cluster.value("SELECT count(*) FROM orders", host=cluster.record) == 4000, "rows of the cluster itself"
 
 
+def test_restored_cluster_that_people_took_live_stays_while_protected_then_goes_into_a_snapshot(stack, engine):
+    name = f"e2e-live-{engine.name}"
+    cluster = settled_shop(stack, name, engine=engine)
+    target = cluster.mistake("DELETE FROM orders")
+    run = Recovery.of(cluster, iso(target), dns=cluster.dns())
+    run.approval()
+    # Stopped by hand, and the application led there by its configuration: no record, and no session at the moment.
+    stack.states.stop_execution(executionArn=run.arn)
+    run.release_lease()
+    kept = Cluster(stack, f"{name}-r", engine, cluster.password)
+    kept.sql("INSERT INTO customers (name) VALUES ('written by hand')")
+    content = everything(kept)
+    protect = lambda on: stack.rds.modify_db_cluster(DBClusterIdentifier=kept.name, DeletionProtection=on, ApplyImmediately=True)
+    protect(True)
+    kept.wait_available()
+    with only_kept_cluster(stack, kept.name):
+        CleanUp(stack, NOTHING_DUE)  # until the recovery must be over, and a day longer
+        expire(stack, kept.name)
+        contains(CleanUp(stack, KEPT).why(), "deletion protection, which only a person takes off")
+        assert kept.describe()["DeletionProtection"], "its protection was taken off"
+        protect(False)
+        kept.wait_available()
+        CleanUp(stack, DELETED)
+    snapshot = into_a_snapshot(stack, run, kept.name)
+    pages = stack.rds.get_paginator("describe_db_cluster_parameter_groups").paginate()
+    groups = [group["DBClusterParameterGroupName"] for page in pages for group in page["DBClusterParameterGroups"]]
+    assert f"{kept.name}-jobs-held" not in groups, "the parameter group of a cluster that is gone"
+    again = restored(stack, f"{name}-again", snapshot, cluster.password, engine)
+    assert difference(everything(again), content) == "", "the data in the snapshot"
+
+
 def test_source_stays_while_somebody_is_on_it_and_after_an_undo(stack):
     cluster = create_shop(stack, "e2e-my-back", engine=MYSQL)
     content = everything(cluster)
@@ -189,6 +220,9 @@ def test_source_stays_while_somebody_is_on_it_and_after_an_undo(stack):
         ended = undo(stack, run.id)
         assert ended["status"] == "SUCCEEDED", f"taking it back: {ended.get('cause')}"
         CleanUp(stack, NOTHING_DUE)
+    marks = {tag["Key"] for tag in cluster.describe()["TagList"]}
+    marks |= {tag["Key"] for instance in stack.instances(cluster.name) for tag in instance["TagList"]}
+    assert not {mark for mark in marks if mark.startswith("aurora-rewind:")}, f"the tags of the live source {marks}"
     assert stack.records()[cluster.record] == (cluster.endpoint, 1), "the record"
     assert difference(everything(cluster, cluster.record), content) == "", "the source's data, by name"
 

@@ -54,7 +54,7 @@ def test_each_function_killed_once_after_its_change_does_nothing_twice(stack, ki
     with (
         kills.at("Action=RestoreDBClusterToPointInTime", new, when="after") as restore,
         kills.at("Action=CreateDBInstance", new, when="after") as create,
-        kills.at("UpdateItem", f"fence#{cluster.name}-", when="after") as noted,
+        kills.at("TransactWriteItems", f"fence#{cluster.name}-", when="after") as noted,
         kills.at("POST", "/rrset", cluster.record, when="after") as swap,
     ):
         output = start(cluster, target).recovered(WITHOUT_APPROVAL, timeout=240)

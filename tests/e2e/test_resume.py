@@ -2,6 +2,10 @@
 terminal, from chat and by an event; and refused wherever that cluster is not the right one.
 """
 
+import time
+
+import pytest
+
 from bus import Bus, Requested
 from checks import contains, wait_until
 from cluster import Cluster, iso
@@ -12,9 +16,11 @@ from stages import DONE, FENCE, REWIND, stage
 from test_cli import Terminal
 
 RIGHT = [{"name": "orders are back", "database": "shop", "sql": "SELECT count(*) FROM orders", "expect": "4000"}]
-READ = ["Begin", "IsLeaseNeeded", "ReadResumed", "ReadResumedFence", "IsResumedOver"]
+BEGIN = ["Begin", "IsLeaseNeeded", "ReadResumed", "IsResumedOver"]
+FENCE_READ = ["ReadResumedFence", "IsLeaseToTakeOver", "IsLeaseNeeded"]
+READ = [*BEGIN, *FENCE_READ]
 # The execution is over, and its lease is still there.
-STOPPED = [*READ, "DescribeResumed", "IsLeaseToTakeOver", "IsLeaseNeeded"]
+STOPPED = [*BEGIN, "DescribeResumed", "IsFunctionPossiblyRunning", *FENCE_READ]
 ADOPTED = [
     "AcquireLease", *stage("plan", without=["Planned"]), "RecordResumed", *REWIND, "IsApprovalNeeded", *FENCE, *SWITCH, *DONE
 ]  # fmt: skip
@@ -73,6 +79,9 @@ def test_stopped_recovery_is_resumed_at_a_terminal_without_a_second_restore(stac
     again.failed(refused(STOPPED), "InvalidRequest", f"was adopted by {name}", f"resume {name}")
 
 
+BLOCKED = [*STOPPED, "AcquireLease", "ValidateWindow", "Preflight", "IsBlocked", *CONCLUDE]
+
+
 def refused(read):
     return [*read, "AcquireLease", "ValidateWindow", *CONCLUDE]
 
@@ -89,7 +98,7 @@ def test_wrong_check_costs_no_second_restore(stack, engine):
     assert "aurora-rewind:keep-until" in tags(stack, f"{cluster.name}-r"), "until when the cluster is kept"
 
     again = Recovery(stack, {"cluster": cluster.name, "resume": earlier.id, "checks": RIGHT})
-    again.recovered([*READ, "IsLeaseNeeded", *ADOPTED])
+    again.recovered([*READ, *ADOPTED])
     assert stack.describe(f"{cluster.name}-r")["DbClusterResourceId"] == kept["DbClusterResourceId"], "it was restored again"
     assert "aurora-rewind:keep-until" not in tags(stack, f"{cluster.name}-r"), "the cluster with the traffic may be deleted"
     assert cluster.value("SELECT count(*) FROM orders", host=cluster.record) == 4000, "the rows by name"
@@ -113,6 +122,21 @@ def test_resumed_recovery_is_resumed_and_one_that_runs_is_not(stack):
     last = Recovery(stack, {"cluster": cluster.name, "resume": second.id, "approval": "none"})
     last.recovered([*STOPPED, *ADOPTED])
     assert cluster.value("SELECT count(*) FROM orders", host=cluster.record) == 4000, "the rows by name"
+
+
+@pytest.mark.slow
+def test_function_that_outlives_its_stopped_execution_is_waited_for_and_its_fence_is_seen(stack):
+    cluster = settled_shop(stack, "e2e-resume-fence")
+    target = cluster.mistake("DELETE FROM orders")
+    earlier = Recovery.of(cluster, iso(target), dns=cluster.dns(), checks=RIGHT, approval="none")
+    earlier.reaches("FenceSource")
+    # Step Functions ends the execution, and not the function.
+    stack.states.stop_execution(executionArn=earlier.arn)
+    path = [*BEGIN, "DescribeResumed", "IsFunctionPossiblyRunning", "WaitForStopped", *FENCE_READ, "AcquireLease", "ReadLease"]
+    run = Recovery(stack, {"resume": earlier.id, "cluster": cluster.name})
+    run.failed([*path, *CONCLUDE_WITHOUT_LEASE], "LeaseHeld", f"recovery {earlier.id} holds", timeout=260, lease=earlier.id)
+    assert cluster.groups == sorted(stack.fence_groups), "the fence that the function closed by itself"
+    assert "fence" in stack.item(f"fence#{earlier.id}"), "the record of that fence"
 
 
 def test_cluster_of_a_source_that_was_created_anew_is_not_adopted(stack):
@@ -156,3 +180,48 @@ def test_what_is_in_use_is_not_adopted(stack):
     stack.change_record("UPSERT", cluster.record, kept.endpoint, 1)
     run = Recovery(stack, {"resume": earlier.id, "cluster": cluster.name, "dns": []})
     run.failed(refused(STOPPED), "InvalidRequest", f"{kept.name} is in use: {cluster.record} leads to {kept.endpoint}")
+
+
+def test_cluster_that_clients_are_on_is_not_adopted(stack, engine):
+    cluster = settled_shop(stack, f"e2e-resume-busy-{engine.name}", engine=engine)
+    earlier = stopped(cluster)
+    kept = Cluster(stack, f"{cluster.name}-r", engine, cluster.password)
+    # By its address and without a record, as an application is led there by hand.
+    with kept.connect():
+        run = Recovery(stack, {"resume": earlier.id, "cluster": cluster.name})
+        run.failed(BLOCKED, "InvalidRequest", f"the restored cluster is in use: {engine.user} in shop", "[restored-in-use]")
+    assert tags(stack, kept.name)["aurora-rewind:recovery"] == earlier.id, "whose the cluster is"
+
+
+def test_rejected_resume_keeps_a_cluster_in_use_and_what_people_asked_for(stack):
+    cluster = settled_shop(stack, "e2e-resume-no")
+    earlier = stopped(cluster)
+    kept = Cluster(stack, f"{cluster.name}-r", cluster.engine, cluster.password)
+    # Set when it was restored: nobody has to set it for a recovery that is stopped.
+    set_by_the_restore = tags(stack, kept.name)["aurora-rewind:keep-until"]
+    assert seconds(set_by_the_restore) > time.time() + 86400, "until when the cluster of a stopped recovery is kept"
+    later = "2031-01-01T00:00:00Z"
+    keep = [{"Key": "aurora-rewind:keep-until", "Value": later}]
+    stack.rds.add_tags_to_resource(ResourceName=kept.describe()["DBClusterArn"], Tags=keep)
+
+    second = Recovery(stack, {"cluster": cluster.name, "resume": earlier.id})
+    second.approval()
+    with kept.connect():
+        second.decide("rejected")
+        ended = second.wait()
+    assert (ended["status"], ended.get("error")) == ("FAILED", "NotApproved"), f"how it ended: {ended}"
+    contains(ended["cause"], "it is not deleted, though it was rejected", "in use: ", f"until {later}")
+    assert tags(stack, kept.name)["aurora-rewind:keep-until"] == later, "until when people asked to keep it"
+
+    # Nobody is on it any more, and what somebody has written there goes into a snapshot.
+    kept.sql("INSERT INTO audit.log (what) VALUES ('by hand')")
+    third = Recovery(stack, {"cluster": cluster.name, "resume": second.id})
+    third.approval()
+    third.decide("rejected")
+    ended = third.wait()
+    snapshot = f"{kept.name}-final-{third.id}"[:63]
+    contains(ended["cause"], f"is being deleted, into the snapshot {snapshot}")
+    assert stack.describe(kept.name) is None, "the rejected cluster"
+    (found,) = stack.rds.describe_db_cluster_snapshots(DBClusterIdentifier=kept.name)["DBClusterSnapshots"]
+    assert (found["DBClusterSnapshotIdentifier"], found["Status"]) == (snapshot, "available"), "the final snapshot"
+    stack.on_success(lambda: stack.rds.delete_db_cluster_snapshot(DBClusterSnapshotIdentifier=snapshot))

@@ -33,6 +33,7 @@ class Elsewhere:
     def __init__(self, stack, admits=WITHOUT):
         self.stack, zone = stack, f"arn:aws:route53:::hostedzone/{stack.zone}"
         reads = {"Effect": "Allow", "Action": "route53:ListResourceRecordSets", "Resource": zone}
+        lists = {"Effect": "Allow", "Action": "route53:ListHostedZones", "Resource": "*"}
         # AWS asks about the change; ministack asks about everything.
         asks = {"Effect": "Allow", "Action": "route53:GetChange", "Resource": "*"}
         moves = {
@@ -46,7 +47,7 @@ class Elsewhere:
             },
         }
         self.moving = self.role(admits, MOVES, reads, moves)
-        self.reading = self.role(admits, [stem for stem in [*ASKING, "FindRecords"] if stem not in MOVES], reads, asks)
+        self.reading = self.role(admits, [stem for stem in [*ASKING, "FindRecords"] if stem not in MOVES], reads, lists, asks)
         self.functions = {stem: self.copy(stem) for stem in ASKING}
         self.machine = machine_with(stack, f"{WITHOUT}zones-{self.moving.split('/')[-1]}", self.functions)
 
@@ -118,7 +119,7 @@ def test_records_are_moved_and_looked_for_by_the_role_of_the_other_account(stack
     # The session bears the function's name.
     by = {stem: {d["action"] for d in of_route53 if d["principal"].endswith(arn.split(":")[-1])} for stem, arn in elsewhere.functions.items()}
     listing = {"route53:ListResourceRecordSets"}
-    assert by == { "ValidateWindow": listing, "ConfirmApproval": listing, "SwapDns": listing | {CHANGES}, "AwaitRewind": {"route53:GetChange"}, "FindRecords": listing, }, (
+    assert by == { "ValidateWindow": listing | {"route53:ListHostedZones"}, "ConfirmApproval": listing, "SwapDns": listing | {CHANGES}, "AwaitRewind": {"route53:GetChange"}, "FindRecords": listing, }, (
         "what each function called by the role"
     )
     assumed = [d for d in calls if d["action"] == "sts:AssumeRole"]

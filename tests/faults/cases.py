@@ -182,7 +182,7 @@ class Run:
         for group in [] if clusters else ground.parameter_groups():
             if group not in told:
                 yield f"the parameter group {group} is left, and nobody is told of it"
-        if (end, left) in KEPT_ENDS and self.new in clusters and (self.case.state, self.case.fault) != ("KeepRestored", "fails"):
+        if (end, left) in KEPT_ENDS and self.new in clusters:
             if "aurora-rewind:keep-until" not in {tag["Key"] for tag in self.stack.describe(self.new)["TagList"]}:
                 yield "the restored cluster has no tag that says until when it is kept"
             if self.flow.request.get("dns") != [] and f"rewind resume {self.name}" not in told:

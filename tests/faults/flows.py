@@ -83,11 +83,11 @@ FLOWS = [
     Flow("restore, none, late writer", REWIND, "another instance than the planned one becomes the writer", "Recovered",
          ("writer",), request={"dns": []}, late_writer=True),
     Flow("restore, dns, rejected", REWIND, "the same, and a person says no", "NothingChanged",
-         ("instances undo", "restore undo", "jobs undo"), decision="rejected", engine="mysql"),
+         ("rejection undo", "instances undo", "restore undo", "jobs undo"), decision="rejected", engine="mysql"),
     Flow("restore, dns, moved back", REWIND, "the records move, a name leads elsewhere, and they are moved back", "RolledBack",
-         ("cutover undo", "fence undo", "keep undo"), without=("ReadRecords", "LiftRestoredFence"), hidden=True),
+         ("cutover undo", "fence undo", "keep undo"), without=("ReadRecords", "LiftRestoredFence", "OpenRestored"), hidden=True),
     Flow("restore, dns, not moved", REWIND, "the records can't be moved", "NothingChanged",
-         ("fence undo", "keep undo"), ("ReadRecords",), leading={"SwapDns": "fails"}),
+         ("fence undo", "keep undo"), ("ReadRecords", "OpenRestored"), leading={"SwapDns": "fails"}),
     Flow("restore, dns, to a person", REWIND, "a name leads elsewhere, and the restored cluster can't be fenced", "NeedsOperator",
          states=("LiftRestoredFence",), hidden=True, leading={"FenceRestored": "fails"}),
     Flow("in place", REWIND, "by Backtrack, with a safety clone", "Recovered",
@@ -199,6 +199,7 @@ RULES = {
     "restore, dns, with events": {**dict.fromkeys(("scheduler", "jobs"), KEPT), "release": RECOVERED},
     "restore, none, late writer": {"writer": ("Recovered", RESTORED)},
     "restore, dns, rejected": {
+        "rejection undo": KEPT,
         **dict.fromkeys(("instances undo", "restore undo"), ("NeedsOperator", "what is left of the restored cluster")),
         # A parameter group that is left over harms nobody.
         "jobs undo": UNCHANGED,
@@ -210,6 +211,8 @@ RULES = {
     },
     "restore, dns, not moved": {
         **dict.fromkeys(("cutover undo", "fence undo"), ("NeedsOperator", RESTORED)),
+        # It stays fenced, and people are told so.
+        "OpenRestored": KEPT,
         "keep undo": KEPT,
     },
     "restore, dns, to a person": {"cutover undo": ("NeedsOperator", RESTORED)},
@@ -226,6 +229,8 @@ RULES = {
     "undo": {
         UNDO: ("NeedsOperator", RESTORED),
         "FenceRestored": ("NothingChanged", SOURCE),
+        # Its tags mean nothing on a source that has its traffic.
+        "UndoFinish": ("Undone", RESTORED),
         ("UndoSwapDns", "fails"): ("NeedsOperator", SOURCE),
     },
     "undo that fails": {UNDO: ("NeedsOperator", RESTORED)},

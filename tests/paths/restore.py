@@ -7,8 +7,8 @@ from scenario import (
     PASSING, REFUSED, REQUEST, ROLLED_BACK, SUCCESS, SWITCH, WITH_APPROVAL, Scenario, always, attempts, away, passing, up_to,
 )  # fmt: skip
 from stages import (
-    APPROVE, ASK, CONFIRM, DELETED, DONE, KEEP, KEPT, KEPT_OR_NOT, MOVE_BACK, PUT_BACK, READ_RECORDS, RELEASE, REWIND,
-    START, UNCONFIRMED, UNDO_FENCE, UNDO_RESTORE, UNTOUCHED, steps,
+    APPROVE, ASK, CONFIRM, DELETED, DONE, INSPECT, KEEP, KEPT, KEPT_OR_NOT, MOVE_BACK, NOT_MOVED, PUT_BACK, READ_RECORDS,
+    REJECTED, RELEASE, REWIND, START, UNCONFIRMED, UNDO_FENCE, UNDO_RESTORE, UNTOUCHED, steps,
 )  # fmt: skip
 
 # What is undone after a failure of each step, before the end.
@@ -19,7 +19,7 @@ UNDONE_AFTER = {
     "AwaitRewind": DELETED,
     **dict.fromkeys(steps("scheduler", "instances", "jobs", "verify"), KEPT),
     "FenceSource": UNDO_FENCE + KEEP,
-    "SwapDns": READ_RECORDS + UNDO_FENCE + KEEP,
+    "SwapDns": READ_RECORDS + NOT_MOVED + KEEP,
 }
 # What follows a failure after the records have moved: nothing is undone, and people are told.
 TOLD_AFTER = {
@@ -41,6 +41,7 @@ BLOCKING = {
     "findings": [{"severity": "blocking", "code": "secret-plain-text", "what": "it is no JSON", "fix": "write JSON"}],
     "blocking": "it is no JSON [secret-plain-text]: write JSON; nothing was changed",
 }
+IN_USE = {"findings": [], "blocking": "app in shop [restored-in-use]: end that"}
 READER = {"what": "reader my-aurora-cluster-2", "source": "db.r6g.large", "restored": "not made", "todo": "add it"}
 NEW = "my-aurora-cluster-rewind-20261123-103000"
 IS_KEPT = f"the restored cluster {NEW} is kept with its instances until 2026-11-24T10:50:00Z"
@@ -74,7 +75,7 @@ def scenarios():
         ),
         Scenario(
             "rejected",
-            START + REWIND + REFUSED + DELETED + NOTHING_CHANGED,
+            START + REWIND + REFUSED + REJECTED + NOTHING_CHANGED,
             "NotApproved",
             [
                 "ana rejected it: not on a Friday",
@@ -84,6 +85,22 @@ def scenarios():
             request=WITH_APPROVAL,
             decide=(1, {"decision": "rejected", "by": "ana", "comment": "not on a Friday"}),
         ),
+        *[
+            Scenario(
+                f"rejected, and the restored cluster {case}",
+                START + REWIND + REFUSED + path + KEEP + NOTHING_CHANGED,
+                "NotApproved",
+                ["ana rejected it", f"it is not deleted, though it was rejected: {why}", IS_KEPT],
+                request=WITH_APPROVAL,
+                decide=(1, {"decision": "rejected", "by": "ana"}),
+                script={"InspectRestored": [entry]},
+                calls={"UndoAddInstances": 0, "UndoStartRestore": 0, "KeepRestored": 1},
+            )
+            for case, entry, why, path in [
+                ("is in use", {"answer": IN_USE}, "app in shop [restored-in-use]", INSPECT),
+                ("cannot be inspected", always("RewindFailed", "no login")[0], "who uses it could not be seen: ", INSPECT[:-1]),
+            ]
+        ],
         Scenario(
             "a decision that is none moves nothing, and deletes nothing",
             START + REWIND + REFUSED + KEPT + NOTHING_CHANGED,
@@ -285,7 +302,7 @@ def scenarios():
             "traffic went back and the tag cannot be set",
             up_to("ConfirmCutover") + MOVE_BACK + KEEP + ROLLED_BACK,
             "RecordChanged",
-            ["nothing deletes it by itself, because it could not be tagged: no luck [RewindFailed in KeepRestored]"],
+            ["because an earlier one could not be set: no luck [RewindFailed in KeepRestored]"],
             script=ELSEWHERE | {"KeepRestored": always("RewindFailed", "no luck")},
         ),
         Scenario(
@@ -389,12 +406,35 @@ def scenarios():
         ),
         Scenario(
             "the move was not answered, and nothing had moved",
-            up_to("SwapDns") + READ_RECORDS + UNDO_FENCE + KEEP + NOTHING_CHANGED,
+            up_to("SwapDns") + READ_RECORDS + NOT_MOVED + KEEP + NOTHING_CHANGED,
             "OutcomeUnknown",
             [IS_KEPT],
             script={"SwapDns": always("OutcomeUnknown")} | records("planned"),
-            calls={"SwapDns": 2, "FenceRestored": 0, "UndoSwapDns": 0},
+            calls={"SwapDns": 2, "FenceRestored": 1, "UndoSwapDns": 0, "UndoFenceRestored": 1},
         ),
+        Scenario(
+            "the move was not answered, nothing had moved, and the restored cluster stays fenced",
+            up_to("SwapDns") + READ_RECORDS + NOT_MOVED + KEEP + NOTHING_CHANGED,
+            "OutcomeUnknown",
+            [IS_KEPT],
+            script={"SwapDns": always("OutcomeUnknown"), "UndoFenceRestored": always("RewindFailed")} | records("planned"),
+        ),
+        *[
+            Scenario(
+                f"the move was not answered, all records are {state}, and clients wrote: a person is called",
+                up_to("SwapDns") + READ_RECORDS + [*UNTOUCHED, "LiftRestoredFence", *NEEDS_OPERATOR],
+                "OutcomeUnknown",
+                [
+                    f"now: {state}, the source my-aurora-cluster is fenced",
+                    f"{NEW} may have had clients before somebody moved the records back: its count of writes was 7",
+                    "rewind undo the-move-was-not-answered",
+                ],
+                script={"SwapDns": always("OutcomeUnknown")} | records(state) | fenced(False, "its count of writes was 7"),
+                calls={"UndoFenceSource": 0, "UndoSwapDns": 0, "KeepRestored": 0},
+                lease_stays=True,
+            )
+            for state in ["planned", "elsewhere"]
+        ],
         Scenario(
             "the move was not answered, and all records had moved: the cutover goes on",
             up_to("SwapDns") + READ_RECORDS + SUCCESS[SUCCESS.index("AwaitInSync") :],
@@ -454,7 +494,7 @@ def scenarios():
             up_to("Verify") + KEPT + NOTHING_CHANGED,
             "VerificationFailed",
             [
-                f"the restored cluster {NEW} is kept with its instances, and nothing deletes it by itself",
+                f"the restored cluster {NEW} is kept with its instances until the time in its tag aurora-rewind:keep-until",
                 "no luck [Unavailable in KeepRestored]",
                 "rewind resume the-tag-cannot-be-set",
             ],
@@ -562,7 +602,7 @@ def scenarios():
         )
     )
     # Undos that fail in turn, on the way on which a recovery comes to them.
-    rejected = START + REWIND + REFUSED + DELETED
+    rejected = START + REWIND + REFUSED + REJECTED
     for undo, whole, script, extra in [
         ("UndoFenceSource", up_to("SwapDns") + UNDONE_AFTER["SwapDns"], {"SwapDns": always("RewindFailed", "not there")}, {}),
         *[
@@ -714,7 +754,7 @@ def scenarios():
     found.append(
         Scenario(
             "the deletion is overdue",
-            START + REWIND + REFUSED + [state for state in DELETED if state != "UndoHoldJobs"] + NEEDS_OPERATOR,
+            START + REWIND + REFUSED + [state for state in REJECTED if state != "UndoHoldJobs"] + NEEDS_OPERATOR,
             "NotApproved",
             ["then undoing failed:", "was still being deleted after 2 hours"],
             script={"AwaitDeletion": [not_done]},

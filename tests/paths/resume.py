@@ -10,14 +10,17 @@ from scenario import BUG_BEFORE_CHANGE, MACHINE, NOTHING_CHANGED, Scenario, alwa
 from stages import DONE, REWIND, between, stage
 
 # Read before the lease, and once more asked whether one is needed.
-READ = ["Begin", "IsLeaseNeeded", "ReadResumed", "ReadResumedFence", "IsResumedOver"]
-STOPPED = [*READ, "DescribeResumed", "IsLeaseToTakeOver", "IsLeaseNeeded"]
+BEGIN = ["Begin", "IsLeaseNeeded", "ReadResumed", "IsResumedOver"]
+FENCE = ["ReadResumedFence", "IsLeaseToTakeOver", "IsLeaseNeeded"]
+READ = [*BEGIN, *FENCE]
+ASKED = [*BEGIN, "DescribeResumed", "IsFunctionPossiblyRunning", *FENCE]
+STOPPED = [*BEGIN, "DescribeResumed", "IsFunctionPossiblyRunning", "WaitForStopped", *FENCE]
 PLANNED = ["AcquireLease", *stage("plan", without=["Planned"])]
 ADOPTED = [*PLANNED, "RecordResumed", *REWIND, *DONE]
 HELD = ["AcquireLease", "ReadLease", *NOTHING_CHANGED]
 HELD.remove("ReleaseLeaseAfterFailure")  # it is the other's
 DRY = between("plan", "ValidateWindow", "Planned")
-UNKNOWN = [*READ, "IsLeaseNeeded", "ValidateWindow", *NOTHING_CHANGED]
+UNKNOWN = [*READ, "ValidateWindow", *NOTHING_CHANGED]
 UNKNOWN.remove("ReleaseLeaseAfterFailure")  # without a cluster there is none
 
 CHECKS = [{"name": "a", "database": "d", "sql": "SELECT 1", "expect": "1"}]
@@ -52,7 +55,7 @@ def record(name, earlier, **but):
 
 
 class Resume(Scenario):
-    """A resume, and what the earlier recovery is: attributes of its record, `stopped`, `running`, or nothing."""
+    """A resume, and what the earlier recovery is: attributes of its record, how it was stopped, `running`, or nothing."""
 
     def __init__(self, name, path, *rest, earlier, merged=None, resumed=None, **more):
         super().__init__(f"resume: {name}", path, *rest, **more)
@@ -69,26 +72,26 @@ def ways():
         "approval": "none", "dryRun": False,
     }  # fmt: skip
     read = {
-        "state": "NothingChanged", "status": None, "hasRequest": True, "sourceFenced": False, "restoredFenced": False,
-        "cleanedUp": False, "asked": {"cluster": None, "to": None, "newCluster": None, "strategy": None},
+        "state": "NothingChanged", "status": None, "hasRequest": True, "fence": "none", "restoredFence": "none",
+        "watchEnded": False, "asked": {"cluster": None, "to": None, "newCluster": None, "strategy": None},
     }  # fmt: skip
     yield Resume(
-        "the earlier request is followed", [*READ, "IsLeaseNeeded", *ADOPTED], earlier={}, request={}, merged=merged, resumed=read
+        "the earlier request is followed", [*READ, *ADOPTED], earlier={}, request={}, merged=merged, resumed=read
     )
     given = {"cluster": "Other", "to": "latest", "checks": [], "keepSource": None, "approvalTimeout": "2h"}
     yield Resume(
         "a field that is given overrides, and null takes one away",
-        [*READ, "IsLeaseNeeded", *ADOPTED],
-        earlier={"fence": "{}", "cleanUp": "{}", "fenceRestored": "{}"},
+        [*READ, *ADOPTED],
+        earlier={"fence": "{}", "cleanUp": "{}", "fenceRestoredLiftedAt": TARGET, "fenceWatchEndedAt": TARGET},
         request=given,
         merged={name: value for name, value in merged.items() if name != "keepSource"} | {"checks": [], "approvalTimeout": "2h"},
         resumed=read
-        | {"sourceFenced": True, "restoredFenced": True, "cleanedUp": True}
+        | {"fence": "up", "restoredFence": "lifted", "watchEnded": True}
         | {"asked": read["asked"] | {"cluster": "Other", "to": "latest"}},
     )
     yield Resume(
         "a dry run takes no lease and writes nothing",
-        [*READ, "IsLeaseNeeded", *DRY],
+        [*READ, *DRY],
         earlier={},
         request={"dryRun": True},
         merged=merged | {"dryRun": True},
@@ -96,7 +99,7 @@ def ways():
     )
     yield Resume(
         "a record of an earlier version has no request",
-        [*READ, "IsLeaseNeeded", *ADOPTED],
+        [*READ, *ADOPTED],
         earlier={"request": None},
         request={"approval": "none"},
         merged={
@@ -106,7 +109,7 @@ def ways():
     )  # fmt: skip
     yield Resume(
         "a record that cannot be marked hides nothing",
-        [*READ, "IsLeaseNeeded", *ADOPTED],
+        [*READ, *ADOPTED],
         earlier={},
         request={},
         mocked={"RecordResumed": "DynamoDB.ConditionalCheckFailedException"},
@@ -118,8 +121,24 @@ def leases():
     yield Resume(
         "one that was stopped leaves its lease", [*STOPPED, *ADOPTED], earlier="stopped", request={"approval": "none", "dns": []}
     )  # fmt: skip
+    # What it had called may run on, so that is waited for; while people are asked nothing runs that changes anything.
     yield Resume(
-        "one that runs keeps its lease", [*STOPPED, *HELD], "LeaseHeld", ["rewind resume"], earlier="running", request={},
+        "one that was stopped while people were asked is not waited for", [*ASKED, *ADOPTED], earlier="asked",
+        request={"approval": "none", "dns": []},
+    )  # fmt: skip
+    yield Resume(
+        "a dry run waits for nobody", [*ASKED, *DRY], earlier="stopped", request={"dryRun": True}, lease_stays=True, recorded=False
+    )  # fmt: skip
+    yield Resume(
+        "one that lifted its fence and could not record its end leaves its lease", [*STOPPED, *ADOPTED], earlier="lifted",
+        request={"approval": "none", "dns": []},
+    )  # fmt: skip
+    yield Resume(
+        "one whose fence a person lifted keeps its lease", [*STOPPED, *HELD], "LeaseHeld", earlier="lifted by hand", request={},
+        lease_stays=True, recorded=False,
+    )  # fmt: skip
+    yield Resume(
+        "one that runs keeps its lease", [*ASKED, *HELD], "LeaseHeld", ["rewind resume"], earlier="running", request={},
         lease_stays=True, recorded=False,
     )  # fmt: skip
     # Its fence may be up: who deletes the item of the lease says that the source is in order.
@@ -129,7 +148,7 @@ def leases():
     )  # fmt: skip
     yield Resume(
         "without an answer of Step Functions the lease is respected",
-        [*READ, "DescribeResumed", "IsLeaseNeeded", *HELD],
+        [*BEGIN, "DescribeResumed", *FENCE, *HELD],
         "LeaseHeld",
         earlier="stopped",
         request={},
@@ -138,7 +157,7 @@ def leases():
         recorded=False,
     )
     yield Resume(
-        "another recovery has the lease by now", [*READ, "IsLeaseNeeded", *HELD], "LeaseHeld", ["the-other-one"], earlier={},
+        "another recovery has the lease by now", [*READ, *HELD], "LeaseHeld", ["the-other-one"], earlier={},
         request={}, held=True, lease_stays=True, recorded=False,
     )  # fmt: skip
 
@@ -156,11 +175,11 @@ def refused():
     ]:
         path = [state for state in path if state != "ReleaseLeaseAfterFailure"]
         yield Resume(
-            f"the record cannot be read: {error}", [*READ[:3], *path], error, earlier={}, request={},
+            f"the record cannot be read: {error}", [*BEGIN[:3], *path], error, earlier={}, request={},
             mocked={"ReadResumed": mocked}, recorded=False,
         )  # fmt: skip
         yield Resume(
-            f"the record of its fence cannot be read: {error}", [*READ[:4], *path], error, earlier={}, request={},
+            f"the record of its fence cannot be read: {error}", [*BEGIN, "ReadResumedFence", *path], error, earlier={}, request={},
             mocked={"ReadResumedFence": mocked}, recorded=False,
         )  # fmt: skip
 
@@ -191,6 +210,10 @@ def execution_of(deployment, name):
     return f"{deployment.arns[MACHINE].replace(':stateMachine:', ':execution:')}:{name}"
 
 
+# What the record of the earlier recovery's fence is.
+FENCED = {"fenced": "fence", "lifted": "fenceLiftedAt", "lifted by hand": "fenceLiftedAt"}
+
+
 def begin(deployment, scenario, name, earlier):
     """Runs a recovery up to the wait for people, and stops it there unless it shall go on running."""
     states = deployment.client("stepfunctions")
@@ -201,9 +224,16 @@ def begin(deployment, scenario, name, earlier):
     while "RequestApproval" not in [call["call"] for call in deployment.calls_of(earlier)]:
         assert time.monotonic() < deadline, "the earlier recovery never asked"
         time.sleep(0.2)
-    if scenario.earlier == "fenced":
-        fence = {"id": {"S": f"fence#{earlier}"}, "fence": {"S": "{}"}}
-        deployment.client("dynamodb").put_item(TableName=deployment.table, Item=fence)
+    table = deployment.client("dynamodb")
+    if scenario.earlier in FENCED:
+        fence = {"id": {"S": f"fence#{earlier}"}, FENCED[scenario.earlier]: {"S": "{}"}}
+        table.put_item(TableName=deployment.table, Item=fence)
+    attribute, value = {"asked": ("state", "AwaitingApproval"), "lifted": ("fenceWatchEndedAt", TARGET)}.get(scenario.earlier, (None, None))
+    if attribute:
+        table.update_item(
+            TableName=deployment.table, Key={"id": {"S": f"recovery#{earlier}"}}, UpdateExpression="SET #a = :v",
+            ExpressionAttributeNames={"#a": attribute}, ExpressionAttributeValues={":v": {"S": value}},
+        )  # fmt: skip
     if scenario.earlier != "running":
         states.stop_execution(executionArn=arn)
 

@@ -11,7 +11,7 @@ READ = ["Begin", "ReadRecovery", "IsUndoable"]
 STEPS = ["FenceRestored", "UndoSwapDns", "UndoFenceSource"]
 # Read once more under the lease.
 LEASES = ["AcquireLease", "AcquireRestoredLease"]
-SUCCESS = [*READ, *LEASES, *READ[1:], *STEPS, "RecordUndone", "ReleaseRestoredLease", "ReleaseLease", "Undone"]
+SUCCESS = [*READ, *LEASES, *READ[1:], *STEPS, "UndoFinish", "RecordUndone", "ReleaseRestoredLease", "ReleaseLease", "Undone"]
 REFUSED = ["ConcludeNothingChanged", "IsLeaseTaken", "NothingChanged"]
 ONE_RELEASED = ["ConcludeNothingChanged", "IsLeaseTaken", "ReleaseLeaseAfterFailure", "NothingChanged"]
 RELEASED = [*ONE_RELEASED[:2], "ReleaseRestoredLeaseAfterFailure", *ONE_RELEASED[2:]]
@@ -114,7 +114,9 @@ def problems_of_table(scenario, recovery, ended, before, after, lease):
                 yield f"the cause lacks {said!r}: {ended.get('cause')}"
     if scenario.end == "Undone" and ended["status"] == "SUCCEEDED":
         answer = json.loads(ended["output"])
-        undone = ["undid SwapDns", "undid FenceSource"]
+        marked = "UndoFinish" not in scenario.script
+        tags = f"the tags aurora-rewind:fenced-by and aurora-rewind:keep-until of {old} could not be taken off: RewindFailed"
+        undone = ["undid SwapDns", "undid FenceSource", "undid Finish" if marked else tags]
         expected = {
             "outcome": "Undone", "recoveryId": recovery, "undoId": f"{recovery}-undo", "by": scenario.request["by"],
             "cluster": old, "newCluster": f"{old}-rewind",
@@ -124,10 +126,10 @@ def problems_of_table(scenario, recovery, ended, before, after, lease):
                 {"name": f"{old}.example.com", "from": f"{old}-rewind.rds", "to": f"{old}.rds", "ttl": 5}
             ]
             expected["undone"] = undone
-            marks = {*STEPS, "RecordUndone"}
+            marks = {*STEPS, "RecordUndone"} | ({"UndoFinish"} if marked else set())
         else:
             expected["undone"] = [*undone, f"not recorded in the table: {scenario.mocked['RecordUndone']}"]
-            marks = {*STEPS}
+            marks = {*STEPS, "UndoFinish"}
         timings = answer.pop("timings", {})
         if answer != expected or set(timings) != marks:
             yield f"the output was {answer} with the timings {timings}, expected {expected} with {marks}"
@@ -303,6 +305,7 @@ def native():
         calls=NO_CALLS,
     )
     yield scenario("ReleaseRestoredLease throws", SUCCESS, mocked={"ReleaseRestoredLease": broken})
+    yield scenario("UndoFinish fails: the tags mean nothing any more", SUCCESS, script={"UndoFinish": always("RewindFailed")})
     yield scenario("RecordUndone throws", SUCCESS, mocked={"RecordUndone": broken}, recorded=False)
     yield scenario("ReleaseLease throws", SUCCESS, mocked={"ReleaseLease": broken}, lease_stays=True)
     yield scenario(

@@ -31,7 +31,14 @@ const WAITS: [(&str, &[&[Duration]]); 14] = [
     ),
     ("CloneSource", &[&[APPEARS_WITHIN]]),
     ("HoldJobs", &[&[PARAMETER_GROUP], &[PARAMETER_GROUP, LOG_IN]]),
-    ("Preflight", &[&[LOG_IN, PREFLIGHT_FACTS, LOG_IN, PREFLIGHT_CHECKS]]),
+    (
+        "Preflight",
+        &[
+            // The sessions are those on the restored cluster that is adopted.
+            &[LOG_IN, PREFLIGHT_FACTS, LOG_IN, PREFLIGHT_CHECKS, KEPT_SESSIONS],
+            &[KEPT_SESSIONS],
+        ],
+    ),
     ("SetWindow", &[&[WINDOW_SHOWS_WITHIN]]),
     ("StartBacktrack", &[&[APPEARS_WITHIN]]),
     ("StartRestore", &[&[APPEARS_WITHIN]]),

@@ -1,10 +1,15 @@
 //! Logging in to a cluster: its endpoint from RDS, the login from Secrets Manager, the session from rewind-db. It keeps
 //! no password longer than the session that it opened.
 
+mod sessions;
+
+pub use sessions::restored_moment;
+
 use jiff::Timestamp;
 use rewind_aws::rds::{Cluster, ReadClusters};
 use rewind_aws::secrets::Logins;
-use rewind_core::{ErrorName, StepError};
+use rewind_core::names::is_managed_secret;
+use rewind_core::{ErrorName, Plan, StepError};
 use rewind_db::{ConnectError, Credential, Network, Server, Session, Target, defaults};
 
 /// Access to a cluster's databases.
@@ -32,8 +37,10 @@ impl<C: ReadClusters, S: Logins> Access<C, S> {
             .ok_or_else(|| StepError::new(ErrorName::RewindFailed, format!("the cluster {name} is gone")))
     }
 
-    /// The logins for `cluster`: those of `secret_arn`, the one first that was current at `moment`, and those of the cluster's own
+    /// The logins for `cluster`: those of the plan's secret, the one first that was current at `moment`, and those of the cluster's own
     /// managed secret where that is another.
+    ///
+    /// Where the plan has a moment of the secret itself, it counts instead: the secret is rotated on with another cluster.
     ///
     /// A restored cluster gets a secret of its own when somebody turns on its managed password, and the password of `moment` ends
     /// with that. What cannot be read of one secret is no error where the other has a login.
@@ -44,9 +51,11 @@ impl<C: ReadClusters, S: Logins> Access<C, S> {
     pub async fn credentials(
         &self,
         cluster: &Cluster,
-        secret_arn: &str,
+        plan: &Plan,
         moment: Timestamp,
     ) -> Result<Vec<Credential>, StepError> {
+        let secret_arn = plan.secret_arn.as_str();
+        let moment = plan.secret_moment.unwrap_or(moment);
         let given = self.logins(cluster, secret_arn, moment).await;
         let Some(own) = cluster.master_secret.as_deref().filter(|own| *own != secret_arn) else { return given };
         // The latest version first: RDS sets the password and the secret together.
@@ -61,7 +70,7 @@ impl<C: ReadClusters, S: Logins> Access<C, S> {
         }
         let given = given.unwrap_or_default();
         // A managed secret belongs to one cluster, and the given one to another. One that people made was chosen for its user.
-        Ok(if is_managed(secret_arn) { [own, given] } else { [given, own] }.concat())
+        Ok(if is_managed_secret(secret_arn) { [own, given] } else { [given, own] }.concat())
     }
 
     /// The logins that the secret holds, all versions in the order of their likelihood: passwords are rewound with the data, to the
@@ -94,20 +103,15 @@ impl<C: ReadClusters, S: Logins> Access<C, S> {
         &self,
         recovery_id: &str,
         cluster: &Cluster,
-        secret_arn: &str,
+        plan: &Plan,
         moment: Timestamp,
         database: &str,
     ) -> Result<(Server, Session), ConnectError> {
         // Read anew each time: a secret may be rotated between two steps, and a password is kept nowhere.
-        let credentials = self.credentials(cluster, secret_arn, moment).await.map_err(ConnectError::Failed)?;
+        let credentials = self.credentials(cluster, plan, moment).await.map_err(ConnectError::Failed)?;
         let target = writer(cluster).map_err(ConnectError::Failed)?;
         Server::connect(&self.network.for_recovery(recovery_id), &target, &credentials, database).await
     }
-}
-
-/// True for a secret that RDS made, with the master user's password of one cluster.
-fn is_managed(secret_arn: &str) -> bool {
-    secret_arn.contains(":secret:rds!")
 }
 
 /// A server of the cluster's at `endpoint`.

@@ -6,6 +6,8 @@ pub mod chat;
 mod classify;
 mod environment;
 pub mod executions;
+pub mod fence_periods;
+pub mod fence_records;
 #[cfg(feature = "fakes")]
 pub mod fixtures;
 pub mod invoke;

@@ -1,4 +1,5 @@
-//! The attributes of a recovery's item in the table that functions write: notes, pending approvals, and leases.
+//! The attributes of a recovery's item in the table that functions write: notes and pending approvals; and leases. The record of a
+//! fence is in `fence_records`.
 //!
 //! The item itself, its state and most leases are written by states of the state machine that call DynamoDB without a function.
 
@@ -18,6 +19,13 @@ pub trait Notes: Send + Sync {
     fn note_once(&self, recovery_id: &str, name: &str, value: &Value) -> impl Future<Output = AwsResult<Value>> + Send;
     /// Writes the note `name` in place of the one that is there.
     fn note_again(&self, recovery_id: &str, name: &str, value: &Value) -> impl Future<Output = AwsResult<()>> + Send;
+}
+
+/// Removes notes.
+// Apart from `Notes`: what a fence recorded must stay for as long as anybody may undo it.
+pub trait RemoveNotes: Send + Sync {
+    /// Removes the note `name` of a recovery; one that is not there counts as removed.
+    fn remove_note(&self, recovery_id: &str, name: &str) -> impl Future<Output = AwsResult<()>> + Send;
 }
 
 /// Keeps approvals.
@@ -62,16 +70,9 @@ pub trait ReadLeases: Send + Sync {
 /// The client of the table.
 #[derive(Debug, Clone)]
 pub struct Records {
-    client: aws_sdk_dynamodb::Client,
-    table: String,
-    /// The first part of the key of the items with notes.
-    kind: &'static str,
+    pub(crate) client: aws_sdk_dynamodb::Client,
+    pub(crate) table: String,
 }
-
-/// The items of recoveries.
-const RECOVERY: &str = "recovery";
-/// The items of fences.
-const FENCE: &str = "fence";
 
 impl Records {
     /// The client at the environment's endpoint, for the table `REWIND_TABLE`.
@@ -81,65 +82,39 @@ impl Records {
     /// `Bug` where the variable is not set: the template sets it.
     pub fn from_env(aws: &Aws) -> AwsResult<Self> {
         let table = crate::environment::required("REWIND_TABLE")?;
-        Ok(Self { client: aws_sdk_dynamodb::Client::new(&aws.config("DYNAMODB")), table, kind: RECOVERY })
-    }
-
-    /// The same client, with notes in an item of their own, `fence#<id>`. The item of a recovery is read whole by state machines,
-    /// whose data is limited, and the record of a fence grows with the number of accounts.
-    ///
-    /// A note that stands in the item of the recovery, as earlier versions wrote it, is found as well.
-    #[must_use]
-    pub fn of_fences(self) -> Self {
-        Self { kind: FENCE, ..self }
-    }
-
-    fn key(&self, recovery_id: &str) -> AttributeValue {
-        key(self.kind, recovery_id)
+        Ok(Self { client: aws_sdk_dynamodb::Client::new(&aws.config("DYNAMODB")), table })
     }
 }
 
-fn key(kind: &str, recovery_id: &str) -> AttributeValue {
-    AttributeValue::S(format!("{kind}#{recovery_id}"))
+fn key(recovery_id: &str) -> AttributeValue {
+    AttributeValue::S(format!("recovery#{recovery_id}"))
 }
 
 impl Notes for Records {
     /// IAM: `dynamodb:GetItem`.
     async fn note(&self, recovery_id: &str, name: &str) -> AwsResult<Option<Value>> {
-        let earlier = (self.kind != RECOVERY).then_some(RECOVERY);
-        for kind in [Some(self.kind), earlier].into_iter().flatten() {
-            let answer = self
-                .client
-                .get_item()
-                .table_name(&self.table)
-                .key("id", key(kind, recovery_id))
-                // An eventually consistent read may miss a note of the attempt before, and the fence would record the
-                // fenced state as the one to return to.
-                .consistent_read(true)
-                .send()
-                .await
-                .map_err(|e| classify(&e, Call::Read, "dynamodb:GetItem of the recovery"))?;
-            if let Some(value) = answer.item.and_then(|item| item.get(name).cloned()) {
-                return read(&value).map(Some);
-            }
-        }
-        Ok(None)
+        let answer = self
+            .client
+            .get_item()
+            .table_name(&self.table)
+            .key("id", key(recovery_id))
+            // An eventually consistent read may miss a note of the attempt before.
+            .consistent_read(true)
+            .send()
+            .await
+            .map_err(|e| classify(&e, Call::Read, "dynamodb:GetItem of the recovery"))?;
+        answer.item.and_then(|item| item.get(name).map(read)).transpose()
     }
 
     /// IAM: `dynamodb:UpdateItem`, `dynamodb:GetItem`.
     async fn note_once(&self, recovery_id: &str, name: &str, value: &Value) -> AwsResult<Value> {
-        // A function that was replaced while it was retried has left its note in the item of the recovery.
-        if self.kind != RECOVERY
-            && let Some(there) = self.note(recovery_id, name).await?
-        {
-            return Ok(there);
-        }
         let written = self
             .client
             .update_item()
             .table_name(&self.table)
-            .key("id", self.key(recovery_id))
+            .key("id", key(recovery_id))
             .update_expression("SET #name = :value")
-            // The first note counts: only the attempt before any change saw the state to return to.
+            // The first note counts: only the attempt before any change saw how it was.
             .condition_expression("attribute_not_exists(#name)")
             .expression_attribute_names("#name", name)
             .expression_attribute_values(":value", AttributeValue::S(value.to_string()))
@@ -160,10 +135,26 @@ impl Notes for Records {
         self.client
             .update_item()
             .table_name(&self.table)
-            .key("id", self.key(recovery_id))
+            .key("id", key(recovery_id))
             .update_expression("SET #name = :value")
             .expression_attribute_names("#name", name)
             .expression_attribute_values(":value", AttributeValue::S(value.to_string()))
+            .send()
+            .await
+            .map_err(|e| classify(&e, Call::Change, "dynamodb:UpdateItem of the recovery"))?;
+        Ok(())
+    }
+}
+
+impl RemoveNotes for Records {
+    /// IAM: `dynamodb:UpdateItem`.
+    async fn remove_note(&self, recovery_id: &str, name: &str) -> AwsResult<()> {
+        self.client
+            .update_item()
+            .table_name(&self.table)
+            .key("id", key(recovery_id))
+            .update_expression("REMOVE #name")
+            .expression_attribute_names("#name", name)
             .send()
             .await
             .map_err(|e| classify(&e, Call::Change, "dynamodb:UpdateItem of the recovery"))?;
@@ -185,7 +176,7 @@ impl Approvals for Records {
             .client
             .update_item()
             .table_name(&self.table)
-            .key("id", self.key(recovery_id))
+            .key("id", key(recovery_id))
             .update_expression("SET approval = :approval, #state = :state")
             .expression_attribute_names("#state", "state")
             .expression_attribute_values(":approval", AttributeValue::M(map))
@@ -203,7 +194,7 @@ impl Approvals for Records {
         self.client
             .update_item()
             .table_name(&self.table)
-            .key("id", self.key(recovery_id))
+            .key("id", key(recovery_id))
             // Called after the message was sent: if that failed, the next slice of the wait sends it again.
             .update_expression("SET toldHash = :hash")
             .expression_attribute_values(":hash", AttributeValue::S(hash.to_owned()))
@@ -281,12 +272,12 @@ impl ReadLeases for Records {
     }
 }
 
-fn lease_key(cluster: &str) -> AttributeValue {
+pub(crate) fn lease_key(cluster: &str) -> AttributeValue {
     // The state machines write the key in lower case too, and two spellings would be two leases.
     AttributeValue::S(format!("lease#{}", cluster.to_ascii_lowercase()))
 }
 
-fn read(value: &AttributeValue) -> AwsResult<Value> {
+pub(crate) fn read(value: &AttributeValue) -> AwsResult<Value> {
     let text = value.as_s().map_err(|_| StepError::bug("a note of the recovery is no text"))?;
     serde_json::from_str(text).map_err(|e| StepError::bug(format!("a note of the recovery is not JSON: {e}")))
 }

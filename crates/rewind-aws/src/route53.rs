@@ -20,7 +20,7 @@ pub struct RecordSet {
     pub kind: String,
     /// The time to live in seconds; an alias has none.
     pub ttl: Option<i64>,
-    /// The values, exactly as Route 53 holds them.
+    /// The values, exactly as Route 53 holds them; of an alias its target.
     pub values: Vec<String>,
     /// True if it has a routing policy (weighted, latency, failover and so on), so that its name has several sets.
     pub routed: bool,
@@ -197,7 +197,10 @@ fn read_set(set: ResourceRecordSet) -> RecordSet {
         name: set.name.trim_end_matches('.').to_ascii_lowercase(),
         kind: set.r#type.as_str().to_owned(),
         ttl: set.ttl,
-        values: set.resource_records.unwrap_or_default().into_iter().map(|record| record.value).collect(),
+        values: match set.alias_target {
+            Some(alias) => vec![alias.dns_name],
+            None => set.resource_records.unwrap_or_default().into_iter().map(|record| record.value).collect(),
+        },
         routed: set.set_identifier.is_some(),
     }
 }

@@ -50,11 +50,6 @@ impl Route53 {
         Self::through(aws, set(ROLE), session, SharedTimeSource::new(SystemTimeSource::new()))
     }
 
-    /// True if the zones are in another account, whose other zones are nobody's business here.
-    pub(crate) fn is_elsewhere(&self) -> bool {
-        self.role.is_some()
-    }
-
     fn through(aws: &Aws, role: Option<String>, session: String, time: SharedTimeSource) -> Self {
         let role = role.map(|arn| {
             let timeouts = TimeoutConfig::builder()

@@ -26,13 +26,13 @@ impl fmt::Debug for Login {
     }
 }
 
-/// The number of versions that are tried: `AWSCURRENT`, `AWSPREVIOUS` and two older ones. Every failed login counts at the
+/// The number of versions that are tried. Every failed login counts at the
 /// database, and some lock an account for that.
 const VERSIONS_TRIED: usize = 4;
 
 /// Reads logins.
 pub trait Logins: Send + Sync {
-    /// Reads the logins of a secret: the one that was current at `moment` first, then the newer ones, then the older.
+    /// Reads the logins of a secret: the one that was current at `moment` first, then those next to it.
     fn logins(&self, secret_arn: &str, moment: Timestamp) -> impl Future<Output = AwsResult<Vec<Login>>> + Send;
 }
 
@@ -127,17 +127,17 @@ struct Version {
     created: Option<Timestamp>,
 }
 
-/// Orders the versions by how likely they are the login of `moment`. The newest one not after it was current then; those created
-/// since follow, newest first, and then the older ones.
-fn order(versions: &mut [Version], moment: Timestamp) {
+/// Orders the versions by how likely they are the login of `moment`: the newest one not after it was current then, and the nearer
+/// another one is to it, the likelier.
+// A rotation reaches the secret a little earlier or later than the database, so those on both sides come next. The latest one is no
+// likelier than others: a secret that is rotated every day may have had many since.
+fn order(versions: &mut Vec<Version>, moment: Timestamp) {
     versions.sort_by_key(|version| std::cmp::Reverse(version.created));
     let current = versions.iter().position(|version| version.created.is_some_and(|at| at <= moment));
-    if let Some(current) = current
-        && let Some(head) = versions.get_mut(..=current)
-    {
-        // The newer ones stay next in line: a rotation may reach the database later than the secret.
-        head.rotate_right(1);
-    }
+    let Some(current) = current else { return };
+    let mut ranked: Vec<(usize, Version)> = versions.drain(..).enumerate().collect();
+    ranked.sort_by_key(|(at, _)| at.abs_diff(current));
+    versions.extend(ranked.into_iter().map(|(_, version)| version));
 }
 
 #[cfg(test)]
@@ -155,7 +155,7 @@ mod tests {
     #[test]
     fn the_version_that_was_current_at_the_moment_comes_first() {
         assert_eq!(ordered(1_000), ["d", "c", "b", "a"]);
-        assert_eq!(ordered(250), ["b", "d", "c", "a"]);
+        assert_eq!(ordered(250), ["b", "c", "a", "d"]);
         assert_eq!(ordered(50), ["d", "c", "b", "a"]);
     }
 

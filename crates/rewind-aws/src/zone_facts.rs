@@ -36,7 +36,7 @@ pub struct ZoneName {
 pub trait ReadZones: Send + Sync {
     /// Reads every record set of the zone; none if there is no such zone, or if this role may not read it.
     fn zone_records(&self, zone: &str) -> impl Future<Output = AwsResult<Option<Vec<ZoneRecord>>>> + Send;
-    /// Reads the hosted zones of the account; none if this role may not list them, and where the zones are in another account.
+    /// Reads the hosted zones of the account of the zones; none if this role may not list them.
     fn zones(&self) -> impl Future<Output = AwsResult<Option<Vec<ZoneName>>>> + Send;
 }
 
@@ -50,10 +50,6 @@ impl ReadZones for Route53 {
 
     /// IAM: `route53:ListHostedZones`, `sts:AssumeRole`.
     async fn zones(&self) -> AwsResult<Option<Vec<ZoneName>>> {
-        // A role for the zones of a recovery need not list all of that account.
-        if self.is_elsewhere() {
-            return Ok(None);
-        }
         let client = self.client().await?;
         let mut found = Vec::new();
         let mut marker: Option<String> = None;

@@ -505,6 +505,7 @@ async fn what_is_being_deleted_cannot_be_gone_back_to_and_its_snapshot_is_named(
         cluster: "orders".into(),
         snapshot: "orders-final-r-1".into(),
         begun_at: time("2026-11-30T10:41:00Z"),
+        instances: Vec::new(),
     };
     aws.state().records.get_mut("r-1").unwrap().clean_up = Some(clean_up);
     let why = refused(aws.client().undo("r-1", Some("orders"), "ann").await);

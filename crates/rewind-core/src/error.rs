@@ -4,6 +4,7 @@
 //! `docs/errors/`. This module never decides what to retry: the state machine does, by name.
 
 use crate::cut::cut;
+use crate::printable::printable;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -160,12 +161,12 @@ impl fmt::Display for StepError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // One line of fragments: Step Functions shows the cause in a single line, and mail and chat put it into sentences.
         // A database may answer with a page: Step Functions cuts a cause at 32,768 characters, and what to do stands at its end.
-        f.write_str(&cut(&self.happened, HAPPENED_MAX))?;
+        f.write_str(&cut(&printable(&self.happened), HAPPENED_MAX))?;
         if let Some(changed) = &self.changed {
-            write!(f, "; {changed}")?;
+            write!(f, "; {}", printable(changed))?;
         }
         if let Some(advice) = &self.advice {
-            write!(f, "; next step: {advice}")?;
+            write!(f, "; next step: {}", printable(advice))?;
         }
         Ok(())
     }

@@ -50,6 +50,7 @@ pub enum FindingCode {
     RecordElsewhere,
     RecordUnnamed,
     InstanceName,
+    RestoredInUse,
     Quota,
     CertificateAuthority,
     PendingModification,
@@ -60,12 +61,13 @@ pub enum FindingCode {
     ActivityStream,
     DirectoryDomain,
     FunctionsAsleep,
+    TargetFenced,
     FindingsCut,
 }
 
 impl FindingCode {
     /// All codes, in the order of docs/preflight.md.
-    pub const ALL: [FindingCode; 40] = [
+    pub const ALL: [FindingCode; 42] = [
         Self::SecretMissing,
         Self::SecretDeleted,
         Self::SecretUnreadable,
@@ -95,6 +97,7 @@ impl FindingCode {
         Self::RecordElsewhere,
         Self::RecordUnnamed,
         Self::InstanceName,
+        Self::RestoredInUse,
         Self::Quota,
         Self::CertificateAuthority,
         Self::PendingModification,
@@ -105,6 +108,7 @@ impl FindingCode {
         Self::ActivityStream,
         Self::DirectoryDomain,
         Self::FunctionsAsleep,
+        Self::TargetFenced,
         Self::FindingsCut,
     ];
 
@@ -140,6 +144,7 @@ impl FindingCode {
             Self::RecordElsewhere => "record-elsewhere",
             Self::RecordUnnamed => "record-unnamed",
             Self::InstanceName => "instance-name",
+            Self::RestoredInUse => "restored-in-use",
             Self::Quota => "quota",
             Self::CertificateAuthority => "certificate-authority",
             Self::PendingModification => "pending-modification",
@@ -150,6 +155,7 @@ impl FindingCode {
             Self::ActivityStream => "activity-stream",
             Self::DirectoryDomain => "directory-domain",
             Self::FunctionsAsleep => "functions-asleep",
+            Self::TargetFenced => "target-fenced",
             Self::FindingsCut => "findings-cut",
         }
     }

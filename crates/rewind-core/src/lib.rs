@@ -16,6 +16,7 @@ pub mod names;
 mod outcome;
 mod plan;
 mod poll;
+mod printable;
 mod proposal;
 mod record;
 mod report_size;
@@ -44,6 +45,7 @@ pub use plan::{
     Swap, content_hash,
 };
 pub use poll::Polling;
+pub use printable::{printable, printable_lines};
 pub use proposal::Proposal;
 pub use record::{CleanUpRecord, PendingApproval, PossiblyMoved, RecordedDecision, RecoveryRecord, UndoRecord};
 pub use report_size::{PLAN_MAX, REPORT_MAX};

@@ -1,8 +1,10 @@
 //! The names and tags of everything that a recovery creates. Each derives from request and plan alone, so that a step that runs
 //! twice finds what it created the first time.
 
+use crate::plan::content_hash;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use serde_json::json;
 
 /// The most characters of an RDS cluster or instance identifier.
 pub const IDENTIFIER_MAX: usize = 63;
@@ -32,7 +34,8 @@ pub const SECRET_TAG: &str = "aurora-rewind:secret";
 /// The most characters of a tag's value.
 const TAG_VALUE_MAX: usize = 256;
 
-/// Writes the ARN of a secret as the value of [`SECRET_TAG`]; none if it is too long for one.
+/// Writes the ARN of a secret as the value of [`SECRET_TAG`], and the moment whose version of it has the login where the secret is
+/// rotated on without the cluster; none if it is too long for a value.
 ///
 /// Tags of RDS hold letters, digits, spaces and `_.:/=+-@`. An ARN may hold others (`secret:rds!cluster-…`), which become `@` and
 /// two hexadecimal digits.
@@ -41,11 +44,12 @@ const TAG_VALUE_MAX: usize = 256;
 /// use rewind_core::names::{secret_of_tag, secret_tag_value};
 ///
 /// let arn = "arn:aws:secretsmanager:eu-west-1:000000000000:secret:rds!cluster-1-aB3xY9";
-/// let value = secret_tag_value(arn).unwrap();
-/// assert_eq!(value, "arn:aws:secretsmanager:eu-west-1:000000000000:secret:rds@21cluster-1-aB3xY9");
-/// assert_eq!(secret_of_tag(&value).as_deref(), Some(arn));
+/// let moment = "2026-11-23T10:30:00Z".parse().ok();
+/// let value = secret_tag_value(arn, moment).unwrap();
+/// assert_eq!(value, "arn:aws:secretsmanager:eu-west-1:000000000000:secret:rds@21cluster-1-aB3xY9 2026-11-23T10:30:00Z");
+/// assert_eq!(secret_of_tag(&value), Some((arn.to_owned(), moment)));
 /// ```
-pub fn secret_tag_value(arn: &str) -> Option<String> {
+pub fn secret_tag_value(arn: &str, moment: Option<Timestamp>) -> Option<String> {
     let mut value = String::new();
     for byte in arn.bytes() {
         match char::from(byte) {
@@ -53,18 +57,31 @@ pub fn secret_tag_value(arn: &str) -> Option<String> {
             _ => value.push_str(&format!("@{byte:02x}")),
         }
     }
+    if let Some(moment) = moment {
+        value.push_str(&format!(" {moment}"));
+    }
     (value.len() <= TAG_VALUE_MAX).then_some(value)
 }
 
-/// Reads the ARN of a secret from the value of [`SECRET_TAG`]; none if people have written something else there.
-pub fn secret_of_tag(value: &str) -> Option<String> {
-    let mut parts = value.split('@');
+/// Reads the ARN of a secret and its moment from the value of [`SECRET_TAG`]; none if people have written something else there.
+pub fn secret_of_tag(value: &str) -> Option<(String, Option<Timestamp>)> {
+    // No space is part of an encoded ARN.
+    let (arn, moment) = match value.split_once(' ') {
+        Some((arn, moment)) => (arn, Some(moment.parse().ok()?)),
+        None => (value, None),
+    };
+    let mut parts = arn.split('@');
     let mut arn = parts.next()?.as_bytes().to_vec();
     for part in parts {
         arn.push(u8::from_str_radix(part.get(..2)?, 16).ok()?);
         arn.extend(part.get(2..)?.bytes());
     }
-    String::from_utf8(arn).ok()
+    Some((String::from_utf8(arn).ok()?, moment))
+}
+
+/// True for a secret that RDS made, with the master user's password of one cluster.
+pub fn is_managed_secret(arn: &str) -> bool {
+    arn.contains(":secret:rds!")
 }
 
 /// True for a tag that must not be copied from the source: AWS refuses `aws:` from others, and ours describe the source.
@@ -158,6 +175,26 @@ pub fn held_jobs_group(new_cluster: &str) -> String {
     format!("{new_cluster}-jobs-held")
 }
 
+/// The name of the final snapshot of a cluster that a recovery kept: `<cluster>-final-<recovery id>`, cut to RDS's limit, but never
+/// the same for two ids.
+pub fn final_snapshot(cluster: &str, recovery_id: &str) -> String {
+    // RDS limits the name to 63 characters, and two recoveries of one cluster need two names.
+    const WORD: &str = "-final-";
+    let words: Vec<&str> =
+        recovery_id.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty()).collect();
+    let plain = words.join("-").to_ascii_lowercase();
+    let room = IDENTIFIER_MAX.saturating_sub(cluster.len() + WORD.len());
+    if plain == recovery_id && plain.len() <= room {
+        return format!("{cluster}{WORD}{plain}");
+    }
+    // Of the whole id: cut ids of the same day would all begin alike.
+    let hash: String = content_hash(&json!(recovery_id)).chars().take(8).collect();
+    let most = room.saturating_sub(hash.len() + 1);
+    let cut = plain.get(..most).unwrap_or(&plain).trim_end_matches('-');
+    let suffix = if cut.is_empty() { format!("{WORD}{hash}") } else { format!("{WORD}{cut}-{hash}") };
+    with_suffix(cluster, &suffix)
+}
+
 /// A name with something at its end, the name cut where it must be.
 pub fn with_suffix(name: &str, suffix: &str) -> String {
     format!("{}{suffix}", cut(name, IDENTIFIER_MAX.saturating_sub(suffix.len())))
@@ -226,16 +263,37 @@ mod tests {
         assert_eq!(secret_of_tag("a@b"), None);
         assert_eq!(secret_of_tag("a@zz"), None);
         assert_eq!(secret_of_tag("a@ff"), None);
-        assert_eq!(secret_tag_value(&"a".repeat(257)), None);
+        assert_eq!(secret_of_tag("a last week"), None);
+        assert_eq!(secret_tag_value(&"a".repeat(257), None), None);
+    }
+
+    #[test]
+    fn a_snapshot_is_named_after_its_cluster_and_recovery() {
+        assert_eq!(final_snapshot("orders", "operation-001"), "orders-final-operation-001");
     }
 
     proptest! {
         #[test]
-        fn a_secret_is_read_back_from_a_value_that_rds_takes(name in "[A-Za-z0-9/_+=.@!-]{1,60}") {
+        fn every_final_snapshot_has_a_name_that_rds_accepts_and_no_two_recoveries_share_one(
+            cluster in "[a-z]([a-z0-9]|-[a-z0-9]){0,31}",
+            one in "[A-Za-z0-9_.-]{1,80}",
+            other in "[A-Za-z0-9_.-]{1,80}",
+        ) {
+            prop_assume!(cluster.len() <= IDENTIFIER_MAX && one != other);
+            let name = final_snapshot(&cluster, &one);
+            prop_assert_eq!(identifier_problem(&name), None, "{}", name);
+            prop_assert_ne!(name, final_snapshot(&cluster, &other));
+        }
+
+        fn a_secret_is_read_back_from_a_value_that_rds_takes(
+            name in "[A-Za-z0-9/_+=.@! -]{1,60}",
+            second in prop::option::of(0i64..4_000_000_000),
+        ) {
+            let moment = second.map(|second| Timestamp::from_second(second).unwrap());
             let arn = format!("arn:aws:secretsmanager:eu-west-1:000000000000:secret:{name}");
-            let value = secret_tag_value(&arn).unwrap();
+            let value = secret_tag_value(&arn, moment).unwrap();
             prop_assert!(value.chars().all(|c| c.is_ascii_alphanumeric() || " _.:/=+-@".contains(c)), "{}", value);
-            prop_assert_eq!(secret_of_tag(&value), Some(arn));
+            prop_assert_eq!(secret_of_tag(&value), Some((arn, moment)));
         }
 
         #[test]

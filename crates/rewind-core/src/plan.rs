@@ -3,12 +3,13 @@
 use crate::check::Check;
 use crate::difference::Difference;
 use crate::engine::Engine;
+use crate::error::StepError;
 use crate::findings::Finding;
 use crate::identity::ResourceIds;
 use crate::request::{Approval, Endpoint, Strategy};
 use crate::timeouts;
 use crate::window::Window;
-use jiff::{SignedDuration, Timestamp};
+use jiff::{RoundMode, SignedDuration, Timestamp, TimestampRound, Unit};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -68,6 +69,10 @@ pub struct Plan {
     pub check_timeout_seconds: u64,
     /// The secret with the login for checks and the fence.
     pub secret_arn: String,
+    /// The moment whose version of the secret has the login, where that is known: the secret is rotated on with another cluster.
+    // A plan in the table may be older than this field.
+    #[serde(default)]
+    pub secret_moment: Option<Timestamp>,
     /// Decides if a person is asked.
     pub approval: Approval,
     /// The time that the person has, in seconds.
@@ -137,6 +142,20 @@ impl Plan {
     pub fn keep_restored(&self) -> SignedDuration {
         SignedDuration::from_secs(self.keep_restored_seconds)
     }
+
+    /// The time until which the restored cluster is kept that somebody works on, or worked on, until `end`; in whole seconds.
+    ///
+    /// While a recovery runs, `end` is that of its lease: a restored cluster that is past its time has no recovery that runs.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorName::Bug`](crate::ErrorName::Bug) if that is no time any more.
+    pub fn keep_restored_from(&self, end: Timestamp) -> Result<Timestamp, StepError> {
+        // Cut, so that it is never kept for longer than was asked for.
+        let whole = TimestampRound::new().smallest(Unit::Second).mode(RoundMode::Trunc);
+        let until = end.checked_add(self.keep_restored()).and_then(|until| until.round(whole));
+        until.map_err(|e| StepError::bug(e.to_string()))
+    }
 }
 
 fn a_day() -> i64 {
@@ -152,6 +171,10 @@ pub struct Adopted {
     // More than one where a recovery was stopped after its plan adopted the cluster, and before it took it over.
     /// The ids that the cluster's recovery tag may hold, the latest first.
     pub owners: Vec<String>,
+    /// The time until which the cluster was kept before; none if nothing was to delete it.
+    // A failure of this recovery must not shorten what people have extended.
+    #[serde(default)]
+    pub keep_until: Option<Timestamp>,
 }
 
 /// The part of a plan that only an in-place recovery has.
@@ -265,6 +288,9 @@ pub struct Swap {
     pub swapped_at: Timestamp,
     /// The records.
     pub records: Vec<MovedRecord>,
+    /// A sentence for each record that leads to the restored cluster, and that somebody edited since it was moved.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub edited: Vec<String>,
 }
 
 /// A job of a restored cluster that would act by itself as soon as an instance serves: an event of MySQL, a job of pg_cron, a

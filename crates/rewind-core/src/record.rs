@@ -138,6 +138,10 @@ pub struct CleanUpRecord {
     pub snapshot: String,
     /// The time at which the deletion began.
     pub begun_at: Timestamp,
+    /// The instances that the cluster had then: while all of them are there, nothing is deleted.
+    // A record in the table may be older than this field.
+    #[serde(default)]
+    pub instances: Vec<String>,
 }
 
 /// Reads a text; anything else counts as absent.

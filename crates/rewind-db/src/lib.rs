@@ -33,7 +33,7 @@ pub use checks::{CheckLimits, Findings, run_checks};
 pub use counters::{ComparedCounters, MovedCounter, compare_counters};
 pub use engine::Defaults;
 pub use engine::identity::ServerIdentity;
-pub use engine::writes::WritePosition;
+pub use engine::writes::{Visits, WritePosition};
 pub use error::ConnectError;
 pub use network::{Network, Settings};
 pub use other_sessions::{OtherSession, other_sessions};

@@ -24,6 +24,9 @@ pub struct Settings {
     /// `REWIND_DATABASE_CA_BUNDLE`: a PEM file with the authorities that servers are verified against; unset:
     /// encrypted, not verified.
     pub ca_bundle: Option<PathBuf>,
+    /// `REWIND_CHECK_FUNCTIONS`: the functions, separated by commas, that checks may call besides those that act on nothing:
+    /// `schema.name`, or the name alone for one of the system's.
+    pub check_functions: Vec<String>,
 }
 
 impl Settings {
@@ -51,8 +54,13 @@ impl Settings {
                 "an IP address of this machine",
             )?,
             ca_bundle: parse("REWIND_DATABASE_CA_BUNDLE", read("REWIND_DATABASE_CA_BUNDLE"), "a path")?,
+            check_functions: names(&read("REWIND_CHECK_FUNCTIONS").unwrap_or_default()),
         })
     }
+}
+
+fn names(list: &str) -> Vec<String> {
+    list.split(',').map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()).collect()
 }
 
 /// The network path to databases, as this function has it. Cheap to clone.
@@ -121,7 +129,8 @@ impl Network {
         let stream = self.dial(target).await.map_err(ConnectError::Failed)?;
         let at = format!("{database} at {target}");
         let application_name = &self.application_name;
-        let attempt = LoginAttempt { target, credential, database, application_name, at };
+        let check_functions = self.settings.check_functions.as_slice();
+        let attempt = LoginAttempt { target, credential, database, application_name, check_functions, at };
         Session::log_in(stream, attempt, &self.protection).await
     }
 

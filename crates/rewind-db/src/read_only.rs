@@ -4,8 +4,8 @@
 //! takes one statement only, whose result has to have a column (so no `COMMIT`, `SET`, `CALL` or `DO`). On PostgreSQL it
 //! runs within a subtransaction whose parent is read-only, which no statement and no function can make writable again. On
 //! MySQL a transaction that began read-only stays so to its end, and DDL, which would end it, is refused within; what is
-//! not refused there does not begin as a query. What acts outside the database, such as `dblink` or `aws_lambda`, no
-//! transaction holds back.
+//! not refused there does not begin as a query. What acts outside the transaction, such as ending a session or `aws_lambda`, no
+//! transaction holds back: such a function is refused before anything of the query is planned or run.
 
 use crate::engine::{QueryLimits, QueryOperations};
 use crate::error::StatementError;
@@ -38,6 +38,15 @@ async fn query_one_on<C: QueryOperations>(
     Ok(QueryResult { value, seconds })
 }
 
+/// The objection to a query that calls `functions`.
+pub(crate) fn calls_what_it_may_not(functions: &[String]) -> String {
+    format!(
+        "it calls {}: a check runs as a user that may do nearly everything, so it may call only functions that act on nothing, and \
+         those that the deployment names (parameter CheckFunctions)",
+        functions.join(", ")
+    )
+}
+
 async fn value_of<C: QueryOperations>(
     connection: &C,
     sql: &str,
@@ -49,6 +58,9 @@ async fn value_of<C: QueryOperations>(
     // Parsed alone first: this refuses two statements in one text, the second of which could end the transaction.
     if connection.count_columns(sql, limits.statement).await? == 0 {
         return Ok(Err("it is no query: it answers no column, and was not run".to_owned()));
+    }
+    if let Some(objection) = connection.objection(sql).await? {
+        return Ok(Err(objection));
     }
     // One row is kept and all are counted: a check without a LIMIT must not fill the function's memory.
     let result = connection.query(sql, 1, limits.statement).await?;

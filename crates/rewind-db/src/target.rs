@@ -72,6 +72,8 @@ pub(crate) struct LoginAttempt<'a> {
     pub(crate) database: &'a str,
     /// The name of this program, as the server shows it to its administrators.
     pub(crate) application_name: &'a str,
+    /// The functions that a check may call besides those that act on nothing.
+    pub(crate) check_functions: &'a [String],
     /// The database and the address, for error messages.
     pub(crate) at: String,
 }

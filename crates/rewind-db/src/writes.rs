@@ -14,9 +14,10 @@ use rewind_core::{ErrorName, StepError};
 pub async fn write_position(session: &Session) -> Result<WritePosition, StepError> {
     let per_server = on_engine!(session, connection => connection.counts_per_server());
     let server = if per_server { Some(server_identity(session).await?) } else { None };
+    let visits = on_engine!(session, connection => connection.visits().await)?;
     let count = on_engine!(session, connection => connection.writes().await)?;
     let count = count.ok_or_else(|| StepError::new(ErrorName::Unavailable, "the server does not count its writes"))?;
-    Ok(WritePosition { count, server })
+    Ok(WritePosition { count, server, visits })
 }
 
 /// The least number of counted writes that closing so many logins takes: databases and roles of PostgreSQL, accounts of MySQL.

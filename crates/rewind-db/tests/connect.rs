@@ -110,7 +110,7 @@ fn with(names: Option<&Names>, bundle: Option<&str>, directory: &Directory) -> N
         std::fs::write(&path, pem).unwrap();
         path
     });
-    Network::new(Settings { dns_server: names.map(|names| names.address), ca_bundle, source_address: None }).unwrap()
+    Network::new(Settings { dns_server: names.map(|names| names.address), ca_bundle, ..Settings::default() }).unwrap()
 }
 
 fn names_of(server: &Postgres) -> [(String, String); 2] {

@@ -491,6 +491,6 @@ async fn a_drop_that_is_interrupted_behind_the_fence_stops_no_lifting() {
     server.half_drop("legacy");
     let did = lift(&session, &state).await.unwrap();
     assert!(did.iter().any(|what| what.contains("drop of legacy was interrupted")), "{did:?}");
-    let limits = "SELECT datname || datconnlimit FROM pg_database WHERE datname IN ('legacy', 'shop') ORDER BY 1";
+    let limits = "SELECT concat(datname, datconnlimit) FROM pg_database WHERE datname IN ('legacy', 'shop') ORDER BY 1";
     assert_eq!(server.sql("postgres", limits), "legacy-2\nshop-1");
 }

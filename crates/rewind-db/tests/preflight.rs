@@ -11,7 +11,9 @@
 mod support;
 
 use rewind_core::{Check, Expectation, Finding};
-use rewind_db::preflight::{Fencing, Trial, check_findings, database_findings, databases, server_findings};
+use rewind_db::preflight::{
+    Fencing, NetworkFence, Trial, check_findings, database_findings, databases, server_findings,
+};
 use rewind_db::{Server, Session};
 use std::time::{Duration, Instant};
 use support::Postgres;
@@ -125,39 +127,44 @@ async fn a_slow_check_is_stopped_at_its_bound_and_told_of() {
     assert!(only(&found).2.contains("not run"), "{found:?}");
 }
 
-async fn of_server(session: &Session, network: bool) -> Vec<Finding> {
+const MISSING: NetworkFence = NetworkFence::Missing;
+const CLOSED: NetworkFence = NetworkFence::Closed;
+
+async fn of_server(session: &Session, network: NetworkFence) -> Vec<Finding> {
     server_findings(session, Fencing::Logins { network }).await.unwrap()
 }
 
 #[tokio::test]
 async fn a_login_that_the_fence_cannot_close_blocks_without_a_fence_of_the_network() {
     let postgres = Postgres::start().with_application();
-    assert_eq!(of_server(&postgres.maintenance().await, false).await, []);
+    assert_eq!(of_server(&postgres.maintenance().await, MISSING).await, []);
     postgres.sql("postgres", "CREATE DATABASE legacy OWNER app TEMPLATE template0");
     let session = postgres.maintenance().await;
-    let found = of_server(&session, false).await;
+    let found = of_server(&session, MISSING).await;
     assert!(only(&found).0 && only(&found).2.contains("cannot close database legacy"), "{found:?}");
     // Behind the security groups the fence goes on, and reports it.
-    assert!(!only(&of_server(&session, true).await).0);
+    assert!(!only(&of_server(&session, CLOSED).await).0);
+    let found = of_server(&session, NetworkFence::PassedByDataApi).await;
+    assert!(only(&found).0 && found[0].fix.contains("switch the Data API off"), "{found:?}");
     assert_eq!(server_findings(&session, Fencing::None).await.unwrap(), []);
     postgres.sql("postgres", "ALTER DATABASE legacy OWNER TO postgres; ALTER ROLE postgres NOCREATEROLE");
-    let found = of_server(&session, false).await;
+    let found = of_server(&session, MISSING).await;
     // RDS's own database has an owner that nobody is a member of, so a role that keeps its login could get in there.
     assert!(only(&found).0 && only(&found).2.contains("take the login from login app"), "{found:?}");
-    assert!(!only(&of_server(&session, true).await).0);
+    assert!(!only(&of_server(&session, CLOSED).await).0);
 }
 
 #[tokio::test]
 async fn a_login_that_can_only_read_or_end_no_session_blocks() {
     let postgres = Postgres::start().with_application();
     postgres.sql("postgres", "ALTER ROLE postgres SET default_transaction_read_only = on");
-    let found = of_server(&postgres.maintenance().await, true).await;
+    let found = of_server(&postgres.maintenance().await, CLOSED).await;
     assert!(only(&found).0 && only(&found).2.contains("RESET default_transaction_read_only"), "{found:?}");
     postgres.sql(
         "postgres",
         "ALTER ROLE postgres RESET default_transaction_read_only; REVOKE pg_signal_backend FROM rds_superuser",
     );
-    let found = of_server(&postgres.maintenance().await, true).await;
+    let found = of_server(&postgres.maintenance().await, CLOSED).await;
     assert_eq!(only(&found), (true, "sessions-stay", only(&found).2));
     let in_place = server_findings(&postgres.maintenance().await, Fencing::Sessions).await.unwrap();
     assert_eq!(codes(&in_place), ["sessions-stay"]);
@@ -170,7 +177,7 @@ async fn few_connections_replication_and_broken_databases_are_warned_of() {
     postgres.sql("postgres", "CREATE DATABASE broken");
     postgres.half_drop("broken");
     let session = postgres.maintenance().await;
-    let found = of_server(&session, true).await;
+    let found = of_server(&session, CLOSED).await;
     assert_eq!(codes(&found), ["connection-slots", "replication", "invalid-database"]);
     assert!(found.iter().all(|finding| !finding.is_blocking()), "{found:?}");
     assert!(found[0].what.contains("has 4 connections left"), "{}", found[0]);
@@ -240,7 +247,7 @@ async fn mysql_accounts_that_stay_open_and_what_acts_by_itself_are_told() {
     let mariadb = MariaDb::start_with(&["--event-scheduler=ON"], None).with_application();
     let server = mariadb.master().await;
     let session = server.open("information_schema").await.unwrap();
-    assert_eq!(of_server(&session, false).await, []);
+    assert_eq!(of_server(&session, MISSING).await, []);
     mariadb.sql(
         "shop",
         "CREATE EVENT nightly ON SCHEDULE EVERY 1 DAY DO SET @x = 1; CREATE TABLE cache (n INT) ENGINE = MEMORY",
@@ -251,11 +258,12 @@ async fn mysql_accounts_that_stay_open_and_what_acts_by_itself_are_told() {
     session.close().await;
     mariadb.sql("", "REVOKE CREATE USER ON *.* FROM admin@'%'");
     let session = server.open("information_schema").await.unwrap();
-    let found = of_server(&session, false).await;
+    let found = of_server(&session, MISSING).await;
     assert!(only(&found).0 && only(&found).2.contains("lacks the right CREATE USER"), "{found:?}");
-    assert!(!only(&of_server(&session, true).await).0);
+    assert!(!only(&of_server(&session, CLOSED).await).0);
+    assert!(only(&of_server(&session, NetworkFence::PassedByDataApi).await).0);
     session.close().await;
     mariadb.sql("", "GRANT CREATE USER ON *.* TO admin@'%'; REVOKE EXECUTE, CREATE ROUTINE, ALTER ROUTINE ON *.* FROM admin@'%'; SET GLOBAL read_only = 1");
     let session = server.open("information_schema").await.unwrap();
-    assert_eq!(codes(&of_server(&session, true).await), ["login-read-only", "sessions-stay"]);
+    assert_eq!(codes(&of_server(&session, CLOSED).await), ["login-read-only", "sessions-stay"]);
 }

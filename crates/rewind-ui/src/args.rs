@@ -51,6 +51,9 @@ pub struct RequestOptions {
     /// How long each check may take, such as 5m; up to 10m
     #[arg(long, value_name = "TIME")]
     pub check_timeout: Option<String>,
+    /// How long a fence may stand before it pages, such as 15m; from 1m to 1d
+    #[arg(long, value_name = "TIME")]
+    pub fence_timeout: Option<String>,
     /// How long the source is kept after the switch, such as 7d
     #[arg(long, value_name = "TIME")]
     pub keep_source: Option<String>,
@@ -91,6 +94,7 @@ impl RequestOptions {
         put(&mut request, "unverified", &self.unverified.then(|| "accepted".to_owned()));
         put(&mut request, "approvalTimeout", &self.approval_timeout);
         put(&mut request, "checkTimeout", &self.check_timeout);
+        put(&mut request, "fenceTimeout", &self.fence_timeout);
         put(&mut request, "keepSource", &self.keep_source);
         put(&mut request, "keepRestored", &self.keep_restored);
         if !self.check.is_empty() {
@@ -274,8 +278,12 @@ mod tests {
             "2h",
             "--check-timeout",
             "5m",
+            "--fence-timeout",
+            "5m",
             "--keep-source",
             "3d",
+            "--keep-restored",
+            "2d",
         ]);
         let request = args.request(json!({}), false).unwrap();
         let expected = json!({
@@ -290,7 +298,8 @@ mod tests {
                 { "hostedZoneId": "Z1", "name": "ro.example.com", "endpoint": "reader" },
             ],
             "secretArn": "arn:aws:secretsmanager:eu-west-1:1:secret:x", "approval": "none",
-            "unverified": "accepted", "approvalTimeout": "2h", "checkTimeout": "5m", "keepSource": "3d", "dryRun": false,
+            "unverified": "accepted", "approvalTimeout": "2h", "checkTimeout": "5m", "fenceTimeout": "5m", "keepSource": "3d",
+            "keepRestored": "2d", "dryRun": false,
         });
         assert_eq!(request, expected);
         Request::parse(&request).unwrap();

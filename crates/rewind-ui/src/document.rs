@@ -1,5 +1,8 @@
 //! The document model: lines of text with a meaning, before it is known where they are shown. `format` makes documents,
-//! `render` turns them into text for a terminal, a mail or Slack.
+//! `render` turns them into text for a terminal, a mail or Slack. Names and values that others chose are made printable here, so
+//! that none can forge a line.
+
+use rewind_core::printable;
 
 /// One line of a document. The text never holds markup: the renderers add it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,7 +41,7 @@ impl Line {
 
 /// Lines in the order in which they are shown.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Document(pub Vec<Line>);
+pub struct Document(Vec<Line>);
 
 impl Document {
     /// Makes an empty document.
@@ -46,40 +49,50 @@ impl Document {
         Self::default()
     }
 
+    /// Makes a document of sentences, one a line.
+    pub fn of_lines(text: &str) -> Self {
+        Self(text.lines().map(|line| Line::Plain(printable(line))).collect())
+    }
+
+    /// The lines, in order.
+    pub fn lines(&self) -> &[Line] {
+        &self.0
+    }
+
     /// Adds a heading.
     pub fn heading(&mut self, text: impl Into<String>) {
-        self.0.push(Line::Heading(text.into()));
+        self.0.push(Line::Heading(printable(&text.into())));
     }
 
     /// Adds a list of numbered steps.
     pub fn steps<'a>(&mut self, steps: impl IntoIterator<Item = &'a String>) {
         // Numbered here, so that people in chat and at a terminal speak of the same step 3.
-        self.0.extend(steps.into_iter().zip(1..).map(|(text, number)| Line::Step(number, text.clone())));
+        self.0.extend(steps.into_iter().zip(1..).map(|(text, number)| Line::Step(number, printable(text))));
     }
 
     /// Adds an entry of a list.
     pub fn item(&mut self, text: impl Into<String>) {
-        self.0.push(Line::Item(text.into()));
+        self.0.push(Line::Item(printable(&text.into())));
     }
 
     /// Adds a named value.
     pub fn field(&mut self, name: &'static str, value: impl ToString) {
-        self.0.push(Line::Field(name, value.to_string()));
+        self.0.push(Line::Field(name, printable(&value.to_string())));
     }
 
     /// Adds a warning.
     pub fn warning(&mut self, text: impl Into<String>) {
-        self.0.push(Line::Warning(text.into()));
+        self.0.push(Line::Warning(printable(&text.into())));
     }
 
     /// Adds a fact that is as it should be.
     pub fn good(&mut self, text: impl Into<String>) {
-        self.0.push(Line::Good(text.into()));
+        self.0.push(Line::Good(printable(&text.into())));
     }
 
     /// Adds a sentence.
     pub fn plain(&mut self, text: impl Into<String>) {
-        self.0.push(Line::Plain(text.into()));
+        self.0.push(Line::Plain(printable(&text.into())));
     }
 
     /// Adds the lines of another document.

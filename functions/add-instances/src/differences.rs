@@ -25,6 +25,22 @@ pub(crate) fn unless_done(what: &str, sent: Result<(), StepError>) -> Result<Opt
     }
 }
 
+/// Reports the settings that were left as they are, for the call that sets them would start what waits for a maintenance window.
+pub(crate) fn left_out_for(restored: &str, pending: &[&str]) -> Difference {
+    Difference::new(
+        "windows, backups and monitoring",
+        "as the source has them",
+        format!(
+            "left as they are: {restored} has changes that wait for its maintenance window ({})",
+            pending.join(", ")
+        ),
+        format!(
+            "decide about what waits (aws rds describe-db-clusters --db-cluster-identifier {restored}), and set these by hand: setting \
+             monitoring starts what waits"
+        ),
+    )
+}
+
 /// Reports a reader of the source that was deleted after the plan was made.
 pub(crate) fn reader_is_gone(planned: &PlannedInstance) -> Difference {
     Difference::new(

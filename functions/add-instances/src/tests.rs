@@ -402,7 +402,7 @@ async fn the_instances_of_an_adopted_cluster_are_taken_over_and_missing_ones_are
     rds.delete_instance("orders-r-2").await.unwrap();
     rds.edit_instances("orders-r", |instance| instance.tags = tagged("earlier-1"));
     let owners = vec!["earlier-2".to_owned(), "earlier-1".to_owned()];
-    let adopted = Some(Adopted { recovery: "earlier-2".to_owned(), owners });
+    let adopted = Some(Adopted { recovery: "earlier-2".to_owned(), owners, keep_until: None });
     let input = Input { plan: Plan { adopted, ..plan() }, ..input() };
     let made_so_far = rds.changes().len();
     let output = step(&rds).run(input.clone()).await.unwrap();
@@ -417,4 +417,30 @@ async fn the_instances_of_an_adopted_cluster_are_taken_over_and_missing_ones_are
     rds.edit_instances("orders-r", |instance| instance.tags = tagged("somebody"));
     step(&rds).run(input).await.unwrap();
     assert!(owners(rds).await.all(|tags| tags == tagged("somebody")));
+}
+
+#[tokio::test]
+async fn what_waits_for_the_maintenance_window_of_an_adopted_cluster_is_not_started() {
+    let rds = rds_with_restored();
+    let adopted =
+        Some(Adopted { recovery: "earlier".to_owned(), owners: vec!["earlier".to_owned()], keep_until: None });
+    let input = Input { plan: Plan { adopted, ..plan() }, ..input() };
+    rds.edit("orders", |source| source.maintenance_window = Some("sun:05:00-sun:05:30".to_owned()));
+    let before = rds.find("orders-r").unwrap();
+    rds.edit("orders-r", |cluster| cluster.pending = vec!["engine version 99.1".to_owned()]);
+    let output = step(&rds).run(input.clone()).await.unwrap();
+    let now = rds.find("orders-r").unwrap();
+    assert_eq!((&now.engine_version, &now.maintenance_window), (&before.engine_version, &before.maintenance_window));
+    let told = |output: &Output| {
+        let is_it = |difference: &&Difference| difference.what == "windows, backups and monitoring";
+        output.differences.iter().find(is_it).map(|difference| difference.restored.clone())
+    };
+    assert!(told(&output).unwrap().contains("engine version 99.1"), "{:?}", output.differences);
+
+    // The retention that a run before this one has asked for is no reason: the call sets it again.
+    rds.edit("orders", |source| source.backup_retention = Some(35));
+    rds.edit("orders-r", |cluster| cluster.pending = vec!["backup retention 35".to_owned()]);
+    let output = step(&rds).run(input).await.unwrap();
+    assert_eq!(told(&output), None);
+    assert_eq!(rds.find("orders-r").unwrap().maintenance_window.as_deref(), Some("sun:05:00-sun:05:30"));
 }

@@ -3,6 +3,7 @@
 
 use rewind_ui::chat::ChatCommand;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 /// A user of Slack.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,9 +22,10 @@ impl ChatUser {
         format!("{} ({} in Slack workspace {})", self.name, self.id, self.team)
     }
 
-    /// The key that tells the user from all others. Ids are unique in a workspace only.
+    /// The key by which two people are told apart: the id alone. In an organization of several workspaces one person has the same id in
+    /// all of them.
     pub(crate) fn key(&self) -> String {
-        format!("{}/{}", self.team, self.id)
+        self.id.clone()
     }
 }
 
@@ -71,6 +73,21 @@ impl AccessPolicy {
         self.approvers.contains(&user.id)
     }
 
+    /// Makes sure that a request started by `user` asks a person who may approve; returns the denial where it says that nobody is to be
+    /// asked. Otherwise a requester could do alone what two people are for.
+    pub(crate) fn ask_a_person(&self, user: &ChatUser, request: &mut Value) -> Option<&'static str> {
+        let alone = !self.two_people && self.may_approve(user);
+        let Some(fields) = request.as_object_mut().filter(|_| !alone) else { return None };
+        match fields.get("approval") {
+            // A recovery that is resumed may have left the approval out, and its words hold unless others are given.
+            None => {
+                fields.insert("approval".to_owned(), Value::from("required"));
+                None
+            }
+            Some(approval) => (approval != "required").then_some(UNASKED_DENIED),
+        }
+    }
+
     /// The denial for a user who has access, but not this permission; none if they have it.
     pub(crate) fn denied(&self, user: &ChatUser, permission: Permission) -> Option<&'static str> {
         match permission {
@@ -111,6 +128,8 @@ pub(crate) const REQUEST_DENIED: &str = "you may look, and not start a recovery;
 /// The message for a user who may not approve.
 pub(crate) const APPROVAL_DENIED: &str =
     "you may look, and not decide; nothing was done; next step: ask one of those who may (REWIND_CHAT_APPROVERS)";
+/// The message for a user who would have nobody asked.
+pub(crate) const UNASKED_DENIED: &str = "in chat somebody who may approve is always asked (REWIND_CHAT_APPROVERS, REWIND_CHAT_TWO_PEOPLE); nothing was started; next step: leave --approval out";
 /// The message for a user without access. It names neither clusters, recoveries nor people.
 pub(crate) const ACCESS_DENIED: &str = "you are not among the people who may use this; nothing was done";
 /// The message for a requester who would approve their own recovery.

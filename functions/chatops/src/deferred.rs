@@ -71,10 +71,14 @@ impl<P: Ports> ChatApp<P> {
         id: String,
         request: &Value,
     ) -> Result<SlackMessage, ClientError> {
+        let mut request = request.clone();
+        if let Some(denied) = self.settings.access.ask_a_person(user, &mut request) {
+            return Ok(SlackMessage::sentence(denied));
+        }
         // Recorded first: a recovery whose requester is not known could be approved by that very person.
         let until = self.ports.clock().now().as_second() + REQUESTER_KEPT;
         self.ports.chat_records().record_requester(&id, &user.key(), until).await?;
-        let started = self.ports.client().start(RecoveryName::Given(id), request).await?;
+        let started = self.ports.client().start(RecoveryName::Given(id), &request).await?;
         Ok(SlackMessage::public(started_document(user, &started)))
     }
 

@@ -1,8 +1,8 @@
 //! A message as Slack takes it: a document in blocks, and buttons below it.
 
 use crate::task::Task;
+use rewind_ui::Document;
 use rewind_ui::render::slack;
-use rewind_ui::{Document, Line};
 use serde_json::{Value, json};
 
 /// The most bytes of a button's value. Slack takes 2,000 characters.
@@ -42,13 +42,14 @@ impl SlackMessage {
 
     /// Makes a sentence that only the user who asked sees.
     pub(crate) fn sentence(text: impl Into<String>) -> Self {
-        Self::private(Document(vec![Line::Plain(text.into())]))
+        let mut document = Document::new();
+        document.plain(text);
+        Self::private(document)
     }
 
     /// Makes a message of text in columns that only the user who asked sees.
     pub(crate) fn verbatim(text: &str) -> Self {
-        let lines = text.lines().map(|line| Line::Plain(line.to_owned())).collect();
-        Self { verbatim: true, ..Self::private(Document(lines)) }
+        Self { verbatim: true, ..Self::private(Document::of_lines(text)) }
     }
 
     /// Adds a button that asks a question before its task runs. One whose task is too long for Slack is left out.
@@ -104,7 +105,7 @@ impl Button {
 
 /// Makes the text that a notification shows, of the first line.
 fn notification(document: &Document) -> String {
-    let first = document.0.first().map(slack::mrkdwn).unwrap_or_default();
+    let first = document.lines().first().map(slack::mrkdwn).unwrap_or_default();
     first.chars().take(200).collect()
 }
 
@@ -144,7 +145,8 @@ mod tests {
         fn no_text_is_more_than_slack_takes(
             lines in prop::collection::vec(("\\PC{0,30}", 0_usize..200), 0..80), verbatim in any::<bool>()
         ) {
-            let document = Document(lines.into_iter().map(|(words, times)| Line::Item(words.repeat(times))).collect());
+            let mut document = Document::new();
+            lines.into_iter().for_each(|(words, times)| document.item(words.repeat(times)));
             let message = SlackMessage { verbatim, ..SlackMessage::private(document) }.to_json();
             let blocks = message["blocks"].as_array().unwrap();
             prop_assert!(blocks.len() <= 50);

@@ -1,6 +1,6 @@
 //! The function over AWS and Slack in memory: which requests are accepted, who may do what, and what is started.
 
-use crate::access::{ACCESS_DENIED, APPROVAL_DENIED, AccessPolicy, ChatUser, SELF_APPROVAL_DENIED};
+use crate::access::{ACCESS_DENIED, APPROVAL_DENIED, AccessPolicy, ChatUser, SELF_APPROVAL_DENIED, UNASKED_DENIED};
 use crate::app::ChatApp;
 use crate::messages::console_url;
 use crate::ports::Ports;
@@ -437,6 +437,27 @@ async fn nothing_is_started_whose_requester_cannot_be_recorded() {
     *app.ports.broken.lock().unwrap() = true;
     app.handle(json!({ "deferred": deferred })).await;
     assert!(app.ports.aws.state().started.is_empty());
+}
+
+#[tokio::test]
+async fn nobody_in_chat_leaves_the_question_out() {
+    let app = app();
+    for line in ["start orders latest --name r-1 --approval none", "start orders latest --name r-1 --approval None"] {
+        let reply = send_line(&app, "U3", line).await;
+        let text = reply["text"].as_str().unwrap();
+        assert!(text.contains("always asked") || text.contains("approval"), "{line}: {text}");
+    }
+    // Nor by a button whose value was made elsewhere, or in another workspace.
+    let task =
+        Task::Start { id: "r-1".into(), request: json!({ "cluster": "orders", "to": "latest", "approval": "none" }) };
+    app.handle(signed(&pressed("U1", &task))).await;
+    assert_eq!(run_deferred(&app).await["text"], UNASKED_DENIED);
+    assert_nothing_happened(&app);
+    // What is resumed brings words of its own.
+    let resumed = Task::Start { id: "r-2".into(), request: json!({ "cluster": "orders", "resume": "r-0" }) };
+    app.handle(signed(&pressed("U1", &resumed))).await;
+    run_deferred(&app).await;
+    assert_eq!(app.ports.aws.state().started[0].1["approval"], "required");
 }
 
 // --------------------------------------------------------------------------------------------------------------- commands

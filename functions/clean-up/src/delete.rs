@@ -4,14 +4,15 @@
 use crate::unused::{CLEAN_UP_NOTE, Marks, Ours};
 use crate::{CleanUp, Kept, KeptRequest, Kind, Output, ReadSessions, Records};
 use jiff::SignedDuration;
+use rewind_aws::fence_records::ReadFences;
 use rewind_aws::rds::{
-    ChangeInstances, ClusterChange, DeleteClusters, FindClusters, ModifyClusters, ReadClusters, ReadSnapshots,
+    ChangeInstances, ClusterChange, DeleteParameterGroups, FindClusters, ModifyClusters, ReadClusters, ReadSnapshots,
     RetireClusters,
 };
-use rewind_aws::records::{Lease, Leases, Notes};
+use rewind_aws::records::{Lease, Leases, Notes, RemoveNotes};
 use rewind_aws::recoveries::Recoveries;
-use rewind_core::names::{IDENTIFIER_MAX, with_suffix};
-use rewind_core::{CleanUpRecord, Clock, ErrorName, StepError, content_hash, timeouts};
+use rewind_core::names::held_jobs_group;
+use rewind_core::{CleanUpRecord, Clock, ErrorName, StepError, timeouts};
 use serde_json::json;
 use std::time::Duration;
 
@@ -29,9 +30,15 @@ enum Next {
 
 impl<C, R, N, V, K> CleanUp<C, R, N, V, K>
 where
-    C: ReadClusters + FindClusters + ModifyClusters + ChangeInstances + RetireClusters + DeleteClusters + ReadSnapshots,
+    C: ReadClusters
+        + FindClusters
+        + ModifyClusters
+        + ChangeInstances
+        + RetireClusters
+        + ReadSnapshots
+        + DeleteParameterGroups,
     R: Recoveries,
-    N: Notes + Leases,
+    N: Notes + RemoveNotes + Leases + ReadFences,
     V: ReadSessions,
     K: Clock,
 {
@@ -53,6 +60,8 @@ where
                     error.to_string()
                 }
                 Err(error) => {
+                    // If this fails, the note stays, and the next call for this cluster takes it back.
+                    drop(self.take_back_note(kept).await);
                     // The next call takes the lease again. If the release fails, the lease ends by itself.
                     drop(self.notes.release_lease(&leased, &holder).await);
                     return Err(error);
@@ -62,7 +71,7 @@ where
             let pause = self.polling.pause(here);
             // Deleting an instance takes minutes, longer than one invocation should: the state machine calls again.
             if self.polling.is_used_up(&self.clock, here, pause) {
-                return Ok(Output::Deleted { done: false, status, snapshot: Some(snapshot_name(kept)) });
+                return Ok(Output::Deleted { done: false, status, snapshot: Some(kept.snapshot()) });
             }
             self.clock.sleep(pause).await;
         }
@@ -114,7 +123,7 @@ where
         if !*checked {
             if records.is_some_and(|records| self.clock.now().duration_since(records.read_at) > RECORDS_HOLD) {
                 let status = format!("which records point at {} is to be looked at again", kept.cluster);
-                let snapshot = Some(snapshot_name(kept));
+                let snapshot = Some(kept.snapshot());
                 return Ok(Next::Over(Output::Deleted { done: false, status, snapshot }));
             }
             let why = self.check_usage(kept, &ours, records).await?;
@@ -122,26 +131,47 @@ where
                 return Err(refused(kept, &why));
             }
             *checked = true;
-            if !ours.begun {
-                // From here on traffic cannot be moved back to this cluster. An undo reads the note before anything is deleted.
-                let record = CleanUpRecord {
-                    cluster: kept.cluster.clone(),
-                    snapshot: snapshot_name(kept),
-                    begun_at: self.clock.now(),
-                };
-                self.notes.note_once(&kept.recovery_id, CLEAN_UP_NOTE, &json!(record)).await?;
-            }
             return Ok(Next::Wait(format!("{} is unused", kept.cluster)));
         }
+        if !ours.begun {
+            self.note_begin(kept).await?;
+        }
         self.change(kept, &ours).await
+    }
+
+    /// Notes that the deletion begins. From here on traffic cannot be moved back to this cluster: an undo reads the note before
+    /// anything is deleted.
+    async fn note_begin(&self, kept: &Kept) -> Result<(), StepError> {
+        let instances = self.clusters.instances(&kept.cluster).await?;
+        let record = CleanUpRecord {
+            cluster: kept.cluster.clone(),
+            snapshot: kept.snapshot(),
+            begun_at: self.clock.now(),
+            instances: instances.into_iter().map(|instance| instance.name).collect(),
+        };
+        self.notes.note_once(&kept.recovery_id, CLEAN_UP_NOTE, &json!(record)).await?;
+        Ok(())
+    }
+
+    /// Takes the note back if the deletion stopped with everything still there: then traffic can be moved back.
+    async fn take_back_note(&self, kept: &Kept) -> Result<(), StepError> {
+        let Some(note) = self.notes.note(&kept.recovery_id, CLEAN_UP_NOTE).await? else { return Ok(()) };
+        let Ok(begun) = serde_json::from_value::<CleanUpRecord>(note) else { return Ok(()) };
+        let Some(cluster) = self.clusters.cluster(&kept.cluster).await? else { return Ok(()) };
+        let instances = self.clusters.instances(&kept.cluster).await?;
+        let is_there = |name: &String| instances.iter().any(|found| found.name == *name && found.status != "deleting");
+        // A note of an earlier version names no instances, and nobody knows if one is missing.
+        if cluster.status != "deleting" && !begun.instances.is_empty() && begun.instances.iter().all(is_there) {
+            self.notes.remove_note(&kept.recovery_id, CLEAN_UP_NOTE).await?;
+        }
+        Ok(())
     }
 
     async fn change(&self, kept: &Kept, ours: &Ours) -> Result<Next, StepError> {
         let cluster = &ours.cluster;
         let name = &cluster.name;
-        // The recovery set this protection itself, so taking it off overrules nobody. On a restored cluster too: it copied that
-        // of the source.
-        if kept.kind != Kind::Source && cluster.deletion_protection {
+        // The recovery set this protection itself, so taking it off overrules nobody. On any other cluster it is people's.
+        if kept.kind == Kind::SafetyClone && cluster.deletion_protection {
             let change = ClusterChange { deletion_protection: Some(false), ..ClusterChange::default() };
             self.clusters.modify(name, &change).await?;
             return Ok(Next::Wait(format!("the protection of {name} is taken off")));
@@ -160,12 +190,8 @@ where
         if let Some(last) = instances.first() {
             return Ok(Next::Wait(format!("{} is deleting", last.name)));
         }
-        if !ours.had_clients {
-            // The moment that it was restored to is in the source's backups, and nothing else is on it.
-            self.clusters.delete_cluster(name).await?;
-            return Ok(Next::Wait(format!("{name} is deleted")));
-        }
-        let snapshot = snapshot_name(kept);
+        // A restored cluster too: people may have written to it, whether or not a recovery led clients there.
+        let snapshot = kept.snapshot();
         // Last, because RDS refuses to delete a cluster that has instances. The call takes the snapshot as well.
         self.clusters.retire_cluster(name, &snapshot).await?;
         Ok(Next::Wait(format!("{name} is deleted into {snapshot}")))
@@ -173,10 +199,11 @@ where
 
     /// Reads the snapshot of a cluster that is deleted: the end is reached only when that is complete.
     async fn is_over(&self, kept: &Kept) -> Result<Next, StepError> {
-        let name = snapshot_name(kept);
+        let name = kept.snapshot();
         let over = |status, snapshot| Ok(Next::Over(Output::Deleted { done: true, status, snapshot }));
         match self.clusters.snapshot(&name).await? {
             Some(snapshot) if snapshot.status == "available" => {
+                self.delete_parameter_group(kept).await?;
                 over(format!("{} is gone, its data is in the snapshot {name}", kept.cluster), Some(name))
             }
             // The cluster is gone by then: the automated backups are the only way back, and somebody has to know.
@@ -186,12 +213,22 @@ where
             )
             .advice("restore the cluster from its automated backups, which are kept, if its data is needed")),
             Some(snapshot) => Ok(Next::Wait(format!("the snapshot {name} is {}", snapshot.status))),
-            None if kept.kind == Kind::Restored => {
-                over(format!("{} is gone, and the source has its traffic: no client was on it", kept.cluster), None)
-            }
             // Nothing is left to save here, so it is the end and no error.
-            None => over(format!("{} is gone without a snapshot {name}: somebody else deleted it", kept.cluster), None),
+            None => {
+                self.delete_parameter_group(kept).await?;
+                over(format!("{} is gone without a snapshot {name}: somebody else deleted it", kept.cluster), None)
+            }
         }
+    }
+
+    /// Deletes the parameter group that hold-jobs made for the cluster, if it did. RDS deletes none that a cluster has, so it is
+    /// left over until now.
+    async fn delete_parameter_group(&self, kept: &Kept) -> Result<(), StepError> {
+        let group = held_jobs_group(&kept.cluster);
+        if !self.clusters.delete_group(&group).await? {
+            tracing::warn!(group, "another cluster has it, so it stays");
+        }
+        Ok(())
     }
 }
 
@@ -201,59 +238,4 @@ fn refused(kept: &Kept, why: &[String]) -> StepError {
             "the cluster and all of its data are still there, though instances may be gone if its deletion had begun",
         )
         .advice("see who needs it, and delete it by hand when nobody does")
-}
-
-/// Makes the final snapshot's name: `<cluster>-final-<recovery id>`, cut to RDS's limit, but never the same for two ids.
-fn snapshot_name(kept: &Kept) -> String {
-    // RDS limits the name to 63 characters, and two recoveries of one cluster need two names.
-    const WORD: &str = "-final-";
-    let id = &kept.recovery_id;
-    let words: Vec<&str> = id.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty()).collect();
-    let plain = words.join("-").to_ascii_lowercase();
-    let room = IDENTIFIER_MAX.saturating_sub(kept.cluster.len() + WORD.len());
-    if plain == *id && plain.len() <= room {
-        return format!("{}{WORD}{plain}", kept.cluster);
-    }
-    // Of the whole id: cut ids of the same day would all begin alike.
-    let hash: String = content_hash(&json!(id)).chars().take(8).collect();
-    let most = room.saturating_sub(hash.len() + 1);
-    let cut = plain.get(..most).unwrap_or(&plain).trim_end_matches('-');
-    let suffix = if cut.is_empty() { format!("{WORD}{hash}") } else { format!("{WORD}{cut}-{hash}") };
-    with_suffix(&kept.cluster, &suffix)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-    use rewind_core::names::identifier_problem;
-
-    fn named(cluster: &str, id: &str) -> String {
-        snapshot_name(&Kept {
-            cluster: cluster.to_owned(),
-            cluster_arn: String::new(),
-            recovery_id: id.to_owned(),
-            keep_until: jiff::Timestamp::UNIX_EPOCH,
-            kind: Kind::Source,
-            execution_arn: String::new(),
-        })
-    }
-
-    #[test]
-    fn a_snapshot_is_named_after_its_cluster_and_recovery() {
-        assert_eq!(named("orders", "operation-001"), "orders-final-operation-001");
-    }
-
-    proptest! {
-        #[test]
-        fn every_name_is_one_that_rds_accepts_and_no_two_recoveries_share_one(
-            cluster in "[a-z]([a-z0-9]|-[a-z0-9]){0,31}",
-            one in "[A-Za-z0-9_.-]{1,80}",
-            other in "[A-Za-z0-9_.-]{1,80}",
-        ) {
-            prop_assume!(cluster.len() <= IDENTIFIER_MAX && one != other);
-            prop_assert_eq!(identifier_problem(&named(&cluster, &one)), None, "{}", named(&cluster, &one));
-            prop_assert_ne!(named(&cluster, &one), named(&cluster, &other));
-        }
-    }
 }

@@ -1,7 +1,7 @@
 //! Deletes the cluster that a recovery kept, the fenced source, the safety clone or the restored cluster of one that failed, when
-//! its time is over and nobody needs it any more. It is the only function that deletes a cluster with data of people. So it refuses, with the reasons, if anything is not as
-//! the finished recovery left it; it takes a final snapshot and keeps the automated backups; it never switches off the deletion
-//! protection of a source. There is no undo.
+//! its time is over and nobody needs it any more. So it refuses, with the reasons, if anything is not as the recovery left it; it
+//! always takes a final snapshot and keeps the automated backups; it switches off no deletion protection but that of a safety
+//! clone, which the recovery set. There is no undo.
 
 mod delete;
 mod sessions;
@@ -11,12 +11,14 @@ pub use sessions::{Databases, ReadSessions};
 pub use unused::CLEAN_UP_NOTE;
 
 use jiff::Timestamp;
+use rewind_aws::fence_records::ReadFences;
 use rewind_aws::rds::{
-    ChangeInstances, Cluster, DeleteClusters, FindClusters, ModifyClusters, ReadClusters, ReadSnapshots, RetireClusters,
+    ChangeInstances, Cluster, DeleteParameterGroups, FindClusters, ModifyClusters, ReadClusters, ReadSnapshots,
+    RetireClusters,
 };
-use rewind_aws::records::{Leases, Notes};
+use rewind_aws::records::{Leases, Notes, RemoveNotes};
 use rewind_aws::recoveries::Recoveries;
-use rewind_core::names::{FENCED_BY_TAG, KEEP_UNTIL_TAG, RECOVERY_TAG, SAFETY_CLONE_OF_TAG};
+use rewind_core::names::{FENCED_BY_TAG, KEEP_UNTIL_TAG, RECOVERY_TAG, SAFETY_CLONE_OF_TAG, final_snapshot};
 use rewind_core::{Clock, Polling, RecoveryRecord, StepError};
 use rewind_lambda::Step;
 use serde::{Deserialize, Serialize};
@@ -30,6 +32,8 @@ pub const ACTIONS: &[&str] = &[
     "rds:DeleteDBInstance",
     "rds:DeleteDBCluster",
     "rds:CreateDBClusterSnapshot",
+    "rds:DescribeDBClusterParameters",
+    "rds:DeleteDBClusterParameterGroup",
     "rds:AddTagsToResource",
     "secretsmanager:ListSecretVersionIds",
     "secretsmanager:GetSecretValue",
@@ -45,7 +49,7 @@ pub struct CleanUp<C, R, N, V, K> {
     pub clusters: C,
     /// The table's items of recoveries.
     pub recoveries: R,
-    /// The notes that a deletion has begun, and the leases of clusters.
+    /// The notes that a deletion has begun, the leases of clusters, and the marks of fences.
     pub notes: N,
     /// The sessions on a cluster.
     pub sessions: V,
@@ -111,6 +115,11 @@ pub struct Kept {
 }
 
 impl Kept {
+    /// The name of its final snapshot.
+    pub(crate) fn snapshot(&self) -> String {
+        final_snapshot(&self.cluster, &self.recovery_id)
+    }
+
     /// True if the recovery kept another cluster, of which this one is a restore with all of its tags.
     fn is_a_copy(&self, record: &RecoveryRecord) -> bool {
         // A restore inherits all tags of its source unless others are passed, the recovery's marks included.
@@ -129,7 +138,7 @@ pub enum Kind {
     Source,
     /// The clone of the state before an in-place recovery.
     SafetyClone,
-    /// The restored cluster of a recovery that moved no traffic to it, or moved it back.
+    /// The restored cluster of a recovery that moved no traffic to it, or moved it back, or that somebody stopped before.
     Restored,
 }
 
@@ -155,16 +164,22 @@ pub enum Output {
         done: bool,
         /// The last state that was seen.
         status: String,
-        /// The final snapshot; none if somebody else deleted the cluster, or no client was ever on it.
+        /// The final snapshot; none if somebody else deleted the cluster.
         snapshot: Option<String>,
     },
 }
 
 impl<C, R, N, V, K> Step for CleanUp<C, R, N, V, K>
 where
-    C: ReadClusters + FindClusters + ModifyClusters + ChangeInstances + RetireClusters + DeleteClusters + ReadSnapshots,
+    C: ReadClusters
+        + FindClusters
+        + ModifyClusters
+        + ChangeInstances
+        + RetireClusters
+        + ReadSnapshots
+        + DeleteParameterGroups,
     R: Recoveries,
-    N: Notes + Leases,
+    N: Notes + RemoveNotes + Leases + ReadFences,
     V: ReadSessions,
     K: Clock,
 {

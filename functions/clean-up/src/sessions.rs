@@ -1,16 +1,11 @@
-//! Reads the sessions on a kept cluster, on its writer and on each reader. It logs in as the recovery did, to all instances at the same
-//! time, because a cluster has up to sixteen. It terminates no session.
+//! Reads the sessions on a kept cluster. It logs in as the recovery did.
 
 use crate::{Kept, Kind};
-use futures_util::future::try_join_all;
-use rewind_access::{Access, target};
+use rewind_access::{Access, restored_moment};
 use rewind_aws::rds::{Cluster, Instance, ReadClusters};
 use rewind_aws::secrets::Logins;
-use rewind_clock::{OutOfTime, within};
-use rewind_core::names::TARGET_TAG;
-use rewind_core::{Clock, ErrorName, Plan, StepError, timeouts};
-use rewind_db::fence::{Inspection, cut, inspect};
-use rewind_db::{Server, defaults};
+use rewind_core::{Clock, Plan, StepError};
+use rewind_db::fence::Inspection;
 
 /// Reads the sessions on a cluster.
 pub trait ReadSessions: Send + Sync {
@@ -41,51 +36,13 @@ impl<C: ReadClusters, S: Logins, K: Clock> ReadSessions for Databases<C, S, K> {
         cluster: &Cluster,
         instances: &[Instance],
     ) -> Result<Inspection, StepError> {
-        // Bounded, and an error at its end: no response is no proof that nobody is connected.
-        let seen = within(timeouts::KEPT_SESSIONS, Box::pin(self.read_all(kept, plan, cluster, instances))).await;
-        seen.unwrap_or_else(|OutOfTime| {
-            let seconds = timeouts::KEPT_SESSIONS.as_secs();
-            let what = format!("{} did not say within {seconds} s who is on it", cluster.name);
-            Err(StepError::new(ErrorName::Unavailable, what))
-        })
-    }
-}
-
-impl<C: ReadClusters, S: Logins, K: Clock> Databases<C, S, K> {
-    async fn read_all(
-        &self,
-        kept: &Kept,
-        plan: &Plan,
-        cluster: &Cluster,
-        instances: &[Instance],
-    ) -> Result<Inspection, StepError> {
         let now = self.clock.now();
         let moment = match kept.kind {
             Kind::Source => now,
             // A clone has the passwords of the moment of its creation, however often the secret was rotated since.
             Kind::SafetyClone => cluster.created.unwrap_or(now),
-            // It has those of the moment that it was restored to.
-            Kind::Restored => cluster.tag(TARGET_TAG).and_then(|at| at.parse().ok()).unwrap_or(plan.target),
+            Kind::Restored => restored_moment(cluster, plan.target),
         };
-        let credentials = self.access.credentials(cluster, &plan.secret_arn, moment).await?;
-        let network = self.access.network.for_recovery(&kept.recovery_id);
-        let inspections = instances.iter().filter_map(|instance| Some((instance, instance.endpoint.as_ref()?))).map(
-            async |(instance, endpoint)| {
-                let target = target(cluster, endpoint);
-                let database = defaults(target.engine).maintenance_database;
-                let (_, session) = Server::connect(&network, &target, &credentials, database).await?;
-                let inside = inspect(&session).await;
-                session.close().await;
-                Ok::<_, StepError>((&instance.name, inside?))
-            },
-        );
-        let mut seen = Inspection::default();
-        for (name, Inspection { sessions, open }) in try_join_all(inspections).await? {
-            seen.sessions.extend(sessions.into_iter().map(|who| format!("{who} on {name}")));
-            // All instances share one catalogue, so each of them reports the same open logins.
-            seen.open.extend(open.into_iter().filter(|login| !seen.open.contains(login)).collect::<Vec<_>>());
-        }
-        // Sixteen instances with hundreds of sessions each would be more than the state of an execution holds.
-        Ok(Inspection { sessions: cut(seen.sessions, "sessions"), open: cut(seen.open, "logins are open") })
+        self.access.sessions(&kept.recovery_id, (cluster, instances), plan, moment).await
     }
 }

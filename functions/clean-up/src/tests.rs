@@ -2,6 +2,7 @@
 
 use super::*;
 use rewind_aws::AwsResult;
+use rewind_aws::fence_records::ReadFences;
 use rewind_aws::fixtures::{
     ManualClock, in_place_plan, instances, mysql_source, plan, rds_with_restored, recovery_record, safety_clone, time,
 };
@@ -60,6 +61,19 @@ impl Notes for World {
     async fn note_again(&self, _: &str, name: &str, _: &Value) -> AwsResult<()> {
         // A second run that wrote the note again would lose the time at which the deletion began.
         panic!("{name} was noted, and stays as it is")
+    }
+}
+
+impl ReadFences for World {
+    async fn was_fenced(&self, id: &str, name: &str) -> AwsResult<bool> {
+        Ok(self.note(id, name).await?.is_some())
+    }
+}
+
+impl RemoveNotes for World {
+    async fn remove_note(&self, _: &str, name: &str) -> AwsResult<()> {
+        self.notes.lock().unwrap().retain(|(of, _)| of != name);
+        Ok(())
     }
 }
 
@@ -143,12 +157,13 @@ impl World {
         Self::of(FakeRds::with(vec![mysql_source(), clone], all), &in_place_plan())
     }
 
-    /// Side by side: the recovery failed in `state`, and its restored cluster is kept, with the source's protection.
+    /// Side by side: the recovery failed in `state`, and its restored cluster is kept.
     fn restored(state: &str) -> Self {
         let rds = rds_with_restored();
         rds.edit("orders-r", |cluster| {
             tag(cluster, KEEP_UNTIL_TAG, UNTIL);
             cluster.members = vec![Member { instance: "orders-r-1".to_owned(), writer: true }];
+            cluster.deletion_protection = false;
         });
         let (clusters, mut all) = rds.everything();
         let instance =
@@ -298,7 +313,7 @@ async fn a_managed_secret_that_a_later_recovery_still_logs_in_with_keeps_its_clu
         let mut live =
             Cluster { name: "orders-r2".to_owned(), arn: "arn:of:orders-r2".to_owned(), ..clusters[1].clone() };
         live.master_secret = None;
-        live.tags = vec![(SECRET_TAG.to_owned(), secret_tag_value(secret).unwrap())];
+        live.tags = vec![(SECRET_TAG.to_owned(), secret_tag_value(secret, None).unwrap())];
         edit(&mut live);
         clusters.push(live);
         World { rds: FakeRds::with(clusters, instances), ..world }
@@ -445,6 +460,7 @@ async fn the_source_goes_readers_first_and_into_its_snapshot() {
         "delete_instance orders-2",
         "delete_instance orders-1",
         "retire_cluster orders into orders-final-operation-001",
+        "delete_group orders-jobs-held",
     ];
     assert_eq!(world.rds.changes(), deletion);
     assert_eq!(world.rds.all_snapshots().len(), 1);
@@ -452,10 +468,10 @@ async fn the_source_goes_readers_first_and_into_its_snapshot() {
     let notes = world.notes.lock().unwrap().clone();
     assert!(matches!(notes.as_slice(), [(name, note)] if name == CLEAN_UP_NOTE && note["snapshot"] == SNAPSHOT));
     assert_eq!(world.lease.lock().unwrap().clone(), None);
-    // Once more: all of it is done.
+    assert_eq!(notes[0].1["instances"].as_array().map(Vec::len), Some(2));
     // The state machine calls again if the answer is lost, also after the cluster is gone.
     assert!(done(SNAPSHOT)(&world.delete(&source()).await.unwrap()));
-    assert_eq!(world.rds.changes(), deletion);
+    assert_eq!(world.rds.changes()[..4], deletion);
     assert_eq!(world.why(&source()).await, ["orders is gone"]);
 }
 
@@ -465,27 +481,51 @@ async fn the_safety_clone_is_unprotected_by_whoever_protected_it() {
     assert!(done("orders-e-final-operation-001")(&world.delete(&clone_of_it()).await.unwrap()));
     assert_eq!(
         world.rds.changes(),
-        ["modify orders-e", "delete_instance orders-e-1", "retire_cluster orders-e into orders-e-final-operation-001"]
+        [
+            "modify orders-e",
+            "delete_instance orders-e-1",
+            "retire_cluster orders-e into orders-e-final-operation-001",
+            "delete_group orders-e-jobs-held",
+        ]
     );
     assert_eq!(world.rds.find("orders"), Some(mysql_source()));
 }
 
 #[tokio::test]
 async fn the_restored_cluster_of_a_recovery_that_failed_goes_under_the_lease_of_its_source() {
-    let world = World::restored("NothingChanged");
-    assert_eq!(world.due().await, [restored()]);
-    assert_eq!(world.why(&restored()).await, [""; 0]);
-    let answer = world.delete(&restored()).await.unwrap();
-    assert!(matches!(&answer, Output::Deleted { done: true, snapshot: None, .. }), "{answer:?}");
-    // No client was ever on it, so there is nothing that a snapshot would keep.
-    assert_eq!(world.rds.changes(), ["modify orders-r", "delete_instance orders-r-1", "delete_cluster orders-r"]);
-    assert!(world.rds.find("orders").unwrap().deletion_protection, "the source was touched");
-    // Whoever resumes the recovery works on this cluster, and holds the lease of the source.
-    assert_eq!(*world.leased.lock().unwrap(), ["orders"]);
-    // Traffic was on the other one, so what was on it at the end stays to be read.
-    let world = World::restored("RolledBack");
-    assert!(done("orders-r-final-operation-001")(&world.delete(&restored()).await.unwrap()));
-    assert_eq!(world.rds.all_snapshots().len(), 1);
+    // The last two are of a recovery that somebody stopped.
+    for state in ["NothingChanged", "RolledBack", "Running", "AwaitingApproval"] {
+        let world = World::restored(state);
+        assert_eq!(world.due().await, [restored()]);
+        assert_eq!(world.why(&restored()).await, [""; 0]);
+        // People may have written to it, whatever the recovery did: an application that was pointed at it by hand left no record.
+        assert!(done("orders-r-final-operation-001")(&world.delete(&restored()).await.unwrap()), "{state}");
+        let deletion = [
+            "delete_instance orders-r-1",
+            "retire_cluster orders-r into orders-r-final-operation-001",
+            "delete_group orders-r-jobs-held",
+        ];
+        assert_eq!(world.rds.changes(), deletion);
+        assert_eq!(world.rds.all_snapshots().len(), 1);
+        assert!(world.rds.find("orders").unwrap().deletion_protection, "the source was touched");
+        // Whoever resumes the recovery works on this cluster, and holds the lease of the source.
+        assert_eq!(*world.leased.lock().unwrap(), ["orders"]);
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_deleted_under_the_lease_of_a_recovery_that_is_not_over() {
+    let world = World::restored("AwaitingApproval");
+    // Its time is over only because people moved it.
+    let lease = Lease {
+        holder: ID.to_owned(),
+        execution_arn: String::new(),
+        taken_at: time(UNTIL),
+        expires_at: time("2026-11-30T16:40:00Z"),
+    };
+    *world.lease.lock().unwrap() = Some(lease);
+    assert_eq!(world.delete(&restored()).await.unwrap_err().name, ErrorName::LeaseHeld);
+    assert_eq!(world.rds.changes(), [""; 0]);
 }
 
 #[tokio::test]
@@ -501,11 +541,18 @@ async fn a_restored_cluster_without_instances_is_deleted_too() {
 #[tokio::test]
 async fn a_restored_cluster_that_somebody_needs_stays() {
     type Edit = fn(&mut World);
-    let cases: [(&str, Edit); 9] = [
+    let cases: [(&str, Edit); 10] = [
         // By a person, or adopted by another recovery.
         ("operation-001 is NeedsOperator", |w| w.record.as_mut().unwrap().state = "NeedsOperator".to_owned()),
         ("operation-001 is Recovered", |w| w.record.as_mut().unwrap().state = "Recovered".to_owned()),
-        ("operation-001 is Running", |w| w.record.as_mut().unwrap().state = "Running".to_owned()),
+        // Traffic may have moved to it before somebody stopped its recovery.
+        ("stopped after it had begun to fence orders", |w| {
+            w.record.as_mut().unwrap().state = "Running".to_owned();
+            w.notes.lock().unwrap().push(("fence".to_owned(), json!({})));
+        }),
+        ("orders-r has deletion protection, which only a person takes off", |w| {
+            w.rds.edit("orders-r", |c| c.deletion_protection = true);
+        }),
         ("by operation-002 and not by operation-001", |w| {
             w.rds.edit("orders-r", |c| tag(c, RECOVERY_TAG, "operation-002"));
         }),
@@ -578,6 +625,27 @@ async fn who_extends_the_time_half_way_stops_it() {
     let error = world.delete(&source()).await.unwrap_err();
     assert!(error.to_string().contains("is kept until 2026-12-24T00:00:00Z"), "{error}");
     assert_eq!(world.rds.changes(), [""; 0]);
+}
+
+#[tokio::test]
+async fn a_deletion_that_stopped_with_everything_there_leaves_no_note_behind() {
+    type Edit = fn(&World);
+    let cases: [(&str, Edit, bool); 4] = [
+        ("all is there", |_| {}, false),
+        ("a reader is gone", |w| w.rds.edit_instances("orders", |i| i.name = format!("{}-renamed", i.name)), true),
+        ("a reader goes", |w| w.rds.edit_instances("orders", |i| i.status = "deleting".to_owned()), true),
+        ("the cluster goes", |w| w.rds.edit("orders", |c| c.status = "deleting".to_owned()), true),
+    ];
+    for (case, edit, stays) in cases {
+        let world = World::source();
+        let begun = json!({ "cluster": "orders", "snapshot": SNAPSHOT, "begunAt": UNTIL, "instances": ["orders-1", "orders-2"] });
+        world.notes.lock().unwrap().push((CLEAN_UP_NOTE.to_owned(), begun));
+        world.rds.edit("orders", |cluster| tag(cluster, KEEP_UNTIL_TAG, "2026-12-24T00:00:00Z"));
+        edit(&world);
+        world.delete(&source()).await.unwrap_err();
+        // An undo goes by the note: traffic can be moved back to a cluster that has lost nothing.
+        assert_eq!(world.notes.lock().unwrap().len(), usize::from(stays), "{case}");
+    }
 }
 
 #[tokio::test]

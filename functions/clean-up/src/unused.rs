@@ -3,6 +3,7 @@
 
 use crate::{CleanUp, Kept, KeptRequest, Kind, ReadSessions, Records};
 use jiff::Timestamp;
+use rewind_aws::fence_records::ReadFences;
 use rewind_aws::rds::{Cluster, FindClusters, Instance, ReadClusters, is_foreign};
 use rewind_aws::records::Notes;
 use rewind_aws::recoveries::Recoveries;
@@ -11,6 +12,12 @@ use rewind_core::{Clock, Ending, Plan, RecoveryRecord, StepError, Strategy};
 
 /// The note in a recovery's item that the deletion of its kept cluster has begun. From then on it cannot be undone.
 pub const CLEAN_UP_NOTE: &str = "cleanUp";
+
+/// The record of the fence of a source, written before its first change.
+pub(crate) const FENCE_NOTE: &str = "fence";
+
+/// The states of a recovery that has not come to its end.
+const NOT_ENDED: [&str; 2] = ["Running", "AwaitingApproval"];
 
 /// The state of a kept cluster by its tags and its recovery's item, read again before every change.
 pub(crate) enum Marks {
@@ -26,8 +33,6 @@ pub(crate) enum Marks {
 pub(crate) struct Ours {
     pub(crate) cluster: Cluster,
     pub(crate) plan: Plan,
-    /// True if clients were on it: then its last state goes into a snapshot.
-    pub(crate) had_clients: bool,
     /// True if its deletion has begun: then instances may be missing.
     pub(crate) begun: bool,
 }
@@ -36,7 +41,7 @@ impl<C, R, N, V, K> CleanUp<C, R, N, V, K>
 where
     C: ReadClusters + FindClusters,
     R: Recoveries,
-    N: Notes,
+    N: Notes + ReadFences,
     V: ReadSessions,
     K: Clock,
 {
@@ -59,12 +64,12 @@ where
         };
         let Some(cluster) = found else { return Ok(Marks::Gone) };
         let mut why = tags(kept, &cluster, self.clock.now());
-        let mut had_clients = true;
         let plan = match self.recoveries.recovery(&kept.recovery_id).await? {
-            Some(record) => {
-                had_clients = kept.kind != Kind::Restored || record.state != Ending::NothingChanged.name();
-                planned(kept, record)
-            }
+            Some(record) if is_stopped(kept, &record) && self.has_fenced(&kept.recovery_id).await? => Err(format!(
+                "the recovery {} stopped after it had begun to fence {}, and nobody knows how far it came",
+                kept.recovery_id, record.cluster
+            )),
+            Some(record) => planned(kept, record),
             None => Err(format!("the table has no recovery {}", kept.recovery_id)),
         };
         let plan = match plan {
@@ -80,16 +85,21 @@ where
         }
         // By the note, and not by missing instances: people may have deleted one, which is a reason to stop.
         let begun = self.notes.note(&kept.recovery_id, CLEAN_UP_NOTE).await?.is_some();
-        Ok(Marks::Ours(Box::new(Ours { cluster, plan, had_clients, begun })))
+        Ok(Marks::Ours(Box::new(Ours { cluster, plan, begun })))
+    }
+
+    /// True if the recovery has begun to fence its source, after which it moves traffic.
+    async fn has_fenced(&self, id: &str) -> Result<bool, StepError> {
+        self.notes.was_fenced(id, FENCE_NOTE).await
     }
 
     /// Collects the settings that only people change, and that differ from those that the recovery left.
     fn settings(&self, kept: &Kept, cluster: &Cluster, plan: &Plan) -> Vec<String> {
         let name = &cluster.name;
         let mut why = Vec::new();
-        // Never switched off here, unlike the safety clone's, which the recovery set itself: a source's protection is
-        // people's decision.
-        if kept.kind == Kind::Source && cluster.deletion_protection {
+        // Never switched off here, unlike the safety clone's, which the recovery set itself: any other is people's decision. A
+        // restored cluster gets that of the source only when its recovery has ended well.
+        if kept.kind != Kind::SafetyClone && cluster.deletion_protection {
             why.push(format!("{name} has deletion protection, which only a person takes off"));
         }
         // Those of the source at the time of the restore, which nobody recorded, or those of the fence.
@@ -233,7 +243,7 @@ where
         let uses = |other: &&Cluster| {
             // A fenced cluster has no clients. One with a secret of its own has another password by now.
             let serves = other.master_secret.is_none() && other.tag(FENCED_BY_TAG).is_none();
-            serves && other.tag(SECRET_TAG).and_then(secret_of_tag).as_ref() == Some(secret)
+            serves && other.tag(SECRET_TAG).and_then(secret_of_tag).is_some_and(|(arn, _)| arn == *secret)
         };
         let users =
             tagged.iter().filter(|other| other.arn != cluster.arn && other.name != plan.new_cluster).filter(uses);
@@ -287,16 +297,21 @@ fn tags(kept: &Kept, cluster: &Cluster, now: Timestamp) -> Vec<String> {
     why
 }
 
+/// True for the recovery of a restored cluster whose record does not show that it ended. Somebody has stopped it: the cluster's time
+/// ends after the recovery's lease, and for as long as the lease is held nothing is deleted, whatever people made of the tag.
+fn is_stopped(kept: &Kept, record: &RecoveryRecord) -> bool {
+    kept.kind == Kind::Restored && NOT_ENDED.contains(&record.state.as_str())
+}
+
 /// Reads the plan of a recovery that ended as its kind of kept cluster needs, was not undone, and kept this cluster.
 fn planned(kept: &Kept, record: RecoveryRecord) -> Result<Plan, String> {
     let id = &kept.recovery_id;
-    // Where a person has to look, they decide which of the clusters is needed, and may not have done so yet. A recovery that
-    // runs may have adopted the restored cluster of an earlier one.
+    // Where a person has to look, they decide which of the clusters is needed, and may not have done so yet.
     let ended: &[Ending] = match kept.kind {
         Kind::Source | Kind::SafetyClone => &[Ending::Recovered],
         Kind::Restored => &[Ending::NothingChanged, Ending::RolledBack],
     };
-    if !ended.iter().any(|ending| ending.name() == record.state) {
+    if !ended.iter().any(|ending| ending.name() == record.state) && !is_stopped(kept, &record) {
         let names: Vec<&str> = ended.iter().map(|ending| ending.name()).collect();
         return Err(format!("the recovery {id} is {}, not {}", record.state, names.join(" or ")));
     }

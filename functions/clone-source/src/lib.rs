@@ -61,6 +61,8 @@ where
             // RestoreType copy-on-write cannot be combined with RestoreToTime.
             origin: Origin::CloneOfNow,
             moment: now,
+            // Until the recovery has ended, nobody but its undo deletes it.
+            keep_until: None,
         };
         describe_created(&recovery, &new.create(&self.clusters, &self.clock).await?, now)
     }

@@ -2,9 +2,9 @@
 
 use super::*;
 use rewind_aws::fixtures::{ManualClock, STARTED, in_place_plan, mysql_rds, plan, recovery, time};
-use rewind_aws::rds::delete_created;
 use rewind_aws::rds::fake::{FakeRds, Lose};
 use rewind_aws::rds::tags::too_many;
+use rewind_aws::rds::{Deletion, delete_created};
 use rewind_core::names::{KEEP_UNTIL_TAG, RECOVERY_TAG, SAFETY_CLONE_OF_TAG};
 
 fn step(clusters: &FakeRds, now: &str) -> CloneSource<FakeRds, ManualClock> {
@@ -17,7 +17,7 @@ fn input() -> Input {
 
 /// Undoes the step as delete-restored does: the state machine has one undo for every cluster that a recovery created.
 async fn undo(rds: &FakeRds) -> Result<bool, StepError> {
-    delete_created(rds, &recovery(), &in_place_plan().new_cluster).await
+    delete_created(rds, &recovery(), &in_place_plan()).await.map(|deletion| deletion != Deletion::None)
 }
 
 /// The source as the fence leaves it.

@@ -14,7 +14,7 @@ impl<C: ReadClusters, S: Logins, K: Clock> ConfirmCutover<C, S, K> {
         let cluster = self.access.cluster(&input.restored.cluster).await?;
         // The restored cluster has the passwords of that moment, however often the secret was rotated since.
         let moment = input.restored.rewound_to;
-        let credentials = self.access.credentials(&cluster, &input.plan.secret_arn, moment).await?;
+        let credentials = self.access.credentials(&cluster, &input.plan, moment).await?;
         let network = self.access.network.for_recovery(&input.recovery.id);
         let instances = self.access.clusters.instances(&cluster.name).await?;
         let mut reached = Vec::new();
@@ -58,7 +58,7 @@ impl<C: ReadClusters, S: Logins, K: Clock> ConfirmCutover<C, S, K> {
     /// The server of the source to which `name` leads; none where it leads to none, or that cannot be seen.
     async fn source_behind(&self, input: &Input, network: &Network, name: &str) -> Option<ServerIdentity> {
         let source = self.access.cluster(&input.plan.cluster).await.ok()?;
-        let credentials = self.access.credentials(&source, &input.plan.secret_arn, self.clock.now()).await.ok()?;
+        let credentials = self.access.credentials(&source, &input.plan, self.clock.now()).await.ok()?;
         let by_name = writer(&source).ok()?.by_name(name);
         let found = identify(network, &by_name, &credentials).await.ok()?;
         // Where no certificate is verified, a server of the restored cluster may have answered as well.
@@ -69,7 +69,7 @@ impl<C: ReadClusters, S: Logins, K: Clock> ConfirmCutover<C, S, K> {
     async fn is_of_source(&self, input: &Input, network: &Network, found: &ServerIdentity) -> bool {
         let read = async {
             let source = self.access.cluster(&input.plan.cluster).await?;
-            let credentials = self.access.credentials(&source, &input.plan.secret_arn, self.clock.now()).await?;
+            let credentials = self.access.credentials(&source, &input.plan, self.clock.now()).await?;
             let instances = self.access.clusters.instances(&source.name).await?;
             let all: Vec<&Instance> = instances.iter().collect();
             Ok::<_, StepError>(identify_all(network, &source, &all, &credentials).await)

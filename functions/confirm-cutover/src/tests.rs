@@ -40,6 +40,7 @@ fn input(swapped_at: &str, in_sync_at: Option<&str>) -> Input {
             swapped_at: time(swapped_at),
             // Two TTLs: the longer one decides, for a client may use both names.
             records: vec![record(5), record(60)],
+            edited: Vec::new(),
         },
         in_sync_at: in_sync_at.map(time),
     }

@@ -1,8 +1,10 @@
 //! Deletes what a recovery created: the instances of the restored cluster or of the safety clone, then the cluster itself. It is the
 //! undo of start-restore, clone-source and add-instances, and a function of its own so that no role may both set the tag of a
-//! recovery and delete what bears it. It never tags, and never deletes what has no tag of its recovery.
+//! recovery and delete what bears it. It tags no cluster and no instance, and never deletes what has no tag of its recovery.
 
-use rewind_aws::rds::{ChangeInstances, DeleteClusters, Instance, ModifyClusters, ReadClusters, delete_created};
+use rewind_aws::rds::{
+    ChangeInstances, DeleteClusters, Deletion, Instance, ModifyClusters, ReadClusters, RetireClusters, delete_created,
+};
 use rewind_core::names::RECOVERY_TAG;
 use rewind_core::{ErrorName, Plan, Recovery, StepError};
 use rewind_lambda::{Step, Undone};
@@ -15,6 +17,8 @@ pub const ACTIONS: &[&str] = &[
     "rds:ModifyDBCluster",
     "rds:DeleteDBCluster",
     "rds:DeleteDBInstance",
+    "rds:CreateDBClusterSnapshot",
+    "rds:AddTagsToResource",
 ];
 
 /// The step.
@@ -47,7 +51,7 @@ pub enum Part {
 
 impl<C> Step for DeleteRestored<C>
 where
-    C: ReadClusters + ModifyClusters + DeleteClusters + ChangeInstances,
+    C: ReadClusters + ModifyClusters + DeleteClusters + RetireClusters + ChangeInstances,
 {
     type Input = Input;
     type Output = Undone;
@@ -67,14 +71,18 @@ where
 
 impl<C> DeleteRestored<C>
 where
-    C: ReadClusters + ModifyClusters + DeleteClusters + ChangeInstances,
+    C: ReadClusters + ModifyClusters + DeleteClusters + RetireClusters + ChangeInstances,
 {
     async fn cluster(&self, recovery: &Recovery, plan: &Plan) -> Result<Undone, StepError> {
+        let (what, name) = (plan.created_cluster(), &plan.new_cluster);
         // Only what has this recovery's tag is deleted: somebody else may have taken the name.
-        if !delete_created(&self.clusters, recovery, &plan.new_cluster).await? {
-            return Ok(Undone::nothing());
-        }
-        Ok(Undone::of(vec![format!("{} {} is being deleted", plan.created_cluster(), plan.new_cluster)]))
+        Ok(match delete_created(&self.clusters, recovery, plan).await? {
+            Deletion::None => Undone::nothing(),
+            Deletion::Begun => Undone::of(vec![format!("{what} {name} is being deleted")]),
+            Deletion::Into(snapshot) => {
+                Undone::of(vec![format!("{what} {name} is being deleted, into the snapshot {snapshot}")])
+            }
+        })
     }
 
     async fn instances(&self, recovery: &Recovery, plan: &Plan) -> Result<Undone, StepError> {

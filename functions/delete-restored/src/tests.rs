@@ -3,6 +3,7 @@
 use super::*;
 use rewind_aws::fixtures::{instances, plan, rds, rds_with_restored, recovery};
 use rewind_aws::rds::fake::{FakeRds, Lose};
+use rewind_core::{Adopted, Strategy};
 
 fn step(clusters: &FakeRds) -> DeleteRestored<FakeRds> {
     DeleteRestored { clusters: clusters.clone() }
@@ -32,19 +33,40 @@ async fn it_only_undoes() {
 
 #[tokio::test]
 async fn the_cluster_goes_and_the_source_stays_wherever_it_is_interrupted() {
-    // Two changes: the deletion protection, and the cluster.
-    for interrupted_at in 0..2 {
-        for how in [Lose::Call, Lose::Answer] {
-            let rds = rds_with_restored();
-            rds.edit("orders-r", |cluster| cluster.deletion_protection = true);
-            rds.lose(interrupted_at, how);
-            assert!(step(&rds).undo(input(Part::Cluster)).await.is_err());
-            step(&rds).undo(input(Part::Cluster)).await.unwrap();
-            // Everything, and not only the restored cluster: the undo must not touch the source.
-            assert_eq!(rds.everything(), self::rds().everything(), "interrupted at change {interrupted_at}, {how:?}");
-            assert_eq!(step(&rds).undo(input(Part::Cluster)).await.unwrap(), Undone::nothing());
-        }
+    for how in [Lose::Call, Lose::Answer] {
+        let rds = rds_with_restored();
+        rds.lose(0, how);
+        assert!(step(&rds).undo(input(Part::Cluster)).await.is_err());
+        step(&rds).undo(input(Part::Cluster)).await.unwrap();
+        // Everything, and not only the restored cluster: the undo must not touch the source.
+        assert_eq!(rds.everything(), self::rds().everything(), "{how:?}");
+        assert_eq!(step(&rds).undo(input(Part::Cluster)).await.unwrap(), Undone::nothing());
     }
+}
+
+#[tokio::test]
+async fn the_protection_of_a_safety_clone_is_taken_off_and_of_no_restored_cluster() {
+    let rds = rds_with_restored();
+    rds.edit("orders-r", |cluster| cluster.deletion_protection = true);
+    let error = step(&rds).undo(input(Part::Cluster)).await.unwrap_err();
+    assert!(error.to_string().contains("orders-r has deletion protection, which people set"), "{error}");
+    assert!(rds.changes().is_empty());
+    let in_place = Plan { strategy: Strategy::Backtrack, ..plan() };
+    step(&rds).undo(Input { plan: in_place, ..input(Part::Cluster) }).await.unwrap();
+    assert_eq!(rds.changes(), ["modify orders-r", "delete_cluster orders-r"]);
+}
+
+#[tokio::test]
+async fn an_adopted_cluster_is_deleted_into_a_snapshot() {
+    let rds = rds_with_restored();
+    let adopted = Some(Adopted { recovery: "earlier".to_owned(), owners: Vec::new(), keep_until: None });
+    let input = Input { plan: Plan { adopted, ..plan() }, ..input(Part::Cluster) };
+    for _ in 0..2 {
+        let undone = step(&rds).undo(input.clone()).await.unwrap();
+        // It stood for hours before, and people may have written to it.
+        assert_eq!(rds.all_snapshots().len(), 1, "{undone:?}");
+    }
+    assert_eq!(rds.all_snapshots()[0].name, "orders-r-final-operation-001");
 }
 
 #[tokio::test]

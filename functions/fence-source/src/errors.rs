@@ -1,5 +1,6 @@
 //! The errors of a fence that does not hold, each with what was changed and what a person can do.
 
+use rewind_aws::rds::Cluster;
 use rewind_core::{Engine, ErrorName, StepError, timeouts};
 use rewind_db::fence::{Verification, some_of};
 use rewind_db::{ConnectError, defaults};
@@ -11,6 +12,18 @@ pub(crate) fn no_network_layer(cluster: &str) -> StepError {
     )
     .changed("nothing was changed")
     .advice("deploy with FenceSecurityGroupIds, or ask for the strategy restore, and start again")
+}
+
+pub(crate) fn fenced_already(cluster: &str, groups: &[String]) -> StepError {
+    StepError::new(
+        ErrorName::RewindFailed,
+        format!("{cluster} has the fence's security groups ({}) already, and this recovery did not fence it", groups.join(", ")),
+    )
+    .changed("nothing was fenced")
+    .advice(format!(
+        "find the fence that is up: an earlier recovery of {cluster} that stopped, by docs/runbook.md#an-execution-was-stopped; lift \
+         it, and start again"
+    ))
 }
 
 pub(crate) fn no_login(cluster: &str, engine: Engine, error: ConnectError) -> StepError {
@@ -46,10 +59,11 @@ pub(crate) fn readers_may_write(cluster: &str, left: &str) -> StepError {
     .advice("see whether these readers are available, or switch write forwarding off, and start again")
 }
 
-pub(crate) fn incomplete(cluster: &str, engine: Engine, verification: &Verification) -> StepError {
+/// Logins stay open. `behind_network`: the security groups are closed, and the Data API passes them.
+pub(crate) fn incomplete(cluster: &Cluster, behind_network: bool, verification: &Verification) -> StepError {
     let open: Vec<String> = verification.open.iter().map(|login| format!("{} ({})", login.name, login.why)).collect();
     // PostgreSQL is fenced by database, MySQL by account: each error names what people can look up there.
-    let (who, or) = match engine {
+    let (who, or) = match cluster.engine {
         Engine::AuroraPostgresql => (
             "these databases still take connections",
             "make the secret's user a member of the roles that own these databases",
@@ -59,9 +73,38 @@ pub(crate) fn incomplete(cluster: &str, engine: Engine, verification: &Verificat
             "give the applications accounts of their own, which the secret's user may lock",
         ),
     };
-    StepError::new(ErrorName::RewindFailed, format!("{cluster} could not be fenced: {who}: {}", some_of(&open, "none")))
-        .changed("no record was moved; what the fence closed is recorded in the table")
-        .advice(format!("deploy with FenceSecurityGroupIds, or {or}, and start again"))
+    let (through, close) = match behind_network {
+        true => (
+            ", through the Data API, which passes the security groups",
+            format!("switch the Data API off ({})", disable_data_api(cluster)),
+        ),
+        false => ("", "deploy with FenceSecurityGroupIds".to_owned()),
+    };
+    let name = &cluster.name;
+    StepError::new(
+        ErrorName::RewindFailed,
+        format!("{name} could not be fenced: {who}{through}: {}", some_of(&open, "none")),
+    )
+    .changed("no record was moved; what the fence closed is recorded in the table")
+    .advice(format!("{close}, or {or}, and start again"))
+}
+
+/// The Data API is on where the fence leaves a login open.
+pub(crate) fn data_api(cluster: &Cluster) -> StepError {
+    let name = &cluster.name;
+    StepError::new(
+        ErrorName::RewindFailed,
+        format!(
+            "{name} cannot be fenced: its Data API is on, and lets the master user in, whose account stays open, whatever the \
+             security groups are"
+        ),
+    )
+    .changed("nothing was fenced")
+    .advice(format!("switch it off ({}), and start again", disable_data_api(cluster)))
+}
+
+fn disable_data_api(cluster: &Cluster) -> String {
+    format!("aws rds disable-http-endpoint --resource-arn {}", cluster.arn)
 }
 
 /// The time for the probes was over. Nothing is left open by that: the step is repeated, and finds what it closed.

@@ -2,17 +2,17 @@
 //! people can have changed the cluster. It changes nothing: a fence that does not hold is an error, and the recovery is undone.
 
 use super::{FenceSource, FencedCluster, Input, Layer, Output, refuse_writers};
+use rewind_aws::fence_records::FenceRecords;
 use rewind_aws::rds::{Cluster, ModifyClusters, ReadClusters};
-use rewind_aws::records::Notes;
 use rewind_aws::secrets::Logins;
 use rewind_core::{Clock, ErrorName, Polling, StepError, timeouts};
 use rewind_db::{OtherSession, Session, other_sessions};
 
-impl<C, S, N, K> FenceSource<C, S, N, K>
+impl<C, S, R, K> FenceSource<C, S, R, K>
 where
     C: ReadClusters + ModifyClusters,
     S: Logins,
-    N: Notes,
+    R: FenceRecords,
     K: Clock,
 {
     /// Returns if nobody can get past the fence, and nobody is inside it.

@@ -15,8 +15,9 @@ pub use layers::Layer;
 use jiff::Timestamp;
 use layers::DatabaseLayers;
 use rewind_access::{Access, writer};
+use rewind_aws::fence_periods::FencePeriods;
+use rewind_aws::fence_records::{FenceRecords, HeldLease};
 use rewind_aws::rds::{Cluster, ModifyClusters, ReadClusters};
-use rewind_aws::records::Notes;
 use rewind_aws::secrets::Logins;
 use rewind_clock::{OutOfTime, within};
 use rewind_core::timeouts::{FENCE_LOGIN, FENCE_PROBE_RETRY, FENCE_PROBES};
@@ -39,15 +40,16 @@ pub const ACTIONS: &[&str] = &[
     "secretsmanager:GetSecretValue",
     "dynamodb:GetItem",
     "dynamodb:UpdateItem",
+    "dynamodb:ConditionCheckItem",
 ];
 
 /// The step.
 #[derive(Debug)]
-pub struct FenceSource<C, S, N, K> {
+pub struct FenceSource<C, S, R, K> {
     /// The login to the databases.
     pub access: Access<C, S>,
     /// The table, in which every change is recorded before it is made.
-    pub notes: N,
+    pub records: R,
     /// The time.
     pub clock: K,
     /// The security groups that admit the recovery's functions alone; empty: no network layer.
@@ -69,6 +71,9 @@ pub struct Input {
     /// The position of the restored cluster's writes before the source was fenced; none if that is not known.
     #[serde(default)]
     pub writes: Option<WritePosition>,
+    /// The execution that holds the source's lease; the recovery itself unless it is given.
+    #[serde(default)]
+    pub holder: Option<String>,
 }
 
 /// The cluster that is fenced.
@@ -113,6 +118,17 @@ struct Record {
     logins: LoginRecord,
 }
 
+impl Record {
+    fn read(value: serde_json::Value) -> Result<Self, StepError> {
+        serde_json::from_value(value)
+            .map_err(|e| StepError::bug(format!("the record of the fence cannot be read: {e}")))
+    }
+
+    fn to_json(&self) -> Result<serde_json::Value, StepError> {
+        serde_json::to_value(self).map_err(|e| StepError::bug(format!("the record of the fence is not JSON: {e}")))
+    }
+}
+
 /// The pauses between two logins to a server that has no free connection: short, because whoever asks first gets the next one.
 const FREE_CONNECTION: Polling =
     Polling { shortest: FENCE_PROBE_RETRY, longest: FENCE_PROBE_RETRY, budget: FENCE_LOGIN };
@@ -126,11 +142,11 @@ struct FencedCluster {
     password_moment: Timestamp,
 }
 
-impl<C, S, N, K> Step for FenceSource<C, S, N, K>
+impl<C, S, R, K> Step for FenceSource<C, S, R, K>
 where
     C: ReadClusters + ModifyClusters,
     S: Logins,
-    N: Notes,
+    R: FenceRecords + FencePeriods,
     K: Clock,
 {
     type Input = Input;
@@ -145,6 +161,9 @@ where
             FencedSide::Source | FencedSide::Inspect => &cluster,
         };
         input.plan.refuse_other_source(&source.resource_id)?;
+        if input.fence != FencedSide::Inspect {
+            refuse_data_api(&cluster)?;
+        }
         // Before the first change, so that it takes nothing of the time in which clients have no database.
         let writes = match input.fence {
             FencedSide::Source => self.position_before(&input).await,
@@ -166,7 +185,11 @@ where
         };
         let open = logins.clone();
         // Before the first change: whatever this run gets done, its undo knows how it was.
-        let logins = self.record(&input.recovery.id, &fenced_cluster, &cluster, &logins).await?;
+        let logins = self.record(&input, &fenced_cluster, &cluster, &logins).await?;
+        // Where none is closed there is nothing that a restore would bring back.
+        if !logins.is_empty() {
+            self.records.begin(&cluster.resource_id, &input.recovery.id, self.clock.now()).await?;
+        }
         // The network first, so that sessions that are ended find nowhere to connect to again.
         let network = self.close_network(&cluster).await?;
         // Readers that forward writes are part of the fence. Before the sessions on the writer, through which they write.
@@ -197,7 +220,7 @@ where
             }
         };
         session.close().await;
-        refuse_open_fence(&fenced_cluster.name, cluster.engine, network.as_deref(), &inner)?;
+        refuse_open_fence(&cluster, network.as_deref(), &inner)?;
         let fenced_at = self.clock.now();
         // Other readers acknowledge no write: the application's downtime begins above, whatever they take.
         let readers = match readers {
@@ -213,12 +236,8 @@ where
 
     async fn undo(&self, input: Input) -> Result<Undone, StepError> {
         let fenced_cluster = self.cluster_to_fence(&input)?;
-        // Without a record nothing was changed: the record comes first.
-        let Some(recorded) = self.notes.note(&input.recovery.id, fenced_cluster.record_key).await? else {
-            return Ok(Undone::nothing());
-        };
-        let record: Record = serde_json::from_value(recorded)
-            .map_err(|e| StepError::bug(format!("the record of the fence cannot be read: {e}")))?;
+        // Without a record nothing is fenced: it is written before the first change, and replaced by a mark after the last.
+        let Some(record) = self.recorded(&input, &fenced_cluster).await? else { return Ok(Undone::nothing()) };
         let cluster = self.access.cluster(&fenced_cluster.name).await?;
         // The network first: the functions get in through either set of groups, the clients only through the old one.
         let mut undone = self.open_network(&cluster, &record.security_groups).await?;
@@ -227,16 +246,24 @@ where
             let (_, session) = self.log_in(&input, &fenced_cluster, &cluster).await?;
             undone.extend(lift(&session, &record.logins).await?);
             session.close().await;
+            // Clients are in again, and that counts: without its end the period only makes a preflight ask.
+            let ended = self.records.end(&cluster.resource_id, &input.recovery.id, self.clock.now()).await;
+            if let Err(error) = ended {
+                tracing::warn!(%error, "the end of the fence was not noted");
+            }
         }
+        // Kept, it would count as a fence that may be up, and a fence of later on would be lifted to what was so once.
+        let (id, key) = (&input.recovery.id, fenced_cluster.record_key);
+        self.records.mark_fence_lifted(id, key, self.clock.now()).await?;
         Ok(Undone::of(undone))
     }
 }
 
-impl<C, S, N, K> FenceSource<C, S, N, K>
+impl<C, S, R, K> FenceSource<C, S, R, K>
 where
     C: ReadClusters + ModifyClusters,
     S: Logins,
-    N: Notes,
+    R: FenceRecords,
     K: Clock,
 {
     fn cluster_to_fence(&self, input: &Input) -> Result<FencedCluster, StepError> {
@@ -278,7 +305,7 @@ where
             Err(ConnectError::ServerFull(_)) => {}
             opened => return opened.map_err(|error| errors::no_login(&fenced_cluster.name, cluster.engine, error)),
         }
-        self.record(&input.recovery.id, fenced_cluster, cluster, &LoginState::default()).await?;
+        self.record(input, fenced_cluster, cluster, &LoginState::default()).await?;
         self.close_network(cluster).await?;
         let credentials = self.credentials(input, fenced_cluster, cluster).await?;
         let connect = async || Ok::<_, StepError>(self.connect(input, cluster, &credentials).await);
@@ -293,7 +320,7 @@ where
         fenced_cluster: &FencedCluster,
         cluster: &Cluster,
     ) -> Result<Vec<Credential>, StepError> {
-        self.access.credentials(cluster, &input.plan.secret_arn, fenced_cluster.password_moment).await
+        self.access.credentials(cluster, &input.plan, fenced_cluster.password_moment).await
     }
 
     async fn connect(
@@ -318,31 +345,43 @@ where
         opened.map_err(|error| errors::no_login(&fenced_cluster.name, cluster.engine, error))
     }
 
+    async fn recorded(&self, input: &Input, fenced_cluster: &FencedCluster) -> Result<Option<Record>, StepError> {
+        let found = self.records.fence_record(&input.recovery.id, fenced_cluster.record_key).await?;
+        found.map(Record::read).transpose()
+    }
+
     /// Records what is about to be changed, and returns all that is recorded. What an earlier run recorded stays; what is new
     /// since then is added.
     async fn record(
         &self,
-        recovery_id: &str,
+        input: &Input,
         fenced_cluster: &FencedCluster,
         cluster: &Cluster,
         logins: &LoginState,
     ) -> Result<LoginRecord, StepError> {
-        let fresh = Record { security_groups: cluster.security_groups.clone(), logins: LoginRecord::of(logins) };
-        let recorded = self.notes.note_once(recovery_id, fenced_cluster.record_key, &to_json(&fresh)?).await?;
-        let recorded: Record = serde_json::from_value(recorded)
-            .map_err(|e| StepError::bug(format!("the record of the fence cannot be read: {e}")))?;
+        let (id, key) = (&input.recovery.id, fenced_cluster.record_key);
+        let recorded = match self.recorded(input, fenced_cluster).await? {
+            Some(recorded) => recorded,
+            None => {
+                // Somebody else's fence: recorded as the state to return to, it would keep clients out after the undo.
+                if !self.fence_groups.is_empty() && cluster.has_groups(&self.fence_groups) {
+                    return Err(errors::fenced_already(&cluster.name, &self.fence_groups));
+                }
+                let fresh =
+                    Record { security_groups: cluster.security_groups.clone(), logins: LoginRecord::of(logins) };
+                let holder = input.holder.as_ref().unwrap_or(id);
+                let lease = HeldLease { cluster: &input.plan.cluster, holder };
+                Record::read(self.records.record_fence(id, key, &fresh.to_json()?, lease).await?)?
+            }
+        };
         // What a crashed run closed is not open now: without the merge the second record would forget it.
         let logins = recorded.logins.clone().and(logins);
         if logins != recorded.logins {
             let merged = Record { security_groups: recorded.security_groups, logins: logins.clone() };
-            self.notes.note_again(recovery_id, fenced_cluster.record_key, &to_json(&merged)?).await?;
+            self.records.replace_fence_record(id, key, &merged.to_json()?).await?;
         }
         Ok(logins)
     }
-}
-
-fn to_json(record: &Record) -> Result<serde_json::Value, StepError> {
-    serde_json::to_value(record).map_err(|e| StepError::bug(format!("the record of the fence is not JSON: {e}")))
 }
 
 /// Closes the logins, ends the sessions, and verifies that nobody gets in.
@@ -360,18 +399,28 @@ async fn fence_logins(
     Ok(DatabaseLayers { logins: Some(verification), fenced })
 }
 
+/// Refuses a cluster that its master user reaches whatever the fence closes. MySQL's is never locked, for the fence is lifted as it,
+/// and the Data API lets it in past the security groups. On PostgreSQL the limit of a database holds for it too.
+fn refuse_data_api(cluster: &Cluster) -> Result<(), StepError> {
+    match cluster.data_api && cluster.engine == Engine::AuroraMysql {
+        true => Err(errors::data_api(cluster)),
+        false => Ok(()),
+    }
+}
+
 /// Refuses a fence that somebody still gets through.
 fn refuse_open_fence(
-    cluster: &str,
-    engine: Engine,
+    cluster: &Cluster,
     network: Option<&str>,
     DatabaseLayers { logins, fenced }: &DatabaseLayers,
 ) -> Result<(), StepError> {
     match (network, logins) {
-        // Behind the security groups a login that cannot be closed is no way in, but for those who are inside already.
-        (Some(network), _) if fenced.master_returned => Err(errors::master_returned(cluster, network)),
-        (None, Some(verification)) if !verification.is_complete() => {
-            Err(errors::incomplete(cluster, engine, verification))
+        (Some(network), _) if fenced.master_returned => Err(errors::master_returned(&cluster.name, network)),
+        // Behind the security groups a login that cannot be closed is no way in, but for those who are inside already and for
+        // the Data API, which passes them.
+        (Some(_), _) if !cluster.data_api => Ok(()),
+        (_, Some(verification)) if !verification.is_complete() => {
+            Err(errors::incomplete(cluster, network.is_some(), verification))
         }
         _ => Ok(()),
     }

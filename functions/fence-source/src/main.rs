@@ -13,6 +13,6 @@ async fn main() -> Result<(), lambda_runtime::Error> {
     let groups = std::env::var("REWIND_FENCE_SECURITY_GROUP_IDS").unwrap_or_default();
     let fence_groups =
         groups.split(',').map(str::trim).filter(|group| !group.is_empty()).map(ToOwned::to_owned).collect();
-    let step = FenceSource { access, notes: Records::from_env(&aws)?.of_fences(), clock: SystemClock, fence_groups };
+    let step = FenceSource { access, records: Records::from_env(&aws)?, clock: SystemClock, fence_groups };
     rewind_lambda::start(step).await
 }

@@ -2,16 +2,16 @@
 //! Established connections live on until they are ended: that is the other layers' work.
 
 use super::FenceSource;
+use rewind_aws::fence_records::FenceRecords;
 use rewind_aws::rds::{Cluster, ClusterChange, ModifyClusters, ReadClusters};
-use rewind_aws::records::Notes;
 use rewind_aws::secrets::Logins;
 use rewind_core::{Clock, ErrorName, Polling, StepError, timeouts};
 
-impl<C, S, N, K> FenceSource<C, S, N, K>
+impl<C, S, R, K> FenceSource<C, S, R, K>
 where
     C: ReadClusters + ModifyClusters,
     S: Logins,
-    N: Notes,
+    R: FenceRecords,
     K: Clock,
 {
     /// Closes the network, and returns what was done; none where the deployment has no groups for it.

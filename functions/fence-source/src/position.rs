@@ -4,22 +4,27 @@ use crate::{FenceSource, Input};
 use rewind_aws::rds::ReadClusters;
 use rewind_aws::secrets::Logins;
 use rewind_clock::{OutOfTime, within};
-use rewind_core::{Clock, Strategy, timeouts};
+use rewind_core::{Clock, StepError, Strategy, timeouts};
 use rewind_db::{WritePosition, defaults, write_position};
 
-impl<C: ReadClusters, S: Logins, N: Sync, K: Clock> FenceSource<C, S, N, K> {
+impl<C: ReadClusters, S: Logins, R: Sync, K: Clock> FenceSource<C, S, R, K> {
     /// Reads where the writes of the restored cluster stand; none if that cannot be read, which stops nothing.
     pub(crate) async fn position_before(&self, input: &Input) -> Option<WritePosition> {
         // In place nothing moves to another cluster.
         let restored = input.restored.as_ref().filter(|_| input.plan.strategy == Strategy::Restore)?;
         let read = async {
             let cluster = self.access.cluster(&restored.cluster).await?;
-            let (id, secret) = (&input.recovery.id, &input.plan.secret_arn);
+            let (id, plan) = (&input.recovery.id, &input.plan);
             let database = defaults(cluster.engine).maintenance_database;
-            let (_, session) = self.access.log_in(id, &cluster, secret, restored.rewound_to, database).await?;
+            let (_, session) = self.access.log_in(id, &cluster, plan, restored.rewound_to, database).await?;
             let position = write_position(&session).await;
             session.close().await;
-            position
+            let mut position = position?;
+            // What a reader forwards may have no session on the writer that is counted.
+            if cluster.write_forwarding.is_some() {
+                position.visits = None;
+            }
+            Ok::<_, StepError>(position)
         };
         let position = within(timeouts::WRITE_POSITION, Box::pin(read)).await;
         match position {

@@ -5,8 +5,8 @@
 use super::{FREE_CONNECTION, FenceSource, FencedCluster, Input, errors};
 use futures_util::future::join_all;
 use rewind_access::target;
+use rewind_aws::fence_records::FenceRecords;
 use rewind_aws::rds::{Cluster, Instance, ModifyClusters, ReadClusters};
-use rewind_aws::records::Notes;
 use rewind_aws::secrets::Logins;
 use rewind_clock::{OutOfTime, within};
 use rewind_core::{Clock, ErrorName, StepError, timeouts};
@@ -33,11 +33,11 @@ impl Readers {
     }
 }
 
-impl<C, S, N, K> FenceSource<C, S, N, K>
+impl<C, S, R, K> FenceSource<C, S, R, K>
 where
     C: ReadClusters + ModifyClusters,
     S: Logins,
-    N: Notes,
+    R: FenceRecords,
     K: Clock,
 {
     pub(crate) async fn terminate_reader_sessions(

@@ -3,13 +3,16 @@
 
 use super::*;
 use rewind_aws::AwsResult;
-use rewind_aws::fixtures::{ManualClock, STARTED, plan, rds, rds_with_restored, recovery, restored, source};
+use rewind_aws::fence_records::fake::FakeFenceRecords;
+use rewind_aws::fixtures::{
+    ManualClock, STARTED, mysql_source, plan, rds, rds_with_restored, recovery, restored, source,
+};
 use rewind_aws::rds::fake::{FakeRds, Lose};
 use rewind_aws::rds::{Instance, Member};
 use rewind_aws::secrets::Login;
 use rewind_db::fence::Verification;
 use rewind_db::{Network, Settings};
-use serde_json::Value;
+use std::sync::{Arc, Mutex};
 
 struct NoSecrets;
 
@@ -19,25 +22,11 @@ impl Logins for NoSecrets {
     }
 }
 
-struct NothingRecorded;
-
-impl Notes for NothingRecorded {
-    async fn note(&self, _: &str, _: &str) -> AwsResult<Option<Value>> {
-        Ok(None)
-    }
-    async fn note_once(&self, _: &str, _: &str, value: &Value) -> AwsResult<Value> {
-        Ok(value.clone())
-    }
-    async fn note_again(&self, _: &str, _: &str, _: &Value) -> AwsResult<()> {
-        Ok(())
-    }
-}
-
-fn step(clusters: &FakeRds, groups: &[&str]) -> FenceSource<FakeRds, NoSecrets, NothingRecorded, ManualClock> {
+fn step(clusters: &FakeRds, groups: &[&str]) -> FenceSource<FakeRds, NoSecrets, FakeFenceRecords, ManualClock> {
     let network = Network::new(Settings::default()).unwrap();
     FenceSource {
         access: Access { clusters: clusters.clone(), secrets: NoSecrets, network },
-        notes: NothingRecorded,
+        records: FakeFenceRecords::default(),
         clock: ManualClock::at(STARTED),
         fence_groups: groups.iter().map(|&group| group.to_owned()).collect(),
     }
@@ -52,7 +41,7 @@ async fn a_source_that_was_deleted_and_made_anew_is_not_fenced_and_gets_no_traff
     for (fence, restored) in [(FencedSide::Source, None), (FencedSide::Restored, Some(restored()))] {
         let rds = rds_with_restored();
         rds.edit("orders", |source| source.resource_id = "cluster-ANEW".to_owned());
-        let input = Input { recovery: recovery(), plan: plan(), restored, fence, writes: None };
+        let input = Input { recovery: recovery(), plan: plan(), restored, fence, writes: None, holder: None };
         let error = step(&rds, &["sg-fence"]).run(input).await.unwrap_err();
         assert_eq!(error.name, ErrorName::RewindFailed);
         assert!(error.to_string().contains("deleted and made anew") && rds.changes().is_empty(), "{error}");
@@ -109,7 +98,14 @@ async fn without_groups_of_its_own_the_network_is_left_alone() {
 #[tokio::test]
 async fn an_undo_without_a_record_touches_nothing_and_logs_in_nowhere() {
     let rds = rds();
-    let input = Input { recovery: recovery(), plan: plan(), fence: FencedSide::Source, restored: None, writes: None };
+    let input = Input {
+        recovery: recovery(),
+        plan: plan(),
+        fence: FencedSide::Source,
+        restored: None,
+        writes: None,
+        holder: None,
+    };
     assert_eq!(step(&rds, &["sg-fence"]).undo(input).await.unwrap(), Undone::nothing());
     assert!(rds.changes().is_empty());
 }
@@ -121,10 +117,31 @@ fn an_incomplete_fence_names_the_open_login_and_how_to_close_it() {
         open: vec![rewind_db::fence::OpenLogin { name: "legacy".to_owned(), why: "app may log in".to_owned() }],
         ..Verification::default()
     };
-    let error = errors::incomplete("orders", Engine::AuroraPostgresql, &verification).to_string();
+    let error = errors::incomplete(&source(), false, &verification).to_string();
     assert!(error.contains("legacy (app may log in)") && error.contains("FenceSecurityGroupIds"), "{error}");
-    let error = errors::incomplete("orders", Engine::AuroraMysql, &verification).to_string();
+    let error = errors::incomplete(&mysql_source(), false, &verification).to_string();
     assert!(error.contains("legacy (app may log in)") && !error.contains("database"), "{error}");
+}
+
+#[test]
+fn an_open_login_is_closed_by_the_network_unless_the_data_api_passes_it() {
+    let open = vec![rewind_db::fence::OpenLogin { name: "legacy".to_owned(), why: "app may log in".to_owned() }];
+    let inner = |open: &[rewind_db::fence::OpenLogin]| DatabaseLayers {
+        logins: Some(Verification { open: open.to_vec(), ..Verification::default() }),
+        fenced: rewind_db::fence::Fenced::default(),
+    };
+    for cluster in [source(), mysql_source()] {
+        let without = Cluster { data_api: false, ..cluster.clone() };
+        assert!(refuse_open_fence(&without, Some("only sg-fence admitted"), &inner(&open)).is_ok());
+        assert!(refuse_open_fence(&without, None, &inner(&open)).is_err());
+        let with = Cluster { data_api: true, ..cluster };
+        assert!(refuse_open_fence(&with, Some("only sg-fence admitted"), &inner(&[])).is_ok());
+        let error = refuse_open_fence(&with, Some("only sg-fence admitted"), &inner(&open)).unwrap_err().to_string();
+        for message in ["legacy (app may log in)", "through the Data API", "disable-http-endpoint --resource-arn arn:"]
+        {
+            assert!(error.contains(message), "{error}\nlacks {message}");
+        }
+    }
 }
 
 #[tokio::test]
@@ -132,37 +149,105 @@ async fn in_place_without_a_network_layer_is_refused_before_anybody_logs_in() {
     let rds = rds();
     let mut plan = plan();
     plan.strategy = Strategy::Backtrack;
-    let input = Input { recovery: recovery(), plan, fence: FencedSide::Source, restored: None, writes: None };
+    let input =
+        Input { recovery: recovery(), plan, fence: FencedSide::Source, restored: None, writes: None, holder: None };
     let error = step(&rds, &[]).run(input).await.unwrap_err();
     assert_eq!(error.name, ErrorName::RewindFailed);
     assert!(error.to_string().contains("nothing was changed"), "{error}");
     assert!(rds.changes().is_empty());
 }
 
-/// The record that a fence in place leaves.
-struct NetworkRecorded;
+#[tokio::test]
+async fn an_undo_with_no_login_to_put_back_opens_the_network_and_logs_in_nowhere() {
+    let rds = rds();
+    let step = step(&rds, &["sg-fence"]);
+    let input = Input {
+        recovery: recovery(),
+        plan: plan(),
+        fence: FencedSide::Source,
+        restored: None,
+        writes: None,
+        holder: None,
+    };
+    let fenced_cluster = step.cluster_to_fence(&input).unwrap();
+    step.record(&input, &fenced_cluster, &source(), &LoginState::default()).await.unwrap();
+    step.close_network(&source()).await.unwrap();
+    assert!(step.undo(input).await.unwrap().changed);
+    assert_eq!(groups(&rds), source().security_groups);
+}
 
-impl Notes for NetworkRecorded {
-    async fn note(&self, _: &str, _: &str) -> AwsResult<Option<Value>> {
-        Ok(Some(serde_json::json!({ "securityGroups": source().security_groups, "logins": {} })))
-    }
-    async fn note_once(&self, _: &str, _: &str, value: &Value) -> AwsResult<Value> {
-        Ok(value.clone())
-    }
-    async fn note_again(&self, _: &str, _: &str, _: &Value) -> AwsResult<()> {
-        Ok(())
+#[tokio::test]
+async fn a_fence_that_was_lifted_leaves_no_record_for_the_next_one_to_return_to() {
+    let rds = rds_with_restored();
+    let step = step(&rds, &["sg-fence"]);
+    let input = || Input {
+        recovery: recovery(),
+        plan: plan(),
+        fence: FencedSide::Restored,
+        restored: Some(restored()),
+        writes: None,
+        holder: None,
+    };
+    let fenced_cluster = step.cluster_to_fence(&input()).unwrap();
+    for groups in [&["sg-orders"][..], &["sg-new", "sg-other"][..]] {
+        // Between two undos people give the cluster, which has the traffic, other groups.
+        let groups: Vec<String> = groups.iter().map(|&group| group.to_owned()).collect();
+        rds.edit("orders-r", |cluster| cluster.security_groups.clone_from(&groups));
+        let now = || rds.find("orders-r").unwrap();
+        step.record(&input(), &fenced_cluster, &now(), &LoginState::default()).await.unwrap();
+        step.close_network(&now()).await.unwrap();
+        step.undo(input()).await.unwrap();
+        assert_eq!(now().security_groups, groups);
+        assert_eq!(step.records.get("fenceRestored"), None);
     }
 }
 
 #[tokio::test]
-async fn an_undo_with_no_login_to_put_back_opens_the_network_and_logs_in_nowhere() {
+async fn without_the_lease_nothing_is_recorded_and_so_nothing_fenced() {
     let rds = rds();
-    step(&rds, &["sg-fence"]).close_network(&source()).await.unwrap();
-    let FenceSource { access, clock, fence_groups, .. } = step(&rds, &["sg-fence"]);
-    let step = FenceSource { access, notes: NetworkRecorded, clock, fence_groups };
-    let input = Input { recovery: recovery(), plan: plan(), fence: FencedSide::Source, restored: None, writes: None };
-    assert!(step.undo(input).await.unwrap().changed);
-    assert_eq!(groups(&rds), source().security_groups);
+    let step = step(&rds, &["sg-fence"]);
+    let mut input = Input {
+        recovery: recovery(),
+        plan: plan(),
+        fence: FencedSide::Source,
+        restored: None,
+        writes: None,
+        holder: None,
+    };
+    let fenced_cluster = step.cluster_to_fence(&input).unwrap();
+    step.records.lease_to("a-later-one");
+    let error = step.record(&input, &fenced_cluster, &source(), &LoginState::default()).await.unwrap_err();
+    assert_eq!((error.name, step.records.get("fence")), (ErrorName::LeaseHeld, None));
+    // An undo fences for the recovery that it undoes, and holds the lease itself.
+    input.holder = Some("a-later-one".to_owned());
+    assert!(step.record(&input, &fenced_cluster, &source(), &LoginState::default()).await.is_ok());
+    // What is recorded belongs to a fence of its own, whoever has the lease.
+    step.records.lease_to("one-more");
+    assert!(step.record(&input, &fenced_cluster, &source(), &LoginState::default()).await.is_ok());
+}
+
+#[tokio::test]
+async fn the_fence_of_somebody_else_is_no_state_to_return_to() {
+    let rds = rds();
+    rds.edit("orders", |cluster| cluster.security_groups = vec!["sg-fence".to_owned()]);
+    let step = step(&rds, &["sg-fence"]);
+    let input = Input {
+        recovery: recovery(),
+        plan: plan(),
+        fence: FencedSide::Source,
+        restored: None,
+        writes: None,
+        holder: None,
+    };
+    let fenced_cluster = step.cluster_to_fence(&input).unwrap();
+    let fenced = rds.find("orders").unwrap();
+    let error = step.record(&input, &fenced_cluster, &fenced, &LoginState::default()).await.unwrap_err();
+    assert_eq!(error.name, ErrorName::RewindFailed);
+    assert!(error.to_string().contains("this recovery did not fence it; nothing was fenced; next step: "), "{error}");
+    assert_eq!(step.records.get("fence"), None);
+    // An own record makes it a fence of its own: a repetition of the step.
+    step.record(&input, &fenced_cluster, &source(), &LoginState::default()).await.unwrap();
+    assert!(step.record(&input, &fenced_cluster, &fenced, &LoginState::default()).await.is_ok());
 }
 
 /// One login for every cluster.
@@ -200,9 +285,20 @@ fn all_readers_are_asked_at_the_same_time_and_those_that_hang_hold_nobody_up() {
     let rds = FakeRds::with(vec![cluster.clone()], instances);
     let network = Network::new(Settings::default()).unwrap();
     let access = Access { clusters: rds, secrets: OneLogin, network };
-    let step =
-        FenceSource { access, notes: NothingRecorded, clock: ManualClock::at(STARTED), fence_groups: Vec::new() };
-    let input = Input { recovery: recovery(), plan: plan(), fence: FencedSide::Source, restored: None, writes: None };
+    let step = FenceSource {
+        access,
+        records: FakeFenceRecords::default(),
+        clock: ManualClock::at(STARTED),
+        fence_groups: Vec::new(),
+    };
+    let input = Input {
+        recovery: recovery(),
+        plan: plan(),
+        fence: FencedSide::Source,
+        restored: None,
+        writes: None,
+        holder: None,
+    };
     let fenced_cluster = step.cluster_to_fence(&input).unwrap();
     let (sender, asked) = std::sync::mpsc::channel();
     for (n, listener) in listeners.into_iter().enumerate() {
@@ -225,4 +321,28 @@ fn all_readers_are_asked_at_the_same_time_and_those_that_hang_hold_nobody_up() {
     let apart = asked[14].0.duration_since(asked[0].0);
     assert!(apart < Duration::from_secs(3), "they were asked within {apart:?}");
     assert_eq!(did.matches("may still have some").count(), 15, "{did}");
+}
+
+/// A secret that tells which moment's versions were asked for.
+#[derive(Clone, Default)]
+struct Moments(Arc<Mutex<Vec<Timestamp>>>);
+
+impl Logins for Moments {
+    async fn logins(&self, _: &str, moment: Timestamp) -> AwsResult<Vec<Login>> {
+        self.0.lock().unwrap().push(moment);
+        Ok(Vec::new())
+    }
+}
+
+#[tokio::test]
+async fn a_secret_that_is_rotated_on_with_another_cluster_is_read_as_of_its_own_moment() {
+    let (moments, network) = (Moments::default(), Network::new(Settings::default()).unwrap());
+    let access = Access { clusters: rds(), secrets: moments.clone(), network };
+    let (now, of_the_first) = (Timestamp::MAX, "2026-11-20T10:00:00Z".parse().unwrap());
+    let mut plan = plan();
+    let source = Cluster { master_secret: None, ..source() };
+    access.credentials(&source, &plan, now).await.unwrap();
+    plan.secret_moment = Some(of_the_first);
+    access.credentials(&source, &plan, now).await.unwrap();
+    assert_eq!(*moments.0.lock().unwrap(), [now, of_the_first]);
 }

@@ -10,17 +10,17 @@ use fence_source::{FenceSource, FencedSide, Input, Output};
 use jiff::Timestamp;
 use rewind_access::Access;
 use rewind_aws::AwsResult;
+use rewind_aws::fence_records::FenceRecords;
+use rewind_aws::fence_records::fake::FakeFenceRecords;
 use rewind_aws::fixtures::{ManualClock, STARTED, mysql_source, plan, recovery, restored};
 use rewind_aws::rds::fake::FakeRds;
 use rewind_aws::rds::{Cluster, Instance, Member};
-use rewind_aws::records::Notes;
 use rewind_aws::secrets::{Login, Logins};
 use rewind_core::{ErrorName, Restored, StepError};
 use rewind_db::{Network, Session, Settings, server_identity};
 use rewind_lambda::Step;
-use serde_json::{Value, json};
+use serde_json::json;
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use support::mariadb::{APP_PASSWORD, MASTER_PASSWORD, MariaDb};
 use support::{credential, network};
@@ -38,28 +38,12 @@ impl Logins for Secrets {
     }
 }
 
-#[derive(Clone, Default)]
-struct Table(Arc<Mutex<BTreeMap<String, Value>>>);
-
-impl Notes for Table {
-    async fn note(&self, _: &str, name: &str) -> AwsResult<Option<Value>> {
-        Ok(self.0.lock().unwrap().get(name).cloned())
-    }
-    async fn note_once(&self, _: &str, name: &str, value: &Value) -> AwsResult<Value> {
-        Ok(self.0.lock().unwrap().entry(name.to_owned()).or_insert_with(|| value.clone()).clone())
-    }
-    async fn note_again(&self, _: &str, name: &str, value: &Value) -> AwsResult<()> {
-        self.0.lock().unwrap().insert(name.to_owned(), value.clone());
-        Ok(())
-    }
-}
-
 /// A cluster `orders` on a server of its own, with a reader where one is given.
 struct World {
     server: MariaDb,
     rds: FakeRds,
     secrets: Secrets,
-    table: Table,
+    records: FakeFenceRecords,
 }
 
 impl World {
@@ -77,14 +61,14 @@ impl World {
             ("orders".to_owned(), reader)
         });
         let rds = FakeRds::with(vec![cluster], reader.into_iter().collect());
-        Self { server, rds, secrets: Secrets::default(), table: Table::default() }
+        Self { server, rds, secrets: Secrets::default(), records: FakeFenceRecords::default() }
     }
 
-    fn step(&self) -> FenceSource<FakeRds, Secrets, Table, ManualClock> {
+    fn step(&self) -> FenceSource<FakeRds, Secrets, FakeFenceRecords, ManualClock> {
         let network = Network::new(Settings::default()).unwrap();
         FenceSource {
             access: Access { clusters: self.rds.clone(), secrets: self.secrets.clone(), network },
-            notes: self.table.clone(),
+            records: self.records.clone(),
             clock: ManualClock::at(STARTED),
             fence_groups: vec!["sg-fence".to_owned()],
         }
@@ -101,7 +85,7 @@ impl World {
 
 fn input(fence: FencedSide) -> Input {
     let restored = Restored { cluster: "orders".to_owned(), ..restored() };
-    Input { recovery: recovery(), plan: plan(), fence, restored: Some(restored), writes: None }
+    Input { recovery: recovery(), plan: plan(), fence, restored: Some(restored), writes: None, holder: None }
 }
 
 async fn app(server: &MariaDb) -> Option<Session> {
@@ -133,7 +117,7 @@ async fn a_server_without_a_free_connection_is_closed_by_its_network_and_entered
     let output = output.unwrap();
     assert_eq!(output.sessions_ended, held.len() as u64);
     assert!(server_identity(&held[0]).await.is_err());
-    let recorded = world.table.0.lock().unwrap().get("fence").cloned().unwrap();
+    let recorded = world.records.get("fence").unwrap();
     assert_eq!(recorded["securityGroups"], json!(mysql_source().security_groups), "how it was before");
     world.step().undo(input(FencedSide::Source)).await.unwrap();
     assert_eq!(world.groups(), mysql_source().security_groups);
@@ -210,7 +194,7 @@ async fn the_undo_lifts_a_fence_that_an_earlier_version_recorded() {
         "securityGroups": mysql_source().security_groups,
         "logins": { "accounts": [{ "user": "app", "host": "%" }] }
     });
-    world.table.0.lock().unwrap().insert("fence".to_owned(), earlier);
+    world.records.replace_fence_record("", "fence", &earlier).await.unwrap();
     assert!(app(&world.server).await.is_none());
     world.step().undo(input(FencedSide::Source)).await.unwrap();
     assert!(app(&world.server).await.is_some());

@@ -9,15 +9,14 @@ use fence_source::{FenceSource, FencedSide, Input, Output};
 use jiff::Timestamp;
 use rewind_access::Access;
 use rewind_aws::AwsResult;
+use rewind_aws::fence_records::fake::FakeFenceRecords;
 use rewind_aws::fixtures::{ManualClock, STARTED, in_place_plan, mysql_source, recovery};
 use rewind_aws::rds::Cluster;
 use rewind_aws::rds::fake::FakeRds;
-use rewind_aws::records::Notes;
 use rewind_aws::secrets::{Login, Logins};
 use rewind_core::{ErrorName, Plan, StepError, Strategy};
 use rewind_db::{Network, Session, Settings};
 use rewind_lambda::Step;
-use serde_json::Value;
 use std::sync::{Arc, Mutex};
 use support::mariadb::{APP_PASSWORD, MASTER_PASSWORD, MariaDb, master};
 use support::{credential, network};
@@ -33,28 +32,12 @@ impl Logins for Secret {
     }
 }
 
-#[derive(Clone, Default)]
-struct Table(Arc<Mutex<Option<Value>>>);
-
-impl Notes for Table {
-    async fn note(&self, _: &str, _: &str) -> AwsResult<Option<Value>> {
-        Ok(self.0.lock().unwrap().clone())
-    }
-    async fn note_once(&self, _: &str, _: &str, value: &Value) -> AwsResult<Value> {
-        Ok(self.0.lock().unwrap().get_or_insert_with(|| value.clone()).clone())
-    }
-    async fn note_again(&self, _: &str, _: &str, value: &Value) -> AwsResult<()> {
-        *self.0.lock().unwrap() = Some(value.clone());
-        Ok(())
-    }
-}
-
 /// A cluster `orders` on a server of its own, and the step with what it keeps.
 struct World {
     server: MariaDb,
     rds: FakeRds,
     secret: Secret,
-    table: Table,
+    records: FakeFenceRecords,
 }
 
 impl World {
@@ -66,14 +49,14 @@ impl World {
             ..mysql_source()
         };
         let rds = FakeRds::with(vec![cluster], Vec::new());
-        Self { server, rds, secret: Secret::default(), table: Table::default() }
+        Self { server, rds, secret: Secret::default(), records: FakeFenceRecords::default() }
     }
 
-    fn step(&self, groups: &[&str]) -> FenceSource<FakeRds, Secret, Table, ManualClock> {
+    fn step(&self, groups: &[&str]) -> FenceSource<FakeRds, Secret, FakeFenceRecords, ManualClock> {
         let network = Network::new(Settings::default()).unwrap();
         FenceSource {
             access: Access { clusters: self.rds.clone(), secrets: self.secret.clone(), network },
-            notes: self.table.clone(),
+            records: self.records.clone(),
             clock: ManualClock::at(STARTED),
             fence_groups: groups.iter().map(|&group| group.to_owned()).collect(),
         }
@@ -94,7 +77,7 @@ impl World {
 
 fn input(strategy: Strategy) -> Input {
     let plan = Plan { strategy, ..in_place_plan() };
-    Input { recovery: recovery(), plan, fence: FencedSide::Source, restored: None, writes: None }
+    Input { recovery: recovery(), plan, fence: FencedSide::Source, restored: None, writes: None, holder: None }
 }
 
 fn layers(output: &Output) -> Vec<String> {
@@ -171,6 +154,24 @@ async fn a_master_user_that_others_use_needs_the_network_layer() {
     let output = world.fence(Strategy::Restore, &["sg-fence"]).await.unwrap();
     let layers = layers(&output).join("\n");
     assert!(layers.contains("admin closed by the network alone"), "{layers}");
+}
+
+/// The master user is never locked, and the Data API passes the security groups: whether a session of it is there right now says
+/// nothing of the next call.
+#[tokio::test]
+async fn with_the_data_api_on_nothing_is_fenced_because_the_master_user_gets_in_past_the_network() {
+    let world = World::new();
+    world.rds.edit("orders", |cluster| cluster.data_api = true);
+    let before = (world.server.accounts(), world.groups());
+    for strategy in [Strategy::Restore, Strategy::Backtrack] {
+        let error = world.fence(strategy, &["sg-fence"]).await.unwrap_err();
+        assert_eq!(error.name, ErrorName::RewindFailed);
+        for message in ["its Data API is on", "nothing was fenced", "disable-http-endpoint --resource-arn arn:aws:rds"]
+        {
+            assert!(error.to_string().contains(message), "{error}\nlacks {message}");
+        }
+    }
+    assert_eq!((world.server.accounts(), world.groups()), before);
 }
 
 #[tokio::test]

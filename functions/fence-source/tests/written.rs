@@ -10,18 +10,15 @@ use fence_source::{FenceSource, FencedSide, Input, Output};
 use jiff::Timestamp;
 use rewind_access::Access;
 use rewind_aws::AwsResult;
+use rewind_aws::fence_records::fake::FakeFenceRecords;
 use rewind_aws::fixtures::{ManualClock, STARTED, mysql_source, plan, recovery, restored, source};
 use rewind_aws::rds::Cluster;
 use rewind_aws::rds::fake::FakeRds;
-use rewind_aws::records::Notes;
 use rewind_aws::secrets::{Login, Logins};
 use rewind_db::{Network, Settings, WritePosition};
 use rewind_lambda::Step;
-use serde_json::Value;
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
-use support::Postgres;
 use support::mariadb::MariaDb;
+use support::{APP_PASSWORD, Postgres, credential, network};
 
 struct Secret(&'static str);
 
@@ -31,41 +28,24 @@ impl Logins for Secret {
     }
 }
 
-/// The notes of one recovery by their names.
-#[derive(Clone, Default)]
-struct Table(Arc<Mutex<BTreeMap<String, Value>>>);
-
-impl Notes for Table {
-    async fn note(&self, _: &str, name: &str) -> AwsResult<Option<Value>> {
-        Ok(self.0.lock().unwrap().get(name).cloned())
-    }
-    async fn note_once(&self, _: &str, name: &str, value: &Value) -> AwsResult<Value> {
-        Ok(self.0.lock().unwrap().entry(name.to_owned()).or_insert_with(|| value.clone()).clone())
-    }
-    async fn note_again(&self, _: &str, name: &str, value: &Value) -> AwsResult<()> {
-        self.0.lock().unwrap().insert(name.to_owned(), value.clone());
-        Ok(())
-    }
-}
-
 /// A server for the source and another one for the restored cluster.
 struct World<'a> {
     rds: FakeRds,
     password: &'static str,
-    table: Table,
+    records: FakeFenceRecords,
     /// Runs a statement on the restored cluster as a client that comes and goes.
     write: Box<dyn Fn(&str) + 'a>,
 }
 
 impl World<'_> {
-    fn step(&self) -> FenceSource<FakeRds, Secret, Table, ManualClock> {
+    fn step(&self) -> FenceSource<FakeRds, Secret, FakeFenceRecords, ManualClock> {
         FenceSource {
             access: Access {
                 clusters: self.rds.clone(),
                 secrets: Secret(self.password),
                 network: Network::new(Settings::default()).unwrap(),
             },
-            notes: self.table.clone(),
+            records: self.records.clone(),
             clock: ManualClock::at(STARTED),
             fence_groups: Vec::new(),
         }
@@ -79,13 +59,12 @@ impl World<'_> {
     async fn untouched(&self, writes: Option<WritePosition>) -> (bool, String) {
         let output = self.fence(FencedSide::Restored, writes).await;
         self.step().undo(input(FencedSide::Restored, None)).await.unwrap();
-        self.table.0.lock().unwrap().remove("fenceRestored");
         (output.untouched.unwrap(), output.why.unwrap())
     }
 }
 
 fn input(fence: FencedSide, writes: Option<WritePosition>) -> Input {
-    Input { recovery: recovery(), plan: plan(), fence, restored: Some(restored()), writes }
+    Input { recovery: recovery(), plan: plan(), fence, restored: Some(restored()), writes, holder: None }
 }
 
 fn cluster(of: Cluster, name: &str, address: &str, port: u16) -> Cluster {
@@ -127,7 +106,7 @@ async fn a_write_to_a_restored_postgresql_is_found_and_the_fence_is_none() {
     let world = World {
         rds: FakeRds::with(clusters, Vec::new()),
         password: "master-password",
-        table: Table::default(),
+        records: FakeFenceRecords::default(),
         write: Box::new(|sql| drop(new.sql("shop", sql))),
     };
     let statements = [
@@ -140,6 +119,61 @@ async fn a_write_to_a_restored_postgresql_is_found_and_the_fence_is_none() {
     finds_out(&world, &statements).await;
 }
 
+/// AWS's own transactions take ids too, and so does an autovacuum: neither is a client's write, of which one alone counts.
+#[tokio::test]
+async fn a_transaction_that_no_client_began_is_no_write_to_a_restored_postgresql() {
+    let (old, new) = (Postgres::start().with_application(), Postgres::start().with_application());
+    let clusters = vec![
+        cluster(source(), "orders", &old.address.to_string(), old.port),
+        cluster(source(), "orders-r", &new.address.to_string(), new.port),
+    ];
+    let world = World {
+        rds: FakeRds::with(clusters, Vec::new()),
+        password: "master-password",
+        records: FakeFenceRecords::default(),
+        write: Box::new(|sql| drop(new.sql("rdsadmin", sql))),
+    };
+    let ours = |sql: &str| drop(new.sql("rdsadmin", sql));
+    // Our own functions look at the restored cluster from the maintenance database, some after the records have moved.
+    let before = world.fence(FencedSide::Source, None).await.writes;
+    ours("SELECT txid_current()");
+    new.sql("template1", "SELECT 1");
+    let (untouched, why) = world.untouched(before).await;
+    assert!(untouched && why.contains("no session was there"), "{why}");
+
+    // A session that was there already has written by then what it wrote, or writes it later: nobody knows.
+    let app = network().connect(&new.target(), &credential("app", APP_PASSWORD, ""), "shop").await.unwrap();
+    let before = world.fence(FencedSide::Source, None).await.writes;
+    assert_eq!(before.as_ref().unwrap().visits, None);
+    ours("SELECT txid_current()");
+    let (untouched, _) = world.untouched(before).await;
+    assert!(!untouched);
+    app.close().await;
+
+    type Write<'a> = (&'a str, &'a str);
+    let writes: [Write<'_>; 5] = [
+        // One row, and the session is gone before anybody looks.
+        ("shop", "INSERT INTO orders (word) VALUES ('fourth')"),
+        // From where our own functions come and go.
+        ("template1", "CREATE ROLE late"),
+        ("template1", "CREATE TABLE late (id int)"),
+        // A reset hides what was there before it.
+        ("shop", "SELECT pg_stat_reset()"),
+        ("postgres", "SELECT 1"),
+    ];
+    for (database, write) in writes {
+        while new.sql("template1", "SELECT count(*) FROM pg_stat_activity WHERE datname = 'shop'") != "0" {
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+        let before = world.fence(FencedSide::Source, None).await.writes;
+        assert!(before.as_ref().unwrap().visits.is_some(), "{write}");
+        ours("SELECT txid_current()");
+        new.sql(database, write);
+        let (untouched, why) = world.untouched(before).await;
+        assert!(!untouched, "{write} in {database}: {why}");
+    }
+}
+
 #[tokio::test]
 async fn a_write_to_a_restored_mysql_is_found_and_the_fence_is_none() {
     let (old, new) = (MariaDb::start().with_application(), MariaDb::start().with_application());
@@ -150,7 +184,7 @@ async fn a_write_to_a_restored_mysql_is_found_and_the_fence_is_none() {
     let world = World {
         rds: FakeRds::with(clusters, Vec::new()),
         password: support::mariadb::MASTER_PASSWORD,
-        table: Table::default(),
+        records: FakeFenceRecords::default(),
         write: Box::new(|sql| drop(new.sql("shop", sql))),
     };
     let statements = [

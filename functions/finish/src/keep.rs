@@ -2,10 +2,10 @@
 //! deletes nothing and changes nothing else.
 
 use super::{Finish, KeepInput};
-use jiff::{RoundMode, Timestamp, TimestampRound, Unit};
-use rewind_aws::rds::{Cluster, ReadClusters, TagClusters, Tagged, is_foreign};
+use jiff::Timestamp;
+use rewind_aws::rds::{Cluster, ModifyClusters, ReadClusters, TagClusters, UntagClusters, is_foreign};
 use rewind_core::names::{KEEP_UNTIL_TAG, RECOVERY_TAG};
-use rewind_core::{Clock, StepError};
+use rewind_core::{Clock, Plan, StepError};
 use serde::Serialize;
 
 /// The restored cluster, as it is kept.
@@ -20,8 +20,13 @@ pub struct Kept {
     pub what: String,
 }
 
-impl<C: ReadClusters + TagClusters, K: Clock> Finish<C, K> {
-    pub(crate) async fn keep(&self, KeepInput { recovery, plan, fenced, .. }: KeepInput) -> Result<Kept, StepError> {
+impl<C, K> Finish<C, K>
+where
+    C: ReadClusters + ModifyClusters + TagClusters + UntagClusters,
+    K: Clock,
+{
+    pub(crate) async fn keep(&self, input: KeepInput) -> Result<Kept, StepError> {
+        let KeepInput { recovery, plan, fenced, lease_until, .. } = input;
         let name = &plan.new_cluster;
         let found = match self.clusters.cluster(name).await {
             Err(error) if is_foreign(&error) => None,
@@ -32,19 +37,43 @@ impl<C: ReadClusters + TagClusters, K: Clock> Finish<C, K> {
         let Some(cluster) = found.filter(|cluster| is_ours(cluster) && cluster.status != "deleting") else {
             return Ok(Kept { cluster: None, keep_until: None, what: format!("there is no restored cluster {name}") });
         };
-        let until = self.clock.now().checked_add(plan.keep_restored()).map_err(|e| StepError::bug(e.to_string()))?;
-        // Cut, so that it is never kept for longer than was asked for.
-        let whole = TimestampRound::new().smallest(Unit::Second).mode(RoundMode::Trunc);
-        let until = until.round(whole).map_err(|e| StepError::bug(e.to_string()))?;
-        let tags = [(KEEP_UNTIL_TAG.to_owned(), until.to_string())];
-        Ok(match self.clusters.tag(&cluster.arn, &tags).await? {
-            Tagged::Yes => kept(&cluster, Some(until), &format!("until {until}"), &way_on(&recovery.id, fenced)),
-            Tagged::Full => {
-                let forever = "until somebody deletes it, because it has as many tags as RDS takes";
-                kept(&cluster, None, forever, &way_on(&recovery.id, fenced))
+        let way_on = way_on(&recovery.id, fenced);
+        Ok(match until(&plan, &cluster, self.clock.now(), lease_until)? {
+            Until::Time(until) => {
+                let tags = [(KEEP_UNTIL_TAG.to_owned(), until.to_string())];
+                // It replaces a value, so there is room for it.
+                self.clusters.tag(&cluster.arn, &tags).await?;
+                kept(&cluster, Some(until), &format!("until {until}"), &way_on)
             }
+            Until::People(until) => kept(&cluster, None, &until, &way_on),
         })
     }
+}
+
+/// The end of the time for which a restored cluster is kept.
+enum Until {
+    /// A time, as its tag.
+    Time(Timestamp),
+    /// In words, where people have decided that nothing deletes it by itself.
+    People(String),
+}
+
+/// Decides until when the cluster is kept: for `keepRestored` from now on, and never for less than people have asked for.
+fn until(plan: &Plan, cluster: &Cluster, now: Timestamp, lease_until: Option<Timestamp>) -> Result<Until, StepError> {
+    // Set by the restore or the adoption, for as long as the recovery may run. Any other value is people's.
+    let own = lease_until.map(|end| plan.keep_restored_from(end)).transpose()?;
+    let adopted = plan.adopted.as_ref().and_then(|adopted| adopted.keep_until);
+    let least = plan.keep_restored_from(now)?.max(adopted.unwrap_or(Timestamp::MIN));
+    let Some(tag) = cluster.tag(KEEP_UNTIL_TAG) else {
+        return Ok(Until::People(format!(
+            "until somebody deletes it, because it has no tag {KEEP_UNTIL_TAG} any more"
+        )));
+    };
+    Ok(match tag.parse::<Timestamp>() {
+        Ok(asked) if Some(asked) != own => Until::Time(least.max(asked)),
+        Ok(_) => Until::Time(least),
+        Err(_) => Until::People(format!("until somebody deletes it, because its tag {KEEP_UNTIL_TAG} is \"{tag}\"")),
+    })
 }
 
 /// The next step from a restored cluster.

@@ -1,28 +1,35 @@
 //! Tags the cluster that is kept for an undo, the fenced source or in place the safety clone, with the time until which it is
-//! kept. Writes the output of the execution. It runs when clients are on the rewound data, so it undoes nothing. After a failure
-//! it tags the restored cluster instead.
+//! kept. Writes the output of the execution. It runs when clients are on the rewound data, so a failure undoes nothing. After a
+//! failure of the recovery it tags the restored cluster instead. `rewind undo` takes the tags off the source again.
 
 mod keep;
+mod marks;
 
 pub use keep::Kept;
 
 mod secret;
 
 use jiff::Timestamp;
-use rewind_aws::rds::{ReadClusters, TagClusters, Tagged};
+use rewind_aws::rds::{ModifyClusters, ReadClusters, TagClusters, Tagged, UntagClusters};
 use rewind_core::names::{FENCED_BY_TAG, KEEP_UNTIL_TAG, SAFETY_CLONE_OF_TAG};
 use rewind_core::{
     Clock, Difference, ErrorName, Fence, HeldJob, KeepCommands, KeptSafetyClone, KeptSource, Outcome, Plan, Recovered,
-    Recovery, Report, Restored, StepError, Swap, WritesNotCarriedOver,
+    Recovery, Report, Restored, StepError, Strategy, Swap, WritesNotCarriedOver,
 };
-use rewind_lambda::Step;
+use rewind_lambda::{Step, Undone};
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// The IAM actions that the step calls.
-pub const ACTIONS: &[&str] = &["rds:DescribeDBClusters", "rds:AddTagsToResource"];
+pub const ACTIONS: &[&str] = &[
+    "rds:DescribeDBClusters",
+    "rds:DescribeDBInstances",
+    "rds:AddTagsToResource",
+    "rds:RemoveTagsFromResource",
+    "rds:ModifyDBCluster",
+];
 
 /// The step.
 #[derive(Debug)]
@@ -40,15 +47,19 @@ pub enum Input {
     Finish(Box<FinishInput>),
     /// It failed, and the restored cluster is kept.
     Keep(Box<KeepInput>),
+    /// It is undone: the source is no longer kept, because it has its traffic.
+    Undo(Box<UndoInput>),
 }
 
 impl<'de> Deserialize<'de> for Input {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let payload = Value::deserialize(deserializer)?;
-        // Told apart by this field alone: an untagged enum would report a missing field as "no variant matches".
-        match payload.get("what").and_then(Value::as_str) {
-            Some(_) => serde_json::from_value(payload).map(|input| Self::Keep(Box::new(input))),
-            None => serde_json::from_value(payload).map(|input| Self::Finish(Box::new(input))),
+        // Told apart by these fields alone: an untagged enum would report a missing field as "no variant matches".
+        let has = |field: &str| payload.get(field).is_some_and(Value::is_string);
+        match (has("direction"), has("what")) {
+            (true, _) => serde_json::from_value(payload).map(|input| Self::Undo(Box::new(input))),
+            (_, true) => serde_json::from_value(payload).map(|input| Self::Keep(Box::new(input))),
+            _ => serde_json::from_value(payload).map(|input| Self::Finish(Box::new(input))),
         }
         .map_err(D::Error::custom)
     }
@@ -64,8 +75,18 @@ pub enum Output {
     Kept(Kept),
 }
 
+/// The payload of the undo.
+#[derive(Debug, Clone, Deserialize)]
+pub struct UndoInput {
+    /// The recovery.
+    pub recovery: Recovery,
+    /// The plan.
+    pub plan: Plan,
+}
+
 /// The payload after a failure.
 #[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct KeepInput {
     /// The recovery.
     pub recovery: Recovery,
@@ -76,6 +97,9 @@ pub struct KeepInput {
     /// True if the restored cluster is fenced.
     #[serde(default)]
     pub fenced: bool,
+    /// The end of the recovery's lease, by which the cluster was tagged when it was restored.
+    #[serde(default)]
+    pub lease_until: Option<Timestamp>,
 }
 
 /// The work of the step where it is not the end of a recovery that worked.
@@ -121,7 +145,11 @@ pub struct FinishInput {
 /// The errors after which the state machine calls the step again.
 const AGAIN: [ErrorName; 3] = [ErrorName::Throttled, ErrorName::Unavailable, ErrorName::OutcomeUnknown];
 
-impl<C: ReadClusters + TagClusters, K: Clock> Step for Finish<C, K> {
+impl<C, K> Step for Finish<C, K>
+where
+    C: ReadClusters + ModifyClusters + TagClusters + UntagClusters,
+    K: Clock,
+{
     type Input = Input;
     type Output = Output;
 
@@ -131,16 +159,34 @@ impl<C: ReadClusters + TagClusters, K: Clock> Step for Finish<C, K> {
                 Output::Finished(Box::new(Outcome::Recovered(Box::new(self.finish(*input).await?))))
             }
             Input::Keep(input) => Output::Kept(self.keep(*input).await?),
+            Input::Undo(_) => return Err(StepError::bug("an undo was passed that is none")),
         })
+    }
+
+    /// Takes the marks of a kept cluster off the source, which has its traffic again.
+    async fn undo(&self, input: Input) -> Result<Undone, StepError> {
+        match input {
+            Input::Undo(input) => self.unmark(&input.recovery.id, &input.plan).await,
+            Input::Finish(_) | Input::Keep(_) => Err(StepError::bug("this has no undo")),
+        }
     }
 }
 
-impl<C: TagClusters, K: Clock> Finish<C, K> {
+impl<C, K> Finish<C, K>
+where
+    C: ReadClusters + ModifyClusters + TagClusters + UntagClusters,
+    K: Clock,
+{
     async fn finish(&self, input: FinishInput) -> Result<Recovered, StepError> {
         let FinishInput { recovery, plan, restored, report, fence, swap, safety_clone, held_jobs, .. } = input;
         let mut notes = report.notes;
+        if plan.strategy == Strategy::Restore {
+            notes.extend(self.release(&plan, &restored).await?);
+        }
         // Before all others: whoever reads the report has to look after it.
         notes.splice(0..0, input.unconfirmed.iter().map(|why| unconfirmed_note(&restored, why)));
+        let edited = swap.iter().flat_map(|swap| &swap.edited);
+        notes.extend(edited.map(|what| format!("somebody edited a record after it was moved: {what}")));
         let (keep_until, keep) = match &fence {
             None => (None, None),
             Some(fence) => {

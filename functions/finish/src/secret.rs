@@ -3,7 +3,7 @@
 
 use crate::{AGAIN, Finish};
 use rewind_aws::rds::{TagClusters, Tagged};
-use rewind_core::names::{SECRET_TAG, secret_tag_value};
+use rewind_core::names::{SECRET_TAG, is_managed_secret, secret_tag_value};
 use rewind_core::{Clock, Plan, Restored, StepError};
 
 impl<C: TagClusters, K: Clock> Finish<C, K> {
@@ -11,10 +11,13 @@ impl<C: TagClusters, K: Clock> Finish<C, K> {
     // A missing tag fails no recovery: the next one asks for `secretArn`.
     pub(crate) async fn tag_with_secret(&self, plan: &Plan, restored: &Restored) -> Result<Option<String>, StepError> {
         // In place the cluster still has its managed secret, whose name RDS begins with `rds!`.
-        if plan.backtrack.is_some() && plan.secret_arn.contains(":secret:rds!") {
+        let is_managed = is_managed_secret(&plan.secret_arn);
+        if plan.backtrack.is_some() && is_managed {
             return Ok(None);
         }
-        let Some(value) = secret_tag_value(&plan.secret_arn) else {
+        // RDS rotates it with the cluster that it belongs to, and this one keeps the password of the moment that it was restored to.
+        let moment = is_managed.then(|| plan.secret_moment.unwrap_or(restored.rewound_to));
+        let Some(value) = secret_tag_value(&plan.secret_arn, moment) else {
             return Ok(Some(note(restored, "its ARN is longer than a tag")));
         };
         let tag = [(SECRET_TAG.to_owned(), value)];

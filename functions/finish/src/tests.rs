@@ -8,7 +8,7 @@ use rewind_aws::fixtures::{
 use rewind_aws::rds::Cluster;
 use rewind_aws::rds::fake::{FakeRds, Lose};
 use rewind_core::names::{SECRET_TAG, secret_of_tag};
-use rewind_core::{Engine, FenceLayer, Login, Tls};
+use rewind_core::{Adopted, Engine, FenceLayer, Login, Tls};
 
 fn input() -> FinishInput {
     let login = Login { user: "postgres".to_owned(), secret_version: "AWSCURRENT".to_owned(), tls: Tls::Verified };
@@ -118,7 +118,9 @@ async fn the_restored_cluster_is_tagged_with_the_secret_that_logs_in_to_it() {
     let step = Finish { clusters: rds.clone(), clock: ManualClock::at(STARTED) };
     step.finish(input()).await.unwrap();
     let restored = rds.find("orders-r").unwrap();
-    assert_eq!(restored.tag(SECRET_TAG).and_then(secret_of_tag), Some(plan().secret_arn));
+    // A managed secret is rotated on with the source: the login is that of the moment.
+    let moment = Some(crate::tests::restored().rewound_to);
+    assert_eq!(restored.tag(SECRET_TAG).and_then(secret_of_tag), Some((plan().secret_arn, moment)));
     assert_eq!(rds.find("orders").unwrap().tag(SECRET_TAG), None);
     // A cluster without room for it is recovered all the same.
     rds.edit("orders-r", |restored| restored.tags = (0..50).map(|n| (format!("k{n}"), String::new())).collect());
@@ -235,12 +237,112 @@ async fn in_place_the_safety_clone_is_what_is_kept_and_its_end_is_a_command() {
 }
 
 fn failed() -> KeepInput {
-    KeepInput { recovery: recovery(), plan: plan(), what: What::Keep, fenced: false }
+    KeepInput { recovery: recovery(), plan: plan(), what: What::Keep, fenced: false, lease_until: Some(time(LEASE)) }
+}
+
+/// The end of the recovery's lease.
+const LEASE: &str = "2026-11-25T10:35:00.5Z";
+/// A day after it: the tag of a restored cluster while its recovery runs.
+const WHILE_IT_RUNS: &str = "2026-11-26T10:35:00Z";
+
+/// An RDS in which the restored cluster has this time, as its tag.
+fn kept_until(until: Option<&str>) -> FakeRds {
+    let rds = rds_with_restored();
+    rds.edit("orders-r", |cluster| {
+        cluster.deletion_protection = false;
+        cluster.tags.extend(until.map(|until| (KEEP_UNTIL_TAG.to_owned(), until.to_owned())));
+    });
+    rds
+}
+
+#[tokio::test]
+async fn nobody_is_given_less_time_than_people_have_asked_for() {
+    let adopted = |keep_until: Option<&str>| {
+        let keep_until = keep_until.map(time);
+        Plan { adopted: Some(Adopted { recovery: "earlier".to_owned(), owners: Vec::new(), keep_until }), ..plan() }
+    };
+    let (today, tomorrow, later) = ("2026-11-23T12:00:00Z", "2026-11-24T11:00:00Z", "2027-01-31T00:00:00Z");
+    for (case, tag, plan, expected) in [
+        ("its own", Some(WHILE_IT_RUNS), plan(), Some(tomorrow)),
+        ("extended meanwhile", Some(later), plan(), Some(later)),
+        ("shortened meanwhile", Some(today), plan(), Some(tomorrow)),
+        ("for ever", None, plan(), None),
+        ("for ever, in words", Some("for ever"), plan(), Some("for ever")),
+        ("extended before the adoption", Some(WHILE_IT_RUNS), adopted(Some(later)), Some(later)),
+        (
+            "extended beyond the lease before it",
+            Some("2027-02-28T00:00:00Z"),
+            adopted(Some("2027-02-28T00:00:00Z")),
+            Some("2027-02-28T00:00:00Z"),
+        ),
+        ("adopted as it was", Some(WHILE_IT_RUNS), adopted(Some(today)), Some(tomorrow)),
+        ("for ever before the adoption", None, adopted(None), None),
+    ] {
+        let rds = kept_until(tag);
+        let step = Finish { clusters: rds.clone(), clock: ManualClock::at("2026-11-23T11:00:00Z") };
+        let kept = step.keep(KeepInput { plan, ..failed() }).await.unwrap();
+        assert_eq!(rds.find("orders-r").unwrap().tag(KEEP_UNTIL_TAG), expected, "{case}");
+        assert_eq!(
+            kept.keep_until.map(|at| at.to_string()).as_deref(),
+            expected.filter(|at| at.starts_with('2')),
+            "{case}"
+        );
+        assert!(kept.keep_until.is_some() || kept.what.contains("until somebody deletes it"), "{}", kept.what);
+    }
+}
+
+#[tokio::test]
+async fn a_live_cluster_has_no_time_after_which_it_may_be_deleted_and_the_protection_of_the_source() {
+    // With traffic, and as one to look at.
+    for fence in [input().fence, None] {
+        let rds = kept_until(Some(WHILE_IT_RUNS));
+        let step = Finish { clusters: rds.clone(), clock: ManualClock::at(STARTED) };
+        step.finish(FinishInput { fence, ..input() }).await.unwrap();
+        let live = rds.find("orders-r").unwrap();
+        assert_eq!((live.tag(KEEP_UNTIL_TAG), live.deletion_protection), (None, true));
+    }
+    let rds = kept_until(Some(WHILE_IT_RUNS));
+    rds.edit("orders", |source| source.deletion_protection = false);
+    let step = Finish { clusters: rds.clone(), clock: ManualClock::at(STARTED) };
+    step.finish(input()).await.unwrap();
+    assert!(!rds.find("orders-r").unwrap().deletion_protection);
+}
+
+#[tokio::test]
+async fn undo_takes_off_the_source_what_the_recovery_set_on_it_and_nothing_else() {
+    let rds = rds_with_restored();
+    let before = rds.everything();
+    let step = Finish { clusters: rds.clone(), clock: ManualClock::at(STARTED) };
+    step.finish(input()).await.unwrap();
+    assert_ne!(rds.find("orders").unwrap(), before.0[0]);
+    let undo = || async {
+        let payload = serde_json::json!({ "recovery": recovery(), "plan": plan(), "direction": "undo" });
+        step.undo(serde_json::from_value(payload).unwrap()).await.unwrap()
+    };
+    // A recovery after this one has fenced it again.
+    rds.edit("orders", |source| {
+        source
+            .tags
+            .iter_mut()
+            .filter(|(key, _)| key == FENCED_BY_TAG)
+            .for_each(|(_, id)| "operation-002".clone_into(id));
+    });
+    assert_eq!(undo().await, Undone::nothing());
+    rds.edit("orders", |source| {
+        source
+            .tags
+            .iter_mut()
+            .filter(|(key, _)| key == FENCED_BY_TAG)
+            .for_each(|(_, id)| "operation-001".clone_into(id));
+    });
+    assert!(undo().await.changed);
+    assert_eq!((rds.find("orders").unwrap(), rds.everything().1), (before.0[0].clone(), before.1));
+    assert_eq!(undo().await, Undone::nothing());
 }
 
 #[tokio::test]
 async fn after_a_failure_the_restored_cluster_is_tagged_and_the_sentence_names_the_way_on() {
-    let rds = rds_with_restored();
+    let rds = kept_until(Some(WHILE_IT_RUNS));
     let step = Finish { clusters: rds.clone(), clock: ManualClock::at("2026-11-23T11:00:00.4Z") };
     let kept = step.keep(failed()).await.unwrap();
     // A day from now, in whole seconds.
@@ -277,20 +379,10 @@ async fn a_cluster_of_somebody_else_or_one_that_goes_is_never_tagged() {
 
 #[tokio::test]
 async fn nobody_is_promised_to_resume_from_a_restored_cluster_that_is_fenced() {
-    let step = Finish { clusters: rds_with_restored(), clock: ManualClock::at(STARTED) };
+    let step = Finish { clusters: kept_until(Some(WHILE_IT_RUNS)), clock: ManualClock::at(STARTED) };
     let kept = step.keep(KeepInput { fenced: true, ..failed() }).await.unwrap();
     assert!(kept.what.contains("it is fenced") && !kept.what.contains("resume"), "{}", kept.what);
     assert!(kept.keep_until.is_some());
-}
-
-#[tokio::test]
-async fn a_restored_cluster_without_room_for_the_tag_is_kept_without_an_end() {
-    let rds = rds_with_restored();
-    rds.edit("orders-r", |c| c.tags.extend((0..48).map(|n| (format!("k{n}"), String::new()))));
-    let step = Finish { clusters: rds.clone(), clock: ManualClock::at(STARTED) };
-    let kept = step.keep(failed()).await.unwrap();
-    assert_eq!((kept.cluster.as_deref(), kept.keep_until), (Some("orders-r"), None));
-    assert!(kept.what.contains("until somebody deletes it") && kept.what.contains("resume"), "{}", kept.what);
 }
 
 #[tokio::test]

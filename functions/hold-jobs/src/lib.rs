@@ -9,7 +9,9 @@
 mod scheduler;
 
 use rewind_access::Access;
-use rewind_aws::rds::{ChangeParameterGroups, Cluster, ModifyClusters, ReadClusters, ReadParameters};
+use rewind_aws::rds::{
+    ChangeParameterGroups, Cluster, DeleteParameterGroups, ModifyClusters, ReadClusters, ReadParameters,
+};
 use rewind_aws::records::Notes;
 use rewind_aws::secrets::Logins;
 use rewind_core::{Clock, Difference, ErrorName, HeldJob, Plan, Recovery, Restored, StepError};
@@ -94,7 +96,7 @@ pub struct Output {
 
 impl<C, S, N, K> Step for HoldJobs<C, S, N, K>
 where
-    C: ReadClusters + ModifyClusters + ReadParameters + ChangeParameterGroups,
+    C: ReadClusters + ModifyClusters + ReadParameters + ChangeParameterGroups + DeleteParameterGroups,
     S: Logins,
     N: Notes,
     K: Clock,
@@ -121,7 +123,7 @@ where
 
 impl<C, S, N, K> HoldJobs<C, S, N, K>
 where
-    C: ReadClusters + ModifyClusters + ReadParameters + ChangeParameterGroups,
+    C: ReadClusters + ModifyClusters + ReadParameters + ChangeParameterGroups + DeleteParameterGroups,
     S: Logins,
     N: Notes,
     K: Clock,
@@ -138,10 +140,10 @@ where
 
     async fn log_in(&self, input: &Input, cluster: &Cluster) -> Result<(Server, Session), StepError> {
         let moment = input.restored.as_ref().map_or_else(|| self.clock.now(), |restored| restored.rewound_to);
-        let (id, secret) = (&input.recovery.id, &input.plan.secret_arn);
+        let (id, plan) = (&input.recovery.id, &input.plan);
         // From the maintenance database: every cluster has it, and nobody can drop it.
         let database = defaults(cluster.engine).maintenance_database;
-        Ok(self.access.log_in(id, cluster, secret, moment, database).await?)
+        Ok(self.access.log_in(id, cluster, plan, moment, database).await?)
     }
 
     /// Names the enabled jobs, and switches off those that run.

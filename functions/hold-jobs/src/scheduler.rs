@@ -4,7 +4,8 @@
 
 use crate::{HoldJobs, Input};
 use rewind_aws::rds::{
-    ChangeParameterGroups, Cluster, ClusterChange, ModifyClusters, NewParameterGroup, ReadClusters, ReadParameters,
+    ChangeParameterGroups, Cluster, ClusterChange, DeleteParameterGroups, ModifyClusters, NewParameterGroup,
+    ReadClusters, ReadParameters,
 };
 use rewind_aws::records::Notes;
 use rewind_aws::secrets::Logins;
@@ -16,7 +17,7 @@ const EVENT_SCHEDULER: &str = "event_scheduler";
 
 impl<C, S, N, K> HoldJobs<C, S, N, K>
 where
-    C: ReadClusters + ModifyClusters + ReadParameters + ChangeParameterGroups,
+    C: ReadClusters + ModifyClusters + ReadParameters + ChangeParameterGroups + DeleteParameterGroups,
     S: Logins,
     N: Notes,
     K: Clock,

@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 use rewind_aws::rds::facts::{Authority, Quota, SourceFacts};
 use rewind_aws::rds::{Cluster, Instance};
-use rewind_core::{Finding, FindingCode, Plan, Strategy};
+use rewind_core::{Engine, Finding, FindingCode, Plan, Strategy};
 
 /// The time before its end in which a certificate authority is warned of.
 const SOON: SignedDuration = SignedDuration::from_hours(30 * 24);
@@ -15,8 +15,9 @@ pub(crate) fn settings(plan: &Plan, cluster: &Cluster, facts: &SourceFacts) -> V
     let is_fenced = in_place || !plan.dns.is_empty();
     let mut findings = Vec::new();
     if cluster.data_api && is_fenced {
+        // On MySQL the master user's account stays open, whoever is logged in as it now.
         findings.push(passes_the_fence(
-            in_place,
+            in_place || cluster.engine == Engine::AuroraMysql,
             FindingCode::DataApi,
             format!("the Data API of {name} is on, and reaches it whatever its security groups are"),
             format!("switch it off for the recovery: aws rds disable-http-endpoint --resource-arn {}", cluster.arn),
@@ -77,9 +78,9 @@ pub(crate) fn settings(plan: &Plan, cluster: &Cluster, facts: &SourceFacts) -> V
     findings
 }
 
-/// Describes a way past a fence of the network. In place nothing else closes the source.
-fn passes_the_fence(in_place: bool, code: FindingCode, what: String, fix: String) -> Finding {
-    if in_place { Finding::blocking(code, what, fix) } else { Finding::warning(code, what, fix) }
+/// Describes a way past a fence of the network: `open` where nothing else closes it, as in place.
+fn passes_the_fence(open: bool, code: FindingCode, what: String, fix: String) -> Finding {
+    if open { Finding::blocking(code, what, fix) } else { Finding::warning(code, what, fix) }
 }
 
 /// True for a major version that has left standard support, or will soon.
@@ -150,4 +151,26 @@ pub(crate) fn taken(instance: &str) -> Finding {
         format!("there is an instance {instance} already"),
         "choose another `newCluster`, from which the names of instances derive, or delete that one if it is left over",
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rewind_aws::fixtures::{in_place_plan, mysql_source, plan, source};
+
+    fn data_api(plan: &Plan, cluster: Cluster) -> Option<bool> {
+        let cluster = Cluster { data_api: true, ..cluster };
+        let found = settings(plan, &cluster, &SourceFacts::default());
+        found.iter().find(|finding| finding.code == "data-api").map(Finding::is_blocking)
+    }
+
+    #[test]
+    fn the_data_api_blocks_where_a_login_stays_open_behind_the_network() {
+        assert_eq!(data_api(&plan(), source()), Some(false));
+        // The master user of MySQL is never locked.
+        assert_eq!(data_api(&plan(), mysql_source()), Some(true));
+        assert_eq!(data_api(&in_place_plan(), mysql_source()), Some(true));
+        // Where no traffic moves, nothing is fenced.
+        assert_eq!(data_api(&Plan { dns: Vec::new(), ..plan() }, mysql_source()), None);
+    }
 }

@@ -9,7 +9,7 @@ use rewind_clock::within;
 use rewind_core::{Check, Clock, Finding, FindingCode, Plan, Recovery, StepError, Strategy, timeouts};
 use rewind_db::fence::writers_without_session;
 use rewind_db::preflight::{
-    Fencing, Trial, check_findings, database_findings, database_missing, databases, server_findings,
+    Fencing, NetworkFence, Trial, check_findings, database_findings, database_missing, databases, server_findings,
 };
 use rewind_db::{ConnectError, Server, Session, defaults};
 use std::time::Instant;
@@ -19,7 +19,7 @@ const AT_ONCE: usize = 4;
 /// The number of databases whose facts are read at all.
 const MOST_DATABASES: usize = 50;
 
-impl<C: ReadClusters, S: Logins, K: Clock> Preflight<C, S, K> {
+impl<C: ReadClusters, S: Logins, F: Sync, K: Clock> Preflight<C, S, F, K> {
     /// Logs in to the source, and reads what the fence and the checks will meet there.
     pub(crate) async fn inspect_databases(
         &self,
@@ -29,14 +29,14 @@ impl<C: ReadClusters, S: Logins, K: Clock> Preflight<C, S, K> {
         instances: &[Instance],
     ) -> Result<Vec<Finding>, StepError> {
         let defaults = defaults(cluster.engine);
-        let (id, secret, now) = (&recovery.id, &plan.secret_arn, self.clock.now());
+        let (id, now) = (&recovery.id, self.clock.now());
         // From where the fence works. Nobody can drop it, so its absence is no reason to try another.
-        let opened = self.access.log_in(id, cluster, secret, now, defaults.maintenance_database).await;
+        let opened = self.access.log_in(id, cluster, plan, now, defaults.maintenance_database).await;
         let (server, session) = match opened {
             Ok(opened) => opened,
             Err(error) => return login_finding(error).map(|finding| vec![finding]),
         };
-        let mut findings = server_findings(&session, self.fencing(plan)).await?;
+        let mut findings = server_findings(&session, self.fencing(plan, cluster)).await?;
         if plan.strategy == Strategy::Backtrack {
             findings.extend(writers_without_session(&session).await?.into_iter().map(|writer| {
                 Finding::blocking(
@@ -61,11 +61,16 @@ impl<C: ReadClusters, S: Logins, K: Clock> Preflight<C, S, K> {
     }
 
     /// The part of the source that the recovery will close.
-    fn fencing(&self, plan: &Plan) -> Fencing {
+    fn fencing(&self, plan: &Plan, cluster: &Cluster) -> Fencing {
+        let network = match self.has_network_fence {
+            false => NetworkFence::Missing,
+            true if cluster.data_api => NetworkFence::PassedByDataApi,
+            true => NetworkFence::Closed,
+        };
         match plan.strategy {
             Strategy::Backtrack => Fencing::Sessions,
             _ if plan.dns.is_empty() => Fencing::None,
-            _ => Fencing::Logins { network: self.has_network_fence },
+            _ => Fencing::Logins { network },
         }
     }
 
@@ -82,7 +87,7 @@ impl<C: ReadClusters, S: Logins, K: Clock> Preflight<C, S, K> {
             .iter()
             .filter(|instance| Some(&instance.name) != writer && instance.status == "available")
             .find_map(|instance| instance.endpoint.clone())?;
-        let credentials = self.access.credentials(cluster, &plan.secret_arn, self.clock.now()).await.ok()?;
+        let credentials = self.access.credentials(cluster, plan, self.clock.now()).await.ok()?;
         let network = self.access.network.for_recovery(&recovery.id);
         let database = defaults(cluster.engine).maintenance_database;
         let (server, session) =

@@ -3,9 +3,12 @@
 
 mod cluster;
 mod databases;
+mod fences;
+mod restored;
 mod secret;
 
 use rewind_access::Access;
+use rewind_aws::fence_periods::FencePeriods;
 use rewind_aws::rds::facts::ReadFacts;
 use rewind_aws::rds::{Cluster, Instance, ReadClusters};
 use rewind_aws::secret_form::ReadSecretForm;
@@ -23,13 +26,16 @@ pub const ACTIONS: &[&str] = &[
     "secretsmanager:DescribeSecret",
     "secretsmanager:ListSecretVersionIds",
     "secretsmanager:GetSecretValue",
+    "dynamodb:GetItem",
 ];
 
 /// The step.
 #[derive(Debug)]
-pub struct Preflight<C, S, K> {
+pub struct Preflight<C, S, F, K> {
     /// The login to the databases.
     pub access: Access<C, S>,
+    /// The times in which earlier fences had the logins closed.
+    pub fences: F,
     /// The time.
     pub clock: K,
     /// True if the fence has security groups, behind which a login that stays open lets nobody in.
@@ -43,6 +49,20 @@ pub struct Input {
     pub recovery: Recovery,
     /// The plan, with the findings that were made while it was.
     pub plan: Plan,
+    /// The part of the work.
+    #[serde(default)]
+    pub part: Part,
+}
+
+/// The parts of the work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Part {
+    /// Before anything is changed: the source, and what is adopted.
+    #[default]
+    Source,
+    /// Before the restored cluster is deleted, because a person rejected it: does somebody use it?
+    Restored,
 }
 
 /// The result of the step.
@@ -54,29 +74,42 @@ pub struct Output {
     pub blocking: Option<String>,
 }
 
-impl<C: ReadClusters + ReadFacts, S: Logins + ReadSecretForm, K: Clock> Step for Preflight<C, S, K> {
+impl<C: ReadClusters + ReadFacts, S: Logins + ReadSecretForm, F: FencePeriods, K: Clock> Step
+    for Preflight<C, S, F, K>
+{
     type Input = Input;
     type Output = Output;
 
-    async fn run(&self, Input { recovery, plan }: Input) -> Result<Output, StepError> {
-        let mut findings = plan.findings.clone();
-        findings.extend(self.inspect(&recovery, &plan).await.map_err(before_any_change)?);
+    async fn run(&self, Input { recovery, plan, part }: Input) -> Result<Output, StepError> {
+        let findings = match part {
+            Part::Source => {
+                let found = self.inspect(&recovery, &plan).await.map_err(before_any_change)?;
+                plan.findings.iter().cloned().chain(found).collect()
+            }
+            Part::Restored => self.inspect_rejected(&recovery, &plan).await?,
+        };
         let findings = arrange(findings);
         let blocking = blocking_cause(&findings);
         Ok(Output { findings, blocking })
     }
 }
 
-impl<C: ReadClusters + ReadFacts, S: Logins + ReadSecretForm, K: Clock> Preflight<C, S, K> {
+impl<C: ReadClusters + ReadFacts, S: Logins + ReadSecretForm, F: FencePeriods, K: Clock> Preflight<C, S, F, K> {
     async fn inspect(&self, recovery: &Recovery, plan: &Plan) -> Result<Vec<Finding>, StepError> {
         let cluster = self.access.cluster(&plan.cluster).await?;
         let instances = self.access.clusters.instances(&plan.cluster).await?;
         let mut findings = self.inspect_account(plan, &cluster, &instances).await?;
+        findings.extend(fences::finding(plan, &cluster, &self.fences.periods(&cluster.resource_id).await?));
         let form = self.access.secrets.form(&plan.secret_arn).await?;
         match secret::finding(&plan.secret_arn, form) {
             // Without a login there is nothing in the databases to try.
             Some(finding) => findings.push(finding),
-            None => findings.extend(self.inspect_databases(recovery, plan, &cluster, &instances).await?),
+            None => {
+                findings.extend(self.inspect_databases(recovery, plan, &cluster, &instances).await?);
+                if plan.adopted.is_some() {
+                    findings.extend(self.inspect_adopted(recovery, plan).await?);
+                }
+            }
         }
         Ok(findings)
     }

@@ -3,7 +3,7 @@
 use preflight::Preflight;
 use rewind_access::Access;
 use rewind_aws::rds::{Rds, fence_groups_from_env};
-use rewind_aws::{Aws, secrets::Secrets};
+use rewind_aws::{Aws, records::Records, secrets::Secrets};
 use rewind_db::Network;
 use rewind_lambda::SystemClock;
 
@@ -12,5 +12,6 @@ async fn main() -> Result<(), lambda_runtime::Error> {
     let aws = Aws::from_env()?;
     let access = Access { clusters: Rds::new(&aws), secrets: Secrets::new(&aws), network: Network::from_env()? };
     let has_network_fence = !fence_groups_from_env().is_empty();
-    rewind_lambda::start(Preflight { access, clock: SystemClock, has_network_fence }).await
+    let fences = Records::from_env(&aws)?;
+    rewind_lambda::start(Preflight { access, fences, clock: SystemClock, has_network_fence }).await
 }

@@ -2,20 +2,16 @@
 //! plan adopts the restored cluster of an earlier recovery, it takes that one over and restores nothing. Its undo is a function of
 //! its own, delete-restored: this one sets the tag without which nothing is deleted.
 
+use jiff::Timestamp;
 use rewind_aws::rds::{
-    Cluster, NewCluster, Origin, ReadClusters, RestoreClusters, TagClusters, UntagClusters, adopt, describe_created,
+    Cluster, NewCluster, Origin, ReadClusters, RestoreClusters, TagClusters, adopt, describe_created,
 };
 use rewind_core::{Adopted, Clock, Difference, ErrorName, Plan, Recovery, Restored, StepError};
 use rewind_lambda::Step;
 use serde::Deserialize;
 
 /// The IAM actions that the step calls.
-pub const ACTIONS: &[&str] = &[
-    "rds:DescribeDBClusters",
-    "rds:RestoreDBClusterToPointInTime",
-    "rds:AddTagsToResource",
-    "rds:RemoveTagsFromResource",
-];
+pub const ACTIONS: &[&str] = &["rds:DescribeDBClusters", "rds:RestoreDBClusterToPointInTime", "rds:AddTagsToResource"];
 
 /// The step.
 #[derive(Debug)]
@@ -28,26 +24,32 @@ pub struct StartRestore<C, K> {
 
 /// The payload of the step.
 #[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Input {
     /// The recovery.
     pub recovery: Recovery,
     /// The plan of the recovery.
     pub plan: Plan,
+    /// The end of the recovery's lease, after which it cannot run any more; none in a payload of an earlier definition.
+    #[serde(default)]
+    pub lease_until: Option<Timestamp>,
 }
 
 impl<C, K> Step for StartRestore<C, K>
 where
-    C: ReadClusters + RestoreClusters + TagClusters + UntagClusters,
+    C: ReadClusters + RestoreClusters + TagClusters,
     K: Clock,
 {
     type Input = Input;
     type Output = Restored;
 
-    async fn run(&self, Input { recovery, plan }: Input) -> Result<Restored, StepError> {
+    async fn run(&self, Input { recovery, plan, lease_until }: Input) -> Result<Restored, StepError> {
+        // From its first moment: a recovery that somebody stops sets no tag any more, and nothing would ever delete its cluster.
+        let keep_until = lease_until.map(|end| plan.keep_restored_from(end)).transpose()?;
         let found = self.clusters.cluster(&plan.new_cluster).await?;
         if let Some(adopted) = &plan.adopted {
             let found = found.filter(|found| found.status != "deleting").ok_or_else(|| is_gone(&plan, adopted))?;
-            return describe(&recovery, &plan, &adopt(&self.clusters, &recovery, adopted, found).await?);
+            return describe(&recovery, &plan, &adopt(&self.clusters, &recovery, adopted, keep_until, found).await?);
         }
         // A second run finds the cluster of the first one: the name is the token.
         if let Some(found) = found {
@@ -73,7 +75,10 @@ where
         let moment = if plan.use_latest { latest } else { plan.target };
         // RestoreToTime and UseLatestRestorableTime exclude each other.
         let origin = if plan.use_latest { Origin::Latest } else { Origin::Moment(plan.target) };
-        let new = NewCluster { recovery: &recovery, source: &source, name: &plan.new_cluster, origin, moment };
+        // finish protects it as the source is. Until then a protection of it is people's, whom nobody overrules.
+        let source = Cluster { deletion_protection: false, ..source };
+        let new =
+            NewCluster { recovery: &recovery, source: &source, name: &plan.new_cluster, origin, moment, keep_until };
         describe(&recovery, &plan, &new.create(&self.clusters, &self.clock).await?)
     }
 }

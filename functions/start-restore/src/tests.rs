@@ -10,7 +10,7 @@ fn step(clusters: &FakeRds) -> StartRestore<FakeRds, ManualClock> {
 }
 
 fn input() -> Input {
-    Input { recovery: recovery(), plan: plan() }
+    Input { recovery: recovery(), plan: plan(), lease_until: Some(time("2026-11-25T10:35:00.5Z")) }
 }
 
 #[tokio::test]
@@ -25,6 +25,10 @@ async fn the_new_cluster_bears_the_source_s_tags_and_the_recovery_s() {
     assert_eq!(made.tag("aurora-rewind:source-resource-id"), Some("cluster-ORDERS"));
     // AWS refuses the prefix from anybody else, and would refuse the restore with it.
     assert_eq!(made.tag("aws:cloudformation:stack-name"), None);
+    // A day after the recovery must be over: one that somebody stops sets no tag any more.
+    assert_eq!(made.tag(KEEP_UNTIL_TAG), Some("2026-11-26T10:35:00Z"));
+    // A protection that it has before it is live was set by people, whom neither an undo nor the clean-up overrules.
+    assert!(rds.find("orders").unwrap().deletion_protection && !made.deletion_protection);
 }
 
 #[tokio::test]
@@ -35,8 +39,8 @@ async fn a_source_with_as_many_tags_as_there_may_be_is_restored_with_those_that_
     let made = rds.find("orders-r").unwrap();
     assert_eq!(made.tag(RECOVERY_TAG), Some("operation-001"));
     assert_eq!((made.tag("k43"), made.tag("k44")), (Some("v"), None));
-    // There is room for the secret, and for who fences or keeps it later.
-    assert_eq!(made.tags.len(), 47);
+    // There is room for the secret, and for who fences it later.
+    assert_eq!(made.tags.len(), 48);
 }
 
 #[tokio::test]
@@ -94,7 +98,7 @@ fn kept_by(owner: &str) -> (FakeRds, Input) {
         cluster.tags.push((KEEP_UNTIL_TAG.to_owned(), "2026-11-24T10:30:00Z".to_owned()));
     });
     let owners = vec!["earlier-2".to_owned(), "earlier-1".to_owned()];
-    let adopted = Some(Adopted { recovery: "earlier-2".to_owned(), owners });
+    let adopted = Some(Adopted { recovery: "earlier-2".to_owned(), owners, keep_until: None });
     (rds, Input { plan: Plan { adopted, ..plan() }, ..input() })
 }
 
@@ -106,25 +110,38 @@ async fn an_adopted_cluster_is_taken_over_and_nothing_is_restored() {
         let restored = step(&rds).run(input).await.unwrap();
         assert_eq!((restored.cluster.as_str(), restored.rewound_to), ("orders-r", time(TARGET)));
         let taken = rds.find("orders-r").unwrap();
-        assert_eq!((taken.tag(RECOVERY_TAG), taken.tag(KEEP_UNTIL_TAG)), (Some("operation-001"), None));
-        assert_eq!(rds.changes(), [format!("tag {}", taken.arn), format!("untag {}", taken.arn)]);
+        // Not before this recovery must be over: the clean-up finds none that somebody works on.
+        assert_eq!(taken.tag(RECOVERY_TAG), Some("operation-001"));
+        assert_eq!(taken.tag(KEEP_UNTIL_TAG), Some("2026-11-26T10:35:00Z"));
+        assert_eq!(rds.changes(), [format!("tag {}", taken.arn)]);
+    }
+}
+
+#[tokio::test]
+async fn what_people_made_of_the_time_survives_an_adoption() {
+    for (asked, expected) in [
+        (Some("2027-01-31T00:00:00Z"), Some("2027-01-31T00:00:00Z")),
+        (Some("for ever"), Some("for ever")),
+        (None, None),
+    ] {
+        let (rds, input) = kept_by("earlier-2");
+        rds.edit("orders-r", |cluster| {
+            cluster.tags.retain(|(key, _)| key != KEEP_UNTIL_TAG);
+            cluster.tags.extend(asked.map(|at| (KEEP_UNTIL_TAG.to_owned(), at.to_owned())));
+        });
+        step(&rds).run(input).await.unwrap();
+        assert_eq!(rds.find("orders-r").unwrap().tag(KEEP_UNTIL_TAG), expected);
     }
 }
 
 #[tokio::test]
 async fn an_adoption_that_is_interrupted_is_finished_by_the_next_run() {
-    for interrupted_at in 0..2 {
-        for how in [Lose::Call, Lose::Answer] {
-            let (rds, input) = kept_by("earlier-2");
-            rds.lose(interrupted_at, how);
-            assert!(step(&rds).run(input.clone()).await.is_err());
-            // Never without an owner and a time at once: one of the two recoveries, or the clean-up, has it.
-            let between = rds.find("orders-r").unwrap();
-            assert!(between.tag(KEEP_UNTIL_TAG).is_some() || between.tag(RECOVERY_TAG) == Some("operation-001"));
-            step(&rds).run(input).await.unwrap();
-            let taken = rds.find("orders-r").unwrap();
-            assert_eq!((taken.tag(RECOVERY_TAG), taken.tag(KEEP_UNTIL_TAG)), (Some("operation-001"), None));
-        }
+    for how in [Lose::Call, Lose::Answer] {
+        let (rds, input) = kept_by("earlier-2");
+        rds.lose(0, how);
+        assert!(step(&rds).run(input.clone()).await.is_err());
+        step(&rds).run(input).await.unwrap();
+        assert_eq!(rds.find("orders-r").unwrap().tag(RECOVERY_TAG), Some("operation-001"));
     }
 }
 

@@ -2,7 +2,7 @@
 //! plan. Its undo restores the records in the same way. With `readOnly` it moves nothing, and finds out from the zone what an
 //! attempt whose answer was lost has moved.
 
-use rewind_aws::route53::{Move, MoveRecords, Moved, Zones};
+use rewind_aws::route53::{Move, MoveRecords, Moved, RecordSet, Zones};
 use rewind_core::{Clock, ErrorName, MovedRecord, Plan, Recovery, Restored, StepError, Swap};
 use rewind_lambda::{Step, Undone};
 use serde::{Deserialize, Serialize};
@@ -59,7 +59,7 @@ pub struct FoundRecords {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum FoundState {
-    /// All as planned: nothing was moved.
+    /// All at the source, as planned: nothing was moved, or somebody moved it back.
     Planned,
     /// All at the restored cluster.
     Moved,
@@ -80,109 +80,160 @@ impl<Z: Zones + MoveRecords, K: Clock> Step for SwapDns<Z, K> {
         // Whoever reads the zone's history later finds the recovery by its id.
         let comment = format!("aurora-rewind {}: to {}", input.recovery.id, input.restored.cluster);
         let moves = forward(&input);
-        let change_id = match zone(&input.plan) {
-            None => None,
-            Some(zone) => self.settle(zone, &moves, &comment).await?.change_id,
+        let outcome = match zone(&input.plan) {
+            None => BatchOutcome::default(),
+            Some(zone) => self.settle(zone, &moves, &comment).await?,
         };
-        Ok(Output::Moved(self.swap(&input.plan, moves, change_id)))
+        Ok(Output::Moved(self.swap(&input.plan, moves, outcome.change_id, outcome.edited)))
     }
 
     async fn undo(&self, input: Input) -> Result<Undone, StepError> {
         let Some(zone) = zone(&input.plan) else { return Ok(Undone::nothing()) };
         let comment = format!("aurora-rewind {}: back to {}", input.recovery.id, input.plan.cluster);
-        // With the planned TTL: another one is somebody's edit since then, which must not be overwritten.
-        let back: Vec<Move> =
+        let planned: Vec<Move> =
             forward(&input).into_iter().map(|m| Move { name: m.name, ttl: m.ttl, from: m.to, to: m.from }).collect();
+        let back = self.as_stored(zone, &planned).await?;
         let outcome = self.settle(zone, &back, &comment).await?;
         if !outcome.moved {
             return Ok(Undone::nothing());
         }
-        Ok(Undone::of(back.iter().map(|m| format!("{} points at {} again", m.name, m.to)).collect()))
+        let told = |(m, planned): (&Move, &Move)| match m.ttl == planned.ttl {
+            true => format!("{} points at {} again", m.name, m.to),
+            false => {
+                format!("{} points at {} again, with the TTL {} that it was given meanwhile", m.name, m.to, m.ttl)
+            }
+        };
+        Ok(Undone::of(back.iter().zip(&planned).map(told).collect()))
     }
 }
 
 /// The outcome of a batch.
+#[derive(Default)]
 struct BatchOutcome {
     /// Route 53's id of the change; none if another invocation made it, or if the answer was lost.
     change_id: Option<String>,
     /// True if this invocation moved the records, or may have.
     moved: bool,
+    /// A sentence for each record that leads where it should, and was edited besides.
+    edited: Vec<String>,
 }
 
-/// The state of all records of a batch.
-enum RecordState {
-    /// All at `from`.
-    Before,
-    /// All at `to`.
-    After,
-    /// Neither, with a description for people.
-    Other {
-        found: String,
-        /// The number of records at `to`.
-        after: usize,
-    },
+/// The host that a name leads to: the values alone decide, whatever else of the record was edited.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Leads {
+    /// To `from` alone.
+    Back,
+    /// To `to` alone.
+    There,
+    /// To `to` and to others, as with weights.
+    Partly,
+    /// To none of the two, or partly to `from`.
+    Elsewhere,
+}
+
+/// All records of a batch.
+struct RecordStates {
+    leads: Vec<Leads>,
+    /// A sentence for each record that a batch would not find as it expects it, or did not leave so.
+    edited: Vec<String>,
+}
+
+impl RecordStates {
+    fn all(&self, leads: Leads) -> bool {
+        self.leads.iter().all(|one| *one == leads)
+    }
+
+    /// A sentence about what is not as planned.
+    fn describe(&self) -> String {
+        match self.edited.as_slice() {
+            [] => "some records were moved and some were not".to_owned(),
+            edited => edited.join(", "),
+        }
+    }
 }
 
 impl<Z: Zones + MoveRecords, K: Clock> SwapDns<Z, K> {
-    fn swap(&self, plan: &Plan, moves: Vec<Move>, change_id: Option<String>) -> Swap {
+    fn swap(&self, plan: &Plan, moves: Vec<Move>, change_id: Option<String>, edited: Vec<String>) -> Swap {
         let records = moves.into_iter().map(|m| MovedRecord { name: m.name, from: m.from, to: m.to, ttl: m.ttl });
         Swap {
             change_id,
             hosted_zone_id: zone(plan).map(ToOwned::to_owned),
             swapped_at: self.clock.now(),
             records: records.collect(),
+            edited,
         }
     }
 
     /// Finds out from the zone what an earlier attempt has moved.
     async fn read(&self, input: &Input) -> Result<FoundRecords, StepError> {
         let moves = forward(input);
-        let state = match zone(&input.plan) {
+        let found = match zone(&input.plan) {
             // Without records there is nothing to move, and nothing was moved.
-            None => RecordState::Before,
-            Some(zone) => self.record_state(zone, &moves).await?,
+            None => RecordStates { leads: Vec::new(), edited: Vec::new() },
+            Some(zone) => self.record_states(zone, &moves).await?,
         };
-        Ok(match state {
-            RecordState::Before => FoundRecords {
-                records: FoundState::Planned,
-                what: format!("all records point at {}, as planned", input.plan.cluster),
-                swap: None,
-            },
-            RecordState::After => FoundRecords {
+        if found.all(Leads::Back) {
+            let what = format!("all records point at {}, as planned", input.plan.cluster);
+            return Ok(FoundRecords { records: FoundState::Planned, what, swap: None });
+        }
+        if found.all(Leads::There) {
+            return Ok(FoundRecords {
                 records: FoundState::Moved,
                 what: format!("all records point at {}", input.restored.cluster),
                 // The time is later than that of the move, and makes the wait for the old TTL longer, never shorter.
-                swap: Some(self.swap(&input.plan, moves, None)),
-            },
-            RecordState::Other { found, after } => FoundRecords {
-                records: if after == 0 { FoundState::Elsewhere } else { FoundState::Mixed },
-                what: found,
-                swap: None,
-            },
-        })
+                swap: Some(self.swap(&input.plan, moves, None, found.edited)),
+            });
+        }
+        let any_there = found.leads.iter().any(|leads| matches!(leads, Leads::There | Leads::Partly));
+        let records = if any_there { FoundState::Mixed } else { FoundState::Elsewhere };
+        Ok(FoundRecords { records, what: found.describe(), swap: None })
+    }
+
+    /// The moves with the TTL and the spelling that the records have by now: a batch has to name both, and whoever edited them
+    /// since keeps them.
+    async fn as_stored(&self, zone: &str, moves: &[Move]) -> Result<Vec<Move>, StepError> {
+        let mut stored = Vec::with_capacity(moves.len());
+        for change in moves {
+            let sets = self.zones.record_sets(zone, &change.name).await?;
+            let (ttl, from) = match simple_cname(&sets) {
+                Some((ttl, value)) if same_host(value, &change.from) => (ttl, value.to_owned()),
+                _ => (change.ttl, change.from.clone()),
+            };
+            stored.push(Move { ttl, from, ..change.clone() });
+        }
+        Ok(stored)
     }
 
     async fn settle(&self, zone: &str, moves: &[Move], comment: &str) -> Result<BatchOutcome, StepError> {
         // A second run, or a second undo, finds its work done and must not fail on it.
-        match self.record_state(zone, moves).await? {
-            RecordState::After => return Ok(BatchOutcome { change_id: None, moved: false }),
-            RecordState::Other { found, .. } => return Err(changed(&found)),
-            RecordState::Before => {}
+        let before = self.record_states(zone, moves).await?;
+        if before.all(Leads::There) {
+            return Ok(BatchOutcome { edited: before.edited, ..BatchOutcome::default() });
+        }
+        // Route 53 would refuse the batch, and whoever edited a record has a reason that the plan does not know.
+        if !before.all(Leads::Back) || !before.edited.is_empty() {
+            return Err(changed(&before.describe()));
         }
         let unsettled = match self.zones.move_records(zone, moves, comment).await {
-            Ok(Moved::Accepted(change_id)) => return Ok(BatchOutcome { change_id: Some(change_id), moved: true }),
+            Ok(Moved::Accepted(change_id)) => {
+                return Ok(BatchOutcome { change_id: Some(change_id), moved: true, edited: Vec::new() });
+            }
             Ok(Moved::Mismatch(message)) => changed(&message),
             Err(error) if error.name == ErrorName::OutcomeUnknown => error,
             Err(error) => return Err(error),
         };
         // The zone decides: somebody was faster, or our own batch was applied and its answer was lost.
-        match self.record_state(zone, moves).await? {
-            RecordState::After => Ok(BatchOutcome { change_id: None, moved: true }),
-            RecordState::Before => Err(unsettled),
-            // A refused batch moved nothing. An unanswered one may have been applied and changed since, so the restored cluster
-            // may have had clients.
-            RecordState::Other { found, .. } if unsettled.name == ErrorName::RecordChanged => Err(changed(&found)),
-            RecordState::Other { found, .. } => Err(StepError::new(
+        let after = self.record_states(zone, moves).await?;
+        if after.all(Leads::There) {
+            return Ok(BatchOutcome { change_id: None, moved: true, edited: after.edited });
+        }
+        // A refused batch moved nothing. An unanswered one may have been applied and changed since, so the restored cluster
+        // may have had clients.
+        let found = after.describe();
+        match unsettled.name {
+            _ if after.all(Leads::Back) && after.edited.is_empty() => Err(unsettled),
+            ErrorName::RecordChanged => Err(changed(&found)),
+            _ => Err(StepError::new(
                 ErrorName::OutcomeUnknown,
                 format!("the records were sent to be moved, no answer came, and now {found}"),
             )
@@ -191,34 +242,49 @@ impl<Z: Zones + MoveRecords, K: Clock> SwapDns<Z, K> {
         }
     }
 
-    async fn record_state(&self, zone: &str, moves: &[Move]) -> Result<RecordState, StepError> {
-        // All or none: Route 53 applies a batch as a whole, so a mixture is somebody else's work.
-        let (mut before, mut after) = (0, 0);
-        let mut found = Vec::new();
+    /// Reads where the records lead. All or none: Route 53 applies a batch as a whole, so a mixture is somebody else's work.
+    async fn record_states(&self, zone: &str, moves: &[Move]) -> Result<RecordStates, StepError> {
+        let mut states = RecordStates { leads: Vec::with_capacity(moves.len()), edited: Vec::new() };
         for change in moves {
             let sets = self.zones.record_sets(zone, &change.name).await?;
-            let value = match sets.as_slice() {
-                [set] if set.kind == "CNAME" && set.ttl == Some(change.ttl) && !set.routed && set.values.len() == 1 => {
-                    set.values.first()
-                }
-                _ => None,
-            };
-            match value {
-                // The stored value to the letter, and not only the same host: the DELETE in the batch has to match it
-                // exactly.
-                Some(value) if *value == change.from => before += 1,
-                Some(value) if same_host(value, &change.to) => after += 1,
-                _ => found.push(format!("{} is {}", change.name, render(&sets))),
+            let leads = leads(change, &sets);
+            if is_edited(change, leads, &sets) {
+                states.edited.push(format!("{} is {}", change.name, render(&sets)));
             }
+            states.leads.push(leads);
         }
-        Ok(match (before, after) {
-            _ if before == moves.len() => RecordState::Before,
-            _ if after == moves.len() => RecordState::After,
-            _ if found.is_empty() => {
-                RecordState::Other { found: "some records were moved and some were not".to_owned(), after }
-            }
-            _ => RecordState::Other { found: found.join(", "), after },
-        })
+        Ok(states)
+    }
+}
+
+fn leads(change: &Move, sets: &[RecordSet]) -> Leads {
+    let values: Vec<&String> = sets.iter().flat_map(|set| &set.values).collect();
+    match values.iter().filter(|value| same_host(value, &change.to)).count() {
+        0 if !values.is_empty() && values.iter().all(|value| same_host(value, &change.from)) => Leads::Back,
+        0 => Leads::Elsewhere,
+        there if there == values.len() => Leads::There,
+        _ => Leads::Partly,
+    }
+}
+
+/// True if the record is not as a batch expects it, or not as one leaves it.
+fn is_edited(change: &Move, leads: Leads, sets: &[RecordSet]) -> bool {
+    match (leads, simple_cname(sets)) {
+        // The stored value to the letter, and not only the same host: the DELETE in the batch has to match it exactly.
+        (Leads::Back, Some((ttl, value))) => ttl != change.ttl || value != change.from,
+        (Leads::There, Some((ttl, _))) => ttl != change.ttl,
+        _ => true,
+    }
+}
+
+/// The TTL and the value of a CNAME without a routing policy; none for anything else.
+fn simple_cname(sets: &[RecordSet]) -> Option<(i64, &str)> {
+    match sets {
+        [RecordSet { kind, ttl: Some(ttl), values, routed: false, .. }] if kind == "CNAME" => match values.as_slice() {
+            [value] => Some((*ttl, value)),
+            _ => None,
+        },
+        _ => None,
     }
 }
 
@@ -242,13 +308,14 @@ fn same_host(a: &str, b: &str) -> bool {
     a.trim_end_matches('.').eq_ignore_ascii_case(b.trim_end_matches('.'))
 }
 
-fn render(sets: &[rewind_aws::route53::RecordSet]) -> String {
+fn render(sets: &[RecordSet]) -> String {
     if sets.is_empty() {
         return "gone".to_owned();
     }
-    let one = |set: &rewind_aws::route53::RecordSet| {
+    let one = |set: &RecordSet| {
         let ttl = set.ttl.map_or_else(String::new, |ttl| format!(" (TTL {ttl})"));
-        format!("{} {}{ttl}", set.kind, set.values.join(" "))
+        let routed = if set.routed { " with a routing policy" } else { "" };
+        format!("{} {}{ttl}{routed}", set.kind, set.values.join(" "))
     };
     sets.iter().map(one).collect::<Vec<_>>().join(" and ")
 }

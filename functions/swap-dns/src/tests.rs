@@ -41,8 +41,20 @@ impl Zone {
     }
 
     fn set(&self, name: &str, value: &str) {
+        self.edit(name, |set| set.values = vec![value.to_owned()]);
+    }
+
+    fn edit(&self, name: &str, edit: impl Fn(&mut RecordSet)) {
+        edit(self.sets.lock().unwrap().iter_mut().find(|set| set.name == name).unwrap());
+    }
+
+    /// A second set of the name, so that both have a routing policy.
+    fn split(&self, name: &str, value: &str) {
         let mut sets = self.sets.lock().unwrap();
-        sets.iter_mut().find(|set| set.name == name).unwrap().values = vec![value.to_owned()];
+        let set = sets.iter_mut().find(|set| set.name == name).unwrap();
+        set.routed = true;
+        let other = RecordSet { values: vec![value.to_owned()], ..set.clone() };
+        sets.push(other);
     }
 }
 
@@ -206,6 +218,64 @@ async fn the_zone_shows_what_an_attempt_whose_answer_was_lost_has_moved() {
     zone.set("db.example.com", &at_old()[0]);
     assert_eq!(read(&zone).await.records, FoundState::Elsewhere);
     assert_eq!(*zone.batches.lock().unwrap(), 1, "reading moved a record");
+}
+
+/// Clients are where a name leads: a TTL that somebody raised again after the cutover takes none of them away.
+#[tokio::test]
+async fn a_moved_record_that_was_edited_still_leads_to_the_restored_cluster() {
+    type Edit = fn(&mut RecordSet);
+    let edits: [(Edit, &str); 5] = [
+        (|set| set.ttl = Some(300), "(TTL 300)"),
+        (|set| set.routed = true, "with a routing policy"),
+        (|set| set.ttl = None, "db.example.com is CNAME"),
+        (|set| set.kind = "A".to_owned(), "db.example.com is A"),
+        (|set| set.values = vec![format!("{}.", set.values[0].to_uppercase())], ""),
+    ];
+    for (edit, told) in edits {
+        let zone = Zone::new(Lose::Nothing);
+        swap(&zone, input()).await;
+        zone.edit("db.example.com", edit);
+        let found = read(&zone).await;
+        assert_eq!(found.records, FoundState::Moved, "{told}");
+        let edited = found.swap.unwrap().edited;
+        assert_eq!(edited.len(), usize::from(!told.is_empty()), "{edited:?}");
+        assert!(edited.join("").contains(told), "{edited:?}\nlacks {told}");
+        // A repetition finds its work done, and tells the same.
+        assert_eq!(swap(&zone, input()).await.edited, edited);
+    }
+    let zone = Zone::new(Lose::Nothing);
+    swap(&zone, input()).await;
+    zone.split("db.example.com", &restored().writer_endpoint);
+    assert_eq!(read(&zone).await.records, FoundState::Moved);
+}
+
+#[tokio::test]
+async fn a_name_that_leads_to_the_restored_cluster_in_part_is_no_name_that_leads_elsewhere() {
+    let zone = Zone::new(Lose::Nothing);
+    zone.split("db.example.com", &restored().writer_endpoint);
+    let found = read(&zone).await;
+    assert_eq!((found.records, found.swap), (FoundState::Mixed, None));
+    // Both at the source: edited, and not moved.
+    let zone = Zone::new(Lose::Nothing);
+    zone.split("db.example.com", &at_old()[0]);
+    zone.edit("db-ro.example.com", |set| set.ttl = Some(300));
+    assert_eq!(read(&zone).await.records, FoundState::Planned);
+    assert_eq!(step(&zone).run(input()).await.unwrap_err().name, ErrorName::RecordChanged);
+}
+
+#[tokio::test]
+async fn the_undo_moves_an_edited_record_back_and_keeps_what_was_edited() {
+    let zone = Zone::new(Lose::Nothing);
+    swap(&zone, input()).await;
+    zone.edit("db.example.com", |set| {
+        set.ttl = Some(300);
+        set.values = vec![format!("{}.", set.values[0].to_uppercase())];
+    });
+    let undone = step(&zone).undo(input()).await.unwrap();
+    assert!(undone.what[0].ends_with("again, with the TTL 300 that it was given meanwhile"), "{:?}", undone.what);
+    assert_eq!(zone.values(), at_old());
+    assert_eq!(zone.sets.lock().unwrap()[0].ttl, Some(300));
+    assert_eq!(step(&zone).undo(input()).await.unwrap(), Undone::nothing());
 }
 
 #[test]

@@ -1,10 +1,13 @@
 //! Decides if a recovery may adopt the restored cluster of an earlier one: the same source and the same target, restored and not
 //! used since. It only reads.
 
+use crate::plan_text;
 use crate::refusal::invalid;
 use rewind_aws::rds::{Cluster, Instance, ReadClusters, is_foreign};
 use rewind_aws::route53::Zones;
-use rewind_core::names::{FENCED_BY_TAG, RECOVERY_TAG, SAFETY_CLONE_OF_TAG, SOURCE_RESOURCE_ID_TAG, TARGET_TAG};
+use rewind_core::names::{
+    FENCED_BY_TAG, KEEP_UNTIL_TAG, RECOVERY_TAG, SAFETY_CLONE_OF_TAG, SOURCE_RESOURCE_ID_TAG, TARGET_TAG,
+};
 use rewind_core::{
     Adopted, ClusterFacts, ErrorName, Moment, PlannedInstance, PlannedRecord, StepError, Strategy, StrategyChoice,
     Target, Window,
@@ -30,14 +33,26 @@ pub struct Resumed {
     pub plan: Option<ResumedPlan>,
     /// True if the record holds the request.
     pub has_request: bool,
-    /// True if it began to fence the source.
-    pub source_fenced: bool,
-    /// True if it fenced the restored cluster, which it does before traffic moves back.
-    pub restored_fenced: bool,
-    /// True if the clean-up deletes what it kept.
-    pub cleaned_up: bool,
+    /// The fence of the source.
+    pub fence: FenceState,
+    /// The fence of the restored cluster, which is raised before traffic moves back.
+    pub restored_fence: FenceState,
+    /// True if the recovery itself let clients in again.
+    pub watch_ended: bool,
     /// The fields of the request that an adopted cluster settles, as the person wrote them.
     pub asked: Map<String, Value>,
+}
+
+/// A fence by its record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FenceState {
+    /// It was never begun.
+    None,
+    /// It may be up.
+    Up,
+    /// It was lifted completely.
+    Lifted,
 }
 
 /// The parts of the earlier plan that the adoption rests on.
@@ -81,10 +96,22 @@ impl Resumed {
                     .advice("give the id of a recovery that ended, as `rewind list` shows it; mind Region and account")
             });
         };
-        if self.status.as_deref() == Some("RUNNING") {
-            return Err(StepError::new(ErrorName::LeaseHeld, format!("`resume`: {id} is still running"))
-                .changed("nothing was changed")
-                .advice("let it end, or reject it when it asks, or stop its execution; then resume it"));
+        let is_open = matches!(state.as_str(), "Running" | "AwaitingApproval");
+        match self.status.as_deref() {
+            Some("RUNNING") => {
+                return Err(StepError::new(ErrorName::LeaseHeld, format!("`resume`: {id} is still running"))
+                    .changed("nothing was changed")
+                    .advice("let it end, or reject it when it asks, or stop its execution; then resume it"));
+            }
+            // Two recoveries on one cluster are worse than one that is resumed later.
+            None if is_open => {
+                let unknown =
+                    format!("`resume`: the record of {id} has no end, and Step Functions did not answer if it runs");
+                return Err(StepError::new(ErrorName::LeaseHeld, unknown).changed("nothing was changed").advice(
+                    "see that its execution is over (aws stepfunctions describe-execution), and resume it again",
+                ));
+            }
+            _ => {}
         }
         let Some(plan) = &self.plan else {
             return start_anew(format!("{id} ended before it had a plan, so it restored nothing"));
@@ -98,26 +125,48 @@ impl Resumed {
                 "{id} is {state}: {restored} has had the traffic, and is no state of then any more"
             ));
         }
-        if self.cleaned_up {
-            return start_anew(format!("what {id} kept is being deleted, because its time was over"));
+        self.refuse_fence(state, cluster, restored)
+    }
+
+    /// Refuses a recovery whose source may be fenced, or whose restored cluster clients may have written to or may write to unseen.
+    fn refuse_fence(&self, state: &str, cluster: &str, restored: &str) -> Result<(), StepError> {
+        let id = &self.id;
+        let refuse = |why: String, advice: String| Err(invalid(format!("`resume`: {why}")).advice(advice));
+        let in_order = format!("put it in order first, by docs/runbook.md#an-execution-was-stopped; then {START_ANEW}");
+        let compare = format!("compare {restored} with {cluster} and copy what is missed, or {START_ANEW}");
+        // A recovery ends so only where it has seen that nobody wrote to the restored cluster, and has lifted the source's fence.
+        if matches!(state, "NothingChanged" | "RolledBack") {
+            return match self.restored_fence {
+                FenceState::None | FenceState::Lifted => Ok(()),
+                FenceState::Up => refuse(
+                    format!(
+                        "records led to {restored} until {id} moved them back; nobody had written to it, and it is fenced since, \
+                         because a client that remembers its address would write there unseen once it is open"
+                    ),
+                    format!(
+                        "{START_ANEW}; or see that no client remembers {restored}, lift its fence by \
+                         docs/runbook.md#rolledback, and resume again"
+                    ),
+                ),
+            };
         }
-        // A fence on it means that traffic was there. Its logins are closed besides, so no check could run.
-        if self.restored_fenced {
-            return refuse(format!("traffic was on {restored}, so clients may have written to it; it is fenced since"))
-                .map_err(|refused| {
-                    refused.advice(format!("compare it with {cluster} and copy what is missed, or {START_ANEW}"))
-                });
+        match (self.fence, self.restored_fence) {
+            (_, FenceState::Up | FenceState::Lifted) => {
+                refuse(format!("traffic was on {restored}, so clients may have written to it"), compare)
+            }
+            (FenceState::Up, FenceState::None) => refuse(
+                format!("{id} stopped after it had begun to fence {cluster}, which may be fenced still"),
+                in_order,
+            ),
+            // Only the recovery itself knows that it lifted the fence before it moved a record.
+            (FenceState::Lifted, FenceState::None) if !self.watch_ended => refuse(
+                format!(
+                    "the fence of {cluster} was lifted by hand, and {id} may have moved traffic to {restored} before that"
+                ),
+                compare,
+            ),
+            (FenceState::Lifted | FenceState::None, FenceState::None) => Ok(()),
         }
-        // Its undo has lifted the fence where it ended in NothingChanged. Everywhere else nobody knows how far it came.
-        if self.source_fenced && state != "NothingChanged" {
-            return refuse(format!("{id} stopped after it had begun to fence {cluster}, which may be fenced still"))
-                .map_err(|refused| {
-                    refused.advice(format!(
-                        "put it in order first, by docs/runbook.md#an-execution-was-stopped; then {START_ANEW}"
-                    ))
-                });
-        }
-        Ok(())
     }
 
     /// Refuses a field that asks for something else than the adopted cluster is.
@@ -175,7 +224,8 @@ impl Adoption {
 
     /// The adopted recovery, for the plan.
     pub(crate) fn adopted(&self) -> Adopted {
-        Adopted { recovery: self.resumed.id.clone(), owners: self.owners.clone() }
+        let keep_until = self.cluster.tag(KEEP_UNTIL_TAG).and_then(|until| until.parse().ok());
+        Adopted { recovery: self.resumed.id.clone(), owners: self.owners.clone(), keep_until }
     }
 
     /// Facts about the adoption that a person should know.
@@ -185,6 +235,7 @@ impl Adoption {
         if self.cluster.status == "creating" {
             warnings.push(format!("{cluster} is still being restored: that is waited for"));
         }
+        warnings.extend(plan_text::pending(cluster, &self.cluster.pending));
         if !self.resumed.has_request {
             warnings.push(format!(
                 "the record of {id} does not hold its request: checks, records and all else are those of this one alone"

@@ -6,6 +6,7 @@ mod adopt;
 mod allowed;
 mod limits;
 mod plan_text;
+pub mod policy;
 mod record_findings;
 mod records;
 mod refusal;
@@ -14,6 +15,7 @@ pub mod wake;
 
 use adopt::{Adoption, Resumed, adoption};
 pub use allowed::Allowed;
+use policy::Policy;
 use refusal::invalid;
 use rewind_aws::rds::tags::is_value;
 use rewind_aws::rds::{Cluster, Instance, ReadClusters, ReadParameters, is_foreign};
@@ -57,6 +59,8 @@ pub struct ValidateWindow<C, Z, S, K> {
     pub fence_groups: Vec<String>,
     /// The names that the deployment allows.
     pub allowed: Allowed,
+    /// The deployment's rules about what may be asked for.
+    pub policy: Policy,
 }
 
 /// The payload of the step.
@@ -145,6 +149,14 @@ impl<C: ReadClusters + ReadParameters, Z: Zones + ReadZones, S: FindSecrets, K: 
         let secret = secret::find(&self.secrets, &request, &cluster).await?;
         let is_fenced = !in_place && !dns.records.is_empty();
         let crowded = plan_text::crowded(&cluster.name, &cluster.tags, is_fenced);
+        // fence-source would refuse it as well, after hours of restoring.
+        if is_fenced && facts.fence == FenceGroups::InForce {
+            return Err(invalid(format!("`cluster`: {} is fenced already: it has the fence's security groups", cluster.name))
+                .advice(format!(
+                    "find the recovery of {} that stopped, lift its fence by docs/runbook.md#an-execution-was-stopped, and start again",
+                    cluster.name
+                )));
+        }
         let pending = plan_text::pending(&cluster.name, &cluster.pending);
         // People only read the safety clone, which gets no roles.
         let without_roles = self.allowed.roles_left_out(&cluster).filter(|_| !in_place);
@@ -169,6 +181,7 @@ impl<C: ReadClusters + ReadParameters, Z: Zones + ReadZones, S: FindSecrets, K: 
             checks: request.checks,
             check_timeout_seconds: request.check_timeout.unsigned_abs().as_secs(),
             secret_arn: secret.arn,
+            secret_moment: secret.moment,
             // A restored cluster beside the source changes nothing for clients, so nobody is asked about it.
             approval: if is_anything_to_approve { request.approval } else { Approval::None },
             approval_timeout_seconds: request.approval_timeout.as_secs(),
@@ -193,6 +206,7 @@ impl<C: ReadClusters + ReadParameters, Z: Zones + ReadZones, S: FindSecrets, K: 
         plan.warnings.extend(without_roles);
         plan.warnings.extend(secret.note);
         plan.warnings.extend(adoption.iter().flat_map(Adoption::warnings));
+        self.policy.refuse(&plan)?;
         limits::refuse_unverified(&plan, request.unverified)?;
         limits::refuse_too_large(&plan)?;
         Ok(plan)

@@ -109,9 +109,15 @@ fn unnamed(
     })
 }
 
-/// The same names in other zones of the account: whoever resolves them there stays on the source.
+/// The same names in other zones of the account of the zones: whoever resolves them there stays on the source.
 async fn elsewhere<Z: ReadZones>(zones: &Z, zone: &str, planned: &[PlannedRecord]) -> Result<Vec<Finding>, StepError> {
-    let Some(all) = zones.zones().await? else { return Ok(Vec::new()) };
+    let Some(all) = zones.zones().await? else {
+        return Ok(vec![Finding::warning(
+            FindingCode::RecordElsewhere,
+            "the hosted zones of the account cannot be listed: other zones may hold the same names",
+            "see whether one does, and allow route53:ListHostedZones to the role of the zones (HostedZoneRoleArn)",
+        )]);
+    };
     let is_above = |other: &ZoneName, record: &PlannedRecord| {
         record.name == other.name || record.name.ends_with(&format!(".{}", other.name))
     };
@@ -264,8 +270,11 @@ mod tests {
         assert_eq!(all.len(), 2, "{all:?}");
         assert!(all[0].what.contains("db.example.com is in the private zone Z2 too"), "{all:?}");
         assert!(all[1].what.contains("Z4 (com) may hold the same names, and cannot be read"), "{all:?}");
-        // A role that may list nothing sees its own zone alone.
+        // A role that may list nothing sees its own zone alone, and that is told.
         world.zones = None;
-        assert_eq!(found(&world, 5, None).await, []);
+        let found = found(&world, 5, None).await;
+        let (blocking, code, what) = only(&found);
+        assert_eq!((blocking, code), (false, "record-elsewhere"));
+        assert!(what.contains("cannot be listed") && found[0].fix.contains("route53:ListHostedZones"), "{found:?}");
     }
 }

@@ -2,6 +2,7 @@
 //! word of in a tag.
 
 use crate::refusal::invalid;
+use jiff::Timestamp;
 use rewind_aws::rds::Cluster;
 use rewind_aws::secrets::FindSecrets;
 use rewind_core::names::{RECOVERY_TAG, SECRET_TAG, secret_of_tag};
@@ -11,6 +12,8 @@ use rewind_core::{Request, StepError};
 #[derive(Debug)]
 pub(crate) struct PlannedSecret {
     pub(crate) arn: String,
+    /// The moment whose version has the login, where the tag has one.
+    pub(crate) moment: Option<Timestamp>,
     /// The sentence for people, where neither they nor the cluster named it.
     pub(crate) note: Option<String>,
 }
@@ -28,6 +31,8 @@ pub(crate) async fn find<S: FindSecrets>(
     cluster: &Cluster,
 ) -> Result<PlannedSecret, StepError> {
     let (arn, named) = named(request, cluster)?;
+    // Also where people named the secret of the tag themselves: it is rotated on just as well.
+    let of_tag = cluster.tag(SECRET_TAG).and_then(secret_of_tag).filter(|(tagged, _)| *tagged == arn);
     // Without a login nothing can be verified or fenced, which would show only after hours of restoring.
     if !secrets.exists(&arn).await? {
         return Err(missing(&arn, &named, cluster));
@@ -40,7 +45,7 @@ pub(crate) async fn find<S: FindSecrets>(
             cluster.tag(RECOVERY_TAG).unwrap_or("before")
         )),
     };
-    Ok(PlannedSecret { arn, note })
+    Ok(PlannedSecret { arn, moment: of_tag.and_then(|(_, moment)| moment), note })
 }
 
 fn named(request: &Request, cluster: &Cluster) -> Result<(String, Named), StepError> {
@@ -53,7 +58,7 @@ fn named(request: &Request, cluster: &Cluster) -> Result<(String, Named), StepEr
     }
     let tagged = cluster.tag(SECRET_TAG).map(|value| secret_of_tag(value).ok_or(value));
     match tagged {
-        Some(Ok(arn)) => Ok((arn, Named::Tag)),
+        Some(Ok((arn, _))) => Ok((arn, Named::Tag)),
         Some(Err(value)) => Err(invalid(format!(
             "`secretArn` is missing, {} has no managed master secret, and its tag {SECRET_TAG} is no ARN: {value}",
             cluster.name

@@ -1,6 +1,8 @@
 //! Requests are refused or planned, and nothing is ever changed.
 
 use super::*;
+use crate::policy::WithoutApproval;
+use jiff::SignedDuration;
 use rewind_aws::AwsResult;
 use rewind_aws::fixtures::{
     ManualClock, STARTED, TARGET, instances, mysql_rds, rds, rds_with_restored, recovery, source, time,
@@ -11,6 +13,10 @@ use rewind_aws::zone_facts::{ZoneName, ZoneRecord};
 use rewind_core::Endpoint;
 use rewind_core::names::{RECOVERY_TAG, SECRET_TAG, secret_tag_value};
 use serde_json::json;
+
+/// Whatever the request says: the rules have tests of their own.
+pub(crate) const LENIENT: Policy =
+    Policy { without_approval: WithoutApproval::Always, least_keep_source: SignedDuration::ZERO };
 
 pub(crate) struct Zone(pub(crate) Vec<RecordSet>);
 
@@ -79,6 +85,7 @@ async fn validate_with(rds: &FakeRds, zone: Zone, request: Value, fence: &[&str]
         clock,
         fence_groups,
         allowed: everything(),
+        policy: LENIENT,
     };
     let plan = step.run(Input { recovery: recovery(), request, resumed: None }).await;
     // Held for every request of these tests, whether it is planned or refused.
@@ -121,6 +128,7 @@ async fn what_the_deployment_does_not_allow_is_refused_with_its_parameter() {
             clock,
             fence_groups: Vec::new(),
             allowed,
+            policy: LENIENT,
         }
     };
     let run = async |allowed: Allowed, request: Value| {
@@ -297,7 +305,7 @@ fn recovered_once(secret: &str) -> FakeRds {
         cluster.master_secret = None;
         cluster.tags = vec![
             (RECOVERY_TAG.to_owned(), "the-first-one".to_owned()),
-            (SECRET_TAG.to_owned(), secret_tag_value(secret).unwrap()),
+            (SECRET_TAG.to_owned(), secret_tag_value(secret, Some(time(TARGET))).unwrap()),
         ];
     });
     rds
@@ -306,7 +314,8 @@ fn recovered_once(secret: &str) -> FakeRds {
 #[tokio::test]
 async fn a_cluster_that_was_recovered_once_is_recovered_again_by_the_secret_of_the_first() {
     let plan = validate(&recovered_once(SECRET), zone(), request(json!({}))).await.unwrap();
-    assert_eq!(plan.secret_arn, SECRET);
+    // RDS rotates it with the cluster that it belongs to: the login is in the version of the first recovery's target.
+    assert_eq!((plan.secret_arn.as_str(), plan.secret_moment), (SECRET, Some(time(TARGET))));
     let note = format!(
         "logs in with {SECRET}, found by the tag aurora-rewind:secret of orders, which the recovery the-first-one"
     );
@@ -317,11 +326,13 @@ async fn a_cluster_that_was_recovered_once_is_recovered_again_by_the_secret_of_t
 async fn a_secret_of_the_request_or_of_the_cluster_counts_before_the_tag() {
     let named = "arn:aws:secretsmanager:us-east-1:000000000000:secret:mine";
     let plan = validate(&recovered_once(SECRET), zone(), request(json!({ "secretArn": named }))).await.unwrap();
-    assert_eq!(plan.secret_arn, named);
+    assert_eq!((plan.secret_arn.as_str(), plan.secret_moment), (named, None));
+    let plan = validate(&recovered_once(SECRET), zone(), request(json!({ "secretArn": SECRET }))).await.unwrap();
+    assert_eq!((plan.secret_arn.as_str(), plan.secret_moment), (SECRET, Some(time(TARGET))));
     let rds = recovered_once(SECRET);
     rds.edit("orders", |cluster| cluster.master_secret = Some("arn:managed".to_owned()));
     let plan = validate(&rds, zone(), request(json!({}))).await.unwrap();
-    assert_eq!(plan.secret_arn, "arn:managed");
+    assert_eq!((plan.secret_arn.as_str(), plan.secret_moment), ("arn:managed", None));
     assert!(!plan.warnings.iter().any(|warning| warning.contains("found by the tag")), "{:?}", plan.warnings);
 }
 
@@ -336,6 +347,7 @@ async fn a_tagged_secret_that_is_gone_is_told_with_what_to_do() {
         clock,
         fence_groups: Vec::new(),
         allowed: everything(),
+        policy: LENIENT,
     };
     let error = step.run(Input { recovery: recovery(), request: request(json!({})), resumed: None }).await.unwrap_err();
     assert_eq!(error.name, ErrorName::InvalidRequest);
@@ -611,10 +623,23 @@ async fn a_name_that_no_tag_can_hold_is_refused_before_anything_is_made() {
         clock,
         fence_groups: Vec::new(),
         allowed: everything(),
+        policy: LENIENT,
     };
     // Step Functions allows parentheses in a name, and RDS refuses them in the value of a tag.
     let recovery = Recovery { id: "fix(1)".to_owned(), ..recovery() };
     let error = step.run(Input { recovery, request: request(json!({})), resumed: None }).await.unwrap_err();
     assert_eq!(error.name, ErrorName::InvalidRequest);
     assert!(error.to_string().contains("fix(1)") && rds.changes().is_empty(), "{error}");
+}
+
+#[tokio::test]
+async fn a_source_that_is_fenced_already_is_refused_before_anything_is_restored() {
+    let rds = rds();
+    rds.edit("orders", |cluster| cluster.security_groups = vec!["sg-fence".to_owned()]);
+    let dns = json!([{ "hostedZoneId": "Z1", "name": "db.example.com" }]);
+    let error = validate_with(&rds, zone(), request(json!({ "dns": dns })), &["sg-fence"]).await.unwrap_err();
+    assert_eq!(error.name, ErrorName::InvalidRequest);
+    assert!(error.to_string().contains("orders is fenced already") && rds.changes().is_empty(), "{error}");
+    // Beside the source nothing is fenced.
+    assert!(validate_with(&rds, zone(), request(json!({ "dns": [] })), &["sg-fence"]).await.is_ok());
 }

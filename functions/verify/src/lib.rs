@@ -193,10 +193,10 @@ impl<C: ReadClusters, S: Logins + ReadSecretTargets, K: Clock> Verify<C, S, K> {
         moment: Timestamp,
     ) -> Result<(Server, Session), ConnectError> {
         // Somebody may have dropped the first, which is why there is a second that nobody can drop.
-        let (id, secret, defaults) = (&recovery.id, &plan.secret_arn, defaults(cluster.engine));
-        match self.access.log_in(id, cluster, secret, moment, defaults.first_database).await {
+        let (id, defaults) = (&recovery.id, defaults(cluster.engine));
+        match self.access.log_in(id, cluster, plan, moment, defaults.first_database).await {
             Err(ConnectError::DatabaseMissing(_) | ConnectError::DatabaseInvalid(_)) => {
-                self.access.log_in(id, cluster, secret, moment, defaults.maintenance_database).await
+                self.access.log_in(id, cluster, plan, moment, defaults.maintenance_database).await
             }
             other => other,
         }

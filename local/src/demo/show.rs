@@ -20,7 +20,7 @@ pub fn request(console: &Console, fields: &[(&str, Value)]) {
 
 /// Shows a document: the same lines as on a terminal and in chat.
 pub fn document(console: &Console, document: &Document) {
-    for line in &document.0 {
+    for line in document.lines() {
         match line {
             Line::Heading(text) | Line::Plain(text) => console.print(text),
             Line::Step(number, text) => console.print(format_args!("  {number}. {text}")),

@@ -10,6 +10,9 @@ use rewind_core::ErrorName;
 /// Hours in which every name has to lead to the restored cluster, beside the TTL of the old records.
 const CONFIRMED: u64 = 1;
 
+/// Seconds after which no server of Route 53 gives an answer from before a change.
+const PROPAGATION: u64 = 60;
+
 /// Seconds in which a server behind a name may be restarting, beside the TTL of the old records.
 const UNSEEN: u64 = 120;
 
@@ -175,10 +178,9 @@ pub(super) fn undo() -> Vec<State> {
         State::choice("AreRecordsMoved")
             .only(Recoveries::Restore)
             .comment(
-                "All as planned: nothing was moved. All at the restored cluster: the cutover goes on. Otherwise \
-                 somebody changed a record.",
+                "All at the restored cluster: the cutover goes on. Otherwise the restored cluster has to say if it had \
+                 clients: where all is as planned, somebody may have moved back what the lost attempt had moved.",
             )
-            .when("$found.records = 'planned'", "UndoFenceSource")
             .when_with(
                 "$found.records = 'moved' and $type($found.swap) = 'object'",
                 vec![
@@ -219,7 +221,10 @@ pub(super) fn undo() -> Vec<State> {
                  writes would be on no cluster that has traffic.",
             )
             // Nothing leads to the restored cluster, so there is nothing to move back.
-            .when("$restoredFence.untouched = true and $found.records = 'elsewhere'", "UndoFenceSource")
+            .when(
+                "$restoredFence.untouched = true and $found.records in ['planned', 'elsewhere']",
+                "UndoFenceSource",
+            )
             .when("$restoredFence.untouched = true", "UndoSwapDns")
             .keep_as(
                 "written",
@@ -253,5 +258,27 @@ pub(super) fn undo() -> Vec<State> {
             .next("UndoFenceSource")
             .undo_bugs_to("IsAnythingChanged")
             .undo_fails_to("LiftRestoredFence"),
+        State::wait("AwaitOldAnswers", &format!("{PROPAGATION} + $max($append([0], $plan.dns.ttl))"))
+            .progress("waits as long as resolvers may remember the restored cluster")
+            .only(Recoveries::Restore)
+            .comment(
+                "Clients have the source again. If the lost attempt did move the records, and somebody moved them back, \
+                 resolvers may still lead to the restored cluster, which must be fenced until they do not.",
+            )
+            .next("OpenRestored"),
+        State::undo("OpenRestored", "FenceSource")
+            .progress("lifts the fence of the restored cluster, to which nothing leads")
+            .only(Recoveries::Restore)
+            .comment(
+                "Nobody wrote to it, so it can be resumed. A fence that cannot be lifted stops nothing: it is told as one \
+                 that is.",
+            )
+            .input_text("fence", "restored")
+            .inputs(["restored"])
+            .timeout(timeouts::FENCE_SOURCE)
+            .keep_as("restoredFence", "null")
+            .keeps_what_was_undone()
+            .next("KeepRestored")
+            .tolerated(),
     ]
 }

@@ -1,7 +1,12 @@
 //! Keeps the restored cluster after a failure: somebody waited hours for it, and the next attempt goes on from there.
 //! docs/adr/0022-a-restored-cluster-is-kept.md says why.
 
-use crate::state::State;
+use crate::retry::ANY;
+use crate::state::{State, set};
+use crate::timeouts;
+
+/// The reason to keep a cluster that could not be inspected.
+const UNSEEN: &str = "'who uses it could not be seen: ' & $substring($string($states.errorOutput.Cause), 0, 500)";
 
 /// The states, in the order in which a recovery that fails passes them.
 pub(super) fn states() -> Vec<State> {
@@ -12,7 +17,7 @@ pub(super) fn states() -> Vec<State> {
                  the safety clone goes, because the cluster holds what it held before.",
             )
             .when("$plan.strategy = 'backtrack'", "UndoAddInstances")
-            .when("$failure.rejected = true", "UndoAddInstances")
+            .when("$failure.rejected = true", "InspectRestored")
             // One that was adopted from an earlier recovery is hours old, whatever happened to this call.
             .when("$failure.state = 'StartRestore' and $not($exists($request.resume))", "UndoStartRestore")
             // Raised by the function, which knows of RDS: where only the time ran out, nobody knows that it failed.
@@ -20,15 +25,17 @@ pub(super) fn states() -> Vec<State> {
                 "$failure.state = 'AwaitRewind' and $failure.Error = 'RewindFailed' and $exists($failure.retries)",
                 "UndoAddInstances",
             )
+            // It was fenced to count its writes, and all records are as planned.
+            .when("$found.records = 'planned' and $type($restoredFence) = 'object'", "AwaitOldAnswers")
             .next("KeepRestored"),
         State::step("KeepRestored")
             .function("Finish")
             .progress("tags the restored cluster with the time until which it is kept")
             .comment(
-                "Without the tag nothing deletes the cluster by itself, and people are told so: a tag that cannot be \
-                 set changes no end.",
+                "The cluster bears one since it was restored, for as long as its recovery may run: a tag that cannot be set \
+                 changes no end, and people are told so.",
             )
-            .inputs(["recovery", "plan"])
+            .inputs(["recovery", "plan", "leaseUntil"])
             .input_text("what", "keep")
             // One that is fenced cannot be adopted: whoever reads the sentence must not be promised that.
             .input_as("fenced", "$type($restoredFence) = 'object'")
@@ -40,5 +47,27 @@ pub(super) fn states() -> Vec<State> {
             .comment("Clients that were on the restored cluster and are back had two outages: that pages.")
             .when("$movedBack = true or $type($swap) = 'object'", "ConcludeRolledBack")
             .next("ConcludeNothingChanged"),
+    ]
+}
+
+/// The states that a rejected recovery passes before its restored cluster is deleted.
+pub(super) fn rejected() -> Vec<State> {
+    vec![
+        State::step("InspectRestored")
+            .function("Preflight")
+            .progress("looks whether somebody uses the restored cluster")
+            .comment(
+                "It is rejected, and somebody may have led clients to it by hand. Whatever cannot be seen keeps the cluster.",
+            )
+            .inputs(["recovery", "plan"])
+            .input_text("part", "restored")
+            .timeout(timeouts::PREFLIGHT)
+            .keep_as("inUse", "$exists($states.result.Payload.blocking) ? $states.result.Payload.blocking : null")
+            .next("IsRestoredInUse")
+            .catch(&ANY, vec![set("inUse", UNSEEN)], "KeepRestored"),
+        State::choice("IsRestoredInUse")
+            .comment("A cluster in use is kept, and people are told why.")
+            .when("$type($inUse) = 'string'", "KeepRestored")
+            .next("UndoAddInstances"),
     ]
 }

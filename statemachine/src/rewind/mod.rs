@@ -45,6 +45,7 @@ pub(crate) fn machine() -> Machine {
         ("cutover undo", cutover::undo()),
         ("fence undo", fence::undo()),
         ("keep undo", keep::states()),
+        ("rejection undo", keep::rejected()),
         ("instances undo", instances::undo()),
         ("restore undo", restore::undo()),
         ("jobs undo", hold_jobs::undo()),

@@ -21,7 +21,7 @@ pub(super) fn states() -> Vec<State> {
                 "From here on a cluster may exist that has to be deleted. ClusterNotReady is retried for 20 minutes, \
                  because the latest restorable time may not have reached the target yet.",
             )
-            .inputs(["recovery", "plan"])
+            .inputs(["recovery", "plan", "leaseUntil"])
             .timeout(timeouts::START_RESTORE)
             .keep("restored")
             .starts_waiting_for("cluster")

@@ -3,12 +3,15 @@
 use crate::json::object;
 use crate::retry::ANY;
 use crate::state::{Recoveries, State, set, text};
+use crate::timeouts;
 
 /// The parts of the record that ValidateWindow decides by. Never the whole: all variables together have 256 KiB, and the
 /// checks of the earlier request are in the merged one already.
 const RECORD: &str = "($i := $states.result.Item; $plan := $exists($i.plan.S) ? $parse($i.plan.S) : {}; {'id': $request.resume, \
     'state': $exists($i.state.S) ? $i.state.S : null, 'status': null, 'hasRequest': $exists($i.request.S), \
-    'sourceFenced': $exists($i.fence), 'restoredFenced': $exists($i.fenceRestored), 'cleanedUp': $exists($i.cleanUp), \
+    'fence': $exists($i.fence) ? 'up' : $exists($i.fenceLiftedAt) ? 'lifted' : 'none', 'restoredFence': \
+    $exists($i.fenceRestored) ? 'up' : $exists($i.fenceRestoredLiftedAt) ? 'lifted' : 'none', 'watchEnded': \
+    $exists($i.fenceWatchEndedAt), \
     'executionArn': $exists($i.executionArn.S) ? $i.executionArn.S : 'none', 'plan': $exists($plan.newCluster) ? \
     {'cluster': $plan.cluster, 'newCluster': $plan.newCluster, 'target': $plan.target, 'useLatest': $plan.useLatest = \
     true, 'strategy': $plan.strategy, 'dns': $append([], $plan.dns), 'adopted': $exists($plan.adopted) ? $plan.adopted \
@@ -22,6 +25,19 @@ const MERGED: &str = "($i := $states.result.Item; $plan := $exists($i.plan.S) ? 
     $exists($plan.newCluster) and $type($request) = 'object' ? $sift($merge([$exists($i.request.S) ? $parse($i.request.S) : {}, {'dryRun': false}, $request, \
     {'cluster': $plan.cluster, 'to': $plan.target, 'newCluster': $plan.newCluster, 'strategy': $plan.strategy}]), \
     function($value) { $type($value) != 'null' }) : $request)";
+
+/// The statuses of an execution that is over.
+const OVER: &str = "['SUCCEEDED', 'FAILED', 'TIMED_OUT', 'ABORTED']";
+
+/// Seconds for which a function of an execution that is over may still run, of those that change something. One that ended by itself
+/// had none at work.
+fn still_running() -> String {
+    let longest = timeouts::FENCE_SOURCE;
+    format!(
+        "$states.result.Status in ['ABORTED', 'TIMED_OUT'] ? $max([0, $ceil({longest} - ($millis() - \
+         $toMillis($states.result.StopDate)) / 1000)]) : 0"
+    )
+}
 
 /// The states, in the order in which a recovery that resumes another passes them.
 pub(super) fn states() -> Vec<State> {
@@ -37,21 +53,6 @@ pub(super) fn states() -> Vec<State> {
             .argument("ConsistentRead", true.into())
             .keep_as("resumed", RECORD)
             .keep_as("request", MERGED)
-            .next("ReadResumedFence")
-            .undone_from("ConcludeNothingChanged"),
-        State::table("ReadResumedFence", "getItem")
-            .progress("reads whether that recovery had begun to fence")
-            .comment(
-                "The record of a fence is an item of its own. A recovery of an earlier version has it in its own item.",
-            )
-            .argument("Key", object([("id", text("'fence#' & $request.resume"))]))
-            // Nothing may be taken over from whoever has just begun to fence.
-            .argument("ConsistentRead", true.into())
-            .keep_as(
-                "resumed",
-                "$merge([$resumed, {'sourceFenced': $resumed.sourceFenced or $exists($states.result.Item.fence), \
-                 'restoredFenced': $resumed.restoredFenced or $exists($states.result.Item.fenceRestored)}])",
-            )
             .next("IsResumedOver")
             .undone_from("ConcludeNothingChanged"),
         State::choice("IsResumedOver")
@@ -60,20 +61,53 @@ pub(super) fn states() -> Vec<State> {
                  though nobody works on the cluster.",
             )
             .when("$resumed.state in ['Running', 'AwaitingApproval']", "DescribeResumed")
-            .next("IsLeaseNeeded"),
+            .next("ReadResumedFence"),
         State::describe_execution("DescribeResumed", "$resumed.executionArn")
             .progress("asks Step Functions if that recovery is over")
             .comment("Without an answer it counts as running, and its lease is respected.")
             .keep_as("resumed", "$merge([$resumed, {'status': $states.result.Status}])")
+            .keep_as("stillRunning", &still_running())
+            .next("IsFunctionPossiblyRunning")
+            .catch(&ANY, Vec::new(), "ReadResumedFence"),
+        State::choice("IsFunctionPossiblyRunning")
+            .comment(
+                "stop-execution does not stop the function that the execution had called: it may still fence the source. While \
+                 people are asked none runs that changes anything, and a dry run takes nothing over.",
+            )
+            .when("$stillRunning > 0 and $resumed.state = 'Running' and $not($request.dryRun = true)", "WaitForStopped")
+            .next("ReadResumedFence"),
+        State::wait("WaitForStopped", "$stillRunning")
+            .progress("waits until no function of the stopped recovery can run any more, some three minutes after the stop")
+            .comment("By the clock of the stop, and not by what the function does: nobody hears of its end.")
+            .next("ReadResumedFence"),
+        State::table("ReadResumedFence", "getItem")
+            .progress("reads whether that recovery's fence may be up")
+            .comment(
+                "After the execution is known to be over: nothing that it began to fence is missed. The record of a fence is \
+                 an item of its own, and is there until the fence is lifted completely. A recovery of an earlier version has \
+                 it in its own item.",
+            )
+            .argument("Key", object([("id", text("'fence#' & $request.resume"))]))
+            // Nothing may be taken over from whoever has just begun to fence.
+            .argument("ConsistentRead", true.into())
+            .keep_as(
+                "resumed",
+                "($i := $states.result.Item; $merge([$resumed, {'fence': $exists($i.fence) ? 'up' : $resumed.fence = 'none' and \
+                 $exists($i.fenceLiftedAt) ? 'lifted' : $resumed.fence, 'restoredFence': $exists($i.fenceRestored) ? 'up' : \
+                 $resumed.restoredFence = 'none' and $exists($i.fenceRestoredLiftedAt) ? 'lifted' : $resumed.restoredFence}]))",
+            )
             .next("IsLeaseToTakeOver")
-            .catch(&ANY, Vec::new(), "IsLeaseNeeded"),
+            .undone_from("ConcludeNothingChanged"),
         State::choice("IsLeaseToTakeOver")
             .comment(
-                "One that had begun to fence the source keeps its lease: a person has to put the source in order \
-                 first.",
+                "One whose fence may be up keeps its lease, and so does one whose fence a person lifted: they have to put the \
+                 source in order first.",
             )
             .when_with(
-                "$resumed.status in ['SUCCEEDED', 'FAILED', 'TIMED_OUT', 'ABORTED'] and $resumed.sourceFenced = false",
+                &format!(
+                    "$resumed.status in {OVER} and ($resumed.fence = 'none' or $resumed.fence = 'lifted' and \
+                     $resumed.watchEnded)"
+                ),
                 vec![set("endedHolder", "$resumed.id")],
                 "IsLeaseNeeded",
             )

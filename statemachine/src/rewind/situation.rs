@@ -123,7 +123,17 @@ fn beside(state: State, steps: &[State]) -> State {
                    fenced, and nobody goes back without a person: ' & $written & '; next step: mend the name that leads \
                    elsewhere; or go back to the source, where what was written to ' & $plan.newCluster & ' stays on it: \
                    rewind undo ' & $recovery.id";
-    let state = state.when_with("$type($written) = 'string'", situation(written), "ConcludeNeedsOperator");
+    let unmoved = "'now: ' & $found.what & ', the source ' & $plan.cluster & ' is fenced, so its clients have no database, and the \
+                   restored cluster ' & $plan.newCluster & ' may have had clients before somebody moved the records back: ' & \
+                   $written & '; next step: point the records at ' & $plan.newCluster & '; or go back to the source, where \
+                   what was written to ' & $plan.newCluster & ' stays on it: rewind undo ' & $recovery.id";
+    let state = state
+        .when_with(
+            "$type($written) = 'string' and $found.records in ['planned', 'elsewhere']",
+            situation(unmoved),
+            "ConcludeNeedsOperator",
+        )
+        .when_with("$type($written) = 'string'", situation(written), "ConcludeNeedsOperator");
     situations
         .into_iter()
         .fold(state, |state, (of, text)| {

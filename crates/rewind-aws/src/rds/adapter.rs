@@ -3,9 +3,9 @@
 use super::translate::{is, read_instance, read_tags, write_tags};
 use super::{
     BacktrackClusters, BacktrackSeen, ChangeParameterGroups, Cluster, ClusterChange, CompleteClusters, DeleteClusters,
-    FindClusters, Instance, Member, ModifyClusters, Monitoring, NewParameterGroup, Origin, ReadBacktracks,
-    ReadClusters, ReadParameters, ReadSnapshots, RestoreCall, RestoreClusters, RetireClusters, Role, ServerlessV2,
-    Snapshot, TagClusters, Tagged, UntagClusters,
+    DeleteParameterGroups, FindClusters, Instance, Member, ModifyClusters, Monitoring, NewParameterGroup, Origin,
+    ReadBacktracks, ReadClusters, ReadParameters, ReadSnapshots, RestoreCall, RestoreClusters, RetireClusters, Role,
+    ServerlessV2, Snapshot, TagClusters, Tagged, UntagClusters,
 };
 use crate::classify::{Call, classify, code};
 use crate::{Aws, AwsResult};
@@ -393,7 +393,9 @@ impl ChangeParameterGroups for Rds {
         call.parameters(parameter).send().await.map_err(|e| classify(&e, Call::Change, &what))?;
         Ok(())
     }
+}
 
+impl DeleteParameterGroups for Rds {
     /// IAM: `rds:DescribeDBClusterParameters`, `rds:DeleteDBClusterParameterGroup`.
     async fn delete_group(&self, group: &str) -> AwsResult<bool> {
         // Looked for first: the policy goes by the group's tag, and the deletion of one that is not there would be refused.

@@ -7,9 +7,9 @@ mod limits;
 use super::adapter::cluster_of;
 use super::{
     BacktrackClusters, BacktrackSeen, ChangeParameterGroups, Cluster, ClusterChange, CompleteClusters, DeleteClusters,
-    FindClusters, Instance, ModifyClusters, Monitoring, NewParameterGroup, Origin, ReadBacktracks, ReadClusters,
-    ReadParameters, ReadSnapshots, RestoreCall, RestoreClusters, RetireClusters, Role, Snapshot, TagClusters, Tagged,
-    UntagClusters,
+    DeleteParameterGroups, FindClusters, Instance, ModifyClusters, Monitoring, NewParameterGroup, Origin,
+    ReadBacktracks, ReadClusters, ReadParameters, ReadSnapshots, RestoreCall, RestoreClusters, RetireClusters, Role,
+    Snapshot, TagClusters, Tagged, UntagClusters,
     tags::{MOST_TAGS, Tag, too_many},
 };
 use crate::AwsResult;
@@ -293,7 +293,9 @@ impl ChangeParameterGroups for FakeRds {
     async fn reset_parameter(&self, group: &str, name: &str) -> AwsResult<()> {
         self.change(format!("reset_parameter {name} of {group}"), |_| ())
     }
+}
 
+impl DeleteParameterGroups for FakeRds {
     async fn delete_group(&self, group: &str) -> AwsResult<bool> {
         // As RDS: a group that a cluster has cannot be deleted.
         if self.state().clusters.iter().any(|cluster| cluster.parameter_group.as_deref() == Some(group)) {
@@ -306,7 +308,12 @@ impl ChangeParameterGroups for FakeRds {
 
 impl ModifyClusters for FakeRds {
     async fn modify(&self, cluster: &str, change: &ClusterChange) -> AwsResult<()> {
-        self.change(format!("modify {cluster}"), |state| apply(state, cluster, change))
+        self.change(format!("modify {cluster}"), |state| {
+            apply(state, cluster, change);
+            if change.can_wait() {
+                start_pending(state, cluster);
+            }
+        })
     }
 }
 
@@ -314,6 +321,7 @@ impl CompleteClusters for FakeRds {
     async fn complete(&self, cluster: &str, change: &ClusterChange, monitoring: Option<&Monitoring>) -> AwsResult<()> {
         self.change(format!("complete {cluster}"), |state| {
             apply(state, cluster, change);
+            start_pending(state, cluster);
             if let (Some(found), Some(monitoring)) = (state.clusters.iter_mut().find(|c| c.name == cluster), monitoring)
             {
                 found.monitoring.clone_from(monitoring);
@@ -412,6 +420,9 @@ impl UntagClusters for FakeRds {
             for cluster in state.clusters.iter_mut().filter(|cluster| cluster.arn == arn) {
                 cluster.tags.retain(|(key, _)| !keys.contains(&key.as_str()));
             }
+            for (_, instance) in state.instances.iter_mut().filter(|(_, instance)| instance.arn == arn) {
+                instance.tags.retain(|(key, _)| !keys.contains(&key.as_str()));
+            }
         })
     }
 }
@@ -435,12 +446,12 @@ fn apply(state: &mut State, cluster: &str, change: &ClusterChange) {
     found.auto_minor_version_upgrade = change.auto_minor_version_upgrade.or(found.auto_minor_version_upgrade);
     found.backtrack_window = change.backtrack_window.or(found.backtrack_window);
     found.parameter_group = change.parameter_group.clone().or(found.parameter_group.take());
-    // As RDS does: what waits is started by the first call that is to be applied immediately, whatever that one changes.
-    if change.can_wait() {
-        for upgrade in
-            found.pending.drain(..).filter_map(|what| what.strip_prefix("engine version ").map(str::to_owned))
-        {
-            found.engine_version = upgrade;
-        }
+}
+
+/// Starts what waits, as RDS does at the first call that is to be applied immediately, whatever that one changes.
+fn start_pending(state: &mut State, cluster: &str) {
+    let Some(found) = state.clusters.iter_mut().find(|c| c.name == cluster) else { return };
+    for upgrade in found.pending.drain(..).filter_map(|what| what.strip_prefix("engine version ").map(str::to_owned)) {
+        found.engine_version = upgrade;
     }
 }

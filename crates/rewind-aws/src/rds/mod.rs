@@ -19,7 +19,7 @@ use rewind_core::names::RECOVERY_TAG;
 use rewind_core::{Engine, ErrorName, ResourceIds, StepError};
 
 pub use adapter::Rds;
-pub use recovery_cluster::{NewCluster, adopt, delete_created, describe_created};
+pub use recovery_cluster::{Deletion, NewCluster, adopt, delete_created, describe_created};
 
 /// A cluster, with everything that a restore has to carry over.
 #[derive(Debug, Clone, PartialEq)]
@@ -541,7 +541,7 @@ pub struct NewParameterGroup<'a> {
     pub tags: &'a [(String, String)],
 }
 
-/// Creates, changes and deletes parameter groups of clusters.
+/// Creates and changes parameter groups of clusters.
 pub trait ChangeParameterGroups: Send + Sync {
     /// Calls `CopyDBClusterParameterGroup`, or `CreateDBClusterParameterGroup` where the model is a default group, which AWS
     /// copies for nobody; false if the name is taken.
@@ -550,6 +550,11 @@ pub trait ChangeParameterGroups: Send + Sync {
     fn set_parameter(&self, group: &str, name: &str, value: &str) -> impl Future<Output = AwsResult<()>> + Send;
     /// Calls `ResetDBClusterParameterGroup` for one such parameter.
     fn reset_parameter(&self, group: &str, name: &str) -> impl Future<Output = AwsResult<()>> + Send;
+}
+
+/// Deletes parameter groups of clusters.
+// Apart from `ChangeParameterGroups`: the clean-up deletes what is left over, and changes none.
+pub trait DeleteParameterGroups: Send + Sync {
     /// Calls `DeleteDBClusterParameterGroup`; a group that is not there counts as deleted. False while a cluster has it.
     fn delete_group(&self, group: &str) -> impl Future<Output = AwsResult<bool>> + Send;
 }

@@ -4,11 +4,11 @@
 use super::tags::{MARKS_OF_CLUSTER, inherit};
 use super::{
     Cluster, ClusterChange, DeleteClusters, ModifyClusters, Origin, ReadClusters, RestoreCall, RestoreClusters,
-    TagClusters, Tagged, UntagClusters,
+    RetireClusters, TagClusters, Tagged,
 };
 use jiff::Timestamp;
-use rewind_core::names::{KEEP_UNTIL_TAG, RECOVERY_TAG, SOURCE_RESOURCE_ID_TAG, TARGET_TAG};
-use rewind_core::{Adopted, Clock, ErrorName, Polling, Recovery, Restored, StepError, timeouts};
+use rewind_core::names::{KEEP_UNTIL_TAG, RECOVERY_TAG, SOURCE_RESOURCE_ID_TAG, TARGET_TAG, final_snapshot};
+use rewind_core::{Adopted, Clock, ErrorName, Plan, Polling, Recovery, Restored, StepError, Strategy, timeouts};
 use std::time::Duration;
 
 /// A cluster to be created.
@@ -24,6 +24,8 @@ pub struct NewCluster<'a> {
     pub origin: Origin,
     /// The moment of its data. It is kept in a tag, where a second run of the step reads it.
     pub moment: Timestamp,
+    /// The time after which the clean-up may delete it; none if it never may.
+    pub keep_until: Option<Timestamp>,
 }
 
 impl NewCluster<'_> {
@@ -38,12 +40,13 @@ impl NewCluster<'_> {
         clock: &K,
     ) -> Result<Cluster, StepError> {
         // In the call itself, not in a second one: a cluster without the tag belongs to nobody and is never deleted.
-        let own = vec![
+        let mut own = vec![
             (RECOVERY_TAG.to_owned(), self.recovery.id.clone()),
             (TARGET_TAG.to_owned(), self.moment.to_string()),
             // Whoever goes on with this cluster later has to know that the source is still the same one.
             (SOURCE_RESOURCE_ID_TAG.to_owned(), self.source.resource_id.clone()),
         ];
+        own.extend(self.keep_until.map(|until| (KEEP_UNTIL_TAG.to_owned(), until.to_string())));
         let tags = inherit(&self.source.tags, MARKS_OF_CLUSTER, own);
         let call = RestoreCall { source: self.source, new_cluster: self.name, origin: self.origin, tags: &tags };
         let sent = clusters.restore(&call).await;
@@ -64,15 +67,16 @@ impl NewCluster<'_> {
 }
 
 /// Takes over `found`, the restored cluster of an earlier recovery, and returns it as it is then. From here on it is this
-/// recovery's: the clean-up leaves it alone, and an undo deletes it.
+/// recovery's, and is kept at least until `keep_until`. One that nothing was to delete stays so.
 ///
 /// # Errors
 ///
 /// The error of AWS; [`ErrorName::InvalidRequest`] if the cluster is neither this recovery's nor that of the adopted one.
-pub async fn adopt<C: TagClusters + UntagClusters>(
+pub async fn adopt<C: TagClusters>(
     clusters: &C,
     recovery: &Recovery,
     adopted: &Adopted,
+    keep_until: Option<Timestamp>,
     mut found: Cluster,
 ) -> Result<Cluster, StepError> {
     let owner = found.tag(RECOVERY_TAG).unwrap_or_default().to_owned();
@@ -85,17 +89,16 @@ pub async fn adopt<C: TagClusters + UntagClusters>(
             .changed("nothing was changed")
             .advice("look at its tag aurora-rewind:recovery, and resume the recovery that it names"));
         }
-        // Before the other tag is removed: whenever this is interrupted, either the clean-up or this recovery has the cluster.
-        let own = [(RECOVERY_TAG.to_owned(), recovery.id.clone())];
+        let mut own = vec![(RECOVERY_TAG.to_owned(), recovery.id.clone())];
+        // In one call: the clean-up never finds a cluster of this recovery whose time is over.
+        let until = found.tag(KEEP_UNTIL_TAG).and_then(|until| until.parse::<Timestamp>().ok());
+        let later = keep_until.filter(|later| until.is_some_and(|until| until < *later));
+        own.extend(later.map(|later| (KEEP_UNTIL_TAG.to_owned(), later.to_string())));
         if clusters.tag(&found.arn, &own).await? == Tagged::Full {
             return Err(StepError::bug(format!("{} took no new value of a tag that it has", found.name)));
         }
-        found.tags.retain(|(key, _)| key != RECOVERY_TAG);
+        found.tags.retain(|(key, _)| own.iter().all(|(new, _)| new != key));
         found.tags.extend(own);
-    }
-    if found.tag(KEEP_UNTIL_TAG).is_some() {
-        clusters.untag(&found.arn, &[KEEP_UNTIL_TAG]).await?;
-        found.tags.retain(|(key, _)| key != KEEP_UNTIL_TAG);
     }
     Ok(found)
 }
@@ -130,30 +133,64 @@ pub fn describe_created(recovery: &Recovery, found: &Cluster, otherwise: Timesta
     })
 }
 
-/// Deletes the cluster `name` if this recovery created it; true if it did, and the deletion has begun.
+/// The deletion of a cluster that a recovery created.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Deletion {
+    /// There is no such cluster of this recovery.
+    None,
+    /// It has begun.
+    Begun,
+    /// It has begun, and the last state of the cluster goes into this snapshot.
+    Into(String),
+}
+
+/// Deletes the cluster that this recovery created, or adopted.
+///
+/// An adopted one goes into a final snapshot: it stood for hours before, and people may have written to it.
 ///
 /// # Errors
 ///
-/// The error of AWS; [`ErrorName::ClusterNotReady`] as long as the cluster's deletion protection is on.
-pub async fn delete_created<C>(clusters: &C, recovery: &Recovery, name: &str) -> Result<bool, StepError>
+/// The error of AWS; [`ErrorName::ClusterNotReady`] as long as the protection of a safety clone is on; [`ErrorName::RewindFailed`] if
+/// people protected the restored cluster.
+pub async fn delete_created<C>(clusters: &C, recovery: &Recovery, plan: &Plan) -> Result<Deletion, StepError>
 where
-    C: ReadClusters + ModifyClusters + DeleteClusters,
+    C: ReadClusters + ModifyClusters + DeleteClusters + RetireClusters,
 {
+    let name = &plan.new_cluster;
+    let snapshot = plan.adopted.is_some().then(|| final_snapshot(name, &recovery.id));
     // An undo also runs where its step never ran, or ran already: then there is nothing to delete.
     // A cluster of somebody else is left alone, even under the name that the plan chose.
-    let Some(found) = clusters.created_cluster(name, &recovery.id).await? else { return Ok(false) };
+    let Some(found) = clusters.created_cluster(name, &recovery.id).await? else { return Ok(Deletion::None) };
     // RDS refuses further calls for a cluster that is being deleted, and that is what was wanted.
     if found.status != "deleting" {
         if found.deletion_protection {
-            let unprotected = ClusterChange { deletion_protection: Some(false), ..ClusterChange::default() };
-            clusters.modify(name, &unprotected).await?;
-            // RDS may accept the change and apply it later; until then it refuses the deletion.
-            if clusters.cluster(name).await?.is_some_and(|now| now.deletion_protection) {
-                return Err(StepError::new(ErrorName::ClusterNotReady, format!("{name} is still protected"))
-                    .advice("it is deleted as soon as its deletion protection is off"));
-            }
+            remove_protection(clusters, plan).await?;
         }
-        clusters.delete_cluster(name).await?;
+        match &snapshot {
+            Some(snapshot) => clusters.retire_cluster(name, snapshot).await?,
+            None => clusters.delete_cluster(name).await?,
+        }
     }
-    Ok(true)
+    Ok(snapshot.map_or(Deletion::Begun, Deletion::Into))
+}
+
+async fn remove_protection<C: ReadClusters + ModifyClusters>(clusters: &C, plan: &Plan) -> Result<(), StepError> {
+    let name = &plan.new_cluster;
+    // A restored cluster gets none before its recovery has ended well, so this one was set by people.
+    if plan.strategy != Strategy::Backtrack {
+        return Err(StepError::new(
+            ErrorName::RewindFailed,
+            format!("{name} has deletion protection, which people set"),
+        )
+        .changed("it was not deleted")
+        .advice("find out who needs it; take its protection off and delete it by hand when nobody does"));
+    }
+    let unprotected = ClusterChange { deletion_protection: Some(false), ..ClusterChange::default() };
+    clusters.modify(name, &unprotected).await?;
+    // RDS may accept the change and apply it later; until then it refuses the deletion.
+    if clusters.cluster(name).await?.is_some_and(|now| now.deletion_protection) {
+        return Err(StepError::new(ErrorName::ClusterNotReady, format!("{name} is still protected"))
+            .advice("it is deleted as soon as its deletion protection is off"));
+    }
+    Ok(())
 }

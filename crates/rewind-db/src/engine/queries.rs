@@ -54,6 +54,10 @@ pub(crate) trait QueryOperations: Connection {
     /// True for a statement that the read-only transaction holds back if it writes; others are not even parsed.
     fn is_guarded(&self, sql: &str) -> bool;
 
+    /// The reason why `sql` must not run, from the functions that it would call; none where it may. It is asked within the
+    /// transaction in which the statement is to run, and runs nothing of it.
+    fn objection(&self, sql: &str) -> impl Future<Output = Result<Option<String>, StatementError>> + Send;
+
     /// The tables that `sql` reads, partitions as the table that they are parts of, without the system's own.
     ///
     /// A query that the database cannot plan reads none. Tables that functions read are not seen.

@@ -13,6 +13,21 @@ pub struct WritePosition {
     pub count: u64,
     /// The server that counted; none where the count is the cluster's own and outlives a server.
     pub server: Option<ServerIdentity>,
+    /// The sessions that there have been; none where the server does not count them, or where one was there at that moment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub visits: Option<Visits>,
+}
+
+/// The sessions that a server has had, by which it shows that nobody can have written: on PostgreSQL transactions that no client
+/// began move the count of writes too.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Visits {
+    /// The sessions in databases of people.
+    pub sessions: u64,
+    /// The rows changed from the database that the recovery itself works from, and in what all databases share.
+    pub rows: u64,
+    /// The beginning of both counts: another one after a restart, a crash or a reset.
+    pub since: String,
 }
 
 impl WritePosition {
@@ -27,6 +42,18 @@ impl WritePosition {
         };
         same_server && before.count.checked_add(own) == Some(self.count)
     }
+
+    /// True if nobody was there between the two positions, who alone can write: no session in a database of people, and no row
+    /// changed besides but those of the logins that a fence closed, one each.
+    ///
+    /// Conservative: a session that only read counts, and so does whatever is not known at either of the two.
+    pub fn is_unvisited_since(&self, before: &Self, logins_closed: u64) -> bool {
+        self.visits.as_ref().zip(before.visits.as_ref()).is_some_and(|(now, then)| {
+            now.since == then.since
+                && now.sessions == then.sessions
+                && then.rows.checked_add(logins_closed) == Some(now.rows)
+        })
+    }
 }
 
 /// The writes of an engine.
@@ -36,6 +63,9 @@ pub(crate) trait WriteOperations: Connection {
 
     /// The count of writes by now.
     fn writes(&self) -> impl Future<Output = Result<Option<u64>, StatementError>> + Send;
+
+    /// The sessions by now; none where they are not counted, or where somebody else is there.
+    fn visits(&self) -> impl Future<Output = Result<Option<Visits>, StatementError>> + Send;
 
     /// The least number of counted writes that closing so many logins takes.
     fn writes_of_closing(&self, logins: u64) -> u64;
@@ -51,7 +81,31 @@ mod tests {
             started_at: started.to_owned(),
             in_recovery: false,
         });
-        WritePosition { count, server }
+        WritePosition { count, server, visits: None }
+    }
+
+    fn visited(sessions: u64, rows: u64, since: &str) -> WritePosition {
+        WritePosition { visits: Some(Visits { sessions, rows, since: since.to_owned() }), ..at(7, None) }
+    }
+
+    #[test]
+    fn only_the_very_same_sessions_and_rows_since_the_same_moment_are_no_visit() {
+        let before = visited(5, 3, "a");
+        assert!(visited(5, 3, "a").is_unvisited_since(&before, 0));
+        assert!(visited(5, 7, "a").is_unvisited_since(&before, 4));
+        for (now, closed) in [
+            (visited(6, 3, "a"), 0),
+            (visited(4, 3, "a"), 0),
+            (visited(5, 4, "a"), 0),
+            // Rows that this fence did not change; and fewer than it did.
+            (visited(5, 8, "a"), 4),
+            (visited(5, 6, "a"), 4),
+            (visited(5, 3, "b"), 0),
+            (at(7, None), 0),
+        ] {
+            assert!(!now.is_unvisited_since(&before, closed), "{now:?} with {closed} logins closed");
+            assert!(!before.is_unvisited_since(&at(7, None), closed));
+        }
     }
 
     #[test]
@@ -72,7 +126,7 @@ mod tests {
 
     #[test]
     fn a_position_survives_the_state_machine() {
-        for position in [at(7, None), at(7, Some("10:00:00Z"))] {
+        for position in [at(7, None), at(7, Some("10:00:00Z")), visited(5, 3, "a")] {
             let passed = serde_json::to_value(&position).unwrap();
             assert_eq!(serde_json::from_value::<WritePosition>(passed).unwrap(), position);
         }

@@ -20,6 +20,8 @@ pub(crate) struct MysqlConnection {
     /// late would be taken for the result of the next statement.
     protocol: Mutex<Option<Protocol>>,
     pub(super) variant: Variant,
+    /// The functions that a check may call besides those that act on nothing.
+    pub(super) check_functions: Vec<String>,
     /// The cluster's master user, where it is known.
     pub(super) master_user: Option<String>,
     /// The database and the address, for error messages.
@@ -33,7 +35,7 @@ impl MysqlConnection {
         attempt: &LoginAttempt<'_>,
         protection: &Protection,
     ) -> Result<(Self, bool), ConnectError> {
-        let LoginAttempt { target, at, .. } = attempt;
+        let LoginAttempt { target, check_functions, at, .. } = attempt;
         let opened = Protocol::open(stream, attempt, protection).await;
         let protocol = opened.map_err(|error| match error {
             ProtocolError::Refused(error) => connect_error(at, &error),
@@ -44,7 +46,11 @@ impl MysqlConnection {
         })?;
         let encrypted = protocol.encrypted;
         let (variant, master_user) = (protocol.variant, target.master_user.clone());
-        Ok((Self { protocol: Mutex::new(Some(protocol)), variant, master_user, at: at.clone() }, encrypted))
+        let check_functions = check_functions.to_vec();
+        Ok((
+            Self { protocol: Mutex::new(Some(protocol)), variant, check_functions, master_user, at: at.clone() },
+            encrypted,
+        ))
     }
 
     /// Has the server parse one statement, and returns the descriptions of its columns and the number of its placeholders.

@@ -339,6 +339,7 @@ mod tests {
                 credential: &credential,
                 database: "mysql",
                 application_name: "p",
+                check_functions: &[],
                 at: "mysql at db.example".to_owned(),
             };
             Protocol::open(stream, &attempt, &Protection::new(None).unwrap()).await

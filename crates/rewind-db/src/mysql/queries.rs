@@ -2,7 +2,7 @@
 
 use super::connection::MysqlConnection;
 use super::quote::identifier;
-use super::{Variant, rewritten};
+use super::{Variant, called, rewritten};
 use crate::engine::identity::ServerIdentity;
 use crate::engine::queries::read_counters;
 use crate::engine::{Connection, Counter, QueryLimits, QueryOperations, Row, Table};
@@ -34,6 +34,10 @@ impl QueryOperations for MysqlConnection {
     /// `OPTIMIZE TABLE` would rebuild a table.
     fn is_guarded(&self, sql: &str) -> bool {
         begins_as_a_query(sql)
+    }
+
+    async fn objection(&self, sql: &str) -> Result<Option<String>, StatementError> {
+        called::objection(self, sql).await
     }
 
     async fn tables_read_by(&self, sql: &str, limits: QueryLimits) -> Result<Vec<Table>, StepError> {

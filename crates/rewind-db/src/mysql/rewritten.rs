@@ -65,6 +65,10 @@ async fn rewritten(connection: &MysqlConnection, sql: &str, limits: QueryLimits)
         Variant::MariaDb => format!("EXPLAIN EXTENDED {sql}"),
     };
     connection.count_columns(&explain, limits.statement).await?;
+    // Planning runs functions too.
+    if connection.objection(sql).await?.is_some() {
+        return Ok(String::new());
+    }
     connection.query(&explain, 0, limits.statement).await?;
     let notes = connection.rows("SHOW WARNINGS").await?;
     let query = notes.into_iter().find_map(|note| match <[_; 3]>::try_from(note) {

@@ -3,6 +3,7 @@
 //! The transaction id counter of InnoDB is no measure: a fence locks accounts, which are rows of InnoDB tables too.
 
 use super::connection::MysqlConnection;
+use crate::engine::writes::Visits;
 use crate::engine::{Connection, WriteOperations};
 use crate::error::StatementError;
 use std::collections::BTreeMap;
@@ -43,6 +44,11 @@ impl WriteOperations for MysqlConnection {
             _ => None,
         });
         Ok(count(&counters.collect()))
+    }
+
+    /// None: the rows are counted by themselves.
+    async fn visits(&self) -> Result<Option<Visits>, StatementError> {
+        Ok(None)
     }
 
     /// None: locking an account is not counted.

@@ -6,6 +6,15 @@ use crate::engine::jobs::{Job, JobKind, JobOperations};
 use crate::engine::{Connection, Row};
 use crate::error::StatementError;
 
+/// Answers a row where this database has the jobs of pg_cron. A table that somebody else named so is none: reading it as the master
+/// user would run what its owner put behind the name, and so would switching its rows.
+pub(super) const HAS_CRON: &str = "SELECT 1 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_roles o ON o.oid = c.relowner \
+    WHERE c.oid = pg_catalog.to_regclass('cron.job') AND c.relkind = 'r' \
+    AND (o.rolsuper OR o.rolname = current_user OR EXISTS (SELECT FROM pg_catalog.pg_depend d \
+    JOIN pg_catalog.pg_extension e ON e.oid = d.refobjid AND d.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass \
+    WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = c.oid AND d.deptype = 'e' \
+    AND e.extname = 'pg_cron'))";
+
 impl JobOperations for PostgresqlConnection {
     /// The database of pg_cron alone: subscriptions are seen from any.
     async fn job_databases(&self) -> Result<Vec<String>, StatementError> {
@@ -31,8 +40,7 @@ impl JobOperations for PostgresqlConnection {
         };
         jobs.extend(subscriptions.into_iter().filter_map(read));
         // Asked for first: the table is there only where the extension was created.
-        let is_there = "SELECT 1 WHERE pg_catalog.to_regclass('cron.job') IS NOT NULL";
-        if self.values(is_there).await?.is_empty() {
+        if self.values(HAS_CRON).await?.is_empty() {
             return Ok(jobs);
         }
         let crons = self

@@ -1,5 +1,6 @@
 //! Aurora PostgreSQL: the only module that names its driver, its catalogue and its codes.
 
+mod called;
 mod connection;
 mod errors;
 mod jobs;

@@ -2,6 +2,7 @@
 
 use super::INVALID_DATABASE;
 use super::connection::PostgresqlConnection;
+use super::jobs::HAS_CRON;
 use super::quote::literal;
 use crate::engine::preflight::{
     Column, DatabaseFacts, Description, PreflightOperations, ReadOnly, Refusal, ServerFacts, Unclosable,
@@ -129,7 +130,7 @@ impl PreflightOperations for PostgresqlConnection {
             )
             .await,
         )?;
-        let cron = self.values("SELECT 1 WHERE pg_catalog.to_regclass('cron.job') IS NOT NULL").await?;
+        let cron = self.values(HAS_CRON).await?;
         let jobs = match cron.first() {
             None => Vec::new(),
             Some(_) => rows_if_readable(

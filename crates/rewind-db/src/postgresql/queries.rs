@@ -2,7 +2,7 @@
 
 use super::connection::PostgresqlConnection;
 use super::quote::table_name;
-use super::{INVALID_DATABASE, plan};
+use super::{INVALID_DATABASE, called, plan};
 use crate::engine::identity::ServerIdentity;
 use crate::engine::queries::read_counters;
 use crate::engine::{Connection, Counter, QueryLimits, QueryOperations, Table};
@@ -20,7 +20,9 @@ impl QueryOperations for PostgresqlConnection {
         // function within can change. SET LOCAL ends with the transaction.
         self.execute(&format!(
             "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY; SET LOCAL statement_timeout = {statement}; \
-             SET LOCAL lock_timeout = {lock}; SET LOCAL row_security = {row_security}; SAVEPOINT outside"
+             SET LOCAL lock_timeout = {lock}; SET LOCAL row_security = {row_security}; \
+             {}; SAVEPOINT outside",
+            self.login_path_first()
         ))
         .await
     }
@@ -28,6 +30,10 @@ impl QueryOperations for PostgresqlConnection {
     /// Everything: a read-only transaction holds back every statement that writes.
     fn is_guarded(&self, _: &str) -> bool {
         true
+    }
+
+    async fn objection(&self, sql: &str) -> Result<Option<String>, StatementError> {
+        called::objection(self, sql).await
     }
 
     async fn tables_read_by(&self, sql: &str, limits: QueryLimits) -> Result<Vec<Table>, StepError> {

@@ -78,6 +78,9 @@ async fn try_out<C: PreflightOperations>(
     if findings.iter().any(Finding::is_blocking) {
         return Ok(findings);
     }
+    if let Some(objection) = connection.objection(&check.sql).await? {
+        return Ok(vec![wrong(check, &objection, "correct the check".to_owned())]);
+    }
     let run = run(connection, check, trial).await?;
     findings.extend(run_findings(check, &run, trial));
     Ok(findings)

@@ -15,13 +15,24 @@ pub use checks::{Trial, check_findings, database_missing};
 pub enum Fencing {
     /// Nothing: its traffic stays.
     None,
-    /// Logins and sessions. Where security groups close the network before that, a login that stays open lets nobody in.
+    /// Logins and sessions.
     Logins {
-        /// True if the fence has security groups.
-        network: bool,
+        /// The security groups around them.
+        network: NetworkFence,
     },
     /// The network and the sessions, in place.
     Sessions,
+}
+
+/// The security groups of a fence, behind which a login that stays open lets nobody in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NetworkFence {
+    /// There are none.
+    Missing,
+    /// They keep everybody out.
+    Closed,
+    /// The Data API of the cluster is on, which passes them.
+    PassedByDataApi,
 }
 
 /// The number of free connections below which people are warned: the fence and the comparison with the source need some.
@@ -94,14 +105,20 @@ async fn server_findings_on<C: PreflightOperations>(
 }
 
 /// Describes the logins that would stay open behind a fence.
-async fn unclosable_findings<C: PreflightOperations>(connection: &C, network: bool) -> Result<Vec<Finding>, StepError> {
+async fn unclosable_findings<C: PreflightOperations>(
+    connection: &C,
+    network: NetworkFence,
+) -> Result<Vec<Finding>, StepError> {
     let unclosable = connection.unclosable().await?;
     // Behind security groups an open login lets nobody in: the fence reports it, and goes on.
-    let finding = if network { Finding::warning } else { Finding::blocking };
-    let fix = "name the secret of the master user, or give the deployment a fence of the network \
-               (FenceSecurityGroupIds)";
+    let finding = if network == NetworkFence::Closed { Finding::warning } else { Finding::blocking };
+    let close = match network {
+        NetworkFence::PassedByDataApi => "switch the Data API off, which passes the fence of the network",
+        _ => "give the deployment a fence of the network (FenceSecurityGroupIds)",
+    };
+    let fix = format!("name the secret of the master user, or {close}");
     let mut findings: Vec<Finding> = Vec::new();
-    findings.extend(unclosable.missing_right.map(|what| finding(FindingCode::LoginsStayOpen, what, fix.to_owned())));
+    findings.extend(unclosable.missing_right.map(|what| finding(FindingCode::LoginsStayOpen, what, fix.clone())));
     if !unclosable.databases.is_empty() {
         findings.push(finding(
             FindingCode::LoginsStayOpen,
@@ -116,7 +133,7 @@ async fn unclosable_findings<C: PreflightOperations>(connection: &C, network: bo
         finding(
             FindingCode::LoginsStayOpen,
             format!("the source has {sessions}, whose account the fence cannot lock because it works as it"),
-            "give the applications accounts of their own, or give the deployment a fence of the network".to_owned(),
+            format!("give the applications accounts of their own, or {close}"),
         )
     }));
     if !unclosable.logins.is_empty() {

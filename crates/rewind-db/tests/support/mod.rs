@@ -22,6 +22,8 @@ pub const MASTER: &str = "postgres";
 pub const MASTER_PASSWORD: &str = "master-password";
 pub const APP_PASSWORD: &str = "app-password";
 
+const PLANTED: &str = include_str!("planted.sql");
+
 const BIN: &str = "/usr/lib/postgresql/15/bin";
 
 /// Does what RDS does when it makes a cluster. The rights are those of its documentation's `rds_superuser`.
@@ -35,6 +37,13 @@ const ACCOUNTS: &str = "
     CREATE DATABASE rdsadmin;
     REVOKE CONNECT ON DATABASE rdsadmin FROM PUBLIC;
 ";
+
+/// Steers every session in a database that says nothing else itself, as the database's owner may. The names in the product's SQL
+/// then lead to what was planted, and a backslash ends a text.
+const STEERED: &str = "SET search_path = public, pg_catalog; ALTER DATABASE % SET standard_conforming_strings = off";
+
+/// The settings of whoever is not to be steered: the tests themselves, and their applications.
+const NOT_STEERED: &str = "-c search_path=public -c standard_conforming_strings=on";
 
 /// A running server.
 pub struct Postgres {
@@ -105,13 +114,14 @@ impl Postgres {
         let mut command = Command::new(format!("{BIN}/psql"));
         command.args(["-XAtq", "-v", "ON_ERROR_STOP=1", "-U", "rdsadmin", "-d", database, "-c", sql]);
         command.arg("-h").arg(&self.directory.0).arg("-p").arg(self.port.to_string());
-        command.output().unwrap()
+        command.env("PGOPTIONS", NOT_STEERED).output().unwrap()
     }
 
     /// The role `app`, a database `shop` of the master user's that it works in, and a table of its own there.
     pub fn with_application(self) -> Self {
         self.sql("postgres", "CREATE ROLE app LOGIN PASSWORD 'app-password'");
         self.sql("postgres", "CREATE DATABASE shop OWNER postgres");
+        self.sql("postgres", &steered("shop"));
         self.sql("postgres", "GRANT ALL ON DATABASE shop TO app");
         self.sql(
             "shop",
@@ -131,7 +141,7 @@ impl Postgres {
             "postgres",
             &format!(
                 "DO $$ BEGIN FOR n IN 1..{count} LOOP \
-                 EXECUTE format('CREATE ROLE role_%s_{padding} LOGIN', lpad(n::text, 8, '0')); END LOOP; END $$"
+                 EXECUTE pg_catalog.format('CREATE ROLE role_%s_{padding} LOGIN', pg_catalog.lpad(n::text, 8, '0')); END LOOP; END $$"
             ),
         );
         self.sql(
@@ -208,6 +218,16 @@ impl Postgres {
         server
     }
 
+    /// The same, with functions that checks may call besides those that act on nothing.
+    pub async fn master_who_lets_checks_call(&self, functions: &[&str]) -> Server {
+        let check_functions = functions.iter().map(|name| (*name).to_owned()).collect();
+        let network = Network::new(Settings { check_functions, ..Settings::default() }).unwrap();
+        let (server, session) =
+            Server::connect(&network, &self.target(), &[master()], "template1").await.expect("the master user logs in");
+        session.close().await;
+        server
+    }
+
     /// The master user's session that a fence works from.
     pub async fn maintenance(&self) -> Session {
         self.master()
@@ -221,7 +241,13 @@ impl Postgres {
     pub fn client(&self, user: &str, database: &str) -> tokio_postgres::Config {
         let mut config = tokio_postgres::Config::new();
         let password = if user == MASTER { MASTER_PASSWORD } else { APP_PASSWORD };
-        config.host(self.address.to_string()).port(self.port).user(user).password(password).dbname(database);
+        config
+            .options(NOT_STEERED)
+            .host(self.address.to_string())
+            .port(self.port)
+            .user(user)
+            .password(password)
+            .dbname(database);
         config
     }
 }
@@ -282,7 +308,7 @@ fn template() -> &'static Path {
             "PostgreSQL 15 is needed in {BIN}, and setpriv: `apt-get install postgresql-15 util-linux`"
         );
         let mut hasher = std::hash::DefaultHasher::new();
-        (ACCOUNTS, ACCESS, owner("postgres")).hash(&mut hasher);
+        (ACCOUNTS, ACCESS, PLANTED, STEERED, planted_names(), owner("postgres")).hash(&mut hasher);
         let kept = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("postgresql-15-{:016x}", hasher.finish()));
         if !kept.exists() {
             let directory = Directory::new("template");
@@ -307,14 +333,49 @@ fn make_template(data: &Path) {
     initdb.args(["-U", "rdsadmin", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync", "-D"]).arg(data);
     run(&mut initdb, "initdb");
     std::fs::write(data.join("pg_hba.conf"), ACCESS).unwrap();
+    let accounts: String = ACCOUNTS.split(';').map(|statement| statement.trim().to_owned() + "\n").collect();
+    single(data, "postgres", &accounts);
+    // In the databases that every cluster has, and by `template1` in each that is made later.
+    let planted: Vec<&str> = PLANTED.lines().filter(|line| !line.starts_with("--")).map(str::trim).collect();
+    let planted = planted.join(" ");
+    for database in ["template1", "postgres"] {
+        single(data, database, &format!("SET planted.names = '{}'\n{planted}\n", planted_names().join(",")));
+        let steered = steered(database);
+        single(data, "rdsadmin", &steered.split("; ").map(|one| one.to_owned() + "\n").collect::<String>());
+    }
+}
+
+/// The statements that steer the sessions in `database`.
+fn steered(database: &str) -> String {
+    format!("ALTER DATABASE % {STEERED}").replace('%', database)
+}
+
+/// Every name that stands before a bracket in the module of PostgreSQL: each statement that it sends is in it.
+fn planted_names() -> Vec<String> {
+    let module = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/postgresql");
+    let mut names: Vec<String> = Vec::new();
+    for file in std::fs::read_dir(module).unwrap() {
+        let source = std::fs::read_to_string(file.unwrap().path()).unwrap();
+        for (at, _) in source.match_indices('(') {
+            let name = source[..at].rsplit(|c: char| !c.is_ascii_alphanumeric() && c != '_').next().unwrap();
+            names.push(name.to_ascii_lowercase());
+        }
+    }
+    names.extend(["count", "max", "now"].map(str::to_owned));
+    names.sort();
+    names.dedup();
+    names
+}
+
+/// Runs statements, one a line, in the data directory of a server that does not run.
+fn single(data: &Path, database: &str, script: &str) {
     let mut single = as_postgres("postgres");
-    single.args(["--single", "-D"]).arg(data).args(["-c", "fsync=off", "postgres"]);
-    let script: String = ACCOUNTS.split(';').map(|statement| statement.trim().to_owned() + "\n").collect();
+    single.args(["--single", "-D"]).arg(data).args(["-c", "fsync=off", database]);
     let mut process = single.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
     process.stdin.take().unwrap().write_all(script.as_bytes()).unwrap();
     let output = process.wait_with_output().unwrap();
     let errors = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(output.status.success() && !errors.contains("ERROR"), "the accounts could not be made: {errors}");
+    assert!(output.status.success() && !errors.contains("ERROR"), "{database} could not be prepared: {errors}");
 }
 
 /// A command of PostgreSQL's, which refuses to run as root; it ends with the thread that started it.

@@ -155,7 +155,7 @@ mod tests {
     #[test]
     fn a_list_has_a_line_for_each_recovery_and_an_empty_list_is_a_sentence() {
         let now = time("2026-11-23T10:45:00Z");
-        assert_eq!(recoveries(&[awaiting(), awaiting()], now).0.len(), 2);
+        assert_eq!(recoveries(&[awaiting(), awaiting()], now).lines().len(), 2);
         assert_eq!(recoveries(&[], now).to_string(), "No recoveries.\n");
     }
 }

@@ -16,7 +16,7 @@ impl fmt::Display for Document {
 
 /// Renders a document as plain text, each line ended by a newline.
 pub fn plain(document: &Document) -> String {
-    document.0.iter().map(|line| plain_line(line) + "\n").collect()
+    document.lines().iter().map(|line| plain_line(line) + "\n").collect()
 }
 
 fn plain_line(line: &Line) -> String {

@@ -10,7 +10,7 @@ const SECTIONS_MAX: usize = 45;
 /// Renders a document as the texts of sections, as few as it fits in.
 pub fn sections(document: &Document) -> Vec<String> {
     let mut sections: Vec<String> = Vec::new();
-    for line in &document.0 {
+    for line in document.lines() {
         // Cut after escaping: an escaped character is longer than the one that it stands for.
         let line: String = mrkdwn(line).chars().take(SECTION_MAX).collect();
         match sections.last_mut() {
@@ -42,8 +42,51 @@ pub fn mrkdwn(line: &Line) -> String {
     }
 }
 
-/// Escapes the three characters that Slack reads as its own.
-// Unescaped, a comment or a check's name that somebody chose could call `<!channel>` or hide a link behind another text.
+/// Escapes the three characters that Slack reads as its own, and takes names of emoji apart.
+// Unescaped, a comment or a check's name that somebody chose could call `<!channel>`, hide a link behind another text, or show the
+// mark of a check that passed.
 pub fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+    without_emoji(text).replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+}
+
+/// Puts a character without width behind the first colon of `:name:`. An ARN stays as it is: people copy it.
+fn without_emoji(text: &str) -> String {
+    let apart = |word: &str| {
+        let mut parts = word.split(':').peekable();
+        let mut written = String::new();
+        let mut first = true;
+        while let Some(part) = parts.next() {
+            if !std::mem::take(&mut first) {
+                written.push(':');
+                let is_name = !part.is_empty()
+                    && part.chars().any(|c| c.is_ascii_alphabetic())
+                    && part.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '+' | '\''));
+                if is_name && parts.peek().is_some() {
+                    written.push('\u{2060}');
+                }
+            }
+            written.push_str(part);
+        }
+        written
+    };
+    text.split(' ')
+        .map(|word| if word.contains("arn:") { word.to_owned() } else { apart(word) })
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_emoji_are_taken_apart_and_everything_else_stays() {
+        assert_eq!(escape(":white_check_mark: done"), ":\u{2060}white_check_mark: done");
+        assert_eq!(escape("x:+1::smile:"), "x:+1::\u{2060}smile:");
+        for same in
+            ["10:30:00", "arn:aws:rds:eu-west-1:0:cluster:x", "db.example.com:5432", "aurora-rewind:keep-until", ":"]
+        {
+            assert_eq!(escape(same), same);
+        }
+    }
 }

@@ -14,7 +14,7 @@ pub fn terminal(document: &Document, styles: bool) -> String {
     if !styles {
         return plain(document);
     }
-    document.0.iter().map(|line| styled_line(line) + "\n").collect()
+    document.lines().iter().map(|line| styled_line(line) + "\n").collect()
 }
 
 fn styled_line(line: &Line) -> String {

@@ -90,7 +90,7 @@ fn every_fact_of_a_document_is_in_every_rendering() {
             slack::sections(&document).join("\n"),
         ];
         // A renderer that drops a kind of line would hide a warning from everybody who reads only that one.
-        for line in &document.0 {
+        for line in document.lines() {
             for rendering in &renderings {
                 let fact = line.text();
                 // In Slack three characters are escaped, so a fact may be there in that form.

@@ -1,6 +1,6 @@
 //! A restored cluster is adopted as the earlier recovery left it, and in no other case. Nothing is ever changed.
 
-use crate::tests::{Vault, Zone, cname, everything, zone};
+use crate::tests::{LENIENT, Vault, Zone, cname, everything, zone};
 use crate::{Input, ValidateWindow};
 use rewind_aws::fixtures::{ManualClock, TARGET, plan, rds, rds_with_restored, recovery, time};
 use rewind_aws::rds::fake::FakeRds;
@@ -43,7 +43,7 @@ fn resumed() -> Value {
     });
     json!({
         "id": "earlier", "state": "NothingChanged", "status": null, "plan": plan, "hasRequest": true,
-        "sourceFenced": false, "restoredFenced": false, "cleanedUp": false,
+        "fence": "none", "restoredFence": "none", "watchEnded": false,
         "asked": { "cluster": null, "to": null, "newCluster": null, "strategy": null },
     })
 }
@@ -65,6 +65,7 @@ async fn validate(rds: &FakeRds, zone: Zone, resumed: Value) -> Result<Plan, Ste
         clock,
         fence_groups,
         allowed: everything(),
+        policy: LENIENT,
     };
     let request = json!({
         "cluster": "orders", "to": TARGET, "newCluster": "orders-r", "strategy": "restore", "resume": "earlier",
@@ -85,6 +86,8 @@ async fn the_plan_adopts_the_kept_cluster_and_restores_nothing() {
     assert_eq!((plan.new_cluster.as_str(), plan.target, plan.use_latest), ("orders-r", time(TARGET), false));
     let adopted = plan.adopted.clone().unwrap();
     assert_eq!((adopted.recovery.as_str(), adopted.owners.as_slice()), ("earlier", &["earlier".to_owned()][..]));
+    // Whatever becomes of this recovery, it is not kept for less than people asked for.
+    assert_eq!(adopted.keep_until, Some(time("2026-11-24T10:30:00Z")));
     assert!(plan.will_do[0].starts_with("adopt orders-r, which earlier restored"), "{:?}", plan.will_do);
     assert!(!plan.will_do.iter().any(|step| step.starts_with("restore")), "{:?}", plan.will_do);
     assert!(
@@ -137,26 +140,47 @@ async fn a_recovery_that_left_nothing_to_adopt_is_refused_with_what_to_do() {
         (set("/plan/strategy", json!("backtrack")), "in place"),
         (set("/state", json!("Recovered")), "earlier is Recovered: orders-r has had the traffic"),
         (set("/state", json!("Undone")), "earlier is Undone"),
-        (set("/cleanedUp", json!(true)), "is being deleted"),
-        (set("/restoredFenced", json!(true)), "clients may have written to it"),
-        (with(set("/state", json!("NeedsOperator")), "/sourceFenced", json!(true)), "may be fenced still"),
-        (with(set("/state", json!("Running")), "/sourceFenced", json!(true)), "may be fenced still"),
+        (set("/restoredFence", json!("up")), "would write there unseen once it is open"),
+        (ended("RolledBack", "lifted", "up"), "would write there unseen once it is open"),
+        (ended("NeedsOperator", "up", "lifted"), "clients may have written to it"),
+        (ended("NeedsOperator", "lifted", "up"), "clients may have written to it"),
+        (ended("NeedsOperator", "up", "none"), "may be fenced still"),
+        (ended("Running", "up", "none"), "may be fenced still"),
+        (with(ended("Running", "up", "none"), "/watchEnded", json!(true)), "may be fenced still"),
+        (ended("Running", "lifted", "none"), "was lifted by hand"),
     ] {
         let error = validate(&kept(), zone(), resumed).await.unwrap_err();
         assert_eq!(error.name, ErrorName::InvalidRequest, "{error}");
         let text = error.to_string();
         assert!(text.contains(message) && text.contains("nothing was changed; next step: "), "{text}\nlacks {message}");
     }
-    let error = validate(&kept(), zone(), set("/status", json!("RUNNING"))).await.unwrap_err();
-    assert_eq!(error.name, ErrorName::LeaseHeld);
+    for (state, status) in [("Running", json!("RUNNING")), ("Running", Value::Null), ("AwaitingApproval", Value::Null)]
+    {
+        let running = with(set("/state", json!(state)), "/status", status);
+        let error = validate(&kept(), zone(), running).await.unwrap_err();
+        assert_eq!(error.name, ErrorName::LeaseHeld, "{error}");
+    }
     // Its undo lifted the fence, or it had none: these are what resuming is for.
     for resumed in [
-        set("/sourceFenced", json!(true)),
-        set("/state", json!("NeedsOperator")),
-        with(set("/state", json!("Running")), "/status", json!("ABORTED")),
+        // One of an earlier version, which kept the record.
+        set("/fence", json!("up")),
+        set("/fence", json!("lifted")),
+        ended("NeedsOperator", "none", "none"),
+        ended("Running", "none", "none"),
+        // Its end could not be recorded.
+        with(ended("Running", "lifted", "none"), "/watchEnded", json!(true)),
+        // Somebody saw that no client remembers the restored cluster, and lifted its fence.
+        ended("RolledBack", "lifted", "lifted"),
     ] {
-        assert!(validate(&kept(), zone(), resumed).await.is_ok());
+        let plan = validate(&kept(), zone(), resumed.clone()).await;
+        assert!(plan.is_ok(), "{resumed}: {plan:?}");
     }
+}
+
+/// The record of `earlier` with this state, and the fences of the source and of the restored cluster. Its execution is over.
+fn ended(state: &str, fence: &str, restored_fence: &str) -> Value {
+    let fences = with(with(resumed(), "/fence", json!(fence)), "/restoredFence", json!(restored_fence));
+    with(with(fences, "/state", json!(state)), "/status", json!("ABORTED"))
 }
 
 #[tokio::test]

@@ -1,0 +1,271 @@
+//! The functions that a query would call, from its text and from that of the views that it reads. Nothing of it is run, and nothing
+//! is planned, which would run some of them.
+//!
+//! MySQL shows no tree of a statement, so the text is read as its own lexer reads it. A name before a bracket is a call unless it
+//! is a word of the language, and a call has to be one of the functions that are known to act on nothing: what Aurora adds to them
+//! acts, and so may what people stored.
+
+use super::connection::MysqlConnection;
+use super::quote::literal;
+use crate::engine::{Connection, Row};
+use crate::error::StatementError;
+use std::collections::BTreeSet;
+
+/// Functions of MySQL that only compute or read.
+const HARMLESS: &str = "abs acos adddate addtime any_value ascii asin atan atan2 avg bin bin_to_uuid bit_and bit_count bit_length \
+    bit_or bit_xor cast ceil ceiling char char_length character_length charset coalesce coercibility collation concat concat_ws \
+    connection_id conv convert convert_tz cos cot count crc32 cume_dist curdate current_date current_role current_time \
+    current_timestamp current_user curtime database date date_add date_format date_sub datediff day dayname dayofmonth dayofweek \
+    dayofyear degrees dense_rank elt exp export_set extract field find_in_set first_value floor format format_bytes from_base64 \
+    from_days from_unixtime get_format greatest group_concat grouping hex hour if ifnull inet6_aton inet6_ntoa inet_aton inet_ntoa \
+    insert instr interval is_uuid isnull json_array json_arrayagg json_contains json_contains_path json_depth json_extract \
+    json_keys json_length json_object json_objectagg json_overlaps json_pretty json_quote json_search json_type json_unquote \
+    json_valid json_value lag last_day last_value lcase lead least left length ln localtime localtimestamp locate log log10 log2 \
+    lower lpad ltrim make_set makedate maketime max md5 microsecond mid min minute mod month monthname now nth_value ntile nullif \
+    oct octet_length ord percent_rank period_add period_diff pi point position pow power quarter quote radians rand rank \
+    regexp_instr regexp_like regexp_replace regexp_substr repeat replace reverse right round row_number rpad rtrim schema \
+    sec_to_time second session_user sha sha1 sha2 sign sin sleep soundex space sqrt st_astext st_asgeojson st_distance st_x st_y \
+    std stddev stddev_pop stddev_samp str_to_date strcmp subdate substr substring substring_index subtime sum sysdate system_user \
+    tan time time_format time_to_sec timediff timestamp timestampadd timestampdiff to_base64 to_days to_seconds trim truncate \
+    ucase unhex unix_timestamp upper user utc_date utc_time utc_timestamp uuid uuid_to_bin var_pop var_samp variance version week \
+    weekday weekofyear weight_string year yearweek";
+
+/// Words of the language that may stand before a bracket, and types with a length.
+const WORDS: &str = "against all and any as between binary bigint by case char columns cross decimal distinct div double else end \
+    escape except exists float from full group having in index inner int intersect is join json_table key lateral left like limit \
+    match mod natural nchar not numeric of offset on or order outer over partition real regexp right rlike row rows select some \
+    straight_join table then union unsigned using values varbinary varchar when where window with xor";
+
+/// The names of a query, as its lexer sees them.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Names {
+    /// Every name and word, without its quotes.
+    all: BTreeSet<String>,
+    /// The words that are not quoted, in lower case.
+    words: BTreeSet<String>,
+    /// The calls, with their schema where it is written.
+    calls: BTreeSet<Vec<String>>,
+    /// True if there is a comment that the server runs.
+    hides: bool,
+}
+
+/// The reason why `sql` must not run, or none.
+pub(super) async fn objection(connection: &MysqlConnection, sql: &str) -> Result<Option<String>, StatementError> {
+    let mode = connection.values("SELECT @@SESSION.sql_mode").await?;
+    let escapes = !mode.iter().any(|mode| mode.contains("NO_BACKSLASH_ESCAPES"));
+    let (mut unread, mut seen) = (vec![sql.to_owned()], BTreeSet::new());
+    let mut refused = BTreeSet::new();
+    while let Some(text) = unread.pop() {
+        let names = Names::read(&text, escapes);
+        if names.hides {
+            return Ok(Some("it has a comment that the server runs (`/*!`): write it without".to_owned()));
+        }
+        if names.words.contains("into") {
+            return Ok(Some("it has INTO: a check answers its value, and puts it nowhere".to_owned()));
+        }
+        refused.extend(names.calls.iter().filter(|call| !connection.may_call(call)).map(|call| call.join(".")));
+        for view in views_among(connection, &names.all).await? {
+            if seen.insert(view.clone()) {
+                unread.push(view);
+            }
+        }
+    }
+    let refused: Vec<String> = refused.into_iter().take(5).collect();
+    Ok((!refused.is_empty()).then(|| crate::read_only::calls_what_it_may_not(&refused)))
+}
+
+impl MysqlConnection {
+    fn may_call(&self, call: &[String]) -> bool {
+        let is_harmless = match call {
+            [name] => HARMLESS.split_whitespace().any(|known| name.eq_ignore_ascii_case(known)),
+            _ => false,
+        };
+        is_harmless || self.check_functions.contains(&call.join("."))
+    }
+}
+
+/// The text of the views that bear one of the names, in whatever schema they are.
+async fn views_among(connection: &MysqlConnection, names: &BTreeSet<String>) -> Result<Vec<String>, StatementError> {
+    let list: Vec<String> = names.iter().map(|name| literal(name)).collect();
+    if list.is_empty() {
+        return Ok(Vec::new());
+    }
+    let rows = connection
+        .rows(&format!(
+            "SELECT view_definition FROM information_schema.views WHERE table_schema NOT IN ('mysql', 'sys') \
+             AND table_name IN ({})",
+            list.join(", ")
+        ))
+        .await?;
+    let read = |row: Row| row.into_iter().next().flatten().filter(|text| !text.is_empty());
+    Ok(rows.into_iter().filter_map(read).collect())
+}
+
+impl Names {
+    /// Reads `sql` as MySQL's lexer does; `escapes` is false where a backslash in a text is a character like any other.
+    fn read(sql: &str, escapes: bool) -> Self {
+        let mut names = Self::default();
+        let mut rest = sql;
+        let mut name = Name::default();
+        while let Some(next) = rest.chars().next() {
+            let length = match next {
+                _ if rest.starts_with("/*!") || rest.starts_with("/*M!") => {
+                    names.hides = true;
+                    return names;
+                }
+                _ if rest.starts_with("/*") => end_of(rest, "*/"),
+                '#' => end_of(rest, "\n"),
+                '-' if is_dash_comment(rest) => end_of(rest, "\n"),
+                _ if next.is_whitespace() => next.len_utf8(),
+                '`' | '\'' | '"' => {
+                    let (length, text) = quoted(rest, next, escapes);
+                    // With ANSI_QUOTES a name stands between these too: read as both, it cannot be hidden.
+                    let is_name = next != '\'';
+                    names.take(&mut name, is_name.then_some((text, false)));
+                    length
+                }
+                _ if is_of_a_word(next) => {
+                    let length = rest.find(|c: char| !is_of_a_word(c)).unwrap_or(rest.len());
+                    let word = rest.get(..length).unwrap_or_default().to_owned();
+                    names.take(&mut name, Some((word, true)));
+                    length
+                }
+                '.' => {
+                    name.joined = true;
+                    1
+                }
+                '(' => {
+                    names.called(&std::mem::take(&mut name));
+                    1
+                }
+                _ => {
+                    name = Name::default();
+                    next.len_utf8()
+                }
+            };
+            rest = rest.get(length.max(1)..).unwrap_or_default();
+        }
+        names
+    }
+
+    fn take(&mut self, name: &mut Name, part: Option<(String, bool)>) {
+        let Some((text, is_word)) = part else { return *name = Name::default() };
+        if !std::mem::take(&mut name.joined) {
+            name.after = std::mem::take(&mut name.parts).pop();
+        }
+        self.all.insert(text.clone());
+        if is_word {
+            self.words.insert(text.to_ascii_lowercase());
+        }
+        name.parts.push((text, is_word));
+    }
+
+    fn called(&mut self, Name { parts, after, .. }: &Name) {
+        let is = |word: &str, known: &str| known.split_whitespace().any(|known| word.eq_ignore_ascii_case(known));
+        // A table with names for its columns, in the list of WITH or as an alias, is no call.
+        let is_table = matches!(after, Some((word, true)) if is(word, "with recursive as"));
+        let is_language = is_table
+            || match parts.as_slice() {
+                [] => true,
+                [(word, true)] => is(word, WORDS),
+                _ => false,
+            };
+        // A word before a bracket that is a number: a part of an expression.
+        let is_number = parts.len() == 1 && parts.iter().all(|(text, _)| text.chars().all(|c| c.is_ascii_digit()));
+        if !is_language && !is_number {
+            self.calls.insert(parts.iter().map(|(text, _)| text.clone()).collect());
+        }
+    }
+}
+
+/// The name that stands before what is read next.
+#[derive(Debug, Default)]
+struct Name {
+    /// Its parts, and whether each is a word without quotes.
+    parts: Vec<(String, bool)>,
+    /// True if a dot follows them.
+    joined: bool,
+    /// What stands right before the name.
+    after: Option<(String, bool)>,
+}
+
+fn is_of_a_word(character: char) -> bool {
+    character.is_alphanumeric() || matches!(character, '_' | '$') || !character.is_ascii()
+}
+
+/// Two dashes begin a comment only before a space: `1--1` is a number.
+fn is_dash_comment(rest: &str) -> bool {
+    let mut after = rest.chars().skip(2);
+    rest.starts_with("--") && after.next().is_none_or(|c| c.is_whitespace() || c.is_control())
+}
+
+fn end_of(rest: &str, end: &str) -> usize {
+    rest.find(end).map_or(rest.len(), |at| at + end.len())
+}
+
+/// The length of the quoted text at the start of `rest`, and the text.
+///
+/// A backslash takes the next character with it, except in a name. Where the server is told to take it for itself
+/// (`NO_BACKSLASH_ESCAPES`) a text ends earlier.
+fn quoted(rest: &str, quote: char, escapes: bool) -> (usize, String) {
+    let mut text = String::new();
+    let mut characters = rest.char_indices().skip(1).peekable();
+    while let Some((at, character)) = characters.next() {
+        match character {
+            '\\' if escapes && quote != '`' => {
+                characters.next();
+            }
+            _ if character == quote => {
+                if characters.next_if(|(_, next)| *next == quote).is_none() {
+                    return (at + character.len_utf8(), text);
+                }
+                text.push(quote);
+            }
+            _ => text.push(character),
+        }
+    }
+    (rest.len(), text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn calls(sql: &str) -> Vec<String> {
+        Names::read(sql, true).calls.iter().map(|call| call.join(".")).collect()
+    }
+
+    #[test]
+    fn every_call_is_found_however_it_is_written() {
+        for (sql, found) in [
+            ("SELECT lambda_sync('a', 'b')", "lambda_sync"),
+            ("SELECT `shop`.`f`(1)", "shop.f"),
+            ("SELECT shop . f (1)", "shop.f"),
+            ("SELECT f/* so */(1)", "f"),
+            ("SELECT f -- so\n (1)", "f"),
+            ("SELECT \"f\"(1)", "f"),
+            ("SELECT 'it''s \\' f(' , g(1)", "g"),
+            ("SELECT 1--f(1)", "f"),
+            ("SELECT (SELECT \u{e9}t\u{e9}(1))", "\u{e9}t\u{e9}"),
+        ] {
+            assert_eq!(calls(sql), [found], "{sql}");
+        }
+        assert!(Names::read("SELECT /*!50000 f(1) */ 1", true).hides && Names::read("SELECT /*M! 1 */ 1", true).hides);
+    }
+
+    #[test]
+    fn the_language_itself_is_no_call() {
+        for sql in [
+            "SELECT (1) FROM t WHERE a IN (1, 2) AND EXISTS (SELECT 1) OR b = '/*! f(1) */' -- f(1)",
+            "WITH x (a) AS (SELECT 1) SELECT 2 * (3) FROM x AS z (b) JOIN y USING (id)",
+            "SELECT 'f(1)' # g(1)",
+        ] {
+            assert_eq!(calls(sql), Vec::<String>::new(), "{sql}");
+        }
+        assert!(Names::read("SELECT 1 INTO OUTFILE 'x'", true).words.contains("into"));
+        // Where a backslash is a character like any other, the text ends before the call.
+        assert_eq!(calls(r"SELECT 'a\', f(1), 'b'"), Vec::<String>::new());
+        assert_eq!(Names::read(r"SELECT 'a\', f(1), 'b'", false).calls.len(), 1);
+        assert!(!Names::read("SELECT `into`", true).words.contains("into"));
+    }
+}

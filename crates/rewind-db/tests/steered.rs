@@ -1,0 +1,183 @@
+//! What somebody who may create in a database, or who gives a check, can make the master user run: nothing. The statements of the
+//! product itself are held against what was planted under every name in them by all tests of this crate (`support/planted.sql`).
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test stops where something is not as it should be"
+)]
+
+mod support;
+
+use rewind_core::{Check, CheckResult, Expectation};
+use rewind_db::{CheckLimits, Server, run_checks};
+use support::Postgres;
+use tokio_postgres::Client;
+
+/// What `app` makes in its own database. Each function ends the session of the canary, in which nothing else does anything.
+const PLANTED: &str = "
+    CREATE FUNCTION act() RETURNS text LANGUAGE plpgsql AS $$ BEGIN
+      PERFORM pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'canary'; RETURN 'acted'; END $$;
+    CREATE FUNCTION act_fixed(text) RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN PERFORM act(); RETURN true; END $$;
+    CREATE FUNCTION act_both(text, varchar) RETURNS text LANGUAGE sql AS 'SELECT act()';
+    CREATE FUNCTION act_bare(text, integer) RETURNS text LANGUAGE sql AS 'SELECT act()';
+    CREATE OPERATOR || (LEFTARG = text, RIGHTARG = integer, FUNCTION = act_bare);
+    CREATE OPERATOR === (LEFTARG = text, RIGHTARG = varchar, FUNCTION = act_both);
+    CREATE VIEW acting AS SELECT act() AS a;
+    CREATE VIEW behind AS SELECT a FROM acting WHERE a <> '';
+    CREATE TABLE guarded (id int);
+    ALTER TABLE guarded ENABLE ROW LEVEL SECURITY;
+    CREATE POLICY acts ON guarded USING (act_fixed('x'));
+    GRANT SELECT ON guarded, acting, behind TO postgres;
+    CREATE DOMAIN acting_domain AS text CHECK (act_fixed(VALUE));
+    CREATE TYPE pair AS (a acting_domain, b int);
+    CREATE TYPE mood AS ENUM ('good');
+    CREATE FUNCTION mood_to_json(mood) RETURNS json LANGUAGE sql AS 'SELECT to_json(public.act())';
+    CREATE CAST (mood AS json) WITH FUNCTION mood_to_json(mood);
+    CREATE FUNCTION act_on(orders) RETURNS text LANGUAGE sql AS 'SELECT public.act()';
+    CREATE FUNCTION act_more(text, text) RETURNS text LANGUAGE sql AS 'SELECT public.act()';
+    CREATE AGGREGATE act_all(text) (SFUNC = act_more, STYPE = text);
+    CREATE TABLE indexed (id int);
+    CREATE INDEX ON indexed ((act_fixed('x')));
+    GRANT SELECT ON indexed TO postgres;
+    CREATE TABLE whole (id int) PARTITION BY RANGE (id);
+    CREATE TABLE part PARTITION OF whole (CHECK (act_fixed('x'))) FOR VALUES FROM (1) TO (9);
+    GRANT SELECT ON whole, part TO postgres;
+";
+
+/// Checks that would act, each in a way of its own.
+const ATTACKS: &[&str] = &[
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'canary'",
+    "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE application_name = 'canary'",
+    "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'canary' AND pg_terminate_backend(pid)",
+    "SELECT pg_drop_replication_slot('kept')",
+    "SELECT pg_logical_emit_message(false, 'a', 'b')",
+    "SELECT pg_advisory_lock(1)",
+    "SELECT pg_reload_conf()",
+    "SELECT lo_import('/etc/passwd')",
+    "SELECT pg_read_file('PG_VERSION')",
+    "SELECT set_config('statement_timeout', '0', false)",
+    "SELECT txid_current()",
+    "SELECT act()",
+    "SELECT public.act()",
+    "SELECT (SELECT (VALUES (act())))",
+    "WITH a AS MATERIALIZED (SELECT act() AS x) SELECT count(*) FROM a",
+    "SELECT count(*) FROM generate_series(1, 2) n, LATERAL (SELECT act() || n::text) a",
+    "SELECT count(*) FILTER (WHERE act_fixed('x')) FROM orders",
+    "SELECT first_value(act()) OVER (ORDER BY act()) FROM orders LIMIT 1",
+    "SELECT count(*) FROM orders ORDER BY act()",
+    "SELECT count(*) FROM orders WHERE act_fixed('x')",
+    "SELECT word FROM orders LIMIT (SELECT length(act()))",
+    "SELECT CASE WHEN act() = '' THEN 1 END",
+    "SELECT 'a'::text || 1",
+    "SELECT 'a'::text === 'b'::varchar",
+    "SELECT 'a'::text OPERATOR(public.===) 'b'",
+    "SELECT count(*) FROM acting",
+    "SELECT count(*) FROM behind",
+    "TABLE behind",
+    "SELECT count(*) FROM guarded",
+    "SELECT 'x'::acting_domain",
+    "SELECT CAST(word AS acting_domain) FROM orders LIMIT 1",
+    "SELECT ARRAY['x']::acting_domain[]",
+    "SELECT json_populate_record(NULL::pair, '{\"a\": \"x\"}')",
+    "SELECT ROW('x', 1)::pair",
+    "SELECT to_json('good'::mood)",
+    "SELECT json_agg(m) FROM (VALUES ('good'::mood)) v(m)",
+    "SELECT o.act_on FROM orders o LIMIT 1",
+    "SELECT act_all(word) FROM orders",
+    "SELECT act_all(word) OVER () FROM orders LIMIT 1",
+    "SELECT query_to_xml('SELECT public.act()', true, true, '')",
+    "SELECT table_to_xml('public.acting', true, true, '')",
+    "SELECT database_to_xml(true, true, '')",
+    "SELECT count(*) FROM indexed",
+    "SELECT count(*) FROM whole",
+    "EXPLAIN (ANALYZE) SELECT act()",
+    "SELECT count(*) FROM orders TABLESAMPLE SYSTEM ((SELECT length(act())))",
+    "SELECT count(*) FROM xmltable('/a' PASSING act()::xml COLUMNS b text)",
+    "SELECT (act(), 1) IN (SELECT 'a', 1)",
+    "SELECT COALESCE(NULL, act())",
+    "SELECT '{1}'::int[] = ARRAY[length(act())]",
+];
+
+async fn canary(server: &Postgres) -> Client {
+    let mut config = server.client("app", "shop");
+    let (client, connection) = config.application_name("canary").connect(tokio_postgres::NoTls).await.unwrap();
+    tokio::spawn(connection);
+    client
+}
+
+async fn ask_one(server: &Server, sql: &str) -> CheckResult {
+    let check = Check {
+        name: "a check".into(),
+        database: "shop".into(),
+        sql: sql.into(),
+        expectation: Expectation::Expect("acted".into()),
+    };
+    run_checks(server, None, &[check], &CheckLimits::default()).await.unwrap().checks.remove(0)
+}
+
+fn attacked() -> Postgres {
+    let server = Postgres::start_with(&["wal_level=logical"], None).with_application();
+    server.sql("shop", "ALTER SCHEMA public OWNER TO app; GRANT SELECT ON orders TO postgres");
+    server.sql("shop", &format!("SET ROLE app; SET search_path = public; {PLANTED}"));
+    server.sql("shop", "SELECT pg_create_logical_replication_slot('kept', 'pgoutput')");
+    server
+}
+
+#[tokio::test]
+async fn no_check_makes_the_master_user_act() {
+    let postgres = attacked();
+    let canary = canary(&postgres).await;
+    let server = postgres.master().await;
+    for sql in ATTACKS {
+        let result = ask_one(&server, sql).await;
+        let note = result.note.clone().unwrap_or_default();
+        assert!(!result.passed && !note.is_empty(), "{sql}: {result}");
+        assert!(!note.starts_with("NULL"), "{sql}: {result}");
+        canary.batch_execute("SELECT 1").await.unwrap_or_else(|_| panic!("the canary is gone after {sql}: {result}"));
+        assert_eq!(postgres.sql("postgres", "SELECT count(*) FROM pg_replication_slots"), "1", "{sql}");
+    }
+}
+
+#[tokio::test]
+async fn a_table_that_looks_like_the_jobs_of_pg_cron_is_not_read() {
+    let postgres = Postgres::start_with(&["cron.database_name=shop"], None).with_application();
+    postgres.sql("shop", "GRANT CREATE ON DATABASE shop TO app");
+    postgres.sql(
+        "shop",
+        "SET ROLE app; SET search_path = public; CREATE SCHEMA cron; GRANT USAGE ON SCHEMA cron TO postgres; \
+         CREATE TABLE cron.job (jobid int, jobname text, active boolean, schedule text, database text); \
+         INSERT INTO cron.job VALUES (1, 'planted', true, '* * * * *', 'shop'); GRANT ALL ON cron.job TO postgres",
+    );
+    let session = postgres.master().await.open("shop").await.unwrap();
+    let findings = rewind_db::preflight::database_findings(&session).await.unwrap();
+    assert!(findings.is_empty(), "{findings:?}");
+    let jobs = rewind_db::jobs::list_jobs(&postgres.master().await, &session).await.unwrap();
+    assert!(!format!("{jobs:?}").contains("planted"), "{jobs:?}");
+}
+
+#[tokio::test]
+async fn what_only_reads_may_be_asked_whatever_was_planted_beside_it() {
+    let postgres = attacked();
+    let server = postgres.master().await;
+    for sql in [
+        "SELECT count(*) FROM orders",
+        "SELECT count(*) FROM orders WHERE word LIKE 'f%' AND id BETWEEN 1 AND 9",
+        "SELECT sum(id) OVER (ORDER BY word) FROM orders LIMIT 1",
+        "SELECT string_agg(upper(word), ', ' ORDER BY id) FROM orders",
+        "SELECT now() - interval '1 day' < clock_timestamp() AND random() < 2",
+        "SELECT pg_total_relation_size('orders') > 0",
+        "SELECT jsonb_agg(o) -> 0 ->> 'word' FROM orders o",
+        "SELECT to_tsvector('english', 'a fat cat') @@ to_tsquery('cat')",
+        "SELECT md5(string_agg(o::text, '' ORDER BY id)) FROM orders o",
+        "SELECT count(*) FROM information_schema.tables",
+        "SELECT gen_random_uuid() IS NOT NULL",
+        "SELECT array_length(ARRAY(SELECT id FROM orders), 1)",
+        "SHOW server_version",
+    ] {
+        let result = ask_one(&server, sql).await;
+        assert!(result.found.is_some(), "{sql}: {result}");
+    }
+}

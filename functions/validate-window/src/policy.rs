@@ -1,0 +1,172 @@
+//! The deployment's rules about what a request may ask for, whoever sends it: people at a terminal, in chat, an event or an alarm.
+//! A request can ask for less than the rules allow and never for more.
+
+use crate::refusal::invalid;
+use jiff::SignedDuration;
+use rewind_core::{Approval, ErrorName, Plan, StepError, Strategy, format_duration, parse_duration};
+use std::str::FromStr;
+
+/// The rules of a deployment. The default is the strictest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Policy {
+    /// `REWIND_WITHOUT_APPROVAL`: what may reach clients without a person.
+    pub without_approval: WithoutApproval,
+    /// `REWIND_LEAST_KEEP_SOURCE`: how long the data of before is kept at least.
+    pub least_keep_source: SignedDuration,
+}
+
+/// What may reach clients without a person who approves it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WithoutApproval {
+    /// Nothing.
+    Never,
+    /// Data that passed a check.
+    Checked,
+    /// Whatever the request says.
+    Always,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self { without_approval: WithoutApproval::Never, least_keep_source: SignedDuration::from_hours(24) }
+    }
+}
+
+impl FromStr for WithoutApproval {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        match text {
+            "never" => Ok(Self::Never),
+            "checked" => Ok(Self::Checked),
+            "always" => Ok(Self::Always),
+            _ => Err(()),
+        }
+    }
+}
+
+impl Policy {
+    /// Reads the rules through `variable`; one that is not set is the default.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorName::Bug`] with the variable that cannot be read.
+    pub fn read(variable: impl Fn(&str) -> Option<String>) -> Result<Self, StepError> {
+        let wrong = |name: &str, right: &str| {
+            StepError::new(ErrorName::Bug, format!("the function's environment has {name} with a value that is none"))
+                .changed("nothing was changed")
+                .advice(format!("set it to {right}"))
+        };
+        let read = |name: &str| variable(name).filter(|value| !value.is_empty());
+        let default = Self::default();
+        let without_approval = match read("REWIND_WITHOUT_APPROVAL") {
+            Some(value) => value.parse().map_err(|()| wrong("REWIND_WITHOUT_APPROVAL", "never, checked or always"))?,
+            None => default.without_approval,
+        };
+        let least_keep_source = match read("REWIND_LEAST_KEEP_SOURCE") {
+            Some(value) => {
+                parse_duration(&value).map_err(|_| wrong("REWIND_LEAST_KEEP_SOURCE", "a length such as 1d"))?
+            }
+            None => default.least_keep_source,
+        };
+        Ok(Self { without_approval, least_keep_source })
+    }
+
+    /// Refuses a plan that the rules do not allow.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorName::InvalidRequest`] with the parameter of the deployment that allows it.
+    pub(crate) fn refuse(&self, plan: &Plan) -> Result<(), StepError> {
+        let in_place = plan.strategy == Strategy::Backtrack;
+        if !in_place && plan.dns.is_empty() {
+            return Ok(());
+        }
+        let is_allowed = match self.without_approval {
+            _ if plan.approval == Approval::Required => true,
+            WithoutApproval::Never => false,
+            WithoutApproval::Checked => !plan.checks.is_empty(),
+            WithoutApproval::Always => true,
+        };
+        if !is_allowed {
+            let what = if in_place { format!("rewinds {}", plan.cluster) } else { "moves traffic".to_owned() };
+            return Err(invalid(format!(
+                "`approval` is none, and this deployment {what} only with a person's approval"
+            ))
+            .advice("leave `approval` out; or change the stack's parameter WithoutApproval (never, checked, always)"));
+        }
+        let kept = SignedDuration::from_secs(plan.keep_source_seconds);
+        if kept < self.least_keep_source {
+            let least = format_duration(self.least_keep_source);
+            return Err(invalid(format!(
+                "`keepSource` is {}, and this deployment keeps the data of before for {least} at least",
+                format_duration(kept)
+            ))
+            .advice(format!("ask for {least} or longer; or change the stack's parameter LeastKeepSource")));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rewind_aws::fixtures::{in_place_plan, plan};
+    use rewind_core::{Check, Expectation};
+
+    fn unapproved(plan: Plan) -> Plan {
+        Plan { approval: Approval::None, checks: Vec::new(), ..plan }
+    }
+
+    fn checked(plan: Plan) -> Plan {
+        let check = Check {
+            name: "rows".to_owned(),
+            database: "shop".to_owned(),
+            sql: "SELECT 1".to_owned(),
+            expectation: Expectation::Expect("1".to_owned()),
+        };
+        Plan { checks: vec![check], ..unapproved(plan) }
+    }
+
+    #[test]
+    fn nobody_can_leave_the_approval_out_where_the_deployment_wants_one() {
+        use WithoutApproval::{Always, Checked, Never};
+        for (without_approval, unchecked_may, checked_may) in
+            [(Never, false, false), (Checked, false, true), (Always, true, true)]
+        {
+            let policy = Policy { without_approval, ..Policy::default() };
+            for made in [plan(), in_place_plan()] {
+                assert_eq!(policy.refuse(&unapproved(made.clone())).is_ok(), unchecked_may, "{without_approval:?}");
+                assert_eq!(policy.refuse(&checked(made.clone())).is_ok(), checked_may, "{without_approval:?}");
+                assert_eq!(policy.refuse(&made), Ok(()));
+            }
+            // What stands beside the source reaches nobody.
+            assert_eq!(policy.refuse(&unapproved(Plan { dns: Vec::new(), ..plan() })), Ok(()));
+        }
+        let refused = Policy::default().refuse(&unapproved(plan())).unwrap_err().to_string();
+        assert!(refused.contains("WithoutApproval") && refused.contains("nothing was changed"), "{refused}");
+    }
+
+    #[test]
+    fn the_data_of_before_cannot_be_kept_for_less_than_the_deployment_wants() {
+        let short = Plan { keep_source_seconds: 3_600, ..plan() };
+        let refused = Policy::default().refuse(&short).unwrap_err().to_string();
+        assert!(refused.contains("`keepSource` is 1h") && refused.contains("LeastKeepSource"), "{refused}");
+        let policy = Policy { least_keep_source: SignedDuration::from_hours(1), ..Policy::default() };
+        assert_eq!(policy.refuse(&short), Ok(()));
+    }
+
+    #[test]
+    fn an_environment_that_says_nothing_is_the_strictest_and_a_wrong_one_starts_nothing() {
+        let read = |pairs: &'static [(&str, &str)]| {
+            Policy::read(move |name| pairs.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned()))
+        };
+        assert_eq!(read(&[]).unwrap(), Policy::default());
+        assert_eq!(read(&[("REWIND_WITHOUT_APPROVAL", "")]).unwrap(), Policy::default());
+        let given = read(&[("REWIND_WITHOUT_APPROVAL", "checked"), ("REWIND_LEAST_KEEP_SOURCE", "2d")]).unwrap();
+        assert_eq!(given.without_approval, WithoutApproval::Checked);
+        assert_eq!(given.least_keep_source, SignedDuration::from_hours(48));
+        assert!(read(&[("REWIND_WITHOUT_APPROVAL", "sometimes")]).is_err());
+        assert!(read(&[("REWIND_LEAST_KEEP_SOURCE", "long")]).is_err());
+    }
+}
