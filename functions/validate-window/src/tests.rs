@@ -64,6 +64,12 @@ pub(crate) fn zone() -> Zone {
     Zone(vec![cname("Orders.cluster-x.us-east-1.rds.amazonaws.com.")])
 }
 
+/// A deployment that allows every name.
+pub(crate) fn everything() -> Allowed {
+    let all = vec!["*".to_owned()];
+    Allowed { new_clusters: all.clone(), records: all.clone(), roles: all }
+}
+
 async fn validate(rds: &FakeRds, zone: Zone, request: Value) -> Result<Plan, StepError> {
     validate_with(rds, zone, request, &["sg-fence"]).await
 }
@@ -78,6 +84,7 @@ async fn validate_with(rds: &FakeRds, zone: Zone, request: Value, fence: &[&str]
         secrets: Vault(true),
         clock,
         fence_groups,
+        allowed: everything(),
         policy: LENIENT,
     };
     let plan = step.run(Input { recovery: recovery(), request, resumed: None }).await;
@@ -107,6 +114,50 @@ async fn the_plan_names_everything_that_will_be_made_and_moved() {
     assert_eq!(plan.dns[0].from, "Orders.cluster-x.us-east-1.rds.amazonaws.com.");
     assert!(plan.will_do.iter().any(|step| step.contains("fence orders")), "{:?}", plan.will_do);
     assert!(plan.warnings.iter().any(|warning| warning.contains("no check was given")), "{:?}", plan.warnings);
+}
+
+#[tokio::test]
+async fn what_the_deployment_does_not_allow_is_refused_with_its_parameter() {
+    let rds = rds();
+    let step = |allowed| {
+        let clock = ManualClock::at("2026-11-23T10:35:10Z");
+        ValidateWindow {
+            clusters: rds.clone(),
+            zones: zone(),
+            secrets: Vault(true),
+            clock,
+            fence_groups: Vec::new(),
+            allowed,
+            policy: LENIENT,
+        }
+    };
+    let run = async |allowed: Allowed, request: Value| {
+        step(allowed).run(Input { recovery: recovery(), request, resumed: None }).await
+    };
+    let only = |pattern: &str| vec![pattern.to_owned()];
+    let derived = Allowed { new_clusters: only("*-rewind-*"), ..everything() };
+    let plan = run(derived.clone(), request(json!({ "newCluster": "orders-rewind-1" }))).await.unwrap();
+    assert_eq!(plan.new_cluster, "orders-rewind-1");
+
+    let records = Allowed { records: only("*.db.example.com"), ..everything() };
+    let monitoring = Allowed { roles: only("arn:aws:iam::*:role/s3"), ..everything() };
+    for (allowed, parameter, named) in [
+        (derived, "NewClusterPattern", "orders-r"),
+        (records, "RecordNames", "db.example.com"),
+        (monitoring, "ClusterRoleArns", "arn:aws:iam::000000000000:role/monitoring"),
+        // A deployment that gives none allows none.
+        (Allowed::default(), "NewClusterPattern", "orders-r"),
+    ] {
+        let error = run(allowed, request(json!({}))).await.unwrap_err();
+        assert_eq!(error.name, ErrorName::InvalidRequest);
+        assert!(error.to_string().contains(parameter) && error.to_string().contains(named), "{error}");
+    }
+    assert!(rds.changes().is_empty());
+
+    let roles = Allowed { roles: only("arn:aws:iam::*:role/monitoring"), ..everything() };
+    let plan = run(roles, request(json!({}))).await.unwrap();
+    let warned = plan.warnings.iter().any(|warning| warning.contains("role/s3") && warning.contains("ClusterRoleArns"));
+    assert!(warned, "{:?}", plan.warnings);
 }
 
 #[tokio::test]
@@ -295,6 +346,7 @@ async fn a_tagged_secret_that_is_gone_is_told_with_what_to_do() {
         secrets: Vault(false),
         clock,
         fence_groups: Vec::new(),
+        allowed: everything(),
         policy: LENIENT,
     };
     let error = step.run(Input { recovery: recovery(), request: request(json!({})), resumed: None }).await.unwrap_err();
@@ -570,6 +622,7 @@ async fn a_name_that_no_tag_can_hold_is_refused_before_anything_is_made() {
         secrets: Vault(true),
         clock,
         fence_groups: Vec::new(),
+        allowed: everything(),
         policy: LENIENT,
     };
     // Step Functions allows parentheses in a name, and RDS refuses them in the value of a tag.
