@@ -122,6 +122,7 @@ THINGS = {
     "a lease": item("lease"),
     "the item of any recovery": item("recovery"),
     "the record of a fence": item("fence"),
+    "the times of a cluster's fences": item("fences"),
     "who started a recovery": item("requester"),
     "a chat message that was seen": item("seen"),
     "a notice of the clean-up": item("kept"),
