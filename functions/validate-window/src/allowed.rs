@@ -1,11 +1,12 @@
-//! Names that the deployment allows. Its policies hold them too, but AWS would refuse hours later: the restored cluster when it is made,
-//! a record when it is moved, a role when the instances are added.
+//! What the deployment allows: names, and which sources may be fenced. Its policies hold that too, but AWS would refuse hours later: the
+//! restored cluster when it is made, a record when it is moved, a role when the instances are added, the source when it is fenced.
 
 use crate::refusal::invalid;
-use rewind_aws::rds::{Cluster, Instance};
+use rewind_aws::rds::{Cluster, Instance, any_master_password_from_env};
+use rewind_core::names::RECOVERY_TAG;
 use rewind_core::{RecordRequest, StepError};
 
-/// Patterns of the deployment, in which `*` stands for any text. No pattern allows no name.
+/// What the deployment allows. In a pattern `*` stands for any text; no pattern allows no name.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Allowed {
     /// Of restored clusters and safety clones.
@@ -14,6 +15,8 @@ pub struct Allowed {
     pub records: Vec<String>,
     /// Of the ARNs of roles.
     pub roles: Vec<String>,
+    /// True if sources whose master password Secrets Manager does not manage may be changed too.
+    pub any_master_password: bool,
 }
 
 impl Allowed {
@@ -23,6 +26,7 @@ impl Allowed {
             new_clusters: listed("REWIND_NEW_CLUSTER_PATTERNS"),
             records: listed("REWIND_RECORD_NAMES"),
             roles: listed("REWIND_CLUSTER_ROLE_ARNS"),
+            any_master_password: any_master_password_from_env(),
         }
     }
 
@@ -36,6 +40,20 @@ impl Allowed {
             self.new_clusters.join(", ")
         ))
         .advice("leave `newCluster` out, or deploy with such a name in the parameter NewClusterPattern"))
+    }
+
+    /// Refuses a source whose security groups the fence may not change, because the same call could reset its master password.
+    pub(crate) fn refuse_password(&self, cluster: &Cluster) -> Result<(), StepError> {
+        // What a recovery made is told by name and tag, whoever manages its password.
+        let is_recoverys = cluster.tag(RECOVERY_TAG).is_some() && is_among(&self.new_clusters, &cluster.name);
+        if self.any_master_password || is_recoverys || cluster.master_secret.is_some() {
+            return Ok(());
+        }
+        Err(invalid(format!(
+            "`cluster`: Secrets Manager does not manage the master password of {}, and this deployment fences no such cluster",
+            cluster.name
+        ))
+        .advice("deploy with the parameter MasterPasswords as \"any\", or let Secrets Manager manage the password"))
     }
 
     /// Refuses records that no pattern has.

@@ -57,7 +57,7 @@ pub struct ValidateWindow<C, Z, S, K> {
     pub clock: K,
     /// The security groups of the fence; empty where the deployment has none.
     pub fence_groups: Vec<String>,
-    /// The names that the deployment allows.
+    /// The names and sources that the deployment allows.
     pub allowed: Allowed,
     /// The deployment's rules about what may be asked for.
     pub policy: Policy,
@@ -156,6 +156,10 @@ impl<C: ReadClusters + ReadParameters, Z: Zones + ReadZones, S: FindSecrets, K: 
                     "find the recovery of {} that stopped, lift its fence by docs/runbook.md#an-execution-was-stopped, and start again",
                     cluster.name
                 )));
+        }
+        // Without a fence group the fence changes nothing that RDS keeps. In place there is one.
+        if (is_fenced || in_place) && facts.fence != FenceGroups::Missing {
+            self.allowed.refuse_password(&cluster)?;
         }
         let pending = plan_text::pending(&cluster.name, &cluster.pending);
         // People only read the safety clone, which gets no roles.

@@ -64,10 +64,10 @@ pub(crate) fn zone() -> Zone {
     Zone(vec![cname("Orders.cluster-x.us-east-1.rds.amazonaws.com.")])
 }
 
-/// A deployment that allows every name.
+/// A deployment that allows everything.
 pub(crate) fn everything() -> Allowed {
     let all = vec!["*".to_owned()];
-    Allowed { new_clusters: all.clone(), records: all.clone(), roles: all }
+    Allowed { new_clusters: all.clone(), records: all.clone(), roles: all, any_master_password: true }
 }
 
 async fn validate(rds: &FakeRds, zone: Zone, request: Value) -> Result<Plan, StepError> {
@@ -158,6 +158,46 @@ async fn what_the_deployment_does_not_allow_is_refused_with_its_parameter() {
     let plan = run(roles, request(json!({}))).await.unwrap();
     let warned = plan.warnings.iter().any(|warning| warning.contains("role/s3") && warning.contains("ClusterRoleArns"));
     assert!(warned, "{:?}", plan.warnings);
+}
+
+#[tokio::test]
+async fn a_source_whose_password_could_be_reset_is_fenced_only_where_the_deployment_says_any() {
+    let run = async |rds: &FakeRds, allowed: Allowed, fence: &[&str], more: Value| {
+        let clock = ManualClock::at("2026-11-23T10:35:10Z");
+        let fence_groups = fence.iter().map(|group| (*group).to_owned()).collect();
+        let (clusters, zones, secrets) = (rds.clone(), zone(), Vault(true));
+        let step = ValidateWindow { clusters, zones, secrets, clock, fence_groups, allowed, policy: LENIENT };
+        step.run(Input { recovery: recovery(), request: request(more), resumed: None }).await
+    };
+    let with_its_own = |rds: FakeRds, more: &[(&str, &str)]| {
+        rds.edit("orders", |source| {
+            source.master_secret = None;
+            source.tags.extend(more.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())));
+        });
+        rds
+    };
+    let managed = || Allowed { any_master_password: false, ..everything() };
+    let own = json!({ "secretArn": SECRET });
+    let in_place = json!({ "secretArn": SECRET, "strategy": "backtrack", "inPlace": "allowed", "dns": [] });
+    let plain = with_its_own(rds(), &[]);
+    for (rds, more) in [(&plain, &own), (&with_its_own(mysql_rds(), &[]), &in_place)] {
+        let error = run(rds, managed(), &["sg-fence"], more.clone()).await.unwrap_err();
+        assert_eq!(error.name, ErrorName::InvalidRequest);
+        assert!(error.to_string().contains("MasterPasswords"), "{error}");
+        run(rds, everything(), &["sg-fence"], more.clone()).await.unwrap();
+        assert!(rds.changes().is_empty());
+    }
+    // Nothing of RDS is changed where nothing is fenced, or where the fence has no groups.
+    run(&plain, managed(), &["sg-fence"], json!({ "secretArn": SECRET, "dns": [] })).await.unwrap();
+    run(&plain, managed(), &[], own.clone()).await.unwrap();
+    // A managed password cannot be reset, and what a recovery made is told by its name and its tag.
+    run(&rds(), managed(), &["sg-fence"], json!({})).await.unwrap();
+    let recovered = with_its_own(rds(), &[(RECOVERY_TAG, "earlier")]);
+    run(&recovered, managed(), &["sg-fence"], own.clone()).await.unwrap();
+    let elsewhere = Allowed { new_clusters: vec!["orders-*".to_owned()], ..managed() };
+    let error =
+        run(&recovered, elsewhere, &["sg-fence"], json!({ "secretArn": SECRET, "newCluster": "orders-r" })).await;
+    assert!(error.unwrap_err().to_string().contains("MasterPasswords"));
 }
 
 #[tokio::test]

@@ -124,6 +124,7 @@ pub fn required_permissions(store: &mut Store, own_key: &str, action: &str, para
         }
         "ModifyDBCluster" => {
             list.rds(&call, cluster());
+            list.managed_password();
             list.groups(&call, &[("cluster-pg", "DBClusterParameterGroupName")]);
             list.role("MonitoringRoleArn", "monitoring.rds.amazonaws.com");
             list.key(params.text("PerformanceInsightsKMSKeyId"));
@@ -200,6 +201,17 @@ impl PermissionList<'_> {
             }
         }
         self.permissions.push(Permission { action: action.to_owned(), resource, context });
+    }
+
+    /// Adds to the last call whether RDS manages the cluster's master password when it is done. AWS tells policies so of calls that
+    /// leave it as it is too: one that keeps managed passwords refuses every change of a cluster with another password.
+    fn managed_password(&mut self) {
+        let id = id_of("cluster", self.params.get("DBClusterIdentifier").unwrap_or_default());
+        let is_managed = self.store.clusters.get(&id).is_some_and(|cluster| cluster.secret.is_some());
+        let stays = self.params.boolean("ManageMasterUserPassword").ok().flatten().unwrap_or(is_managed);
+        if let Some(last) = self.permissions.last_mut() {
+            last.context.insert("rds:ManageMasterUserPassword".to_owned(), json!(stays.to_string()));
+        }
     }
 
     /// Adds further resources of a call, where the request names them.
@@ -290,6 +302,15 @@ mod tests {
         let passed = permissions.last().unwrap();
         assert_eq!((passed.action.as_str(), passed.resource.as_str()), ("iam:PassRole", "arn:aws:iam::1:role/r"));
         assert_eq!(passed.context["iam:PassedToService"], "rds.amazonaws.com");
+    }
+
+    #[test]
+    fn a_change_tells_policies_whether_rds_manages_the_password_afterwards() {
+        for (asked, expected) in [("", "false"), ("&ManageMasterUserPassword=true", "true")] {
+            let params = Params::parse(format!("DBClusterIdentifier=c{asked}").as_bytes());
+            let permissions = required_permissions(&mut Store::default(), "", "ModifyDBCluster", &params);
+            assert_eq!(permissions.first().unwrap().context["rds:ManageMasterUserPassword"], expected);
+        }
     }
 
     #[test]

@@ -328,13 +328,14 @@ fn deploy(layout: &Layout, network: Network, iam: bool, app: &seed::ChatApp, inp
     command.arg(layout.root.join("local/tools/deploy.py")).arg("--root").arg(&layout.root);
     command.arg("--binaries").arg(binaries.parent().unwrap_or(Path::new("/")));
     command.arg("--out").arg(layout.deploy()).args(["--stack-name", STACK_NAME]);
-    // On AWS these limit what functions may touch. Clusters, secrets, zones and roles of a local stack are all its own.
+    // On AWS these limit what functions may touch. Clusters, secrets, zones, passwords and roles of a local stack are all its own.
     for everything in [
         "ClusterPattern=*",
         "NewClusterPattern=*",
         "SecretArns=arn:aws:secretsmanager:*:*:secret:*",
         "HostedZoneArns=arn:aws:route53:::hostedzone/*",
         "ClusterRoleArns=arn:aws:iam::*:role/*",
+        "MasterPasswords=any",
     ] {
         command.args(["--parameter", everything]);
     }
