@@ -19,6 +19,13 @@ fn of_recovery(name: &str, recovery: &str) -> (String, Instance) {
     ("orders-r".to_owned(), Instance { name, status: "available".to_owned(), tags, ..Instance::default() })
 }
 
+/// An RDS whose restored cluster is as a restore makes it: people have not protected it.
+fn unprotected() -> FakeRds {
+    let rds = rds_with_restored();
+    rds.edit("orders-r", |cluster| cluster.deletion_protection = false);
+    rds
+}
+
 /// An RDS whose restored cluster has these instances beside those of the source.
 fn with(more: Vec<(String, Instance)>) -> FakeRds {
     FakeRds::with(rds_with_restored().everything().0, instances().into_iter().chain(more).collect())
@@ -34,7 +41,7 @@ async fn it_only_undoes() {
 #[tokio::test]
 async fn the_cluster_goes_and_the_source_stays_wherever_it_is_interrupted() {
     for how in [Lose::Call, Lose::Answer] {
-        let rds = rds_with_restored();
+        let rds = unprotected();
         rds.lose(0, how);
         assert!(step(&rds).undo(input(Part::Cluster)).await.is_err());
         step(&rds).undo(input(Part::Cluster)).await.unwrap();
@@ -58,7 +65,7 @@ async fn the_protection_of_a_safety_clone_is_taken_off_and_of_no_restored_cluste
 
 #[tokio::test]
 async fn an_adopted_cluster_is_deleted_into_a_snapshot() {
-    let rds = rds_with_restored();
+    let rds = unprotected();
     let adopted = Some(Adopted { recovery: "earlier".to_owned(), owners: Vec::new(), keep_until: None });
     let input = Input { plan: Plan { adopted, ..plan() }, ..input(Part::Cluster) };
     for _ in 0..2 {
