@@ -74,7 +74,7 @@ async fn one_can_ask_without_changing_anything() {
 }
 
 #[tokio::test]
-async fn a_cluster_whose_password_could_be_reset_is_changed_only_where_the_deployment_says_any() {
+async fn a_cluster_whose_password_could_be_reset_is_changed_only_where_the_deployment_allows_any() {
     let rds = rds();
     rds.edit("orders", |cluster| cluster.master_secret = None);
     let error = set(&rds, json!("10d")).await.unwrap_err();

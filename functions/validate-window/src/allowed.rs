@@ -1,12 +1,13 @@
-//! What the deployment allows: names, and which sources may be fenced. Its policies hold that too, but AWS would refuse hours later: the
-//! restored cluster when it is made, a record when it is moved, a role when the instances are added, the source when it is fenced.
+//! Holds a plan to what the deployment allows: names, and sources that may be fenced. The stack's policies hold that too, but AWS
+//! would refuse hours later: the restored cluster when it is made, a record when it is moved, a role when the instances are added,
+//! the source when it is fenced.
 
 use crate::refusal::invalid;
 use rewind_aws::rds::{Cluster, Instance, any_master_password_from_env};
 use rewind_core::names::RECOVERY_TAG;
 use rewind_core::{RecordRequest, StepError};
 
-/// What the deployment allows. In a pattern `*` stands for any text; no pattern allows no name.
+/// The names and sources that the deployment allows. In a pattern `*` stands for any text; no pattern allows no name.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Allowed {
     /// Of restored clusters and safety clones.

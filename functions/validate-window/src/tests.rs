@@ -161,7 +161,7 @@ async fn what_the_deployment_does_not_allow_is_refused_with_its_parameter() {
 }
 
 #[tokio::test]
-async fn a_source_whose_password_could_be_reset_is_fenced_only_where_the_deployment_says_any() {
+async fn a_source_whose_password_could_be_reset_is_fenced_only_where_the_deployment_allows_any() {
     let run = async |rds: &FakeRds, allowed: Allowed, fence: &[&str], more: Value| {
         let clock = ManualClock::at("2026-11-23T10:35:10Z");
         let fence_groups = fence.iter().map(|group| (*group).to_owned()).collect();

@@ -305,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn a_change_tells_policies_whether_rds_manages_the_password_afterwards() {
+    fn policies_can_ask_whether_rds_manages_the_password_after_a_change() {
         for (asked, expected) in [("", "false"), ("&ManageMasterUserPassword=true", "true")] {
             let params = Params::parse(format!("DBClusterIdentifier=c{asked}").as_bytes());
             let permissions = required_permissions(&mut Store::default(), "", "ModifyDBCluster", &params);
