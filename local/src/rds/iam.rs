@@ -200,6 +200,10 @@ impl PermissionList<'_> {
                 context.insert(format!("aws:RequestTag/{key}"), json!(value));
             }
         }
+        // Tags that are removed have a key alone.
+        if let Some(removed) = self.params.texts("TagKeys", "member") {
+            context.insert("aws:TagKeys".to_owned(), json!(removed));
+        }
         self.permissions.push(Permission { action: action.to_owned(), resource, context });
     }
 
@@ -334,5 +338,8 @@ mod tests {
         let permissions = required_permissions(&mut Store::default(), "", "AddTagsToResource", &params);
         let context = &permissions.first().unwrap().context;
         assert_eq!((&context["aws:RequestTag/a"], &context["aws:TagKeys"]), (&json!("b"), &json!(["a"])));
+        let params = Params::parse(b"ResourceName=arn&TagKeys.member.1=a");
+        let permissions = required_permissions(&mut Store::default(), "", "RemoveTagsFromResource", &params);
+        assert_eq!(permissions.first().unwrap().context["aws:TagKeys"], json!(["a"]));
     }
 }
