@@ -2,7 +2,6 @@
 #
 #   PROFILE=release     build as for AWS (slow to compile); dev otherwise
 #   REWIND_STACK_DIR    a stack of its own, elsewhere than in .local
-#   REWIND_STACK_IAM    true: the local AWS enforces the functions' IAM policies
 #   E2E=part_of_a_name  only those end-to-end tests, as pytest's -k takes it: E2E="fence and not mysql"
 #   PART=3/12           make faults: the third of twelve parts of the matrix
 #   CUTOVERS=400        make faults: how often traffic moves under applications with pools of connections
@@ -23,7 +22,7 @@ BIN := $(abspath $(TARGET_DIR))/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))
 LOCAL := $(BIN)/rewind-local
 TOOLS := $(CURDIR)/.local/tools
 # One set of packages for building and for testing: cargo then compiles what they share once.
-CARGO_SET := --workspace --profile $(PROFILE)
+CARGO_SET := --locked --workspace --profile $(PROFILE)
 # Apart from the local build, which is for this machine and in another profile.
 ARM64_TARGET_DIR ?= $(abspath $(TARGET_DIR))/arm64
 STACK ?= aurora-rewind
@@ -53,14 +52,13 @@ down: ## End every process of the local stack and remove its state; tools, logs 
 	@$(LOCAL) down
 
 .PHONY: test
-test: unit lint paths e2e ## Every test but the fault matrix: unit, contract, lints of template and state machine, paths, end to end
+test: unit lint paths e2e ## Every test, of the fault matrix a part: unit, contract, lints of template and state machine, paths, end to end
 
 .PHONY: check
 check: format clippy test ## The whole gate: format, lints, every test
 
 .PHONY: faults
 faults: export REWIND_STACK_DIR := $(CURDIR)/.local/faults
-faults: export REWIND_STACK_IAM := true
 faults: export PYTHONDONTWRITEBYTECODE := 1
 faults: build ## Every state fails in every way on real databases (an hour; PART=3/12: a part of that)
 	@$(LOCAL) tools tests aws
@@ -70,7 +68,6 @@ faults: build ## Every state fails in every way on real databases (an hour; PART
 
 .PHONY: soak
 soak: export REWIND_STACK_DIR := $(CURDIR)/.local/faults
-soak: export REWIND_STACK_IAM := true
 soak: export PYTHONDONTWRITEBYTECODE := 1
 soak: build ## Faults drawn at random for SECONDS=600, from SEED=1; prints what repeats a failure
 	@$(LOCAL) tools tests aws
@@ -111,12 +108,12 @@ format:
 	cargo fmt --all --check
 
 clippy: needs
-	cargo clippy --quiet --workspace --all-targets -- -D warnings
+	cargo clippy --locked --quiet --workspace --all-targets -- -D warnings
 
 # The contract tests are among them.
 unit: needs
 	@if command -v cargo-nextest >/dev/null; then \
-	  cargo nextest run --workspace --cargo-profile $(PROFILE); cargo test --quiet $(CARGO_SET) --doc; \
+	  cargo nextest run --locked --workspace --cargo-profile $(PROFILE); cargo test --quiet $(CARGO_SET) --doc; \
 	else \
 	  cargo test --quiet $(CARGO_SET); \
 	fi
@@ -146,12 +143,15 @@ paths: build
 
 # Real clients, the real functions, real databases, on a stack that goes when the tests have ended, however they end.
 # There the functions have only what the template's policies allow them. What was measured is printed, of passed tests too.
+# Then a part of the fault matrix, another one with each commit: all of it takes longer than everything else together.
 e2e: export REWIND_STACK_DIR := $(TEST_STACK)
-e2e: export REWIND_STACK_IAM := true
 e2e: export REWIND_BINARIES := $(BIN)
 e2e: build
 	@$(LOCAL) tools tests aws
 	@trap '$(LOCAL) down' EXIT; \
 	$(LOCAL) down; $(LOCAL) up --built; \
 	$(TOOLS)/tests/bin/python $(PYTEST)/rds.xml tests/rds; \
-	$(TOOLS)/tests/bin/python $(PYTEST)/e2e.xml tests/e2e --numprocesses=4 -rfEP $(if $(E2E),-k "$(E2E)")
+	$(TOOLS)/tests/bin/python $(PYTEST)/e2e.xml tests/e2e --numprocesses=4 -rfEP $(if $(E2E),-k "$(E2E)"); \
+	if [ -z '$(E2E)' ]; then \
+	  $(TOOLS)/tests/bin/python $(PYTEST)/faults.xml tests/faults/test_matrix.py --numprocesses=4 --maxschedchunk=1 --part=commit/16; \
+	fi

@@ -59,10 +59,13 @@ DELETED = PUT_BACK + KEPT_OR_NOT + UNDO_INSTANCES
 INSPECT = PUT_BACK + KEPT_OR_NOT + stage("rejection undo")
 REJECTED = INSPECT + UNDO_INSTANCES
 KEPT = PUT_BACK + KEPT_OR_NOT + KEEP
+# Before the undo of what failed inside the outage: is its function over? Where its answer was lost, that is waited for.
+OVER = stage("failed function")[:1]
+OVERSTAYED = [*OVER, "WaitForFailedFunction", *OVER]
 READ_RECORDS = between("cutover undo", "IsTrafficPossiblyMoved", "AreRecordsMoved")
 UNTOUCHED = between("cutover undo", "FenceRestored", "IsRestoredClusterUntouched")
 MOVE_BACK = [*UNTOUCHED, "UndoSwapDns", *UNDO_FENCE]
 # Nothing had moved, and nobody wrote: the restored cluster was fenced to see that, and is opened again for a resume.
-NOT_MOVED = [*UNTOUCHED, *UNDO_FENCE, "AwaitOldAnswers", "OpenRestored"]
+NOT_MOVED = [*UNTOUCHED, *UNDO_FENCE, *between("cutover undo", "AwaitOldAnswers", "OpenRestored")]
 UNCONFIRMED = between("cutover", "NoteUnconfirmed", "AnnounceUnconfirmed")
 FORWARD = stage("backtrack undo")

@@ -41,12 +41,12 @@ pub struct ServeArgs {
     /// File for the messages of chat, a line of JSON each
     #[arg(long)]
     pub chat_log: Option<PathBuf>,
-    /// The rest of the local AWS: Secrets Manager and Route 53 are found here
+    /// The rest of the local AWS: Secrets Manager and Route 53 are found here, and asked whether a caller may
     #[arg(long, env = "AWS_ENDPOINT_URL")]
     pub aws_endpoint: Option<String>,
-    /// Ask the rest of the local AWS whether the caller may; without it everybody may
-    #[arg(long, requires = "aws_endpoint")]
-    pub iam: bool,
+    /// The secret key of the account's root user, whom the rest of the local AWS tells by it
+    #[arg(long, env = "AWS_SECRET_ACCESS_KEY", hide_env_values = true)]
+    pub secret_access_key: String,
     /// The Region in ARNs and endpoints
     #[arg(long, env = "AWS_REGION", default_value = "us-east-1")]
     pub region: String,
@@ -147,16 +147,15 @@ async fn serve(args: ServeArgs) -> Result<(), Failure> {
         let listener = TcpListener::bind(at).await.map_err(|error| Failure::Listen(at, error))?;
         tokio::spawn(axum::serve(listener, router).into_future());
     }
-    // This stack's own user is the account's root, whom AWS asks for no policy; functions come with keys of their assumed roles.
-    let owner = std::env::var("AWS_ACCESS_KEY_ID").unwrap_or_else(|_| "test".to_owned());
-    let authorizer = args.aws_endpoint.as_deref().filter(|_| args.iam).map(|at| rds::Authorizer::new(at, owner));
+    let authorizer = args.aws_endpoint.as_deref().map(|at| rds::Authorizer::new(at, &args.secret_access_key));
+    let callers = rds::Callers { host: args.listen, secret: args.secret_access_key };
     let listener = TcpListener::bind(args.listen).await.map_err(|error| Failure::Listen(args.listen, error))?;
     let (postgresql, mariadb) =
         (control_plane.servers.postgres.host.version(), control_plane.servers.mariadb.host.version());
     tracing::info!(rds = %args.listen, dns = %args.dns, postgresql, mariadb, "ready");
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     tokio::select! {
-        served = axum::serve(listener, rds::router(Arc::clone(&control_plane), authorizer)) => served?,
+        served = axum::serve(listener, rds::router(Arc::clone(&control_plane), callers, authorizer)) => served?,
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }
@@ -209,7 +208,7 @@ fn lock(dir: &Path) -> Result<std::fs::File, Failure> {
 
 /// Builds a client of Route 53 behind the local endpoint.
 fn route53(endpoint: &str) -> aws_sdk_route53::Client {
-    let key = |name: &str| std::env::var(name).unwrap_or_else(|_| "test".to_owned());
+    let key = |name: &str| std::env::var(name).unwrap_or_default();
     let credentials = aws_sdk_route53::config::Credentials::new(
         key("AWS_ACCESS_KEY_ID"),
         key("AWS_SECRET_ACCESS_KEY"),

@@ -28,7 +28,6 @@ def main() -> None:
     parser.add_argument("--out", type=pathlib.Path, required=True, help="the folder that the layout is written to")
     parser.add_argument("--stack-name", required=True)
     parser.add_argument("--parameter", action="append", default=[], metavar="NAME=VALUE")
-    parser.add_argument("--iam", action="store_true", help="ministack enforces policies: grant what it gets wrong")
     arguments = parser.parse_args()
     if not os.environ.get("AWS_ENDPOINT_URL"):
         sys.exit("AWS_ENDPOINT_URL is not set; nothing was deployed: this deploys to a local AWS only")
@@ -41,8 +40,7 @@ def main() -> None:
     # The end-to-end tests hold the second of them to a limit, on a machine that does nothing else.
     took = f"packaged in {packaged - began:.2f} s, deployed in {time.monotonic() - packaged:.2f} s"
     print(f"{took}, at a load of {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores", file=sys.stderr)
-    if arguments.iam:
-        grant(arguments.stack_name)
+    grant(arguments.stack_name)
     print(json.dumps(outputs))
 
 

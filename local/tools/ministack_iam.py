@@ -13,6 +13,7 @@ import time
 import xml.etree.ElementTree
 from urllib.parse import parse_qs
 
+import ministack_callers
 from ministack import app as gateway
 from ministack.core import iam_actions, iam_evaluator
 from ministack.core.responses import set_request_account_id, set_request_region
@@ -67,6 +68,11 @@ def authorize(request: dict) -> dict | None:
     raw = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in request["headers"]]
     headers = {name.lower(): value for name, value in request["headers"]}
     query = parse_qs(request["query"], keep_blank_values=True)
+    failure = None if ministack_callers.is_known(query, headers) else ministack_callers.UNKNOWN
+    if ministack_callers.is_root(headers):
+        failure = ministack_callers.root_failure(request["method"], request["path"], query, headers, request["body"].encode())
+    if failure or ministack_callers.is_root(headers):
+        return failure and {"code": failure[0], "message": failure[1]}
     key, region = extract_access_key_id(headers, query), extract_region(headers, query)
     set_request_account_id(gateway._request_account_scope(key))
     set_request_region(region)

@@ -457,6 +457,9 @@ def main() -> None:
         import ministack_iam
 
         ministack_iam.enforce()
+    import ministack_callers
+
+    ministack_callers.install()
     gateway.main()
 
 

@@ -43,6 +43,16 @@ const UNKNOWN: &str = ErrorName::OutcomeUnknown.as_str();
 /// The function was cut off, and may be running still.
 const CUT_OFF: [&str; 3] = ["Sandbox.Timedout", "Runtime.ExitError", "Lambda.Unknown"];
 
+/// No answer of the function came, so it may be running still.
+pub(crate) const UNANSWERED: [&str; 6] = [
+    "Lambda.ServiceException",
+    "Lambda.AWSLambdaException",
+    "Lambda.SdkClientException",
+    "Lambda.ClientExecutionTimeoutException",
+    "Lambda.Unknown",
+    "States.Timeout",
+];
+
 /// The errors of DynamoDB that a second attempt may not meet.
 const TABLE: [&str; 7] = [
     "DynamoDB.ProvisionedThroughputExceededException",

@@ -82,6 +82,10 @@ class Postgres:
     def has_table(self, session, name):
         return session.execute("SELECT to_regclass(%s) IS NOT NULL", [name]).fetchone()[0]
 
+    def tenant(self, name):
+        """A database and a login of one name."""
+        return [f"CREATE DATABASE {name} STRATEGY FILE_COPY", f"CREATE ROLE {name} LOGIN PASSWORD 'apples-and-pears'"]
+
     def grant_app(self, user, password, table):
         return [f"CREATE ROLE {user} LOGIN PASSWORD '{password}'", f"GRANT SELECT, INSERT ON {table} TO {user}"]
 
@@ -226,6 +230,10 @@ class MySql:
 
     def has_table(self, session, name):
         return bool(session.execute("SHOW TABLES LIKE %s", [name]).fetchall())
+
+    def tenant(self, name):
+        """A database and a login of one name."""
+        return [f"CREATE DATABASE {name}", f"CREATE USER {name} IDENTIFIED BY 'apples-and-pears'"]
 
     def grant_app(self, user, password, table):
         return [f"CREATE USER {user} IDENTIFIED BY '{password}'", f"GRANT SELECT, INSERT ON {table} TO {user}"]

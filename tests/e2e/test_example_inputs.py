@@ -8,6 +8,7 @@ from cluster import BACKTRACK, Cluster, remove
 from engines import MYSQL
 from recovery import APPROVED, WITHOUT_APPROVAL, WITHOUT_RECORDS, Recovery
 from shop import fill
+from test_check_login import reader_of
 from test_resume import stopped
 from stack import ROOT
 
@@ -28,8 +29,8 @@ def with_own_cluster(name, cluster, to):
     for record in request.get("dns", []):
         record["hostedZoneId"] = cluster.stack.zone
         record["name"] = f"ro.{cluster.record}" if record.get("endpoint") == "reader" else cluster.record
-    if "secretArn" in request:
-        request["secretArn"] = cluster.secret
+    if "checkSecretArn" in request:
+        request["checkSecretArn"] = cluster.reader
     return request
 
 
@@ -37,6 +38,7 @@ def create_example_cluster(stack, name):
     """A cluster of somebody who follows the examples: with what their checks look at, and a record for its readers."""
     cluster = Cluster.create(stack, name, instances=({}, {"PromotionTier": 5}))
     fill(cluster)
+    cluster.reader = reader_of(cluster)
     cluster.sql(["CREATE TABLE test_backtrack (n int)", "INSERT INTO test_backtrack VALUES (1), (2)"], "postgres")
     reader = f"ro.{cluster.record}", cluster.describe()["ReaderEndpoint"], 1
     stack.change_record("UPSERT", *reader)

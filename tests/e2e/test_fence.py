@@ -78,4 +78,4 @@ def test_undo_enters_the_restored_cluster_after_its_managed_password_was_turned_
     assert new.groups == sorted(stack.fence_groups), "the restored cluster is fenced"
     item = stack.item(f"fence#{run.id}")
     # What is lifted leaves no record for a later undo to return to.
-    assert set(item) == {"id", "fenceLiftedAt", "fenceRestored"}, "the records of both fences"
+    assert set(item) == {"id", "fenceLiftedAt", "fenceWas", "fenceRestored"}, "the records of both fences"

@@ -2,7 +2,6 @@
 capacity, and another writer than the planned one. None of them ends a recovery, and each is told with what to do."""
 
 import urllib.parse
-import urllib.request
 
 from checks import contains
 from cluster import Cluster, iso
@@ -18,8 +17,7 @@ FAILED_OVER = [
 
 def limit(stack, **query):
     """Sets a limit of the stack's account, its zones or an instance."""
-    url = f"{stack.env['AWS_ENDPOINT_URL_RDS']}/_local/instances?{urllib.parse.urlencode(query)}"
-    urllib.request.urlopen(urllib.request.Request(url, method="POST")).close()
+    stack.own(f"/_local/instances?{urllib.parse.urlencode(query)}")
 
 
 def mistaken(stack, name, *instances):

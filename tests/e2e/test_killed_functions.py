@@ -9,7 +9,7 @@ from checks import wait_until
 from cluster import Cluster, iso
 from killing_proxy import kill_client_of
 from recovery import CONCLUDE, WITHOUT_APPROVAL, Recovery, up_to
-from stages import KEEP, KEPT, KEPT_OR_NOT, PUT_BACK, READ_RECORDS, REWIND, START, UNDO_FENCE, UNDO_RESTORE
+from stages import KEEP, KEPT, KEPT_OR_NOT, OVERSTAYED, PUT_BACK, READ_RECORDS, REWIND, START, UNDO_FENCE, UNDO_RESTORE
 from shop import create_shop
 
 CHECK = {"name": "orders are back", "database": "shop", "sql": "SELECT count(*) FROM orders", "expect": "4000"}
@@ -108,8 +108,8 @@ def test_fence_source_killed_every_time_with_its_network_layer_up_changes_nothin
         run = start(cluster, target)
         wait_until(lambda: closed.killed, "the end of the first fence-source", 90)
         again.begin("before")
-        path = UNTIL_FENCE + UNDO_FENCE + KEEP + CONCLUDE
-        cause = run.failed(path, "Unavailable", "[Runtime.ExitError in ", "undone:", "security groups of e2e-kill-fence restored")
+        path = UNTIL_FENCE + OVERSTAYED + UNDO_FENCE + KEEP + CONCLUDE
+        cause = run.failed(path, "Unavailable", "[Runtime.ExitError in ", "undone:", "security groups of e2e-kill-fence restored", timeout=360)
     assert (len(closed.killed), len(again.killed)) == (1, 1), "functions killed"
     before.is_restored(new_cluster_kept=True)
     print(cause)
@@ -130,8 +130,8 @@ def test_fence_source_killed_every_time_with_logins_closed_changes_nothing(stack
         killed.append(kill_client_of(address, cluster.port))
     # The second attempt finds everything closed already: it must not take that for how it was.
     killed.append(wait_until(lambda: kill_client_of(address, cluster.port), "a second fence-source", 30, 0.02))
-    path = UNTIL_FENCE + UNDO_FENCE + KEEP + CONCLUDE
-    cause = run.failed(path, "Unavailable", "[Runtime.ExitError in ", "undone:", engine.texts_of_a_lifted_fence[-1])
+    path = UNTIL_FENCE + OVERSTAYED + UNDO_FENCE + KEEP + CONCLUDE
+    cause = run.failed(path, "Unavailable", "[Runtime.ExitError in ", "undone:", engine.texts_of_a_lifted_fence[-1], timeout=360)
     assert all(killed), f"functions killed: {killed}"
     before.is_restored(new_cluster_kept=True)
     print(cause)
@@ -147,7 +147,7 @@ def test_swap_dns_killed_every_time_goes_on_by_what_the_zone_says(stack, kills):
         run = start(cluster, target)
         wait_until(lambda: moved.killed, "the end of the first swap-dns", 120)
         look.begin("before")
-        path = UNTIL_FENCE + ["IsDataRewound", "SwapDns", *READ_RECORDS] + WITHOUT_APPROVAL[WITHOUT_APPROVAL.index("AwaitInSync") :]
-        run.recovered(path, timeout=240)
+        path = UNTIL_FENCE + ["IsDataRewound", "SwapDns", *OVERSTAYED, *READ_RECORDS] + WITHOUT_APPROVAL[WITHOUT_APPROVAL.index("AwaitInSync") :]
+        run.recovered(path, timeout=360)
     assert (len(moved.killed), len(look.killed)) == (1, 1), "functions killed"
     assert cluster.value("SELECT count(*) FROM orders", host=cluster.record) == 4000, "the rows by name"

@@ -10,7 +10,7 @@ from baseline import Baseline
 from checks import wait_until
 from cluster import iso
 from recovery import BACK, CONCLUDE, IN_PLACE, NEEDS_OPERATOR, NO_FORWARD, UNDO_CLONE, up_to
-from stages import FENCE, FORWARD, PUT_BACK, START
+from stages import FENCE, FORWARD, OVERSTAYED, PUT_BACK, START
 from shop import difference, everything
 
 FENCED = START + ["IsApprovalNeeded"]
@@ -137,8 +137,8 @@ def test_start_backtrack_killed_every_time_before_its_call_begins_no_backtrack(s
     it = Mistaken(stack, kills, "kill-unsent")
     with it.backtracking("before", times=2) as back:
         run = it.start()
-        path = UNTIL_BACK + ["InspectFence", "StartBacktrack"] + NO_FORWARD + UNDO_CLONE + CONCLUDE
-        cause = run.failed(path, "Unavailable", "[Runtime.ExitError in ", "undone:", f"security groups of {it.name} restored", it.clone)
+        path = UNTIL_BACK + ["InspectFence", "StartBacktrack", *OVERSTAYED] + NO_FORWARD + UNDO_CLONE + CONCLUDE
+        cause = run.failed(path, "Unavailable", "[Runtime.ExitError in ", "undone:", f"security groups of {it.name} restored", it.clone, timeout=360)
     assert (len(back.killed), backtracks(it.cluster)) == (2, []), "functions killed, and backtracks"
     it.before.is_restored()
     print(cause)
@@ -150,9 +150,9 @@ def test_start_backtrack_killed_every_time_after_its_call_goes_forward_again(sta
         run = it.start()
         wait_until(lambda: back.killed, "the end of the first start-backtrack", 90)
         look.begin("before")
-        path = UNTIL_BACK + ["InspectFence", "StartBacktrack"] + FORWARD + UNDO_CLONE + CONCLUDE
+        path = UNTIL_BACK + ["InspectFence", "StartBacktrack", *OVERSTAYED] + FORWARD + UNDO_CLONE + CONCLUDE
         cause = run.failed(
-            path, "Unavailable", "[Runtime.ExitError in ", "undone:", "backtracked forward to", "it holds what it held before"
+            path, "Unavailable", "[Runtime.ExitError in ", "undone:", "backtracked forward to", "it holds what it held before", timeout=360
         )
     killed(back, look)
     assert len(backtracks(it.cluster)) == 2, "backtracks, there and forward again"

@@ -1,7 +1,6 @@
 """A source as years leave it: as many tags as there may be, a certificate authority that is offered no more, and a database
 whose drop was interrupted. What AWS refuses of it must cost no recovery, and is told."""
 
-import urllib.request
 
 import pytest
 from psycopg import Error, OperationalError
@@ -54,9 +53,7 @@ def test_source_with_fifty_tags_an_old_authority_and_a_half_dropped_database_rec
         EngineLifecycleSupport="open-source-rds-extended-support-disabled",
     )
     query = f"instance={cluster.name}-1&certificate={OLD}"
-    urllib.request.urlopen(
-        urllib.request.Request(f"{stack.env['AWS_ENDPOINT_URL_RDS']}/_local/faults?{query}", method="POST")
-    ).close()
+    stack.own(f"/_local/faults?{query}")
     fill(cluster)
     cluster.sql("CREATE ROLE app LOGIN PASSWORD 'apples-and-pears'")
     interrupt_drop_database(cluster, "legacy")

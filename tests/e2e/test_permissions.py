@@ -9,7 +9,7 @@ from checks import contains
 from cluster import Cluster
 from policies import WITHOUT, copied, decisions, machine_with
 from recovery import CONCLUDE, SWITCH, Recovery, up_to
-from stages import FENCE, KEEP, KEPT, KEPT_OR_NOT, NOT_MOVED, PUT_BACK, READ_RECORDS, REWIND, START, UNDO_FENCE, UNDO_RESTORE
+from stages import FENCE, KEEP, KEPT, KEPT_OR_NOT, NOT_MOVED, OVER, PUT_BACK, READ_RECORDS, REWIND, START, UNDO_FENCE, UNDO_RESTORE
 from shop import fill
 
 
@@ -32,8 +32,8 @@ MOVING = START + REWIND + ["IsApprovalNeeded"]
         # Creating with tags takes it.
         ("AddInstances", "rds:AddTagsToResource", up_to("AddInstances", START + REWIND) + KEPT),
         ("Verify", "secretsmanager:GetSecretValue", up_to("Verify", START + REWIND) + KEPT),
-        ("FenceSource", "dynamodb:UpdateItem", up_to("FenceSource", MOVING + FENCE) + UNDO_FENCE + KEEP),
-        ("SwapDns", "route53:ChangeResourceRecordSets", up_to("SwapDns", MOVING + FENCE + SWITCH) + READ_RECORDS + NOT_MOVED + KEEP),
+        ("FenceSource", "dynamodb:UpdateItem", up_to("FenceSource", MOVING + FENCE) + OVER + UNDO_FENCE + KEEP),
+        ("SwapDns", "route53:ChangeResourceRecordSets", up_to("SwapDns", MOVING + FENCE + SWITCH) + OVER + READ_RECORDS + NOT_MOVED + KEEP),
     ],
     ids=["StartRestore", "AddInstances", "Verify", "FenceSource", "SwapDns"],
 )

@@ -4,7 +4,6 @@ import hashlib
 import json
 import time
 import urllib.parse
-import urllib.request
 
 from checks import wait_until
 from cluster import iso
@@ -28,27 +27,23 @@ def plan_fault(stack, execution, state, fault, seed):
     # Another moment for each case, and the same one each time: before, in or after what the function does.
     after = 0.02 + int(hashlib.sha256(seed.encode()).hexdigest(), 16) % 200 / 1000
     body = {"execution": execution, "state": state, "fault": kind, "times": times, "after": after, "pauses": PAUSES}
-    request = urllib.request.Request(f"{stack.env['AWS_ENDPOINT_URL']}/_rewind/faults", json.dumps(body).encode(), method="POST")
-    urllib.request.urlopen(request).read()
+    stack.own("/_rewind/faults", json.dumps(body).encode())
 
 
 def plan(stack, kind="faults", **fault):
     """Plans a fault of the control plane."""
-    url = f"{stack.env['AWS_ENDPOINT_URL_RDS']}/_local/{kind}?{urllib.parse.urlencode(fault)}"
-    with urllib.request.urlopen(urllib.request.Request(url, method="POST")) as answer:
-        assert answer.status in (200, 204), "the answer to a fault that was planned"
+    status, _ = stack.own(f"/_local/{kind}?{urllib.parse.urlencode(fault)}")
+    assert status in (200, 204), "the answer to a fault that was planned"
 
 
 def limit_route53(stack, calls, mentions=""):
     """Limits the calls of functions to Route 53 that mention a text to so many a second; answers how many an earlier limit throttled."""
     body = json.dumps({"route53": calls, "mentions": mentions}).encode()
-    request = urllib.request.Request(f"{stack.env['AWS_ENDPOINT_URL']}/_rewind/faults", body, method="POST")
-    return json.loads(urllib.request.urlopen(request).read())["throttled"]
+    return json.loads(stack.own("/_rewind/faults", body)[1])["throttled"]
 
 
 def hits(stack, execution, state):
-    url = f"{stack.env['AWS_ENDPOINT_URL']}/_rewind/faults?execution={execution}&state={state}"
-    return json.loads(urllib.request.urlopen(url).read())["hits"]
+    return json.loads(stack.own(f"/_rewind/faults?execution={execution}&state={state}", method="GET")[1])["hits"]
 
 
 def recover(ground, name, decision="approved", during=None, machine=None, **more):
@@ -218,6 +213,8 @@ class Run:
         last = self.name
         if self.flow.machine == REWIND and self.case.due() == ("NothingChanged", RESTORED) and CAN_RESUME:
             last = f"{self.name}-resumed"
+            if "lift its fence" in self.told():
+                self.lift_restored_fence()
             request = {"cluster": ground.name, "resume": self.name, "approval": "none", "checks": [CHECK]}
             ended = self.execute(self.stack.machine, last, request)
             if ended["status"] != "SUCCEEDED":
@@ -235,6 +232,26 @@ class Run:
             problems.append(missing)
         ground.put_in_order()
         return problems
+
+    def told(self):
+        """What people are told at the end."""
+        return self.stack.item(f"recovery#{self.name}").get("cause", "")
+
+    def lift_restored_fence(self):
+        """Lifts the fence of the restored cluster as docs/runbook.md says, by a call of the function."""
+        item, new = self.stack.item(f"recovery#{self.name}"), self.stack.describe(self.new)
+        plan = json.loads(item["plan"])
+        payload = {
+            "recovery": {"id": item["recoveryId"], "executionArn": item["executionArn"], "startedAt": item["startedAt"]},
+            "plan": plan, "fence": "restored", "direction": "undo",
+            "restored": {
+                "cluster": self.new, "clusterArn": new["DBClusterArn"], "writerEndpoint": new["Endpoint"],
+                "readerEndpoint": new["ReaderEndpoint"], "rewoundTo": plan["target"], "differences": [],
+            },
+        }  # fmt: skip
+        function = self.stack.function("FenceSource")["FunctionName"]
+        answer = self.stack.client("lambda").invoke(FunctionName=function, Payload=json.dumps(payload))
+        assert "FunctionError" not in answer, answer["Payload"].read()
 
     def deleted(self):
         """The source is gone, as it has to be: its final snapshot holds it."""

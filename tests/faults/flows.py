@@ -86,9 +86,9 @@ FLOWS = [
          ("rejection undo", "instances undo", "restore undo", "jobs undo"), decision="rejected", engine="mysql"),
     # On MySQL: the local PostgreSQL commits four times a second, which counts as somebody's writes, and then nobody goes back.
     Flow("restore, dns, moved back", REWIND, "the records move, a name leads elsewhere, and they are moved back", "RolledBack",
-         ("cutover undo", "fence undo", "keep undo"), without=("ReadRecords", "LiftRestoredFence", "OpenRestored"), hidden=True, engine="mysql"),
+         ("cutover undo", "fence undo", "keep undo"), without=("ReadRecords", "LiftRestoredFence", "ReadRecordsAgain", "OpenRestored"), hidden=True, engine="mysql"),
     Flow("restore, dns, not moved", REWIND, "the records can't be moved", "NothingChanged",
-         ("fence undo", "keep undo"), ("ReadRecords", "OpenRestored"), leading={"SwapDns": "fails"}),
+         ("fence undo", "keep undo"), ("ReadRecords", "ReadRecordsAgain", "OpenRestored"), leading={"SwapDns": "fails"}),
     Flow("restore, dns, to a person", REWIND, "a name leads elsewhere, and the restored cluster can't be fenced", "NeedsOperator",
          states=("LiftRestoredFence",), hidden=True, leading={"FenceRestored": "fails"}),
     Flow("in place", REWIND, "by Backtrack, with a safety clone", "Recovered",
@@ -213,7 +213,7 @@ RULES = {
     "restore, dns, not moved": {
         **dict.fromkeys(("cutover undo", "fence undo"), ("NeedsOperator", RESTORED)),
         # It stays fenced, and people are told so.
-        "OpenRestored": KEPT,
+        **dict.fromkeys(("ReadRecordsAgain", "OpenRestored"), KEPT),
         "keep undo": KEPT,
     },
     "restore, dns, to a person": {"cutover undo": ("NeedsOperator", RESTORED)},

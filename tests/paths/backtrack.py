@@ -6,7 +6,7 @@ from scenario import (
     WITHOUT_TIMEOUTS, NEEDS_OPERATOR, NOTHING_CHANGED, PASSING, REFUSED, REQUEST, Scenario, always, attempts,
     passing,
 )  # fmt: skip
-from stages import APPROVE, ASK, CONFIRM, DONE, FENCE, PUT_BACK, RELEASED, START, UNDO_FENCE, UNDO_INSTANCES, stage, steps
+from stages import APPROVE, ASK, CONFIRM, DONE, FENCE, OVER, OVERSTAYED, PUT_BACK, RELEASED, START, UNDO_FENCE, UNDO_INSTANCES, stage, steps
 
 IN_PLACE = REQUEST | {"strategy": "backtrack", "dns": []}
 ASKED_IN_PLACE = IN_PLACE | {"approval": "required"}
@@ -25,12 +25,12 @@ NONE = [{"answer": {"changed": False, "what": []}}]
 
 # What is undone after a failure of each call, before the end.
 UNDONE_AFTER = {
-    "FenceSource": UNDO_CLONE,
+    "FenceSource": OVER + UNDO_CLONE,
     "CloneSource": UNDO_CLONE,
     "AwaitSafetyClone": PUT_BACK + UNDO_CLONE,
     **dict.fromkeys(steps("instances"), PUT_BACK + UNDO_CLONE),
     "InspectFence": UNDO_CLONE,
-    "StartBacktrack": UNDO_ALL,
+    "StartBacktrack": OVER + UNDO_ALL,
     "AwaitRewind": PUT_BACK + UNDO_ALL,
     **dict.fromkeys(steps("verify"), PUT_BACK + UNDO_ALL),
 }
@@ -164,7 +164,7 @@ def ways():
     )
     yield Scenario(
         "in place: no backtrack was begun, so none is undone",
-        up_to("StartBacktrack") + NOT_BEGUN + UNDO_CLONE + NOTHING_CHANGED,
+        up_to("StartBacktrack") + OVERSTAYED + NOT_BEGUN + UNDO_CLONE + NOTHING_CHANGED,
         "OutcomeUnknown",
         [f"undone: {CLUSTER} was compared with the safety clone", "undid FenceSource; undid AddInstances; undid StartRestore"],
         request=IN_PLACE,
@@ -176,7 +176,7 @@ def ways():
     )
     yield Scenario(
         "in place: no backtrack was begun, and the data is not what is on the safety clone",
-        up_to("StartBacktrack") + NOT_BEGUN + NEEDS_OPERATOR,
+        up_to("StartBacktrack") + OVER + NOT_BEGUN + NEEDS_OPERATOR,
         "RewindFailed",
         [f"now: no backtrack of {CLUSTER} was begun, as far as RDS knows", "is not verified", KEPT, LIFT],
         request=IN_PLACE,
@@ -289,6 +289,8 @@ def failing():
 def killed():
     """Each call is killed, and killed again when it is repeated."""
     for call, undone in UNDONE_AFTER.items():
+        # Nobody knows if the first attempt is over.
+        undone = OVERSTAYED + undone[len(OVER) :] if undone[: len(OVER)] == OVER else undone
         for how in ["Lambda.Unknown", "States.Timeout"]:
             yield Scenario(
                 f"in place: {call} is killed by {how}",
@@ -350,7 +352,7 @@ def failing_undos():
     )
     yield Scenario(
         "in place: neither the backtrack nor its undo tell how they ended",
-        up_to("StartBacktrack") + ["UndoStartBacktrack"] + NEEDS_OPERATOR,
+        up_to("StartBacktrack") + OVERSTAYED + ["UndoStartBacktrack"] + NEEDS_OPERATOR,
         "OutcomeUnknown",
         ["then undoing failed: it is so [OutcomeUnknown in UndoStartBacktrack]", *UNKNOWN],
         request=IN_PLACE,
@@ -361,7 +363,7 @@ def failing_undos():
     for call in ["FenceSource", "CloneSource", "AddInstances"]:
         yield Scenario(
             f"in place: {call} fails and the fence stays",
-            up_to(call) + [step for step in UNDONE_AFTER[call] if step in PUT_BACK] + ["UndoFenceSource"] + NEEDS_OPERATOR,
+            up_to(call) + [step for step in UNDONE_AFTER[call] if step in PUT_BACK + OVER] + ["UndoFenceSource"] + NEEDS_OPERATOR,
             "RewindFailed",
             ["then undoing failed: no luck [Unavailable in UndoFenceSource]", *AS_IT_WAS],
             request=IN_PLACE,

@@ -5,6 +5,7 @@ controller of a run starts it; every worker connects to it. It asserts nothing.
 import json
 import os
 import re
+import secrets
 import shutil
 import socket
 import stat
@@ -43,9 +44,8 @@ class Client:
         if service not in self._clients:
             config = Config(retries={"max_attempts": 5}, connect_timeout=5, read_timeout=30)
             self._clients[service] = boto3.client(
-                service, endpoint_url=self.known["url"], region_name="us-east-1", aws_access_key_id="test",
-                aws_secret_access_key="test", config=config,
-            )  # fmt: skip
+                service, endpoint_url=self.known["url"], region_name="us-east-1", config=config, **self.known["keys"]
+            )
         return self._clients[service]
 
     def calls_of(self, recovery):
@@ -87,8 +87,10 @@ class Deployment:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
         self.url = f"http://127.0.0.1:{port}"
+        # Others at each start: what is deployed runs as whoever runs the tests.
+        self.keys = {"aws_access_key_id": f"AKIA{secrets.token_hex(8).upper()}", "aws_secret_access_key": secrets.token_hex(20)}
         self.environment = {k: v for k, v in os.environ.items() if not k.startswith("AWS_")} | {
-            "AWS_ENDPOINT_URL": self.url, "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_REGION": "us-east-1",
+            "AWS_ENDPOINT_URL": self.url, **{name.upper(): value for name, value in self.keys.items()}, "AWS_REGION": "us-east-1",
             "AWS_DEFAULT_REGION": "us-east-1", "AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
         }  # fmt: skip
         self.of_ministack = self.environment | {
@@ -130,7 +132,7 @@ class Deployment:
                 entry = zipfile.ZipInfo("bootstrap")
                 entry.external_attr = (stat.S_IFREG | 0o755) << 16
                 archive.writestr(entry, (HERE / "stand_in").read_bytes())
-        client = Client({"url": self.url, "scripts": str(self.scripts), "table": None, "arns": None}).client
+        client = Client({"url": self.url, "keys": self.keys, "scripts": str(self.scripts), "table": None, "arns": None}).client
         client("s3").create_bucket(Bucket=BUCKET)
         packaged = self.work / "packaged.yaml"
         self.cloudformation(
@@ -145,7 +147,7 @@ class Deployment:
         stack = client("cloudformation").describe_stacks(StackName=STACK)["Stacks"][0]
         outputs = {o["OutputKey"]: o["OutputValue"] for o in stack["Outputs"]}
         return {
-            "url": self.url, "scripts": str(self.scripts), "table": outputs["TableName"], "topic": outputs["TopicArn"],
+            "url": self.url, "keys": self.keys, "scripts": str(self.scripts), "table": outputs["TableName"], "topic": outputs["TopicArn"],
             "arns": copies(client("stepfunctions"), outputs),
         }  # fmt: skip
 

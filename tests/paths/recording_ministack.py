@@ -11,6 +11,7 @@ import os
 import re
 import threading
 
+import ministack_callers
 import ministack_strict
 from ministack.services import stepfunctions
 
@@ -99,6 +100,7 @@ def main() -> None:
     put("_apply_jsonata_template")(remembering("text", lambda value, _: value))
     for name in ["_execute_pass", "_execute_task", "_execute_choice", "_execute_wait", "_fail_state_error"]:
         put(name)(remembering("state", lambda state, _: state))
+    ministack_callers.install()
     ministack_strict.gateway.main()
 
 

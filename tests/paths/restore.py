@@ -7,7 +7,7 @@ from scenario import (
     PASSING, REFUSED, REQUEST, ROLLED_BACK, SUCCESS, SWITCH, WITH_APPROVAL, Scenario, always, attempts, away, passing, up_to,
 )  # fmt: skip
 from stages import (
-    APPROVE, ASK, CONFIRM, DELETED, DONE, INSPECT, KEEP, KEPT, KEPT_OR_NOT, MOVE_BACK, NOT_MOVED, PUT_BACK, READ_RECORDS,
+    APPROVE, ASK, CONFIRM, DELETED, DONE, INSPECT, KEEP, KEPT, KEPT_OR_NOT, MOVE_BACK, NOT_MOVED, OVER, OVERSTAYED, PUT_BACK, READ_RECORDS,
     REJECTED, RELEASE, REWIND, START, UNCONFIRMED, UNDO_FENCE, UNDO_RESTORE, UNTOUCHED, steps,
 )  # fmt: skip
 
@@ -18,8 +18,8 @@ UNDONE_AFTER = {
     "StartRestore": PUT_BACK + KEPT_OR_NOT + UNDO_RESTORE,
     "AwaitRewind": DELETED,
     **dict.fromkeys(steps("scheduler", "instances", "jobs", "verify"), KEPT),
-    "FenceSource": UNDO_FENCE + KEEP,
-    "SwapDns": READ_RECORDS + NOT_MOVED + KEEP,
+    "FenceSource": OVER + UNDO_FENCE + KEEP,
+    "SwapDns": OVER + READ_RECORDS + NOT_MOVED + KEEP,
 }
 # What follows a failure after the records have moved: nothing is undone, and people are told.
 TOLD_AFTER = {
@@ -281,7 +281,7 @@ def scenarios():
         ),
         Scenario(
             "a record had changed: nothing moved, and the restored cluster is kept",
-            up_to("SwapDns") + ["IsTrafficPossiblyMoved", *UNDO_FENCE, *KEEP, *NOTHING_CHANGED],
+            up_to("SwapDns") + [*OVER, "IsTrafficPossiblyMoved", *UNDO_FENCE, *KEEP, *NOTHING_CHANGED],
             "RecordChanged",
             [f"undone: undid FenceSource; {IS_KEPT}"],
             script={"SwapDns": always("RecordChanged")} | {"UndoSwapDns": always("Bug")},
@@ -406,7 +406,7 @@ def scenarios():
         ),
         Scenario(
             "the move was not answered, and nothing had moved",
-            up_to("SwapDns") + READ_RECORDS + NOT_MOVED + KEEP + NOTHING_CHANGED,
+            up_to("SwapDns") + OVERSTAYED + READ_RECORDS + NOT_MOVED + KEEP + NOTHING_CHANGED,
             "OutcomeUnknown",
             [IS_KEPT],
             script={"SwapDns": always("OutcomeUnknown")} | records("planned"),
@@ -414,15 +414,26 @@ def scenarios():
         ),
         Scenario(
             "the move was not answered, nothing had moved, and the restored cluster stays fenced",
-            up_to("SwapDns") + READ_RECORDS + NOT_MOVED + KEEP + NOTHING_CHANGED,
+            up_to("SwapDns") + OVERSTAYED + READ_RECORDS + NOT_MOVED + KEEP + NOTHING_CHANGED,
             "OutcomeUnknown",
             [IS_KEPT],
             script={"SwapDns": always("OutcomeUnknown"), "UndoFenceRestored": always("RewindFailed")} | records("planned"),
         ),
+        Scenario(
+            "the move was not answered, and somebody leads clients to the restored cluster while it is undone: its fence stays",
+            up_to("SwapDns") + OVERSTAYED + READ_RECORDS + NOT_MOVED[:-1] + KEEP + NOTHING_CHANGED,
+            "OutcomeUnknown",
+            [IS_KEPT],
+            script={
+                "SwapDns": always("OutcomeUnknown"),
+                "ReadRecords": records("planned")["ReadRecords"] + records("moved", SWAP)["ReadRecords"],
+            },
+            calls={"ReadRecords": 2, "UndoFenceRestored": 0},
+        ),
         *[
             Scenario(
                 f"the move was not answered, all records are {state}, and clients wrote: a person is called",
-                up_to("SwapDns") + READ_RECORDS + [*UNTOUCHED, "LiftRestoredFence", *NEEDS_OPERATOR],
+                up_to("SwapDns") + OVERSTAYED + READ_RECORDS + [*UNTOUCHED, "LiftRestoredFence", *NEEDS_OPERATOR],
                 "OutcomeUnknown",
                 [
                     f"now: {state}, the source my-aurora-cluster is fenced",
@@ -437,20 +448,20 @@ def scenarios():
         ],
         Scenario(
             "the move was not answered, and all records had moved: the cutover goes on",
-            up_to("SwapDns") + READ_RECORDS + SUCCESS[SUCCESS.index("AwaitInSync") :],
+            up_to("SwapDns") + OVERSTAYED + READ_RECORDS + SUCCESS[SUCCESS.index("AwaitInSync") :],
             script={"SwapDns": always("OutcomeUnknown")} | records("moved", SWAP),
             calls={"SwapDns": 2, "AwaitInSync": 1, "ConfirmCutover": 1},
         ),
         Scenario(
             "the move was not answered, and some record leads elsewhere",
-            up_to("SwapDns") + READ_RECORDS + MOVE_BACK + KEEP + ROLLED_BACK,
+            up_to("SwapDns") + OVERSTAYED + READ_RECORDS + MOVE_BACK + KEEP + ROLLED_BACK,
             "OutcomeUnknown",
             [IS_KEPT],
             script={"SwapDns": always("OutcomeUnknown")} | records("mixed"),
         ),
         Scenario(
             "a record had changed when the move was repeated, and none leads to the restored cluster",
-            up_to("SwapDns") + READ_RECORDS + UNTOUCHED + UNDO_FENCE + KEEP + NOTHING_CHANGED,
+            up_to("SwapDns") + OVERSTAYED + READ_RECORDS + UNTOUCHED + UNDO_FENCE + KEEP + NOTHING_CHANGED,
             "RecordChanged",
             [IS_KEPT],
             script={"SwapDns": [{"error": ["OutcomeUnknown", "no answer"]}, *always("RecordChanged")]} | records("elsewhere"),
@@ -458,7 +469,7 @@ def scenarios():
         ),
         Scenario(
             "moving back had to be repeated: traffic may have moved",
-            up_to("SwapDns") + READ_RECORDS + MOVE_BACK + KEEP + ROLLED_BACK,
+            up_to("SwapDns") + OVERSTAYED + READ_RECORDS + MOVE_BACK + KEEP + ROLLED_BACK,
             "OutcomeUnknown",
             script={
                 "SwapDns": always("OutcomeUnknown"),
@@ -469,7 +480,7 @@ def scenarios():
         ),
         Scenario(
             "the zone cannot be read: a person is called",
-            up_to("SwapDns") + up_to("ReadRecords", READ_RECORDS) + NEEDS_OPERATOR,
+            up_to("SwapDns") + OVERSTAYED + up_to("ReadRecords", READ_RECORDS) + NEEDS_OPERATOR,
             "OutcomeUnknown",
             ["then undoing failed: it is so [Unavailable in ReadRecords]", "rewind undo the-zone-cannot-be-read"],
             script={"SwapDns": always("OutcomeUnknown"), "ReadRecords": always("Unavailable")},
@@ -779,7 +790,7 @@ def outlasting():
         )
     yield Scenario(
         "the source is opened again after an hour of Unavailable",
-        up_to("FenceSource") + UNDO_FENCE + KEEP + NOTHING_CHANGED,
+        up_to("FenceSource") + OVER + UNDO_FENCE + KEEP + NOTHING_CHANGED,
         "RewindFailed",
         ["undid FenceSource"],
         script={"FenceSource": always("RewindFailed"), "UndoFenceSource": away("UndoFenceSource", *of_aws)},

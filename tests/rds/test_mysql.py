@@ -6,7 +6,6 @@ Rows are read and written with PyMySQL, over TLS that checks the endpoint's name
 import json
 import os
 import time
-import urllib.request
 
 import pymysql
 import pytest
@@ -17,6 +16,7 @@ from rds_clients import (
     instance,
     mark_before_mistake,
     now,
+    own,
     rds,
     remove_cluster,
     resolve,
@@ -318,9 +318,7 @@ def check_binlog(on, writer):
 
 
 def fail_next(cluster_id):
-    url = f"{os.environ['AWS_ENDPOINT_URL_RDS']}/_local/faults?backtrack={cluster_id}"
-    with urllib.request.urlopen(urllib.request.Request(url, method="POST")) as answer:
-        return answer.status
+    return own(f"/_local/faults?backtrack={cluster_id}")
 
 
 def check_failure(on, writer):

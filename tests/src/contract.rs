@@ -42,7 +42,7 @@ const PLATFORM: [&str; 28] = [
 ];
 
 /// States that call a function under another name than its own, and why.
-const OTHER_NAMES: [(&str, &str); 22] = [
+const OTHER_NAMES: [(&str, &str); 23] = [
     ("AwaitInstances", "AwaitRewind"), // waits for something else
     ("FailOver", "AddInstances"),      // its second part, which most recoveries pass by
     ("AwaitDeletion", "AwaitRewind"),
@@ -58,6 +58,7 @@ const OTHER_NAMES: [(&str, &str); 22] = [
     ("LiftRestoredFence", "FenceSource"), // its undo, which leaves traffic where it is
     ("OpenRestored", "FenceSource"),      // the same, where nothing had moved
     ("ReadRecords", "SwapDns"),           // moves none
+    ("ReadRecordsAgain", "SwapDns"),      // the same, before the restored cluster is opened
     ("InspectRestored", "Preflight"),     // before a rejected cluster is deleted
     ("KeepRestored", "Finish"),           // the end of a recovery that failed
     ("FindDue", "CleanUp"),               // what comes before the deletion changes nothing
@@ -512,7 +513,9 @@ fn a_bug_is_never_undone_automatically_and_a_failing_undo_calls_a_person() {
         let ends = |catch: &&Value| catch["ErrorEquals"][0] != "States.Timeout" && catch["Next"] != state["Next"];
         for catch in catches.iter().filter(ends) {
             let assigned: Vec<&String> = catch["Assign"].as_object().unwrap().keys().collect();
-            assert_eq!(assigned, [kept], "{name}: the first failure is what is reported");
+            // Inside the outage, how long the function that failed may still run is kept beside it.
+            let others = assigned.iter().filter(|variable| **variable != "stillRunning");
+            assert_eq!(others.collect::<Vec<_>>(), [&kept], "{name}: the first failure is what is reported");
         }
     }
 }

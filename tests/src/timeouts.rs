@@ -26,7 +26,7 @@ const WAITS: [(&str, &[&[Duration]]); 14] = [
         &[
             &[WRITE_POSITION, LOG_IN, FENCE_LOGIN, FENCE_GROUPS, FENCE_SESSIONS, FENCE_PROBES, FENCE_READERS],
             // A fence that is inspected again.
-            &[LOG_IN, FENCE_INSPECTION],
+            &[LOG_IN, OWN_SESSIONS_END],
         ],
     ),
     ("CloneSource", &[&[APPEARS_WITHIN]]),
@@ -35,7 +35,7 @@ const WAITS: [(&str, &[&[Duration]]); 14] = [
         "Preflight",
         &[
             // The sessions are those on the restored cluster that is adopted.
-            &[LOG_IN, PREFLIGHT_FACTS, LOG_IN, PREFLIGHT_CHECKS, KEPT_SESSIONS],
+            &[LOG_IN, PREFLIGHT_FACTS, READERS, LOG_IN, PREFLIGHT_CHECKS, KEPT_SESSIONS],
             &[KEPT_SESSIONS],
         ],
     ),
@@ -43,7 +43,8 @@ const WAITS: [(&str, &[&[Duration]]); 14] = [
     ("StartBacktrack", &[&[APPEARS_WITHIN]]),
     ("StartRestore", &[&[APPEARS_WITHIN]]),
     ("ValidateWindow", &[&[ZONES_READ]]),
-    ("Verify", &[&[LOG_IN, LOG_IN, CHECKING, COUNTING, COUNTERS]]),
+    // Its own login and that of the checks, that of the checks on the source, and its own there.
+    ("Verify", &[&[LOG_IN, LOG_IN, READERS, LOG_IN, CHECKING, COUNTING, LOG_IN, COUNTERS]]),
 ];
 
 /// Time that an invocation needs at its end: its calls are over, its work is over, its error is reported.

@@ -11,6 +11,7 @@ import os
 import pathlib
 import pty
 import re
+import secrets
 import select
 import socket
 import subprocess
@@ -265,13 +266,13 @@ def ministack(work: pathlib.Path):
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")} | {
-        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}", "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}", "AWS_ACCESS_KEY_ID": f"AKIA{secrets.token_hex(8).upper()}", "AWS_SECRET_ACCESS_KEY": secrets.token_hex(20),
         "AWS_REGION": "us-east-1", "AWS_DEFAULT_REGION": "us-east-1", "AWS_CONFIG_FILE": os.devnull,
         "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
     }  # fmt: skip
     of_its_own = {"GATEWAY_PORT": str(port), "BIND_HOST": "127.0.0.1", "TMPDIR": str(work), "STATE_DIR": str(work / "state")}
     with open(work / "ministack.log", "w") as log:
-        program = [TOOLS / "ministack/bin/ministack"]
+        program = [TOOLS / "ministack/bin/python", ROOT / "local/tools/ministack_strict.py"]
         # In a session of its own: Ctrl-C is for the tests, which end it then.
         process = subprocess.Popen(program, env=environment | of_its_own, cwd=work, stdout=log, stderr=log, start_new_session=True)
     try:

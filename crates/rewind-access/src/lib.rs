@@ -1,8 +1,10 @@
 //! Logging in to a cluster: its endpoint from RDS, the login from Secrets Manager, the session from rewind-db. It keeps
 //! no password longer than the session that it opened.
 
+mod checks;
 mod sessions;
 
+pub use checks::CheckedOn;
 pub use sessions::restored_moment;
 
 use jiff::Timestamp;

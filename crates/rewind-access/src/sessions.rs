@@ -8,12 +8,15 @@ use rewind_aws::rds::{Cluster, Instance, ReadClusters};
 use rewind_aws::secrets::Logins;
 use rewind_clock::{OutOfTime, within};
 use rewind_core::names::TARGET_TAG;
-use rewind_core::{ErrorName, Plan, StepError, timeouts};
+use rewind_core::{Clock, ErrorName, Plan, Polling, StepError, timeouts};
 use rewind_db::fence::{Inspection, cut, inspect};
 use rewind_db::{Server, defaults};
 
 impl<C: ReadClusters, S: Logins> Access<C, S> {
     /// Reads the sessions on these instances of `cluster`, and the logins that are open. Its passwords are those of `moment`.
+    ///
+    /// Sessions of the user that this logs in as may be of a function that was killed, or of another that reads the same at this
+    /// moment: they get some seconds to end.
     ///
     /// # Errors
     ///
@@ -24,8 +27,13 @@ impl<C: ReadClusters, S: Logins> Access<C, S> {
         (cluster, instances): (&Cluster, &[Instance]),
         plan: &Plan,
         moment: Timestamp,
+        clock: &impl Clock,
     ) -> Result<Inspection, StepError> {
-        let read = self.read_sessions(recovery_id, (cluster, instances), plan, moment);
+        // With a session for each read: two that read at once would each wait for the other's to end.
+        let read = || self.read_sessions(recovery_id, (cluster, instances), plan, moment);
+        let decided = |seen: &Inspection| seen.sessions.is_empty() || seen.clients;
+        let polling = Polling::default();
+        let read = polling.until(clock, timeouts::OWN_SESSIONS_END, read, decided);
         within(timeouts::KEPT_SESSIONS, Box::pin(read)).await.unwrap_or_else(|OutOfTime| {
             let seconds = timeouts::KEPT_SESSIONS.as_secs();
             let what = format!("{} did not say within {seconds} s who is on it", cluster.name);
@@ -53,13 +61,15 @@ impl<C: ReadClusters, S: Logins> Access<C, S> {
             },
         );
         let mut seen = Inspection::default();
-        for (name, Inspection { sessions, open }) in try_join_all(inspections).await? {
+        for (name, Inspection { sessions, clients, open }) in try_join_all(inspections).await? {
+            seen.clients |= clients;
             seen.sessions.extend(sessions.into_iter().map(|who| format!("{who} on {name}")));
             // All instances share one catalogue, so each of them reports the same open logins.
             seen.open.extend(open.into_iter().filter(|login| !seen.open.contains(login)).collect::<Vec<_>>());
         }
         // Sixteen instances with hundreds of sessions each would be more than the state of an execution holds.
-        Ok(Inspection { sessions: cut(seen.sessions, "sessions"), open: cut(seen.open, "logins are open") })
+        let (sessions, open) = (cut(seen.sessions, "sessions"), cut(seen.open, "logins are open"));
+        Ok(Inspection { sessions, open, ..seen })
     }
 }
 

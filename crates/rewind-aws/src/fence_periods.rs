@@ -2,9 +2,9 @@
 //! preflight asks for them. The fence itself never reads them: it goes by its own record.
 
 use crate::AwsResult;
-use crate::classify::{Call, classify};
+use crate::classify::{Call, classify, code};
 use crate::records::Records;
-use aws_sdk_dynamodb::types::AttributeValue;
+use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
 use jiff::{SignedDuration, Timestamp};
 use std::collections::HashMap;
 
@@ -21,7 +21,8 @@ pub struct FencePeriod {
 
 /// Keeps the periods of a cluster, by its `DbClusterResourceId`: one that was made anew under its name had none of them.
 pub trait FencePeriods: Send + Sync {
-    /// Notes that a recovery is about to close logins. A second run of it leaves the moment of the first.
+    /// Notes that a recovery is about to close logins. A second run of it leaves the moment of the first; after an end another
+    /// period begins.
     fn begin(&self, cluster: &str, recovery_id: &str, at: Timestamp) -> impl Future<Output = AwsResult<()>> + Send;
     /// Notes that the logins are as they were.
     fn end(&self, cluster: &str, recovery_id: &str, at: Timestamp) -> impl Future<Output = AwsResult<()>> + Send;
@@ -40,15 +41,31 @@ const KEPT: SignedDuration = SignedDuration::from_hours(36 * 24);
 impl FencePeriods for Records {
     /// IAM: `dynamodb:UpdateItem`.
     async fn begin(&self, cluster: &str, recovery_id: &str, at: Timestamp) -> AwsResult<()> {
+        let update = |expression: &str| {
+            self.client
+                .update_item()
+                .table_name(&self.table)
+                .key("id", key(cluster))
+                .update_expression(expression)
+                .expression_attribute_names("#from", format!("{FROM}{recovery_id}"))
+                .expression_attribute_names("#until", format!("{UNTIL}{recovery_id}"))
+                .expression_attribute_values(":at", AttributeValue::S(at.to_string()))
+        };
         // Not to expire while the fence stands, which may be for months.
-        self.client
-            .update_item()
-            .table_name(&self.table)
-            .key("id", key(cluster))
-            .update_expression("SET #from = if_not_exists(#from, :at) REMOVE #until, expiresAt")
-            .expression_attribute_names("#until", format!("{UNTIL}{recovery_id}"))
-            .expression_attribute_names("#from", format!("{FROM}{recovery_id}"))
-            .expression_attribute_values(":at", AttributeValue::S(at.to_string()))
+        let first = update("SET #from = if_not_exists(#from, :at) REMOVE expiresAt")
+            .condition_expression("attribute_not_exists(#until)")
+            .send()
+            .await;
+        match first {
+            Ok(_) => return Ok(()),
+            Err(e) if code(&e) == Some("ConditionalCheckFailedException") => {}
+            Err(e) => return Err(classify(&e, Call::Change, "dynamodb:UpdateItem of the fences")),
+        }
+        // It closed them once before, and had opened them: the time in between was open.
+        update("SET #earlier = #from, #ended = #until, #from = :at REMOVE #until, expiresAt")
+            .condition_expression("attribute_exists(#until)")
+            .expression_attribute_names("#earlier", format!("{FROM}{recovery_id} {at}"))
+            .expression_attribute_names("#ended", format!("{UNTIL}{recovery_id} {at}"))
             .send()
             .await
             .map_err(|e| classify(&e, Call::Change, "dynamodb:UpdateItem of the fences"))?;
@@ -57,14 +74,23 @@ impl FencePeriods for Records {
 
     /// IAM: `dynamodb:UpdateItem`.
     async fn end(&self, cluster: &str, recovery_id: &str, at: Timestamp) -> AwsResult<()> {
-        let expires = at.as_second().saturating_add(KEPT.as_secs());
-        self.client
-            .update_item()
-            .table_name(&self.table)
-            .key("id", key(cluster))
-            .update_expression("SET #until = :at, expiresAt = :expires")
+        let update = |expression: &str| {
+            self.client.update_item().table_name(&self.table).key("id", key(cluster)).update_expression(expression)
+        };
+        let ended = update("SET #until = :at")
             .expression_attribute_names("#until", format!("{UNTIL}{recovery_id}"))
             .expression_attribute_values(":at", AttributeValue::S(at.to_string()))
+            .return_values(ReturnValue::AllNew)
+            .send()
+            .await
+            .map_err(|e| classify(&e, Call::Change, "dynamodb:UpdateItem of the fences"))?;
+        let periods = ended.attributes.map(|item| read_periods(&item)).unwrap_or_default();
+        // One that nobody lifted stands on, whatever other recoveries did since.
+        if periods.iter().any(|period| period.until.is_none()) {
+            return Ok(());
+        }
+        let expires = at.as_second().saturating_add(KEPT.as_secs());
+        update("SET expiresAt = :expires")
             .expression_attribute_values(":expires", AttributeValue::N(expires.to_string()))
             .send()
             .await
@@ -95,9 +121,11 @@ fn read_periods(item: &HashMap<String, AttributeValue>) -> Vec<FencePeriod> {
     let mut found: Vec<FencePeriod> = item
         .keys()
         .filter_map(|name| {
-            let recovery = name.strip_prefix(FROM)?;
-            let until = time(&format!("{UNTIL}{recovery}"));
-            Some(FencePeriod { recovery: recovery.to_owned(), from: time(name)?, until })
+            let period = name.strip_prefix(FROM)?;
+            let until = time(&format!("{UNTIL}{period}"));
+            // An earlier period of a recovery has the moment after its id at which the next one began.
+            let recovery = period.split(' ').next().unwrap_or(period).to_owned();
+            Some(FencePeriod { recovery, from: time(name)?, until })
         })
         .collect();
     found.sort_by_key(|period| period.from);
@@ -116,6 +144,8 @@ mod tests {
             ("from#r-1", "2026-11-23T10:00:00Z"),
             ("until#r-1", "2026-11-23T10:05:00Z"),
             ("until#r-0", "2026-11-23T09:00:00Z"),
+            ("from#r-2 2026-11-23T12:00:00Z", "2026-11-23T11:00:00Z"),
+            ("until#r-2 2026-11-23T12:00:00Z", "2026-11-23T11:10:00Z"),
         ]
         .into_iter()
         .map(|(name, value)| (name.to_owned(), AttributeValue::S(value.to_owned())))
@@ -129,6 +159,7 @@ mod tests {
             read_periods(&item),
             [
                 period("r-1", "2026-11-23T10:00:00Z", Some("2026-11-23T10:05:00Z")),
+                period("r-2", "2026-11-23T11:00:00Z", Some("2026-11-23T11:10:00Z")),
                 period("r-2", "2026-11-23T12:00:00Z", None)
             ]
         );

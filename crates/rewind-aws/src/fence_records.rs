@@ -17,6 +17,7 @@ use aws_sdk_dynamodb::types::{AttributeValue, CancellationReason, ConditionCheck
 use jiff::Timestamp;
 use rewind_core::{ErrorName, StepError};
 use serde_json::Value;
+use std::collections::HashMap;
 
 /// The lease under which a cluster may be fenced.
 #[derive(Debug, Clone, Copy)]
@@ -119,9 +120,13 @@ impl FenceRecords for Records {
             .table_name(&self.table)
             .key("id", key(KINDS[0], recovery_id))
             .update_expression("SET #name = :value")
-            // The first record counts: only the attempt before any change saw the state to return to.
-            .condition_expression("attribute_not_exists(#name)")
-            .expression_attribute_names("#name", name)
+            // The first record counts: only the attempt before any change saw the state to return to. And the source of a recovery
+            // is fenced once: a function that outlived its state would fence it again, behind the undo.
+            .condition_expression(match is_raised_once(name) {
+                true => "attribute_not_exists(#name) AND attribute_not_exists(#lifted)",
+                false => "attribute_not_exists(#name)",
+            })
+            .set_expression_attribute_names(Some(names_of(name)))
             .expression_attribute_values(":value", AttributeValue::S(value.to_string()))
             .build();
         let (Ok(held), Ok(first)) = (held, first) else {
@@ -137,10 +142,9 @@ impl FenceRecords for Records {
         let Err(error) = sent else { return Ok(value.clone()) };
         match Refused::of(cancellation_reasons(&error)) {
             Some(Refused::NotHeld) => Err(not_held(lease)),
-            Some(Refused::Recorded) => self
-                .fence_record(recovery_id, name)
-                .await?
-                .ok_or_else(|| StepError::bug(format!("the record {name} is there and is not there"))),
+            Some(Refused::Recorded) => {
+                self.fence_record(recovery_id, name).await?.ok_or_else(|| lifted_already(recovery_id))
+            }
             Some(Refused::Busy) => Err(StepError::new(
                 ErrorName::Throttled,
                 "the table was busy with the lease or the record of the fence",
@@ -173,11 +177,13 @@ impl FenceRecords for Records {
                 .update_item()
                 .table_name(&self.table)
                 .key("id", key(kind, recovery_id))
-                .update_expression("SET #lifted = :at REMOVE #name")
+                // What it was lifted to stays to be found, in case somebody closes it once more.
+                .update_expression("SET #lifted = :at, #was = #name REMOVE #name")
                 // An update would create an item that is not there.
                 .condition_expression("attribute_exists(#name)")
                 .expression_attribute_names("#name", name)
                 .expression_attribute_names("#lifted", lifted(name))
+                .expression_attribute_names("#was", format!("{name}Was"))
                 .expression_attribute_values(":at", AttributeValue::S(at.to_string()))
                 .send()
                 .await;
@@ -250,6 +256,26 @@ fn cancellation_reasons<R>(error: &SdkError<TransactWriteItemsError, R>) -> &[Ca
         Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) => cancelled.cancellation_reasons(),
         _ => &[],
     }
+}
+
+/// True for the fence of the source. That of the restored cluster may be raised again by a second undo.
+fn is_raised_once(name: &str) -> bool {
+    name == "fence"
+}
+
+fn names_of(name: &str) -> HashMap<String, String> {
+    let mut names = HashMap::from([("#name".to_owned(), name.to_owned())]);
+    // DynamoDB refuses a name that no expression uses.
+    if is_raised_once(name) {
+        names.insert("#lifted".to_owned(), lifted(name));
+    }
+    names
+}
+
+fn lifted_already(recovery_id: &str) -> StepError {
+    StepError::new(ErrorName::LeaseHeld, format!("the fence of {recovery_id} was lifted already"))
+        .changed("nothing was fenced")
+        .advice("start another recovery, or resume this one: each has a fence of its own")
 }
 
 fn not_held(HeldLease { cluster, holder, .. }: HeldLease<'_>) -> StepError {

@@ -179,6 +179,7 @@ pub fn plan() -> Plan {
         check_timeout_seconds: 60,
         secret_arn: "arn:aws:secretsmanager:us-east-1:000000000000:secret:rds!cluster-orders".to_owned(),
         secret_moment: None,
+        check_secret_arn: None,
         approval: Approval::Required,
         approval_timeout_seconds: 3_600,
         fence_timeout_seconds: 900,

@@ -33,6 +33,7 @@ pub enum FindingCode {
     ConnectionSlots,
     LoginsStayOpen,
     SessionsStay,
+    CheckLogin,
     CheckRefused,
     CheckObjectMissing,
     CheckDatabase,
@@ -67,7 +68,7 @@ pub enum FindingCode {
 
 impl FindingCode {
     /// All codes, in the order of docs/preflight.md.
-    pub const ALL: [FindingCode; 42] = [
+    pub const ALL: [FindingCode; 43] = [
         Self::SecretMissing,
         Self::SecretDeleted,
         Self::SecretUnreadable,
@@ -80,6 +81,7 @@ impl FindingCode {
         Self::ConnectionSlots,
         Self::LoginsStayOpen,
         Self::SessionsStay,
+        Self::CheckLogin,
         Self::CheckRefused,
         Self::CheckObjectMissing,
         Self::CheckDatabase,
@@ -127,6 +129,7 @@ impl FindingCode {
             Self::ConnectionSlots => "connection-slots",
             Self::LoginsStayOpen => "logins-stay-open",
             Self::SessionsStay => "sessions-stay",
+            Self::CheckLogin => "check-login",
             Self::CheckRefused => "check-refused",
             Self::CheckObjectMissing => "check-object-missing",
             Self::CheckDatabase => "check-database",

@@ -31,6 +31,19 @@ pub const SAFETY_CLONE_OF_TAG: &str = "aurora-rewind:safety-clone-of";
 // RDS carries a managed master secret over to no restored cluster, and the next recovery of that cluster needs a login.
 pub const SECRET_TAG: &str = "aurora-rewind:secret";
 
+/// The beginning of the id of every recovery that an event or an alarm started.
+const OF_EVENT: &str = "event-";
+
+/// The id of the recovery that the event `id` starts.
+pub fn recovery_of_event(id: &str) -> String {
+    format!("{OF_EVENT}{id}")
+}
+
+/// True if an event or an alarm started the recovery `id`, so that nobody knows which person wanted it.
+pub fn is_of_event(id: &str) -> bool {
+    id.starts_with(OF_EVENT)
+}
+
 /// The most characters of a tag's value.
 const TAG_VALUE_MAX: usize = 256;
 

@@ -65,12 +65,16 @@ pub struct Plan {
     // A plan in the table may be older than this field.
     #[serde(default = "default_check_timeout")]
     pub check_timeout_seconds: u64,
-    /// The secret with the login for checks and the fence.
+    /// The secret with the login for the fence, and for the checks where they have none of their own.
     pub secret_arn: String,
     /// The moment whose version of the secret has the login, where that is known: the secret is rotated on with another cluster.
     // A plan in the table may be older than this field.
     #[serde(default)]
     pub secret_moment: Option<Timestamp>,
+    /// The secret with the login that the checks run with; none where they run with that of the fence.
+    // A plan in the table may be older than this field.
+    #[serde(default)]
+    pub check_secret_arn: Option<String>,
     /// Decides if a person is asked.
     pub approval: Approval,
     /// The time that the person has, in seconds.

@@ -32,6 +32,8 @@ pub struct Request {
     pub dns: Vec<RecordRequest>,
     /// The secret with the login for checks and the fence; by default the cluster's managed master secret.
     pub secret_arn: Option<String>,
+    /// The secret with the login that the checks run with; by default the deployment's, or the login of the fence.
+    pub check_secret_arn: Option<String>,
     /// Decides if a person is asked before traffic moves.
     pub approval: Approval,
     /// The consent to data that neither a person nor a check has seen.
@@ -130,7 +132,7 @@ pub struct RecordRequest {
 /// The longest TTL of a record that nobody has to accept.
 pub const TTL_ACCEPTED: SignedDuration = SignedDuration::from_mins(5);
 
-const FIELDS: [&str; 17] = [
+const FIELDS: [&str; 18] = [
     "cluster",
     "to",
     "strategy",
@@ -140,6 +142,7 @@ const FIELDS: [&str; 17] = [
     "checkTimeout",
     "dns",
     "secretArn",
+    "checkSecretArn",
     "approval",
     "unverified",
     "approvalTimeout",
@@ -268,14 +271,8 @@ impl Request {
         // The default changes something, so a mistyped value must be an error and never fall back to the default.
         let dry_run = fields.flag("dryRun");
         let resume = fields.text("resume");
-        let secret_arn = fields.text("secretArn");
-        // A name would do for Secrets Manager, but the roles are allowed ARNs, and a secret may be in another account.
-        if secret_arn.as_deref().is_some_and(|arn| !is_secret_arn(arn)) {
-            fields.problem(
-                "secretArn",
-                "write the secret's ARN, arn:aws:secretsmanager:<region>:<account>:secret:<name>",
-            );
-        }
+        let [secret_arn, check_secret_arn] =
+            ["secretArn", "checkSecretArn"].map(|field| read_secret(&mut fields, field));
         let checks = fields.list("checks", read_check);
         let check_timeout = fields.duration(
             "checkTimeout",
@@ -306,6 +303,7 @@ impl Request {
                 check_timeout,
                 dns,
                 secret_arn,
+                check_secret_arn,
                 approval,
                 unverified,
                 approval_timeout,
@@ -342,6 +340,15 @@ fn check_time_for_all(fields: &mut Fields<'_>, checks: usize, each: SignedDurati
 fn largest(input: &Value) -> &str {
     let fields = input.as_object().into_iter().flatten();
     fields.max_by_key(|(_, value)| value.to_string().len()).map_or("", |(name, _)| name.as_str())
+}
+
+fn read_secret(fields: &mut Fields<'_>, field: &str) -> Option<String> {
+    let arn = fields.text(field);
+    // A name would do for Secrets Manager, but the roles are allowed ARNs, and a secret may be in another account.
+    if arn.as_deref().is_some_and(|arn| !is_secret_arn(arn)) {
+        fields.problem(field, "write the secret's ARN, arn:aws:secretsmanager:<region>:<account>:secret:<name>");
+    }
+    arn
 }
 
 fn is_secret_arn(arn: &str) -> bool {
@@ -481,6 +488,7 @@ mod tests {
                 "`dns[0].acceptTtl` is 3600: write it as text",
             ),
             ("secretArn", json!("my-secret"), "write the secret's ARN"),
+            ("checkSecretArn", json!("my-secret"), "`checkSecretArn` is \"my-secret\": write the secret's ARN"),
             ("approval", json!("maybe"), "write required or none"),
             ("approvalTimeout", json!("1440"), "1440 seconds would be \"24m\", 1440 minutes \"1d\""),
             ("approvalTimeout", json!("2d"), "it goes from 1s to 1d"),

@@ -101,6 +101,8 @@ pub const CHECK_ON_SOURCE: Duration = seconds(15);
 pub const CHECKING: Duration = seconds(720);
 /// A check's wait for a lock.
 pub const CHECK_LOCK: Duration = seconds(5);
+/// Logging in to a reader of the source, however many there are: then its writer is asked.
+pub const READERS: Duration = seconds(10);
 /// Counting one table.
 pub const COUNT: Duration = seconds(20);
 /// Counting all tables. A table that is left then is reported as not counted.
@@ -125,6 +127,9 @@ pub const PREFLIGHT_FACTS: Duration = seconds(30);
 
 /// Reading where the writes of the restored cluster stand, before the outage begins. Unread, nobody goes back by itself.
 pub const WRITE_POSITION: Duration = seconds(5);
+/// A change whose answer was lost, until RDS names it: it does so with the answer to the call, and may answer a read from a moment
+/// before.
+pub const CHANGE_IS_NAMED: Duration = seconds(5);
 /// A change of security groups, until it is in force.
 pub const FENCE_GROUPS: Duration = seconds(60);
 /// Waiting for a free connection of a server that has none left, with the network closed.
@@ -139,8 +144,9 @@ pub const FENCE_READERS: Duration = seconds(20);
 pub const FENCE_READER: Duration = seconds(12);
 /// Ending the sessions there: a part of [`FENCE_READER`].
 pub const FENCE_READER_SESSIONS: Duration = seconds(4);
-/// The time for sessions of the fence's own login to end when a fence in place is inspected again.
-pub const FENCE_INSPECTION: Duration = seconds(10);
+/// The time for sessions of our own user to end, where nobody may be connected: of a function that was killed, or of one that looks
+/// at the same moment.
+pub const OWN_SESSIONS_END: Duration = seconds(10);
 /// The pause between two reads of the sessions.
 pub const FENCE_POLL: Duration = milliseconds(50);
 /// The pause before a statement is repeated that another session's lock has stopped.

@@ -41,7 +41,7 @@ async fn query_one_on<C: QueryOperations>(
 /// The denial to a query that calls `functions`.
 pub(crate) fn calls_what_it_may_not(functions: &[String]) -> String {
     format!(
-        "it calls {}: a check runs as a user that may do nearly everything, so it may call only functions that act on nothing, and \
+        "it calls {}: a check may call only functions that act on nothing, for its login may often do more than read, and \
          those that the deployment names (parameter CheckFunctions)",
         functions.join(", ")
     )
@@ -66,7 +66,7 @@ async fn value_of<C: QueryOperations>(
         return Ok(Err(denial));
     }
     // One row is kept and all are counted: a check without a LIMIT must not fill the function's memory.
-    let result = connection.query(sql, 1, limits.statement).await?;
+    let result = connection.query_examined(sql, 1, limits.statement).await?;
     Ok(match (result.total, result.rows.into_iter().next().and_then(|row| row.into_iter().next())) {
         (0, _) => Err("it answered no row".to_owned()),
         (1, Some(value)) => Ok(value),

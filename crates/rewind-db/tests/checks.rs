@@ -84,8 +84,8 @@ async fn what_is_no_single_value_is_a_failed_check_that_reports_it() {
         ("SELEC 1", "syntax error"),
         ("", "no column"),
         ("-- nothing", "no column"),
-        ("SELECT $1", "no parameter $1"),
-        ("SELECT $1::int", "no parameter $1"),
+        ("SELECT $1", "wrong number of parameters"),
+        ("SELECT $1::int", "wrong number of parameters"),
         ("SELECT 1/0", "division by zero"),
     ] {
         let result = ask_one(&server, sql, "1").await;
@@ -255,7 +255,7 @@ async fn checks_run_side_by_side_on_the_rewound_data_and_a_few_at_a_time_on_the_
     let (here, there) = (restored.master().await, source.master().await);
     // How many of them run at that moment, half a second after it began.
     let nap = "SELECT (SELECT count(*) FROM pg_stat_activity WHERE state = 'active' \
-               AND query LIKE '%pg_sleep(0.5)%' AND length(s::text) >= 0) FROM pg_sleep(0.5) s";
+               AND query = 'EXECUTE rewind_check' AND length(s::text) >= 0) FROM pg_sleep(0.5) s";
     let checks: Vec<Check> = (0..8).map(|_| check(nap, "8")).collect();
     let findings = run_checks(&here, Some(&there), &checks, &CheckLimits::default()).await.unwrap();
     let most = |values: Vec<Option<&str>>| {

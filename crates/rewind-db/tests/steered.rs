@@ -210,3 +210,99 @@ async fn what_only_reads_may_be_asked_whatever_was_planted_beside_it() {
         assert!(result.found.is_some(), "{sql}: {result}");
     }
 }
+
+/// A partitioned table of `app`, which the check reads, and a part with a constraint that acts, which is not attached yet.
+const UNATTACHED: &str = "
+    CREATE TABLE wholly (id int) PARTITION BY RANGE (id);
+    CREATE TABLE first_part PARTITION OF wholly FOR VALUES FROM (1) TO (9);
+    CREATE FUNCTION act_as_master(text) RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN
+      IF current_user = 'postgres' THEN PERFORM public.act(); END IF; RETURN true; END $$;
+    CREATE TABLE acting_part (id int NOT NULL, CHECK (act_as_master('x')));
+    GRANT SELECT ON wholly TO postgres;
+";
+
+const ATTACH: &str = "ALTER TABLE wholly ATTACH PARTITION acting_part FOR VALUES FROM (9) TO (20)";
+
+async fn application(server: &Postgres) -> Client {
+    let (client, connection) = server.client("app", "shop").connect(tokio_postgres::NoTls).await.unwrap();
+    tokio::spawn(connection);
+    client
+}
+
+/// Counts the sessions of the product in which a check sleeps.
+const SLEEPS: &str = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND usename = 'postgres'";
+
+/// Waits until a session of the product waits for a lock.
+async fn await_blocked(server: &Postgres) {
+    const BLOCKED: &str =
+        "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND usename = 'postgres'";
+    for _ in 0..200 {
+        if server.sql("postgres", BLOCKED) != "0" {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    panic!("no check waits for a lock");
+}
+
+#[tokio::test]
+async fn a_part_that_is_attached_while_a_check_is_examined_is_examined_too() {
+    let postgres = attacked();
+    postgres.sql("shop", &format!("SET ROLE app; SET search_path = public; {UNATTACHED}"));
+    let (canary, app) = (canary(&postgres).await, application(&postgres).await);
+    let server = postgres.master().await;
+    // The check is held where the first statement of its transaction is over, and nothing of the table was read.
+    app.batch_execute("BEGIN; LOCK TABLE orders").await.unwrap();
+    let check = tokio::spawn(async move { ask_one(&server, "SELECT count(*) FROM wholly, orders").await });
+    await_blocked(&postgres).await;
+    application(&postgres).await.batch_execute(ATTACH).await.unwrap();
+    // Attaching evaluates the constraint as well, as `app`.
+    canary.batch_execute("SELECT 1").await.unwrap();
+    app.batch_execute("COMMIT").await.unwrap();
+    let result = check.await.unwrap();
+    assert!(result.note.clone().unwrap_or_default().contains("public.act_as_master"), "{result}");
+    canary.batch_execute("SELECT 1").await.unwrap_or_else(|_| panic!("the canary is gone: {result}"));
+}
+
+#[tokio::test]
+async fn a_function_that_fits_better_and_is_planted_while_a_check_is_examined_is_not_found() {
+    let postgres = attacked();
+    let (canary, app) = (canary(&postgres).await, application(&postgres).await);
+    let server = postgres.master().await;
+    // Only the examination reads it, after the statement was prepared.
+    let in_the_way = "BEGIN; LOCK TABLE pg_partitioned_table; PREPARE TRANSACTION 'in the way'";
+    postgres.sql("shop", in_the_way);
+    let check = tokio::spawn(async move { ask_one(&server, "SELECT max(length(word::varchar)) FROM orders").await });
+    await_blocked(&postgres).await;
+    app.batch_execute(
+        "CREATE FUNCTION length(varchar) RETURNS int LANGUAGE plpgsql AS 'BEGIN PERFORM public.act(); RETURN 99; END'",
+    )
+    .await
+    .unwrap();
+    postgres.sql("shop", "ROLLBACK PREPARED 'in the way'");
+    let result = check.await.unwrap();
+    assert_eq!(result.found.as_deref(), Some("6"), "{result}");
+    canary.batch_execute("SELECT 1").await.unwrap_or_else(|_| panic!("the canary is gone: {result}"));
+}
+
+#[tokio::test]
+async fn nothing_is_attached_while_a_check_runs_whose_login_may_lock_the_table() {
+    let postgres = attacked();
+    postgres.sql(
+        "shop",
+        &format!("SET ROLE app; SET search_path = public; {UNATTACHED} GRANT UPDATE ON wholly TO postgres"),
+    );
+    let (app, other) = (application(&postgres).await, application(&postgres).await);
+    let server = postgres.master().await;
+    let check = tokio::spawn(async move { ask_one(&server, "SELECT count(*) FROM wholly, pg_sleep(3)").await });
+    while postgres.sql("postgres", SLEEPS) == "0" {
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    // Clients go on reading and writing.
+    other.batch_execute("INSERT INTO wholly VALUES (1); UPDATE wholly SET id = 2; SELECT * FROM wholly").await.unwrap();
+    let refused = app.batch_execute(&format!("SET lock_timeout = '200ms'; {ATTACH}")).await.unwrap_err();
+    assert_eq!(refused.code(), Some(&tokio_postgres::error::SqlState::LOCK_NOT_AVAILABLE), "{refused}");
+    let result = check.await.unwrap();
+    assert_eq!(result.found.as_deref(), Some("0"), "{result}");
+    app.batch_execute(ATTACH).await.unwrap();
+}

@@ -36,9 +36,12 @@ pub struct RequestOptions {
     /// A record to move: ZONE:NAME, or ZONE:NAME:reader for one of the reader endpoint
     #[arg(long, value_name = "RECORD")]
     pub dns: Vec<String>,
-    /// The secret with the login for checks and the fence; otherwise the cluster's managed master secret
+    /// The secret with the login for the fence, and for checks without one of their own; otherwise the cluster's managed master secret
     #[arg(long, value_name = "ARN")]
     pub secret: Option<String>,
+    /// The secret with the login that the checks run with: rights to read and no more
+    #[arg(long, value_name = "ARN")]
+    pub check_secret: Option<String>,
     /// Ask a person before traffic moves: required or none
     #[arg(long, value_name = "APPROVAL")]
     pub approval: Option<String>,
@@ -89,6 +92,7 @@ impl RequestOptions {
         put(&mut request, "inPlace", &self.in_place.then(|| "allowed".to_owned()));
         put(&mut request, "newCluster", &self.new_cluster);
         put(&mut request, "secretArn", &self.secret);
+        put(&mut request, "checkSecretArn", &self.check_secret);
         put(&mut request, "approval", &self.approval);
         // As above: without the flag the decision of the file stands.
         put(&mut request, "unverified", &self.unverified.then(|| "accepted".to_owned()));
@@ -271,6 +275,8 @@ mod tests {
             "Z1:ro.example.com:reader",
             "--secret",
             "arn:aws:secretsmanager:eu-west-1:1:secret:x",
+            "--check-secret",
+            "arn:aws:secretsmanager:eu-west-1:1:secret:reader",
             "--approval",
             "none",
             "--unverified",
@@ -297,7 +303,8 @@ mod tests {
                 { "hostedZoneId": "Z1", "name": "db.example.com" },
                 { "hostedZoneId": "Z1", "name": "ro.example.com", "endpoint": "reader" },
             ],
-            "secretArn": "arn:aws:secretsmanager:eu-west-1:1:secret:x", "approval": "none",
+            "secretArn": "arn:aws:secretsmanager:eu-west-1:1:secret:x",
+            "checkSecretArn": "arn:aws:secretsmanager:eu-west-1:1:secret:reader", "approval": "none",
             "unverified": "accepted", "approvalTimeout": "2h", "checkTimeout": "5m", "fenceTimeout": "5m", "keepSource": "3d",
             "keepRestored": "2d", "dryRun": false,
         });

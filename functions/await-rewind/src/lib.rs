@@ -369,13 +369,18 @@ fn is_up(instance: &Instance) -> bool {
 
 /// Refuses states that people end, and in which the restored data is there: a failed restore would be deleted.
 fn refuse_unusable(name: &str, status: &str) -> Result<(), StepError> {
-    let is_unusable = ["stopping", "stopped", "storage-full"].contains(&status) || status.starts_with("inaccessible-");
+    let is_unusable = ["stopping", "stopped", "storage-full"].contains(&status)
+        || status.starts_with("inaccessible-")
+        || status.starts_with("incompatible-");
     if !is_unusable {
         return Ok(());
     }
     Err(StepError::new(ErrorName::ClusterNotReady, format!("{name} is {status}"))
         .changed("the source was not touched")
-        .advice("end that state (a stopped cluster: `aws rds start-db-cluster`), and go on with what is restored"))
+        .advice(
+            "end that state (a stopped cluster: `aws rds start-db-cluster`; `incompatible-`: its events name the parameter, option or \
+             network to mend), and go on with what is restored",
+        ))
 }
 
 /// Refuses states that never become `available` by themselves.

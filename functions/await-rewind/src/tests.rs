@@ -53,7 +53,7 @@ async fn a_wait_that_takes_long_is_handed_back_within_the_budget() {
 #[tokio::test]
 async fn a_cluster_that_failed_or_vanished_is_not_waited_for() {
     // None of these states ends by itself, and waiting would only delay the message.
-    for status in ["failed", "restore-error", "incompatible-parameters"] {
+    for status in ["failed", "restore-error", "creation-failed"] {
         let rds = rds_with_restored();
         rds.edit("orders-r", |cluster| cluster.status = status.to_owned());
         assert_eq!(wait(&rds, WaitFor::Cluster).await.unwrap_err().name, ErrorName::RewindFailed, "{status}");
@@ -64,7 +64,9 @@ async fn a_cluster_that_failed_or_vanished_is_not_waited_for() {
 #[tokio::test]
 async fn a_restored_cluster_that_somebody_stopped_is_not_called_failed() {
     // RewindFailed deletes the restored cluster, and with it the hours that it took.
-    for status in ["stopping", "stopped", "storage-full", "inaccessible-encryption-credentials"] {
+    for status in
+        ["stopping", "stopped", "storage-full", "inaccessible-encryption-credentials", "incompatible-parameters"]
+    {
         let rds = rds_with_restored();
         rds.edit("orders-r", |cluster| cluster.status = status.to_owned());
         assert_eq!(wait(&rds, WaitFor::Cluster).await.unwrap_err().name, ErrorName::ClusterNotReady, "{status}");

@@ -43,6 +43,6 @@ impl<C: ReadClusters, S: Logins, K: Clock> ReadSessions for Databases<C, S, K> {
             Kind::SafetyClone => cluster.created.unwrap_or(now),
             Kind::Restored => restored_moment(cluster, plan.target),
         };
-        self.access.sessions(&kept.recovery_id, (cluster, instances), plan, moment).await
+        self.access.sessions(&kept.recovery_id, (cluster, instances), plan, moment, &self.clock).await
     }
 }

@@ -406,8 +406,11 @@ async fn stays(world: &World, message: &str) {
 async fn whoever_is_on_it_or_opened_it_again_keeps_it() {
     let one = |text: &str| vec![text.to_owned()];
     let cases = [
-        (Ok(Inspection { sessions: one("app in shop (process 7)"), open: Vec::new() }), "in use: app in shop"),
-        (Ok(Inspection { sessions: Vec::new(), open: one("the database shop takes connections") }), "no longer fenced"),
+        (Ok(Inspection { sessions: one("app in shop (process 7)"), ..Inspection::default() }), "in use: app in shop"),
+        (
+            Ok(Inspection { open: one("the database shop takes connections"), ..Inspection::default() }),
+            "no longer fenced",
+        ),
         (Err(StepError::new(ErrorName::Unavailable, "no connection")), "could not be seen: no connection"),
     ];
     for (inside, message) in cases {
@@ -432,7 +435,7 @@ async fn an_instance_that_was_added_since_keeps_it() {
 async fn a_safety_clone_is_kept_while_people_read_it() {
     // People open the safety clone to read from it, so an open login is no sign that somebody needs it for traffic.
     let open = vec!["the account app is not locked".to_owned()];
-    let world = World { inside: Ok(Inspection { sessions: Vec::new(), open }), ..World::safety_clone() };
+    let world = World { inside: Ok(Inspection { open, ..Inspection::default() }), ..World::safety_clone() };
     assert_eq!(world.why(&clone_of_it()).await, [""; 0]);
     type Edit = fn(&mut Cluster);
     let cases: [(&str, Edit); 3] = [
@@ -565,7 +568,7 @@ async fn a_restored_cluster_that_somebody_needs_stays() {
             w.records.as_mut().unwrap().why.push("the CNAME record old.example.com points at it".to_owned());
         }),
         ("in use: app", |w| {
-            w.inside = Ok(Inspection { sessions: vec!["app in shop".to_owned()], open: Vec::new() });
+            w.inside = Ok(Inspection { sessions: vec!["app in shop".to_owned()], ..Inspection::default() });
         }),
     ];
     for (message, edit) in cases {

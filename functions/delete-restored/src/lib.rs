@@ -3,7 +3,8 @@
 //! recovery and delete what bears it. It tags no cluster and no instance, and never deletes what has no tag of its recovery.
 
 use rewind_aws::rds::{
-    ChangeInstances, DeleteClusters, Deletion, Instance, ModifyClusters, ReadClusters, RetireClusters, delete_created,
+    ChangeInstances, DeleteClusters, Deletion, Instance, ModifyClusters, ReadClusters, ReadSnapshots, RetireClusters,
+    delete_created,
 };
 use rewind_core::names::RECOVERY_TAG;
 use rewind_core::{ErrorName, Plan, Recovery, StepError};
@@ -18,6 +19,7 @@ pub const ACTIONS: &[&str] = &[
     "rds:DeleteDBCluster",
     "rds:DeleteDBInstance",
     "rds:CreateDBClusterSnapshot",
+    "rds:DescribeDBClusterSnapshots",
     "rds:AddTagsToResource",
 ];
 
@@ -51,7 +53,7 @@ pub enum Part {
 
 impl<C> Step for DeleteRestored<C>
 where
-    C: ReadClusters + ModifyClusters + DeleteClusters + RetireClusters + ChangeInstances,
+    C: ReadClusters + ModifyClusters + DeleteClusters + RetireClusters + ReadSnapshots + ChangeInstances,
 {
     type Input = Input;
     type Output = Undone;
@@ -71,7 +73,7 @@ where
 
 impl<C> DeleteRestored<C>
 where
-    C: ReadClusters + ModifyClusters + DeleteClusters + RetireClusters + ChangeInstances,
+    C: ReadClusters + ModifyClusters + DeleteClusters + RetireClusters + ReadSnapshots + ChangeInstances,
 {
     async fn cluster(&self, recovery: &Recovery, plan: &Plan) -> Result<Undone, StepError> {
         let (what, name) = (plan.created_cluster(), &plan.new_cluster);

@@ -77,6 +77,36 @@ async fn an_adopted_cluster_is_deleted_into_a_snapshot() {
 }
 
 #[tokio::test]
+async fn a_restored_cluster_that_was_there_for_people_is_deleted_into_a_snapshot() {
+    // They may have written to it while they were asked.
+    for (status, kept) in
+        [("available", vec!["orders-r-final-operation-001"]), ("creating", vec![]), ("failed", vec![])]
+    {
+        let rds = rds_with_restored();
+        rds.edit("orders-r", |cluster| {
+            cluster.status = status.to_owned();
+            cluster.deletion_protection = false;
+        });
+        let undone = step(&rds).undo(input(Part::Cluster)).await.unwrap();
+        let snapshots: Vec<String> = rds.all_snapshots().into_iter().map(|snapshot| snapshot.name).collect();
+        assert_eq!(snapshots, kept, "{status}: {undone:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_second_run_names_the_snapshot_of_the_first_and_no_other() {
+    for (snapshot, told) in [(true, "into the snapshot orders-r-final-operation-001"), (false, "is being deleted")] {
+        let rds = rds_with_restored();
+        rds.edit("orders-r", |cluster| cluster.status = "deleting".to_owned());
+        if snapshot {
+            rds.add_snapshot("orders-r-final-operation-001", "orders-r");
+        }
+        let undone = step(&rds).undo(input(Part::Cluster)).await.unwrap();
+        assert!(undone.what.len() == 1 && undone.what[0].ends_with(told), "{undone:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_cluster_of_another_recovery_or_of_nobody_stays() {
     for tags in [vec![], vec![(RECOVERY_TAG.to_owned(), "another".to_owned())]] {
         let rds = with(vec![of_recovery("orders-r-1", &recovery().id)]);

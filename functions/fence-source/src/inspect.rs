@@ -6,7 +6,7 @@ use rewind_aws::fence_records::FenceRecords;
 use rewind_aws::rds::{Cluster, ModifyClusters, ReadClusters};
 use rewind_aws::secrets::Logins;
 use rewind_core::{Clock, ErrorName, Polling, StepError, timeouts};
-use rewind_db::{OtherSession, Session, other_sessions};
+use rewind_db::{OtherSession, other_sessions};
 
 impl<C, S, R, K> FenceSource<C, S, R, K>
 where
@@ -23,14 +23,7 @@ where
         cluster: &Cluster,
     ) -> Result<Output, StepError> {
         self.refuse_changed(cluster)?;
-        let (_, session) = self.log_in(input, fenced_cluster, cluster).await?;
-        let inspected = async {
-            refuse_writers(&cluster.name, &session).await?;
-            self.refuse_sessions(&cluster.name, &session).await
-        }
-        .await;
-        session.close().await;
-        inspected?;
+        self.refuse_sessions(input, fenced_cluster, cluster).await?;
         // Read again: whoever opened it while the sessions were read may be connecting now.
         self.refuse_changed(&self.access.cluster(&cluster.name).await?)?;
         let did = format!("only {} admitted, and nobody is connected", self.fence_groups.join(", "));
@@ -72,18 +65,33 @@ where
         Ok(())
     }
 
-    /// Refuses a server that somebody is connected to.
-    async fn refuse_sessions(&self, cluster: &str, session: &Session) -> Result<(), StepError> {
+    /// Refuses a server that somebody is connected to, or that a session on a reader can write to.
+    async fn refuse_sessions(
+        &self,
+        input: &Input,
+        fenced_cluster: &FencedCluster,
+        cluster: &Cluster,
+    ) -> Result<(), StepError> {
         let is_client = |other: &OtherSession| !other.own_user;
         let decided = |others: &Vec<OtherSession>| others.is_empty() || others.iter().any(is_client);
         // Those of the fence's own user may be of a function of ours that was killed: the server notices that a little later.
-        let read = || other_sessions(session);
-        let others = Polling::default().until(&self.clock, timeouts::FENCE_INSPECTION, read, decided).await?;
+        // A session for each read: two inspections at once would each wait for the other's to end.
+        let read = async || {
+            let (_, session) = self.log_in(input, fenced_cluster, cluster).await?;
+            let read = async {
+                refuse_writers(&cluster.name, &session).await?;
+                other_sessions(&session).await
+            }
+            .await;
+            session.close().await;
+            read
+        };
+        let others = Polling::default().until(&self.clock, timeouts::OWN_SESSIONS_END, read, decided).await?;
         if others.is_empty() {
             return Ok(());
         }
         let named: Vec<String> = others.iter().take(10).map(ToString::to_string).collect();
-        Err(broken(cluster, &format!("{} sessions are there: {}", others.len(), named.join(", "))))
+        Err(broken(&cluster.name, &format!("{} sessions are there: {}", others.len(), named.join(", "))))
     }
 }
 

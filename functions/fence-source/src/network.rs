@@ -31,6 +31,20 @@ where
         Ok(vec![format!("security groups of {} restored to {}", cluster.name, recorded.join(", "))])
     }
 
+    /// Returns if a change whose answer was lost is to be seen; otherwise it was not made, and the step is repeated.
+    async fn settle(&self, error: StepError, cluster: &str, groups: &[String]) -> Result<(), StepError> {
+        if error.name != ErrorName::OutcomeUnknown {
+            return Err(error);
+        }
+        let read = || self.access.cluster(cluster);
+        let is_named = |now: &Cluster| now.has_groups(groups);
+        let now = Polling::default().until(&self.clock, timeouts::CHANGE_IS_NAMED, read, is_named).await?;
+        if is_named(&now) {
+            return Ok(());
+        }
+        Err(StepError::new(ErrorName::Unavailable, format!("the groups of {cluster} were not changed: {error}")))
+    }
+
     /// Gives the cluster these groups and waits until they are in force; returns whether it had others.
     async fn change_groups(&self, cluster: &Cluster, groups: &[String]) -> Result<bool, StepError> {
         let had_others = !cluster.has_groups(groups);
@@ -40,10 +54,9 @@ where
         }
         if had_others {
             let change = ClusterChange { security_groups: Some(groups.to_vec()), ..ClusterChange::default() };
-            match self.access.clusters.modify(&cluster.name, &change).await {
-                // A lost response is settled below, by what the cluster has.
-                Err(error) if error.name != ErrorName::OutcomeUnknown => return Err(error),
-                _ => {}
+            let sent = self.access.clusters.modify(&cluster.name, &change).await;
+            if let Err(error) = sent {
+                self.settle(error, &cluster.name, groups).await?;
             }
         }
         // Named is not in force: a group that is still `adding` stops nobody.

@@ -10,6 +10,7 @@ use rewind_aws::fixtures::{
 use rewind_aws::rds::fake::{FakeRds, Lose};
 use rewind_aws::rds::{Instance, Member};
 use rewind_aws::secrets::Login;
+use rewind_core::timeouts;
 use rewind_db::fence::Verification;
 use rewind_db::{Network, Settings};
 use std::sync::{Arc, Mutex};
@@ -76,8 +77,13 @@ async fn a_lost_answer_is_settled_by_the_groups_that_the_cluster_has() {
     assert!(step(&rds, &["sg-fence"]).close_network(&source()).await.unwrap().is_some());
     let lost = rewind_aws::fixtures::rds();
     lost.lose(0, Lose::Call);
-    let error = step(&lost, &["sg-fence"]).close_network(&source()).await.unwrap_err();
+    let step = step(&lost, &["sg-fence"]);
+    let began = step.clock.now();
+    let error = step.close_network(&source()).await.unwrap_err();
     assert_eq!(error.name, ErrorName::Unavailable);
+    // Clients wait inside the outage: not as long as for groups that are being changed.
+    let waited = Duration::try_from(step.clock.now().duration_since(began)).unwrap();
+    assert!(waited <= timeouts::CHANGE_IS_NAMED + timeouts::POLL_SHORTEST, "{waited:?}");
 }
 
 #[tokio::test]
@@ -184,6 +190,26 @@ async fn a_fence_that_was_lifted_leaves_no_record_for_the_next_one_to_return_to(
         assert_eq!(now().security_groups, groups);
         assert_eq!(step.records.get("fenceRestored"), None);
     }
+}
+
+#[tokio::test]
+async fn a_run_that_outlived_its_state_does_not_fence_again_behind_the_undo() {
+    let rds = rds();
+    let step = step(&rds, &["sg-fence"]);
+    let input = || Input {
+        recovery: recovery(),
+        plan: plan(),
+        fence: FencedSide::Source,
+        restored: None,
+        writes: None,
+        holder: None,
+    };
+    let fenced_cluster = step.cluster_to_fence(&input()).unwrap();
+    step.record(&input(), &fenced_cluster, &source(), &LoginState::default()).await.unwrap();
+    step.undo(input()).await.unwrap();
+    // The lease is held until the recovery has ended, so that alone would let it in.
+    let error = step.record(&input(), &fenced_cluster, &source(), &LoginState::default()).await.unwrap_err();
+    assert!(error.to_string().contains("was lifted already") && rds.changes().is_empty(), "{error}");
 }
 
 #[tokio::test]

@@ -16,12 +16,13 @@ use rewind_aws::fixtures::{ManualClock, STARTED, mysql_source, plan, recovery, r
 use rewind_aws::rds::fake::FakeRds;
 use rewind_aws::rds::{Cluster, Instance, Member};
 use rewind_aws::secrets::{Login, Logins};
-use rewind_core::{ErrorName, Restored, StepError};
+use rewind_core::{ErrorName, Restored, StepError, timeouts};
 use rewind_db::{Network, Session, Settings, server_identity};
 use rewind_lambda::Step;
 use serde_json::json;
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::net::{Ipv4Addr, TcpListener};
+use std::time::{Duration, Instant};
 use support::mariadb::{APP_PASSWORD, MASTER_PASSWORD, MariaDb};
 use support::{credential, network};
 
@@ -38,7 +39,7 @@ impl Logins for Secrets {
     }
 }
 
-/// A cluster `orders` on a server of its own, with a reader where one is given.
+/// A cluster `orders` on a server of its own, with a reader at each of the addresses that are given.
 struct World {
     server: MariaDb,
     rds: FakeRds,
@@ -47,20 +48,23 @@ struct World {
 }
 
 impl World {
-    fn of(server: MariaDb, reader: Option<&str>) -> Self {
-        let member = |name: &str, writer| Member { instance: name.to_owned(), writer };
+    fn of(server: MariaDb, readers: &[&str]) -> Self {
+        let member = |name: String, writer| Member { instance: name, writer };
+        let name = |reader: usize| format!("orders-{}", reader + 2);
         let cluster = Cluster {
             endpoint: Some(server.address.to_string()),
             port: Some(i32::from(server.port)),
-            members: vec![member("orders-1", true), member("orders-2", false)],
+            members: [member("orders-1".to_owned(), true)]
+                .into_iter()
+                .chain((0..readers.len().max(1)).map(|reader| member(name(reader), false)))
+                .collect(),
             ..mysql_source()
         };
-        let reader = reader.map(|address| {
-            let reader =
-                Instance { name: "orders-2".to_owned(), endpoint: Some(address.to_owned()), ..Instance::default() };
-            ("orders".to_owned(), reader)
+        let instances = readers.iter().enumerate().map(|(reader, address)| {
+            let endpoint = Some((*address).to_owned());
+            ("orders".to_owned(), Instance { name: name(reader), endpoint, ..Instance::default() })
         });
-        let rds = FakeRds::with(vec![cluster], reader.into_iter().collect());
+        let rds = FakeRds::with(vec![cluster], instances.collect());
         Self { server, rds, secrets: Secrets::default(), records: FakeFenceRecords::default() }
     }
 
@@ -100,7 +104,7 @@ async fn a_server_without_a_free_connection_is_closed_by_its_network_and_entered
         held.push(session);
     }
     assert!(held.len() >= 9, "{}", held.len());
-    let world = World::of(server, None);
+    let world = World::of(server, &[]);
     let rds = world.rds.clone();
     let holders = async {
         let mut polls = 0;
@@ -131,7 +135,7 @@ async fn a_server_on_which_no_connection_comes_free_is_an_error_and_its_network_
     while let Some(session) = app(&server).await {
         held.push(session);
     }
-    let world = World::of(server, None);
+    let world = World::of(server, &[]);
     let error = world.fence(FencedSide::Source).await.unwrap_err();
     assert_eq!(error.name, ErrorName::Unavailable);
     assert!(error.to_string().contains("no connection of orders came free"), "{error}");
@@ -144,7 +148,7 @@ async fn a_server_on_which_no_connection_comes_free_is_an_error_and_its_network_
 async fn readers_that_forward_writes_are_emptied_before_the_writer_and_a_failure_of_theirs_is_the_fences() {
     let server = MariaDb::start().with_application();
     // The same port on another address, where nobody answers.
-    let world = World::of(server, Some("127.0.0.99"));
+    let mut world = World::of(server, &["127.0.0.99"]);
     world.rds.edit("orders", |cluster| cluster.write_forwarding = Some("enabled".to_owned()));
     let session = app(&world.server).await.unwrap();
     let error = world.fence(FencedSide::Source).await.unwrap_err();
@@ -158,7 +162,8 @@ async fn readers_that_forward_writes_are_emptied_before_the_writer_and_a_failure
     world.step().undo(input(FencedSide::Source)).await.unwrap();
     assert!(app(&world.server).await.is_some());
 
-    // Without it a reader can write nothing, and is told of.
+    // Without it a reader can write nothing, and is told of. In another recovery: each fences its source once.
+    world.records = FakeFenceRecords::default();
     world.rds.edit("orders", |cluster| cluster.write_forwarding = None);
     let output = world.fence(FencedSide::Source).await.unwrap();
     assert!(
@@ -167,9 +172,34 @@ async fn readers_that_forward_writes_are_emptied_before_the_writer_and_a_failure
     );
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn fifteen_readers_are_emptied_side_by_side() {
+    let server = MariaDb::start_with(&["--max-connections=700"], None).with_application();
+    let mut held = Vec::new();
+    for _ in 0..500 {
+        held.push(app(&server).await.unwrap());
+    }
+    // One answers, and fourteen accept connections and never speak.
+    let silent = TcpListener::bind((Ipv4Addr::new(127, 0, 0, 98), server.port)).unwrap();
+    let address = server.address.to_string();
+    let mut readers = vec!["127.0.0.98"; 14];
+    readers.push(&address);
+    let world = World::of(server, &readers);
+    let began = Instant::now();
+    let output = world.fence(FencedSide::Source).await.unwrap();
+    let took = began.elapsed();
+    drop(silent);
+    println!("500 sessions and 15 readers: {took:?}, {} sessions ended", output.sessions_ended);
+    assert!(output.sessions_ended >= 500, "{}", output.sessions_ended);
+    let readers = output.layers.iter().find(|layer| layer.did.contains("reader")).unwrap();
+    assert_eq!(readers.did.matches("may still have some").count(), 14, "{readers:?}");
+    // One after the other, those that do not speak would take fourteen times as long as one may.
+    assert!(took < 2 * timeouts::FENCE_READER, "{took:?}");
+}
+
 #[tokio::test]
 async fn a_restored_cluster_is_entered_with_its_own_managed_secret_and_with_the_plans_where_that_cannot_be_read() {
-    let mut world = World::of(MariaDb::start().with_application(), None);
+    let mut world = World::of(MariaDb::start().with_application(), &[]);
     world.rds.edit("orders", |cluster| cluster.master_secret = Some(OWN.to_owned()));
     // Somebody turned on the managed password after the recovery: the password of the source's secret is over.
     world.secrets.0.insert(plan().secret_arn, Ok("over"));
@@ -188,7 +218,7 @@ async fn a_restored_cluster_is_entered_with_its_own_managed_secret_and_with_the_
 
 #[tokio::test]
 async fn the_undo_lifts_a_fence_that_an_earlier_version_recorded() {
-    let world = World::of(MariaDb::start().with_application(), None);
+    let world = World::of(MariaDb::start().with_application(), &[]);
     world.fence(FencedSide::Source).await.unwrap();
     let earlier = json!({
         "securityGroups": mysql_source().security_groups,

@@ -80,8 +80,11 @@ fn until(plan: &Plan, cluster: &Cluster, now: Timestamp, lease_until: Option<Tim
 fn way_on(id: &str, fenced: bool) -> String {
     if fenced {
         // Nobody adopts it: a client that remembers its address would write there unseen once it is open.
-        return "it is fenced, and can be read as the master user; next step: correct what failed, and start again"
-            .to_owned();
+        return format!(
+            "it is fenced, and can be read as the master user; next step: correct what failed, and start again; or, when \
+             no client can be led to it any more, lift its fence as docs/runbook.md says for RolledBack, and \
+             `rewind resume {id}` goes on with it"
+        );
     }
     format!(
         "next step: correct what failed, and `rewind resume {id}` goes on with it: nobody waits for the restore again"

@@ -381,7 +381,7 @@ async fn a_cluster_of_somebody_else_or_one_that_goes_is_never_tagged() {
 async fn nobody_is_promised_to_resume_from_a_restored_cluster_that_is_fenced() {
     let step = Finish { clusters: kept_until(Some(WHILE_IT_RUNS)), clock: ManualClock::at(STARTED) };
     let kept = step.keep(KeepInput { fenced: true, ..failed() }).await.unwrap();
-    assert!(kept.what.contains("it is fenced") && !kept.what.contains("resume"), "{}", kept.what);
+    assert!(kept.what.contains("it is fenced") && kept.what.contains("lift its fence"), "{}", kept.what);
     assert!(kept.keep_until.is_some());
 }
 

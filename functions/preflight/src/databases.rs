@@ -1,17 +1,19 @@
 //! Reads inside the source's databases: it logs in as the fence and the checks will.
 
-use crate::Preflight;
+use crate::{Preflight, check_login};
 use futures_util::{StreamExt, stream};
-use rewind_access::target;
+use rewind_access::CheckedOn;
 use rewind_aws::rds::{Cluster, Instance, ReadClusters};
 use rewind_aws::secrets::Logins;
 use rewind_clock::within;
 use rewind_core::{Check, Clock, Finding, FindingCode, Plan, Recovery, StepError, Strategy, timeouts};
 use rewind_db::fence::writers_without_session;
 use rewind_db::preflight::{
-    Fencing, NetworkFence, Trial, check_findings, database_findings, database_missing, databases, server_findings,
+    Fencing, NetworkFence, Trial, check_findings, database_findings, database_missing, databases, rights,
+    server_findings,
 };
 use rewind_db::{ConnectError, Server, Session, defaults};
+use std::collections::BTreeSet;
 use std::time::Instant;
 
 /// The number of databases whose facts are read at the same time.
@@ -20,13 +22,12 @@ const AT_ONCE: usize = 4;
 const MOST_DATABASES: usize = 50;
 
 impl<C: ReadClusters, S: Logins, F: Sync, K: Clock> Preflight<C, S, F, K> {
-    /// Logs in to the source, and reads what the fence and the checks will meet there.
+    /// Logs in to the source as the fence will, and reads what it will meet there.
     pub(crate) async fn inspect_databases(
         &self,
         recovery: &Recovery,
         plan: &Plan,
         cluster: &Cluster,
-        instances: &[Instance],
     ) -> Result<Vec<Finding>, StepError> {
         let defaults = defaults(cluster.engine);
         let (id, now) = (&recovery.id, self.clock.now());
@@ -55,8 +56,6 @@ impl<C: ReadClusters, S: Logins, F: Sync, K: Clock> Preflight<C, S, F, K> {
         let facts = within(timeouts::PREFLIGHT_FACTS, Box::pin(facts_of(&server, &names))).await;
         // What was not read in time is no reason to refuse: these facts are warnings at most.
         findings.extend(facts.unwrap_or_default());
-        let reader = self.reader(recovery, plan, cluster, instances).await;
-        findings.extend(try_checks(&server, reader.as_ref(), plan).await?);
         Ok(findings)
     }
 
@@ -74,26 +73,58 @@ impl<C: ReadClusters, S: Logins, F: Sync, K: Clock> Preflight<C, S, F, K> {
         }
     }
 
-    /// A reader of the source that takes connections; none where there is none.
-    async fn reader(
+    /// Prepares every check on the source and runs it once, with the login that it will run with: on a reader where there is one,
+    /// otherwise on the writer and shorter.
+    pub(crate) async fn try_checks(
         &self,
         recovery: &Recovery,
         plan: &Plan,
         cluster: &Cluster,
         instances: &[Instance],
-    ) -> Option<Server> {
-        let writer = cluster.members.iter().find(|member| member.writer).map(|member| &member.instance);
-        let endpoint = instances
-            .iter()
-            .filter(|instance| Some(&instance.name) != writer && instance.status == "available")
-            .find_map(|instance| instance.endpoint.clone())?;
-        let credentials = self.access.credentials(cluster, plan, self.clock.now()).await.ok()?;
-        let network = self.access.network.for_recovery(&recovery.id);
-        let database = defaults(cluster.engine).maintenance_database;
-        let (server, session) =
-            Server::connect(&network, &target(cluster, endpoint), &credentials, database).await.ok()?;
-        session.close().await;
-        Some(server)
+    ) -> Result<Vec<Finding>, StepError> {
+        if plan.checks.is_empty() {
+            return Ok(Vec::new());
+        }
+        let now = self.clock.now();
+        let found = self.access.check_server_beside_clients(&recovery.id, plan, (cluster, instances), now).await;
+        let (server, on) = match (found, &plan.check_secret_arn) {
+            (Ok(found), _) => found,
+            (Err(error), Some(_)) => return check_login::refused(error).map(|finding| vec![finding]),
+            (Err(error), None) => return login_finding(error).map(|finding| vec![finding]),
+        };
+        let (place, each) = match on {
+            CheckedOn::Reader => ("a reader of the source", timeouts::PREFLIGHT_CHECK_ON_READER),
+            CheckedOn::Writer => ("the source's writer", timeouts::PREFLIGHT_CHECK_ON_WRITER),
+        };
+        let deadline = Instant::now() + timeouts::PREFLIGHT_CHECKS;
+        let mut findings = Vec::new();
+        let mut seen = BTreeSet::new();
+        // One after another: clients work on the source, and one query at a time is all that it is asked for.
+        for check in &plan.checks {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let limit = each.min(plan.check_timeout());
+            let trial =
+                Trial { run_for: (left > limit).then_some(limit), check_timeout: plan.check_timeout(), server: place };
+            match open(&server, check).await? {
+                Ok(session) => {
+                    // Rights on tables are a matter of the database.
+                    if plan.check_secret_arn.is_some() && seen.insert(check.database.as_str()) {
+                        let rights = rights(&session).await?;
+                        findings.extend(check_login::rights(
+                            recovery,
+                            cluster,
+                            &check.database,
+                            &server.login().user,
+                            rights,
+                        ));
+                    }
+                    findings.extend(check_findings(&session, check, trial).await?);
+                    session.close().await;
+                }
+                Err(finding) => findings.push(finding),
+            }
+        }
+        Ok(findings)
     }
 }
 
@@ -131,31 +162,6 @@ async fn facts_of(server: &Server, names: &[String]) -> Vec<Finding> {
     });
     let read: Vec<Option<Vec<Finding>>> = read.buffered(AT_ONCE).collect().await;
     read.into_iter().flatten().flatten().collect()
-}
-
-/// Prepares every check on the source and runs it once: on a reader where there is one, otherwise on the writer and shorter.
-async fn try_checks(writer: &Server, reader: Option<&Server>, plan: &Plan) -> Result<Vec<Finding>, StepError> {
-    let (server, place, each) = match reader {
-        Some(reader) => (reader, "a reader of the source", timeouts::PREFLIGHT_CHECK_ON_READER),
-        None => (writer, "the source's writer", timeouts::PREFLIGHT_CHECK_ON_WRITER),
-    };
-    let deadline = Instant::now() + timeouts::PREFLIGHT_CHECKS;
-    let mut findings = Vec::new();
-    // One after another: clients work on the source, and one query at a time is all that it is asked for.
-    for check in &plan.checks {
-        let left = deadline.saturating_duration_since(Instant::now());
-        let limit = each.min(plan.check_timeout());
-        let trial =
-            Trial { run_for: (left > limit).then_some(limit), check_timeout: plan.check_timeout(), server: place };
-        match open(server, check).await? {
-            Ok(session) => {
-                findings.extend(check_findings(&session, check, trial).await?);
-                session.close().await;
-            }
-            Err(finding) => findings.push(finding),
-        }
-    }
-    Ok(findings)
 }
 
 async fn open(server: &Server, check: &Check) -> Result<Result<Session, Finding>, StepError> {

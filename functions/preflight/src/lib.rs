@@ -1,6 +1,7 @@
 //! Tries, before anything is changed, what would fail hours later: from inside the network of the databases, with the login
 //! of the fence and the checks. It answers findings, each with its fix, and changes nothing.
 
+mod check_login;
 mod cluster;
 mod databases;
 mod fences;
@@ -100,17 +101,25 @@ impl<C: ReadClusters + ReadFacts, S: Logins + ReadSecretForm, F: FencePeriods, K
         let instances = self.access.clusters.instances(&plan.cluster).await?;
         let mut findings = self.inspect_account(plan, &cluster, &instances).await?;
         findings.extend(fences::finding(plan, &cluster, &self.fences.periods(&cluster.resource_id).await?));
+        let unreadable = match &plan.check_secret_arn {
+            Some(arn) => secret::finding("checkSecretArn", arn, self.access.secrets.form(arn).await?),
+            None => None,
+        };
         let form = self.access.secrets.form(&plan.secret_arn).await?;
-        match secret::finding(&plan.secret_arn, form) {
+        match secret::finding("secretArn", &plan.secret_arn, form) {
             // Without a login there is nothing in the databases to try.
             Some(finding) => findings.push(finding),
             None => {
-                findings.extend(self.inspect_databases(recovery, plan, &cluster, &instances).await?);
+                findings.extend(self.inspect_databases(recovery, plan, &cluster).await?);
+                if unreadable.is_none() {
+                    findings.extend(self.try_checks(recovery, plan, &cluster, &instances).await?);
+                }
                 if plan.adopted.is_some() {
                     findings.extend(self.inspect_adopted(recovery, plan).await?);
                 }
             }
         }
+        findings.extend(unreadable);
         Ok(findings)
     }
 

@@ -5,9 +5,9 @@ use rewind_access::restored_moment;
 use rewind_aws::rds::{Cluster, Instance, ReadClusters};
 use rewind_aws::secrets::Logins;
 use rewind_core::names::RECOVERY_TAG;
-use rewind_core::{ErrorName, Finding, FindingCode, Plan, Recovery, StepError};
+use rewind_core::{Clock, ErrorName, Finding, FindingCode, Plan, Recovery, StepError};
 
-impl<C: ReadClusters, S: Logins, F, K> Preflight<C, S, F, K> {
+impl<C: ReadClusters, S: Logins, F, K: Clock> Preflight<C, S, F, K> {
     /// Inspects the restored cluster that the plan adopts.
     pub(crate) async fn inspect_adopted(&self, recovery: &Recovery, plan: &Plan) -> Result<Vec<Finding>, StepError> {
         // start-restore refuses one that is gone.
@@ -48,7 +48,7 @@ impl<C: ReadClusters, S: Logins, F, K> Preflight<C, S, F, K> {
         instances: &[Instance],
     ) -> Result<Vec<String>, StepError> {
         let moment = restored_moment(cluster, plan.target);
-        match self.access.sessions(&recovery.id, (cluster, instances), plan, moment).await {
+        match self.access.sessions(&recovery.id, (cluster, instances), plan, moment, &self.clock).await {
             Ok(inside) => Ok(inside.sessions),
             Err(error) if [ErrorName::Unavailable, ErrorName::Throttled].contains(&error.name) => Err(error),
             // Somebody may have given it another password, which is a use as well.

@@ -3,8 +3,8 @@
 use rewind_aws::secret_form::SecretForm;
 use rewind_core::{Finding, FindingCode};
 
-/// The finding about a secret of that form; none if it holds a login.
-pub(crate) fn finding(arn: &str, form: SecretForm) -> Option<Finding> {
+/// The finding about the secret of that form which the request's `field` names; none if it holds a login.
+pub(crate) fn finding(field: &str, arn: &str, form: SecretForm) -> Option<Finding> {
     const WRITE_JSON: &str =
         "write JSON into it: {\"username\": \"…\", \"password\": \"…\"} (aws secretsmanager put-secret-value)";
     let blocking = |code, what: String, fix: String| Some(Finding::blocking(code, what, fix));
@@ -13,7 +13,7 @@ pub(crate) fn finding(arn: &str, form: SecretForm) -> Option<Finding> {
         SecretForm::Missing => blocking(
             FindingCode::SecretMissing,
             format!("there is no secret {arn}"),
-            "give the ARN of a secret that is there as `secretArn`".to_owned(),
+            format!("give the ARN of a secret that is there as `{field}`"),
         ),
         SecretForm::Deleted(at) => blocking(
             FindingCode::SecretDeleted,
@@ -73,7 +73,7 @@ mod tests {
             SecretForm::Keys(vec!["pass".to_owned()]),
             SecretForm::NotText("password"),
         ];
-        let found: Vec<Finding> = forms.into_iter().filter_map(|form| finding("arn:s", form)).collect();
+        let found: Vec<Finding> = forms.into_iter().filter_map(|form| finding("secretArn", "arn:s", form)).collect();
         assert_eq!(found.len(), 6);
         let mut codes: Vec<&str> = found.iter().map(|finding| finding.code.as_str()).collect();
         let mut fixes: Vec<&str> = found.iter().map(|finding| finding.fix.as_str()).collect();
@@ -83,6 +83,6 @@ mod tests {
             assert_eq!(texts.len(), 6, "{texts:?}");
         }
         assert!(found.iter().all(Finding::is_blocking));
-        assert_eq!(finding("arn:s", SecretForm::Login), None);
+        assert_eq!(finding("secretArn", "arn:s", SecretForm::Login), None);
     }
 }

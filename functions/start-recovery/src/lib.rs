@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use refusal::refused;
 use rewind_aws::executions::Executions;
 use rewind_client::{ClientError, RecoveryClient, RecoveryName};
+use rewind_core::names::recovery_of_event;
 use rewind_core::{ErrorName, Request, StepError, Target};
 use rewind_lambda::Step;
 use serde::{Deserialize, Serialize};
@@ -78,7 +79,7 @@ impl<E: Executions> Step for StartRecovery<E> {
         // whose alarm pages.
         Request::check(&request)?;
         let started =
-            self.client.start(RecoveryName::Given(format!("event-{}", event.id)), &request).await.map_err(failed)?;
+            self.client.start(RecoveryName::Given(recovery_of_event(&event.id)), &request).await.map_err(failed)?;
         Ok(Output { recovery_id: started.id, execution_arn: started.arn, started_before: started.started_before })
     }
 }

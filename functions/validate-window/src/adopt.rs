@@ -140,8 +140,12 @@ impl Resumed {
                 FenceState::None | FenceState::Lifted => Ok(()),
                 FenceState::Up => refuse(
                     format!(
-                        "records led to {restored} until {id} moved them back; nobody had written to it, and it is fenced since, \
-                         because a client that remembers its address would write there unseen once it is open"
+                        "{}; nobody had written to it, and it is fenced since, because a client that remembers its address would \
+                         write there unseen once it is open",
+                        match state {
+                            "RolledBack" => format!("records led to {restored} until {id} moved them back"),
+                            _ => format!("records may have led to {restored} before {id} was undone"),
+                        }
                     ),
                     format!(
                         "{START_ANEW}; or see that no client remembers {restored}, lift its fence by \

@@ -147,6 +147,8 @@ impl<C: ReadClusters + ReadParameters, Z: Zones + ReadZones, S: FindSecrets, K: 
             findings.extend(read.unwrap_or_else(|OutOfTime| Ok(vec![record_findings::unread(&dns.records)]))?);
         }
         let secret = secret::find(&self.secrets, &request, &cluster).await?;
+        let of_deployment = self.policy.check_secret.as_deref();
+        let check_secret_arn = secret::of_checks(&self.secrets, &request, of_deployment).await?;
         let is_fenced = !in_place && !dns.records.is_empty();
         let crowded = plan_text::crowded(&cluster.name, &cluster.tags, is_fenced);
         // fence-source would refuse it as well, after hours of restoring.
@@ -186,6 +188,7 @@ impl<C: ReadClusters + ReadParameters, Z: Zones + ReadZones, S: FindSecrets, K: 
             check_timeout_seconds: request.check_timeout.unsigned_abs().as_secs(),
             secret_arn: secret.arn,
             secret_moment: secret.moment,
+            check_secret_arn,
             // A restored cluster beside the source changes nothing for clients, so nobody is asked about it.
             approval: if is_anything_to_approve { request.approval } else { Approval::None },
             approval_timeout_seconds: request.approval_timeout.as_secs(),

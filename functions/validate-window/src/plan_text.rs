@@ -28,7 +28,11 @@ fn in_place(plan: &Plan, fence_groups: &[String]) -> Vec<String> {
     ));
     steps.push(format!("add the safety clone's instance: {instances}"));
     steps.push(format!("backtrack {cluster} itself to {}: all its databases, on the same endpoints", plan.target));
-    steps.push(format!("run {} check(s) on {cluster}, read-only, and compare with {safety_clone}", plan.checks.len()));
+    steps.push(format!(
+        "run {} check(s) on {cluster}, read-only{}, and compare with {safety_clone}",
+        plan.checks.len(),
+        check_login(plan)
+    ));
     steps.push(format!("lift the fence: {cluster} takes connections again, as it was then"));
     steps.push(format!(
         "keep {safety_clone} for {}, with what was written since; then delete it, if nobody uses it, into a final snapshot",
@@ -39,6 +43,11 @@ fn in_place(plan: &Plan, fence_groups: &[String]) -> Vec<String> {
          lift the fence"
     ));
     steps
+}
+
+/// Names the login of the checks, where they have one of their own.
+fn check_login(plan: &Plan) -> String {
+    plan.check_secret_arn.as_ref().map_or_else(String::new, |arn| format!(", with the login of {arn}"))
 }
 
 /// Describes the question to a person, if one is asked.
@@ -66,7 +75,11 @@ fn side_by_side(plan: &Plan) -> Vec<String> {
             plan.instances.len(),
             plan.instances.iter().map(|i| format!("{} ({})", i.name, i.class)).collect::<Vec<_>>().join(", ")
         ),
-        format!("run {} check(s) on the restored cluster, read-only, and compare with the source", plan.checks.len()),
+        format!(
+            "run {} check(s) on the restored cluster, read-only{}, and compare with the source",
+            plan.checks.len(),
+            check_login(plan)
+        ),
     ];
     if plan.dns.is_empty() {
         steps.push(format!("leave traffic on {}: no record was named", plan.cluster));
@@ -125,6 +138,13 @@ pub(crate) fn warnings(plan: &Plan, moment: &Moment, binlog: Option<&str>) -> Ve
         ));
     }
     // The recovery would be reported as good for the sole reason that nobody looked.
+    if !plan.checks.is_empty() && plan.check_secret_arn.is_none() {
+        warnings.push(
+            "checks run with the login of the fence, mostly the master user: name one that can only read, as `checkSecretArn` or as \
+             the stack's parameter CheckSecretArn"
+                .to_owned(),
+        );
+    }
     if plan.checks.is_empty() {
         warnings.push("no check was given: nothing proves that the data is back".to_owned());
     }

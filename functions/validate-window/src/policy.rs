@@ -3,16 +3,19 @@
 
 use crate::refusal::invalid;
 use jiff::SignedDuration;
+use rewind_core::names::is_of_event;
 use rewind_core::{Approval, ErrorName, Plan, StepError, Strategy, format_duration, parse_duration};
 use std::str::FromStr;
 
 /// The rules of a deployment. The default is the strictest.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Policy {
     /// `REWIND_WITHOUT_APPROVAL`: what may reach clients without a person.
     pub without_approval: WithoutApproval,
     /// `REWIND_LEAST_KEEP_SOURCE`: how long the data of before is kept at least.
     pub least_keep_source: SignedDuration,
+    /// `REWIND_CHECK_SECRET_ARN`: the secret with the login of checks where a request names none; none if there is none.
+    pub check_secret: Option<String>,
 }
 
 /// The data that may reach clients without a person who approves it.
@@ -28,7 +31,11 @@ pub enum WithoutApproval {
 
 impl Default for Policy {
     fn default() -> Self {
-        Self { without_approval: WithoutApproval::Never, least_keep_source: SignedDuration::from_hours(24) }
+        Self {
+            without_approval: WithoutApproval::Never,
+            least_keep_source: SignedDuration::from_hours(24),
+            check_secret: None,
+        }
     }
 }
 
@@ -69,7 +76,7 @@ impl Policy {
             }
             None => default.least_keep_source,
         };
-        Ok(Self { without_approval, least_keep_source })
+        Ok(Self { without_approval, least_keep_source, check_secret: read("REWIND_CHECK_SECRET_ARN") })
     }
 
     /// Refuses a plan that the rules do not allow.
@@ -78,6 +85,7 @@ impl Policy {
     ///
     /// [`ErrorName::InvalidRequest`] with the parameter of the deployment that allows it.
     pub(crate) fn refuse(&self, plan: &Plan) -> Result<(), StepError> {
+        refuse_checks_as_master(plan)?;
         let in_place = plan.strategy == Strategy::Backtrack;
         if !in_place && plan.dns.is_empty() {
             return Ok(());
@@ -106,6 +114,27 @@ impl Policy {
         }
         Ok(())
     }
+}
+
+/// Refuses to run the checks of an event or an alarm with the login of the fence: whoever may send one, or write an alarm's
+/// description, would have their SQL run as the master user.
+fn refuse_checks_as_master(plan: &Plan) -> Result<(), StepError> {
+    if plan.checks.is_empty() || !is_of_event(&plan.recovery_id) {
+        return Ok(());
+    }
+    let refused = match &plan.check_secret_arn {
+        None => "an event or an alarm started this recovery, and its checks have no login of their own".to_owned(),
+        Some(arn) if *arn == plan.secret_arn => {
+            format!(
+                "an event or an alarm started this recovery, and `checkSecretArn` is the secret of the fence: {arn}"
+            )
+        }
+        Some(_) => return Ok(()),
+    };
+    Err(invalid(refused).advice(
+        "set the stack's parameter CheckSecretArn, or `checkSecretArn`, to the secret of a login that can only read; or leave \
+         `checks` out",
+    ))
 }
 
 #[cfg(test)]
@@ -157,13 +186,40 @@ mod tests {
     }
 
     #[test]
+    fn the_checks_of_an_event_never_run_with_the_login_of_the_fence() {
+        let policy = Policy { without_approval: WithoutApproval::Always, ..Policy::default() };
+        let of = |id: &str, check_secret: Option<&str>| {
+            let plan = Plan {
+                recovery_id: id.to_owned(),
+                check_secret_arn: check_secret.map(ToOwned::to_owned),
+                ..checked(plan())
+            };
+            policy.refuse(&plan)
+        };
+        let fence = plan().secret_arn;
+        for check_secret in [None, Some(fence.as_str())] {
+            assert_eq!(of("rewind-orders", check_secret), Ok(()));
+            let refused = of("event-6a7e8feb", check_secret).unwrap_err().to_string();
+            assert!(refused.contains("CheckSecretArn") && refused.contains("nothing was changed"), "{refused}");
+        }
+        assert_eq!(of("event-6a7e8feb", Some("arn:reader")), Ok(()));
+        assert_eq!(policy.refuse(&Plan { recovery_id: "event-6a7e8feb".to_owned(), ..unapproved(plan()) }), Ok(()));
+    }
+
+    #[test]
     fn an_empty_environment_is_the_strictest_and_a_wrong_one_starts_nothing() {
         let read = |pairs: &'static [(&str, &str)]| {
             Policy::read(move |name| pairs.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned()))
         };
         assert_eq!(read(&[]).unwrap(), Policy::default());
         assert_eq!(read(&[("REWIND_WITHOUT_APPROVAL", "")]).unwrap(), Policy::default());
-        let given = read(&[("REWIND_WITHOUT_APPROVAL", "checked"), ("REWIND_LEAST_KEEP_SOURCE", "2d")]).unwrap();
+        let given = read(&[
+            ("REWIND_WITHOUT_APPROVAL", "checked"),
+            ("REWIND_LEAST_KEEP_SOURCE", "2d"),
+            ("REWIND_CHECK_SECRET_ARN", "arn:reader"),
+        ])
+        .unwrap();
+        assert_eq!(given.check_secret.as_deref(), Some("arn:reader"));
         assert_eq!(given.without_approval, WithoutApproval::Checked);
         assert_eq!(given.least_keep_source, SignedDuration::from_hours(48));
         assert!(read(&[("REWIND_WITHOUT_APPROVAL", "sometimes")]).is_err());

@@ -48,6 +48,25 @@ pub(crate) async fn find<S: FindSecrets>(
     Ok(PlannedSecret { arn, moment: of_tag.and_then(|(_, moment)| moment), note })
 }
 
+/// Finds the secret with the login of the checks: the one that the request names, or that of the deployment.
+pub(crate) async fn of_checks<S: FindSecrets>(
+    secrets: &S,
+    request: &Request,
+    of_deployment: Option<&str>,
+) -> Result<Option<String>, StepError> {
+    let (arn, from) = match (&request.check_secret_arn, of_deployment) {
+        (Some(arn), _) => (arn.as_str(), "`checkSecretArn`"),
+        (None, Some(arn)) => (arn, "the stack's parameter CheckSecretArn"),
+        (None, None) => return Ok(None),
+    };
+    if !secrets.exists(arn).await? {
+        return Err(
+            invalid(format!("{from}: there is no secret {arn}")).advice("give the ARN of a secret that is there")
+        );
+    }
+    Ok(Some(arn.to_owned()))
+}
+
 fn named(request: &Request, cluster: &Cluster) -> Result<(String, Named), StepError> {
     if let Some(arn) = &request.secret_arn {
         return Ok((arn.clone(), Named::Request));

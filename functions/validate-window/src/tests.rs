@@ -16,7 +16,7 @@ use serde_json::json;
 
 /// Whatever the request says: the rules have tests of their own.
 pub(crate) const LENIENT: Policy =
-    Policy { without_approval: WithoutApproval::Always, least_keep_source: SignedDuration::ZERO };
+    Policy { without_approval: WithoutApproval::Always, least_keep_source: SignedDuration::ZERO, check_secret: None };
 
 pub(crate) struct Zone(pub(crate) Vec<RecordSet>);
 
@@ -374,6 +374,38 @@ async fn a_secret_of_the_request_or_of_the_cluster_counts_before_the_tag() {
     let plan = validate(&rds, zone(), request(json!({}))).await.unwrap();
     assert_eq!((plan.secret_arn.as_str(), plan.secret_moment), ("arn:managed", None));
     assert!(!plan.warnings.iter().any(|warning| warning.contains("found by the tag")), "{:?}", plan.warnings);
+}
+
+#[tokio::test]
+async fn checks_get_the_login_that_the_request_names_or_the_deployment_s_and_otherwise_a_warning() {
+    const OF_REQUEST: &str = "arn:aws:secretsmanager:us-east-1:000000000000:secret:reader";
+    let check = json!([{ "name": "n", "database": "shop", "sql": "SELECT 1", "expect": 1 }]);
+    let plan = async |of_deployment: Option<&str>, extra: Value| {
+        let policy = Policy { check_secret: of_deployment.map(ToOwned::to_owned), ..LENIENT };
+        let clock = ManualClock::at("2026-11-23T10:35:10Z");
+        let (clusters, secrets, fence_groups) = (rds(), Vault(true), Vec::new());
+        let step = ValidateWindow { clusters, zones: zone(), secrets, clock, fence_groups, policy };
+        step.run(Input { recovery: recovery(), request: request(extra), resumed: None }).await.unwrap()
+    };
+    let warns =
+        |plan: &Plan| plan.warnings.iter().any(|warning| warning.starts_with("checks run with the login of the fence"));
+    for (of_deployment, of_request, expected) in [
+        (None, None, None),
+        (Some("arn:deployment"), None, Some("arn:deployment")),
+        (Some("arn:deployment"), Some(OF_REQUEST), Some(OF_REQUEST)),
+        (None, Some(OF_REQUEST), Some(OF_REQUEST)),
+    ] {
+        let mut extra = json!({ "checks": check });
+        if let Some(arn) = of_request {
+            extra["checkSecretArn"] = json!(arn);
+        }
+        let planned = plan(of_deployment, extra).await;
+        assert_eq!(planned.check_secret_arn.as_deref(), expected);
+        assert_eq!(warns(&planned), expected.is_none(), "{:?}", planned.warnings);
+        let step = planned.will_do.iter().find(|step| step.starts_with("run 1 check(s)")).unwrap();
+        assert_eq!(step.contains("with the login of"), expected.is_some(), "{step}");
+    }
+    assert!(!warns(&plan(None, json!({})).await));
 }
 
 #[tokio::test]

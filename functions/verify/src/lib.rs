@@ -80,7 +80,15 @@ impl<C: ReadClusters, S: Logins + ReadSecretTargets, K: Clock> Step for Verify<C
         session.close().await;
 
         let mut notes: Vec<String> = invalid?.iter().map(|database| invalid_database_note(database)).collect();
-        let source = match (self.log_in_to_source(&recovery, &plan).await, expect) {
+        let checked = match &plan.check_secret_arn {
+            Some(_) => self
+                .access
+                .check_server(&recovery.id, &plan, &cluster, moment)
+                .await
+                .map_err(|error| check_login_refused(error, &recovery, &plan))?,
+            None => rewound.clone(),
+        };
+        let source = match (self.source_for_checks(&recovery, &plan).await, expect) {
             (Ok(server), _) => Some(server),
             // Here the source is half of the comparison: without it nothing was compared.
             (Err(error), Expect::SameAsSource) => return Err(error),
@@ -94,21 +102,24 @@ impl<C: ReadClusters, S: Logins + ReadSecretTargets, K: Clock> Step for Verify<C
             Expect::Checks => CheckLimits::with_check(plan.check_timeout()),
             Expect::SameAsSource => CheckLimits::with_check(plan.check_timeout()).for_equal_sides(),
         };
-        let found = run_checks(&rewound, source.as_ref(), &plan.checks, &limits).await?;
+        let found = run_checks(&checked, source.as_ref(), &plan.checks, &limits).await?;
         notes.extend(found.notes.iter().cloned());
         notes.extend(old_password_note(&rewound.login()));
+        if plan.check_secret_arn.is_some() {
+            notes.extend(old_password_note(&checked.login()));
+        }
         // In an undo the request's expectations do not hold: they describe the data that was wanted, not that of
         // before.
         let mut report = match expect {
-            Expect::Checks => Report::new(rewound.login(), found.checks, found.tables, notes),
+            Expect::Checks => Report::new(checked.login(), found.checks, found.tables, notes),
             Expect::SameAsSource => {
-                compare_with_source::report(rewound.login(), reference_cluster(&plan), found, notes)
+                compare_with_source::report(checked.login(), reference_cluster(&plan), found, notes)
             }
         };
         report.resource_ids = resource_ids;
         if let (Expect::Checks, true, Some(restored)) = (expect, report.passed, &restored) {
-            let servers = Servers { rewound: &rewound, source: source.as_ref() };
-            self.add_what_stays_behind(&mut report, &plan, restored, servers).await;
+            let source = source.is_some();
+            self.add_what_stays_behind(&mut report, (&recovery, &plan), restored, (&rewound, source)).await;
         }
         // Last: everything was compared whole.
         let report = report.fitted();
@@ -134,17 +145,28 @@ impl<C: ReadClusters, S: Logins + ReadSecretTargets, K: Clock> Step for Verify<C
     }
 }
 
-/// The servers of both sides.
-struct Servers<'a> {
-    rewound: &'a Server,
-    source: Option<&'a Server>,
-}
-
 /// The cluster that holds the data as it was before the recovery: in place the safety clone, for the source itself is rewound.
 fn reference_cluster(plan: &Plan) -> &str {
     match plan.strategy {
         Strategy::Backtrack => &plan.new_cluster,
         Strategy::Restore | Strategy::Auto => &plan.cluster,
+    }
+}
+
+/// The error about a check login that the rewound data does not know: it comes hours after the preflight found it good.
+fn check_login_refused(error: ConnectError, recovery: &Recovery, plan: &Plan) -> StepError {
+    let ConnectError::LoginRefused(why) = error else { return error.into() };
+    let refused = StepError::new(ErrorName::VerificationFailed, format!("no check ran: {why}"));
+    let then = "one that existed at that moment, in a secret that still holds its password of then";
+    match plan.strategy {
+        Strategy::Backtrack => refused
+            .changed(format!("the data as it was before is on {}", reference_cluster(plan)))
+            .advice(format!("name another check login as `checkSecretArn`, {then}, and start again")),
+        Strategy::Restore | Strategy::Auto => refused.changed("the source was not touched").advice(format!(
+            "name another check login, {then}, or make this one on {}, and go on with the same restored cluster: rewind resume {} \
+             --check-secret <ARN>",
+            plan.new_cluster, recovery.id
+        )),
     }
 }
 
@@ -164,7 +186,13 @@ fn old_password_note(login: &Login) -> Option<String> {
 impl<C: ReadClusters, S: Logins + ReadSecretTargets, K: Clock> Verify<C, S, K> {
     /// Adds to the report what goes on as if the source still had the traffic.
     // None of it decides anything, so none of it may fail a verification of hours of work.
-    async fn add_what_stays_behind(&self, report: &mut Report, plan: &Plan, restored: &Restored, servers: Servers<'_>) {
+    async fn add_what_stays_behind(
+        &self,
+        report: &mut Report,
+        (recovery, plan): (&Recovery, &Plan),
+        restored: &Restored,
+        (rewound, source_answers): (&Server, bool),
+    ) {
         if !after_cutover::moves_traffic(plan) {
             return;
         }
@@ -177,9 +205,14 @@ impl<C: ReadClusters, S: Logins + ReadSecretTargets, K: Clock> Verify<C, S, K> {
                 report.notes.push(format!("what the secret names could not be read: {error}"));
             }
         }
-        let Some(source) = servers.source else { return };
-        let first_database = defaults(plan.engine).first_database;
-        match compare_counters(servers.rewound, source, first_database).await {
+        if !source_answers {
+            return;
+        }
+        let compared = match self.log_in_to_source(recovery, plan).await {
+            Ok(source) => compare_counters(rewound, &source, defaults(plan.engine).first_database).await,
+            Err(error) => Err(error),
+        };
+        match compared {
             Ok(compared) => report.notes.extend(after_cutover::counters(plan.engine, &restored.cluster, &compared)),
             Err(error) => report.notes.push(format!("sequences were not compared with the source: {error}")),
         }
@@ -200,6 +233,15 @@ impl<C: ReadClusters, S: Logins + ReadSecretTargets, K: Clock> Verify<C, S, K> {
             }
             other => other,
         }
+    }
+
+    /// The source with the login that the checks run with, on a reader where there is one.
+    async fn source_for_checks(&self, recovery: &Recovery, plan: &Plan) -> Result<Server, StepError> {
+        let cluster = self.access.cluster(reference_cluster(plan)).await?;
+        let instances = self.access.clusters.instances(&cluster.name).await?;
+        let found =
+            self.access.check_server_beside_clients(&recovery.id, plan, (&cluster, &instances), self.clock.now());
+        Ok(found.await?.0)
     }
 
     async fn log_in_to_source(&self, recovery: &Recovery, plan: &Plan) -> Result<Server, StepError> {

@@ -9,20 +9,27 @@ use jiff::Timestamp;
 use rewind_access::Access;
 use rewind_aws::AwsResult;
 use rewind_aws::fixtures::{ManualClock, STARTED, TARGET, in_place_plan, mysql_source, recovery, time};
-use rewind_aws::rds::Cluster;
 use rewind_aws::rds::fake::FakeRds;
+use rewind_aws::rds::{Cluster, Instance};
 use rewind_aws::secret_target::{ReadSecretTargets, SecretTarget};
 use rewind_aws::secrets::{Login, Logins};
-use rewind_core::{Check, ErrorName, Expectation, Report, Restored, StepError};
+use rewind_core::{Check, ErrorName, Expectation, Plan, Report, Restored, StepError};
 use rewind_db::{Network, Settings};
 use rewind_lambda::Step;
 use support::mariadb::{MASTER_PASSWORD, MariaDb};
 use verify::{Expect, Input, Verify};
 
+/// The secret of a login that can only read.
+const READER_SECRET: &str = "arn:aws:secretsmanager:us-east-1:000000000000:secret:reader";
+
 struct Secret;
 
 impl Logins for Secret {
-    async fn logins(&self, _: &str, _: Timestamp) -> AwsResult<Vec<Login>> {
+    async fn logins(&self, secret_arn: &str, _: Timestamp) -> AwsResult<Vec<Login>> {
+        if secret_arn == READER_SECRET {
+            let (user, password) = (Some("reader".to_owned()), "reads and no more".to_owned());
+            return Ok(vec![Login { user, password, version: "AWSPREVIOUS".to_owned() }]);
+        }
         let login = |password: &str, version: &str| Login {
             user: None,
             password: password.to_owned(),
@@ -49,8 +56,25 @@ fn cluster(name: &str, server: &MariaDb) -> Cluster {
 
 /// The rewound cluster `orders`, its safety clone `orders-e`, and what verification says of them.
 async fn verify(rewound: &MariaDb, safety_clone: &MariaDb, expect: Expect, sql: &str) -> Result<Report, StepError> {
-    let clusters = FakeRds::with(vec![cluster("orders", rewound), cluster("orders-e", safety_clone)], Vec::new());
-    let mut plan = in_place_plan();
+    verify_as(in_place_plan(), (rewound, safety_clone), expect, sql).await
+}
+
+/// The same with what the plan says of the login; the safety clone has a reader that takes no connection.
+async fn verify_as(
+    mut plan: Plan,
+    (rewound, safety_clone): (&MariaDb, &MariaDb),
+    expect: Expect,
+    sql: &str,
+) -> Result<Report, StepError> {
+    let reader = Instance {
+        name: "orders-e-2".to_owned(),
+        status: "available".to_owned(),
+        // An address at which nobody listens.
+        endpoint: Some("127.250.250.250".to_owned()),
+        ..Instance::default()
+    };
+    let clusters = vec![cluster("orders", rewound), cluster("orders-e", safety_clone)];
+    let clusters = FakeRds::with(clusters, vec![("orders-e".to_owned(), reader)]);
     plan.checks = vec![Check {
         name: "rows are back".to_owned(),
         database: "shop".to_owned(),
@@ -117,4 +141,31 @@ async fn what_cannot_be_compared_is_never_the_same() {
     assert_eq!(error.name, ErrorName::Unavailable);
     let report = verify(&rewound, &safety_clone, Expect::Checks, COUNT).await.unwrap();
     assert!(report.notes.iter().any(|note| note.contains("could not be compared")), "{report}");
+}
+
+#[tokio::test]
+async fn checks_run_with_their_own_login_and_what_that_lacks_is_told() {
+    let (rewound, safety_clone) = (MariaDb::start().with_application(), MariaDb::start().with_application());
+    let plan = || Plan { check_secret_arn: Some(READER_SECRET.to_owned()), ..in_place_plan() };
+    let both = (&rewound, &safety_clone);
+    let make = "CREATE USER reader@'%' IDENTIFIED BY 'reads and no more'; GRANT SELECT ON shop.* TO reader@'%'";
+    safety_clone.sql("", make);
+    // Made after the moment that the cluster was rewound to.
+    let error = verify_as(plan(), both, Expect::Checks, COUNT).await.unwrap_err();
+    assert_eq!(error.name, ErrorName::VerificationFailed);
+    for text in [
+        "no check ran: the check login of",
+        READER_SECRET,
+        "orders, whose logins and passwords are those of",
+        "checkSecretArn",
+    ] {
+        assert!(error.to_string().contains(text), "{error}\nlacks {text}");
+    }
+    rewound.sql("", make);
+    let report = verify_as(plan(), both, Expect::Checks, COUNT).await.unwrap();
+    assert_eq!((report.login.user.as_str(), report.login.secret_version.as_str()), ("reader", "AWSPREVIOUS"));
+    assert_eq!(report.checks.first().unwrap().source.as_deref(), Some("2"), "{report}");
+    // What the master user could read, it cannot.
+    let error = verify_as(plan(), both, Expect::Checks, "SELECT count(*) FROM mysql.user").await.unwrap_err();
+    assert!(error.to_string().contains("denied"), "{error}");
 }

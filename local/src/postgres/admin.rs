@@ -77,13 +77,22 @@ impl Admin {
     /// Formats the connection string of libpq (a reader, `pg_basebackup`): the name is verified, the address is not resolved.
     #[must_use]
     pub fn conninfo(&self, endpoint: &ServerEndpoint, application: &str) -> String {
+        format!("{} password={}", self.conninfo_without_password(endpoint, application), quote(&self.password))
+    }
+
+    /// The same, for a command whose arguments everybody on the machine sees.
+    #[must_use]
+    pub fn conninfo_without_password(&self, endpoint: &ServerEndpoint, application: &str) -> String {
         let ServerEndpoint { name, address, port } = endpoint;
-        let quote = |text: &str| format!("'{}'", text.replace('\\', r"\\").replace('\'', r"\'"));
         format!(
-            "host={name} hostaddr={address} port={port} user={REPLICATION} password={} sslmode=verify-full \
-             sslrootcert={} application_name={application}",
-            quote(&self.password),
+            "host={name} hostaddr={address} port={port} user={REPLICATION} sslmode=verify-full sslrootcert={} \
+             application_name={application}",
             quote(&self.authority),
         )
     }
+}
+
+/// Quotes a value of a connection string.
+fn quote(text: &str) -> String {
+    format!("'{}'", text.replace('\\', r"\\").replace('\'', r"\'"))
 }

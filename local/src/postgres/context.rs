@@ -28,10 +28,11 @@ impl Context {
     /// Copies the data directory of a running server to `to`. `log` is `stream` for a copy that can start by itself, `none` for one
     /// that is replayed from the archive.
     pub(super) async fn base_backup(&self, endpoint: &ServerEndpoint, to: &Path, log: &str) -> Result<(), Error> {
-        let from = self.admin.conninfo(endpoint, "backup");
+        // Everybody on the machine sees the arguments of a command.
+        let from = self.admin.conninfo_without_password(endpoint, "backup");
         self.host
             .run("pg_basebackup", |command| {
-                command.arg("-d").arg(from).arg("-D").arg(to).args([
+                command.env("PGPASSWORD", self.admin.password()).arg("-d").arg(from).arg("-D").arg(to).args([
                     "-X",
                     log,
                     // Without it the backup waits for the next checkpoint, which a quiet server writes minutes later.

@@ -4,6 +4,7 @@ use super::actions::{
     ActionResult, backtrack, clusters, delete_cluster, describe, endpoints, instances, modify_cluster,
     parameter_groups, restore, roles, subnet_groups, tags,
 };
+use super::callers::{self, Callers};
 use super::control_plane::ControlPlane;
 use super::error::ApiError;
 use super::faults::CallFaultKind;
@@ -16,6 +17,7 @@ use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{Query, State};
 use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
+use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post};
 use std::collections::HashMap;
@@ -24,8 +26,8 @@ use std::time::Duration;
 
 const VERSION: &str = "2014-10-31";
 
-/// Builds the routes of the API; without an authorizer every request is allowed.
-pub fn router(control_plane: Arc<ControlPlane>, authorizer: Option<Authorizer>) -> Router {
+/// Builds the routes of the API; without an authorizer every request that is no web page's is allowed.
+pub fn router(control_plane: Arc<ControlPlane>, callers: Callers, authorizer: Option<Authorizer>) -> Router {
     Router::new()
         .route("/health", get(|| async { "ok\n" }))
         // Paths that RDS has not: a client of the API can neither hit them by mistake nor rely on them.
@@ -35,6 +37,7 @@ pub fn router(control_plane: Arc<ControlPlane>, authorizer: Option<Authorizer>) 
         .route("/", any(serve))
         // The health check stays open whoever asks: `up` has no credentials to sign with.
         .layer(Extension(authorizer))
+        .layer(from_fn_with_state(Arc::new(callers), callers::check))
         .with_state(control_plane)
 }
 

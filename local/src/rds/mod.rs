@@ -2,6 +2,7 @@
 //! the local AWS, if it is told to.
 
 mod actions;
+mod callers;
 mod certificates;
 mod control_plane;
 pub(crate) mod database;
@@ -27,6 +28,7 @@ mod store;
 mod tags;
 mod xml;
 
+pub use callers::Callers;
 pub(crate) use control_plane::ControlPlane;
 pub use endpoints::Endpoints;
 pub(crate) use http::router;

@@ -21,7 +21,7 @@ impl Secrets {
     #[must_use]
     pub fn new(endpoint: Option<&str>, region: &str) -> Self {
         Self(endpoint.map(|endpoint| {
-            let key = |name: &str| std::env::var(name).unwrap_or_else(|_| "test".to_owned());
+            let key = |name: &str| std::env::var(name).unwrap_or_default();
             let credentials =
                 Credentials::new(key("AWS_ACCESS_KEY_ID"), key("AWS_SECRET_ACCESS_KEY"), None, None, "local");
             let config = aws_sdk_secretsmanager::Config::builder()

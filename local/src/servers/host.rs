@@ -3,7 +3,8 @@
 
 use super::error::{Error, file};
 use std::ffi::OsStr;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+use std::io::Write;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use tokio::process::Command;
@@ -120,10 +121,17 @@ impl Host {
 
     /// Writes a file that belongs to the database's user, replacing it in one step.
     pub fn write(&self, path: &Path, text: &str) -> Result<(), Error> {
-        // Owner and mode are set before it has its name: a server that reloads meanwhile refuses a key that others can read.
+        // Owner and mode are set before it has its name: a server that reloads meanwhile refuses a key that others can read. The
+        // mode from the first moment on: what is written may be a password.
         let temporary = path.with_extension("new");
-        std::fs::write(&temporary, text).map_err(file(&temporary))?;
-        std::fs::set_permissions(&temporary, std::fs::Permissions::from_mode(0o600)).map_err(file(&temporary))?;
+        let mut written = std::fs::File::options()
+            .create(true)
+            .truncate(true)
+            .write(true)
+            .mode(0o600)
+            .open(&temporary)
+            .map_err(file(&temporary))?;
+        written.write_all(text.as_bytes()).map_err(file(&temporary))?;
         self.own(&temporary)?;
         std::fs::rename(&temporary, path).map_err(file(path))
     }

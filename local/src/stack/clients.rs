@@ -6,19 +6,42 @@ use aws_sdk_route53::config::BehaviorVersion;
 use aws_smithy_async::rt::sleep::{SharedAsyncSleep, TokioSleep};
 use aws_types::SdkConfig;
 use aws_types::region::Region;
+use std::fmt;
 
 /// The Region of the stack. In us-east-1 version 1 of the AWS CLI ignores `AWS_ENDPOINT_URL_RDS`; and code that works only because
 /// Route 53's own Region is us-east-1 fails in another.
 pub const REGION: &str = "eu-west-1";
-/// The access key that ministack takes as its account's root user.
-pub const ACCESS_KEY_ID: &str = "test";
-/// The secret of that key. Neither opens anything outside the stack.
-pub const SECRET_ACCESS_KEY: &str = "test";
+/// The credentials of the account's root user on one stack: other ones at each start, so that nobody but whom its owner shows them to
+/// can ask anything of it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Keys {
+    /// The access key's id.
+    pub id: String,
+    /// The secret that requests are signed with.
+    pub secret: String,
+}
+
+impl Keys {
+    /// Makes new ones.
+    #[must_use]
+    pub fn random() -> Self {
+        let hex = || uuid::Uuid::new_v4().simple().to_string();
+        // AWS's own length and alphabet: clients check them.
+        let id: String = hex().to_uppercase().chars().take(16).collect();
+        Self { id: format!("AKIA{id}"), secret: (hex() + &hex()).chars().take(40).collect() }
+    }
+}
+
+impl fmt::Debug for Keys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Keys").field("id", &self.id).finish_non_exhaustive()
+    }
+}
 
 /// Builds the configuration of a client of `endpoint`.
 #[must_use]
-pub fn sdk_config(endpoint: &str) -> SdkConfig {
-    let credentials = Credentials::new(ACCESS_KEY_ID, SECRET_ACCESS_KEY, None, None, "local stack");
+pub fn sdk_config(endpoint: &str, keys: &Keys) -> SdkConfig {
+    let credentials = Credentials::new(keys.id.as_str(), keys.secret.as_str(), None, None, "local stack");
     SdkConfig::builder()
         .behavior_version(BehaviorVersion::v2026_01_12())
         .region(Region::from_static(REGION))

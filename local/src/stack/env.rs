@@ -2,7 +2,7 @@
 //!
 //! The demo and the end-to-end tests begin here. It starts nothing and holds no connection.
 
-use super::clients::sdk_config;
+use super::clients::{Keys, sdk_config};
 use super::health;
 use super::layout::Layout;
 use anyhow::{Context, Result};
@@ -49,6 +49,8 @@ pub struct StackEnv {
     pub aws_endpoint: String,
     /// The endpoint of the RDS API.
     pub rds_endpoint: String,
+    /// The credentials of this start.
+    pub keys: Keys,
     /// The name server.
     pub dns: SocketAddrV4,
     /// The deployed template's outputs.
@@ -92,6 +94,7 @@ impl StackEnv {
         Ok(Self {
             aws_endpoint: get("AWS_ENDPOINT_URL")?,
             rds_endpoint: get("AWS_ENDPOINT_URL_RDS")?,
+            keys: Keys { id: get("AWS_ACCESS_KEY_ID")?, secret: get("AWS_SECRET_ACCESS_KEY")? },
             dns: dns.parse().with_context(|| unreadable("where the name server is"))?,
             outputs,
             hosted_zone_id: get("HOSTED_ZONE_ID")?,
@@ -128,8 +131,8 @@ impl StackEnv {
             ("AWS_ENDPOINT_URL_RDS", &self.rds_endpoint),
             ("AWS_REGION", super::clients::REGION),
             ("AWS_DEFAULT_REGION", super::clients::REGION),
-            ("AWS_ACCESS_KEY_ID", super::clients::ACCESS_KEY_ID),
-            ("AWS_SECRET_ACCESS_KEY", super::clients::SECRET_ACCESS_KEY),
+            ("AWS_ACCESS_KEY_ID", &self.keys.id),
+            ("AWS_SECRET_ACCESS_KEY", &self.keys.secret),
             ("DNS_SERVER", &server),
             ("DNS_PORT", &port),
             ("STATE_MACHINE_ARN", &self.outputs.state_machine_arn),
@@ -150,7 +153,7 @@ impl StackEnv {
     }
 
     fn sdk(&self) -> SdkConfig {
-        sdk_config(&self.aws_endpoint)
+        sdk_config(&self.aws_endpoint, &self.keys)
     }
 
     /// A client of Step Functions.
@@ -180,7 +183,7 @@ impl StackEnv {
     /// A client of RDS.
     #[must_use]
     pub fn rds(&self) -> aws_sdk_rds::Client {
-        aws_sdk_rds::Client::new(&sdk_config(&self.rds_endpoint))
+        aws_sdk_rds::Client::new(&sdk_config(&self.rds_endpoint, &self.keys))
     }
 
     /// Resolves a name by the stack's name server, now.
@@ -228,6 +231,7 @@ mod tests {
         StackEnv {
             aws_endpoint: "http://127.77.1.1:4566".into(),
             rds_endpoint: "http://127.77.1.1:4567".into(),
+            keys: Keys { id: "AKIA0123456789ABCDEF".into(), secret: "it's".into() },
             dns: "127.77.1.1:10053".parse().unwrap(),
             outputs: Outputs {
                 state_machine_arn: "arn:aws:states:us-east-1:000000000000:stateMachine:x".into(),

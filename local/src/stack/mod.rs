@@ -19,6 +19,7 @@ pub use env::StackEnv;
 use layout::Layout;
 use progress::{Progress, print_error, shown};
 use std::fs::{self, File, TryLockError};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 pub use up::UpArgs;
@@ -108,7 +109,11 @@ fn open(dir: Option<&Path>) -> Result<Layout> {
     fs::create_dir_all(&layout.dir).with_context(unusable)?;
     // Processes are marked with this path and found by it: a symbolic link must not give a stack two names.
     layout.dir = fs::canonicalize(&layout.dir).with_context(unusable)?;
-    fs::create_dir_all(layout.logs()).with_context(unusable)?;
+    for private in [layout.logs(), layout.deploy()] {
+        fs::create_dir_all(&private).with_context(unusable)?;
+        // Of one that an earlier version made as well: logs tell of data.
+        fs::set_permissions(&private, fs::Permissions::from_mode(0o700)).with_context(unusable)?;
+    }
     Ok(layout)
 }
 

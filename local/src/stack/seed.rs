@@ -2,7 +2,7 @@
 //!
 //! They are created by the calls that a person would make, and in no other way.
 
-use super::clients::{REGION, sdk_config};
+use super::clients::{Keys, REGION, sdk_config};
 use super::network::Network;
 use anyhow::{Context, Result, anyhow, bail};
 use aws_sdk_rds::types::Tag;
@@ -60,8 +60,8 @@ pub fn security_groups(network: Network) -> Value {
 /// # Errors
 ///
 /// When the RDS API refuses, or the cluster does not become available.
-pub async fn cluster(network: Network) -> Result<(String, String)> {
-    let rds = aws_sdk_rds::Client::new(&sdk_config(&format!("http://{}", network.rds())));
+pub async fn cluster(network: Network, keys: &Keys) -> Result<(String, String)> {
+    let rds = aws_sdk_rds::Client::new(&sdk_config(&format!("http://{}", network.rds()), keys));
     let version = default_version(&rds).await?;
     // By major version: a parameter group of another family is refused.
     let family = format!("{ENGINE}{}", version.split('.').next().unwrap_or(&version));
@@ -125,8 +125,8 @@ pub async fn cluster(network: Network) -> Result<(String, String)> {
 /// # Errors
 ///
 /// When Secrets Manager refuses, or the secret is not complete.
-pub async fn chat_app(network: Network) -> Result<ChatApp> {
-    let secrets = aws_sdk_secretsmanager::Client::new(&sdk_config(&format!("http://{}", network.gateway())));
+pub async fn chat_app(network: Network, keys: &Keys) -> Result<ChatApp> {
+    let secrets = aws_sdk_secretsmanager::Client::new(&sdk_config(&format!("http://{}", network.gateway()), keys));
     let what = "the secret of the Slack app could not be created";
     // A new deployment to a running stack keeps the app: the function and people's shells hold its signing secret.
     if let Ok(known) = secrets.get_secret_value().secret_id(CHAT_SECRET).send().await {
@@ -202,8 +202,8 @@ async fn available(rds: &aws_sdk_rds::Client) -> Result<(String, String)> {
 /// # Errors
 ///
 /// When Route 53 or Secrets Manager refuses.
-pub async fn record_and_login(network: Network, endpoint: &str, secret: &str) -> Result<Seed> {
-    let sdk = sdk_config(&format!("http://{}", network.gateway()));
+pub async fn record_and_login(network: Network, keys: &Keys, endpoint: &str, secret: &str) -> Result<Seed> {
+    let sdk = sdk_config(&format!("http://{}", network.gateway()), keys);
     let hosted_zone_id = hosted_zone(&aws_sdk_route53::Client::new(&sdk), endpoint).await?;
     let what = "the master password could not be read";
     let value =

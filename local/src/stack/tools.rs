@@ -59,9 +59,20 @@ pub fn venv(layout: &Layout, name: &str, progress: &mut Progress) -> Result<()> 
         python.args(["-m", "venv", "--clear"]).arg(&folder),
         "the virtual environment could not be made",
     )?;
-    // --no-deps: the list names every dependency with its version, and pip must not resolve to newer ones.
+    // --no-deps: the list names every dependency with its version, and pip must not resolve to newer ones. --require-hashes: what
+    // is published under a version today is what it was when the list was made.
     let mut pip = Command::new(folder.join("bin/python"));
-    pip.args(["-m", "pip", "install", "--disable-pip-version-check", "--no-input", "--no-deps", "-r"]).arg(&pinned);
+    pip.args([
+        "-m",
+        "pip",
+        "install",
+        "--disable-pip-version-check",
+        "--no-input",
+        "--no-deps",
+        "--require-hashes",
+        "-r",
+    ])
+    .arg(&pinned);
     run(layout, &log, &mut pip, "the pinned packages could not be installed")?;
     fs::write(&ready, wanted).with_context(|| ready.display().to_string())?;
     progress.done(format_args!("{name} is installed"));
@@ -77,7 +88,7 @@ pub fn binaries(layout: &Layout, progress: &mut Progress) -> Result<()> {
     let status = Command::new("cargo")
         // All at once: Cargo unifies features over what it builds together, so each -p on its own would compile the shared
         // dependencies again.
-        .args(["build", "--quiet", "--workspace", "--bins"])
+        .args(["build", "--locked", "--quiet", "--workspace", "--bins"])
         .args(if cfg!(debug_assertions) { None } else { Some("--release") })
         .current_dir(&layout.root)
         .stdin(Stdio::null())

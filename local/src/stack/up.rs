@@ -2,7 +2,7 @@
 //!
 //! A running, healthy stack is left alone. It never reuses the data of an earlier start.
 
-use super::clients::{ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY};
+use super::clients::{Keys, REGION};
 use super::env::{Outputs, StackEnv};
 use super::layout::Layout;
 use super::network::Network;
@@ -12,6 +12,7 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use std::fs;
 use std::net::SocketAddrV4;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -31,9 +32,6 @@ pub struct UpArgs {
     /// The packages and binaries are known to be there
     #[arg(long)]
     pub built: bool,
-    /// Let ministack enforce the functions' IAM policies
-    #[arg(long, env = "REWIND_STACK_IAM")]
-    pub iam: bool,
 }
 
 /// Brings the stack up.
@@ -57,9 +55,10 @@ pub async fn up(layout: &Layout, args: &UpArgs) -> Result<()> {
             progress.end(format_args!("the stack is up: {}", shown(&layout.env_file())));
             return Ok(());
         }
-        let app = seed::chat_app(network).await?;
-        let outputs = deploy(layout, network, args.iam, &app, &inputs)?;
-        let stack = StackEnv { outputs, ..StackEnv::read(layout)? };
+        let stack = StackEnv::read(layout)?;
+        let app = seed::chat_app(network, &stack.keys).await?;
+        let outputs = deploy(layout, (network, &stack.keys), &app, &inputs)?;
+        let stack = StackEnv { outputs, ..stack };
         stack.write(layout).context("stack.env could not be written")?;
         progress.end("the stack is up, and now runs what was built");
         return Ok(());
@@ -68,14 +67,18 @@ pub async fn up(layout: &Layout, args: &UpArgs) -> Result<()> {
     tools::venv(layout, "aws", &mut progress)?;
     clear(layout, &mut progress)?;
     let network = Network::choose(&layout.dir, &layout.dir.join("network.json"))?;
-    fs::create_dir_all(layout.run().join("tmp")).context("the run directory could not be made")?;
+    // Not for others of the machine: what is uploaded, logs, and the files of databases. Their server may run as another user, who
+    // has to get through to them.
+    private_dir(&layout.run(), 0o711)?;
+    private_dir(&layout.run().join("tmp"), 0o700)?;
+    let keys = Keys::random();
     fs::write(started_with(layout), services).context("the stack's build could not be written down")?;
     let groups = layout.run().join("security-groups.json");
     fs::write(&groups, seed::security_groups(network).to_string()).with_context(|| groups.display().to_string())?;
 
     let began = Instant::now();
-    let mut ministack = start(layout, "ministack", &mut ministack(layout, network, args.iam))?;
-    let mut control_plane = start(layout, "control-plane", &mut control_plane(layout, network, args.iam)?)?;
+    let mut ministack = start(layout, "ministack", &mut ministack(layout, (network, &keys)))?;
+    let mut control_plane = start(layout, "control-plane", &mut control_plane(layout, (network, &keys))?)?;
     until(layout, "control-plane", &mut control_plane, || health::rds(network)).await?;
     progress.done(format_args!("RDS answers on {}, DNS on {}", network.rds(), network.dns()));
     until(layout, "ministack", &mut ministack, || health::gateway(network)).await?;
@@ -84,20 +87,20 @@ pub async fn up(layout: &Layout, args: &UpArgs) -> Result<()> {
     // Side by side, as neither needs the other: the deployment takes about as long as the cluster.
     let began = Instant::now();
     let inputs = inputs(layout)?;
-    let app = seed::chat_app(network).await?;
-    let (layout_of_deploy, iam, app_of_deploy) = (layout.clone(), args.iam, app.clone());
+    let app = seed::chat_app(network, &keys).await?;
+    let (layout_of_deploy, keys_of_deploy, app_of_deploy) = (layout.clone(), keys.clone(), app.clone());
     let deployment = tokio::task::spawn_blocking(move || {
-        let outputs = deploy(&layout_of_deploy, network, iam, &app_of_deploy, &inputs);
+        let outputs = deploy(&layout_of_deploy, (network, &keys_of_deploy), &app_of_deploy, &inputs);
         (outputs, Instant::now())
     });
-    let (endpoint, secret) = seed::cluster(network)
+    let (endpoint, secret) = seed::cluster(network, &keys)
         .await
         .with_context(|| Logged::new(format_args!("{} is not there", seed::CLUSTER), layout.log("control-plane")))?;
     progress.done_at(began, Instant::now(), format_args!("{} is available", seed::CLUSTER));
     let (outputs, deployed_at) = deployment.await?;
     let outputs = outputs?;
     progress.done_at(began, deployed_at, format_args!("{STACK_NAME} is deployed"));
-    let seed = seed::record_and_login(network, &endpoint, &secret).await?;
+    let seed = seed::record_and_login(network, &keys, &endpoint, &secret).await?;
     // Once as a client will: everything above may be well and the record still lead nowhere.
     let found = health::resolve(network.dns(), seed::DB_RECORD).await;
     if !found.as_ref().is_ok_and(|addresses| addresses.len() == 1) {
@@ -109,6 +112,7 @@ pub async fn up(layout: &Layout, args: &UpArgs) -> Result<()> {
     let stack = StackEnv {
         aws_endpoint: format!("http://{}", network.gateway()),
         rds_endpoint: format!("http://{}", network.rds()),
+        keys,
         dns: network.dns(),
         outputs,
         hosted_zone_id: seed.hosted_zone_id,
@@ -140,6 +144,15 @@ pub fn clear(layout: &Layout, progress: &mut Progress) -> Result<usize> {
         progress.done(format_args!("{ended} processes of an earlier start are ended, its state is removed"));
     }
     Ok(ended)
+}
+
+/// Creates a directory of this mode, with those that it lies in.
+fn private_dir(path: &Path, mode: u32) -> Result<()> {
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(mode)
+        .create(path)
+        .with_context(|| format!("{} could not be made", path.display()))
 }
 
 fn remove(result: std::io::Result<()>) -> Result<()> {
@@ -206,13 +219,11 @@ fn ca_bundle(layout: &Layout) -> PathBuf {
 }
 
 /// Builds the command of ministack. The functions inherit its environment, so it gets nothing of the person's own.
-fn ministack(layout: &Layout, network: Network, iam: bool) -> Command {
+fn ministack(layout: &Layout, (network, keys): (Network, &Keys)) -> Command {
     let run = layout.run();
     let mut command = clean_command(layout.tool("ministack", "python"));
     command.arg(layout.root.join("local/tools/ministack_strict.py"));
-    if iam {
-        command.env("REWIND_IAM_DECISIONS", run.join("iam-decisions.jsonl"));
-    }
+    command.env("REWIND_IAM_DECISIONS", run.join("iam-decisions.jsonl"));
     command.current_dir(&run);
     // Everything that it writes goes with the stack: zips of functions, their layers, its state.
     command.env("TMPDIR", run.join("tmp")).env("HOME", &run);
@@ -221,13 +232,13 @@ fn ministack(layout: &Layout, network: Network, iam: bool) -> Command {
         .env("BIND_HOST", network.gateway().ip().to_string())
         .env("MINISTACK_HOST", network.gateway().ip().to_string());
     command.env("GATEWAY_PORT", network.gateway().port().to_string());
-    command.env("MINISTACK_REGION", REGION).env("AUTH", iam.to_string());
+    command.env("MINISTACK_REGION", REGION).env("AUTH", "true");
     // Off until a test plans one: a stack that has to be started anew for it would take the databases along.
     command.env("REWIND_FAULTS", "true");
     // Both listen on every address of the machine, and nobody needs them.
     command.env("IOT_MTLS_ENABLED", "0").env("SFTP_ENABLED", "0");
     command.env("PYTHONDONTWRITEBYTECODE", "1").env("PYTHONUNBUFFERED", "1");
-    aws(&mut command, network);
+    aws(&mut command, (network, keys));
     // docs/steps.md lists these for the functions of a local stack; on AWS none of them is set.
     command.env("REWIND_DNS_SERVER", network.dns().to_string());
     command.env("REWIND_DATABASE_SOURCE_ADDRESS", network.functions().to_string());
@@ -236,15 +247,14 @@ fn ministack(layout: &Layout, network: Network, iam: bool) -> Command {
 }
 
 /// Builds the command of the RDS control plane and the name server: this very program.
-fn control_plane(layout: &Layout, network: Network, iam: bool) -> Result<Command> {
+fn control_plane(layout: &Layout, (network, keys): (Network, &Keys)) -> Result<Command> {
     let mut command = clean_command(own_program()?);
     command.arg("serve").arg("--dir").arg(layout.run()).current_dir(layout.run());
     command.args(["--listen", &network.rds().to_string(), "--network", &network.cidr()]);
     command.args(["--dns", &network.dns().to_string(), "--aws-endpoint", &url(network.gateway())]);
     process::fresh_log(layout, "chat").context("the log could not be written")?;
     command.args(["--chat", &network.chat().to_string(), "--chat-log"]).arg(layout.log("chat"));
-    command.args(iam.then_some("--iam"));
-    aws(&mut command, network);
+    aws(&mut command, (network, keys));
     Ok(command)
 }
 
@@ -265,9 +275,9 @@ fn clean_command(program: impl AsRef<std::ffi::OsStr>) -> Command {
     command
 }
 
-fn aws(command: &mut Command, network: Network) {
+fn aws(command: &mut Command, (network, keys): (Network, &Keys)) {
     command.env("AWS_ENDPOINT_URL", url(network.gateway())).env("AWS_ENDPOINT_URL_RDS", url(network.rds()));
-    command.env("AWS_ACCESS_KEY_ID", ACCESS_KEY_ID).env("AWS_SECRET_ACCESS_KEY", SECRET_ACCESS_KEY);
+    command.env("AWS_ACCESS_KEY_ID", &keys.id).env("AWS_SECRET_ACCESS_KEY", &keys.secret);
     command.env("AWS_REGION", REGION).env("AWS_DEFAULT_REGION", REGION);
 }
 
@@ -321,7 +331,7 @@ fn list(mut files: Vec<PathBuf>) -> String {
 }
 
 /// Zips the binaries and deploys the template; returns its outputs.
-fn deploy(layout: &Layout, network: Network, iam: bool, app: &seed::ChatApp, inputs: &str) -> Result<Outputs> {
+fn deploy(layout: &Layout, (network, keys): (Network, &Keys), app: &seed::ChatApp, inputs: &str) -> Result<Outputs> {
     let log = process::fresh_log(layout, "deploy").context("the log could not be written")?;
     let binaries = own_program()?;
     let mut command = clean_command(layout.tool("aws", "python"));
@@ -350,9 +360,8 @@ fn deploy(layout: &Layout, network: Network, iam: bool, app: &seed::ChatApp, inp
     for (name, people) in seed::CHAT_PEOPLE {
         command.args(["--parameter", &format!("{name}={people}")]);
     }
-    command.args(iam.then_some("--iam"));
     command.env("HOME", layout.run()).env("TMPDIR", layout.run().join("tmp")).env("PYTHONDONTWRITEBYTECODE", "1");
-    aws(&mut command, network);
+    aws(&mut command, (network, keys));
     let output = command.stdin(Stdio::null()).stderr(log).output().context("the deployment could not be run")?;
     let failed = |message| Logged::new(message, layout.log("deploy"));
     if !output.status.success() {

@@ -42,7 +42,7 @@ pub(super) fn states() -> Vec<State> {
             .keep("backtrack")
             .starts_waiting_for_one("backtrack", "$states.result.Payload.identifier")
             .next("AwaitRewind")
-            .undone_from("UndoStartBacktrack"),
+            .undone_when_over(timeouts::START_BACKTRACK),
         State::undo("LiftFence", "FenceSource")
             .progress("lifts the fence: clients get in again")
             .only(Recoveries::Backtrack)

@@ -3,6 +3,7 @@
 
 use crate::conclude::explained;
 use crate::json::{Json, jsonata, object};
+use crate::retry::ANY;
 use crate::state::{Recoveries, Situation, State, found, hours, of_recovery, set, set_to};
 use crate::timeouts;
 use rewind_core::ErrorName;
@@ -34,7 +35,7 @@ pub(super) fn states() -> Vec<State> {
                 "$exists($states.result.Payload.changeId) ? $states.result.Payload.changeId : null",
             )
             .next("AwaitInSync")
-            .undone_from("IsTrafficPossiblyMoved"),
+            .undone_when_over(timeouts::SWAP_DNS),
         State::waiting("AwaitInSync")
             .progress("waits until Route 53 is in sync")
             .situation(Situation::RecordsMayHaveMoved)
@@ -265,7 +266,28 @@ pub(super) fn undo() -> Vec<State> {
                 "Clients have the source again. If the lost attempt did move the records, and somebody moved them back, \
                  resolvers may still lead to the restored cluster, which must be fenced until they do not.",
             )
-            .next("OpenRestored"),
+            .next("ReadRecordsAgain"),
+        State::step("ReadRecordsAgain")
+            .function("SwapDns")
+            .progress("reads from the zone whether the records are still as planned")
+            .only(Recoveries::Restore)
+            .comment(
+                "Minutes have passed, and somebody may have led clients to the restored cluster. Unread, its fence stays.",
+            )
+            .inputs(["recovery", "plan", "restored"])
+            .input_as("readOnly", "true")
+            .timeout(timeouts::SWAP_DNS)
+            .keep("found")
+            .next("IsRestoredClusterUnused")
+            .catch(&ANY, Vec::new(), "KeepRestored"),
+        State::choice("IsRestoredClusterUnused")
+            .only(Recoveries::Restore)
+            .comment(
+                "Clients on two open clusters would write to both. It is opened where nothing leads to it, and otherwise told \
+                 as one that is fenced.",
+            )
+            .when("$found.records = 'planned'", "OpenRestored")
+            .next("KeepRestored"),
         State::undo("OpenRestored", "FenceSource")
             .progress("lifts the fence of the restored cluster, to which nothing leads")
             .only(Recoveries::Restore)

@@ -26,7 +26,7 @@ pub(super) fn states() -> Vec<State> {
             .timeout(timeouts::FENCE_SOURCE)
             .keep("fence")
             .next("IsDataRewound")
-            .undone_from("UndoFenceSource"),
+            .undone_when_over(timeouts::FENCE_SOURCE),
         State::choice("IsDataRewound")
             .comment(
                 "Beside the source the data is restored by now. In place it is not rewound yet: the safety clone \

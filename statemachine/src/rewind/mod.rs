@@ -3,6 +3,7 @@
 mod approval;
 mod backtrack;
 mod cutover;
+mod failed_function;
 mod failure;
 mod fence;
 mod finish;
@@ -41,6 +42,7 @@ pub(crate) fn machine() -> Machine {
     // What was done last is undone first. IsSourceChanged finds out where to begin.
     let undo = [
         ("failure", failure::states()),
+        ("failed function", failed_function::states()),
         ("backtrack undo", backtrack::undo()),
         ("cutover undo", cutover::undo()),
         ("fence undo", fence::undo()),
@@ -86,7 +88,7 @@ fn waits_out(state: State) -> State {
     // By a rule and not state by state, so that a state that is added cannot be forgotten. In place some of these states
     // are passed inside the outage; there giving up means an undo that needs the same service.
     // What is not seen within minutes before a rejected cluster is deleted keeps it, and so throws nothing away.
-    let is_bounded =
-        ["StartRestore", "InspectRestored"].contains(&state.name) || INSIDE_THE_OUTAGE.contains(&state.stage);
+    let is_bounded = ["StartRestore", "InspectRestored", "ReadRecordsAgain"].contains(&state.name)
+        || INSIDE_THE_OUTAGE.contains(&state.stage);
     if is_bounded { state } else { state.waits_an_hour() }
 }

@@ -346,6 +346,12 @@ impl State {
         self.catch(&ANY, failure("failure"), next)
     }
 
+    /// The same, and other variables get a value on the way.
+    pub(crate) fn fails_with(self, mut assign: Assign, next: &'static str) -> Self {
+        assign.splice(0..0, failure("failure"));
+        self.catch(&ANY, assign, next)
+    }
+
     /// Leads a failure to `next`, from where on this step and those before it are undone. A bug undoes nothing:
     /// nobody knows what it did.
     pub(crate) fn undone_from(self, next: &'static str) -> Self {

@@ -1,6 +1,6 @@
 //! The records of one recovery's fences, in memory, for tests.
 
-use super::{FenceRecords, HeldLease, not_held};
+use super::{FenceRecords, HeldLease, is_raised_once, lifted, lifted_already, not_held};
 use crate::AwsResult;
 use crate::fence_periods::{FencePeriod, FencePeriods};
 use jiff::Timestamp;
@@ -42,6 +42,9 @@ impl FenceRecords for FakeFenceRecords {
         if holder.is_some_and(|holder| holder != lease.holder) {
             return Err(not_held(lease));
         }
+        if is_raised_once(name) && self.records().contains_key(&lifted(name)) {
+            return Err(lifted_already(lease.holder));
+        }
         Ok(self.records().entry(name.to_owned()).or_insert_with(|| value.clone()).clone())
     }
 
@@ -50,8 +53,11 @@ impl FenceRecords for FakeFenceRecords {
         Ok(())
     }
 
-    async fn mark_fence_lifted(&self, _: &str, name: &str, _: Timestamp) -> AwsResult<()> {
-        self.records().remove(name);
+    async fn mark_fence_lifted(&self, _: &str, name: &str, at: Timestamp) -> AwsResult<()> {
+        let mut records = self.records();
+        if records.remove(name).is_some() {
+            records.insert(lifted(name), Value::from(at.to_string()));
+        }
         Ok(())
     }
 }

@@ -142,6 +142,15 @@ impl FakeRds {
         }
     }
 
+    /// Adds a snapshot that an earlier call has left.
+    pub fn add_snapshot(&self, name: &str, cluster: &str) {
+        self.state().snapshots.push(Snapshot {
+            name: name.to_owned(),
+            cluster: cluster.to_owned(),
+            status: "creating".to_owned(),
+        });
+    }
+
     /// The snapshots that are there.
     pub fn all_snapshots(&self) -> Vec<Snapshot> {
         self.state().snapshots.clone()

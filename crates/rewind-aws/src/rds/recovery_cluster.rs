@@ -3,8 +3,8 @@
 
 use super::tags::{MARKS_OF_CLUSTER, inherit};
 use super::{
-    Cluster, ClusterChange, DeleteClusters, ModifyClusters, Origin, ReadClusters, RestoreCall, RestoreClusters,
-    RetireClusters, TagClusters, Tagged,
+    Cluster, ClusterChange, DeleteClusters, ModifyClusters, Origin, ReadClusters, ReadSnapshots, RestoreCall,
+    RestoreClusters, RetireClusters, TagClusters, Tagged,
 };
 use jiff::Timestamp;
 use rewind_core::names::{KEEP_UNTIL_TAG, RECOVERY_TAG, SOURCE_RESOURCE_ID_TAG, TARGET_TAG, final_snapshot};
@@ -146,7 +146,8 @@ pub enum Deletion {
 
 /// Deletes the cluster that this recovery created, or adopted.
 ///
-/// An adopted one goes into a final snapshot: it stood for hours before, and people may have written to it.
+/// A restored cluster that was there for people goes into a final snapshot: they may have written to it, while they were asked or
+/// since an earlier recovery.
 ///
 /// # Errors
 ///
@@ -154,24 +155,33 @@ pub enum Deletion {
 /// people protected the restored cluster.
 pub async fn delete_created<C>(clusters: &C, recovery: &Recovery, plan: &Plan) -> Result<Deletion, StepError>
 where
-    C: ReadClusters + ModifyClusters + DeleteClusters + RetireClusters,
+    C: ReadClusters + ModifyClusters + DeleteClusters + RetireClusters + ReadSnapshots,
 {
     let name = &plan.new_cluster;
-    let snapshot = plan.adopted.is_some().then(|| final_snapshot(name, &recovery.id));
     // An undo also runs where its step never ran, or ran already: then there is nothing to delete.
     // A cluster of somebody else is left alone, even under the name that the plan chose.
     let Some(found) = clusters.created_cluster(name, &recovery.id).await? else { return Ok(Deletion::None) };
+    let snapshot = final_snapshot(name, &recovery.id);
     // RDS refuses further calls for a cluster that is being deleted, and that is what was wanted.
-    if found.status != "deleting" {
-        if found.deletion_protection {
-            remove_protection(clusters, plan).await?;
-        }
-        match &snapshot {
-            Some(snapshot) => clusters.retire_cluster(name, snapshot).await?,
-            None => clusters.delete_cluster(name).await?,
-        }
+    if found.status == "deleting" {
+        let is_kept = clusters.snapshot(&snapshot).await?.is_some();
+        return Ok(if is_kept { Deletion::Into(snapshot) } else { Deletion::Begun });
     }
-    Ok(snapshot.map_or(Deletion::Begun, Deletion::Into))
+    if found.deletion_protection {
+        remove_protection(clusters, plan).await?;
+    }
+    if !was_usable(plan, &found) {
+        clusters.delete_cluster(name).await?;
+        return Ok(Deletion::Begun);
+    }
+    clusters.retire_cluster(name, &snapshot).await?;
+    Ok(Deletion::Into(snapshot))
+}
+
+/// True if people could log in to the cluster. A restore that came to nothing has no data to keep, and a safety clone holds what the
+/// cluster was compared with.
+fn was_usable(plan: &Plan, found: &Cluster) -> bool {
+    plan.strategy == Strategy::Restore && (plan.adopted.is_some() || found.status == "available")
 }
 
 async fn remove_protection<C: ReadClusters + ModifyClusters>(clusters: &C, plan: &Plan) -> Result<(), StepError> {

@@ -68,6 +68,15 @@ pub(crate) struct ReadOnly {
     pub(crate) fix: String,
 }
 
+/// The rights of a session's user.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Rights {
+    /// True if it may do what the cluster's master user may.
+    pub all: bool,
+    /// The first few rights that go beyond reading, a phrase each.
+    pub beyond_reading: Vec<String>,
+}
+
 /// Facts of one database, or of all where the engine keeps them together.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct DatabaseFacts {
@@ -90,6 +99,9 @@ pub(crate) trait PreflightOperations: QueryOperations + LoginOperations {
 
     /// Reads the logins that this user could not close.
     fn unclosable(&self) -> impl Future<Output = Result<Unclosable, StepError>> + Send;
+
+    /// Reads the rights of this user that go beyond reading, in the database of this connection.
+    fn rights(&self) -> impl Future<Output = Result<Rights, StepError>> + Send;
 
     /// Reads the facts of the server.
     fn server_facts(&self) -> impl Future<Output = Result<ServerFacts, StepError>> + Send;

@@ -1,6 +1,6 @@
 //! Reading by somebody else's SQL: a transaction that can only read, the tables that a query reads, and what the server is.
 
-use super::connection::{Connection, Row};
+use super::connection::{Connection, QueryResult, Row};
 use super::identity::ServerIdentity;
 use crate::error::StatementError;
 use rewind_core::StepError;
@@ -61,6 +61,16 @@ pub(crate) trait QueryOperations: Connection {
     /// The reason why `sql` must not run, from the functions that it would call; none where it may. It is asked within the
     /// transaction in which the statement is to run, and runs nothing of it.
     fn denial(&self, sql: &str) -> impl Future<Output = Result<Option<String>, StatementError>> + Send;
+
+    /// Runs `sql`, which [`Self::denial`] allowed in this transaction: as it was examined, as far as the engine keeps that.
+    fn query_examined(
+        &self,
+        sql: &str,
+        keep: usize,
+        limit: Duration,
+    ) -> impl Future<Output = Result<QueryResult, StatementError>> + Send {
+        self.query(sql, keep, limit)
+    }
 
     /// The tables that `sql` reads, partitions as the table that they are parts of, without the system's own.
     ///

@@ -22,6 +22,9 @@ pub(crate) type StartingSessions = BTreeSet<String>;
 
 /// The sessions of an engine: listed and ended, with the writers beside them.
 pub(crate) trait SessionOperations: Connection {
+    /// The name of the user that the session logged in as.
+    fn own_user(&self) -> impl Future<Output = Result<String, StepError>> + Send;
+
     /// The users whose logins no fence may close, because the fence itself or a person needs them to lift it; none where closing
     /// holds for everybody.
     fn unlockable_users(&self) -> impl Future<Output = Result<Vec<String>, StepError>> + Send;

@@ -10,6 +10,8 @@ use rewind_core::StepError;
 pub struct Inspection {
     /// Everybody's sessions but our own and AWS's, and what replicates from or to the server.
     pub sessions: Vec<String>,
+    /// True if one of them is of another user than this session's, or replicates.
+    pub clients: bool,
     /// Login paths that [`super::apply`] closes wherever it may, and that are open.
     pub open: Vec<String>,
 }
@@ -25,11 +27,15 @@ pub async fn inspect(session: &Session) -> Result<Inspection, StepError> {
 
 async fn inspect_on<C: LoginOperations + SessionOperations>(connection: &C) -> Result<Inspection, StepError> {
     let mut inspection = Inspection::default();
+    let own = connection.own_user().await?;
     for session in connection.client_sessions(&[]).await? {
         let database = if session.database.is_empty() { "no database" } else { &session.database };
+        inspection.clients |= session.user != own;
         inspection.sessions.push(format!("{} in {database} (process {})", session.user, session.pid));
     }
-    inspection.sessions.extend(connection.replication().await?);
+    let replication = connection.replication().await?;
+    inspection.clients |= !replication.is_empty();
+    inspection.sessions.extend(replication);
     let logins = connection.read_logins().await?;
     // A database that the master user may not limit was never closed: whoever fenced the cluster was told so.
     let databases =

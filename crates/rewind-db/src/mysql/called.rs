@@ -5,36 +5,58 @@
 //! is a word of the language, and a call has to be one of the functions that are known to act on nothing: what Aurora adds to them
 //! acts, and so may what people stored.
 
+use super::Version;
 use super::connection::MysqlConnection;
 use super::quote::literal;
 use crate::engine::{Connection, Row};
 use crate::error::StatementError;
 use std::collections::BTreeSet;
 
-/// Functions of MySQL that only compute or read.
-const HARMLESS: &str = "abs acos adddate addtime any_value ascii asin atan atan2 avg bin bin_to_uuid bit_and bit_count bit_length \
-    bit_or bit_xor cast ceil ceiling char char_length character_length charset coalesce coercibility collation concat concat_ws \
-    connection_id conv convert convert_tz cos cot count crc32 cume_dist curdate current_date current_role current_time \
-    current_timestamp current_user curtime database date date_add date_format date_sub datediff day dayname dayofmonth dayofweek \
-    dayofyear degrees dense_rank elt exp export_set extract field find_in_set first_value floor format format_bytes from_base64 \
-    from_days from_unixtime get_format greatest group_concat grouping hex hour if ifnull inet6_aton inet6_ntoa inet_aton inet_ntoa \
-    insert instr interval is_uuid isnull json_array json_arrayagg json_contains json_contains_path json_depth json_extract \
-    json_keys json_length json_object json_objectagg json_overlaps json_pretty json_quote json_search json_type json_unquote \
-    json_valid json_value lag last_day last_value lcase lead least left length ln localtime localtimestamp locate log log10 log2 \
-    lower lpad ltrim make_set makedate maketime max md5 microsecond mid min minute mod month monthname now nth_value ntile nullif \
-    oct octet_length ord percent_rank period_add period_diff pi point position pow power quarter quote radians rand rank \
-    regexp_instr regexp_like regexp_replace regexp_substr repeat replace reverse right round row_number rpad rtrim schema \
+/// Functions of MySQL that only compute or read, in every version that Aurora has.
+const HARMLESS: &str = "abs acos adddate addtime any_value ascii asin atan atan2 avg bin bit_and bit_count bit_length bit_or \
+    bit_xor cast ceil ceiling char char_length character_length charset coalesce coercibility collation concat concat_ws \
+    connection_id conv convert convert_tz cos cot count crc32 curdate current_date current_time current_timestamp current_user \
+    curtime database date date_add date_format date_sub datediff day dayname dayofmonth dayofweek dayofyear degrees elt exp \
+    export_set extract field find_in_set floor format from_base64 from_days from_unixtime get_format greatest group_concat hex \
+    hour if ifnull inet6_aton inet6_ntoa inet_aton inet_ntoa insert instr interval isnull json_array json_contains \
+    json_contains_path json_depth json_extract json_keys json_length json_object json_quote json_search json_type json_unquote \
+    json_valid last_day lcase least left length ln localtime localtimestamp locate log log10 log2 lower lpad ltrim make_set \
+    makedate maketime max md5 microsecond mid min minute mod month monthname now nullif oct octet_length ord period_add \
+    period_diff pi point position pow power quarter quote radians rand repeat replace reverse right round rpad rtrim schema \
     sec_to_time second session_user sha sha1 sha2 sign sin sleep soundex space sqrt st_astext st_asgeojson st_distance st_x st_y \
-    std stddev stddev_pop stddev_samp str_to_date strcmp subdate substr substring substring_index subtime sum sysdate system_user \
-    tan time time_format time_to_sec timediff timestamp timestampadd timestampdiff to_base64 to_days to_seconds trim truncate \
-    ucase unhex unix_timestamp upper user utc_date utc_time utc_timestamp uuid uuid_to_bin var_pop var_samp variance version week \
+    std stddev stddev_pop stddev_samp str_to_date strcmp subdate substr substring substring_index subtime sum sysdate \
+    system_user tan time time_format time_to_sec timediff timestamp timestampadd timestampdiff to_base64 to_days to_seconds trim \
+    truncate ucase unhex unix_timestamp upper user utc_date utc_time utc_timestamp uuid var_pop var_samp variance version week \
     weekday weekofyear weight_string year yearweek";
 
-/// Words of the language that may stand before a bracket, and types with a length.
-const WORDS: &str = "against all and any as between binary bigint by case char columns cross decimal distinct div double else end \
-    escape except exists float from full group having in index inner int intersect is join json_table key lateral left like limit \
-    match mod natural nchar not numeric of offset on or order outer over partition real regexp right rlike row rows select some \
-    straight_join table then union unsigned using values varbinary varchar when where window with xor";
+/// Those that came later, each with the version that has it: before that, a function which people stored under the name would run.
+const HARMLESS_SINCE: &[(Version, &str)] = &[
+    ((5, 7, 22), "json_arrayagg json_objectagg json_pretty"),
+    (
+        (8, 0, 0),
+        "bin_to_uuid cume_dist current_role dense_rank first_value grouping is_uuid lag last_value lead nth_value ntile percent_rank \
+         rank regexp_instr regexp_like regexp_replace regexp_substr row_number uuid_to_bin",
+    ),
+    ((8, 0, 16), "format_bytes"),
+    ((8, 0, 17), "json_overlaps"),
+    ((8, 0, 21), "json_value"),
+];
+
+/// Words of the language that may stand before a bracket, and types with a length, in every version that Aurora has.
+const WORDS: &str = "against all and any as between binary bigint by case char columns cross decimal distinct div double else \
+    end escape exists float from full group having in index inner int is join key left like limit match mod natural nchar not \
+    numeric offset on or order outer partition real regexp right rlike row rows select some straight_join table then union \
+    unsigned using values varbinary varchar when where with xor";
+
+/// Those that came later: before that, each is a name like any other.
+const WORDS_SINCE: &[(Version, &str)] =
+    &[((8, 0, 0), "except json_table of over window"), ((8, 0, 14), "lateral"), ((8, 0, 31), "intersect")];
+
+/// True if `word` is in `list`, or in one of the lists that `version` has besides.
+fn is_known(word: &str, version: Version, list: &str, later: &[(Version, &str)]) -> bool {
+    let later = later.iter().filter(|(since, _)| version >= *since).map(|(_, list)| *list);
+    std::iter::once(list).chain(later).flat_map(str::split_whitespace).any(|known| word.eq_ignore_ascii_case(known))
+}
 
 /// The names of a query, as its lexer sees them.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -60,7 +82,7 @@ pub(super) async fn denial(connection: &MysqlConnection, sql: &str) -> Result<Op
     let (mut unread, mut seen) = (vec![sql.to_owned()], BTreeSet::new());
     let mut refused = BTreeSet::new();
     while let Some(text) = unread.pop() {
-        let names = Names::read(&text, escapes);
+        let names = Names::read(&text, escapes, connection.version);
         if names.hides {
             return Ok(Some("it has a comment that the server runs (`/*!`): write it without".to_owned()));
         }
@@ -84,7 +106,7 @@ pub(super) async fn denial(connection: &MysqlConnection, sql: &str) -> Result<Op
 impl MysqlConnection {
     fn may_call(&self, call: &[String]) -> bool {
         let is_harmless = match call {
-            [name] => HARMLESS.split_whitespace().any(|known| name.eq_ignore_ascii_case(known)),
+            [name] => is_known(name, self.version, HARMLESS, HARMLESS_SINCE),
             _ => false,
         };
         is_harmless || self.check_functions.contains(&call.join("."))
@@ -109,8 +131,8 @@ async fn views_among(connection: &MysqlConnection, names: &BTreeSet<String>) -> 
 }
 
 impl Names {
-    /// Reads `sql` as MySQL's lexer does; `escapes` is false where a backslash in a text is a character like any other.
-    fn read(sql: &str, escapes: bool) -> Self {
+    /// Reads `sql` as the lexer of that version does; `escapes` is false where a backslash in a text is a character like any other.
+    fn read(sql: &str, escapes: bool, version: Version) -> Self {
         let mut names = Self::default();
         let mut rest = sql;
         let mut name = Name::default();
@@ -142,7 +164,7 @@ impl Names {
                     1
                 }
                 '(' => {
-                    names.called(&std::mem::take(&mut name));
+                    names.called(&std::mem::take(&mut name), version);
                     1
                 }
                 _ => {
@@ -167,14 +189,13 @@ impl Names {
         name.parts.push((text, is_word));
     }
 
-    fn called(&mut self, Name { parts, after, .. }: &Name) {
-        let is = |word: &str, known: &str| known.split_whitespace().any(|known| word.eq_ignore_ascii_case(known));
+    fn called(&mut self, Name { parts, after, .. }: &Name, version: Version) {
         // A table with names for its columns, in the list of WITH or as an alias, is no call.
-        let is_table = matches!(after, Some((word, true)) if is(word, "with recursive as"));
+        let is_table = matches!(after, Some((word, true)) if is_known(word, version, "with recursive as", &[]));
         let is_language = is_table
             || match parts.as_slice() {
                 [] => true,
-                [(word, true)] => is(word, WORDS),
+                [(word, true)] => is_known(word, version, WORDS, WORDS_SINCE),
                 _ => false,
             };
         // A word before a bracket that is a number: a part of an expression.
@@ -239,8 +260,10 @@ fn quoted(rest: &str, quote: char, escapes: bool) -> (usize, String) {
 mod tests {
     use super::*;
 
+    const NEW: Version = (8, 0, 36);
+
     fn calls(sql: &str) -> Vec<String> {
-        Names::read(sql, true).calls.iter().map(|call| call.join(".")).collect()
+        Names::read(sql, true, NEW).calls.iter().map(|call| call.join(".")).collect()
     }
 
     #[test]
@@ -260,7 +283,10 @@ mod tests {
         ] {
             assert_eq!(calls(sql), [found], "{sql}");
         }
-        assert!(Names::read("SELECT /*!50000 f(1) */ 1", true).hides && Names::read("SELECT /*M! 1 */ 1", true).hides);
+        assert!(
+            Names::read("SELECT /*!50000 f(1) */ 1", true, NEW).hides
+                && Names::read("SELECT /*M! 1 */ 1", true, NEW).hides
+        );
     }
 
     #[test]
@@ -272,10 +298,39 @@ mod tests {
         ] {
             assert_eq!(calls(sql), Vec::<String>::new(), "{sql}");
         }
-        assert!(Names::read("SELECT 1 INTO OUTFILE 'x'", true).words.contains("into"));
+        assert!(Names::read("SELECT 1 INTO OUTFILE 'x'", true, NEW).words.contains("into"));
         // Where a backslash is a character like any other, the text ends before the call.
         assert_eq!(calls(r"SELECT 'a\', f(1), 'b'"), Vec::<String>::new());
-        assert_eq!(Names::read(r"SELECT 'a\', f(1), 'b'", false).calls.len(), 1);
-        assert!(!Names::read("SELECT `into`", true).words.contains("into"));
+        assert_eq!(Names::read(r"SELECT 'a\', f(1), 'b'", false, NEW).calls.len(), 1);
+        assert!(!Names::read("SELECT `into`", true, NEW).words.contains("into"));
+    }
+
+    #[test]
+    fn a_name_that_a_version_does_not_have_is_a_function_that_people_stored() {
+        const AURORA_2: Version = (5, 7, 12);
+        let refused = |sql: &str, version: Version| -> Vec<String> {
+            let calls = Names::read(sql, true, version).calls.into_iter().flatten();
+            calls.filter(|name| !is_known(name, version, HARMLESS, HARMLESS_SINCE)).collect()
+        };
+        for sql in [
+            "SELECT regexp_like(word, 'a') FROM t",
+            "SELECT RANK() FROM t",
+            "SELECT row_number() FROM t",
+            "SELECT json_value(a, '$') FROM t",
+            "SELECT json_pretty(a) FROM t",
+            "SELECT json_table(1)",
+            "SELECT lateral(1)",
+            "SELECT over(1)",
+            "SELECT except(1)",
+            "SELECT uuid_to_bin(a) FROM t",
+        ] {
+            assert_eq!(refused(sql, AURORA_2).len(), 1, "{sql}");
+            assert_eq!(refused(sql, NEW), [""; 0], "{sql}");
+        }
+        assert_eq!(refused("SELECT intersect(1)", (8, 0, 28)), ["intersect"]);
+        for sql in ["SELECT count(*), md5(concat(a, 'b')) FROM t WHERE a IN (1)", "SELECT json_extract(a, '$') FROM t"]
+        {
+            assert_eq!(refused(sql, AURORA_2), [""; 0], "{sql}");
+        }
     }
 }

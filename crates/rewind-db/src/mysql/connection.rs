@@ -1,9 +1,9 @@
 //! A connection to MySQL: login, statements as text, and a bound on every wait.
 
-use super::Variant;
 use super::errors::{connect_error, statement_error};
 use super::packets::ProtocolError;
 use super::protocol::Protocol;
+use super::{Variant, Version};
 use crate::engine::{Connection, QueryResult};
 use crate::error::{ConnectError, StatementError, unavailable};
 use crate::target::LoginAttempt;
@@ -20,6 +20,7 @@ pub(crate) struct MysqlConnection {
     /// late would be taken for the result of the next statement.
     protocol: Mutex<Option<Protocol>>,
     pub(super) variant: Variant,
+    pub(super) version: Version,
     /// The functions that a check may call besides those that act on nothing.
     pub(super) check_functions: Vec<String>,
     /// The cluster's master user, where it is known.
@@ -45,12 +46,10 @@ impl MysqlConnection {
             ProtocolError::Broken(why) => ConnectError::broke_off(at, &why),
         })?;
         let encrypted = protocol.encrypted;
-        let (variant, master_user) = (protocol.variant, target.master_user.clone());
+        let (variant, version, master_user) = (protocol.variant, protocol.version, target.master_user.clone());
         let check_functions = check_functions.to_vec();
-        Ok((
-            Self { protocol: Mutex::new(Some(protocol)), variant, check_functions, master_user, at: at.clone() },
-            encrypted,
-        ))
+        let (protocol, at) = (Mutex::new(Some(protocol)), at.clone());
+        Ok((Self { protocol, variant, version, check_functions, master_user, at }, encrypted))
     }
 
     /// Has the server parse one statement, and returns the descriptions of its columns and the number of its placeholders.

@@ -86,15 +86,6 @@ impl LoginOperations for MysqlConnection {
 }
 
 impl MysqlConnection {
-    /// The name of the user that the session logged in as.
-    pub(super) async fn current_user(&self) -> Result<String, StepError> {
-        let account = self.values("SELECT CURRENT_USER()").await?.into_iter().next().unwrap_or_default();
-        match account.rsplit_once('@') {
-            Some((user, _)) => Ok(user.to_owned()),
-            None => Err(StepError::bug("the database did not say who is logged in")),
-        }
-    }
-
     /// All accounts that a fence may lock, and whether each is locked. Roles are none.
     async fn accounts(&self) -> Result<Vec<(Account, bool)>, StepError> {
         // One user may have several accounts, by host. None of our own user's is locked, and none of the master user's:

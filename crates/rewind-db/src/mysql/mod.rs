@@ -25,6 +25,12 @@ pub(crate) use connection::MysqlConnection;
 pub(crate) const DEFAULTS: Defaults =
     Defaults { port: 3306, user: "admin", first_database: "mysql", maintenance_database: "information_schema" };
 
+/// A server's version: major, minor, patch.
+type Version = (u16, u16, u16);
+
+/// The oldest version that Aurora has: Aurora MySQL 2.
+const OLDEST: Version = (5, 7, 0);
+
 /// The kind of server, from its greeting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Variant {

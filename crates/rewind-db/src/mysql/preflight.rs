@@ -3,7 +3,7 @@
 use super::Variant;
 use super::connection::MysqlConnection;
 use crate::engine::preflight::{
-    Column, DatabaseFacts, Description, PreflightOperations, ReadOnly, Refusal, ServerFacts, Unclosable,
+    Column, DatabaseFacts, Description, PreflightOperations, ReadOnly, Refusal, Rights, ServerFacts, Unclosable,
     rows_if_readable,
 };
 use crate::engine::{Connection, LoginOperations, SessionOperations};
@@ -36,7 +36,7 @@ impl PreflightOperations for MysqlConnection {
     }
 
     async fn unclosable(&self) -> Result<Unclosable, StepError> {
-        let own = self.current_user().await?;
+        let own = self.own_user().await?;
         let accounts = match self.accounts_or_refusal().await? {
             Ok(accounts) => accounts,
             Err(error) => {
@@ -88,8 +88,19 @@ impl PreflightOperations for MysqlConnection {
         })
     }
 
+    async fn rights(&self) -> Result<Rights, StepError> {
+        let mut grants = self.values("SHOW GRANTS").await?;
+        let roles: Vec<&str> = grants.iter().filter_map(|grant| granted_roles(grant)).collect();
+        // MySQL shows the rights of roles only where it is asked for them; MariaDB has them among the user's.
+        if matches!(self.variant, Variant::MySql) && !roles.is_empty() {
+            let with_roles = format!("SHOW GRANTS FOR CURRENT_USER() USING {}", roles.join(", "));
+            grants = rows_if_readable(self.values(&with_roles).await)?.into_iter().chain(grants).collect();
+        }
+        Ok(rights_of(&grants))
+    }
+
     async fn server_facts(&self) -> Result<ServerFacts, StepError> {
-        let user = self.current_user().await?;
+        let user = self.own_user().await?;
         let used = self
             .rows("SHOW GLOBAL STATUS LIKE 'Threads_connected'")
             .await?
@@ -160,6 +171,49 @@ impl MysqlConnection {
     }
 }
 
+/// The roles that a line of `SHOW GRANTS` grants, as a list for SQL; none for a line about rights.
+fn granted_roles(grant: &str) -> Option<&str> {
+    let rest = grant.strip_prefix("GRANT ")?;
+    (!rest.contains(" ON ")).then_some(rest.split_once(" TO ")?.0)
+}
+
+/// Reads the rights that the lines of `SHOW GRANTS` name.
+fn rights_of(grants: &[String]) -> Rights {
+    /// Rights that change nothing and end nothing.
+    const READING: [&str; 6] = ["USAGE", "SELECT", "SHOW VIEW", "SHOW DATABASES", "PROCESS", "REPLICATION CLIENT"];
+    let mut rights = Rights::default();
+    for grant in grants {
+        // Aurora's own role has every right that RDS gives to people.
+        rights.all |= grant.contains("rds_superuser_role");
+        let Some((names, rest)) = grant.strip_prefix("GRANT ").and_then(|rest| rest.split_once(" ON ")) else {
+            continue;
+        };
+        let on = rest.split_once(" TO ").map_or(rest, |(on, _)| on);
+        // The columns of a right stand in brackets behind it.
+        let mut depth = 0_i32;
+        let plain: String = names
+            .chars()
+            .filter(|c| {
+                depth += i32::from(*c == '(');
+                let keep = depth == 0;
+                depth -= i32::from(*c == ')');
+                keep
+            })
+            .collect();
+        for name in plain.split(',').map(str::trim) {
+            rights.all |= on == "*.*" && ["ALL PRIVILEGES", "SUPER"].contains(&name);
+            if !READING.contains(&name) {
+                rights.beyond_reading.push(format!("{name} on {on}"));
+            }
+        }
+        if rest.contains(" WITH GRANT OPTION") {
+            rights.beyond_reading.push(format!("GRANT OPTION on {on}"));
+        }
+    }
+    rights.beyond_reading.truncate(6);
+    rights
+}
+
 fn unknown() -> Column {
     Column { kind: ColumnKind::Unknown, type_name: "unknown".to_owned() }
 }
@@ -194,4 +248,35 @@ fn column(definition: &[u8]) -> Option<Column> {
         _ => (ColumnKind::Other, "text"),
     };
     Some(Column { kind, type_name: name.to_owned() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rights(grants: &[&str]) -> (bool, Vec<String>) {
+        let Rights { all, beyond_reading } =
+            rights_of(&grants.iter().map(|&grant| grant.to_owned()).collect::<Vec<_>>());
+        (all, beyond_reading)
+    }
+
+    #[test]
+    fn only_rights_that_go_beyond_reading_are_told() {
+        let reads = [
+            "GRANT USAGE ON *.* TO `r`@`%` IDENTIFIED BY PASSWORD '*0'",
+            "GRANT SELECT, SHOW VIEW ON `shop`.* TO `r`@`%`",
+            "GRANT SELECT (`a`, `b`), SELECT ON `shop`.`t` TO `r`@`%`",
+            "GRANT `readers`@`%` TO `r`@`%`",
+            "SET DEFAULT ROLE NONE FOR `r`@`%`",
+        ];
+        assert_eq!(rights(&reads), (false, Vec::new()));
+        let writes = rights(&["GRANT SELECT, INSERT, UPDATE (`a`, `b`) ON `shop`.* TO `r`@`%` WITH GRANT OPTION"]);
+        let named = ["INSERT on `shop`.*", "UPDATE on `shop`.*", "GRANT OPTION on `shop`.*"].map(ToOwned::to_owned);
+        assert_eq!(writes, (false, named.to_vec()));
+        for all in ["GRANT ALL PRIVILEGES ON *.* TO `r`@`%`", "GRANT `rds_superuser_role`@`%` TO `r`@`%`"] {
+            assert!(rights(&[all]).0, "{all}");
+        }
+        assert_eq!(granted_roles("GRANT `a`@`%`,`b`@`%` TO `r`@`%`"), Some("`a`@`%`,`b`@`%`"));
+        assert_eq!(granted_roles(reads[1]), None);
+    }
 }

@@ -3,8 +3,8 @@
 //! The messages and the logins are `mysql_common`'s. The drivers above it resolve names and connect by themselves, from
 //! an address of the system's choice, and always let several statements stand in one text; here none of that may be.
 
-use super::Variant;
 use super::packets::{LARGEST, ProtocolError, framed, malformed, receive, row, unless_refused};
+use super::{OLDEST, Variant, Version};
 use crate::engine::QueryResult;
 use crate::target::LoginAttempt;
 use crate::tls::Protection;
@@ -42,6 +42,8 @@ pub(super) struct Protocol {
     stream: BufStream<Box<dyn Stream>>,
     sequence: u8,
     pub(super) variant: Variant,
+    /// The version, as the greeting has it; MariaDB's own, whose numbers are higher.
+    pub(super) version: Version,
     pub(super) encrypted: bool,
 }
 
@@ -57,9 +59,10 @@ impl Protocol {
         let greeting: HandshakePacket<'_> =
             ParseBuf(unless_refused(&greeting)?).parse(()).map_err(|_| malformed("first message"))?;
         // MariaDB says that it is 5.5.5 in front of its own version, for replicas of old: the crate knows that.
-        let variant = match greeting.maria_db_server_version_parsed() {
-            Some(_) => Variant::MariaDb,
-            None => Variant::MySql,
+        let (variant, version) = match greeting.maria_db_server_version_parsed() {
+            Some(version) => (Variant::MariaDb, version),
+            // Of a server that does not say its version, no function is known that an old one lacks.
+            None => (Variant::MySql, greeting.server_version_parsed().unwrap_or(OLDEST)),
         };
         let encrypted = greeting.capabilities().contains(CapabilityFlags::CLIENT_SSL);
         let mut capabilities = CAPABILITIES & (greeting.capabilities() | CapabilityFlags::CLIENT_LONG_PASSWORD);
@@ -75,7 +78,7 @@ impl Protocol {
         } else {
             Box::new(stream)
         };
-        let mut protocol = Self { stream: BufStream::new(stream), sequence, variant, encrypted };
+        let mut protocol = Self { stream: BufStream::new(stream), sequence, variant, version, encrypted };
         protocol.log_in(&greeting, attempt, capabilities).await?;
         Ok(protocol)
     }
@@ -364,7 +367,7 @@ mod tests {
         server.send(&[1, 3]).await;
         server.send(OK).await;
         let protocol = client.await.unwrap().unwrap();
-        assert_eq!((protocol.variant, protocol.encrypted), (Variant::MySql, false));
+        assert_eq!((protocol.variant, protocol.version, protocol.encrypted), (Variant::MySql, (8, 0, 28), false));
     }
 
     #[tokio::test]

@@ -9,10 +9,18 @@ use crate::error::StatementError;
 use rewind_core::StepError;
 
 impl SessionOperations for MysqlConnection {
+    async fn own_user(&self) -> Result<String, StepError> {
+        let account = self.values("SELECT CURRENT_USER()").await?.into_iter().next().unwrap_or_default();
+        match account.rsplit_once('@') {
+            Some((user, _)) => Ok(user.to_owned()),
+            None => Err(StepError::bug("the database did not say who is logged in")),
+        }
+    }
+
     /// The session's own user and the master user: they are what lifts the fence, and MySQL has no connection limit a database
     /// that would hold for them too.
     async fn unlockable_users(&self) -> Result<Vec<String>, StepError> {
-        let own = self.current_user().await?;
+        let own = self.own_user().await?;
         let master = self.master_user.clone().filter(|master| *master != own);
         Ok([own].into_iter().chain(master).collect())
     }

@@ -6,11 +6,12 @@
 //! an operator of the query. So each function has to be one of the system's that acts on nothing, or C code that an administrator
 //! of the server installed and that acts on nothing either.
 
-use super::connection::{OWN_PATH, PostgresqlConnection};
-use crate::engine::{Connection, Row};
+use super::connection::{EXAMINED, OWN_PATH, PostgresqlConnection};
+use crate::engine::{Connection, QueryResult, Row};
 use crate::error::StatementError;
 use crate::read_only::calls_what_it_may_not;
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 /// Objects below are the system's own, made with the database.
 const FIRST_OF_USERS: u32 = 16_384;
@@ -123,24 +124,64 @@ async fn refused_in_database(connection: &PostgresqlConnection) -> Result<Vec<St
 ///
 /// The caller has had it parsed alone, in the transaction and on the path on which it is to run: it is one statement.
 pub(super) async fn denial(connection: &PostgresqlConnection, sql: &str) -> Result<Option<String>, StatementError> {
-    if first_word(sql) == "show" {
+    if is_setting(sql) {
         return Ok(None);
     }
-    let trees = connection.rewritten_trees(&format!("PREPARE rewind_check AS {sql}")).await?;
-    connection.execute("DEALLOCATE rewind_check").await?;
+    let trees = connection.prepare_examined(sql).await?;
     if trees.is_empty() {
         return Ok(Some("the server did not show which functions it calls".to_owned()));
     }
     connection.execute(OWN_PATH).await?;
-    let refused = refused_in(connection, &trees).await?;
+    let mut named = Named::default();
+    trees.iter().for_each(|tree| named.add(tree, Part::Run));
+    keep_changes_out(connection, &named.relations).await?;
+    let refused = refused_in(connection, named).await?;
+    // Back on the path of the preparation: on another the server would make a new tree.
     connection.execute(&connection.login_path_first()).await?;
     Ok((!refused.is_empty()).then(|| calls_what_it_may_not(&refused)))
 }
 
+/// Runs what [`denial`] examined: the tree that it was shown, in which no name is looked up again.
+///
+/// The server makes a new tree, and plans it at once, where a table was altered since. Most of that waits for the locks that the
+/// preparation took; the rest for those of [`keep_changes_out`], where they could be taken.
+pub(super) async fn query_examined(
+    connection: &PostgresqlConnection,
+    sql: &str,
+    keep: usize,
+    limit: Duration,
+) -> Result<QueryResult, StatementError> {
+    match is_setting(sql) {
+        true => connection.query(sql, keep, limit).await,
+        false => connection.query(&format!("EXECUTE {EXAMINED}"), keep, limit).await,
+    }
+}
+
+/// Locks the tables, with all parts of them, against what the planner would see at once: a part that is attached, an index, statistics.
+/// Reading and writing go on. It takes the locks that are free and that this login may take, which on a reader are none.
+async fn keep_changes_out(connection: &PostgresqlConnection, relations: &BTreeSet<u32>) -> Result<(), StatementError> {
+    let tables = connection
+        .values(&format!(
+            "SELECT pg_catalog.format('%I.%I', n.nspname, c.relname) FROM pg_catalog.pg_class c \
+             JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.oid IN ({}) AND c.relkind IN ('r', 'p') \
+             AND c.oid >= {FIRST_OF_USERS} AND NOT pg_catalog.pg_is_in_recovery() \
+             AND pg_catalog.has_table_privilege(c.oid, 'UPDATE, DELETE, TRUNCATE')",
+            list(relations)
+        ))
+        .await?;
+    for table in tables {
+        // Not waited for: a vacuum of a large table takes hours, and the check shall not.
+        let lock = format!("SAVEPOINT kept_out; LOCK TABLE {table} IN SHARE UPDATE EXCLUSIVE MODE NOWAIT");
+        match connection.execute(&lock).await {
+            Err(StatementError::Refused(_)) => connection.execute("ROLLBACK TO SAVEPOINT kept_out").await?,
+            locked => locked?,
+        }
+    }
+    Ok(())
+}
+
 /// The functions of the trees which may not be called, each as people write it.
-async fn refused_in(connection: &PostgresqlConnection, trees: &[String]) -> Result<Vec<String>, StatementError> {
-    let mut named = Named::default();
-    trees.iter().for_each(|tree| named.add(tree, Part::Run));
+async fn refused_in(connection: &PostgresqlConnection, mut named: Named) -> Result<Vec<String>, StatementError> {
     // Of an index and a constraint the planner evaluates some.
     let planned = connection.values(&expressions_of_relations(&named.relations)).await?;
     planned.iter().for_each(|tree| named.add(tree, Part::Planned));
@@ -214,8 +255,10 @@ fn node(text: &str) -> Option<&str> {
     None
 }
 
-fn first_word(sql: &str) -> String {
-    sql.trim_start().split(|c: char| !c.is_ascii_alphabetic()).next().unwrap_or_default().to_ascii_lowercase()
+/// True for `SHOW`, which calls nothing and cannot be prepared.
+fn is_setting(sql: &str) -> bool {
+    let word = sql.trim_start().split(|c: char| !c.is_ascii_alphabetic()).next().unwrap_or_default();
+    word.eq_ignore_ascii_case("show")
 }
 
 /// The ids as SQL has them in a list; no object has the id 0.
@@ -225,6 +268,7 @@ fn list(ids: &BTreeSet<u32>) -> String {
 }
 
 /// The expressions that the planner looks at for the relations and the parts of them.
+// As JSON, because before PostgreSQL 14 statistics have no expressions, and no such column.
 fn expressions_of_relations(relations: &BTreeSet<u32>) -> String {
     let relations = list(relations);
     format!(
@@ -233,7 +277,7 @@ fn expressions_of_relations(relations: &BTreeSet<u32>) -> String {
          SELECT e.tree FROM reached r CROSS JOIN LATERAL (\
          SELECT i.indexprs::text FROM pg_catalog.pg_index i WHERE i.indrelid = r.id \
          UNION ALL SELECT i.indpred::text FROM pg_catalog.pg_index i WHERE i.indrelid = r.id \
-         UNION ALL SELECT s.stxexprs::text FROM pg_catalog.pg_statistic_ext s WHERE s.stxrelid = r.id \
+         UNION ALL SELECT pg_catalog.to_jsonb(s) ->> 'stxexprs' FROM pg_catalog.pg_statistic_ext s WHERE s.stxrelid = r.id \
          UNION ALL SELECT p.partexprs::text FROM pg_catalog.pg_partitioned_table p WHERE p.partrelid = r.id \
          UNION ALL SELECT c.relpartbound::text FROM pg_catalog.pg_class c WHERE c.oid = r.id \
          UNION ALL SELECT c.conbin::text FROM pg_catalog.pg_constraint c WHERE c.conrelid = r.id) e(tree) \

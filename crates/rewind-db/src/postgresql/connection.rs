@@ -11,6 +11,7 @@ use rewind_clock::bounded;
 use rewind_core::timeouts;
 use std::future::poll_fn;
 use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::net::TcpStream;
@@ -32,12 +33,17 @@ pub(super) const OWN_PATH: &str = "SET search_path = pg_catalog, pg_temp";
 /// The message with which the server shows the tree of a statement, before it plans it.
 const TREE: &str = "rewritten parse tree:";
 
+/// The name under which somebody's query is prepared: the server keeps the tree that was examined, and runs that one.
+pub(super) const EXAMINED: &str = "rewind_check";
+
 /// A connection that is logged in. The driver's task, which reads and writes the socket, ends with it.
 pub(crate) struct PostgresqlConnection {
     client: Client,
     driver: JoinHandle<()>,
     /// The trees of statements that the server has shown so far.
     trees: Arc<Mutex<Vec<String>>>,
+    /// True while a statement is prepared as [`EXAMINED`].
+    has_examined: AtomicBool,
     /// The search path that the login has of itself, as its settings and the database's have it.
     pub(super) login_path: String,
     /// The functions that a check may call besides those that act on nothing.
@@ -105,7 +111,11 @@ impl PostgresqlConnection {
         let (master_user, at) = (target.master_user.clone(), at.clone());
         let login_path = login_path.unwrap_or_default();
         let check_functions = check_functions.to_vec();
-        Ok((Self { client, driver, trees, login_path, check_functions, master_user, at }, progress.done()))
+        let has_examined = AtomicBool::new(false);
+        Ok((
+            Self { client, driver, trees, has_examined, login_path, check_functions, master_user, at },
+            progress.done(),
+        ))
     }
 
     /// Has the server parse one statement, and returns the types of its columns and the number of its placeholders.
@@ -126,17 +136,26 @@ impl PostgresqlConnection {
         format!("SELECT pg_catalog.set_config('search_path', {}, true)", literal(&path))
     }
 
-    /// Runs `sql` and returns the trees that the server made of it: rewritten, which puts views and row-level security in, and not
-    /// yet planned.
-    pub(super) async fn rewritten_trees(&self, sql: &str) -> Result<Vec<String>, StatementError> {
+    /// Prepares `sql` as [`EXAMINED`] and returns the trees that the server made of it: rewritten, which puts views and row-level
+    /// security in, and not yet planned.
+    pub(super) async fn prepare_examined(&self, sql: &str) -> Result<Vec<String>, StatementError> {
         let take = || std::mem::take(&mut *self.trees.lock().unwrap_or_else(PoisonError::into_inner));
         self.execute("SET LOCAL client_min_messages = log; SET LOCAL debug_pretty_print = off").await?;
         self.execute("SET LOCAL debug_print_rewritten = on").await?;
         take();
-        self.execute(sql).await?;
+        self.execute(&format!("PREPARE {EXAMINED} AS {sql}")).await?;
+        self.has_examined.store(true, Ordering::Relaxed);
         let trees = take();
         self.execute("SET LOCAL debug_print_rewritten = off; SET LOCAL client_min_messages TO DEFAULT").await?;
         Ok(trees)
+    }
+
+    /// Drops the prepared statement, which no end of a transaction does.
+    pub(super) async fn forget_examined(&self) -> Result<(), StatementError> {
+        match self.has_examined.swap(false, Ordering::Relaxed) {
+            true => self.execute(&format!("DEALLOCATE {EXAMINED}")).await,
+            false => Ok(()),
+        }
     }
 
     /// Waits for a result, but not for ever: a server can be alive for TCP and dead for everything else.

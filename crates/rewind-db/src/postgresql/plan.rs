@@ -1,6 +1,6 @@
 //! The tables that a query reads, from PostgreSQL's plan of it. The query is never run.
 
-use super::connection::PostgresqlConnection;
+use super::connection::{EXAMINED, PostgresqlConnection};
 use super::quote::{literal, table_name};
 use crate::engine::queries::tables_or_none;
 use crate::engine::{Connection, QueryLimits, QueryOperations, Table};
@@ -30,16 +30,16 @@ async fn scanned(
     sql: &str,
     limits: QueryLimits,
 ) -> Result<BTreeSet<Table>, StatementError> {
-    let explain = format!("EXPLAIN (VERBOSE, FORMAT JSON) {sql}");
     if connection.denial_of_database().await?.is_some() {
         return Ok(BTreeSet::new());
     }
     // Refuses a second statement behind the first, which the simple protocol would run.
-    connection.count_columns(&explain, limits.statement).await?;
+    connection.count_columns(sql, limits.statement).await?;
     // Planning runs functions too.
     if connection.denial(sql).await?.is_some() {
         return Ok(BTreeSet::new());
     }
+    let explain = format!("EXPLAIN (VERBOSE, FORMAT JSON) EXECUTE {EXAMINED}");
     let result = connection.query(&explain, usize::MAX, limits.statement).await?;
     let text: String = result.rows.into_iter().flatten().flatten().collect();
     let mut tables = BTreeSet::new();

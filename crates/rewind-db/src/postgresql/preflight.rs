@@ -5,7 +5,7 @@ use super::connection::PostgresqlConnection;
 use super::jobs::HAS_CRON;
 use super::quote::literal;
 use crate::engine::preflight::{
-    Column, DatabaseFacts, Description, PreflightOperations, ReadOnly, Refusal, ServerFacts, Unclosable,
+    Column, DatabaseFacts, Description, PreflightOperations, ReadOnly, Refusal, Rights, ServerFacts, Unclosable,
     rows_if_readable,
 };
 use crate::engine::{Connection, LoginOperations};
@@ -81,6 +81,30 @@ impl PreflightOperations for PostgresqlConnection {
                 .collect(),
             ..Unclosable::default()
         })
+    }
+
+    async fn rights(&self) -> Result<Rights, StepError> {
+        let all = self
+            .values(
+                "SELECT 1 FROM pg_catalog.pg_roles r WHERE (r.rolsuper OR r.rolname = 'rds_superuser') \
+                 AND pg_catalog.pg_has_role(r.oid, 'MEMBER')",
+            )
+            .await?;
+        let beyond_reading = self
+            .values(
+                // Rights that come with PUBLIC count as well: they are this user's.
+                "(SELECT 'member of ' || r.rolname FROM pg_catalog.pg_roles r WHERE r.rolname IN ('pg_write_all_data', \
+                 'pg_signal_backend', 'pg_execute_server_program', 'pg_write_server_files', 'pg_maintain', 'rds_replication') \
+                 AND pg_catalog.pg_has_role(r.oid, 'MEMBER') ORDER BY 1) UNION ALL \
+                 (SELECT 'may make roles' FROM pg_catalog.pg_roles r WHERE r.rolname = current_user AND r.rolcreaterole) \
+                 UNION ALL (SELECT 'may write ' || n.nspname || '.' || c.relname FROM pg_catalog.pg_class c \
+                 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN ('r', 'p', 'v', 'f') \
+                 AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname !~ '^pg_(toast|temp)' \
+                 AND (pg_catalog.has_table_privilege(c.oid, 'INSERT, UPDATE, DELETE, TRUNCATE') \
+                 OR pg_catalog.pg_has_role(c.relowner, 'MEMBER')) LIMIT 3)",
+            )
+            .await?;
+        Ok(Rights { all: !all.is_empty(), beyond_reading })
     }
 
     async fn server_facts(&self) -> Result<ServerFacts, StepError> {

@@ -5,7 +5,7 @@ use super::quote::table_name;
 use super::{INVALID_DATABASE, called, plan};
 use crate::engine::identity::ServerIdentity;
 use crate::engine::queries::read_counters;
-use crate::engine::{Connection, Counter, QueryLimits, QueryOperations, Table};
+use crate::engine::{Connection, Counter, QueryLimits, QueryOperations, QueryResult, Table};
 use crate::error::StatementError;
 use rewind_core::StepError;
 use std::time::Duration;
@@ -16,15 +16,22 @@ impl QueryOperations for PostgresqlConnection {
         let milliseconds = |limit: Duration| limit.as_millis().max(1);
         let (statement, lock) = (milliseconds(limits.statement), milliseconds(limits.lock));
         let row_security = if limits.row_security { "on" } else { "off" };
+        // Each statement sees the catalogue as the planner will: with one snapshot for all, what was planted after the first would be
+        // hidden from the examination alone.
         // The query runs in the subtransaction of the savepoint: its parent is read-only, and that no statement and no
         // function within can change. SET LOCAL ends with the transaction.
         self.execute(&format!(
-            "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY; SET LOCAL statement_timeout = {statement}; \
+            "BEGIN ISOLATION LEVEL READ COMMITTED, READ ONLY; SET LOCAL statement_timeout = {statement}; \
              SET LOCAL lock_timeout = {lock}; SET LOCAL row_security = {row_security}; \
              {}; SAVEPOINT outside",
             self.login_path_first()
         ))
         .await
+    }
+
+    async fn end_read_only(&self) -> Result<(), StatementError> {
+        self.execute("ROLLBACK").await?;
+        self.forget_examined().await
     }
 
     /// Everything: a read-only transaction holds back every statement that writes.
@@ -38,6 +45,10 @@ impl QueryOperations for PostgresqlConnection {
 
     async fn denial(&self, sql: &str) -> Result<Option<String>, StatementError> {
         called::denial(self, sql).await
+    }
+
+    async fn query_examined(&self, sql: &str, keep: usize, limit: Duration) -> Result<QueryResult, StatementError> {
+        called::query_examined(self, sql, keep, limit).await
     }
 
     async fn tables_read_by(&self, sql: &str, limits: QueryLimits) -> Result<Vec<Table>, StepError> {

@@ -27,6 +27,10 @@ fn client_backends() -> String {
 }
 
 impl SessionOperations for PostgresqlConnection {
+    async fn own_user(&self) -> Result<String, StepError> {
+        Ok(self.values("SELECT session_user").await?.into_iter().next().unwrap_or_default())
+    }
+
     /// Nobody: a connection limit of zero holds for the master user too.
     async fn unlockable_users(&self) -> Result<Vec<String>, StepError> {
         Ok(Vec::new())

@@ -92,7 +92,7 @@ async fn try_out<C: PreflightOperations>(
 async fn run<C: PreflightOperations>(connection: &C, check: &Check, trial: Trial<'_>) -> Result<Run, StatementError> {
     let Some(limit) = trial.run_for else { return Ok(Run::Skipped) };
     let started = Instant::now();
-    match connection.query(&check.sql, 1, limit).await {
+    match connection.query_examined(&check.sql, 1, limit).await {
         Ok(result) => Ok(Run::Answered(result, started.elapsed())),
         Err(StatementError::TimedOut) => Ok(Run::TooLong(limit)),
         Err(error) => Err(error),

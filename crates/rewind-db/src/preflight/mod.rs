@@ -8,6 +8,7 @@ use crate::engine::preflight::PreflightOperations;
 use crate::session::{Session, on_engine};
 use rewind_core::{Finding, FindingCode, StepError};
 
+pub use crate::engine::preflight::Rights;
 pub use checks::{Trial, check_findings, database_missing};
 
 /// The part of the source that the recovery closes.
@@ -54,6 +55,15 @@ pub async fn server_findings(session: &Session, fencing: Fencing) -> Result<Vec<
 /// As [`server_findings`].
 pub async fn database_findings(session: &Session) -> Result<Vec<Finding>, StepError> {
     on_engine!(session, connection => database_findings_on(connection).await)
+}
+
+/// Reads what the session's user may do besides reading.
+///
+/// # Errors
+///
+/// As [`server_findings`].
+pub async fn rights(session: &Session) -> Result<Rights, StepError> {
+    on_engine!(session, connection => connection.rights().await)
 }
 
 /// The databases that have facts of their own, by name.
