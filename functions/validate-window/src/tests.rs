@@ -384,7 +384,7 @@ async fn checks_get_the_login_that_the_request_names_or_the_deployment_s_and_oth
         let policy = Policy { check_secret: of_deployment.map(ToOwned::to_owned), ..LENIENT };
         let clock = ManualClock::at("2026-11-23T10:35:10Z");
         let (clusters, secrets, fence_groups) = (rds(), Vault(true), Vec::new());
-        let step = ValidateWindow { clusters, zones: zone(), secrets, clock, fence_groups, policy };
+        let step = ValidateWindow { clusters, zones: zone(), secrets, clock, fence_groups, allowed: everything(), policy };
         step.run(Input { recovery: recovery(), request: request(extra), resumed: None }).await.unwrap()
     };
     let warns =
