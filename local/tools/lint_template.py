@@ -51,8 +51,12 @@ GIVEN = {
     "ChatSecretArn": ARNS["AWS::SecretsManager::Secret"],
     "ClusterPattern": "shop-*",
     "HostedZoneArns": "arn:aws:route53:::hostedzone/Z0123456789ABCDEFGHIJ",
+    "HostedZoneReadRoleArn": ARNS["AWS::IAM::Role"],
     "HostedZoneRoleArn": ARNS["AWS::IAM::Role"],
+    "ClusterRoleArns": ARNS["AWS::IAM::Role"],
     "KmsKeyArn": ARNS["AWS::KMS::Key"],
+    "NewClusterPattern": "shop-restored-*",
+    "RecordNames": "db.example.com",
     "SecretArns": ARNS["AWS::SecretsManager::Secret"],
 }
 

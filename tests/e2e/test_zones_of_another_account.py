@@ -17,54 +17,63 @@ from shop import fill
 ASKING = ["ValidateWindow", "ConfirmApproval", "SwapDns", "AwaitRewind"]
 
 
+MOVES = ["SwapDns"]
+CHANGES = "route53:ChangeResourceRecordSets"
+
+
+def document(*statements):
+    return json.dumps({"Version": "2012-10-17", "Statement": statements})
+
+
 class Elsewhere:
-    """A role for the zone that admits roles whose names begin with `admits`; and the deployed state machine with functions
-    that call Route 53 by it.
+    """Two roles for the zone, one that moves records and one that only reads, which admit roles whose names begin with `admits`; and
+    the deployed state machine with functions that call Route 53 by them.
     """
 
     def __init__(self, stack, admits=WITHOUT):
-        self.stack = stack
-        self.role = f"e2e-zones-{uuid.uuid4().hex[:8]}"
-        iam, zone = stack.client("iam"), f"arn:aws:route53:::hostedzone/{stack.zone}"
-        account = stack.machine.split(":")[4]
+        self.stack, zone = stack, f"arn:aws:route53:::hostedzone/{stack.zone}"
+        reads = {"Effect": "Allow", "Action": "route53:ListResourceRecordSets", "Resource": zone}
+        lists = {"Effect": "Allow", "Action": "route53:ListHostedZones", "Resource": "*"}
+        # AWS asks about the change; ministack asks about everything.
+        asks = {"Effect": "Allow", "Action": "route53:GetChange", "Resource": "*"}
+        moves = {
+            "Effect": "Allow",
+            "Action": CHANGES,
+            "Resource": zone,
+            "Condition": {
+                "Null": {f"{CHANGES}{key}": "false" for key in ["NormalizedRecordNames", "RecordTypes", "Actions"]},
+                "ForAllValues:StringLike": {f"{CHANGES}NormalizedRecordNames": ["*.example.com"]},
+                "ForAllValues:StringEquals": {f"{CHANGES}RecordTypes": ["CNAME"], f"{CHANGES}Actions": ["CREATE", "DELETE"]},
+            },
+        }
+        self.moving = self.role(admits, MOVES, reads, moves)
+        self.reading = self.role(admits, [stem for stem in [*ASKING, "FindRecords"] if stem not in MOVES], reads, lists, asks)
+        self.functions = {stem: self.copy(stem) for stem in ASKING}
+        self.machine = machine_with(stack, f"{WITHOUT}zones-{self.moving.split('/')[-1]}", self.functions)
+
+    def role(self, admits, stems, *allowed):
+        """A role that admits the functions of these states; its ARN."""
+        iam, account, name = self.stack.client("iam"), self.stack.machine.split(":")[4], f"e2e-zones-{uuid.uuid4().hex[:8]}"
         # Of a function's session AWS compares the role, ministack the session.
-        callers = [f"arn:aws:iam::{account}:role/{admits}*", f"arn:aws:sts::{account}:assumed-role/{admits}*"]
+        callers = [f"arn:aws:{kind}/{admits}{stem}-*" for kind in [f"iam::{account}:role", f"sts::{account}:assumed-role"] for stem in stems]
         trusted = {
             "Effect": "Allow",
             "Principal": {"AWS": f"arn:aws:iam::{account}:root"},
             "Action": "sts:AssumeRole",
             "Condition": {"ArnLike": {"aws:PrincipalArn": callers}},
         }
-        allowed = [
-            {"Effect": "Allow", "Action": "route53:ListResourceRecordSets", "Resource": zone},
-            {"Effect": "Allow", "Action": "route53:ListHostedZones", "Resource": "*"},
-            {
-                "Effect": "Allow",
-                "Action": "route53:ChangeResourceRecordSets",
-                "Resource": zone,
-                "Condition": {
-                    "ForAllValues:StringEquals": {
-                        "route53:ChangeResourceRecordSetsRecordTypes": ["CNAME"],
-                        "route53:ChangeResourceRecordSetsActions": ["CREATE", "DELETE"],
-                    }
-                },
-            },
-            # AWS asks about the change; ministack asks about everything.
-            {"Effect": "Allow", "Action": "route53:GetChange", "Resource": "*"},
-        ]
-        document = lambda *statements: json.dumps({"Version": "2012-10-17", "Statement": statements})
-        self.arn = iam.create_role(RoleName=self.role, AssumeRolePolicyDocument=document(trusted))["Role"]["Arn"]
-        iam.put_role_policy(RoleName=self.role, PolicyName="zones", PolicyDocument=document(*allowed))
-        stack.on_success(lambda: iam.delete_role_policy(RoleName=self.role, PolicyName="zones"))
-        self.functions = {stem: self.copy(stem) for stem in ASKING}
-        self.machine = machine_with(stack, f"{WITHOUT}zones-{self.role}", self.functions)
+        arn = iam.create_role(RoleName=name, AssumeRolePolicyDocument=document(trusted))["Role"]["Arn"]
+        iam.put_role_policy(RoleName=name, PolicyName="zones", PolicyDocument=document(*allowed))
+        self.stack.on_success(lambda: iam.delete_role_policy(RoleName=name, PolicyName="zones"))
+        return arn
 
     def copy(self, stem):
-        """The function, with the role's right in place of those for Route 53."""
-        assume = {"Sid": "Assume", "Effect": "Allow", "Action": "sts:AssumeRole", "Resource": self.arn}
+        """The function, with its role of the other account in place of the permissions for Route 53."""
+        role = self.moving if stem in MOVES else self.reading
+        assume = {"Sid": "Assume", "Effect": "Allow", "Action": "sts:AssumeRole", "Resource": role}
         name = f"{WITHOUT}{stem}-{uuid.uuid4().hex[:8]}"
         mine = lambda action: not action.startswith("route53:")
-        return copied(self.stack, stem, name, mine, [assume], REWIND_HOSTED_ZONE_ROLE_ARN=self.arn)
+        return copied(self.stack, stem, name, mine, [assume], REWIND_HOSTED_ZONE_ROLE_ARN=role)
 
     def calls(self):
         """What was decided on: of Route 53 by whom, and who assumed the role."""
@@ -103,12 +112,14 @@ def test_records_are_moved_and_looked_for_by_the_role_of_the_other_account(stack
     calls = elsewhere.calls()
     assert [d for d in calls if not d["allowed"]] == [], "calls that were refused"
     of_route53 = [d for d in calls if d["action"].startswith("route53:")]
-    others = [d for d in of_route53 if f":assumed-role/{elsewhere.role}/" not in d["principal"]]
-    assert others == [], "calls of Route 53 by other roles"
+    by_role = lambda arn: [d for d in of_route53 if f":assumed-role/{arn.split('/')[-1]}/" in d["principal"]]
+    moving, reading = by_role(elsewhere.moving), by_role(elsewhere.reading)
+    assert len(moving) + len(reading) == len(of_route53), "calls of Route 53 by other roles"
+    assert CHANGES not in {d["action"] for d in reading}, "what the role that reads was used for"
     # The session bears the function's name.
     by = {stem: {d["action"] for d in of_route53 if d["principal"].endswith(arn.split(":")[-1])} for stem, arn in elsewhere.functions.items()}
     listing = {"route53:ListResourceRecordSets"}
-    assert by == { "ValidateWindow": listing | {"route53:ListHostedZones"}, "ConfirmApproval": listing, "SwapDns": listing | {"route53:ChangeResourceRecordSets"}, "AwaitRewind": {"route53:GetChange"}, "FindRecords": listing, }, (
+    assert by == { "ValidateWindow": listing | {"route53:ListHostedZones"}, "ConfirmApproval": listing, "SwapDns": listing | {CHANGES}, "AwaitRewind": {"route53:GetChange"}, "FindRecords": listing, }, (
         "what each function called by the role"
     )
     assumed = [d for d in calls if d["action"] == "sts:AssumeRole"]
@@ -123,11 +134,11 @@ def test_role_that_does_not_admit_the_functions_is_told_before_any_change(stack)
     before = Baseline(cluster)
     cluster.settle()
     run = Recovery.of(cluster, "1s ago", machine=elsewhere.machine, dns=cluster.dns(), approval="none")
-    cause = run.failed(up_to("ValidateWindow", START) + CONCLUDE, "RewindFailed", f"sts:AssumeRole of {elsewhere.arn}: AWS answered AccessDenied")
+    cause = run.failed(up_to("ValidateWindow", START) + CONCLUDE, "RewindFailed", f"sts:AssumeRole of {elsewhere.reading}: AWS answered AccessDenied")
     contains(
         cause,
         "no record was read or changed",
-        f"the trust policy of {elsewhere.arn} must admit the role of this function",
+        f"the trust policy of {elsewhere.reading} must admit the role of this function",
         "[RewindFailed in ValidateWindow]",
     )
     before.is_restored()

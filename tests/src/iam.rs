@@ -170,8 +170,14 @@ fn with_zones_elsewhere_functions_assume_their_role_and_may_nothing_of_route_53_
         assert_eq!(zones(actions(true)), expected, "{}", function.stem);
         let own: Vec<String> = function.actions().into_iter().filter(|a| a.starts_with("route53:")).collect();
         assert_eq!(zones(actions(false)), own, "{}", function.stem);
+        // Whoever only reads records has a role that cannot move them.
+        let moves = own.iter().any(|action| action == "route53:ChangeResourceRecordSets");
+        let parameter = Value::from(if moves { "HostedZoneRoleArn" } else { "HostedZoneReadRoleArn" });
         let role = &resource["Environment"]["Variables"]["REWIND_HOSTED_ZONE_ROLE_ARN"];
-        assert_eq!(role, &if calls { Value::from("HostedZoneRoleArn") } else { Value::Null }, "{}", function.stem);
+        assert_eq!(role, if calls { &parameter } else { &Value::Null }, "{}", function.stem);
+        let elsewhere = Template::statements_where(resource, "ZonesElsewhere", true);
+        let assumed = elsewhere.into_iter().filter(|statement| statement["Action"] == "sts:AssumeRole");
+        assert!(assumed.map(|statement| &statement["Resource"]).all(|of| of == &parameter), "{}", function.stem);
         assert!(
             // The subnets of a VPC may have no route to Route 53, whose API is on the public network.
             !calls || resource["VpcConfig"].is_null(),

@@ -53,15 +53,22 @@ fn stem(name: &str) -> String {
     words(name).replace(' ', "-")
 }
 
+/// The texts of a value, of an `!If` one side.
+fn shown(value: &Value) -> Vec<String> {
+    match value.as_array().map(Vec::as_slice) {
+        // `!If [Condition, nothing, !Ref Parameter]`: the parameter's own description says what an empty one means.
+        Some([Value::String(_), Value::Array(_), Value::String(parameter)]) => vec![parameter.clone()],
+        // `!If [Condition, with, without]`: with the parameter there are more.
+        Some([Value::String(_), with @ Value::Array(_), Value::Array(_)]) => texts(with),
+        _ => texts(value),
+    }
+}
+
 /// The resources of a statement as people name them: this account's, in this Region, goes without saying.
 fn on(statement: &Value) -> String {
     let pseudo = Regex::new(r"\$\{AWS::\w+\}").unwrap();
     let short = Regex::new(r"^arn:[^:]*:([\w-]+):[^:]*:[^:]*:(.+)$").unwrap();
-    // `!If [Condition, everything, !Ref Parameter]`: the parameter's own description says what an empty one means.
-    let resources = match statement["Resource"].as_array().map(Vec::as_slice) {
-        Some([Value::String(_), Value::Array(_), parameter]) => texts(parameter),
-        _ => texts(&statement["Resource"]),
-    };
+    let resources = shown(&statement["Resource"]);
     let shown: Vec<String> = resources
         .iter()
         .map(|resource| match short.captures(&pseudo.replace_all(resource, "")) {
@@ -75,16 +82,27 @@ fn on(statement: &Value) -> String {
 
 /// The conditions of a statement.
 fn only(statement: &Value) -> String {
-    let mut shown = Vec::new();
-    for (operator, keys) in statement["Condition"].as_object().into_iter().flatten() {
+    // `!If [Condition, the condition, nothing]`: named, because without it there is none.
+    let (condition, when) = match statement["Condition"].as_array().map(Vec::as_slice) {
+        Some([Value::String(name), condition, _]) => (condition, format!(" (`{name}`)")),
+        _ => (&statement["Condition"], String::new()),
+    };
+    let mut shown_keys = Vec::new();
+    for (operator, keys) in condition.as_object().into_iter().flatten() {
         for (key, value) in keys.as_object().unwrap() {
-            shown.push(match (operator.as_str(), value.as_str()) {
+            let values = shown(value).join("` or `");
+            let not = if operator.contains("Not") { "not " } else { "" };
+            let or_absent = if operator.ends_with("IfExists") { ", if there is one" } else { "" };
+            shown_keys.push(match (operator.as_str(), value.as_str()) {
                 ("Null", Some("false")) => format!("with `{key}`"),
-                _ => format!("`{key}` is `{}`", texts(value).join("` or `")),
+                ("Null", Some(_)) => format!("without `{key}`"),
+                _ => format!("`{key}` is {not}`{values}`{or_absent}"),
             });
         }
     }
-    shown.join("; ").replace("${AWS::Region}", "<Region>").replace("${AWS::URLSuffix}", "amazonaws.com")
+    format!("{}{when}", shown_keys.join("; "))
+        .replace("${AWS::Region}", "<Region>")
+        .replace("${AWS::URLSuffix}", "amazonaws.com")
 }
 
 fn rows(

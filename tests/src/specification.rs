@@ -1,4 +1,5 @@
-//! SPECIFICATION.md: every promise has a number of its own and names the tests that hold it, and those tests exist.
+//! SPECIFICATION.md: every promise has a number of its own and names the tests that hold it, and those tests exist. Those that
+//! SECURITY.md names exist too.
 
 use crate::files;
 use regex::Regex;
@@ -23,17 +24,40 @@ fn every_promise_has_a_number_of_its_own() {
     assert_eq!(numbers.len(), promises.len(), "{numbers:?}");
 }
 
+/// The tests that a text names, by path and name.
+fn tests_in(text: &str) -> Vec<(String, String)> {
+    let test = Regex::new(r"`([\w./-]+\.(?:rs|py))::(\w+)`").unwrap();
+    test.captures_iter(text).map(|found| (found[1].to_owned(), found[2].to_owned())).collect()
+}
+
+fn assert_exists(of: &str, (path, name): &(String, String)) {
+    let code = files::read(path);
+    let declared = [format!("fn {name}("), format!("def {name}(")];
+    assert!(declared.iter().any(|form| code.contains(form)), "{of}: {path} has no test {name}");
+}
+
 #[test]
 fn every_promise_names_tests_that_exist() {
-    let test = Regex::new(r"`([\w./-]+\.(?:rs|py))::(\w+)`").unwrap();
     for (number, held_by) in promises() {
-        let named: Vec<_> =
-            test.captures_iter(&held_by).map(|found| (found[1].to_owned(), found[2].to_owned())).collect();
+        let named = tests_in(&held_by);
         assert!(!named.is_empty(), "{number} names no test: {held_by}");
-        for (path, name) in named {
-            let code = files::read(&path);
-            let declared = [format!("fn {name}("), format!("def {name}(")];
-            assert!(declared.iter().any(|form| code.contains(form)), "{number}: {path} has no test {name}");
-        }
+        named.iter().for_each(|test| assert_exists(&number, test));
+    }
+}
+
+#[test]
+fn every_position_of_security_md_names_tests_that_exist_or_none() {
+    let page = files::read("SECURITY.md");
+    let section = page.split("\n## ").find(|section| section.starts_with("Positions\n")).unwrap();
+    let rows: Vec<&str> =
+        section.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| position")).collect();
+    // The table in another form would have no rows for this test.
+    assert!(rows.len() > 10, "{} positions", rows.len());
+    for row in rows {
+        let cells: Vec<&str> = row.trim_matches('|').split(" | ").collect();
+        let [position, _, _, held_by] = cells[..] else { panic!("{row} has other columns") };
+        let named = tests_in(held_by);
+        assert!(!named.is_empty() || held_by.trim() == "–", "{position} names no test: {held_by}");
+        named.iter().for_each(|test| assert_exists(position, test));
     }
 }

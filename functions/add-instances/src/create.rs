@@ -31,7 +31,7 @@ impl<C: ReadClusters + ChangeInstances + TagClusters, K> AddInstances<C, K> {
         let mut quota: Option<Refusal> = None;
         for planned in &plan.instances {
             if let Some(there) = present.iter().find(|instance| instance.name == planned.name) {
-                self.refuse_failed_writer(planned, restored, there).await?;
+                Self::refuse_failed_writer(planned, restored, there)?;
                 instances.push(planned.name.clone());
                 continue;
             }
@@ -102,23 +102,26 @@ impl<C: ReadClusters + ChangeInstances + TagClusters, K> AddInstances<C, K> {
         Ok(last)
     }
 
-    /// Deletes a writer that came to nothing, so that it is made anew.
-    async fn refuse_failed_writer(
-        &self,
-        planned: &PlannedInstance,
-        restored: &Cluster,
-        there: &Instance,
-    ) -> Result<(), StepError> {
-        let is_ours = there.tags.iter().any(|(key, _)| key == RECOVERY_TAG);
+    /// Refuses a writer that came to nothing, and waits for one that is being deleted, so that it is made anew.
+    // It is not deleted here: whoever tags instances as a recovery's may not delete what bears the tag.
+    fn refuse_failed_writer(planned: &PlannedInstance, restored: &Cluster, there: &Instance) -> Result<(), StepError> {
         let another_writes = restored.members.iter().any(|member| member.writer && member.instance != planned.name);
-        let came_to_nothing = there.status == "failed" || there.status.starts_with("incompatible-");
-        if planned.writer && !another_writes && (came_to_nothing && is_ours || there.status == "deleting") {
-            if came_to_nothing {
-                self.clusters.delete_instance(&there.name).await?;
-            }
+        if !planned.writer || another_writes {
+            return Ok(());
+        }
+        let (name, status) = (&there.name, &there.status);
+        if status == "failed" || status.starts_with("incompatible-") {
+            return Err(StepError::new(ErrorName::RewindFailed, format!("{name}, the writer, is {status}"))
+                .changed(format!("the restored data of {} is there", restored.name))
+                .advice(format!(
+                    "aws rds delete-db-instance --db-instance-identifier {name} --skip-final-snapshot; then resume the recovery, which \
+                     makes it anew"
+                )));
+        }
+        if status == "deleting" {
             // The name is free only when the deletion has ended: the retry of the step creates it then.
-            return Err(StepError::new(ErrorName::ClusterNotReady, format!("{} is {}", there.name, there.status))
-                .changed("it is being deleted")
+            return Err(StepError::new(ErrorName::ClusterNotReady, format!("{name} is being deleted"))
+                .changed("nothing was changed")
                 .advice("it is made anew when it is gone"));
         }
         Ok(())

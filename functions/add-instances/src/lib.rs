@@ -1,6 +1,7 @@
 //! Adds the instances to the restored cluster, the writer first, and sets what a restore cannot carry over: roles, the Data API,
-//! windows, monitoring. It reports as a difference what it cannot set either, and each reader that AWS refuses. Its undo deletes
-//! the instances. Its second part makes the planned instance the writer, where another one is.
+//! windows, monitoring. It reports as a difference what it cannot set either, and each reader that AWS refuses. Its second part makes
+//! the planned instance the writer, where another one is. Its undo is a function of its own, delete-restored: this one sets the tag
+//! without which nothing is deleted.
 
 mod create;
 mod differences;
@@ -12,7 +13,7 @@ use rewind_aws::rds::{
 };
 use rewind_core::names::RECOVERY_TAG;
 use rewind_core::{Clock, Difference, ErrorName, Plan, PlannedInstance, Recovery, StepError};
-use rewind_lambda::{Step, Undone};
+use rewind_lambda::Step;
 use serde::{Deserialize, Serialize};
 
 /// The IAM actions that the step calls.
@@ -24,7 +25,6 @@ pub const ACTIONS: &[&str] = &[
     "rds:ModifyDBCluster",
     "rds:AddRoleToDBCluster",
     "rds:EnableHttpEndpoint",
-    "rds:DeleteDBInstance",
     "rds:FailoverDBCluster",
     "iam:PassRole",
 ];
@@ -87,37 +87,6 @@ where
             Part::Instances => self.add(&recovery, &plan, &restored).await,
             Part::Writer => self.make_planned_writer(&plan, &restored).await,
         }
-    }
-
-    async fn undo(&self, Input { recovery, plan, .. }: Input) -> Result<Undone, StepError> {
-        // The undo of start-restore deletes the cluster itself, which RDS refuses while it has instances.
-        let Some(restored) = self.clusters.created_cluster(&plan.new_cluster, &recovery.id).await? else {
-            return Ok(Undone::nothing());
-        };
-        let mut deleted = Vec::new();
-        // Readers first: if the writer were deleted before them, RDS would fail over to a reader.
-        let mut instances = self.clusters.instances(&restored.name).await?;
-        let is_writer = |name: &str| restored.members.iter().any(|member| member.writer && member.instance == name);
-        instances.sort_by_key(|instance| is_writer(&instance.name));
-        let is_ours =
-            |instance: &Instance| instance.tags.iter().any(|(key, value)| key == RECOVERY_TAG && *value == recovery.id);
-        // Somebody uses the restored cluster already. An undo that stops is better than their instance deleted.
-        if let Some(unknown) = instances.iter().find(|instance| !is_ours(instance)) {
-            return Err(StepError::new(
-                ErrorName::RewindFailed,
-                format!("{} has an instance {} that this recovery did not make", restored.name, unknown.name),
-            )
-            .changed("no instance was deleted")
-            .advice(format!("find out who uses it; delete {} by hand when nobody does", restored.name)));
-        }
-        for instance in instances {
-            // An undo may run twice, and RDS refuses to delete an instance that is being deleted.
-            if instance.status != "deleting" {
-                self.clusters.delete_instance(&instance.name).await?;
-            }
-            deleted.push(format!("the new instance {} is being deleted", instance.name));
-        }
-        Ok(Undone::of(deleted))
     }
 }
 

@@ -70,30 +70,12 @@ async fn each_lost_call_is_made_good_by_running_the_step_again() {
 }
 
 #[tokio::test]
-async fn undo_deletes_what_any_part_of_the_step_made_the_writer_last() {
-    let before = rds_with_restored().instances("orders-r").await.unwrap();
-    // The answer of each change is lost once, so the undo meets every state that the step can leave behind.
-    for nth in 0..5 {
-        let rds = rds_with_restored();
-        rds.lose(nth, Lose::Answer);
-        let _ = step(&rds).run(input()).await;
-        step(&rds).undo(input()).await.unwrap();
-        assert_eq!(rds.instances("orders-r").await.unwrap(), before);
-        let deleted: Vec<String> = rds.changes().into_iter().filter(|change| change.starts_with("delete")).collect();
-        assert_eq!(deleted.last().unwrap(), "delete_instance orders-r-1");
-        assert_eq!(step(&rds).undo(input()).await.unwrap(), Undone::nothing());
-    }
-    assert_eq!(rds_with_restored().instances("orders").await.unwrap().len(), 2);
-}
-
-#[tokio::test]
 async fn an_instance_of_that_name_in_another_cluster_is_left_alone() {
     let mut others = rewind_aws::fixtures::instances();
     // Instance names are unique in an account and Region, not in a cluster.
     others.push(("billing".to_owned(), Instance { name: "orders-r-1".to_owned(), ..Instance::default() }));
     let rds = FakeRds::with(rds_with_restored().everything().0, others);
     assert_eq!(step(&rds).run(input()).await.unwrap_err().name, ErrorName::RewindFailed);
-    step(&rds).undo(input()).await.unwrap();
     assert_eq!(rds.instances("billing").await.unwrap().len(), 1);
 }
 
@@ -126,21 +108,6 @@ async fn a_source_that_an_earlier_recovery_made_passes_none_of_its_marks_on() {
         let expected = [("team".to_owned(), "o".to_owned()), (RECOVERY_TAG.to_owned(), recovery().id)];
         assert_eq!(made.tags, expected);
     }
-}
-
-#[tokio::test]
-async fn an_undo_deletes_nothing_of_a_cluster_that_somebody_else_works_on() {
-    let rds = rds_with_restored();
-    step(&rds).run(input()).await.unwrap();
-    // An instance without the recovery's tag is somebody's own, and may be why the cluster must stay.
-    rds.edit_instances("orders-r", |instance| {
-        if instance.name == "orders-r-2" {
-            instance.tags.clear();
-        }
-    });
-    let error = step(&rds).undo(input()).await.unwrap_err();
-    assert!(error.to_string().contains("orders-r-2"), "{error}");
-    assert_eq!(rds.instances("orders-r").await.unwrap().len(), 2);
 }
 
 #[test]
@@ -316,7 +283,7 @@ async fn a_reader_is_never_made_of_another_class() {
 }
 
 #[tokio::test]
-async fn a_writer_that_came_to_nothing_is_deleted_and_made_anew() {
+async fn a_writer_that_came_to_nothing_is_told_and_made_anew_when_it_is_gone() {
     let rds = rds_with_restored();
     step(&rds).run(input()).await.unwrap();
     rds.edit("orders-r", |cluster| cluster.members.clear());
@@ -325,9 +292,14 @@ async fn a_writer_that_came_to_nothing_is_deleted_and_made_anew() {
             instance.status = "incompatible-network".to_owned();
         }
     });
+    let changes = rds.changes().len();
+    let error = step(&rds).run(input()).await.unwrap_err();
+    assert_eq!((error.name, rds.changes().len()), (ErrorName::RewindFailed, changes));
+    assert!(error.to_string().contains("delete-db-instance --db-instance-identifier orders-r-1"), "{error}");
     // Its name is free only when the deletion has ended, so the step is repeated.
+    rds.edit_instances("orders-r", |instance| instance.status = "deleting".to_owned());
     assert_eq!(step(&rds).run(input()).await.unwrap_err().name, ErrorName::ClusterNotReady);
-    assert_eq!(rds.changes().last().unwrap(), "delete_instance orders-r-1");
+    rds.delete_instance("orders-r-1").await.unwrap();
     step(&rds).run(input()).await.unwrap();
     let made = rds.instances("orders-r").await.unwrap();
     assert!(made.iter().any(|instance| instance.name == "orders-r-1" && instance.status == "available"));
@@ -437,15 +409,14 @@ async fn the_instances_of_an_adopted_cluster_are_taken_over_and_missing_ones_are
     assert_eq!(output.instances, ["orders-r-1", "orders-r-2"]);
     let changes = rds.changes().split_off(made_so_far);
     assert!(changes[0].ends_with(":db:orders-r-1") && changes[1] == "create_instance orders-r-2", "{changes:?}");
-    // An undo deletes them as its own: a person's no ends what the earlier recovery made as well.
-    let undone = step(&rds).undo(input.clone()).await.unwrap();
-    assert_eq!(undone.what.len(), 2, "{undone:?}");
+    // A person's no ends what the earlier recovery made as well: it is this recovery's now.
+    let owners = |rds: FakeRds| async move { rds.instances("orders-r").await.unwrap().into_iter().map(|i| i.tags) };
+    assert!(owners(rds.clone()).await.all(|tags| tags == tagged(&recovery().id)));
 
     // What somebody else added stays theirs, and stops the undo.
-    step(&rds).run(input.clone()).await.unwrap();
     rds.edit_instances("orders-r", |instance| instance.tags = tagged("somebody"));
-    step(&rds).run(input.clone()).await.unwrap();
-    assert_eq!(step(&rds).undo(input).await.unwrap_err().name, ErrorName::RewindFailed);
+    step(&rds).run(input).await.unwrap();
+    assert!(owners(rds).await.all(|tags| tags == tagged("somebody")));
 }
 
 #[tokio::test]

@@ -1,5 +1,5 @@
 //! Makes the safety clone of a cluster that is about to be rewound in place: a copy-on-write clone, taken while the fence is
-//! closed, so that it has every acknowledged write. It never changes the source. The undo of start-restore deletes the clone.
+//! closed, so that it has every acknowledged write. It never changes the source. delete-restored deletes the clone.
 
 use rewind_aws::rds::{Cluster, NewCluster, Origin, ReadClusters, RestoreClusters, describe_created};
 use rewind_core::{Clock, ErrorName, Plan, Recovery, Restored, StepError};

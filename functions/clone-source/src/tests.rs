@@ -15,7 +15,7 @@ fn input() -> Input {
     Input { recovery: recovery(), plan: in_place_plan() }
 }
 
-/// Undoes the step as start-restore does: the state machine has one undo for every cluster that a recovery created.
+/// Undoes the step as delete-restored does: the state machine has one undo for every cluster that a recovery created.
 async fn undo(rds: &FakeRds) -> Result<bool, StepError> {
     Ok(delete_created(rds, &recovery(), &in_place_plan()).await? != Deletion::None)
 }

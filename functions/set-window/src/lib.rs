@@ -7,6 +7,7 @@ mod setting;
 use jiff::{SignedDuration, Timestamp};
 use rewind_aws::rds::{Cluster, ModifyClusters, ReadClusters};
 use rewind_aws::records::ReadLeases;
+use rewind_core::names::RECOVERY_TAG;
 use rewind_core::{
     Clock, Engine, ErrorName, Polling, RequestedWindow, StepError, WindowRequest, format_duration, format_reach,
     timeouts,
@@ -29,6 +30,8 @@ pub struct SetWindow<C, L, K> {
     pub leases: L,
     /// The time.
     pub clock: K,
+    /// True if clusters whose master password Secrets Manager does not manage may be changed too.
+    pub any_master_password: bool,
 }
 
 /// The window of a cluster.
@@ -79,6 +82,11 @@ impl<C: ReadClusters + ModifyClusters, L: ReadLeases, K: Clock> Step for SetWind
         // A request that is sent again changes nothing, so it needs no confirmation.
         if Setting::of(&cluster) == wanted {
             return Ok(self.describe(&cluster, false, Vec::new()));
+        }
+        // AWS would refuse it as well, without the parameter's name.
+        let has_password_of_its_own = cluster.master_secret.is_none() && cluster.tag(RECOVERY_TAG).is_none();
+        if has_password_of_its_own && !self.any_master_password {
+            return Err(messages::unmanaged(&cluster.name));
         }
         // A longer window takes nothing from a running recovery, so only a shorter one is refused.
         if wanted.length() < Setting::of(&cluster).length() {

@@ -33,6 +33,14 @@ pub(crate) fn others_wait(cluster: &str, others: &[&str]) -> StepError {
     .advice("ask again when they are made; one is cancelled by `aws rds modify-db-cluster` with the present value")
 }
 
+/// Makes the error for a cluster that the deployment's policies allow nobody to change.
+pub(crate) fn unmanaged(cluster: &str) -> StepError {
+    invalid(format!(
+        "`cluster`: Secrets Manager does not manage the master password of {cluster}, and this deployment changes no such cluster"
+    ))
+    .advice("deploy with the parameter MasterPasswords as \"any\", or let Secrets Manager manage the password")
+}
+
 /// A change that makes moments unreachable for good.
 pub(crate) struct Loss {
     /// The confirmation that the caller has to send.

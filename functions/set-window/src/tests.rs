@@ -33,7 +33,8 @@ async fn call(rds: &FakeRds, input: Value) -> Result<Output, StepError> {
 }
 
 async fn call_leased(rds: &FakeRds, lease: Option<Lease>, input: Value) -> Result<Output, StepError> {
-    SetWindow { clusters: rds.clone(), leases: Leases(lease), clock: ManualClock::at(STARTED) }.run(input).await
+    let clock = ManualClock::at(STARTED);
+    SetWindow { clusters: rds.clone(), leases: Leases(lease), clock, any_master_password: false }.run(input).await
 }
 
 async fn set(rds: &FakeRds, window: Value) -> Result<Output, StepError> {
@@ -70,6 +71,28 @@ async fn one_can_ask_without_changing_anything() {
         (Kind::BackupRetention, "7d", Some("7d8h"))
     );
     assert!(mysql.changes().is_empty());
+}
+
+#[tokio::test]
+async fn a_cluster_whose_password_could_be_reset_is_changed_only_where_the_deployment_allows_any() {
+    let rds = rds();
+    rds.edit("orders", |cluster| cluster.master_secret = None);
+    let error = set(&rds, json!("10d")).await.unwrap_err();
+    assert_eq!(error.name, ErrorName::InvalidRequest);
+    assert!(error.to_string().contains("MasterPasswords"), "{error}");
+    assert!(rds.changes().is_empty());
+    // What changes nothing needs no permission.
+    assert!(!set(&rds, json!("7d")).await.unwrap().changed);
+    let any = SetWindow {
+        clusters: rds.clone(),
+        leases: Leases(None),
+        clock: ManualClock::at(STARTED),
+        any_master_password: true,
+    };
+    assert!(any.run(json!({ "cluster": "orders", "window": "10d" })).await.unwrap().changed);
+    // What a recovery made is told by its tag: its password is never managed.
+    rds.edit("orders", |cluster| cluster.tags.push((RECOVERY_TAG.to_owned(), "earlier".to_owned())));
+    assert!(set(&rds, json!("12d")).await.unwrap().changed);
 }
 
 #[tokio::test]

@@ -1,26 +1,17 @@
-//! Starts the point-in-time restore, with all settings of the source that the API accepts. It never changes the source. Its undo
-//! deletes the restored cluster or the safety clone, if this recovery created it. Where the plan adopts the restored cluster of an
-//! earlier recovery, it takes that one over and restores nothing.
+//! Starts the point-in-time restore, with all settings of the source that the API accepts. It never changes the source. Where the
+//! plan adopts the restored cluster of an earlier recovery, it takes that one over and restores nothing. Its undo is a function of
+//! its own, delete-restored: this one sets the tag without which nothing is deleted.
 
 use jiff::Timestamp;
 use rewind_aws::rds::{
-    Cluster, DeleteClusters, Deletion, ModifyClusters, NewCluster, Origin, ReadClusters, ReadSnapshots,
-    RestoreClusters, RetireClusters, TagClusters, adopt, delete_created, describe_created,
+    Cluster, NewCluster, Origin, ReadClusters, RestoreClusters, TagClusters, adopt, describe_created,
 };
 use rewind_core::{Adopted, Clock, Difference, ErrorName, Plan, Recovery, Restored, StepError};
-use rewind_lambda::{Step, Undone};
+use rewind_lambda::Step;
 use serde::Deserialize;
 
 /// The IAM actions that the step calls.
-pub const ACTIONS: &[&str] = &[
-    "rds:DescribeDBClusters",
-    "rds:RestoreDBClusterToPointInTime",
-    "rds:AddTagsToResource",
-    "rds:ModifyDBCluster",
-    "rds:DeleteDBCluster",
-    "rds:CreateDBClusterSnapshot",
-    "rds:DescribeDBClusterSnapshots",
-];
+pub const ACTIONS: &[&str] = &["rds:DescribeDBClusters", "rds:RestoreDBClusterToPointInTime", "rds:AddTagsToResource"];
 
 /// The step.
 #[derive(Debug)]
@@ -39,14 +30,14 @@ pub struct Input {
     pub recovery: Recovery,
     /// The plan of the recovery.
     pub plan: Plan,
-    /// The end of the recovery's lease, after which it cannot run any more; none for the undo.
+    /// The end of the recovery's lease, after which it cannot run any more; none in a payload of an earlier definition.
     #[serde(default)]
     pub lease_until: Option<Timestamp>,
 }
 
 impl<C, K> Step for StartRestore<C, K>
 where
-    C: ReadClusters + RestoreClusters + ModifyClusters + DeleteClusters + RetireClusters + ReadSnapshots + TagClusters,
+    C: ReadClusters + RestoreClusters + TagClusters,
     K: Clock,
 {
     type Input = Input;
@@ -89,18 +80,6 @@ where
         let new =
             NewCluster { recovery: &recovery, source: &source, name: &plan.new_cluster, origin, moment, keep_until };
         describe(&recovery, &plan, &new.create(&self.clusters, &self.clock).await?)
-    }
-
-    async fn undo(&self, Input { recovery, plan, .. }: Input) -> Result<Undone, StepError> {
-        let (what, name) = (plan.created_cluster(), &plan.new_cluster);
-        // Only what has this recovery's tag is deleted: somebody else may have taken the name.
-        Ok(match delete_created(&self.clusters, &recovery, &plan).await? {
-            Deletion::None => Undone::nothing(),
-            Deletion::Begun => Undone::of(vec![format!("{what} {name} is being deleted")]),
-            Deletion::Into(snapshot) => {
-                Undone::of(vec![format!("{what} {name} is being deleted, into the snapshot {snapshot}")])
-            }
-        })
     }
 }
 

@@ -1,9 +1,8 @@
-//! The restore is started once, whatever is lost on the way, and undone only if it is this recovery's.
+//! The restore is started once, whatever is lost on the way.
 
 use super::*;
 use rewind_aws::fixtures::{ManualClock, STARTED, TARGET, plan, rds, rds_with_restored, recovery, time};
 use rewind_aws::rds::fake::{FakeRds, Lose};
-use rewind_core::Strategy;
 use rewind_core::names::{KEEP_UNTIL_TAG, RECOVERY_TAG};
 
 fn step(clusters: &FakeRds) -> StartRestore<FakeRds, ManualClock> {
@@ -80,48 +79,12 @@ async fn a_moment_that_aws_cannot_restore_to_yet_is_waited_for() {
 }
 
 #[tokio::test]
-async fn a_cluster_of_that_name_made_by_others_is_neither_used_nor_deleted() {
+async fn a_cluster_of_that_name_made_by_others_is_not_used() {
     let rds = rds_with_restored();
     // Another recovery's cluster: its people would lose it without a word.
     rds.edit("orders-r", |cluster| cluster.tags = vec![(RECOVERY_TAG.to_owned(), "another".to_owned())]);
     assert_eq!(step(&rds).run(input()).await.unwrap_err().name, ErrorName::InvalidRequest);
-    assert_eq!(step(&rds).undo(input()).await.unwrap(), Undone::nothing());
     assert!(rds.changes().is_empty());
-}
-
-#[tokio::test]
-async fn undo_leaves_the_source_alone_as_it_was_wherever_it_is_interrupted() {
-    for how in [Lose::Call, Lose::Answer] {
-        let rds = rds();
-        // Everything, and not only the restored cluster: the undo must not touch the source.
-        let before = rds.everything();
-        step(&rds).run(input()).await.unwrap();
-        rds.lose(0, how);
-        assert!(step(&rds).undo(input()).await.is_err());
-        step(&rds).undo(input()).await.unwrap();
-        assert_eq!(rds.everything(), before, "{how:?}");
-        assert_eq!(step(&rds).undo(input()).await.unwrap(), Undone::nothing());
-    }
-}
-
-#[tokio::test]
-async fn undo_takes_off_the_protection_of_a_safety_clone_and_of_no_restored_cluster() {
-    let rds = rds_with_restored();
-    rds.edit("orders-r", |cluster| cluster.deletion_protection = true);
-    let error = step(&rds).undo(input()).await.unwrap_err();
-    assert!(error.to_string().contains("orders-r has deletion protection, which people set"), "{error}");
-    assert!(rds.changes().is_empty());
-    let in_place = Plan { strategy: Strategy::Backtrack, ..plan() };
-    step(&rds).undo(Input { plan: in_place, ..input() }).await.unwrap();
-    assert_eq!(rds.changes(), ["modify orders-r", "retire_cluster orders-r into orders-r-final-operation-001"]);
-}
-
-#[tokio::test]
-async fn undo_leaves_alone_whoever_has_the_name_by_now() {
-    let rds = rds();
-    // A cluster of Neptune has taken the name that the plan chose: it cannot be read, and it is not ours.
-    rds.make_foreign("orders-r", "neptune");
-    assert_eq!(step(&rds).undo(input()).await.unwrap(), Undone::nothing());
 }
 
 // -------------------------------------------------------------------------------------------------------------- resume
@@ -168,48 +131,6 @@ async fn what_people_made_of_the_time_survives_an_adoption() {
         });
         step(&rds).run(input).await.unwrap();
         assert_eq!(rds.find("orders-r").unwrap().tag(KEEP_UNTIL_TAG), expected);
-    }
-}
-
-#[tokio::test]
-async fn an_adopted_cluster_is_deleted_into_a_snapshot() {
-    let (rds, input) = kept_by("earlier-2");
-    rds.edit("orders-r", |cluster| cluster.deletion_protection = false);
-    step(&rds).run(input.clone()).await.unwrap();
-    for _ in 0..2 {
-        let undone = step(&rds).undo(input.clone()).await.unwrap();
-        // It stood for hours before, and people may have written to it.
-        assert_eq!(rds.all_snapshots().len(), 1, "{undone:?}");
-    }
-    assert_eq!(rds.all_snapshots()[0].name, "orders-r-final-operation-001");
-}
-
-#[tokio::test]
-async fn a_restored_cluster_that_was_there_for_people_is_deleted_into_a_snapshot() {
-    // They may have written to it while they were asked.
-    for (status, kept) in [("available", true), ("backing-up", true), ("creating", false), ("failed", false)] {
-        let rds = rds_with_restored();
-        rds.edit("orders-r", |cluster| {
-            cluster.status = status.to_owned();
-            cluster.deletion_protection = false;
-        });
-        let undone = step(&rds).undo(input()).await.unwrap();
-        let snapshots: Vec<String> = rds.all_snapshots().into_iter().map(|snapshot| snapshot.name).collect();
-        let expected = kept.then(|| "orders-r-final-operation-001".to_owned());
-        assert_eq!(snapshots, Vec::from_iter(expected), "{status}: {undone:?}");
-    }
-}
-
-#[tokio::test]
-async fn a_second_run_names_the_snapshot_of_the_first_and_no_other() {
-    for (snapshot, told) in [(true, "into the snapshot orders-r-final-operation-001"), (false, "is being deleted")] {
-        let rds = rds_with_restored();
-        rds.edit("orders-r", |cluster| cluster.status = "deleting".to_owned());
-        if snapshot {
-            rds.add_snapshot("orders-r-final-operation-001", "orders-r");
-        }
-        let undone = step(&rds).undo(input()).await.unwrap();
-        assert!(undone.what.len() == 1 && undone.what[0].ends_with(told), "{undone:?}");
     }
 }
 

@@ -3,6 +3,7 @@
 //! be adopted.
 
 mod adopt;
+mod allowed;
 mod limits;
 mod plan_text;
 pub mod policy;
@@ -13,6 +14,7 @@ mod secret;
 pub mod wake;
 
 use adopt::{Adoption, Resumed, adoption};
+pub use allowed::Allowed;
 use policy::Policy;
 use refusal::invalid;
 use rewind_aws::rds::tags::is_value;
@@ -55,6 +57,8 @@ pub struct ValidateWindow<C, Z, S, K> {
     pub clock: K,
     /// The security groups of the fence; empty where the deployment has none.
     pub fence_groups: Vec<String>,
+    /// The names and sources that the deployment allows.
+    pub allowed: Allowed,
     /// The deployment's rules about what may be asked for.
     pub policy: Policy,
 }
@@ -114,6 +118,7 @@ impl<C: ReadClusters + ReadParameters, Z: Zones + ReadZones, S: FindSecrets, K: 
             None if in_place => default_safety_clone(&cluster.name, input.recovery.started_at),
             None => default_new_cluster(&cluster.name, chosen.moment.at),
         };
+        self.allowed.refuse_new_cluster(&new_cluster)?;
         // RDS refuses the name too, but in place only after the approval, with the source fenced.
         if adoption.is_none() && self.is_taken(&new_cluster).await? {
             return Err(invalid(format!("`newCluster`: there is a cluster {new_cluster} already"))
@@ -121,6 +126,7 @@ impl<C: ReadClusters + ReadParameters, Z: Zones + ReadZones, S: FindSecrets, K: 
         }
         let source_instances = self.clusters.instances(&cluster.name).await?;
         let resource_ids = cluster.resource_ids(&source_instances);
+        self.allowed.refuse_monitoring(&cluster, &source_instances)?;
         let mut instances = plan_instances(&cluster, source_instances.clone(), &new_cluster)?;
         if let Some(adoption) = &adoption {
             adoption.keep_writer(&mut instances);
@@ -131,6 +137,7 @@ impl<C: ReadClusters + ReadParameters, Z: Zones + ReadZones, S: FindSecrets, K: 
             instances.iter_mut().for_each(|instance| instance.promotion_tier = 0);
             records::ignored(&request.dns)
         } else {
+            self.allowed.refuse_records(&request.dns)?;
             records::plan(&self.zones, &request.dns, &cluster, &source_instances).await?
         };
         let mut findings = dns.findings;
@@ -152,7 +159,13 @@ impl<C: ReadClusters + ReadParameters, Z: Zones + ReadZones, S: FindSecrets, K: 
                     cluster.name
                 )));
         }
+        // Without a fence group the fence changes nothing that RDS keeps. In place there is one.
+        if (is_fenced || in_place) && facts.fence != FenceGroups::Missing {
+            self.allowed.refuse_password(&cluster)?;
+        }
         let pending = plan_text::pending(&cluster.name, &cluster.pending);
+        // People only read the safety clone, which gets no roles.
+        let without_roles = self.allowed.roles_left_out(&cluster).filter(|_| !in_place);
 
         let is_anything_to_approve = in_place || !dns.records.is_empty();
         let StrategyChoice { strategy, moment, window, reasons } = chosen;
@@ -197,6 +210,7 @@ impl<C: ReadClusters + ReadParameters, Z: Zones + ReadZones, S: FindSecrets, K: 
         plan.warnings.extend(plan_text::warnings(&plan, &moment, facts.binlog.as_deref()));
         plan.warnings.extend(crowded);
         plan.warnings.extend(pending);
+        plan.warnings.extend(without_roles);
         plan.warnings.extend(secret.note);
         plan.warnings.extend(adoption.iter().flat_map(Adoption::warnings));
         self.policy.refuse(&plan)?;

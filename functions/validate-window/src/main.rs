@@ -3,9 +3,9 @@
 use rewind_aws::rds::{Rds, fence_groups_from_env};
 use rewind_aws::{Aws, route53::Route53, secrets::Secrets, wake::Waker};
 use rewind_lambda::SystemClock;
-use validate_window::ValidateWindow;
 use validate_window::policy::Policy;
 use validate_window::wake::{Waking, functions_from_env};
+use validate_window::{Allowed, ValidateWindow};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_runtime::Error> {
@@ -16,6 +16,7 @@ async fn main() -> Result<(), lambda_runtime::Error> {
         secrets: Secrets::new(&aws),
         clock: SystemClock,
         fence_groups: fence_groups_from_env(),
+        allowed: Allowed::from_env(),
         policy: Policy::read(|name| std::env::var(name).ok())?,
     };
     rewind_lambda::start(Waking { step, waker: Waker::new(&aws), functions: functions_from_env() }).await

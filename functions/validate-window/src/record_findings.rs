@@ -115,7 +115,7 @@ async fn elsewhere<Z: ReadZones>(zones: &Z, zone: &str, planned: &[PlannedRecord
         return Ok(vec![Finding::warning(
             FindingCode::RecordElsewhere,
             "the hosted zones of the account cannot be listed: other zones may hold the same names",
-            "see whether one does, and allow route53:ListHostedZones to the role of the zones (HostedZoneRoleArn)",
+            "see whether one does, and allow route53:ListHostedZones to the role that reads the zones (HostedZoneReadRoleArn)",
         )]);
     };
     let is_above = |other: &ZoneName, record: &PlannedRecord| {

@@ -64,6 +64,12 @@ pub(crate) fn zone() -> Zone {
     Zone(vec![cname("Orders.cluster-x.us-east-1.rds.amazonaws.com.")])
 }
 
+/// A deployment that allows everything.
+pub(crate) fn everything() -> Allowed {
+    let all = vec!["*".to_owned()];
+    Allowed { new_clusters: all.clone(), records: all.clone(), roles: all, any_master_password: true }
+}
+
 async fn validate(rds: &FakeRds, zone: Zone, request: Value) -> Result<Plan, StepError> {
     validate_with(rds, zone, request, &["sg-fence"]).await
 }
@@ -78,6 +84,7 @@ async fn validate_with(rds: &FakeRds, zone: Zone, request: Value, fence: &[&str]
         secrets: Vault(true),
         clock,
         fence_groups,
+        allowed: everything(),
         policy: LENIENT,
     };
     let plan = step.run(Input { recovery: recovery(), request, resumed: None }).await;
@@ -107,6 +114,90 @@ async fn the_plan_names_everything_that_will_be_made_and_moved() {
     assert_eq!(plan.dns[0].from, "Orders.cluster-x.us-east-1.rds.amazonaws.com.");
     assert!(plan.will_do.iter().any(|step| step.contains("fence orders")), "{:?}", plan.will_do);
     assert!(plan.warnings.iter().any(|warning| warning.contains("no check was given")), "{:?}", plan.warnings);
+}
+
+#[tokio::test]
+async fn what_the_deployment_does_not_allow_is_refused_with_its_parameter() {
+    let rds = rds();
+    let step = |allowed| {
+        let clock = ManualClock::at("2026-11-23T10:35:10Z");
+        ValidateWindow {
+            clusters: rds.clone(),
+            zones: zone(),
+            secrets: Vault(true),
+            clock,
+            fence_groups: Vec::new(),
+            allowed,
+            policy: LENIENT,
+        }
+    };
+    let run = async |allowed: Allowed, request: Value| {
+        step(allowed).run(Input { recovery: recovery(), request, resumed: None }).await
+    };
+    let only = |pattern: &str| vec![pattern.to_owned()];
+    let derived = Allowed { new_clusters: only("*-rewind-*"), ..everything() };
+    let plan = run(derived.clone(), request(json!({ "newCluster": "orders-rewind-1" }))).await.unwrap();
+    assert_eq!(plan.new_cluster, "orders-rewind-1");
+
+    let records = Allowed { records: only("*.db.example.com"), ..everything() };
+    let monitoring = Allowed { roles: only("arn:aws:iam::*:role/s3"), ..everything() };
+    for (allowed, parameter, named) in [
+        (derived, "NewClusterPattern", "orders-r"),
+        (records, "RecordNames", "db.example.com"),
+        (monitoring, "ClusterRoleArns", "arn:aws:iam::000000000000:role/monitoring"),
+        // A deployment that gives none allows none.
+        (Allowed::default(), "NewClusterPattern", "orders-r"),
+    ] {
+        let error = run(allowed, request(json!({}))).await.unwrap_err();
+        assert_eq!(error.name, ErrorName::InvalidRequest);
+        assert!(error.to_string().contains(parameter) && error.to_string().contains(named), "{error}");
+    }
+    assert!(rds.changes().is_empty());
+
+    let roles = Allowed { roles: only("arn:aws:iam::*:role/monitoring"), ..everything() };
+    let plan = run(roles, request(json!({}))).await.unwrap();
+    let warned = plan.warnings.iter().any(|warning| warning.contains("role/s3") && warning.contains("ClusterRoleArns"));
+    assert!(warned, "{:?}", plan.warnings);
+}
+
+#[tokio::test]
+async fn a_source_whose_password_could_be_reset_is_fenced_only_where_the_deployment_allows_any() {
+    let run = async |rds: &FakeRds, allowed: Allowed, fence: &[&str], more: Value| {
+        let clock = ManualClock::at("2026-11-23T10:35:10Z");
+        let fence_groups = fence.iter().map(|group| (*group).to_owned()).collect();
+        let (clusters, zones, secrets) = (rds.clone(), zone(), Vault(true));
+        let step = ValidateWindow { clusters, zones, secrets, clock, fence_groups, allowed, policy: LENIENT };
+        step.run(Input { recovery: recovery(), request: request(more), resumed: None }).await
+    };
+    let with_its_own = |rds: FakeRds, more: &[(&str, &str)]| {
+        rds.edit("orders", |source| {
+            source.master_secret = None;
+            source.tags.extend(more.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())));
+        });
+        rds
+    };
+    let managed = || Allowed { any_master_password: false, ..everything() };
+    let own = json!({ "secretArn": SECRET });
+    let in_place = json!({ "secretArn": SECRET, "strategy": "backtrack", "inPlace": "allowed", "dns": [] });
+    let plain = with_its_own(rds(), &[]);
+    for (rds, more) in [(&plain, &own), (&with_its_own(mysql_rds(), &[]), &in_place)] {
+        let error = run(rds, managed(), &["sg-fence"], more.clone()).await.unwrap_err();
+        assert_eq!(error.name, ErrorName::InvalidRequest);
+        assert!(error.to_string().contains("MasterPasswords"), "{error}");
+        run(rds, everything(), &["sg-fence"], more.clone()).await.unwrap();
+        assert!(rds.changes().is_empty());
+    }
+    // Nothing of RDS is changed where nothing is fenced, or where the fence has no groups.
+    run(&plain, managed(), &["sg-fence"], json!({ "secretArn": SECRET, "dns": [] })).await.unwrap();
+    run(&plain, managed(), &[], own.clone()).await.unwrap();
+    // A managed password cannot be reset, and what a recovery made is told by its name and its tag.
+    run(&rds(), managed(), &["sg-fence"], json!({})).await.unwrap();
+    let recovered = with_its_own(rds(), &[(RECOVERY_TAG, "earlier")]);
+    run(&recovered, managed(), &["sg-fence"], own.clone()).await.unwrap();
+    let elsewhere = Allowed { new_clusters: vec!["orders-*".to_owned()], ..managed() };
+    let error =
+        run(&recovered, elsewhere, &["sg-fence"], json!({ "secretArn": SECRET, "newCluster": "orders-r" })).await;
+    assert!(error.unwrap_err().to_string().contains("MasterPasswords"));
 }
 
 #[tokio::test]
@@ -293,7 +384,8 @@ async fn checks_get_the_login_that_the_request_names_or_the_deployment_s_and_oth
         let policy = Policy { check_secret: of_deployment.map(ToOwned::to_owned), ..LENIENT };
         let clock = ManualClock::at("2026-11-23T10:35:10Z");
         let (clusters, secrets, fence_groups) = (rds(), Vault(true), Vec::new());
-        let step = ValidateWindow { clusters, zones: zone(), secrets, clock, fence_groups, policy };
+        let step =
+            ValidateWindow { clusters, zones: zone(), secrets, clock, fence_groups, allowed: everything(), policy };
         step.run(Input { recovery: recovery(), request: request(extra), resumed: None }).await.unwrap()
     };
     let warns =
@@ -327,6 +419,7 @@ async fn a_tagged_secret_that_is_gone_is_told_with_what_to_do() {
         secrets: Vault(false),
         clock,
         fence_groups: Vec::new(),
+        allowed: everything(),
         policy: LENIENT,
     };
     let error = step.run(Input { recovery: recovery(), request: request(json!({})), resumed: None }).await.unwrap_err();
@@ -602,6 +695,7 @@ async fn a_name_that_no_tag_can_hold_is_refused_before_anything_is_made() {
         secrets: Vault(true),
         clock,
         fence_groups: Vec::new(),
+        allowed: everything(),
         policy: LENIENT,
     };
     // Step Functions allows parentheses in a name, and RDS refuses them in the value of a tag.

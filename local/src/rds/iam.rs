@@ -122,6 +122,7 @@ pub fn required_permissions(store: &mut Store, own_key: &str, action: &str, para
         }
         "ModifyDBCluster" => {
             list.rds(&call, cluster());
+            list.managed_password();
             list.groups(&call, &[("cluster-pg", "DBClusterParameterGroupName")]);
             list.role("MonitoringRoleArn", "monitoring.rds.amazonaws.com");
             list.key(params.text("PerformanceInsightsKMSKeyId"));
@@ -197,7 +198,22 @@ impl PermissionList<'_> {
                 context.insert(format!("aws:RequestTag/{key}"), json!(value));
             }
         }
+        // Tags that are removed have a key alone.
+        if let Some(removed) = self.params.texts("TagKeys", "member") {
+            context.insert("aws:TagKeys".to_owned(), json!(removed));
+        }
         self.permissions.push(Permission { action: action.to_owned(), resource, context });
+    }
+
+    /// Adds to the last call whether RDS manages the cluster's master password when it is done. AWS tells policies so of calls that
+    /// leave it as it is too: one that keeps managed passwords refuses every change of a cluster with another password.
+    fn managed_password(&mut self) {
+        let id = id_of("cluster", self.params.get("DBClusterIdentifier").unwrap_or_default());
+        let is_managed = self.store.clusters.get(&id).is_some_and(|cluster| cluster.secret.is_some());
+        let stays = self.params.boolean("ManageMasterUserPassword").ok().flatten().unwrap_or(is_managed);
+        if let Some(last) = self.permissions.last_mut() {
+            last.context.insert("rds:ManageMasterUserPassword".to_owned(), json!(stays.to_string()));
+        }
     }
 
     /// Adds further resources of a call, where the request names them.
@@ -291,6 +307,15 @@ mod tests {
     }
 
     #[test]
+    fn policies_can_ask_whether_rds_manages_the_password_after_a_change() {
+        for (asked, expected) in [("", "false"), ("&ManageMasterUserPassword=true", "true")] {
+            let params = Params::parse(format!("DBClusterIdentifier=c{asked}").as_bytes());
+            let permissions = required_permissions(&mut Store::default(), "", "ModifyDBCluster", &params);
+            assert_eq!(permissions.first().unwrap().context["rds:ManageMasterUserPassword"], expected);
+        }
+    }
+
+    #[test]
     fn deleting_with_a_final_snapshot_takes_making_it() {
         let without = needed("DeleteDBCluster", "DBClusterIdentifier=c&SkipFinalSnapshot=true");
         assert_eq!(without, [("rds:DeleteDBCluster".into(), rds("cluster", "c"))]);
@@ -311,5 +336,8 @@ mod tests {
         let permissions = required_permissions(&mut Store::default(), "", "AddTagsToResource", &params);
         let context = &permissions.first().unwrap().context;
         assert_eq!((&context["aws:RequestTag/a"], &context["aws:TagKeys"]), (&json!("b"), &json!(["a"])));
+        let params = Params::parse(b"ResourceName=arn&TagKeys.member.1=a");
+        let permissions = required_permissions(&mut Store::default(), "", "RemoveTagsFromResource", &params);
+        assert_eq!(permissions.first().unwrap().context["aws:TagKeys"], json!(["a"]));
     }
 }

@@ -15,6 +15,8 @@ use tokio::time::{Instant, sleep};
 
 /// The identifier of the cluster.
 pub const CLUSTER: &str = "my-aurora-cluster";
+/// The hosted zone.
+pub const ZONE: &str = "example.com";
 /// The name that clients use for the writer.
 pub const DB_RECORD: &str = "db.example.com";
 /// The master user's database, which every PostgreSQL server has.
@@ -219,7 +221,7 @@ async fn hosted_zone(route53: &aws_sdk_route53::Client, endpoint: &str) -> Resul
     let built = "the request could not be built";
     let zone = route53
         .create_hosted_zone()
-        .name("example.com")
+        .name(ZONE)
         .caller_reference("local-stack")
         // Private, as the home of such records usually is; AWS refuses a private zone without a VPC.
         .vpc(Vpc::builder().vpc_region(VpcRegion::from(REGION)).vpc_id("vpc-0a99000000000a990").build())

@@ -338,8 +338,18 @@ fn deploy(layout: &Layout, (network, keys): (Network, &Keys), app: &seed::ChatAp
     command.arg(layout.root.join("local/tools/deploy.py")).arg("--root").arg(&layout.root);
     command.arg("--binaries").arg(binaries.parent().unwrap_or(Path::new("/")));
     command.arg("--out").arg(layout.deploy()).args(["--stack-name", STACK_NAME]);
-    // On AWS the pattern limits what functions may touch; every cluster of a local stack is the stack's own.
-    command.args(["--parameter", "ClusterPattern=*"]);
+    // On AWS these limit what functions may touch. Clusters, secrets, zones, passwords and roles of a local stack are all its own.
+    for everything in [
+        "ClusterPattern=*",
+        "NewClusterPattern=*",
+        "SecretArns=arn:aws:secretsmanager:*:*:secret:*",
+        "HostedZoneArns=arn:aws:route53:::hostedzone/*",
+        "ClusterRoleArns=arn:aws:iam::*:role/*",
+        "MasterPasswords=any",
+    ] {
+        command.args(["--parameter", everything]);
+    }
+    command.args(["--parameter", &format!("RecordNames=*.{}", seed::ZONE)]);
     command.args(["--parameter", &format!("FenceSecurityGroupIds={}", seed::FENCE_SECURITY_GROUP)]);
     // What the deployment forbids is tried by tests of its own; a laptop's data is nobody's.
     for rule in ["WithoutApproval=always", "LeastKeepSource=1h", "EventsMayStart=ENABLED", "AlarmsMayStart=ENABLED"] {

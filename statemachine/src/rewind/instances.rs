@@ -63,9 +63,10 @@ fn differences() -> Assign {
 /// The undo of them, last first.
 pub(super) fn undo() -> Vec<State> {
     vec![
-        State::undo("UndoAddInstances", "AddInstances")
+        State::undo("UndoAddInstances", "DeleteRestored")
             .progress("deletes the new instances")
-            .timeout(timeouts::ADD_INSTANCES)
+            .input_text("part", "instances")
+            .timeout(timeouts::DELETE_RESTORED)
             .keeps_what_was_undone()
             .next("UndoStartRestore")
             .undo_fails_to("IsAnythingChanged"),

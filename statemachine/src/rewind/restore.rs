@@ -87,10 +87,11 @@ fn not_done() -> Assign {
 /// The undo of them, last first.
 pub(super) fn undo() -> Vec<State> {
     vec![
-        State::undo("UndoStartRestore", "StartRestore")
+        State::undo("UndoStartRestore", "DeleteRestored")
             .progress("deletes the new cluster")
+            .input_text("part", "cluster")
             .comment("Deletes the restored cluster, in place the safety clone, if this recovery created it.")
-            .timeout(timeouts::START_RESTORE)
+            .timeout(timeouts::DELETE_RESTORED)
             .keeps_what_was_undone()
             .starts_waiting_for("clusterGone")
             .next("AwaitDeletion")

@@ -153,6 +153,13 @@ pub fn fence_groups_from_env() -> Vec<String> {
     groups.split(',').map(str::trim).filter(|group| !group.is_empty()).map(ToOwned::to_owned).collect()
 }
 
+/// Reads from `REWIND_MASTER_PASSWORDS` whether the deployment's policies allow to change clusters whose master password Secrets Manager does
+/// not manage. The same call could reset that password.
+pub fn any_master_password_from_env() -> bool {
+    // Anything else keeps passwords out of reach: a typing error must not let a role reset them.
+    std::env::var("REWIND_MASTER_PASSWORDS").is_ok_and(|value| value == "any")
+}
+
 /// Enhanced Monitoring, Performance Insights and Database Insights, if they are set on the cluster as a whole.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Monitoring {
