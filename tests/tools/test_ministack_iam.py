@@ -5,7 +5,9 @@ Runs in the environment of local/tools/ministack.txt, and never leaves the machi
 
 import os
 
-os.environ.setdefault("REWIND_IAM_DECISIONS", os.devnull)  # opened when the module is imported
+# The module is imported as the stack starts it: with a file to write to, and the keys of the stack.
+for name in ("REWIND_IAM_DECISIONS", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+    os.environ.setdefault(name, os.devnull)
 from ministack_iam import changed_records  # noqa: E402
 
 CHANGE = "<Change><Action>{}</Action><ResourceRecordSet><Name>{}</Name><Type>{}</Type></ResourceRecordSet></Change>"
