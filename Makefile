@@ -5,7 +5,7 @@
 #   E2E=part_of_a_name  only those end-to-end tests, as pytest's -k takes it: E2E="fence and not mysql"
 #   PART=3/12           make faults: the third of twelve parts of the matrix
 #   CUTOVERS=400        make faults: how often traffic moves under applications with pools of connections
-#   SECONDS, SEED       make soak: how long, and which faults
+#   SECONDS, SEED, FROM make soak: how long, which faults, and the number of the first
 #   RDS_CA_BUNDLE       make package: AWS's certificates for RDS from this file, in place of npm's
 #   STACK, BUCKET, PARAMETERS, YES=1, WITH=aws, WHILE_RUNNING=1
 #                       make deploy: the stack's name, an S3 bucket for zips, the file with the parameters, without
@@ -73,7 +73,7 @@ soak: build ## Faults drawn at random for SECONDS=600, from SEED=1; prints what 
 	@$(LOCAL) tools tests aws
 	@trap '$(LOCAL) down' EXIT; \
 	$(LOCAL) down; $(LOCAL) up --built; \
-	$(TOOLS)/tests/bin/python tests/faults/soak.py --seconds $(or $(SECONDS),600) --seed $(or $(SEED),1)
+	$(TOOLS)/tests/bin/python tests/faults/soak.py --seconds $(or $(SECONDS),600) --seed $(or $(SEED),1) --from $(or $(FROM),1)
 
 .PHONY: fresh
 fresh: ## The commands of the README in a clean Debian root, as root and as an ordinary user (made and entered by root)
@@ -143,7 +143,8 @@ paths: build
 
 # Real clients, the real functions, real databases, on a stack that goes when the tests have ended, however they end.
 # There the functions have only what the template's policies allow them. What was measured is printed, of passed tests too.
-# Then a part of the fault matrix, another one with each commit: all of it takes longer than everything else together.
+# Then the faults of RDS, some cutovers, and a part of the fault matrix, another one with each commit: all of it takes longer than everything
+# else together.
 e2e: export REWIND_STACK_DIR := $(TEST_STACK)
 e2e: export REWIND_BINARIES := $(BIN)
 e2e: build
@@ -153,5 +154,5 @@ e2e: build
 	$(TOOLS)/tests/bin/python $(PYTEST)/rds.xml tests/rds; \
 	$(TOOLS)/tests/bin/python $(PYTEST)/e2e.xml tests/e2e --numprocesses=4 -rfEP $(if $(E2E),-k "$(E2E)"); \
 	if [ -z '$(E2E)' ]; then \
-	  $(TOOLS)/tests/bin/python $(PYTEST)/faults.xml tests/faults/test_matrix.py --numprocesses=4 --maxschedchunk=1 --part=commit/16; \
+	  $(TOOLS)/tests/bin/python $(PYTEST)/faults.xml tests/faults --numprocesses=4 --maxschedchunk=1 --part=commit/16 --cutovers=16; \
 	fi

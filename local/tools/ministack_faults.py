@@ -6,7 +6,8 @@ the definitions and the databases are as they are: only the invocation fails, as
 executions with a fault the pauses before a retry can be shortened; only those that follow a fault of this file are.
 
     POST /_rewind/faults    {"execution": "<name>", "state": "<state>", "fault": "<kind>", "times": 3, "after": 0.2, "pauses": 0.01}
-    GET  /_rewind/faults?execution=<name>&state=<state>    {"hits": 3}, how often the fault happened so far
+    GET  /_rewind/faults?execution=<name>&state=<state>    {"hits": 3, "running": 1}, how often the fault happened so far, and how many
+                            functions still run that nobody waits for any more
     POST /_rewind/faults    {"route53": 5, "mentions": "<text>"}, so many calls a second that contain the text; {"route53": null},
                             any number. Answers how many were throttled
 """
@@ -24,6 +25,7 @@ from ministack.services import lambda_svc, route53, stepfunctions
 
 PATH = "/_rewind/faults"
 CAUSE = "a planned fault"
+OUTLIVES = 3.0  # the seconds by which a function outlives its state: longer than most undos take here
 refused = stepfunctions._ExecutionError
 # What Step Functions reports where an invocation does not reach its function.
 REFUSALS = {
@@ -32,7 +34,7 @@ REFUSALS = {
     "throttled": "Lambda.TooManyRequestsException",
     "not ready": "Lambda.ResourceNotReadyException",
 }
-KINDS = {*REFUSALS, "lost", "times out", "killed", "twice", "at once"}
+KINDS = {*REFUSALS, "lost", "outlives", "times out", "killed", "twice", "at once"}
 
 current = contextvars.ContextVar("current", default=None)  # execution and state of the running task
 environments = contextvars.ContextVar("environments", default=None)  # of the functions that an invocation acquires
@@ -48,6 +50,7 @@ class Fault:
         if fault not in KINDS:
             raise ValueError(f"fault is {fault}, and has to be one of {', '.join(sorted(KINDS))}")
         self.kind, self.times, self.after, self.pauses, self.hits = fault, times, after, pauses, 0
+        self.given_up: list = []  # the runs that nobody waits for
 
     def take(self) -> bool:
         """Counts this invocation; returns whether it is to fail."""
@@ -56,6 +59,10 @@ class Fault:
                 return False
             self.hits += 1
             return True
+
+    def running(self) -> int:
+        """The functions that still run, or have yet to begin, though their state has given them up."""
+        return sum(not run.done() for run in self.given_up)
 
 
 class Rate:
@@ -108,9 +115,20 @@ def lost(_, call):
 
 def times_out(fault: Fault, call):
     """Gives the function up while it still runs: it goes on beside the retry."""
-    beside(call)
+    fault.given_up.append(beside(call))
     time.sleep(fault.after)
     raise failed("States.Timeout")
+
+
+def outlives(fault: Fault, call):
+    """Gives the function up before it has begun: it does all of its work afterwards, whatever the machine does meanwhile."""
+
+    def late():
+        time.sleep(OUTLIVES + fault.after)
+        return call()
+
+    fault.given_up.append(beside(late))
+    raise failed("Lambda.Unknown")
 
 
 def killed(fault: Fault, call):
@@ -147,7 +165,7 @@ def at_once(_, call):
     return second.result()
 
 
-BEHAVIOURS = {"lost": lost, "times out": times_out, "killed": killed, "twice": twice, "at once": at_once}
+BEHAVIOURS = {"lost": lost, "outlives": outlives, "times out": times_out, "killed": killed, "twice": twice, "at once": at_once}
 
 
 def beside(call):
@@ -194,7 +212,7 @@ def answer(method: str, query: str, body: bytes) -> tuple[int, dict]:
     if method == "GET":
         wanted = parse_qs(query)
         fault = planned.get((wanted.get("execution", [""])[0], wanted.get("state", [""])[0]))
-        return 200, {"hits": fault.hits if fault else 0}
+        return 200, {"hits": fault.hits if fault else 0, "running": fault.running() if fault else 0}
     global zones
     try:
         given = json.loads(body)

@@ -71,6 +71,11 @@ class Writers:
         """Every acknowledged write: its id, the server, the time."""
         return [write for writer in self.all for write in writer.acknowledged]
 
+    def longest_without_a_write(self):
+        """The most seconds in which none of them had a write acknowledged."""
+        at = sorted(at for _, _, at in self.acknowledged)
+        return max(after - before for before, after in zip(at, at[1:], strict=False))
+
     def written(self, cluster, **more):
         """The writes that a cluster holds: id -> when it was made, by the server's clock."""
         rows = cluster.sql(f"SELECT id, {cluster.engine.epoch} FROM writes", **more)

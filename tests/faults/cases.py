@@ -42,8 +42,9 @@ def limit_route53(stack, calls, mentions=""):
     return json.loads(stack.own("/_rewind/faults", body)[1])["throttled"]
 
 
-def hits(stack, execution, state):
-    return json.loads(stack.own(f"/_rewind/faults?execution={execution}&state={state}", method="GET")[1])["hits"]
+def told_of_fault(stack, execution, state):
+    """How often the fault happened, and how many functions still run that their state has given up."""
+    return json.loads(stack.own(f"/_rewind/faults?execution={execution}&state={state}", method="GET")[1])
 
 
 def recover(ground, name, decision="approved", during=None, machine=None, **more):
@@ -87,6 +88,7 @@ class Run:
         """Runs the case; raises `Failed` with everything that is wrong."""
         prepare = {REWIND: self.rewind, UNDO: self.undo, CLEAN_UP: self.clean_up}[self.flow.machine]
         ended = prepare()
+        wait_until(lambda: not self.fault()["running"], "the end of the functions that were given up")
         problems = list(self.problems(ended))
         if problems:
             raise Failed(f"{self.case.id} ({self.name}): " + "; ".join(problems) + f"\n{self.describe(ended)}")
@@ -94,6 +96,9 @@ class Run:
 
     def describe(self, ended):
         return f"by {' '.join(self.execution.path())}\nwith {ended.get('error')}: {ended.get('cause') or ended.get('output')}"
+
+    def fault(self):
+        return told_of_fault(self.stack, self.name, self.case.state)
 
     def plan(self, name):
         for state, fault in [*self.flow.leading.items(), (self.case.state, self.case.fault)]:
@@ -165,7 +170,7 @@ class Run:
         if self.case.state not in path:
             yield f"it never came to {self.case.state}"
             return
-        if not hits(self.stack, self.name, self.case.state):
+        if not self.fault()["hits"]:
             yield "the fault never happened"
         if path[-1] != end:
             yield f"it ended in {path[-1]}, and has to end in {end}"

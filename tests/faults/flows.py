@@ -16,6 +16,7 @@ FAULTS = {
     # Not an error that is retried for an hour: two hundred attempts would take minutes even without their pauses.
     "fails": ("gone", ALWAYS, "no invocation ever reaches the function"),
     "answer lost": ("lost", ALWAYS, "the function does its work each time, and no answer ever comes back"),
+    "outlives": ("outlives", ALWAYS, "no answer ever comes, and the function does its work each time seconds after its state has given it up"),
     "throttled": ("throttled", 3, "Lambda refuses three invocations"),
     "times out": ("times out", 1, "the state gives up while the function goes on; the retry runs beside it"),
     "killed": ("killed", 1, "the process is killed in the middle of its work"),
@@ -24,7 +25,7 @@ FAULTS = {
     "not ready": ("not ready", 10, "its network is not ready for four minutes"),
 }
 # These never end: whatever the state was for does not happen, or nobody hears of it.
-FOR_GOOD = ("fails", "answer lost")
+FOR_GOOD = ("fails", "answer lost", "outlives")
 
 REWIND, UNDO, CLEAN_UP = "rewind.asl.json", "undo.asl.json", "cleanup.asl.json"
 

@@ -35,9 +35,11 @@ def record(rows):
     """Writes down a run of every cell, and the page with it."""
     cells = {case.id for case in flows.cases()}
     outcomes = [outcome for case, _, outcome, _ in rows if case in cells]
+    failed = [f"`{case}`" for case, _, outcome, _ in rows if case in cells and outcome != "passed"]
     if len(outcomes) == len(cells):
         minutes, passed = round((time.monotonic() - BEGAN) / 60), outcomes.count("passed")
-        LAST_RUN.write_text(f"Last run of all {len(cells)} cells: {time.strftime('%Y-%m-%d')}, {passed} passed, {minutes} minutes.\n")
+        others = f" Not passed: {', '.join(failed)}." if failed else ""
+        LAST_RUN.write_text(f"Last run of all {len(cells)} cells: {time.strftime('%Y-%m-%d')}, {passed} passed, {minutes} minutes.{others}\n")
         write(PAGE)
 
 

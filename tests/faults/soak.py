@@ -1,12 +1,14 @@
-"""Draws cells of the fault matrix at random, and faults of RDS beside them, and runs one after the other on the same clusters, for a
-time: what only shows after many recoveries of one cluster, and for writers whose connections survive them all. Prints what repeats a failure.
+"""Draws at random from everything that the fault tests have, and runs one after the other on the same clusters, for a time: what only
+shows after many recoveries of one cluster, and for writers whose connections survive them all. Drawn are cells of the matrix, faults of
+RDS beside them, and the tests of test_control_plane.py. Prints what repeats a failure.
 
     .local/tools/tests/bin/python tests/faults/soak.py --seconds 600 --seed 1 [--from 17]
 
-A seed draws the same cells in the same order. `--from` leaves out those before the failed one, which alone may not fail.
+A seed draws the same in the same order. `--from` leaves out those before the failed one, which alone may not fail.
 """
 
 import argparse
+import functools
 import itertools
 import os
 import random
@@ -20,6 +22,7 @@ sys.path[:0] = [str(HERE), str(HERE.parent), str(HERE.parent / "e2e")]
 from stack import ROOT, Stack  # noqa: E402
 
 import flows  # noqa: E402
+import test_control_plane  # noqa: E402
 from cases import Failed, Run, plan  # noqa: E402
 from ground import PREFIX, Ground  # noqa: E402
 
@@ -33,59 +36,105 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=600)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--from", dest="first", type=int, default=1, help="the number of the first cell that is run")
+    parser.add_argument("--from", dest="first", type=int, default=1, help="the number of the first one that is run")
     arguments = parser.parse_args()
     stack = Stack(os.environ.get("REWIND_STACK_DIR", ROOT / ".local"))
-    soak = Soak(stack, arguments.seed)
+    soak = Soak(stack, arguments.seed, arguments.seconds)
     try:
-        failed = soak.run(time.monotonic() + arguments.seconds, arguments.first)
+        failed = soak.run(arguments.first)
     finally:
         soak.close()
     sys.exit(1 if failed else 0)
 
 
-class Soak:
-    """The clusters of a soak, and the cells that it draws."""
+class Scenario:
+    """A test of test_control_plane.py, with one set of its parameters."""
 
-    def __init__(self, stack, seed):
-        self.stack, self.seed, self.draw = stack, seed, random.Random(seed)
-        self.grounds, self.made, self.rows = {}, itertools.count(1), 0
+    kind = test_control_plane.POSTGRES
 
-    def run(self, until, first):
-        """Runs cells until the time is over; answers how many failed."""
-        cases, failed = flows.cases(), 0
-        for number in itertools.count(1):
-            case, beside = self.draw.choice(cases), self.draw.choice(BESIDE)
-            if number < first:
-                continue
-            if time.monotonic() > until:
-                print(f"{number - first} cells, {failed} failed, {self.rows} acknowledged rows, all of them found", flush=True)
-                return failed
-            began = time.monotonic()
-            try:
-                end = self.cell(case, number, beside)
-            except (Failed, AssertionError) as failure:
-                failed += 1
-                self.grounds.pop(case.flow.kind).abandon()
-                print(f"FAILED {number} {case.id} beside {beside}: {failure}", flush=True)
-                print(f"  repeat: make soak SEED={self.seed}, or alone: make faults E2E='{case.flow.name.split(',')[0]} and {case.state}'", flush=True)
-            else:
-                print(f"{number:4} {time.monotonic() - began:6.1f} s  {case.id:60} {end:16} {' '.join(beside or [])}", flush=True)
+    def __init__(self, name, test):
+        self.id, self.test = name, test
 
-    def cell(self, case, number, beside):
-        """Runs one cell on the ground of its kind."""
-        key = case.flow.kind
-        if key not in self.grounds or self.grounds[key].is_gone:
-            name = f"{PREFIX}-s{self.seed}-{next(self.made)}"
-            self.grounds[key] = Ground(self.stack, name, *key)
-        ground = self.grounds[key]
-        before = len(ground.acknowledged())
-        if beside:
-            plan(self.stack, action=beside[0], fails=beside[1], mentions=ground.name, times=2)
-        run = Run(ground, case, number)
+    def run(self, ground, _):
+        """Runs it, and puts the ground in order; answers what the test said."""
+        self.test(ground)
+        if not ground.is_gone:
+            ground.put_in_order()
+        return "as documented"
+
+
+class Cell:
+    """A cell of the matrix."""
+
+    def __init__(self, case):
+        self.id, self.case, self.kind = case.id, case, case.flow.kind
+
+    def run(self, ground, number):
+        """Runs it, and what comes after it; answers its end."""
+        run = Run(ground, self.case, number)
         end = run.run()
         if problems := run.after():
             raise Failed("; ".join(problems))
+        return end
+
+
+def scenarios():
+    """Every test of test_control_plane.py, with each of its parameters."""
+    for name, test in vars(test_control_plane).items():
+        if name.startswith("test_"):
+            marks = [mark for mark in getattr(test, "pytestmark", []) if mark.name == "parametrize"]
+            given = [{marks[0].args[0]: value} for value in marks[0].args[1]] if marks else [{}]
+            yield from (Scenario("-".join([name, *named.values()]), functools.partial(test, **named)) for named in given)
+
+
+class Soak:
+    """The clusters of a soak, and what it draws."""
+
+    def __init__(self, stack, seed, seconds):
+        self.stack, self.seed, self.seconds, self.draw = stack, seed, seconds, random.Random(seed)
+        self.grounds, self.made, self.rows = {}, itertools.count(1), 0
+        self.kinds = [[Cell(case) for case in flows.cases()], list(scenarios())]
+
+    def drawn(self):
+        """What comes next, and the fault of RDS beside it: a cell four times of five."""
+        one = self.draw.choice(self.draw.choices(self.kinds, weights=[4, 1])[0])
+        beside = self.draw.choice(BESIDE)
+        return one, beside if isinstance(one, Cell) else None
+
+    def run(self, first):
+        """Runs what it draws until the time is over; answers how many failed."""
+        until, failed = time.monotonic() + self.seconds, 0
+        for number in itertools.count(1):
+            one, beside = self.drawn()
+            if number < first:
+                continue
+            if time.monotonic() > until:
+                print(f"{number - first} runs, {failed} failed, {self.rows} acknowledged rows, all of them found where none failed", flush=True)
+                return failed
+            began = time.monotonic()
+            try:
+                end = self.once(one, number, beside)
+            # A test fails with whatever it met.
+            except Exception as failure:
+                failed += 1
+                self.grounds.pop(one.kind).abandon()
+                print(f"FAILED {number} {one.id} beside {beside}: {failure or type(failure).__name__}", flush=True)
+                print(f"  repeat: make soak SECONDS={self.seconds:.0f} SEED={self.seed}, or from there on: FROM={number}", flush=True)
+            else:
+                print(f"{number:4} {time.monotonic() - began:6.1f} s  {one.id:60} {end:16} {' '.join(beside or [])}", flush=True)
+
+    def once(self, one, number, beside):
+        """Runs one on the ground of its kind."""
+        if one.kind in self.grounds and self.grounds[one.kind].is_gone:
+            self.grounds.pop(one.kind).close()
+        if one.kind not in self.grounds:
+            name = f"{PREFIX}-s{self.seed}-{next(self.made)}"
+            self.grounds[one.kind] = Ground(self.stack, name, *one.kind)
+        ground = self.grounds[one.kind]
+        before = len(ground.acknowledged())
+        if beside:
+            plan(self.stack, action=beside[0], fails=beside[1], mentions=ground.name, times=2)
+        end = one.run(ground, number)
         self.rows += len(ground.acknowledged()) - before
         return end
 

@@ -46,8 +46,12 @@ def plan(**fault):
     assert status == 200
 
 
+def told():
+    return faults.answer("GET", f"execution={STATE[0]}&state={STATE[1]}", b"")[1]
+
+
 def hits():
-    return faults.answer("GET", f"execution={STATE[0]}&state={STATE[1]}", b"")[1]["hits"]
+    return told()["hits"]
 
 
 def test_without_a_fault_the_function_just_runs(function):
@@ -78,6 +82,19 @@ def test_a_state_gives_up_while_its_function_goes_on(function):
         faults.invoke(function, "arn", {})
     faults.invoke(function, "arn", {})
     assert (caught.value.error, function.runs, function.most_at_once) == ("States.Timeout", 2, 2)
+
+
+def test_a_function_outlives_its_state_and_is_counted_until_it_is_over(function, monkeypatch):
+    monkeypatch.setattr(faults, "OUTLIVES", 0.05)
+    plan(fault="outlives", times=-1, after=0.01)
+    for _ in range(2):
+        with pytest.raises(faults.refused) as caught:
+            faults.invoke(function, "arn", {})
+    assert (caught.value.error, function.runs, told()["running"]) == ("Lambda.Unknown", 0, 2)
+    deadline = time.monotonic() + 5
+    while told()["running"] and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert (function.runs, told()) == (2, {"hits": 2, "running": 0})
 
 
 @pytest.mark.parametrize(("kind", "at_once"), [("twice", 1), ("at once", 2)])
