@@ -60,8 +60,9 @@ check: format clippy test ## The whole gate: format, lints, every test
 .PHONY: faults
 faults: export REWIND_STACK_DIR := $(CURDIR)/.local/faults
 faults: export PYTHONDONTWRITEBYTECODE := 1
-faults: build ## Every state fails in every way on real databases (an hour; PART=3/12: a part of that)
+faults: build ## Every state fails in every way on real databases, and a fence ends 500 sessions (an hour; PART=3/12: a part of that)
 	@$(LOCAL) tools tests aws
+	FENCE_SESSIONS=500 cargo test --quiet $(CARGO_SET) --test fence_size
 	@trap '$(LOCAL) down' EXIT; \
 	$(LOCAL) down; $(LOCAL) up --built; \
 	$(TOOLS)/tests/bin/python $(PYTEST)/faults.xml tests/faults --numprocesses=4 --maxschedchunk=1 --part=$(or $(PART),1/1) $(if $(CUTOVERS),--cutovers=$(CUTOVERS)) $(if $(E2E),-k "$(E2E)")
