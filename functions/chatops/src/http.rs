@@ -5,10 +5,10 @@ use crate::access::{ACCESS_DENIED, ChatUser, Permission};
 use crate::app::ChatApp;
 use crate::commands::Response;
 use crate::ports::Ports;
-use crate::signature::{AGE_MAX, SignatureError, verify};
+use crate::signature::{AGE_MAX, SignatureError, sign, verify};
 use crate::slack_message::SlackMessage;
 use crate::slack_request::{SlackRequest, parse};
-use crate::task::DeferredTask;
+use crate::task::{DeferredTask, SignedTask};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use rewind_aws::chat::{ChatRecords, InvokeAsync};
@@ -73,21 +73,38 @@ impl Refusal {
 impl<P: Ports> ChatApp<P> {
     /// Handles an event: a request over HTTP, a deferred task, or an event of a recovery. Returns the HTTP response, or null.
     pub async fn handle(&self, event: Value) -> Value {
-        // First, so that nothing from outside can pass for a deferred task, which is trusted without a signature.
+        // First, so that nothing from outside can pass for something else.
         if event.get("requestContext").is_some() {
             return self.handle_request(event).await;
         }
-        if let Some(deferred) = event.get("deferred") {
-            match serde_json::from_value(deferred.clone()) {
-                Ok(deferred) => self.run_deferred(deferred).await,
-                Err(error) => tracing::error!("the deferred task cannot be parsed: {error}"),
-            }
+        if event.get("deferred").is_some() {
+            // Boxed: the futures below would be nested deeper than the compiler follows.
+            Box::pin(self.handle_deferred(event)).await;
         } else if event.get("source").and_then(Value::as_str) == Some("aurora-rewind") {
             self.notify_channel(&event).await;
         } else {
             tracing::error!("invoked with neither a request, a deferred task nor an event of a recovery");
         }
         Value::Null
+    }
+
+    /// Runs a task that this function itself has deferred just now, and once: what it holds, the person too, is believed.
+    async fn handle_deferred(&self, event: Value) {
+        let verified = async {
+            let signed: SignedTask = serde_json::from_value(event).map_err(|_| Refusal::Encoding)?;
+            let bytes = SignedTask::signed_bytes(&signed.deferred);
+            let signature = self.verify_signature(Some(&signed.timestamp), Some(&signed.signature), &bytes).await?;
+            let task: DeferredTask = serde_json::from_str(&signed.deferred).map_err(|_| Refusal::Encoding)?;
+            Ok((task, self.is_new(&signature).await))
+        };
+        match verified.await {
+            Ok((task, Ok(()))) => self.run_deferred(task).await,
+            Ok((task, Err(Refusal::Unavailable))) => {
+                let sorry = "AWS did not answer; nothing was done; next step: say it again";
+                self.send(&task.response_url, &SlackMessage::sentence(sorry).to_json()).await;
+            }
+            Ok((_, Err(refusal))) | Err(refusal) => tracing::warn!(?refusal, "a deferred task was refused"),
+        }
     }
 
     async fn handle_request(&self, event: Value) -> Value {
@@ -129,6 +146,12 @@ impl<P: Ports> ChatApp<P> {
         };
         let (timestamp, signature) = (header("x-slack-request-timestamp"), header("x-slack-signature"));
         let signature = self.verify_signature(timestamp, signature, &body).await?;
+        self.is_new(&signature).await?;
+        parse(&body).ok_or(Refusal::Encoding)
+    }
+
+    /// Refuses what was signed so before.
+    async fn is_new(&self, signature: &str) -> Result<(), Refusal> {
         // Twice the age at which it is refused anyway: the clocks here and there differ.
         let until = self.ports.clock().now().as_second() + 2 * AGE_MAX;
         let key = format!("slack#{signature}");
@@ -136,10 +159,7 @@ impl<P: Ports> ChatApp<P> {
             tracing::error!(detail = error.for_log(), "the table did not say whether a request came before: {error}");
             Refusal::Unavailable
         })?;
-        if !is_new {
-            return Err(Refusal::Replayed);
-        }
-        parse(&body).ok_or(Refusal::Encoding)
+        if is_new { Ok(()) } else { Err(Refusal::Replayed) }
     }
 
     /// Verifies a signature with the secret that is known, then with the secret as it is now; returns the signature.
@@ -218,7 +238,14 @@ impl<P: Ports> ChatApp<P> {
     }
 
     async fn defer(&self, deferred: &DeferredTask) -> Result<(), StepError> {
-        let payload = json!({ "deferred": deferred });
+        let deferred = serde_json::to_string(deferred).map_err(|error| StepError::bug(error.to_string()))?;
+        let now = self.ports.clock().now();
+        let secret = self.secret.get(self.ports.secrets(), &self.settings.secret_arn, now, false).await?;
+        let timestamp = now.as_second().to_string();
+        let bytes = SignedTask::signed_bytes(&deferred);
+        let signature = secret.and_then(|secret| sign(&secret.signing_secret, &timestamp, &bytes));
+        let signature = signature.ok_or_else(|| StepError::bug("a deferred task could not be signed"))?;
+        let payload = json!(SignedTask { deferred, timestamp, signature });
         self.ports.deferred().invoke_async(&self.settings.function, &payload).await
     }
 }

@@ -62,6 +62,25 @@ impl Task {
     }
 }
 
+/// The payload of the later invocation. Whoever may invoke the function could write one, and make somebody approve: so it is signed with the
+/// app's secret, as Slack's requests are.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct SignedTask {
+    /// A [`DeferredTask`] as JSON, to the letter as it was signed.
+    pub(crate) deferred: String,
+    /// The time of the signature, in seconds since 1970.
+    pub(crate) timestamp: String,
+    /// The signature of both.
+    pub(crate) signature: String,
+}
+
+impl SignedTask {
+    /// The bytes that the signature is of. No body of a request begins so, and none can pass for a task.
+    pub(crate) fn signed_bytes(deferred: &str) -> Vec<u8> {
+        format!("deferred task {deferred}").into_bytes()
+    }
+}
+
 /// A task on its way to the later invocation.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

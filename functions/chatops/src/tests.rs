@@ -8,7 +8,7 @@ use crate::secret::AppSecret;
 use crate::settings::Settings;
 use crate::signature::sign;
 use crate::slack_client::SlackClient;
-use crate::task::{DeferredTask, Task};
+use crate::task::{DeferredTask, SignedTask, Task};
 use rewind_aws::AwsResult;
 use rewind_aws::chat::{ChatRecords, InvokeAsync, ReadSecretText};
 use rewind_aws::executions::Status;
@@ -33,6 +33,8 @@ struct FakePorts {
     secret: Mutex<String>,
     secret_reads: Mutex<usize>,
     broken: Mutex<bool>,
+    /// True where no requester can be recorded.
+    forgets: Mutex<bool>,
     /// True where the table does not answer at all.
     hangs: Mutex<bool>,
     deferred: Mutex<Vec<Value>>,
@@ -84,7 +86,9 @@ impl ChatRecords for FakePorts {
         if *self.hangs.lock().unwrap() {
             std::future::pending::<()>().await;
         }
-        broken(self)?;
+        if *self.forgets.lock().unwrap() {
+            return Err(StepError::new(ErrorName::Unavailable, "not now"));
+        }
         self.requesters.lock().unwrap().insert((recovery_id.to_owned(), user.to_owned()));
         Ok(())
     }
@@ -135,6 +139,7 @@ fn app() -> ChatApp<FakePorts> {
         ),
         secret_reads: Mutex::default(),
         broken: Mutex::default(),
+        forgets: Mutex::default(),
         hangs: Mutex::default(),
         deferred: Mutex::default(),
         sent: Mutex::default(),
@@ -194,6 +199,22 @@ async fn send_line(app: &ChatApp<FakePorts>, person: &str, text: &str) -> Value 
     let answer = app.handle(signed(&line(person, text))).await;
     assert_eq!(answer["statusCode"], 200, "{text}: {answer}");
     serde_json::from_str(answer["body"].as_str().unwrap()).unwrap()
+}
+
+fn of_person(person: &str, task: Task) -> DeferredTask {
+    let user = ChatUser { id: person.into(), name: "ann".into(), team: "T1".into() };
+    DeferredTask { task, user, response_url: URL.into() }
+}
+
+/// The payload of a later invocation, as the function itself signs it.
+fn as_deferred(task: &DeferredTask) -> Value {
+    signed_task(SECRET, NOW, task)
+}
+
+fn signed_task(secret: &str, at: &str, task: &DeferredTask) -> Value {
+    let (deferred, timestamp) = (serde_json::to_string(task).unwrap(), time(at).as_second().to_string());
+    let signature = sign(secret, &timestamp, &SignedTask::signed_bytes(&deferred)).unwrap();
+    json!(SignedTask { deferred, timestamp, signature })
 }
 
 /// Runs the task that was deferred, as the later invocation would; returns the message that was sent.
@@ -327,10 +348,10 @@ async fn slack_is_answered_in_time_even_where_aws_does_not_answer() {
 #[tokio::test]
 async fn a_deferred_task_that_takes_too_long_is_answered_all_the_same() {
     let app = app();
+    send_line(&app, "U3", "help").await; // reads the secret
     *app.ports.hangs.lock().unwrap() = true;
-    let person = json!({ "team": "T1", "id": "U3", "name": "ann" });
-    let task = json!({ "do": "start", "id": "r-1", "request": { "cluster": "orders", "to": "latest" } });
-    let deferred = json!({ "deferred": { "task": task, "user": person, "responseUrl": URL } });
+    let task = Task::Start { id: "r-1".into(), request: json!({ "cluster": "orders", "to": "latest" }) };
+    let deferred = as_deferred(&of_person("U3", task));
     let time = timeouts::POST + timeouts::CALLS_END_BEFORE + Duration::from_millis(500);
     let done = rewind_clock::invocation(time, Box::pin(app.handle(deferred))).await;
     assert_eq!(done, Ok(Value::Null));
@@ -429,13 +450,10 @@ async fn a_requester_can_reject_their_own_recovery() {
 #[tokio::test]
 async fn nothing_is_started_whose_requester_cannot_be_recorded() {
     let app = app();
-    let deferred = DeferredTask {
-        task: Task::Start { id: "r-1".into(), request: json!({ "cluster": "orders", "to": "latest" }) },
-        user: ChatUser { id: "U3".into(), name: "ann".into(), team: "T1".into() },
-        response_url: URL.into(),
-    };
-    *app.ports.broken.lock().unwrap() = true;
-    app.handle(json!({ "deferred": deferred })).await;
+    let task = Task::Start { id: "r-1".into(), request: json!({ "cluster": "orders", "to": "latest" }) };
+    let deferred = of_person("U3", task);
+    *app.ports.forgets.lock().unwrap() = true;
+    app.handle(as_deferred(&deferred)).await;
     assert!(app.ports.aws.state().started.is_empty());
 }
 
@@ -645,17 +663,59 @@ async fn an_approval_that_is_announced_before_it_can_be_given_is_waited_for() {
     assert!(reply["text"].as_str().unwrap().contains("r-1: Running"));
 }
 
+/// Whoever may invoke the function is no approver for that.
+#[tokio::test]
+async fn a_deferred_task_that_the_function_did_not_sign_just_now_does_nothing() {
+    let app = app();
+    let task = Task::Undo { id: "r-1".into(), confirm: "orders".into() };
+    let forged = of_person("U2", task.clone());
+    let good = as_deferred(&forged);
+    let with = |field: &str, value: Value| {
+        let mut edited = good.clone();
+        edited[field] = value;
+        edited
+    };
+    let another = serde_json::to_string(&of_person("U3", task)).unwrap();
+    let as_request = sign(SECRET, good["timestamp"].as_str().unwrap(), good["deferred"].as_str().unwrap().as_bytes());
+    for event in [
+        json!({ "deferred": forged }),
+        json!({ "deferred": good["deferred"] }),
+        with("deferred", json!(another)),
+        with("signature", json!("v0=00")),
+        with("signature", json!(as_request)),
+        with("timestamp", json!((time(NOW).as_second() + 1).to_string())),
+        signed_task("another", NOW, &forged),
+        signed_task(SECRET, "2020-01-01T00:00:00Z", &forged),
+    ] {
+        assert_eq!(app.handle(event.clone()).await, Value::Null);
+        assert_nothing_happened(&app);
+    }
+    // Signed, it is done, and once.
+    for _ in 0..2 {
+        app.handle(good.clone()).await;
+        assert_eq!(app.ports.sent.lock().unwrap().len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_deferred_task_is_not_run_where_nobody_knows_whether_it_ran_before() {
+    let app = app();
+    *app.ports.broken.lock().unwrap() = true;
+    let task = Task::Start { id: "r-1".into(), request: json!({ "cluster": "orders", "to": "latest" }) };
+    app.handle(as_deferred(&of_person("U3", task))).await;
+    let (_, message) = app.ports.sent.lock().unwrap().pop().expect("nothing was sent");
+    assert!(message["text"].as_str().unwrap().contains("nothing was done"), "{message}");
+    assert!(app.ports.aws.state().started.is_empty());
+}
+
 #[tokio::test]
 async fn a_message_goes_to_slack_and_nowhere_else() {
     let app = app();
     // The prefix ends in a slash, or a host that only begins like Slack's would pass.
     for url in ["http://hooks.slack.com/x", "https://hooks.slack.com.evil.example/x", "https://evil.example/", ""] {
-        let deferred = DeferredTask {
-            task: Task::Window { cluster: "orders".into(), window: None, confirm: None },
-            user: ChatUser { id: "U3".into(), name: "ann".into(), team: "T1".into() },
-            response_url: url.into(),
-        };
-        app.handle(json!({ "deferred": deferred })).await;
+        let task = Task::Window { cluster: "orders".into(), window: None, confirm: None };
+        let deferred = DeferredTask { response_url: url.into(), ..of_person("U3", task) };
+        app.handle(as_deferred(&deferred)).await;
     }
     assert!(app.ports.sent.lock().unwrap().is_empty());
 }

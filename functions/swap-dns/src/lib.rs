@@ -1,20 +1,29 @@
 //! Moves all records to the restored cluster in one compare-and-swap batch. It never overwrites a record that has changed since the
 //! plan. Its undo restores the records in the same way. With `readOnly` it moves nothing, and finds out from the zone what an
-//! attempt whose answer was lost has moved.
+//! attempt whose answer was lost has moved. A record gets no value that RDS does not name as an endpoint now, whatever the payload says.
 
+use rewind_aws::rds::ReadClusters;
 use rewind_aws::route53::{Move, MoveRecords, Moved, RecordSet, Zones};
 use rewind_core::{Clock, ErrorName, MovedRecord, Plan, Recovery, Restored, StepError, Swap};
 use rewind_lambda::{Step, Undone};
 use serde::{Deserialize, Serialize};
 
 /// The IAM actions that the step calls.
-pub const ACTIONS: &[&str] = &["route53:ListResourceRecordSets", "route53:ChangeResourceRecordSets", "sts:AssumeRole"];
+pub const ACTIONS: &[&str] = &[
+    "route53:ListResourceRecordSets",
+    "route53:ChangeResourceRecordSets",
+    "sts:AssumeRole",
+    "rds:DescribeDBClusters",
+    "rds:DescribeDBInstances",
+];
 
 /// The step.
 #[derive(Debug)]
-pub struct SwapDns<Z, K> {
+pub struct SwapDns<Z, C, K> {
     /// Hosted zones.
     pub zones: Z,
+    /// Clusters and instances.
+    pub clusters: C,
     /// The time.
     pub clock: K,
 }
@@ -69,7 +78,7 @@ pub enum FoundState {
     Elsewhere,
 }
 
-impl<Z: Zones + MoveRecords, K: Clock> Step for SwapDns<Z, K> {
+impl<Z: Zones + MoveRecords, C: ReadClusters, K: Clock> Step for SwapDns<Z, C, K> {
     type Input = Input;
     type Output = Output;
 
@@ -82,7 +91,7 @@ impl<Z: Zones + MoveRecords, K: Clock> Step for SwapDns<Z, K> {
         let moves = forward(&input);
         let outcome = match zone(&input.plan) {
             None => BatchOutcome::default(),
-            Some(zone) => self.settle(zone, &moves, &comment).await?,
+            Some(zone) => self.settle(zone, &moves, &comment, Owner::Restored(&input)).await?,
         };
         Ok(Output::Moved(self.swap(&input.plan, moves, outcome.change_id, outcome.edited)))
     }
@@ -93,7 +102,7 @@ impl<Z: Zones + MoveRecords, K: Clock> Step for SwapDns<Z, K> {
         let planned: Vec<Move> =
             forward(&input).into_iter().map(|m| Move { name: m.name, ttl: m.ttl, from: m.to, to: m.from }).collect();
         let back = self.as_stored(zone, &planned).await?;
-        let outcome = self.settle(zone, &back, &comment).await?;
+        let outcome = self.settle(zone, &back, &comment, Owner::Source(&input)).await?;
         if !outcome.moved {
             return Ok(Undone::nothing());
         }
@@ -116,6 +125,15 @@ struct BatchOutcome {
     moved: bool,
     /// A sentence for each record that leads where it should, and was edited besides.
     edited: Vec<String>,
+}
+
+/// The cluster that records are moved to.
+#[derive(Clone, Copy)]
+enum Owner<'a> {
+    /// The one that this recovery made or adopted.
+    Restored(&'a Input),
+    /// The source.
+    Source(&'a Input),
 }
 
 /// The host that a name leads to: the values alone decide, whatever else of the record was edited.
@@ -152,7 +170,7 @@ impl RecordStates {
     }
 }
 
-impl<Z: Zones + MoveRecords, K: Clock> SwapDns<Z, K> {
+impl<Z: Zones + MoveRecords, C: ReadClusters, K: Clock> SwapDns<Z, C, K> {
     fn swap(&self, plan: &Plan, moves: Vec<Move>, change_id: Option<String>, edited: Vec<String>) -> Swap {
         let records = moves.into_iter().map(|m| MovedRecord { name: m.name, from: m.from, to: m.to, ttl: m.ttl });
         Swap {
@@ -204,7 +222,35 @@ impl<Z: Zones + MoveRecords, K: Clock> SwapDns<Z, K> {
         Ok(stored)
     }
 
-    async fn settle(&self, zone: &str, moves: &[Move], comment: &str) -> Result<BatchOutcome, StepError> {
+    /// Refuses a move to a host that is no endpoint of its cluster now: it leads clients to whoever has that name.
+    async fn check_endpoints(&self, owner: Owner<'_>, moves: &[Move]) -> Result<(), StepError> {
+        let (name, found) = match owner {
+            Owner::Restored(Input { recovery, plan, .. }) => {
+                (&plan.new_cluster, self.clusters.created_cluster(&plan.new_cluster, &recovery.id).await?)
+            }
+            Owner::Source(Input { plan, .. }) => (&plan.cluster, self.clusters.cluster(&plan.cluster).await?),
+        };
+        let cluster = found.ok_or_else(|| unnamed(format!("RDS does not know {name} as this recovery's cluster")))?;
+        // Records of a restored cluster lead to its own two endpoints, so its instances need not be asked for while clients wait.
+        let instances = match owner {
+            Owner::Restored(_) => Vec::new(),
+            Owner::Source(_) => self.clusters.instances(&cluster.name).await?,
+        };
+        match moves.iter().find(|change| !cluster.answers_as(&change.to, &instances)) {
+            None => Ok(()),
+            Some(Move { name: record, to, .. }) => {
+                Err(unnamed(format!("{record} was to point at {to}, which is no endpoint of {name}")))
+            }
+        }
+    }
+
+    async fn settle(
+        &self,
+        zone: &str,
+        moves: &[Move],
+        comment: &str,
+        owner: Owner<'_>,
+    ) -> Result<BatchOutcome, StepError> {
         // A second run, or a second undo, finds its work done and must not fail on it.
         let before = self.record_states(zone, moves).await?;
         if before.all(Leads::There) {
@@ -214,6 +260,7 @@ impl<Z: Zones + MoveRecords, K: Clock> SwapDns<Z, K> {
         if !before.all(Leads::Back) || !before.edited.is_empty() {
             return Err(changed(&before.describe()));
         }
+        self.check_endpoints(owner, moves).await?;
         let unsettled = match self.zones.move_records(zone, moves, comment).await {
             Ok(Moved::Accepted(change_id)) => {
                 return Ok(BatchOutcome { change_id: Some(change_id), moved: true, edited: Vec::new() });
@@ -318,6 +365,12 @@ fn render(sets: &[RecordSet]) -> String {
         format!("{} {}{ttl}{routed}", set.kind, set.values.join(" "))
     };
     sets.iter().map(one).collect::<Vec<_>>().join(" and ")
+}
+
+fn unnamed(found: String) -> StepError {
+    StepError::new(ErrorName::RewindFailed, found)
+        .changed("this step moved no record")
+        .advice("see which clusters there are, and point the record where its clients belong by hand")
 }
 
 fn changed(found: &str) -> StepError {

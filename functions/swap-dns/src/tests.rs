@@ -2,7 +2,8 @@
 
 use super::*;
 use rewind_aws::AwsResult;
-use rewind_aws::fixtures::{ManualClock, STARTED, plan, recovery, restored};
+use rewind_aws::fixtures::{ManualClock, STARTED, plan, rds_with_restored, recovery, restored};
+use rewind_aws::rds::fake::FakeRds;
 use rewind_aws::route53::RecordSet;
 use std::sync::Mutex;
 
@@ -93,8 +94,12 @@ impl MoveRecords for &Zone {
     }
 }
 
-fn step(zone: &Zone) -> SwapDns<&Zone, ManualClock> {
-    SwapDns { zones: zone, clock: ManualClock::at(STARTED) }
+fn step(zone: &Zone) -> SwapDns<&Zone, FakeRds, ManualClock> {
+    of_rds(zone, &rds_with_restored())
+}
+
+fn of_rds<'a>(zone: &'a Zone, rds: &FakeRds) -> SwapDns<&'a Zone, FakeRds, ManualClock> {
+    SwapDns { zones: zone, clusters: rds.clone(), clock: ManualClock::at(STARTED) }
 }
 
 fn input() -> Input {
@@ -286,4 +291,42 @@ fn what_was_found_is_written_in_the_words_of_the_state_machine() {
     let payload =
         serde_json::json!({ "recovery": recovery(), "plan": plan(), "restored": restored(), "readOnly": true });
     assert!(serde_json::from_value::<Input>(payload).unwrap().read_only);
+}
+
+#[tokio::test]
+async fn no_record_is_moved_to_a_host_that_rds_does_not_name() {
+    let elsewhere = || "db.attacker.example.com".to_owned();
+    let zone = Zone::new(Lose::Nothing);
+    let forged = Restored { writer_endpoint: elsewhere(), ..restored() };
+    let error = step(&zone).run(Input { restored: forged, ..input() }).await.unwrap_err();
+    assert!(error.to_string().contains("which is no endpoint of orders-r"), "{error}");
+    // Nor to a cluster of another recovery, whatever its name is.
+    let rds = rds_with_restored();
+    rds.edit("orders-r", |cluster| cluster.tags.clear());
+    let error = of_rds(&zone, &rds).run(input()).await.unwrap_err();
+    assert!(error.to_string().contains("RDS does not know orders-r"), "{error}");
+    assert_eq!((zone.values(), *zone.batches.lock().unwrap()), (at_old(), 0));
+    // Nor back.
+    step(&zone).run(input()).await.unwrap();
+    let mut forged = plan();
+    forged.dns.iter_mut().for_each(|record| record.from = elsewhere());
+    let error = step(&zone).undo(Input { plan: forged, ..input() }).await.unwrap_err();
+    assert!(error.to_string().contains("which is no endpoint of orders"), "{error}");
+    assert_eq!((zone.values(), *zone.batches.lock().unwrap()), (at_new(), 1));
+}
+
+#[tokio::test]
+async fn a_record_goes_back_to_an_instance_of_the_source_however_it_was_written() {
+    let zone = Zone::new(Lose::Nothing);
+    let rds = rds_with_restored();
+    let instance = rds.everything().1.iter().find_map(|(_, instance)| instance.endpoint.clone()).unwrap();
+    let written = format!("{}.", instance.to_ascii_uppercase());
+    let mut plan = plan();
+    plan.dns.truncate(1);
+    plan.dns[0].from.clone_from(&written);
+    zone.set(&plan.dns[0].name, &written);
+    let input = Input { plan, ..input() };
+    of_rds(&zone, &rds).run(input.clone()).await.unwrap();
+    of_rds(&zone, &rds).undo(input).await.unwrap();
+    assert_eq!(zone.values()[0], written);
 }

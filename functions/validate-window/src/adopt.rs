@@ -320,7 +320,7 @@ async fn use_by_record<Z: Zones>(
         let sets = zones.record_sets(&record.hosted_zone_id, &record.name).await?;
         let values = sets.iter().flat_map(|set| &set.values);
         let mut targets = values.map(|value| value.trim_end_matches('.').to_ascii_lowercase());
-        if let Some(target) = targets.find(|target| leads_to(target, cluster, instances)) {
+        if let Some(target) = targets.find(|target| cluster.answers_as(target, instances)) {
             return Ok(Some(format!("{} leads to {target}", record.name)));
         }
     }
@@ -401,11 +401,6 @@ fn refuse_status(cluster: &Cluster) -> Result<(), StepError> {
             .changed("nothing was changed")
             .advice("it is tried again until the cluster is available")),
     }
-}
-
-fn leads_to(target: &str, cluster: &Cluster, instances: &[Instance]) -> bool {
-    [&cluster.endpoint, &cluster.reader_endpoint].into_iter().flatten().any(|endpoint| endpoint == target)
-        || instances.iter().any(|instance| instance.endpoint.as_deref() == Some(target))
 }
 
 #[cfg(test)]

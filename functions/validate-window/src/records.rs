@@ -28,7 +28,7 @@ pub(crate) async fn plan<Z: Zones>(
             (Some(asked), _) => asked,
             (None, Some(kind)) => kind,
             // Refused below where it is not of this cluster; a custom endpoint has no kind.
-            (None, None) if !is_of_cluster(&target, cluster, instances) => Endpoint::Writer,
+            (None, None) if !cluster.answers_as(&target, instances) => Endpoint::Writer,
             (None, None) => {
                 return Err(invalid(format!(
                     "`dns`: {} points at {target}, a custom endpoint, which the restored cluster does not have",
@@ -46,7 +46,7 @@ pub(crate) async fn plan<Z: Zones>(
         };
         if wanted != Some(target.as_str()) {
             // A record of another cluster is a typing mistake that would move somebody else's traffic.
-            if !is_of_cluster(&target, cluster, instances) {
+            if !cluster.answers_as(&target, instances) {
                 return Err(invalid(format!("`dns`: {} points at {target}, not at {}", request.name, cluster.name))
                     .advice(format!(
                         "name records that point at {} now",
@@ -104,12 +104,6 @@ fn contradicted(name: &str, now: Endpoint, asked: Endpoint) -> Finding {
         format!("{name} leads to a {} now, and `endpoint` says {}: its clients change sides", word(now), word(asked)),
         "leave `endpoint` out to keep the kind that it has",
     )
-}
-
-fn is_of_cluster(target: &str, cluster: &Cluster, instances: &[Instance]) -> bool {
-    [&cluster.endpoint, &cluster.reader_endpoint].into_iter().flatten().any(|endpoint| endpoint == target)
-        || cluster.custom_endpoints.iter().any(|endpoint| endpoint == target)
-        || instances.iter().any(|instance| instance.endpoint.as_deref() == Some(target))
 }
 
 fn simple_cname<'a>(request: &RecordRequest, sets: &'a [RecordSet]) -> Result<(i64, &'a str), StepError> {

@@ -133,6 +133,13 @@ impl Cluster {
         ResourceIds { cluster: self.resource_id.clone(), instances: instances.collect() }
     }
 
+    /// True if `host` is an endpoint of the cluster, or of one of `instances`, which are its. DNS ignores case, and a dot at the end.
+    pub fn answers_as(&self, host: &str, instances: &[Instance]) -> bool {
+        let own = self.endpoint.iter().chain(&self.reader_endpoint).chain(&self.custom_endpoints);
+        own.chain(instances.iter().filter_map(|instance| instance.endpoint.as_ref()))
+            .any(|endpoint| endpoint.trim_end_matches('.').eq_ignore_ascii_case(host.trim_end_matches('.')))
+    }
+
     /// True if its security groups are exactly these, in any order.
     pub fn has_groups(&self, groups: &[String]) -> bool {
         // RDS lists them in no documented order, and not in the one in which they were set.
