@@ -140,6 +140,24 @@ def test_records_that_cannot_move_or_leave_clients_behind_are_told(stack):
     find(dry_run(stack, shop, dns=[asked]), "record-endpoint", "warning", "leave `endpoint` out")
 
 
+def test_traffic_of_a_global_database_stays_until_the_source_is_taken_out_of_it(stack):
+    shop = filled(stack, "e2e-preflight-global")
+    of_world = {"GlobalClusterIdentifier": "e2e-preflight-world"}
+    stack.rds.create_global_cluster(SourceDBClusterIdentifier=shop.name, **of_world)
+    stack.on_success(lambda: stack.rds.delete_global_cluster(**of_world))
+    remove = {"DbClusterIdentifier": shop.describe()["DBClusterArn"]} | of_world
+    try:
+        find(dry_run(stack, shop, dns=shop.dns()), "global-database", "blocking", "belongs to the Global Database e2e-preflight-world", "remove-from-global-cluster")
+        # Beside the source nothing moves: that the restored cluster is no member is told among the differences.
+        assert "global-database" not in [finding["code"] for finding in dry_run(stack, shop)], "without records"
+        blocked = Recovery.of(shop, "1s ago", dns=shop.dns(), approval="none", checks=[{"name": "orders", "database": "shop", "sql": "SELECT count(*) FROM orders", "expect": "4000"}])
+        blocked.failed(BLOCKED, "InvalidRequest", "[global-database]", "nothing was changed")
+        nothing_was_made(stack, shop)
+    finally:
+        stack.rds.remove_from_global_cluster(**remove)
+    assert "global-database" not in [finding["code"] for finding in dry_run(stack, shop, dns=shop.dns())], "once it is taken out"
+
+
 def test_a_warning_is_a_part_of_what_people_approve(stack):
     shop = filled(stack, "e2e-preflight-approved")
     check = {"name": "was there", "database": "shop", "sql": "SELECT count(*) FROM made_since", "atLeast": 0}

@@ -59,6 +59,7 @@ pub enum FindingCode {
     ExtendedSupport,
     DataApi,
     WriteForwarding,
+    GlobalDatabase,
     ActivityStream,
     DirectoryDomain,
     FunctionsAsleep,
@@ -68,7 +69,7 @@ pub enum FindingCode {
 
 impl FindingCode {
     /// All codes, in the order of docs/preflight.md.
-    pub const ALL: [FindingCode; 43] = [
+    pub const ALL: [FindingCode; 44] = [
         Self::SecretMissing,
         Self::SecretDeleted,
         Self::SecretUnreadable,
@@ -107,6 +108,7 @@ impl FindingCode {
         Self::ExtendedSupport,
         Self::DataApi,
         Self::WriteForwarding,
+        Self::GlobalDatabase,
         Self::ActivityStream,
         Self::DirectoryDomain,
         Self::FunctionsAsleep,
@@ -155,6 +157,7 @@ impl FindingCode {
             Self::ExtendedSupport => "extended-support",
             Self::DataApi => "data-api",
             Self::WriteForwarding => "write-forwarding",
+            Self::GlobalDatabase => "global-database",
             Self::ActivityStream => "activity-stream",
             Self::DirectoryDomain => "directory-domain",
             Self::FunctionsAsleep => "functions-asleep",
