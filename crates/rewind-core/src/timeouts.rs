@@ -112,8 +112,10 @@ pub const COUNTERS: Duration = seconds(5);
 
 // ---------------------------------------------------------------------------------------------------------- preflight
 
-/// Reading the zones of the records, however many records they have.
-pub const ZONES_READ: Duration = seconds(12);
+/// Reading the zone of the records, however many records it has.
+pub const ZONE_READ: Duration = seconds(12);
+/// Reading the other zones of the account, all of them together.
+pub const OTHER_ZONES_READ: Duration = seconds(12);
 /// One check that the preflight runs on a reader of the source, to see its value and how long it takes.
 pub const PREFLIGHT_CHECK_ON_READER: Duration = seconds(15);
 /// The same on the writer, where the source has no reader: short, for clients work there.

@@ -378,6 +378,27 @@ async fn a_cluster_of_somebody_else_or_one_that_goes_is_never_tagged() {
 }
 
 #[tokio::test]
+async fn a_restore_that_is_under_way_is_kept_and_one_that_came_to_nothing_is_not() {
+    for (status, is_kept) in [
+        ("creating", true),
+        ("available", true),
+        ("stopped", true),
+        ("inaccessible-encryption-credentials", true),
+        ("failed", false),
+        ("restore-error", false),
+        ("creation-failed", false),
+    ] {
+        let rds = kept_until(Some(WHILE_IT_RUNS));
+        rds.edit("orders-r", |cluster| status.clone_into(&mut cluster.status));
+        let step = Finish { clusters: rds.clone(), clock: ManualClock::at(STARTED) };
+        let kept = step.keep(failed()).await.unwrap();
+        assert_eq!((kept.cluster.is_some(), kept.what.contains("resume")), (is_kept, is_kept), "{}", kept.what);
+        assert_eq!(kept.what.contains("RDS still restores"), status == "creating", "{}", kept.what);
+        assert_eq!(rds.changes().is_empty(), !is_kept);
+    }
+}
+
+#[tokio::test]
 async fn nobody_is_promised_to_resume_from_a_restored_cluster_that_is_fenced() {
     let step = Finish { clusters: kept_until(Some(WHILE_IT_RUNS)), clock: ManualClock::at(STARTED) };
     let kept = step.keep(KeepInput { fenced: true, ..failed() }).await.unwrap();

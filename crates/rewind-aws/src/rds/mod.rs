@@ -19,7 +19,7 @@ use rewind_core::names::RECOVERY_TAG;
 use rewind_core::{Engine, ErrorName, ResourceIds, StepError};
 
 pub use adapter::Rds;
-pub use recovery_cluster::{Deletion, NewCluster, adopt, delete_created, describe_created};
+pub use recovery_cluster::{Deletion, NewCluster, adopt, came_to_nothing, delete_created, describe_created};
 
 /// A cluster, with everything that a restore has to carry over.
 #[derive(Debug, Clone, PartialEq)]

@@ -77,6 +77,9 @@ pub struct Rights {
     pub beyond_reading: Vec<String>,
 }
 
+/// The number of facts of one kind that are read. One more shows that there are more.
+pub(crate) const FACTS_MAX: usize = 1000;
+
 /// Facts of one database, or of all where the engine keeps them together.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct DatabaseFacts {
