@@ -127,6 +127,10 @@ pub const PREFLIGHT_FACTS: Duration = seconds(30);
 
 /// Reading where the writes of the restored cluster stand, before the outage begins. Unread, nobody goes back by itself.
 pub const WRITE_POSITION: Duration = seconds(5);
+/// The time for transactions to end that are open where writes are counted: most last for milliseconds.
+pub const WRITES_SETTLE: Duration = seconds(2);
+/// The age of the copy from which InnoDB shows its transactions is up to 100 ms.
+pub const TRANSACTIONS_ARE_COPIED: Duration = milliseconds(150);
 /// A change whose answer was lost, until RDS names it: it does so with the answer to the call, and may answer a read from a moment
 /// before.
 pub const CHANGE_IS_NAMED: Duration = seconds(5);

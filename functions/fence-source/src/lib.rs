@@ -14,6 +14,7 @@ pub use layers::Layer;
 
 use jiff::Timestamp;
 use layers::DatabaseLayers;
+use position::settled;
 use rewind_access::{Access, writer};
 use rewind_aws::fence_periods::FencePeriods;
 use rewind_aws::fence_records::{FenceRecords, HeldLease};
@@ -26,7 +27,7 @@ use rewind_db::fence::{
     FenceTimeouts, LoginRecord, LoginState, apply, close_logins, lift, read_logins, terminate_sessions, verify,
     writers_without_session,
 };
-use rewind_db::{ConnectError, Credential, Server, Session, WritePosition, defaults, write_position};
+use rewind_db::{ConnectError, Credential, Server, Session, WritePosition, defaults};
 use rewind_lambda::{Step, Undone};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -215,7 +216,7 @@ where
             FencedSide::Source | FencedSide::Inspect => None,
             // With nobody left inside who could write: every transaction has ended.
             FencedSide::Restored => {
-                let (now, closed) = (write_position(&session).await, read_logins(&session).await);
+                let (now, closed) = (settled(&session, &self.clock).await, read_logins(&session).await);
                 Some(written::compare(&session, input.writes.as_ref(), now, &open, closed))
             }
         };

@@ -4,8 +4,8 @@ use crate::{FenceSource, Input};
 use rewind_aws::rds::ReadClusters;
 use rewind_aws::secrets::Logins;
 use rewind_clock::{OutOfTime, within};
-use rewind_core::{Clock, StepError, Strategy, timeouts};
-use rewind_db::{WritePosition, defaults, write_position};
+use rewind_core::{Clock, Polling, StepError, Strategy, timeouts};
+use rewind_db::{Session, WritePosition, defaults, write_position};
 
 impl<C: ReadClusters, S: Logins, R: Sync, K: Clock> FenceSource<C, S, R, K> {
     /// Reads where the writes of the restored cluster stand; none if that cannot be read, which stops nothing.
@@ -17,7 +17,7 @@ impl<C: ReadClusters, S: Logins, R: Sync, K: Clock> FenceSource<C, S, R, K> {
             let (id, plan) = (&input.recovery.id, &input.plan);
             let database = defaults(cluster.engine).maintenance_database;
             let (_, session) = self.access.log_in(id, &cluster, plan, restored.rewound_to, database).await?;
-            let position = write_position(&session).await;
+            let position = settled(&session, &self.clock).await;
             session.close().await;
             let mut position = position?;
             // What a reader forwards may have no session on the writer that is counted.
@@ -39,4 +39,10 @@ impl<C: ReadClusters, S: Logins, R: Sync, K: Clock> FenceSource<C, S, R, K> {
             }
         }
     }
+}
+
+/// Reads where the writes stand, and waits a moment for what is open just then.
+pub(crate) async fn settled(session: &Session, clock: &impl Clock) -> Result<WritePosition, StepError> {
+    let is_settled = |position: &WritePosition| position.count.is_some();
+    Polling::default().until(clock, timeouts::WRITES_SETTLE, || write_position(session), is_settled).await
 }
