@@ -1,10 +1,11 @@
-//! Reads the writes of the restored cluster before the source is fenced. It stops nothing: what cannot be read counts as written later.
+//! Reads where the writes stand: of the restored cluster before the source is fenced, which stops nothing, for what cannot be read
+//! counts as written later; and of a source that is fenced in place.
 
 use crate::{FenceSource, Input};
 use rewind_aws::rds::ReadClusters;
 use rewind_aws::secrets::Logins;
 use rewind_clock::{OutOfTime, within};
-use rewind_core::{Clock, Polling, StepError, Strategy, timeouts};
+use rewind_core::{Clock, ErrorName, Polling, StepError, Strategy, timeouts};
 use rewind_db::{Session, WritePosition, defaults, write_position};
 
 impl<C: ReadClusters, S: Logins, R: Sync, K: Clock> FenceSource<C, S, R, K> {
@@ -38,6 +39,24 @@ impl<C: ReadClusters, S: Logins, R: Sync, K: Clock> FenceSource<C, S, R, K> {
                 None
             }
         }
+    }
+
+    /// Reads where the writes of a cluster stand that is fenced in place. What was written after that shows by it alone, so a server
+    /// that does not count, or on which something is open that can be committed later, is not rewound.
+    pub(crate) async fn counted(&self, cluster: &str, session: &Session) -> Result<WritePosition, StepError> {
+        let position = settled(session, &self.clock).await?;
+        if position.count.is_some() {
+            return Ok(position);
+        }
+        Err(StepError::new(
+            ErrorName::RewindFailed,
+            format!(
+                "{cluster} cannot be fenced in place: transactions without a session are open there (XA RECOVER lists those that \
+                 are prepared), or it does not count its writes"
+            ),
+        )
+        .changed("nothing was backtracked")
+        .advice("commit them or roll them back, or ask for the strategy restore, and start again"))
     }
 }
 

@@ -55,7 +55,8 @@ pub(crate) fn compare(
     ))
 }
 
-fn count(position: &WritePosition) -> String {
+/// The count for people.
+pub(crate) fn count(position: &WritePosition) -> String {
     position.count.map_or_else(|| "not known, for what others had begun was open".to_owned(), |count| count.to_string())
 }
 
