@@ -1,7 +1,6 @@
 //! Inspects a fence in place again, right before what relies on it. Minutes may have passed since the fence closed, in which
 //! people can have changed the cluster. It changes nothing: a fence that does not hold is an error, and the recovery is undone.
 
-use super::position::settled;
 use super::written::count;
 use super::{FenceSource, FencedCluster, Input, Layer, Output, refuse_writers};
 use rewind_aws::fence_records::FenceRecords;
@@ -78,7 +77,7 @@ where
         cluster: &Cluster,
     ) -> Result<(), StepError> {
         let (_, session) = self.log_in(input, fenced_cluster, cluster).await?;
-        let now = settled(&session, &self.clock).await;
+        let now = self.settled(&session).await;
         session.close().await;
         let now = now?;
         match &input.writes {

@@ -14,7 +14,6 @@ pub use layers::Layer;
 
 use jiff::Timestamp;
 use layers::DatabaseLayers;
-use position::settled;
 use rewind_access::{Access, writer};
 use rewind_aws::fence_periods::FencePeriods;
 use rewind_aws::fence_records::{FenceRecords, HeldLease};
@@ -220,7 +219,7 @@ where
             FencedSide::Source | FencedSide::Inspect => None,
             // With nobody left inside who could write: every transaction has ended.
             FencedSide::Restored => {
-                let (now, closed) = (settled(&session, &self.clock).await, read_logins(&session).await);
+                let (now, closed) = (self.settled(&session).await, read_logins(&session).await);
                 Some(written::compare(&session, input.writes.as_ref(), now, &open, closed))
             }
         };

@@ -18,7 +18,7 @@ impl<C: ReadClusters, S: Logins, R: Sync, K: Clock> FenceSource<C, S, R, K> {
             let (id, plan) = (&input.recovery.id, &input.plan);
             let database = defaults(cluster.engine).maintenance_database;
             let (_, session) = self.access.log_in(id, &cluster, plan, restored.rewound_to, database).await?;
-            let position = settled(&session, &self.clock).await;
+            let position = self.settled(&session).await;
             session.close().await;
             let mut position = position?;
             // What a reader forwards may have no session on the writer that is counted.
@@ -44,7 +44,7 @@ impl<C: ReadClusters, S: Logins, R: Sync, K: Clock> FenceSource<C, S, R, K> {
     /// Reads where the writes of a cluster stand that is fenced in place. What was written after that shows by it alone, so a server
     /// that does not count, or on which something is open that can be committed later, is not rewound.
     pub(crate) async fn counted(&self, cluster: &str, session: &Session) -> Result<WritePosition, StepError> {
-        let position = settled(session, &self.clock).await?;
+        let position = self.settled(session).await?;
         if position.count.is_some() {
             return Ok(position);
         }
@@ -58,10 +58,10 @@ impl<C: ReadClusters, S: Logins, R: Sync, K: Clock> FenceSource<C, S, R, K> {
         .changed("nothing was backtracked")
         .advice("commit them or roll them back, or ask for the strategy restore, and start again"))
     }
-}
 
-/// Reads where the writes stand, and waits a moment for what is open just then.
-pub(crate) async fn settled(session: &Session, clock: &impl Clock) -> Result<WritePosition, StepError> {
-    let is_settled = |position: &WritePosition| position.count.is_some();
-    Polling::default().until(clock, timeouts::WRITES_SETTLE, || write_position(session), is_settled).await
+    /// Reads where the writes stand, and waits a moment for what is open just then.
+    pub(crate) async fn settled(&self, session: &Session) -> Result<WritePosition, StepError> {
+        let is_settled = |position: &WritePosition| position.count.is_some();
+        Polling::default().until(&self.clock, timeouts::WRITES_SETTLE, || write_position(session), is_settled).await
+    }
 }

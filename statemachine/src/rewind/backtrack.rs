@@ -63,7 +63,8 @@ pub(super) fn states() -> Vec<State> {
                  after the first inspection, because clients have no database.",
             )
             .when("$type($backtrack) = 'object'", "AwaitRewind")
-            .bounded(INSPECTED, Recoveries::Backtrack)
+            // An hour in the lease: the last inspection may begin just before the bound, and then waits itself.
+            .bounded(hours(1), Recoveries::Backtrack)
             .when_with(
                 &format!("$millis() - $toMillis($inspectedSince) > {INSPECTED} * 1000"),
                 found(
