@@ -154,6 +154,7 @@ mod tests {
             [
                 ("IsRewindDone", hours(12 + 2)),
                 ("AreInstancesReady", hours(2)),
+                ("IsBacktrackStarted", hours(1)),
                 ("IsForwardDone", hours(2)),
                 ("IsDeletionDone", hours(2)),
             ]

@@ -389,6 +389,26 @@ def scenarios():
             machine=WITHOUT_TIMEOUTS,
         ),
         Scenario(
+            "somebody opened the fence of the source: people are told, and nothing goes back",
+            up_to("IsCutoverConfirmed") + [*UNCONFIRMED, *RELEASE, *DONE],
+            script={
+                "ConfirmCutover": [
+                    {
+                        "answer": {
+                            "confirmed": True,
+                            "inSyncAt": "2026-11-23T10:40:02Z",
+                            "waitSeconds": 0,
+                            "records": [],
+                            "unseen": [],
+                            "sourceOpen": "the fence of my-aurora-cluster does not hold: app is there",
+                            "sourceUnseen": None,
+                        }
+                    }
+                ]
+            },
+            calls={"ConfirmCutover": 1},
+        ),
+        Scenario(
             "a server behind a name restarts and is seen",
             up_to("IsCutoverConfirmed") + ["WaitForOldTtl"] + SUCCESS[SUCCESS.index("ConfirmCutover") :],
             script={

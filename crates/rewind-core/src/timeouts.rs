@@ -129,6 +129,10 @@ pub const PREFLIGHT_FACTS: Duration = seconds(30);
 
 /// Reading where the writes of the restored cluster stand, before the outage begins. Unread, nobody goes back by itself.
 pub const WRITE_POSITION: Duration = seconds(5);
+/// The time for transactions to end that are open where writes are counted: most last for milliseconds.
+pub const WRITES_SETTLE: Duration = seconds(2);
+/// The age of the copy from which InnoDB shows its transactions is up to 100 ms.
+pub const TRANSACTIONS_ARE_COPIED: Duration = milliseconds(150);
 /// A change whose answer was lost, until RDS names it: it does so with the answer to the call, and may answer a read from a moment
 /// before.
 pub const CHANGE_IS_NAMED: Duration = seconds(5);
@@ -149,6 +153,8 @@ pub const FENCE_READER_SESSIONS: Duration = seconds(4);
 /// The time for sessions of our own user to end, where nobody may be connected: of a function that was killed, or of one that looks
 /// at the same moment.
 pub const OWN_SESSIONS_END: Duration = seconds(10);
+/// Inspecting the fence of the source when clients are on the restored cluster: nobody waits for it.
+pub const SOURCE_INSPECTED: Duration = seconds(20);
 /// The pause between two reads of the sessions.
 pub const FENCE_POLL: Duration = milliseconds(50);
 /// The pause before a statement is repeated that another session's lock has stopped.

@@ -28,6 +28,7 @@ fn input() -> FinishInput {
         safety_clone: None,
         held_jobs: Vec::new(),
         unconfirmed: None,
+        source_unseen: None,
         timings: timings.into_iter().map(|(state, at)| (state.to_owned(), time(at))).collect(),
     }
 }
@@ -413,4 +414,14 @@ async fn a_cutover_that_could_not_be_seen_is_the_first_note() {
     let notes = step.finish(unseen).await.unwrap().notes;
     assert!(notes[0].contains("NOT CONFIRMED") && notes[0].contains("db: refused"), "{notes:?}");
     assert!(!step.finish(input()).await.unwrap().notes.iter().any(|note| note.contains("CONFIRMED")));
+}
+
+#[tokio::test]
+async fn a_source_whose_fence_could_not_be_seen_is_a_note() {
+    let step = Finish { clusters: rds(), clock: ManualClock::at("2026-11-23T10:41:00Z") };
+    let unseen = FinishInput { source_unseen: Some("it did not answer".to_owned()), ..input() };
+    let notes = step.finish(unseen).await.unwrap().notes;
+    let note = "whether orders is still fenced could not be seen after the cutover: it did not answer; next step";
+    assert!(notes.iter().any(|found| found.contains(note)), "{notes:?}");
+    assert!(!step.finish(input()).await.unwrap().notes.iter().any(|note| note.contains("still fenced")));
 }
