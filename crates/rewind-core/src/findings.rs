@@ -41,6 +41,7 @@ pub enum FindingCode {
     CheckType,
     CheckSlow,
     Replication,
+    Subscriptions,
     ScheduledJobs,
     UnloggedTables,
     InvalidDatabase,
@@ -68,7 +69,7 @@ pub enum FindingCode {
 
 impl FindingCode {
     /// All codes, in the order of docs/preflight.md.
-    pub const ALL: [FindingCode; 43] = [
+    pub const ALL: [FindingCode; 44] = [
         Self::SecretMissing,
         Self::SecretDeleted,
         Self::SecretUnreadable,
@@ -89,6 +90,7 @@ impl FindingCode {
         Self::CheckType,
         Self::CheckSlow,
         Self::Replication,
+        Self::Subscriptions,
         Self::ScheduledJobs,
         Self::UnloggedTables,
         Self::InvalidDatabase,
@@ -137,6 +139,7 @@ impl FindingCode {
             Self::CheckType => "check-type",
             Self::CheckSlow => "check-slow",
             Self::Replication => "replication",
+            Self::Subscriptions => "subscriptions",
             Self::ScheduledJobs => "scheduled-jobs",
             Self::UnloggedTables => "unlogged-tables",
             Self::InvalidDatabase => "invalid-database",

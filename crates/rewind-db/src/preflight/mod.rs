@@ -104,6 +104,11 @@ async fn server_findings_on<C: PreflightOperations>(
         &facts.replication,
         "the restored cluster does not take part in it: set it up anew there, from a new copy",
     ));
+    findings.extend(listed(
+        FindingCode::Subscriptions,
+        &facts.subscriptions,
+        "the recovery holds them on the restored cluster, because a publisher sends each change once: set them up anew there",
+    ));
     findings.extend(connection.invalid_databases().await?.iter().map(|database| {
         Finding::warning(
             FindingCode::InvalidDatabase,
