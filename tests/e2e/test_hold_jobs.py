@@ -121,6 +121,59 @@ def test_an_event_that_deletes_every_second_deletes_nothing_that_was_brought_bac
     wait_until(lambda: restored.value("SELECT count(*) FROM orders") < found, "the event, by the command of the report")
 
 
+def group_that_names_the_database_of_pg_cron(stack, engine_version):
+    """A group of the source's own. Here no server has the library, so its setting is all that there is of it."""
+    rds, name = stack.rds, "e2e-held-cron"
+    family = f"aurora-postgresql{engine_version.split('.')[0]}"
+    try:
+        rds.create_db_cluster_parameter_group(DBClusterParameterGroupName=name, DBParameterGroupFamily=family, Description="e2e")
+    except rds.exceptions.DBParameterGroupAlreadyExistsFault:
+        pass  # groups outlive the test that made them
+    parameter = {"ParameterName": "cron.database_name", "ParameterValue": "shop", "ApplyMethod": "pending-reboot"}
+    rds.modify_db_cluster_parameter_group(DBClusterParameterGroupName=name, Parameters=[parameter])
+    return name
+
+
+def test_jobs_of_pg_cron_are_held_from_the_start_and_the_cluster_restarts_before_it_is_verified(stack):
+    versions = stack.rds.describe_db_engine_versions(Engine="aurora-postgresql")["DBEngineVersions"]
+    own = group_that_names_the_database_of_pg_cron(stack, versions[-1]["EngineVersion"])
+    cluster = create_shop(stack, "e2e-held-cron", DBClusterParameterGroupName=own)
+    # The extension's table: the server that would run its rows is the real one's alone.
+    cluster.sql("CREATE SCHEMA cron")
+    cluster.sql(
+        "CREATE TABLE cron.job (jobid bigserial PRIMARY KEY, schedule text, command text, nodename text, nodeport int,"
+        " database text, username text, active boolean DEFAULT true, jobname text)"
+    )
+    cluster.sql(
+        "INSERT INTO cron.job (schedule, command, database, active, jobname) VALUES"
+        " ('* * * * *', 'DELETE FROM orders', 'shop', true, 'purge'), ('* * * * *', 'x', 'shop', false, 'idle')"
+    )
+    cluster.settle()
+    target = cluster.mistake("DELETE FROM orders")
+    run = Recovery.of(cluster, iso(target), dns=cluster.dns(), checks=[CHECK], approval="required")
+    run.approval()
+    restored = cluster.derived(f"{cluster.name}-r")
+    (told,) = [d for d in run.result("HoldJobs")["differences"] if d["what"] == "jobs that act by themselves"]
+    contains(told["restored"], "held: cron purge in shop")
+    (job,) = run.result("HoldJobs")["jobs"]
+    assert (job["held"], job.get("note")) == (True, None), "a job that cannot have run"
+    active = "SELECT string_agg(jobname || ' ' || active::text, ', ' ORDER BY jobname) FROM cron.job"
+    assert restored.value(active) == "idle false, purge false", "the jobs while people decide"
+    # Started without what runs them, and by now with all that the source has.
+    for instance in restored.describe()["DBClusterMembers"]:
+        assert instance["DBClusterParameterGroupStatus"] == "in-sync", instance
+        events = stack.rds.describe_events(SourceIdentifier=instance["DBInstanceIdentifier"], SourceType="db-instance")
+        contains(str([event["Message"] for event in events["Events"]]), "DB instance restarted")
+    assert restored.value("SELECT current_setting('cron.database_name')") == "shop", "the parameter of the source's group"
+    assert restored.value("SELECT current_setting('max_logical_replication_workers')") == "4", "the engine's default"
+    assert group_of(restored) == own, "the parameter group"
+    assert f"{restored.name}-jobs-held" not in groups(stack), "the recovery's own group"
+    run.decide("approved")
+    (job,) = run.recovered(APPROVED)["heldJobs"]
+    assert (job["name"], job["held"], job["released"]) == ("purge in shop", False, True), "the report"
+    assert restored.value(active) == "idle false, purge true", "the jobs when clients are there"
+
+
 def test_subscriptions_and_jobs_of_postgresql_are_named(stack):
     cluster = create_shop(stack, "e2e-held-pg")
     cluster.settle()
