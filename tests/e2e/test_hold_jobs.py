@@ -1,8 +1,13 @@
 """What acts by itself on a restored cluster: an event that deletes rows every second on the source deletes none of those that were
-brought back, is named to whoever decides, and runs again when clients are on the restored cluster."""
+brought back, a subscription takes no change from its publisher; all is named to whoever decides, and runs again when clients are on
+the restored cluster."""
 
+import os
+import signal
 import time
+from pathlib import Path
 
+import psycopg
 from checks import contains, wait_until
 from cluster import iso
 from engines import MYSQL
@@ -174,7 +179,83 @@ def test_jobs_of_pg_cron_are_held_from_the_start_and_the_cluster_restarts_before
     assert restored.value(active) == "idle false, purge true", "the jobs when clients are there"
 
 
-def test_subscriptions_and_jobs_of_postgresql_are_named(stack):
+def as_superuser(stack, cluster):
+    """Makes the server of a cluster admit its superuser, and answers how to reach it. Before PostgreSQL 16 nobody else makes a
+    subscription; on RDS the master user may."""
+    (member,) = cluster.describe()["DBClusterMembers"]
+    found = stack.rds.describe_db_instances(DBInstanceIdentifier=member["DBInstanceIdentifier"])["DBInstances"][0]
+    (server,) = Path(stack.folder).glob(f"run/rds/*/instances/{found['DbiResourceId']}")
+    rules = server / "pg_hba.conf"
+    rules.write_text("host all rdsadmin 127.0.0.0/8 trust\n" + rules.read_text())
+    os.kill(int((server / "data" / "postmaster.pid").read_text().split()[0]), signal.SIGHUP)
+    return f"host={stack.resolve(cluster.endpoint)} port={cluster.port} user=rdsadmin"
+
+
+def test_a_subscription_takes_no_change_on_the_restored_cluster(stack):
+    cluster = create_shop(stack, "e2e-held-feed")
+    server = as_superuser(stack, cluster)
+    cluster.sql("CREATE DATABASE publisher", "postgres")
+    cluster.sql("CREATE TABLE feed (id bigint PRIMARY KEY)")
+    cluster.sql(["CREATE TABLE feed (id bigint PRIMARY KEY)", "CREATE PUBLICATION news FOR TABLE feed"], "publisher")
+
+    def admin(text, database="shop"):
+        def run():
+            try:
+                with psycopg.connect(f"{server} dbname={database}", autocommit=True) as session:
+                    session.execute(text)
+                return True
+            except psycopg.OperationalError:
+                return False  # the rule is not in force yet
+
+        wait_until(run, text)
+
+    for slot in ("first", "second"):
+        admin(f"SELECT pg_create_logical_replication_slot('{slot}', 'pgoutput')", "publisher")
+    admin(
+        f"CREATE SUBSCRIPTION news CONNECTION '{server} dbname=publisher' PUBLICATION news"
+        " WITH (create_slot = false, copy_data = false, slot_name = 'first')"
+    )
+    cluster.sql("INSERT INTO feed VALUES (1)", "publisher")
+    wait_until(lambda: cluster.value("SELECT count(*) FROM feed") == 1, "the subscription on the source")
+    cluster.settle()
+    target = cluster.mistake("DELETE FROM orders")
+    # A slot has one subscriber. The source goes on with another, so nothing but the hold keeps the restored cluster from this one.
+    for text in ("DISABLE", "SET (slot_name = 'second')", "ENABLE"):
+        admin(f"ALTER SUBSCRIPTION news {text}")
+    cluster.sql("INSERT INTO feed VALUES (2)", "publisher")
+    wait_until(lambda: cluster.value("SELECT count(*) FROM feed") == 2, "the subscription on the source")
+    confirmed = "SELECT confirmed_flush_lsn::text FROM pg_replication_slots WHERE slot_name = 'first'"
+    before = cluster.value(confirmed)
+    run = Recovery.of(cluster, iso(target), checks=[CHECK], newCluster=f"{cluster.name}-r")
+    output = run.recovered(WITHOUT_RECORDS)
+    restored = cluster.derived(f"{cluster.name}-r")
+    assert restored.sql("SELECT id FROM feed") == [(1,)], "what the subscription took on the restored cluster"
+    assert cluster.value(confirmed) == before, "what it confirmed to the publisher"
+    # Its owner is not the master user here, so it cannot be switched off, and the cluster goes on as it was started.
+    (job,) = output["heldJobs"]
+    assert (job["kind"], job["held"], job["released"]) == ("subscription", True, False), "the report"
+    contains(job["note"], "the server was started to run none")
+    contains(job["release"], f"modify-db-cluster --db-cluster-identifier {restored.name}", "reboot-db-instance")
+    assert restored.value("SELECT current_setting('max_logical_replication_workers')") == "0", "the workers"
+    # By the command of the report: now it runs.
+    group = group_of(cluster)
+    stack.rds.modify_db_cluster(
+        DBClusterIdentifier=restored.name, DBClusterParameterGroupName=group, ApplyImmediately=True
+    )
+    wait_until(lambda: restored.describe()["Status"] == "available", "the change of the group")
+    for member in restored.describe()["DBClusterMembers"]:
+        stack.rds.reboot_db_instance(DBInstanceIdentifier=member["DBInstanceIdentifier"])
+
+    def is_taken():
+        try:
+            return restored.value("SELECT count(*) FROM feed") == 2
+        except psycopg.OperationalError:
+            return False  # it restarts
+
+    wait_until(is_taken, "the subscription on the restored cluster, once it is released")
+
+
+def test_a_postgresql_cluster_without_jobs_has_none_to_hold(stack):
     cluster = create_shop(stack, "e2e-held-pg")
     cluster.settle()
     run = Recovery.of(cluster, "1s ago", dns=cluster.dns(), approval="none")
