@@ -30,7 +30,7 @@ const WAITS: [(&str, &[&[Duration]]); 14] = [
         ],
     ),
     ("CloneSource", &[&[APPEARS_WITHIN]]),
-    ("HoldJobs", &[&[PARAMETER_GROUP], &[PARAMETER_GROUP, LOG_IN]]),
+    ("HoldJobs", &[&[PARAMETER_GROUP], &[LOG_IN, PARAMETER_GROUP, RESTART]]),
     (
         "Preflight",
         &[

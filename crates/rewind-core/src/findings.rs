@@ -41,6 +41,7 @@ pub enum FindingCode {
     CheckType,
     CheckSlow,
     Replication,
+    Subscriptions,
     ScheduledJobs,
     UnloggedTables,
     InvalidDatabase,
@@ -71,7 +72,7 @@ pub enum FindingCode {
 
 impl FindingCode {
     /// All codes, in the order of docs/preflight.md.
-    pub const ALL: [FindingCode; 46] = [
+    pub const ALL: [FindingCode; 47] = [
         Self::SecretMissing,
         Self::SecretDeleted,
         Self::SecretUnreadable,
@@ -92,6 +93,7 @@ impl FindingCode {
         Self::CheckType,
         Self::CheckSlow,
         Self::Replication,
+        Self::Subscriptions,
         Self::ScheduledJobs,
         Self::UnloggedTables,
         Self::InvalidDatabase,
@@ -143,6 +145,7 @@ impl FindingCode {
             Self::CheckType => "check-type",
             Self::CheckSlow => "check-slow",
             Self::Replication => "replication",
+            Self::Subscriptions => "subscriptions",
             Self::ScheduledJobs => "scheduled-jobs",
             Self::UnloggedTables => "unlogged-tables",
             Self::InvalidDatabase => "invalid-database",

@@ -59,6 +59,8 @@ pub const FAILOVER_WITHIN: Duration = seconds(90);
 pub const APPEARS_WITHIN: Duration = seconds(30);
 /// The time for a cluster to show another parameter group, and to be available with it.
 pub const PARAMETER_GROUP: Duration = seconds(30);
+/// The time for the instances of a restored cluster to restart, which takes a minute on AWS.
+pub const RESTART: Duration = seconds(240);
 /// The time for a changed window to appear before set-window reports that it has not yet.
 pub const WINDOW_SHOWS_WITHIN: Duration = seconds(10);
 /// The time for which a name may resolve to the old cluster after the old TTL: resolvers are not exact to the second.

@@ -74,7 +74,7 @@ pub(crate) fn settings(plan: &Plan, cluster: &Cluster, facts: &SourceFacts) -> V
             "the restored cluster does not get them: make them there too, if they are wanted",
         ));
     }
-    if cluster.parameters_pending {
+    if !cluster.pending_reboot.is_empty() {
         findings.push(Finding::warning(
             FindingCode::PendingReboot,
             format!("parameters of {name} wait for a reboot: the restored cluster starts with the new values"),

@@ -285,7 +285,8 @@ impl<C: ReadClusters + ReadParameters, Z: Zones, S: FindSecrets, K: Clock> Valid
         let format = self.clusters.cluster_parameter(group, "binlog_format").await?;
         Ok(match format.filter(|format| !format.eq_ignore_ascii_case("off")) {
             Some(format) => Some(format!("on ({format})")),
-            None => cluster.parameters_pending.then(|| format!("perhaps on: a change of {group} waits for a reboot")),
+            None => (!cluster.pending_reboot.is_empty())
+                .then(|| format!("perhaps on: a change of {group} waits for a reboot")),
         })
     }
 

@@ -59,6 +59,8 @@ pub(crate) struct ServerFacts {
     pub(crate) cannot_end_sessions: Option<String>,
     /// Replication from or to the server, a sentence each.
     pub(crate) replication: Vec<String>,
+    /// Enabled subscriptions, which would apply changes on the restored cluster as well.
+    pub(crate) subscriptions: Vec<String>,
 }
 
 /// A setting that lets a session only read.

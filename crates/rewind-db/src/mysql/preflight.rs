@@ -131,6 +131,7 @@ impl PreflightOperations for MysqlConnection {
             cannot_end_sessions: (kill.is_empty() || !may_run)
                 .then(|| format!("{user} may not end sessions: it has no EXECUTE on mysql.rds_kill")),
             replication: rows_if_readable(self.replication().await)?,
+            subscriptions: Vec::new(),
         })
     }
 

@@ -141,7 +141,8 @@ impl PreflightOperations for PostgresqlConnection {
             cannot_end_sessions: (signals != "t").then(|| {
                 format!("{user} may not end sessions: it is no member of pg_signal_backend")
             }),
-            replication: self.replication_facts().await?,
+            replication: self.slots().await?,
+            subscriptions: self.subscriptions().await?,
         })
     }
 
@@ -179,22 +180,24 @@ impl PreflightOperations for PostgresqlConnection {
 }
 
 impl PostgresqlConnection {
-    async fn replication_facts(&self) -> Result<Vec<String>, StepError> {
-        let mut facts = rows_if_readable(
+    async fn slots(&self) -> Result<Vec<String>, StepError> {
+        rows_if_readable(
             self.values(&format!(
                 "SELECT 'replication slot ' || slot_name || coalesce(' of ' || database, '') \
                  FROM pg_catalog.pg_replication_slots WHERE NOT temporary ORDER BY 1 LIMIT {FACTS_MAX} + 1"
             ))
             .await,
-        )?;
-        facts.extend(rows_if_readable(
+        )
+    }
+
+    async fn subscriptions(&self) -> Result<Vec<String>, StepError> {
+        rows_if_readable(
             self.values(&format!(
                 "SELECT 'subscription ' || s.subname || ' in ' || d.datname FROM pg_catalog.pg_subscription s \
                  JOIN pg_catalog.pg_database d ON d.oid = s.subdbid WHERE s.subenabled ORDER BY 1 LIMIT {FACTS_MAX} + 1"
             ))
             .await,
-        )?);
-        Ok(facts)
+        )
     }
 }
 

@@ -101,9 +101,15 @@ async fn server_findings_on<C: PreflightOperations>(
     }
     findings.extend(listed(
         FindingCode::Replication,
-        "links of replication",
+        "slots and replicas",
         &facts.replication,
         "the restored cluster does not take part in it: set it up anew there, from a new copy",
+    ));
+    findings.extend(listed(
+        FindingCode::Subscriptions,
+        "subscriptions",
+        &facts.subscriptions,
+        "the recovery holds them on the restored cluster, because a publisher sends each change once: set them up anew there",
     ));
     findings.extend(connection.invalid_databases().await?.iter().map(|database| {
         Finding::warning(
