@@ -429,7 +429,7 @@ mod tests {
         assert!(why.contains("mysql_clear_password"), "{why}");
     }
 
-    /// What a server might send: bytes at random, in messages that are numbered and measured as they have to be.
+    /// Messages of a server at random, numbered and measured as they have to be.
     fn messages() -> impl Strategy<Value = Vec<Vec<u8>>> {
         // The first byte decides what a message is taken for.
         let first = prop_oneof![Just(0x00), Just(0x01), Just(0xfb), Just(0xfe), Just(0xff), any::<u8>()];
