@@ -85,7 +85,14 @@ where
         }
         // Before the cluster gets the group: nothing is to run with it while jobs are on.
         for (name, value, applies) in parameters {
-            clusters.set_parameter(&own, name, value, applies).await.map_err(|error| unheld(cluster, error))?;
+            match clusters.set_parameter(&own, name, value, applies).await {
+                // Seconds of a job are no reason to stop hours of restore: it is switched off when the writer is up, and its note
+                // says that it may have run.
+                Err(error) if applies == Applies::AtStart && error.name == ErrorName::RewindFailed => {
+                    tracing::warn!(parameter = name, detail = error.for_log(), "RDS refused it: {error}");
+                }
+                set => set.map_err(|error| unheld(cluster, error))?,
+            }
         }
         if !has_own {
             self.associate(cluster, &own).await?;

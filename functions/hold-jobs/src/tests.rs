@@ -168,6 +168,17 @@ async fn postgresql_is_started_without_what_runs_the_jobs_that_its_source_has() 
     }
 }
 
+#[tokio::test]
+async fn a_parameter_of_postgresql_that_rds_refuses_stops_nothing() {
+    for refused in [1, 2] {
+        let (rds, input) = postgresql(&[FindingCode::ScheduledJobs]);
+        rds.lose(refused, Lose::Refused);
+        step(&rds).run(input).await.unwrap();
+        // The other parameter is in force from the first moment all the same.
+        assert_eq!((rds.changes().len(), rds.changes()[3].as_str()), (4, "modify orders-r"));
+    }
+}
+
 /// The same once its instances are there, and its jobs are switched off.
 async fn started() -> (FakeRds, Input) {
     let (held, mut input) = postgresql(&[FindingCode::Subscriptions]);

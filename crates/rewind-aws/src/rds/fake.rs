@@ -25,6 +25,8 @@ pub enum Lose {
     Call,
     /// The answer is lost: the change is made, and the caller can't know.
     Answer,
+    /// Nothing is lost: AWS says that it does not make the change.
+    Refused,
 }
 
 #[derive(Debug, Default)]
@@ -181,6 +183,7 @@ impl FakeRds {
         let unknown = || StepError::new(ErrorName::OutcomeUnknown, format!("{what}: no answer came"));
         match lost {
             Some(Lose::Call) => Err(unknown()),
+            Some(Lose::Refused) => Err(StepError::new(ErrorName::RewindFailed, format!("{what}: AWS refused it"))),
             Some(Lose::Answer) => {
                 make(&mut state);
                 Err(unknown())
