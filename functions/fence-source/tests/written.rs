@@ -37,7 +37,29 @@ struct World<'a> {
     write: Box<dyn Fn(&str) + 'a>,
 }
 
-impl World<'_> {
+impl<'a> World<'a> {
+    /// A client of the restored cluster writes in `database`.
+    fn of_postgresql(old: &Postgres, new: &'a Postgres, database: &'a str) -> Self {
+        let clusters = vec![
+            cluster(source(), "orders", &old.address.to_string(), old.port),
+            cluster(source(), "orders-r", &new.address.to_string(), new.port),
+        ];
+        Self::of(clusters, "master-password", move |sql| drop(new.sql(database, sql)))
+    }
+
+    fn of_mysql(old: &MariaDb, new: &'a MariaDb) -> Self {
+        let clusters = vec![
+            cluster(mysql_source(), "orders", &old.address.to_string(), old.port),
+            cluster(mysql_source(), "orders-r", &new.address.to_string(), new.port),
+        ];
+        Self::of(clusters, support::mariadb::MASTER_PASSWORD, |sql| drop(new.sql("shop", sql)))
+    }
+
+    fn of(clusters: Vec<Cluster>, password: &'static str, write: impl Fn(&str) + 'a) -> Self {
+        let rds = FakeRds::with(clusters, Vec::new());
+        Self { rds, password, records: FakeFenceRecords::default(), write: Box::new(write) }
+    }
+
     fn step(&self) -> FenceSource<FakeRds, Secret, FakeFenceRecords, ManualClock> {
         FenceSource {
             access: Access {
@@ -99,16 +121,7 @@ async fn finds_out(world: &World<'_>, statements: &[&str]) {
 #[tokio::test]
 async fn a_write_to_a_restored_postgresql_is_found_and_the_fence_is_none() {
     let (old, new) = (Postgres::start().with_application(), Postgres::start().with_application());
-    let clusters = vec![
-        cluster(source(), "orders", &old.address.to_string(), old.port),
-        cluster(source(), "orders-r", &new.address.to_string(), new.port),
-    ];
-    let world = World {
-        rds: FakeRds::with(clusters, Vec::new()),
-        password: "master-password",
-        records: FakeFenceRecords::default(),
-        write: Box::new(|sql| drop(new.sql("shop", sql))),
-    };
+    let world = World::of_postgresql(&old, &new, "shop");
     let statements = [
         "INSERT INTO orders (word) VALUES ('third')",
         "UPDATE orders SET word = 'other' WHERE id = 1",
@@ -123,16 +136,7 @@ async fn a_write_to_a_restored_postgresql_is_found_and_the_fence_is_none() {
 #[tokio::test]
 async fn a_transaction_that_no_client_began_is_no_write_to_a_restored_postgresql() {
     let (old, new) = (Postgres::start().with_application(), Postgres::start().with_application());
-    let clusters = vec![
-        cluster(source(), "orders", &old.address.to_string(), old.port),
-        cluster(source(), "orders-r", &new.address.to_string(), new.port),
-    ];
-    let world = World {
-        rds: FakeRds::with(clusters, Vec::new()),
-        password: "master-password",
-        records: FakeFenceRecords::default(),
-        write: Box::new(|sql| drop(new.sql("rdsadmin", sql))),
-    };
+    let world = World::of_postgresql(&old, &new, "rdsadmin");
     let ours = |sql: &str| drop(new.sql("rdsadmin", sql));
     // Our own functions look at the restored cluster from the maintenance database, some after the records have moved.
     let before = world.fence(FencedSide::Source, None).await.writes;
@@ -179,16 +183,7 @@ async fn a_transaction_that_no_client_began_is_no_write_to_a_restored_postgresql
 #[tokio::test]
 async fn a_write_to_a_restored_mysql_is_found_and_the_fence_is_none() {
     let (old, new) = (MariaDb::start().with_application(), MariaDb::start().with_application());
-    let clusters = vec![
-        cluster(mysql_source(), "orders", &old.address.to_string(), old.port),
-        cluster(mysql_source(), "orders-r", &new.address.to_string(), new.port),
-    ];
-    let world = World {
-        rds: FakeRds::with(clusters, Vec::new()),
-        password: support::mariadb::MASTER_PASSWORD,
-        records: FakeFenceRecords::default(),
-        write: Box::new(|sql| drop(new.sql("shop", sql))),
-    };
+    let world = World::of_mysql(&old, &new);
     let statements = [
         "INSERT INTO orders (word) VALUES ('third')",
         "UPDATE orders SET word = 'other' WHERE id = 1",
@@ -216,16 +211,7 @@ async fn is_found_when_it_commits(world: &World<'_>, begin: &[&str], commit: imp
 #[tokio::test]
 async fn a_transaction_that_was_open_at_the_first_count_of_postgresql_is_a_write() {
     let (old, new) = (Postgres::start().with_application(), Postgres::start().with_application());
-    let clusters = vec![
-        cluster(source(), "orders", &old.address.to_string(), old.port),
-        cluster(source(), "orders-r", &new.address.to_string(), new.port),
-    ];
-    let world = World {
-        rds: FakeRds::with(clusters, Vec::new()),
-        password: "master-password",
-        records: FakeFenceRecords::default(),
-        write: Box::new(|sql| drop(new.sql("shop", sql))),
-    };
+    let world = World::of_postgresql(&old, &new, "shop");
     // Another one with a higher id has ended, so that its commit does not move the highest id.
     let after = "INSERT INTO orders (word) VALUES ('after it')";
     let (client, connection) = new.client("app", "shop").connect(tokio_postgres::NoTls).await.unwrap();
@@ -254,16 +240,7 @@ async fn a_transaction_that_was_open_at_the_first_count_of_postgresql_is_a_write
 #[tokio::test]
 async fn a_transaction_that_was_open_at_the_first_count_of_mysql_is_a_write() {
     let (old, new) = (MariaDb::start().with_application(), MariaDb::start().with_application());
-    let clusters = vec![
-        cluster(mysql_source(), "orders", &old.address.to_string(), old.port),
-        cluster(mysql_source(), "orders-r", &new.address.to_string(), new.port),
-    ];
-    let world = World {
-        rds: FakeRds::with(clusters, Vec::new()),
-        password: support::mariadb::MASTER_PASSWORD,
-        records: FakeFenceRecords::default(),
-        write: Box::new(|sql| drop(new.sql("shop", sql))),
-    };
+    let world = World::of_mysql(&old, &new);
     // Its session is gone, and it is not.
     let prepare = "XA START 'late'; INSERT INTO orders (word) VALUES ('prepared'); XA END 'late'; XA PREPARE 'late'";
     is_found_when_it_commits(&world, &[prepare], || drop(new.sql("", "XA COMMIT 'late'"))).await;

@@ -33,7 +33,7 @@ pub(crate) async fn find<Z: ReadZones>(
             slow(record, request.accept_ttl)
         })
         .collect();
-    let endpoints = endpoints(cluster, instances);
+    let endpoints = cluster.endpoints(instances);
     match within(timeouts::ZONE_READ, Box::pin(zones.zone_records(zone))).await {
         Ok(records) => {
             let records = records?.unwrap_or_default();
@@ -232,13 +232,6 @@ fn others_unread(names: &[String], why: &str, fix: &str) -> Option<Finding> {
         let what = format!("{} other {zones} of the account {why}: {shown}{more}", names.len());
         Finding::warning(FindingCode::ZonesUnread, what, fix)
     })
-}
-
-fn endpoints(cluster: &Cluster, instances: &[Instance]) -> BTreeSet<String> {
-    let own = cluster.endpoint.iter().chain(&cluster.reader_endpoint).chain(&cluster.custom_endpoints);
-    own.chain(instances.iter().filter_map(|instance| instance.endpoint.as_ref()))
-        .map(|name| name.trim_end_matches('.').to_ascii_lowercase())
-        .collect()
 }
 
 #[cfg(test)]

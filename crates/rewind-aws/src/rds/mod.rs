@@ -17,6 +17,7 @@ use crate::AwsResult;
 use jiff::Timestamp;
 use rewind_core::names::RECOVERY_TAG;
 use rewind_core::{Engine, ErrorName, ResourceIds, StepError};
+use std::collections::BTreeSet;
 
 pub use adapter::Rds;
 pub use recovery_cluster::{Deletion, NewCluster, adopt, came_to_nothing, delete_created, describe_created};
@@ -133,11 +134,15 @@ impl Cluster {
         ResourceIds { cluster: self.resource_id.clone(), instances: instances.collect() }
     }
 
-    /// True if `host` is an endpoint of the cluster, or of one of `instances`, which are its. DNS ignores case, and a dot at the end.
-    pub fn answers_as(&self, host: &str, instances: &[Instance]) -> bool {
+    /// The endpoints of the cluster, and of `instances`, which are its: in lower case, without a dot at the end, for DNS ignores both.
+    pub fn endpoints(&self, instances: &[Instance]) -> BTreeSet<String> {
         let own = self.endpoint.iter().chain(&self.reader_endpoint).chain(&self.custom_endpoints);
-        own.chain(instances.iter().filter_map(|instance| instance.endpoint.as_ref()))
-            .any(|endpoint| endpoint.trim_end_matches('.').eq_ignore_ascii_case(host.trim_end_matches('.')))
+        own.chain(instances.iter().filter_map(|instance| instance.endpoint.as_ref())).map(|name| host(name)).collect()
+    }
+
+    /// True if `name` is one of these, however it is written.
+    pub fn answers_as(&self, name: &str, instances: &[Instance]) -> bool {
+        self.endpoints(instances).contains(&host(name))
     }
 
     /// True if its security groups are exactly these, in any order.
@@ -150,6 +155,11 @@ impl Cluster {
         };
         sorted(&self.security_groups) == sorted(groups)
     }
+}
+
+/// A host's name in the form in which names are compared.
+fn host(name: &str) -> String {
+    name.trim_end_matches('.').to_ascii_lowercase()
 }
 
 /// Reads the security groups of the fence from `REWIND_FENCE_SECURITY_GROUP_IDS`, separated by commas; empty if the deployment
