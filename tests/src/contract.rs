@@ -248,6 +248,34 @@ fn each_machine_may_do_what_its_states_do_and_nothing_else() {
     }
 }
 
+#[test]
+fn every_function_that_is_passed_a_plan_verifies_it_and_one_alone_signs() {
+    let template = Template::read();
+    let machines = Machine::all();
+    let passed = |function: &Function| -> BTreeSet<bool> {
+        let states = machines.iter().flat_map(Machine::invocations).filter(|(_, _, called)| *called == function.name);
+        states.map(|(_, state, _)| state["Arguments"]["Payload"].get("plan").is_some()).collect()
+    };
+    let mut verifying = 0;
+    for function in Function::all() {
+        let passed = passed(&function);
+        // A function that some states give a plan and others not could not be told which to believe.
+        assert!(passed.len() <= 1, "{} is passed a plan by some states only", function.stem);
+        let has_plan = passed.contains(&true);
+        assert_eq!(function.verifies_plans(), has_plan, "{} and the plan of its payload", function.stem);
+        assert_eq!(function.actions().contains("kms:VerifyMac"), has_plan, "{}", function.stem);
+        let signs = function.actions().contains("kms:GenerateMac");
+        assert_eq!(signs, function.name == "ValidateWindow", "{} signs plans", function.stem);
+        let resource = template.resource(&format!("{}Function", function.name));
+        let own = &resource["Environment"]["Variables"]["REWIND_PLAN_KEY"];
+        // One key for all: a function with a key of its own would refuse every plan.
+        assert!(own.is_null(), "{} has a key of its own", function.stem);
+        verifying += usize::from(has_plan);
+    }
+    assert!(verifying >= 15, "{verifying} functions verify plans");
+    assert_eq!(template.of_every_function("Environment")["Variables"]["REWIND_PLAN_KEY"], "PlanKey.Arn");
+}
+
 // ------------------------------------------------------------------------------------------------------ error names
 
 #[test]

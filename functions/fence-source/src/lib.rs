@@ -41,6 +41,7 @@ pub const ACTIONS: &[&str] = &[
     "dynamodb:GetItem",
     "dynamodb:UpdateItem",
     "dynamodb:ConditionCheckItem",
+    "kms:VerifyMac",
 ];
 
 /// The step.

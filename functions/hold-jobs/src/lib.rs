@@ -35,6 +35,7 @@ pub const ACTIONS: &[&str] = &[
     "secretsmanager:GetSecretValue",
     "dynamodb:GetItem",
     "dynamodb:UpdateItem",
+    "kms:VerifyMac",
 ];
 
 /// The key of the record in the recovery's item: the jobs that were enabled before any was held.

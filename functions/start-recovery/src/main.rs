@@ -17,5 +17,5 @@ async fn main() -> Result<(), lambda_runtime::Error> {
         deployment: Deployment { state_machine, undo_state_machine: None, set_window_function: None },
     };
     let events_may_start = std::env::var("REWIND_EVENTS_MAY_START").is_ok_and(|value| value == "ENABLED");
-    rewind_lambda::start(StartRecovery { client, events_may_start }).await
+    rewind_lambda::start_unplanned(StartRecovery { client, events_may_start }).await
 }

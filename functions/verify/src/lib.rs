@@ -23,6 +23,7 @@ pub const ACTIONS: &[&str] = &[
     "rds:DescribeDBInstances",
     "secretsmanager:ListSecretVersionIds",
     "secretsmanager:GetSecretValue",
+    "kms:VerifyMac",
 ];
 
 /// The step.
