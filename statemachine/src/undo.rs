@@ -164,6 +164,17 @@ fn states() -> Vec<State> {
                 ),
                 "ConcludeNothingChanged",
             )
+            .when_with(
+                "$not($type($plan.signature) = 'string')",
+                refused(
+                    ErrorName::InvalidRequest,
+                    "ReadRecovery",
+                    "$id & ' was planned by a version that signed no plans, and no step of this one follows its plan; nothing \
+                     was changed; next step: deploy the version that made it, undo it, and deploy this one again \
+                     (docs/install.md#upgrading)'",
+                ),
+                "ConcludeNothingChanged",
+            )
             .when("$leaseKey = 'none'", "AcquireLease")
             .next("FenceRestored"),
         acquire_as("AcquireLease", "undo", "'lease#' & $plan.cluster", LEASE, Some("$id"))
