@@ -4,6 +4,7 @@
 use crate::Input;
 use crate::adopt::{Resumed, ResumedPlan};
 use crate::refusal::invalid;
+use jiff::SignedDuration;
 use rewind_aws::executions::{Executions, Status};
 use rewind_aws::recoveries::Recoveries;
 use rewind_core::{ErrorName, Plan, RecoveryRecord, SignPlans, StepError, json_digest, plan_digest};
@@ -54,8 +55,8 @@ impl<S: Send + Sync, E: Executions, R: Recoveries, P: Send + Sync> Signing<S, E,
                 .advice("try again")
         })?;
         let name = execution.arn.rsplit(':').next().unwrap_or_default();
-        // A relative target counts from the start. The two services may cut it differently.
-        let is_start = execution.started_at.as_second() == recovery.started_at.as_second();
+        // A relative target counts from the start. State machine and API need not cut its fractions alike.
+        let is_start = execution.started_at.duration_since(recovery.started_at).abs() < SignedDuration::from_secs(1);
         if execution.status != Status::Running || name != recovery.id || !is_start {
             return Err(refused(&recovery.id, "it is not the execution that runs under that name since then"));
         }

@@ -42,7 +42,10 @@ fn running(aws: &FakeAws, asked: &Value) -> Input {
 #[tokio::test]
 async fn the_plan_of_a_recovery_that_runs_is_signed_whole() {
     let aws = FakeAws::default();
-    let made = signing(&aws).run(running(&aws, &json!({ "cluster": "orders" }))).await.unwrap();
+    let mut input = running(&aws, &json!({ "cluster": "orders" }));
+    // The fractions of its start, as the state machine has them.
+    input.recovery.started_at = time("2026-11-23T10:34:59.999Z");
+    let made = signing(&aws).run(input).await.unwrap();
     let json = json!(made);
     assert_eq!(made.signature, Some(format!("{:?}", plan_digest(&json))));
 }
@@ -63,7 +66,7 @@ async fn whoever_calls_the_function_gets_no_signature_for_what_no_execution_asks
         ("another cluster", of(&|input| input.request["cluster"] = json!("billing"))),
         ("a field more", of(&|input| input.request["approval"] = json!("none"))),
         ("a field less", of(&|input| input.request = json!({ "cluster": "orders" }))),
-        ("another start", of(&|input| input.recovery.started_at = time("2026-11-23T09:35:00Z"))),
+        ("another start", of(&|input| input.recovery.started_at = time("2026-11-23T10:34:58Z"))),
         ("the execution of another recovery", of(&|input| input.recovery.execution_arn = other.clone())),
         ("the id of another recovery", of(&|input| input.recovery.id = "r-3".to_owned())),
         (
