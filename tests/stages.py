@@ -51,11 +51,10 @@ DONE = stage("finish")
 
 RELEASED = between("end", "RecordFailure", "IsOperatorNeeded")
 PUT_BACK = stage("failure")
-UNDO_RESTORE = stage("restore undo") + stage("jobs undo")
-UNDO_INSTANCES = stage("instances undo") + UNDO_RESTORE
+UNDO_INSTANCES = stage("instances undo") + stage("restore undo") + stage("jobs undo")
 UNDO_FENCE = stage("fence undo") + KEPT_OR_NOT
 # Before the fence: the restored cluster is deleted, because the restore failed or a person rejected it, or it is kept.
-DELETED = PUT_BACK + KEPT_OR_NOT + UNDO_INSTANCES
+DELETED = PUT_BACK + KEPT_OR_NOT + between("keep undo", "KeepRestored", "IsRestoreFailed") + UNDO_INSTANCES
 INSPECT = PUT_BACK + KEPT_OR_NOT + stage("rejection undo")
 REJECTED = INSPECT + UNDO_INSTANCES
 KEPT = PUT_BACK + KEPT_OR_NOT + KEEP

@@ -154,6 +154,7 @@ mod tests {
             [
                 ("IsRewindDone", hours(12 + 2)),
                 ("AreInstancesReady", hours(2)),
+                ("IsBacktrackStarted", hours(1)),
                 ("IsForwardDone", hours(2)),
                 ("IsDeletionDone", hours(2)),
             ]
@@ -184,14 +185,16 @@ mod tests {
             // The attempts of an hour are in the history's sum for each of them.
             assert_eq!(budget.attempts, 125 * count(&budget.hours));
         }
-        let [restore, _] = budgets();
-        // Inside the outage nobody waits for an hour: it is minutes until the source is opened again.
-        for name in ["StartRestore", "FenceSource", "SwapDns"] {
+        let [restore, backtrack] = budgets();
+        // Inside the outage nobody waits for an hour: it is minutes until the source is opened again, or the restored cluster.
+        for name in ["StartRestore", "FenceSource", "SwapDns", "FenceRestored", "UndoSwapDns"] {
             assert!(restore.steps.contains(&name), "{name} is not in {:?}", restore.steps);
         }
-        for name in ["AwaitRewind", "AddInstances", "Verify", "RequestApproval", "UndoFenceSource", "UndoSwapDns"] {
+        for name in ["AwaitRewind", "AddInstances", "Verify", "RequestApproval", "UndoFenceSource"] {
             assert!(restore.hours.contains(&name), "{name} is not in {:?}", restore.hours);
         }
+        // Unless giving up would leave clients without a database.
+        assert!(backtrack.hours.contains(&"LiftFence"), "LiftFence is not in {:?}", backtrack.hours);
     }
 
     #[test]

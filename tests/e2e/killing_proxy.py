@@ -166,8 +166,9 @@ def _serve(proxies, upstream):
                 if name.lower() not in HOP_BY_HOP | {"content-length"}:
                     self.send_header(name, value)
             self.send_header("content-length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # of a function that a test killed
+                self.end_headers()
+                self.wfile.write(content)
 
         do_GET = do_POST = do_PUT = do_DELETE = handle_one_call
 

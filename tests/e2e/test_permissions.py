@@ -9,7 +9,7 @@ from checks import contains
 from cluster import Cluster
 from policies import WITHOUT, copied, decisions, machine_with
 from recovery import CONCLUDE, SWITCH, Recovery, up_to
-from stages import FENCE, KEEP, KEPT, KEPT_OR_NOT, NOT_MOVED, OVER, PUT_BACK, READ_RECORDS, REWIND, START, UNDO_FENCE, UNDO_RESTORE
+from stages import DELETED, FENCE, KEEP, KEPT, NOT_MOVED, OVER, READ_RECORDS, REWIND, START, UNDO_FENCE
 from shop import fill
 
 
@@ -28,7 +28,7 @@ MOVING = START + REWIND + ["IsApprovalNeeded"]
 @pytest.mark.parametrize(
     ("stem", "action", "path"),
     [
-        ("StartRestore", "rds:RestoreDBClusterToPointInTime", up_to("StartRestore", START + REWIND) + OVER + PUT_BACK + KEPT_OR_NOT + UNDO_RESTORE),
+        ("StartRestore", "rds:RestoreDBClusterToPointInTime", up_to("StartRestore", START + REWIND) + OVER + DELETED),
         # Creating with tags takes it.
         ("AddInstances", "rds:AddTagsToResource", up_to("AddInstances", START + REWIND) + KEPT),
         ("Verify", "secretsmanager:GetSecretValue", up_to("Verify", START + REWIND) + KEPT),

@@ -140,6 +140,48 @@ def test_records_that_cannot_move_or_leave_clients_behind_are_told(stack):
     find(dry_run(stack, shop, dns=[asked]), "record-endpoint", "warning", "leave `endpoint` out")
 
 
+def test_databases_beyond_the_bound_and_records_of_other_zones_are_told(stack):
+    shop = filled(stack, "e2e-preflight-bounds")
+    zone = stack.route53.create_hosted_zone(
+        Name="bounds.example.org", CallerReference=f"{shop.name}-{time.time_ns()}",
+        VPC={"VPCRegion": stack.env["AWS_REGION"], "VPCId": "vpc-00000001"}, HostedZoneConfig={"PrivateZone": True},
+    )["HostedZone"]["Id"].removeprefix("/hostedzone/")  # fmt: skip
+    record = {"Name": "old.bounds.example.org", "Type": "CNAME", "TTL": 5, "ResourceRecords": [{"Value": shop.describe()["Endpoint"]}]}
+
+    def change(action):
+        stack.route53.change_resource_record_sets(HostedZoneId=zone, ChangeBatch={"Changes": [{"Action": action, "ResourceRecordSet": record}]})
+
+    change("CREATE")
+    try:
+        for number in range(50):
+            shop.sql(f"CREATE DATABASE zz_tenant_{number:02}")
+        # Two are there besides: that of the shop, and the maintenance database.
+        findings = dry_run(stack, shop, dns=shop.dns())
+        find(findings, "databases-unread", "warning", "the facts of 2 of 52 databases were not read: zz_tenant_48, zz_tenant_49")
+        find(findings, "record-unnamed", "warning", "old.bounds.example.org (CNAME) in the private zone", "by hand")
+    finally:
+        change("DELETE")
+        stack.route53.delete_hosted_zone(Id=zone)
+
+
+def test_traffic_of_a_global_database_stays_until_the_source_is_taken_out_of_it(stack):
+    shop = filled(stack, "e2e-preflight-global")
+    of_world = {"GlobalClusterIdentifier": "e2e-preflight-world"}
+    stack.rds.create_global_cluster(SourceDBClusterIdentifier=shop.name, **of_world)
+    stack.on_success(lambda: stack.rds.delete_global_cluster(**of_world))
+    remove = {"DbClusterIdentifier": shop.describe()["DBClusterArn"]} | of_world
+    try:
+        find(dry_run(stack, shop, dns=shop.dns()), "global-database", "blocking", "belongs to the Global Database e2e-preflight-world", "remove-from-global-cluster")
+        # Beside the source nothing moves: that the restored cluster is no member is told among the differences.
+        assert "global-database" not in [finding["code"] for finding in dry_run(stack, shop)], "without records"
+        blocked = Recovery.of(shop, "1s ago", dns=shop.dns(), approval="none", checks=[{"name": "orders", "database": "shop", "sql": "SELECT count(*) FROM orders", "expect": "4000"}])
+        blocked.failed(BLOCKED, "InvalidRequest", "[global-database]", "nothing was changed")
+        nothing_was_made(stack, shop)
+    finally:
+        stack.rds.remove_from_global_cluster(**remove)
+    assert "global-database" not in [finding["code"] for finding in dry_run(stack, shop, dns=shop.dns())], "once it is taken out"
+
+
 def test_a_warning_is_a_part_of_what_people_approve(stack):
     shop = filled(stack, "e2e-preflight-approved")
     check = {"name": "was there", "database": "shop", "sql": "SELECT count(*) FROM made_since", "atLeast": 0}

@@ -110,7 +110,9 @@ def test_records_are_moved_and_looked_for_by_the_role_of_the_other_account(stack
         stack.change_record("DELETE", f"old.{cluster.record}", cluster.describe()["Endpoint"])
 
     calls = elsewhere.calls()
-    assert [d for d in calls if not d["allowed"]] == [], "calls that were refused"
+    # Other zones may lead to the source too: the plan tells which of them could not be read.
+    elsewhere_in_account = lambda d: d["action"] == "route53:ListResourceRecordSets" and not d["resource"].endswith(stack.zone)
+    assert [d for d in calls if not d["allowed"] and not elsewhere_in_account(d)] == [], "calls that were refused"
     of_route53 = [d for d in calls if d["action"].startswith("route53:")]
     by_role = lambda arn: [d for d in of_route53 if f":assumed-role/{arn.split('/')[-1]}/" in d["principal"]]
     moving, reading = by_role(elsewhere.moving), by_role(elsewhere.reading)

@@ -231,7 +231,7 @@ class Types:
     def __init__(self, definitions: dict):
         self.shared = {name: struct for folder in SHARED for file in sorted((ROOT / folder).glob("*.rs")) for name, struct in self.structs(file).items()}
         self.answers = {}
-        self.held = {place: (self.shared, self.shared[name]) for place, name in HELD.items()}
+        self.held = {place: (self.shared, self.shared[name], set()) for place, name in HELD.items()}
         for name, definition in definitions.items():
             for state, body in definition["States"].items():
                 self.of_task(name, state, body)
@@ -252,10 +252,11 @@ class Types:
         file = ROOT / "functions" / re.sub(r"(?<!^)(?=[A-Z])", "-", function[1]).lower() / "src/lib.rs"
         known = self.shared | self.structs(file)
         if arguments["Payload"].get("direction") == "undo":
-            answer = "Undone"
+            optional, answer = None, "Undone"
         else:
-            answer = re.search(r"type Output = (\w+);", file.read_text())[1]
-        self.answers[name, state] = known, known.get(answer)  # None: one of several, of which none has to have any field
+            optional, answer = re.search(r"type Output = (Option<)?(\w+)>?;", file.read_text()).groups()
+        # No fields: one of several, of which none has to have any.
+        self.answers[name, state] = known, known.get(answer), {"null"} if optional else set()
         for variable, expression in body.get("Assign", {}).items():
             if expression == "{% $states.result.Payload %}":
                 self.held[name, variable] = self.answers[name, state]
@@ -265,12 +266,11 @@ class Types:
         if path[:2] == ("states", "result"):
             if path[2:3] != ("Payload",) or (name, state) not in self.answers:
                 return {"absent"} if len(path) > 2 else set()  # what AWS answers: an item, and its attributes
-            (known, fields), inside = self.answers[name, state], path[3:]
+            (known, fields, how), inside = self.answers[name, state], path[3:]
         elif (name, path[0]) in self.held:
-            (known, fields), inside = self.held[name, path[0]], path[1:]
+            (known, fields, how), inside = self.held[name, path[0]], path[1:]
         else:
             return set()
-        how: set[str] = set()
         for key in inside:
             if isinstance(key, int):
                 continue

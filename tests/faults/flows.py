@@ -183,6 +183,8 @@ RULES = {
     "restore, dns": {
         "plan": UNCHANGED,
         "StartRestore": UNCHANGED,
+        # RDS took it, and restores: that nobody heard of it is no reason to delete it.
+        ("StartRestore", "answer lost"): KEPT,
         # Hours may have passed by now: nothing but a rejection, and a restore that RDS calls failed, deletes the cluster.
         **dict.fromkeys(("restore", "scheduler", "instances", "jobs", "verify", "approval", "fence"), KEPT),
         ("SwapDns", "fails"): KEPT,
@@ -195,6 +197,7 @@ RULES = {
     "restore, none": {
         "plan": UNCHANGED,
         "StartRestore": UNCHANGED,
+        ("StartRestore", "answer lost"): KEPT,
         **dict.fromkeys(("restore", "scheduler", "instances", "jobs", "verify"), KEPT),
         "finish": ("NeedsOperator", RESTORED),
     },

@@ -13,7 +13,7 @@ ASKED_IN_PLACE = IN_PLACE | {"approval": "required"}
 
 AWAIT_REWIND = stage("restore", without=["StartRestore"])
 SAFETY_CLONE = ["CloneSource", *AWAIT_REWIND, *stage("instances")]
-BACK = ["InspectFence", "StartBacktrack", *AWAIT_REWIND, *stage("verify"), "LiftFence"]
+BACK = ["InspectFence", "StartBacktrack", "IsBacktrackStarted", *AWAIT_REWIND, *stage("verify"), "LiftFence"]
 SUCCESS = START + ["IsApprovalNeeded"] + FENCE + SAFETY_CLONE + BACK + DONE
 APPROVED = START + APPROVE + FENCE + SAFETY_CLONE + BACK + DONE
 
@@ -139,9 +139,9 @@ def ways():
         + SAFETY_CLONE[:3]
         + ["AwaitRewind", "IsRewindDone"]
         + SAFETY_CLONE[3:]
-        + BACK[:4]
+        + BACK[:5]
         + ["AwaitRewind", "IsRewindDone"]
-        + BACK[4:]
+        + BACK[5:]
         + DONE,
         request=IN_PLACE,
         script={
@@ -161,6 +161,26 @@ def ways():
             "AwaitForward": [{"answer": {"done": False, "status": "applying", "seconds": 50}}],
         },
         calls={"AwaitForward": 2},
+    )
+    old = {"answer": None}
+    yield Scenario(
+        "in place: the fence is inspected again where its inspection has grown old",
+        START + ["IsApprovalNeeded"] + FENCE + SAFETY_CLONE + 2 * BACK[:3] + BACK + DONE,
+        request=IN_PLACE,
+        script={"StartBacktrack": [old, old]},
+        calls={"InspectFence": 3, "StartBacktrack": 3},
+    )
+    yield Scenario(
+        "in place: the fence does not hold when it is inspected again",
+        up_to("StartBacktrack") + ["IsBacktrackStarted", "InspectFence"] + UNDO_CLONE + NOTHING_CHANGED,
+        "RewindFailed",
+        ["clients may have written", "undid FenceSource; undid AddInstances; undid StartRestore"],
+        request=IN_PLACE,
+        script={
+            "StartBacktrack": [old],
+            "InspectFence": [{}, {"error": ["RewindFailed", "clients may have written"]}],
+        },
+        calls={"InspectFence": 2, "StartBacktrack": 1, "UndoStartBacktrack": 0},
     )
     yield Scenario(
         "in place: no backtrack was begun, so none is undone",
@@ -394,6 +414,16 @@ def overdue():
         [f"the backtrack of {CLUSTER} was not done 2 hours after it began: its status is applying"],
         request=IN_PLACE,
         script={"AwaitRewind": not_done("applying")},
+        machine=WITHOUT_TIMEOUTS,
+    )
+    yield Scenario(
+        "in place: RDS takes no backtrack for too long",
+        up_to("StartBacktrack") + ["IsBacktrackStarted"] + UNDO_CLONE + NOTHING_CHANGED,
+        "ClusterNotReady",
+        [f"RDS took no backtrack of {CLUSTER} for 20 minutes; no backtrack was started"],
+        request=IN_PLACE,
+        script={"StartBacktrack": [{"answer": None, "always": True}]},
+        calls={"UndoStartBacktrack": 0},
         machine=WITHOUT_TIMEOUTS,
     )
     yield Scenario(

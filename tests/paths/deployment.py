@@ -27,7 +27,7 @@ ROOT = HERE.parent.parent
 BUCKET = STACK = "rewind-paths"
 # The timeouts of the definition that are nothing in its second copy.
 TIMEOUTS = [
-    "($awaiting.what = 'backtrack' ? 2 : 12) * 3600 * 1000", "2 * 3600 * 1000", "3600 * 1000",
+    "($awaiting.what = 'backtrack' ? 2 : 12) * 3600 * 1000", "2 * 3600 * 1000", "3600 * 1000", "1200 * 1000",
     "(3600 + 2 * $max($append([0], $plan.dns.ttl))) * 1000", "(120 + 2 * $max($append([0], $plan.dns.ttl))) * 1000",
 ]  # fmt: skip
 

@@ -7,15 +7,15 @@ from scenario import (
     PASSING, REFUSED, REQUEST, ROLLED_BACK, SUCCESS, SWITCH, WITH_APPROVAL, Scenario, always, attempts, away, passing, up_to,
 )  # fmt: skip
 from stages import (
-    APPROVE, ASK, CONFIRM, DELETED, DONE, INSPECT, KEEP, KEPT, KEPT_OR_NOT, MOVE_BACK, NOT_MOVED, OVER, OVERSTAYED, PUT_BACK, READ_RECORDS,
-    REJECTED, RELEASE, REWIND, START, UNCONFIRMED, UNDO_FENCE, UNDO_RESTORE, UNTOUCHED, steps,
+    APPROVE, ASK, CONFIRM, DELETED, DONE, INSPECT, KEEP, KEPT, MOVE_BACK, NOT_MOVED, OVER, OVERSTAYED, PUT_BACK, READ_RECORDS,
+    REJECTED, RELEASE, REWIND, START, UNCONFIRMED, UNDO_FENCE, UNTOUCHED, steps,
 )  # fmt: skip
 
 # What is undone after a failure of each step, before the end.
 UNDONE_AFTER = {
     "ValidateWindow": [],
     "Preflight": [],
-    "StartRestore": OVER + PUT_BACK + KEPT_OR_NOT + UNDO_RESTORE,
+    "StartRestore": OVER + DELETED,
     "AwaitRewind": DELETED,
     **dict.fromkeys(steps("scheduler", "instances", "jobs", "verify"), KEPT),
     "FenceSource": OVER + UNDO_FENCE + KEEP,
@@ -44,6 +44,8 @@ BLOCKING = {
 IN_USE = {"findings": [], "blocking": "app in shop [restored-in-use]: end that"}
 READER = {"what": "reader my-aurora-cluster-2", "source": "db.r6g.large", "restored": "not made", "todo": "add it"}
 NEW = "my-aurora-cluster-rewind-20261123-103000"
+# The restore came to nothing.
+FAILED_RESTORE = {"KeepRestored": [{"answer": {"cluster": None, "keepUntil": None, "what": f"there is no restored cluster {NEW}"}}]}
 IS_KEPT = f"the restored cluster {NEW} is kept with its instances until 2026-11-24T10:50:00Z"
 ELSEWHERE = {"ConfirmCutover": always("RecordChanged", "db.example.com leads to the old one")}
 SWAP = {"changeId": None, "hostedZoneId": "Z1", "swappedAt": "2026-11-23T10:40:05Z", "records": []}
@@ -387,6 +389,26 @@ def scenarios():
             machine=WITHOUT_TIMEOUTS,
         ),
         Scenario(
+            "somebody opened the fence of the source: people are told, and nothing goes back",
+            up_to("IsCutoverConfirmed") + [*UNCONFIRMED, *RELEASE, *DONE],
+            script={
+                "ConfirmCutover": [
+                    {
+                        "answer": {
+                            "confirmed": True,
+                            "inSyncAt": "2026-11-23T10:40:02Z",
+                            "waitSeconds": 0,
+                            "records": [],
+                            "unseen": [],
+                            "sourceOpen": "the fence of my-aurora-cluster does not hold: app is there",
+                            "sourceUnseen": None,
+                        }
+                    }
+                ]
+            },
+            calls={"ConfirmCutover": 1},
+        ),
+        Scenario(
             "a server behind a name restarts and is seen",
             up_to("IsCutoverConfirmed") + ["WaitForOldTtl"] + SUCCESS[SUCCESS.index("ConfirmCutover") :],
             script={
@@ -544,7 +566,7 @@ def scenarios():
             "a parameter group that cannot be deleted is left over",
             up_to("AwaitRewind") + DELETED + NOTHING_CHANGED,
             "RewindFailed",
-            script={"AwaitRewind": always("RewindFailed"), "UndoHoldJobs": always("RewindFailed")},
+            script=FAILED_RESTORE | {"AwaitRewind": always("RewindFailed"), "UndoHoldJobs": always("RewindFailed")},
             calls={"UndoHoldJobs": 1},
         ),
         Scenario(
@@ -564,7 +586,7 @@ def scenarios():
                 up_to(state) + undone + NOTHING_CHANGED,
                 "RewindFailed",
                 [f"it is so [RewindFailed in {state}]"],
-                script={state: always("RewindFailed")},
+                script={state: always("RewindFailed")} | (FAILED_RESTORE if "UndoStartRestore" in undone else {}),
                 calls={state: 1},
             )
         )
@@ -608,10 +630,31 @@ def scenarios():
             "an outcome unknown twice is undone",
             up_to("StartRestore") + OVERSTAYED + UNDONE_AFTER["StartRestore"][1:] + NOTHING_CHANGED,
             "OutcomeUnknown",
-            script={"StartRestore": always("OutcomeUnknown")},
+            script=FAILED_RESTORE | {"StartRestore": always("OutcomeUnknown")},
             calls={"StartRestore": 2},
         )
     )
+    # RDS took the restore, and no answer of the function came back: hours may have passed.
+    unanswered = {"StartRestore": always("Lambda.Unknown")}
+    is_kept = up_to("StartRestore") + OVERSTAYED + KEPT + NOTHING_CHANGED
+    found += [
+        Scenario(
+            "a restore that nobody was told of is kept",
+            is_kept,
+            "Unavailable",
+            [IS_KEPT],
+            script=unanswered,
+            calls={"UndoAddInstances": 0, "UndoStartRestore": 0, "KeepRestored": 1},
+        ),
+        Scenario(
+            "what is there of a restore cannot be seen, and is left until its first time",
+            is_kept,
+            "Unavailable",
+            [f"the restored cluster {NEW}, if there is one, is kept with its instances until the time in its tag", "rewind resume what-is-there"],
+            script=unanswered | {"KeepRestored": always("RewindFailed", "no luck")},
+            calls={"UndoAddInstances": 0, "UndoStartRestore": 0},
+        ),
+    ]
     # Undos that fail in turn, on the way on which a recovery comes to them.
     rejected = START + REWIND + REFUSED + REJECTED
     for undo, whole, script, extra in [

@@ -49,8 +49,24 @@ def test_describe_calls_endpoints_and_events(on, source):
     on.expect("a custom endpoint leads to its member", len(custom) == 1 and resolve(custom[0]["Endpoint"]) == resolve(instance(on.name("source-2"))["Endpoint"]["Address"]), custom)
     on.expect("a custom endpoint's certificate names it", on.query(custom[0]["Endpoint"], "SELECT 1", password=on.password) == "1")
     rds.delete_db_cluster_endpoint(DBClusterEndpointIdentifier=on.name("custom"))
-    on.expect("there are no global clusters", rds.describe_global_clusters()["GlobalClusters"] == [])
     on.expect("engine versions", rds.describe_db_engine_versions(Engine=on.engine)["DBEngineVersions"][0]["EngineVersion"] == source["EngineVersion"])
+
+
+def test_global_database_has_its_primary_until_it_is_removed(on, source):
+    name, arn = on.name("world"), source["DBClusterArn"]
+    of_one = {"GlobalClusterIdentifier": name}
+    made = rds.create_global_cluster(SourceDBClusterIdentifier=arn, **of_one)["GlobalCluster"]
+    on.expect("its primary writes", [(m["DBClusterArn"], m["IsWriter"]) for m in made["GlobalClusterMembers"]] == [(arn, True)], made)
+    on.expect("a cluster names its Global Database", cluster(on.source).get("GlobalClusterIdentifier") == name)
+    on.expect("it is described", [g["GlobalClusterIdentifier"] for g in rds.describe_global_clusters(**of_one)["GlobalClusters"]] == [name])
+    on.refused("a second one of the same name", "GlobalClusterAlreadyExistsFault", rds.create_global_cluster, SourceDBClusterIdentifier=on.name("nobody"), **of_one)
+    on.refused("a second one of the same cluster", "InvalidDBClusterStateFault", rds.create_global_cluster, GlobalClusterIdentifier=name + "2", SourceDBClusterIdentifier=arn)
+    on.refused("one with a member is not deleted", "InvalidGlobalClusterStateFault", rds.delete_global_cluster, **of_one)
+    rds.remove_from_global_cluster(DbClusterIdentifier=arn, **of_one)
+    on.refused("what is no member is not removed", "DBClusterNotFoundFault", rds.remove_from_global_cluster, DbClusterIdentifier=arn, status=404, **of_one)
+    on.expect("the cluster stands alone", "GlobalClusterIdentifier" not in cluster(on.source))
+    rds.delete_global_cluster(**of_one)
+    on.refused("it is gone", "GlobalClusterNotFoundFault", rds.describe_global_clusters, status=404, **of_one)
 
 
 def test_tags_and_their_limits(on, source):

@@ -30,7 +30,7 @@ const WAITS: [(&str, &[&[Duration]]); 14] = [
         ],
     ),
     ("CloneSource", &[&[APPEARS_WITHIN]]),
-    ("HoldJobs", &[&[PARAMETER_GROUP], &[PARAMETER_GROUP, LOG_IN]]),
+    ("HoldJobs", &[&[PARAMETER_GROUP], &[LOG_IN, PARAMETER_GROUP, RESTART]]),
     (
         "Preflight",
         &[
@@ -42,7 +42,7 @@ const WAITS: [(&str, &[&[Duration]]); 14] = [
     ("SetWindow", &[&[WINDOW_SHOWS_WITHIN]]),
     ("StartBacktrack", &[&[APPEARS_WITHIN]]),
     ("StartRestore", &[&[APPEARS_WITHIN]]),
-    ("ValidateWindow", &[&[ZONES_READ]]),
+    ("ValidateWindow", &[&[ZONE_READ, OTHER_ZONES_READ]]),
     // Its own login and that of the checks, that of the checks on the source, and its own there.
     ("Verify", &[&[LOG_IN, LOG_IN, READERS, LOG_IN, CHECKING, COUNTING, LOG_IN, COUNTERS]]),
 ];

@@ -10,7 +10,7 @@ use rewind_clock::{OutOfTime, within};
 use rewind_core::names::TARGET_TAG;
 use rewind_core::{Clock, ErrorName, Plan, Polling, StepError, timeouts};
 use rewind_db::fence::{Inspection, cut, inspect};
-use rewind_db::{Server, defaults};
+use rewind_db::{OtherSession, Server, defaults, other_sessions};
 
 impl<C: ReadClusters, S: Logins> Access<C, S> {
     /// Reads the sessions on these instances of `cluster`, and the logins that are open. Its passwords are those of `moment`.
@@ -39,6 +39,32 @@ impl<C: ReadClusters, S: Logins> Access<C, S> {
             let what = format!("{} did not say within {seconds} s who is on it", cluster.name);
             Err(StepError::new(ErrorName::Unavailable, what))
         })
+    }
+
+    /// Lists the sessions of others on the writer of `cluster`, whose passwords are those of the moment: AWS's own are none, nor is
+    /// what replicates from it.
+    ///
+    /// Sessions of the user that this logs in as get some seconds to end, as in [`Self::sessions`].
+    ///
+    /// # Errors
+    ///
+    /// `Unavailable` if the writer does not answer, and the errors of reading the secrets.
+    pub async fn others_on_writer(
+        &self,
+        recovery_id: &str,
+        (cluster, plan): (&Cluster, &Plan),
+        clock: &impl Clock,
+    ) -> Result<Vec<OtherSession>, StepError> {
+        let database = defaults(cluster.engine).maintenance_database;
+        let read = async || {
+            let (_, session) = self.log_in(recovery_id, cluster, plan, clock.now(), database).await?;
+            let others = other_sessions(&session).await;
+            session.close().await;
+            others
+        };
+        let is_client = |other: &OtherSession| !other.own_user;
+        let decided = |others: &Vec<OtherSession>| others.is_empty() || others.iter().any(is_client);
+        Polling::default().until(clock, timeouts::OWN_SESSIONS_END, read, decided).await
     }
 
     async fn read_sessions(

@@ -131,7 +131,7 @@ fn proposal(outputs: &BTreeMap<String, Value>) -> ClientResult<Proposal> {
     }
     let mut differences: Vec<Difference> = Vec::new();
     // In the order of the state machine: in another order the same differences have another hash.
-    for state in ["StartRestore", "AddInstances", "FailOver", "HoldJobs"] {
+    for state in ["StartRestore", "AddInstances", "AwaitInstances", "FailOver", "HoldJobs"] {
         differences.extend(list::<Difference>(&output(state), "differences")?);
     }
     Ok(Proposal { plan, restored: read(output("StartRestore"))?, report: read(output("Verify"))?, differences })

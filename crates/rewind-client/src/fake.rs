@@ -97,12 +97,14 @@ impl FakeAws {
             ("Preflight", json!({ "findings": findings(), "blocking": null })),
             ("StartRestore", json!(restored())),
             ("AddInstances", json!({ "instances": [], "differences": found("tags") })),
+            ("AwaitInstances", json!({ "done": true, "differences": found("a reader") })),
             ("FailOver", json!({ "differences": found("writer") })),
             ("HoldJobs", json!({ "jobs": [], "differences": found("jobs") })),
             ("Verify", json!(report)),
         ];
         let plan = Plan { findings: findings(), ..plan() };
-        let differences = [restored().differences, found("tags"), found("writer"), found("jobs")].concat();
+        let later = ["tags", "a reader", "writer", "jobs"].map(found).concat();
+        let differences = [restored().differences, later].concat();
         let proposal = Proposal { plan, restored: Some(restored()), report: Some(report), differences };
         self.add_approval(id, &outputs, proposal.hash())
     }

@@ -59,6 +59,8 @@ pub const FAILOVER_WITHIN: Duration = seconds(90);
 pub const APPEARS_WITHIN: Duration = seconds(30);
 /// The time for a cluster to show another parameter group, and to be available with it.
 pub const PARAMETER_GROUP: Duration = seconds(30);
+/// The time for the instances of a restored cluster to restart, which takes a minute on AWS.
+pub const RESTART: Duration = seconds(240);
 /// The time for a changed window to appear before set-window reports that it has not yet.
 pub const WINDOW_SHOWS_WITHIN: Duration = seconds(10);
 /// The time for which a name may resolve to the old cluster after the old TTL: resolvers are not exact to the second.
@@ -112,8 +114,10 @@ pub const COUNTERS: Duration = seconds(5);
 
 // ---------------------------------------------------------------------------------------------------------- preflight
 
-/// Reading the zones of the records, however many records they have.
-pub const ZONES_READ: Duration = seconds(12);
+/// Reading the zone of the records, however many records it has.
+pub const ZONE_READ: Duration = seconds(12);
+/// Reading the other zones of the account, all of them together.
+pub const OTHER_ZONES_READ: Duration = seconds(12);
 /// One check that the preflight runs on a reader of the source, to see its value and how long it takes.
 pub const PREFLIGHT_CHECK_ON_READER: Duration = seconds(15);
 /// The same on the writer, where the source has no reader: short, for clients work there.
@@ -127,6 +131,10 @@ pub const PREFLIGHT_FACTS: Duration = seconds(30);
 
 /// Reading where the writes of the restored cluster stand, before the outage begins. Unread, nobody goes back by itself.
 pub const WRITE_POSITION: Duration = seconds(5);
+/// The time for transactions to end that are open where writes are counted: most last for milliseconds.
+pub const WRITES_SETTLE: Duration = seconds(2);
+/// The age of the copy from which InnoDB shows its transactions is up to 100 ms.
+pub const TRANSACTIONS_ARE_COPIED: Duration = milliseconds(150);
 /// A change whose answer was lost, until RDS names it: it does so with the answer to the call, and may answer a read from a moment
 /// before.
 pub const CHANGE_IS_NAMED: Duration = seconds(5);
@@ -147,6 +155,8 @@ pub const FENCE_READER_SESSIONS: Duration = seconds(4);
 /// The time for sessions of our own user to end, where nobody may be connected: of a function that was killed, or of one that looks
 /// at the same moment.
 pub const OWN_SESSIONS_END: Duration = seconds(10);
+/// Inspecting the fence of the source when clients are on the restored cluster: nobody waits for it.
+pub const SOURCE_INSPECTED: Duration = seconds(20);
 /// The pause between two reads of the sessions.
 pub const FENCE_POLL: Duration = milliseconds(50);
 /// The pause before a statement is repeated that another session's lock has stopped.

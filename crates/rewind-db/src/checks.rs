@@ -117,6 +117,37 @@ pub async fn run_checks(
     Ok(Findings { checks: results, tables, notes })
 }
 
+/// Counts all tables of people on either side of a backtrack, as far as the time for it goes: for data that has to be the same on both
+/// where no check has compared anything. Both are entered by `database`.
+///
+/// # Errors
+///
+/// [`rewind_core::ErrorName::Unavailable`] when a server does not respond.
+pub async fn count_all_tables(
+    restored: &Server,
+    source: &Server,
+    database: &str,
+    limits: &CheckLimits,
+) -> Result<(Vec<TableCount>, Vec<String>), StepError> {
+    let deadline = Instant::now() + limits.all_counts;
+    let mut sides = Sides::new(restored, Some(source), BTreeMap::new());
+    let pair = sides.database(database).await?;
+    let (on_restored, on_source) = (pair.restored.tables().await?, pair.source.tables().await?);
+    // A table that one side lacks is counted on the other alone, which is a difference.
+    let tables: BTreeSet<Table> = on_restored.into_iter().chain(on_source).collect();
+    let mut counts = Vec::new();
+    for table in &tables {
+        if time_left(deadline).is_zero() {
+            sides.note(format!("{} tables were not counted: the time for it was used up", tables.len() - counts.len()));
+            break;
+        }
+        let counted = count_table(&mut sides, database, table, limits, deadline).await?;
+        // A session on MySQL sees all databases, and a schema is one.
+        counts.push(TableCount { database: table.schema.clone(), ..counted });
+    }
+    Ok((counts, sides.close().await))
+}
+
 /// The bounds of all checks on one server.
 #[derive(Clone, Copy)]
 struct Run {

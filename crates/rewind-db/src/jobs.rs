@@ -17,26 +17,31 @@ pub use crate::engine::jobs::{Job, JobKind};
 pub struct Jobs {
     /// Those that are enabled.
     pub enabled: Vec<Job>,
-    /// True if the server runs none of them: the event scheduler is off.
-    pub runs_none: bool,
+    /// The kinds of which the server runs none: its event scheduler is off, or it was started to run none.
+    pub idle: Vec<JobKind>,
     /// Reasons why some could not be seen.
     pub notes: Vec<String>,
 }
 
-/// Lists the enabled jobs. `session` is in any database of `server`.
+/// A database without jobs. A server whose pg_cron is told that its jobs are there runs none, and jobs can be switched meanwhile:
+/// where the library is not loaded, the table's trigger refuses that.
+pub const NO_CRON_DATABASE: &str = "rdsadmin";
+
+/// Lists the enabled jobs. `session` is in any database of `server`; `cron` is the database of pg_cron where the server was told of
+/// [`NO_CRON_DATABASE`].
 ///
 /// # Errors
 ///
 /// [`rewind_core::ErrorName::Unavailable`] when the database does not respond.
-pub async fn list_jobs(server: &Server, session: &Session) -> Result<Jobs, StepError> {
+pub async fn list_jobs(server: &Server, session: &Session, cron: Option<&str>) -> Result<Jobs, StepError> {
     let mut jobs = on_engine!(session, connection => {
         Jobs {
             enabled: connection.enabled_jobs().await?,
-            runs_none: connection.runs_none().await?,
+            idle: connection.idle_kinds().await?,
             notes: Vec::new(),
         }
     });
-    let databases = on_engine!(session, connection => connection.job_databases().await?);
+    let databases = on_engine!(session, connection => connection.job_databases(cron).await?);
     for database in databases {
         match server.open(&database).await {
             Ok(session) => {

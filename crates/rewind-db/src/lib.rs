@@ -29,7 +29,7 @@ mod target;
 mod tls;
 mod writes;
 
-pub use checks::{CheckLimits, Findings, run_checks};
+pub use checks::{CheckLimits, Findings, count_all_tables, run_checks};
 pub use counters::{ComparedCounters, MovedCounter, compare_counters};
 pub use engine::Defaults;
 pub use engine::identity::ServerIdentity;

@@ -5,7 +5,7 @@ use crate::error::ConnectError;
 use crate::read_only::query_one;
 use crate::server::Server;
 use crate::session::Session;
-use crate::tables::{count_rows, tables_read_by};
+use crate::tables::{count_rows, tables, tables_read_by};
 use rewind_core::{QueryResult, StepError};
 use std::collections::BTreeMap;
 
@@ -68,6 +68,14 @@ impl Side {
     pub(crate) async fn tables_read_by(&self, sql: &str, limits: QueryLimits) -> Result<Vec<Table>, StepError> {
         match self {
             Self::Connected(session) => tables_read_by(session, sql, limits).await,
+            Self::Unavailable(_) | Self::Absent => Ok(Vec::new()),
+        }
+    }
+
+    /// The tables of people; none where nothing can be asked.
+    pub(crate) async fn tables(&self) -> Result<Vec<Table>, StepError> {
+        match self {
+            Self::Connected(session) => tables(session).await,
             Self::Unavailable(_) | Self::Absent => Ok(Vec::new()),
         }
     }

@@ -10,6 +10,11 @@ pub(crate) async fn tables_read_by(session: &Session, sql: &str, limits: QueryLi
     on_engine!(session, connection => connection.tables_read_by(sql, limits).await)
 }
 
+/// The tables of people that a session sees.
+pub(crate) async fn tables(session: &Session) -> Result<Vec<Table>, StepError> {
+    Ok(on_engine!(session, connection => connection.tables().await)?)
+}
+
 /// Counts the rows of `table`, or returns the reason why they could not be counted.
 pub(crate) async fn count_rows(
     session: &Session,

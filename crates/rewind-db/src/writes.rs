@@ -4,19 +4,18 @@
 use crate::engine::WriteOperations;
 use crate::engine::writes::WritePosition;
 use crate::session::{Session, on_engine, server_identity};
-use rewind_core::{ErrorName, StepError};
+use rewind_core::StepError;
 
 /// Reads the position of the writes of a session's server.
 ///
 /// # Errors
 ///
-/// [`ErrorName::Unavailable`] when the database does not respond, or does not count.
+/// [`rewind_core::ErrorName::Unavailable`] when the database does not respond.
 pub async fn write_position(session: &Session) -> Result<WritePosition, StepError> {
     let per_server = on_engine!(session, connection => connection.counts_per_server());
     let server = if per_server { Some(server_identity(session).await?) } else { None };
     let visits = on_engine!(session, connection => connection.visits().await)?;
     let count = on_engine!(session, connection => connection.writes().await)?;
-    let count = count.ok_or_else(|| StepError::new(ErrorName::Unavailable, "the server does not count its writes"))?;
     Ok(WritePosition { count, server, visits })
 }
 

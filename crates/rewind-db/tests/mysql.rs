@@ -229,6 +229,27 @@ async fn a_check_that_takes_too_long_or_waits_for_a_lock_is_stopped_and_the_othe
 }
 
 #[tokio::test]
+async fn a_function_that_people_stored_under_the_name_of_the_servers_does_not_run() {
+    let mariadb = MariaDb::start().with_application();
+    mariadb.sql(
+        "shop",
+        "CREATE FUNCTION `max`(n int) RETURNS int DETERMINISTIC RETURN -1; \
+         CREATE FUNCTION `left`(a text, n int) RETURNS text DETERMINISTIC RETURN 'stored'",
+    );
+    let server = mariadb.master().await;
+    for sql in
+        ["SELECT max (id) FROM orders", "SELECT `max`(id) FROM orders", "SELECT max/**/(2)", "SELECT `left`('ab', 1)"]
+    {
+        let found = ask_one(&server, sql, "2").await;
+        assert!(reason(&found).contains("apart from its bracket"), "{sql}: {found}");
+    }
+    assert!(ask_one(&server, "SELECT max(id) FROM orders", "2").await.passed);
+    assert!(ask_one(&server, "SELECT left('ab', 1)", "a").await.passed);
+    let unlimited = ask_one(&server, "SELECT /*+ MAX_EXECUTION_TIME(4294967295) */ 1", "1").await;
+    assert!(reason(&unlimited).contains("/*+"), "{unlimited}");
+}
+
+#[tokio::test]
 async fn the_source_is_asked_the_same_and_what_it_lacks_is_a_finding() {
     let (restored, source) = (MariaDb::start().with_application(), MariaDb::start().with_application());
     source.sql("shop", "DELETE FROM orders");

@@ -183,7 +183,7 @@ async fn a_table_that_pretends_to_be_pg_cron_s_is_not_read() {
     let session = postgres.master().await.open("shop").await.unwrap();
     let findings = rewind_db::preflight::database_findings(&session).await.unwrap();
     assert!(findings.is_empty(), "{findings:?}");
-    let jobs = rewind_db::jobs::list_jobs(&postgres.master().await, &session).await.unwrap();
+    let jobs = rewind_db::jobs::list_jobs(&postgres.master().await, &session, None).await.unwrap();
     assert!(!format!("{jobs:?}").contains("planted"), "{jobs:?}");
 }
 

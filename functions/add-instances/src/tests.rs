@@ -40,9 +40,15 @@ async fn what_a_restore_cannot_carry_is_set_afterwards() {
 #[tokio::test]
 async fn what_is_not_carried_over_is_reported() {
     let rds = rds_with_restored();
+    rds.edit("orders", |source| source.global_cluster = Some("world".to_owned()));
     let reported: Vec<String> =
         step(&rds).run(input()).await.unwrap().differences.into_iter().map(|d| d.what).collect();
-    for what in ["managed master password", "custom endpoints", "autoscaling, alarms, proxies, event subscriptions"] {
+    for what in [
+        "managed master password",
+        "custom endpoints",
+        "Global Database",
+        "autoscaling, alarms, proxies, event subscriptions",
+    ] {
         assert!(reported.iter().any(|reported| reported == what), "{what} is not among {reported:?}");
     }
     // A setting that is equal must not be listed: people stop reading a list of differences that are none.

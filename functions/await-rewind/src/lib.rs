@@ -3,7 +3,7 @@
 //! it again. It changes nothing, so it has no undo.
 
 use jiff::Timestamp;
-use rewind_aws::rds::{Cluster, Instance, ReadBacktracks, ReadClusters, is_foreign};
+use rewind_aws::rds::{Cluster, Instance, ReadBacktracks, ReadClusters, came_to_nothing, is_foreign};
 use rewind_aws::route53::FollowChange;
 use rewind_core::names::RECOVERY_TAG;
 use rewind_core::{
@@ -388,11 +388,10 @@ fn refuse_unusable(name: &str, status: &str) -> Result<(), StepError> {
 fn refuse_hopeless(name: &str, status: &str, failed: impl FnOnce(String) -> StepError) -> Result<(), StepError> {
     // Only a person ends these states. Without the list the wait would last as many hours as the state machine
     // allows.
-    let hopeless = ["failed", "restore-error", "deleting", "deleted", "stopped", "storage-full", "creation-failed"];
-    let is_hopeless = hopeless.contains(&status)
+    let is_hopeless = came_to_nothing(status)
+        || ["deleting", "deleted", "stopped", "storage-full"].contains(&status)
         || status.starts_with("incompatible-")
-        || status.starts_with("inaccessible-")
-        || status.ends_with("-failed");
+        || status.starts_with("inaccessible-");
     if is_hopeless { Err(failed(format!("{name} is {status}"))) } else { Ok(()) }
 }
 

@@ -1,9 +1,12 @@
 //! Confirms that clients reach the restored cluster by name: has the state machine wait for the old TTL, then resolves and
-//! connects as a client would. A name that leads elsewhere is an error; a server that cannot be seen is told, and no error. It
-//! changes nothing, and never asks Route 53: its subnets may have no way there.
+//! connects as a client would. A name that leads elsewhere is an error; a server that cannot be seen is told, and no error. Then it
+//! inspects the fence of the source. It changes nothing, and never asks Route 53: its subnets may have no way there.
 
 mod connect_by_name;
 mod led;
+mod source_fence;
+
+pub use source_fence::SourceFence;
 
 use jiff::{SignedDuration, Timestamp};
 use led::Led;
@@ -38,6 +41,8 @@ pub struct ConfirmCutover<C, S, K> {
     pub clock: K,
     /// The pauses between two attempts.
     pub polling: Polling,
+    /// The security groups of the fence, which admit the recovery's functions alone; empty: no network layer.
+    pub fence_groups: Vec<String>,
 }
 
 /// The payload of the step.
@@ -70,6 +75,10 @@ pub struct Output {
     pub records: Vec<ReachedServer>,
     /// A sentence for each name behind which nothing could be seen.
     pub unseen: Vec<String>,
+    /// The way past the fence of the source, or who is behind it; none while it holds.
+    pub source_open: Option<String>,
+    /// The reason why the fence of the source could not be seen; none if it was.
+    pub source_unseen: Option<String>,
 }
 
 /// The server that a name led to.
@@ -112,7 +121,12 @@ impl<C: ReadClusters, S: Logins, K: Clock> Step for ConfirmCutover<C, S, K> {
         let matches = |records: &Vec<ReachedServer>| records.iter().all(|record| record.matches);
         let records =
             self.polling.until(&self.clock, timeouts::NAME_LENIENCE, || self.connect_by_names(&input), matches).await?;
-        judge(records, in_sync_at)
+        let output = judge(records, in_sync_at)?;
+        Ok(match self.inspect_source(&input.recovery, &input.plan).await {
+            SourceFence::Closed => output,
+            SourceFence::Open(why) => Output { source_open: Some(why), ..output },
+            SourceFence::Unseen(why) => Output { source_unseen: Some(why), ..output },
+        })
     }
 }
 
@@ -142,7 +156,7 @@ fn judge(records: Vec<ReachedServer>, in_sync_at: Timestamp) -> Result<Output, S
         .collect();
     let confirmed = unseen.is_empty();
     let wait_seconds = if confirmed { 0 } else { ASK_AGAIN };
-    Ok(Output { confirmed, in_sync_at: Some(in_sync_at), wait_seconds, records, unseen })
+    Ok(Output { confirmed, in_sync_at: Some(in_sync_at), wait_seconds, records, unseen, ..Output::default() })
 }
 
 fn wrong_server(wrong: &[String]) -> StepError {

@@ -25,6 +25,7 @@ fn step() -> ConfirmCutover<FakeRds, NoSecrets, ManualClock> {
         access: Access { clusters: rds(), secrets: NoSecrets, network },
         clock: ManualClock::at(STARTED),
         polling: Polling::default(),
+        fence_groups: Vec::new(),
     }
 }
 

@@ -1,6 +1,7 @@
 //! Inspects a fence in place again, right before what relies on it. Minutes may have passed since the fence closed, in which
 //! people can have changed the cluster. It changes nothing: a fence that does not hold is an error, and the recovery is undone.
 
+use super::written::count;
 use super::{FenceSource, FencedCluster, Input, Layer, Output, refuse_writers};
 use rewind_aws::fence_records::FenceRecords;
 use rewind_aws::rds::{Cluster, ModifyClusters, ReadClusters};
@@ -24,9 +25,11 @@ where
     ) -> Result<Output, StepError> {
         self.refuse_changed(cluster)?;
         self.refuse_sessions(input, fenced_cluster, cluster).await?;
+        self.refuse_written(input, fenced_cluster, cluster).await?;
         // Read again: whoever opened it while the sessions were read may be connecting now.
         self.refuse_changed(&self.access.cluster(&cluster.name).await?)?;
-        let did = format!("only {} admitted, and nobody is connected", self.fence_groups.join(", "));
+        let groups = self.fence_groups.join(", ");
+        let did = format!("only {groups} admitted, nobody is connected, and nothing was written since the fence");
         Ok(Output {
             fenced_at: self.clock.now(),
             sessions_ended: 0,
@@ -63,6 +66,33 @@ where
                 .advice("the fence is inspected as soon as it is available"));
         }
         Ok(())
+    }
+
+    /// Refuses a server that was written to since the fence closed: somebody may have opened it and closed it again. The recovery
+    /// itself writes nothing to it in between.
+    async fn refuse_written(
+        &self,
+        input: &Input,
+        fenced_cluster: &FencedCluster,
+        cluster: &Cluster,
+    ) -> Result<(), StepError> {
+        let (_, session) = self.log_in(input, fenced_cluster, cluster).await?;
+        let now = self.settled(&session).await;
+        session.close().await;
+        let now = now?;
+        match &input.writes {
+            Some(before) if now.is_unwritten_since(before, 0) => Ok(()),
+            Some(before) => Err(broken(
+                &cluster.name,
+                &format!(
+                    "clients may have written since it closed: the count of writes was {}, and is {}{}",
+                    count(before),
+                    count(&now),
+                    if before.server == now.server { "" } else { " on a server that was restarted or is another" }
+                ),
+            )),
+            None => Err(broken(&cluster.name, "its writes were not counted when it closed")),
+        }
     }
 
     /// Refuses a server that somebody is connected to, or that a session on a reader can write to.

@@ -26,7 +26,7 @@ use rewind_db::fence::{
     FenceTimeouts, LoginRecord, LoginState, apply, close_logins, lift, read_logins, terminate_sessions, verify,
     writers_without_session,
 };
-use rewind_db::{ConnectError, Credential, Server, Session, WritePosition, defaults, write_position};
+use rewind_db::{ConnectError, Credential, Server, Session, WritePosition, defaults};
 use rewind_lambda::{Step, Undone};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -69,7 +69,7 @@ pub struct Input {
     pub fence: FencedSide,
     /// The restored cluster; needed to fence it, and to read its writes before the source is fenced.
     pub restored: Option<Restored>,
-    /// The position of the restored cluster's writes before the source was fenced; none if that is not known.
+    /// The `writes` that the fence of the source returned; none if that is not known.
     #[serde(default)]
     pub writes: Option<WritePosition>,
     /// The execution that holds the source's lease; the recovery itself unless it is given.
@@ -100,7 +100,8 @@ pub struct Output {
     pub sessions_ended: u64,
     /// The layers, in the order they were raised.
     pub layers: Vec<Layer>,
-    /// The position of the restored cluster's writes before the source is fenced.
+    /// Beside the source the position of the restored cluster's writes before the source is fenced; in place that of the source's
+    /// own once it is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub writes: Option<WritePosition>,
     /// True if nobody wrote to the restored cluster since then; absent if the source is fenced.
@@ -166,7 +167,7 @@ where
             refuse_data_api(&cluster)?;
         }
         // Before the first change, so that it takes nothing of the time in which clients have no database.
-        let writes = match input.fence {
+        let mut writes = match input.fence {
             FencedSide::Source => self.position_before(&input).await,
             FencedSide::Restored | FencedSide::Inspect => None,
         };
@@ -208,7 +209,10 @@ where
         }
         let inner = if in_place {
             // A lock in the database would be undone by the backtrack, and what the undo records would no longer be so.
-            DatabaseLayers { fenced: terminate_sessions(&session, timeouts).await?, logins: None }
+            let fenced = terminate_sessions(&session, timeouts).await?;
+            // With nobody left inside: what is written from here on is on no cluster once the source is rewound.
+            writes = Some(self.counted(&fenced_cluster.name, &session).await?);
+            DatabaseLayers { fenced, logins: None }
         } else {
             fence_logins(&fenced_cluster.name, &server, &session, &logins, timeouts).await?
         };
@@ -216,7 +220,7 @@ where
             FencedSide::Source | FencedSide::Inspect => None,
             // With nobody left inside who could write: every transaction has ended.
             FencedSide::Restored => {
-                let (now, closed) = (write_position(&session).await, read_logins(&session).await);
+                let (now, closed) = (self.settled(&session).await, read_logins(&session).await);
                 Some(written::compare(&session, input.writes.as_ref(), now, &open, closed))
             }
         };

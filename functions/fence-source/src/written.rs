@@ -38,7 +38,7 @@ pub(crate) fn compare(
     let logins = logins_closed(open, &closed);
     let own = writes_of_closing(session, logins);
     if now.is_unwritten_since(before, own) {
-        return Finding { untouched: true, why: format!("nobody wrote to it: its count of writes is {}", now.count) };
+        return Finding { untouched: true, why: format!("nobody wrote to it: its count of writes is {}", count(&now)) };
     }
     // AWS's own transactions and an autovacuum's move the count too.
     if now.is_unvisited_since(before, logins) {
@@ -50,8 +50,14 @@ pub(crate) fn compare(
     written(format!(
         "clients may have written to it: its count of writes was {} before the source was fenced, and is {} with {own} of the \
          fence's own",
-        before.count, now.count
+        count(before),
+        count(&now)
     ))
+}
+
+/// The count for people.
+pub(crate) fn count(position: &WritePosition) -> String {
+    position.count.map_or_else(|| "not known, for what others had begun was open".to_owned(), |count| count.to_string())
 }
 
 /// The number of logins that were open and are closed.

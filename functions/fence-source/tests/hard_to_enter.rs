@@ -1,4 +1,4 @@
-//! The fence as a whole step where getting in is hard, on real MariaDB: no free connection, readers that forward writes, a secret that
+//! The fence as a whole step where getting in is hard, on real MariaDB and PostgreSQL: no free connection, readers that forward writes, a secret that
 //! changed, and a record of an earlier version.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test stops where something is wrong")]
@@ -12,19 +12,19 @@ use rewind_access::Access;
 use rewind_aws::AwsResult;
 use rewind_aws::fence_records::FenceRecords;
 use rewind_aws::fence_records::fake::FakeFenceRecords;
-use rewind_aws::fixtures::{ManualClock, STARTED, mysql_source, plan, recovery, restored};
+use rewind_aws::fixtures::{ManualClock, STARTED, mysql_source, plan, recovery, restored, source};
 use rewind_aws::rds::fake::FakeRds;
 use rewind_aws::rds::{Cluster, Instance, Member};
 use rewind_aws::secrets::{Login, Logins};
 use rewind_core::{ErrorName, Restored, StepError, timeouts};
-use rewind_db::{Network, Session, Settings, server_identity};
+use rewind_db::{Credential, Network, Session, Settings, server_identity};
 use rewind_lambda::Step;
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, TcpListener};
 use std::time::{Duration, Instant};
 use support::mariadb::{APP_PASSWORD, MASTER_PASSWORD, MariaDb};
-use support::{credential, network};
+use support::{Postgres, credential, network};
 
 const OWN: &str = "arn:aws:secretsmanager:us-east-1:000000000000:secret:rds!cluster-own";
 
@@ -40,14 +40,14 @@ impl Logins for Secrets {
 }
 
 /// A cluster `orders` on a server of its own, with a reader at each of the addresses that are given.
-struct World {
-    server: MariaDb,
+struct World<S> {
+    server: S,
     rds: FakeRds,
     secrets: Secrets,
     records: FakeFenceRecords,
 }
 
-impl World {
+impl World<MariaDb> {
     fn of(server: MariaDb, readers: &[&str]) -> Self {
         let member = |name: String, writer| Member { instance: name, writer };
         let name = |reader: usize| format!("orders-{}", reader + 2);
@@ -67,7 +67,31 @@ impl World {
         let rds = FakeRds::with(vec![cluster], instances.collect());
         Self { server, rds, secrets: Secrets::default(), records: FakeFenceRecords::default() }
     }
+}
 
+impl World<Postgres> {
+    /// With all slots taken that clients can take, and what takes them: the last ones by clients that log in as the master user.
+    /// Those that are left are the superuser's, whom RDS gives nobody.
+    async fn without_a_free_slot() -> (Self, Vec<Session>) {
+        let settings = ["max_connections=12", "superuser_reserved_connections=3"];
+        let server = Postgres::start_with(&settings, None).with_application();
+        let mut held = Vec::new();
+        while let Ok(session) = network().connect(&server.target(), &slot_holder(held.len()), "shop").await {
+            held.push(session);
+        }
+        assert_eq!(held.len(), 12 - 3);
+        let cluster = Cluster {
+            endpoint: Some(server.address.to_string()),
+            port: Some(i32::from(server.port)),
+            members: Vec::new(),
+            ..source()
+        };
+        let rds = FakeRds::with(vec![cluster], Vec::new());
+        (Self { server, rds, secrets: Secrets::default(), records: FakeFenceRecords::default() }, held)
+    }
+}
+
+impl<S> World<S> {
     fn step(&self) -> FenceSource<FakeRds, Secrets, FakeFenceRecords, ManualClock> {
         let network = Network::new(Settings::default()).unwrap();
         FenceSource {
@@ -92,6 +116,23 @@ fn input(fence: FencedSide) -> Input {
     Input { recovery: recovery(), plan: plan(), fence, restored: Some(restored), writes: None, holder: None }
 }
 
+/// The user of the n-th client.
+fn slot_holder(n: usize) -> Credential {
+    if n < 6 { credential("app", APP_PASSWORD, "") } else { support::master() }
+}
+
+/// One of them ends by itself, when the network keeps others from taking its connection: then the fence ends all others.
+async fn one_ends_once_the_network_is_closed(rds: &FakeRds, mut held: Vec<Session>) -> Vec<Session> {
+    let mut polls = 0;
+    while rds.find("orders").unwrap().security_groups != ["sg-fence"] {
+        polls += 1;
+        assert!(polls < 10_000, "the network is not closed");
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    drop(held.pop());
+    held
+}
+
 async fn app(server: &MariaDb) -> Option<Session> {
     network().connect(&server.target(), &credential("app", APP_PASSWORD, ""), "shop").await.ok()
 }
@@ -105,18 +146,7 @@ async fn a_server_without_a_free_connection_is_closed_by_its_network_and_entered
     }
     assert!(held.len() >= 9, "{}", held.len());
     let world = World::of(server, &[]);
-    let rds = world.rds.clone();
-    let holders = async {
-        let mut polls = 0;
-        while rds.find("orders").unwrap().security_groups != ["sg-fence"] {
-            polls += 1;
-            assert!(polls < 10_000, "the network is not closed");
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-        // One of them ends by itself. Nobody can take its connection but the fence, which ends all others.
-        drop(held.pop());
-        held
-    };
+    let holders = one_ends_once_the_network_is_closed(&world.rds, held);
     let (output, held) = tokio::join!(world.fence(FencedSide::Source), holders);
     let output = output.unwrap();
     assert_eq!(output.sessions_ended, held.len() as u64);
@@ -142,6 +172,42 @@ async fn a_server_on_which_no_connection_comes_free_is_an_error_and_its_network_
     assert_eq!(world.groups(), ["sg-fence"]);
     world.step().undo(input(FencedSide::Source)).await.unwrap();
     assert_eq!(world.groups(), mysql_source().security_groups);
+}
+
+#[tokio::test]
+async fn a_postgresql_without_a_free_slot_is_closed_by_its_network_and_entered_when_one_comes_free() {
+    let (world, held) = World::without_a_free_slot().await;
+    let before = world.server.accounts();
+    let holders = one_ends_once_the_network_is_closed(&world.rds, held);
+    let (output, held) = tokio::join!(world.fence(FencedSide::Source), holders);
+    let output = output.unwrap();
+    assert_eq!(output.sessions_ended, held.len() as u64);
+    for session in &held {
+        assert!(server_identity(session).await.is_err());
+    }
+    // Recorded before there was a login: how the network was, and then how the logins were.
+    assert_eq!(world.records.get("fence").unwrap()["securityGroups"], json!(source().security_groups));
+    let limits = "SELECT datname FROM pg_database WHERE datconnlimit <> 0 AND datname NOT IN ('template1', 'rdsadmin') \
+                  AND datallowconn";
+    assert_eq!(world.server.sql("template1", limits), "", "databases that still take connections");
+    world.step().undo(input(FencedSide::Source)).await.unwrap();
+    assert_eq!((world.groups(), world.server.accounts()), (source().security_groups, before));
+}
+
+#[tokio::test]
+async fn a_postgresql_on_which_no_slot_comes_free_is_an_error_and_the_undo_puts_everything_back() {
+    let (world, held) = World::without_a_free_slot().await;
+    let before = world.server.accounts();
+    let error = world.fence(FencedSide::Source).await.unwrap_err();
+    assert_eq!(error.name, ErrorName::Unavailable);
+    assert!(error.to_string().contains("no connection of orders came free"), "{error}");
+    assert_eq!(world.groups(), ["sg-fence"]);
+    // Nothing inside was touched.
+    for session in &held {
+        server_identity(session).await.unwrap();
+    }
+    world.step().undo(input(FencedSide::Source)).await.unwrap();
+    assert_eq!((world.groups(), world.server.accounts()), (source().security_groups, before));
 }
 
 #[tokio::test]

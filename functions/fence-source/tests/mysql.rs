@@ -177,13 +177,14 @@ async fn with_the_data_api_on_nothing_is_fenced_because_the_master_user_gets_in_
 #[tokio::test]
 async fn a_fence_in_place_that_somebody_opened_or_got_into_does_not_count() {
     let world = World::new();
-    world.fence(Strategy::Backtrack, &["sg-fence"]).await.unwrap();
+    let writes = world.fence(Strategy::Backtrack, &["sg-fence"]).await.unwrap().writes;
     let inspect = || async {
-        let input = Input { fence: FencedSide::Inspect, ..input(Strategy::Backtrack) };
+        let input = Input { fence: FencedSide::Inspect, writes: writes.clone(), ..input(Strategy::Backtrack) };
         world.step(&["sg-fence"]).run(input).await
     };
     let layers = layers(&inspect().await.unwrap());
-    assert_eq!(layers, ["proof: only sg-fence admitted, and nobody is connected"]);
+    let proof = "proof: only sg-fence admitted, nobody is connected, and nothing was written since the fence";
+    assert_eq!(layers, [proof]);
     // Whoever is connected may have written since the safety clone was taken.
     let app = world.app().await.unwrap();
     let error = inspect().await.unwrap_err();
@@ -217,4 +218,51 @@ async fn a_fence_in_place_that_somebody_opened_or_got_into_does_not_count() {
     }
     inspect().await.unwrap();
     assert_eq!(world.rds.changes(), changes, "an inspection changed something");
+}
+
+/// Somebody opens the fence for a minute, writes, and closes it again: the groups are the fence's, and nobody is there.
+#[tokio::test]
+async fn a_write_between_fence_and_inspection_is_found_although_the_fence_is_closed_again() {
+    let inspect = async |world: &World, writes| {
+        let input = Input { fence: FencedSide::Inspect, writes, ..input(Strategy::Backtrack) };
+        world.step(&["sg-fence"]).run(input).await
+    };
+    let world = World::new();
+    let writes = world.fence(Strategy::Backtrack, &["sg-fence"]).await.unwrap().writes;
+    // Read and never written to, and as often as it takes.
+    world.app().await.unwrap().close().await;
+    inspect(&world, writes.clone()).await.unwrap();
+    inspect(&world, writes.clone()).await.unwrap();
+    // Fenced a second time by a run that is repeated: nothing that the recovery does is a write.
+    let again = world.fence(Strategy::Backtrack, &["sg-fence"]).await.unwrap().writes;
+    assert_eq!(again, writes);
+    world.server.sql("shop", "INSERT INTO orders (word) VALUES ('through the gap')");
+    let error = inspect(&world, writes).await.unwrap_err();
+    assert_eq!(error.name, ErrorName::RewindFailed);
+    for text in
+        ["the fence of orders does not hold: clients may have written since it closed", "nothing was backtracked"]
+    {
+        assert!(error.to_string().contains(text), "{error}\nlacks {text}");
+    }
+    let error = inspect(&world, None).await.unwrap_err();
+    assert!(error.to_string().contains("its writes were not counted when it closed"), "{error}");
+}
+
+#[tokio::test]
+async fn in_place_nothing_is_rewound_under_a_transaction_that_can_be_committed_later() {
+    let world = World::new();
+    let prepare = "XA START 'late'; INSERT INTO orders (word) VALUES ('prepared'); XA END 'late'; XA PREPARE 'late'";
+    world.server.sql("shop", prepare);
+    let error = world.fence(Strategy::Backtrack, &["sg-fence"]).await.unwrap_err();
+    assert_eq!(error.name, ErrorName::RewindFailed);
+    assert!(
+        error.to_string().contains("XA RECOVER") && error.to_string().contains("nothing was backtracked"),
+        "{error}"
+    );
+    world.step(&["sg-fence"]).undo(input(Strategy::Backtrack)).await.unwrap();
+    assert_eq!(world.groups(), mysql_source().security_groups);
+    world.server.sql("", "XA ROLLBACK 'late'");
+    // In another recovery: each fences its source once.
+    let world = World { records: FakeFenceRecords::default(), ..world };
+    assert!(world.fence(Strategy::Backtrack, &["sg-fence"]).await.unwrap().writes.is_some());
 }

@@ -200,3 +200,89 @@ async fn a_write_to_a_restored_mysql_is_found_and_the_fence_is_none() {
     ];
     finds_out(&world, &statements).await;
 }
+
+/// A client that began before the first count, and commits after it.
+async fn is_found_when_it_commits(world: &World<'_>, begin: &[&str], commit: impl Fn()) {
+    for statement in begin {
+        (world.write)(statement);
+    }
+    let before = world.fence(FencedSide::Source, None).await.writes;
+    assert_eq!(before.as_ref().unwrap().count, None, "{before:?}");
+    commit();
+    let (untouched, why) = world.untouched(before).await;
+    assert!(!untouched && why.contains("was not known, for what others had begun was open"), "{why}");
+}
+
+#[tokio::test]
+async fn a_transaction_that_was_open_at_the_first_count_of_postgresql_is_a_write() {
+    let (old, new) = (Postgres::start().with_application(), Postgres::start().with_application());
+    let clusters = vec![
+        cluster(source(), "orders", &old.address.to_string(), old.port),
+        cluster(source(), "orders-r", &new.address.to_string(), new.port),
+    ];
+    let world = World {
+        rds: FakeRds::with(clusters, Vec::new()),
+        password: "master-password",
+        records: FakeFenceRecords::default(),
+        write: Box::new(|sql| drop(new.sql("shop", sql))),
+    };
+    // Another one with a higher id has ended, so that its commit does not move the highest id.
+    let after = "INSERT INTO orders (word) VALUES ('after it')";
+    let (client, connection) = new.client("app", "shop").connect(tokio_postgres::NoTls).await.unwrap();
+    let connection = tokio::spawn(connection);
+    client.batch_execute("BEGIN; INSERT INTO orders (word) VALUES ('open')").await.unwrap();
+    (world.write)(after);
+    let before = world.fence(FencedSide::Source, None).await.writes;
+    assert_eq!(before.as_ref().unwrap().count, None, "{before:?}");
+    client.batch_execute("COMMIT").await.unwrap();
+    drop(client);
+    connection.await.unwrap().unwrap();
+    let (untouched, why) = world.untouched(before).await;
+    assert!(!untouched && why.contains("was not known"), "{why}");
+
+    let prepare = "BEGIN; INSERT INTO orders (word) VALUES ('prepared'); PREPARE TRANSACTION 'late'";
+    let commit = || drop(new.sql("shop", "COMMIT PREPARED 'late'"));
+    is_found_when_it_commits(&world, &[prepare, after], commit).await;
+    is_found_when_it_commits(&world, &[prepare], commit).await;
+    // Prepared since, and neither committed nor rolled back: whoever coordinates it may have promised it.
+    let before = world.fence(FencedSide::Source, None).await.writes;
+    (world.write)(prepare);
+    let (untouched, why) = world.untouched(before).await;
+    assert!(!untouched, "{why}");
+}
+
+#[tokio::test]
+async fn a_transaction_that_was_open_at_the_first_count_of_mysql_is_a_write() {
+    let (old, new) = (MariaDb::start().with_application(), MariaDb::start().with_application());
+    let clusters = vec![
+        cluster(mysql_source(), "orders", &old.address.to_string(), old.port),
+        cluster(mysql_source(), "orders-r", &new.address.to_string(), new.port),
+    ];
+    let world = World {
+        rds: FakeRds::with(clusters, Vec::new()),
+        password: support::mariadb::MASTER_PASSWORD,
+        records: FakeFenceRecords::default(),
+        write: Box::new(|sql| drop(new.sql("shop", sql))),
+    };
+    // Its session is gone, and it is not.
+    let prepare = "XA START 'late'; INSERT INTO orders (word) VALUES ('prepared'); XA END 'late'; XA PREPARE 'late'";
+    is_found_when_it_commits(&world, &[prepare], || drop(new.sql("", "XA COMMIT 'late'"))).await;
+    // In a transaction, and in a statement of its own that is counted at its beginning and goes on.
+    for write in ["INSERT INTO orders (word) VALUES ('open')", "CREATE TABLE late AS SELECT sleep(5) AS slept"] {
+        let mut client = new.open_client("shop");
+        client.send(&format!("BEGIN; {write};"));
+        let began = std::time::Instant::now();
+        let is_there = "SELECT count(*) FROM information_schema.innodb_trx WHERE trx_rows_modified > 0 UNION ALL \
+                        SELECT count(*) FROM information_schema.processlist WHERE info LIKE 'CREATE TABLE late%'";
+        while new.sql("", is_there) == "0\n0" {
+            assert!(began.elapsed() < std::time::Duration::from_secs(5), "{write} has not begun");
+            // Read more often, the server would answer from the same copy of its transactions again and again.
+            tokio::time::sleep(std::time::Duration::from_millis(150)).await;
+        }
+        let before = world.fence(FencedSide::Source, None).await.writes;
+        assert_eq!(before.as_ref().unwrap().count, None, "{write}: {before:?}");
+        client.finish("COMMIT;");
+        let (untouched, why) = world.untouched(before).await;
+        assert!(!untouched && why.contains("was not known"), "{write}: {why}");
+    }
+}

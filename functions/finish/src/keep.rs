@@ -3,7 +3,7 @@
 
 use super::{Finish, KeepInput};
 use jiff::Timestamp;
-use rewind_aws::rds::{Cluster, ModifyClusters, ReadClusters, TagClusters, UntagClusters, is_foreign};
+use rewind_aws::rds::{Cluster, ModifyClusters, ReadClusters, TagClusters, UntagClusters, came_to_nothing, is_foreign};
 use rewind_core::names::{KEEP_UNTIL_TAG, RECOVERY_TAG};
 use rewind_core::{Clock, Plan, StepError};
 use serde::Serialize;
@@ -12,7 +12,7 @@ use serde::Serialize;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Kept {
-    /// The restored cluster; none if there is none.
+    /// The restored cluster; none if there is none, or its restore failed.
     pub cluster: Option<String>,
     /// The time until which it is kept; none if nothing deletes it by itself.
     pub keep_until: Option<Timestamp>,
@@ -34,9 +34,17 @@ where
         };
         // By its tag: the name alone may be somebody else's, whose cluster must not be deleted a day later.
         let is_ours = |cluster: &Cluster| cluster.tag(RECOVERY_TAG) == Some(recovery.id.as_str());
+        let nothing = |what: String| Ok(Kept { cluster: None, keep_until: None, what });
         let Some(cluster) = found.filter(|cluster| is_ours(cluster) && cluster.status != "deleting") else {
-            return Ok(Kept { cluster: None, keep_until: None, what: format!("there is no restored cluster {name}") });
+            return nothing(match &plan.adopted {
+                // Its adoption failed, or somebody adopted it since.
+                Some(adopted) => format!("{name} of {} is not this recovery's", adopted.recovery),
+                None => format!("there is no restored cluster {name}"),
+            });
         };
+        if came_to_nothing(&cluster.status) {
+            return nothing(format!("the restored cluster {name} is {}: nothing can go on with it", cluster.status));
+        }
         let way_on = way_on(&recovery.id, fenced);
         Ok(match until(&plan, &cluster, self.clock.now(), lease_until)? {
             Until::Time(until) => {
@@ -93,6 +101,8 @@ fn way_on(id: &str, fenced: bool) -> String {
 
 fn kept(cluster: &Cluster, keep_until: Option<Timestamp>, until: &str, way_on: &str) -> Kept {
     let name = cluster.name.clone();
-    let what = format!("the restored cluster {name} is kept with its instances {until}; {way_on}");
+    // A resume waits for it, as this recovery would have.
+    let yet = if cluster.status == "creating" { ", which RDS still restores," } else { "" };
+    let what = format!("the restored cluster {name}{yet} is kept with its instances {until}; {way_on}");
     Kept { cluster: Some(name), keep_until, what }
 }

@@ -136,9 +136,12 @@ pub struct FinishInput {
     /// The jobs of the restored cluster that would have acted by themselves.
     #[serde(default)]
     pub held_jobs: Vec<HeldJob>,
-    /// The reason why it is not known whether clients reach the restored cluster by name; none where they do.
+    /// The reason why it is not known that clients are on the restored cluster and none on the source; none where they are.
     #[serde(default)]
     pub unconfirmed: Option<String>,
+    /// The reason why the fence of the source could not be inspected after the cutover; none where it was.
+    #[serde(default)]
+    pub source_unseen: Option<String>,
     /// The time at which each state ended.
     pub timings: BTreeMap<String, Timestamp>,
 }
@@ -186,6 +189,7 @@ where
         }
         // Before all others: whoever reads the report has to look after it.
         notes.splice(0..0, input.unconfirmed.iter().map(|why| unconfirmed_note(&restored, why)));
+        notes.extend(input.source_unseen.iter().map(|why| source_unseen_note(&plan, why)));
         let edited = swap.iter().flat_map(|swap| &swap.edited);
         notes.extend(edited.map(|what| format!("somebody edited a record after it was moved: {what}")));
         let (keep_until, keep) = match &fence {
@@ -295,9 +299,18 @@ where
 /// Formats the note that the cutover could not be confirmed.
 fn unconfirmed_note(restored: &Restored, why: &str) -> String {
     format!(
-        "NOT CONFIRMED: the records point at {}, and whether clients reach it could not be seen: {why}; nothing was moved back; \
-         next step: connect by each name, and look at what is behind it",
+        "NOT CONFIRMED: the records point at {}, and that clients are there and nowhere else was not seen: {why}; nothing was \
+         moved back; next step: connect by each name, look at what is behind it, and see that the source is still fenced",
         restored.cluster
+    )
+}
+
+/// Formats the note that nobody could see whether the source is still fenced.
+fn source_unseen_note(plan: &Plan, why: &str) -> String {
+    let cluster = &plan.cluster;
+    format!(
+        "whether {cluster} is still fenced could not be seen after the cutover: {why}; next step: look at its security groups and \
+         its sessions"
     )
 }
 

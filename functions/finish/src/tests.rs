@@ -28,6 +28,7 @@ fn input() -> FinishInput {
         safety_clone: None,
         held_jobs: Vec::new(),
         unconfirmed: None,
+        source_unseen: None,
         timings: timings.into_iter().map(|(state, at)| (state.to_owned(), time(at))).collect(),
     }
 }
@@ -378,6 +379,27 @@ async fn a_cluster_of_somebody_else_or_one_that_goes_is_never_tagged() {
 }
 
 #[tokio::test]
+async fn a_restore_that_is_under_way_is_kept_and_one_that_came_to_nothing_is_not() {
+    for (status, is_kept) in [
+        ("creating", true),
+        ("available", true),
+        ("stopped", true),
+        ("inaccessible-encryption-credentials", true),
+        ("failed", false),
+        ("restore-error", false),
+        ("creation-failed", false),
+    ] {
+        let rds = kept_until(Some(WHILE_IT_RUNS));
+        rds.edit("orders-r", |cluster| status.clone_into(&mut cluster.status));
+        let step = Finish { clusters: rds.clone(), clock: ManualClock::at(STARTED) };
+        let kept = step.keep(failed()).await.unwrap();
+        assert_eq!((kept.cluster.is_some(), kept.what.contains("resume")), (is_kept, is_kept), "{}", kept.what);
+        assert_eq!(kept.what.contains("RDS still restores"), status == "creating", "{}", kept.what);
+        assert_eq!(rds.changes().is_empty(), !is_kept);
+    }
+}
+
+#[tokio::test]
 async fn nobody_is_promised_to_resume_from_a_restored_cluster_that_is_fenced() {
     let step = Finish { clusters: kept_until(Some(WHILE_IT_RUNS)), clock: ManualClock::at(STARTED) };
     let kept = step.keep(KeepInput { fenced: true, ..failed() }).await.unwrap();
@@ -392,4 +414,14 @@ async fn a_cutover_that_could_not_be_seen_is_the_first_note() {
     let notes = step.finish(unseen).await.unwrap().notes;
     assert!(notes[0].contains("NOT CONFIRMED") && notes[0].contains("db: refused"), "{notes:?}");
     assert!(!step.finish(input()).await.unwrap().notes.iter().any(|note| note.contains("CONFIRMED")));
+}
+
+#[tokio::test]
+async fn a_source_whose_fence_could_not_be_seen_is_a_note() {
+    let step = Finish { clusters: rds(), clock: ManualClock::at("2026-11-23T10:41:00Z") };
+    let unseen = FinishInput { source_unseen: Some("it did not answer".to_owned()), ..input() };
+    let notes = step.finish(unseen).await.unwrap().notes;
+    let note = "whether orders is still fenced could not be seen after the cutover: it did not answer; next step";
+    assert!(notes.iter().any(|found| found.contains(note)), "{notes:?}");
+    assert!(!step.finish(input()).await.unwrap().notes.iter().any(|note| note.contains("still fenced")));
 }

@@ -2,20 +2,23 @@
 //! data, enabled as they were, and would delete again what was brought back. It names them, and releases them when clients are
 //! on the restored cluster. Where no traffic moves they stay held, and the report has the command that releases each.
 //!
-//! MySQL's events are held before the cluster has an instance, by a parameter group of the recovery's own in which the event
-//! scheduler is off. PostgreSQL has no such parameter that works without a restart: its jobs are switched off one by one, as
-//! soon as the writer is up.
+//! They are held before the cluster has an instance, by a parameter group of the recovery's own with which it runs none. On
+//! PostgreSQL, whose parameters need a restart, they are also switched off one by one as soon as the writer is up; then the cluster
+//! restarts with the group of its source.
 
-mod scheduler;
+mod held_group;
+mod own_group;
 
+use own_group::{has_own_group, restart_commands};
 use rewind_access::Access;
 use rewind_aws::rds::{
     ChangeParameterGroups, Cluster, DeleteParameterGroups, ModifyClusters, ReadClusters, ReadParameters,
+    RebootInstances,
 };
 use rewind_aws::records::Notes;
 use rewind_aws::secrets::Logins;
-use rewind_core::{Clock, Difference, ErrorName, HeldJob, Plan, Recovery, Restored, StepError};
-use rewind_db::jobs::{Job, Jobs, hold_job, list_jobs, release_job, release_statement};
+use rewind_core::{Clock, Difference, Engine, ErrorName, HeldJob, Plan, Recovery, Restored, StepError};
+use rewind_db::jobs::{Job, JobKind, Jobs, hold_job, list_jobs, release_job, release_statement};
 use rewind_db::{Server, Session, defaults};
 use rewind_lambda::{Step, Undone};
 use serde::{Deserialize, Serialize};
@@ -23,6 +26,7 @@ use serde::{Deserialize, Serialize};
 /// The IAM actions that the step calls.
 pub const ACTIONS: &[&str] = &[
     "rds:DescribeDBClusters",
+    "rds:DescribeDBInstances",
     "rds:DescribeDBClusterParameters",
     "rds:CreateDBClusterParameterGroup",
     "rds:CopyDBClusterParameterGroup",
@@ -31,6 +35,7 @@ pub const ACTIONS: &[&str] = &[
     "rds:ResetDBClusterParameterGroup",
     "rds:DeleteDBClusterParameterGroup",
     "rds:ModifyDBCluster",
+    "rds:RebootDBInstance",
     "secretsmanager:ListSecretVersionIds",
     "secretsmanager:GetSecretValue",
     "dynamodb:GetItem",
@@ -77,9 +82,9 @@ pub struct Input {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Task {
-    /// Before the cluster has an instance: the event scheduler is switched off.
+    /// Before the cluster has an instance: it gets a parameter group with which it runs no jobs.
     Scheduler,
-    /// As soon as the writer is up: all jobs are named, and those that run are switched off.
+    /// As soon as the writer is up: all jobs are named, and those that could run are switched off.
     #[default]
     Jobs,
     /// When clients are on the restored cluster: everything that was held runs again.
@@ -97,7 +102,7 @@ pub struct Output {
 
 impl<C, S, N, K> Step for HoldJobs<C, S, N, K>
 where
-    C: ReadClusters + ModifyClusters + ReadParameters + ChangeParameterGroups + DeleteParameterGroups,
+    C: ReadClusters + ModifyClusters + ReadParameters + ChangeParameterGroups + DeleteParameterGroups + RebootInstances,
     S: Logins,
     N: Notes,
     K: Clock,
@@ -109,7 +114,7 @@ where
         let cluster = self.restored_cluster(&input).await?;
         match input.task {
             Task::Scheduler => {
-                self.stop_scheduler(&input, &cluster).await?;
+                self.hold_from_the_start(&input, &cluster).await?;
                 Ok(Output::default())
             }
             Task::Jobs => self.hold(&input, &cluster).await,
@@ -124,7 +129,7 @@ where
 
 impl<C, S, N, K> HoldJobs<C, S, N, K>
 where
-    C: ReadClusters + ModifyClusters + ReadParameters + ChangeParameterGroups + DeleteParameterGroups,
+    C: ReadClusters + ModifyClusters + ReadParameters + ChangeParameterGroups + DeleteParameterGroups + RebootInstances,
     S: Logins,
     N: Notes,
     K: Clock,
@@ -147,32 +152,51 @@ where
         Ok(self.access.log_in(id, cluster, plan, moment, database).await?)
     }
 
-    /// Names the enabled jobs, and switches off those that run.
+    /// Names the enabled jobs, and switches off those that could run. A PostgreSQL cluster that was started to run none restarts
+    /// then, and what it was started without is there again.
     async fn hold(&self, input: &Input, cluster: &Cluster) -> Result<Output, StepError> {
+        let cron = self.cron(input, cluster).await?;
         let (server, session) = self.log_in(input, cluster).await?;
         let held = async {
-            let found = list_jobs(&server, &session).await?;
+            let found = list_jobs(&server, &session, cron.as_deref()).await?;
             let recorded = self.record(input, &found.enabled).await?;
-            let mut jobs = Vec::new();
+            let (mut jobs, mut are_off) = (Vec::new(), found.notes.is_empty());
             for job in &recorded {
-                jobs.push(self.hold_one(&server, &session, cluster, &found, job).await?);
+                let (held, is_off) = self.hold_one(&server, &session, (input, cluster), &found, job).await?;
+                jobs.push(held);
+                are_off &= is_off;
             }
-            Ok::<_, StepError>((jobs, found.notes))
+            Ok::<_, StepError>((jobs, found.notes, are_off))
         }
         .await;
         session.close().await;
-        let (jobs, notes) = held?;
-        Ok(Output { differences: difference(&jobs, &notes).into_iter().collect(), jobs: shown(jobs) })
+        let (jobs, notes, are_off) = held?;
+        let mut differences: Vec<Difference> = difference(&jobs, &notes).into_iter().collect();
+        // What could not be switched off, or seen, would run after a restart: then the cluster goes on as it was started.
+        let is_started_without = has_own_group(cluster) || !cluster.pending_reboot.is_empty();
+        if cluster.engine == Engine::AuroraPostgresql && is_started_without && are_off {
+            differences.extend(self.restart(&input.plan, cluster).await?);
+        }
+        Ok(Output { differences, jobs: shown(jobs) })
     }
 
+    /// The database of pg_cron, where the cluster was started to find its jobs elsewhere.
+    async fn cron(&self, input: &Input, cluster: &Cluster) -> Result<Option<String>, StepError> {
+        if cluster.engine != Engine::AuroraPostgresql || !has_own_group(cluster) {
+            return Ok(None);
+        }
+        self.cron_database(&input.plan).await.map(Some)
+    }
+
+    /// Holds one job; false if it is not switched off.
     async fn hold_one(
         &self,
         server: &Server,
         session: &Session,
-        cluster: &Cluster,
+        (input, cluster): (&Input, &Cluster),
         found: &Jobs,
         job: &Job,
-    ) -> Result<HeldJob, StepError> {
+    ) -> Result<(HeldJob, bool), StepError> {
         let mut held = HeldJob {
             kind: job.kind.word().to_owned(),
             name: job.to_string(),
@@ -181,23 +205,33 @@ where
             release: None,
             note: None,
         };
-        if found.runs_none {
-            held.release = self.release_command(cluster);
-            return Ok(held);
+        let is_idle = found.idle.contains(&job.kind);
+        // An event is left as it is: whoever switches one becomes its definer.
+        if is_idle && job.kind == JobKind::Event {
+            held.release = self.release_command(&input.plan, cluster);
+            return Ok((held, false));
         }
         held.release = Some(format!("{} -- in {}", release_statement(session, job), job.database));
         // One that is switched off already was so by an earlier run of this step.
-        if found.enabled.contains(job) {
-            match hold_job(server, job).await? {
-                None => held.note = Some("it may have run between the start of the writer and now".to_owned()),
-                // Told, not failed: a job that cannot be held is for people to decide about, and the restore took hours.
-                Some(why) => {
-                    (held.held, held.release) = (false, None);
-                    held.note = Some(format!("it could not be held, and runs: {why}"));
-                }
+        if !found.enabled.contains(job) {
+            return Ok((held, true));
+        }
+        let refused = hold_job(server, job).await?;
+        let is_off = refused.is_none();
+        match (refused, is_idle) {
+            (None, true) => {}
+            (None, false) => held.note = Some("it may have run between the start of the writer and now".to_owned()),
+            (Some(why), true) => {
+                held.release = self.release_command(&input.plan, cluster);
+                held.note = Some(format!("the server was started to run none, for it cannot be switched off: {why}"));
+            }
+            // Told, not failed: a job that cannot be held is for people to decide about, and the restore took hours.
+            (Some(why), false) => {
+                (held.held, held.release) = (false, None);
+                held.note = Some(format!("it could not be held, and runs: {why}"));
             }
         }
-        Ok(held)
+        Ok((held, is_off))
     }
 
     /// Records the jobs before any is held, and returns all that are recorded.
@@ -222,18 +256,19 @@ where
     /// Lets everything run again that was held.
     async fn release(&self, input: &Input, cluster: &Cluster) -> Result<Output, StepError> {
         let recorded = self.recorded(&input.recovery.id).await?;
-        // The scheduler first: until then no event runs, whatever its own state is.
-        let left = self.start_scheduler(&input.plan, cluster).await?;
+        let cron = self.cron(input, cluster).await?;
+        // The group first: until then no event runs, whatever its own state is.
+        let left = self.give_group_back(&input.plan, cluster).await?;
         let (server, session) = self.log_in(input, cluster).await?;
-        let enabled = list_jobs(&server, &session).await?.enabled;
+        let found = list_jobs(&server, &session, cron.as_deref()).await?;
         let mut jobs = Vec::new();
         for job in &recorded {
             // Only what is off: switching on an event that is on would make the master user its definer.
-            let refused = match enabled.contains(job) {
+            let refused = match found.enabled.contains(job) {
                 true => None,
                 false => release_job(&server, job).await?,
             };
-            jobs.push(HeldJob {
+            let mut released = HeldJob {
                 kind: job.kind.word().to_owned(),
                 name: job.to_string(),
                 held: refused.is_some(),
@@ -242,7 +277,15 @@ where
                     .as_ref()
                     .map(|_| format!("{} -- in {}", release_statement(&session, job), job.database)),
                 note: refused.map(|why| format!("it could not be released: {why}")),
-            });
+            };
+            // Clients are on the cluster, so nobody restarts it but a person.
+            if released.released && cluster.engine == Engine::AuroraPostgresql && found.idle.contains(&job.kind) {
+                (released.held, released.released) = (true, false);
+                released.release = Some(restart_commands(cluster));
+                released.note =
+                    Some("it runs when the instances are restarted, for they were started to run none".to_owned());
+            }
+            jobs.push(released);
         }
         session.close().await;
         if let (Some(note), Some(first)) = (left, jobs.first_mut()) {

@@ -4,11 +4,11 @@ use super::*;
 use jiff::Timestamp;
 use rewind_aws::AwsResult;
 use rewind_aws::fixtures::{ManualClock, STARTED, mysql_source, plan, recovery};
-use rewind_aws::rds::Member;
 use rewind_aws::rds::fake::{FakeRds, Lose};
+use rewind_aws::rds::{Instance, Member};
 use rewind_aws::secrets::Login;
-use rewind_core::Engine;
 use rewind_core::names::{RECOVERY_TAG, held_jobs_group};
+use rewind_core::{Engine, Finding, FindingCode};
 use rewind_db::{Network, Settings};
 use serde_json::Value;
 
@@ -127,7 +127,7 @@ async fn events_run_again_as_on_the_source_and_its_group_comes_back() {
             rds.set_parameter("event_scheduler", value);
         }
         let cluster = rds.find("orders-r").unwrap();
-        assert_eq!(step(&rds).start_scheduler(&input(Task::Release).plan, &cluster).await.unwrap(), None);
+        assert_eq!(step(&rds).give_group_back(&input(Task::Release).plan, &cluster).await.unwrap(), None);
         let group = held_jobs_group("orders-r");
         // On before the group changes: a group that is only associated is not in force before a reboot.
         assert_eq!(
@@ -136,9 +136,117 @@ async fn events_run_again_as_on_the_source_and_its_group_comes_back() {
         );
         assert_eq!(group_of(&rds, "orders-r"), "orders-cluster-pg");
         let after = rds.find("orders-r").unwrap();
-        step(&rds).start_scheduler(&input(Task::Release).plan, &after).await.unwrap();
+        step(&rds).give_group_back(&input(Task::Release).plan, &after).await.unwrap();
         assert_eq!(rds.changes().len(), 3, "a second release");
     }
+}
+
+/// A restored cluster of PostgreSQL, whose source has what the findings tell.
+fn postgresql(codes: &[FindingCode]) -> (FakeRds, Input) {
+    let rds = restored(|cluster| cluster.engine = Engine::AuroraPostgresql);
+    let mut input = input(Task::Scheduler);
+    input.plan.engine = Engine::AuroraPostgresql;
+    input.plan.findings = codes.iter().map(|code| Finding::warning(*code, "", "")).collect();
+    (rds, input)
+}
+
+#[tokio::test]
+async fn postgresql_is_started_without_what_runs_the_jobs_that_its_source_has() {
+    let group = held_jobs_group("orders-r");
+    let create = format!("create_group {group} like orders-cluster-pg");
+    let workers = format!("set_parameter max_logical_replication_workers=0 of {group}");
+    let cron = format!("set_parameter cron.database_name=rdsadmin of {group}");
+    let modify = "modify orders-r".to_owned();
+    for (codes, expected) in [
+        (vec![FindingCode::Replication, FindingCode::UnloggedTables], vec![]),
+        (vec![FindingCode::Subscriptions], vec![create.clone(), workers.clone(), modify.clone()]),
+        (vec![FindingCode::ScheduledJobs], vec![create, workers, cron, modify]),
+    ] {
+        let (rds, input) = postgresql(&codes);
+        step(&rds).run(input).await.unwrap();
+        assert_eq!(rds.changes(), expected, "{codes:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_parameter_of_postgresql_that_rds_refuses_stops_nothing() {
+    for refused in [1, 2] {
+        let (rds, input) = postgresql(&[FindingCode::ScheduledJobs]);
+        rds.lose(refused, Lose::Refused);
+        step(&rds).run(input).await.unwrap();
+        // The other parameter is in force from the first moment all the same.
+        assert_eq!((rds.changes().len(), rds.changes()[3].as_str()), (4, "modify orders-r"));
+    }
+}
+
+/// The same once its instances are there, and its jobs are switched off.
+async fn started() -> (FakeRds, Input) {
+    let (held, mut input) = postgresql(&[FindingCode::Subscriptions]);
+    step(&held).run(input.clone()).await.unwrap();
+    let instance = |name: &str| {
+        let like = Instance { name: name.to_owned(), status: "available".to_owned(), ..Instance::default() };
+        ("orders-r".to_owned(), like)
+    };
+    let (clusters, _) = held.everything();
+    let rds = FakeRds::with(clusters, vec![instance("orders-r-1"), instance("orders-r-2")]);
+    rds.edit("orders-r", |cluster| {
+        cluster.members = [("orders-r-1", true), ("orders-r-2", false)]
+            .map(|(name, writer)| Member { instance: name.to_owned(), writer })
+            .to_vec();
+    });
+    input.task = Task::Jobs;
+    (rds, input)
+}
+
+#[tokio::test]
+async fn postgresql_restarts_with_the_group_of_its_source_whatever_call_is_lost() {
+    let group = held_jobs_group("orders-r");
+    let expected = [
+        "modify orders-r".to_owned(),
+        format!("delete_group {group}"),
+        "reboot_instance orders-r-1".to_owned(),
+        "reboot_instance orders-r-2".to_owned(),
+    ];
+    let (rds, input) = started().await;
+    let cluster = rds.find("orders-r").unwrap();
+    assert_eq!(step(&rds).restart(&input.plan, &cluster).await.unwrap(), []);
+    assert_eq!(rds.changes(), expected);
+    let after = rds.find("orders-r").unwrap();
+    assert_eq!((after.parameter_group.as_deref(), after.pending_reboot.len()), (Some("orders-cluster-pg"), 0));
+    // A second run has nothing to restart.
+    assert_eq!(step(&rds).restart(&input.plan, &after).await.unwrap(), []);
+    assert_eq!(rds.changes().len(), expected.len());
+    for nth in 0..expected.len() {
+        for how in [Lose::Call, Lose::Answer] {
+            let (rds, input) = started().await;
+            rds.lose(nth, how);
+            for _ in 0..2 {
+                let cluster = rds.find("orders-r").unwrap();
+                let _ = step(&rds).restart(&input.plan, &cluster).await;
+            }
+            let after = rds.find("orders-r").unwrap();
+            assert_eq!(after.parameter_group.as_deref(), Some("orders-cluster-pg"), "{nth}, {how:?}");
+            assert_eq!(after.pending_reboot, [""; 0], "{nth}, {how:?}: {:?}", rds.changes());
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_reader_that_does_not_restart_is_a_difference_and_a_writer_an_error() {
+    let stuck = async |name: &str| {
+        let (rds, input) = started().await;
+        rds.edit_instances("orders-r", |instance| {
+            if instance.name == name {
+                instance.status = "modifying".to_owned();
+            }
+        });
+        let cluster = rds.find("orders-r").unwrap();
+        step(&rds).restart(&input.plan, &cluster).await
+    };
+    let reader = stuck("orders-r-2").await.unwrap();
+    assert_eq!(reader.iter().map(|found| found.what.as_str()).collect::<Vec<_>>(), ["restart of orders-r-2"]);
+    assert!(reader[0].todo.contains("--db-instance-identifier orders-r-2"), "{reader:?}");
+    assert_eq!(stuck("orders-r-1").await.unwrap_err().name, ErrorName::RewindFailed);
 }
 
 #[tokio::test]

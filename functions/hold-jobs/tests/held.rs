@@ -10,8 +10,8 @@ use jiff::Timestamp;
 use rewind_access::Access;
 use rewind_aws::AwsResult;
 use rewind_aws::fixtures::{ManualClock, STARTED, mysql_source, plan, recovery, restored, source};
-use rewind_aws::rds::Cluster;
 use rewind_aws::rds::fake::FakeRds;
+use rewind_aws::rds::{Cluster, Instance, Member};
 use rewind_aws::records::Notes;
 use rewind_aws::secrets::{Login, Logins};
 use rewind_core::names::{RECOVERY_TAG, held_jobs_group};
@@ -65,7 +65,13 @@ impl World {
             tags: vec![(RECOVERY_TAG.to_owned(), recovery().id)],
             ..like.clone()
         };
-        Self { rds: FakeRds::with(vec![like, restored], Vec::new()), table: Table::default(), engine }
+        let instance = |member: &Member| {
+            let instance =
+                Instance { name: member.instance.clone(), status: "available".to_owned(), ..Instance::default() };
+            (restored.name.clone(), instance)
+        };
+        let instances = restored.members.iter().map(instance).collect();
+        Self { rds: FakeRds::with(vec![like, restored.clone()], instances), table: Table::default(), engine }
     }
 
     async fn run(&self, task: Task) -> Output {
@@ -170,5 +176,62 @@ async fn jobs_of_pg_cron_and_subscriptions_are_switched_off_and_only_those_on_ag
     assert_eq!(server.sql("shop", "SELECT subenabled FROM pg_subscription"), "f");
     assert_eq!(states(&world.run(Task::Release).await), of((false, true), (false, true)));
     assert_eq!(server.sql("shop", active), "1 true, 2 false, 3 true");
+    assert_eq!(server.sql("shop", "SELECT subenabled FROM pg_subscription"), "t");
+}
+
+#[tokio::test]
+async fn a_server_that_was_started_to_run_none_runs_none_and_restarts_when_they_are_off() {
+    let publisher = Postgres::start_with(&["wal_level=logical"], None).with_application();
+    publisher.sql("shop", "CREATE PUBLICATION p FOR TABLE orders");
+    let server = Postgres::start_with(
+        &["cron.database_name=rdsadmin", "max_logical_replication_workers=0", "wal_level=logical"],
+        None,
+    )
+    .with_application();
+    server.sql("shop", CRON);
+    server.sql("shop", "TRUNCATE orders");
+    let from = format!(
+        "host={} port={} user=rdsadmin dbname=shop",
+        publisher.sql("shop", "SHOW unix_socket_directories"),
+        publisher.port
+    );
+    server.sql("shop", &format!("CREATE SUBSCRIPTION feed CONNECTION '{from}' PUBLICATION p"));
+    publisher.sql("shop", "INSERT INTO orders (word) VALUES ('third')");
+    let mut world = World::new(source(), server.address.to_string(), server.port);
+    world.rds.edit("orders-r", |cluster| cluster.parameter_group = Some(held_jobs_group("orders-r")));
+    world.rds.set_parameter("cron.database_name", "shop");
+
+    // Not its owner: it cannot be switched off, so the server goes on as it was started.
+    let refused = world.run(Task::Jobs).await;
+    let feed = refused.jobs.last().unwrap();
+    assert_eq!((feed.kind.as_str(), feed.held), ("subscription", true), "{:?}", refused.jobs);
+    assert!(feed.release.as_ref().unwrap().contains("reboot-db-instance"), "{feed:?}");
+    assert!(
+        refused.differences[0].restored.starts_with("held: ") && !refused.differences[0].restored.contains("RUNNING")
+    );
+    assert_eq!(world.rds.changes(), [""; 0]);
+
+    server.sql("postgres", "ALTER ROLE postgres SUPERUSER");
+    server.sql("shop", "ALTER SUBSCRIPTION feed OWNER TO postgres");
+    world.table = Table::default();
+    server.sql("shop", "UPDATE cron.job SET active = true WHERE jobid <> 2");
+    let held = world.run(Task::Jobs).await;
+    let all = ["cron job 3 in shop", "cron purge in shop", "subscription feed in shop"];
+    assert_eq!(states(&held), all.map(|name| (name.to_owned(), true, false)));
+    assert!(held.jobs.iter().all(|job| job.note.is_none()), "none can have run: {:?}", held.jobs);
+    assert_eq!(server.sql("shop", "SELECT count(*) FROM orders"), "0", "changes of the publisher");
+    assert_eq!(
+        publisher.sql("shop", "SELECT confirmed_flush_lsn < pg_current_wal_lsn() FROM pg_replication_slots"),
+        "t"
+    );
+    let group = held_jobs_group("orders-r");
+    let restarts = ["modify orders-r".to_owned(), format!("delete_group {group}")];
+    assert_eq!(world.rds.changes()[..2], restarts);
+    assert_eq!(world.rds.changes()[2..].len(), source().members.len(), "{:?}", world.rds.changes());
+
+    // This server did not really restart, so the release tells what a person has to do.
+    let released = world.run(Task::Release).await;
+    assert_eq!(states(&released)[2], ("subscription feed in shop".to_owned(), true, false));
+    assert!(released.jobs[2].release.as_ref().unwrap().contains("reboot-db-instance"), "{:?}", released.jobs);
     assert_eq!(server.sql("shop", "SELECT subenabled FROM pg_subscription"), "t");
 }

@@ -71,7 +71,7 @@ pub(crate) fn rights(
     (!more.is_empty()).then(|| {
         Finding::warning(
             FindingCode::CheckLogin,
-            format!("the check login {user} may do more than read in {database}: {}", more.join(", ")),
+            format!("the check login {user} may do more than read in {database}, for example: {}", more.join(", ")),
             "name the secret of a login with rights to read and no more",
         )
     })
@@ -94,7 +94,10 @@ mod tests {
         assert_eq!(found("r-1", "reader", false, &[]), None);
         assert_eq!(found("event-1", "reader", false, &[]), None);
         let writes = found("event-1", "reader", false, &["INSERT on public.orders"]).unwrap();
-        assert!(!writes.is_blocking() && writes.what.ends_with("in shop: INSERT on public.orders"), "{writes}");
+        assert!(
+            !writes.is_blocking() && writes.what.ends_with("in shop, for example: INSERT on public.orders"),
+            "{writes}"
+        );
         for (user, all) in [("reader", true), (master.as_str(), false)] {
             let by_person = found("r-1", user, all, &[]).unwrap();
             assert!(!by_person.is_blocking() && by_person.what.contains("rights of the master user"), "{by_person}");

@@ -34,6 +34,22 @@ pub(crate) fn settings(plan: &Plan, cluster: &Cluster, facts: &SourceFacts) -> V
             ),
         ));
     }
+    // In place it is no strategy. Where no traffic moves, the restored cluster stands outside of it, which is a difference.
+    if let Some(global) = cluster.global_cluster.as_ref().filter(|_| !plan.dns.is_empty()) {
+        findings.push(Finding::blocking(
+            FindingCode::GlobalDatabase,
+            format!(
+                "{name} belongs to the Global Database {global}, and the restored cluster does not: its other Regions would go on \
+                 with the data of {name}, clients there too, while traffic moves away from it"
+            ),
+            format!(
+                "leave `dns` out, and copy what is missing from the restored cluster; or detach the secondary clusters of {global} \
+                 and then {name} (aws rds remove-from-global-cluster --global-cluster-identifier {global} \
+                 --db-cluster-identifier {}), recover, and make a new Global Database from the restored cluster",
+                cluster.arn
+            ),
+        ));
+    }
     if let Some(status) = &facts.activity_stream {
         findings.push(Finding::warning(
             FindingCode::ActivityStream,
@@ -58,7 +74,7 @@ pub(crate) fn settings(plan: &Plan, cluster: &Cluster, facts: &SourceFacts) -> V
             "the restored cluster does not get them: make them there too, if they are wanted",
         ));
     }
-    if cluster.parameters_pending {
+    if !cluster.pending_reboot.is_empty() {
         findings.push(Finding::warning(
             FindingCode::PendingReboot,
             format!("parameters of {name} wait for a reboot: the restored cluster starts with the new values"),
@@ -157,6 +173,22 @@ pub(crate) fn taken(instance: &str) -> Finding {
 mod tests {
     use super::*;
     use rewind_aws::fixtures::{in_place_plan, mysql_source, plan, source};
+
+    #[test]
+    fn traffic_does_not_move_away_from_a_cluster_that_other_regions_follow() {
+        let found = |plan: &Plan, global: Option<&str>| {
+            let cluster = Cluster { global_cluster: global.map(str::to_owned), ..source() };
+            settings(plan, &cluster, &SourceFacts::default()).into_iter().find(|found| found.code == "global-database")
+        };
+        let finding = found(&plan(), Some("world")).unwrap();
+        assert!(finding.is_blocking(), "{finding}");
+        for part in ["leave `dns` out", "--global-cluster-identifier world", &source().arn] {
+            assert!(finding.fix.contains(part), "{finding}");
+        }
+        assert_eq!(found(&plan(), None), None);
+        // The report has the difference.
+        assert_eq!(found(&Plan { dns: Vec::new(), ..plan() }, Some("world")), None);
+    }
 
     fn data_api(plan: &Plan, cluster: Cluster) -> Option<bool> {
         let cluster = Cluster { data_api: true, ..cluster };

@@ -15,12 +15,14 @@ use rewind_db::preflight::{
 };
 use rewind_db::{ConnectError, Server, Session, defaults};
 use std::collections::BTreeSet;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// The number of databases whose facts are read at the same time.
 const AT_ONCE: usize = 4;
 /// The number of databases whose facts are read at all.
 const MOST_DATABASES: usize = 50;
+/// The number of databases that a finding names.
+const NAMED_DATABASES: usize = 5;
 
 impl<C: ReadClusters, S: Logins, F: Sync, K: Clock> Preflight<C, S, F, K> {
     /// Logs in to the source as the fence will, and reads what it will meet there.
@@ -54,9 +56,14 @@ impl<C: ReadClusters, S: Logins, F: Sync, K: Clock> Preflight<C, S, F, K> {
             findings.extend(database_findings(&session).await?);
         }
         session.close().await;
-        let facts = within(timeouts::PREFLIGHT_FACTS, Box::pin(facts_of(&server, &names))).await;
-        // What was not read in time is no reason to refuse: these facts are warnings at most.
-        findings.extend(facts.unwrap_or_default());
+        let server = &server;
+        let facts = read_each(&names, timeouts::PREFLIGHT_FACTS, |name| async move {
+            let session = server.open(&name).await.ok()?;
+            let found = database_findings(&session).await.ok();
+            session.close().await;
+            found
+        });
+        findings.extend(facts.await);
         Ok(findings)
     }
 
@@ -169,16 +176,50 @@ fn login_finding(error: ConnectError) -> Result<Finding, StepError> {
     })
 }
 
-/// Reads the facts of databases, a few at a time. What cannot be read is left out: it would be a warning.
-async fn facts_of(server: &Server, names: &[String]) -> Vec<Finding> {
-    let read = stream::iter(names.to_vec()).take(MOST_DATABASES).map(|name| async move {
-        let session = server.open(&name).await.ok()?;
-        let found = database_findings(&session).await.ok();
-        session.close().await;
-        found
+/// Reads the facts of databases, a few at a time and all of them within `limit`, and tells of those that were not read. That is no
+/// reason to refuse: these facts are warnings at most.
+async fn read_each<R>(names: &[String], limit: Duration, read: impl Fn(String) -> R) -> Vec<Finding>
+where
+    R: Future<Output = Option<Vec<Finding>>>,
+{
+    let until = Instant::now() + limit;
+    let read = &read;
+    let asked = stream::iter(names.iter().take(MOST_DATABASES).cloned()).map(|name| async move {
+        let left = until.saturating_duration_since(Instant::now());
+        let found = within(left, Box::pin(read(name.clone()))).await;
+        (name, found.ok().flatten())
     });
-    let read: Vec<Option<Vec<Finding>>> = read.buffered(AT_ONCE).collect().await;
-    read.into_iter().flatten().flatten().collect()
+    let asked: Vec<(String, Option<Vec<Finding>>)> = asked.buffered(AT_ONCE).collect().await;
+    let (mut findings, mut unread) = (Vec::new(), Vec::new());
+    for (name, found) in asked {
+        match found {
+            Some(found) => findings.extend(found),
+            None => unread.push(name),
+        }
+    }
+    unread.extend(names.iter().skip(MOST_DATABASES).cloned());
+    findings.extend(unread_finding(names.len(), &unread));
+    findings
+}
+
+/// The finding about databases whose facts are not known; none if there are none.
+fn unread_finding(all: usize, unread: &[String]) -> Option<Finding> {
+    let shown = unread.iter().take(NAMED_DATABASES).cloned().collect::<Vec<_>>().join(", ");
+    let more = match unread.len().saturating_sub(NAMED_DATABASES) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    (!unread.is_empty()).then(|| {
+        let seconds = timeouts::PREFLIGHT_FACTS.as_secs();
+        Finding::warning(
+            FindingCode::DatabasesUnread,
+            format!("the facts of {} of {all} databases were not read: {shown}{more}", unread.len()),
+            format!(
+                "{MOST_DATABASES} are read, in {seconds} s, where the login may connect: see there by hand for unlogged tables, which a \
+                 restore leaves empty, and for jobs of pg_cron"
+            ),
+        )
+    })
 }
 
 async fn open(server: &Server, check: &Check) -> Result<Result<Session, Finding>, StepError> {
@@ -196,5 +237,30 @@ async fn open(server: &Server, check: &Check) -> Result<Result<Session, Finding>
             "let the secret's user connect to that database",
         ))),
         Err(error) => login_finding(error).map(Err),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn databases_that_were_not_read_are_counted_and_named() {
+        let names: Vec<String> = (0..MOST_DATABASES + 5).map(|n| format!("d{n:02}")).collect();
+        let read = |name: String| async move {
+            match name.as_str() {
+                "d03" => None,
+                "d04" => std::future::pending().await,
+                "d05" => Some(vec![Finding::warning(FindingCode::UnloggedTables, "cache", "fill it")]),
+                _ => Some(Vec::new()),
+            }
+        };
+        let found = read_each(&names, Duration::from_millis(200), read).await;
+        // What was read before the time was over is told.
+        assert_eq!(found[0].what, "cache");
+        let [_, unread] = found.as_slice() else { panic!("{found:?}") };
+        assert_eq!(unread.what, "the facts of 7 of 55 databases were not read: d03, d04, d50, d51, d52 and 2 more");
+        assert!(!unread.is_blocking() && unread.code == "databases-unread", "{unread}");
+        assert_eq!(read_each(&names[..3], Duration::from_millis(200), read).await, []);
     }
 }

@@ -14,6 +14,10 @@ pub const ACTIONS: &[&str] =
 /// The largest distance between the requested time and the consistent time that AWS takes for it.
 const DRIFT: SignedDuration = SignedDuration::from_secs(60);
 
+/// The age at which an inspection of the fence counts no more: more than a cold start takes, and less than it takes people to open
+/// the fence, write, and close it again.
+const INSPECTION_HOLDS: SignedDuration = SignedDuration::from_secs(30);
+
 /// The step.
 #[derive(Debug)]
 pub struct StartBacktrack<C, K> {
@@ -27,11 +31,15 @@ pub struct StartBacktrack<C, K> {
 
 /// The payload of the step.
 #[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Input {
     /// The recovery.
     pub recovery: Recovery,
     /// The plan of the recovery.
     pub plan: Plan,
+    /// When the fence was inspected, from inside the network too; not needed for the undo.
+    #[serde(default)]
+    pub inspected_at: Option<Timestamp>,
     /// For the undo: the backtrack that was started, if its answer is known.
     #[serde(default)]
     pub backtrack: Option<Backtrack>,
@@ -43,21 +51,29 @@ where
     K: Clock,
 {
     type Input = Input;
-    type Output = Backtrack;
+    /// None where the inspection of the fence is too old by now: the fence has to be inspected again.
+    type Output = Option<Backtrack>;
 
-    async fn run(&self, Input { recovery, plan, .. }: Input) -> Result<Backtrack, StepError> {
+    async fn run(&self, Input { recovery, plan, inspected_at, .. }: Input) -> Result<Option<Backtrack>, StepError> {
         // A bug and no refusal: the state machine comes here with a plan in place alone.
         let in_place = plan.backtrack.as_ref().ok_or_else(|| StepError::bug("only an in-place plan is backtracked"))?;
         let wanted = Wanted { cluster: &plan.cluster, to: plan.target, since: recovery.started_at, not: None };
         if let Some(found) = self.find(&wanted).await? {
-            return Ok(self.describe(&wanted, found));
+            return Ok(Some(self.describe(&wanted, found)));
         }
         // Writes after the safety clone would be on neither cluster once the source is rewound.
         self.refuse_unless_ready(&plan).await?;
-        self.start(&wanted, in_place.force).await
+        let inspected_at =
+            inspected_at.ok_or_else(|| StepError::bug("a cluster is backtracked whose fence was not inspected"))?;
+        // Whatever this step was retried for, people may have opened the fence and closed it again meanwhile, and only an
+        // inspection from inside the network shows what was written then.
+        if self.clock.now().duration_since(inspected_at) > INSPECTION_HOLDS {
+            return Ok(None);
+        }
+        self.start(&wanted, in_place.force).await.map(Some)
     }
 
-    async fn undo(&self, Input { recovery, plan, backtrack }: Input) -> Result<Undone, StepError> {
+    async fn undo(&self, Input { recovery, plan, backtrack, .. }: Input) -> Result<Undone, StepError> {
         let Some(in_place) = &plan.backtrack else { return Ok(Undone::nothing()) };
         let back = match backtrack {
             Some(started) => self.started(&plan, &started).await?,

@@ -7,6 +7,8 @@ use rewind_aws::rds::fake::{FakeRds, Lose};
 
 /// When the backtrack is asked for: the state to go forward to.
 const FENCED: &str = "2026-11-23T10:37:00Z";
+/// When the fence was inspected: right before.
+const INSPECTED: &str = "2026-11-23T10:36:58Z";
 
 fn step(clusters: &FakeRds) -> StartBacktrack<FakeRds, ManualClock> {
     let fence_groups = vec!["sg-fence".to_owned()];
@@ -14,7 +16,7 @@ fn step(clusters: &FakeRds) -> StartBacktrack<FakeRds, ManualClock> {
 }
 
 fn input() -> Input {
-    Input { recovery: recovery(), plan: in_place_plan(), backtrack: None }
+    Input { recovery: recovery(), plan: in_place_plan(), inspected_at: Some(time(INSPECTED)), backtrack: None }
 }
 
 /// The source as the fence leaves it.
@@ -28,13 +30,15 @@ fn fenced() -> FakeRds {
 #[tokio::test]
 async fn the_cluster_is_backtracked_once_and_a_second_run_finds_it_under_way_or_done() {
     let rds = fenced();
-    let first = step(&rds).run(input()).await.unwrap();
+    let first = step(&rds).run(input()).await.unwrap().unwrap();
     assert_eq!(first.to, time(TARGET));
     assert_eq!(first.requested_at, time(FENCED));
-    // While it is backtracking the cluster is not available: that is no reason to refuse what is under way.
-    assert_eq!(step(&rds).run(input()).await.unwrap(), first);
+    // While it is backtracking the cluster is not available: that is no reason to refuse what is under way. Nor is an inspection
+    // that is old by then.
+    let late = || Input { inspected_at: Some(time(STARTED)), ..input() };
+    assert_eq!(step(&rds).run(late()).await.unwrap(), Some(first.clone()));
     rds.complete_backtracks();
-    assert_eq!(step(&rds).run(input()).await.unwrap(), first);
+    assert_eq!(step(&rds).run(late()).await.unwrap(), Some(first));
     // One call for three runs: a second backtrack would be a second outage.
     assert_eq!(rds.changes(), ["backtrack orders to 2026-11-23T10:30:00Z"]);
 }
@@ -43,7 +47,7 @@ async fn the_cluster_is_backtracked_once_and_a_second_run_finds_it_under_way_or_
 async fn a_lost_answer_is_settled_by_reading_and_never_by_calling_again() {
     let rds = fenced();
     rds.lose(0, Lose::Answer);
-    assert_eq!(step(&rds).run(input()).await.unwrap().identifier, "backtrack-1");
+    assert_eq!(step(&rds).run(input()).await.unwrap().unwrap().identifier, "backtrack-1");
     assert_eq!(rds.changes().len(), 1);
 
     let rds = fenced();
@@ -65,7 +69,7 @@ async fn a_backtrack_from_before_this_recovery_is_not_taken_for_its_own() {
     rds.complete_backtracks();
     rds.set_now(time(FENCED));
     assert_eq!(step(&rds).undo(input()).await.unwrap(), Undone::nothing());
-    assert_eq!(step(&rds).run(input()).await.unwrap().identifier, "backtrack-2");
+    assert_eq!(step(&rds).run(input()).await.unwrap().unwrap().identifier, "backtrack-2");
 }
 
 #[tokio::test]
@@ -154,7 +158,7 @@ async fn undo_goes_forward_to_where_the_cluster_was_once() {
 #[tokio::test]
 async fn undo_finds_by_its_identifier_what_landed_far_from_where_it_was_asked_to() {
     let rds = fenced();
-    let started = step(&rds).run(input()).await.unwrap();
+    let started = step(&rds).run(input()).await.unwrap().unwrap();
     rds.complete_backtracks();
     // Ten minutes off is far beyond the drift by which the step recognises its own backtrack.
     rds.edit_backtrack(|backtrack| backtrack.to = Some(time("2026-11-23T10:20:00Z")));
@@ -197,12 +201,12 @@ async fn a_short_way_back_is_not_taken_for_the_way_forward() {
     let mut short = input();
     short.plan.target = time("2026-11-23T10:36:40Z");
     let rds = fenced();
-    let back = step(&rds).run(short.clone()).await.unwrap();
+    let back = step(&rds).run(short.clone()).await.unwrap().unwrap();
     rds.complete_backtracks();
     let forward = step(&rds).undo(short.clone()).await.unwrap().backtrack.unwrap();
     // Taken for the way forward, the backtrack to the target would leave the cluster rewound and reported as restored.
     assert_ne!(back.identifier, forward.identifier);
-    assert_eq!(step(&rds).run(short).await.unwrap(), back);
+    assert_eq!(step(&rds).run(short).await.unwrap(), Some(back));
 }
 
 #[tokio::test]
@@ -232,4 +236,21 @@ async fn side_by_side_nothing_is_backtracked() {
     let error = step(&rds).run(Input { plan: plan(), ..input() }).await.unwrap_err();
     assert_eq!(error.name, ErrorName::Bug);
     assert_eq!(time(STARTED), recovery().started_at);
+}
+
+#[tokio::test]
+async fn nothing_is_backtracked_on_the_word_of_an_old_inspection() {
+    let rds = fenced();
+    let inspected = |at: &str| Input { inspected_at: Some(time(at)), ..input() };
+    // What it was retried for took a while, in which the fence may have been opened and closed again.
+    assert_eq!(step(&rds).run(inspected("2026-11-23T10:36:29Z")).await.unwrap(), None);
+    assert!(rds.changes().is_empty());
+    // A cluster that is not ready is waited for here, where the calls are.
+    rds.edit("orders", |cluster| cluster.status = "modifying".to_owned());
+    let error = step(&rds).run(inspected("2026-11-23T10:36:29Z")).await.unwrap_err();
+    assert_eq!(error.name, ErrorName::ClusterNotReady);
+    rds.edit("orders", |cluster| cluster.status = "available".to_owned());
+    let error = step(&rds).run(Input { inspected_at: None, ..input() }).await.unwrap_err();
+    assert_eq!(error.name, ErrorName::Bug);
+    assert!(step(&rds).run(inspected("2026-11-23T10:36:31Z")).await.unwrap().is_some());
 }

@@ -3,7 +3,7 @@
 
 use crate::plan_text;
 use crate::refusal::invalid;
-use rewind_aws::rds::{Cluster, Instance, ReadClusters, is_foreign};
+use rewind_aws::rds::{Cluster, Instance, ReadClusters, came_to_nothing, is_foreign};
 use rewind_aws::route53::Zones;
 use rewind_core::names::{
     FENCED_BY_TAG, KEEP_UNTIL_TAG, RECOVERY_TAG, SAFETY_CLONE_OF_TAG, SOURCE_RESOURCE_ID_TAG, TARGET_TAG,
@@ -408,7 +408,7 @@ fn refuse_status(cluster: &Cluster) -> Result<(), StepError> {
         "available" | "backing-up" | "creating" => Ok(()),
         "stopped" | "stopping" => Err(invalid(format!("`resume`: {name} is {status}"))
             .advice(format!("start it (aws rds start-db-cluster --db-cluster-identifier {name}), and resume again"))),
-        "failed" | "cloning-failed" | "inaccessible-encryption-credentials" => {
+        gone if gone == "inaccessible-encryption-credentials" || came_to_nothing(gone) => {
             Err(invalid(format!("`resume`: {name} is {status}")).advice(START_ANEW))
         }
         passing => Err(StepError::new(ErrorName::ClusterNotReady, format!("{name} is {passing}"))

@@ -23,11 +23,10 @@ use rewind_aws::rds::{Cluster, Instance, ReadClusters, ReadParameters, is_foreig
 use rewind_aws::route53::Zones;
 use rewind_aws::secrets::FindSecrets;
 use rewind_aws::zone_facts::ReadZones;
-use rewind_clock::{OutOfTime, within};
 use rewind_core::names::{default_new_cluster, default_safety_clone, new_instance};
 use rewind_core::{
     Approval, Clock, ClusterFacts, ErrorName, FenceGroups, InPlacePlan, Plan, PlannedInstance, Recovery, Request,
-    StepError, Strategy, StrategyChoice, Window, choose_strategy, timeouts,
+    StepError, Strategy, StrategyChoice, Window, choose_strategy,
 };
 use rewind_lambda::Step;
 use serde::Deserialize;
@@ -147,8 +146,7 @@ impl<C: ReadClusters + ReadParameters, Z: Zones + ReadZones, S: FindSecrets, K: 
         let mut findings = dns.findings;
         if !dns.records.is_empty() {
             let read = record_findings::find(&self.zones, &request.dns, &dns.records, &cluster, &source_instances);
-            let read = within(timeouts::ZONES_READ, Box::pin(read)).await;
-            findings.extend(read.unwrap_or_else(|OutOfTime| Ok(vec![record_findings::unread(&dns.records)]))?);
+            findings.extend(Box::pin(read).await?);
         }
         let secret = secret::find(&self.secrets, &request, &cluster).await?;
         let of_deployment = self.policy.check_secret.as_deref();
@@ -292,7 +290,8 @@ impl<C: ReadClusters + ReadParameters, Z: Zones, S: FindSecrets, K: Clock> Valid
         let format = self.clusters.cluster_parameter(group, "binlog_format").await?;
         Ok(match format.filter(|format| !format.eq_ignore_ascii_case("off")) {
             Some(format) => Some(format!("on ({format})")),
-            None => cluster.parameters_pending.then(|| format!("perhaps on: a change of {group} waits for a reboot")),
+            None => (!cluster.pending_reboot.is_empty())
+                .then(|| format!("perhaps on: a change of {group} waits for a reboot")),
         })
     }
 

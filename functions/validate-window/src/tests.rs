@@ -625,7 +625,7 @@ async fn binary_logging_that_is_off_only_after_a_reboot_is_forced_past() {
     let rds = mysql_rds();
     rds.set_parameter("binlog_format", "OFF");
     // The group says OFF, but the running instance may have been started with another value.
-    rds.edit("orders", |cluster| cluster.parameters_pending = true);
+    rds.edit("orders", |cluster| cluster.pending_reboot = vec!["orders-1".to_owned()]);
     let plan = validate(&rds, zone(), in_place(json!({}))).await.unwrap();
     assert!(plan.backtrack.unwrap().force);
     let message = "binary logging is perhaps on: a change of orders-cluster-pg waits for a reboot";

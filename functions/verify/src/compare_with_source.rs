@@ -4,10 +4,20 @@
 use rewind_core::{CheckResult, Login, Report, TableCount};
 use rewind_db::Findings;
 
-/// The report on `found`: passed if nothing differs from what the cluster `source` holds.
+/// True if at least one value was there on both sides, so that an equal one shows something.
+pub(crate) fn is_compared(found: &Findings) -> bool {
+    found.checks.iter().any(|check| check.found.is_some() && check.source.is_some())
+        || found.tables.iter().any(|table| table.restored.is_some() && table.source.is_some())
+}
+
+/// The report on `found`: passed if something was compared, and nothing differs from what the cluster `source` holds.
 pub(crate) fn report(login: Login, source: &str, found: Findings, mut notes: Vec<String>) -> Report {
+    let is_compared = is_compared(&found);
     let checks: Vec<CheckResult> = found.checks.into_iter().map(|check| judge(check, source)).collect();
-    let mut equal = true;
+    let mut equal = is_compared;
+    if !is_compared {
+        notes.push(format!("nothing was compared with {source}: no check and no count came to a value on both"));
+    }
     for table in &found.tables {
         match (table.restored, table.source) {
             (Some(restored), Some(kept)) if restored == kept => {}
@@ -80,13 +90,27 @@ mod tests {
     }
 
     #[test]
+    fn a_comparison_of_nothing_passes_nothing() {
+        let report = judged(vec![], vec![]);
+        assert!(
+            !report.passed && report.to_string().contains("nothing was compared with the safety clone"),
+            "{report}"
+        );
+        // The same reason on both is no value, and neither is a table that could be counted on neither.
+        let same = || check(Err("no such table"), Err("no such table"));
+        assert!(!judged(vec![same()], vec![table(None, None)]).passed);
+        assert!(judged(vec![same()], vec![table(Some(0), Some(0))]).passed);
+    }
+
+    #[test]
     fn no_answer_is_the_same_only_for_the_same_reason() {
-        assert!(judged(vec![check(Err("no such table"), Err("no such table"))], vec![]).passed);
-        assert!(!judged(vec![check(Err("no such table"), Err("stopped"))], vec![]).passed);
-        assert!(!judged(vec![check(Err("no such table"), Ok("0"))], vec![]).passed);
+        let judged = |check| judged(vec![check], vec![table(Some(1), Some(1))]);
+        assert!(judged(check(Err("no such table"), Err("no such table"))).passed);
+        assert!(!judged(check(Err("no such table"), Err("stopped"))).passed);
+        assert!(!judged(check(Err("no such table"), Ok("0"))).passed);
         let mut unasked = check(Err("no such table"), Err("x"));
         unasked.source_note = None;
-        assert!(!judged(vec![unasked], vec![]).passed);
+        assert!(!judged(unasked).passed);
     }
 
     #[test]

@@ -11,8 +11,8 @@ use rewind_aws::secret_target::ReadSecretTargets;
 use rewind_aws::secrets::Logins;
 use rewind_core::{Clock, ErrorName, Login, Plan, Recovery, Report, Restored, StepError, Strategy};
 use rewind_db::{
-    CheckLimits, ConnectError, Server, Session, compare_counters, defaults, invalid_database_note, invalid_databases,
-    run_checks,
+    CheckLimits, ConnectError, Server, Session, compare_counters, count_all_tables, defaults, invalid_database_note,
+    invalid_databases, run_checks,
 };
 use rewind_lambda::Step;
 use serde::Deserialize;
@@ -103,7 +103,14 @@ impl<C: ReadClusters, S: Logins + ReadSecretTargets, K: Clock> Step for Verify<C
             Expect::Checks => CheckLimits::with_check(plan.check_timeout()),
             Expect::SameAsSource => CheckLimits::with_check(plan.check_timeout()).for_equal_sides(),
         };
-        let found = run_checks(&checked, source.as_ref(), &plan.checks, &limits).await?;
+        let mut found = run_checks(&checked, source.as_ref(), &plan.checks, &limits).await?;
+        if expect == Expect::SameAsSource && !compare_with_source::is_compared(&found) {
+            let reference = self.log_in_to_source(&recovery, &plan).await?;
+            let database = defaults(plan.engine).maintenance_database;
+            let (tables, more) = count_all_tables(&rewound, &reference, database, &limits).await?;
+            found.tables = tables;
+            found.notes.extend(more);
+        }
         notes.extend(found.notes.iter().cloned());
         notes.extend(old_password_note(&rewound.login()));
         if plan.check_secret_arn.is_some() {

@@ -75,12 +75,16 @@ async fn verify_as(
     };
     let clusters = vec![cluster("orders", rewound), cluster("orders-e", safety_clone)];
     let clusters = FakeRds::with(clusters, vec![("orders-e".to_owned(), reader)]);
-    plan.checks = vec![Check {
-        name: "rows are back".to_owned(),
-        database: "shop".to_owned(),
-        sql: sql.to_owned(),
-        expectation: Expectation::Expect("2".to_owned()),
-    }];
+    // Without a text there is no check.
+    plan.checks = (!sql.is_empty())
+        .then(|| Check {
+            name: "rows are back".to_owned(),
+            database: "shop".to_owned(),
+            sql: sql.to_owned(),
+            expectation: Expectation::Expect("2".to_owned()),
+        })
+        .into_iter()
+        .collect();
     let restored = Restored {
         cluster: "orders".to_owned(),
         cluster_arn: mysql_source().arn,
@@ -168,4 +172,37 @@ async fn checks_run_with_their_own_login_and_what_that_lacks_is_told() {
     // What the master user could read, it cannot.
     let error = verify_as(plan(), both, Expect::Checks, "SELECT count(*) FROM mysql.user").await.unwrap_err();
     assert!(error.to_string().contains("denied"), "{error}");
+}
+
+#[tokio::test]
+async fn gone_forward_without_a_check_that_compares_anything_all_tables_are_counted() {
+    let (rewound, safety_clone) = (MariaDb::start().with_application(), MariaDb::start().with_application());
+    for server in [&rewound, &safety_clone] {
+        server.sql("", "CREATE DATABASE other; CREATE TABLE other.`odd name` AS SELECT 1 AS one");
+    }
+    // No check at all; one that fails alike on both; one that reads no table has compared something.
+    for (sql, tables) in [("", 2), ("SELECT * FROM nowhere", 2), ("SELECT 2", 0)] {
+        let report = verify(&rewound, &safety_clone, Expect::SameAsSource, sql).await.unwrap();
+        assert_eq!(report.tables.len(), tables, "{sql}: {report}");
+    }
+    rewound.sql("other", "DELETE FROM `odd name`");
+    for sql in ["", "SELECT * FROM nowhere"] {
+        let error = verify(&rewound, &safety_clone, Expect::SameAsSource, sql).await.unwrap_err();
+        assert_eq!(error.name, ErrorName::VerificationFailed);
+        assert!(error.to_string().contains("other.odd name in other differs from orders-e"), "{error}");
+    }
+    // A table on one side alone is a difference, whichever it is.
+    for (server, side) in [(&safety_clone, "clone"), (&rewound, "rewound")] {
+        rewound.sql("", "CREATE OR REPLACE TABLE other.`odd name` AS SELECT 1 AS one");
+        safety_clone.sql("", "CREATE OR REPLACE TABLE other.`odd name` AS SELECT 1 AS one");
+        server.sql("other", "DROP TABLE `odd name`");
+        verify(&rewound, &safety_clone, Expect::SameAsSource, "").await.expect_err(side);
+    }
+    for server in [&rewound, &safety_clone] {
+        server.sql("", "DROP DATABASE other; DROP DATABASE shop");
+    }
+    let error = verify(&rewound, &safety_clone, Expect::SameAsSource, "").await.unwrap_err();
+    assert!(error.to_string().contains("nothing was compared with orders-e"), "{error}");
+    // The checks of a recovery decide as before, and a request without any has none to fail.
+    assert!(verify(&rewound, &safety_clone, Expect::Checks, "").await.unwrap().passed);
 }

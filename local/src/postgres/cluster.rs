@@ -6,7 +6,7 @@ use super::admin::ADMIN;
 use super::backup::Backups;
 use super::config::Role;
 use super::context::Context;
-use super::server::Server;
+use super::server::{Parameters, Server};
 use crate::servers::error::file;
 use crate::servers::{Error, MasterUser, RestoreTo, RestoreWindow, ServerEndpoint, remove_dir};
 use ipnet::IpNet;
@@ -32,6 +32,7 @@ pub struct Cluster {
     /// Names that every server of the cluster answers to.
     names: Vec<String>,
     admitted: Mutex<Vec<IpNet>>,
+    parameters: Arc<Parameters>,
     backups: Arc<Backups>,
     servers: tokio::sync::Mutex<Servers>,
 }
@@ -67,7 +68,14 @@ impl Cluster {
         context.host.make_dir(&dir)?;
         context.host.make_dir(&dir.join("instances"))?;
         let backups = Arc::new(Backups::new(Arc::clone(&context), &dir)?);
-        Ok(Self { context, dir, port, names, admitted: Mutex::new(admitted), backups, servers: Default::default() })
+        let admitted = Mutex::new(admitted);
+        let (parameters, servers) = (Arc::default(), tokio::sync::Mutex::default());
+        Ok(Self { context, dir, port, names, admitted, parameters, backups, servers })
+    }
+
+    /// Sets the parameters that servers get at their next start.
+    pub fn start_with(&self, parameters: BTreeMap<String, String>) {
+        *self.parameters.lock().unwrap_or_else(PoisonError::into_inner) = parameters;
     }
 
     /// The moments it can be restored to, once there is a base backup.
@@ -142,7 +150,7 @@ impl Cluster {
         let mut servers = self.servers.lock().await;
         let dir = self.instance_dir(instance);
         self.context.host.make_dir(&dir)?;
-        let server = Arc::new(Server::new(endpoint, dir, self.backups.archive.clone()));
+        let server = Arc::new(Server::new(endpoint, dir, self.backups.archive.clone(), Arc::clone(&self.parameters)));
         let writer = servers.writer.as_ref().and_then(|writer| servers.all.get(writer)).cloned();
         let role = match &writer {
             Some(writer) => {
@@ -356,6 +364,7 @@ impl Cluster {
 
     fn volume_server(&self, address: Ipv4Addr) -> Server {
         let name = self.names.first().cloned().unwrap_or_default();
-        Server::new(ServerEndpoint { name, address, port: self.port }, self.volume(), self.backups.archive.clone())
+        let endpoint = ServerEndpoint { name, address, port: self.port };
+        Server::new(endpoint, self.volume(), self.backups.archive.clone(), Arc::clone(&self.parameters))
     }
 }

@@ -1,6 +1,7 @@
 //! The text of a server's `postgresql.conf`: written whole at every start, as a copied data directory brings its source's along.
 
 use jiff::Timestamp;
+use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::net::Ipv4Addr;
 use std::path::Path;
@@ -25,6 +26,8 @@ pub(super) struct Settings<'a> {
     pub hba: &'a Path,
     pub archive: &'a Path,
     pub role: &'a Role,
+    /// The values of the cluster's parameter group.
+    pub parameters: &'a BTreeMap<String, String>,
 }
 
 /// Nothing here survives the machine (the stack's data is disposable), so nothing waits for the disk. Archived segments
@@ -58,7 +61,7 @@ restart_after_crash = on
 ";
 
 pub(super) fn render(settings: &Settings<'_>) -> String {
-    let Settings { address, port, certificate, key, hba, archive, role } = settings;
+    let Settings { address, port, certificate, key, hba, archive, role, parameters } = settings;
     let mut text = format!("# Written by the local control plane at every start.\n{FIXED}");
     let mut set = |name: &str, value: &str| {
         // Writing to a string can't fail.
@@ -70,6 +73,9 @@ pub(super) fn render(settings: &Settings<'_>) -> String {
     set("ssl_key_file", &key.to_string_lossy());
     set("hba_file", &hba.to_string_lossy());
     set("archive_command", &archive_command(archive));
+    for (name, value) in *parameters {
+        set(name, value);
+    }
     match role {
         Role::Writer => {}
         Role::Reader { upstream } => {
@@ -80,6 +86,8 @@ pub(super) fn render(settings: &Settings<'_>) -> String {
         Role::Recovery { archive: from, to } => {
             set("restore_command", &restore_command(from));
             set("recovery_target_time", &to.strftime("%Y-%m-%d %H:%M:%S%.6f+00").to_string());
+            // It ends as soon as the volume is there: no subscription may take a change from its publisher meanwhile.
+            set("max_logical_replication_workers", "0");
             // Until recovery ends nobody may look: a connection then means that it is over.
             set("hot_standby", "off");
         }
@@ -121,7 +129,19 @@ mod tests {
             hba: path,
             archive: Path::new(archive),
             role,
+            parameters: &[("max_logical_replication_workers".to_owned(), "7".to_owned())].into(),
         })
+    }
+
+    #[test]
+    fn a_server_starts_with_its_group_and_a_recovery_without_subscriptions() {
+        let workers = |role: &Role| {
+            let text = text(role, "/a");
+            text.lines().rfind(|line| line.starts_with("max_logical")).unwrap().to_owned()
+        };
+        assert_eq!(workers(&Role::Writer), "max_logical_replication_workers = '7'");
+        let role = Role::Recovery { archive: "/a".into(), to: "2026-11-23T10:30:00Z".parse().unwrap() };
+        assert_eq!(workers(&role), "max_logical_replication_workers = '0'");
     }
 
     #[test]

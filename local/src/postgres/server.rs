@@ -10,8 +10,10 @@ use crate::servers::host::last_lines;
 use crate::servers::{Error, ServerEndpoint};
 use ipnet::IpNet;
 use rustix::process::{Pid, Signal};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::process::Child;
 use tokio::time::{Instant, sleep, timeout};
@@ -24,19 +26,24 @@ const RECOVERY_TIMEOUT: Duration = Duration::from_secs(3600);
 const STOP_TIMEOUT: Duration = Duration::from_secs(60);
 const RELOAD_TIMEOUT: Duration = Duration::from_secs(60);
 
+/// The values of the cluster's parameter group that servers are started with.
+pub(super) type Parameters = Mutex<BTreeMap<String, String>>;
+
 /// A server: `dir` holds its data, its certificate, its rules and its log.
 #[derive(Debug)]
 pub(super) struct Server {
     pub endpoint: ServerEndpoint,
     dir: PathBuf,
     archive: PathBuf,
+    /// Read at each start: static parameters take no effect before.
+    parameters: Arc<Parameters>,
     process: tokio::sync::Mutex<Option<Child>>,
 }
 
 impl Server {
     /// A server that does not run yet.
-    pub fn new(endpoint: ServerEndpoint, dir: PathBuf, archive: PathBuf) -> Self {
-        Self { endpoint, dir, archive, process: tokio::sync::Mutex::new(None) }
+    pub fn new(endpoint: ServerEndpoint, dir: PathBuf, archive: PathBuf, parameters: Arc<Parameters>) -> Self {
+        Self { endpoint, dir, archive, parameters, process: tokio::sync::Mutex::new(None) }
     }
 
     pub fn data(&self) -> PathBuf {
@@ -178,6 +185,7 @@ impl Server {
             hba: &self.dir.join("pg_hba.conf"),
             archive: &self.archive,
             role,
+            parameters: &self.parameters.lock().unwrap_or_else(PoisonError::into_inner),
         });
         context.host.write(&self.data().join("postgresql.conf"), &text)
     }

@@ -1,11 +1,13 @@
 //! The databases behind a cluster: the one module that maps engines of the API to servers of this machine.
 
 use super::engine::{AURORA_MYSQL, Engine};
+use super::parameters::{EVENT_SCHEDULER, READ_BY_POSTGRESQL};
 use super::settings::Settings;
 use crate::servers::{Error, MasterUser, RestoreTo, RestoreWindow, ServerEndpoint};
 use crate::{mariadb, postgres};
 use ipnet::IpNet;
 use jiff::{SignedDuration, Timestamp};
+use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -84,11 +86,17 @@ impl Database {
         }
     }
 
-    /// Turns the event scheduler on or off: from the next start of a writer on, and with `now` on the present one too.
-    pub fn run_events(&self, runs: bool, now: bool) {
-        // PostgreSQL has no scheduler of its own.
-        if let Self::MariaDb(cluster) = self {
-            mariadb::Cluster::run_events(cluster, runs, now);
+    /// Takes the values of the parameter group that reach servers: from their next start on, and with `now` the dynamic ones at once.
+    pub fn take_parameters(&self, values: &BTreeMap<String, String>, now: bool) {
+        match self {
+            Self::Postgres(cluster) => {
+                let reach = |name: &str| Some((name.to_owned(), values.get(name)?.clone()));
+                cluster.start_with(READ_BY_POSTGRESQL.into_iter().filter_map(reach).collect());
+            }
+            Self::MariaDb(cluster) => {
+                let runs = values.get(EVENT_SCHEDULER).is_none_or(|value| value == "ON");
+                mariadb::Cluster::run_events(cluster, runs, now);
+            }
         }
     }
 

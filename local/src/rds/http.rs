@@ -1,7 +1,7 @@
 //! HTTP: a form comes in, an action is run, XML goes out. `GET /health` returns 200 once the stack is ready.
 
 use super::actions::{
-    ActionResult, backtrack, clusters, delete_cluster, describe, endpoints, instances, modify_cluster,
+    ActionResult, backtrack, clusters, delete_cluster, describe, endpoints, global_clusters, instances, modify_cluster,
     parameter_groups, restore, roles, subnet_groups, tags,
 };
 use super::callers::{self, Callers};
@@ -185,12 +185,14 @@ async fn dispatch(control_plane: &Arc<ControlPlane>, action: &str, params: &Para
         "CreateDBInstance" => instances::create(control_plane, params),
         "CreateDBParameterGroup" => parameter_groups::create_instance(control_plane, params),
         "CreateDBSubnetGroup" => subnet_groups::create(control_plane, params),
+        "CreateGlobalCluster" => global_clusters::create(control_plane, params),
         "DeleteDBCluster" => delete_cluster::delete(control_plane, params),
         "DeleteDBClusterEndpoint" => endpoints::delete(control_plane, params),
         "DeleteDBClusterParameterGroup" => parameter_groups::delete_cluster(control_plane, params),
         "DeleteDBClusterSnapshot" => restore::delete_snapshot(control_plane, params),
         "DeleteDBInstance" => instances::delete(control_plane, params),
         "DeleteDBParameterGroup" => parameter_groups::delete_instance(control_plane, params),
+        "DeleteGlobalCluster" => global_clusters::delete(control_plane, params),
         "DescribeAccountAttributes" => describe::account_attributes(control_plane),
         "DescribeCertificates" => describe::certificates(params),
         "DescribeDBClusterAutomatedBackups" => clusters::automated_backups(control_plane, params),
@@ -205,7 +207,7 @@ async fn dispatch(control_plane: &Arc<ControlPlane>, action: &str, params: &Para
         "DescribeDBParameterGroups" => parameter_groups::describe_instance(control_plane, params),
         "DescribeDBSubnetGroups" => subnet_groups::describe(control_plane, params),
         "DescribeEvents" => describe::events(control_plane, params),
-        "DescribeGlobalClusters" => describe::global_clusters(params),
+        "DescribeGlobalClusters" => global_clusters::describe(control_plane, params),
         "DisableHttpEndpoint" => clusters::set_http_endpoint(control_plane, params, false),
         "EnableHttpEndpoint" => clusters::set_http_endpoint(control_plane, params, true),
         "FailoverDBCluster" => clusters::fail_over(control_plane, params),
@@ -214,6 +216,7 @@ async fn dispatch(control_plane: &Arc<ControlPlane>, action: &str, params: &Para
         "ModifyDBClusterParameterGroup" => parameter_groups::modify_cluster(control_plane, params),
         "ModifyDBInstance" => instances::modify(control_plane, params),
         "RebootDBInstance" => instances::reboot(control_plane, params),
+        "RemoveFromGlobalCluster" => global_clusters::remove(control_plane, params),
         "RemoveRoleFromDBCluster" => roles::remove(control_plane, params),
         "RemoveTagsFromResource" => tags::remove(control_plane, params),
         "ResetDBClusterParameterGroup" => parameter_groups::reset_cluster(control_plane, params),

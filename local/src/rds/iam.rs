@@ -3,7 +3,7 @@
 
 use super::error::ApiError;
 use super::query::Params;
-use super::resource_names::{ACCOUNT, arn, id_of, region};
+use super::resource_names::{ACCOUNT, arn, global_arn, id_of, region};
 use super::store::Store;
 use super::tags::read_tags;
 use axum::http::{HeaderMap, Method, StatusCode, Uri};
@@ -169,6 +169,12 @@ pub fn required_permissions(store: &mut Store, own_key: &str, action: &str, para
         "DescribeDBClusterSnapshots" => {
             list.rds(&call, cluster());
             list.rds(&call, resource("cluster-snapshot", "DBClusterSnapshotIdentifier"));
+        }
+        "CreateGlobalCluster" | "RemoveFromGlobalCluster" | "DeleteGlobalCluster" => {
+            list.rds(&call, global_arn(params.get("GlobalClusterIdentifier").unwrap_or("*")));
+            for cluster in ["SourceDBClusterIdentifier", "DbClusterIdentifier"] {
+                list.groups(&call, &[("cluster", cluster)]);
+            }
         }
         // Everything else acts on the one resource that its name says, or on all of its kind.
         _ if action.contains("DBInstance") => list.rds(&call, instance()),

@@ -1,6 +1,7 @@
 //! The parameters of DB cluster parameter groups: their types, defaults and allowed values.
 //!
-//! Two of them matter here: `binlog_format`, for Backtrack asks about it, and `event_scheduler`, which reaches the servers.
+//! A few of them matter here: `binlog_format`, for Backtrack asks about it, and those that reach the servers: `event_scheduler`, and
+//! what PostgreSQL's background workers start with.
 
 use super::engine::Engine;
 use super::error::ApiError;
@@ -10,6 +11,9 @@ pub const BINLOG_FORMAT: &str = "binlog_format";
 
 /// The parameter that turns the event scheduler on: events fire on a restored cluster as soon as it has a writer.
 pub const EVENT_SCHEDULER: &str = "event_scheduler";
+
+/// The parameters that PostgreSQL servers are started with, where a group sets them.
+pub const READ_BY_POSTGRESQL: [&str; 2] = ["cron.database_name", "max_logical_replication_workers"];
 
 /// A parameter of a family.
 #[derive(Debug, Clone, Copy)]
@@ -135,7 +139,13 @@ const MYSQL: &[Parameter] = &[
 ];
 
 const POSTGRESQL: &[Parameter] = &[
+    parameter("cron.database_name", "string", "Sets the database to store pg_cron metadata tables")
+        .set("postgres")
+        .at_reboot(),
     parameter("log_statement", "string", "Which statements are logged").allows(Some("none,ddl,mod,all")),
+    parameter("max_logical_replication_workers", "integer", "Maximum number of logical replication worker processes")
+        .allows(Some("0-262143"))
+        .at_reboot(),
     parameter("rds.force_ssl", "boolean", "Whether clients must use TLS").set("0").allows(BOOLEAN),
     parameter("rds.logical_replication", "boolean", "Whether logical decoding is on")
         .set("0")
@@ -158,6 +168,13 @@ mod tests {
             for parameter in of(engine).iter().filter(|parameter| parameter.is_modifiable) {
                 assert!(parameter.default.is_none_or(|default| parameter.check(default).is_ok()), "{parameter:?}");
             }
+        }
+    }
+
+    #[test]
+    fn what_postgresql_is_started_with_takes_a_reboot() {
+        for name in READ_BY_POSTGRESQL {
+            assert!(!find(Engine::AuroraPostgresql, name).unwrap().is_dynamic, "{name}");
         }
     }
 

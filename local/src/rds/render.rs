@@ -4,7 +4,7 @@ use super::control_plane::ControlPlane;
 use super::engine::Engine;
 use super::model::{Backtrack, CustomEndpoint, DbCluster, DbInstance, Event, ParameterGroup, Snapshot, SubnetGroup};
 use super::parameters::Parameter;
-use super::resource_names::{arn, endpoint, instance_endpoint};
+use super::resource_names::{arn, endpoint, global_arn, instance_endpoint};
 use super::store::Store;
 use super::tags::Tags;
 use super::xml::Element;
@@ -88,6 +88,7 @@ pub fn cluster(control_plane: &ControlPlane, store: &Store, cluster: &DbCluster)
         .field("CloneGroupId", &cluster.clone_group)
         .field("ClusterCreateTime", time(cluster.created))
         .field("EngineMode", &cluster.engine_mode)
+        .optional("GlobalClusterIdentifier", store.global_cluster_of(&cluster.id))
         .optional("StorageType", settings.storage_type.as_ref())
         .field("AutoMinorVersionUpgrade", settings.minor_upgrade)
         .field("DeletionProtection", settings.deletion_protection)
@@ -290,6 +291,28 @@ pub fn parameter_group(name: &str, group: &ParameterGroup) -> Element {
         .field("DBParameterGroupFamily", &group.family)
         .field("Description", &group.description)
         .field("DBParameterGroupArn", arn("pg", name))
+}
+
+/// `GlobalCluster`, with its primary cluster as the only member.
+pub fn global_cluster(store: &Store, id: &str) -> Element {
+    let primary =
+        store.global_clusters.get(id).and_then(Option::as_ref).and_then(|primary| store.clusters.get(primary));
+    let member = |cluster: &DbCluster| {
+        Element::new("GlobalClusterMember")
+            .field("DBClusterArn", cluster.arn())
+            .list("Readers", [])
+            .field("IsWriter", true)
+            .field("GlobalWriteForwardingStatus", "disabled")
+    };
+    Element::new("GlobalCluster")
+        .field("GlobalClusterIdentifier", id)
+        .field("GlobalClusterArn", global_arn(id))
+        .field("Status", "available")
+        .optional("Engine", primary.map(|cluster| cluster.engine.name()))
+        .optional("EngineVersion", primary.map(|cluster| &cluster.version))
+        .optional("StorageEncrypted", primary.map(|cluster| cluster.encrypted))
+        .field("DeletionProtection", false)
+        .list("GlobalClusterMembers", primary.map(member))
 }
 
 /// A custom endpoint.

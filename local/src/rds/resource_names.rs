@@ -30,6 +30,11 @@ pub fn cluster_arn(id: &str) -> String {
     arn("cluster", id)
 }
 
+/// Formats the ARN of a Global Database, which is in no Region.
+pub fn global_arn(id: &str) -> String {
+    format!("arn:aws:rds::{ACCOUNT}:global-cluster:{id}")
+}
+
 /// Takes the identifier out of an identifier or an ARN of `kind`, in lower case.
 pub fn id_of(kind: &str, given: &str) -> String {
     // The API takes either where it asks for an identifier; the SDKs' callers pass ARNs for sources of restores.

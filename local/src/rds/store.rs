@@ -16,6 +16,8 @@ pub struct Store {
     /// Deleted clusters whose automated backups were kept, by resource id.
     pub retained: BTreeMap<String, DbCluster>,
     pub endpoints: BTreeMap<String, CustomEndpoint>,
+    /// Global Databases, each with its primary cluster.
+    pub global_clusters: BTreeMap<String, Option<String>>,
     pub cluster_parameter_groups: BTreeMap<String, ParameterGroup>,
     pub parameter_groups: BTreeMap<String, ParameterGroup>,
     pub subnet_groups: BTreeMap<String, SubnetGroup>,
@@ -47,6 +49,11 @@ impl Store {
     /// The instances of a cluster, in the order in which they were made.
     pub fn members<'a>(&'a self, cluster: &'a DbCluster) -> impl Iterator<Item = &'a DbInstance> {
         cluster.members.iter().filter_map(|id| self.instances.get(id))
+    }
+
+    /// The Global Database of a cluster.
+    pub fn global_cluster_of(&self, cluster: &str) -> Option<&String> {
+        self.global_clusters.iter().find(|(_, primary)| primary.as_deref() == Some(cluster)).map(|(global, _)| global)
     }
 
     /// Refuses a cluster parameter group that does not exist, or is another engine's.

@@ -5,6 +5,10 @@ use crate::state::{Recoveries, State, bug, found, hours, set};
 use crate::timeouts;
 use rewind_core::ErrorName;
 
+/// Seconds in which the fence is inspected again and again because RDS takes no backtrack: as long as a cluster that is not ready is
+/// waited for.
+const INSPECTED: u64 = 20 * 60;
+
 /// The states, in the order in which a recovery that works passes them.
 pub(super) fn states() -> Vec<State> {
     vec![
@@ -24,25 +28,55 @@ pub(super) fn states() -> Vec<State> {
             .progress("inspects the fence again, and the sessions inside it")
             .only(Recoveries::Backtrack)
             .comment(
-                "Minutes have passed since the fence closed. If its groups were changed, a way around it was opened, or \
-                 somebody is connected, nothing is backtracked: what they wrote would be on neither cluster.",
+                "Minutes have passed since the fence closed. If its groups were changed, a way around it was opened, \
+                 somebody is connected, or anything was written since, nothing is backtracked: what they wrote would be \
+                 on neither cluster.",
             )
             .inputs(["recovery", "plan"])
             .input_text("fence", "inspect")
+            .input_as("writes", "$exists($fence.writes) ? $fence.writes : null")
             .timeout(timeouts::FENCE_SOURCE)
+            .keep_as("inspectedAt", "$states.result.Payload.fencedAt")
             .next("StartBacktrack")
             // No backtrack was begun, so there is nothing to compare: what clients wrote meanwhile is theirs to keep.
             .undone_from("UndoFenceSource"),
         State::step("StartBacktrack")
             .progress("asks RDS to rewind the cluster in place")
             .only(Recoveries::Backtrack)
-            .comment("From here on the data may be rewound.")
-            .inputs(["recovery", "plan"])
+            .comment(
+                "From here on the data may be rewound. It starts none on the word of an inspection that is half a minute old, \
+                 however often it was retried.",
+            )
+            .inputs(["recovery", "plan", "inspectedAt"])
             .timeout(timeouts::START_BACKTRACK)
             .keep("backtrack")
-            .starts_waiting_for_one("backtrack", "$states.result.Payload.identifier")
-            .next("AwaitRewind")
+            .starts_waiting_for_one(
+                "backtrack",
+                "$exists($states.result.Payload.identifier) ? $states.result.Payload.identifier : null",
+            )
+            .next("IsBacktrackStarted")
             .undone_when_over(timeouts::START_BACKTRACK),
+        State::choice("IsBacktrackStarted")
+            .only(Recoveries::Backtrack)
+            .comment(
+                "While RDS took no backtrack the inspection grew old: the fence is inspected again. Gives up twenty minutes \
+                 after the first inspection, because clients have no database.",
+            )
+            .when("$type($backtrack) = 'object'", "AwaitRewind")
+            // An hour in the lease: the last inspection may begin just before the bound, and then waits itself.
+            .bounded(hours(1), Recoveries::Backtrack)
+            .when_with(
+                &format!("$millis() - $toMillis($inspectedSince) > {INSPECTED} * 1000"),
+                found(
+                    "failure",
+                    ErrorName::ClusterNotReady,
+                    "StartBacktrack",
+                    "'RDS took no backtrack of ' & $plan.cluster & ' for 20 minutes; no backtrack was started; next step: \
+                     look what RDS does with the cluster, and start again'",
+                ),
+                "UndoFenceSource",
+            )
+            .next("InspectFence"),
         State::undo("LiftFence", "FenceSource")
             .progress("lifts the fence: clients get in again")
             .only(Recoveries::Backtrack)

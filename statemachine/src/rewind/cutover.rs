@@ -17,6 +17,9 @@ const PROPAGATION: u64 = 60;
 /// Seconds in which a server behind a name may be restarting, beside the TTL of the old records.
 const UNSEEN: u64 = 120;
 
+/// The fence of the source does not hold: a condition after ConfirmCutover.
+const SOURCE_IS_OPEN: &str = "$type($cutover.sourceOpen) = 'string'";
+
 /// The states, in the order in which a recovery that works passes them.
 pub(super) fn states() -> Vec<State> {
     vec![
@@ -77,12 +80,17 @@ pub(super) fn states() -> Vec<State> {
             .only(Recoveries::Restore)
             .comment(
                 "A name that leads elsewhere is a fact, and moves the records back. A server that cannot be seen is \
-                 none: clients may write to the restored cluster by now.",
+                 none: clients may write to the restored cluster by now. Inspects the fence of the source as well, which \
+                 somebody may have opened since it closed.",
             )
             .inputs(["recovery", "plan", "restored", "swap", "inSyncAt"])
             .timeout(105)
             .keep("cutover")
             .keep_as("inSyncAt", "$exists($states.result.Payload.inSyncAt) ? $states.result.Payload.inSyncAt : null")
+            .keep_as(
+                "sourceUnseen",
+                "$exists($states.result.Payload.sourceUnseen) ? $states.result.Payload.sourceUnseen : null",
+            )
             .next("IsCutoverConfirmed")
             .bugs_to("IsAnythingChanged")
             .fails_by(&[ErrorName::RecordChanged.as_str()], "FenceRestored")
@@ -94,6 +102,16 @@ pub(super) fn states() -> Vec<State> {
                  be seen after two minutes and that. Nothing is moved back for it.",
             )
             // A wait for Route 53 that failed is told of, even where every name is right by now.
+            .when_with(
+                &format!("$cutover.confirmed = true and {SOURCE_IS_OPEN}"),
+                found(
+                    "failure",
+                    ErrorName::VerificationFailed,
+                    "ConfirmCutover",
+                    "$cutover.sourceOpen",
+                ),
+                "NoteUnconfirmed",
+            )
             .when("$cutover.confirmed = true and $exists($failure.Error)", "NoteUnconfirmed")
             .when("$cutover.confirmed = true", "ReleaseJobs")
             .bounded(hours(CONFIRMED), Recoveries::Restore)
@@ -106,8 +124,10 @@ pub(super) fn states() -> Vec<State> {
                     "failure",
                     ErrorName::Unavailable,
                     "ConfirmCutover",
-                    "'the records point at ' & $plan.newCluster & ', and what is behind them could not be seen: ' & \
-                     $join($append([], $cutover.unseen), '; ')",
+                    &format!(
+                        "'the records point at ' & $plan.newCluster & ', and what is behind them could not be seen: ' & \
+                         $join($append([], $cutover.unseen), '; ') & ({SOURCE_IS_OPEN} ? '; ' & $cutover.sourceOpen : '')"
+                    ),
                 ),
                 "NoteUnconfirmed",
             )
@@ -120,8 +140,11 @@ pub(super) fn states() -> Vec<State> {
                     "failure",
                     ErrorName::VerificationFailed,
                     "ConfirmCutover",
-                    "'it is not known whether the DNS names lead to ' & $plan.newCluster & ': ' & \
-                     $string($cutover.records) & '; next step: look at the resolvers and caches in between'",
+                    &format!(
+                        "'it is not known whether the DNS names lead to ' & $plan.newCluster & ': ' & \
+                         $string($cutover.records) & ({SOURCE_IS_OPEN} ? '; ' & $cutover.sourceOpen : '') & '; next \
+                         step: look at the resolvers and caches in between'"
+                    ),
                 ),
                 "NoteUnconfirmed",
             )
@@ -146,9 +169,12 @@ pub(super) fn states() -> Vec<State> {
                 ),
             )],
         )
-        .progress("sends as an event that a server could not be seen")
+        .progress("sends as an event what could not be confirmed")
         .only(Recoveries::Restore)
-        .comment("Pages: clients are on the restored cluster, and somebody should look whether all of them are.")
+        .comment(
+            "Pages: clients are on the restored cluster, and somebody should look whether all of them are, and none on the \
+             source.",
+        )
         .next("ReleaseJobs")
         .tolerated(),
     ]

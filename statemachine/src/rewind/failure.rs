@@ -8,7 +8,8 @@ use crate::state::{State, of_recovery, text};
 
 /// The end of a sentence about a failure: the restored cluster that is kept, until when, and the way on.
 const KEPT: &str = "($type($inUse) = 'string' ? '; it is not deleted, though it was rejected: ' & $inUse : '') & ($type($kept) = 'object' and $exists($kept.what) ? '; ' & $kept.what : $exists($keepFailure.Error) ? \
-                    '; the restored cluster ' & $plan.newCluster & ' is kept with its instances until the time in its tag \
+                    '; the restored cluster ' & $plan.newCluster & ($failure.state in ['StartRestore', 'AwaitRewind'] ? ', if there is one,' : '') & \
+                    ' is kept with its instances until the time in its tag \
                     aurora-rewind:keep-until, because an earlier one could not be set: ' & $read($keepFailure) & '; next step: rewind resume ' & \
                     $recovery.id & ' goes on with it' : '')";
 

@@ -9,12 +9,12 @@ pub(super) fn scheduler() -> Vec<State> {
     vec![
         State::step("HoldScheduler")
             .function("HoldJobs")
-            .progress("switches off the event scheduler of the restored cluster")
+            .progress("lets the restored cluster start without its jobs")
             .situation(Situation::ClusterMayExist)
             .only(Recoveries::Restore)
             .comment(
-                "Events fire as soon as a writer runs, and would delete again what was restored. A parameter group that is \
-                 the cluster's before it has an instance is in force from the first moment.",
+                "Events, jobs of pg_cron and subscriptions begin as soon as a writer runs, and would delete again what was \
+                 restored. A parameter group that is the cluster's before it has an instance is in force from the first moment.",
             )
             .inputs(["recovery", "plan", "restored"])
             .input_text("task", "scheduler")
@@ -32,8 +32,9 @@ pub(super) fn jobs() -> Vec<State> {
             .situation(Situation::InstancesMayExist)
             .only(Recoveries::Restore)
             .comment(
-                "Names events, jobs of pg_cron and subscriptions, and switches off those that run, before anybody looks at \
-                 the data. People see them among the differences.",
+                "Names events, jobs of pg_cron and subscriptions, and switches off those that could run, before anybody looks \
+                 at the data. A PostgreSQL cluster then restarts with the parameter group of its source. People see the jobs \
+                 among the differences.",
             )
             .inputs(["recovery", "plan", "restored"])
             .input_as("resumes", "$type($request.resume) = 'string' ? $request.resume : null")
@@ -72,7 +73,7 @@ pub(super) fn undo() -> Vec<State> {
                 delete-db-cluster-parameter-group --db-cluster-parameter-group-name ' & $plan.newCluster & '-jobs-held')";
     vec![
         State::undo("UndoHoldJobs", "HoldJobs")
-            .progress("deletes the parameter group in which the event scheduler is off")
+            .progress("deletes the parameter group that held the jobs")
             .comment("Last, because RDS deletes no group that a cluster has. One that is left over harms nobody, and is named.")
             .timeout(timeouts::HOLD_JOBS)
             .keeps_what_was_undone()

@@ -36,7 +36,11 @@ pub(super) fn states() -> Vec<State> {
                  differences. Gives up on the writer after two hours.",
             )
             // The safety clone has to be readable before the source is changed: an undo compares the two.
-            .when("$rewind.done = true and $plan.strategy = 'backtrack'", "InspectFence")
+            .when_with(
+                "$rewind.done = true and $plan.strategy = 'backtrack'",
+                vec![set("inspectedSince", "$now()")],
+                "InspectFence",
+            )
             .when_with("$rewind.done = true and $rewind.failOver = true", differences(), "FailOver")
             .when_with("$rewind.done = true", differences(), "HoldJobs")
             .gives_up_after(

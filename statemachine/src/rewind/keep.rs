@@ -15,19 +15,11 @@ pub(super) fn states() -> Vec<State> {
     vec![
         State::choice("IsRestoredClusterKept")
             .comment(
-                "Only a person's rejection and a restore that RDS calls failed delete the restored cluster. In place \
+                "Only a person's rejection and a restore that came to nothing delete the restored cluster. In place \
                  the safety clone goes, because the cluster holds what it held before.",
             )
             .when("$plan.strategy = 'backtrack'", "UndoAddInstances")
             .when("$failure.rejected = true", "InspectRestored")
-            // One that was adopted from an earlier recovery is hours old, whatever happened to this call.
-            .when("$failure.state = 'StartRestore' and $not($exists($request.resume))", "UndoStartRestore")
-            // Raised by the function, which knows of RDS: where only the time ran out, nobody knows that it failed.
-            .when(
-                "$failure.state = 'AwaitRewind' and $failure.Error = 'RewindFailed' and $exists($failure.retries) and \
-                 $not($exists($request.resume))",
-                "UndoAddInstances",
-            )
             // It was fenced to count its writes, and all records are as planned.
             .when("$found.records = 'planned' and $type($restoredFence) = 'object'", "AwaitOldAnswers")
             .next("KeepRestored"),
@@ -44,8 +36,20 @@ pub(super) fn states() -> Vec<State> {
             .input_as("fenced", "$type($restoredFence) = 'object'")
             .timeout(45)
             .keep("kept")
-            .next("IsTrafficRolledBack")
+            .next("IsRestoreFailed")
             .tolerated_as("keepFailure"),
+        State::choice("IsRestoreFailed")
+            .comment(
+                "By what RDS shows now, and not by the error: a restore whose answer was lost may have run for an hour. Where \
+                 nothing can be seen, whatever there is stays until the time in its tag.",
+            )
+            // One that was adopted from an earlier recovery is hours old, whatever happened to this call.
+            .when(
+                "$failure.state in ['StartRestore', 'AwaitRewind'] and $type($kept) = 'object' and $type($kept.cluster) = 'null' and \
+                 $not($exists($request.resume))",
+                "UndoAddInstances",
+            )
+            .next("IsTrafficRolledBack"),
         State::choice("IsTrafficRolledBack")
             .comment("Clients that were on the restored cluster and are back had two outages: that pages.")
             .when("$movedBack = true or $type($swap) = 'object'", "ConcludeRolledBack")

@@ -76,6 +76,7 @@ fn variables() -> State {
         .assign("outcome", object([]))
         .assign("found", object([]))
         .assign("unconfirmed", Json::Null)
+        .assign("sourceUnseen", Json::Null)
         .assign("restoredFence", Json::Null)
         .assign("written", Json::Null)
         .assign("movedBack", false.into())

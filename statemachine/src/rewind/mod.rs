@@ -87,8 +87,13 @@ const INSIDE_THE_OUTAGE: [&str; 4] = ["fence", "backtrack", "cutover", "release"
 fn waits_out(state: State) -> State {
     // By a rule and not state by state, so that a state that is added cannot be forgotten. In place some of these states
     // are passed inside the outage; there giving up means an undo that needs the same service.
-    // What is not seen within minutes before a rejected cluster is deleted keeps it, and so throws nothing away.
-    let is_bounded = ["StartRestore", "InspectRestored", "ReadRecordsAgain"].contains(&state.name)
-        || INSIDE_THE_OUTAGE.contains(&state.stage);
+    // What is not seen within minutes before a rejected cluster is deleted keeps it, and so throws nothing away. While the restored
+    // cluster is fenced with the records at it, giving up is what lets clients in again.
+    let is_bounded = match state.name {
+        "StartRestore" | "InspectRestored" | "ReadRecordsAgain" | "FenceRestored" | "UndoSwapDns" => true,
+        // Nothing that follows would open the source.
+        "LiftFence" => false,
+        _ => INSIDE_THE_OUTAGE.contains(&state.stage),
+    };
     if is_bounded { state } else { state.waits_an_hour() }
 }

@@ -2,10 +2,10 @@
 
 use super::translate::{is, read_instance, read_tags, write_tags};
 use super::{
-    BacktrackClusters, BacktrackSeen, ChangeParameterGroups, Cluster, ClusterChange, CompleteClusters, DeleteClusters,
-    DeleteParameterGroups, FindClusters, Instance, Member, ModifyClusters, Monitoring, NewParameterGroup, Origin,
-    ReadBacktracks, ReadClusters, ReadParameters, ReadSnapshots, RestoreCall, RestoreClusters, RetireClusters, Role,
-    ServerlessV2, Snapshot, TagClusters, Tagged, UntagClusters,
+    Applies, BacktrackClusters, BacktrackSeen, ChangeParameterGroups, Cluster, ClusterChange, CompleteClusters,
+    DeleteClusters, DeleteParameterGroups, FindClusters, Instance, Member, ModifyClusters, Monitoring,
+    NewParameterGroup, Origin, ReadBacktracks, ReadClusters, ReadParameters, ReadSnapshots, RestoreCall,
+    RestoreClusters, RetireClusters, Role, ServerlessV2, Snapshot, TagClusters, Tagged, UntagClusters,
 };
 use crate::classify::{Call, classify, code};
 use crate::{Aws, AwsResult};
@@ -373,11 +373,14 @@ impl ChangeParameterGroups for Rds {
     }
 
     /// IAM: `rds:ModifyDBClusterParameterGroup`.
-    async fn set_parameter(&self, group: &str, name: &str, value: &str) -> AwsResult<()> {
+    async fn set_parameter(&self, group: &str, name: &str, value: &str, applies: Applies) -> AwsResult<()> {
         let parameter = Parameter::builder()
             .parameter_name(name)
             .parameter_value(value)
-            .apply_method(ApplyMethod::Immediate)
+            .apply_method(match applies {
+                Applies::AtOnce => ApplyMethod::Immediate,
+                Applies::AtStart => ApplyMethod::PendingReboot,
+            })
             .build();
         let call = self.0.modify_db_cluster_parameter_group().db_cluster_parameter_group_name(group);
         let what = format!("rds:ModifyDBClusterParameterGroup of {group}: {name}={value}");
@@ -476,11 +479,13 @@ pub(super) fn cluster_of(c: DbCluster, engine: Engine) -> Cluster {
     let member = |m: aws_sdk_rds::types::DbClusterMember| {
         Some(Member { instance: m.db_instance_identifier?, writer: m.is_cluster_writer.unwrap_or(false) })
     };
-    let parameters_pending = c
+    let pending_reboot = c
         .db_cluster_members
         .iter()
         .flatten()
-        .any(|m| m.db_cluster_parameter_group_status.as_deref() == Some("pending-reboot"));
+        .filter(|m| m.db_cluster_parameter_group_status.as_deref() == Some("pending-reboot"))
+        .filter_map(|m| m.db_instance_identifier.clone())
+        .collect();
     Cluster {
         name: c.db_cluster_identifier.unwrap_or_default(),
         arn: c.db_cluster_arn.unwrap_or_default(),
@@ -502,7 +507,7 @@ pub(super) fn cluster_of(c: DbCluster, engine: Engine) -> Cluster {
         replication_source: c.replication_source_identifier.filter(|id| !id.is_empty()),
         members: c.db_cluster_members.unwrap_or_default().into_iter().filter_map(member).collect(),
         parameter_group: c.db_cluster_parameter_group,
-        parameters_pending,
+        pending_reboot,
         subnet_group: c.db_subnet_group,
         security_groups_changing: c
             .vpc_security_groups

@@ -6,10 +6,10 @@ mod limits;
 
 use super::adapter::cluster_of;
 use super::{
-    BacktrackClusters, BacktrackSeen, ChangeParameterGroups, Cluster, ClusterChange, CompleteClusters, DeleteClusters,
-    DeleteParameterGroups, FindClusters, Instance, ModifyClusters, Monitoring, NewParameterGroup, Origin,
-    ReadBacktracks, ReadClusters, ReadParameters, ReadSnapshots, RestoreCall, RestoreClusters, RetireClusters, Role,
-    Snapshot, TagClusters, Tagged, UntagClusters,
+    Applies, BacktrackClusters, BacktrackSeen, ChangeParameterGroups, Cluster, ClusterChange, CompleteClusters,
+    DeleteClusters, DeleteParameterGroups, FindClusters, Instance, ModifyClusters, Monitoring, NewParameterGroup,
+    Origin, ReadBacktracks, ReadClusters, ReadParameters, ReadSnapshots, RestoreCall, RestoreClusters, RetireClusters,
+    Role, Snapshot, TagClusters, Tagged, UntagClusters,
     tags::{MOST_TAGS, Tag, too_many},
 };
 use crate::AwsResult;
@@ -25,6 +25,8 @@ pub enum Lose {
     Call,
     /// The answer is lost: the change is made, and the caller can't know.
     Answer,
+    /// Nothing is lost: AWS says that it does not make the change.
+    Refused,
 }
 
 #[derive(Debug, Default)]
@@ -181,6 +183,7 @@ impl FakeRds {
         let unknown = || StepError::new(ErrorName::OutcomeUnknown, format!("{what}: no answer came"));
         match lost {
             Some(Lose::Call) => Err(unknown()),
+            Some(Lose::Refused) => Err(StepError::new(ErrorName::RewindFailed, format!("{what}: AWS refused it"))),
             Some(Lose::Answer) => {
                 make(&mut state);
                 Err(unknown())
@@ -295,7 +298,7 @@ impl ChangeParameterGroups for FakeRds {
         })
     }
 
-    async fn set_parameter(&self, group: &str, name: &str, value: &str) -> AwsResult<()> {
+    async fn set_parameter(&self, group: &str, name: &str, value: &str, _: Applies) -> AwsResult<()> {
         self.change(format!("set_parameter {name}={value} of {group}"), |_| ())
     }
 
@@ -454,7 +457,11 @@ fn apply(state: &mut State, cluster: &str, change: &ClusterChange) {
     found.backup_retention = change.backup_retention.or(found.backup_retention);
     found.auto_minor_version_upgrade = change.auto_minor_version_upgrade.or(found.auto_minor_version_upgrade);
     found.backtrack_window = change.backtrack_window.or(found.backtrack_window);
-    found.parameter_group = change.parameter_group.clone().or(found.parameter_group.take());
+    if let Some(group) = &change.parameter_group
+        && found.parameter_group.replace(group.clone()).as_ref() != Some(group)
+    {
+        found.pending_reboot = found.members.iter().map(|member| member.instance.clone()).collect();
+    }
 }
 
 /// Starts what waits, as RDS does at the first call that is to be applied immediately, whatever that one changes.

@@ -3,7 +3,7 @@
 
 use super::adapter::Rds;
 use super::translate::{is, write_tags};
-use super::{ChangeInstances, Created, FailOverClusters, NewInstance, Refusal, RefusedFor};
+use super::{ChangeInstances, Created, FailOverClusters, NewInstance, RebootInstances, Refusal, RefusedFor};
 use crate::AwsResult;
 use crate::classify::{Call, classify, code};
 use aws_sdk_rds::operation::create_db_instance::builders::CreateDBInstanceFluentBuilder as CreateCall;
@@ -81,6 +81,15 @@ impl FailOverClusters for Rds {
         let call = self.0.failover_db_cluster().db_cluster_identifier(cluster).target_db_instance_identifier(to);
         let what = format!("rds:FailoverDBCluster of {cluster} to {to}");
         call.send().await.map_err(|e| classify(&e, Call::Change, &what))?;
+        Ok(())
+    }
+}
+
+impl RebootInstances for Rds {
+    /// IAM: `rds:RebootDBInstance`.
+    async fn reboot_instance(&self, name: &str) -> AwsResult<()> {
+        let call = self.0.reboot_db_instance().db_instance_identifier(name);
+        call.send().await.map_err(|e| classify(&e, Call::Change, &format!("rds:RebootDBInstance of {name}")))?;
         Ok(())
     }
 }

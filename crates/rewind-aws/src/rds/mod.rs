@@ -19,7 +19,7 @@ use rewind_core::names::RECOVERY_TAG;
 use rewind_core::{Engine, ErrorName, ResourceIds, StepError};
 
 pub use adapter::Rds;
-pub use recovery_cluster::{Deletion, NewCluster, adopt, delete_created, describe_created};
+pub use recovery_cluster::{Deletion, NewCluster, adopt, came_to_nothing, delete_created, describe_created};
 
 /// A cluster, with everything that a restore has to carry over.
 #[derive(Debug, Clone, PartialEq)]
@@ -63,8 +63,8 @@ pub struct Cluster {
     pub members: Vec<Member>,
     /// `DBClusterParameterGroup`.
     pub parameter_group: Option<String>,
-    /// True if an instance runs with other values than the group has, until it is rebooted (`pending-reboot`).
-    pub parameters_pending: bool,
+    /// The instances that run with other values than the group has, until they are rebooted (`pending-reboot`).
+    pub pending_reboot: Vec<String>,
     /// `DBSubnetGroup`.
     pub subnet_group: Option<String>,
     /// `VpcSecurityGroups`, by id.
@@ -479,6 +479,13 @@ pub trait FailOverClusters: Send + Sync {
     fn fail_over(&self, cluster: &str, to: &str) -> impl Future<Output = AwsResult<()>> + Send;
 }
 
+/// Restarts instances.
+// Apart from `ChangeInstances`: a restart ends every connection, and only what nobody uses yet may get one.
+pub trait RebootInstances: Send + Sync {
+    /// Calls `RebootDBInstance` without a failover. AWS answers at once: the instance is available again some time later.
+    fn reboot_instance(&self, name: &str) -> impl Future<Output = AwsResult<()>> + Send;
+}
+
 // A result and no error: a full resource is an ordinary thing, and the caller goes on without the tags.
 /// The result of adding tags.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -555,14 +562,30 @@ pub struct NewParameterGroup<'a> {
     pub tags: &'a [(String, String)],
 }
 
+/// The moment from which a changed parameter is in force.
+// AWS refuses the wrong one for a static parameter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Applies {
+    /// At once: `immediate`, for a dynamic parameter.
+    AtOnce,
+    /// From the next start of an instance on: `pending-reboot`.
+    AtStart,
+}
+
 /// Creates and changes parameter groups of clusters.
 pub trait ChangeParameterGroups: Send + Sync {
     /// Calls `CopyDBClusterParameterGroup`, or `CreateDBClusterParameterGroup` where the model is a default group, which AWS
     /// copies for nobody; false if the name is taken.
     fn create_group(&self, new: &NewParameterGroup<'_>) -> impl Future<Output = AwsResult<bool>> + Send;
-    /// Calls `ModifyDBClusterParameterGroup` for a parameter that needs no reboot.
-    fn set_parameter(&self, group: &str, name: &str, value: &str) -> impl Future<Output = AwsResult<()>> + Send;
-    /// Calls `ResetDBClusterParameterGroup` for one such parameter.
+    /// Calls `ModifyDBClusterParameterGroup` for one parameter.
+    fn set_parameter(
+        &self,
+        group: &str,
+        name: &str,
+        value: &str,
+        applies: Applies,
+    ) -> impl Future<Output = AwsResult<()>> + Send;
+    /// Calls `ResetDBClusterParameterGroup` for a parameter that is in force at once.
     fn reset_parameter(&self, group: &str, name: &str) -> impl Future<Output = AwsResult<()>> + Send;
 }
 

@@ -181,8 +181,13 @@ where
 /// True if people could log in to the cluster, or it is the only copy of what was written before a backtrack. A restore that came to
 /// nothing has no data to keep.
 fn was_usable(plan: &Plan, found: &Cluster) -> bool {
-    let came_to_nothing = ["creating", "failed", "restore-error", "creation-failed"];
-    plan.adopted.is_some() || !came_to_nothing.contains(&found.status.as_str())
+    plan.adopted.is_some() || found.status != "creating" && !came_to_nothing(&found.status)
+}
+
+/// True if this is the status of a cluster or an instance whose creation failed: AWS never makes it available.
+#[must_use]
+pub fn came_to_nothing(status: &str) -> bool {
+    ["failed", "restore-error"].contains(&status) || status.ends_with("-failed")
 }
 
 async fn remove_protection<C: ReadClusters + ModifyClusters>(clusters: &C, plan: &Plan) -> Result<(), StepError> {

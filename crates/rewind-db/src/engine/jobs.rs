@@ -56,13 +56,14 @@ impl fmt::Display for Job {
 /// The jobs of an engine. All of it can be done with a master user's rights, and is repeated without harm.
 pub(crate) trait JobOperations: Connection {
     /// The databases in which jobs may be, besides the one of this connection; none where one connection sees all.
-    fn job_databases(&self) -> impl Future<Output = Result<Vec<String>, StatementError>> + Send;
+    /// `cron` is the database of pg_cron where the server is told of another.
+    fn job_databases(&self, cron: Option<&str>) -> impl Future<Output = Result<Vec<String>, StatementError>> + Send;
 
     /// The jobs that are enabled, as far as this connection sees them.
     fn enabled_jobs(&self) -> impl Future<Output = Result<Vec<Job>, StatementError>> + Send;
 
-    /// True if the server has been told to run none of its jobs, whatever each of them says.
-    fn runs_none(&self) -> impl Future<Output = Result<bool, StatementError>> + Send;
+    /// The kinds of which the server has been told to run none, whatever each job says.
+    fn idle_kinds(&self) -> impl Future<Output = Result<Vec<JobKind>, StatementError>> + Send;
 
     /// The statement that switches a job on or off, in the job's database.
     fn switch(&self, job: &Job, on: bool) -> String;

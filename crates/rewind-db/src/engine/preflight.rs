@@ -59,6 +59,8 @@ pub(crate) struct ServerFacts {
     pub(crate) cannot_end_sessions: Option<String>,
     /// Replication from or to the server, a sentence each.
     pub(crate) replication: Vec<String>,
+    /// Enabled subscriptions, which would apply changes on the restored cluster as well.
+    pub(crate) subscriptions: Vec<String>,
 }
 
 /// A setting that lets a session only read.
@@ -76,6 +78,9 @@ pub struct Rights {
     /// The first few rights that go beyond reading, a phrase each.
     pub beyond_reading: Vec<String>,
 }
+
+/// The number of facts of one kind that are read. One more shows that there are more.
+pub(crate) const FACTS_MAX: usize = 1000;
 
 /// Facts of one database, or of all where the engine keeps them together.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

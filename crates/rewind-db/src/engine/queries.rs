@@ -81,6 +81,9 @@ pub(crate) trait QueryOperations: Connection {
         limits: QueryLimits,
     ) -> impl Future<Output = Result<Vec<Table>, StepError>> + Send;
 
+    /// The tables of people in all databases, the first ten thousand; none where the engine cannot be backtracked.
+    fn tables(&self) -> impl Future<Output = Result<Vec<Table>, StatementError>> + Send;
+
     /// The table's name as it stands in SQL.
     fn quoted(&self, table: &Table) -> String;
 

@@ -9,8 +9,9 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct WritePosition {
-    /// The count: on PostgreSQL the transactions that wrote, on MySQL the rows written and the definitions changed.
-    pub count: u64,
+    /// The count: on PostgreSQL the transactions that wrote, on MySQL the rows written and the definitions changed. None where
+    /// the server does not count, or where something is open whose commit the count would not show.
+    pub count: Option<u64>,
     /// The server that counted; none where the count is the cluster's own and outlives a server.
     pub server: Option<ServerIdentity>,
     /// The sessions that there have been; none where the server does not count them, or where one was there at that moment.
@@ -33,14 +34,15 @@ pub struct Visits {
 impl WritePosition {
     /// True if nothing was written between the two positions but `own` writes of ours.
     ///
-    /// Conservative: another server, a restart or a count that went down counts as written.
+    /// Conservative: another server, a restart, a count that went down or one that is not known counts as written.
     pub fn is_unwritten_since(&self, before: &Self, own: u64) -> bool {
         let same_server = match (&self.server, &before.server) {
             (None, None) => true,
             (Some(now), Some(then)) => now.is_same_server(then),
             _ => false,
         };
-        same_server && before.count.checked_add(own) == Some(self.count)
+        let is_counted = before.count.zip(self.count).is_some_and(|(then, now)| then.checked_add(own) == Some(now));
+        same_server && is_counted
     }
 
     /// True if nobody was there between the two positions, who alone can write: no session in a database of people, and no row
@@ -61,7 +63,8 @@ pub(crate) trait WriteOperations: Connection {
     /// True if the count is of this server alone, and begins anew with it.
     fn counts_per_server(&self) -> bool;
 
-    /// The count of writes by now.
+    /// The count of writes by now; none where the server does not count, or where something that others began is open whose
+    /// commit would not move the count: on either side of a comparison that is no proof that nobody wrote.
     fn writes(&self) -> impl Future<Output = Result<Option<u64>, StatementError>> + Send;
 
     /// The sessions by now; none where they are not counted, or where somebody else is there.
@@ -81,7 +84,7 @@ mod tests {
             started_at: started.to_owned(),
             in_recovery: false,
         });
-        WritePosition { count, server, visits: None }
+        WritePosition { count: Some(count), server, visits: None }
     }
 
     fn visited(sessions: u64, rows: u64, since: &str) -> WritePosition {
@@ -125,8 +128,17 @@ mod tests {
     }
 
     #[test]
+    fn a_count_that_is_not_known_is_never_unwritten() {
+        let unknown = WritePosition { count: None, ..at(7, None) };
+        for (now, before) in [(&unknown, &at(7, None)), (&at(7, None), &unknown), (&unknown, &unknown)] {
+            assert!(!now.is_unwritten_since(before, 0), "{now:?} since {before:?}");
+        }
+    }
+
+    #[test]
     fn a_position_survives_the_state_machine() {
-        for position in [at(7, None), at(7, Some("10:00:00Z")), visited(5, 3, "a")] {
+        let unknown = WritePosition { count: None, ..at(7, None) };
+        for position in [at(7, None), at(7, Some("10:00:00Z")), visited(5, 3, "a"), unknown] {
             let passed = serde_json::to_value(&position).unwrap();
             assert_eq!(serde_json::from_value::<WritePosition>(passed).unwrap(), position);
         }

@@ -3,7 +3,8 @@
 //!
 //! MySQL shows no tree of a statement, so the text is read as its own lexer reads it. A name before a bracket is a call unless it
 //! is a word of the language, and a call has to be one of the functions that are known to act on nothing: what Aurora adds to them
-//! acts, and so may what people stored.
+//! acts, and so may what people stored. Some of those functions are the server's own only where the name has no quotes and the bracket
+//! is right behind it; written otherwise, what people stored under the name runs.
 
 use super::Version;
 use super::connection::MysqlConnection;
@@ -67,7 +68,7 @@ struct Names {
     words: BTreeSet<String>,
     /// The calls, with their schema where it is written.
     calls: BTreeSet<Vec<String>>,
-    /// True if there is a comment that the server runs.
+    /// True if there is a comment that the server runs, or takes its limits from.
     hides: bool,
 }
 
@@ -84,7 +85,7 @@ pub(super) async fn denial(connection: &MysqlConnection, sql: &str) -> Result<Op
     while let Some(text) = unread.pop() {
         let names = Names::read(&text, escapes, connection.version);
         if names.hides {
-            return Ok(Some("it has a comment that the server runs (`/*!`): write it without".to_owned()));
+            return Ok(Some("it has a comment that the server follows (`/*!` or `/*+`): write it without".to_owned()));
         }
         if names.words.contains("into") {
             return Ok(Some("it has INTO: a check answers its value, and puts it nowhere".to_owned()));
@@ -138,14 +139,14 @@ impl Names {
         let mut name = Name::default();
         while let Some(next) = rest.chars().next() {
             let length = match next {
-                _ if rest.starts_with("/*!") || rest.starts_with("/*M!") => {
+                _ if ["/*!", "/*M!", "/*+"].iter().any(|begin| rest.starts_with(begin)) => {
                     names.hides = true;
                     return names;
                 }
-                _ if rest.starts_with("/*") => end_of(rest, "*/"),
-                '#' => end_of(rest, "\n"),
-                '-' if is_dash_comment(rest) => end_of(rest, "\n"),
-                _ if next.is_ascii_whitespace() || next.is_ascii_control() => 1,
+                _ if rest.starts_with("/*") => name.parted_by(end_of(rest, "*/")),
+                '#' => name.parted_by(end_of(rest, "\n")),
+                '-' if is_dash_comment(rest) => name.parted_by(end_of(rest, "\n")),
+                _ if next.is_ascii_whitespace() || next.is_ascii_control() => name.parted_by(1),
                 '`' | '\'' | '"' => {
                     let (length, text) = quoted(rest, next, escapes);
                     // With ANSI_QUOTES a name stands between these too: read as both, it cannot be hidden.
@@ -187,9 +188,10 @@ impl Names {
             self.words.insert(text.to_ascii_lowercase());
         }
         name.parts.push((text, is_word));
+        name.parted = false;
     }
 
-    fn called(&mut self, Name { parts, after, .. }: &Name, version: Version) {
+    fn called(&mut self, Name { parts, after, parted, .. }: &Name, version: Version) {
         // A table with names for its columns, in the list of WITH or as an alias, is no call.
         let is_table = matches!(after, Some((word, true)) if is_known(word, version, "with recursive as", &[]));
         let is_language = is_table
@@ -201,9 +203,15 @@ impl Names {
         // A word before a bracket that is a number: a part of an expression.
         let digits = |text: &str| text.chars().all(|c| c.is_ascii_digit());
         let is_number = matches!(parts.as_slice(), [(text, true)] if digits(text));
-        if !is_language && !is_number {
-            self.calls.insert(parts.iter().map(|(text, _)| text.clone()).collect());
+        if is_language || is_number {
+            return;
         }
+        self.calls.insert(match parts.as_slice() {
+            [(name, is_word)] if (*parted || !is_word) && is_known(name, version, HARMLESS, HARMLESS_SINCE) => {
+                vec![format!("{name} (written with quotes, or apart from its bracket)")]
+            }
+            parts => parts.iter().map(|(text, _)| text.clone()).collect(),
+        });
     }
 }
 
@@ -214,8 +222,18 @@ struct Name {
     parts: Vec<(String, bool)>,
     /// True if a dot follows them.
     joined: bool,
+    /// True if a blank or a comment follows them.
+    parted: bool,
     /// The part of another name that stands right before it.
     after: Option<(String, bool)>,
+}
+
+impl Name {
+    /// Notes that what is so long stands behind the name, and returns the length.
+    fn parted_by(&mut self, length: usize) -> usize {
+        self.parted = true;
+        length
+    }
 }
 
 fn is_of_a_word(character: char) -> bool {
@@ -283,10 +301,28 @@ mod tests {
         ] {
             assert_eq!(calls(sql), [found], "{sql}");
         }
-        assert!(
-            Names::read("SELECT /*!50000 f(1) */ 1", true, NEW).hides
-                && Names::read("SELECT /*M! 1 */ 1", true, NEW).hides
-        );
+        for followed in ["/*!50000 f(1) */ 1", "/*M! 1 */ 1", "/*+ MAX_EXECUTION_TIME(4294967295) */ 1"] {
+            assert!(Names::read(&format!("SELECT {followed}"), true, NEW).hides, "{followed}");
+        }
+    }
+
+    #[test]
+    fn a_function_is_the_servers_own_only_where_its_name_is_plain() {
+        for sql in ["max (id)", "`max`(id)", "max/* so */(id)", "max\n(id)", "\"left\"('a', 1)", "coalesce -- so\n (1)"]
+        {
+            let found = calls(&format!("SELECT {sql} FROM t"));
+            assert!(found.len() == 1 && found[0].contains("apart from its bracket"), "{sql}: {found:?}");
+        }
+        for sql in [
+            "max(id)",
+            "left('a', 1)",
+            "coalesce( 1 )",
+            "count(*) FROM t WHERE id IN (1) AND (1)",
+            "cast(1 AS char (5))",
+            "left ('a', 1)",
+        ] {
+            assert!(!calls(&format!("SELECT {sql}")).join("").contains("apart"), "{sql}");
+        }
     }
 
     #[test]

@@ -8,7 +8,7 @@ use crate::error::StatementError;
 
 impl JobOperations for MysqlConnection {
     /// None: one connection sees the events of all schemas.
-    async fn job_databases(&self) -> Result<Vec<String>, StatementError> {
+    async fn job_databases(&self, _: Option<&str>) -> Result<Vec<String>, StatementError> {
         Ok(Vec::new())
     }
 
@@ -27,9 +27,10 @@ impl JobOperations for MysqlConnection {
         Ok(rows.into_iter().filter_map(read).collect())
     }
 
-    async fn runs_none(&self) -> Result<bool, StatementError> {
+    async fn idle_kinds(&self) -> Result<Vec<JobKind>, StatementError> {
         let scheduler = self.values("SELECT @@global.event_scheduler").await?;
-        Ok(scheduler.first().is_some_and(|value| value != "ON" && value != "1"))
+        let is_off = scheduler.first().is_some_and(|value| value != "ON" && value != "1");
+        Ok(is_off.then_some(JobKind::Event).into_iter().collect())
     }
 
     fn switch(&self, job: &Job, on: bool) -> String {

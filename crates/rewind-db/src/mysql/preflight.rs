@@ -3,8 +3,8 @@
 use super::Variant;
 use super::connection::MysqlConnection;
 use crate::engine::preflight::{
-    Column, DatabaseFacts, Description, PreflightOperations, ReadOnly, Refusal, Rights, ServerFacts, Unclosable,
-    rows_if_readable,
+    Column, DatabaseFacts, Description, FACTS_MAX, PreflightOperations, ReadOnly, Refusal, Rights, ServerFacts,
+    Unclosable, rows_if_readable,
 };
 use crate::engine::{Connection, LoginOperations, SessionOperations};
 use crate::error::{DatabaseError, StatementError};
@@ -131,6 +131,7 @@ impl PreflightOperations for MysqlConnection {
             cannot_end_sessions: (kill.is_empty() || !may_run)
                 .then(|| format!("{user} may not end sessions: it has no EXECUTE on mysql.rds_kill")),
             replication: rows_if_readable(self.replication().await)?,
+            subscriptions: Vec::new(),
         })
     }
 
@@ -139,14 +140,16 @@ impl PreflightOperations for MysqlConnection {
             self.values(&format!(
                 "SELECT concat('event ', event_schema, '.', event_name) FROM information_schema.events \
                  WHERE status = 'ENABLED' AND event_schema NOT IN {SYSTEM} AND @@global.event_scheduler = 'ON' \
-                 ORDER BY 1 LIMIT 20"
+                 ORDER BY 1 LIMIT {}",
+                FACTS_MAX + 1
             ))
             .await,
         )?;
         let unlogged = rows_if_readable(
             self.values(&format!(
                 "SELECT concat(table_schema, '.', table_name) FROM information_schema.tables \
-                 WHERE engine = 'MEMORY' AND table_schema NOT IN {SYSTEM} ORDER BY 1 LIMIT 20"
+                 WHERE engine = 'MEMORY' AND table_schema NOT IN {SYSTEM} ORDER BY 1 LIMIT {}",
+                FACTS_MAX + 1
             ))
             .await,
         )?;

@@ -288,6 +288,7 @@ mod tests {
     use super::*;
     use crate::target::{Credential, Target};
     use mysql_common::constants::StatusFlags;
+    use proptest::prelude::*;
     use rewind_core::Engine;
 
     const NONCE: &[u8; 20] = b"twenty bytes of salt";
@@ -426,5 +427,67 @@ mod tests {
         server.send(b"\xfemysql_clear_password\0").await;
         let Err(ProtocolError::Broken(why)) = client.await.unwrap() else { panic!("it went on") };
         assert!(why.contains("mysql_clear_password"), "{why}");
+    }
+
+    /// Messages of a server at random, numbered and measured as they have to be.
+    fn messages() -> impl Strategy<Value = Vec<Vec<u8>>> {
+        // The first byte decides what a message is taken for.
+        let first = prop_oneof![Just(0x00), Just(0x01), Just(0xfb), Just(0xfe), Just(0xff), any::<u8>()];
+        let message = (first, prop::collection::vec(any::<u8>(), 0..48));
+        let message = message.prop_map(|(first, rest)| [&[first], rest.as_slice()].concat());
+        prop::collection::vec(prop_oneof![9 => message, 1 => Just(Vec::new())], 0..8)
+    }
+
+    /// Lets a server send these messages, and then nothing more, to a connection that is logged in.
+    async fn logged_in(sent: Vec<Vec<u8>>) -> Protocol {
+        let (ours, theirs) = tokio::io::duplex(1 << 20);
+        let mut server = Server { stream: theirs, sequence: 1 };
+        for message in &sent {
+            server.send(message).await;
+        }
+        server.stream.shutdown().await.unwrap();
+        // What the client sends has to go somewhere.
+        tokio::spawn(async move { tokio::io::copy(&mut server.stream, &mut tokio::io::sink()).await });
+        let stream: Box<dyn Stream> = Box::new(ours);
+        let (variant, version) = (Variant::MySql, (8, 0, 28));
+        Protocol { stream: BufStream::new(stream), sequence: 0, variant, version, encrypted: true }
+    }
+
+    fn run<T>(work: impl Future<Output = T>) -> T {
+        tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(work)
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_a_server_sends_a_statement_ends(sent in messages(), keep in 0_usize..4) {
+            run(async {
+                let read = logged_in(sent.clone()).await.query("SELECT 1", keep).await;
+                prop_assert!(read.as_ref().is_ok_and(|read| read.rows.len() <= keep) || read.is_err());
+                let _ = logged_in(sent).await.describe("SELECT 1").await;
+                Ok(())
+            })?;
+        }
+
+        #[test]
+        fn whatever_a_server_sends_a_login_ends_and_shows_no_password(sent in messages(), greets in any::<bool>()) {
+            run(async {
+                let (client, mut server) = pair().await;
+                if greets {
+                    server.greet(SHA2, false).await;
+                }
+                for message in &sent {
+                    let framed = framed(message, &mut server.sequence);
+                    // The client may have gone by now.
+                    let _ = server.stream.write_all(&framed).await;
+                }
+                let _ = server.stream.shutdown().await;
+                // With it the connection ends, however the login did: only then is there an end to read to.
+                drop(client.await.unwrap());
+                let mut received = Vec::new();
+                let _ = tokio::io::AsyncReadExt::read_to_end(&mut server.stream, &mut received).await;
+                prop_assert!(!holds(&received, b"secret"));
+                Ok(())
+            })?;
+        }
     }
 }

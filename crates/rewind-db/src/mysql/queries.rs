@@ -49,6 +49,21 @@ impl QueryOperations for MysqlConnection {
         rewritten::tables_read_by(self, sql, limits).await
     }
 
+    async fn tables(&self) -> Result<Vec<Table>, StatementError> {
+        let rows = self
+            .rows(
+                "SELECT table_schema, table_name FROM information_schema.tables WHERE table_type = 'BASE TABLE' \
+                 AND table_schema NOT IN ('mysql', 'sys', 'information_schema', 'performance_schema') \
+                 ORDER BY 1, 2 LIMIT 10000",
+            )
+            .await?;
+        let table = |row: Row| match <[_; 2]>::try_from(row) {
+            Ok([Some(schema), Some(name)]) => Some(Table { schema, name }),
+            _ => None,
+        };
+        Ok(rows.into_iter().filter_map(table).collect())
+    }
+
     fn quoted(&self, table: &Table) -> String {
         format!("{}.{}", identifier(&table.schema), identifier(&table.name))
     }

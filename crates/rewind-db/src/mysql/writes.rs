@@ -3,10 +3,14 @@
 //! The transaction id counter of InnoDB is no measure: a fence locks accounts, which are rows of InnoDB tables too.
 
 use super::connection::MysqlConnection;
+use super::threads::{Thread, threads};
+use crate::engine::reserved;
 use crate::engine::writes::Visits;
 use crate::engine::{Connection, WriteOperations};
 use crate::error::StatementError;
+use rewind_core::timeouts;
 use std::collections::BTreeMap;
+use tokio::time::sleep;
 
 /// Rows written to tables of people; InnoDB counts those of `mysql` apart.
 const ROWS: [&str; 3] = ["innodb_rows_inserted", "innodb_rows_updated", "innodb_rows_deleted"];
@@ -43,7 +47,9 @@ impl WriteOperations for MysqlConnection {
             Ok([Some(name), Some(value)]) => Some((name.to_ascii_lowercase(), value.parse().ok()?)),
             _ => None,
         });
-        Ok(count(&counters.collect()))
+        let counted = count(&counters.collect());
+        // After the count, so that whatever it holds has ended by now, or is seen here.
+        Ok(if self.has_open_writes().await? { None } else { counted })
     }
 
     /// None: the rows are counted by themselves.
@@ -54,6 +60,25 @@ impl WriteOperations for MysqlConnection {
     /// None: locking an account is not counted.
     fn writes_of_closing(&self, _: u64) -> u64 {
         0
+    }
+}
+
+impl MysqlConnection {
+    /// True if others have begun what the count holds already, and may commit it later: rows of a transaction, a prepared one
+    /// too, and a statement that runs, for a change of definitions is counted at its beginning.
+    async fn has_open_writes(&self) -> Result<bool, StatementError> {
+        // The server answers from a copy of the transactions that is up to so old.
+        sleep(timeouts::TRANSACTIONS_ARE_COPIED).await;
+        let open = self
+            .values(
+                "SELECT trx_id FROM information_schema.innodb_trx WHERE trx_rows_modified > 0 \
+                 AND trx_mysql_thread_id <> connection_id() LIMIT 1",
+            )
+            .await?;
+        let runs = |thread: &Thread| {
+            thread.is_client() && thread.command != "Sleep" && !reserved::is_mysql_session(&thread.user)
+        };
+        Ok(!open.is_empty() || threads(self).await?.iter().any(runs))
     }
 }
 

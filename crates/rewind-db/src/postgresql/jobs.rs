@@ -1,10 +1,11 @@
 //! Subscriptions and the jobs of pg_cron, which PostgreSQL runs in the background as soon as it has started.
 
 use super::connection::PostgresqlConnection;
-use super::quote::identifier;
+use super::quote::{identifier, literal};
 use crate::engine::jobs::{Job, JobKind, JobOperations};
 use crate::engine::{Connection, Row};
 use crate::error::StatementError;
+use crate::jobs::NO_CRON_DATABASE;
 
 /// Answers a row where this database has the jobs of pg_cron. A table that somebody else named so is none: reading it as the master
 /// user would run what its owner put behind the name, and so would switching its rows.
@@ -17,12 +18,14 @@ pub(super) const HAS_CRON: &str = "SELECT 1 FROM pg_catalog.pg_class c JOIN pg_c
 
 impl JobOperations for PostgresqlConnection {
     /// The database of pg_cron alone: subscriptions are seen from any.
-    async fn job_databases(&self) -> Result<Vec<String>, StatementError> {
+    async fn job_databases(&self, cron: Option<&str>) -> Result<Vec<String>, StatementError> {
         // The setting is there where the library is loaded; without it nothing runs the jobs.
-        self.values(
+        self.values(&format!(
             "SELECT d.datname FROM pg_catalog.pg_database d WHERE d.datallowconn AND d.datconnlimit <> -2 \
-             AND d.datname = nullif(pg_catalog.current_setting('cron.database_name', true), '')",
-        )
+             AND d.datname IN (nullif(pg_catalog.current_setting('cron.database_name', true), ''), {}) AND d.datname <> {}",
+            cron.map_or_else(|| "NULL".to_owned(), literal),
+            literal(NO_CRON_DATABASE),
+        ))
         .await
     }
 
@@ -57,9 +60,17 @@ impl JobOperations for PostgresqlConnection {
         Ok(jobs)
     }
 
-    /// Never: no setting that can be changed without a restart stops both.
-    async fn runs_none(&self) -> Result<bool, StatementError> {
-        Ok(false)
+    /// By settings that are read at the start alone.
+    async fn idle_kinds(&self) -> Result<Vec<JobKind>, StatementError> {
+        let idle = self
+            .values(&format!(
+                "SELECT 'subscription' WHERE pg_catalog.current_setting('max_logical_replication_workers') = '0' \
+                 UNION ALL SELECT 'cron' WHERE pg_catalog.current_setting('cron.database_name', true) = {}",
+                literal(NO_CRON_DATABASE)
+            ))
+            .await?;
+        let kinds = [JobKind::Subscription, JobKind::Cron].into_iter();
+        Ok(kinds.filter(|kind| idle.iter().any(|word| word == kind.word())).collect())
     }
 
     fn switch(&self, job: &Job, on: bool) -> String {

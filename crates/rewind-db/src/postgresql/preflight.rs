@@ -5,8 +5,8 @@ use super::connection::PostgresqlConnection;
 use super::jobs::HAS_CRON;
 use super::quote::literal;
 use crate::engine::preflight::{
-    Column, DatabaseFacts, Description, PreflightOperations, ReadOnly, Refusal, Rights, ServerFacts, Unclosable,
-    rows_if_readable,
+    Column, DatabaseFacts, Description, FACTS_MAX, PreflightOperations, ReadOnly, Refusal, Rights, ServerFacts,
+    Unclosable, rows_if_readable,
 };
 use crate::engine::{Connection, LoginOperations};
 use crate::error::{DatabaseError, StatementError};
@@ -141,27 +141,28 @@ impl PreflightOperations for PostgresqlConnection {
             cannot_end_sessions: (signals != "t").then(|| {
                 format!("{user} may not end sessions: it is no member of pg_signal_backend")
             }),
-            replication: self.replication_facts().await?,
+            replication: self.slots().await?,
+            subscriptions: self.subscriptions().await?,
         })
     }
 
     async fn database_facts(&self) -> Result<DatabaseFacts, StepError> {
         let unlogged = rows_if_readable(
-            self.values(
+            self.values(&format!(
                 "SELECT pg_catalog.current_database() || ': ' || n.nspname || '.' || c.relname \
                  FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
-                 WHERE c.relpersistence = 'u' AND c.relkind IN ('r', 'p', 'm') ORDER BY 1 LIMIT 20",
-            )
+                 WHERE c.relpersistence = 'u' AND c.relkind IN ('r', 'p', 'm') ORDER BY 1 LIMIT {FACTS_MAX} + 1"
+            ))
             .await,
         )?;
         let cron = self.values(HAS_CRON).await?;
         let jobs = match cron.first() {
             None => Vec::new(),
             Some(_) => rows_if_readable(
-                self.values(
+                self.values(&format!(
                     "SELECT 'pg_cron job ' || jobid || ' in ' || database || ' (' || schedule || ')' FROM cron.job \
-                     WHERE active ORDER BY jobid LIMIT 20",
-                )
+                     WHERE active ORDER BY jobid LIMIT {FACTS_MAX} + 1"
+                ))
                 .await,
             )?,
         };
@@ -172,29 +173,31 @@ impl PreflightOperations for PostgresqlConnection {
         Ok(self
             .values(&format!(
                 "SELECT datname FROM pg_catalog.pg_database WHERE datallowconn AND NOT datistemplate \
-                 AND datconnlimit <> {INVALID_DATABASE} AND pg_catalog.has_database_privilege(oid, 'CONNECT') ORDER BY 1"
+                 AND datconnlimit <> {INVALID_DATABASE} AND datname <> 'rdsadmin' ORDER BY 1"
             ))
             .await?)
     }
 }
 
 impl PostgresqlConnection {
-    async fn replication_facts(&self) -> Result<Vec<String>, StepError> {
-        let mut facts = rows_if_readable(
-            self.values(
+    async fn slots(&self) -> Result<Vec<String>, StepError> {
+        rows_if_readable(
+            self.values(&format!(
                 "SELECT 'replication slot ' || slot_name || coalesce(' of ' || database, '') \
-                 FROM pg_catalog.pg_replication_slots WHERE NOT temporary ORDER BY 1 LIMIT 20",
-            )
+                 FROM pg_catalog.pg_replication_slots WHERE NOT temporary ORDER BY 1 LIMIT {FACTS_MAX} + 1"
+            ))
             .await,
-        )?;
-        facts.extend(rows_if_readable(
-            self.values(
+        )
+    }
+
+    async fn subscriptions(&self) -> Result<Vec<String>, StepError> {
+        rows_if_readable(
+            self.values(&format!(
                 "SELECT 'subscription ' || s.subname || ' in ' || d.datname FROM pg_catalog.pg_subscription s \
-                 JOIN pg_catalog.pg_database d ON d.oid = s.subdbid WHERE s.subenabled ORDER BY 1 LIMIT 20",
-            )
+                 JOIN pg_catalog.pg_database d ON d.oid = s.subdbid WHERE s.subenabled ORDER BY 1 LIMIT {FACTS_MAX} + 1"
+            ))
             .await,
-        )?);
-        Ok(facts)
+        )
     }
 }
 

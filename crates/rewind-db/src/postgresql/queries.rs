@@ -59,6 +59,11 @@ impl QueryOperations for PostgresqlConnection {
         table_name(table)
     }
 
+    /// None: only Aurora MySQL can be backtracked, and compared with what it was before.
+    async fn tables(&self) -> Result<Vec<Table>, StatementError> {
+        Ok(Vec::new())
+    }
+
     async fn invalid_databases(&self) -> Result<Vec<String>, StatementError> {
         self.values(&format!(
             "SELECT datname FROM pg_catalog.pg_database WHERE datconnlimit = {INVALID_DATABASE} ORDER BY 1"

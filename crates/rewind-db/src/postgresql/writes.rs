@@ -5,6 +5,12 @@ use crate::engine::writes::Visits;
 use crate::engine::{Connection, LoginOperations, SessionOperations, WriteOperations};
 use crate::error::StatementError;
 
+/// One past the highest id whose transaction has ended. An open one with a higher id moves it when it ends. One with a lower id does
+/// not, and so the count is none while there is one; a prepared one outlives its session, and a commit of it takes no id.
+const COUNT: &str = "\
+    SELECT CASE WHEN NOT EXISTS (SELECT FROM pg_catalog.pg_snapshot_xip(seen)) AND NOT EXISTS (SELECT FROM \
+    pg_catalog.pg_prepared_xacts) THEN pg_catalog.pg_snapshot_xmax(seen)::text END FROM pg_catalog.pg_current_snapshot() seen";
+
 /// Sessions in all databases but RDS's own, where no client gets in, and this one, in which the functions of a recovery come and
 /// go; for this one, and for what all databases share (with the id 0), rows. Then the beginning of the counts: a crash discards
 /// all of them, and notes that for the background writer alone. Then what writes without a client's session.
@@ -33,13 +39,7 @@ impl WriteOperations for PostgresqlConnection {
     }
 
     async fn writes(&self) -> Result<Option<u64>, StatementError> {
-        // One past the highest id whose transaction has ended. A prepared one has not, and outlives its session.
-        let next = self
-            .values(
-                "SELECT pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot())::text::bigint + \
-                 (SELECT count(*) FROM pg_catalog.pg_prepared_xacts)",
-            )
-            .await?;
+        let next = self.values(COUNT).await?;
         Ok(next.first().and_then(|id| id.parse().ok()))
     }
 

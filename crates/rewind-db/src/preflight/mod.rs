@@ -4,7 +4,7 @@
 
 mod checks;
 
-use crate::engine::preflight::PreflightOperations;
+use crate::engine::preflight::{FACTS_MAX, PreflightOperations};
 use crate::session::{Session, on_engine};
 use rewind_core::{Finding, FindingCode, StepError};
 
@@ -101,8 +101,15 @@ async fn server_findings_on<C: PreflightOperations>(
     }
     findings.extend(listed(
         FindingCode::Replication,
+        "slots and replicas",
         &facts.replication,
         "the restored cluster does not take part in it: set it up anew there, from a new copy",
+    ));
+    findings.extend(listed(
+        FindingCode::Subscriptions,
+        "subscriptions",
+        &facts.subscriptions,
+        "the recovery holds them on the restored cluster, because a publisher sends each change once: set them up anew there",
     ));
     findings.extend(connection.invalid_databases().await?.iter().map(|database| {
         Finding::warning(
@@ -162,26 +169,76 @@ async fn database_findings_on<C: PreflightOperations>(connection: &C) -> Result<
     let facts = connection.database_facts().await?;
     let jobs = listed(
         FindingCode::ScheduledJobs,
+        "jobs",
         &facts.jobs,
         "they would run on the restored cluster by themselves: see whether they may act on data of the target time",
     );
     let unlogged = listed(
         FindingCode::UnloggedTables,
+        "unlogged tables",
         &facts.unlogged,
         "a restore leaves them empty: fill them again afterwards, or copy them before traffic moves",
     );
     Ok(jobs.into_iter().chain(unlogged).collect())
 }
 
-fn listed(code: FindingCode, facts: &[String], fix: &str) -> Option<Finding> {
-    (!facts.is_empty()).then(|| Finding::warning(code, format!("the source has {}", facts.join(", ")), fix))
+fn listed(code: FindingCode, kinds: &str, facts: &[String], fix: &str) -> Option<Finding> {
+    (!facts.is_empty()).then(|| {
+        let shown = shown(facts);
+        let what = if shown.len() == facts.len() { shown.join(", ") } else { counted(kinds, facts, shown) };
+        Finding::warning(code, format!("the source has {what}"), fix)
+    })
 }
 
-/// Names up to ten things, and counts the others.
+/// Names the things that have room in a sentence, and counts all of them where not all have.
 fn short_list(kind: &str, names: &[String]) -> String {
+    let shown = shown(names);
+    match names.len() {
+        1 => format!("{kind} {}", shown.join("")),
+        all if all == shown.len() => format!("{kind}s {}", shown.join(", ")),
+        _ => counted(&format!("{kind}s"), names, shown),
+    }
+}
+
+/// The number comes first: the end of a long sentence is cut off.
+fn counted(kinds: &str, names: &[String], shown: &[String]) -> String {
+    let count = if names.len() > FACTS_MAX { format!("more than {FACTS_MAX}") } else { names.len().to_string() };
+    format!("{count} {kinds}, among them {}", shown.join(", "))
+}
+
+/// The first of the names, as many as have room in a sentence, and one at least.
+fn shown(names: &[String]) -> &[String] {
     const SHOWN: usize = 10;
-    let shown = names.iter().take(SHOWN).cloned().collect::<Vec<_>>().join(", ");
-    let more = names.len().saturating_sub(SHOWN);
-    let kinds = if names.len() == 1 { kind.to_owned() } else { format!("{kind}s") };
-    if more > 0 { format!("{kinds} {shown} and {more} more") } else { format!("{kinds} {shown}") }
+    const ROOM: usize = 300;
+    let mut length = 0;
+    let fit = names.iter().take(SHOWN).take_while(|name| {
+        length += name.len();
+        length <= ROOM
+    });
+    let fit = fit.count().max(1).min(names.len());
+    names.split_at(fit).0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(count: usize, length: usize) -> Vec<String> {
+        (0..count).map(|n| format!("{n:0length$}")).collect()
+    }
+
+    #[test]
+    fn what_has_no_room_in_a_sentence_is_counted_before_the_names() {
+        let of =
+            |names: &[String]| listed(FindingCode::UnloggedTables, "unlogged tables", names, "fill them").unwrap().what;
+        assert_eq!(of(&names(2, 1)), "the source has 0, 1");
+        assert!(of(&names(11, 2)).starts_with("the source has 11 unlogged tables, among them 00, 01"));
+        assert_eq!(of(&names(11, 2)).matches(',').count(), 10);
+        let long = of(&names(9, 120));
+        assert!(long.starts_with("the source has 9 unlogged tables, among them 0") && !long.ends_with('…'), "{long}");
+        assert!(of(&names(FACTS_MAX + 1, 4)).starts_with("the source has more than 1000 unlogged tables"));
+        assert_eq!(short_list("role", &names(1, 1)), "role 0");
+        assert_eq!(short_list("role", &names(2, 1)), "roles 0, 1");
+        assert!(short_list("role", &names(12, 2)).starts_with("12 roles, among them 00"));
+    }
 }

@@ -164,12 +164,46 @@ impl MariaDb {
             .expect("the master user logs in")
     }
 
+    /// A session of `app` over the network that stays open between its statements.
+    pub fn open_client(&self, database: &str) -> OpenClient {
+        let mut client = Command::new("mariadb");
+        client.args(["--no-defaults", "--batch", "--unbuffered", "--user=app"]);
+        client.arg(format!("--password={APP_PASSWORD}")).arg(format!("--host={}", self.address));
+        client.arg(format!("--port={}", self.port)).arg(database);
+        OpenClient(client.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap())
+    }
+
     /// Ends the server without a farewell.
     pub fn crash(&mut self) {
         if let Some(mut process) = self.process.take() {
             drop(process.kill());
             drop(process.wait());
         }
+    }
+}
+
+/// A session that stays open; it ends when it is dropped.
+pub struct OpenClient(Child);
+
+impl OpenClient {
+    /// Sends statements, a line of them, and does not wait for their end.
+    pub fn send(&mut self, sql: &str) {
+        use std::io::Write as _;
+        writeln!(self.0.stdin.as_mut().unwrap(), "{sql}").unwrap();
+    }
+
+    /// Sends the last statements, and waits for the end of all.
+    pub fn finish(mut self, sql: &str) {
+        self.send(sql);
+        drop(self.0.stdin.take());
+        assert!(self.0.wait().unwrap().success(), "{sql}");
+    }
+}
+
+impl Drop for OpenClient {
+    fn drop(&mut self) {
+        drop(self.0.kill());
+        drop(self.0.wait());
     }
 }
 

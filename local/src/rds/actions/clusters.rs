@@ -1,6 +1,6 @@
 //! Describing, creating and failing over clusters, and what other actions on clusters share.
 
-use super::parameter_groups::runs_events;
+use super::parameter_groups::values_of;
 use super::{ActionResult, filters, page, result, secret};
 use crate::rds::control_plane::{ControlPlane, successor};
 use crate::rds::database::Database;
@@ -228,7 +228,7 @@ pub fn insert(control_plane: &ControlPlane, cluster: DbCluster) -> Result<(), Ap
         return Err(already_exists());
     }
     // Before its first writer: one that starts with the scheduler on runs what was due at once.
-    cluster.database.run_events(runs_events(&store, &cluster.settings.parameter_group), false);
+    cluster.database.take_parameters(&values_of(&store, &cluster.settings.parameter_group), false);
     store.clusters.insert(cluster.id.clone(), cluster);
     Ok(())
 }

@@ -68,6 +68,11 @@ fn check_deletable(store: &Store, cluster: &DbCluster, with_snapshot: bool) -> R
             "Cannot delete protected Cluster, please disable deletion protection and try again.",
         ));
     }
+    if store.global_cluster_of(&cluster.id).is_some() {
+        return Err(ApiError::cluster_state(
+            "This cluster is a part of a global cluster, please remove it from globalcluster first",
+        ));
+    }
     // Instances that are being deleted do not count: the deletion of the cluster waits for them, as on AWS.
     if store.members(cluster).any(|instance| instance.status != InstanceStatus::Deleting) {
         return Err(ApiError::cluster_state(

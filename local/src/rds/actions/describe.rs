@@ -1,4 +1,4 @@
-//! Actions that only describe: events, engine versions, certificates, snapshots, global clusters. They change nothing.
+//! Actions that only describe: events, engine versions, certificates, snapshots. They change nothing.
 
 use super::{ActionResult, filters, page, result};
 use crate::rds::certificates;
@@ -107,13 +107,4 @@ pub fn snapshots(control_plane: &ControlPlane, params: &Params) -> ActionResult 
     };
     let shown = store.snapshots.values().filter(matches);
     page(params, "DBClusterSnapshots", shown.map(|found| (found.id.clone(), render::snapshot(found))).collect())
-}
-
-/// `DescribeGlobalClusters`: there are none.
-pub fn global_clusters(params: &Params) -> ActionResult {
-    // The product asks whether its source is a member of one: the call has to be there.
-    match params.get("GlobalClusterIdentifier").filter(|id| !id.is_empty()) {
-        Some(id) => Err(ApiError::not_found("GlobalClusterNotFoundFault", format!("Global cluster {id} not found."))),
-        None => Ok(result().list("GlobalClusters", [])),
-    }
 }

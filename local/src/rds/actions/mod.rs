@@ -5,6 +5,7 @@ pub mod clusters;
 pub mod delete_cluster;
 pub mod describe;
 pub mod endpoints;
+pub mod global_clusters;
 pub mod instances;
 pub mod modify_cluster;
 pub mod parameter_groups;

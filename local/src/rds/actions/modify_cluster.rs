@@ -1,7 +1,7 @@
 //! `ModifyDBCluster`: reads the whole change first, and refuses it or makes all of it.
 
 use super::clusters::{check_available, describe_one, refuse_unsupported};
-use super::parameter_groups::runs_events;
+use super::parameter_groups::values_of;
 use super::{ActionResult, secret};
 use crate::rds::control_plane::ControlPlane;
 use crate::rds::error::ApiError;
@@ -135,7 +135,7 @@ fn accept(
     for instance in store.instances.values_mut().filter(|instance| regrouped && members.contains(&instance.id)) {
         instance.in_sync = false;
     }
-    // The writer that runs keeps what it has, until it is started again.
-    database.run_events(runs_events(store, &group), false);
+    // Servers that run keep what they have, until they are started again.
+    database.take_parameters(&values_of(store, &group), false);
     Ok(true)
 }

@@ -1,4 +1,4 @@
-//! Parameter groups of clusters and instances. Values are kept and shown; of all of them only `event_scheduler` reaches a server.
+//! Parameter groups of clusters and instances. Values are kept and shown; a few of them reach the servers.
 
 use super::{ActionResult, filters, group_name, page, result};
 use crate::rds::control_plane::ControlPlane;
@@ -102,11 +102,9 @@ pub fn copy_cluster(control_plane: &ControlPlane, params: &Params) -> ActionResu
     Ok(result().child(shape))
 }
 
-/// Finds out if the clusters of a group run events.
-pub fn runs_events(store: &Store, group: &str) -> bool {
-    let value =
-        store.cluster_parameter_groups.get(group).and_then(|group| group.values.get(parameters::EVENT_SCHEDULER));
-    value.is_none_or(|value| value == "ON")
+/// Returns what people set in a cluster parameter group; nothing for a default group.
+pub fn values_of(store: &Store, group: &str) -> BTreeMap<String, String> {
+    store.cluster_parameter_groups.get(group).map(|group| group.values.clone()).unwrap_or_default()
 }
 
 /// `ModifyDBClusterParameterGroup`.
@@ -179,13 +177,11 @@ fn change_cluster(
     let mut group = present.clone();
     let changed = change(&mut group)?;
     *present = group;
-    if changed.iter().any(|known| known.name == parameters::EVENT_SCHEDULER) {
-        let runs = runs_events(&store, &name);
-        for cluster in store.clusters.values().filter(|found| found.settings.parameter_group == name) {
-            // Instances that have not taken up the group since it became the cluster's do not follow it.
-            let is_in_sync = store.members(cluster).all(|instance| instance.in_sync);
-            cluster.database.run_events(runs, is_in_sync);
-        }
+    let values = values_of(&store, &name);
+    for cluster in store.clusters.values().filter(|found| found.settings.parameter_group == name) {
+        // Instances that have not taken up the group since it became the cluster's do not follow it.
+        let is_in_sync = store.members(cluster).all(|instance| instance.in_sync);
+        cluster.database.take_parameters(&values, is_in_sync);
     }
     if changed.iter().any(|known| !known.is_dynamic) {
         let Store { clusters, instances, .. } = &mut *store;

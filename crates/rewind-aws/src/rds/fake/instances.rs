@@ -3,7 +3,7 @@
 
 use super::{FakeRds, refuse_too_many};
 use crate::AwsResult;
-use crate::rds::{ChangeInstances, Created, FailOverClusters, Instance, Member, NewInstance};
+use crate::rds::{ChangeInstances, Created, FailOverClusters, Instance, Member, NewInstance, RebootInstances};
 use rewind_core::{ErrorName, StepError};
 
 impl FakeRds {
@@ -64,6 +64,19 @@ impl ChangeInstances for FakeRds {
         self.change(format!("delete_instance {name}"), |state| {
             state.instances.retain(|(_, instance)| instance.name != name);
             state.clusters.iter_mut().for_each(|cluster| cluster.members.retain(|member| member.instance != name));
+        })
+    }
+}
+
+impl RebootInstances for FakeRds {
+    async fn reboot_instance(&self, name: &str) -> AwsResult<()> {
+        let status = self.state().instances.iter().find(|(_, i)| i.name == name).map(|(_, i)| i.status.clone());
+        if status.is_none_or(|status| status != "available") {
+            let why = format!("AWS answered InvalidDBInstanceState: {name}");
+            return Err(StepError::new(ErrorName::ClusterNotReady, why));
+        }
+        self.change(format!("reboot_instance {name}"), |state| {
+            state.clusters.iter_mut().for_each(|cluster| cluster.pending_reboot.retain(|pending| pending != name));
         })
     }
 }
