@@ -310,6 +310,7 @@ fn states() -> Vec<State> {
             )
             .next("ConcludeNeedsOperator"),
         State::table("RecordUndone", "updateItem")
+            .last_record()
             .progress("writes the end into the table")
             .comment(
                 "Stores who undid the recovery, and what that changed, and builds the output of the execution. The \
@@ -379,6 +380,7 @@ fn states() -> Vec<State> {
         .comment("The undo stopped half-way. Says what failed, what was done before, and where traffic may be.")
         .next("RecordFailure"),
         State::table("RecordFailure", "updateItem")
+            .last_record()
             .progress("writes the failure into the table")
             .comment(
                 "The recovery's record must show that its undo stopped half-way. A failure here hides nothing: the \

@@ -71,6 +71,7 @@ pub(super) fn ends(steps: &[State]) -> Vec<State> {
         )
         .next("RecordFailure"),
         State::table("RecordFailure", "updateItem")
+            .last_record()
             .progress("writes the failure into the table")
             .comment("A failure here hides nothing: the execution ends with the same error and cause.")
             .argument("Key", object([("id", text("'recovery#' & $recovery.id"))]))
