@@ -19,7 +19,7 @@ UNDONE_AFTER = {
     "AwaitRewind": DELETED,
     **dict.fromkeys(steps("scheduler", "instances", "jobs", "verify"), KEPT),
     "FenceSource": OVER + UNDO_FENCE + KEEP,
-    "SwapDns": OVER + READ_RECORDS + NOT_MOVED + KEEP,
+    "SwapDns": [*OVER, "IsTrafficPossiblyMoved", *UNDO_FENCE, *KEEP],
 }
 # What follows a failure after the records have moved: nothing is undone, and people are told.
 TOLD_AFTER = {
