@@ -196,6 +196,13 @@ def scenarios():
         ),
         Scenario("an expired lease is taken over", SUCCESS, held="expired"),
         Scenario(
+            "the record of whoever had the name before stays",
+            up_to("RecordPlan") + NOTHING_CHANGED,
+            "InvalidRequest",
+            ["there is a record of an earlier recovery", "start again under another name"],
+            mocked={"RecordPlan": "DynamoDB.ConditionalCheckFailedException"},
+        ),
+        Scenario(
             "the request has no cluster",
             [
                 "Begin",

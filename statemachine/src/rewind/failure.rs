@@ -1,5 +1,6 @@
 //! From a failure to the end: where undoing begins, how things stand, and which of the two ends it is.
 
+use super::plan::OWN_RECORD;
 use super::situation;
 use crate::conclude::{needs_operator, nothing_changed, rolled_back};
 use crate::json::{jsonata, object};
@@ -82,6 +83,7 @@ pub(super) fn ends(steps: &[State]) -> Vec<State> {
                  approval"
                     .into(),
             )
+            .argument("ConditionExpression", OWN_RECORD.into())
             .argument(
                 "ExpressionAttributeNames",
                 object([("#state", "state".into()), ("#error", "error".into()), ("#cluster", "cluster".into())]),
