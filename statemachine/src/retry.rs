@@ -86,7 +86,7 @@ pub(crate) enum Retries {
     Slice,
     /// An item of the table.
     Table,
-    /// What the table says when a recovery is over: without it nobody can go back, or on.
+    /// The item that says how a recovery ended: without it nobody can go back, or on.
     LastRecord,
     /// An event or a message. It stops nothing, so it is not tried for long.
     Notice,
