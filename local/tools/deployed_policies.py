@@ -28,6 +28,7 @@ PSEUDO = {
 # How ARNs of resources begin, and what comes before the name.
 ARNS = {
     "AWS::DynamoDB::Table": ("dynamodb", "table/"),
+    "AWS::KMS::Key": ("kms", "key/"),
     "AWS::Lambda::Function": ("lambda", "function:"),
     "AWS::SNS::Topic": ("sns", ""),
     "AWS::SQS::Queue": ("sqs", ""),

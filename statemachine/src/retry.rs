@@ -86,6 +86,8 @@ pub(crate) enum Retries {
     Slice,
     /// An item of the table.
     Table,
+    /// The item that says how a recovery ended: without it nobody can go back, or on.
+    LastRecord,
     /// An event or a message. It stops nothing, so it is not tried for long.
     Notice,
 }
@@ -188,6 +190,8 @@ impl Retries {
             // There the timeout is the regular end: RequestApproval catches it.
             Self::Slice => [passing(8), vec![once(None)]].concat(),
             Self::Table => vec![jittered(&TABLE, 6)],
+            // Half an hour on average. Clients are where they belong by now, so nobody waits for it.
+            Self::LastRecord => vec![Retrier { longest: Some(60), ..jittered(&TABLE, 65) }],
             Self::Notice => {
                 vec![Retrier { errors: ANY.to_vec(), interval: 1, rate: 2, attempts: 2, longest: None, jitter: false }]
             }
@@ -248,6 +252,14 @@ mod tests {
                 assert!((55 * 60..=65 * 60).contains(&average), "{error}: {average} s");
                 assert!(longest <= 60, "{error}: {longest} s");
             }
+        }
+    }
+
+    #[test]
+    fn a_table_that_is_away_for_minutes_does_not_lose_the_end_of_a_recovery() {
+        for error in TABLE {
+            let (average, longest) = pauses(Retries::LastRecord, WaitsOut::Minutes, error);
+            assert!((25 * 60..=35 * 60).contains(&average) && longest <= 60, "{error}: {average} s, {longest} s");
         }
     }
 

@@ -164,6 +164,17 @@ fn states() -> Vec<State> {
                 ),
                 "ConcludeNothingChanged",
             )
+            .when_with(
+                "$not($type($plan.signature) = 'string')",
+                refused(
+                    ErrorName::InvalidRequest,
+                    "ReadRecovery",
+                    "$id & ' was planned by a version that signed no plans, and no step of this one follows its plan; nothing \
+                     was changed; next step: deploy the version that made it, undo it, and deploy this one again \
+                     (docs/install.md#upgrading)'",
+                ),
+                "ConcludeNothingChanged",
+            )
             .when("$leaseKey = 'none'", "AcquireLease")
             .next("FenceRestored"),
         acquire_as("AcquireLease", "undo", "'lease#' & $plan.cluster", LEASE, Some("$id"))
@@ -299,6 +310,7 @@ fn states() -> Vec<State> {
             )
             .next("ConcludeNeedsOperator"),
         State::table("RecordUndone", "updateItem")
+            .last_record()
             .progress("writes the end into the table")
             .comment(
                 "Stores who undid the recovery, and what that changed, and builds the output of the execution. The \
@@ -368,6 +380,7 @@ fn states() -> Vec<State> {
         .comment("The undo stopped half-way. Says what failed, what was done before, and where traffic may be.")
         .next("RecordFailure"),
         State::table("RecordFailure", "updateItem")
+            .last_record()
             .progress("writes the failure into the table")
             .comment(
                 "The recovery's record must show that its undo stopped half-way. A failure here hides nothing: the \

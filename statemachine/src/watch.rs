@@ -36,6 +36,7 @@ pub(crate) fn start(name: &'static str) -> State {
 /// A state of a recovery that ends the watch: clients get in again.
 pub(crate) fn end(name: &'static str) -> State {
     State::table(name, "updateItem")
+        .last_record()
         .progress("ends the watch over the fence")
         .argument("Key", object([("id", text("'recovery#' & $recovery.id"))]))
         .argument("UpdateExpression", format!("SET {ENDED} = :now").into())

@@ -156,11 +156,18 @@ def copied(stack, stem, name, keeps, adds=(), **variables):
 
 
 def machine_with(stack, name, functions):
-    """The deployed state machine under another name, with other functions for these states; its ARN."""
+    """The deployed state machine under another name, with other functions for these states, for whose executions plans are signed; its ARN."""
     deployed = stack.states.describe_state_machine(stateMachineArn=stack.machine)
     definition = deployed["definition"]
     for stem, arn in functions.items():
         before, definition = definition, definition.replace(stack.function(stem)["FunctionArn"], arn)
         assert definition != before, f"{stem} is no function of the state machine"
-    made = stack.states.create_state_machine(name=name, definition=definition, roleArn=deployed["roleArn"])
-    return made["stateMachineArn"]
+    made = stack.states.create_state_machine(name=name, definition=definition, roleArn=deployed["roleArn"])["stateMachineArn"]
+    # validate-window may read the executions of the deployed machine alone.
+    planner = functions.get("ValidateWindow", stack.function("ValidateWindow")["FunctionArn"])
+    role = stack.client("lambda").get_function_configuration(FunctionName=planner)["Role"].split("/")[-1]
+    read = {"Effect": "Allow", "Action": "states:DescribeExecution", "Resource": made.replace(":stateMachine:", ":execution:") + ":*"}
+    iam, policy = stack.client("iam"), f"executions-of-{name}"
+    iam.put_role_policy(RoleName=role, PolicyName=policy, PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [read]}))
+    stack.on_success(lambda: iam.delete_role_policy(RoleName=role, PolicyName=policy))
+    return made

@@ -41,7 +41,8 @@ def hold_lease(deployment, scenario, lease):
     """Gives the lease to somebody else, or to the recovery that is undone, where the scenario says so."""
     if scenario.held:
         until = int(time.time()) + (-5 if scenario.held == "expired" else 3600)
-        holder = slug(scenario.name) if scenario.held == "own" else "the-other-one"
+        of = slug(scenario.name)
+        holder = {"own": of, "earlier": f"{of}-earlier"[:80]}.get(scenario.held, "the-other-one")
         deployment.client("dynamodb").put_item(TableName=deployment.table, Item={
             "id": {"S": lease}, "recoveryId": {"S": holder}, "executionArn": {"S": "arn:of:the-other-one"},
             "takenAt": {"S": "2026-11-23T09:00:00Z"}, "expiresAt": {"N": str(until)},

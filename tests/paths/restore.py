@@ -19,7 +19,7 @@ UNDONE_AFTER = {
     "AwaitRewind": DELETED,
     **dict.fromkeys(steps("scheduler", "instances", "jobs", "verify"), KEPT),
     "FenceSource": OVER + UNDO_FENCE + KEEP,
-    "SwapDns": OVER + READ_RECORDS + NOT_MOVED + KEEP,
+    "SwapDns": [*OVER, "IsTrafficPossiblyMoved", *UNDO_FENCE, *KEEP],
 }
 # What follows a failure after the records have moved: nothing is undone, and people are told.
 TOLD_AFTER = {
@@ -195,6 +195,13 @@ def scenarios():
             lease_stays=True,
         ),
         Scenario("an expired lease is taken over", SUCCESS, held="expired"),
+        Scenario(
+            "the record of whoever had the name before stays",
+            up_to("RecordPlan") + NOTHING_CHANGED,
+            "InvalidRequest",
+            ["there is a record of an earlier recovery", "start again under another name"],
+            mocked={"RecordPlan": "DynamoDB.ConditionalCheckFailedException"},
+        ),
         Scenario(
             "the request has no cluster",
             [

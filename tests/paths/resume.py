@@ -146,6 +146,15 @@ def leases():
         "one that was stopped with a fence keeps its lease", [*STOPPED, *HELD], "LeaseHeld", ["look at what it left"],
         earlier="fenced", request={}, lease_stays=True, recorded=False,
     )  # fmt: skip
+    # It keeps its lease, so that nobody starts another recovery of what a person has to look at.
+    yield Resume(
+        "one that called a person before any fence leaves its lease", [*READ, *ADOPTED], earlier={"state": "NeedsOperator"}, request={},
+        held="earlier",
+    )  # fmt: skip
+    yield Resume(
+        "one that called a person with a fence keeps its lease", [*READ, *HELD], "LeaseHeld",
+        earlier={"state": "NeedsOperator", "fence": "{}"}, request={}, held="earlier", lease_stays=True, recorded=False,
+    )  # fmt: skip
     yield Resume(
         "without an answer of Step Functions the lease is respected",
         [*BEGIN, "DescribeResumed", *FENCE, *HELD],

@@ -45,6 +45,7 @@ def item(recovery, **but):
     if but.pop("gone", False):
         return None
     old, strategy = cluster(recovery), but.pop("strategy", "restore")
+    signature = {"signature": "c2lnbmVk"} if but.pop("signed", True) else {}
     new = f"{old}-rewind"
     moved = [{"name": f"{old}.example.com", "from": f"{old}.rds", "to": f"{new}.rds", "ttl": 5}]
     fields = {
@@ -55,7 +56,7 @@ def item(recovery, **but):
         "state": "Recovered",
         "cluster": old,
         "newCluster": new,
-        "plan": json.dumps({"recoveryId": recovery, "cluster": old, "newCluster": new, "strategy": strategy}),
+        "plan": json.dumps({"recoveryId": recovery, "cluster": old, "newCluster": new, "strategy": strategy} | signature),
         "outcome": json.dumps({
             "strategy": strategy, "newCluster": new, "writerEndpoint": f"{new}.rds", "readerEndpoint": f"{new}-ro.rds",
             "rewoundTo": "2026-11-23T10:30:00Z", "dns": but.pop("dns", moved),
@@ -185,6 +186,7 @@ def refused():
         ("one that changed nothing", {"state": "NothingChanged", "outcome": None}, "it is NothingChanged; nothing was changed"),
         ("one in place", {"strategy": "backtrack"}, "in place, and going forward again would throw away"),
         ("one without records", {"dns": []}, "moved no traffic"),
+        ("one of a version that signed no plans", {"signed": False}, "and no step of this one follows its plan; nothing was changed"),
         ("one whose source is deleted", {"cleanUp": DELETED}, "is being deleted; nothing was changed; next step: its data is in the snapshot kept-final"),
         ("one whose safety clone is deleted", {"strategy": "backtrack", "cleanUp": DELETED}, "--snapshot-identifier kept-final"),
     ]:  # fmt: skip

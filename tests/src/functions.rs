@@ -50,6 +50,11 @@ impl Function {
         self.source.contains("fn undo(")
     }
 
+    /// True if no invocation reaches the step whose plan is not verified.
+    pub(crate) fn verifies_plans(&self) -> bool {
+        self.source.contains("rewind_lambda::start(") && self.source.contains("PlanKey::from_env(")
+    }
+
     /// The IAM actions that the step says it calls.
     pub(crate) fn actions(&self) -> BTreeSet<String> {
         let list = Regex::new(r"(?s)pub const ACTIONS: &\[&str\] =\s*&\[(.*?)\];").unwrap();

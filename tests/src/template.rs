@@ -67,7 +67,12 @@ impl Template {
     /// A property of a function, or what all functions have.
     pub(crate) fn of_function<'a>(&'a self, function: &'a Value, property: &str) -> &'a Value {
         // As SAM does: a function's own value comes before that of Globals.
-        function.get(property).unwrap_or(&self.0["Globals"]["Function"][property])
+        function.get(property).unwrap_or_else(|| self.of_every_function(property))
+    }
+
+    /// A property that all functions have.
+    pub(crate) fn of_every_function(&self, property: &str) -> &Value {
+        &self.0["Globals"]["Function"][property]
     }
 
     /// The statements of a function's policies, of each `!If` both sides.

@@ -150,6 +150,7 @@ THINGS = {
     "a key, through RDS": key("rds"),
     "a key, through Secrets Manager": key("secretsmanager"),
     "a key, by itself": key(None),
+    "the key of plans": Thing("kms:.*", f"arn:aws:kms:{REGION}:{ACCOUNT}:key/PlanKey"),
     "the role that moves records of the other account": Thing("sts:.*", MOVES),
     "the role that reads zones of the other account": Thing("sts:.*", READS),
     "logs and traces": Thing("(logs|xray):.*", "*"),
@@ -298,6 +299,11 @@ def test_with_zones_of_another_account_only_swap_dns_may_assume_the_role_that_mo
     assert by("the role that moves records of the other account") == {"SwapDnsFunctionRole"}
     readers = {"ValidateWindow", "ConfirmApproval", "AwaitRewind", "FindRecords"}
     assert by("the role that reads zones of the other account") == {f"{name}FunctionRole" for name in readers}
+
+
+def test_no_machine_and_no_step_but_validate_window_may_sign_a_plan():
+    signs = {name for name, documents in POLICIES.items() if ("kms:GenerateMac", "the key of plans") in Role(documents).reach()}
+    assert signs == {"ValidateWindowFunctionRole"}
 
 
 @pytest.mark.parametrize("parameter", ["ClusterPattern", "SecretArns", "HostedZoneArns", "RecordNames"])

@@ -191,6 +191,7 @@ pub fn plan() -> Plan {
         will_do: Vec::new(),
         warnings: Vec::new(),
         findings: Vec::new(),
+        signature: None,
     }
 }
 
@@ -303,6 +304,7 @@ pub fn recovery_record(plan: &Plan) -> RecoveryRecord {
         outcome: None,
         moved: None,
         plan: Some(plan.clone()),
+        request: None,
         unreadable: Vec::new(),
     }
 }

@@ -11,6 +11,7 @@ pub mod fence_records;
 #[cfg(feature = "fakes")]
 pub mod fixtures;
 pub mod invoke;
+pub mod plan_key;
 pub mod rds;
 pub mod records;
 pub mod recoveries;

@@ -128,6 +128,7 @@ fn record(item: &Item) -> AwsResult<RecoveryRecord> {
         // Empty where a person has to look for another reason.
         moved: json(item, "moved", &mut unreadable).filter(|moved: &PossiblyMoved| !moved.dns.is_empty()),
         plan: json(item, "plan", &mut unreadable),
+        request: json(item, "request", &mut unreadable),
         unreadable,
     })
 }

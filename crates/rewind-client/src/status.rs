@@ -141,6 +141,7 @@ fn from_execution(id: &str, cluster: String, state: &str, execution: Execution) 
         outcome,
         moved: None,
         plan,
+        request: None,
         unreadable,
     }
 }

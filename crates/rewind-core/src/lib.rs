@@ -23,6 +23,7 @@ mod record;
 mod report_size;
 mod request;
 mod same_source;
+mod signature;
 mod strategy;
 mod time;
 pub mod timeouts;
@@ -55,6 +56,7 @@ pub use request::{
     APPROVAL_TIMEOUT_MAX, Approval, Asked, CHECK_TIMEOUT_MAX, Endpoint, InPlace, RecordRequest, Request, Strategy,
     TTL_ACCEPTED, Unverified,
 };
+pub use signature::{JsonDigest, SignPlans, VerifyPlans, json_digest, plan_digest};
 pub use strategy::{ClusterFacts, FenceGroups, StrategyChoice, choose_strategy};
 pub use time::{Target, format_duration, parse_duration};
 pub use window::{Moment, Window};

@@ -105,6 +105,10 @@ pub struct Plan {
     /// The findings of the preflight, blocking ones first.
     #[serde(default)]
     pub findings: Vec<Finding>,
+    /// The signature of validate-window, in base64: without it no step acts on the plan.
+    // A plan in the table may be older than this field.
+    #[serde(default)]
+    pub signature: Option<String>,
 }
 
 fn default_check_timeout() -> u64 {

@@ -47,6 +47,10 @@ pub struct RecoveryRecord {
     pub moved: Option<PossiblyMoved>,
     /// The plan; none where the recovery failed before it had one, and in a list.
     pub plan: Option<Plan>,
+    /// The request, with what it took over from a recovery that it resumed; none in a list.
+    // The execution's input is what people wrote, and what they are shown.
+    #[serde(skip)]
+    pub request: Option<Value>,
     /// A sentence for each attribute that could not be read: another version wrote it, or a person.
     // One bad item must neither hide the other recoveries of a list nor stop the clean-up of all clusters.
     #[serde(skip_serializing_if = "Vec::is_empty")]

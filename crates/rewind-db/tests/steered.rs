@@ -87,6 +87,8 @@ const ATTACKS: &[&str] = &[
     "SELECT query_to_xml('SELECT public.act()', true, true, '')",
     "SELECT table_to_xml('public.acting', true, true, '')",
     "SELECT database_to_xml(true, true, '')",
+    "SELECT database_to_xmlschema(true, true, '')",
+    "SELECT schema_to_xmlschema('public', true, true, '')",
     "SELECT count(*) FROM indexed",
     "SELECT count(*) FROM whole",
     "EXPLAIN (ANALYZE) SELECT act()",

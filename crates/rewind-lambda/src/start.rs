@@ -1,10 +1,11 @@
 //! Start-up of a function: JSON logs, one step value for all invocations, typed errors to the Runtime API.
 
+use crate::admission::{Admission, Signed, Unplanned};
 use crate::step::{Direction, Step};
 use jiff::Timestamp;
 use lambda_runtime::{Context, Diagnostic, LambdaEvent, service_fn};
 use rewind_clock::{OutOfTime, SystemClock, invocation};
-use rewind_core::{Clock, ErrorName, StepError, timeouts};
+use rewind_core::{Clock, ErrorName, StepError, VerifyPlans, timeouts};
 use serde_json::Value;
 use std::time::Duration;
 
@@ -22,18 +23,32 @@ pub fn init_logging() {
         .init();
 }
 
-/// Serves invocations of `step` until the environment ends.
+/// Serves invocations of `step` until the environment ends: those with a plan that `verifier` knows as signed, and no others.
 ///
 /// # Errors
 ///
 /// An error that the client of the Lambda Runtime API cannot recover from.
-pub async fn start<S: Step>(step: S) -> Result<(), lambda_runtime::Error> {
+pub async fn start<S: Step>(step: S, verifier: impl VerifyPlans) -> Result<(), lambda_runtime::Error> {
+    serve_all(step, Signed(verifier)).await
+}
+
+/// Serves invocations of a step that follows no plan. One with a plan in its payload is refused, so a step that needs a plan
+/// cannot be started by this.
+///
+/// # Errors
+///
+/// An error that the client of the Lambda Runtime API cannot recover from.
+pub async fn start_unplanned<S: Step>(step: S) -> Result<(), lambda_runtime::Error> {
+    serve_all(step, Unplanned).await
+}
+
+async fn serve_all<S: Step>(step: S, admission: impl Admission) -> Result<(), lambda_runtime::Error> {
     init_logging();
     // Borrowed: clients and their pools are built once, not for each invocation.
-    let step = &step;
+    let (step, admission) = (&step, &admission);
     lambda_runtime::run(service_fn(move |event: LambdaEvent<Value>| async move {
         let LambdaEvent { payload, context } = event;
-        serve(step, payload, time_until(context.deadline, SystemClock.now())).await.map_err(Failure)
+        serve(step, admission, payload, time_until(context.deadline, SystemClock.now())).await.map_err(Failure)
     }))
     .await
 }
@@ -48,8 +63,13 @@ pub async fn within_deadline<T>(context: &Context, work: impl Future<Output = T>
 }
 
 /// Runs one invocation within `time`.
-async fn serve<S: Step>(step: &S, payload: Value, time: Duration) -> Result<Value, StepError> {
-    match invocation(time, Box::pin(invoke(step, payload))).await {
+async fn serve<S: Step>(
+    step: &S,
+    admission: &impl Admission,
+    payload: Value,
+    time: Duration,
+) -> Result<Value, StepError> {
+    match invocation(time, Box::pin(invoke(step, admission, payload))).await {
         Ok(answer) => answer,
         // Lambda's own timeout has no error name that a state could match, and leaves no line in the log.
         Err(OutOfTime) => Err(stopped(time)),
@@ -75,8 +95,8 @@ fn stopped(time: Duration) -> StepError {
     error
 }
 
-/// Reads direction and input, runs the step or its undo, and logs the result.
-async fn invoke<S: Step>(step: &S, payload: Value) -> Result<Value, StepError> {
+/// Admits the payload, reads direction and input, runs the step or its undo, and logs the result.
+async fn invoke<S: Step>(step: &S, admission: &impl Admission, payload: Value) -> Result<Value, StepError> {
     // Answered without the step: the function is only to be there when a recovery needs it.
     if payload.get("wake").is_some_and(|wake| wake == &Value::Bool(true)) {
         return Ok(Value::Null);
@@ -88,13 +108,7 @@ async fn invoke<S: Step>(step: &S, payload: Value) -> Result<Value, StepError> {
         Some(value) => serde_json::from_value(value.clone())
             .map_err(|e| StepError::bug(format!("the state machine passed a direction that is none: {e}")))?,
     };
-    let input: S::Input = serde_json::from_value(payload)
-        .map_err(|e| StepError::bug(format!("the state machine passed what the step cannot read: {e}")))?;
-    let answer = match direction {
-        // Boxed: the SDK's futures nest so deep that the compiler gives up on laying out all of them as one.
-        Direction::Do => Box::pin(step.run(input)).await.and_then(to_json),
-        Direction::Undo => Box::pin(step.undo(input)).await.and_then(to_json),
-    };
+    let answer = admit_and_run(step, admission, direction, payload).await;
     match &answer {
         Ok(_) => tracing::info!(recovery, ?direction, "done"),
         Err(error) => {
@@ -103,6 +117,22 @@ async fn invoke<S: Step>(step: &S, payload: Value) -> Result<Value, StepError> {
         }
     }
     answer
+}
+
+async fn admit_and_run<S: Step>(
+    step: &S,
+    admission: &impl Admission,
+    direction: Direction,
+    payload: Value,
+) -> Result<Value, StepError> {
+    // Boxed: the SDK's futures nest so deep that the compiler gives up on laying out all of them as one.
+    Box::pin(admission.admit(&payload)).await?;
+    let input: S::Input = serde_json::from_value(payload)
+        .map_err(|e| StepError::bug(format!("the state machine passed what the step cannot read: {e}")))?;
+    match direction {
+        Direction::Do => Box::pin(step.run(input)).await.and_then(to_json),
+        Direction::Undo => Box::pin(step.undo(input)).await.and_then(to_json),
+    }
 }
 
 fn to_json<T: serde::Serialize>(value: T) -> Result<Value, StepError> {
@@ -153,9 +183,9 @@ mod tests {
 
     #[tokio::test]
     async fn the_payload_has_the_direction() {
-        assert_eq!(invoke(&Echo, json!({ "word": "a" })).await, Ok(json!("a")));
+        assert_eq!(invoke(&Echo, &Unplanned, json!({ "word": "a" })).await, Ok(json!("a")));
         // The same payload for both directions: the state machine passes everything that the step had.
-        let undone = invoke(&Echo, json!({ "word": "a", "direction": "undo" })).await;
+        let undone = invoke(&Echo, &Unplanned, json!({ "word": "a", "direction": "undo" })).await;
         assert_eq!(undone, Ok(json!({ "changed": true, "what": ["a"] })));
     }
 
@@ -163,15 +193,40 @@ mod tests {
     async fn a_payload_that_the_step_cannot_read_is_a_bug_of_the_state_machine() {
         // A payload that is wrong once is wrong in every retry, so only a person can help.
         for payload in [json!({}), json!({ "word": "a", "direction": "sideways" })] {
-            assert_eq!(invoke(&Echo, payload).await.unwrap_err().name, ErrorName::Bug);
+            assert_eq!(invoke(&Echo, &Unplanned, payload).await.unwrap_err().name, ErrorName::Bug);
         }
     }
 
     #[tokio::test]
     async fn a_function_that_is_woken_runs_nothing() {
-        assert_eq!(invoke(&Hangs, json!({ "wake": true })).await, Ok(Value::Null));
+        assert_eq!(invoke(&Hangs, &Unplanned, json!({ "wake": true })).await, Ok(Value::Null));
         // A payload of a step is never taken for it.
-        assert_eq!(invoke(&Echo, json!({ "word": "wake", "wake": "true" })).await, Ok(json!("wake")));
+        assert_eq!(invoke(&Echo, &Unplanned, json!({ "word": "wake", "wake": "true" })).await, Ok(json!("wake")));
+    }
+
+    #[tokio::test]
+    async fn neither_direction_runs_with_a_plan_that_nobody_verified() {
+        let nobody = Signed(Nobody);
+        for direction in ["do", "undo"] {
+            let recovery = json!({ "id": "r-1" });
+            let plan = json!({ "recoveryId": "r-1", "signature": "bm8=" });
+            let payload = json!({ "word": "a", "direction": direction, "recovery": recovery, "plan": plan });
+            for error in [
+                invoke(&Echo, &nobody, payload.clone()).await.unwrap_err(),
+                invoke(&Echo, &Unplanned, payload).await.unwrap_err(),
+            ] {
+                assert_eq!(error.name, ErrorName::Bug, "{direction}: {error}");
+            }
+        }
+    }
+
+    /// Verifies no plan.
+    struct Nobody;
+
+    impl VerifyPlans for Nobody {
+        async fn verify_plan(&self, _: &rewind_core::JsonDigest, _: &str) -> Result<bool, StepError> {
+            Ok(false)
+        }
     }
 
     /// Never ends.
@@ -188,7 +243,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_step_that_hangs_is_stopped_and_its_outcome_is_reported_as_unknown() {
-        let error = serve(&Hangs, json!({}), Duration::from_millis(20)).await.unwrap_err();
+        let error = serve(&Hangs, &Unplanned, json!({}), Duration::from_millis(20)).await.unwrap_err();
         assert_eq!(error.name, ErrorName::OutcomeUnknown);
         assert!(error.to_string().contains("may or may not be done"), "{error}");
     }

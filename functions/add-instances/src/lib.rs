@@ -27,6 +27,7 @@ pub const ACTIONS: &[&str] = &[
     "rds:EnableHttpEndpoint",
     "rds:FailoverDBCluster",
     "iam:PassRole",
+    "kms:VerifyMac",
 ];
 
 /// The step.

@@ -1,11 +1,11 @@
 //! The function `add-instances`.
 
 use add_instances::AddInstances;
-use rewind_aws::{Aws, rds::Rds};
+use rewind_aws::{Aws, plan_key::PlanKey, rds::Rds};
 use rewind_lambda::SystemClock;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_runtime::Error> {
     let aws = Aws::from_env()?;
-    rewind_lambda::start(AddInstances { clusters: Rds::new(&aws), clock: SystemClock }).await
+    rewind_lambda::start(AddInstances { clusters: Rds::new(&aws), clock: SystemClock }, PlanKey::from_env(&aws)?).await
 }

@@ -20,6 +20,7 @@ pub const ACTIONS: &[&str] = &[
     "rds:DescribeDBClusterBacktracks",
     "route53:GetChange",
     "sts:AssumeRole",
+    "kms:VerifyMac",
 ];
 
 /// The step.

@@ -1,7 +1,7 @@
 //! The function `await-rewind`.
 
 use await_rewind::AwaitRewind;
-use rewind_aws::{Aws, rds::Rds, route53::Route53};
+use rewind_aws::{Aws, plan_key::PlanKey, rds::Rds, route53::Route53};
 use rewind_core::{Polling, timeouts};
 use rewind_lambda::SystemClock;
 
@@ -14,5 +14,5 @@ async fn main() -> Result<(), lambda_runtime::Error> {
         clock: SystemClock,
         polling: Polling { budget: timeouts::AWAIT_BUDGET, ..Polling::default() },
     };
-    rewind_lambda::start(step).await
+    rewind_lambda::start(step, PlanKey::from_env(&aws)?).await
 }

@@ -21,5 +21,5 @@ async fn main() -> Result<(), lambda_runtime::Error> {
         polling: Polling::default(),
         fence_groups: fence_groups_from_env(),
     };
-    rewind_lambda::start(step).await
+    rewind_lambda::start_unplanned(step).await
 }

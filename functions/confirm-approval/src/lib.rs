@@ -13,8 +13,13 @@ use rewind_lambda::Step;
 use serde::{Deserialize, Serialize};
 
 /// The IAM actions that the step calls.
-pub const ACTIONS: &[&str] =
-    &["rds:DescribeDBClusters", "rds:DescribeDBInstances", "route53:ListResourceRecordSets", "sts:AssumeRole"];
+pub const ACTIONS: &[&str] = &[
+    "rds:DescribeDBClusters",
+    "rds:DescribeDBInstances",
+    "route53:ListResourceRecordSets",
+    "sts:AssumeRole",
+    "kms:VerifyMac",
+];
 
 /// The age of a proposal up to which it may be approved, unless the deployment says otherwise.
 const AGE_MAX: SignedDuration = SignedDuration::from_hours(24);

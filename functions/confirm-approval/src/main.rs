@@ -1,7 +1,7 @@
 //! The function `confirm-approval`.
 
 use confirm_approval::{ConfirmApproval, age_limit};
-use rewind_aws::{Aws, rds::Rds, route53::Route53};
+use rewind_aws::{Aws, plan_key::PlanKey, rds::Rds, route53::Route53};
 use rewind_lambda::SystemClock;
 
 #[tokio::main(flavor = "current_thread")]
@@ -13,5 +13,5 @@ async fn main() -> Result<(), lambda_runtime::Error> {
         clock: SystemClock,
         age_max: age_limit(std::env::var("REWIND_REPORT_MAX_AGE_SECONDS").ok().as_deref())?,
     };
-    rewind_lambda::start(step).await
+    rewind_lambda::start(step, PlanKey::from_env(&aws)?).await
 }

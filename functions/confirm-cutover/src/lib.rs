@@ -23,6 +23,7 @@ pub const ACTIONS: &[&str] = &[
     "rds:DescribeDBInstances",
     "secretsmanager:ListSecretVersionIds",
     "secretsmanager:GetSecretValue",
+    "kms:VerifyMac",
 ];
 
 /// The time that Route 53's servers get for a change where nobody could ask whether they have it: usually they take less.

@@ -21,6 +21,7 @@ pub const ACTIONS: &[&str] = &[
     "rds:CreateDBClusterSnapshot",
     "rds:DescribeDBClusterSnapshots",
     "rds:AddTagsToResource",
+    "kms:VerifyMac",
 ];
 
 /// The step.

@@ -41,6 +41,7 @@ pub const ACTIONS: &[&str] = &[
     "dynamodb:GetItem",
     "dynamodb:UpdateItem",
     "dynamodb:ConditionCheckItem",
+    "kms:VerifyMac",
 ];
 
 /// The step.
@@ -442,7 +443,8 @@ async fn refuse_writers(cluster: &str, session: &Session) -> Result<(), StepErro
     Err(StepError::new(ErrorName::RewindFailed, format!("{cluster} cannot be fenced in place: {}", writers.join("; ")))
         .changed("nothing was fenced; what they wrote between clone and backtrack would be on neither cluster")
         .advice(
-            "stop them (ALTER EVENT … DISABLE, or stop replication), or ask for the strategy restore, and start again",
+            "turn the event scheduler off until the recovery has ended, by the parameter event_scheduler of the cluster's group, \
+             for ALTER EVENT is rewound too; stop replication; or ask for the strategy restore, and start again",
         ))
 }
 

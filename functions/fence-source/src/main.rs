@@ -2,7 +2,7 @@
 
 use fence_source::FenceSource;
 use rewind_access::Access;
-use rewind_aws::{Aws, rds::Rds, records::Records, secrets::Secrets};
+use rewind_aws::{Aws, plan_key::PlanKey, rds::Rds, records::Records, secrets::Secrets};
 use rewind_db::Network;
 use rewind_lambda::SystemClock;
 
@@ -14,5 +14,5 @@ async fn main() -> Result<(), lambda_runtime::Error> {
     let fence_groups =
         groups.split(',').map(str::trim).filter(|group| !group.is_empty()).map(ToOwned::to_owned).collect();
     let step = FenceSource { access, records: Records::from_env(&aws)?, clock: SystemClock, fence_groups };
-    rewind_lambda::start(step).await
+    rewind_lambda::start(step, PlanKey::from_env(&aws)?).await
 }

@@ -13,5 +13,5 @@ async fn main() -> Result<(), lambda_runtime::Error> {
         recoveries: RecoveryTable::from_env(&aws)?,
         clock: SystemClock,
     };
-    rewind_lambda::start(step).await
+    rewind_lambda::start_unplanned(step).await
 }

@@ -29,6 +29,7 @@ pub const ACTIONS: &[&str] = &[
     "rds:AddTagsToResource",
     "rds:RemoveTagsFromResource",
     "rds:ModifyDBCluster",
+    "kms:VerifyMac",
 ];
 
 /// The step.

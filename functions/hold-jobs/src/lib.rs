@@ -40,6 +40,7 @@ pub const ACTIONS: &[&str] = &[
     "secretsmanager:GetSecretValue",
     "dynamodb:GetItem",
     "dynamodb:UpdateItem",
+    "kms:VerifyMac",
 ];
 
 /// The key of the record in the recovery's item: the jobs that were enabled before any was held.
@@ -72,9 +73,6 @@ pub struct Input {
     /// The part of the work.
     #[serde(default)]
     pub task: Task,
-    /// The recovery whose restored cluster this one adopted, if it did: what that one held is released as well.
-    #[serde(default)]
-    pub resumes: Option<String>,
 }
 
 /// The parts of the work.
@@ -236,7 +234,8 @@ where
     /// Records the jobs before any is held, and returns all that are recorded.
     async fn record(&self, input: &Input, found: &[Job]) -> Result<Vec<Job>, StepError> {
         let mut jobs = found.to_vec();
-        if let Some(earlier) = &input.resumes {
+        // What the recoveries before this one held is released as well, and any of them may have ended before it came to that.
+        for earlier in input.plan.adopted.iter().flat_map(|adopted| &adopted.owners) {
             jobs.extend(self.recorded(earlier).await?);
         }
         jobs.extend(self.recorded(&input.recovery.id).await?);

@@ -42,7 +42,7 @@ fn step(clusters: &FakeRds) -> HoldJobs<FakeRds, NoLogins, NoNotes, ManualClock>
 
 fn input(task: Task) -> Input {
     let plan = Plan { engine: Engine::AuroraMysql, ..plan() };
-    Input { recovery: recovery(), plan, restored: None, task, resumes: None }
+    Input { recovery: recovery(), plan, restored: None, task }
 }
 
 /// The source and the restored cluster as the restore leaves it: with the source's group, and without an instance.

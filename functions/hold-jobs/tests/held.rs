@@ -15,7 +15,7 @@ use rewind_aws::rds::{Cluster, Instance, Member};
 use rewind_aws::records::Notes;
 use rewind_aws::secrets::{Login, Logins};
 use rewind_core::names::{RECOVERY_TAG, held_jobs_group};
-use rewind_core::{Engine, Plan};
+use rewind_core::{Adopted, Engine, Plan};
 use rewind_db::{Network, Settings};
 use rewind_lambda::Step;
 use serde_json::Value;
@@ -75,16 +75,19 @@ impl World {
     }
 
     async fn run(&self, task: Task) -> Output {
-        self.resume(task, None).await
+        self.resume(task, &[]).await
     }
 
-    async fn resume(&self, task: Task, resumes: Option<&str>) -> Output {
+    async fn resume(&self, task: Task, owners: &[&str]) -> Output {
         let network = Network::new(Settings::default()).unwrap();
         let access = Access { clusters: self.rds.clone(), secrets: Secret, network };
         let step = HoldJobs { access, notes: self.table.clone(), clock: ManualClock::at(STARTED) };
         let plan = Plan { engine: self.engine, ..plan() };
-        let resumes = resumes.map(str::to_owned);
-        step.run(Input { recovery: recovery(), plan, restored: Some(restored()), task, resumes }).await.unwrap()
+        let owners: Vec<String> = owners.iter().map(|id| (*id).to_owned()).collect();
+        let adopted =
+            owners.first().map(|id| Adopted { recovery: id.clone(), owners: owners.clone(), keep_until: None });
+        let plan = Plan { adopted, ..plan };
+        step.run(Input { recovery: recovery(), plan, restored: Some(restored()), task }).await.unwrap()
     }
 }
 
@@ -171,7 +174,8 @@ async fn jobs_of_pg_cron_and_subscriptions_are_switched_off_and_only_those_on_ag
     server.sql("shop", "ALTER SUBSCRIPTION feed OWNER TO postgres");
     let first = world.table.0.lock().unwrap().remove(&recovery().id).unwrap();
     world.table.0.lock().unwrap().insert("the-first".to_owned(), first);
-    let again = world.resume(Task::Jobs, Some("the-first")).await;
+    // The second ended before it came to its jobs.
+    let again = world.resume(Task::Jobs, &["the-second", "the-first"]).await;
     assert_eq!(states(&again), of((true, false), (true, false)));
     assert_eq!(server.sql("shop", "SELECT subenabled FROM pg_subscription"), "f");
     assert_eq!(states(&world.run(Task::Release).await), of((false, true), (false, true)));

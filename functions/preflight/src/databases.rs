@@ -46,7 +46,8 @@ impl<C: ReadClusters, S: Logins, F: Sync, K: Clock> Preflight<C, S, F, K> {
                 Finding::blocking(
                     FindingCode::SessionsStay,
                     format!("the source cannot be fenced in place: {writer}"),
-                    "stop it (ALTER EVENT … DISABLE, or stop replication), or ask for the strategy restore",
+                    "turn the event scheduler off until the recovery has ended, by the parameter event_scheduler of the cluster's \
+                     group, for ALTER EVENT is rewound too; stop replication; or ask for the strategy restore",
                 )
             }));
         }

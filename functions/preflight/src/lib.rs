@@ -28,6 +28,7 @@ pub const ACTIONS: &[&str] = &[
     "secretsmanager:ListSecretVersionIds",
     "secretsmanager:GetSecretValue",
     "dynamodb:GetItem",
+    "kms:VerifyMac",
 ];
 
 /// The step.

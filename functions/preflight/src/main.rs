@@ -3,7 +3,7 @@
 use preflight::Preflight;
 use rewind_access::Access;
 use rewind_aws::rds::{Rds, fence_groups_from_env};
-use rewind_aws::{Aws, records::Records, secrets::Secrets};
+use rewind_aws::{Aws, plan_key::PlanKey, records::Records, secrets::Secrets};
 use rewind_db::Network;
 use rewind_lambda::SystemClock;
 
@@ -13,5 +13,6 @@ async fn main() -> Result<(), lambda_runtime::Error> {
     let access = Access { clusters: Rds::new(&aws), secrets: Secrets::new(&aws), network: Network::from_env()? };
     let has_network_fence = !fence_groups_from_env().is_empty();
     let fences = Records::from_env(&aws)?;
-    rewind_lambda::start(Preflight { access, fences, clock: SystemClock, has_network_fence }).await
+    rewind_lambda::start(Preflight { access, fences, clock: SystemClock, has_network_fence }, PlanKey::from_env(&aws)?)
+        .await
 }

@@ -10,7 +10,7 @@ use rewind_ui::format;
 use serde::{Deserialize, Serialize};
 
 /// The IAM actions that the step calls.
-pub const ACTIONS: &[&str] = &["dynamodb:UpdateItem", "sns:Publish", "sns:GetTopicAttributes"];
+pub const ACTIONS: &[&str] = &["dynamodb:UpdateItem", "sns:Publish", "sns:GetTopicAttributes", "kms:VerifyMac"];
 
 /// The step.
 #[derive(Debug)]

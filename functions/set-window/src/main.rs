@@ -14,5 +14,5 @@ async fn main() -> Result<(), lambda_runtime::Error> {
         clock: SystemClock,
         any_master_password: any_master_password_from_env(),
     };
-    rewind_lambda::start(step).await
+    rewind_lambda::start_unplanned(step).await
 }

@@ -8,7 +8,8 @@ use rewind_lambda::{Step, Undone};
 use serde::Deserialize;
 
 /// The IAM actions that the step calls.
-pub const ACTIONS: &[&str] = &["rds:DescribeDBClusters", "rds:DescribeDBClusterBacktracks", "rds:BacktrackDBCluster"];
+pub const ACTIONS: &[&str] =
+    &["rds:DescribeDBClusters", "rds:DescribeDBClusterBacktracks", "rds:BacktrackDBCluster", "kms:VerifyMac"];
 
 /// The largest distance between the requested time and the consistent time that AWS takes for it.
 const DRIFT: SignedDuration = SignedDuration::from_secs(60);

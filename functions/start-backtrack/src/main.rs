@@ -1,7 +1,7 @@
 //! The function `start-backtrack`.
 
-use rewind_aws::Aws;
 use rewind_aws::rds::{Rds, fence_groups_from_env};
+use rewind_aws::{Aws, plan_key::PlanKey};
 use rewind_lambda::SystemClock;
 use start_backtrack::StartBacktrack;
 
@@ -9,5 +9,5 @@ use start_backtrack::StartBacktrack;
 async fn main() -> Result<(), lambda_runtime::Error> {
     let aws = Aws::from_env()?;
     let step = StartBacktrack { clusters: Rds::new(&aws), fence_groups: fence_groups_from_env(), clock: SystemClock };
-    rewind_lambda::start(step).await
+    rewind_lambda::start(step, PlanKey::from_env(&aws)?).await
 }

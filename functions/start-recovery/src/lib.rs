@@ -26,6 +26,8 @@ pub struct StartRecovery<E> {
     /// True if events may start recoveries in this deployment.
     // Not by a rule that is off: then an event would vanish, and nobody would know on the worst day.
     pub events_may_start: bool,
+    /// True if alarms may. The rule that brings them is off otherwise, and whoever may invoke the function needs no rule.
+    pub alarms_may_start: bool,
 }
 
 /// An event, as EventBridge delivers it.
@@ -67,6 +69,10 @@ impl<E: Executions> Step for StartRecovery<E> {
                     .advice("set the stack's parameter EventsMayStart to ENABLED, or start it otherwise"));
             }
             ("aurora-rewind", "Rewind Requested") => event.detail.clone(),
+            ("aws.cloudwatch", "CloudWatch Alarm State Change") if !self.alarms_may_start => {
+                return Err(refused("alarms may start no recovery in this deployment".to_owned())
+                    .advice("set the stack's parameter AlarmsMayStart to ENABLED, or start it otherwise"));
+            }
             ("aws.cloudwatch", "CloudWatch Alarm State Change") => alarm::request(&event.detail)?,
             (source, kind) => {
                 return Err(refused(format!("the event is \"{kind}\" of {source}, and no recovery follows from that"))

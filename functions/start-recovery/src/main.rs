@@ -16,6 +16,8 @@ async fn main() -> Result<(), lambda_runtime::Error> {
         functions: (),
         deployment: Deployment { state_machine, undo_state_machine: None, set_window_function: None },
     };
-    let events_may_start = std::env::var("REWIND_EVENTS_MAY_START").is_ok_and(|value| value == "ENABLED");
-    rewind_lambda::start(StartRecovery { client, events_may_start }).await
+    let may_start = |name: &str| std::env::var(name).is_ok_and(|value| value == "ENABLED");
+    let (events_may_start, alarms_may_start) =
+        (may_start("REWIND_EVENTS_MAY_START"), may_start("REWIND_ALARMS_MAY_START"));
+    rewind_lambda::start_unplanned(StartRecovery { client, events_may_start, alarms_may_start }).await
 }

@@ -7,7 +7,7 @@ use serde_json::json;
 fn function(aws: &FakeAws) -> StartRecovery<FakeAws> {
     let RecoveryClient { executions, deployment, .. } = aws.client();
     let client = RecoveryClient { executions, recoveries: (), functions: (), deployment };
-    StartRecovery { client, events_may_start: true }
+    StartRecovery { client, events_may_start: true, alarms_may_start: true }
 }
 
 fn event(detail: Value) -> Event {
@@ -53,23 +53,30 @@ async fn an_event_resumes_a_recovery_with_no_more_than_its_id() {
 }
 
 #[tokio::test]
-async fn an_alarm_starts_the_recovery_that_its_description_names() {
+async fn an_alarm_starts_the_recovery_that_its_description_names_where_alarms_may() {
     let aws = FakeAws::default();
+    let closed = StartRecovery { alarms_may_start: false, ..function(&aws) };
+    let error = closed.run(alarm()).await.unwrap_err().to_string();
+    assert!(error.contains("AlarmsMayStart") && error.contains("nothing was started"), "{error}");
+    assert!(aws.state().started.is_empty());
+    let begun = function(&aws).run(alarm()).await.unwrap();
+    let input = json!({ "cluster": "orders", "to": "2026-11-23T10:30:00Z", "approval": "required" });
+    assert_eq!(aws.state().started, [(begun.recovery_id, input)]);
+}
+
+fn alarm() -> Event {
     // CloudWatch writes this offset without a colon, which RFC 3339 does not allow.
     let data = json!({ "threshold": 1.0, "evaluatedDatapoints": [
         { "timestamp": "2026-11-23T10:33:00.000+0000", "value": 0.0 },
     ] });
-    let alarm = Event {
+    Event {
         source: "aws.cloudwatch".to_owned(),
         detail_type: "CloudWatch Alarm State Change".to_owned(),
         ..event(json!({
             "alarmName": "rows-gone", "configuration": { "description": "aurora-rewind: orders 3m" },
             "state": { "value": "ALARM", "reason": "was less than the threshold (1.0)", "reasonData": data.to_string() },
         }))
-    };
-    let begun = function(&aws).run(alarm).await.unwrap();
-    let input = json!({ "cluster": "orders", "to": "2026-11-23T10:30:00Z", "approval": "required" });
-    assert_eq!(aws.state().started, [(begun.recovery_id, input)]);
+    }
 }
 
 #[tokio::test]

@@ -11,7 +11,8 @@ use rewind_lambda::Step;
 use serde::Deserialize;
 
 /// The IAM actions that the step calls.
-pub const ACTIONS: &[&str] = &["rds:DescribeDBClusters", "rds:RestoreDBClusterToPointInTime", "rds:AddTagsToResource"];
+pub const ACTIONS: &[&str] =
+    &["rds:DescribeDBClusters", "rds:RestoreDBClusterToPointInTime", "rds:AddTagsToResource", "kms:VerifyMac"];
 
 /// The step.
 #[derive(Debug)]

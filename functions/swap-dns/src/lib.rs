@@ -15,6 +15,7 @@ pub const ACTIONS: &[&str] = &[
     "sts:AssumeRole",
     "rds:DescribeDBClusters",
     "rds:DescribeDBInstances",
+    "kms:VerifyMac",
 ];
 
 /// The step.

@@ -1,6 +1,6 @@
 //! The function `swap-dns`.
 
-use rewind_aws::{Aws, rds::Rds, route53::Route53};
+use rewind_aws::{Aws, plan_key::PlanKey, rds::Rds, route53::Route53};
 use rewind_lambda::SystemClock;
 use swap_dns::SwapDns;
 
@@ -8,5 +8,5 @@ use swap_dns::SwapDns;
 async fn main() -> Result<(), lambda_runtime::Error> {
     let aws = Aws::from_env()?;
     let step = SwapDns { zones: Route53::from_env(&aws), clusters: Rds::new(&aws), clock: SystemClock };
-    rewind_lambda::start(step).await
+    rewind_lambda::start(step, PlanKey::from_env(&aws)?).await
 }

@@ -9,8 +9,8 @@ use rewind_core::names::{
     FENCED_BY_TAG, KEEP_UNTIL_TAG, RECOVERY_TAG, SAFETY_CLONE_OF_TAG, SOURCE_RESOURCE_ID_TAG, TARGET_TAG,
 };
 use rewind_core::{
-    Adopted, ClusterFacts, ErrorName, Moment, PlannedInstance, PlannedRecord, StepError, Strategy, StrategyChoice,
-    Target, Window,
+    Adopted, ClusterFacts, ErrorName, Moment, Plan, PlannedInstance, PlannedRecord, StepError, Strategy,
+    StrategyChoice, Target, Window,
 };
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -56,7 +56,7 @@ pub enum FenceState {
 }
 
 /// The parts of the earlier plan that the adoption rests on.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ResumedPlan {
     /// The source.
@@ -73,6 +73,20 @@ pub struct ResumedPlan {
     pub dns: Vec<PlannedRecord>,
     /// The recovery that it resumed itself.
     pub adopted: Option<Adopted>,
+}
+
+impl From<&Plan> for ResumedPlan {
+    fn from(plan: &Plan) -> Self {
+        Self {
+            cluster: plan.cluster.clone(),
+            new_cluster: plan.new_cluster.clone(),
+            target: plan.target,
+            use_latest: plan.use_latest,
+            strategy: plan.strategy,
+            dns: plan.dns.clone(),
+            adopted: plan.adopted.clone(),
+        }
+    }
 }
 
 /// A restored cluster that can be adopted.

@@ -11,6 +11,7 @@ mod record_findings;
 mod records;
 mod refusal;
 mod secret;
+pub mod sign;
 pub mod wake;
 
 use adopt::{Adoption, Resumed, adoption};
@@ -41,6 +42,9 @@ pub const ACTIONS: &[&str] = &[
     "secretsmanager:DescribeSecret",
     "sts:AssumeRole",
     "lambda:InvokeFunction",
+    "states:DescribeExecution",
+    "dynamodb:GetItem",
+    "kms:GenerateMac",
 ];
 
 /// The step.
@@ -203,6 +207,7 @@ impl<C: ReadClusters + ReadParameters, Z: Zones + ReadZones, S: FindSecrets, K: 
             will_do: Vec::new(),
             warnings: dns.warnings,
             findings,
+            signature: None,
         };
         plan.will_do = plan_text::will_do(&plan, &self.fence_groups);
         plan.warnings.extend(plan_text::warnings(&plan, &moment, facts.binlog.as_deref()));

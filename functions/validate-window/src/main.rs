@@ -1,16 +1,20 @@
 //! The function `validate-window`.
 
 use rewind_aws::rds::{Rds, fence_groups_from_env};
-use rewind_aws::{Aws, route53::Route53, secrets::Secrets, wake::Waker};
+use rewind_aws::{
+    Aws, executions::StepFunctions, plan_key::PlanKey, recoveries::RecoveryTable, route53::Route53, secrets::Secrets,
+    wake::Waker,
+};
 use rewind_lambda::SystemClock;
 use validate_window::policy::Policy;
+use validate_window::sign::Signing;
 use validate_window::wake::{Waking, functions_from_env};
 use validate_window::{Allowed, ValidateWindow};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_runtime::Error> {
     let aws = Aws::from_env()?;
-    let step = ValidateWindow {
+    let planner = ValidateWindow {
         clusters: Rds::new(&aws),
         zones: Route53::from_env(&aws),
         secrets: Secrets::new(&aws),
@@ -19,5 +23,11 @@ async fn main() -> Result<(), lambda_runtime::Error> {
         allowed: Allowed::from_env(),
         policy: Policy::read(|name| std::env::var(name).ok())?,
     };
-    rewind_lambda::start(Waking { step, waker: Waker::new(&aws), functions: functions_from_env() }).await
+    let step = Signing {
+        step: planner,
+        executions: StepFunctions::new(&aws),
+        recoveries: RecoveryTable::from_env(&aws)?,
+        key: PlanKey::from_env(&aws)?,
+    };
+    rewind_lambda::start_unplanned(Waking { step, waker: Waker::new(&aws), functions: functions_from_env() }).await
 }

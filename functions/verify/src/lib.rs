@@ -2,6 +2,7 @@
 //! to undo. The source's results are shown and not judged, except where the rewound data has to be the source's again.
 
 mod after_cutover;
+mod check_rights;
 mod compare_with_source;
 
 use jiff::Timestamp;
@@ -23,6 +24,7 @@ pub const ACTIONS: &[&str] = &[
     "rds:DescribeDBInstances",
     "secretsmanager:ListSecretVersionIds",
     "secretsmanager:GetSecretValue",
+    "kms:VerifyMac",
 ];
 
 /// The step.
@@ -88,6 +90,8 @@ impl<C: ReadClusters, S: Logins + ReadSecretTargets, K: Clock> Step for Verify<C
                 .map_err(|error| check_login_refused(error, &recovery, &plan))?,
             None => rewound.clone(),
         };
+        let master = (cluster.engine, cluster.master_username.as_deref());
+        check_rights::refuse_master(&recovery, &plan, &checked, master).await?;
         let source = match (self.source_for_checks(&recovery, &plan).await, expect) {
             (Ok(server), _) => Some(server),
             // Here the source is half of the comparison: without it nothing was compared.
@@ -98,6 +102,9 @@ impl<C: ReadClusters, S: Logins + ReadSecretTargets, K: Clock> Step for Verify<C
                 None
             }
         };
+        if let Some(source) = &source {
+            check_rights::refuse_master(&recovery, &plan, source, master).await?;
+        }
         let limits = match expect {
             Expect::Checks => CheckLimits::with_check(plan.check_timeout()),
             Expect::SameAsSource => CheckLimits::with_check(plan.check_timeout()).for_equal_sides(),

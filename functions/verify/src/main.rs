@@ -1,7 +1,7 @@
 //! The function `verify`.
 
 use rewind_access::Access;
-use rewind_aws::{Aws, rds::Rds, secrets::Secrets};
+use rewind_aws::{Aws, plan_key::PlanKey, rds::Rds, secrets::Secrets};
 use rewind_db::Network;
 use rewind_lambda::SystemClock;
 use verify::Verify;
@@ -10,5 +10,5 @@ use verify::Verify;
 async fn main() -> Result<(), lambda_runtime::Error> {
     let aws = Aws::from_env()?;
     let access = Access { clusters: Rds::new(&aws), secrets: Secrets::new(&aws), network: Network::from_env()? };
-    rewind_lambda::start(Verify { access, clock: SystemClock }).await
+    rewind_lambda::start(Verify { access, clock: SystemClock }, PlanKey::from_env(&aws)?).await
 }

@@ -13,7 +13,7 @@ use rewind_aws::rds::fake::FakeRds;
 use rewind_aws::rds::{Cluster, Instance};
 use rewind_aws::secret_target::{ReadSecretTargets, SecretTarget};
 use rewind_aws::secrets::{Login, Logins};
-use rewind_core::{Check, ErrorName, Expectation, Plan, Report, Restored, StepError};
+use rewind_core::{Check, ErrorName, Expectation, Plan, Recovery, Report, Restored, StepError};
 use rewind_db::{Network, Settings};
 use rewind_lambda::Step;
 use support::mariadb::{MASTER_PASSWORD, MariaDb};
@@ -59,8 +59,13 @@ async fn verify(rewound: &MariaDb, safety_clone: &MariaDb, expect: Expect, sql: 
     verify_as(in_place_plan(), (rewound, safety_clone), expect, sql).await
 }
 
+async fn verify_as(plan: Plan, servers: (&MariaDb, &MariaDb), expect: Expect, sql: &str) -> Result<Report, StepError> {
+    verify_for(recovery(), plan, servers, expect, sql).await
+}
+
 /// The same with what the plan says of the login; the safety clone has a reader that takes no connection.
-async fn verify_as(
+async fn verify_for(
+    recovery: Recovery,
     mut plan: Plan,
     (rewound, safety_clone): (&MariaDb, &MariaDb),
     expect: Expect,
@@ -96,7 +101,7 @@ async fn verify_as(
     let network = Network::new(Settings::default()).unwrap();
     let access = Access { clusters, secrets: Secret, network };
     let step = Verify { access, clock: ManualClock::at(STARTED) };
-    step.run(Input { recovery: recovery(), plan, restored: Some(restored), expect }).await
+    step.run(Input { recovery, plan, restored: Some(restored), expect }).await
 }
 
 const COUNT: &str = "SELECT count(*) FROM orders";
@@ -172,6 +177,27 @@ async fn checks_run_with_their_own_login_and_what_that_lacks_is_told() {
     // What the master user could read, it cannot.
     let error = verify_as(plan(), both, Expect::Checks, "SELECT count(*) FROM mysql.user").await.unwrap_err();
     assert!(error.to_string().contains("denied"), "{error}");
+}
+
+#[tokio::test]
+async fn the_checks_of_an_event_never_run_as_who_was_the_master_at_that_moment() {
+    let (rewound, safety_clone) = (MariaDb::start().with_application(), MariaDb::start().with_application());
+    let make = "CREATE USER reader@'%' IDENTIFIED BY 'reads and no more'; GRANT SELECT ON shop.* TO reader@'%'";
+    for server in [&rewound, &safety_clone] {
+        server.sql("", make);
+    }
+    let plan = || Plan { check_secret_arn: Some(READER_SECRET.to_owned()), ..in_place_plan() };
+    let of_event = || Recovery { id: "event-1".to_owned(), ..recovery() };
+    let both = (&rewound, &safety_clone);
+    verify_for(of_event(), plan(), both, Expect::Checks, COUNT).await.unwrap();
+    for server in [&rewound, &safety_clone] {
+        server.sql("", "GRANT ALL ON *.* TO reader@'%' WITH GRANT OPTION");
+        let error = verify_for(of_event(), plan(), both, Expect::Checks, COUNT).await.unwrap_err();
+        assert!(error.to_string().contains("reader has the rights of the master user"), "{error}");
+        // A person may.
+        verify_as(plan(), both, Expect::Checks, COUNT).await.unwrap();
+        server.sql("", "REVOKE ALL, GRANT OPTION FROM reader@'%'; GRANT SELECT ON shop.* TO reader@'%'");
+    }
 }
 
 #[tokio::test]

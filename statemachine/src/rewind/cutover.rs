@@ -186,10 +186,13 @@ pub(super) fn undo() -> Vec<State> {
         State::choice("IsTrafficPossiblyMoved")
             .only(Recoveries::Restore)
             .comment(
-                "A batch that was refused at the first try because a record had changed moved nothing. In every other \
-                 case the zone knows.",
+                "What was refused at the first try moved nothing: a record had changed, or AWS allowed no change. In every \
+                 other case the zone knows.",
             )
-            .when("$failure.Error = 'RecordChanged' and $failure.retries = 0", "UndoFenceSource")
+            .when(
+                "$failure.Error in ['RecordChanged', 'RewindFailed', 'InvalidRequest'] and $failure.retries = 0",
+                "UndoFenceSource",
+            )
             .next("ReadRecords"),
         State::step("ReadRecords")
             .function("SwapDns")

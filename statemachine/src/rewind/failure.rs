@@ -1,5 +1,6 @@
 //! From a failure to the end: where undoing begins, how things stand, and which of the two ends it is.
 
+use super::plan::OWN_RECORD;
 use super::situation;
 use crate::conclude::{needs_operator, nothing_changed, rolled_back};
 use crate::json::{jsonata, object};
@@ -71,6 +72,7 @@ pub(super) fn ends(steps: &[State]) -> Vec<State> {
         )
         .next("RecordFailure"),
         State::table("RecordFailure", "updateItem")
+            .last_record()
             .progress("writes the failure into the table")
             .comment("A failure here hides nothing: the execution ends with the same error and cause.")
             .argument("Key", object([("id", text("'recovery#' & $recovery.id"))]))
@@ -81,6 +83,7 @@ pub(super) fn ends(steps: &[State]) -> Vec<State> {
                  approval"
                     .into(),
             )
+            .argument("ConditionExpression", OWN_RECORD.into())
             .argument(
                 "ExpressionAttributeNames",
                 object([("#state", "state".into()), ("#error", "error".into()), ("#cluster", "cluster".into())]),

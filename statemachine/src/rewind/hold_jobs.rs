@@ -37,7 +37,6 @@ pub(super) fn jobs() -> Vec<State> {
                  among the differences.",
             )
             .inputs(["recovery", "plan", "restored"])
-            .input_as("resumes", "$type($request.resume) = 'string' ? $request.resume : null")
             .timeout(timeouts::HOLD_JOBS)
             .keep_as("heldJobs", "$append([], $states.result.Payload.jobs)")
             .keep_as("differences", "$append($append([], $differences), $states.result.Payload.differences)")

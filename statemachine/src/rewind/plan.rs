@@ -3,7 +3,11 @@
 use crate::json::{jsonata, object};
 use crate::lease::{held, until};
 use crate::retry::CONDITION_FAILED;
-use crate::state::{State, number, of_recovery, set_to, text};
+use crate::state::{State, found, number, of_recovery, set_to, text};
+use rewind_core::ErrorName;
+
+/// The condition under which the record of this id is the recovery's own, or nobody's.
+pub(super) const OWN_RECORD: &str = "attribute_not_exists(startedAt) OR startedAt = :started";
 
 /// The states, in the order in which a recovery that works passes them. `lease_hours` outlast all states after them.
 pub(super) fn states(lease_hours: u64) -> Vec<State> {
@@ -57,7 +61,10 @@ pub(super) fn states(lease_hours: u64) -> Vec<State> {
             ])),
         State::table("RecordPlan", "putItem")
             .progress("writes the plan into the table")
-            .comment("Stores the plan, so that people and commands need no execution history to see it.")
+            .comment(
+                "Stores the plan, so that people and commands need no execution history to see it. Step Functions frees a name \
+                 after 90 days, and the record of whoever had it then stays.",
+            )
             .argument(
                 "Item",
                 object([
@@ -73,7 +80,20 @@ pub(super) fn states(lease_hours: u64) -> Vec<State> {
                     ("request", text("$string($request)")),
                 ]),
             )
+            .argument("ConditionExpression", OWN_RECORD.into())
+            .argument("ExpressionAttributeValues", object([(":started", text("$recovery.startedAt"))]))
             .next("ExtendLease")
+            .catch(
+                &CONDITION_FAILED,
+                found(
+                    "failure",
+                    ErrorName::InvalidRequest,
+                    "RecordPlan",
+                    "'there is a record of an earlier recovery ' & $recovery.id & '; nothing was changed; next step: start again under \
+                     another name'",
+                ),
+                "ConcludeNothingChanged",
+            )
             .undone_from("ConcludeNothingChanged"),
         extend_lease(lease_hours),
         State::choice("IsInPlace")

@@ -101,11 +101,11 @@ pub(super) fn states() -> Vec<State> {
         State::choice("IsLeaseToTakeOver")
             .comment(
                 "One whose fence may be up keeps its lease, and so does one whose fence a person lifted: they have to put the \
-                 source in order first.",
+                 source in order first. One that called a person before any fence has changed nothing about the source.",
             )
             .when_with(
                 &format!(
-                    "$resumed.status in {OVER} and ($resumed.fence = 'none' or $resumed.fence = 'lifted' and \
+                    "($resumed.status in {OVER} or $resumed.state = 'NeedsOperator') and ($resumed.fence = 'none' or $resumed.fence = 'lifted' and \
                      $resumed.watchEnded)"
                 ),
                 vec![set("endedHolder", "$resumed.id")],

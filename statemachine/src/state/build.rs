@@ -81,6 +81,12 @@ impl State {
         state
     }
 
+    /// Waits out half an hour in which the table is away: what it writes is what people and the undo go on from.
+    pub(crate) fn last_record(mut self) -> Self {
+        self.retries = Retries::LastRecord;
+        self
+    }
+
     /// A state that puts events: each of a detail type, and the expression of its detail.
     pub(crate) fn announce(name: &'static str, events: &[(Json, &str)]) -> Self {
         let entries = events.iter().map(|(detail_type, detail)| {

@@ -71,12 +71,22 @@ impl SessionOperations for MysqlConnection {
 
     async fn writers_without_session(&self) -> Result<Vec<String>, StatementError> {
         let appliers = appliers(&threads(self).await?);
-        Ok(appliers.into_iter().chain(events(self).await?).collect())
+        // Switched off or not: a rewind in place rewinds that too.
+        let events = events(self, "status <> 'SLAVESIDE_DISABLED'").await?;
+        let sentence = |events: String| {
+            format!(
+                "the event scheduler is on, and these events may run on the rewound data, switched off today or not: {events}"
+            )
+        };
+        Ok(appliers.into_iter().chain(events.map(sentence)).collect())
     }
 
     async fn unfenced_writers(&self) -> Result<Vec<String>, StatementError> {
         let mut notes = self.replication().await?;
-        notes.extend(events(self).await?);
+        let events = events(self, "status = 'ENABLED'").await?;
+        notes.extend(events.map(|events| {
+            format!("the event scheduler is on: a fence has no hold on what these events write: {events}")
+        }));
         match self.rows("XA RECOVER").await {
             Ok(rows) => notes.extend((!rows.is_empty()).then(|| {
                 format!(
@@ -99,16 +109,14 @@ fn appliers(threads: &[Thread]) -> Option<String> {
     (count > 0).then(|| format!("{count} x replication applier: what its source sends is still written"))
 }
 
-/// The events that the scheduler runs, in one sentence.
-async fn events(connection: &MysqlConnection) -> Result<Option<String>, StatementError> {
+/// The names of the first twenty events of that kind, where the scheduler is on.
+async fn events(connection: &MysqlConnection, kind: &str) -> Result<Option<String>, StatementError> {
     // Those in `mysql` are RDS's own and keep its statistics.
     let events = connection
-        .values(
+        .values(&format!(
             "SELECT concat(event_schema, '.', event_name) FROM information_schema.events \
-             WHERE status = 'ENABLED' AND event_schema <> 'mysql' AND @@global.event_scheduler = 'ON' ORDER BY 1 LIMIT 20",
-        )
+             WHERE {kind} AND event_schema <> 'mysql' AND @@global.event_scheduler = 'ON' ORDER BY 1 LIMIT 20"
+        ))
         .await?;
-    Ok((!events.is_empty()).then(|| {
-        format!("the event scheduler is on: a fence has no hold on what these events write: {}", events.join(", "))
-    }))
+    Ok((!events.is_empty()).then(|| events.join(", ")))
 }

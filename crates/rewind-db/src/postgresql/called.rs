@@ -48,18 +48,24 @@ const STABLE_AND_NOT_HARMLESS: &[&str] = &[
     "cursor_to_xmlschema",
     "database_to_xml",
     "database_to_xml_and_xmlschema",
+    "database_to_xmlschema",
     "pg_current_xact_id",
     "query_to_xml",
     "query_to_xml_and_xmlschema",
     "query_to_xmlschema",
     "schema_to_xml",
     "schema_to_xml_and_xmlschema",
+    "schema_to_xmlschema",
     "table_to_xml",
     "table_to_xml_and_xmlschema",
     "txid_current",
 ];
 
-/// Extensions whose functions in C compute, and run no SQL.
+/// The beginnings of names that AWS gives to what it adds to the system's functions: some of them act, whatever they are marked as.
+const OF_AWS: [&str; 3] = ["aurora_", "rds_", "apg_"];
+
+/// Extensions whose functions in C compute, and run no SQL. PostGIS is none of them: some of its functions ask the tables of its
+/// coordinate systems, with operators that the path of the login finds.
 const COMPUTING_EXTENSIONS: &[&str] = &[
     "btree_gin",
     "btree_gist",
@@ -75,7 +81,6 @@ const COMPUTING_EXTENSIONS: &[&str] = &[
     "ltree",
     "pg_trgm",
     "pgcrypto",
-    "postgis",
     "seg",
     "unaccent",
     "uuid-ossp",
@@ -300,7 +305,9 @@ async fn refused(connection: &PostgresqlConnection, named: &Named) -> Result<Vec
              (a.aggtransfn::pg_catalog.oid), (a.aggfinalfn::pg_catalog.oid), (a.aggcombinefn::pg_catalog.oid), \
              (a.aggserialfn::pg_catalog.oid), (a.aggdeserialfn::pg_catalog.oid), (a.aggmtransfn::pg_catalog.oid), \
              (a.aggminvtransfn::pg_catalog.oid), (a.aggmfinalfn::pg_catalog.oid)) part(id)) \
-             SELECT p.oid, n.nspname, p.proname, p.provolatile, l.lanname, coalesce((SELECT x.extname \
+             SELECT p.oid, n.nspname, p.proname, p.provolatile, CASE WHEN l.lanname = 'sql' AND \
+             (pg_catalog.to_jsonb(p) OPERATOR(pg_catalog.->>) 'prosqlbody') IS NOT NULL THEN 'parsed sql' \
+             ELSE l.lanname::text END, coalesce((SELECT x.extname \
              FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_extension x ON x.oid = d.refobjid \
              WHERE d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND d.objid = p.oid AND d.deptype = 'e' \
              AND d.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass), '') FROM every e \
@@ -325,11 +332,33 @@ fn may_not_be_called(row: Row) -> Option<String> {
     let acts = volatility == "v";
     let is_of_the_system = id.parse::<u32>().is_ok_and(|id| id < FIRST_OF_USERS);
     let is_harmless = if is_of_the_system {
-        !STABLE_AND_NOT_HARMLESS.contains(&name.as_str()) && (!acts || VOLATILE_AND_HARMLESS.contains(&name.as_str()))
+        // A text of SQL is parsed when it runs, with the operators that the path of the login finds: before PostgreSQL 14 the
+        // system has such functions, behind views of information_schema too.
+        language != "sql"
+            && !OF_AWS.iter().any(|begin| name.starts_with(begin))
+            && !STABLE_AND_NOT_HARMLESS.contains(&name.as_str())
+            && (!acts || VOLATILE_AND_HARMLESS.contains(&name.as_str()))
     } else {
         // Only a superuser, on RDS that is AWS, can make a function in C. That of some extensions runs the SQL that it is given.
         !acts && language == "c" && COMPUTING_EXTENSIONS.contains(&extension.as_str())
             || language == "internal" && volatility == "i"
     };
     (!is_harmless).then(|| if is_of_the_system { name } else { format!("{schema}.{name}") })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_function_of_the_system_is_harmless_unless_it_runs_a_text_or_is_of_aws() {
+        let refused = |name: &str, volatility: &str, language: &str| {
+            let row = ["1299", "pg_catalog", name, volatility, language, ""];
+            may_not_be_called(row.map(|value| Some(value.to_owned())).to_vec()).is_some()
+        };
+        assert!(!refused("lower", "i", "internal") && !refused("now", "s", "internal"));
+        assert!(!refused("_pg_numeric_precision", "i", "parsed sql") && refused("_pg_numeric_precision", "i", "sql"));
+        assert!(refused("aurora_stat_statements", "s", "internal") && refused("rds_tools", "i", "c"));
+        assert!(refused("pg_reload_conf", "v", "internal") && refused("schema_to_xmlschema", "s", "internal"));
+    }
 }

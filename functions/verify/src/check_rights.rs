@@ -1,0 +1,42 @@
+//! Keeps the checks of an event away from the master user. The preflight has looked at the login as it is today; the rewound data knows
+//! the one of the moment that it was rewound to, and an earlier version of a secret may hold another user.
+
+use rewind_core::names::is_of_event;
+use rewind_core::{Engine, ErrorName, Plan, Recovery, StepError};
+use rewind_db::preflight::rights;
+use rewind_db::{ConnectError, Server, defaults};
+
+/// Refuses a check login with the rights of the master user where an event or an alarm started the recovery. `master` is that user's
+/// name.
+pub(crate) async fn refuse_master(
+    recovery: &Recovery,
+    plan: &Plan,
+    server: &Server,
+    (engine, master): (Engine, Option<&str>),
+) -> Result<(), StepError> {
+    if plan.check_secret_arn.is_none() || !is_of_event(&recovery.id) {
+        return Ok(());
+    }
+    let user = server.login().user;
+    let why = match may_do_all(server, engine).await {
+        Ok(false) if master != Some(user.as_str()) => return Ok(()),
+        Ok(_) => "has the rights of the master user".to_owned(),
+        Err(error) => format!("could not be asked for its rights: {error}"),
+    };
+    Err(StepError::new(
+        ErrorName::VerificationFailed,
+        format!("no check ran: an event or an alarm started this recovery, and its check login {user} {why}"),
+    )
+    .changed("this step changed nothing")
+    .advice(format!(
+        "name the secret of a login that could only read at that moment too, or go on with the same data yourself: rewind resume {}",
+        recovery.id
+    )))
+}
+
+async fn may_do_all(server: &Server, engine: Engine) -> Result<bool, ConnectError> {
+    let session = server.open(defaults(engine).maintenance_database).await?;
+    let found = rights(&session).await;
+    session.close().await;
+    Ok(found.map_err(ConnectError::Failed)?.all)
+}
