@@ -16,6 +16,7 @@ PAUSE = 1.0
 # What a secret holds beside the secret itself.
 NOT_SECRET = {"username", "user", "User", "engine", "host", "port", "dbname", "dbClusterIdentifier"}
 TOKEN = "task token"
+VALUE = "value that a check found"
 
 
 class LeakWatch:

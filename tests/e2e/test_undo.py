@@ -84,8 +84,8 @@ def test_failed_check_leaves_the_source_as_it_was(stack, engine):
         {"name": "no such table", "database": "shop", "sql": "SELECT count(*) FROM made_since", "atLeast": 0},
     ]
     run = Recovery.of(cluster, iso(target), dns=cluster.dns(), checks=checks, keepRestored="3h")
-    path = START + up_to("Verify", REWIND) + KEPT + CONCLUDE
-    said = ["too few", "4001", "4000", "no such table", engine.no_table]
+    path = START + up_to("IsVerified", REWIND) + KEPT + CONCLUDE
+    said = ["too few", "no such table", engine.no_table, f"rewind status {run.id}"]
     cause = run.failed(path, "VerificationFailed", *said, "the source was not touched")
     before.is_restored(new_cluster_kept=True)
     is_kept(run, cause, hours=3)

@@ -6,7 +6,7 @@ import json
 import os
 import time
 
-from scenario import UNDO, slug
+from scenario import UNDO, VALUE, slug
 from stages import PAYLOADS, payload
 
 LONGEST = 170  # seconds
@@ -138,7 +138,29 @@ def run_recovery(deployment, scenario):
         *problems_of_output(scenario, recovery, ended),
         *problems_of_approvals(deployment, recovery),
         *problems_of_table(deployment, scenario, recovery, ended, lease),
+        *problems_of_values(deployment, recovery, ended),
     ]
+
+
+def problems_of_values(deployment, recovery, ended):
+    """Looks for the value that the checks found: it is in the answer of Verify, in what later steps are passed, and nowhere else."""
+    for what, text in [
+        ("the end", json.dumps([ended.get("error"), ended.get("cause"), ended.get("output")])),
+        ("the table", json.dumps(deployment.item(f"recovery#{recovery}"))),
+        *((f"a call of {kind}", text) for kind, text in calls_beside_functions(deployment, ended["executionArn"])),
+    ]:
+        if VALUE in text:
+            yield f"a value that a check found is in {what}"
+
+
+def calls_beside_functions(deployment, execution):
+    """What the states themselves call, events and the table among it, with all that they are passed."""
+    pages = deployment.client("stepfunctions").get_paginator("get_execution_history").paginate(executionArn=execution)
+    for page in pages:
+        for event in page["events"]:
+            scheduled = event.get("taskScheduledEventDetails", {})
+            if scheduled.get("resource", "invoke") not in ("invoke", "invoke.waitForTaskToken"):
+                yield scheduled["resource"], scheduled["parameters"]
 
 
 def problems_of_findings(deployment, recovery):

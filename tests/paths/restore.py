@@ -4,7 +4,7 @@ native state failing in turn.
 
 from scenario import (
     APPROVED, BUG_BEFORE_CHANGE, WITHOUT_TIMEOUTS, IN_SYNC, NEEDS_OPERATOR, NOTHING_CHANGED, NOT_READY,
-    PASSING, REFUSED, REQUEST, ROLLED_BACK, SUCCESS, SWITCH, WITH_APPROVAL, Scenario, always, attempts, away, passing, up_to,
+    PASSING, REFUSED, REQUEST, ROLLED_BACK, SUCCESS, SWITCH, WITH_APPROVAL, Scenario, always, attempts, away, passing, unmet, up_to,
 )  # fmt: skip
 from stages import (
     APPROVE, ASK, CONFIRM, DELETED, DONE, INSPECT, KEEP, KEPT, MOVE_BACK, NOT_MOVED, OVER, OVERSTAYED, PUT_BACK, READ_RECORDS,
@@ -80,12 +80,13 @@ def scenarios():
             START + REWIND + REFUSED + REJECTED + NOTHING_CHANGED,
             "NotApproved",
             [
-                "ana rejected it: not on a Friday",
+                "ana?? rejected it: not on a Friday??[2J <!channel>?",
                 "NotApproved in RequestApproval",
                 "undone: undid AddInstances; undid StartRestore",
             ],
             request=WITH_APPROVAL,
-            decide=(1, {"decision": "rejected", "by": "ana", "comment": "not on a Friday"}),
+            # What somebody says of it stays on its line: the cause goes into mail and onto terminals.
+            decide=(1, {"decision": "rejected", "by": "ana\u202e\n", "comment": "not on a Friday\n\x1b[2J <!channel>\u2029"}),
         ),
         *[
             Scenario(
@@ -531,14 +532,15 @@ def scenarios():
         ],
         Scenario(
             "the tag cannot be set",
-            up_to("Verify") + KEPT + NOTHING_CHANGED,
+            up_to("IsVerified") + KEPT + NOTHING_CHANGED,
             "VerificationFailed",
             [
+                'check "rows are back" in shop failed [VerificationFailed in Verify]',
                 f"the restored cluster {NEW} is kept with its instances until the time in its tag aurora-rewind:keep-until",
                 "no luck [Unavailable in KeepRestored]",
                 "rewind resume the-tag-cannot-be-set",
             ],
-            script={"Verify": always("VerificationFailed"), "KeepRestored": always("Unavailable", "no luck")},
+            script={"Verify": unmet('check "rows are back" in shop failed'), "KeepRestored": always("Unavailable", "no luck")},
         ),
         Scenario(
             "no records: nobody is asked and nothing is fenced",
@@ -737,9 +739,9 @@ def scenarios():
     found.append(
         Scenario(
             "a failure that cannot be recorded ends as it would have",
-            up_to("Verify") + KEPT + NOTHING_CHANGED,
+            up_to("IsVerified") + KEPT + NOTHING_CHANGED,
             "VerificationFailed",
-            script={"Verify": always("VerificationFailed")},
+            script={"Verify": unmet("it is not there")},
             mocked={"RecordFailure": broken},
             recorded="Running",
         )
@@ -761,7 +763,8 @@ def scenarios():
             "a cause with quotes, newlines, 4,000 characters and no ASCII",
             up_to("Verify") + KEPT + NOTHING_CHANGED,
             "VerificationFailed",
-            [f"{said} [VerificationFailed in Verify]; {IS_KEPT}"],
+            # On one line, which nothing of it leaves.
+            [f"{said.replace(chr(10), '?').replace(chr(1), '?')} [VerificationFailed in Verify]; {IS_KEPT}"],
             script={"Verify": always("VerificationFailed", said)},
         )
     )

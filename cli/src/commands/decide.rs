@@ -9,6 +9,7 @@ use crate::output::Output;
 use rewind_aws::Aws;
 use rewind_client::Decision;
 use rewind_clock::SystemClock;
+use rewind_ui::format::Values;
 use rewind_ui::{format, recovery_id};
 use serde_json::json;
 
@@ -36,7 +37,7 @@ pub(crate) async fn approve(
                     "{why}; nothing was decided; next step: give --hash with the hash that came with the question"
                 )));
             }
-            output.note(&format::proposal(&request.proposal));
+            output.note(&format::proposal(&request.proposal, Values::Shown));
             ask(&format!("This is {}. To approve it, type the first 6 characters of that hash:", request.hash))?
         }
     };

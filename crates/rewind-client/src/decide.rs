@@ -4,7 +4,7 @@ use crate::{ClientError, ClientResult, RecoveryClient};
 use jiff::Timestamp;
 use rewind_aws::executions::Executions;
 use rewind_aws::recoveries::Recoveries;
-use rewind_core::{Clock, Difference, PendingApproval, Plan, Proposal, RecordedDecision, StepError, timeouts};
+use rewind_core::{Clock, Difference, PendingApproval, Plan, Proposal, RecordedDecision, Report, StepError, timeouts};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -65,6 +65,17 @@ impl<E: Executions, R: Recoveries, F> RecoveryClient<E, R, F> {
             hash: approval.hash,
             expires_at: approval.expires_at,
         })
+    }
+
+    /// Reads the report of the verification that an execution made last, with the values that checks found; none where it made none.
+    ///
+    /// # Errors
+    ///
+    /// Errors of AWS: the execution may be older than the 90 days for which Step Functions keeps its history.
+    pub async fn report(&self, execution_arn: &str) -> ClientResult<Option<Report>> {
+        // Values are nowhere else: the table, events and mail name checks alone.
+        let mut outputs = self.executions.answers(execution_arn, "IsForwardVerified").await?;
+        read(outputs.remove("VerifyForward").or_else(|| outputs.remove("Verify")).unwrap_or_default())
     }
 
     /// Reads the hash of the proposal that a recovery waits with.

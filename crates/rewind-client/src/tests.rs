@@ -229,6 +229,26 @@ async fn the_status_of_a_recovery_never_holds_its_token() {
     assert!(json.contains("hash") && !json.contains("token") && !text.contains("token"), "{json}\n{text}");
 }
 
+#[tokio::test]
+async fn what_the_checks_found_is_read_from_the_history_and_the_last_comparison_counts() {
+    let aws = FakeAws::default();
+    let arn = aws.add_running("r-1");
+    assert_eq!(aws.client().report(&arn).await.unwrap(), None);
+    let report = |found: &str| {
+        json!({
+            "passed": false, "failure": "check \"n\" in d failed", "tables": [], "notes": [],
+            "login": { "user": "u", "secretVersion": "AWSCURRENT", "tls": "verified" },
+            "checks": [{ "name": "n", "database": "d", "expected": "2", "found": found, "passed": false, "seconds": 0.1 }],
+        })
+    };
+    for (state, found) in [("Verify", "1"), ("VerifyForward", "3")] {
+        aws.add_event(&arn, What::Entered(state.into()));
+        aws.add_event(&arn, What::Left(state.into(), report(found)));
+        let read = aws.client().report(&arn).await.unwrap().unwrap();
+        assert_eq!(read.checks.first().unwrap().found.as_deref(), Some(found));
+    }
+}
+
 // ------------------------------------------------------------------------------------------------------------- follow
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! A message as Slack takes it: a document in blocks, and buttons below it.
 
 use crate::task::Task;
+use rewind_core::printable;
 use rewind_ui::Document;
 use rewind_ui::render::slack;
 use serde_json::{Value, json};
@@ -73,7 +74,8 @@ impl SlackMessage {
         let mut blocks: Vec<Value> = slack::sections(&self.document)
             .into_iter()
             .map(|text| if self.verbatim { format!("```{text}```") } else { text })
-            .map(|text| json!({ "type": "section", "text": { "type": "mrkdwn", "text": text } }))
+            // Verbatim: otherwise Slack makes links of addresses, channels and names in what others wrote.
+            .map(|text| json!({ "type": "section", "text": { "type": "mrkdwn", "text": text, "verbatim": true } }))
             .collect();
         if !self.buttons.is_empty() {
             let buttons: Vec<Value> = self.buttons.iter().enumerate().map(|(n, button)| button.to_json(n)).collect();
@@ -91,12 +93,13 @@ impl SlackMessage {
 
 impl Button {
     fn to_json(&self, n: usize) -> Value {
-        let plain = |text: &str| json!({ "type": "plain_text", "text": text });
+        // No markup is read in it, and without emoji neither are their names.
+        let plain = |text: &str| json!({ "type": "plain_text", "text": text, "emoji": false });
         json!({
             "type": "button", "action_id": format!("rewind-{n}"), "text": plain(self.label), "style": self.style,
             "value": self.value,
             "confirm": {
-                "title": plain("Are you sure?"), "text": plain(&self.question.chars().take(QUESTION_MAX).collect::<String>()),
+                "title": plain("Are you sure?"), "text": plain(&printable(&self.question).chars().take(QUESTION_MAX).collect::<String>()),
                 "confirm": plain(self.label), "deny": plain("Cancel"),
             },
         })
@@ -141,6 +144,39 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn no_text_of_others_becomes_markup_or_hides(
+            texts in prop::collection::vec(any::<String>(), 1..4),
+            forged in prop::sample::select(&["<!channel>", "```", "*all passed*", ":tada:", "x\n*y*", "\u{202e}z", "\u{1b}[2J", "<http://x|y>"][..]),
+            verbatim in any::<bool>(),
+        ) {
+            let mut document = Document::new();
+            for text in texts.iter().map(String::as_str).chain([forged]) {
+                document.warning(text);
+                document.field("name", text);
+                document.plain(text);
+            }
+            let task = Task::Show { id: "r-1".into() };
+            let (lines, first) = (document.lines().len(), notification(&document));
+            let json = SlackMessage { verbatim, ..SlackMessage::private(document) }.button("x", false, forged, &task).to_json();
+            let blocks = json["blocks"].as_array().unwrap();
+            let sections = blocks.iter().filter_map(|block| block["text"]["text"].as_str());
+            let fence = if verbatim { "```" } else { "" };
+            let sections: Vec<&str> = sections.map(|text| text.strip_prefix(fence).unwrap().strip_suffix(fence).unwrap()).collect();
+            prop_assert_eq!(sections.iter().map(|text| text.split('\n').count()).sum::<usize>(), lines);
+            let question = blocks.last().unwrap()["elements"][0]["confirm"]["text"]["text"].as_str().unwrap();
+            for text in sections.iter().copied().chain([first.as_str(), question]) {
+                let shown = text.replace(['\u{2060}', '\n'], "");
+                prop_assert_eq!(printable(&shown), shown.clone());
+            }
+            for text in &sections {
+                prop_assert!(!text.contains("```") && !text.contains(":tada:") && !text.contains("*all passed*"), "{text}");
+                prop_assert!(!text.contains('<') && !text.contains('>'), "{text}");
+                let bare = ["&amp;", "&lt;", "&gt;"].iter().fold((*text).to_owned(), |text, entity| text.replace(entity, ""));
+                prop_assert!(!bare.contains('&'), "{text}");
+            }
+        }
+
         #[test]
         fn no_text_is_more_than_slack_takes(
             lines in prop::collection::vec(("\\PC{0,30}", 0_usize..200), 0..80), verbatim in any::<bool>()

@@ -13,8 +13,8 @@ use jiff::Timestamp;
 use rewind_aws::rds::{ModifyClusters, ReadClusters, TagClusters, Tagged, UntagClusters};
 use rewind_core::names::{FENCED_BY_TAG, KEEP_UNTIL_TAG, SAFETY_CLONE_OF_TAG};
 use rewind_core::{
-    Clock, Difference, ErrorName, Fence, HeldJob, KeepCommands, KeptSafetyClone, KeptSource, Outcome, Plan, Recovered,
-    Recovery, Report, Restored, StepError, Strategy, Swap, WritesNotCarriedOver,
+    CheckResult, Clock, Difference, ErrorName, Fence, HeldJob, KeepCommands, KeptSafetyClone, KeptSource, Outcome,
+    Plan, Recovered, Recovery, Report, Restored, StepError, Strategy, Swap, WritesNotCarriedOver,
 };
 use rewind_lambda::{Step, Undone};
 use serde::de::Error;
@@ -245,7 +245,8 @@ where
             writer_endpoint: restored.writer_endpoint,
             reader_endpoint: restored.reader_endpoint,
             dns: swap.map(|swap| swap.records).unwrap_or_default(),
-            checks: report.checks,
+            // Without values: the output goes into the table and into events of Step Functions.
+            checks: report.checks.into_iter().map(CheckResult::without_values).collect(),
             tables: report.tables,
             notes,
             differences,

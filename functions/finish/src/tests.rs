@@ -52,6 +52,26 @@ fn the_payload_is_read_by_the_names_that_the_state_machine_passes() {
 }
 
 #[tokio::test]
+async fn the_output_names_the_checks_and_holds_no_value_of_them() {
+    let check = CheckResult {
+        name: "rows are back".to_owned(),
+        database: "shop".to_owned(),
+        expected: "at least 1".to_owned(),
+        found: Some("canary".to_owned()),
+        passed: true,
+        source: Some("canary".to_owned()),
+        seconds: 0.1,
+        note: None,
+        source_note: None,
+    };
+    let report = Report { checks: vec![check], ..input().report };
+    let step = Finish { clusters: rds(), clock: ManualClock::at("2026-11-23T10:41:00Z") };
+    let output = step.run(Input::Finish(Box::new(FinishInput { report, ..input() }))).await.unwrap();
+    let output = serde_json::to_string(&output).unwrap();
+    assert!(!output.contains("canary") && output.contains("rows are back"), "{output}");
+}
+
+#[tokio::test]
 async fn the_source_is_tagged_with_who_fenced_it_and_until_when_it_is_kept() {
     let rds = rds();
     let step = Finish { clusters: rds.clone(), clock: ManualClock::at("2026-11-23T10:41:00Z") };

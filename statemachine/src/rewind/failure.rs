@@ -2,7 +2,7 @@
 
 use super::plan::OWN_RECORD;
 use super::situation;
-use crate::conclude::{needs_operator, nothing_changed, rolled_back};
+use crate::conclude::{needs_operator, nothing_changed, printable, rolled_back};
 use crate::json::{jsonata, object};
 use crate::lease::release;
 use crate::state::{State, of_recovery, text};
@@ -118,11 +118,15 @@ pub(super) fn ends(steps: &[State]) -> Vec<State> {
                     "$ending.state = 'NeedsOperator' ? 'Rewind Needs Operator' : $ending.state = 'RolledBack' ? \
                      'Rewind Rolled Back' : 'Rewind Nothing Changed'",
                 ),
-                &of_recovery(
-                    "'cluster': ($exists($plan.cluster) ? $plan.cluster : $type($request) = 'object' and \
-                     $type($request.cluster) = 'string' ? $substring($request.cluster, 0, 255) : 'unknown'), 'state': \
-                     $ending.state, 'at': $now(), 'error': $ending.error, 'cause': $substring($ending.cause, 0, 4000)",
-                ),
+                &of_recovery(&format!(
+                    "'cluster': {}, 'state': $ending.state, 'at': $now(), 'error': $ending.error, 'cause': \
+                     $substring($ending.cause, 0, 4000)",
+                    // Of a request that was refused it may be any text.
+                    printable(
+                        "$exists($plan.cluster) ? $plan.cluster : $type($request) = 'object' and \
+                         $type($request.cluster) = 'string' ? $substring($request.cluster, 0, 255) : 'unknown'"
+                    )
+                )),
             )],
         )
         .progress("sends the end as an event")

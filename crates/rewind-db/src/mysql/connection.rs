@@ -1,6 +1,6 @@
 //! A connection to MySQL: login, statements as text, and a bound on every wait.
 
-use super::errors::{connect_error, statement_error};
+use super::errors::{ABOUT_NAMES, connect_error, statement_error};
 use super::packets::ProtocolError;
 use super::protocol::Protocol;
 use super::{Variant, Version};
@@ -54,7 +54,10 @@ impl MysqlConnection {
 
     /// Has the server parse one statement, and returns the descriptions of its columns and the number of its placeholders.
     pub(super) async fn prepare(&self, sql: &str) -> Result<(Vec<Vec<u8>>, usize), StatementError> {
-        self.with_protocol(bounded(timeouts::STATEMENT), async |protocol| protocol.describe(sql).await).await
+        let prepared =
+            self.with_protocol(bounded(timeouts::STATEMENT), async |protocol| protocol.describe(sql).await).await;
+        // The server may evaluate a subquery while it prepares.
+        prepared.map_err(|error| error.without_rows(ABOUT_NAMES))
     }
 
     /// Does `work` with the protocol, which is kept for the next statement only where the result was read to its end.
@@ -97,7 +100,8 @@ impl Connection for MysqlConnection {
 
     async fn count_columns(&self, sql: &str, limit: Duration) -> Result<usize, StatementError> {
         let timeout = bounded(limit.saturating_add(timeouts::STATEMENT_GRACE));
-        self.with_protocol(timeout, async |protocol| protocol.count_columns(sql).await).await
+        let counted = self.with_protocol(timeout, async |protocol| protocol.count_columns(sql).await).await;
+        counted.map_err(|error| error.without_rows(ABOUT_NAMES))
     }
 
     async fn close(self) {

@@ -1,14 +1,16 @@
 //! Reading on MySQL: the transaction that can only read, and what the server says of itself.
 
 use super::connection::MysqlConnection;
+use super::errors::ABOUT_NAMES;
 use super::quote::identifier;
 use super::{Variant, called, rewritten};
 use crate::engine::identity::ServerIdentity;
 use crate::engine::queries::read_counters;
-use crate::engine::{Connection, Counter, QueryLimits, QueryOperations, Row, Table};
+use crate::engine::{Connection, Counter, QueryLimits, QueryOperations, QueryResult, Row, Table};
 use crate::error::StatementError;
 use rewind_core::StepError;
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 impl QueryOperations for MysqlConnection {
     async fn begin_read_only(&self, limits: QueryLimits) -> Result<(), StatementError> {
@@ -43,6 +45,10 @@ impl QueryOperations for MysqlConnection {
 
     async fn denial(&self, sql: &str) -> Result<Option<String>, StatementError> {
         called::denial(self, sql).await
+    }
+
+    async fn query_examined(&self, sql: &str, keep: usize, limit: Duration) -> Result<QueryResult, StatementError> {
+        self.query(sql, keep, limit).await.map_err(|error| error.without_rows(ABOUT_NAMES))
     }
 
     async fn tables_read_by(&self, sql: &str, limits: QueryLimits) -> Result<Vec<Table>, StepError> {
