@@ -80,6 +80,16 @@ soak: build ## Faults drawn at random for SECONDS=600, from SEED=1; prints what 
 fresh: ## The commands of the README in a clean Debian root, as root and as an ordinary user (made and entered by root)
 	@local/tools/fresh
 
+.PHONY: advisories
+advisories: build ## What is known against the dependencies: reads the advisory database of RustSec from GitHub, which needs the network
+	@$(LOCAL) tools deny
+	$(DENY) check advisories
+
+.PHONY: sbom
+sbom: needs ## The parts of each program with their versions and licences, as CycloneDX in target/sbom (compiles cargo-cyclonedx, once)
+	cargo install --quiet --locked --root $(TOOLS)/cyclonedx cargo-cyclonedx@0.5.9
+	@local/tools/sbom $(TOOLS)/cyclonedx/bin
+
 .PHONY: package
 package: build ## The functions for AWS: arm64 zips in target/lambda, as the template expects them
 	@$(LOCAL) tools package
@@ -122,9 +132,12 @@ unit: needs
 # Each suite of Python runs in an environment of its own, and leaves a report in JUnit's format.
 PYTEST := -m pytest --quiet --junitxml=$(CURDIR)/.local/reports
 lint paths e2e: export PYTHONDONTWRITEBYTECODE := 1
+DENY := $(TOOLS)/deny/bin/cargo-deny --locked
 
 lint: build
-	@$(LOCAL) tools lint audit
+	@$(LOCAL) tools lint audit deny
+	cargo fetch --quiet --locked # the crates of other machines too, whose licences count
+	$(DENY) --offline check licenses bans sources
 	$(TOOLS)/lint/bin/cfn-lint infra/template.yaml
 	$(TOOLS)/audit/bin/python local/tools/lint_template.py infra/template.yaml infra/lint.yaml
 	$(TOOLS)/lint/bin/python local/tools/lint_models.py infra/template.yaml
