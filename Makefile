@@ -5,7 +5,7 @@
 #   E2E=part_of_a_name  only those end-to-end tests, as pytest's -k takes it: E2E="fence and not mysql"
 #   PART=3/12           make faults: the third of twelve parts of the matrix
 #   CUTOVERS=400        make faults: how often traffic moves under applications with pools of connections
-#   SECONDS, SEED, FROM make soak: how long, which faults, and the number of the first
+#   SECONDS, SEED, FROM make soak: how long, which faults, and the number of the first; SECONDS for make fuzz too
 #   RDS_CA_BUNDLE       make package: AWS's certificates for RDS from this file, in place of npm's
 #   STACK, BUCKET, PARAMETERS, YES=1, WITH=aws, WHILE_RUNNING=1
 #                       make deploy: the stack's name, an S3 bucket for zips, the file with the parameters, without
@@ -86,9 +86,13 @@ advisories: build ## What is known against the dependencies: reads the advisory 
 	$(DENY) check advisories
 
 .PHONY: sbom
-sbom: needs ## The parts of each program with their versions and licences, as CycloneDX in target/sbom (compiles cargo-cyclonedx, once)
-	cargo install --quiet --locked --root $(TOOLS)/cyclonedx cargo-cyclonedx@0.5.9
-	@local/tools/sbom $(TOOLS)/cyclonedx/bin
+sbom: needs ## What the functions and `rewind` are made of, as CycloneDX: target/sbom.cdx.json
+	@python3 local/tools/sbom.py --root $(CURDIR) --out $(CURDIR)/target/sbom.cdx.json
+
+.PHONY: fuzz
+fuzz: export PYTHONDONTWRITEBYTECODE := 1
+fuzz: needs ## Input at random for SECONDS=300: what a database sends, Slack's door, requests, durations; prints the input that fails
+	@python3 tests/tools/fuzz.py --seconds $(or $(SECONDS),300)
 
 .PHONY: package
 package: build ## The functions for AWS: arm64 zips in target/lambda, as the template expects them

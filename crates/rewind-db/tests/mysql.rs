@@ -747,7 +747,7 @@ fn names_of_the_product() -> BTreeSet<String> {
 
 #[tokio::test]
 async fn no_statement_of_the_product_runs_what_people_stored_under_its_names() {
-    let mariadb = MariaDb::start().with_application();
+    let mariadb = MariaDb::start_with(&["--event-scheduler=ON"], None).with_application();
     let names = names_of_the_product();
     assert!(["concat", "count", "replace", "routines", "events"].iter().all(|name| names.contains(*name)), "{names:?}");
     // Whatever it is given, a function fails, and a view fails where it is read.
@@ -760,15 +760,24 @@ async fn no_statement_of_the_product_runs_what_people_stored_under_its_names() {
     mariadb.sql("shop", &planted.collect::<String>());
     mariadb.sql(
         "shop",
+        "CREATE EVENT nightly ON SCHEDULE EVERY 1 DAY DO SET @x = 1; CREATE TABLE cache (n INT) ENGINE = MEMORY",
+    );
+    mariadb.sql(
+        "shop",
         "CREATE TRIGGER acts BEFORE INSERT ON orders FOR EACH ROW SET NEW.word = (SELECT 1 UNION SELECT 2)",
     );
     let server = mariadb.master().await;
     let session = server.open("shop").await.unwrap();
-    rewind_db::preflight::database_findings(&session).await.unwrap();
+    // What a statement refuses that met another function than its own is told as nothing.
+    let found = rewind_db::preflight::database_findings(&session).await.unwrap();
+    assert!(
+        found.len() == 2 && found[0].what.contains("shop.nightly") && found[1].what.contains("shop.cache"),
+        "{found:?}"
+    );
     rewind_db::preflight::rights(&session).await.unwrap();
     rewind_db::preflight::databases(&session).await.unwrap();
     let fencing = rewind_db::preflight::Fencing::Logins { network: rewind_db::preflight::NetworkFence::Closed };
-    rewind_db::preflight::server_findings(&session, fencing).await.unwrap();
+    assert_eq!(rewind_db::preflight::server_findings(&session, fencing).await.unwrap(), []);
     session.close().await;
     let found = ask_one(&server, "SELECT max(id) FROM orders", "2").await;
     assert!(found.passed, "{found}");
