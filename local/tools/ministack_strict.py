@@ -360,6 +360,30 @@ def put_events(put, data, allow_aws_source=False):
     return put(data, allow_aws_source=allow_aws_source)
 
 
+def bus_policy_created(logical_id: str, properties: dict, stack_name: str):
+    """A resource that ministack does not know: a statement of an event bus's policy."""
+    bus, statement_id = properties.get("EventBusName", "default"), properties["StatementId"]
+    bus_policy_deleted(f"{bus}|{statement_id}", properties)
+    policy = eventbridge._event_bus_policies.setdefault(bus, {"Version": "2012-10-17", "Statement": []})
+    policy["Statement"].append(properties["Statement"] | {"Sid": statement_id})
+    return f"{bus}|{statement_id}", {}
+
+
+def bus_policy_updated(physical_id: str, before: dict, properties: dict, stack_name: str):
+    bus_policy_deleted(physical_id, before)
+    return bus_policy_created("", properties, stack_name)
+
+
+def bus_policy_deleted(physical_id: str, properties: dict) -> None:
+    bus, _, statement_id = physical_id.partition("|")
+    policy = eventbridge._event_bus_policies.get(bus)
+    if policy:
+        policy["Statement"] = [one for one in policy["Statement"] if one.get("Sid") != statement_id]
+
+
+BUS_POLICY = {"create": bus_policy_created, "update": bus_policy_updated, "delete": bus_policy_deleted}
+
+
 def entry_size(entry: dict) -> int:
     detail = entry.get("Detail") or ""
     fields = [entry.get("Source") or "", entry.get("DetailType") or "", *entry.get("Resources", [])]
@@ -444,6 +468,7 @@ def tighten() -> None:
     before(sns, "publish_internal")(publish)
     before(provisioners, "_cw_metric_alarm_record")(metric_alarm)
     before(eventbridge, "_put_events")(put_events)
+    provisioners._RESOURCE_HANDLERS["AWS::Events::EventBusPolicy"] = BUS_POLICY
     limit_tags()
 
 

@@ -138,6 +138,7 @@ fn each_machine_is_given_what_it_names_and_nothing_else() {
         assert_eq!(given.remove("TableName"), Some(Value::from("Table")));
         assert_eq!(given.remove("Partition"), Some(Value::from("AWS::Partition")));
         assert!(given.remove("TopicArn").is_none_or(|topic| topic == "Approvals"));
+        assert!(given.remove("EventBusName").is_none_or(|bus| bus == "EventBus"));
         assert!(given.remove("FenceWatchArn").is_none_or(|watch| watch == "FenceWatch"));
         for (name, value) in given {
             let function = name.strip_suffix("FunctionArn").unwrap_or_else(|| panic!("{name} is no function"));
@@ -652,6 +653,7 @@ fn an_event_stops_nothing_and_is_documented_with_all_of_its_fields() {
         assert!(catch.len() == 1 && catch[0]["Next"] == state["Next"], "{name}: an event that fails changes the way");
         for entry in state["Arguments"]["Entries"].as_array().unwrap() {
             assert_eq!(entry["Source"], "aurora-rewind", "{name}");
+            assert_eq!(entry["EventBusName"], "${EventBusName}", "{name}: an event where others may put the same");
             sent.extend(quoted.find_iter(entry["DetailType"].as_str().unwrap()).map(|found| found.as_str().to_owned()));
             for named in field.captures_iter(entry["Detail"].as_str().unwrap()) {
                 assert!(

@@ -272,3 +272,21 @@ async fn mysql_accounts_that_stay_open_and_what_acts_by_itself_are_told() {
     let session = server.open("information_schema").await.unwrap();
     assert_eq!(codes(&of_server(&session, CLOSED).await), ["login-read-only", "sessions-stay"]);
 }
+
+#[tokio::test]
+async fn statements_that_mysql_runs_at_each_login_are_told() {
+    let mariadb = MariaDb::start().with_application();
+    mariadb.sql("", "SET GLOBAL init_connect = 'SET @a = 1'");
+    let server = mariadb.master().await;
+    let session = server.open("information_schema").await.unwrap();
+    let (blocking, code, sentence) = {
+        let found = of_server(&session, CLOSED).await;
+        let (blocking, code, sentence) = only(&found);
+        (blocking, code.to_owned(), sentence)
+    };
+    assert_eq!((blocking, code.as_str()), (false, "init-connect"), "{sentence}");
+    session.close().await;
+    mariadb.sql("", "SET GLOBAL init_connect = ''");
+    let session = server.open("information_schema").await.unwrap();
+    assert_eq!(of_server(&session, CLOSED).await, []);
+}

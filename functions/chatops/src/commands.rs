@@ -171,7 +171,7 @@ impl<P: Ports> ChatApp<P> {
         let recovery = self.ports.client().undoable(&id).await?;
         let task = Task::Undo { id, confirm: recovery.cluster.clone() };
         let question = format!("Traffic returns to {} now.", recovery.cluster);
-        Ok(SlackMessage::private(format::undo(&recovery)).button("Undo it", true, question, &task).into())
+        Ok(SlackMessage::private(format::undo(&recovery)).button(true, question, task).into())
     }
 }
 

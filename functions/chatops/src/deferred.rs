@@ -38,7 +38,7 @@ impl<P: Ports> ChatApp<P> {
                 ),
             }
         };
-        self.send(&response_url, &message.to_json()).await;
+        self.send(&response_url, &message).await;
     }
 
     async fn run(&self, user: &ChatUser, task: Task) -> Result<SlackMessage, ClientError> {
@@ -103,7 +103,12 @@ impl<P: Ports> ChatApp<P> {
     }
 
     /// Sends a message to a URL of Slack's. Errors are logged: nobody is left to tell.
-    pub(crate) async fn send(&self, url: &str, message: &Value) {
+    pub(crate) async fn send(&self, url: &str, message: &SlackMessage) {
+        self.send_json(url, &self.rendered(message).await).await;
+    }
+
+    /// Sends a rendered message.
+    pub(crate) async fn send_json(&self, url: &str, message: &Value) {
         // Slack signs the URL too. Still, this function talks to nobody else, whatever a request says.
         if !url.starts_with(&self.settings.response_prefix) {
             return tracing::error!("a message was not sent: its URL is none of Slack's");

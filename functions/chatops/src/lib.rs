@@ -4,6 +4,7 @@
 
 mod access;
 mod app;
+mod button;
 mod commands;
 mod deferred;
 mod events;

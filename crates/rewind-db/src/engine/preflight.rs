@@ -57,6 +57,8 @@ pub(crate) struct ServerFacts {
     pub(crate) read_only_by: Option<ReadOnly>,
     /// The right that ending sessions needs, where this user lacks it.
     pub(crate) cannot_end_sessions: Option<String>,
+    /// True if the server runs statements of its administrator in each session of a login without special rights.
+    pub(crate) runs_at_login: bool,
     /// Replication from or to the server, a sentence each.
     pub(crate) replication: Vec<String>,
     /// Enabled subscriptions, which would apply changes on the restored cluster as well.

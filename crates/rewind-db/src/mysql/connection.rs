@@ -14,6 +14,10 @@ use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::sync::Mutex;
 
+/// The first statement of every session: with a mode of its own a server may take a backslash or a quote for something else, an
+/// account's name for another, and `||` for `or`.
+pub(super) const OWN_MODE: &str = "SET SESSION sql_mode = ''";
+
 /// A connection that is logged in.
 pub(crate) struct MysqlConnection {
     /// Absent once it broke, and while a statement runs: a wait that was given up leaves a result half read, and what comes
@@ -37,8 +41,12 @@ impl MysqlConnection {
         protection: &Protection,
     ) -> Result<(Self, bool), ConnectError> {
         let LoginAttempt { target, check_functions, at, .. } = attempt;
-        let opened = Protocol::open(stream, attempt, protection).await;
-        let protocol = opened.map_err(|error| match error {
+        let opened = async {
+            let mut protocol = Protocol::open(stream, attempt, protection).await?;
+            protocol.query(OWN_MODE, 0).await?;
+            Ok(protocol)
+        };
+        let protocol = opened.await.map_err(|error| match error {
             ProtocolError::Refused(error) => connect_error(at, &error),
             ProtocolError::Tls(error) => {
                 ConnectError::handshake_failed(target, &target.certificate_name, &error.to_string())

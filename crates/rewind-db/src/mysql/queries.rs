@@ -1,6 +1,6 @@
 //! Reading on MySQL: the transaction that can only read, and what the server says of itself.
 
-use super::connection::MysqlConnection;
+use super::connection::{MysqlConnection, OWN_MODE};
 use super::errors::ABOUT_NAMES;
 use super::quote::identifier;
 use super::{Variant, called, rewritten};
@@ -21,15 +21,23 @@ impl QueryOperations for MysqlConnection {
         };
         // MySQL waits for locks by the second.
         let lock = limits.lock.as_millis().div_ceil(1000).max(1);
-        // By session: MySQL has no settings of a transaction, and the next one sets them anew.
+        // By session: MySQL has no settings of a transaction, and the next one sets them anew. The query is written for the mode of the
+        // server.
         for sql in [
             "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY",
-            &format!("SET SESSION {statement}, innodb_lock_wait_timeout = {lock}, lock_wait_timeout = {lock}"),
+            &format!(
+                "SET SESSION sql_mode = DEFAULT, {statement}, innodb_lock_wait_timeout = {lock}, lock_wait_timeout = {lock}"
+            ),
             "START TRANSACTION READ ONLY",
         ] {
             self.execute(sql).await?;
         }
         Ok(())
+    }
+
+    async fn end_read_only(&self) -> Result<(), StatementError> {
+        self.execute("ROLLBACK").await?;
+        self.execute(OWN_MODE).await
     }
 
     /// Queries alone. The maintenance of tables returns columns too, and a read-only transaction does not hold it back:

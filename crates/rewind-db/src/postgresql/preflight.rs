@@ -141,6 +141,7 @@ impl PreflightOperations for PostgresqlConnection {
             cannot_end_sessions: (signals != "t").then(|| {
                 format!("{user} may not end sessions: it is no member of pg_signal_backend")
             }),
+            runs_at_login: false,
             replication: self.slots().await?,
             subscriptions: self.subscriptions().await?,
         })

@@ -99,6 +99,14 @@ async fn server_findings_on<C: PreflightOperations>(
             "end idle sessions, or raise max_connections, so that the recovery can log in later",
         ));
     }
+    if facts.runs_at_login {
+        // A warning: whoever may set it may change the server's parameters, and it has run by the time that it can be read.
+        findings.push(Finding::warning(
+            FindingCode::InitConnect,
+            "init_connect is set: the server runs it in the sessions of the recovery, as their login",
+            "read it, and set it to '' in the cluster's parameter group unless all of it is meant to run as the master user",
+        ));
+    }
     findings.extend(listed(
         FindingCode::Replication,
         "slots and replicas",
