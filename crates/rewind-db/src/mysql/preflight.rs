@@ -132,6 +132,8 @@ impl PreflightOperations for MysqlConnection {
                 .then(|| format!("{user} may not end sessions: it has no EXECUTE on mysql.rds_kill")),
             replication: rows_if_readable(self.replication().await)?,
             subscriptions: Vec::new(),
+            // Every event is seen from any database.
+            scheduler: None,
         })
     }
 
