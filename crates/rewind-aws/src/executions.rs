@@ -8,7 +8,6 @@ use aws_smithy_types::DateTime;
 use jiff::Timestamp;
 use rewind_core::StepError;
 use serde_json::Value;
-use std::collections::BTreeMap;
 
 /// The result of starting an execution.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -85,8 +84,8 @@ pub trait Executions: Send + Sync {
     fn execution(&self, arn: &str) -> impl Future<Output = AwsResult<Option<Execution>>> + Send;
     /// Reads the events after the number `after`, in order; of a long history only the last part.
     fn events(&self, arn: &str, after: i64) -> impl Future<Output = AwsResult<Vec<Event>>> + Send;
-    /// Reads the last output of each state before the state `until` was entered for the first time.
-    fn answers(&self, arn: &str, until: &str) -> impl Future<Output = AwsResult<BTreeMap<String, Value>>> + Send;
+    /// Reads the payload with which the state `name` called its function when it was entered for the first time; none if it has not.
+    fn payload(&self, arn: &str, name: &str) -> impl Future<Output = AwsResult<Option<Value>>> + Send;
     /// Ends the wait for `task_token` with this output; false if that wait is over.
     fn answer(&self, task_token: &str, answer: &Value) -> impl Future<Output = AwsResult<bool>> + Send;
     /// The definition of a state machine.
@@ -179,10 +178,9 @@ impl Executions for StepFunctions {
     }
 
     /// IAM: `states:GetExecutionHistory`.
-    async fn answers(&self, arn: &str, until: &str) -> AwsResult<BTreeMap<String, Value>> {
-        // Oldest first here: these outputs are among the first events, and a long wait may add thousands after them.
-        let mut answers = BTreeMap::new();
-        let mut page = None;
+    async fn payload(&self, arn: &str, name: &str) -> AwsResult<Option<Value>> {
+        // Oldest first here: a long wait may add thousands of events after the first call.
+        let (mut is_entered, mut page) = (false, None);
         loop {
             let read = self
                 .0
@@ -193,21 +191,12 @@ impl Executions for StepFunctions {
                 .send()
                 .await
                 .map_err(|e| classify(&e, Call::Read, "states:GetExecutionHistory"))?;
-            for event in &read.events {
-                match translate(event)?.map(|event| event.what) {
-                    // Each slice of the approval enters the state again, and the proposal was settled before the
-                    // first.
-                    Some(What::Entered(state)) if state == until => return Ok(answers),
-                    Some(What::Left(state, output)) => {
-                        // A state that a loop left several times counts with its last output.
-                        answers.insert(state, output);
-                    }
-                    _ => {}
-                }
+            if let Some(payload) = read.events.iter().find_map(|event| payload_of(event, name, &mut is_entered)) {
+                return Ok(Some(payload));
             }
             page = read.next_token;
             if page.is_none() {
-                return Ok(answers);
+                return Ok(None);
             }
         }
     }
@@ -237,6 +226,16 @@ impl Executions for StepFunctions {
             .map_err(|e| classify(&e, Call::Read, &format!("states:DescribeStateMachine of {machine_arn}")))?;
         Ok(json(Some(&found.definition)))
     }
+}
+
+/// The payload that an event shows of the state `name`; none of another event. `is_entered` is kept from one event to the next, because
+/// the event of a call does not name its state.
+fn payload_of(event: &HistoryEvent, name: &str, is_entered: &mut bool) -> Option<Value> {
+    if let Some(entered) = &event.state_entered_event_details {
+        *is_entered = entered.name == name;
+    }
+    let scheduled = event.task_scheduled_event_details.as_ref().filter(|_| *is_entered)?;
+    json(Some(&scheduled.parameters)).get("Payload").cloned()
 }
 
 /// Translates an event of the history; none for a kind that no client follows.
@@ -280,4 +279,49 @@ fn json(text: Option<&str>) -> Value {
 
 fn time(at: &DateTime) -> AwsResult<Timestamp> {
     Timestamp::from_nanosecond(at.as_nanos()).map_err(|e| StepError::bug(format!("AWS answered no time: {e}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use aws_sdk_sfn::types::{StateEnteredEventDetails, TaskScheduledEventDetails};
+    use serde_json::json;
+
+    fn event(kind: HistoryEventType) -> aws_sdk_sfn::types::builders::HistoryEventBuilder {
+        HistoryEvent::builder().timestamp(DateTime::from_secs(0)).r#type(kind)
+    }
+
+    fn entered(name: &str) -> HistoryEvent {
+        let details = StateEnteredEventDetails::builder().name(name).build().unwrap();
+        event(HistoryEventType::TaskStateEntered).state_entered_event_details(details).build().unwrap()
+    }
+
+    fn scheduled(payload: &Value) -> HistoryEvent {
+        let parameters = json!({ "FunctionName": "f", "Payload": payload }).to_string();
+        let details =
+            TaskScheduledEventDetails::builder().resource_type("lambda").resource("invoke").region("eu-west-1");
+        let details = details.parameters(parameters).build().unwrap();
+        event(HistoryEventType::TaskScheduled).task_scheduled_event_details(details).build().unwrap()
+    }
+
+    #[test]
+    fn the_first_call_of_a_state_shows_what_it_was_called_with() {
+        let [verify, first, second] = [json!({ "of": "Verify" }), json!({ "slice": 1 }), json!({ "slice": 2 })];
+        let events = [
+            entered("Verify"),
+            scheduled(&verify),
+            entered("RequestApproval"),
+            scheduled(&first),
+            entered("IsApprovalExpired"),
+            entered("RequestApproval"),
+            scheduled(&second),
+        ];
+        let found = |events: &[HistoryEvent], name: &str| {
+            let mut is_entered = false;
+            events.iter().find_map(|event| payload_of(event, name, &mut is_entered))
+        };
+        assert_eq!(found(&events, "RequestApproval"), Some(first));
+        assert_eq!(found(&events, "Verify"), Some(verify));
+        assert_eq!(found(&events[..3], "RequestApproval"), None);
+    }
 }
