@@ -108,9 +108,10 @@ impl FakeAws {
         let (arn, hash) = (self.add_running(id), proposal.hash());
         self.add_event(&arn, What::Entered("RequestApproval".to_owned()));
         // In the history, where the client reads the proposal: the record holds only its hash.
-        let mut payload = json!(proposal);
-        payload["recovery"] = json!({ "id": id });
-        payload["taskToken"] = json!("token");
+        let Proposal { plan, restored, report, differences } = proposal;
+        let payload = json!({
+            "recovery": { "id": id }, "plan": plan, "restored": restored, "report": report, "differences": differences, "taskToken": "token",
+        });
         self.state().payloads.insert((arn.clone(), "RequestApproval".to_owned()), payload);
         let mut awaiting = record(id, &arn, "AwaitingApproval");
         awaiting.approval = Some(PendingApproval {
