@@ -9,9 +9,9 @@ a retry can be shortened: those that follow a fault of this file, and with "shor
     POST /_rewind/faults    {"execution": "<name>", "state": "<state>", "fault": "<kind>", "times": 3, "after": 0.2, "pauses": 0.01}
     GET  /_rewind/faults?execution=<name>&state=<state>    {"hits": 3, "running": 1}, how often the fault happened so far, and how many
                             functions still run that nobody waits for any more
-    POST /_rewind/faults    {"limit": "<service>", "calls": 5, "mentions": "<text>", "fails": "throttle"}, so many calls a second that contain
-                            the text, of route53 or dynamodb; others throttle, are unavailable or denied. {"calls": null}, any number.
-                            Answers how many failed under the limit before
+    POST /_rewind/faults    {"limit": "<service>", "calls": 5, "mentions": ["<text>"], "fails": "throttle"}, so many calls a second that contain
+                            all of the texts, of route53 or dynamodb; others throttle, are unavailable or denied. {"calls": null} ends the
+                            limit of the same texts. Answers how many failed under it
 """
 
 import contextvars
@@ -83,18 +83,20 @@ class Fault:
 
 
 class Rate:
-    """Calls a second, five of them at once; `None`: any number."""
+    """Calls a second, five of them at once."""
 
     AT_ONCE = 5
 
-    def __init__(self, calls: float | None = None, mentions: str = "", fails: str = "throttle"):
-        self.mentions, self.fails = mentions.encode(), fails
+    def __init__(self, calls: float, mentions: list[str], fails: str = "throttle"):
+        self.mentions, self.fails = [text.encode() for text in mentions], fails
         self.calls, self.left, self.at, self.failed = calls, calls, time.monotonic(), 0
+
+    def is_of(self, request: bytes) -> bool:
+        """True for a call that it counts."""
+        return all(text in request for text in self.mentions)
 
     def take(self) -> bool:
         """Counts this call; returns whether it is allowed."""
-        if self.calls is None:
-            return True
         now = time.monotonic()
         self.left, self.at = min(self.AT_ONCE, self.left + (now - self.at) * self.calls), now
         if self.left < 1:
@@ -104,7 +106,7 @@ class Rate:
         return True
 
 
-limits = {service: Rate() for service in LIMITS}
+limits: dict[str, dict[tuple, Rate]] = {service: {} for service in LIMITS}  # by the texts: each test has its own
 
 
 def invoke(call, func_ref, event):
@@ -245,9 +247,11 @@ def answer(method: str, query: str, body: bytes) -> tuple[int, dict]:
     try:
         given = json.loads(body)
         if "limit" in given:
-            service = given.pop("limit")
-            before, limits[service] = limits[service], Rate(**given)
-            return 200, {"failed": before.failed}
+            of, texts = limits[given.pop("limit")], tuple(given["mentions"])
+            before = of.pop(texts, None)
+            if given["calls"] is not None:
+                of[texts] = Rate(**given)
+            return 200, {"failed": before.failed if before else 0}
         key = (given.pop("execution"), given.pop("state"))
         planned[key] = Fault(**given)
     except (KeyError, TypeError, ValueError) as error:
@@ -263,7 +267,7 @@ def limited(scope) -> str | None:
     is_route53 = scope["path"].startswith(f"/{route53.API_VERSION}/")
     is_dynamodb = headers.get(b"x-amz-target", b"").startswith(b"DynamoDB_")
     service = "route53" if is_route53 else "dynamodb" if is_dynamodb else None
-    return service if service and limits[service].calls is not None else None
+    return service if service and limits[service] else None
 
 
 def refusal(service: str, kind: str):
@@ -286,9 +290,10 @@ def with_faults(app):
 
     async def gateway_with_faults(scope, receive, send):
         if service := limited(scope):
-            body, rate = await body_of(receive), limits[service]
-            if rate.mentions in scope["query_string"] + body and not rate.take():
-                status, headers, content = refusal(service, rate.fails)
+            body = await body_of(receive)
+            rates = [rate for rate in list(limits[service].values()) if rate.is_of(scope["query_string"] + body)]
+            if refusing := next((rate for rate in rates if not rate.take()), None):
+                status, headers, content = refusal(service, refusing.fails)
                 headers = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
                 await send({"type": "http.response.start", "status": status, "headers": headers})
                 return await send({"type": "http.response.body", "body": content})

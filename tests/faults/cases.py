@@ -42,9 +42,9 @@ def plan(stack, kind="faults", **fault):
     assert status in (200, 204), "the answer to a fault that was planned"
 
 
-def limit(stack, service, calls, mentions="", fails="throttle"):
-    """Limits the calls of functions to Route 53 or DynamoDB that mention a text to so many a second; answers how many failed under an earlier
-    limit."""
+def limit(stack, service, calls, *mentions, fails="throttle"):
+    """Limits the calls of functions to Route 53 or DynamoDB that mention all of these texts to so many a second, or ends that; answers how many
+    failed under the limit before."""
     body = json.dumps({"limit": service, "calls": calls, "mentions": mentions, "fails": fails}).encode()
     return json.loads(stack.own("/_rewind/faults", body)[1])["failed"]
 

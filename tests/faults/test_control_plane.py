@@ -88,7 +88,7 @@ def test_recovery_of_many_records_under_the_rate_of_route_53_ends_well(ground):
     try:
         attempt = Attempt(ground, dns=records)
     finally:
-        throttled = limit(stack, "route53", None)
+        throttled = limit(stack, "route53", None, ground.name)
         found = stack.records()
         for name in names:
             stack.change_record("DELETE", name, *found[name])
@@ -141,20 +141,19 @@ def test_source_that_others_are_changing_when_people_approve_is_waited_for(groun
     attempt.ends_in("Recovered", left=[attempt.new])
 
 
-def keeps_what_was_restored(ground, service, mentions, fails, *said):
+def keeps_what_was_restored(ground, service, mentions, fails):
     """SwapDns cannot do its work: nothing has moved, nobody has to look, and a resume goes on as soon as it can."""
     stack, name = ground.stack, f"{ground.name}-c{next(NUMBERS)}"
     plan_kind(stack, name, "SwapDns", "short pauses")
+    texts = [text.format(name=name) for text in mentions]
     try:
         # Not before: validation and approval read the records too.
-        run, ended = recover(
-            ground, name, None, at=("AddInstances", lambda _: limit(stack, service, 0, mentions.format(name=name), fails))
-        )
+        run, ended = recover(ground, name, None, at=("AddInstances", lambda _: limit(stack, service, 0, *texts, fails=fails)))
     finally:
-        failed = limit(stack, service, None)
+        failed = limit(stack, service, None, *texts)
     assert failed > 0, "no call failed"
     assert run.path()[-1] == "NothingChanged", f"by {' '.join(run.path())}\nwith {ended.get('error')}: {ended.get('cause')}"
-    contains(ended["cause"], *said, f"rewind resume {name}", f"{ground.name}-r")
+    contains(ended["cause"], f"rewind resume {name}", f"{ground.name}-r")
     assert not {"ReadRecords", "FenceRestored"} & set(run.path()), "what was read or fenced though no record was sent"
     assert ground.differences() == [], "the source afterwards"
     resumed = Recovery(stack, {"cluster": ground.name, "resume": name, "approval": "none"}, f"{name}-resumed").wait(120)
@@ -165,16 +164,16 @@ def keeps_what_was_restored(ground, service, mentions, fails, *said):
 
 @pytest.mark.parametrize("fails", ["throttle", "unavailable", "denied"])
 def test_route_53_that_answers_no_read_before_records_move_costs_no_restored_cluster(ground, fails):
-    keeps_what_was_restored(ground, "route53", ground.record, fails)
+    keeps_what_was_restored(ground, "route53", [ground.record], fails)
 
 
 @pytest.mark.parametrize("fails", ["throttle", "unavailable", "denied"])
 def test_table_that_takes_no_note_before_records_move_costs_no_restored_cluster(ground, fails):
-    keeps_what_was_restored(ground, "dynamodb", "recordsSentAt", fails)
+    keeps_what_was_restored(ground, "dynamodb", ["recordsSentAt", "recovery#{name}"], fails)
 
 
 def test_route_53_that_allows_no_change_costs_no_restored_cluster(ground):
-    keeps_what_was_restored(ground, "route53", "aurora-rewind {name}: to", "denied")
+    keeps_what_was_restored(ground, "route53", ["aurora-rewind {name}: to"], "denied")
 
 
 # The states of a recovery that call the table, in the order in which it passes them.
