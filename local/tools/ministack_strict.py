@@ -10,6 +10,7 @@ import functools
 import json
 import os
 import re
+import threading
 
 from jsonata import Jsonata
 from ministack import app as gateway
@@ -63,6 +64,7 @@ def before(module, name: str):
 # ---------------------------------------------------------------------------------------------------------- the execution
 
 recorded: dict[str, int] = {}  # events of each running execution, as AWS counts them
+of_task = threading.local()  # .arguments: what the state that this thread executes is about to call
 STARTED_BESIDE = {"TaskScheduled": 1}  # TaskStarted, which ministack leaves out
 
 
@@ -79,6 +81,9 @@ def record_event(add_event, execution, kind, details=None):
     if count >= EVENTS:  # the one that ends the execution is the last
         raise refused("States.Runtime", f"The execution reached the maximum number of history events ({EVENTS}).")
     recorded[arn] = count
+    if kind == "TaskScheduled":  # AWS shows what the task is called with; ministack leaves it out
+        more = {"region": os.environ.get("AWS_DEFAULT_REGION", "us-east-1"), "parameters": json.dumps(of_task.arguments)}
+        details = {"taskScheduledEventDetails": details["taskScheduledEventDetails"] | more}
     for part, field, what in [
         ("stateEnteredEventDetails", "input", "the input"),
         ("taskSucceededEventDetails", "output", "the result"),
@@ -99,7 +104,8 @@ def error_matches(matches, error_equals, error):
 
 
 def apply_arguments(apply, *given, **named):
-    return within(apply(*given, **named), PAYLOAD, "what the state passes on")
+    of_task.arguments = within(apply(*given, **named), PAYLOAD, "what the state passes on")
+    return of_task.arguments
 
 
 def assign(_, state_def, raw_input, ctx, result=None, error_output=None):

@@ -12,7 +12,7 @@ from checks import contains, refused, wait_until
 from cluster import Cluster, iso
 from engines import MYSQL
 from recovery import BLOCKED, CONCLUDE, NEEDS_OPERATOR, ROLLED_BACK, WITHOUT_APPROVAL, Recovery, up_to
-from stages import APPROVE, ASK, DONE, FENCE, KEEP, KEPT, MOVE_BACK, OVER, RELEASE, REWIND, START, UNCONFIRMED, UNDO_FENCE, UNTOUCHED
+from stages import APPROVE, ASK, DONE, FENCE, KEEP, KEPT, MOVE_BACK, NEVER_SENT, OVER, RELEASE, REWIND, START, UNCONFIRMED, UNDO_FENCE, UNTOUCHED
 from shop import create_shop
 
 ASKED = START + REWIND + ASK
@@ -104,7 +104,7 @@ def test_record_that_somebody_changed_stays_and_the_fence_is_lifted(stack, engin
     stack.change_record("UPSERT", cluster.record, "somebody.else.example.org", 1)
     path = (
         WITHOUT_APPROVAL[: WITHOUT_APPROVAL.index("SwapDns")]
-        + ["SwapDns", *OVER, "IsTrafficPossiblyMoved"]
+        + ["SwapDns", *OVER, *NEVER_SENT]
         + UNDO_FENCE
         + KEEP
         + CONCLUDE

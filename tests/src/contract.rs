@@ -42,7 +42,7 @@ const PLATFORM: [&str; 28] = [
 ];
 
 /// States that call a function under another name than its own, and why.
-const OTHER_NAMES: [(&str, &str); 23] = [
+const OTHER_NAMES: [(&str, &str); 24] = [
     ("AwaitInstances", "AwaitRewind"), // waits for something else
     ("FailOver", "AddInstances"),      // its second part, which most recoveries pass by
     ("AwaitDeletion", "AwaitRewind"),
@@ -59,6 +59,7 @@ const OTHER_NAMES: [(&str, &str); 23] = [
     ("OpenRestored", "FenceSource"),      // the same, where nothing had moved
     ("ReadRecords", "SwapDns"),           // moves none
     ("ReadRecordsAgain", "SwapDns"),      // the same, before the restored cluster is opened
+    ("ReadRecordsBack", "SwapDns"),       // after a move back that failed
     ("InspectRestored", "Preflight"),     // before a rejected cluster is deleted
     ("KeepRestored", "Finish"),           // the end of a recovery that failed
     ("FindDue", "CleanUp"),               // what comes before the deletion changes nothing
@@ -72,7 +73,7 @@ const OTHER_NAMES: [(&str, &str); 23] = [
 const UNDONE_BY_ANOTHER: [(&str, &str); 2] = [("AddInstances", "DeleteRestored"), ("StartRestore", "DeleteRestored")];
 
 /// States of an undo whose names do not say so.
-const UNDOING: [&str; 8] = [
+const UNDOING: [&str; 9] = [
     "InspectRestored",
     "FenceRestored",
     "AwaitForward",
@@ -81,6 +82,7 @@ const UNDOING: [&str; 8] = [
     "LiftRestoredFence",
     "OpenRestored",
     "ReadRecords",
+    "ReadRecordsBack",
 ];
 
 const INVOKE: &str = "arn:${Partition}:states:::lambda:invoke";

@@ -4,10 +4,8 @@ use crate::{ClientError, ClientResult, RecoveryClient};
 use jiff::Timestamp;
 use rewind_aws::executions::Executions;
 use rewind_aws::recoveries::Recoveries;
-use rewind_core::{Clock, Difference, PendingApproval, Plan, Proposal, RecordedDecision, Report, StepError, timeouts};
-use serde::de::DeserializeOwned;
-use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use rewind_core::{Clock, PendingApproval, Proposal, RecordedDecision, Report, StepError, timeouts};
+use serde_json::json;
 
 /// The fewest characters of a hash that a person may give for the whole.
 pub const HASH_MIN: usize = 6;
@@ -22,7 +20,7 @@ pub struct ApprovalRequest {
     pub id: String,
     /// The ARN of the recovery's execution.
     pub execution_arn: String,
-    /// The proposal, put together from the execution's history.
+    /// The proposal, from the execution's history.
     pub proposal: Proposal,
     /// The hash that a decision has to name.
     pub hash: String,
@@ -54,9 +52,10 @@ impl<E: Executions, R: Recoveries, F> RecoveryClient<E, R, F> {
     /// `Refused` where it waits for no decision; errors of AWS.
     pub async fn approval_request(&self, id: &str) -> ClientResult<ApprovalRequest> {
         let (execution_arn, approval) = self.pending_approval(id).await?;
-        // From the history, which nobody can change, and not from the table.
-        let outputs = self.executions.answers(&execution_arn, "RequestApproval").await?;
-        let proposal = proposal(&outputs)?;
+        // From the history, which nobody can change, and not from the table. The very payload that the mail was made of: put together
+        // from anything else it could have another hash.
+        let asked = self.executions.payload(&execution_arn, "RequestApproval").await?;
+        let proposal: Proposal = serde_json::from_value(asked.unwrap_or_default()).map_err(unreadable)?;
         Ok(ApprovalRequest {
             id: id.to_owned(),
             hash_matches: proposal.hash() == approval.hash,
@@ -75,7 +74,8 @@ impl<E: Executions, R: Recoveries, F> RecoveryClient<E, R, F> {
     pub async fn report(&self, execution_arn: &str) -> ClientResult<Option<Report>> {
         // Values are nowhere else: the table, events and mail name checks alone.
         let mut outputs = self.executions.answers(execution_arn, "IsForwardVerified").await?;
-        read(outputs.remove("VerifyForward").or_else(|| outputs.remove("Verify")).unwrap_or_default())
+        let report = outputs.remove("VerifyForward").or_else(|| outputs.remove("Verify")).unwrap_or_default();
+        serde_json::from_value(report).map_err(unreadable)
     }
 
     /// Reads the hash of the proposal that a recovery waits with.
@@ -131,29 +131,6 @@ impl<E: Executions, R: Recoveries, F> RecoveryClient<E, R, F> {
     }
 }
 
-/// Puts the proposal together from the outputs of the states before `RequestApproval`, as the state machine does for its
-/// payload: a field more or less, and the hash differs.
-fn proposal(outputs: &BTreeMap<String, Value>) -> ClientResult<Proposal> {
-    let output = |state: &str| outputs.get(state).cloned().unwrap_or_default();
-    let mut plan: Plan = read(output("ValidateWindow"))?;
-    if let Some(preflight) = outputs.get("Preflight") {
-        // All findings of the plan: preflight repeats those that the plan had before it.
-        plan.findings = list(preflight, "findings")?;
-    }
-    let mut differences: Vec<Difference> = Vec::new();
-    // In the order of the state machine: in another order the same differences have another hash.
-    for state in ["StartRestore", "AddInstances", "AwaitInstances", "FailOver", "HoldJobs"] {
-        differences.extend(list::<Difference>(&output(state), "differences")?);
-    }
-    Ok(Proposal { plan, restored: read(output("StartRestore"))?, report: read(output("Verify"))?, differences })
-}
-
-/// Reads a list in the output of a state; empty where it has none.
-fn list<T: DeserializeOwned>(output: &Value, field: &str) -> ClientResult<Vec<T>> {
-    let found = output.get(field).cloned().unwrap_or_default();
-    Ok(read::<Option<Vec<T>>>(found)?.unwrap_or_default())
-}
-
 fn no_decision_pending(id: &str, state: &str) -> ClientError {
     let state = if state == "Running" { "running, and has not asked yet or has its answer" } else { state };
     ClientError::Refused(format!("{id} waits for no decision: it is {state}; nothing was decided"))
@@ -178,12 +155,10 @@ fn check_hash(id: &str, decision: &Decision, approval: &PendingApproval) -> Clie
     Ok(())
 }
 
-fn read<T: DeserializeOwned>(value: Value) -> ClientResult<T> {
-    serde_json::from_value(value).map_err(|e| {
-        ClientError::Aws(
-            StepError::bug(format!("the proposal cannot be read from the execution's history: {e}"))
-                .changed("nothing was decided")
-                .advice("use the version of this program that belongs to the deployed one"),
-        )
-    })
+fn unreadable(error: serde_json::Error) -> ClientError {
+    ClientError::Aws(
+        StepError::bug(format!("the execution's history cannot be read: {error}"))
+            .changed("nothing was decided")
+            .advice("use the version of this program that belongs to the deployed one"),
+    )
 }

@@ -705,6 +705,10 @@ async fn a_session_that_may_not_be_ended_is_named_and_what_no_fence_ends_is_repo
     let fenced = terminate_sessions(&session, FenceTimeouts::default()).await.unwrap();
     let notes = fenced.notes.join("\n");
     assert!(notes.contains("shop.tick") && notes.contains("1 XA transactions"), "{notes}");
+    let events = (1..=22).map(|n| format!("CREATE EVENT shop.e{n:02} ON SCHEDULE EVERY 1 HOUR DO DO 1"));
+    server.sql("", &events.collect::<Vec<_>>().join("; "));
+    let notes = terminate_sessions(&session, FenceTimeouts::default()).await.unwrap().notes.join("\n");
+    assert!(notes.contains("shop.e19, shop.e20 and 3 more") && !notes.contains("shop.e21"), "{notes}");
 
     server.sql("", "DROP PROCEDURE mysql.rds_kill");
     let _app = network().connect(&server.target(), &credential("app", APP_PASSWORD, ""), "shop").await.unwrap();

@@ -184,6 +184,24 @@ async fn few_connections_replication_and_broken_databases_are_warned_of() {
     assert!(found[1].what.contains("replication slot cdc of shop"), "{}", found[1]);
 }
 
+/// The mistake may have been to unschedule or to disable them, and a restore has them as they were.
+#[tokio::test]
+async fn what_could_run_jobs_is_warned_of_whatever_is_scheduled_now() {
+    let postgres = Postgres::start_with(&["cron.database_name=shop", "wal_level=logical"], None).with_application();
+    let subscribe = "CREATE SUBSCRIPTION feed CONNECTION 'host=127.0.0.1 port=1' PUBLICATION p WITH (connect = false)";
+    postgres.sql("shop", subscribe);
+    let session = postgres.maintenance().await;
+    // RDS sets that database where the library is not loaded, too.
+    assert_eq!(codes(&of_server(&session, CLOSED).await), ["subscriptions"]);
+    // The library is not there to load: one that cannot be seen counts as loaded.
+    postgres.sql("postgres", "REVOKE pg_monitor FROM rds_superuser");
+    let found = of_server(&session, CLOSED).await;
+    assert_eq!(codes(&found), ["subscriptions", "scheduled-jobs"]);
+    assert!(found.iter().all(|finding| !finding.is_blocking()), "{found:?}");
+    assert!(found[0].what.ends_with("subscription feed in shop, disabled now"), "{}", found[0]);
+    assert!(found[1].what.ends_with("pg_cron, with its jobs in the database shop"), "{}", found[1]);
+}
+
 #[tokio::test]
 async fn jobs_and_unlogged_tables_of_each_database_are_warned_of() {
     let postgres = Postgres::start().with_application();

@@ -2,7 +2,7 @@
 //! records are unchanged. It runs before the fence and changes nothing, so there is nothing to undo.
 
 use jiff::{SignedDuration, Timestamp};
-use rewind_aws::rds::{Cluster, ReadClusters, is_foreign};
+use rewind_aws::rds::{Cluster, ReadClusters, came_to_nothing, is_foreign};
 use rewind_aws::route53::Zones;
 use rewind_core::names::RECOVERY_TAG;
 use rewind_core::{
@@ -213,12 +213,25 @@ fn why_another_proposal(decision: &RecordedDecision, shown: &str) -> Option<Stri
     }
 }
 
+/// Refuses a cluster that is of no use any more, and waits for one that RDS is at work on.
 fn refuse_unavailable(by: &str, cluster: &Cluster) -> Result<(), StepError> {
+    let name = &cluster.name;
     match cluster.status.as_str() {
         // A backup runs daily and hinders no recovery.
         "available" | "backing-up" => Ok(()),
-        status => Err(too_late(by, format!("{} is {status} by now", cluster.name))),
+        lasting if is_lasting(lasting) => Err(too_late(by, format!("{name} is {lasting} by now"))),
+        // Minutes of maintenance are no reason to throw an approval away.
+        passing => Err(StepError::new(ErrorName::ClusterNotReady, format!("{name} is {passing}"))
+            .changed("nothing was fenced and no traffic was moved")
+            .advice("see what RDS does with it; when it is available, resume the recovery, or start again in place")),
     }
+}
+
+/// True of a status that a cluster does not leave by itself.
+fn is_lasting(status: &str) -> bool {
+    ["stopping", "stopped", "deleting"].contains(&status)
+        || status.starts_with("inaccessible-encryption-credentials")
+        || came_to_nothing(status)
 }
 
 /// Refuses a target that Backtrack no longer reaches.

@@ -135,6 +135,26 @@ async fn an_approval_is_refused_once_cluster_records_or_age_have_changed() {
     }
 }
 
+/// An answer that came while RDS was at work on a cluster counts as soon as that is over: the step is repeated until then.
+#[tokio::test]
+async fn an_approval_waits_for_a_cluster_that_is_being_changed() {
+    for name in ["orders", "orders-r"] {
+        for status in ["modifying", "upgrading", "maintenance"] {
+            let rds = rds_with_restored();
+            rds.edit(name, |cluster| cluster.status = status.to_owned());
+            let error = confirm(rds, Zone(None), SOON, input(Some("shown"))).await.unwrap_err();
+            assert_eq!(error.name, ErrorName::ClusterNotReady, "{error}");
+            assert!(error.to_string().starts_with(&format!("{name} is {status}; nothing was fenced")), "{error}");
+        }
+    }
+    for status in ["stopping", "failed", "cloning-failed", "inaccessible-encryption-credentials-recoverable"] {
+        let rds = rds_with_restored();
+        rds.edit("orders", |cluster| cluster.status = status.to_owned());
+        let error = confirm(rds, Zone(None), SOON, input(Some("shown"))).await.unwrap_err();
+        assert_eq!(error.name, ErrorName::NotApproved, "{error}");
+    }
+}
+
 /// Deletes a resource and makes another one of that name, as its id alone shows.
 fn replace(id: &mut String) {
     id.push_str("-ANEW");

@@ -28,6 +28,7 @@ fn input() -> FinishInput {
         safety_clone: None,
         held_jobs: Vec::new(),
         unconfirmed: None,
+        unwatched: None,
         source_unseen: None,
         timings: timings.into_iter().map(|(state, at)| (state.to_owned(), time(at))).collect(),
     }
@@ -434,6 +435,16 @@ async fn a_cutover_that_could_not_be_seen_is_the_first_note() {
     let notes = step.finish(unseen).await.unwrap().notes;
     assert!(notes[0].contains("NOT CONFIRMED") && notes[0].contains("db: refused"), "{notes:?}");
     assert!(!step.finish(input()).await.unwrap().notes.iter().any(|note| note.contains("CONFIRMED")));
+}
+
+#[tokio::test]
+async fn a_fence_that_nothing_watched_is_a_note() {
+    let step = Finish { clusters: rds(), clock: ManualClock::at("2026-11-23T10:41:00Z") };
+    let unwatched = FinishInput { unwatched: Some("denied [States.TaskFailed in WatchFence]".to_owned()), ..input() };
+    let notes = step.finish(unwatched).await.unwrap().notes;
+    let note = "the watch could not be started: denied [States.TaskFailed in WatchFence]";
+    assert!(notes.iter().any(|found| found.contains(note)), "{notes:?}");
+    assert!(!step.finish(input()).await.unwrap().notes.iter().any(|note| note.contains("watch")));
 }
 
 #[tokio::test]

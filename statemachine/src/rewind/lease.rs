@@ -75,6 +75,8 @@ fn variables() -> State {
         .assign("swap", Json::Null)
         .assign("outcome", object([]))
         .assign("found", object([]))
+        .assign("recordsSent", true.into())
+        .assign("unwatched", Json::Null)
         .assign("unconfirmed", Json::Null)
         .assign("sourceUnseen", Json::Null)
         .assign("restoredFence", Json::Null)

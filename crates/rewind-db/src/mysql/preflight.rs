@@ -134,6 +134,8 @@ impl PreflightOperations for MysqlConnection {
             runs_at_login: init_connect.as_deref() == Some("1"),
             replication: rows_if_readable(self.replication().await)?,
             subscriptions: Vec::new(),
+            // Every event is seen from any database.
+            scheduler: None,
         })
     }
 

@@ -119,6 +119,13 @@ async fn server_findings_on<C: PreflightOperations>(
         &facts.subscriptions,
         "the recovery holds them on the restored cluster, because a publisher sends each change once: set them up anew there",
     ));
+    findings.extend(facts.scheduler.map(|scheduler| {
+        Finding::warning(
+            FindingCode::ScheduledJobs,
+            format!("the source has {scheduler}"),
+            "the recovery holds the jobs of the target time on the restored cluster, also those that are not scheduled any more",
+        )
+    }));
     findings.extend(connection.invalid_databases().await?.iter().map(|database| {
         Finding::warning(
             FindingCode::InvalidDatabase,

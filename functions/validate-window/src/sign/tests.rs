@@ -90,7 +90,7 @@ fn resumed(id: &str) -> Resumed {
     let plan = json!(plan());
     serde_json::from_value(json!({
         "id": id, "state": "NothingChanged", "status": null, "plan": plan, "hasRequest": true, "fence": "none",
-        "restoredFence": "none", "watchEnded": false, "asked": {},
+        "restoredFence": "none", "noneSent": false, "asked": {},
     }))
     .unwrap()
 }
