@@ -38,6 +38,7 @@ struct Payload {
     response_url: String,
     user: User,
     team: Option<Team>,
+    enterprise: Option<Team>,
 }
 
 #[derive(Deserialize)]
@@ -51,6 +52,7 @@ struct User {
     id: String,
     #[serde(default)]
     username: String,
+    team_id: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -80,7 +82,9 @@ pub(crate) fn parse(body: &[u8]) -> Option<SlackRequest> {
             user: ChatUser {
                 id: payload.user.id,
                 name: payload.user.username,
-                team: payload.team.map(|team| team.id).unwrap_or_default(),
+                // An app of a whole organization gets no workspace with a button, and with the user the organization itself.
+                team: payload.team.map(|team| team.id).or(payload.user.team_id).unwrap_or_default(),
+                enterprise: payload.enterprise.map(|enterprise| enterprise.id),
             },
             task: Box::new(serde_json::from_str(&action.value).ok()?),
             response_url: payload.response_url,
@@ -94,6 +98,7 @@ pub(crate) fn parse(body: &[u8]) -> Option<SlackRequest> {
             id: field("user_id")?,
             name: field("user_name").unwrap_or_default(),
             team: field("team_id").unwrap_or_default(),
+            enterprise: field("enterprise_id").filter(|id| !id.is_empty()),
         },
         line: field("text").unwrap_or_default(),
         response_url: field("response_url").unwrap_or_default(),
@@ -138,6 +143,20 @@ mod tests {
             panic!()
         };
         assert_eq!((user.name.as_str(), *parsed), ("bob", task));
+    }
+
+    #[test]
+    fn a_button_of_an_app_of_a_whole_organization_is_of_that_organization() {
+        let task = Task::Undo { id: "r-1".into(), confirm: "orders".into() };
+        let payload = json!({
+            "type": "block_actions", "user": { "id": "U2", "username": "bob", "team_id": "E1" }, "team": null,
+            "enterprise": { "id": "E1", "name": "Acme" }, "is_enterprise_install": true,
+            "actions": [{ "action_id": "a", "value": serde_json::to_string(&task).unwrap() }],
+        });
+        let Some(SlackRequest::Button { user, .. }) = parse(&form(&[("payload", &payload.to_string())])) else {
+            panic!()
+        };
+        assert_eq!((user.team.as_str(), user.enterprise.as_deref()), ("E1", Some("E1")));
     }
 
     #[test]
