@@ -162,7 +162,10 @@ mod tests {
 
     /// STS with one answer, which keeps what was sent to it.
     #[derive(Debug, Clone)]
-    struct Wire(u16, &'static str, Arc<Mutex<Vec<(BTreeMap<String, String>, String)>>>);
+    struct Wire(u16, &'static str, Arc<Mutex<Vec<Sent>>>);
+
+    /// The headers and the body of a request.
+    type Sent = (BTreeMap<String, String>, String);
 
     impl HttpConnector for Wire {
         fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
