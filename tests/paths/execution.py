@@ -83,7 +83,7 @@ def problems_of_calls(deployment, scenario, recovery):
             yield f"{call['call']} got the recovery {call['payload']['recovery']}"
         yield from problems_of_payload(scenario, call["call"], call["payload"])
     yield from problems_of_counts(scenario, [call["call"] for call in calls])
-    yield from problems_of_approvals(scenario, calls)
+    yield from problems_of_further_approvals(scenario, calls)
 
 
 def problems_of_counts(scenario, calls):
@@ -92,7 +92,7 @@ def problems_of_counts(scenario, calls):
             yield f"{call} was called {calls.count(call)} times, expected {times}"
 
 
-def problems_of_approvals(scenario, calls):
+def problems_of_further_approvals(scenario, calls):
     """Compares what an approval that was not enough leaves to the next one, and to the next request for one."""
     told = [step.get("answer", {}) for step in scenario.script.get("ConfirmApproval", [])]
     for call, given, kept, nothing in [("ConfirmApproval", "approvers", "approvers", []), ("RequestApproval", "lastRefused", "why", None)]:
