@@ -83,6 +83,7 @@ def problems_of_calls(deployment, scenario, recovery):
             yield f"{call['call']} got the recovery {call['payload']['recovery']}"
         yield from problems_of_payload(scenario, call["call"], call["payload"])
     yield from problems_of_counts(scenario, [call["call"] for call in calls])
+    yield from problems_of_further_approvals(scenario, calls)
 
 
 def problems_of_counts(scenario, calls):
@@ -91,8 +92,22 @@ def problems_of_counts(scenario, calls):
             yield f"{call} was called {calls.count(call)} times, expected {times}"
 
 
+def problems_of_further_approvals(scenario, calls):
+    """Compares what an approval that was not enough leaves to the next one, and to the next request for one."""
+    told = [step.get("answer", {}) for step in scenario.script.get("ConfirmApproval", [])]
+    for call, given, kept, nothing in [("ConfirmApproval", "approvers", "approvers", []), ("RequestApproval", "lastRefused", "why", None)]:
+        passed = [c["payload"][given] for c in calls if c["call"] == call]
+        expected = [nothing] + [answer.get(kept, nothing) for answer in told]
+        for n, (one, other) in enumerate(zip(passed, expected)):
+            # A slice that nobody answered in asks again with what the last answer was.
+            if one != other and scenario.calls.get("ConfirmApproval"):
+                yield f"{call} got {one} as {given} the {n + 1}. time, expected {other}"
+
+
 def problems_of_payload(scenario, call, payload):
-    """Compares what differs with the strategy."""
+    """Compares what differs with the strategy, and what goes no further than the input."""
+    if "startedBy" in payload.get("request", {}):
+        yield f"{call} got the proof of who started it"
     if "plan" not in payload:
         return
     in_place = payload["plan"]["strategy"] == "backtrack"

@@ -133,6 +133,17 @@ def scenarios():
             calls={"RequestApproval": 2, "ConfirmApproval": 2},
         ),
         Scenario(
+            "approved by one person, then by another",
+            START + REWIND + ASK + CONFIRM + ["IsApprovalExpired"] + APPROVE[2:] + SWITCH,
+            # A proof of whoever started it, which goes no further than the execution's input.
+            request=WITH_APPROVAL | {"startedBy": {"authorization": "signed"}},
+            decide=[(n, {"decision": "approved", "by": by, "hash": "h"}) for n, by in [(1, "ana"), (2, "ben")]],
+            script={
+                "ConfirmApproval": [{"answer": {"verdict": "oneMore", "why": "one has", "approvers": [{"kind": "aws", "arn": "ana"}]}}]
+            },
+            calls={"RequestApproval": 2, "ConfirmApproval": 2},
+        ),
+        Scenario(
             "approved by another hash again and again",
             START
             + REWIND
@@ -142,7 +153,7 @@ def scenarios():
             + KEPT
             + NOTHING_CHANGED,
             "NotApproved",
-            ["twenty answers were not for what was shown, the last because it is another hash", "no traffic was moved", IS_KEPT],
+            ["twenty approvals were not enough, the last because it is another hash", "no traffic was moved", IS_KEPT],
             request=WITH_APPROVAL,
             decide=[(n, {"decision": "approved", "hash": "of another report"}) for n in range(1, 21)],
             script={

@@ -562,7 +562,7 @@ fn a_bug_is_never_undone_automatically_and_a_failing_undo_calls_a_person() {
 #[test]
 fn every_variable_that_is_read_is_assigned_somewhere() {
     let used = Regex::new(r"\$([A-Za-z]\w*)\s*(\()?").unwrap();
-    let local = Regex::new(r"\$(\w+)\s*:=|function\(\$(\w+)\)").unwrap();
+    let local = Regex::new(r"\$(\w+)\s*:=|function\(\$(\w+)(?:, \$(\w+))?\)").unwrap();
     for machine in Machine::all() {
         let mut assigned = set(["states"]);
         for (_, state) in machine.states() {
@@ -571,7 +571,9 @@ fn every_variable_that_is_read_is_assigned_somewhere() {
         for (name, state) in machine.states() {
             for expression in Machine::expressions(state) {
                 // JSONata's own variables and parameters look like those of the state machine.
-                let locals = set(local.captures_iter(expression).map(|c| c.get(1).or(c.get(2)).unwrap().as_str()));
+                let locals = set(local.captures_iter(expression).flat_map(|c| {
+                    [1, 2, 3].map(|n| c.get(n)).into_iter().flatten().map(|m| m.as_str()).collect::<Vec<_>>()
+                }));
                 for found in used.captures_iter(expression).filter(|found| found.get(2).is_none()) {
                     let variable = &found[1];
                     assert!(

@@ -69,8 +69,9 @@ async fn decide(
 ) -> Result<Completion, Failure> {
     let id = recovery_id(&options.args.id);
     // The identity is read before the decision is sent: a decision without a name cannot be traced to a person.
-    let decision = Decision { approved, by: caller_name(aws).await?, comment: options.args.comment(), hash };
-    let bound_to = client.decide(id, &decision, &SystemClock).await?;
+    let decision =
+        Decision { approved, by: caller_name(aws).await?, comment: options.args.comment(), hash, identity: None };
+    let bound_to = client.decide(id, &decision, aws, &SystemClock).await?;
     let notice = format::decided(id, approved, &decision.by, &bound_to);
     if !options.follow {
         let word = if approved { "approved" } else { "rejected" };

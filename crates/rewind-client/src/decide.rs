@@ -2,9 +2,12 @@
 
 use crate::{ClientError, ClientResult, RecoveryClient};
 use jiff::Timestamp;
+use rewind_aws::caller::SignCaller;
 use rewind_aws::executions::Executions;
 use rewind_aws::recoveries::Recoveries;
-use rewind_core::{Clock, PendingApproval, Proposal, RecordedDecision, Report, StepError, timeouts};
+use rewind_core::{
+    Clock, Identity, PendingApproval, Proposal, RecordedDecision, Report, StepError, approve_act, timeouts,
+};
 use serde_json::json;
 
 /// The fewest characters of a hash that a person may give for the whole.
@@ -42,6 +45,8 @@ pub struct Decision {
     pub comment: Option<String>,
     /// The hash of the proposal that the person saw, or its first characters.
     pub hash: String,
+    /// The identity in chat, where the person decides there.
+    pub identity: Option<Identity>,
 }
 
 impl<E: Executions, R: Recoveries, F> RecoveryClient<E, R, F> {
@@ -87,12 +92,29 @@ impl<E: Executions, R: Recoveries, F> RecoveryClient<E, R, F> {
         Ok(self.pending_approval(id).await?.1.hash)
     }
 
+    /// Returns the hash that a decision is on.
+    ///
+    /// # Errors
+    ///
+    /// `Refused` where the recovery waits for none, or for one on another proposal; errors of AWS.
+    pub async fn decided_hash(&self, id: &str, decision: &Decision) -> ClientResult<String> {
+        let (_, approval) = self.pending_approval(id).await?;
+        check_hash(id, decision, &approval)?;
+        Ok(approval.hash)
+    }
+
     /// Sends a decision; returns the hash that it was bound to.
     ///
     /// # Errors
     ///
     /// `Refused` where the recovery waits for none, or for one on another proposal; errors of AWS.
-    pub async fn decide<C: Clock>(&self, id: &str, decision: &Decision, clock: &C) -> ClientResult<String> {
+    pub async fn decide<C: Clock>(
+        &self,
+        id: &str,
+        decision: &Decision,
+        signer: &impl SignCaller,
+        clock: &C,
+    ) -> ClientResult<String> {
         for _ in 0..ATTEMPTS {
             // The token is read anew for each attempt: the one before this may have timed out meanwhile.
             let (_, approval) = self.pending_approval(id).await?;
@@ -104,6 +126,12 @@ impl<E: Executions, R: Recoveries, F> RecoveryClient<E, R, F> {
                 // The whole hash, also where the person gave its beginning: confirm-approval compares all of it.
                 hash: Some(approval.hash.clone()),
                 at: None,
+                identity: decision.identity.clone(),
+                // Signed anew for each attempt: STS takes no signature that is older than some minutes.
+                proof: match decision.approved {
+                    true => signer.sign_caller(&approve_act(id, &approval.hash)).await?,
+                    false => None,
+                },
             };
             // False where the token was replaced between the read and this call.
             if self.executions.answer(&approval.task_token, &json!(recorded)).await? {

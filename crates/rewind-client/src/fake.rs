@@ -119,6 +119,7 @@ impl FakeAws {
             hash: hash.clone(),
             requested_at: time("2026-11-23T10:40:00Z"),
             expires_at: time("2026-11-23T11:40:00Z"),
+            last_refused: None,
         });
         self.state().records.insert(id.to_owned(), awaiting);
         hash

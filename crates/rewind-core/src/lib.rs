@@ -15,6 +15,7 @@ mod findings;
 mod identity;
 pub mod names;
 mod outcome;
+mod people;
 mod plan;
 mod poll;
 mod printable;
@@ -42,6 +43,10 @@ pub use identity::ResourceIds;
 pub use outcome::{
     Ending, Fence, FenceLayer, KeepCommands, KeptSafetyClone, KeptSource, Outcome, Planned, Recovered, Undone,
     WritesNotCarriedOver,
+};
+pub use people::{
+    Agreeing, Agreement, CallerProof, Identity, People, STARTED_BY, TwoPeople, VerifyCallers, approve_act,
+    request_digest, request_of, start_act,
 };
 pub use plan::{
     Adopted, Backtrack, HeldJob, InPlacePlan, MovedRecord, Plan, PlannedInstance, PlannedRecord, Recovery, Restored,

@@ -31,6 +31,7 @@ pub const ACTIONS: &[&str] = &[
     "dynamodb:GetItem",
     "dynamodb:PutItem",
     "dynamodb:Scan",
+    "dynamodb:UpdateItem",
     "lambda:InvokeFunction",
     "secretsmanager:GetSecretValue",
     "states:DescribeExecution",

@@ -38,6 +38,7 @@ struct Payload {
     response_url: String,
     user: User,
     team: Option<Team>,
+    enterprise: Option<Team>,
 }
 
 #[derive(Deserialize)]
@@ -58,6 +59,7 @@ struct User {
     id: String,
     #[serde(default)]
     username: String,
+    team_id: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -87,7 +89,9 @@ pub(crate) fn parse(body: &[u8]) -> Option<SlackRequest> {
             user: ChatUser {
                 id: payload.user.id,
                 name: payload.user.username,
-                team: payload.team.map(|team| team.id).unwrap_or_default(),
+                // An app of a whole organization gets no workspace with a button, and with the user the organization itself.
+                team: payload.team.map(|team| team.id).or(payload.user.team_id).unwrap_or_default(),
+                enterprise: payload.enterprise.map(|enterprise| enterprise.id),
             },
             button: PressedButton { label: action.text.text, value: action.value },
             response_url: payload.response_url,
@@ -101,6 +105,7 @@ pub(crate) fn parse(body: &[u8]) -> Option<SlackRequest> {
             id: field("user_id")?,
             name: field("user_name").unwrap_or_default(),
             team: field("team_id").unwrap_or_default(),
+            enterprise: field("enterprise_id").filter(|id| !id.is_empty()),
         },
         line: field("text").unwrap_or_default(),
         response_url: field("response_url").unwrap_or_default(),
@@ -144,6 +149,19 @@ mod tests {
         };
         assert_eq!(user.name, "bob");
         assert_eq!(button, PressedButton { label: "Undo it".into(), value: "v".into() });
+    }
+
+    #[test]
+    fn a_button_of_an_app_of_a_whole_organization_is_of_that_organization() {
+        let payload = json!({
+            "type": "block_actions", "user": { "id": "U2", "username": "bob", "team_id": "E1" }, "team": null,
+            "enterprise": { "id": "E1", "name": "Acme" }, "is_enterprise_install": true,
+            "actions": [{ "action_id": "a", "text": { "type": "plain_text", "text": "Undo it" }, "value": "v" }],
+        });
+        let Some(SlackRequest::Button { user, .. }) = parse(&form(&[("payload", &payload.to_string())])) else {
+            panic!()
+        };
+        assert_eq!((user.team.as_str(), user.enterprise.as_deref()), ("E1", Some("E1")));
     }
 
     #[test]

@@ -12,12 +12,12 @@ use crate::signature::sign;
 use crate::slack_client::SlackClient;
 use crate::task::{DeferredTask, SignedTask, Task};
 use rewind_aws::AwsResult;
-use rewind_aws::chat::{ChatRecords, InvokeAsync, ReadSecretText};
+use rewind_aws::chat::{ActKind, ChatAct, ChatRecords, InvokeAsync, ReadActs, ReadSecretText};
 use rewind_aws::executions::Status;
 use rewind_aws::fixtures::{ManualClock, plan, time};
 use rewind_client::RecoveryClient;
 use rewind_client::fake::{FakeAws, NOW};
-use rewind_core::{Clock, ErrorName, StepError, timeouts};
+use rewind_core::{Agreeing, Clock, ErrorName, Identity, People, Plan, StepError, TwoPeople, request_digest, timeouts};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
@@ -31,11 +31,11 @@ struct FakePorts {
     client: RecoveryClient<FakeAws, FakeAws, FakeAws>,
     clock: ManualClock,
     seen: Mutex<BTreeMap<String, i64>>,
-    requesters: Mutex<BTreeSet<(String, String)>>,
+    acts: Mutex<BTreeSet<(ActKind, String, ChatAct)>>,
     secret: Mutex<String>,
     secret_reads: Mutex<usize>,
     broken: Mutex<bool>,
-    /// True where no requester can be recorded.
+    /// True where no act can be recorded.
     forgets: Mutex<bool>,
     /// True where the table does not answer at all.
     hangs: Mutex<bool>,
@@ -84,19 +84,22 @@ impl ChatRecords for FakePorts {
         broken(self)?;
         Ok(self.seen.lock().unwrap().insert(key.to_owned(), until).is_none())
     }
-    async fn record_requester(&self, recovery_id: &str, user: &str, _: i64) -> AwsResult<()> {
+    async fn record_act(&self, kind: ActKind, recovery_id: &str, act: &ChatAct, _: i64) -> AwsResult<()> {
         if *self.hangs.lock().unwrap() {
             std::future::pending::<()>().await;
         }
         if *self.forgets.lock().unwrap() {
             return Err(StepError::new(ErrorName::Unavailable, "not now"));
         }
-        self.requesters.lock().unwrap().insert((recovery_id.to_owned(), user.to_owned()));
+        self.acts.lock().unwrap().insert((kind, recovery_id.to_owned(), act.clone()));
         Ok(())
     }
-    async fn is_requester(&self, recovery_id: &str, user: &str) -> AwsResult<bool> {
-        broken(self)?;
-        Ok(self.requesters.lock().unwrap().contains(&(recovery_id.to_owned(), user.to_owned())))
+}
+
+impl ReadActs for FakePorts {
+    async fn acts(&self, kind: ActKind, recovery_id: &str) -> AwsResult<Vec<ChatAct>> {
+        let acts = self.acts.lock().unwrap();
+        Ok(acts.iter().filter(|(k, id, _)| *k == kind && id == recovery_id).map(|(.., act)| act.clone()).collect())
     }
 }
 
@@ -135,7 +138,7 @@ fn app() -> ChatApp<FakePorts> {
         aws,
         clock: ManualClock::at(NOW),
         seen: Mutex::default(),
-        requesters: Mutex::default(),
+        acts: Mutex::default(),
         secret: Mutex::new(
             json!({ "signingSecret": SECRET, "webhookUrl": "https://hooks.slack.com/services/w" }).to_string(),
         ),
@@ -150,7 +153,7 @@ fn app() -> ChatApp<FakePorts> {
     let access = AccessPolicy {
         requesters: vec!["U1".into(), "U3".into()],
         approvers: vec!["U2".into(), "U3".into()],
-        two_people: true,
+        agreeing: Agreeing { two_people: TwoPeople::Chat, people: People::default() },
         team: Some("T1".into()),
     };
     let settings = Settings {
@@ -222,7 +225,7 @@ async fn send_line(app: &ChatApp<FakePorts>, person: &str, text: &str) -> Value 
 }
 
 fn of_person(person: &str, task: Task) -> DeferredTask {
-    let user = ChatUser { id: person.into(), name: "ann".into(), team: "T1".into() };
+    let user = ChatUser { id: person.into(), name: "ann".into(), team: "T1".into(), enterprise: None };
     DeferredTask { task, user, response_url: URL.into() }
 }
 
@@ -480,17 +483,118 @@ async fn a_button_that_the_function_did_not_make_for_that_does_nothing() {
 async fn a_requester_cannot_approve_their_own_recovery() {
     let app = app();
     // That somebody else asked for that name before changes nothing.
-    send_line(&app, "U1", "start orders soon --name r-1").await;
+    send_line(&app, "U1", "start orders 5m ago --name r-1").await;
     send_line(&app, "U3", "start orders latest --name r-1").await;
+    let started = app.ports.aws.state().started[0].1.clone();
+    let digest = |to: &str| {
+        let mut request = started.clone();
+        request["to"] = json!(to);
+        request_digest(&request)
+    };
+    let act = |user: &str, to: &str| ChatAct { team: "T1".into(), user: user.into(), of: digest(to) };
+    let asked = [act("U1", "5m ago"), act("U3", "latest")].map(|act| (ActKind::Requested, "r-1".to_owned(), act));
+    assert_eq!(app.ports.acts.lock().unwrap().iter().cloned().collect::<Vec<_>>(), asked);
     let hash = app.ports.aws.add_awaiting_approval("r-1");
+    started_by(&app, "r-1", "U3");
     let yes = Task::Decide { id: "r-1".into(), approved: true, comment: None, hash };
     app.handle(signed(&pressed("U3", &button_of(&yes)))).await;
     assert_eq!(run_deferred(&app).await["text"], SELF_APPROVAL_DENIED);
     assert!(app.ports.aws.state().decisions.is_empty());
     app.handle(signed(&pressed("U2", &button_of(&yes)))).await;
     assert_eq!(run_deferred(&app).await["response_type"], "in_channel");
-    let by = app.ports.aws.state().decisions[0].1["by"].clone();
-    assert_eq!(by, "ann (U2 in Slack workspace T1)");
+    let decision = app.ports.aws.state().decisions[0].1.clone();
+    assert_eq!(decision["by"], "ann (U2 in Slack workspace T1)");
+    assert_eq!(decision["identity"], json!({ "kind": "slack", "team": "T1", "user": "U2" }));
+    // By this record confirm-approval verifies it, and nobody else may write one.
+    let approved = ChatAct { team: "T1".into(), user: "U2".into(), of: decision["hash"].as_str().unwrap().to_owned() };
+    assert!(app.ports.acts.lock().unwrap().contains(&(ActKind::Approved, "r-1".to_owned(), approved)));
+}
+
+#[tokio::test]
+async fn one_person_in_two_workspaces_is_one_person() {
+    for (people, rule, approver) in [
+        // In an organization the id is the same in all workspaces.
+        ("", TwoPeople::Chat, ("T2", "U3")),
+        // One who was there before the organization has another one in each.
+        ("cleo=T1/U3|T2/U2,ben=T1/U2", TwoPeople::Chat, ("T2", "U2")),
+        ("cleo=T1/U3|T2/U2,ben=T1/U2", TwoPeople::Always, ("T2", "U2")),
+        // Whoever is in no mapping may be anybody.
+        ("cleo=T1/U3,ben=T1/U2", TwoPeople::Always, ("T2", "U2")),
+    ] {
+        let mut app = app();
+        app.settings.access.team = None;
+        app.settings.access.agreeing = Agreeing { two_people: rule, people: people.parse().unwrap() };
+        let hash = app.ports.aws.add_awaiting_approval("r-1");
+        started_by(&app, "r-1", "U3");
+        let task = Task::Decide { id: "r-1".into(), approved: true, comment: None, hash };
+        let mut deferred = of_person(approver.1, task);
+        deferred.user.team = approver.0.to_owned();
+        app.handle(as_deferred(&deferred)).await;
+        assert!(app.ports.aws.state().decisions.is_empty(), "{people} {rule:?} {approver:?}");
+        assert!(app.ports.acts.lock().unwrap().is_empty(), "{people} {rule:?} {approver:?}");
+    }
+}
+
+#[tokio::test]
+async fn no_approval_of_something_else_than_was_shown_is_recorded() {
+    let app = app();
+    app.ports.aws.add_awaiting_approval("r-1");
+    let task = Task::Decide { id: "r-1".into(), approved: true, comment: None, hash: "0123456789ab".into() };
+    app.handle(as_deferred(&of_person("U2", task))).await;
+    assert!(app.ports.acts.lock().unwrap().is_empty());
+    assert!(app.ports.aws.state().decisions.is_empty());
+}
+
+#[tokio::test]
+async fn an_undo_and_another_window_take_two_people_as_well() {
+    let undo = Task::Undo { id: "r-1".into(), confirm: "orders".into() };
+    let window = Task::Window { cluster: "orders".into(), window: Some("2d".into()), confirm: None };
+    for task in [undo, window] {
+        let mut app = app();
+        app.settings.access.team = None;
+        let people = "ben=T1/U2|T2/U3,cleo=T1/U3".parse().unwrap();
+        app.settings.access.agreeing = Agreeing { two_people: TwoPeople::Always, people };
+        app.ports.aws.add_recovered("r-1");
+        let asks = |user: &str, team: &str, at: &str| {
+            let mut deferred = of_person(user, task.clone());
+            deferred.user.team = team.to_owned();
+            signed_task(SECRET, at, &deferred)
+        };
+        let changed = |app: &ChatApp<FakePorts>| {
+            let state = app.ports.aws.state();
+            state.started.len() + state.calls.len()
+        };
+        app.handle(asks("U2", "T1", NOW)).await;
+        // The same person as a member of another workspace.
+        app.handle(asks("U3", "T2", NOW)).await;
+        assert_eq!(changed(&app), 0, "{task:?}");
+        let (_, message) = app.ports.sent.lock().unwrap().last().unwrap().clone();
+        assert_eq!(message["response_type"], "in_channel");
+        app.handle(asks("U3", "T1", NOW)).await;
+        assert_eq!(changed(&app), 1, "{task:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_somebody_asked_for_yesterday_or_otherwise_counts_for_nothing() {
+    let mut app = app();
+    let people = "ben=U2,cleo=U3".parse().unwrap();
+    app.settings.access.agreeing = Agreeing { two_people: TwoPeople::Always, people };
+    let window = |window: &str| Task::Window { cluster: "orders".into(), window: Some(window.into()), confirm: None };
+    app.handle(as_deferred(&of_person("U2", window("2d")))).await;
+    app.handle(as_deferred(&of_person("U3", window("3d")))).await;
+    assert!(app.ports.aws.state().calls.is_empty(), "they asked for different windows");
+    app.ports.clock.sleep(Duration::from_secs(2 * 3_600)).await;
+    app.handle(signed_task(SECRET, "2026-11-23T12:50:00Z", &of_person("U3", window("2d")))).await;
+    assert!(app.ports.aws.state().calls.is_empty(), "two hours later");
+}
+
+/// Writes into the record of a recovery that a user of workspace `T1` started it.
+fn started_by(app: &ChatApp<FakePorts>, id: &str, user: &str) {
+    let identity = Identity::Slack { team: "T1".into(), user: user.into() };
+    let mut state = app.ports.aws.state();
+    let record = state.records.get_mut(id).unwrap();
+    record.plan = Some(Plan { started_by: vec![identity], ..plan() });
 }
 
 #[tokio::test]

@@ -60,6 +60,7 @@ fn input(token: &str) -> Input {
     let answer = |value: &str| rewind_core::QueryResult { value: Ok(Some(value.to_owned())), seconds: 0.1 };
     let result = CheckResult::judge(&check, answer("2"), Some(answer("0")));
     Input {
+        last_refused: None,
         recovery: recovery(),
         proposal: Proposal {
             plan: plan(),

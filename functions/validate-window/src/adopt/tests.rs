@@ -1,6 +1,6 @@
 //! A restored cluster is adopted as the earlier recovery left it, and in no other case. Nothing is ever changed.
 
-use crate::tests::{LENIENT, Vault, Zone, cname, everything, zone};
+use crate::tests::{Vault, Zone, cname, everything, policy, zone};
 use crate::{Input, ValidateWindow};
 use rewind_aws::fixtures::{ManualClock, TARGET, plan, rds, rds_with_restored, recovery, time};
 use rewind_aws::rds::fake::FakeRds;
@@ -65,7 +65,7 @@ async fn validate(rds: &FakeRds, zone: Zone, resumed: Value) -> Result<Plan, Ste
         clock,
         fence_groups,
         allowed: everything(),
-        policy: LENIENT,
+        policy: policy(),
     };
     let request = json!({
         "cluster": "orders", "to": TARGET, "newCluster": "orders-r", "strategy": "restore", "resume": "earlier",
