@@ -174,8 +174,10 @@ def calls_beside_functions(deployment, execution):
     for page in pages:
         for event in page["events"]:
             scheduled = event.get("taskScheduledEventDetails", {})
-            if scheduled.get("resource", "invoke") not in ("invoke", "invoke.waitForTaskToken"):
-                yield scheduled["resource"], scheduled["parameters"]
+            # AWS writes `invoke`, the local Step Functions the whole ARN.
+            kind = scheduled.get("resource", "invoke").split(":")[-1]
+            if kind not in ("invoke", "invoke.waitForTaskToken"):
+                yield kind, scheduled["parameters"]
 
 
 def problems_of_findings(deployment, recovery):
