@@ -3,6 +3,7 @@
 
 use crate::classify::{Call, classify};
 use crate::{Aws, AwsResult};
+use aws_sdk_sfn::operation::get_execution_history::builders::GetExecutionHistoryFluentBuilder;
 use aws_sdk_sfn::types::{ExecutionStatus, HistoryEvent, HistoryEventType};
 use aws_smithy_types::DateTime;
 use jiff::Timestamp;
@@ -107,36 +108,6 @@ impl StepFunctions {
     pub fn new(aws: &Aws) -> Self {
         Self(aws_sdk_sfn::Client::new(&aws.config("SFN")))
     }
-
-    /// Reads a history until `find` answers something of an event; none where it never does.
-    async fn find_event<T>(
-        &self,
-        arn: &str,
-        mut find: impl FnMut(&HistoryEvent) -> AwsResult<Option<T>> + Send,
-    ) -> AwsResult<Option<T>> {
-        let mut page = None;
-        loop {
-            // Oldest first here: a long wait may add thousands of events after the one that is looked for.
-            let read = self
-                .0
-                .get_execution_history()
-                .execution_arn(arn)
-                .max_results(500)
-                .set_next_token(page)
-                .send()
-                .await
-                .map_err(|e| classify(&e, Call::Read, "states:GetExecutionHistory"))?;
-            for event in &read.events {
-                if let Some(found) = find(event)? {
-                    return Ok(Some(found));
-                }
-            }
-            page = read.next_token;
-            if page.is_none() {
-                return Ok(None);
-            }
-        }
-    }
 }
 
 impl Executions for StepFunctions {
@@ -213,7 +184,8 @@ impl Executions for StepFunctions {
     /// IAM: `states:GetExecutionHistory`.
     async fn payload(&self, arn: &str, name: &str) -> AwsResult<Option<Value>> {
         let mut is_entered = false;
-        self.find_event(arn, |event| Ok(payload_of(event, name, &mut is_entered))).await
+        let history = self.0.get_execution_history().execution_arn(arn);
+        find_event(history, |event| Ok(payload_of(event, name, &mut is_entered))).await
     }
 
     /// IAM: `states:GetExecutionHistory`.
@@ -228,7 +200,7 @@ impl Executions for StepFunctions {
             }
             _ => Ok(None),
         };
-        self.find_event(arn, until_entered).await?;
+        find_event(self.0.get_execution_history().execution_arn(arn), until_entered).await?;
         Ok(answers)
     }
 
@@ -256,6 +228,33 @@ impl Executions for StepFunctions {
             .await
             .map_err(|e| classify(&e, Call::Read, &format!("states:DescribeStateMachine of {machine_arn}")))?;
         Ok(json(Some(&found.definition)))
+    }
+}
+
+/// Reads a history until `find` answers something of an event; none where it never does.
+async fn find_event<T>(
+    history: GetExecutionHistoryFluentBuilder,
+    mut find: impl FnMut(&HistoryEvent) -> AwsResult<Option<T>> + Send,
+) -> AwsResult<Option<T>> {
+    let mut page = None;
+    loop {
+        // Oldest first here: a long wait may add thousands of events after the one that is looked for.
+        let read = history
+            .clone()
+            .max_results(500)
+            .set_next_token(page)
+            .send()
+            .await
+            .map_err(|e| classify(&e, Call::Read, "states:GetExecutionHistory"))?;
+        for event in &read.events {
+            if let Some(found) = find(event)? {
+                return Ok(Some(found));
+            }
+        }
+        page = read.next_token;
+        if page.is_none() {
+            return Ok(None);
+        }
     }
 }
 
