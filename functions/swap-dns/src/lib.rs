@@ -296,7 +296,19 @@ impl<Z: Zones + MoveRecords, C: ReadClusters, N: Notes, K: Clock> SwapDns<Z, C, 
             Err(error) => return Err(error),
         };
         // The zone decides: somebody was faster, or our own batch was applied and its answer was lost.
-        let after = self.record_states(zone, moves).await?;
+        let after = match self.record_states(zone, moves).await {
+            Ok(after) => after,
+            // Told as it is, a zone that cannot be read would pass for a batch that was refused.
+            Err(unread) if unsettled.name == ErrorName::OutcomeUnknown => {
+                return Err(StepError::new(
+                    ErrorName::OutcomeUnknown,
+                    format!("the records were sent to be moved, no answer came, and the zone cannot be read: {unread}"),
+                )
+                .changed("the records may have been moved")
+                .advice("look at the zone"));
+            }
+            Err(unread) => return Err(unread),
+        };
         if after.all(Leads::There) {
             return Ok(BatchOutcome { change_id: None, moved: true, edited: after.edited });
         }

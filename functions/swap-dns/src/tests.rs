@@ -27,8 +27,8 @@ struct Zone {
     noted: Mutex<Vec<u32>>,
     /// The error with which the table answers a note.
     table: Option<ErrorName>,
-    /// Route 53 answers no read.
-    unread: bool,
+    /// Route 53 answers no read after this number of batches.
+    unread: Option<u32>,
 }
 
 impl Zone {
@@ -50,7 +50,7 @@ impl Zone {
             meddled_after: None,
             noted,
             table: None,
-            unread: false,
+            unread: None,
         }
     }
 
@@ -78,7 +78,7 @@ impl Zone {
 
 impl Zones for &Zone {
     async fn record_sets(&self, _: &str, name: &str) -> AwsResult<Vec<RecordSet>> {
-        if self.unread {
+        if self.unread.is_some_and(|batches| *self.batches.lock().unwrap() >= batches) {
             return Err(StepError::new(ErrorName::RewindFailed, "access denied"));
         }
         Ok(self.sets.lock().unwrap().iter().filter(|set| set.name == name).cloned().collect())
@@ -184,7 +184,7 @@ async fn every_batch_is_noted_before_it_is_sent_and_nothing_else_is() {
         let batches = *zone.batches.lock().unwrap();
         assert_eq!(*zone.noted.lock().unwrap(), (0..batches).collect::<Vec<u32>>(), "{lose:?}");
     }
-    let denied = Zone { unread: true, ..Zone::new(Lose::Nothing) };
+    let denied = Zone { unread: Some(0), ..Zone::new(Lose::Nothing) };
     assert_eq!(step(&denied).run(input()).await.unwrap_err().name, ErrorName::RewindFailed);
     let changed = Zone::new(Lose::Nothing);
     changed.set("db.example.com", "elsewhere.example.com");
@@ -218,6 +218,16 @@ async fn a_lost_answer_is_settled_by_reading_the_zone() {
     let zone = Zone::new(Lose::Call);
     assert_eq!(step(&zone).run(input()).await.unwrap_err().name, ErrorName::OutcomeUnknown);
     assert_eq!(zone.values(), at_old());
+}
+
+#[tokio::test]
+async fn a_zone_that_nobody_can_read_after_a_lost_answer_is_never_taken_for_a_refusal() {
+    for lose in [Lose::Answer, Lose::Call] {
+        let zone = Zone { unread: Some(1), ..Zone::new(lose) };
+        let error = step(&zone).run(input()).await.unwrap_err();
+        assert_eq!(error.name, ErrorName::OutcomeUnknown);
+        assert!(error.to_string().contains("the records may have been moved"), "{error}");
+    }
 }
 
 #[tokio::test]
