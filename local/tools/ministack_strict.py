@@ -11,8 +11,10 @@ import json
 import os
 import re
 import threading
+import types
 
 from jsonata import Jsonata
+from jsonata import functions as jsonata_functions
 from ministack import app as gateway
 from ministack.core.responses import error_response_json
 from ministack.services import dynamodb, eventbridge, lambda_svc, sns, stepfunctions
@@ -32,6 +34,8 @@ SUBJECT = re.compile(r"[!-~][ -~]{0,98}")
 TAGS = 50
 
 refused = stepfunctions._ExecutionError
+# $string writes letters as they are, as the reference does, where the interpreter would escape all but ASCII.
+jsonata_functions.json = types.SimpleNamespace(**vars(json) | {"dumps": functools.partial(json.dumps, ensure_ascii=False)})
 
 
 def length(text: str) -> int:

@@ -407,6 +407,15 @@ def scenarios():
             calls={"UndoFenceSource": 0, "UndoFenceRestored": 1},
             lease_stays=True,
         ),
+        Scenario(
+            "moving back was not answered, and there is a bug in reading the zone: nothing more is done",
+            up_to("ConfirmCutover") + [*UNTOUCHED, "UndoSwapDns", *OVERSTAYED, "ReadRecordsBack", *NEEDS_OPERATOR],
+            "RecordChanged",
+            ["then undoing failed: no luck [Bug in ReadRecordsBack]"],
+            script=ELSEWHERE | {"UndoSwapDns": always("OutcomeUnknown"), "ReadRecords": always("Bug", "no luck")},
+            calls={"UndoFenceSource": 0, "UndoFenceRestored": 0},
+            lease_stays=True,
+        ),
         *[
             Scenario(
                 f"a name leads elsewhere, and there is a bug in {state}: nothing more is done",
