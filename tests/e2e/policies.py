@@ -155,10 +155,11 @@ def copied(stack, stem, name, keeps, adds=(), **variables):
     return function["FunctionArn"]
 
 
-def machine_with(stack, name, functions):
-    """The deployed state machine under another name, with other functions for these states, for whose executions plans are signed; its ARN."""
+def machine_with(stack, name, functions, change=lambda definition: definition):
+    """The deployed state machine under another name, with other functions for these states or another change, for whose executions plans are
+    signed; its ARN."""
     deployed = stack.states.describe_state_machine(stateMachineArn=stack.machine)
-    definition = deployed["definition"]
+    definition = change(deployed["definition"])
     for stem, arn in functions.items():
         before, definition = definition, definition.replace(stack.function(stem)["FunctionArn"], arn)
         assert definition != before, f"{stem} is no function of the state machine"

@@ -142,7 +142,7 @@ class Run:
         if self.flow.hidden:
             self.ground.hide_record()
         if self.flow.noted:
-            note_sent(self.stack, run.name)
+            note_sent(self.stack, run.id)
 
     def recovered_first(self):
         """What comes before an undo and a clean-up: a recovery without a fault."""
