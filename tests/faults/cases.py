@@ -12,7 +12,7 @@ from recovery import Recovery
 from stages import DECLARED
 
 CHECK = {"name": "orders are there", "database": "shop", "sql": "SELECT count(*) FROM orders", "expect": "3"}
-TIMEOUT = 240
+TIMEOUT = 400
 KEPT_ENDS = [("NothingChanged", RESTORED), ("RolledBack", RESTORED)]
 CAN_RESUME = any("ReadResumed" in states for states in DECLARED[REWIND]["stages"].values())
 
