@@ -6,8 +6,7 @@ import time
 import urllib.parse
 
 from checks import wait_until
-from cluster import iso
-from flows import ALWAYS, CLEAN_UP, CLONE, FAULTS, NOTHING, PAUSES, RESTORED, REWIND, SOURCE, UNDO
+from flows import CLEAN_UP, CLONE, FAULTS, NOTHING, PAUSES, RESTORED, REWIND, SOURCE, UNDO
 from recovery import Recovery
 from stages import DECLARED
 
