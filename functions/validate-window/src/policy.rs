@@ -318,7 +318,13 @@ mod tests {
             (Some(reader), &[], Some(reader), Ok(Some(reader)), Ok(Some(reader))),
             (Some(reader), &[], Some(master), Err(()), Err(())),
             (Some(reader), &["arn:reader-*"], Some(master), Err(()), Err(())),
-            (Some(reader), &["arn:reader-*", "arn:old"], Some("arn:reader-of-march"), Ok(Some("arn:reader-of-march")), Err(())),
+            (
+                Some(reader),
+                &["arn:reader-*", "arn:old"],
+                Some("arn:reader-of-march"),
+                Ok(Some("arn:reader-of-march")),
+                Err(()),
+            ),
             (None, &["arn:reader*"], Some(master), Err(()), Err(())),
             (None, &["arn:reader*"], Some("arn:READER"), Err(()), Err(())),
         ] {
