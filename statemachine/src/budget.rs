@@ -172,8 +172,8 @@ mod tests {
     fn the_time_of_a_step_follows_from_its_pauses() {
         // 20 minutes of ClusterNotReady, 10 of a function that is not ready, and the rest.
         assert_eq!(step(WaitsOut::Minutes), hours(1));
-        // Two hours where every draw of the jitter is the longest, twenty minutes of ClusterNotReady, and the calls.
-        assert_eq!(step(WaitsOut::Hour), hours(4));
+        // Two hours where every draw of the jitter is the longest, one of ClusterNotReady, and the calls.
+        assert_eq!(step(WaitsOut::Hour), hours(6));
     }
 
     #[test]
@@ -201,7 +201,7 @@ mod tests {
     fn one_loop_after_the_other_and_then_the_steps() {
         let loops = vec![("IsDone", hours(2)), ("IsGone", hours(3))];
         let budget = Budget { loops, steps: vec!["Start"], hours: vec!["Verify"], rounds: 10, attempts: 125 };
-        assert_eq!(budget.seconds(), hours(5 + 1 + 4) + RESERVE);
+        assert_eq!(budget.seconds(), hours(5 + 1 + 6) + RESERVE);
         assert_eq!(budget.events(), 10 * 7 + 24 * 60 * 8 + 125 * 3 + OTHER_EVENTS);
     }
 }
