@@ -19,6 +19,9 @@ const POLLING_ROUND: u64 = 232;
 /// One round of another loop: the TTL of a record is waited for.
 const ROUND: u64 = 52;
 
+/// The longest time in which people are waited for: also while an approval cannot be confirmed yet.
+const SLICES: u64 = APPROVAL + hours(crate::rewind::CONFIRMABLE);
+
 /// Events of one state that invokes a function, and of the question after it.
 const ROUND_EVENTS: u64 = 7;
 
@@ -96,7 +99,7 @@ impl Budget {
     /// The events that its history may get.
     pub(crate) fn events(&self) -> u64 {
         // A slice of waiting for people lasts 60 seconds: docs/adr/0003-approval-in-slices.md.
-        self.rounds * ROUND_EVENTS + APPROVAL / 60 * SLICE_EVENTS + self.attempts * ATTEMPT_EVENTS + OTHER_EVENTS
+        self.rounds * ROUND_EVENTS + SLICES / 60 * SLICE_EVENTS + self.attempts * ATTEMPT_EVENTS + OTHER_EVENTS
     }
 }
 
@@ -144,6 +147,7 @@ mod tests {
             [
                 ("IsRewindDone", hours(12)),
                 ("AreInstancesReady", hours(2)),
+                ("IsApprovalValid", hours(1)),
                 ("IsInSync", 0),
                 ("IsCutoverConfirmed", hours(1)),
                 ("IsDeletionDone", hours(2)),
@@ -154,6 +158,7 @@ mod tests {
             [
                 ("IsRewindDone", hours(12 + 2)),
                 ("AreInstancesReady", hours(2)),
+                ("IsApprovalValid", hours(1)),
                 ("IsBacktrackStarted", hours(1)),
                 ("IsForwardDone", hours(2)),
                 ("IsDeletionDone", hours(2)),
@@ -172,8 +177,8 @@ mod tests {
     fn the_time_of_a_step_follows_from_its_pauses() {
         // 20 minutes of ClusterNotReady, 10 of a function that is not ready, and the rest.
         assert_eq!(step(WaitsOut::Minutes), hours(1));
-        // Two hours where every draw of the jitter is the longest, twenty minutes of ClusterNotReady, and the calls.
-        assert_eq!(step(WaitsOut::Hour), hours(4));
+        // Two hours where every draw of the jitter is the longest, one of ClusterNotReady, and the calls.
+        assert_eq!(step(WaitsOut::Hour), hours(6));
     }
 
     #[test]
@@ -201,7 +206,7 @@ mod tests {
     fn one_loop_after_the_other_and_then_the_steps() {
         let loops = vec![("IsDone", hours(2)), ("IsGone", hours(3))];
         let budget = Budget { loops, steps: vec!["Start"], hours: vec!["Verify"], rounds: 10, attempts: 125 };
-        assert_eq!(budget.seconds(), hours(5 + 1 + 4) + RESERVE);
-        assert_eq!(budget.events(), 10 * 7 + 24 * 60 * 8 + 125 * 3 + OTHER_EVENTS);
+        assert_eq!(budget.seconds(), hours(5 + 1 + 6) + RESERVE);
+        assert_eq!(budget.events(), 10 * 7 + 25 * 60 * 8 + 125 * 3 + OTHER_EVENTS);
     }
 }

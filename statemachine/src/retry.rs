@@ -149,14 +149,22 @@ impl Retries {
             WaitsOut::Minutes => vec![jittered(&BUSY, attempts), not_ready],
             WaitsOut::Hour => vec![hour],
         };
-        // 20 minutes, which is how long RDS takes to leave a state in which it refuses a call.
-        let wrong_state = Retrier {
-            errors: vec![ErrorName::ClusterNotReady.as_str()],
-            interval: 5,
-            rate: 1,
-            attempts: 240,
-            longest: None,
-            jitter: false,
+        let not_ready_cluster = vec![ErrorName::ClusterNotReady.as_str()];
+        let wrong_state = match waits_out {
+            // 20 minutes, which is how long RDS mostly takes to leave a state in which it refuses a call.
+            WaitsOut::Minutes => {
+                Retrier { errors: not_ready_cluster, interval: 5, rate: 1, attempts: 240, longest: None, jitter: false }
+            }
+            // An hour, as for everything else that passes: an upgrade takes longer, and an undo that gives up leaves clients out. Pauses
+            // of half a minute, so that it takes no more of the history than the rest.
+            WaitsOut::Hour => Retrier {
+                errors: not_ready_cluster,
+                interval: 5,
+                rate: 2,
+                attempts: 122,
+                longest: Some(30),
+                jitter: false,
+            },
         };
         // Once only: nobody knows if the call was carried out, and one that was cut off may be running still. RDS refuses changes
         // with a 503 while it is away, and that is waited out where everything else is.
@@ -236,12 +244,20 @@ mod tests {
     #[test]
     fn what_passes_is_waited_out_for_about_an_hour_with_pauses_of_a_minute_at_most() {
         for retries in [Retries::Function, Retries::Slice] {
-            for error in BUSY.iter().chain(&NOT_READY).chain([&UNKNOWN]) {
+            let not_ready = (retries == Retries::Function).then_some(ErrorName::ClusterNotReady.as_str());
+            for error in BUSY.iter().chain(&NOT_READY).chain([&UNKNOWN]).copied().chain(not_ready) {
                 let (average, longest) = pauses(retries, WaitsOut::Hour, error);
                 assert!((55 * 60..=65 * 60).contains(&average), "{error}: {average} s");
                 assert!(longest <= 60, "{error}: {longest} s");
             }
         }
+    }
+
+    #[test]
+    fn no_error_takes_more_attempts_of_an_hour_than_the_history_has_room_for() {
+        let retriers = Retries::Function.retriers(WaitsOut::Hour);
+        let most = retriers.iter().map(|retrier| retrier.attempts).max();
+        assert_eq!(most, Some(Retries::Function.attempts_of_an_hour()));
     }
 
     #[test]
@@ -259,6 +275,7 @@ mod tests {
             assert!(average < 5 * 60 && longest <= 20, "{error}: {average} s, {longest} s");
         }
         assert!(pauses(Retries::Function, WaitsOut::Minutes, NOT_READY[0]).0 <= 11 * 60);
+        assert_eq!(pauses(Retries::Function, WaitsOut::Minutes, ErrorName::ClusterNotReady.as_str()), (20 * 60, 5));
     }
 
     #[test]

@@ -9,10 +9,11 @@ use crate::records_back;
 use crate::retry::{ANY, BUGS, CONDITION_FAILED};
 use crate::state::{Assign, State, set, set_to, text};
 use crate::timeouts;
+use crate::watch;
 use rewind_core::ErrorName;
 
 /// Seconds for which the undo holds the lease, as an expression: more than its steps can take.
-const LEASE: &str = "14 * 3600";
+const LEASE: &str = "18 * 3600";
 
 /// The machine.
 pub(crate) fn machine() -> Machine {
@@ -66,6 +67,7 @@ fn states() -> Vec<State> {
             .assign("stillRunning", 0.into())
             .assign("movedBack", false.into())
             .assign("outcome", object([]))
+            .assign("unwatched", Json::Null)
             .next("ReadRecovery"),
         State::table("ReadRecovery", "getItem")
             .progress("reads what the recovery did")
@@ -175,11 +177,11 @@ fn states() -> Vec<State> {
                 "ConcludeNothingChanged",
             )
             .when("$leaseKey = 'none'", "AcquireLease")
-            .next("FenceRestored"),
+            .next("WatchFence"),
         acquire_as("AcquireLease", "undo", "'lease#' & $plan.cluster", LEASE, Some("$id"))
             .comment(
                 "Takes the same lease as a recovery, so that never both run at once: that of the recovery itself, which \
-                 keeps it where it calls a person. Fourteen hours are more than the five steps can take with all \
+                 keeps it where it calls a person. Eighteen hours are more than the five steps can take with all \
                  their retries.",
             )
             .keep_as("leaseKey", "'lease#' & $plan.cluster")
@@ -213,6 +215,9 @@ fn states() -> Vec<State> {
                 "ConcludeNothingChanged",
             )
             .fails_to("ConcludeNothingChanged"),
+    ];
+    states.extend(watch::start_of_undo("FenceRestored"));
+    states.extend([
         State::step("FenceRestored")
             .function("FenceSource")
             .progress("ends writes on the restored cluster, before traffic moves back")
@@ -250,10 +255,11 @@ fn states() -> Vec<State> {
             )
             .timeout(timeouts::FENCE_SOURCE)
             .keeps_what_was_undone()
-            .next("UndoFinish")
+            .next("EndFenceWatch")
             // Not to UndoFenceRestored: the records point at the source by then, and opening the restored cluster as
             // well could make a second writer.
             .fails_to("ConcludeNeedsOperator"),
+        watch::end_of_undo("EndFenceWatch", "UndoFinish"),
         State::undo("UndoFinish", "Finish")
             .progress("takes the tags of a kept cluster off the source")
             .comment(
@@ -284,8 +290,9 @@ fn states() -> Vec<State> {
             .inputs(["restored"])
             .timeout(timeouts::FENCE_SOURCE)
             .keeps_what_was_undone()
-            .next("IsTrafficUnmoved")
+            .next("EndFenceWatchAfterFailure")
             .undo_fails_to("ConcludeNeedsOperator"),
+        watch::end_of_undo("EndFenceWatchAfterFailure", "IsTrafficUnmoved"),
         State::choice("IsTrafficUnmoved")
             .comment(
                 "A batch that was refused at the first try because a record had changed moved nothing. After any \
@@ -421,7 +428,7 @@ fn states() -> Vec<State> {
         State::fail("NothingChanged", "$ending.error", "$ending.cause")
             .comment("Failed with traffic where the recovery had left it."),
         State::fail("NeedsOperator", "$ending.error", "$ending.cause").comment("A person must look. This end pages."),
-    ];
+    ]);
     let ways = [("$failure.state = 'UndoSwapDns'", "ReadRecordsBack")];
     states.extend(failed_function::states(&ways, "UndoFenceRestored"));
     states.extend(records_back::states("UndoFenceRestored", |read| {
@@ -464,7 +471,7 @@ mod tests {
     fn the_lease_outlasts_the_steps_with_all_their_retries() {
         let steps = states().into_iter().filter(|state| state.retries == Retries::Function);
         let seconds: u64 = steps.map(|state| step(state.waits_out)).sum();
-        assert!(seconds > hours(6) && seconds < hours(14), "{} h", seconds / hours(1));
-        assert!(LEASE.starts_with("14 "), "the bound above is that of the lease");
+        assert!(seconds > hours(6) && seconds < hours(18), "{} h", seconds / hours(1));
+        assert!(LEASE.starts_with("18 "), "the bound above is that of the lease");
     }
 }

@@ -150,9 +150,13 @@ def test_jobs_of_pg_cron_are_held_from_the_start_and_the_cluster_restarts_before
         " database text, username text, active boolean DEFAULT true, jobname text)"
     )
     cluster.sql(
-        "INSERT INTO cron.job (schedule, command, database, active, jobname) VALUES"
-        " ('* * * * *', 'DELETE FROM orders', 'shop', true, 'purge'), ('* * * * *', 'x', 'shop', false, 'idle')"
+        "INSERT INTO cron.job (schedule, command, database, username, active, jobname) VALUES"
+        " ('* * * * *', 'DELETE FROM orders', 'shop', 'app', true, 'purge'),"
+        " ('* * * * *', 'x', 'shop', current_user, false, 'idle')"
     )
+    # As the extension has it. The owner, who is the master user here, sees all.
+    cluster.sql("ALTER TABLE cron.job ENABLE ROW LEVEL SECURITY")
+    cluster.sql("CREATE POLICY cron_job_policy ON cron.job USING (username = current_user)")
     cluster.settle()
     target = cluster.mistake("DELETE FROM orders")
     run = Recovery.of(cluster, iso(target), dns=cluster.dns(), checks=[CHECK], approval="required")

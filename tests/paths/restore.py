@@ -7,7 +7,7 @@ from scenario import (
     PASSING, REFUSED, REQUEST, ROLLED_BACK, SUCCESS, SWITCH, WITH_APPROVAL, Scenario, always, attempts, away, passing, unmet, up_to,
 )  # fmt: skip
 from stages import (
-    APPROVE, ASK, CONFIRM, DELETED, DONE, INSPECT, KEEP, KEPT, MOVE_BACK, NEVER_SENT, NOT_MOVED, OVER, OVERSTAYED, READ_BACK, READ_RECORDS,
+    APPROVE, ASK, CONFIRM, DECIDED, DELETED, DONE, INSPECT, KEEP, KEPT, MOVE_BACK, NEVER_SENT, NOT_MOVED, OVER, OVERSTAYED, PUT_BACK, READ_BACK, READ_RECORDS,
     REJECTED, RELEASE, REWIND, START, UNCONFIRMED, UNDO_FENCE, UNTOUCHED, steps,
 )  # fmt: skip
 
@@ -41,6 +41,7 @@ BLOCKING = {
     "findings": [{"severity": "blocking", "code": "secret-plain-text", "what": "it is no JSON", "fix": "write JSON"}],
     "blocking": "it is no JSON [secret-plain-text]: write JSON; nothing was changed",
 }
+NOT_YET = {"verdict": "notYet", "why": "my-aurora-cluster is modifying", "approvers": [{"kind": "aws", "arn": "ana"}]}
 IN_USE = {"findings": [], "blocking": "app in shop [restored-in-use]: end that"}
 READER = {"what": "reader my-aurora-cluster-2", "source": "db.r6g.large", "restored": "not made", "todo": "add it"}
 NEW = "my-aurora-cluster-rewind-20261123-103000"
@@ -142,6 +143,25 @@ def scenarios():
                 "ConfirmApproval": [{"answer": {"verdict": "oneMore", "why": "one has", "approvers": [{"kind": "aws", "arn": "ana"}]}}]
             },
             calls={"RequestApproval": 2, "ConfirmApproval": 2},
+        ),
+        Scenario(
+            "approved while RDS is at work on the cluster, and confirmed when it is not",
+            START + REWIND + ASK + CONFIRM + ["RequestApproval", "IsApprovalExpired", *CONFIRM[1:]] + DECIDED + SWITCH,
+            # However long people had: it was approved in time.
+            request=WITH_APPROVAL | {"approvalTimeoutSeconds": 5},
+            decide=(1, {"decision": "approved", "by": "ana", "hash": "h"}),
+            script={"ConfirmApproval": [{"answer": NOT_YET}]},
+            calls={"RequestApproval": 2, "ConfirmApproval": 2},
+        ),
+        Scenario(
+            "approved while RDS is at work on the cluster, and rejected meanwhile",
+            START + REWIND + ASK + CONFIRM + ["RequestApproval", "IsApprovalToConfirm", *DECIDED] + REJECTED + NOTHING_CHANGED,
+            "NotApproved",
+            ["ben rejected it", "no traffic was moved"],
+            request=WITH_APPROVAL,
+            decide=[(1, {"decision": "approved", "by": "ana", "hash": "h"}), (2, {"decision": "rejected", "by": "ben"})],
+            script={"ConfirmApproval": [{"answer": NOT_YET, "always": True}]},
+            calls={"RequestApproval": 2, "ConfirmApproval": 1},
         ),
         Scenario(
             "approved by another hash again and again",

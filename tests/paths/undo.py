@@ -11,7 +11,7 @@ READ = ["Begin", "ReadRecovery", "IsUndoable"]
 STEPS = ["FenceRestored", "UndoSwapDns", "UndoFenceSource"]
 # Read once more under the lease.
 LEASES = ["AcquireLease", "AcquireRestoredLease"]
-SUCCESS = [*READ, *LEASES, *READ[1:], *STEPS, "UndoFinish", "RecordUndone", "ReleaseRestoredLease", "ReleaseLease", "Undone"]
+SUCCESS = [*READ, *LEASES, *READ[1:], "WatchFence", *STEPS, "EndFenceWatch", "UndoFinish", "RecordUndone", "ReleaseRestoredLease", "ReleaseLease", "Undone"]
 REFUSED = ["ConcludeNothingChanged", "IsLeaseTaken", "NothingChanged"]
 ONE_RELEASED = ["ConcludeNothingChanged", "IsLeaseTaken", "ReleaseLeaseAfterFailure", "NothingChanged"]
 RELEASED = [*ONE_RELEASED[:2], "ReleaseRestoredLeaseAfterFailure", *ONE_RELEASED[2:]]
@@ -21,7 +21,7 @@ OVERSTAYED = [*OVER, "WaitForFailedFunction", *OVER]
 # Where the records lead decides which cluster is opened.
 READ_BACK = ["ReadRecordsBack", "AreRecordsBack"]
 MOVED = {"ReadRecords": [{"answer": {"records": "moved", "what": "moved", "swap": None}, "always": True}]}
-OPENED = [*OVER, "UndoFenceRestored", "IsTrafficUnmoved"]
+OPENED = [*OVER, "UndoFenceRestored", "EndFenceWatchAfterFailure", "IsTrafficUnmoved"]
 NEEDS_OPERATOR = ["ConcludeNeedsOperator", "RecordFailure", "AnnounceFailure", "NeedsOperator"]
 DELETED = json.dumps({"cluster": "kept", "snapshot": "kept-final", "begunAt": "2026-11-30T10:41:00Z"})
 NO_CALLS = {call: 0 for call in [*STEPS, "UndoFenceRestored"]}
@@ -97,6 +97,10 @@ def problems_of_table(scenario, recovery, ended, before, after, lease):
     """Compares the table and what the execution answered."""
     if bool(lease) != scenario.lease_stays:
         yield f"the lease {'stayed' if lease else 'is gone'}"
+    mark = (after or {}).pop("undoWatchEnded", {"S": None})["S"]
+    ended_by = [state for state in scenario.path if state.startswith("EndFenceWatch") and state not in (scenario.mocked or {})]
+    if mark != (f"{recovery}-undo" if ended_by else None):
+        yield f"the watch over the undo is ended by {mark}"
     if scenario.end == "NothingChanged" or scenario.recorded is False:
         if after != before:
             yield f"the table says {after}, expected {before}"
@@ -269,7 +273,7 @@ def failing():
         if not last:
             yield scenario(
                 f"{state} fails, and so does opening the restored cluster again",
-                path + [*opened[:-1], *NEEDS_OPERATOR],
+                path + [*opened[:-2], *NEEDS_OPERATOR],
                 "RewindFailed",
                 [*said, "then opening cluster-of-undo--", "again failed: no luck [Unavailable in UndoFenceRestored]"],
                 script=script | {"UndoFenceRestored": always("Unavailable", "no luck")},
@@ -332,6 +336,22 @@ def native():
     yield scenario("ReleaseRestoredLease throws", SUCCESS, mocked={"ReleaseRestoredLease": broken})
     yield scenario("UndoFinish fails: the tags mean nothing any more", SUCCESS, script={"UndoFinish": always("RewindFailed")})
     yield scenario("RecordUndone throws", SUCCESS, mocked={"RecordUndone": broken}, recorded=False)
+    watched = SUCCESS.index("WatchFence") + 1
+    unwatched = [*SUCCESS[:watched], "AnnounceUnwatched", *SUCCESS[watched:]]
+    yield scenario("WatchFence throws: people are told that nobody watches", unwatched, mocked={"WatchFence": "StepFunctions.ExecutionLimitExceeded"})
+    yield scenario(
+        "WatchFence throws, and people cannot be told",
+        unwatched,
+        mocked={"WatchFence": "StepFunctions.ExecutionLimitExceeded", "AnnounceUnwatched": "EventBridge.EventBridgeException"},
+    )
+    yield scenario("EndFenceWatch throws", SUCCESS, mocked={"EndFenceWatch": broken})
+    yield scenario(
+        "EndFenceWatchAfterFailure throws",
+        up_to("FenceRestored", SUCCESS) + OPENED + RELEASED,
+        "RewindFailed",
+        script={"FenceRestored": always("RewindFailed")},
+        mocked={"EndFenceWatchAfterFailure": broken},
+    )
     yield scenario("ReleaseLease throws", SUCCESS, mocked={"ReleaseLease": broken}, lease_stays=True)
     yield scenario(
         "ReleaseLeaseAfterFailure throws",

@@ -19,7 +19,7 @@ struct Adapter {
 /// Reads `impl Port for Adapter { /// IAM: `…`. async fn method(…) … }` from the sources of rewind-aws.
 fn adapters() -> Vec<Adapter> {
     let mut sources: Vec<String> = Vec::new();
-    for folder in ["crates/rewind-aws/src", "crates/rewind-aws/src/rds"] {
+    for folder in ["crates/rewind-aws/src", "crates/rewind-aws/src/fence_records", "crates/rewind-aws/src/rds"] {
         let rust = files::names_in(folder).into_iter().filter(|name| name.ends_with(".rs") && name != "fake.rs");
         // What names no SDK is no adapter.
         sources.extend(rust.map(|name| {

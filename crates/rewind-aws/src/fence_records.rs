@@ -7,6 +7,9 @@
 
 #[cfg(feature = "fakes")]
 pub mod fake;
+mod note;
+
+pub use note::FencedNotes;
 
 use crate::AwsResult;
 use crate::classify::{Call, classify, code};

@@ -3,6 +3,7 @@
 
 use crate::error::{ErrorName, StepError};
 use crate::signature::json_digest;
+use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -51,10 +52,20 @@ impl fmt::Debug for CallerProof {
     }
 }
 
+/// The age up to which AWS takes a signature.
+const SIGNATURE_AGE: SignedDuration = SignedDuration::from_mins(15);
+
 impl CallerProof {
     /// Reads a proof; none where it is none, as of somebody who wrote it by hand.
     pub fn read(value: &Value) -> Option<Self> {
         serde_json::from_value(value.clone()).ok()
+    }
+
+    /// True if AWS refuses it at `now` for its age alone, whoever signed it.
+    pub fn is_too_old(&self, now: Timestamp) -> bool {
+        let at = self.0.get("x-amz-date").and_then(|at| jiff::civil::DateTime::strptime("%Y%m%dT%H%M%SZ", at).ok());
+        let at = at.and_then(|at| at.to_zoned(TimeZone::UTC).ok());
+        at.is_some_and(|at| now.duration_since(at.timestamp()) > SIGNATURE_AGE)
     }
 }
 

@@ -45,10 +45,16 @@ pub async fn list_jobs(server: &Server, session: &Session, cron: Option<&str>) -
     for database in databases {
         match server.open(&database).await {
             Ok(session) => {
-                let there = on_engine!(session, connection => connection.enabled_jobs().await);
+                let there = on_engine!(session, connection => match connection.enabled_jobs().await {
+                    Ok(there) => connection.hidden_jobs().await.map(|hidden| (there, hidden)),
+                    Err(error) => Err(error),
+                });
                 session.close().await;
                 match there {
-                    Ok(there) => jobs.enabled.extend(there),
+                    Ok((there, hidden)) => {
+                        jobs.enabled.extend(there);
+                        jobs.notes.extend(hidden);
+                    }
                     // Whoever may not read them cannot switch them off either, and people have to know.
                     Err(StatementError::Refused(why)) => {
                         jobs.notes.push(format!("the jobs of pg_cron in {database} could not be read: {why}"));

@@ -220,6 +220,18 @@ async fn jobs_and_unlogged_tables_of_each_database_are_warned_of() {
     assert!(only(&found).2.contains("shop: public.cache"), "{found:?}");
     let found = database_findings(&server.open("postgres").await.unwrap()).await.unwrap();
     assert!(only(&found).2.contains("pg_cron job 1 in shop") && !only(&found).2.contains("@daily"), "{found:?}");
+    assert!(!only(&found).2.contains("row-level security"), "{found:?}");
+    // By its own policy the extension shows a user's own jobs alone: none here.
+    postgres.sql(
+        "postgres",
+        "ALTER TABLE cron.job ADD COLUMN username text, ENABLE ROW LEVEL SECURITY; \
+         CREATE POLICY cron_job_policy ON cron.job USING (username = current_user)",
+    );
+    let found = database_findings(&server.open("postgres").await.unwrap()).await.unwrap();
+    assert!(only(&found).2.contains("pg_cron jobs in postgres that users other than postgres scheduled"), "{found:?}");
+    postgres.sql("postgres", "ALTER ROLE postgres BYPASSRLS");
+    let found = database_findings(&server.open("postgres").await.unwrap()).await.unwrap();
+    assert!(only(&found).2.contains("pg_cron job 1 in shop") && !only(&found).2.contains("row-level"), "{found:?}");
 }
 
 #[tokio::test]

@@ -7,8 +7,8 @@ use rewind_aws::rds::{Cluster, ReadClusters, came_to_nothing, is_foreign};
 use rewind_aws::route53::Zones;
 use rewind_core::names::RECOVERY_TAG;
 use rewind_core::{
-    Agreeing, Agreement, Clock, ErrorName, Identity, Plan, PlannedRecord, Proposal, RecordedDecision, Recovery, Report,
-    ResourceIds, Restored, StepError, Strategy, VerifyCallers, approve_act, format_duration,
+    Agreeing, Agreement, Clock, ErrorName, Identity, MayPass, Plan, PlannedRecord, Proposal, RecordedDecision,
+    Recovery, Report, ResourceIds, Restored, StepError, Strategy, VerifyCallers, approve_act, format_duration,
 };
 use rewind_lambda::Step;
 use serde::{Deserialize, Serialize};
@@ -59,7 +59,7 @@ pub struct Input {
     pub requested_at: Timestamp,
     /// The approval, as it was sent.
     pub decision: RecordedDecision,
-    /// Whoever approved the same proposal before, where that was not enough.
+    /// Whoever approved the same proposal before, as verified then: where that was not enough, or could not be confirmed yet.
     #[serde(default)]
     pub approvers: Vec<Identity>,
 }
@@ -87,6 +87,8 @@ pub enum Verdict {
     SamePerson,
     /// It counts, and one more person is asked.
     OneMore,
+    /// It is enough, and whether nothing has changed cannot be seen yet. It is confirmed later, unless somebody rejects it until then.
+    NotYet,
 }
 
 impl<C: ReadClusters, Z: Zones, K: Clock, A: ReadActs, V: VerifyCallers> Step for ConfirmApproval<C, Z, K, A, V> {
@@ -100,17 +102,49 @@ impl<C: ReadClusters, Z: Zones, K: Clock, A: ReadActs, V: VerifyCallers> Step fo
         if let Some(why) = why_another_proposal(&decision, &hash) {
             return Ok(Output { verdict: Verdict::WrongHash, why, approvers });
         }
-        let approver = self.identity(&decision, &recovery.id, &hash).await?;
-        if !approvers.contains(&approver) {
-            approvers.push(approver);
+        let agreement = |approvers: &[Identity]| self.agreeing.agreement(&proposal.plan.started_by, approvers);
+        // Once only: what shows who somebody is holds for a quarter of an hour, and a cluster may be busy for longer.
+        let is_agreed = !approvers.is_empty() && agreement(&approvers) == Agreement::Enough;
+        if !is_agreed {
+            let approver = self.identity(&decision, &recovery.id, &hash).await?;
+            if !approvers.contains(&approver) {
+                approvers.push(approver);
+            }
         }
         // Here, and not where decisions come from: there are more ways to send one than people to watch them.
-        match self.agreeing.agreement(&proposal.plan.started_by, &approvers) {
+        match agreement(&approvers) {
             Agreement::Enough => {}
             Agreement::SamePerson(why) => return Ok(Output { verdict: Verdict::SamePerson, why, approvers }),
             Agreement::OneMore(why) => return Ok(Output { verdict: Verdict::OneMore, why, approvers }),
         }
-        let Proposal { plan, restored, report, .. } = proposal;
+        match self.refuse_changed(&recovery, &proposal, requested_at, &decision).await {
+            Ok(()) => Ok(Output { verdict: Verdict::Valid, why: String::new(), approvers }),
+            // Told as an error, it would be repeated with the same proof until that is too old.
+            Err(error) if error.may_pass() || error.name == ErrorName::ClusterNotReady => {
+                let by = decision.decided_by();
+                let why = format!("{by} approved it, which is confirmed as soon as that can be seen: {error}");
+                Ok(Output { verdict: Verdict::NotYet, why, approvers })
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// The restored cluster as it was shown to people; neither is there in place.
+struct Verified<'a> {
+    restored: Option<&'a Restored>,
+    report: Option<&'a Report>,
+}
+
+impl<C: ReadClusters, Z: Zones, K: Clock, A: ReadActs, V: VerifyCallers> ConfirmApproval<C, Z, K, A, V> {
+    /// Refuses an approval that came too late.
+    async fn refuse_changed(
+        &self,
+        recovery: &Recovery,
+        Proposal { plan, restored, report, .. }: &Proposal,
+        requested_at: Timestamp,
+        decision: &RecordedDecision,
+    ) -> Result<(), StepError> {
         // The table keeps no approval that came too late, so the error has to say whose it was.
         let by = decision.decided_by();
         let age = self.clock.now().duration_since(requested_at);
@@ -124,23 +158,15 @@ impl<C: ReadClusters, Z: Zones, K: Clock, A: ReadActs, V: VerifyCallers> Step fo
                 ),
             ));
         }
-        self.refuse_changed_cluster(by, &plan).await?;
+        self.refuse_changed_cluster(by, plan).await?;
         let verified = Verified { restored: restored.as_ref(), report: report.as_ref() };
-        self.refuse_changed_new_cluster(by, &recovery, &plan, verified).await?;
+        self.refuse_changed_new_cluster(by, recovery, plan, verified).await?;
         for record in &plan.dns {
             self.refuse_changed_record(by, record).await?;
         }
-        Ok(Output { verdict: Verdict::Valid, why: String::new(), approvers })
+        Ok(())
     }
-}
 
-/// The restored cluster as it was shown to people; neither is there in place.
-struct Verified<'a> {
-    restored: Option<&'a Restored>,
-    report: Option<&'a Report>,
-}
-
-impl<C: ReadClusters, Z: Zones, K: Clock, A: ReadActs, V: VerifyCallers> ConfirmApproval<C, Z, K, A, V> {
     /// Verifies who approved. A claim without a proof is nobody's.
     async fn identity(&self, decision: &RecordedDecision, id: &str, hash: &str) -> Result<Identity, StepError> {
         if !self.agreeing.is_on() {

@@ -7,7 +7,7 @@ use rewind_aws::fixtures::{ManualClock, in_place_plan, mysql_rds, plan, rds_with
 use rewind_aws::rds::Instance;
 use rewind_aws::rds::fake::FakeRds;
 use rewind_aws::route53::RecordSet;
-use rewind_core::{CallerProof, Login, Tls, TwoPeople};
+use rewind_core::{CallerProof, Login, People, Tls, TwoPeople};
 use serde_json::json;
 
 const ASKED: &str = "2026-11-23T10:40:00Z";
@@ -176,9 +176,15 @@ async fn an_approval_waits_for_a_cluster_that_is_being_changed() {
         for status in ["modifying", "upgrading", "maintenance"] {
             let rds = rds_with_restored();
             rds.edit(name, |cluster| cluster.status = status.to_owned());
-            let error = confirm(rds, Zone(None), SOON, input(Some("shown"))).await.unwrap_err();
-            assert_eq!(error.name, ErrorName::ClusterNotReady, "{error}");
-            assert!(error.to_string().starts_with(&format!("{name} is {status}; nothing was fenced")), "{error}");
+            let answer = confirm(rds, Zone(None), SOON, input(Some("shown"))).await.unwrap();
+            assert_eq!(answer.verdict, Verdict::NotYet, "{}", answer.why);
+            assert!(
+                answer.why.contains(&format!(
+                    "ada approved it, which is confirmed as soon as that can be seen: {name} is {status};"
+                )),
+                "{}",
+                answer.why
+            );
         }
     }
     for status in ["stopping", "failed", "cloning-failed", "inaccessible-encryption-credentials-recoverable"] {
@@ -187,6 +193,38 @@ async fn an_approval_waits_for_a_cluster_that_is_being_changed() {
         let error = confirm(rds, Zone(None), SOON, input(Some("shown"))).await.unwrap_err();
         assert_eq!(error.name, ErrorName::NotApproved, "{error}");
     }
+}
+
+/// A proof of the caller holds for a quarter of an hour, and maintenance lasts longer: who approved is verified once.
+#[tokio::test]
+async fn an_approval_that_waits_stays_that_of_whoever_was_verified() {
+    let people = "ann=arn:aws:iam::1:user/ann,ben=arn:aws:iam::1:user/ben".parse().unwrap();
+    let agreeing = || Agreeing { two_people: TwoPeople::Always, people: People::clone(&people) };
+    let ann = Identity::Aws { arn: "arn:aws:iam::1:user/ann".to_owned() };
+    let ben = Identity::Aws { arn: "arn:aws:iam::1:user/ben".to_owned() };
+    let mut input = input(None);
+    input.proposal.plan.started_by = vec![ann];
+    let hash = input.proposal.hash();
+    let proof = |signed: &str| {
+        let fields = [("arn", "arn:aws:iam::1:user/ben"), ("act", signed)];
+        CallerProof(fields.map(|(name, value)| (name.to_owned(), value.to_owned())).into())
+    };
+    input.decision = approval(Some(&hash));
+    input.decision.proof = Some(proof(&approve_act(&recovery().id, &hash)));
+    let busy = rds_with_restored();
+    busy.edit("orders", |cluster| cluster.status = "modifying".to_owned());
+    let waits = confirm_by(busy, Zone(None), SOON, (Vec::new(), agreeing()), input.clone()).await.unwrap();
+    assert_eq!((waits.verdict, waits.approvers.as_slice()), (Verdict::NotYet, [ben.clone()].as_slice()));
+    // By now STS refuses the proof.
+    input.decision.proof = Some(proof("too old"));
+    input.approvers = waits.approvers;
+    let later =
+        confirm_by(rds_with_restored(), Zone(None), SOON, (Vec::new(), agreeing()), input.clone()).await.unwrap();
+    assert_eq!((later.verdict, later.approvers.as_slice()), (Verdict::Valid, [ben].as_slice()));
+    // Nobody is kept who was not verified.
+    input.approvers.clear();
+    let other = confirm_by(rds_with_restored(), Zone(None), SOON, (Vec::new(), agreeing()), input).await.unwrap();
+    assert_eq!(other.verdict, Verdict::SamePerson);
 }
 
 /// Deletes a resource and makes another one of that name, as its id alone shows.

@@ -60,10 +60,11 @@ where
         if let Some(status) = &cluster.write_forwarding {
             return Err(broken(name, &format!("its write forwarding is {status}, by which sessions on readers write")));
         }
-        if cluster.security_groups_changing || cluster.status != "available" {
-            return Err(StepError::new(ErrorName::ClusterNotReady, format!("{name} is {}", cluster.status))
+        if cluster.security_groups_changing || cluster.status == "modifying" {
+            let what = format!("the security groups of {name} are still being applied");
+            return Err(StepError::new(ErrorName::ClusterNotReady, what)
                 .changed("nothing was changed")
-                .advice("the fence is inspected as soon as it is available"));
+                .advice("the fence is inspected as soon as they are in force"));
         }
         Ok(())
     }

@@ -59,9 +59,10 @@ where
                 self.settle(error, &cluster.name, groups).await?;
             }
         }
-        // Named is not in force: a group that is still `adding` stops nobody.
+        // Named is not in force: a group that is still `adding` stops nobody, nor does one of a change that is under way. No other status
+        // has to do with the groups: a backup runs for as long as it likes, and clients are out meanwhile.
         let in_force =
-            |now: &Cluster| now.has_groups(groups) && !now.security_groups_changing && now.status == "available";
+            |now: &Cluster| now.has_groups(groups) && !now.security_groups_changing && now.status != "modifying";
         let read = || self.access.cluster(&cluster.name);
         let now = Polling::default().until(&self.clock, timeouts::FENCE_GROUPS, read, in_force).await?;
         if in_force(&now) {

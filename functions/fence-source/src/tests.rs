@@ -70,6 +70,27 @@ async fn the_network_is_closed_once_and_opened_to_exactly_what_it_was() {
     assert!(step.open_network(&now, &recorded).await.unwrap().is_empty());
 }
 
+/// A backup lasts for hours at times, and keeps no group from being in force: judged by it, a fence would be given up, and its undo leave
+/// clients out until it ends.
+#[tokio::test]
+async fn what_else_rds_does_with_the_cluster_keeps_no_group_from_being_in_force() {
+    for status in ["backing-up", "storage-optimization", "configuring-iam-database-auth"] {
+        let rds = rds();
+        rds.edit("orders", |cluster| cluster.status = status.to_owned());
+        let busy = rds.find("orders").unwrap();
+        let step = step(&rds, &["sg-fence"]);
+        assert!(step.close_network(&busy).await.unwrap().is_some(), "{status}");
+        let now = rds.find("orders").unwrap();
+        assert_eq!(step.open_network(&now, &busy.security_groups).await.unwrap().len(), 1, "{status}");
+        assert_eq!(groups(&rds), busy.security_groups, "{status}");
+    }
+    // The change itself may be what RDS is at work on.
+    let rds = rds();
+    rds.edit("orders", |cluster| cluster.status = "modifying".to_owned());
+    let error = step(&rds, &["sg-fence"]).close_network(&source()).await.unwrap_err();
+    assert_eq!(error.name, ErrorName::Unavailable);
+}
+
 #[tokio::test]
 async fn a_lost_answer_is_settled_by_the_groups_that_the_cluster_has() {
     let rds = rds();

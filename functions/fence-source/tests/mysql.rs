@@ -204,7 +204,7 @@ async fn a_fence_in_place_that_somebody_opened_or_got_into_does_not_count() {
         ),
         (|cluster| cluster.data_api = true, ErrorName::RewindFailed, "its Data API is on"),
         (|cluster| cluster.write_forwarding = Some("enabled".to_owned()), ErrorName::RewindFailed, "write forwarding"),
-        (|cluster| cluster.security_groups_changing = true, ErrorName::ClusterNotReady, "as soon as it is available"),
+        (|cluster| cluster.security_groups_changing = true, ErrorName::ClusterNotReady, "as soon as they are in force"),
     ];
     let fenced = world.rds.find("orders").unwrap();
     for (edit, name, message) in edits {

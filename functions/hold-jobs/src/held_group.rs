@@ -23,29 +23,33 @@ use std::sync::{Mutex, PoisonError};
 const EVENT_SCHEDULER: &str = "event_scheduler";
 /// PostgreSQL starts no worker for a subscription while it is 0.
 const WORKERS: &str = "max_logical_replication_workers";
+/// Without it no subscription and no slot of one can be there, nor have been since the server last started.
+const LOGICAL_REPLICATION: &str = "rds.logical_replication";
 /// The database in which pg_cron finds its jobs, and its default.
 const CRON_DATABASE: (&str, &str) = ("cron.database_name", "postgres");
 
 /// One parameter of the group.
 type Held = (&'static str, &'static str, Applies);
 
-/// The parameters with which a cluster runs none of the jobs that its source has; none where it has none.
+/// The parameters with which a cluster runs none of the jobs that its source has, or had at the target; none where it has none.
 // By the findings of the preflight: what PostgreSQL is held with takes a restart later, and most clusters have no such jobs.
 // `cron.max_running_jobs` would not do, for pg_cron takes 0 as 1.
-fn parameters(engine: Engine, plan: &Plan) -> Vec<Held> {
+fn parameters(engine: Engine, plan: &Plan, is_logical: bool) -> Vec<Held> {
     // Where findings were cut off, these may be among them.
     let has = |code: FindingCode| {
         plan.findings
             .iter()
             .any(|finding| [code, FindingCode::FindingsCut].map(FindingCode::as_str).contains(&finding.code.as_str()))
     };
-    let (cron, subscriptions) = (has(FindingCode::ScheduledJobs), has(FindingCode::Subscriptions));
+    // A subscription that was dropped since the target is back, and its slot may be there still, with another subscriber.
+    let replicates = is_logical || has(FindingCode::Subscriptions) || has(FindingCode::Replication);
+    let cron = has(FindingCode::ScheduledJobs);
     match engine {
         Engine::AuroraMysql => vec![(EVENT_SCHEDULER, "OFF", Applies::AtOnce)],
         Engine::AuroraPostgresql => {
             let workers = (WORKERS, "0", Applies::AtStart);
             let database = (CRON_DATABASE.0, NO_CRON_DATABASE, Applies::AtStart);
-            [(cron || subscriptions, workers), (cron, database)]
+            [(cron || replicates, workers), (cron, database)]
                 .into_iter()
                 .filter_map(|(is_held, held)| is_held.then_some(held))
                 .collect()
@@ -62,7 +66,8 @@ where
 {
     /// Gives the cluster a parameter group of its own with which it runs no jobs.
     pub(crate) async fn hold_from_the_start(&self, input: &Input, cluster: &Cluster) -> Result<(), StepError> {
-        let parameters = parameters(cluster.engine, &input.plan);
+        let is_logical = cluster.engine == Engine::AuroraPostgresql && self.is_logical(&input.plan).await?;
+        let parameters = parameters(cluster.engine, &input.plan, is_logical);
         let clusters = &self.access.clusters;
         let own = held_jobs_group(&cluster.name);
         let has_own = has_own_group(cluster);
@@ -199,6 +204,13 @@ where
             None => None,
         };
         Ok(value.unwrap_or_else(|| default.to_owned()))
+    }
+
+    /// True if the source's group lets it take part in logical replication.
+    async fn is_logical(&self, plan: &Plan) -> Result<bool, StepError> {
+        let Some(group) = self.source_group(plan).await? else { return Ok(false) };
+        let value = self.access.clusters.cluster_parameter(&group, LOGICAL_REPLICATION).await?;
+        Ok(value.is_some_and(|value| !is_off(&value)))
     }
 
     /// The group that the restored cluster would have had: the source has been left alone since.

@@ -48,6 +48,9 @@ const RECORD: &str = "heldJobs";
 /// The largest number of jobs in the answer: state data and item have a limit, and people read no longer list.
 const SHOWN: usize = 50;
 
+/// The name of the jobs that are there or not: the database shows this login some alone.
+const UNSEEN: &str = "jobs that could not be seen";
+
 /// The step.
 #[derive(Debug)]
 pub struct HoldJobs<C, S, N, K> {
@@ -163,6 +166,8 @@ where
                 jobs.push(held);
                 are_off &= is_off;
             }
+            let unseen = unseen(&found, || self.release_command(&input.plan, cluster));
+            jobs.extend(unseen);
             Ok::<_, StepError>((jobs, found.notes, are_off))
         }
         .await;
@@ -286,11 +291,31 @@ where
             jobs.push(released);
         }
         session.close().await;
+        // Nothing switched them off one by one: where the server runs them, they are as on the source.
+        if found.idle.contains(&JobKind::Cron) {
+            jobs.extend(unseen(&found, || Some(restart_commands(cluster))));
+        }
         if let (Some(note), Some(first)) = (left, jobs.first_mut()) {
             first.note = Some(note);
         }
         Ok(Output { jobs: shown(jobs), differences: Vec::new() })
     }
+}
+
+/// The jobs that the database may hide from the login, as one; none where it sees all.
+fn unseen(found: &Jobs, release: impl FnOnce() -> Option<String>) -> Option<HeldJob> {
+    let is_idle = found.idle.contains(&JobKind::Cron);
+    (!found.notes.is_empty()).then(|| HeldJob {
+        kind: JobKind::Cron.word().to_owned(),
+        name: UNSEEN.to_owned(),
+        held: is_idle,
+        released: false,
+        release: is_idle.then(release).flatten(),
+        note: Some(match is_idle {
+            true => format!("{}; none of them runs until the instances are restarted", found.notes.join("; ")),
+            false => found.notes.join("; "),
+        }),
+    })
 }
 
 /// Describes the jobs to people who decide; none where there are no jobs.
@@ -311,9 +336,10 @@ fn difference(jobs: &[HeldJob], notes: &[String]) -> Option<Difference> {
         restored.push(format!("RUNNING, because nothing could hold it: {}", running.join(", ")));
     }
     restored.extend(notes.iter().take(5).cloned());
+    let seen = jobs.iter().filter(|job| job.name != UNSEEN).count();
     Some(Difference::new(
         "jobs that act by themselves",
-        format!("{} enabled", jobs.len()),
+        format!("{seen} enabled{}", if notes.is_empty() { "" } else { ", as far as they can be seen" }),
         restored.join("; "),
         "they are released when clients are on the restored cluster, and stay held where no traffic moves: `heldJobs` has the \
          command for each",

@@ -158,15 +158,24 @@ async fn postgresql_is_started_without_what_runs_the_jobs_that_its_source_has() 
     let cron = format!("set_parameter cron.database_name=rdsadmin of {group}");
     let modify = "modify orders-r".to_owned();
     for (codes, expected) in [
-        (vec![FindingCode::Replication, FindingCode::UnloggedTables], vec![]),
+        (vec![FindingCode::UnloggedTables], vec![]),
+        // A subscription that was dropped since the target may have left its slot.
+        (vec![FindingCode::Replication], vec![create.clone(), workers.clone(), modify.clone()]),
         (vec![FindingCode::Subscriptions], vec![create.clone(), workers.clone(), modify.clone()]),
         // What was cut off may be either.
         (vec![FindingCode::FindingsCut], vec![create.clone(), workers.clone(), cron.clone(), modify.clone()]),
-        (vec![FindingCode::ScheduledJobs], vec![create, workers, cron, modify]),
+        (vec![FindingCode::ScheduledJobs], vec![create.clone(), workers.clone(), cron, modify.clone()]),
     ] {
         let (rds, input) = postgresql(&codes);
         step(&rds).run(input).await.unwrap();
         assert_eq!(rds.changes(), expected, "{codes:?}");
+    }
+    // One that was dropped since is nowhere to be found: what it takes to have one is in the group.
+    for (value, expected) in [("1", vec![create, workers, modify]), ("0", vec![])] {
+        let (rds, input) = postgresql(&[]);
+        rds.set_parameter("rds.logical_replication", value);
+        step(&rds).run(input).await.unwrap();
+        assert_eq!(rds.changes(), expected, "{value}");
     }
 }
 

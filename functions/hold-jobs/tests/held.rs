@@ -142,14 +142,19 @@ async fn an_event_that_runs_is_switched_off_one_by_one_and_on_again() {
 /// The table of pg_cron as the extension makes it, and the setting by which its library names its database.
 const CRON: &str = "CREATE SCHEMA cron; CREATE TABLE cron.job (jobid bigserial PRIMARY KEY, schedule text, command text,
     nodename text, nodeport int, database text, username text, active boolean DEFAULT true, jobname text);
-    INSERT INTO cron.job (schedule, command, active, jobname) VALUES
-    ('* * * * *', 'DELETE FROM orders', true, 'purge'), ('* * * * *', 'x', false, 'idle'), ('* * * * *', 'y', true, NULL);
+    INSERT INTO cron.job (schedule, command, active, jobname, username) VALUES
+    ('* * * * *', 'DELETE FROM orders', true, 'purge', 'postgres'), ('* * * * *', 'x', false, 'idle', 'postgres'),
+    ('* * * * *', 'y', true, NULL, 'app');
+    ALTER TABLE cron.job ENABLE ROW LEVEL SECURITY; CREATE POLICY cron_job_policy ON cron.job USING (username = current_user);
     GRANT USAGE ON SCHEMA cron TO rds_superuser; GRANT SELECT, UPDATE ON cron.job TO rds_superuser";
+/// Lets the master user see and switch the jobs of all users.
+const SEES_ALL: &str = "ALTER ROLE postgres BYPASSRLS";
 
 #[tokio::test]
 async fn jobs_of_pg_cron_and_subscriptions_are_switched_off_and_only_those_on_again() {
     let server = Postgres::start_with(&["cron.database_name=shop", "wal_level=logical"], None).with_application();
     server.sql("shop", CRON);
+    server.sql("shop", SEES_ALL);
     // Nothing listens there: a subscription that is enabled tries again and again.
     let subscription =
         "CREATE SUBSCRIPTION feed CONNECTION 'host=127.0.0.1 port=1' PUBLICATION p WITH (connect = false)";
@@ -193,6 +198,7 @@ async fn a_server_that_was_started_to_run_none_runs_none_and_restarts_when_they_
     )
     .with_application();
     server.sql("shop", CRON);
+    server.sql("shop", SEES_ALL);
     server.sql("shop", "TRUNCATE orders");
     let from = format!(
         "host={} port={} user=rdsadmin dbname=shop",
@@ -238,4 +244,49 @@ async fn a_server_that_was_started_to_run_none_runs_none_and_restarts_when_they_
     assert_eq!(states(&released)[2], ("subscription feed in shop".to_owned(), true, false));
     assert!(released.jobs[2].release.as_ref().unwrap().contains("reboot-db-instance"), "{:?}", released.jobs);
     assert_eq!(server.sql("shop", "SELECT subenabled FROM pg_subscription"), "t");
+}
+
+/// By the extension's own policy a user sees the jobs that it scheduled itself, without an error and without a sign of the others. The
+/// application's would run as soon as the server is started to run any.
+#[tokio::test]
+async fn jobs_that_row_level_security_hides_keep_the_cluster_as_it_was_started() {
+    let server = Postgres::start_with(&["cron.database_name=rdsadmin", "max_logical_replication_workers=0"], None)
+        .with_application();
+    server.sql("shop", CRON);
+    let world = World::new(source(), server.address.to_string(), server.port);
+    world.rds.edit("orders-r", |cluster| cluster.parameter_group = Some(held_jobs_group("orders-r")));
+    world.rds.set_parameter("cron.database_name", "shop");
+
+    let held = world.run(Task::Jobs).await;
+    let both = ["cron purge in shop", "cron jobs that could not be seen"];
+    assert_eq!(states(&held), both.map(|name| (name.to_owned(), true, false)));
+    let hidden = &held.jobs[1];
+    assert!(hidden.note.as_ref().unwrap().contains("users other than postgres scheduled"), "{hidden:?}");
+    assert!(hidden.release.as_ref().unwrap().contains("reboot-db-instance"), "{hidden:?}");
+    let told = &held.differences[0];
+    assert_eq!(told.source, "1 enabled, as far as they can be seen");
+    assert!(
+        told.restored.contains("cron jobs that could not be seen") && !told.restored.contains("RUNNING"),
+        "{told:?}"
+    );
+    // No restart, after which the job of the application would run on data that nobody has verified.
+    assert_eq!(world.rds.changes(), [""; 0]);
+    let active = "SELECT string_agg(jobid::text || ' '::text || active::text, ', ' ORDER BY jobid) FROM cron.job";
+    assert_eq!(server.sql("shop", active), "1 false, 2 false, 3 true");
+
+    // Clients are there: the group of the source comes back, and a person restarts.
+    let released = world.run(Task::Release).await;
+    assert_eq!(states(&released), both.map(|name| (name.to_owned(), true, false)));
+    assert!(released.jobs[1].release.as_ref().unwrap().starts_with("aws rds reboot-db-instance"), "{released:?}");
+    assert_eq!(server.sql("shop", active), "1 true, 2 false, 3 true");
+
+    // A server that runs them: people read it before they decide.
+    let server = Postgres::start_with(&["cron.database_name=shop"], None).with_application();
+    server.sql("shop", CRON);
+    let world = World::new(source(), server.address.to_string(), server.port);
+    let running = world.run(Task::Jobs).await;
+    let (seen, hidden) =
+        (("cron purge in shop".to_owned(), true, false), ("cron jobs that could not be seen".to_owned(), false, false));
+    assert_eq!(states(&running), [seen, hidden]);
+    assert!(running.differences[0].restored.contains("RUNNING"), "{running:?}");
 }

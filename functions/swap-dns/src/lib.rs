@@ -1,10 +1,10 @@
 //! Moves all records to the restored cluster in one compare-and-swap batch. It never overwrites a record that has changed since the
 //! plan. Its undo restores the records in the same way. With `readOnly` it moves nothing, and finds out from the zone what an
-//! attempt whose answer was lost has moved. A record gets no value that RDS does not name as an endpoint now, whatever the payload says.
+//! attempt whose answer was lost has moved. A record gets no value that RDS does not name as an endpoint now, whatever the payload says,
+//! and none moves away from a source whose fence does not stand.
 
-use rewind_aws::AwsResult;
+use rewind_aws::fence_records::{FencedNotes, HeldLease};
 use rewind_aws::rds::ReadClusters;
-use rewind_aws::records::Notes;
 use rewind_aws::route53::{Move, MoveRecords, Moved, RecordSet, Zones};
 use rewind_core::{Clock, ErrorName, MovedRecord, Plan, Recovery, Restored, StepError, Swap};
 use rewind_lambda::{Step, Undone};
@@ -19,6 +19,7 @@ pub const ACTIONS: &[&str] = &[
     "rds:DescribeDBClusters",
     "rds:DescribeDBInstances",
     "dynamodb:UpdateItem",
+    "dynamodb:ConditionCheckItem",
     "kms:VerifyMac",
 ];
 
@@ -37,6 +38,8 @@ pub struct SwapDns<Z, C, N, K> {
     pub notes: N,
     /// The time.
     pub clock: K,
+    /// The security groups of the fence, which a fenced source has; empty: no network layer.
+    pub fence_groups: Vec<String>,
 }
 
 /// The payload of the step.
@@ -89,7 +92,7 @@ pub enum FoundState {
     Elsewhere,
 }
 
-impl<Z: Zones + MoveRecords, C: ReadClusters, N: Notes, K: Clock> Step for SwapDns<Z, C, N, K> {
+impl<Z: Zones + MoveRecords, C: ReadClusters, N: FencedNotes, K: Clock> Step for SwapDns<Z, C, N, K> {
     type Input = Input;
     type Output = Output;
 
@@ -181,7 +184,7 @@ impl RecordStates {
     }
 }
 
-impl<Z: Zones + MoveRecords, C: ReadClusters, N: Notes, K: Clock> SwapDns<Z, C, N, K> {
+impl<Z: Zones + MoveRecords, C: ReadClusters, N: FencedNotes, K: Clock> SwapDns<Z, C, N, K> {
     fn swap(&self, plan: &Plan, moves: Vec<Move>, change_id: Option<String>, edited: Vec<String>) -> Swap {
         let records = moves.into_iter().map(|m| MovedRecord { name: m.name, from: m.from, to: m.to, ttl: m.ttl });
         Swap {
@@ -255,8 +258,22 @@ impl<Z: Zones + MoveRecords, C: ReadClusters, N: Notes, K: Clock> SwapDns<Z, C, 
         }
     }
 
-    async fn note_sent(&self, recovery_id: &str) -> AwsResult<()> {
-        let noted = self.notes.note_again(recovery_id, SENT_NOTE, &json!(self.clock.now().to_string())).await;
+    /// Refuses a source that somebody has opened since it was fenced, and notes in the same moment that records are sent. A machine
+    /// that was stopped and goes on later believes a fence of then.
+    async fn note_sent(&self, Input { recovery, plan, .. }: &Input) -> Result<(), StepError> {
+        let source = self.clusters.cluster(&plan.cluster).await?;
+        let source = source.ok_or_else(|| opened(&plan.cluster, "it is gone"))?;
+        plan.refuse_other_source(&source.resource_id)?;
+        let closed = self.fence_groups.is_empty() || source.has_groups(&self.fence_groups);
+        if !closed || source.security_groups_changing {
+            let groups = source.security_groups.join(", ");
+            let changing = if source.security_groups_changing { ", and are being changed" } else { "" };
+            return Err(opened(&plan.cluster, &format!("its security groups are {groups}{changing}")));
+        }
+        // The record and the lease in the transaction that writes the note, so that nothing can come in between.
+        let lease = HeldLease { cluster: &plan.cluster, holder: &recovery.id, or_nobody: false };
+        let now = self.clock.now();
+        let noted = self.notes.note_behind_fence(&recovery.id, SENT_NOTE, &json!(now.to_string()), lease, now).await;
         noted.map_err(|error| match error.name {
             // Nothing depends on whether it was written: it is written again before any record is sent.
             ErrorName::OutcomeUnknown => StepError::new(ErrorName::Unavailable, error.to_string())
@@ -285,7 +302,7 @@ impl<Z: Zones + MoveRecords, C: ReadClusters, N: Notes, K: Clock> SwapDns<Z, C, 
         self.check_endpoints(owner, moves).await?;
         // Last before the batch: whoever finds no note knows that clients were never led to the restored cluster.
         if let Owner::Restored(input) = owner {
-            self.note_sent(&input.recovery.id).await?;
+            self.note_sent(input).await?;
         }
         let unsettled = match self.zones.move_records(zone, moves, comment).await {
             Ok(Moved::Accepted(change_id)) => {
@@ -403,6 +420,12 @@ fn render(sets: &[RecordSet]) -> String {
         format!("{} {}{ttl}{routed}", set.kind, set.values.join(" "))
     };
     sets.iter().map(one).collect::<Vec<_>>().join(" and ")
+}
+
+fn opened(cluster: &str, found: &str) -> StepError {
+    StepError::new(ErrorName::RewindFailed, format!("the fence of {cluster} does not hold: {found}"))
+        .changed("this step moved no record")
+        .advice(format!("see who changed {cluster} while it was fenced: clients may have written to it since"))
 }
 
 fn unnamed(found: String) -> StepError {

@@ -1,6 +1,6 @@
 //! The function `swap-dns`.
 
-use rewind_aws::{Aws, plan_key::PlanKey, rds::Rds, records::Records, route53::Route53};
+use rewind_aws::{Aws, plan_key::PlanKey, rds, records::Records, route53::Route53};
 use rewind_lambda::SystemClock;
 use swap_dns::SwapDns;
 
@@ -8,6 +8,12 @@ use swap_dns::SwapDns;
 async fn main() -> Result<(), lambda_runtime::Error> {
     let aws = Aws::from_env()?;
     let (zones, notes) = (Route53::from_env(&aws), Records::from_env(&aws)?);
-    let step = SwapDns { zones, clusters: Rds::new(&aws), notes, clock: SystemClock };
+    let step = SwapDns {
+        zones,
+        clusters: rds::Rds::new(&aws),
+        notes,
+        clock: SystemClock,
+        fence_groups: rds::fence_groups_from_env(),
+    };
     rewind_lambda::start(step, PlanKey::from_env(&aws)?).await
 }

@@ -1,8 +1,10 @@
 //! A zone in memory that refuses a batch as Route 53 does, under every loss and every meddling.
 
 use super::*;
+use jiff::Timestamp;
 use rewind_aws::AwsResult;
 use rewind_aws::fixtures::{ManualClock, STARTED, plan, rds_with_restored, recovery, restored};
+use rewind_aws::rds::Cluster;
 use rewind_aws::rds::fake::FakeRds;
 use rewind_aws::route53::RecordSet;
 use serde_json::Value;
@@ -115,27 +117,41 @@ impl MoveRecords for &Zone {
 }
 
 /// The item of the recovery, in which the zone sees whether the batch was noted before it came.
-impl Notes for &Zone {
-    async fn note(&self, _: &str, name: &str) -> AwsResult<Option<Value>> {
-        panic!("{name} was read")
-    }
-    async fn note_once(&self, _: &str, name: &str, _: &Value) -> AwsResult<Value> {
-        panic!("{name} was written once")
-    }
-    async fn note_again(&self, id: &str, name: &str, value: &Value) -> AwsResult<()> {
+impl FencedNotes for &Zone {
+    async fn note_behind_fence(
+        &self,
+        id: &str,
+        name: &str,
+        value: &Value,
+        lease: HeldLease<'_>,
+        now: Timestamp,
+    ) -> AwsResult<()> {
         assert_eq!((id, name), (recovery().id.as_str(), "recordsSentAt"));
         assert!(!value.is_null(), "null stands for none");
+        assert_eq!((lease.cluster, lease.holder, lease.or_nobody), ("orders", id, false));
+        assert_eq!(now.to_string(), STARTED);
+        if let Some(name) = self.table {
+            return Err(StepError::new(name, "the table is away"));
+        }
         self.noted.lock().unwrap().push(*self.batches.lock().unwrap());
-        self.table.map_or(Ok(()), |name| Err(StepError::new(name, "the table is away")))
+        Ok(())
     }
 }
 
 fn step(zone: &Zone) -> SwapDns<&Zone, FakeRds, &Zone, ManualClock> {
-    of_rds(zone, &rds_with_restored())
+    of_rds(zone, &fenced())
 }
 
 fn of_rds<'a>(zone: &'a Zone, rds: &FakeRds) -> SwapDns<&'a Zone, FakeRds, &'a Zone, ManualClock> {
-    SwapDns { zones: zone, clusters: rds.clone(), notes: zone, clock: ManualClock::at(STARTED) }
+    let fence_groups = vec!["sg-fence".to_owned()];
+    SwapDns { zones: zone, clusters: rds.clone(), notes: zone, clock: ManualClock::at(STARTED), fence_groups }
+}
+
+/// The clusters while the source is fenced.
+fn fenced() -> FakeRds {
+    let rds = rds_with_restored();
+    rds.edit("orders", |cluster| cluster.security_groups = vec!["sg-fence".to_owned()]);
+    rds
 }
 
 fn input() -> Input {
@@ -208,6 +224,43 @@ async fn without_a_note_no_record_is_sent_and_the_step_is_repeated() {
         assert_eq!(step(&zone).run(input()).await.unwrap_err().name, told);
         assert_eq!((zone.values(), *zone.batches.lock().unwrap()), (at_old(), 0));
     }
+}
+
+/// A machine that was stopped behind the fence goes on days later, or the function was refused for minutes while a person opened the
+/// source: what its clients wrote since would be on no cluster that has traffic.
+#[tokio::test]
+async fn no_record_moves_away_from_a_source_that_somebody_has_opened() {
+    let groups = |groups: &'static [&str], changing: bool| {
+        move |cluster: &mut Cluster| {
+            cluster.security_groups = groups.iter().map(|group| (*group).to_owned()).collect();
+            cluster.security_groups_changing = changing;
+        }
+    };
+    type Open = Box<dyn Fn(&mut Cluster)>;
+    let opened: [(Open, &str); 4] = [
+        (Box::new(groups(&["sg-app"], false)), "its security groups are sg-app"),
+        (Box::new(groups(&["sg-fence", "sg-app"], false)), "its security groups are sg-fence, sg-app"),
+        (Box::new(groups(&["sg-fence"], true)), "sg-fence, and are being changed"),
+        (Box::new(|cluster| cluster.resource_id = "cluster-OTHER".to_owned()), "deleted and made anew"),
+    ];
+    for (open, told) in opened {
+        let (zone, rds) = (Zone::new(Lose::Nothing), fenced());
+        rds.edit("orders", open);
+        let error = of_rds(&zone, &rds).run(input()).await.unwrap_err();
+        // Not retried, and without a note: the fence is lifted, and no record has moved.
+        assert_eq!(error.name, ErrorName::RewindFailed);
+        assert!(error.to_string().contains(told), "{error}");
+        assert_eq!((zone.values(), zone.noted.lock().unwrap().len()), (at_old(), 0), "{told}");
+    }
+    // A record that moved already is a second run's, whatever became of the fence since.
+    let zone = Zone::new(Lose::Nothing);
+    swap(&zone, input()).await;
+    of_rds(&zone, &rds_with_restored()).run(input()).await.unwrap();
+    // A fence without a network layer leaves the groups as they are: its record alone counts.
+    let zone = Zone::new(Lose::Nothing);
+    let without = SwapDns { fence_groups: Vec::new(), ..of_rds(&zone, &rds_with_restored()) };
+    without.run(input()).await.unwrap();
+    assert_eq!(zone.values(), at_new());
 }
 
 #[tokio::test]
@@ -383,7 +436,7 @@ async fn no_record_is_moved_to_a_host_that_rds_does_not_name() {
     let error = step(&zone).run(Input { restored: forged, ..input() }).await.unwrap_err();
     assert!(error.to_string().contains("which is no endpoint of orders-r"), "{error}");
     // Nor to a cluster of another recovery, whatever its name is.
-    let rds = rds_with_restored();
+    let rds = fenced();
     rds.edit("orders-r", |cluster| cluster.tags.clear());
     let error = of_rds(&zone, &rds).run(input()).await.unwrap_err();
     assert!(error.to_string().contains("RDS does not know orders-r"), "{error}");
@@ -400,7 +453,7 @@ async fn no_record_is_moved_to_a_host_that_rds_does_not_name() {
 #[tokio::test]
 async fn a_record_goes_back_to_an_instance_of_the_source_however_it_was_written() {
     let zone = Zone::new(Lose::Nothing);
-    let rds = rds_with_restored();
+    let rds = fenced();
     let instance = rds.everything().1.iter().find_map(|(_, instance)| instance.endpoint.clone()).unwrap();
     let written = format!("{}.", instance.to_ascii_uppercase());
     let mut plan = plan();

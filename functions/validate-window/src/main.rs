@@ -32,6 +32,7 @@ async fn main() -> Result<(), lambda_runtime::Error> {
         acts: ChatTable::from_env(&aws)?,
         callers: Callers::new(&aws),
         agreeing: Agreeing::read(|name| std::env::var(name).ok())?,
+        clock: SystemClock,
     };
     rewind_lambda::start_unplanned(Waking { step, waker: Waker::new(&aws), functions: functions_from_env() }).await
 }

@@ -9,15 +9,15 @@ use rewind_aws::chat::{ActKind, ReadActs};
 use rewind_aws::executions::{Executions, Status};
 use rewind_aws::recoveries::Recoveries;
 use rewind_core::{
-    Agreeing, Approval, CallerProof, ErrorName, Identity, Plan, RecoveryRecord, STARTED_BY, SignPlans, StepError,
-    VerifyCallers, json_digest, plan_digest, request_digest, request_of, start_act,
+    Agreeing, Approval, CallerProof, Clock, ErrorName, Identity, Plan, RecoveryRecord, STARTED_BY, SignPlans,
+    StepError, VerifyCallers, json_digest, plan_digest, request_digest, request_of, start_act,
 };
 use rewind_lambda::Step;
 use serde_json::{Map, Value, json};
 
 /// The step that makes the plan, with the key that signs it.
 #[derive(Debug)]
-pub struct Signing<S, E, R, P, A, V> {
+pub struct Signing<S, E, R, P, A, V, K> {
     /// The step that makes the plan.
     pub step: S,
     /// The executions of recoveries.
@@ -32,9 +32,11 @@ pub struct Signing<S, E, R, P, A, V> {
     pub callers: V,
     /// The rule that two people agree.
     pub agreeing: Agreeing,
+    /// The time.
+    pub clock: K,
 }
 
-impl<S, E, R, P, A, V> Step for Signing<S, E, R, P, A, V>
+impl<S, E, R, P, A, V, K> Step for Signing<S, E, R, P, A, V, K>
 where
     S: Step<Input = Input, Output = Plan>,
     E: Executions,
@@ -42,14 +44,21 @@ where
     P: SignPlans,
     A: ReadActs,
     V: VerifyCallers,
+    K: Clock,
 {
     type Input = Input;
     type Output = Plan;
 
     async fn run(&self, input: Input) -> Result<Plan, StepError> {
         let started = self.refuse_other(&input).await?;
+        // Before the step, which may wait for a cluster for longer than a proof holds.
+        let by = match input.request.get("dryRun") {
+            // What is shown in a dry run is started later, by somebody else perhaps.
+            Some(Value::Bool(true)) => StartedBy::default(),
+            _ => self.started_by(&input.recovery.id, &started).await?,
+        };
         let mut plan = Box::pin(self.step.run(input)).await?;
-        self.two_people(&mut plan, &started).await?;
+        self.two_people(&mut plan, by)?;
         let json = serde_json::to_value(&plan).map_err(|e| StepError::bug(format!("the plan is not JSON: {e}")))?;
         plan.signature = Some(self.key.sign_plan(&plan_digest(&json)).await?);
         Ok(plan)
@@ -64,18 +73,32 @@ struct Started {
     resumed: Option<Option<RecoveryRecord>>,
 }
 
-impl<S: Send + Sync, E: Executions, R: Recoveries, P: Send + Sync, A: ReadActs, V: VerifyCallers>
-    Signing<S, E, R, P, A, V>
+/// Whoever started a recovery.
+#[derive(Default)]
+struct StartedBy {
+    /// As far as it is verified.
+    identities: Vec<Identity>,
+    /// True if somebody has signed for it, too long ago for anybody to verify.
+    is_too_old: bool,
+}
+
+impl<S: Send + Sync, E: Executions, R: Recoveries, P: Send + Sync, A: ReadActs, V: VerifyCallers, K: Clock>
+    Signing<S, E, R, P, A, V, K>
 {
     /// Writes into the plan who started the recovery, and refuses one that nobody could approve.
-    async fn two_people(&self, plan: &mut Plan, started: &Started) -> Result<(), StepError> {
+    fn two_people(&self, plan: &mut Plan, by: StartedBy) -> Result<(), StepError> {
         let is_asked = plan.approval == Approval::Required && self.agreeing.is_on();
-        // What is shown in a dry run is started later, by somebody else perhaps.
-        if !plan.dry_run {
-            plan.started_by = self.started_by(plan, started).await?;
-        }
+        plan.started_by = by.identities;
         if !is_asked {
             return Ok(());
+        }
+        // As somebody unknown, who started it could approve it, or two more people would have to.
+        if by.is_too_old {
+            return Err(invalid(
+                "the signature of whoever started it is too old to be verified: AWS takes one for 15 minutes"
+                    .to_owned(),
+            )
+            .advice("start it again, when the cluster is available and with a clock that is right"));
         }
         if let Some(why) = self.agreeing.why_nobody_can_approve(&plan.started_by) {
             return Err(invalid(why).advice(
@@ -88,8 +111,7 @@ impl<S: Send + Sync, E: Executions, R: Recoveries, P: Send + Sync, A: ReadActs, 
     }
 
     /// Verifies who started a recovery and the one that it resumes.
-    async fn started_by(&self, plan: &Plan, started: &Started) -> Result<Vec<Identity>, StepError> {
-        let id = &plan.recovery_id;
+    async fn started_by(&self, id: &str, started: &Started) -> Result<StartedBy, StepError> {
         let request = request_of(&started.input);
         let verified = async {
             let digest = request_digest(&request);
@@ -97,16 +119,18 @@ impl<S: Send + Sync, E: Executions, R: Recoveries, P: Send + Sync, A: ReadActs, 
             let acts = self.acts.acts(ActKind::Requested, id).await?;
             let mut found: Vec<Identity> =
                 acts.iter().filter(|act| act.of == digest).map(|act| act.identity()).collect();
-            if let Some(proof) = started.input.get(STARTED_BY).and_then(CallerProof::read)
-                && let Some(arn) = self.callers.caller(&proof, &start_act(id, &request)).await?
-            {
-                found.push(Identity::Aws { arn });
+            let mut is_too_old = false;
+            if let Some(proof) = started.input.get(STARTED_BY).and_then(CallerProof::read) {
+                match self.callers.caller(&proof, &start_act(id, &request)).await? {
+                    Some(arn) => found.push(Identity::Aws { arn }),
+                    None => is_too_old = found.is_empty() && proof.is_too_old(self.clock.now()),
+                }
             }
-            Ok(found)
+            Ok((found, is_too_old))
         };
-        let mut found = match verified.await {
+        let (mut found, is_too_old) = match verified.await {
             // No recovery waits for an answer that nothing depends on.
-            Err(_) if !self.agreeing.is_on() => Vec::new(),
+            Err(_) if !self.agreeing.is_on() => (Vec::new(), false),
             found => found?,
         };
         if found.is_empty() {
@@ -121,7 +145,7 @@ impl<S: Send + Sync, E: Executions, R: Recoveries, P: Send + Sync, A: ReadActs, 
                 }
             }
         }
-        Ok(found)
+        Ok(StartedBy { identities: found, is_too_old })
     }
 
     /// Refuses a payload that is not what the execution of its recovery was asked for.

@@ -1,8 +1,11 @@
 //! People are asked, in slices of a minute, and their approval is confirmed against what was shown.
 
 use crate::json::{jsonata, object};
-use crate::state::{Situation, State, found, of_recovery, set, text};
+use crate::state::{Recoveries, Situation, State, found, hours, of_recovery, set, text};
 use rewind_core::ErrorName;
+
+/// Hours for which an approval waits until it can be seen that nothing has changed.
+pub(crate) const CONFIRMABLE: u64 = 1;
 
 /// The states, in the order in which a recovery that works passes them.
 pub(super) fn states() -> Vec<State> {
@@ -55,8 +58,9 @@ pub(super) fn states() -> Vec<State> {
         State::choice("IsApprovalExpired")
             .comment(
                 "Nobody decided within this slice, or somebody approved something else: is there time for another \
-                 slice?",
+                 slice? An approval that could not be confirmed yet is tried again, however long people had.",
             )
+            .when_with("$type($notYet) = 'object'", vec![set("decision", "$notYet.decision")], "ConfirmApproval")
             .when_with(
                 "$millis() >= $toMillis($requestedAt) + $plan.approvalTimeoutSeconds * 1000",
                 found(
@@ -88,16 +92,37 @@ pub(super) fn states() -> Vec<State> {
             .keep_as("approvers", "$append([], $states.result.Payload.approvers)")
             .keep_as(
                 "invalidApprovals",
-                "$states.result.Payload.verdict = 'valid' ? $invalidApprovals : $invalidApprovals + 1",
+                "$states.result.Payload.verdict in ['valid', 'notYet'] ? $invalidApprovals : $invalidApprovals + 1",
+            )
+            .keep_as(
+                "notYet",
+                "$states.result.Payload.verdict = 'notYet' and $type($notYet) != 'object' ? {'decision': $decision, 'since': \
+                 $now()} : $notYet",
             )
             .next("IsApprovalValid")
             .undone_from("IsSourceChanged"),
         State::choice("IsApprovalValid")
             .comment(
                 "An approval of something else, or of one person alone, is not enough, and the recovery goes on waiting. It gives up after \
-                 twenty of them, so that the history does not fill up.",
+                 twenty of them, so that the history does not fill up. One that cannot be confirmed yet, for RDS is at work on a \
+                 cluster, waits for an hour in further slices, in which it can be rejected.",
             )
+            .bounded(hours(CONFIRMABLE), Recoveries::Any)
             .when("$confirmed.verdict = 'valid'", "RecordDecision")
+            .when_with(
+                &format!(
+                    "$confirmed.verdict = 'notYet' and $millis() - $toMillis($notYet.since) > {} * 1000",
+                    hours(CONFIRMABLE)
+                ),
+                found(
+                    "failure",
+                    ErrorName::ClusterNotReady,
+                    "ConfirmApproval",
+                    "'the approval could not be confirmed for an hour, the last time because ' & $string($confirmed.why)",
+                ),
+                "IsSourceChanged",
+            )
+            .when("$confirmed.verdict = 'notYet'", "RequestApproval")
             .when_with(
                 "$invalidApprovals >= 20",
                 found(

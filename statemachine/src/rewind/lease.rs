@@ -93,6 +93,7 @@ fn variables() -> State {
         .assign("fenceIsUp", false.into())
         .assign("invalidApprovals", 0.into())
         .assign("confirmed", Json::Null)
+        .assign("notYet", Json::Null)
         .assign("approvers", Json::List(Vec::new()))
         .next("IsLeaseNeeded")
 }

@@ -22,6 +22,8 @@ use crate::budget;
 use crate::machine::Machine;
 use crate::state::State;
 
+pub(crate) use approval::CONFIRMABLE;
+
 /// The machine of a recovery.
 pub(crate) fn machine() -> Machine {
     let steps = [

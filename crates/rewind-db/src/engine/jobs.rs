@@ -62,6 +62,9 @@ pub(crate) trait JobOperations: Connection {
     /// The jobs that are enabled, as far as this connection sees them.
     fn enabled_jobs(&self) -> impl Future<Output = Result<Vec<Job>, StatementError>> + Send;
 
+    /// The reason why jobs of this connection's database may be hidden from it; none where it sees all.
+    fn hidden_jobs(&self) -> impl Future<Output = Result<Option<String>, StatementError>> + Send;
+
     /// The kinds of which the server has been told to run none, whatever each job says.
     fn idle_kinds(&self) -> impl Future<Output = Result<Vec<JobKind>, StatementError>> + Send;
 

@@ -27,6 +27,11 @@ impl JobOperations for MysqlConnection {
         Ok(rows.into_iter().filter_map(read).collect())
     }
 
+    /// None: the master user sees the events of all schemas.
+    async fn hidden_jobs(&self) -> Result<Option<String>, StatementError> {
+        Ok(None)
+    }
+
     async fn idle_kinds(&self) -> Result<Vec<JobKind>, StatementError> {
         let scheduler = self.values("SELECT @@global.event_scheduler").await?;
         let is_off = scheduler.first().is_some_and(|value| value != "ON" && value != "1");

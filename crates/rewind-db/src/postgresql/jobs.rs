@@ -16,6 +16,12 @@ pub(super) const HAS_CRON: &str = "SELECT 1 FROM pg_catalog.pg_class c JOIN pg_c
     WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = c.oid AND d.deptype = 'e' \
     AND e.extname = 'pg_cron'))";
 
+/// Answers a sentence where row-level security shows the user some jobs of pg_cron alone: by its own policy those that the user
+/// scheduled. Of the others it gives no error, and no sign.
+pub(super) const HIDDEN_CRON: &str = "SELECT 'pg_cron jobs in ' || pg_catalog.current_database() || ' that users other than ' \
+    || current_user || ' scheduled: row-level security of cron.job hides them' FROM pg_catalog.pg_class c \
+    WHERE c.oid = pg_catalog.to_regclass('cron.job') AND pg_catalog.row_security_active(c.oid)";
+
 impl JobOperations for PostgresqlConnection {
     /// The database of pg_cron alone: subscriptions are seen from any.
     async fn job_databases(&self, cron: Option<&str>) -> Result<Vec<String>, StatementError> {
@@ -58,6 +64,13 @@ impl JobOperations for PostgresqlConnection {
         };
         jobs.extend(crons.into_iter().filter_map(read));
         Ok(jobs)
+    }
+
+    async fn hidden_jobs(&self) -> Result<Option<String>, StatementError> {
+        if self.values(HAS_CRON).await?.is_empty() {
+            return Ok(None);
+        }
+        Ok(self.values(HIDDEN_CRON).await?.into_iter().next())
     }
 
     /// By settings that are read at the start alone.

@@ -2,7 +2,7 @@
 
 use super::INVALID_DATABASE;
 use super::connection::PostgresqlConnection;
-use super::jobs::HAS_CRON;
+use super::jobs::{HAS_CRON, HIDDEN_CRON};
 use super::quote::literal;
 use crate::engine::preflight::{
     Column, DatabaseFacts, Description, FACTS_MAX, PreflightOperations, ReadOnly, Refusal, Rights, ServerFacts,
@@ -171,8 +171,8 @@ impl PreflightOperations for PostgresqlConnection {
             None => Vec::new(),
             Some(_) => rows_if_readable(
                 self.values(&format!(
-                    "SELECT 'pg_cron job ' || jobid || ' in ' || database || ' (' || schedule || ')' FROM cron.job \
-                     WHERE active ORDER BY jobid LIMIT {FACTS_MAX} + 1"
+                    "{HIDDEN_CRON} UNION ALL (SELECT 'pg_cron job ' || jobid || ' in ' || database || ' (' || schedule || ')' FROM cron.job \
+                     WHERE active ORDER BY jobid LIMIT {FACTS_MAX} + 1)"
                 ))
                 .await,
             )?,

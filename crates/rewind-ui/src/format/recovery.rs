@@ -34,7 +34,7 @@ pub fn recovery(recovery: &RecoveryRecord, now: Timestamp) -> Document {
         document.field("decide until", approval.expires_at);
         document.field("hash", &approval.hash);
         if let Some(why) = &approval.last_refused {
-            document.warning(format!("the last approval was not enough: {why}"));
+            document.warning(format!("the last approval is not enough yet: {why}"));
         }
     }
     if let Some(decision) = &recovery.decision {

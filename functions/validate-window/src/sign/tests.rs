@@ -3,7 +3,7 @@
 use super::*;
 use rewind_aws::AwsResult;
 use rewind_aws::chat::ChatAct;
-use rewind_aws::fixtures::{plan, recovery_record, time};
+use rewind_aws::fixtures::{ManualClock, plan, recovery_record, time};
 use rewind_client::fake::{FakeAws, MACHINE};
 use rewind_core::{JsonDigest, People, Recovery, TwoPeople};
 use std::str::FromStr;
@@ -49,7 +49,7 @@ impl VerifyCallers for Sts {
     }
 }
 
-type Signer = Signing<Planner, FakeAws, FakeAws, Key, Acts, Sts>;
+type Signer = Signing<Planner, FakeAws, FakeAws, Key, Acts, Sts, ManualClock>;
 
 fn signing(aws: &FakeAws) -> Signer {
     let people = People::from_str("ann=U1|arn:aws:iam::1:user/ann,ben=U2,cleo=U3").unwrap();
@@ -61,6 +61,7 @@ fn signing(aws: &FakeAws) -> Signer {
         acts: Acts(Vec::new()),
         callers: Sts,
         agreeing: Agreeing { two_people: TwoPeople::Always, people },
+        clock: ManualClock::at("2026-11-23T10:35:00Z"),
     }
 }
 
@@ -264,4 +265,49 @@ async fn without_an_answer_of_sts_a_start_is_tried_again_unless_nobody_is_compar
         let result = signer.run(input).await;
         assert_eq!(result.is_err_and(|error| error.name == ErrorName::Unavailable), waits, "{rule:?}");
     }
+}
+
+/// Counted as somebody unknown, who started it could approve it where only known people are compared.
+#[tokio::test]
+async fn a_start_that_was_signed_too_long_ago_is_refused_where_anything_depends_on_it() {
+    // Its signature names another act, so STS refuses it, as it does one of 15 minutes and a second.
+    let asked = |signed: &str| json!({ "cluster": "orders", "startedBy": { "x-amz-date": signed, "act": "other" } });
+    for (rule, signed, is_refused) in [
+        (TwoPeople::Always, "20261123T101959Z", true),
+        (TwoPeople::Known, "20261123T101959Z", true),
+        (TwoPeople::Off, "20261123T101959Z", false),
+        (TwoPeople::Known, "20261123T102001Z", false),
+        (TwoPeople::Known, "yesterday", false),
+    ] {
+        let mut signer = signing(&FakeAws::default());
+        signer.agreeing.two_people = rule;
+        let mut input = running(&signer.executions, &asked(signed));
+        input.request = json!({ "cluster": "orders" });
+        match signer.run(input).await {
+            Ok(plan) => assert!(!is_refused && plan.started_by == [Identity::Unknown], "{rule:?} {signed}"),
+            Err(error) => {
+                assert!(is_refused && error.name == ErrorName::InvalidRequest, "{rule:?} {signed}: {error}");
+                assert!(error.to_string().contains("too old to be verified"), "{error}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn who_started_it_is_verified_before_a_cluster_is_waited_for() {
+    struct Waits;
+    impl Step for Waits {
+        type Input = Input;
+        type Output = Plan;
+
+        async fn run(&self, _: Input) -> Result<Plan, StepError> {
+            Err(StepError::new(ErrorName::ClusterNotReady, "orders is modifying"))
+        }
+    }
+    let asked = json!({ "cluster": "orders", "startedBy": { "down": "" } });
+    let Signer { executions, recoveries, key, acts, callers, agreeing, clock, .. } = signing(&FakeAws::default());
+    let signer = Signing { step: Waits, executions, recoveries, key, acts, callers, agreeing, clock };
+    let mut input = running(&signer.executions, &asked);
+    input.request = json!({ "cluster": "orders" });
+    assert_eq!(signer.run(input).await.unwrap_err().name, ErrorName::Unavailable);
 }
