@@ -266,6 +266,8 @@ fn every_function_that_is_passed_a_plan_verifies_it_and_one_alone_signs() {
         assert!(passed.len() <= 1, "{} is passed a plan by some states only", function.stem);
         let has_plan = passed.contains(&true);
         assert_eq!(function.verifies_plans(), has_plan, "{} and the plan of its payload", function.stem);
+        // A dry run ends before every other step.
+        assert_eq!(function.is_in_dry_runs(), function.name == "Preflight", "{} in dry runs", function.stem);
         assert_eq!(function.actions().contains("kms:VerifyMac"), has_plan, "{}", function.stem);
         let signs = function.actions().contains("kms:GenerateMac");
         assert_eq!(signs, function.name == "ValidateWindow", "{} signs plans", function.stem);
