@@ -323,6 +323,20 @@ async fn a_request_is_refused_where_the_table_cannot_show_if_it_came_before() {
 }
 
 #[tokio::test]
+async fn a_secret_that_anybody_could_guess_lets_nobody_in() {
+    for guessed in ["", "                ", "0123456789abcde"] {
+        let app = app();
+        *app.ports.secret.lock().unwrap() = json!({ "signingSecret": guessed }).to_string();
+        let (at, body) = (time(NOW).as_second().to_string(), line("U3", "start orders latest --name r-1"));
+        let signature = sign(guessed, &at, body.as_bytes()).unwrap();
+        assert_eq!(app.handle(event(&body, &at, &signature)).await["statusCode"], 503, "{guessed:?}");
+        // Nor is a task of the function's own believed.
+        app.handle(signed_task(guessed, NOW, &of_person("U3", Task::Show { id: "r-1".into() }))).await;
+        assert_nothing_happened(&app);
+    }
+}
+
+#[tokio::test]
 async fn a_replaced_secret_is_read_again_and_wrong_signatures_do_not_make_it_read_each_time() {
     let app = app();
     let reads = || *app.ports.secret_reads.lock().unwrap();
@@ -330,11 +344,12 @@ async fn a_replaced_secret_is_read_again_and_wrong_signatures_do_not_make_it_rea
     assert_eq!(reads(), 1);
     let at = |now: i64| now.to_string();
     let mut now = time(NOW).as_second();
+    let replaced = "a52e1f0b9c8d4763b1a0ffeeddccbbaa";
     let by_new = |now: i64, text: &str| {
         let body = line("U3", text);
-        event(&body, &at(now), &sign("new", &at(now), body.as_bytes()).unwrap())
+        event(&body, &at(now), &sign(replaced, &at(now), body.as_bytes()).unwrap())
     };
-    *app.ports.secret.lock().unwrap() = json!({ "signingSecret": "new" }).to_string();
+    *app.ports.secret.lock().unwrap() = json!({ "signingSecret": replaced }).to_string();
     // Within a minute of the last read: whoever sends wrong signatures must not run up calls of Secrets Manager.
     for _ in 0..5 {
         assert_eq!(app.handle(by_new(now, "list")).await["statusCode"], 401);
