@@ -587,6 +587,14 @@ async fn an_undo_and_another_window_take_two_people_as_well() {
         assert_eq!(message["response_type"], "in_channel");
         app.handle(asks("U3", "T1", NOW)).await;
         assert_eq!(changed(&app), 1, "{task:?}");
+        // What Ben asked for is done: for the next time somebody has to ask again.
+        app.ports.clock.sleep(Duration::from_secs(60)).await;
+        let later = app.ports.clock.now().to_string();
+        let sent = app.ports.sent.lock().unwrap().len();
+        app.handle(asks("U3", "T1", &later)).await;
+        assert_eq!(changed(&app), 1, "{task:?}");
+        let (_, message) = app.ports.sent.lock().unwrap()[sent].clone();
+        assert!(message.to_string().contains("asks for /rewind"), "{message}");
     }
 }
 
