@@ -61,7 +61,7 @@ pub(crate) fn rights(
             format!(
                 "an event or an alarm started this recovery, and its check login {user} has the rights of the master user"
             ),
-            "name the secret of a login that can only read as the stack's parameter CheckSecretArn, or as `checkSecretArn`",
+            "name the secret of a login that can only read as the stack's parameter CheckSecretArn",
         ));
     }
     let mut more = rights.beyond_reading;

@@ -151,8 +151,8 @@ impl<C: ReadClusters + ReadParameters, Z: Zones + ReadZones, S: FindSecrets, K: 
             findings.extend(Box::pin(read).await?);
         }
         let secret = secret::find(&self.secrets, &request, &cluster).await?;
-        let of_deployment = self.policy.check_secret.as_deref();
-        let check_secret_arn = secret::of_checks(&self.secrets, &request, of_deployment).await?;
+        let check_secret = self.policy.check_secret_of(request.check_secret_arn.as_deref(), id)?;
+        let check_secret_arn = secret::of_checks(&self.secrets, check_secret).await?;
         let is_fenced = !in_place && !dns.records.is_empty();
         let crowded = plan_text::crowded(&cluster.name, &cluster.tags, is_fenced);
         // fence-source would refuse it as well, after hours of restoring.

@@ -21,8 +21,18 @@ pub struct Policy {
     pub check_databases: Vec<(String, String)>,
     /// `REWIND_LEAST_KEEP_SOURCE`: how long the data of before is kept at least.
     pub least_keep_source: SignedDuration,
-    /// `REWIND_CHECK_SECRET_ARN`: the secret with the login of checks where a request names none; none if there is none.
+    /// `REWIND_CHECK_SECRET_ARN`: the secret with the login of checks; none if there is none.
     pub check_secret: Option<String>,
+    /// `REWIND_OTHER_CHECK_SECRET_ARNS`: patterns of the secrets that a request of people may name instead.
+    pub other_check_secrets: Vec<String>,
+}
+
+/// A secret with the login of checks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct CheckSecret<'a> {
+    pub(crate) arn: &'a str,
+    /// The place that names it.
+    pub(crate) from: &'static str,
 }
 
 /// The data that may reach clients without a person who approves it.
@@ -43,6 +53,7 @@ impl Default for Policy {
             check_databases: Vec::new(),
             least_keep_source: SignedDuration::from_hours(24),
             check_secret: None,
+            other_check_secrets: Vec::new(),
         }
     }
 }
@@ -81,9 +92,12 @@ impl Policy {
             Some(value) => parse_duration(&value).map_err(|_| wrong(name, "a length such as 1d")),
             None => Ok(default),
         };
+        let list = |name: &str| -> Vec<String> {
+            let listed = read(name).unwrap_or_default();
+            listed.split(',').map(str::trim).filter(|one| !one.is_empty()).map(ToOwned::to_owned).collect()
+        };
         let mut check_databases = Vec::new();
-        let listed = read("REWIND_CHECK_DATABASES").unwrap_or_default();
-        for pattern in listed.split(',').map(str::trim).filter(|pattern| !pattern.is_empty()) {
+        for pattern in list("REWIND_CHECK_DATABASES") {
             let parts =
                 pattern.split_once('/').filter(|(cluster, database)| !cluster.is_empty() && !database.is_empty());
             let (cluster, database) =
@@ -97,7 +111,41 @@ impl Policy {
             most_keep_restored: length("REWIND_MOST_KEEP_RESTORED", default.most_keep_restored)?,
             check_databases,
             check_secret: read("REWIND_CHECK_SECRET_ARN"),
+            other_check_secrets: list("REWIND_OTHER_CHECK_SECRET_ARNS"),
         })
+    }
+
+    /// The secret with the login of checks of a request that names `asked`; none where they run with that of the fence.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorName::InvalidRequest`] where the request may not name it.
+    pub(crate) fn check_secret_of<'a>(
+        &'a self,
+        asked: Option<&'a str>,
+        recovery_id: &str,
+    ) -> Result<Option<CheckSecret<'a>>, StepError> {
+        let own = self.check_secret.as_deref();
+        let Some(arn) = asked.filter(|asked| own != Some(*asked)) else {
+            return Ok(own.map(|arn| CheckSecret { arn, from: "the stack's parameter CheckSecretArn" }));
+        };
+        let refused =
+            |why: &str, advice: &str| Err(invalid(format!("`checkSecretArn` is {arn}, and {why}")).advice(advice));
+        // Whoever may send an event, or write an alarm's description, would have their SQL run as any application.
+        if is_of_event(recovery_id) {
+            return refused(
+                "the checks of an event or an alarm run with the login of the deployment alone",
+                "leave `checkSecretArn` out, and set the stack's parameter CheckSecretArn; or leave `checks` out",
+            );
+        }
+        let is_free = own.is_none() && self.other_check_secrets.is_empty();
+        if is_free || self.other_check_secrets.iter().any(|pattern| is_exactly_like(pattern, arn)) {
+            return Ok(Some(CheckSecret { arn, from: "`checkSecretArn`" }));
+        }
+        refused(
+            "this deployment names the login of checks itself",
+            "leave `checkSecretArn` out; or add it to the stack's parameter OtherCheckSecretArns",
+        )
     }
 
     /// Refuses a plan that the rules do not allow.
@@ -181,15 +229,12 @@ fn refuse_checks_as_master(plan: &Plan) -> Result<(), StepError> {
     let refused = match &plan.check_secret_arn {
         None => "an event or an alarm started this recovery, and its checks have no login of their own".to_owned(),
         Some(arn) if *arn == plan.secret_arn => {
-            format!(
-                "an event or an alarm started this recovery, and `checkSecretArn` is the secret of the fence: {arn}"
-            )
+            format!("an event or an alarm started this recovery, and CheckSecretArn is the secret of the fence: {arn}")
         }
         Some(_) => return Ok(()),
     };
     Err(invalid(refused).advice(
-        "set the stack's parameter CheckSecretArn, or `checkSecretArn`, to the secret of a login that can only read; or leave \
-         `checks` out",
+        "set the stack's parameter CheckSecretArn to the secret of a login that can only read; or leave `checks` out",
     ))
 }
 
@@ -266,6 +311,44 @@ mod tests {
     }
 
     #[test]
+    fn no_request_has_its_checks_run_with_another_login_than_the_deployment_s() {
+        let others = |list: &[&str]| list.iter().map(|one| (*one).to_owned()).collect::<Vec<_>>();
+        let (master, reader) = ("arn:rds!cluster-1", "arn:reader");
+        for (own, list, asked, by_people, by_event) in [
+            (None, &[][..], None, Ok(None), Ok(None)),
+            (None, &[], Some(master), Ok(Some(master)), Err(())),
+            (Some(reader), &[], None, Ok(Some(reader)), Ok(Some(reader))),
+            (Some(reader), &[], Some(reader), Ok(Some(reader)), Ok(Some(reader))),
+            (Some(reader), &[], Some(master), Err(()), Err(())),
+            (Some(reader), &["arn:reader-*"], Some(master), Err(()), Err(())),
+            (
+                Some(reader),
+                &["arn:reader-*", "arn:old"],
+                Some("arn:reader-of-march"),
+                Ok(Some("arn:reader-of-march")),
+                Err(()),
+            ),
+            (None, &["arn:reader*"], Some(master), Err(()), Err(())),
+            (None, &["arn:reader*"], Some("arn:READER"), Err(()), Err(())),
+        ] {
+            let policy = Policy {
+                check_secret: own.map(ToOwned::to_owned),
+                other_check_secrets: others(list),
+                ..Policy::default()
+            };
+            for (id, expected) in [("rewind-orders", by_people), ("event-6a7e8feb", by_event)] {
+                let found = policy.check_secret_of(asked, id);
+                if let Err(error) = &found {
+                    let error = error.to_string();
+                    assert!(error.contains("CheckSecretArn") && error.contains("nothing was changed"), "{error}");
+                }
+                let found = found.map(|secret| secret.map(|secret| secret.arn)).map_err(|_| ());
+                assert_eq!(found, expected, "{own:?} {list:?} {asked:?} {id}");
+            }
+        }
+    }
+
+    #[test]
     fn an_empty_environment_is_the_strictest_and_a_wrong_one_starts_nothing() {
         let read = |pairs: &'static [(&str, &str)]| {
             Policy::read(move |name| pairs.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned()))
@@ -279,8 +362,10 @@ mod tests {
             ("REWIND_CHECK_DATABASES", "shop-*/shop, */reports_*"),
             ("REWIND_LEAST_KEEP_SOURCE", "2d"),
             ("REWIND_CHECK_SECRET_ARN", "arn:reader"),
+            ("REWIND_OTHER_CHECK_SECRET_ARNS", "arn:a, ,arn:b*"),
         ])
         .unwrap();
+        assert_eq!(given.other_check_secrets, ["arn:a", "arn:b*"]);
         assert_eq!(given.check_secret.as_deref(), Some("arn:reader"));
         assert_eq!(given.without_approval, WithoutApproval::Always);
         assert_eq!((given.most_fence_timeout.as_mins(), given.most_keep_restored.as_hours()), (30, 12));

@@ -1,6 +1,7 @@
 //! Finds the secret with the login: the one that the request names, the cluster's own, or the one that an earlier recovery left
 //! word of in a tag.
 
+use crate::policy::CheckSecret;
 use crate::refusal::invalid;
 use jiff::Timestamp;
 use rewind_aws::rds::Cluster;
@@ -48,17 +49,12 @@ pub(crate) async fn find<S: FindSecrets>(
     Ok(PlannedSecret { arn, moment: of_tag.and_then(|(_, moment)| moment), note })
 }
 
-/// Finds the secret with the login of the checks: the one that the request names, or that of the deployment.
+/// Verifies that the secret with the login of the checks is there.
 pub(crate) async fn of_checks<S: FindSecrets>(
     secrets: &S,
-    request: &Request,
-    of_deployment: Option<&str>,
+    settled: Option<CheckSecret<'_>>,
 ) -> Result<Option<String>, StepError> {
-    let (arn, from) = match (&request.check_secret_arn, of_deployment) {
-        (Some(arn), _) => (arn.as_str(), "`checkSecretArn`"),
-        (None, Some(arn)) => (arn, "the stack's parameter CheckSecretArn"),
-        (None, None) => return Ok(None),
-    };
+    let Some(CheckSecret { arn, from }) = settled else { return Ok(None) };
     if !secrets.exists(arn).await? {
         return Err(
             invalid(format!("{from}: there is no secret {arn}")).advice("give the ARN of a secret that is there")

@@ -23,6 +23,7 @@ pub(crate) fn policy() -> Policy {
         most_keep_restored: SignedDuration::MAX,
         check_databases: vec![("*".to_owned(), "*".to_owned())],
         check_secret: None,
+        other_check_secrets: Vec::new(),
     }
 }
 
@@ -389,7 +390,8 @@ async fn checks_get_the_login_that_the_request_names_or_the_deployment_s_and_oth
     const OF_REQUEST: &str = "arn:aws:secretsmanager:us-east-1:000000000000:secret:reader";
     let check = json!([{ "name": "n", "database": "shop", "sql": "SELECT 1", "expect": 1 }]);
     let plan = async |of_deployment: Option<&str>, extra: Value| {
-        let policy = Policy { check_secret: of_deployment.map(ToOwned::to_owned), ..policy() };
+        let other_check_secrets = vec![OF_REQUEST.to_owned()];
+        let policy = Policy { check_secret: of_deployment.map(ToOwned::to_owned), other_check_secrets, ..policy() };
         let clock = ManualClock::at("2026-11-23T10:35:10Z");
         let (clusters, secrets, fence_groups) = (rds(), Vault(true), Vec::new());
         let step =
