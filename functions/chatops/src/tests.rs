@@ -537,7 +537,7 @@ async fn one_person_in_two_workspaces_is_one_person() {
         ("cleo=T1/U3,ben=T1/U2", TwoPeople::Always, ("T2", "U2")),
     ] {
         let mut app = app();
-        app.settings.access.team = None;
+        of_two_workspaces(&mut app);
         app.settings.access.agreeing = Agreeing { two_people: rule, people: people.parse().unwrap() };
         let hash = app.ports.aws.add_awaiting_approval("r-1");
         started_by(&app, "r-1", "U3");
@@ -566,7 +566,7 @@ async fn an_undo_and_another_window_take_two_people_as_well() {
     let window = Task::Window { cluster: "orders".into(), window: Some("2d".into()), confirm: None };
     for task in [undo, window] {
         let mut app = app();
-        app.settings.access.team = None;
+        of_two_workspaces(&mut app);
         let people = "ben=T1/U2|T2/U3,cleo=T1/U3".parse().unwrap();
         app.settings.access.agreeing = Agreeing { two_people: TwoPeople::Always, people };
         app.ports.aws.add_recovered("r-1");
@@ -610,6 +610,15 @@ async fn what_somebody_asked_for_yesterday_or_otherwise_counts_for_nothing() {
     app.ports.clock.sleep(Duration::from_secs(2 * 3_600)).await;
     app.handle(signed_task(SECRET, "2026-11-23T12:50:00Z", &of_person("U3", window("2d")))).await;
     assert!(app.ports.aws.state().calls.is_empty(), "two hours later");
+}
+
+/// Gives the same ids of the workspace `T2` what those of `T1` may.
+fn of_two_workspaces(app: &mut ChatApp<FakePorts>) {
+    let access = &mut app.settings.access;
+    access.team = None;
+    for list in [&mut access.requesters, &mut access.approvers] {
+        *list = list.iter().flat_map(|id| [format!("T1/{id}"), format!("T2/{id}")]).collect();
+    }
 }
 
 /// Writes into the record of a recovery that a user of workspace `T1` started it.
