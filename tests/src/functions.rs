@@ -56,6 +56,11 @@ impl Function {
         starts.iter().any(|start| self.source.contains(start)) && self.source.contains("PlanKey::from_env(")
     }
 
+    /// True if the step asks for the approval of people, where its plan does.
+    pub(crate) fn is_approved(&self) -> bool {
+        self.source.contains("Approved { step, approvals: ApprovalKey::from_env(")
+    }
+
     /// True if the step follows the plan of a dry run.
     pub(crate) fn is_in_dry_runs(&self) -> bool {
         self.source.contains("rewind_lambda::start_in_dry_runs(")

@@ -5,9 +5,11 @@
 //! in unit tests over fakes.
 
 mod admission;
+mod approved;
 mod start;
 mod step;
 
+pub use approved::{Approved, ToApprove};
 pub use rewind_clock::SystemClock;
 pub use start::{init_logging, start, start_in_dry_runs, start_unplanned, within_deadline};
 pub use step::{Direction, Step, Undone};

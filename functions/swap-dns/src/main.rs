@@ -1,7 +1,13 @@
 //! The function `swap-dns`.
 
-use rewind_aws::{Aws, plan_key::PlanKey, rds::Rds, records::Records, route53::Route53};
-use rewind_lambda::SystemClock;
+use rewind_aws::{
+    Aws,
+    plan_key::{ApprovalKey, PlanKey},
+    rds::Rds,
+    records::Records,
+    route53::Route53,
+};
+use rewind_lambda::{Approved, SystemClock};
 use swap_dns::SwapDns;
 
 #[tokio::main(flavor = "current_thread")]
@@ -9,5 +15,6 @@ async fn main() -> Result<(), lambda_runtime::Error> {
     let aws = Aws::from_env()?;
     let (zones, notes) = (Route53::from_env(&aws), Records::from_env(&aws)?);
     let step = SwapDns { zones, clusters: Rds::new(&aws), notes, clock: SystemClock };
+    let step = Approved { step, approvals: ApprovalKey::from_env(&aws)? };
     rewind_lambda::start(step, PlanKey::from_env(&aws)?).await
 }

@@ -94,6 +94,7 @@ fn variables() -> State {
         .assign("invalidApprovals", 0.into())
         .assign("confirmed", Json::Null)
         .assign("approvers", Json::List(Vec::new()))
+        .assign("approval", Json::Null)
         .next("IsLeaseNeeded")
 }
 
