@@ -1,4 +1,5 @@
-"""What somebody gets who may call the stack's functions and nothing else: no plan of their own, and no step by an edited one."""
+"""What somebody gets who may call the stack's functions and nothing else: no plan of their own, and no step by an edited one, by that
+of a dry run or by one that nobody approved."""
 
 import json
 import uuid
@@ -49,6 +50,15 @@ def test_whoever_may_call_functions_gets_no_plan_signed_and_no_step_done_by_anot
             contains(refused(stack, state, payload | more), why, "this step changed nothing")
     payload = {"recovery": recovery | {"id": other}, "plan": plan, "restored": None}
     contains(refused(stack, "FenceSource", payload), f"is for {other}, and has the plan of {run.id}")
+
+    # The plan is signed, and nobody has approved it; and a dry run's is for people to read.
+    payload = {"recovery": recovery, "plan": plan, "restored": run.result("StartRestore")}
+    for state, more in [("FenceSource", {}), ("SwapDns", {}), ("SwapDns", {"approval": plan["signature"]})]:
+        contains(refused(stack, state, payload | more), "a plan that people have to approve", "this step changed nothing")
+    dry = Recovery(stack, {"cluster": cluster.name, "to": "1s ago", "dryRun": True})
+    of_dry = json.loads(dry.wait()["output"])["plan"]
+    payload = {"recovery": {"id": dry.id, "executionArn": dry.arn, "startedAt": started}, "plan": of_dry}
+    contains(refused(stack, "StartRestore", payload), "the plan of a dry run", "this step changed nothing")
 
     run.decide("rejected")
     run.wait()

@@ -110,6 +110,10 @@ def problems_of_payload(scenario, call, payload):
         yield f"{call} got the proof of who started it"
     if "plan" not in payload:
         return
+    if "approval" in payload and call != "ConfirmApproval":
+        approval = "signed" if payload["plan"]["approval"] == "required" else None
+        if payload["approval"] != approval:
+            yield f"{call} got {payload['approval']} for the approval, expected {approval}"
     in_place = payload["plan"]["strategy"] == "backtrack"
     if "differences" in payload:
         found = [difference["what"] for difference in payload["differences"]]

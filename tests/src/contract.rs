@@ -266,10 +266,24 @@ fn every_function_that_is_passed_a_plan_verifies_it_and_one_alone_signs() {
         assert!(passed.len() <= 1, "{} is passed a plan by some states only", function.stem);
         let has_plan = passed.contains(&true);
         assert_eq!(function.verifies_plans(), has_plan, "{} and the plan of its payload", function.stem);
-        assert_eq!(function.actions().contains("kms:VerifyMac"), has_plan, "{}", function.stem);
-        let signs = function.actions().contains("kms:GenerateMac");
-        assert_eq!(signs, function.name == "ValidateWindow", "{} signs plans", function.stem);
+        // A dry run ends before every other step.
+        assert_eq!(function.is_in_dry_runs(), function.name == "Preflight", "{} in dry runs", function.stem);
+        // validate-window signs, and verifies the plan of what a recovery resumes.
+        let verifies = has_plan || function.name == "ValidateWindow";
+        assert_eq!(function.actions().contains("kms:VerifyMac"), verifies, "{}", function.stem);
         let resource = template.resource(&format!("{}Function", function.name));
+        let signed_with: BTreeSet<String> = Template::statements(resource)
+            .into_iter()
+            .filter(|statement| texts(&statement["Action"]).iter().any(|action| action == "kms:GenerateMac"))
+            .flat_map(|statement| texts(&statement["Resource"]))
+            .collect();
+        // Whoever signs approvals signs no plan, and the other way round.
+        let expected = match function.name.as_str() {
+            "ValidateWindow" => set(["PlanKey.Arn"]),
+            "ConfirmApproval" => set(["ApprovalKey.Arn"]),
+            _ => BTreeSet::new(),
+        };
+        assert_eq!(signed_with, expected, "{} signs", function.stem);
         let own = &resource["Environment"]["Variables"]["REWIND_PLAN_KEY"];
         // One key for all: a function with a key of its own would refuse every plan.
         assert!(own.is_null(), "{} has a key of its own", function.stem);
@@ -277,6 +291,25 @@ fn every_function_that_is_passed_a_plan_verifies_it_and_one_alone_signs() {
     }
     assert!(verifying >= 15, "{verifying} functions verify plans");
     assert_eq!(template.of_every_function("Environment")["Variables"]["REWIND_PLAN_KEY"], "PlanKey.Arn");
+}
+
+#[test]
+fn what_moves_clients_is_passed_the_approval_and_verifies_it() {
+    let template = Template::read();
+    let moving = ["FenceSource", "StartBacktrack", "SwapDns"];
+    for function in Function::all() {
+        assert_eq!(function.is_approved(), moving.contains(&function.name.as_str()), "{}", function.stem);
+        let resource = template.resource(&format!("{}Function", function.name));
+        let key = &resource["Environment"]["Variables"]["REWIND_APPROVAL_KEY"];
+        let has_key = function.is_approved() || function.name == "ConfirmApproval";
+        assert_eq!(key.as_str(), has_key.then_some("ApprovalKey.Arn"), "{}", function.stem);
+    }
+    // By the state of the same name: others call these functions to undo, to read, or on the restored cluster.
+    let machine = Machine::rewind();
+    for name in moving.into_iter().chain(["ConfirmApproval"]) {
+        let (_, state, _) = machine.invocations().find(|(state, ..)| *state == name).unwrap();
+        assert!(state["Arguments"]["Payload"]["approval"].is_string(), "{name}");
+    }
 }
 
 // ------------------------------------------------------------------------------------------------------ error names

@@ -5,7 +5,7 @@ use crate::machine::Machine;
 use crate::template::{Template, texts};
 use regex::Regex;
 use serde_json::Value;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 fn resources<'a>(template: &'a Template, kind: &'a str) -> impl Iterator<Item = (&'a str, &'a Value)> {
     template.section("Resources").filter(move |(_, resource)| resource["Type"] == kind)
@@ -166,4 +166,29 @@ fn a_key_of_your_own_serves_every_function_and_every_machine() {
     let functions = template.functions().map(|(name, _)| format!("{name}FunctionRole"));
     let machines = Machine::all().map(|machine| format!("{}Role", machine.resource));
     assert_eq!(roles.collect::<BTreeSet<_>>(), functions.chain(machines).collect::<BTreeSet<_>>());
+}
+
+#[test]
+fn nothing_is_open_that_nobody_named() {
+    let template = Template::read();
+    let parameters: BTreeMap<&str, &Value> = template.section("Parameters").collect();
+    // Of those that have to be given none can be forgotten: the deployment asks for it.
+    for name in [
+        "ChatApprovers",
+        "ChatRequesters",
+        "ChatTeam",
+        "CheckDatabases",
+        "CheckFunctions",
+        "NamedSessions",
+        "NewClusterPattern",
+        "OtherCheckSecretArns",
+        "People",
+        "RequestBus",
+    ] {
+        assert_eq!(parameters[name]["Default"], "", "{name}");
+    }
+    // Where it is left out, the rule listens where it listened, and whoever opens it has to say which bus.
+    let rules: BTreeMap<&str, &Value> = template.section("Rules").collect();
+    let rule = rules["EventsNeedABus"].to_string();
+    assert!(["EventsMayStart", "ENABLED", "RequestBus"].iter().all(|part| rule.contains(part)), "{rule}");
 }

@@ -52,7 +52,18 @@ impl Function {
 
     /// True if no invocation reaches the step whose plan is not verified.
     pub(crate) fn verifies_plans(&self) -> bool {
-        self.source.contains("rewind_lambda::start(") && self.source.contains("PlanKey::from_env(")
+        let starts = ["rewind_lambda::start(", "rewind_lambda::start_in_dry_runs("];
+        starts.iter().any(|start| self.source.contains(start)) && self.source.contains("PlanKey::from_env(")
+    }
+
+    /// True if the step asks for the approval of people, where its plan does.
+    pub(crate) fn is_approved(&self) -> bool {
+        self.source.contains("Approved { step, approvals: ApprovalKey::from_env(")
+    }
+
+    /// True if the step follows the plan of a dry run.
+    pub(crate) fn is_in_dry_runs(&self) -> bool {
+        self.source.contains("rewind_lambda::start_in_dry_runs(")
     }
 
     /// The IAM actions that the step says it calls.

@@ -153,6 +153,7 @@ THINGS = {
     "a key, through RDS": key("rds"),
     "a key, through Secrets Manager": key("secretsmanager"),
     "a key, by itself": key(None),
+    "the key of approvals": Thing("kms:.*", f"arn:aws:kms:{REGION}:{ACCOUNT}:key/ApprovalKey"),
     "the key of plans": Thing("kms:.*", f"arn:aws:kms:{REGION}:{ACCOUNT}:key/PlanKey"),
     "the role that moves records of the other account": Thing("sts:.*", MOVES),
     "the role that reads zones of the other account": Thing("sts:.*", READS),
@@ -304,9 +305,10 @@ def test_with_zones_of_another_account_only_swap_dns_may_assume_the_role_that_mo
     assert by("the role that reads zones of the other account") == {f"{name}FunctionRole" for name in readers}
 
 
-def test_no_machine_and_no_step_but_validate_window_may_sign_a_plan():
-    signs = {name for name, documents in POLICIES.items() if ("kms:GenerateMac", "the key of plans") in Role(documents).reach()}
-    assert signs == {"ValidateWindowFunctionRole"}
+def test_one_role_signs_plans_and_another_approvals():
+    for key, signer in [("the key of plans", "ValidateWindowFunctionRole"), ("the key of approvals", "ConfirmApprovalFunctionRole")]:
+        signs = {name for name, documents in POLICIES.items() if ("kms:GenerateMac", key) in Role(documents).reach()}
+        assert signs == {signer}, key
 
 
 def test_nobody_but_the_machines_may_speak_as_the_product():

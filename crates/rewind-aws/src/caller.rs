@@ -123,6 +123,22 @@ impl VerifyCallers for Callers {
     }
 }
 
+/// The headers of a proof that are sent on, beside `authorization`: those that the SDK signs for this call.
+const PROOF_HEADERS: [&str; 9] = [
+    ACT,
+    "amz-sdk-invocation-id",
+    "amz-sdk-request",
+    "content-type",
+    "user-agent",
+    "x-amz-content-sha256",
+    "x-amz-date",
+    "x-amz-security-token",
+    "x-amz-user-agent",
+];
+
+/// The headers that say where a request goes, and how long it is: the connector writes them.
+const OF_THE_CONNECTION: [&str; 2] = ["host", "content-length"];
+
 /// The headers to send; none where the proof is not for this act, or holds what no proof has.
 fn headers_for(proof: &CallerProof, act: &str) -> Option<BTreeMap<String, String>> {
     let CallerProof(headers) = proof;
@@ -131,23 +147,28 @@ fn headers_for(proof: &CallerProof, act: &str) -> Option<BTreeMap<String, String
     let signed = headers.get("authorization").and_then(|value| signed_headers(value)).unwrap_or_default();
     // A line break would begin another header, and no signature is over such a value.
     let is_plain = headers.values().all(|value| value.bytes().all(|byte| matches!(byte, b' '..=b'~')));
+    // Others would be of the signer's choice, as `transfer-encoding` is: they are for whatever stands between this function and STS.
+    let is_known = signed.iter().all(|name| PROOF_HEADERS.contains(name) || OF_THE_CONNECTION.contains(name));
     // An act that is not under the signature could be written beside any.
-    if !is_plain || size > PROOF_MAX || !is_ours || !signed.contains(&ACT) {
+    if !is_plain || size > PROOF_MAX || !is_ours || !signed.contains(&ACT) || !is_known {
         return None;
     }
-    // Where it goes, and how long it is, is for the connector to write.
-    let is_sent =
-        |name: &str| name == "authorization" || (signed.contains(&name) && !matches!(name, "host" | "content-length"));
+    let is_sent = |name: &str| name == "authorization" || (signed.contains(&name) && PROOF_HEADERS.contains(&name));
     Some(headers.iter().filter(|(name, _)| is_sent(name)).map(|(name, value)| (name.clone(), value.clone())).collect())
 }
 
-/// The names in `AWS4-HMAC-SHA256 Credential=…, SignedHeaders=a;b, Signature=…`.
+/// The names in `AWS4-HMAC-SHA256 Credential=…, SignedHeaders=a;b, Signature=…`: of exactly this form, because STS may read
+/// another one in another way than this function does.
 fn signed_headers(authorization: &str) -> Option<Vec<&str>> {
-    let parts = authorization.strip_prefix("AWS4-HMAC-SHA256 ")?.split(',').map(str::trim);
-    let mut named = parts.filter_map(|part| part.strip_prefix("SignedHeaders="));
-    // Two lists would be one for this function and another for STS.
-    let (first, second) = (named.next()?, named.next());
-    second.is_none().then(|| first.split(';').collect())
+    let parts: Vec<&str> = authorization.strip_prefix("AWS4-HMAC-SHA256 ")?.split(", ").collect();
+    let [credential, signed, signature] = parts.as_slice() else { return None };
+    part_value(credential, "Credential=")?;
+    part_value(signature, "Signature=")?;
+    Some(part_value(signed, "SignedHeaders=")?.split(';').collect())
+}
+
+fn part_value<'a>(part: &'a str, name: &str) -> Option<&'a str> {
+    part.strip_prefix(name).filter(|value| !value.is_empty() && !value.contains([' ', ',', '=']))
 }
 
 #[cfg(test)]
@@ -198,7 +219,7 @@ mod tests {
         assert_eq!(headers.get("authorization"), proof.0.get("authorization"));
         for name in signed_headers(&headers["authorization"]).unwrap() {
             // Those two are of the connection.
-            if !matches!(name, "host" | "content-length") {
+            if !OF_THE_CONNECTION.contains(&name) {
                 assert_eq!(headers.get(name), proof.0.get(name), "{name}");
             }
         }
@@ -217,11 +238,19 @@ mod tests {
         // What somebody signed for another service: the act is written beside it.
         let beside = with("authorization", &signature.replace(";x-aurora-rewind", ""));
         let twice = with("authorization", &format!("{signature}, SignedHeaders=host;x-amz-date"));
+        // Only one of the two begins a part, for whoever parts them by commas.
+        let hidden = with("authorization", &signature.replace(", SignedHeaders=", " SignedHeaders=x, SignedHeaders="));
+        let chosen =
+            with("authorization", &signature.replace(";x-aurora-rewind", ";transfer-encoding;x-aurora-rewind"));
+        let without_blank = with("authorization", &signature.replace(", ", ","));
         let large = with("x-amz-security-token", &"x".repeat(PROOF_MAX));
         for (name, proof, act) in [
             ("another act", &proof, "approve r-1 00"),
             ("an act beside the signature", &beside, "start r-1 00"),
             ("two lists", &twice, "start r-1 00"),
+            ("two lists, of which one is in another part", &hidden, "start r-1 00"),
+            ("a header that no proof has", &chosen, "start r-1 00"),
+            ("another form", &without_blank, "start r-1 00"),
             ("more than a proof", &large, "start r-1 00"),
             ("nothing", &CallerProof(BTreeMap::new()), "start r-1 00"),
         ] {

@@ -1,4 +1,4 @@
-//! Signs and verifies plans with a key of KMS that never leaves it.
+//! Signs and verifies plans, and their approvals, with keys of KMS that never leave it.
 //!
 //! KMS takes messages of up to 4,096 bytes, so it gets the digest of a plan and not the plan.
 
@@ -7,7 +7,7 @@ use crate::environment::required;
 use crate::{Aws, AwsResult};
 use aws_sdk_kms::types::MacAlgorithmSpec;
 use aws_smithy_types::{Blob, base64};
-use rewind_core::{JsonDigest, SignPlans, StepError, VerifyPlans};
+use rewind_core::{JsonDigest, SignApprovals, SignPlans, StepError, VerifyApprovals, VerifyPlans};
 
 /// The client of the key that plans are signed with.
 #[derive(Debug, Clone)]
@@ -70,6 +70,35 @@ impl VerifyPlans for PlanKey {
             Err(e) if code(&e) == Some("KMSInvalidMacException") => Ok(false),
             Err(e) => Err(classify(&e, Call::Read, "kms:VerifyMac")),
         }
+    }
+}
+
+/// The client of the key that approvals are signed with: another one, so that whoever signs them signs no plan.
+#[derive(Debug, Clone)]
+pub struct ApprovalKey(PlanKey);
+
+impl ApprovalKey {
+    /// Creates the client at the environment's endpoint, for the key `REWIND_APPROVAL_KEY`.
+    ///
+    /// # Errors
+    ///
+    /// `Bug` where the variable is not set: the template sets it.
+    pub fn from_env(aws: &Aws) -> AwsResult<Self> {
+        Ok(Self(PlanKey::new(aws, required("REWIND_APPROVAL_KEY")?)))
+    }
+}
+
+impl SignApprovals for ApprovalKey {
+    /// IAM: `kms:GenerateMac`.
+    async fn sign_approval(&self, digest: &JsonDigest) -> AwsResult<String> {
+        self.0.sign_plan(digest).await
+    }
+}
+
+impl VerifyApprovals for ApprovalKey {
+    /// IAM: `kms:VerifyMac`.
+    async fn verify_approval(&self, digest: &JsonDigest, signature: &str) -> AwsResult<bool> {
+        self.0.verify_plan(digest, signature).await
     }
 }
 

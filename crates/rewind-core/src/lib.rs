@@ -2,6 +2,7 @@
 //!
 //! Nothing in this crate knows AWS, tokio or I/O.
 
+mod approval;
 mod check;
 mod clock;
 mod content_hash;
@@ -31,6 +32,7 @@ pub mod timeouts;
 mod window;
 mod window_request;
 
+pub use approval::{SignApprovals, VerifyApprovals, approval_digest, approvers_digest};
 pub use check::{Check, CheckResult, Expectation, Login, QueryResult, Report, TableCount, Tls};
 pub use clock::Clock;
 pub use content_hash::content_hash;

@@ -110,7 +110,14 @@ pub trait VerifyCallers: Send + Sync {
 
 /// The identities of people, by the names that the deployment gives them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct People(BTreeMap<String, Vec<String>>);
+pub struct People {
+    identities: BTreeMap<String, Vec<String>>,
+    /// The roles whose sessions bear the name of whoever is in them.
+    named_sessions: Vec<String>,
+}
+
+/// The beginning of the roles of AWS IAM Identity Center. It alone makes their sessions, and names each by its user.
+const OF_IDENTITY_CENTER: &str = "AWSReservedSSO_";
 
 impl FromStr for People {
     type Err = String;
@@ -135,7 +142,7 @@ impl FromStr for People {
                 return Err(format!("\"{name}\" names nobody, or somebody who was named before"));
             }
         }
-        Ok(Self(people))
+        Ok(Self { identities: people, named_sessions: Vec::new() })
     }
 }
 
@@ -149,11 +156,18 @@ fn is_identity(text: &str) -> bool {
 }
 
 impl People {
+    /// The same people, where the sessions of these roles, separated by commas, bear the name of whoever is in them.
+    #[must_use]
+    pub fn with_named_sessions(self, roles: &str) -> Self {
+        let roles = roles.split(',').map(str::trim).filter(|role| !role.is_empty());
+        Self { named_sessions: roles.map(ToOwned::to_owned).collect(), ..self }
+    }
+
     /// Finds the person whose identity it is.
     pub fn person(&self, identity: &Identity) -> Option<&str> {
         let names: Vec<&str> = match identity {
             Identity::Unknown => return None,
-            Identity::Aws { arn } => self.named(|one| one == arn),
+            Identity::Aws { arn } => self.named(|one| one == arn && self.is_of_one_person(one)),
             // An id without a workspace is that person's in every one: in an organization it is the same in all of them.
             Identity::Slack { team, user } => {
                 self.named(|one| one == user || one.split_once('/') == Some((team.as_str(), user.as_str())))
@@ -166,8 +180,29 @@ impl People {
         }
     }
 
+    /// True unless whoever gets an identity may choose it, as the name of a session.
+    fn is_of_one_person(&self, identity: &str) -> bool {
+        let Some(arn) = identity.strip_prefix("arn:") else { return true };
+        let resource = arn.splitn(5, ':').last().unwrap_or_default();
+        match resource.split_once('/') {
+            Some(("assumed-role", session)) => {
+                let role = session.split('/').next().unwrap_or_default();
+                role.starts_with(OF_IDENTITY_CENTER) || self.named_sessions.iter().any(|named| named == role)
+            }
+            // GetFederationToken takes any name.
+            Some(("federated-user", _)) => false,
+            _ => true,
+        }
+    }
+
+    /// The names of people who can be known.
+    fn knowable(&self) -> impl Iterator<Item = &str> {
+        let is_knowable = |identities: &[String]| identities.iter().any(|one| self.is_of_one_person(one));
+        self.identities.iter().filter(move |(_, all)| is_knowable(all)).map(|(name, _)| name.as_str())
+    }
+
     fn named(&self, is: impl Fn(&str) -> bool) -> Vec<&str> {
-        self.0.iter().filter(|(_, all)| all.iter().any(|one| is(one))).map(|(name, _)| name.as_str()).collect()
+        self.identities.iter().filter(|(_, all)| all.iter().any(|one| is(one))).map(|(name, _)| name.as_str()).collect()
     }
 }
 
@@ -208,7 +243,7 @@ pub enum Agreement {
 const RULE: &str = "the stack's parameters TwoPeople and People say so";
 
 impl Agreeing {
-    /// Reads `REWIND_TWO_PEOPLE` and `REWIND_PEOPLE`; what is not set is the strictest.
+    /// Reads `REWIND_TWO_PEOPLE`, `REWIND_PEOPLE` and `REWIND_NAMED_SESSIONS`; what is not set is the strictest.
     ///
     /// # Errors
     ///
@@ -230,7 +265,9 @@ impl Agreeing {
             Some(_) => return Err(wrong("REWIND_TWO_PEOPLE", "always, known, chat or off")),
         };
         let people = variable("REWIND_PEOPLE").unwrap_or_default();
-        Ok(Self { two_people, people: people.parse().map_err(|why: String| wrong("REWIND_PEOPLE", &why))? })
+        let people: People = people.parse().map_err(|why: String| wrong("REWIND_PEOPLE", &why))?;
+        let named_sessions = variable("REWIND_NAMED_SESSIONS").unwrap_or_default();
+        Ok(Self { two_people, people: people.with_named_sessions(&named_sessions) })
     }
 
     /// Decides if the approvals of `approvers` are enough for a recovery that was started by `started_by`; nobody in it means that nobody
@@ -284,11 +321,11 @@ impl Agreeing {
             TwoPeople::Always | TwoPeople::Known => 1,
         };
         let requesters: BTreeSet<&str> = known.iter().filter_map(|identity| self.people.person(identity)).collect();
-        let others = self.people.0.keys().filter(|name| !requesters.contains(name.as_str())).count();
+        let others = self.people.knowable().filter(|name| !requesters.contains(name)).count();
         (others < needed).then(|| {
             format!(
                 "two people have to agree here, and the parameter People names {others} who could approve where {needed} \
-                 would have to"
+                 would have to (a session of a role counts for one whose role NamedSessions has)"
             )
         })
     }
@@ -351,7 +388,7 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    const ANN_AWS: &str = "arn:aws:sts::1:assumed-role/Admin/ann";
+    const ANN_AWS: &str = "arn:aws:sts::1:assumed-role/AWSReservedSSO_Admin_0123456789abcdef/ann";
 
     fn slack(team: &str, user: &str) -> Identity {
         Identity::Slack { team: team.to_owned(), user: user.to_owned() }
@@ -394,8 +431,7 @@ mod tests {
 
     #[test]
     fn whoever_is_in_no_mapping_may_be_whoever_started_it() {
-        let others =
-            [slack("T3", "U9"), slack("T1", "U8"), aws("arn:aws:sts::1:assumed-role/Admin/ben"), Identity::Unknown];
+        let others = [slack("T3", "U9"), slack("T1", "U8"), aws(&ANN_AWS.replace("/ann", "/ben")), Identity::Unknown];
         for other in others {
             let other = std::slice::from_ref(&other);
             for rule in [TwoPeople::Always, TwoPeople::Known] {
@@ -405,6 +441,45 @@ mod tests {
             assert!(!is_enough(TwoPeople::Always, other, &[slack("T1", "U1")]), "{other:?}");
         }
         assert!(is_enough(TwoPeople::Off, &[slack("T1", "U1")], &[slack("T1", "U1")]));
+    }
+
+    #[test]
+    fn a_session_whose_name_its_caller_chooses_is_nobodys() {
+        let chosen = "arn:aws:sts::1:assumed-role/Admin";
+        let people = |named: &str| {
+            let people = format!("ann={chosen}/ann|U1, ben={chosen}/ben, cleo=arn:aws:sts::1:federated-user/cleo");
+            people.parse::<People>().unwrap().with_named_sessions(named)
+        };
+        let session = |name: &str| aws(&format!("{chosen}/{name}"));
+        for (named, is_known) in
+            [("", false), ("Adm,Administrator,admin,AWSReservedSSO_", false), ("Other, Admin", true)]
+        {
+            for rule in [TwoPeople::Always, TwoPeople::Known] {
+                let agreeing = Agreeing { two_people: rule, people: people(named) };
+                // By --role-session-name, or in chat first.
+                for ann in [session("ann"), slack("T1", "U1")] {
+                    let started = [ann];
+                    let is_two = agreeing.agreement(&started, &[session("ben")]) == Agreement::Enough;
+                    let nobody_started = rule == TwoPeople::Known && started[0] == session("ann");
+                    assert_eq!(is_two, is_known || nobody_started, "{named:?} {rule:?} {started:?}");
+                }
+                // Two sessions are no two people where it is not known who started it.
+                let two = agreeing.agreement(&[Identity::Unknown], &[session("ann"), session("ben")]);
+                assert_eq!(two == Agreement::Enough, is_known || rule == TwoPeople::Known, "{named:?} {rule:?}");
+            }
+            // Told before a cluster is restored for it.
+            let why = Agreeing { two_people: TwoPeople::Always, people: people(named) }.why_nobody_can_approve(&[]);
+            assert_eq!(why.is_none(), is_known, "{named:?} {why:?}");
+            assert!(why.is_none_or(|why| why.contains("names 1 who could") && why.contains("NamedSessions")));
+            // Whoever calls GetFederationToken chooses its name.
+            assert_eq!(people(named).person(&aws("arn:aws:sts::1:federated-user/cleo")), None);
+        }
+        let read = Agreeing::read(|name| match name {
+            "REWIND_PEOPLE" => Some(format!("ben={chosen}/ben")),
+            "REWIND_NAMED_SESSIONS" => Some("Admin".to_owned()),
+            _ => None,
+        });
+        assert_eq!(read.unwrap().people.person(&session("ben")), Some("ben"));
     }
 
     #[test]

@@ -11,7 +11,12 @@ pub(crate) trait Admission: Send + Sync {
 
 /// Admits payloads with a signed plan, and no others.
 #[derive(Debug)]
-pub(crate) struct Signed<V>(pub(crate) V);
+pub(crate) struct Signed<V> {
+    /// The verifier of plans.
+    pub(crate) verifier: V,
+    /// True for a step that dry runs have as well, which changes nothing.
+    pub(crate) in_dry_runs: bool,
+}
 
 impl<V: VerifyPlans> Admission for Signed<V> {
     async fn admit(&self, payload: &Value) -> Result<(), StepError> {
@@ -28,10 +33,14 @@ impl<V: VerifyPlans> Admission for Signed<V> {
                 "has a plan without a signature, as the versions before signatures made it".to_owned(),
             ));
         };
-        if self.0.verify_plan(&plan_digest(plan), signature).await? {
-            return Ok(());
+        if !self.verifier.verify_plan(&plan_digest(plan), signature).await? {
+            return Err(refused("has a plan that is not as validate-window made it".to_owned()));
         }
-        Err(refused("has a plan that is not as validate-window made it".to_owned()))
+        // A dry run takes no lease, and nobody hears of it: its plan is signed, and is for people to read.
+        if !self.in_dry_runs && plan.get("dryRun") != Some(&Value::Bool(false)) {
+            return Err(refused("has the plan of a dry run, which nothing is to follow".to_owned()));
+        }
+        Ok(())
     }
 }
 
@@ -71,15 +80,35 @@ mod tests {
         }
     }
 
+    const SIGNED: Signed<Key> = Signed { verifier: Key, in_dry_runs: false };
+
     fn payload() -> Value {
-        let mut plan = json!({ "recoveryId": "r-1", "cluster": "orders", "findings": [] });
+        planned(json!({ "recoveryId": "r-1", "cluster": "orders", "findings": [], "dryRun": false }))
+    }
+
+    fn planned(mut plan: Value) -> Value {
         plan["signature"] = json!(plan_digest(&plan)[0].to_string());
         json!({ "recovery": { "id": "r-1" }, "plan": plan, "direction": "undo" })
     }
 
     #[tokio::test]
+    async fn the_plan_of_a_dry_run_is_followed_by_no_step_that_changes_anything() {
+        for dry_run in [json!(true), json!(null), json!("false")] {
+            let payload = planned(json!({ "recoveryId": "r-1", "dryRun": dry_run }));
+            let error = SIGNED.admit(&payload).await.unwrap_err();
+            assert!(error.name == ErrorName::Bug && error.to_string().contains("of a dry run"), "{dry_run}: {error}");
+            assert_eq!(Signed { verifier: Key, in_dry_runs: true }.admit(&payload).await, Ok(()), "{dry_run}");
+        }
+        // Saying that it is none changes what was signed.
+        let mut edited = planned(json!({ "recoveryId": "r-1", "dryRun": true }));
+        edited["plan"]["dryRun"] = json!(false);
+        let error = SIGNED.admit(&edited).await.unwrap_err().to_string();
+        assert!(error.contains("not as validate-window made it"), "{error}");
+    }
+
+    #[tokio::test]
     async fn only_the_plan_that_was_signed_for_the_recovery_is_admitted() {
-        assert_eq!(Signed(Key).admit(&payload()).await, Ok(()));
+        assert_eq!(SIGNED.admit(&payload()).await, Ok(()));
         for (at, value, why) in [
             ("/plan/cluster", json!("billing"), "not as validate-window made it"),
             ("/plan/signature", json!("no"), "not as validate-window made it"),
@@ -91,13 +120,13 @@ mod tests {
         ] {
             let mut other = payload();
             *other.pointer_mut(at).unwrap() = value;
-            let error = Signed(Key).admit(&other).await.unwrap_err();
+            let error = SIGNED.admit(&other).await.unwrap_err();
             assert!(error.name == ErrorName::Bug && error.to_string().contains(why), "{at}: {error}");
         }
         // Neither has an id, so both would be the same.
-        let error = Signed(Key).admit(&json!({ "plan": {} })).await.unwrap_err();
+        let error = SIGNED.admit(&json!({ "plan": {} })).await.unwrap_err();
         assert!(error.to_string().contains("for no recovery"), "{error}");
-        assert!(Signed(Key).admit(&json!({ "recovery": { "id": "r-1" } })).await.is_err());
+        assert!(SIGNED.admit(&json!({ "recovery": { "id": "r-1" } })).await.is_err());
     }
 
     #[tokio::test]

@@ -23,13 +23,23 @@ pub fn init_logging() {
         .init();
 }
 
-/// Serves invocations of `step` until the environment ends: those with a plan that `verifier` knows as signed, and no others.
+/// Serves invocations of `step` until the environment ends: those with a plan that `verifier` knows as signed and that is no dry run's, and
+/// no others.
 ///
 /// # Errors
 ///
 /// An error that the client of the Lambda Runtime API cannot recover from.
 pub async fn start<S: Step>(step: S, verifier: impl VerifyPlans) -> Result<(), lambda_runtime::Error> {
-    serve_all(step, Signed(verifier)).await
+    serve_all(step, Signed { verifier, in_dry_runs: false }).await
+}
+
+/// The same for a step that changes nothing, and that dry runs have as well.
+///
+/// # Errors
+///
+/// An error that the client of the Lambda Runtime API cannot recover from.
+pub async fn start_in_dry_runs<S: Step>(step: S, verifier: impl VerifyPlans) -> Result<(), lambda_runtime::Error> {
+    serve_all(step, Signed { verifier, in_dry_runs: true }).await
 }
 
 /// Serves invocations of a step that follows no plan. One with a plan in its payload is refused, so a step that needs a plan
@@ -206,7 +216,7 @@ mod tests {
 
     #[tokio::test]
     async fn neither_direction_runs_with_a_plan_that_nobody_verified() {
-        let nobody = Signed(Nobody);
+        let nobody = Signed { verifier: Nobody, in_dry_runs: true };
         for direction in ["do", "undo"] {
             let recovery = json!({ "id": "r-1" });
             let plan = json!({ "recoveryId": "r-1", "signature": "bm8=" });

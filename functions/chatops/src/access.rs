@@ -41,13 +41,13 @@ impl ChatUser {
 /// The access policy of chat.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct AccessPolicy {
-    /// The ids of users who may plan and start recoveries.
+    /// The ids of users who may plan and start recoveries: `U1` in `team`, and `T1/U1` in the workspace `T1`.
     pub requesters: Vec<String>,
     /// The ids of users who may approve, reject, undo, and set windows.
     pub approvers: Vec<String>,
     /// The rule that two people agree. It is applied here only to answer at once: confirm-approval decides.
     pub agreeing: Agreeing,
-    /// The id of the only workspace or organization with access; none for every workspace that the app is installed in.
+    /// The id of the only workspace or organization with access; none for each that comes with the id of a user.
     pub team: Option<String>,
 }
 
@@ -58,32 +58,49 @@ impl AccessPolicy {
     ///
     /// `Bug` with the variable that cannot be read.
     pub fn read(get: impl Fn(&str) -> Option<String>) -> Result<Self, StepError> {
-        let list = |name: &str| {
+        let team = get("REWIND_CHAT_TEAM").filter(|team| !team.trim().is_empty()).map(|team| team.trim().to_owned());
+        let list = |name: &str| -> Vec<String> {
             // A list that is not set gives nobody access: forgetting it must not open anything.
             let ids = get(name).unwrap_or_default();
-            ids.split(',').map(str::trim).filter(|id| !id.is_empty()).map(ToOwned::to_owned).collect()
+            let ids = ids.split(',').map(str::trim).filter(|id| !id.is_empty());
+            // Only in the log, which whoever deploys reads: people without access are told nothing.
+            if team.is_none() && ids.clone().any(|id| !id.contains('/')) {
+                tracing::error!(
+                    "{name} has ids without a workspace, which are nobody's while REWIND_CHAT_TEAM is not set"
+                );
+            }
+            ids.map(ToOwned::to_owned).collect()
         };
         Ok(Self {
             requesters: list("REWIND_CHAT_REQUESTERS"),
             approvers: list("REWIND_CHAT_APPROVERS"),
             agreeing: Agreeing::read(&get)?,
-            team: get("REWIND_CHAT_TEAM").filter(|team| !team.trim().is_empty()).map(|team| team.trim().to_owned()),
+            team,
         })
     }
 
     /// True if the user is in any list, and in the right workspace.
     pub(crate) fn has_access(&self, user: &ChatUser) -> bool {
-        // The lists hold ids, which are unique within a workspace only: the same id elsewhere is another person.
-        self.team.as_ref().is_none_or(|team| *team == user.team || Some(team) == user.enterprise.as_ref())
-            && (self.may_request(user) || self.may_approve(user))
+        self.may_request(user) || self.may_approve(user)
     }
 
     pub(crate) fn may_request(&self, user: &ChatUser) -> bool {
-        self.requesters.contains(&user.id)
+        self.is_in(&self.requesters, user)
     }
 
     pub(crate) fn may_approve(&self, user: &ChatUser) -> bool {
-        self.approvers.contains(&user.id)
+        self.is_in(&self.approvers, user)
+    }
+
+    fn is_in(&self, list: &[String], user: &ChatUser) -> bool {
+        let is_of = |team: &str| team == user.team || Some(team) == user.enterprise.as_deref();
+        let is_accepted = self.team.as_deref().is_none_or(is_of);
+        let is_named = list.iter().any(|listed| match listed.split_once('/') {
+            Some((team, id)) => is_of(team) && id == user.id,
+            // An id is unique within a workspace only: the same one elsewhere is another person.
+            None => self.team.is_some() && *listed == user.id,
+        });
+        is_accepted && is_named
     }
 
     /// Makes sure that a request started by `user` asks a person who may approve; returns the denial where it says that nobody is to be
@@ -161,6 +178,7 @@ mod tests {
         AccessPolicy {
             requesters: vec!["U1".into(), "U3".into()],
             approvers: vec!["U2".into(), "U3".into()],
+            team: Some("T1".into()),
             ..AccessPolicy::default()
         }
     }
@@ -193,6 +211,34 @@ mod tests {
         let organization = AccessPolicy { team: Some("E1".into()), ..policy() };
         assert!(organization.has_access(&ChatUser { enterprise: Some("E1".into()), ..user("U1") }));
         assert!(!organization.has_access(&ChatUser { enterprise: Some("E2".into()), ..user("U1") }));
+    }
+
+    #[test]
+    fn an_id_is_of_one_workspace_alone() {
+        let of = |team: Option<&str>, listed: &str| {
+            let team = team.map(ToOwned::to_owned);
+            AccessPolicy { requesters: vec![listed.to_owned()], team, ..AccessPolicy::default() }
+        };
+        let elsewhere = ChatUser { team: "T2".into(), ..user("U1") };
+        let in_organization = ChatUser { enterprise: Some("E1".into()), ..elsewhere.clone() };
+        for (team, listed, in_t1, in_t2, in_e1) in [
+            // Without a workspace it would be somebody's in every workspace in which the app is installed.
+            (None, "U1", false, false, false),
+            (None, "T1/U1", true, false, false),
+            (None, "E1/U1", false, false, true),
+            (Some("T1"), "U1", true, false, false),
+            (Some("T1"), "T1/U1", true, false, false),
+            (Some("T1"), "T2/U1", false, false, false),
+            (Some("E1"), "U1", false, false, true),
+            (Some("E1"), "T2/U1", false, false, true),
+            (None, "/U1", false, false, false),
+            (None, "T1/", false, false, false),
+        ] {
+            let found =
+                [user("U1"), elsewhere.clone(), in_organization.clone()].map(|one| of(team, listed).has_access(&one));
+            assert_eq!(found, [in_t1, in_t2, in_e1], "{team:?} {listed}");
+        }
+        assert!(!of(None, "/U1").has_access(&ChatUser { team: String::new(), ..user("U2") }));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use crate::ports::Ports;
 use crate::slack_client::SlackClient;
 use crate::slack_message::SlackMessage;
 use crate::task::{DeferredTask, Task};
-use rewind_aws::chat::{ActKind, ChatRecords, ReadActs};
+use rewind_aws::chat::{ActKind, ChatAct, ChatRecords, ReadActs};
 use rewind_aws::recoveries::Recoveries;
 use rewind_client::{ClientError, Decision, RecoveryName};
 use rewind_clock::{OutOfTime, keep_back};
@@ -17,6 +17,14 @@ use serde_json::{Value, json};
 
 /// The time for which it is remembered what people did, in seconds: longer than any recovery takes.
 const ACTS_KEPT: i64 = 40 * 86_400;
+
+/// The time in which another person may do what somebody asked for, in seconds: what somebody wanted yesterday is not wanted any more.
+const ASK_HOLDS: i64 = 3_600;
+
+/// The sign between the digest of a task and the second, where somebody asked for it.
+const ASKED: char = '@';
+/// The same, where somebody went on from what was asked before.
+const USED: char = '!';
 
 impl<P: Ports> ChatApp<P> {
     /// Runs a deferred task, and sends its result to the response URL.
@@ -136,7 +144,7 @@ impl<P: Ports> ChatApp<P> {
     }
 
     /// Records who asks for something that takes two people; returns what everybody is shown, or none where another person has asked for
-    /// the same.
+    /// the same. An ask is used up by whoever goes on from it, so that nobody repeats alone what two people wanted once.
     async fn ask_another(
         &self,
         user: &ChatUser,
@@ -144,22 +152,34 @@ impl<P: Ports> ChatApp<P> {
         task: Value,
         line: &str,
     ) -> Result<Option<SlackMessage>, ClientError> {
-        let hour = self.ports.clock().now().as_second().div_euclid(3_600);
-        let of = |hour: i64| format!("{}@{hour}", request_digest(&task));
-        let before = self.ports.chat_records().acts(ActKind::Asked, about).await?;
-        // Of this hour or the one before: what somebody wanted yesterday is not wanted any more.
-        let before = before.iter().filter(|act| [of(hour), of(hour - 1)].contains(&act.of));
-        let asked: Vec<Identity> = before.map(|act| act.identity()).chain([user.identity()]).collect();
-        match self.settings.access.agreeing.agreement(&[], &asked) {
-            Agreement::Enough => Ok(None),
+        let now = self.ports.clock().now().as_second();
+        let digest = request_digest(&task);
+        let second = |act: &ChatAct, what: char| -> Option<i64> {
+            act.of.strip_prefix(&digest)?.strip_prefix(what)?.parse().ok()
+        };
+        let acts = self.ports.chat_records().acts(ActKind::Asked, about).await?;
+        let used = acts.iter().filter_map(|act| second(act, USED)).max().unwrap_or_default();
+        let is_open =
+            |act: &&ChatAct| second(act, ASKED).is_some_and(|at| at > used && now.saturating_sub(at) <= ASK_HOLDS);
+        let before: Vec<Identity> = acts.iter().filter(is_open).map(ChatAct::identity).collect();
+        let is_asked = !before.is_empty();
+        let people: Vec<Identity> = before.into_iter().chain([user.identity()]).collect();
+        match self.settings.access.agreeing.agreement(&[], &people) {
+            Agreement::Enough => {
+                // Before it is done: what fails half-way was done once, as far as anybody knows.
+                if is_asked {
+                    self.record(ActKind::Asked, about, user, format!("{digest}{USED}{now}")).await?;
+                }
+                Ok(None)
+            }
             Agreement::SamePerson(why) => Ok(Some(SlackMessage::sentence(format!("{why}; nothing was done")))),
             Agreement::OneMore(_) => {
-                self.record(ActKind::Asked, about, user, of(hour)).await?;
+                self.record(ActKind::Asked, about, user, format!("{digest}{ASKED}{now}")).await?;
                 let mut document = Document::new();
                 document.heading(format!("{} asks for /rewind {line}", user.display_name()));
                 document.plain(
                     "Nothing was done: it takes two people (the stack's parameters TwoPeople and People). Another approver does it by \
-                     the same command, within an hour.",
+                     the same command, within an hour, once.",
                 );
                 Ok(Some(SlackMessage::public(document)))
             }

@@ -11,6 +11,9 @@ use tokio::sync::Mutex;
 // Whoever sends wrong signatures must not make us call Secrets Manager each time.
 const FRESH: SignedDuration = SignedDuration::from_secs(60);
 
+/// The fewest characters of a signing secret; Slack's have 32.
+const SIGNING_SECRET_MIN: usize = 16;
+
 /// The content of the secret.
 #[derive(Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -59,6 +62,13 @@ impl AppSecret {
             StepError::bug("the app's secret is not {\"signingSecret\": \"…\"}")
                 .advice("write it so; docs/chatops.md says how")
         })?;
+        // Whoever guesses it signs requests and tasks, and nobody has to guess an empty one.
+        if content.signing_secret.trim().len() < SIGNING_SECRET_MIN {
+            return Err(StepError::bug(format!(
+                "the app's secret has a `signingSecret` of fewer than {SIGNING_SECRET_MIN} characters"
+            ))
+            .advice("copy the Signing Secret of the app from Slack; docs/chatops.md says how"));
+        }
         *known = Some((content.clone(), now));
         Ok(Some(content))
     }

@@ -323,6 +323,20 @@ async fn a_request_is_refused_where_the_table_cannot_show_if_it_came_before() {
 }
 
 #[tokio::test]
+async fn a_secret_that_anybody_could_guess_lets_nobody_in() {
+    for guessed in ["", "                ", "0123456789abcde"] {
+        let app = app();
+        *app.ports.secret.lock().unwrap() = json!({ "signingSecret": guessed }).to_string();
+        let (at, body) = (time(NOW).as_second().to_string(), line("U3", "start orders latest --name r-1"));
+        let signature = sign(guessed, &at, body.as_bytes()).unwrap();
+        assert_eq!(app.handle(event(&body, &at, &signature)).await["statusCode"], 503, "{guessed:?}");
+        // Nor is a task of the function's own believed.
+        app.handle(signed_task(guessed, NOW, &of_person("U3", Task::Show { id: "r-1".into() }))).await;
+        assert_nothing_happened(&app);
+    }
+}
+
+#[tokio::test]
 async fn a_replaced_secret_is_read_again_and_wrong_signatures_do_not_make_it_read_each_time() {
     let app = app();
     let reads = || *app.ports.secret_reads.lock().unwrap();
@@ -330,11 +344,12 @@ async fn a_replaced_secret_is_read_again_and_wrong_signatures_do_not_make_it_rea
     assert_eq!(reads(), 1);
     let at = |now: i64| now.to_string();
     let mut now = time(NOW).as_second();
+    let replaced = "a52e1f0b9c8d4763b1a0ffeeddccbbaa";
     let by_new = |now: i64, text: &str| {
         let body = line("U3", text);
-        event(&body, &at(now), &sign("new", &at(now), body.as_bytes()).unwrap())
+        event(&body, &at(now), &sign(replaced, &at(now), body.as_bytes()).unwrap())
     };
-    *app.ports.secret.lock().unwrap() = json!({ "signingSecret": "new" }).to_string();
+    *app.ports.secret.lock().unwrap() = json!({ "signingSecret": replaced }).to_string();
     // Within a minute of the last read: whoever sends wrong signatures must not run up calls of Secrets Manager.
     for _ in 0..5 {
         assert_eq!(app.handle(by_new(now, "list")).await["statusCode"], 401);
@@ -522,7 +537,7 @@ async fn one_person_in_two_workspaces_is_one_person() {
         ("cleo=T1/U3,ben=T1/U2", TwoPeople::Always, ("T2", "U2")),
     ] {
         let mut app = app();
-        app.settings.access.team = None;
+        of_two_workspaces(&mut app);
         app.settings.access.agreeing = Agreeing { two_people: rule, people: people.parse().unwrap() };
         let hash = app.ports.aws.add_awaiting_approval("r-1");
         started_by(&app, "r-1", "U3");
@@ -551,7 +566,7 @@ async fn an_undo_and_another_window_take_two_people_as_well() {
     let window = Task::Window { cluster: "orders".into(), window: Some("2d".into()), confirm: None };
     for task in [undo, window] {
         let mut app = app();
-        app.settings.access.team = None;
+        of_two_workspaces(&mut app);
         let people = "ben=T1/U2|T2/U3,cleo=T1/U3".parse().unwrap();
         app.settings.access.agreeing = Agreeing { two_people: TwoPeople::Always, people };
         app.ports.aws.add_recovered("r-1");
@@ -572,6 +587,14 @@ async fn an_undo_and_another_window_take_two_people_as_well() {
         assert_eq!(message["response_type"], "in_channel");
         app.handle(asks("U3", "T1", NOW)).await;
         assert_eq!(changed(&app), 1, "{task:?}");
+        // What Ben asked for is done: for the next time somebody has to ask again.
+        app.ports.clock.sleep(Duration::from_secs(60)).await;
+        let later = app.ports.clock.now().to_string();
+        let sent = app.ports.sent.lock().unwrap().len();
+        app.handle(asks("U3", "T1", &later)).await;
+        assert_eq!(changed(&app), 1, "{task:?}");
+        let (_, message) = app.ports.sent.lock().unwrap()[sent].clone();
+        assert!(message.to_string().contains("asks for /rewind"), "{message}");
     }
 }
 
@@ -587,6 +610,15 @@ async fn what_somebody_asked_for_yesterday_or_otherwise_counts_for_nothing() {
     app.ports.clock.sleep(Duration::from_secs(2 * 3_600)).await;
     app.handle(signed_task(SECRET, "2026-11-23T12:50:00Z", &of_person("U3", window("2d")))).await;
     assert!(app.ports.aws.state().calls.is_empty(), "two hours later");
+}
+
+/// Gives the same ids of the workspace `T2` what those of `T1` may.
+fn of_two_workspaces(app: &mut ChatApp<FakePorts>) {
+    let access = &mut app.settings.access;
+    access.team = None;
+    for list in [&mut access.requesters, &mut access.approvers] {
+        *list = list.iter().flat_map(|id| [format!("T1/{id}"), format!("T2/{id}")]).collect();
+    }
 }
 
 /// Writes into the record of a recovery that a user of workspace `T1` started it.

@@ -1,5 +1,6 @@
 //! Confirms an approval: it is valid only for the proposal that was shown, and only while cluster, restored cluster and
-//! records are unchanged, and only if it is that of another person than whoever started the recovery. It runs before the fence and changes nothing, so there is nothing to undo.
+//! records are unchanged, and only if it is that of another person than whoever started the recovery. It signs such an approval, without which
+//! nothing is fenced or moved. It runs before the fence and changes nothing, so there is nothing to undo.
 
 use jiff::{SignedDuration, Timestamp};
 use rewind_aws::chat::{ActKind, ReadActs};
@@ -8,7 +9,8 @@ use rewind_aws::route53::Zones;
 use rewind_core::names::RECOVERY_TAG;
 use rewind_core::{
     Agreeing, Agreement, Clock, ErrorName, Identity, MayPass, Plan, PlannedRecord, Proposal, RecordedDecision,
-    Recovery, Report, ResourceIds, Restored, StepError, Strategy, VerifyCallers, approve_act, format_duration,
+    Recovery, Report, ResourceIds, Restored, SignApprovals, StepError, Strategy, VerifyApprovals, VerifyCallers,
+    approval_digest, approve_act, approvers_digest, format_duration,
 };
 use rewind_lambda::Step;
 use serde::{Deserialize, Serialize};
@@ -21,6 +23,7 @@ pub const ACTIONS: &[&str] = &[
     "sts:AssumeRole",
     "sts:GetCallerIdentity",
     "dynamodb:GetItem",
+    "kms:GenerateMac",
     "kms:VerifyMac",
 ];
 
@@ -29,7 +32,7 @@ const AGE_MAX: SignedDuration = SignedDuration::from_hours(24);
 
 /// The step.
 #[derive(Debug)]
-pub struct ConfirmApproval<C, Z, K, A, V> {
+pub struct ConfirmApproval<C, Z, K, A, V, S> {
     /// Clusters.
     pub clusters: C,
     /// Hosted zones.
@@ -40,6 +43,8 @@ pub struct ConfirmApproval<C, Z, K, A, V> {
     pub acts: A,
     /// The callers of AWS.
     pub callers: V,
+    /// The key of approvals.
+    pub approvals: S,
     /// The rule that two people agree.
     pub agreeing: Agreeing,
     /// The age of a proposal up to which it may be approved.
@@ -62,6 +67,9 @@ pub struct Input {
     /// Whoever approved the same proposal before, as verified then: where that was not enough, or could not be confirmed yet.
     #[serde(default)]
     pub approvers: Vec<Identity>,
+    /// The signature over them, as this step returned it.
+    #[serde(default)]
+    pub approval: Option<String>,
 }
 
 /// The output of the step.
@@ -73,6 +81,9 @@ pub struct Output {
     pub why: String,
     /// Whoever has approved the proposal.
     pub approvers: Vec<Identity>,
+    /// The signature of the approval where it is valid: without it nothing is fenced or moved. Otherwise that over the approvers, for the
+    /// next approval.
+    pub approval: Option<String>,
 }
 
 /// The verdict on an approval.
@@ -91,17 +102,26 @@ pub enum Verdict {
     NotYet,
 }
 
-impl<C: ReadClusters, Z: Zones, K: Clock, A: ReadActs, V: VerifyCallers> Step for ConfirmApproval<C, Z, K, A, V> {
+impl<C, Z, K, A, V, S> Step for ConfirmApproval<C, Z, K, A, V, S>
+where
+    C: ReadClusters,
+    Z: Zones,
+    K: Clock,
+    A: ReadActs,
+    V: VerifyCallers,
+    S: SignApprovals + VerifyApprovals,
+{
     type Input = Input;
     type Output = Output;
 
     async fn run(&self, input: Input) -> Result<Output, StepError> {
-        let Input { recovery, proposal, requested_at, decision, mut approvers } = input;
+        let Input { recovery, proposal, requested_at, decision, mut approvers, approval } = input;
         // First, because it ends nothing: people are still asked, and somebody may yet send the right hash.
         let hash = proposal.hash();
         if let Some(why) = why_another_proposal(&decision, &hash) {
-            return Ok(Output { verdict: Verdict::WrongHash, why, approvers });
+            return Ok(Output { verdict: Verdict::WrongHash, why, approvers, approval });
         }
+        self.refuse_other_approvers(&recovery.id, &hash, &approvers, approval.as_deref()).await?;
         let agreement = |approvers: &[Identity]| self.agreeing.agreement(&proposal.plan.started_by, approvers);
         // Once only: what shows who somebody is holds for a quarter of an hour, and a cluster may be busy for longer.
         let is_agreed = !approvers.is_empty() && agreement(&approvers) == Agreement::Enough;
@@ -114,16 +134,23 @@ impl<C: ReadClusters, Z: Zones, K: Clock, A: ReadActs, V: VerifyCallers> Step fo
         // Here, and not where decisions come from: there are more ways to send one than people to watch them.
         match agreement(&approvers) {
             Agreement::Enough => {}
-            Agreement::SamePerson(why) => return Ok(Output { verdict: Verdict::SamePerson, why, approvers }),
-            Agreement::OneMore(why) => return Ok(Output { verdict: Verdict::OneMore, why, approvers }),
+            Agreement::SamePerson(why) => {
+                return self.not_enough(Verdict::SamePerson, why, (&recovery.id, &hash), approvers).await;
+            }
+            Agreement::OneMore(why) => {
+                return self.not_enough(Verdict::OneMore, why, (&recovery.id, &hash), approvers).await;
+            }
         }
         match self.refuse_changed(&recovery, &proposal, requested_at, &decision).await {
-            Ok(()) => Ok(Output { verdict: Verdict::Valid, why: String::new(), approvers }),
+            Ok(()) => {
+                let approval = Some(self.approvals.sign_approval(&approval_digest(&proposal.plan)).await?);
+                Ok(Output { verdict: Verdict::Valid, why: String::new(), approvers, approval })
+            }
             // Told as an error, it would be repeated with the same proof until that is too old.
             Err(error) if error.may_pass() || error.name == ErrorName::ClusterNotReady => {
                 let by = decision.decided_by();
                 let why = format!("{by} approved it, which is confirmed as soon as that can be seen: {error}");
-                Ok(Output { verdict: Verdict::NotYet, why, approvers })
+                self.not_enough(Verdict::NotYet, why, (&recovery.id, &hash), approvers).await
             }
             Err(error) => Err(error),
         }
@@ -136,7 +163,15 @@ struct Verified<'a> {
     report: Option<&'a Report>,
 }
 
-impl<C: ReadClusters, Z: Zones, K: Clock, A: ReadActs, V: VerifyCallers> ConfirmApproval<C, Z, K, A, V> {
+impl<C, Z, K, A, V, S> ConfirmApproval<C, Z, K, A, V, S>
+where
+    C: ReadClusters,
+    Z: Zones,
+    K: Clock,
+    A: ReadActs,
+    V: VerifyCallers,
+    S: SignApprovals + VerifyApprovals,
+{
     /// Refuses an approval that came too late.
     async fn refuse_changed(
         &self,
@@ -165,6 +200,40 @@ impl<C: ReadClusters, Z: Zones, K: Clock, A: ReadActs, V: VerifyCallers> Confirm
             self.refuse_changed_record(by, record).await?;
         }
         Ok(())
+    }
+
+    /// Refuses approvers that this step did not return: whoever may call it could name any.
+    async fn refuse_other_approvers(
+        &self,
+        id: &str,
+        hash: &str,
+        approvers: &[Identity],
+        approval: Option<&str>,
+    ) -> Result<(), StepError> {
+        if approvers.is_empty() {
+            return Ok(());
+        }
+        let digest = approvers_digest(id, hash, approvers);
+        let is_signed = match approval {
+            Some(signature) => self.approvals.verify_approval(&digest, signature).await?,
+            None => false,
+        };
+        match is_signed {
+            true => Ok(()),
+            false => Err(StepError::bug("the payload has approvers whom no earlier approval showed")),
+        }
+    }
+
+    /// The answer on an approval that is not enough, with the signature over whoever has approved so far.
+    async fn not_enough(
+        &self,
+        verdict: Verdict,
+        why: String,
+        (id, hash): (&str, &str),
+        approvers: Vec<Identity>,
+    ) -> Result<Output, StepError> {
+        let approval = self.approvals.sign_approval(&approvers_digest(id, hash, &approvers)).await?;
+        Ok(Output { verdict, why, approvers, approval: Some(approval) })
     }
 
     /// Verifies who approved. A claim without a proof is nobody's.

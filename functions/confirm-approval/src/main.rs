@@ -1,7 +1,14 @@
 //! The function `confirm-approval`.
 
 use confirm_approval::{ConfirmApproval, age_limit};
-use rewind_aws::{Aws, caller::Callers, chat::ChatTable, plan_key::PlanKey, rds::Rds, route53::Route53};
+use rewind_aws::{
+    Aws,
+    caller::Callers,
+    chat::ChatTable,
+    plan_key::{ApprovalKey, PlanKey},
+    rds::Rds,
+    route53::Route53,
+};
 use rewind_core::Agreeing;
 use rewind_lambda::SystemClock;
 
@@ -14,6 +21,7 @@ async fn main() -> Result<(), lambda_runtime::Error> {
         clock: SystemClock,
         acts: ChatTable::from_env(&aws)?,
         callers: Callers::new(&aws),
+        approvals: ApprovalKey::from_env(&aws)?,
         agreeing: Agreeing::read(|name| std::env::var(name).ok())?,
         age_max: age_limit(std::env::var("REWIND_REPORT_MAX_AGE_SECONDS").ok().as_deref())?,
     };

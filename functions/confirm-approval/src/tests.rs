@@ -7,7 +7,7 @@ use rewind_aws::fixtures::{ManualClock, in_place_plan, mysql_rds, plan, rds_with
 use rewind_aws::rds::Instance;
 use rewind_aws::rds::fake::FakeRds;
 use rewind_aws::route53::RecordSet;
-use rewind_core::{CallerProof, Login, People, Tls, TwoPeople};
+use rewind_core::{CallerProof, JsonDigest, Login, People, Tls, TwoPeople};
 use serde_json::json;
 
 const ASKED: &str = "2026-11-23T10:40:00Z";
@@ -76,6 +76,22 @@ fn input(hash: Option<&str>) -> Input {
         requested_at: time(ASKED),
         decision: approval(hash.map(|hash| if hash == "shown" { shown.as_str() } else { hash })),
         approvers: Vec::new(),
+        approval: None,
+    }
+}
+
+/// A key whose signature is the digest itself.
+struct Key;
+
+impl SignApprovals for Key {
+    async fn sign_approval(&self, digest: &JsonDigest) -> AwsResult<String> {
+        Ok(format!("{digest:?}"))
+    }
+}
+
+impl VerifyApprovals for Key {
+    async fn verify_approval(&self, digest: &JsonDigest, signature: &str) -> AwsResult<bool> {
+        Ok(signature == format!("{digest:?}"))
     }
 }
 
@@ -93,7 +109,8 @@ async fn confirm_by(
 ) -> Result<Output, StepError> {
     let (clusters, clock) = (rds.clone(), ManualClock::at(now));
     let acts = Acts(acts);
-    let step = ConfirmApproval { clusters, zones: zone, clock, acts, callers: Sts, agreeing, age_max: AGE_MAX };
+    let (callers, approvals, age_max) = (Sts, Key, AGE_MAX);
+    let step = ConfirmApproval { clusters, zones: zone, clock, acts, callers, approvals, agreeing, age_max };
     let answer = step.run(input).await;
     assert!(rds.changes().is_empty());
     answer
@@ -105,6 +122,38 @@ const SOON: &str = "2026-11-23T10:41:00Z";
 async fn an_approval_of_the_proposal_that_was_shown_is_valid() {
     let answer = confirm(rds_with_restored(), Zone(None), SOON, input(Some("shown"))).await.unwrap();
     assert_eq!(answer.verdict, Verdict::Valid);
+    assert_eq!(answer.approval, Some(format!("{:?}", approval_digest(&plan()))));
+}
+
+#[tokio::test]
+async fn no_approval_is_signed_that_is_not_valid_and_no_approver_believed_who_was_not() {
+    let first = verdict(TwoPeople::Always, in_chat(of(Vec::new()), "T1", "U1")).await;
+    let plan = of(Vec::new()).proposal.plan;
+    assert_ne!(first.approval, Some(format!("{:?}", approval_digest(&plan))));
+    let forged = vec![slack("T1", "U1"), slack("T1", "U2")];
+    let next = |approvers: &[Identity], approval: &Option<String>| {
+        let input = Input { approvers: approvers.to_vec(), approval: approval.clone(), ..of(Vec::new()) };
+        at_a_terminal(input, BEN)
+    };
+    assert_eq!(verdict(TwoPeople::Always, next(&first.approvers, &first.approval)).await.verdict, Verdict::Valid);
+    let people = || format!("ann=U1|{ANN},ben=U2|{BEN}").parse().unwrap();
+    let another = Some(format!("{:?}", approvers_digest("r-2", &of(Vec::new()).proposal.hash(), &first.approvers)));
+    for (name, attempt) in [
+        ("nobody's word", next(&forged, &None)),
+        ("people beside those who have", next(&forged, &first.approval)),
+        ("without the signature", next(&first.approvers, &None)),
+        ("of another recovery", next(&first.approvers, &another)),
+        ("by the approval of a plan", next(&forged, &Some(format!("{:?}", approval_digest(&plan))))),
+    ] {
+        let by = (attempt.0, Agreeing { two_people: TwoPeople::Always, people: people() });
+        let error = confirm_by(rds_with_restored(), Zone(None), SOON, by, attempt.1).await.unwrap_err();
+        assert_eq!(error.name, ErrorName::Bug, "{name}: {error}");
+    }
+    // What was given for another hash leaves the approvers so far as they were.
+    let (acts, mut other) = next(&first.approvers, &first.approval);
+    other.decision.hash = Some("0123456789ab".to_owned());
+    let other = verdict(TwoPeople::Always, (acts, other)).await;
+    assert_eq!((other.verdict, other.approvers, other.approval), (Verdict::WrongHash, first.approvers, first.approval));
 }
 
 #[tokio::test]
@@ -441,7 +490,7 @@ async fn what_nobody_knows_who_started_takes_two_approvals_of_two_people() {
         let started = || of(started_by.clone());
         let first = verdict(TwoPeople::Always, in_chat(started(), "T1", "U1")).await;
         assert_eq!((first.verdict, &first.approvers), (Verdict::OneMore, &vec![slack("T1", "U1")]));
-        let again = || Input { approvers: first.approvers.clone(), ..started() };
+        let again = || Input { approvers: first.approvers.clone(), approval: first.approval.clone(), ..started() };
         for (name, attempt, expected) in [
             ("the same once more", in_chat(again(), "T1", "U1"), Verdict::OneMore),
             ("the same at a terminal", at_a_terminal(again(), ANN), Verdict::OneMore),
@@ -453,7 +502,7 @@ async fn what_nobody_knows_who_started_takes_two_approvals_of_two_people() {
         // An approval by hand alone is nobody's, and the first of somebody is still the first.
         let by_hand = verdict(TwoPeople::Always, (Vec::new(), started())).await;
         assert_eq!((by_hand.verdict, &by_hand.approvers), (Verdict::SamePerson, &vec![Identity::Unknown]));
-        let next = Input { approvers: by_hand.approvers, ..started() };
+        let next = Input { approvers: by_hand.approvers, approval: by_hand.approval, ..started() };
         assert_eq!(verdict(TwoPeople::Always, at_a_terminal(next, BEN)).await.verdict, Verdict::OneMore);
         assert_eq!(verdict(TwoPeople::Known, (Vec::new(), started())).await.verdict, Verdict::Valid);
     }

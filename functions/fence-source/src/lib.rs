@@ -27,7 +27,7 @@ use rewind_db::fence::{
     writers_without_session,
 };
 use rewind_db::{ConnectError, Credential, Server, Session, WritePosition, defaults};
-use rewind_lambda::{Step, Undone};
+use rewind_lambda::{Step, ToApprove, Undone};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -75,6 +75,19 @@ pub struct Input {
     /// The execution that holds the source's lease; the recovery itself unless it is given.
     #[serde(default)]
     pub holder: Option<String>,
+    /// The signature of the approval; needed to fence the source alone.
+    #[serde(default)]
+    pub approval: Option<String>,
+}
+
+impl ToApprove for Input {
+    fn to_approve(&self) -> Option<(&Plan, Option<&str>)> {
+        match self.fence {
+            FencedSide::Source => Some((&self.plan, self.approval.as_deref())),
+            // Of the recovery alone; and a person who undoes it decides anew.
+            FencedSide::Restored | FencedSide::Inspect => None,
+        }
+    }
 }
 
 /// The cluster that is fenced.
@@ -156,6 +169,11 @@ where
 
     async fn run(&self, input: Input) -> Result<Output, StepError> {
         let fenced_cluster = self.cluster_to_fence(&input)?;
+        let in_place = input.plan.strategy == Strategy::Backtrack;
+        // Nobody is asked about a plan that moves no client, so nobody has approved its fence either.
+        if !in_place && input.plan.dns.is_empty() {
+            return Err(StepError::bug("a plan that moves no traffic fences nothing"));
+        }
         let cluster = self.access.cluster(&fenced_cluster.name).await?;
         // Before traffic goes back to the source, too: a cluster that was made anew under its name never had these clients.
         let source = match input.fence {
@@ -171,7 +189,6 @@ where
             FencedSide::Source => self.position_before(&input).await,
             FencedSide::Restored | FencedSide::Inspect => None,
         };
-        let in_place = input.plan.strategy == Strategy::Backtrack;
         if input.fence == FencedSide::Inspect {
             return self.inspect(&input, &fenced_cluster, &cluster).await;
         }
@@ -278,6 +295,10 @@ where
                 record_key: "fence",
                 password_moment: self.clock.now(),
             }),
+            // Any other would be fenced without anybody's approval.
+            (FencedSide::Restored, Some(restored)) if restored.cluster != input.plan.new_cluster => {
+                Err(StepError::bug(format!("{} is not the restored cluster of the plan", restored.cluster)))
+            }
             (FencedSide::Restored, Some(restored)) => Ok(FencedCluster {
                 name: restored.cluster.clone(),
                 record_key: "fenceRestored",

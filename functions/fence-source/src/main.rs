@@ -2,9 +2,15 @@
 
 use fence_source::FenceSource;
 use rewind_access::Access;
-use rewind_aws::{Aws, plan_key::PlanKey, rds::Rds, records::Records, secrets::Secrets};
+use rewind_aws::{
+    Aws,
+    plan_key::{ApprovalKey, PlanKey},
+    rds::Rds,
+    records::Records,
+    secrets::Secrets,
+};
 use rewind_db::Network;
-use rewind_lambda::SystemClock;
+use rewind_lambda::{Approved, SystemClock};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_runtime::Error> {
@@ -14,5 +20,6 @@ async fn main() -> Result<(), lambda_runtime::Error> {
     let fence_groups =
         groups.split(',').map(str::trim).filter(|group| !group.is_empty()).map(ToOwned::to_owned).collect();
     let step = FenceSource { access, records: Records::from_env(&aws)?, clock: SystemClock, fence_groups };
+    let step = Approved { step, approvals: ApprovalKey::from_env(&aws)? };
     rewind_lambda::start(step, PlanKey::from_env(&aws)?).await
 }

@@ -35,7 +35,34 @@ fn step(clusters: &FakeRds, groups: &[&str]) -> FenceSource<FakeRds, NoSecrets, 
 
 /// The payload for one side of a recovery beside the source.
 fn of_side(fence: FencedSide, restored: Option<Restored>) -> Input {
-    Input { recovery: recovery(), plan: plan(), fence, restored, writes: None, holder: None }
+    Input { recovery: recovery(), plan: plan(), fence, restored, writes: None, holder: None, approval: None }
+}
+
+#[test]
+fn people_have_to_approve_a_fence_of_the_source_and_no_other() {
+    let plan = plan();
+    for (fence, expected) in
+        [(FencedSide::Source, Some((&plan, Some("signed")))), (FencedSide::Restored, None), (FencedSide::Inspect, None)]
+    {
+        let input = Input { approval: Some("signed".to_owned()), ..of_side(fence, None) };
+        assert_eq!(input.to_approve(), expected, "{fence:?}");
+    }
+}
+
+#[tokio::test]
+async fn no_fence_goes_up_by_a_name_or_a_plan_that_nobody_is_asked_about() {
+    let source_as_restored = Restored { cluster: "orders".to_owned(), ..restored() };
+    let beside = |fence| Input { plan: Plan { dns: Vec::new(), ..plan() }, ..of_side(fence, Some(restored())) };
+    for (input, why) in [
+        (of_side(FencedSide::Restored, Some(source_as_restored)), "orders is not the restored cluster of the plan"),
+        (beside(FencedSide::Source), "a plan that moves no traffic"),
+        (beside(FencedSide::Restored), "a plan that moves no traffic"),
+    ] {
+        let rds = rds_with_restored();
+        let error = step(&rds, &["sg-fence"]).run(input).await.unwrap_err();
+        assert!(error.name == ErrorName::Bug && error.to_string().contains(why), "{error}");
+        assert!(rds.changes().is_empty(), "{error}");
+    }
 }
 
 fn groups(rds: &FakeRds) -> Vec<String> {
@@ -174,8 +201,15 @@ async fn in_place_without_a_network_layer_is_refused_before_anybody_logs_in() {
     let rds = rds();
     let mut plan = plan();
     plan.strategy = Strategy::Backtrack;
-    let input =
-        Input { recovery: recovery(), plan, fence: FencedSide::Source, restored: None, writes: None, holder: None };
+    let input = Input {
+        recovery: recovery(),
+        plan,
+        fence: FencedSide::Source,
+        restored: None,
+        writes: None,
+        holder: None,
+        approval: None,
+    };
     let error = step(&rds, &[]).run(input).await.unwrap_err();
     assert_eq!(error.name, ErrorName::RewindFailed);
     assert!(error.to_string().contains("nothing was changed"), "{error}");
@@ -224,6 +258,7 @@ async fn a_run_that_outlived_its_state_does_not_fence_again_behind_the_undo() {
         restored: None,
         writes: None,
         holder: None,
+        approval: None,
     };
     let fenced_cluster = step.cluster_to_fence(&input()).unwrap();
     step.record(&input(), &fenced_cluster, &source(), &LoginState::default()).await.unwrap();

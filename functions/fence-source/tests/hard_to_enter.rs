@@ -16,7 +16,7 @@ use rewind_aws::fixtures::{ManualClock, STARTED, mysql_source, plan, recovery, r
 use rewind_aws::rds::fake::FakeRds;
 use rewind_aws::rds::{Cluster, Instance, Member};
 use rewind_aws::secrets::{Login, Logins};
-use rewind_core::{ErrorName, Restored, StepError, timeouts};
+use rewind_core::{ErrorName, Plan, Restored, StepError, timeouts};
 use rewind_db::{Credential, Network, Session, Settings, server_identity};
 use rewind_lambda::Step;
 use serde_json::json;
@@ -113,7 +113,10 @@ impl<S> World<S> {
 
 fn input(fence: FencedSide) -> Input {
     let restored = Restored { cluster: "orders".to_owned(), ..restored() };
-    Input { recovery: recovery(), plan: plan(), fence, restored: Some(restored), writes: None, holder: None }
+    // One server is both clusters here.
+    let new_cluster = if fence == FencedSide::Restored { "orders" } else { "orders-r" }.to_owned();
+    let plan = Plan { new_cluster, ..plan() };
+    Input { recovery: recovery(), plan, fence, restored: Some(restored), writes: None, holder: None, approval: None }
 }
 
 /// The user of the n-th client.

@@ -76,8 +76,19 @@ impl World {
 }
 
 fn input(strategy: Strategy) -> Input {
-    let plan = Plan { strategy, ..in_place_plan() };
-    Input { recovery: recovery(), plan, fence: FencedSide::Source, restored: None, writes: None, holder: None }
+    let mut plan = Plan { strategy, ..in_place_plan() };
+    if strategy == Strategy::Restore {
+        plan.dns = rewind_aws::fixtures::plan().dns;
+    }
+    Input {
+        recovery: recovery(),
+        plan,
+        fence: FencedSide::Source,
+        restored: None,
+        writes: None,
+        holder: None,
+        approval: None,
+    }
 }
 
 fn layers(output: &Output) -> Vec<String> {

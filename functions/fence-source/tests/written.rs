@@ -86,7 +86,15 @@ impl<'a> World<'a> {
 }
 
 fn input(fence: FencedSide, writes: Option<WritePosition>) -> Input {
-    Input { recovery: recovery(), plan: plan(), fence, restored: Some(restored()), writes, holder: None }
+    Input {
+        recovery: recovery(),
+        plan: plan(),
+        fence,
+        restored: Some(restored()),
+        writes,
+        holder: None,
+        approval: None,
+    }
 }
 
 fn cluster(of: Cluster, name: &str, address: &str, port: u16) -> Cluster {

@@ -13,6 +13,6 @@ async fn main() -> Result<(), lambda_runtime::Error> {
     let access = Access { clusters: Rds::new(&aws), secrets: Secrets::new(&aws), network: Network::from_env()? };
     let has_network_fence = !fence_groups_from_env().is_empty();
     let fences = Records::from_env(&aws)?;
-    rewind_lambda::start(Preflight { access, fences, clock: SystemClock, has_network_fence }, PlanKey::from_env(&aws)?)
-        .await
+    let step = Preflight { access, fences, clock: SystemClock, has_network_fence };
+    rewind_lambda::start_in_dry_runs(step, PlanKey::from_env(&aws)?).await
 }

@@ -4,7 +4,7 @@
 use jiff::{SignedDuration, Timestamp};
 use rewind_aws::rds::{BacktrackClusters, BacktrackSeen, Cluster, ReadBacktracks, ReadClusters};
 use rewind_core::{Backtrack, Clock, ErrorName, Plan, Polling, Recovery, StepError, timeouts};
-use rewind_lambda::{Step, Undone};
+use rewind_lambda::{Step, ToApprove, Undone};
 use serde::Deserialize;
 
 /// The IAM actions that the step calls.
@@ -43,6 +43,15 @@ pub struct Input {
     /// For the undo: the backtrack that was started, if its answer is known.
     #[serde(default)]
     pub backtrack: Option<Backtrack>,
+    /// The signature of the approval; not needed for the undo.
+    #[serde(default)]
+    pub approval: Option<String>,
+}
+
+impl ToApprove for Input {
+    fn to_approve(&self) -> Option<(&Plan, Option<&str>)> {
+        Some((&self.plan, self.approval.as_deref()))
+    }
 }
 
 impl<C, K> Step for StartBacktrack<C, K>

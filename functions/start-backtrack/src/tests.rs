@@ -16,7 +16,19 @@ fn step(clusters: &FakeRds) -> StartBacktrack<FakeRds, ManualClock> {
 }
 
 fn input() -> Input {
-    Input { recovery: recovery(), plan: in_place_plan(), inspected_at: Some(time(INSPECTED)), backtrack: None }
+    Input {
+        recovery: recovery(),
+        plan: in_place_plan(),
+        inspected_at: Some(time(INSPECTED)),
+        backtrack: None,
+        approval: None,
+    }
+}
+
+#[test]
+fn people_have_to_approve_every_backtrack() {
+    let input = Input { approval: Some("signed".to_owned()), ..input() };
+    assert_eq!(input.to_approve(), Some((&in_place_plan(), Some("signed"))));
 }
 
 /// The source as the fence leaves it.

@@ -7,7 +7,7 @@ use rewind_aws::fence_records::{FencedNotes, HeldLease};
 use rewind_aws::rds::ReadClusters;
 use rewind_aws::route53::{Move, MoveRecords, Moved, RecordSet, Zones};
 use rewind_core::{Clock, ErrorName, MovedRecord, Plan, Recovery, Restored, StepError, Swap};
-use rewind_lambda::{Step, Undone};
+use rewind_lambda::{Step, ToApprove, Undone};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -55,6 +55,15 @@ pub struct Input {
     /// True if no record is to be moved, and only the zone read.
     #[serde(default)]
     pub read_only: bool,
+    /// The signature of the approval; not needed for the undo, and where only the zone is read.
+    #[serde(default)]
+    pub approval: Option<String>,
+}
+
+impl ToApprove for Input {
+    fn to_approve(&self) -> Option<(&Plan, Option<&str>)> {
+        (!self.read_only).then_some((&self.plan, self.approval.as_deref()))
+    }
 }
 
 /// The result of the step.

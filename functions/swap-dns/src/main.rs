@@ -1,7 +1,13 @@
 //! The function `swap-dns`.
 
-use rewind_aws::{Aws, plan_key::PlanKey, rds, records::Records, route53::Route53};
-use rewind_lambda::SystemClock;
+use rewind_aws::{
+    Aws,
+    plan_key::{ApprovalKey, PlanKey},
+    rds,
+    records::Records,
+    route53::Route53,
+};
+use rewind_lambda::{Approved, SystemClock};
 use swap_dns::SwapDns;
 
 #[tokio::main(flavor = "current_thread")]
@@ -15,5 +21,6 @@ async fn main() -> Result<(), lambda_runtime::Error> {
         clock: SystemClock,
         fence_groups: rds::fence_groups_from_env(),
     };
+    let step = Approved { step, approvals: ApprovalKey::from_env(&aws)? };
     rewind_lambda::start(step, PlanKey::from_env(&aws)?).await
 }

@@ -7,6 +7,8 @@ use rewind_aws::fixtures::{ManualClock, STARTED, plan, rds_with_restored, recove
 use rewind_aws::rds::Cluster;
 use rewind_aws::rds::fake::FakeRds;
 use rewind_aws::route53::RecordSet;
+use rewind_core::{Approval, JsonDigest, VerifyApprovals, approval_digest};
+use rewind_lambda::Approved;
 use serde_json::Value;
 use std::sync::Mutex;
 
@@ -155,7 +157,7 @@ fn fenced() -> FakeRds {
 }
 
 fn input() -> Input {
-    Input { recovery: recovery(), plan: plan(), restored: restored(), read_only: false }
+    Input { recovery: recovery(), plan: plan(), restored: restored(), read_only: false, approval: None }
 }
 
 async fn swap(zone: &Zone, input: Input) -> Swap {
@@ -168,6 +170,44 @@ async fn read(zone: &Zone) -> FoundRecords {
         panic!("it moved")
     };
     found
+}
+
+/// A key whose signature is the digest itself.
+struct Key;
+
+impl VerifyApprovals for Key {
+    async fn verify_approval(&self, digest: &JsonDigest, signature: &str) -> AwsResult<bool> {
+        Ok(signature == format!("{digest:?}"))
+    }
+}
+
+#[tokio::test]
+async fn what_people_have_to_approve_is_moved_with_their_approval_of_that_plan_alone() {
+    let plan = Plan { signature: Some("signed".to_owned()), ..plan() };
+    assert_eq!(plan.approval, Approval::Required);
+    let given = Some(format!("{:?}", approval_digest(&plan)));
+    let input = Input { plan, approval: given.clone(), ..input() };
+    let with = |plan: Plan| Input { plan, ..input.clone() };
+    let zone = Zone::new(Lose::Nothing);
+    let approved = || Approved { step: step(&zone), approvals: Key };
+    for (name, input) in [
+        ("nobody's", Input { approval: None, ..input.clone() }),
+        ("somebody's word for it", Input { approval: Some("approved".to_owned()), ..input.clone() }),
+        ("that of another plan", with(Plan { signature: Some("other".to_owned()), ..input.plan.clone() })),
+        ("that of another recovery", with(Plan { recovery_id: "r-2".to_owned(), ..input.plan.clone() })),
+    ] {
+        let error = approved().run(input.clone()).await.unwrap_err();
+        assert!(error.name == ErrorName::Bug && error.to_string().contains("changed nothing"), "{name}: {error}");
+        assert_eq!(zone.values(), at_old(), "{name}");
+        // It changes nothing to read, and an undo is another decision.
+        approved().run(Input { read_only: true, ..input.clone() }).await.unwrap();
+        assert_eq!(approved().undo(input).await, Ok(Undone::nothing()), "{name}");
+    }
+    approved().run(input.clone()).await.unwrap();
+    assert_eq!(zone.values(), at_new());
+    // The deployment lets it be left out, and validate-window has signed that it was.
+    let unasked = with(Plan { approval: Approval::None, ..input.plan.clone() });
+    approved().run(Input { approval: None, ..unasked }).await.unwrap();
 }
 
 fn at_new() -> Vec<String> {

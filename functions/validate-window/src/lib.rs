@@ -46,6 +46,7 @@ pub const ACTIONS: &[&str] = &[
     "states:DescribeExecution",
     "dynamodb:GetItem",
     "kms:GenerateMac",
+    "kms:VerifyMac",
 ];
 
 /// The step.

@@ -129,20 +129,23 @@ impl Policy {
         let Some(arn) = asked.filter(|asked| own != Some(*asked)) else {
             return Ok(own.map(|arn| CheckSecret { arn, from: "the stack's parameter CheckSecretArn" }));
         };
-        let refused = |why: &str| Err(invalid(format!("`checkSecretArn` is {arn}, and {why}")));
+        let refused =
+            |why: &str, advice: &str| Err(invalid(format!("`checkSecretArn` is {arn}, and {why}")).advice(advice));
         // Whoever may send an event, or write an alarm's description, would have their SQL run as any application.
         if is_of_event(recovery_id) {
-            return refused("the checks of an event or an alarm run with the login of the deployment alone").map_err(
-                |error| error.advice("leave `checkSecretArn` out, and set the stack's parameter CheckSecretArn; or leave `checks` out"),
+            return refused(
+                "the checks of an event or an alarm run with the login of the deployment alone",
+                "leave `checkSecretArn` out, and set the stack's parameter CheckSecretArn; or leave `checks` out",
             );
         }
         let is_free = own.is_none() && self.other_check_secrets.is_empty();
         if is_free || self.other_check_secrets.iter().any(|pattern| is_exactly_like(pattern, arn)) {
             return Ok(Some(CheckSecret { arn, from: "`checkSecretArn`" }));
         }
-        refused("this deployment names the login of checks itself").map_err(|error| {
-            error.advice("leave `checkSecretArn` out; or add it to the stack's parameter OtherCheckSecretArns")
-        })
+        refused(
+            "this deployment names the login of checks itself",
+            "leave `checkSecretArn` out; or add it to the stack's parameter OtherCheckSecretArns",
+        )
     }
 
     /// Refuses a plan that the rules do not allow.

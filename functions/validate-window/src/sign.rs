@@ -9,8 +9,8 @@ use rewind_aws::chat::{ActKind, ReadActs};
 use rewind_aws::executions::{Executions, Status};
 use rewind_aws::recoveries::Recoveries;
 use rewind_core::{
-    Agreeing, Approval, CallerProof, Clock, ErrorName, Identity, Plan, RecoveryRecord, STARTED_BY, SignPlans,
-    StepError, VerifyCallers, json_digest, plan_digest, request_digest, request_of, start_act,
+    Agreeing, Approval, CallerProof, Clock, ErrorName, Identity, JsonDigest, Plan, RecoveryRecord, STARTED_BY,
+    SignPlans, StepError, VerifyCallers, VerifyPlans, json_digest, plan_digest, request_digest, request_of, start_act,
 };
 use rewind_lambda::Step;
 use serde_json::{Map, Value, json};
@@ -41,7 +41,7 @@ where
     S: Step<Input = Input, Output = Plan>,
     E: Executions,
     R: Recoveries,
-    P: SignPlans,
+    P: SignPlans + VerifyPlans,
     A: ReadActs,
     V: VerifyCallers,
     K: Clock,
@@ -59,10 +59,14 @@ where
         };
         let mut plan = Box::pin(self.step.run(input)).await?;
         self.two_people(&mut plan, by)?;
-        let json = serde_json::to_value(&plan).map_err(|e| StepError::bug(format!("the plan is not JSON: {e}")))?;
-        plan.signature = Some(self.key.sign_plan(&plan_digest(&json)).await?);
+        plan.signature = Some(self.key.sign_plan(&digest(&plan)?).await?);
         Ok(plan)
     }
+}
+
+fn digest(plan: &Plan) -> Result<JsonDigest, StepError> {
+    let json = serde_json::to_value(plan).map_err(|e| StepError::bug(format!("the plan is not JSON: {e}")))?;
+    Ok(plan_digest(&json))
 }
 
 /// The start of a recovery, as Step Functions has it.
@@ -82,7 +86,7 @@ struct StartedBy {
     is_too_old: bool,
 }
 
-impl<S: Send + Sync, E: Executions, R: Recoveries, P: Send + Sync, A: ReadActs, V: VerifyCallers, K: Clock>
+impl<S: Send + Sync, E: Executions, R: Recoveries, P: SignPlans + VerifyPlans, A: ReadActs, V: VerifyCallers, K: Clock>
     Signing<S, E, R, P, A, V, K>
 {
     /// Writes into the plan who started the recovery, and refuses one that nobody could approve.
@@ -137,15 +141,36 @@ impl<S: Send + Sync, E: Executions, R: Recoveries, P: Send + Sync, A: ReadActs, 
             found.push(Identity::Unknown);
         }
         if let Some(record) = &started.resumed {
-            let before = record.as_ref().and_then(|record| record.plan.as_ref());
-            let before = before.map(|plan| plan.started_by.clone()).filter(|before| !before.is_empty());
-            for identity in before.unwrap_or_else(|| vec![Identity::Unknown]) {
+            let id = started.input.get("resume").and_then(Value::as_str);
+            for identity in self.started_before(id, record.as_ref()).await? {
                 if !found.contains(&identity) {
                     found.push(identity);
                 }
             }
         }
         Ok(StartedBy { identities: found, is_too_old })
+    }
+
+    /// Reads who started the earlier recovery `id` from its plan, if that is as it was signed: more roles than one may write its record.
+    /// Who started what an earlier version planned is not known either.
+    async fn started_before(
+        &self,
+        id: Option<&str>,
+        record: Option<&RecoveryRecord>,
+    ) -> Result<Vec<Identity>, StepError> {
+        let unknown = vec![Identity::Unknown];
+        let plan = record.and_then(|record| record.plan.as_ref());
+        // A signed plan of another recovery was started by others.
+        let plan = plan.filter(|plan| id == Some(plan.recovery_id.as_str()) && !plan.started_by.is_empty());
+        let Some((plan, signature)) = plan.and_then(|plan| Some((plan, plan.signature.as_ref()?))) else {
+            return Ok(unknown);
+        };
+        let verified = match self.key.verify_plan(&digest(plan)?, signature).await {
+            // No recovery waits for an answer that nothing depends on.
+            Err(_) if !self.agreeing.is_on() => false,
+            verified => verified?,
+        };
+        Ok(if verified { plan.started_by.clone() } else { unknown })
     }
 
     /// Refuses a payload that is not what the execution of its recovery was asked for.

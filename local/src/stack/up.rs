@@ -358,7 +358,9 @@ fn deploy(layout: &Layout, (network, keys): (Network, &Keys), app: &seed::ChatAp
         "MostFenceTimeout=24h",
         "MostKeepRestored=35d",
         "TwoPeople=chat",
+        "CheckDatabases=*/*",
         "EventsMayStart=ENABLED",
+        "RequestBus=default",
         "AlarmsMayStart=ENABLED",
     ] {
         command.args(["--parameter", rule]);

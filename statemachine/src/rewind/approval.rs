@@ -86,10 +86,11 @@ pub(super) fn states() -> Vec<State> {
                 "An approval is valid only for the plan and report that were shown, only while cluster, records and \
                  report are unchanged, and only if it is another person's than whoever started the recovery.",
             )
-            .inputs(["recovery", "plan", "restored", "report", "differences", "requestedAt", "decision", "approvers"])
+            .inputs(["recovery", "plan", "restored", "report", "differences", "requestedAt", "decision", "approvers", "approval"])
             .timeout(45)
             .keep("confirmed")
             .keep_as("approvers", "$append([], $states.result.Payload.approvers)")
+            .keep_as("approval", "$exists($states.result.Payload.approval) ? $states.result.Payload.approval : null")
             .keep_as(
                 "invalidApprovals",
                 "$states.result.Payload.verdict in ['valid', 'notYet'] ? $invalidApprovals : $invalidApprovals + 1",

@@ -47,7 +47,7 @@ pub(super) fn states() -> Vec<State> {
                 "From here on the data may be rewound. It starts none on the word of an inspection that is half a minute old, \
                  however often it was retried.",
             )
-            .inputs(["recovery", "plan", "inspectedAt"])
+            .inputs(["recovery", "plan", "inspectedAt", "approval"])
             .timeout(timeouts::START_BACKTRACK)
             .keep("backtrack")
             .starts_waiting_for_one(

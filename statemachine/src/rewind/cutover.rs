@@ -33,7 +33,7 @@ pub(super) fn states() -> Vec<State> {
             .situation(Situation::RecordsMayHaveMoved)
             .only(Recoveries::Restore)
             .comment("All records in one compare-and-swap batch.")
-            .inputs(["recovery", "plan", "restored"])
+            .inputs(["recovery", "plan", "restored", "approval"])
             .timeout(timeouts::SWAP_DNS)
             .keep("swap")
             // One start for both loops below, so that together they stay within one bound.

@@ -16,7 +16,7 @@ pub(super) fn states() -> Vec<State> {
                  until LiftFence.",
             )
             // The restored cluster too: its writes are counted before the outage begins.
-            .inputs(["recovery", "plan", "restored"])
+            .inputs(["recovery", "plan", "restored", "approval"])
             .timeout(timeouts::FENCE_SOURCE)
             .keep("fence")
             .next("IsDataRewound")

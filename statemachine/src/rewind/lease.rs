@@ -95,6 +95,7 @@ fn variables() -> State {
         .assign("confirmed", Json::Null)
         .assign("notYet", Json::Null)
         .assign("approvers", Json::List(Vec::new()))
+        .assign("approval", Json::Null)
         .next("IsLeaseNeeded")
 }
 

@@ -5,7 +5,7 @@ use rewind_aws::AwsResult;
 use rewind_aws::chat::ChatAct;
 use rewind_aws::fixtures::{ManualClock, plan, recovery_record, time};
 use rewind_client::fake::{FakeAws, MACHINE};
-use rewind_core::{JsonDigest, People, Recovery, TwoPeople};
+use rewind_core::{People, Recovery, TwoPeople};
 use std::str::FromStr;
 
 struct Planner;
@@ -24,6 +24,12 @@ struct Key;
 impl SignPlans for Key {
     async fn sign_plan(&self, digest: &JsonDigest) -> AwsResult<String> {
         Ok(format!("{digest:?}"))
+    }
+}
+
+impl VerifyPlans for Key {
+    async fn verify_plan(&self, digest: &JsonDigest, signature: &str) -> AwsResult<bool> {
+        Ok(signature == format!("{digest:?}"))
     }
 }
 
@@ -214,6 +220,30 @@ async fn whoever_starts_by_whatever_way_is_in_the_plan_and_nobody_else_can_be_pu
     }
 }
 
+/// Plans what User 1 resumes, where the record of the earlier recovery has this plan.
+async fn resumed_with(earlier: &Plan) -> Vec<Identity> {
+    let aws = FakeAws::default();
+    let record = RecoveryRecord { id: "r-0".to_owned(), ..recovery_record(earlier) };
+    let asked = json!({ "resume": "r-0" });
+    let mut input = running(&aws, &asked);
+    input.request = merge(&record, &asked);
+    input.resumed = Some(resumed("r-0"));
+    aws.state().records.insert("r-0".to_owned(), record);
+    let act = ChatAct { team: "T1".into(), user: "U1".into(), of: request_digest(&asked) };
+    let signer = Signer { acts: Acts(vec![act]), ..signing(&aws) };
+    signer.run(input).await.unwrap().started_by
+}
+
+async fn signed_by(started_by: Vec<Identity>) -> Plan {
+    let plan = Plan { recovery_id: "r-0".to_owned(), started_by, ..plan() };
+    signed(plan).await
+}
+
+async fn signed(mut plan: Plan) -> Plan {
+    plan.signature = Some(Key.sign_plan(&digest(&plan).unwrap()).await.unwrap());
+    plan
+}
+
 #[tokio::test]
 async fn whoever_started_what_is_resumed_has_started_what_resumes_it() {
     for (before, expected) in [
@@ -222,17 +252,21 @@ async fn whoever_started_what_is_resumed_has_started_what_resumes_it() {
         // By an earlier version.
         (vec![], vec![slack("U1"), Identity::Unknown]),
     ] {
-        let aws = FakeAws::default();
-        let earlier = Plan { started_by: before, ..plan() };
-        let record = RecoveryRecord { id: "r-0".to_owned(), ..recovery_record(&earlier) };
-        let asked = json!({ "resume": "r-0" });
-        let mut input = running(&aws, &asked);
-        input.request = merge(&record, &asked);
-        input.resumed = Some(resumed("r-0"));
-        aws.state().records.insert("r-0".to_owned(), record);
-        let act = ChatAct { team: "T1".into(), user: "U1".into(), of: request_digest(&asked) };
-        let signer = Signer { acts: Acts(vec![act]), ..signing(&aws) };
-        assert_eq!(signer.run(input).await.unwrap().started_by, expected);
+        assert_eq!(resumed_with(&signed_by(before).await).await, expected);
+    }
+}
+
+#[tokio::test]
+async fn whoever_may_write_a_record_decides_not_who_started_it() {
+    let by_ben = signed_by(vec![slack("U2")]).await;
+    for (name, written) in [
+        ("another person", Plan { started_by: vec![slack("U3")], ..by_ben.clone() }),
+        ("the person who resumes it", Plan { started_by: vec![slack("U1")], ..by_ben.clone() }),
+        ("a plan without a signature", Plan { signature: None, ..by_ben.clone() }),
+        ("the signature of another plan", Plan { cluster_arn: "arn:other".to_owned(), ..by_ben.clone() }),
+        ("the signed plan of another recovery", signed(Plan { recovery_id: "r-2".to_owned(), ..by_ben }).await),
+    ] {
+        assert_eq!(resumed_with(&written).await, [slack("U1"), Identity::Unknown], "{name}");
     }
 }
 
