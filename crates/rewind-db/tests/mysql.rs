@@ -811,3 +811,35 @@ async fn the_servers_sql_mode_is_the_checks_and_not_the_products() {
     );
     assert_eq!(first, "SET SESSION sql_mode = ''");
 }
+
+#[tokio::test]
+async fn nothing_of_a_check_is_prepared_before_it_was_examined() {
+    let mariadb = MariaDb::start().with_application();
+    // A server evaluates the second argument of ROUND while it prepares.
+    mariadb.sql(
+        "shop",
+        "CREATE FUNCTION acts() RETURNS INT DETERMINISTIC RETURN 1; \
+         SET GLOBAL log_output = 'TABLE'; SET GLOBAL general_log = 1",
+    );
+    let server = mariadb.master().await;
+    let session = server.open("shop").await.unwrap();
+    let trial = rewind_db::preflight::Trial {
+        run_for: Some(Duration::from_secs(5)),
+        check_timeout: Duration::from_secs(5),
+        server: "the writer",
+    };
+    let sql = "SELECT ROUND(1.5, acts())";
+    let found = rewind_db::preflight::check_findings(&session, &check(sql, "1"), trial).await.unwrap();
+    assert!(found.len() == 1 && found[0].what.contains("it calls acts"), "{found:?}");
+    let result = ask_one(&server, sql, "1").await;
+    assert!(reason(&result).contains("it calls acts"), "{result}");
+    // What may be called is prepared, so that the log is seen to tell it.
+    assert!(ask_one(&server, "SELECT ROUND(1.5, 0)", "2").await.passed);
+    mariadb.sql("", "SET GLOBAL general_log = 0");
+    let prepared = mariadb.sql(
+        "",
+        "SELECT DISTINCT convert(argument USING utf8mb4) FROM mysql.general_log WHERE command_type = 'Prepare' \
+         AND argument LIKE '%ROUND%' ORDER BY 1",
+    );
+    assert_eq!(prepared, "EXPLAIN EXTENDED SELECT ROUND(1.5, 0)\nSELECT ROUND(1.5, 0)");
+}

@@ -46,13 +46,13 @@ impl QueryOperations for MysqlConnection {
         begins_as_a_query(sql)
     }
 
-    /// None: MySQL has neither domains nor casts of people's.
-    async fn denial_of_database(&self) -> Result<Option<String>, StatementError> {
-        Ok(None)
+    async fn denial_of_text(&self, sql: &str) -> Result<Option<String>, StatementError> {
+        called::denial(self, sql).await
     }
 
-    async fn denial(&self, sql: &str) -> Result<Option<String>, StatementError> {
-        called::denial(self, sql).await
+    /// None: MySQL shows no tree, and the text has told everything.
+    async fn denial_of_tree(&self, _: &str) -> Result<Option<String>, StatementError> {
+        Ok(None)
     }
 
     async fn query_examined(&self, sql: &str, keep: usize, limit: Duration) -> Result<QueryResult, StatementError> {
