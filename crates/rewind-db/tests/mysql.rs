@@ -12,7 +12,7 @@ mod support;
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rewind_core::Engine;
-use rewind_core::{Check, CheckResult, ErrorName, Expectation, StepError, Tls};
+use rewind_core::{Check, CheckDatabases, CheckResult, ErrorName, Expectation, StepError, Tls};
 use rewind_db::fence::{
     Account, FenceTimeouts, Inspection, LoginRecord, apply, inspect, lift, read_logins, terminate_sessions, verify,
 };
@@ -842,4 +842,88 @@ async fn nothing_of_a_check_is_prepared_before_it_was_examined() {
          AND argument LIKE '%ROUND%' ORDER BY 1",
     );
     assert_eq!(prepared, "EXPLAIN EXTENDED SELECT ROUND(1.5, 0)\nSELECT ROUND(1.5, 0)");
+}
+
+/// The server with the login of the master user, for checks that may read these databases alone.
+async fn open_to(mariadb: &MariaDb, databases: &str) -> Server {
+    let check_databases = CheckDatabases::read(|_| Some(databases.to_owned())).unwrap();
+    let network = Network::new(Settings { check_databases, ..Settings::default() }).unwrap().for_checks_of("shop-main");
+    let (server, session) = Server::connect(&network, &mariadb.target(), &[master()], "mysql").await.unwrap();
+    session.close().await;
+    server
+}
+
+#[tokio::test]
+async fn no_check_reads_in_a_database_that_the_deployment_does_not_open() {
+    let mariadb = MariaDb::start().with_application();
+    mariadb.sql(
+        "shop",
+        "CREATE DATABASE billing; CREATE TABLE billing.cards (n INT); INSERT INTO billing.cards VALUES (1); \
+         CREATE VIEW paid AS SELECT n FROM billing.cards; CREATE VIEW known AS SELECT word FROM orders; \
+         CREATE DATABASE reports_1; CREATE TABLE reports_1.t AS SELECT 1 AS n",
+    );
+    let server = open_to(&mariadb, "shop-*/shop, */reports_*, other/billing").await;
+    for sql in [
+        "SELECT authentication_string FROM mysql.user LIMIT 1",
+        "SELECT count(*) FROM billing.cards",
+        "SELECT count(*) FROM `billing` . `cards`",
+        "SELECT count(*) FROM orders JOIN billing.cards",
+        "SELECT (SELECT max(n) FROM billing.cards) FROM orders LIMIT 1",
+        "TABLE billing.cards",
+        "SELECT count(*) FROM paid",
+        "SELECT count(*) FROM BILLING.cards",
+        "SELECT count(*) FROM performance_schema.threads",
+        "SELECT count(*) FROM sys.version",
+        "SELECT count(*) FROM information_schema.processlist",
+        "SELECT count(*) FROM INFORMATION_SCHEMA.tables",
+        "SHOW TABLES FROM billing",
+        "SHOW GRANTS",
+        "SHOW FULL PROCESSLIST",
+        "DESCRIBE billing.cards",
+        "EXPLAIN SELECT 1",
+    ] {
+        let result = ask_one(&server, sql, "1").await;
+        assert!(reason(&result).contains("CheckDatabases"), "{sql}: {result}");
+    }
+    for sql in [
+        "SELECT count(*) - 1 FROM orders",
+        "SELECT count(*) - 1 FROM shop.orders AS o WHERE o.id > 0",
+        "SELECT count(*) - 1 FROM known",
+        "SELECT n FROM reports_1.t",
+        "SELECT 1 AS billing",
+    ] {
+        let result = ask_one(&server, sql, "1").await;
+        assert!(result.passed, "{sql}: {result}");
+    }
+    let mut elsewhere = check("SELECT n FROM cards", "1");
+    elsewhere.database = "billing".into();
+    let result = ask(&server, &[elsewhere]).await.checks.remove(0);
+    assert!(reason(&result).contains("CheckDatabases"), "{result}");
+    assert!(reason(&ask_one(&open_to(&mariadb, "").await, "SELECT 1", "1").await).contains("CheckDatabases"));
+    assert!(ask_one(&open_to(&mariadb, "*/*").await, "SELECT n FROM billing.cards", "1").await.passed);
+}
+
+#[tokio::test]
+async fn a_view_is_read_as_the_server_parses_it_whoever_made_it_and_wherever() {
+    let mariadb = MariaDb::start_with(&["--sql-mode=NO_BACKSLASH_ESCAPES"], None).with_application();
+    mariadb.sql(
+        "shop",
+        "CREATE FUNCTION act() RETURNS INT DETERMINISTIC RETURN 1; \
+         CREATE SQL SECURITY INVOKER VIEW hiding AS SELECT '''' AS a, act() AS b, '''' AS c; \
+         CREATE SQL SECURITY INVOKER VIEW sys.planted AS SELECT shop.act() AS b; \
+         CREATE SQL SECURITY INVOKER VIEW mysql.planted AS SELECT shop.act() AS b",
+    );
+    let server = mariadb.master().await;
+    for sql in ["SELECT b FROM hiding", "SELECT b FROM sys.planted", "SELECT b FROM mysql.planted"] {
+        let result = ask_one(&server, sql, "1").await;
+        assert!(
+            reason(&result).contains("it calls act") || reason(&result).contains("it calls shop.act"),
+            "{sql}: {result}"
+        );
+    }
+    // The server's own call functions of its own.
+    assert!(ask_one(&server, "SELECT count(*) FROM sys.version", "1").await.passed);
+    // A view elsewhere that has a name of the check's by chance is none that it reads.
+    mariadb.sql("", "CREATE DATABASE other; CREATE VIEW other.orders AS SELECT shop.act() AS id");
+    assert!(ask_one(&server, "SELECT count(*) FROM orders", "2").await.passed);
 }

@@ -6,7 +6,7 @@
 
 pub mod mariadb;
 
-use rewind_core::Engine;
+use rewind_core::{CheckDatabases, Engine};
 use rewind_db::{Credential, Network, Server, Session, Settings, Target, defaults};
 use std::hash::{Hash, Hasher};
 use std::io::Write;
@@ -260,7 +260,7 @@ impl Drop for Postgres {
 
 /// A network with every choice left to the system.
 pub fn network() -> Network {
-    Network::new(Settings::default()).unwrap()
+    Network::new(Settings { check_databases: CheckDatabases::all(), ..Settings::default() }).unwrap()
 }
 
 pub fn credential(user: &str, password: &str, label: &str) -> Credential {
