@@ -25,7 +25,7 @@ pub struct Settings {
     /// encrypted, not verified.
     pub ca_bundle: Option<PathBuf>,
     /// `REWIND_CHECK_FUNCTIONS`: the functions, separated by commas, that checks may call besides those that act on nothing:
-    /// `schema.name`, or the name alone for one of the system's.
+    /// `schema.name`, with the types of its arguments in brackets or without, or the name alone for one of the system's.
     pub check_functions: Vec<String>,
     /// `REWIND_CHECK_DATABASES`: the databases that checks may read; unset: none.
     pub check_databases: CheckDatabases,
@@ -62,8 +62,18 @@ impl Settings {
     }
 }
 
+/// The names in a list, with the arguments that stand in brackets behind one.
 fn names(list: &str) -> Vec<String> {
-    list.split(',').map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()).collect()
+    let mut depth = 0_usize;
+    let parts = list.split(|c: char| {
+        match c {
+            '(' => depth += 1,
+            ')' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        c == ',' && depth == 0
+    });
+    parts.map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()).collect()
 }
 
 /// The network path to databases, as this function has it. Cheap to clone.
@@ -215,6 +225,11 @@ mod tests {
     fn an_empty_environment_means_the_systems_choices() {
         assert_eq!(Settings::read(environment(&[])).unwrap(), Settings::default());
         assert_eq!(Settings::read(environment(&[("REWIND_DNS_SERVER", "")])).unwrap(), Settings::default());
+    }
+
+    #[test]
+    fn a_comma_between_arguments_ends_no_name() {
+        assert_eq!(names("public.f(integer, text), g,, shop.h() "), ["public.f(integer, text)", "g", "shop.h()"]);
     }
 
     #[test]
