@@ -110,6 +110,11 @@ impl Postgres {
         String::from_utf8(output.stdout).unwrap().trim_end().to_owned()
     }
 
+    /// The server's log so far.
+    pub fn log(&self) -> String {
+        String::from_utf8_lossy(&std::fs::read(self.directory.0.join("log")).unwrap()).into_owned()
+    }
+
     fn try_sql(&self, database: &str, sql: &str) -> Output {
         let mut command = Command::new(format!("{BIN}/psql"));
         command.args(["-XAtq", "-v", "ON_ERROR_STOP=1", "-U", "rdsadmin", "-d", database, "-c", sql]);
