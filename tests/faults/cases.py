@@ -62,7 +62,7 @@ def told_of_fault(stack, execution, state):
     return json.loads(stack.own(f"/_rewind/faults?execution={execution}&state={state}", method="GET")[1])
 
 
-def recover(ground, name, decision="approved", during=None, machine=None, at=None, **more):
+def recover(ground, name, decision="approved", during=None, machine=None, at=None, timeout=TIMEOUT, **more):
     """A recovery of a ground to a second ago, to its end; people decide when they are asked, after `during`. `at` is a state, and what is
     called when it is reached. Answers both."""
     request = {
@@ -72,7 +72,7 @@ def recover(ground, name, decision="approved", during=None, machine=None, at=Non
     request = {field: value for field, value in (request | more).items() if value != []}
     ground.settle()
     run = Recovery(ground.stack, request, name, machine)
-    states, decided, deadline = ground.stack.states, set(), time.monotonic() + TIMEOUT
+    states, decided, deadline = ground.stack.states, set(), time.monotonic() + timeout
     while (ended := run.describe())["status"] == "RUNNING":
         if at and at[0] in run.whole_path():
             at[1](run)
@@ -88,7 +88,7 @@ def recover(ground, name, decision="approved", during=None, machine=None, at=Non
             except (states.exceptions.TaskTimedOut, states.exceptions.TaskDoesNotExist):
                 pass  # the next slice has a token of its own
         if time.monotonic() > deadline:
-            raise Failed(f"{name} was in {run.whole_path()[-1]} after {TIMEOUT} s")
+            raise Failed(f"{name} was in {run.whole_path()[-1]} after {timeout} s")
         time.sleep(0.2)
     return run, ended
 

@@ -147,8 +147,9 @@ def keeps_what_was_restored(ground, service, mentions, fails):
     plan_kind(stack, name, "SwapDns", "short pauses")
     texts = [text.format(name=name) for text in mentions]
     try:
-        # Not before: validation and approval read the records too.
-        run, ended = recover(ground, name, None, at=("AddInstances", lambda _: limit(stack, service, 0, *texts, fails=fails)))
+        # Not before: validation and approval read the records too. A throttled call is repeated by the SDK in each of ten attempts.
+        fail = lambda _: limit(stack, service, 0, *texts, fails=fails)
+        run, ended = recover(ground, name, None, at=("AddInstances", fail), timeout=600)
     finally:
         failed = limit(stack, service, None, *texts)
     assert failed > 0, "no call failed"
