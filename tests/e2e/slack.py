@@ -88,7 +88,17 @@ class Slack:
             log.write(json.dumps({"to": person, "message": said}) + "\n")
         return Said(self, said, to)
 
-    def presses(self, person, button, team=TEAM):
+    def presses(self, person, pressed, team=TEAM):
+        """Somebody presses a button, and the one below the question whether to do that: answers what comes last."""
+        answer = self.presses_once(person, pressed, team)
+        confirming = buttons(answer.message)
+        if not confirming:
+            return answer
+        assert answer.private, "a question that others see"
+        assert len(confirming) == 1, f"the buttons below {answer.text}"
+        return self.presses_once(person, confirming[0], team)
+
+    def presses_once(self, person, button, team=TEAM):
         """Somebody presses a button: answers what comes later, for nothing is shown at once."""
         to = self.address()
         body = self.pressed(person, button, to, team)

@@ -111,7 +111,7 @@ impl<C: ReadClusters, S: Logins> Access<C, S> {
         target: &Target,
         credentials: &[Credential],
     ) -> Result<Server, ConnectError> {
-        let network = self.network.for_recovery(recovery_id);
+        let network = self.network_of(recovery_id, plan);
         let mut databases = vec![defaults(target.engine).maintenance_database];
         databases.extend(plan.checks.iter().map(|check| check.database.as_str()));
         let mut last = None;

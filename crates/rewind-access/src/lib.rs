@@ -75,6 +75,11 @@ impl<C: ReadClusters, S: Logins> Access<C, S> {
         Ok(if is_managed_secret(secret_arn) { [own, given] } else { [given, own] }.concat())
     }
 
+    /// The network for sessions of a recovery, in which checks read what is open of its source.
+    fn network_of(&self, recovery_id: &str, plan: &Plan) -> Network {
+        self.network.for_recovery(recovery_id).for_checks_of(&plan.cluster)
+    }
+
     /// The logins that the secret holds, all versions in the order of their likelihood: passwords are rewound with the data, to the
     /// moment or a little off it.
     async fn logins(
@@ -112,7 +117,7 @@ impl<C: ReadClusters, S: Logins> Access<C, S> {
         // Read anew each time: a secret may be rotated between two steps, and a password is kept nowhere.
         let credentials = self.credentials(cluster, plan, moment).await.map_err(ConnectError::Failed)?;
         let target = writer(cluster).map_err(ConnectError::Failed)?;
-        Server::connect(&self.network.for_recovery(recovery_id), &target, &credentials, database).await
+        Server::connect(&self.network_of(recovery_id, plan), &target, &credentials, database).await
     }
 }
 

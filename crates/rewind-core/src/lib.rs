@@ -16,6 +16,7 @@ mod findings;
 mod identity;
 pub mod names;
 mod outcome;
+mod patterns;
 mod people;
 mod plan;
 mod poll;
@@ -46,6 +47,7 @@ pub use outcome::{
     Ending, Fence, FenceLayer, KeepCommands, KeptSafetyClone, KeptSource, Outcome, Planned, Recovered, Undone,
     WritesNotCarriedOver,
 };
+pub use patterns::{CheckDatabases, OpenDatabases, is_exactly_like, is_like};
 pub use people::{
     Agreeing, Agreement, CallerProof, Identity, People, STARTED_BY, TwoPeople, VerifyCallers, approve_act,
     request_digest, request_of, start_act,

@@ -6,7 +6,7 @@ use crate::session::Session;
 use crate::target::{Credential, LoginAttempt, Target};
 use crate::tls::Protection;
 use rewind_clock::{bounded, within};
-use rewind_core::{ErrorName, StepError, timeouts};
+use rewind_core::{CheckDatabases, ErrorName, OpenDatabases, StepError, timeouts};
 use socket2::{SockRef, TcpKeepalive};
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -25,8 +25,10 @@ pub struct Settings {
     /// encrypted, not verified.
     pub ca_bundle: Option<PathBuf>,
     /// `REWIND_CHECK_FUNCTIONS`: the functions, separated by commas, that checks may call besides those that act on nothing:
-    /// `schema.name`, or the name alone for one of the system's.
+    /// `schema.name`, with the types of its arguments in brackets or without, or the name alone for one of the system's.
     pub check_functions: Vec<String>,
+    /// `REWIND_CHECK_DATABASES`: the databases that checks may read; unset: none.
+    pub check_databases: CheckDatabases,
 }
 
 impl Settings {
@@ -54,13 +56,24 @@ impl Settings {
                 "an IP address of this machine",
             )?,
             ca_bundle: parse("REWIND_DATABASE_CA_BUNDLE", read("REWIND_DATABASE_CA_BUNDLE"), "a path")?,
+            check_databases: CheckDatabases::read(&variable)?,
             check_functions: names(&read("REWIND_CHECK_FUNCTIONS").unwrap_or_default()),
         })
     }
 }
 
+/// The names in a list, with the arguments that stand in brackets behind one.
 fn names(list: &str) -> Vec<String> {
-    list.split(',').map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()).collect()
+    let mut depth = 0_usize;
+    let parts = list.split(|c: char| {
+        match c {
+            '(' => depth += 1,
+            ')' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        c == ',' && depth == 0
+    });
+    parts.map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()).collect()
 }
 
 /// The network path to databases, as this function has it. Cheap to clone.
@@ -69,6 +82,8 @@ pub struct Network {
     settings: Arc<Settings>,
     protection: Protection,
     application_name: String,
+    /// The databases that checks may read in the sessions of this network.
+    open_to_checks: OpenDatabases,
 }
 
 impl Network {
@@ -95,7 +110,10 @@ impl Network {
             })
         });
         let protection = Protection::new(pem.transpose()?.as_deref())?;
-        Ok(Self { settings: Arc::new(settings), protection, application_name: "aurora-rewind".to_owned() })
+        // Of no cluster, until one is named: what is open in all clusters alone.
+        let open_to_checks = settings.check_databases.of("");
+        let application_name = "aurora-rewind".to_owned();
+        Ok(Self { settings: Arc::new(settings), protection, application_name, open_to_checks })
     }
 
     /// The same network, with sessions that name the recovery they belong to: `aurora-rewind/<id>` in
@@ -103,6 +121,13 @@ impl Network {
     #[must_use]
     pub fn for_recovery(&self, id: &str) -> Self {
         Self { application_name: format!("aurora-rewind/{id}"), ..self.clone() }
+    }
+
+    /// The same network, with sessions in which checks may read what the deployment opens of the source `cluster`, on whatever server
+    /// its data is.
+    #[must_use]
+    pub fn for_checks_of(&self, cluster: &str) -> Self {
+        Self { open_to_checks: self.settings.check_databases.of(cluster), ..self.clone() }
     }
 
     /// Resolves `name`, never from a cache.
@@ -130,7 +155,9 @@ impl Network {
         let at = format!("{database} at {target}");
         let application_name = &self.application_name;
         let check_functions = self.settings.check_functions.as_slice();
-        let attempt = LoginAttempt { target, credential, database, application_name, check_functions, at };
+        let open_to_checks = &self.open_to_checks;
+        let attempt =
+            LoginAttempt { target, credential, database, application_name, check_functions, open_to_checks, at };
         Session::log_in(stream, attempt, &self.protection).await
     }
 
@@ -198,6 +225,11 @@ mod tests {
     fn an_empty_environment_means_the_systems_choices() {
         assert_eq!(Settings::read(environment(&[])).unwrap(), Settings::default());
         assert_eq!(Settings::read(environment(&[("REWIND_DNS_SERVER", "")])).unwrap(), Settings::default());
+    }
+
+    #[test]
+    fn a_comma_between_arguments_ends_no_name() {
+        assert_eq!(names("public.f(integer, text), g,, shop.h() "), ["public.f(integer, text)", "g", "shop.h()"]);
     }
 
     #[test]

@@ -5,7 +5,8 @@
 //! runs within a subtransaction whose parent is read-only, which no statement and no function can make writable again. On
 //! MySQL a transaction that began read-only stays so to its end, and DDL, which would end it, is refused within; what is
 //! not refused there does not begin as a query. What acts outside the transaction, such as ending a session or `aws_lambda`, no
-//! transaction holds back: such a function is refused before anything of the query is planned or run.
+//! transaction holds back: such a function is refused before anything of the query is planned or run, and on MySQL, which may
+//! evaluate while it prepares, before it is prepared.
 
 use crate::engine::{QueryLimits, QueryOperations};
 use crate::error::StatementError;
@@ -55,14 +56,14 @@ async fn value_of<C: QueryOperations>(
     if !connection.is_guarded(sql) {
         return Ok(Err("it is no query: it has to begin with SELECT, WITH, VALUES, TABLE, SHOW or EXPLAIN".to_owned()));
     }
-    if let Some(denial) = connection.denial_of_database().await? {
+    if let Some(denial) = connection.denial_of_text(sql).await? {
         return Ok(Err(denial));
     }
     // Parsed alone first: this refuses two statements in one text, the second of which could end the transaction.
     if connection.count_columns(sql, limits.statement).await? == 0 {
         return Ok(Err("it is no query: it answers no column, and was not run".to_owned()));
     }
-    if let Some(denial) = connection.denial(sql).await? {
+    if let Some(denial) = connection.denial_of_tree(sql).await? {
         return Ok(Err(denial));
     }
     // One row is kept and all are counted: a check without a LIMIT must not fill the function's memory.

@@ -1,6 +1,6 @@
 //! The address of a database server and the login to it, as values.
 
-use rewind_core::Engine;
+use rewind_core::{Engine, OpenDatabases};
 use std::fmt;
 
 /// A database server as it is reached.
@@ -74,6 +74,8 @@ pub(crate) struct LoginAttempt<'a> {
     pub(crate) application_name: &'a str,
     /// The functions that a check may call besides those that act on nothing.
     pub(crate) check_functions: &'a [String],
+    /// The databases that a check may read, where a session reaches more than one.
+    pub(crate) open_to_checks: &'a OpenDatabases,
     /// The database and the address, for error messages.
     pub(crate) at: String,
 }

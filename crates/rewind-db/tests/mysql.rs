@@ -12,7 +12,7 @@ mod support;
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rewind_core::Engine;
-use rewind_core::{Check, CheckResult, ErrorName, Expectation, StepError, Tls};
+use rewind_core::{Check, CheckDatabases, CheckResult, ErrorName, Expectation, StepError, Tls};
 use rewind_db::fence::{
     Account, FenceTimeouts, Inspection, LoginRecord, apply, inspect, lift, read_logins, terminate_sessions, verify,
 };
@@ -725,73 +725,6 @@ async fn a_login_that_cannot_see_the_sessions_of_others_verifies_nothing() {
     assert!(error.to_string().contains("PROCESS"), "{error}");
 }
 
-/// Every name that stands before a bracket in the module of MySQL, and every table of the system's that it reads: each statement that it
-/// sends is in it.
-fn names_of_the_product() -> BTreeSet<String> {
-    let module = concat!(env!("CARGO_MANIFEST_DIR"), "/src/mysql");
-    let mut names = BTreeSet::new();
-    for file in std::fs::read_dir(module).unwrap() {
-        let source = std::fs::read_to_string(file.unwrap().path()).unwrap();
-        for (at, _) in source.match_indices('(') {
-            let before = source[..at].trim_end_matches([' ', '`']);
-            let name = before.rsplit(|c: char| !c.is_ascii_alphanumeric() && c != '_').next().unwrap();
-            names.insert(name.to_ascii_lowercase());
-        }
-        for schema in ["information_schema.", "performance_schema.", "mysql."] {
-            for (at, _) in source.match_indices(schema) {
-                let table = source[at + schema.len()..].split(|c: char| !c.is_ascii_alphanumeric() && c != '_').next();
-                names.insert(table.unwrap().to_ascii_lowercase());
-            }
-        }
-    }
-    // Longer names are tests of the module.
-    names.retain(|name| (1..=64).contains(&name.len()));
-    names
-}
-
-#[tokio::test]
-async fn no_statement_of_the_product_runs_what_people_stored_under_its_names() {
-    let mariadb = MariaDb::start_with(&["--event-scheduler=ON"], None).with_application();
-    let names = names_of_the_product();
-    assert!(["concat", "count", "replace", "routines", "events"].iter().all(|name| names.contains(*name)), "{names:?}");
-    // Whatever it is given, a function fails, and a view fails where it is read.
-    let planted = names.iter().filter(|name| *name != "orders").map(|name| {
-        format!(
-            "CREATE FUNCTION `{name}`(a text) RETURNS text DETERMINISTIC RETURN (SELECT 1 UNION SELECT 2); \
-             CREATE VIEW `{name}` AS SELECT (SELECT 1 UNION SELECT 2) AS a;"
-        )
-    });
-    mariadb.sql("shop", &planted.collect::<String>());
-    mariadb.sql(
-        "shop",
-        "CREATE EVENT nightly ON SCHEDULE EVERY 1 DAY DO SET @x = 1; CREATE TABLE cache (n INT) ENGINE = MEMORY",
-    );
-    mariadb.sql(
-        "shop",
-        "CREATE TRIGGER acts BEFORE INSERT ON orders FOR EACH ROW SET NEW.word = (SELECT 1 UNION SELECT 2)",
-    );
-    let server = mariadb.master().await;
-    let session = server.open("shop").await.unwrap();
-    // What a statement refuses that met another function than its own is told as nothing.
-    let found = rewind_db::preflight::database_findings(&session).await.unwrap();
-    assert!(
-        found.len() == 2 && found[0].what.contains("shop.nightly") && found[1].what.contains("shop.cache"),
-        "{found:?}"
-    );
-    rewind_db::preflight::rights(&session).await.unwrap();
-    rewind_db::preflight::databases(&session).await.unwrap();
-    let fencing = rewind_db::preflight::Fencing::Logins { network: rewind_db::preflight::NetworkFence::Closed };
-    assert_eq!(rewind_db::preflight::server_findings(&session, fencing).await.unwrap(), []);
-    session.close().await;
-    let found = ask_one(&server, "SELECT max(id) FROM orders", "2").await;
-    assert!(found.passed, "{found}");
-    let counted =
-        run_checks(&server, Some(&server), &[check("SELECT count(*) FROM orders", "2")], &CheckLimits::default())
-            .await
-            .unwrap();
-    assert!(counted.checks[0].passed, "{}", counted.checks[0]);
-}
-
 #[tokio::test]
 async fn the_servers_sql_mode_is_the_checks_and_not_the_products() {
     let mode =
@@ -810,4 +743,120 @@ async fn the_servers_sql_mode_is_the_checks_and_not_the_products() {
          (SELECT min(event_time) FROM mysql.general_log h WHERE h.thread_id = g.thread_id AND h.command_type = 'Query')",
     );
     assert_eq!(first, "SET SESSION sql_mode = ''");
+}
+
+#[tokio::test]
+async fn nothing_of_a_check_is_prepared_before_it_was_examined() {
+    let mariadb = MariaDb::start().with_application();
+    // A server evaluates the second argument of ROUND while it prepares.
+    mariadb.sql(
+        "shop",
+        "CREATE FUNCTION acts() RETURNS INT DETERMINISTIC RETURN 1; \
+         SET GLOBAL log_output = 'TABLE'; SET GLOBAL general_log = 1",
+    );
+    let server = mariadb.master().await;
+    let session = server.open("shop").await.unwrap();
+    let trial = rewind_db::preflight::Trial {
+        run_for: Some(Duration::from_secs(5)),
+        check_timeout: Duration::from_secs(5),
+        server: "the writer",
+    };
+    let sql = "SELECT ROUND(1.5, acts())";
+    let found = rewind_db::preflight::check_findings(&session, &check(sql, "1"), trial).await.unwrap();
+    assert!(found.len() == 1 && found[0].what.contains("it calls acts"), "{found:?}");
+    let result = ask_one(&server, sql, "1").await;
+    assert!(reason(&result).contains("it calls acts"), "{result}");
+    // What may be called is prepared, so that the log is seen to tell it.
+    assert!(ask_one(&server, "SELECT ROUND(1.5, 0)", "2").await.passed);
+    mariadb.sql("", "SET GLOBAL general_log = 0");
+    let prepared = mariadb.sql(
+        "",
+        "SELECT DISTINCT convert(argument USING utf8mb4) FROM mysql.general_log WHERE command_type = 'Prepare' \
+         AND argument LIKE '%ROUND%' ORDER BY 1",
+    );
+    assert_eq!(prepared, "EXPLAIN EXTENDED SELECT ROUND(1.5, 0)\nSELECT ROUND(1.5, 0)");
+}
+
+/// The server with the login of the master user, for checks that may read these databases alone.
+async fn open_to(mariadb: &MariaDb, databases: &str) -> Server {
+    let check_databases = CheckDatabases::read(|_| Some(databases.to_owned())).unwrap();
+    let network = Network::new(Settings { check_databases, ..Settings::default() }).unwrap().for_checks_of("shop-main");
+    let (server, session) = Server::connect(&network, &mariadb.target(), &[master()], "mysql").await.unwrap();
+    session.close().await;
+    server
+}
+
+#[tokio::test]
+async fn no_check_reads_in_a_database_that_the_deployment_does_not_open() {
+    let mariadb = MariaDb::start().with_application();
+    mariadb.sql(
+        "shop",
+        "CREATE DATABASE billing; CREATE TABLE billing.cards (n INT); INSERT INTO billing.cards VALUES (1); \
+         CREATE VIEW paid AS SELECT n FROM billing.cards; CREATE VIEW known AS SELECT word FROM orders; \
+         CREATE DATABASE reports_1; CREATE TABLE reports_1.t AS SELECT 1 AS n",
+    );
+    let server = open_to(&mariadb, "shop-*/shop, */reports_*, other/billing").await;
+    for sql in [
+        "SELECT authentication_string FROM mysql.user LIMIT 1",
+        "SELECT count(*) FROM billing.cards",
+        "SELECT count(*) FROM `billing` . `cards`",
+        "SELECT count(*) FROM orders JOIN billing.cards",
+        "SELECT (SELECT max(n) FROM billing.cards) FROM orders LIMIT 1",
+        "TABLE billing.cards",
+        "SELECT count(*) FROM paid",
+        "SELECT count(*) FROM BILLING.cards",
+        "SELECT count(*) FROM performance_schema.threads",
+        "SELECT count(*) FROM sys.version",
+        "SELECT count(*) FROM information_schema.processlist",
+        "SELECT count(*) FROM INFORMATION_SCHEMA.tables",
+        "SHOW TABLES FROM billing",
+        "SHOW GRANTS",
+        "SHOW FULL PROCESSLIST",
+        "DESCRIBE billing.cards",
+        "EXPLAIN SELECT 1",
+    ] {
+        let result = ask_one(&server, sql, "1").await;
+        assert!(reason(&result).contains("CheckDatabases"), "{sql}: {result}");
+    }
+    for sql in [
+        "SELECT count(*) - 1 FROM orders",
+        "SELECT count(*) - 1 FROM shop.orders AS o WHERE o.id > 0",
+        "SELECT count(*) - 1 FROM known",
+        "SELECT n FROM reports_1.t",
+        "SELECT 1 AS billing",
+    ] {
+        let result = ask_one(&server, sql, "1").await;
+        assert!(result.passed, "{sql}: {result}");
+    }
+    let mut elsewhere = check("SELECT n FROM cards", "1");
+    elsewhere.database = "billing".into();
+    let result = ask(&server, &[elsewhere]).await.checks.remove(0);
+    assert!(reason(&result).contains("CheckDatabases"), "{result}");
+    assert!(reason(&ask_one(&open_to(&mariadb, "").await, "SELECT 1", "1").await).contains("CheckDatabases"));
+    assert!(ask_one(&open_to(&mariadb, "*/*").await, "SELECT n FROM billing.cards", "1").await.passed);
+}
+
+#[tokio::test]
+async fn a_view_is_read_as_the_server_parses_it_whoever_made_it_and_wherever() {
+    let mariadb = MariaDb::start_with(&["--sql-mode=NO_BACKSLASH_ESCAPES"], None).with_application();
+    mariadb.sql(
+        "shop",
+        "CREATE FUNCTION act() RETURNS INT DETERMINISTIC RETURN 1; \
+         CREATE SQL SECURITY INVOKER VIEW hiding AS SELECT '''' AS a, act() AS b, '''' AS c; \
+         CREATE SQL SECURITY INVOKER VIEW sys.planted AS SELECT shop.act() AS b; \
+         CREATE SQL SECURITY INVOKER VIEW mysql.planted AS SELECT shop.act() AS b",
+    );
+    let server = mariadb.master().await;
+    for sql in ["SELECT b FROM hiding", "SELECT b FROM sys.planted", "SELECT b FROM mysql.planted"] {
+        let result = ask_one(&server, sql, "1").await;
+        assert!(
+            reason(&result).contains("it calls act") || reason(&result).contains("it calls shop.act"),
+            "{sql}: {result}"
+        );
+    }
+    // The server's own call functions of its own.
+    assert!(ask_one(&server, "SELECT count(*) FROM sys.version", "1").await.passed);
+    // A view elsewhere that has a name of the check's by chance is none that it reads.
+    mariadb.sql("", "CREATE DATABASE other; CREATE VIEW other.orders AS SELECT shop.act() AS id");
+    assert!(ask_one(&server, "SELECT count(*) FROM orders", "2").await.passed);
 }

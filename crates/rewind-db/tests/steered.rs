@@ -307,3 +307,29 @@ async fn nothing_is_attached_while_a_check_runs_whose_login_may_lock_the_table()
     assert_eq!(result.found.as_deref(), Some("0"), "{result}");
     app.batch_execute(ATTACH).await.unwrap();
 }
+
+#[tokio::test]
+async fn a_function_that_another_user_made_under_a_listed_name_is_not_called() {
+    let postgres = attacked();
+    postgres.sql(
+        "shop",
+        "CREATE FUNCTION public.balance(text) RETURNS text LANGUAGE plpgsql AS $$ BEGIN RETURN $1; END $$",
+    );
+    let canary = canary(&postgres).await;
+    let (by_name, fits_better) = ("SELECT balance(word) FROM orders LIMIT 1", "SELECT balance('x'::varchar)");
+    let server = postgres.master_who_lets_checks_call(&["public.balance"]).await;
+    assert_eq!(ask_one(&server, by_name).await.found.as_deref(), Some("first"));
+    postgres.sql(
+        "shop",
+        "SET ROLE app; CREATE FUNCTION public.balance(varchar) RETURNS text LANGUAGE sql AS 'SELECT public.act()'",
+    );
+    for sql in [by_name, fits_better] {
+        let result = ask_one(&server, sql).await;
+        assert!(result.note.clone().unwrap_or_default().contains("more than one user"), "{sql}: {result}");
+    }
+    let server = postgres.master_who_lets_checks_call(&["public.balance(text)"]).await;
+    assert_eq!(ask_one(&server, by_name).await.found.as_deref(), Some("first"));
+    let result = ask_one(&server, fits_better).await;
+    assert!(result.note.clone().unwrap_or_default().contains("it calls public.balance"), "{result}");
+    canary.batch_execute("SELECT 1").await.expect("the canary is gone");
+}

@@ -170,8 +170,7 @@ impl<P: Ports> ChatApp<P> {
         // Before the button is shown, so that what cannot be undone is refused at once.
         let recovery = self.ports.client().undoable(&id).await?;
         let task = Task::Undo { id, confirm: recovery.cluster.clone() };
-        let question = format!("Traffic returns to {} now.", recovery.cluster);
-        Ok(SlackMessage::private(format::undo(&recovery)).button(true, question, task).into())
+        Ok(SlackMessage::private(format::undo(&recovery)).button(task).into())
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::access::{ACCESS_DENIED, ChatUser, SELF_APPROVAL_DENIED};
 use crate::app::ChatApp;
-use crate::messages::{error_message, plan_message, started_document};
+use crate::messages::{decision_effect, error_message, plan_message, start_document, started_document};
 use crate::ports::Ports;
 use crate::slack_client::SlackClient;
 use crate::slack_message::SlackMessage;
@@ -53,6 +53,7 @@ impl<P: Ports> ChatApp<P> {
     async fn run(&self, user: &ChatUser, task: Task) -> Result<SlackMessage, ClientError> {
         let client = self.ports.client();
         match task {
+            Task::Confirm { task } => self.ask_to_confirm(user, *task).await,
             Task::Show { id } => match self.ended(&id, timeouts::CHAT_PLAN_LATER).await? {
                 Some(execution) => Ok(plan_message(&id, &execution)),
                 None => Ok(SlackMessage::sentence(format!("{id} is still planning: /rewind status {id} tells more"))),
@@ -85,6 +86,43 @@ impl<P: Ports> ChatApp<P> {
                 Ok(if changes { SlackMessage::public(document) } else { SlackMessage::private(document) })
             }
         }
+    }
+
+    /// Shows a user who pressed a button what its task does, as it is known here and whatever stands above the button, and asks whether to
+    /// do it.
+    async fn ask_to_confirm(&self, user: &ChatUser, task: Task) -> Result<SlackMessage, ClientError> {
+        let client = self.ports.client();
+        let mut document = match &task {
+            Task::Start { id, request } => start_document(id, request),
+            Task::Decide { id, approved, hash, .. } => {
+                let request = client.approval_request(id).await?;
+                if request.hash != *hash || (*approved && !request.hash_matches) {
+                    return Ok(SlackMessage::sentence(format!(
+                        "what waits for a decision now is another proposal than that of this button; nothing was decided; next step: \
+                         /rewind approve {id}"
+                    )));
+                }
+                let mut document = match approved {
+                    // All of it: whoever pressed the button may have been shown something else.
+                    true => format::approval_request(id, &request.proposal, hash, request.expires_at),
+                    false => Document::new(),
+                };
+                document.heading(format!("{} {id}?", if *approved { "Approve" } else { "Reject" }));
+                document.plain(decision_effect(&request.proposal.plan, *approved));
+                document
+            }
+            Task::Undo { id, .. } => {
+                let recovery = client.undoable(id).await?;
+                let mut document = format::undo(&recovery);
+                document.heading(format!("Undo {id}?"));
+                document.plain(format!("Traffic returns to {} now.", recovery.cluster));
+                document
+            }
+            // No button stands for them.
+            Task::Confirm { .. } | Task::Show { .. } | Task::Window { .. } => Document::new(),
+        };
+        document.plain("Nothing was done yet. The button below is for you alone, and for five minutes.");
+        Ok(SlackMessage::private(document).confirmed_by(user, self.ports.clock().now(), task))
     }
 
     /// Starts a recovery, after it has recorded who asked for it.

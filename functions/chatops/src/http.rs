@@ -3,13 +3,13 @@
 
 use crate::access::{ACCESS_DENIED, ChatUser, Permission};
 use crate::app::ChatApp;
-use crate::button::PressedButton;
+use crate::button::{Pressed, PressedButton};
 use crate::commands::Response;
 use crate::ports::Ports;
 use crate::signature::{AGE_MAX, SignatureError, sign, verify};
 use crate::slack_message::SlackMessage;
 use crate::slack_request::{SlackRequest, parse};
-use crate::task::{DeferredTask, SignedTask};
+use crate::task::{DeferredTask, SignedTask, Task};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use rewind_aws::chat::{ChatRecords, InvokeAsync};
@@ -24,9 +24,9 @@ use std::collections::HashMap;
 // A pressed button brings the whole message that it is on.
 const BODY_MAX: usize = 256 * 1024;
 
-/// The answer to a button with another MAC than ours.
-pub(crate) const FOREIGN_BUTTON: &str = "this button was not made by this app, or the app's signing secret was replaced since; nothing was done; \
-                                         next step: type the command again, and press the button that comes with the answer";
+/// The answer to a button with another MAC than ours, or one that confirms for another person or confirmed some time ago.
+pub(crate) const FOREIGN_BUTTON: &str = "this button was not made by this app, or not for you, or is too old; nothing was done; next step: type the \
+                                         command again, and press the button that comes with the answer";
 
 /// A request as a function URL brings it.
 #[derive(Debug, Deserialize)]
@@ -212,7 +212,14 @@ impl<P: Ports> ChatApp<P> {
     async fn respond_to_button(&self, user: ChatUser, button: &PressedButton, response_url: String) {
         // The secret that the request was verified with: whoever made the button had it too.
         let secret = self.signing_secret().await;
-        let Some(task) = secret.and_then(|secret| button.task(&secret)) else {
+        let now = self.ports.clock().now();
+        let task = match secret.and_then(|secret| button.pressed(&secret, &user, now)) {
+            Some(Pressed::Confirmed(task)) => Some(task),
+            // Whoever placed the button may have written anything above it.
+            Some(Pressed::Offered(task)) => Some(Task::Confirm { task: Box::new(task) }),
+            None => None,
+        };
+        let Some(task) = task else {
             tracing::warn!(user = user.id, team = user.team, "a button was refused that this function did not make");
             let denied = if self.settings.access.has_access(&user) { FOREIGN_BUTTON } else { ACCESS_DENIED };
             return self.send(&response_url, &SlackMessage::sentence(denied)).await;

@@ -55,8 +55,7 @@ pub(crate) fn plan_message(id: &str, execution: &Execution) -> SlackMessage {
     }
     // The same id however often the button is pressed, so that it starts one recovery.
     let task = Task::Start { id: id.replacen("plan-", "rewind-", 1), request: request_of(plan, execution) };
-    let question = format!("{} back to {}", plan.cluster, plan.target);
-    SlackMessage::private(format::plan(plan)).button(false, question, task)
+    SlackMessage::private(format::plan(plan)).button(task)
 }
 
 /// Makes the request of a recovery from that of its dry run.
@@ -75,23 +74,38 @@ fn request_of(plan: &Plan, dry_run: &Execution) -> Value {
 /// Makes the message of a request for approval: the proposal, with a button for each decision.
 pub(crate) fn approval_message(request: &ApprovalRequest, comment: Option<String>) -> SlackMessage {
     let ApprovalRequest { id, hash, proposal, .. } = request;
-    let plan = &proposal.plan;
     let mut document = format::approval_request(id, proposal, hash, request.expires_at);
     let decide = |approved| Task::Decide { id: id.clone(), approved, comment: comment.clone(), hash: hash.clone() };
-    let (cluster, new) = (&plan.cluster, &plan.new_cluster);
-    let (on_approve, on_reject) = match plan.strategy {
-        Strategy::Backtrack => (
-            format!("{cluster} itself goes back to {}: every connection to it is cut.", plan.target),
-            format!("Nothing is changed: {cluster} stays as it is."),
-        ),
-        _ => (format!("{cluster} is fenced and its traffic moves to {new}."), format!("{new} is deleted.")),
-    };
     let message = if request.hash_matches {
-        SlackMessage::public(document).button(false, on_approve, decide(true))
+        SlackMessage::public(document).button(decide(true))
     } else {
         // A button would approve what nobody was shown: the hash stands for another proposal than the one above.
         document.warning("the proposal could not be shown here as it was sent: approve by the mail that came");
         SlackMessage::public(document)
     };
-    message.button(true, on_reject, decide(false))
+    message.button(decide(false))
+}
+
+/// Formats what an approval or a rejection does.
+pub(crate) fn decision_effect(plan: &Plan, approved: bool) -> String {
+    let (cluster, new) = (&plan.cluster, &plan.new_cluster);
+    match (plan.strategy, approved) {
+        (Strategy::Backtrack, true) => {
+            format!("{cluster} itself goes back to {}: every connection to it is cut.", plan.target)
+        }
+        (Strategy::Backtrack, false) => format!("Nothing is changed: {cluster} stays as it is."),
+        (_, true) => format!("{cluster} is fenced and its traffic moves to {new}."),
+        (_, false) => format!("{new} is deleted."),
+    }
+}
+
+/// Formats the request of a recovery, all of it: the button that starts it may stand below any text.
+pub(crate) fn start_document(id: &str, request: &Value) -> Document {
+    let mut document = Document::new();
+    document.heading(format!("Start {id}?"));
+    for (name, value) in request.as_object().into_iter().flatten() {
+        let value = value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned);
+        document.item(format!("{name}: {value}"));
+    }
+    document
 }

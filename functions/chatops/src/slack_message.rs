@@ -1,14 +1,12 @@
 //! A message as Slack takes it: a document in blocks, and buttons below it.
 
+use crate::access::ChatUser;
 use crate::button;
 use crate::task::Task;
-use rewind_core::printable;
+use jiff::Timestamp;
 use rewind_ui::Document;
 use rewind_ui::render::slack;
 use serde_json::{Value, json};
-
-/// The most characters of the question that a button asks. <https://docs.slack.dev/reference/block-kit/composition-objects/confirmation-dialog-object>
-const QUESTION_MAX: usize = 300;
 
 /// A message.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -24,8 +22,9 @@ pub(crate) struct SlackMessage {
 #[derive(Debug, Clone, PartialEq)]
 struct Button {
     style: &'static str,
-    question: String,
     task: Task,
+    /// The person who confirms the task with it, and when they were asked; none where it offers the task to everybody.
+    confirms: Option<(ChatUser, Timestamp)>,
 }
 
 impl SlackMessage {
@@ -51,10 +50,15 @@ impl SlackMessage {
         Self { verbatim: true, ..Self::private(Document::of_lines(text)) }
     }
 
-    /// Adds the button of a task, which asks a question before the task runs.
-    pub(crate) fn button(mut self, dangerous: bool, question: impl Into<String>, task: Task) -> Self {
-        let style = if dangerous { "danger" } else { "primary" };
-        self.buttons.push(Button { style, question: question.into(), task });
+    /// Adds the button of a task. Whoever presses it is asked before the task runs.
+    pub(crate) fn button(mut self, task: Task) -> Self {
+        self.buttons.push(Button { style: style(&task), task, confirms: None });
+        self
+    }
+
+    /// Adds the button with which `user`, whom this message tells what the task does, has it run.
+    pub(crate) fn confirmed_by(mut self, user: &ChatUser, now: Timestamp, task: Task) -> Self {
+        self.buttons.push(Button { style: style(&task), task, confirms: Some((user.clone(), now)) });
         self
     }
 
@@ -90,14 +94,20 @@ impl Button {
         // No markup is read in it, and without emoji neither are their names.
         let plain = |text: &str| json!({ "type": "plain_text", "text": text, "emoji": false });
         let label = self.task.label()?;
+        let value = match &self.confirms {
+            None => button::value(signing_secret, &self.task)?,
+            Some((user, now)) => button::confirming_value(signing_secret, &self.task, user, *now)?,
+        };
         Some(json!({
-            "type": "button", "action_id": format!("rewind-{n}"), "text": plain(label), "style": self.style,
-            "value": button::value(signing_secret, &self.task)?,
-            "confirm": {
-                "title": plain("Are you sure?"), "text": plain(&printable(&self.question).chars().take(QUESTION_MAX).collect::<String>()),
-                "confirm": plain(label), "deny": plain("Cancel"),
-            },
+            "type": "button", "action_id": format!("rewind-{n}"), "text": plain(label), "style": self.style, "value": value,
         }))
+    }
+}
+
+fn style(task: &Task) -> &'static str {
+    match task {
+        Task::Decide { approved: false, .. } | Task::Undo { .. } => "danger",
+        _ => "primary",
     }
 }
 
@@ -111,6 +121,7 @@ fn notification(document: &Document) -> String {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use rewind_core::printable;
 
     #[test]
     fn nothing_that_is_shown_can_call_a_channel_or_hide_a_link() {
@@ -125,21 +136,26 @@ mod tests {
     }
 
     #[test]
-    fn a_button_carries_its_task_and_asks_before_it_runs() {
+    fn a_button_carries_its_task_for_everybody_or_for_whoever_confirms_it() {
         let task = Task::Undo { id: "r-1".into(), confirm: "orders".into() };
-        let message = SlackMessage::sentence("x").button(true, "really?", task.clone());
+        let message = SlackMessage::sentence("x").button(task.clone());
         let json = message.to_json(Some("secret"));
         let button = &json["blocks"][1]["elements"][0];
         assert_eq!(button["value"].as_str(), button::value("secret", &task).as_deref());
         assert_eq!(button["text"]["text"], "Undo it");
-        assert_eq!(button["confirm"]["text"]["text"], "really?");
+        let user = ChatUser { id: "U1".into(), name: "ann".into(), team: "T1".into(), enterprise: None };
+        let confirming = SlackMessage::sentence("x").confirmed_by(&user, Timestamp::UNIX_EPOCH, task.clone());
+        assert_eq!(
+            confirming.to_json(Some("secret"))["blocks"][1]["elements"][0]["value"].as_str(),
+            button::confirming_value("secret", &task, &user, Timestamp::UNIX_EPOCH).as_deref()
+        );
         assert_eq!(
             message.to_json(None)["blocks"].as_array().unwrap().len(),
             1,
             "a button that nobody could know again"
         );
         let long = Task::Start { id: "r".into(), request: Value::from("x".repeat(2_000)) };
-        let json = SlackMessage::sentence("x").button(false, "", long).to_json(Some("secret"));
+        let json = SlackMessage::sentence("x").button(long).to_json(Some("secret"));
         assert_eq!(json["blocks"].as_array().unwrap().len(), 1);
     }
 
@@ -158,14 +174,13 @@ mod tests {
             }
             let task = Task::Start { id: "r-1".into(), request: Value::Null };
             let (lines, first) = (document.lines().len(), notification(&document));
-            let json = SlackMessage { verbatim, ..SlackMessage::private(document) }.button(false, forged, task).to_json(Some("secret"));
+            let json = SlackMessage { verbatim, ..SlackMessage::private(document) }.button(task).to_json(Some("secret"));
             let blocks = json["blocks"].as_array().unwrap();
             let sections = blocks.iter().filter_map(|block| block["text"]["text"].as_str());
             let fence = if verbatim { "```" } else { "" };
             let sections: Vec<&str> = sections.map(|text| text.strip_prefix(fence).unwrap().strip_suffix(fence).unwrap()).collect();
             prop_assert_eq!(sections.iter().map(|text| text.split('\n').count()).sum::<usize>(), lines);
-            let question = blocks.last().unwrap()["elements"][0]["confirm"]["text"]["text"].as_str().unwrap();
-            for text in sections.iter().copied().chain([first.as_str(), question]) {
+            for text in sections.iter().copied().chain([first.as_str()]) {
                 let shown = text.replace(['\u{2060}', '\n'], "");
                 prop_assert_eq!(printable(&shown), shown.clone());
             }

@@ -9,6 +9,11 @@ use serde_json::Value;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", tag = "do", deny_unknown_fields)]
 pub(crate) enum Task {
+    /// Show the user who pressed a button what its task would do, and ask whether to do it.
+    Confirm {
+        /// The task of the button.
+        task: Box<Task>,
+    },
     /// Show the plan of a dry run once that has ended.
     Show {
         /// The id of the dry run.
@@ -58,7 +63,7 @@ impl Task {
             Self::Decide { approved: true, .. } => Some("Approve"),
             Self::Decide { approved: false, .. } => Some("Reject"),
             Self::Undo { .. } => Some("Undo it"),
-            Self::Show { .. } | Self::Window { .. } => None,
+            Self::Confirm { .. } | Self::Show { .. } | Self::Window { .. } => None,
         }
     }
 
@@ -66,6 +71,7 @@ impl Task {
     // A task is checked again where it runs: a button stays in the channel, and whoever may not type a command may press it.
     pub(crate) fn permission(&self) -> Permission {
         match self {
+            Self::Confirm { task } => task.permission(),
             Self::Show { .. } | Self::Window { window: None, .. } => Permission::Read,
             Self::Start { .. } => Permission::Request,
             Self::Decide { .. } | Self::Undo { .. } | Self::Window { .. } => Permission::Approve,

@@ -2,7 +2,7 @@
 
 use crate::access::{ACCESS_DENIED, APPROVAL_DENIED, AccessPolicy, ChatUser, SELF_APPROVAL_DENIED, UNASKED_DENIED};
 use crate::app::ChatApp;
-use crate::button::{self, PressedButton};
+use crate::button::{self, Pressed, PressedButton};
 use crate::http::FOREIGN_BUTTON;
 use crate::messages::console_url;
 use crate::ports::Ports;
@@ -215,7 +215,29 @@ fn buttons(message: &Value) -> Vec<Value> {
 fn task_of(button: &Value) -> Task {
     let text = |value: &Value| value.as_str().unwrap().to_owned();
     let pressed = PressedButton { label: text(&button["text"]["text"]), value: text(&button["value"]) };
-    pressed.task(SECRET).expect("a button of the function")
+    let user = of_person("U1", Task::Show { id: String::new() }).user;
+    match pressed.pressed(SECRET, &user, time(NOW)).expect("a button of the function") {
+        Pressed::Offered(task) => task,
+        Pressed::Confirmed(task) => panic!("it does {task:?} at once"),
+    }
+}
+
+/// Somebody presses a button, and where they are asked whether to do that, the button below the question. Returns the last answer.
+async fn press(app: &ChatApp<FakePorts>, person: &str, button: &Value) -> Value {
+    let question = ask(app, person, button).await;
+    if question["blocks"].as_array().unwrap().last().unwrap()["type"] != "actions" {
+        return question;
+    }
+    ask(app, person, &buttons(&question)[0]).await
+}
+
+/// Somebody presses a button. Returns the answer.
+async fn ask(app: &ChatApp<FakePorts>, person: &str, button: &Value) -> Value {
+    let answer = app.handle(signed(&pressed(person, button))).await;
+    assert_eq!((&answer["statusCode"], &answer["body"]), (&json!(200), &json!("")));
+    // As if Slack had signed it anew, or another press would be refused as a replay.
+    app.ports.seen.lock().unwrap().clear();
+    run_deferred(app).await
 }
 
 async fn send_line(app: &ChatApp<FakePorts>, person: &str, text: &str) -> Value {
@@ -450,9 +472,7 @@ async fn a_button_needs_the_permission_of_whoever_presses_it() {
     let hash = app.ports.aws.add_awaiting_approval("r-1");
     let decide = Task::Decide { id: "r-1".into(), approved: true, comment: None, hash };
     for (person, reply) in [("U1", APPROVAL_DENIED), ("U9", ACCESS_DENIED)] {
-        let answer = app.handle(signed(&pressed(person, &button_of(&decide)))).await;
-        assert_eq!((&answer["statusCode"], &answer["body"]), (&json!(200), &json!("")));
-        assert_eq!(run_deferred(&app).await["text"], reply);
+        assert_eq!(press(&app, person, &button_of(&decide)).await["text"], reply);
     }
     assert!(app.ports.aws.state().decisions.is_empty());
 }
@@ -489,9 +509,56 @@ async fn a_button_that_the_function_did_not_make_for_that_does_nothing() {
         assert_eq!(message["text"], ACCESS_DENIED, "{what}");
         assert_nothing_happened(&app);
     }
-    app.handle(signed(&pressed("U2", &approve))).await;
-    assert_eq!(run_deferred(&app).await["response_type"], "in_channel");
+    assert_eq!(press(&app, "U2", &approve).await["response_type"], "in_channel");
     assert_eq!(app.ports.aws.state().decisions[0].1["decision"], "approved");
+}
+
+/// Whoever reads the channel copies a genuine button below a text of their own, such as "press here for lunch".
+#[tokio::test]
+async fn a_genuine_button_below_another_text_shows_its_effect_and_does_nothing_by_itself() {
+    let app = app();
+    let hash = app.ports.aws.add_awaiting_approval("r-1");
+    app.ports.aws.add_recovered("r-3");
+    let decide = |approved| Task::Decide { id: "r-1".into(), approved, comment: None, hash: hash.clone() };
+    let start =
+        Task::Start { id: "r-4".into(), request: json!({ "cluster": "orders", "to": "latest", "cutover": "dns" }) };
+    let undo = Task::Undo { id: "r-3".into(), confirm: "orders".into() };
+    for (task, shown) in [
+        (decide(true), &["Approve r-1?", "orders is fenced and its traffic moves to orders-r.", hash.as_str()][..]),
+        (decide(false), &["Reject r-1?", "orders-r is deleted."]),
+        (start, &["Start r-4?", "cluster: orders", "to: latest", "cutover: dns"]),
+        (undo, &["Undo r-3?", "Traffic returns to orders now."]),
+    ] {
+        let question = ask(&app, "U3", &button_of(&task)).await;
+        assert_eq!(question["response_type"], "ephemeral", "{task:?}");
+        let text = slack_text(&question);
+        assert!(shown.iter().all(|part| text.contains(part)), "{task:?}: {text}");
+        assert!(app.ports.aws.state().started.is_empty(), "{task:?}");
+        assert!(app.ports.aws.state().decisions.is_empty(), "{task:?}");
+        // The button below the question is no one else's, and nobody else sees it.
+        let confirming = buttons(&question)[0].clone();
+        app.handle(signed(&pressed("U2", &confirming))).await;
+        let (_, message) = app.ports.sent.lock().unwrap().pop().expect("nothing was sent");
+        assert_eq!(message["text"], FOREIGN_BUTTON, "{task:?}");
+        assert!(app.ports.deferred.lock().unwrap().is_empty(), "{task:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_button_of_a_proposal_that_is_not_the_one_that_waits_confirms_nothing() {
+    let app = app();
+    app.ports.aws.add_awaiting_approval("r-1");
+    let task = Task::Decide { id: "r-1".into(), approved: true, comment: None, hash: "0123456789ab".into() };
+    let answer = ask(&app, "U2", &button_of(&task)).await;
+    assert!(answer["text"].as_str().unwrap().contains("another proposal"), "{answer}");
+    assert_ne!(answer["blocks"].as_array().unwrap().last().unwrap()["type"], "actions");
+}
+
+/// The text of a message, without what is for Slack alone.
+fn slack_text(message: &Value) -> String {
+    let blocks = message["blocks"].as_array().unwrap();
+    let text: String = blocks.iter().filter_map(|block| block["text"]["text"].as_str()).collect();
+    text.replace(['*', '`', '\u{2060}'], "")
 }
 
 #[tokio::test]
@@ -512,11 +579,9 @@ async fn a_requester_cannot_approve_their_own_recovery() {
     let hash = app.ports.aws.add_awaiting_approval("r-1");
     started_by(&app, "r-1", "U3");
     let yes = Task::Decide { id: "r-1".into(), approved: true, comment: None, hash };
-    app.handle(signed(&pressed("U3", &button_of(&yes)))).await;
-    assert_eq!(run_deferred(&app).await["text"], SELF_APPROVAL_DENIED);
+    assert_eq!(press(&app, "U3", &button_of(&yes)).await["text"], SELF_APPROVAL_DENIED);
     assert!(app.ports.aws.state().decisions.is_empty());
-    app.handle(signed(&pressed("U2", &button_of(&yes)))).await;
-    assert_eq!(run_deferred(&app).await["response_type"], "in_channel");
+    assert_eq!(press(&app, "U2", &button_of(&yes)).await["response_type"], "in_channel");
     let decision = app.ports.aws.state().decisions[0].1.clone();
     assert_eq!(decision["by"], "ann (U2 in Slack workspace T1)");
     assert_eq!(decision["identity"], json!({ "kind": "slack", "team": "T1", "user": "U2" }));
@@ -661,13 +726,11 @@ async fn nobody_in_chat_leaves_the_question_out() {
     // Nor by a button.
     let task =
         Task::Start { id: "r-1".into(), request: json!({ "cluster": "orders", "to": "latest", "approval": "none" }) };
-    app.handle(signed(&pressed("U1", &button_of(&task)))).await;
-    assert_eq!(run_deferred(&app).await["text"], UNASKED_DENIED);
+    assert_eq!(press(&app, "U1", &button_of(&task)).await["text"], UNASKED_DENIED);
     assert_nothing_happened(&app);
     // What is resumed brings words of its own.
     let resumed = Task::Start { id: "r-2".into(), request: json!({ "cluster": "orders", "resume": "r-0" }) };
-    app.handle(signed(&pressed("U1", &button_of(&resumed)))).await;
-    run_deferred(&app).await;
+    press(&app, "U1", &button_of(&resumed)).await;
     assert_eq!(app.ports.aws.state().started[0].1["approval"], "required");
 }
 
@@ -692,10 +755,7 @@ async fn a_plan_comes_at_once_with_a_button_that_starts_the_recovery_to_that_ver
     );
     // Pressed twice, it is started once.
     for _ in 0..2 {
-        app.handle(signed(&pressed("U1", button))).await;
-        // As if Slack had signed it anew, or the second press would be refused as a replay.
-        app.ports.seen.lock().unwrap().clear();
-        run_deferred(&app).await;
+        press(&app, "U1", button).await;
     }
     assert_eq!(app.ports.aws.state().started.len(), 2, "the dry run and the recovery");
 }
@@ -737,8 +797,10 @@ async fn each_button_shows_its_effect_where_the_cluster_itself_is_rewound_too() 
     app.ports.aws.add_awaiting_approval_in_place("r-2");
     for (id, (approve, reject)) in [("r-1", beside), ("r-2", in_place)] {
         let reply = send_line(&app, "U2", &format!("approve {id}")).await;
-        let asks: Vec<_> = buttons(&reply).iter().map(|button| button["confirm"]["text"]["text"].clone()).collect();
-        assert_eq!(asks, [approve, reject], "{id}");
+        for (button, effect) in buttons(&reply).iter().zip([approve, reject]) {
+            let question = slack_text(&ask(&app, "U2", button).await);
+            assert!(question.contains(effect), "{id}: {question}");
+        }
     }
 }
 
@@ -759,8 +821,7 @@ async fn an_undo_asks_first_and_is_then_started_in_the_users_name() {
     app.ports.aws.add_recovered("r-1");
     let reply = send_line(&app, "U2", "undo r-1").await;
     assert!(app.ports.aws.state().started.is_empty());
-    app.handle(signed(&pressed("U2", &buttons(&reply)[0]))).await;
-    run_deferred(&app).await;
+    press(&app, "U2", &buttons(&reply)[0]).await;
     let started = app.ports.aws.state().started.clone();
     assert_eq!(
         started,

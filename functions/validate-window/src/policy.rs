@@ -1,11 +1,12 @@
 //! The deployment's rules about what a request may ask for, whoever sends it: people at a terminal, in chat, an event or an alarm.
 //! A request can ask for less than the rules allow and never for more.
 
-use crate::allowed::{is_exactly_like, is_like};
 use crate::refusal::invalid;
 use jiff::SignedDuration;
 use rewind_core::names::is_of_event;
-use rewind_core::{Approval, ErrorName, Plan, StepError, Strategy, format_duration, parse_duration};
+use rewind_core::{
+    Approval, CheckDatabases, ErrorName, Plan, StepError, Strategy, format_duration, is_exactly_like, parse_duration,
+};
 use std::str::FromStr;
 
 /// The rules of a deployment. The default is the strictest.
@@ -17,8 +18,8 @@ pub struct Policy {
     pub most_fence_timeout: SignedDuration,
     /// `REWIND_MOST_KEEP_RESTORED`: how long a restored cluster is kept at most that traffic was not moved to.
     pub most_keep_restored: SignedDuration,
-    /// `REWIND_CHECK_DATABASES`: the databases in which checks may run, each a pattern of the cluster and one of the database.
-    pub check_databases: Vec<(String, String)>,
+    /// `REWIND_CHECK_DATABASES`: the databases in which checks may run.
+    pub check_databases: CheckDatabases,
     /// `REWIND_LEAST_KEEP_SOURCE`: how long the data of before is kept at least.
     pub least_keep_source: SignedDuration,
     /// `REWIND_CHECK_SECRET_ARN`: the secret with the login of checks; none if there is none.
@@ -50,7 +51,7 @@ impl Default for Policy {
             without_approval: WithoutApproval::Never,
             most_fence_timeout: SignedDuration::from_hours(1),
             most_keep_restored: SignedDuration::from_hours(7 * 24),
-            check_databases: Vec::new(),
+            check_databases: CheckDatabases::default(),
             least_keep_source: SignedDuration::from_hours(24),
             check_secret: None,
             other_check_secrets: Vec::new(),
@@ -96,20 +97,12 @@ impl Policy {
             let listed = read(name).unwrap_or_default();
             listed.split(',').map(str::trim).filter(|one| !one.is_empty()).map(ToOwned::to_owned).collect()
         };
-        let mut check_databases = Vec::new();
-        for pattern in list("REWIND_CHECK_DATABASES") {
-            let parts =
-                pattern.split_once('/').filter(|(cluster, database)| !cluster.is_empty() && !database.is_empty());
-            let (cluster, database) =
-                parts.ok_or_else(|| wrong("REWIND_CHECK_DATABASES", "cluster/database, separated by commas"))?;
-            check_databases.push((cluster.to_owned(), database.to_owned()));
-        }
         Ok(Self {
             without_approval,
             least_keep_source: length("REWIND_LEAST_KEEP_SOURCE", default.least_keep_source)?,
             most_fence_timeout: length("REWIND_MOST_FENCE_TIMEOUT", default.most_fence_timeout)?,
             most_keep_restored: length("REWIND_MOST_KEEP_RESTORED", default.most_keep_restored)?,
-            check_databases,
+            check_databases: CheckDatabases::read(&variable)?,
             check_secret: read("REWIND_CHECK_SECRET_ARN"),
             other_check_secrets: list("REWIND_OTHER_CHECK_SECRET_ARNS"),
         })
@@ -187,13 +180,8 @@ impl Policy {
 
     /// Refuses checks in a database that the deployment does not open to them.
     fn refuse_databases(&self, plan: &Plan) -> Result<(), StepError> {
-        let is_open = |database: &str| {
-            self.check_databases.iter().any(|(cluster, pattern)| {
-                // RDS ignores the case of a cluster's name, and a server that of a database's does not.
-                is_like(cluster, &plan.cluster) && is_exactly_like(pattern, database)
-            })
-        };
-        match plan.checks.iter().find(|check| !is_open(&check.database)) {
+        let open = self.check_databases.of(&plan.cluster);
+        match plan.checks.iter().find(|check| !open.has(&check.database)) {
             None => Ok(()),
             Some(check) => Err(invalid(format!(
                 "`checks`: \"{}\" would read in the database {} of {}, and this deployment opens that to no check",
@@ -246,7 +234,7 @@ mod tests {
 
     /// The strictest rules, but for the databases of checks.
     fn open() -> Policy {
-        Policy { check_databases: vec![("*".to_owned(), "*".to_owned())], ..Policy::default() }
+        Policy { check_databases: CheckDatabases::all(), ..Policy::default() }
     }
 
     fn unapproved(plan: Plan) -> Plan {
@@ -369,7 +357,7 @@ mod tests {
         assert_eq!(given.check_secret.as_deref(), Some("arn:reader"));
         assert_eq!(given.without_approval, WithoutApproval::Always);
         assert_eq!((given.most_fence_timeout.as_mins(), given.most_keep_restored.as_hours()), (30, 12));
-        assert_eq!(given.check_databases.len(), 2);
+        assert!(given.check_databases.of("shop-main").has("shop"));
         assert_eq!(given.least_keep_source, SignedDuration::from_hours(48));
         assert!(read(&[("REWIND_WITHOUT_APPROVAL", "sometimes")]).is_err());
         assert!(read(&[("REWIND_LEAST_KEEP_SOURCE", "long")]).is_err());
@@ -385,17 +373,16 @@ mod tests {
     fn checks_read_in_no_database_that_the_deployment_does_not_open() {
         let plan = Plan { approval: Approval::Required, ..checked(plan()) };
         for (patterns, is_open) in [
-            (&[("*", "*")][..], true),
-            (&[("orders", "shop")], true),
-            (&[("ORD*", "sh*")], true),
-            (&[("billing", "billing"), ("orders", "shop")], true),
-            (&[], false),
-            (&[("orders", "SHOP")], false),
-            (&[("orders", "shop_archive")], false),
-            (&[("billing", "shop")], false),
+            ("*/*", true),
+            ("orders/shop", true),
+            ("ORD*/sh*", true),
+            ("billing/billing,orders/shop", true),
+            ("", false),
+            ("orders/SHOP", false),
+            ("orders/shop_archive", false),
+            ("billing/shop", false),
         ] {
-            let check_databases =
-                patterns.iter().map(|(cluster, name)| ((*cluster).to_owned(), (*name).to_owned())).collect();
+            let check_databases = CheckDatabases::read(|_| Some(patterns.to_owned())).unwrap();
             let refused = Policy { check_databases, ..Policy::default() }.refuse(&plan);
             assert_eq!(refused.is_ok(), is_open, "{patterns:?}");
             assert!(refused.is_ok() || refused.unwrap_err().to_string().contains("CheckDatabases"));

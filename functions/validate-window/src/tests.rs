@@ -21,7 +21,7 @@ pub(crate) fn policy() -> Policy {
         least_keep_source: SignedDuration::ZERO,
         most_fence_timeout: SignedDuration::MAX,
         most_keep_restored: SignedDuration::MAX,
-        check_databases: vec![("*".to_owned(), "*".to_owned())],
+        check_databases: rewind_core::CheckDatabases::all(),
         check_secret: None,
         other_check_secrets: Vec::new(),
     }

@@ -13,7 +13,9 @@ use rewind_aws::rds::fake::FakeRds;
 use rewind_aws::rds::{Cluster, Instance};
 use rewind_aws::secret_target::{ReadSecretTargets, SecretTarget};
 use rewind_aws::secrets::{Login, Logins};
-use rewind_core::{Check, CheckResult, ErrorName, Expectation, Plan, Recovery, Report, Restored, StepError};
+use rewind_core::{
+    Check, CheckDatabases, CheckResult, ErrorName, Expectation, Plan, Recovery, Report, Restored, StepError,
+};
 use rewind_db::{Network, Settings};
 use rewind_lambda::Step;
 use support::mariadb::{MASTER_PASSWORD, MariaDb};
@@ -100,7 +102,9 @@ async fn verify_for(
     };
     // Whose errors quote what they were given.
     let check_functions = vec!["extractvalue".to_owned(), "shop.quotes".to_owned()];
-    let network = Network::new(Settings { check_functions, ..Settings::default() }).unwrap();
+    let network =
+        Network::new(Settings { check_functions, check_databases: CheckDatabases::all(), ..Settings::default() })
+            .unwrap();
     let access = Access { clusters, secrets: Secret, network };
     let step = Verify { access, clock: ManualClock::at(STARTED) };
     step.run(Input { recovery, plan, restored: Some(restored), expect }).await

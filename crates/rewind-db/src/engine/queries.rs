@@ -54,15 +54,17 @@ pub(crate) trait QueryOperations: Connection {
     /// True for a statement that the read-only transaction holds back if it writes; others are not even parsed.
     fn is_guarded(&self, sql: &str) -> bool;
 
-    /// The reason why no query of somebody's may even be parsed in this database; none where it may. It is asked within the transaction
-    /// of the query.
-    fn denial_of_database(&self) -> impl Future<Output = Result<Option<String>, StatementError>> + Send;
+    /// The reason why the server must not even parse `sql`, from what is known without its help; none where it may. It is asked within
+    /// the transaction of the query, before the server is shown anything of it: a server may evaluate parts of a query while it
+    /// parses and prepares it.
+    fn denial_of_text(&self, sql: &str) -> impl Future<Output = Result<Option<String>, StatementError>> + Send;
 
-    /// The reason why `sql` must not run, from the functions that it would call; none where it may. It is asked within the
-    /// transaction in which the statement is to run, and runs nothing of it.
-    fn denial(&self, sql: &str) -> impl Future<Output = Result<Option<String>, StatementError>> + Send;
+    /// The reason why `sql`, which was parsed alone, must not run; none where it may. It is asked within the transaction in which the
+    /// statement is to run, and runs nothing of it.
+    fn denial_of_tree(&self, sql: &str) -> impl Future<Output = Result<Option<String>, StatementError>> + Send;
 
-    /// Runs `sql`, which [`Self::denial`] allowed in this transaction: as it was examined, as far as the engine keeps that.
+    /// Runs `sql`, which [`Self::denial_of_text`] and [`Self::denial_of_tree`] allowed in this transaction: as it was examined, as far
+    /// as the engine keeps that.
     fn query_examined(
         &self,
         sql: &str,

@@ -1,4 +1,4 @@
-//! The functions that a query would call, from its text and from that of the views that it reads. Nothing of it is run, and nothing
+//! The functions that a query would call and the databases that it would read, from its text and from that of the views that it reads. Nothing of it is run, and nothing
 //! is planned, which would run some of them.
 //!
 //! MySQL shows no tree of a statement, so the text is read as its own lexer reads it. A name before a bracket is a call unless it
@@ -7,6 +7,7 @@
 //! is right behind it; written otherwise, what people stored under the name runs.
 
 use super::Version;
+use super::beginning::reads_tables_alone;
 use super::connection::MysqlConnection;
 use super::quote::literal;
 use crate::engine::{Connection, Row};
@@ -64,6 +65,8 @@ fn is_known(word: &str, version: Version, list: &str, later: &[(Version, &str)])
 struct Names {
     /// Every name and word, without its quotes.
     all: BTreeSet<String>,
+    /// The names before a dot, in which databases are.
+    qualifiers: BTreeSet<String>,
     /// The words that are not quoted, in lower case.
     words: BTreeSet<String>,
     /// The calls, with their schema where it is written.
@@ -80,9 +83,14 @@ pub(super) async fn denial(connection: &MysqlConnection, sql: &str) -> Result<Op
         return Ok(Some("it has a backslash, which ANSI_QUOTES makes ambiguous: write it without".to_owned()));
     }
     let escapes = !mode.iter().any(|mode| mode.contains("NO_BACKSLASH_ESCAPES"));
-    let (mut unread, mut seen) = (vec![sql.to_owned()], BTreeSet::new());
+    if !connection.open_to_checks.are_all() && !reads_tables_alone(sql) {
+        let why = "this deployment does not open every database to checks (parameter CheckDatabases), and so each begins with SELECT, \
+                   WITH, VALUES or TABLE";
+        return Ok(Some(why.to_owned()));
+    }
+    let (mut unread, mut seen) = (vec![(sql.to_owned(), escapes)], BTreeSet::new());
     let mut refused = BTreeSet::new();
-    while let Some(text) = unread.pop() {
+    while let Some((text, escapes)) = unread.pop() {
         let names = Names::read(&text, escapes, connection.version);
         if names.hides {
             return Ok(Some("it has a comment that the server follows (`/*!` or `/*+`): write it without".to_owned()));
@@ -91,12 +99,19 @@ pub(super) async fn denial(connection: &MysqlConnection, sql: &str) -> Result<Op
             return Ok(Some("it has INTO: a check answers its value, and puts it nowhere".to_owned()));
         }
         refused.extend(names.calls.iter().filter(|call| !connection.may_call(call)).map(|call| call.join(".")));
-        for view in views_among(connection, &names.all).await? {
+        if let Some(database) = closed_database(connection, &names.qualifiers).await? {
+            return Ok(Some(format!(
+                "it reads the database {database}, or calls a table so, and this deployment opens that to no check: ask another, or \
+                 change the stack's parameter CheckDatabases"
+            )));
+        }
+        for view in views_among(connection, &names).await? {
             if view.is_empty() {
                 return Ok(Some("it may read a view whose text cannot be read: grant SHOW VIEW on it".to_owned()));
             }
             if seen.insert(view.clone()) {
-                unread.push(view);
+                // Whatever the session's mode is, the server reads the text of a view with backslashes that escape.
+                unread.push((view, true));
             }
         }
     }
@@ -114,21 +129,55 @@ impl MysqlConnection {
     }
 }
 
-/// The text of the views that bear one of the names, in whatever schema they are.
-async fn views_among(connection: &MysqlConnection, names: &BTreeSet<String>) -> Result<Vec<String>, StatementError> {
-    let list: Vec<String> = names.iter().map(|name| literal(name)).collect();
-    if list.is_empty() {
-        return Ok(Vec::new());
+/// Schemas of the server's own, some of which it may not list.
+const SYSTEM: [&str; 4] = ["information_schema", "mysql", "performance_schema", "sys"];
+
+/// The accounts of the server and of RDS, whose views in its own schemas call what the server has.
+const SERVERS_OWN: &str = "'mysql.sys@localhost', 'mariadb.sys@localhost', 'rdsadmin@localhost'";
+
+/// A database that is not open to checks, among the names before a dot and the one that the session is in; none where all are open.
+///
+/// A session reaches every database of the server. Where the server does not tell cases apart, neither do the names here.
+async fn closed_database(
+    connection: &MysqlConnection,
+    qualifiers: &BTreeSet<String>,
+) -> Result<Option<String>, StatementError> {
+    let open = &connection.open_to_checks;
+    if open.are_all() {
+        return Ok(None);
     }
+    let found = connection
+        .values(&format!(
+            "SELECT schema_name FROM information_schema.schemata WHERE schema_name = DATABASE() OR {}",
+            is_among("schema_name", qualifiers)
+        ))
+        .await?;
+    let of_the_server =
+        SYSTEM.into_iter().filter(|schema| qualifiers.iter().any(|name| name.eq_ignore_ascii_case(schema)));
+    Ok(found.into_iter().chain(of_the_server.map(ToOwned::to_owned)).find(|database| !open.has(database)))
+}
+
+/// The text of the views that bear one of the names, in the session's database and in those that stand before a dot.
+async fn views_among(connection: &MysqlConnection, names: &Names) -> Result<Vec<String>, StatementError> {
     let rows = connection
         .rows(&format!(
-            "SELECT view_definition FROM information_schema.views WHERE table_schema NOT IN ('mysql', 'sys') \
-             AND table_name IN ({})",
-            list.join(", ")
+            "SELECT view_definition FROM information_schema.views WHERE {} AND (table_schema = DATABASE() OR {}) \
+             AND NOT (table_schema IN ('mysql', 'sys') AND definer IN ({SERVERS_OWN}))",
+            is_among("table_name", &names.all),
+            is_among("table_schema", &names.qualifiers)
         ))
         .await?;
     let read = |row: Row| row.into_iter().next().flatten().unwrap_or_default();
     Ok(rows.into_iter().map(read).collect())
+}
+
+/// The condition that a name of the catalogue is one of these, whatever the case: servers differ in whether it counts.
+fn is_among(column: &str, names: &BTreeSet<String>) -> String {
+    let names: Vec<String> = names.iter().map(|name| literal(name)).collect();
+    match names.is_empty() {
+        true => "FALSE".to_owned(),
+        false => format!("CONVERT({column} USING utf8mb4) COLLATE utf8mb4_general_ci IN ({})", names.join(", ")),
+    }
 }
 
 impl Names {
@@ -161,6 +210,9 @@ impl Names {
                     length
                 }
                 '.' => {
+                    if let [(first, _)] = name.parts.as_slice() {
+                        names.qualifiers.insert(first.clone());
+                    }
                     name.joined = true;
                     1
                 }
@@ -326,6 +378,25 @@ mod tests {
     }
 
     #[test]
+    fn every_name_before_a_dot_is_seen_as_a_database() {
+        let of = |sql: &str| -> Vec<String> { Names::read(sql, true, NEW).qualifiers.into_iter().collect() };
+        for sql in [
+            "SELECT 1 FROM billing.cards",
+            "TABLE billing . cards",
+            "SELECT 1 FROM `billing`.`cards`",
+            "SELECT 1 FROM \"billing\".cards",
+            "SELECT 1 FROM billing/* so */./* so */cards",
+            "SELECT 1 FROM billing -- so\n .cards",
+            "SELECT 1 FROM(billing.cards)",
+            "SELECT (SELECT 1 FROM {OJ billing.cards})",
+        ] {
+            assert_eq!(of(sql), ["billing"], "{sql}");
+        }
+        assert_eq!(of("SELECT o.id FROM orders o WHERE 'billing.cards' = ''"), ["o"]);
+        assert_eq!(of("SELECT billing, cards FROM orders -- billing.cards"), [""; 0]);
+    }
+
+    #[test]
     fn the_language_itself_is_no_call() {
         for sql in [
             "SELECT (1) FROM t WHERE a IN (1, 2) AND EXISTS (SELECT 1) OR b = '/*! f(1) */' -- f(1)",
@@ -339,6 +410,10 @@ mod tests {
         assert_eq!(calls(r"SELECT 'a\', f(1), 'b'"), Vec::<String>::new());
         assert_eq!(Names::read(r"SELECT 'a\', f(1), 'b'", false, NEW).calls.len(), 1);
         assert!(!Names::read("SELECT `into`", true, NEW).words.contains("into"));
+        // The text of a view as the server stores it, read with and without the mode of the session.
+        let view = r"select '\'' AS `a`,`shop`.`act`() AS `b`,'\'' AS `c`";
+        assert_eq!(calls(view), ["shop.act"]);
+        assert!(Names::read(view, false, NEW).calls.is_empty());
     }
 
     #[test]

@@ -9,7 +9,7 @@ use crate::error::{ConnectError, StatementError, unavailable};
 use crate::target::LoginAttempt;
 use crate::tls::Protection;
 use rewind_clock::bounded;
-use rewind_core::timeouts;
+use rewind_core::{OpenDatabases, timeouts};
 use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::sync::Mutex;
@@ -27,6 +27,8 @@ pub(crate) struct MysqlConnection {
     pub(super) version: Version,
     /// The functions that a check may call besides those that act on nothing.
     pub(super) check_functions: Vec<String>,
+    /// The databases that a check may read.
+    pub(super) open_to_checks: OpenDatabases,
     /// The cluster's master user, where it is known.
     pub(super) master_user: Option<String>,
     /// The database and the address, for error messages.
@@ -40,7 +42,7 @@ impl MysqlConnection {
         attempt: &LoginAttempt<'_>,
         protection: &Protection,
     ) -> Result<(Self, bool), ConnectError> {
-        let LoginAttempt { target, check_functions, at, .. } = attempt;
+        let LoginAttempt { target, check_functions, open_to_checks, at, .. } = attempt;
         let opened = async {
             let mut protocol = Protocol::open(stream, attempt, protection).await?;
             protocol.query(OWN_MODE, 0).await?;
@@ -55,9 +57,10 @@ impl MysqlConnection {
         })?;
         let encrypted = protocol.encrypted;
         let (variant, version, master_user) = (protocol.variant, protocol.version, target.master_user.clone());
-        let check_functions = check_functions.to_vec();
+        let (check_functions, open_to_checks) = (check_functions.to_vec(), (*open_to_checks).clone());
         let (protocol, at) = (Mutex::new(Some(protocol)), at.clone());
-        Ok((Self { protocol, variant, version, check_functions, master_user, at }, encrypted))
+        let connection = Self { protocol, variant, version, check_functions, open_to_checks, master_user, at };
+        Ok((connection, encrypted))
     }
 
     /// Has the server parse one statement, and returns the descriptions of its columns and the number of its placeholders.

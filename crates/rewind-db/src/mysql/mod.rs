@@ -1,6 +1,7 @@
 //! Aurora MySQL: the only module that names its protocol, its catalogue and its codes. MariaDB stands in for it on a laptop,
 //! and knows some things by other names.
 
+mod beginning;
 mod called;
 mod connection;
 mod errors;

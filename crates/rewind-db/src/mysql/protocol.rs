@@ -344,6 +344,7 @@ mod tests {
                 database: "mysql",
                 application_name: "p",
                 check_functions: &[],
+                open_to_checks: &rewind_core::OpenDatabases::default(),
                 at: "mysql at db.example".to_owned(),
             };
             Protocol::open(stream, &attempt, &Protection::new(None).unwrap()).await

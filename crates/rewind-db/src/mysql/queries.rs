@@ -1,5 +1,6 @@
 //! Reading on MySQL: the transaction that can only read, and what the server says of itself.
 
+use super::beginning::begins_as_a_query;
 use super::connection::{MysqlConnection, OWN_MODE};
 use super::errors::ABOUT_NAMES;
 use super::quote::identifier;
@@ -46,13 +47,13 @@ impl QueryOperations for MysqlConnection {
         begins_as_a_query(sql)
     }
 
-    /// None: MySQL has neither domains nor casts of people's.
-    async fn denial_of_database(&self) -> Result<Option<String>, StatementError> {
-        Ok(None)
+    async fn denial_of_text(&self, sql: &str) -> Result<Option<String>, StatementError> {
+        called::denial(self, sql).await
     }
 
-    async fn denial(&self, sql: &str) -> Result<Option<String>, StatementError> {
-        called::denial(self, sql).await
+    /// None: MySQL shows no tree, and the text has told everything.
+    async fn denial_of_tree(&self, _: &str) -> Result<Option<String>, StatementError> {
+        Ok(None)
     }
 
     async fn query_examined(&self, sql: &str, keep: usize, limit: Duration) -> Result<QueryResult, StatementError> {
@@ -154,58 +155,5 @@ impl MysqlConnection {
             ))
             .await?;
         Ok(started.first().map(|at| format!("{}Z", at.replace(' ', "T"))))
-    }
-}
-
-/// True if `sql` is of a kind that only reads.
-fn begins_as_a_query(sql: &str) -> bool {
-    let mut rest = sql.trim_start();
-    loop {
-        let comment_ends = match rest {
-            // The server runs what stands in a comment of this kind.
-            _ if rest.starts_with("/*!") || rest.starts_with("/*M!") => return false,
-            _ if rest.starts_with("/*") => "*/",
-            _ if rest.starts_with('#') || rest.starts_with("--") => "\n",
-            _ if rest.starts_with('(') => "(",
-            _ => break,
-        };
-        let Some((_, after)) = rest.split_once(comment_ends) else { return false };
-        rest = after.trim_start();
-    }
-    let word = rest.split(|c: char| !c.is_ascii_alphabetic()).next().unwrap_or_default().to_ascii_uppercase();
-    ["SELECT", "WITH", "VALUES", "TABLE", "SHOW", "EXPLAIN", "DESCRIBE", "DESC"].contains(&word.as_str())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_what_reads_begins_as_a_query() {
-        for query in [
-            "SELECT 1",
-            " select/**/1",
-            "-- why\n# and how\n/* oh */ (SELECT 1)",
-            "with a as (select 1) select * from a",
-            "((SELECT 1))",
-            "SHOW TABLES",
-            "VALUES(1)",
-        ] {
-            assert!(begins_as_a_query(query), "{query}");
-        }
-        for other in [
-            "",
-            "-- SELECT 1",
-            "/* SELECT 1",
-            "/*! SELECT 1 */",
-            "/*M!100000 SELECT 1 */",
-            "OPTIMIZE TABLE t",
-            "/* SELECT */ ANALYZE TABLE t",
-            "SET STATEMENT max_statement_time = 0 FOR SELECT 1",
-            "SELECTED",
-            "CALL p()",
-        ] {
-            assert!(!begins_as_a_query(other), "{other}");
-        }
     }
 }

@@ -64,11 +64,11 @@ async fn rewritten(connection: &MysqlConnection, sql: &str, limits: QueryLimits)
         Variant::MySql => format!("EXPLAIN {sql}"),
         Variant::MariaDb => format!("EXPLAIN EXTENDED {sql}"),
     };
-    connection.count_columns(&explain, limits.statement).await?;
-    // Planning runs functions too.
-    if connection.denial(sql).await?.is_some() {
+    // Preparing and planning run functions too.
+    if connection.denial_of_text(sql).await?.is_some() {
         return Ok(String::new());
     }
+    connection.count_columns(&explain, limits.statement).await?;
     connection.query(&explain, 0, limits.statement).await?;
     let notes = connection.rows("SHOW WARNINGS").await?;
     let query = notes.into_iter().find_map(|note| match <[_; 3]>::try_from(note) {

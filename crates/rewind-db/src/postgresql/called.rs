@@ -311,7 +311,9 @@ async fn refused(connection: &PostgresqlConnection, named: &Named) -> Result<Vec
              (a.aggtransfn::pg_catalog.oid), (a.aggfinalfn::pg_catalog.oid), (a.aggcombinefn::pg_catalog.oid), \
              (a.aggserialfn::pg_catalog.oid), (a.aggdeserialfn::pg_catalog.oid), (a.aggmtransfn::pg_catalog.oid), \
              (a.aggminvtransfn::pg_catalog.oid), (a.aggmfinalfn::pg_catalog.oid)) part(id)) \
-             SELECT p.oid, n.nspname, p.proname, p.provolatile, CASE WHEN l.lanname = 'sql' AND \
+             SELECT p.oid, n.nspname, p.proname, pg_catalog.oidvectortypes(p.proargtypes), (SELECT count(DISTINCT o.proowner) \
+             FROM pg_catalog.pg_proc o WHERE o.pronamespace = p.pronamespace AND o.proname = p.proname), \
+             p.provolatile, CASE WHEN l.lanname = 'sql' AND \
              (pg_catalog.to_jsonb(p) OPERATOR(pg_catalog.->>) 'prosqlbody') IS NOT NULL THEN 'parsed sql' \
              ELSE l.lanname::text END, coalesce((SELECT x.extname \
              FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_extension x ON x.oid = d.refobjid \
@@ -321,17 +323,58 @@ async fn refused(connection: &PostgresqlConnection, named: &Named) -> Result<Vec
              JOIN pg_catalog.pg_language l ON l.oid = p.prolang ORDER BY 2, 3"
         ))
         .await?;
-    let mut refused: Vec<String> = rows.into_iter().filter_map(may_not_be_called).collect();
+    let functions = rows.into_iter().filter_map(may_not_be_called);
+    let mut refused: Vec<String> =
+        functions.filter_map(|function| function.unless_listed(&connection.check_functions)).collect();
     refused.dedup();
-    refused.retain(|name| !connection.check_functions.contains(name));
     // Enough to find out whose they are.
     refused.truncate(5);
     Ok(refused)
 }
 
-fn may_not_be_called(row: Row) -> Option<String> {
-    let [Some(id), Some(schema), Some(name), Some(volatility), Some(language), Some(extension)] =
-        <[_; 6]>::try_from(row).ok()?
+/// A function that acts, or may.
+#[derive(Debug, PartialEq, Eq)]
+struct Function {
+    /// The name as people write it in CheckFunctions.
+    name: String,
+    /// The types of the arguments.
+    arguments: String,
+    /// True if all functions of that name in the schema are one user's.
+    has_one_owner: bool,
+}
+
+impl Function {
+    /// Names the function for people; none where the deployment lists it.
+    ///
+    /// A name alone is enough as long as one user has made all that bear it: the server chooses among them by their arguments, and
+    /// another user's could fit better.
+    fn unless_listed(self, listed: &[String]) -> Option<String> {
+        let Self { name, arguments, has_one_owner } = self;
+        let plain = |arguments: &str| -> Vec<String> {
+            arguments.trim_end_matches(')').split(',').map(|argument| argument.trim().to_owned()).collect()
+        };
+        let is_listed = listed.iter().any(|listed| match listed.split_once('(') {
+            None => has_one_owner && *listed == name,
+            Some((of_name, of_arguments)) => of_name == name && plain(of_arguments) == plain(&arguments),
+        });
+        (!is_listed).then(|| match listed.contains(&name) {
+            true => format!("{name}({arguments}) (more than one user has made a {name}: list it with its arguments)"),
+            false => name,
+        })
+    }
+}
+
+fn may_not_be_called(row: Row) -> Option<Function> {
+    let [
+        Some(id),
+        Some(schema),
+        Some(name),
+        Some(arguments),
+        Some(owners),
+        Some(volatility),
+        Some(language),
+        Some(extension),
+    ] = <[_; 8]>::try_from(row).ok()?
     else {
         return None;
     };
@@ -349,7 +392,8 @@ fn may_not_be_called(row: Row) -> Option<String> {
         !acts && language == "c" && COMPUTING_EXTENSIONS.contains(&extension.as_str())
             || language == "internal" && volatility == "i"
     };
-    (!is_harmless).then(|| if is_of_the_system { name } else { format!("{schema}.{name}") })
+    let name = if is_of_the_system { name } else { format!("{schema}.{name}") };
+    (!is_harmless).then(|| Function { name, arguments, has_one_owner: owners == "1" })
 }
 
 #[cfg(test)]
@@ -359,12 +403,29 @@ mod tests {
     #[test]
     fn a_function_of_the_system_is_harmless_unless_it_runs_a_text_or_is_of_aws() {
         let refused = |name: &str, volatility: &str, language: &str| {
-            let row = ["1299", "pg_catalog", name, volatility, language, ""];
+            let row = ["1299", "pg_catalog", name, "text", "1", volatility, language, ""];
             may_not_be_called(row.map(|value| Some(value.to_owned())).to_vec()).is_some()
         };
         assert!(!refused("lower", "i", "internal") && !refused("now", "s", "internal"));
         assert!(!refused("_pg_numeric_precision", "i", "parsed sql") && refused("_pg_numeric_precision", "i", "sql"));
         assert!(refused("aurora_stat_statements", "s", "internal") && refused("rds_tools", "i", "c"));
         assert!(refused("pg_reload_conf", "v", "internal") && refused("schema_to_xmlschema", "s", "internal"));
+    }
+
+    #[test]
+    fn a_function_is_listed_by_its_arguments_or_by_a_name_that_one_user_has_given() {
+        let refused = |listed: &str, has_one_owner: bool| {
+            let function =
+                Function { name: "public.f".into(), arguments: "integer, character varying".into(), has_one_owner };
+            function.unless_listed(&[listed.to_owned()])
+        };
+        assert_eq!(refused("public.f", true), None);
+        assert!(refused("public.f", false).unwrap().contains("more than one user"));
+        for has_one_owner in [true, false] {
+            assert_eq!(refused("public.f(integer,character varying)", has_one_owner), None);
+            for other in ["public.g", "f", "public.f(integer)", "public.f()", "public.f(integer, text)"] {
+                assert_eq!(refused(other, has_one_owner).as_deref(), Some("public.f"), "{other}");
+            }
+        }
     }
 }

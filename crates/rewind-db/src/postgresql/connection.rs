@@ -61,7 +61,7 @@ impl PostgresqlConnection {
         attempt: &LoginAttempt<'_>,
         protection: &Protection,
     ) -> Result<(Self, bool), ConnectError> {
-        let LoginAttempt { target, credential, database, application_name, check_functions, at } = attempt;
+        let LoginAttempt { target, credential, database, application_name, check_functions, at, .. } = attempt;
         let mut config = tokio_postgres::Config::new();
         config
             .user(&credential.user)

@@ -30,13 +30,13 @@ async fn scanned(
     sql: &str,
     limits: QueryLimits,
 ) -> Result<BTreeSet<Table>, StatementError> {
-    if connection.denial_of_database().await?.is_some() {
+    if connection.denial_of_text(sql).await?.is_some() {
         return Ok(BTreeSet::new());
     }
     // Refuses a second statement behind the first, which the simple protocol would run.
     connection.count_columns(sql, limits.statement).await?;
     // Planning runs functions too.
-    if connection.denial(sql).await?.is_some() {
+    if connection.denial_of_tree(sql).await?.is_some() {
         return Ok(BTreeSet::new());
     }
     let explain = format!("EXPLAIN (VERBOSE, FORMAT JSON) EXECUTE {EXAMINED}");

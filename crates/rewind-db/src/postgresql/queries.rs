@@ -39,11 +39,12 @@ impl QueryOperations for PostgresqlConnection {
         true
     }
 
-    async fn denial_of_database(&self) -> Result<Option<String>, StatementError> {
+    /// From the database alone, whatever the text is: see [`called::denial_of_database`].
+    async fn denial_of_text(&self, _: &str) -> Result<Option<String>, StatementError> {
         called::denial_of_database(self).await
     }
 
-    async fn denial(&self, sql: &str) -> Result<Option<String>, StatementError> {
+    async fn denial_of_tree(&self, sql: &str) -> Result<Option<String>, StatementError> {
         called::denial(self, sql).await
     }
 

@@ -73,16 +73,17 @@ async fn try_out<C: PreflightOperations>(
     check: &Check,
     trial: Trial<'_>,
 ) -> Result<Vec<Finding>, StatementError> {
-    if let Some(denial) = connection.denial_of_database().await? {
-        return Ok(vec![wrong(check, &denial, "name the function in CheckFunctions if it acts on nothing".to_owned())]);
+    let fix = || "correct the check; or name a function that acts on nothing in CheckFunctions".to_owned();
+    if let Some(denial) = connection.denial_of_text(&check.sql).await? {
+        return Ok(vec![wrong(check, &denial, fix())]);
     }
     let description = connection.describe(&check.sql).await?;
     let mut findings = described(check, &description);
     if findings.iter().any(Finding::is_blocking) {
         return Ok(findings);
     }
-    if let Some(denial) = connection.denial(&check.sql).await? {
-        return Ok(vec![wrong(check, &denial, "correct the check".to_owned())]);
+    if let Some(denial) = connection.denial_of_tree(&check.sql).await? {
+        return Ok(vec![wrong(check, &denial, fix())]);
     }
     let run = run(connection, check, trial).await?;
     findings.extend(run_findings(check, &run, trial));

@@ -6,7 +6,7 @@
 
 pub mod mariadb;
 
-use rewind_core::Engine;
+use rewind_core::{CheckDatabases, Engine};
 use rewind_db::{Credential, Network, Server, Session, Settings, Target, defaults};
 use std::hash::{Hash, Hasher};
 use std::io::Write;
@@ -108,6 +108,11 @@ impl Postgres {
         let output = self.try_sql(database, sql);
         assert!(output.status.success(), "{sql}: {}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).unwrap().trim_end().to_owned()
+    }
+
+    /// The server's log so far.
+    pub fn log(&self) -> String {
+        String::from_utf8_lossy(&std::fs::read(self.directory.0.join("log")).unwrap()).into_owned()
     }
 
     fn try_sql(&self, database: &str, sql: &str) -> Output {
@@ -260,7 +265,7 @@ impl Drop for Postgres {
 
 /// A network with every choice left to the system.
 pub fn network() -> Network {
-    Network::new(Settings::default()).unwrap()
+    Network::new(Settings { check_databases: CheckDatabases::all(), ..Settings::default() }).unwrap()
 }
 
 pub fn credential(user: &str, password: &str, label: &str) -> Credential {
