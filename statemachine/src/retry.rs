@@ -64,6 +64,15 @@ pub(crate) fn still_running(longest: u64) -> String {
     )
 }
 
+/// Seconds for which a function of an execution that was described may still run, of those that change something: an execution that
+/// ended by itself had none at work. `longest` is the time after which none does.
+pub(crate) fn still_running_after_stop(longest: u64) -> String {
+    format!(
+        "$states.result.Status in ['ABORTED', 'TIMED_OUT'] ? $max([0, $ceil({longest} - ($millis() - \
+         $toMillis($states.result.StopDate)) / 1000)]) : 0"
+    )
+}
+
 /// The errors of DynamoDB that a second attempt may not meet.
 const TABLE: [&str; 7] = [
     "DynamoDB.ProvisionedThroughputExceededException",

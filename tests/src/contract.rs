@@ -89,7 +89,9 @@ const PUT_EVENTS: &str = "arn:${Partition}:states:::events:putEvents";
 const PUBLISH: &str = "arn:${Partition}:states:::sns:publish";
 const START_EXECUTION: &str = "arn:${Partition}:states:::states:startExecution";
 const DESCRIBE: &str = "arn:${Partition}:states:::aws-sdk:sfn:describeExecution";
-const NATIVE: [&str; 8] = [
+const STOP: &str = "arn:${Partition}:states:::aws-sdk:sfn:stopExecution";
+const NATIVE: [&str; 9] = [
+    STOP,
     PUT_EVENTS,
     START_EXECUTION,
     PUBLISH,
@@ -241,6 +243,7 @@ fn each_machine_may_do_what_its_states_do_and_nothing_else() {
         let needed = set(calls.map(|call| match call.split_once(':').unwrap() {
             ("lambda", _) => "lambda:InvokeFunction".to_owned(),
             ("aws-sdk", "sfn:describeExecution") => "states:DescribeExecution".to_owned(),
+            ("aws-sdk", "sfn:stopExecution") => "states:StopExecution".to_owned(),
             (service, call) => format!("{service}:{}{}", call[..1].to_uppercase(), &call[1..]),
         }));
         // A missing permission shows only on AWS, in the first recovery that comes to that state.
@@ -357,7 +360,7 @@ fn retries_are_the_same_wherever_the_same_is_called() {
     let machines = Machine::all();
     let mut kinds: BTreeMap<(&str, bool), BTreeSet<String>> = BTreeMap::new();
     // Without them nobody can go back, or on: they outlast half an hour of a table that is away.
-    let last_records = ["RecordRecovered", "RecordFailure", "RecordUndone", "EndFenceWatch", "EndFenceWatchAfterUndo"];
+    let last_records = ["RecordRecovered", "RecordFailure", "RecordUndone", "EndFenceWatch", "EndFenceWatchAfterUndo", "RecordCancelled", "RecordStopped"];
     for (name, state) in machines.iter().flat_map(Machine::tasks) {
         let kind = match state["Resource"].as_str().unwrap() {
             resource if !resource.contains(":dynamodb:") => resource,
@@ -370,6 +373,7 @@ fn retries_are_the_same_wherever_the_same_is_called() {
     }
     let known = [
         (DESCRIBE, false),
+        (STOP, false),
         (PUT_EVENTS, false),
         (INVOKE, false),
         (INVOKE, true),
@@ -461,8 +465,13 @@ fn a_failed_execution_has_an_error_of_ours_and_any_other_pages() {
     assert_eq!(concluded, 7, "two ends of each machine, and a third of a recovery");
     let template = Template::read();
     let detail = &template.resource("UnexpectedEndRule")["EventPattern"]["detail"];
+    let stopped = &template.resource("StoppedRule")["EventPattern"]["detail"];
     let machines = set(Machine::all().map(|machine| machine.resource));
-    assert_eq!(set(texts(&detail["stateMachineArn"])), machines);
+    // Of a recovery another machine tells, which knows whether anybody has to look.
+    let found = [&detail["stateMachineArn"], &stopped["stateMachineArn"]].map(texts).concat();
+    assert_eq!((set(found.clone()), found.len()), (machines.clone(), machines.len()));
+    assert_eq!(texts(&stopped["stateMachineArn"]), ["Rewind"]);
+    assert_eq!(stopped["$or"], detail["$or"]);
     assert_eq!(texts(&detail["$or"][0]["status"]), ["TIMED_OUT", "ABORTED"]);
     assert_eq!(texts(&detail["$or"][1]["status"]), ["FAILED"]);
     assert_eq!(texts(&detail["$or"][1]["error"][1]["anything-but"]), ours);

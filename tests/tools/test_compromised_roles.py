@@ -137,6 +137,8 @@ THINGS = {
     "the machine of undos": machine("Undo"),
     "the machine of the clean-up": machine("CleanUpMachine"),
     "the watch of a fence": machine("FenceWatch"),
+    "the machine that records a stop": machine("Stopped"),
+    "a recovery that runs": Thing("states:StopExecution", f"arn:aws:states:{REGION}:{ACCOUNT}:execution:Rewind:x"),
     "any other state machine": machine("payments"),
     "people who approve": Thing("sns:.*", f"arn:aws:sns:{REGION}:{ACCOUNT}:Approvals"),
     "any other topic": Thing("sns:.*", f"arn:aws:sns:{REGION}:{ACCOUNT}:payments"),

@@ -1,7 +1,7 @@
 //! A recovery that resumes an earlier one gets the fields of that one's request, and its lease where its execution is over.
 
 use crate::json::object;
-use crate::retry::ANY;
+use crate::retry::{ANY, still_running_after_stop};
 use crate::state::{Recoveries, State, set, text};
 use crate::timeouts;
 
@@ -29,16 +29,6 @@ const MERGED: &str = "($i := $states.result.Item; $plan := $exists($i.plan.S) ? 
 /// The statuses of an execution that is over.
 const OVER: &str = "['SUCCEEDED', 'FAILED', 'TIMED_OUT', 'ABORTED']";
 
-/// Seconds for which a function of an execution that is over may still run, of those that change something. One that ended by itself
-/// had none at work.
-fn still_running() -> String {
-    let longest = timeouts::FENCE_SOURCE;
-    format!(
-        "$states.result.Status in ['ABORTED', 'TIMED_OUT'] ? $max([0, $ceil({longest} - ($millis() - \
-         $toMillis($states.result.StopDate)) / 1000)]) : 0"
-    )
-}
-
 /// The states, in the order in which a recovery that resumes another passes them.
 pub(super) fn states() -> Vec<State> {
     vec![
@@ -60,13 +50,14 @@ pub(super) fn states() -> Vec<State> {
                 "stop-execution runs no state: then the record says that the recovery runs, and its lease is held, \
                  though nobody works on the cluster.",
             )
-            .when("$resumed.state in ['Running', 'AwaitingApproval']", "DescribeResumed")
+            // Where a person was called, it may have been stopped.
+            .when("$resumed.state in ['Running', 'AwaitingApproval', 'NeedsOperator']", "DescribeResumed")
             .next("ReadResumedFence"),
         State::describe_execution("DescribeResumed", "$resumed.executionArn")
             .progress("asks Step Functions if that recovery is over")
             .comment("Without an answer it counts as running, and its lease is respected.")
             .keep_as("resumed", "$merge([$resumed, {'status': $states.result.Status}])")
-            .keep_as("stillRunning", &still_running())
+            .keep_as("stillRunning", &still_running_after_stop(timeouts::FENCE_SOURCE))
             .next("IsFunctionPossiblyRunning")
             .catch(&ANY, Vec::new(), "ReadResumedFence"),
         State::choice("IsFunctionPossiblyRunning")
@@ -74,7 +65,7 @@ pub(super) fn states() -> Vec<State> {
                 "stop-execution does not stop the function that the execution had called: it may still fence the source. While \
                  people are asked none runs that changes anything, and a dry run takes nothing over.",
             )
-            .when("$stillRunning > 0 and $resumed.state = 'Running' and $not($request.dryRun = true)", "WaitForStopped")
+            .when("$stillRunning > 0 and $resumed.state in ['Running', 'NeedsOperator'] and $not($request.dryRun = true)", "WaitForStopped")
             .next("ReadResumedFence"),
         State::wait("WaitForStopped", "$stillRunning")
             .progress("waits until no function of the stopped recovery can run any more, some three minutes after the stop")
