@@ -50,8 +50,8 @@ impl<P: Ports> ChatApp<P> {
             },
             Task::Start { id, request } => self.start(user, id, &request).await,
             Task::Decide { id, approved, comment, hash } => self.decide(user, &id, approved, comment, hash).await,
-            Task::Undo { id, confirm } => {
-                let started = client.undo(&id, Some(&confirm), &user.display_name()).await?;
+            Task::Undo { id, confirm, undoing } => {
+                let started = client.undo(&id, undoing, Some(&confirm), &user.display_name()).await?;
                 Ok(SlackMessage::public(started_document(user, &started)))
             }
             Task::Window { cluster, window, confirm } => {

@@ -113,6 +113,7 @@ fn notification(document: &Document) -> String {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use rewind_client::Undoing;
 
     #[test]
     fn nothing_that_is_shown_can_call_a_channel_or_hide_a_link() {
@@ -128,7 +129,7 @@ mod tests {
 
     #[test]
     fn a_button_carries_its_task_and_asks_before_it_runs() {
-        let task = Task::Undo { id: "r-1".into(), confirm: "orders".into() };
+        let task = Task::Undo { id: "r-1".into(), confirm: "orders".into(), undoing: Undoing::Undo };
         let message = SlackMessage::sentence("x").button("Do it", true, "really?", &task).to_json();
         let button = &message["blocks"][1]["elements"][0];
         assert_eq!(serde_json::from_str::<Task>(button["value"].as_str().unwrap()).unwrap(), task);

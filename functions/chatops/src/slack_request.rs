@@ -104,6 +104,7 @@ pub(crate) fn parse(body: &[u8]) -> Option<SlackRequest> {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use rewind_client::Undoing;
     use serde_json::json;
 
     fn form(fields: &[(&str, &str)]) -> Vec<u8> {
@@ -127,7 +128,7 @@ mod tests {
 
     #[test]
     fn a_button_stands_for_its_task() {
-        let task = Task::Undo { id: "r-1".into(), confirm: "orders".into() };
+        let task = Task::Undo { id: "r-1".into(), confirm: "orders".into(), undoing: Undoing::Undo };
         let payload = json!({
             "type": "block_actions", "user": { "id": "U2", "username": "bob" }, "team": { "id": "T1" },
             "response_url": "https://hooks.slack.com/y",

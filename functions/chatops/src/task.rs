@@ -2,6 +2,7 @@
 //! payload of a later invocation of this function.
 
 use crate::access::{ChatUser, Permission};
+use rewind_client::Undoing;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -38,6 +39,9 @@ pub(crate) enum Task {
         id: String,
         /// The source's name, as a confirmation.
         confirm: String,
+        /// The recoveries that the person meant. A button of an earlier version has none.
+        #[serde(default)]
+        undoing: Undoing,
     },
     /// Read or set a window.
     Window {

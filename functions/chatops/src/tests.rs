@@ -13,7 +13,7 @@ use rewind_aws::AwsResult;
 use rewind_aws::chat::{ChatRecords, InvokeAsync, ReadSecretText};
 use rewind_aws::executions::Status;
 use rewind_aws::fixtures::{ManualClock, plan, time};
-use rewind_client::RecoveryClient;
+use rewind_client::{RecoveryClient, Undoing};
 use rewind_client::fake::{FakeAws, NOW};
 use rewind_core::{Clock, ErrorName, StepError, timeouts};
 use serde_json::{Value, json};
@@ -667,7 +667,7 @@ async fn an_approval_that_is_announced_before_it_can_be_given_is_waited_for() {
 #[tokio::test]
 async fn a_deferred_task_that_the_function_did_not_sign_just_now_does_nothing() {
     let app = app();
-    let task = Task::Undo { id: "r-1".into(), confirm: "orders".into() };
+    let task = Task::Undo { id: "r-1".into(), confirm: "orders".into(), undoing: Undoing::Undo };
     let forged = of_person("U2", task.clone());
     let good = as_deferred(&forged);
     let with = |field: &str, value: Value| {
