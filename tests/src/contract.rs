@@ -360,7 +360,15 @@ fn retries_are_the_same_wherever_the_same_is_called() {
     let machines = Machine::all();
     let mut kinds: BTreeMap<(&str, bool), BTreeSet<String>> = BTreeMap::new();
     // Without them nobody can go back, or on: they outlast half an hour of a table that is away.
-    let last_records = ["RecordRecovered", "RecordFailure", "RecordUndone", "EndFenceWatch", "EndFenceWatchAfterUndo", "RecordCancelled", "RecordStopped"];
+    let last_records = [
+        "RecordRecovered",
+        "RecordFailure",
+        "RecordUndone",
+        "EndFenceWatch",
+        "EndFenceWatchAfterUndo",
+        "RecordCancelled",
+        "RecordStopped",
+    ];
     for (name, state) in machines.iter().flat_map(Machine::tasks) {
         let kind = match state["Resource"].as_str().unwrap() {
             resource if !resource.contains(":dynamodb:") => resource,

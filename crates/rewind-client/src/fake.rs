@@ -8,8 +8,8 @@ use rewind_aws::fixtures::{in_place_plan, plan, recovered, recovery_record, rest
 use rewind_aws::invoke::{CallFunctions, Called};
 use rewind_aws::recoveries::{ReadNotes, Recoveries};
 use rewind_core::{
-    Difference, ErrorName, FencesSeen, Finding, FindingCode, LeaseSeen, Login, Outcome, PendingApproval, Plan, Proposal, Recovered,
-    RecoveryRecord, Report, StepError, Tls,
+    Difference, ErrorName, FencesSeen, Finding, FindingCode, LeaseSeen, Login, Outcome, PendingApproval, Plan,
+    Proposal, Recovered, RecoveryRecord, Report, StepError, Tls,
 };
 use serde_json::{Value, json};
 use std::collections::BTreeMap;

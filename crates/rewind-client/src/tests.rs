@@ -8,8 +8,8 @@ use rewind_aws::fixtures::{ManualClock, plan, rds_with_restored, recovered, time
 use rewind_aws::invoke::Called;
 use rewind_aws::route53::{RecordSet, Zones};
 use rewind_core::{
-    CleanUpRecord, Ending, ErrorName, FencesSeen, LeaseSeen, Outcome, Plan, PossiblyMoved, Recovered, Standing, StepError,
-    Strategy,
+    CleanUpRecord, Ending, ErrorName, FencesSeen, LeaseSeen, Outcome, Plan, PossiblyMoved, Recovered, Standing,
+    StepError, Strategy,
 };
 use rewind_ui::WindowArgs;
 use serde_json::{Map, Value, json};
@@ -392,7 +392,10 @@ async fn a_recovery_is_undone_once_and_only_with_the_name_of_the_source() {
     aws.add_recovered("r-1");
     // The restored cluster is the likeliest slip: its name is what people have seen last.
     for confirm in [None, Some("orders-r"), Some("Orders")] {
-        assert!(refused(aws.client().undo("r-1", Undoing::Undo, confirm, "ann").await).contains("--confirm orders"), "{confirm:?}");
+        assert!(
+            refused(aws.client().undo("r-1", Undoing::Undo, confirm, "ann").await).contains("--confirm orders"),
+            "{confirm:?}"
+        );
     }
     let begun = aws.client().undo("r-1", Undoing::Undo, Some("orders"), "ann").await.unwrap();
     assert_eq!((begun.id.as_str(), begun.started_before), ("r-1-undo", false));
@@ -471,7 +474,8 @@ async fn a_recovery_that_called_a_person_with_its_records_moved_can_be_undone_wi
 
 #[tokio::test]
 async fn one_that_was_stopped_runs_or_called_a_person_is_undone_by_what_the_state_machine_finds() {
-    for (state, ended) in [("Running", true), ("Running", false), ("AwaitingApproval", false), ("NeedsOperator", true)] {
+    for (state, ended) in [("Running", true), ("Running", false), ("AwaitingApproval", false), ("NeedsOperator", true)]
+    {
         for undoing in [Undoing::Undo, Undoing::Cancel] {
             let aws = FakeAws::default();
             let arn = aws.add_running("r-1");
@@ -479,7 +483,10 @@ async fn one_that_was_stopped_runs_or_called_a_person_is_undone_by_what_the_stat
                 aws.end(&arn, Status::Stopped, Value::Null);
             }
             aws.state().records.get_mut("r-1").unwrap().state = state.into();
-            assert!(refused(aws.client().undo("r-1", undoing, None, "ann").await).contains("--confirm orders"), "{state}");
+            assert!(
+                refused(aws.client().undo("r-1", undoing, None, "ann").await).contains("--confirm orders"),
+                "{state}"
+            );
             aws.client().undo("r-1", undoing, Some("orders"), "ann").await.unwrap();
             let mut input = json!({ "recovery": "r-1", "by": "ann" });
             if undoing == Undoing::Cancel {
@@ -586,7 +593,13 @@ impl Zones for Zone {
     async fn record_sets(&self, zone: &str, name: &str) -> AwsResult<Vec<RecordSet>> {
         let denied = || StepError::new(ErrorName::RewindFailed, format!("AccessDenied to {zone}"));
         let value = self.0.ok_or_else(denied)?.to_owned();
-        Ok(vec![RecordSet { name: name.into(), kind: "CNAME".into(), ttl: Some(5), values: vec![value], routed: false }])
+        Ok(vec![RecordSet {
+            name: name.into(),
+            kind: "CNAME".into(),
+            ttl: Some(5),
+            values: vec![value],
+            routed: false,
+        }])
     }
 }
 
@@ -618,7 +631,10 @@ async fn a_recovery_that_was_stopped_after_the_switch_is_shown_as_the_world_is()
     assert_eq!(standing(&aws, &moved).await.lease, None);
     let planned = standing(&aws, &Zone(Some("orders.cluster-x.us-east-1.rds.amazonaws.com"))).await;
     assert!(planned.outage.unwrap().contains("db.example.com leads to orders, which may be fenced"));
-    assert_eq!(standing(&aws, &Zone(Some("elsewhere.example.com"))).await.traffic, ["db.example.com leads to elsewhere.example.com"]);
+    assert_eq!(
+        standing(&aws, &Zone(Some("elsewhere.example.com"))).await.traffic,
+        ["db.example.com leads to elsewhere.example.com"]
+    );
     let unseen = standing(&aws, &Zone(None)).await;
     assert_eq!(unseen.traffic, [""; 0]);
     assert!(unseen.unseen[0].starts_with("where db.example.com leads: AccessDenied to Z1"), "{:?}", unseen.unseen);

@@ -145,7 +145,8 @@ fn why_not_undoable(recovery: &RecoveryRecord, undoing: Undoing) -> Option<Strin
         Some(recovered) => why_not_moved_back(recovered),
         None if recovery.moved.is_some() => None,
         None if recovery.plan.is_none() => Some(
-            "it has no plan yet, so it has changed nothing; next step: ask for its status, and undo it when it has one".to_owned(),
+            "it has no plan yet, so it has changed nothing; next step: ask for its status, and undo it when it has one"
+                .to_owned(),
         ),
         None if recovery.state == "Recovered" => Some("its outcome is not in the table".to_owned()),
         None => None,
@@ -154,8 +155,7 @@ fn why_not_undoable(recovery: &RecoveryRecord, undoing: Undoing) -> Option<Strin
 
 /// Tells what an undo would do now, for whoever has not confirmed it.
 fn consequence(recovery: &RecoveryRecord) -> String {
-    let (source, restored) =
-        (&recovery.cluster, recovery.new_cluster.as_deref().unwrap_or("the restored cluster"));
+    let (source, restored) = (&recovery.cluster, recovery.new_cluster.as_deref().unwrap_or("the restored cluster"));
     if recovery.outcome.is_some() || recovery.moved.is_some() {
         return format!(
             "traffic would return to {source} now, and what was written to {restored} would stay there, fenced"

@@ -254,12 +254,12 @@ fn why<T>(seen: &Seen<T>) -> Option<&str> {
 fn commands(recovery: &RecoveryRecord, names: &Names<'_>, world: &World) -> Vec<SafeCommand> {
     let id = &recovery.id;
     let command = |command: String, effect: String| SafeCommand { command, effect };
-    let look = command(format!("rewind status {id}"), "shows this again; it changes nothing".to_owned());
+    let again = command(format!("rewind status {id}"), "shows this again; it changes nothing".to_owned());
     // A deletion that has begun is not stopped by moving clients to it.
     if recovery.clean_up.is_some() || !recovery.unreadable.is_empty() {
-        return vec![look];
+        return vec![again];
     }
-    let (Some(runs), Some(fences)) = (world.runs.found(), world.fences.found()) else { return vec![look] };
+    let (Some(runs), Some(fences)) = (world.runs.found(), world.fences.found()) else { return vec![again] };
     let undo = command(
         format!("rewind undo {id}"),
         match fences.source {
@@ -273,26 +273,32 @@ fn commands(recovery: &RecoveryRecord, names: &Names<'_>, world: &World) -> Vec<
     );
     let resume = || {
         let is_there = world.restored.found().is_some_and(Option::is_some);
-        (is_there && !names.in_place && !fences.restored)
-            .then(|| command(format!("rewind resume {id}"), format!("goes on from {}; no second restore", names.restored)))
+        (is_there && !names.in_place && !fences.restored).then(|| {
+            command(format!("rewind resume {id}"), format!("goes on from {}; no second restore", names.restored))
+        })
     };
     match (recovery.state.as_str(), runs) {
         ("AwaitingApproval", true) => vec![
             command(format!("rewind approve {id}"), "shows what there is to decide on, and asks".to_owned()),
-            command(format!("rewind reject {id}"), format!("ends it, and deletes {} if nobody uses it; asks first", names.restored)),
+            command(
+                format!("rewind reject {id}"),
+                format!("ends it, and deletes {} if nobody uses it; asks first", names.restored),
+            ),
             cancel,
         ],
         // In place it alone knows how far it has come.
-        (_, true) if names.in_place && fences.source => vec![look],
-        (_, true) => vec![command(format!("rewind status {id} --follow"), "follows it; it changes nothing".to_owned()), cancel],
-        ("Recovered", false) if names.in_place || world.records.is_empty() => vec![look],
+        (_, true) if names.in_place && fences.source => vec![again],
+        (_, true) => {
+            vec![command(format!("rewind status {id} --follow"), "follows it; it changes nothing".to_owned()), cancel]
+        }
+        ("Recovered", false) if names.in_place || world.records.is_empty() => vec![again],
         ("Recovered", false) => match world.source.found() {
             Some(Some(_)) => vec![undo],
-            _ => vec![look],
+            _ => vec![again],
         },
-        ("Undone", false) => vec![look],
-        ("NothingChanged" | "RolledBack", false) => resume().map_or_else(|| vec![look], |resume| vec![resume]),
-        _ if names.in_place && fences.source => vec![look],
+        ("Undone", false) => vec![again],
+        ("NothingChanged" | "RolledBack", false) => resume().map_or_else(|| vec![again], |resume| vec![resume]),
+        _ if names.in_place && fences.source => vec![again],
         // Stopped, or a person was called.
         _ => {
             let on_source = !fences.source && recovery.moved.is_none();

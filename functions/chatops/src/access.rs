@@ -120,9 +120,7 @@ impl Permission {
             | ChatCommand::Reject(_)
             | ChatCommand::Undo(_)
             | ChatCommand::Cancel(_)
-            | ChatCommand::Window(_) => {
-                Self::Approve
-            }
+            | ChatCommand::Window(_) => Self::Approve,
         }
     }
 }

@@ -74,7 +74,10 @@ fn clients_that_are_led_to_a_fenced_cluster_are_told_first() {
 #[test]
 fn each_state_has_a_command_and_none_that_would_be_refused() {
     let source = |runs| world(runs, LeadsTo::Source, false, false);
-    assert_eq!(commands_of("AwaitingApproval", &source(true)), ["rewind approve r-1", "rewind reject r-1", "rewind cancel r-1"]);
+    assert_eq!(
+        commands_of("AwaitingApproval", &source(true)),
+        ["rewind approve r-1", "rewind reject r-1", "rewind cancel r-1"]
+    );
     assert_eq!(commands_of("Running", &source(true)), ["rewind status r-1 --follow", "rewind cancel r-1"]);
     assert_eq!(commands_of("Stopped", &source(false)), ["rewind resume r-1", "rewind undo r-1"]);
     assert_eq!(commands_of("NothingChanged", &source(false)), ["rewind resume r-1"]);
@@ -85,7 +88,9 @@ fn each_state_has_a_command_and_none_that_would_be_refused() {
     assert_eq!(commands_of("Recovered", &gone), ["rewind status r-1"]);
 }
 
-fn seen<T: Clone + std::fmt::Debug + 'static>(of: impl Generate<Value = T> + 'static) -> impl Generate<Value = Seen<T>> {
+fn seen<T: Clone + std::fmt::Debug + 'static>(
+    of: impl Generate<Value = T> + 'static,
+) -> impl Generate<Value = Seen<T>> {
     prop_oneof![3 => of.prop_map(Seen::Found), 1 => Just(Seen::Unseen("AccessDenied".to_owned()))]
 }
 
@@ -100,9 +105,13 @@ fn any_world() -> impl Generate<Value = World> {
         all.into_iter().enumerate().map(named).collect::<Vec<_>>()
     });
     let cluster = || {
-        seen(prop::option::of(prop::option::of(Just("2026-11-24T10:50:00Z".to_owned())).prop_map(|keep_until| {
-            ClusterSeen { status: "available".into(), keep_until, marked_fenced: false }
-        })))
+        seen(prop::option::of(
+            prop::option::of(Just("2026-11-24T10:50:00Z".to_owned())).prop_map(|keep_until| ClusterSeen {
+                status: "available".into(),
+                keep_until,
+                marked_fenced: false,
+            }),
+        ))
     };
     let fences = seen((any::<bool>(), any::<bool>()).prop_map(|(source, restored)| FencesSeen { source, restored }));
     let lease = seen(prop::option::of(Just(LeaseSeen { holder: "r-2".into(), until: Timestamp::UNIX_EPOCH })));

@@ -41,6 +41,8 @@ pub fn ending(ending: Ending) -> &'static str {
         Ending::NothingChanged => "it failed, and clients are where they were all the time",
         Ending::RolledBack => "it failed after traffic had moved, and traffic is back on the source",
         Ending::NeedsOperator => "it failed half-way, and a person must look",
-        Ending::Stopped => "it was stopped from outside, and nothing was undone: rewind undo finds out what was done, and undoes it",
+        Ending::Stopped => {
+            "it was stopped from outside, and nothing was undone: rewind undo finds out what was done, and undoes it"
+        }
     }
 }

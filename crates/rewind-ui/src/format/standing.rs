@@ -46,6 +46,9 @@ mod tests {
         });
         let text = lines.to_string();
         let at = |part: &str| text.find(part).unwrap();
-        assert!(at("no database") < at("db.example.com") && at("not seen: cluster orders-r") < at("rewind undo r-1 (lifts it)"));
+        assert!(
+            at("no database") < at("db.example.com")
+                && at("not seen: cluster orders-r") < at("rewind undo r-1 (lifts it)")
+        );
     }
 }

@@ -56,7 +56,10 @@ mod tests {
         let text = undo(&stopped).to_string();
         assert!(text.contains("which is Stopped") && !text.contains("end it"), "{text}");
         for record in recovered().dns {
-            assert!(text.contains(&format!("move {} from {} back to {}", record.name, record.to, record.from)), "{text}");
+            assert!(
+                text.contains(&format!("move {} from {} back to {}", record.name, record.to, record.from)),
+                "{text}"
+            );
         }
     }
 }
