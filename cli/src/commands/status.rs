@@ -35,7 +35,9 @@ pub(crate) async fn run(
     let mut document = format::recovery(&recovery, now);
     document.extend(format::standing(&standing));
     let mut shown = json!(recovery);
-    shown["standing"] = json!(standing);
+    if let Some(fields) = shown.as_object_mut() {
+        fields.insert("standing".to_owned(), json!(standing));
+    }
     output.result(&shown, &document);
     Ok(Completion::Done)
 }

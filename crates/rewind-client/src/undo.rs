@@ -79,10 +79,10 @@ impl<E: Executions, R: Recoveries, F> RecoveryClient<E, R, F> {
                     .to_owned(),
             ));
         };
-        let mut input = json!({ "recovery": id, "by": by });
-        if undoing == Undoing::Cancel {
-            input["cancel"] = true.into();
-        }
+        let input = match undoing {
+            Undoing::Undo => json!({ "recovery": id, "by": by }),
+            Undoing::Cancel => json!({ "recovery": id, "by": by, "cancel": true }),
+        };
         for n in 0..ATTEMPTS {
             let name = undo_id(id, n);
             let started = self.start_execution(state_machine, &name, &input).await?;
