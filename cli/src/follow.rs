@@ -8,7 +8,11 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use jiff::{SignedDuration, Timestamp};
 use rewind_client::{ClientError, ExecutionFollower, ProgressEvent};
 use rewind_clock::SystemClock;
-use rewind_core::{Clock, Ending, ErrorName, Finding, Outcome, Plan, format_duration, printable};
+use rewind_core::{
+    Clock, Ending, ErrorName, Finding, Outcome, Plan, Report, format_duration, printable, printable_json,
+    printable_lines,
+};
+use rewind_ui::format::Values;
 use rewind_ui::{format, progress};
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -147,7 +151,7 @@ impl Screen {
         self.finished(at);
         self.bar.set_message(format!("{state}: {sentence}"));
         if state == "RequestApproval" {
-            self.line(&format!("{} waits for a decision: rewind approve {}", self.id, self.id));
+            self.line(&printable(&format!("{} waits for a decision: rewind approve {}", self.id, self.id)));
         }
         self.current = Some(CurrentState { name: state, since: at });
     }
@@ -164,7 +168,8 @@ impl Screen {
         let status = output.get("status").and_then(Value::as_str);
         if let (Some(status), Some(false)) = (status, output.get("done").and_then(Value::as_bool)) {
             // The state machine calls it again until it is done: that is shown as one wait.
-            self.bar.set_message(format!("{state}: {}: {status}", progress(state).unwrap_or_default()));
+            let waiting = format!("{state}: {}: {status}", progress(state).unwrap_or_default());
+            self.bar.set_message(printable(&waiting));
             return;
         }
         if self.current.as_ref().is_some_and(|current| current.name == state) {
@@ -175,6 +180,10 @@ impl Screen {
             && !plan.dry_run
         {
             let text = for_stderr(&format::plan(&plan));
+            self.line(text.trim_end());
+        }
+        if let ("Verify" | "VerifyForward", Ok(report)) = (state, serde_json::from_value::<Report>(output.clone())) {
+            let text = for_stderr(&format::report(&report, Values::Shown));
             self.line(text.trim_end());
         }
         if let ("Preflight", Some(findings)) = (state, output.get("findings")) {
@@ -220,9 +229,9 @@ impl Screen {
         );
         // A script that is interrupted still gets one document, with the id by which it can ask again.
         if self.output.is_json() {
-            println!("{}", json!({ "outcome": "Running", "recoveryId": self.id }));
+            println!("{}", printable_json(&json!({ "outcome": "Running", "recoveryId": self.id })));
         }
-        eprintln!("{notice}");
+        eprintln!("{}", printable_lines(&notice));
     }
 
     fn note(&self, text: &str) {

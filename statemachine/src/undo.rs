@@ -1,18 +1,20 @@
 //! The machine that undoes a recovery from whatever state it is in: it ends one that runs, finds out from record, fence and zone what was
 //! done, and calls the functions that did it again, last first. A recovery that had changed nothing yet leaves its restored cluster.
-//! docs/adr/0025-undo-from-any-state.md says why.
+//! docs/adr/0026-undo-from-any-state.md says why.
 
 use crate::conclude::{needs_operator, nothing_changed};
+use crate::failed_function::{self, still_running, still_running_after_stop};
 use crate::json::{Json, jsonata, object};
 use crate::lease::{acquire_as, release, release_key};
 use crate::machine::Machine;
-use crate::retry::{ANY, CONDITION_FAILED, still_running, still_running_after_stop};
+use crate::records_back::{self, NONE_SENT};
+use crate::retry::{ANY, BUGS, CONDITION_FAILED};
 use crate::state::{Assign, State, set, set_to, text};
 use crate::timeouts;
 use rewind_core::ErrorName;
 
 /// Seconds for which the undo holds the lease, as an expression: more than its steps can take.
-const LEASE: &str = "14 * 3600";
+const LEASE: &str = "16 * 3600";
 
 /// The machine.
 pub(crate) fn machine() -> Machine {
@@ -27,14 +29,9 @@ pub(crate) fn machine() -> Machine {
     }
 }
 
-/// The seconds for which the function that failed may still run.
-fn over(longest: u64) -> Assign {
-    vec![set("stillRunning", &still_running(longest))]
-}
-
 /// The states, in the order in which they are passed.
 fn states() -> Vec<State> {
-    vec![
+    let mut states = vec![
         State::pass("Begin")
             .comment("Gives every variable its first value. The input says which recovery, and who undoes it.")
             .assign(
@@ -59,7 +56,10 @@ fn states() -> Vec<State> {
             .assign("recovery", object([]))
             .assign("plan", object([]))
             .assign("noted", false.into())
+            .assign("noneSent", false.into())
             .assign("fence", false.into())
+            .assign("restoredFence", false.into())
+            .assign("unused", false.into())
             .assign("status", "unasked".into())
             .assign("ended", false.into())
             .assign("asked", false.into())
@@ -77,6 +77,7 @@ fn states() -> Vec<State> {
             .assign("failure", object([]))
             .assign("undoFailure", object([]))
             .assign("undone", Json::List(Vec::new()))
+            .assign("movedBack", false.into())
             .assign("outcome", object([]))
             .next("ReadRecovery"),
         State::table("ReadRecovery", "getItem")
@@ -91,6 +92,7 @@ fn states() -> Vec<State> {
             .argument("ConsistentRead", true.into())
             .keep_as("state", "$exists($states.result.Item.state.S) ? $states.result.Item.state.S : 'unknown'")
             .keep_as("noted", "$exists($states.result.Item.fenceBegunAt.S)")
+            .keep_as("noneSent", NONE_SENT)
             .keep_as("cleanUp", "$exists($states.result.Item.cleanUp.S) ? $parse($states.result.Item.cleanUp.S) : {}")
             .keep_as(
                 "recovery",
@@ -122,6 +124,7 @@ fn states() -> Vec<State> {
             .argument("Key", object([("id", text("'fence#' & $id"))]))
             .argument("ConsistentRead", true.into())
             .keep_as("fence", "$exists($states.result.Item.fence)")
+            .keep_as("restoredFence", "$exists($states.result.Item.fenceRestored)")
             .next("IsUndoable")
             .fails_to("ConcludeNothingChanged"),
         State::choice("IsUndoable")
@@ -298,7 +301,7 @@ fn states() -> Vec<State> {
         acquire_as("AcquireLease", "undo", "'lease#' & $plan.cluster", LEASE, Some("$id"))
             .comment(
                 "Takes the same lease as a recovery, so that never both run at once: that of the recovery itself, which \
-                 keeps it where it calls a person. Fourteen hours are more than the steps can take with all their \
+                 keeps it where it calls a person. Sixteen hours are more than the steps can take with all their \
                  retries.",
             )
             .keep_as("leaseKey", "'lease#' & $plan.cluster")
@@ -344,14 +347,16 @@ fn states() -> Vec<State> {
             .fails_to("ConcludeNothingChanged"),
         State::choice("AreRecordsOurs")
             .comment(
-                "At the source, or at the restored cluster: all of them. Where all are at the source, somebody may have moved them back, \
-                 so the restored cluster is fenced all the same.",
+                "At the source, or at the restored cluster: all of them. Where all are at the source and none was ever sent to be moved, \
+                 no client was led to the restored cluster, and another recovery can go on from it. Otherwise somebody may have moved them \
+                 back, so the restored cluster is fenced all the same.",
             )
-            // It was stopped before the fence began, or had undone itself by then.
-            .when(
-                "$found.records = 'planned' and $not($fence) and $state in ['Running', 'AwaitingApproval']",
-                "KeepRestored",
+            .when_with(
+                "$found.records = 'planned' and $noneSent and $not($restoredFence) and $fence",
+                vec![set_to("unused", true.into())],
+                "UndoFenceSource",
             )
+            .when("$found.records = 'planned' and $noneSent and $not($restoredFence)", "KeepRestored")
             .when("$found.records in ['planned', 'moved']", "FenceRestored")
             .assign(
                 "failure",
@@ -386,7 +391,7 @@ fn states() -> Vec<State> {
             .timeout(timeouts::FENCE_SOURCE)
             .next("UndoSwapDns")
             .bugs_to("ConcludeNeedsOperator")
-            .fails_with("failure", over(timeouts::FENCE_SOURCE), "IsFailedFunctionOver"),
+            .fails_with("failure", still_running(timeouts::FENCE_SOURCE), "IsFailedFunctionOver"),
         State::undo("UndoSwapDns", "SwapDns")
             .progress("moves the records back")
             .comment("Moves the records back, if they are still as the recovery left them.")
@@ -395,7 +400,7 @@ fn states() -> Vec<State> {
             .keeps_what_was_undone()
             .next("UndoFenceSource")
             .bugs_to("ConcludeNeedsOperator")
-            .fails_with("failure", over(timeouts::SWAP_DNS), "IsFailedFunctionOver"),
+            .fails_with("failure", still_running(timeouts::SWAP_DNS), "IsFailedFunctionOver"),
         State::undo("UndoFenceSource", "FenceSource")
             // Giving up would leave clients locked out.
             .waits_an_hour()
@@ -406,10 +411,14 @@ fn states() -> Vec<State> {
             )
             .timeout(timeouts::FENCE_SOURCE)
             .keeps_what_was_undone()
-            .next("UndoFinish")
+            .next("IsRestoredClusterUnused")
             // Not to UndoFenceRestored: the records point at the source by then, and opening the restored cluster as
             // well could make a second writer.
             .fails_to("ConcludeNeedsOperator"),
+        State::choice("IsRestoredClusterUnused")
+            .comment("No record was ever sent: the source bears no tag of a kept cluster, and the restored cluster can be resumed.")
+            .when("$unused", "KeepRestored")
+            .next("UndoFinish"),
         State::undo("UndoFinish", "Finish")
             .progress("takes the tags of a kept cluster off the source")
             .comment(
@@ -428,18 +437,6 @@ fn states() -> Vec<State> {
                 )],
                 "RecordUndone",
             ),
-        State::choice("IsFailedFunctionOver")
-            .comment(
-                "A function whose answer was lost may run until its timeout: it would fence the restored cluster again, or move the \
-                 records, behind what follows.",
-            )
-            .when("$stillRunning > 0", "WaitForFailedFunction")
-            .next("UndoFenceRestored"),
-        State::wait("WaitForFailedFunction", "$stillRunning")
-            .progress("waits until the function whose answer was lost cannot run any more")
-            .comment("Three minutes at most. By the clock, and not by what the function does: nobody hears of its end.")
-            .assign("stillRunning", 0.into())
-            .next("IsFailedFunctionOver"),
         State::undo("UndoFenceRestored", "FenceSource")
             // Giving up would leave clients locked out.
             .waits_an_hour()
@@ -512,8 +509,8 @@ fn states() -> Vec<State> {
             .function("Finish")
             .progress("tags the restored cluster with the time until which it is kept")
             .comment(
-                "Nothing is fenced or moved, so the recovery has only to end. The restored cluster bears a time since it was restored: one \
-                 that cannot be set stops nothing.",
+                "Nothing is moved, and the source is not fenced or not any more, so the recovery has only to end. The restored cluster \
+                 bears a time since it was restored: one that cannot be set stops nothing.",
             )
             .inputs(["recovery", "plan"])
             .input_text("what", "keep")
@@ -531,8 +528,8 @@ fn states() -> Vec<State> {
             .argument("Key", object([("id", text("'recovery#' & $id"))]))
             .argument(
                 "UpdateExpression",
-                "SET #state = :state, #error = :error, cause = :cause, #undo = :undo, moved = :none, endedAt = if_not_exists(endedAt, \
-                 :now) REMOVE approval, cancel"
+                "SET #state = :state, #error = :error, cause = :cause, #undo = :undo, moved = :none, fenceWatchEndedAt = :now, endedAt = \
+                 if_not_exists(endedAt, :now) REMOVE approval, cancel"
                     .into(),
             )
             .argument(
@@ -545,7 +542,7 @@ fn states() -> Vec<State> {
                     (":state", object([("S", "NothingChanged".into())])),
                     (":error", object([("S", ErrorName::NotApproved.as_str().into())])),
                     (":cause", text(&format!("$by & ' cancelled it; ' & $plan.cluster & ' is not fenced and has its traffic' & ({KEPT})"))),
-                    (":undo", text("$string({'id': $undo.id, 'by': $by, 'at': $now(), 'undone': []})")),
+                    (":undo", text("$string({'id': $undo.id, 'by': $by, 'at': $now(), 'undone': $undone})")),
                     (":none", object([("S", "{}".into())])),
                     (":now", text("$now()")),
                 ]),
@@ -566,7 +563,7 @@ fn states() -> Vec<State> {
             .output(jsonata("$outcome"))
             .next("Undone")
             .tolerated_with_output(),
-        State::succeed("Undone").comment("Traffic is back on the source; the restored cluster is fenced and kept."),
+        State::succeed("Undone").comment("Traffic is on the source. The restored cluster is kept, and fenced if a record was ever sent to be moved."),
         nothing_changed(
             "($failure.state in ['FenceRestored', 'UndoSwapDns'] ? '; traffic is where the recovery left it, on ' & \
              $restored.cluster & ', and ' & $plan.cluster & ' is fenced; next step: mend what the first sentence \
@@ -579,8 +576,8 @@ fn states() -> Vec<State> {
             "$new := $restored.cluster; $old := $plan.cluster; $where := $failure.state = \
                              'FenceRestored' ? 'the records point at ' & $new & ', which may be fenced' : \
                              $failure.state = 'UndoSwapDns' ? 'the records may point at ' & $new & ' or at ' & $old & \
-                             ', which is fenced' : 'the records point at ' & $old & ', which may still be fenced, and \
-                             ' & $new & ' is fenced'; $text := $read($failure) & ($exists($undoFailure.Error) ? '; \
+                             ', which is fenced' : 'the records point at ' & $old & ', which may still be fenced' & \
+                             ($unused ? '' : ', and ' & $new & ' is fenced'); $text := $read($failure) & ($exists($undoFailure.Error) ? '; \
                              then opening ' & $new & ' again failed: ' & $read($undoFailure) : '') & ($count($undone) \
                              > 0 ? '; done before that: ' & $join($undone, '; ') : '') & '; ' & $where & '; next \
                              step: mend what the first sentence names, then undo it again: every step finds what is \
@@ -645,7 +642,14 @@ fn states() -> Vec<State> {
         State::fail("NothingChanged", "$ending.error", "$ending.cause")
             .comment("Failed with traffic where the recovery had left it."),
         State::fail("NeedsOperator", "$ending.error", "$ending.cause").comment("A person must look. This end pages."),
-    ]
+    ];
+    let ways = [("$failure.state = 'UndoSwapDns'", "ReadRecordsBack")];
+    states.extend(failed_function::states(&ways, "UndoFenceRestored"));
+    states.extend(records_back::states("UndoFenceRestored", |read| {
+        // What failed is told as it is: the move back.
+        read.catch(&BUGS, Vec::new(), "ConcludeNeedsOperator")
+    }));
+    states
 }
 
 /// An expression over the record of a recovery that moved traffic, or may have: `$item` is the record, and `$o` its output, or
@@ -665,7 +669,7 @@ const KEPT: &str = "$type($kept) = 'object' and $exists($kept.what) ? '; ' & $ke
 fn cancelled(more: &str) -> String {
     format!(
         "{{'outcome': 'Undone', 'recoveryId': $id, 'undoId': $undo.id, 'by': $by, 'cluster': $plan.cluster, 'newCluster': \
-         $plan.newCluster, 'dns': [], 'undone': $append([$id & ' has ended: ' & $plan.cluster & ' is not fenced, and has its traffic' & ({KEPT})], \
+         $plan.newCluster, 'dns': [], 'undone': $append($append($undone, $id & ' has ended: ' & $plan.cluster & ' is not fenced, and has its traffic' & ({KEPT})), \
          {more}), 'timings': $timings}}"
     )
 }
@@ -693,7 +697,7 @@ mod tests {
     fn the_lease_outlasts_the_steps_with_all_their_retries() {
         let steps = states().into_iter().filter(|state| state.retries == Retries::Function);
         let seconds: u64 = steps.map(|state| step(state.waits_out)).sum();
-        assert!(seconds > hours(6) && seconds < hours(14), "{} h", seconds / hours(1));
-        assert!(LEASE.starts_with("14 "), "the bound above is that of the lease");
+        assert!(seconds > hours(6) && seconds < hours(16), "{} h", seconds / hours(1));
+        assert!(LEASE.starts_with("16 "), "the bound above is that of the lease");
     }
 }

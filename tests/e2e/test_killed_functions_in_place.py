@@ -113,7 +113,7 @@ def test_fence_source_killed_every_time_with_its_fence_up_changes_nothing(stack,
         run = it.start()
         wait_until(lambda: closed.killed, "the end of the first fence-source", 90)
         again.begin("before")
-        path = FENCED + ["WatchFence", "FenceSource", *OVERSTAYED] + UNDO_CLONE + CONCLUDE
+        path = FENCED + ["NoteFence", "WatchFence", "FenceSource", *OVERSTAYED] + UNDO_CLONE + CONCLUDE
         said = ["[Runtime.ExitError in ", "undone:", f"security groups of {it.name} restored"]
         cause = run.failed(path, "Unavailable", *said, timeout=360)
     killed(closed, again)
@@ -169,7 +169,7 @@ def test_start_backtrack_killed_once_on_the_way_forward_changes_nothing(stack, k
         run.reaches("AwaitRewind")
         wait_until(lambda: backtracks(it.cluster), "the backtrack", 90)
         forward.begin(when)
-        path = UNTIL_BACK + up_to("Verify", BACK) + PUT_BACK + FORWARD + UNDO_CLONE + CONCLUDE
+        path = UNTIL_BACK + up_to("IsVerified", BACK) + PUT_BACK + FORWARD + UNDO_CLONE + CONCLUDE
         run.failed(path, "VerificationFailed", "undone:", "it holds what it held before")
     killed(forward)
     assert len(backtracks(it.cluster)) == 2, "backtracks, there and forward again"
@@ -182,7 +182,7 @@ def test_start_backtrack_killed_every_time_on_the_way_forward_stays_fenced(stack
         run = it.start(checks=[WRONG])
         wait_until(lambda: backtracks(it.cluster), "the backtrack", 90)
         forward.begin("before")
-        path = UNTIL_BACK + up_to("Verify", BACK) + PUT_BACK + ["UndoStartBacktrack"] + NEEDS_OPERATOR
+        path = UNTIL_BACK + up_to("IsVerified", BACK) + PUT_BACK + ["UndoStartBacktrack"] + NEEDS_OPERATOR
         said = [f"now: {it.name} was rewound to", "it is still fenced", f"the safety clone {it.clone} is kept"]
         lift = f"aws rds modify-db-cluster --db-cluster-identifier {it.name}"
         cause = run.failed(path, "VerificationFailed", "then undoing failed", *said, lift, lease=run.id)

@@ -13,10 +13,11 @@ READ = ["Begin", "ReadRecovery", "ReadFence", "IsUndoable"]
 OVER_BY_NOW = ["DescribeRecovery", "IsRecoveryOver", *READ[1:]]
 RECORDS = ["ReadRecords", "AreRecordsOurs"]
 STEPS = ["FenceRestored", "UndoSwapDns", "UndoFenceSource"]
+USED = "IsRestoredClusterUnused"
 LEASES = ["AcquireLease", "AcquireRestoredLease"]
 UNDER_LEASE = [*LEASES, *READ[1:]]
 END = ["ReleaseRestoredLease", "ReleaseLease", "Undone"]
-WORK = [*UNDER_LEASE, *RECORDS, *STEPS, "UndoFinish", "RecordUndone", *END]
+WORK = [*UNDER_LEASE, *RECORDS, *STEPS, USED, "UndoFinish", "RecordUndone", *END]
 SUCCESS = [*READ, *OVER_BY_NOW, *WORK]
 # Nothing is fenced or moved, so the recovery has only to end.
 CANCELLED = [*UNDER_LEASE, "KeepRestored", "RecordCancelled", *END]
@@ -28,6 +29,9 @@ RELEASED = [*ONE_RELEASED[:2], "ReleaseRestoredLeaseAfterFailure", *ONE_RELEASED
 OVER = ["IsFailedFunctionOver"]
 # Where the step was repeated, nobody knows if the first attempt is over.
 OVERSTAYED = [*OVER, "WaitForFailedFunction", *OVER]
+# Where the records lead decides which cluster is opened.
+READ_BACK = ["ReadRecordsBack", "AreRecordsBack"]
+MOVED = {"ReadRecords": [{"answer": {"records": "moved", "what": "moved", "swap": None}, "always": True}]}
 OPENED = [*OVER, "UndoFenceRestored", "IsTrafficUnmoved"]
 NEEDS_OPERATOR = ["ConcludeNeedsOperator", "RecordFailure", "AnnounceFailure", "NeedsOperator"]
 DELETED = json.dumps({"cluster": "kept", "snapshot": "kept-final", "begunAt": "2026-11-30T10:41:00Z"})
@@ -91,7 +95,7 @@ def run(deployment, scenario):
     of_restored = deployment.item(f"{lease}-rewind")
     # Kept where a person has to look, and where it is somebody else's.
     stays = scenario.end == "NeedsOperator" or scenario.held == "restored"
-    stays = stays or any("RestoredLease" in state for state in scenario.mocked or {}) and scenario.end == "Undone"
+    stays = stays or any("ReleaseRestoredLease" in state for state in scenario.mocked or {})
     return [
         *problems_of_end(deployment, scenario, ended),
         *problems_of_calls(deployment, scenario, recovery),
@@ -130,7 +134,8 @@ def problems_of_table(scenario, recovery, ended, before, after, lease):
         answer = json.loads(ended["output"])
         marked = "UndoFinish" not in scenario.script
         tags = f"the tags aurora-rewind:fenced-by and aurora-rewind:keep-until of {old} could not be taken off: RewindFailed"
-        undone = ["undid SwapDns", "undid FenceSource", "undid Finish" if marked else tags]
+        is_read_back = "ReadRecordsBack" in scenario.path
+        undone = ["all as planned" if is_read_back else "undid SwapDns", "undid FenceSource", "undid Finish" if marked else tags]
         expected = {
             "outcome": "Undone", "recoveryId": recovery, "undoId": f"{recovery}-undo", "by": scenario.request["by"],
             "cluster": old, "newCluster": f"{old}-rewind",
@@ -141,6 +146,7 @@ def problems_of_table(scenario, recovery, ended, before, after, lease):
             ]
             expected["undone"] = undone
             marks = {*STEPS, "ReadRecords", "RecordUndone"} | ({"UndoFinish"} if marked else set())
+            marks = marks - {"UndoSwapDns"} | {"ReadRecordsBack"} if is_read_back else marks
         else:
             expected["undone"] = [*undone, f"not recorded in the table: {scenario.mocked['RecordUndone']}"]
             marks = {*STEPS, "ReadRecords", "UndoFinish"}
@@ -257,14 +263,15 @@ def failing():
     """Each step: it fails, it has a bug, it has to be repeated; and so does opening the restored cluster again."""
     for state in STEPS:
         last = state == "UndoFenceSource"
+        opened = [*OVER, *(READ_BACK if state == "UndoSwapDns" else []), *OPENED[1:]]
         path = up_to(state, SUCCESS)
         later = {call: 0 for call in STEPS[STEPS.index(state) + 1 :]}
         said = [f"it is so [RewindFailed in {state}]"]
-        script = {state: always("RewindFailed")}
+        script = MOVED | {state: always("RewindFailed")}
         if state == "FenceRestored":
             yield scenario(
                 f"{state} fails: the restored cluster is opened again, and traffic is where it was",
-                path + OPENED + RELEASED,
+                path + opened + RELEASED,
                 "RewindFailed",
                 [*said, "undone: undid FenceRestored"],
                 script=script,
@@ -273,7 +280,7 @@ def failing():
         else:
             yield scenario(
                 f"{state} fails: a person is called",
-                path + ([] if last else OPENED) + NEEDS_OPERATOR,
+                path + ([] if last else opened) + NEEDS_OPERATOR,
                 "RewindFailed",
                 said,
                 script=script,
@@ -298,28 +305,42 @@ def failing():
         if not last:
             yield scenario(
                 f"{state} fails, and so does opening the restored cluster again",
-                path + [*OVER, "UndoFenceRestored", *NEEDS_OPERATOR],
+                path + [*opened[:-1], *NEEDS_OPERATOR],
                 "RewindFailed",
                 [*said, "then opening cluster-of-undo--", "again failed: no luck [Unavailable in UndoFenceRestored]"],
                 script=script | {"UndoFenceRestored": always("Unavailable", "no luck")},
                 calls=later | {"UndoFenceRestored": attempts("UndoFenceRestored", "Unavailable", "undo.asl.json") + 1},
                 lease_stays=True,
             )
-    moved = up_to("UndoSwapDns", SUCCESS) + OPENED
+    moved = up_to("UndoSwapDns", SUCCESS) + [*OVER, *READ_BACK, *OPENED[1:]]
     yield scenario(
         "records that somebody changed stay: the restored cluster is opened again",
         moved + RELEASED,
         "RecordChanged",
         ["undone: undid FenceRestored"],
-        script={"UndoSwapDns": always("RecordChanged")},
+        script=MOVED | {"UndoSwapDns": always("RecordChanged")},
         calls={"UndoSwapDns": 1, "UndoFenceSource": 0},
     )
     yield scenario(
         "records had changed when moving back was repeated: they may have moved before",
-        up_to("UndoSwapDns", SUCCESS) + OVERSTAYED + OPENED[1:] + NEEDS_OPERATOR,
+        up_to("UndoSwapDns", SUCCESS) + OVERSTAYED + READ_BACK + OPENED[1:] + NEEDS_OPERATOR,
         "RecordChanged",
-        script={"UndoSwapDns": [{"error": ["OutcomeUnknown", "no answer"]}, *always("RecordChanged")]},
+        script=MOVED | {"UndoSwapDns": [{"error": ["OutcomeUnknown", "no answer"]}, *always("RecordChanged")]},
         calls={"UndoSwapDns": 2, "UndoFenceSource": 0, "UndoFenceRestored": 1},
+        lease_stays=True,
+    )
+    yield scenario(
+        "moving back was not answered, and the records are at the source: it is undone",
+        up_to("UndoSwapDns", SUCCESS) + OVERSTAYED + READ_BACK + SUCCESS[SUCCESS.index("UndoFenceSource") :],
+        script={"UndoSwapDns": always("OutcomeUnknown")},
+        calls={"UndoSwapDns": 2, "ReadRecords": 1, "UndoFenceSource": 1, "UndoFenceRestored": 0},
+    )
+    yield scenario(
+        "moving back was not answered, and the zone cannot be read: the restored cluster is opened",
+        up_to("UndoSwapDns", SUCCESS) + OVERSTAYED + READ_BACK + OPENED[1:] + NEEDS_OPERATOR,
+        "OutcomeUnknown",
+        script={"UndoSwapDns": always("OutcomeUnknown"), "ReadRecords": always("RewindFailed")},
+        calls={"UndoFenceSource": 0, "UndoFenceRestored": 1},
         lease_stays=True,
     )
 
@@ -356,6 +377,13 @@ def native():
         mocked={"ReleaseLeaseAfterFailure": broken},
         lease_stays=True,
     )
+    yield scenario(
+        "ReleaseRestoredLeaseAfterFailure throws",
+        up_to("FenceRestored", SUCCESS) + OPENED + RELEASED,
+        "RewindFailed",
+        script={"FenceRestored": always("RewindFailed")},
+        mocked={"ReleaseRestoredLeaseAfterFailure": broken},
+    )
     for state, recorded in [("RecordFailure", False), ("AnnounceFailure", True)]:
         yield scenario(
             f"{state} throws",
@@ -382,9 +410,9 @@ def moved(recovery):
 class Stopped(Scenario):
     """An undo of a recovery that really runs, or was really stopped, and how far its record says it had come."""
 
-    def __init__(self, name, path, *rest, runs=False, state="Running", noted=False, fenced=False, cancel=False, recorded, **more):
+    def __init__(self, name, path, *rest, runs=False, state="Running", noted=False, fenced=False, sent=False, cancel=False, recorded, **more):
         super().__init__(f"undo: {name}", path, *rest, request={}, machine=UNDO, recorded=recorded, **more)
-        self.runs, self.state, self.noted, self.fenced, self.cancel = runs, state, noted, fenced, cancel
+        self.runs, self.state, self.noted, self.fenced, self.sent, self.cancel = runs, state, noted, fenced, sent, cancel
 
 
 def stopped():
@@ -396,12 +424,19 @@ def stopped():
     yield Stopped(
         "one that was stopped after the switch is undone, and its lease is free",
         [*READ, *OVER_BY_NOW, *WAITED, *WORK],
-        noted=True, fenced=True, script=switched, calls=once, recorded="Undone",
+        noted=True, fenced=True, sent=True, script=switched, calls=once, recorded="Undone",
     )  # fmt: skip
     yield Stopped(
-        "one that was stopped between fence and switch is undone",
+        "one that was stopped after its records were moved back is undone, for clients were led to the restored cluster",
         [*READ, *OVER_BY_NOW, *WAITED, *WORK],
-        noted=True, fenced=True, script={"ReadRecords": [{"answer": at_source, "always": True}]}, calls=once, recorded="Undone",
+        noted=True, fenced=True, sent=True, script={"ReadRecords": [{"answer": at_source, "always": True}]}, calls=once, recorded="Undone",
+    )  # fmt: skip
+    lifted = [*READ, *OVER_BY_NOW, *WAITED, *UNDER_LEASE, *RECORDS, "UndoFenceSource", USED]
+    yield Stopped(
+        "one that was stopped between fence and switch has its fence lifted, and its restored cluster is kept",
+        [*lifted, *CANCELLED[len(UNDER_LEASE) :]],
+        noted=True, fenced=True, script={"ReadRecords": [{"answer": at_source, "always": True}]},
+        calls=nothing | {"UndoFenceSource": 1, "KeepRestored": 1}, recorded="NothingChanged",
     )  # fmt: skip
     yield Stopped(
         "one that was stopped before its fence began has only to end",
@@ -422,7 +457,7 @@ def stopped():
     yield Stopped(
         "one that runs with its traffic moved is ended and undone",
         [*READ, *STOP, *WAITED, *WORK],
-        runs=True, noted=True, fenced=True, script=switched, calls=once, recorded="Undone",
+        runs=True, noted=True, fenced=True, sent=True, script=switched, calls=once, recorded="Undone",
     )  # fmt: skip
     yield Stopped(
         "one of an earlier version that was stopped with its fence up is not guessed at",
@@ -453,9 +488,12 @@ def run_stopped(deployment, scenario):
     values = {":s": scenario.state, ":p": plan}
     if scenario.noted:
         values |= {":m": moved(recovery), ":f": "2026-11-23T10:40:00Z"}
+    if scenario.sent:
+        values |= {":r": json.dumps("2026-11-23T10:41:00Z")}
     table.update_item(
         TableName=deployment.table, Key={"id": {"S": f"recovery#{recovery}"}}, ExpressionAttributeNames={"#s": "state", "#p": "plan"},
-        UpdateExpression="SET #s = :s, #p = :p" + (", moved = :m, fenceBegunAt = :f" if scenario.noted else ""),
+        UpdateExpression="SET #s = :s, #p = :p" + (", moved = :m, fenceBegunAt = :f" if scenario.noted else "")
+        + (", recordsSentAt = :r" if scenario.sent else ""),
         ExpressionAttributeValues={key: {"S": value} for key, value in values.items()},
     )  # fmt: skip
     if not scenario.runs:
@@ -475,5 +513,5 @@ def run_stopped(deployment, scenario):
         *(["the lease of the restored cluster stayed"] if deployment.item(f"{lease}-rewind") else []),
         *([f"the table says {kept['state']['S']}, expected {scenario.recorded}"] if kept["state"]["S"] != scenario.recorded else []),
         *(f"{attribute} is still in the record" for attribute in expected if attribute in kept),
-        *(["the watch over the fence goes on"] if scenario.recorded == "Undone" and "fenceWatchEndedAt" not in kept else []),
+        *(["the watch over the fence goes on"] if scenario.recorded != "Running" and "fenceWatchEndedAt" not in kept else []),
     ]

@@ -25,8 +25,8 @@ pub(crate) async fn run(cli: Cli, output: &Output) -> Result<Completion, Failure
     let (aws, client) = connect(&cli.options).await?;
     match cli.command {
         Command::Plan(options) => plan::run(&client, output, &options).await,
-        Command::Start(options) => start::run(&client, output, &options).await,
-        Command::Resume(options) => resume::run(&client, output, &options).await,
+        Command::Start(options) => start::run(&aws, &client, output, &options).await,
+        Command::Resume(options) => resume::run(&aws, &client, output, &options).await,
         Command::Status(options) => status::run(&aws, &client, output, &options).await,
         Command::List(args) => list::run(&client, output, &args).await,
         Command::Approve(options) => decide::approve(&aws, &client, output, &options).await,

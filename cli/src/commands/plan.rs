@@ -14,6 +14,6 @@ use rewind_core::Clock;
 pub(crate) async fn run(client: &AwsClient, output: &Output, options: &PlanOptions) -> Result<Completion, Failure> {
     let request = options.args.request(read_request(options.request.as_deref())?, true).map_err(Failure::Usage)?;
     // Always a generated name: a plan belongs to this moment, and one made before would show another window.
-    let started = client.start(RecoveryName::Generated(SystemClock.now()), &request).await?;
+    let started = client.start(RecoveryName::Generated(SystemClock.now()), &request, &()).await?;
     follow(client, output, &started.id, &started.arn).await
 }

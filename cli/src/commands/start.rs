@@ -6,6 +6,7 @@ use crate::exit::{Completion, Failure};
 use crate::follow::follow;
 use crate::output::Output;
 use crate::request_file::read_request;
+use rewind_aws::Aws;
 use rewind_client::{RecoveryName, StartedExecution};
 use rewind_clock::SystemClock;
 use rewind_core::Clock;
@@ -13,13 +14,18 @@ use rewind_ui::format;
 use serde_json::json;
 
 /// Starts a recovery.
-pub(crate) async fn run(client: &AwsClient, output: &Output, options: &StartOptions) -> Result<Completion, Failure> {
+pub(crate) async fn run(
+    aws: &Aws,
+    client: &AwsClient,
+    output: &Output,
+    options: &StartOptions,
+) -> Result<Completion, Failure> {
     let request =
         options.args.request.request(read_request(options.request.as_deref())?, false).map_err(Failure::Usage)?;
     // A given name makes a repeated start harmless: Step Functions keeps it taken for 90 days.
     let name =
         options.args.name.clone().map_or_else(|| RecoveryName::Generated(SystemClock.now()), RecoveryName::Given);
-    let started = client.start(name, &request).await?;
+    let started = client.start(name, &request, aws).await?;
     shown(client, output, started, options.detach).await
 }
 

@@ -1,4 +1,4 @@
-//! `rewind status`: the status of a recovery, and how its clusters stand now.
+//! `rewind status`: the status of a recovery, with what its checks found, and how its clusters stand now.
 
 use crate::args::StatusOptions;
 use crate::connect::AwsClient;
@@ -10,6 +10,7 @@ use rewind_aws::rds::Rds;
 use rewind_aws::route53::Route53;
 use rewind_clock::SystemClock;
 use rewind_core::Clock;
+use rewind_ui::format::Values;
 use rewind_ui::{format, recovery_id};
 use serde_json::json;
 
@@ -33,11 +34,20 @@ pub(crate) async fn run(
     // With the credentials of whoever asks: a permission that is missing is told, and the rest is shown.
     let standing = client.standing(&recovery, (&Rds::new(aws), &Route53::from_env(aws)), now).await;
     let mut document = format::recovery(&recovery, now);
-    document.extend(format::standing(&standing));
-    let mut shown = json!(recovery);
-    if let Some(fields) = shown.as_object_mut() {
-        fields.insert("standing".to_owned(), json!(standing));
+    let mut json = json!(recovery);
+    // Whoever has no right to the history, or comes after the 90 days of it, is shown the rest all the same.
+    let report = client.report(&recovery.execution_arn).await.unwrap_or_else(|error| {
+        document.warning(format!("what the checks found could not be read: {error}"));
+        None
+    });
+    if let Some(report) = &report {
+        document.extend(format::report(report, Values::Shown));
     }
-    output.result(&shown, &document);
+    document.extend(format::standing(&standing));
+    if let Some(json) = json.as_object_mut() {
+        json.extend(report.map(|report| ("report".to_owned(), json!(report))));
+        json.insert("standing".to_owned(), json!(standing));
+    }
+    output.result(&json, &document);
     Ok(Completion::Done)
 }

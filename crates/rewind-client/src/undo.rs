@@ -25,6 +25,15 @@ pub enum Undoing {
 }
 
 impl Undoing {
+    /// The command that asks for it.
+    #[must_use]
+    pub const fn command(self) -> &'static str {
+        match self {
+            Self::Undo => "undo",
+            Self::Cancel => "cancel",
+        }
+    }
+
     /// The participle, for a sentence.
     fn participle(self) -> &'static str {
         match self {

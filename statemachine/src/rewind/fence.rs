@@ -1,12 +1,17 @@
 //! No write is acknowledged by the source from here on; the undo lifts the fence.
 
 use super::failure;
+use crate::conclude::explained;
 use crate::json::object;
-use crate::retry::CONDITION_FAILED;
-use crate::state::{Situation, State, found, text};
+use crate::retry::{ANY, CONDITION_FAILED};
+use crate::state::{Situation, State, found, of_recovery, set_to, text};
 use crate::timeouts;
 use crate::watch;
 use rewind_core::ErrorName;
+
+/// The reason for which nobody watches the fence.
+const UNWATCHED: &str = "$substring($read({'Error': $states.errorOutput.Error, 'Cause': $states.errorOutput.Cause, 'state': \
+    'WatchFence'}), 0, 500)";
 
 /// The states, in the order in which a recovery that works passes them.
 pub(super) fn states() -> Vec<State> {
@@ -44,10 +49,22 @@ pub(super) fn states() -> Vec<State> {
         watch::start("WatchFence")
             .comment(
                 "A machine of its own pages when the fence stands for longer than the request says, whatever this one does \
-                 meanwhile. Before the fence, so that none is up unwatched. A watch that cannot be started stops nothing.",
+                 meanwhile. Before the fence, so that none is up unwatched. A watch that cannot be started stops nothing, for the \
+                 fence is lifted without it too: people are told, and watch it themselves.",
             )
             .next("FenceSource")
-            .tolerated(),
+            .catch(&ANY, vec![set_to("unwatched", explained(UNWATCHED))], "AnnounceUnwatched"),
+        State::announce(
+            "AnnounceUnwatched",
+            &[(
+                "Rewind Fence Unwatched".into(),
+                &of_recovery("'cluster': $plan.cluster, 'state': 'Running', 'at': $now(), 'cause': $unwatched"),
+            )],
+        )
+        .progress("sends as an event that nobody watches the fence")
+        .comment("Pages: a fence that stands for too long would not.")
+        .next("FenceSource")
+        .tolerated(),
         State::step("FenceSource")
             .progress("ends all writes on the source, and verifies that none gets in")
             .situation(Situation::SourceMayBeFenced)

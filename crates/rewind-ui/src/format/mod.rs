@@ -18,7 +18,7 @@ pub use outcome::outcome;
 pub use plan::plan;
 pub use proposal::{decision_basis, proposal};
 pub use recovery::{recoveries, recovery};
-pub use report::report;
+pub use report::{Values, report};
 pub use standing::standing;
 pub use undo::undo;
 pub use window::window;

@@ -26,6 +26,12 @@ pub fn undo(recovery: &RecoveryRecord) -> Document {
         document.item(format!("move {name} from {to} back to {from}"));
     }
     document.item(format!("lift the fence of {cluster}: it is exactly as it was before it was fenced"));
+    if recovery.outcome.is_none() {
+        document.item(format!(
+            "or only lift that fence, if no record was ever sent to be moved: {new_cluster} is kept then, for rewind resume {}",
+            recovery.id
+        ));
+    }
     // Nothing copies these writes back: the person who undoes has to know where they stay.
     document.warning(format!(
         "what was written to {new_cluster} since the switch is not on {cluster}: it stays on {new_cluster}, fenced and kept"
@@ -55,6 +61,7 @@ mod tests {
         let stopped = RecoveryRecord { state: "Stopped".into(), moved: Some(moved), ..running };
         let text = undo(&stopped).to_string();
         assert!(text.contains("which is Stopped") && !text.contains("end it"), "{text}");
+        assert!(text.contains("if no record was ever sent"), "{text}");
         for record in recovered().dns {
             assert!(
                 text.contains(&format!("move {} from {} back to {}", record.name, record.to, record.from)),
