@@ -38,6 +38,7 @@ fn states() -> Vec<State> {
             .assign("strategy", "unknown".into())
             .assign("fenced", false.into())
             .assign("cancelled", false.into())
+            .assign("unsent", false.into())
             .assign("ending", object([]))
             .next("ReadRecovery"),
         State::table("ReadRecovery", "getItem")
@@ -73,11 +74,12 @@ fn states() -> Vec<State> {
             .catch(&ANY, vec![set_to("fenced", true.into())], "ConcludeNeedsOperator"),
         State::choice("IsSettled")
             .comment(
-                "One that an undo ended is that undo's to settle. One whose record has an end was stopped after it. Before its plan a \
-                 recovery changes nothing, and its lease is over within three hours.",
+                "One that an undo ended is that undo's to settle, and people know of it. One whose record has an end was stopped after it: it \
+                 was told, or this is the second event of one stop.",
             )
-            .when("$cancelled or $not($state in ['Running', 'AwaitingApproval'])", "Settled")
+            .when("$cancelled or $not($state in ['Running', 'AwaitingApproval', 'unplanned'])", "Settled")
             .when("$fenced", "ConcludeNeedsOperator")
+            .when("$state = 'unplanned'", "ConcludeUnplanned")
             .next("ConcludeNothingChanged"),
         State::pass("ConcludeNothingChanged")
             .comment("Nothing was fenced or moved, so the cluster is free again, and another recovery can go on from what is restored.")
@@ -92,6 +94,18 @@ fn states() -> Vec<State> {
                 ),
             )
             .next("RecordStopped"),
+        State::pass("ConcludeUnplanned")
+            .comment("There is no record to write into. Before its plan a recovery changes nothing, and a dry run never does.")
+            .assign(
+                "ending",
+                ending(
+                    "NothingChanged",
+                    ErrorName::Unavailable,
+                    "'its execution was ended from outside (' & $status & ') before it had a plan, or as a dry run; nothing was changed; next \
+                     step: start again, after three hours at most, if its lease is held by then'",
+                ),
+            )
+            .next("AnnounceStopped"),
         State::pass("ConcludeNeedsOperator")
             .comment("The source may be fenced, and the records may lead to either cluster. The undo finds out which.")
             .assign(
@@ -150,20 +164,22 @@ fn states() -> Vec<State> {
         State::announce(
             "AnnounceStopped",
             &[(
-                jsonata("$ending.state = 'NeedsOperator' ? 'Rewind Needs Operator' : 'Rewind Nothing Changed'"),
+                jsonata("$ending.state = 'NeedsOperator' ? 'Rewind Needs Operator' : 'Rewind Stopped'"),
                 "{'recoveryId': $id, 'executionArn': $executionArn, 'cluster': $cluster, 'state': $ending.state, 'at': $now(), 'error': \
                  $ending.error, 'cause': $ending.cause}",
             )],
         )
         .progress("sends the end of the stopped recovery as an event")
-        .comment("The event that pages where clients may have no database. The end of this execution is counted, which pages as well.")
+        .comment(
+            "Both events page: nobody asked for this end. One that cannot be sent is paged by the end of this execution, which is counted.",
+        )
         .next("IsOperatorNeeded")
-        .tolerated(),
+        .catch(&ANY, vec![set_to("unsent", true.into())], "IsOperatorNeeded"),
         State::choice("IsOperatorNeeded")
-            .comment("The two ends of a recovery that was stopped.")
-            .when("$ending.state = 'NeedsOperator'", "NeedsOperator")
+            .comment("Where the event was not sent, this end is the only page.")
+            .when("$ending.state = 'NeedsOperator' or $unsent", "NeedsOperator")
             .next("Settled"),
-        State::succeed("Settled").comment("Nobody has to do anything."),
+        State::succeed("Settled").comment("Nothing has to be undone."),
         State::fail("NeedsOperator", "$ending.error", "$ending.cause").comment("A person must look. This end pages."),
     ]
 }

@@ -84,6 +84,7 @@ def test_amazon_q_developer_gets_notifications_in_its_own_form(stack):
     failed = {"error": "NotApproved", "cause": CAUSE}
     for n, (kind, detail) in enumerate([
         ("Rewind Approval Requested", {}), ("Rewind Recovered", {}), ("Rewind Nothing Changed", failed), ("Rewind Needs Operator", failed),
+        ("Rewind Stopped", failed),
     ]):  # fmt: skip
         announce(stack, kind, recoveryId=f"{mark}-{n}", **always, **detail)
         notice = message(told, f"{mark}-{n}")
@@ -133,6 +134,19 @@ def test_unexpected_end_of_an_execution_pages(stack):
             assert matches == expected, f"whether {status} of {name} with {more or 'no error'} pages"
     elsewhere = ended(stack.machine + "-of-somebody-else", "ABORTED")
     assert bus.rule_matches("UnexpectedEndRule", elsewhere, topic) is False, "whether another machine pages"
+
+
+def test_recovery_that_is_stopped_before_it_fenced_pages_too(stack):
+    pages, states = subscribed(stack, "PagesTopicArn"), stack.client("stepfunctions")
+    name = f"stopped-{time.time_ns()}"
+    run = states.start_execution(
+        stateMachineArn=stack.machine, name=name, input=json.dumps({"cluster": "nobody", "to": "1m ago", "dryRun": True})
+    )["executionArn"]
+    states.stop_execution(executionArn=run)
+    assert states.describe_execution(executionArn=run)["status"] == "ABORTED", "how the execution ended"
+    page = message(pages, name)
+    assert (page["recovery"], page["error"]) == (name, "Unavailable"), "what the page names"
+    contains(page["cause"], "ABORTED", "nothing was changed; next step: start again")
 
 
 def test_recovery_that_is_stopped_after_its_fence_began_is_recorded_and_pages_with_the_command(stack):

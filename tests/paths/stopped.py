@@ -75,10 +75,15 @@ def scenarios():
         "an undo that ended nothing is no excuse", CALLED, cause=by_undo, item=BEGUN | {"cancel": before}, recorded="NeedsOperator", **called
     )
     yield scenario("its record has an end", SETTLED, item={"state": "Recovered"}, lease_stays=True)
-    yield scenario("it had no plan yet", SETTLED, lease_stays=True)
+    unplanned = [*READ, "ConcludeUnplanned", "AnnounceStopped", "IsOperatorNeeded", "Settled"]
+    yield scenario("it had no plan yet: people are told", unplanned, lease_stays=True)
     for state in ["ReadRecovery", "ReadFence"]:
         yield scenario(
             f"{state} throws: a person is called", up_to(state, READ) + CALLED[len(READ) :], item={}, mocked={state: BROKEN},
             recorded="NeedsOperator", **(called | ({"lease_stays": True} if state == "ReadFence" else {})),
         )  # fmt: skip
+    yield scenario(
+        "the event that nothing was fenced cannot be sent: the end pages", [*up_to("IsOperatorNeeded", FREE), "NeedsOperator"], "Unavailable",
+        ["was ended from outside (ABORTED); nothing was fenced"], item={}, mocked={"AnnounceStopped": BROKEN}, recorded="NothingChanged",
+    )  # fmt: skip
     yield scenario("the event cannot be sent", CALLED, item=BEGUN, mocked={"AnnounceStopped": BROKEN}, recorded="NeedsOperator", **called)

@@ -489,6 +489,25 @@ fn a_failed_execution_has_an_error_of_ours_and_any_other_pages() {
 }
 
 #[test]
+fn a_recovery_that_was_stopped_pages_whatever_it_had_done() {
+    let stopped = Machine::stopped();
+    let (_, announce) = stopped.states().find(|(name, _)| *name == "AnnounceStopped").unwrap();
+    let event = Regex::new("'(Rewind [A-Za-z ]+)'").unwrap();
+    let sent: BTreeSet<String> = Machine::expressions(announce)
+        .into_iter()
+        .flat_map(|expression| event.captures_iter(expression).map(|found| found[1].to_owned()))
+        .collect();
+    assert_eq!(sent.len(), 2, "{sent:?}");
+    let template = Template::read();
+    for rule in ["NeedsOperatorRule", "NotifyFailureRule", "ChatRule"] {
+        let heard = set(texts(&template.resource(rule)["EventPattern"]["detail-type"]));
+        assert!(sent.is_subset(&heard), "{rule} does not hear {sent:?}");
+    }
+    // A lost event is no silence: it leads to an end that is counted, and the count pages.
+    assert_eq!(announce["Catch"][0]["Assign"]["unsent"], true);
+}
+
+#[test]
 fn every_state_is_reached_and_every_way_leads_to_one() {
     for machine in Machine::all() {
         let names = set(machine.states().map(|(name, _)| name));
