@@ -92,7 +92,8 @@ fn states() -> Vec<State> {
             .argument("ConsistentRead", true.into())
             .keep_as("state", "$exists($states.result.Item.state.S) ? $states.result.Item.state.S : 'unknown'")
             .keep_as("noted", "$exists($states.result.Item.fenceBegunAt.S)")
-            .keep_as("noneSent", NONE_SENT)
+            // One that ended well had clients, whoever moved the records.
+            .keep_as("noneSent", &format!("{NONE_SENT} and $not($exists($states.result.Item.outcome.S))"))
             .keep_as("cleanUp", "$exists($states.result.Item.cleanUp.S) ? $parse($states.result.Item.cleanUp.S) : {}")
             .keep_as(
                 "recovery",

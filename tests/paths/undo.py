@@ -180,8 +180,13 @@ def ways():
         item={"state": "NeedsOperator", "error": "Unavailable", "cause": "half-way", "undo": "{}"},
         calls=once,
     )
-
-
+    yield scenario(
+        "one that ended well had clients, though its records were moved by somebody and are back",
+        SUCCESS,
+        item={"recordsSentAt": "null"},
+        script={"ReadRecords": [{"answer": {"records": "planned", "what": "all as planned", "swap": None}, "always": True}]},
+        calls=once,
+    )
     yield scenario(
         "one that called a person with its records moved, by what it recorded, and over its own lease",
         SUCCESS,
