@@ -61,8 +61,10 @@ pub(crate) enum Command {
     Approve(DecideOptions),
     /// Reject it: no traffic is moved, and what the recovery made is deleted
     Reject(DecideOptions),
-    /// Move traffic back to the source after a recovery
+    /// Undo a recovery in whatever state it is: traffic is on the source again, and its lease is free
     Undo(UndoOptions),
+    /// End a recovery that has not ended well, and undo what it has done; what is restored is kept
+    Cancel(UndoOptions),
     /// Show how far back a cluster can go, or set it
     Window(WindowArgs),
     /// Write completions for a shell

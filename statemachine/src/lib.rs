@@ -17,6 +17,7 @@ mod records_back;
 mod retry;
 mod rewind;
 mod state;
+mod stopped;
 mod timeouts;
 mod undo;
 mod watch;
@@ -28,9 +29,9 @@ pub use json::Json;
 pub use machine::Machine;
 pub use picture::page;
 
-/// All machines: of a recovery, of its undo, of the clean-up, and of the watch over a fence.
-pub fn machines() -> [Machine; 4] {
-    [rewind::machine(), undo::machine(), cleanup::machine(), watch::machine()]
+/// All machines: of a recovery, of its undo, of the clean-up, of the watch over a fence, and of a recovery that was stopped.
+pub fn machines() -> [Machine; 5] {
+    [rewind::machine(), undo::machine(), cleanup::machine(), watch::machine(), stopped::machine()]
 }
 
 /// The stages of all machines with their states, by the machine's file (`stages.json`).

@@ -5,7 +5,7 @@ use crate::budget::{Budget, HISTORY, RESERVE, lease_hours, step};
 use crate::machine::Machine;
 use crate::retry::{Retries, WaitsOut};
 use crate::state::{Assign, Kind, Recoveries, State, hours};
-use crate::{cleanup, rewind, undo, watch};
+use crate::{cleanup, rewind, stopped, undo, watch};
 use std::collections::BTreeSet;
 use std::fmt::{Result, Write};
 
@@ -53,10 +53,12 @@ fn write_page(text: &mut String) -> Result {
     writeln!(text, "\n## {}\n", cleanup.title)?;
     draw(text, &cleanup, None)?;
     table(text, &cleanup)?;
-    let watch = watch::machine();
-    writeln!(text, "\n## {}\n", watch.title)?;
-    draw(text, &watch, None)?;
-    table(text, &watch)
+    for machine in [watch::machine(), stopped::machine()] {
+        writeln!(text, "\n## {}\n", machine.title)?;
+        draw(text, &machine, None)?;
+        table(text, &machine)?;
+    }
+    Ok(())
 }
 
 /// Draws the states that are reached without a failure, or the others, or all. They are drawn apart so that the way

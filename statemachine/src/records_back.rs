@@ -1,7 +1,12 @@
-//! After a move of the records back that failed, or whose answer was lost: where they lead decides which fence is lifted.
+//! Records that may have moved: the note that none was sent, and, after a move back that failed or whose answer was lost, the look into the
+//! zone that decides which fence is lifted.
 
 use crate::state::{Recoveries, State};
 use crate::timeouts;
+
+/// No record was ever sent to be moved, by the item of the recovery: `RecordPlan` writes the note, and swap-dns another value. An item
+/// without it is of an earlier version.
+pub(crate) const NONE_SENT: &str = "$states.result.Item.recordsSentAt.S = 'null'";
 
 /// The states of either machine. `open` lifts the fence of the restored cluster, and `bugs_to` leads a bug to a person.
 pub(crate) fn states(open: &'static str, bugs_to: impl FnOnce(State) -> State) -> Vec<State> {

@@ -1,11 +1,13 @@
-//! The machine that undoes a recovery which moved traffic: the functions that moved it are called again, last first.
+//! The machine that undoes a recovery from whatever state it is in: it ends one that runs, finds out from record, fence and zone what was
+//! done, and calls the functions that did it again, last first. A recovery that had changed nothing yet leaves its restored cluster.
+//! docs/adr/0026-undo-from-any-state.md says why.
 
 use crate::conclude::{needs_operator, nothing_changed};
-use crate::failed_function::{self, still_running};
+use crate::failed_function::{self, still_running, still_running_after_stop};
 use crate::json::{Json, jsonata, object};
 use crate::lease::{acquire_as, release, release_key};
 use crate::machine::Machine;
-use crate::records_back;
+use crate::records_back::{self, NONE_SENT};
 use crate::retry::{ANY, BUGS, CONDITION_FAILED};
 use crate::state::{Assign, State, set, set_to, text};
 use crate::timeouts;
@@ -13,7 +15,7 @@ use crate::watch;
 use rewind_core::ErrorName;
 
 /// Seconds for which the undo holds the lease, as an expression: more than its steps can take.
-const LEASE: &str = "18 * 3600";
+const LEASE: &str = "20 * 3600";
 
 /// The machine.
 pub(crate) fn machine() -> Machine {
@@ -21,8 +23,9 @@ pub(crate) fn machine() -> Machine {
         file: "undo.asl.json",
         title: "A recovery is undone",
         comment: "aurora-rewind: takes a recovery back: traffic returns to the source, which was kept. Input: \
-                  {\"recovery\": \"<id>\", \"by\": \"<who>\"}. It calls the functions that moved the traffic, last \
-                  first; docs/adr/0015-undo-machine.md says why it is a machine of its own.",
+                  {\"recovery\": \"<id>\", \"by\": \"<who>\"}, and \"cancel\": true if one that has ended well is not to be \
+                  touched. It ends a recovery that runs, and calls the functions that moved the traffic, last first; \
+                  docs/adr/0015-undo-machine.md says why it is a machine of its own.",
         states: states(),
     }
 }
@@ -50,12 +53,23 @@ fn states() -> Vec<State> {
                 "$type($states.input) = 'object' and $type($states.input.by) = 'string' ? $states.input.by : \
                  'somebody who left no name'",
             )
+            .keep_as("cancel", "$type($states.input) = 'object' and $states.input.cancel = true")
             .assign("recovery", object([]))
             .assign("plan", object([]))
+            .assign("noted", false.into())
+            .assign("noneSent", false.into())
+            .assign("fence", false.into())
+            .assign("restoredFence", false.into())
+            .assign("unused", false.into())
+            .assign("status", "unasked".into())
+            .assign("ended", false.into())
+            .assign("asked", false.into())
+            .assign("stillRunning", 0.into())
+            .assign("kept", Json::Null)
+            .assign("found", object([]))
             .assign("restored", object([]))
             .assign("dns", Json::List(Vec::new()))
             .assign("state", "unknown".into())
-            .assign("strategy", "unknown".into())
             .assign("cleanUp", object([]))
             .assign("timings", object([]))
             .assign("leaseKey", "none".into())
@@ -64,7 +78,6 @@ fn states() -> Vec<State> {
             .assign("failure", object([]))
             .assign("undoFailure", object([]))
             .assign("undone", Json::List(Vec::new()))
-            .assign("stillRunning", 0.into())
             .assign("movedBack", false.into())
             .assign("outcome", object([]))
             .assign("unwatched", Json::Null)
@@ -72,24 +85,28 @@ fn states() -> Vec<State> {
         State::table("ReadRecovery", "getItem")
             .progress("reads what the recovery did")
             .comment(
-                "Reads what the recovery did from its record. It is read once more under the lease, because until \
-                 that is held a clean-up may begin to delete the source.",
+                "Reads what the recovery did from its record. It is read again once the recovery is over, and once more under \
+                 the lease, because until that is held a clean-up may begin to delete the source.",
             )
             .argument("Key", object([("id", text("'recovery#' & $id"))]))
             // The recovery may have ended a moment ago, and the clean-up may just have noted that it deletes the
             // source.
             .argument("ConsistentRead", true.into())
             .keep_as("state", "$exists($states.result.Item.state.S) ? $states.result.Item.state.S : 'unknown'")
+            .keep_as("noted", "$exists($states.result.Item.fenceBegunAt.S)")
+            // One that ended well had clients, whoever moved the records.
+            .keep_as("noneSent", &format!("{NONE_SENT} and $not($exists($states.result.Item.outcome.S))"))
             .keep_as("cleanUp", "$exists($states.result.Item.cleanUp.S) ? $parse($states.result.Item.cleanUp.S) : {}")
             .keep_as(
                 "recovery",
-                &of_record(
-                    "{'id': $item.recoveryId.S, 'executionArn': $item.executionArn.S, 'startedAt': $item.startedAt.S}",
-                    "{}",
-                ),
+                "($item := $states.result.Item; $exists($item.plan.S) ? {'id': $item.recoveryId.S, 'executionArn': \
+                 $item.executionArn.S, 'startedAt': $item.startedAt.S} : {})",
             )
-            .keep_as("plan", &of_record("$parse($item.plan.S)", "{}"))
-            .keep_as("strategy", &of_record("$o.strategy", "'unknown'"))
+            .keep_as(
+                "plan",
+                "($item := $states.result.Item; $plan := $exists($item.plan.S) ? $parse($item.plan.S) : {}; \
+                 $exists($plan.cluster) and $exists($plan.newCluster) ? $plan : {})",
+            )
             .keep_as("dns", &of_record("$append([], $o.dns)", "[]"))
             .keep_as(
                 "restored",
@@ -99,13 +116,24 @@ fn states() -> Vec<State> {
                     "{}",
                 ),
             )
+            .next("ReadFence")
+            .fails_to("ConcludeNothingChanged"),
+        State::table("ReadFence", "getItem")
+            .progress("reads whether the fence of the source may be up")
+            .comment(
+                "The record of a fence is an item of its own, written before the fence changes anything, and there until it is \
+                 lifted completely: it is true also of a recovery of an earlier version, which noted nothing before.",
+            )
+            .argument("Key", object([("id", text("'fence#' & $id"))]))
+            .argument("ConsistentRead", true.into())
+            .keep_as("fence", "$exists($states.result.Item.fence)")
+            .keep_as("restoredFence", "$exists($states.result.Item.fenceRestored)")
             .next("IsUndoable")
             .fails_to("ConcludeNothingChanged"),
         State::choice("IsUndoable")
             .comment(
-                "Only a recovery that moved traffic can be undone. One that was half undone may be undone again: \
-                 every step below finds what is done already. Checked once before the lease is taken, and once more \
-                 under it.",
+                "What has ended with clients where they were needs no undo. One that was half undone may be undone again: \
+                 every step below finds what is done already. Checked before anything is ended, and once more under the lease.",
             )
             .when_with(
                 "$state = 'Undone'",
@@ -113,17 +141,7 @@ fn states() -> Vec<State> {
                 "ConcludeNothingChanged",
             )
             .when_with(
-                "$state in ['Running', 'AwaitingApproval']",
-                refused(
-                    ErrorName::InvalidRequest,
-                    "ReadRecovery",
-                    "$id & ' is not over; nothing was changed; next step: reject it when it asks, and it undoes \
-                     itself'",
-                ),
-                "ConcludeNothingChanged",
-            )
-            .when_with(
-                "$not($exists($plan.cluster))",
+                "$not($exists($plan.cluster)) or $state in ['NothingChanged', 'RolledBack']",
                 refused(
                     ErrorName::InvalidRequest,
                     "ReadRecovery",
@@ -146,7 +164,27 @@ fn states() -> Vec<State> {
                 "ConcludeNothingChanged",
             )
             .when_with(
-                "$strategy = 'backtrack'",
+                "$cancel and $state = 'Recovered'",
+                refused(
+                    ErrorName::InvalidRequest,
+                    "ReadRecovery",
+                    "$id & ' has ended well, and is not cancelled any more; nothing was changed; next step: rewind undo ' & $id & \
+                     ' moves traffic back to ' & $plan.cluster",
+                ),
+                "ConcludeNothingChanged",
+            )
+            .when_with(
+                "$plan.strategy = 'backtrack' and ($noted or $fence) and $state in ['Running', 'AwaitingApproval']",
+                refused(
+                    ErrorName::InvalidRequest,
+                    "ReadRecovery",
+                    "$id & ' has begun to rewind ' & $plan.cluster & ' in place, and it alone knows how far it has come; nothing was \
+                     changed; next step: let it end: it undoes itself where it fails; if its execution was stopped: docs/runbook.md'",
+                ),
+                "ConcludeNothingChanged",
+            )
+            .when_with(
+                "$plan.strategy = 'backtrack' and $not($state in ['Running', 'AwaitingApproval'])",
                 refused(
                     ErrorName::InvalidRequest,
                     "ReadRecovery",
@@ -157,7 +195,7 @@ fn states() -> Vec<State> {
                 "ConcludeNothingChanged",
             )
             .when_with(
-                "$count($dns) = 0",
+                "$state = 'Recovered' and $count($dns) = 0",
                 refused(
                     ErrorName::InvalidRequest,
                     "ReadRecovery",
@@ -176,13 +214,98 @@ fn states() -> Vec<State> {
                 ),
                 "ConcludeNothingChanged",
             )
+            .when_with(
+                "$fence and $count($dns) = 0",
+                refused(
+                    ErrorName::InvalidRequest,
+                    "ReadFence",
+                    "$plan.cluster & ' may be fenced by ' & $id & ', and its record does not say which records may have moved: an \
+                     earlier version began it; nothing was changed; next step: docs/runbook.md#an-execution-was-stopped'",
+                ),
+                "ConcludeNothingChanged",
+            )
+            .when("$not($ended)", "DescribeRecovery")
+            .when("$stillRunning > 0 and ($noted or $fence)", "WaitForStopped")
             .when("$leaseKey = 'none'", "AcquireLease")
-            .next("WatchFence"),
+            .when("$count($dns) > 0", "ReadRecords")
+            .next("KeepRestored"),
+        State::describe_execution("DescribeRecovery", "$recovery.executionArn")
+            .progress("asks Step Functions if the recovery is over")
+            .comment("Whatever the record says: stop-execution runs no state, and so leaves it as it was.")
+            .keep_as("status", "$states.result.Status")
+            .keep_as("stillRunning", &still_running_after_stop(timeouts::FENCE_SOURCE))
+            .next("IsRecoveryOver")
+            .catch(&ANY, vec![set_to("status", "unknown".into())], "IsRecoveryOver"),
+        State::choice("IsRecoveryOver")
+            .comment(
+                "An execution that Step Functions does not know any more is over where its record has an end: it is kept for \
+                 90 days.",
+            )
+            .when("$status = 'RUNNING' and $state in ['Running', 'AwaitingApproval'] and $not($asked)", "RecordCancel")
+            .when_with(
+                "$status = 'RUNNING' and $millis() - $toMillis($undo.startedAt) > 120 * 1000 or $status = 'unknown' and $state in \
+                 ['Running', 'AwaitingApproval']",
+                refused(
+                    ErrorName::Unavailable,
+                    "DescribeRecovery",
+                    "'whether ' & $id & ' is over could not be seen: ' & $status & '; ' & ($asked ? 'it was asked to stop' : 'nothing was \
+                     changed') & '; next step: see how its execution stands (' & $recovery.executionArn & '), and undo it again'",
+                ),
+                "ConcludeNothingChanged",
+            )
+            .when("$status = 'RUNNING'", "WaitForEnd")
+            .assign("ended", true.into())
+            .next("ReadRecovery"),
+        State::table("RecordCancel", "updateItem")
+            .progress("writes down that the recovery is to end")
+            .comment(
+                "A recovery that reads this before it fences ends itself. In place the two notes exclude each other: once one has begun, \
+                 nobody may stop it half-way.",
+            )
+            .argument("Key", object([("id", text("'recovery#' & $id"))]))
+            .argument("UpdateExpression", "SET cancel = :cancel".into())
+            .argument(
+                "ConditionExpression",
+                "#state IN (:running, :awaiting) AND (attribute_not_exists(fenceBegunAt) OR :strategy = :restore)".into(),
+            )
+            .argument("ExpressionAttributeNames", object([("#state", "state".into())]))
+            .argument(
+                "ExpressionAttributeValues",
+                object([
+                    (":cancel", text("$string({'id': $undo.id, 'by': $by, 'at': $now()})")),
+                    (":running", object([("S", "Running".into())])),
+                    (":awaiting", object([("S", "AwaitingApproval".into())])),
+                    (":strategy", text("$plan.strategy")),
+                    (":restore", object([("S", "restore".into())])),
+                ]),
+            )
+            .next("StopRecovery")
+            // It has gone on meanwhile, and the record says how far.
+            .catch(&CONDITION_FAILED, Vec::new(), "ReadRecovery")
+            .fails_to("ConcludeNothingChanged"),
+        State::stop_execution("StopRecovery", "$recovery.executionArn", "Cancelled", "$by & ' cancelled it by ' & $undo.id")
+            .progress("ends the recovery")
+            .comment("No state runs after that. The function that was called last goes on to its end, and is waited out.")
+            .assign("asked", true.into())
+            .next("DescribeRecovery")
+            .fails_to("ConcludeNothingChanged"),
+        State::wait("WaitForEnd", "2")
+            .progress("waits until the recovery is over")
+            .comment("Step Functions shows an end within moments.")
+            .next("DescribeRecovery"),
+        State::wait("WaitForStopped", "$stillRunning")
+            .progress("waits until no function of the stopped recovery can run any more, some three minutes after the stop")
+            .comment(
+                "A function that was called before the stop may fence the source or move the records behind what follows. Before \
+                 the note on the fence none does, and nothing is waited for.",
+            )
+            .assign("stillRunning", 0.into())
+            .next("ReadRecovery"),
         acquire_as("AcquireLease", "undo", "'lease#' & $plan.cluster", LEASE, Some("$id"))
             .comment(
                 "Takes the same lease as a recovery, so that never both run at once: that of the recovery itself, which \
-                 keeps it where it calls a person. Eighteen hours are more than the five steps can take with all \
-                 their retries.",
+                 keeps it where it calls a person. Twenty hours are more than the steps can take with all their \
+                 retries.",
             )
             .keep_as("leaseKey", "'lease#' & $plan.cluster")
             .next("AcquireRestoredLease")
@@ -197,12 +320,12 @@ fn states() -> Vec<State> {
                 "ConcludeNothingChanged",
             )
             .fails_to("ConcludeNothingChanged"),
-        acquire_as("AcquireRestoredLease", "undo", "'lease#' & $restored.cluster", LEASE, None)
+        acquire_as("AcquireRestoredLease", "undo", "'lease#' & $plan.newCluster", LEASE, None)
             .comment(
                 "The restored cluster is fenced, so nobody else may work on it either: a recovery of it would fence it too, and \
                  move the same records.",
             )
-            .keep_as("restoredLeaseKey", "'lease#' & $restored.cluster")
+            .keep_as("restoredLeaseKey", "'lease#' & $plan.newCluster")
             .next("ReadRecovery")
             .catch(
                 &CONDITION_FAILED,
@@ -215,6 +338,45 @@ fn states() -> Vec<State> {
                 "ConcludeNothingChanged",
             )
             .fails_to("ConcludeNothingChanged"),
+        State::step("ReadRecords")
+            .function("SwapDns")
+            .progress("reads from the zone where the records lead")
+            .comment("Before anything is fenced: a record that leads elsewhere by now is somebody's decision.")
+            .inputs(["recovery", "plan", "restored"])
+            .input_as("readOnly", "true")
+            .timeout(timeouts::SWAP_DNS)
+            .keep("found")
+            .next("AreRecordsOurs")
+            .fails_to("ConcludeNothingChanged"),
+        State::choice("AreRecordsOurs")
+            .comment(
+                "At the source, or at the restored cluster: all of them. Where all are at the source and none was ever sent to be moved, \
+                 no client was led to the restored cluster, and another recovery can go on from it. Otherwise somebody may have moved them \
+                 back, so the restored cluster is fenced all the same.",
+            )
+            .when_with(
+                "$found.records = 'planned' and $noneSent and $not($restoredFence) and $fence",
+                vec![set_to("unused", true.into())],
+                "UndoFenceSource",
+            )
+            .when("$found.records = 'planned' and $noneSent and $not($restoredFence)", "KeepRestored")
+            .when("$found.records in ['planned', 'moved']", "WatchFence")
+            .assign(
+                "failure",
+                object([
+                    ("Error", ErrorName::RecordChanged.as_str().into()),
+                    ("state", "ReadRecords".into()),
+                    ("retries", 0.into()),
+                    (
+                        "Cause",
+                        jsonata(
+                            "'a record is not where ' & $id & ' left it: ' & $found.what & '; nothing was changed; next step: find out \
+                             who changed it; point it at ' & $restored.cluster & ' or at ' & $plan.cluster & ', and undo it again'",
+                        ),
+                    ),
+                ]),
+            )
+            .next("ConcludeNothingChanged"),
     ];
     states.extend(watch::start_of_undo("FenceRestored"));
     states.extend([
@@ -259,7 +421,11 @@ fn states() -> Vec<State> {
             // Not to UndoFenceRestored: the records point at the source by then, and opening the restored cluster as
             // well could make a second writer.
             .fails_to("ConcludeNeedsOperator"),
-        watch::end_of_undo("EndFenceWatch", "UndoFinish"),
+        watch::end_of_undo("EndFenceWatch", "IsRestoredClusterUnused"),
+        State::choice("IsRestoredClusterUnused")
+            .comment("No record was ever sent: the source bears no tag of a kept cluster, and the restored cluster can be resumed.")
+            .when("$unused", "KeepRestored")
+            .next("UndoFinish"),
         State::undo("UndoFinish", "Finish")
             .progress("takes the tags of a kept cluster off the source")
             .comment(
@@ -311,7 +477,12 @@ fn states() -> Vec<State> {
                  undo is done, even if this record fails.",
             )
             .argument("Key", object([("id", text("'recovery#' & $id"))]))
-            .argument("UpdateExpression", "SET #state = :state, #undo = :undo REMOVE #error, cause".into())
+            .argument(
+                "UpdateExpression",
+                "SET #state = :state, #undo = :undo, fenceWatchEndedAt = :now, endedAt = if_not_exists(endedAt, :now) REMOVE #error, \
+                 cause, approval, cancel"
+                    .into(),
+            )
             .argument(
                 "ExpressionAttributeNames",
                 object([("#state", "state".into()), ("#error", "error".into()), ("#undo", "undo".into())]),
@@ -321,6 +492,7 @@ fn states() -> Vec<State> {
                 object([
                     (":state", object([("S", "Undone".into())])),
                     (":undo", text("$string({'id': $undo.id, 'by': $by, 'at': $now(), 'undone': $undone})")),
+                    (":now", text("$now()")),
                 ]),
             )
             .keep_as(
@@ -341,6 +513,55 @@ fn states() -> Vec<State> {
                 )],
                 "ReleaseRestoredLease",
             ),
+        State::step("KeepRestored")
+            .function("Finish")
+            .progress("tags the restored cluster with the time until which it is kept")
+            .comment(
+                "Nothing is moved, and the source is not fenced or not any more, so the recovery has only to end. The restored cluster \
+                 bears a time since it was restored: one that cannot be set stops nothing.",
+            )
+            .inputs(["recovery", "plan"])
+            .input_text("what", "keep")
+            .timeout(45)
+            .keep("kept")
+            .next("RecordCancelled")
+            .catch(&ANY, Vec::new(), "RecordCancelled"),
+        State::table("RecordCancelled", "updateItem")
+            .last_record()
+            .progress("writes the end into the table")
+            .comment(
+                "The recovery ends as one that failed before it had changed anything, so that another one can go on from its restored \
+                 cluster. It is ended, even if this record fails.",
+            )
+            .argument("Key", object([("id", text("'recovery#' & $id"))]))
+            .argument(
+                "UpdateExpression",
+                "SET #state = :state, #error = :error, cause = :cause, #undo = :undo, moved = :none, fenceWatchEndedAt = :now, endedAt = \
+                 if_not_exists(endedAt, :now) REMOVE approval, cancel"
+                    .into(),
+            )
+            .argument(
+                "ExpressionAttributeNames",
+                object([("#state", "state".into()), ("#error", "error".into()), ("#undo", "undo".into())]),
+            )
+            .argument(
+                "ExpressionAttributeValues",
+                object([
+                    (":state", object([("S", "NothingChanged".into())])),
+                    (":error", object([("S", ErrorName::NotApproved.as_str().into())])),
+                    (":cause", text(&format!("$by & ' cancelled it; ' & $plan.cluster & ' is not fenced and has its traffic' & ({KEPT})"))),
+                    (":undo", text("$string({'id': $undo.id, 'by': $by, 'at': $now(), 'undone': $undone})")),
+                    (":none", object([("S", "{}".into())])),
+                    (":now", text("$now()")),
+                ]),
+            )
+            .keep_as("outcome", &cancelled("[]"))
+            .next("ReleaseRestoredLease")
+            .catch(
+                &ANY,
+                vec![set("outcome", &cancelled("['not recorded in the table: ' & $string($states.errorOutput.Error)]"))],
+                "ReleaseRestoredLease",
+            ),
         release_key("ReleaseRestoredLease", "$restoredLeaseKey", "undo")
             .comment("A lease that cannot be released expires by itself.")
             .next("ReleaseLease")
@@ -350,11 +571,12 @@ fn states() -> Vec<State> {
             .output(jsonata("$outcome"))
             .next("Undone")
             .tolerated_with_output(),
-        State::succeed("Undone").comment("Traffic is back on the source; the restored cluster is fenced and kept."),
+        State::succeed("Undone").comment("Traffic is on the source. The restored cluster is kept, and fenced if a record was ever sent to be moved."),
         nothing_changed(
             "($failure.state in ['FenceRestored', 'UndoSwapDns'] ? '; traffic is where the recovery left it, on ' & \
              $restored.cluster & ', and ' & $plan.cluster & ' is fenced; next step: mend what the first sentence \
-             names, then undo it again' : '')",
+             names, then undo it again' : $asked ? '; ' & $id & ' was asked to stop for this undo, and its lease stays until it is \
+             undone; next step: rewind undo ' & $id : '')",
         )
         .comment("Traffic is where the recovery left it.")
         .next("IsLeaseTaken"),
@@ -362,8 +584,8 @@ fn states() -> Vec<State> {
             "$new := $restored.cluster; $old := $plan.cluster; $where := $failure.state = \
                              'FenceRestored' ? 'the records point at ' & $new & ', which may be fenced' : \
                              $failure.state = 'UndoSwapDns' ? 'the records may point at ' & $new & ' or at ' & $old & \
-                             ', which is fenced' : 'the records point at ' & $old & ', which may still be fenced, and \
-                             ' & $new & ' is fenced'; $text := $read($failure) & ($exists($undoFailure.Error) ? '; \
+                             ', which is fenced' : 'the records point at ' & $old & ', which may still be fenced' & \
+                             ($unused ? '' : ', and ' & $new & ' is fenced'); $text := $read($failure) & ($exists($undoFailure.Error) ? '; \
                              then opening ' & $new & ' again failed: ' & $read($undoFailure) : '') & ($count($undone) \
                              > 0 ? '; done before that: ' & $join($undone, '; ') : '') & '; ' & $where & '; next \
                              step: mend what the first sentence names, then undo it again: every step finds what is \
@@ -448,6 +670,18 @@ fn of_record(expression: &str, otherwise: &str) -> String {
     )
 }
 
+/// The restored cluster that is kept, as the end of a sentence.
+const KEPT: &str = "$type($kept) = 'object' and $exists($kept.what) ? '; ' & $kept.what : ''";
+
+/// The output of an undo that found nothing to move back. `more` is an expression of what else is to be told.
+fn cancelled(more: &str) -> String {
+    format!(
+        "{{'outcome': 'Undone', 'recoveryId': $id, 'undoId': $undo.id, 'by': $by, 'cluster': $plan.cluster, 'newCluster': \
+         $plan.newCluster, 'dns': [], 'undone': $append($append($undone, $id & ' has ended: ' & $plan.cluster & ' is not fenced, and has its traffic' & ({KEPT})), \
+         {more}), 'timings': $timings}}"
+    )
+}
+
 /// The undo is not begun. `cause` is an expression.
 fn refused(error: ErrorName, state: &str, cause: &str) -> Assign {
     let fields = [
@@ -471,7 +705,7 @@ mod tests {
     fn the_lease_outlasts_the_steps_with_all_their_retries() {
         let steps = states().into_iter().filter(|state| state.retries == Retries::Function);
         let seconds: u64 = steps.map(|state| step(state.waits_out)).sum();
-        assert!(seconds > hours(6) && seconds < hours(18), "{} h", seconds / hours(1));
-        assert!(LEASE.starts_with("18 "), "the bound above is that of the lease");
+        assert!(seconds > hours(6) && seconds < hours(20), "{} h", seconds / hours(1));
+        assert!(LEASE.starts_with("20 "), "the bound above is that of the lease");
     }
 }

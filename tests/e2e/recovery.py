@@ -194,6 +194,11 @@ class Recovery:
             assert (held and held["recoveryId"]) == lease, "who holds the lease afterwards"
         return ended["cause"]
 
+    def stop(self):
+        """Somebody stops the execution; waits until that is in the table."""
+        self.stack.states.stop_execution(executionArn=self.arn)
+        wait_until(lambda: self.item().get("state") not in ("Running", "AwaitingApproval"), f"the recorded end of {self.id}", 60)
+
     def release_lease(self):
         """What a person does when all is put in order."""
         key = {"id": {"S": f"lease#{self.request['cluster']}"}}

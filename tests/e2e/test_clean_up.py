@@ -183,8 +183,7 @@ def test_restored_cluster_that_people_took_live_stays_while_protected_then_goes_
     run = Recovery.of(cluster, iso(target), dns=cluster.dns())
     run.approval()
     # Stopped by hand, and the application led there by its configuration: no record, and no session at the moment.
-    stack.states.stop_execution(executionArn=run.arn)
-    run.release_lease()
+    run.stop()
     kept = Cluster(stack, f"{name}-r", engine, cluster.password)
     kept.sql("INSERT INTO customers (name) VALUES ('written by hand')")
     content = everything(kept)

@@ -13,7 +13,7 @@ from stages import KEEP, KEPT, OVERSTAYED, READ_RECORDS, REWIND, START, UNDO_FEN
 from shop import create_shop
 
 CHECK = {"name": "orders are back", "database": "shop", "sql": "SELECT count(*) FROM orders", "expect": "4000"}
-UNTIL_FENCE = START + REWIND + ["IsApprovalNeeded", "WatchFence", "FenceSource"]
+UNTIL_FENCE = START + REWIND + ["IsApprovalNeeded", "NoteFence", "WatchFence", "FenceSource"]
 
 
 def deleted(stack, name, **more):

@@ -113,7 +113,7 @@ def test_fence_source_killed_every_time_with_its_fence_up_changes_nothing(stack,
         run = it.start()
         wait_until(lambda: closed.killed, "the end of the first fence-source", 90)
         again.begin("before")
-        path = FENCED + ["WatchFence", "FenceSource", *OVERSTAYED] + UNDO_CLONE + CONCLUDE
+        path = FENCED + ["NoteFence", "WatchFence", "FenceSource", *OVERSTAYED] + UNDO_CLONE + CONCLUDE
         said = ["[Runtime.ExitError in ", "undone:", f"security groups of {it.name} restored"]
         cause = run.failed(path, "Unavailable", *said, timeout=360)
     killed(closed, again)

@@ -84,6 +84,7 @@ def test_amazon_q_developer_gets_notifications_in_its_own_form(stack):
     failed = {"error": "NotApproved", "cause": CAUSE}
     for n, (kind, detail) in enumerate([
         ("Rewind Approval Requested", {}), ("Rewind Recovered", {}), ("Rewind Nothing Changed", failed), ("Rewind Needs Operator", failed),
+        ("Rewind Stopped", failed),
     ]):  # fmt: skip
         announce(stack, kind, recoveryId=f"{mark}-{n}", **always, **detail)
         notice = message(told, f"{mark}-{n}")
@@ -113,8 +114,10 @@ def test_unexpected_end_of_an_execution_pages(stack):
     bus = Bus(stack)
     topic = stack.outputs["PagesTopicArn"].split(":")[-1]
     deployed = machines(stack)
-    assert set(deployed) == {"Rewind", "Undo", "CleanUpMachine", "FenceWatch"}, "the machines"
-    for machine in deployed.values():
+    assert set(deployed) == {"Rewind", "Undo", "CleanUpMachine", "FenceWatch", "Stopped"}, "the machines"
+    for name, machine in deployed.items():
+        # Of a recovery a machine tells, which knows whether anybody has to look.
+        rule, target = ("StoppedRule", deployed["Stopped"].split(":")[-1]) if name == "Rewind" else ("UnexpectedEndRule", topic)
         for expected, status, more in [
             (True, "FAILED", {"error": "States.Runtime", "cause": "the history has 25,000 events"}),
             (True, "FAILED", {"error": "States.DataLimitExceeded", "cause": ""}),
@@ -127,11 +130,13 @@ def test_unexpected_end_of_an_execution_pages(stack):
             (False, "SUCCEEDED", {}),
             (False, "RUNNING", {}),
         ]:
-            matches = bus.rule_matches("UnexpectedEndRule", ended(machine, status, **more), topic)
-            assert matches == expected, f"whether {status} with {more or 'no error'} pages"
+            matches = bus.rule_matches(rule, ended(machine, status, **more), target)
+            assert matches == expected, f"whether {status} of {name} with {more or 'no error'} pages"
     elsewhere = ended(stack.machine + "-of-somebody-else", "ABORTED")
     assert bus.rule_matches("UnexpectedEndRule", elsewhere, topic) is False, "whether another machine pages"
-    # And for real: somebody stops one.
+
+
+def test_recovery_that_is_stopped_before_it_fenced_pages_too(stack):
     pages, states = subscribed(stack, "PagesTopicArn"), stack.client("stepfunctions")
     name = f"stopped-{time.time_ns()}"
     run = states.start_execution(
@@ -140,6 +145,30 @@ def test_unexpected_end_of_an_execution_pages(stack):
     states.stop_execution(executionArn=run)
     assert states.describe_execution(executionArn=run)["status"] == "ABORTED", "how the execution ended"
     page = message(pages, name)
-    assert (page["recovery"], page["execution"]) == (name, run), "which execution the page names"
-    contains(page["error"], "ABORTED")
-    assert "Nothing was undone" in page["cause"], f"the page does not say how things stand: {page}"
+    assert (page["recovery"], page["error"]) == (name, "Unavailable"), "what the page names"
+    contains(page["cause"], "ABORTED", "nothing was changed; next step: start again")
+
+
+def test_recovery_that_is_stopped_after_its_fence_began_is_recorded_and_pages_with_the_command(stack):
+    pages, states = subscribed(stack, "PagesTopicArn"), stack.client("stepfunctions")
+    name = f"stopped-{time.time_ns()}"
+    # A dry run leaves no item, so this one is what the recovery would have written by then.
+    item = {
+        "id": f"recovery#{name}", "recoveryId": name, "state": "Running", "cluster": "nobody", "newCluster": "nobody-r",
+        "plan": json.dumps({"strategy": "restore"}), "startedAt": "2026-11-23T10:30:00Z", "fenceBegunAt": "2026-11-23T10:40:00Z",
+    }  # fmt: skip
+    stack.client("dynamodb").put_item(TableName=stack.table, Item={key: {"S": value} for key, value in item.items()})
+    key = {"id": {"S": item["id"]}}
+    stack.on_success(lambda: stack.client("dynamodb").delete_item(TableName=stack.table, Key=key))
+    begun = time.monotonic()
+    run = states.start_execution(
+        stateMachineArn=stack.machine, name=name, input=json.dumps({"cluster": "nobody", "to": "1m ago", "dryRun": True})
+    )["executionArn"]
+    states.stop_execution(executionArn=run)
+    assert states.describe_execution(executionArn=run)["status"] == "ABORTED", "how the execution ended"
+    page = message(pages, name)
+    assert time.monotonic() - begun < 60, "the time until people know"
+    assert (page["recovery"], page["cluster"], page["error"]) == (name, "nobody", "OutcomeUnknown"), "what the page names"
+    contains(page["cause"], "ABORTED", "nobody may be fenced", f"rewind undo {name}")
+    recorded = stack.item(item["id"])
+    assert (recorded["state"], recorded["cause"]) == ("NeedsOperator", page["cause"]), "what the table tells"

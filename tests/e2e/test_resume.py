@@ -19,8 +19,10 @@ RIGHT = [{"name": "orders are back", "database": "shop", "sql": "SELECT count(*)
 BEGIN = ["Begin", "IsLeaseNeeded", "ReadResumed", "IsResumedOver"]
 FENCE_READ = ["ReadResumedFence", "IsLeaseToTakeOver", "IsLeaseNeeded"]
 READ = [*BEGIN, *FENCE_READ]
-# The execution is over, and its lease is still there.
-STOPPED = [*BEGIN, "DescribeResumed", "IsFunctionPossiblyRunning", *FENCE_READ]
+# The execution is over, and its end is recorded: its lease is free.
+STOPPED = READ
+# It has no end by its record, so Step Functions is asked.
+RUNNING = [*BEGIN, "DescribeResumed", "IsFunctionPossiblyRunning", *FENCE_READ]
 ADOPTED = [
     "AcquireLease", *stage("plan", without=["Planned"]), "RecordResumed", *REWIND, "IsApprovalNeeded", *FENCE, *SWITCH, *DONE
 ]  # fmt: skip
@@ -31,7 +33,7 @@ def stopped(cluster, name=None, **more):
     target = cluster.mistake("DELETE FROM orders")
     run = Recovery.of(cluster, iso(target), name, dns=cluster.dns(), **({"checks": RIGHT} | more))
     run.approval()
-    cluster.stack.states.stop_execution(executionArn=run.arn)
+    run.stop()
     return run
 
 
@@ -112,13 +114,13 @@ def test_resumed_recovery_is_resumed_and_one_that_runs_is_not(stack):
     # It holds the lease, and so does not let go of the cluster.
     contains(terminal.run("resume", second.id, code=5)[1], "it has not ended")
     third = Recovery(stack, {"cluster": cluster.name, "resume": second.id})
-    held = [*STOPPED, "AcquireLease", "ReadLease", *CONCLUDE_WITHOUT_LEASE]
-    third.failed(held, "LeaseHeld", f"recovery {second.id} holds", lease=second.id)
+    held = ["AcquireLease", "ReadLease", *CONCLUDE_WITHOUT_LEASE]
+    third.failed([*RUNNING, *held], "LeaseHeld", f"recovery {second.id} holds", lease=second.id)
     # By the id of the first as well: who works on its cluster is what counts.
     third = Recovery(stack, {"cluster": cluster.name, "resume": first.id})
-    third.failed(held, "LeaseHeld", f"recovery {second.id} holds", lease=second.id)
+    third.failed([*STOPPED, *held], "LeaseHeld", f"recovery {second.id} holds", lease=second.id)
 
-    stack.states.stop_execution(executionArn=second.arn)
+    second.stop()
     last = Recovery(stack, {"cluster": cluster.name, "resume": second.id, "approval": "none"})
     last.recovered([*STOPPED, *ADOPTED])
     assert cluster.value("SELECT count(*) FROM orders", host=cluster.record) == 4000, "the rows by name"
@@ -131,10 +133,10 @@ def test_function_that_outlives_its_stopped_execution_is_waited_for_and_its_fenc
     earlier = Recovery.of(cluster, iso(target), dns=cluster.dns(), checks=RIGHT, approval="none")
     earlier.reaches("FenceSource")
     # Step Functions ends the execution, and not the function.
-    stack.states.stop_execution(executionArn=earlier.arn)
+    earlier.stop()
     path = [*BEGIN, "DescribeResumed", "IsFunctionPossiblyRunning", "WaitForStopped", "ReadStopped", *FENCE_READ, "AcquireLease", "ReadLease"]
     run = Recovery(stack, {"resume": earlier.id, "cluster": cluster.name})
-    run.failed([*path, *CONCLUDE_WITHOUT_LEASE], "LeaseHeld", f"recovery {earlier.id} holds", timeout=260, lease=earlier.id)
+    run.failed([*path, *CONCLUDE_WITHOUT_LEASE], "LeaseHeld", f"recovery {earlier.id} was stopped at", f"rewind undo {earlier.id}", timeout=260, lease=earlier.id)
     assert cluster.groups == sorted(stack.fence_groups), "the fence that the function closed by itself"
     assert "fence" in stack.item(f"fence#{earlier.id}"), "the record of that fence"
 
@@ -163,7 +165,7 @@ def test_resume_by_an_event_and_from_chat(stack):
     contains(said.text, f"{name} is started")
     chatted = Started(stack, name)
     chatted.approval()
-    stack.states.stop_execution(executionArn=chatted.arn)
+    chatted.stop()
 
     # The checks of whoever began it would run as the master, which no event may ask for.
     event = bus.ask({"resume": name, "approval": "none", "checks": None, "unverified": "accepted"})

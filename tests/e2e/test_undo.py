@@ -11,11 +11,13 @@ from baseline import Baseline
 from checks import contains, refused, wait_until
 from cluster import Cluster, iso
 from engines import MYSQL
-from recovery import BLOCKED, CONCLUDE, NEEDS_OPERATOR, ROLLED_BACK, WITHOUT_APPROVAL, Recovery, up_to
+from recovery import BLOCKED, CONCLUDE, CONCLUDE_WITHOUT_LEASE, NEEDS_OPERATOR, ROLLED_BACK, WITHOUT_APPROVAL, Recovery, up_to
 from stages import APPROVE, ASK, DONE, FENCE, KEEP, KEPT, MOVE_BACK, NEVER_SENT, OVER, RELEASE, REWIND, START, UNCONFIRMED, UNDO_FENCE, UNTOUCHED
 from shop import create_shop
+from test_cli import Terminal
 
 ASKED = START + REWIND + ASK
+LEASE_HELD = ["Begin", "IsLeaseNeeded", "AcquireLease", "ReadLease", *CONCLUDE_WITHOUT_LEASE]
 SWITCHED = START + REWIND + APPROVE + FENCE
 FOLLOWED = "SwapDns AwaitInSync IsInSync ConfirmCutover IsCutoverConfirmed WaitForOldTtl ConfirmCutover".split()
 
@@ -211,6 +213,53 @@ def test_name_that_leads_elsewhere_calls_a_person_if_clients_wrote_and_undo_goes
     assert ended["status"] == "SUCCEEDED", f"{ended.get('error')}: {ended.get('cause')}"
     before.is_restored(new_cluster_kept=True)
     assert run.item()["state"] == "Undone", "the state in the table"
+
+
+@pytest.mark.slow
+def test_recovery_that_was_stopped_after_the_switch_is_undone_by_the_command_that_the_status_prints(stack, engine):
+    terminal, cluster = Terminal(stack), create_shop(stack, f"{engine.prefix}-halted", engine=engine)
+    before = Baseline(cluster)
+    cluster.settle()
+    run = Recovery.of(cluster, "1s ago", dns=cluster.dns(), approval="none")
+    run.reaches("AwaitInSync")
+    run.stop()
+    new = f"{cluster.name}-r"
+    shown = terminal.json("status", run.id)
+    assert shown["state"] == "NeedsOperator", "the state of a recovery that was stopped"
+    standing = shown["standing"]
+    assert standing["traffic"] == [f"{cluster.record} leads to {new}"], "where the traffic is"
+    assert (standing["fenced"], standing["outage"], standing["unseen"]) == ([cluster.name], None, []), "what is fenced"
+    (command,) = [safe["command"] for safe in standing["commands"]]
+    assert command == f"rewind undo {run.id}", "the command that is safe"
+    # A start meanwhile is told what to do, and not to wait.
+    second = Recovery(stack, {"cluster": cluster.name, "to": "1s ago"})
+    second.failed(LEASE_HELD, "LeaseHeld", f"rewind undo {run.id}", lease=run.id)
+    # Three minutes after the stop no function can run any more.
+    terminal.run(*command.split()[1:], "--confirm", cluster.name, timeout=400)
+    before.is_restored(new_cluster_kept=True)
+    assert run.item()["state"] == "Undone", "the state in the table"
+    assert stack.item(f"lease#{cluster.name}") is None and stack.item(f"lease#{new}") is None, "the leases"
+    standing = terminal.json("status", run.id)["standing"]
+    assert standing["traffic"] == [f"{cluster.record} leads to {cluster.name}"], "where the traffic is after the undo"
+    assert (standing["fenced"], standing["lease"]) == ([new], None), "what is fenced after the undo"
+
+
+def test_recovery_that_waits_for_people_is_cancelled_and_its_restored_cluster_kept(stack):
+    terminal, cluster = Terminal(stack), create_shop(stack, "e2e-cancel")
+    before = Baseline(cluster)
+    cluster.settle()
+    run = Recovery.of(cluster, "1s ago", dns=cluster.dns())
+    run.approval()
+    terminal.run("cancel", run.id, code=5)
+    out, _ = terminal.run("cancel", run.id, "--confirm", cluster.name)
+    contains(out, f"the restored cluster {cluster.name}-r is kept with its instances until")
+    assert run.describe()["status"] == "ABORTED", "the execution"
+    item = run.item()
+    assert (item["state"], "approval" in item) == ("NothingChanged", False), "the state in the table"
+    assert stack.item(f"lease#{cluster.name}") is None, "the lease"
+    before.is_restored(new_cluster_kept=True)
+    is_kept(run, item["cause"])
+    contains(terminal.run("undo", run.id, code=5)[1], "has its traffic all the time")
 
 
 @pytest.mark.slow

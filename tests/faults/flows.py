@@ -107,7 +107,7 @@ FLOWS = [
     Flow("in place, forward again", REWIND, "a check fails, and the cluster is backtracked forward", "NothingChanged",
          ("backtrack undo", "fence undo", "instances undo", "restore undo"),
          engine="mysql", in_place=True, request={"checks": [WRONG_CHECK]}),
-    Flow("undo", UNDO, "a recovery that moved traffic is undone", "Undone", states=invoking(UNDO, "UndoFenceRestored", "ReadRecordsBack")),
+    Flow("undo", UNDO, "a recovery that moved traffic is undone", "Undone", states=invoking(UNDO, "UndoFenceRestored", "ReadRecordsBack", "KeepRestored")),
     Flow("undo that fails", UNDO, "the records can't be moved back", "NeedsOperator", states=("UndoFenceRestored", "ReadRecordsBack"),
          leading={"UndoSwapDns": "fails"}),
     Flow("clean-up", CLEAN_UP, "the fenced source is past its time", "CleanedUp", states=invoking(CLEAN_UP)),
@@ -246,7 +246,7 @@ RULES = {
     },
     "undo": {
         UNDO: ("NeedsOperator", RESTORED),
-        "FenceRestored": ("NothingChanged", SOURCE),
+        **dict.fromkeys(("ReadRecords", "FenceRestored"), ("NothingChanged", SOURCE)),
         # Its tags mean nothing on a source that has its traffic.
         "UndoFinish": ("Undone", RESTORED),
         ("UndoSwapDns", "fails"): ("NeedsOperator", SOURCE),

@@ -17,6 +17,7 @@ import backtrack
 import clean_up
 import restore
 import resume
+import stopped
 import undo
 import watch
 from deployment import ROOT, Client, Deployment, Notifications
@@ -28,7 +29,7 @@ known = pytest.StashKey[dict]()
 
 def all_scenarios():
     found = [*restore.scenarios(), *backtrack.scenarios(), *undo.scenarios(), *clean_up.scenarios(), *watch.scenarios()]
-    return [*found, *resume.scenarios()]
+    return [*found, *resume.scenarios(), *stopped.scenarios()]
 
 
 def pytest_addoption(parser):

@@ -20,7 +20,7 @@ import boto3
 import pytest
 from botocore.config import Config
 
-from scenario import CLEAN_UP, CLEAN_UP_WITHOUT_TIMEOUTS, MACHINE, UNDO, WATCH, WITHOUT_TIMEOUTS, slug
+from scenario import CLEAN_UP, CLEAN_UP_WITHOUT_TIMEOUTS, MACHINE, STOPPED, UNDO, WATCH, WITHOUT_TIMEOUTS, slug
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
@@ -179,9 +179,11 @@ def copies(states, outputs):
         for name in ("StateMachineArn", "UndoStateMachineArn", "CleanUpStateMachineArn")
     ]
     # No output: nobody starts it but a recovery.
-    deployed = states.get_paginator("list_state_machines").paginate().search("stateMachines[].stateMachineArn")
-    (watch,) = [states.describe_state_machine(stateMachineArn=arn) for arn in deployed if "FenceWatch" in arn]
-    if any("${" in machine["definition"] for machine in (rewind, undo, clean_up, watch)):
+    deployed = [*states.get_paginator("list_state_machines").paginate().search("stateMachines[].stateMachineArn")]
+    watch, stopped = [
+        next(states.describe_state_machine(stateMachineArn=arn) for arn in deployed if f"-{name}-" in arn) for name in ("FenceWatch", "Stopped")
+    ]
+    if any("${" in machine["definition"] for machine in (rewind, undo, clean_up, watch, stopped)):
         pytest.exit("a deployed definition still holds a ${…}: a substitution is missing from the template", returncode=1)
     return {
         name: states.create_state_machine(name=name, definition=definition, roleArn=machine["roleArn"])["stateMachineArn"]
@@ -191,6 +193,7 @@ def copies(states, outputs):
             (UNDO, undo["definition"], undo),
             (CLEAN_UP, clean_up["definition"], clean_up),
             (WATCH, watch["definition"], watch),
+            (STOPPED, stopped["definition"], stopped),
             (CLEAN_UP_WITHOUT_TIMEOUTS, without(clean_up["definition"], ["2 * 3600 * 1000"]), clean_up),
         ]
     }

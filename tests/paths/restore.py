@@ -777,6 +777,7 @@ def scenarios():
         ("AcquireLease", NOTHING_CHANGED, {}),
         ("RecordPlan", NOTHING_CHANGED, {}),
         ("ExtendLease", NOTHING_CHANGED, {}),
+        ("NoteFence", KEPT + NOTHING_CHANGED, {"calls": {"FenceSource": 0}}),
         ("ReadLease", None, {"held": True, "lease_stays": True}),
         ("RecordDecision", None, {"request": WITH_APPROVAL, "decide": (1, {"decision": "approved"})}),
         ("RecordRecovered", None, {"recorded": "Running"}),
@@ -836,6 +837,16 @@ def scenarios():
             ["was taken away while the plan was made"],
             mocked={"ExtendLease": "DynamoDB.ConditionalCheckFailedException"},
             lease_stays=True,
+        )
+    )
+    found.append(
+        Scenario(
+            "one that was cancelled before its fence ends itself",
+            up_to("NoteFence") + KEPT + NOTHING_CHANGED,
+            "NotApproved",
+            ["it was cancelled, or its record is gone", IS_KEPT],
+            mocked={"NoteFence": "DynamoDB.ConditionalCheckFailedException"},
+            calls={"FenceSource": 0},
         )
     )
     found.append(

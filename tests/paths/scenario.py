@@ -13,6 +13,7 @@ DEFINITIONS = Path(__file__).resolve().parent.parent.parent / "statemachine"
 MACHINE, WITHOUT_TIMEOUTS, UNDO = "rewind-paths", "rewind-paths-without-timeouts", "rewind-paths-undo"
 CLEAN_UP, CLEAN_UP_WITHOUT_TIMEOUTS = "rewind-paths-clean-up", "rewind-paths-clean-up-without-timeouts"
 WATCH = "rewind-paths-watch"
+STOPPED = "rewind-paths-stopped"
 
 REQUEST = {"cluster": "my-aurora-cluster", "to": "5m ago", "dns": [{}], "approval": "none"}
 WITH_APPROVAL = REQUEST | {"approval": "required"}

@@ -10,6 +10,7 @@ import backtrack
 import clean_up
 import restore
 import resume
+import stopped
 import undo
 import watch
 from execution import run_recovery
@@ -28,7 +29,7 @@ def test_backtrack(deployment, scenario):
 
 @pytest.mark.parametrize("scenario", undo.scenarios(), ids=name_of)
 def test_undo(deployment, scenario):
-    holds(undo.run(deployment, scenario))
+    holds((undo.run_stopped if isinstance(scenario, undo.Stopped) else undo.run)(deployment, scenario))
 
 
 @pytest.mark.parametrize("scenario", clean_up.scenarios(), ids=name_of)
@@ -39,6 +40,11 @@ def test_clean_up(deployment, notifications, scenario):
 @pytest.mark.parametrize("scenario", [*watch.scenarios()], ids=name_of)
 def test_watch(deployment, scenario):
     holds(watch.run(deployment, scenario))
+
+
+@pytest.mark.parametrize("scenario", [*stopped.scenarios()], ids=name_of)
+def test_stopped(deployment, scenario):
+    holds(stopped.run(deployment, scenario))
 
 
 @pytest.mark.parametrize("scenario", resume.scenarios(), ids=name_of)

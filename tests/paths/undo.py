@@ -1,17 +1,28 @@
-"""The paths of undoing a recovery that is over: what is refused without a call, each step and each native state failing in turn, and
-what the table, the lease and the output then say.
+"""The paths of undoing a recovery: one that is over, one that was really stopped, and one that still runs; what is refused without a
+call, each step and each native state failing in turn, and what the table, the lease and the output then say.
 """
 
 import json
+import time
 
-from execution import execute, hold_lease, problems_of_calls, problems_of_end
-from scenario import PASSING, UNDO, Scenario, always, attempts, passing, slug, up_to
+from execution import LONGEST, entered, execute, hold_lease, problems_of_calls, problems_of_end
+from scenario import MACHINE, PASSING, UNDO, Scenario, always, attempts, passing, slug, up_to
 
-READ = ["Begin", "ReadRecovery", "IsUndoable"]
+READ = ["Begin", "ReadRecovery", "ReadFence", "IsUndoable"]
+# Once more when the recovery is known to be over, and under the lease.
+OVER_BY_NOW = ["DescribeRecovery", "IsRecoveryOver", *READ[1:]]
+RECORDS = ["ReadRecords", "AreRecordsOurs"]
 STEPS = ["FenceRestored", "UndoSwapDns", "UndoFenceSource"]
-# Read once more under the lease.
+USED = "IsRestoredClusterUnused"
 LEASES = ["AcquireLease", "AcquireRestoredLease"]
-SUCCESS = [*READ, *LEASES, *READ[1:], "WatchFence", *STEPS, "EndFenceWatch", "UndoFinish", "RecordUndone", "ReleaseRestoredLease", "ReleaseLease", "Undone"]
+UNDER_LEASE = [*LEASES, *READ[1:]]
+END = ["ReleaseRestoredLease", "ReleaseLease", "Undone"]
+WORK = [*UNDER_LEASE, *RECORDS, "WatchFence", *STEPS, "EndFenceWatch", USED, "UndoFinish", "RecordUndone", *END]
+SUCCESS = [*READ, *OVER_BY_NOW, *WORK]
+# Nothing is fenced or moved, so the recovery has only to end.
+CANCELLED = [*UNDER_LEASE, "KeepRestored", "RecordCancelled", *END]
+STOP = ["DescribeRecovery", "IsRecoveryOver", "RecordCancel", "StopRecovery", *OVER_BY_NOW]
+WAITED = ["WaitForStopped", *READ[1:]]
 REFUSED = ["ConcludeNothingChanged", "IsLeaseTaken", "NothingChanged"]
 ONE_RELEASED = ["ConcludeNothingChanged", "IsLeaseTaken", "ReleaseLeaseAfterFailure", "NothingChanged"]
 RELEASED = [*ONE_RELEASED[:2], "ReleaseRestoredLeaseAfterFailure", *ONE_RELEASED[2:]]
@@ -24,7 +35,7 @@ MOVED = {"ReadRecords": [{"answer": {"records": "moved", "what": "moved", "swap"
 OPENED = [*OVER, "UndoFenceRestored", "EndFenceWatchAfterFailure", "IsTrafficUnmoved"]
 NEEDS_OPERATOR = ["ConcludeNeedsOperator", "RecordFailure", "AnnounceFailure", "NeedsOperator"]
 DELETED = json.dumps({"cluster": "kept", "snapshot": "kept-final", "begunAt": "2026-11-30T10:41:00Z"})
-NO_CALLS = {call: 0 for call in [*STEPS, "UndoFenceRestored"]}
+NO_CALLS = {call: 0 for call in [*STEPS, "UndoFenceRestored", "ReadRecords"]}
 
 # Where traffic may be when a person has to look, by the step that failed.
 STANDING = {
@@ -89,7 +100,7 @@ def run(deployment, scenario):
         *problems_of_end(deployment, scenario, ended),
         *problems_of_calls(deployment, scenario, recovery),
         *problems_of_table(scenario, recovery, ended, before, after, left),
-        *([f"the lease of the restored cluster is {of_restored}"] if bool(of_restored) != stays else []),
+        *(["the lease of the restored cluster is {of_restored}"] if bool(of_restored) != stays else []),
     ]
 
 
@@ -138,11 +149,11 @@ def problems_of_table(scenario, recovery, ended, before, after, lease):
                 {"name": f"{old}.example.com", "from": f"{old}-rewind.rds", "to": f"{old}.rds", "ttl": 5}
             ]
             expected["undone"] = undone
-            marks = {*STEPS, "RecordUndone"} | ({"UndoFinish"} if marked else set())
+            marks = {*STEPS, "ReadRecords", "RecordUndone"} | ({"UndoFinish"} if marked else set())
             marks = marks - {"UndoSwapDns"} | {"ReadRecordsBack"} if is_read_back else marks
         else:
             expected["undone"] = [*undone, f"not recorded in the table: {scenario.mocked['RecordUndone']}"]
-            marks = {*STEPS, "UndoFinish"}
+            marks = {*STEPS, "ReadRecords", "UndoFinish"}
         timings = answer.pop("timings", {})
         if answer != expected or set(timings) != marks:
             yield f"the output was {answer} with the timings {timings}, expected {expected} with {marks}"
@@ -154,7 +165,7 @@ def scenario(name, path, *rest, item=None, given=None, by="ana", **more):
 
 
 def scenarios():
-    return [*ways(), *refused(), *failing(), *native()]
+    return [*ways(), *refused(), *failing(), *native(), *stopped()]
 
 
 def ways():
@@ -173,8 +184,13 @@ def ways():
         item={"state": "NeedsOperator", "error": "Unavailable", "cause": "half-way", "undo": "{}"},
         calls=once,
     )
-
-
+    yield scenario(
+        "one that ended well had clients, though its records were moved by somebody and are back",
+        SUCCESS,
+        item={"recordsSentAt": "null"},
+        script={"ReadRecords": [{"answer": {"records": "planned", "what": "all as planned", "swap": None}, "always": True}]},
+        calls=once,
+    )
     yield scenario(
         "one that called a person with its records moved, by what it recorded, and over its own lease",
         SUCCESS,
@@ -190,8 +206,8 @@ def refused():
     for name, item, said in [
         ("a recovery that nobody knows", {"gone": True}, "is no recovery that moved traffic: it is unknown; nothing was changed"),
         ("one that is undone already", {"state": "Undone"}, "is undone already; nothing was changed"),
-        ("one that runs", {"state": "Running", "outcome": None}, "is not over; nothing was changed"),
-        ("one that waits for people", {"state": "AwaitingApproval", "outcome": None}, "reject it when it asks"),
+        ("one that is moved back already", {"state": "RolledBack", "outcome": None}, "it is RolledBack; nothing was changed"),
+        ("one in place that has begun to fence", {"strategy": "backtrack", "state": "Running", "outcome": None, "fenceBegunAt": "2026-11-23T10:40:00Z"}, "it alone knows how far it has come"),
         ("one that changed nothing", {"state": "NothingChanged", "outcome": None}, "it is NothingChanged; nothing was changed"),
         ("one in place", {"strategy": "backtrack"}, "in place, and going forward again would throw away"),
         ("one without records", {"dns": []}, "moved no traffic"),
@@ -200,6 +216,31 @@ def refused():
         ("one whose safety clone is deleted", {"strategy": "backtrack", "cleanUp": DELETED}, "--snapshot-identifier kept-final"),
     ]:  # fmt: skip
         yield scenario(f"{name} is refused", [*READ, *REFUSED], cause=[said], item=item, **invalid)
+    yield scenario(
+        "one that has ended well is not cancelled",
+        [*READ, *REFUSED],
+        cause=["has ended well, and is not cancelled any more; nothing was changed; next step: rewind undo undo--one"],
+        given={"recovery": "undo--one-that-has-ended-well-is-not-cancelled", "by": "ana", "cancel": True},
+        **invalid,
+    )
+    for name, item in [("runs", {"state": "Running", "outcome": None}), ("waits", {"state": "AwaitingApproval", "outcome": None})]:
+        yield scenario(
+            f"one that {name} by its record and whose execution nobody can see is left alone",
+            [*READ, *OVER_BY_NOW[:2], *REFUSED],
+            "Unavailable",
+            ["is over could not be seen: unknown; nothing was changed"],
+            item=item,
+            calls=NO_CALLS,
+        )
+    for found in ["mixed", "elsewhere"]:
+        yield scenario(
+            f"records that are {found} are compared before anything is fenced",
+            up_to("AreRecordsOurs", SUCCESS) + RELEASED,
+            "RecordChanged",
+            ["is not where undo--", "left it: somebody's; nothing was changed; next step: find out who changed it"],
+            script={"ReadRecords": [{"answer": {"records": found, "what": "somebody's", "swap": None}}]},
+            calls=NO_CALLS | {"ReadRecords": 1},
+        )
     for name, given in [("no object", [1]), ("without a recovery", {"by": "ana"}), ("with a number", {"recovery": 7})]:
         yield scenario(
             f"an input that is {name} is refused",
@@ -316,7 +357,7 @@ def failing():
 def native():
     """The native states, made to throw."""
     broken = "DynamoDB.AmazonDynamoDBException"
-    for state in ["ReadRecovery", "AcquireLease"]:
+    for state in ["ReadRecovery", "ReadFence", "AcquireLease"]:
         yield scenario(
             f"{state} throws",
             up_to(state, SUCCESS) + REFUSED,
@@ -379,3 +420,123 @@ def native():
             recorded=recorded,
             lease_stays=True,
         )
+
+
+def moved(recovery):
+    """What NoteFence writes before a recovery fences its source."""
+    old = cluster(recovery)
+    records = [{"name": f"{old}.example.com", "from": f"{old}.rds", "to": f"{old}-rewind.rds", "ttl": 5}]
+    return json.dumps({
+        "strategy": "restore", "newCluster": f"{old}-rewind", "writerEndpoint": f"{old}-rewind.rds",
+        "readerEndpoint": f"{old}-rewind-ro.rds", "rewoundTo": "2026-11-23T10:30:00Z", "dns": records,
+    })  # fmt: skip
+
+
+class Stopped(Scenario):
+    """An undo of a recovery that really runs, or was really stopped, and how far its record says it had come."""
+
+    def __init__(self, name, path, *rest, runs=False, state="Running", noted=False, fenced=False, sent=False, cancel=False, recorded, **more):
+        super().__init__(f"undo: {name}", path, *rest, request={}, machine=UNDO, recorded=recorded, **more)
+        self.runs, self.state, self.noted, self.fenced, self.sent, self.cancel = runs, state, noted, fenced, sent, cancel
+
+
+def stopped():
+    """The recovery is one of the real machine, which waits for people in a slice of a minute."""
+    at_source = {"records": "planned", "what": "all as planned", "swap": None}
+    switched = {"ReadRecords": [{"answer": {"records": "moved", "what": "all at the new one", "swap": None}, "always": True}]}
+    once = {call: 1 for call in STEPS} | {"UndoFenceRestored": 0}
+    nothing = {call: 0 for call in STEPS}
+    yield Stopped(
+        "one that was stopped after the switch is undone, and its lease is free",
+        [*READ, *OVER_BY_NOW, *WAITED, *WORK],
+        noted=True, fenced=True, sent=True, script=switched, calls=once, recorded="Undone",
+    )  # fmt: skip
+    yield Stopped(
+        "one that was stopped after its records were moved back is undone, for clients were led to the restored cluster",
+        [*READ, *OVER_BY_NOW, *WAITED, *WORK],
+        noted=True, fenced=True, sent=True, script={"ReadRecords": [{"answer": at_source, "always": True}]}, calls=once, recorded="Undone",
+    )  # fmt: skip
+    lifted = [*READ, *OVER_BY_NOW, *WAITED, *UNDER_LEASE, *RECORDS, "UndoFenceSource", USED]
+    yield Stopped(
+        "one that was stopped between fence and switch has its fence lifted, and its restored cluster is kept",
+        [*lifted, *CANCELLED[len(UNDER_LEASE) :]],
+        noted=True, fenced=True, script={"ReadRecords": [{"answer": at_source, "always": True}]},
+        calls=nothing | {"UndoFenceSource": 1, "KeepRestored": 1}, recorded="NothingChanged",
+    )  # fmt: skip
+    yield Stopped(
+        "one that was stopped before its fence began has only to end",
+        [*READ, *OVER_BY_NOW, *WAITED, *UNDER_LEASE, *RECORDS, *CANCELLED[len(UNDER_LEASE) :]],
+        noted=True, calls=nothing | {"KeepRestored": 1}, recorded="NothingChanged",
+    )  # fmt: skip
+    yield Stopped(
+        "one that was stopped while people were asked has only to end",
+        [*READ, *OVER_BY_NOW, *CANCELLED],
+        state="AwaitingApproval", calls=nothing | {"KeepRestored": 1, "ReadRecords": 0}, recorded="NothingChanged",
+    )  # fmt: skip
+    for state in ["Running", "AwaitingApproval"]:
+        yield Stopped(
+            f"one that is {state} is ended, and its restored cluster is kept",
+            [*READ, *STOP, *CANCELLED],
+            runs=True, state=state, cancel=True, calls=nothing | {"KeepRestored": 1}, recorded="NothingChanged",
+        )  # fmt: skip
+    yield Stopped(
+        "one that runs with its traffic moved is ended and undone",
+        [*READ, *STOP, *WAITED, *WORK],
+        runs=True, noted=True, fenced=True, sent=True, script=switched, calls=once, recorded="Undone",
+    )  # fmt: skip
+    yield Stopped(
+        "one of an earlier version that was stopped with its fence up is not guessed at",
+        [*READ, *REFUSED],
+        "InvalidRequest",
+        ["may be fenced by", "docs/runbook.md#an-execution-was-stopped"],
+        fenced=True, calls=nothing, recorded="Running", lease_stays=True,
+    )  # fmt: skip
+
+
+def run_stopped(deployment, scenario):
+    """Runs a recovery up to the wait for people, makes its record what the scenario says, and undoes it; answers what is wrong."""
+    recovery = slug(scenario.name)
+    lease, name = f"lease#{cluster(recovery)}", f"{recovery}-undo"
+    states, table = deployment.client("stepfunctions"), deployment.client("dynamodb")
+    (deployment.scripts / f"{recovery}.json").write_text(json.dumps(scenario.script))
+    request = {"cluster": cluster(recovery), "to": "5m ago", "dns": [{}], "approval": "required"}
+    arn = states.start_execution(stateMachineArn=deployment.arns[MACHINE], name=recovery, input=json.dumps(request))["executionArn"]
+    deadline = time.monotonic() + LONGEST
+    while "RequestApproval" not in [call["call"] for call in deployment.calls_of(recovery)]:
+        assert time.monotonic() < deadline, f"the recovery never asked: {entered(deployment, arn)}"
+        time.sleep(0.2)
+    if scenario.fenced:
+        table.put_item(TableName=deployment.table, Item={"id": {"S": f"fence#{recovery}"}, "fence": {"S": "{}"}})
+    plan = json.dumps(json.loads(deployment.item(f"recovery#{recovery}")["plan"]["S"]) | {
+        "cluster": cluster(recovery), "newCluster": f"{cluster(recovery)}-rewind", "signature": "c2lnbmVk",
+    })  # fmt: skip
+    values = {":s": scenario.state, ":p": plan}
+    if scenario.noted:
+        values |= {":m": moved(recovery), ":f": "2026-11-23T10:40:00Z"}
+    if scenario.sent:
+        values |= {":r": json.dumps("2026-11-23T10:41:00Z")}
+    table.update_item(
+        TableName=deployment.table, Key={"id": {"S": f"recovery#{recovery}"}}, ExpressionAttributeNames={"#s": "state", "#p": "plan"},
+        UpdateExpression="SET #s = :s, #p = :p" + (", moved = :m, fenceBegunAt = :f" if scenario.noted else "")
+        + (", recordsSentAt = :r" if scenario.sent else ""),
+        ExpressionAttributeValues={key: {"S": value} for key, value in values.items()},
+    )  # fmt: skip
+    if not scenario.runs:
+        states.stop_execution(executionArn=arn)
+    given = {"recovery": recovery, "by": "ana"} | ({"cancel": True} if scenario.cancel else {})
+    ended = execute(deployment, scenario, name, given)
+    status = states.describe_execution(executionArn=arn)["status"]
+    kept, left = deployment.item(f"recovery#{recovery}"), deployment.item(lease)
+    calls = [call["call"] for call in deployment.calls_of(recovery)]
+    counts = [f"{call} was called {calls.count(call)} times" for call, times in scenario.calls.items() if calls.count(call) != times]
+    expected = [] if scenario.recorded == "Running" else ["cancel", "approval"]
+    return [
+        *problems_of_end(deployment, scenario, ended),
+        *counts,
+        *([f"the recovery is {status}"] if status != "ABORTED" else []),
+        *([f"the lease {'stayed' if left else 'is gone'}"] if bool(left) != scenario.lease_stays else []),
+        *(["the lease of the restored cluster stayed"] if deployment.item(f"{lease}-rewind") else []),
+        *([f"the table says {kept['state']['S']}, expected {scenario.recorded}"] if kept["state"]["S"] != scenario.recorded else []),
+        *(f"{attribute} is still in the record" for attribute in expected if attribute in kept),
+        *(["the watch over the fence goes on"] if scenario.recorded != "Running" and "fenceWatchEndedAt" not in kept else []),
+    ]

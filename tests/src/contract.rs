@@ -91,7 +91,9 @@ const PUT_EVENTS: &str = "arn:${Partition}:states:::events:putEvents";
 const PUBLISH: &str = "arn:${Partition}:states:::sns:publish";
 const START_EXECUTION: &str = "arn:${Partition}:states:::states:startExecution";
 const DESCRIBE: &str = "arn:${Partition}:states:::aws-sdk:sfn:describeExecution";
-const NATIVE: [&str; 8] = [
+const STOP: &str = "arn:${Partition}:states:::aws-sdk:sfn:stopExecution";
+const NATIVE: [&str; 9] = [
+    STOP,
     PUT_EVENTS,
     START_EXECUTION,
     PUBLISH,
@@ -244,6 +246,7 @@ fn each_machine_may_do_what_its_states_do_and_nothing_else() {
         let needed = set(calls.map(|call| match call.split_once(':').unwrap() {
             ("lambda", _) => "lambda:InvokeFunction".to_owned(),
             ("aws-sdk", "sfn:describeExecution") => "states:DescribeExecution".to_owned(),
+            ("aws-sdk", "sfn:stopExecution") => "states:StopExecution".to_owned(),
             (service, call) => format!("{service}:{}{}", call[..1].to_uppercase(), &call[1..]),
         }));
         // A missing permission shows only on AWS, in the first recovery that comes to that state.
@@ -400,6 +403,8 @@ fn retries_are_the_same_wherever_the_same_is_called() {
         "EndFenceWatch",
         "EndFenceWatchAfterUndo",
         "EndFenceWatchAfterFailure",
+        "RecordCancelled",
+        "RecordStopped",
     ];
     for (name, state) in machines.iter().flat_map(Machine::tasks) {
         let kind = match state["Resource"].as_str().unwrap() {
@@ -413,6 +418,7 @@ fn retries_are_the_same_wherever_the_same_is_called() {
     }
     let known = [
         (DESCRIBE, false),
+        (STOP, false),
         (PUT_EVENTS, false),
         (INVOKE, false),
         (INVOKE, true),
@@ -504,11 +510,35 @@ fn a_failed_execution_has_an_error_of_ours_and_any_other_pages() {
     assert_eq!(concluded, 7, "two ends of each machine, and a third of a recovery");
     let template = Template::read();
     let detail = &template.resource("UnexpectedEndRule")["EventPattern"]["detail"];
+    let stopped = &template.resource("StoppedRule")["EventPattern"]["detail"];
     let machines = set(Machine::all().map(|machine| machine.resource));
-    assert_eq!(set(texts(&detail["stateMachineArn"])), machines);
+    // Of a recovery another machine tells, which knows whether anybody has to look.
+    let found = [&detail["stateMachineArn"], &stopped["stateMachineArn"]].map(texts).concat();
+    assert_eq!((set(found.clone()), found.len()), (machines.clone(), machines.len()));
+    assert_eq!(texts(&stopped["stateMachineArn"]), ["Rewind"]);
+    assert_eq!(stopped["$or"], detail["$or"]);
     assert_eq!(texts(&detail["$or"][0]["status"]), ["TIMED_OUT", "ABORTED"]);
     assert_eq!(texts(&detail["$or"][1]["status"]), ["FAILED"]);
     assert_eq!(texts(&detail["$or"][1]["error"][1]["anything-but"]), ours);
+}
+
+#[test]
+fn a_recovery_that_was_stopped_pages_whatever_it_had_done() {
+    let stopped = Machine::stopped();
+    let (_, announce) = stopped.states().find(|(name, _)| *name == "AnnounceStopped").unwrap();
+    let event = Regex::new("'(Rewind [A-Za-z ]+)'").unwrap();
+    let sent: BTreeSet<String> = Machine::expressions(announce)
+        .into_iter()
+        .flat_map(|expression| event.captures_iter(expression).map(|found| found[1].to_owned()))
+        .collect();
+    assert_eq!(sent.len(), 2, "{sent:?}");
+    let template = Template::read();
+    for rule in ["NeedsOperatorRule", "NotifyFailureRule", "ChatRule"] {
+        let heard = set(texts(&template.resource(rule)["EventPattern"]["detail-type"]));
+        assert!(sent.is_subset(&heard), "{rule} does not hear {sent:?}");
+    }
+    // A lost event is no silence: it leads to an end that is counted, and the count pages.
+    assert_eq!(announce["Catch"][0]["Assign"]["unsent"], true);
 }
 
 #[test]

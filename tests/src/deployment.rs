@@ -23,7 +23,6 @@ fn every_alarm_pages() {
         "NeedsOperatorAlarm",
         "NotCleanedUpAlarm",
         "RolledBackAlarm",
-        "StoppedAlarm",
         "UndoStoppedAlarm",
         "UnheardAlarm",
     ];

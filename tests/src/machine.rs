@@ -43,9 +43,14 @@ impl Machine {
         Self::read("FenceWatch", "statemachine/watch.asl.json")
     }
 
+    /// The machine that finds a recovery which was stopped.
+    pub(crate) fn stopped() -> Self {
+        Self::read("Stopped", "statemachine/stopped.asl.json")
+    }
+
     /// Every machine.
-    pub(crate) fn all() -> [Self; 4] {
-        [Self::rewind(), Self::undo(), Self::clean_up(), Self::watch()]
+    pub(crate) fn all() -> [Self; 5] {
+        [Self::rewind(), Self::undo(), Self::clean_up(), Self::watch(), Self::stopped()]
     }
 
     fn read(resource: &'static str, path: &'static str) -> Self {

@@ -139,6 +139,8 @@ THINGS = {
     "the machine of undos": machine("Undo"),
     "the machine of the clean-up": machine("CleanUpMachine"),
     "the watch of a fence": machine("FenceWatch"),
+    "the machine that records a stop": machine("Stopped"),
+    "a recovery that runs": Thing("states:StopExecution", f"arn:aws:states:{REGION}:{ACCOUNT}:execution:Rewind:x"),
     "any other state machine": machine("payments"),
     "people who approve": Thing("sns:.*", f"arn:aws:sns:{REGION}:{ACCOUNT}:Approvals"),
     "any other topic": Thing("sns:.*", f"arn:aws:sns:{REGION}:{ACCOUNT}:payments"),
@@ -324,7 +326,7 @@ def test_nobody_but_the_machines_may_speak_as_the_product():
         )  # fmt: skip
         if combine_resource_policy(evaluate(request, everything), request, policy, ACCOUNT).decision == "Allow":
             speak.add(principal.removeprefix(f"{ROLES}/"))
-    assert speak == {"FenceWatchRole", "RewindRole", "UndoRole"}
+    assert speak == {"FenceWatchRole", "RewindRole", "StoppedRole", "UndoRole"}
 
 
 @pytest.mark.parametrize("parameter", ["ClusterPattern", "SecretArns", "HostedZoneArns", "RecordNames"])

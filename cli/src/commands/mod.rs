@@ -14,6 +14,7 @@ use crate::args::{Cli, Command};
 use crate::connect::connect;
 use crate::exit::{Completion, Failure};
 use crate::output::Output;
+use rewind_client::Undoing;
 
 /// Runs a command.
 pub(crate) async fn run(cli: Cli, output: &Output) -> Result<Completion, Failure> {
@@ -26,11 +27,12 @@ pub(crate) async fn run(cli: Cli, output: &Output) -> Result<Completion, Failure
         Command::Plan(options) => plan::run(&client, output, &options).await,
         Command::Start(options) => start::run(&aws, &client, output, &options).await,
         Command::Resume(options) => resume::run(&aws, &client, output, &options).await,
-        Command::Status(options) => status::run(&client, output, &options).await,
+        Command::Status(options) => status::run(&aws, &client, output, &options).await,
         Command::List(args) => list::run(&client, output, &args).await,
         Command::Approve(options) => decide::approve(&aws, &client, output, &options).await,
         Command::Reject(options) => decide::reject(&aws, &client, output, &options).await,
-        Command::Undo(options) => undo::run(&aws, &client, output, &options).await,
+        Command::Undo(options) => undo::run(&aws, &client, output, &options, Undoing::Undo).await,
+        Command::Cancel(options) => undo::run(&aws, &client, output, &options, Undoing::Cancel).await,
         Command::Window(args) => window::run(&client, output, &args).await,
         // It has returned above; the match stays exhaustive, so that a new command cannot be forgotten here.
         Command::Completions { shell } => completions::run(shell),

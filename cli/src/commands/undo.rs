@@ -1,4 +1,4 @@
-//! `rewind undo`: traffic back to the source.
+//! `rewind undo` and `rewind cancel`: the source has its traffic, whatever the recovery had done.
 
 use crate::args::UndoOptions;
 use crate::ask::ask;
@@ -7,6 +7,7 @@ use crate::exit::{Completion, Failure};
 use crate::follow::follow;
 use crate::output::Output;
 use rewind_aws::Aws;
+use rewind_client::Undoing;
 use rewind_ui::{format, recovery_id};
 use serde_json::json;
 
@@ -16,17 +17,18 @@ pub(crate) async fn run(
     client: &AwsClient,
     output: &Output,
     options: &UndoOptions,
+    undoing: Undoing,
 ) -> Result<Completion, Failure> {
     let id = recovery_id(&options.args.id);
     let mut confirm = options.args.confirm.clone();
     // In a script nobody is asked: the client refuses then, and its message names the flag.
     if confirm.is_none() && output.can_ask() {
         // Before the question: nobody should confirm an undo that is refused afterwards.
-        let recovery = client.undoable(id).await?;
+        let recovery = client.undoable(id, undoing).await?;
         output.note(&format::undo(&recovery));
         confirm = Some(ask(&format!("To do it, type the source's name, {}:", recovery.cluster))?);
     }
-    let started = client.undo(id, confirm.as_deref(), &caller_name(aws).await?).await?;
+    let started = client.undo(id, undoing, confirm.as_deref(), &caller_name(aws).await?).await?;
     let notice = format::started(&started.id, started.started_before);
     if options.detach {
         output.result(

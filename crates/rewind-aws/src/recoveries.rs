@@ -4,7 +4,7 @@ use crate::classify::{Call, classify};
 use crate::{Aws, AwsResult};
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
-use rewind_core::{PendingApproval, PossiblyMoved, RecoveryRecord, StepError};
+use rewind_core::{FencesSeen, LeaseSeen, PendingApproval, PossiblyMoved, RecoveryRecord, StepError};
 use serde::de::DeserializeOwned;
 use std::collections::HashMap;
 
@@ -14,6 +14,14 @@ pub trait Recoveries: Send + Sync {
     fn recovery(&self, id: &str) -> impl Future<Output = AwsResult<Option<RecoveryRecord>>> + Send;
     /// The records of all recoveries, the latest first, without their plans and outcomes.
     fn recoveries(&self) -> impl Future<Output = AwsResult<Vec<RecoveryRecord>>> + Send;
+}
+
+/// Reads the notes that executions make beside the records.
+pub trait ReadNotes: Send + Sync {
+    /// The fences of a recovery that may be up.
+    fn fences(&self, id: &str) -> impl Future<Output = AwsResult<FencesSeen>> + Send;
+    /// The lease of a cluster; none where there is none. It may be over.
+    fn lease(&self, cluster: &str) -> impl Future<Output = AwsResult<Option<LeaseSeen>>> + Send;
 }
 
 /// The DynamoDB client for the table of recoveries.
@@ -93,6 +101,32 @@ impl Recoveries for RecoveryTable {
         // A scan returns the items in no order that means anything to people.
         found.sort_by_key(|record| std::cmp::Reverse(record.started_at));
         Ok(found)
+    }
+}
+
+impl RecoveryTable {
+    async fn note(&self, key: String) -> AwsResult<Option<Item>> {
+        let get = self.client.get_item().table_name(&self.name).consistent_read(true);
+        let read = get.key("id", AttributeValue::S(key.clone())).send().await;
+        Ok(read.map_err(|e| classify(&e, Call::Read, &format!("dynamodb:GetItem of {key} in {}", self.name)))?.item)
+    }
+}
+
+impl ReadNotes for RecoveryTable {
+    /// IAM: `dynamodb:GetItem`.
+    async fn fences(&self, id: &str) -> AwsResult<FencesSeen> {
+        let item = self.note(format!("fence#{id}")).await?.unwrap_or_default();
+        Ok(FencesSeen { source: item.contains_key("fence"), restored: item.contains_key("fenceRestored") })
+    }
+
+    /// IAM: `dynamodb:GetItem`.
+    async fn lease(&self, cluster: &str) -> AwsResult<Option<LeaseSeen>> {
+        // In lower case, as the lease is taken.
+        let Some(item) = self.note(format!("lease#{}", cluster.to_lowercase())).await? else { return Ok(None) };
+        let until = item.get("expiresAt").and_then(|value| value.as_n().ok()).and_then(|n| n.parse().ok());
+        let until = until.and_then(|seconds| Timestamp::from_second(seconds).ok());
+        let until = until.ok_or_else(|| StepError::bug(format!("the lease of {cluster} has no end")))?;
+        Ok(Some(LeaseSeen { holder: required(&item, "recoveryId")?, until }))
     }
 }
 

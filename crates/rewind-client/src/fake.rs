@@ -6,10 +6,10 @@ use rewind_aws::AwsResult;
 use rewind_aws::executions::{Event, Execution, Executions, Started, Status, What};
 use rewind_aws::fixtures::{in_place_plan, plan, recovered, recovery_record, restored, time};
 use rewind_aws::invoke::{CallFunctions, Called};
-use rewind_aws::recoveries::Recoveries;
+use rewind_aws::recoveries::{ReadNotes, Recoveries};
 use rewind_core::{
-    Difference, ErrorName, Finding, FindingCode, Login, Outcome, PendingApproval, Plan, Proposal, Recovered,
-    RecoveryRecord, Report, StepError, Tls,
+    Difference, ErrorName, FencesSeen, Finding, FindingCode, LeaseSeen, Login, Outcome, PendingApproval, Plan,
+    Proposal, Recovered, RecoveryRecord, Report, StepError, Tls,
 };
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -37,6 +37,10 @@ pub struct State {
     pub payloads: BTreeMap<(String, String), Value>,
     /// Records of recoveries by id.
     pub records: BTreeMap<String, RecoveryRecord>,
+    /// The fences of recoveries by id.
+    pub fences: BTreeMap<String, FencesSeen>,
+    /// The leases of clusters.
+    pub leases: BTreeMap<String, LeaseSeen>,
     /// The names and inputs with which executions were started.
     pub started: Vec<(String, Value)>,
     /// The decisions that arrived, with their task tokens.
@@ -247,6 +251,17 @@ impl Recoveries for FakeAws {
 
     async fn recoveries(&self) -> AwsResult<Vec<RecoveryRecord>> {
         Ok(self.state().records.values().cloned().collect())
+    }
+}
+
+impl ReadNotes for FakeAws {
+    async fn fences(&self, id: &str) -> AwsResult<FencesSeen> {
+        let none = FencesSeen { source: false, restored: false };
+        Ok(self.state().fences.get(id).copied().unwrap_or(none))
+    }
+
+    async fn lease(&self, cluster: &str) -> AwsResult<Option<LeaseSeen>> {
+        Ok(self.state().leases.get(cluster).cloned())
     }
 }
 

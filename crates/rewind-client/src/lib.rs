@@ -7,6 +7,7 @@ mod error;
 pub mod fake;
 mod follow;
 mod resume;
+mod standing;
 mod start;
 mod status;
 mod undo;
@@ -16,6 +17,7 @@ pub use decide::{ApprovalRequest, Decision};
 pub use error::ClientError;
 pub use follow::{ExecutionFollower, ProgressEvent};
 pub use start::{RecoveryName, StartedExecution};
+pub use undo::Undoing;
 
 /// The result of every method of the client.
 pub type ClientResult<T> = Result<T, ClientError>;

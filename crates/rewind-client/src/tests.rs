@@ -1,11 +1,16 @@
 //! Tests of the client over AWS in memory.
 
 use crate::fake::{FakeAws, MACHINE, NOW, UNDO_MACHINE};
-use crate::{ClientError, Decision, ExecutionFollower, ProgressEvent, RecoveryName, StartedExecution};
+use crate::{ClientError, Decision, ExecutionFollower, ProgressEvent, RecoveryName, StartedExecution, Undoing};
+use rewind_aws::AwsResult;
 use rewind_aws::executions::{Executions, Status, What};
-use rewind_aws::fixtures::{ManualClock, plan, recovered, time};
+use rewind_aws::fixtures::{ManualClock, plan, rds_with_restored, recovered, time};
 use rewind_aws::invoke::Called;
-use rewind_core::{CleanUpRecord, Ending, Outcome, Plan, PossiblyMoved, Recovered, Strategy};
+use rewind_aws::route53::{RecordSet, Zones};
+use rewind_core::{
+    CleanUpRecord, Ending, ErrorName, FencesSeen, LeaseSeen, Outcome, Plan, PossiblyMoved, Recovered, Standing,
+    StepError, Strategy,
+};
 use rewind_ui::WindowArgs;
 use serde_json::{Map, Value, json};
 
@@ -188,7 +193,7 @@ async fn what_the_table_does_not_have_is_found_among_the_executions() {
 async fn an_undo_is_shown_with_the_state_it_ended_in_and_the_recoverys_cluster() {
     let aws = FakeAws::default();
     aws.add_recovered("r-1");
-    let begun = aws.client().undo("r-1", Some("orders"), "ann").await.unwrap();
+    let begun = aws.client().undo("r-1", Undoing::Undo, Some("orders"), "ann").await.unwrap();
     let shown = aws.client().recovery("r-1-undo").await.unwrap();
     assert_eq!((shown.state.as_str(), shown.cluster.as_str()), ("Running", "orders"));
     // Another execution held the lease.
@@ -413,11 +418,14 @@ async fn a_recovery_is_undone_once_and_only_with_the_name_of_the_source() {
     aws.add_recovered("r-1");
     // The restored cluster is the likeliest slip: its name is what people have seen last.
     for confirm in [None, Some("orders-r"), Some("Orders")] {
-        assert!(refused(aws.client().undo("r-1", confirm, "ann").await).contains("--confirm orders"), "{confirm:?}");
+        assert!(
+            refused(aws.client().undo("r-1", Undoing::Undo, confirm, "ann").await).contains("--confirm orders"),
+            "{confirm:?}"
+        );
     }
-    let begun = aws.client().undo("r-1", Some("orders"), "ann").await.unwrap();
+    let begun = aws.client().undo("r-1", Undoing::Undo, Some("orders"), "ann").await.unwrap();
     assert_eq!((begun.id.as_str(), begun.started_before), ("r-1-undo", false));
-    let again = aws.client().undo("r-1", Some("orders"), "bob").await.unwrap();
+    let again = aws.client().undo("r-1", Undoing::Undo, Some("orders"), "bob").await.unwrap();
     assert_eq!((again.id.as_str(), again.started_before), ("r-1-undo", true));
     assert_eq!(aws.state().started, [("r-1-undo".to_owned(), json!({ "recovery": "r-1", "by": "ann" }))]);
 }
@@ -426,13 +434,13 @@ async fn a_recovery_is_undone_once_and_only_with_the_name_of_the_source() {
 async fn a_failed_undo_is_started_again_under_the_next_name() {
     let aws = FakeAws::default();
     aws.add_recovered("r-1");
-    let first = aws.client().undo("r-1", Some("orders"), "ann").await.unwrap();
+    let first = aws.client().undo("r-1", Undoing::Undo, Some("orders"), "ann").await.unwrap();
     assert!(first.arn.starts_with(&UNDO_MACHINE.replace("stateMachine", "execution")));
     aws.end(&first.arn, Status::Failed, Value::Null);
     // Half undone, the recovery needs an operator, who may undo it again: the same person or another.
     aws.state().records.get_mut("r-1").unwrap().state = "NeedsOperator".into();
     for (by, id) in [("ann", "r-1-undo-2"), ("bob", "r-1-undo-3")] {
-        let next = aws.client().undo("r-1", Some("orders"), by).await.unwrap();
+        let next = aws.client().undo("r-1", Undoing::Undo, Some("orders"), by).await.unwrap();
         assert_eq!((next.id.as_str(), next.started_before), (id, false), "{by}");
         aws.end(&next.arn, Status::Failed, Value::Null);
     }
@@ -442,10 +450,10 @@ async fn a_failed_undo_is_started_again_under_the_next_name() {
 async fn an_answer_that_was_lost_does_not_bring_an_old_failure_back() {
     let aws = FakeAws::default();
     aws.add_recovered("r-1");
-    let first = aws.client().undo("r-1", Some("orders"), "ann").await.unwrap();
+    let first = aws.client().undo("r-1", Undoing::Undo, Some("orders"), "ann").await.unwrap();
     aws.end(&first.arn, Status::Failed, Value::Null);
     aws.state().lost_start = Some(false);
-    let next = aws.client().undo("r-1", Some("orders"), "ann").await.unwrap();
+    let next = aws.client().undo("r-1", Undoing::Undo, Some("orders"), "ann").await.unwrap();
     assert_eq!((next.id.as_str(), next.started_before), ("r-1-undo-2", false));
 }
 
@@ -456,7 +464,7 @@ async fn an_execution_that_undoes_another_recovery_is_not_taken_for_this_ones() 
     let client = aws.client();
     // Somebody started it by hand.
     client.executions.start(UNDO_MACHINE, "r-1-undo", &json!({ "recovery": "r-0", "by": "bob" })).await.unwrap();
-    let begun = client.undo("r-1", Some("orders"), "ann").await.unwrap();
+    let begun = client.undo("r-1", Undoing::Undo, Some("orders"), "ann").await.unwrap();
     assert_eq!((begun.id.as_str(), begun.started_before), ("r-1-undo-2", false));
 }
 
@@ -464,12 +472,12 @@ async fn an_execution_that_undoes_another_recovery_is_not_taken_for_this_ones() 
 async fn an_undo_that_was_done_is_followed_and_not_repeated() {
     let aws = FakeAws::default();
     aws.add_recovered("r-1");
-    let first = aws.client().undo("r-1", Some("orders"), "ann").await.unwrap();
+    let first = aws.client().undo("r-1", Undoing::Undo, Some("orders"), "ann").await.unwrap();
     aws.end(&first.arn, Status::Succeeded, json!({ "outcome": "Undone" }));
     // The table could not be written to at its end.
     for by in ["ann", "bob"] {
         assert_eq!(
-            aws.client().undo("r-1", Some("orders"), by).await.unwrap(),
+            aws.client().undo("r-1", Undoing::Undo, Some("orders"), by).await.unwrap(),
             StartedExecution { started_before: true, ..first.clone() }
         );
     }
@@ -486,15 +494,46 @@ async fn a_recovery_that_called_a_person_with_its_records_moved_can_be_undone_wi
         record.state = "NeedsOperator".into();
         record.moved = Some(PossiblyMoved { new_cluster: Some("orders-r".into()), dns: recovered().dns });
     }
-    let begun = aws.client().undo("r-1", Some("orders"), "ann").await.unwrap();
+    let begun = aws.client().undo("r-1", Undoing::Undo, Some("orders"), "ann").await.unwrap();
     assert_eq!(begun.id, "r-1-undo");
-    // The same in a recovery that still runs means nothing yet: it may go back by itself.
-    aws.state().records.get_mut("r-1").unwrap().state = "Running".into();
-    assert!(refused(aws.client().undo("r-1", Some("orders"), "ann").await).contains("has not ended"));
 }
 
 #[tokio::test]
-async fn what_moved_no_traffic_or_is_not_over_cannot_be_undone() {
+async fn one_that_was_stopped_runs_or_called_a_person_is_undone_by_what_the_state_machine_finds() {
+    for (state, ended) in [("Running", true), ("Running", false), ("AwaitingApproval", false), ("NeedsOperator", true)]
+    {
+        for undoing in [Undoing::Undo, Undoing::Cancel] {
+            let aws = FakeAws::default();
+            let arn = aws.add_running("r-1");
+            if ended {
+                aws.end(&arn, Status::Stopped, Value::Null);
+            }
+            aws.state().records.get_mut("r-1").unwrap().state = state.into();
+            assert!(
+                refused(aws.client().undo("r-1", undoing, None, "ann").await).contains("--confirm orders"),
+                "{state}"
+            );
+            aws.client().undo("r-1", undoing, Some("orders"), "ann").await.unwrap();
+            let mut input = json!({ "recovery": "r-1", "by": "ann" });
+            if undoing == Undoing::Cancel {
+                input["cancel"] = true.into();
+            }
+            assert_eq!(aws.state().started, [("r-1-undo".to_owned(), input)], "{state}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_has_ended_well_is_undone_and_not_cancelled() {
+    let aws = FakeAws::default();
+    aws.add_recovered("r-1");
+    let why = refused(aws.client().undo("r-1", Undoing::Cancel, Some("orders"), "ann").await);
+    assert!(why.contains("cannot be cancelled") && why.contains("rewind undo r-1"), "{why}");
+    assert!(aws.state().started.is_empty());
+}
+
+#[tokio::test]
+async fn what_ended_with_clients_where_they_were_cannot_be_undone() {
     let aws = FakeAws::default();
     aws.add_running("r-1");
     let with = |state: &str, outcome: Option<Recovered>| {
@@ -505,21 +544,23 @@ async fn what_moved_no_traffic_or_is_not_over_cannot_be_undone() {
     };
     for (state, outcome, why) in [
         ("Undone", Some(recovered()), "already"),
-        ("Running", None, "has not ended"),
-        ("AwaitingApproval", None, "has not ended"),
-        ("NothingChanged", None, "left all as it was"),
+        ("NothingChanged", None, "orders has its traffic all the time"),
         ("RolledBack", None, "back on the source already"),
-        ("NeedsOperator", None, "runbook"),
         ("Recovered", Some(Recovered { dns: Vec::new(), ..recovered() }), "moved no traffic"),
         ("Recovered", Some(Recovered { strategy: Strategy::Backtrack, ..recovered() }), "in place"),
         ("Recovered", None, "not in the table"),
     ] {
         with(state, outcome);
-        assert!(refused(aws.client().undo("r-1", Some("orders"), "ann").await).contains(why), "{state}");
+        let why_not = refused(aws.client().undo("r-1", Undoing::Undo, Some("orders"), "ann").await);
+        assert!(why_not.contains(why), "{state}: {why_not}");
     }
+    with("Running", None);
+    aws.state().records.get_mut("r-1").unwrap().plan = None;
+    assert!(refused(aws.client().undo("r-1", Undoing::Undo, Some("orders"), "ann").await).contains("no plan yet"));
     with("Recovered", Some(recovered()));
     aws.state().records.get_mut("r-1").unwrap().unreadable.push("cleanUp in the record cannot be read".into());
-    assert!(refused(aws.client().undo("r-1", Some("orders"), "ann").await).contains("cleanUp in the record"));
+    let why = refused(aws.client().undo("r-1", Undoing::Undo, Some("orders"), "ann").await);
+    assert!(why.contains("cleanUp in the record"), "{why}");
     assert!(aws.state().started.is_empty());
 }
 
@@ -534,7 +575,7 @@ async fn what_is_being_deleted_cannot_be_gone_back_to_and_its_snapshot_is_named(
         instances: Vec::new(),
     };
     aws.state().records.get_mut("r-1").unwrap().clean_up = Some(clean_up);
-    let why = refused(aws.client().undo("r-1", Some("orders"), "ann").await);
+    let why = refused(aws.client().undo("r-1", Undoing::Undo, Some("orders"), "ann").await);
     for part in ["since 2026-11-30T10:41:00Z", "--snapshot-identifier orders-final-r-1", "nothing was changed"] {
         assert!(why.contains(part), "{why}\nlacks {part}");
     }
@@ -547,7 +588,7 @@ async fn without_an_undo_state_machine_the_refusal_names_the_setting() {
     aws.add_recovered("r-1");
     let mut client = aws.client();
     client.deployment.undo_state_machine = None;
-    assert!(refused(client.undo("r-1", Some("orders"), "ann").await).contains("UNDO_STATE_MACHINE_ARN"));
+    assert!(refused(client.undo("r-1", Undoing::Undo, Some("orders"), "ann").await).contains("UNDO_STATE_MACHINE_ARN"));
     client.deployment.set_window_function = None;
     assert!(refused(client.window(&WindowArgs::default()).await).contains("SET_WINDOW_FUNCTION"));
 }
@@ -567,4 +608,60 @@ async fn a_window_is_asked_for_with_the_given_arguments_and_no_more() {
         called,
         [json!({ "cluster": "orders" }), json!({ "cluster": "orders", "window": "24h", "confirm": "yes" })]
     );
+}
+
+// ----------------------------------------------------------------------------------------------------------- standing
+
+/// A zone in which the name of the plan has one value; none where nobody may read it.
+struct Zone(Option<&'static str>);
+
+impl Zones for Zone {
+    async fn record_sets(&self, zone: &str, name: &str) -> AwsResult<Vec<RecordSet>> {
+        let denied = || StepError::new(ErrorName::RewindFailed, format!("AccessDenied to {zone}"));
+        let value = self.0.ok_or_else(denied)?.to_owned();
+        Ok(vec![RecordSet {
+            name: name.into(),
+            kind: "CNAME".into(),
+            ttl: Some(5),
+            values: vec![value],
+            routed: false,
+        }])
+    }
+}
+
+async fn standing(aws: &FakeAws, zone: &Zone) -> Standing {
+    let recovery = aws.client().recovery("r-1").await.unwrap();
+    aws.client().standing(&recovery, (&rds_with_restored(), zone), time(NOW)).await
+}
+
+#[tokio::test]
+async fn a_recovery_that_was_stopped_after_the_switch_is_shown_as_the_world_is() {
+    let aws = FakeAws::default();
+    let arn = aws.add_running("r-1");
+    aws.end(&arn, Status::Stopped, Value::Null);
+    {
+        let mut state = aws.state();
+        state.fences.insert("r-1".into(), FencesSeen { source: true, restored: false });
+        let until = time("2026-11-25T01:50:00Z");
+        state.leases.insert("orders".into(), LeaseSeen { holder: "r-1".into(), until });
+    }
+    // With the dot at its end, as people write it.
+    let moved = Zone(Some("Orders-r.cluster-x.us-east-1.rds.amazonaws.com."));
+    let shown = standing(&aws, &moved).await;
+    assert_eq!(shown.traffic, ["db.example.com leads to orders-r"]);
+    assert_eq!((shown.fenced, shown.outage, shown.unseen), (vec!["orders".to_owned()], None, vec![]));
+    assert_eq!(shown.lease.as_deref(), Some("r-1 holds orders until 2026-11-25T01:50:00Z"));
+    assert_eq!(shown.commands[0].command, "rewind undo r-1");
+    // A lease that is over is nobody's.
+    aws.state().leases.get_mut("orders").unwrap().until = time("2026-11-23T10:00:00Z");
+    assert_eq!(standing(&aws, &moved).await.lease, None);
+    let planned = standing(&aws, &Zone(Some("orders.cluster-x.us-east-1.rds.amazonaws.com"))).await;
+    assert!(planned.outage.unwrap().contains("db.example.com leads to orders, which may be fenced"));
+    assert_eq!(
+        standing(&aws, &Zone(Some("elsewhere.example.com"))).await.traffic,
+        ["db.example.com leads to elsewhere.example.com"]
+    );
+    let unseen = standing(&aws, &Zone(None)).await;
+    assert_eq!(unseen.traffic, [""; 0]);
+    assert!(unseen.unseen[0].starts_with("where db.example.com leads: AccessDenied to Z1"), "{:?}", unseen.unseen);
 }

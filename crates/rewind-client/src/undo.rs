@@ -1,27 +1,62 @@
-//! Undoes a recovery: traffic returns to the source, which was kept. A state machine does the work; this starts it.
+//! Undoes a recovery from whatever state it is in: traffic returns to the source, which was kept. A state machine does the work; this
+//! starts it.
 
 use crate::{ClientError, ClientResult, Deployment, RecoveryClient, StartedExecution};
 use rewind_aws::executions::{Executions, Status};
 use rewind_aws::recoveries::Recoveries;
 use rewind_core::{Recovered, RecoveryRecord, Strategy};
 use rewind_ui::undo_id;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 /// The number of undos of one recovery, failed ones included.
 // Each has a name of its own, numbered, because Step Functions keeps the name of a failed one taken for 90 days.
 const ATTEMPTS: usize = 20;
 
+/// The recoveries that an undo is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Undoing {
+    /// One in any state.
+    #[default]
+    Undo,
+    /// One that has not ended well: whoever cancels does not mean to take back what was approved and done.
+    Cancel,
+}
+
+impl Undoing {
+    /// The command that asks for it.
+    #[must_use]
+    pub const fn command(self) -> &'static str {
+        match self {
+            Self::Undo => "undo",
+            Self::Cancel => "cancel",
+        }
+    }
+
+    /// The participle, for a sentence.
+    fn participle(self) -> &'static str {
+        match self {
+            Self::Undo => "undone",
+            Self::Cancel => "cancelled",
+        }
+    }
+}
+
 impl<E: Executions, R: Recoveries, F> RecoveryClient<E, R, F> {
-    /// Reads the record of a recovery that can be undone.
+    /// Reads the record of a recovery that can be undone, or cancelled.
     ///
     /// # Errors
     ///
-    /// `Refused` where it moved no traffic, has not ended, or can no longer be undone; errors of AWS.
-    pub async fn undoable(&self, id: &str) -> ClientResult<RecoveryRecord> {
+    /// `Refused` where it ended with clients where they were, or can no longer be undone; errors of AWS.
+    pub async fn undoable(&self, id: &str, undoing: Undoing) -> ClientResult<RecoveryRecord> {
         let recovery = self.recovery(id).await?;
-        match why_not_undoable(&recovery) {
+        match why_not_undoable(&recovery, undoing) {
             None => Ok(recovery),
-            Some(why) => Err(ClientError::Refused(format!("{id} cannot be undone: {why}; nothing was changed"))),
+            Some(why) => {
+                let verb = undoing.participle();
+                Err(ClientError::Refused(format!("{id} cannot be {verb}: {why}; nothing was changed")))
+            }
         }
     }
 
@@ -30,15 +65,20 @@ impl<E: Executions, R: Recoveries, F> RecoveryClient<E, R, F> {
     /// # Errors
     ///
     /// `Refused` where it cannot be undone, or `confirm` is not the source's name; errors of AWS.
-    pub async fn undo(&self, id: &str, confirm: Option<&str>, by: &str) -> ClientResult<StartedExecution> {
-        let recovery = self.undoable(id).await?;
+    pub async fn undo(
+        &self,
+        id: &str,
+        undoing: Undoing,
+        confirm: Option<&str>,
+        by: &str,
+    ) -> ClientResult<StartedExecution> {
+        let recovery = self.undoable(id, undoing).await?;
         // Compared exactly: there is no hash to bind this decision to, so the name takes its place.
         if confirm != Some(recovery.cluster.as_str()) {
             return Err(ClientError::Refused(format!(
-                "traffic would return to {0} now, and what was written to {1} would stay there, fenced; nothing was changed; \
-                 next step: say the source's name with --confirm {0}",
+                "{1}; nothing was changed; next step: say the source's name with --confirm {0}",
                 recovery.cluster,
-                recovery.new_cluster.as_deref().unwrap_or("the restored cluster"),
+                consequence(&recovery),
             )));
         }
         let Some(state_machine) = &self.deployment.undo_state_machine else {
@@ -48,7 +88,10 @@ impl<E: Executions, R: Recoveries, F> RecoveryClient<E, R, F> {
                     .to_owned(),
             ));
         };
-        let input = json!({ "recovery": id, "by": by });
+        let input = match undoing {
+            Undoing::Undo => json!({ "recovery": id, "by": by }),
+            Undoing::Cancel => json!({ "recovery": id, "by": by, "cancel": true }),
+        };
         for n in 0..ATTEMPTS {
             let name = undo_id(id, n);
             let started = self.start_execution(state_machine, &name, &input).await?;
@@ -78,21 +121,26 @@ impl<E: Executions, R: Recoveries, F> RecoveryClient<E, R, F> {
 }
 
 /// Explains why a recovery cannot be undone; none where it can.
-fn why_not_undoable(recovery: &RecoveryRecord) -> Option<String> {
+fn why_not_undoable(recovery: &RecoveryRecord, undoing: Undoing) -> Option<String> {
     // An undo or a clean-up that cannot be read may be under way: moving traffic back blindly could lead it to a cluster
     // that is being deleted.
     if !recovery.unreadable.is_empty() {
         return Some(recovery.unreadable.join("; "));
     }
-    let recovered = recovery.outcome.as_ref().and_then(|outcome| outcome.recovered());
-    let recovered = match (recovery.state.as_str(), recovered) {
-        // A recovery whose undo failed half-way needs an operator, has its outcome still, and may be undone again.
-        ("Recovered" | "NeedsOperator", Some(recovered)) => recovered,
-        // One that stopped with traffic moved, or perhaps moved: it recorded the records for this.
-        ("NeedsOperator", None) if recovery.moved.is_some() => return None,
-        ("Recovered", None) => return Some("its outcome is not in the table".to_owned()),
-        (state, _) => return Some(why_not_in_state(state)),
-    };
+    match (recovery.state.as_str(), undoing) {
+        ("Undone", _) => return Some("it is undone already".to_owned()),
+        ("RolledBack", _) => return Some("its traffic is back on the source already".to_owned()),
+        ("NothingChanged", _) => {
+            return Some(format!("it ended in NothingChanged: {} has its traffic all the time", recovery.cluster));
+        }
+        ("Recovered", Undoing::Cancel) => {
+            return Some(format!(
+                "it has ended well; next step: rewind undo {} moves traffic back to {}",
+                recovery.id, recovery.cluster
+            ));
+        }
+        _ => {}
+    }
     if let Some(clean_up) = &recovery.clean_up {
         return Some(format!(
             "the time until which {0} was kept is over, and since {1} it is being deleted, into the snapshot {2}; next \
@@ -101,19 +149,28 @@ fn why_not_undoable(recovery: &RecoveryRecord) -> Option<String> {
             clean_up.cluster, clean_up.begun_at, clean_up.snapshot
         ));
     }
-    why_not_moved_back(recovered)
+    // What a recovery that has no end did, the state machine finds out: the record, the zone and the fence tell it.
+    match recovery.outcome.as_ref().and_then(|outcome| outcome.recovered()) {
+        Some(recovered) => why_not_moved_back(recovered),
+        None if recovery.moved.is_some() => None,
+        None if recovery.plan.is_none() => Some(
+            "it has no plan yet, so it has changed nothing; next step: ask for its status, and undo it when it has one"
+                .to_owned(),
+        ),
+        None if recovery.state == "Recovered" => Some("its outcome is not in the table".to_owned()),
+        None => None,
+    }
 }
 
-fn why_not_in_state(state: &str) -> String {
-    match state {
-        "Undone" => "it is undone already".to_owned(),
-        "Running" | "AwaitingApproval" => {
-            "it has not ended; next step: reject it when it asks, and it undoes itself".to_owned()
-        }
-        "NeedsOperator" => "it stopped half-way, and where is for a person to see: follow the runbook".to_owned(),
-        "RolledBack" => "its traffic is back on the source already".to_owned(),
-        state => format!("it ended in {state}, which left all as it was"),
+/// Tells what an undo would do now, for whoever has not confirmed it.
+fn consequence(recovery: &RecoveryRecord) -> String {
+    let (source, restored) = (&recovery.cluster, recovery.new_cluster.as_deref().unwrap_or("the restored cluster"));
+    if recovery.outcome.is_some() || recovery.moved.is_some() {
+        return format!(
+            "traffic would return to {source} now, and what was written to {restored} would stay there, fenced"
+        );
     }
+    format!("{} would end now, with all traffic on {source}, and {restored} would be kept", recovery.id)
 }
 
 fn why_not_moved_back(recovered: &Recovered) -> Option<String> {

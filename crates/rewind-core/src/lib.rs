@@ -27,6 +27,7 @@ mod report_size;
 mod request;
 mod same_source;
 mod signature;
+mod standing;
 mod strategy;
 mod time;
 pub mod timeouts;
@@ -66,6 +67,7 @@ pub use request::{
     TTL_ACCEPTED, Unverified,
 };
 pub use signature::{JsonDigest, SignPlans, VerifyPlans, json_digest, plan_digest};
+pub use standing::{ClusterSeen, FencesSeen, LeadsTo, LeaseSeen, RecordSeen, SafeCommand, Seen, Standing, World};
 pub use strategy::{ClusterFacts, FenceGroups, StrategyChoice, choose_strategy};
 pub use time::{Target, format_duration, parse_duration};
 pub use window::{Moment, Window};

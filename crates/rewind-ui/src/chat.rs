@@ -29,8 +29,10 @@ pub enum ChatCommand {
     Approve(DecisionArgs),
     /// Reject it: no traffic is moved, and what the recovery made is deleted
     Reject(DecisionArgs),
-    /// Move traffic back to the source after a recovery
+    /// Undo a recovery in whatever state it is: traffic is on the source again, and its lease is free
     Undo(UndoArgs),
+    /// End a recovery that has not ended well, and undo what it has done; what is restored is kept
+    Cancel(UndoArgs),
     /// Show how far back a cluster can go, or set it
     Window(WindowArgs),
 }
@@ -156,7 +158,7 @@ mod tests {
             assert!(matches!(parse(line), Ok(ChatInput::Help(_))), "{line:?}");
         }
         let Ok(ChatInput::Help(help)) = parse("help") else { panic!() };
-        for word in ["plan", "start", "resume", "status", "list", "approve", "reject", "undo", "window"] {
+        for word in ["plan", "start", "resume", "status", "list", "approve", "reject", "undo", "cancel", "window"] {
             assert!(help.contains(word), "{help}\nlacks {word}");
         }
     }
@@ -184,7 +186,7 @@ mod tests {
         #[test]
         fn words_of_chat_in_any_order_are_parsed_or_refused_with_a_reason(
             words in prop::collection::vec(prop::sample::select(vec![
-                "plan", "start", "resume", "status", "list", "approve", "reject", "undo", "window", "help", "--check", "--hash",
+                "plan", "start", "resume", "status", "list", "approve", "reject", "undo", "cancel", "window", "help", "--check", "--hash",
                 "--dns", "--name", "--in-place", "orders", "5m", "ago", "latest", "\"", "'", "\u{2014}", "--", "-", "=",
             ]), 0..8)
         ) {

@@ -146,9 +146,11 @@ impl Permission {
             ChatCommand::Status(_) | ChatCommand::List(_) => Self::Read,
             ChatCommand::Plan(_) | ChatCommand::Start(_) | ChatCommand::Resume(_) => Self::Request,
             ChatCommand::Window(args) if args.window.is_none() => Self::Read,
-            ChatCommand::Approve(_) | ChatCommand::Reject(_) | ChatCommand::Undo(_) | ChatCommand::Window(_) => {
-                Self::Approve
-            }
+            ChatCommand::Approve(_)
+            | ChatCommand::Reject(_)
+            | ChatCommand::Undo(_)
+            | ChatCommand::Cancel(_)
+            | ChatCommand::Window(_) => Self::Approve,
         }
     }
 }
@@ -192,7 +194,7 @@ mod tests {
         for line in ["plan orders latest", "orders 5m ago", "start orders latest", "resume r-1"] {
             assert_eq!([may("U1", line), may("U2", line), may("U3", line)], [true, false, true], "{line}");
         }
-        for line in ["approve r-1", "reject r-1", "undo r-1", "window orders 24h"] {
+        for line in ["approve r-1", "reject r-1", "undo r-1", "cancel r-1", "window orders 24h"] {
             assert_eq!([may("U1", line), may("U2", line), may("U3", line)], [false, true, true], "{line}");
         }
         for line in ["status", "list", "window orders"] {

@@ -120,6 +120,7 @@ mod tests {
     use super::*;
     use crate::signature::sign;
     use proptest::prelude::*;
+    use rewind_client::Undoing;
     use serde_json::Value;
 
     const SECRET: &str = "8f742231b10e8888abcd99yyyzzz85a5";
@@ -142,7 +143,7 @@ mod tests {
 
     #[test]
     fn a_button_gives_back_its_task_and_no_letter_of_it_is_an_entity_of_slacks() {
-        let task = Task::Undo { id: "r<1>".into(), confirm: "a & b".into() };
+        let task = Task::Undo { id: "r<1>".into(), confirm: "a & b".into(), undoing: Undoing::Undo };
         let value = value(SECRET, &task).unwrap();
         assert!(!value.contains(['<', '>', '&']), "{value}");
         assert_eq!(pressed("Undo it", value), Some(Pressed::Offered(task.clone())));

@@ -8,7 +8,7 @@ use crate::ports::Ports;
 use crate::slack_message::SlackMessage;
 use crate::task::Task;
 use rewind_aws::executions::{Execution, Executions, Status};
-use rewind_client::{ClientError, RecoveryName};
+use rewind_client::{ClientError, RecoveryName, Undoing};
 use rewind_clock::{OutOfTime, within};
 use rewind_core::{Clock, Polling, timeouts};
 use rewind_ui::chat::ChatCommand;
@@ -55,7 +55,8 @@ impl<P: Ports> ChatApp<P> {
             ChatCommand::List(args) => self.list(args.cluster.as_deref(), args.limit).await.map(Response::from),
             ChatCommand::Approve(args) => self.approval(args, true).await,
             ChatCommand::Reject(args) => self.approval(args, false).await,
-            ChatCommand::Undo(args) => self.undo(args).await,
+            ChatCommand::Undo(args) => self.undo(args, Undoing::Undo).await,
+            ChatCommand::Cancel(args) => self.undo(args, Undoing::Cancel).await,
             ChatCommand::Window(WindowArgs { cluster, window, confirm }) => {
                 // A function of its own answers, which may start cold: that alone may take longer than Slack waits.
                 let task = Task::Window { cluster, window, confirm };
@@ -162,14 +163,14 @@ impl<P: Ports> ChatApp<P> {
         }
     }
 
-    async fn undo(&self, args: UndoArgs) -> Result<Response, ClientError> {
+    async fn undo(&self, args: UndoArgs, undoing: Undoing) -> Result<Response, ClientError> {
         let id = recovery_id(&args.id).to_owned();
         if let Some(confirm) = args.confirm {
-            return Ok(Response::Deferred(Task::Undo { id, confirm }, "starting the undo …".to_owned()));
+            return Ok(Response::Deferred(Task::Undo { id, confirm, undoing }, "starting the undo …".to_owned()));
         }
         // Before the button is shown, so that what cannot be undone is refused at once.
-        let recovery = self.ports.client().undoable(&id).await?;
-        let task = Task::Undo { id, confirm: recovery.cluster.clone() };
+        let recovery = self.ports.client().undoable(&id, undoing).await?;
+        let task = Task::Undo { id, confirm: recovery.cluster.clone(), undoing };
         Ok(SlackMessage::private(format::undo(&recovery)).button(task).into())
     }
 }

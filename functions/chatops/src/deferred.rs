@@ -9,7 +9,7 @@ use crate::slack_message::SlackMessage;
 use crate::task::{DeferredTask, Task};
 use rewind_aws::chat::{ActKind, ChatAct, ChatRecords, ReadActs};
 use rewind_aws::recoveries::Recoveries;
-use rewind_client::{ClientError, Decision, RecoveryName};
+use rewind_client::{ClientError, Decision, RecoveryName, Undoing};
 use rewind_clock::{OutOfTime, keep_back};
 use rewind_core::{Agreement, Clock, Identity, request_digest, timeouts};
 use rewind_ui::{Document, WindowArgs, format};
@@ -60,15 +60,14 @@ impl<P: Ports> ChatApp<P> {
             },
             Task::Start { id, request } => self.start(user, id, &request).await,
             Task::Decide { id, approved, comment, hash } => self.decide(user, &id, approved, comment, hash).await,
-            Task::Undo { id, confirm } => {
-                if client.undoable(&id).await?.cluster == confirm
-                    && let Some(asked) = self
-                        .ask_another(user, &id, json!([id, confirm]), &format!("undo {id} --confirm {confirm}"))
-                        .await?
+            Task::Undo { id, confirm, undoing } => {
+                let line = format!("{} {id} --confirm {confirm}", undoing.command());
+                if client.undoable(&id, undoing).await?.cluster == confirm
+                    && let Some(asked) = self.ask_another(user, &id, json!([id, confirm, undoing]), &line).await?
                 {
                     return Ok(asked);
                 }
-                let started = client.undo(&id, Some(&confirm), &user.display_name()).await?;
+                let started = client.undo(&id, undoing, Some(&confirm), &user.display_name()).await?;
                 Ok(SlackMessage::public(started_document(user, &started)))
             }
             Task::Window { cluster, window, confirm } => {
@@ -111,11 +110,15 @@ impl<P: Ports> ChatApp<P> {
                 document.plain(decision_effect(&request.proposal.plan, *approved));
                 document
             }
-            Task::Undo { id, .. } => {
-                let recovery = client.undoable(id).await?;
+            Task::Undo { id, undoing, .. } => {
+                let recovery = client.undoable(id, *undoing).await?;
                 let mut document = format::undo(&recovery);
-                document.heading(format!("Undo {id}?"));
-                document.plain(format!("Traffic returns to {} now.", recovery.cluster));
+                let act = match undoing {
+                    Undoing::Undo => "Undo",
+                    Undoing::Cancel => "Cancel",
+                };
+                document.heading(format!("{act} {id}?"));
+                document.plain(format!("{} has its traffic again, or keeps it.", recovery.cluster));
                 document
             }
             // No button stands for them.

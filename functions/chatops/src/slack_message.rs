@@ -121,6 +121,7 @@ fn notification(document: &Document) -> String {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use rewind_client::Undoing;
     use rewind_core::printable;
 
     #[test]
@@ -137,7 +138,7 @@ mod tests {
 
     #[test]
     fn a_button_carries_its_task_for_everybody_or_for_whoever_confirms_it() {
-        let task = Task::Undo { id: "r-1".into(), confirm: "orders".into() };
+        let task = Task::Undo { id: "r-1".into(), confirm: "orders".into(), undoing: Undoing::Undo };
         let message = SlackMessage::sentence("x").button(task.clone());
         let json = message.to_json(Some("secret"));
         let button = &json["blocks"][1]["elements"][0];

@@ -2,6 +2,7 @@
 //! payload of a later invocation of this function, with a MAC in both.
 
 use crate::access::{ChatUser, Permission};
+use rewind_client::Undoing;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -43,6 +44,9 @@ pub(crate) enum Task {
         id: String,
         /// The source's name, as a confirmation.
         confirm: String,
+        /// The recoveries that the person meant. A button of an earlier version has none.
+        #[serde(default)]
+        undoing: Undoing,
     },
     /// Read or set a window.
     Window {
@@ -62,7 +66,8 @@ impl Task {
             Self::Start { .. } => Some("Start it"),
             Self::Decide { approved: true, .. } => Some("Approve"),
             Self::Decide { approved: false, .. } => Some("Reject"),
-            Self::Undo { .. } => Some("Undo it"),
+            Self::Undo { undoing: Undoing::Undo, .. } => Some("Undo it"),
+            Self::Undo { undoing: Undoing::Cancel, .. } => Some("Cancel it"),
             Self::Confirm { .. } | Self::Show { .. } | Self::Window { .. } => None,
         }
     }

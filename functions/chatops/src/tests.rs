@@ -15,8 +15,8 @@ use rewind_aws::AwsResult;
 use rewind_aws::chat::{ActKind, ChatAct, ChatRecords, InvokeAsync, ReadActs, ReadSecretText};
 use rewind_aws::executions::Status;
 use rewind_aws::fixtures::{ManualClock, plan, time};
-use rewind_client::RecoveryClient;
 use rewind_client::fake::{FakeAws, NOW};
+use rewind_client::{RecoveryClient, Undoing};
 use rewind_core::{Agreeing, Clock, ErrorName, Identity, People, Plan, StepError, TwoPeople, request_digest, timeouts};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -522,12 +522,12 @@ async fn a_genuine_button_below_another_text_shows_its_effect_and_does_nothing_b
     let decide = |approved| Task::Decide { id: "r-1".into(), approved, comment: None, hash: hash.clone() };
     let start =
         Task::Start { id: "r-4".into(), request: json!({ "cluster": "orders", "to": "latest", "cutover": "dns" }) };
-    let undo = Task::Undo { id: "r-3".into(), confirm: "orders".into() };
+    let undo = Task::Undo { id: "r-3".into(), confirm: "orders".into(), undoing: Undoing::Undo };
     for (task, shown) in [
         (decide(true), &["Approve r-1?", "orders is fenced and its traffic moves to orders-r.", hash.as_str()][..]),
         (decide(false), &["Reject r-1?", "orders-r is deleted."]),
         (start, &["Start r-4?", "cluster: orders", "to: latest", "cutover: dns"]),
-        (undo, &["Undo r-3?", "Traffic returns to orders now."]),
+        (undo, &["Undo r-3?", "orders has its traffic again, or keeps it."]),
     ] {
         let question = ask(&app, "U3", &button_of(&task)).await;
         assert_eq!(question["response_type"], "ephemeral", "{task:?}");
@@ -627,7 +627,7 @@ async fn no_approval_of_something_else_than_was_shown_is_recorded() {
 
 #[tokio::test]
 async fn an_undo_and_another_window_take_two_people_as_well() {
-    let undo = Task::Undo { id: "r-1".into(), confirm: "orders".into() };
+    let undo = Task::Undo { id: "r-1".into(), confirm: "orders".into(), undoing: Undoing::Undo };
     let window = Task::Window { cluster: "orders".into(), window: Some("2d".into()), confirm: None };
     for task in [undo, window] {
         let mut app = app();
@@ -907,7 +907,7 @@ async fn an_approval_that_is_announced_before_it_can_be_given_is_waited_for() {
 #[tokio::test]
 async fn a_deferred_task_that_the_function_did_not_sign_just_now_does_nothing() {
     let app = app();
-    let task = Task::Undo { id: "r-1".into(), confirm: "orders".into() };
+    let task = Task::Undo { id: "r-1".into(), confirm: "orders".into(), undoing: Undoing::Undo };
     let forged = of_person("U2", task.clone());
     let good = as_deferred(&forged);
     let with = |field: &str, value: Value| {

@@ -13,7 +13,7 @@ pub(super) fn states() -> Vec<State> {
         State::choice("IsApprovalNeeded")
             .comment("The time to decide begins here, once.")
             .when_with("$plan.approval = 'required'", vec![set("requestedAt", "$now()")], "AnnounceApproval")
-            .next("WatchFence"),
+            .next("NoteFence"),
         State::announce(
             "AnnounceApproval",
             &[(
@@ -182,7 +182,7 @@ pub(super) fn states() -> Vec<State> {
                     ),
                 ]),
             )
-            .when("$type($decision) = 'object' and $decision.decision = 'approved'", "WatchFence")
+            .when("$type($decision) = 'object' and $decision.decision = 'approved'", "NoteFence")
             .next("IsSourceChanged"),
     ]
 }

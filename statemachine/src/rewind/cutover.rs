@@ -3,7 +3,7 @@
 
 use crate::conclude::explained;
 use crate::json::{Json, jsonata, object};
-use crate::records_back;
+use crate::records_back::{self, NONE_SENT};
 use crate::retry::ANY;
 use crate::state::{Recoveries, Situation, State, found, hours, of_recovery, set, set_to, text};
 use crate::timeouts;
@@ -17,10 +17,6 @@ const PROPAGATION: u64 = 60;
 
 /// Seconds in which a server behind a name may be restarting, beside the TTL of the old records.
 const UNSEEN: u64 = 120;
-
-/// No record was ever sent to be moved, by the item of the recovery: `RecordPlan` writes the note, and swap-dns another value. An item
-/// without it is of an earlier version.
-pub(super) const NONE_SENT: &str = "$states.result.Item.recordsSentAt.S = 'null'";
 
 /// The fence of the source does not hold: a condition after ConfirmCutover.
 const SOURCE_IS_OPEN: &str = "$type($cutover.sourceOpen) = 'string'";

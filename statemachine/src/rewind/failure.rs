@@ -15,14 +15,17 @@ const KEPT: &str = "($type($inUse) = 'string' ? '; it is not deleted, though it 
                     aurora-rewind:keep-until, because an earlier one could not be set: ' & $read($keepFailure) & '; next step: rewind resume ' & \
                     $recovery.id & ' goes on with it' : '')";
 
-/// The part of the record that `rewind undo` reads where a recovery has no output: records and endpoints. Empty unless
-/// a person has to look after the source was fenced.
-const MOVED: &str = "$ending.state = 'NeedsOperator' and $plan.strategy = 'restore' and $type($restored) = 'object' and \
-                     $type($report) = 'object' and $count($plan.dns) > 0 ? $string({'strategy': $plan.strategy, \
-                     'newCluster': $restored.cluster, 'writerEndpoint': $restored.writerEndpoint, 'readerEndpoint': \
-                     $restored.readerEndpoint, 'rewoundTo': $restored.rewoundTo, 'dns': $append([], $map($plan.dns, \
-                     function($r) { {'name': $r.name, 'from': $r.from, 'to': $r.endpoint = 'reader' ? \
-                     $restored.readerEndpoint : $restored.writerEndpoint, 'ttl': $r.ttl} }))}) : '{}'";
+/// The part of the record that `rewind undo` reads where a recovery has no output: records and endpoints. Empty unless `condition` holds and
+/// the recovery has records to move.
+pub(super) fn moved(condition: &str) -> String {
+    format!(
+        "{condition} and $type($restored) = 'object' and $type($report) = 'object' and $count($plan.dns) > 0 ? $string({{'strategy': \
+         $plan.strategy, 'newCluster': $restored.cluster, 'writerEndpoint': $restored.writerEndpoint, 'readerEndpoint': \
+         $restored.readerEndpoint, 'rewoundTo': $restored.rewoundTo, 'dns': $append([], $map($plan.dns, function($r) {{ {{'name': \
+         $r.name, 'from': $r.from, 'to': $r.endpoint = 'reader' ? $restored.readerEndpoint : $restored.writerEndpoint, 'ttl': $r.ttl}} \
+         }}))}}) : '{{}}'"
+    )
+}
 
 /// The states, in the order in which a recovery that works passes them.
 pub(super) fn states() -> Vec<State> {
@@ -132,7 +135,7 @@ pub(super) fn ends(steps: &[State]) -> Vec<State> {
                     (":error", text("$ending.error")),
                     (":cause", text("$ending.cause")),
                     (":timings", text("$string($timings)")),
-                    (":moved", text(MOVED)),
+                    (":moved", text(&moved("$ending.state = 'NeedsOperator' and $plan.strategy = 'restore'"))),
                     (":now", text("$now()")),
                 ]),
             )

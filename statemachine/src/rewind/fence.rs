@@ -1,11 +1,46 @@
 //! No write is acknowledged by the source from here on; the undo lifts the fence.
 
-use crate::state::{Situation, State};
+use super::failure;
+use crate::json::object;
+use crate::retry::CONDITION_FAILED;
+use crate::state::{Situation, State, found, text};
 use crate::timeouts;
 use crate::watch;
+use rewind_core::ErrorName;
+use std::iter;
 
 /// The states, in the order in which a recovery that works passes them.
 pub(super) fn states() -> Vec<State> {
+    let noted = State::table("NoteFence", "updateItem")
+        .progress("writes down what an undo would need")
+        .situation(Situation::InstancesMayExist)
+        .comment(
+            "Before the first change to the source: `rewind undo` reads it where the execution is stopped before it has an end. One that \
+             was cancelled meanwhile ends here.",
+        )
+        .argument("Key", object([("id", text("'recovery#' & $recovery.id"))]))
+        .argument("UpdateExpression", "SET fenceBegunAt = :now, moved = :moved".into())
+        .argument("ConditionExpression", "startedAt = :started AND attribute_not_exists(cancel)".into())
+        .argument(
+            "ExpressionAttributeValues",
+            object([
+                (":now", text("$now()")),
+                (":moved", text(&failure::moved("$plan.strategy = 'restore'"))),
+                (":started", text("$recovery.startedAt")),
+            ]),
+        )
+        .next("WatchFence")
+        .catch(
+            &CONDITION_FAILED,
+            found(
+                "failure",
+                ErrorName::NotApproved,
+                "NoteFence",
+                "'it was cancelled, or its record is gone from table ${TableName}; no traffic was moved; next step: start again'",
+            ),
+            "IsSourceChanged",
+        )
+        .undone_from("IsSourceChanged");
     let watched = watch::start("FenceSource");
     let fenced = [
         State::step("FenceSource")
@@ -29,7 +64,7 @@ pub(super) fn states() -> Vec<State> {
             .when("$plan.strategy = 'backtrack'", "CloneSource")
             .next("SwapDns"),
     ];
-    watched.into_iter().chain(fenced).collect()
+    iter::once(noted).chain(watched).chain(fenced).collect()
 }
 
 /// The undo of them, last first.

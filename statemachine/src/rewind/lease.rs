@@ -102,7 +102,10 @@ fn variables() -> State {
 fn read_lease() -> State {
     let (failure, cause) = held(
         "AcquireLease",
-        "( $lease := $states.result.Item; $exists($lease) ? 'recovery ' & $lease.recoveryId.S & ' holds ' & $leaseKey \
+        "( $lease := $states.result.Item; $exists($lease.stoppedAt.S) ? 'recovery ' & $lease.recoveryId.S & ' was stopped at ' & \
+         $lease.stoppedAt.S & ' with ' & $leaseKey & ', and the cluster may be fenced; nothing was changed; next step: rewind undo ' \
+         & $lease.recoveryId.S & ' finds out what was done, undoes it and releases the lease; then start this one again under another \
+         name' : $exists($lease) ? 'recovery ' & $lease.recoveryId.S & ' holds ' & $leaseKey \
          & ' since ' & $lease.takenAt.S & ', until ' & $fromMillis($number($lease.expiresAt.N) * 1000) & ' at the \
          latest; nothing was changed; next step: wait for it to end (' & $lease.executionArn.S & '); if that \
          execution is not running any more, go on from what it restored (rewind resume ' & $lease.recoveryId.S & '), or \

@@ -1,8 +1,8 @@
 //! A recovery that resumes an earlier one gets the fields of that one's request, and its lease where its execution is over.
 
-use super::cutover::NONE_SENT;
 use crate::failed_function::still_running_after_stop;
 use crate::json::object;
+use crate::records_back::NONE_SENT;
 use crate::retry::ANY;
 use crate::state::{Recoveries, State, set, text};
 use crate::timeouts;
@@ -51,7 +51,8 @@ pub(super) fn states() -> Vec<State> {
                 "stop-execution runs no state: then the record says that the recovery runs, and its lease is held, \
                  though nobody works on the cluster.",
             )
-            .when("$resumed.state in ['Running', 'AwaitingApproval']", "DescribeResumed")
+            // Where a person was called, it may have been stopped.
+            .when("$resumed.state in ['Running', 'AwaitingApproval', 'NeedsOperator']", "DescribeResumed")
             .next("ReadResumedFence"),
         State::describe_execution("DescribeResumed", "$resumed.executionArn")
             .progress("asks Step Functions if that recovery is over")
@@ -65,7 +66,7 @@ pub(super) fn states() -> Vec<State> {
                 "stop-execution does not stop the function that the execution had called: it may still fence the source. While \
                  people are asked none runs that changes anything, and a dry run takes nothing over.",
             )
-            .when("$stillRunning > 0 and $resumed.state = 'Running' and $not($request.dryRun = true)", "WaitForStopped")
+            .when("$stillRunning > 0 and $resumed.state in ['Running', 'NeedsOperator'] and $not($request.dryRun = true)", "WaitForStopped")
             .next("ReadResumedFence"),
         State::wait("WaitForStopped", "$stillRunning")
             .progress("waits until no function of the stopped recovery can run any more, some three minutes after the stop")

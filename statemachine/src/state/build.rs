@@ -124,6 +124,18 @@ impl State {
         state
     }
 
+    /// A state that ends an execution. `arn` and `cause` are expressions.
+    pub(crate) fn stop_execution(name: &'static str, arn: &str, error: &str, cause: &str) -> Self {
+        let mut state = Self::new(name, Kind::Task)
+            .argument("ExecutionArn", jsonata(arn))
+            .argument("Error", error.into())
+            .argument("Cause", jsonata(cause))
+            .timeout(10);
+        state.resource = Some("aws-sdk:sfn:stopExecution".to_owned());
+        state.retries = Retries::Notice;
+        state
+    }
+
     /// A state that sends a message to the topic.
     pub(crate) fn publish(name: &'static str) -> Self {
         let mut state = Self::new(name, Kind::Task).argument("TopicArn", "${TopicArn}".into()).timeout(10);

@@ -8,6 +8,7 @@ mod plan;
 mod proposal;
 mod recovery;
 mod report;
+mod standing;
 mod undo;
 mod window;
 
@@ -18,5 +19,6 @@ pub use plan::plan;
 pub use proposal::{decision_basis, proposal};
 pub use recovery::{recoveries, recovery};
 pub use report::{Values, report};
+pub use standing::standing;
 pub use undo::undo;
 pub use window::window;

@@ -38,10 +38,12 @@ pub fn ending(ending: Ending) -> &'static str {
     match ending {
         Ending::Planned => "nothing was changed: this is the plan",
         Ending::Recovered => "the data is back",
-        Ending::Undone => "traffic is back on the source",
+        Ending::Undone => "the source has its traffic",
         Ending::NothingChanged => "it failed, and clients are where they were all the time",
         Ending::RolledBack => "it failed after traffic had moved, and traffic is back on the source",
         Ending::NeedsOperator => "it failed half-way, and a person must look",
-        Ending::Stopped => "it was stopped from outside, and nothing was undone: see the runbook",
+        Ending::Stopped => {
+            "it was stopped from outside, and nothing was undone: rewind undo finds out what was done, and undoes it"
+        }
     }
 }

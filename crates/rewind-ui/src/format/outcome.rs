@@ -16,6 +16,10 @@ pub fn outcome(outcome: &Outcome) -> Document {
         Outcome::Recovered(recovered) => {
             document.heading(format!("{} is back as it was at {}", recovered.cluster, recovered.rewound_to));
         }
+        // One that was ended before it moved a record.
+        Outcome::Undone(undone) if undone.dns.is_empty() => {
+            document.heading(format!("Undone: {} has its traffic", undone.cluster));
+        }
         Outcome::Undone(undone) => {
             document.heading(format!("Undone: traffic is back on {}", undone.cluster));
         }

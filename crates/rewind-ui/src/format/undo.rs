@@ -3,23 +3,70 @@
 use crate::document::Document;
 use rewind_core::{MovedRecord, RecoveryRecord};
 
-/// Formats the changes that the undo of a recovery would make.
+/// Formats the changes that the undo of a recovery would make, by its record. The state machine looks before it makes any.
 pub fn undo(recovery: &RecoveryRecord) -> Document {
     let new_cluster = recovery.new_cluster.as_deref().unwrap_or("the restored cluster");
     let cluster = &recovery.cluster;
-    let recovered = recovery.outcome.as_ref().and_then(|outcome| outcome.recovered());
-    let records = recovered.map(|recovered| recovered.dns.as_slice()).unwrap_or_default();
     let mut document = Document::new();
-    document.heading(format!("The undo of {}:", recovery.id));
+    document.heading(format!("The undo of {}, which is {}:", recovery.id, recovery.state));
+    if matches!(recovery.state.as_str(), "Running" | "AwaitingApproval") {
+        document.item("end it: no further step is begun, and the one at work is waited out, three minutes at most");
+    }
+    let records = records(recovery);
+    if records.is_empty() {
+        document.item(format!("look what it has changed by then: by its record it has not begun to fence {cluster}"));
+        document.item(format!("release its lease on {cluster}"));
+        document.item(format!("keep {new_cluster}, if it is there: rewind resume {} goes on from it", recovery.id));
+        return document;
+    }
+    document.item("look where the records lead: one that leads to neither cluster ends the undo with nothing changed");
     // In the order of the state machine: this fence comes first, so that two clusters never take writes.
     document.item(format!("fence {new_cluster}: no write is acknowledged by it after that, and its sessions end"));
     for MovedRecord { name, from, to, .. } in records {
         document.item(format!("move {name} from {to} back to {from}"));
     }
     document.item(format!("lift the fence of {cluster}: it is exactly as it was before it was fenced"));
+    if recovery.outcome.is_none() {
+        document.item(format!(
+            "or only lift that fence, if no record was ever sent to be moved: {new_cluster} is kept then, for rewind resume {}",
+            recovery.id
+        ));
+    }
     // Nothing copies these writes back: the person who undoes has to know where they stay.
     document.warning(format!(
         "what was written to {new_cluster} since the switch is not on {cluster}: it stays on {new_cluster}, fenced and kept"
     ));
     document
+}
+
+/// The records that were moved, or may have been.
+fn records(recovery: &RecoveryRecord) -> &[MovedRecord] {
+    let recovered = recovery.outcome.as_ref().and_then(|outcome| outcome.recovered());
+    let possibly = recovery.moved.as_ref().map(|moved| moved.dns.as_slice());
+    recovered.map(|recovered| recovered.dns.as_slice()).or(possibly).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rewind_aws::fixtures::{plan, recovered, recovery_record};
+    use rewind_core::PossiblyMoved;
+
+    #[test]
+    fn what_would_be_moved_back_is_shown_also_where_the_recovery_has_no_output() {
+        let running = RecoveryRecord { state: "Running".into(), ..recovery_record(&plan()) };
+        let text = undo(&running).to_string();
+        assert!(text.contains("end it") && text.contains("rewind resume") && !text.contains("back to"), "{text}");
+        let moved = PossiblyMoved { new_cluster: running.new_cluster.clone(), dns: recovered().dns };
+        let stopped = RecoveryRecord { state: "Stopped".into(), moved: Some(moved), ..running };
+        let text = undo(&stopped).to_string();
+        assert!(text.contains("which is Stopped") && !text.contains("end it"), "{text}");
+        assert!(text.contains("if no record was ever sent"), "{text}");
+        for record in recovered().dns {
+            assert!(
+                text.contains(&format!("move {} from {} back to {}", record.name, record.to, record.from)),
+                "{text}"
+            );
+        }
+    }
 }

@@ -1,0 +1,311 @@
+//! How the clusters of a recovery stand, by what was seen of them: who has the traffic, what is fenced and kept, and the commands
+//! that are safe now. It reads nothing: [`World`] holds what somebody else has read, and what could not be seen is never guessed.
+
+use crate::record::RecoveryRecord;
+use crate::request::Strategy;
+use jiff::Timestamp;
+use serde::Serialize;
+
+/// A fact that was looked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Seen<T> {
+    /// It is so.
+    Found(T),
+    /// Nobody could see it, with the reason.
+    Unseen(String),
+}
+
+impl<T> Seen<T> {
+    /// Changes the fact, where it was seen.
+    pub fn map<U>(self, change: impl FnOnce(T) -> U) -> Seen<U> {
+        match self {
+            Self::Found(fact) => Seen::Found(change(fact)),
+            Self::Unseen(why) => Seen::Unseen(why),
+        }
+    }
+
+    /// The fact; none where it was not seen.
+    pub fn found(&self) -> Option<&T> {
+        match self {
+            Self::Found(fact) => Some(fact),
+            Self::Unseen(_) => None,
+        }
+    }
+}
+
+/// The cluster that a record leads to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LeadsTo {
+    /// The source.
+    Source,
+    /// The restored cluster.
+    Restored,
+    /// Neither: what the record holds.
+    Elsewhere(String),
+}
+
+/// A record of the recovery.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecordSeen {
+    /// The name.
+    pub name: String,
+    /// The cluster behind it.
+    pub leads: Seen<LeadsTo>,
+}
+
+/// A cluster as RDS shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClusterSeen {
+    /// The status.
+    pub status: String,
+    /// The tag with the time until which it is kept.
+    pub keep_until: Option<String>,
+    /// True if it bears the mark of a recovery that fenced it.
+    pub marked_fenced: bool,
+}
+
+/// The fences of a recovery, by their records, each of which is there until its fence is lifted completely.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FencesSeen {
+    /// That of the source may be up.
+    pub source: bool,
+    /// That of the restored cluster may be up.
+    pub restored: bool,
+}
+
+/// The lease of the source.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LeaseSeen {
+    /// The recovery or undo that holds it.
+    pub holder: String,
+    /// The time at which it is over.
+    pub until: Timestamp,
+}
+
+/// All that was seen of a recovery and its clusters.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct World {
+    /// True if the execution runs.
+    pub runs: Seen<bool>,
+    /// The records.
+    pub records: Vec<RecordSeen>,
+    /// The source; none where RDS knows no such cluster.
+    pub source: Seen<Option<ClusterSeen>>,
+    /// The restored cluster, or in place the safety clone.
+    pub restored: Seen<Option<ClusterSeen>>,
+    /// The fences.
+    pub fences: Seen<FencesSeen>,
+    /// The lease; none where nobody holds it.
+    pub lease: Seen<Option<LeaseSeen>>,
+}
+
+/// A command that is safe now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct SafeCommand {
+    /// The command, as it is typed.
+    pub command: String,
+    /// The effect.
+    pub effect: String,
+}
+
+/// How things stand.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Standing {
+    /// Clients without a database; none where nothing shows any.
+    pub outage: Option<String>,
+    /// The cluster behind each name.
+    pub traffic: Vec<String>,
+    /// The clusters that are fenced.
+    pub fenced: Vec<String>,
+    /// The clusters that are kept, and until when.
+    pub kept: Vec<String>,
+    /// The holder of the lease.
+    pub lease: Option<String>,
+    /// The facts that could not be seen.
+    pub unseen: Vec<String>,
+    /// The commands that are safe now.
+    pub commands: Vec<SafeCommand>,
+}
+
+impl Standing {
+    /// Derives how things stand from a record and from what was seen.
+    pub fn of(recovery: &RecoveryRecord, world: &World) -> Self {
+        let names = Names::of(recovery);
+        Self {
+            outage: outage(&names, world),
+            traffic: traffic(&names, world),
+            fenced: fenced(&names, world),
+            kept: kept(&names, world),
+            lease: lease(&names, world),
+            unseen: unseen(&names, world),
+            commands: commands(recovery, &names, world),
+        }
+    }
+}
+
+/// The names of the two clusters.
+struct Names<'a> {
+    source: &'a str,
+    restored: &'a str,
+    in_place: bool,
+}
+
+impl<'a> Names<'a> {
+    fn of(recovery: &'a RecoveryRecord) -> Self {
+        let in_place = recovery.plan.as_ref().is_some_and(|plan| plan.strategy == Strategy::Backtrack);
+        Self {
+            source: &recovery.cluster,
+            restored: recovery.new_cluster.as_deref().unwrap_or("the restored cluster"),
+            in_place,
+        }
+    }
+
+    /// The cluster behind a record, and true if its fence may be up.
+    fn behind<'b>(&'b self, leads: &'b LeadsTo, fences: FencesSeen) -> (&'b str, bool) {
+        match leads {
+            LeadsTo::Source => (self.source, fences.source),
+            LeadsTo::Restored => (self.restored, fences.restored),
+            LeadsTo::Elsewhere(value) => (value, false),
+        }
+    }
+}
+
+/// Fences are only told where their records were read: a cluster is never called open by guessing.
+const NO_FENCE: FencesSeen = FencesSeen { source: false, restored: false };
+
+fn outage(names: &Names<'_>, world: &World) -> Option<String> {
+    let fences = *world.fences.found()?;
+    let closed: Vec<String> = world
+        .records
+        .iter()
+        .filter_map(|record| {
+            let (cluster, is_fenced) = names.behind(record.leads.found()?, fences);
+            is_fenced.then(|| format!("{} leads to {cluster}, which may be fenced", record.name))
+        })
+        .collect();
+    // In place there may be no record, and the clients are the source's.
+    let in_place = names.in_place && fences.source && closed.is_empty();
+    match (closed.is_empty(), in_place) {
+        (false, _) => Some(format!("clients may have no database: {}", closed.join("; "))),
+        (true, true) => Some(format!("clients may have no database: {} may be fenced", names.source)),
+        (true, false) => None,
+    }
+}
+
+fn traffic(names: &Names<'_>, world: &World) -> Vec<String> {
+    let told = |record: &RecordSeen| {
+        let leads = record.leads.found()?;
+        Some(format!("{} leads to {}", record.name, names.behind(leads, NO_FENCE).0))
+    };
+    match (world.records.is_empty(), names.in_place) {
+        (true, true) => vec![format!("{} has its clients: it is rewound in place", names.source)],
+        (true, false) => vec![format!("no record is moved: whoever uses {} still does", names.source)],
+        (false, _) => world.records.iter().filter_map(told).collect(),
+    }
+}
+
+fn fenced(names: &Names<'_>, world: &World) -> Vec<String> {
+    let fences = world.fences.found().copied().unwrap_or(NO_FENCE);
+    [(fences.source, names.source), (fences.restored, names.restored)]
+        .into_iter()
+        .filter(|(is_fenced, _)| *is_fenced)
+        .map(|(_, cluster)| cluster.to_owned())
+        .collect()
+}
+
+fn kept(names: &Names<'_>, world: &World) -> Vec<String> {
+    [(&world.source, names.source), (&world.restored, names.restored)]
+        .into_iter()
+        .filter_map(|(seen, name)| {
+            let cluster = seen.found()?.as_ref()?;
+            let until = cluster.keep_until.as_ref()?;
+            Some(format!("{name} ({}) until {until}", cluster.status))
+        })
+        .collect()
+}
+
+fn lease(names: &Names<'_>, world: &World) -> Option<String> {
+    let lease = world.lease.found()?.as_ref()?;
+    Some(format!("{} holds {} until {}", lease.holder, names.source, lease.until))
+}
+
+fn unseen(names: &Names<'_>, world: &World) -> Vec<String> {
+    let mut unseen = Vec::new();
+    let mut note = |what: String, why: Option<&str>| unseen.extend(why.map(|why| format!("{what}: {why}")));
+    note("whether the execution runs".to_owned(), why(&world.runs));
+    for record in &world.records {
+        note(format!("where {} leads", record.name), why(&record.leads));
+    }
+    note(format!("cluster {}", names.source), why(&world.source));
+    note(format!("cluster {}", names.restored), why(&world.restored));
+    note("the records of the fences".to_owned(), why(&world.fences));
+    note("the lease".to_owned(), why(&world.lease));
+    unseen
+}
+
+fn why<T>(seen: &Seen<T>) -> Option<&str> {
+    match seen {
+        Seen::Found(_) => None,
+        Seen::Unseen(why) => Some(why),
+    }
+}
+
+fn commands(recovery: &RecoveryRecord, names: &Names<'_>, world: &World) -> Vec<SafeCommand> {
+    let id = &recovery.id;
+    let command = |command: String, effect: String| SafeCommand { command, effect };
+    let again = command(format!("rewind status {id}"), "shows this again; it changes nothing".to_owned());
+    // A deletion that has begun is not stopped by moving clients to it.
+    if recovery.clean_up.is_some() || !recovery.unreadable.is_empty() {
+        return vec![again];
+    }
+    let (Some(runs), Some(fences)) = (world.runs.found(), world.fences.found()) else { return vec![again] };
+    let undo = command(
+        format!("rewind undo {id}"),
+        match fences.source {
+            true => format!("traffic goes back to {}, and its fence is lifted; asks first", names.source),
+            false => format!("leaves traffic on {}, and releases the lease; asks first", names.source),
+        },
+    );
+    let cancel = command(
+        format!("rewind cancel {id}"),
+        format!("ends it and undoes what it has done: traffic is on {} then; asks first", names.source),
+    );
+    let resume = || {
+        let is_there = world.restored.found().is_some_and(Option::is_some);
+        (is_there && !names.in_place && !fences.restored).then(|| {
+            command(format!("rewind resume {id}"), format!("goes on from {}; no second restore", names.restored))
+        })
+    };
+    match (recovery.state.as_str(), runs) {
+        ("AwaitingApproval", true) => vec![
+            command(format!("rewind approve {id}"), "shows what there is to decide on, and asks".to_owned()),
+            command(
+                format!("rewind reject {id}"),
+                format!("ends it, and deletes {} if nobody uses it; asks first", names.restored),
+            ),
+            cancel,
+        ],
+        // In place it alone knows how far it has come.
+        (_, true) if names.in_place && fences.source => vec![again],
+        (_, true) => {
+            vec![command(format!("rewind status {id} --follow"), "follows it; it changes nothing".to_owned()), cancel]
+        }
+        ("Recovered", false) if names.in_place || world.records.is_empty() => vec![again],
+        ("Recovered", false) => match world.source.found() {
+            Some(Some(_)) => vec![undo],
+            _ => vec![again],
+        },
+        ("Undone", false) => vec![again],
+        ("NothingChanged" | "RolledBack", false) => resume().map_or_else(|| vec![again], |resume| vec![resume]),
+        _ if names.in_place && fences.source => vec![again],
+        // Stopped, or a person was called.
+        _ => {
+            let on_source = !fences.source && recovery.moved.is_none();
+            resume().filter(|_| on_source).into_iter().chain([undo]).collect()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
