@@ -379,6 +379,35 @@ async fn a_recovery_that_asks_nothing_takes_no_decision() {
     assert_eq!(aws.client().decide("nope", &yes("abcdef"), &clock()).await, Err(ClientError::Unknown("nope".into())));
 }
 
+#[tokio::test]
+async fn an_execution_that_was_stopped_takes_no_decision_though_the_table_still_asks() {
+    let aws = FakeAws::default();
+    let hash = aws.add_awaiting_approval("r-1");
+    let arn = aws.state().records["r-1"].execution_arn.clone();
+    aws.end(&arn, Status::Stopped, Value::Null);
+    for refusal in [
+        refused(aws.client().decide("r-1", &yes(&hash), &clock()).await),
+        refused(aws.client().approval_request("r-1").await),
+        refused(aws.client().pending_hash("r-1").await),
+    ] {
+        assert!(refusal.contains("does not run any more") && refusal.contains("rewind status r-1"), "{refusal}");
+    }
+    assert!(aws.state().decisions.is_empty());
+}
+
+#[tokio::test]
+async fn a_decision_counts_until_the_second_in_which_the_time_for_it_ends() {
+    let aws = FakeAws::default();
+    let hash = aws.add_awaiting_approval("r-1");
+    for approved in [true, false] {
+        let decision = Decision { approved, ..yes(&hash) };
+        let late = aws.client().decide("r-1", &decision, &ManualClock::at("2026-11-23T11:40:00Z")).await;
+        assert!(refused(late).contains("ended at 2026-11-23T11:40:00Z"), "{approved}");
+    }
+    assert!(aws.state().decisions.is_empty());
+    aws.client().decide("r-1", &yes(&hash), &ManualClock::at("2026-11-23T11:39:59Z")).await.unwrap();
+}
+
 // --------------------------------------------------------------------------------------------------------------- undo
 
 #[tokio::test]
