@@ -36,7 +36,7 @@ pub(crate) struct Options {
     /// The table of recoveries; otherwise the one that the state machine writes to
     #[arg(long, global = true, value_name = "NAME", env = "REWIND_TABLE", help_heading = "Stack")]
     pub(crate) table: Option<String>,
-    /// The profile of your AWS configuration; otherwise AWS_PROFILE
+    /// The profile of your AWS configuration, also beside keys in the environment; otherwise AWS_PROFILE
     #[arg(long, global = true, value_name = "NAME", help_heading = "Stack")]
     pub(crate) profile: Option<String>,
     /// The AWS Region; otherwise AWS_REGION, or the profile's
