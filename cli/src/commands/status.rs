@@ -14,8 +14,8 @@ use serde_json::json;
 pub(crate) async fn run(client: &AwsClient, output: &Output, options: &StatusOptions) -> Result<Completion, Failure> {
     let id = match &options.args.id {
         Some(id) => recovery_id(id).to_owned(),
-        // At night nobody has the id at hand, and the latest recovery is the one that is asked about.
-        None => client.latest().await?,
+        // At night nobody has the id at hand, and the one that waits for people is the one that is asked about.
+        None => client.foremost().await?,
     };
     let recovery = client.recovery(&id).await?;
     if options.follow {
