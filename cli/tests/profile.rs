@@ -5,7 +5,8 @@ use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::process::{Command, Stdio};
 
-const CONFIG: &str = "[profile other]\nregion = eu-west-1\naws_access_key_id = AKIAPROFILE\naws_secret_access_key = secret\n";
+const CONFIG: &str =
+    "[profile other]\nregion = eu-west-1\naws_access_key_id = AKIAPROFILE\naws_secret_access_key = secret\n";
 
 /// Runs `rewind list` with these arguments and this environment; returns the Authorization header of its first request.
 fn signed_with(arguments: &[&str], environment: &[(&str, &str)]) -> String {

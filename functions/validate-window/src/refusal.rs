@@ -2,7 +2,7 @@
 
 use rewind_core::{ErrorName, StepError};
 
-/// What is wrong with a request, collected: whoever is told one thing at a time starts again for each of them.
+/// The refusals of a request, collected: whoever is told one thing at a time starts again for each of them.
 #[derive(Debug, Default)]
 pub(crate) struct Refusals(Vec<StepError>);
 

@@ -146,7 +146,7 @@ impl<C: ReadClusters, S: Logins + ReadSecretTargets, K: Clock> Step for Verify<C
                 .changed(format!("this step changed nothing: {} holds the data as it was", reference_cluster(&plan)))
                 .advice("compare the two before anybody writes to the cluster"),
             (Expect::Checks, Strategy::Backtrack) => failed
-                .changed(format!("the data as it was before is on {}", reference_cluster(&plan)))
+                .changed(format!("when this failed, the data as it was before was on {}", reference_cluster(&plan)))
                 .advice(
                     "correct the check, give it longer (`checkTimeout`), or choose another moment, and start again",
                 ),
@@ -174,7 +174,7 @@ fn check_login_refused(error: ConnectError, recovery: &Recovery, plan: &Plan) ->
     let then = "one that existed at that moment, in a secret that still holds its password of then";
     match plan.strategy {
         Strategy::Backtrack => refused
-            .changed(format!("the data as it was before is on {}", reference_cluster(plan)))
+            .changed(format!("when this failed, the data as it was before was on {}", reference_cluster(plan)))
             .advice(format!("name another check login as `checkSecretArn`, {then}, and start again")),
         Strategy::Restore | Strategy::Auto => refused.changed("the source was not touched").advice(format!(
             "name another check login, {then}, or make this one on {}, and go on with the same restored cluster: rewind resume {} \
