@@ -63,8 +63,10 @@ async fn zone_of<Z: ReadZones + Zones>(zones: &Z, name: &str) -> Result<String, 
     }
     match holding.as_slice() {
         [zone] => Ok(zone.id.clone()),
-        [] if fitting.is_empty() => Err(usage(format!("no hosted zone of this account could hold {name}"))),
-        [] => Err(usage(format!("the hosted zone {} has no record {name}", fitting[0].name))),
+        [] => Err(usage(match fitting.first() {
+            Some(zone) => format!("the hosted zone {} has no record {name}", zone.name),
+            None => format!("no hosted zone of this account could hold {name}"),
+        })),
         several => {
             let ids: Vec<&str> = several.iter().map(|zone| zone.id.as_str()).collect();
             Err(usage(format!("the hosted zones {} have a record {name}", ids.join(" and "))))
@@ -109,7 +111,9 @@ mod tests {
     use rewind_aws::zone_facts::ZoneRecord;
 
     /// Zones by id and name, with names of records and where they lead.
-    struct FakeZones(Vec<(&'static str, &'static str, Vec<(&'static str, &'static str)>)>);
+    struct FakeZones(Vec<(&'static str, &'static str, Vec<FakeRecord>)>);
+
+    type FakeRecord = (&'static str, &'static str);
 
     impl ReadZones for FakeZones {
         async fn zone_records(&self, _: &str) -> AwsResult<Option<Vec<ZoneRecord>>> {
